@@ -1,0 +1,146 @@
+import { argumentTypeError, show } from "../errors.js";
+import { checkSegments, encodePath } from "./path.js";
+
+/** Where a service's requests go. */
+export interface Target {
+  /** Scheme, host and port. */
+  readonly origin: string;
+  /** The service's own path, percent-encoded, without a query. */
+  readonly path: string;
+  /** A query that comes before the call's own: `""`, or text that begins with `?`. */
+  readonly query: string;
+  /** What a signature names as the service's path: not encoded, without a prefix before `/api/predict/`. */
+  readonly resource: string;
+  /** Whether this is the standard form below `/api/predict/`. */
+  readonly isPredict: boolean;
+  /** Whether the host is the shared gateway, which takes bodies of 1 MiB at the most. */
+  readonly isSharedGateway: boolean;
+}
+
+/** What names a service behind a gateway. */
+export interface GatewayOptions {
+  /** The gateway, in any form that people paste. */
+  readonly endpoint?: string | undefined;
+  readonly serviceName?: string | undefined;
+  /** The whole URL of a service that is not below `/api/predict/`. */
+  readonly customUrl?: string | undefined;
+}
+
+const PREDICT = "/api/predict";
+/** `<uid>.<region>.pai-eas.aliyuncs.com`, with `.vpc` after the uid inside a VPC. */
+const SHARED_GATEWAY = /^\d+(\.vpc)?\.[a-z0-9-]+\.pai-eas\.aliyuncs\.com$/;
+
+/** Finds out where a service is; throws a `TypeError` that says what is missing or wrong. */
+export function gatewayTarget(options: GatewayOptions, env: (name: string) => string | undefined): Target {
+  if (options.customUrl !== undefined && options.customUrl !== "") return customTarget(options.customUrl);
+  const endpoint = options.endpoint ? parseEndpoint(options.endpoint) : undefined;
+  const serviceName = options.serviceName || endpoint?.serviceName || "";
+  checkServiceName(serviceName);
+  const { origin, prefix, host } = endpoint ?? inCluster(serviceName, env("NAMESPACE"));
+  return {
+    origin,
+    path: `${prefix}${PREDICT}/${encodePath(serviceName)}`,
+    query: "",
+    resource: `${PREDICT}/${serviceName}`,
+    isPredict: true,
+    isSharedGateway: SHARED_GATEWAY.test(host),
+  };
+}
+
+/** Checks a service name: `service`, `group.service` or `service/model`. */
+export function checkServiceName(name: string): void {
+  const refuse = (why: string): never => {
+    throw argumentTypeError("ERR_EAS_ARG_SERVICE_NAME", `serviceName ${show(name)} ${why}`);
+  };
+  if (typeof name !== "string") refuse("is no string");
+  if (name === "") {
+    refuse('is empty: it must name the service, for example "scorecard", "group.scorecard" or "scorecard/v2"');
+  }
+  if (name !== name.trim()) refuse("has blanks at its ends: the gateway would look for another service");
+  if (/[?#]/.test(name)) refuse('has a "?" or "#": a query goes into the call option query');
+  if (name.includes("..") || name.includes("\\"))
+    refuse('has ".." or a backslash, which would lead out of the service');
+  if (name.startsWith("/") || name.endsWith("/") || name.includes("//"))
+    refuse("has an empty part before or after a /");
+  checkSegments("ERR_EAS_ARG_SERVICE_NAME", "serviceName", name);
+}
+
+interface ParsedEndpoint {
+  readonly origin: string;
+  readonly host: string;
+  /** Path before `/api/predict`, without a slash at its end. */
+  readonly prefix: string;
+  /** The service that a pasted console URL names. */
+  readonly serviceName: string | undefined;
+}
+
+/** Reads an endpoint as people paste it: with or without scheme, slash at the end, or the console's URL of a service. */
+export function parseEndpoint(text: string): ParsedEndpoint {
+  const url = parseUrl("ERR_EAS_ARG_ENDPOINT", "endpoint", text);
+  if (url.search !== "") {
+    throw argumentTypeError(
+      "ERR_EAS_ARG_ENDPOINT",
+      `endpoint ${show(text)} has a query: it goes into the call option query`,
+    );
+  }
+  const { pathname } = url;
+  const at = `${pathname}/`.indexOf(`${PREDICT}/`);
+  const prefix = (at === -1 ? pathname : pathname.slice(0, at)).replace(/\/+$/, "");
+  const service = at === -1 ? "" : pathname.slice(at + PREDICT.length).replace(/^\/+|\/+$/g, "");
+  return {
+    origin: url.origin,
+    host: url.hostname,
+    prefix,
+    serviceName: service === "" ? undefined : decodeURIComponent(service),
+  };
+}
+
+function customTarget(text: string): Target {
+  const url = parseUrl("ERR_EAS_ARG_ENDPOINT", "customUrl", text);
+  return {
+    origin: url.origin,
+    path: url.pathname,
+    query: url.search,
+    resource: url.pathname,
+    isPredict: false,
+    isSharedGateway: SHARED_GATEWAY.test(url.hostname),
+  };
+}
+
+/** Inside a cluster the official Python SDK finds a service by the pod's namespace (gateway_endpoint.py). */
+function inCluster(serviceName: string, namespace: string | undefined): ParsedEndpoint {
+  if (!namespace) {
+    throw argumentTypeError(
+      "ERR_EAS_ARG_ENDPOINT",
+      'endpoint is empty, and there is no environment variable NAMESPACE to find the service inside a cluster: set it to the gateway, for example "1234567890.cn-shanghai.pai-eas.aliyuncs.com", or set customUrl',
+    );
+  }
+  const host = `${(serviceName.split("/", 1)[0] as string).replaceAll("_", "-")}.${namespace}`;
+  if (!/^[A-Za-z0-9.-]+$/.test(host)) {
+    throw argumentTypeError(
+      "ERR_EAS_ARG_ENDPOINT",
+      `endpoint is empty, and ${show(host)}, made of the service name and the environment variable NAMESPACE, is no host name`,
+    );
+  }
+  return { origin: `http://${host.toLowerCase()}:8080`, host, prefix: "", serviceName: undefined };
+}
+
+function parseUrl(code: "ERR_EAS_ARG_ENDPOINT", name: string, text: string): URL {
+  const refuse = (why: string): never => {
+    // The text itself is shown only when it cannot hold a password.
+    throw argumentTypeError(code, `${name} ${text.includes("@") ? "" : `${show(text)} `}${why}`);
+  };
+  if (typeof text !== "string") throw argumentTypeError(code, `${name} is of type ${typeof text}: it must be a string`);
+  const trimmed = text.trim();
+  const scheme = /^([A-Za-z][A-Za-z0-9+.-]*):\/\//.exec(trimmed)?.[1]?.toLowerCase();
+  if (scheme !== undefined && scheme !== "http" && scheme !== "https") refuse("must begin with http:// or https://");
+  let url: URL;
+  try {
+    url = new URL(scheme === undefined ? `http://${trimmed}` : trimmed);
+  } catch {
+    return refuse("is no URL and no host name");
+  }
+  if (url.username !== "" || url.password !== "") refuse("has a user name or password in it: set the token instead");
+  if (url.hash !== "") refuse('has a "#", which no server ever sees');
+  return url;
+}

@@ -1,0 +1,26 @@
+import { argumentTypeError, type EasArgumentErrorCode, show } from "../errors.js";
+
+/** Anything but what RFC 3986 lets stand in a path, or an escape that is one already. */
+const TO_ENCODE = /%(?![0-9A-Fa-f]{2})|[^A-Za-z0-9\-._~!$&'()*+,;=:@/%]/gu;
+
+/** Text for a path: escapes stay, all that may not stand there is percent-encoded as UTF-8. */
+export function encodePath(text: string): string {
+  return text.replace(TO_ENCODE, encodeURIComponent);
+}
+
+/** Refuses control characters, and segments that a URL parser takes as "one up", since they lead out of the service. */
+export function checkSegments(code: EasArgumentErrorCode, name: string, text: string): void {
+  // biome-ignore lint/suspicious/noControlCharactersInRegex: they are what is refused
+  if (/[\x00-\x1f\x7f]/.test(text)) {
+    throw argumentTypeError(code, `${name} ${show(text)} has a control character in it`);
+  }
+  for (const segment of text.split(/[/\\]/)) {
+    const plain = segment.replace(/%2e/gi, ".");
+    if (plain === "." || plain === "..") {
+      throw argumentTypeError(
+        code,
+        `${name} ${show(text)} has a "${segment}" segment, which would lead out of the service`,
+      );
+    }
+  }
+}

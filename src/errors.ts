@@ -1,0 +1,272 @@
+import type { Bytes } from "./request.js";
+
+/** The `code` of every error that a call can end with. */
+export type EasErrorCode =
+  | "ERR_EAS_HTTP"
+  | "ERR_EAS_NETWORK"
+  | "ERR_EAS_TIMEOUT"
+  | "ERR_EAS_DECODE"
+  | "ERR_EAS_DISCOVERY"
+  | "ERR_EAS_MODEL"
+  | "ERR_EAS_QUEUE_CLOSED"
+  | "ERR_EAS_UNSUPPORTED";
+
+/** The `code` of a `TypeError` or `RangeError` for a bad argument; it is thrown before anything is sent. */
+export type EasArgumentErrorCode =
+  | "ERR_EAS_ARG_ENDPOINT"
+  | "ERR_EAS_ARG_SERVICE_NAME"
+  | "ERR_EAS_ARG_TOKEN"
+  | "ERR_EAS_ARG_HEADER"
+  | "ERR_EAS_ARG_PATH"
+  | "ERR_EAS_ARG_QUERY"
+  | "ERR_EAS_ARG_TIMEOUT"
+  | "ERR_EAS_ARG_OPTION"
+  | "ERR_EAS_ARG_REQUEST"
+  | "ERR_EAS_ARG_BODY_SIZE"
+  | "ERR_EAS_ARG_FEED"
+  | "ERR_EAS_ARG_SHAPE"
+  | "ERR_EAS_ARG_DTYPE"
+  | "ERR_EAS_ARG_CONTENT"
+  | "ERR_EAS_ARG_OUTPUT";
+
+/** What every `EasError` carries beside its message. */
+export interface EasErrorOptions {
+  /** The error underneath, where there is one. */
+  cause?: unknown;
+  /** Attempts made, the failed one included. Default 0: nothing was sent. */
+  attempts?: number;
+  /** The request id that the service gave, where it gave one. */
+  requestId?: string | undefined;
+  /** Whether the same call may succeed when it is made again later. Default false. */
+  retryable?: boolean;
+  /** Whether a queue may have stored the item although no answer came. Default false. */
+  maybeAccepted?: boolean;
+  /** Whether a queue may have handed out and deleted items although no answer came. Default false. */
+  maybeTaken?: boolean;
+}
+
+/** Shared by every copy of this package in a process, so that two copies know each other's errors. */
+const BRAND: unique symbol = Symbol.for("eas-prediction.error");
+
+/** True for an error of this package, whichever copy of it (ESM, CJS, another version) made the error. */
+export function isEasError(value: unknown): value is EasError {
+  return typeof value === "object" && value !== null && (value as Record<symbol, unknown>)[BRAND] === true;
+}
+
+/**
+ * The base of all errors of this package. `instanceof` works across copies of the package; `code` narrows a union.
+ * No error ever holds the token.
+ */
+export class EasError extends Error {
+  /** A stable text to switch on. */
+  readonly code: EasErrorCode;
+  /** Attempts made before the call gave up, the failed one included; 0 when nothing was sent. */
+  readonly attempts: number;
+  /** The request id that the service gave, where it gave one. */
+  readonly requestId: string | undefined;
+  /** Whether the same call may succeed when it is made again later. */
+  readonly retryable: boolean;
+  /** Whether a queue may have stored the item although no answer came. */
+  readonly maybeAccepted: boolean;
+  /** Whether a queue may have handed out and deleted items although no answer came. */
+  readonly maybeTaken: boolean;
+
+  constructor(code: EasErrorCode, message: string, options: EasErrorOptions = {}) {
+    super(message, "cause" in options ? { cause: options.cause } : undefined);
+    this.code = code;
+    this.attempts = options.attempts ?? 0;
+    this.requestId = options.requestId;
+    this.retryable = options.retryable ?? false;
+    this.maybeAccepted = options.maybeAccepted ?? false;
+    this.maybeTaken = options.maybeTaken ?? false;
+    Object.defineProperty(this, "name", { value: "EasError", configurable: true, writable: true });
+    Object.defineProperty(this, BRAND, { value: true });
+  }
+
+  /** Makes `instanceof` ask for the brand and the code, since two copies of the package have two prototypes. */
+  static override [Symbol.hasInstance](this: unknown, value: unknown): boolean {
+    if (this === EasError) return isEasError(value);
+    const own = Object.getOwnPropertyDescriptor(this, "code")?.value as unknown;
+    return own === undefined
+      ? Function.prototype[Symbol.hasInstance].call(this as never, value)
+      : isEasError(value) && value.code === own;
+  }
+}
+
+function named(error: EasError, name: string): void {
+  Object.defineProperty(error, "name", { value: name, configurable: true, writable: true });
+}
+
+/** The service answered with a status that is no success. */
+export class EasHttpError extends EasError {
+  static readonly code = "ERR_EAS_HTTP";
+  declare readonly code: "ERR_EAS_HTTP";
+  /** The HTTP status code. */
+  readonly status: number;
+  /** The response headers. */
+  readonly headers: Headers;
+  /** The first 64 KiB of the response body. */
+  readonly body: Bytes;
+  /** How long the service asked to wait, in milliseconds, when it sent a valid `Retry-After`. */
+  readonly retryAfter: number | undefined;
+  /** What the status means on EAS and what to do about it. */
+  readonly hint: string;
+
+  constructor(
+    message: string,
+    options: EasErrorOptions & {
+      status: number;
+      headers: Headers;
+      body: Bytes;
+      retryAfter?: number | undefined;
+      hint: string;
+    },
+  ) {
+    super(EasHttpError.code, message, options);
+    named(this, "EasHttpError");
+    this.status = options.status;
+    this.headers = options.headers;
+    this.body = options.body;
+    this.retryAfter = options.retryAfter;
+    this.hint = options.hint;
+  }
+}
+
+/** No complete answer came: the connection could not be made, or it broke. */
+export class EasNetworkError extends EasError {
+  static readonly code = "ERR_EAS_NETWORK";
+  declare readonly code: "ERR_EAS_NETWORK";
+  /** The system's own code from the cause chain, for example `ECONNREFUSED`, where the runtime tells it. */
+  readonly systemCode: string | undefined;
+
+  constructor(message: string, options: EasErrorOptions & { systemCode?: string | undefined }) {
+    super(EasNetworkError.code, message, options);
+    named(this, "EasNetworkError");
+    this.systemCode = options.systemCode;
+  }
+}
+
+/** Where a call was when its time ran out. */
+export type EasTimeoutPhase = "connect" | "headers" | "body" | "total" | "idle";
+
+/** The time for an attempt or for the whole call ran out. */
+export class EasTimeoutError extends EasError {
+  static readonly code = "ERR_EAS_TIMEOUT";
+  declare readonly code: "ERR_EAS_TIMEOUT";
+  /** What the call was waiting for; `"total"` when the whole call's time ran out. */
+  readonly phase: EasTimeoutPhase;
+  /** The limit that was reached, in milliseconds. */
+  readonly timeout: number;
+
+  constructor(message: string, options: EasErrorOptions & { phase: EasTimeoutPhase; timeout: number }) {
+    super(EasTimeoutError.code, message, options);
+    named(this, "EasTimeoutError");
+    this.phase = options.phase;
+    this.timeout = options.timeout;
+  }
+}
+
+/** An answer came, but it cannot be read. */
+export class EasDecodeError extends EasError {
+  static readonly code = "ERR_EAS_DECODE";
+  declare readonly code: "ERR_EAS_DECODE";
+  /** What was being read, for example `"tf"` or `"json"`. */
+  readonly format: string;
+  /** The byte of the body at which reading failed, where it is known. */
+  readonly offset: number | undefined;
+
+  constructor(message: string, options: EasErrorOptions & { format: string; offset?: number | undefined }) {
+    super(EasDecodeError.code, message, options);
+    named(this, "EasDecodeError");
+    this.format = options.format;
+    this.offset = options.offset;
+  }
+}
+
+/** No instance of the service could be found for a direct connection. */
+export class EasDiscoveryError extends EasError {
+  static readonly code = "ERR_EAS_DISCOVERY";
+  declare readonly code: "ERR_EAS_DISCOVERY";
+  /** Where the list of instances was asked for. */
+  readonly source: string;
+
+  constructor(message: string, options: EasErrorOptions & { source: string }) {
+    super(EasDiscoveryError.code, message, options);
+    named(this, "EasDiscoveryError");
+    this.source = options.source;
+  }
+}
+
+/** An asynchronous call ended, but the model answered with another status than 200 (tag `lastCode` of the result). */
+export class EasModelError extends EasError {
+  static readonly code = "ERR_EAS_MODEL";
+  declare readonly code: "ERR_EAS_MODEL";
+  /** The model's own HTTP status. */
+  readonly status: number;
+  /** What the model answered. */
+  readonly body: Bytes;
+
+  constructor(message: string, options: EasErrorOptions & { status: number; body: Bytes }) {
+    super(EasModelError.code, message, options);
+    named(this, "EasModelError");
+    this.status = options.status;
+    this.body = options.body;
+  }
+}
+
+/** The queue service ended a watch for good. */
+export class EasQueueClosedError extends EasError {
+  static readonly code = "ERR_EAS_QUEUE_CLOSED";
+  declare readonly code: "ERR_EAS_QUEUE_CLOSED";
+  /** The close code of the WebSocket, where there was one. */
+  readonly closeCode: number | undefined;
+  /** The reason that came with it. */
+  readonly reason: string;
+
+  constructor(message: string, options: EasErrorOptions & { closeCode?: number | undefined; reason: string }) {
+    super(EasQueueClosedError.code, message, options);
+    named(this, "EasQueueClosedError");
+    this.closeCode = options.closeCode;
+    this.reason = options.reason;
+  }
+}
+
+/** The runtime, or this version of the package, cannot do what was asked; the message says why and what works. */
+export class EasUnsupportedError extends EasError {
+  static readonly code = "ERR_EAS_UNSUPPORTED";
+  declare readonly code: "ERR_EAS_UNSUPPORTED";
+
+  constructor(message: string, options: EasErrorOptions = {}) {
+    super(EasUnsupportedError.code, message, options);
+    named(this, "EasUnsupportedError");
+  }
+}
+
+/** Every concrete error class of this package: `switch (error.code)` narrows it. */
+export type AnyEasError =
+  | EasHttpError
+  | EasNetworkError
+  | EasTimeoutError
+  | EasDecodeError
+  | EasDiscoveryError
+  | EasModelError
+  | EasQueueClosedError
+  | EasUnsupportedError;
+
+/** A `TypeError` for an argument of the wrong kind. */
+export function argumentTypeError(code: EasArgumentErrorCode, message: string): TypeError {
+  return Object.assign(new TypeError(message), { code });
+}
+
+/** A `RangeError` for an argument of the right kind with an impossible value. */
+export function argumentRangeError(code: EasArgumentErrorCode, message: string): RangeError {
+  return Object.assign(new RangeError(message), { code });
+}
+
+/** A value as it can stand in a message: short, and never an object's content. */
+export function show(value: unknown): string {
+  if (typeof value === "string") return JSON.stringify(value.length > 80 ? `${value.slice(0, 80)}…` : value);
+  if (typeof value === "bigint") return `${value}n`;
+  if (typeof value === "object" && value !== null) return `an object of ${value.constructor?.name ?? "no class"}`;
+  return String(value);
+}

@@ -1,0 +1,62 @@
+import type { Platform, Transport } from "../platform/platform.js";
+import { Limiter } from "./limiter.js";
+import { RetryBudget } from "./retry.js";
+import { Timeouts } from "./timeouts.js";
+
+/** What the clients of one pool share: connections, limits, timers and the retry budget. */
+export class Channel {
+  readonly platform: Platform;
+  readonly budget: RetryBudget = new RetryBudget();
+  readonly timeouts: Timeouts = new Timeouts();
+  /** Origins that have answered: from then on a browser's bare "failed to fetch" is a network fault, not CORS. */
+  readonly reached: Set<string> = new Set();
+  readonly #limiters = new Map<string, Limiter>();
+  readonly #given: Transport | undefined;
+  #connectionCount: number;
+  #transport: Transport | undefined;
+  #closing: Promise<void> | undefined;
+
+  constructor(platform: Platform, connectionCount: number, transport: Transport | undefined) {
+    this.platform = platform;
+    this.#connectionCount = connectionCount;
+    this.#given = transport;
+  }
+
+  get connectionCount(): number {
+    return this.#connectionCount;
+  }
+
+  /** Changes the limit from the next call on; calls in flight end on the connections that they have. */
+  set connectionCount(value: number) {
+    if (value === this.#connectionCount) return;
+    this.#connectionCount = value;
+    for (const limiter of this.#limiters.values()) limiter.limit = value;
+    void this.#transport?.close().catch(() => {});
+    this.#transport = undefined;
+  }
+
+  get closed(): boolean {
+    return this.#closing !== undefined;
+  }
+
+  get transport(): Transport {
+    if (this.#given) return this.#given;
+    this.#transport ??= this.platform.createTransport({ connections: this.#connectionCount });
+    return this.#transport;
+  }
+
+  limiter(origin: string): Limiter {
+    let limiter = this.#limiters.get(origin);
+    if (limiter === undefined) {
+      limiter = new Limiter(this.#connectionCount);
+      this.#limiters.set(origin, limiter);
+    }
+    return limiter;
+  }
+
+  /** Lets calls in flight end and closes the connections that this channel made; those given to it stay open. */
+  close(): Promise<void> {
+    this.#closing ??= this.#transport?.close() ?? Promise.resolve();
+    return this.#closing;
+  }
+}

@@ -1,0 +1,48 @@
+import type { Wait } from "./timeouts.js";
+
+/** Lets at most `limit` requests be in flight; the others wait in the order in which they came. */
+export class Limiter {
+  /** Requests in flight at the most; may be changed at any time. */
+  limit: number;
+  #inFlight = 0;
+  readonly #waiting = new Set<() => void>();
+
+  constructor(limit: number) {
+    this.limit = limit;
+  }
+
+  /** Takes a slot if one is free. */
+  tryAcquire(): boolean {
+    if (this.#inFlight >= this.limit || this.#waiting.size > 0) return false;
+    this.#inFlight++;
+    return true;
+  }
+
+  /** Waits for a slot; a wait that is cancelled takes none. */
+  acquire(): Wait {
+    let take!: () => void;
+    let fail!: (reason: unknown) => void;
+    const done = new Promise<void>((resolve, reject) => {
+      take = resolve;
+      fail = reject;
+    });
+    this.#waiting.add(take);
+    return {
+      done,
+      cancel: (reason) => {
+        if (this.#waiting.delete(take)) fail(reason);
+      },
+    };
+  }
+
+  /** Gives a slot back, to the one who has waited longest. */
+  release(): void {
+    this.#inFlight--;
+    for (const take of this.#waiting) {
+      if (this.#inFlight >= this.limit) return;
+      this.#waiting.delete(take);
+      this.#inFlight++;
+      take();
+    }
+  }
+}

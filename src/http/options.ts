@@ -1,0 +1,142 @@
+import { argumentRangeError, argumentTypeError, type EasError, show } from "../errors.js";
+import type { FetchFunction } from "../platform/fetch-transport.js";
+import type { Transport } from "../platform/platform.js";
+import type { Compression } from "../request.js";
+
+/** A token, or a function that gives one before each attempt, so that it may be short-lived. */
+export type Token = string | (() => string | Promise<string>);
+
+/**
+ * How a request proves who sends it. `"token"`: the raw token, as EAS documents it. `"bearer"`: `Bearer <token>`, as
+ * OpenAI clients send it. `"signature"`: HMAC-SHA1 over method, body, content type, date and path, as the official SDKs
+ * do it. `"auto"`: the signature for a predict call over http to `/api/predict/` where the runtime can set `Date`, else
+ * the raw token.
+ */
+export type Auth = "auto" | "token" | "bearer" | "signature";
+
+/** Header names and values to add to requests. */
+export type HeadersInput = Readonly<Record<string, string>> | Iterable<readonly [string, string]>;
+
+/** What may be set for one call; each option stands above the client's own. */
+export interface CallOptions {
+  /** Path behind the service, for example `"/v1/chat"`; a missing leading slash is added. It may carry a query. */
+  readonly path?: string | undefined;
+  /** Query parameters, appended to those of the path; values are percent-encoded, `null` gives a bare key. */
+  readonly query?: Readonly<Record<string, string | number | boolean | bigint | null>> | undefined;
+  /** Headers for this call, above the client's. */
+  readonly headers?: HeadersInput | undefined;
+  /** Milliseconds for one attempt, from dispatch to the last byte decoded. */
+  readonly timeout?: number | undefined;
+  /** Milliseconds for the whole call with all waits. */
+  readonly totalTimeout?: number | undefined;
+  /** Retries after the first attempt. */
+  readonly retryCount?: number | undefined;
+  /** Overrides the retry table: true retries, false does not, undefined leaves it to the table. */
+  readonly retryOn?: RetryOn | undefined;
+  /** Ends the call at once, waits included; it then rejects with `signal.reason`. */
+  readonly signal?: AbortSignal | undefined;
+}
+
+/** Decides on a failed attempt, numbered from 1. Limits on count, time and budget hold all the same. */
+export type RetryOn = (error: EasError, attempt: number) => boolean | undefined;
+
+/** Options of a client's connections and calls, common to all clients. */
+export interface ClientOptions {
+  /** Service token. Without one no `Authorization` header is sent. */
+  readonly token?: Token | undefined;
+  /** How the token is used. Default `"auto"`. */
+  readonly auth?: Auth | undefined;
+  /** Milliseconds for one attempt, from dispatch to the last byte decoded. Default 5,000. */
+  readonly timeout?: number | undefined;
+  /** Milliseconds for the whole call with all waits. Default 60,000. */
+  readonly totalTimeout?: number | undefined;
+  /** Retries after the first attempt. Default 5; 0 makes one attempt. */
+  readonly retryCount?: number | undefined;
+  /** Overrides the retry table. */
+  readonly retryOn?: RetryOn | undefined;
+  /** Requests in flight to one host, and on Node connections. Default 100; 6 in browsers and workerd. */
+  readonly maxConnectionCount?: number | undefined;
+  /** Headers of every request. */
+  readonly headers?: HeadersInput | undefined;
+  /**
+   * The most bytes that a request body may have, after compression. Default 1 MiB on the shared gateway, whose limit
+   * that is; none elsewhere.
+   */
+  readonly maxRequestBytes?: number | undefined;
+  /** The most bytes that a response body may have, after decompression. Default 256 MiB. */
+  readonly maxResponseBytes?: number | undefined;
+  /** Connections of your own; see `fetchTransport` and `nodeTransport`. The client does not close them. */
+  readonly transport?: Transport | undefined;
+  /** A `fetch` to send with, in place of the runtime's connections. */
+  readonly fetch?: FetchFunction | undefined;
+  /** Compression of request bodies; the service must be configured for it. Default none. */
+  readonly compression?: Compression | undefined;
+}
+
+/** Default of `timeout`, in milliseconds; the official SDKs' own. */
+export const DEFAULT_TIMEOUT_MS = 5_000;
+/** Default of `totalTimeout`, in milliseconds. */
+export const DEFAULT_TOTAL_TIMEOUT_MS = 60_000;
+/** Default of `retryCount`; the official SDKs' own. */
+export const DEFAULT_RETRY_COUNT = 5;
+/** Default of `maxResponseBytes`. */
+export const DEFAULT_MAX_RESPONSE_BYTES: number = 256 * 1024 * 1024;
+/** What the shared gateway takes as a body. */
+export const SHARED_GATEWAY_MAX_REQUEST_BYTES: number = 1024 * 1024;
+/** What timers can hold: more would fire at once. */
+const MAX_TIMER_MS = 2_147_483_647;
+
+const AUTHS: readonly Auth[] = ["auto", "token", "bearer", "signature"];
+
+/** Checks a time in milliseconds and returns it. */
+export function checkTimeout(name: string, value: number): number {
+  if (typeof value !== "number" || !(value > 0 && value <= MAX_TIMER_MS)) {
+    throw argumentRangeError(
+      "ERR_EAS_ARG_TIMEOUT",
+      `${name} is ${show(value)}: it must be a number of milliseconds above 0 and at most ${MAX_TIMER_MS} (2^31 - 1), which is what timers can hold`,
+    );
+  }
+  return value;
+}
+
+/** Checks a count and returns it. */
+export function checkCount(name: string, value: number, least: number): number {
+  if (!Number.isSafeInteger(value) || value < least) {
+    throw argumentRangeError(
+      "ERR_EAS_ARG_OPTION",
+      `${name} is ${show(value)}: it must be an integer of at least ${least}`,
+    );
+  }
+  return value;
+}
+
+/** Checks an authorization mode and returns it. */
+export function checkAuth(value: Auth): Auth {
+  if (!AUTHS.includes(value)) {
+    throw argumentTypeError("ERR_EAS_ARG_OPTION", `auth is ${show(value)}: it must be one of ${AUTHS.join(", ")}`);
+  }
+  return value;
+}
+
+/** Checks a token, without ever showing it, and returns it. */
+export function checkToken(value: Token): Token {
+  if (typeof value !== "string" && typeof value !== "function") {
+    throw argumentTypeError(
+      "ERR_EAS_ARG_TOKEN",
+      `token is of type ${typeof value}: it must be a string, or a function that returns one or a promise of one`,
+    );
+  }
+  return value;
+}
+
+/** Checks a compression and returns it. */
+export function checkCompression(value: Compression): Compression {
+  const codec = typeof value === "object" && value !== null && typeof value.compress === "function";
+  if (value !== "gzip" && value !== "zlib" && !codec) {
+    throw argumentTypeError(
+      "ERR_EAS_ARG_OPTION",
+      `compression is ${show(value)}: it must be "gzip", "zlib" or an object with name and compress()`,
+    );
+  }
+  return value;
+}

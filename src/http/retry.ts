@@ -1,0 +1,110 @@
+/**
+ * What a call does to the service, as far as repeating it is concerned: `predict` is pure; `put` stores an item; `take`
+ * may delete what it reads (get with autoDelete, negative); `other` may be repeated.
+ */
+export type CallKind = "predict" | "put" | "take" | "other";
+
+/** How an attempt failed. */
+export type Outcome =
+  | "not sent"
+  | "broken after sending"
+  | "timeout or 504"
+  | "429 or 450"
+  | "503 no healthy upstream"
+  | "503"
+  | "500 or 502"
+  | "408"
+  | "final";
+
+/**
+ * What follows: `once` is one retry in the whole call; `unsure` is no retry, since a queue may have stored the item or
+ * handed it out and deleted it.
+ */
+export type Verdict = "retry" | "once" | "no" | "unsure";
+
+const RETRY_TABLE: Readonly<Record<Outcome, Readonly<Record<CallKind, Verdict>>>> = {
+  // Nothing left this machine, so nothing can happen twice.
+  "not sent": { predict: "retry", put: "retry", take: "retry", other: "retry" },
+  // A socket that dies is routine: instances drain and gateways close idle connections.
+  "broken after sending": { predict: "retry", put: "unsure", take: "unsure", other: "retry" },
+  // The work may be running still: a second try is fair, five would multiply the load.
+  "timeout or 504": { predict: "once", put: "unsure", take: "unsure", other: "retry" },
+  // Refused before any work was done; another instance, or a moment later, may take it.
+  "429 or 450": { predict: "retry", put: "retry", take: "retry", other: "retry" },
+  // The gateway's own words for "there was nobody to give it to".
+  "503 no healthy upstream": { predict: "retry", put: "retry", take: "retry", other: "retry" },
+  "503": { predict: "retry", put: "unsure", take: "unsure", other: "retry" },
+  "500 or 502": { predict: "retry", put: "unsure", take: "unsure", other: "retry" },
+  // The service gave up on this very request; the connection is closed with the answer.
+  "408": { predict: "no", put: "no", take: "no", other: "retry" },
+  // Any other 4xx, 501, 505, a redirect, an answer that cannot be read.
+  final: { predict: "no", put: "no", take: "no", other: "no" },
+};
+
+/** What the table says. */
+export function verdictOn(kind: CallKind, outcome: Outcome): Verdict {
+  return RETRY_TABLE[outcome][kind];
+}
+
+const OUTCOME_OF_STATUS: Readonly<Record<number, Outcome>> = {
+  408: "408",
+  429: "429 or 450",
+  450: "429 or 450",
+  500: "500 or 502",
+  502: "500 or 502",
+  503: "503",
+  504: "timeout or 504",
+};
+
+/** The table's row for a status. */
+export function outcomeOfStatus(status: number, noHealthyUpstream: boolean): Outcome {
+  return status === 503 && noHealthyUpstream ? "503 no healthy upstream" : (OUTCOME_OF_STATUS[status] ?? "final");
+}
+
+/** First backoff, in milliseconds; it doubles with each retry. */
+const BACKOFF_MS = 50;
+/** Longest backoff, in milliseconds. */
+const BACKOFF_CAP_MS = 2_000;
+/** Longest `Retry-After` that is waited for, in milliseconds; past it the error surfaces. */
+export const MAX_RETRY_AFTER_MS = 60_000;
+
+/** Milliseconds to wait before retry number `retry` (from 0): full jitter, so that clients do not come back together. */
+export function backoff(retry: number): number {
+  return Math.random() * Math.min(BACKOFF_CAP_MS, BACKOFF_MS * 2 ** retry);
+}
+
+/** `Retry-After` in milliseconds: seconds or an HTTP date. Undefined when it is absent or malformed. */
+export function parseRetryAfter(value: string | null): number | undefined {
+  if (value === null) return undefined;
+  const text = value.trim();
+  if (/^\d{1,15}$/.test(text)) return Number(text) * 1000;
+  // RFC 9110 dates only: Date.parse alone takes nearly anything.
+  if (!/^[A-Z][a-z]{2}, \d{2} [A-Z][a-z]{2} \d{4} \d{2}:\d{2}:\d{2} GMT$/.test(text)) return undefined;
+  const at = Date.parse(text);
+  return Number.isNaN(at) ? undefined : Math.max(0, at - Date.now());
+}
+
+/** Tokens that a client has for retries at first, and at the most. */
+const BUDGET = 100;
+/** What a successful call gives back. */
+const BUDGET_REFILL = 0.25;
+
+/**
+ * Keeps retries from multiplying the load on a service that is failing: each retry after bytes were sent takes a token,
+ * each success gives a quarter back.
+ */
+export class RetryBudget {
+  #tokens: number = BUDGET;
+
+  /** Takes a token; false when there is none left. */
+  spend(): boolean {
+    if (this.#tokens < 1) return false;
+    this.#tokens -= 1;
+    return true;
+  }
+
+  /** Gives back a part of a token after a success. */
+  refill(): void {
+    if (this.#tokens < BUDGET) this.#tokens = Math.min(BUDGET, this.#tokens + BUDGET_REFILL);
+  }
+}

@@ -1,0 +1,97 @@
+/** Something whose time can run out. A node of a list, so that waiting costs no memory of its own. */
+export abstract class Expiring {
+  /** @internal */ previous: Expiring | undefined;
+  /** @internal */ next: Expiring | undefined;
+  /** @internal */ list: List | undefined;
+  /** @internal */ expiresAt = 0;
+
+  /** Called when the time has run out; it is no longer listed then. */
+  abstract expire(): void;
+}
+
+/** All that wait equally long, the first to expire first, behind one timer. */
+class List {
+  readonly milliseconds: number;
+  first: Expiring | undefined;
+  last: Expiring | undefined;
+  timer: ReturnType<typeof setTimeout> | undefined;
+
+  constructor(milliseconds: number) {
+    this.milliseconds = milliseconds;
+  }
+}
+
+/**
+ * Timeouts that share timers: nearly all calls of a client wait equally long, and a timer for each would cost a tenth
+ * of all requests a second. With nothing waiting there is no timer, so none keeps a process alive.
+ */
+export class Timeouts {
+  readonly #lists = new Map<number, List>();
+
+  /** Expires `item` after `milliseconds`, which must be a valid timer delay. An item may wait once at a time. */
+  start(item: Expiring, milliseconds: number): void {
+    let list = this.#lists.get(milliseconds);
+    if (list === undefined) {
+      list = new List(milliseconds);
+      this.#lists.set(milliseconds, list);
+    }
+    item.expiresAt = performance.now() + milliseconds;
+    item.list = list;
+    item.previous = list.last;
+    if (list.last) list.last.next = item;
+    else list.first = item;
+    list.last = item;
+    list.timer ??= this.#arm(list, milliseconds);
+  }
+
+  /** Takes `item` out; does nothing when it is not waiting. */
+  stop(item: Expiring): void {
+    const { list, previous, next } = item;
+    if (list === undefined) return;
+    if (previous) previous.next = next;
+    else list.first = next;
+    if (next) next.previous = previous;
+    else list.last = previous;
+    item.list = item.previous = item.next = undefined;
+    if (list.first === undefined) {
+      clearTimeout(list.timer);
+      list.timer = undefined;
+      this.#lists.delete(list.milliseconds);
+    }
+  }
+
+  #arm(list: List, milliseconds: number): ReturnType<typeof setTimeout> {
+    return setTimeout(() => this.#run(list), Math.max(1, Math.ceil(milliseconds)));
+  }
+
+  #run(list: List): void {
+    list.timer = undefined;
+    const now = performance.now();
+    while (list.first && list.first.expiresAt <= now) {
+      const item = list.first;
+      this.stop(item);
+      item.expire();
+    }
+    if (list.first) list.timer ??= this.#arm(list, list.first.expiresAt - now);
+  }
+}
+
+/** A wait that can be ended from outside: `done` rejects with the reason then. */
+export interface Wait {
+  readonly done: Promise<void>;
+  cancel(reason: unknown): void;
+}
+
+/** Waits `milliseconds`. */
+export function sleep(milliseconds: number): Wait {
+  let timer: ReturnType<typeof setTimeout>;
+  let cancel!: (reason: unknown) => void;
+  const done = new Promise<void>((resolve, reject) => {
+    timer = setTimeout(resolve, milliseconds);
+    cancel = (reason) => {
+      clearTimeout(timer);
+      reject(reason);
+    };
+  });
+  return { done, cancel };
+}

@@ -1,0 +1,50 @@
+// Clients
+
+// Errors
+export {
+  type AnyEasError,
+  type EasArgumentErrorCode,
+  EasDecodeError,
+  EasDiscoveryError,
+  EasError,
+  type EasErrorCode,
+  type EasErrorOptions,
+  EasHttpError,
+  EasModelError,
+  EasNetworkError,
+  EasQueueClosedError,
+  EasTimeoutError,
+  type EasTimeoutPhase,
+  EasUnsupportedError,
+  isEasError,
+} from "./errors.js";
+export type { Auth, CallOptions, ClientOptions, HeadersInput, RetryOn, Token } from "./http/options.js";
+// Connections of your own
+export { type FetchFunction, type FetchTransportOptions, fetchTransport } from "./platform/fetch-transport.js";
+export {
+  type Exchange,
+  type HeaderPair,
+  type Transport,
+  TransportError,
+  type TransportRequest,
+  type TransportResponse,
+} from "./platform/platform.js";
+export type { Diagnosis, Finding } from "./predict/diagnose.js";
+export {
+  ENDPOINT_TYPE_DIRECT,
+  ENDPOINT_TYPE_GATEWAY,
+  type EndpointType,
+  PredictClient,
+  type PredictClientOptions,
+  type PredictResult,
+} from "./predict/predict-client.js";
+export { ProtoRequest } from "./predict/proto-request.js";
+export { StringRequest, StringResponse } from "./predict/string-request.js";
+// Requests and responses
+export type { Bytes, Compression, CompressionCodec, PredictRequest } from "./request.js";
+export type { ContentOf, DType, NumberArray, ValuesOf } from "./tensor/dtype.js";
+export { type Tensor, tensor } from "./tensor/tensor.js";
+export { TFRequest } from "./tensor/tf-request.js";
+export { TFResponse } from "./tensor/tf-response.js";
+export { TorchRequest, type TorchRequestOptions } from "./tensor/torch-request.js";
+export { TorchResponse } from "./tensor/torch-response.js";

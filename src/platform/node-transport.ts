@@ -1,0 +1,238 @@
+import type { Dispatcher } from "undici";
+import type { Bytes } from "../request.js";
+import {
+  type Exchange,
+  responseTooLarge,
+  type Transport,
+  TransportError,
+  type TransportRequest,
+  type TransportResponse,
+} from "./platform.js";
+
+/** How `nodeTransport` connects. */
+export interface NodeTransportOptions {
+  /** Connections to one host at the most. Default 100. */
+  readonly connections?: number | undefined;
+  /** URL of an HTTP proxy, with credentials in it if it wants them. Default: none; the environment is not read. */
+  readonly proxy?: string | undefined;
+  /** Certificates of the authorities to trust in place of the system's, PEM. */
+  readonly ca?: string | readonly string[] | undefined;
+  /** The client's certificate chain, PEM. */
+  readonly cert?: string | undefined;
+  /** The private key of `cert`, PEM. */
+  readonly key?: string | undefined;
+  /** Milliseconds after which a connection that is not there yet is given up. Default 10,000. */
+  readonly connectTimeout?: number | undefined;
+}
+
+/** Connections of a pool to one host, unless told otherwise; as the official SDKs have it. */
+const DEFAULT_CONNECTIONS = 100;
+const DEFAULT_CONNECT_TIMEOUT_MS = 10_000;
+
+/**
+ * A transport with a real connection pool, by undici's `Agent.dispatch`. undici is loaded by the first `send`, or by
+ * `ready`. Never hands an agent to the global `fetch`: the two may be of different undici versions.
+ */
+export function nodeTransport(options: NodeTransportOptions = {}): Transport {
+  let agent: Dispatcher | undefined;
+  let loading: Promise<Dispatcher> | undefined;
+  let closed = false;
+
+  function load(): Promise<Dispatcher> {
+    loading ??= import("undici").then(({ Agent, ProxyAgent }) => {
+      const { ca, cert, key } = options;
+      const tls = { ...(ca && { ca: ca as string[] }), ...(cert && { cert }), ...(key && { key }) };
+      const pool = {
+        connections: options.connections ?? DEFAULT_CONNECTIONS,
+        connectTimeout: options.connectTimeout ?? DEFAULT_CONNECT_TIMEOUT_MS,
+        // The call's own clock runs from dispatch to the last byte; undici's would cut long inference short.
+        headersTimeout: 0,
+        bodyTimeout: 0,
+      };
+      agent = options.proxy
+        ? new ProxyAgent({ ...pool, uri: options.proxy, requestTls: tls, proxyTls: tls })
+        : new Agent({ ...pool, connect: tls });
+      return agent;
+    });
+    return loading;
+  }
+
+  function dispatch(agent: Dispatcher, request: TransportRequest): Promise<TransportResponse> {
+    return new Promise((resolve, reject) => {
+      const headers: string[] = [];
+      for (const [name, value] of request.headers) headers.push(name, value);
+      agent.dispatch(
+        {
+          origin: request.origin,
+          path: request.path,
+          method: request.method as Dispatcher.HttpMethod,
+          headers,
+          body: request.body,
+        },
+        new DispatchedExchange(request, resolve, reject),
+      );
+    });
+  }
+
+  return {
+    send(request) {
+      if (agent) return dispatch(agent, request);
+      return load().then((agent) => {
+        // Loading undici is no part of the attempt's time.
+        request.onDispatch();
+        return dispatch(agent, request);
+      });
+    },
+    async ready() {
+      await load();
+    },
+    async close() {
+      if (closed) return;
+      closed = true;
+      if (loading) await (await loading).close();
+    },
+  };
+}
+
+/**
+ * undici's handler for one exchange, in its older form: that one hands over raw header bytes, which are then parsed
+ * only for who looks at them.
+ */
+class DispatchedExchange implements Dispatcher.DispatchHandler, Exchange {
+  readonly #request: TransportRequest;
+  readonly #resolve: (response: TransportResponse) => void;
+  readonly #reject: (reason: unknown) => void;
+  #abort: ((reason: Error) => void) | undefined;
+  #cancelled = false;
+  #status = 0;
+  #headers: Buffer[] = [];
+  #contentEncoding: string | undefined;
+  #body: Bytes | undefined;
+  #chunks: Buffer[] | undefined;
+  #length = 0;
+
+  constructor(
+    request: TransportRequest,
+    resolve: (response: TransportResponse) => void,
+    reject: (reason: unknown) => void,
+  ) {
+    this.#request = request;
+    this.#resolve = resolve;
+    this.#reject = reject;
+    request.exchange = this;
+    request.phase = "connect";
+  }
+
+  cancel(reason: unknown): void {
+    this.#cancelled = true;
+    this.#reject(reason);
+    this.#abort?.(new Error("cancelled"));
+  }
+
+  onConnect(abort: (reason?: Error) => void): void {
+    // A request that waits for its connection cannot be taken back; it is given up here, before a byte is written.
+    if (this.#cancelled) return abort(new Error("cancelled"));
+    this.#abort = abort;
+    this.#request.phase = "headers";
+  }
+
+  onHeaders(status: number, headers: Buffer[]): boolean {
+    if (status < 200) return true;
+    this.#status = status;
+    this.#headers = headers;
+    this.#request.phase = "body";
+    for (let i = 0; i + 1 < headers.length; i += 2) {
+      const name = headers[i] as Buffer;
+      if (name.length === 14 && isNamed(name, "content-length")) {
+        const length = Number((headers[i + 1] as Buffer).toString("latin1"));
+        if (length > this.#request.maxResponseBytes) this.#tooLarge();
+        else if (length > 0) this.#body = new Uint8Array(length);
+      } else if (name.length === 16 && isNamed(name, "content-encoding")) {
+        this.#contentEncoding = (headers[i + 1] as Buffer).toString("latin1").trim().toLowerCase() || undefined;
+      }
+    }
+    return true;
+  }
+
+  onData(chunk: Buffer): boolean {
+    const offset = this.#length;
+    this.#length += chunk.length;
+    if (this.#body) {
+      this.#body.set(chunk, offset);
+    } else if (this.#length > this.#request.maxResponseBytes) {
+      this.#tooLarge();
+    } else {
+      this.#chunks ??= [];
+      this.#chunks.push(chunk);
+    }
+    return true;
+  }
+
+  onComplete(): void {
+    this.#resolve(
+      new DispatchedResponse(
+        this.#status,
+        this.#headers,
+        this.#body ?? join(this.#chunks, this.#length),
+        this.#contentEncoding,
+      ),
+    );
+  }
+
+  onError(error: Error): void {
+    if (this.#cancelled) return;
+    const { code } = error as { code?: string };
+    this.#reject(
+      new TransportError(error.message, {
+        sent: this.#abort ? "maybe" : "no",
+        cause: error,
+        final: code === "UND_ERR_INVALID_ARG" || code === "UND_ERR_CLOSED" || code === "UND_ERR_DESTROYED",
+      }),
+    );
+  }
+
+  #tooLarge(): void {
+    this.cancel(responseTooLarge(this.#request.maxResponseBytes));
+  }
+}
+
+class DispatchedResponse implements TransportResponse {
+  readonly status: number;
+  readonly body: Bytes;
+  readonly contentEncoding: string | undefined;
+  readonly #raw: Buffer[];
+
+  constructor(status: number, raw: Buffer[], body: Bytes, contentEncoding: string | undefined) {
+    this.status = status;
+    this.#raw = raw;
+    this.body = body;
+    this.contentEncoding = contentEncoding;
+  }
+
+  get headers(): Headers {
+    const headers = new Headers();
+    for (let i = 0; i + 1 < this.#raw.length; i += 2) {
+      headers.append((this.#raw[i] as Buffer).toString("latin1"), (this.#raw[i + 1] as Buffer).toString("latin1"));
+    }
+    return headers;
+  }
+}
+
+/** Whether a raw header name is `name`, given in lower case; lengths are equal already. */
+function isNamed(raw: Buffer, name: string): boolean {
+  for (let i = 0; i < name.length; i++) {
+    // Setting 0x20 makes an upper-case letter lower-case and leaves `-` as it is.
+    if (((raw[i] as number) | 0x20) !== name.charCodeAt(i)) return false;
+  }
+  return true;
+}
+
+function join(chunks: Buffer[] | undefined, length: number): Bytes {
+  const whole = new Uint8Array(length);
+  let offset = 0;
+  for (const chunk of chunks ?? []) {
+    whole.set(chunk, offset);
+    offset += chunk.length;
+  }
+  return whole;
+}

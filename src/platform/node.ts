@@ -1,0 +1,34 @@
+import type { Bytes } from "../request.js";
+import { nodeTransport } from "./node-transport.js";
+import type { Platform } from "./platform.js";
+
+// Built-in modules are asked for when they are needed and not imported: a process that only builds a request, or
+// sends with a token, loads neither.
+const crypto = () => process.getBuiltinModule("node:crypto");
+const zlib = () => process.getBuiltinModule("node:zlib");
+
+/** Node 20.18.1 and later. */
+export const platform: Platform = {
+  name: "node",
+  canSetDate: true,
+  connectionCount: 100,
+  createTransport: nodeTransport,
+  md5: (bytes) => crypto().hash("md5", bytes, "hex"),
+  hmacSha1: (key, text) => crypto().createHmac("sha1", key).update(text).digest(),
+  deflate: (format, bytes) =>
+    run((done) => (format === "gzip" ? zlib().gzip(bytes, done) : zlib().deflate(bytes, done))),
+  inflate: (format, bytes, maxOutputLength) =>
+    run((done) =>
+      format === "gzip"
+        ? zlib().gunzip(bytes, { maxOutputLength }, done)
+        : zlib().inflate(bytes, { maxOutputLength }, done),
+    ),
+  env: (name) => process.env[name],
+};
+
+function run(start: (done: (error: Error | null, bytes: Buffer) => void) => void): Promise<Bytes> {
+  return new Promise((resolve, reject) => {
+    // A Buffer may be a window on a pool; what leaves here is the receiver's own.
+    start((error, bytes) => (error ? reject(error) : resolve(new Uint8Array(bytes))));
+  });
+}

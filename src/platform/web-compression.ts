@@ -1,0 +1,48 @@
+import { EasUnsupportedError } from "../errors.js";
+import type { Bytes } from "../request.js";
+import { joinChunks } from "./fetch-transport.js";
+
+/** The Compression Streams standard calls the zlib format "deflate". */
+const STREAM_NAMES = { gzip: "gzip", zlib: "deflate" } as const;
+
+/** Compresses by the runtime's `CompressionStream`; `EasUnsupportedError` where there is none. */
+export function deflate(format: "gzip" | "zlib", bytes: Uint8Array): Promise<Bytes> {
+  if (typeof CompressionStream === "undefined") throw unsupported("CompressionStream", format);
+  return through(new CompressionStream(STREAM_NAMES[format]), bytes, Number.POSITIVE_INFINITY);
+}
+
+/** Decompresses by the runtime's `DecompressionStream`, at most to `maxBytes`. */
+export function inflate(format: "gzip" | "zlib", bytes: Uint8Array, maxBytes: number): Promise<Bytes> {
+  if (typeof DecompressionStream === "undefined") throw unsupported("DecompressionStream", format);
+  return through(new DecompressionStream(STREAM_NAMES[format]), bytes, maxBytes);
+}
+
+function unsupported(name: string, format: string): EasUnsupportedError {
+  return new EasUnsupportedError(
+    `${format} needs ${name}, which this runtime does not have: send without compression, or pass a CompressionCodec of your own`,
+  );
+}
+
+async function through(
+  stream: { readable: ReadableStream<Uint8Array>; writable: WritableStream<BufferSource> },
+  bytes: Uint8Array,
+  maxBytes: number,
+): Promise<Bytes> {
+  const writer = stream.writable.getWriter();
+  // Failures of the writing side show on the reading side too, and are reported there.
+  void writer.write(bytes as Bytes).catch(() => {});
+  void writer.close().catch(() => {});
+  const reader = stream.readable.getReader();
+  const chunks: Uint8Array[] = [];
+  let length = 0;
+  for (;;) {
+    const { done, value } = await reader.read();
+    if (done) return joinChunks(chunks, length);
+    length += value.length;
+    if (length > maxBytes) {
+      void reader.cancel().catch(() => {});
+      throw new RangeError(`more than ${maxBytes} bytes`);
+    }
+    chunks.push(value);
+  }
+}

@@ -1,0 +1,26 @@
+import { fetchTransport } from "./fetch-transport.js";
+import type { Platform } from "./platform.js";
+import { deflate, inflate } from "./web-compression.js";
+import { hmacSha1, md5 } from "./web-crypto.js";
+
+/** Deno, Bun, edge functions and every other runtime with web APIs and no conditions of its own. */
+export const platform: Platform = {
+  name: "web",
+  canSetDate: true,
+  connectionCount: 100,
+  // Deno hands out zlib-coded bodies as they came.
+  createTransport: () => fetchTransport("Deno" in globalThis ? { decodes: ["gzip", "x-gzip", "br"] } : {}),
+  md5,
+  hmacSha1,
+  deflate,
+  inflate,
+  env(name) {
+    const { process } = globalThis as { process?: { env?: Record<string, string | undefined> } };
+    try {
+      return process?.env?.[name];
+    } catch {
+      // Deno throws when it may not read the environment.
+      return undefined;
+    }
+  },
+};

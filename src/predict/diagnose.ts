@@ -1,0 +1,76 @@
+import { EasHttpError, EasNetworkError, EasTimeoutError, isEasError } from "../errors.js";
+import type { CallResult } from "../http/call.js";
+import { NO_HEALTHY_UPSTREAM } from "../http/status-hint.js";
+import type { Platform } from "../platform/platform.js";
+
+/** What stands between a client and its service. */
+export type Finding =
+  /** The service answered; the way there is free and the token is taken. */
+  | "ok"
+  /** The gateway or the service refuses the token, or there is none. */
+  | "token"
+  /** There is no such service or path. */
+  | "path"
+  /** The service is stopped, starting or scaled to zero. */
+  | "not-ready"
+  /** The browser blocks the call: the page came over https, the endpoint is http. */
+  | "mixed-content"
+  /** The browser gives no reason; likely the service does not allow this page's origin. */
+  | "cors"
+  /** The host cannot be reached. */
+  | "network"
+  /** No answer in time. */
+  | "timeout"
+  /** The service answered, but it fails. */
+  | "service"
+  /** The client's own settings cannot work. */
+  | "settings";
+
+/** The result of `PredictClient.diagnose`. */
+export interface Diagnosis {
+  readonly ok: boolean;
+  readonly finding: Finding;
+  /** The finding in words, with what to do about it. */
+  readonly message: string;
+  /** The status that came, where one came. */
+  readonly status: number | undefined;
+}
+
+/** Reads one call's end as a finding. */
+export async function diagnose(platform: Platform, call: () => Promise<CallResult>): Promise<Diagnosis> {
+  try {
+    const { status } = await call();
+    return { ok: true, finding: "ok", message: `the service answers (${status}) and takes the token`, status };
+  } catch (error) {
+    const finding = findingOf(error, platform);
+    return {
+      ok: finding === "ok",
+      finding,
+      message: finding === "ok" ? OK_DESPITE_STATUS : error instanceof Error ? error.message : String(error),
+      status: error instanceof EasHttpError ? error.status : undefined,
+    };
+  }
+}
+
+const OK_DESPITE_STATUS =
+  "the service is there and the token is taken; it only does not answer a bare GET, which is usual for models";
+
+function findingOf(error: unknown, platform: Platform): Finding {
+  if (error instanceof EasHttpError) return findingOfStatus(error);
+  if (error instanceof EasTimeoutError) return "timeout";
+  if (error instanceof EasNetworkError) {
+    if (platform.name !== "browser") return "network";
+    return error.message.includes("mixed content") ? "mixed-content" : "cors";
+  }
+  return isEasError(error) ? "service" : "settings";
+}
+
+function findingOfStatus({ status, body }: EasHttpError): Finding {
+  const text = new TextDecoder().decode(body).trim();
+  if (status === 401 || status === 403) return "token";
+  if (status === 404) return text === "" ? "not-ready" : "path";
+  if (status === 503 && (text === "" || text.includes(NO_HEALTHY_UPSTREAM))) return "not-ready";
+  // The model was reached and refused a call without a body, or a GET.
+  if (status === 400 || status === 405 || status === 411 || status === 415 || status === 422) return "ok";
+  return "service";
+}

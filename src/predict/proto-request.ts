@@ -1,0 +1,42 @@
+import { type DescMessage, fromBinary, isMessage, type MessageShape, toBinary } from "@bufbuild/protobuf";
+import { argumentTypeError, EasDecodeError, show } from "../errors.js";
+import type { Bytes, PredictRequest } from "../request.js";
+
+/**
+ * A request of any message that Buf generates, for formats of your own or for fields that the other request classes do
+ * not set. The schemas of all EAS formats are at `eas-prediction/proto/<format>`.
+ *
+ * @example
+ * const request = new ProtoRequest(PredictRequestSchema, create(PredictRequestSchema, { signatureName: "s" }), PredictResponseSchema);
+ */
+export class ProtoRequest<I extends DescMessage, O extends DescMessage> implements PredictRequest<MessageShape<O>> {
+  readonly #schema: I;
+  readonly #message: MessageShape<I>;
+  readonly #responseSchema: O;
+
+  /** Keeps a reference to `message`; it is serialised when the request is sent. */
+  constructor(schema: I, message: MessageShape<I>, responseSchema: O) {
+    if (!isMessage(message, schema)) {
+      throw argumentTypeError("ERR_EAS_ARG_REQUEST", `message is ${show(message)}: it must be a ${schema.typeName}`);
+    }
+    this.#schema = schema;
+    this.#message = message;
+    this.#responseSchema = responseSchema;
+  }
+
+  toBinary(): Bytes {
+    return toBinary(this.#schema, this.#message);
+  }
+
+  parseResponse(body: Bytes): MessageShape<O> {
+    try {
+      return fromBinary(this.#responseSchema, body);
+    } catch (cause) {
+      const { typeName } = this.#responseSchema;
+      throw new EasDecodeError(`the response is no ${typeName}: ${cause instanceof Error ? cause.message : cause}`, {
+        format: typeName,
+        cause,
+      });
+    }
+  }
+}

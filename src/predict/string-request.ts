@@ -1,0 +1,54 @@
+import { argumentTypeError, EasDecodeError, show } from "../errors.js";
+import type { Bytes, PredictRequest } from "../request.js";
+
+/** A request of plain text, for custom processors and PMML models. Answers with a `StringResponse`. */
+export class StringRequest implements PredictRequest<StringResponse> {
+  readonly #text: string;
+
+  /** Holds `text`, sent as UTF-8. Default: an empty body. */
+  constructor(text = "") {
+    if (typeof text !== "string") {
+      throw argumentTypeError("ERR_EAS_ARG_REQUEST", `StringRequest takes a string, not ${show(text)}`);
+    }
+    this.#text = text;
+  }
+
+  /** The text as UTF-8. */
+  toBinary(): Bytes {
+    return new TextEncoder().encode(this.#text);
+  }
+
+  parseResponse(body: Bytes): StringResponse {
+    return new StringResponse(body);
+  }
+
+  /** The text. */
+  toString(): string {
+    return this.#text;
+  }
+}
+
+/** An answer of plain text or JSON. */
+export class StringResponse {
+  /** The body as it came; the receiver's own memory. */
+  readonly bytes: Bytes;
+
+  constructor(bytes: Bytes) {
+    this.bytes = bytes;
+  }
+
+  /** The body as text; bytes that are no UTF-8 become U+FFFD. */
+  toString(): string {
+    return new TextDecoder().decode(this.bytes);
+  }
+
+  /** The body read as JSON. Throws `EasDecodeError` when it is none. The type is the caller's word. */
+  json<T = unknown>(): T {
+    const text = this.toString();
+    try {
+      return JSON.parse(text) as T;
+    } catch (cause) {
+      throw new EasDecodeError(`the response is no JSON: ${show(text)}`, { format: "json", cause });
+    }
+  }
+}

@@ -1,0 +1,37 @@
+/**
+ * A byte array over memory that is not shared between threads: `Uint8Array` before TypeScript 5.7,
+ * `Uint8Array<ArrayBuffer>` from then on.
+ */
+export type Bytes = ReturnType<Uint8Array["slice"]>;
+
+/**
+ * A compression of whole bodies that the service is configured to undo (`metadata.rpc.decompressor`).
+ * No EAS SDK sends `Content-Encoding`: both sides simply agree.
+ */
+export interface CompressionCodec {
+  /** The name shown in errors, for example `"snappy"`. */
+  readonly name: string;
+  /** Returns the compressed form of `bytes`, which it must not change. */
+  compress(bytes: Uint8Array): Bytes | Promise<Bytes>;
+}
+
+/** `"gzip"` (RFC 1952) and `"zlib"` (RFC 1950) are built in; any other compression is an object. */
+export type Compression = "gzip" | "zlib" | CompressionCodec;
+
+/**
+ * What every request object is: something that serialises itself and knows how to read its answer.
+ * Implement it to send a format of your own through `PredictClient.predict`.
+ */
+export interface PredictRequest<R> {
+  /** Value of the `Content-Type` header; `application/octet-stream` when absent. */
+  readonly contentType?: string | undefined;
+  /** Compression of this request's body; the client's own when absent. */
+  readonly compression?: Compression | undefined;
+  /**
+   * Serialises the request. Called once for a call, before `predict` returns its promise; the bytes belong to the
+   * caller of this method.
+   */
+  toBinary(): Bytes;
+  /** Reads the body of a successful answer. The bytes are this response's own. Throws `EasDecodeError`. */
+  parseResponse(body: Bytes): R;
+}

@@ -1,0 +1,194 @@
+import { argumentTypeError } from "../errors.js";
+import type { DType, ValueField } from "./dtype.js";
+import { traitsOf } from "./dtype.js";
+import { type EncodedField, encodeValues } from "./encode-values.js";
+import type { RawTensor } from "./raw-tensor.js";
+import { checkShape, type Tensor } from "./tensor.js";
+import {
+  delimitedSize,
+  FIXED32,
+  FIXED64,
+  LENGTH_DELIMITED,
+  tagSize,
+  VARINT,
+  varintSize,
+  type WireReader,
+  type WireWriter,
+} from "./wire.js";
+
+/**
+ * `ArrayProto`, the tensor of the TF and the Torch format. Numbers as in the official SDKs' `tf_predict` and
+ * `pytorch_predict` schemas (github.com/pai-eas/eas-python-sdk).
+ */
+const DTYPE = 1;
+const SHAPE = 2;
+const SHAPE_DIM = 1;
+const FIELD_NUMBERS: Readonly<Record<ValueField, number>> = {
+  float: 3,
+  double: 4,
+  int: 5,
+  string: 6,
+  int64: 7,
+  bool: 8,
+};
+
+/** The enum `ArrayDataType`; the numbers are TensorFlow's own. */
+const DTYPE_NUMBERS: Readonly<Record<DType, number>> = {
+  DT_FLOAT: 1,
+  DT_DOUBLE: 2,
+  DT_INT32: 3,
+  DT_UINT8: 4,
+  DT_INT16: 5,
+  DT_INT8: 6,
+  DT_STRING: 7,
+  DT_COMPLEX64: 8,
+  DT_INT64: 9,
+  DT_BOOL: 10,
+  DT_QINT8: 11,
+  DT_QUINT8: 12,
+  DT_QINT32: 13,
+  DT_BFLOAT16: 14,
+  DT_QINT16: 15,
+  DT_QUINT16: 16,
+  DT_UINT16: 17,
+  DT_COMPLEX128: 18,
+  DT_HALF: 19,
+};
+const DTYPES: ReadonlyMap<number, DType> = /* @__PURE__ */ (() =>
+  new Map(Object.entries(DTYPE_NUMBERS).map(([dtype, number]) => [number, dtype as DType])))();
+
+/** The two formats that carry `ArrayProto`; Torch's has no field for booleans. */
+export type ArrayFormat = "tf" | "torch";
+
+/** Refuses a dtype that a format has no field for. */
+export function checkArrayDType(format: ArrayFormat, dtype: DType, of: string): void {
+  if (format === "torch" && dtype === "DT_BOOL") {
+    throw argumentTypeError(
+      "ERR_EAS_ARG_DTYPE",
+      `${of}: the Torch format has no field for DT_BOOL: feed DT_UINT8 with 0 and 1, and let the model convert`,
+    );
+  }
+}
+
+/** A serialised tensor that is ready to be written. */
+export interface EncodedArray {
+  /** Bytes of the message, without tag and length. */
+  readonly size: number;
+  write(writer: WireWriter): void;
+}
+
+/** Checks a tensor and computes the size of its message; `of` names the feed in errors. */
+export function encodeArray(format: ArrayFormat, tensor: Tensor, of: string): EncodedArray {
+  const { dtype, shape, data } = tensor;
+  checkArrayDType(format, dtype, of);
+  // Again, since a feed refers to the caller's arrays, which may have changed.
+  checkShape(shape, data, dtype, of);
+  const field = FIELD_NUMBERS[traitsOf(dtype).field];
+  return new EncodedArrayMessage(DTYPE_NUMBERS[dtype], shape, encodeValues(field, data, dtype, of));
+}
+
+/** A tensor without dtype, shape and values: what fills a gap between the indexes of Torch inputs. */
+export const EMPTY_ARRAY: EncodedArray = { size: 0, write: () => {} };
+
+class EncodedArrayMessage implements EncodedArray {
+  readonly size: number;
+  readonly #dtype: number;
+  readonly #shape: readonly number[];
+  readonly #dimsSize: number;
+  readonly #shapeSize: number;
+  readonly #values: EncodedField;
+
+  constructor(dtype: number, shape: readonly number[], values: EncodedField) {
+    let dimsSize = 0;
+    for (const dimension of shape) dimsSize += varintSize(dimension);
+    this.#dtype = dtype;
+    this.#shape = shape;
+    this.#dimsSize = dimsSize;
+    this.#shapeSize = dimsSize === 0 ? 0 : delimitedSize(SHAPE_DIM, dimsSize);
+    this.#values = values;
+    this.size = tagSize(DTYPE) + varintSize(dtype) + delimitedSize(SHAPE, this.#shapeSize) + values.size;
+  }
+
+  write(writer: WireWriter): void {
+    writer.tag(DTYPE, VARINT);
+    writer.varint(this.#dtype);
+    // Also for a scalar, whose shape has no dimension: the official SDKs always write it.
+    writer.tag(SHAPE, LENGTH_DELIMITED);
+    writer.varint(this.#shapeSize);
+    if (this.#dimsSize > 0) {
+      writer.tag(SHAPE_DIM, LENGTH_DELIMITED);
+      writer.varint(this.#dimsSize);
+      for (const dimension of this.#shape) writer.varint(dimension);
+    }
+    if (this.#values.size > 0) this.#values.write(writer);
+  }
+}
+
+const FIELDS: ReadonlyMap<number, ValueField> = /* @__PURE__ */ (() =>
+  new Map(Object.entries(FIELD_NUMBERS).map(([field, number]) => [number, field as ValueField])))();
+
+/** Wire type of an element that comes alone, and bytes of an element in a packed field (0: varints). */
+const ELEMENTS: Readonly<Record<ValueField, { readonly alone: number; readonly width: number }>> = {
+  float: { alone: FIXED32, width: 4 },
+  double: { alone: FIXED64, width: 8 },
+  int: { alone: VARINT, width: 0 },
+  int64: { alone: VARINT, width: 0 },
+  bool: { alone: VARINT, width: 0 },
+  string: { alone: LENGTH_DELIMITED, width: 0 },
+};
+
+/**
+ * Reads one message into `raw`, which it merges with as protobuf wants it. Notes where the values are and checks that
+ * they are whole; `RawTensor` copies them out when they are asked for.
+ */
+export function readArray(reader: WireReader, raw: RawTensor, format: ArrayFormat): void {
+  while (reader.tag()) {
+    const { field: number, wireType } = reader;
+    if (number === DTYPE && wireType === VARINT) {
+      raw.dtypeNumber = reader.varint();
+      raw.dtype = DTYPES.get(raw.dtypeNumber);
+    } else if (number === SHAPE && wireType === LENGTH_DELIMITED) {
+      reader.nested(() => readShape(reader, raw.dimensions));
+    } else {
+      const field = FIELDS.get(number);
+      if (field === undefined || (format === "torch" && field === "bool") || !noteValues(reader, raw, field)) {
+        reader.skip();
+      }
+    }
+  }
+}
+
+function readShape(reader: WireReader, dimensions: bigint[]): void {
+  while (reader.tag()) {
+    if (reader.field === SHAPE_DIM && reader.wireType === VARINT) {
+      dimensions.push(reader.int64());
+    } else if (reader.field === SHAPE_DIM && reader.wireType === LENGTH_DELIMITED) {
+      reader.nested(() => {
+        while (reader.position < reader.end) dimensions.push(reader.int64());
+      });
+    } else {
+      reader.skip();
+    }
+  }
+}
+
+/** Notes the values that come next, packed or alone; false when the wire type is neither. */
+function noteValues(reader: WireReader, raw: RawTensor, field: ValueField): boolean {
+  const { alone, width } = ELEMENTS[field];
+  const tagEnd = reader.position;
+  if (reader.wireType === LENGTH_DELIMITED) {
+    const end = reader.delimitedEnd();
+    const start = reader.position;
+    if (field !== "string" && width > 0 && (end - start) % width !== 0) {
+      reader.fail(`packed values whose length is no multiple of ${width}`, start);
+    }
+    const count = field === "string" ? 1 : width > 0 ? (end - start) / width : reader.countVarints(end);
+    raw.note(field, start, end, count);
+    reader.position = end;
+    return true;
+  }
+  if (reader.wireType !== alone) return false;
+  reader.skip();
+  raw.note(field, tagEnd, reader.position, 1);
+  return true;
+}

@@ -1,0 +1,152 @@
+import { argumentTypeError, show } from "../errors.js";
+import type { Bytes } from "../request.js";
+
+/**
+ * What a tensor's elements are: one name in all formats, since the numbers on the wire differ between them (INT32 is 3
+ * in TF and 2 in Blade).
+ */
+export type DType =
+  | "DT_FLOAT"
+  | "DT_DOUBLE"
+  | "DT_INT32"
+  | "DT_UINT8"
+  | "DT_INT16"
+  | "DT_INT8"
+  | "DT_STRING"
+  | "DT_COMPLEX64"
+  | "DT_INT64"
+  | "DT_BOOL"
+  | "DT_QINT8"
+  | "DT_QUINT8"
+  | "DT_QINT32"
+  | "DT_BFLOAT16"
+  | "DT_QINT16"
+  | "DT_QUINT16"
+  | "DT_UINT16"
+  | "DT_COMPLEX128"
+  | "DT_HALF";
+
+/** `Float32Array` over memory that is not shared between threads; likewise the others. */
+export type Float32Values = ReturnType<Float32Array["slice"]>;
+export type Float64Values = ReturnType<Float64Array["slice"]>;
+export type Int8Values = ReturnType<Int8Array["slice"]>;
+export type Int16Values = ReturnType<Int16Array["slice"]>;
+export type Int32Values = ReturnType<Int32Array["slice"]>;
+export type Uint16Values = ReturnType<Uint16Array["slice"]>;
+export type BigInt64Values = ReturnType<BigInt64Array["slice"]>;
+
+interface ValuesByDType {
+  DT_FLOAT: Float32Values;
+  DT_DOUBLE: Float64Values;
+  DT_INT32: Int32Values;
+  DT_UINT8: Bytes;
+  DT_INT16: Int16Values;
+  DT_INT8: Int8Values;
+  DT_STRING: Bytes[];
+  DT_COMPLEX64: Float32Values;
+  DT_INT64: BigInt64Values;
+  DT_BOOL: boolean[];
+  DT_QINT8: Int8Values;
+  DT_QUINT8: Bytes;
+  DT_QINT32: Int32Values;
+  DT_BFLOAT16: Float32Values;
+  DT_QINT16: Int16Values;
+  DT_QUINT16: Uint16Values;
+  DT_UINT16: Uint16Values;
+  DT_COMPLEX128: Float64Values;
+  DT_HALF: Float32Values;
+}
+
+/**
+ * What values of a dtype come back as: its own typed array; `boolean[]` for BOOL; bytes for STRING. HALF and BFLOAT16
+ * travel as full floats. COMPLEX holds real and imaginary parts in turn, two entries for each element.
+ */
+export type ValuesOf<D extends DType> = ValuesByDType[D];
+
+/** Any array of numbers. */
+export type NumberArray =
+  | readonly number[]
+  | Float32Array
+  | Float64Array
+  | Int8Array
+  | Int16Array
+  | Int32Array
+  | Uint8Array
+  | Uint8ClampedArray
+  | Uint16Array
+  | Uint32Array;
+
+/**
+ * What may be fed as a dtype's content, one-dimensional, in C order. Every element must fit the dtype: none is rounded
+ * or wrapped, except that DT_FLOAT takes any number as the nearest 32-bit float.
+ */
+export type ContentOf<D extends DType> = D extends "DT_STRING"
+  ? readonly (string | Uint8Array)[]
+  : D extends "DT_BOOL"
+    ? readonly (boolean | 0 | 1)[] | Uint8Array
+    : D extends "DT_INT64"
+      ? NumberArray | readonly (number | bigint)[] | BigInt64Array
+      : NumberArray;
+
+/** Which of a message's value fields holds a dtype's elements. */
+export type ValueField = "float" | "double" | "int" | "int64" | "string" | "bool";
+
+/** An array that integers are read into. */
+export type IntegerValues = Int8Values | Int16Values | Int32Values | Bytes | Uint16Values;
+
+interface DTypeTraits {
+  readonly field: ValueField;
+  /** Entries in the value field for each element. */
+  readonly entries: 1 | 2;
+  /** Least and greatest value, where not all 32-bit integers fit. */
+  readonly range?: readonly [least: number, greatest: number];
+  /** The array for integers. */
+  readonly integers?: new (
+    length: number,
+  ) => IntegerValues;
+}
+
+const INT8 = { field: "int", entries: 1, range: [-128, 127], integers: Int8Array } as const;
+const UINT8 = { field: "int", entries: 1, range: [0, 255], integers: Uint8Array } as const;
+const INT16 = { field: "int", entries: 1, range: [-32_768, 32_767], integers: Int16Array } as const;
+const UINT16 = { field: "int", entries: 1, range: [0, 65_535], integers: Uint16Array } as const;
+const INT32 = { field: "int", entries: 1, integers: Int32Array } as const;
+const FLOAT = { field: "float", entries: 1 } as const;
+
+const TRAITS: Readonly<Record<DType, DTypeTraits>> = {
+  DT_FLOAT: FLOAT,
+  DT_DOUBLE: { field: "double", entries: 1 },
+  DT_INT32: INT32,
+  DT_UINT8: UINT8,
+  DT_INT16: INT16,
+  DT_INT8: INT8,
+  DT_STRING: { field: "string", entries: 1 },
+  DT_COMPLEX64: { field: "float", entries: 2 },
+  DT_INT64: { field: "int64", entries: 1 },
+  DT_BOOL: { field: "bool", entries: 1 },
+  DT_QINT8: INT8,
+  DT_QUINT8: UINT8,
+  DT_QINT32: INT32,
+  DT_BFLOAT16: FLOAT,
+  DT_QINT16: INT16,
+  DT_QUINT16: UINT16,
+  DT_UINT16: UINT16,
+  DT_COMPLEX128: { field: "double", entries: 2 },
+  DT_HALF: FLOAT,
+};
+
+/** Checks a dtype's name; `of` says whose it is. */
+export function checkDType(dtype: unknown, of: string): DType {
+  if (typeof dtype !== "string" || !Object.hasOwn(TRAITS, dtype)) {
+    throw argumentTypeError(
+      "ERR_EAS_ARG_DTYPE",
+      `${of}: dtype is ${show(dtype)}: it must be one of ${Object.keys(TRAITS).join(", ")}`,
+    );
+  }
+  return dtype as DType;
+}
+
+/** How a dtype travels. */
+export function traitsOf(dtype: DType): DTypeTraits {
+  return TRAITS[dtype];
+}

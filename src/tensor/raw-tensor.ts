@@ -1,0 +1,204 @@
+import { argumentRangeError, argumentTypeError, EasDecodeError } from "../errors.js";
+import type { Bytes } from "../request.js";
+import { type DType, type IntegerValues, traitsOf, type ValueField, type ValuesOf } from "./dtype.js";
+import type { Tensor } from "./tensor.js";
+import { LITTLE_ENDIAN } from "./wire.js";
+
+/** Where some of a tensor's values are in the response. */
+interface Segment {
+  readonly field: ValueField;
+  readonly start: number;
+  readonly end: number;
+  readonly count: number;
+}
+
+/** A tensor of a response: where its values are, until somebody asks for them. */
+export class RawTensor {
+  /** Undefined when the response has none, or one that this SDK does not know. */
+  dtype: DType | undefined;
+  /** As it came; 0 when it did not come. */
+  dtypeNumber = 0;
+  readonly dimensions: bigint[] = [];
+  readonly #bytes: Bytes;
+  readonly #name: string;
+  readonly #segments: Segment[] = [];
+
+  /** `name` is how errors call it: `output "scores"`. */
+  constructor(bytes: Bytes, name: string) {
+    this.#bytes = bytes;
+    this.#name = name;
+  }
+
+  note(field: ValueField, start: number, end: number, count: number): void {
+    this.#segments.push({ field, start, end, count });
+  }
+
+  shape(): number[] {
+    return this.dimensions.map((dimension) => {
+      if (dimension < 0n || dimension > BigInt(Number.MAX_SAFE_INTEGER)) {
+        this.#fail(`has the shape [${this.dimensions.join(", ")}], which no array can have`);
+      }
+      return Number(dimension);
+    });
+  }
+
+  /** The values in an array of their own; `expected` makes sure of the dtype. */
+  values(expected?: DType): ValuesOf<DType> {
+    const { dtype } = this;
+    if (dtype === undefined) {
+      return this.#fail(
+        this.dtypeNumber === 0 ? "has no dtype" : `has the dtype ${this.dtypeNumber}, which this SDK does not know`,
+      );
+    }
+    if (expected !== undefined && expected !== dtype) {
+      throw argumentTypeError("ERR_EAS_ARG_DTYPE", `${this.#name} is ${dtype}, not ${expected}`);
+    }
+    const { field } = traitsOf(dtype);
+    const segments = this.#segments.filter((segment) => segment.field === field);
+    let count = 0;
+    for (const segment of segments) count += segment.count;
+    switch (field) {
+      case "float":
+        return new Float32Array(this.#memory(segments, 4));
+      case "double":
+        return new Float64Array(this.#memory(segments, 8));
+      case "int":
+        return this.#integers(segments, count, dtype);
+      case "int64":
+        return this.#int64s(segments, count);
+      case "bool":
+        return this.#booleans(segments);
+      case "string":
+        return segments.map(({ start, end }) => this.#bytes.slice(start, end));
+    }
+  }
+
+  tensor(): Tensor<DType, ValuesOf<DType>> {
+    const data = this.values();
+    return { dtype: this.dtype as DType, shape: this.shape(), data };
+  }
+
+  /** The values as numbers; int64 only where a number holds it exactly. */
+  numbers(): number[] {
+    const values = this.values();
+    const { dtype } = this;
+    if (dtype === "DT_STRING" || dtype === "DT_BOOL") {
+      throw argumentTypeError("ERR_EAS_ARG_DTYPE", `${this.#name} is ${dtype}, which holds no numbers`);
+    }
+    return Array.from(values as ArrayLike<number | bigint>, (value, i) => {
+      const number = Number(value);
+      if (typeof value === "bigint" && !Number.isSafeInteger(number)) {
+        throw argumentRangeError(
+          "ERR_EAS_ARG_OUTPUT",
+          `${this.#name}: element ${i} is ${value}, which a number cannot hold exactly: use getValues(), which gives bigints`,
+        );
+      }
+      return number;
+    });
+  }
+
+  /** STRING values as text; bytes that are no UTF-8 become U+FFFD. */
+  strings(): string[] {
+    const decoder = new TextDecoder();
+    return (this.values("DT_STRING") as Bytes[]).map((bytes) => decoder.decode(bytes));
+  }
+
+  /** For people: dtype, shape and the first values. */
+  toString(): string {
+    const { dtype } = this;
+    if (dtype === undefined) return `dtype ${this.dtypeNumber}`;
+    const values = dtype === "DT_STRING" ? this.strings().map((text) => JSON.stringify(text)) : this.values();
+    const first = Array.from(values as ArrayLike<unknown>).slice(0, 8);
+    return `${dtype} [${this.dimensions.join(", ")}] ${first.join(", ")}${values.length > 8 ? ", …" : ""}`;
+  }
+
+  /** The bytes of fixed-width values, in fresh memory and in the host's order. */
+  #memory(segments: readonly Segment[], width: number): ArrayBuffer {
+    const { buffer, byteOffset } = this.#bytes;
+    const [only] = segments;
+    if (segments.length === 1 && only !== undefined && LITTLE_ENDIAN) {
+      return buffer.slice(byteOffset + only.start, byteOffset + only.end) as ArrayBuffer;
+    }
+    let length = 0;
+    for (const { start, end } of segments) length += end - start;
+    const memory = new Uint8Array(length);
+    let at = 0;
+    for (const { start, end } of segments) {
+      memory.set(this.#bytes.subarray(start, end), at);
+      at += end - start;
+    }
+    if (!LITTLE_ENDIAN) for (let i = 0; i < length; i += width) memory.subarray(i, i + width).reverse();
+    return memory.buffer;
+  }
+
+  #integers(segments: readonly Segment[], count: number, dtype: DType): IntegerValues {
+    const { integers = Int32Array, range } = traitsOf(dtype);
+    const bytes = this.#bytes;
+    const values = new integers(count);
+    let i = 0;
+    for (const { start, end } of segments) {
+      for (let at = start; at < end; ) {
+        let byte = bytes[at++] as number;
+        let value = byte & 127;
+        for (let shift = 7; byte > 127; shift += 7) {
+          byte = bytes[at++] as number;
+          // What is above 32 bits is a sign, or is dropped, as all protobuf implementations do.
+          if (shift < 32) value |= (byte & 127) << shift;
+        }
+        if (range !== undefined && (value < range[0] || value > range[1])) {
+          this.#fail(`has the value ${value}, which does not fit its dtype ${dtype}`, start);
+        }
+        values[i++] = value;
+      }
+    }
+    return values;
+  }
+
+  #int64s(segments: readonly Segment[], count: number): ValuesOf<"DT_INT64"> {
+    const bytes = this.#bytes;
+    const values = new BigInt64Array(count);
+    // Written as 32-bit halves: making a bigint for each element takes three times as long.
+    const halves = new Uint32Array(values.buffer);
+    const lowAt = LITTLE_ENDIAN ? 0 : 1;
+    let i = 0;
+    for (const { start, end } of segments) {
+      for (let at = start; at < end; i += 2) {
+        let byte = bytes[at++] as number;
+        let low = byte & 127;
+        let high = 0;
+        for (let shift = 7; byte > 127; shift += 7) {
+          byte = bytes[at++] as number;
+          const bits = byte & 127;
+          if (shift < 28) low |= bits << shift;
+          else if (shift === 28) {
+            low |= bits << 28;
+            high = bits >>> 4;
+          } else if (shift < 64) high |= bits << (shift - 32);
+        }
+        halves[i + lowAt] = low;
+        halves[i + 1 - lowAt] = high;
+      }
+    }
+    return values;
+  }
+
+  #booleans(segments: readonly Segment[]): boolean[] {
+    const values: boolean[] = [];
+    for (const { start, end } of segments) {
+      let set = false;
+      for (let at = start; at < end; at++) {
+        const byte = this.#bytes[at] as number;
+        set ||= (byte & 127) !== 0;
+        if (byte < 128) {
+          values.push(set);
+          set = false;
+        }
+      }
+    }
+    return values;
+  }
+
+  #fail(why: string, offset?: number): never {
+    throw new EasDecodeError(`${this.#name} ${why}`, { format: "tensor", offset });
+  }
+}

@@ -1,0 +1,105 @@
+import { argumentRangeError, argumentTypeError, show } from "../errors.js";
+import { type ContentOf, checkDType, type DType, traitsOf } from "./dtype.js";
+
+/** A dtype, a shape and the elements in C order. It refers to the caller's memory and copies nothing. */
+export interface Tensor<D extends DType = DType, V = ContentOf<D>> {
+  readonly dtype: D;
+  readonly shape: readonly number[];
+  readonly data: V;
+}
+
+/** The dtype that an array says by itself. */
+type DTypeOfArray<T> = T extends Float32Array
+  ? "DT_FLOAT"
+  : T extends Float64Array
+    ? "DT_DOUBLE"
+    : T extends Int8Array
+      ? "DT_INT8"
+      : T extends Int16Array
+        ? "DT_INT16"
+        : T extends Int32Array
+          ? "DT_INT32"
+          : T extends Uint8Array | Uint8ClampedArray
+            ? "DT_UINT8"
+            : T extends Uint16Array
+              ? "DT_UINT16"
+              : T extends BigInt64Array
+                ? "DT_INT64"
+                : T extends readonly boolean[]
+                  ? "DT_BOOL"
+                  : T extends readonly (string | Uint8Array)[]
+                    ? "DT_STRING"
+                    : never;
+
+const DTYPE_BY_TAG: Readonly<Record<string, DType>> = {
+  Float32Array: "DT_FLOAT",
+  Float64Array: "DT_DOUBLE",
+  Int8Array: "DT_INT8",
+  Int16Array: "DT_INT16",
+  Int32Array: "DT_INT32",
+  Uint8Array: "DT_UINT8",
+  Uint8ClampedArray: "DT_UINT8",
+  Uint16Array: "DT_UINT16",
+  BigInt64Array: "DT_INT64",
+};
+
+/**
+ * Makes a tensor. The dtype follows from a typed array, from `boolean[]` and from `string[]`; an array of numbers needs
+ * it named. Throws when the shape does not fit the length.
+ */
+export function tensor<const D extends DType>(shape: readonly number[], data: ContentOf<D>, dtype: D): Tensor<D>;
+export function tensor<T>(
+  shape: readonly number[],
+  data: T & (DTypeOfArray<T> extends never ? never : T),
+): Tensor<DTypeOfArray<T>, T>;
+export function tensor(shape: readonly number[], data: ContentOf<DType>, dtype?: DType): Tensor {
+  const resolved = checkDType(dtype ?? dtypeOf(data), "tensor");
+  checkShape(shape, data, resolved, "tensor");
+  return { dtype: resolved, shape, data };
+}
+
+function dtypeOf(data: unknown): DType {
+  const tag = ArrayBuffer.isView(data) ? (data as Uint8Array)[Symbol.toStringTag] : "";
+  const byTag = DTYPE_BY_TAG[tag];
+  if (byTag !== undefined) return byTag;
+  if (Array.isArray(data) && data.length > 0) {
+    if (data.every((value) => typeof value === "boolean")) return "DT_BOOL";
+    if (data.every((value) => typeof value === "string" || value instanceof Uint8Array)) return "DT_STRING";
+  }
+  throw argumentTypeError(
+    "ERR_EAS_ARG_DTYPE",
+    `tensor: the dtype does not follow from ${show(data)}: name it, for example tensor(shape, data, "DT_FLOAT")`,
+  );
+}
+
+/** Checks a shape against the number of entries it is to hold; `of` names whose it is. */
+export function checkShape(shape: readonly number[], content: ContentOf<DType>, dtype: DType, of: string): void {
+  if (!Array.isArray(shape) && !ArrayBuffer.isView(shape)) {
+    throw argumentTypeError("ERR_EAS_ARG_SHAPE", `${of}: shape is ${show(shape)}: it must be an array of integers`);
+  }
+  const { length } = content as ArrayLike<unknown>;
+  if (typeof content !== "object" || content === null || !Number.isSafeInteger(length)) {
+    throw argumentTypeError(
+      "ERR_EAS_ARG_CONTENT",
+      `${of}: content is ${show(content)}: it must be a one-dimensional array`,
+    );
+  }
+  let elements = 1;
+  for (const dimension of shape) {
+    if (!Number.isSafeInteger(dimension) || dimension < 0) {
+      throw argumentRangeError(
+        "ERR_EAS_ARG_SHAPE",
+        `${of}: shape [${shape.join(", ")}] has the dimension ${show(dimension)}: each must be an integer of at least 0`,
+      );
+    }
+    elements *= dimension;
+  }
+  const { entries } = traitsOf(dtype);
+  if (elements * entries !== length) {
+    const twice = entries === 2 ? `, and ${dtype} takes two numbers for each: ${elements * 2}` : "";
+    throw argumentRangeError(
+      "ERR_EAS_ARG_SHAPE",
+      `${of}: shape [${shape.join(", ")}] has ${elements} elements${twice}, but the content has length ${length}`,
+    );
+  }
+}

@@ -1,0 +1,129 @@
+import { argumentTypeError, show } from "../errors.js";
+import type { Bytes, PredictRequest } from "../request.js";
+import { encodeArray } from "./array-proto.js";
+import { type ContentOf, checkDType, type DType } from "./dtype.js";
+import { checkShape, type Tensor } from "./tensor.js";
+import { encodeTensorMap } from "./tensor-map.js";
+import { TFResponse } from "./tf-response.js";
+import { delimitedSize, WireWriter } from "./wire.js";
+
+/** Field numbers of `PredictRequest` in the official SDKs' `tf_predict` schema. */
+const SIGNATURE_NAME = 1;
+const INPUTS = 2;
+const OUTPUT_FILTER = 3;
+
+/** A request of named tensors, for TensorFlow models. Answers with a `TFResponse`. */
+export class TFRequest implements PredictRequest<TFResponse> {
+  static readonly DT_FLOAT = "DT_FLOAT";
+  static readonly DT_DOUBLE = "DT_DOUBLE";
+  static readonly DT_INT8 = "DT_INT8";
+  static readonly DT_INT16 = "DT_INT16";
+  static readonly DT_INT32 = "DT_INT32";
+  static readonly DT_INT64 = "DT_INT64";
+  static readonly DT_UINT8 = "DT_UINT8";
+  static readonly DT_UINT16 = "DT_UINT16";
+  static readonly DT_QINT8 = "DT_QINT8";
+  static readonly DT_QINT16 = "DT_QINT16";
+  static readonly DT_QINT32 = "DT_QINT32";
+  static readonly DT_QUINT8 = "DT_QUINT8";
+  static readonly DT_QUINT16 = "DT_QUINT16";
+  static readonly DT_HALF = "DT_HALF";
+  static readonly DT_BFLOAT16 = "DT_BFLOAT16";
+  static readonly DT_COMPLEX64 = "DT_COMPLEX64";
+  static readonly DT_COMPLEX128 = "DT_COMPLEX128";
+  static readonly DT_STRING = "DT_STRING";
+  static readonly DT_BOOL = "DT_BOOL";
+  /** So named on the page of the official Python SDK; it is `DT_BOOL`. */
+  static readonly TF_BOOL = "DT_BOOL";
+
+  #signatureName: string;
+  readonly #feeds = new Map<string, Tensor>();
+  readonly #fetches: string[] = [];
+
+  /** `signatureName`: the model's signature. Default: none is sent, and the service takes its own default. */
+  constructor(signatureName = "") {
+    this.#signatureName = checkName("signatureName", signatureName);
+  }
+
+  /** Sets the model's signature. */
+  setSignatureName(signatureName: string): this {
+    this.#signatureName = checkName("signatureName", signatureName);
+    return this;
+  }
+
+  /**
+   * Sets an input; one of the same name is replaced. `content` is one-dimensional, in C order. It is not copied: what it
+   * holds when `predict` is called is what is sent. Throws a `TypeError` or `RangeError` that names the input when shape,
+   * dtype and content do not fit.
+   */
+  addFeed<D extends DType>(inputName: string, shape: readonly number[], dtype: D, content: ContentOf<D>): this;
+  /** Sets an input to a tensor. */
+  addFeed(inputName: string, tensor: Tensor): this;
+  addFeed(inputName: string, first: readonly number[] | Tensor, dtype?: DType, content?: ContentOf<DType>): this {
+    checkName("inputName", inputName);
+    const tensor = toTensor(first, dtype, content, feedName(inputName));
+    encodeArray("tf", tensor, feedName(inputName));
+    this.#feeds.set(inputName, tensor);
+    return this;
+  }
+
+  /** Asks for an output. Without any, a SavedModel answers with all of them; frozen models need them named. */
+  addFetch(outputName: string): this {
+    this.#fetches.push(checkName("outputName", outputName));
+    return this;
+  }
+
+  /** The serialised request. Checks all content again, since feeds refer to the caller's arrays. */
+  toBinary(): Bytes {
+    const encoder = new TextEncoder();
+    const signature = encoder.encode(this.#signatureName);
+    const inputs = encodeTensorMap(INPUTS, this.#feeds, "tf");
+    const fetches = this.#fetches.map((name) => encoder.encode(name));
+    let size = inputs.size;
+    if (signature.length > 0) size += delimitedSize(SIGNATURE_NAME, signature.length);
+    for (const fetch of fetches) size += delimitedSize(OUTPUT_FILTER, fetch.length);
+    const writer = new WireWriter(size);
+    if (signature.length > 0) writer.delimited(SIGNATURE_NAME, signature);
+    inputs.write(writer);
+    for (const fetch of fetches) writer.delimited(OUTPUT_FILTER, fetch);
+    return writer.bytes;
+  }
+
+  parseResponse(body: Bytes): TFResponse {
+    return new TFResponse(body);
+  }
+
+  /** For people: signature, inputs with dtype and shape, and fetched outputs. */
+  toString(): string {
+    const inputs = Array.from(this.#feeds, ([name, { dtype, shape }]) => `${name}: ${dtype} [${shape.join(", ")}]`);
+    return `TFRequest(${this.#signatureName}) { ${inputs.join("; ")} } → ${this.#fetches.join(", ") || "all outputs"}`;
+  }
+}
+
+/** The tensor of an `addFeed` call in either of its forms. */
+export function toTensor(
+  first: readonly number[] | Tensor,
+  dtype: DType | undefined,
+  content: ContentOf<DType> | undefined,
+  of: string,
+): Tensor {
+  const given =
+    content === undefined && typeof first === "object" && first !== null && "data" in first
+      ? first
+      : { shape: first as readonly number[], dtype, data: content as ContentOf<DType> };
+  const tensor = { shape: given.shape, dtype: checkDType(given.dtype, of), data: given.data };
+  checkShape(tensor.shape, tensor.data, tensor.dtype, of);
+  return tensor;
+}
+
+/** Checks a name that is sent and returns it. */
+export function checkName(argument: string, name: string): string {
+  if (typeof name !== "string") {
+    throw argumentTypeError("ERR_EAS_ARG_FEED", `${argument} is ${show(name)}: it must be a string`);
+  }
+  return name;
+}
+
+function feedName(inputName: string): string {
+  return `input ${show(inputName)}`;
+}

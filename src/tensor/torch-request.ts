@@ -1,0 +1,153 @@
+import { argumentRangeError, show } from "../errors.js";
+import type { Bytes, Compression, PredictRequest } from "../request.js";
+import { EMPTY_ARRAY, encodeArray } from "./array-proto.js";
+import type { ContentOf, DType } from "./dtype.js";
+import type { Tensor } from "./tensor.js";
+import { encodeTensorMap } from "./tensor-map.js";
+import { checkName, toTensor } from "./tf-request.js";
+import { TorchResponse } from "./torch-response.js";
+import { delimitedSize, LENGTH_DELIMITED, tagSize, VARINT, varintSize, WireWriter } from "./wire.js";
+
+/** Field numbers of `PredictRequest` in the official SDKs' `pytorch_predict` schema. */
+const INPUTS = 1;
+const OUTPUT_FILTER = 2;
+const MAP_INPUTS = 3;
+const DEBUG_LEVEL = 100;
+
+/** More inputs than any model has: an index far off would fill the request with empty tensors. */
+const MAX_INDEX = 9_999;
+
+/** How a `TorchRequest` is sent. */
+export interface TorchRequestOptions {
+  /** Compression of the body; the client's own when absent. */
+  readonly compression?: Compression | undefined;
+}
+
+/** A request of tensors by position or by name, for PyTorch models. Answers with a `TorchResponse`. */
+export class TorchRequest implements PredictRequest<TorchResponse> {
+  static readonly DT_FLOAT = "DT_FLOAT";
+  static readonly DT_DOUBLE = "DT_DOUBLE";
+  static readonly DT_INT8 = "DT_INT8";
+  static readonly DT_INT16 = "DT_INT16";
+  static readonly DT_INT32 = "DT_INT32";
+  static readonly DT_INT64 = "DT_INT64";
+  static readonly DT_UINT8 = "DT_UINT8";
+  static readonly DT_UINT16 = "DT_UINT16";
+  static readonly DT_HALF = "DT_HALF";
+  static readonly DT_BFLOAT16 = "DT_BFLOAT16";
+  static readonly DT_STRING = "DT_STRING";
+
+  readonly compression: Compression | undefined;
+  readonly #feeds = new Map<number, Tensor>();
+  readonly #namedFeeds = new Map<string, Tensor>();
+  readonly #fetches: number[] = [];
+  #debugLevel = 0;
+
+  constructor(options: TorchRequestOptions = {}) {
+    this.compression = options.compression;
+  }
+
+  /**
+   * Sets the input at a position, from 0; one at the same position is replaced. Positions that are left out before the
+   * last are sent as empty tensors, as the official SDKs do. Otherwise as `TFRequest.addFeed`.
+   */
+  addFeed<D extends DType>(index: number, shape: readonly number[], dtype: D, content: ContentOf<D>): this;
+  addFeed(index: number, tensor: Tensor): this;
+  addFeed(index: number, first: readonly number[] | Tensor, dtype?: DType, content?: ContentOf<DType>): this {
+    if (!Number.isInteger(index) || index < 0 || index > MAX_INDEX) {
+      throw argumentRangeError(
+        "ERR_EAS_ARG_FEED",
+        `index is ${show(index)}: it must be the input's position, an integer from 0 to ${MAX_INDEX}`,
+      );
+    }
+    this.#feeds.set(index, checkedTensor(first, dtype, content, `input ${index}`));
+    return this;
+  }
+
+  /** Sets an input by name; one of the same name is replaced. Otherwise as `addFeed`. */
+  addFeedMap<D extends DType>(inputName: string, shape: readonly number[], dtype: D, content: ContentOf<D>): this;
+  addFeedMap(inputName: string, tensor: Tensor): this;
+  addFeedMap(inputName: string, first: readonly number[] | Tensor, dtype?: DType, content?: ContentOf<DType>): this {
+    checkName("inputName", inputName);
+    this.#namedFeeds.set(inputName, checkedTensor(first, dtype, content, `input ${show(inputName)}`));
+    return this;
+  }
+
+  /** Asks for the output at a position. Without any, all outputs come. */
+  addFetch(outputIndex: number): this {
+    this.#fetches.push(checkInt32("outputIndex", outputIndex));
+    return this;
+  }
+
+  /** Sets how much the service tells about its work. Default 0. */
+  setDebugLevel(debugLevel = 0): this {
+    this.#debugLevel = checkInt32("debugLevel", debugLevel);
+    return this;
+  }
+
+  /** The serialised request. Checks all content again, since feeds refer to the caller's arrays. */
+  toBinary(): Bytes {
+    const inputs = Array.from({ length: Math.max(-1, ...this.#feeds.keys()) + 1 }, (_, index) => {
+      const tensor = this.#feeds.get(index);
+      return tensor === undefined ? EMPTY_ARRAY : encodeArray("torch", tensor, `input ${index}`);
+    });
+    const named = encodeTensorMap(MAP_INPUTS, this.#namedFeeds, "torch");
+    let fetchesSize = 0;
+    for (const index of this.#fetches) fetchesSize += int32Size(index);
+    let size = named.size;
+    if (fetchesSize > 0) size += delimitedSize(OUTPUT_FILTER, fetchesSize);
+    for (const array of inputs) size += delimitedSize(INPUTS, array.size);
+    if (this.#debugLevel !== 0) size += tagSize(DEBUG_LEVEL) + int32Size(this.#debugLevel);
+    const writer = new WireWriter(size);
+    for (const array of inputs) {
+      writer.tag(INPUTS, LENGTH_DELIMITED);
+      writer.varint(array.size);
+      array.write(writer);
+    }
+    if (fetchesSize > 0) {
+      writer.tag(OUTPUT_FILTER, LENGTH_DELIMITED);
+      writer.varint(fetchesSize);
+      for (const index of this.#fetches) writer.int32(index);
+    }
+    named.write(writer);
+    if (this.#debugLevel !== 0) {
+      writer.tag(DEBUG_LEVEL, VARINT);
+      writer.int32(this.#debugLevel);
+    }
+    return writer.bytes;
+  }
+
+  parseResponse(body: Bytes): TorchResponse {
+    return new TorchResponse(body);
+  }
+
+  /** For people: inputs with dtype and shape, and fetched outputs. */
+  toString(): string {
+    const inputs = [...this.#feeds, ...this.#namedFeeds].map(
+      ([name, { dtype, shape }]) => `${name}: ${dtype} [${shape.join(", ")}]`,
+    );
+    return `TorchRequest { ${inputs.join("; ")} } → ${this.#fetches.join(", ") || "all outputs"}`;
+  }
+}
+
+function checkedTensor(
+  first: readonly number[] | Tensor,
+  dtype: DType | undefined,
+  content: ContentOf<DType> | undefined,
+  of: string,
+): Tensor {
+  const tensor = toTensor(first, dtype, content, of);
+  encodeArray("torch", tensor, of);
+  return tensor;
+}
+
+function checkInt32(argument: string, value: number): number {
+  if (!Number.isInteger(value) || (value | 0) !== value) {
+    throw argumentRangeError("ERR_EAS_ARG_FEED", `${argument} is ${show(value)}: it must be a 32-bit integer`);
+  }
+  return value;
+}
+
+function int32Size(value: number): number {
+  return value < 0 ? 10 : varintSize(value);
+}

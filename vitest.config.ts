@@ -1,0 +1,15 @@
+import { fileURLToPath } from "node:url";
+import { defineConfig } from "vitest/config";
+
+export default defineConfig({
+  resolve: {
+    alias: { "#platform": fileURLToPath(new URL("src/platform/node.ts", import.meta.url)) },
+  },
+  test: {
+    include: ["test/**/*.test.ts"],
+    reporters: ["default", ["json", { outputFile: "test/.report/vitest.json" }]],
+    // Rejections that nobody handles are faults of ours.
+    dangerouslyIgnoreUnhandledErrors: false,
+    testTimeout: 30_000,
+  },
+});
