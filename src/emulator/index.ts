@@ -1,1 +1,20 @@
-export const placeholder: number = 1;
+/**
+ * A local EAS gateway with demo services that have real models behind them, to try the SDK without an account and to
+ * test programs that use it.
+ */
+export {
+  createEmulator,
+  type Emulator,
+  type EmulatorAnswer,
+  type EmulatorCall,
+  type EmulatorHandler,
+  type EmulatorLogEntry,
+  type EmulatorOptions,
+  type EmulatorService,
+} from "./emulator.js";
+export type { AuthForm } from "./authorization.js";
+export type { Fault } from "./faults.js";
+export { DIGITS_HELD_OUT_ACCURACY } from "./models/digits.js";
+export { heldOutDigits } from "./models/digits-held-out.js";
+export { SCORECARD_FEATURES, type ScorecardSample, scorecardSamples } from "./models/scorecard.js";
+export { type RunningEmulator, type StartEmulatorOptions, startEmulator } from "./server.js";
