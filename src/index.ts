@@ -29,15 +29,14 @@ export {
   type TransportRequest,
   type TransportResponse,
 } from "./platform/platform.js";
-export type { Diagnosis, Finding } from "./predict/diagnose.js";
 export {
   ENDPOINT_TYPE_DIRECT,
   ENDPOINT_TYPE_GATEWAY,
   type EndpointType,
-  PredictClient,
   type PredictClientOptions,
-  type PredictResult,
-} from "./predict/predict-client.js";
+} from "./predict/client-settings.js";
+export type { Diagnosis, Finding } from "./predict/diagnose.js";
+export { PredictClient, type PredictResult } from "./predict/predict-client.js";
 export { ProtoRequest } from "./predict/proto-request.js";
 export { StringRequest, StringResponse } from "./predict/string-request.js";
 // Requests and responses

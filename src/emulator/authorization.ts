@@ -30,11 +30,9 @@ export async function authorizationOf(
     if (md5 !== (await platform.md5(body))) return "wrong";
     if (!(Math.abs(Date.parse(date) - Date.now()) <= MAX_CLOCK_SKEW_MS)) return "wrong";
   }
-  const encoder = new TextEncoder();
   for (const signed of signedForms(resource)) {
     const text = `${request.method}\n${md5}\n${headers.get("content-type") ?? ""}\n${date}\n${signed}`;
-    const hmac = await platform.hmacSha1(encoder.encode(token), encoder.encode(text));
-    if (authorization === `EAS ${btoa(String.fromCharCode(...hmac))}`) return "signature";
+    if (authorization === `EAS ${await platform.hmacSha1(token, text)}`) return "signature";
   }
   return "wrong";
 }

@@ -95,7 +95,11 @@ function classifyTorch(body: Bytes): Bytes {
   return toBinary(TorchResponseSchema, create(TorchResponseSchema, { outputs: wanted }));
 }
 
-function classify({ dtype, arrayShape, floatVal }: FloatArray): { count: number; scores: Float32Array; labels: bigint[] } {
+function classify({ dtype, arrayShape, floatVal }: FloatArray): {
+  count: number;
+  scores: Float32Array;
+  labels: bigint[];
+} {
   const dims = (arrayShape?.dim ?? []).map(Number);
   if (dtype !== ArrayDataType.DT_FLOAT) throw new Error(`dtype ${dtype}: the images must be DT_FLOAT`);
   if (dims.length !== 2 || dims[1] !== PIXELS || (dims[0] as number) * PIXELS !== floatVal.length) {

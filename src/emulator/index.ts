@@ -2,6 +2,8 @@
  * A local EAS gateway with demo services that have real models behind them, to try the SDK without an account and to
  * test programs that use it.
  */
+
+export type { AuthForm } from "./authorization.js";
 export {
   createEmulator,
   type Emulator,
@@ -12,7 +14,6 @@ export {
   type EmulatorOptions,
   type EmulatorService,
 } from "./emulator.js";
-export type { AuthForm } from "./authorization.js";
 export type { Fault } from "./faults.js";
 export { DIGITS_HELD_OUT_ACCURACY } from "./models/digits.js";
 export { heldOutDigits } from "./models/digits-held-out.js";

@@ -21,7 +21,9 @@ export interface RunningEmulator extends Emulator {
 export async function startEmulator(options: StartEmulatorOptions = {}): Promise<RunningEmulator> {
   const emulator = createEmulator(options);
   const { createServer } = await import("node:http").catch((cause) => {
-    throw new EasUnsupportedError("startEmulator needs node:http: use createEmulator and its transport here", { cause });
+    throw new EasUnsupportedError("startEmulator needs node:http: use createEmulator and its transport here", {
+      cause,
+    });
   });
   const server = createServer((incoming, outgoing) => void answer(emulator, incoming, outgoing));
   await new Promise<void>((resolve, reject) => {
@@ -92,7 +94,8 @@ async function pipe(response: Response, outgoing: ServerResponse): Promise<void>
   for (;;) {
     const { done, value } = await reader.read();
     if (done) break;
-    if (!outgoing.write(value)) await new Promise<void>((resolve) => outgoing.once("drain", resolve).once("close", resolve));
+    if (!outgoing.write(value))
+      await new Promise<void>((resolve) => outgoing.once("drain", resolve).once("close", resolve));
   }
   outgoing.end();
 }

@@ -1,7 +1,11 @@
 import type { Exchange, HeaderPair, Transport, TransportRequest, TransportResponse } from "../platform/platform.js";
+import type { CallPlan } from "./call-plan.js";
 import { Expiring, type Timeouts } from "./timeouts.js";
 
-/** One attempt of a call: the request that a transport sees, its clock, and its one way to be ended early. */
+/**
+ * One attempt of a call: the request that a transport sees, its clock, and its one way to be ended early. Its members are
+ * not `#private`: it is made for each attempt, and those cost more to set up.
+ */
 export class Attempt extends Expiring implements TransportRequest {
   readonly method: string;
   readonly origin: string;
@@ -9,75 +13,76 @@ export class Attempt extends Expiring implements TransportRequest {
   readonly headers: readonly HeaderPair[];
   readonly body: Uint8Array | null;
   readonly maxResponseBytes: number;
-  exchange: Exchange | undefined;
+  exchange: Exchange | undefined = undefined;
   phase: "connect" | "headers" | "body" = "headers";
   /** True when it was ended by its own clock: asked before any runtime's word for what happened. */
   expired = false;
 
-  readonly #timeouts: Timeouts;
-  readonly #timeout: number;
-  #controller: AbortController | undefined;
-  #reject: ((reason: unknown) => void) | undefined;
+  private readonly timeouts: Timeouts;
+  private readonly timeout: number;
+  private settled = false;
+  private controller: AbortController | undefined = undefined;
+  private reject: ((reason: unknown) => void) | undefined = undefined;
 
   constructor(
-    request: Pick<TransportRequest, "method" | "origin" | "path" | "headers" | "body" | "maxResponseBytes">,
+    plan: CallPlan,
+    headers: readonly HeaderPair[],
+    body: Uint8Array | null,
     timeouts: Timeouts,
     timeout: number,
   ) {
     super();
-    this.method = request.method;
-    this.origin = request.origin;
-    this.path = request.path;
-    this.headers = request.headers;
-    this.body = request.body;
-    this.maxResponseBytes = request.maxResponseBytes;
-    this.#timeouts = timeouts;
-    this.#timeout = timeout;
+    this.method = plan.method;
+    this.origin = plan.target.origin;
+    this.path = plan.path;
+    this.headers = headers;
+    this.body = body;
+    this.maxResponseBytes = plan.maxResponseBytes;
+    this.timeouts = timeouts;
+    this.timeout = timeout;
   }
 
   get signal(): AbortSignal {
-    this.#controller ??= new AbortController();
-    return this.#controller.signal;
+    this.controller ??= new AbortController();
+    return this.controller.signal;
   }
 
   /** Sends through `transport`, with the clock running until `settle`. Rejects at once when cancelled or expired. */
   send(transport: Transport): Promise<TransportResponse> {
-    this.#timeouts.start(this, this.#timeout);
-    return new Promise((resolve, reject) => {
-      this.#reject = reject;
-      transport.send(this).then(resolve, reject);
-    });
+    this.timeouts.start(this, this.timeout);
+    const sent = transport.send(this);
+    // An exchange rejects by itself when it is cancelled; other transports may be slow to notice, or never do.
+    return this.exchange === undefined ? this.outlive(sent) : sent;
   }
 
-  /** Waits for work on the answer, such as decompression, under the same clock. */
+  /** Waits for work that may not end by itself when the attempt is cancelled. */
   outlive<T>(work: Promise<T>): Promise<T> {
     return new Promise((resolve, reject) => {
-      this.#reject = reject;
+      this.reject = reject;
       work.then(resolve, reject);
     });
   }
 
   /** Starts the clock anew: what the transport did before was its own preparation. */
   onDispatch(): void {
-    if (this.#reject === undefined) return;
-    this.#timeouts.stop(this);
-    this.#timeouts.start(this, this.#timeout);
+    if (this.settled) return;
+    this.timeouts.stop(this);
+    this.timeouts.start(this, this.timeout);
   }
 
   /** Stops the clock: the last byte is decoded, or the attempt has failed. */
   settle(): void {
-    this.#timeouts.stop(this);
-    this.#reject = undefined;
+    this.settled = true;
+    this.timeouts.stop(this);
   }
 
   /** Ends the attempt with `reason`, whether or not the transport listens. */
   cancel(reason: unknown): void {
-    const reject = this.#reject;
-    if (reject === undefined) return;
+    if (this.settled) return;
     this.settle();
-    reject(reason);
+    this.reject?.(reason);
     this.exchange?.cancel(reason);
-    this.#controller?.abort(reason);
+    this.controller?.abort(reason);
   }
 
   override expire(): void {

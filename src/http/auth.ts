@@ -1,16 +1,7 @@
 import { argumentTypeError, EasUnsupportedError } from "../errors.js";
 import type { HeaderPair, Platform } from "../platform/platform.js";
+import type { CallPlan } from "./call-plan.js";
 import type { Auth, Token } from "./options.js";
-
-const encoder: TextEncoder = /* @__PURE__ */ new TextEncoder();
-
-/** What a signature covers beside the body. */
-export interface SignedText {
-  readonly method: string;
-  readonly contentType: string;
-  /** Path and query before percent-encoding, beginning with `/api/predict/`. */
-  readonly resource: string;
-}
 
 /** How this request is to be authorised: `"auto"` is decided here. */
 export function resolveAuth(
@@ -29,31 +20,46 @@ export function resolveAuth(
   return signs ? "signature" : "token";
 }
 
-/** The headers that prove who sends: none without a token. A signature needs the body's MD5. */
-export function authorize(
+/** All headers of a call whose authorization is the same in all attempts: no token, or a fixed one that is sent as it is. */
+export function fixedHeaders(
+  headers: readonly HeaderPair[],
   auth: Exclude<Auth, "auto">,
+  token: Token | undefined,
+): readonly HeaderPair[] | undefined {
+  if (token === undefined || token === "") return headers;
+  return typeof token === "string" && auth !== "signature" ? [...headers, tokenHeader(auth, token)] : undefined;
+}
+
+function tokenHeader(auth: "token" | "bearer", token: string): HeaderPair {
+  if (!/^[\x20-\x7e\x80-\xff]*$/.test(token)) {
+    throw argumentTypeError(
+      "ERR_EAS_ARG_TOKEN",
+      'the token has a line break, another control character or one outside Latin-1, so it cannot be a header value; only auth "signature" can use such a token',
+    );
+  }
+  return ["authorization", auth === "bearer" ? `Bearer ${token}` : token];
+}
+
+/** The headers that prove who sends. A signature needs the body's MD5. */
+export function authorize(
+  { auth, method, contentType, target, suffix }: CallPlan,
   token: string,
   platform: Platform,
-  text: SignedText,
   bodyMd5: string | undefined,
-): readonly HeaderPair[] | Promise<readonly HeaderPair[]> {
-  if (token === "") return [];
+): HeaderPair[] | Promise<HeaderPair[]> {
   if (auth !== "signature") {
-    checkTokenText(token);
-    return [["authorization", auth === "bearer" ? `Bearer ${token}` : token]];
+    return [tokenHeader(auth, token)];
   }
   const date = httpDate();
-  const hmac = platform.hmacSha1(
-    encoder.encode(token),
-    encoder.encode(`${text.method}\n${bodyMd5}\n${text.contentType}\n${date}\n${text.resource}`),
-  );
-  const headers = (mac: Uint8Array): readonly HeaderPair[] => [
+  const headers = (hmac: string): HeaderPair[] => [
     // Hexadecimal, against RFC 1864: EAS has it so (github.com/pai-eas/eas-python-sdk, predict_client.py).
     ["content-md5", bodyMd5 as string],
     ["date", date],
-    ["authorization", `EAS ${btoa(String.fromCharCode(...mac))}`],
+    ["authorization", `EAS ${hmac}`],
   ];
-  return hmac instanceof Uint8Array ? headers(hmac) : hmac.then(headers);
+  const resource = target.resource + target.query + suffix.signed;
+  const hmac = platform.hmacSha1(token, `${method}\n${bodyMd5}\n${contentType}\n${date}\n${resource}`);
+  return typeof hmac === "string" ? headers(hmac) : hmac.then(headers);
 }
 
 /** Asks for the token, when it is a function. */
@@ -71,15 +77,6 @@ function checkGiven(token: unknown): string {
     );
   }
   return token;
-}
-
-function checkTokenText(token: string): void {
-  if (!/^[\x20-\x7e\x80-\xff]*$/.test(token)) {
-    throw argumentTypeError(
-      "ERR_EAS_ARG_TOKEN",
-      'the token has a line break, another control character or one outside Latin-1, so it cannot be a header value; only auth "signature" can use such a token',
-    );
-  }
 }
 
 let lastSecond = -1;

@@ -1,3 +1,4 @@
+import type { Target } from "../endpoint/gateway.js";
 import { checkSegments, encodePath } from "../endpoint/path.js";
 import { argumentTypeError, show } from "../errors.js";
 import type { CallOptions } from "./options.js";
@@ -16,7 +17,7 @@ export interface Suffix {
 
 const NO_SUFFIX: Suffix = { wire: "", signed: "" };
 
-/** Checks the path and the query of a call and joins them. `hasQuery`: whether what they follow has a query already. */
+/** Checks the path and the query of a call and joins them. */
 export function suffixOf(path: string | undefined, query: CallOptions["query"]): Suffix {
   if (!path && query === undefined) return NO_SUFFIX;
   const text = checkPath(path ?? "");
@@ -57,4 +58,11 @@ function encodeQuery(query: CallOptions["query"]): string {
     );
   }
   return parts.join("&");
+}
+
+/** Path and query as they are sent; a query of the target's own comes before that of the call. */
+export function joinPath(target: Pick<Target, "path" | "query">, suffix: Suffix): string {
+  if (target.query === "") return target.path + suffix.wire;
+  const [path, ...rest] = suffix.wire.split("?");
+  return target.path + path + target.query + (rest.length > 0 ? `&${rest.join("?")}` : "");
 }

@@ -14,7 +14,7 @@ export const platform: Platform = {
   connectionCount: 100,
   createTransport: nodeTransport,
   md5: (bytes) => crypto().hash("md5", bytes, "hex"),
-  hmacSha1: (key, text) => crypto().createHmac("sha1", key).update(text).digest(),
+  hmacSha1: (key, text) => crypto().createHmac("sha1", key).update(text).digest("base64"),
   deflate: (format, bytes) =>
     run((done) => (format === "gzip" ? zlib().gzip(bytes, done) : zlib().deflate(bytes, done))),
   inflate: (format, bytes, maxOutputLength) =>

@@ -12,8 +12,8 @@ export interface Platform {
   createTransport(options: TransportOptions): Transport;
   /** MD5 of `bytes` as 32 lower-case hexadecimal digits. */
   md5(bytes: Uint8Array): string | Promise<string>;
-  /** HMAC-SHA1 of `text` under `key`, 20 bytes. */
-  hmacSha1(key: Uint8Array, text: Uint8Array): Uint8Array | Promise<Uint8Array>;
+  /** HMAC-SHA1 of `text` under `key`, both as UTF-8, in base64. */
+  hmacSha1(key: string, text: string): string | Promise<string>;
   /** Compresses as gzip (RFC 1952) or zlib (RFC 1950). */
   deflate(format: "gzip" | "zlib", bytes: Uint8Array): Promise<Bytes>;
   /** Undoes gzip or zlib; rejects with a `RangeError` as soon as the output passes `maxBytes`. */
@@ -130,11 +130,14 @@ export function systemCodeOf(error: unknown): string | undefined {
   return undefined;
 }
 
+/** The `systemCode` of the error for an answer that is larger than the caller allows. */
+export const RESPONSE_TOO_LARGE = "ERR_RESPONSE_TOO_LARGE";
+
 /** The error for an answer that is larger than the caller allows. */
 export function responseTooLarge(maxBytes: number): TransportError {
   return new TransportError(`the response has more than ${maxBytes} bytes (maxResponseBytes)`, {
     sent: "maybe",
     final: true,
-    systemCode: "ERR_RESPONSE_TOO_LARGE",
+    systemCode: RESPONSE_TOO_LARGE,
   });
 }

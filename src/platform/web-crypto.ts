@@ -1,5 +1,4 @@
 import { md5 as portableMd5 } from "@noble/hashes/legacy.js";
-import type { Bytes } from "../request.js";
 
 interface NodeCrypto {
   createHash(name: string): { update(bytes: Uint8Array): { digest(encoding: "hex"): string } };
@@ -25,9 +24,12 @@ export function md5(bytes: Uint8Array): string {
 }
 
 /** HMAC-SHA1 by WebCrypto, which exists in every runtime here (browsers: in secure contexts only). */
-export async function hmacSha1(key: Uint8Array, text: Uint8Array): Promise<Uint8Array> {
-  const imported = await crypto.subtle.importKey("raw", key as Bytes, { name: "HMAC", hash: "SHA-1" }, false, ["sign"]);
-  return new Uint8Array(await crypto.subtle.sign("HMAC", imported, text as Bytes));
+export async function hmacSha1(key: string, text: string): Promise<string> {
+  const encoder = new TextEncoder();
+  const algorithm = { name: "HMAC", hash: "SHA-1" };
+  const imported = await crypto.subtle.importKey("raw", encoder.encode(key), algorithm, false, ["sign"]);
+  const mac = await crypto.subtle.sign("HMAC", imported, encoder.encode(text));
+  return btoa(String.fromCharCode(...new Uint8Array(mac)));
 }
 
 /** Bytes as lower-case hexadecimal digits. */

@@ -1,5 +1,4 @@
 import { EasHttpError, EasNetworkError, EasTimeoutError, isEasError } from "../errors.js";
-import type { CallResult } from "../http/call.js";
 import { NO_HEALTHY_UPSTREAM } from "../http/status-hint.js";
 import type { Platform } from "../platform/platform.js";
 
@@ -36,10 +35,10 @@ export interface Diagnosis {
   readonly status: number | undefined;
 }
 
-/** Reads one call's end as a finding. */
-export async function diagnose(platform: Platform, call: () => Promise<CallResult>): Promise<Diagnosis> {
+/** Reads the end of one call, which gives a status, as a finding. */
+export async function diagnose(platform: Platform, call: () => Promise<number>): Promise<Diagnosis> {
   try {
-    const { status } = await call();
+    const status = await call();
     return { ok: true, finding: "ok", message: `the service answers (${status}) and takes the token`, status };
   } catch (error) {
     const finding = findingOf(error, platform);

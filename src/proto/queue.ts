@@ -1,16 +1,14 @@
 /**
- * Messages of the queue service, to read stored or relayed frames; `QueueClient` speaks them on its own.
+ * Messages of the queue service, to read frames that were stored or relayed as they came; `QueueClient` needs no help.
+ * They travel over queue URLs, not through `ProtoRequest`.
  *
  * @example
  * ```ts
- * import { create } from "@bufbuild/protobuf";
- * import { ProtoRequest } from "eas-prediction";
+ * import { fromBinary } from "@bufbuild/protobuf";
  * import { DataFrameListProtoSchema } from "eas-prediction/proto/queue";
  *
- * // A service that takes and returns frame lists:
- * const message = create(DataFrameListProtoSchema, { index: [{ index: 1n, tags: { k: "v" }, data: new Uint8Array([1]) }] });
- * const request = new ProtoRequest(DataFrameListProtoSchema, message, DataFrameListProtoSchema);
- * for (const frame of (await client.predict(request)).index) console.log(frame.index, frame.tags);
+ * // The frames are in a field that is called index.
+ * for (const frame of fromBinary(DataFrameListProtoSchema, bytes).index) console.log(frame.index, frame.tags);
  * ```
  */
 export type { AttributesProto, DataFrameListProto, DataFrameProto } from "../gen/eas/queue/queue_pb.js";

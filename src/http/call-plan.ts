@@ -1,0 +1,41 @@
+import type { Target } from "../endpoint/gateway.js";
+import type { HeaderPair, TransportResponse } from "../platform/platform.js";
+import type { Bytes } from "../request.js";
+import type { Auth, RetryOn, Token } from "./options.js";
+import type { CallKind } from "./retry.js";
+import type { Suffix } from "./url.js";
+
+/** What calls under the same settings have in common; nothing in it changes while a call is under way. */
+export interface CallPlan {
+  readonly kind: CallKind;
+  readonly method: "GET" | "POST" | "PUT" | "DELETE";
+  readonly target: Target;
+  readonly suffix: Suffix;
+  /** Path and query as they are sent. */
+  readonly path: string;
+  /** All headers but those of the authorization. */
+  readonly headers: readonly HeaderPair[];
+  /** All headers, where the authorization is the same in all attempts. */
+  readonly fixedHeaders: readonly HeaderPair[] | undefined;
+  readonly contentType: string;
+  readonly auth: Exclude<Auth, "auto">;
+  readonly token: Token | undefined;
+  readonly timeout: number;
+  readonly totalTimeout: number;
+  readonly retryCount: number;
+  readonly retryOn: RetryOn | undefined;
+  readonly signal: AbortSignal | undefined;
+  readonly maxResponseBytes: number;
+}
+
+/** A successful answer and what it took. */
+export interface CallResult {
+  readonly response: TransportResponse;
+  /** The response's body, with its content coding undone. */
+  readonly body: Bytes;
+  /** Scheme, host and port that answered. */
+  readonly endpoint: string;
+  readonly attempts: number;
+  /** When the call began, by `performance.now()`. */
+  readonly startedAt: number;
+}

@@ -1,0 +1,163 @@
+import { EasDecodeError, type EasError, EasHttpError, EasNetworkError, EasTimeoutError } from "../errors.js";
+import {
+  type Platform,
+  RESPONSE_TOO_LARGE,
+  TransportError,
+  type TransportRequest,
+  type TransportResponse,
+} from "../platform/platform.js";
+import type { CallPlan } from "./call-plan.js";
+import { decodeContent } from "./content-encoding.js";
+import { redactBytes, redactHeaders } from "./redact.js";
+import { type Outcome, outcomeOfStatus, parseRetryAfter, verdictOn } from "./retry.js";
+import { NO_HEALTHY_UPSTREAM, statusHint } from "./status-hint.js";
+
+/** How an attempt failed: what the retry table asks, and the error that surfaces when there is no retry. */
+export interface Failure {
+  readonly outcome: Outcome;
+  readonly error: EasError;
+  /** Milliseconds that the service asked to wait. */
+  readonly retryAfter: number | undefined;
+  /** Whether a connection died with the request on it, before a byte of the response came. */
+  readonly beforeResponse: boolean;
+}
+
+/** What a failure needs to know of its call. */
+export interface FailedCall {
+  readonly plan: CallPlan;
+  readonly attempts: number;
+  readonly token: string;
+}
+
+/** Bytes of an error's body that are kept. */
+const ERROR_BODY_BYTES = 65_536;
+/** Characters of it that stand in the message. */
+const ERROR_EXCERPT = 200;
+
+/** The call as errors name it: without its query, which may hold what belongs in no log. */
+export function nameOf({ method, target, suffix }: CallPlan): string {
+  return `${method} ${target.origin}${target.path}${suffix.wire.split("?", 1)[0]}`;
+}
+
+/** What all errors after an attempt say of it. */
+function factsOf({ plan: { kind }, attempts }: FailedCall, outcome: Outcome) {
+  const verdict = verdictOn(kind, outcome);
+  return {
+    attempts,
+    retryable: verdict === "retry" || verdict === "once",
+    maybeAccepted: verdict === "unsure" && kind === "put",
+    maybeTaken: verdict === "unsure" && kind === "take",
+  };
+}
+
+/** An answer whose status is no success. */
+export async function httpFailure(call: FailedCall, response: TransportResponse, platform: Platform): Promise<Failure> {
+  const { plan, token } = call;
+  const { status } = response;
+  let whole = response.body;
+  if (response.contentEncoding !== undefined) {
+    // An error must surface as the error it is, even when its body cannot be read.
+    whole = await decodeContent(response, platform, plan.maxResponseBytes).catch(() => response.body);
+  }
+  const body = redactBytes(whole.slice(0, ERROR_BODY_BYTES), token);
+  const headers = redactHeaders(response.headers, token);
+  const text = new TextDecoder().decode(body).trim();
+  const hint = statusHint(status, text, plan.auth);
+  const outcome = outcomeOfStatus(status, text.includes(NO_HEALTHY_UPSTREAM));
+  const excerpt = text.length > ERROR_EXCERPT ? `${text.slice(0, ERROR_EXCERPT)}…` : text;
+  const said = text === "" ? "" : ` It said: ${excerpt}`;
+  const retryAfter = parseRetryAfter(headers.get("retry-after"));
+  const error = new EasHttpError(`${nameOf(plan)} was answered with ${status}: ${hint}.${said}`, {
+    ...factsOf(call, outcome),
+    requestId: headers.get("x-request-id") ?? undefined,
+    status,
+    headers,
+    body,
+    retryAfter,
+    hint,
+  });
+  return { outcome, retryAfter, beforeResponse: false, error };
+}
+
+/** No answer within the attempt's time. */
+export function timeoutFailure(call: FailedCall, phase: TransportRequest["phase"]): Failure {
+  const { plan } = call;
+  // Without a connection nothing was sent, so nothing can happen twice.
+  const outcome: Outcome = phase === "connect" ? "not sent" : "timeout or 504";
+  const awaited = { connect: "connection", headers: "response", body: "complete response body" }[phase];
+  const error = new EasTimeoutError(`${nameOf(plan)} had no ${awaited} within ${plan.timeout} ms (timeout)`, {
+    ...factsOf(call, outcome),
+    phase,
+    timeout: plan.timeout,
+  });
+  return { outcome, retryAfter: undefined, beforeResponse: false, error };
+}
+
+/** The whole call's time ran out. */
+export function totalTimeoutError({ plan, attempts }: FailedCall): EasTimeoutError {
+  const { kind, totalTimeout } = plan;
+  const waited = attempts === 0 ? ", all of it waiting for a free connection or a token" : "";
+  return new EasTimeoutError(`${nameOf(plan)} did not end within ${totalTimeout} ms (totalTimeout)${waited}`, {
+    attempts,
+    retryable: kind === "predict" || kind === "other",
+    maybeAccepted: attempts > 0 && kind === "put",
+    maybeTaken: attempts > 0 && kind === "take",
+    phase: "total",
+    timeout: totalTimeout,
+  });
+}
+
+/** No complete answer: what the transport threw. Throws itself what is no matter of the network. */
+export function networkFailure(
+  call: FailedCall,
+  thrown: unknown,
+  phase: TransportRequest["phase"],
+  reached: boolean,
+): Failure {
+  const { plan, attempts } = call;
+  const error =
+    thrown instanceof TransportError ? thrown : new TransportError(messageOf(thrown), { sent: "maybe", cause: thrown });
+  if (error.systemCode === RESPONSE_TOO_LARGE) {
+    throw new EasDecodeError(`${nameOf(plan)}: ${error.message}`, {
+      format: "body",
+      offset: plan.maxResponseBytes,
+      attempts,
+    });
+  }
+  const hidden = error.opaque && !reached;
+  const outcome: Outcome = error.final || hidden ? "final" : error.sent === "no" ? "not sent" : "broken after sending";
+  const why = hidden ? hiddenReason(plan.target.origin) : reasonOf(error, phase);
+  return {
+    outcome,
+    retryAfter: undefined,
+    beforeResponse: error.sent === "maybe" && phase !== "body",
+    error: new EasNetworkError(`${nameOf(plan)} failed: ${why}`, {
+      ...factsOf(call, outcome),
+      cause: error.cause ?? error,
+      systemCode: error.systemCode,
+    }),
+  };
+}
+
+function messageOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
+}
+
+function reasonOf({ sent, systemCode, message }: TransportError, phase: TransportRequest["phase"]): string {
+  const where =
+    sent === "no"
+      ? "no connection, nothing was sent"
+      : phase === "body"
+        ? "the connection broke in the response body"
+        : "the connection broke before the response";
+  return `${where} (${systemCode ? `${systemCode}: ` : ""}${message})`;
+}
+
+/** A browser says only "failed to fetch", so the likely reasons are named. */
+function hiddenReason(origin: string): string {
+  const { location } = globalThis as { location?: { protocol?: string } };
+  if (location?.protocol === "https:" && origin.startsWith("http:")) {
+    return "this page came over https, so the browser blocks calls over http (mixed content): use an https endpoint";
+  }
+  return "the browser gives no reason. Likely it is CORS: the service does not allow this page's origin or the Authorization header (curl and servers are not affected); or the host cannot be reached. A relay on your own server avoids CORS and keeps the token off the page";
+}

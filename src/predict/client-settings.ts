@@ -1,0 +1,249 @@
+import { checkServiceName, gatewayTarget, parseEndpoint, type Target } from "../endpoint/gateway.js";
+import { argumentRangeError, argumentTypeError, EasUnsupportedError, show } from "../errors.js";
+import { fixedHeaders, resolveAuth } from "../http/auth.js";
+import type { CallPlan } from "../http/call-plan.js";
+import { checkHeaders, checkHeaderValue, mergeHeaders } from "../http/headers.js";
+import {
+  type Auth,
+  type CallOptions,
+  type ClientOptions,
+  checkAuth,
+  checkCompression,
+  checkCount,
+  checkTimeout,
+  checkToken,
+  DEFAULT_MAX_RESPONSE_BYTES,
+  DEFAULT_RETRY_COUNT,
+  DEFAULT_TIMEOUT_MS,
+  DEFAULT_TOTAL_TIMEOUT_MS,
+  SHARED_GATEWAY_MAX_REQUEST_BYTES,
+  type Token,
+} from "../http/options.js";
+import { checkPath, joinPath, suffixOf } from "../http/url.js";
+import type { HeaderPair, Platform } from "../platform/platform.js";
+import type { Compression } from "../request.js";
+
+/** Requests go through the gateway. The default. */
+export const ENDPOINT_TYPE_GATEWAY = "GATEWAY";
+/** Requests go straight to the instances, inside a VPC. Not built yet: calls reject with `EasUnsupportedError`. */
+export const ENDPOINT_TYPE_DIRECT = "DIRECT";
+
+/** How a client reaches its service. */
+export type EndpointType = typeof ENDPOINT_TYPE_GATEWAY | typeof ENDPOINT_TYPE_DIRECT;
+
+/** Options of a `PredictClient`. */
+export interface PredictClientOptions extends ClientOptions {
+  /**
+   * The gateway, as the console shows it: with or without scheme and slash at the end, or the whole URL of a service with
+   * `/api/predict/<service>`. Without one, the environment variable `NAMESPACE` finds the service inside a cluster.
+   */
+  readonly endpoint?: string | undefined;
+  /** The service: `"service"`, `"group.service"` or `"service/model"`. */
+  readonly serviceName?: string | undefined;
+  /** The whole URL of a service that is not below `/api/predict/`, such as one with a web page of its own. */
+  readonly customUrl?: string | undefined;
+  /** Default `ENDPOINT_TYPE_GATEWAY`. */
+  readonly endpointType?: EndpointType | undefined;
+  /** `Content-Type` of all requests, above what the request itself says. */
+  readonly contentType?: string | undefined;
+  /** Path behind the service for all requests. */
+  readonly requestPath?: string | undefined;
+}
+
+/** All that a client has been told, checked. Replaced as a whole, so that calls in flight keep theirs. */
+export interface Settings {
+  readonly endpoint: string;
+  readonly serviceName: string;
+  readonly customUrl: string;
+  readonly endpointType: EndpointType;
+  readonly token: Token | undefined;
+  readonly auth: Auth;
+  readonly timeout: number;
+  readonly totalTimeout: number;
+  readonly retryCount: number;
+  readonly retryOn: ClientOptions["retryOn"];
+  readonly headers: readonly HeaderPair[];
+  readonly contentType: string | undefined;
+  readonly requestPath: string;
+  readonly compression: Compression | undefined;
+  readonly maxRequestBytes: number | undefined;
+  readonly maxResponseBytes: number;
+}
+
+/** What all calls under the same settings have in common. */
+export interface Prepared {
+  readonly target: Target;
+  readonly plan: CallPlan;
+  /** Whether the client says the content type, so that requests do not. */
+  readonly hasContentType: boolean;
+  readonly maxRequestBytes: number;
+}
+
+const OCTET_STREAM = "application/octet-stream";
+
+export const INITIAL_SETTINGS: Settings = {
+  endpoint: "",
+  serviceName: "",
+  customUrl: "",
+  endpointType: ENDPOINT_TYPE_GATEWAY,
+  token: undefined,
+  auth: "auto",
+  timeout: DEFAULT_TIMEOUT_MS,
+  totalTimeout: DEFAULT_TOTAL_TIMEOUT_MS,
+  retryCount: DEFAULT_RETRY_COUNT,
+  retryOn: undefined,
+  headers: [],
+  contentType: undefined,
+  requestPath: "",
+  compression: undefined,
+  maxRequestBytes: undefined,
+  maxResponseBytes: DEFAULT_MAX_RESPONSE_BYTES,
+};
+
+/** Checks all options of a client. */
+export function checkOptions(options: PredictClientOptions): Settings {
+  const optional = <T>(value: T | undefined, check: (value: T) => T): T | undefined =>
+    value === undefined ? undefined : check(value);
+  const { endpoint = "", serviceName = "", customUrl = "" } = options;
+  if (endpoint) {
+    const pasted = parseEndpoint(endpoint).serviceName;
+    if (pasted !== undefined && serviceName !== "" && serviceName !== pasted) {
+      throw argumentTypeError(
+        "ERR_EAS_ARG_SERVICE_NAME",
+        `serviceName is ${show(serviceName)}, but the endpoint names the service ${show(pasted)}: leave one of them out`,
+      );
+    }
+  }
+  if (serviceName !== "") checkServiceName(serviceName);
+  return {
+    endpoint,
+    serviceName,
+    customUrl,
+    endpointType: checkEndpointType(options.endpointType ?? ENDPOINT_TYPE_GATEWAY),
+    token: optional(options.token, checkToken),
+    auth: checkAuth(options.auth ?? INITIAL_SETTINGS.auth),
+    timeout: checkTimeout("timeout", options.timeout ?? INITIAL_SETTINGS.timeout),
+    totalTimeout: checkTimeout("totalTimeout", options.totalTimeout ?? INITIAL_SETTINGS.totalTimeout),
+    retryCount: checkCount("retryCount", options.retryCount ?? INITIAL_SETTINGS.retryCount, 0),
+    retryOn: options.retryOn,
+    headers: checkHeaders(options.headers ?? {}),
+    contentType: optional(options.contentType, (value) => checkHeaderValue("content-type", value)),
+    requestPath: checkPath(options.requestPath ?? ""),
+    compression: optional(options.compression, checkCompression),
+    maxRequestBytes: optional(options.maxRequestBytes, (value) => checkCount("maxRequestBytes", value, 0)),
+    maxResponseBytes: checkCount("maxResponseBytes", options.maxResponseBytes ?? INITIAL_SETTINGS.maxResponseBytes, 1),
+  };
+}
+
+/** Checks an endpoint type and returns it. */
+export function checkEndpointType(value: EndpointType): EndpointType {
+  if ((value as string) === "VIPSERVER") {
+    throw new EasUnsupportedError(
+      "endpointType VIPSERVER works inside Alibaba's own network only and is not part of this SDK: use ENDPOINT_TYPE_GATEWAY or ENDPOINT_TYPE_DIRECT",
+    );
+  }
+  if (value !== ENDPOINT_TYPE_GATEWAY && value !== ENDPOINT_TYPE_DIRECT) {
+    throw argumentTypeError(
+      "ERR_EAS_ARG_OPTION",
+      `endpointType is ${show(value)}: it must be ENDPOINT_TYPE_GATEWAY or ENDPOINT_TYPE_DIRECT`,
+    );
+  }
+  return value;
+}
+
+/** Works out what all calls under `settings` have in common; throws for what cannot work together. */
+export function prepare(settings: Settings, platform: Platform): Prepared {
+  if (settings.endpointType === ENDPOINT_TYPE_DIRECT) {
+    throw new EasUnsupportedError("ENDPOINT_TYPE_DIRECT is not built into this version yet: use ENDPOINT_TYPE_GATEWAY");
+  }
+  const target = gatewayTarget(settings, platform.env);
+  const auth = resolveAuth(settings.auth, platform, { ...target, method: "POST" });
+  const ownContentType = settings.contentType ?? new Map(settings.headers).get("content-type");
+  const contentType = ownContentType ?? OCTET_STREAM;
+  const base = mergeHeaders(settings.headers, [["content-type", contentType]]);
+  const headers = checkOwnership(base, settings.token, auth);
+  const suffix = suffixOf(settings.requestPath, undefined);
+  return {
+    target,
+    hasContentType: ownContentType !== undefined,
+    plan: {
+      kind: "predict",
+      method: "POST",
+      target,
+      suffix,
+      path: joinPath(target, suffix),
+      headers,
+      fixedHeaders: fixedHeaders(headers, auth, settings.token),
+      contentType,
+      auth,
+      token: settings.token,
+      timeout: settings.timeout,
+      totalTimeout: settings.totalTimeout,
+      retryCount: settings.retryCount,
+      retryOn: settings.retryOn,
+      signal: undefined,
+      maxResponseBytes: settings.maxResponseBytes,
+    },
+    maxRequestBytes:
+      settings.maxRequestBytes ??
+      (target.isSharedGateway ? SHARED_GATEWAY_MAX_REQUEST_BYTES : Number.POSITIVE_INFINITY),
+  };
+}
+
+/** A plan with the options of one call above it. */
+export function withCallOptions(plan: CallPlan, call: CallOptions): CallPlan {
+  const { path, query, headers, timeout, totalTimeout, retryCount, retryOn, signal } = call;
+  const suffix = path === undefined && query === undefined ? plan.suffix : suffixOf(path ?? plan.suffix.signed, query);
+  return {
+    ...(headers === undefined ? plan : withHeaders(plan, checkHeaders(headers))),
+    suffix,
+    path: joinPath(plan.target, suffix),
+    timeout: timeout === undefined ? plan.timeout : checkTimeout("timeout", timeout),
+    totalTimeout: totalTimeout === undefined ? plan.totalTimeout : checkTimeout("totalTimeout", totalTimeout),
+    retryCount: retryCount === undefined ? plan.retryCount : checkCount("retryCount", retryCount, 0),
+    retryOn: retryOn ?? plan.retryOn,
+    signal,
+  };
+}
+
+/** A plan with more headers, which stand above those that it has. */
+export function withHeaders(plan: CallPlan, added: readonly HeaderPair[]): CallPlan {
+  const headers = checkOwnership(mergeHeaders(plan.headers, added), plan.token, plan.auth);
+  return {
+    ...plan,
+    headers,
+    fixedHeaders: fixedHeaders(headers, plan.auth, plan.token),
+    contentType: new Map(headers).get("content-type") ?? OCTET_STREAM,
+  };
+}
+
+/** Refuses headers that the authorization sets itself: two of a kind would be sent, or one silently dropped. */
+function checkOwnership(
+  headers: readonly HeaderPair[],
+  token: Token | undefined,
+  auth: CallPlan["auth"],
+): readonly HeaderPair[] {
+  if (token === undefined || token === "") return headers;
+  const owned = auth === "signature" ? ["authorization", "date", "content-md5"] : ["authorization"];
+  for (const [name] of headers) {
+    if (owned.includes(name)) {
+      throw argumentTypeError(
+        "ERR_EAS_ARG_HEADER",
+        `header ${name} is set by the token (auth "${auth}"): leave out the header or the token`,
+      );
+    }
+  }
+  return headers;
+}
+
+/** The error for a body over the limit. */
+export function bodyTooLarge(length: number, { target, maxRequestBytes }: Prepared): RangeError {
+  const whose = target.isSharedGateway ? "the shared gateway takes no more" : "maxRequestBytes";
+  return argumentRangeError(
+    "ERR_EAS_ARG_BODY_SIZE",
+    `the request body has ${length} bytes, and the limit is ${maxRequestBytes} (${whose}). Three ways down: ` +
+      "send less at once or smaller values (an encoded image or UINT8 pixels in place of FLOAT); " +
+      'compress it (setCompression("gzip"), with metadata.rpc.decompressor in the service\'s configuration); ' +
+      "or put the data into object storage and send its URL. A dedicated gateway has a limit of its own: set maxRequestBytes",
+  );
+}
