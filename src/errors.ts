@@ -85,12 +85,17 @@ export class EasError extends Error {
 
   /** Makes `instanceof` ask for the brand and the code, since two copies of the package have two prototypes. */
   static override [Symbol.hasInstance](this: unknown, value: unknown): boolean {
-    if (this === EasError) return isEasError(value);
+    if (isBaseClass(this)) return isEasError(value);
     const own = Object.getOwnPropertyDescriptor(this, "code")?.value as unknown;
     return own === undefined
       ? Function.prototype[Symbol.hasInstance].call(this as never, value)
       : isEasError(value) && value.code === own;
   }
+}
+
+// Apart, since a class that names itself is renamed by bundlers, and console.log would show the other name.
+function isBaseClass(value: unknown): boolean {
+  return value === EasError;
 }
 
 function named(error: EasError, name: string): void {
@@ -122,7 +127,7 @@ export class EasHttpError extends EasError {
       hint: string;
     },
   ) {
-    super(EasHttpError.code, message, options);
+    super("ERR_EAS_HTTP", message, options);
     named(this, "EasHttpError");
     this.status = options.status;
     this.headers = options.headers;
@@ -140,7 +145,7 @@ export class EasNetworkError extends EasError {
   readonly systemCode: string | undefined;
 
   constructor(message: string, options: EasErrorOptions & { systemCode?: string | undefined }) {
-    super(EasNetworkError.code, message, options);
+    super("ERR_EAS_NETWORK", message, options);
     named(this, "EasNetworkError");
     this.systemCode = options.systemCode;
   }
@@ -159,7 +164,7 @@ export class EasTimeoutError extends EasError {
   readonly timeout: number;
 
   constructor(message: string, options: EasErrorOptions & { phase: EasTimeoutPhase; timeout: number }) {
-    super(EasTimeoutError.code, message, options);
+    super("ERR_EAS_TIMEOUT", message, options);
     named(this, "EasTimeoutError");
     this.phase = options.phase;
     this.timeout = options.timeout;
@@ -176,7 +181,7 @@ export class EasDecodeError extends EasError {
   readonly offset: number | undefined;
 
   constructor(message: string, options: EasErrorOptions & { format: string; offset?: number | undefined }) {
-    super(EasDecodeError.code, message, options);
+    super("ERR_EAS_DECODE", message, options);
     named(this, "EasDecodeError");
     this.format = options.format;
     this.offset = options.offset;
@@ -191,7 +196,7 @@ export class EasDiscoveryError extends EasError {
   readonly source: string;
 
   constructor(message: string, options: EasErrorOptions & { source: string }) {
-    super(EasDiscoveryError.code, message, options);
+    super("ERR_EAS_DISCOVERY", message, options);
     named(this, "EasDiscoveryError");
     this.source = options.source;
   }
@@ -207,7 +212,7 @@ export class EasModelError extends EasError {
   readonly body: Bytes;
 
   constructor(message: string, options: EasErrorOptions & { status: number; body: Bytes }) {
-    super(EasModelError.code, message, options);
+    super("ERR_EAS_MODEL", message, options);
     named(this, "EasModelError");
     this.status = options.status;
     this.body = options.body;
@@ -224,7 +229,7 @@ export class EasQueueClosedError extends EasError {
   readonly reason: string;
 
   constructor(message: string, options: EasErrorOptions & { closeCode?: number | undefined; reason: string }) {
-    super(EasQueueClosedError.code, message, options);
+    super("ERR_EAS_QUEUE_CLOSED", message, options);
     named(this, "EasQueueClosedError");
     this.closeCode = options.closeCode;
     this.reason = options.reason;
@@ -237,7 +242,7 @@ export class EasUnsupportedError extends EasError {
   declare readonly code: "ERR_EAS_UNSUPPORTED";
 
   constructor(message: string, options: EasErrorOptions = {}) {
-    super(EasUnsupportedError.code, message, options);
+    super("ERR_EAS_UNSUPPORTED", message, options);
     named(this, "EasUnsupportedError");
   }
 }

@@ -187,7 +187,7 @@ export class PredictClient {
         "service() needs a client with an endpoint: a customUrl is one service's own",
       );
     }
-    const client = new PredictClient();
+    const client = emptyClient();
     client.#settings = this.#settings;
     client.#channel = this.#channel;
     client.setServiceName(serviceName);
@@ -254,6 +254,11 @@ export class PredictClient {
       return Promise.reject(error);
     }
   }
+}
+
+// Apart, since a class that names itself is renamed by bundlers, and console.log would show the other name.
+function emptyClient(): PredictClient {
+  return new PredictClient();
 }
 
 /** The request object of whatever `predict` takes. */
