@@ -80,7 +80,9 @@ function check(format, predicted) {
   const { labels } = heldOutDigits;
   const right = predicted.filter((label, i) => label === labels[i]).length;
   const accuracy = right / labels.length;
-  console.log(`digits, by ${format}Request: ${right} of ${labels.length} held-out images right, ${(accuracy * 100).toFixed(1)} %`);
+  console.log(
+    `digits, by ${format}Request: ${right} of ${labels.length} held-out images right, ${(accuracy * 100).toFixed(1)} %`,
+  );
   if (accuracy !== DIGITS_HELD_OUT_ACCURACY) {
     throw new Error(`the training script measured ${DIGITS_HELD_OUT_ACCURACY * 100} %`);
   }

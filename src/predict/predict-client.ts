@@ -61,8 +61,9 @@ export class PredictClient {
   constructor(options?: PredictClientOptions);
   /** As the official Python SDK has it. */
   constructor(endpoint?: string, serviceName?: string, customUrl?: string);
-  constructor(first: string | PredictClientOptions = {}, serviceName?: string, customUrl?: string) {
-    const options = typeof first === "string" ? { endpoint: first, serviceName, customUrl } : first;
+  constructor(first?: string | PredictClientOptions, serviceName?: string, customUrl?: string) {
+    const positional = first === undefined || typeof first === "string";
+    const options: PredictClientOptions = positional ? { endpoint: first, serviceName, customUrl } : first;
     if (typeof options !== "object" || options === null) {
       throw argumentTypeError("ERR_EAS_ARG_OPTION", `PredictClient takes options or an endpoint, not ${show(options)}`);
     }

@@ -1,0 +1,39 @@
+// What .ci/run calls: the README's test command, then what is slower. The closing line counts what the runners report.
+import { spawnSync } from "node:child_process";
+import { readFileSync, rmSync } from "node:fs";
+
+const REPORT = "test/.report/vitest.json";
+/** Each is one check: passed when it exits with 0. */
+const CHECKS = ["lint", "typecheck", "proto:check", "demo"];
+
+let passed = 0;
+let failed = 0;
+
+function npm(...args) {
+  console.log(`\n> npm ${args.join(" ")}`);
+  return spawnSync("npm", args, { stdio: "inherit" }).status === 0;
+}
+
+rmSync(REPORT, { force: true });
+const tested = npm("cit");
+try {
+  const { numPassedTests, numFailedTests, testResults } = JSON.parse(readFileSync(REPORT, "utf8"));
+  passed += numPassedTests;
+  failed += numFailedTests;
+  // A file that cannot even be loaded has no tests to count.
+  failed += testResults.filter(
+    ({ status, assertionResults }) => status === "failed" && assertionResults.length === 0,
+  ).length;
+} catch (error) {
+  console.error(`no test report: ${error.message}`);
+}
+// Faults that no single test stands for, such as an unhandled rejection or a failed install.
+if (!tested && failed === 0) failed++;
+
+for (const check of CHECKS) {
+  if (npm("run", check)) passed++;
+  else failed++;
+}
+
+console.log(`\n${passed} passed, ${failed} failed`);
+process.exitCode = failed === 0 && passed > 0 ? 0 : 1;

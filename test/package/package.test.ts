@@ -1,0 +1,97 @@
+import { execFileSync } from "node:child_process";
+import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { fileURLToPath } from "node:url";
+import { build } from "esbuild";
+import { afterAll, describe, expect, test } from "vitest";
+
+const root = fileURLToPath(new URL("../..", import.meta.url));
+const folder = `${root}test/.tmp/package`;
+const manifest = JSON.parse(readFileSync(`${root}package.json`, "utf8"));
+mkdirSync(folder, { recursive: true });
+afterAll(() => rmSync(folder, { recursive: true }));
+
+function node(name: string, code: string): string {
+  writeFileSync(`${folder}/${name}`, code);
+  return execFileSync(process.execPath, [`${folder}/${name}`], { encoding: "utf8" });
+}
+
+/** Bundles for a browser what a page would import, as esbuild does it with no settings of its own. */
+async function bundle(code: string, conditions: string[] = []) {
+  const { outputFiles, metafile } = await build({
+    stdin: { contents: code, resolveDir: root },
+    bundle: true,
+    minify: true,
+    format: "esm",
+    platform: "browser",
+    conditions,
+    write: false,
+    metafile: true,
+    logLevel: "silent",
+    // Without this repository's own compiler settings, which a consumer does not have.
+    tsconfigRaw: {},
+  });
+  return { text: (outputFiles[0] as { text: string }).text, inputs: Object.keys(metafile.inputs) };
+}
+
+describe("the built package", () => {
+  test("has every file that package.json names", () => {
+    const files = JSON.stringify([manifest.exports, manifest.imports]).match(/\.\/dist\/[^"]+/g) as string[];
+    expect(files.length).toBeGreaterThan(50);
+    expect(files.filter((file) => !existsSync(`${root}${file}`))).toEqual([]);
+  });
+
+  test("is imported and required, with one class for all entries of a format", () => {
+    const check = `
+      const client = new PredictClient({ endpoint: "http://127.0.0.1:1", serviceName: "s", retryCount: 0 });
+      client.predict("x").catch((error) => {
+        console.log(error instanceof EasError, error instanceof EasNetworkError, error.constructor === EasNetworkError);
+        return nodeTransport({}).close();
+      });`;
+    const names = "{ PredictClient, EasError, EasNetworkError }";
+    const esm = `import ${names} from "eas-prediction"; import { nodeTransport } from "eas-prediction/node"; ${check}`;
+    const cjs = `const ${names} = require("eas-prediction"); const { nodeTransport } = require("eas-prediction/node"); ${check}`;
+    expect(node("classes.mjs", esm)).toBe("true true true\n");
+    expect(node("classes.cjs", cjs)).toBe("true true true\n");
+  });
+
+  test("loads undici with the first call and not before", () => {
+    const loaded = "Object.keys(require.cache).some((file) => file.includes('/undici/'))";
+    const out = node(
+      "undici.cjs",
+      `const { PredictClient } = require("eas-prediction");
+       const client = new PredictClient({ endpoint: "http://127.0.0.1:1", serviceName: "s", retryCount: 0 });
+       console.log(${loaded});
+       client.predict("x").catch(() => console.log(${loaded}));`,
+    );
+    expect(out).toBe("false\ntrue\n");
+  });
+
+  test("brings nothing of Node into a browser's bundle", async () => {
+    const { text, inputs } = await bundle('export * from "eas-prediction"');
+    expect(inputs.some((file) => file.endsWith("platform/browser.js"))).toBe(true);
+    expect(inputs.filter((file) => /node_modules|platform\/(node|web|workerd)\.js/.test(file))).toEqual([]);
+    expect(text).not.toMatch(/from"node:|require\("|undici/);
+  });
+
+  test("takes the platform of the runtime", async () => {
+    const { inputs } = await bundle('export * from "eas-prediction"', ["workerd"]);
+    expect(inputs.filter((file) => /platform\/\w+\.js$/.test(file))).toEqual(["dist/platform/workerd.js"]);
+  });
+
+  test("leaves out of a bundle what is not used", async () => {
+    const { text } = await bundle('export { PredictClient, StringRequest } from "eas-prediction"');
+    expect(text).not.toContain("DT_FLOAT");
+    expect(text).not.toContain("TorchRequest");
+    expect(text).not.toContain("google.protobuf");
+  });
+
+  test("has declarations that name neither #platform nor undici nor ws", () => {
+    const files = readdirSync(`${root}dist/types`, { recursive: true, encoding: "utf8" });
+    const names = (file: string) =>
+      /#platform|undici|isomorphic-ws|from "ws"/.test(readFileSync(`${root}dist/types/${file}`, "utf8"));
+    expect(files.filter((file) => file.endsWith("index.d.cts"))).not.toEqual([]);
+    expect(files.filter((file) => /\.d\.c?ts$/.test(file) && !file.startsWith("platform/node")).filter(names)).toEqual(
+      [],
+    );
+  });
+});

@@ -1,0 +1,51 @@
+import { execFile } from "node:child_process";
+import { mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { fileURLToPath } from "node:url";
+import { promisify } from "node:util";
+import { afterAll, describe, expect, test } from "vitest";
+
+const run = promisify(execFile);
+const root = fileURLToPath(new URL("../..", import.meta.url));
+// Inside the package, so that its own name resolves to what npm would install.
+const folder = `${root}test/.tmp/readme`;
+
+const snippets = [...readFileSync(`${root}README.md`, "utf8").matchAll(/^### (.+)$|^```(js|cjs)\n([\s\S]*?)^```/gm)];
+const EXPECTED: Readonly<Record<string, readonly RegExp[]>> = {
+  "Text and JSON": [/^\[{"fea1": 1, "fea2": 2}\] \[ { fea1: 1, fea2: 2 } \]\n$/, /^\[{"fea1": 1, "fea2": 2}\]\n$/],
+  TensorFlow: [/^\[ 1, 10 \] 7\n$/],
+  PyTorch: [/^\[ 1, 10 \] \[ 7 \]\n$/],
+  "Bytes, and messages of your own": [/^Uint8Array\(3\) \[ 1, 2, 3 \]\n\[ \dn \]\n$/],
+  "One call": [/^hello 200 1 [\d.]+\nERR_EAS_HTTP POST .* was answered with 404: .*\nthe service is there/],
+  "Your own tests": [/^42 3 3\n$/],
+  "Proxies, certificates and other connections": [/^over my own pool\nover fetch\n$/],
+};
+
+describe("every snippet of the README runs as it stands", () => {
+  mkdirSync(folder, { recursive: true });
+  afterAll(() => rmSync(folder, { recursive: true }));
+
+  let heading = "";
+  const seen: Record<string, number> = {};
+  for (const [, title, language, code] of snippets) {
+    if (title !== undefined) {
+      heading = title;
+      continue;
+    }
+    const index = seen[heading] ?? 0;
+    seen[heading] = index + 1;
+    const under = heading;
+    test(`${under} ${index + 1}`, async () => {
+      const file = `${folder}/${under.replace(/\W+/g, "-")}-${index}.${language === "cjs" ? "cjs" : "mjs"}`;
+      writeFileSync(file, code as string);
+      const { stdout, stderr } = await run(process.execPath, ["--unhandled-rejections=strict", file], {
+        timeout: 20_000,
+      });
+      expect(stderr).toBe("");
+      expect(stdout).toMatch(EXPECTED[under]?.[index] as RegExp);
+    });
+  }
+
+  test("there is an expectation for each", () => {
+    expect(Object.entries(seen)).toEqual(Object.entries(EXPECTED).map(([title, list]) => [title, list.length]));
+  });
+});
