@@ -6,9 +6,9 @@ import {
   PredictResponseSchema as TorchResponseSchema,
 } from "../gen/eas/torch/torch_pb.js";
 import type { Bytes } from "../request.js";
-import type { EmulatorHandler } from "./emulator.js";
 import { classifyDigits } from "./models/digits.js";
 import { scoreApplicants } from "./models/scorecard.js";
+import type { EmulatorHandler } from "./service.js";
 
 const PIXELS = 64;
 const CLASSES = 10;

@@ -1,4 +1,4 @@
-import type { Platform, Transport } from "../platform/platform.js";
+import { type Platform, type Transport, TransportError } from "../platform/platform.js";
 import { Limiter } from "./limiter.js";
 import { RetryBudget } from "./retry.js";
 import { Timeouts } from "./timeouts.js";
@@ -41,6 +41,9 @@ export class Channel {
 
   get transport(): Transport {
     if (this.#given) return this.#given;
+    if (this.closed && this.#transport === undefined) {
+      throw new TransportError("the client is closed", { sent: "no", final: true });
+    }
     this.#transport ??= this.platform.createTransport({ connections: this.#connectionCount });
     return this.#transport;
   }

@@ -2,6 +2,7 @@ import type { Dispatcher } from "undici";
 import type { Bytes } from "../request.js";
 import {
   type Exchange,
+  type HeaderPair,
   responseTooLarge,
   type Transport,
   TransportError,
@@ -37,6 +38,9 @@ export function nodeTransport(options: NodeTransportOptions = {}): Transport {
   let agent: Dispatcher | undefined;
   let loading: Promise<Dispatcher> | undefined;
   let closed = false;
+  // Nearly all requests of a client have the very same headers, so the last ones are kept in undici's form.
+  let lastHeaders: readonly HeaderPair[] = [];
+  let lastFlat: string[] = [];
 
   function load(): Promise<Dispatcher> {
     loading ??= import("undici").then(({ Agent, ProxyAgent }) => {
@@ -59,14 +63,16 @@ export function nodeTransport(options: NodeTransportOptions = {}): Transport {
 
   function dispatch(agent: Dispatcher, request: TransportRequest): Promise<TransportResponse> {
     return new Promise((resolve, reject) => {
-      const headers: string[] = [];
-      for (const [name, value] of request.headers) headers.push(name, value);
+      if (request.headers !== lastHeaders) {
+        lastHeaders = request.headers;
+        lastFlat = request.headers.flat();
+      }
       agent.dispatch(
         {
           origin: request.origin,
           path: request.path,
           method: request.method as Dispatcher.HttpMethod,
-          headers,
+          headers: lastFlat,
           body: request.body,
         },
         new DispatchedExchange(request, resolve, reject),
@@ -99,100 +105,95 @@ export function nodeTransport(options: NodeTransportOptions = {}): Transport {
  * only for who looks at them.
  */
 class DispatchedExchange implements Dispatcher.DispatchHandler, Exchange {
-  readonly #request: TransportRequest;
-  readonly #resolve: (response: TransportResponse) => void;
-  readonly #reject: (reason: unknown) => void;
-  #abort: ((reason: Error) => void) | undefined;
-  #cancelled = false;
-  #status = 0;
-  #headers: Buffer[] = [];
-  #contentEncoding: string | undefined;
-  #body: Bytes | undefined;
-  #chunks: Buffer[] | undefined;
-  #length = 0;
+  private readonly request: TransportRequest;
+  private readonly resolve: (response: TransportResponse) => void;
+  private readonly reject: (reason: unknown) => void;
+  private abort: ((reason: Error) => void) | undefined = undefined;
+  private cancelled = false;
+  private status = 0;
+  private headers: Buffer[] = [];
+  private contentEncoding: string | undefined = undefined;
+  private body: Bytes | undefined = undefined;
+  private chunks: Buffer[] | undefined = undefined;
+  private length = 0;
 
   constructor(
     request: TransportRequest,
     resolve: (response: TransportResponse) => void,
     reject: (reason: unknown) => void,
   ) {
-    this.#request = request;
-    this.#resolve = resolve;
-    this.#reject = reject;
+    this.request = request;
+    this.resolve = resolve;
+    this.reject = reject;
     request.exchange = this;
     request.phase = "connect";
   }
 
   cancel(reason: unknown): void {
-    this.#cancelled = true;
-    this.#reject(reason);
-    this.#abort?.(new Error("cancelled"));
+    this.cancelled = true;
+    this.reject(reason);
+    this.abort?.(new Error("cancelled"));
   }
 
   onConnect(abort: (reason?: Error) => void): void {
     // A request that waits for its connection cannot be taken back; it is given up here, before a byte is written.
-    if (this.#cancelled) return abort(new Error("cancelled"));
-    this.#abort = abort;
-    this.#request.phase = "headers";
+    if (this.cancelled) return abort(new Error("cancelled"));
+    this.abort = abort;
+    this.request.phase = "headers";
   }
 
   onHeaders(status: number, headers: Buffer[]): boolean {
     if (status < 200) return true;
-    this.#status = status;
-    this.#headers = headers;
-    this.#request.phase = "body";
+    this.status = status;
+    this.headers = headers;
+    this.request.phase = "body";
     for (let i = 0; i + 1 < headers.length; i += 2) {
       const name = headers[i] as Buffer;
       if (name.length === 14 && isNamed(name, "content-length")) {
-        const length = Number((headers[i + 1] as Buffer).toString("latin1"));
-        if (length > this.#request.maxResponseBytes) this.#tooLarge();
-        else if (length > 0) this.#body = new Uint8Array(length);
+        const length = decimal(headers[i + 1] as Buffer);
+        if (length > this.request.maxResponseBytes) this.tooLarge();
+        else if (length > 0) this.body = new Uint8Array(length);
       } else if (name.length === 16 && isNamed(name, "content-encoding")) {
-        this.#contentEncoding = (headers[i + 1] as Buffer).toString("latin1").trim().toLowerCase() || undefined;
+        this.contentEncoding = (headers[i + 1] as Buffer).toString("latin1").trim().toLowerCase() || undefined;
       }
     }
     return true;
   }
 
   onData(chunk: Buffer): boolean {
-    const offset = this.#length;
-    this.#length += chunk.length;
-    if (this.#body) {
-      this.#body.set(chunk, offset);
-    } else if (this.#length > this.#request.maxResponseBytes) {
-      this.#tooLarge();
+    const offset = this.length;
+    this.length += chunk.length;
+    if (this.body) {
+      this.body.set(chunk, offset);
+    } else if (this.length > this.request.maxResponseBytes) {
+      this.tooLarge();
     } else {
-      this.#chunks ??= [];
-      this.#chunks.push(chunk);
+      this.chunks ??= [];
+      this.chunks.push(chunk);
     }
     return true;
   }
 
   onComplete(): void {
-    this.#resolve(
-      new DispatchedResponse(
-        this.#status,
-        this.#headers,
-        this.#body ?? join(this.#chunks, this.#length),
-        this.#contentEncoding,
-      ),
-    );
+    // A 204 or 304 may have a length and no body.
+    const body = this.body?.length === this.length ? this.body : join(this.chunks, this.chunks ? this.length : 0);
+    this.resolve(new DispatchedResponse(this.status, this.headers, body, this.contentEncoding));
   }
 
   onError(error: Error): void {
-    if (this.#cancelled) return;
+    if (this.cancelled) return;
     const { code } = error as { code?: string };
-    this.#reject(
+    this.reject(
       new TransportError(error.message, {
-        sent: this.#abort ? "maybe" : "no",
+        sent: this.abort ? "maybe" : "no",
         cause: error,
         final: code === "UND_ERR_INVALID_ARG" || code === "UND_ERR_CLOSED" || code === "UND_ERR_DESTROYED",
       }),
     );
   }
 
-  #tooLarge(): void {
-    this.cancel(responseTooLarge(this.#request.maxResponseBytes));
+  private tooLarge(): void {
+    this.cancel(responseTooLarge(this.request.maxResponseBytes));
   }
 }
 
@@ -225,6 +226,13 @@ function isNamed(raw: Buffer, name: string): boolean {
     if (((raw[i] as number) | 0x20) !== name.charCodeAt(i)) return false;
   }
   return true;
+}
+
+/** Decimal digits as a number; undici has checked that there are no others. */
+function decimal(raw: Buffer): number {
+  let value = 0;
+  for (const byte of raw) value = value * 10 + (byte - 0x30);
+  return value;
 }
 
 function join(chunks: Buffer[] | undefined, length: number): Bytes {
