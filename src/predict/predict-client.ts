@@ -151,7 +151,7 @@ export class PredictClient {
 
   /** Sends text, answered with text. */
   predict(text: string, call?: CallOptions): Promise<StringResponse>;
-  /** Sends bytes, which are copied, answered with bytes. */
+  /** Sends bytes, answered with bytes. They are not copied: do not change them until the promise has settled. */
   predict(bytes: Uint8Array, call?: CallOptions): Promise<Bytes>;
   /** Sends a request object, answered with what its format says. */
   predict<R>(request: PredictRequest<R>, call?: CallOptions): Promise<R>;
@@ -265,7 +265,7 @@ function emptyClient(): PredictClient {
 /** The request object of whatever `predict` takes. */
 function toRequest(input: string | Uint8Array | PredictRequest<unknown>): PredictRequest<unknown> {
   if (typeof input === "string") return new StringRequest(input);
-  if (input instanceof Uint8Array) return { toBinary: () => new Uint8Array(input), parseResponse: (body) => body };
+  if (input instanceof Uint8Array) return { toBinary: () => input as Bytes, parseResponse: (body) => body };
   if (typeof input?.toBinary === "function" && typeof input.parseResponse === "function") return input;
   throw argumentTypeError(
     "ERR_EAS_ARG_REQUEST",
