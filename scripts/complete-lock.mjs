@@ -1,0 +1,36 @@
+// Adds to package-lock.json the optional packages of other platforms that the registry in use does not have: npm leaves
+// them out of the lock then, and `npm ci` refuses a lock without them. Run it after `npm install` changed the lock.
+import { readFileSync, writeFileSync } from "node:fs";
+
+const FILE = "package-lock.json";
+const lock = JSON.parse(readFileSync(FILE, "utf8"));
+const OS = ["android", "darwin", "linux", "win32", "freebsd", "openbsd", "netbsd", "sunos", "aix", "openharmony"];
+const CPU = { aarch64: "arm64", armv7: "arm", ia32: "ia32", x64: "x64", arm64: "arm64", arm: "arm" };
+
+let added = 0;
+for (const [path, { optionalDependencies = {}, dev }] of Object.entries(lock.packages)) {
+  for (const [name, version] of Object.entries(optionalDependencies)) {
+    if (lock.packages[`${path}/node_modules/${name}`] || lock.packages[`node_modules/${name}`]) continue;
+    const words = name.split(/[/-]/);
+    const os = words.find((word) => OS.includes(word));
+    const cpu = words.findLast((word) => word in CPU || /^(loong64|ppc64|riscv64|s390x|mips64el|wasm32)$/.test(word));
+    const libc = words.some((word) => word.startsWith("musl"))
+      ? "musl"
+      : words.some((word) => word.startsWith("gnu"))
+        ? "glibc"
+        : undefined;
+    if (!os) throw new Error(`${name}: no platform in its name`);
+    lock.packages[`node_modules/${name}`] = {
+      version,
+      ...(cpu && { cpu: [CPU[cpu] ?? cpu] }),
+      ...(dev && { dev }),
+      ...(libc && { libc: [libc] }),
+      optional: true,
+      os: [os],
+    };
+    added++;
+  }
+}
+const sorted = Object.entries(lock.packages).sort(([a], [b]) => (a < b ? -1 : 1));
+writeFileSync(FILE, `${JSON.stringify({ ...lock, packages: Object.fromEntries(sorted) }, null, 2)}\n`);
+console.log(`${added} packages of other platforms added to ${FILE}`);
