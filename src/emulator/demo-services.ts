@@ -61,7 +61,7 @@ function classifyTf(body: Bytes): Bytes | undefined {
   if (Object.keys(inputs).length === 0) return undefined;
   if (!SIGNATURES.includes(signatureName)) throw new Error(`no signature "${signatureName}"`);
   if (!Object.hasOwn(inputs, "images")) throw new Error('the input must be named "images"');
-  const { count, scores, labels } = classify(inputs["images"] as FloatArray);
+  const { count, scores, labels } = classify(inputs.images as FloatArray);
   const outputs = {
     scores: {
       dtype: ArrayDataType.DT_FLOAT,
