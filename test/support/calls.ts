@@ -23,23 +23,40 @@ export function clientOf(server: { readonly origin: string }, options: PredictCl
   return client;
 }
 
+/** Whatever a test wants to know of an error. */
+export type Caught = Error & {
+  readonly code?: string;
+  readonly attempts?: number;
+  readonly retryable?: boolean;
+  readonly status?: number;
+  readonly headers?: Headers;
+  readonly body?: Uint8Array;
+  readonly hint?: string;
+  readonly retryAfter?: number;
+  readonly requestId?: string;
+  readonly systemCode?: string;
+  readonly phase?: string;
+  readonly timeout?: number;
+  readonly format?: string;
+};
+
 /** The error that a promise rejects with; fails when it resolves. */
-export async function errorOf(promise: Promise<unknown>): Promise<any> {
+export async function errorOf(promise: Promise<unknown>): Promise<Caught> {
   const nothing = Symbol("nothing");
   const error = await promise.then(
     () => nothing,
     (reason: unknown) => reason,
   );
   if (error === nothing) throw new Error("it should have been rejected");
-  return error;
+  return error as Caught;
 }
 
 /** The error that a function throws; fails when it throws none. */
-export function thrownBy(act: () => unknown): any {
+export function thrownBy(act: () => unknown): Caught {
   try {
     act();
   } catch (error) {
-    return error;
+    return error as Caught;
   }
   throw new Error("it should have thrown");
 }
