@@ -1,5 +1,5 @@
 import { EasDecodeError } from "../errors.js";
-import type { HeaderPair } from "../platform/platform.js";
+import type { HeaderPair, TransportResponse } from "../platform/platform.js";
 import type { Bytes } from "../request.js";
 import { Attempt } from "./attempt.js";
 import { authorize, currentToken } from "./auth.js";
@@ -58,8 +58,7 @@ class Call {
 
   async run<R>(read: (result: CallResult) => R): Promise<R> {
     const { plan, channel } = this;
-    const { origin } = plan.target;
-    const limiter = channel.limiter(origin);
+    const limiter = channel.limiter(plan.target.origin);
     for (;;) {
       let headers = this.headers();
       if (headers instanceof Promise) headers = await this.race(headers);
@@ -74,18 +73,14 @@ class Call {
       this.attempts++;
       this.current = attempt;
       let failure: Failure;
+      let response: TransportResponse | undefined;
+      let body: Bytes | undefined;
       try {
-        const response = await attempt.send(channel.transport);
-        if (response.status >= 200 && response.status < 300) {
-          const body =
-            response.contentEncoding === undefined
-              ? response.body
-              : await attempt.outlive(decodeContent(response, channel.platform, plan.maxResponseBytes));
-          channel.budget.refill();
-          channel.reached.add(origin);
-          return read({ response, body, endpoint: origin, attempts: this.attempts, startedAt: this.startedAt });
-        }
-        failure = await httpFailure(this, response, channel.platform);
+        response = await attempt.send(channel.transport);
+        body =
+          response.contentEncoding === undefined || !isSuccess(response)
+            ? response.body
+            : await attempt.outlive(decodeContent(response, channel.platform, plan.maxResponseBytes));
       } catch (error) {
         failure = this.failureOf(error, attempt, remaining);
       } finally {
@@ -93,16 +88,36 @@ class Call {
         this.current = undefined;
         limiter.release();
       }
-      const delay = this.delayAfter(failure);
+      if (response !== undefined && body !== undefined) {
+        if (isSuccess(response)) return this.succeed(response, body, read);
+        failure = await httpFailure(this, response, channel.platform);
+      }
+      const delay = this.delayAfter(failure!);
       if (delay > 0) await this.wait(sleep(delay));
     }
+  }
+
+  private succeed<R>(response: TransportResponse, body: Bytes, read: (result: CallResult) => R): R {
+    const { origin } = this.plan.target;
+    this.channel.budget.refill();
+    this.channel.reached.add(origin);
+    try {
+      return read({ response, body, endpoint: origin, attempts: this.attempts, startedAt: this.startedAt });
+    } catch (error) {
+      throw error instanceof EasDecodeError ? this.counted(error) : error;
+    }
+  }
+
+  /** Says in a decoder's error, which knows nothing of calls, how many attempts there were. */
+  private counted(error: EasDecodeError): EasDecodeError {
+    return Object.defineProperty(error, "attempts", { value: this.attempts, enumerable: true });
   }
 
   /** Headers of the next attempt; a promise only when the token or the hash takes time. */
   private headers(): readonly HeaderPair[] | Promise<readonly HeaderPair[]> {
     const { fixedHeaders, token: given } = this.plan;
     if (fixedHeaders !== undefined) {
-      this.token = given as string;
+      this.token = typeof given === "string" ? given : "";
       return fixedHeaders;
     }
     const token = currentToken(given);
@@ -135,6 +150,8 @@ class Call {
   /** Waits, unless the caller aborts or the whole call's time runs out before. */
   private async wait(wait: Wait): Promise<void> {
     this.current = wait;
+    // An abort may have come between two waits, when there was nothing to cancel.
+    if (this.plan.signal?.aborted) wait.cancel(this.plan.signal.reason);
     const timer = setTimeout(() => wait.cancel(totalTimeoutError(this)), Math.max(1, Math.ceil(this.remaining())));
     try {
       await wait.done;
@@ -161,17 +178,14 @@ class Call {
 
   /** Makes of what was thrown the failure that is judged, or throws what no retry can help. */
   private failureOf(error: unknown, attempt: Attempt, remaining: number): Failure {
-    const { plan, attempts } = this;
+    const { plan } = this;
     // Our own signals are asked first: runtimes have many words for an abort.
     if (attempt.expired) {
       if (remaining < plan.timeout) throw totalTimeoutError(this);
       return timeoutFailure(this, attempt.phase);
     }
     if (plan.signal?.aborted) throw plan.signal.reason;
-    if (error instanceof EasDecodeError) {
-      Object.defineProperty(error, "attempts", { value: attempts, enumerable: true });
-      throw error;
-    }
+    if (error instanceof EasDecodeError) throw this.counted(error);
     return networkFailure(this, error, attempt.phase, this.channel.reached.has(plan.target.origin));
   }
 
@@ -192,4 +206,8 @@ class Call {
     if (verdict === "once") this.retriedOnce = true;
     return delay;
   }
+}
+
+function isSuccess({ status }: TransportResponse): boolean {
+  return status >= 200 && status < 300;
 }
