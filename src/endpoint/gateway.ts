@@ -34,6 +34,7 @@ const SHARED_GATEWAY = /^\d+(\.vpc)?\.[a-z0-9-]+\.pai-eas\.aliyuncs\.com$/;
 export function gatewayTarget(options: GatewayOptions, env: (name: string) => string | undefined): Target {
   if (options.customUrl !== undefined && options.customUrl !== "") return customTarget(options.customUrl);
   const endpoint = options.endpoint ? parseEndpoint(options.endpoint) : undefined;
+  if (endpoint) checkServiceConflict(endpoint, options.serviceName ?? "");
   const serviceName = options.serviceName || endpoint?.serviceName || "";
   checkServiceName(serviceName);
   const { origin, prefix, host } = endpoint ?? inCluster(serviceName, env("NAMESPACE"));
@@ -65,7 +66,17 @@ export function checkServiceName(name: string): void {
   checkSegments("ERR_EAS_ARG_SERVICE_NAME", "serviceName", name);
 }
 
-interface ParsedEndpoint {
+/** Refuses an endpoint that names one service together with the name of another. */
+export function checkServiceConflict(endpoint: ParsedEndpoint, serviceName: string): void {
+  if (endpoint.serviceName === undefined || serviceName === "" || serviceName === endpoint.serviceName) return;
+  throw argumentTypeError(
+    "ERR_EAS_ARG_SERVICE_NAME",
+    `serviceName is ${show(serviceName)}, but the endpoint names the service ${show(endpoint.serviceName)}: leave one of them out`,
+  );
+}
+
+/** An endpoint taken apart. */
+export interface ParsedEndpoint {
   readonly origin: string;
   readonly host: string;
   /** Path before `/api/predict`, without a slash at its end. */
@@ -87,12 +98,18 @@ export function parseEndpoint(text: string): ParsedEndpoint {
   const at = `${pathname}/`.indexOf(`${PREDICT}/`);
   const prefix = (at === -1 ? pathname : pathname.slice(0, at)).replace(/\/+$/, "");
   const service = at === -1 ? "" : pathname.slice(at + PREDICT.length).replace(/^\/+|\/+$/g, "");
-  return {
-    origin: url.origin,
-    host: url.hostname,
-    prefix,
-    serviceName: service === "" ? undefined : decodeURIComponent(service),
-  };
+  try {
+    const serviceName = service === "" ? undefined : decodeURIComponent(service);
+    return { origin: url.origin, host: url.hostname, prefix, serviceName };
+  } catch {
+    throw argumentTypeError("ERR_EAS_ARG_ENDPOINT", `endpoint ${show(text)} has a "%" in it that begins no escape`);
+  }
+}
+
+/** Checks the whole URL of a service and returns it. */
+export function checkCustomUrl(text: string): string {
+  parseUrl("ERR_EAS_ARG_ENDPOINT", "customUrl", text);
+  return text;
 }
 
 function customTarget(text: string): Target {

@@ -8,8 +8,19 @@ export function encodePath(text: string): string {
   return text.replace(TO_ENCODE, encodeURIComponent);
 }
 
+/** Refuses text with half of a surrogate pair, which has no UTF-8 form. */
+export function checkText(code: EasArgumentErrorCode, name: string, text: string): void {
+  if (/\p{Surrogate}/u.test(text)) {
+    throw argumentTypeError(
+      code,
+      `${name} has half of a character in it (an unpaired surrogate), which cannot be sent`,
+    );
+  }
+}
+
 /** Refuses control characters, and segments that a URL parser takes as "one up", since they lead out of the service. */
 export function checkSegments(code: EasArgumentErrorCode, name: string, text: string): void {
+  checkText(code, name, text);
   // biome-ignore lint/suspicious/noControlCharactersInRegex: they are what is refused
   if (/[\x00-\x1f\x7f]/.test(text)) {
     throw argumentTypeError(code, `${name} ${show(text)} has a control character in it`);

@@ -21,6 +21,8 @@ export class Attempt extends Expiring implements TransportRequest {
   private readonly timeouts: Timeouts;
   private readonly timeout: number;
   private settled = false;
+  private cancelled = false;
+  private reason: unknown = undefined;
   private controller: AbortController | undefined = undefined;
   private reject: ((reason: unknown) => void) | undefined = undefined;
 
@@ -43,7 +45,11 @@ export class Attempt extends Expiring implements TransportRequest {
   }
 
   get signal(): AbortSignal {
-    this.controller ??= new AbortController();
+    if (this.controller === undefined) {
+      this.controller = new AbortController();
+      // Who asks only now must not go on for ever.
+      if (this.cancelled) this.controller.abort(this.reason);
+    }
     return this.controller.signal;
   }
 
@@ -80,6 +86,8 @@ export class Attempt extends Expiring implements TransportRequest {
   cancel(reason: unknown): void {
     if (this.settled) return;
     this.settle();
+    this.cancelled = true;
+    this.reason = reason;
     this.reject?.(reason);
     this.exchange?.cancel(reason);
     this.controller?.abort(reason);

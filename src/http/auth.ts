@@ -42,7 +42,7 @@ function tokenHeader(auth: "token" | "bearer", token: string): HeaderPair {
 
 /** The headers that prove who sends. A signature needs the body's MD5. */
 export function authorize(
-  { auth, method, contentType, target, suffix }: CallPlan,
+  { auth, method, contentType, resource }: CallPlan,
   token: string,
   platform: Platform,
   bodyMd5: string | undefined,
@@ -57,7 +57,6 @@ export function authorize(
     ["date", date],
     ["authorization", `EAS ${hmac}`],
   ];
-  const resource = target.resource + target.query + suffix.signed;
   const hmac = platform.hmacSha1(token, `${method}\n${bodyMd5}\n${contentType}\n${date}\n${resource}`);
   return typeof hmac === "string" ? headers(hmac) : hmac.then(headers);
 }

@@ -13,6 +13,8 @@ export interface CallPlan {
   readonly suffix: Suffix;
   /** Path and query as they are sent. */
   readonly path: string;
+  /** Path and query as a signature names them. */
+  readonly resource: string;
   /** All headers but those of the authorization. */
   readonly headers: readonly HeaderPair[];
   /** All headers, where the authorization is the same in all attempts. */

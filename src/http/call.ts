@@ -4,59 +4,76 @@ import type { Bytes } from "../request.js";
 import { Attempt } from "./attempt.js";
 import { authorize, currentToken } from "./auth.js";
 import type { CallPlan, CallResult } from "./call-plan.js";
+import { type Abortable, follow, unfollow } from "./caller-signal.js";
 import type { Channel } from "./channel.js";
 import { decodeContent } from "./content-encoding.js";
-import { type Failure, httpFailure, networkFailure, timeoutFailure, totalTimeoutError } from "./failure.js";
+import {
+  decodeFailure,
+  type Failure,
+  httpFailure,
+  networkFailure,
+  timeoutFailure,
+  totalTimeoutError,
+} from "./failure.js";
 import { backoff, MAX_RETRY_AFTER_MS, verdictOn } from "./retry.js";
 import { sleep, type Wait } from "./timeouts.js";
 
+/** A body, or a function that makes it when the call has begun, such as a compression. */
+export type CallBody = Bytes | null | (() => Promise<Bytes>);
+
 /**
  * Makes one logical call: attempts, waits between them, and the verdict when they have failed. `read` makes the caller's
- * result of the answer; it runs within the call, so that a fault in it is one of the call's.
+ * result of the answer.
  */
 export function makeCall<R>(
   channel: Channel,
   plan: CallPlan,
-  body: Bytes | null,
+  body: CallBody,
   read: (result: CallResult) => R,
 ): Promise<R> {
-  const call = new Call(channel, plan, body);
-  return plan.signal === undefined ? call.run(read) : call.runUntil(plan.signal, read);
+  return new Call(channel, plan).run(body, read);
 }
 
 /** One call under way. Its members are not `#private`: it is made for each call, and those cost more to set up. */
-class Call {
+class Call implements Abortable {
   attempts = 0;
   /** The token that the attempt under way is sent with: errors are cleaned of it. */
   token = "";
   readonly plan: CallPlan;
   private readonly channel: Channel;
-  private readonly body: Bytes | null;
   private readonly startedAt = performance.now();
+  private body: Bytes | null = null;
   private bodyMd5: string | undefined = undefined;
   private retriedOnce = false;
+  private waited = false;
   /** What an abort has to end: the attempt or the wait under way. */
   private current: { cancel(reason: unknown): void } | undefined = undefined;
 
-  constructor(channel: Channel, plan: CallPlan, body: Bytes | null) {
+  constructor(channel: Channel, plan: CallPlan) {
     this.channel = channel;
     this.plan = plan;
-    this.body = body;
   }
 
-  /** Runs until the caller aborts; one listener for the whole call, which is gone when it ends. */
-  async runUntil<R>(signal: AbortSignal, read: (result: CallResult) => R): Promise<R> {
-    if (signal.aborted) throw signal.reason;
-    const onAbort = () => this.current?.cancel(signal.reason);
-    signal.addEventListener("abort", onAbort);
+  abort(reason: unknown): void {
+    this.current?.cancel(reason);
+  }
+
+  async run<R>(body: CallBody, read: (result: CallResult) => R): Promise<R> {
+    const { channel } = this;
+    const { signal } = this.plan;
+    if (signal?.aborted) throw signal.reason;
+    if (signal !== undefined) follow(signal, this);
+    channel.enter();
     try {
-      return await this.run(read);
+      this.body = typeof body === "function" ? await this.race(body()) : body;
+      return await this.loop(read);
     } finally {
-      signal.removeEventListener("abort", onAbort);
+      channel.leave();
+      if (signal !== undefined) unfollow(signal, this);
     }
   }
 
-  async run<R>(read: (result: CallResult) => R): Promise<R> {
+  private async loop<R>(read: (result: CallResult) => R): Promise<R> {
     const { plan, channel } = this;
     const limiter = channel.limiter(plan.target.origin);
     for (;;) {
@@ -68,19 +85,16 @@ class Call {
         limiter.release();
         throw plan.signal.reason;
       }
-      const remaining = this.attempts === 0 && plan.timeout < plan.totalTimeout ? plan.totalTimeout : this.remaining();
+      const remaining = this.attempts === 0 && !this.waited ? plan.totalTimeout : this.remaining();
       const attempt = new Attempt(plan, headers, this.body, channel.timeouts, Math.min(plan.timeout, remaining));
       this.attempts++;
       this.current = attempt;
-      let failure: Failure;
+      let failure: Failure | undefined;
       let response: TransportResponse | undefined;
       let body: Bytes | undefined;
       try {
         response = await attempt.send(channel.transport);
-        body =
-          response.contentEncoding === undefined || !isSuccess(response)
-            ? response.body
-            : await attempt.outlive(decodeContent(response, channel.platform, plan.maxResponseBytes));
+        body = response.contentEncoding === undefined ? response.body : await this.decode(response, attempt);
       } catch (error) {
         failure = this.failureOf(error, attempt, remaining);
       } finally {
@@ -88,11 +102,12 @@ class Call {
         this.current = undefined;
         limiter.release();
       }
+      // Outside, since what these throw is no failure of the attempt.
       if (response !== undefined && body !== undefined) {
         if (isSuccess(response)) return this.succeed(response, body, read);
-        failure = await httpFailure(this, response, channel.platform);
+        failure = httpFailure(this, response, body);
       }
-      const delay = this.delayAfter(failure!);
+      const delay = this.delayAfter(failure as Failure);
       if (delay > 0) await this.wait(sleep(delay));
     }
   }
@@ -104,13 +119,14 @@ class Call {
     try {
       return read({ response, body, endpoint: origin, attempts: this.attempts, startedAt: this.startedAt });
     } catch (error) {
-      throw error instanceof EasDecodeError ? this.counted(error) : error;
+      throw error instanceof EasDecodeError ? decodeFailure(this, error) : error;
     }
   }
 
-  /** Says in a decoder's error, which knows nothing of calls, how many attempts there were. */
-  private counted(error: EasDecodeError): EasDecodeError {
-    return Object.defineProperty(error, "attempts", { value: this.attempts, enumerable: true });
+  private decode(response: TransportResponse, attempt: Attempt): Promise<Bytes> {
+    const decoded = decodeContent(response, this.channel.platform, this.plan.maxResponseBytes);
+    // An error must surface as the error it is, even when its body cannot be read.
+    return attempt.outlive(isSuccess(response) ? decoded : decoded.catch(() => response.body));
   }
 
   /** Headers of the next attempt; a promise only when the token or the hash takes time. */
@@ -150,6 +166,7 @@ class Call {
   /** Waits, unless the caller aborts or the whole call's time runs out before. */
   private async wait(wait: Wait): Promise<void> {
     this.current = wait;
+    this.waited = true;
     // An abort may have come between two waits, when there was nothing to cancel.
     if (this.plan.signal?.aborted) wait.cancel(this.plan.signal.reason);
     const timer = setTimeout(() => wait.cancel(totalTimeoutError(this)), Math.max(1, Math.ceil(this.remaining())));
@@ -185,7 +202,7 @@ class Call {
       return timeoutFailure(this, attempt.phase);
     }
     if (plan.signal?.aborted) throw plan.signal.reason;
-    if (error instanceof EasDecodeError) throw this.counted(error);
+    if (error instanceof EasDecodeError) throw decodeFailure(this, error);
     return networkFailure(this, error, attempt.phase, this.channel.reached.has(plan.target.origin));
   }
 

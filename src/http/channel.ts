@@ -1,4 +1,4 @@
-import { type Platform, type Transport, TransportError } from "../platform/platform.js";
+import type { Platform, Transport } from "../platform/platform.js";
 import { Limiter } from "./limiter.js";
 import { RetryBudget } from "./retry.js";
 import { Timeouts } from "./timeouts.js";
@@ -15,6 +15,8 @@ export class Channel {
   #connectionCount: number;
   #transport: Transport | undefined;
   #closing: Promise<void> | undefined;
+  #calls = 0;
+  #idle: (() => void) | undefined;
 
   constructor(platform: Platform, connectionCount: number, transport: Transport | undefined) {
     this.platform = platform;
@@ -41,9 +43,6 @@ export class Channel {
 
   get transport(): Transport {
     if (this.#given) return this.#given;
-    if (this.closed && this.#transport === undefined) {
-      throw new TransportError("the client is closed", { sent: "no", final: true });
-    }
     this.#transport ??= this.platform.createTransport({ connections: this.#connectionCount });
     return this.#transport;
   }
@@ -57,9 +56,27 @@ export class Channel {
     return limiter;
   }
 
+  /** A call begins. */
+  enter(): void {
+    this.#calls++;
+  }
+
+  /** A call has ended. */
+  leave(): void {
+    this.#calls--;
+    if (this.#calls === 0) this.#idle?.();
+  }
+
   /** Lets calls in flight end and closes the connections that this channel made; those given to it stay open. */
   close(): Promise<void> {
-    this.#closing ??= this.#transport?.close() ?? Promise.resolve();
+    this.#closing ??= this.#whenIdle().then(() => this.#transport?.close());
     return this.#closing;
+  }
+
+  #whenIdle(): Promise<void> {
+    return new Promise((resolve) => {
+      if (this.#calls === 0) resolve();
+      else this.#idle = resolve;
+    });
   }
 }

@@ -12,6 +12,7 @@ const CODINGS: Readonly<Record<string, "gzip" | "zlib" | undefined>> = {
 /** The body with its `Content-Encoding` undone, at most `maxBytes`. Rejects with `EasDecodeError`. */
 export async function decodeContent(response: TransportResponse, platform: Platform, maxBytes: number): Promise<Bytes> {
   const coding = response.contentEncoding as string;
+  if (coding === "identity" || response.body.length === 0) return response.body;
   const format = Object.hasOwn(CODINGS, coding) ? CODINGS[coding] : undefined;
   if (format === undefined) {
     throw new EasDecodeError(

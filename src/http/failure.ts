@@ -1,14 +1,13 @@
 import { EasDecodeError, type EasError, EasHttpError, EasNetworkError, EasTimeoutError } from "../errors.js";
 import {
-  type Platform,
   RESPONSE_TOO_LARGE,
   TransportError,
   type TransportRequest,
   type TransportResponse,
 } from "../platform/platform.js";
+import type { Bytes } from "../request.js";
 import type { CallPlan } from "./call-plan.js";
-import { decodeContent } from "./content-encoding.js";
-import { redactBytes, redactHeaders } from "./redact.js";
+import { redactBytes, redactCause, redactHeaders, redactText } from "./redact.js";
 import { type Outcome, outcomeOfStatus, parseRetryAfter, verdictOn } from "./retry.js";
 import { NO_HEALTHY_UPSTREAM, statusHint } from "./status-hint.js";
 
@@ -50,16 +49,20 @@ function factsOf({ plan: { kind }, attempts }: FailedCall, outcome: Outcome) {
   };
 }
 
-/** An answer whose status is no success. */
-export async function httpFailure(call: FailedCall, response: TransportResponse, platform: Platform): Promise<Failure> {
+/** A decoder's error, which knows nothing of calls, as the call's own: with its attempts, and clean of the token. */
+export function decodeFailure({ attempts, token }: FailedCall, error: EasDecodeError): EasDecodeError {
+  const { message, format, offset, cause } = error;
+  const clean = redactText(message, token);
+  const known = cause === undefined ? {} : { cause: redactCause(cause, token) };
+  return new EasDecodeError(clean, { ...known, format, offset, attempts });
+}
+
+/** An answer whose status is no success; `decoded` is its body with the content coding undone. */
+export function httpFailure(call: FailedCall, response: TransportResponse, decoded: Bytes): Failure {
   const { plan, token } = call;
   const { status } = response;
-  let whole = response.body;
-  if (response.contentEncoding !== undefined) {
-    // An error must surface as the error it is, even when its body cannot be read.
-    whole = await decodeContent(response, platform, plan.maxResponseBytes).catch(() => response.body);
-  }
-  const body = redactBytes(whole.slice(0, ERROR_BODY_BYTES), token);
+  // Cleaned before it is cut, so that no half of a token stays.
+  const body = redactBytes(decoded.slice(0, ERROR_BODY_BYTES + token.length * 4), token).slice(0, ERROR_BODY_BYTES);
   const headers = redactHeaders(response.headers, token);
   const text = new TextDecoder().decode(body).trim();
   const hint = statusHint(status, text, plan.auth);
@@ -114,9 +117,10 @@ export function networkFailure(
   phase: TransportRequest["phase"],
   reached: boolean,
 ): Failure {
-  const { plan, attempts } = call;
-  const error =
-    thrown instanceof TransportError ? thrown : new TransportError(messageOf(thrown), { sent: "maybe", cause: thrown });
+  const { plan, attempts, token } = call;
+  const error = isTransportError(thrown)
+    ? thrown
+    : new TransportError(messageOf(thrown), { sent: "maybe", cause: thrown });
   if (error.systemCode === RESPONSE_TOO_LARGE) {
     throw new EasDecodeError(`${nameOf(plan)}: ${error.message}`, {
       format: "body",
@@ -131,12 +135,17 @@ export function networkFailure(
     outcome,
     retryAfter: undefined,
     beforeResponse: error.sent === "maybe" && phase !== "body",
-    error: new EasNetworkError(`${nameOf(plan)} failed: ${why}`, {
+    error: new EasNetworkError(`${nameOf(plan)} failed: ${redactText(why, token)}`, {
       ...factsOf(call, outcome),
-      cause: error.cause ?? error,
+      cause: redactCause(error.cause ?? error, token),
       systemCode: error.systemCode,
     }),
   };
+}
+
+/** By its marks and not its class: a transport may come with another copy of this package. */
+function isTransportError(error: unknown): error is TransportError {
+  return error instanceof Error && error.name === "TransportError" && "sent" in error;
 }
 
 function messageOf(error: unknown): string {

@@ -22,6 +22,12 @@ const FRAMING: ReadonlySet<string> = new Set([
 
 /** Checks headers of a caller and returns them with lower-case names, the last of equal names only. */
 export function checkHeaders(input: HeadersInput): HeaderPair[] {
+  if (typeof input !== "object" || input === null) {
+    throw argumentTypeError(
+      "ERR_EAS_ARG_HEADER",
+      `headers is ${show(input)}: it must be an object, or pairs of name and value`,
+    );
+  }
   const headers = new Map<string, string>();
   const entries = Symbol.iterator in input ? (input as Iterable<readonly [string, string]>) : Object.entries(input);
   for (const [name, value] of entries) {

@@ -110,6 +110,33 @@ export function checkCount(name: string, value: number, least: number): number {
   return value;
 }
 
+/** Checks an option that is a function and returns it. */
+export function checkFunction<T>(name: string, value: T): T {
+  if (typeof value !== "function") {
+    throw argumentTypeError("ERR_EAS_ARG_OPTION", `${name} is ${show(value)}: it must be a function`);
+  }
+  return value;
+}
+
+/** Checks a transport and returns it. */
+export function checkTransport(value: Transport): Transport {
+  if (typeof value?.send !== "function") {
+    throw argumentTypeError(
+      "ERR_EAS_ARG_OPTION",
+      `transport is ${show(value)}: it must have a send(), as those of fetchTransport() and nodeTransport() do`,
+    );
+  }
+  return value;
+}
+
+/** Checks a caller's signal and returns it. */
+export function checkSignal(value: AbortSignal): AbortSignal {
+  if (typeof value?.aborted !== "boolean" || typeof value.addEventListener !== "function") {
+    throw argumentTypeError("ERR_EAS_ARG_OPTION", `signal is ${show(value)}: it must be an AbortSignal`);
+  }
+  return value;
+}
+
 /** Checks an authorization mode and returns it. */
 export function checkAuth(value: Auth): Auth {
   if (!AUTHS.includes(value)) {

@@ -21,3 +21,32 @@ export function redactHeaders(headers: Headers, token: string): Headers {
   for (const [name, value] of headers) clean.append(name, value.replaceAll(token, "***"));
   return clean;
 }
+
+/** Text with stars in the place of the token. */
+export function redactText(text: string, token: string): string {
+  return token.length < LEAST_TOKEN_LENGTH ? text : text.replaceAll(token, "***");
+}
+
+/** Deepest chain of causes that is looked through. */
+const MAX_CAUSES = 8;
+
+/**
+ * The cause of an error, or a plain copy of it where it holds the token: a parser may put into its error what the
+ * service sent.
+ */
+export function redactCause(cause: unknown, token: string): unknown {
+  if (token.length < LEAST_TOKEN_LENGTH || !(cause instanceof Error) || !holds(cause, token)) return cause;
+  const { code } = cause as { code?: unknown };
+  return Object.assign(new Error(redactText(cause.message, token)), typeof code === "string" ? { code } : {});
+}
+
+function holds(error: Error, token: string): boolean {
+  let current: unknown = error;
+  for (let depth = 0; depth < MAX_CAUSES && current instanceof Error; depth++) {
+    for (const key of Object.getOwnPropertyNames(current)) {
+      if (String((current as unknown as Record<string, unknown>)[key]).includes(token)) return true;
+    }
+    current = current.cause;
+  }
+  return false;
+}

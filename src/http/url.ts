@@ -1,5 +1,4 @@
-import type { Target } from "../endpoint/gateway.js";
-import { checkSegments, encodePath } from "../endpoint/path.js";
+import { checkSegments, checkText, encodePath } from "../endpoint/path.js";
 import { argumentTypeError, show } from "../errors.js";
 import type { CallOptions } from "./options.js";
 
@@ -36,6 +35,7 @@ export function checkPath(path: string): string {
   if (typeof path !== "string") {
     throw argumentTypeError("ERR_EAS_ARG_PATH", `path is of type ${typeof path}: it must be a string`);
   }
+  checkText("ERR_EAS_ARG_PATH", "path", path);
   if (path.includes("#")) {
     throw argumentTypeError("ERR_EAS_ARG_PATH", `path ${show(path)} has a "#", which no server ever sees: write %23`);
   }
@@ -44,8 +44,15 @@ export function checkPath(path: string): string {
 }
 
 function encodeQuery(query: CallOptions["query"]): string {
+  if (query === undefined) return "";
+  if (typeof query !== "object" || query === null || Symbol.iterator in query) {
+    throw argumentTypeError(
+      "ERR_EAS_ARG_QUERY",
+      `query is ${show(query)}: it must be an object of parameters, such as { lang: "zh" }; query text can stand behind path`,
+    );
+  }
   const parts: string[] = [];
-  for (const [key, value] of Object.entries(query ?? {})) {
+  for (const [key, value] of Object.entries(query)) {
     if (value === undefined) continue;
     if (value !== null && !["string", "number", "boolean", "bigint"].includes(typeof value)) {
       throw argumentTypeError(
@@ -53,6 +60,7 @@ function encodeQuery(query: CallOptions["query"]): string {
         `query parameter ${show(key)} is ${show(value)}: it must be a string, a number, a boolean, a bigint or null`,
       );
     }
+    checkText("ERR_EAS_ARG_QUERY", `query parameter ${show(key)}`, key + value);
     parts.push(
       value === null ? encodeURIComponent(key) : `${encodeURIComponent(key)}=${encodeURIComponent(String(value))}`,
     );
@@ -60,9 +68,13 @@ function encodeQuery(query: CallOptions["query"]): string {
   return parts.join("&");
 }
 
-/** Path and query as they are sent; a query of the target's own comes before that of the call. */
-export function joinPath(target: Pick<Target, "path" | "query">, suffix: Suffix): string {
-  if (target.query === "") return target.path + suffix.wire;
-  const [path, ...rest] = suffix.wire.split("?");
-  return target.path + path + target.query + (rest.length > 0 ? `&${rest.join("?")}` : "");
+/** A target's path and query with those of a call behind them; the target's query comes before the call's. */
+export function joinPath(path: string, query: string, suffix: string): string {
+  if (suffix === "") return path + query;
+  const cut = suffix.indexOf("?");
+  const behind = cut === -1 ? suffix : suffix.slice(0, cut);
+  // A custom URL may end with a slash, and the call's path begins with one.
+  const joined = behind === "" ? path : path.replace(/\/$/, "") + behind;
+  if (cut === -1) return joined + query;
+  return joined + (query === "" ? suffix.slice(cut) : `${query}&${suffix.slice(cut + 1)}`);
 }

@@ -16,6 +16,8 @@ export const platform: Platform = {
   // What browsers open to one host over HTTP/1.1: more would wait in the browser's queue, with the clock running.
   connectionCount: 6,
   createTransport: () => fetchTransport({ opaque: true }),
+  // A page cannot send headers with a WebSocket's upgrade.
+  dialWebSocket: undefined,
   md5: unsigned,
   hmacSha1: unsigned,
   deflate,

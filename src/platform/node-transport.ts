@@ -84,6 +84,7 @@ export function nodeTransport(options: NodeTransportOptions = {}): Transport {
     send(request) {
       if (agent) return dispatch(agent, request);
       return load().then((agent) => {
+        if (request.signal.aborted) throw request.signal.reason;
         // Loading undici is no part of the attempt's time.
         request.onDispatch();
         return dispatch(agent, request);

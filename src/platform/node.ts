@@ -1,5 +1,6 @@
 import type { Bytes } from "../request.js";
 import { nodeTransport } from "./node-transport.js";
+import { dialWebSocket } from "./node-websocket.js";
 import type { Platform } from "./platform.js";
 
 // Built-in modules are asked for when they are needed and not imported: a process that only builds a request, or
@@ -13,16 +14,20 @@ export const platform: Platform = {
   canSetDate: true,
   connectionCount: 100,
   createTransport: nodeTransport,
+  dialWebSocket,
   md5: (bytes) => crypto().hash("md5", bytes, "hex"),
   hmacSha1: (key, text) => crypto().createHmac("sha1", key).update(text).digest("base64"),
   deflate: (format, bytes) =>
     run((done) => (format === "gzip" ? zlib().gzip(bytes, done) : zlib().deflate(bytes, done))),
-  inflate: (format, bytes, maxOutputLength) =>
-    run((done) =>
+  inflate: (format, bytes, maxBytes) => {
+    // zlib refuses a limit beyond what one buffer can hold.
+    const maxOutputLength = Math.min(maxBytes, process.getBuiltinModule("node:buffer").constants.MAX_LENGTH);
+    return run((done) =>
       format === "gzip"
         ? zlib().gunzip(bytes, { maxOutputLength }, done)
         : zlib().inflate(bytes, { maxOutputLength }, done),
-    ),
+    );
+  },
   env: (name) => process.env[name],
 };
 

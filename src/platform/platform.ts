@@ -10,6 +10,8 @@ export interface Platform {
   readonly connectionCount: number;
   /** Makes the runtime's own transport. */
   createTransport(options: TransportOptions): Transport;
+  /** Opens WebSockets; undefined where the runtime cannot send headers with the upgrade, as in browsers. */
+  readonly dialWebSocket: WebSocketDialer | undefined;
   /** MD5 of `bytes` as 32 lower-case hexadecimal digits. */
   md5(bytes: Uint8Array): string | Promise<string>;
   /** HMAC-SHA1 of `text` under `key`, both as UTF-8, in base64. */
@@ -86,6 +88,62 @@ export interface TransportResponse {
   readonly contentEncoding: string | undefined;
 }
 
+/**
+ * Opens a WebSocket to a `ws:` or `wss:` URL, and resolves when it is open. Rejects with a `TransportError`, which has
+ * the `status` of a refused upgrade where the runtime tells it, or at once with the signal's reason. Follows no
+ * redirects, asks for no extensions and has no clock of its own: the signal is the deadline.
+ */
+export type WebSocketDialer = (url: string, options: WebSocketDialOptions) => Promise<WebSocketConnection>;
+
+/** What a dial needs beside the URL. */
+export interface WebSocketDialOptions {
+  /** Sent with the upgrade; each name once. */
+  readonly headers: readonly HeaderPair[];
+  /** Subprotocols to offer, best first. Default: none. */
+  readonly protocols?: readonly string[] | undefined;
+  /** Ends the dial. Has no say over the connection once it is open, and keeps no listener. */
+  readonly signal: AbortSignal;
+}
+
+/**
+ * An open WebSocket. Messages and the close come in their order, each to its callback; what has no callback yet waits
+ * for it. Setting a callback hands over at once what has waited. Callbacks must not throw.
+ */
+export interface WebSocketConnection {
+  /**
+   * Takes a binary message as bytes, a text message as text. The bytes are a view that the socket will not write to
+   * again, but that may keep the larger memory of a network read alive: copy what is to be kept for long.
+   */
+  onMessage: ((data: Bytes | string) => void) | undefined;
+  /** Called once, after the last message, whoever ended the connection. */
+  onClose: ((close: WebSocketClose) => void) | undefined;
+  /** Called when a pong arrives; never where there is no `ping`. Pongs do not wait for a callback. */
+  onPong: (() => void) | undefined;
+  /** Sends bytes as a binary message or text as a text message; without effect when the connection is ending. */
+  send(data: Uint8Array | string): void;
+  /** Sends an empty ping; undefined where the runtime has no ping frames. */
+  readonly ping: (() => void) | undefined;
+  /** Reads no more, so that the server is held back; pongs and the close stay unread as well. Undefined where it cannot. */
+  readonly pause: (() => void) | undefined;
+  /** Ends a pause; messages that had been read already are handed over before it returns. */
+  readonly resume: (() => void) | undefined;
+  /**
+   * Begins the closing handshake; messages may come until `onClose`, which waits for the server: who cannot wait calls
+   * `terminate`. `code` is 1000 or 3000 to 4999, else the runtime throws; `reason` at most 123 bytes of UTF-8.
+   */
+  close(code: number, reason: string): void;
+  /** Gives the connection up at once: no message comes after it, and `onClose` gets 1006 soon after. */
+  terminate(): void;
+}
+
+/** How a connection ended. */
+export interface WebSocketClose {
+  /** The server's close code; 1005 when it gave none, 1006 when the connection ended without a close frame. */
+  readonly code: number;
+  /** The server's reason, or what the runtime says of a broken connection; may be empty. */
+  readonly reason: string;
+}
+
 /** Why a transport has no answer. */
 export class TransportError extends Error {
   /** `"no"` when certainly no byte of the request left; `"maybe"` where the runtime cannot tell. */
@@ -96,6 +154,8 @@ export class TransportError extends Error {
   readonly opaque: boolean;
   /** Whether trying again is useless, as with a body over the limit. */
   readonly final: boolean;
+  /** The HTTP status of an answer in place of a WebSocket, where the runtime tells it. */
+  readonly status: number | undefined;
 
   constructor(
     message: string,
@@ -105,6 +165,7 @@ export class TransportError extends Error {
       systemCode?: string | undefined;
       opaque?: boolean;
       final?: boolean;
+      status?: number | undefined;
     },
   ) {
     super(message, "cause" in options ? { cause: options.cause } : undefined);
@@ -113,6 +174,7 @@ export class TransportError extends Error {
     this.systemCode = options.systemCode ?? systemCodeOf(options.cause);
     this.opaque = options.opaque ?? false;
     this.final = options.final ?? false;
+    this.status = options.status;
   }
 }
 

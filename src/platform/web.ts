@@ -2,6 +2,7 @@ import { fetchTransport } from "./fetch-transport.js";
 import type { Platform } from "./platform.js";
 import { deflate, inflate } from "./web-compression.js";
 import { hmacSha1, md5 } from "./web-crypto.js";
+import { dialWebSocket } from "./web-websocket.js";
 
 /** Deno, Bun, edge functions and every other runtime with web APIs and no conditions of its own. */
 export const platform: Platform = {
@@ -10,6 +11,7 @@ export const platform: Platform = {
   connectionCount: 100,
   // Deno hands out zlib-coded bodies as they came.
   createTransport: () => fetchTransport("Deno" in globalThis ? { decodes: ["gzip", "x-gzip", "br"] } : {}),
+  dialWebSocket: "WebSocket" in globalThis ? dialWebSocket : undefined,
   md5,
   hmacSha1,
   deflate,

@@ -1,4 +1,11 @@
-import { checkServiceName, gatewayTarget, parseEndpoint, type Target } from "../endpoint/gateway.js";
+import {
+  checkCustomUrl,
+  checkServiceConflict,
+  checkServiceName,
+  gatewayTarget,
+  parseEndpoint,
+  type Target,
+} from "../endpoint/gateway.js";
 import { argumentRangeError, argumentTypeError, EasUnsupportedError, show } from "../errors.js";
 import { fixedHeaders, resolveAuth } from "../http/auth.js";
 import type { CallPlan } from "../http/call-plan.js";
@@ -10,6 +17,8 @@ import {
   checkAuth,
   checkCompression,
   checkCount,
+  checkFunction,
+  checkSignal,
   checkTimeout,
   checkToken,
   DEFAULT_MAX_RESPONSE_BYTES,
@@ -19,7 +28,7 @@ import {
   SHARED_GATEWAY_MAX_REQUEST_BYTES,
   type Token,
 } from "../http/options.js";
-import { checkPath, joinPath, suffixOf } from "../http/url.js";
+import { checkPath, joinPath, type Suffix, suffixOf } from "../http/url.js";
 import type { HeaderPair, Platform } from "../platform/platform.js";
 import type { Compression } from "../request.js";
 
@@ -104,34 +113,39 @@ export const INITIAL_SETTINGS: Settings = {
 export function checkOptions(options: PredictClientOptions): Settings {
   const optional = <T>(value: T | undefined, check: (value: T) => T): T | undefined =>
     value === undefined ? undefined : check(value);
-  const { endpoint = "", serviceName = "", customUrl = "" } = options;
-  if (endpoint) {
-    const pasted = parseEndpoint(endpoint).serviceName;
-    if (pasted !== undefined && serviceName !== "" && serviceName !== pasted) {
-      throw argumentTypeError(
-        "ERR_EAS_ARG_SERVICE_NAME",
-        `serviceName is ${show(serviceName)}, but the endpoint names the service ${show(pasted)}: leave one of them out`,
-      );
-    }
-  }
+  // Defaults stand for what is left out only: a null, as from a form or a file, is refused below.
+  const {
+    endpoint = "",
+    serviceName = "",
+    customUrl = "",
+    endpointType = INITIAL_SETTINGS.endpointType,
+    auth = INITIAL_SETTINGS.auth,
+    timeout = INITIAL_SETTINGS.timeout,
+    totalTimeout = INITIAL_SETTINGS.totalTimeout,
+    retryCount = INITIAL_SETTINGS.retryCount,
+    headers = [],
+    requestPath = "",
+    maxResponseBytes = INITIAL_SETTINGS.maxResponseBytes,
+  } = options;
+  if (endpoint !== "") checkServiceConflict(parseEndpoint(endpoint), serviceName);
   if (serviceName !== "") checkServiceName(serviceName);
   return {
     endpoint,
     serviceName,
-    customUrl,
-    endpointType: checkEndpointType(options.endpointType ?? ENDPOINT_TYPE_GATEWAY),
+    customUrl: customUrl === "" ? "" : checkCustomUrl(customUrl),
+    endpointType: checkEndpointType(endpointType),
     token: optional(options.token, checkToken),
-    auth: checkAuth(options.auth ?? INITIAL_SETTINGS.auth),
-    timeout: checkTimeout("timeout", options.timeout ?? INITIAL_SETTINGS.timeout),
-    totalTimeout: checkTimeout("totalTimeout", options.totalTimeout ?? INITIAL_SETTINGS.totalTimeout),
-    retryCount: checkCount("retryCount", options.retryCount ?? INITIAL_SETTINGS.retryCount, 0),
-    retryOn: options.retryOn,
-    headers: checkHeaders(options.headers ?? {}),
+    auth: checkAuth(auth),
+    timeout: checkTimeout("timeout", timeout),
+    totalTimeout: checkTimeout("totalTimeout", totalTimeout),
+    retryCount: checkCount("retryCount", retryCount, 0),
+    retryOn: optional(options.retryOn, (value) => checkFunction("retryOn", value)),
+    headers: checkHeaders(headers),
     contentType: optional(options.contentType, (value) => checkHeaderValue("content-type", value)),
-    requestPath: checkPath(options.requestPath ?? ""),
+    requestPath: checkPath(requestPath),
     compression: optional(options.compression, checkCompression),
     maxRequestBytes: optional(options.maxRequestBytes, (value) => checkCount("maxRequestBytes", value, 0)),
-    maxResponseBytes: checkCount("maxResponseBytes", options.maxResponseBytes ?? INITIAL_SETTINGS.maxResponseBytes, 1),
+    maxResponseBytes: checkCount("maxResponseBytes", maxResponseBytes, 1),
   };
 }
 
@@ -171,7 +185,7 @@ export function prepare(settings: Settings, platform: Platform): Prepared {
       method: "POST",
       target,
       suffix,
-      path: joinPath(target, suffix),
+      ...pathsOf(target, suffix),
       headers,
       fixedHeaders: fixedHeaders(headers, auth, settings.token),
       contentType,
@@ -190,6 +204,10 @@ export function prepare(settings: Settings, platform: Platform): Prepared {
   };
 }
 
+function pathsOf({ path, query, resource }: Target, { wire, signed }: Suffix): Pick<CallPlan, "path" | "resource"> {
+  return { path: joinPath(path, query, wire), resource: joinPath(resource, query, signed) };
+}
+
 /** A plan with the options of one call above it. */
 export function withCallOptions(plan: CallPlan, call: CallOptions): CallPlan {
   const { path, query, headers, timeout, totalTimeout, retryCount, retryOn, signal } = call;
@@ -197,12 +215,12 @@ export function withCallOptions(plan: CallPlan, call: CallOptions): CallPlan {
   return {
     ...(headers === undefined ? plan : withHeaders(plan, checkHeaders(headers))),
     suffix,
-    path: joinPath(plan.target, suffix),
+    ...pathsOf(plan.target, suffix),
     timeout: timeout === undefined ? plan.timeout : checkTimeout("timeout", timeout),
     totalTimeout: totalTimeout === undefined ? plan.totalTimeout : checkTimeout("totalTimeout", totalTimeout),
     retryCount: retryCount === undefined ? plan.retryCount : checkCount("retryCount", retryCount, 0),
-    retryOn: retryOn ?? plan.retryOn,
-    signal,
+    retryOn: retryOn === undefined ? plan.retryOn : checkFunction("retryOn", retryOn),
+    signal: signal === undefined ? undefined : checkSignal(signal),
   };
 }
 

@@ -1,4 +1,4 @@
-import { EasHttpError, EasNetworkError, EasTimeoutError, isEasError } from "../errors.js";
+import { EasHttpError, EasNetworkError, EasTimeoutError, EasUnsupportedError, isEasError } from "../errors.js";
 import { NO_HEALTHY_UPSTREAM } from "../http/status-hint.js";
 import type { Platform } from "../platform/platform.js";
 
@@ -61,7 +61,7 @@ function findingOf(error: unknown, platform: Platform): Finding {
     if (platform.name !== "browser") return "network";
     return error.message.includes("mixed content") ? "mixed-content" : "cors";
   }
-  return isEasError(error) ? "service" : "settings";
+  return isEasError(error) && !(error instanceof EasUnsupportedError) ? "service" : "settings";
 }
 
 function findingOfStatus({ status, body }: EasHttpError): Finding {

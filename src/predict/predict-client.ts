@@ -9,8 +9,10 @@ import {
   type CallOptions,
   checkCompression,
   checkCount,
+  checkFunction,
   checkTimeout,
   checkToken,
+  checkTransport,
   type HeadersInput,
   type Token,
 } from "../http/options.js";
@@ -67,11 +69,14 @@ export class PredictClient {
     if (typeof options !== "object" || options === null) {
       throw argumentTypeError("ERR_EAS_ARG_OPTION", `PredictClient takes options or an endpoint, not ${show(options)}`);
     }
+    const { maxConnectionCount = platform.connectionCount, transport, fetch } = options;
     this.#settings = checkOptions(options);
     this.#channel = new Channel(
       platform,
-      checkCount("maxConnectionCount", options.maxConnectionCount ?? platform.connectionCount, 1),
-      options.transport ?? (options.fetch && fetchTransport({ fetch: options.fetch })),
+      checkCount("maxConnectionCount", maxConnectionCount, 1),
+      transport !== undefined
+        ? checkTransport(transport)
+        : fetch && fetchTransport({ fetch: checkFunction("fetch", fetch) }),
     );
     const { asyncDispose } = Symbol as { asyncDispose?: symbol };
     // Set here and not on the class: some runtimes have no such symbol, and a module must not act when it is loaded.
@@ -189,7 +194,10 @@ export class PredictClient {
       );
     }
     const client = emptyClient();
-    client.#settings = this.#settings;
+    const { endpoint } = this.#settings;
+    // Without the service that a pasted URL names.
+    const { origin, prefix } = endpoint === "" ? { origin: "", prefix: "" } : parseEndpoint(endpoint);
+    client.#settings = { ...this.#settings, endpoint: origin + prefix };
     client.#channel = this.#channel;
     client.setServiceName(serviceName);
     return options.token === undefined ? client : client.setToken(options.token);
@@ -245,12 +253,14 @@ export class PredictClient {
       }
       if (call !== undefined) plan = withCallOptions(plan, call);
       const body = request.toBinary();
-      const send = (body: Bytes): Promise<R> => {
-        if (body.length > prepared.maxRequestBytes) throw bodyTooLarge(body.length, prepared);
-        return makeCall(channel, plan, body, (result) => read(request, result));
-      };
       const compression = request.compression ?? this.#settings.compression;
-      return compression === undefined ? send(body) : compress(checkCompression(compression), body).then(send);
+      const checked = (body: Bytes): Bytes => {
+        if (body.length > prepared.maxRequestBytes) throw bodyTooLarge(body.length, prepared);
+        return body;
+      };
+      const toSend =
+        compression === undefined ? checked(body) : () => compress(checkCompression(compression), body).then(checked);
+      return makeCall(channel, plan, toSend, (result) => read(request, result));
     } catch (error) {
       return Promise.reject(error);
     }

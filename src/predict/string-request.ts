@@ -42,13 +42,16 @@ export class StringResponse {
     return new TextDecoder().decode(this.bytes);
   }
 
-  /** The body read as JSON. Throws `EasDecodeError` when it is none. The type is the caller's word. */
+  /**
+   * The body read as JSON. Throws `EasDecodeError` when it is none; the error holds nothing of the body, which `toString`
+   * gives. The type is the caller's word.
+   */
   json<T = unknown>(): T {
     const text = this.toString();
     try {
       return JSON.parse(text) as T;
-    } catch (cause) {
-      throw new EasDecodeError(`the response is no JSON: ${show(text)}`, { format: "json", cause });
+    } catch {
+      throw new EasDecodeError(`the response of ${this.bytes.length} bytes is no JSON`, { format: "json" });
     }
   }
 }

@@ -16,9 +16,12 @@ export async function startServer(): Promise<MisbehavingServer> {
   return server;
 }
 
+/** The token of all clients here, unless a test says otherwise. */
+export const TOKEN = "test-token-7c2f";
+
 /** A client of this test's own for the service "svc", closed when the test ends. */
 export function clientOf(server: { readonly origin: string }, options: PredictClientOptions = {}): PredictClient {
-  const client = new PredictClient({ endpoint: server.origin, serviceName: "svc", ...options });
+  const client = new PredictClient({ endpoint: server.origin, serviceName: "svc", token: TOKEN, ...options });
   onTestFinished(() => void client.close());
   return client;
 }
@@ -71,7 +74,10 @@ export async function until(isSo: () => boolean): Promise<void> {
 
 /** What a promise has come to, looked at from outside. */
 export function watch(promise: Promise<unknown>): { state: "pending" | "resolved" | "rejected"; value: unknown } {
-  const watched: { state: "pending" | "resolved" | "rejected"; value: unknown } = { state: "pending", value: undefined };
+  const watched: { state: "pending" | "resolved" | "rejected"; value: unknown } = {
+    state: "pending",
+    value: undefined,
+  };
   promise.then(
     (value) => Object.assign(watched, { state: "resolved", value }),
     (value: unknown) => Object.assign(watched, { state: "rejected", value }),

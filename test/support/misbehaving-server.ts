@@ -83,7 +83,9 @@ function writeThen(text: string, end: (socket: Socket) => void): Behaviour {
 }
 
 /** RST in the middle of the headers. */
-export const resetInHeaders: Behaviour = writeThen("HTTP/1.1 200 OK\r\nContent-Le", (socket) => socket.resetAndDestroy());
+export const resetInHeaders: Behaviour = writeThen("HTTP/1.1 200 OK\r\nContent-Le", (socket) =>
+  socket.resetAndDestroy(),
+);
 
 /** RST in the middle of a body of a stated length. */
 export const resetInBody: Behaviour = writeThen("HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nabc", (socket) =>

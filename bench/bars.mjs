@@ -1,0 +1,63 @@
+// The bars of design §6 that the cases here can answer. All are about medians of ratios; the range goes along, since a
+// median near its bar on a noisy machine proves little.
+
+import { bestRatio, likeRatio } from "./codec.mjs";
+import { ratio, summary } from "./measure.mjs";
+
+/** The official Python SDK, measured on another machine (reference/peer-baseline.md): figures to compare with, not ratios. */
+const PYTHON = { encodeList: 2.78, encodeNumpy: 6.8, signedCalls: 3255 };
+
+export function barsOf({ codec = [], calls = [] }) {
+  const bars = [];
+  const add = (what, limit, figures, note = "") => {
+    const [sign, number] = limit.split(" ");
+    const holds = sign === "≤" ? figures.median <= Number(number) : figures.median >= Number(number);
+    bars.push({ what, limit, ...figures, holds, note });
+  };
+  const among = (groups) => (name) => groups.find((group) => group.name === name);
+
+  const encode = among(codec)("encode float32");
+  if (encode) {
+    add("encode float32 / copy into fresh memory", "≤ 2.5", ratio(encode, "ours", "copy"));
+    const ours = encode.values.map((round) => round.ours);
+    const elsewhere = "Python was measured on another machine";
+    add("encode: times faster than Python, list", "≥ 10", summary(ours.map((ms) => PYTHON.encodeList / ms)), elsewhere);
+    add(
+      "encode: times faster than Python, numpy",
+      "≥ 25",
+      summary(ours.map((ms) => PYTHON.encodeNumpy / ms)),
+      elsewhere,
+    );
+    const decode = among(codec)("decode float32");
+    add("decode float32 / copy into fresh memory", "≤ 1.5", ratio(decode, "ours", "copy"));
+  }
+  for (const group of codec.filter(({ name }) => name.includes("int"))) {
+    add(
+      `${group.name}: times faster than generated`,
+      "≥ 4",
+      likeRatio(group),
+      `against its best: ${bestRatio(group).median}`,
+    );
+  }
+
+  for (const group of calls) {
+    const small = group.name.startsWith("1 KB");
+    if (small && group.name.includes("64")) {
+      add(`${group.name}: predict / Agent.dispatch`, "≥ 0.85", ratio(group, "predict", "Agent.dispatch"));
+      add(`${group.name}: predict / undici.request`, "≥ 1", ratio(group, "predict", "undici.request"));
+      const signed = ratio(group, "predict, signed", "Agent.dispatch, signed");
+      add(`${group.name}, signed: predict / Agent.dispatch + MD5 + HMAC`, "≥ 0.85", signed);
+      const rates = group.values.map((round) => round["predict, signed"] / PYTHON.signedCalls);
+      add(
+        `${group.name}, signed: times the Python SDK`,
+        "≥ 7",
+        summary(rates),
+        "Python was measured on another machine",
+      );
+    } else if (!small) {
+      const bare = ["Agent.dispatch", "undici.request", "node:http"];
+      add(`${group.name}: predict / the fastest bare client`, "≥ 0.9", ratio(group, "predict", bare));
+    }
+  }
+  return bars;
+}

@@ -1,0 +1,36 @@
+// What the cases send and receive: the same numbers in every process and every run.
+
+/** Elements of a 1 × 224 × 224 × 3 image, the tensor that all figures of design §6 are about. */
+export const ELEMENTS = 150_528;
+export const SHAPE = [1, 224, 224, 3];
+export const SIGNATURE = "serving_default";
+export const INPUT = "image";
+export const OUTPUT = "logits";
+export const TOKEN = "NDFkODY1MjFhYWFhYmJiYmNjY2NkZGRk";
+
+/** Services of bench/server.mjs. */
+export const SMALL = "small";
+export const TENSOR = "tensor";
+export const CHECK = "check";
+
+/** Numbers in [0, 1) that are the same each time (mulberry32). */
+export function random(seed) {
+  let state = seed;
+  return () => {
+    state = (state + 0x6d2b79f5) | 0;
+    let mixed = Math.imul(state ^ (state >>> 15), 1 | state);
+    mixed = (mixed + Math.imul(mixed ^ (mixed >>> 7), 61 | mixed)) ^ mixed;
+    return ((mixed ^ (mixed >>> 14)) >>> 0) / 2 ** 32;
+  };
+}
+
+export function floats(seed) {
+  const next = random(seed);
+  return Float32Array.from({ length: ELEMENTS }, () => next() * 2 - 1);
+}
+
+/** 1 KB that is no text. */
+export function kilobyte(seed) {
+  const next = random(seed);
+  return Uint8Array.from({ length: 1024 }, () => next() * 256);
+}

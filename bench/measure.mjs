@@ -1,0 +1,130 @@
+// How everything here is measured. Two shared cores are noisy: what counts is the ratio of two contenders that ran within
+// the same seconds. So all contenders take turns in rounds, in an order that rotates; a ratio is taken within each round,
+// and what is reported is the median of those.
+
+import { readFileSync } from "node:fs";
+import { setFlagsFromString } from "node:v8";
+import { runInNewContext } from "node:vm";
+
+setFlagsFromString("--expose-gc");
+/** Collects garbage now, so that no contender pays for what the one before it has left. */
+export const collectGarbage = runInNewContext("gc");
+
+/** A round is noisy when other processes took more than this share of one core during it. */
+const QUIET = 0.25;
+/** With fewer quiet rounds than this, all rounds are used, and the result says so. */
+const ENOUGH = 5;
+
+/**
+ * Measures contenders against each other. `sample` of each gives `{ value, ... }`, or a promise of it; further members are
+ * shares that are averaged. `processes` are those whose load is the measurement's own. `rounds` quiet rounds are made, or as
+ * many as there is time for in `budget` milliseconds.
+ */
+export async function measure({ name, unit, ceiling, contenders, rounds, budget, processes }) {
+  const made = [];
+  const begun = performance.now();
+  const quietRounds = () => made.filter(({ outside }) => outside <= QUIET);
+  for (let turn = 0; ; turn++) {
+    const samples = {};
+    const before = load(processes);
+    for (let i = 0; i < contenders.length; i++) {
+      const contender = contenders[(turn + i) % contenders.length];
+      samples[contender.name] = await contender.sample();
+    }
+    made.push({ samples, outside: outsideLoad(before, load(processes)) });
+    if (quietRounds().length >= rounds) break;
+    const spent = performance.now() - begun;
+    if (spent + spent / made.length > budget) break;
+  }
+  const quiet = quietRounds().length >= ENOUGH;
+  const used = quiet ? quietRounds() : made;
+  const values = used.map(({ samples }) => Object.fromEntries(Object.entries(samples).map(([k, s]) => [k, s.value])));
+  const ceilings = values.map((round) => Math[unit === "ms" ? "min" : "max"](...ceiling.map((of) => round[of])));
+  return {
+    name,
+    unit,
+    ceiling,
+    rounds: made.length,
+    roundsUsed: used.length,
+    quiet,
+    outsideLoad: summary(used.map(({ outside }) => outside)),
+    contenders: contenders.map((contender) => {
+      const samples = used.map((round) => round.samples[contender.name]);
+      const further = Object.keys(samples[0]).filter((key) => key !== "value");
+      return {
+        name: contender.name,
+        ...summary(values.map((round) => round[contender.name])),
+        ratioToCeiling: summary(values.map((round, i) => round[contender.name] / ceilings[i])),
+        ...Object.fromEntries(further.map((key) => [key, rounded(mean(samples.map((sample) => sample[key])))])),
+      };
+    }),
+    values,
+  };
+}
+
+/** The ratio of `over` to `under`, taken within each round; of several, the best in each round. */
+export function ratio({ unit, values }, over, under) {
+  const best = (round, names) => Math[unit === "ms" ? "min" : "max"](...[names].flat().map((name) => round[name]));
+  return summary(values.map((round) => best(round, over) / best(round, under)));
+}
+
+/**
+ * A contender of the processor alone: `run` once in a loop for about `milliseconds`, so that a sample has its own share of
+ * garbage collection. What `run` returns is kept a while, so that nothing is optimised away.
+ */
+export function loop(name, run, { milliseconds = 60, warmUp = 250 } = {}) {
+  let iterations = 0;
+  const begun = performance.now();
+  while (iterations < 3 || performance.now() - begun < warmUp) {
+    loop.kept = run();
+    iterations++;
+  }
+  const once = (performance.now() - begun) / iterations;
+  const count = Math.ceil(milliseconds / once);
+  return {
+    name,
+    sample() {
+      collectGarbage();
+      const start = performance.now();
+      for (let i = 0; i < count; i++) loop.kept = run();
+      return { value: (performance.now() - start) / count };
+    },
+  };
+}
+
+export function summary(numbers) {
+  const sorted = [...numbers].sort((a, b) => a - b);
+  const middle = sorted.length >> 1;
+  const median = sorted.length % 2 ? sorted[middle] : (sorted[middle - 1] + sorted[middle]) / 2;
+  const [min, max] = [sorted[0], sorted[sorted.length - 1]];
+  return { median: rounded(median), min: rounded(min), max: rounded(max), spread: rounded((max - min) / median) };
+}
+
+function mean(numbers) {
+  return numbers.reduce((sum, number) => sum + number, 0) / numbers.length;
+}
+
+/** Four digits: more would only pretend. */
+function rounded(number) {
+  return Number(number.toPrecision(4));
+}
+
+/** Seconds of processor time that a process has used, all its threads together. Linux. */
+export function cpuSeconds(pid) {
+  const stat = readFileSync(`/proc/${pid}/stat`, "latin1");
+  const fields = stat.slice(stat.lastIndexOf(")") + 2).split(" ");
+  return (Number(fields[11]) + Number(fields[12])) / 100;
+}
+
+function load(processes) {
+  const [user, nice, system, , , , , steal] = readFileSync("/proc/stat", "latin1").slice(5).trim().split(/\s+/);
+  const busy = (Number(user) + Number(nice) + Number(system) + Number(steal)) / 100;
+  const own = processes.reduce((sum, pid) => sum + cpuSeconds(pid), 0);
+  return { busy, own, at: performance.now() / 1000 };
+}
+
+/** Cores that something else kept busy. */
+function outsideLoad(before, after) {
+  const outside = after.busy - before.busy - (after.own - before.own);
+  return Math.max(0, rounded(outside / (after.at - before.at)));
+}

@@ -1,0 +1,97 @@
+// The service that bench/calls.mjs calls, in a process of its own. On bare sockets and with answers made beforehand, since
+// a `node:http` server would be slower than the clients that it is to measure.
+
+import { createHash, createHmac } from "node:crypto";
+import { createServer } from "node:net";
+import { create, toBinary } from "@bufbuild/protobuf";
+import { ArrayDataType, PredictResponseSchema } from "eas-prediction/proto/tf";
+import { CHECK, floats, kilobyte, OUTPUT, SHAPE, SMALL, TENSOR, TOKEN } from "./data.mjs";
+
+const HEAD_END = Buffer.from("\r\n\r\n");
+const LENGTH = /\r\ncontent-length: *(\d+)/i;
+/** The path of a signed or unsigned call, and nothing else that calls.mjs might ask for by mistake. */
+const REQUEST_LINE = /^POST \/api\/predict\/(\w+) HTTP\/1\.1\r\n/;
+
+const tensor = create(PredictResponseSchema, {
+  outputs: {
+    [OUTPUT]: {
+      dtype: ArrayDataType.DT_FLOAT,
+      arrayShape: { dim: SHAPE.map(BigInt) },
+      floatVal: Array.from(floats(2)),
+    },
+  },
+});
+
+const ANSWERS = {
+  [SMALL]: answer("200 OK", kilobyte(2)),
+  [TENSOR]: answer("200 OK", toBinary(PredictResponseSchema, tensor)),
+};
+
+const server = createServer({ noDelay: true }, (socket) => {
+  /** Bytes of the body that are still to come. */
+  let missing = 0;
+  /** The beginning of a head that came in pieces. */
+  let held;
+  let service = "";
+  let head = "";
+  let body = [];
+
+  socket.on("data", (chunk) => {
+    let rest = held === undefined ? chunk : Buffer.concat([held, chunk]);
+    held = undefined;
+    while (rest.length > 0) {
+      if (missing === 0) {
+        const end = rest.indexOf(HEAD_END);
+        if (end === -1) {
+          held = rest;
+          return;
+        }
+        head = rest.latin1Slice(0, end);
+        service = REQUEST_LINE.exec(head)?.[1];
+        missing = Number(LENGTH.exec(head)?.[1] ?? 0);
+        body = [];
+        rest = rest.subarray(end + HEAD_END.length);
+      }
+      const part = rest.length > missing ? rest.subarray(0, missing) : rest;
+      if (service === CHECK) body.push(part);
+      missing -= part.length;
+      rest = rest.subarray(part.length);
+      if (missing === 0) socket.write(ANSWERS[service] ?? report(head, Buffer.concat(body)));
+    }
+  });
+  // Contenders close when they are done, some of them with a reset.
+  socket.on("error", () => {});
+});
+
+server.listen(0, "127.0.0.1", () => process.send({ origin: `http://127.0.0.1:${server.address().port}` }));
+process.on("disconnect", () => process.exit());
+
+/** A whole answer in one piece of memory, with the headers of the gateway. */
+function answer(status, body) {
+  const head =
+    `HTTP/1.1 ${status}\r\nServer: bench\r\nDate: ${new Date().toUTCString()}\r\n` +
+    // Long, so that no connection of a contender that waits for its turn goes away.
+    "Connection: keep-alive\r\nKeep-Alive: timeout=600\r\n" +
+    `Content-Type: application/octet-stream\r\nContent-Length: ${body.length}\r\n\r\n`;
+  return Buffer.concat([Buffer.from(head, "latin1"), body]);
+}
+
+/** What came, and whether it is signed right; worked out here without any of the SDK's code. */
+function report(head, body) {
+  const headers = Object.fromEntries(
+    head
+      .split("\r\n")
+      .slice(1)
+      .map((line) => [line.slice(0, line.indexOf(":")).toLowerCase(), line.slice(line.indexOf(":") + 1).trim()]),
+  );
+  const md5 = createHash("md5").update(body).digest("hex");
+  const text = `POST\n${md5}\n${headers["content-type"]}\n${headers.date}\n/api/predict/${CHECK}`;
+  const signature = createHmac("sha1", TOKEN).update(text).digest("base64");
+  const authorization =
+    headers.authorization === TOKEN
+      ? "token"
+      : headers.authorization === `EAS ${signature}` && headers["content-md5"] === md5
+        ? "signature"
+        : "wrong";
+  return answer("200 OK", Buffer.from(JSON.stringify({ headers, md5, authorization })));
+}

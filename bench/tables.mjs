@@ -1,0 +1,50 @@
+// Tables that read as well in a terminal as in Markdown.
+
+export function table(group) {
+  const { name, unit, ceiling, contenders, roundsUsed, rounds, quiet, outsideLoad } = group;
+  const calls = unit !== "ms";
+  const header = ["", `${unit}, median`, "min..max", "ratio to the ceiling", "min..max"];
+  if (calls) header.push("client CPU", "server CPU");
+  const rows = contenders.map(({ name, median, min, max, ratioToCeiling: ratio, clientCpu, serverCpu }) => [
+    name,
+    number(median),
+    `${number(min)}..${number(max)}`,
+    ratio.median.toFixed(2),
+    range(ratio),
+    ...(calls ? [clientCpu.toFixed(2), serverCpu.toFixed(2)] : []),
+  ]);
+  const noise = quiet ? "" : "; **not quiet**";
+  const caption = `Ceiling: ${ceiling.join(", ")}. ${roundsUsed} of ${rounds} rounds used, ${outsideLoad.median} cores busy with something else${noise}.`;
+  return `### ${name}\n\n${markdown(header, rows)}\n\n${caption}`;
+}
+
+export function barTable(bars) {
+  const rows = bars.map(({ what, limit, median, holds, note, ...figures }) => [
+    what,
+    limit,
+    median.toFixed(2),
+    range(figures),
+    holds ? "yes" : "**no**",
+    note,
+  ]);
+  return markdown(["bar", "limit", "median", "min..max", "holds", ""], rows);
+}
+
+function range({ min, max }) {
+  return `${min.toFixed(2)}..${max.toFixed(2)}`;
+}
+
+function number(value) {
+  return value >= 100 ? Math.round(value).toLocaleString("en") : value.toFixed(3);
+}
+
+function markdown(header, rows) {
+  const widths = header.map((text, i) => Math.max(text.length, ...rows.map((row) => row[i].length)));
+  const line = (cells) =>
+    `| ${cells.map((cell, i) => (i === 0 ? cell.padEnd(widths[i]) : cell.padStart(widths[i]))).join(" | ")} |`;
+  return [
+    line(header),
+    `|${widths.map((width, i) => `${i === 0 ? "-" : "-"}`.repeat(width + 2)).join("|")}|`,
+    ...rows.map(line),
+  ].join("\n");
+}

@@ -1,0 +1,68 @@
+import type { Bytes } from "../request.js";
+import { TransportError, type WebSocketDialer } from "./platform.js";
+import { CallbackConnection, invalidDial, untilAborted, upgradeRefused } from "./web-websocket.js";
+
+/** Dials by `isomorphic-ws`, which is `ws` on Node; it is loaded by the first dial. */
+export const dialWebSocket: WebSocketDialer = (url, { headers, protocols = [], signal }) =>
+  untilAborted(signal, async (life) => {
+    // Its named exports are undefined at run time, whatever its types say.
+    const { default: WebSocket } = await import("isomorphic-ws");
+    // The import cannot be ended: who gave up in the meantime is to get no socket.
+    life.signal.throwIfAborted();
+
+    let sent: "no" | "maybe" = "no";
+    const dial = () =>
+      new WebSocket(url, [...protocols], {
+        headers: Object.fromEntries(headers),
+        followRedirects: false,
+        // EAS refuses an upgrade that asks for extensions.
+        perMessageDeflate: false,
+        finishRequest(request) {
+          const connected = url.startsWith("wss:") ? "secureConnect" : "connect";
+          request.once("socket", (connection) => connection.once(connected, () => (sent = "maybe")));
+          request.end();
+        },
+      });
+    let socket: ReturnType<typeof dial>;
+    try {
+      socket = dial();
+    } catch (error) {
+      throw invalidDial(error);
+    }
+
+    return new Promise((resolve, reject) => {
+      // First of all, and never taken off: an error without a listener would end the process.
+      socket.on("error", (error) => {
+        reject(new TransportError(error.message, { sent, cause: error }));
+        // A broken frame: ws begins a closing handshake, which the server may leave unanswered.
+        connection.end({ code: 1006, reason: error.message });
+      });
+      life.signal.addEventListener("abort", () => socket.terminate());
+      const connection = new CallbackConnection({
+        send: (data) => socket.send(data),
+        close: (code, reason) => socket.close(code, reason),
+        terminate: () => life.abort(),
+        ping: () => socket.ping(),
+        pause: () => socket.pause(),
+        resume: () => socket.resume(),
+      });
+      socket.on("unexpected-response", (_request, response) => {
+        reject(upgradeRefused(response.statusCode as number));
+        // With this listener ws leaves the connection to us.
+        socket.terminate();
+      });
+      socket.on("message", (data, isBinary) => {
+        // Always one Buffer, of a fragmented message too: the other forms of the type are of other binaryTypes.
+        const bytes = data as Buffer<ArrayBuffer>;
+        connection.receive(isBinary ? viewOf(bytes) : bytes.toString());
+      });
+      socket.on("pong", () => connection.onPong?.());
+      socket.on("close", (code, reason) => connection.end({ code, reason: reason.toString() }));
+      socket.on("open", () => resolve(connection));
+    });
+  });
+
+/** The same memory as a plain array: a Buffer's `slice` shares memory, where an array's copies. */
+function viewOf(buffer: Buffer<ArrayBuffer>): Bytes {
+  return new Uint8Array(buffer.buffer, buffer.byteOffset, buffer.byteLength);
+}

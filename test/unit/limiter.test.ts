@@ -1,0 +1,152 @@
+import { describe, expect, test } from "vitest";
+import { Limiter } from "../../src/http/limiter.js";
+import { clientOf, RecordingTransport, startServer, transportAnswer, turn, until, watch } from "../support/calls.js";
+import { answer, answerWhen } from "../support/misbehaving-server.js";
+
+describe("Limiter", () => {
+  test("lets in as many as the limit, and the others in the order in which they came", async () => {
+    const limiter = new Limiter(2);
+    expect([limiter.tryAcquire(), limiter.tryAcquire(), limiter.tryAcquire()]).toEqual([true, true, false]);
+    const order: number[] = [];
+    for (const i of [1, 2, 3]) void limiter.acquire().done.then(() => order.push(i));
+    await turn();
+    expect(order).toEqual([]);
+    limiter.release();
+    await turn();
+    expect(order).toEqual([1]);
+    limiter.release();
+    limiter.release();
+    await turn();
+    expect(order).toEqual([1, 2, 3]);
+  });
+
+  test("nobody passes those who wait", async () => {
+    const limiter = new Limiter(1);
+    limiter.tryAcquire();
+    const waiting = watch(limiter.acquire().done);
+    expect(limiter.tryAcquire()).toBe(false);
+    limiter.release();
+    // The slot is handed over already, though the one who waits has not run yet.
+    expect(limiter.tryAcquire()).toBe(false);
+    await turn();
+    expect(waiting.state).toBe("resolved");
+    limiter.release();
+    expect(limiter.tryAcquire()).toBe(true);
+  });
+
+  test("one who gives up rejects with the reason, takes no slot, and the next moves up", async () => {
+    const limiter = new Limiter(1);
+    limiter.tryAcquire();
+    const [first, second] = [limiter.acquire(), limiter.acquire()];
+    const outcomes = [watch(first.done), watch(second.done)];
+    first.cancel("gone");
+    first.cancel("gone again");
+    await turn();
+    expect(outcomes[0]).toEqual({ state: "rejected", value: "gone" });
+    limiter.release();
+    await turn();
+    expect(outcomes[1]?.state).toBe("resolved");
+    limiter.release();
+    expect(limiter.tryAcquire()).toBe(true);
+  });
+
+  test("giving up after the slot was given changes nothing", async () => {
+    const limiter = new Limiter(1);
+    limiter.tryAcquire();
+    const wait = limiter.acquire();
+    const outcome = watch(wait.done);
+    limiter.release();
+    wait.cancel("too late");
+    await turn();
+    expect(outcome.state).toBe("resolved");
+    expect(limiter.tryAcquire()).toBe(false);
+    limiter.release();
+    expect(limiter.tryAcquire()).toBe(true);
+  });
+
+  test("a higher limit lets in at once, a lower one waits for those in flight", async () => {
+    const limiter = new Limiter(1);
+    limiter.tryAcquire();
+    const waiting = [1, 2, 3].map(() => watch(limiter.acquire().done));
+    limiter.limit = 3;
+    await turn();
+    expect(waiting.map(({ state }) => state)).toEqual(["resolved", "resolved", "pending"]);
+    limiter.limit = 1;
+    limiter.release();
+    limiter.release();
+    await turn();
+    expect(waiting[2]?.state).toBe("pending");
+    limiter.release();
+    await turn();
+    expect(waiting[2]?.state).toBe("resolved");
+  });
+});
+
+describe("requests in flight", () => {
+  test.each([1, 3])("never more than maxConnectionCount %i, whatever fails", async (maxConnectionCount) => {
+    let inFlight = 0;
+    let most = 0;
+    const transport = new RecordingTransport(async ({ signal }, count) => {
+      most = Math.max(most, ++inFlight);
+      // A request that was aborted is in flight no more.
+      signal.addEventListener("abort", () => inFlight--);
+      await turn();
+      if (!signal.aborted) inFlight--;
+      if (count % 5 === 0) throw new Error("broken");
+      return transportAnswer(count % 3 === 0 ? 503 : 200, { "retry-after": "0" });
+    });
+    const client = clientOf({ origin: "http://h" }, { transport, maxConnectionCount, retryOn: () => undefined });
+    const calls = Array.from({ length: 40 }, (_, i) => {
+      const controller = new AbortController();
+      if (i % 7 === 0) setImmediate(() => controller.abort("stop"));
+      return client.predict("x", { signal: controller.signal }).catch(() => {});
+    });
+    await Promise.all(calls);
+    expect(most).toBe(maxConnectionCount);
+    // All slots are back: as many as the limit go out again at once.
+    const before = transport.requests.length;
+    const again = Array.from({ length: maxConnectionCount }, () => client.predict("x").catch(() => {}));
+    expect(transport.requests.length - before).toBe(maxConnectionCount);
+    await Promise.all(again);
+  });
+
+  test("on Node, as many connections", async () => {
+    const server = await startServer();
+    let free = () => {};
+    server.always(answerWhen(new Promise<void>((resolve) => (free = resolve)), 200));
+    const client = clientOf(server, { maxConnectionCount: 4 });
+    const calls = Array.from({ length: 20 }, () => client.predict("x"));
+    await server.seen(4);
+    for (let i = 0; i < 5; i++) await turn();
+    expect(server.requests).toHaveLength(4);
+    free();
+    await Promise.all(calls);
+    expect([server.requests.length, server.connections]).toEqual([20, 4]);
+  });
+
+  test("a wait between attempts holds no slot", async () => {
+    const server = await startServer();
+    server.play(answer(503, { "Retry-After": "30" }));
+    const client = clientOf(server, { maxConnectionCount: 1 });
+    const controller = new AbortController();
+    const waiting = watch(client.predict("x", { signal: controller.signal }));
+    await server.seen();
+    expect((await client.predict("y")).toString()).toBe("ok");
+    expect(waiting.state).toBe("pending");
+    controller.abort("done");
+    await until(() => waiting.state === "rejected");
+  });
+
+  test("each host has its own limit", async () => {
+    const stalled = new RecordingTransport(() => new Promise(() => {}));
+    const client = clientOf({ origin: "http://one" }, { transport: stalled, maxConnectionCount: 1 });
+    const controller = new AbortController();
+    const { signal } = controller;
+    const calls = [client.predict("x", { signal }), client.predict("x", { signal })];
+    calls.push(client.setEndpoint("http://two").predict("x", { signal }));
+    await turn();
+    expect(stalled.requests.map(({ origin }) => origin)).toEqual(["http://one", "http://two"]);
+    controller.abort("done");
+    expect((await Promise.allSettled(calls)).map(({ status }) => status)).toEqual(calls.map(() => "rejected"));
+  });
+});

@@ -1,0 +1,68 @@
+import { expect, test } from "vitest";
+import {
+  BUILD_ERRORS,
+  OURS,
+  RECORD,
+  REQUESTS,
+  RESPONSES,
+  SIGNATURES,
+  SKIPPED,
+  SKIPPED_REQUESTS,
+  SKIPPED_RESPONSES,
+  SKIPPED_SIGNATURES,
+} from "./replay.js";
+
+// Which vectors of the record these tests answer for, so that none falls through between the files.
+
+const REPLAYED = [...REQUESTS, ...BUILD_ERRORS, ...SIGNATURES, ...RESPONSES];
+
+test("the record is whole", () => {
+  expect(RECORD).toHaveLength(329);
+  expect(RECORD[0]?.name).toBe("_meta");
+  expect(new Set(RECORD.map(({ name }) => name)).size).toBe(RECORD.length);
+});
+
+test("every skipped vector exists, and has a reason", () => {
+  const names = RECORD.map(({ name }) => name);
+  for (const [name, reason] of Object.entries(SKIPPED)) {
+    expect(names).toContain(name);
+    expect(reason.length).toBeGreaterThan(10);
+  }
+});
+
+test("no string, tf, torch, sign or resp vector is left out, and none is counted twice", () => {
+  const expected = RECORD.slice(1).filter(
+    ({ name }) => ["string", "tf", "torch", "sign"].includes(name.split("/")[0] as string) || isOurResponse(name),
+  );
+  expect(OURS).toEqual(expected);
+  const answered = [...REPLAYED.map(({ name }) => name), ...Object.keys(SKIPPED)];
+  expect(answered.sort()).toEqual(expected.map(({ name }) => name).sort());
+});
+
+test("so many are replayed, and so many skipped", () => {
+  expect({
+    requests: REQUESTS.length,
+    buildErrors: BUILD_ERRORS.length,
+    signatures: SIGNATURES.length,
+    responses: RESPONSES.length,
+    skippedRequests: Object.keys(SKIPPED_REQUESTS).length,
+    skippedSignatures: Object.keys(SKIPPED_SIGNATURES).length,
+    skippedResponses: Object.keys(SKIPPED_RESPONSES).length,
+    all: OURS.length,
+  }).toEqual({
+    requests: 53,
+    buildErrors: 7,
+    signatures: 17,
+    responses: 33,
+    skippedRequests: 18,
+    skippedSignatures: 2,
+    skippedResponses: 12,
+    all: 142,
+  });
+});
+
+/** The responses of the other formats are read by the rooms that come later. */
+function isOurResponse(name: string): boolean {
+  const [family, format] = name.split("/");
+  return family === "resp" && ["tf", "torch", "string"].includes(format as string);
+}
