@@ -89,8 +89,8 @@ function encodeIntegers(field: number, content: NumberArray, dtype: DType, of: s
   let size = 0;
   for (let i = 0; i < length; i++) {
     const value = content[i] as number;
-    // The first comparison is false for all that is no 32-bit integer: fractions, NaN, larger numbers, text.
-    if ((value | 0) !== value || value < least || value > greatest) {
+    // The second comparison is true for all numbers that are no 32-bit integers: fractions, NaN, larger ones.
+    if (typeof value !== "number" || (value | 0) !== value || value < least || value > greatest) {
       throw unfit(of, dtype, i, value, `it must be an integer from ${least} to ${greatest}`);
     }
     if (value < 0) size += 10;

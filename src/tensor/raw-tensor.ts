@@ -2,7 +2,7 @@ import { argumentRangeError, argumentTypeError, EasDecodeError } from "../errors
 import type { Bytes } from "../request.js";
 import { type DType, type IntegerValues, traitsOf, type ValueField, type ValuesOf } from "./dtype.js";
 import type { Tensor } from "./tensor.js";
-import { LITTLE_ENDIAN } from "./wire.js";
+import { KEEP_BOM, LITTLE_ENDIAN } from "./wire.js";
 
 /** Where some of a tensor's values are in the response. */
 interface Segment {
@@ -57,6 +57,9 @@ export class RawTensor {
     const segments = this.#segments.filter((segment) => segment.field === field);
     let count = 0;
     for (const segment of segments) count += segment.count;
+    if (count === 0 && this.#segments.some((segment) => segment.count > 0)) {
+      return this.#fail(`is ${dtype}, but its values are in the field of another dtype`);
+    }
     switch (field) {
       case "float":
         return new Float32Array(this.#memory(segments, 4));
@@ -69,7 +72,8 @@ export class RawTensor {
       case "bool":
         return this.#booleans(segments);
       case "string":
-        return segments.map(({ start, end }) => this.#bytes.slice(start, end));
+        // Not `slice`, which on a Buffer copies nothing.
+        return segments.map(({ start, end }) => new Uint8Array(this.#bytes.subarray(start, end)));
     }
   }
 
@@ -99,7 +103,7 @@ export class RawTensor {
 
   /** STRING values as text; bytes that are no UTF-8 become U+FFFD. */
   strings(): string[] {
-    const decoder = new TextDecoder();
+    const decoder = new TextDecoder("utf-8", KEEP_BOM);
     return (this.values("DT_STRING") as Bytes[]).map((bytes) => decoder.decode(bytes));
   }
 

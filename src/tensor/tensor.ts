@@ -77,8 +77,8 @@ export function checkShape(shape: readonly number[], content: ContentOf<DType>, 
   if (!Array.isArray(shape) && !ArrayBuffer.isView(shape)) {
     throw argumentTypeError("ERR_EAS_ARG_SHAPE", `${of}: shape is ${show(shape)}: it must be an array of integers`);
   }
-  const { length } = content as ArrayLike<unknown>;
-  if (typeof content !== "object" || content === null || !Number.isSafeInteger(length)) {
+  const length = (content as ArrayLike<unknown> | null | undefined)?.length as number;
+  if (typeof content !== "object" || !Number.isSafeInteger(length)) {
     throw argumentTypeError(
       "ERR_EAS_ARG_CONTENT",
       `${of}: content is ${show(content)}: it must be a one-dimensional array`,

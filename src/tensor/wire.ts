@@ -19,6 +19,9 @@ const MAX_GROUP_DEPTH = 100;
 /** Bytes of the longest varint: 64 bits, seven in a byte. */
 const MAX_VARINT_BYTES = 10;
 
+/** Options of a `TextDecoder` that drops nothing: a byte order mark is a character like any other here. */
+export const KEEP_BOM = { ignoreBOM: true } as const;
+
 /** Whether typed arrays have the byte order of the wire. All current hosts have. */
 export const LITTLE_ENDIAN: boolean = /* @__PURE__ */ (() => new Uint8Array(new Uint16Array([1]).buffer)[0] === 1)();
 
@@ -174,7 +177,7 @@ export class WireReader {
     const end = this.delimitedEnd();
     const bytes = this.bytes.subarray(this.position, end);
     this.position = end;
-    return new TextDecoder().decode(bytes);
+    return new TextDecoder("utf-8", KEEP_BOM).decode(bytes);
   }
 
   /** Reads a nested message by `read`, which sees nothing beyond it. */
