@@ -2,7 +2,7 @@
 // median near its bar on a noisy machine proves little.
 
 import { bestRatio, likeRatio } from "./codec.mjs";
-import { ratio, summary } from "./measure.mjs";
+import { cpuRatio, ratio, summary } from "./measure.mjs";
 
 /** The official Python SDK, measured on another machine (reference/peer-baseline.md): figures to compare with, not ratios. */
 const PYTHON = { encodeList: 2.78, encodeNumpy: 6.8, signedCalls: 3255 };
@@ -19,7 +19,7 @@ export function barsOf({ codec = [], calls = [] }) {
   const encode = among(codec)("encode float32");
   if (encode) {
     add("encode float32 / copy into fresh memory", "≤ 2.5", ratio(encode, "ours", "copy"));
-    const ours = encode.values.map((round) => round.ours);
+    const ours = encode.samples.map((round) => round.ours.value);
     const elsewhere = "Python was measured on another machine";
     add("encode: times faster than Python, list", "≥ 10", summary(ours.map((ms) => PYTHON.encodeList / ms)), elsewhere);
     add(
@@ -41,23 +41,31 @@ export function barsOf({ codec = [], calls = [] }) {
   }
 
   for (const group of calls) {
+    const addRatio = (what, limit, over, under) =>
+      add(`${group.name}: ${what}`, limit, ratio(group, over, under), cpuNote(cpuRatio(group, over, under)));
     const small = group.name.startsWith("1 KB");
     if (small && group.name.includes("64")) {
-      add(`${group.name}: predict / Agent.dispatch`, "≥ 0.85", ratio(group, "predict", "Agent.dispatch"));
-      add(`${group.name}: predict / undici.request`, "≥ 1", ratio(group, "predict", "undici.request"));
-      const signed = ratio(group, "predict, signed", "Agent.dispatch, signed");
-      add(`${group.name}, signed: predict / Agent.dispatch + MD5 + HMAC`, "≥ 0.85", signed);
-      const rates = group.values.map((round) => round["predict, signed"] / PYTHON.signedCalls);
+      addRatio("predict / Agent.dispatch", "≥ 0.85", "predict", "Agent.dispatch");
+      addRatio("predict / undici.request", "≥ 1", "predict", "undici.request");
+      addRatio("signed, predict / Agent.dispatch + MD5 + HMAC", "≥ 0.85", "predict, signed", "Agent.dispatch, signed");
+      const rates = group.samples.map((round) => round["predict, signed"].value / PYTHON.signedCalls);
       add(
-        `${group.name}, signed: times the Python SDK`,
+        `${group.name}: signed, times the Python SDK`,
         "≥ 7",
         summary(rates),
         "Python was measured on another machine",
       );
     } else if (!small) {
-      const bare = ["Agent.dispatch", "undici.request", "node:http"];
-      add(`${group.name}: predict / the fastest bare client`, "≥ 0.9", ratio(group, "predict", bare));
+      addRatio("predict / the fastest bare client", "≥ 0.9", "predict", [
+        "Agent.dispatch",
+        "undici.request",
+        "node:http",
+      ]);
     }
   }
   return bars;
+}
+
+function cpuNote({ median }) {
+  return `by processor time: ${median.toFixed(2)}`;
 }

@@ -8,8 +8,8 @@ import { ArrayDataType, PredictRequestSchema, PredictResponseSchema } from "eas-
 import { ELEMENTS, floats, INPUT, OUTPUT, random, SHAPE, SIGNATURE } from "./data.mjs";
 import { loop, measure, ratio } from "./measure.mjs";
 
-const ROUNDS = 9;
-const BUDGET_MS = 6000;
+const ROUNDS = 15;
+const BUDGET_MS = 8000;
 
 const next = random(7);
 const signed = (value) => (next() < 0.5 ? -value : value);
@@ -48,22 +48,27 @@ const TENSORS = [
   },
 ];
 
-/** All figures of the codec, in milliseconds for one tensor. */
-export async function run(report) {
+/** All figures of the codec whose name is `wanted`, in milliseconds for one tensor. */
+export async function run(wanted, report) {
   const results = [];
-  for (const tensor of TENSORS.filter(t=>!process.env.ONLY||t.name.includes(process.env.ONLY))) {
-    const values = tensor.values();
-    for (const group of [encoding(tensor, values), decoding(tensor, values)]) {
-      results.push(
-        await measure({ ...group, unit: "ms", rounds: ROUNDS, budget: BUDGET_MS, processes: [process.pid] }),
-      );
+  for (const tensor of TENSORS) {
+    for (const [name, make] of [
+      [`encode ${tensor.name}`, encoding],
+      [`decode ${tensor.name}`, decoding],
+    ]) {
+      if (!wanted(name)) continue;
+      const contenders = Object.entries(make(tensor)).map(([name, run]) => loop(name, run));
+      const group = { name, unit: "ms", ceiling: ["copy"], contenders };
+      results.push(await measure({ ...group, rounds: ROUNDS, budget: BUDGET_MS, processes: [process.pid] }));
       report(results.at(-1));
     }
   }
   return results;
 }
 
-function encoding({ name, dtype, field }, values) {
+/** Verified ways to encode. */
+function encoding({ dtype, field, values: make }) {
+  const values = make();
   const build = () => new TFRequest(SIGNATURE).addFeed(INPUT, SHAPE, dtype, values);
   const message = (numbers) =>
     create(PredictRequestSchema, { signatureName: SIGNATURE, inputs: { [INPUT]: array(dtype, field, numbers) } });
@@ -79,14 +84,12 @@ function encoding({ name, dtype, field }, values) {
     generated: () => toBinary(PredictRequestSchema, message(Array.from(values))),
   };
   for (const encode of Object.values(runs)) ok(Buffer.compare(encode(), bytes) === 0, "all give the same bytes");
-  return {
-    name: `encode ${name}`,
-    ceiling: ["copy"],
-    contenders: Object.entries(runs).map(([k, run]) => loop(k, run)),
-  };
+  return runs;
 }
 
-function decoding({ name, dtype, field }, values) {
+/** Verified ways to decode. */
+function decoding({ dtype, field, values: make }) {
+  const values = make();
   const List = values.constructor;
   const message = create(PredictResponseSchema, { outputs: { [OUTPUT]: array(dtype, field, Array.from(values)) } });
   const bytes = toBinary(PredictResponseSchema, message);
@@ -101,11 +104,7 @@ function decoding({ name, dtype, field }, values) {
   ok(Buffer.compare(runs.copy(), bytes) === 0);
   deepStrictEqual(runs.ours(), values);
   deepStrictEqual(runs.generated(), values);
-  return {
-    name: `decode ${name}`,
-    ceiling: ["copy"],
-    contenders: Object.entries(runs).map(([k, run]) => loop(k, run)),
-  };
+  return runs;
 }
 
 function array(dtype, field, numbers) {

@@ -206,6 +206,7 @@ async function sample({ service, inFlight, milliseconds, leadIn, limit }) {
   const own = to.own.user + to.own.system - (from.own.user + from.own.system);
   return {
     value: (to.ended - from.ended) / seconds,
+    cpuMicroseconds: own / (to.ended - from.ended),
     clientCpu: own / 1e6 / seconds,
     serverCpu: (to.server - from.server) / seconds,
   };

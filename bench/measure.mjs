@@ -38,41 +38,40 @@ export async function measure({ name, unit, ceiling, contenders, rounds, budget,
   }
   const quiet = quietRounds().length >= ENOUGH;
   const used = quiet ? quietRounds() : made;
-  const values = used.map(({ samples }) => Object.fromEntries(Object.entries(samples).map(([k, s]) => [k, s.value])));
-  const ceilings = values.map((round) => Math[unit === "ms" ? "min" : "max"](...ceiling.map((of) => round[of])));
-  return {
-    name,
-    unit,
-    ceiling,
-    rounds: made.length,
-    roundsUsed: used.length,
-    quiet,
-    outsideLoad: summary(used.map(({ outside }) => outside)),
-    contenders: contenders.map((contender) => {
-      const samples = used.map((round) => round.samples[contender.name]);
-      const further = Object.keys(samples[0]).filter((key) => key !== "value");
-      return {
-        name: contender.name,
-        ...summary(values.map((round) => round[contender.name])),
-        ratioToCeiling: summary(values.map((round, i) => round[contender.name] / ceilings[i])),
-        ...Object.fromEntries(further.map((key) => [key, rounded(mean(samples.map((sample) => sample[key])))])),
-      };
-    }),
-    values,
-  };
+  const group = { name, unit, ceiling, rounds: made.length, roundsUsed: used.length, quiet };
+  group.outsideLoad = summary(used.map(({ outside }) => outside));
+  group.samples = used.map(({ samples }) => samples);
+  group.contenders = contenders.map(({ name }) => {
+    const samples = group.samples.map((round) => round[name]);
+    const further = Object.keys(samples[0]).filter((key) => key !== "value");
+    return {
+      name,
+      ...summary(samples.map(({ value }) => value)),
+      ratioToCeiling: ratio(group, name, ceiling),
+      ...Object.fromEntries(further.map((key) => [key, rounded(mean(samples.map((sample) => sample[key])))])),
+    };
+  });
+  return group;
 }
 
 /** The ratio of `over` to `under`, taken within each round; of several, the best in each round. */
-export function ratio({ unit, values }, over, under) {
-  const best = (round, names) => Math[unit === "ms" ? "min" : "max"](...[names].flat().map((name) => round[name]));
-  return summary(values.map((round) => best(round, over) / best(round, under)));
+export function ratio({ unit, samples }, over, under) {
+  const best = (round, names) =>
+    Math[unit === "ms" ? "min" : "max"](...[names].flat().map((name) => round[name].value));
+  return summary(samples.map((round) => best(round, over) / best(round, under)));
+}
+
+/** As `ratio`, of the calls that a second of the client's processor pays for; other processes disturb this one less. */
+export function cpuRatio({ samples }, over, under) {
+  const best = (round, names) => Math.min(...[names].flat().map((name) => round[name].cpuMicroseconds));
+  return summary(samples.map((round) => best(round, under) / best(round, over)));
 }
 
 /**
  * A contender of the processor alone: `run` once in a loop for about `milliseconds`, so that a sample has its own share of
  * garbage collection. What `run` returns is kept a while, so that nothing is optimised away.
  */
-export function loop(name, run, { milliseconds = 60, warmUp = 250 } = {}) {
+export function loop(name, run, { milliseconds = 30, warmUp = 250 } = {}) {
   let iterations = 0;
   const begun = performance.now();
   while (iterations < 3 || performance.now() - begun < warmUp) {

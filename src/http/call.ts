@@ -37,7 +37,7 @@ export function makeCall<R>(
 /** One call under way. Its members are not `#private`: it is made for each call, and those cost more to set up. */
 class Call implements Abortable {
   attempts = 0;
-  /** The token that the attempt under way is sent with: errors are cleaned of it. */
+  /** The token that the attempt under way is sent with, as a service sees it: errors are cleaned of it. */
   token = "";
   readonly plan: CallPlan;
   private readonly channel: Channel;
@@ -77,28 +77,29 @@ class Call implements Abortable {
     const { plan, channel } = this;
     const limiter = channel.limiter(plan.target.origin);
     for (;;) {
-      let headers = this.headers();
-      if (headers instanceof Promise) headers = await this.race(headers);
       if (!limiter.tryAcquire()) await this.wait(limiter.acquire());
-      if (plan.signal?.aborted) {
-        // It came in the turn in which the wait ended, when there was nothing left to cancel.
-        limiter.release();
-        throw plan.signal.reason;
-      }
-      const remaining = this.attempts === 0 && !this.waited ? plan.totalTimeout : this.remaining();
-      const attempt = new Attempt(plan, headers, this.body, channel.timeouts, Math.min(plan.timeout, remaining));
-      this.attempts++;
-      this.current = attempt;
       let failure: Failure | undefined;
       let response: TransportResponse | undefined;
       let body: Bytes | undefined;
       try {
-        response = await attempt.send(channel.transport);
-        body = response.contentEncoding === undefined ? response.body : await this.decode(response, attempt);
-      } catch (error) {
-        failure = this.failureOf(error, attempt, remaining);
+        // With the slot in hand, so that a token is as fresh and a date as true as can be when they are sent.
+        let headers = this.headers();
+        if (headers instanceof Promise) headers = await this.race(headers);
+        // It may have come in the turn in which a wait ended, when there was nothing left to cancel.
+        if (plan.signal?.aborted) throw plan.signal.reason;
+        const remaining = this.attempts === 0 && !this.waited ? plan.totalTimeout : this.remaining();
+        const attempt = new Attempt(plan, headers, this.body, channel.timeouts, Math.min(plan.timeout, remaining));
+        this.attempts++;
+        this.current = attempt;
+        try {
+          response = await attempt.send(channel.transport);
+          body = response.contentEncoding === undefined ? response.body : await this.decode(response, attempt);
+        } catch (error) {
+          failure = this.failureOf(error, attempt, remaining);
+        } finally {
+          attempt.settle();
+        }
       } finally {
-        attempt.settle();
         this.current = undefined;
         limiter.release();
       }
@@ -133,7 +134,7 @@ class Call implements Abortable {
   private headers(): readonly HeaderPair[] | Promise<readonly HeaderPair[]> {
     const { fixedHeaders, token: given } = this.plan;
     if (fixedHeaders !== undefined) {
-      this.token = typeof given === "string" ? given : "";
+      this.token = typeof given === "string" ? given.trim() : "";
       return fixedHeaders;
     }
     const token = currentToken(given);
@@ -142,7 +143,7 @@ class Call implements Abortable {
 
   private authorized(token: string): readonly HeaderPair[] | Promise<readonly HeaderPair[]> {
     const { plan } = this;
-    this.token = token;
+    this.token = token.trim();
     if (token === "") return plan.headers;
     if (plan.auth === "signature" && this.bodyMd5 === undefined) {
       // Once for the call: the body is the same in all attempts, and hashing is what a large one costs most.

@@ -1,6 +1,7 @@
 import { EasDecodeError } from "../errors.js";
 import type { Platform, TransportResponse } from "../platform/platform.js";
 import type { Bytes } from "../request.js";
+import { cleanCause } from "./redact.js";
 
 /** Content codings that are undone here, where the transport has not done so. HTTP's "deflate" is the zlib format. */
 const CODINGS: Readonly<Record<string, "gzip" | "zlib" | undefined>> = {
@@ -28,7 +29,7 @@ export async function decodeContent(response: TransportResponse, platform: Platf
     const why = cause instanceof Error ? cause.message : String(cause);
     throw new EasDecodeError(
       `the response says Content-Encoding "${coding}", but it cannot be decoded, or has more than ${maxBytes} bytes (maxResponseBytes): ${why}`,
-      { format: "content-encoding", cause },
+      { format: "content-encoding", cause: cleanCause(cause, "") },
     );
   }
 }

@@ -7,7 +7,7 @@ import {
 } from "../platform/platform.js";
 import type { Bytes } from "../request.js";
 import type { CallPlan } from "./call-plan.js";
-import { redactBytes, redactCause, redactHeaders, redactText } from "./redact.js";
+import { cleanCause, redactBytes, redactHeaders, redactText } from "./redact.js";
 import { type Outcome, outcomeOfStatus, parseRetryAfter, verdictOn } from "./retry.js";
 import { NO_HEALTHY_UPSTREAM, statusHint } from "./status-hint.js";
 
@@ -51,10 +51,10 @@ function factsOf({ plan: { kind }, attempts }: FailedCall, outcome: Outcome) {
 
 /** A decoder's error, which knows nothing of calls, as the call's own: with its attempts, and clean of the token. */
 export function decodeFailure({ attempts, token }: FailedCall, error: EasDecodeError): EasDecodeError {
-  const { message, format, offset, cause } = error;
+  const { message, format, offset } = error;
   const clean = redactText(message, token);
-  const known = cause === undefined ? {} : { cause: redactCause(cause, token) };
-  return new EasDecodeError(clean, { ...known, format, offset, attempts });
+  if (clean !== message) return new EasDecodeError(clean, { format, offset, attempts });
+  return Object.defineProperty(error, "attempts", { value: attempts, enumerable: true });
 }
 
 /** An answer whose status is no success; `decoded` is its body with the content coding undone. */
@@ -137,7 +137,7 @@ export function networkFailure(
     beforeResponse: error.sent === "maybe" && phase !== "body",
     error: new EasNetworkError(`${nameOf(plan)} failed: ${redactText(why, token)}`, {
       ...factsOf(call, outcome),
-      cause: redactCause(error.cause ?? error, token),
+      cause: cleanCause(error.cause ?? error, token),
       systemCode: error.systemCode,
     }),
   };

@@ -110,6 +110,11 @@ export function checkCount(name: string, value: number, least: number): number {
   return value;
 }
 
+/** Checks a limit in bytes, which may be infinite, and returns it. */
+export function checkLimit(name: string, value: number, least: number): number {
+  return value === Number.POSITIVE_INFINITY ? value : checkCount(name, value, least);
+}
+
 /** Checks an option that is a function and returns it. */
 export function checkFunction<T>(name: string, value: T): T {
   if (typeof value !== "function") {

@@ -27,26 +27,18 @@ export function redactText(text: string, token: string): string {
   return token.length < LEAST_TOKEN_LENGTH ? text : text.replaceAll(token, "***");
 }
 
-/** Deepest chain of causes that is looked through. */
+/** Deepest chain of causes that is kept. */
 const MAX_CAUSES = 8;
 
 /**
- * The cause of an error, or a plain copy of it where it holds the token: a parser may put into its error what the
- * service sent.
+ * What is kept of an error underneath: names, messages and codes, clean of the token. Not the error itself, since
+ * runtimes hang requests, sockets and what the service sent on theirs.
  */
-export function redactCause(cause: unknown, token: string): unknown {
-  if (token.length < LEAST_TOKEN_LENGTH || !(cause instanceof Error) || !holds(cause, token)) return cause;
-  const { code } = cause as { code?: unknown };
-  return Object.assign(new Error(redactText(cause.message, token)), typeof code === "string" ? { code } : {});
-}
-
-function holds(error: Error, token: string): boolean {
-  let current: unknown = error;
-  for (let depth = 0; depth < MAX_CAUSES && current instanceof Error; depth++) {
-    for (const key of Object.getOwnPropertyNames(current)) {
-      if (String((current as unknown as Record<string, unknown>)[key]).includes(token)) return true;
-    }
-    current = current.cause;
-  }
-  return false;
+export function cleanCause(cause: unknown, token: string, depth = 0): unknown {
+  if (!(cause instanceof Error)) return typeof cause === "string" ? redactText(cause, token) : undefined;
+  const { code, name } = cause as { code?: unknown; name?: unknown };
+  const inner = depth < MAX_CAUSES ? cleanCause(cause.cause, token, depth + 1) : undefined;
+  const clean = new Error(redactText(String(cause.message), token), inner === undefined ? undefined : { cause: inner });
+  Object.defineProperty(clean, "name", { value: String(name), configurable: true });
+  return typeof code === "string" ? Object.assign(clean, { code: redactText(code, token) }) : clean;
 }

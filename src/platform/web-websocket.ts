@@ -57,7 +57,7 @@ export const dialWebSocket: WebSocketDialer = (url, { headers, protocols = [], s
         life.signal.addEventListener("abort", () => (socket.terminate ? socket.terminate() : socket.close()));
         const connection = connectionOver(socket, life);
         socket.addEventListener("open", () => resolve(connection));
-        socket.addEventListener("error", ({ message, error }) => reject(dialFailure(message ?? "", error)));
+        socket.addEventListener("error", ({ message = "", error }) => reject(dialFailure(message, error)));
         socket.addEventListener("close", () => reject(dialFailure("closed before it was open", undefined)));
       }),
   );
@@ -69,11 +69,16 @@ function dialFailure(message: string, error: unknown): TransportError {
   // The status is in the text alone: "Invalid status code: 401" (Deno), "Expected 101 status code: 401" (Bun).
   const status = /status code: (\d{3})$/.exec(message)?.[1];
   if (status !== undefined) return upgradeRefused(Number(status));
-  // Bun begins with the URL and its query, which belongs in no log: for the same reason there is no cause.
-  return new TransportError(message.replace(/^WebSocket connection to '.*' failed: /, "") || "no WebSocket", {
+  // No cause: its text has the URL in Bun.
+  return new TransportError(withoutUrl(message) || "no WebSocket", {
     sent: NEVER_SENT.test(message) ? "no" : "maybe",
     systemCode: systemCodeOf(error),
   });
+}
+
+/** Bun's messages begin with the URL and its query, which belongs in no log. */
+function withoutUrl(message: string): string {
+  return message.replace(/^WebSocket connection to '.*' failed: /, "");
 }
 
 /** The error for an HTTP answer in place of an open WebSocket. */
@@ -109,7 +114,9 @@ export function connectionOver(socket: StandardSocket, life: AbortController): C
   );
   socket.addEventListener("pong", () => connection.onPong?.());
   // workerd ends some broken connections with an error alone; elsewhere the error says more than the close after it.
-  socket.addEventListener("error", ({ message }) => connection.end({ code: ABNORMAL, reason: message ?? "" }));
+  socket.addEventListener("error", ({ message = "" }) =>
+    connection.end({ code: ABNORMAL, reason: withoutUrl(message) }),
+  );
   // Deno's code of a broken connection is 0.
   socket.addEventListener("close", ({ code, reason }) => connection.end({ code: code || ABNORMAL, reason }));
   return connection;

@@ -18,6 +18,7 @@ import {
   checkCompression,
   checkCount,
   checkFunction,
+  checkLimit,
   checkSignal,
   checkTimeout,
   checkToken,
@@ -144,8 +145,8 @@ export function checkOptions(options: PredictClientOptions): Settings {
     contentType: optional(options.contentType, (value) => checkHeaderValue("content-type", value)),
     requestPath: checkPath(requestPath),
     compression: optional(options.compression, checkCompression),
-    maxRequestBytes: optional(options.maxRequestBytes, (value) => checkCount("maxRequestBytes", value, 0)),
-    maxResponseBytes: checkCount("maxResponseBytes", maxResponseBytes, 1),
+    maxRequestBytes: optional(options.maxRequestBytes, (value) => checkLimit("maxRequestBytes", value, 0)),
+    maxResponseBytes: checkLimit("maxResponseBytes", maxResponseBytes, 1),
   };
 }
 

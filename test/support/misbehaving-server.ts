@@ -63,6 +63,18 @@ export function answerWhen(when: Promise<unknown>, status: number, body = ""): B
   return onRequest((socket, request) => void when.then(() => now.run(socket, request)));
 }
 
+/** Answers at the first bytes of a request, reads no more of it, and ends the connection. */
+export function answerEarly(status: number, body: string): Behaviour {
+  return {
+    on: "connection",
+    run: (socket) =>
+      void socket.once("data", () => {
+        socket.pause();
+        socket.end(head(status, { "Content-Length": `${body.length}`, Connection: "close" }) + body);
+      }),
+  };
+}
+
 /** Any bytes at all, and the connection stays. */
 export function raw(bytes: string | Uint8Array): Behaviour {
   return onRequest((socket) => void socket.write(bytes));

@@ -18,10 +18,10 @@ describe("phases", () => {
   ] as const)("%s", async (phase, behaviour) => {
     const server = await startServer();
     server.always(behaviour);
-    const error = await errorOf(clientOf(server, { timeout: 100, retryCount: 0 }).predict("x"));
+    const error = await errorOf(clientOf(server, { timeout: 300, retryCount: 0 }).predict("x"));
     expect(error).toBeInstanceOf(EasTimeoutError);
-    expect(error).toMatchObject({ code: "ERR_EAS_TIMEOUT", phase, timeout: 100, attempts: 1, retryable: true });
-    expect(error.message).toContain("100 ms");
+    expect(error).toMatchObject({ code: "ERR_EAS_TIMEOUT", phase, timeout: 300, attempts: 1, retryable: true });
+    expect(error.message).toContain("300 ms");
   });
 
   test("connect: a TLS handshake that nobody answers; nothing was sent, so all retries are made", async () => {
@@ -48,8 +48,6 @@ describe("phases", () => {
   test("a transport that asks for the signal only after the attempt has ended finds it aborted", async () => {
     const transport = new RecordingTransport(() => never());
     await errorOf(clientOf({ origin: "http://h" }, { transport, timeout: 30, retryCount: 1 }).predict("x"));
-    // FAULT: Attempt.signal is made on first reading, and is not aborted when that comes after cancel(): a transport
-    // that awaits something before it reads request.signal goes on for ever.
     expect(transport.requests.map(({ signal }) => signal.aborted)).toEqual([true, true]);
   });
 
@@ -58,7 +56,7 @@ describe("phases", () => {
     vi.spyOn(platform, "inflate").mockReturnValue(never());
     const server = await startServer();
     server.always(answer(200, { "Content-Encoding": "gzip" }, "x"));
-    const error = await errorOf(clientOf(server, { timeout: 60, retryCount: 0 }).predict("x"));
+    const error = await errorOf(clientOf(server, { timeout: 300, retryCount: 0 }).predict("x"));
     expect(error).toMatchObject({ phase: "body", attempts: 1 });
   });
 
@@ -94,21 +92,19 @@ describe("phases", () => {
     const server = await startServer();
     const client = clientOf(server, { compression: { name: "slow", compress: () => never() }, totalTimeout: 60 });
     const error = Promise.race([errorOf(client.predict("x")), new Promise((resolve) => setTimeout(resolve, 500))]);
-    // FAULT: compress() runs before the call's clock starts; this call never ends.
     expect(await error).toMatchObject({ code: "ERR_EAS_TIMEOUT", phase: "total" });
   });
 
   test("total: time that went by in the limiter's queue counts for the first attempt too", async () => {
     const server = await startServer();
-    server.play(answerAfter(250, 200), stallBeforeHeaders);
-    const client = clientOf(server, { maxConnectionCount: 1, timeout: 350, totalTimeout: 400 });
+    server.play(answerAfter(300, 200), stallBeforeHeaders);
+    const client = clientOf(server, { maxConnectionCount: 1 });
     const first = client.predict("x");
     await server.seen();
-    const second = await errorOf(client.predict("y"));
+    // Were the wait not counted, it would end as phase "headers" after 300 + 900 ms.
+    const second = await errorOf(client.predict("y", { timeout: 900, totalTimeout: 1000 }));
     await first;
-    // FAULT: call.ts takes the whole totalTimeout for the first attempt, whatever was waited before: it ends after
-    // 250 + 350 ms as phase "headers", not after 400 ms as "total".
-    expect(second).toMatchObject({ phase: "total", timeout: 400, attempts: 1 });
+    expect(second).toMatchObject({ phase: "total", timeout: 1000, attempts: 1 });
   });
 });
 
@@ -139,10 +135,10 @@ describe("the attempt's clock", () => {
 
   test("it starts at dispatch, not in the limiter's queue", async () => {
     const server = await startServer();
-    server.play(answerAfter(300, 200, "first"), answer(200, {}, "second"));
+    server.play(answerAfter(600, 200, "first"), answer(200, {}, "second"));
     const client = clientOf(server, { maxConnectionCount: 1, retryCount: 0 });
     const first = client.predict("x");
-    const second = client.predict("y", { timeout: 200 });
+    const second = client.predict("y", { timeout: 500 });
     expect((await first).toString()).toBe("first");
     expect((await second).toString()).toBe("second");
   });
@@ -150,7 +146,7 @@ describe("the attempt's clock", () => {
   test("it covers the whole attempt: a body that trickles does not start it anew", async () => {
     const server = await startServer();
     server.always(drip("x".repeat(200_000)));
-    const error = await errorOf(clientOf(server, { timeout: 150, retryCount: 0 }).predict("x"));
+    const error = await errorOf(clientOf(server, { timeout: 500, retryCount: 0 }).predict("x"));
     expect(error).toMatchObject({ code: "ERR_EAS_TIMEOUT", phase: "body" });
   });
 
@@ -164,7 +160,6 @@ describe("the attempt's clock", () => {
     expect(await first).toMatchObject({ code: "ERR_EAS_TIMEOUT" });
     vi.useRealTimers();
     server.always(answer(200));
-    // FAULT: as in call-abort.test.ts, what is left after an abort.
     await client.predict("second", { timeout: 1000 });
     expect(server.requests.map(({ body }) => body.toString())).toEqual(["second"]);
   });

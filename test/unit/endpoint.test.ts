@@ -67,7 +67,6 @@ describe("where a call goes", () => {
       "https://h /a/b?k=v&p=1&q=2",
       { path: "/b?p=1", query: { q: 2 } },
     ],
-    // FAULT: "https://h //v1": URL gives a bare origin the path "/", and the call's path is put after it.
     ["custom URL without a path, and a path", { customUrl: "https://h" }, "https://h /v1/chat", { path: "/v1/chat" }],
     ["custom URL with a slash, and a path", { customUrl: "https://h/a/" }, "https://h /a/v1", { path: "v1" }],
     ["path", { endpoint: "h", serviceName: svc }, `http://h ${P}/svc/v1/x`, { path: "/v1/x" }],
@@ -196,7 +195,6 @@ describe("what a signature names", () => {
 
   test("a pasted URL against a service name that was set before: told, not guessed", async () => {
     const client = new PredictClient({ endpoint: "h", serviceName: "a", transport: new RecordingTransport() });
-    // FAULT (small): the constructor refuses the same two, but after setEndpoint() the call silently goes to "a".
     client.setEndpoint("http://h/api/predict/b");
     expect((await errorOf(client.predict("x"))).code).toBe("ERR_EAS_ARG_SERVICE_NAME");
   });

@@ -75,10 +75,8 @@ describe("no token in any error", () => {
     ["a broken connection", finBeforeHeaders],
     ["a body that breaks off", resetInBody],
     ["a timeout", stallBeforeHeaders],
-    // FAULT: undici's HTTPParserError, which is the error's cause, has the bytes that came in its `data`.
     ["echoed in what is no HTTP", raw(`you sent ${TOKEN}, and this is no HTTP\r\n\r\n`)],
     ["echoed in a header line that is none", raw(`HTTP/1.1 200 OK\r\nBad Header ${TOKEN}\r\n\r\n`)],
-    // FAULT: the message of the decode error names the coding.
     ["echoed as content coding", answer(200, (request) => ({ "Content-Encoding": echo(request) }), "x")],
     ["echoed as content coding of an error", answer(400, (request) => ({ "Content-Encoding": echo(request) }), "x")],
   ];
@@ -109,6 +107,15 @@ describe("no token in any error", () => {
     expectNoToken(client);
   });
 
+  test("a token that was pasted with blanks, which no server gets to see", async () => {
+    const server = await startServer();
+    server.always(answer(400, (request) => ({ "X-Echo": echo(request) }), echo));
+    // FAULT (small): redaction looks for the token with its blanks.
+    for (const token of [` ${TOKEN}`, `${TOKEN} `]) {
+      expectNoToken(await errorOf(clientOf(server, { auth: "token", token }).predict("x")));
+    }
+  });
+
   test("nobody listens; nothing answers in time", async () => {
     for (const auth of ["token", "bearer", "signature"] as const) {
       const refused = clientOf({ origin: await refusedOrigin() }, { auth, retryCount: 0 });
@@ -121,13 +128,39 @@ describe("no token in any error", () => {
     }
   });
 
+  test.each([
+    ["without a prototype, as HTTP/2 headers are", { value: Object.create(null) }],
+    [
+      "that throws when it is read",
+      {
+        get: () => {
+          throw new Error("not for you");
+        },
+      },
+    ],
+  ])("a cause with a property %s is looked through without harm", async (_, property) => {
+    const cause = Object.defineProperty(new Error("broken"), "odd", property);
+    const transport = new RecordingTransport(() => Promise.reject(cause));
+    const error = await errorOf(clientOf({ origin: "http://h" }, { transport, retryCount: 0 }).predict("x"));
+    // FAULT: redact.ts holds() reads and stringifies all properties: its TypeError replaces the network's error.
+    expect(error).toMatchObject({ code: "ERR_EAS_NETWORK", attempts: 1 });
+  });
+
+  test("a token in a property of a cause that is no text", async () => {
+    for (const value of [{ sent: TOKEN }, new TextEncoder().encode(TOKEN), [{ sent: TOKEN }]]) {
+      const cause = Object.assign(new Error("broken"), { value });
+      const transport = new RecordingTransport(() => Promise.reject(cause));
+      // FAULT (small): holds() sees "[object Object]" of objects, and numbers of bytes.
+      expectNoToken(await errorOf(clientOf({ origin: "http://h" }, { transport, retryCount: 0 }).predict("x")));
+    }
+  });
+
   test("where the kept part of a body cuts an echoed token in two, no half of it stays", async () => {
     const server = await startServer();
     // Its first 12 characters are the last of the 64 KiB.
     server.always(answer(400, {}, "x".repeat(65_536 - 12) + TOKEN));
     const error = await errorOf(clientOf(server, { auth: "token", retryCount: 0 }).predict("x"));
     expect(error.body).toHaveLength(65_536);
-    // FAULT (small): the body is cut first and cleaned then.
     expect(new TextDecoder().decode(error.body?.slice(-12))).not.toBe(TOKEN.slice(0, 12));
   });
 
@@ -142,7 +175,6 @@ describe("no token in any error", () => {
       thrown = error;
     }
     expect(thrown).toBeInstanceOf(sdk.EasDecodeError);
-    // FAULT (to be decided): the message shows the body's first 80 characters, and its cause, V8's SyntaxError, does too.
     expectNoToken(thrown);
   });
 
@@ -238,7 +270,6 @@ describe("answers that cannot be read", () => {
     ["GZIP", gzipped],
     ["deflate", deflateSync(text)],
     ["", Buffer.from(text)],
-    // FAULT (small): RFC 9110 8.4.1 has it for "no coding", and all common clients take it.
     ["identity", Buffer.from(text)],
   ])("Content-Encoding %j is undone", async (coding, body) => {
     const server = await startServer();
@@ -249,7 +280,6 @@ describe("answers that cannot be read", () => {
   test("a coded answer without a body is empty, and no error", async () => {
     const server = await startServer();
     server.play(raw("HTTP/1.1 204 No Content\r\nContent-Encoding: gzip\r\n\r\n"));
-    // FAULT (small): EasDecodeError "unexpected end of file".
     expect((await clientOf(server).predict("x")).toString()).toBe("");
   });
 
@@ -313,7 +343,6 @@ describe("answers that cannot be read", () => {
     const server = await startServer();
     server.always(answer(200, { "Content-Encoding": "gzip" }, gzipped));
     const client = clientOf(server, { maxResponseBytes: Number.MAX_SAFE_INTEGER });
-    // FAULT: zlib refuses a maxOutputLength above buffer.constants.MAX_LENGTH.
     expect((await client.predict("x")).toString()).toBe(text);
   });
 });
@@ -388,8 +417,6 @@ describe("classes", () => {
     const transport = (error: Error) => new RecordingTransport(() => Promise.reject(error));
     const run = (error: Error) =>
       errorOf(clientOf({ origin: "http://h" }, { retryCount: 1, transport: transport(error) }).predict("x"));
-    // FAULT (small): failure.ts asks `instanceof TransportError`, which has no brand: a nodeTransport() of the CJS copy
-    // in a client of the ESM copy loses sent, final and systemCode; even an answer over maxResponseBytes is retried.
     expect(await run(new copy.TransportError("x", { sent: "no", systemCode: "ECONNREFUSED" }))).toMatchObject({
       systemCode: "ECONNREFUSED",
     });
