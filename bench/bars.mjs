@@ -18,7 +18,12 @@ export function barsOf({ codec = [], calls = [] }) {
 
   const encode = among(codec)("encode float32");
   if (encode) {
-    add("encode float32 / copy into fresh memory", "≤ 2.5", ratio(encode, "ours", "copy"));
+    add(
+      "encode float32 / copy into fresh memory",
+      "≤ 2.5",
+      ratio(encode, "ours", "copy"),
+      cpuNote(cpuRatio(encode, "ours", "copy")),
+    );
     const ours = encode.samples.map((round) => round.ours.value);
     const elsewhere = "Python was measured on another machine";
     add("encode: times faster than Python, list", "≥ 10", summary(ours.map((ms) => PYTHON.encodeList / ms)), elsewhere);
@@ -29,7 +34,12 @@ export function barsOf({ codec = [], calls = [] }) {
       elsewhere,
     );
     const decode = among(codec)("decode float32");
-    add("decode float32 / copy into fresh memory", "≤ 1.5", ratio(decode, "ours", "copy"));
+    add(
+      "decode float32 / copy into fresh memory",
+      "≤ 1.5",
+      ratio(decode, "ours", "copy"),
+      cpuNote(cpuRatio(decode, "ours", "copy")),
+    );
   }
   for (const group of codec.filter(({ name }) => name.includes("int"))) {
     add(

@@ -9,7 +9,7 @@ import { ELEMENTS, floats, INPUT, OUTPUT, random, SHAPE, SIGNATURE } from "./dat
 import { loop, measure, ratio } from "./measure.mjs";
 
 const ROUNDS = 15;
-const BUDGET_MS = 8000;
+const BUDGET_MS = 3500;
 
 const next = random(7);
 const signed = (value) => (next() < 0.5 ? -value : value);

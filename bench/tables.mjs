@@ -3,15 +3,23 @@
 export function table(group) {
   const { name, unit, ceiling, contenders, roundsUsed, rounds, quiet, outsideLoad } = group;
   const calls = unit !== "ms";
-  const header = ["", `${unit}, median`, "min..max", "ratio to the ceiling", "min..max"];
-  if (calls) header.push("CPU µs/request", "client CPU", "server CPU");
+  const header = [
+    "",
+    `${unit}, median`,
+    "min..max",
+    "ratio to the ceiling",
+    "min..max",
+    calls ? "CPU µs/request" : "CPU µs",
+  ];
+  if (calls) header.push("client CPU", "server CPU");
   const rows = contenders.map(({ name, median, min, max, ratioToCeiling: ratio, ...cpu }) => [
     name,
     number(median),
     `${number(min)}..${number(max)}`,
     ratio.median.toFixed(2),
     range(ratio),
-    ...(calls ? [cpu.cpuMicroseconds.toFixed(1), cpu.clientCpu.toFixed(2), cpu.serverCpu.toFixed(2)] : []),
+    cpu.cpuMicroseconds.toFixed(1),
+    ...(calls ? [cpu.clientCpu.toFixed(2), cpu.serverCpu.toFixed(2)] : []),
   ]);
   const noise = quiet ? "" : "; **not quiet**";
   const caption = `Ceiling: ${ceiling.join(", ")}. ${roundsUsed} of ${rounds} rounds used, ${outsideLoad.median} cores busy with something else${noise}.`;

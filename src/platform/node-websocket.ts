@@ -1,6 +1,6 @@
 import type { Bytes } from "../request.js";
 import { TransportError, type WebSocketDialer } from "./platform.js";
-import { CallbackConnection, invalidDial, untilAborted, upgradeRefused } from "./web-websocket.js";
+import { CallbackConnection, invalidDial, untilAborted, upgradeRefused } from "./websocket-connection.js";
 
 /** Dials by `isomorphic-ws`, which is `ws` on Node; it is loaded by the first dial. */
 export const dialWebSocket: WebSocketDialer = (url, { headers, protocols = [], signal }) =>

@@ -1,5 +1,6 @@
 import { TransportError, type WebSocketDialer } from "./platform.js";
-import { connectionOver, type StandardSocket, untilAborted, upgradeRefused } from "./web-websocket.js";
+import { connectionOver, type StandardSocket } from "./web-websocket.js";
+import { untilAborted, upgradeRefused } from "./websocket-connection.js";
 
 /** A socket as workerd hands it out: silent until it is accepted. */
 interface WorkerSocket extends StandardSocket {

@@ -100,9 +100,9 @@ interface DTypeTraits {
   readonly entries: 1 | 2;
   /** Least and greatest value, where not all 32-bit integers fit. */
   readonly range?: readonly [least: number, greatest: number];
-  /** The array for integers. */
+  /** The array for integers of fewer than 32 bits. */
   readonly integers?: new (
-    length: number,
+    values: Int32Array,
   ) => IntegerValues;
 }
 
@@ -110,7 +110,7 @@ const INT8 = { field: "int", entries: 1, range: [-128, 127], integers: Int8Array
 const UINT8 = { field: "int", entries: 1, range: [0, 255], integers: Uint8Array } as const;
 const INT16 = { field: "int", entries: 1, range: [-32_768, 32_767], integers: Int16Array } as const;
 const UINT16 = { field: "int", entries: 1, range: [0, 65_535], integers: Uint16Array } as const;
-const INT32 = { field: "int", entries: 1, integers: Int32Array } as const;
+const INT32 = { field: "int", entries: 1 } as const;
 const FLOAT = { field: "float", entries: 1 } as const;
 
 const TRAITS: Readonly<Record<DType, DTypeTraits>> = {

@@ -2,6 +2,7 @@ import { argumentRangeError, argumentTypeError, EasDecodeError } from "../errors
 import type { Bytes } from "../request.js";
 import { type DType, type IntegerValues, traitsOf, type ValueField, type ValuesOf } from "./dtype.js";
 import type { Tensor } from "./tensor.js";
+import { readInt32s, readInt64Halves } from "./varints.js";
 import { KEEP_BOM, LITTLE_ENDIAN } from "./wire.js";
 
 /** Where some of a tensor's values are in the response. */
@@ -136,53 +137,29 @@ export class RawTensor {
   }
 
   #integers(segments: readonly Segment[], count: number, dtype: DType): IntegerValues {
-    const { integers = Int32Array, range } = traitsOf(dtype);
-    const bytes = this.#bytes;
-    const values = new integers(count);
-    let i = 0;
-    for (const { start, end } of segments) {
-      for (let at = start; at < end; ) {
-        let byte = bytes[at++] as number;
-        let value = byte & 127;
-        for (let shift = 7; byte > 127; shift += 7) {
-          byte = bytes[at++] as number;
-          // What is above 32 bits is a sign, or is dropped, as all protobuf implementations do.
-          if (shift < 32) value |= (byte & 127) << shift;
-        }
-        if (range !== undefined && (value < range[0] || value > range[1])) {
-          this.#fail(`has the value ${value}, which does not fit its dtype ${dtype}`, start);
-        }
-        values[i++] = value;
-      }
+    const values = new Int32Array(count);
+    let first = 0;
+    for (const { start, end, count } of segments) {
+      readInt32s(this.#bytes, start, end, values, first);
+      first += count;
     }
-    return values;
+    const { integers, range } = traitsOf(dtype);
+    if (integers === undefined || range === undefined) return values;
+    const wrong = values.find((value) => value < range[0] || value > range[1]);
+    if (wrong !== undefined) this.#fail(`has the value ${wrong}, which does not fit its dtype ${dtype}`);
+    return new integers(values);
   }
 
   #int64s(segments: readonly Segment[], count: number): ValuesOf<"DT_INT64"> {
-    const bytes = this.#bytes;
     const values = new BigInt64Array(count);
     // Written as 32-bit halves: making a bigint for each element takes three times as long.
-    const halves = new Uint32Array(values.buffer);
-    const lowAt = LITTLE_ENDIAN ? 0 : 1;
-    let i = 0;
-    for (const { start, end } of segments) {
-      for (let at = start; at < end; i += 2) {
-        let byte = bytes[at++] as number;
-        let low = byte & 127;
-        let high = 0;
-        for (let shift = 7; byte > 127; shift += 7) {
-          byte = bytes[at++] as number;
-          const bits = byte & 127;
-          if (shift < 28) low |= bits << shift;
-          else if (shift === 28) {
-            low |= bits << 28;
-            high = bits >>> 4;
-          } else if (shift < 64) high |= bits << (shift - 32);
-        }
-        halves[i + lowAt] = low;
-        halves[i + 1 - lowAt] = high;
-      }
+    const halves = new Int32Array(values.buffer);
+    let first = 0;
+    for (const { start, end, count } of segments) {
+      readInt64Halves(this.#bytes, start, end, halves, first * 2);
+      first += count;
     }
+    if (!LITTLE_ENDIAN) for (let i = 0; i < halves.length; i += 2) halves.subarray(i, i + 2).reverse();
     return values;
   }
 

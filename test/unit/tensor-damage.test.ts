@@ -237,6 +237,31 @@ describe.each(["tf", "torch"] as const)("%s", (format) => {
     expect(readAll(format, group(1_000_000, true))).toBe("refused");
   });
 
+  test("fields of fixed width that are cut off, known and unknown", () => {
+    // Within an output, so that the bytes after it could be taken for the rest.
+    const inOutput = (tensor: Bytes) => {
+      const writer = new BinaryWriter().tag(1, WireType.LengthDelimited).fork();
+      if (format === "tf") writer.tag(2, WireType.LengthDelimited).bytes(tensor);
+      else writer.raw(tensor);
+      return writer.join().tag(60, WireType.LengthDelimited).bytes(new Uint8Array(8)).finish();
+    };
+    const fields: readonly (readonly [number, WireType, number])[] = [
+      [3, WireType.Bit32, 4],
+      [4, WireType.Bit64, 8],
+      [61, WireType.Bit32, 4],
+      [62, WireType.Bit64, 8],
+    ];
+    for (const [field, type, width] of fields) {
+      const tag = new BinaryWriter().tag(field, type).finish();
+      for (let length = 0; length <= width; length++) {
+        const tensor = new Uint8Array([8, field === 4 ? 2 : 1, ...tag, ...new Uint8Array(length)]);
+        expect(readAll(format, inOutput(tensor))).toBe(length === width ? "read" : "refused");
+        const outermost = new Uint8Array([...new BinaryWriter().tag(61, type).finish(), ...new Uint8Array(length)]);
+        expect(readAll(format, outermost)).toBe(length === width ? "read" : "refused");
+      }
+    }
+  });
+
   test("lengths beyond the body, of up to ten bytes", () => {
     for (const length of [1n, 127n, 2n ** 31n, 2n ** 32n + 1n, 2n ** 53n + 1n, 2n ** 63n, 2n ** 64n - 1n]) {
       const bytes = new BinaryWriter().tag(1, WireType.LengthDelimited).uint64(length).finish();
@@ -302,6 +327,42 @@ describe("values are the caller's own", () => {
       values.fill(77);
     }
   }
+});
+
+/** A TF response with the output "y" of a dtype, and one length-delimited field beside it. */
+function withField(dtype: number, field: number, content: readonly number[]): Bytes {
+  const tensor = new BinaryWriter().tag(1, WireType.Varint).int32(dtype);
+  tensor.tag(field, WireType.LengthDelimited).bytes(Uint8Array.from(content));
+  const entry = new BinaryWriter().tag(1, WireType.LengthDelimited).string("y");
+  entry.tag(2, WireType.LengthDelimited).bytes(tensor.finish());
+  return new BinaryWriter().tag(1, WireType.LengthDelimited).bytes(entry.finish()).finish();
+}
+
+test.each([
+  ["DT_INT32", 3, 5],
+  ["DT_INT64", 9, 7],
+  ["DT_BOOL", 10, 8],
+] as const)("packed varints of %s have ten bytes at the most", (dtype, number, field) => {
+  const ones = (count: number) => [...Array<number>(count - 1).fill(0x80), 0x00, 0x01];
+  const values = new TFResponse(withField(number, field, ones(10))).getValues("y", dtype);
+  expect(Array.from(values, Number)).toEqual([0, 1]);
+  expect(thrownBy(() => new TFResponse(withField(number, field, ones(11))))).toMatchObject({
+    name: "EasDecodeError",
+    message: expect.stringMatching(/a varint of more than ten bytes/),
+  });
+});
+
+test("a boolean is true when any bit of its varint is set", () => {
+  const packed = [0x81, 0x80, 0x00, 0x80, 0x00, 0x80, 0x01, 0x02];
+  expect(new TFResponse(withField(10, 8, packed)).getValues("y", "DT_BOOL")).toEqual([true, false, true, true]);
+});
+
+test("field 8 holds booleans in TF; in Torch it is unknown, so that nothing looks into it", () => {
+  const cutOff = withField(1, 8, [0x80]);
+  expect(() => new TFResponse(cutOff)).toThrow(EasDecodeError);
+  // Torch has its named outputs in field 2.
+  const torchResponse = new TorchResponse(Uint8Array.from(cutOff, (byte, i) => (i === 0 ? 0x12 : byte)));
+  expect(torchResponse.getValuesMap("y", "DT_FLOAT")).toEqual(new Float32Array(0));
 });
 
 test("the dtypes here are all there are", () => {

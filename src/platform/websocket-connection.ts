@@ -1,0 +1,150 @@
+import type { Bytes } from "../request.js";
+import { TransportError, type WebSocketClose, type WebSocketConnection } from "./platform.js";
+
+/** The code of a connection that ended without a close frame. */
+export const ABNORMAL = 1006;
+
+/** The error for an HTTP answer in place of an open WebSocket. */
+export function upgradeRefused(status: number): TransportError {
+  return new TransportError(`the WebSocket upgrade was answered with ${status}`, { sent: "maybe", status });
+}
+
+/** The error for arguments that a runtime makes no WebSocket of. Has no text of theirs: Deno's quotes the header's value. */
+export function invalidDial(error: unknown): TransportError {
+  const name = error instanceof Error ? error.name : "error";
+  return new TransportError(`no WebSocket can be made with this URL, these headers and protocols (${name})`, {
+    sent: "no",
+    final: true,
+  });
+}
+
+/**
+ * Runs a dial until it settles or `signal` fires: then it rejects at once with the signal's reason and aborts `life`.
+ * Leaves no listener on the signal.
+ */
+export function untilAborted<T>(signal: AbortSignal, dial: (life: AbortController) => Promise<T>): Promise<T> {
+  return new Promise((resolve, reject) => {
+    if (signal.aborted) {
+      reject(signal.reason);
+      return;
+    }
+    // The caller's signal may fire when the connection is open already, and must not end it then.
+    const life = new AbortController();
+    const onAbort = () => {
+      reject(signal.reason);
+      life.abort();
+    };
+    signal.addEventListener("abort", onAbort, { once: true });
+    dial(life).then(
+      (opened) => {
+        signal.removeEventListener("abort", onAbort);
+        resolve(opened);
+      },
+      (error) => {
+        signal.removeEventListener("abort", onAbort);
+        reject(error);
+      },
+    );
+  });
+}
+
+/** What a connection does with its socket. */
+export type SocketControls = Pick<WebSocketConnection, "send" | "close" | "terminate" | "ping" | "pause" | "resume">;
+
+/** Hands what a socket receives to the connection's callbacks, in order, and keeps what has no callback yet. */
+export class CallbackConnection implements WebSocketConnection {
+  onPong: (() => void) | undefined = undefined;
+  readonly ping: (() => void) | undefined;
+  readonly pause: (() => void) | undefined;
+  readonly resume: (() => void) | undefined;
+  readonly #socket: SocketControls;
+  readonly #held: (Bytes | string)[] = [];
+  #onMessage: ((data: Bytes | string) => void) | undefined = undefined;
+  #onClose: ((close: WebSocketClose) => void) | undefined = undefined;
+  #close: WebSocketClose | undefined = undefined;
+  #paused = false;
+  #delivering = false;
+  #told = false;
+
+  constructor(socket: SocketControls) {
+    this.#socket = socket;
+    this.ping = socket.ping;
+    // One network read holds many messages: what is behind the one that asked for a pause is kept here.
+    this.pause = socket.pause && (() => this.#pause(true));
+    this.resume = socket.resume && (() => this.#pause(false));
+  }
+
+  get onMessage(): ((data: Bytes | string) => void) | undefined {
+    return this.#onMessage;
+  }
+
+  set onMessage(callback: ((data: Bytes | string) => void) | undefined) {
+    this.#onMessage = callback;
+    this.#deliver();
+  }
+
+  get onClose(): ((close: WebSocketClose) => void) | undefined {
+    return this.#onClose;
+  }
+
+  set onClose(callback: ((close: WebSocketClose) => void) | undefined) {
+    this.#onClose = callback;
+    this.#deliver();
+  }
+
+  send(data: Uint8Array | string): void {
+    this.#socket.send(data);
+  }
+
+  close(code: number, reason: string): void {
+    this.#socket.close(code, reason);
+  }
+
+  terminate(): void {
+    this.#held.length = 0;
+    this.#close ??= { code: ABNORMAL, reason: "" };
+    this.#socket.terminate();
+    // Not inside the call: the caller may be in the middle of something.
+    queueMicrotask(() => this.#deliver());
+  }
+
+  /** Takes a message from the socket. */
+  receive(data: Bytes | string): void {
+    if (this.#close) return;
+    this.#held.push(data);
+    this.#deliver();
+  }
+
+  /** Takes the end of the connection from the socket; the first counts. */
+  end(close: WebSocketClose): void {
+    if (this.#close) return;
+    this.#close = close;
+    this.#deliver();
+  }
+
+  #pause(paused: boolean): void {
+    this.#paused = paused;
+    if (paused) this.#socket.pause?.();
+    else this.#socket.resume?.();
+    this.#deliver();
+  }
+
+  #deliver(): void {
+    // A callback may set callbacks or resume: the loop below goes on for it.
+    if (this.#delivering) return;
+    this.#delivering = true;
+    try {
+      while (this.#onMessage && !this.#paused && this.#held.length > 0) {
+        const onMessage = this.#onMessage;
+        onMessage(this.#held.shift() as Bytes | string);
+      }
+      if (this.#close && this.#onClose && this.#held.length === 0 && !this.#told) {
+        this.#told = true;
+        const onClose = this.#onClose;
+        onClose(this.#close);
+      }
+    } finally {
+      this.#delivering = false;
+    }
+  }
+}
