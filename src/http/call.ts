@@ -157,7 +157,7 @@ class Call implements Abortable {
       this.bodyMd5 = md5;
     }
     const added = authorize(plan, token, this.channel.platform, this.bodyMd5);
-    return added instanceof Promise ? added.then((added) => plan.headers.concat(added)) : plan.headers.concat(added);
+    return added instanceof Promise ? added.then((added) => [...plan.headers, ...added]) : [...plan.headers, ...added];
   }
 
   private remaining(): number {

@@ -5,8 +5,12 @@ import type { Platform } from "./platform.js";
 
 // Built-in modules are asked for when they are needed and not imported: a process that only builds a request, or
 // sends with a token, loads neither.
-const crypto = () => process.getBuiltinModule("node:crypto");
 const zlib = () => process.getBuiltinModule("node:zlib");
+let loaded: typeof import("node:crypto") | undefined;
+function crypto(): typeof import("node:crypto") {
+  loaded ??= process.getBuiltinModule("node:crypto");
+  return loaded;
+}
 
 /** Node 20.18.1 and later. */
 export const platform: Platform = {

@@ -43,7 +43,7 @@ export class RawTensor {
     });
   }
 
-  /** The values in an array of their own; `expected` makes sure of the dtype. */
+  /** The values in an array of their own, as many as came; `expected` makes sure of the dtype. */
   values(expected?: DType): ValuesOf<DType> {
     const { dtype } = this;
     if (dtype === undefined) {
@@ -108,13 +108,15 @@ export class RawTensor {
     return (this.values("DT_STRING") as Bytes[]).map((bytes) => decoder.decode(bytes));
   }
 
-  /** For people: dtype, shape and the first values. */
+  /** For people: dtype, shape and the first values. Never throws, since it goes into logs. */
   toString(): string {
-    const { dtype } = this;
-    if (dtype === undefined) return `dtype ${this.dtypeNumber}`;
-    const values = dtype === "DT_STRING" ? this.strings().map((text) => JSON.stringify(text)) : this.values();
-    const first = Array.from(values as ArrayLike<unknown>).slice(0, 8);
-    return `${dtype} [${this.dimensions.join(", ")}] ${first.join(", ")}${values.length > 8 ? ", …" : ""}`;
+    try {
+      const values = this.dtype === "DT_STRING" ? this.strings().map((text) => JSON.stringify(text)) : this.values();
+      const first = Array.from(values as ArrayLike<unknown>).slice(0, 8);
+      return `${this.dtype} [${this.dimensions.join(", ")}] ${first.join(", ")}${values.length > 8 ? ", …" : ""}`;
+    } catch (error) {
+      return `unreadable: ${error instanceof Error ? error.message : error}`;
+    }
   }
 
   /** The bytes of fixed-width values, in fresh memory and in the host's order. */

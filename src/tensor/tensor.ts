@@ -74,7 +74,7 @@ function dtypeOf(data: unknown): DType {
 
 /** Checks a shape against the number of entries it is to hold; `of` names whose it is. */
 export function checkShape(shape: readonly number[], content: ContentOf<DType>, dtype: DType, of: string): void {
-  if (!Array.isArray(shape) && !ArrayBuffer.isView(shape)) {
+  if (typeof shape !== "object" || shape === null || !(Symbol.iterator in shape)) {
     throw argumentTypeError("ERR_EAS_ARG_SHAPE", `${of}: shape is ${show(shape)}: it must be an array of integers`);
   }
   const length = (content as ArrayLike<unknown> | null | undefined)?.length as number;
@@ -89,7 +89,7 @@ export function checkShape(shape: readonly number[], content: ContentOf<DType>, 
     if (!Number.isSafeInteger(dimension) || dimension < 0) {
       throw argumentRangeError(
         "ERR_EAS_ARG_SHAPE",
-        `${of}: shape [${shape.join(", ")}] has the dimension ${show(dimension)}: each must be an integer of at least 0`,
+        `${of}: shape [${[...shape].join(", ")}] has the dimension ${show(dimension)}: each must be an integer of at least 0`,
       );
     }
     elements *= dimension;
@@ -99,7 +99,7 @@ export function checkShape(shape: readonly number[], content: ContentOf<DType>, 
     const twice = entries === 2 ? `, and ${dtype} takes two numbers for each: ${elements * 2}` : "";
     throw argumentRangeError(
       "ERR_EAS_ARG_SHAPE",
-      `${of}: shape [${shape.join(", ")}] has ${elements} elements${twice}, but the content has length ${length}`,
+      `${of}: shape [${[...shape].join(", ")}] has ${elements} elements${twice}, but the content has length ${length}`,
     );
   }
 }

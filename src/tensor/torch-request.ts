@@ -1,4 +1,4 @@
-import { argumentRangeError, show } from "../errors.js";
+import { argumentRangeError, argumentTypeError, show } from "../errors.js";
 import type { Bytes, Compression, PredictRequest } from "../request.js";
 import { EMPTY_ARRAY, encodeArray } from "./array-proto.js";
 import type { ContentOf, DType } from "./dtype.js";
@@ -44,6 +44,13 @@ export class TorchRequest implements PredictRequest<TorchResponse> {
   #debugLevel = 0;
 
   constructor(options: TorchRequestOptions = {}) {
+    if (typeof options !== "object" || options === null) {
+      // In Python `True` stands for snappy; dropped silently, the service could not read the body.
+      throw argumentTypeError(
+        "ERR_EAS_ARG_REQUEST",
+        `TorchRequest takes options such as { compression }, not ${show(options)}`,
+      );
+    }
     this.compression = options.compression;
   }
 

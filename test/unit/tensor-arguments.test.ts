@@ -397,3 +397,25 @@ describe("once wrong", () => {
     expect(error.code).toBe(CONTENT);
   });
 });
+
+describe("arguments of other kinds", () => {
+  test("a shape that is no array of numbers", () => {
+    const shape = new DataView(new ArrayBuffer(2)) as never;
+    expect(thrownBy(() => new TFRequest().addFeed("x", shape, "DT_FLOAT", [1]))).toMatchObject({
+      name: "TypeError",
+      code: "ERR_EAS_ARG_SHAPE",
+    });
+  });
+
+  test.each([[null], [true]])("TorchRequest(%s)", (options) => {
+    expect(thrownBy(() => new TorchRequest(options as never))).toMatchObject({
+      name: "TypeError",
+      code: "ERR_EAS_ARG_REQUEST",
+    });
+  });
+
+  test("bigints for a dtype of 32 bits, none of them too", () => {
+    const error = thrownBy(() => new TFRequest().addFeed("x", [0], "DT_INT32", new BigInt64Array(0) as never));
+    expect(error).toMatchObject({ name: "TypeError", code: CONTENT, message: expect.stringContaining("DT_INT64") });
+  });
+});
