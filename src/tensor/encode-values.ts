@@ -84,7 +84,7 @@ function writeMemory(writer: WireWriter, values: Float32Array | Float64Array, wi
 
 function encodeIntegers(field: number, content: NumberArray, dtype: DType, of: string): EncodedField {
   if (isBigIntArray(content)) {
-    throw argumentTypeError(
+    throw argumentRangeError(
       "ERR_EAS_ARG_CONTENT",
       `${of}: content is ${show(content)}, which fits DT_INT64 and not ${dtype}`,
     );
