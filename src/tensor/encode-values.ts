@@ -83,11 +83,8 @@ function writeMemory(writer: WireWriter, values: Float32Array | Float64Array, wi
 }
 
 function encodeIntegers(field: number, content: NumberArray, dtype: DType, of: string): EncodedField {
-  if (isBigIntArray(content)) {
-    throw argumentRangeError(
-      "ERR_EAS_ARG_CONTENT",
-      `${of}: content is ${show(content)}, which fits DT_INT64 and not ${dtype}`,
-    );
+  if (isBigIntArray(content) && content.length > 0) {
+    throw unfit(of, dtype, 0, content[0], "it must be a number; bigints fit DT_INT64");
   }
   const [least, greatest] = traitsOf(dtype).range ?? [-2_147_483_648, 2_147_483_647];
   const { length } = content;
