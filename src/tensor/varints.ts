@@ -42,7 +42,8 @@ export function readInt64Halves(bytes: Bytes, start: number, end: number, halves
     let byte = bytes[at++] as number;
     let low = byte & 127;
     let high = 0;
-    // Left as soon as a byte is the varint's last.
+    // Left as soon as a byte is the varint's last; a label, since nesting goes ten levels deep.
+    // biome-ignore lint/suspicious/noConfusingLabels: see above
     varint: {
       if (byte < 128) break varint;
       byte = bytes[at++] as number;
