@@ -2,33 +2,38 @@
 // token and signed. The server and every contender are processes of their own; only one contender runs at a time.
 
 import { deepStrictEqual, equal } from "node:assert/strict";
-import { fork } from "node:child_process";
-import { once } from "node:events";
+import { Child } from "./child.mjs";
 import { SMALL, TENSOR } from "./data.mjs";
 import { measure } from "./measure.mjs";
 
 /** Of every contender; as many as calls are in flight at the most. */
 const CONNECTIONS = 64;
-const BARE = ["Agent.dispatch", "undici.request", "node:http"];
+const BARE = ["undici.request", "node:http", "Agent.dispatch"];
 const READY = "predict, ready bytes";
+const FRESH = "Agent.dispatch, fresh body";
+/** Only of a tensor: they tell apart what encoding costs and what the call does. */
+const BREAKDOWN = [READY, FRESH];
 /** The most calls of one sample: a bound, far above what any of them reaches. */
 const LIMIT = 200_000;
 
-// The first one has the long warm-up, in which the engine compiles what all of them run.
+// Short samples in many rounds: the machine's speed changes within seconds, and what is compared should share it. The
+// first case has the long warm-up, in which the engine compiles what all of them run.
 const CASES = [
-  { name: "1 KB, 64 in flight", service: SMALL, inFlight: 64, milliseconds: 300, leadIn: 60, warmUp: 2000, rounds: 9 },
-  { name: "1 KB, 1 in flight", service: SMALL, inFlight: 1, milliseconds: 250, leadIn: 30, warmUp: 400, rounds: 7 },
+  { name: "1 KB, 64 in flight", service: SMALL, inFlight: 64, milliseconds: 120, leadIn: 30, warmUp: 2000, rounds: 24 },
+  { name: "1 KB, 1 in flight", service: SMALL, inFlight: 1, milliseconds: 100, leadIn: 15, warmUp: 400, rounds: 14 },
   {
     name: "600 KB, 64 in flight",
     service: TENSOR,
     inFlight: 64,
-    milliseconds: 400,
-    leadIn: 150,
+    milliseconds: 200,
+    leadIn: 100,
     warmUp: 800,
-    rounds: 7,
+    rounds: 12,
   },
-  { name: "600 KB, 1 in flight", service: TENSOR, inFlight: 1, milliseconds: 250, leadIn: 30, warmUp: 400, rounds: 7 },
+  { name: "600 KB, 1 in flight", service: TENSOR, inFlight: 1, milliseconds: 120, leadIn: 15, warmUp: 400, rounds: 14 },
 ];
+
+const signedName = (name) => `${name}, signed`;
 
 /** All figures of the calls whose name is `wanted`, in requests a second. */
 export async function run(wanted, report) {
@@ -36,38 +41,39 @@ export async function run(wanted, report) {
   if (cases.length === 0) return [];
   const children = [];
   try {
-    const server = new Child("server.mjs", {});
+    const server = new Child("server.mjs");
     children.push(server);
-    const [{ origin }] = await once(server.process, "message");
+    const origin = await server.ask("listen");
     const contenders = [];
     for (const signed of [false, true]) {
-      for (const name of [...BARE, "predict", READY]) {
-        const child = new Child("contender.mjs", {
+      for (const name of [...BARE, "predict", ...BREAKDOWN]) {
+        if (signed && name === FRESH) continue;
+        const child = new Child("call-contender.mjs", {
           name,
           signed,
           origin,
           connections: CONNECTIONS,
-          serverPid: server.process.pid,
+          serverPid: server.pid,
         });
         children.push(child);
         contenders.push({ name, signed, child });
       }
     }
-    const processes = [process.pid, ...children.map((child) => child.process.pid)];
+    const processes = [process.pid, ...children.map(({ pid }) => pid)];
     const results = [];
     for (const { name, service, rounds, warmUp, ...order } of cases) {
       await verify(contenders, service);
       const taking = contenders
-        // Of a kilobyte nothing is encoded, so there is nothing to tell apart.
-        .filter((contender) => service === TENSOR || contender.name !== READY)
+        .filter(({ name }) => service === TENSOR || !BREAKDOWN.includes(name))
         .map(({ name, signed, child }) => ({
-          name: signed ? `${name}, signed` : name,
+          name: signed ? signedName(name) : name,
+          // No client can sign for nothing.
+          ceiling: signed ? BARE.map(signedName) : BARE,
           sample: (milliseconds = order.milliseconds) =>
-            child.ask({ sample: { ...order, service, milliseconds, limit: LIMIT } }),
+            child.ask("sample", { ...order, service, milliseconds, limit: LIMIT }),
         }));
       for (const { sample } of taking) await sample(warmUp);
-      const budget = 1.2 * rounds * taking.length * (order.milliseconds + order.leadIn);
-      // Signed calls have a ceiling of their own: no client can sign for nothing.
+      const budget = 1.15 * rounds * taking.length * (order.milliseconds + order.leadIn);
       const measured = await measure({
         name,
         unit: "requests/s",
@@ -82,7 +88,7 @@ export async function run(wanted, report) {
     }
     return results;
   } finally {
-    for (const child of children) child.process.disconnect();
+    for (const child of children) child.end();
   }
 }
 
@@ -90,7 +96,7 @@ export async function run(wanted, report) {
 async function verify(contenders, service) {
   const sent = [];
   for (const { signed, child } of contenders) {
-    const { headers, md5 } = await child.ask({ verify: service });
+    const { headers, md5 } = await child.ask("verify", service);
     sent.push({
       signed,
       md5,
@@ -104,29 +110,4 @@ async function verify(contenders, service) {
     for (const other of others) deepStrictEqual(other, first, "all send the same headers and the same body");
   }
   equal(new Set(sent.map(({ md5 }) => md5)).size, 1);
-}
-
-/** A process of this folder that answers one question at a time, and ends when this one does. */
-class Child {
-  #id = 0;
-
-  constructor(file, settings) {
-    this.process = fork(new URL(file, import.meta.url), [JSON.stringify(settings)]);
-  }
-
-  async ask(question) {
-    const id = ++this.#id;
-    this.process.send({ id, ...question });
-    const answer = await new Promise((resolve, reject) => {
-      const onExit = (code) => reject(new Error(`a contender ended with ${code}`));
-      this.process.once("exit", onExit);
-      this.process.once("message", (message) => {
-        this.process.off("exit", onExit);
-        resolve(message);
-      });
-    });
-    if (answer.id !== id) throw new Error("an answer to another question");
-    if (answer.error) throw new Error(answer.error);
-    return answer.result;
-  }
 }

@@ -23,8 +23,9 @@ const ENOUGH = 5;
 
 /**
  * Measures contenders against each other. `sample` of each gives `{ value, ... }`, or a promise of it; further members are
- * shares that are averaged. `processes` are those whose load is the measurement's own. `rounds` quiet rounds are made, or as
- * many as there is time for in `budget` milliseconds.
+ * averaged. The ceiling is the best of the contenders that it names, in each round; a contender may have one of its own.
+ * `processes` are those whose load is the measurement's own. Makes `rounds` quiet rounds, or as many rounds as there is
+ * time for in `budget` milliseconds.
  */
 export async function measure({ name, unit, ceiling, contenders, rounds, budget, processes }) {
   const made = [];
@@ -47,13 +48,14 @@ export async function measure({ name, unit, ceiling, contenders, rounds, budget,
   const group = { name, unit, ceiling, rounds: made.length, roundsUsed: used.length, quiet };
   group.outsideLoad = summary(used.map(({ outside }) => outside));
   group.samples = used.map(({ samples }) => samples);
-  group.contenders = contenders.map(({ name }) => {
+  group.contenders = contenders.map(({ name, ceiling: own = ceiling }) => {
     const samples = group.samples.map((round) => round[name]);
     const further = Object.keys(samples[0]).filter((key) => key !== "value");
     return {
       name,
       ...summary(samples.map(({ value }) => value)),
-      ratioToCeiling: ratio(group, name, ceiling),
+      ceiling: own,
+      ratioToCeiling: ratio(group, name, own),
       ...Object.fromEntries(further.map((key) => [key, rounded(mean(samples.map((sample) => sample[key])))])),
     };
   });
@@ -79,10 +81,10 @@ export function cpuRatio({ unit, samples }, over, under) {
 }
 
 /**
- * A contender of the processor alone: `run` once in a loop for about `milliseconds`, so that a sample has its own share of
- * garbage collection. What `run` returns is kept a while, so that nothing is optimised away.
+ * Samples of the processor alone: `run` in a loop for about `milliseconds`, so that each sample has its own share of garbage
+ * collection. What `run` returns is kept a while, so that nothing is optimised away.
  */
-export function loop(name, run, { milliseconds = 30, warmUp = 250 } = {}) {
+export function loop(run, { milliseconds = 30, leadIn = 8, warmUp = 300 } = {}) {
   let iterations = 0;
   const begun = performance.now();
   while (iterations < 3 || performance.now() - begun < warmUp) {
@@ -91,18 +93,19 @@ export function loop(name, run, { milliseconds = 30, warmUp = 250 } = {}) {
   }
   const once = (performance.now() - begun) / iterations;
   const count = Math.ceil(milliseconds / once);
-  return {
-    name,
-    sample() {
-      collectGarbage();
-      const cpuBefore = process.cpuUsage();
-      const start = performance.now();
-      for (let i = 0; i < count; i++) loop.kept = run();
-      const value = (performance.now() - start) / count;
-      // With the threads that collect garbage.
-      const { user, system } = process.cpuUsage(cpuBefore);
-      return { value, cpuMicroseconds: (user + system) / count };
-    },
+  return () => {
+    collectGarbage();
+    // After the wait for its turn, with cold caches, and maybe with code that the engine has dropped.
+    const ready = performance.now() + leadIn;
+    do loop.kept = run();
+    while (performance.now() < ready);
+    const cpuBefore = process.cpuUsage();
+    const start = performance.now();
+    for (let i = 0; i < count; i++) loop.kept = run();
+    const value = (performance.now() - start) / count;
+    // With the threads that collect garbage.
+    const { user, system } = process.cpuUsage(cpuBefore);
+    return { value, cpuMicroseconds: (user + system) / count };
   };
 }
 

@@ -2,9 +2,11 @@
 // a `node:http` server would be slower than the clients that it is to measure.
 
 import { createHash, createHmac } from "node:crypto";
+import { once } from "node:events";
 import { createServer } from "node:net";
 import { create, toBinary } from "@bufbuild/protobuf";
 import { ArrayDataType, PredictResponseSchema } from "eas-prediction/proto/tf";
+import { serve } from "./child.mjs";
 import { CHECK, floats, kilobyte, OUTPUT, SHAPE, SMALL, TENSOR, TOKEN } from "./data.mjs";
 
 const HEAD_END = Buffer.from("\r\n\r\n");
@@ -63,8 +65,13 @@ const server = createServer({ noDelay: true }, (socket) => {
   socket.on("error", () => {});
 });
 
-server.listen(0, "127.0.0.1", () => process.send({ origin: `http://127.0.0.1:${server.address().port}` }));
-process.on("disconnect", () => process.exit());
+serve({
+  async listen() {
+    server.listen(0, "127.0.0.1");
+    await once(server, "listening");
+    return `http://127.0.0.1:${server.address().port}`;
+  },
+});
 
 /** A whole answer in one piece of memory, with the headers of the gateway. */
 function answer(status, body) {

@@ -22,7 +22,10 @@ export function table(group) {
     ...(calls ? [cpu.clientCpu.toFixed(2), cpu.serverCpu.toFixed(2)] : []),
   ]);
   const noise = quiet ? "" : "; **not quiet**";
-  const caption = `Ceiling: ${ceiling.join(", ")}. ${roundsUsed} of ${rounds} rounds used, ${outsideLoad.median} cores busy with something else${noise}.`;
+  const own = calls ? "; of signed rows, of the same signed" : "";
+  const caption =
+    `Ceiling: ${ceiling.length > 1 ? "the best in each round of " : ""}${ceiling.join(", ")}${own}. ` +
+    `${roundsUsed} of ${rounds} rounds used, ${outsideLoad.median.toFixed(2)} cores busy with something else${noise}.`;
   return `### ${name}\n\n${markdown(header, rows)}\n\n${caption}`;
 }
 
