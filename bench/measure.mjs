@@ -23,7 +23,7 @@ const ENOUGH = 5;
 
 /**
  * Measures contenders against each other. `sample` of each gives `{ value, ... }`, or a promise of it; further members are
- * averaged. The ceiling is the best of the contenders that it names, in each round; a contender may have one of its own.
+ * averaged. The ceiling is the fastest of the contenders that it names; a contender may have one of its own.
  * `processes` are those whose load is the measurement's own. Makes `rounds` quiet rounds, or as many rounds as there is
  * time for in `budget` milliseconds.
  */
@@ -62,22 +62,28 @@ export async function measure({ name, unit, ceiling, contenders, rounds, budget,
   return group;
 }
 
-/** The ratio of `over` to `under`, taken within each round; of several, the best in each round. */
-export function ratio({ unit, samples }, over, under) {
-  const best = (round, names) =>
-    Math[unit === "ms" ? "min" : "max"](...[names].flat().map((name) => round[name].value));
-  return summary(samples.map((round) => best(round, over) / best(round, under)));
+/** The ratio of `over` to `under`, or to the fastest of several, taken within each round. */
+export function ratio(group, over, under) {
+  const ceiling = fastest(group, under);
+  return summary(group.samples.map((round) => round[over].value / round[ceiling].value));
 }
 
 /** As `ratio`, by the processor time that one takes: other processes disturb it less than the time on the clock. */
-export function cpuRatio({ unit, samples }, over, under) {
-  const best = (round, names) => Math.min(...[names].flat().map((name) => round[name].cpuMicroseconds));
+export function cpuRatio(group, over, under) {
+  const ceiling = fastest(group, under);
   return summary(
-    samples.map((round) => {
-      const more = best(round, over) / best(round, under);
-      return unit === "ms" ? more : 1 / more;
+    group.samples.map((round) => {
+      const more = round[over].cpuMicroseconds / round[ceiling].cpuMicroseconds;
+      return group.unit === "ms" ? more : 1 / more;
     }),
   );
+}
+
+/** The one with the best median. Not the best of each round: on a noisy machine, that is the luckiest. */
+function fastest({ unit, samples }, names) {
+  const better = unit === "ms" ? -1 : 1;
+  const median = (name) => summary(samples.map((round) => round[name].value)).median;
+  return [names].flat().sort((a, b) => better * (median(b) - median(a)))[0];
 }
 
 /**

@@ -24,7 +24,7 @@ export function table(group) {
   const noise = quiet ? "" : "; **not quiet**";
   const own = calls ? "; of signed rows, of the same signed" : "";
   const caption =
-    `Ceiling: ${ceiling.length > 1 ? "the best in each round of " : ""}${ceiling.join(", ")}${own}. ` +
+    `Ceiling: ${ceiling.length > 1 ? "the fastest of " : ""}${ceiling.join(", ")}${own}. ` +
     `${roundsUsed} of ${rounds} rounds used, ${outsideLoad.median.toFixed(2)} cores busy with something else${noise}.`;
   return `### ${name}\n\n${markdown(header, rows)}\n\n${caption}`;
 }
