@@ -1,20 +1,11 @@
 import { argumentTypeError } from "../errors.js";
-import type { DType, ValueField } from "./dtype.js";
-import { traitsOf } from "./dtype.js";
-import { type EncodedField, encodeValues } from "./encode-values.js";
+import { byNumber, checkDTypeOf, type DType, type TFDType, traitsOf, type ValueField } from "./dtype.js";
+import { encodeValues } from "./encode-values.js";
+import { type EncodedField, int32, message } from "./encoded-field.js";
 import type { RawTensor } from "./raw-tensor.js";
+import { encodeShape, readShape } from "./shape-proto.js";
 import { checkShape, type Tensor } from "./tensor.js";
-import {
-  delimitedSize,
-  FIXED32,
-  FIXED64,
-  LENGTH_DELIMITED,
-  tagSize,
-  VARINT,
-  varintSize,
-  type WireReader,
-  type WireWriter,
-} from "./wire.js";
+import { FIXED32, FIXED64, LENGTH_DELIMITED, VARINT, type WireReader } from "./wire.js";
 
 /**
  * `ArrayProto`, the tensor of the TF and the Torch format. Numbers as in the official SDKs' `tf_predict` and
@@ -22,7 +13,6 @@ import {
  */
 const DTYPE = 1;
 const SHAPE = 2;
-const SHAPE_DIM = 1;
 const FIELD_NUMBERS: Readonly<Record<ValueField, number>> = {
   float: 3,
   double: 4,
@@ -33,7 +23,7 @@ const FIELD_NUMBERS: Readonly<Record<ValueField, number>> = {
 };
 
 /** The enum `ArrayDataType`; the numbers are TensorFlow's own. */
-const DTYPE_NUMBERS: Readonly<Record<DType, number>> = {
+const DTYPE_NUMBERS: Readonly<Record<TFDType, number>> = {
   DT_FLOAT: 1,
   DT_DOUBLE: 2,
   DT_INT32: 3,
@@ -54,78 +44,39 @@ const DTYPE_NUMBERS: Readonly<Record<DType, number>> = {
   DT_COMPLEX128: 18,
   DT_HALF: 19,
 };
-const DTYPES: ReadonlyMap<number, DType> = /* @__PURE__ */ (() =>
-  new Map(Object.entries(DTYPE_NUMBERS).map(([dtype, number]) => [number, dtype as DType])))();
+const DTYPES: ReadonlyMap<number, DType> = /* @__PURE__ */ (() => byNumber(DTYPE_NUMBERS))();
 
 /** The two formats that carry `ArrayProto`; Torch's has no field for booleans. */
 export type ArrayFormat = "tf" | "torch";
 
 /** Refuses a dtype that a format has no field for. */
-export function checkArrayDType(format: ArrayFormat, dtype: DType, of: string): void {
+function checkArrayDType(format: ArrayFormat, dtype: DType, of: string): TFDType {
   if (format === "torch" && dtype === "DT_BOOL") {
     throw argumentTypeError(
       "ERR_EAS_ARG_DTYPE",
       `${of}: the Torch format has no field for DT_BOOL: feed DT_UINT8 with 0 and 1, and let the model convert`,
     );
   }
+  return checkDTypeOf(DTYPE_NUMBERS, dtype, of);
 }
 
-/** A serialised tensor that is ready to be written. */
-export interface EncodedArray {
-  /** Bytes of the message, without tag and length. */
-  readonly size: number;
-  write(writer: WireWriter): void;
-}
-
-/** Checks a tensor and computes the size of its message; `of` names the feed in errors. */
-export function encodeArray(format: ArrayFormat, tensor: Tensor, of: string): EncodedArray {
-  const { dtype, shape, data } = tensor;
-  checkArrayDType(format, dtype, of);
+/**
+ * Checks a tensor and makes it a field of a message, or the content of a map's entry; `of` names the feed in errors.
+ */
+export function encodeArray(format: ArrayFormat, field: number, tensor: Tensor, of: string): EncodedField {
+  const { shape, data } = tensor;
+  const dtype = checkArrayDType(format, tensor.dtype, of);
   // Again, since a feed refers to the caller's arrays, which may have changed.
   checkShape(shape, data, dtype, of);
-  const field = FIELD_NUMBERS[traitsOf(dtype).field];
-  return new EncodedArrayMessage(DTYPE_NUMBERS[dtype], shape, encodeValues(field, data, dtype, of));
-}
-
-/** A tensor without dtype, shape and values: what fills a gap between the indexes of Torch inputs. */
-export const EMPTY_ARRAY: EncodedArray = { size: 0, write: () => {} };
-
-class EncodedArrayMessage implements EncodedArray {
-  readonly size: number;
-  readonly #dtype: number;
-  readonly #shape: readonly number[];
-  readonly #dimsSize: number;
-  readonly #shapeSize: number;
-  readonly #values: EncodedField;
-
-  constructor(dtype: number, shape: readonly number[], values: EncodedField) {
-    let dimsSize = 0;
-    for (const dimension of shape) dimsSize += varintSize(dimension);
-    this.#dtype = dtype;
-    this.#shape = shape;
-    this.#dimsSize = dimsSize;
-    this.#shapeSize = dimsSize === 0 ? 0 : delimitedSize(SHAPE_DIM, dimsSize);
-    this.#values = values;
-    this.size = tagSize(DTYPE) + varintSize(dtype) + delimitedSize(SHAPE, this.#shapeSize) + values.size;
-  }
-
-  write(writer: WireWriter): void {
-    writer.tag(DTYPE, VARINT);
-    writer.varint(this.#dtype);
+  return message(field, [
+    int32(DTYPE, DTYPE_NUMBERS[dtype]),
     // Also for a scalar, whose shape has no dimension: the official SDKs always write it.
-    writer.tag(SHAPE, LENGTH_DELIMITED);
-    writer.varint(this.#shapeSize);
-    if (this.#dimsSize > 0) {
-      writer.tag(SHAPE_DIM, LENGTH_DELIMITED);
-      writer.varint(this.#dimsSize);
-      for (const dimension of this.#shape) writer.varint(dimension);
-    }
-    if (this.#values.size > 0) this.#values.write(writer);
-  }
+    encodeShape(SHAPE, shape),
+    encodeValues(FIELD_NUMBERS[traitsOf(dtype).field as ValueField], data, dtype, of),
+  ]);
 }
 
-const FIELDS: ReadonlyMap<number, ValueField> = /* @__PURE__ */ (() =>
-  new Map(Object.entries(FIELD_NUMBERS).map(([field, number]) => [number, field as ValueField])))();
+const FIELDS: ReadonlyMap<number, ValueField> = /* @__PURE__ */ (() => byNumber(FIELD_NUMBERS))();
 
 /** Wire type of an element that comes alone, and bytes of an element in a packed field (0: varints). */
 const ELEMENTS: Readonly<Record<ValueField, { readonly alone: number; readonly width: number }>> = {
@@ -158,22 +109,8 @@ export function readArray(reader: WireReader, raw: RawTensor, format: ArrayForma
   }
 }
 
-function readShape(reader: WireReader, dimensions: bigint[]): void {
-  while (reader.tag()) {
-    if (reader.field === SHAPE_DIM && reader.wireType === VARINT) {
-      dimensions.push(reader.int64());
-    } else if (reader.field === SHAPE_DIM && reader.wireType === LENGTH_DELIMITED) {
-      reader.nested(() => {
-        while (reader.position < reader.end) dimensions.push(reader.int64());
-      });
-    } else {
-      reader.skip();
-    }
-  }
-}
-
 /** Notes the values that come next, packed or alone; false when the wire type is neither. */
-function noteValues(reader: WireReader, raw: RawTensor, field: ValueField): boolean {
+export function noteValues(reader: WireReader, raw: RawTensor, field: ValueField): boolean {
   const { alone, width } = ELEMENTS[field];
   const tagEnd = reader.position;
   if (reader.wireType === LENGTH_DELIMITED) {

@@ -24,7 +24,29 @@ export type DType =
   | "DT_QUINT16"
   | "DT_UINT16"
   | "DT_COMPLEX128"
-  | "DT_HALF";
+  | "DT_HALF"
+  | "DT_UINT32"
+  | "DT_UINT64";
+
+/** The dtypes of the TF format, which are TensorFlow's. */
+export type TFDType = Exclude<DType, "DT_UINT32" | "DT_UINT64">;
+/** The dtypes of the Torch format, which has no field for booleans. */
+export type TorchDType = Exclude<TFDType, "DT_BOOL">;
+/** The dtypes of the Blade format. */
+export type BladeDType = "DT_FLOAT" | "DT_INT32" | "DT_INT64" | "DT_STRING";
+/** The dtypes of the ONNX format, whose tensors are plain memory. */
+export type OnnxDType =
+  | "DT_FLOAT"
+  | "DT_DOUBLE"
+  | "DT_HALF"
+  | "DT_INT8"
+  | "DT_INT16"
+  | "DT_INT32"
+  | "DT_INT64"
+  | "DT_UINT8"
+  | "DT_UINT16"
+  | "DT_UINT32"
+  | "DT_UINT64";
 
 /** `Float32Array` over memory that is not shared between threads; likewise the others. */
 export type Float32Values = ReturnType<Float32Array["slice"]>;
@@ -33,7 +55,14 @@ export type Int8Values = ReturnType<Int8Array["slice"]>;
 export type Int16Values = ReturnType<Int16Array["slice"]>;
 export type Int32Values = ReturnType<Int32Array["slice"]>;
 export type Uint16Values = ReturnType<Uint16Array["slice"]>;
+export type Uint32Values = ReturnType<Uint32Array["slice"]>;
 export type BigInt64Values = ReturnType<BigInt64Array["slice"]>;
+export type BigUint64Values = ReturnType<BigUint64Array["slice"]>;
+
+/** A `Float16Array`, where the runtime has it: Node 24, Deno, Bun, current browsers. */
+export interface Float16Values extends ArrayLike<number>, ArrayBufferView {
+  readonly [Symbol.toStringTag]: "Float16Array";
+}
 
 interface ValuesByDType {
   DT_FLOAT: Float32Values;
@@ -55,6 +84,8 @@ interface ValuesByDType {
   DT_UINT16: Uint16Values;
   DT_COMPLEX128: Float64Values;
   DT_HALF: Float32Values;
+  DT_UINT32: Uint32Values;
+  DT_UINT64: BigUint64Values;
 }
 
 /**
@@ -74,7 +105,8 @@ export type NumberArray =
   | Uint8Array
   | Uint8ClampedArray
   | Uint16Array
-  | Uint32Array;
+  | Uint32Array
+  | Float16Values;
 
 /**
  * What may be fed as a dtype's content, one-dimensional, in C order. Every element must fit the dtype: none is rounded
@@ -86,7 +118,9 @@ export type ContentOf<D extends DType> = D extends "DT_STRING"
     ? readonly (boolean | 0 | 1)[] | Uint8Array
     : D extends "DT_INT64"
       ? NumberArray | readonly (number | bigint)[] | BigInt64Array
-      : NumberArray;
+      : D extends "DT_UINT64"
+        ? NumberArray | readonly (number | bigint)[] | BigUint64Array
+        : NumberArray;
 
 /** Which of a message's value fields holds a dtype's elements. */
 export type ValueField = "float" | "double" | "int" | "int64" | "string" | "bool";
@@ -95,7 +129,8 @@ export type ValueField = "float" | "double" | "int" | "int64" | "string" | "bool
 export type IntegerValues = Int8Values | Int16Values | Int32Values | Bytes | Uint16Values;
 
 interface DTypeTraits {
-  readonly field: ValueField;
+  /** Undefined for what only travels as plain memory, in the ONNX format. */
+  readonly field: ValueField | undefined;
   /** Entries in the value field for each element. */
   readonly entries: 1 | 2;
   /** Least and greatest value, where not all 32-bit integers fit. */
@@ -133,20 +168,32 @@ const TRAITS: Readonly<Record<DType, DTypeTraits>> = {
   DT_UINT16: UINT16,
   DT_COMPLEX128: { field: "double", entries: 2 },
   DT_HALF: FLOAT,
+  DT_UINT32: { field: undefined, entries: 1 },
+  DT_UINT64: { field: undefined, entries: 1 },
 };
 
 /** Checks a dtype's name; `of` says whose it is. */
 export function checkDType(dtype: unknown, of: string): DType {
-  if (typeof dtype !== "string" || !Object.hasOwn(TRAITS, dtype)) {
+  return checkDTypeOf(TRAITS, dtype, of);
+}
+
+/** Checks that a format's table of dtypes has a dtype. */
+export function checkDTypeOf<D extends DType>(table: Readonly<Record<D, unknown>>, dtype: unknown, of: string): D {
+  if (typeof dtype !== "string" || !Object.hasOwn(table, dtype)) {
     throw argumentTypeError(
       "ERR_EAS_ARG_DTYPE",
-      `${of}: dtype is ${show(dtype)}: it must be one of ${Object.keys(TRAITS).join(", ")}`,
+      `${of}: dtype is ${show(dtype)}: it must be one of ${Object.keys(table).join(", ")}`,
     );
   }
-  return dtype as DType;
+  return dtype as D;
 }
 
 /** How a dtype travels. */
 export function traitsOf(dtype: DType): DTypeTraits {
   return TRAITS[dtype];
+}
+
+/** A table of numbers on the wire, the other way round. */
+export function byNumber<K extends string>(table: Readonly<Record<K, number>>): ReadonlyMap<number, K> {
+  return new Map(Object.entries<number>(table).map(([key, number]) => [number, key as K]));
 }

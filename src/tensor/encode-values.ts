@@ -1,16 +1,8 @@
 import { argumentRangeError, argumentTypeError, show } from "../errors.js";
 import type { ContentOf, DType, NumberArray, ValueField } from "./dtype.js";
 import { traitsOf } from "./dtype.js";
-import { delimitedSize, LENGTH_DELIMITED, LITTLE_ENDIAN, type WireWriter } from "./wire.js";
-
-/** A value field that is ready to be written. */
-export interface EncodedField {
-  /** Bytes of the whole field, tags and lengths included; 0 when it has no element and is left out. */
-  readonly size: number;
-  write(writer: WireWriter): void;
-}
-
-const NOTHING: EncodedField = { size: 0, write: () => {} };
+import { type EncodedField, packed } from "./encoded-field.js";
+import { delimitedSize, LITTLE_ENDIAN, type WireWriter } from "./wire.js";
 
 type Encoder = (field: number, content: never, dtype: DType, of: string) => EncodedField;
 
@@ -28,22 +20,14 @@ const ENCODERS: Readonly<Record<ValueField, Encoder>> = {
  * Typed arrays of the dtype's own kind are not copied: their memory is read when the field is written.
  */
 export function encodeValues(field: number, content: ContentOf<DType>, dtype: DType, of: string): EncodedField {
-  return ENCODERS[traitsOf(dtype).field](field, content as never, dtype, of);
+  const { field: kind } = traitsOf(dtype);
+  // Each format has checked the dtype against its own table.
+  if (kind === undefined) throw new TypeError(`${dtype} has no value field`);
+  return ENCODERS[kind](field, content as never, dtype, of);
 }
 
-function packed(field: number, length: number, write: (writer: WireWriter) => void): EncodedField {
-  if (length === 0) return NOTHING;
-  return {
-    size: delimitedSize(field, length),
-    write(writer) {
-      writer.tag(field, LENGTH_DELIMITED);
-      writer.varint(length);
-      write(writer);
-    },
-  };
-}
-
-function unfit(of: string, dtype: DType, index: number, value: unknown, right: string): Error {
+/** The error for an element that its dtype cannot hold. */
+export function unfit(of: string, dtype: DType, index: number, value: unknown, right: string): Error {
   const make = typeof value === "number" || typeof value === "bigint" ? argumentRangeError : argumentTypeError;
   return make(
     "ERR_EAS_ARG_CONTENT",
@@ -56,6 +40,13 @@ function isBigIntArray(content: unknown): content is BigInt64Array | BigUint64Ar
 }
 
 function encodeFloats(field: number, content: NumberArray, dtype: DType, of: string): EncodedField {
+  if ((dtype === "DT_HALF" || dtype === "DT_BFLOAT16") && content instanceof Uint16Array) {
+    const name = dtype === "DT_HALF" ? "fromFloat16" : "fromBFloat16";
+    throw argumentTypeError(
+      "ERR_EAS_ARG_CONTENT",
+      `${of}: content is a Uint16Array, which may be the bits of ${dtype}: they travel as floats here, so give ${name}(content)`,
+    );
+  }
   const values = content instanceof Float32Array ? content : new Float32Array(content.length);
   if (values !== content) fillNumbers(values, content, dtype, of);
   return packed(field, values.length * 4, (writer) => writeMemory(writer, values, 4));
@@ -67,7 +58,8 @@ function encodeDoubles(field: number, content: NumberArray, dtype: DType, of: st
   return packed(field, values.length * 8, (writer) => writeMemory(writer, values, 8));
 }
 
-function fillNumbers(values: Float32Array | Float64Array, content: NumberArray, dtype: DType, of: string): void {
+/** Copies numbers into an array of floats, each as the nearest. */
+export function fillNumbers(values: Float32Array | Float64Array, content: NumberArray, dtype: DType, of: string): void {
   for (let i = 0; i < values.length; i++) {
     const value = content[i];
     if (typeof value !== "number") throw unfit(of, dtype, i, value, "it must be a number");
@@ -76,7 +68,7 @@ function fillNumbers(values: Float32Array | Float64Array, content: NumberArray, 
 }
 
 /** Writes a typed array's memory, with its bytes turned round where the host has the other order. */
-function writeMemory(writer: WireWriter, values: Float32Array | Float64Array, width: number): void {
+export function writeMemory(writer: WireWriter, values: ArrayBufferView, width: number): void {
   const memory = new Uint8Array(values.buffer, values.byteOffset, values.byteLength);
   if (LITTLE_ENDIAN) return writer.raw(memory);
   for (let at = 0; at < memory.length; at += width) writer.raw(memory.slice(at, at + width).reverse());

@@ -62,6 +62,8 @@ export class RawTensor {
       return this.#fail(`is ${dtype}, but its values are in the field of another dtype`);
     }
     switch (field) {
+      case undefined:
+        return this.#fail(`has the dtype ${dtype}, which this format has not`);
       case "float":
         return new Float32Array(this.#memory(segments, 4));
       case "double":

@@ -1,37 +1,20 @@
 import { show } from "../errors.js";
 import { type ArrayFormat, encodeArray } from "./array-proto.js";
-import type { EncodedField } from "./encode-values.js";
+import { type EncodedField, joined, message, text } from "./encoded-field.js";
 import { RawTensor } from "./raw-tensor.js";
 import type { Tensor } from "./tensor.js";
-import { delimitedSize, LENGTH_DELIMITED, type WireReader } from "./wire.js";
+import { LENGTH_DELIMITED, type WireReader } from "./wire.js";
 
 const MAP_KEY = 1;
 const MAP_VALUE = 2;
 
-/** Checks named tensors and computes the size of the `map<string, ArrayProto>` field that holds them. */
+/** Checks named tensors and makes them the `map<string, ArrayProto>` field. */
 export function encodeTensorMap(field: number, feeds: ReadonlyMap<string, Tensor>, format: ArrayFormat): EncodedField {
-  const encoder = new TextEncoder();
-  let size = 0;
-  const entries = Array.from(feeds, ([name, tensor]) => {
-    const key = encoder.encode(name);
-    const array = encodeArray(format, tensor, `input ${show(name)}`);
-    const length = delimitedSize(MAP_KEY, key.length) + delimitedSize(MAP_VALUE, array.size);
-    size += delimitedSize(field, length);
-    return { key, array, length };
-  });
-  return {
-    size,
-    write(writer) {
-      for (const { key, array, length } of entries) {
-        writer.tag(field, LENGTH_DELIMITED);
-        writer.varint(length);
-        writer.delimited(MAP_KEY, key);
-        writer.tag(MAP_VALUE, LENGTH_DELIMITED);
-        writer.varint(array.size);
-        array.write(writer);
-      }
-    },
-  };
+  return joined(
+    Array.from(feeds, ([name, tensor]) =>
+      message(field, [text(MAP_KEY, name), encodeArray(format, MAP_VALUE, tensor, `input ${show(name)}`)]),
+    ),
+  );
 }
 
 /**

@@ -1,5 +1,5 @@
 import { argumentRangeError, argumentTypeError, show } from "../errors.js";
-import { type ContentOf, checkDType, type DType, traitsOf } from "./dtype.js";
+import { type ContentOf, checkDType, type DType, type Float16Values, traitsOf } from "./dtype.js";
 
 /** A dtype, a shape and the elements in C order. It refers to the caller's memory and copies nothing. */
 export interface Tensor<D extends DType = DType, V = ContentOf<D>> {
@@ -25,11 +25,17 @@ type DTypeOfArray<T> = T extends Float32Array
               ? "DT_UINT16"
               : T extends BigInt64Array
                 ? "DT_INT64"
-                : T extends readonly boolean[]
-                  ? "DT_BOOL"
-                  : T extends readonly (string | Uint8Array)[]
-                    ? "DT_STRING"
-                    : never;
+                : T extends Uint32Array
+                  ? "DT_UINT32"
+                  : T extends BigUint64Array
+                    ? "DT_UINT64"
+                    : T extends Float16Values
+                      ? "DT_HALF"
+                      : T extends readonly boolean[]
+                        ? "DT_BOOL"
+                        : T extends readonly (string | Uint8Array)[]
+                          ? "DT_STRING"
+                          : never;
 
 const DTYPE_BY_TAG: Readonly<Record<string, DType>> = {
   Float32Array: "DT_FLOAT",
@@ -41,6 +47,9 @@ const DTYPE_BY_TAG: Readonly<Record<string, DType>> = {
   Uint8ClampedArray: "DT_UINT8",
   Uint16Array: "DT_UINT16",
   BigInt64Array: "DT_INT64",
+  Uint32Array: "DT_UINT32",
+  BigUint64Array: "DT_UINT64",
+  Float16Array: "DT_HALF",
 };
 
 /**

@@ -1,11 +1,11 @@
 import { argumentTypeError, show } from "../errors.js";
 import type { Bytes, PredictRequest } from "../request.js";
 import { encodeArray } from "./array-proto.js";
-import { type ContentOf, checkDType, type DType } from "./dtype.js";
+import { type ContentOf, checkDType, type DType, type TFDType } from "./dtype.js";
+import { NOTHING, serialised, text } from "./encoded-field.js";
 import { checkShape, type Tensor } from "./tensor.js";
 import { encodeTensorMap } from "./tensor-map.js";
 import { TFResponse } from "./tf-response.js";
-import { delimitedSize, WireWriter } from "./wire.js";
 
 /** Field numbers of `PredictRequest` in the official SDKs' `tf_predict` schema. */
 const SIGNATURE_NAME = 1;
@@ -56,13 +56,13 @@ export class TFRequest implements PredictRequest<TFResponse> {
    * holds when `predict` is called is what is sent. Throws a `TypeError` or `RangeError` that names the input when shape,
    * dtype and content do not fit.
    */
-  addFeed<D extends DType>(inputName: string, shape: readonly number[], dtype: D, content: ContentOf<D>): this;
+  addFeed<D extends TFDType>(inputName: string, shape: readonly number[], dtype: D, content: ContentOf<D>): this;
   /** Sets an input to a tensor. */
   addFeed(inputName: string, tensor: Tensor): this;
   addFeed(inputName: string, first: readonly number[] | Tensor, dtype?: DType, content?: ContentOf<DType>): this {
     checkName("inputName", inputName);
     const tensor = toTensor(first, dtype, content, feedName(inputName));
-    encodeArray("tf", tensor, feedName(inputName));
+    encodeArray("tf", INPUTS, tensor, feedName(inputName));
     this.#feeds.set(inputName, tensor);
     return this;
   }
@@ -75,18 +75,11 @@ export class TFRequest implements PredictRequest<TFResponse> {
 
   /** The serialised request. Checks all content again, since feeds refer to the caller's arrays. */
   toBinary(): Bytes {
-    const encoder = new TextEncoder();
-    const signature = encoder.encode(this.#signatureName);
-    const inputs = encodeTensorMap(INPUTS, this.#feeds, "tf");
-    const fetches = this.#fetches.map((name) => encoder.encode(name));
-    let size = inputs.size;
-    if (signature.length > 0) size += delimitedSize(SIGNATURE_NAME, signature.length);
-    for (const fetch of fetches) size += delimitedSize(OUTPUT_FILTER, fetch.length);
-    const writer = new WireWriter(size);
-    if (signature.length > 0) writer.delimited(SIGNATURE_NAME, signature);
-    inputs.write(writer);
-    for (const fetch of fetches) writer.delimited(OUTPUT_FILTER, fetch);
-    return writer.bytes;
+    return serialised([
+      this.#signatureName === "" ? NOTHING : text(SIGNATURE_NAME, this.#signatureName),
+      encodeTensorMap(INPUTS, this.#feeds, "tf"),
+      ...this.#fetches.map((name) => text(OUTPUT_FILTER, name)),
+    ]);
   }
 
   parseResponse(body: Bytes): TFResponse {

@@ -1,12 +1,12 @@
 import { argumentRangeError, argumentTypeError, show } from "../errors.js";
 import type { Bytes, Compression, PredictRequest } from "../request.js";
-import { EMPTY_ARRAY, encodeArray } from "./array-proto.js";
-import type { ContentOf, DType } from "./dtype.js";
+import { encodeArray } from "./array-proto.js";
+import type { ContentOf, DType, TorchDType } from "./dtype.js";
+import { int32, message, NOTHING, packedInt32s, serialised } from "./encoded-field.js";
 import type { Tensor } from "./tensor.js";
 import { encodeTensorMap } from "./tensor-map.js";
 import { checkName, toTensor } from "./tf-request.js";
 import { TorchResponse } from "./torch-response.js";
-import { delimitedSize, LENGTH_DELIMITED, tagSize, VARINT, varintSize, WireWriter } from "./wire.js";
 
 /** Field numbers of `PredictRequest` in the official SDKs' `pytorch_predict` schema. */
 const INPUTS = 1;
@@ -58,7 +58,7 @@ export class TorchRequest implements PredictRequest<TorchResponse> {
    * Sets the input at a position, from 0; one at the same position is replaced. Positions that are left out before the
    * last are sent as empty tensors, as the official SDKs do. Otherwise as `TFRequest.addFeed`.
    */
-  addFeed<D extends DType>(index: number, shape: readonly number[], dtype: D, content: ContentOf<D>): this;
+  addFeed<D extends TorchDType>(index: number, shape: readonly number[], dtype: D, content: ContentOf<D>): this;
   addFeed(index: number, tensor: Tensor): this;
   addFeed(index: number, first: readonly number[] | Tensor, dtype?: DType, content?: ContentOf<DType>): this {
     if (!Number.isInteger(index) || index < 0 || index > MAX_INDEX) {
@@ -72,7 +72,7 @@ export class TorchRequest implements PredictRequest<TorchResponse> {
   }
 
   /** Sets an input by name; one of the same name is replaced. Otherwise as `addFeed`. */
-  addFeedMap<D extends DType>(inputName: string, shape: readonly number[], dtype: D, content: ContentOf<D>): this;
+  addFeedMap<D extends TorchDType>(inputName: string, shape: readonly number[], dtype: D, content: ContentOf<D>): this;
   addFeedMap(inputName: string, tensor: Tensor): this;
   addFeedMap(inputName: string, first: readonly number[] | Tensor, dtype?: DType, content?: ContentOf<DType>): this {
     checkName("inputName", inputName);
@@ -96,32 +96,14 @@ export class TorchRequest implements PredictRequest<TorchResponse> {
   toBinary(): Bytes {
     const inputs = Array.from({ length: Math.max(-1, ...this.#feeds.keys()) + 1 }, (_, index) => {
       const tensor = this.#feeds.get(index);
-      return tensor === undefined ? EMPTY_ARRAY : encodeArray("torch", tensor, `input ${index}`);
+      return tensor === undefined ? message(INPUTS, []) : encodeArray("torch", INPUTS, tensor, `input ${index}`);
     });
-    const named = encodeTensorMap(MAP_INPUTS, this.#namedFeeds, "torch");
-    let fetchesSize = 0;
-    for (const index of this.#fetches) fetchesSize += int32Size(index);
-    let size = named.size;
-    if (fetchesSize > 0) size += delimitedSize(OUTPUT_FILTER, fetchesSize);
-    for (const array of inputs) size += delimitedSize(INPUTS, array.size);
-    if (this.#debugLevel !== 0) size += tagSize(DEBUG_LEVEL) + int32Size(this.#debugLevel);
-    const writer = new WireWriter(size);
-    for (const array of inputs) {
-      writer.tag(INPUTS, LENGTH_DELIMITED);
-      writer.varint(array.size);
-      array.write(writer);
-    }
-    if (fetchesSize > 0) {
-      writer.tag(OUTPUT_FILTER, LENGTH_DELIMITED);
-      writer.varint(fetchesSize);
-      for (const index of this.#fetches) writer.int32(index);
-    }
-    named.write(writer);
-    if (this.#debugLevel !== 0) {
-      writer.tag(DEBUG_LEVEL, VARINT);
-      writer.int32(this.#debugLevel);
-    }
-    return writer.bytes;
+    return serialised([
+      ...inputs,
+      packedInt32s(OUTPUT_FILTER, this.#fetches),
+      encodeTensorMap(MAP_INPUTS, this.#namedFeeds, "torch"),
+      this.#debugLevel === 0 ? NOTHING : int32(DEBUG_LEVEL, this.#debugLevel),
+    ]);
   }
 
   parseResponse(body: Bytes): TorchResponse {
@@ -144,7 +126,7 @@ function checkedTensor(
   of: string,
 ): Tensor {
   const tensor = toTensor(first, dtype, content, of);
-  encodeArray("torch", tensor, of);
+  encodeArray("torch", INPUTS, tensor, of);
   return tensor;
 }
 
@@ -153,8 +135,4 @@ function checkInt32(argument: string, value: number): number {
     throw argumentRangeError("ERR_EAS_ARG_FEED", `${argument} is ${show(value)}: it must be a 32-bit integer`);
   }
   return value;
-}
-
-function int32Size(value: number): number {
-  return value < 0 ? 10 : varintSize(value);
 }

@@ -1,24 +1,27 @@
-import { argumentRangeError, show } from "../errors.js";
 import type { Bytes } from "../request.js";
 import { readArray } from "./array-proto.js";
 import type { DType, ValuesOf } from "./dtype.js";
 import { RawTensor } from "./raw-tensor.js";
 import type { Tensor } from "./tensor.js";
 import { readTensorMap } from "./tensor-map.js";
-import { findOutput } from "./tf-response.js";
+import { findOutput, listOutputs, outputAt, TensorResponse } from "./tensor-response.js";
 import { LENGTH_DELIMITED, WireReader } from "./wire.js";
 
 /** Field numbers of `PredictResponse` in the official SDKs' `pytorch_predict` schema. */
 const OUTPUTS = 1;
 const MAP_OUTPUTS = 2;
 
-/** The outputs of a PyTorch model, by position and by name. */
-export class TorchResponse {
+/**
+ * The outputs of a PyTorch model, by position and by name. A negative position counts from the end; the methods whose
+ * names end in `Map` take a name.
+ */
+export class TorchResponse extends TensorResponse<number> {
   readonly #outputs: RawTensor[] = [];
   readonly #named = new Map<string, RawTensor>();
 
   /** Reads a response body. Keeps a reference to it. Throws `EasDecodeError` when it is no such message. */
   constructor(body: Bytes) {
+    super();
     const reader = new WireReader(body, "torch");
     while (reader.tag()) {
       if (reader.field === OUTPUTS && reader.wireType === LENGTH_DELIMITED) {
@@ -43,39 +46,12 @@ export class TorchResponse {
     return [...this.#named.keys()];
   }
 
-  /** The shape of the output at a position; a negative one counts from the end. Throws a `RangeError` when it is none. */
-  getTensorShape(outputIndex: number): number[] {
-    return this.#output(outputIndex).shape();
-  }
-
-  /** The values of the output at a position; as `TFResponse.getValues`. */
-  getValues<D extends DType>(outputIndex: number, dtype: D): ValuesOf<D>;
-  getValues(outputIndex: number): ValuesOf<DType>;
-  getValues(outputIndex: number, dtype?: DType): ValuesOf<DType> {
-    return this.#output(outputIndex).values(dtype);
-  }
-
-  /** Dtype, shape and values of the output at a position. */
-  getTensor(outputIndex: number): Tensor<DType, ValuesOf<DType>> {
-    return this.#output(outputIndex).tensor();
-  }
-
-  /** The values of the output at a position as numbers; as `TFResponse.getNumbers`. */
-  getNumbers(outputIndex: number): number[] {
-    return this.#output(outputIndex).numbers();
-  }
-
-  /** The values of the STRING output at a position as text. */
-  getStrings(outputIndex: number): string[] {
-    return this.#output(outputIndex).strings();
-  }
-
   /** The shape of a named output. */
   getTensorShapeMap(outputName: string): number[] {
     return findOutput(this.#named, outputName).shape();
   }
 
-  /** The values of a named output; as `TFResponse.getValues`. */
+  /** The values of a named output; as `getValues`. */
   getValuesMap<D extends DType>(outputName: string, dtype: D): ValuesOf<D>;
   getValuesMap(outputName: string): ValuesOf<DType>;
   getValuesMap(outputName: string, dtype?: DType): ValuesOf<DType> {
@@ -88,16 +64,12 @@ export class TorchResponse {
   }
 
   /** For people: the outputs with their first values. */
-  toString(): string {
-    const outputs = [...this.#outputs.entries(), ...this.#named].map(([name, raw]) => `${name}: ${raw}`);
-    return `TorchResponse { ${outputs.join("; ")} }`;
+  override toString(): string {
+    return `TorchResponse { ${listOutputs([...this.#outputs.entries(), ...this.#named])} }`;
   }
 
-  #output(index: number): RawTensor {
-    const output = Number.isInteger(index) ? this.#outputs.at(index) : undefined;
-    if (output !== undefined) return output;
-    const { length } = this.#outputs;
-    const there = length === 0 ? "the response has none" : `there are ${length}, from 0 to ${length - 1}`;
-    throw argumentRangeError("ERR_EAS_ARG_OUTPUT", `there is no output ${show(index)}: ${there}`);
+  /** @internal */
+  protected override find(index: number): RawTensor {
+    return outputAt(this.#outputs, index);
   }
 }

@@ -294,11 +294,11 @@ describe("other arguments", () => {
       /^tensor: the dtype does not follow/,
     ],
     [
-      "a tensor of unsigned 64 bits without a dtype",
-      () => tensor([1], anything(BigUint64Array.of(1n))),
+      "a tensor of unsigned 64 bits in a format that has none",
+      () => new TFRequest().addFeed("in", tensor([1], BigUint64Array.of(1n))),
       "TypeError",
       "ERR_EAS_ARG_DTYPE",
-      /^tensor: the dtype does not follow/,
+      /^input "in": dtype is "DT_UINT64": it must be one of DT_FLOAT, .*DT_HALF$/,
     ],
     [
       "a tensor of nothing",
