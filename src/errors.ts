@@ -275,3 +275,11 @@ export function show(value: unknown): string {
   if (typeof value === "object" && value !== null) return `an object of ${value.constructor?.name ?? "no class"}`;
   return String(value);
 }
+
+/** Checks the options of a request object. */
+export function checkOptionsObject(of: string, options: unknown): void {
+  // In the official Python SDK `TorchRequest(True)` stands for snappy; dropped silently, no service could read the body.
+  if (typeof options !== "object" || options === null) {
+    throw argumentTypeError("ERR_EAS_ARG_REQUEST", `${of} takes options such as { compression }, not ${show(options)}`);
+  }
+}

@@ -40,10 +40,38 @@ export { PredictClient, type PredictResult } from "./predict/predict-client.js";
 export { ProtoRequest } from "./predict/proto-request.js";
 export { StringRequest, StringResponse } from "./predict/string-request.js";
 // Requests and responses
-export type { Bytes, Compression, CompressionCodec, PredictRequest } from "./request.js";
-export type { ContentOf, DType, NumberArray, ValuesOf } from "./tensor/dtype.js";
+export type {
+  Bytes,
+  Compression,
+  CompressionCodec,
+  Decompression,
+  DecompressionLimits,
+  PredictRequest,
+} from "./request.js";
+export type { BladeNameOptions, BladeScalarOf } from "./tensor/blade-message.js";
+export { BladeRequest } from "./tensor/blade-request.js";
+export { BladeResponse } from "./tensor/blade-response.js";
+export { BladeTFRequest, BladeTFResponse } from "./tensor/blade-tf-request.js";
+export { CaffeRequest } from "./tensor/caffe-request.js";
+export { CaffeResponse } from "./tensor/caffe-response.js";
+export type {
+  BladeDType,
+  ContentOf,
+  DType,
+  Float16Values,
+  NumberArray,
+  OnnxDType,
+  TFDType,
+  TorchDType,
+  ValuesOf,
+} from "./tensor/dtype.js";
+export { fromBFloat16, fromFloat16, toBFloat16, toFloat16 } from "./tensor/float16.js";
+export { OnnxRequest } from "./tensor/onnx-request.js";
+export { OnnxResponse } from "./tensor/onnx-response.js";
+export type { OnnxContentOf } from "./tensor/onnx-values.js";
 export { type Tensor, tensor } from "./tensor/tensor.js";
+export type { NamedTensorResponse, TensorResponse } from "./tensor/tensor-response.js";
 export { TFRequest } from "./tensor/tf-request.js";
 export { TFResponse } from "./tensor/tf-response.js";
-export { TorchRequest, type TorchRequestOptions } from "./tensor/torch-request.js";
+export { TorchRequest } from "./tensor/torch-request.js";
 export { TorchResponse } from "./tensor/torch-response.js";

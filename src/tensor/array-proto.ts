@@ -102,15 +102,15 @@ export function readArray(reader: WireReader, raw: RawTensor, format: ArrayForma
       reader.nested(() => readShape(reader, raw.dimensions));
     } else {
       const field = FIELDS.get(number);
-      if (field === undefined || (format === "torch" && field === "bool") || !noteValues(reader, raw, field)) {
+      if (field === undefined || (format === "torch" && field === "bool") || !readArrayValues(reader, raw, field)) {
         reader.skip();
       }
     }
   }
 }
 
-/** Notes the values that come next, packed or alone; false when the wire type is neither. */
-export function noteValues(reader: WireReader, raw: RawTensor, field: ValueField): boolean {
+/** Notes the values of a field, packed or alone, and passes over them; false when the wire type is neither. */
+export function readArrayValues(reader: WireReader, raw: RawTensor, field: ValueField): boolean {
   const { alone, width } = ELEMENTS[field];
   const tagEnd = reader.position;
   if (reader.wireType === LENGTH_DELIMITED) {

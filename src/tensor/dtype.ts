@@ -168,7 +168,7 @@ const TRAITS: Readonly<Record<DType, DTypeTraits>> = {
   DT_UINT16: UINT16,
   DT_COMPLEX128: { field: "double", entries: 2 },
   DT_HALF: FLOAT,
-  DT_UINT32: { field: undefined, entries: 1 },
+  DT_UINT32: { field: undefined, entries: 1, range: [0, 4_294_967_295] },
   DT_UINT64: { field: undefined, entries: 1 },
 };
 

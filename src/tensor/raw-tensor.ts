@@ -13,25 +13,45 @@ interface Segment {
   readonly count: number;
 }
 
+/** Values that came as plain memory, and how they are read from it. */
+interface Memory {
+  readonly start: number;
+  readonly end: number;
+  /** Bytes of an element. */
+  readonly width: number;
+  /** Makes the values of their memory, which is in the host's order and may be kept. */
+  readonly read: (memory: ArrayBuffer) => ValuesOf<DType>;
+}
+
 /** A tensor of a response: where its values are, until somebody asks for them. */
 export class RawTensor {
   /** Undefined when the response has none, or one that this SDK does not know. */
   dtype: DType | undefined;
   /** As it came; 0 when it did not come. */
   dtypeNumber = 0;
+  /** Whether the format states no dtype, so that of an empty tensor is what the caller says. */
+  dtypeFollows = false;
+  /** Set where values are no fields of numbers. */
+  memory: Memory | undefined;
   readonly dimensions: bigint[] = [];
   readonly #bytes: Bytes;
-  readonly #name: string;
   readonly #segments: Segment[] = [];
 
-  /** `name` is how errors call it: `output "scores"`. */
-  constructor(bytes: Bytes, name: string) {
+  constructor(
+    bytes: Bytes,
+    /** How errors call it: `output "scores"`. Some formats tell the name after the rest. */
+    public name: string,
+  ) {
     this.#bytes = bytes;
-    this.#name = name;
   }
 
   note(field: ValueField, start: number, end: number, count: number): void {
     this.#segments.push({ field, start, end, count });
+  }
+
+  /** Whether any values came in a field. */
+  has(field: ValueField): boolean {
+    return this.#segments.some((segment) => segment.field === field && segment.count > 0);
   }
 
   shape(): number[] {
@@ -45,15 +65,17 @@ export class RawTensor {
 
   /** The values in an array of their own, as many as came; `expected` makes sure of the dtype. */
   values(expected?: DType): ValuesOf<DType> {
-    const { dtype } = this;
+    const dtype = this.dtype ?? (this.dtypeFollows ? expected : undefined);
     if (dtype === undefined) {
+      const why = this.dtypeFollows ? "has no values, from which its dtype would follow: name it" : "has no dtype";
       return this.#fail(
-        this.dtypeNumber === 0 ? "has no dtype" : `has the dtype ${this.dtypeNumber}, which this SDK does not know`,
+        this.dtypeNumber === 0 ? why : `has the dtype ${this.dtypeNumber}, which this SDK does not know`,
       );
     }
     if (expected !== undefined && expected !== dtype) {
-      throw argumentTypeError("ERR_EAS_ARG_DTYPE", `${this.#name} is ${dtype}, not ${expected}`);
+      throw argumentTypeError("ERR_EAS_ARG_DTYPE", `${this.name} is ${dtype}, not ${expected}`);
     }
+    if (this.memory !== undefined) return this.#fromMemory(this.memory);
     const { field } = traitsOf(dtype);
     const segments = this.#segments.filter((segment) => segment.field === field);
     let count = 0;
@@ -90,14 +112,14 @@ export class RawTensor {
     const values = this.values();
     const { dtype } = this;
     if (dtype === "DT_STRING" || dtype === "DT_BOOL") {
-      throw argumentTypeError("ERR_EAS_ARG_DTYPE", `${this.#name} is ${dtype}, which holds no numbers`);
+      throw argumentTypeError("ERR_EAS_ARG_DTYPE", `${this.name} is ${dtype}, which holds no numbers`);
     }
     return Array.from(values as ArrayLike<number | bigint>, (value, i) => {
       const number = Number(value);
       if (typeof value === "bigint" && !Number.isSafeInteger(number)) {
         throw argumentRangeError(
           "ERR_EAS_ARG_OUTPUT",
-          `${this.#name}: element ${i} is ${value}, which a number cannot hold exactly: use getValues(), which gives bigints`,
+          `${this.name}: element ${i} is ${value}, which a number cannot hold exactly: use getValues(), which gives bigints`,
         );
       }
       return number;
@@ -121,8 +143,19 @@ export class RawTensor {
     }
   }
 
+  #fromMemory({ start, end, width, read }: Memory): ValuesOf<DType> {
+    const elements = this.shape().reduce((product, dimension) => product * dimension, 1);
+    if (elements * width !== end - start) {
+      this.#fail(
+        `has the shape [${this.dimensions.join(", ")}] of ${elements} elements, but ${(end - start) / width} values`,
+        start,
+      );
+    }
+    return read(this.#memory([{ start, end }], width));
+  }
+
   /** The bytes of fixed-width values, in fresh memory and in the host's order. */
-  #memory(segments: readonly Segment[], width: number): ArrayBuffer {
+  #memory(segments: readonly Pick<Segment, "start" | "end">[], width: number): ArrayBuffer {
     const { buffer, byteOffset } = this.#bytes;
     const [only] = segments;
     if (segments.length === 1 && only !== undefined && LITTLE_ENDIAN) {
@@ -184,6 +217,6 @@ export class RawTensor {
   }
 
   #fail(why: string, offset?: number): never {
-    throw new EasDecodeError(`${this.#name} ${why}`, { format: "tensor", offset });
+    throw new EasDecodeError(`${this.name} ${why}`, { format: "tensor", offset });
   }
 }

@@ -1,9 +1,10 @@
-import { argumentTypeError, show } from "../errors.js";
-import type { Bytes, PredictRequest } from "../request.js";
+import { checkOptionsObject, show } from "../errors.js";
+import type { Bytes, Compression, PredictRequest, RequestOptions } from "../request.js";
 import { encodeArray } from "./array-proto.js";
-import { type ContentOf, checkDType, type DType, type TFDType } from "./dtype.js";
+import type { ContentOf, DType, TFDType } from "./dtype.js";
 import { NOTHING, serialised, text } from "./encoded-field.js";
-import { checkShape, type Tensor } from "./tensor.js";
+import { checkName, listFeeds, toTensor } from "./feeds.js";
+import type { Tensor } from "./tensor.js";
 import { encodeTensorMap } from "./tensor-map.js";
 import { TFResponse } from "./tf-response.js";
 
@@ -36,12 +37,15 @@ export class TFRequest implements PredictRequest<TFResponse> {
   /** So named on the page of the official Python SDK; it is `DT_BOOL`. */
   static readonly TF_BOOL = "DT_BOOL";
 
+  readonly compression: Compression | undefined;
   #signatureName: string;
   readonly #feeds = new Map<string, Tensor>();
   readonly #fetches: string[] = [];
 
   /** `signatureName`: the model's signature. Default: none is sent, and the service takes its own default. */
-  constructor(signatureName = "") {
+  constructor(signatureName = "", options: RequestOptions = {}) {
+    checkOptionsObject("TFRequest", options);
+    this.compression = options.compression;
     this.#signatureName = checkName("signatureName", signatureName);
   }
 
@@ -88,33 +92,8 @@ export class TFRequest implements PredictRequest<TFResponse> {
 
   /** For people: signature, inputs with dtype and shape, and fetched outputs. */
   toString(): string {
-    const inputs = Array.from(this.#feeds, ([name, { dtype, shape }]) => `${name}: ${dtype} [${shape.join(", ")}]`);
-    return `TFRequest(${this.#signatureName}) { ${inputs.join("; ")} } → ${this.#fetches.join(", ") || "all outputs"}`;
+    return `TFRequest(${this.#signatureName}) { ${listFeeds(this.#feeds)} } → ${this.#fetches.join(", ") || "all outputs"}`;
   }
-}
-
-/** The tensor of an `addFeed` call in either of its forms. */
-export function toTensor(
-  first: readonly number[] | Tensor,
-  dtype: DType | undefined,
-  content: ContentOf<DType> | undefined,
-  of: string,
-): Tensor {
-  const given =
-    content === undefined && typeof first === "object" && first !== null && "data" in first
-      ? first
-      : { shape: first as readonly number[], dtype, data: content as ContentOf<DType> };
-  const tensor = { shape: given.shape, dtype: checkDType(given.dtype, of), data: given.data };
-  checkShape(tensor.shape, tensor.data, tensor.dtype, of);
-  return tensor;
-}
-
-/** Checks a name that is sent and returns it. */
-export function checkName(argument: string, name: string): string {
-  if (typeof name !== "string") {
-    throw argumentTypeError("ERR_EAS_ARG_FEED", `${argument} is ${show(name)}: it must be a string`);
-  }
-  return name;
 }
 
 function feedName(inputName: string): string {

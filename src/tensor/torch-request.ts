@@ -1,11 +1,11 @@
-import { argumentRangeError, argumentTypeError, show } from "../errors.js";
-import type { Bytes, Compression, PredictRequest } from "../request.js";
+import { argumentRangeError, checkOptionsObject, show } from "../errors.js";
+import type { Bytes, Compression, PredictRequest, RequestOptions } from "../request.js";
 import { encodeArray } from "./array-proto.js";
 import type { ContentOf, DType, TorchDType } from "./dtype.js";
 import { int32, message, NOTHING, packedInt32s, serialised } from "./encoded-field.js";
+import { checkInt32, checkName, listFeeds, toTensor } from "./feeds.js";
 import type { Tensor } from "./tensor.js";
 import { encodeTensorMap } from "./tensor-map.js";
-import { checkName, toTensor } from "./tf-request.js";
 import { TorchResponse } from "./torch-response.js";
 
 /** Field numbers of `PredictRequest` in the official SDKs' `pytorch_predict` schema. */
@@ -16,12 +16,6 @@ const DEBUG_LEVEL = 100;
 
 /** More inputs than any model has: an index far off would fill the request with empty tensors. */
 const MAX_INDEX = 9_999;
-
-/** How a `TorchRequest` is sent. */
-export interface TorchRequestOptions {
-  /** Compression of the body; the client's own when absent. */
-  readonly compression?: Compression | undefined;
-}
 
 /** A request of tensors by position or by name, for PyTorch models. Answers with a `TorchResponse`. */
 export class TorchRequest implements PredictRequest<TorchResponse> {
@@ -43,14 +37,8 @@ export class TorchRequest implements PredictRequest<TorchResponse> {
   readonly #fetches: number[] = [];
   #debugLevel = 0;
 
-  constructor(options: TorchRequestOptions = {}) {
-    if (typeof options !== "object" || options === null) {
-      // In Python `True` stands for snappy; dropped silently, the service could not read the body.
-      throw argumentTypeError(
-        "ERR_EAS_ARG_REQUEST",
-        `TorchRequest takes options such as { compression }, not ${show(options)}`,
-      );
-    }
+  constructor(options: RequestOptions = {}) {
+    checkOptionsObject("TorchRequest", options);
     this.compression = options.compression;
   }
 
@@ -112,10 +100,7 @@ export class TorchRequest implements PredictRequest<TorchResponse> {
 
   /** For people: inputs with dtype and shape, and fetched outputs. */
   toString(): string {
-    const inputs = [...this.#feeds, ...this.#namedFeeds].map(
-      ([name, { dtype, shape }]) => `${name}: ${dtype} [${shape.join(", ")}]`,
-    );
-    return `TorchRequest { ${inputs.join("; ")} } → ${this.#fetches.join(", ") || "all outputs"}`;
+    return `TorchRequest { ${listFeeds([...this.#feeds, ...this.#namedFeeds])} } → ${this.#fetches.join(", ") || "all outputs"}`;
   }
 }
 
@@ -128,11 +113,4 @@ function checkedTensor(
   const tensor = toTensor(first, dtype, content, of);
   encodeArray("torch", INPUTS, tensor, of);
   return tensor;
-}
-
-function checkInt32(argument: string, value: number): number {
-  if (!Number.isInteger(value) || (value | 0) !== value) {
-    throw argumentRangeError("ERR_EAS_ARG_FEED", `${argument} is ${show(value)}: it must be a 32-bit integer`);
-  }
-  return value;
 }

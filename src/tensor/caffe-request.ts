@@ -1,0 +1,80 @@
+import { argumentRangeError, checkOptionsObject, show } from "../errors.js";
+import type { Bytes, Compression, PredictRequest, RequestOptions } from "../request.js";
+import { CaffeResponse } from "./caffe-response.js";
+import type { ContentOf } from "./dtype.js";
+import { encodeValues } from "./encode-values.js";
+import { type EncodedField, message, serialised, text } from "./encoded-field.js";
+import { checkUnused, listFeeds, toTensor } from "./feeds.js";
+import { encodeShape } from "./shape-proto.js";
+import { checkShape, type Tensor } from "./tensor.js";
+
+/** Field numbers of the official Java SDK's `caffe_predict` schema (github.com/pai-eas/eas-java-sdk). */
+const INPUT_NAME = 1;
+const INPUT_DATA = 2;
+const OUTPUT_FILTER = 3;
+const SHAPE = 1;
+const DATA = 2;
+
+/** A request of named blobs of floats, for the Caffe processor. Answers with a `CaffeResponse`. */
+export class CaffeRequest implements PredictRequest<CaffeResponse> {
+  readonly compression: Compression | undefined;
+  readonly #feeds = new Map<string, Tensor>();
+  readonly #fetches = new Set<string>();
+
+  constructor(options: RequestOptions = {}) {
+    checkOptionsObject("CaffeRequest", options);
+    this.compression = options.compression;
+  }
+
+  /**
+   * Adds an input; each name once. `content` is one-dimensional, in C order, and sent as 32-bit floats, the only type
+   * that Caffe has. It is not copied: what it holds when `predict` is called is what is sent. Throws a `TypeError` or
+   * `RangeError` that names the input when shape and content do not fit.
+   */
+  addFeed(inputName: string, shape: readonly number[], content: ContentOf<"DT_FLOAT">): this;
+  /** Adds a tensor of floats as an input. */
+  addFeed(inputName: string, tensor: Tensor): this;
+  addFeed(inputName: string, first: readonly number[] | Tensor, content?: ContentOf<"DT_FLOAT">): this {
+    checkUnused("inputName", inputName, this.#feeds);
+    const tensor = toTensor(first, content === undefined ? undefined : "DT_FLOAT", content, `input ${show(inputName)}`);
+    encodeBlob(inputName, tensor);
+    this.#feeds.set(inputName, tensor);
+    return this;
+  }
+
+  /** Asks for an output, each name once. Without any, all outputs come. */
+  addFetch(outputName: string): this {
+    checkUnused("outputName", outputName, this.#fetches);
+    this.#fetches.add(outputName);
+    return this;
+  }
+
+  /** The serialised request. Checks all content again, since feeds refer to the caller's arrays. */
+  toBinary(): Bytes {
+    return serialised([
+      ...Array.from(this.#feeds.keys(), (name) => text(INPUT_NAME, name)),
+      // Joined with the names by position.
+      ...Array.from(this.#feeds, ([name, tensor]) => encodeBlob(name, tensor)),
+      ...Array.from(this.#fetches, (name) => text(OUTPUT_FILTER, name)),
+    ]);
+  }
+
+  parseResponse(body: Bytes): CaffeResponse {
+    return new CaffeResponse(body);
+  }
+
+  /** For people: inputs with their shape, and fetched outputs. */
+  toString(): string {
+    return `CaffeRequest { ${listFeeds(this.#feeds)} } → ${[...this.#fetches].join(", ") || "all outputs"}`;
+  }
+}
+
+function encodeBlob(name: string, { dtype, shape, data }: Tensor): EncodedField {
+  const of = `input ${show(name)}`;
+  if (dtype !== "DT_FLOAT") {
+    throw argumentRangeError("ERR_EAS_ARG_DTYPE", `${of}: dtype is ${dtype}: Caffe has DT_FLOAT only`);
+  }
+  // Again, since a feed refers to the caller's arrays, which may have changed.
+  checkShape(shape, data, dtype, of);
+  return message(INPUT_DATA, [encodeShape(SHAPE, shape), encodeValues(DATA, data, dtype, of)]);
+}

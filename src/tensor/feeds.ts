@@ -1,0 +1,57 @@
+import { argumentRangeError, argumentTypeError, show } from "../errors.js";
+import { type ContentOf, checkDType, type DType } from "./dtype.js";
+import { checkShape, type Tensor } from "./tensor.js";
+
+/** The tensor of an `addFeed` call in either of its forms. */
+export function toTensor(
+  first: readonly number[] | Tensor,
+  dtype: DType | undefined,
+  content: ContentOf<DType> | undefined,
+  of: string,
+): Tensor {
+  const given =
+    content === undefined && typeof first === "object" && first !== null && "data" in first
+      ? first
+      : { shape: first as readonly number[], dtype, data: content as ContentOf<DType> };
+  const tensor = { shape: given.shape, dtype: checkDType(given.dtype, of), data: given.data };
+  checkShape(tensor.shape, tensor.data, tensor.dtype, of);
+  return tensor;
+}
+
+/** Checks a name that is sent and returns it. */
+export function checkName(argument: string, name: string): string {
+  if (typeof name !== "string") {
+    throw argumentTypeError("ERR_EAS_ARG_FEED", `${argument} is ${show(name)}: it must be a string`);
+  }
+  return name;
+}
+
+/** Checks a name that must not be empty and returns it. */
+export function checkFullName(argument: string, name: string): string {
+  if (checkName(argument, name) === "") {
+    throw argumentRangeError("ERR_EAS_ARG_FEED", `${argument} is "": it must not be empty`);
+  }
+  return name;
+}
+
+/** Checks a name that the server would find twice. */
+export function checkUnused(argument: string, name: string, used: { has(name: string): boolean }): void {
+  checkFullName(argument, name);
+  if (used.has(name)) {
+    throw argumentRangeError("ERR_EAS_ARG_FEED", `${argument} ${show(name)} was given before: it must be given once`);
+  }
+}
+
+/** Checks a 32-bit integer of at least `least` and returns it. */
+export function checkInt32(argument: string, value: number, least = -2_147_483_648): number {
+  if (!Number.isInteger(value) || (value | 0) !== value || value < least) {
+    const right = least === -2_147_483_648 ? "a 32-bit integer" : `a 32-bit integer of at least ${least}`;
+    throw argumentRangeError("ERR_EAS_ARG_FEED", `${argument} is ${show(value)}: it must be ${right}`);
+  }
+  return value;
+}
+
+/** Feeds for people: each with dtype and shape. */
+export function listFeeds(feeds: Iterable<readonly [unknown, Tensor]>): string {
+  return Array.from(feeds, ([name, { dtype, shape }]) => `${name}: ${dtype} [${shape.join(", ")}]`).join("; ");
+}
