@@ -1,6 +1,7 @@
 import type { Plugin } from "esbuild";
 import { defineConfig } from "tsup";
 
+const COMPRESSIONS = ["snappy", "lz4", "zstd"];
 const FORMATS = ["tf", "torch", "torchrec", "easyrec", "blade", "caffe", "onnx", "queue"];
 
 /**
@@ -23,6 +24,7 @@ export default defineConfig({
     dispose: "src/dispose.ts",
     emulator: "src/emulator/index.ts",
     ...Object.fromEntries(FORMATS.map((format) => [`proto/${format}`, `src/proto/${format}.ts`])),
+    ...Object.fromEntries(COMPRESSIONS.map((name) => [`compression/${name}`, `src/compression/${name}.ts`])),
     "platform/node": "src/platform/node.ts",
     "platform/browser": "src/platform/browser.ts",
     "platform/workerd": "src/platform/workerd.ts",
@@ -39,7 +41,8 @@ export default defineConfig({
   // tsc makes the declarations: scripts/declarations.mjs.
   dts: false,
   external: ["#platform", "undici", /^@bufbuild\/protobuf\//, "isomorphic-ws"],
-  // @noble/hashes is small and ESM only: bundled, so that require() works too.
-  noExternal: [/^@noble\/hashes/, /^@bufbuild\/protobuf$/],
+  // @noble/hashes is small and ESM only: bundled, so that require() works too. @stablelib/snappy is small and CommonJS only:
+  // bundled, so that import works in browsers too.
+  noExternal: [/^@noble\/hashes/, /^@stablelib\/snappy$/, /^@bufbuild\/protobuf$/],
   esbuildPlugins: [protobufOfProtoRequest],
 });

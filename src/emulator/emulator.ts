@@ -2,9 +2,10 @@ import { fetchTransport } from "../platform/fetch-transport.js";
 import type { Transport } from "../platform/platform.js";
 import type { Bytes } from "../request.js";
 import { type AuthForm, authorizationOf } from "./authorization.js";
-import { demoServices } from "./demo-services.js";
+import { checkCompressors, compressAnswer, decompressBody } from "./compression.js";
 import { breakBody, type Fault, FaultQueue, pause, resetConnection } from "./faults.js";
 import type { EmulatorCall, EmulatorHandler, EmulatorService } from "./service.js";
+import { demoServices } from "./services/demo-services.js";
 
 /** A request that the emulator has answered, for tests to look at. */
 export interface EmulatorLogEntry {
@@ -23,7 +24,7 @@ export interface EmulatorLogEntry {
 
 /** How an emulator behaves. */
 export interface EmulatorOptions {
-  /** Services by name, beside the demo services `echo`, `scorecard` and `digits`; one of the same name replaces it. */
+  /** Services by name, beside the demo services `echo`, `scorecard`, `digits` and `ranker`; one of the same name replaces it. */
   readonly services?: Readonly<Record<string, EmulatorService | EmulatorHandler>> | undefined;
   /** Token of all services that have none of their own. Default `"emulator-token"`; `""` takes every caller. */
   readonly token?: string | undefined;
@@ -62,7 +63,7 @@ export function createEmulator(options: EmulatorOptions = {}): Emulator {
   const requests: EmulatorLogEntry[] = [];
 
   function addService(name: string, service: EmulatorService | EmulatorHandler): void {
-    services.set(name, typeof service === "function" ? { handle: service } : service);
+    services.set(name, typeof service === "function" ? { handle: service } : checkCompressors(service));
   }
   for (const [name, service] of Object.entries({ ...demoServices, ...options.services })) addService(name, service);
 
@@ -91,7 +92,7 @@ export function createEmulator(options: EmulatorOptions = {}): Emulator {
     if (fault?.stall === "before-headers") await pause(undefined, request.signal);
     let response = answerWithoutService(fault, found, entry, wanted);
     if (response === undefined && found !== undefined) {
-      response = await runHandler(found.service.handle, {
+      response = await runHandler(found.service, {
         service: found.name,
         method: request.method,
         path: found.path,
@@ -113,6 +114,8 @@ export function createEmulator(options: EmulatorOptions = {}): Emulator {
     fetch: handle,
     transport: fetchTransport({
       fetch: (url, init) => handle(new Request(url, init)),
+      // There is no runtime's fetch between, which would undo a content coding.
+      decodes: [],
     }),
     addService,
     fault: (fault) => faults.add(fault),
@@ -170,10 +173,11 @@ function answerWithoutService(
   return undefined;
 }
 
-async function runHandler(handle: EmulatorHandler, call: EmulatorCall): Promise<Response> {
+async function runHandler(service: EmulatorService, call: EmulatorCall): Promise<Response> {
   try {
-    const answer = await handle(call);
-    return answer instanceof Response ? answer : answerWith(200, answer);
+    const answer = await service.handle({ ...call, body: await decompressBody(service.decompressor, call) });
+    const response = answer instanceof Response ? answer : answerWith(200, answer);
+    return await compressAnswer(service.compressor, response);
   } catch (error) {
     return answerWith(400, error instanceof Error ? error.message : String(error));
   }

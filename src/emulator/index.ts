@@ -9,4 +9,11 @@ export { DIGITS_HELD_OUT_ACCURACY } from "./models/digits.js";
 export { heldOutDigits } from "./models/digits-held-out.js";
 export { SCORECARD_FEATURES, type ScorecardSample, scorecardSamples } from "./models/scorecard.js";
 export { type RunningEmulator, type StartEmulatorOptions, startEmulator } from "./server.js";
-export type { EmulatorAnswer, EmulatorCall, EmulatorHandler, EmulatorService } from "./service.js";
+export type {
+  EmulatorAnswer,
+  EmulatorCall,
+  EmulatorCompressor,
+  EmulatorDecompressor,
+  EmulatorHandler,
+  EmulatorService,
+} from "./service.js";

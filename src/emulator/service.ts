@@ -9,6 +9,7 @@ export interface EmulatorCall {
   readonly path: string;
   readonly query: URLSearchParams;
   readonly headers: Headers;
+  /** With the service's `decompressor` undone; in the emulator's log it stays as it came. */
   readonly body: Bytes;
   /** Fires when the caller has gone. */
   readonly signal: AbortSignal;
@@ -20,6 +21,18 @@ export type EmulatorAnswer = string | Uint8Array | Response;
 /** Computes a service's answer. What it throws is answered with 400, as EAS does for a custom processor. */
 export type EmulatorHandler = (call: EmulatorCall) => EmulatorAnswer | Promise<EmulatorAnswer>;
 
+/**
+ * What a service undoes bodies with, by EAS's names. `"lz4"` takes frames, and raw blocks without their length, which no
+ * frame can be taken for.
+ */
+export type EmulatorDecompressor = "gzip" | "zlib" | "snappy" | "lz4" | "zstd";
+
+/**
+ * What a service compresses its answers with. `"zlib"` and `"deflate"` are the same bytes under two names. `"lz4"` is a raw
+ * block, with its length in `X-LZ4-Original-Length`; `Content-Encoding` is `lz4` for block and frame alike.
+ */
+export type EmulatorCompressor = "gzip" | "zlib" | "deflate" | "snappy" | "lz4" | "lz4-frame" | "zstd";
+
 /** A service behind the emulated gateway. */
 export interface EmulatorService {
   readonly handle: EmulatorHandler;
@@ -27,4 +40,11 @@ export interface EmulatorService {
   readonly token?: string | undefined;
   /** Methods that it takes; others are answered with 405. Default POST. */
   readonly methods?: readonly string[] | undefined;
+  /**
+   * What bodies are compressed with, as `metadata.rpc.decompressor` says it to EAS: the handler sees them undone, and a body
+   * that cannot be undone is answered with 400. Authorization is over the body as it came. Default: bodies are left alone.
+   */
+  readonly decompressor?: EmulatorDecompressor | undefined;
+  /** Compresses successful answers and says so in `Content-Encoding`. Default: answers are left alone. */
+  readonly compressor?: EmulatorCompressor | undefined;
 }

@@ -1,6 +1,7 @@
 import type { Target } from "../endpoint/gateway.js";
 import type { HeaderPair, TransportResponse } from "../platform/platform.js";
 import type { Bytes } from "../request.js";
+import type { Decoding } from "./content-encoding.js";
 import type { Auth, RetryOn, Token } from "./options.js";
 import type { CallKind } from "./retry.js";
 import type { Suffix } from "./url.js";
@@ -28,6 +29,7 @@ export interface CallPlan {
   readonly retryOn: RetryOn | undefined;
   readonly signal: AbortSignal | undefined;
   readonly maxResponseBytes: number;
+  readonly decoding: Decoding;
 }
 
 /** A successful answer and what it took. */

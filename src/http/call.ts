@@ -6,7 +6,7 @@ import { authorize, currentToken } from "./auth.js";
 import type { CallPlan, CallResult } from "./call-plan.js";
 import { type Abortable, follow, unfollow } from "./caller-signal.js";
 import type { Channel } from "./channel.js";
-import { decodeContent } from "./content-encoding.js";
+import { decodeContent, isEncoded } from "./content-encoding.js";
 import {
   decodeFailure,
   type Failure,
@@ -93,7 +93,7 @@ class Call implements Abortable {
         this.current = attempt;
         try {
           response = await attempt.send(channel.transport);
-          body = response.contentEncoding === undefined ? response.body : await this.decode(response, attempt);
+          body = isEncoded(response, plan.decoding) ? await this.decode(response, attempt) : response.body;
         } catch (error) {
           failure = this.failureOf(error, attempt, remaining);
         } finally {
@@ -125,9 +125,11 @@ class Call implements Abortable {
   }
 
   private decode(response: TransportResponse, attempt: Attempt): Promise<Bytes> {
-    const decoded = decodeContent(response, this.channel.platform, this.plan.maxResponseBytes);
+    const { decoding, maxResponseBytes } = this.plan;
+    const success = isSuccess(response);
+    const decoded = decodeContent(response, this.channel.platform, maxResponseBytes, decoding, success);
     // An error must surface as the error it is, even when its body cannot be read.
-    return attempt.outlive(isSuccess(response) ? decoded : decoded.catch(() => response.body));
+    return attempt.outlive(success ? decoded : decoded.catch(() => response.body));
   }
 
   /** Headers of the next attempt; a promise only when the token or the hash takes time. */

@@ -1,7 +1,8 @@
 import { argumentRangeError, argumentTypeError, type EasError, show } from "../errors.js";
 import type { FetchFunction } from "../platform/fetch-transport.js";
 import type { Transport } from "../platform/platform.js";
-import type { Compression } from "../request.js";
+import type { Compression, CompressionCodec, Decompression } from "../request.js";
+import { importOf } from "./content-encoding.js";
 
 /** A token, or a function that gives one before each attempt, so that it may be short-lived. */
 export type Token = string | (() => string | Promise<string>);
@@ -71,6 +72,12 @@ export interface ClientOptions {
   readonly fetch?: FetchFunction | undefined;
   /** Compression of request bodies; the service must be configured for it. Default none. */
   readonly compression?: Compression | undefined;
+  /**
+   * Decompression of response bodies, beside what the runtime's own connections undo. Default `"auto"`. A page sees the
+   * `Content-Encoding` of another origin only where the service exposes it (`Access-Control-Expose-Headers`), so that snappy,
+   * lz4 and zstd from there need the one compression in place of `"auto"`.
+   */
+  readonly decompression?: Decompression | undefined;
 }
 
 /** Default of `timeout`, in milliseconds; the official SDKs' own. */
@@ -85,6 +92,8 @@ export const DEFAULT_MAX_RESPONSE_BYTES: number = 256 * 1024 * 1024;
 export const SHARED_GATEWAY_MAX_REQUEST_BYTES: number = 1024 * 1024;
 /** What timers can hold: more would fire at once. */
 const MAX_TIMER_MS = 2_147_483_647;
+
+const ALL_ENTRIES = "snappy, lz4, lz4Frame and zstd are objects to import from eas-prediction/compression/…";
 
 const AUTHS: readonly Auth[] = ["auto", "token", "bearer", "signature"];
 
@@ -163,12 +172,35 @@ export function checkToken(value: Token): Token {
 
 /** Checks a compression and returns it. */
 export function checkCompression(value: Compression): Compression {
-  const codec = typeof value === "object" && value !== null && typeof value.compress === "function";
-  if (value !== "gzip" && value !== "zlib" && !codec) {
-    throw argumentTypeError(
-      "ERR_EAS_ARG_OPTION",
-      `compression is ${show(value)}: it must be "gzip", "zlib" or an object with name and compress()`,
-    );
+  if (!isBuiltIn(value) && typeof (value as CompressionCodec | null)?.compress !== "function") {
+    throw wrongCompression("compression", value, 'it must be "gzip", "zlib" or an object with name and compress()');
   }
   return value;
+}
+
+/** Checks a decompression and returns it. */
+export function checkDecompression(value: Decompression): Decompression {
+  if (value === "auto" || isBuiltIn(value)) return value;
+  if (!Array.isArray(value)) {
+    if (typeof (value as CompressionCodec | null)?.decompress === "function") return value;
+    const right = 'it must be "auto", "gzip", "zlib", an object with name and decompress(), or a list of such objects';
+    throw wrongCompression("decompression", value, right);
+  }
+  for (const [i, codec] of value.entries()) {
+    if (typeof codec?.decompress !== "function" || !Array.isArray(codec.contentCodings)) {
+      const right = "it must be an object with name, contentCodings and decompress(); gzip and zlib are undone without";
+      throw wrongCompression(`decompression[${i}]`, codec, right);
+    }
+  }
+  return [...value];
+}
+
+function isBuiltIn(value: unknown): value is "gzip" | "zlib" {
+  return value === "gzip" || value === "zlib";
+}
+
+function wrongCompression(name: string, value: unknown, right: string): TypeError {
+  const entry = importOf(value);
+  const advice = entry === undefined ? `${right}; ${ALL_ENTRIES}` : `${entry} and pass the object, not its name`;
+  return argumentTypeError("ERR_EAS_ARG_OPTION", `${name} is ${show(value)}: ${advice}`);
 }

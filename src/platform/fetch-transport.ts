@@ -11,7 +11,7 @@ import {
 export interface FetchTransportOptions {
   /** The function to send with. Default: the global `fetch`, looked up at each call. */
   readonly fetch?: FetchFunction | undefined;
-  /** Content codings that this `fetch` undoes by itself. Default: gzip, x-gzip, br, and deflate outside workerd and Deno. */
+  /** Content codings that this `fetch` undoes by itself, one at a time. Default: what the runtime's own undoes. */
   readonly decodes?: readonly string[] | undefined;
   /** Whether this `fetch` hides why a connection failed, as browsers do. Default false. */
   readonly opaque?: boolean | undefined;
@@ -29,11 +29,22 @@ export type FetchFunction = (
   },
 ) => Promise<Response>;
 
-const DECODED_BY_FETCH: readonly string[] = ["gzip", "x-gzip", "br", "deflate"];
+/**
+ * Whether the runtime's own `fetch` undoes a coding, or a list of them; as measured, since none says so. To take a coding
+ * for undone that is not would give packed bytes as the result.
+ */
+function isUndoneByRuntime(coding: string): boolean {
+  const { userAgent } = (globalThis as { navigator?: { userAgent?: string } }).navigator ?? {};
+  if ("Deno" in globalThis || userAgent === "Cloudflare-Workers") return coding === "gzip" || coding === "br";
+  // Node and browsers undo lists too, as the Fetch standard wants it.
+  const codings = "Bun" in globalThis ? [coding] : coding.split(/\s*,\s*/);
+  return codings.every((coding) => ["gzip", "x-gzip", "br", "deflate"].includes(coding));
+}
 
 /** A transport over `fetch`, for every runtime that has one. Redirects come back as they are and are never followed. */
 export function fetchTransport(options: FetchTransportOptions = {}): Transport {
-  const decodes = options.decodes ?? DECODED_BY_FETCH;
+  const { decodes } = options;
+  const isUndone = decodes === undefined ? isUndoneByRuntime : (coding: string) => decodes.includes(coding);
 
   async function send(request: TransportRequest): Promise<TransportResponse> {
     const send = options.fetch ?? (globalThis.fetch as unknown as FetchFunction);
@@ -65,7 +76,7 @@ export function fetchTransport(options: FetchTransportOptions = {}): Transport {
       status: response.status,
       headers: response.headers,
       body,
-      contentEncoding: coding === undefined || coding === "" || decodes.includes(coding) ? undefined : coding,
+      contentEncoding: !coding || isUndone(coding) ? undefined : coding,
     };
   }
 

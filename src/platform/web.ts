@@ -9,8 +9,7 @@ export const platform: Platform = {
   name: "web",
   canSetDate: true,
   connectionCount: 100,
-  // Deno hands out zlib-coded bodies as they came.
-  createTransport: () => fetchTransport("Deno" in globalThis ? { decodes: ["gzip", "x-gzip", "br"] } : {}),
+  createTransport: () => fetchTransport(),
   dialWebSocket: "WebSocket" in globalThis ? dialWebSocket : undefined,
   md5,
   hmacSha1,

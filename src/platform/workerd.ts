@@ -10,7 +10,7 @@ export const platform: Platform = {
   canSetDate: true,
   // Workers may have six connections open at once for one incoming request.
   connectionCount: 6,
-  createTransport: () => fetchTransport({ decodes: ["gzip", "x-gzip", "br"] }),
+  createTransport: () => fetchTransport({ decodes: ["gzip", "br"] }),
   dialWebSocket,
   md5: async (bytes) => toHex(new Uint8Array(await crypto.subtle.digest("MD5", bytes as BufferSource))),
   hmacSha1,

@@ -9,6 +9,7 @@ import {
 import { argumentRangeError, argumentTypeError, EasUnsupportedError, show } from "../errors.js";
 import { fixedHeaders, resolveAuth } from "../http/auth.js";
 import type { CallPlan } from "../http/call-plan.js";
+import { decodingOf } from "../http/content-encoding.js";
 import { checkHeaders, checkHeaderValue, mergeHeaders } from "../http/headers.js";
 import {
   type Auth,
@@ -17,6 +18,7 @@ import {
   checkAuth,
   checkCompression,
   checkCount,
+  checkDecompression,
   checkFunction,
   checkLimit,
   checkSignal,
@@ -31,7 +33,7 @@ import {
 } from "../http/options.js";
 import { checkPath, joinPath, type Suffix, suffixOf } from "../http/url.js";
 import type { HeaderPair, Platform } from "../platform/platform.js";
-import type { Compression } from "../request.js";
+import type { Compression, Decompression } from "../request.js";
 
 /** Requests go through the gateway. The default. */
 export const ENDPOINT_TYPE_GATEWAY = "GATEWAY";
@@ -76,6 +78,7 @@ export interface Settings {
   readonly contentType: string | undefined;
   readonly requestPath: string;
   readonly compression: Compression | undefined;
+  readonly decompression: Decompression;
   readonly maxRequestBytes: number | undefined;
   readonly maxResponseBytes: number;
 }
@@ -106,6 +109,7 @@ export const INITIAL_SETTINGS: Settings = {
   contentType: undefined,
   requestPath: "",
   compression: undefined,
+  decompression: "auto",
   maxRequestBytes: undefined,
   maxResponseBytes: DEFAULT_MAX_RESPONSE_BYTES,
 };
@@ -126,6 +130,7 @@ export function checkOptions(options: PredictClientOptions): Settings {
     retryCount = INITIAL_SETTINGS.retryCount,
     headers = [],
     requestPath = "",
+    decompression = INITIAL_SETTINGS.decompression,
     maxResponseBytes = INITIAL_SETTINGS.maxResponseBytes,
   } = options;
   if (endpoint !== "") checkServiceConflict(parseEndpoint(endpoint), serviceName);
@@ -145,6 +150,7 @@ export function checkOptions(options: PredictClientOptions): Settings {
     contentType: optional(options.contentType, (value) => checkHeaderValue("content-type", value)),
     requestPath: checkPath(requestPath),
     compression: optional(options.compression, checkCompression),
+    decompression: checkDecompression(decompression),
     maxRequestBytes: optional(options.maxRequestBytes, (value) => checkLimit("maxRequestBytes", value, 0)),
     maxResponseBytes: checkLimit("maxResponseBytes", maxResponseBytes, 1),
   };
@@ -198,6 +204,7 @@ export function prepare(settings: Settings, platform: Platform): Prepared {
       retryOn: settings.retryOn,
       signal: undefined,
       maxResponseBytes: settings.maxResponseBytes,
+      decoding: decodingOf(settings.decompression, settings.compression),
     },
     maxRequestBytes:
       settings.maxRequestBytes ??

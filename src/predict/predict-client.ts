@@ -4,11 +4,13 @@ import { argumentTypeError, show } from "../errors.js";
 import { makeCall } from "../http/call.js";
 import type { CallPlan, CallResult } from "../http/call-plan.js";
 import { Channel } from "../http/channel.js";
+import { decodingOf } from "../http/content-encoding.js";
 import { checkHeaders, checkHeaderValue, mergeHeaders } from "../http/headers.js";
 import {
   type CallOptions,
   checkCompression,
   checkCount,
+  checkDecompression,
   checkFunction,
   checkTimeout,
   checkToken,
@@ -18,7 +20,7 @@ import {
 } from "../http/options.js";
 import { checkPath } from "../http/url.js";
 import { fetchTransport } from "../platform/fetch-transport.js";
-import type { Bytes, Compression, PredictRequest } from "../request.js";
+import type { Bytes, Compression, Decompression, PredictRequest } from "../request.js";
 import {
   bodyTooLarge,
   checkEndpointType,
@@ -141,6 +143,11 @@ export class PredictClient {
     return this.#set({ compression: compression === null ? undefined : checkCompression(compression) });
   }
 
+  /** Sets how the bodies of answers are decompressed; see the option `decompression`. Default `"auto"`. */
+  setDecompression(decompression: Decompression): this {
+    return this.#set({ decompression: checkDecompression(decompression) });
+  }
+
   /**
    * Checks the settings and loads what the first call would load. Optional. Its promise may be dropped: what is wrong is
    * thrown by the next call too.
@@ -254,6 +261,8 @@ export class PredictClient {
       if (call !== undefined) plan = withCallOptions(plan, call);
       const body = request.toBinary();
       const compression = request.compression ?? this.#settings.compression;
+      // What the request is compressed with, its answer may be.
+      if (request.compression) plan = { ...plan, decoding: decodingOf(this.#settings.decompression, compression) };
       const checked = (body: Bytes): Bytes => {
         if (body.length > prepared.maxRequestBytes) throw bodyTooLarge(body.length, prepared);
         return body;

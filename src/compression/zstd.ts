@@ -1,0 +1,55 @@
+import type { Bytes, CompressionCodec } from "../request.js";
+import { framesOf } from "./zstd/frames.js";
+import { compressNatively, decompressNatively, nativeZlib } from "./zstd/native.js";
+import { compressByWasm, decompressByWasm } from "./zstd/wasm.js";
+
+/**
+ * Zstandard, one frame at level 3. By the runtime itself where it can (Node 22.15 and later, Deno, Bun, workerd with
+ * `nodejs_compat`), else by WebAssembly, which workerd without that flag and pages with a strict Content-Security-Policy do
+ * not allow: there it throws `EasUnsupportedError`.
+ *
+ * @example
+ * import { zstd } from "eas-prediction/compression/zstd";
+ * client.setCompression(zstd);
+ */
+export const zstd: CompressionCodec = {
+  name: "zstd",
+  contentCodings: ["zstd"],
+  async compress(bytes) {
+    const zlib = nativeZlib();
+    return zlib === undefined ? compressByWasm(bytes) : compressNatively(zlib, bytes);
+  },
+  async decompress(bytes, { maxBytes }) {
+    const frames = framesOf(bytes);
+    const known = frames.reduce((sum, { contentSize = 0 }) => sum + contentSize, 0);
+    if (known > maxBytes) throw new RangeError(`more than ${maxBytes} bytes: the zstd frame says ${known}`);
+    const zlib = nativeZlib();
+    const parts: Bytes[] = [];
+    let length = 0;
+    for (const frame of frames) {
+      const limit = maxBytes - length;
+      const part =
+        zlib === undefined
+          ? await decompressByWasm(bytes, frame, limit)
+          : decompressNatively(zlib, bytes, frame, limit);
+      if (frame.contentSize !== undefined && part.length !== frame.contentSize) {
+        throw new Error(`the zstd frame says ${frame.contentSize} bytes and holds ${part.length}`);
+      }
+      if (part.length > limit) throw new RangeError(`more than ${maxBytes} bytes`);
+      parts.push(part);
+      length += part.length;
+    }
+    return joined(parts, length);
+  },
+};
+
+function joined(parts: readonly Bytes[], length: number): Bytes {
+  if (parts.length === 1) return parts[0] as Bytes;
+  const whole = new Uint8Array(length);
+  let at = 0;
+  for (const part of parts) {
+    whole.set(part, at);
+    at += part.length;
+  }
+  return whole;
+}

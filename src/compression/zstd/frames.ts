@@ -1,0 +1,103 @@
+/** One zstd frame as far as it can be seen without decompressing it. */
+export interface ZstdFrame {
+  readonly start: number;
+  readonly end: number;
+  /** What its header says it holds, where it does. */
+  readonly contentSize: number | undefined;
+  /** The most that its blocks can hold. */
+  readonly mostBytes: number;
+}
+
+const MAGIC = 0xfd2fb528;
+/** The first of sixteen magic numbers of frames to be skipped. */
+const SKIPPABLE_MAGIC = 0x184d2a50;
+
+/** The bits of a frame header's first byte, beside those that say how long its fields are. */
+const SINGLE_SEGMENT = 0x20;
+const RESERVED = 0x08;
+const CHECKSUM = 0x04;
+
+const MOST_PER_BLOCK = 131_072;
+/** Far more than anyone writes; each of them costs a call, however little it holds. */
+const MOST_FRAMES = 1024;
+const REPEATED = 1;
+const COMPRESSED = 2;
+
+/**
+ * The frames of `bytes`, which must be whole and nothing else: Deno and Bun hand out what there is of a stream that is cut
+ * off, and all but libzstd itself ignore what follows a frame. RFC 8878.
+ */
+export function framesOf(bytes: Uint8Array): ZstdFrame[] {
+  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+  const frames: ZstdFrame[] = [];
+  for (let at = 0; at < bytes.length; ) {
+    need(view, at, 4);
+    const magic = view.getUint32(at, true);
+    if (magic === MAGIC) {
+      const frame = frameAt(view, at);
+      if (frames.push(frame) > MOST_FRAMES) throw new Error(`there are more than ${MOST_FRAMES} zstd frames`);
+      at = frame.end;
+    } else if ((magic & 0xfffffff0) === SKIPPABLE_MAGIC) {
+      need(view, at, 8);
+      const size = 8 + view.getUint32(at + 4, true);
+      need(view, at, size);
+      at += size;
+    } else {
+      throw new Error(at === 0 ? "it does not begin as zstd" : "there is something behind the zstd frame");
+    }
+  }
+  if (frames.length === 0) throw new Error("there is no zstd frame");
+  return frames;
+}
+
+function frameAt(view: DataView, start: number): ZstdFrame {
+  need(view, start, 5);
+  const flags = view.getUint8(start + 4);
+  if ((flags & RESERVED) !== 0) throw new Error("the zstd frame is of an unknown version");
+  const singleSegment = (flags & SINGLE_SEGMENT) !== 0;
+  const dictionaryBytes = [0, 1, 2, 4][flags & 3] as number;
+  const sizeBytes = [singleSegment ? 1 : 0, 2, 4, 8][flags >>> 6] as number;
+  let at = start + 5 + (singleSegment ? 0 : 1);
+  need(view, at, dictionaryBytes + sizeBytes);
+  for (let i = 0; i < dictionaryBytes; i++) {
+    if (view.getUint8(at + i) !== 0) throw new Error("the zstd frame needs a dictionary, and there is none");
+  }
+  at += dictionaryBytes;
+  const contentSize = sizeAt(view, at, sizeBytes);
+  at += sizeBytes;
+  let mostBytes = 0;
+  for (let last = false; !last; ) {
+    need(view, at, 3);
+    const header = view.getUint16(at, true) | (view.getUint8(at + 2) << 16);
+    const type = (header >>> 1) & 3;
+    const size = header >>> 3;
+    if (type > COMPRESSED || size > MOST_PER_BLOCK) throw new Error("the zstd frame has a block that cannot be");
+    mostBytes += type === COMPRESSED ? MOST_PER_BLOCK : size;
+    at += 3;
+    const stored = type === REPEATED ? 1 : size;
+    need(view, at, stored);
+    at += stored;
+    last = (header & 1) === 1;
+  }
+  if ((flags & CHECKSUM) !== 0) {
+    need(view, at, 4);
+    at += 4;
+  }
+  if (contentSize !== undefined && contentSize > mostBytes) {
+    throw new Error(`the zstd frame says ${contentSize} bytes, and its blocks cannot hold that much`);
+  }
+  return { start, end: at, contentSize, mostBytes };
+}
+
+/** The content size in a field of `count` bytes. */
+function sizeAt(view: DataView, at: number, count: number): number | undefined {
+  if (count === 1) return view.getUint8(at);
+  if (count === 2) return view.getUint16(at, true) + 256;
+  if (count === 4) return view.getUint32(at, true);
+  return count === 8 ? Number(view.getBigUint64(at, true)) : undefined;
+}
+
+/** Throws where fewer than `count` bytes follow. */
+function need(view: DataView, at: number, count: number): void {
+  if (count > view.byteLength - at) throw new Error("the zstd frame is cut off");
+}

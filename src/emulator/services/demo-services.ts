@@ -1,0 +1,44 @@
+import { scoreApplicants } from "../models/scorecard.js";
+import type { EmulatorHandler } from "../service.js";
+import { classifyImages } from "./digits-service.js";
+import { rankDigits } from "./ranker-service.js";
+import { scoreFeatureRows } from "./scorecard-service.js";
+
+/**
+ * The services that every emulator has. They read and write by the generated code and not by the SDK's own codecs, so that
+ * the two check each other.
+ */
+export const demoServices: Readonly<Record<string, EmulatorHandler>> = {
+  /** Answers with the body that it was sent. */
+  echo: ({ body, headers }) =>
+    new Response(body, {
+      headers: {
+        "content-type": headers.get("content-type") ?? "application/octet-stream",
+        "content-length": String(body.length),
+      },
+    }),
+
+  /**
+   * JSON text in, `[{"mean_radius": 14.1, …}]`; JSON text out, `[{"probability": 0.98, "score": 612, "label": "benign"}]`.
+   * It takes what a `JsonRequest` sends too, and answers that in its form.
+   */
+  scorecard: ({ body }) => {
+    const input: unknown = JSON.parse(new TextDecoder().decode(body));
+    if (Array.isArray(input)) return JSON.stringify(scoreApplicants(input));
+    if (typeof input === "object" && input !== null && "inputs" in input) return scoreFeatureRows(input.inputs);
+    throw new TypeError('the body must be a JSON array of rows: [{"mean_radius": 14.1, …}], or of a JsonRequest');
+  },
+
+  /**
+   * Input `images` [n, 64] FLOAT, outputs `scores` [n, 10] FLOAT and `labels` [n] INT64; in TF, Blade, Caffe (whose labels
+   * are floats) and ONNX. Torch: the same as input 0 and outputs 0 and 1.
+   */
+  digits: ({ body }) => classifyImages(body),
+
+  /**
+   * Ranks the digits `"0"` to `"9"`, which are the items, for an image, which is the user. EasyRec: user feature `pixels`, a
+   * STRING of 64 numbers with commas; the results hold one score for each item. TorchRec: `pixels` is a LIST<FLOAT>; the
+   * output is `probs` [n] FLOAT, in the order of the item ids. Without item ids all ten are ranked.
+   */
+  ranker: ({ body }) => rankDigits(body),
+};

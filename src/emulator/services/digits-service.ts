@@ -1,0 +1,223 @@
+import { create, type DescMessage, fromBinary, type MessageShape, toBinary } from "@bufbuild/protobuf";
+import {
+  DataType as BladeDataType,
+  RequestSchema as BladeRequestSchema,
+  ResponseSchema as BladeResponseSchema,
+} from "../../gen/eas/blade/blade_pb.js";
+import {
+  PredictRequestSchema as CaffeRequestSchema,
+  PredictResponseSchema as CaffeResponseSchema,
+} from "../../gen/eas/caffe/caffe_pb.js";
+import { DataProtoSchema, TensorProto_DataType } from "../../gen/eas/onnx/onnx_pb.js";
+import { ArrayDataType, PredictRequestSchema, PredictResponseSchema } from "../../gen/eas/tf/tf_pb.js";
+import {
+  ArrayDataType as TorchDataType,
+  PredictRequestSchema as TorchRequestSchema,
+  PredictResponseSchema as TorchResponseSchema,
+} from "../../gen/eas/torch/torch_pb.js";
+import type { Bytes } from "../../request.js";
+import { classifyDigits } from "../models/digits.js";
+
+const PIXELS = 64;
+const CLASSES = 10;
+const INPUT = "images";
+/** The digits model's signatures, besides none. */
+const SIGNATURES: readonly string[] = ["", "serving_default", "predict_images"];
+
+interface Images {
+  readonly isFloat: boolean;
+  readonly dims: readonly bigint[];
+  readonly values: ArrayLike<number>;
+}
+
+interface Classified {
+  readonly scores: { readonly dims: bigint[]; readonly values: Float32Array };
+  readonly labels: { readonly dims: bigint[]; readonly values: bigint[] };
+}
+
+/** Answers a request of any format; undefined when it is of another one. */
+type Format = (body: Bytes) => Bytes | undefined;
+
+// Torch is the last: it has no names to be told by.
+const FORMATS: readonly Format[] = [answerTf, answerBlade, answerOnnx, answerCaffe, answerTorch];
+
+/** Classifies images by the digits model, in whatever format they came. */
+export function classifyImages(body: Bytes): Bytes {
+  for (const answer of FORMATS) {
+    const answered = answer(body);
+    if (answered !== undefined) return answered;
+  }
+  throw new Error(`the body is no TF, Torch, Blade, Caffe or ONNX request with an input "${INPUT}"`);
+}
+
+/** The message, or undefined when the body is none of this schema. */
+function read<D extends DescMessage>(schema: D, body: Bytes): MessageShape<D> | undefined {
+  try {
+    return fromBinary(schema, body);
+  } catch {
+    return undefined;
+  }
+}
+
+function answerTf(body: Bytes): Bytes | undefined {
+  const request = read(PredictRequestSchema, body);
+  if (request === undefined) return undefined;
+  const { signatureName, inputs, outputFilter } = request;
+  if (Object.keys(inputs).length === 0 || Object.values(inputs).some(({ dtype }) => dtype === 0)) return undefined;
+  checkSignature(signatureName);
+  if (!Object.hasOwn(inputs, INPUT)) throw new Error(`the input must be named "${INPUT}"`);
+  const { dtype, arrayShape, floatVal } = inputs[INPUT] as (typeof inputs)[string];
+  const { scores, labels } = classify({
+    isFloat: dtype === ArrayDataType.DT_FLOAT,
+    dims: arrayShape?.dim ?? [],
+    values: floatVal,
+  });
+  const outputs = {
+    scores: { dtype: ArrayDataType.DT_FLOAT, arrayShape: { dim: scores.dims }, floatVal: Array.from(scores.values) },
+    labels: { dtype: ArrayDataType.DT_INT64, arrayShape: { dim: labels.dims }, int64Val: labels.values },
+  };
+  const wanted = wantedOf(outputs, outputFilter);
+  return toBinary(PredictResponseSchema, create(PredictResponseSchema, { outputs: Object.fromEntries(wanted) }));
+}
+
+function answerTorch(body: Bytes): Bytes | undefined {
+  const request = read(TorchRequestSchema, body);
+  if (request === undefined) return undefined;
+  const { inputs, outputFilter } = request;
+  const [images] = inputs;
+  if (images === undefined || inputs.length !== 1) throw new Error(`${inputs.length} inputs: the model takes one`);
+  const { scores, labels } = classify({
+    isFloat: images.dtype === TorchDataType.DT_FLOAT,
+    dims: images.arrayShape?.dim ?? [],
+    values: images.floatVal,
+  });
+  const outputs = [
+    { dtype: TorchDataType.DT_FLOAT, arrayShape: { dim: scores.dims }, floatVal: Array.from(scores.values) },
+    { dtype: TorchDataType.DT_INT64, arrayShape: { dim: labels.dims }, int64Val: labels.values },
+  ];
+  const unknown = outputFilter.find((index) => outputs[index] === undefined);
+  if (unknown !== undefined) throw new Error(`no output ${unknown}: there are 0 and 1`);
+  const wanted = outputFilter.length === 0 ? outputs : outputFilter.map((index) => outputs[index]!);
+  return toBinary(TorchResponseSchema, create(TorchResponseSchema, { outputs: wanted }));
+}
+
+function answerBlade(body: Bytes): Bytes | undefined {
+  const request = read(BladeRequestSchema, body);
+  const input = request?.inputs.find(({ nameInDlModel }) => nameInDlModel === INPUT);
+  if (request === undefined || input === undefined) return undefined;
+  checkSignature(request.tfSignatureName);
+  if (BigInt(input.batchsize) !== input.shape?.dim[0]) {
+    throw new Error(`batch size ${input.batchsize}: it must be the first dimension of [${input.shape?.dim ?? ""}]`);
+  }
+  const { scores, labels } = classify({ isFloat: true, dims: input.shape.dim, values: input.floatVal });
+  const { batchsize } = input;
+  const outputs = {
+    scores: { ...named("scores"), batchsize, shape: { dim: scores.dims }, floatVal: Array.from(scores.values) },
+    labels: { ...named("labels"), batchsize, shape: { dim: labels.dims }, int64Val: labels.values },
+  };
+  const types = { scores: BladeDataType.DT_FLOAT, labels: BladeDataType.DT_INT64 };
+  for (const { nameInDlModel, dataType } of request.outputInfo) {
+    const type = Object.hasOwn(types, nameInDlModel) ? types[nameInDlModel as "scores"] : undefined;
+    if (dataType !== BladeDataType.DT_UNKNOWN && type !== undefined && dataType !== type) {
+      throw new Error(`output "${nameInDlModel}" has the type ${type}, not ${dataType}`);
+    }
+  }
+  const wanted = wantedOf(
+    outputs,
+    request.outputInfo.map(({ nameInDlModel }) => nameInDlModel),
+  );
+  return toBinary(BladeResponseSchema, create(BladeResponseSchema, { outputs: wanted.map(([, output]) => output) }));
+}
+
+function named(name: string): { bladeBlobName: string; nameInDlModel: string } {
+  return { bladeBlobName: name, nameInDlModel: name };
+}
+
+function answerOnnx(body: Bytes): Bytes | undefined {
+  const request = read(DataProtoSchema, body);
+  const input = request?.tensors.find(({ name }) => name === INPUT);
+  if (input === undefined) return undefined;
+  const { dataType, dims, rawData } = input;
+  if (rawData.length % 4 !== 0) throw new Error(`${rawData.length} bytes: the images must be FLOAT`);
+  const { scores, labels } = classify({
+    isFloat: dataType === TensorProto_DataType.FLOAT,
+    dims,
+    values: floatsOf(rawData),
+  });
+  return toBinary(
+    DataProtoSchema,
+    create(DataProtoSchema, {
+      tensors: [
+        {
+          name: "scores",
+          dims: scores.dims,
+          dataType: TensorProto_DataType.FLOAT,
+          rawData: new Uint8Array(scores.values.buffer),
+        },
+        {
+          name: "labels",
+          dims: labels.dims,
+          dataType: TensorProto_DataType.INT64,
+          rawData: new Uint8Array(BigInt64Array.from(labels.values).buffer),
+        },
+      ],
+    }),
+  );
+}
+
+function floatsOf(bytes: Uint8Array): Float32Array {
+  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+  return Float32Array.from({ length: bytes.length / 4 }, (_, i) => view.getFloat32(i * 4, true));
+}
+
+function answerCaffe(body: Bytes): Bytes | undefined {
+  const request = read(CaffeRequestSchema, body);
+  const index = request?.inputName.indexOf(INPUT) ?? -1;
+  if (request === undefined || index === -1) return undefined;
+  const input = request.inputData[index];
+  const { scores, labels } = classify({ isFloat: true, dims: input?.shape?.dim ?? [], values: input?.data ?? [] });
+  const outputs = {
+    scores: { shape: { dim: scores.dims }, data: Array.from(scores.values) },
+    labels: { shape: { dim: labels.dims }, data: labels.values.map(Number) },
+  };
+  const wanted = wantedOf(outputs, request.outputFilter);
+  return toBinary(
+    CaffeResponseSchema,
+    create(CaffeResponseSchema, {
+      outputName: wanted.map(([name]) => name),
+      outputData: wanted.map(([, output]) => output),
+    }),
+  );
+}
+
+function checkSignature(signatureName: string): void {
+  if (!SIGNATURES.includes(signatureName)) throw new Error(`no signature "${signatureName}"`);
+}
+
+/** The outputs that were asked for, or all. */
+function wantedOf<S, L>(
+  outputs: { readonly scores: S; readonly labels: L },
+  filter: readonly string[],
+): [string, S | L][] {
+  const unknown = filter.find((name) => !Object.hasOwn(outputs, name));
+  if (unknown !== undefined) throw new Error(`no output "${unknown}": there are scores and labels`);
+  return Object.entries<S | L>(outputs).filter(([name]) => filter.length === 0 || filter.includes(name));
+}
+
+function classify({ isFloat, dims: bigDims, values }: Images): Classified {
+  const dims = bigDims.map(Number);
+  if (!isFloat) throw new Error("the images must be DT_FLOAT");
+  if (dims.length !== 2 || dims[1] !== PIXELS || (dims[0] as number) * PIXELS !== values.length) {
+    throw new Error(`shape [${dims.join(", ")}] with ${values.length} values: the images must be [n, ${PIXELS}]`);
+  }
+  const count = dims[0] as number;
+  const scores = classifyDigits(Float32Array.from(values), count);
+  const labels = Array.from({ length: count }, (_, image) => {
+    const row = scores.subarray(image * CLASSES, (image + 1) * CLASSES);
+    return BigInt(row.indexOf(Math.max(...row)));
+  });
+  return {
+    scores: { dims: [BigInt(count), BigInt(CLASSES)], values: scores },
+    labels: { dims: [BigInt(count)], values: labels },
+  };
+}
