@@ -36,9 +36,28 @@ export {
   type PredictClientOptions,
 } from "./predict/client-settings.js";
 export type { Diagnosis, Finding } from "./predict/diagnose.js";
+export {
+  type JsonDataType,
+  type JsonFeature,
+  JsonRequest,
+  type JsonValue,
+} from "./predict/json-request.js";
+export { type JsonOutput, JsonResponse } from "./predict/json-response.js";
 export { PredictClient, type PredictResult } from "./predict/predict-client.js";
 export { ProtoRequest } from "./predict/proto-request.js";
 export { StringRequest, StringResponse } from "./predict/string-request.js";
+export {
+  type EasyRecDType,
+  type EasyRecDTypeName,
+  EasyRecRequest,
+  type EasyRecRequestOptions,
+  type EasyRecValue,
+  type EasyRecValues,
+} from "./recommend/easyrec-request.js";
+export { type EasyRecContextValue, EasyRecResponse, type EasyRecStatusCode } from "./recommend/easyrec-response.js";
+export type { TorchRecDType, TorchRecDTypeName, TorchRecValue } from "./recommend/torchrec-dtype.js";
+export { TorchRecRequest } from "./recommend/torchrec-request.js";
+export { TorchRecResponse } from "./recommend/torchrec-response.js";
 // Requests and responses
 export type {
   Bytes,
@@ -47,6 +66,7 @@ export type {
   Decompression,
   DecompressionLimits,
   PredictRequest,
+  RequestOptions,
 } from "./request.js";
 export type { BladeNameOptions, BladeScalarOf } from "./tensor/blade-message.js";
 export { BladeRequest } from "./tensor/blade-request.js";

@@ -1,6 +1,6 @@
 import { type DescMessage, fromBinary, isMessage, type MessageShape, toBinary } from "@bufbuild/protobuf";
-import { argumentTypeError, EasDecodeError, show } from "../errors.js";
-import type { Bytes, PredictRequest } from "../request.js";
+import { argumentTypeError, checkOptionsObject, EasDecodeError, show } from "../errors.js";
+import type { Bytes, Compression, PredictRequest, RequestOptions } from "../request.js";
 
 /**
  * A request of any message that Buf generates, for formats of your own or for fields that the other request classes do
@@ -10,12 +10,15 @@ import type { Bytes, PredictRequest } from "../request.js";
  * const request = new ProtoRequest(PredictRequestSchema, create(PredictRequestSchema, { signatureName: "s" }), PredictResponseSchema);
  */
 export class ProtoRequest<I extends DescMessage, O extends DescMessage> implements PredictRequest<MessageShape<O>> {
+  readonly compression: Compression | undefined;
   readonly #schema: I;
   readonly #message: MessageShape<I>;
   readonly #responseSchema: O;
 
   /** Keeps a reference to `message`; it is serialised when the request is sent. */
-  constructor(schema: I, message: MessageShape<I>, responseSchema: O) {
+  constructor(schema: I, message: MessageShape<I>, responseSchema: O, options: RequestOptions = {}) {
+    checkOptionsObject("ProtoRequest", options);
+    this.compression = options.compression;
     if (!isMessage(message, schema)) {
       throw argumentTypeError("ERR_EAS_ARG_REQUEST", `message is ${show(message)}: it must be a ${schema.typeName}`);
     }

@@ -1,12 +1,15 @@
-import { argumentTypeError, EasDecodeError, show } from "../errors.js";
-import type { Bytes, PredictRequest } from "../request.js";
+import { argumentTypeError, checkOptionsObject, EasDecodeError, show } from "../errors.js";
+import type { Bytes, Compression, PredictRequest, RequestOptions } from "../request.js";
 
 /** A request of plain text, for custom processors and PMML models. Answers with a `StringResponse`. */
 export class StringRequest implements PredictRequest<StringResponse> {
+  readonly compression: Compression | undefined;
   readonly #text: string;
 
   /** Holds `text`, sent as UTF-8. Default: an empty body. */
-  constructor(text = "") {
+  constructor(text = "", options: RequestOptions = {}) {
+    checkOptionsObject("StringRequest", options);
+    this.compression = options.compression;
     if (typeof text !== "string") {
       throw argumentTypeError("ERR_EAS_ARG_REQUEST", `StringRequest takes a string, not ${show(text)}`);
     }

@@ -23,7 +23,7 @@ const FIELD_NUMBERS: Readonly<Record<ValueField, number>> = {
 };
 
 /** The enum `ArrayDataType`; the numbers are TensorFlow's own. */
-const DTYPE_NUMBERS: Readonly<Record<TFDType, number>> = {
+export const DTYPE_NUMBERS: Readonly<Record<TFDType, number>> = {
   DT_FLOAT: 1,
   DT_DOUBLE: 2,
   DT_INT32: 3,

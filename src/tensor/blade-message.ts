@@ -1,10 +1,10 @@
-import { show } from "../errors.js";
+import { argumentRangeError, checkOptionsObject, show } from "../errors.js";
 import type { Bytes } from "../request.js";
 import { readArrayValues } from "./array-proto.js";
 import { type BladeDType, type ContentOf, checkDTypeOf, type DType } from "./dtype.js";
 import { encodeValues } from "./encode-values.js";
 import { type EncodedField, int32, message, NOTHING, serialised, text } from "./encoded-field.js";
-import { checkInt32, checkName, checkUnused, toTensor } from "./feeds.js";
+import { checkName, checkUnused, toTensor } from "./feeds.js";
 import type { RawTensor } from "./raw-tensor.js";
 import { encodeShape, readShape } from "./shape-proto.js";
 import { checkShape, type Tensor } from "./tensor.js";
@@ -50,7 +50,8 @@ export interface BladeNameOptions {
 
 interface Feed {
   readonly blobName: string | null;
-  readonly batchSize: number;
+  /** Undefined: the first dimension, whatever it is when the feed is written. */
+  readonly batchSize: number | undefined;
   readonly tensor: Tensor;
 }
 
@@ -59,9 +60,8 @@ export class BladeMessage {
   readonly feeds: Map<string, Feed> = new Map();
   readonly fetches: Map<string, { readonly blobName: string | null; readonly dtype: number }> = new Map();
 
-  feed(inputName: string, batchSize: number, tensor: Tensor, options: BladeNameOptions | undefined): void {
+  feed(inputName: string, batchSize: number | undefined, tensor: Tensor, options: BladeNameOptions | undefined): void {
     checkUnused("inputName", inputName, this.feeds);
-    checkInt32("batchSize", batchSize, 1);
     const feed = { blobName: blobNameOf(inputName, options), batchSize, tensor };
     encodeFeed(inputName, feed);
     this.feeds.set(inputName, feed);
@@ -102,7 +102,7 @@ export function toBladeTensor(
     typeof content === "bigint" ||
     typeof content === "string" ||
     (dtype === "DT_STRING" && content instanceof Uint8Array);
-  return toTensor(first, dtype, (single ? [content] : content) as ContentOf<DType>, of);
+  return toTensor(TRAITS, first, dtype, (single ? [content] : content) as ContentOf<DType>, of);
 }
 
 function encodeFeed(name: string, { blobName, batchSize, tensor }: Feed): EncodedField {
@@ -113,10 +113,21 @@ function encodeFeed(name: string, { blobName, batchSize, tensor }: Feed): Encode
   return message(REQUEST.inputs, [
     optionalText(ARRAY.bladeBlobName, blobName),
     text(ARRAY.nameInModel, name),
-    int32(ARRAY.batchSize, batchSize),
+    int32(ARRAY.batchSize, batchSize ?? firstDimension(tensor.shape, of)),
     encodeShape(ARRAY.shape, tensor.shape),
     encodeValues(TRAITS[dtype].field, tensor.data, dtype, of),
   ]);
+}
+
+function firstDimension(shape: readonly number[], of: string): number {
+  const [batchSize] = shape;
+  if (batchSize === undefined || batchSize < 1 || (batchSize | 0) !== batchSize) {
+    throw argumentRangeError(
+      "ERR_EAS_ARG_SHAPE",
+      `${of}: shape [${shape.join(", ")}] has no first dimension of at least 1 and within 32 bits, which is the batch size`,
+    );
+  }
+  return batchSize;
 }
 
 function optionalText(field: number, value: string | null): EncodedField {
@@ -124,8 +135,9 @@ function optionalText(field: number, value: string | null): EncodedField {
 }
 
 function blobNameOf(name: string, options: BladeNameOptions = {}): string | null {
+  checkOptionsObject("the last argument", options);
   const { bladeBlobName = name } = options;
-  return bladeBlobName === null ? null : checkName("bladeBlobName", bladeBlobName);
+  return bladeBlobName === null ? null : checkName(`bladeBlobName of ${show(name)}`, bladeBlobName);
 }
 
 /** What a Blade array carries beside its tensor. */
@@ -141,7 +153,7 @@ export function readBladeArray(reader: WireReader, raw: RawTensor): BladeArray {
   let bladeBlobName = "";
   let nameInModel = "";
   let batchSize: number | undefined;
-  raw.dtypeFollows = true;
+  raw.dtypesToName = TRAITS;
   while (reader.tag()) {
     const { field, wireType } = reader;
     const traits = Object.entries(TRAITS).find((entry) => entry[1].field === field);

@@ -3,7 +3,7 @@ import type { Bytes, Compression, PredictRequest, RequestOptions } from "../requ
 import { BladeMessage, type BladeNameOptions, type BladeScalarOf, toBladeTensor } from "./blade-message.js";
 import { BladeResponse } from "./blade-response.js";
 import type { BladeDType, ContentOf, DType } from "./dtype.js";
-import { checkName, listFeeds } from "./feeds.js";
+import { checkInt32, checkName, isTensor, listFeeds } from "./feeds.js";
 import type { Tensor } from "./tensor.js";
 
 type Content = ContentOf<DType> | BladeScalarOf<BladeDType>;
@@ -55,14 +55,11 @@ export class BladeRequest implements PredictRequest<BladeResponse> {
     content?: Content,
     options?: BladeNameOptions,
   ): this {
-    const isTensor = content === undefined && typeof dtypeOrOptions !== "string";
-    const tensor = toBladeTensor(
-      first,
-      isTensor ? undefined : (dtypeOrOptions as BladeDType),
-      content,
-      `input ${show(inputName)}`,
-    );
-    this.#message.feed(inputName, batchSize, tensor, isTensor ? (dtypeOrOptions as BladeNameOptions) : options);
+    const of = `input ${show(inputName)}`;
+    checkInt32(`${of}: batchSize`, batchSize, 1);
+    const isOptions = isTensor(first) && typeof dtypeOrOptions === "object";
+    const tensor = toBladeTensor(first, isOptions ? undefined : (dtypeOrOptions as BladeDType), content, of);
+    this.#message.feed(inputName, batchSize, tensor, isOptions ? dtypeOrOptions : options);
     return this;
   }
 

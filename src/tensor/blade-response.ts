@@ -31,7 +31,7 @@ export class BladeResponse extends NamedTensorResponse {
           const name = nameInModel.trim() || blobName;
           raw.name = `output ${show(name)}`;
           if (!this.outputs.has(name)) this.outputs.set(name, raw);
-          if (!this.#byBlobName.has(blobName)) this.#byBlobName.set(blobName, raw);
+          if (blobName !== "" && !this.#byBlobName.has(blobName)) this.#byBlobName.set(blobName, raw);
         });
       } else {
         reader.skip();

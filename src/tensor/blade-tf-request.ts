@@ -1,4 +1,4 @@
-import { argumentRangeError, checkOptionsObject, show } from "../errors.js";
+import { checkOptionsObject, show } from "../errors.js";
 import type { Bytes, Compression, PredictRequest, RequestOptions } from "../request.js";
 import { BladeMessage, type BladeScalarOf, toBladeTensor } from "./blade-message.js";
 import { BladeResponse } from "./blade-response.js";
@@ -48,16 +48,8 @@ export class BladeTFRequest implements PredictRequest<BladeTFResponse> {
     dtype?: BladeDType,
     content?: ContentOf<DType> | BladeScalarOf<BladeDType>,
   ): this {
-    const of = `input ${show(inputName)}`;
-    const tensor = toBladeTensor(first, dtype, content, of);
-    const [batchSize] = tensor.shape;
-    if (batchSize === undefined || batchSize < 1) {
-      throw argumentRangeError(
-        "ERR_EAS_ARG_SHAPE",
-        `${of}: shape [${tensor.shape.join(", ")}] has no first dimension of at least 1, which is the batch size`,
-      );
-    }
-    this.#message.feed(inputName, batchSize, tensor, undefined);
+    const tensor = toBladeTensor(first, dtype, content, `input ${show(inputName)}`);
+    this.#message.feed(inputName, undefined, tensor, undefined);
     return this;
   }
 

@@ -1,10 +1,10 @@
-import { argumentRangeError, checkOptionsObject, show } from "../errors.js";
+import { checkOptionsObject, show } from "../errors.js";
 import type { Bytes, Compression, PredictRequest, RequestOptions } from "../request.js";
 import { CaffeResponse } from "./caffe-response.js";
-import type { ContentOf } from "./dtype.js";
+import { type ContentOf, checkDTypeOf } from "./dtype.js";
 import { encodeValues } from "./encode-values.js";
 import { type EncodedField, message, serialised, text } from "./encoded-field.js";
-import { checkUnused, listFeeds, toTensor } from "./feeds.js";
+import { checkUnused, isTensor, listFeeds, toTensor } from "./feeds.js";
 import { encodeShape } from "./shape-proto.js";
 import { checkShape, type Tensor } from "./tensor.js";
 
@@ -14,6 +14,9 @@ const INPUT_DATA = 2;
 const OUTPUT_FILTER = 3;
 const SHAPE = 1;
 const DATA = 2;
+
+/** The only dtype that Caffe has. */
+const DTYPES = { DT_FLOAT: DATA } as const;
 
 /** A request of named blobs of floats, for the Caffe processor. Answers with a `CaffeResponse`. */
 export class CaffeRequest implements PredictRequest<CaffeResponse> {
@@ -36,7 +39,13 @@ export class CaffeRequest implements PredictRequest<CaffeResponse> {
   addFeed(inputName: string, tensor: Tensor): this;
   addFeed(inputName: string, first: readonly number[] | Tensor, content?: ContentOf<"DT_FLOAT">): this {
     checkUnused("inputName", inputName, this.#feeds);
-    const tensor = toTensor(first, content === undefined ? undefined : "DT_FLOAT", content, `input ${show(inputName)}`);
+    const tensor = toTensor(
+      DTYPES,
+      first,
+      isTensor(first) ? undefined : "DT_FLOAT",
+      content,
+      `input ${show(inputName)}`,
+    );
     encodeBlob(inputName, tensor);
     this.#feeds.set(inputName, tensor);
     return this;
@@ -69,11 +78,10 @@ export class CaffeRequest implements PredictRequest<CaffeResponse> {
   }
 }
 
-function encodeBlob(name: string, { dtype, shape, data }: Tensor): EncodedField {
+function encodeBlob(name: string, tensor: Tensor): EncodedField {
   const of = `input ${show(name)}`;
-  if (dtype !== "DT_FLOAT") {
-    throw argumentRangeError("ERR_EAS_ARG_DTYPE", `${of}: dtype is ${dtype}: Caffe has DT_FLOAT only`);
-  }
+  const { shape, data } = tensor;
+  const dtype = checkDTypeOf(DTYPES, tensor.dtype, of);
   // Again, since a feed refers to the caller's arrays, which may have changed.
   checkShape(shape, data, dtype, of);
   return message(INPUT_DATA, [encodeShape(SHAPE, shape), encodeValues(DATA, data, dtype, of)]);

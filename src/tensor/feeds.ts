@@ -1,21 +1,31 @@
 import { argumentRangeError, argumentTypeError, show } from "../errors.js";
-import { type ContentOf, checkDType, type DType } from "./dtype.js";
+import { type ContentOf, checkDTypeOf, type DType } from "./dtype.js";
 import { checkShape, type Tensor } from "./tensor.js";
 
-/** The tensor of an `addFeed` call in either of its forms. */
+/** The tensor of an `addFeed` call in either of its forms. `dtypes` is the table of those that the format has. */
 export function toTensor(
+  dtypes: Readonly<Partial<Record<DType, unknown>>>,
   first: readonly number[] | Tensor,
   dtype: DType | undefined,
   content: ContentOf<DType> | undefined,
   of: string,
 ): Tensor {
-  const given =
-    content === undefined && typeof first === "object" && first !== null && "data" in first
-      ? first
-      : { shape: first as readonly number[], dtype, data: content as ContentOf<DType> };
-  const tensor = { shape: given.shape, dtype: checkDType(given.dtype, of), data: given.data };
+  const given = isTensor(first) ? first : { shape: first, dtype, data: content as ContentOf<DType> };
+  if (given === first && (dtype !== undefined || content !== undefined)) {
+    throw argumentTypeError(
+      "ERR_EAS_ARG_FEED",
+      `${of}: it is a tensor, which has dtype and content in it: leave out what stands behind it`,
+    );
+  }
+  const checked = checkDTypeOf(dtypes as Record<DType, unknown>, given.dtype, of);
+  const tensor = { shape: given.shape, dtype: checked, data: given.data };
   checkShape(tensor.shape, tensor.data, tensor.dtype, of);
   return tensor;
+}
+
+/** Whether an argument is a tensor, where a shape may stand too. */
+export function isTensor(argument: readonly number[] | Tensor): argument is Tensor {
+  return typeof argument === "object" && argument !== null && "data" in argument;
 }
 
 /** Checks a name that is sent and returns it. */

@@ -1,3 +1,4 @@
+import { argumentRangeError, argumentTypeError, show } from "../errors.js";
 import type { Float32Values, Uint16Values } from "./dtype.js";
 
 /*
@@ -9,13 +10,13 @@ const FLOAT32_INFINITY = 0x7f80_0000;
 
 /**
  * Rounds numbers to binary16 (IEEE 754, `DT_HALF`), to nearest and ties to even, and gives their bits. Beyond 65,504 they
- * become infinite from 65,520 on; NaN stays NaN. New memory.
+ * become infinite from 65,520 on; NaN stays NaN. New memory. Throws a `TypeError` for what is no number.
  */
 export function toFloat16(values: Float32Array | ArrayLike<number>): Uint16Values {
   return convert(values, float16Bits);
 }
 
-/** The numbers of binary16 bits, each exact. New memory. */
+/** The numbers of binary16 bits, each exact. New memory. Throws for what is no integer from 0 to 65,535. */
 export function fromFloat16(bits: Uint16Array | ArrayLike<number>): Float32Values {
   return widen(bits, float32BitsOfFloat16);
 }
@@ -25,21 +26,43 @@ export function toBFloat16(values: Float32Array | ArrayLike<number>): Uint16Valu
   return convert(values, bfloat16Bits);
 }
 
-/** The numbers of bfloat16 bits, each exact. New memory. */
+/** The numbers of bfloat16 bits, each exact. New memory. Throws for what is no integer from 0 to 65,535. */
 export function fromBFloat16(bits: Uint16Array | ArrayLike<number>): Float32Values {
   return widen(bits, (bits) => bits << 16);
 }
 
 function convert(values: ArrayLike<number>, narrow: (bits: number) => number): Uint16Values {
-  const floats = values instanceof Float32Array ? bitsOf(values) : bitsRoundedToOdd(values);
+  const floats = values instanceof Float32Array ? bitsOf(values) : bitsRoundedToOdd(checkNumbers("values", values));
   return Uint16Array.from(floats, narrow);
 }
 
 function widen(bits: ArrayLike<number>, wide: (bits: number) => number): Float32Values {
+  if (!(bits instanceof Uint16Array)) check16Bits(checkNumbers("bits", bits));
   const floats = new Float32Array(bits.length);
   const floatBits = bitsOf(floats);
   for (let i = 0; i < bits.length; i++) floatBits[i] = wide(bits[i] as number);
   return floats;
+}
+
+function checkNumbers(argument: string, values: ArrayLike<number>): ArrayLike<number> {
+  if (typeof values !== "object" || values === null || !Number.isSafeInteger(values.length)) {
+    throw argumentTypeError("ERR_EAS_ARG_CONTENT", `${argument} is ${show(values)}: it must be an array of numbers`);
+  }
+  for (let i = 0; i < values.length; i++) {
+    if (typeof values[i] !== "number") {
+      throw argumentTypeError("ERR_EAS_ARG_CONTENT", `${argument}[${i}] is ${show(values[i])}: it must be a number`);
+    }
+  }
+  return values;
+}
+
+function check16Bits(bits: ArrayLike<number>): void {
+  for (let i = 0; i < bits.length; i++) {
+    const value = bits[i] as number;
+    if (!Number.isInteger(value) || value < 0 || value > 0xffff) {
+      throw argumentRangeError("ERR_EAS_ARG_CONTENT", `bits[${i}] is ${value}: it must be an integer from 0 to 65535`);
+    }
+  }
 }
 
 function bitsOf(floats: Float32Array): Uint32Array {

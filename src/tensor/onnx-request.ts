@@ -1,4 +1,4 @@
-import { checkOptionsObject } from "../errors.js";
+import { checkOptionsObject, show } from "../errors.js";
 import type { Bytes, Compression, PredictRequest, RequestOptions } from "../request.js";
 import { type ContentOf, checkDTypeOf, type DType, type OnnxDType } from "./dtype.js";
 import { type EncodedField, int32, message, packedSizes, serialised, text } from "./encoded-field.js";
@@ -52,7 +52,7 @@ export class OnnxRequest implements PredictRequest<OnnxResponse> {
   addTensor(inputName: string, tensor: Tensor): this;
   addTensor(inputName: string, first: readonly number[] | Tensor, dtype?: DType, content?: ContentOf<DType>): this {
     checkFullName("inputName", inputName);
-    const tensor = toTensor(first, dtype, content, `input "${inputName}"`);
+    const tensor = toTensor(MEMORY, first, dtype, content, `input ${show(inputName)}`);
     encodeTensor(inputName, tensor);
     this.#tensors.set(inputName, tensor);
     return this;
@@ -74,7 +74,7 @@ export class OnnxRequest implements PredictRequest<OnnxResponse> {
 }
 
 function encodeTensor(name: string, tensor: Tensor): EncodedField {
-  const of = `input "${name}"`;
+  const of = `input ${show(name)}`;
   const { shape, data } = tensor;
   const dtype = checkDTypeOf(MEMORY, tensor.dtype, of);
   checkShape(shape, data, dtype, of);

@@ -1,6 +1,6 @@
 import { argumentRangeError, argumentTypeError, EasDecodeError } from "../errors.js";
 import type { Bytes } from "../request.js";
-import { type DType, type IntegerValues, traitsOf, type ValueField, type ValuesOf } from "./dtype.js";
+import { checkDTypeOf, type DType, type IntegerValues, traitsOf, type ValueField, type ValuesOf } from "./dtype.js";
 import type { Tensor } from "./tensor.js";
 import { readInt32s, readInt64Halves } from "./varints.js";
 import { KEEP_BOM, LITTLE_ENDIAN } from "./wire.js";
@@ -29,8 +29,8 @@ export class RawTensor {
   dtype: DType | undefined;
   /** As it came; 0 when it did not come. */
   dtypeNumber = 0;
-  /** Whether the format states no dtype, so that of an empty tensor is what the caller says. */
-  dtypeFollows = false;
+  /** Set where the format states no dtype: those that it has. That of a tensor without values is what the caller says. */
+  dtypesToName: Readonly<Partial<Record<DType, unknown>>> | undefined;
   /** Set where values are no fields of numbers. */
   memory: Memory | undefined;
   readonly dimensions: bigint[] = [];
@@ -65,9 +65,12 @@ export class RawTensor {
 
   /** The values in an array of their own, as many as came; `expected` makes sure of the dtype. */
   values(expected?: DType): ValuesOf<DType> {
-    const dtype = this.dtype ?? (this.dtypeFollows ? expected : undefined);
+    const dtype = this.dtype ?? this.#named(expected);
     if (dtype === undefined) {
-      const why = this.dtypeFollows ? "has no values, from which its dtype would follow: name it" : "has no dtype";
+      const why =
+        this.dtypesToName === undefined
+          ? "has no dtype"
+          : "has no values, from which its dtype would follow: name it in getValues";
       return this.#fail(
         this.dtypeNumber === 0 ? why : `has the dtype ${this.dtypeNumber}, which this SDK does not know`,
       );
@@ -100,6 +103,11 @@ export class RawTensor {
         // Not `slice`, which on a Buffer copies nothing.
         return segments.map(({ start, end }) => new Uint8Array(this.#bytes.subarray(start, end)));
     }
+  }
+
+  #named(expected: DType | undefined): DType | undefined {
+    if (this.dtypesToName === undefined || expected === undefined) return undefined;
+    return checkDTypeOf(this.dtypesToName as Record<DType, unknown>, expected, this.name);
   }
 
   tensor(): Tensor<DType, ValuesOf<DType>> {

@@ -101,7 +101,8 @@ export function checkShape(shape: readonly number[], content: ContentOf<DType>, 
         `${of}: shape [${[...shape].join(", ")}] has the dimension ${show(dimension)}: each must be an integer of at least 0`,
       );
     }
-    elements *= dimension;
+    // Not a plain product: of dimensions beyond all numbers and a 0 it would be NaN.
+    elements = elements === 0 || dimension === 0 ? 0 : elements * dimension;
   }
   const { entries } = traitsOf(dtype);
   if (elements * entries !== length) {

@@ -1,6 +1,6 @@
 import { checkOptionsObject, show } from "../errors.js";
 import type { Bytes, Compression, PredictRequest, RequestOptions } from "../request.js";
-import { encodeArray } from "./array-proto.js";
+import { DTYPE_NUMBERS, encodeArray } from "./array-proto.js";
 import type { ContentOf, DType, TFDType } from "./dtype.js";
 import { NOTHING, serialised, text } from "./encoded-field.js";
 import { checkName, listFeeds, toTensor } from "./feeds.js";
@@ -65,7 +65,7 @@ export class TFRequest implements PredictRequest<TFResponse> {
   addFeed(inputName: string, tensor: Tensor): this;
   addFeed(inputName: string, first: readonly number[] | Tensor, dtype?: DType, content?: ContentOf<DType>): this {
     checkName("inputName", inputName);
-    const tensor = toTensor(first, dtype, content, feedName(inputName));
+    const tensor = toTensor(DTYPE_NUMBERS, first, dtype, content, feedName(inputName));
     encodeArray("tf", INPUTS, tensor, feedName(inputName));
     this.#feeds.set(inputName, tensor);
     return this;

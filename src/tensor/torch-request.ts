@@ -1,6 +1,6 @@
 import { argumentRangeError, checkOptionsObject, show } from "../errors.js";
 import type { Bytes, Compression, PredictRequest, RequestOptions } from "../request.js";
-import { encodeArray } from "./array-proto.js";
+import { DTYPE_NUMBERS, encodeArray } from "./array-proto.js";
 import type { ContentOf, DType, TorchDType } from "./dtype.js";
 import { int32, message, NOTHING, packedInt32s, serialised } from "./encoded-field.js";
 import { checkInt32, checkName, listFeeds, toTensor } from "./feeds.js";
@@ -110,7 +110,7 @@ function checkedTensor(
   content: ContentOf<DType> | undefined,
   of: string,
 ): Tensor {
-  const tensor = toTensor(first, dtype, content, of);
+  const tensor = toTensor(DTYPE_NUMBERS, first, dtype, content, of);
   encodeArray("torch", INPUTS, tensor, of);
   return tensor;
 }

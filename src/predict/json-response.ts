@@ -1,0 +1,77 @@
+import { EasDecodeError } from "../errors.js";
+import type { Bytes } from "../request.js";
+
+/** What a PMML model says about one row. */
+export interface JsonOutput {
+  /** The predicted label; undefined when the service gives none. */
+  readonly outputLabel: string | undefined;
+  /** Each label's probability. */
+  readonly outputMulti: ReadonlyMap<string, number>;
+  /** Further values, as they are in the JSON text; an integer that a number cannot hold exactly is a bigint. */
+  readonly outputValue: ReadonlyMap<string, unknown>;
+}
+
+/** The answer to a `JsonRequest`. */
+export class JsonResponse {
+  /** One for each row, in their order. */
+  readonly outputs: readonly JsonOutput[];
+
+  /** Reads a response body. Throws `EasDecodeError`, which holds nothing of the body, when it is no such JSON. */
+  constructor(body: Bytes) {
+    const answer = parseExactly(new TextDecoder().decode(body));
+    const outputs = isRecord(answer) ? answer["outputs"] : undefined;
+    if (!Array.isArray(outputs)) throw noJson('it has no array "outputs"');
+    this.outputs = outputs.map((output: unknown, index) => {
+      if (!isRecord(output)) throw noJson(`output ${index} is no object`);
+      const { outputLabel } = output;
+      return {
+        outputLabel: outputLabel === undefined || outputLabel === null ? undefined : String(outputLabel),
+        outputMulti: new Map(entriesOf(output, "outputMulti", index).map(([label, value]) => [label, Number(value)])),
+        outputValue: new Map(entriesOf(output, "outputValue", index)),
+      };
+    });
+  }
+
+  /** For people: the labels. */
+  toString(): string {
+    return `JsonResponse { ${this.outputs.map(({ outputLabel }) => outputLabel).join(", ")} }`;
+  }
+}
+
+function entriesOf(output: Record<string, unknown>, name: string, index: number): [string, unknown][] {
+  const value = output[name];
+  if (value === undefined || value === null) return [];
+  if (!isRecord(value)) throw noJson(`${name} of output ${index} is no object`);
+  return Object.entries(value);
+}
+
+function isRecord(value: unknown): value is Record<string, unknown> {
+  return typeof value === "object" && value !== null && !Array.isArray(value);
+}
+
+function noJson(why: string): EasDecodeError {
+  return new EasDecodeError(`the response is no answer to a JsonRequest: ${why}`, { format: "json" });
+}
+
+/** A text of JSON, or a number; the text is a key when a colon follows. Only for texts that are known to be JSON. */
+const TOKENS = /"(?:[^"\\]|\\.)*"(?=\s*(:?))|-?\d+(?:\.\d+)?(?:[eE][-+]?\d+)?/g;
+
+/** As `JSON.parse`, but integers beyond 2^53 become bigints. */
+function parseExactly(text: string): unknown {
+  let parsed: unknown;
+  try {
+    parsed = JSON.parse(text);
+  } catch {
+    throw noJson("it is no JSON");
+  }
+  if (!/\d{16}/.test(text)) return parsed;
+  // `JSON.parse` shows a number only after rounding. So those are sent through it as texts, and all texts get a mark.
+  const marked = text.replace(TOKENS, (token, colon?: string) => {
+    if (token.startsWith('"')) return colon === ":" ? token : `"t${token.slice(1)}`;
+    return /^-?\d+$/.test(token) && !Number.isSafeInteger(Number(token)) ? `"n${token}"` : token;
+  });
+  return JSON.parse(marked, (_, value: unknown) => {
+    if (typeof value !== "string") return value;
+    return value.startsWith("t") ? value.slice(1) : BigInt(value.slice(1));
+  });
+}
