@@ -4,7 +4,7 @@ import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import * as tf from "../../src/gen/eas/tf/tf_pb.js";
 import * as torch from "../../src/gen/eas/torch/torch_pb.js";
-import { type DType, EasDecodeError, TFResponse, TorchResponse } from "../../src/index.js";
+import { type DType, EasDecodeError, type TFDType, TFResponse, TorchResponse } from "../../src/index.js";
 import { thrownBy } from "../support/calls.js";
 import { tfBody, torchBody } from "./support/layout.js";
 import {
@@ -90,7 +90,7 @@ function byDType(dtype: DType, read: { numbers(): number[]; strings(): string[] 
   else if (dtype !== "DT_BOOL" && dtype !== "DT_INT64") read.numbers();
 }
 
-const ONE_OF_EACH: readonly [DType, Sample["wire"], unknown][] = [
+const ONE_OF_EACH: readonly [TFDType, Sample["wire"], unknown][] = [
   ["DT_FLOAT", { floatVal: [1, -0, 1.5] }, Float32Array.of(1, -0, 1.5)],
   ["DT_DOUBLE", { doubleVal: [0.1, 5e-324, 3] }, Float64Array.of(0.1, 5e-324, 3)],
   ["DT_INT32", { intVal: [300, -5, 2_147_483_647] }, Int32Array.of(300, -5, 2_147_483_647)],

@@ -2,6 +2,7 @@ import { describe, expect, expectTypeOf, test } from "vitest";
 import {
   type DType,
   type Tensor,
+  type TFDType,
   TFRequest,
   TFResponse,
   TorchRequest,
@@ -23,7 +24,7 @@ function onWire(request: TFRequest): string {
   return text.slice(14);
 }
 
-const feed = (...[shape, dtype, content]: [number[], DType, unknown]): string =>
+const feed = (...[shape, dtype, content]: [number[], TFDType, unknown]): string =>
   onWire(new TFRequest().addFeed("x", shape, dtype, content as never));
 
 /** The tensor of a request as the output "y" of a response. */
@@ -95,7 +96,7 @@ describe("dtypes on the wire", () => {
 
 describe("views into larger buffers encode only what they show", () => {
   const bytes = Uint8Array.from({ length: 64 }, (_, i) => i);
-  const sameAsCopy = (dtype: DType, view: ArrayLike<unknown> & { slice(): unknown }) => {
+  const sameAsCopy = (dtype: TFDType, view: ArrayLike<unknown> & { slice(): unknown }) => {
     const shape = [view.length];
     expect(feed(shape, dtype, view)).toBe(feed(shape, dtype, view.slice()));
     expect(feed(shape, dtype, view)).toBe(feed(shape, dtype, Array.from(view)));

@@ -1,11 +1,18 @@
 import { readFileSync } from "node:fs";
 import { fromBinary } from "@bufbuild/protobuf";
 import { expect, vi } from "vitest";
+import { snappy } from "../../src/compression/snappy.js";
 import { PredictRequestSchema as TFMessage } from "../../src/gen/eas/tf/tf_pb.js";
 import { PredictRequestSchema as TorchMessage } from "../../src/gen/eas/torch/torch_pb.js";
 import {
+  BladeRequest,
+  BladeResponse,
+  BladeTFRequest,
+  BladeTFResponse,
   EasDecodeError,
   type HeaderPair,
+  OnnxRequest,
+  OnnxResponse,
   PredictClient,
   type PredictClientOptions,
   type PredictRequest,
@@ -16,6 +23,7 @@ import {
   TorchRequest,
   TorchResponse,
   type TransportRequest,
+  tensor,
 } from "../../src/index.js";
 import { RecordingTransport, thrownBy, transportAnswer } from "../support/calls.js";
 
@@ -48,6 +56,7 @@ export interface RequestVector extends Vector {
   readonly headers: readonly HeaderPair[];
   readonly bodyHex: string;
   readonly orderInsensitive?: true;
+  /** What was given to snappy, where `bodyHex` is what came of it. */
   readonly uncompressedHex?: string;
 }
 
@@ -63,7 +72,13 @@ export interface SignatureVector extends Vector {
 }
 
 export interface ResponseVector extends Vector {
-  readonly decoder: "TFResponse" | "TorchResponse" | "StringResponse";
+  readonly decoder:
+    | "TFResponse"
+    | "TorchResponse"
+    | "StringResponse"
+    | "BladeResponse"
+    | "blade_tf_request.TFResponse"
+    | "OnnxResponse";
   readonly bodyHex: string;
   /** What the accessors gave; absent where the decoder itself failed, which is then in `error`. */
   readonly reads?: readonly { readonly call: Step; readonly result?: unknown; readonly error?: unknown }[];
@@ -93,8 +108,7 @@ export const SKIPPED_REQUESTS = {
   "tf/no-feed": "Python sends the signature name only with a feed; ours keeps it",
   "tf/no-feed-fetch": "Python sends the signature name only with a feed; ours keeps it",
   "tf/same-name-twice-appends": "Python mixes two feeds of a name into one; ours replaces",
-  "torch/snappy": "snappy comes later; what is to be compressed is compared",
-  "torch/snappy-empty": "snappy comes later; what is to be compressed is compared",
+  "blade/scalar-float-volume-mismatch": "Python drops the value in silence; ours refuses what does not fit the shape",
 } as const;
 
 /** As above; `signatures.test.ts` shows what ours does instead. */
@@ -116,6 +130,12 @@ export const SKIPPED_RESPONSES = {
   "resp/torch/string": "Python gives None; ours reads STRING",
   "resp/torch/map-string": "Python gives None; ours reads STRING",
   "resp/torch/empty": "Python gives an empty shape and None for a name that is not there; ours says that it is not",
+  "resp/blade/int32": "Python gives [] for another dtype than the output's; ours says which it is",
+  "resp/blade/int64": "Python gives [] for another dtype than the output's; ours says which it is",
+  "resp/blade-tf/no-values":
+    "Python says that there is no such output; ours says that it is empty, and gives its shape",
+  "resp/onnx/float16": "Python fails; ours reads FLOAT16",
+  "resp/onnx/dims-minus-one": "Python infers a dimension of -1; ours refuses dimensions that no array can have",
   "resp/string/utf8": "Python gives the repr of the bytes; ours gives the text",
 } as const;
 
@@ -127,7 +147,7 @@ export const SKIPPED: Readonly<Record<string, string>> = {
 };
 
 /** The vectors that these tests answer for. */
-export const OURS = RECORD.filter(({ name }) => /^(string|tf|torch|sign|resp\/(tf|torch|string))\//.test(name));
+export const OURS = RECORD.filter(({ name }) => /^(sign|(resp\/)?(string|tf|torch|blade|blade-tf|onnx))\//.test(name));
 
 /** Those of a kind that are replayed; what other files do with the rest is their matter. */
 function replayed<V extends Vector>(kind: string): V[] {
@@ -152,9 +172,26 @@ export const toHex = (bytes: Uint8Array): string => Buffer.from(bytes).toString(
 const NUMPY: Readonly<Record<string, (data: never[]) => unknown>> = {
   float32: (data) => Float32Array.from(data),
   float64: (data) => Float64Array.from(data),
+  int8: (data) => Int8Array.from(data),
+  int16: (data) => Int16Array.from(data),
+  int32: (data) => Int32Array.from(data),
+  int64: (data) => BigInt64Array.from(data, BigInt),
   uint8: (data) => Uint8Array.from(data),
+  uint16: (data) => Uint16Array.from(data),
+  uint32: (data) => Uint32Array.from(data),
+  uint64: (data) => BigUint64Array.from(data, BigInt),
   bool: (data) => data,
 };
+
+/** A numpy array of the record, whose shape `decode` leaves out. */
+interface NumpyArray {
+  readonly $np: string;
+  readonly shape: readonly number[];
+}
+
+function isNumpy(value: unknown): value is NumpyArray {
+  return typeof value === "object" && value !== null && "$np" in value;
+}
 
 /** A value of the record as JavaScript has it. */
 export function decode(value: unknown): unknown {
@@ -183,7 +220,14 @@ export function decode(value: unknown): unknown {
 type AnyClass = (new (...args: unknown[]) => object) & Readonly<Record<string, unknown>>;
 type Methods = Readonly<Record<string, (...args: unknown[]) => unknown>>;
 
-const REQUEST_CLASSES: Readonly<Record<string, AnyClass>> = { StringRequest, TFRequest, TorchRequest } as never;
+const REQUEST_CLASSES: Readonly<Record<string, AnyClass>> = {
+  StringRequest,
+  TFRequest,
+  TorchRequest,
+  BladeRequest,
+  "blade_tf_request.TFRequest": BladeTFRequest,
+  OnnxRequest,
+} as never;
 
 export const camelCase = (name: string): string => name.replace(/_(\w)/g, (_, letter: string) => letter.toUpperCase());
 
@@ -204,8 +248,17 @@ export function build(steps: readonly Step[]): PredictRequest<unknown> | Uint8Ar
   // before compression.
   if (first instanceof Uint8Array) return first;
   const request = new Class(...(first === undefined || first === true ? [] : [first]));
-  for (const [name, ...args] of rest) invoke(request, name, decodeFeed(Class, args));
+  for (const [name, ...args] of rest) {
+    if (request instanceof OnnxRequest) addNumpyArray(request, name, args);
+    else invoke(request, name, decodeFeed(Class, args));
+  }
   return request as PredictRequest<unknown>;
+}
+
+/** Python makes a tensor of a numpy array by a helper; here a typed array says its dtype by itself. */
+function addNumpyArray(request: OnnxRequest, name: string, [array, inputName]: readonly unknown[]): void {
+  if (name !== "add_tensor(from_array)" || !isNumpy(array)) throw new Error(`there is no step ${name}`);
+  request.addTensor(inputName as string, tensor(array.shape, decode(array) as Float32Array));
 }
 
 /** The arguments of a step; a dtype is the static of that name. */
@@ -214,11 +267,13 @@ function decodeFeed(Class: AnyClass, args: readonly unknown[]): unknown[] {
     const dtype = (arg as { $dt?: string } | undefined)?.$dt;
     return dtype === undefined ? decode(arg) : Class[dtype];
   });
-  const [name, shape, dtype, content] = decoded;
+  // Blade has a batch size before the shape.
+  const at = args.findIndex((arg) => typeof arg === "object" && arg !== null && "$dt" in arg);
+  const [shape, dtype, content] = at < 1 ? [] : decoded.slice(at - 1);
   // Large integers are bigints here. Python makes doubles of them where doubles are wanted; so does whoever writes
   // them in JavaScript. Dimensions are numbers.
-  if (Array.isArray(shape)) decoded.splice(0, 2, name, shape.map(Number));
-  if (dtype === "DT_DOUBLE" && Array.isArray(content)) decoded.splice(3, 1, content.map(Number));
+  if (Array.isArray(shape)) decoded[at - 1] = shape.map(Number);
+  if (dtype === "DT_DOUBLE" && Array.isArray(content)) decoded[at + 1] = content.map(Number);
   return decoded;
 }
 
@@ -262,8 +317,8 @@ export async function capture(
 }
 
 /** Sends what a vector sends. */
-export const send = ({ call }: RequestVector, options: PredictClientOptions = {}): Promise<TransportRequest> =>
-  capture(call.client, build(call.steps), options);
+export const send = ({ call, uncompressedHex }: RequestVector): Promise<TransportRequest> =>
+  capture(call.client, build(call.steps), uncompressedHex === undefined ? {} : { compression: snappy });
 
 /** The headers that prove who sends, and what. A Date goes with a signature only: alone it proves nothing. */
 export function provingHeaders(headers: readonly HeaderPair[]): Record<string, string> {
@@ -284,6 +339,10 @@ export async function replayRequest(vector: RequestVector): Promise<void> {
   expectSame(vector, await send(vector));
 }
 
+/** Undoes snappy as the service does. */
+const unsnapped = (body: Uint8Array): Uint8Array =>
+  snappy.decompress?.(body, { maxBytes: 1_000_000, headers: new Headers() }) as Uint8Array;
+
 /** Compares a request with the vector's. */
 export function expectSame(vector: RequestVector, sent: TransportRequest): void {
   const theirs = provingHeaders(vector.headers);
@@ -297,14 +356,19 @@ export function expectSame(vector: RequestVector, sent: TransportRequest): void 
     const schema = vector.name.startsWith("tf/") ? TFMessage : TorchMessage;
     const message = fromBinary<typeof TFMessage | typeof TorchMessage>(schema, sent.body as Uint8Array);
     expect(message).toEqual(fromBinary<typeof TFMessage | typeof TorchMessage>(schema, fromHex(vector.bodyHex)));
-    // Hash and signature follow the bytes, whose order is free.
+  } else if (vector.uncompressedHex !== undefined) {
+    expect(toHex(unsnapped(sent.body as Uint8Array))).toBe(vector.uncompressedHex);
+    expect(toHex(unsnapped(fromHex(vector.bodyHex)))).toBe(vector.uncompressedHex);
+  } else {
+    expect(toHex(sent.body as Uint8Array)).toBe(vector.bodyHex);
+  }
+  if (vector.orderInsensitive || vector.uncompressedHex !== undefined) {
+    // Hash and signature follow the bytes, whose order is free, and so is what snappy refers back to.
     for (const name of ["content-md5", "authorization"]) {
       expect(ours[name]).toMatch(name === "content-md5" ? /^[0-9a-f]{32}$/ : /^EAS [A-Za-z0-9+/]{27}=$/);
       delete ours[name];
       delete theirs[name];
     }
-  } else {
-    expect(toHex(sent.body as Uint8Array)).toBe(vector.bodyHex);
   }
   expect(ours).toEqual(theirs);
 }
@@ -326,6 +390,24 @@ const RESPONSE_CLASSES: Readonly<Record<ResponseVector["decoder"], new (body: Ui
   TFResponse,
   TorchResponse,
   StringResponse,
+  BladeResponse,
+  "blade_tf_request.TFResponse": BladeTFResponse,
+  OnnxResponse,
+};
+
+/** Dtypes as Blade numbers them; what it has no number for is given as it is. */
+const BLADE_DTYPES = [undefined, "DT_FLOAT", "DT_INT32", "DT_INT64", "DT_STRING"] as const;
+
+/** What ours throws where the official SDK threw. */
+const ERRORS: Readonly<Record<string, { name: string; code: string }>> = {
+  // No such output.
+  IndexError: { name: "RangeError", code: "ERR_EAS_ARG_OUTPUT" },
+  AssertionError: { name: "RangeError", code: "ERR_EAS_ARG_OUTPUT" },
+  // A slip in the message of what was to be an error for a wrong dtype.
+  NameError: { name: "TypeError", code: "ERR_EAS_ARG_DTYPE" },
+  // numpy cannot make an array of it.
+  TypeError: { name: "EasDecodeError", code: "ERR_EAS_DECODE" },
+  ValueError: { name: "EasDecodeError", code: "ERR_EAS_DECODE" },
 };
 
 /** The response of a vector. */
@@ -342,18 +424,30 @@ export function replayResponse(vector: ResponseVector): void {
   }
   const response = decoded<object>(vector);
   for (const { call, result, error } of vector.reads) {
-    const [name, ...args] = call;
-    const read = () => invoke(response, name, args);
-    if (error === undefined) {
-      const expected = decode(result);
-      if (!Array.isArray(expected))
-        throw new Error(`${vector.name}: Python read nothing, so there is nothing to compare`);
-      expect(plain(read())).toEqual(expected.map(comparable));
+    const read = () => readAs(response, call);
+    if (error !== undefined) {
+      const ours = ERRORS[(error as { class: string }).class];
+      if (ours === undefined) throw new Error(`${vector.name}: what ours throws instead is not written down`);
+      expect(thrownBy(read)).toMatchObject(ours);
+    } else if (isNumpy(result)) {
+      expect(read()).toMatchObject({ shape: result.shape, data: decode(result) });
     } else {
-      expect(error).toHaveProperty("class", "IndexError");
-      expect(thrownBy(read)).toMatchObject({ name: "RangeError", code: "ERR_EAS_ARG_OUTPUT" });
+      const expected = decode(result);
+      if (expected === null || expected === undefined)
+        throw new Error(`${vector.name}: Python read nothing, so there is nothing to compare`);
+      if (Array.isArray(expected)) expect(plain(read())).toEqual(expected.map(comparable));
+      else expect(read()).toBe(expected);
     }
   }
+}
+
+/** Reads by the accessor of ours that the official SDK has by another name, or with numbers for dtypes. */
+function readAs(response: object, [name, ...args]: Step): unknown {
+  // A helper that makes numpy's array of what the accessor gave.
+  if (name === "OnnxDataHelper.to_array") return readAs(response, args[0] as Step);
+  const [output, dtype] = args;
+  if (typeof dtype === "number") return invoke(response, name, [output, BLADE_DTYPES[dtype] ?? dtype]);
+  return invoke(response, name, args);
 }
 
 /** An array of ours as the record has it: integers of 64 bits are text, since the record's small ones are numbers. */

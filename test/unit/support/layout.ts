@@ -5,8 +5,8 @@ import { KINDS, type Sample, type WireValues } from "./tensors.js";
 // Response bodies as any writer may lay them out: fields in any order, packed or not or both, split, with fields
 // between them that nobody knows. All written by hand over the general writer; the reader under test has no part in it.
 
-type Gen = fc.GeneratorValue;
-type Write = (writer: BinaryWriter) => void;
+export type Gen = fc.GeneratorValue;
+export type Write = (writer: BinaryWriter) => void;
 
 /** How free a layout is. */
 export interface Freedom {
@@ -17,13 +17,13 @@ export interface Freedom {
   readonly asGenerated: boolean;
 }
 
-interface ValueField {
+export interface ValueField {
   readonly number: number;
   readonly type: WireType;
   element(writer: BinaryWriter, value: never): BinaryWriter;
 }
 
-const VALUE_FIELDS: Readonly<Record<keyof WireValues, ValueField>> = {
+export const VALUE_FIELDS: Readonly<Record<keyof WireValues, ValueField>> = {
   floatVal: { number: 3, type: WireType.Bit32, element: (writer, value) => writer.float(value) },
   doubleVal: { number: 4, type: WireType.Bit64, element: (writer, value) => writer.double(value) },
   intVal: { number: 5, type: WireType.Varint, element: (writer, value) => writer.int32(value) },
@@ -32,7 +32,7 @@ const VALUE_FIELDS: Readonly<Record<keyof WireValues, ValueField>> = {
   boolVal: { number: 8, type: WireType.Varint, element: (writer, value) => writer.bool(value) },
 };
 
-const DIM: ValueField = { number: 1, type: WireType.Varint, element: (writer, value) => writer.int64(value) };
+export const DIM: ValueField = { number: 1, type: WireType.Varint, element: (writer, value) => writer.int64(value) };
 
 /** The body of a TF response. */
 export function tfBody(
@@ -59,7 +59,7 @@ export function torchBody(
 }
 
 /** Pieces of which each list keeps its order, mixed with each other and with unknown fields from `unknownFrom` on. */
-function message(g: Gen, lists: readonly (readonly Write[])[], unknownFrom: number): Uint8Array<ArrayBuffer> {
+export function message(g: Gen, lists: readonly (readonly Write[])[], unknownFrom: number): Uint8Array<ArrayBuffer> {
   const writer = new BinaryWriter();
   const left = lists.map((list) => [...list]).filter((list) => list.length > 0);
   while (left.length > 0) {
@@ -73,7 +73,7 @@ function message(g: Gen, lists: readonly (readonly Write[])[], unknownFrom: numb
   return writer.finish();
 }
 
-function nested(writer: BinaryWriter, field: number, bytes: Uint8Array): void {
+export function nested(writer: BinaryWriter, field: number, bytes: Uint8Array): void {
   writer.tag(field, WireType.LengthDelimited).bytes(bytes);
 }
 
@@ -140,7 +140,7 @@ function arrayPieces(g: Gen, { tensor, wire }: Sample, { asGenerated }: Freedom)
 }
 
 /** A repeated field in chunks: each packed, which may be empty, or element by element. Bytes are never packed. */
-function chunks(g: Gen, { number, type, element }: ValueField, values: readonly unknown[]): Write[] {
+export function chunks(g: Gen, { number, type, element }: ValueField, values: readonly unknown[]): Write[] {
   const alone =
     (value: unknown): Write =>
     (writer) =>

@@ -2,7 +2,7 @@ import { create } from "@bufbuild/protobuf";
 import fc from "fast-check";
 import * as tf from "../../../src/gen/eas/tf/tf_pb.js";
 import * as torch from "../../../src/gen/eas/torch/torch_pb.js";
-import type { DType, Tensor } from "../../../src/index.js";
+import type { Tensor, TFDType, TorchDType } from "../../../src/index.js";
 
 // Random tensors: what is fed, and what it is on the wire, said twice over: as a message of the generated code, and as
 // the values that ours is to give back.
@@ -19,7 +19,7 @@ export interface WireValues {
 
 /** A tensor to feed, what the wire then holds, and what ours gives back for that. */
 export interface Sample {
-  readonly tensor: Tensor;
+  readonly tensor: Tensor<TFDType>;
   readonly wire: WireValues;
   readonly values: unknown;
 }
@@ -99,8 +99,8 @@ const BOOLEANS = (length: number) =>
 
 const INT32_RANGE = [-2_147_483_648, 2_147_483_647] as const;
 
-/** All dtypes that travel, written down apart from src/. */
-export const KINDS: Readonly<Record<DType, Kind>> = {
+/** All dtypes that travel in fields of numbers, written down apart from src/. */
+export const KINDS: Readonly<Record<TFDType, Kind>> = {
   DT_FLOAT: { number: 1, entries: 1, sample: FLOATS },
   DT_DOUBLE: { number: 2, entries: 1, sample: DOUBLES },
   DT_INT32: { number: 3, entries: 1, sample: INTEGERS(...INT32_RANGE, Int32Array) },
@@ -122,9 +122,9 @@ export const KINDS: Readonly<Record<DType, Kind>> = {
   DT_HALF: { number: 19, entries: 1, sample: FLOATS },
 };
 
-export const DTYPES = Object.keys(KINDS) as DType[];
+export const DTYPES = Object.keys(KINDS) as TFDType[];
 /** Those that the Torch format has a field for. */
-export const TORCH_DTYPES: DType[] = DTYPES.filter((dtype) => dtype !== "DT_BOOL");
+export const TORCH_DTYPES: TorchDType[] = DTYPES.filter((dtype) => dtype !== "DT_BOOL");
 
 /** Shapes of few elements: scalars, empty ones, and up to four dimensions. */
 const shape = fc
@@ -134,7 +134,7 @@ const shape = fc
   .filter((dimensions) => dimensions.reduce((a, b) => a * b, 1) <= 200);
 
 /** A tensor of one dtype. */
-export function sampleOf(dtype: DType): fc.Arbitrary<Sample> {
+export function sampleOf(dtype: TFDType): fc.Arbitrary<Sample> {
   const { entries, sample } = KINDS[dtype];
   return shape.chain((shape) =>
     sample(shape.reduce((a, b) => a * b, 1) * entries).map(({ data, wire, values }) => ({
@@ -146,7 +146,8 @@ export function sampleOf(dtype: DType): fc.Arbitrary<Sample> {
 }
 
 /** A tensor of any of these dtypes. */
-export const anySample = (dtypes: readonly DType[]): fc.Arbitrary<Sample> => fc.constantFrom(...dtypes).chain(sampleOf);
+export const anySample = (dtypes: readonly TFDType[]): fc.Arbitrary<Sample> =>
+  fc.constantFrom(...dtypes).chain(sampleOf);
 
 /** Text for names. The generated code keeps maps in objects, where `__proto__` is no key like the others. */
 export const name: fc.Arbitrary<string> = fc
@@ -155,7 +156,7 @@ export const name: fc.Arbitrary<string> = fc
   .filter((text) => text !== "__proto__" && !text.startsWith("\ufeff"));
 
 /** Tensors by name. */
-export const namedSamples = (dtypes: readonly DType[]): fc.Arbitrary<[name: string, sample: Sample][]> =>
+export const namedSamples = (dtypes: readonly TFDType[]): fc.Arbitrary<[name: string, sample: Sample][]> =>
   fc.uniqueArray(fc.tuple(name, anySample(dtypes)), { selector: ([name]) => name, maxLength: 4 });
 
 /** The message of the generated TF code for a sample. */
