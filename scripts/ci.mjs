@@ -4,7 +4,7 @@ import { readFileSync, rmSync } from "node:fs";
 
 const REPORT = "test/.report/vitest.json";
 /** Each is one check: passed when it exits with 0. */
-const CHECKS = ["lint", "typecheck", "proto:check", "demo"];
+const CHECKS = ["lint", "typecheck", "proto:check", "demo", "test:interop"];
 
 let passed = 0;
 let failed = 0;

@@ -1,0 +1,184 @@
+// Where the two clients differ and the official one is wrong, or ours is stricter: what the generators avoid. Every run
+// tries each row with both. `python` and `ours` match the bytes in hex, or the error.
+
+const dtype = (name) => ({ dtype: name });
+const floats = (...bits) => ({ floats: Buffer.from(Uint32Array.of(...bits).buffer).toString("base64") });
+const bytes = (hex) => ({ bytes: Buffer.from(hex, "hex").toString("base64") });
+/** The bits of 1. */
+const ONE = 0x3f800000;
+const feedFloat = (...first) => ["add_feed", ...first, [1], dtype("DT_FLOAT"), floats(ONE)];
+
+export const PYTHON_FAULTS = [
+  {
+    name: "TF: a signature is lost when there is no input",
+    format: "tf",
+    new: ["s"],
+    steps: [["add_fetch", "o"]],
+    python: /^1a016f$/,
+    ours: /^0a01731a016f$/,
+  },
+  {
+    name: "TF: an input needs a signature",
+    format: "tf",
+    new: [],
+    steps: [feedFloat("i")],
+    python: /^TypeError: .*NoneType/,
+    ours: /^12120a0169120d080112030a01011a040000803f$/,
+  },
+  {
+    name: "TF: an input that is fed twice has both shapes and both values; ours replaces it",
+    format: "tf",
+    new: [""],
+    steps: [feedFloat("i"), feedFloat("i")],
+    python: /^12170a01691212080112040a0201011a080000803f0000803f$/,
+    ours: /^12120a0169120d080112030a01011a040000803f$/,
+  },
+  {
+    name: "Torch: the same by position",
+    format: "torch",
+    new: [],
+    steps: [feedFloat(0), feedFloat(0)],
+    python: /^0a12080112040a0201011a080000803f0000803f$/,
+    ours: /^0a0d080112030a01011a040000803f$/,
+  },
+  ...Object.entries({ DT_HALF: "13", DT_BFLOAT16: "0e" }).map(([name, number]) => ({
+    name: `TF: ${name} is sent without its values; ours sends them as the Java SDK does`,
+    format: "tf",
+    new: [""],
+    steps: [["add_feed", "i", [1], dtype(name), floats(ONE)]],
+    python: new RegExp(`^120c0a0169120708${number}12030a0101$`),
+    ours: new RegExp(`^12120a0169120d08${number}12030a01011a040000803f$`),
+  })),
+  {
+    name: "Torch: DT_STRING is sent without its values; ours sends them",
+    format: "torch",
+    new: [],
+    steps: [["add_feed", 0, [1], dtype("DT_STRING"), { bytesList: ["eA=="] }]],
+    python: /^0a07080712030a0101$/,
+    ours: /^0a0a080712030a0101320178$/,
+  },
+  {
+    name: "TF: a signalling NaN becomes a quiet one; ours sends a Float32Array's memory as it is",
+    format: "tf",
+    new: [""],
+    steps: [["add_feed", "i", [1], dtype("DT_FLOAT"), floats(0x7fa00000)]],
+    python: /1a040000e07f$/,
+    ours: /1a040000a07f$/,
+  },
+  {
+    name: "Blade: the constructor needs a signature",
+    format: "blade",
+    new: [],
+    steps: [feedFloat("i", 1)],
+    python: /^TypeError: .*NoneType/,
+    ours: /^12130a0169/,
+  },
+  ...Object.entries({
+    "Blade: one float for a shape of two elements is dropped without a word; ours refuses it": [
+      [2],
+      { double: "AAAAAAAA8D8=" },
+      /^0a00120d0a016912016918012203.{6}$/,
+      /^RangeError: input "i"/,
+    ],
+    "Blade: a shape without dimensions fails; ours sends the scalar": [
+      [],
+      floats(ONE),
+      /^TypeError: reduce\(\)/,
+      /^0a0012100a01691201691801220.2a040000803f$/,
+    ],
+  }).map(([name, [shape, content, python, ours]]) => ({
+    name,
+    format: "blade",
+    new: [""],
+    steps: [["add_feed", "i", 1, shape, dtype("DT_FLOAT"), content]],
+    python,
+    ours,
+  })),
+  {
+    name: "Blade: one int64 in place of a list fails; ours takes it",
+    format: "blade",
+    new: [""],
+    steps: [["add_feed", "i", 1, [1], dtype("DT_INT64"), { int: "1" }]],
+    python: /^AttributeError: .*in64_val/,
+    ours: /3a0101$/,
+  },
+  {
+    name: "Blade: text fails, so that strings must come as bytes; ours takes both",
+    format: "blade",
+    new: [""],
+    steps: [["add_feed", "i", 1, [1], dtype("DT_STRING"), ["x"]]],
+    python: /^TypeError: .*but expected one of/,
+    ours: /420178$/,
+  },
+  {
+    name: "Blade: the error for an unknown dtype is one of its own; ours names the dtype",
+    format: "blade",
+    new: [""],
+    steps: [["add_feed", "i", 1, [1], dtype("DT_UNKNOWN"), floats(ONE)]],
+    python: /^NameError: name 'data_type'/,
+    ours: /^TypeError: input "i": dtype is "DT_UNKNOWN"/,
+  },
+  {
+    name: "Blade: an input that is fed twice is sent twice; ours refuses the second",
+    format: "blade",
+    new: [""],
+    steps: [feedFloat("i", 1), feedFloat("i", 1)],
+    python: /^0a00(12130a0169120169180122030a01012a040000803f){2}$/,
+    ours: /^RangeError: inputName "i" was given before/,
+  },
+  {
+    name: "Blade-TF: a first dimension of 0 is a batch size of 0; ours refuses it",
+    format: "bladeTf",
+    new: [""],
+    steps: [["add_feed", "i", [0], dtype("DT_FLOAT"), floats()]],
+    python: /180022030a0100$/,
+    ours: /^RangeError: input "i": shape \[0\]/,
+  },
+  {
+    name: "ONNX: the helper that makes tensors of arrays knows no FLOAT16; ours has DT_HALF",
+    format: "onnx",
+    new: [],
+    steps: [["onnx_array", "i", [1], "float16", bytes("003c")]],
+    python: /^RuntimeError: Numpy data type not understood yet: float16$/,
+    ours: /180a2a02003c$/,
+  },
+  {
+    name: "TorchRec: -0 as a map's value loses its sign, by protobuf's implementation in Python",
+    format: "torchrec",
+    new: [],
+    steps: [["add_user_fea", "f", { map: [["k", { float: "AAAAgA==" }]] }, "MAP<STRING,FLOAT>"]],
+    python: /0a016b1500000000$/,
+    ours: /0a016b1500000080$/,
+  },
+  ...["easyrec", "torchrec"].map((format) => ({
+    name: `${format}: a message that is fed makes it forget all that was set before; ours adds to that`,
+    format,
+    new: [],
+    steps: [
+      ["set_faiss_neigh_num", 1],
+      ["add_feed", bytes("1a0162"), 2],
+    ],
+    python: /^08021a0162$/,
+    ours: /^08021a01622801$/,
+  })),
+  ...Object.entries({
+    "TorchRec: a negative number of neighbours is sent; ours refuses it": [
+      [["set_faiss_neigh_num", -1]],
+      /^28ffffffffffffffffff01$/,
+      /^RangeError: neighbours is -1/,
+    ],
+    "TorchRec: a feature without a name is sent; ours refuses it": [
+      [["add_user_fea", "", "x", "STRING"]],
+      /^12070a0012031a0178$/,
+      /^RangeError: name is ""/,
+    ],
+    "TorchRec: two values for three items are sent, which nothing can join; ours refuses them": [
+      [
+        ...["a", "b", "c"].map((id) => ["add_item_id", id]),
+        ...["x", "y"].map((value) => ["add_item_fea", "f", value, "STRING"]),
+      ],
+      /^1a01611a01621a0163320f/,
+      /^RangeError: item feature "f" has 2 values, but there are 3 item ids/,
+    ],
+  }).map(([name, [steps, python, ours]]) => ({ name, format: "torchrec", new: [], steps, python, ours })),
+];
