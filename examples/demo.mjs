@@ -1,23 +1,54 @@
 // The main job, end to end over real HTTP: starts a local EAS gateway in this process and lets the SDK score samples by
 // text and classify 200 handwritten digits by tensors. Exits 0 only when the results are those of the trained models.
-import { PredictClient, StringRequest, TFRequest, TorchRequest } from "eas-prediction";
+import {
+  BladeRequest,
+  BladeTFRequest,
+  CaffeRequest,
+  EasyRecRequest,
+  OnnxRequest,
+  PredictClient,
+  StringRequest,
+  TFRequest,
+  TorchRecRequest,
+  TorchRequest,
+} from "eas-prediction";
 import { DIGITS_HELD_OUT_ACCURACY, heldOutDigits, scorecardSamples, startEmulator } from "eas-prediction/emulator";
 
 const PIXELS = 64;
 const LATENCY_CALLS = 500;
 
+const { images } = heldOutDigits;
+const count = images.length;
+const shape = [count, PIXELS];
+const pixels = Float32Array.from(images.flat());
+
+/** How each format asks for the labels of all images. */
+const FORMATS = {
+  TF: () => labels(new TFRequest("predict_images").addFeed("images", shape, "DT_FLOAT", pixels).addFetch("labels")),
+  Torch: () => labels(new TorchRequest().addFeed(0, shape, "DT_FLOAT", pixels).addFetch(1), 0),
+  Blade: () => labels(new BladeRequest().addFeed("images", count, shape, "DT_FLOAT", pixels).addFetch("labels")),
+  BladeTF: () => labels(new BladeTFRequest().addFeed("images", shape, "DT_FLOAT", pixels).addFetch("labels")),
+  Caffe: () => labels(new CaffeRequest().addFeed("images", shape, pixels).addFetch("labels")),
+  Onnx: () => labels(new OnnxRequest().addTensor("images", shape, "DT_FLOAT", pixels)),
+  EasyRec: () => ranked((image) => new EasyRecRequest().addUserFeature("pixels", image.join(","), "STRING")),
+  TorchRec: () => ranked((image) => new TorchRecRequest().addUserFeature("pixels", image, "LIST<FLOAT>")),
+};
+
 const emulator = await startEmulator();
 const client = new PredictClient({ endpoint: emulator.endpoint, serviceName: "digits", token: emulator.token });
+const ranker = client.service("ranker");
 try {
-  console.log(`Local EAS gateway at ${emulator.endpoint}, services: echo, scorecard, digits\n`);
+  console.log(`Local EAS gateway at ${emulator.endpoint}, services: echo, scorecard, digits, ranker\n`);
   await scorecard(client.service("scorecard"));
-  const byTf = await classifyByTf();
-  const byTorch = await classifyByTorch();
+  let predicted = [];
+  for (const [format, predict] of Object.entries(FORMATS)) {
+    predicted = await predict();
+    check(format, predicted);
+  }
+  console.log();
   // Three that are right, and one that is not: no model is.
-  const wrong = byTf.findIndex((label, i) => label !== heldOutDigits.labels[i]);
-  show([0, 23, 142, wrong], byTf);
-  check("TF", byTf);
-  check("Torch", byTorch);
+  const wrong = predicted.findIndex((label, i) => label !== heldOutDigits.labels[i]);
+  show([0, 23, 142, wrong], predicted);
   await latency();
 } catch (error) {
   console.error(error);
@@ -25,6 +56,21 @@ try {
 } finally {
   await client.close();
   await emulator.close();
+}
+
+/** The labels that the digits model gives, all images in one call. */
+async function labels(request, output = "labels") {
+  return (await client.predict(request)).getNumbers(output);
+}
+
+/** The digits that are ranked first, one call for each image. */
+function ranked(requestOf) {
+  return Promise.all(
+    images.map(async (image) => {
+      const probabilities = (await ranker.predict(requestOf(image))).getValues("probs", "DT_FLOAT");
+      return probabilities.indexOf(Math.max(...probabilities));
+    }),
+  );
 }
 
 async function scorecard(client) {
@@ -39,28 +85,6 @@ async function scorecard(client) {
   console.log();
 }
 
-async function classifyByTf() {
-  const { images } = heldOutDigits;
-  const request = new TFRequest("predict_images");
-  request.addFeed("images", [images.length, PIXELS], TFRequest.DT_FLOAT, Float32Array.from(images.flat()));
-  request.addFetch("labels");
-  const response = await client.predict(request);
-  return response.getNumbers("labels");
-}
-
-async function classifyByTorch() {
-  const { images } = heldOutDigits;
-  const request = new TorchRequest();
-  request.addFeed(0, [images.length, PIXELS], TorchRequest.DT_FLOAT, images.flat());
-  const response = await client.predict(request);
-  const scores = response.getValues(0, "DT_FLOAT");
-  const [, classes] = response.getTensorShape(0);
-  return images.map((_, image) => {
-    const row = scores.subarray(image * classes, (image + 1) * classes);
-    return row.indexOf(Math.max(...row));
-  });
-}
-
 function show(indexes, predicted) {
   const ink = " .:-=+*#%@";
   const pictures = indexes.map((index) =>
@@ -73,15 +97,16 @@ function show(indexes, predicted) {
   );
   for (let row = 0; row < 8; row++) console.log(`  ${pictures.map((picture) => picture[row]).join("    ")}`);
   const captions = indexes.map((index) => `is ${heldOutDigits.labels[index]}, predicted ${predicted[index]}`);
-  console.log(`  ${captions.map((caption) => caption.padEnd(16)).join("    ")}\n`);
+  console.log(`  ${captions.map((caption) => caption.padEnd(16)).join("    ")}`);
 }
 
 function check(format, predicted) {
   const { labels } = heldOutDigits;
   const right = predicted.filter((label, i) => label === labels[i]).length;
   const accuracy = right / labels.length;
+  const percent = `${(accuracy * 100).toFixed(1)} %`;
   console.log(
-    `digits, by ${format}Request: ${right} of ${labels.length} held-out images right, ${(accuracy * 100).toFixed(1)} %`,
+    `digits, by ${`${format}Request:`.padEnd(16)} ${right} of ${labels.length} held-out images right, ${percent}`,
   );
   if (accuracy !== DIGITS_HELD_OUT_ACCURACY) {
     throw new Error(`the training script measured ${DIGITS_HELD_OUT_ACCURACY * 100} %`);
