@@ -1,9 +1,16 @@
 import { fetchTransport } from "../platform/fetch-transport.js";
-import type { Transport } from "../platform/platform.js";
+import type { Transport, WebSocketDialer } from "../platform/platform.js";
 import type { Bytes } from "../request.js";
 import { type AuthForm, authorizationOf } from "./authorization.js";
 import { checkCompressors, compressAnswer, decompressBody } from "./compression.js";
 import { breakBody, type Fault, FaultQueue, pause, resetConnection } from "./faults.js";
+import { memoryDialer } from "./queue/dial.js";
+import type { EmulatorQueue } from "./queue/emulator-queue.js";
+import type { EmulatorQueueOptions } from "./queue/options.js";
+import type { Queue, QueueCall } from "./queue/queue.js";
+import { Queues } from "./queue/queues.js";
+import type { EmulatorConnection } from "./queue/watch.js";
+import type { AcceptedWatch } from "./queue/watch-websocket.js";
 import type { EmulatorCall, EmulatorHandler, EmulatorService } from "./service.js";
 import { demoServices } from "./services/demo-services.js";
 
@@ -14,19 +21,23 @@ export interface EmulatorLogEntry {
   readonly url: string;
   readonly headers: Headers;
   readonly body: Bytes;
-  /** Undefined when no service is there. */
+  /** The name of the service or queue; undefined when neither is there. */
   readonly service: string | undefined;
   /** How the caller proved who it is, and `"wrong"` when it did not. */
   readonly auth: AuthForm;
-  /** The status of the answer; 0 when the connection was broken instead. */
+  /** The status of the answer; 101 when it became a WebSocket, 0 when the connection was broken instead. */
   readonly status: number;
 }
 
 /** How an emulator behaves. */
 export interface EmulatorOptions {
-  /** Services by name, beside the demo services `echo`, `scorecard`, `digits` and `ranker`; one of the same name replaces it. */
+  /** Services by name, beside the demo services `echo`, `scorecard` and `digits`; one of the same name replaces it. */
   readonly services?: Readonly<Record<string, EmulatorService | EmulatorHandler>> | undefined;
-  /** Token of all services that have none of their own. Default `"emulator-token"`; `""` takes every caller. */
+  /** Queues by name. Where a service has the same name, the queue is there. */
+  readonly queues?: Readonly<Record<string, EmulatorQueueOptions>> | undefined;
+  /** The queue that is also there without `/api/predict/<name>`, as a queue server that no gateway stands before. */
+  readonly rootQueue?: string | undefined;
+  /** Token of all services and queues that have none of their own. Default `"emulator-token"`; `""` takes every caller. */
   readonly token?: string | undefined;
   /** Whether a signature must have the body's true MD5 and a date within 15 minutes. Default false: as EAS itself. */
   readonly strictSignatures?: boolean | undefined;
@@ -36,7 +47,7 @@ export interface EmulatorOptions {
 
 /** A local EAS gateway with its services. */
 export interface Emulator {
-  /** Token of the services that have none of their own. */
+  /** Token of the services and queues that have none of their own. */
   readonly token: string;
   /** The latest requests, oldest first. */
   readonly requests: readonly EmulatorLogEntry[];
@@ -44,11 +55,23 @@ export interface Emulator {
   fetch(request: Request): Promise<Response>;
   /** The gateway as a client's option `transport`: all of the client, and no network. Any endpoint will do. */
   readonly transport: Transport;
+  /**
+   * Grants the upgrade of a queue's watch, for servers: what it resolves with is attached to a socket. A `Response` is the
+   * answer of a refused one.
+   */
+  connect(request: Request): Promise<Response | AcceptedWatch>;
+  /** Opens WebSockets to the queues, without a network. */
+  readonly dialWebSocket: WebSocketDialer;
   /** Adds or replaces a service. */
   addService(name: string, service: EmulatorService | EmulatorHandler): void;
+  /** Adds or replaces a queue. */
+  addQueue(name: string, options?: EmulatorQueueOptions): EmulatorQueue;
+  queue(name: string): EmulatorQueue | undefined;
+  /** Breaks the connections of watches, without a close frame: all, or those chosen. Returns how many. */
+  cutConnections(filter?: (connection: EmulatorConnection) => boolean): number;
   /** Makes the next requests go wrong. Faults are used up in the order in which they were given. */
   fault(fault: Fault): void;
-  /** Forgets faults that are not used up, and the log. */
+  /** Forgets faults that are not used up, the log, and what happened in the queues; their items stay. */
   reset(): void;
 }
 
@@ -67,11 +90,18 @@ export function createEmulator(options: EmulatorOptions = {}): Emulator {
   }
   for (const [name, service] of Object.entries({ ...demoServices, ...options.services })) addService(name, service);
 
-  async function handle(request: Request): Promise<Response> {
+  const queues = new Queues();
+  for (const [name, queue] of Object.entries(options.queues ?? {})) queues.add(name, queue);
+  /** On Node the signal of a request that nobody holds never fires. */
+  const held = new Set<Request>();
+
+  /** What comes before every answer: the log, the authorization and the faults. */
+  async function receive(request: Request) {
     const url = new URL(request.url);
     // Clients differ in how they join slashes (github.com/pai-eas/eas-golang-sdk keeps those of the endpoint).
     const pathname = url.pathname.replace(/\/{2,}/g, "/");
-    const found = findService(pathname, services);
+    const found =
+      findTarget(pathname, services, queues) ?? findRootQueue(pathname, queues.get(options.rootQueue ?? ""));
     const body = new Uint8Array(await request.arrayBuffer());
     const entry = {
       method: request.method,
@@ -84,28 +114,44 @@ export function createEmulator(options: EmulatorOptions = {}): Emulator {
     };
     requests.push(entry);
     if (requests.length > logLength) requests.shift();
-    const wanted = found === undefined ? "" : (found.service.token ?? token);
+    const wanted = found === undefined ? "" : ((found.queue ?? found.service)?.token ?? token);
     entry.auth = await authorizationOf(request, body, pathname + url.search, wanted, options.strictSignatures ?? false);
     const fault = faults.take(found?.name);
     if (fault?.delay !== undefined) await pause(fault.delay, request.signal);
     if (fault?.reset === "before-headers") throw resetConnection();
     if (fault?.stall === "before-headers") await pause(undefined, request.signal);
-    let response = answerWithoutService(fault, found, entry, wanted);
-    if (response === undefined && found !== undefined) {
-      response = await runHandler(found.service, {
-        service: found.name,
-        method: request.method,
-        path: found.path,
-        query: url.searchParams,
-        headers: request.headers,
-        body,
-        signal: request.signal,
-      });
+    const refusal = answerWithoutService(fault, found, entry, wanted);
+    return { request, query: url.searchParams, body, path: found?.path ?? "", entry, found, fault, refusal };
+  }
+
+  async function handle(request: Request): Promise<Response> {
+    held.add(request);
+    try {
+      const call = await receive(request);
+      const { entry, found, fault } = call;
+      const answer = call.refusal ?? (await (found?.queue?.answer(call) ?? runHandler(call)));
+      entry.status = answer.status;
+      if (fault?.close) answer.headers.set("connection", "close");
+      // A watch has no middle: `cutConnections` is there for it.
+      const isEndless = found?.queue !== undefined && !answer.headers.has("content-length");
+      const breaks = fault?.reset === "in-body" || fault?.stall === "in-body";
+      return breaks && !isEndless ? await breakBody(answer, fault) : answer;
+    } finally {
+      held.delete(request);
     }
-    const answer = response as Response;
-    entry.status = answer.status;
-    if (fault?.close) answer.headers.set("connection", "close");
-    return fault?.reset === "in-body" || fault?.stall === "in-body" ? breakBody(answer, fault) : answer;
+  }
+
+  async function connect(request: Request): Promise<Response | AcceptedWatch> {
+    held.add(request);
+    try {
+      const call = await receive(request);
+      const noQueue = () => answerWith(400, `${call.found?.name} has no WebSocket`);
+      const answer = call.refusal ?? (await call.found?.queue?.accept(call)) ?? noQueue();
+      call.entry.status = answer instanceof Response ? answer.status : 101;
+      return answer;
+    } finally {
+      held.delete(request);
+    }
   }
 
   return {
@@ -117,34 +163,52 @@ export function createEmulator(options: EmulatorOptions = {}): Emulator {
       // There is no runtime's fetch between, which would undo a content coding.
       decodes: [],
     }),
+    connect,
+    dialWebSocket: memoryDialer(connect),
     addService,
+    addQueue: (name, options = {}) => queues.add(name, options),
+    queue: (name) => queues.get(name),
+    cutConnections: (filter) => queues.watches.cut(filter),
     fault: (fault) => faults.add(fault),
     reset() {
       faults.clear();
       requests.length = 0;
+      queues.clearHistory();
     },
   };
 }
 
-interface FoundService {
+/** Where a request goes: to a service or to a queue. */
+interface Target {
   readonly name: string;
+  /** Path behind the name. */
   readonly path: string;
-  readonly service: EmulatorService;
+  readonly service?: EmulatorService | undefined;
+  readonly queue?: Queue | undefined;
 }
 
-/** The service of a path: the longest name that whole segments of it spell, since a name may have a slash in it. */
-function findService(pathname: string, services: ReadonlyMap<string, EmulatorService>): FoundService | undefined {
+/** What a path leads to: the longest name that whole segments of it spell, since a name may have a slash in it. */
+function findTarget(
+  pathname: string,
+  services: ReadonlyMap<string, EmulatorService>,
+  queues: Queues,
+): Target | undefined {
   const at = pathname.indexOf(PREDICT);
   if (at === -1) return undefined;
   const segments = pathname.slice(at + PREDICT.length).split("/");
   for (let length = segments.length; length > 0; length--) {
     const name = decode(segments.slice(0, length).join("/"));
+    const queue = queues.get(name);
     const service = services.get(name);
-    if (service === undefined) continue;
+    if (queue === undefined && service === undefined) continue;
     const rest = segments.slice(length);
-    return { name, path: rest.length === 0 ? "" : `/${rest.join("/")}`, service };
+    return { name, path: rest.length === 0 ? "" : `/${rest.join("/")}`, ...(queue ? { queue } : { service }) };
   }
   return undefined;
+}
+
+function findRootQueue(pathname: string, queue: Queue | undefined): Target | undefined {
+  return queue && !pathname.includes(PREDICT) ? { name: queue.name, path: pathname, queue } : undefined;
 }
 
 function decode(text: string): string {
@@ -157,7 +221,7 @@ function decode(text: string): string {
 
 function answerWithoutService(
   fault: Fault | undefined,
-  found: FoundService | undefined,
+  found: Target | undefined,
   entry: EmulatorLogEntry,
   wanted: string,
 ): Response | undefined {
@@ -166,14 +230,24 @@ function answerWithoutService(
   if (wanted !== "" && (entry.auth === "none" || entry.auth === "wrong")) {
     return answerWith(401, entry.auth === "none" ? "no authorization" : "authorization failed");
   }
-  const methods = found.service.methods ?? ["POST"];
-  if (!methods.includes(entry.method)) {
+  const methods = found.service?.methods ?? ["POST"];
+  if (found.queue === undefined && !methods.includes(entry.method)) {
     return answerWith(405, "method not allowed", { allow: methods.join(", ") });
   }
   return undefined;
 }
 
-async function runHandler(service: EmulatorService, call: EmulatorCall): Promise<Response> {
+/** Answers for the service; there is one when nothing was refused. */
+async function runHandler({
+  request,
+  query,
+  body,
+  path,
+  found,
+}: QueueCall & { found: Target | undefined }): Promise<Response> {
+  const { name, service } = found as { name: string; service: EmulatorService };
+  const { method, headers, signal } = request;
+  const call: EmulatorCall = { service: name, method, path, query, headers, body, signal };
   try {
     const answer = await service.handle({ ...call, body: await decompressBody(service.decompressor, call) });
     const response = answer instanceof Response ? answer : answerWith(200, answer);

@@ -8,7 +8,24 @@ export type { Fault } from "./faults.js";
 export { DIGITS_HELD_OUT_ACCURACY } from "./models/digits.js";
 export { heldOutDigits } from "./models/digits-held-out.js";
 export { SCORECARD_FEATURES, type ScorecardSample, scorecardSamples } from "./models/scorecard.js";
-export { type RunningEmulator, type StartEmulatorOptions, startEmulator } from "./server.js";
+export type { EmulatorQueueItem } from "./queue/consumers.js";
+export type { EmulatorQueue, EmulatorQueueSide } from "./queue/emulator-queue.js";
+export type {
+  EmulatorCommit,
+  EmulatorDeadItem,
+  EmulatorNegative,
+  EmulatorPush,
+  EmulatorTakeover,
+} from "./queue/history.js";
+export {
+  type EmulatorQueueLog,
+  type EmulatorQueueOptions,
+  QUEUE_DEFAULTS,
+  type QueueSettings,
+} from "./queue/options.js";
+export type { EmulatorConnection } from "./queue/watch.js";
+export type { AcceptedWatch, AttachedWatch, EmulatorSocket } from "./queue/watch-websocket.js";
+export { fileLog, type RunningEmulator, type StartEmulatorOptions, startEmulator } from "./server.js";
 export type {
   EmulatorAnswer,
   EmulatorCall,

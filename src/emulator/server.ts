@@ -1,9 +1,15 @@
 import type { IncomingMessage, Server, ServerResponse } from "node:http";
+import type { Duplex } from "node:stream";
+import type { WebSocket, WebSocketServer } from "ws";
 import { EasUnsupportedError } from "../errors.js";
 import { createEmulator, type Emulator, type EmulatorOptions } from "./emulator.js";
+import type { EmulatorQueueLog } from "./queue/options.js";
+import type { AcceptedWatch, AttachedWatch } from "./queue/watch-websocket.js";
 
 /** How `startEmulator` listens, beside what the emulator does. */
 export interface StartEmulatorOptions extends EmulatorOptions {
+  /** An emulator that is there already, with its queues; the options of a new one have no effect then. */
+  readonly emulator?: Emulator | undefined;
   /** Port on the loopback interface. Default 0: any free one. */
   readonly port?: number | undefined;
 }
@@ -13,19 +19,30 @@ export interface RunningEmulator extends Emulator {
   /** What a client takes as its endpoint: `http://127.0.0.1:<port>`. */
   readonly endpoint: string;
   readonly port: number;
-  /** Breaks all connections and stops listening. */
+  /** Breaks all connections and stops listening. The emulator itself, and its queues, can be given to another server. */
   close(): Promise<void>;
 }
 
 /** Starts an emulator on the loopback interface. Needs Node, Deno or Bun; elsewhere use `createEmulator`. */
 export async function startEmulator(options: StartEmulatorOptions = {}): Promise<RunningEmulator> {
-  const emulator = createEmulator(options);
-  const { createServer } = await import("node:http").catch((cause) => {
-    throw new EasUnsupportedError("startEmulator needs node:http: use createEmulator and its transport here", {
-      cause,
-    });
-  });
+  const emulator = options.emulator ?? createEmulator(options);
+  const [{ createServer }, { WebSocketServer }] = await Promise.all([import("node:http"), import("ws")]).catch(
+    (cause) => {
+      throw new EasUnsupportedError("startEmulator needs node:http: use createEmulator and its transport here", {
+        cause,
+      });
+    },
+  );
+  // The official Go SDK refuses an upgrade that is answered with extensions.
+  const sockets = new WebSocketServer({ noServer: true, perMessageDeflate: false });
   const server = createServer((incoming, outgoing) => void answer(emulator, incoming, outgoing));
+  const unattached = new Set<Duplex>();
+  server.on("upgrade", (incoming: IncomingMessage, socket: Duplex, head: Uint8Array) => {
+    if (incoming.headers.upgrade?.toLowerCase() !== "websocket")
+      return answerWithoutUpgrade(server, incoming, socket, head);
+    unattached.add(socket);
+    void upgrade(emulator, sockets, incoming, socket, head).finally(() => unattached.delete(socket));
+  });
   await new Promise<void>((resolve, reject) => {
     server.once("error", reject);
     server.listen(options.port ?? 0, "127.0.0.1", resolve);
@@ -35,14 +52,19 @@ export async function startEmulator(options: StartEmulatorOptions = {}): Promise
     ...emulator,
     port,
     endpoint: `http://127.0.0.1:${port}`,
-    close: () => close(server),
+    close: () => {
+      for (const socket of [...unattached]) socket.destroy();
+      return close(server, sockets);
+    },
   };
 }
 
-function close(server: Server): Promise<void> {
+function close(server: Server, sockets: WebSocketServer): Promise<void> {
   return new Promise((resolve) => {
     server.close(() => resolve());
     server.closeAllConnections();
+    // Connections that were upgraded are no longer the server's.
+    for (const socket of sockets.clients) socket.terminate();
   });
 }
 
@@ -56,11 +78,103 @@ async function answer(emulator: Emulator, incoming: IncomingMessage, outgoing: S
     const response = await emulator.fetch(await toRequest(incoming, gone.signal));
     const headers: [string, string][] = [...response.headers];
     outgoing.writeHead(response.status, headers.flat());
+    // The headers of an endless body are not to wait for its first byte.
+    if (!response.headers.has("content-length")) outgoing.flushHeaders();
     await pipe(response, outgoing);
   } catch (error) {
     if (error instanceof BodyTooLarge) outgoing.writeHead(413, { connection: "close" }).end();
     else incoming.socket.resetAndDestroy();
   }
+}
+
+/** A caller may offer HTTP/2, as Java's and curl's clients do: a server that goes on with HTTP/1.1 has refused. */
+function answerWithoutUpgrade(server: Server, incoming: IncomingMessage, socket: Duplex, head: Uint8Array): void {
+  const { method, url, rawHeaders } = incoming;
+  const lines = [`${method} ${url} HTTP/1.1`];
+  for (let i = 0; i < rawHeaders.length; i += 2) {
+    if (!/^(upgrade|connection|http2-settings)$/i.test(rawHeaders[i] as string)) {
+      lines.push(`${rawHeaders[i]}: ${rawHeaders[i + 1]}`);
+    }
+  }
+  // Node has stopped reading HTTP here: it begins again with the same request, without the offer.
+  socket.unshift(head);
+  socket.unshift([...lines, "", ""].join("\r\n"), "latin1");
+  server.emit("connection", socket);
+}
+
+/** Makes the connection of a watch a WebSocket, or answers why not. */
+async function upgrade(
+  emulator: Emulator,
+  sockets: WebSocketServer,
+  incoming: IncomingMessage,
+  socket: Duplex,
+  head: Uint8Array,
+): Promise<void> {
+  // A connection that breaks now is not yet in the care of `ws`.
+  const onError = () => socket.destroy();
+  socket.on("error", onError);
+  const gone = new AbortController();
+  socket.once("close", () => gone.abort());
+  try {
+    const accepted = await emulator.connect(await toRequest(incoming, gone.signal));
+    if (accepted instanceof Response) {
+      const { status, headers } = accepted;
+      const body = await accepted.text();
+      const lines = [...headers]
+        .filter(([name]) => name !== "content-length")
+        .map(([name, value]) => `${name}: ${value}`);
+      const length = `content-length: ${new TextEncoder().encode(body).length}`;
+      socket.end([`HTTP/1.1 ${status} Refused`, ...lines, length, "connection: close", "", body].join("\r\n"));
+      return;
+    }
+    socket.off("error", onError);
+    sockets.handleUpgrade(incoming, socket, head as Buffer, (webSocket) => attach(accepted, webSocket));
+  } catch {
+    reset(socket);
+  }
+}
+
+function attach(accepted: AcceptedWatch, webSocket: WebSocket): void {
+  let attached: AttachedWatch | undefined;
+  // A broken frame: `ws` closes the connection by itself.
+  webSocket.on("error", () => {});
+  webSocket.on("close", () => attached?.closed());
+  attached = accepted.attach({
+    // Binary, in one frame: the Go SDK takes each fragment as a message. What is sent has no other owner.
+    send: (message) => webSocket.send(message, { binary: true }, () => attached?.drained()),
+    get bufferedBytes() {
+      // What is given to a socket that is closing is lost.
+      return webSocket.readyState === webSocket.OPEN ? webSocket.bufferedAmount : Number.POSITIVE_INFINITY;
+    },
+    close: (code, reason) => webSocket.close(code, reason),
+    terminate: () => webSocket.terminate(),
+  });
+}
+
+/** Breaks a connection so that the caller sees it as broken; a stream that is no socket can only end. */
+function reset(socket: Duplex): void {
+  if ("resetAndDestroy" in socket) (socket as Duplex & { resetAndDestroy(): void }).resetAndDestroy();
+  else socket.destroy();
+}
+
+/**
+ * Keeps a queue's log in a file, to which it only ever appends. What was answered for is with the operating system: a process
+ * that is killed loses nothing, a machine that loses its power may. One file for each queue, and one process at a time.
+ */
+export function fileLog(path: string): EmulatorQueueLog {
+  let files: typeof import("node:fs") | undefined;
+  return {
+    async load() {
+      files = await import("node:fs");
+      if (!files.existsSync(path)) return [];
+      const bytes = files.readFileSync(path);
+      // Half a line at the end was never answered for, and the next one must not be glued to it.
+      const end = bytes.lastIndexOf(10) + 1;
+      if (end < bytes.length) files.truncateSync(path, end);
+      return new TextDecoder().decode(bytes.subarray(0, end)).split("\n").slice(0, -1);
+    },
+    append: (line) => files?.appendFileSync(path, `${line}\n`),
+  };
 }
 
 class BodyTooLarge extends Error {}
@@ -91,11 +205,24 @@ async function pipe(response: Response, outgoing: ServerResponse): Promise<void>
     return;
   }
   const reader = response.body.getReader();
+  // An endless body would else not hear that the caller has gone.
+  outgoing.once("close", () => void reader.cancel().catch(() => {}));
   for (;;) {
     const { done, value } = await reader.read();
     if (done) break;
-    if (!outgoing.write(value))
-      await new Promise<void>((resolve) => outgoing.once("drain", resolve).once("close", resolve));
+    if (!outgoing.write(value)) await drained(outgoing);
   }
   outgoing.end();
+}
+
+/** Resolves when more can be written, or nothing more at all. Leaves no listeners: an endless body waits often. */
+function drained(outgoing: ServerResponse): Promise<void> {
+  return new Promise((resolve) => {
+    const done = () => {
+      outgoing.off("drain", done).off("close", done);
+      resolve();
+    };
+    outgoing.on("drain", done).on("close", done);
+    if (outgoing.destroyed) done();
+  });
 }

@@ -1,0 +1,122 @@
+import type { Bytes } from "../../request.js";
+import type { EmulatorAnswer, EmulatorHandler } from "../service.js";
+import type { Consumer, EmulatorQueueItem } from "./consumers.js";
+import type { QueueSide, Receiver } from "./queue-side.js";
+
+/** What a service has made of an item. */
+interface Outcome {
+  readonly item: EmulatorQueueItem;
+  readonly status: number;
+  readonly body: Bytes;
+}
+
+/**
+ * An asynchronous inference service: takes items from the input queue and writes its answers to the sink. It takes no more
+ * than the sink has room for.
+ */
+export class AsyncService {
+  readonly #name: string;
+  readonly #handler: EmulatorHandler;
+  readonly #input: QueueSide;
+  readonly #sink: QueueSide;
+  readonly #uid = "worker-0";
+  readonly #stopped = new AbortController();
+  #consumer: Consumer | undefined;
+  #inFlight = 0;
+  /** Done, but somebody else has filled the sink. */
+  #waiting: Outcome[] = [];
+
+  constructor(name: string, handler: EmulatorHandler, sides: { input: QueueSide; sink: QueueSide }) {
+    this.#name = name;
+    this.#handler = handler;
+    this.#input = sides.input;
+    this.#sink = sides.sink;
+  }
+
+  start(): void {
+    const receiver: Receiver = {
+      isFull: () => this.#sink.store.length + this.#inFlight >= this.#sink.context.maxLength,
+      push: ({ item }) => {
+        this.#inFlight++;
+        void this.#run(item);
+      },
+      end: () => {},
+    };
+    this.#sink.onChange(() => this.#sinkChanged());
+    // The group of a service's own workers has the service's name: `search` tells of them when it is asked in that group.
+    const gid = this.#name;
+    const window = this.#input.context.settings.workers;
+    const request = { uid: this.#uid, gid, start: 0n, window, indexOnly: false, autoCommit: false, tags: {} };
+    this.#consumer = this.#input.join(request, receiver);
+  }
+
+  stop(): void {
+    this.#stopped.abort(new Error("the service has been stopped"));
+    if (this.#consumer) this.#input.leave(this.#consumer);
+  }
+
+  async #run(item: EmulatorQueueItem): Promise<void> {
+    const outcome = await this.#outcomeOf(item);
+    if (this.#stopped.signal.aborted) return;
+    this.#waiting.push(outcome);
+    this.#sinkChanged();
+  }
+
+  async #outcomeOf(item: EmulatorQueueItem): Promise<Outcome> {
+    const { requestId = "", ...tags } = item.tags;
+    const headers = new Headers({ "x-eas-queueservice-request-id": encodeURIComponent(requestId) });
+    if (item.contentType !== undefined) headers.set("content-type", item.contentType);
+    try {
+      // Not in the middle of the push.
+      await Promise.resolve();
+      const answer = await this.#handler({
+        service: this.#name,
+        method: "POST",
+        path: item.path,
+        query: new URLSearchParams(tags),
+        headers,
+        // A copy: the item may have to be given again.
+        body: item.data.slice(),
+        signal: this.#stopped.signal,
+      });
+      return { item, ...(await readAnswer(answer)) };
+    } catch (error) {
+      // As a call of a service is answered whose handler throws.
+      return { item, status: 400, body: encode(error instanceof Error ? error.message : String(error)) };
+    }
+  }
+
+  #sinkChanged(): void {
+    while (this.#waiting.length > 0 && !this.#sink.isFull) {
+      this.#inFlight--;
+      this.#finish(this.#waiting.shift() as Outcome);
+    }
+    if (!this.#stopped.signal.aborted) this.#input.pump();
+  }
+
+  #finish({ item, status, body }: Outcome): void {
+    const { maxPayloadBytes } = this.#sink.context.settings;
+    const failed = (code: number) => ({ ...item.tags, lastCode: String(code) });
+    const { isEnded } = this.#sink.store;
+    if (body.length > maxPayloadBytes) {
+      // Invented: without a result its sender would wait for ever.
+      const why = encode(`the result has ${body.length} bytes, more than ${maxPayloadBytes}`);
+      if (!isEnded) this.#sink.put({ data: why.slice(0, maxPayloadBytes), tags: failed(413) });
+    } else if (!isEnded && (status !== 200 || body.length > 0)) {
+      // The service does not write empty answers. That it writes empty failures is invented.
+      this.#sink.put({ data: body, tags: status === 200 ? item.tags : failed(status) });
+    }
+    this.#input.commit([item.index], this.#uid, this.#name);
+  }
+}
+
+async function readAnswer(answer: EmulatorAnswer): Promise<{ status: number; body: Bytes }> {
+  if (!(answer instanceof Response)) {
+    return { status: 200, body: typeof answer === "string" ? encode(answer) : answer.slice() };
+  }
+  return { status: answer.status, body: new Uint8Array(await answer.arrayBuffer()) };
+}
+
+function encode(text: string): Bytes {
+  return new TextEncoder().encode(text) as Bytes;
+}

@@ -1,0 +1,106 @@
+import {
+  TransportError,
+  type WebSocketClose,
+  type WebSocketConnection,
+  type WebSocketDialer,
+} from "../../platform/platform.js";
+import {
+  ABNORMAL,
+  CallbackConnection,
+  invalidDial,
+  untilAborted,
+  upgradeRefused,
+} from "../../platform/websocket-connection.js";
+import type { Bytes } from "../../request.js";
+import type { AcceptedWatch } from "./watch-websocket.js";
+
+/** Opens WebSockets to an emulator without a network. */
+export function memoryDialer(connect: (request: Request) => Promise<Response | AcceptedWatch>): WebSocketDialer {
+  return (url, { headers, signal }) =>
+    untilAborted(signal, async (life) => {
+      let request: Request;
+      try {
+        request = new Request(url.replace(/^ws/, "http"), { headers: [...headers] as [string, string][], signal });
+      } catch (error) {
+        throw invalidDial(error);
+      }
+      let accepted: Response | AcceptedWatch;
+      try {
+        accepted = await connect(request);
+      } catch (cause) {
+        throw new TransportError(cause instanceof Error ? cause.message : String(cause), { sent: "maybe", cause });
+      }
+      life.signal.throwIfAborted();
+      if (accepted instanceof Response) throw upgradeRefused(accepted.status);
+      return openPair(accepted);
+    });
+}
+
+/** The client's end of a connection whose other end is the watch. What passes between them is never handed on at once. */
+function openPair(watch: AcceptedWatch): WebSocketConnection {
+  /** Sent, and not given to the client's callbacks. */
+  const buffered: Bytes[] = [];
+  let bufferedBytes = 0;
+  let isPaused = false;
+  let isOver = false;
+  let isScheduled = false;
+  /** What the server ends the connection with, after what it has sent. */
+  let closing: WebSocketClose | undefined;
+
+  const deliver = () => {
+    isScheduled = false;
+    for (let message = next(); message !== undefined; message = next()) connection.receive(message);
+    if (closing !== undefined && buffered.length === 0 && !isOver) end(closing);
+    else if (!isOver && buffered.length === 0) attached.drained();
+  };
+  const next = (): Bytes | undefined => {
+    if (isPaused || isOver) return undefined;
+    const message = buffered.shift();
+    bufferedBytes -= message?.length ?? 0;
+    return message;
+  };
+  const schedule = () => {
+    if (isScheduled) return;
+    isScheduled = true;
+    setTimeout(deliver, 0);
+  };
+  /** Ends the connection for both. */
+  const end = (close: WebSocketClose) => {
+    if (isOver) return;
+    isOver = true;
+    buffered.length = 0;
+    attached.closed();
+    setTimeout(() => connection.end(close), 0);
+  };
+
+  const connection = new CallbackConnection({
+    // The service reads nothing.
+    send: () => {},
+    close: (code, reason) => void setTimeout(() => end(closing ?? { code, reason }), 0),
+    terminate: () => end({ code: ABNORMAL, reason: "" }),
+    ping: () => void setTimeout(() => !isOver && connection.onPong?.(), 0),
+    pause: () => {
+      isPaused = true;
+    },
+    resume: () => {
+      isPaused = false;
+      schedule();
+    },
+  });
+  const attached = watch.attach({
+    send(message) {
+      buffered.push(message);
+      bufferedBytes += message.length;
+      schedule();
+    },
+    get bufferedBytes() {
+      return bufferedBytes;
+    },
+    close(code, reason) {
+      closing = { code, reason };
+      schedule();
+    },
+    terminate: () => end({ code: ABNORMAL, reason: "" }),
+  });
+  return connection;
+}
