@@ -18,6 +18,12 @@ export {
   EasUnsupportedError,
   isEasError,
 } from "./errors.js";
+export {
+  ENDPOINT_TYPE_DIRECT,
+  ENDPOINT_TYPE_GATEWAY,
+  type EndpointType,
+  type PredictClientOptions,
+} from "./http/client-settings.js";
 export type { Auth, CallOptions, ClientOptions, HeadersInput, RetryOn, Token } from "./http/options.js";
 // Connections of your own
 export { type FetchFunction, type FetchTransportOptions, fetchTransport } from "./platform/fetch-transport.js";
@@ -29,12 +35,6 @@ export {
   type TransportRequest,
   type TransportResponse,
 } from "./platform/platform.js";
-export {
-  ENDPOINT_TYPE_DIRECT,
-  ENDPOINT_TYPE_GATEWAY,
-  type EndpointType,
-  type PredictClientOptions,
-} from "./predict/client-settings.js";
 export type { Diagnosis, Finding } from "./predict/diagnose.js";
 export {
   type JsonDataType,

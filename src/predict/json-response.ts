@@ -1,4 +1,5 @@
 import { EasDecodeError } from "../errors.js";
+import { parseExactly } from "../http/exact-json.js";
 import type { Bytes } from "../request.js";
 
 /** What a PMML model says about one row. */
@@ -18,7 +19,12 @@ export class JsonResponse {
 
   /** Reads a response body. Throws `EasDecodeError`, which holds nothing of the body, when it is no such JSON. */
   constructor(body: Bytes) {
-    const answer = parseExactly(new TextDecoder().decode(body));
+    let answer: unknown;
+    try {
+      answer = parseExactly(new TextDecoder().decode(body));
+    } catch {
+      throw noJson("it is no JSON");
+    }
     const outputs = isRecord(answer) ? answer["outputs"] : undefined;
     if (!Array.isArray(outputs)) throw noJson('it has no array "outputs"');
     this.outputs = outputs.map((output: unknown, index) => {
@@ -51,27 +57,4 @@ function isRecord(value: unknown): value is Record<string, unknown> {
 
 function noJson(why: string): EasDecodeError {
   return new EasDecodeError(`the response is no answer to a JsonRequest: ${why}`, { format: "json" });
-}
-
-/** A text of JSON, or a number; the text is a key when a colon follows. Only for texts that are known to be JSON. */
-const TOKENS = /"(?:[^"\\]|\\.)*"(?=\s*(:?))|-?\d+(?:\.\d+)?(?:[eE][-+]?\d+)?/g;
-
-/** As `JSON.parse`, but integers beyond 2^53 become bigints. */
-function parseExactly(text: string): unknown {
-  let parsed: unknown;
-  try {
-    parsed = JSON.parse(text);
-  } catch {
-    throw noJson("it is no JSON");
-  }
-  if (!/\d{16}/.test(text)) return parsed;
-  // `JSON.parse` shows a number only after rounding. So those are sent through it as texts, and all texts get a mark.
-  const marked = text.replace(TOKENS, (token, colon?: string) => {
-    if (token.startsWith('"')) return colon === ":" ? token : `"t${token.slice(1)}`;
-    return /^-?\d+$/.test(token) && !Number.isSafeInteger(Number(token)) ? `"n${token}"` : token;
-  });
-  return JSON.parse(marked, (_, value: unknown) => {
-    if (typeof value !== "string") return value;
-    return value.startsWith("t") ? value.slice(1) : BigInt(value.slice(1));
-  });
 }

@@ -4,6 +4,19 @@ import { argumentTypeError, show } from "../errors.js";
 import { makeCall } from "../http/call.js";
 import type { CallPlan, CallResult } from "../http/call-plan.js";
 import { Channel } from "../http/channel.js";
+import {
+  bodyTooLarge,
+  checkEndpointType,
+  checkOptions,
+  type EndpointType,
+  INITIAL_SETTINGS,
+  type PredictClientOptions,
+  type Prepared,
+  prepare,
+  type Settings,
+  withCallOptions,
+  withHeaders,
+} from "../http/client-settings.js";
 import { decodingOf } from "../http/content-encoding.js";
 import { checkHeaders, checkHeaderValue, mergeHeaders } from "../http/headers.js";
 import {
@@ -21,19 +34,6 @@ import {
 import { checkPath } from "../http/url.js";
 import { fetchTransport } from "../platform/fetch-transport.js";
 import type { Bytes, Compression, Decompression, PredictRequest } from "../request.js";
-import {
-  bodyTooLarge,
-  checkEndpointType,
-  checkOptions,
-  type EndpointType,
-  INITIAL_SETTINGS,
-  type PredictClientOptions,
-  type Prepared,
-  prepare,
-  type Settings,
-  withCallOptions,
-  withHeaders,
-} from "./client-settings.js";
 import { type Diagnosis, diagnose } from "./diagnose.js";
 import { StringRequest, type StringResponse } from "./string-request.js";
 

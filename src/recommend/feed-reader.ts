@@ -3,7 +3,7 @@ import type { Bytes } from "../request.js";
 import { readArrayValues } from "../tensor/array-proto.js";
 import type { ValueField } from "../tensor/dtype.js";
 import { RawTensor } from "../tensor/raw-tensor.js";
-import { LENGTH_DELIMITED, VARINT, WireReader } from "../tensor/wire.js";
+import { LENGTH_DELIMITED, VARINT, WireReader } from "../wire/wire.js";
 import * as content from "./request-content.js";
 import { type Scalar, wireTypeOf } from "./scalars.js";
 import { FEATURE_KINDS } from "./torchrec-dtype.js";

@@ -1,4 +1,4 @@
-import { LENGTH_DELIMITED, type WireReader } from "../tensor/wire.js";
+import { LENGTH_DELIMITED, type WireReader } from "../wire/wire.js";
 
 const MAP_KEY = 1;
 const MAP_VALUE = 2;

@@ -1,6 +1,6 @@
 import { argumentRangeError, argumentTypeError, show } from "../errors.js";
 import { type EncodedField, int32, text } from "../tensor/encoded-field.js";
-import { FIXED32, FIXED64, LENGTH_DELIMITED, tagSize, VARINT } from "../tensor/wire.js";
+import { FIXED32, FIXED64, LENGTH_DELIMITED, tagSize, VARINT } from "../wire/wire.js";
 import { checkText } from "./checks.js";
 
 /** The types that a feature's values, its elements and the keys and values of its maps are made of. */

@@ -1,11 +1,11 @@
 import { argumentTypeError } from "../errors.js";
+import { FIXED32, FIXED64, LENGTH_DELIMITED, VARINT, type WireReader } from "../wire/wire.js";
 import { byNumber, checkDTypeOf, type DType, type TFDType, traitsOf, type ValueField } from "./dtype.js";
 import { encodeValues } from "./encode-values.js";
 import { type EncodedField, int32, message } from "./encoded-field.js";
 import type { RawTensor } from "./raw-tensor.js";
 import { encodeShape, readShape } from "./shape-proto.js";
 import { checkShape, type Tensor } from "./tensor.js";
-import { FIXED32, FIXED64, LENGTH_DELIMITED, VARINT, type WireReader } from "./wire.js";
 
 /**
  * `ArrayProto`, the tensor of the TF and the Torch format. Numbers as in the official SDKs' `tf_predict` and

@@ -1,5 +1,6 @@
 import { argumentRangeError, checkOptionsObject, show } from "../errors.js";
 import type { Bytes } from "../request.js";
+import { LENGTH_DELIMITED, VARINT, type WireReader } from "../wire/wire.js";
 import { readArrayValues } from "./array-proto.js";
 import { type BladeDType, type ContentOf, checkDTypeOf, type DType } from "./dtype.js";
 import { encodeValues } from "./encode-values.js";
@@ -8,7 +9,6 @@ import { checkName, checkUnused, toTensor } from "./feeds.js";
 import type { RawTensor } from "./raw-tensor.js";
 import { encodeShape, readShape } from "./shape-proto.js";
 import { checkShape, type Tensor } from "./tensor.js";
-import { LENGTH_DELIMITED, VARINT, type WireReader } from "./wire.js";
 
 /** Field numbers of the official SDKs' `blade` schema (github.com/pai-eas/eas-python-sdk). */
 const REQUEST = { signatureName: 1, inputs: 2, outputInfo: 3 } as const;

@@ -1,9 +1,9 @@
 import { show } from "../errors.js";
 import type { Bytes } from "../request.js";
+import { LENGTH_DELIMITED, WireReader } from "../wire/wire.js";
 import { readBladeArray } from "./blade-message.js";
 import { RawTensor } from "./raw-tensor.js";
 import { listOutputs, NamedTensorResponse } from "./tensor-response.js";
-import { LENGTH_DELIMITED, WireReader } from "./wire.js";
 
 /** Field number of `Response.outputs` in the official SDKs' `blade` schema. */
 const OUTPUTS = 1;

@@ -1,10 +1,10 @@
 import { show } from "../errors.js";
 import type { Bytes } from "../request.js";
+import { LENGTH_DELIMITED, WireReader } from "../wire/wire.js";
 import { readArrayValues } from "./array-proto.js";
 import { RawTensor } from "./raw-tensor.js";
 import { readShape } from "./shape-proto.js";
 import { listOutputs, NamedTensorResponse } from "./tensor-response.js";
-import { LENGTH_DELIMITED, WireReader } from "./wire.js";
 
 /** Field numbers of the official Java SDK's `caffe_predict` schema (github.com/pai-eas/eas-java-sdk). */
 const OUTPUT_NAME = 1;

@@ -1,8 +1,8 @@
 import { argumentRangeError, argumentTypeError, show } from "../errors.js";
+import { delimitedSize, LITTLE_ENDIAN, type WireWriter } from "../wire/wire.js";
 import type { ContentOf, DType, NumberArray, ValueField } from "./dtype.js";
 import { traitsOf } from "./dtype.js";
 import { type EncodedField, packed } from "./encoded-field.js";
-import { delimitedSize, LITTLE_ENDIAN, type WireWriter } from "./wire.js";
 
 type Encoder = (field: number, content: never, dtype: DType, of: string) => EncodedField;
 

@@ -1,5 +1,5 @@
 import type { Bytes } from "../request.js";
-import { delimitedSize, LENGTH_DELIMITED, tagSize, VARINT, varintSize, WireWriter } from "./wire.js";
+import { delimitedSize, LENGTH_DELIMITED, tagSize, VARINT, varintSize, WireWriter } from "../wire/wire.js";
 
 /** A field that is ready to be written. Its size is known before anything is, so that nothing is written twice. */
 export interface EncodedField {

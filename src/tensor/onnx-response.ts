@@ -1,11 +1,11 @@
 import { show } from "../errors.js";
 import type { Bytes } from "../request.js";
+import { LENGTH_DELIMITED, VARINT, WireReader } from "../wire/wire.js";
 import type { OnnxDType } from "./dtype.js";
 import { MEMORY, readMemory } from "./onnx-values.js";
 import { RawTensor } from "./raw-tensor.js";
 import { readSizes } from "./shape-proto.js";
 import { findOutput, listOutputs, outputAt, TensorResponse } from "./tensor-response.js";
-import { LENGTH_DELIMITED, VARINT, WireReader } from "./wire.js";
 
 /** Field numbers of `DataProto` and `TensorProto` in the official Python SDK's `onnx_processor_data` schema. */
 const TENSORS = 1;

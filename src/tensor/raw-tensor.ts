@@ -1,9 +1,9 @@
 import { argumentRangeError, argumentTypeError, EasDecodeError } from "../errors.js";
 import type { Bytes } from "../request.js";
+import { KEEP_BOM, LITTLE_ENDIAN } from "../wire/wire.js";
 import { checkDTypeOf, type DType, type IntegerValues, traitsOf, type ValueField, type ValuesOf } from "./dtype.js";
 import type { Tensor } from "./tensor.js";
 import { readInt32s, readInt64Halves } from "./varints.js";
-import { KEEP_BOM, LITTLE_ENDIAN } from "./wire.js";
 
 /** Where some of a tensor's values are in the response. */
 interface Segment {

@@ -1,5 +1,5 @@
+import { LENGTH_DELIMITED, VARINT, type WireReader } from "../wire/wire.js";
 import { type EncodedField, message, packedSizes } from "./encoded-field.js";
-import { LENGTH_DELIMITED, VARINT, type WireReader } from "./wire.js";
 
 /** `ArrayShape` of TF, Torch and Caffe, and `Shape` of Blade: the same message. */
 const DIM = 1;

@@ -1,8 +1,8 @@
 import type { Bytes } from "../request.js";
+import { LENGTH_DELIMITED, WireReader } from "../wire/wire.js";
 import { readArray } from "./array-proto.js";
 import { readTensorMap } from "./tensor-map.js";
 import { listOutputs, NamedTensorResponse } from "./tensor-response.js";
-import { LENGTH_DELIMITED, WireReader } from "./wire.js";
 
 /** Field number of `PredictResponse.outputs` in the official SDKs' `tf_predict` schema. */
 const OUTPUTS = 1;

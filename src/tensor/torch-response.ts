@@ -1,11 +1,11 @@
 import type { Bytes } from "../request.js";
+import { LENGTH_DELIMITED, WireReader } from "../wire/wire.js";
 import { readArray } from "./array-proto.js";
 import type { DType, ValuesOf } from "./dtype.js";
 import { RawTensor } from "./raw-tensor.js";
 import type { Tensor } from "./tensor.js";
 import { readTensorMap } from "./tensor-map.js";
 import { findOutput, listOutputs, outputAt, TensorResponse } from "./tensor-response.js";
-import { LENGTH_DELIMITED, WireReader } from "./wire.js";
 
 /** Field numbers of `PredictResponse` in the official SDKs' `pytorch_predict` schema. */
 const OUTPUTS = 1;

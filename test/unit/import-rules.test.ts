@@ -24,7 +24,7 @@ const ENTRY = /^(index|node|dispose)\.ts$|^(proto|compression)\/[^/]+\.ts$|^emul
 /**
  * Who may import whom, beside files of the same room: the design's
  * `errors, request < platform < endpoint < http < predict, queue < relay, telemetry` and
- * `request, gen < tensor < recommend`. A file at the top of src/ is a room of its own.
+ * `request, gen < wire < tensor < recommend`. A file at the top of src/ is a room of its own.
  */
 const BASE = ["errors.ts", "request.ts"];
 const CALLS = [...BASE, "platform", "endpoint", "http"];
@@ -36,13 +36,15 @@ const ROOMS: Readonly<Record<string, readonly string[]>> = {
   endpoint: [...BASE, "platform"],
   http: [...BASE, "platform", "endpoint"],
   predict: CALLS,
-  // Its frames are flat messages of the generated code.
-  queue: [...CALLS, "gen"],
+  // Its frames are read by hand: they are what a watch is measured by.
+  queue: [...CALLS, "wire"],
   relay: [...CALLS, "predict", "queue"],
   telemetry: [...CALLS, "predict", "queue"],
   gen: [],
-  tensor: [...BASE, "gen"],
-  recommend: [...BASE, "gen", "tensor"],
+  // Protobuf's wire format.
+  wire: BASE,
+  tensor: [...BASE, "gen", "wire"],
+  recommend: [...BASE, "gen", "wire", "tensor"],
   compression: BASE,
   image: BASE,
 };

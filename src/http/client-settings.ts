@@ -7,10 +7,12 @@ import {
   type Target,
 } from "../endpoint/gateway.js";
 import { argumentRangeError, argumentTypeError, EasUnsupportedError, show } from "../errors.js";
-import { fixedHeaders, resolveAuth } from "../http/auth.js";
-import type { CallPlan } from "../http/call-plan.js";
-import { decodingOf } from "../http/content-encoding.js";
-import { checkHeaders, checkHeaderValue, mergeHeaders } from "../http/headers.js";
+import type { HeaderPair, Platform } from "../platform/platform.js";
+import type { Compression, Decompression } from "../request.js";
+import { fixedHeaders, resolveAuth } from "./auth.js";
+import type { CallPlan } from "./call-plan.js";
+import { decodingOf } from "./content-encoding.js";
+import { checkHeaders, checkHeaderValue, mergeHeaders } from "./headers.js";
 import {
   type Auth,
   type CallOptions,
@@ -30,10 +32,8 @@ import {
   DEFAULT_TOTAL_TIMEOUT_MS,
   SHARED_GATEWAY_MAX_REQUEST_BYTES,
   type Token,
-} from "../http/options.js";
-import { checkPath, joinPath, type Suffix, suffixOf } from "../http/url.js";
-import type { HeaderPair, Platform } from "../platform/platform.js";
-import type { Compression, Decompression } from "../request.js";
+} from "./options.js";
+import { checkPath, joinPath, type Suffix, suffixOf } from "./url.js";
 
 /** Requests go through the gateway. The default. */
 export const ENDPOINT_TYPE_GATEWAY = "GATEWAY";
