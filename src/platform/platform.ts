@@ -40,6 +40,12 @@ export interface Transport {
    * `TransportError`, or with the reason of the request's cancellation. Follows no redirects.
    */
   send(request: TransportRequest): Promise<TransportResponse>;
+  /**
+   * Sends one request and resolves when the head of the answer is there, whatever its status; the body is then read piece
+   * by piece. Fails as `send` does; the request's signal and its `exchange` end the body too. `maxResponseBytes` is of no
+   * meaning here. Without it, streams cannot be had over this transport.
+   */
+  stream?(request: TransportRequest): Promise<StreamedResponse>;
   /** Loads what the first `send` would load. */
   ready?(): Promise<void>;
   /** Lets requests in flight end and frees the connections. */
@@ -86,6 +92,21 @@ export interface TransportResponse {
   readonly body: Bytes;
   /** The `Content-Encoding` that `body` still has; undefined where the runtime has undone it, or there was none. */
   readonly contentEncoding: string | undefined;
+}
+
+/** An answer whose body is still to come. */
+export interface StreamedResponse {
+  readonly status: number;
+  readonly headers: Headers;
+  /** The `Content-Encoding` that the pieces still have; undefined where the runtime undoes it, or there is none. */
+  readonly contentEncoding: string | undefined;
+  /**
+   * The next piece, which is the receiver's own memory, or undefined at the end. One read at a time; the server is held
+   * back while nobody reads. Rejects with a `TransportError` when the connection breaks, or with the reason of `cancel`.
+   */
+  read(): Promise<Bytes | undefined>;
+  /** Gives the connection up; a read that waits rejects with `reason`. Without effect after the end. */
+  cancel(reason: unknown): void;
 }
 
 /**
