@@ -27,7 +27,10 @@ export type EasArgumentErrorCode =
   | "ERR_EAS_ARG_SHAPE"
   | "ERR_EAS_ARG_DTYPE"
   | "ERR_EAS_ARG_CONTENT"
-  | "ERR_EAS_ARG_OUTPUT";
+  | "ERR_EAS_ARG_OUTPUT"
+  | "ERR_EAS_ARG_INDEX"
+  | "ERR_EAS_ARG_TAG"
+  | "ERR_EAS_ARG_WATCH";
 
 /** What every `EasError` carries beside its message. */
 export interface EasErrorOptions {

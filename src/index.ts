@@ -46,6 +46,17 @@ export { type JsonOutput, JsonResponse } from "./predict/json-response.js";
 export { PredictClient, type PredictResult } from "./predict/predict-client.js";
 export { ProtoRequest } from "./predict/proto-request.js";
 export { StringRequest, StringResponse } from "./predict/string-request.js";
+// Queues
+export { DataFrame, type DataFrameJson } from "./queue/data-frame.js";
+export type { FrameIndex } from "./queue/frame-index.js";
+export type { QueueAttributes } from "./queue/queue-attributes.js";
+export type { QueueCallOptions } from "./queue/queue-calls.js";
+export { QueueClient } from "./queue/queue-client.js";
+export type { GetOptions, NegativeOptions, PutOptions, PutResult, SearchResult } from "./queue/queue-operations.js";
+export type { QueueClientOptions, QueueData, QueueLogger } from "./queue/queue-options.js";
+export type { QueueTags } from "./queue/queue-tags.js";
+export type { ReconnectOptions, WatchOptions, WatchStatus, WatchTransport } from "./queue/watch/watch-options.js";
+export { Watcher } from "./queue/watch/watcher.js";
 export {
   type EasyRecDType,
   type EasyRecDTypeName,

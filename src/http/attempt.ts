@@ -1,4 +1,12 @@
-import type { Exchange, HeaderPair, Transport, TransportRequest, TransportResponse } from "../platform/platform.js";
+import { EasUnsupportedError } from "../errors.js";
+import type {
+  Exchange,
+  HeaderPair,
+  StreamedResponse,
+  Transport,
+  TransportRequest,
+  TransportResponse,
+} from "../platform/platform.js";
 import type { CallPlan } from "./call-plan.js";
 import { Expiring, type Timeouts } from "./timeouts.js";
 
@@ -59,6 +67,16 @@ export class Attempt extends Expiring implements TransportRequest {
     const sent = transport.send(this);
     // An exchange rejects by itself when it is cancelled; other transports may be slow to notice, or never do.
     return this.exchange === undefined ? this.outlive(sent) : sent;
+  }
+
+  /** As `send`, but resolves when the head of the answer is there. */
+  open(transport: Transport): Promise<StreamedResponse> {
+    if (transport.stream === undefined) {
+      return Promise.reject(new EasUnsupportedError("this transport has no stream(): answers come as a whole only"));
+    }
+    this.timeouts.start(this, this.timeout);
+    const opened = transport.stream(this);
+    return this.exchange === undefined ? this.outlive(opened) : opened;
   }
 
   /** Waits for work that may not end by itself when the attempt is cancelled. */

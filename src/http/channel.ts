@@ -1,3 +1,4 @@
+import { argumentTypeError } from "../errors.js";
 import type { Platform, Transport } from "../platform/platform.js";
 import { Limiter } from "./limiter.js";
 import { RetryBudget } from "./retry.js";
@@ -39,6 +40,11 @@ export class Channel {
 
   get closed(): boolean {
     return this.#closing !== undefined;
+  }
+
+  /** Throws when the client was closed. */
+  checkOpen(): void {
+    if (this.closed) throw argumentTypeError("ERR_EAS_ARG_REQUEST", "this client is closed: make a new one");
   }
 
   get transport(): Transport {

@@ -92,7 +92,8 @@ export interface Prepared {
   readonly maxRequestBytes: number;
 }
 
-const OCTET_STREAM = "application/octet-stream";
+/** What bytes are, when nobody says what they are. */
+export const OCTET_STREAM = "application/octet-stream";
 
 export const INITIAL_SETTINGS: Settings = {
   endpoint: "",
@@ -172,16 +173,20 @@ export function checkEndpointType(value: EndpointType): EndpointType {
   return value;
 }
 
-/** Works out what all calls under `settings` have in common; throws for what cannot work together. */
-export function prepare(settings: Settings, platform: Platform): Prepared {
+/**
+ * Works out what all calls under `settings` have in common; throws for what cannot work together. `contentType` is sent
+ * where neither the settings nor a request say one; without it none is.
+ */
+export function prepare(settings: Settings, platform: Platform, defaultContentType?: string): Prepared {
   if (settings.endpointType === ENDPOINT_TYPE_DIRECT) {
     throw new EasUnsupportedError("ENDPOINT_TYPE_DIRECT is not built into this version yet: use ENDPOINT_TYPE_GATEWAY");
   }
   const target = gatewayTarget(settings, platform.env);
   const auth = resolveAuth(settings.auth, platform, { ...target, method: "POST" });
   const ownContentType = settings.contentType ?? new Map(settings.headers).get("content-type");
-  const contentType = ownContentType ?? OCTET_STREAM;
-  const base = mergeHeaders(settings.headers, [["content-type", contentType]]);
+  const contentType = ownContentType ?? defaultContentType;
+  const base =
+    contentType === undefined ? settings.headers : mergeHeaders(settings.headers, [["content-type", contentType]]);
   const headers = checkOwnership(base, settings.token, auth);
   const suffix = suffixOf(settings.requestPath, undefined);
   return {
@@ -195,7 +200,7 @@ export function prepare(settings: Settings, platform: Platform): Prepared {
       ...pathsOf(target, suffix),
       headers,
       fixedHeaders: fixedHeaders(headers, auth, settings.token),
-      contentType,
+      contentType: contentType ?? "",
       auth,
       token: settings.token,
       timeout: settings.timeout,
@@ -239,7 +244,7 @@ export function withHeaders(plan: CallPlan, added: readonly HeaderPair[]): CallP
     ...plan,
     headers,
     fixedHeaders: fixedHeaders(headers, plan.auth, plan.token),
-    contentType: new Map(headers).get("content-type") ?? OCTET_STREAM,
+    contentType: new Map(headers).get("content-type") ?? "",
   };
 }
 

@@ -10,6 +10,7 @@ import {
   checkOptions,
   type EndpointType,
   INITIAL_SETTINGS,
+  OCTET_STREAM,
   type PredictClientOptions,
   type Prepared,
   prepare,
@@ -215,7 +216,7 @@ export class PredictClient {
     return diagnose(platform, () => {
       // A GET is never signed.
       const auth = this.#settings.auth === "bearer" ? "bearer" : "token";
-      const { plan } = prepare({ ...this.#settings, auth }, platform);
+      const { plan } = prepare({ ...this.#settings, auth }, platform, OCTET_STREAM);
       const request: CallPlan = { ...withCallOptions(plan, { ...call, retryCount: 0 }), method: "GET" };
       return makeCall(this.#openChannel(), request, null, ({ response }) => response.status);
     });
@@ -233,14 +234,12 @@ export class PredictClient {
   }
 
   #openChannel(): Channel {
-    if (this.#channel.closed) {
-      throw argumentTypeError("ERR_EAS_ARG_REQUEST", "this client is closed: make a new one");
-    }
+    this.#channel.checkOpen();
     return this.#channel;
   }
 
   #prepare(): Prepared {
-    this.#prepared ??= prepare(this.#settings, platform);
+    this.#prepared ??= prepare(this.#settings, platform, OCTET_STREAM);
     return this.#prepared;
   }
 

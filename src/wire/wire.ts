@@ -164,6 +164,24 @@ export class WireReader {
     return BigInt.asIntN(64, value);
   }
 
+  /** A varint as an unsigned 64-bit integer. Not bit by bit as a bigint, which takes three times as long. */
+  uint64(): bigint {
+    const { bytes } = this;
+    const start = this.position;
+    this.skipVarint();
+    let low = 0;
+    let high = 0;
+    for (let at = start, shift = 0; at < this.position; at++, shift += 7) {
+      const bits = (bytes[at] as number) & 127;
+      if (shift < 28) low |= bits << shift;
+      else if (shift === 28) {
+        low |= bits << 28;
+        high = bits >>> 4;
+      } else high |= bits << (shift - 32);
+    }
+    return high === 0 ? BigInt(low >>> 0) : (BigInt(high >>> 0) << 32n) | BigInt(low >>> 0);
+  }
+
   /** The end of the length-delimited field that begins here, with the position set to its first byte. */
   delimitedEnd(): number {
     const start = this.position;

@@ -1,0 +1,213 @@
+import { EasDecodeError } from "../errors.js";
+import { parseExactly } from "../http/exact-json.js";
+import type { Bytes } from "../request.js";
+import { LENGTH_DELIMITED, VARINT, WireReader } from "../wire/wire.js";
+import type { QueueTags } from "./queue-tags.js";
+import { REQUEST_ID } from "./queue-tags.js";
+
+/** Field numbers of the official Go SDK's `queue_service.proto` (github.com/pai-eas/eas-golang-sdk). */
+const LIST = 1;
+const INDEX = 1;
+const TAGS = 2;
+const DATA = 3;
+const MESSAGE = 4;
+const MAP_KEY = 1;
+const MAP_VALUE = 2;
+
+/** Whom a frame's own methods go to: the client that got it, or the watcher that received it. */
+export interface FrameOwner {
+  commit(index: bigint): Promise<void>;
+  negative(index: bigint, code: string | undefined, reason: string | undefined): Promise<void>;
+  release(index: bigint): void;
+}
+
+/** A frame as it can be stored; see `DataFrame.toJSON`. */
+export interface DataFrameJson {
+  /** In decimal digits: JSON's numbers cannot hold it. */
+  readonly index: string;
+  readonly tags: QueueTags;
+  /** In base64. */
+  readonly data: string;
+  readonly message: string;
+}
+
+/** An item of a queue, as it was received. */
+export class DataFrame {
+  /** Its position in the queue: up to 19 digits. */
+  readonly index: bigint;
+  /**
+   * Its content; empty when only indexes were asked for. A view of what was received, which nobody else writes to, but
+   * which is kept in memory as a whole: `slice()` makes a small one that stands alone.
+   */
+  readonly data: Bytes;
+  // Not #private: a frame is made for each message, and those cost more to set up.
+  private readonly owner: FrameOwner;
+  private readonly readRest: () => { tags: QueueTags; message: string };
+  private rest: { tags: QueueTags; message: string } | undefined = undefined;
+
+  /** @internal */
+  constructor(index: bigint, data: Bytes, owner: FrameOwner, readRest: () => { tags: QueueTags; message: string }) {
+    this.index = index;
+    this.data = data;
+    this.owner = owner;
+    this.readRest = readRest;
+  }
+
+  /** The tags it was put with, and those of the service. Without a prototype, so that any name can be looked up. */
+  get tags(): QueueTags {
+    this.rest ??= this.readRest();
+    return this.rest.tags;
+  }
+
+  /** What the service says of the item; empty as a rule. */
+  get message(): string {
+    this.rest ??= this.readRest();
+    return this.rest.message;
+  }
+
+  /** The id that the service gave the item when it was put. */
+  get requestId(): string | undefined {
+    return this.tags[REQUEST_ID];
+  }
+
+  /** The content as text; bytes that are no UTF-8 become U+FFFD. */
+  text(): string {
+    return new TextDecoder().decode(this.data);
+  }
+
+  /**
+   * The content read as JSON. Throws `EasDecodeError` when it is none; the error holds nothing of it. The type is the
+   * caller's word.
+   */
+  json<T = unknown>(): T {
+    try {
+      return JSON.parse(this.text()) as T;
+    } catch {
+      throw new EasDecodeError(`the item ${this.index} of ${this.data.length} bytes is no JSON`, { format: "json" });
+    }
+  }
+
+  /** Tells the service that the item is done: it is deleted. Commits of one turn go out together. */
+  commit(): Promise<void> {
+    return this.owner.commit(this.index);
+  }
+
+  /**
+   * Tells the service that the item could not be handled: it is given to a consumer again. `code` is a word such as
+   * `"Shutdown"`, or digits, of at most 20 characters.
+   */
+  negative(code?: string, reason?: string): Promise<void> {
+    return this.owner.negative(this.index, code, reason);
+  }
+
+  /** Lets the item go without a word to the service; a watcher may receive it again after a reconnect. */
+  release(): void {
+    this.owner.release(this.index);
+  }
+
+  /** The frame as JSON can hold it. */
+  toJSON(): DataFrameJson {
+    let binary = "";
+    for (const byte of this.data) binary += String.fromCharCode(byte);
+    return { index: String(this.index), tags: { ...this.tags }, data: btoa(binary), message: this.message };
+  }
+
+  /** For people: the index, the number of bytes and the tags. */
+  toString(): string {
+    const tags = Object.entries(this.tags).map(([key, value]) => `${key}: ${value}`);
+    return `DataFrame ${this.index} (${this.data.length} bytes) { ${tags.join(", ")} }`;
+  }
+}
+
+/** Reads one frame of a watch. Throws `EasDecodeError` when it is none. */
+export function readFrame(bytes: Bytes, owner: FrameOwner): DataFrame {
+  return readFrameFields(new WireReader(bytes, "queue"), owner);
+}
+
+/** Reads the answer to a get: protobuf, or JSON where a relay turned it into that. */
+export function readFrames(body: Bytes, contentType: string | null, owner: FrameOwner): DataFrame[] {
+  if (contentType?.includes("json")) return readJsonFrames(body, owner);
+  const frames: DataFrame[] = [];
+  const reader = new WireReader(body, "queue");
+  while (reader.tag()) {
+    if (reader.field === LIST && reader.wireType === LENGTH_DELIMITED) {
+      reader.nested(() => frames.push(readFrameFields(reader, owner)));
+    } else {
+      reader.skip();
+    }
+  }
+  return frames;
+}
+
+function readFrameFields(reader: WireReader, owner: FrameOwner): DataFrame {
+  const { bytes, position: start, end } = reader;
+  let index = 0n;
+  let data: Bytes = bytes.subarray(0, 0);
+  while (reader.tag()) {
+    if (reader.field === INDEX && reader.wireType === VARINT) index = reader.uint64();
+    else if (reader.field === DATA && reader.wireType === LENGTH_DELIMITED) {
+      const dataEnd = reader.delimitedEnd();
+      data = bytes.subarray(reader.position, dataEnd);
+      reader.position = dataEnd;
+    } else reader.skip();
+  }
+  return new DataFrame(index, data, owner, () => readTagsAndMessage(bytes, start, end));
+}
+
+/** Only for who asks: texts cost more than all the rest of a frame. */
+function readTagsAndMessage(bytes: Bytes, start: number, end: number): { tags: QueueTags; message: string } {
+  const tags = Object.create(null) as Record<string, string>;
+  let message = "";
+  const reader = new WireReader(bytes, "queue");
+  reader.position = start;
+  reader.end = end;
+  while (reader.tag()) {
+    if (reader.wireType !== LENGTH_DELIMITED) reader.skip();
+    else if (reader.field === MESSAGE) message = reader.text();
+    else if (reader.field === TAGS) {
+      reader.nested(() => {
+        let key = "";
+        let value = "";
+        while (reader.tag()) {
+          if (reader.wireType !== LENGTH_DELIMITED) reader.skip();
+          else if (reader.field === MAP_KEY) key = reader.text();
+          else if (reader.field === MAP_VALUE) value = reader.text();
+          else reader.skip();
+        }
+        tags[key] = value;
+      });
+    } else reader.skip();
+  }
+  return { tags, message };
+}
+
+function readJsonFrames(body: Bytes, owner: FrameOwner): DataFrame[] {
+  let list: unknown;
+  try {
+    list = parseExactly(new TextDecoder().decode(body));
+  } catch {
+    throw notFrames("it is no JSON");
+  }
+  if (!Array.isArray(list)) throw notFrames("it is no array");
+  return list.map((item: { index?: unknown; tags?: unknown; data?: unknown; message?: unknown } | null, i) => {
+    const { index, tags = {}, data = "", message = "" } = item ?? {};
+    const isIndex = typeof index === "bigint" || Number.isSafeInteger(index);
+    if (!isIndex || typeof tags !== "object" || typeof data !== "string") {
+      throw notFrames(`element ${i} has no index, tags or data`);
+    }
+    const rest = { tags: Object.assign(Object.create(null), tags) as QueueTags, message: String(message) };
+    return new DataFrame(BigInt(index as number | bigint), fromBase64(data, i), owner, () => rest);
+  });
+}
+
+function fromBase64(text: string, element: number): Bytes {
+  try {
+    return Uint8Array.from(atob(text), (character) => character.charCodeAt(0));
+  } catch {
+    throw notFrames(`the data of element ${element} is no base64`);
+  }
+}
+
+function notFrames(why: string): EasDecodeError {
+  return new EasDecodeError(`the response is no list of items: ${why}`, { format: "queue" });
+}

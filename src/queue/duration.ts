@@ -1,0 +1,53 @@
+import { argumentRangeError, argumentTypeError, show } from "../errors.js";
+
+const MILLISECONDS: Readonly<Record<string, number>> = {
+  ns: 1e-6,
+  us: 1e-3,
+  // Go takes both: the micro sign and the Greek letter.
+  µs: 1e-3,
+  μs: 1e-3,
+  ms: 1,
+  s: 1000,
+  m: 60_000,
+  h: 3_600_000,
+};
+
+const TERMS = /(\d+(?:\.\d*)?|\.\d+)(ns|us|µs|μs|ms|s|m|h)/gy;
+
+/** A time to wait, as the queue service is told it and as a clock here needs it. */
+export interface Duration {
+  /** With its unit, as Go writes durations: what a bare number means to the service is unknown. */
+  readonly text: string;
+  readonly milliseconds: number;
+}
+
+/** A number of milliseconds or a Go duration (`"5s"`, `"1m30s"`, `"500ms"`), which is not negative. */
+export function checkDuration(argument: string, value: number | string): Duration {
+  if (typeof value === "number") {
+    if (Number.isFinite(value) && value >= 0) return { text: `${Math.ceil(value)}ms`, milliseconds: Math.ceil(value) };
+    throw argumentRangeError(
+      "ERR_EAS_ARG_TIMEOUT",
+      `${argument} is ${show(value)}: it must be milliseconds of at least 0, or a duration such as "5s"`,
+    );
+  }
+  const milliseconds = typeof value === "string" ? parse(value) : undefined;
+  if (milliseconds === undefined) {
+    throw argumentTypeError(
+      "ERR_EAS_ARG_TIMEOUT",
+      `${argument} is ${show(value)}: it must be milliseconds, or a duration with units such as "5s", "1m30s" or "500ms"`,
+    );
+  }
+  return { text: value, milliseconds };
+}
+
+function parse(text: string): number | undefined {
+  if (text === "0") return 0;
+  let sum = 0;
+  TERMS.lastIndex = 0;
+  let end = 0;
+  for (let term = TERMS.exec(text); term !== null; term = TERMS.exec(text)) {
+    sum += Number(term[1]) * (MILLISECONDS[term[2] as string] as number);
+    end = TERMS.lastIndex;
+  }
+  return end === text.length && end > 0 ? sum : undefined;
+}

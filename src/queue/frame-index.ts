@@ -1,0 +1,40 @@
+import { argumentRangeError, argumentTypeError, show } from "../errors.js";
+
+/**
+ * The index of an item in a queue. Real ones have up to 19 digits, which a number cannot hold: a number is taken only when
+ * it is a safe integer.
+ */
+export type FrameIndex = bigint | number | string;
+
+const GREATEST = 2n ** 64n - 1n;
+
+/** An index as a bigint: an integer from 0 to 2^64 - 1. */
+export function checkIndex(argument: string, value: FrameIndex): bigint {
+  const index = toBigint(value);
+  if (index === undefined || index < 0n || index > GREATEST) {
+    const make = typeof value === "number" || typeof value === "bigint" ? argumentRangeError : argumentTypeError;
+    throw make(
+      "ERR_EAS_ARG_INDEX",
+      `${argument} is ${show(value)}: it must be an integer from 0 to 2^64 - 1, as a bigint, as decimal text or as a safe number`,
+    );
+  }
+  return index;
+}
+
+/** One index or many, each once, in the order in which they were given. */
+export function checkIndexes(argument: string, value: FrameIndex | Iterable<FrameIndex>): bigint[] {
+  if (typeof value !== "object" || value === null) return [checkIndex(argument, value)];
+  if (!(Symbol.iterator in value)) {
+    throw argumentTypeError(
+      "ERR_EAS_ARG_INDEX",
+      `${argument} is ${show(value)}: it must be an index or several, as an array`,
+    );
+  }
+  return [...new Set(Array.from(value, (index, i) => checkIndex(`${argument}[${i}]`, index)))];
+}
+
+function toBigint(value: unknown): bigint | undefined {
+  if (typeof value === "bigint") return value;
+  if (typeof value === "number") return Number.isSafeInteger(value) ? BigInt(value) : undefined;
+  return typeof value === "string" && /^\d{1,20}$/.test(value) ? BigInt(value) : undefined;
+}

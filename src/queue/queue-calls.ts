@@ -1,0 +1,106 @@
+import type { CallBody } from "../http/call.js";
+import { makeCall } from "../http/call.js";
+import type { CallPlan, CallResult } from "../http/call-plan.js";
+import type { Channel } from "../http/channel.js";
+import { type Prepared, prepare, type Settings, withCallOptions, withHeaders } from "../http/client-settings.js";
+import { checkHeaderValue } from "../http/headers.js";
+import type { CallOptions } from "../http/options.js";
+import type { CallKind } from "../http/retry.js";
+import { joinPath, suffixOf } from "../http/url.js";
+import type { HeaderPair } from "../platform/platform.js";
+
+/** What may be set for one call to a queue; each option stands above the client's own. */
+export type QueueCallOptions = Pick<
+  CallOptions,
+  "headers" | "timeout" | "totalTimeout" | "retryCount" | "retryOn" | "signal"
+>;
+
+/** Names and values of a query, in their order. */
+export type QueryPairs = readonly (readonly [name: string, value: string])[];
+
+/** Names of the headers by which the official Python and Java SDKs say who asks (queue_client.py). */
+const UID = "x-eas-queueservice-redis-uid";
+const GID = "x-eas-queueservice-redis-gid";
+
+/** One operation on a queue. */
+export interface QueueOperation<R> {
+  readonly kind: CallKind;
+  readonly method: CallPlan["method"];
+  readonly query: QueryPairs;
+  /** Path behind the queue. */
+  readonly path?: string | undefined;
+  readonly headers?: readonly HeaderPair[] | undefined;
+  readonly body?: CallBody | undefined;
+  /** Milliseconds for which the service may hold the answer back; the attempt and the call have that much more time. */
+  readonly held?: number | undefined;
+  readonly call?: QueueCallOptions | undefined;
+  readonly read: (result: CallResult) => R;
+}
+
+/** Makes the calls of a queue client, under the settings that it has at the time. */
+export class QueueCalls {
+  readonly channel: Channel;
+  /** Who asks: a consumer, and the group that it is of. */
+  uid: string;
+  gid: string;
+  #settings: Settings;
+  #prepared: Prepared | undefined;
+
+  constructor(channel: Channel, settings: Settings, uid: string, gid: string) {
+    this.channel = channel;
+    this.#settings = settings;
+    this.uid = checkHeaderValue("uid", uid);
+    this.gid = checkHeaderValue("gid", gid);
+  }
+
+  get settings(): Settings {
+    return this.#settings;
+  }
+
+  set settings(settings: Settings) {
+    this.#settings = settings;
+    this.#prepared = undefined;
+  }
+
+  /** Works out what all calls have in common; throws for what cannot work together. */
+  prepare(): Prepared {
+    this.#prepared ??= prepare(this.#settings, this.channel.platform);
+    return this.#prepared;
+  }
+
+  run<R>(operation: QueueOperation<R>): Promise<R> {
+    try {
+      this.channel.checkOpen();
+      return makeCall(this.channel, this.planOf(operation), operation.body ?? null, operation.read);
+    } catch (error) {
+      return Promise.reject(error);
+    }
+  }
+
+  /** The plan of an operation. */
+  planOf(operation: Omit<QueueOperation<unknown>, "read">): CallPlan {
+    const { kind, method, query, path, headers = [], held = 0, call = {} } = operation;
+    const { plan } = this.prepare();
+    const identified = withHeaders(plan, [[UID, this.uid], [GID, this.gid], ...headers]);
+    const own = withCallOptions(identified, call);
+    const { wire, signed } = suffixOf(path ?? plan.suffix.signed, undefined);
+    const text = queryText(query);
+    const joint = text === "" ? "" : wire.includes("?") ? "&" : "?";
+    const suffix = { wire: wire + joint + text, signed: signed + joint + text };
+    const { target } = plan;
+    return {
+      ...own,
+      kind,
+      method,
+      suffix,
+      path: joinPath(target.path, target.query, suffix.wire),
+      resource: joinPath(target.resource, target.query, suffix.signed),
+      timeout: own.timeout + held,
+      totalTimeout: own.totalTimeout + held,
+    };
+  }
+}
+
+function queryText(query: QueryPairs): string {
+  return query.map(([name, value]) => `${encodeURIComponent(name)}=${encodeURIComponent(value)}`).join("&");
+}

@@ -1,0 +1,300 @@
+import { platform } from "#platform";
+import { parseEndpoint } from "../endpoint/gateway.js";
+import { argumentRangeError, argumentTypeError, EasHttpError, show } from "../errors.js";
+import { Channel } from "../http/channel.js";
+import { bodyTooLarge, checkOptions, type Settings } from "../http/client-settings.js";
+import { checkHeaders, checkHeaderValue, mergeHeaders } from "../http/headers.js";
+import {
+  checkCount,
+  checkFunction,
+  checkTimeout,
+  checkToken,
+  checkTransport,
+  type HeadersInput,
+  type Token,
+} from "../http/options.js";
+import { fetchTransport } from "../platform/fetch-transport.js";
+import type { WebSocketDialer } from "../platform/platform.js";
+import { CommitBatch, inBatches } from "./commit-batch.js";
+import type { DataFrame, FrameOwner } from "./data-frame.js";
+import { checkIndex, checkIndexes, type FrameIndex } from "./frame-index.js";
+import { limitsOf, type QueueAttributes, type QueueLimits } from "./queue-attributes.js";
+import { type QueueCallOptions, QueueCalls, type QueueOperation } from "./queue-calls.js";
+import {
+  attributesOperation,
+  countOperation,
+  type EndOptions,
+  endOperation,
+  type GetOptions,
+  getOperation,
+  indexesOperation,
+  type NegativeOptions,
+  negativeOperation,
+  type PutOptions,
+  type PutResult,
+  putOperation,
+  type SearchResult,
+  searchOperation,
+  truncateOperation,
+} from "./queue-operations.js";
+import {
+  checkLogger,
+  checkQueueAuth,
+  type QueueClientOptions,
+  type QueueData,
+  type QueueLogger,
+  toBytes,
+} from "./queue-options.js";
+import { checkWatch, type WatchOptions } from "./watch/watch-options.js";
+import { Watcher } from "./watch/watcher.js";
+
+/**
+ * A client of one queue of the EAS queue service. Delivery is at least once: an item that a consumer does not commit is
+ * given to another. Setters apply to the next call.
+ *
+ * @example
+ * const queue = new QueueClient({ endpoint, queueName: "my_service", token });
+ * const { index, requestId } = await queue.put("hello", { tags: { task: "1" } });
+ */
+export class QueueClient {
+  readonly #calls: QueueCalls;
+  readonly #owner: FrameOwner;
+  readonly #commits: CommitBatch;
+  #logger: QueueLogger;
+  readonly #dialWebSocket: WebSocketDialer | undefined;
+  #limits: Promise<QueueLimits> | undefined;
+  #watcher: Watcher | undefined;
+
+  /** Throws a `TypeError` or `RangeError` for an option that cannot be right; nothing is connected yet. */
+  constructor(options?: QueueClientOptions);
+  /** As the official Python SDK has it. */
+  constructor(endpoint?: string, queueName?: string, customUrl?: string);
+  constructor(first?: string | QueueClientOptions, queueName?: string, customUrl?: string) {
+    const positional = first === undefined || typeof first === "string";
+    const options: QueueClientOptions = positional ? { endpoint: first, queueName, customUrl } : first;
+    if (typeof options !== "object" || options === null) {
+      throw argumentTypeError("ERR_EAS_ARG_OPTION", `QueueClient takes options or an endpoint, not ${show(options)}`);
+    }
+    const { auth = "token", uid = crypto.randomUUID(), gid = "eas", transport, fetch } = options;
+    const channel = new Channel(
+      platform,
+      checkCount("maxConnectionCount", options.maxConnectionCount ?? platform.connectionCount, 1),
+      transport !== undefined
+        ? checkTransport(transport)
+        : fetch && fetchTransport({ fetch: checkFunction("fetch", fetch) }),
+    );
+    const settings = checkOptions({ ...options, serviceName: options.queueName, auth: checkQueueAuth(auth) });
+    this.#calls = new QueueCalls(channel, settings, uid, gid);
+    this.#commits = new CommitBatch((indexes) => this.#calls.run(indexesOperation("PUT", indexes, undefined)));
+    this.#owner = {
+      commit: (index) => this.#commits.commit(index),
+      negative: (index, code, reason) => this.negative(index, { code, reason }),
+      release: () => {},
+    };
+    this.#logger = checkLogger(options.logger === undefined ? console : options.logger);
+    this.#dialWebSocket = options.dialWebSocket ?? platform.dialWebSocket;
+    const { asyncDispose } = Symbol as { asyncDispose?: symbol };
+    if (asyncDispose) Object.defineProperty(this, asyncDispose, { value: () => this.close() });
+  }
+
+  /** Who this client is among the consumers of its group. */
+  get uid(): string {
+    return this.#calls.uid;
+  }
+
+  /**
+   * Sets who this client is, checks the settings and loads what the first call would load. Optional; its promise may be
+   * dropped: what is wrong is thrown by the next call too.
+   */
+  init(uid?: string, gid = "eas"): Promise<void> {
+    if (uid !== undefined) this.#calls.uid = checkHeaderValue("uid", uid);
+    this.#calls.gid = checkHeaderValue("gid", gid);
+    const ready = (async () => {
+      this.#calls.prepare();
+      await this.#calls.channel.transport.ready?.();
+    })();
+    ready.catch(() => {});
+    return ready;
+  }
+
+  /** Sets the gateway. */
+  setEndpoint(endpoint: string): this {
+    if (endpoint !== "") parseEndpoint(endpoint);
+    return this.#set({ endpoint });
+  }
+
+  /** Sets the token, or a function that gives one before each attempt. */
+  setToken(token: Token): this {
+    return this.#set({ token: checkToken(token) });
+  }
+
+  /** Sets the milliseconds for one attempt. Default 5,000; a get has the time that it waits beside. */
+  setTimeout(timeout: number): this {
+    return this.#set({ timeout: checkTimeout("timeout", timeout) });
+  }
+
+  /** Sets the retries after the first attempt. Default 5. A put is repeated only when the queue certainly has not got it. */
+  setRetryCount(retryCount: number): this {
+    return this.#set({ retryCount: checkCount("retryCount", retryCount, 0) });
+  }
+
+  /** Sets the requests in flight to one host and, on Node, the connections. */
+  setMaxConnectionCount(maxConnectionCount: number): this {
+    this.#calls.channel.connectionCount = checkCount("maxConnectionCount", maxConnectionCount, 1);
+    return this;
+  }
+
+  /** Sets the `Content-Type` of all requests. */
+  setContentType(contentType: string): this {
+    return this.#set({ contentType: checkHeaderValue("content-type", contentType) });
+  }
+
+  /** Adds headers to all requests; one of the same name is replaced. */
+  addExtraHeaders(headers: HeadersInput): this {
+    return this.#set({ headers: mergeHeaders(this.#calls.settings.headers, checkHeaders(headers)) });
+  }
+
+  /** Sets where warnings go; `null` for nowhere. */
+  setLogger(logger: QueueLogger | null): this {
+    this.#logger = checkLogger(logger);
+    return this;
+  }
+
+  /**
+   * Puts an item. It is not repeated when the queue may have it: then it rejects with an error whose `maybeAccepted` is
+   * true. The queue's own limit on items is read once, before the first put.
+   */
+  async put(data: QueueData, options: PutOptions = {}): Promise<PutResult> {
+    const body = await toBytes(data);
+    const { maxPayloadBytes, priorityHeader } = await this.#readLimits(options);
+    if (body.length > maxPayloadBytes) {
+      throw argumentRangeError(
+        "ERR_EAS_ARG_BODY_SIZE",
+        `the item has ${body.length} bytes, and the queue takes at most ${maxPayloadBytes} (meta.maxPayloadBytes): put the data into object storage and send its URL`,
+      );
+    }
+    const prepared = this.#calls.prepare();
+    if (body.length > prepared.maxRequestBytes) throw bodyTooLarge(body.length, prepared);
+    return this.#calls.run(putOperation(body, options, priorityHeader));
+  }
+
+  /**
+   * Gets items, and deletes them unless told otherwise; an empty array when there is none in time. An answer that is lost
+   * on the way may have taken them: the error's `maybeTaken` is true then.
+   */
+  async get(options: GetOptions = {}): Promise<DataFrame[]> {
+    return this.#calls.run(getOperation(options, this.#owner));
+  }
+
+  /** What the queue says of itself. */
+  attributes(call?: QueueCallOptions): Promise<QueueAttributes> {
+    return this.#calls.run(attributesOperation(call));
+  }
+
+  /**
+   * Where an item stands among those that wait; undefined when it is no longer there. The client's group must be that of
+   * the consumers, which for an inference service is the service's name.
+   */
+  async search(index: FrameIndex, call?: QueueCallOptions): Promise<SearchResult | undefined> {
+    try {
+      return await this.#calls.run(searchOperation(index, call));
+    } catch (error) {
+      if (error instanceof EasHttpError && isGone(error)) return undefined;
+      throw error;
+    }
+  }
+
+  /** How many items there are, of a priority or with tags. */
+  async count(options: Pick<PutOptions, "tags" | "priority"> & QueueCallOptions = {}): Promise<number> {
+    return this.#calls.run(countOperation(options));
+  }
+
+  /** Deletes items, for all groups. */
+  delete(indexes: FrameIndex | Iterable<FrameIndex>, call?: QueueCallOptions): Promise<void> {
+    return this.#forAll(indexes, (batch) => indexesOperation("DELETE", batch, call));
+  }
+
+  /** Tells the service that items are done: they are deleted. */
+  commit(indexes: FrameIndex | Iterable<FrameIndex>, call?: QueueCallOptions): Promise<void> {
+    return this.#forAll(indexes, (batch) => indexesOperation("PUT", batch, call));
+  }
+
+  /** Tells the service that items could not be handled: they are given to a consumer again. */
+  negative(indexes: FrameIndex | Iterable<FrameIndex>, options: NegativeOptions = {}): Promise<void> {
+    return this.#forAll(indexes, (batch) => negativeOperation(batch, options));
+  }
+
+  /** Deletes all items before `index`; that one stays. */
+  async truncate(index: FrameIndex, call?: QueueCallOptions): Promise<void> {
+    return this.#calls.run(truncateOperation(index, call));
+  }
+
+  /** Deletes all items that are there now. */
+  async clear(call?: QueueCallOptions): Promise<void> {
+    const last = (await this.attributes(call))["stream.lastEntry"];
+    if (last !== undefined && last !== "") await this.truncate(checkIndex("stream.lastEntry", last) + 1n, call);
+  }
+
+  /** Ends the queue: nothing can be put any more. With `force` at once, without what has not been delivered. */
+  async end(options: EndOptions = {}): Promise<void> {
+    return this.#calls.run(endOperation(options));
+  }
+
+  /**
+   * The items from `index` on as they come; -1 for only those that are put from now on. `window` is the most items that
+   * the service sends without a commit. A client has one watcher at a time: two of one `uid` would take each other's
+   * place. It begins to connect at once.
+   */
+  watch(index: FrameIndex, window: number, options: WatchOptions = {}): Watcher {
+    const settings = checkWatch(index, window, options);
+    this.#calls.channel.checkOpen();
+    if (this.#watcher !== undefined && !this.#watcher.isClosed) {
+      throw argumentTypeError(
+        "ERR_EAS_ARG_WATCH",
+        "this client has a watcher already: close it first, or make another client, which has another uid",
+      );
+    }
+    this.#watcher = new Watcher(
+      { calls: this.#calls, dialWebSocket: this.#dialWebSocket, logger: () => this.#logger },
+      settings,
+    );
+    return this.#watcher;
+  }
+
+  /** Closes the watcher, lets calls in flight end and closes the connections; later calls reject. */
+  async close(): Promise<void> {
+    await this.#watcher?.close();
+    await this.#calls.channel.close();
+  }
+
+  #set(change: Partial<Settings>): this {
+    this.#calls.settings = { ...this.#calls.settings, ...change };
+    return this;
+  }
+
+  async #forAll(
+    indexes: FrameIndex | Iterable<FrameIndex>,
+    operation: (batch: readonly bigint[]) => QueueOperation<void>,
+  ): Promise<void> {
+    // All are made before any is sent, so that bad input sends nothing.
+    const operations = inBatches(checkIndexes("indexes", indexes)).map(operation);
+    await Promise.all(operations.map((each) => this.#calls.run(each)));
+  }
+
+  /** What the queue's attributes say of limits, read once; no limit when they cannot be read. */
+  async #readLimits({ signal }: QueueCallOptions): Promise<QueueLimits> {
+    this.#limits ??= this.attributes({ signal, retryCount: 0 }).then(limitsOf);
+    try {
+      return await this.#limits;
+    } catch {
+      this.#limits = undefined;
+      // What is wrong shows in the put itself.
+      return limitsOf({});
+    }
+  }
+}
+
+/** As the service answers when an item is no longer there; any other 404 is one of the service itself. */
+function isGone({ status, body }: EasHttpError): boolean {
+  return status === 404 && new TextDecoder().decode(body).includes("no data in stream");
+}

@@ -1,0 +1,286 @@
+import { argumentRangeError, argumentTypeError, EasDecodeError, show } from "../errors.js";
+import type { CallResult } from "../http/call-plan.js";
+import { checkCount } from "../http/options.js";
+import type { HeaderPair } from "../platform/platform.js";
+import type { Bytes } from "../request.js";
+import { type DataFrame, type FrameOwner, readFrames } from "./data-frame.js";
+import { checkDuration } from "./duration.js";
+import { checkIndex, type FrameIndex } from "./frame-index.js";
+import { type QueueAttributes, readAttributes } from "./queue-attributes.js";
+import type { QueryPairs, QueueCallOptions, QueueOperation } from "./queue-calls.js";
+import { checkTags, type QueueTags, REQUEST_ID } from "./queue-tags.js";
+
+// Method and query of each operation as the official SDKs have them: queue_client.py of the Python SDK, queue_client.go of
+// the Go SDK, QueueClient.java of the Java SDK.
+
+/** What may be set for a put. */
+export interface PutOptions extends QueueCallOptions {
+  /** Tags that the item carries; in an asynchronous inference service they come back with the result. */
+  readonly tags?: QueueTags | undefined;
+  /** 1 goes before all items of 0, which is the default. */
+  readonly priority?: number | undefined;
+  /** Path behind the queue, for services that take requests on several: `"/v1/txt2img"`. */
+  readonly path?: string | undefined;
+}
+
+/** An item that was put. */
+export interface PutResult {
+  /** Its position in the queue. */
+  readonly index: bigint;
+  /** The id that the service gave it. Undefined in a page whose service does not expose the header to it (CORS). */
+  readonly requestId: string | undefined;
+}
+
+/** What items a get is to find. */
+export interface GetOptions extends Omit<QueueCallOptions, "timeout"> {
+  /** Only the item of this id. */
+  readonly requestId?: string | undefined;
+  /** Where to begin: the item of this index, or the next one. Default 0, the head of the queue. */
+  readonly index?: FrameIndex | undefined;
+  /** The most items to get. Default 1. */
+  readonly length?: number | undefined;
+  /** How long to wait for them: milliseconds, or a duration such as `"5s"`, which is the default. 0 does not wait. */
+  readonly timeout?: number | string | undefined;
+  /** Whether the items are deleted with it. Default true. */
+  readonly autoDelete?: boolean | undefined;
+  /** Only items with these tags. */
+  readonly tags?: QueueTags | undefined;
+  /** Milliseconds for one attempt beyond `timeout`. Default: the client's own `timeout`. */
+  readonly attemptTimeout?: number | undefined;
+}
+
+/** Where an item stands; see `QueueClient.search`. */
+export interface SearchResult {
+  /** The consumer that has it, as `group.user`; empty when none has. */
+  readonly consumerId: string;
+  /** Whether a consumer has it. */
+  readonly isPending: boolean;
+  /** How many items are before it; 0 when a consumer has it. */
+  readonly waitCount: number;
+}
+
+/** Asks for frames in protobuf. */
+export const FRAMES: HeaderPair = ["accept", "application/vnd.google.protobuf"];
+
+/** `body` is what is put; `priorityHeader` the header that the queue wants the priority in. */
+export function putOperation(
+  body: Bytes,
+  { tags, priority, path, ...call }: PutOptions,
+  priorityHeader: string | undefined,
+): QueueOperation<PutResult> {
+  const query: [string, string][] = checkTags(tags);
+  const headers: HeaderPair[] = [];
+  if (priority !== undefined) {
+    const text = String(checkCount("priority", priority, 0));
+    query.push(["_priority_", text]);
+    if (priorityHeader !== undefined) headers.push([priorityHeader.toLowerCase(), text]);
+  }
+  return {
+    kind: "put",
+    method: "POST",
+    query,
+    path,
+    headers,
+    body,
+    call,
+    read: ({ response, body }) => ({
+      index: readIndex(body),
+      requestId: response.headers.get("x-eas-queueservice-request-id") ?? undefined,
+    }),
+  };
+}
+
+function readIndex(body: Bytes): bigint {
+  const text = new TextDecoder().decode(body).trim();
+  if (/^\d{1,20}$/.test(text)) return BigInt(text);
+  throw new EasDecodeError(`the queue took the item, but its answer of ${body.length} bytes is no index`, {
+    format: "queue",
+    maybeAccepted: true,
+  });
+}
+
+export function getOperation(options: GetOptions, owner: FrameOwner): QueueOperation<DataFrame[]> {
+  const {
+    requestId,
+    index = 0n,
+    length = 1,
+    timeout = "5s",
+    autoDelete = true,
+    tags,
+    attemptTimeout,
+    ...call
+  } = options;
+  const { text, milliseconds } = checkDuration("timeout", timeout);
+  const query: [string, string][] = [
+    ["_index_", String(checkIndex("index", index))],
+    ["_length_", String(checkCount("length", length, 1))],
+    ["_timeout_", text],
+    ["_raw_", "false"],
+    ["_auto_delete_", String(checkBoolean("autoDelete", autoDelete))],
+    ...checkTags(tags),
+  ];
+  if (requestId !== undefined) query.push([REQUEST_ID, checkRequestId(requestId)]);
+  return {
+    kind: autoDelete ? "take" : "other",
+    method: "GET",
+    query,
+    headers: [FRAMES],
+    held: milliseconds,
+    call: attemptTimeout === undefined ? call : { ...call, timeout: attemptTimeout },
+    read: ({ response, body }) => readFrames(body, response.headers.get("content-type"), owner),
+  };
+}
+
+function checkRequestId(requestId: string): string {
+  if (typeof requestId === "string" && requestId !== "") return requestId;
+  throw argumentTypeError(
+    "ERR_EAS_ARG_TAG",
+    `requestId is ${show(requestId)}: it must be the text that put gave, or be left out`,
+  );
+}
+
+export function attributesOperation(call: QueueCallOptions | undefined): QueueOperation<QueueAttributes> {
+  return {
+    kind: "other",
+    method: "GET",
+    query: [["_attrs_", "true"]],
+    headers: [["accept", "application/json"]],
+    call,
+    read: ({ body }) => readAttributes(body),
+  };
+}
+
+export function searchOperation(index: FrameIndex, call: QueueCallOptions | undefined): QueueOperation<SearchResult> {
+  const checked = checkIndex("index", index);
+  if (checked === 0n)
+    throw argumentRangeError("ERR_EAS_ARG_INDEX", "index is 0: no item has it; the first has 1 or more");
+  return {
+    kind: "other",
+    method: "GET",
+    query: [
+      ["_search_", "true"],
+      ["_index_", String(checked)],
+    ],
+    call,
+    read: readSearch,
+  };
+}
+
+function readSearch({ body }: CallResult): SearchResult {
+  try {
+    const { ConsumerId, IsPending, WaitCount } = JSON.parse(new TextDecoder().decode(body)) as Record<string, unknown>;
+    if (typeof IsPending === "boolean" && Number.isSafeInteger(WaitCount)) {
+      return { consumerId: String(ConsumerId ?? ""), isPending: IsPending, waitCount: WaitCount as number };
+    }
+  } catch {
+    // As for an answer that is JSON of another kind.
+  }
+  throw new EasDecodeError(`the answer of ${body.length} bytes does not say where the item stands`, {
+    format: "queue",
+  });
+}
+
+export function countOperation({
+  tags,
+  priority,
+  ...call
+}: Pick<PutOptions, "tags" | "priority"> & QueueCallOptions): QueueOperation<number> {
+  const query: [string, string][] = [["_count_", "true"], ...checkTags(tags)];
+  if (priority !== undefined) query.push(["_priority_", String(checkCount("priority", priority, 0))]);
+  return {
+    kind: "other",
+    method: "GET",
+    query,
+    call,
+    read({ body }) {
+      const text = new TextDecoder().decode(body).trim();
+      if (/^\d{1,15}$/.test(text)) return Number(text);
+      throw new EasDecodeError(`the answer of ${body.length} bytes is no count`, { format: "queue" });
+    },
+  };
+}
+
+/** How a queue is ended. */
+export interface EndOptions extends QueueCallOptions {
+  /** At once: what has not been delivered is lost. Default false. */
+  readonly force?: boolean | undefined;
+}
+
+export function endOperation({ force = false, ...call }: EndOptions): QueueOperation<void> {
+  const forced: QueryPairs = checkBoolean("force", force) ? [["_force_", "true"]] : [];
+  return plainOperation("POST", [["_eos_", "true"], ...forced], call);
+}
+
+export function truncateOperation(index: FrameIndex, call: QueueCallOptions | undefined): QueueOperation<void> {
+  const query: QueryPairs = [
+    ["_index_", String(checkIndex("index", index))],
+    ["_trunc_", "true"],
+  ];
+  return plainOperation("DELETE", query, call);
+}
+
+/** An operation that only succeeds or fails. */
+function plainOperation(
+  method: "POST" | "PUT" | "DELETE",
+  query: QueryPairs,
+  call: QueueCallOptions | undefined,
+): QueueOperation<void> {
+  return { kind: "other", method, query, call, read: () => {} };
+}
+
+/** Commit, negative commit or deletion of some items. */
+export function indexesOperation(
+  method: "PUT" | "DELETE",
+  indexes: readonly bigint[],
+  call: QueueCallOptions | undefined,
+): QueueOperation<void> {
+  return plainOperation(method, [["_indexes_", indexes.join(",")]], call);
+}
+
+/** Words in capitals with at most one point, as the Go SDK wants them (types.go), or digits. */
+const NEGATIVE_CODE = /^(?:(?:[A-Z][a-z]*)+(?:\.[A-Z][a-z]*)?|\d+)$/;
+const MOST_CODE_CHARACTERS = 20;
+
+/** Why items could not be handled, for the service's records. */
+export interface NegativeOptions extends QueueCallOptions {
+  /** A word such as `"Shutdown"`, which says that the consumer is about to leave, or digits; at most 20 characters. */
+  readonly code?: string | undefined;
+  readonly reason?: string | undefined;
+}
+
+export function negativeOperation(
+  indexes: readonly bigint[],
+  { code, reason, ...call }: NegativeOptions,
+): QueueOperation<void> {
+  if (
+    code !== undefined &&
+    !(typeof code === "string" && code.length <= MOST_CODE_CHARACTERS && NEGATIVE_CODE.test(code))
+  ) {
+    throw argumentTypeError(
+      "ERR_EAS_ARG_TAG",
+      `code is ${show(code)}: it must be words such as "Shutdown" or "Model.Error", or digits, of at most ${MOST_CODE_CHARACTERS} characters`,
+    );
+  }
+  if (reason !== undefined && typeof reason !== "string") {
+    throw argumentTypeError("ERR_EAS_ARG_TAG", `reason is ${show(reason)}: it must be a string`);
+  }
+  const form = new URLSearchParams();
+  if (code !== undefined) form.set("_code_", code);
+  if (reason !== undefined) form.set("_reason_", reason);
+  return {
+    ...indexesOperation("PUT", indexes, call),
+    // It counts as a failed delivery each time.
+    kind: "take",
+    query: [
+      ["_indexes_", indexes.join(",")],
+      ["_negative_", "true"],
+    ],
+    headers: [["content-type", "application/x-www-form-urlencoded"]],
+    body: new TextEncoder().encode(form.toString()),
+  };
+}
+
+function checkBoolean(name: string, value: boolean): boolean {
+  if (typeof value === "boolean") return value;
+  throw argumentTypeError("ERR_EAS_ARG_OPTION", `${name} is ${show(value)}: it must be true or false`);
+}

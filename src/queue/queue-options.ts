@@ -1,0 +1,64 @@
+import { argumentTypeError, show } from "../errors.js";
+import type { EndpointType } from "../http/client-settings.js";
+import { type ClientOptions, checkFunction } from "../http/options.js";
+import type { WebSocketDialer } from "../platform/platform.js";
+import type { Bytes } from "../request.js";
+
+/** Options of a `QueueClient`. */
+export interface QueueClientOptions extends Omit<ClientOptions, "auth" | "compression" | "decompression"> {
+  /** The gateway, as the console shows it; see `PredictClientOptions.endpoint`. */
+  readonly endpoint?: string | undefined;
+  /** The queue: a service's name for its input queue, `"service/sink"` for its output queue. */
+  readonly queueName?: string | undefined;
+  /** The whole URL of a queue that is not below `/api/predict/`. */
+  readonly customUrl?: string | undefined;
+  /** Default `ENDPOINT_TYPE_GATEWAY`. */
+  readonly endpointType?: EndpointType | undefined;
+  /** How the token is sent: as it is, which is the default, or as `Bearer <token>`. Queues take no signature. */
+  readonly auth?: "token" | "bearer" | undefined;
+  /** `Content-Type` of all requests. Default: none, as the official SDKs. */
+  readonly contentType?: string | undefined;
+  /** Who this client is among the consumers of its group. Default: a random UUID. Two clients must not share one. */
+  readonly uid?: string | undefined;
+  /** The group of consumers: each group gets all items, each item goes to one consumer of it. Default `"eas"`. */
+  readonly gid?: string | undefined;
+  /** Where warnings go: `null` for nowhere. Default the console. */
+  readonly logger?: QueueLogger | null | undefined;
+  /** Opens the WebSockets of watchers, in place of the runtime's own. */
+  readonly dialWebSocket?: WebSocketDialer | undefined;
+}
+
+/** Where a queue client says what happens to it. `console` is one. */
+export interface QueueLogger {
+  warn(message: string): void;
+}
+
+/** What can be put: text goes as UTF-8. */
+export type QueueData = string | Uint8Array | ArrayBuffer | Blob;
+
+const SILENT: QueueLogger = { warn: () => {} };
+
+/** Checks a logger; `null` is one that says nothing. */
+export function checkLogger(logger: QueueLogger | null): QueueLogger {
+  if (logger === null) return SILENT;
+  checkFunction("logger.warn", logger?.warn);
+  return logger;
+}
+
+/** Checks how a queue's token is to be sent. */
+export function checkQueueAuth(auth: "token" | "bearer"): "token" | "bearer" {
+  if (auth === "token" || auth === "bearer") return auth;
+  throw argumentTypeError("ERR_EAS_ARG_OPTION", `auth is ${show(auth)}: for a queue it must be "token" or "bearer"`);
+}
+
+/** The bytes of what is put. */
+export async function toBytes(data: QueueData): Promise<Bytes> {
+  if (typeof data === "string") return new TextEncoder().encode(data);
+  if (data instanceof Uint8Array) return data as Bytes;
+  if (data instanceof ArrayBuffer) return new Uint8Array(data);
+  if (data instanceof Blob) return new Uint8Array(await data.arrayBuffer());
+  throw argumentTypeError(
+    "ERR_EAS_ARG_REQUEST",
+    `put takes a string, a Uint8Array, an ArrayBuffer or a Blob, not ${show(data)}`,
+  );
+}

@@ -1,0 +1,32 @@
+import { argumentTypeError, show } from "../errors.js";
+
+/** Tags of an item: text by text. They are parameters of the query, and come back with the item. */
+export type QueueTags = Readonly<Record<string, string>>;
+
+/** What the service keeps for itself: the id that it gives each item. */
+export const REQUEST_ID = "requestId";
+
+/** Checks tags and gives their pairs. */
+export function checkTags(tags: QueueTags | undefined): [string, string][] {
+  if (tags === undefined) return [];
+  if (typeof tags !== "object" || tags === null || Symbol.iterator in tags) {
+    throw argumentTypeError("ERR_EAS_ARG_TAG", `tags is ${show(tags)}: it must be an object of texts`);
+  }
+  const pairs = Object.entries(tags);
+  for (const [key, value] of pairs) {
+    if (typeof value !== "string") {
+      throw argumentTypeError("ERR_EAS_ARG_TAG", `tag ${show(key)} is ${show(value)}: its value must be a string`);
+    }
+    const why =
+      key === ""
+        ? "is empty"
+        : key.startsWith("_")
+          ? 'begins with "_", as the parameters of the service do'
+          : key === REQUEST_ID
+            ? "is the service's own: it is an option of get, and comes back from put"
+            : undefined;
+    if (why !== undefined)
+      throw argumentTypeError("ERR_EAS_ARG_TAG", `tag ${show(key)} cannot be used: its key ${why}`);
+  }
+  return pairs;
+}

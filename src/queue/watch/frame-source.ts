@@ -1,0 +1,34 @@
+import type { Bytes } from "../../request.js";
+import type { DataFrame } from "../data-frame.js";
+
+/** What a source tells its watcher. Nothing comes after the end. */
+export interface SourceEvents {
+  /** A serialised frame, a view that nobody else writes to. */
+  onFrame(frame: Bytes): void;
+  /** A frame that was read already. */
+  onItem(frame: DataFrame): void;
+  /** The connection is over, whoever ended it: `graceful` when the server did so in good order. */
+  onEnd(end: SourceEnd): void;
+}
+
+/** How a connection ended. */
+export interface SourceEnd {
+  readonly graceful: boolean;
+  /** Why, for people and for the watcher's status. */
+  readonly cause: Error;
+  /** The close code and reason of a WebSocket. */
+  readonly closeCode?: number | undefined;
+  readonly reason?: string | undefined;
+}
+
+/** A connection over which frames come. */
+export interface FrameSource {
+  /** Reads no more until `resume`; undefined where the runtime cannot hold the server back. */
+  readonly pause: (() => void) | undefined;
+  readonly resume: (() => void) | undefined;
+  /** Ends the connection in good order, and by force when that takes too long. Resolves when it is over. */
+  close(): Promise<void>;
+}
+
+/** Opens a connection; rejects with the error of a call, or with the signal's reason. */
+export type OpenSource = (events: SourceEvents, signal: AbortSignal) => Promise<FrameSource>;

@@ -1,0 +1,71 @@
+/** Fewest answered commits that are remembered. */
+const LEAST_REMEMBERED = 1024;
+
+/**
+ * Which frames a watcher has, so that a frame that the server pushes again after a reconnect is not handed out a second
+ * time while its first copy is held, or after its commit was answered.
+ */
+export class HeldFrames {
+  readonly #held = new Set<bigint>();
+  readonly #committed = new Set<bigint>();
+  /** Let go of on this connection: the server waits for their commits all the same. */
+  readonly #released = new Set<bigint>();
+  readonly #window: number;
+  readonly #remembered: number;
+
+  constructor(window: number) {
+    this.#window = window;
+    this.#remembered = Math.max(LEAST_REMEMBERED, 4 * window);
+  }
+
+  /** Takes a frame; what it is when it is to be handed out no more. */
+  take(index: bigint): "new" | "held" | "committed" {
+    if (this.#held.has(index)) return "held";
+    if (this.#committed.has(index)) return "committed";
+    this.#released.delete(index);
+    this.#held.add(index);
+    return "new";
+  }
+
+  /** Notes that a commit was answered. */
+  committed(index: bigint): void {
+    this.#held.delete(index);
+    this.#released.delete(index);
+    this.#committed.add(index);
+    if (this.#committed.size > this.#remembered) {
+      for (const oldest of this.#committed) {
+        this.#committed.delete(oldest);
+        break;
+      }
+    }
+  }
+
+  /** Lets go of a frame that the server gives to somebody again by itself. */
+  negated(index: bigint): void {
+    this.#held.delete(index);
+  }
+
+  /** Lets go of a frame that the server still waits for. */
+  released(index: bigint): void {
+    if (this.#held.delete(index)) this.#released.add(index);
+  }
+
+  /** A new connection: the server pushes all that was not committed again. */
+  reconnected(): void {
+    this.#released.clear();
+  }
+
+  /** How many more frames the window has room for. */
+  get room(): number {
+    return this.#window - this.#held.size;
+  }
+
+  /**
+   * Whether only a reconnect brings released frames back: the server's window is full of them, or nothing else is in
+   * hand.
+   */
+  get isStuck(): boolean {
+    const { size } = this.#released;
+    return size > 0 && (this.#held.size === 0 || size + this.#held.size >= this.#window);
+  }
+}

@@ -1,0 +1,92 @@
+import { EasError, EasNetworkError } from "../../errors.js";
+import type { CallPlan } from "../../http/call-plan.js";
+import type { Channel } from "../../http/channel.js";
+import { nameOf, networkFailure } from "../../http/failure.js";
+import { openStream } from "../../http/open-stream.js";
+import type { StreamedResponse } from "../../platform/platform.js";
+import type { FrameSource, OpenSource, SourceEvents } from "./frame-source.js";
+import { FrameSplitter } from "./frame-splitter.js";
+import { SilenceTimer } from "./silence-timer.js";
+
+/** The server's time for the head of its answer. */
+const HEAD_MS = 10_000;
+/** After so much silence the connection is made anew: nothing tells an idle queue from a dead connection. */
+const SILENCE_MS = 60_000;
+
+/** A watch over a plain HTTP answer that does not end: frames with their lengths before them. */
+export function httpSource(channel: Channel, plan: CallPlan): OpenSource {
+  return async (events, signal) => {
+    const response = await openStream(channel, { ...plan, timeout: HEAD_MS, signal });
+    return new HttpSource(response, events, plan, channel);
+  };
+}
+
+class HttpSource implements FrameSource {
+  readonly #response: StreamedResponse;
+  readonly #ended: Promise<void>;
+  #resume: (() => void) | undefined;
+  #paused: Promise<void> | undefined;
+  #closing = false;
+
+  constructor(response: StreamedResponse, events: SourceEvents, plan: CallPlan, channel: Channel) {
+    this.#response = response;
+    const name = nameOf(plan);
+    const silence = new SilenceTimer(SILENCE_MS, () =>
+      response.cancel(
+        new EasNetworkError(`${name} is given up: nothing came within ${SILENCE_MS} ms`, {
+          attempts: 1,
+          retryable: true,
+        }),
+      ),
+    );
+    const splitter = new FrameSplitter(plan.maxResponseBytes, (frame) => {
+      if (!this.#closing) events.onFrame(frame);
+    });
+    const read = async (): Promise<boolean> => {
+      for (;;) {
+        await this.#paused;
+        // Only while somebody reads: a watcher that is held back is no sign of a dead connection.
+        silence.start();
+        const piece = await response.read();
+        if (piece === undefined) return splitter.isBetweenFrames;
+        silence.stop();
+        splitter.push(piece);
+      }
+    };
+    this.#ended = read().then(
+      (graceful) => {
+        silence.stop();
+        const how = graceful ? "was ended" : "was cut off inside a frame";
+        events.onEnd({ graceful, cause: new EasNetworkError(`${name} ${how}`, { attempts: 1, retryable: true }) });
+      },
+      (error: unknown) => {
+        silence.stop();
+        response.cancel(error);
+        const cause =
+          error instanceof EasError
+            ? error
+            : networkFailure({ plan, attempts: 1, token: "" }, error, "body", channel.reached.has(plan.target.origin))
+                .error;
+        events.onEnd({ graceful: false, cause });
+      },
+    );
+  }
+
+  readonly pause = (): void => {
+    this.#paused ??= new Promise((resolve) => {
+      this.#resume = resolve;
+    });
+  };
+
+  readonly resume = (): void => {
+    this.#paused = undefined;
+    this.#resume?.();
+  };
+
+  async close(): Promise<void> {
+    this.#closing = true;
+    this.resume();
+    this.#response.cancel(new Error("closed"));
+    await this.#ended;
+  }
+}

@@ -1,0 +1,116 @@
+import { EasError, EasHttpError, EasQueueClosedError, EasUnsupportedError } from "../../errors.js";
+import { sleep } from "../../http/timeouts.js";
+import type { FrameSource, OpenSource, SourceEnd, SourceEvents } from "./frame-source.js";
+import type { WatchSettings, WatchStatus } from "./watch-options.js";
+
+/** What a connection is kept for. */
+export interface Keeper extends Omit<SourceEvents, "onEnd"> {
+  readonly open: OpenSource;
+  readonly settings: WatchSettings;
+  /** Fires when no connection is wanted any more. */
+  readonly signal: AbortSignal;
+  /** Whether another attempt is sent with another token. */
+  readonly hasFreshTokens: () => boolean;
+  readonly tell: (status: WatchStatus) => void;
+  onConnected(source: FrameSource): void;
+  onDisconnected(): void;
+}
+
+/** Answers that no other attempt changes. */
+const FINAL_STATUSES: readonly number[] = [400, 401, 403, 404, 405];
+
+/**
+ * Keeps a connection, and makes it again when it breaks, until it is not wanted any more or cannot be had. Resolves with
+ * the error that ended it, or with undefined.
+ */
+export async function keepConnected(keeper: Keeper): Promise<unknown> {
+  const { settings, signal, tell } = keeper;
+  let failures = 0;
+  let refusals = 0;
+  let emptyEnds = 0;
+  while (!signal.aborted) {
+    let end: SourceEnd;
+    try {
+      const { received, ...ended } = await connect(keeper);
+      end = ended;
+      failures = 1;
+      refusals = 0;
+      // A gateway may end a connection in good order; a queue that has ended ends each, without a frame.
+      emptyEnds = end.graceful && received === 0 ? emptyEnds + 1 : 0;
+      if (emptyEnds === 2) return undefined;
+    } catch (error) {
+      failures++;
+      emptyEnds = 0;
+      end = { graceful: false, cause: error as Error };
+      // A token may have run out on the way: a function is asked for another, once.
+      if (isFinal(error) && (++refusals === 2 || !keeper.hasFreshTokens())) return signal.aborted ? undefined : error;
+    }
+    if (signal.aborted) break;
+    if (failures > settings.attempts) return closedError(end);
+    const longest = Math.min(settings.mostDelay, settings.leastDelay * 2 ** (failures - 1));
+    // Between half and all of it, so that consumers do not come back together.
+    const delay = longest * (0.5 + Math.random() / 2);
+    tell({ state: "reconnecting", cause: end.cause, failures, delay });
+    await pause(delay, signal);
+  }
+  return undefined;
+}
+
+/** Makes one connection and resolves when it is over. */
+async function connect(keeper: Keeper): Promise<SourceEnd & { received: number }> {
+  const { signal } = keeper;
+  let received = 0;
+  let onEnd!: (end: SourceEnd) => void;
+  const ended = new Promise<SourceEnd>((resolve) => {
+    onEnd = resolve;
+  });
+  const source = await keeper.open(
+    {
+      onFrame(frame) {
+        received++;
+        keeper.onFrame(frame);
+      },
+      onItem(frame) {
+        received++;
+        keeper.onItem(frame);
+      },
+      onEnd,
+    },
+    signal,
+  );
+  const onAbort = () => void source.close();
+  signal.addEventListener("abort", onAbort, { once: true });
+  if (signal.aborted) onAbort();
+  else keeper.onConnected(source);
+  const end = await ended;
+  signal.removeEventListener("abort", onAbort);
+  keeper.onDisconnected();
+  return { ...end, received };
+}
+
+function isFinal(error: unknown): boolean {
+  if (error instanceof EasHttpError) return FINAL_STATUSES.includes(error.status);
+  // Bad arguments, and what the runtime cannot do.
+  return error instanceof EasUnsupportedError || !(error instanceof EasError);
+}
+
+function closedError({ cause, closeCode, reason = "" }: SourceEnd): unknown {
+  if (closeCode === undefined) return cause;
+  const said = reason === "" ? "" : `: ${reason}`;
+  return new EasQueueClosedError(`the queue service closed the watch with ${closeCode}${said}`, {
+    attempts: 1,
+    cause,
+    closeCode,
+    reason,
+  });
+}
+
+/** Waits, unless the signal fires before. */
+async function pause(milliseconds: number, signal: AbortSignal): Promise<void> {
+  const wait = sleep(milliseconds);
+  const onAbort = () => wait.cancel(undefined);
+  signal.addEventListener("abort", onAbort, { once: true });
+  if (signal.aborted) onAbort();
+  await wait.done.catch(() => {});
+  signal.removeEventListener("abort", onAbort);
+}

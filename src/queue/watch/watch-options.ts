@@ -1,0 +1,113 @@
+import { argumentRangeError, argumentTypeError, show } from "../../errors.js";
+import { checkCount, checkFunction, checkSignal, checkTimeout } from "../../http/options.js";
+import { checkIndex, type FrameIndex } from "../frame-index.js";
+import { checkTags, type QueueTags } from "../queue-tags.js";
+
+/** Over what a watch runs: a WebSocket, an HTTP answer that does not end, or one get after another. */
+export type WatchTransport = "websocket" | "http" | "poll";
+
+/** When a broken watch is made again. */
+export interface ReconnectOptions {
+  /** Failures in a row after which the watcher gives up. Default: never. */
+  readonly attempts?: number | undefined;
+  /** Milliseconds before the first try; they double with each failure, and vary at random. Default 200. */
+  readonly leastDelay?: number | undefined;
+  /** The most milliseconds before a try. Default 10,000. */
+  readonly mostDelay?: number | undefined;
+}
+
+/** What a watcher says of its connection. */
+export type WatchStatus =
+  | { readonly state: "open"; readonly transport: WatchTransport }
+  /** `failures` counts those in a row, `delay` is in milliseconds. */
+  | { readonly state: "reconnecting"; readonly cause: unknown; readonly failures: number; readonly delay: number }
+  /** For good; `error` is what the iteration ends with, undefined when it simply ends. */
+  | { readonly state: "closed"; readonly error: unknown };
+
+/** Options of a watch. */
+export interface WatchOptions {
+  /** Only indexes and tags come, and no data. Default false. */
+  readonly indexOnly?: boolean | undefined;
+  /** The service commits each item as it sends it: at most once, and without a window. Default false. */
+  readonly autoCommit?: boolean | undefined;
+  /** Only items with these tags. All consumers of a group must ask for the same. */
+  readonly tags?: QueueTags | undefined;
+  /** Default `"auto"`: a WebSocket where the runtime can send headers with it, else an HTTP stream. */
+  readonly transport?: WatchTransport | "auto" | undefined;
+  /** When a broken connection is made again. `false`: never. Default: for ever. */
+  readonly reconnect?: ReconnectOptions | false | undefined;
+  /** Hears of the connection. Must not throw. */
+  readonly onStatus?: ((status: WatchStatus) => void) | undefined;
+  /** Closes the watcher; the iteration then rejects with its reason. */
+  readonly signal?: AbortSignal | undefined;
+}
+
+/** Options of a watch, checked and complete. */
+export interface WatchSettings {
+  /** Undefined: only items that are put from now on. */
+  readonly start: bigint | undefined;
+  readonly window: number;
+  readonly indexOnly: boolean;
+  readonly autoCommit: boolean;
+  readonly tags: readonly (readonly [string, string])[];
+  readonly transport: WatchTransport | "auto";
+  readonly attempts: number;
+  readonly leastDelay: number;
+  readonly mostDelay: number;
+  readonly onStatus: ((status: WatchStatus) => void) | undefined;
+  readonly signal: AbortSignal | undefined;
+}
+
+const TRANSPORTS: readonly unknown[] = ["auto", "websocket", "http", "poll"];
+
+/** Checks what a watch is asked for. `index` is where it begins, -1 for only what is put from now on. */
+export function checkWatch(index: FrameIndex, window: number, options: WatchOptions): WatchSettings {
+  if (typeof options !== "object" || options === null) {
+    throw argumentTypeError(
+      "ERR_EAS_ARG_WATCH",
+      `watch takes options such as { autoCommit: true }, not ${show(options)}`,
+    );
+  }
+  const { indexOnly = false, autoCommit = false, tags, transport = "auto", reconnect = {}, onStatus, signal } = options;
+  for (const [name, value] of Object.entries({ indexOnly, autoCommit })) {
+    if (typeof value !== "boolean") {
+      throw argumentTypeError("ERR_EAS_ARG_WATCH", `${name} is ${show(value)}: it must be true or false`);
+    }
+  }
+  if (!TRANSPORTS.includes(transport)) {
+    throw argumentTypeError(
+      "ERR_EAS_ARG_WATCH",
+      `transport is ${show(transport)}: it must be one of ${TRANSPORTS.join(", ")}`,
+    );
+  }
+  if (!Number.isSafeInteger(window) || window < 1) {
+    throw argumentRangeError(
+      "ERR_EAS_ARG_WATCH",
+      `window is ${show(window)}: it must be an integer of at least 1, the most items that are sent and not committed`,
+    );
+  }
+  if (reconnect !== false && (typeof reconnect !== "object" || reconnect === null)) {
+    throw argumentTypeError(
+      "ERR_EAS_ARG_WATCH",
+      `reconnect is ${show(reconnect)}: it must be false or options such as { attempts: 3 }`,
+    );
+  }
+  const { attempts = Number.POSITIVE_INFINITY, leastDelay = 200, mostDelay = 10_000 } = reconnect || { attempts: 0 };
+  return {
+    start: isFromNow(index) ? undefined : checkIndex("index", index),
+    window,
+    indexOnly,
+    autoCommit,
+    tags: checkTags(tags),
+    transport,
+    attempts: attempts === Number.POSITIVE_INFINITY ? attempts : checkCount("reconnect.attempts", attempts, 0),
+    leastDelay: checkTimeout("reconnect.leastDelay", leastDelay),
+    mostDelay: checkTimeout("reconnect.mostDelay", mostDelay),
+    onStatus: onStatus === undefined ? undefined : checkFunction("onStatus", onStatus),
+    signal: signal === undefined ? undefined : checkSignal(signal),
+  };
+}
+
+function isFromNow(index: FrameIndex): boolean {
+  return index === -1 || index === -1n || index === "-1";
+}
