@@ -47,8 +47,11 @@ export { PredictClient, type PredictResult } from "./predict/predict-client.js";
 export { ProtoRequest } from "./predict/proto-request.js";
 export { StringRequest, StringResponse } from "./predict/string-request.js";
 // Queues
+export { AsyncInferenceClient, type AsyncInferenceClientOptions } from "./queue/async-inference-client.js";
+export type { ConsumeOptions, FailureVerdict, FrameHandler } from "./queue/consume.js";
 export { DataFrame, type DataFrameJson } from "./queue/data-frame.js";
 export type { FrameIndex } from "./queue/frame-index.js";
+export type { InferenceJob, InferenceJobJson, ResultOptions } from "./queue/inference-job.js";
 export type { QueueAttributes } from "./queue/queue-attributes.js";
 export type { QueueCallOptions } from "./queue/queue-calls.js";
 export { QueueClient } from "./queue/queue-client.js";

@@ -1,6 +1,8 @@
 import { argumentTypeError } from "../errors.js";
+import { fetchTransport } from "../platform/fetch-transport.js";
 import type { Platform, Transport } from "../platform/platform.js";
 import { Limiter } from "./limiter.js";
+import { type ClientOptions, checkCount, checkFunction, checkTransport } from "./options.js";
 import { RetryBudget } from "./retry.js";
 import { Timeouts } from "./timeouts.js";
 
@@ -85,4 +87,18 @@ export class Channel {
       else this.#idle = resolve;
     });
   }
+}
+
+/** The channel that a client's options ask for. */
+export function channelOf(
+  platform: Platform,
+  { maxConnectionCount = platform.connectionCount, transport, fetch }: ClientOptions,
+): Channel {
+  return new Channel(
+    platform,
+    checkCount("maxConnectionCount", maxConnectionCount, 1),
+    transport !== undefined
+      ? checkTransport(transport)
+      : fetch && fetchTransport({ fetch: checkFunction("fetch", fetch) }),
+  );
 }

@@ -3,7 +3,7 @@ import { checkServiceName, parseEndpoint } from "../endpoint/gateway.js";
 import { argumentTypeError, show } from "../errors.js";
 import { makeCall } from "../http/call.js";
 import type { CallPlan, CallResult } from "../http/call-plan.js";
-import { Channel } from "../http/channel.js";
+import { type Channel, channelOf } from "../http/channel.js";
 import {
   bodyTooLarge,
   checkEndpointType,
@@ -18,6 +18,7 @@ import {
   withCallOptions,
   withHeaders,
 } from "../http/client-settings.js";
+import { closeOnDispose } from "../http/close-on-dispose.js";
 import { decodingOf } from "../http/content-encoding.js";
 import { checkHeaders, checkHeaderValue, mergeHeaders } from "../http/headers.js";
 import {
@@ -25,15 +26,12 @@ import {
   checkCompression,
   checkCount,
   checkDecompression,
-  checkFunction,
   checkTimeout,
   checkToken,
-  checkTransport,
   type HeadersInput,
   type Token,
 } from "../http/options.js";
 import { checkPath } from "../http/url.js";
-import { fetchTransport } from "../platform/fetch-transport.js";
 import type { Bytes, Compression, Decompression, PredictRequest } from "../request.js";
 import { type Diagnosis, diagnose } from "./diagnose.js";
 import { StringRequest, type StringResponse } from "./string-request.js";
@@ -72,18 +70,9 @@ export class PredictClient {
     if (typeof options !== "object" || options === null) {
       throw argumentTypeError("ERR_EAS_ARG_OPTION", `PredictClient takes options or an endpoint, not ${show(options)}`);
     }
-    const { maxConnectionCount = platform.connectionCount, transport, fetch } = options;
     this.#settings = checkOptions(options);
-    this.#channel = new Channel(
-      platform,
-      checkCount("maxConnectionCount", maxConnectionCount, 1),
-      transport !== undefined
-        ? checkTransport(transport)
-        : fetch && fetchTransport({ fetch: checkFunction("fetch", fetch) }),
-    );
-    const { asyncDispose } = Symbol as { asyncDispose?: symbol };
-    // Set here and not on the class: some runtimes have no such symbol, and a module must not act when it is loaded.
-    if (asyncDispose) Object.defineProperty(this, asyncDispose, { value: () => this.close() });
+    this.#channel = channelOf(platform, options);
+    closeOnDispose(this);
   }
 
   /** Sets the gateway; see the option `endpoint`. */

@@ -30,13 +30,34 @@ export interface QueueLimits {
 }
 
 /** What the attributes say of limits. */
-export function limitsOf(attributes: QueueAttributes): QueueLimits {
+function limitsOf(attributes: QueueAttributes): QueueLimits {
   const payload = attributes["meta.maxPayloadBytes"];
   return {
     maxPayloadBytes:
       payload !== undefined && /^[1-9]\d{0,15}$/.test(payload) ? Number(payload) : Number.POSITIVE_INFINITY,
     priorityHeader: attributes["meta.header.priority"] || undefined,
   };
+}
+
+/** The limits of a queue, read once. */
+export class LimitsCache {
+  readonly #read: (signal: AbortSignal | undefined) => Promise<QueueAttributes>;
+  #limits: Promise<QueueLimits> | undefined;
+
+  constructor(read: (signal: AbortSignal | undefined) => Promise<QueueAttributes>) {
+    this.#read = read;
+  }
+
+  /** No limit when they cannot be read: what is wrong shows in the call itself. */
+  async get(signal: AbortSignal | undefined): Promise<QueueLimits> {
+    this.#limits ??= this.#read(signal).then(limitsOf);
+    try {
+      return await this.#limits;
+    } catch {
+      this.#limits = undefined;
+      return limitsOf({});
+    }
+  }
 }
 
 function notAttributes(why: string): EasDecodeError {

@@ -1,24 +1,17 @@
 import { platform } from "#platform";
 import { parseEndpoint } from "../endpoint/gateway.js";
 import { argumentRangeError, argumentTypeError, EasHttpError, show } from "../errors.js";
-import { Channel } from "../http/channel.js";
+import { channelOf } from "../http/channel.js";
 import { bodyTooLarge, checkOptions, type Settings } from "../http/client-settings.js";
+import { closeOnDispose } from "../http/close-on-dispose.js";
 import { checkHeaders, checkHeaderValue, mergeHeaders } from "../http/headers.js";
-import {
-  checkCount,
-  checkFunction,
-  checkTimeout,
-  checkToken,
-  checkTransport,
-  type HeadersInput,
-  type Token,
-} from "../http/options.js";
-import { fetchTransport } from "../platform/fetch-transport.js";
+import { checkCount, checkFunction, checkTimeout, checkToken, type HeadersInput, type Token } from "../http/options.js";
 import type { WebSocketDialer } from "../platform/platform.js";
 import { CommitBatch, inBatches } from "./commit-batch.js";
+import { type ConsumeOptions, checkConsume, consume, type FrameHandler } from "./consume.js";
 import type { DataFrame, FrameOwner } from "./data-frame.js";
 import { checkIndex, checkIndexes, type FrameIndex } from "./frame-index.js";
-import { limitsOf, type QueueAttributes, type QueueLimits } from "./queue-attributes.js";
+import { LimitsCache, type QueueAttributes } from "./queue-attributes.js";
 import { type QueueCallOptions, QueueCalls, type QueueOperation } from "./queue-calls.js";
 import {
   attributesOperation,
@@ -62,7 +55,7 @@ export class QueueClient {
   readonly #commits: CommitBatch;
   #logger: QueueLogger;
   readonly #dialWebSocket: WebSocketDialer | undefined;
-  #limits: Promise<QueueLimits> | undefined;
+  readonly #limits = new LimitsCache((signal) => this.attributes({ signal, retryCount: 0 }));
   #watcher: Watcher | undefined;
 
   /** Throws a `TypeError` or `RangeError` for an option that cannot be right; nothing is connected yet. */
@@ -75,16 +68,9 @@ export class QueueClient {
     if (typeof options !== "object" || options === null) {
       throw argumentTypeError("ERR_EAS_ARG_OPTION", `QueueClient takes options or an endpoint, not ${show(options)}`);
     }
-    const { auth = "token", uid = crypto.randomUUID(), gid = "eas", transport, fetch } = options;
-    const channel = new Channel(
-      platform,
-      checkCount("maxConnectionCount", options.maxConnectionCount ?? platform.connectionCount, 1),
-      transport !== undefined
-        ? checkTransport(transport)
-        : fetch && fetchTransport({ fetch: checkFunction("fetch", fetch) }),
-    );
+    const { auth = "token", uid = crypto.randomUUID(), gid = "eas" } = options;
     const settings = checkOptions({ ...options, serviceName: options.queueName, auth: checkQueueAuth(auth) });
-    this.#calls = new QueueCalls(channel, settings, uid, gid);
+    this.#calls = new QueueCalls(channelOf(platform, options), settings, uid, gid);
     this.#commits = new CommitBatch((indexes) => this.#calls.run(indexesOperation("PUT", indexes, undefined)));
     this.#owner = {
       commit: (index) => this.#commits.commit(index),
@@ -93,8 +79,7 @@ export class QueueClient {
     };
     this.#logger = checkLogger(options.logger === undefined ? console : options.logger);
     this.#dialWebSocket = options.dialWebSocket ?? platform.dialWebSocket;
-    const { asyncDispose } = Symbol as { asyncDispose?: symbol };
-    if (asyncDispose) Object.defineProperty(this, asyncDispose, { value: () => this.close() });
+    closeOnDispose(this);
   }
 
   /** Who this client is among the consumers of its group. */
@@ -119,7 +104,7 @@ export class QueueClient {
 
   /** Sets the gateway. */
   setEndpoint(endpoint: string): this {
-    if (endpoint !== "") parseEndpoint(endpoint);
+    parseEndpoint(endpoint);
     return this.#set({ endpoint });
   }
 
@@ -166,7 +151,7 @@ export class QueueClient {
    */
   async put(data: QueueData, options: PutOptions = {}): Promise<PutResult> {
     const body = await toBytes(data);
-    const { maxPayloadBytes, priorityHeader } = await this.#readLimits(options);
+    const { maxPayloadBytes, priorityHeader } = await this.#limits.get(options.signal);
     if (body.length > maxPayloadBytes) {
       throw argumentRangeError(
         "ERR_EAS_ARG_BODY_SIZE",
@@ -261,6 +246,18 @@ export class QueueClient {
     return this.#watcher;
   }
 
+  /**
+   * Handles items until the signal fires or the queue ends: runs `handler` for each, commits those whose handler is done,
+   * and lets `onError` decide on those whose handler threw. On the signal it takes no more, lets what runs end, commits
+   * it, and resolves. Rejects with what ended the watch.
+   */
+  async consume(handler: FrameHandler, options: ConsumeOptions = {}): Promise<void> {
+    checkFunction("handler", handler);
+    const settings = checkConsume(options);
+    const { signal: _, index = 0n, ...watching } = options;
+    return consume(this.watch(index, settings.window, watching), handler, settings, () => this.#logger);
+  }
+
   /** Closes the watcher, lets calls in flight end and closes the connections; later calls reject. */
   async close(): Promise<void> {
     await this.#watcher?.close();
@@ -279,18 +276,6 @@ export class QueueClient {
     // All are made before any is sent, so that bad input sends nothing.
     const operations = inBatches(checkIndexes("indexes", indexes)).map(operation);
     await Promise.all(operations.map((each) => this.#calls.run(each)));
-  }
-
-  /** What the queue's attributes say of limits, read once; no limit when they cannot be read. */
-  async #readLimits({ signal }: QueueCallOptions): Promise<QueueLimits> {
-    this.#limits ??= this.attributes({ signal, retryCount: 0 }).then(limitsOf);
-    try {
-      return await this.#limits;
-    } catch {
-      this.#limits = undefined;
-      // What is wrong shows in the put itself.
-      return limitsOf({});
-    }
   }
 }
 

@@ -240,10 +240,11 @@ export class Watcher implements AsyncIterableIterator<DataFrame, undefined> {
   async #negative(index: bigint, code: string | undefined, reason: string | undefined): Promise<void> {
     if (this.#settings.autoCommit) return;
     const operation = negativeOperation([index], { code, reason });
-    // An item that is polled belongs to no consumer: there is nobody to tell.
-    if (this.#transport !== "poll") await this.#host.calls.run(operation);
+    // Before the service is told, which may push it again before it answers.
     this.#held.negated(index);
     this.#letGo();
+    // An item that is polled belongs to no consumer: there is nobody to tell.
+    if (this.#transport !== "poll") await this.#host.calls.run(operation);
   }
 
   #release(index: bigint): void {

@@ -1,0 +1,88 @@
+import { platform } from "#platform";
+import { argumentTypeError, show } from "../errors.js";
+import { closeOnDispose } from "../http/close-on-dispose.js";
+import { checkCount, checkFunction } from "../http/options.js";
+import { fetchTransport } from "../platform/fetch-transport.js";
+import type { Transport } from "../platform/platform.js";
+import { checkIndex } from "./frame-index.js";
+import { InferenceJob, type InferenceJobJson, JOB_TAG } from "./inference-job.js";
+import { QueueClient } from "./queue-client.js";
+import type { PutOptions } from "./queue-operations.js";
+import type { QueueClientOptions, QueueData } from "./queue-options.js";
+
+/** Options of an `AsyncInferenceClient`. */
+export interface AsyncInferenceClientOptions
+  extends Omit<QueueClientOptions, "queueName" | "customUrl" | "gid" | "uid" | "dialWebSocket"> {
+  /** The asynchronous inference service. */
+  readonly serviceName?: string | undefined;
+}
+
+/**
+ * Calls an asynchronous inference service: requests go into its input queue, and the results are fetched from its output
+ * queue, by this process or by another. A service whose output queue is full works no more: fetch or discard what you
+ * submit.
+ *
+ * @example
+ * const client = new AsyncInferenceClient({ endpoint, serviceName: "txt2img", token });
+ * const job = await client.submit(JSON.stringify({ prompt: "a cat" }), { path: "/v1/txt2img" });
+ * const frame = await job.result({ timeout: 600_000 });
+ */
+export class AsyncInferenceClient {
+  /** The queue that requests go into. */
+  readonly input: QueueClient;
+  /** The queue that results come out of. */
+  readonly sink: QueueClient;
+  readonly #own: Transport | undefined;
+
+  constructor(options: AsyncInferenceClientOptions) {
+    const { serviceName, transport, fetch, ...rest } = options;
+    if (typeof serviceName !== "string" || serviceName === "") {
+      throw argumentTypeError(
+        "ERR_EAS_ARG_SERVICE_NAME",
+        `serviceName is ${show(serviceName)}: it must be the service's name`,
+      );
+    }
+    const connections = checkCount("maxConnectionCount", rest.maxConnectionCount ?? platform.connectionCount, 1);
+    // One pool for both queues, which are one service.
+    const given = transport ?? (fetch && fetchTransport({ fetch: checkFunction("fetch", fetch) }));
+    this.#own = given === undefined ? platform.createTransport({ connections }) : undefined;
+    const shared = { ...rest, transport: given ?? this.#own };
+    // The service consumes its input in a group of its own name, and only there is a position known.
+    this.input = new QueueClient({ ...shared, queueName: serviceName, gid: serviceName });
+    this.sink = new QueueClient({ ...shared, queueName: `${serviceName}/sink`, gid: serviceName });
+    closeOnDispose(this);
+  }
+
+  /**
+   * Puts a request into the input queue. It is not repeated when the queue may have it: then it rejects with an error
+   * whose `maybeAccepted` is true.
+   */
+  async submit(data: QueueData, options: PutOptions = {}): Promise<InferenceJob> {
+    const { tags = {} } = options;
+    if (Object.hasOwn(tags, JOB_TAG)) {
+      throw argumentTypeError("ERR_EAS_ARG_TAG", `tag "${JOB_TAG}" cannot be used: it is how the result is found`);
+    }
+    // A tag of our own, since a page sees the request id only if the service exposes its header.
+    const tag = crypto.randomUUID();
+    const { index, requestId } = await this.input.put(data, { ...options, tags: { ...tags, [JOB_TAG]: tag } });
+    return new InferenceJob(this.input, this.sink, { index, requestId, tag });
+  }
+
+  /** The job that another process has submitted, from what its `toJSON` gave. */
+  resume(job: InferenceJobJson): InferenceJob {
+    const { index, requestId, tag } = job ?? {};
+    if (typeof tag !== "string" || tag === "" || (requestId !== undefined && typeof requestId !== "string")) {
+      throw argumentTypeError(
+        "ERR_EAS_ARG_REQUEST",
+        "job must be what toJSON() of a job gave: { index, requestId, tag }",
+      );
+    }
+    return new InferenceJob(this.input, this.sink, { index: checkIndex("index", index), requestId, tag });
+  }
+
+  /** Lets calls in flight end and closes the connections. */
+  async close(): Promise<void> {
+    await Promise.all([this.input.close(), this.sink.close()]);
+    await this.#own?.close();
+  }
+}
