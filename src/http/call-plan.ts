@@ -9,6 +9,8 @@ import type { Suffix } from "./url.js";
 /** What calls under the same settings have in common; nothing in it changes while a call is under way. */
 export interface CallPlan {
   readonly kind: CallKind;
+  /** Whether the service holds the answer back on purpose, so that it must not take the last connections. */
+  readonly isHeld: boolean;
   readonly method: "GET" | "POST" | "PUT" | "DELETE";
   readonly target: Target;
   readonly suffix: Suffix;

@@ -77,7 +77,7 @@ class Call implements Abortable {
     const { plan, channel } = this;
     const limiter = channel.limiter(plan.target.origin);
     for (;;) {
-      if (!limiter.tryAcquire()) await this.wait(limiter.acquire());
+      if (!limiter.tryAcquire(plan.isHeld)) await this.wait(limiter.acquire(plan.isHeld));
       let failure: Failure | undefined;
       let response: TransportResponse | undefined;
       let body: Bytes | undefined;
@@ -101,7 +101,7 @@ class Call implements Abortable {
         }
       } finally {
         this.current = undefined;
-        limiter.release();
+        limiter.release(plan.isHeld);
       }
       // Outside, since what these throw is no failure of the attempt.
       if (response !== undefined && body !== undefined) {

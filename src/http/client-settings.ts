@@ -194,6 +194,7 @@ export function prepare(settings: Settings, platform: Platform, defaultContentTy
     hasContentType: ownContentType !== undefined,
     plan: {
       kind: "predict",
+      isHeld: false,
       method: "POST",
       target,
       suffix,

@@ -91,6 +91,7 @@ export class QueueCalls {
     return {
       ...own,
       kind,
+      isHeld: held > 0,
       method,
       suffix,
       path: joinPath(target.path, target.query, suffix.wire),

@@ -34,6 +34,27 @@ describe("Limiter", () => {
     expect(limiter.tryAcquire()).toBe(true);
   });
 
+  test("requests that are held long take half of the slots, and short ones pass them", async () => {
+    const limiter = new Limiter(4);
+    expect([limiter.tryAcquire(true), limiter.tryAcquire(true), limiter.tryAcquire(true)]).toEqual([true, true, false]);
+    const held = watch(limiter.acquire(true).done);
+    expect([limiter.tryAcquire(), limiter.tryAcquire(), limiter.tryAcquire()]).toEqual([true, true, false]);
+    const short = watch(limiter.acquire().done);
+    limiter.release();
+    await turn();
+    expect([held.state, short.state]).toEqual(["pending", "resolved"]);
+    limiter.release(true);
+    await turn();
+    expect(held.state).toBe("resolved");
+  });
+
+  test("one slot is for held requests too", async () => {
+    const limiter = new Limiter(1);
+    expect([limiter.tryAcquire(true), limiter.tryAcquire()]).toEqual([true, false]);
+    limiter.release(true);
+    expect(limiter.tryAcquire()).toBe(true);
+  });
+
   test("one who gives up rejects with the reason, takes no slot, and the next moves up", async () => {
     const limiter = new Limiter(1);
     limiter.tryAcquire();
