@@ -1,10 +1,11 @@
+import { EasUnsupportedError } from "../errors.js";
 import type { Bytes } from "../request.js";
 import {
   responseTooLarge,
+  type StreamedResponse,
   type Transport,
   TransportError,
   type TransportRequest,
-  type TransportResponse,
 } from "./platform.js";
 
 /** How `fetchTransport` sends. */
@@ -46,7 +47,7 @@ export function fetchTransport(options: FetchTransportOptions = {}): Transport {
   const { decodes } = options;
   const isUndone = decodes === undefined ? isUndoneByRuntime : (coding: string) => decodes.includes(coding);
 
-  async function send(request: TransportRequest): Promise<TransportResponse> {
+  async function exchange(request: TransportRequest, signal: AbortSignal): Promise<Response> {
     const send = options.fetch ?? (globalThis.fetch as unknown as FetchFunction);
     let response: Response;
     try {
@@ -54,40 +55,147 @@ export function fetchTransport(options: FetchTransportOptions = {}): Transport {
         method: request.method,
         headers: request.headers as [string, string][],
         body: request.body as Bytes | null,
-        signal: request.signal,
+        signal,
         redirect: "manual",
       });
     } catch (error) {
       throw failure(error, request, options.opaque ?? false);
     }
     request.phase = "body";
-    if (response.type === "opaqueredirect") {
-      // A browser shows nothing of a redirect but that it was one.
-      return { status: 302, headers: new Headers(), body: new Uint8Array(0), contentEncoding: undefined };
-    }
-    const coding = response.headers.get("content-encoding")?.trim().toLowerCase();
-    let body: Bytes;
-    try {
-      body = await readBody(response, request.maxResponseBytes);
-    } catch (error) {
-      throw error instanceof TransportError ? error : failure(error, request, false);
-    }
-    return {
-      status: response.status,
-      headers: response.headers,
-      body,
-      contentEncoding: !coding || isUndone(coding) ? undefined : coding,
-    };
+    return response;
   }
 
-  return { send, close: async () => {} };
+  function headOf(response: Response) {
+    // A browser shows nothing of a redirect but that it was one.
+    if (response.type === "opaqueredirect") return { status: 302, headers: new Headers(), contentEncoding: undefined };
+    const { status, headers } = response;
+    const coding = headers.get("content-encoding")?.trim().toLowerCase();
+    return { status, headers, contentEncoding: !coding || isUndone(coding) ? undefined : coding };
+  }
+
+  return {
+    async send(request) {
+      const response = await exchange(request, request.signal);
+      const head = headOf(response);
+      if (response.type === "opaqueredirect") return { ...head, body: new Uint8Array(0) };
+      try {
+        return { ...head, body: await readBody(response, request.maxResponseBytes) };
+      } catch (error) {
+        throw error instanceof TransportError ? error : failure(error, request, false);
+      }
+    },
+    async stream(request) {
+      const { signal } = request;
+      if (signal.aborted) throw signal.reason;
+      // A signal of its own, since some runtimes leave their listeners on the one that they get.
+      const own = new AbortController();
+      const pass = () => own.abort(signal.reason);
+      signal.addEventListener("abort", pass, { once: true });
+      try {
+        const response = await exchange(request, own.signal);
+        if (signal.aborted) {
+          void response.body?.cancel().catch(() => {});
+          throw signal.reason;
+        }
+        return new FetchedStream(request, headOf(response), response, own);
+      } finally {
+        signal.removeEventListener("abort", pass);
+      }
+    },
+    close: async () => {},
+  };
+}
+
+/** The body of an answer, piece by piece. */
+class FetchedStream implements StreamedResponse {
+  readonly status: number;
+  readonly headers: Headers;
+  readonly contentEncoding: string | undefined;
+  readonly #request: TransportRequest;
+  readonly #controller: AbortController;
+  readonly #reader: ReadableStreamDefaultReader<Uint8Array> | undefined;
+  readonly #onAbort = () => this.cancel(this.#request.signal.reason);
+  #reject: ((reason: unknown) => void) | undefined = undefined;
+  /** What all reads to come are answered with. */
+  #outcome: Promise<undefined> | undefined = undefined;
+
+  constructor(
+    request: TransportRequest,
+    head: Pick<StreamedResponse, "status" | "headers" | "contentEncoding">,
+    response: Response,
+    controller: AbortController,
+  ) {
+    this.status = head.status;
+    this.headers = head.headers;
+    this.contentEncoding = head.contentEncoding;
+    this.#request = request;
+    this.#controller = controller;
+    if (response.body === undefined) {
+      const error = new EasUnsupportedError(
+        "the fetch of this runtime has no body streams: an answer cannot be watched",
+      );
+      controller.abort(error);
+      throw error;
+    }
+    if (response.body === null) {
+      this.#outcome = Promise.resolve(undefined);
+      return;
+    }
+    // Not `for await`: WebKit's streams are no async iterables.
+    this.#reader = response.body.getReader();
+    request.signal.addEventListener("abort", this.#onAbort, { once: true });
+  }
+
+  read(): Promise<Bytes | undefined> {
+    if (this.#outcome !== undefined) return this.#outcome;
+    if (this.#reject !== undefined) return Promise.reject(new Error("a read waits already: one at a time"));
+    return new Promise((resolve, reject) => {
+      this.#reject = reject;
+      this.#next().then(resolve, reject);
+    });
+  }
+
+  cancel(reason: unknown): void {
+    if (this.#outcome !== undefined) return;
+    this.#end(Promise.reject(reason));
+    // Runtimes differ in which of the two makes them let go of the connection, and in what it does to a waiting read.
+    void this.#reader?.cancel(reason).catch(() => {});
+    this.#controller.abort(reason);
+    this.#reject?.(reason);
+  }
+
+  async #next(): Promise<Bytes | undefined> {
+    try {
+      for (;;) {
+        const { done, value } = await (this.#reader as ReadableStreamDefaultReader<Uint8Array>).read();
+        // A cancelled reader is done, too.
+        if (this.#outcome !== undefined) return await this.#outcome;
+        if (done) return await this.#end(Promise.resolve(undefined));
+        // A copy, since a `fetch` from elsewhere may keep what it gives, or give a view of more.
+        if (value.length > 0) return joinChunks([value], value.length);
+      }
+    } catch (error) {
+      return await (this.#outcome ?? this.#end(Promise.reject(failure(error, this.#request, false))));
+    } finally {
+      this.#reject = undefined;
+    }
+  }
+
+  #end(outcome: Promise<undefined>): Promise<undefined> {
+    this.#request.signal.removeEventListener("abort", this.#onAbort);
+    // Nobody need read it.
+    outcome.catch(() => {});
+    this.#outcome = outcome;
+    return outcome;
+  }
 }
 
 function failure(error: unknown, request: TransportRequest, opaque: boolean): unknown {
   // Runtimes disagree on the error of an abort, so our own signal is asked, not the error's name.
   if (request.signal.aborted) return request.signal.reason;
   return new TransportError(error instanceof Error ? error.message : String(error), {
-    sent: neverSent(error) ? "no" : "maybe",
+    // A connection that was there can break with some of these codes, too.
+    sent: request.phase !== "body" && neverSent(error) ? "no" : "maybe",
     cause: error,
     opaque,
   });

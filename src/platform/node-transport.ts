@@ -1,9 +1,12 @@
 import type { Dispatcher } from "undici";
 import type { Bytes } from "../request.js";
+import { joinChunks } from "./fetch-transport.js";
+import { failureOf, StreamedExchange, toHeaders } from "./node-stream.js";
 import {
   type Exchange,
   type HeaderPair,
   responseTooLarge,
+  type StreamedResponse,
   type Transport,
   TransportError,
   type TransportRequest,
@@ -32,12 +35,14 @@ const DEFAULT_CONNECT_TIMEOUT_MS = 10_000;
 
 /**
  * A transport with a real connection pool, by undici's `Agent.dispatch`. undici is loaded by the first `send`, or by
- * `ready`. Never hands an agent to the global `fetch`: the two may be of different undici versions.
+ * `ready`. Never hands an agent to the global `fetch`: the two may be of different undici versions. `close` waits for what
+ * is being sent, and breaks off the streams.
  */
 export function nodeTransport(options: NodeTransportOptions = {}): Transport {
   let agent: Dispatcher | undefined;
   let loading: Promise<Dispatcher> | undefined;
   let closed = false;
+  const streams = new Set<StreamedExchange>();
   // Nearly all requests of a client have the very same headers, so the last ones are kept in undici's form.
   let lastHeaders: readonly HeaderPair[] = [];
   let lastFlat: string[] = [];
@@ -61,7 +66,7 @@ export function nodeTransport(options: NodeTransportOptions = {}): Transport {
     return loading;
   }
 
-  function dispatch(agent: Dispatcher, request: TransportRequest): Promise<TransportResponse> {
+  function dispatch<Answer>(agent: Dispatcher, request: TransportRequest, begin: Begin<Answer>): Promise<Answer> {
     return new Promise((resolve, reject) => {
       if (request.headers !== lastHeaders) {
         lastHeaders = request.headers;
@@ -77,20 +82,32 @@ export function nodeTransport(options: NodeTransportOptions = {}): Transport {
           headers: lastFlat,
           body: request.body,
         },
-        new DispatchedExchange(request, resolve, reject),
+        begin(request, resolve, reject),
       );
     });
   }
 
+  function exchange<Answer>(request: TransportRequest, begin: Begin<Answer>): Promise<Answer> {
+    if (agent) return dispatch(agent, request, begin);
+    return load().then((agent) => {
+      if (request.signal.aborted) throw request.signal.reason;
+      // Loading undici is no part of the attempt's time.
+      request.onDispatch();
+      return dispatch(agent, request, begin);
+    });
+  }
+
+  const beginSend: Begin<TransportResponse> = (request, resolve, reject) =>
+    new DispatchedExchange(request, resolve, reject);
+  const beginStream: Begin<StreamedResponse> = (request, resolve, reject) =>
+    new StreamedExchange(request, resolve, reject, streams);
+
   return {
-    send(request) {
-      if (agent) return dispatch(agent, request);
-      return load().then((agent) => {
-        if (request.signal.aborted) throw request.signal.reason;
-        // Loading undici is no part of the attempt's time.
-        request.onDispatch();
-        return dispatch(agent, request);
-      });
+    send: (request) => exchange(request, beginSend),
+    async stream(request) {
+      // undici would make a connection for it first.
+      if (request.signal.aborted) throw request.signal.reason;
+      return exchange(request, beginStream);
     },
     async ready() {
       await load();
@@ -98,10 +115,22 @@ export function nodeTransport(options: NodeTransportOptions = {}): Transport {
     async close() {
       if (closed) return;
       closed = true;
-      if (loading) await (await loading).close();
+      if (!loading) return;
+      const agent = await loading;
+      // undici waits for what is under way, and a stream need have no end.
+      const reason = new TransportError("the transport was closed", { sent: "maybe", final: true });
+      for (const stream of streams) stream.cancel(reason);
+      await agent.close();
     },
   };
 }
+
+/** Makes undici's handler for one exchange. */
+type Begin<Answer> = (
+  request: TransportRequest,
+  resolve: (answer: Answer) => void,
+  reject: (reason: unknown) => void,
+) => Dispatcher.DispatchHandler;
 
 /**
  * undici's handler for one exchange, in its older form: that one hands over raw header bytes, which are then parsed
@@ -139,8 +168,9 @@ class DispatchedExchange implements Dispatcher.DispatchHandler, Exchange {
   }
 
   onConnect(abort: (reason?: Error) => void): void {
-    // A request that waits for its connection cannot be taken back; it is given up here, before a byte is written.
-    if (this.cancelled) return abort(new Error("cancelled"));
+    // A request that waits for its connection cannot be taken back; it is given up here, before a byte is written. Not by
+    // `abort`, which would take the connection with it.
+    if (this.cancelled) throw new Error("cancelled");
     this.abort = abort;
     this.request.phase = "headers";
   }
@@ -179,20 +209,14 @@ class DispatchedExchange implements Dispatcher.DispatchHandler, Exchange {
 
   onComplete(): void {
     // A 204 or 304 may have a length and no body.
-    const body = this.body?.length === this.length ? this.body : join(this.chunks, this.chunks ? this.length : 0);
+    const body =
+      this.body?.length === this.length ? this.body : joinChunks(this.chunks ?? [], this.chunks ? this.length : 0);
     this.resolve(new DispatchedResponse(this.status, this.headers, body, this.contentEncoding));
   }
 
   onError(error: Error): void {
     if (this.cancelled) return;
-    const { code } = error as { code?: string };
-    this.reject(
-      new TransportError(error.message, {
-        sent: this.abort ? "maybe" : "no",
-        cause: error,
-        final: code === "UND_ERR_INVALID_ARG" || code === "UND_ERR_CLOSED" || code === "UND_ERR_DESTROYED",
-      }),
-    );
+    this.reject(failureOf(error, this.abort !== undefined));
   }
 
   private tooLarge(): void {
@@ -214,11 +238,7 @@ class DispatchedResponse implements TransportResponse {
   }
 
   get headers(): Headers {
-    const headers = new Headers();
-    for (let i = 0; i + 1 < this.#raw.length; i += 2) {
-      headers.append((this.#raw[i] as Buffer).toString("latin1"), (this.#raw[i + 1] as Buffer).toString("latin1"));
-    }
-    return headers;
+    return toHeaders(this.#raw);
   }
 }
 
@@ -236,14 +256,4 @@ function decimal(raw: Buffer): number {
   let value = 0;
   for (const byte of raw) value = value * 10 + (byte - 0x30);
   return value;
-}
-
-function join(chunks: Buffer[] | undefined, length: number): Bytes {
-  const whole = new Uint8Array(length);
-  let offset = 0;
-  for (const chunk of chunks ?? []) {
-    whole.set(chunk, offset);
-    offset += chunk.length;
-  }
-  return whole;
 }

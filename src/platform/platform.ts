@@ -48,7 +48,7 @@ export interface Transport {
   stream?(request: TransportRequest): Promise<StreamedResponse>;
   /** Loads what the first `send` would load. */
   ready?(): Promise<void>;
-  /** Lets requests in flight end and frees the connections. */
+  /** Lets requests in flight end and frees the connections; streams that are open may be cut. */
   close(): Promise<void>;
 }
 

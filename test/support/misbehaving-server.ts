@@ -136,6 +136,15 @@ export function drip(body: string): Behaviour {
   });
 }
 
+/** Leaves the connection to the test, which writes the whole answer by itself. */
+export function handOver(): { readonly behaviour: Behaviour; readonly socket: Promise<Socket> } {
+  let give: (socket: Socket) => void = () => {};
+  const socket = new Promise<Socket>((resolve) => {
+    give = resolve;
+  });
+  return { behaviour: onRequest((socket) => give(socket)), socket };
+}
+
 /** A raw HTTP/1.1 server on loopback that does with each request what its script says. */
 export class MisbehavingServer {
   /** All requests that came whole, in order. */
