@@ -9,6 +9,7 @@ import { InferenceJob, type InferenceJobJson, JOB_TAG } from "./inference-job.js
 import { QueueClient } from "./queue-client.js";
 import type { PutOptions } from "./queue-operations.js";
 import type { QueueClientOptions, QueueData } from "./queue-options.js";
+import { randomUuid } from "./random-uuid.js";
 
 /** Options of an `AsyncInferenceClient`. */
 export interface AsyncInferenceClientOptions
@@ -63,7 +64,7 @@ export class AsyncInferenceClient {
       throw argumentTypeError("ERR_EAS_ARG_TAG", `tag "${JOB_TAG}" cannot be used: it is how the result is found`);
     }
     // A tag of our own, since a page sees the request id only if the service exposes its header.
-    const tag = crypto.randomUUID();
+    const tag = randomUuid();
     const { index, requestId } = await this.input.put(data, { ...options, tags: { ...tags, [JOB_TAG]: tag } });
     return new InferenceJob(this.input, this.sink, { index, requestId, tag });
   }

@@ -38,6 +38,7 @@ import {
   type QueueLogger,
   toBytes,
 } from "./queue-options.js";
+import { randomUuid } from "./random-uuid.js";
 import { checkWatch, type WatchOptions } from "./watch/watch-options.js";
 import { Watcher } from "./watch/watcher.js";
 
@@ -68,7 +69,7 @@ export class QueueClient {
     if (typeof options !== "object" || options === null) {
       throw argumentTypeError("ERR_EAS_ARG_OPTION", `QueueClient takes options or an endpoint, not ${show(options)}`);
     }
-    const { auth = "token", uid = crypto.randomUUID(), gid = "eas" } = options;
+    const { auth = "token", uid = randomUuid(), gid = "eas" } = options;
     const settings = checkOptions({ ...options, serviceName: options.queueName, auth: checkQueueAuth(auth) });
     this.#calls = new QueueCalls(channelOf(platform, options), settings, uid, gid);
     this.#commits = new CommitBatch((indexes) => this.#calls.run(indexesOperation("PUT", indexes, undefined)));

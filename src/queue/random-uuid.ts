@@ -1,0 +1,11 @@
+/** A random UUID (version 4). A page that came over plain http has no `crypto.randomUUID`. */
+export function randomUuid(): string {
+  // The types say that it is there.
+  const { randomUUID } = crypto as { randomUUID?: () => string };
+  if (randomUUID !== undefined) return randomUUID.call(crypto);
+  const bytes = crypto.getRandomValues(new Uint8Array(16));
+  bytes[6] = ((bytes[6] as number) & 0x0f) | 0x40;
+  bytes[8] = ((bytes[8] as number) & 0x3f) | 0x80;
+  const digits = Array.from(bytes, (byte) => byte.toString(16).padStart(2, "0")).join("");
+  return digits.replace(/^(.{8})(.{4})(.{4})(.{4})(.{12})$/, "$1-$2-$3-$4-$5");
+}
