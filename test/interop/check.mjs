@@ -1,4 +1,4 @@
-// All checks, format by format: live calls, the same bytes, and answers of Python's making.
+// All checks, format by format: live calls, the same bytes, and answers of Python's making; and those of the queue.
 import { createHash } from "node:crypto";
 import { isDeepStrictEqual } from "node:util";
 import { PredictClient } from "eas-prediction";
@@ -7,12 +7,15 @@ import { canonical } from "./canonical.mjs";
 import { LIVE } from "./live.mjs";
 import { Peer } from "./peer.mjs";
 import { PYTHON_FAULTS } from "./python-faults.mjs";
+import { queueChecks } from "./queue.mjs";
 import { Random } from "./random.mjs";
 import { easyrec, torchrec } from "./recommend-formats.mjs";
 import { string } from "./string-format.mjs";
 import { blade, bladeTf, onnx, tf, torch, torchSnappy } from "./tensor-formats.mjs";
 
 const FORMATS = { string, tf, torch, torchSnappy, blade, bladeTf, onnx, easyrec, torchrec };
+/** Stands beside the formats where they are chosen. */
+const QUEUE = "queue";
 const REQUESTS = 200;
 const RESPONSES = 100;
 /** Of each format; more would say no more. */
@@ -33,7 +36,10 @@ export async function check(python) {
     const versions = await peer.ask("hello");
     console.log(`eas-prediction ${versions.sdk} on Python ${versions.python} with protobuf ${versions.protobuf}`);
     console.log(`EAS_INTEROP_SEED=${seed}\n`);
-    for (const name of wanted) results.push(...(await checkFormat({ peer, emulator, client }, name, seed)));
+    for (const name of wanted) {
+      const context = { peer, emulator, client };
+      results.push(...(await (name === QUEUE ? checkQueue(context, python) : checkFormat(context, name, seed))));
+    }
     const faults = PYTHON_FAULTS.filter(({ format }) => wanted.includes(format));
     await showPythonFaults(peer, faults);
     results.push(await runChecks("where Python is wrong", faultChecks(faults)));
@@ -46,15 +52,23 @@ export async function check(python) {
 }
 
 function wantedFormats() {
-  const all = Object.keys(FORMATS);
+  const all = [...Object.keys(FORMATS), QUEUE];
   const wanted = process.env.EAS_INTEROP_FORMATS?.split(",") ?? all;
   const unknown = wanted.find((name) => !all.includes(name));
   if (unknown !== undefined) throw new Error(`no format "${unknown}": there are ${all.join(", ")}`);
   return wanted;
 }
 
-async function checkFormat(context, name, seed) {
-  const begun = performance.now();
+async function checkQueue(context, python) {
+  const { kinds, end } = queueChecks(context, python);
+  try {
+    return await checkKinds(QUEUE, kinds);
+  } finally {
+    await end();
+  }
+}
+
+function checkFormat(context, name, seed) {
   const format = FORMATS[name];
   const specs = randomRequests(format, new Random(`${seed} ${name} requests`));
   const kinds = {
@@ -63,6 +77,12 @@ async function checkFormat(context, name, seed) {
     dtypes: dtypeChecks(format, specs),
     responses: responseChecks(context, name, format, new Random(`${seed} ${name} responses`)),
   };
+  return checkKinds(name, kinds);
+}
+
+/** Runs all kinds of checks of one format, or of the queue, and prints a line about them. */
+async function checkKinds(name, kinds) {
+  const begun = performance.now();
   const results = [];
   const line = [];
   for (const [kind, checks] of Object.entries(kinds)) {

@@ -22,8 +22,8 @@ export class Peer {
   constructor(python) {
     // Eight hours ahead of Greenwich all year: the SDK labels local time as GMT, which must show in what it sends.
     const env = { ...process.env, TZ: "CST-8" };
-    // Isolated, so that no variable puts another SDK before the one that was installed.
-    const args = ["-I", "-X", "utf8", PROGRAM];
+    // Isolated, so that no variable puts another SDK before the one that was installed; and nothing is written here.
+    const args = ["-I", "-B", "-X", "utf8", PROGRAM];
     this.process = spawn(python, args, { stdio: ["pipe", "pipe", "inherit"], env });
     // A program that has ended is seen by the answer that does not come.
     this.process.stdin.on("error", () => {});

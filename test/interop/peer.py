@@ -26,6 +26,10 @@ from eas_prediction import pytorch_predict_pb2, tf_request_pb2, torchrec_predict
 from eas_prediction.easyrec_request import EasyRecRequest
 from eas_prediction.torchrec_request import TorchRecRequest
 
+# Python runs isolated, where the program's own folder is not searched. Last, so that nothing here hides a package.
+sys.path.append(os.path.dirname(os.path.abspath(__file__)))
+from queue_calls import QUEUE_OPERATIONS
+
 REQUESTS = {
     'string': eas.StringRequest,
     'tf': eas.TFRequest,
@@ -223,6 +227,7 @@ def unsnappy(question):
 
 
 OPERATIONS = {operation.__name__: operation for operation in (hello, predict, serialise, respond, unsnappy)}
+OPERATIONS.update(QUEUE_OPERATIONS)
 
 
 def answer(question):

@@ -1,11 +1,12 @@
 // `npm run test:interop`: the official Python SDK, unchanged and of the latest version, against this package. It calls the
-// emulator in each of its formats, and both clients are given the same random values and must send the same bytes.
+// emulator in each of its formats, and both clients are given the same random values and must send the same bytes. Its
+// QueueClient does what its documentation shows, and shares queues with ours.
 //
 // | variable            | does                                                                                     |
 // | ------------------- | ---------------------------------------------------------------------------------------- |
 // | EAS_INTEROP=skip    | leaves the test out, for a machine without Python or its registry                        |
 // | EAS_INTEROP_SEED    | makes the random values of an earlier run again                                          |
-// | EAS_INTEROP_FORMATS | only these formats, separated by commas                                                  |
+// | EAS_INTEROP_FORMATS | only these formats, separated by commas; "queue" for the queues                          |
 // | EAS_INTEROP_PYTHON  | the Python to make the virtual environment of, "python3" when absent                     |
 //
 // `npm run test:interop -- --fresh` installs the SDK again, for its latest version.

@@ -8,6 +8,7 @@ const SEQUENCE_BITS = 22n;
 export function nextIndex(shape: "time" | "counter", last: bigint, now: number): bigint {
   const following = last + 1n;
   if (shape === "counter") return following;
-  const byTime = BigInt(Math.trunc(now)) << SEQUENCE_BITS;
+  // From 1 on: a number holds a multiple of 2^22 exactly, and would hide that it holds no others.
+  const byTime = (BigInt(Math.trunc(now)) << SEQUENCE_BITS) + 1n;
   return byTime > following ? byTime : following;
 }

@@ -1,0 +1,55 @@
+// Queues: the unchanged Python QueueClient in the flows of its documentation, and both clients on one queue. All of it with
+// indexes of 19 digits and with those that count from 1.
+import { Peer } from "./peer.mjs";
+import { Bench } from "./queue-bench.mjs";
+import { exchange, operations, requests } from "./queue-crossed.mjs";
+import { documentation } from "./queue-documentation.mjs";
+import { cuts, watches } from "./queue-watches.mjs";
+
+/** Far beyond what a check takes; so that one which waits for what does not come fails. */
+const CHECK_MS = 10_000;
+const INDEX_SHAPES = ["time", "counter"];
+
+const KINDS = { documentation, requests, exchange, operations, watches, cuts };
+
+/** By kind, what is checked: names and functions that reject when it does not hold. */
+export function queueChecks({ emulator, peer }, python) {
+  let watching;
+  let count = 0;
+  // The clock stands: of the indexes made in one millisecond all but the first need more digits than a number has.
+  const begun = Date.now();
+  const now = () => begun;
+  const run = async (entry, indexShape) => {
+    const { options, holds } = typeof entry === "function" ? { holds: entry } : entry;
+    watching ??= new Peer(python);
+    const name = `test_group.qservice${++count}`;
+    const bench = new Bench({ emulator, peer, watching }, name, { indexShape, now, ...options });
+    const overdue = new AbortController();
+    bench.signal = overdue.signal;
+    const late = new Promise((_, reject) => {
+      const timer = setTimeout(() => {
+        overdue.abort();
+        reject(new Error(`not done after ${CHECK_MS / 1000} s`));
+      }, CHECK_MS);
+      overdue.signal.addEventListener("abort", () => clearTimeout(timer));
+    });
+    try {
+      await Promise.race([holds(bench).then(() => bench.close()), late]);
+    } catch (error) {
+      // Python may be waiting for frames that do not come.
+      watching.process.kill("SIGKILL");
+      watching = undefined;
+      bench.closeOurs().catch(() => {});
+      throw error;
+    } finally {
+      overdue.abort();
+    }
+  };
+  const kinds = Object.entries(KINDS).map(([kind, checks]) => {
+    const all = INDEX_SHAPES.flatMap((shape) =>
+      Object.entries(checks).map(([name, entry]) => [`${name} (indexes: ${shape})`, () => run(entry, shape)]),
+    );
+    return [kind, all];
+  });
+  return { kinds: Object.fromEntries(kinds), end: () => watching?.end() };
+}
