@@ -30,10 +30,15 @@ export { type FetchFunction, type FetchTransportOptions, fetchTransport } from "
 export {
   type Exchange,
   type HeaderPair,
+  type StreamedResponse,
   type Transport,
   TransportError,
   type TransportRequest,
   type TransportResponse,
+  type WebSocketClose,
+  type WebSocketConnection,
+  type WebSocketDialer,
+  type WebSocketDialOptions,
 } from "./platform/platform.js";
 export type { Diagnosis, Finding } from "./predict/diagnose.js";
 export {

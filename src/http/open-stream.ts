@@ -9,12 +9,16 @@ import { follow, unfollow } from "./caller-signal.js";
 import type { Channel } from "./channel.js";
 import { ERROR_BODY_BYTES, type FailedCall, httpFailure, networkFailure, timeoutFailure } from "./failure.js";
 
-/** The headers of one attempt that is not signed, and the token in them. */
+/** The headers of one attempt that is not signed, and the token in them. Rejects with the signal's reason when it fires. */
 export async function headersOf(
   plan: CallPlan,
   channel: Channel,
+  signal: AbortSignal | undefined,
 ): Promise<{ readonly headers: readonly HeaderPair[]; readonly token: string }> {
-  const token = await currentToken(plan.token);
+  signal?.throwIfAborted();
+  const given = currentToken(plan.token);
+  const token = typeof given === "string" || signal === undefined ? await given : await unlessAborted(given, signal);
+  signal?.throwIfAborted();
   if (token === "") return { headers: plan.headers, token };
   return { headers: [...plan.headers, ...(await authorize(plan, token, channel.platform, undefined))], token };
 }
@@ -25,9 +29,7 @@ export async function headersOf(
  */
 export async function openStream(channel: Channel, plan: CallPlan): Promise<StreamedResponse> {
   const { signal } = plan;
-  signal?.throwIfAborted();
-  const { headers, token } = await headersOf(plan, channel);
-  signal?.throwIfAborted();
+  const { headers, token } = await headersOf(plan, channel, signal);
   const call: FailedCall = { plan, token: token.trim(), attempts: 1 };
   const attempt = new Attempt(plan, headers, null, channel.timeouts, plan.timeout);
   const abortable = { abort: (reason: unknown) => attempt.cancel(reason) };
@@ -50,6 +52,15 @@ export async function openStream(channel: Channel, plan: CallPlan): Promise<Stre
   if (refusal === undefined) return response;
   const { status, headers: answered } = response;
   throw httpFailure(call, { status, headers: answered, body: refusal, contentEncoding: undefined }, refusal).error;
+}
+
+/** Waits for a token function, which hears of no signal and may never answer. */
+function unlessAborted<T>(work: Promise<T>, signal: AbortSignal): Promise<T> {
+  return new Promise((resolve, reject) => {
+    const abortable = { abort: reject };
+    follow(signal, abortable);
+    work.then(resolve, reject).finally(() => unfollow(signal, abortable));
+  });
 }
 
 /** The beginning of a body: as much as an error keeps of it. */

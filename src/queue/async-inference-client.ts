@@ -5,10 +5,11 @@ import { checkCount, checkFunction } from "../http/options.js";
 import { fetchTransport } from "../platform/fetch-transport.js";
 import type { Transport } from "../platform/platform.js";
 import { checkIndex } from "./frame-index.js";
-import { InferenceJob, type InferenceJobJson, JOB_TAG } from "./inference-job.js";
+import { InferenceJob, type InferenceJobJson, JOB_TAG, ResultWaits } from "./inference-job.js";
 import { QueueClient } from "./queue-client.js";
 import type { PutOptions } from "./queue-operations.js";
 import type { QueueClientOptions, QueueData } from "./queue-options.js";
+import { checkTags } from "./queue-tags.js";
 import { randomUuid } from "./random-uuid.js";
 
 /** Options of an `AsyncInferenceClient`. */
@@ -34,9 +35,10 @@ export class AsyncInferenceClient {
   /** The queue that results come out of. */
   readonly sink: QueueClient;
   readonly #own: Transport | undefined;
+  readonly #waits: ResultWaits;
 
   constructor(options: AsyncInferenceClientOptions) {
-    const { serviceName, transport, fetch, ...rest } = options;
+    const { serviceName, transport, fetch, ...rest } = options ?? {};
     if (typeof serviceName !== "string" || serviceName === "") {
       throw argumentTypeError(
         "ERR_EAS_ARG_SERVICE_NAME",
@@ -44,6 +46,7 @@ export class AsyncInferenceClient {
       );
     }
     const connections = checkCount("maxConnectionCount", rest.maxConnectionCount ?? platform.connectionCount, 1);
+    this.#waits = new ResultWaits(connections);
     // One pool for both queues, which are one service.
     const given = transport ?? (fetch && fetchTransport({ fetch: checkFunction("fetch", fetch) }));
     this.#own = given === undefined ? platform.createTransport({ connections }) : undefined;
@@ -60,29 +63,38 @@ export class AsyncInferenceClient {
    */
   async submit(data: QueueData, options: PutOptions = {}): Promise<InferenceJob> {
     const { tags = {} } = options;
-    if (Object.hasOwn(tags, JOB_TAG)) {
+    if (checkTags(tags).some(([key]) => key === JOB_TAG)) {
       throw argumentTypeError("ERR_EAS_ARG_TAG", `tag "${JOB_TAG}" cannot be used: it is how the result is found`);
     }
     // A tag of our own, since a page sees the request id only if the service exposes its header.
     const tag = randomUuid();
     const { index, requestId } = await this.input.put(data, { ...options, tags: { ...tags, [JOB_TAG]: tag } });
-    return new InferenceJob(this.input, this.sink, { index, requestId, tag });
+    return this.#job({ index, requestId: requestId === "" ? undefined : requestId, tag });
   }
 
   /** The job that another process has submitted, from what its `toJSON` gave. */
   resume(job: InferenceJobJson): InferenceJob {
     const { index, requestId, tag } = job ?? {};
-    if (typeof tag !== "string" || tag === "" || (requestId !== undefined && typeof requestId !== "string")) {
+    if (
+      typeof tag !== "string" ||
+      tag === "" ||
+      !(requestId === undefined || (typeof requestId === "string" && requestId !== ""))
+    ) {
       throw argumentTypeError(
         "ERR_EAS_ARG_REQUEST",
         "job must be what toJSON() of a job gave: { index, requestId, tag }",
       );
     }
-    return new InferenceJob(this.input, this.sink, { index: checkIndex("index", index), requestId, tag });
+    return this.#job({ index: checkIndex("index", index), requestId, tag });
   }
 
-  /** Lets calls in flight end and closes the connections. */
+  #job(facts: Pick<InferenceJob, "index" | "requestId" | "tag">): InferenceJob {
+    return new InferenceJob(this.input, this.sink, this.#waits, facts);
+  }
+
+  /** Ends the waits for results, which reject, lets other calls in flight end and closes the connections. */
   async close(): Promise<void> {
+    this.#waits.close();
     await Promise.all([this.input.close(), this.sink.close()]);
     await this.#own?.close();
   }

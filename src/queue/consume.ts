@@ -1,12 +1,13 @@
 import { argumentTypeError, EasDecodeError, show } from "../errors.js";
-import { checkCount, checkFunction } from "../http/options.js";
+import { type Abortable, follow, unfollow } from "../http/caller-signal.js";
+import { checkCount, checkFunction, checkSignal } from "../http/options.js";
 import type { DataFrame } from "./data-frame.js";
 import type { FrameIndex } from "./frame-index.js";
 import type { QueueLogger } from "./queue-options.js";
 import type { WatchOptions } from "./watch/watch-options.js";
 import type { Watcher } from "./watch/watcher.js";
 
-/** Handles an item; its promise is when the item is done. */
+/** Handles an item, which is committed when its promise is done, unless the handler has committed it or given it back. */
 export type FrameHandler = (frame: DataFrame) => void | Promise<void>;
 
 /**
@@ -42,17 +43,19 @@ const MOST_DELAY_MS = 10_000;
 const VERDICTS: readonly unknown[] = ["negative", "release", "commit"];
 
 /** Checks how `consume` is to work. */
-export function checkConsume({
-  concurrency = 1,
-  window,
-  onError = () => "negative",
-  signal,
-}: ConsumeOptions): ConsumeSettings {
+export function checkConsume(options: ConsumeOptions): ConsumeSettings {
+  if (typeof options !== "object" || options === null) {
+    throw argumentTypeError(
+      "ERR_EAS_ARG_WATCH",
+      `consume takes options such as { concurrency: 4 }, not ${show(options)}`,
+    );
+  }
+  const { concurrency = 1, window, onError = () => "negative", signal } = options;
   return {
     concurrency: checkCount("concurrency", concurrency, 1),
     window: window ?? 2 * concurrency,
     onError: checkFunction("onError", onError),
-    signal,
+    signal: signal === undefined ? undefined : checkSignal(signal),
   };
 }
 
@@ -64,26 +67,37 @@ export async function consume(
   logger: () => QueueLogger,
 ): Promise<void> {
   const worker = new Worker(handler, settings, logger);
-  let stop!: () => void;
-  const stopped = new Promise<undefined>((resolve) => {
-    stop = () => resolve(undefined);
-  });
   const { signal } = settings;
-  signal?.addEventListener("abort", stop, { once: true });
-  if (signal?.aborted) stop();
+  // Also while all slots are taken, when nobody asks the watcher.
+  void watcher.closed.then(() => worker.hurry());
   try {
     for (;;) {
-      if ((await Promise.race([stopped, worker.free()])) === undefined) break;
-      const taken = await Promise.race([stopped, take(watcher, logger)]);
-      if (taken === undefined) break;
-      worker.start(taken);
+      await unlessStopped(worker.free(), signal);
+      if (signal?.aborted) break;
+      const frame = await unlessStopped(take(watcher, logger), signal);
+      // The signal may have fired after the frame came: then it is left to others.
+      if (frame === undefined || signal?.aborted) break;
+      worker.start(frame);
     }
   } finally {
-    signal?.removeEventListener("abort", stop);
     // Before the watcher closes: the service would give items that are not committed yet to somebody else.
-    await worker.idle();
+    await worker.finish();
     await watcher.close();
   }
+}
+
+/**
+ * What a promise gives, or undefined as soon as the signal fires. Not a race with one promise for the signal: that would
+ * keep all that it was ever raced with, which are the frames.
+ */
+function unlessStopped<T>(promise: Promise<T>, signal: AbortSignal | undefined): Promise<T | undefined> {
+  if (signal === undefined) return promise;
+  return new Promise((resolve, reject) => {
+    const stop: Abortable = { abort: () => resolve(undefined) };
+    if (signal.aborted) stop.abort(undefined);
+    follow(signal, stop);
+    promise.then(resolve, reject).finally(() => unfollow(signal, stop));
+  });
 }
 
 /** The next frame; undefined at the end. A frame that cannot be read has no index to tell the service. */
@@ -105,7 +119,11 @@ class Worker {
   readonly #settings: ConsumeSettings;
   readonly #logger: () => QueueLogger;
   readonly #running = new Set<Promise<void>>();
+  /** Ends each delay under way. */
+  readonly #delays = new Set<() => void>();
+  #freed: (() => void) | undefined;
   #failures = 0;
+  #isEnding = false;
 
   constructor(handler: FrameHandler, settings: ConsumeSettings, logger: () => QueueLogger) {
     this.#handler = handler;
@@ -113,13 +131,23 @@ class Worker {
     this.#logger = logger;
   }
 
-  /** Resolves when another handler may begin. */
-  async free(): Promise<true> {
-    while (this.#running.size >= this.#settings.concurrency) await Promise.race(this.#running);
-    return true;
+  /** Resolves when another handler may begin. For one who waits. */
+  async free(): Promise<void> {
+    if (this.#running.size < this.#settings.concurrency) return;
+    await new Promise<void>((resolve) => {
+      this.#freed = resolve;
+    });
   }
 
-  async idle(): Promise<void> {
+  /** What failed waits no longer: nothing that comes again is taken here. */
+  hurry(): void {
+    this.#isEnding = true;
+    for (const end of this.#delays) end();
+  }
+
+  /** Resolves when nothing is at work any more. */
+  async finish(): Promise<void> {
+    this.hurry();
     await Promise.all(this.#running);
   }
 
@@ -130,7 +158,10 @@ class Worker {
         frame.release();
         this.#logger().warn(`eas-prediction: item ${frame.index} is left to the service: ${messageOf(error)}`);
       })
-      .finally(() => this.#running.delete(running));
+      .finally(() => {
+        this.#running.delete(running);
+        this.#freed?.();
+      });
     this.#running.add(running);
   }
 
@@ -141,7 +172,8 @@ class Worker {
     } catch (error) {
       return this.#fail(error, frame);
     }
-    await frame.commit();
+    // The handler may have committed it itself, or given it back.
+    if (!frame.isSettled) await frame.commit();
   }
 
   async #fail(error: unknown, frame: DataFrame): Promise<void> {
@@ -153,27 +185,27 @@ class Worker {
       );
     }
     if (verdict === "commit") return frame.commit();
-    const delay = Math.min(MOST_DELAY_MS, FIRST_DELAY_MS * 2 ** this.#failures++);
-    await pause(delay, this.#settings.signal);
+    await this.#delay(Math.min(MOST_DELAY_MS, FIRST_DELAY_MS * 2 ** this.#failures++));
     if (verdict === "release") frame.release();
     else await frame.negative();
   }
+
+  /** Waits, but not when the worker is to end. */
+  async #delay(milliseconds: number): Promise<void> {
+    if (this.#isEnding) return;
+    await new Promise<void>((resolve) => {
+      const end = () => {
+        clearTimeout(timer);
+        this.#delays.delete(end);
+        resolve();
+      };
+      const timer = setTimeout(end, milliseconds);
+      this.#delays.add(end);
+    });
+  }
 }
 
-/** Waits, but not on a worker that is to stop. */
-function pause(milliseconds: number, signal: AbortSignal | undefined): Promise<void> {
-  return new Promise((resolve) => {
-    const end = () => {
-      clearTimeout(timer);
-      signal?.removeEventListener("abort", end);
-      resolve();
-    };
-    const timer = setTimeout(end, milliseconds);
-    signal?.addEventListener("abort", end, { once: true });
-    if (signal?.aborted) end();
-  });
-}
-
+/** What was thrown may be anything. */
 function messageOf(error: unknown): string {
-  return error instanceof Error ? error.message : String(error);
+  return error instanceof Error ? error.message : show(error);
 }

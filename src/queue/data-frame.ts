@@ -43,6 +43,8 @@ export class DataFrame {
   // Not #private: a frame is made for each message, and those cost more to set up.
   private readonly owner: FrameOwner;
   private readonly readRest: () => { tags: QueueTags; message: string };
+  /** Whether something was said of it already. @internal */
+  isSettled = false;
   private rest: { tags: QueueTags; message: string } | undefined = undefined;
 
   /** @internal */
@@ -89,6 +91,7 @@ export class DataFrame {
 
   /** Tells the service that the item is done: it is deleted. Commits of one turn go out together. */
   commit(): Promise<void> {
+    this.isSettled = true;
     return this.owner.commit(this.index);
   }
 
@@ -97,11 +100,13 @@ export class DataFrame {
    * `"Shutdown"`, or digits, of at most 20 characters.
    */
   negative(code?: string, reason?: string): Promise<void> {
+    this.isSettled = true;
     return this.owner.negative(this.index, code, reason);
   }
 
   /** Lets the item go without a word to the service; a watcher may receive it again after a reconnect. */
   release(): void {
+    this.isSettled = true;
     this.owner.release(this.index);
   }
 
@@ -122,6 +127,20 @@ export class DataFrame {
 /** Reads one frame of a watch. Throws `EasDecodeError` when it is none. */
 export function readFrame(bytes: Bytes, owner: FrameOwner): DataFrame {
   return readFrameFields(new WireReader(bytes, "queue"), owner);
+}
+
+/** The index of a frame that may be damaged behind it; undefined when it cannot be found. */
+export function readIndex(bytes: Bytes): bigint | undefined {
+  const reader = new WireReader(bytes, "queue");
+  try {
+    while (reader.tag()) {
+      if (reader.field === INDEX && reader.wireType === VARINT) return reader.uint64();
+      reader.skip();
+    }
+  } catch {
+    // As if it were not there.
+  }
+  return undefined;
 }
 
 /** Reads the answer to a get: protobuf, or JSON where a relay turned it into that. */

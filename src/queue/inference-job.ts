@@ -1,5 +1,6 @@
-import { EasModelError, EasTimeoutError } from "../errors.js";
-import { checkTimeout } from "../http/options.js";
+import { argumentTypeError, EasModelError, EasTimeoutError } from "../errors.js";
+import { follow, unfollow } from "../http/caller-signal.js";
+import { checkSignal, checkTimeout } from "../http/options.js";
 import type { DataFrame } from "./data-frame.js";
 import type { QueueClient } from "./queue-client.js";
 import type { SearchResult } from "./queue-operations.js";
@@ -12,6 +13,10 @@ const LAST_CODE = "lastCode";
 
 /** How long the service may hold one answer back, in milliseconds. */
 const WAIT_MS = 20_000;
+
+/** Milliseconds between two questions that the service does not hold back: at least, and for each job that waits. */
+const LEAST_PAUSE_MS = 500;
+const PAUSE_PER_JOB_MS = 20;
 
 /** What is known of a submitted request. */
 interface JobFacts {
@@ -36,6 +41,57 @@ export interface ResultOptions {
   readonly signal?: AbortSignal | undefined;
 }
 
+/** What the waits of a client's jobs share. */
+export class ResultWaits {
+  readonly #mostHeld: number;
+  readonly #lives = new Set<AbortController>();
+  #held = 0;
+
+  /** `connections`: the most that the client has. */
+  constructor(connections: number) {
+    // As many as the limiter lets through: more would wait for each other, and their time would run out.
+    this.#mostHeld = Math.floor(connections / 2);
+  }
+
+  /** How long to wait before a question that the service does not hold back, so that many jobs do not flood it. */
+  get pause(): number {
+    return Math.max(LEAST_PAUSE_MS, this.#lives.size * PAUSE_PER_JOB_MS);
+  }
+
+  /** Runs a wait, which ends with the caller's signal and with the client. */
+  async run<T>(signal: AbortSignal | undefined, wait: (signal: AbortSignal) => Promise<T>): Promise<T> {
+    const life = new AbortController();
+    if (signal !== undefined) {
+      if (checkSignal(signal).aborted) throw signal.reason;
+      follow(signal, life);
+    }
+    this.#lives.add(life);
+    try {
+      return await wait(life.signal);
+    } finally {
+      this.#lives.delete(life);
+      if (signal !== undefined) unfollow(signal, life);
+    }
+  }
+
+  /** Asks a question that holds a connection if there is one to spare, and one with an answer at once if not. */
+  async ask<T>(longest: number, question: (timeout: number) => Promise<T>): Promise<{ answer: T; held: number }> {
+    if (longest === 0 || this.#held >= this.#mostHeld) return { answer: await question(0), held: 0 };
+    this.#held++;
+    try {
+      return { answer: await question(longest), held: longest };
+    } finally {
+      this.#held--;
+    }
+  }
+
+  /** Ends all waits. */
+  close(): void {
+    const reason = argumentTypeError("ERR_EAS_ARG_REQUEST", "this client is closed: make a new one");
+    for (const life of this.#lives) life.abort(reason);
+  }
+}
+
 /** A request that was put into the input queue of an asynchronous inference service. */
 export class InferenceJob {
   /** Its position in the input queue. */
@@ -46,11 +102,13 @@ export class InferenceJob {
   readonly tag: string;
   readonly #input: QueueClient;
   readonly #sink: QueueClient;
+  readonly #waits: ResultWaits;
 
   /** @internal */
-  constructor(input: QueueClient, sink: QueueClient, { index, requestId, tag }: JobFacts) {
+  constructor(input: QueueClient, sink: QueueClient, waits: ResultWaits, { index, requestId, tag }: JobFacts) {
     this.#input = input;
     this.#sink = sink;
+    this.#waits = waits;
     this.index = index;
     this.requestId = requestId;
     this.tag = tag;
@@ -63,21 +121,31 @@ export class InferenceJob {
    */
   async result({ timeout, signal }: ResultOptions = {}): Promise<DataFrame> {
     const end = timeout === undefined ? Number.POSITIVE_INFINITY : performance.now() + checkTimeout("timeout", timeout);
+    const frame = await this.#waits.run(signal, (signal) => this.#wait(end, signal));
+    if (frame === undefined) {
+      throw new EasTimeoutError(`there is no result of job ${this.tag} within ${timeout} ms`, {
+        phase: "total",
+        timeout: timeout as number,
+        retryable: true,
+        requestId: this.requestId,
+      });
+    }
+    // A result that is here is not to be lost because it could not be deleted.
+    await this.#sink.delete(frame.index).catch(() => {});
+    return succeeded(frame);
+  }
+
+  /** Asks until the result is there; undefined when it is not by `end`. */
+  async #wait(end: number, signal: AbortSignal): Promise<DataFrame | undefined> {
     for (;;) {
-      const rest = end - performance.now();
-      const frame = await this.#find(Math.max(0, Math.min(WAIT_MS, rest)), signal);
-      if (frame !== undefined) {
-        await this.#delete(this.#sink, frame.index);
-        return succeeded(frame);
-      }
-      if (rest <= WAIT_MS) {
-        throw new EasTimeoutError(`there is no result of job ${this.tag} within ${timeout} ms`, {
-          phase: "total",
-          timeout: timeout as number,
-          retryable: true,
-          requestId: this.requestId,
-        });
-      }
+      const began = performance.now();
+      const rest = Math.max(0, end - began);
+      const { answer, held } = await this.#waits.ask(Math.min(WAIT_MS, rest), (timeout) => this.#find(timeout, signal));
+      if (answer !== undefined || rest === 0) return answer;
+      // Services answer early, and at once when the queue has ended: they are not to be asked again without a pause.
+      const now = performance.now();
+      const unheld = held === 0 ? this.#waits.pause : Math.min(began + held - now, this.#waits.pause);
+      await pause(Math.min(unheld, end - now), signal);
     }
   }
 
@@ -106,11 +174,26 @@ export class InferenceJob {
     const [frame] = await this.#sink.get({ ...filter, timeout, autoDelete: false, signal });
     return frame;
   }
+}
 
-  /** A result that is here is not to be lost because it could not be deleted. */
-  async #delete(queue: QueueClient, index: bigint): Promise<void> {
-    await queue.delete(index).catch(() => {});
-  }
+function pause(milliseconds: number, signal: AbortSignal): Promise<void> {
+  return new Promise((resolve, reject) => {
+    const stop = () => {
+      clearTimeout(timer);
+      signal.removeEventListener("abort", onAbort);
+    };
+    const onAbort = () => {
+      stop();
+      reject(signal.reason);
+    };
+    const onTime = () => {
+      stop();
+      resolve();
+    };
+    const timer = setTimeout(onTime, Math.max(0, milliseconds));
+    signal.addEventListener("abort", onAbort);
+    if (signal.aborted) onAbort();
+  });
 }
 
 function succeeded(frame: DataFrame): DataFrame {

@@ -92,9 +92,9 @@ export class QueueClient {
    * Sets who this client is, checks the settings and loads what the first call would load. Optional; its promise may be
    * dropped: what is wrong is thrown by the next call too.
    */
-  init(uid?: string, gid = "eas"): Promise<void> {
+  init(uid?: string, gid?: string): Promise<void> {
     if (uid !== undefined) this.#calls.uid = checkHeaderValue("uid", uid);
-    this.#calls.gid = checkHeaderValue("gid", gid);
+    if (gid !== undefined) this.#calls.gid = checkHeaderValue("gid", gid);
     const ready = (async () => {
       this.#calls.prepare();
       await this.#calls.channel.transport.ready?.();

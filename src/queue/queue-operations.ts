@@ -1,3 +1,4 @@
+import { checkText } from "../endpoint/path.js";
 import { argumentRangeError, argumentTypeError, EasDecodeError, show } from "../errors.js";
 import type { CallResult } from "../http/call-plan.js";
 import { checkCount } from "../http/options.js";
@@ -132,6 +133,7 @@ export function getOperation(options: GetOptions, owner: FrameOwner): QueueOpera
 }
 
 function checkRequestId(requestId: string): string {
+  checkText("ERR_EAS_ARG_TAG", "requestId", String(requestId));
   if (typeof requestId === "string" && requestId !== "") return requestId;
   throw argumentTypeError(
     "ERR_EAS_ARG_TAG",

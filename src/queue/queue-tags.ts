@@ -1,3 +1,4 @@
+import { checkText } from "../endpoint/path.js";
 import { argumentTypeError, show } from "../errors.js";
 
 /** Tags of an item: text by text. They are parameters of the query, and come back with the item. */
@@ -27,6 +28,7 @@ export function checkTags(tags: QueueTags | undefined): [string, string][] {
             : undefined;
     if (why !== undefined)
       throw argumentTypeError("ERR_EAS_ARG_TAG", `tag ${show(key)} cannot be used: its key ${why}`);
+    checkText("ERR_EAS_ARG_TAG", `tag ${show(key)}`, `${key} ${value}`);
   }
   return pairs;
 }

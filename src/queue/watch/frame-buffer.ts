@@ -3,6 +3,8 @@ import type { FrameSource } from "./frame-source.js";
 
 /** Bytes that wait to be taken before the server is held back. */
 const HIGH_WATER_BYTES = 16 * 1024 * 1024;
+/** What a frame weighs beside its data: with indexes alone there is no data, and memory is taken all the same. */
+const FRAME_BYTES = 512;
 
 type Result = IteratorResult<DataFrame, undefined>;
 
@@ -40,7 +42,7 @@ export class FrameBuffer {
       return;
     }
     this.#entries.push(entry);
-    if (entry instanceof DataFrame) this.#bytes += entry.data.length;
+    this.#bytes += weightOf(entry);
     if (this.#bytes > HIGH_WATER_BYTES && !this.#paused) this.#pause();
   }
 
@@ -48,9 +50,9 @@ export class FrameBuffer {
     const entry = this.#entries[this.#first];
     if (entry !== undefined) {
       this.#take();
-      if (!(entry instanceof DataFrame)) return Promise.reject(entry);
-      this.#bytes -= entry.data.length;
+      this.#bytes -= weightOf(entry);
       if (this.#paused && this.#bytes < HIGH_WATER_BYTES / 2) this.#resume();
+      if (!(entry instanceof DataFrame)) return Promise.reject(entry);
       return Promise.resolve({ done: false, value: entry });
     }
     if (this.#end !== undefined) return this.#ended();
@@ -68,12 +70,12 @@ export class FrameBuffer {
    * forgets it.
    */
   end(error: unknown, dropped: boolean): void {
-    if (this.#end !== undefined) return;
-    this.#end = { error };
     if (dropped) {
       this.#entries = [];
       this.#first = 0;
     }
+    if (this.#end !== undefined) return;
+    this.#end = { error };
     const all = this.#waiting;
     this.#waiting = [];
     for (const { resolve, reject } of all) this.#ended().then(resolve, reject);
@@ -111,4 +113,8 @@ export class FrameBuffer {
     this.#paused = false;
     this.#source()?.resume?.();
   }
+}
+
+function weightOf(entry: DataFrame | Error): number {
+  return FRAME_BYTES + (entry instanceof DataFrame ? entry.data.length : 0);
 }

@@ -14,6 +14,8 @@ export interface SourceEvents {
 /** How a connection ended. */
 export interface SourceEnd {
   readonly graceful: boolean;
+  /** Set when this side ended it with `close`: no failure, and no sign of the queue's end. */
+  readonly asked?: boolean | undefined;
   /** Why, for people and for the watcher's status. */
   readonly cause: Error;
   /** The close code and reason of a WebSocket. */

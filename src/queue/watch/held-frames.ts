@@ -40,9 +40,14 @@ export class HeldFrames {
     }
   }
 
-  /** Lets go of a frame that the server gives to somebody again by itself. */
-  negated(index: bigint): void {
-    this.#held.delete(index);
+  /** Lets go of a frame that the server gives to somebody again by itself. Returns whether it was held. */
+  negated(index: bigint): boolean {
+    return this.#held.delete(index);
+  }
+
+  /** Takes back a frame that could not be let go of. */
+  kept(index: bigint): void {
+    this.#held.add(index);
   }
 
   /** Lets go of a frame that the server still waits for. */
@@ -61,11 +66,10 @@ export class HeldFrames {
   }
 
   /**
-   * Whether only a reconnect brings released frames back: the server's window is full of them, or nothing else is in
-   * hand.
+   * Whether it is time for the reconnect that brings released frames back: nothing else is in hand. Not before, since the
+   * frames that are would be given to others.
    */
   get isStuck(): boolean {
-    const { size } = this.#released;
-    return size > 0 && (this.#held.size === 0 || size + this.#held.size >= this.#window);
+    return this.#released.size > 0 && this.#held.size === 0;
   }
 }

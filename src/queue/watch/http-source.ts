@@ -57,7 +57,8 @@ class HttpSource implements FrameSource {
       (graceful) => {
         silence.stop();
         const how = graceful ? "was ended" : "was cut off inside a frame";
-        events.onEnd({ graceful, cause: new EasNetworkError(`${name} ${how}`, { attempts: 1, retryable: true }) });
+        const cause = new EasNetworkError(`${name} ${how}`, { attempts: 1, retryable: true });
+        events.onEnd({ graceful, asked: this.#closing, cause });
       },
       (error: unknown) => {
         silence.stop();
@@ -67,7 +68,7 @@ class HttpSource implements FrameSource {
             ? error
             : networkFailure({ plan, attempts: 1, token: "" }, error, "body", channel.reached.has(plan.target.origin))
                 .error;
-        events.onEnd({ graceful: false, cause });
+        events.onEnd({ graceful: false, asked: this.#closing, cause });
       },
     );
   }

@@ -1,4 +1,4 @@
-import { EasError, EasHttpError, EasQueueClosedError, EasUnsupportedError } from "../../errors.js";
+import { EasDecodeError, EasError, EasHttpError, EasQueueClosedError, EasUnsupportedError } from "../../errors.js";
 import { sleep } from "../../http/timeouts.js";
 import type { FrameSource, OpenSource, SourceEnd, SourceEvents } from "./frame-source.js";
 import type { WatchSettings, WatchStatus } from "./watch-options.js";
@@ -18,6 +18,8 @@ export interface Keeper extends Omit<SourceEvents, "onEnd"> {
 
 /** Answers that no other attempt changes. */
 const FINAL_STATUSES: readonly number[] = [400, 401, 403, 404, 405];
+/** A queue that has ended ends a connection at once; what ends after this time was only idle. */
+const AT_ONCE_MS = 5_000;
 
 /**
  * Keeps a connection, and makes it again when it breaks, until it is not wanted any more or cannot be had. Resolves with
@@ -31,22 +33,24 @@ export async function keepConnected(keeper: Keeper): Promise<unknown> {
   while (!signal.aborted) {
     let end: SourceEnd;
     try {
-      const { received, ...ended } = await connect(keeper);
+      const { isEmpty, ...ended } = await connect(keeper);
       end = ended;
       failures = 1;
       refusals = 0;
       // A gateway may end a connection in good order; a queue that has ended ends each, without a frame.
-      emptyEnds = end.graceful && received === 0 ? emptyEnds + 1 : 0;
+      emptyEnds = end.graceful && !end.asked && isEmpty ? emptyEnds + 1 : 0;
       if (emptyEnds === 2) return undefined;
     } catch (error) {
       failures++;
       emptyEnds = 0;
       end = { graceful: false, cause: error as Error };
-      // A token may have run out on the way: a function is asked for another, once.
-      if (isFinal(error) && (++refusals === 2 || !keeper.hasFreshTokens())) return signal.aborted ? undefined : error;
     }
     if (signal.aborted) break;
-    if (failures > settings.attempts) return closedError(end);
+    // The bytes behind it have no meaning, and a new connection would bring the same.
+    if (end.cause instanceof EasDecodeError) return end.cause;
+    // A token may have run out on the way: a function is asked for another, once.
+    if (isFinal(end.cause) && (++refusals === 2 || !keeper.hasFreshTokens())) return end.cause;
+    if (failures > settings.attempts && !end.asked) return closedError(end);
     const longest = Math.min(settings.mostDelay, settings.leastDelay * 2 ** (failures - 1));
     // Between half and all of it, so that consumers do not come back together.
     const delay = longest * (0.5 + Math.random() / 2);
@@ -57,7 +61,7 @@ export async function keepConnected(keeper: Keeper): Promise<unknown> {
 }
 
 /** Makes one connection and resolves when it is over. */
-async function connect(keeper: Keeper): Promise<SourceEnd & { received: number }> {
+async function connect(keeper: Keeper): Promise<SourceEnd & { readonly isEmpty: boolean }> {
   const { signal } = keeper;
   let received = 0;
   let onEnd!: (end: SourceEnd) => void;
@@ -78,6 +82,7 @@ async function connect(keeper: Keeper): Promise<SourceEnd & { received: number }
     },
     signal,
   );
+  const openedAt = performance.now();
   const onAbort = () => void source.close();
   signal.addEventListener("abort", onAbort, { once: true });
   if (signal.aborted) onAbort();
@@ -85,7 +90,7 @@ async function connect(keeper: Keeper): Promise<SourceEnd & { received: number }
   const end = await ended;
   signal.removeEventListener("abort", onAbort);
   keeper.onDisconnected();
-  return { ...end, received };
+  return { ...end, isEmpty: received === 0 && performance.now() - openedAt < AT_ONCE_MS };
 }
 
 function isFinal(error: unknown): boolean {

@@ -1,7 +1,8 @@
-import { EasError } from "../../errors.js";
-import type { FrameOwner } from "../data-frame.js";
+import { EasNetworkError } from "../../errors.js";
+import { sleep } from "../../http/timeouts.js";
+import type { DataFrame, FrameOwner } from "../data-frame.js";
 import type { QueueCalls } from "../queue-calls.js";
-import { getOperation } from "../queue-operations.js";
+import { attributesOperation, getOperation } from "../queue-operations.js";
 import type { FrameSource, OpenSource, SourceEvents } from "./frame-source.js";
 import type { WatchSettings } from "./watch-options.js";
 
@@ -9,12 +10,14 @@ import type { WatchSettings } from "./watch-options.js";
 const WAIT = "5s";
 /** The most items that are asked for at once. */
 const MOST_ITEMS = 100;
+/** The least time between two answers without an item: an ended queue holds none back, nor may a proxy's. */
+const IDLE_MS = 1_000;
 
 /** How much more a watcher takes. */
 export interface Room {
   /** Frames that there is room for. */
   readonly size: () => number;
-  /** Resolves when there may be more. */
+  /** Resolves when there may be more, or nothing is wanted any more. */
   readonly change: () => Promise<void>;
 }
 
@@ -27,16 +30,18 @@ export function pollSource(
   room: Room,
 ): OpenSource {
   return async (events, signal) => {
+    // What is wrong shows before the watch counts as open; a get would wait, or take an item.
+    await calls.run(attributesOperation({ signal }));
     signal.throwIfAborted();
     return new PollSource(calls, settings, start, owner, room, events);
   };
 }
 
 class PollSource implements FrameSource {
-  readonly pause = undefined;
-  readonly resume = undefined;
   readonly #life = new AbortController();
   readonly #ended: Promise<void>;
+  #resume: (() => void) | undefined;
+  #paused: Promise<void> | undefined;
 
   constructor(
     calls: QueueCalls,
@@ -51,37 +56,81 @@ class PollSource implements FrameSource {
       calls.run(
         getOperation({ index, length, timeout, autoDelete: autoCommit, tags: Object.fromEntries(tags), signal }, owner),
       );
-    const aborted = new Promise<never>((_, reject) => {
-      signal.addEventListener("abort", () => reject(signal.reason), { once: true });
-    });
-    aborted.catch(() => {});
-    const poll = async (): Promise<never> => {
-      let position = start;
-      for (;;) {
-        while (room.size() < 1) await Promise.race([room.change(), aborted]);
-        // One first, since a get waits for as many as it is asked for.
-        const frames = await get(position, 1, WAIT);
-        const last = frames.at(-1)?.index;
-        // From the start again, where items may be that were let go of.
-        if (last === undefined) position = start;
-        else {
-          const length = Math.min(MOST_ITEMS, room.size() - 1);
-          if (length > 0) frames.push(...(await get(last + 1n, length, "0s")));
-          for (const frame of frames) {
-            events.onItem(frame);
-            position = frame.index + 1n;
-          }
-        }
+    // From 0 the service sorts by priority: whoever goes on behind an item of a high one passes over those before it.
+    // What is deleted as it is got is always taken from the head.
+    const head = autoCommit || start > 0n ? start : 1n;
+    const wanted = async () => {
+      while (this.#paused !== undefined || room.size() < 1) {
+        await (this.#paused ?? room.change());
+        signal.throwIfAborted();
       }
     };
-    this.#ended = poll().catch((error: unknown) => {
-      const cause = error instanceof Error ? error : new Error(String(error));
-      events.onEnd({ graceful: false, cause: error instanceof EasError ? error : cause });
-    });
+    /** Resolves at the end of the queue. */
+    const poll = async (): Promise<void> => {
+      let position = head;
+      // At once, since with autoCommit nobody else has them any more.
+      const take = (frames: DataFrame[]) => {
+        for (const frame of frames) {
+          events.onItem(frame);
+          if (!autoCommit) position = frame.index + 1n;
+        }
+      };
+      for (;;) {
+        await wanted();
+        const askedAt = performance.now();
+        // One first, since a get waits for as many as it is asked for.
+        const first = await get(position, 1, WAIT);
+        if (first.length === 0) {
+          const rest = askedAt + IDLE_MS - performance.now();
+          if (rest > 0) {
+            const state = position === head ? (await calls.run(attributesOperation({ signal })))["meta.state"] : "";
+            if (state === "End") return;
+            await pause(rest, signal);
+          }
+          // From the start again, where items may be that were let go of.
+          position = head;
+          continue;
+        }
+        take(first);
+        const length = Math.min(MOST_ITEMS, room.size());
+        if (length > 0 && this.#paused === undefined) take(await get(position, length, "0s"));
+      }
+    };
+    this.#ended = poll().then(
+      () => {
+        const cause = new EasNetworkError("the queue has ended", { attempts: 1, retryable: false });
+        events.onEnd({ graceful: true, cause });
+      },
+      (error: unknown) => {
+        const cause = error instanceof Error ? error : new Error(String(error));
+        events.onEnd({ graceful: false, asked: signal.aborted, cause });
+      },
+    );
   }
+
+  readonly pause = (): void => {
+    this.#paused ??= new Promise((resolve) => {
+      this.#resume = resolve;
+    });
+  };
+
+  readonly resume = (): void => {
+    this.#paused = undefined;
+    this.#resume?.();
+  };
 
   async close(): Promise<void> {
     this.#life.abort(new Error("closed"));
+    this.resume();
     await this.#ended;
   }
+}
+
+/** Waits; rejects when the signal fires. */
+async function pause(milliseconds: number, signal: AbortSignal): Promise<void> {
+  const wait = sleep(milliseconds);
+  const onAbort = () => wait.cancel(signal.reason);
+  signal.addEventListener("abort", onAbort, { once: true });
+  if (signal.aborted) onAbort();
+  await wait.done.finally(() => signal.removeEventListener("abort", onAbort));
 }

@@ -8,7 +8,7 @@ export type WatchTransport = "websocket" | "http" | "poll";
 
 /** When a broken watch is made again. */
 export interface ReconnectOptions {
-  /** Failures in a row after which the watcher gives up. Default: never. */
+  /** Tries in a row to make it again, after which the watcher gives up. Default: no limit. */
   readonly attempts?: number | undefined;
   /** Milliseconds before the first try; they double with each failure, and vary at random. Default 200. */
   readonly leastDelay?: number | undefined;

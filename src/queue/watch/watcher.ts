@@ -2,7 +2,7 @@ import { EasUnsupportedError } from "../../errors.js";
 import type { WebSocketDialer } from "../../platform/platform.js";
 import type { Bytes } from "../../request.js";
 import { CommitBatch } from "../commit-batch.js";
-import { type DataFrame, type FrameOwner, readFrame } from "../data-frame.js";
+import { type DataFrame, type FrameOwner, readFrame, readIndex } from "../data-frame.js";
 import type { QueryPairs, QueueCalls } from "../queue-calls.js";
 import { attributesOperation, FRAMES, indexesOperation, negativeOperation } from "../queue-operations.js";
 import type { QueueLogger } from "../queue-options.js";
@@ -140,9 +140,14 @@ export class Watcher implements AsyncIterableIterator<DataFrame, undefined> {
       onDisconnected: () => {
         this.#source = undefined;
       },
-    });
+      // Only what is not ours throws: onStatus, or the logger.
+    }).catch((thrown: unknown) => thrown);
     this.#finish(error, false);
-    this.#tell({ state: "closed", error: error ?? settings.signal?.reason });
+    try {
+      this.#tell({ state: "closed", error: error ?? settings.signal?.reason });
+    } catch {
+      // There is nobody left to tell.
+    }
   }
 
   #tell(status: WatchStatus): void {
@@ -214,10 +219,19 @@ export class Watcher implements AsyncIterableIterator<DataFrame, undefined> {
     try {
       frame = readFrame(bytes, this.#owner);
     } catch (error) {
+      this.#refuse(bytes);
       this.#buffer.push(error as Error);
       return;
     }
     this.#take(frame);
+  }
+
+  /** Gives a frame that cannot be read back, where its index can be: it would take a place in the window for ever. */
+  #refuse(bytes: Bytes): void {
+    const index = readIndex(bytes);
+    if (index === undefined || this.#settings.autoCommit) return;
+    const code = { code: "Unreadable", reason: "the frame could not be decoded" };
+    this.#host.calls.run(negativeOperation([index], code)).catch(() => {});
   }
 
   #take(frame: DataFrame): void {
@@ -241,10 +255,15 @@ export class Watcher implements AsyncIterableIterator<DataFrame, undefined> {
     if (this.#settings.autoCommit) return;
     const operation = negativeOperation([index], { code, reason });
     // Before the service is told, which may push it again before it answers.
-    this.#held.negated(index);
+    const wasHeld = this.#held.negated(index);
     this.#letGo();
-    // An item that is polled belongs to no consumer: there is nobody to tell.
-    if (this.#transport !== "poll") await this.#host.calls.run(operation);
+    try {
+      // An item that is polled belongs to no consumer: there is nobody to tell.
+      if (this.#transport !== "poll") await this.#host.calls.run(operation);
+    } catch (error) {
+      if (wasHeld) this.#held.kept(index);
+      throw error;
+    }
   }
 
   #release(index: bigint): void {

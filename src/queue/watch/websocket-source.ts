@@ -19,8 +19,7 @@ const CLOSE_MS = 2_000;
 /** A watch over a WebSocket, one frame in each message. */
 export function websocketSource(channel: Channel, plan: CallPlan, dial: WebSocketDialer): OpenSource {
   return async (events, signal) => {
-    const { headers, token } = await headersOf(plan, channel);
-    signal.throwIfAborted();
+    const { headers, token } = await headersOf(plan, channel, signal);
     const url = plan.target.origin.replace(/^http/, "ws") + plan.path;
     const call: FailedCall = { plan, token: token.trim(), attempts: 1 };
     // Not AbortSignal.any, which some runtimes do not have.
@@ -61,6 +60,8 @@ class WebSocketSource implements FrameSource {
   readonly #ended: Promise<void>;
   #pinging: ReturnType<typeof setInterval> | undefined;
   #given: Error | undefined;
+  #closing = false;
+  #over = false;
 
   constructor(connection: WebSocketConnection, events: SourceEvents, name: string) {
     this.#connection = connection;
@@ -85,12 +86,14 @@ class WebSocketSource implements FrameSource {
     this.resume =
       connection.resume &&
       (() => {
-        this.#silence.start();
+        // In the turn of the end nobody else knows of it yet.
+        if (!this.#over) this.#silence.start();
         connection.resume?.();
       });
     this.#silence.start();
     this.#ended = new Promise((resolve) => {
       connection.onClose = ({ code, reason }) => {
+        this.#over = true;
         clearInterval(this.#pinging);
         this.#silence.stop();
         const said = reason === "" ? "" : `: ${reason}`;
@@ -98,7 +101,7 @@ class WebSocketSource implements FrameSource {
           this.#given ??
           new EasNetworkError(`${name} was closed with ${code}${said}`, { attempts: 1, retryable: true });
         resolve();
-        events.onEnd({ graceful: code === 1000, cause, closeCode: code, reason });
+        events.onEnd({ graceful: code === 1000, asked: this.#closing, cause, closeCode: code, reason });
       };
     });
     connection.onMessage = (data) => {
@@ -109,6 +112,7 @@ class WebSocketSource implements FrameSource {
   }
 
   async close(): Promise<void> {
+    this.#closing = true;
     const timer = setTimeout(() => this.#connection.terminate(), CLOSE_MS);
     // The server's answer is behind all that was not read yet.
     this.#connection.onMessage = () => {};
