@@ -145,7 +145,7 @@ export function readIndex(bytes: Bytes): bigint | undefined {
 
 /** Reads the answer to a get: protobuf, or JSON where a relay turned it into that. */
 export function readFrames(body: Bytes, contentType: string | null, owner: FrameOwner): DataFrame[] {
-  if (contentType?.includes("json")) return readJsonFrames(body, owner);
+  if (body.length > 0 && contentType?.includes("json")) return readJsonFrames(body, owner);
   const frames: DataFrame[] = [];
   const reader = new WireReader(body, "queue");
   while (reader.tag()) {

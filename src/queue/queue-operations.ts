@@ -133,8 +133,10 @@ export function getOperation(options: GetOptions, owner: FrameOwner): QueueOpera
 }
 
 function checkRequestId(requestId: string): string {
-  checkText("ERR_EAS_ARG_TAG", "requestId", String(requestId));
-  if (typeof requestId === "string" && requestId !== "") return requestId;
+  if (typeof requestId === "string" && requestId !== "") {
+    checkText("ERR_EAS_ARG_TAG", "requestId", requestId);
+    return requestId;
+  }
   throw argumentTypeError(
     "ERR_EAS_ARG_TAG",
     `requestId is ${show(requestId)}: it must be the text that put gave, or be left out`,

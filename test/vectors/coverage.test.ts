@@ -2,11 +2,13 @@ import { expect, test } from "vitest";
 import {
   BUILD_ERRORS,
   OURS,
+  QUEUE,
   RECORD,
   REQUESTS,
   RESPONSES,
   SIGNATURES,
   SKIPPED,
+  SKIPPED_QUEUE,
   SKIPPED_REQUESTS,
   SKIPPED_RESPONSES,
   SKIPPED_SIGNATURES,
@@ -15,9 +17,10 @@ import {
 // Which vectors of the record these tests answer for, so that none falls through between the files.
 
 const FORMATS = ["string", "tf", "torch", "blade", "blade-tf", "onnx"];
-const REQUEST_FAMILIES = [...FORMATS, "sign"];
+const REQUEST_FAMILIES = [...FORMATS, "sign", "queue", "codec"];
+const RESPONSE_FAMILIES = [...FORMATS, "dataframe", "dataframelist"];
 
-const REPLAYED = [...REQUESTS, ...BUILD_ERRORS, ...SIGNATURES, ...RESPONSES];
+const REPLAYED = [...REQUESTS, ...BUILD_ERRORS, ...SIGNATURES, ...RESPONSES, ...QUEUE];
 
 test("the record is whole", () => {
   expect(RECORD).toHaveLength(329);
@@ -48,24 +51,28 @@ test("so many are replayed, and so many skipped", () => {
     buildErrors: BUILD_ERRORS.length,
     signatures: SIGNATURES.length,
     responses: RESPONSES.length,
+    queue: QUEUE.length,
     skippedRequests: Object.keys(SKIPPED_REQUESTS).length,
     skippedSignatures: Object.keys(SKIPPED_SIGNATURES).length,
     skippedResponses: Object.keys(SKIPPED_RESPONSES).length,
+    skippedQueue: Object.keys(SKIPPED_QUEUE).length,
     all: OURS.length,
   }).toEqual({
     requests: 72,
     buildErrors: 15,
     signatures: 17,
     responses: 53,
+    queue: 38,
     skippedRequests: 17,
     skippedSignatures: 2,
     skippedResponses: 17,
-    all: 193,
+    skippedQueue: 9,
+    all: 240,
   });
 });
 
 /** The responses of the other formats are read in other files. */
 function isOurResponse(name: string): boolean {
   const [family, format] = name.split("/");
-  return family === "resp" && FORMATS.includes(format as string);
+  return family === "resp" && RESPONSE_FAMILIES.includes(format as string);
 }
