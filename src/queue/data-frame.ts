@@ -1,7 +1,7 @@
 import { EasDecodeError } from "../errors.js";
 import { parseExactly } from "../http/exact-json.js";
 import type { Bytes } from "../request.js";
-import { LENGTH_DELIMITED, VARINT, WireReader } from "../wire/wire.js";
+import { LENGTH_DELIMITED, MAP_KEY, MAP_VALUE, VARINT, WireReader } from "../wire/wire.js";
 import type { QueueTags } from "./queue-tags.js";
 import { REQUEST_ID } from "./queue-tags.js";
 
@@ -11,8 +11,6 @@ const INDEX = 1;
 const TAGS = 2;
 const DATA = 3;
 const MESSAGE = 4;
-const MAP_KEY = 1;
-const MAP_VALUE = 2;
 
 /** Whom a frame's own methods go to: the client that got it, or the watcher that received it. */
 export interface FrameOwner {

@@ -1,6 +1,7 @@
 import { argumentTypeError, EasModelError, EasTimeoutError } from "../errors.js";
 import { follow, unfollow } from "../http/caller-signal.js";
 import { checkSignal, checkTimeout } from "../http/options.js";
+import { pause } from "../http/timeouts.js";
 import type { DataFrame } from "./data-frame.js";
 import type { QueueClient } from "./queue-client.js";
 import type { SearchResult } from "./queue-operations.js";
@@ -174,26 +175,6 @@ export class InferenceJob {
     const [frame] = await this.#sink.get({ ...filter, timeout, autoDelete: false, signal });
     return frame;
   }
-}
-
-function pause(milliseconds: number, signal: AbortSignal): Promise<void> {
-  return new Promise((resolve, reject) => {
-    const stop = () => {
-      clearTimeout(timer);
-      signal.removeEventListener("abort", onAbort);
-    };
-    const onAbort = () => {
-      stop();
-      reject(signal.reason);
-    };
-    const onTime = () => {
-      stop();
-      resolve();
-    };
-    const timer = setTimeout(onTime, Math.max(0, milliseconds));
-    signal.addEventListener("abort", onAbort);
-    if (signal.aborted) onAbort();
-  });
 }
 
 function succeeded(frame: DataFrame): DataFrame {

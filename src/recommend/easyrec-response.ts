@@ -33,7 +33,7 @@ const FEATURES = 1;
 /** Members of `PBFeature`, with their wire types. */
 const MEMBERS: Readonly<Record<number, { readonly wireType: number; read(reader: WireReader): EasyRecContextValue }>> =
   {
-    1: { wireType: VARINT, read: (reader) => readInt32(reader) },
+    1: { wireType: VARINT, read: (reader) => reader.int32() },
     2: { wireType: VARINT, read: (reader) => reader.int64() },
     3: { wireType: LENGTH_DELIMITED, read: (reader) => reader.text() },
     4: { wireType: FIXED32, read: readFloat },
@@ -101,7 +101,7 @@ export class EasyRecResponse extends NamedTensorResponse {
     while (reader.tag()) {
       const read = reader.wireType === LENGTH_DELIMITED ? readers[reader.field] : undefined;
       if (read !== undefined) read();
-      else if (reader.field === STATUS_CODE && reader.wireType === VARINT) statusCode = readInt32(reader);
+      else if (reader.field === STATUS_CODE && reader.wireType === VARINT) statusCode = reader.int32();
       else reader.skip();
     }
     this.results = new Map(Array.from(scores, ([id, raw]) => [id, scoresOf(raw)]));
@@ -185,10 +185,6 @@ function readFeature(reader: WireReader): EasyRecContextValue {
     }
   });
   return value;
-}
-
-function readInt32(reader: WireReader): number {
-  return Number(BigInt.asIntN(32, reader.int64()));
 }
 
 function readFloat(reader: WireReader): number {

@@ -3,7 +3,7 @@ import type { Bytes } from "../request.js";
 import { readArrayValues } from "../tensor/array-proto.js";
 import type { ValueField } from "../tensor/dtype.js";
 import { RawTensor } from "../tensor/raw-tensor.js";
-import { LENGTH_DELIMITED, VARINT, WireReader } from "../wire/wire.js";
+import { LENGTH_DELIMITED, MAP_KEY, MAP_VALUE, VARINT, WireReader } from "../wire/wire.js";
 import * as content from "./request-content.js";
 import { type Scalar, wireTypeOf } from "./scalars.js";
 import { FEATURE_KINDS } from "./torchrec-dtype.js";
@@ -108,7 +108,7 @@ class FeedReader extends WireReader {
 
   #int32(): number {
     this.#expect(VARINT);
-    return Number(BigInt.asIntN(32, this.int64()));
+    return this.int32();
   }
 
   /** A text that is the same when it is written again. */
@@ -130,8 +130,8 @@ class FeedReader extends WireReader {
     let key = "";
     this.nested(() => {
       while (this.tag()) {
-        if (this.field === content.MAP_KEY) key = this.#exactText();
-        else if (this.field === content.MAP_VALUE) readValue();
+        if (this.field === MAP_KEY) key = this.#exactText();
+        else if (this.field === MAP_VALUE) readValue();
         else this.fail(`field ${this.field} in an entry of a map`);
       }
     });
@@ -182,8 +182,8 @@ class FeedReader extends WireReader {
           this.#expect(LENGTH_DELIMITED);
           this.nested(() => {
             while (this.tag()) {
-              if (this.field > content.MAP_VALUE) this.fail(`field ${this.field} in an entry of a map`);
-              this.#checkScalar(this.field === content.MAP_KEY ? key : value);
+              if (this.field > MAP_VALUE) this.fail(`field ${this.field} in an entry of a map`);
+              this.#checkScalar(this.field === MAP_KEY ? key : value);
             }
           });
         });

@@ -1,7 +1,4 @@
-import { LENGTH_DELIMITED, type WireReader } from "../wire/wire.js";
-
-const MAP_KEY = 1;
-const MAP_VALUE = 2;
+import { LENGTH_DELIMITED, MAP_KEY, MAP_VALUE, type WireReader } from "../wire/wire.js";
 
 /**
  * Reads one entry of a map from texts to texts or messages. `empty` makes what a value is before anything was read;

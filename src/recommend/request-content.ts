@@ -1,6 +1,7 @@
 import { argumentRangeError, show } from "../errors.js";
 import type { Bytes } from "../request.js";
 import { type EncodedField, int32, message, NOTHING, serialised, text } from "../tensor/encoded-field.js";
+import { MAP_KEY, MAP_VALUE } from "../wire/wire.js";
 
 /** Field numbers of `PBRequest`, which both formats share; EasyRec has none beyond 5. */
 export const DEBUG_LEVEL = 1;
@@ -13,8 +14,6 @@ export const META_DATA = 7;
 
 /** The only field of `ContextFeatures`. */
 export const FEATURES = 1;
-export const MAP_KEY = 1;
-export const MAP_VALUE = 2;
 
 /** The values of one context or item feature. */
 export interface FeatureList {

@@ -3,6 +3,7 @@ import type { Bytes } from "../request.js";
 import type { ContentOf, TFDType } from "../tensor/dtype.js";
 import { encodeValues } from "../tensor/encode-values.js";
 import { type EncodedField, joined, message, serialised, text } from "../tensor/encoded-field.js";
+import { MAP_KEY, MAP_VALUE } from "../wire/wire.js";
 import { isList } from "./checks.js";
 import { encodeScalar, type Place, type Scalar, toInt64 } from "./scalars.js";
 import { type FeatureKind, kindOf } from "./torchrec-dtype.js";
@@ -10,8 +11,6 @@ import { type FeatureKind, kindOf } from "./torchrec-dtype.js";
 const STRING_FEATURE = 3;
 /** The only field of each list and of each map message. */
 const ELEMENTS = 1;
-const MAP_KEY = 1;
-const MAP_VALUE = 2;
 
 /**
  * Checks a value against its dtype and gives the bytes of its `PBFeature`; `of` names the feature in errors. The dtype

@@ -159,7 +159,7 @@ export function readBladeArray(reader: WireReader, raw: RawTensor): BladeArray {
     const traits = Object.entries(TRAITS).find((entry) => entry[1].field === field);
     if (wireType === LENGTH_DELIMITED && field === ARRAY.bladeBlobName) bladeBlobName = reader.text();
     else if (wireType === LENGTH_DELIMITED && field === ARRAY.nameInModel) nameInModel = reader.text();
-    else if (wireType === VARINT && field === ARRAY.batchSize) batchSize = Number(BigInt.asIntN(32, reader.int64()));
+    else if (wireType === VARINT && field === ARRAY.batchSize) batchSize = reader.int32();
     else if (wireType === LENGTH_DELIMITED && field === ARRAY.shape) {
       reader.nested(() => readShape(reader, raw.dimensions));
     } else if (traits === undefined || !readArrayValues(reader, raw, traits[1].holds)) reader.skip();

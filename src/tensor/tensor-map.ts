@@ -1,12 +1,9 @@
 import { show } from "../errors.js";
-import { LENGTH_DELIMITED, type WireReader } from "../wire/wire.js";
+import { LENGTH_DELIMITED, MAP_KEY, MAP_VALUE, type WireReader } from "../wire/wire.js";
 import { type ArrayFormat, encodeArray } from "./array-proto.js";
 import { type EncodedField, joined, message, text } from "./encoded-field.js";
 import { RawTensor } from "./raw-tensor.js";
 import type { Tensor } from "./tensor.js";
-
-const MAP_KEY = 1;
-const MAP_VALUE = 2;
 
 /** Checks named tensors and makes them the `map<string, ArrayProto>` field. */
 export function encodeTensorMap(field: number, feeds: ReadonlyMap<string, Tensor>, format: ArrayFormat): EncodedField {

@@ -14,6 +14,10 @@ const START_GROUP = 3;
 const END_GROUP = 4;
 export const FIXED32 = 5;
 
+/** The fields of a map's entry. */
+export const MAP_KEY = 1;
+export const MAP_VALUE = 2;
+
 /** Deeper nesting than any real message has; a bound, since it is the sender who chooses it. */
 const MAX_GROUP_DEPTH = 100;
 /** Bytes of the longest varint: 64 bits, seven in a byte. */
@@ -180,6 +184,11 @@ export class WireReader {
       } else high |= bits << (shift - 32);
     }
     return high === 0 ? BigInt(low >>> 0) : (BigInt(high >>> 0) << 32n) | BigInt(low >>> 0);
+  }
+
+  /** A varint as a signed 32-bit integer; what is above is a sign, or is dropped, as all protobuf implementations do. */
+  int32(): number {
+    return Number(BigInt.asIntN(32, this.int64()));
   }
 
   /** The end of the length-delimited field that begins here, with the position set to its first byte. */

@@ -1,5 +1,5 @@
 import { EasDecodeError, EasError, EasHttpError, EasQueueClosedError, EasUnsupportedError } from "../../errors.js";
-import { sleep } from "../../http/timeouts.js";
+import { pause } from "../../http/timeouts.js";
 import type { FrameSource, OpenSource, SourceEnd, SourceEvents } from "./frame-source.js";
 import type { WatchSettings, WatchStatus } from "./watch-options.js";
 
@@ -55,7 +55,7 @@ export async function keepConnected(keeper: Keeper): Promise<unknown> {
     // Between half and all of it, so that consumers do not come back together.
     const delay = longest * (0.5 + Math.random() / 2);
     tell({ state: "reconnecting", cause: end.cause, failures, delay });
-    await pause(delay, signal);
+    await pause(delay, signal).catch(() => {});
   }
   return undefined;
 }
@@ -108,14 +108,4 @@ function closedError({ cause, closeCode, reason = "" }: SourceEnd): unknown {
     closeCode,
     reason,
   });
-}
-
-/** Waits, unless the signal fires before. */
-async function pause(milliseconds: number, signal: AbortSignal): Promise<void> {
-  const wait = sleep(milliseconds);
-  const onAbort = () => wait.cancel(undefined);
-  signal.addEventListener("abort", onAbort, { once: true });
-  if (signal.aborted) onAbort();
-  await wait.done.catch(() => {});
-  signal.removeEventListener("abort", onAbort);
 }

@@ -1,5 +1,5 @@
 import { EasNetworkError } from "../../errors.js";
-import { sleep } from "../../http/timeouts.js";
+import { pause } from "../../http/timeouts.js";
 import type { DataFrame, FrameOwner } from "../data-frame.js";
 import type { QueueCalls } from "../queue-calls.js";
 import { attributesOperation, getOperation } from "../queue-operations.js";
@@ -124,13 +124,4 @@ class PollSource implements FrameSource {
     this.resume();
     await this.#ended;
   }
-}
-
-/** Waits; rejects when the signal fires. */
-async function pause(milliseconds: number, signal: AbortSignal): Promise<void> {
-  const wait = sleep(milliseconds);
-  const onAbort = () => wait.cancel(signal.reason);
-  signal.addEventListener("abort", onAbort, { once: true });
-  if (signal.aborted) onAbort();
-  await wait.done.finally(() => signal.removeEventListener("abort", onAbort));
 }
