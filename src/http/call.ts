@@ -18,8 +18,11 @@ import {
 import { backoff, MAX_RETRY_AFTER_MS, verdictOn } from "./retry.js";
 import { sleep, type Wait } from "./timeouts.js";
 
-/** A body, or a function that makes it when the call has begun, such as a compression. */
-export type CallBody = Bytes | null | (() => Promise<Bytes>);
+/**
+ * A body, or a function that makes it when the call has begun, such as a compression; it may give the call another plan,
+ * of the same target and kind.
+ */
+export type CallBody = Bytes | null | ((call: { plan: CallPlan }) => Promise<Bytes>);
 
 /**
  * Makes one logical call: attempts, waits between them, and the verdict when they have failed. `read` makes the caller's
@@ -39,7 +42,7 @@ class Call implements Abortable {
   attempts = 0;
   /** The token that the attempt under way is sent with, as a service sees it: errors are cleaned of it. */
   token = "";
-  readonly plan: CallPlan;
+  plan: CallPlan;
   private readonly channel: Channel;
   private readonly startedAt = performance.now();
   private body: Bytes | null = null;
@@ -65,7 +68,7 @@ class Call implements Abortable {
     if (signal !== undefined) follow(signal, this);
     channel.enter();
     try {
-      this.body = typeof body === "function" ? await this.race(body()) : body;
+      this.body = typeof body === "function" ? await this.race(body(this)) : body;
       return await this.loop(read);
     } finally {
       channel.leave();

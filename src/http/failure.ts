@@ -49,12 +49,18 @@ function factsOf({ plan: { kind }, attempts }: FailedCall, outcome: Outcome) {
   };
 }
 
+/** What an error says of a call that the service has answered with success. */
+function answeredFacts({ plan: { kind }, attempts }: FailedCall) {
+  return { attempts, maybeAccepted: kind === "put", maybeTaken: kind === "take" };
+}
+
 /** A decoder's error, which knows nothing of calls, as the call's own: with its attempts, and clean of the token. */
-export function decodeFailure({ attempts, token }: FailedCall, error: EasDecodeError): EasDecodeError {
+export function decodeFailure(call: FailedCall, error: EasDecodeError): EasDecodeError {
   const { message, format, offset } = error;
-  const clean = redactText(message, token);
-  if (clean !== message) return new EasDecodeError(clean, { format, offset, attempts });
-  return Object.defineProperty(error, "attempts", { value: attempts, enumerable: true });
+  const facts = answeredFacts(call);
+  const clean = redactText(message, call.token);
+  if (clean !== message) return new EasDecodeError(clean, { format, offset, ...facts });
+  return Object.assign(error, facts);
 }
 
 /** An answer whose status is no success; `decoded` is its body with the content coding undone. */
@@ -99,7 +105,7 @@ export function timeoutFailure(call: FailedCall, phase: TransportRequest["phase"
 /** The whole call's time ran out. */
 export function totalTimeoutError({ plan, attempts }: FailedCall): EasTimeoutError {
   const { kind, totalTimeout } = plan;
-  const waited = attempts === 0 ? ", all of it waiting for a free connection or a token" : "";
+  const waited = attempts === 0 ? ", and nothing was sent: all of it was waiting" : "";
   return new EasTimeoutError(`${nameOf(plan)} did not end within ${totalTimeout} ms (totalTimeout)${waited}`, {
     attempts,
     retryable: kind === "predict" || kind === "other",
@@ -117,7 +123,7 @@ export function networkFailure(
   phase: TransportRequest["phase"],
   reached: boolean,
 ): Failure {
-  const { plan, attempts, token } = call;
+  const { plan, token } = call;
   const error = isTransportError(thrown)
     ? thrown
     : new TransportError(messageOf(thrown), { sent: "maybe", cause: thrown });
@@ -125,7 +131,7 @@ export function networkFailure(
     throw new EasDecodeError(`${nameOf(plan)}: ${error.message}`, {
       format: "body",
       offset: plan.maxResponseBytes,
-      attempts,
+      ...answeredFacts(call),
     });
   }
   const hidden = error.opaque && !reached;

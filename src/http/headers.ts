@@ -51,6 +51,11 @@ function checkHeaderName(name: unknown): string {
   return lower;
 }
 
+/** Whether a name that came from elsewhere can be set as a header. */
+export function isSettableHeader(name: string | undefined): name is string {
+  return name !== undefined && NAME.test(name) && !FRAMING.has(name.toLowerCase());
+}
+
 /** Checks a header's value and returns it without blanks at its ends. The value is in no message: it may be a secret. */
 export function checkHeaderValue(name: string, value: unknown): string {
   if (typeof value !== "string") {

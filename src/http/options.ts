@@ -91,7 +91,8 @@ export const DEFAULT_MAX_RESPONSE_BYTES: number = 256 * 1024 * 1024;
 /** What the shared gateway takes as a body. */
 export const SHARED_GATEWAY_MAX_REQUEST_BYTES: number = 1024 * 1024;
 /** What timers can hold: more would fire at once. */
-const MAX_TIMER_MS = 2_147_483_647;
+/** The longest time that timers can hold. */
+export const MAX_TIMER_MS = 2_147_483_647;
 
 const ALL_ENTRIES = "snappy, lz4, lz4Frame and zstd are objects to import from eas-prediction/compression/…";
 

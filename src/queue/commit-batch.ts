@@ -11,6 +11,7 @@ interface Waiting {
 export class CommitBatch {
   readonly #send: (indexes: readonly bigint[]) => Promise<void>;
   #waiting: Waiting[] = [];
+  #timer: ReturnType<typeof setTimeout> | undefined;
 
   constructor(send: (indexes: readonly bigint[]) => Promise<void>) {
     this.#send = send;
@@ -19,12 +20,14 @@ export class CommitBatch {
   /** Resolves when the service has answered the commit of `index`. */
   commit(index: bigint): Promise<void> {
     return new Promise((resolve, reject) => {
-      if (this.#waiting.length === 0) setTimeout(() => this.#flush(), 0);
+      if (this.#waiting.length === 0) this.#timer = setTimeout(() => this.flush(), 0);
       this.#waiting.push({ index, resolve, reject });
     });
   }
 
-  #flush(): void {
+  /** Sends what waits now: there may be no later turn. */
+  flush(): void {
+    clearTimeout(this.#timer);
     const all = this.#waiting;
     this.#waiting = [];
     for (const batch of inBatches(all)) {

@@ -2,6 +2,7 @@ import { EasDecodeError } from "../errors.js";
 import { parseExactly } from "../http/exact-json.js";
 import type { Bytes } from "../request.js";
 import { LENGTH_DELIMITED, MAP_KEY, MAP_VALUE, VARINT, WireReader } from "../wire/wire.js";
+import { GREATEST_INDEX } from "./frame-index.js";
 import type { QueueTags } from "./queue-tags.js";
 import { REQUEST_ID } from "./queue-tags.js";
 
@@ -53,7 +54,10 @@ export class DataFrame {
     this.readRest = readRest;
   }
 
-  /** The tags it was put with, and those of the service. Without a prototype, so that any name can be looked up. */
+  /**
+   * The tags it was put with, and those of the service. Without a prototype, so that any name can be looked up. They are
+   * read when they are first asked for: throws `EasDecodeError` when they are damaged.
+   */
   get tags(): QueueTags {
     this.rest ??= this.readRest();
     return this.rest.tags;
@@ -206,15 +210,21 @@ function readJsonFrames(body: Bytes, owner: FrameOwner): DataFrame[] {
     throw notFrames("it is no JSON");
   }
   if (!Array.isArray(list)) throw notFrames("it is no array");
-  return list.map((item: { index?: unknown; tags?: unknown; data?: unknown; message?: unknown } | null, i) => {
-    const { index, tags = {}, data = "", message = "" } = item ?? {};
-    const isIndex = typeof index === "bigint" || Number.isSafeInteger(index);
-    if (!isIndex || typeof tags !== "object" || typeof data !== "string") {
-      throw notFrames(`element ${i} has no index, tags or data`);
-    }
-    const rest = { tags: Object.assign(Object.create(null), tags) as QueueTags, message: String(message) };
-    return new DataFrame(BigInt(index as number | bigint), fromBase64(data, i), owner, () => rest);
-  });
+  return list.map((item: unknown, i) => readJsonFrame(item, i, owner));
+}
+
+function readJsonFrame(item: unknown, element: number, owner: FrameOwner): DataFrame {
+  const { index, tags, data, message } = (item ?? {}) as Record<string, unknown>;
+  const number = typeof index === "bigint" || Number.isSafeInteger(index) ? BigInt(index as bigint | number) : -1n;
+  if (number < 0n || number > GREATEST_INDEX) throw notFrames(`element ${element} has no index`);
+  // Go writes what is empty as null.
+  if (typeof (tags ?? {}) !== "object" || typeof (data ?? "") !== "string") {
+    throw notFrames(`element ${element} has tags or data of another kind`);
+  }
+  const texts = Object.create(null) as Record<string, string>;
+  for (const [key, value] of Object.entries(tags ?? {})) texts[key] = String(value);
+  const rest = { tags: texts, message: String(message ?? "") };
+  return new DataFrame(number, fromBase64((data ?? "") as string, element), owner, () => rest);
 }
 
 function fromBase64(text: string, element: number): Bytes {

@@ -1,4 +1,5 @@
 import { argumentRangeError, argumentTypeError, show } from "../errors.js";
+import { MAX_TIMER_MS } from "../http/options.js";
 
 const MILLISECONDS: Readonly<Record<string, number>> = {
   ns: 1e-6,
@@ -21,23 +22,26 @@ export interface Duration {
   readonly milliseconds: number;
 }
 
-/** A number of milliseconds or a Go duration (`"5s"`, `"1m30s"`, `"500ms"`), which is not negative. */
+/**
+ * A number of milliseconds or a Go duration (`"5s"`, `"1m30s"`, `"500ms"`), which is not negative and within what timers
+ * can hold.
+ */
 export function checkDuration(argument: string, value: number | string): Duration {
-  if (typeof value === "number") {
-    if (Number.isFinite(value) && value >= 0) return { text: `${Math.ceil(value)}ms`, milliseconds: Math.ceil(value) };
-    throw argumentRangeError(
-      "ERR_EAS_ARG_TIMEOUT",
-      `${argument} is ${show(value)}: it must be milliseconds of at least 0, or a duration such as "5s"`,
-    );
-  }
-  const milliseconds = typeof value === "string" ? parse(value) : undefined;
+  const milliseconds =
+    typeof value === "number" ? Math.ceil(value) : typeof value === "string" ? parse(value) : undefined;
   if (milliseconds === undefined) {
     throw argumentTypeError(
       "ERR_EAS_ARG_TIMEOUT",
       `${argument} is ${show(value)}: it must be milliseconds, or a duration with units such as "5s", "1m30s" or "500ms"`,
     );
   }
-  return { text: value, milliseconds };
+  if (!(milliseconds >= 0 && milliseconds <= MAX_TIMER_MS)) {
+    throw argumentRangeError(
+      "ERR_EAS_ARG_TIMEOUT",
+      `${argument} is ${show(value)}: it must be milliseconds of at least 0, or a duration such as "5s", and at most ${MAX_TIMER_MS} ms, which is what timers can hold`,
+    );
+  }
+  return { text: typeof value === "number" ? `${milliseconds}ms` : value, milliseconds };
 }
 
 function parse(text: string): number | undefined {

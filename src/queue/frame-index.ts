@@ -6,12 +6,13 @@ import { argumentRangeError, argumentTypeError, show } from "../errors.js";
  */
 export type FrameIndex = bigint | number | string;
 
-const GREATEST = 2n ** 64n - 1n;
+/** The greatest index that there can be. */
+export const GREATEST_INDEX: bigint = 2n ** 64n - 1n;
 
 /** An index as a bigint: an integer from 0 to 2^64 - 1. */
 export function checkIndex(argument: string, value: FrameIndex): bigint {
   const index = toBigint(value);
-  if (index === undefined || index < 0n || index > GREATEST) {
+  if (index === undefined || index < 0n || index > GREATEST_INDEX) {
     const make = typeof value === "number" || typeof value === "bigint" ? argumentRangeError : argumentTypeError;
     throw make(
       "ERR_EAS_ARG_INDEX",
@@ -19,6 +20,11 @@ export function checkIndex(argument: string, value: FrameIndex): bigint {
     );
   }
   return index;
+}
+
+/** Whether it is the -1 by which some operations know the end of the queue (the Java SDK's README). */
+export function isLast(index: FrameIndex): boolean {
+  return index === -1 || index === -1n || index === "-1";
 }
 
 /** One index or many, each once, in the order in which they were given. */

@@ -1,5 +1,7 @@
-import { EasDecodeError } from "../errors.js";
+import { EasDecodeError, EasHttpError } from "../errors.js";
+import { isSettableHeader } from "../http/headers.js";
 import type { Bytes } from "../request.js";
+import { GREATEST_INDEX } from "./frame-index.js";
 
 /**
  * What a queue says of itself, all of it text: `stream.length`, `stream.lastEntry` (missing in an empty queue),
@@ -29,35 +31,56 @@ export interface QueueLimits {
   readonly priorityHeader: string | undefined;
 }
 
-/** What the attributes say of limits. */
+/** What the attributes say of limits. What cannot be meant is as if it were not there. */
 function limitsOf(attributes: QueueAttributes): QueueLimits {
   const payload = attributes["meta.maxPayloadBytes"];
+  const header = attributes["meta.header.priority"];
   return {
     maxPayloadBytes:
       payload !== undefined && /^[1-9]\d{0,15}$/.test(payload) ? Number(payload) : Number.POSITIVE_INFINITY,
-    priorityHeader: attributes["meta.header.priority"] || undefined,
+    priorityHeader:
+      isSettableHeader(header) && header.toLowerCase() !== "authorization" ? header.toLowerCase() : undefined,
   };
 }
 
-/** The limits of a queue, read once. */
+/** Answers of a queue that does not tell its attributes, and will not later. */
+const UNTOLD_STATUSES: readonly number[] = [400, 405, 501];
+
+/** The limits of the queue that was asked last, read once for all calls. */
 export class LimitsCache {
-  readonly #read: (signal: AbortSignal | undefined) => Promise<QueueAttributes>;
+  readonly #read: () => Promise<QueueAttributes>;
+  #queue = "";
   #limits: Promise<QueueLimits> | undefined;
 
-  constructor(read: (signal: AbortSignal | undefined) => Promise<QueueAttributes>) {
+  constructor(read: () => Promise<QueueAttributes>) {
     this.#read = read;
   }
 
-  /** No limit when they cannot be read: what is wrong shows in the call itself. */
-  async get(signal: AbortSignal | undefined): Promise<QueueLimits> {
-    this.#limits ??= this.#read(signal).then(limitsOf);
-    try {
-      return await this.#limits;
-    } catch {
-      this.#limits = undefined;
-      return limitsOf({});
+  /** Those of `queue`, its URL. None when they cannot be read: what is wrong shows in the call itself. Never rejects. */
+  get(queue: string): Promise<QueueLimits> {
+    if (this.#limits === undefined || this.#queue !== queue) {
+      this.#queue = queue;
+      const limits = this.#read().then(limitsOf, (error: unknown) => {
+        if (this.#limits === limits && !isUntold(error)) this.#limits = undefined;
+        return limitsOf({});
+      });
+      this.#limits = limits;
     }
+    return this.#limits;
   }
+}
+
+function isUntold(error: unknown): boolean {
+  return error instanceof EasHttpError && UNTOLD_STATUSES.includes(error.status);
+}
+
+/** The index of the last item; undefined in an empty queue. */
+export function lastEntryOf(attributes: QueueAttributes): bigint | undefined {
+  const last = attributes["stream.lastEntry"];
+  if (last === undefined || last === "") return undefined;
+  // The greatest index of all has none behind it.
+  if (/^\d{1,20}$/.test(last) && BigInt(last) < GREATEST_INDEX) return BigInt(last);
+  throw notAttributes("stream.lastEntry is no index");
 }
 
 function notAttributes(why: string): EasDecodeError {

@@ -3,11 +3,12 @@ import { makeCall } from "../http/call.js";
 import type { CallPlan, CallResult } from "../http/call-plan.js";
 import type { Channel } from "../http/channel.js";
 import { type Prepared, prepare, type Settings, withCallOptions, withHeaders } from "../http/client-settings.js";
-import { checkHeaderValue } from "../http/headers.js";
-import type { CallOptions } from "../http/options.js";
+import { type CallOptions, MAX_TIMER_MS } from "../http/options.js";
 import type { CallKind } from "../http/retry.js";
 import { joinPath, suffixOf } from "../http/url.js";
 import type { HeaderPair } from "../platform/platform.js";
+import type { Bytes } from "../request.js";
+import { checkIdentity, checkOperationOptions } from "./queue-options.js";
 
 /** What may be set for one call to a queue; each option stands above the client's own. */
 export type QueueCallOptions = Pick<
@@ -30,7 +31,7 @@ export interface QueueOperation<R> {
   /** Path behind the queue. */
   readonly path?: string | undefined;
   readonly headers?: readonly HeaderPair[] | undefined;
-  readonly body?: CallBody | undefined;
+  readonly body?: Bytes | undefined;
   /** Milliseconds for which the service may hold the answer back; the attempt and the call have that much more time. */
   readonly held?: number | undefined;
   readonly call?: QueueCallOptions | undefined;
@@ -49,8 +50,8 @@ export class QueueCalls {
   constructor(channel: Channel, settings: Settings, uid: string, gid: string) {
     this.channel = channel;
     this.#settings = settings;
-    this.uid = checkHeaderValue("uid", uid);
-    this.gid = checkHeaderValue("gid", gid);
+    this.uid = checkIdentity("uid", uid);
+    this.gid = checkIdentity("gid", gid);
   }
 
   get settings(): Settings {
@@ -68,10 +69,11 @@ export class QueueCalls {
     return this.#prepared;
   }
 
-  run<R>(operation: QueueOperation<R>): Promise<R> {
+  /** Makes the call of an operation; `late` makes its body when the call has begun. */
+  run<R>(operation: QueueOperation<R>, late?: CallBody): Promise<R> {
     try {
       this.channel.checkOpen();
-      return makeCall(this.channel, this.planOf(operation), operation.body ?? null, operation.read);
+      return makeCall(this.channel, this.planOf(operation), late ?? operation.body ?? null, operation.read);
     } catch (error) {
       return Promise.reject(error);
     }
@@ -80,6 +82,7 @@ export class QueueCalls {
   /** The plan of an operation. */
   planOf(operation: Omit<QueueOperation<unknown>, "read">): CallPlan {
     const { kind, method, query, path, headers = [], held = 0, call = {} } = operation;
+    checkOperationOptions("a call", "timeout: 1000", call);
     const { plan } = this.prepare();
     const identified = withHeaders(plan, [[UID, this.uid], [GID, this.gid], ...headers]);
     const own = withCallOptions(identified, call);
@@ -96,8 +99,8 @@ export class QueueCalls {
       suffix,
       path: joinPath(target.path, target.query, suffix.wire),
       resource: joinPath(target.resource, target.query, suffix.signed),
-      timeout: own.timeout + held,
-      totalTimeout: own.totalTimeout + held,
+      timeout: Math.min(own.timeout + held, MAX_TIMER_MS),
+      totalTimeout: Math.min(own.totalTimeout + held, MAX_TIMER_MS),
     };
   }
 }

@@ -2,7 +2,7 @@ import { platform } from "#platform";
 import { parseEndpoint } from "../endpoint/gateway.js";
 import { argumentRangeError, argumentTypeError, EasHttpError, show } from "../errors.js";
 import { channelOf } from "../http/channel.js";
-import { bodyTooLarge, checkOptions, type Settings } from "../http/client-settings.js";
+import { bodyTooLarge, checkOptions, type Settings, withHeaders } from "../http/client-settings.js";
 import { closeOnDispose } from "../http/close-on-dispose.js";
 import { checkHeaders, checkHeaderValue, mergeHeaders } from "../http/headers.js";
 import { checkCount, checkFunction, checkTimeout, checkToken, type HeadersInput, type Token } from "../http/options.js";
@@ -10,8 +10,8 @@ import type { WebSocketDialer } from "../platform/platform.js";
 import { CommitBatch, inBatches } from "./commit-batch.js";
 import { type ConsumeOptions, checkConsume, consume, type FrameHandler } from "./consume.js";
 import type { DataFrame, FrameOwner } from "./data-frame.js";
-import { checkIndex, checkIndexes, type FrameIndex } from "./frame-index.js";
-import { LimitsCache, type QueueAttributes } from "./queue-attributes.js";
+import { checkIndexes, type FrameIndex } from "./frame-index.js";
+import { LimitsCache, lastEntryOf, type QueueAttributes } from "./queue-attributes.js";
 import { type QueueCallOptions, QueueCalls, type QueueOperation } from "./queue-calls.js";
 import {
   attributesOperation,
@@ -31,6 +31,7 @@ import {
   truncateOperation,
 } from "./queue-operations.js";
 import {
+  checkIdentity,
   checkLogger,
   checkQueueAuth,
   type QueueClientOptions,
@@ -56,7 +57,7 @@ export class QueueClient {
   readonly #commits: CommitBatch;
   #logger: QueueLogger;
   readonly #dialWebSocket: WebSocketDialer | undefined;
-  readonly #limits = new LimitsCache((signal) => this.attributes({ signal, retryCount: 0 }));
+  readonly #limits = new LimitsCache(() => this.attributes({ retryCount: 0 }));
   #watcher: Watcher | undefined;
 
   /** Throws a `TypeError` or `RangeError` for an option that cannot be right; nothing is connected yet. */
@@ -93,8 +94,8 @@ export class QueueClient {
    * dropped: what is wrong is thrown by the next call too.
    */
   init(uid?: string, gid?: string): Promise<void> {
-    if (uid !== undefined) this.#calls.uid = checkHeaderValue("uid", uid);
-    if (gid !== undefined) this.#calls.gid = checkHeaderValue("gid", gid);
+    if (uid !== undefined) this.#calls.uid = checkIdentity("uid", uid);
+    if (gid !== undefined) this.#calls.gid = checkIdentity("gid", gid);
     const ready = (async () => {
       this.#calls.prepare();
       await this.#calls.channel.transport.ready?.();
@@ -148,20 +149,29 @@ export class QueueClient {
 
   /**
    * Puts an item. It is not repeated when the queue may have it: then it rejects with an error whose `maybeAccepted` is
-   * true. The queue's own limit on items is read once, before the first put.
+   * true. The queue's own limit on items is read once, before the first put. Bytes are not copied: leave them as they are
+   * until the promise settles.
    */
   async put(data: QueueData, options: PutOptions = {}): Promise<PutResult> {
-    const body = await toBytes(data);
-    const { maxPayloadBytes, priorityHeader } = await this.#limits.get(options.signal);
-    if (body.length > maxPayloadBytes) {
-      throw argumentRangeError(
-        "ERR_EAS_ARG_BODY_SIZE",
-        `the item has ${body.length} bytes, and the queue takes at most ${maxPayloadBytes} (meta.maxPayloadBytes): put the data into object storage and send its URL`,
-      );
-    }
+    const operation = putOperation(options);
     const prepared = this.#calls.prepare();
+    const body = await toBytes(data);
     if (body.length > prepared.maxRequestBytes) throw bodyTooLarge(body.length, prepared);
-    return this.#calls.run(putOperation(body, options, priorityHeader));
+    return this.#calls.run(operation, async (call) => {
+      const { target } = call.plan;
+      const { maxPayloadBytes, priorityHeader } = await this.#limits.get(target.origin + target.path);
+      if (body.length > maxPayloadBytes) {
+        throw argumentRangeError(
+          "ERR_EAS_ARG_BODY_SIZE",
+          `the item has ${body.length} bytes, and the queue takes at most ${maxPayloadBytes} (meta.maxPayloadBytes): put the data into object storage and send its URL`,
+        );
+      }
+      const isSet = call.plan.headers.some(([name]) => name === priorityHeader);
+      if (options.priority !== undefined && priorityHeader !== undefined && !isSet) {
+        call.plan = withHeaders(call.plan, [[priorityHeader, String(options.priority)]]);
+      }
+      return body;
+    });
   }
 
   /**
@@ -217,8 +227,8 @@ export class QueueClient {
 
   /** Deletes all items that are there now. */
   async clear(call?: QueueCallOptions): Promise<void> {
-    const last = (await this.attributes(call))["stream.lastEntry"];
-    if (last !== undefined && last !== "") await this.truncate(checkIndex("stream.lastEntry", last) + 1n, call);
+    const last = lastEntryOf(await this.attributes(call));
+    if (last !== undefined) await this.truncate(last + 1n, call);
   }
 
   /** Ends the queue: nothing can be put any more. With `force` at once, without what has not been delivered. */
@@ -261,6 +271,7 @@ export class QueueClient {
 
   /** Closes the watcher, lets calls in flight end and closes the connections; later calls reject. */
   async close(): Promise<void> {
+    this.#commits.flush();
     await this.#watcher?.close();
     await this.#calls.channel.close();
   }

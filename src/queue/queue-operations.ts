@@ -6,9 +6,10 @@ import type { HeaderPair } from "../platform/platform.js";
 import type { Bytes } from "../request.js";
 import { type DataFrame, type FrameOwner, readFrames } from "./data-frame.js";
 import { checkDuration } from "./duration.js";
-import { checkIndex, type FrameIndex } from "./frame-index.js";
+import { checkIndex, type FrameIndex, isLast } from "./frame-index.js";
 import { type QueueAttributes, readAttributes } from "./queue-attributes.js";
 import type { QueryPairs, QueueCallOptions, QueueOperation } from "./queue-calls.js";
+import { checkOperationOptions } from "./queue-options.js";
 import { checkTags, type QueueTags, REQUEST_ID } from "./queue-tags.js";
 
 // Method and query of each operation as the official SDKs have them: queue_client.py of the Python SDK, queue_client.go of
@@ -36,7 +37,7 @@ export interface PutResult {
 export interface GetOptions extends Omit<QueueCallOptions, "timeout"> {
   /** Only the item of this id. */
   readonly requestId?: string | undefined;
-  /** Where to begin: the item of this index, or the next one. Default 0, the head of the queue. */
+  /** Where to begin: the item of this index, or the next one; -1 for the newest. Default 0, the head of the queue. */
   readonly index?: FrameIndex | undefined;
   /** The most items to get. Default 1. */
   readonly length?: number | undefined;
@@ -63,26 +64,16 @@ export interface SearchResult {
 /** Asks for frames in protobuf. */
 export const FRAMES: HeaderPair = ["accept", "application/vnd.google.protobuf"];
 
-/** `body` is what is put; `priorityHeader` the header that the queue wants the priority in. */
-export function putOperation(
-  body: Bytes,
-  { tags, priority, path, ...call }: PutOptions,
-  priorityHeader: string | undefined,
-): QueueOperation<PutResult> {
+export function putOperation(options: PutOptions): QueueOperation<PutResult> {
+  checkOperationOptions("put", 'tags: { task: "1" }', options);
+  const { tags, priority, path, ...call } = options;
   const query: [string, string][] = checkTags(tags);
-  const headers: HeaderPair[] = [];
-  if (priority !== undefined) {
-    const text = String(checkCount("priority", priority, 0));
-    query.push(["_priority_", text]);
-    if (priorityHeader !== undefined) headers.push([priorityHeader.toLowerCase(), text]);
-  }
+  if (priority !== undefined) query.push(["_priority_", String(checkCount("priority", priority, 0))]);
   return {
     kind: "put",
     method: "POST",
     query,
     path,
-    headers,
-    body,
     call,
     read: ({ response, body }) => ({
       index: readIndex(body),
@@ -96,11 +87,11 @@ function readIndex(body: Bytes): bigint {
   if (/^\d{1,20}$/.test(text)) return BigInt(text);
   throw new EasDecodeError(`the queue took the item, but its answer of ${body.length} bytes is no index`, {
     format: "queue",
-    maybeAccepted: true,
   });
 }
 
 export function getOperation(options: GetOptions, owner: FrameOwner): QueueOperation<DataFrame[]> {
+  checkOperationOptions("get", "requestId", options);
   const {
     requestId,
     index = 0n,
@@ -113,7 +104,7 @@ export function getOperation(options: GetOptions, owner: FrameOwner): QueueOpera
   } = options;
   const { text, milliseconds } = checkDuration("timeout", timeout);
   const query: [string, string][] = [
-    ["_index_", String(checkIndex("index", index))],
+    ["_index_", isLast(index) ? "-1" : String(checkIndex("index", index))],
     ["_length_", String(checkCount("length", length, 1))],
     ["_timeout_", text],
     ["_raw_", "false"],
@@ -184,11 +175,11 @@ function readSearch({ body }: CallResult): SearchResult {
   });
 }
 
-export function countOperation({
-  tags,
-  priority,
-  ...call
-}: Pick<PutOptions, "tags" | "priority"> & QueueCallOptions): QueueOperation<number> {
+export function countOperation(
+  options: Pick<PutOptions, "tags" | "priority"> & QueueCallOptions,
+): QueueOperation<number> {
+  checkOperationOptions("count", "priority: 1", options);
+  const { tags, priority, ...call } = options;
   const query: [string, string][] = [["_count_", "true"], ...checkTags(tags)];
   if (priority !== undefined) query.push(["_priority_", String(checkCount("priority", priority, 0))]);
   return {
@@ -210,7 +201,9 @@ export interface EndOptions extends QueueCallOptions {
   readonly force?: boolean | undefined;
 }
 
-export function endOperation({ force = false, ...call }: EndOptions): QueueOperation<void> {
+export function endOperation(options: EndOptions): QueueOperation<void> {
+  checkOperationOptions("end", "force: true", options);
+  const { force = false, ...call } = options;
   const forced: QueryPairs = checkBoolean("force", force) ? [["_force_", "true"]] : [];
   return plainOperation("POST", [["_eos_", "true"], ...forced], call);
 }
@@ -252,10 +245,9 @@ export interface NegativeOptions extends QueueCallOptions {
   readonly reason?: string | undefined;
 }
 
-export function negativeOperation(
-  indexes: readonly bigint[],
-  { code, reason, ...call }: NegativeOptions,
-): QueueOperation<void> {
+export function negativeOperation(indexes: readonly bigint[], options: NegativeOptions): QueueOperation<void> {
+  checkOperationOptions("negative", 'code: "Shutdown"', options);
+  const { code, reason, ...call } = options;
   if (
     code !== undefined &&
     !(typeof code === "string" && code.length <= MOST_CODE_CHARACTERS && NEGATIVE_CODE.test(code))

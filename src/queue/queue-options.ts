@@ -1,5 +1,6 @@
 import { argumentTypeError, show } from "../errors.js";
 import type { EndpointType } from "../http/client-settings.js";
+import { checkHeaderValue } from "../http/headers.js";
 import { type ClientOptions, checkFunction } from "../http/options.js";
 import type { WebSocketDialer } from "../platform/platform.js";
 import type { Bytes } from "../request.js";
@@ -49,6 +50,22 @@ export function checkLogger(logger: QueueLogger | null): QueueLogger {
 export function checkQueueAuth(auth: "token" | "bearer"): "token" | "bearer" {
   if (auth === "token" || auth === "bearer") return auth;
   throw argumentTypeError("ERR_EAS_ARG_OPTION", `auth is ${show(auth)}: for a queue it must be "token" or "bearer"`);
+}
+
+/** Checks the name of a consumer or of a group, which is sent as a header. */
+export function checkIdentity(name: "uid" | "gid", value: string): string {
+  const checked = checkHeaderValue(name, value);
+  if (checked !== "") return checked;
+  throw argumentTypeError("ERR_EAS_ARG_OPTION", `${name} is ${show(value)}: it must be a name, or be left out`);
+}
+
+/** Checks the options of an operation: text in their place, as the official SDKs have it, would be ignored. */
+export function checkOperationOptions(operation: string, example: string, options: unknown): void {
+  if (typeof options === "object" && options !== null && !Array.isArray(options)) return;
+  throw argumentTypeError(
+    "ERR_EAS_ARG_OPTION",
+    `${operation} takes options such as { ${example} }, not ${show(options)}`,
+  );
 }
 
 /** The bytes of what is put. */

@@ -289,8 +289,7 @@ describe("get with autoDelete", () => {
     expect(calls()).toHaveLength(2);
   });
 
-  // FAULT: the items are deleted, and the error says maybeTaken: false.
-  test.fails.each([
+  test.each([
     ["frames that are none", {}, "\u0001"],
     ["JSON that is none", { "content-type": "application/json" }, "{"],
   ])("an answer that cannot be read, %s, took the items too", async (_name, headers, body) => {
@@ -303,8 +302,7 @@ describe("get with autoDelete", () => {
     });
   });
 
-  // FAULT: as above.
-  test.fails.each([
+  test.each([
     ["over maxResponseBytes", answer(200, {}, "x".repeat(101))],
     ["with a content coding that nobody undoes", answer(200, { "Content-Encoding": "compress" }, "x")],
     ["with a broken gzip", answer(200, { "Content-Encoding": "gzip" }, "no gzip")],

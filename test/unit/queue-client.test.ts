@@ -216,6 +216,15 @@ describe("limits of the queue", () => {
     expect(transport.requests.filter(({ method }) => method === "POST")).toHaveLength(2);
   });
 
+  test("a queue that does not tell them is asked once", async () => {
+    const { client, transport } = recordingQueueClient({}, ({ path }) =>
+      path.includes("_attrs_") ? transportAnswer(405, {}, "no") : undefined,
+    );
+    await client.put("1");
+    await client.put("2");
+    expect(transport.requests.map(({ method }) => method)).toEqual(["GET", "POST", "POST"]);
+  });
+
   test("the shared gateway takes 1 MiB, and maxRequestBytes is above it", async () => {
     const mebibyte = new Uint8Array(1024 * 1024);
     const endpoint = "http://1234.cn-shanghai.pai-eas.aliyuncs.com";
@@ -279,6 +288,7 @@ describe("get", () => {
     await client.delete(as(indexes[1] as bigint));
     expect(await get(indexes[1] as bigint)).toEqual(["c"]);
     expect(await get((indexes[2] as bigint) + 1n)).toEqual([]);
+    expect(await get(-1n)).toEqual(["c"]);
   });
 
   test("autoDelete false leaves the items there", async () => {
@@ -703,8 +713,7 @@ describe("commits of frames", () => {
     expect(frame?.release()).toBeUndefined();
   });
 
-  // FAULT: they wait for a timer, and the channel is closed by then.
-  test.fails("close waits for commits that were made before", async () => {
+  test("close waits for commits that were made before", async () => {
     const { client, input } = await openEmulatorQueue(SMALL);
     input.put("a");
     const [frame] = await client.get({ autoDelete: false });
@@ -889,7 +898,7 @@ describe("a put's own signal", () => {
     const server = await startServer();
     server.always(stallBeforeHeaders);
     const controller = new AbortController();
-    const watched = watch(queueClientOf(server).put("x", { signal: controller.signal }));
+    const watched = watch(queueClientOf(server, { timeout: 500 }).put("x", { signal: controller.signal }));
     await server.seen();
     controller.abort("mine");
     await turn();
@@ -897,11 +906,10 @@ describe("a put's own signal", () => {
     expect(server.requests.map(({ method }) => method)).toEqual(["GET"]);
   });
 
-  // FAULT: all wait for the one reading, which hears of the first caller's signal only.
-  test.fails("ends it at once while the limits are read for another put", async () => {
+  test("ends it at once while the limits are read for another put", async () => {
     const server = await startServer();
     server.always(stallBeforeHeaders);
-    const client = queueClientOf(server, { timeout: 1000 });
+    const client = queueClientOf(server, { timeout: 500 });
     const first = client.put("x", { retryCount: 0 }).catch(() => {});
     await server.seen();
     const controller = new AbortController();
@@ -913,8 +921,7 @@ describe("a put's own signal", () => {
     await first;
   });
 
-  // FAULT: an abort of the first ends the reading for all, and the others go without a limit.
-  test.fails("of one put does not cost another one its limits", async () => {
+  test("of one put does not cost another one its limits", async () => {
     const reads: (() => void)[] = [];
     const { client } = recordingQueueClient({}, ({ path, signal }) => {
       if (!path.includes("_attrs_")) return undefined;
@@ -937,23 +944,23 @@ describe("a put's own signal", () => {
   });
 });
 
-// FAULTS of the limits that a put reads: each test is to pass when they are mended.
-describe("limits, as they should be", () => {
+describe("limits that a put reads", () => {
   const attributesWith = (attributes: Record<string, string>) => (request: { path: string }) =>
     request.path.includes("_attrs_") ? transportAnswer(200, {}, JSON.stringify(attributes)) : undefined;
 
   // The announced name is used unchecked; on Node every put with a priority then fails in undici.
-  test.fails.each(["a b", "x\r\ny", "Content-Length", "Transfer-Encoding"])(
+  test.each(["a b", "x\r\ny", "Content-Length", "Transfer-Encoding", "Authorization"])(
     "a priority header that cannot be sent, %j, stops nothing",
     async (name) => {
       const { client, transport } = recordingQueueClient({}, attributesWith({ "meta.header.priority": name }));
       await client.put("abc", { priority: 1 });
-      expect(transport.requests.at(-1)?.headers.map(([header]) => header)).not.toContain(name.toLowerCase());
+      expect(transport.requests.at(-1)?.method).toBe("POST");
+      expect(transport.requests.at(-1)?.headers).not.toContainEqual([name.toLowerCase(), "1"]);
     },
   );
 
   // The put waits for the client's whole timeout, whatever its own is.
-  test.fails("the put's totalTimeout holds while they are read", async () => {
+  test("the put's totalTimeout holds while they are read", async () => {
     const server = await startServer();
     server.play(stallBeforeHeaders, answer(200, {}, "42"));
     const client = queueClientOf(server, { timeout: 500 });
@@ -961,7 +968,7 @@ describe("limits, as they should be", () => {
   });
 
   // They stay those of the first queue.
-  test.fails("another endpoint has limits of its own", async () => {
+  test("another endpoint has limits of its own", async () => {
     const small = await openEmulatorQueue({ maxPayloadBytes: 3 });
     const large = await openEmulatorQueue();
     await small.client.put("123");
@@ -970,7 +977,7 @@ describe("limits, as they should be", () => {
   });
 
   // An answer of the service is judged as if the caller had given it.
-  test.fails.each(["abc", "18446744073709551615"])("clear with a last entry of %s", async (last) => {
+  test.each(["abc", "18446744073709551615"])("clear with a last entry of %s", async (last) => {
     const { client } = recordingQueueClient({}, attributesWith({ "stream.lastEntry": last }));
     const error = await client.clear().then(
       () => undefined,
