@@ -46,7 +46,7 @@ export class AsyncInferenceClient {
       );
     }
     const connections = checkCount("maxConnectionCount", rest.maxConnectionCount ?? platform.connectionCount, 1);
-    this.#waits = new ResultWaits(connections);
+    this.#waits = new ResultWaits(() => this.sink.maxConnectionCount);
     // One pool for both queues, which are one service.
     const given = transport ?? (fetch && fetchTransport({ fetch: checkFunction("fetch", fetch) }));
     this.#own = given === undefined ? platform.createTransport({ connections }) : undefined;

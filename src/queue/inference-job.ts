@@ -44,14 +44,13 @@ export interface ResultOptions {
 
 /** What the waits of a client's jobs share. */
 export class ResultWaits {
-  readonly #mostHeld: number;
+  readonly #connections: () => number;
   readonly #lives = new Set<AbortController>();
   #held = 0;
 
-  /** `connections`: the most that the client has. */
-  constructor(connections: number) {
-    // As many as the limiter lets through: more would wait for each other, and their time would run out.
-    this.#mostHeld = Math.floor(connections / 2);
+  /** `connections`: the most that the client has at the time. */
+  constructor(connections: () => number) {
+    this.#connections = connections;
   }
 
   /** How long to wait before a question that the service does not hold back, so that many jobs do not flood it. */
@@ -77,7 +76,9 @@ export class ResultWaits {
 
   /** Asks a question that holds a connection if there is one to spare, and one with an answer at once if not. */
   async ask<T>(longest: number, question: (timeout: number) => Promise<T>): Promise<{ answer: T; held: number }> {
-    if (longest === 0 || this.#held >= this.#mostHeld) return { answer: await question(0), held: 0 };
+    // As many as the limiter lets through: more would wait for each other, and their time would run out.
+    const mostHeld = Math.floor(this.#connections() / 2);
+    if (longest === 0 || this.#held >= mostHeld) return { answer: await question(0), held: 0 };
     this.#held++;
     try {
       return { answer: await question(longest), held: longest };

@@ -69,6 +69,12 @@ export class QueueCalls {
     return this.#prepared;
   }
 
+  /** Checks the settings, and loads what the first call would load. */
+  async ready(): Promise<void> {
+    this.prepare();
+    await this.channel.transport.ready?.();
+  }
+
   /** Makes the call of an operation; `late` makes its body when the call has begun. */
   run<R>(operation: QueueOperation<R>, late?: CallBody): Promise<R> {
     try {

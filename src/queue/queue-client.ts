@@ -96,10 +96,7 @@ export class QueueClient {
   init(uid?: string, gid?: string): Promise<void> {
     if (uid !== undefined) this.#calls.uid = checkIdentity("uid", uid);
     if (gid !== undefined) this.#calls.gid = checkIdentity("gid", gid);
-    const ready = (async () => {
-      this.#calls.prepare();
-      await this.#calls.channel.transport.ready?.();
-    })();
+    const ready = this.#calls.ready();
     ready.catch(() => {});
     return ready;
   }
@@ -123,6 +120,11 @@ export class QueueClient {
   /** Sets the retries after the first attempt. Default 5. A put is repeated only when the queue certainly has not got it. */
   setRetryCount(retryCount: number): this {
     return this.#set({ retryCount: checkCount("retryCount", retryCount, 0) });
+  }
+
+  /** The most requests in flight to one host. */
+  get maxConnectionCount(): number {
+    return this.#calls.channel.connectionCount;
   }
 
   /** Sets the requests in flight to one host and, on Node, the connections. */
