@@ -1,6 +1,6 @@
 import { EasUnsupportedError } from "../errors.js";
 import { joinChunks } from "../platform/fetch-transport.js";
-import type { HeaderPair, StreamedResponse } from "../platform/platform.js";
+import { type HeaderPair, type StreamedResponse, TransportError } from "../platform/platform.js";
 import type { Bytes } from "../request.js";
 import { Attempt } from "./attempt.js";
 import { authorize, currentToken } from "./auth.js";
@@ -8,6 +8,7 @@ import type { CallPlan } from "./call-plan.js";
 import { follow, unfollow } from "./caller-signal.js";
 import type { Channel } from "./channel.js";
 import { ERROR_BODY_BYTES, type FailedCall, httpFailure, networkFailure, timeoutFailure } from "./failure.js";
+import type { Limiter } from "./limiter.js";
 
 /** The headers of one attempt that is not signed, and the token in them. Rejects with the signal's reason when it fires. */
 export async function headersOf(
@@ -25,25 +26,96 @@ export async function headersOf(
 
 /**
  * Makes one attempt to get an answer whose body is read piece by piece. `plan.timeout` is the time for its head. Rejects
- * as a call does, for a status that is no success too. The plan's signal has no say over the body.
+ * as a call does, for a status that is no success too. The plan's signal has no say over the body. It is one of the
+ * requests that are held long, until the body's end, its failure or its cancellation.
  */
 export async function openStream(channel: Channel, plan: CallPlan): Promise<StreamedResponse> {
+  const limiter = channel.limiter(plan.target.origin);
+  await takeSlot(limiter, plan.signal);
+  try {
+    return new SlottedResponse(await attemptStream(channel, plan), limiter);
+  } catch (error) {
+    limiter.release(true);
+    throw error;
+  }
+}
+
+/** Waits for a slot of those that are held long; rejects with the signal's reason when it fires before. */
+async function takeSlot(limiter: Limiter, signal: AbortSignal | undefined): Promise<void> {
+  signal?.throwIfAborted();
+  if (limiter.tryAcquire(true)) return;
+  const wait = limiter.acquire(true);
+  const abortable = { abort: wait.cancel };
+  if (signal !== undefined) follow(signal, abortable);
+  try {
+    await wait.done;
+  } finally {
+    if (signal !== undefined) unfollow(signal, abortable);
+  }
+}
+
+/** An answer that gives its slot back, once, when there is no more to come. */
+class SlottedResponse implements StreamedResponse {
+  readonly status: number;
+  readonly headers: Headers;
+  readonly contentEncoding: string | undefined;
+  readonly #response: StreamedResponse;
+  #limiter: Limiter | undefined;
+
+  constructor(response: StreamedResponse, limiter: Limiter) {
+    this.status = response.status;
+    this.headers = response.headers;
+    this.contentEncoding = response.contentEncoding;
+    this.#response = response;
+    this.#limiter = limiter;
+  }
+
+  async read(): Promise<Bytes | undefined> {
+    let piece: Bytes | undefined;
+    try {
+      piece = await this.#response.read();
+    } finally {
+      if (piece === undefined) this.#release();
+    }
+    return piece;
+  }
+
+  cancel(reason: unknown): void {
+    this.#response.cancel(reason);
+    this.#release();
+  }
+
+  #release(): void {
+    this.#limiter?.release(true);
+    this.#limiter = undefined;
+  }
+}
+
+async function attemptStream(channel: Channel, plan: CallPlan): Promise<StreamedResponse> {
   const { signal } = plan;
   const { headers, token } = await headersOf(plan, channel, signal);
+  // It may have fired in the turn in which that ended.
+  signal?.throwIfAborted();
   const call: FailedCall = { plan, token: token.trim(), attempts: 1 };
   const attempt = new Attempt(plan, headers, null, channel.timeouts, plan.timeout);
   const abortable = { abort: (reason: unknown) => attempt.cancel(reason) };
   if (signal !== undefined) follow(signal, abortable);
+  const { transport } = channel;
   let response: StreamedResponse;
   let refusal: Bytes | undefined;
   try {
-    response = await attempt.open(channel.transport);
+    response = await attempt.open(transport);
     if (response.status < 200 || response.status > 299) refusal = await attempt.outlive(readSome(response));
   } catch (error) {
     if (attempt.expired) throw timeoutFailure(call, attempt.phase).error;
     if (signal?.aborted) throw signal.reason;
     if (error instanceof EasUnsupportedError) throw error;
-    throw networkFailure(call, error, attempt.phase, channel.reached.has(plan.target.origin)).error;
+    throw networkFailure(
+      call,
+      channel.transport === transport ? error : replaced(error),
+      attempt.phase,
+      channel.reached.has(plan.target.origin),
+    ).error;
   } finally {
     attempt.settle();
     if (signal !== undefined) unfollow(signal, abortable);
@@ -52,6 +124,11 @@ export async function openStream(channel: Channel, plan: CallPlan): Promise<Stre
   if (refusal === undefined) return response;
   const { status, headers: answered } = response;
   throw httpFailure(call, { status, headers: answered, body: refusal, contentEncoding: undefined }, refusal).error;
+}
+
+/** A failure of a transport that another limit of connections closed: the next attempt has another one. */
+function replaced(cause: unknown): TransportError {
+  return new TransportError("maxConnectionCount was changed", { sent: "maybe", cause });
 }
 
 /** Waits for a token function, which hears of no signal and may never answer. */

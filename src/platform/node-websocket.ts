@@ -2,8 +2,14 @@ import type { Bytes } from "../request.js";
 import { TransportError, type WebSocketDialer } from "./platform.js";
 import { CallbackConnection, invalidDial, untilAborted, upgradeRefused } from "./websocket-connection.js";
 
+/** The greatest limit that ws takes: it cuts larger ones to 32 bits. */
+const MOST_PAYLOAD = 2 ** 31 - 1;
+
 /** Dials by `isomorphic-ws`, which is `ws` on Node; it is loaded by the first dial. */
-export const dialWebSocket: WebSocketDialer = (url, { headers, protocols = [], signal }) =>
+export const dialWebSocket: WebSocketDialer = (
+  url,
+  { headers, protocols = [], maxMessageBytes = Number.POSITIVE_INFINITY, signal },
+) =>
   untilAborted(signal, async (life) => {
     // Its named exports are undefined at run time, whatever its types say.
     const { default: WebSocket } = await import("isomorphic-ws");
@@ -17,6 +23,8 @@ export const dialWebSocket: WebSocketDialer = (url, { headers, protocols = [], s
         followRedirects: false,
         // EAS refuses an upgrade that asks for extensions.
         perMessageDeflate: false,
+        // 0 is no limit; without any ws has one of its own.
+        maxPayload: maxMessageBytes > MOST_PAYLOAD ? 0 : maxMessageBytes,
         finishRequest(request) {
           const connected = url.startsWith("wss:") ? "secureConnect" : "connect";
           request.once("socket", (connection) => connection.once(connected, () => (sent = "maybe")));
@@ -35,7 +43,8 @@ export const dialWebSocket: WebSocketDialer = (url, { headers, protocols = [], s
       socket.on("error", (error) => {
         reject(new TransportError(error.message, { sent, cause: error }));
         // A broken frame: ws begins a closing handshake, which the server may leave unanswered.
-        connection.end({ code: 1006, reason: error.message });
+        const tooLarge = (error as NodeJS.ErrnoException).code === "WS_ERR_UNSUPPORTED_MESSAGE_LENGTH" || undefined;
+        connection.end({ code: 1006, reason: error.message, tooLarge });
       });
       life.signal.addEventListener("abort", () => socket.terminate());
       const connection = new CallbackConnection({

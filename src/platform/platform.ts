@@ -122,6 +122,11 @@ export interface WebSocketDialOptions {
   readonly headers: readonly HeaderPair[];
   /** Subprotocols to offer, best first. Default: none. */
   readonly protocols?: readonly string[] | undefined;
+  /**
+   * The most bytes of a message. A dialer that can ends the connection at the head of a larger one, whose `onClose` then
+   * says `tooLarge`; others may hand it over. Default: no limit.
+   */
+  readonly maxMessageBytes?: number | undefined;
   /** Ends the dial. Has no say over the connection once it is open, and keeps no listener. */
   readonly signal: AbortSignal;
 }
@@ -163,6 +168,8 @@ export interface WebSocketClose {
   readonly code: number;
   /** The server's reason, or what the runtime says of a broken connection; may be empty. */
   readonly reason: string;
+  /** Set when this side ended it because of a message of more than `maxMessageBytes`. */
+  readonly tooLarge?: boolean | undefined;
 }
 
 /** Why a transport has no answer. */

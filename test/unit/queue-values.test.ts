@@ -68,7 +68,8 @@ describe("durations", () => {
     const units = { ns: 1e-6, us: 1e-3, µs: 1e-3, μs: 1e-3, ms: 1, s: 1e3, m: 6e4, h: 3.6e6 } as const;
     const term = fc.tuple(
       fc.constantFrom(...(Object.keys(units) as (keyof typeof units)[])),
-      fc.integer({ min: 0, max: 999 }),
+      // Five terms of the longest unit stay within what timers can hold.
+      fc.integer({ min: 0, max: 99 }),
       fc.option(fc.integer({ min: 0, max: 99 }), { nil: undefined }),
     );
     fc.assert(

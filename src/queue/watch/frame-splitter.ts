@@ -4,6 +4,15 @@ import type { Bytes } from "../../request.js";
 /** Bytes of the big-endian length before each frame (github.com/pai-eas/eas-golang-sdk, types/codec.go). */
 const PREFIX = 4;
 
+/** The error for a frame that is larger than the client allows; `size` where it is known. */
+export function frameTooLarge(maxBytes: number, size: number | undefined): EasDecodeError {
+  const frame = size === undefined ? "a frame" : `a frame of ${size} bytes`;
+  return new EasDecodeError(`${frame} is larger than the limit of ${maxBytes} bytes (maxResponseBytes)`, {
+    format: "queue",
+    attempts: 1,
+  });
+}
+
 /** Takes a stream of bytes apart into the frames in it, however it was cut into pieces. */
 export class FrameSplitter {
   readonly #maxBytes: number;
@@ -75,10 +84,7 @@ export class FrameSplitter {
 
   #checked(size: number): number {
     if (size <= this.#maxBytes) return size;
-    throw new EasDecodeError(
-      `a frame says that it has ${size} bytes, and the limit is ${this.#maxBytes} (maxResponseBytes)`,
-      { format: "queue" },
-    );
+    throw frameTooLarge(this.#maxBytes, size);
   }
 }
 

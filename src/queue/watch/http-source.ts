@@ -1,4 +1,4 @@
-import { EasError, EasNetworkError } from "../../errors.js";
+import { argumentRangeError, EasError, EasNetworkError } from "../../errors.js";
 import type { CallPlan } from "../../http/call-plan.js";
 import type { Channel } from "../../http/channel.js";
 import { nameOf, networkFailure } from "../../http/failure.js";
@@ -13,9 +13,18 @@ const HEAD_MS = 10_000;
 /** After so much silence the connection is made anew: nothing tells an idle queue from a dead connection. */
 const SILENCE_MS = 60_000;
 
-/** A watch over a plain HTTP answer that does not end: frames with their lengths before them. */
+/**
+ * A watch over a plain HTTP answer that does not end: frames with their lengths before them. It takes one of the client's
+ * connections for as long as it lasts.
+ */
 export function httpSource(channel: Channel, plan: CallPlan): OpenSource {
   return async (events, signal) => {
+    if (channel.connectionCount < 2) {
+      throw argumentRangeError(
+        "ERR_EAS_ARG_WATCH",
+        `maxConnectionCount is ${channel.connectionCount}: a watch over HTTP keeps one connection, and its commits could never go out; it must be at least 2, or the watch's transport "poll" or "websocket"`,
+      );
+    }
     const response = await openStream(channel, { ...plan, timeout: HEAD_MS, signal });
     return new HttpSource(response, events, plan, channel);
   };

@@ -1,4 +1,12 @@
-import { EasDecodeError, EasError, EasHttpError, EasQueueClosedError, EasUnsupportedError } from "../../errors.js";
+import {
+  EasDecodeError,
+  EasError,
+  EasHttpError,
+  EasNetworkError,
+  EasQueueClosedError,
+  EasUnsupportedError,
+} from "../../errors.js";
+import { MAX_RETRY_AFTER_MS } from "../../http/retry.js";
 import { pause } from "../../http/timeouts.js";
 import type { FrameSource, OpenSource, SourceEnd, SourceEvents } from "./frame-source.js";
 import type { WatchSettings, WatchStatus } from "./watch-options.js";
@@ -16,8 +24,8 @@ export interface Keeper extends Omit<SourceEvents, "onEnd"> {
   onDisconnected(): void;
 }
 
-/** Answers that no other attempt changes. */
-const FINAL_STATUSES: readonly number[] = [400, 401, 403, 404, 405];
+/** Answers that no other attempt changes, but perhaps another token. */
+const REFUSALS: readonly number[] = [400, 401, 403, 404, 405];
 /** A queue that has ended ends a connection at once; what ends after this time was only idle. */
 const AT_ONCE_MS = 5_000;
 
@@ -32,6 +40,7 @@ export async function keepConnected(keeper: Keeper): Promise<unknown> {
   let emptyEnds = 0;
   while (!signal.aborted) {
     let end: SourceEnd;
+    let isFinal = false;
     try {
       const { isEmpty, ...ended } = await connect(keeper);
       end = ended;
@@ -44,16 +53,15 @@ export async function keepConnected(keeper: Keeper): Promise<unknown> {
       failures++;
       emptyEnds = 0;
       end = { graceful: false, cause: error as Error };
+      // A browser that lets nothing through, or what no request can be made of.
+      isFinal = error instanceof EasNetworkError && !error.retryable;
     }
     if (signal.aborted) break;
-    // The bytes behind it have no meaning, and a new connection would bring the same.
-    if (end.cause instanceof EasDecodeError) return end.cause;
+    if (isFinal || isHopeless(end.cause)) return end.cause;
     // A token may have run out on the way: a function is asked for another, once.
-    if (isFinal(end.cause) && (++refusals === 2 || !keeper.hasFreshTokens())) return end.cause;
-    if (failures > settings.attempts && !end.asked) return closedError(end);
-    const longest = Math.min(settings.mostDelay, settings.leastDelay * 2 ** (failures - 1));
-    // Between half and all of it, so that consumers do not come back together.
-    const delay = longest * (0.5 + Math.random() / 2);
+    if (isRefusal(end.cause) && (++refusals === 2 || !keeper.hasFreshTokens())) return end.cause;
+    if (failures > settings.attempts && !end.asked) return end.graceful ? undefined : closedError(end);
+    const delay = delayAfter(end.cause, failures, settings);
     tell({ state: "reconnecting", cause: end.cause, failures, delay });
     await pause(delay, signal).catch(() => {});
   }
@@ -93,10 +101,26 @@ async function connect(keeper: Keeper): Promise<SourceEnd & { readonly isEmpty: 
   return { ...end, isEmpty: received === 0 && performance.now() - openedAt < AT_ONCE_MS };
 }
 
-function isFinal(error: unknown): boolean {
-  if (error instanceof EasHttpError) return FINAL_STATUSES.includes(error.status);
-  // Bad arguments, and what the runtime cannot do.
-  return error instanceof EasUnsupportedError || !(error instanceof EasError);
+/** Milliseconds until the next connect. */
+function delayAfter(cause: Error, failures: number, { leastDelay, mostDelay }: WatchSettings): number {
+  const longest = Math.min(mostDelay, leastDelay * 2 ** (failures - 1));
+  // Between half and all of it, so that consumers do not come back together.
+  const delay = longest * (0.5 + Math.random() / 2);
+  const { retryAfter = 0 } = cause instanceof EasHttpError ? cause : {};
+  return Math.max(delay, Math.min(retryAfter, MAX_RETRY_AFTER_MS));
+}
+
+/** Whether another connection would end in the same way, whatever the token. */
+function isHopeless(error: unknown): boolean {
+  // The bytes behind what cannot be read have no meaning.
+  if (error instanceof EasDecodeError || error instanceof EasUnsupportedError) return true;
+  return error instanceof Error && "code" in error && String(error.code).startsWith("ERR_EAS_ARG_");
+}
+
+function isRefusal(error: unknown): boolean {
+  if (error instanceof EasHttpError) return REFUSALS.includes(error.status);
+  // Not ours: what a token function throws, for one.
+  return !(error instanceof EasError);
 }
 
 function closedError({ cause, closeCode, reason = "" }: SourceEnd): unknown {

@@ -1,6 +1,6 @@
 import { argumentRangeError, argumentTypeError, show } from "../../errors.js";
 import { checkCount, checkFunction, checkSignal, checkTimeout } from "../../http/options.js";
-import { checkIndex, type FrameIndex } from "../frame-index.js";
+import { checkIndex, type FrameIndex, isLast } from "../frame-index.js";
 import { checkTags, type QueueTags } from "../queue-tags.js";
 
 /** Over what a watch runs: a WebSocket, an HTTP answer that does not end, or one get after another. */
@@ -32,9 +32,15 @@ export interface WatchOptions {
   readonly autoCommit?: boolean | undefined;
   /** Only items with these tags. All consumers of a group must ask for the same. */
   readonly tags?: QueueTags | undefined;
-  /** Default `"auto"`: a WebSocket where the runtime can send headers with it, else an HTTP stream. */
+  /**
+   * Default `"auto"`: a WebSocket where the runtime can send headers with it, else an HTTP stream. That one keeps a
+   * connection of the client's, whose `maxConnectionCount` must be at least 2.
+   */
   readonly transport?: WatchTransport | "auto" | undefined;
-  /** When a broken connection is made again. `false`: never. Default: for ever. */
+  /**
+   * When a broken connection is made again. `false`: never; the iteration then ends with the connection, and with an error
+   * unless the server ended it in good order. Default: for ever.
+   */
   readonly reconnect?: ReconnectOptions | false | undefined;
   /** Hears of the connection. Must not throw. */
   readonly onStatus?: ((status: WatchStatus) => void) | undefined;
@@ -94,7 +100,7 @@ export function checkWatch(index: FrameIndex, window: number, options: WatchOpti
   }
   const { attempts = Number.POSITIVE_INFINITY, leastDelay = 200, mostDelay = 10_000 } = reconnect || { attempts: 0 };
   return {
-    start: isFromNow(index) ? undefined : checkIndex("index", index),
+    start: isLast(index) ? undefined : checkIndex("index", index),
     window,
     indexOnly,
     autoCommit,
@@ -106,8 +112,4 @@ export function checkWatch(index: FrameIndex, window: number, options: WatchOpti
     onStatus: onStatus === undefined ? undefined : checkFunction("onStatus", onStatus),
     signal: signal === undefined ? undefined : checkSignal(signal),
   };
-}
-
-function isFromNow(index: FrameIndex): boolean {
-  return index === -1 || index === -1n || index === "-1";
 }

@@ -3,6 +3,7 @@ import type { WebSocketDialer } from "../../platform/platform.js";
 import type { Bytes } from "../../request.js";
 import { CommitBatch } from "../commit-batch.js";
 import { type DataFrame, type FrameOwner, readFrame, readIndex } from "../data-frame.js";
+import { lastEntryOf } from "../queue-attributes.js";
 import type { QueryPairs, QueueCalls } from "../queue-calls.js";
 import { attributesOperation, FRAMES, indexesOperation, negativeOperation } from "../queue-operations.js";
 import type { QueueLogger } from "../queue-options.js";
@@ -182,9 +183,8 @@ export class Watcher implements AsyncIterableIterator<DataFrame, undefined> {
   /** Where each connection begins. What is "from now on" is settled once, so that a reconnect passes over nothing. */
   async #pinned(signal: AbortSignal): Promise<bigint> {
     if (this.#start === undefined) {
-      const attributes = await this.#host.calls.run(attributesOperation({ signal }));
-      const last = attributes["stream.lastEntry"];
-      this.#start = last === undefined || last === "" ? 0n : BigInt(last) + 1n;
+      const last = lastEntryOf(await this.#host.calls.run(attributesOperation({ signal })));
+      this.#start = last === undefined ? 0n : last + 1n;
     }
     return this.#start;
   }

@@ -3,8 +3,14 @@ import type { CallPlan } from "../../http/call-plan.js";
 import type { Channel } from "../../http/channel.js";
 import { type FailedCall, httpFailure, nameOf, networkFailure, timeoutFailure } from "../../http/failure.js";
 import { headersOf } from "../../http/open-stream.js";
-import { TransportError, type WebSocketConnection, type WebSocketDialer } from "../../platform/platform.js";
+import {
+  TransportError,
+  type WebSocketConnection,
+  type WebSocketDialer,
+  type WebSocketDialOptions,
+} from "../../platform/platform.js";
 import type { FrameSource, OpenSource, SourceEvents } from "./frame-source.js";
+import { frameTooLarge } from "./frame-splitter.js";
 import { SilenceTimer } from "./silence-timer.js";
 
 /** How often a ping goes out: gateways cut connections that are idle (github.com/pai-eas/eas-golang-sdk, commit 6787189). */
@@ -20,6 +26,8 @@ const CLOSE_MS = 2_000;
 export function websocketSource(channel: Channel, plan: CallPlan, dial: WebSocketDialer): OpenSource {
   return async (events, signal) => {
     const { headers, token } = await headersOf(plan, channel, signal);
+    // It may have fired in the turn in which that ended.
+    signal.throwIfAborted();
     const url = plan.target.origin.replace(/^http/, "ws") + plan.path;
     const call: FailedCall = { plan, token: token.trim(), attempts: 1 };
     // Not AbortSignal.any, which some runtimes do not have.
@@ -29,9 +37,10 @@ export function websocketSource(channel: Channel, plan: CallPlan, dial: WebSocke
     const expired = new Error("expired");
     const timer = setTimeout(() => deadline.abort(expired), plan.timeout);
     try {
-      const connection = await dial(url, { headers, signal: deadline.signal });
+      const options = { headers, signal: deadline.signal, maxMessageBytes: plan.maxResponseBytes };
+      const connection = await dialInTime(dial, url, options);
       channel.reached.add(plan.target.origin);
-      return new WebSocketSource(connection, events, nameOf(plan));
+      return new WebSocketSource(connection, events, plan);
     } catch (error) {
       signal.throwIfAborted();
       if (error === expired) throw timeoutFailure(call, "headers").error;
@@ -52,6 +61,24 @@ export function websocketSource(channel: Channel, plan: CallPlan, dial: WebSocke
   };
 }
 
+/** Dials, and waits no longer than the signal allows, whether or not the dialer listens to it. */
+function dialInTime(dial: WebSocketDialer, url: string, options: WebSocketDialOptions): Promise<WebSocketConnection> {
+  const { signal } = options;
+  return new Promise((resolve, reject) => {
+    const onAbort = () => reject(signal.reason);
+    signal.addEventListener("abort", onAbort, { once: true });
+    const dialing = async () => {
+      const connection = await dial(url, options);
+      // Nobody waits for it any more.
+      if (signal.aborted) connection.terminate();
+      else resolve(connection);
+    };
+    dialing()
+      .catch(reject)
+      .finally(() => signal.removeEventListener("abort", onAbort));
+  });
+}
+
 class WebSocketSource implements FrameSource {
   readonly pause: (() => void) | undefined;
   readonly resume: (() => void) | undefined;
@@ -63,9 +90,11 @@ class WebSocketSource implements FrameSource {
   #closing = false;
   #over = false;
 
-  constructor(connection: WebSocketConnection, events: SourceEvents, name: string) {
+  constructor(connection: WebSocketConnection, events: SourceEvents, plan: CallPlan) {
     this.#connection = connection;
     const { ping } = connection;
+    const name = nameOf(plan);
+    const mostBytes = plan.maxResponseBytes;
     const limit = ping ? PONG_MS : SILENCE_MS;
     this.#silence = new SilenceTimer(limit, () => {
       const heard = ping ? `no pong within ${limit} ms` : `nothing came within ${limit} ms`;
@@ -92,8 +121,13 @@ class WebSocketSource implements FrameSource {
       });
     this.#silence.start();
     this.#ended = new Promise((resolve) => {
-      connection.onClose = ({ code, reason }) => {
+      connection.onClose = ({ code, reason, tooLarge }) => {
         this.#over = true;
+        if (tooLarge) {
+          this.#given = frameTooLarge(mostBytes, undefined);
+          // Else it waits for a server that is busy sending.
+          connection.terminate();
+        }
         clearInterval(this.#pinging);
         this.#silence.stop();
         const said = reason === "" ? "" : `: ${reason}`;
@@ -107,7 +141,12 @@ class WebSocketSource implements FrameSource {
     connection.onMessage = (data) => {
       this.#silence.heard();
       // EAS sends no text; the official Java SDK passes over it too.
-      if (typeof data !== "string") events.onFrame(data);
+      if (typeof data === "string") return;
+      if (data.length <= mostBytes) events.onFrame(data);
+      else {
+        this.#given = frameTooLarge(mostBytes, data.length);
+        connection.terminate();
+      }
     };
   }
 
