@@ -6,7 +6,7 @@ export default defineConfig({
     alias: { "#platform": fileURLToPath(new URL("src/platform/node.ts", import.meta.url)) },
   },
   test: {
-    include: ["test/**/*.test.ts"],
+    include: ["test/{unit,vectors,package}/**/*.test.ts"],
     reporters: ["default", ["json", { outputFile: "test/.report/vitest.json" }]],
     // Rejections that nobody handles are faults of ours.
     dangerouslyIgnoreUnhandledErrors: false,
