@@ -23,6 +23,7 @@ export default defineConfig({
     node: "src/node.ts",
     dispose: "src/dispose.ts",
     emulator: "src/emulator/index.ts",
+    "emulator/memory": "src/emulator/memory.ts",
     ...Object.fromEntries(FORMATS.map((format) => [`proto/${format}`, `src/proto/${format}.ts`])),
     ...Object.fromEntries(COMPRESSIONS.map((name) => [`compression/${name}`, `src/compression/${name}.ts`])),
     "platform/node": "src/platform/node.ts",

@@ -3,6 +3,7 @@ import type { Transport, WebSocketDialer } from "../platform/platform.js";
 import type { Bytes } from "../request.js";
 import { type AuthForm, authorizationOf } from "./authorization.js";
 import { checkCompressors, compressAnswer, decompressBody } from "./compression.js";
+import { Cors, type EmulatorCors } from "./cors.js";
 import { breakBody, type Fault, FaultQueue, pause, resetConnection } from "./faults.js";
 import { memoryDialer } from "./queue/dial.js";
 import type { EmulatorQueue } from "./queue/emulator-queue.js";
@@ -41,6 +42,12 @@ export interface EmulatorOptions {
   readonly token?: string | undefined;
   /** Whether a signature must have the body's true MD5 and a date within 15 minutes. Default false: as EAS itself. */
   readonly strictSignatures?: boolean | undefined;
+  /**
+   * Lets web pages of other origins call, as each service behind EAS decides for itself: all of them with `true`. Preflights
+   * are then answered before all else; they are no calls, so they are not in the log and use up no fault. Default: none, and
+   * browsers keep the answers from the page.
+   */
+  readonly cors?: true | EmulatorCors | undefined;
   /** The latest requests that are kept. Default 1,000. */
   readonly logLength?: number | undefined;
 }
@@ -53,6 +60,11 @@ export interface Emulator {
   readonly requests: readonly EmulatorLogEntry[];
   /** The gateway as a function: what a server, a worker or a test calls. Rejects where a fault breaks the connection. */
   fetch(request: Request): Promise<Response>;
+  /**
+   * The headers by which a page of this origin may read an answer, for a server that answers in the gateway's place; none
+   * where it may not.
+   */
+  corsHeaders(origin: string | null): [name: string, value: string][];
   /** The gateway as a client's option `transport`: all of the client, and no network. Any endpoint will do. */
   readonly transport: Transport;
   /**
@@ -81,6 +93,7 @@ const PREDICT = "/api/predict/";
 export function createEmulator(options: EmulatorOptions = {}): Emulator {
   const token = options.token ?? "emulator-token";
   const logLength = options.logLength ?? 1000;
+  const cors = Cors.of(options.cors);
   const services = new Map<string, EmulatorService>();
   const faults = new FaultQueue();
   const requests: EmulatorLogEntry[] = [];
@@ -141,6 +154,10 @@ export function createEmulator(options: EmulatorOptions = {}): Emulator {
     }
   }
 
+  async function sharedAnswer(cors: Cors, request: Request): Promise<Response> {
+    return cors.preflight(request) ?? cors.share(request, await handle(request));
+  }
+
   async function connect(request: Request): Promise<Response | AcceptedWatch> {
     held.add(request);
     try {
@@ -157,7 +174,8 @@ export function createEmulator(options: EmulatorOptions = {}): Emulator {
   return {
     token,
     requests,
-    fetch: handle,
+    fetch: cors === undefined ? handle : (request) => sharedAnswer(cors, request),
+    corsHeaders: (origin) => cors?.headers(origin) ?? [],
     transport: fetchTransport({
       fetch: (url, init) => handle(new Request(url, init)),
       // There is no runtime's fetch between, which would undo a content coding.

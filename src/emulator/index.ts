@@ -1,36 +1,6 @@
 /**
  * A local EAS gateway with demo services that have real models behind them, to try the SDK without an account and to
- * test programs that use it.
+ * test programs that use it. Web pages, which cannot listen, take `eas-prediction/emulator/memory`.
  */
-export type { AuthForm } from "./authorization.js";
-export { createEmulator, type Emulator, type EmulatorLogEntry, type EmulatorOptions } from "./emulator.js";
-export type { Fault } from "./faults.js";
-export { DIGITS_HELD_OUT_ACCURACY } from "./models/digits.js";
-export { heldOutDigits } from "./models/digits-held-out.js";
-export { SCORECARD_FEATURES, type ScorecardSample, scorecardSamples } from "./models/scorecard.js";
-export type { EmulatorQueueItem } from "./queue/consumers.js";
-export type { EmulatorQueue, EmulatorQueueSide } from "./queue/emulator-queue.js";
-export type {
-  EmulatorCommit,
-  EmulatorDeadItem,
-  EmulatorNegative,
-  EmulatorPush,
-  EmulatorTakeover,
-} from "./queue/history.js";
-export {
-  type EmulatorQueueLog,
-  type EmulatorQueueOptions,
-  QUEUE_DEFAULTS,
-  type QueueSettings,
-} from "./queue/options.js";
-export type { EmulatorConnection } from "./queue/watch.js";
-export type { AcceptedWatch, AttachedWatch, EmulatorSocket } from "./queue/watch-websocket.js";
+export * from "./memory.js";
 export { fileLog, type RunningEmulator, type StartEmulatorOptions, startEmulator } from "./server.js";
-export type {
-  EmulatorAnswer,
-  EmulatorCall,
-  EmulatorCompressor,
-  EmulatorDecompressor,
-  EmulatorHandler,
-  EmulatorService,
-} from "./service.js";

@@ -82,8 +82,10 @@ async function answer(emulator: Emulator, incoming: IncomingMessage, outgoing: S
     if (!response.headers.has("content-length")) outgoing.flushHeaders();
     await pipe(response, outgoing);
   } catch (error) {
-    if (error instanceof BodyTooLarge) outgoing.writeHead(413, { connection: "close" }).end();
-    else incoming.socket.resetAndDestroy();
+    if (error instanceof BodyTooLarge) {
+      const shared = emulator.corsHeaders(incoming.headers.origin ?? null);
+      outgoing.writeHead(413, ["connection", "close", ...shared.flat()]).end();
+    } else incoming.socket.resetAndDestroy();
   }
 }
 

@@ -1,0 +1,36 @@
+/**
+ * The emulator without a server: a function from `Request` to `Response` and a transport, for every runtime, web pages
+ * included.
+ */
+export type { AuthForm } from "./authorization.js";
+export type { EmulatorCors } from "./cors.js";
+export { createEmulator, type Emulator, type EmulatorLogEntry, type EmulatorOptions } from "./emulator.js";
+export type { Fault } from "./faults.js";
+export { DIGITS_HELD_OUT_ACCURACY } from "./models/digits.js";
+export { heldOutDigits } from "./models/digits-held-out.js";
+export { SCORECARD_FEATURES, type ScorecardSample, scorecardSamples } from "./models/scorecard.js";
+export type { EmulatorQueueItem } from "./queue/consumers.js";
+export type { EmulatorQueue, EmulatorQueueSide } from "./queue/emulator-queue.js";
+export type {
+  EmulatorCommit,
+  EmulatorDeadItem,
+  EmulatorNegative,
+  EmulatorPush,
+  EmulatorTakeover,
+} from "./queue/history.js";
+export {
+  type EmulatorQueueLog,
+  type EmulatorQueueOptions,
+  QUEUE_DEFAULTS,
+  type QueueSettings,
+} from "./queue/options.js";
+export type { EmulatorConnection } from "./queue/watch.js";
+export type { AcceptedWatch, AttachedWatch, EmulatorSocket } from "./queue/watch-websocket.js";
+export type {
+  EmulatorAnswer,
+  EmulatorCall,
+  EmulatorCompressor,
+  EmulatorDecompressor,
+  EmulatorHandler,
+  EmulatorService,
+} from "./service.js";
