@@ -5,14 +5,16 @@ import { readFileSync, writeFileSync } from "node:fs";
 const FILE = "package-lock.json";
 const lock = JSON.parse(readFileSync(FILE, "utf8"));
 const OS = ["android", "darwin", "linux", "win32", "freebsd", "openbsd", "netbsd", "sunos", "aix", "openharmony"];
-const CPU = { aarch64: "arm64", armv7: "arm", ia32: "ia32", x64: "x64", arm64: "arm64", arm: "arm" };
+/** What some packages call a system. */
+const OS_ALIASES = { windows: "win32" };
+const CPU = { aarch64: "arm64", armv7: "arm", ia32: "ia32", x64: "x64", 64: "x64", arm64: "arm64", arm: "arm" };
 
 let added = 0;
 for (const [path, { optionalDependencies = {}, dev }] of Object.entries(lock.packages)) {
   for (const [name, version] of Object.entries(optionalDependencies)) {
     if (lock.packages[`${path}/node_modules/${name}`] || lock.packages[`node_modules/${name}`]) continue;
     const words = name.split(/[/-]/);
-    const os = words.find((word) => OS.includes(word));
+    const os = words.map((word) => OS_ALIASES[word] ?? word).find((word) => OS.includes(word));
     const cpu = words.findLast((word) => word in CPU || /^(loong64|ppc64|riscv64|s390x|mips64el|wasm32)$/.test(word));
     const libc = words.some((word) => word.startsWith("musl"))
       ? "musl"
