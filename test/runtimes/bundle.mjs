@@ -1,0 +1,74 @@
+// Makes programs of the suite, each as its runtime takes it.
+import { copyFileSync } from "node:fs";
+import { fileURLToPath } from "node:url";
+import { build } from "esbuild";
+import { FOLDER } from "./installed-package.mjs";
+
+const SUITE = fileURLToPath(new URL("../suite/main.ts", import.meta.url));
+const PROGRAMS = fileURLToPath(new URL("programs/", import.meta.url));
+
+/** This package, and what it is used with, as the suite imports them. */
+const PACKAGES = /^(?:eas-prediction|@bufbuild\/protobuf)(?:\/|$)/;
+
+/** Takes the package from where it was installed, whoever imports it. */
+const installed = {
+  name: "installed",
+  setup({ onResolve, resolve }) {
+    onResolve({ filter: PACKAGES }, ({ path, kind, pluginData }) =>
+      pluginData === "installed" ? undefined : resolve(path, { kind, resolveDir: FOLDER, pluginData: "installed" }),
+    );
+  },
+};
+
+const COMMON = {
+  bundle: true,
+  target: "es2022",
+  // Without this repository's own compiler settings, which a consumer does not have.
+  tsconfigRaw: {},
+  logLevel: "warning",
+};
+
+/** For runtimes that resolve packages themselves: the package is not in it, so that their own conditions count. */
+export async function bundleForServers() {
+  await build({
+    ...COMMON,
+    entryPoints: [SUITE],
+    format: "esm",
+    outfile: `${FOLDER}suite.mjs`,
+    external: ["eas-prediction", "@bufbuild/protobuf"],
+  });
+  copyFileSync(`${PROGRAMS}server.mjs`, `${FOLDER}server.mjs`);
+  return `${FOLDER}server.mjs`;
+}
+
+/** A whole program. The first condition is the runtime's own. */
+async function bundleWhole(name, entry, format, conditions) {
+  const outfile = `${FOLDER}suite-${name}.js`;
+  await build({
+    ...COMMON,
+    entryPoints: [entry],
+    format,
+    outfile,
+    conditions,
+    // Any other adds a condition of its own.
+    platform: conditions.includes("browser") ? "browser" : "neutral",
+    mainFields: ["module", "main"],
+    plugins: [installed],
+    // Node's own tests alone ask for it.
+    external: ["eas-prediction/node"],
+  });
+  return outfile;
+}
+
+/** As wrangler does it. */
+export function bundleForWorkerd() {
+  return bundleWhole("workerd", `${PROGRAMS}worker.mjs`, "esm", ["workerd", "worker", "browser"]);
+}
+
+export function bundleForEdgeVm() {
+  return bundleWhole("edge-vm", SUITE, "iife", ["edge-light"]);
+}
+
+export function bundleForBrowsers() {
+  return bundleWhole("browser", SUITE, "iife", ["browser"]);
+}

@@ -1,0 +1,127 @@
+// The other side of the suite: an emulator that lets pages call, the same one without CORS, and a control server by which the
+// suite, wherever it runs, arranges faults and asks what was seen. One for each runtime.
+import { createServer } from "node:http";
+import { connect, createServer as createRelay } from "node:net";
+import { startEmulator } from "../../dist/emulator.js";
+import { QUEUE_SERVICES, SERVICES } from "./services.mjs";
+
+const TOKEN = "suite-token";
+
+function listen(server) {
+  return new Promise((resolve) => server.listen(0, "127.0.0.1", resolve));
+}
+
+function originOf(server) {
+  return `http://127.0.0.1:${server.address().port}`;
+}
+
+/** The same emulator for callers that get no leave to read its answers. */
+function withoutCors(emulator) {
+  return {
+    ...emulator,
+    corsHeaders: () => [],
+    async fetch(request) {
+      if (request.method === "OPTIONS") return new Response(null, { status: 405 });
+      const answer = await emulator.fetch(request);
+      const bare = new Response(answer.body, answer);
+      for (const name of [...bare.headers.keys()]) if (name.startsWith("access-control-")) bare.headers.delete(name);
+      return bare;
+    },
+  };
+}
+
+/** Starts the other side. `report` resolves with the suite's report. */
+export async function startCounterpart() {
+  const emulator = await startEmulator({
+    token: TOKEN,
+    cors: {
+      exposeHeaders: ["X-Eas-Queueservice-Request-Id", "Content-Encoding", "X-LZ4-Original-Length", "Retry-After"],
+    },
+    logLength: 100_000,
+  });
+  const closed = await startEmulator({ emulator: withoutCors(emulator) });
+  const state = { started: "", serial: 0, connections: 0 };
+  const relay = createRelay((socket) => {
+    state.connections++;
+    const onward = connect(emulator.port, "127.0.0.1");
+    socket.pipe(onward).pipe(socket);
+    for (const end of [socket, onward]) end.on("error", () => socket.destroy(onward.destroy()));
+  });
+  await listen(relay);
+  let finish;
+  const report = new Promise((resolve) => {
+    finish = resolve;
+  });
+
+  const isOf = (name) => (entry) => entry.service === name;
+  const operations = {
+    fault: (fault) => emulator.fault(fault),
+    requests: ({ service }) =>
+      emulator.requests.filter(isOf(service)).map(({ method, url, headers, auth, status, body }) => {
+        return { method, url, headers: Object.fromEntries(headers), auth, status, length: body.length, service };
+      }),
+    service({ kind }) {
+      const name = `${kind}-${++state.serial}`;
+      emulator.addService(name, SERVICES[kind]);
+      return name;
+    },
+    addQueue({ settings, kind }) {
+      const name = `queue-${++state.serial}`;
+      emulator.addQueue(name, { ...settings, service: QUEUE_SERVICES[kind] });
+      return name;
+    },
+    queue({ name, side }) {
+      const { length, isEnded, pushes, commits, negatives } = emulator.queue(name)[side];
+      return {
+        length,
+        isEnded,
+        pushes: pushes.map(({ index, delivery }) => ({ index: String(index), delivery })),
+        commits: commits.map(({ index, auto }) => ({ index: String(index), auto })),
+        negatives: negatives.map(({ index, code, reason }) => ({ index: String(index), code, reason })),
+      };
+    },
+    cut: ({ queue }) => emulator.cutConnections((connection) => connection.queue === queue),
+    async arrived({ service, count }) {
+      // The log has no events; the suite's own deadline ends this.
+      while (emulator.requests.filter(isOf(service)).length < count) await new Promise((go) => setTimeout(go, 5));
+    },
+    connections: () => state.connections,
+    started({ name }) {
+      state.started = name;
+    },
+    finished: (told) => finish(told),
+  };
+
+  const control = createServer(async (request, response) => {
+    response.setHeader("access-control-allow-origin", "*");
+    try {
+      let text = "";
+      for await (const chunk of request.setEncoding("utf8")) text += chunk;
+      const operation = operations[request.url.slice(1)];
+      if (operation === undefined) response.writeHead(404).end("no such operation");
+      else response.end(JSON.stringify((await operation(JSON.parse(text))) ?? null));
+    } catch (error) {
+      response.writeHead(500).end(String(error?.stack));
+    }
+  });
+  await listen(control);
+
+  return {
+    context: {
+      endpoint: emulator.endpoint,
+      closedEndpoint: closed.endpoint,
+      countedEndpoint: originOf(relay),
+      control: originOf(control),
+      token: TOKEN,
+    },
+    report,
+    /** The test that was under way last. */
+    lastStarted: () => state.started,
+    async close() {
+      control.close();
+      control.closeAllConnections();
+      relay.close();
+      await Promise.all([closed.close(), emulator.close()]);
+    },
+  };
+}

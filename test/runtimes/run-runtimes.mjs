@@ -1,0 +1,90 @@
+// npm run test:runtimes: the portable suite on Node, Deno, Bun, workerd and the edge VM. Names choose among them:
+// npm run test:runtimes -- deno bun
+import { spawn } from "node:child_process";
+import { once } from "node:events";
+import { writeFileSync } from "node:fs";
+import { createServer } from "node:net";
+import { fileURLToPath } from "node:url";
+import { bundleForEdgeVm, bundleForServers, bundleForWorkerd } from "./bundle.mjs";
+import { installRuntimes } from "./install.mjs";
+import { FOLDER, installPackage } from "./installed-package.mjs";
+import { runAll } from "./run.mjs";
+
+const programs = installRuntimes();
+installPackage();
+const [server, worker, edge] = await Promise.all([bundleForServers(), bundleForWorkerd(), bundleForEdgeVm()]);
+const EDGE_VM = fileURLToPath(new URL("programs/edge-vm.mjs", import.meta.url));
+
+const DENO_ENV = { DENO_NO_UPDATE_CHECK: "1", DENO_DIR: `${FOLDER}.deno` };
+
+await runAll({
+  node20: (context) => program(programs.node20, [server, context]),
+  node22: (context) => program(programs.node22, [server, context]),
+  node24: (context) => program(programs.node24, [server, context]),
+  deno: (context) => program(programs.deno, ["run", "-A", server, context], DENO_ENV),
+  bun: (context) => program(programs.bun, ["run", server, context]),
+  workerd: (context) => inWorkerd(programs.workerd, context),
+  "edge-vm": (context) => program(process.execPath, [EDGE_VM, edge, context]),
+});
+
+/** Runs a program to its end, which it must come to by itself. */
+async function program(path, args, env = {}) {
+  const child = spawn(path, args, { stdio: ["ignore", "inherit", "inherit"], env: { ...process.env, ...env } });
+  return {
+    ended: once(child, "exit").then(([code, signal]) => {
+      if (code !== 0) throw new Error(`ended with ${signal ?? code}`);
+    }),
+    stop: () => child.kill("SIGKILL"),
+  };
+}
+
+async function inWorkerd(path, context) {
+  const port = await freePort();
+  const config = `${FOLDER}workerd.capnp`;
+  writeFileSync(
+    config,
+    `using Workerd = import "/workerd/workerd.capnp";
+const config :Workerd.Config = (
+  services = [
+    (name = "suite", worker = (
+      modules = [(name = "suite", esModule = embed "${worker.slice(FOLDER.length)}")],
+      compatibilityDate = "2026-11-01",
+    )),
+    # Not the public network alone, which is the default.
+    (name = "internet", network = (allow = ["public", "private"])),
+  ],
+  sockets = [(name = "http", address = "127.0.0.1:${port}", http = (), service = "suite")],
+);
+`,
+  );
+  const child = spawn(path, ["serve", config], { stdio: ["ignore", "inherit", "inherit"] });
+  const exited = once(child, "exit").then(([code, signal]) => {
+    throw new Error(`workerd ended with ${signal ?? code}`);
+  });
+  const answered = (async () => {
+    for (;;) {
+      try {
+        const response = await fetch(`http://127.0.0.1:${port}`, { method: "POST", body: context });
+        if (!response.ok) throw new Error(`the worker answered ${response.status}`);
+        return;
+      } catch (error) {
+        if (error?.cause?.code !== "ECONNREFUSED") throw error;
+        await new Promise((go) => setTimeout(go, 50));
+      }
+    }
+  })();
+  exited.catch(() => {});
+  return {
+    ended: Promise.race([answered, exited]),
+    stop: () => child.kill("SIGKILL"),
+  };
+}
+
+async function freePort() {
+  const server = createServer().listen(0, "127.0.0.1");
+  await once(server, "listening");
+  const { port } = server.address();
+  server.close();
+  await once(server, "close");
+  return port;
+}

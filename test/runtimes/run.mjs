@@ -1,0 +1,92 @@
+// Runs the suite in one runtime after the other, and says what came of it.
+import { mkdirSync, writeFileSync } from "node:fs";
+import { fileURLToPath } from "node:url";
+import { startCounterpart } from "./counterpart.mjs";
+
+const REPORTS = fileURLToPath(new URL("../.report/runtimes/", import.meta.url));
+/** All of a runtime's run. */
+const LONGEST_MS = 300_000;
+/** From the report to the end of the program. */
+const LONGEST_END_MS = 15_000;
+
+/**
+ * Runs the suite in each of these runtimes, or in those that the command line names, prints the table and what failed, and
+ * sets the exit code. A runtime is a function that starts it with the suite's context, as JSON, and gives `ended`, which
+ * rejects when it ends badly, and `stop`.
+ */
+export async function runAll(runtimes) {
+  const chosen = process.argv.slice(2);
+  const unknown = chosen.filter((name) => !Object.hasOwn(runtimes, name));
+  if (unknown.length > 0) {
+    throw new Error(`no runtime ${unknown.join(", ")}: there are ${Object.keys(runtimes).join(", ")}`);
+  }
+  mkdirSync(REPORTS, { recursive: true });
+  const rows = [];
+  for (const [name, start] of Object.entries(runtimes)) {
+    if (chosen.length > 0 && !chosen.includes(name)) continue;
+    const startedAt = performance.now();
+    const report = await runOne(name, start);
+    const seconds = Math.round((performance.now() - startedAt) / 1000);
+    writeFileSync(`${REPORTS}${name}.json`, `${JSON.stringify(report, null, 1)}\n`);
+    rows.push(rowOf(report, seconds));
+    console.log(lineOf(rows.at(-1)));
+    for (const { feature, name, reason } of report.cases.filter(({ status }) => status === "failed")) {
+      console.log(`  FAILED ${feature}: ${name}\n    ${reason.replaceAll("\n", "\n    ")}`);
+    }
+  }
+  console.log(
+    `\n${[["runtime", "passed", "failed", "skipped", "seconds", "why skipped"], ...rows].map(lineOf).join("\n")}\n`,
+  );
+  const sum = (column) => rows.reduce((total, row) => total + row[column], 0);
+  console.log(`${sum(1)} passed, ${sum(2)} failed, ${sum(3)} skipped`);
+  process.exitCode = sum(2) === 0 && sum(1) > 0 ? 0 : 1;
+}
+
+async function runOne(name, start) {
+  const counterpart = await startCounterpart();
+  const context = { ...counterpart.context, runtime: name };
+  let running;
+  let report;
+  try {
+    running = await start(JSON.stringify(context));
+    // One that ends before it has reported has failed.
+    const early = running.ended.then(() => undefined);
+    report = await within(LONGEST_MS, Promise.race([counterpart.report, early]), "the suite");
+    report ??= await within(1000, counterpart.report, "its report");
+    // What keeps a program alive was left open.
+    await within(LONGEST_END_MS, running.ended, "the program, after its report,");
+    return report;
+  } catch (error) {
+    const failed = { feature: "failures", name: "the run itself", status: "failed" };
+    const reason = `${error.message} (the last test was "${counterpart.lastStarted()}")`;
+    return { runtime: name, userAgent: "", ...report, cases: [...(report?.cases ?? []), { ...failed, reason }] };
+  } finally {
+    await running?.stop();
+    await counterpart.close();
+  }
+}
+
+async function within(milliseconds, promise, what) {
+  let timer;
+  const late = new Promise((_resolve, reject) => {
+    timer = setTimeout(() => reject(new Error(`${what} did not end within ${milliseconds} ms`)), milliseconds);
+  });
+  try {
+    return await Promise.race([promise, late]);
+  } finally {
+    clearTimeout(timer);
+  }
+}
+
+function rowOf({ runtime, cases }, seconds) {
+  const count = (status) => cases.filter((entry) => entry.status === status).length;
+  const reasons = new Set(
+    cases.filter(({ status }) => status === "skipped").map(({ feature, reason }) => `${feature}: ${reason}`),
+  );
+  return [runtime, count("passed"), count("failed"), count("skipped"), seconds, [...reasons].join("; ")];
+}
+
+function lineOf([runtime, passed, failed, skipped, seconds, reasons]) {
+  const numbers = [passed, failed, skipped, seconds].map((value) => String(value).padStart(8)).join("");
+  return `${runtime.padEnd(10)}${numbers}   ${reasons}`;
+}

@@ -1,0 +1,87 @@
+import type { Fault } from "eas-prediction/emulator/memory";
+import type { SuiteContext, SuiteReport } from "./harness.js";
+
+/** A request that the emulator has seen. */
+export interface SeenRequest {
+  readonly method: string;
+  readonly url: string;
+  readonly headers: Readonly<Record<string, string>>;
+  readonly auth: string;
+  readonly status: number;
+  readonly length: number;
+  readonly service: string | undefined;
+}
+
+/** A queue as it stands. */
+export interface SeenQueue {
+  readonly length: number;
+  readonly isEnded: boolean;
+  readonly pushes: readonly { readonly index: string; readonly delivery: number }[];
+  readonly commits: readonly { readonly index: string; readonly auto: boolean }[];
+  readonly negatives: readonly { readonly index: string; readonly code: string; readonly reason: string }[];
+}
+
+/** The other side of a test, which the runner keeps outside of the runtime under test. */
+export class Counterpart {
+  readonly #control: string;
+
+  constructor({ control }: Pick<SuiteContext, "control">) {
+    this.#control = control;
+  }
+
+  /** Makes the next requests to a service go wrong. */
+  fault(fault: Fault): Promise<void> {
+    return this.#ask("fault", fault);
+  }
+
+  /** What has been asked of a service or a queue so far. */
+  requests(service: string): Promise<SeenRequest[]> {
+    return this.#ask("requests", { service });
+  }
+
+  /** Makes a service that no other test uses; its name is given. What kinds there are: `test/runtimes/services.mjs`. */
+  service(kind: string): Promise<string> {
+    return this.#ask("service", { kind });
+  }
+
+  /** Makes a queue that no other test uses; its name is given. `kind`: whose answers a service's queue has. */
+  addQueue(settings: Readonly<Record<string, unknown>> = {}, kind?: string): Promise<string> {
+    return this.#ask("addQueue", { settings, kind });
+  }
+
+  /** The input queue, or the sink. */
+  queue(name: string, side: "input" | "sink" = "input"): Promise<SeenQueue> {
+    return this.#ask("queue", { name, side });
+  }
+
+  /** Breaks the connections of all watches of a queue; resolves with their number. */
+  cut(queue: string): Promise<number> {
+    return this.#ask("cut", { queue });
+  }
+
+  /** Resolves when so many requests to a service are under way, or have been. */
+  arrived(service: string, count: number): Promise<void> {
+    return this.#ask("arrived", { service, count });
+  }
+
+  /** How many connections have been made to `countedEndpoint`. */
+  connections(): Promise<number> {
+    return this.#ask("connections", {});
+  }
+
+  /** A test begins. */
+  started(name: string): Promise<void> {
+    return this.#ask("started", { name });
+  }
+
+  /** The suite has ended. */
+  finished(report: SuiteReport): Promise<void> {
+    return this.#ask("finished", report);
+  }
+
+  async #ask<T>(operation: string, body: unknown): Promise<T> {
+    const response = await fetch(`${this.#control}/${operation}`, { method: "POST", body: JSON.stringify(body) });
+    if (!response.ok) throw new Error(`control ${operation}: ${response.status} ${await response.text()}`);
+    return (await response.json()) as T;
+  }
+}

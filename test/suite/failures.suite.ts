@@ -1,0 +1,120 @@
+import { EasError, EasHttpError, isEasError, PredictClient } from "eas-prediction";
+import { openService } from "./clients.js";
+import { expect, expectError, rejection } from "./expect.js";
+import { test } from "./harness.js";
+
+test("failures", "503, 429 and 450 are tried again", async (test) => {
+  const { client, service, counterpart, requests } = await openService(test, "echo");
+  for (const status of [503, 429, 450]) await counterpart.fault({ service, status });
+  const { response, attempts } = await client.predictDetailed("x");
+  expect([String(response), attempts]).to.deep.equal(["x", 4]);
+  expect((await requests()).map(({ status }) => status)).to.deep.equal([503, 429, 450, 200]);
+});
+
+test("failures", "400 and a redirect are not", async (test) => {
+  const { client, service, counterpart, requests } = await openService(test, "echo");
+  await counterpart.fault({ service, status: 400, body: "bad 输入" });
+  const error = await rejection(client.predict("x"));
+  expectError(error, { status: 400, attempts: 1, retryable: false });
+  expect(error.message).to.include("bad 输入");
+  expect(error).to.be.instanceOf(EasHttpError).and.instanceOf(EasError);
+  expect(isEasError(error)).to.equal(true);
+  await counterpart.fault({ service, status: 302, headers: { location: `${test.control}/stolen` } });
+  const redirected = await rejection(client.predict("x"));
+  expectError(redirected, { name: "EasHttpError", status: 302, attempts: 1 });
+  expect(await requests()).to.have.length(2);
+});
+
+test("failures", "what lasts is an error with its number of attempts", async (test) => {
+  const { client, service, counterpart, requests } = await openService(test, "echo", { retryCount: 2 });
+  await counterpart.fault({ service, status: 503, times: 5, body: "no healthy upstream" });
+  expectError(await rejection(client.predict("x")), { status: 503, attempts: 3, retryable: true });
+  expect(await requests()).to.have.length(3);
+});
+
+test("failures", "a connection that breaks before the answer, or in it, is made again", async (test) => {
+  const { client, service, counterpart, requests } = await openService(test, "echo");
+  // First a success: what a browser says of a first failure might be CORS.
+  await client.predict("x");
+  for (const reset of ["before-headers", "in-body"] as const) await counterpart.fault({ service, reset });
+  const body = "0123456789".repeat(1000);
+  expect(String(await client.predict(body))).to.equal(body);
+  expect(await requests()).to.have.length.of.at.least(4);
+});
+
+test("failures", "a server that is not there is a network error", async (test) => {
+  const { origin } = new URL(test.endpoint);
+  const client = test.closing(
+    new PredictClient({ endpoint: origin.replace(/\d+$/, "9"), serviceName: "s", token: test.token, retryCount: 1 }),
+  );
+  expectError(await rejection(client.predict("x")), { name: "EasNetworkError", code: "ERR_EAS_NETWORK" });
+});
+
+for (const stall of ["before-headers", "in-body"] as const) {
+  test("failures", `an answer that stalls ${stall} ends by the timeout, and is tried once more`, async (test) => {
+    const { client, service, counterpart, requests } = await openService(test, "echo", { timeout: 300 });
+    await counterpart.fault({ service, stall, times: 2 });
+    const error = await rejection(client.predict("some text"));
+    expectError(error, { name: "EasTimeoutError", timeout: 300, attempts: 2 });
+    expect(await requests()).to.have.length(2);
+    expect(String(await client.predict("again"))).to.equal("again");
+  });
+}
+
+test("failures", "the whole call ends by totalTimeout, waits included", async (test) => {
+  const { client, service, counterpart } = await openService(test, "echo", { timeout: 400, totalTimeout: 500 });
+  await counterpart.fault({ service, stall: "before-headers", times: 9 });
+  expectError(await rejection(client.predict("x")), { name: "EasTimeoutError" });
+});
+
+test("failures", "an abort in flight rejects with the caller's own reason", async (test) => {
+  const { client, service, counterpart } = await openService(test, "echo");
+  await counterpart.fault({ service, stall: "before-headers" });
+  const { signal, abort } = signalOf(test);
+  const reason = new Error("changed my mind");
+  const call = client.predict("x", { signal });
+  await counterpart.arrived(service, 1);
+  abort(reason);
+  expect(await rejection(call)).to.equal(reason);
+});
+
+test("failures", "an abort in the answer's body, too", async (test) => {
+  const { client, service, counterpart } = await openService(test, "echo");
+  await counterpart.fault({ service, stall: "in-body" });
+  const { signal, abort } = signalOf(test);
+  const call = client.predict("0".repeat(100_000), { signal });
+  await counterpart.arrived(service, 1);
+  abort("reason");
+  expect(await rejection(call)).to.equal("reason");
+});
+
+test("failures", "an abort ends a wait before a retry", async (test) => {
+  const { client, service, counterpart, requests } = await openService(test, "echo");
+  await counterpart.fault({ service, status: 503, headers: { "retry-after": "30" } });
+  const { signal, abort } = signalOf(test);
+  const call = client.predict("x", { signal, retryOn: () => queueMicrotaskAbort(abort) });
+  expect(await rejection(call)).to.equal("stop");
+  expect(await requests()).to.have.length(1);
+});
+
+test("failures", "an aborted signal sends nothing, and one that never fires keeps no listener", async (test) => {
+  const { client, requests } = await openService(test, "echo");
+  const aborted = new AbortController();
+  aborted.abort("before");
+  expect(await rejection(client.predict("x", { signal: aborted.signal }))).to.equal("before");
+  expect(await requests()).to.have.length(0);
+  const { signal } = test.signal();
+  await Promise.all(Array.from({ length: 20 }, (_, i) => client.predict(`call ${i}`, { signal })));
+  expect(await requests()).to.have.length(20);
+});
+
+function signalOf(test: { signal(): { signal: AbortSignal; abort(reason?: unknown): void } }) {
+  const counted = test.signal();
+  return { signal: counted.signal, abort: (reason: unknown) => counted.abort(reason) };
+}
+
+/** The decision to retry, with the abort in the turn after it, when the wait has begun. */
+function queueMicrotaskAbort(abort: (reason: unknown) => void): true {
+  setTimeout(() => abort("stop"));
+  return true;
+}

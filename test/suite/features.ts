@@ -1,0 +1,64 @@
+/** What the suite shows, in the order of the README's table. */
+export const FEATURES = {
+  predict: "Text, bytes, JSON",
+  tensors: "TF, Torch, Blade, Caffe, ONNX",
+  recommend: "EasyRec, TorchEasyRec",
+  proto: "Protobuf messages of your own",
+  token: "Token and Bearer",
+  signature: "Signature",
+  failures: "Retries, deadlines, abort, typed errors",
+  large: "Bodies of 16 MiB, both ways",
+  gzip: "gzip and zlib requests",
+  answers: "Compressed answers",
+  codecs: "Snappy and LZ4",
+  zstd: "zstd",
+  queue: "Queues",
+  websocket: "Watch over WebSocket",
+  http: "Watch over HTTP stream",
+  poll: "Watch by polling",
+  workers: "Workers, asynchronous inference",
+  limits: "Fair limit of connections",
+  pool: "Connection pool of its own",
+  memory: "Emulator in memory",
+  page: "Errors of pages: CORS, hidden redirects",
+} as const;
+
+export type Feature = keyof typeof FEATURES;
+
+/** All runtimes that the suite runs on, as the table names them. */
+export const RUNTIMES = {
+  node20: "Node 20",
+  node22: "Node 22",
+  node24: "Node 24",
+  deno: "Deno",
+  bun: "Bun",
+  workerd: "workerd",
+  "edge-vm": "Edge VM",
+  chromium: "Chromium",
+  firefox: "Firefox",
+  webkit: "WebKit",
+} as const;
+
+export type RuntimeName = keyof typeof RUNTIMES;
+
+const BROWSERS: Readonly<Partial<Record<Feature, string>>> = {
+  signature: "pages cannot set the Date header that is signed",
+  websocket: "pages cannot send headers with a WebSocket",
+  pool: "the browser has its own",
+};
+const NO_PAGE = "no page";
+const NO_POOL = "fetch has its own";
+
+/** What a runtime cannot do, and why. The suite shows there that it is refused in words. */
+export const ABSENT: Readonly<Record<RuntimeName, Readonly<Partial<Record<Feature, string>>>>> = {
+  node20: { page: NO_PAGE },
+  node22: { page: NO_PAGE },
+  node24: { page: NO_PAGE },
+  deno: { page: NO_PAGE, pool: NO_POOL },
+  bun: { page: NO_PAGE, pool: NO_POOL },
+  workerd: { page: NO_PAGE, pool: NO_POOL, zstd: "needs the flag nodejs_compat" },
+  "edge-vm": { page: NO_PAGE, pool: NO_POOL, gzip: "no CompressionStream" },
+  chromium: BROWSERS,
+  firefox: BROWSERS,
+  webkit: BROWSERS,
+};

@@ -1,0 +1,63 @@
+import { PredictClient } from "eas-prediction";
+import { createEmulator } from "eas-prediction/emulator/memory";
+import { openQueue, openService } from "./clients.js";
+import { Counterpart } from "./counterpart.js";
+import { expect } from "./expect.js";
+import { test } from "./harness.js";
+
+test("limits", "100 calls at once, six at a time: none runs out of time while it waits", async (test) => {
+  // Seventeen rounds of 100 ms: the clock of a call that waits must not run.
+  const { client, requests } = await openService(test, "slow", { maxConnectionCount: 6, timeout: 1000, retryCount: 0 });
+  const answers = await Promise.all(Array.from({ length: 100 }, (_, i) => client.predict(`call ${i}`)));
+  expect(answers.map(String)).to.deep.equal(Array.from({ length: 100 }, (_, i) => `call ${i}`));
+  expect(await requests()).to.have.length(100);
+});
+
+test("limits", "six long polls do not stop a short call", async (test) => {
+  const { client, name, counterpart } = await openQueue(test, {}, { maxConnectionCount: 6 });
+  const counted = test.signal();
+  const polls = Array.from({ length: 6 }, () =>
+    client.get({ timeout: "30s", signal: counted.signal }).catch((reason) => reason),
+  );
+  await counterpart.arrived(name, 3);
+  expect(await client.count()).to.equal(0);
+  counted.abort("done");
+  expect(await Promise.all(polls)).to.deep.equal(Array.from({ length: 6 }, () => "done"));
+});
+
+test("pool", "64 calls at once over four connections, which are used again", async (test) => {
+  // Not at the top: no bundle of another runtime could have it.
+  const { nodeTransport } = await import("eas-prediction/node");
+  const counterpart = new Counterpart(test);
+  const transport = test.closing(nodeTransport({ connections: 4 }));
+  const serviceName = await counterpart.service("slow");
+  const client = test.closing(
+    new PredictClient({
+      endpoint: test.countedEndpoint,
+      serviceName,
+      token: test.token,
+      maxConnectionCount: 64,
+      transport,
+    }),
+  );
+  await Promise.all(Array.from({ length: 64 }, () => client.predict("x")));
+  expect(await counterpart.connections()).to.equal(4);
+});
+
+test("memory", "a program's own tests need no network", async (test) => {
+  const emulator = createEmulator({
+    services: { 倍: ({ body }) => String(Number(new TextDecoder().decode(body)) * 2) },
+  });
+  emulator.fault({ service: "倍", status: 503 });
+  const client = test.closing(
+    new PredictClient({
+      endpoint: "emulator",
+      serviceName: "倍",
+      token: emulator.token,
+      transport: emulator.transport,
+    }),
+  );
+  const { response, attempts } = await client.predictDetailed("21");
+  expect([String(response), attempts]).to.deep.equal(["42", 2]);
+  expect(emulator.requests).to.have.length(2);
+});

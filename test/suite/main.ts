@@ -1,0 +1,22 @@
+import "./predict.suite.js";
+import "./auth.suite.js";
+import "./failures.suite.js";
+import "./bodies.suite.js";
+import "./queue.suite.js";
+import "./watch.suite.js";
+import "./workers.suite.js";
+import "./limits.suite.js";
+import "./page.suite.js";
+import { Counterpart } from "./counterpart.js";
+import { runSuite, type SuiteContext, type SuiteReport } from "./harness.js";
+
+/** Runs the suite here, and tells the runner what came of it. What a runtime's own program calls. */
+export async function run(context: SuiteContext): Promise<SuiteReport> {
+  const counterpart = new Counterpart(context);
+  const report = await runSuite(context, (name) => counterpart.started(name));
+  await counterpart.finished(report);
+  return report;
+}
+
+// For those that know no modules.
+Object.assign(globalThis, { runEasPredictionSuite: run });
