@@ -1,8 +1,8 @@
 // Makes programs of the suite, each as its runtime takes it.
 import { copyFileSync } from "node:fs";
+import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { build } from "esbuild";
-import { FOLDER } from "./installed-package.mjs";
 
 const SUITE = fileURLToPath(new URL("../suite/main.ts", import.meta.url));
 const PROGRAMS = fileURLToPath(new URL("programs/", import.meta.url));
@@ -10,15 +10,17 @@ const PROGRAMS = fileURLToPath(new URL("programs/", import.meta.url));
 /** This package, and what it is used with, as the suite imports them. */
 const PACKAGES = /^(?:eas-prediction|@bufbuild\/protobuf)(?:\/|$)/;
 
-/** Takes the package from where it was installed, whoever imports it. */
-const installed = {
-  name: "installed",
-  setup({ onResolve, resolve }) {
-    onResolve({ filter: PACKAGES }, ({ path, kind, pluginData }) =>
-      pluginData === "installed" ? undefined : resolve(path, { kind, resolveDir: FOLDER, pluginData: "installed" }),
-    );
-  },
-};
+/** Takes the package from the folder where it was installed, whoever imports it. */
+function installedIn(folder) {
+  return {
+    name: "installed",
+    setup({ onResolve, resolve }) {
+      onResolve({ filter: PACKAGES }, ({ path, kind, pluginData }) =>
+        pluginData === "installed" ? undefined : resolve(path, { kind, resolveDir: folder, pluginData: "installed" }),
+      );
+    },
+  };
+}
 
 const COMMON = {
   bundle: true,
@@ -29,21 +31,22 @@ const COMMON = {
 };
 
 /** For runtimes that resolve packages themselves: the package is not in it, so that their own conditions count. */
-export async function bundleForServers() {
+export async function bundleForServers(folder) {
   await build({
     ...COMMON,
     entryPoints: [SUITE],
     format: "esm",
-    outfile: `${FOLDER}suite.mjs`,
+    outfile: join(folder, "suite.mjs"),
     external: ["eas-prediction", "@bufbuild/protobuf"],
   });
-  copyFileSync(`${PROGRAMS}server.mjs`, `${FOLDER}server.mjs`);
-  return `${FOLDER}server.mjs`;
+  const program = join(folder, "server.mjs");
+  copyFileSync(`${PROGRAMS}server.mjs`, program);
+  return program;
 }
 
 /** A whole program. The first condition is the runtime's own. */
-async function bundleWhole(name, entry, format, conditions) {
-  const outfile = `${FOLDER}suite-${name}.js`;
+async function bundleWhole(folder, name, entry, format, conditions) {
+  const outfile = join(folder, `suite-${name}.js`);
   await build({
     ...COMMON,
     entryPoints: [entry],
@@ -53,7 +56,7 @@ async function bundleWhole(name, entry, format, conditions) {
     // Any other adds a condition of its own.
     platform: conditions.includes("browser") ? "browser" : "neutral",
     mainFields: ["module", "main"],
-    plugins: [installed],
+    plugins: [installedIn(folder)],
     // Node's own tests alone ask for it.
     external: ["eas-prediction/node"],
   });
@@ -61,14 +64,14 @@ async function bundleWhole(name, entry, format, conditions) {
 }
 
 /** As wrangler does it. */
-export function bundleForWorkerd() {
-  return bundleWhole("workerd", `${PROGRAMS}worker.mjs`, "esm", ["workerd", "worker", "browser"]);
+export function bundleForWorkerd(folder) {
+  return bundleWhole(folder, "workerd", `${PROGRAMS}worker.mjs`, "esm", ["workerd", "worker", "browser"]);
 }
 
-export function bundleForEdgeVm() {
-  return bundleWhole("edge-vm", SUITE, "iife", ["edge-light"]);
+export function bundleForEdgeVm(folder) {
+  return bundleWhole(folder, "edge-vm", SUITE, "iife", ["edge-light"]);
 }
 
-export function bundleForBrowsers() {
-  return bundleWhole("browser", SUITE, "iife", ["browser"]);
+export function bundleForBrowsers(folder) {
+  return bundleWhole(folder, "browser", SUITE, "iife", ["browser"]);
 }

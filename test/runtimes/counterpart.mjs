@@ -86,8 +86,8 @@ export async function startCounterpart() {
       while (emulator.requests.filter(isOf(service)).length < count) await new Promise((go) => setTimeout(go, 5));
     },
     connections: () => state.connections,
-    started({ name }) {
-      state.started = name;
+    started({ title }) {
+      state.started = title;
     },
     finished: (told) => finish(told),
   };

@@ -4,18 +4,20 @@ import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { writeFileSync } from "node:fs";
 import { createServer } from "node:net";
+import { basename, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { bundleForEdgeVm, bundleForServers, bundleForWorkerd } from "./bundle.mjs";
 import { installRuntimes } from "./install.mjs";
-import { FOLDER, installPackage } from "./installed-package.mjs";
+import { installPackage } from "./installed-package.mjs";
 import { runAll } from "./run.mjs";
 
 const programs = installRuntimes();
-installPackage();
-const [server, worker, edge] = await Promise.all([bundleForServers(), bundleForWorkerd(), bundleForEdgeVm()]);
+const folder = installPackage();
+const bundles = [bundleForServers, bundleForWorkerd, bundleForEdgeVm].map((bundle) => bundle(folder));
+const [server, worker, edge] = await Promise.all(bundles);
 const EDGE_VM = fileURLToPath(new URL("programs/edge-vm.mjs", import.meta.url));
 
-const DENO_ENV = { DENO_NO_UPDATE_CHECK: "1", DENO_DIR: `${FOLDER}.deno` };
+const DENO_ENV = { DENO_NO_UPDATE_CHECK: "1", DENO_DIR: join(folder, ".deno") };
 
 await runAll({
   node20: (context) => program(programs.node20, [server, context]),
@@ -34,20 +36,21 @@ async function program(path, args, env = {}) {
     ended: once(child, "exit").then(([code, signal]) => {
       if (code !== 0) throw new Error(`ended with ${signal ?? code}`);
     }),
+    endsByItself: true,
     stop: () => child.kill("SIGKILL"),
   };
 }
 
 async function inWorkerd(path, context) {
   const port = await freePort();
-  const config = `${FOLDER}workerd.capnp`;
+  const config = join(folder, "workerd.capnp");
   writeFileSync(
     config,
     `using Workerd = import "/workerd/workerd.capnp";
 const config :Workerd.Config = (
   services = [
     (name = "suite", worker = (
-      modules = [(name = "suite", esModule = embed "${worker.slice(FOLDER.length)}")],
+      modules = [(name = "suite", esModule = embed "${basename(worker)}")],
       compatibilityDate = "2026-11-01",
     )),
     # Not the public network alone, which is the default.
@@ -76,6 +79,7 @@ const config :Workerd.Config = (
   exited.catch(() => {});
   return {
     ended: Promise.race([answered, exited]),
+    endsByItself: true,
     stop: () => child.kill("SIGKILL"),
   };
 }

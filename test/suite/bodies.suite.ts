@@ -76,6 +76,6 @@ testAbsence("zstd", "is refused in words", async (test) => {
   const { client, requests } = await openService(test, "echo");
   const error = await rejection(client.predict(new StringRequest(TEXT, { compression: zstd })));
   expectError(error, { name: "EasUnsupportedError", code: "ERR_EAS_UNSUPPORTED" });
-  expect(error.message).to.include("nodejs_compat");
+  expect(error.message).to.include("WebAssembly");
   expect(await requests()).to.have.length(0);
 });

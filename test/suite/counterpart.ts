@@ -70,8 +70,8 @@ export class Counterpart {
   }
 
   /** A test begins. */
-  started(name: string): Promise<void> {
-    return this.#ask("started", { name });
+  started(title: string): Promise<void> {
+    return this.#ask("started", { title });
   }
 
   /** The suite has ended. */

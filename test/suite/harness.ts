@@ -12,6 +12,8 @@ export interface SuiteContext {
   /** Where the suite arranges what is to go wrong, and asks what was seen; see `counterpart.ts`. */
   readonly control: string;
   readonly token: string;
+  /** Only tests whose feature and name have this in them. Default: all. */
+  readonly only?: string;
 }
 
 /** What became of one test. */
@@ -19,6 +21,7 @@ export interface CaseReport {
   readonly feature: Feature;
   readonly name: string;
   readonly status: "passed" | "failed" | "skipped";
+  readonly milliseconds?: number;
   /** Why it failed or was skipped. */
   readonly reason?: string;
 }
@@ -63,18 +66,23 @@ export function testAbsence(feature: Feature, name: string, run: Case["run"]): v
 /** A test that has not ended by then has hung. */
 const DEADLINE_MS = 60_000;
 
-/** Runs all tests, one after the other. `onStart` hears the name of each, so that one that takes the runtime down is known. */
-export async function runSuite(context: SuiteContext, onStart: (name: string) => Promise<void>): Promise<SuiteReport> {
-  const unhandled = watchUnhandledRejections();
+/** Runs all tests, one after the other. `onStart` hears the title of each, so that one that takes the runtime down is known. */
+export async function runSuite(context: SuiteContext, onStart: (title: string) => Promise<void>): Promise<SuiteReport> {
+  const leaks: string[] = [];
+  watchUnhandledRejections(leaks);
+  watchConsole(leaks);
   const reports: CaseReport[] = [];
   for (const { feature, name, run, ofAbsence } of cases) {
+    const title = `${feature}: ${name}`;
+    if (!title.includes(context.only ?? "")) continue;
     const reason = ABSENT[context.runtime][feature];
     if (ofAbsence !== (reason !== undefined)) {
       if (!ofAbsence) reports.push({ feature, name, status: "skipped", reason: reason as string });
       continue;
     }
-    await onStart(name);
-    const failure = await runCase(context, run, unhandled);
+    await onStart(title);
+    const startedAt = performance.now();
+    const failure = await runCase(context, run, leaks);
     reports.push(
       failure === undefined
         ? { feature, name, status: "passed" }
@@ -86,7 +94,7 @@ export async function runSuite(context: SuiteContext, onStart: (name: string) =>
 }
 
 /** Undefined when it passed. */
-async function runCase(context: SuiteContext, run: Case["run"], unhandled: string[]): Promise<string | undefined> {
+async function runCase(context: SuiteContext, run: Case["run"], leaks: string[]): Promise<string | undefined> {
   const closables: { close(): Promise<unknown> }[] = [];
   const signals: CountedSignal[] = [];
   const test: TestContext = {
@@ -106,8 +114,8 @@ async function runCase(context: SuiteContext, run: Case["run"], unhandled: strin
   for (const closable of closables.reverse()) failure ??= await withinDeadline(closable.close());
   // Rejections count as unhandled when the turn is over.
   await new Promise((resolve) => setTimeout(resolve));
-  if (unhandled.length > 0) failure ??= `not handled: ${unhandled.join("; ")}`;
-  unhandled.length = 0;
+  if (leaks.length > 0) failure ??= leaks.join("; ");
+  leaks.length = 0;
   const left = signals.reduce((sum, { listeners }) => sum + listeners, 0);
   if (left > 0) failure ??= `${left} listeners were left on the caller's signal`;
   return failure;
@@ -160,21 +168,27 @@ class CountedSignal {
   }
 }
 
-/** The rejections that nobody handles, as they come, by whichever of its two ways the runtime tells them. */
-function watchUnhandledRejections(): string[] {
-  const seen: string[] = [];
+/** Adds the rejections that nobody handles, as they come, by whichever of its two ways the runtime tells them. */
+function watchUnhandledRejections(leaks: string[]): void {
+  const add = (reason: unknown) => leaks.push(`a rejection that nobody handled: ${textOf(reason)}`);
   const { process, addEventListener } = globalThis as {
     process?: { on?: (name: "unhandledRejection", listener: (reason: unknown) => void) => void };
     addEventListener?: (name: "unhandledrejection", listener: (event: UnhandledRejection) => void) => void;
   };
-  if (process?.on) process.on("unhandledRejection", (reason) => seen.push(textOf(reason)));
+  if (process?.on) process.on("unhandledRejection", add);
   else {
     addEventListener?.("unhandledrejection", (event) => {
       event.preventDefault();
-      seen.push(textOf(event.reason));
+      add(event.reason);
     });
   }
-  return seen;
+}
+
+/** Adds what is written to the console: these tests give no reason to. What a browser itself says there is not heard. */
+function watchConsole(leaks: string[]): void {
+  for (const level of ["log", "info", "warn", "error"] as const) {
+    console[level] = (...words: unknown[]) => leaks.push(`console.${level}: ${words.map(textOf).join(" ")}`);
+  }
 }
 
 interface UnhandledRejection {

@@ -13,7 +13,7 @@ import { runSuite, type SuiteContext, type SuiteReport } from "./harness.js";
 /** Runs the suite here, and tells the runner what came of it. What a runtime's own program calls. */
 export async function run(context: SuiteContext): Promise<SuiteReport> {
   const counterpart = new Counterpart(context);
-  const report = await runSuite(context, (name) => counterpart.started(name));
+  const report = await runSuite(context, (title) => counterpart.started(title));
   await counterpart.finished(report);
   return report;
 }

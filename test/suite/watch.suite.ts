@@ -1,6 +1,6 @@
 import type { DataFrame, WatchTransport } from "eas-prediction";
 import { openQueue } from "./clients.js";
-import { expect, expectError, rejection, thrown } from "./expect.js";
+import { expect, expectError, rejection } from "./expect.js";
 import type { Feature } from "./features.js";
 import { test, testAbsence } from "./harness.js";
 
@@ -141,7 +141,7 @@ test("http", '"auto" takes what the runtime has', async (test) => {
 
 testAbsence("websocket", "is refused in words that say what to take instead", async (test) => {
   const { client, name, counterpart } = await openQueue(test);
-  const error = thrown(() => client.watch(0, 1, { transport: "websocket" }));
+  const error = await rejection((async () => client.watch(0, 1, { transport: "websocket" }).next())());
   expectError(error, { name: "EasUnsupportedError", code: "ERR_EAS_UNSUPPORTED" });
   expect(error.message).to.include('"http"');
   expect(await counterpart.requests(name)).to.have.length(0);

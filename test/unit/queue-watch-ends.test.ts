@@ -293,3 +293,25 @@ describe("a watch from now on", () => {
     },
   );
 });
+
+describe("an upgrade of whose failure the runtime tells nothing", () => {
+  const mute = () => Promise.reject(new TransportError("no WebSocket", { sent: "maybe" }));
+
+  test("is asked about over HTTP: a refusal there ends the watch", async () => {
+    const { client: clientWith } = await openQueue();
+    const watcher = clientWith({ token: "wrong", dialWebSocket: mute }).watch(0, 1, { transport: "websocket" });
+    await expect(watcher.next()).rejects.toMatchObject({ code: "ERR_EAS_HTTP", status: 401 });
+  });
+
+  test("is tried again where HTTP finds nothing wrong", async () => {
+    const { client: clientWith } = await openQueue();
+    const client = clientWith({ dialWebSocket: mute });
+    const causes = new Promise((resolve) => {
+      client.watch(0, 1, {
+        transport: "websocket",
+        onStatus: (status) => status.state === "reconnecting" && resolve(status.cause),
+      });
+    });
+    expect(await causes).toMatchObject({ code: "ERR_EAS_NETWORK", retryable: true });
+  });
+});

@@ -177,7 +177,8 @@ export class Watcher implements AsyncIterableIterator<DataFrame, undefined> {
     }
     const plan = calls.planOf({ kind: "other", method: "GET", query: this.#query(start), headers: [FRAMES] });
     if (this.#transport === "http") return httpSource(calls.channel, plan)(events, signal);
-    return websocketSource(calls.channel, plan, dialWebSocket as WebSocketDialer)(events, signal);
+    const ask = () => calls.run(attributesOperation({ signal, retryCount: 0 }));
+    return websocketSource(calls.channel, plan, dialWebSocket as WebSocketDialer, ask)(events, signal);
   };
 
   /** Where each connection begins. What is "from now on" is settled once, so that a reconnect passes over nothing. */

@@ -1,4 +1,4 @@
-import { EasNetworkError } from "../../errors.js";
+import { EasHttpError, EasNetworkError } from "../../errors.js";
 import type { CallPlan } from "../../http/call-plan.js";
 import type { Channel } from "../../http/channel.js";
 import { type FailedCall, httpFailure, nameOf, networkFailure, timeoutFailure } from "../../http/failure.js";
@@ -22,8 +22,16 @@ const SILENCE_MS = 60_000;
 /** The server's time for its half of the closing handshake. */
 const CLOSE_MS = 2_000;
 
-/** A watch over a WebSocket, one frame in each message. */
-export function websocketSource(channel: Channel, plan: CallPlan, dial: WebSocketDialer): OpenSource {
+/**
+ * A watch over a WebSocket, one frame in each message. `ask` makes some call of the same queue: where a runtime does not tell
+ * why an upgrade failed, HTTP does.
+ */
+export function websocketSource(
+  channel: Channel,
+  plan: CallPlan,
+  dial: WebSocketDialer,
+  ask: () => Promise<unknown>,
+): OpenSource {
   return async (events, signal) => {
     const { headers, token } = await headersOf(plan, channel, signal);
     // It may have fired in the turn in which that ended.
@@ -53,12 +61,23 @@ export function websocketSource(channel: Channel, plan: CallPlan, dial: WebSocke
         };
         throw httpFailure(call, response, response.body).error;
       }
+      if (isUnexplained(error)) {
+        await ask().catch((answer) => {
+          if (answer instanceof EasHttpError) throw answer;
+        });
+      }
       throw networkFailure(call, error, "headers", channel.reached.has(plan.target.origin)).error;
     } finally {
       clearTimeout(timer);
       signal.removeEventListener("abort", onAbort);
     }
   };
+}
+
+/** Whether all that is known is that there is no WebSocket, as with the `WebSocket` of Node itself, which edge VMs have. */
+function isUnexplained(error: unknown): boolean {
+  if (!(error instanceof TransportError)) return false;
+  return error.sent === "maybe" && error.status === undefined && error.systemCode === undefined && !error.final;
 }
 
 /** Dials, and waits no longer than the signal allows, whether or not the dialer listens to it. */
