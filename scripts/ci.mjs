@@ -3,15 +3,30 @@ import { spawnSync } from "node:child_process";
 import { readFileSync, rmSync } from "node:fs";
 
 const REPORT = "test/.report/vitest.json";
-/** Each is one check: passed when it exits with 0. */
-const CHECKS = ["lint", "typecheck", "proto:check", "demo", "test:interop"];
+/** Each is one check: passed when it exits with 0. The table of runtimes is made of what the two before it reported. */
+const CHECKS = [
+  "lint",
+  "typecheck",
+  "proto:check",
+  "size",
+  "demo",
+  "test:interop",
+  "test:package",
+  "test:runtimes",
+  "test:browsers",
+  "runtimes:check",
+  "test:examples",
+];
 
 let passed = 0;
 let failed = 0;
 
 function npm(...args) {
   console.log(`\n> npm ${args.join(" ")}`);
-  return spawnSync("npm", args, { stdio: "inherit" }).status === 0;
+  const startedAt = performance.now();
+  const { status } = spawnSync("npm", args, { stdio: "inherit" });
+  console.log(`> npm ${args.join(" ")}: exit ${status} after ${Math.round((performance.now() - startedAt) / 1000)} s`);
+  return status === 0;
 }
 
 rmSync(REPORT, { force: true });

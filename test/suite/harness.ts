@@ -83,10 +83,11 @@ export async function runSuite(context: SuiteContext, onStart: (title: string) =
     await onStart(title);
     const startedAt = performance.now();
     const failure = await runCase(context, run, leaks);
+    const milliseconds = Math.round(performance.now() - startedAt);
     reports.push(
       failure === undefined
-        ? { feature, name, status: "passed" }
-        : { feature, name, status: "failed", reason: failure },
+        ? { feature, name, status: "passed", milliseconds }
+        : { feature, name, status: "failed", milliseconds, reason: failure },
     );
   }
   const { navigator } = globalThis as { navigator?: { userAgent?: string } };
