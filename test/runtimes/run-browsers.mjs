@@ -12,7 +12,9 @@ installRuntimes();
 installBrowsers(BROWSER_NAMES);
 // Not before they are there.
 const { OPEN } = await import("./browsers/start.mjs");
-const script = readFileSync(await bundleForBrowsers(installPackage()), "utf8");
+const { checkScriptTag } = await import("./browsers/script-tag.mjs");
+const folder = installPackage();
+const script = readFileSync(await bundleForBrowsers(folder), "utf8");
 
 await runAll(Object.fromEntries(BROWSER_NAMES.map((name) => [name, (context) => inBrowser(name, context)])));
 
@@ -38,6 +40,8 @@ async function inBrowser(name, context) {
   return {
     ended: failed,
     endsByItself: false,
+    // One browser's word is enough for what is the same in all.
+    checks: () => (name === "chromium" ? checkScriptTag(folder, JSON.parse(context)) : []),
     async stop() {
       await close();
       server.close();

@@ -11,8 +11,9 @@ const LONGEST_END_MS = 15_000;
 
 /**
  * Runs the suite in each of these runtimes, or in those that the command line names, prints the table and what failed, and
- * sets the exit code. With EAS_SUITE_ONLY=text only tests run that have it in their feature or name. A runtime is a function that starts it with the suite's context, as JSON, and gives `ended`, which
- * rejects when it ends badly, `endsByItself`, and `stop`.
+ * sets the exit code. With EAS_SUITE_ONLY=text only tests run that have it in their feature or name. A runtime is a function
+ * that starts it with the suite's context, as JSON, and gives `ended`, which rejects when it ends badly, `endsByItself`,
+ * `stop`, and `checks` where there is more to check than the suite does.
  */
 export async function runAll(runtimes) {
   const chosen = process.argv.slice(2);
@@ -54,7 +55,7 @@ async function runOne(name, start) {
     report = await within(LONGEST_MS, Promise.race([counterpart.report, early]), "the suite");
     // What keeps a program alive was left open.
     if (running.endsByItself) await within(LONGEST_END_MS, running.ended, "the program, after its report,");
-    return report;
+    return { ...report, cases: [...report.cases, ...((await running.checks?.()) ?? [])] };
   } catch (error) {
     const failed = { feature: "failures", name: "the run itself", status: "failed" };
     const reason = `${error.message} (the last test was "${counterpart.lastStarted()}")`;
