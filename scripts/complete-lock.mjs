@@ -1,12 +1,13 @@
 // Adds to package-lock.json the optional packages of other platforms that the registry in use does not have: npm leaves
-// them out of the lock then, and `npm ci` refuses a lock without them. Run it after `npm install` changed the lock.
+// them out of the lock then, and `npm ci` refuses a lock without them. Run it after `npm install` changed the lock; its
+// argument is the lock's folder, "." when absent.
 import { readFileSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
 
-const FILE = "package-lock.json";
+const FILE = join(process.argv[2] ?? ".", "package-lock.json");
 const lock = JSON.parse(readFileSync(FILE, "utf8"));
-const OS = ["android", "darwin", "linux", "win32", "freebsd", "openbsd", "netbsd", "sunos", "aix", "openharmony"];
-/** What some packages call a system. */
-const OS_ALIASES = { windows: "win32" };
+const NAMES = ["android", "darwin", "linux", "win32", "freebsd", "openbsd", "netbsd", "sunos", "aix", "openharmony"];
+const OS = { ...Object.fromEntries(NAMES.map((name) => [name, name])), windows: "win32" };
 const CPU = { aarch64: "arm64", armv7: "arm", ia32: "ia32", x64: "x64", 64: "x64", arm64: "arm64", arm: "arm" };
 
 let added = 0;
@@ -14,7 +15,7 @@ for (const [path, { optionalDependencies = {}, dev }] of Object.entries(lock.pac
   for (const [name, version] of Object.entries(optionalDependencies)) {
     if (lock.packages[`${path}/node_modules/${name}`] || lock.packages[`node_modules/${name}`]) continue;
     const words = name.split(/[/-]/);
-    const os = words.map((word) => OS_ALIASES[word] ?? word).find((word) => OS.includes(word));
+    const os = words.find((word) => word in OS);
     const cpu = words.findLast((word) => word in CPU || /^(loong64|ppc64|riscv64|s390x|mips64el|wasm32)$/.test(word));
     const libc = words.some((word) => word.startsWith("musl"))
       ? "musl"
@@ -28,7 +29,7 @@ for (const [path, { optionalDependencies = {}, dev }] of Object.entries(lock.pac
       ...(dev && { dev }),
       ...(libc && { libc: [libc] }),
       optional: true,
-      os: [os],
+      os: [OS[os]],
     };
     added++;
   }
