@@ -1,4 +1,4 @@
-/// <reference lib="esnext.disposable" />
+/// <reference lib="esnext.disposable" preserve="true" />
 import type {} from "./predict/predict-client.js";
 import type {} from "./queue/async-inference-client.js";
 import type {} from "./queue/queue-client.js";

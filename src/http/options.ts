@@ -16,7 +16,7 @@ export type Token = string | (() => string | Promise<string>);
 export type Auth = "auto" | "token" | "bearer" | "signature";
 
 /** Header names and values to add to requests. */
-export type HeadersInput = Readonly<Record<string, string>> | Iterable<readonly [string, string]>;
+export type HeadersInput = Readonly<Record<string, string>> | Iterable<readonly [string, string]> | Headers;
 
 /** What may be set for one call; each option stands above the client's own. */
 export interface CallOptions {

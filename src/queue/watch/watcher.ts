@@ -35,7 +35,7 @@ export interface WatcherHost {
  *   await frame.commit();
  * }
  */
-export class Watcher implements AsyncIterableIterator<DataFrame, undefined> {
+export class Watcher implements AsyncIterableIterator<DataFrame> {
   /** Resolves when the watcher is closed, whatever closed it; never rejects. */
   readonly closed: Promise<void>;
   readonly #host: WatcherHost;
