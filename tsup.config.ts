@@ -17,33 +17,52 @@ const protobufOfProtoRequest: Plugin = {
   },
 };
 
-export default defineConfig({
-  entry: {
-    index: "src/index.ts",
-    node: "src/node.ts",
-    dispose: "src/dispose.ts",
-    emulator: "src/emulator/index.ts",
-    "emulator/memory": "src/emulator/memory.ts",
-    ...Object.fromEntries(FORMATS.map((format) => [`proto/${format}`, `src/proto/${format}.ts`])),
-    ...Object.fromEntries(COMPRESSIONS.map((name) => [`compression/${name}`, `src/compression/${name}.ts`])),
-    "platform/node": "src/platform/node.ts",
-    "platform/browser": "src/platform/browser.ts",
-    "platform/workerd": "src/platform/workerd.ts",
-    "platform/web": "src/platform/web.ts",
+export default defineConfig([
+  {
+    entry: {
+      index: "src/index.ts",
+      node: "src/node.ts",
+      dispose: "src/dispose.ts",
+      emulator: "src/emulator/index.ts",
+      "emulator/memory": "src/emulator/memory.ts",
+      ...Object.fromEntries(FORMATS.map((format) => [`proto/${format}`, `src/proto/${format}.ts`])),
+      ...Object.fromEntries(COMPRESSIONS.map((name) => [`compression/${name}`, `src/compression/${name}.ts`])),
+      "platform/node": "src/platform/node.ts",
+      "platform/browser": "src/platform/browser.ts",
+      "platform/workerd": "src/platform/workerd.ts",
+      "platform/web": "src/platform/web.ts",
+    },
+    format: ["esm", "cjs"],
+    tsconfig: "tsconfig.bundle.json",
+    target: "es2022",
+    platform: "neutral",
+    splitting: true,
+    treeshake: false,
+    sourcemap: true,
+    // The configurations are built at the same time: each leaves the other's files.
+    clean: ["!*.global.js*"],
+    // tsc makes the declarations: scripts/declarations.mjs.
+    dts: false,
+    external: ["#platform", "undici", /^@bufbuild\/protobuf\//, "isomorphic-ws"],
+    // @noble/hashes is small and ESM only: bundled, so that require() works too. @stablelib/snappy is small and CommonJS only:
+    // bundled, so that import works in browsers too.
+    noExternal: [/^@noble\/hashes/, /^@stablelib\/snappy$/, /^@bufbuild\/protobuf$/],
+    esbuildPlugins: [protobufOfProtoRequest],
   },
-  format: ["esm", "cjs"],
-  tsconfig: "tsconfig.bundle.json",
-  target: "es2022",
-  platform: "neutral",
-  splitting: true,
-  treeshake: false,
-  sourcemap: true,
-  clean: true,
-  // tsc makes the declarations: scripts/declarations.mjs.
-  dts: false,
-  external: ["#platform", "undici", /^@bufbuild\/protobuf\//, "isomorphic-ws"],
-  // @noble/hashes is small and ESM only: bundled, so that require() works too. @stablelib/snappy is small and CommonJS only:
-  // bundled, so that import works in browsers too.
-  noExternal: [/^@noble\/hashes/, /^@stablelib\/snappy$/, /^@bufbuild\/protobuf$/],
-  esbuildPlugins: [protobufOfProtoRequest],
-});
+  // The main entry as one file for a script tag: what the package's fields "unpkg" and "jsdelivr" name.
+  {
+    entry: { "eas-prediction": "src/index.ts" },
+    format: ["iife"],
+    globalName: "EasPrediction",
+    tsconfig: "tsconfig.bundle.json",
+    target: "es2022",
+    platform: "browser",
+    minify: true,
+    sourcemap: true,
+    dts: false,
+    noExternal: [/./],
+    esbuildOptions(options) {
+      options.alias = { "#platform": "./src/platform/browser.ts" };
+    },
+  },
+]);
