@@ -32,7 +32,8 @@ export default defineConfig([
       "platform/workerd": "src/platform/workerd.ts",
       "platform/web": "src/platform/web.ts",
     },
-    format: ["esm", "cjs"],
+    // scripts/commonjs.mjs makes the files for require().
+    format: ["esm"],
     tsconfig: "tsconfig.bundle.json",
     target: "es2022",
     platform: "neutral",
