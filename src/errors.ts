@@ -275,6 +275,8 @@ export function argumentRangeError(code: EasArgumentErrorCode, message: string):
 export function show(value: unknown): string {
   if (typeof value === "string") return JSON.stringify(value.length > 80 ? `${value.slice(0, 80)}…` : value);
   if (typeof value === "bigint") return `${value}n`;
+  // Not its text, which is all of its source.
+  if (typeof value === "function") return `the function ${value.name}`;
   if (typeof value === "object" && value !== null) return `an object of ${value.constructor?.name ?? "no class"}`;
   return String(value);
 }

@@ -147,7 +147,7 @@ function parseUrl(code: "ERR_EAS_ARG_ENDPOINT", name: string, text: string): URL
     // The text itself is shown only when it cannot hold a password.
     throw argumentTypeError(code, `${name} ${text.includes("@") ? "" : `${show(text)} `}${why}`);
   };
-  if (typeof text !== "string") throw argumentTypeError(code, `${name} is of type ${typeof text}: it must be a string`);
+  if (typeof text !== "string") throw argumentTypeError(code, `${name} is ${show(text)}: it must be a string`);
   const trimmed = text.trim();
   const scheme = /^([A-Za-z][A-Za-z0-9+.-]*):\/\//.exec(trimmed)?.[1]?.toLowerCase();
   if (scheme !== undefined && scheme !== "http" && scheme !== "https") refuse("must begin with http:// or https://");

@@ -22,6 +22,8 @@ export interface CallPlan {
   readonly headers: readonly HeaderPair[];
   /** All headers, where the authorization is the same in all attempts. */
   readonly fixedHeaders: readonly HeaderPair[] | undefined;
+  /** Names of headers that the runtime drops; see `Platform`. */
+  readonly droppedHeaders: RegExp | undefined;
   readonly contentType: string;
   readonly auth: Exclude<Auth, "auto">;
   readonly token: Token | undefined;

@@ -1,8 +1,8 @@
 import { argumentTypeError } from "../errors.js";
-import { fetchTransport } from "../platform/fetch-transport.js";
+import { type FetchFunction, fetchTransport } from "../platform/fetch-transport.js";
 import type { Platform, Transport } from "../platform/platform.js";
 import { Limiter } from "./limiter.js";
-import { type ClientOptions, checkCount, checkFunction, checkTransport } from "./options.js";
+import { type ClientOptions, checkCount, checkFetch, checkTransport } from "./options.js";
 import { RetryBudget } from "./retry.js";
 import { Timeouts } from "./timeouts.js";
 
@@ -89,16 +89,31 @@ export class Channel {
   }
 }
 
+/** The key of an option that is not for callers: a channel to share with other clients. */
+export const CHANNEL: unique symbol = Symbol("channel");
+
 /** The channel that a client's options ask for. */
 export function channelOf(
   platform: Platform,
-  { maxConnectionCount = platform.connectionCount, transport, fetch }: ClientOptions,
+  { maxConnectionCount = platform.connectionCount, transport, fetch, ...rest }: ClientOptions,
 ): Channel {
+  const { [CHANNEL]: shared } = rest as { [CHANNEL]?: Channel };
+  if (shared !== undefined) return shared;
   return new Channel(
     platform,
     checkCount("maxConnectionCount", maxConnectionCount, 1),
-    transport !== undefined
-      ? checkTransport(transport)
-      : fetch && fetchTransport({ fetch: checkFunction("fetch", fetch) }),
+    givenTransport(platform, transport, fetch),
   );
+}
+
+function givenTransport(
+  platform: Platform,
+  transport: Transport | undefined,
+  fetch: FetchFunction | undefined,
+): Transport | undefined {
+  if (fetch === undefined) return transport === undefined ? undefined : checkTransport(transport);
+  if (transport !== undefined) {
+    throw argumentTypeError("ERR_EAS_ARG_OPTION", "transport and fetch are both given: leave one of them out");
+  }
+  return fetchTransport({ fetch: checkFetch(fetch), opaque: platform.name === "browser" });
 }

@@ -115,6 +115,17 @@ export const INITIAL_SETTINGS: Settings = {
   maxResponseBytes: DEFAULT_MAX_RESPONSE_BYTES,
 };
 
+/** Refuses what is no options object; a URL or a request would be taken for one without any option. */
+export function checkOptionsOf(client: string, options: unknown): void {
+  const isOptions = typeof options === "object" && options !== null;
+  if (!isOptions || options instanceof URL || options instanceof Request) {
+    throw argumentTypeError(
+      "ERR_EAS_ARG_OPTION",
+      `${client} takes options or an endpoint as text, not ${show(options)}`,
+    );
+  }
+}
+
 /** Checks all options of a client. */
 export function checkOptions(options: PredictClientOptions): Settings {
   const optional = <T>(value: T | undefined, check: (value: T) => T): T | undefined =>
@@ -187,7 +198,8 @@ export function prepare(settings: Settings, platform: Platform, defaultContentTy
   const contentType = ownContentType ?? defaultContentType;
   const base =
     contentType === undefined ? settings.headers : mergeHeaders(settings.headers, [["content-type", contentType]]);
-  const headers = checkOwnership(base, settings.token, auth);
+  const { droppedHeaders } = platform;
+  const headers = checkSettable(base, { token: settings.token, auth, droppedHeaders });
   const suffix = suffixOf(settings.requestPath, undefined);
   return {
     target,
@@ -202,6 +214,7 @@ export function prepare(settings: Settings, platform: Platform, defaultContentTy
       headers,
       fixedHeaders: fixedHeaders(headers, auth, settings.token),
       contentType: contentType ?? "",
+      droppedHeaders,
       auth,
       token: settings.token,
       timeout: settings.timeout,
@@ -240,7 +253,7 @@ export function withCallOptions(plan: CallPlan, call: CallOptions): CallPlan {
 
 /** A plan with more headers, which stand above those that it has. */
 export function withHeaders(plan: CallPlan, added: readonly HeaderPair[]): CallPlan {
-  const headers = checkOwnership(mergeHeaders(plan.headers, added), plan.token, plan.auth);
+  const headers = checkSettable(mergeHeaders(plan.headers, added), plan);
   return {
     ...plan,
     headers,
@@ -249,15 +262,19 @@ export function withHeaders(plan: CallPlan, added: readonly HeaderPair[]): CallP
   };
 }
 
-/** Refuses headers that the authorization sets itself: two of a kind would be sent, or one silently dropped. */
-function checkOwnership(
+/** Refuses headers that the runtime or the authorization sets itself: they would be silently dropped, or sent twice. */
+function checkSettable(
   headers: readonly HeaderPair[],
-  token: Token | undefined,
-  auth: CallPlan["auth"],
+  { token, auth, droppedHeaders }: Pick<CallPlan, "token" | "auth" | "droppedHeaders">,
 ): readonly HeaderPair[] {
-  if (token === undefined || token === "") return headers;
-  const owned = auth === "signature" ? ["authorization", "date", "content-md5"] : ["authorization"];
+  const owned = !token ? [] : auth === "signature" ? ["authorization", "date", "content-md5"] : ["authorization"];
   for (const [name] of headers) {
+    if (droppedHeaders?.test(name)) {
+      throw argumentTypeError(
+        "ERR_EAS_ARG_HEADER",
+        `header ${name} cannot be set in a browser, which drops it silently`,
+      );
+    }
     if (owned.includes(name)) {
       throw argumentTypeError(
         "ERR_EAS_ARG_HEADER",

@@ -168,11 +168,16 @@ function reasonOf({ sent, systemCode, message }: TransportError, phase: Transpor
   return `${where} (${systemCode ? `${systemCode}: ` : ""}${message})`;
 }
 
+/** What the error of a call says that the browser has blocked for this reason. */
+export const MIXED_CONTENT = "(mixed content)";
+/** What the error of a call says that failed without a reason. */
+export const LIKELY_CORS = "Likely it is CORS";
+
 /** A browser says only "failed to fetch", so the likely reasons are named. */
 function hiddenReason(origin: string): string {
   const { location } = globalThis as { location?: { protocol?: string } };
   if (location?.protocol === "https:" && origin.startsWith("http:")) {
-    return "this page came over https, so the browser blocks calls over http (mixed content): use an https endpoint";
+    return `this page came over https, so the browser blocks calls over http ${MIXED_CONTENT}: use an https endpoint`;
   }
-  return "the browser gives no reason. Likely it is CORS: the service does not allow this page's origin or the Authorization header (curl and servers are not affected); or the host cannot be reached. A relay on your own server avoids CORS and keeps the token off the page";
+  return `the browser gives no reason. ${LIKELY_CORS}: the service does not allow this page's origin or the Authorization header (curl and servers are not affected); or the host cannot be reached. A relay on your own server avoids CORS and keeps the token off the page`;
 }

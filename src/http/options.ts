@@ -90,11 +90,13 @@ export const DEFAULT_RETRY_COUNT = 5;
 export const DEFAULT_MAX_RESPONSE_BYTES: number = 256 * 1024 * 1024;
 /** What the shared gateway takes as a body. */
 export const SHARED_GATEWAY_MAX_REQUEST_BYTES: number = 1024 * 1024;
-/** What timers can hold: more would fire at once. */
 /** The longest time that timers can hold. */
 export const MAX_TIMER_MS = 2_147_483_647;
 
 const ALL_ENTRIES = "snappy, lz4, lz4Frame and zstd are objects to import from eas-prediction/compression/…";
+
+const INSTEAD_OF_AGENTS =
+  "in place of an Agent or a Dispatcher, pass transport: nodeTransport({ connections, proxy, ca, … }) from eas-prediction/node";
 
 const AUTHS: readonly Auth[] = ["auto", "token", "bearer", "signature"];
 
@@ -138,7 +140,18 @@ export function checkTransport(value: Transport): Transport {
   if (typeof value?.send !== "function") {
     throw argumentTypeError(
       "ERR_EAS_ARG_OPTION",
-      `transport is ${show(value)}: it must have a send(), as those of fetchTransport() and nodeTransport() do`,
+      `transport is ${show(value)}: it must be an object with send(), as fetchTransport() makes them; ${INSTEAD_OF_AGENTS}`,
+    );
+  }
+  return value;
+}
+
+/** Checks a `fetch` and returns it. */
+export function checkFetch(value: FetchFunction): FetchFunction {
+  if (typeof value !== "function") {
+    throw argumentTypeError(
+      "ERR_EAS_ARG_OPTION",
+      `fetch is ${show(value)}: it must be a function; ${INSTEAD_OF_AGENTS}`,
     );
   }
   return value;

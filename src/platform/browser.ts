@@ -13,6 +13,9 @@ function unsigned(): never {
 export const platform: Platform = {
   name: "browser",
   canSetDate: false,
+  // The Fetch standard's "forbidden request-header" names but those that no request may set; User-Agent, which Chromium drops.
+  droppedHeaders:
+    /^(accept-(charset|encoding)|access-control-request-.+|cookie2?|date|dnt|host|origin|referer|set-cookie|user-agent|via|(proxy|sec)-.*)$/,
   // What browsers open to one host over HTTP/1.1: more would wait in the browser's queue, with the clock running.
   connectionCount: 6,
   createTransport: () => fetchTransport({ opaque: true }),

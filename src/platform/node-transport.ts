@@ -32,6 +32,11 @@ export interface NodeTransportOptions {
 /** Connections of a pool to one host, unless told otherwise; as the official SDKs have it. */
 const DEFAULT_CONNECTIONS = 100;
 const DEFAULT_CONNECT_TIMEOUT_MS = 10_000;
+/**
+ * How long a connection may be idle where the server names no time in `Keep-Alive`: less than any gateway allows, of which
+ * some close after 5 s (Node's own server) or 15 s. Where it names one, undici keeps off its end by 2 s.
+ */
+const IDLE_MS = 4_000;
 
 /**
  * A transport with a real connection pool, by undici's `Agent.dispatch`. undici is loaded by the first `send`, or by
@@ -54,6 +59,7 @@ export function nodeTransport(options: NodeTransportOptions = {}): Transport {
       const pool = {
         connections: options.connections ?? DEFAULT_CONNECTIONS,
         connectTimeout: options.connectTimeout ?? DEFAULT_CONNECT_TIMEOUT_MS,
+        keepAliveTimeout: IDLE_MS,
         // The call's own clock runs from dispatch to the last byte; undici's would cut long inference short.
         headersTimeout: 0,
         bodyTimeout: 0,
@@ -89,6 +95,8 @@ export function nodeTransport(options: NodeTransportOptions = {}): Transport {
 
   function exchange<Answer>(request: TransportRequest, begin: Begin<Answer>): Promise<Answer> {
     if (agent) return dispatch(agent, request, begin);
+    // What was closed before its first use has no agent that says so.
+    if (closed) return Promise.reject(new TransportError("the transport was closed", { sent: "no", final: true }));
     return load().then((agent) => {
       if (request.signal.aborted) throw request.signal.reason;
       // Loading undici is no part of the attempt's time.

@@ -16,6 +16,7 @@ function crypto(): typeof import("node:crypto") {
 export const platform: Platform = {
   name: "node",
   canSetDate: true,
+  droppedHeaders: undefined,
   connectionCount: 100,
   createTransport: nodeTransport,
   dialWebSocket,

@@ -6,6 +6,8 @@ export interface Platform {
   readonly name: "node" | "browser" | "workerd" | "web";
   /** Whether a request may carry a `Date` header; browsers drop it silently, so nothing can be signed there. */
   readonly canSetDate: boolean;
+  /** Names of headers that the runtime drops, or sets itself, without a word; undefined where there are none. */
+  readonly droppedHeaders: RegExp | undefined;
   /** Default for the requests in flight to one host. */
   readonly connectionCount: number;
   /** Makes the runtime's own transport. */

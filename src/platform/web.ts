@@ -8,6 +8,7 @@ import { dialWebSocket } from "./web-websocket.js";
 export const platform: Platform = {
   name: "web",
   canSetDate: true,
+  droppedHeaders: undefined,
   connectionCount: 100,
   createTransport: () => fetchTransport(),
   dialWebSocket: "WebSocket" in globalThis ? dialWebSocket : undefined,

@@ -8,6 +8,7 @@ import { dialWebSocket } from "./workerd-websocket.js";
 export const platform: Platform = {
   name: "workerd",
   canSetDate: true,
+  droppedHeaders: undefined,
   // Workers may have six connections open at once for one incoming request.
   connectionCount: 6,
   createTransport: () => fetchTransport({ decodes: ["gzip", "br"] }),

@@ -1,6 +1,6 @@
 import { EasHttpError, EasNetworkError, EasTimeoutError, EasUnsupportedError, isEasError } from "../errors.js";
+import { LIKELY_CORS, MIXED_CONTENT } from "../http/failure.js";
 import { NO_HEALTHY_UPSTREAM } from "../http/status-hint.js";
-import type { Platform } from "../platform/platform.js";
 
 /** What stands between a client and its service. */
 export type Finding =
@@ -36,12 +36,12 @@ export interface Diagnosis {
 }
 
 /** Reads the end of one call, which gives a status, as a finding. */
-export async function diagnose(platform: Platform, call: () => Promise<number>): Promise<Diagnosis> {
+export async function diagnose(call: () => Promise<number>): Promise<Diagnosis> {
   try {
     const status = await call();
     return { ok: true, finding: "ok", message: `the service answers (${status}) and takes the token`, status };
   } catch (error) {
-    const finding = findingOf(error, platform);
+    const finding = findingOf(error);
     return {
       ok: finding === "ok",
       finding,
@@ -54,12 +54,12 @@ export async function diagnose(platform: Platform, call: () => Promise<number>):
 const OK_DESPITE_STATUS =
   "the service is there and the token is taken; it only does not answer a bare GET, which is usual for models";
 
-function findingOf(error: unknown, platform: Platform): Finding {
+function findingOf(error: unknown): Finding {
   if (error instanceof EasHttpError) return findingOfStatus(error);
   if (error instanceof EasTimeoutError) return "timeout";
   if (error instanceof EasNetworkError) {
-    if (platform.name !== "browser") return "network";
-    return error.message.includes("mixed content") ? "mixed-content" : "cors";
+    if (error.message.includes(MIXED_CONTENT)) return "mixed-content";
+    return error.message.includes(LIKELY_CORS) ? "cors" : "network";
   }
   return isEasError(error) && !(error instanceof EasUnsupportedError) ? "service" : "settings";
 }

@@ -8,6 +8,7 @@ import {
   bodyTooLarge,
   checkEndpointType,
   checkOptions,
+  checkOptionsOf,
   type EndpointType,
   INITIAL_SETTINGS,
   OCTET_STREAM,
@@ -67,9 +68,7 @@ export class PredictClient {
   constructor(first?: string | PredictClientOptions, serviceName?: string, customUrl?: string) {
     const positional = first === undefined || typeof first === "string";
     const options: PredictClientOptions = positional ? { endpoint: first, serviceName, customUrl } : first;
-    if (typeof options !== "object" || options === null) {
-      throw argumentTypeError("ERR_EAS_ARG_OPTION", `PredictClient takes options or an endpoint, not ${show(options)}`);
-    }
+    checkOptionsOf("PredictClient", options);
     this.#settings = checkOptions(options);
     this.#channel = channelOf(platform, options);
     closeOnDispose(this);
@@ -145,7 +144,7 @@ export class PredictClient {
   init(): Promise<void> {
     const ready = (async () => {
       this.#prepare();
-      await this.#channel.transport.ready?.();
+      await this.#openChannel().transport.ready?.();
     })();
     ready.catch(() => {});
     return ready;
@@ -202,7 +201,7 @@ export class PredictClient {
 
   /** Finds out, with one GET, what stands between this client and its service, and says it in words. Never rejects. */
   diagnose(call: Pick<CallOptions, "path" | "timeout" | "signal"> = {}): Promise<Diagnosis> {
-    return diagnose(platform, () => {
+    return diagnose(() => {
       // A GET is never signed.
       const auth = this.#settings.auth === "bearer" ? "bearer" : "token";
       const { plan } = prepare({ ...this.#settings, auth }, platform, OCTET_STREAM);

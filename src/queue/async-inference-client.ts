@@ -1,9 +1,7 @@
 import { platform } from "#platform";
 import { argumentTypeError, show } from "../errors.js";
+import { CHANNEL, channelOf } from "../http/channel.js";
 import { closeOnDispose } from "../http/close-on-dispose.js";
-import { checkCount, checkFunction } from "../http/options.js";
-import { fetchTransport } from "../platform/fetch-transport.js";
-import type { Transport } from "../platform/platform.js";
 import { checkIndex } from "./frame-index.js";
 import { InferenceJob, type InferenceJobJson, JOB_TAG, ResultWaits } from "./inference-job.js";
 import { QueueClient } from "./queue-client.js";
@@ -30,27 +28,23 @@ export interface AsyncInferenceClientOptions
  * const frame = await job.result({ timeout: 600_000 });
  */
 export class AsyncInferenceClient {
-  /** The queue that requests go into. */
+  /** The queue that requests go into; it shares its connections and their limit with `sink`, and is closed with it. */
   readonly input: QueueClient;
   /** The queue that results come out of. */
   readonly sink: QueueClient;
-  readonly #own: Transport | undefined;
   readonly #waits: ResultWaits;
 
   constructor(options: AsyncInferenceClientOptions) {
-    const { serviceName, transport, fetch, ...rest } = options ?? {};
+    const { serviceName, ...rest } = options ?? {};
     if (typeof serviceName !== "string" || serviceName === "") {
       throw argumentTypeError(
         "ERR_EAS_ARG_SERVICE_NAME",
         `serviceName is ${show(serviceName)}: it must be the service's name`,
       );
     }
-    const connections = checkCount("maxConnectionCount", rest.maxConnectionCount ?? platform.connectionCount, 1);
     this.#waits = new ResultWaits(() => this.sink.maxConnectionCount);
-    // One pool for both queues, which are one service.
-    const given = transport ?? (fetch && fetchTransport({ fetch: checkFunction("fetch", fetch) }));
-    this.#own = given === undefined ? platform.createTransport({ connections }) : undefined;
-    const shared = { ...rest, transport: given ?? this.#own };
+    // One pool with one limit for both queues, which are one service.
+    const shared = { ...rest, [CHANNEL]: channelOf(platform, rest) };
     // The service consumes its input in a group of its own name, and only there is a position known.
     this.input = new QueueClient({ ...shared, queueName: serviceName, gid: serviceName });
     this.sink = new QueueClient({ ...shared, queueName: `${serviceName}/sink`, gid: serviceName });
@@ -96,6 +90,5 @@ export class AsyncInferenceClient {
   async close(): Promise<void> {
     this.#waits.close();
     await Promise.all([this.input.close(), this.sink.close()]);
-    await this.#own?.close();
   }
 }

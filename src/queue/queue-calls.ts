@@ -72,6 +72,7 @@ export class QueueCalls {
   /** Checks the settings, and loads what the first call would load. */
   async ready(): Promise<void> {
     this.prepare();
+    this.channel.checkOpen();
     await this.channel.transport.ready?.();
   }
 

@@ -1,8 +1,8 @@
 import { platform } from "#platform";
 import { parseEndpoint } from "../endpoint/gateway.js";
-import { argumentRangeError, argumentTypeError, EasHttpError, show } from "../errors.js";
+import { argumentRangeError, argumentTypeError, EasHttpError } from "../errors.js";
 import { channelOf } from "../http/channel.js";
-import { bodyTooLarge, checkOptions, type Settings, withHeaders } from "../http/client-settings.js";
+import { bodyTooLarge, checkOptions, checkOptionsOf, type Settings, withHeaders } from "../http/client-settings.js";
 import { closeOnDispose } from "../http/close-on-dispose.js";
 import { checkHeaders, checkHeaderValue, mergeHeaders } from "../http/headers.js";
 import { checkCount, checkFunction, checkTimeout, checkToken, type HeadersInput, type Token } from "../http/options.js";
@@ -67,9 +67,7 @@ export class QueueClient {
   constructor(first?: string | QueueClientOptions, queueName?: string, customUrl?: string) {
     const positional = first === undefined || typeof first === "string";
     const options: QueueClientOptions = positional ? { endpoint: first, queueName, customUrl } : first;
-    if (typeof options !== "object" || options === null) {
-      throw argumentTypeError("ERR_EAS_ARG_OPTION", `QueueClient takes options or an endpoint, not ${show(options)}`);
-    }
+    checkOptionsOf("QueueClient", options);
     const { auth = "token", uid = randomUuid(), gid = "eas" } = options;
     const settings = checkOptions({ ...options, serviceName: options.queueName, auth: checkQueueAuth(auth) });
     this.#calls = new QueueCalls(channelOf(platform, options), settings, uid, gid);
@@ -80,7 +78,9 @@ export class QueueClient {
       release: () => {},
     };
     this.#logger = checkLogger(options.logger === undefined ? console : options.logger);
-    this.#dialWebSocket = options.dialWebSocket ?? platform.dialWebSocket;
+    const { dialWebSocket = platform.dialWebSocket } = options;
+    if (dialWebSocket !== undefined) checkFunction("dialWebSocket", dialWebSocket);
+    this.#dialWebSocket = dialWebSocket;
     closeOnDispose(this);
   }
 
@@ -274,8 +274,8 @@ export class QueueClient {
   /** Closes the watcher, lets calls in flight end and closes the connections; later calls reject. */
   async close(): Promise<void> {
     this.#commits.flush();
-    await this.#watcher?.close();
-    await this.#calls.channel.close();
+    // Both begin now, so that later calls reject at once.
+    await Promise.all([this.#watcher?.close(), this.#calls.channel.close()]);
   }
 
   #set(change: Partial<Settings>): this {

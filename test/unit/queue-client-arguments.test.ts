@@ -298,8 +298,8 @@ test.each(CASES)("%s", async (_name, call, refusal) => {
 
 describe("bad options of the client are refused when it is made", () => {
   const cases: [name: string, options: unknown, refusal: Refusal][] = [
-    ["null", null, ["TypeError", "ERR_EAS_ARG_OPTION", /QueueClient takes options or an endpoint, not null/]],
-    ["a number", 5, ["TypeError", "ERR_EAS_ARG_OPTION", /takes options or an endpoint, not 5/]],
+    ["null", null, ["TypeError", "ERR_EAS_ARG_OPTION", /QueueClient takes options or an endpoint as text, not null/]],
+    ["a number", 5, ["TypeError", "ERR_EAS_ARG_OPTION", /takes options or an endpoint as text, not 5/]],
     [
       "a signature",
       { auth: "signature" },

@@ -45,7 +45,7 @@ export class Watcher implements AsyncIterableIterator<DataFrame> {
   readonly #buffer: FrameBuffer;
   readonly #life = new AbortController();
   readonly #owner: FrameOwner;
-  #transport: WatchTransport | undefined;
+  readonly #transport: WatchTransport;
   #start: bigint | undefined;
   #source: FrameSource | undefined;
   #roomChanged: (() => void) | undefined;
@@ -54,6 +54,7 @@ export class Watcher implements AsyncIterableIterator<DataFrame> {
   constructor(host: WatcherHost, settings: WatchSettings) {
     this.#host = host;
     this.#settings = settings;
+    this.#transport = transportOf(host, settings);
     this.#start = settings.start;
     this.#held = new HeldFrames(settings.window);
     this.#commits = new CommitBatch((indexes) =>
@@ -84,8 +85,8 @@ export class Watcher implements AsyncIterableIterator<DataFrame> {
     return this.#life.signal.aborted;
   }
 
-  /** Over what it runs; undefined before its first connection. */
-  get transport(): WatchTransport | undefined {
+  /** Over what it runs. */
+  get transport(): WatchTransport {
     return this.#transport;
   }
 
@@ -112,6 +113,8 @@ export class Watcher implements AsyncIterableIterator<DataFrame> {
 
   /** Ends the iteration at once, and the connection in good order: what was not committed goes to other consumers. */
   close(): Promise<void> {
+    // The client may take no more calls when their turn comes.
+    this.#commits.flush();
     this.#finish(undefined, true);
     return this.closed;
   }
@@ -136,7 +139,7 @@ export class Watcher implements AsyncIterableIterator<DataFrame> {
         this.#source = source;
         this.#held.reconnected();
         this.#buffer.connected();
-        this.#tell({ state: "open", transport: this.#transport as WatchTransport });
+        this.#tell({ state: "open", transport: this.#transport });
       },
       onDisconnected: () => {
         this.#source = undefined;
@@ -164,7 +167,6 @@ export class Watcher implements AsyncIterableIterator<DataFrame> {
   readonly #open: OpenSource = async (events, signal) => {
     const { calls, dialWebSocket } = this.#host;
     const start = await this.#pinned(signal);
-    this.#transport ??= this.#chosen();
     if (this.#transport === "poll") {
       const room = {
         size: () => (this.#settings.autoCommit ? this.#settings.window : this.#held.room),
@@ -188,19 +190,6 @@ export class Watcher implements AsyncIterableIterator<DataFrame> {
       this.#start = last === undefined ? 0n : last + 1n;
     }
     return this.#start;
-  }
-
-  #chosen(): WatchTransport {
-    const { transport } = this.#settings;
-    const canDial = this.#host.dialWebSocket !== undefined;
-    if (transport === "websocket" && !canDial) {
-      throw new EasUnsupportedError(
-        'transport "websocket" cannot work in this runtime: it does not let headers be sent with a WebSocket, and the token is one; use "http" or "poll", or the option dialWebSocket',
-      );
-    }
-    if (transport !== "auto") return transport;
-    if (canDial) return "websocket";
-    return this.#host.calls.channel.transport.stream === undefined ? "poll" : "http";
   }
 
   #query(start: bigint): QueryPairs {
@@ -278,4 +267,16 @@ export class Watcher implements AsyncIterableIterator<DataFrame> {
     // The server waits for the commits of what was released, until the connection ends.
     if (this.#held.isStuck) void this.#source?.close();
   }
+}
+
+/** Over what a watch is to run; throws for what cannot be had here. */
+function transportOf({ calls, dialWebSocket }: WatcherHost, { transport }: WatchSettings): WatchTransport {
+  if (transport === "websocket" && dialWebSocket === undefined) {
+    throw new EasUnsupportedError(
+      'transport "websocket" cannot work in this runtime: it does not let headers be sent with a WebSocket, and the token is one; use transport "http", which streams over HTTP, or "poll", or give the client a dialWebSocket',
+    );
+  }
+  if (transport !== "auto") return transport;
+  if (dialWebSocket !== undefined) return "websocket";
+  return calls.channel.transport.stream === undefined ? "poll" : "http";
 }
