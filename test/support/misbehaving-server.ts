@@ -52,8 +52,12 @@ export function answer(
 export function answerAfter(milliseconds: number, status: number, body = ""): Behaviour {
   const now = answer(status, {}, body);
   return onRequest((socket, request) => {
-    const timer = setTimeout(() => now.run(socket, request), milliseconds);
-    socket.once("close", () => clearTimeout(timer));
+    const onClose = () => clearTimeout(timer);
+    const timer = setTimeout(() => {
+      socket.off("close", onClose);
+      now.run(socket, request);
+    }, milliseconds);
+    socket.once("close", onClose);
   });
 }
 

@@ -74,7 +74,7 @@ describe("headers that a browser drops", () => {
     const watcher = queue.watch(0, 5);
     const { value } = await watcher.next();
     expect(watcher.transport).toBe("http");
-    await value?.negative("again", "and again");
+    await value?.negative("Again", "and again");
     await (await watcher.next()).value?.commit();
     await queue.truncate(5);
     await queue.close();
