@@ -22,20 +22,24 @@ export class Cors {
   readonly #exposed: string;
 
   /** Without `setting`, pages of other origins cannot call. */
-  static of(setting: true | EmulatorCors | undefined): Cors | undefined {
-    return setting === undefined ? undefined : new Cors(setting === true ? {} : setting);
+  static of(setting: boolean | EmulatorCors | undefined): Cors | undefined {
+    if (setting === undefined || setting === false) return undefined;
+    if (setting === true) return new Cors({});
+    if (typeof setting === "object" && setting !== null && !Array.isArray(setting)) return new Cors(setting);
+    throw refused("cors", setting, 'true, or an object such as { origins: ["https://example.com"] }');
   }
 
   private constructor({ origins, exposeHeaders = [] }: EmulatorCors) {
-    this.#origins = origins === undefined ? undefined : origins.map(checkOrigin);
-    this.#exposed = exposeHeaders.join(", ");
+    this.#origins = origins === undefined ? undefined : checkList("origins", origins).map(checkOrigin);
+    this.#exposed = checkList("exposeHeaders", exposeHeaders).map(checkName).join(", ");
   }
 
   /** The answer to a preflight of an origin that may call; others are answered as if there were no such protocol. */
   preflight({ method, headers }: Request): Response | undefined {
-    const allowed = this.headers(headers.get("origin"));
-    if (method !== "OPTIONS" || !headers.has("access-control-request-method") || allowed.length === 0) return undefined;
-    const answer = new Response(null, { status: 204, headers: allowed });
+    const origin = headers.get("origin");
+    const isPreflight = method === "OPTIONS" && headers.has("access-control-request-method");
+    if (!isPreflight || !this.#allows(origin)) return undefined;
+    const answer = new Response(null, { status: 204, headers: this.headers(origin) });
     answer.headers.delete("access-control-expose-headers");
     answer.headers.set("access-control-allow-methods", METHODS);
     // By name: `*` does not stand for Authorization.
@@ -58,15 +62,26 @@ export class Cors {
     return shared;
   }
 
-  /** Headers by which a page of `origin` may read an answer; none where it may not, or no page asked. */
+  /** Headers by which a page of `origin` may read an answer, and by which caches give it to no other page. */
   headers(origin: string | null): [name: string, value: string][] {
-    if (origin === null || !(this.#origins?.includes(origin) ?? true)) return [];
-    return [
-      ["access-control-allow-origin", this.#origins === undefined ? "*" : origin],
-      ...(this.#origins === undefined ? [] : [["vary", "Origin"] as [string, string]]),
-      ...(this.#exposed === "" ? [] : [["access-control-expose-headers", this.#exposed] as [string, string]]),
-    ];
+    const headers: [string, string][] = [];
+    if (this.#allows(origin)) {
+      headers.push(["access-control-allow-origin", this.#origins === undefined ? "*" : origin]);
+      if (this.#exposed !== "") headers.push(["access-control-expose-headers", this.#exposed]);
+    }
+    // Also where nobody may read it: a cache would give that answer to a page that may.
+    if (this.#origins !== undefined) headers.push(["vary", "Origin"]);
+    return headers;
   }
+
+  #allows(origin: string | null): origin is string {
+    return origin !== null && (this.#origins?.includes(origin) ?? true);
+  }
+}
+
+function checkList(name: string, value: readonly string[]): readonly string[] {
+  if (!Array.isArray(value)) throw refused(`cors.${name}`, value, "a list");
+  return value;
 }
 
 /** Refuses what no browser ever sends as its origin, such as one with a slash at its end: it would never match. */
@@ -77,11 +92,21 @@ function checkOrigin(text: string): string {
   } catch {
     // Said below.
   }
-  if (origin !== text) {
-    throw argumentTypeError(
-      "ERR_EAS_ARG_OPTION",
-      `cors.origins has ${show(text)}: an origin is scheme, host and port only, as in "https://example.com"`,
-    );
+  if (origin === text) return text;
+  throw refused("cors.origins", text, 'scheme, host and port only, as in "https://example.com"', "has");
+}
+
+/** Refuses what would make every answer fail. */
+function checkName(name: string): string {
+  try {
+    new Headers().has(name);
+    if (typeof name === "string") return name;
+  } catch {
+    // Said below.
   }
-  return text;
+  throw refused("cors.exposeHeaders", name, "the name of a header", "has");
+}
+
+function refused(name: string, value: unknown, right: string, verb = "is"): TypeError {
+  return argumentTypeError("ERR_EAS_ARG_OPTION", `${name} ${verb} ${show(value)}: it must be ${right}`);
 }

@@ -47,7 +47,7 @@ export interface EmulatorOptions {
    * are then answered before all else; they are no calls, so they are not in the log and use up no fault. Default: none, and
    * browsers keep the answers from the page.
    */
-  readonly cors?: true | EmulatorCors | undefined;
+  readonly cors?: boolean | EmulatorCors | undefined;
   /** The latest requests that are kept. Default 1,000. */
   readonly logLength?: number | undefined;
 }
@@ -61,8 +61,8 @@ export interface Emulator {
   /** The gateway as a function: what a server, a worker or a test calls. Rejects where a fault breaks the connection. */
   fetch(request: Request): Promise<Response>;
   /**
-   * The headers by which a page of this origin may read an answer, for a server that answers in the gateway's place; none
-   * where it may not.
+   * The headers by which a page of this origin may read an answer, and by which caches give it to no other page, for a
+   * server that answers in the gateway's place.
    */
   corsHeaders(origin: string | null): [name: string, value: string][];
   /** The gateway as a client's option `transport`: all of the client, and no network. Any endpoint will do. */

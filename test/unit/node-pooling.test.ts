@@ -2,7 +2,7 @@ import { once } from "node:events";
 import { type AddressInfo, createServer, type Socket } from "node:net";
 import { describe, expect, onTestFinished, test } from "vitest";
 import { QueueClient } from "../../src/index.js";
-import { clientOf, startServer } from "../support/calls.js";
+import { clientOf, startServer, until } from "../support/calls.js";
 import { answer, type Behaviour, handOver } from "../support/misbehaving-server.js";
 
 // What a pool of connections promises on Node, counted by the server.
@@ -55,8 +55,10 @@ describe("the pool of Node", () => {
   });
 
   test.each([
-    ["that names no time", "", 60_000],
+    // Shorter than any gateway's that is known: EAS's dedicated one has 600 s, load balancers have 15 s and more.
+    ["that names no time", "", 15_000],
     ["that names one", "Keep-Alive: timeout=3\r\n", 3000],
+    ["that names one that is too short to wait for", "Keep-Alive: timeout=1\r\n", 1000],
   ])("an idle socket is closed before a gateway %s would", async (_name, header, milliseconds) => {
     let whoClosed: (who: string) => void = () => {};
     const closed = new Promise<string>((resolve) => {
@@ -71,6 +73,18 @@ describe("the pool of Node", () => {
     });
     await clientOf({ origin }).predict("x");
     expect(await closed).toBe("the client");
+  });
+
+  test("close() closes idle sockets, however long the gateway would keep them", async () => {
+    let closed = 0;
+    const { seen, origin } = await poolServer("Keep-Alive: timeout=600\r\n", (socket) => {
+      socket.once("close", () => closed++);
+    });
+    const client = clientOf({ origin }, { maxConnectionCount: 3 });
+    await Promise.all([1, 2, 3].map(() => client.predict("x")));
+    expect([seen.connections, closed]).toEqual([3, 0]);
+    await client.close();
+    await until(() => closed === 3);
   });
 
   test("a server that closes idle sockets fails none of 1,000 calls", async () => {
