@@ -2,7 +2,7 @@ import { argumentTypeError } from "../errors.js";
 import { type FetchFunction, fetchTransport } from "../platform/fetch-transport.js";
 import type { Platform, Transport } from "../platform/platform.js";
 import { Limiter } from "./limiter.js";
-import { type ClientOptions, checkCount, checkFetch, checkTransport } from "./options.js";
+import { type ClientOptions, checkCount, checkFunction, checkTransport, OWN_CONNECTIONS } from "./options.js";
 import { RetryBudget } from "./retry.js";
 import { Timeouts } from "./timeouts.js";
 
@@ -115,5 +115,6 @@ function givenTransport(
   if (transport !== undefined) {
     throw argumentTypeError("ERR_EAS_ARG_OPTION", "transport and fetch are both given: leave one of them out");
   }
-  return fetchTransport({ fetch: checkFetch(fetch), opaque: platform.name === "browser" });
+  checkFunction("fetch", fetch, OWN_CONNECTIONS);
+  return fetchTransport({ fetch, opaque: platform.name === "browser" });
 }

@@ -270,10 +270,7 @@ function checkSettable(
   const owned = !token ? [] : auth === "signature" ? ["authorization", "date", "content-md5"] : ["authorization"];
   for (const [name] of headers) {
     if (droppedHeaders?.test(name)) {
-      throw argumentTypeError(
-        "ERR_EAS_ARG_HEADER",
-        `header ${name} cannot be set in a browser, which drops it silently`,
-      );
+      throw argumentTypeError("ERR_EAS_ARG_HEADER", `header ${name} cannot be set: browsers drop it silently`);
     }
     if (owned.includes(name)) {
       throw argumentTypeError(

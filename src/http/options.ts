@@ -95,8 +95,9 @@ export const MAX_TIMER_MS = 2_147_483_647;
 
 const ALL_ENTRIES = "snappy, lz4, lz4Frame and zstd are objects to import from eas-prediction/compression/…";
 
-const INSTEAD_OF_AGENTS =
-  "in place of an Agent or a Dispatcher, pass transport: nodeTransport({ connections, proxy, ca, … }) from eas-prediction/node";
+/** What to do for who has an Agent, a proxy or certificates. */
+export const OWN_CONNECTIONS =
+  "; for an Agent's settings pass transport: nodeTransport({ connections, proxy, ca, … }) from eas-prediction/node";
 
 const AUTHS: readonly Auth[] = ["auto", "token", "bearer", "signature"];
 
@@ -128,9 +129,9 @@ export function checkLimit(name: string, value: number, least: number): number {
 }
 
 /** Checks an option that is a function and returns it. */
-export function checkFunction<T>(name: string, value: T): T {
+export function checkFunction<T>(name: string, value: T, advice = ""): T {
   if (typeof value !== "function") {
-    throw argumentTypeError("ERR_EAS_ARG_OPTION", `${name} is ${show(value)}: it must be a function`);
+    throw argumentTypeError("ERR_EAS_ARG_OPTION", `${name} is ${show(value)}: it must be a function${advice}`);
   }
   return value;
 }
@@ -140,18 +141,7 @@ export function checkTransport(value: Transport): Transport {
   if (typeof value?.send !== "function") {
     throw argumentTypeError(
       "ERR_EAS_ARG_OPTION",
-      `transport is ${show(value)}: it must be an object with send(), as fetchTransport() makes them; ${INSTEAD_OF_AGENTS}`,
-    );
-  }
-  return value;
-}
-
-/** Checks a `fetch` and returns it. */
-export function checkFetch(value: FetchFunction): FetchFunction {
-  if (typeof value !== "function") {
-    throw argumentTypeError(
-      "ERR_EAS_ARG_OPTION",
-      `fetch is ${show(value)}: it must be a function; ${INSTEAD_OF_AGENTS}`,
+      `transport is ${show(value)}: it must be an object with send()${OWN_CONNECTIONS}`,
     );
   }
   return value;
