@@ -18,8 +18,9 @@ let folder: string;
 beforeAll(async () => {
   folder = await mkdtemp(join(tmpdir(), "eas-exit-"));
   await build({
-    entryPoints: [source("index.ts")],
-    outfile: join(folder, "package.cjs"),
+    entryPoints: { package: source("index.ts"), emulator: source("emulator/index.ts") },
+    outdir: folder,
+    outExtension: { ".js": ".cjs" },
     bundle: true,
     platform: "node",
     alias: { "#platform": source("platform/node.ts") },
@@ -160,6 +161,22 @@ describe("close() leaves no handle", () => {
       queue.watch(0, 1, { transport: "${transport}" });
       await queue.close();`),
   );
+
+  test("of an emulator that is closed under its callers", () =>
+    leavesNothing(`
+      const { startEmulator } = require("./emulator.cjs");
+      const own = await startEmulator({ token: "", queues: { q: {} }, cors: true });
+      own.fault({ stall: "before-headers" });
+      const stalled = predictor({ retryCount: 0 }, own.endpoint).predict("x").catch(() => {});
+      const queues = ["websocket", "http", "poll"].map((transport) => {
+        const queue = queueOf({ gid: transport }, own.endpoint);
+        queue.watch(0, 1, { transport });
+        return queue;
+      });
+      await until(() => own.requests.length === 4);
+      await own.close();
+      await stalled;
+      await Promise.all(queues.map((queue) => queue.close()));`));
 
   test.each(["client", "worker"])("of a %s aborted in the middle", (who) =>
     leavesNothing(
