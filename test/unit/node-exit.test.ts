@@ -5,7 +5,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { build } from "esbuild";
-import { beforeAll, beforeEach, describe, expect, test } from "vitest";
+import { beforeAll, beforeEach, describe, expect, onTestFinished, test } from "vitest";
 import { type RunningEmulator, startEmulator } from "../../src/emulator/index.js";
 import { TOKEN } from "../support/calls.js";
 import { refusedOrigin } from "../support/misbehaving-server.js";
@@ -64,6 +64,7 @@ async function run(script: string): Promise<{ said: string[]; code: number; ling
     ["--unhandled-rejections=strict", "-e", `${prelude()}(async () => {${script}\nconsole.log("done");})();`],
     { cwd: folder, timeout: 25_000, stdio: ["ignore", "pipe", "inherit"] },
   );
+  onTestFinished(() => void child.kill());
   let output = "";
   let lastSaid = performance.now();
   child.stdout.on("data", (data) => {
