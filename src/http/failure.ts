@@ -176,7 +176,8 @@ export const LIKELY_CORS = "Likely it is CORS";
 /** A browser says only "failed to fetch", so the likely reasons are named. */
 function hiddenReason(origin: string): string {
   const { location } = globalThis as { location?: { protocol?: string } };
-  if (location?.protocol === "https:" && origin.startsWith("http:")) {
+  // Chromium and Firefox take loopback addresses for safe (w3c.github.io/webappsec-mixed-content).
+  if (location?.protocol === "https:" && /^http:\/\/(?!localhost|127\.|\[::1])/.test(origin)) {
     return `this page came over https, so the browser blocks calls over http ${MIXED_CONTENT}: use an https endpoint`;
   }
   return `the browser gives no reason. ${LIKELY_CORS}: the service does not allow this page's origin or the Authorization header (curl and servers are not affected); or the host cannot be reached. A relay on your own server avoids CORS and keeps the token off the page`;

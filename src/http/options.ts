@@ -55,9 +55,12 @@ export interface ClientOptions {
   readonly retryCount?: number | undefined;
   /** Overrides the retry table. */
   readonly retryOn?: RetryOn | undefined;
-  /** Requests in flight to one host, and on Node connections. Default 100; 6 in browsers and workerd. */
+  /**
+   * Requests in flight to one host, and on Node connections. Default 100; 6 in browsers and workerd. Each client has a limit
+   * of its own, while a browser has one for the whole page: share a client, or its `service()`, where there is no HTTP/2.
+   */
   readonly maxConnectionCount?: number | undefined;
-  /** Headers of every request. */
+  /** Headers of every request. Those that a browser drops silently, such as `User-Agent`, are refused there. */
   readonly headers?: HeadersInput | undefined;
   /**
    * The most bytes that a request body may have, after compression. Default 1 MiB on the shared gateway, whose limit

@@ -141,6 +141,8 @@ describe("a call that the browser blocks", () => {
     ["a page over http", "http:", "http://h", cors, "cors"],
     ["a page over https, to an https endpoint", "https:", "https://h", cors, "cors"],
     ["a page over https, to an http endpoint", "https:", "http://h", mixed, "mixed-content"],
+    ["a page over https, to its own machine", "https:", "http://127.0.0.1:9", cors, "cors"],
+    ["a page over https, to localhost", "https:", "http://localhost:9", cors, "cors"],
     ["a worker without a location", undefined, "http://h", cors, "cors"],
   ])("%s: the error names the likely reason, and there is no retry", async (_name, protocol, origin, said, finding) => {
     vi.stubGlobal("location", protocol && { protocol });
