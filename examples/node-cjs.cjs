@@ -1,0 +1,54 @@
+// A prediction from Node with `require`: two cell images described by numbers, sent and answered as JSON.
+//
+//   npm install eas-prediction
+//   EAS_ENDPOINT=… EAS_SERVICE_NAME=scorecard EAS_TOKEN=… node node-cjs.cjs
+//
+// All three are on the service's page in the EAS console, under "View Endpoint Information". Without a service of your
+// own, `npm run example:browser` in this repository starts a local gateway and prints its endpoint and token.
+const { PredictClient, StringRequest, isEasError } = require("eas-prediction");
+
+// The names are what the model was trained with.
+const samples = [
+  {
+    mean_radius: 14.6,
+    mean_texture: 23.29,
+    mean_smoothness: 0.08682,
+    mean_compactness: 0.06636,
+    mean_concavity: 0.0839,
+    mean_concave_points: 0.05271,
+    mean_symmetry: 0.1627,
+    mean_fractal_dimension: 0.05416,
+  },
+  {
+    mean_radius: 12.04,
+    mean_texture: 28.14,
+    mean_smoothness: 0.08752,
+    mean_compactness: 0.06,
+    mean_concavity: 0.02367,
+    mean_concave_points: 0.02377,
+    mean_symmetry: 0.1854,
+    mean_fractal_dimension: 0.05698,
+  },
+];
+
+async function main() {
+  const client = new PredictClient({
+    endpoint: process.env.EAS_ENDPOINT,
+    serviceName: process.env.EAS_SERVICE_NAME,
+    token: process.env.EAS_TOKEN,
+  });
+  try {
+    const response = await client.predict(new StringRequest(JSON.stringify(samples)));
+    for (const { label, probability } of response.json()) {
+      console.log(`${label}: benign with a probability of ${probability.toFixed(3)}`);
+    }
+  } finally {
+    await client.close(); // lets the process end at once
+  }
+}
+
+main().catch((error) => {
+  // The message says what the answer means on EAS and what to do; the code is for programs.
+  console.error(isEasError(error) ? `${error.code}: ${error.message}` : error);
+  process.exitCode = 1;
+});
