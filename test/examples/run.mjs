@@ -6,13 +6,14 @@ import { cpSync, mkdtempSync, realpathSync, rmSync, writeFileSync } from "node:f
 import { tmpdir } from "node:os";
 import { fileURLToPath } from "node:url";
 import { installRuntimes } from "../runtimes/install.mjs";
+import { browserPage } from "./browser-page.mjs";
 import { nextjs } from "./nextjs.mjs";
 import { run } from "./processes.mjs";
 import { scripts } from "./scripts.mjs";
 import { worker } from "./worker.mjs";
 
 const ROOT = fileURLToPath(new URL("../../", import.meta.url));
-const EXAMPLES = [...scripts, worker, nextjs];
+const EXAMPLES = [...scripts, worker, nextjs, browserPage];
 
 const wanted = process.argv.slice(2);
 const unknown = wanted.filter((name) => !EXAMPLES.some((example) => example.name === name));

@@ -1,0 +1,93 @@
+// The first panel: what is drawn is classified as it is drawn.
+import { PredictClient, TFRequest } from "eas-prediction";
+import { imageOf } from "./digit-image.mjs";
+import { drawingPad } from "./drawing-pad.mjs";
+import { showFailure } from "./failure.mjs";
+import { showImage } from "./image-view.mjs";
+
+const element = (id) => document.getElementById(id);
+const percent = (part) => `${Math.round(part * 100)} %`;
+
+export function startDigitPanel({ endpoint, token, digitsService }) {
+  // A page's token can be read by whoever opens the page: that is right for a local gateway only. See the README.
+  const client = new PredictClient({ endpoint, serviceName: digitsService, token, retryCount: 1 });
+  const bars = Array.from({ length: 10 }, (_, digit) => addBar(digit));
+  let latest = new AbortController();
+
+  /** Whether it is what was drawn last that is shown now. */
+  async function classify(strokes) {
+    // The answer to what was drawn before is of no use any more.
+    latest.abort();
+    latest = new AbortController();
+    const { signal } = latest;
+    const image = imageOf(strokes);
+    showImage(element("seen"), image ?? []);
+    element("pad-hint").hidden = image !== undefined;
+    if (image === undefined) {
+      showNothing();
+      return true;
+    }
+    try {
+      const request = new TFRequest("predict_images");
+      request.addFeed("images", [1, 64], TFRequest.DT_FLOAT, image).addFetch("scores");
+      const { response, elapsed } = await client.predictDetailed(request, { signal });
+      show(response.getValues("scores", "DT_FLOAT"), elapsed);
+    } catch (error) {
+      if (signal.aborted) return false;
+      showFailure(element("digit-error"), error);
+    }
+    return true;
+  }
+
+  function show(scores, elapsed) {
+    const best = scores.indexOf(Math.max(...scores));
+    element("digit").textContent = best;
+    element("certainty").textContent = `with a probability of ${percent(scores[best])}`;
+    element("latency").textContent = `Answered in ${elapsed.toFixed(1)} ms`;
+    bars.forEach((bar, digit) => {
+      bar.show(scores[digit], digit === best);
+    });
+    showFailure(element("digit-error"), undefined);
+  }
+
+  function showNothing() {
+    element("digit").textContent = "–";
+    element("certainty").textContent = "No digit yet";
+    element("latency").textContent = "\u00a0";
+    for (const bar of bars) bar.show(0, false);
+    showFailure(element("digit-error"), undefined);
+  }
+
+  const pad = drawingPad(element("pad"), {
+    onChange: (strokes, isDrawing) => {
+      // Screen readers are to hear of a stroke that is finished, and not of each point of it.
+      element("answer").setAttribute("aria-busy", "true");
+      void classify(strokes).then((isLatest) => {
+        if (isLatest && !isDrawing) element("answer").setAttribute("aria-busy", "false");
+      });
+    },
+  });
+  element("clear").addEventListener("click", () => pad.clear());
+}
+
+function addBar(digit) {
+  const row = document.createElement("li");
+  const [name, track, fill, text] = ["span", "span", "span", "span"].map((tag) => document.createElement(tag));
+  row.className = "bar";
+  name.className = "bar-name";
+  name.textContent = digit;
+  track.className = "bar-track";
+  fill.className = "bar-fill";
+  track.append(fill);
+  text.className = "bar-text";
+  text.textContent = percent(0);
+  row.append(name, track, text);
+  element("bars").append(row);
+  return {
+    show(part, isBest) {
+      fill.style.width = `${part * 100}%`;
+      text.textContent = percent(part);
+      row.classList.toggle("best", isBest);
+    },
+  };
+}

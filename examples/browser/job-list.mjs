@@ -1,0 +1,56 @@
+// The jobs that the page knows of, as tiles: each waits, is at work, or is done.
+import { showImage } from "./image-view.mjs";
+
+const TEXTS = {
+  waiting: () => "waits",
+  working: () => "at work",
+  done: ({ answer, label }) => (answer === label ? `${answer} ✓` : `${answer} ✗`),
+  elsewhere: () => "taken elsewhere",
+};
+
+export function jobList(element) {
+  /** By index, which is a bigint. */
+  const jobs = new Map();
+  const of = (...states) => [...jobs.values()].filter(({ state }) => states.includes(state));
+
+  function set(job, state, answer) {
+    Object.assign(job, { state, answer });
+    job.tile.dataset.state = state;
+    if (state === "done") job.tile.dataset.right = answer === job.label;
+    job.caption.textContent = TEXTS[state](job);
+  }
+
+  return {
+    /** The job, which is made where it is not known: another visit to the page may have put it. */
+    get(index, { pixels, label }) {
+      const known = jobs.get(index);
+      if (known) return known;
+      const [tile, picture, caption] = ["li", "canvas", "span"].map((tag) => document.createElement(tag));
+      picture.className = "image";
+      picture.width = 8;
+      picture.height = 8;
+      tile.className = "job";
+      tile.append(picture, caption);
+      element.append(tile);
+      showImage(picture, pixels);
+      const job = { index, label, tile, caption };
+      jobs.set(index, job);
+      set(job, "waiting");
+      return job;
+    },
+    set,
+    remove(job) {
+      jobs.delete(job.index);
+      job.tile.remove();
+    },
+    /** Makes room for new ones when all are done. */
+    clearIfDone() {
+      if (of("waiting", "working").length > 0) return;
+      for (const job of [...jobs.values()]) this.remove(job);
+    },
+    of,
+    get size() {
+      return jobs.size;
+    },
+  };
+}
