@@ -9,7 +9,8 @@ const element = (id) => document.getElementById(id);
 const percent = (part) => `${Math.round(part * 100)} %`;
 
 export function startDigitPanel({ endpoint, token, digitsService }) {
-  // A page's token can be read by whoever opens the page: that is right for a local gateway only. See the README.
+  // Whoever opens a page can read its token: that is right for a local gateway. Others have theirs on a relay, such as
+  // ../cloudflare-worker.ts.
   const client = new PredictClient({ endpoint, serviceName: digitsService, token, retryCount: 1 });
   const bars = Array.from({ length: 10 }, (_, digit) => addBar(digit));
   let latest = new AbortController();
@@ -41,8 +42,8 @@ export function startDigitPanel({ endpoint, token, digitsService }) {
 
   function show(scores, elapsed) {
     const best = scores.indexOf(Math.max(...scores));
-    element("digit").textContent = best;
-    element("certainty").textContent = `with a probability of ${percent(scores[best])}`;
+    showDigit(best);
+    element("certainty").textContent = `with a probability of ${(scores[best] * 100).toFixed(1)} %`;
     element("latency").textContent = `Answered in ${elapsed.toFixed(1)} ms`;
     bars.forEach((bar, digit) => {
       bar.show(scores[digit], digit === best);
@@ -50,8 +51,13 @@ export function startDigitPanel({ endpoint, token, digitsService }) {
     showFailure(element("digit-error"), undefined);
   }
 
+  function showDigit(digit) {
+    element("digit").textContent = digit ?? "–";
+    element("digit").classList.toggle("none", digit === undefined);
+  }
+
   function showNothing() {
-    element("digit").textContent = "–";
+    showDigit(undefined);
     element("certainty").textContent = "No digit yet";
     element("latency").textContent = "\u00a0";
     for (const bar of bars) bar.show(0, false);

@@ -99,7 +99,7 @@ export function startQueuePanel({ endpoint, token, queueName, digitsService }, s
     element("progress").value = ended;
     element("progress-text").textContent = jobs.size === 0 ? "No jobs yet" : `${ended} of ${jobs.size} jobs done`;
     const right = done.filter(({ answer, label }) => answer === label).length;
-    element("right").textContent = done.length === 0 ? "–" : `${right} of ${done.length}`;
+    element("right").textContent = done.length === 0 ? "–" : `${right}/${done.length}`;
     void attempt(refresh);
   }
 
