@@ -3,8 +3,8 @@
 //   npm install eas-prediction
 //   EAS_ENDPOINT=… EAS_SERVICE_NAME=scorecard EAS_TOKEN=… node node-cjs.cjs
 //
-// All three are on the service's page in the EAS console, under "View Endpoint Information". Without a service of your
-// own, `npm run example:browser` in this repository starts a local gateway and prints its endpoint and token.
+// The EAS console shows all three on the service's page. Without a service of your own, `npm run example:browser` in this
+// repository starts a local gateway and prints its endpoint and token.
 const { PredictClient, StringRequest, isEasError } = require("eas-prediction");
 
 // The names are what the model was trained with.

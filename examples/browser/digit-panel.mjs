@@ -64,13 +64,13 @@ export function startDigitPanel({ endpoint, token, digitsService }) {
     showFailure(element("digit-error"), undefined);
   }
 
+  // Screen readers are to hear of a stroke that is finished, and not of each point of it.
+  const setBusy = (isBusy) => element("answer").setAttribute("aria-busy", isBusy);
   const pad = drawingPad(element("pad"), {
-    onChange: (strokes, isDrawing) => {
-      // Screen readers are to hear of a stroke that is finished, and not of each point of it.
-      element("answer").setAttribute("aria-busy", "true");
-      void classify(strokes).then((isLatest) => {
-        if (isLatest && !isDrawing) element("answer").setAttribute("aria-busy", "false");
-      });
+    onBegin: () => setBusy(true),
+    onChange: async (strokes, isDrawing) => {
+      const isLatest = await classify(strokes);
+      if (isLatest && !isDrawing) setBusy(false);
     },
   });
   element("clear").addEventListener("click", () => pad.clear());

@@ -4,10 +4,10 @@
 const LINE = 0.06;
 
 /**
- * Lets strokes be drawn on `canvas`: lists of points from 0 to 1. `onChange` is given them at most once for each frame
- * of the screen, with whether the last one is still being drawn.
+ * Lets strokes be drawn on `canvas`: lists of points from 0 to 1. `onBegin` is called as each begins, and `onChange` is
+ * given all at most once for each frame of the screen, with whether the last one is still being drawn.
  */
-export function drawingPad(canvas, { onChange }) {
+export function drawingPad(canvas, { onBegin, onChange }) {
   let strokes = [];
   let isDrawing = false;
   let frame = 0;
@@ -17,6 +17,7 @@ export function drawingPad(canvas, { onChange }) {
     canvas.setPointerCapture(event.pointerId);
     strokes.push([pointOf(event)]);
     isDrawing = true;
+    onBegin();
     changed();
   });
   canvas.addEventListener("pointermove", (event) => {

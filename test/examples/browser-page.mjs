@@ -139,15 +139,17 @@ async function checkQueue(page, queue) {
   await page.locator("#position", { hasText: exactly(JOBS - 1) }).waitFor();
   equal(await page.locator(".job[data-state=waiting]").count(), JOBS);
 
-  await page.getByLabel("Time for each").fill("100");
+  // Long enough for a slow machine to be in time.
+  await page.getByLabel("Time for each").fill("1000");
   await button("Resume").click();
-  await page.locator(".job[data-state=done]").nth(2).waitFor();
+  await page.locator(".job[data-state=done]").first().waitFor();
   await button("Pause").click();
   await state("closed");
   const done = await page.locator(".job[data-state=done]").count();
-  ok(done >= 3 && done < JOBS, `${done} of ${JOBS} done when it was stopped`);
+  ok(done >= 1 && done < JOBS, `${done} of ${JOBS} done when it was stopped`);
   equal(await page.locator("#progress").evaluate(({ value, max }) => `${value}/${max}`), `${done}/${JOBS}`);
   equal(Number((await queue.attributes())["stream.length"]), JOBS - done);
+  await page.getByLabel("Time for each").fill("50");
 
   await button("Resume").click();
   await page.locator("#progress-text", { hasText: `${JOBS} of ${JOBS} jobs done` }).waitFor();

@@ -15,29 +15,22 @@ export async function run(command, args, options) {
 }
 
 /**
- * Starts a server, and waits for it to print what `ready` matches. `stop` ends it and gives its exit code; a signal is
- * given by its name.
+ * Starts a server, and waits for it to print what `ready` matches. `stop` sends it a signal and gives its exit code, or
+ * the name of the signal that ended it.
  */
 export async function startServer(command, args, ready, options) {
-  const program = spawnProgram(command, args, options);
-  const { child, ended } = program;
+  const { child, ended, printed, said } = spawnProgram(command, args, options);
+  const timer = setTimeout(() => child.kill("SIGKILL"), LONGEST_MS);
   const match = await new Promise((resolve, reject) => {
-    const timer = setTimeout(() => child.kill("SIGKILL"), LONGEST_MS);
-    const look = () => {
-      const found = ready.exec(program.printed());
+    child.stdout.on("data", () => {
+      const found = ready.exec(printed());
       if (found) resolve(found);
-    };
-    child.stdout.on("data", look);
-    void ended.then((status) =>
-      reject(new Error(`${command} ended with ${status}, before it was ready\n${program.said()}`)),
-    );
-    void ended.finally(() => clearTimeout(timer));
-    // It may serve for as long as the test likes.
-    child.stdout.on("data", () => clearTimeout(timer));
-  });
+    });
+    void ended.then((status) => reject(new Error(`${command} ended with ${status} before it was ready\n${said()}`)));
+  }).finally(() => clearTimeout(timer));
   return {
     match,
-    said: program.said,
+    said,
     stop: async (signal = "SIGTERM") => {
       child.kill(signal);
       return ended;
@@ -55,10 +48,10 @@ function spawnProgram(command, args, { cwd, env } = {}) {
   child.stderr.setEncoding("utf8").on("data", (text) => {
     errors += text;
   });
-  const ended = new Promise((resolve, reject) => {
-    child.once("error", reject);
+  const ended = new Promise((resolve) => {
+    // There is no such program.
+    child.once("error", ({ message }) => resolve(message));
     child.once("close", (code, signal) => resolve(code ?? signal));
   });
-  ended.catch(() => {});
   return { child, ended, printed: () => printed, said: () => [printed, errors].join("\n").trim().slice(-4000) };
 }

@@ -49,7 +49,7 @@ function pack(folder) {
 
 async function installPackage(folder, tarball) {
   writeFileSync(`${folder}/package.json`, '{"private":true,"type":"module"}');
-  await run("npm", ["install", "--no-audit", "--no-fund", tarball], { cwd: folder });
+  await run("npm", ["install", "--no-audit", "--no-fund", "--no-package-lock", tarball], { cwd: folder });
 }
 
 async function runAll(examples, context) {
