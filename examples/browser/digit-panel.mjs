@@ -35,6 +35,7 @@ export function startDigitPanel({ endpoint, token, digitsService }) {
       show(response.getValues("scores", "DT_FLOAT"), elapsed);
     } catch (error) {
       if (signal.aborted) return false;
+      showNothing();
       showFailure(element("digit-error"), error);
     }
     return true;

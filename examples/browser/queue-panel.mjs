@@ -17,6 +17,7 @@ export function startQueuePanel({ endpoint, token, queueName, digitsService }, s
   /** Puts one after the other, so that they stand in the queue as they stand on the page. */
   async function putJobs(count) {
     jobs.clearIfDone();
+    changed();
     for (let i = 0; i < count; i++) {
       const sample = Math.floor(Math.random() * samples.labels.length);
       const job = { pixels: samples.images[sample], label: samples.labels[sample] };

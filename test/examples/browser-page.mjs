@@ -205,6 +205,9 @@ async function checkFailure(page, server) {
   const said = page.locator("#digit-error");
   await said.waitFor();
   match(await said.textContent(), /ERR_EAS_NETWORK/);
+  equal(await answerOf(page), "–");
+  await page.getByRole("button", { name: "Put jobs" }).click();
+  await page.locator("#queue-error", { hasText: "ERR_EAS_NETWORK" }).waitFor({ timeout: 60_000 });
 }
 
 /** As it is when somebody has drawn a digit and the queue is half done. */
