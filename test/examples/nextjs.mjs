@@ -1,6 +1,6 @@
 // The route of Next.js on the edge runtime: `next build`, `next start`, and calls of the route.
 import { equal, match } from "node:assert/strict";
-import { cpSync, readFileSync, writeFileSync } from "node:fs";
+import { cpSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import { run, startServer } from "./processes.mjs";
 import { checkRoute } from "./route.mjs";
@@ -10,11 +10,11 @@ const EXAMPLE = fileURLToPath(new URL("../../examples/nextjs-edge", import.meta.
 export const nextjs = {
   name: "nextjs-edge",
   files: [],
-  async run({ folder, tarball, emulator, programs }) {
+  async run({ folder, emulator, programs }) {
     const app = `${folder}/nextjs-edge`;
     cpSync(EXAMPLE, app, { recursive: true, filter: (path) => !/node_modules|\.next/.test(path) });
     const manifest = JSON.parse(readFileSync(`${app}/package.json`, "utf8"));
-    manifest.dependencies["eas-prediction"] = `file:${tarball}`;
+    manifest.dependencies["eas-prediction"] = `file:../${readdirSync(folder).find((name) => name.endsWith(".tgz"))}`;
     writeFileSync(`${app}/package.json`, JSON.stringify(manifest));
     await run("npm", ["install", "--no-audit", "--no-fund", "--no-package-lock"], { cwd: app });
     const env = {

@@ -1,14 +1,12 @@
 // `npm run test:examples`: runs each file of examples/ as its own comment says, in a folder into which the packed package
 // has been installed, against an emulator on the loopback interface. With names as arguments, only those:
 // `npm run test:examples -- deno.ts browser`. It installs what it needs, and fails where that cannot be done.
-import { spawnSync } from "node:child_process";
-import { cpSync, mkdtempSync, realpathSync, rmSync, writeFileSync } from "node:fs";
-import { tmpdir } from "node:os";
+import { cpSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import { installRuntimes } from "../runtimes/install.mjs";
+import { installPackage } from "../runtimes/installed-package.mjs";
 import { browserPage } from "./browser-page.mjs";
 import { nextjs } from "./nextjs.mjs";
-import { run } from "./processes.mjs";
 import { scripts } from "./scripts.mjs";
 import { worker } from "./worker.mjs";
 
@@ -18,38 +16,16 @@ const EXAMPLES = [...scripts, worker, nextjs, browserPage];
 const wanted = process.argv.slice(2);
 const unknown = wanted.filter((name) => !EXAMPLES.some((example) => example.name === name));
 const chosen = EXAMPLES.filter(({ name }) => wanted.length === 0 || wanted.includes(name));
-let folder;
 try {
-  if (unknown.length > 0)
+  if (unknown.length > 0) {
     throw new Error(`no example ${unknown}: there are ${EXAMPLES.map(({ name }) => name).join(", ")}`);
+  }
   const programs = { ...installRuntimes(), node: process.execPath };
-  // Outside of this repository, whose node_modules nothing is to be found in.
-  folder = realpathSync(mkdtempSync(`${tmpdir()}/eas-examples-`));
-  const tarball = pack(folder);
-  await installPackage(folder, tarball);
-  process.exitCode = (await runAll(chosen, { folder, tarball, programs })) ? 0 : 1;
+  const folder = installPackage();
+  process.exitCode = (await runAll(chosen, { folder, programs })) ? 0 : 1;
 } catch (error) {
   console.error(error);
   process.exitCode = 1;
-} finally {
-  if (folder) rmSync(folder, { recursive: true, force: true });
-}
-
-/** Builds the package and packs it. */
-function pack(folder) {
-  console.log("> npm pack");
-  const { status, stdout, stderr } = spawnSync("npm", ["pack", "--json", "--pack-destination", folder], {
-    cwd: ROOT,
-    encoding: "utf8",
-  });
-  if (status !== 0) throw new Error(`the package cannot be packed\n${stdout}${stderr}`);
-  // What the build prints comes before the JSON.
-  return `${folder}/${JSON.parse(stdout.slice(stdout.search(/^\[|^\{/m)))[0].filename}`;
-}
-
-async function installPackage(folder, tarball) {
-  writeFileSync(`${folder}/package.json`, '{"private":true,"type":"module"}');
-  await run("npm", ["install", "--no-audit", "--no-fund", "--no-package-lock", tarball], { cwd: folder });
 }
 
 async function runAll(examples, context) {

@@ -1,10 +1,9 @@
-// The Cloudflare Worker: bundled by wrangler, run by workerd.
+// The Cloudflare Worker: bundled with the settings of wrangler, run by workerd.
 import { writeFileSync } from "node:fs";
-import { fileURLToPath } from "node:url";
-import { run, startServer } from "./processes.mjs";
+import { build } from "esbuild";
+import { startServer } from "./processes.mjs";
 import { checkRoute } from "./route.mjs";
 
-const WRANGLER = fileURLToPath(import.meta.resolve("../runtimes/node_modules/wrangler/bin/wrangler.js"));
 /** As the example's comment has it. */
 const COMPATIBILITY_DATE = "2026-11-01";
 
@@ -12,13 +11,16 @@ export const worker = {
   name: "cloudflare-worker.ts",
   files: ["cloudflare-worker.ts"],
   async run({ folder, emulator, programs }) {
-    const settings = ["--name", "digits", "--compatibility-date", COMPATIBILITY_DATE];
-    // wrangler wants a newer Node than the oldest that the package is for.
-    await run(
-      programs.node24,
-      [WRANGLER, "deploy", "cloudflare-worker.ts", ...settings, "--dry-run", "--outdir", "worker"],
-      { cwd: folder, env: { CI: "1", HOME: folder, WRANGLER_SEND_METRICS: "false" } },
-    );
+    await build({
+      absWorkingDir: folder,
+      entryPoints: ["cloudflare-worker.ts"],
+      outfile: `${folder}/worker/cloudflare-worker.js`,
+      bundle: true,
+      format: "esm",
+      target: "es2024",
+      conditions: ["workerd", "worker", "browser"],
+      tsconfigRaw: {},
+    });
     writeFileSync(`${folder}/worker/config.capnp`, configuration(emulator, "digits"));
     const server = await startServer(
       programs.workerd,
