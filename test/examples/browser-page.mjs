@@ -4,7 +4,7 @@ import { deepEqual, equal, match, ok } from "node:assert/strict";
 import { fileURLToPath } from "node:url";
 import { imageOf } from "../../examples/browser/digit-image.mjs";
 import { installBrowsers, programsOf } from "../runtimes/browsers/install.mjs";
-import { startServer } from "./processes.mjs";
+import { startServer } from "../runtimes/processes.mjs";
 import { DRAWINGS, drawnByManyHands } from "./strokes.mjs";
 
 const START = fileURLToPath(new URL("../../examples/browser/start.mjs", import.meta.url));

@@ -2,7 +2,7 @@
 import { equal, match } from "node:assert/strict";
 import { cpSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
-import { run, startServer } from "./processes.mjs";
+import { run, startServer } from "../runtimes/processes.mjs";
 import { checkRoute } from "./route.mjs";
 
 const EXAMPLE = fileURLToPath(new URL("../../examples/nextjs-edge", import.meta.url));

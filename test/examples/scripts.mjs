@@ -1,6 +1,6 @@
 // The examples that are scripts: each prints what it was answered.
 import { deepEqual } from "node:assert/strict";
-import { run } from "./processes.mjs";
+import { run } from "../runtimes/processes.mjs";
 
 /** How each is run as its own comment says, and what it must print. The digits are among those that the model has never seen. */
 const SCRIPTS = {

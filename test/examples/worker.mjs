@@ -1,7 +1,7 @@
 // The Cloudflare Worker: bundled with the settings of wrangler, run by workerd.
 import { writeFileSync } from "node:fs";
 import { build } from "esbuild";
-import { startServer } from "./processes.mjs";
+import { startServer } from "../runtimes/processes.mjs";
 import { checkRoute } from "./route.mjs";
 
 /** As the example's comment has it. */

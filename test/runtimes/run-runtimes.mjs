@@ -3,12 +3,12 @@
 import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { writeFileSync } from "node:fs";
-import { createServer } from "node:net";
 import { basename, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { bundleForEdgeVm, bundleForServers, bundleForWorkerd } from "./bundle.mjs";
 import { installRuntimes } from "./install.mjs";
 import { installPackage } from "./installed-package.mjs";
+import { startServer } from "./processes.mjs";
 import { runAll } from "./run.mjs";
 
 const programs = installRuntimes();
@@ -42,7 +42,6 @@ async function program(path, args, env = {}) {
 }
 
 async function inWorkerd(path, context) {
-  const port = await freePort();
   const config = join(folder, "workerd.capnp");
   writeFileSync(
     config,
@@ -56,39 +55,17 @@ const config :Workerd.Config = (
     # Not the public network alone, which is the default.
     (name = "internet", network = (allow = ["public", "private"])),
   ],
-  sockets = [(name = "http", address = "127.0.0.1:${port}", http = (), service = "suite")],
+  sockets = [(name = "http", address = "127.0.0.1:0", http = (), service = "suite")],
 );
 `,
   );
-  const child = spawn(path, ["serve", config], { stdio: ["ignore", "inherit", "inherit"] });
-  const exited = once(child, "exit").then(([code, signal]) => {
-    throw new Error(`workerd ended with ${signal ?? code}`);
-  });
-  const answered = (async () => {
-    for (;;) {
-      try {
-        const response = await fetch(`http://127.0.0.1:${port}`, { method: "POST", body: context });
-        if (!response.ok) throw new Error(`the worker answered ${response.status}`);
-        return;
-      } catch (error) {
-        if (error?.cause?.code !== "ECONNREFUSED") throw error;
-        await new Promise((go) => setTimeout(go, 50));
-      }
-    }
-  })();
-  exited.catch(() => {});
+  const server = await startServer(path, ["serve", config, "--control-fd=1"], /"socket":"http","port":(\d+)/);
+  const answered = fetch(`http://127.0.0.1:${server.match[1]}`, { method: "POST", body: context });
   return {
-    ended: Promise.race([answered, exited]),
+    ended: answered.then((response) => {
+      if (!response.ok) throw new Error(`the worker answered ${response.status}\n${server.said()}`);
+    }),
     endsByItself: true,
-    stop: () => child.kill("SIGKILL"),
+    stop: () => server.stop("SIGKILL"),
   };
-}
-
-async function freePort() {
-  const server = createServer().listen(0, "127.0.0.1");
-  await once(server, "listening");
-  const { port } = server.address();
-  server.close();
-  await once(server, "close");
-  return port;
 }

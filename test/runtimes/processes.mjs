@@ -1,4 +1,4 @@
-// Programs that the examples are run by.
+// Programs that tests run beside themselves.
 import { spawn } from "node:child_process";
 
 /** Far beyond what any takes; so that one which hangs fails. */
