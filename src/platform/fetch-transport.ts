@@ -27,6 +27,7 @@ export type FetchFunction = (
     body: Bytes | null;
     signal: AbortSignal;
     redirect: "manual";
+    cache?: "no-store";
   },
 ) => Promise<Response>;
 
@@ -41,6 +42,13 @@ function isUndoneByRuntime(coding: string): boolean {
   const codings = "Bun" in globalThis ? [coding] : coding.split(/\s*,\s*/);
   return codings.every((coding) => ["gzip", "x-gzip", "br", "deflate"].includes(coding));
 }
+
+/**
+ * No answer may come from a cache (Next.js has one behind its `fetch`), and browsers send requests of one URL one after
+ * another unless they are told so: six long polls would take turns. workerd before its compatibility date of 2024-11-11
+ * throws at the option.
+ */
+const UNCACHED: { cache?: "no-store" } = "WebSocketPair" in globalThis ? {} : { cache: "no-store" };
 
 /** A transport over `fetch`, for every runtime that has one. Redirects come back as they are and are never followed. */
 export function fetchTransport(options: FetchTransportOptions = {}): Transport {
@@ -57,6 +65,7 @@ export function fetchTransport(options: FetchTransportOptions = {}): Transport {
         body: request.body as Bytes | null,
         signal,
         redirect: "manual",
+        ...UNCACHED,
       });
     } catch (error) {
       throw failure(error, request, options.opaque ?? false);
