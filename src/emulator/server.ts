@@ -26,13 +26,7 @@ export interface RunningEmulator extends Emulator {
 /** Starts an emulator on the loopback interface. Needs Node, Deno or Bun; elsewhere use `createEmulator`. */
 export async function startEmulator(options: StartEmulatorOptions = {}): Promise<RunningEmulator> {
   const emulator = options.emulator ?? createEmulator(options);
-  const [{ createServer }, { WebSocketServer }] = await Promise.all([import("node:http"), import("ws")]).catch(
-    (cause) => {
-      throw new EasUnsupportedError("startEmulator needs node:http: use createEmulator and its transport here", {
-        cause,
-      });
-    },
-  );
+  const [{ createServer }, { WebSocketServer }] = await serverModules();
   // The official Go SDK refuses an upgrade that is answered with extensions.
   const sockets = new WebSocketServer({ noServer: true, perMessageDeflate: false });
   const server = createServer((incoming, outgoing) => void answer(emulator, incoming, outgoing));
@@ -57,6 +51,15 @@ export async function startEmulator(options: StartEmulatorOptions = {}): Promise
       return close(server, sockets);
     },
   };
+}
+
+/** Bundlers for browsers may put empty modules in their places, Vite for one. */
+async function serverModules(): Promise<[typeof import("node:http"), typeof import("ws")]> {
+  const modules = await Promise.all([import("node:http"), import("ws")]).catch((cause: unknown) => cause);
+  if (Array.isArray(modules) && modules[0].createServer && modules[1].WebSocketServer) return modules as never;
+  throw new EasUnsupportedError("startEmulator needs node:http: use createEmulator and its transport here", {
+    cause: modules instanceof Error ? modules : undefined,
+  });
 }
 
 function close(server: Server, sockets: WebSocketServer): Promise<void> {
