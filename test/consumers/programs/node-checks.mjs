@@ -1,0 +1,72 @@
+// What is demanded of one format of the package, whichever way its entries were loaded.
+import assert from "node:assert/strict";
+
+/** `entries` by their names, "." being the main one; `create` is that of the consumer's own @bufbuild/protobuf. */
+export async function checkEntries(entries, create) {
+  const main = entries["."];
+  const { startEmulator, createEmulator, heldOutDigits } = entries["./emulator"];
+  assert.equal(createEmulator, entries["./emulator/memory"].createEmulator);
+  for (const [name, value] of Object.entries(main)) if (typeof value === "function") assert.equal(value.name, name);
+  // Node maps its traces by the source maps, when it is told to.
+  assert.throws(
+    () => new main.TFRequest().addFeed("images", [1], "float", [1]),
+    ({ stack }) => stack.includes("TFRequest.addFeed") && /eas-prediction.src.tensor.tf-request\.ts:\d/.test(stack),
+  );
+
+  const emulator = await startEmulator({ queues: { jobs: {} } });
+  const transport = entries["./node"].nodeTransport();
+  try {
+    const options = { endpoint: emulator.endpoint, serviceName: "digits", token: emulator.token };
+    const image = heldOutDigits.images[0];
+
+    // A prediction over the client's own connections.
+    const client = new main.PredictClient(options);
+    const request = new main.TFRequest("predict_images");
+    request.addFeed("images", [1, 64], main.TFRequest.DT_FLOAT, image).addFetch("scores");
+    const scores = (await client.predict(request)).getValues("scores", "DT_FLOAT");
+    assert.equal(scores.indexOf(Math.max(...scores)), heldOutDigits.labels[0]);
+
+    // A message of the consumer's own, by the schemas of another entry.
+    const { ArrayDataType, PredictRequestSchema, PredictResponseSchema } = entries["./proto/tf"];
+    const images = { dtype: ArrayDataType.DT_FLOAT, arrayShape: { dim: [1n, 64n] }, floatVal: [...image] };
+    const message = create(PredictRequestSchema, { inputs: { images } });
+    const { outputs } = await client.predict(
+      new main.ProtoRequest(PredictRequestSchema, message, PredictResponseSchema),
+    );
+    assert.equal(Number(outputs.labels.int64Val[0]), heldOutDigits.labels[0]);
+
+    // Each compression's entry.
+    const codecs = [entries["./compression/snappy"].snappy, entries["./compression/lz4"].lz4Frame];
+    for (const codec of [...codecs, entries["./compression/zstd"].zstd]) {
+      const bytes = new TextEncoder().encode("text ".repeat(100));
+      const undone = await codec.decompress(await codec.compress(bytes), { maxBytes: 1000, headers: new Headers() });
+      assert.deepEqual(new Uint8Array(undone), bytes, codec.name);
+    }
+
+    // A queue over WebSocket, which is a package of its own on Node.
+    const queue = new main.QueueClient({ ...options, queueName: "jobs", serviceName: undefined });
+    await queue.put("job");
+    for await (const frame of queue.watch(0, 1, { autoCommit: true, transport: "websocket" })) {
+      assert.ok(frame instanceof main.DataFrame);
+      assert.equal(frame.text(), "job");
+      break;
+    }
+
+    // An error that comes from another entry is of the main entry's class.
+    const { signal } = new AbortController();
+    const send = { method: "GET", url: "http://127.0.0.1:1/", headers: [], body: null, signal, onDispatch() {} };
+    emulator.fault({ reset: "before-headers" });
+    for (const each of [transport, emulator.transport]) {
+      const failure = await each.send(send).catch((error) => error);
+      assert.equal(failure.constructor, main.TransportError, failure.stack);
+    }
+    const missing = await client
+      .service("missing")
+      .predict("x")
+      .catch((error) => error);
+    assert.equal(missing.constructor, main.EasHttpError);
+    await Promise.all([client.close(), queue.close()]);
+  } finally {
+    await Promise.all([transport.close(), emulator.close()]);
+  }
+}
