@@ -7,15 +7,17 @@ import { promisify } from "node:util";
 import { tool } from "./install.mjs";
 
 const load = (path) => import(pathToFileURL(tool(path)).href);
-const { build, transform } = await load("esbuild/lib/main.js");
+const esbuild = () => load("esbuild/lib/main.js");
 
 /** A bundle without comments, which may well name what the code does not use. */
 export async function minify(code) {
+  const { transform } = await esbuild();
   return (await transform(code, { minify: true, legalComments: "none" })).code;
 }
 
 /** esbuild with more settings than it takes for browsers. */
 export async function esbuildWith(folder, entry, options) {
+  const { build } = await esbuild();
   const { outputFiles, metafile } = await build({
     entryPoints: [join(folder, entry)],
     absWorkingDir: folder,
