@@ -8,7 +8,7 @@ const FOLDER = fileURLToPath(new URL(".", import.meta.url));
 /** The lock that node_modules was installed by. */
 const STAMP = `${FOLDER}node_modules/.installed-lock.json`;
 /** So that a registry that does not answer fails the run and does not hang it. */
-const INSTALL_MS = 300_000;
+const INSTALL_MS = 600_000;
 
 /** Runs `npm ci` where nothing is installed yet, or by another lock. */
 export function installTools() {
