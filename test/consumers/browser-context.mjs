@@ -16,7 +16,12 @@ export async function runScripts(scripts, { settings, fetch = globalThis.fetch }
     fetch,
   });
   runInContext("globalThis.self = globalThis.window = globalThis", page);
-  for (const script of scripts) runInContext(script, page);
+  try {
+    for (const script of scripts) runInContext(script, page);
+  } finally {
+    // Of a script that fails further down nobody waits for the answer.
+    page.answer?.catch?.(() => {});
+  }
   if (page.answer === undefined) throw new Error("the scripts gave no answer");
   // Of this realm again, for comparisons.
   return structuredClone(await page.answer);
