@@ -6,7 +6,8 @@ const FORMATS = ["tf", "torch", "torchrec", "easyrec", "blade", "caffe", "onnx",
 
 /**
  * The protobuf runtime stays a dependency, but for `ProtoRequest`: the package's main entry has it, and would load the
- * runtime's eighty modules in every process that imports the SDK, five times as long as all of the SDK.
+ * runtime's eighty modules in every process that imports the SDK, five times as long as all of the SDK. What checks the
+ * fields that are set through reflection is left out: nothing here sets any, and bundlers cannot know.
  */
 const protobufOfProtoRequest: Plugin = {
   name: "protobuf-of-proto-request",
@@ -14,6 +15,11 @@ const protobufOfProtoRequest: Plugin = {
     build.onResolve({ filter: /^@bufbuild\/protobuf$/ }, ({ importer, path }) =>
       importer.endsWith("proto-request.ts") || importer.includes("node_modules") ? undefined : { path, external: true },
     );
+    build.onLoad({ filter: /\/@bufbuild\/protobuf\/dist\/esm\/reflect\/reflect-check\.js$/ }, () => ({
+      contents: ["checkField", "checkListItem", "checkMapEntry", "formatVal"]
+        .map((name) => `export function ${name}() { throw new Error("${name} is not part of this build"); }`)
+        .join("\n"),
+    }));
   },
 };
 
@@ -23,6 +29,8 @@ export default defineConfig([
       index: "src/index.ts",
       node: "src/node.ts",
       dispose: "src/dispose.ts",
+      // A file of its own, so that bundlers leave out the whole of it: the runtime's enums would stay otherwise.
+      "predict/proto-request": "src/predict/proto-request.ts",
       emulator: "src/emulator/index.ts",
       "emulator/memory": "src/emulator/memory.ts",
       ...Object.fromEntries(FORMATS.map((format) => [`proto/${format}`, `src/proto/${format}.ts`])),

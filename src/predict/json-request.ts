@@ -51,9 +51,13 @@ const TYPES: Readonly<Record<JsonDataType, TypeTraits>> = {
   FLOAT: {
     number: 30,
     fits: (value) => Number.isFinite(value) && Math.abs(value as number) <= FLOAT_MAX,
-    right: `a number within ±${FLOAT_MAX}; JSON has no NaN and no infinity`,
+    right: "a number within ±3.4028234663852886e+38; JSON has no NaN and no infinity",
   },
-  DOUBLE: { number: 40, fits: Number.isFinite, right: "a finite number; JSON has no NaN and no infinity" },
+  DOUBLE: {
+    number: 40,
+    fits: (value) => Number.isFinite(value),
+    right: "a finite number; JSON has no NaN and no infinity",
+  },
   STRING: { number: 50, fits: (value) => typeof value === "string", right: "a string" },
 };
 

@@ -7,7 +7,7 @@ import { argumentRangeError, argumentTypeError, show } from "../errors.js";
 export type FrameIndex = bigint | number | string;
 
 /** The greatest index that there can be. */
-export const GREATEST_INDEX: bigint = 2n ** 64n - 1n;
+export const GREATEST_INDEX: bigint = 0xffff_ffff_ffff_ffffn;
 
 /** An index as a bigint: an integer from 0 to 2^64 - 1. */
 export function checkIndex(argument: string, value: FrameIndex): bigint {

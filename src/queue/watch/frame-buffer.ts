@@ -2,7 +2,7 @@ import { DataFrame } from "../data-frame.js";
 import type { FrameSource } from "./frame-source.js";
 
 /** Bytes that wait to be taken before the server is held back. */
-const HIGH_WATER_BYTES = 16 * 1024 * 1024;
+const HIGH_WATER_BYTES = 16_777_216;
 /** What a frame weighs beside its data: with indexes alone there is no data, and memory is taken all the same. */
 const FRAME_BYTES = 512;
 
