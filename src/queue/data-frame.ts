@@ -1,7 +1,7 @@
 import { EasDecodeError } from "../errors.js";
 import { parseExactly } from "../http/exact-json.js";
 import type { Bytes } from "../request.js";
-import { LENGTH_DELIMITED, MAP_KEY, MAP_VALUE, VARINT, WireReader } from "../wire/wire.js";
+import { LENGTH_DELIMITED, MAP_KEY, MAP_VALUE, readUint64, VARINT, WireReader } from "../wire/wire.js";
 import { GREATEST_INDEX } from "./frame-index.js";
 import type { QueueTags } from "./queue-tags.js";
 import { REQUEST_ID } from "./queue-tags.js";
@@ -136,7 +136,7 @@ export function readIndex(bytes: Bytes): bigint | undefined {
   const reader = new WireReader(bytes, "queue");
   try {
     while (reader.tag()) {
-      if (reader.field === INDEX && reader.wireType === VARINT) return reader.uint64();
+      if (reader.field === INDEX && reader.wireType === VARINT) return readUint64(reader);
       reader.skip();
     }
   } catch {
@@ -165,7 +165,7 @@ function readFrameFields(reader: WireReader, owner: FrameOwner): DataFrame {
   let index = 0n;
   let data: Bytes = bytes.subarray(0, 0);
   while (reader.tag()) {
-    if (reader.field === INDEX && reader.wireType === VARINT) index = reader.uint64();
+    if (reader.field === INDEX && reader.wireType === VARINT) index = readUint64(reader);
     else if (reader.field === DATA && reader.wireType === LENGTH_DELIMITED) {
       const dataEnd = reader.delimitedEnd();
       data = bytes.subarray(reader.position, dataEnd);

@@ -5,7 +5,7 @@ import type { Float64Values } from "../tensor/dtype.js";
 import type { RawTensor } from "../tensor/raw-tensor.js";
 import { readTensorMap } from "../tensor/tensor-map.js";
 import { listOutputs, NamedTensorResponse } from "../tensor/tensor-response.js";
-import { FIXED32, LENGTH_DELIMITED, VARINT, WireReader } from "../wire/wire.js";
+import { FIXED32, LENGTH_DELIMITED, readInt32, VARINT, WireReader } from "../wire/wire.js";
 import { readEntry, readTextEntry } from "./read-maps.js";
 
 /** How the processor fared; a number is a status that this SDK does not know. */
@@ -33,7 +33,7 @@ const FEATURES = 1;
 /** Members of `PBFeature`, with their wire types. */
 const MEMBERS: Readonly<Record<number, { readonly wireType: number; read(reader: WireReader): EasyRecContextValue }>> =
   {
-    1: { wireType: VARINT, read: (reader) => reader.int32() },
+    1: { wireType: VARINT, read: (reader) => readInt32(reader) },
     2: { wireType: VARINT, read: (reader) => reader.int64() },
     3: { wireType: LENGTH_DELIMITED, read: (reader) => reader.text() },
     4: { wireType: FIXED32, read: readFloat },
@@ -101,7 +101,7 @@ export class EasyRecResponse extends NamedTensorResponse {
     while (reader.tag()) {
       const read = reader.wireType === LENGTH_DELIMITED ? readers[reader.field] : undefined;
       if (read !== undefined) read();
-      else if (reader.field === STATUS_CODE && reader.wireType === VARINT) statusCode = reader.int32();
+      else if (reader.field === STATUS_CODE && reader.wireType === VARINT) statusCode = readInt32(reader);
       else reader.skip();
     }
     this.results = new Map(Array.from(scores, ([id, raw]) => [id, scoresOf(raw)]));

@@ -3,7 +3,7 @@ import type { Bytes } from "../request.js";
 import { readArrayValues } from "../tensor/array-proto.js";
 import type { ValueField } from "../tensor/dtype.js";
 import { RawTensor } from "../tensor/raw-tensor.js";
-import { LENGTH_DELIMITED, MAP_KEY, MAP_VALUE, VARINT, WireReader } from "../wire/wire.js";
+import { LENGTH_DELIMITED, MAP_KEY, MAP_VALUE, readInt32, VARINT, WireReader } from "../wire/wire.js";
 import * as content from "./request-content.js";
 import { type Scalar, wireTypeOf } from "./scalars.js";
 import { FEATURE_KINDS } from "./torchrec-dtype.js";
@@ -108,7 +108,7 @@ class FeedReader extends WireReader {
 
   #int32(): number {
     this.#expect(VARINT);
-    return this.int32();
+    return readInt32(this);
   }
 
   /** A text that is the same when it is written again. */

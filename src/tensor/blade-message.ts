@@ -1,6 +1,6 @@
 import { argumentRangeError, checkOptionsObject, show } from "../errors.js";
 import type { Bytes } from "../request.js";
-import { LENGTH_DELIMITED, VARINT, type WireReader } from "../wire/wire.js";
+import { LENGTH_DELIMITED, readInt32, VARINT, type WireReader } from "../wire/wire.js";
 import { readArrayValues } from "./array-proto.js";
 import { type BladeDType, type ContentOf, checkDTypeOf, type DType } from "./dtype.js";
 import { encodeValues } from "./encode-values.js";
@@ -159,7 +159,7 @@ export function readBladeArray(reader: WireReader, raw: RawTensor): BladeArray {
     const traits = Object.entries(TRAITS).find((entry) => entry[1].field === field);
     if (wireType === LENGTH_DELIMITED && field === ARRAY.bladeBlobName) bladeBlobName = reader.text();
     else if (wireType === LENGTH_DELIMITED && field === ARRAY.nameInModel) nameInModel = reader.text();
-    else if (wireType === VARINT && field === ARRAY.batchSize) batchSize = reader.int32();
+    else if (wireType === VARINT && field === ARRAY.batchSize) batchSize = readInt32(reader);
     else if (wireType === LENGTH_DELIMITED && field === ARRAY.shape) {
       reader.nested(() => readShape(reader, raw.dimensions));
     } else if (traits === undefined || !readArrayValues(reader, raw, traits[1].holds)) reader.skip();

@@ -1,7 +1,7 @@
 import { show } from "../errors.js";
 import type { Bytes } from "../request.js";
 import { LENGTH_DELIMITED, VARINT, WireReader } from "../wire/wire.js";
-import type { OnnxDType } from "./dtype.js";
+import type { DType, OnnxDType, ValuesOf } from "./dtype.js";
 import { MEMORY, readMemory } from "./onnx-values.js";
 import { RawTensor } from "./raw-tensor.js";
 import { readSizes } from "./shape-proto.js";
@@ -91,7 +91,18 @@ function readTensor(reader: WireReader, raw: RawTensor): string {
   const dtype = DTYPES.get(raw.dtypeNumber);
   if (dtype !== undefined) {
     raw.dtype = dtype;
-    raw.memory = { ...data, width: MEMORY[dtype].width, read: (memory) => readMemory(dtype, memory) };
+    raw.read = () => readValues(raw, dtype, data);
   }
   return name;
+}
+
+/** The values of a tensor, which came as plain memory. */
+function readValues(raw: RawTensor, dtype: OnnxDType, data: { start: number; end: number }): ValuesOf<DType> {
+  const { width } = MEMORY[dtype];
+  const elements = raw.shape().reduce((product, dimension) => product * dimension, 1);
+  const count = (data.end - data.start) / width;
+  if (elements !== count) {
+    raw.fail(`has the shape [${raw.dimensions.join(", ")}] of ${elements} elements, but ${count} values`, data.start);
+  }
+  return readMemory(dtype, raw.memory([data], width));
 }

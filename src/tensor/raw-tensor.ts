@@ -13,16 +13,6 @@ interface Segment {
   readonly count: number;
 }
 
-/** Values that came as plain memory, and how they are read from it. */
-interface Memory {
-  readonly start: number;
-  readonly end: number;
-  /** Bytes of an element. */
-  readonly width: number;
-  /** Makes the values of their memory, which is in the host's order and may be kept. */
-  readonly read: (memory: ArrayBuffer) => ValuesOf<DType>;
-}
-
 /** A tensor of a response: where its values are, until somebody asks for them. */
 export class RawTensor {
   /** Undefined when the response has none, or one that this SDK does not know. */
@@ -31,8 +21,8 @@ export class RawTensor {
   dtypeNumber = 0;
   /** Set where the format states no dtype: those that it has. That of a tensor without values is what the caller says. */
   dtypesToName: Readonly<Partial<Record<DType, unknown>>> | undefined;
-  /** Set where values are no fields of numbers. */
-  memory: Memory | undefined;
+  /** Set where values are no fields of numbers: reads them. */
+  read: (() => ValuesOf<DType>) | undefined;
   readonly dimensions: bigint[] = [];
   readonly #bytes: Bytes;
   readonly #segments: Segment[] = [];
@@ -57,7 +47,7 @@ export class RawTensor {
   shape(): number[] {
     return this.dimensions.map((dimension) => {
       if (dimension < 0n || dimension > BigInt(Number.MAX_SAFE_INTEGER)) {
-        this.#fail(`has the shape [${this.dimensions.join(", ")}], which no array can have`);
+        this.fail(`has the shape [${this.dimensions.join(", ")}], which no array can have`);
       }
       return Number(dimension);
     });
@@ -71,28 +61,28 @@ export class RawTensor {
         this.dtypesToName === undefined
           ? "has no dtype"
           : "has no values, from which its dtype would follow: name it in getValues";
-      return this.#fail(
+      return this.fail(
         this.dtypeNumber === 0 ? why : `has the dtype ${this.dtypeNumber}, which this SDK does not know`,
       );
     }
     if (expected !== undefined && expected !== dtype) {
       throw argumentTypeError("ERR_EAS_ARG_DTYPE", `${this.name} is ${dtype}, not ${expected}`);
     }
-    if (this.memory !== undefined) return this.#fromMemory(this.memory);
+    if (this.read !== undefined) return this.read();
     const { field } = traitsOf(dtype);
     const segments = this.#segments.filter((segment) => segment.field === field);
     let count = 0;
     for (const segment of segments) count += segment.count;
     if (count === 0 && this.#segments.some((segment) => segment.count > 0)) {
-      return this.#fail(`is ${dtype}, but its values are in the field of another dtype`);
+      return this.fail(`is ${dtype}, but its values are in the field of another dtype`);
     }
     switch (field) {
       case undefined:
-        return this.#fail(`has the dtype ${dtype}, which this format has not`);
+        return this.fail(`has the dtype ${dtype}, which this format has not`);
       case "float":
-        return new Float32Array(this.#memory(segments, 4));
+        return new Float32Array(this.memory(segments, 4));
       case "double":
-        return new Float64Array(this.#memory(segments, 8));
+        return new Float64Array(this.memory(segments, 8));
       case "int":
         return this.#integers(segments, count, dtype);
       case "int64":
@@ -151,19 +141,8 @@ export class RawTensor {
     }
   }
 
-  #fromMemory({ start, end, width, read }: Memory): ValuesOf<DType> {
-    const elements = this.shape().reduce((product, dimension) => product * dimension, 1);
-    if (elements * width !== end - start) {
-      this.#fail(
-        `has the shape [${this.dimensions.join(", ")}] of ${elements} elements, but ${(end - start) / width} values`,
-        start,
-      );
-    }
-    return read(this.#memory([{ start, end }], width));
-  }
-
   /** The bytes of fixed-width values, in fresh memory and in the host's order. */
-  #memory(segments: readonly Pick<Segment, "start" | "end">[], width: number): ArrayBuffer {
+  memory(segments: readonly Pick<Segment, "start" | "end">[], width: number): ArrayBuffer {
     const { buffer, byteOffset } = this.#bytes;
     const [only] = segments;
     if (segments.length === 1 && only !== undefined && LITTLE_ENDIAN) {
@@ -191,7 +170,7 @@ export class RawTensor {
     const { integers, range } = traitsOf(dtype);
     if (integers === undefined || range === undefined) return values;
     const wrong = values.find((value) => value < range[0] || value > range[1]);
-    if (wrong !== undefined) this.#fail(`has the value ${wrong}, which does not fit its dtype ${dtype}`);
+    if (wrong !== undefined) this.fail(`has the value ${wrong}, which does not fit its dtype ${dtype}`);
     return new integers(values);
   }
 
@@ -224,7 +203,8 @@ export class RawTensor {
     return values;
   }
 
-  #fail(why: string, offset?: number): never {
+  /** Throws the error for a tensor that cannot be read. */
+  fail(why: string, offset?: number): never {
     throw new EasDecodeError(`${this.name} ${why}`, { format: "tensor", offset });
   }
 }

@@ -168,29 +168,6 @@ export class WireReader {
     return BigInt.asIntN(64, value);
   }
 
-  /** A varint as an unsigned 64-bit integer. Not bit by bit as a bigint, which takes three times as long. */
-  uint64(): bigint {
-    const { bytes } = this;
-    const start = this.position;
-    this.skipVarint();
-    let low = 0;
-    let high = 0;
-    for (let at = start, shift = 0; at < this.position; at++, shift += 7) {
-      const bits = (bytes[at] as number) & 127;
-      if (shift < 28) low |= bits << shift;
-      else if (shift === 28) {
-        low |= bits << 28;
-        high = bits >>> 4;
-      } else high |= bits << (shift - 32);
-    }
-    return high === 0 ? BigInt(low >>> 0) : (BigInt(high >>> 0) << 32n) | BigInt(low >>> 0);
-  }
-
-  /** A varint as a signed 32-bit integer; what is above is a sign, or is dropped, as all protobuf implementations do. */
-  int32(): number {
-    return Number(BigInt.asIntN(32, this.int64()));
-  }
-
   /** The end of the length-delimited field that begins here, with the position set to its first byte. */
   delimitedEnd(): number {
     const start = this.position;
@@ -276,4 +253,28 @@ export class WireReader {
     if (begin !== end) this.fail("a varint is cut off", begin);
     return count;
   }
+}
+
+// Functions and no methods, so that bundles leave out what their formats have no field of.
+
+/** Reads a varint as an unsigned 64-bit integer. Not bit by bit as a bigint, which takes three times as long. */
+export function readUint64(reader: WireReader): bigint {
+  const { bytes, position: start } = reader;
+  reader.skipVarint();
+  let low = 0;
+  let high = 0;
+  for (let at = start, shift = 0; at < reader.position; at++, shift += 7) {
+    const bits = (bytes[at] as number) & 127;
+    if (shift < 28) low |= bits << shift;
+    else if (shift === 28) {
+      low |= bits << 28;
+      high = bits >>> 4;
+    } else high |= bits << (shift - 32);
+  }
+  return high === 0 ? BigInt(low >>> 0) : (BigInt(high >>> 0) << 32n) | BigInt(low >>> 0);
+}
+
+/** Reads a varint as a signed 32-bit integer; what is above is a sign, or is dropped, as all protobuf implementations do. */
+export function readInt32(reader: WireReader): number {
+  return Number(BigInt.asIntN(32, reader.int64()));
 }

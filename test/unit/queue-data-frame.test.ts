@@ -5,7 +5,7 @@ import { describe, expect, test, vi } from "vitest";
 import { DataFrameListProtoSchema, DataFrameProtoSchema } from "../../src/gen/eas/queue/queue_pb.js";
 import { type DataFrame, EasDecodeError } from "../../src/index.js";
 import { type FrameOwner, readFrame, readFrames } from "../../src/queue/data-frame.js";
-import { WireReader } from "../../src/wire/wire.js";
+import { readUint64, WireReader } from "../../src/wire/wire.js";
 import { errorOf, thrownBy } from "../support/calls.js";
 
 // Frames are read by hand. What that owes is written in the schema: ours must read what the generated code writes.
@@ -226,9 +226,9 @@ describe("protobuf", () => {
 });
 
 describe("uint64", () => {
-  const readUint64 = (encoded: Uint8Array) => {
+  const decode = (encoded: Uint8Array) => {
     const reader = new WireReader(Uint8Array.from(encoded), "queue");
-    const value = reader.uint64();
+    const value = readUint64(reader);
     return { value, position: reader.position };
   };
 
@@ -236,7 +236,7 @@ describe("uint64", () => {
     fc.assert(
       fc.property(uint64, (value) => {
         const encoded = new BinaryWriter().uint64(value).finish();
-        expect(readUint64(encoded)).toEqual({ value, position: encoded.length });
+        expect(decode(encoded)).toEqual({ value, position: encoded.length });
       }),
       { numRuns: 1000 },
     );
@@ -249,7 +249,7 @@ describe("uint64", () => {
         const sum = groups.reduce((sum, group, i) => sum + (BigInt(group) << BigInt(7 * i)), 0n);
         // Bits beyond the 64th are dropped, as protobuf does.
         const value = BigInt.asUintN(64, sum);
-        expect(readUint64(Uint8Array.from(encoded))).toEqual({ value, position: groups.length });
+        expect(decode(Uint8Array.from(encoded))).toEqual({ value, position: groups.length });
       }),
       { numRuns: 1000 },
     );
@@ -257,7 +257,7 @@ describe("uint64", () => {
 
   test("each single bit", () => {
     for (let bit = 0n; bit < 64n; bit++) {
-      expect(readUint64(new BinaryWriter().uint64(1n << bit).finish()).value).toBe(1n << bit);
+      expect(decode(new BinaryWriter().uint64(1n << bit).finish()).value).toBe(1n << bit);
     }
   });
 
@@ -267,7 +267,7 @@ describe("uint64", () => {
     ["ten bytes that go on", Array(10).fill(0x80), /cut off|more than ten bytes/],
     ["eleven bytes", [...Array(10).fill(0x80), 1], /more than ten bytes/],
   ])("%s", (_name, encoded, message) => {
-    const error = thrownBy(() => readUint64(Uint8Array.from(encoded)));
+    const error = thrownBy(() => decode(Uint8Array.from(encoded)));
     expect(error).toBeInstanceOf(EasDecodeError);
     expect(error).toMatchObject({ format: "queue", message: expect.stringMatching(message) });
   });
