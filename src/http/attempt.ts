@@ -1,12 +1,4 @@
-import { EasUnsupportedError } from "../errors.js";
-import type {
-  Exchange,
-  HeaderPair,
-  StreamedResponse,
-  Transport,
-  TransportRequest,
-  TransportResponse,
-} from "../platform/platform.js";
+import type { Exchange, HeaderPair, TransportRequest } from "../platform/platform.js";
 import type { CallPlan } from "./call-plan.js";
 import { Expiring, type Timeouts } from "./timeouts.js";
 
@@ -61,22 +53,15 @@ export class Attempt extends Expiring implements TransportRequest {
     return this.controller.signal;
   }
 
-  /** Sends through `transport`, with the clock running until `settle`. Rejects at once when cancelled or expired. */
-  send(transport: Transport): Promise<TransportResponse> {
+  /** Starts the clock, which runs until `settle`. To be called before the transport is. */
+  start(): void {
     this.timeouts.start(this, this.timeout);
-    const sent = transport.send(this);
-    // An exchange rejects by itself when it is cancelled; other transports may be slow to notice, or never do.
-    return this.exchange === undefined ? this.outlive(sent) : sent;
   }
 
-  /** As `send`, but resolves when the head of the answer is there. */
-  open(transport: Transport): Promise<StreamedResponse> {
-    if (transport.stream === undefined) {
-      return Promise.reject(new EasUnsupportedError("this transport has no stream(): answers come as a whole only"));
-    }
-    this.timeouts.start(this, this.timeout);
-    const opened = transport.stream(this);
-    return this.exchange === undefined ? this.outlive(opened) : opened;
+  /** Waits for what the transport gives. Rejects at once when the attempt is cancelled or expires. */
+  until<T>(sent: Promise<T>): Promise<T> {
+    // An exchange rejects by itself when it is cancelled; other transports may be slow to notice, or never do.
+    return this.exchange === undefined ? this.outlive(sent) : sent;
   }
 
   /** Waits for work that may not end by itself when the attempt is cancelled. */
@@ -91,7 +76,7 @@ export class Attempt extends Expiring implements TransportRequest {
   onDispatch(): void {
     if (this.settled) return;
     this.timeouts.stop(this);
-    this.timeouts.start(this, this.timeout);
+    this.start();
   }
 
   /** Stops the clock: the last byte is decoded, or the attempt has failed. */

@@ -1,5 +1,5 @@
 import { argumentTypeError, EasUnsupportedError } from "../errors.js";
-import type { HeaderPair, Platform } from "../platform/platform.js";
+import type { HeaderPair, Platform, Signer } from "../platform/platform.js";
 import type { CallPlan } from "./call-plan.js";
 import type { Auth, Token } from "./options.js";
 
@@ -9,14 +9,13 @@ export function resolveAuth(
   platform: Platform,
   request: { origin: string; method: string; isPredict: boolean },
 ): Exclude<Auth, "auto"> {
-  if (auth === "signature" && !platform.canSetDate) {
+  if (auth === "signature" && platform.signer === undefined) {
     throw new EasUnsupportedError(
-      'auth "signature" cannot work in this runtime: the signature covers the Date header, which a browser does not let a page set; use "token", or better a relay that keeps the token on a server',
+      'auth "signature" cannot work here: the signature covers the Date header, which browsers do not let a page set; use "token", or a relay that keeps the token on a server',
     );
   }
   if (auth !== "auto") return auth;
-  const signs =
-    platform.canSetDate && request.isPredict && request.method === "POST" && request.origin.startsWith("http:");
+  const signs = platform.signer && request.isPredict && request.method === "POST" && request.origin.startsWith("http:");
   return signs ? "signature" : "token";
 }
 
@@ -34,31 +33,20 @@ function tokenHeader(auth: "token" | "bearer", token: string): HeaderPair {
   if (!/^[\x20-\x7e\x80-\xff]*$/.test(token)) {
     throw argumentTypeError(
       "ERR_EAS_ARG_TOKEN",
-      'the token has a line break, another control character or one outside Latin-1, so it cannot be a header value; only auth "signature" can use such a token',
+      'the token has a control character or one outside Latin-1, so it cannot be a header: only auth "signature" can use it',
     );
   }
   return ["authorization", auth === "bearer" ? `Bearer ${token}` : token];
 }
 
-/** The headers that prove who sends. A signature needs the body's MD5. */
+/** The headers that prove who sends. */
 export function authorize(
-  { auth, method, contentType, resource }: CallPlan,
+  plan: CallPlan,
   token: string,
-  platform: Platform,
-  bodyMd5: string | undefined,
+  signer: Signer | undefined,
 ): HeaderPair[] | Promise<HeaderPair[]> {
-  if (auth !== "signature") {
-    return [tokenHeader(auth, token)];
-  }
-  const date = httpDate();
-  const headers = (hmac: string): HeaderPair[] => [
-    // Hexadecimal, against RFC 1864: EAS has it so (github.com/pai-eas/eas-python-sdk, predict_client.py).
-    ["content-md5", bodyMd5 as string],
-    ["date", date],
-    ["authorization", `EAS ${hmac}`],
-  ];
-  const hmac = platform.hmacSha1(token, `${method}\n${bodyMd5}\n${contentType}\n${date}\n${resource}`);
-  return typeof hmac === "string" ? headers(hmac) : hmac.then(headers);
+  const { auth } = plan;
+  return auth === "signature" ? (signer as Signer)(plan, token) : [tokenHeader(auth, token)];
 }
 
 /** Asks for the token, when it is a function. */
@@ -76,18 +64,4 @@ function checkGiven(token: unknown): string {
     );
   }
   return token;
-}
-
-let lastSecond = -1;
-let lastDate = "";
-
-/** Now, as HTTP writes it, in true GMT: the official Python and Go SDKs label local time as GMT. */
-function httpDate(): string {
-  const now = Date.now();
-  const second = Math.floor(now / 1000);
-  if (second !== lastSecond) {
-    lastSecond = second;
-    lastDate = new Date(now).toUTCString();
-  }
-  return lastDate;
 }

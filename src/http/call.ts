@@ -1,5 +1,5 @@
 import { EasDecodeError } from "../errors.js";
-import type { HeaderPair, TransportResponse } from "../platform/platform.js";
+import type { HeaderPair, Signer, TransportResponse } from "../platform/platform.js";
 import type { Bytes } from "../request.js";
 import { Attempt } from "./attempt.js";
 import { authorize, currentToken } from "./auth.js";
@@ -46,7 +46,7 @@ class Call implements Abortable {
   private readonly channel: Channel;
   private readonly startedAt = performance.now();
   private body: Bytes | null = null;
-  private bodyMd5: string | undefined = undefined;
+  private signer: Signer | undefined = undefined;
   private retriedOnce = false;
   private waited = false;
   /** What an abort has to end: the attempt or the wait under way. */
@@ -95,7 +95,8 @@ class Call implements Abortable {
         this.attempts++;
         this.current = attempt;
         try {
-          response = await attempt.send(channel.transport);
+          attempt.start();
+          response = await attempt.until(channel.transport.send(attempt));
           body = isEncoded(response, plan.decoding) ? await this.decode(response, attempt) : response.body;
         } catch (error) {
           failure = this.failureOf(error, attempt, remaining);
@@ -150,18 +151,8 @@ class Call implements Abortable {
     const { plan } = this;
     this.token = token.trim();
     if (token === "") return plan.headers;
-    if (plan.auth === "signature" && this.bodyMd5 === undefined) {
-      // Once for the call: the body is the same in all attempts, and hashing is what a large one costs most.
-      const md5 = this.channel.platform.md5(this.body ?? new Uint8Array(0));
-      if (typeof md5 !== "string") {
-        return md5.then((md5) => {
-          this.bodyMd5 = md5;
-          return this.authorized(token);
-        });
-      }
-      this.bodyMd5 = md5;
-    }
-    const added = authorize(plan, token, this.channel.platform, this.bodyMd5);
+    if (plan.auth === "signature") this.signer ??= this.channel.platform.signer?.(this.body);
+    const added = authorize(plan, token, this.signer);
     return added instanceof Promise ? added.then((added) => [...plan.headers, ...added]) : [...plan.headers, ...added];
   }
 

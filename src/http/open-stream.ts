@@ -13,7 +13,6 @@ import type { Limiter } from "./limiter.js";
 /** The headers of one attempt that is not signed, and the token in them. Rejects with the signal's reason when it fires. */
 export async function headersOf(
   plan: CallPlan,
-  channel: Channel,
   signal: AbortSignal | undefined,
 ): Promise<{ readonly headers: readonly HeaderPair[]; readonly token: string }> {
   signal?.throwIfAborted();
@@ -21,7 +20,7 @@ export async function headersOf(
   const token = typeof given === "string" || signal === undefined ? await given : await unlessAborted(given, signal);
   signal?.throwIfAborted();
   if (token === "") return { headers: plan.headers, token };
-  return { headers: [...plan.headers, ...(await authorize(plan, token, channel.platform, undefined))], token };
+  return { headers: [...plan.headers, ...(await authorize(plan, token, undefined))], token };
 }
 
 /**
@@ -93,7 +92,7 @@ class SlottedResponse implements StreamedResponse {
 
 async function attemptStream(channel: Channel, plan: CallPlan): Promise<StreamedResponse> {
   const { signal } = plan;
-  const { headers, token } = await headersOf(plan, channel, signal);
+  const { headers, token } = await headersOf(plan, signal);
   // It may have fired in the turn in which that ended.
   signal?.throwIfAborted();
   const call: FailedCall = { plan, token: token.trim(), attempts: 1 };
@@ -104,7 +103,11 @@ async function attemptStream(channel: Channel, plan: CallPlan): Promise<Streamed
   let response: StreamedResponse;
   let refusal: Bytes | undefined;
   try {
-    response = await attempt.open(transport);
+    if (transport.stream === undefined) {
+      throw new EasUnsupportedError("this transport has no stream(): answers come as a whole only");
+    }
+    attempt.start();
+    response = await attempt.until(transport.stream(attempt));
     if (response.status < 200 || response.status > 299) refusal = await attempt.outlive(readSome(response));
   } catch (error) {
     if (attempt.expired) throw timeoutFailure(call, attempt.phase).error;

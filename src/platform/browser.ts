@@ -5,14 +5,14 @@ import { deflate, inflate } from "./web-compression.js";
 
 function unsigned(): never {
   throw new EasUnsupportedError(
-    'auth "signature" cannot work in a browser: the signature covers the Date header, which browsers do not let a page set; use "token", or better a relay that keeps the token on a server',
+    "there are no signatures here: they cover the Date header, which browsers do not let a page set",
   );
 }
 
 /** Web pages and their workers. */
 export const platform: Platform = {
   name: "browser",
-  canSetDate: false,
+  signer: undefined,
   // The Fetch standard's "forbidden request-header" names but those that no request may set; User-Agent, which Chromium drops.
   droppedHeaders:
     /^(accept-(charset|encoding)|access-control-request-.+|cookie2?|date|dnt|host|origin|referer|set-cookie|user-agent|via|(proxy|sec)-.*)$/,

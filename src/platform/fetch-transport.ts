@@ -50,6 +50,8 @@ function isUndoneByRuntime(coding: string): boolean {
  */
 const UNCACHED: { cache?: "no-store" } = "WebSocketPair" in globalThis ? {} : { cache: "no-store" };
 
+type Head = Pick<StreamedResponse, "status" | "headers" | "contentEncoding">;
+
 /** A transport over `fetch`, for every runtime that has one. Redirects come back as they are and are never followed. */
 export function fetchTransport(options: FetchTransportOptions = {}): Transport {
   const { decodes } = options;
@@ -74,7 +76,7 @@ export function fetchTransport(options: FetchTransportOptions = {}): Transport {
     return response;
   }
 
-  function headOf(response: Response) {
+  function headOf(response: Response): Head {
     // A browser shows nothing of a redirect but that it was one.
     if (response.type === "opaqueredirect") return { status: 302, headers: new Headers(), contentEncoding: undefined };
     const { status, headers } = response;
@@ -106,7 +108,7 @@ export function fetchTransport(options: FetchTransportOptions = {}): Transport {
           void response.body?.cancel().catch(() => {});
           throw signal.reason;
         }
-        return new FetchedStream(request, headOf(response), response, own);
+        return streamOf(request, response, headOf(response), own);
       } finally {
         signal.removeEventListener("abort", pass);
       }
@@ -115,88 +117,72 @@ export function fetchTransport(options: FetchTransportOptions = {}): Transport {
   };
 }
 
-/** The body of an answer, piece by piece. */
-class FetchedStream implements StreamedResponse {
-  readonly status: number;
-  readonly headers: Headers;
-  readonly contentEncoding: string | undefined;
-  readonly #request: TransportRequest;
-  readonly #controller: AbortController;
-  readonly #reader: ReadableStreamDefaultReader<Uint8Array> | undefined;
-  readonly #onAbort = () => this.cancel(this.#request.signal.reason);
-  #reject: ((reason: unknown) => void) | undefined = undefined;
+/** An answer whose body is read piece by piece. */
+function streamOf(
+  request: TransportRequest,
+  response: Response,
+  head: Head,
+  controller: AbortController,
+): StreamedResponse {
+  const { signal } = request;
+  if (response.body === undefined) {
+    const error = new EasUnsupportedError("the fetch of this runtime has no body streams: an answer cannot be watched");
+    controller.abort(error);
+    throw error;
+  }
+  // Not `for await`: WebKit's streams are no async iterables.
+  const reader = response.body?.getReader();
   /** What all reads to come are answered with. */
-  #outcome: Promise<undefined> | undefined = undefined;
+  let outcome: Promise<undefined> | undefined;
+  let rejectRead: ((reason: unknown) => void) | undefined;
+  const onAbort = () => cancel(signal.reason);
 
-  constructor(
-    request: TransportRequest,
-    head: Pick<StreamedResponse, "status" | "headers" | "contentEncoding">,
-    response: Response,
-    controller: AbortController,
-  ) {
-    this.status = head.status;
-    this.headers = head.headers;
-    this.contentEncoding = head.contentEncoding;
-    this.#request = request;
-    this.#controller = controller;
-    if (response.body === undefined) {
-      const error = new EasUnsupportedError(
-        "the fetch of this runtime has no body streams: an answer cannot be watched",
-      );
-      controller.abort(error);
-      throw error;
-    }
-    if (response.body === null) {
-      this.#outcome = Promise.resolve(undefined);
-      return;
-    }
-    // Not `for await`: WebKit's streams are no async iterables.
-    this.#reader = response.body.getReader();
-    request.signal.addEventListener("abort", this.#onAbort, { once: true });
+  function end(result: Promise<undefined>): Promise<undefined> {
+    signal.removeEventListener("abort", onAbort);
+    // Nobody need read it.
+    result.catch(() => {});
+    outcome = result;
+    return result;
   }
 
-  read(): Promise<Bytes | undefined> {
-    if (this.#outcome !== undefined) return this.#outcome;
-    if (this.#reject !== undefined) return Promise.reject(new Error("a read waits already: one at a time"));
+  function read(): Promise<Bytes | undefined> {
+    if (outcome !== undefined) return outcome;
+    if (rejectRead !== undefined) return Promise.reject(new Error("a read waits already: one at a time"));
     return new Promise((resolve, reject) => {
-      this.#reject = reject;
-      this.#next().then(resolve, reject);
+      rejectRead = reject;
+      next().then(resolve, reject);
     });
   }
 
-  cancel(reason: unknown): void {
-    if (this.#outcome !== undefined) return;
-    this.#end(Promise.reject(reason));
+  function cancel(reason: unknown): void {
+    if (outcome !== undefined) return;
+    end(Promise.reject(reason));
     // Runtimes differ in which of the two makes them let go of the connection, and in what it does to a waiting read.
-    void this.#reader?.cancel(reason).catch(() => {});
-    this.#controller.abort(reason);
-    this.#reject?.(reason);
+    void reader?.cancel(reason).catch(() => {});
+    controller.abort(reason);
+    rejectRead?.(reason);
   }
 
-  async #next(): Promise<Bytes | undefined> {
+  async function next(): Promise<Bytes | undefined> {
     try {
       for (;;) {
-        const { done, value } = await (this.#reader as ReadableStreamDefaultReader<Uint8Array>).read();
+        const { done, value } = await (reader as ReadableStreamDefaultReader<Uint8Array>).read();
         // A cancelled reader is done, too.
-        if (this.#outcome !== undefined) return await this.#outcome;
-        if (done) return await this.#end(Promise.resolve(undefined));
+        if (outcome !== undefined) return await outcome;
+        if (done) return await end(Promise.resolve(undefined));
         // A copy, since a `fetch` from elsewhere may keep what it gives, or give a view of more.
-        if (value.length > 0) return joinChunks([value], value.length);
+        if (value.length > 0) return new Uint8Array(value);
       }
     } catch (error) {
-      return await (this.#outcome ?? this.#end(Promise.reject(failure(error, this.#request, false))));
+      return await (outcome ?? end(Promise.reject(failure(error, request, false))));
     } finally {
-      this.#reject = undefined;
+      rejectRead = undefined;
     }
   }
 
-  #end(outcome: Promise<undefined>): Promise<undefined> {
-    this.#request.signal.removeEventListener("abort", this.#onAbort);
-    // Nobody need read it.
-    outcome.catch(() => {});
-    this.#outcome = outcome;
-    return outcome;
-  }
+  if (reader) signal.addEventListener("abort", onAbort, { once: true });
+  else end(Promise.resolve(undefined));
+  return { ...head, read, cancel };
 }
 
 function failure(error: unknown, request: TransportRequest, opaque: boolean): unknown {
@@ -234,26 +220,34 @@ async function readBody(response: Response, maxBytes: number): Promise<Bytes> {
     throw responseTooLarge(maxBytes);
   }
   // Some runtimes (React Native) have no body stream; there the length can only be checked afterwards.
-  if (response.body === null || response.body === undefined) {
+  if (!response.body) {
     const whole = new Uint8Array(await response.arrayBuffer());
     if (whole.length > maxBytes) throw responseTooLarge(maxBytes);
     return whole;
   }
+  return readAll(response.body, maxBytes, responseTooLarge);
+}
+
+/** Reads a stream to its end, or throws what `tooLarge` makes as soon as more than `maxBytes` have come. */
+export async function readAll(
+  stream: ReadableStream<Uint8Array>,
+  maxBytes: number,
+  tooLarge: (maxBytes: number) => Error,
+): Promise<Bytes> {
   // Not `for await`: WebKit's streams are no async iterables.
-  const reader = response.body.getReader();
+  const reader = stream.getReader();
   const chunks: Uint8Array[] = [];
   let length = 0;
   for (;;) {
     const { done, value } = await reader.read();
-    if (done) break;
+    if (done) return joinChunks(chunks, length);
     length += value.length;
     if (length > maxBytes) {
       void reader.cancel().catch(() => {});
-      throw responseTooLarge(maxBytes);
+      throw tooLarge(maxBytes);
     }
     chunks.push(value);
   }
-  return joinChunks(chunks, length);
 }
 
 /** Copies chunks into one array of exactly `length` bytes. */

@@ -2,6 +2,7 @@ import type { Bytes } from "../request.js";
 import { nodeTransport } from "./node-transport.js";
 import { dialWebSocket } from "./node-websocket.js";
 import type { Platform } from "./platform.js";
+import { signerOf } from "./signature.js";
 
 // Built-in modules are asked for when they are needed and not imported: a process that only builds a request, or
 // sends with a token, loads neither.
@@ -15,7 +16,7 @@ function crypto(): typeof import("node:crypto") {
 /** Node 20.18.1 and later. */
 export const platform: Platform = {
   name: "node",
-  canSetDate: true,
+  signer: (body) => signerOf(platform, body),
   droppedHeaders: undefined,
   connectionCount: 100,
   createTransport: nodeTransport,

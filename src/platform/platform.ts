@@ -4,8 +4,11 @@ import type { Bytes } from "../request.js";
 export interface Platform {
   /** The runtime family, for messages. */
   readonly name: "node" | "browser" | "workerd" | "web";
-  /** Whether a request may carry a `Date` header; browsers drop it silently, so nothing can be signed there. */
-  readonly canSetDate: boolean;
+  /**
+   * Signs the attempts of a call with this body; undefined where requests cannot carry the `Date` header that a signature
+   * covers, as in browsers, which drop it silently.
+   */
+  readonly signer: ((body: Uint8Array | null) => Signer) | undefined;
   /** Names of headers that the runtime drops, or sets itself, without a word; undefined where there are none. */
   readonly droppedHeaders: RegExp | undefined;
   /** Default for the requests in flight to one host. */
@@ -24,6 +27,17 @@ export interface Platform {
   inflate(format: "gzip" | "zlib", bytes: Uint8Array, maxBytes: number): Promise<Bytes>;
   /** The environment variable `name`, or undefined where there is none; never throws. */
   env(name: string): string | undefined;
+}
+
+/** Gives the headers that prove who sends an attempt, with a date of its own; a promise only when the hash takes time. */
+export type Signer = (request: SignedRequest, token: string) => HeaderPair[] | Promise<HeaderPair[]>;
+
+/** What a signature covers, beside the body and the date. */
+export interface SignedRequest {
+  readonly method: string;
+  readonly contentType: string;
+  /** Path and query, not percent-encoded and without a gateway's prefix. */
+  readonly resource: string;
 }
 
 /** What the client tells a platform's own transport. */
@@ -198,7 +212,7 @@ export class TransportError extends Error {
       status?: number | undefined;
     },
   ) {
-    super(message, "cause" in options ? { cause: options.cause } : undefined);
+    super(message, options);
     this.name = "TransportError";
     this.sent = options.sent;
     this.systemCode = options.systemCode ?? systemCodeOf(options.cause);

@@ -1,6 +1,6 @@
 import { EasUnsupportedError } from "../errors.js";
 import type { Bytes } from "../request.js";
-import { joinChunks } from "./fetch-transport.js";
+import { readAll } from "./fetch-transport.js";
 
 /** The Compression Streams standard calls the zlib format "deflate". */
 const STREAM_NAMES = { gzip: "gzip", zlib: "deflate" } as const;
@@ -19,11 +19,11 @@ export function inflate(format: "gzip" | "zlib", bytes: Uint8Array, maxBytes: nu
 
 function unsupported(name: string, format: string): EasUnsupportedError {
   return new EasUnsupportedError(
-    `${format} needs ${name}, which this runtime does not have: send without compression, or pass a CompressionCodec of your own`,
+    `${format} needs ${name}, which this runtime does not have: send without, or pass a CompressionCodec`,
   );
 }
 
-async function through(
+function through(
   stream: { readable: ReadableStream<Uint8Array>; writable: WritableStream<BufferSource> },
   bytes: Uint8Array,
   maxBytes: number,
@@ -32,17 +32,5 @@ async function through(
   // Failures of the writing side show on the reading side too, and are reported there.
   void writer.write(bytes as Bytes).catch(() => {});
   void writer.close().catch(() => {});
-  const reader = stream.readable.getReader();
-  const chunks: Uint8Array[] = [];
-  let length = 0;
-  for (;;) {
-    const { done, value } = await reader.read();
-    if (done) return joinChunks(chunks, length);
-    length += value.length;
-    if (length > maxBytes) {
-      void reader.cancel().catch(() => {});
-      throw new RangeError(`more than ${maxBytes} bytes`);
-    }
-    chunks.push(value);
-  }
+  return readAll(stream.readable, maxBytes, () => new RangeError(`more than ${maxBytes} bytes`));
 }

@@ -1,5 +1,6 @@
 import { fetchTransport } from "./fetch-transport.js";
 import type { Platform } from "./platform.js";
+import { signerOf } from "./signature.js";
 import { deflate, inflate } from "./web-compression.js";
 import { hmacSha1, md5 } from "./web-crypto.js";
 import { dialWebSocket } from "./web-websocket.js";
@@ -7,7 +8,7 @@ import { dialWebSocket } from "./web-websocket.js";
 /** Deno, Bun, edge functions and every other runtime with web APIs and no conditions of its own. */
 export const platform: Platform = {
   name: "web",
-  canSetDate: true,
+  signer: (body) => signerOf(platform, body),
   droppedHeaders: undefined,
   connectionCount: 100,
   createTransport: () => fetchTransport(),

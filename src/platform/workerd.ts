@@ -1,5 +1,6 @@
 import { fetchTransport } from "./fetch-transport.js";
 import type { Platform } from "./platform.js";
+import { signerOf } from "./signature.js";
 import { deflate, inflate } from "./web-compression.js";
 import { hmacSha1, toHex } from "./web-crypto.js";
 import { dialWebSocket } from "./workerd-websocket.js";
@@ -7,7 +8,7 @@ import { dialWebSocket } from "./workerd-websocket.js";
 /** Cloudflare Workers. Nothing is made at module level: a worker's I/O belongs to one request. */
 export const platform: Platform = {
   name: "workerd",
-  canSetDate: true,
+  signer: (body) => signerOf(platform, body),
   droppedHeaders: undefined,
   // Workers may have six connections open at once for one incoming request.
   connectionCount: 6,

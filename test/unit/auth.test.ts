@@ -70,14 +70,20 @@ describe("how the token is sent", () => {
     ["bearer", false, true, "POST", "http://h", "bearer"],
     ["token", true, true, "POST", "http://h", "token"],
   ] as const)("%s, Date %j, predict %j, %s %s: %s", (auth, canSetDate, isPredict, method, origin, expected) => {
-    expect(resolveAuth(auth, { ...platform, canSetDate }, { origin, method, isPredict })).toBe(expected);
+    expect(
+      resolveAuth(
+        auth,
+        { ...platform, signer: canSetDate ? platform.signer : undefined },
+        { origin, method, isPredict },
+      ),
+    ).toBe(expected);
   });
 
   test("signature where Date cannot be set says so", () => {
     const resolve = () =>
       resolveAuth(
         "signature",
-        { ...platform, canSetDate: false },
+        { ...platform, signer: undefined },
         { origin: "http://h", method: "POST", isPredict: true },
       );
     expect(resolve).toThrow(EasUnsupportedError);

@@ -33,7 +33,7 @@ export function websocketSource(
   ask: () => Promise<unknown>,
 ): OpenSource {
   return async (events, signal) => {
-    const { headers, token } = await headersOf(plan, channel, signal);
+    const { headers, token } = await headersOf(plan, signal);
     // It may have fired in the turn in which that ended.
     signal.throwIfAborted();
     const url = plan.target.origin.replace(/^http/, "ws") + plan.path;

@@ -1,0 +1,46 @@
+import type { HeaderPair, Platform, SignedRequest, Signer } from "./platform.js";
+
+/** Signs as the official SDKs do: HMAC-SHA1 over method, MD5 of the body, content type, date and path. */
+export function signerOf(hashes: Pick<Platform, "md5" | "hmacSha1">, body: Uint8Array | null): Signer {
+  // Once for the call: the body is the same in all attempts, and hashing is what a large one costs most.
+  let bodyMd5: string | undefined;
+
+  function sign(request: SignedRequest, token: string): HeaderPair[] | Promise<HeaderPair[]> {
+    if (bodyMd5 === undefined) {
+      const md5 = hashes.md5(body ?? new Uint8Array(0));
+      if (typeof md5 !== "string") {
+        return md5.then((md5) => {
+          bodyMd5 = md5;
+          return sign(request, token);
+        });
+      }
+      bodyMd5 = md5;
+    }
+    const date = httpDate();
+    const headers = (hmac: string): HeaderPair[] => [
+      // Hexadecimal, against RFC 1864: EAS has it so (github.com/pai-eas/eas-python-sdk, predict_client.py).
+      ["content-md5", bodyMd5 as string],
+      ["date", date],
+      ["authorization", `EAS ${hmac}`],
+    ];
+    const { method, contentType, resource } = request;
+    const hmac = hashes.hmacSha1(token, `${method}\n${bodyMd5}\n${contentType}\n${date}\n${resource}`);
+    return typeof hmac === "string" ? headers(hmac) : hmac.then(headers);
+  }
+
+  return sign;
+}
+
+let lastSecond = -1;
+let lastDate = "";
+
+/** Now, as HTTP writes it, in true GMT: the official Python and Go SDKs label local time as GMT. */
+function httpDate(): string {
+  const now = Date.now();
+  const second = Math.floor(now / 1000);
+  if (second !== lastSecond) {
+    lastSecond = second;
+    lastDate = new Date(now).toUTCString();
+  }
+  return lastDate;
+}
