@@ -75,14 +75,14 @@ export class EasError extends Error {
   readonly maybeTaken: boolean;
 
   constructor(code: EasErrorCode, message: string, options: EasErrorOptions = {}) {
-    super(message, "cause" in options ? { cause: options.cause } : undefined);
+    super(message, options);
     this.code = code;
     this.attempts = options.attempts ?? 0;
     this.requestId = options.requestId;
     this.retryable = options.retryable ?? false;
     this.maybeAccepted = options.maybeAccepted ?? false;
     this.maybeTaken = options.maybeTaken ?? false;
-    Object.defineProperty(this, "name", { value: "EasError", configurable: true, writable: true });
+    named(this, "EasError");
     Object.defineProperty(this, BRAND, { value: true });
   }
 

@@ -33,8 +33,7 @@ const SHARED_GATEWAY = /^\d+(\.vpc)?\.[a-z0-9-]+\.pai-eas\.aliyuncs\.com$/;
 /** Finds out where a service is; throws a `TypeError` that says what is missing or wrong. */
 export function gatewayTarget(options: GatewayOptions, env: (name: string) => string | undefined): Target {
   if (options.customUrl !== undefined && options.customUrl !== "") return customTarget(options.customUrl);
-  const endpoint = options.endpoint ? parseEndpoint(options.endpoint) : undefined;
-  if (endpoint) checkServiceConflict(endpoint, options.serviceName ?? "");
+  const endpoint = endpointOf(options);
   const serviceName = options.serviceName || endpoint?.serviceName || "";
   checkServiceName(serviceName);
   const { origin, prefix, host } = endpoint ?? inCluster(serviceName, env("NAMESPACE"));
@@ -48,31 +47,34 @@ export function gatewayTarget(options: GatewayOptions, env: (name: string) => st
   };
 }
 
-/** Checks a service name: `service`, `group.service` or `service/model`. */
-export function checkServiceName(name: string): void {
-  const refuse = (why: string): never => {
-    throw argumentTypeError("ERR_EAS_ARG_SERVICE_NAME", `serviceName ${show(name)} ${why}`);
-  };
-  if (typeof name !== "string") refuse("is no string");
-  if (name === "") {
-    refuse('is empty: it must name the service, for example "scorecard", "group.scorecard" or "scorecard/v2"');
-  }
-  if (name !== name.trim()) refuse("has blanks at its ends: the gateway would look for another service");
-  if (/[?#]/.test(name)) refuse('has a "?" or "#": a query goes into the call option query');
-  if (name.includes("..") || name.includes("\\"))
-    refuse('has ".." or a backslash, which would lead out of the service');
-  if (name.startsWith("/") || name.endsWith("/") || name.includes("//"))
-    refuse("has an empty part before or after a /");
+/** What a service name must not have, and why. */
+const NAME_FAULTS: readonly (readonly [RegExp, string])[] = [
+  [/^$/, 'is empty: it must name the service, for example "scorecard", "group.scorecard" or "scorecard/v2"'],
+  [/^\s|\s$/, "has blanks at its ends: the gateway would look for another service"],
+  [/[?#]/, 'has a "?" or "#": a query goes into the call option query'],
+  [/\.\.|\\/, 'has ".." or a backslash, which would lead out of the service'],
+  [/^\/|\/$|\/\//, "has an empty part before or after a /"],
+];
+
+/** Checks a service name and returns it: `service`, `group.service` or `service/model`. */
+export function checkServiceName(name: string): string {
+  const why = typeof name === "string" ? NAME_FAULTS.find(([fault]) => fault.test(name))?.[1] : "is no string";
+  if (why) throw argumentTypeError("ERR_EAS_ARG_SERVICE_NAME", `serviceName ${show(name)} ${why}`);
   checkSegments("ERR_EAS_ARG_SERVICE_NAME", "serviceName", name);
+  return name;
 }
 
-/** Refuses an endpoint that names one service together with the name of another. */
-export function checkServiceConflict(endpoint: ParsedEndpoint, serviceName: string): void {
-  if (endpoint.serviceName === undefined || serviceName === "" || serviceName === endpoint.serviceName) return;
-  throw argumentTypeError(
-    "ERR_EAS_ARG_SERVICE_NAME",
-    `serviceName is ${show(serviceName)}, but the endpoint names the service ${show(endpoint.serviceName)}: leave one of them out`,
-  );
+/** The endpoint taken apart, if there is one; refuses one that names a service together with the name of another. */
+export function endpointOf({ endpoint, serviceName }: GatewayOptions): ParsedEndpoint | undefined {
+  if (!endpoint) return undefined;
+  const parsed = parseEndpoint(endpoint);
+  if (parsed.serviceName !== undefined && serviceName && serviceName !== parsed.serviceName) {
+    throw argumentTypeError(
+      "ERR_EAS_ARG_SERVICE_NAME",
+      `serviceName is ${show(serviceName)}, but the endpoint names the service ${show(parsed.serviceName)}: leave one out`,
+    );
+  }
+  return parsed;
 }
 
 /** An endpoint taken apart. */
@@ -87,13 +89,8 @@ export interface ParsedEndpoint {
 
 /** Reads an endpoint as people paste it: with or without scheme, slash at the end, or the console's URL of a service. */
 export function parseEndpoint(text: string): ParsedEndpoint {
-  const url = parseUrl("ERR_EAS_ARG_ENDPOINT", "endpoint", text);
-  if (url.search !== "") {
-    throw argumentTypeError(
-      "ERR_EAS_ARG_ENDPOINT",
-      `endpoint ${show(text)} has a query: it goes into the call option query`,
-    );
-  }
+  const url = parseUrl("endpoint", text);
+  if (url.search !== "") throw badUrl("endpoint", text, "has a query: it goes into the call option query");
   const { pathname } = url;
   const at = `${pathname}/`.indexOf(`${PREDICT}/`);
   const prefix = (at === -1 ? pathname : pathname.slice(0, at)).replace(/\/+$/, "");
@@ -102,18 +99,24 @@ export function parseEndpoint(text: string): ParsedEndpoint {
     const serviceName = service === "" ? undefined : decodeURIComponent(service);
     return { origin: url.origin, host: url.hostname, prefix, serviceName };
   } catch {
-    throw argumentTypeError("ERR_EAS_ARG_ENDPOINT", `endpoint ${show(text)} has a "%" in it that begins no escape`);
+    throw badUrl("endpoint", text, 'has a "%" in it that begins no escape');
   }
+}
+
+/** Checks an endpoint and returns it. */
+export function checkEndpoint(text: string): string {
+  parseEndpoint(text);
+  return text;
 }
 
 /** Checks the whole URL of a service and returns it. */
 export function checkCustomUrl(text: string): string {
-  parseUrl("ERR_EAS_ARG_ENDPOINT", "customUrl", text);
+  parseUrl("customUrl", text);
   return text;
 }
 
 function customTarget(text: string): Target {
-  const url = parseUrl("ERR_EAS_ARG_ENDPOINT", "customUrl", text);
+  const url = parseUrl("customUrl", text);
   return {
     origin: url.origin,
     path: url.pathname,
@@ -126,38 +129,42 @@ function customTarget(text: string): Target {
 
 /** Inside a cluster the official Python SDK finds a service by the pod's namespace (gateway_endpoint.py). */
 function inCluster(serviceName: string, namespace: string | undefined): ParsedEndpoint {
-  if (!namespace) {
-    throw argumentTypeError(
-      "ERR_EAS_ARG_ENDPOINT",
-      'endpoint is empty, and there is no environment variable NAMESPACE to find the service inside a cluster: set it to the gateway, for example "1234567890.cn-shanghai.pai-eas.aliyuncs.com", or set customUrl',
-    );
-  }
   const host = `${(serviceName.split("/", 1)[0] as string).replaceAll("_", "-")}.${namespace}`;
-  if (!/^[A-Za-z0-9.-]+$/.test(host)) {
+  if (!namespace || !/^[A-Za-z0-9.-]+$/.test(host)) {
+    const variable = namespace ? `makes ${show(host)} of it, which is no host name` : "is not set";
     throw argumentTypeError(
       "ERR_EAS_ARG_ENDPOINT",
-      `endpoint is empty, and ${show(host)}, made of the service name and the environment variable NAMESPACE, is no host name`,
+      'endpoint is empty: set it to the gateway, for example "1234567890.cn-shanghai.pai-eas.aliyuncs.com", or set ' +
+        `customUrl (inside a cluster NAMESPACE finds the service, but that variable ${variable})`,
     );
   }
   return { origin: `http://${host.toLowerCase()}:8080`, host, prefix: "", serviceName: undefined };
 }
 
-function parseUrl(code: "ERR_EAS_ARG_ENDPOINT", name: string, text: string): URL {
-  const refuse = (why: string): never => {
-    // The text itself is shown only when it cannot hold a password.
-    throw argumentTypeError(code, `${name} ${text.includes("@") ? "" : `${show(text)} `}${why}`);
-  };
-  if (typeof text !== "string") throw argumentTypeError(code, `${name} is ${show(text)}: it must be a string`);
+function parseUrl(name: string, text: string): URL {
+  if (typeof text !== "string") throw badUrl(name, "", `is ${show(text)}: it must be a string`);
   const trimmed = text.trim();
   const scheme = /^([A-Za-z][A-Za-z0-9+.-]*):\/\//.exec(trimmed)?.[1]?.toLowerCase();
-  if (scheme !== undefined && scheme !== "http" && scheme !== "https") refuse("must begin with http:// or https://");
+  if (scheme !== undefined && scheme !== "http" && scheme !== "https") {
+    throw badUrl(name, text, "must begin with http:// or https://");
+  }
   let url: URL;
   try {
     url = new URL(scheme === undefined ? `http://${trimmed}` : trimmed);
   } catch {
-    return refuse("is no URL and no host name");
+    throw badUrl(name, text, "is no URL and no host name");
   }
-  if (url.username !== "" || url.password !== "") refuse("has a user name or password in it: set the token instead");
-  if (url.hash !== "") refuse('has a "#", which no server ever sees');
+  if (url.username !== "" || url.password !== "") {
+    throw badUrl(name, text, "has a user name or password in it: set the token instead");
+  }
+  if (url.hash !== "") throw badUrl(name, text, 'has a "#", which no server ever sees');
   return url;
+}
+
+/** The text itself is shown only when it cannot hold a password. */
+function badUrl(name: string, text: string, why: string): TypeError {
+  return argumentTypeError(
+    "ERR_EAS_ARG_ENDPOINT",
+    `${name} ${!text || text.includes("@") ? "" : `${show(text)} `}${why}`,
+  );
 }

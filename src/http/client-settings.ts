@@ -1,9 +1,9 @@
 import {
   checkCustomUrl,
-  checkServiceConflict,
+  checkEndpoint,
   checkServiceName,
+  endpointOf,
   gatewayTarget,
-  parseEndpoint,
   type Target,
 } from "../endpoint/gateway.js";
 import { argumentRangeError, argumentTypeError, EasUnsupportedError, show } from "../errors.js";
@@ -95,7 +95,7 @@ export interface Prepared {
 /** What bytes are, when nobody says what they are. */
 export const OCTET_STREAM = "application/octet-stream";
 
-export const INITIAL_SETTINGS: Settings = {
+const INITIAL_SETTINGS: Settings = {
   endpoint: "",
   serviceName: "",
   customUrl: "",
@@ -115,73 +115,74 @@ export const INITIAL_SETTINGS: Settings = {
   maxResponseBytes: DEFAULT_MAX_RESPONSE_BYTES,
 };
 
-/** Refuses what is no options object; a URL or a request would be taken for one without any option. */
-export function checkOptionsOf(client: string, options: unknown): void {
-  const isOptions = typeof options === "object" && options !== null;
-  if (!isOptions || options instanceof URL || options instanceof Request) {
-    throw argumentTypeError(
-      "ERR_EAS_ARG_OPTION",
-      `${client} takes options or an endpoint as text, not ${show(options)}`,
-    );
+/**
+ * The options of a client, which may have come by position. Refuses what is no options object; a URL or a request would be
+ * taken for one without any option.
+ */
+export function optionsOf<O extends PredictClientOptions>(client: string, first: string | O | undefined, more: O): O {
+  if (first === undefined || typeof first === "string") return { ...more, endpoint: first };
+  const isOptions = typeof first === "object" && first !== null;
+  if (!isOptions || first instanceof URL || first instanceof Request) {
+    throw argumentTypeError("ERR_EAS_ARG_OPTION", `${client} takes options or an endpoint as text, not ${show(first)}`);
   }
+  return first;
 }
+
+/** An option's name and what it may be set to. */
+export type Setting = {
+  [K in keyof Settings]: [name: K, value: NonNullable<PredictClientOptions[K]>];
+}[keyof Settings];
+
+type AnyCheck = (name: string, value: unknown) => unknown;
+
+/** How each option is checked. An empty endpoint, service name or URL is one that is yet to be set. */
+const CHECKS: {
+  readonly [K in keyof Settings]: (name: K, value: NonNullable<PredictClientOptions[K]>) => Settings[K];
+} = {
+  endpoint: (_, value) => (value === "" ? "" : checkEndpoint(value)),
+  serviceName: (_, value) => (value === "" ? "" : checkServiceName(value)),
+  customUrl: (_, value) => (value === "" ? "" : checkCustomUrl(value)),
+  endpointType: (_, value) => checkEndpointType(value),
+  token: (_, value) => checkToken(value),
+  auth: (_, value) => checkAuth(value),
+  timeout: checkTimeout,
+  totalTimeout: checkTimeout,
+  retryCount: (name, value) => checkCount(name, value, 0),
+  retryOn: checkFunction,
+  headers: (_, value) => checkHeaders(value),
+  contentType: (_, value) => checkHeaderValue("content-type", value),
+  requestPath: (_, value) => checkPath(value),
+  compression: (_, value) => checkCompression(value),
+  decompression: (_, value) => checkDecompression(value),
+  maxRequestBytes: (name, value) => checkLimit(name, value, 0),
+  maxResponseBytes: (name, value) => checkLimit(name, value, 1),
+};
 
 /** Checks all options of a client. */
 export function checkOptions(options: PredictClientOptions): Settings {
-  const optional = <T>(value: T | undefined, check: (value: T) => T): T | undefined =>
-    value === undefined ? undefined : check(value);
-  // Defaults stand for what is left out only: a null, as from a form or a file, is refused below.
-  const {
-    endpoint = "",
-    serviceName = "",
-    customUrl = "",
-    endpointType = INITIAL_SETTINGS.endpointType,
-    auth = INITIAL_SETTINGS.auth,
-    timeout = INITIAL_SETTINGS.timeout,
-    totalTimeout = INITIAL_SETTINGS.totalTimeout,
-    retryCount = INITIAL_SETTINGS.retryCount,
-    headers = [],
-    requestPath = "",
-    decompression = INITIAL_SETTINGS.decompression,
-    maxResponseBytes = INITIAL_SETTINGS.maxResponseBytes,
-  } = options;
-  if (endpoint !== "") checkServiceConflict(parseEndpoint(endpoint), serviceName);
-  if (serviceName !== "") checkServiceName(serviceName);
-  return {
-    endpoint,
-    serviceName,
-    customUrl: customUrl === "" ? "" : checkCustomUrl(customUrl),
-    endpointType: checkEndpointType(endpointType),
-    token: optional(options.token, checkToken),
-    auth: checkAuth(auth),
-    timeout: checkTimeout("timeout", timeout),
-    totalTimeout: checkTimeout("totalTimeout", totalTimeout),
-    retryCount: checkCount("retryCount", retryCount, 0),
-    retryOn: optional(options.retryOn, (value) => checkFunction("retryOn", value)),
-    headers: checkHeaders(headers),
-    contentType: optional(options.contentType, (value) => checkHeaderValue("content-type", value)),
-    requestPath: checkPath(requestPath),
-    compression: optional(options.compression, checkCompression),
-    decompression: checkDecompression(decompression),
-    maxRequestBytes: optional(options.maxRequestBytes, (value) => checkLimit("maxRequestBytes", value, 0)),
-    maxResponseBytes: checkLimit("maxResponseBytes", maxResponseBytes, 1),
-  };
+  const settings: Record<string, unknown> = { ...INITIAL_SETTINGS };
+  for (const [name, check] of Object.entries(CHECKS) as [keyof Settings, AnyCheck][]) {
+    const value = options[name];
+    // Defaults stand for what is left out only: a null, as from a form or a file, is refused.
+    if (value !== undefined) settings[name] = check(name, value);
+  }
+  const checked = settings as unknown as Settings;
+  endpointOf(checked);
+  return checked;
 }
 
-/** Checks an endpoint type and returns it. */
-export function checkEndpointType(value: EndpointType): EndpointType {
-  if ((value as string) === "VIPSERVER") {
-    throw new EasUnsupportedError(
-      "endpointType VIPSERVER works inside Alibaba's own network only and is not part of this SDK: use ENDPOINT_TYPE_GATEWAY or ENDPOINT_TYPE_DIRECT",
-    );
+/** The settings with one of them changed; checks it. */
+export function withSetting(settings: Settings, [name, value]: Setting): Settings {
+  return { ...settings, [name]: (CHECKS[name] as AnyCheck)(name, value) };
+}
+
+function checkEndpointType(value: EndpointType): EndpointType {
+  if (value === ENDPOINT_TYPE_GATEWAY || value === ENDPOINT_TYPE_DIRECT) return value;
+  const right = "ENDPOINT_TYPE_GATEWAY or ENDPOINT_TYPE_DIRECT";
+  if (value === "VIPSERVER") {
+    throw new EasUnsupportedError(`endpointType VIPSERVER works inside Alibaba's own network only: use ${right}`);
   }
-  if (value !== ENDPOINT_TYPE_GATEWAY && value !== ENDPOINT_TYPE_DIRECT) {
-    throw argumentTypeError(
-      "ERR_EAS_ARG_OPTION",
-      `endpointType is ${show(value)}: it must be ENDPOINT_TYPE_GATEWAY or ENDPOINT_TYPE_DIRECT`,
-    );
-  }
-  return value;
+  throw argumentTypeError("ERR_EAS_ARG_OPTION", `endpointType is ${show(value)}: it must be ${right}`);
 }
 
 /**
@@ -196,38 +197,29 @@ export function prepare(settings: Settings, platform: Platform, defaultContentTy
   const auth = resolveAuth(settings.auth, platform, { ...target, method: "POST" });
   const ownContentType = settings.contentType ?? new Map(settings.headers).get("content-type");
   const contentType = ownContentType ?? defaultContentType;
-  const base =
+  const headers =
     contentType === undefined ? settings.headers : mergeHeaders(settings.headers, [["content-type", contentType]]);
   const { droppedHeaders } = platform;
-  const headers = checkSettable(base, { token: settings.token, auth, droppedHeaders });
   const suffix = suffixOf(settings.requestPath, undefined);
+  const { isSharedGateway } = target;
   return {
     target,
     hasContentType: ownContentType !== undefined,
     plan: {
+      ...settings,
       kind: "predict",
       isHeld: false,
       method: "POST",
       target,
       suffix,
       ...pathsOf(target, suffix),
-      headers,
-      fixedHeaders: fixedHeaders(headers, auth, settings.token),
-      contentType: contentType ?? "",
+      ...planHeaders(headers, { token: settings.token, auth, droppedHeaders }),
       droppedHeaders,
       auth,
-      token: settings.token,
-      timeout: settings.timeout,
-      totalTimeout: settings.totalTimeout,
-      retryCount: settings.retryCount,
-      retryOn: settings.retryOn,
       signal: undefined,
-      maxResponseBytes: settings.maxResponseBytes,
       decoding: decodingOf(settings.decompression, settings.compression),
     },
-    maxRequestBytes:
-      settings.maxRequestBytes ??
-      (target.isSharedGateway ? SHARED_GATEWAY_MAX_REQUEST_BYTES : Number.POSITIVE_INFINITY),
+    maxRequestBytes: settings.maxRequestBytes ?? (isSharedGateway ? SHARED_GATEWAY_MAX_REQUEST_BYTES : Infinity),
   };
 }
 
@@ -237,36 +229,37 @@ function pathsOf({ path, query, resource }: Target, { wire, signed }: Suffix): P
 
 /** A plan with the options of one call above it. */
 export function withCallOptions(plan: CallPlan, call: CallOptions): CallPlan {
-  const { path, query, headers, timeout, totalTimeout, retryCount, retryOn, signal } = call;
+  const { path, query, headers, signal } = call;
   const suffix = path === undefined && query === undefined ? plan.suffix : suffixOf(path ?? plan.suffix.signed, query);
+  const checked = <K extends "timeout" | "totalTimeout" | "retryCount" | "retryOn">(name: K) => {
+    const value = call[name];
+    return value === undefined ? plan[name] : CHECKS[name](name, value);
+  };
   return {
     ...(headers === undefined ? plan : withHeaders(plan, checkHeaders(headers))),
     suffix,
     ...pathsOf(plan.target, suffix),
-    timeout: timeout === undefined ? plan.timeout : checkTimeout("timeout", timeout),
-    totalTimeout: totalTimeout === undefined ? plan.totalTimeout : checkTimeout("totalTimeout", totalTimeout),
-    retryCount: retryCount === undefined ? plan.retryCount : checkCount("retryCount", retryCount, 0),
-    retryOn: retryOn === undefined ? plan.retryOn : checkFunction("retryOn", retryOn),
+    timeout: checked("timeout"),
+    totalTimeout: checked("totalTimeout"),
+    retryCount: checked("retryCount"),
+    retryOn: checked("retryOn"),
     signal: signal === undefined ? undefined : checkSignal(signal),
   };
 }
 
 /** A plan with more headers, which stand above those that it has. */
 export function withHeaders(plan: CallPlan, added: readonly HeaderPair[]): CallPlan {
-  const headers = checkSettable(mergeHeaders(plan.headers, added), plan);
-  return {
-    ...plan,
-    headers,
-    fixedHeaders: fixedHeaders(headers, plan.auth, plan.token),
-    contentType: new Map(headers).get("content-type") ?? "",
-  };
+  return { ...plan, ...planHeaders(mergeHeaders(plan.headers, added), plan) };
 }
 
-/** Refuses headers that the runtime or the authorization sets itself: they would be silently dropped, or sent twice. */
-function checkSettable(
+/**
+ * What a plan says of its headers. Refuses those that the runtime or the authorization sets itself: they would be silently
+ * dropped, or sent twice.
+ */
+function planHeaders(
   headers: readonly HeaderPair[],
   { token, auth, droppedHeaders }: Pick<CallPlan, "token" | "auth" | "droppedHeaders">,
-): readonly HeaderPair[] {
+): Pick<CallPlan, "headers" | "fixedHeaders" | "contentType"> {
   const owned = !token ? [] : auth === "signature" ? ["authorization", "date", "content-md5"] : ["authorization"];
   for (const [name] of headers) {
     if (droppedHeaders?.test(name)) {
@@ -279,7 +272,11 @@ function checkSettable(
       );
     }
   }
-  return headers;
+  return {
+    headers,
+    fixedHeaders: fixedHeaders(headers, auth, token),
+    contentType: new Map(headers).get("content-type") ?? "",
+  };
 }
 
 /** The error for a body over the limit. */
@@ -287,9 +284,8 @@ export function bodyTooLarge(length: number, { target, maxRequestBytes }: Prepar
   const whose = target.isSharedGateway ? "the shared gateway takes no more" : "maxRequestBytes";
   return argumentRangeError(
     "ERR_EAS_ARG_BODY_SIZE",
-    `the request body has ${length} bytes, and the limit is ${maxRequestBytes} (${whose}). Three ways down: ` +
-      "send less at once or smaller values (an encoded image or UINT8 pixels in place of FLOAT); " +
-      'compress it (setCompression("gzip"), with metadata.rpc.decompressor in the service\'s configuration); ' +
-      "or put the data into object storage and send its URL. A dedicated gateway has a limit of its own: set maxRequestBytes",
+    `the request body has ${length} bytes, and the limit is ${maxRequestBytes} (${whose}): send less or smaller values ` +
+      "(an encoded image, UINT8 in place of FLOAT); compress it (setCompression, with metadata.rpc.decompressor in the " +
+      "service's configuration); or send the URL of an object storage. For a dedicated gateway, set maxRequestBytes",
   );
 }

@@ -16,9 +16,9 @@ export interface Failure {
   readonly outcome: Outcome;
   readonly error: EasError;
   /** Milliseconds that the service asked to wait. */
-  readonly retryAfter: number | undefined;
+  readonly retryAfter?: number | undefined;
   /** Whether a connection died with the request on it, before a byte of the response came. */
-  readonly beforeResponse: boolean;
+  readonly beforeResponse?: boolean;
 }
 
 /** What a failure needs to know of its call. */
@@ -38,26 +38,21 @@ export function nameOf({ method, target, suffix }: CallPlan): string {
   return `${method} ${target.origin}${target.path}${suffix.wire.split("?", 1)[0]}`;
 }
 
-/** What all errors after an attempt say of it. */
-function factsOf({ plan: { kind }, attempts }: FailedCall, outcome: Outcome) {
-  const verdict = verdictOn(kind, outcome);
-  return {
-    attempts,
-    retryable: verdict === "retry" || verdict === "once",
-    maybeAccepted: verdict === "unsure" && kind === "put",
-    maybeTaken: verdict === "unsure" && kind === "take",
-  };
+/** What all errors say of a call; `happened` when a queue may have done what it asked. */
+function factsOf({ plan: { kind }, attempts }: FailedCall, happened: boolean) {
+  return { attempts, maybeAccepted: happened && kind === "put", maybeTaken: happened && kind === "take" };
 }
 
-/** What an error says of a call that the service has answered with success. */
-function answeredFacts({ plan: { kind }, attempts }: FailedCall) {
-  return { attempts, maybeAccepted: kind === "put", maybeTaken: kind === "take" };
+/** What all errors after an attempt say of it. */
+function attemptFacts(call: FailedCall, outcome: Outcome) {
+  const verdict = verdictOn(call.plan.kind, outcome);
+  return { ...factsOf(call, verdict === "unsure"), retryable: verdict === "retry" || verdict === "once" };
 }
 
 /** A decoder's error, which knows nothing of calls, as the call's own: with its attempts, and clean of the token. */
 export function decodeFailure(call: FailedCall, error: EasDecodeError): EasDecodeError {
   const { message, format, offset } = error;
-  const facts = answeredFacts(call);
+  const facts = factsOf(call, true);
   const clean = redactText(message, call.token);
   if (clean !== message) return new EasDecodeError(clean, { format, offset, ...facts });
   return Object.assign(error, facts);
@@ -77,7 +72,7 @@ export function httpFailure(call: FailedCall, response: TransportResponse, decod
   const said = text === "" ? "" : ` It said: ${excerpt}`;
   const retryAfter = parseRetryAfter(headers.get("retry-after"));
   const error = new EasHttpError(`${nameOf(plan)} was answered with ${status}: ${hint}.${said}`, {
-    ...factsOf(call, outcome),
+    ...attemptFacts(call, outcome),
     requestId: headers.get("x-request-id") ?? undefined,
     status,
     headers,
@@ -85,7 +80,7 @@ export function httpFailure(call: FailedCall, response: TransportResponse, decod
     retryAfter,
     hint,
   });
-  return { outcome, retryAfter, beforeResponse: false, error };
+  return { outcome, retryAfter, error };
 }
 
 /** No answer within the attempt's time. */
@@ -95,22 +90,21 @@ export function timeoutFailure(call: FailedCall, phase: TransportRequest["phase"
   const outcome: Outcome = phase === "connect" ? "not sent" : "timeout or 504";
   const awaited = { connect: "connection", headers: "response", body: "complete response body" }[phase];
   const error = new EasTimeoutError(`${nameOf(plan)} had no ${awaited} within ${plan.timeout} ms (timeout)`, {
-    ...factsOf(call, outcome),
+    ...attemptFacts(call, outcome),
     phase,
     timeout: plan.timeout,
   });
-  return { outcome, retryAfter: undefined, beforeResponse: false, error };
+  return { outcome, error };
 }
 
 /** The whole call's time ran out. */
-export function totalTimeoutError({ plan, attempts }: FailedCall): EasTimeoutError {
-  const { kind, totalTimeout } = plan;
-  const waited = attempts === 0 ? ", and nothing was sent: all of it was waiting" : "";
-  return new EasTimeoutError(`${nameOf(plan)} did not end within ${totalTimeout} ms (totalTimeout)${waited}`, {
-    attempts,
+export function totalTimeoutError(call: FailedCall): EasTimeoutError {
+  const { kind, totalTimeout } = call.plan;
+  const sent = call.attempts > 0;
+  const waited = sent ? "" : ", and nothing was sent: it waited all the time";
+  return new EasTimeoutError(`${nameOf(call.plan)} did not end within ${totalTimeout} ms (totalTimeout)${waited}`, {
+    ...factsOf(call, sent),
     retryable: kind === "predict" || kind === "other",
-    maybeAccepted: attempts > 0 && kind === "put",
-    maybeTaken: attempts > 0 && kind === "take",
     phase: "total",
     timeout: totalTimeout,
   });
@@ -131,7 +125,7 @@ export function networkFailure(
     throw new EasDecodeError(`${nameOf(plan)}: ${error.message}`, {
       format: "body",
       offset: plan.maxResponseBytes,
-      ...answeredFacts(call),
+      ...factsOf(call, true),
     });
   }
   const hidden = error.opaque && !reached;
@@ -139,10 +133,9 @@ export function networkFailure(
   const why = hidden ? hiddenReason(plan.target.origin) : reasonOf(error, phase);
   return {
     outcome,
-    retryAfter: undefined,
     beforeResponse: error.sent === "maybe" && phase !== "body",
     error: new EasNetworkError(`${nameOf(plan)} failed: ${redactText(why, token)}`, {
-      ...factsOf(call, outcome),
+      ...attemptFacts(call, outcome),
       cause: cleanCause(error.cause ?? error, token),
       systemCode: error.systemCode,
     }),

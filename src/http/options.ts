@@ -109,7 +109,7 @@ export function checkTimeout(name: string, value: number): number {
   if (typeof value !== "number" || !(value > 0 && value <= MAX_TIMER_MS)) {
     throw argumentRangeError(
       "ERR_EAS_ARG_TIMEOUT",
-      `${name} is ${show(value)}: it must be a number of milliseconds above 0 and at most ${MAX_TIMER_MS} (2^31 - 1), which is what timers can hold`,
+      `${name} is ${show(value)}: it must be milliseconds above 0 and at most ${MAX_TIMER_MS}, which is what timers can hold`,
     );
   }
   return value;
@@ -171,7 +171,7 @@ export function checkToken(value: Token): Token {
   if (typeof value !== "string" && typeof value !== "function") {
     throw argumentTypeError(
       "ERR_EAS_ARG_TOKEN",
-      `token is of type ${typeof value}: it must be a string, or a function that returns one or a promise of one`,
+      `token is of type ${typeof value}: it must be a string, or a function that gives one`,
     );
   }
   return value;
@@ -195,7 +195,7 @@ export function checkDecompression(value: Decompression): Decompression {
   }
   for (const [i, codec] of value.entries()) {
     if (typeof codec?.decompress !== "function" || !Array.isArray(codec.contentCodings)) {
-      const right = "it must be an object with name, contentCodings and decompress(); gzip and zlib are undone without";
+      const right = "it must be an object with name, contentCodings and decompress(); gzip and zlib need not be listed";
       throw wrongCompression(`decompression[${i}]`, codec, right);
     }
   }

@@ -22,28 +22,31 @@ export type Outcome =
  */
 export type Verdict = "retry" | "once" | "no" | "unsure";
 
-const RETRY_TABLE: Readonly<Record<Outcome, Readonly<Record<CallKind, Verdict>>>> = {
+/** What follows for `predict`, for `put` and `take`, and for `other`. */
+const RETRY_TABLE: Readonly<Record<Outcome, readonly [predict: Verdict, queue: Verdict, other: Verdict]>> = {
   // Nothing left this machine, so nothing can happen twice.
-  "not sent": { predict: "retry", put: "retry", take: "retry", other: "retry" },
+  "not sent": ["retry", "retry", "retry"],
   // A socket that dies is routine: instances drain and gateways close idle connections.
-  "broken after sending": { predict: "retry", put: "unsure", take: "unsure", other: "retry" },
+  "broken after sending": ["retry", "unsure", "retry"],
   // The work may be running still: a second try is fair, five would multiply the load.
-  "timeout or 504": { predict: "once", put: "unsure", take: "unsure", other: "retry" },
+  "timeout or 504": ["once", "unsure", "retry"],
   // Refused before any work was done; another instance, or a moment later, may take it.
-  "429 or 450": { predict: "retry", put: "retry", take: "retry", other: "retry" },
+  "429 or 450": ["retry", "retry", "retry"],
   // The gateway's own words for "there was nobody to give it to".
-  "503 no healthy upstream": { predict: "retry", put: "retry", take: "retry", other: "retry" },
-  "503": { predict: "retry", put: "unsure", take: "unsure", other: "retry" },
-  "500 or 502": { predict: "retry", put: "unsure", take: "unsure", other: "retry" },
+  "503 no healthy upstream": ["retry", "retry", "retry"],
+  "503": ["retry", "unsure", "retry"],
+  "500 or 502": ["retry", "unsure", "retry"],
   // The service gave up on this very request; the connection is closed with the answer.
-  "408": { predict: "no", put: "no", take: "no", other: "retry" },
+  "408": ["no", "no", "retry"],
   // Any other 4xx, 501, 505, a redirect, an answer that cannot be read.
-  final: { predict: "no", put: "no", take: "no", other: "no" },
+  final: ["no", "no", "no"],
 };
+
+const COLUMNS: Readonly<Record<CallKind, 0 | 1 | 2>> = { predict: 0, put: 1, take: 1, other: 2 };
 
 /** What the table says. */
 export function verdictOn(kind: CallKind, outcome: Outcome): Verdict {
-  return RETRY_TABLE[outcome][kind];
+  return RETRY_TABLE[outcome][COLUMNS[kind]];
 }
 
 const OUTCOME_OF_STATUS: Readonly<Record<number, Outcome>> = {

@@ -3,16 +3,16 @@ const HINTS: Readonly<Record<number, string>> = {
   400: "the service could not read the request, or its processor threw: check input names, dtypes and shapes",
   401: "the token is missing, wrong or of another service",
   403: "the gateway refuses this caller: check its access lists",
-  404: "no such service, or no such path in it: check the service name and the path behind it",
+  404: "no such service, or no such path in it: check both",
   405: "the service does not take this method",
-  408: "the service took longer than its metadata.rpc.keepalive allows (5 s by default) and closed the connection: raise it, or use asynchronous inference",
+  408: "the service took longer than its metadata.rpc.keepalive allows (5 s by default): raise it, or use asynchronous inference",
   413: "the body is too large for the gateway or the service",
   429: "the rate limit is reached (shared gateway: 1,000 requests a second for each service)",
-  450: "the instance's own request queue is full (metadata.rpc.max_queue_size): add instances or send less at once",
+  450: "the instance's request queue is full (metadata.rpc.max_queue_size): add instances or send less at once",
   500: "the service failed on this request",
   502: "the gateway got no valid answer from the instance",
-  503: "no instance is ready: the service is stopped, starting, scaled to zero, or this request crashed it",
-  504: "the instance did not answer the gateway in time: raise the service's timeout, or use asynchronous inference",
+  503: "no instance is ready: the service is stopped, starting, scaled to zero or crashed",
+  504: "the instance did not answer in time: raise the service's timeout, or use asynchronous inference",
 };
 
 /** The text by which the gateway says that a service has no ready instance. */
@@ -23,18 +23,16 @@ export function statusHint(status: number, text: string, auth: "token" | "bearer
   if (status === 401) return `${HINTS[401]}; it was sent as ${AUTH_WORDS[auth]}`;
   if (status === 404 && text === "") return "the service is not ready yet, or there is none of this name";
   if (status >= 300 && status < 400) {
-    return "the SDK follows no redirects, since the token must go nowhere else: use the address that the service really has";
+    return "redirects are not followed, since the token must go nowhere else: use the service's own address";
   }
   if (text.startsWith("upstream connect error")) {
-    return "the gateway lost its connection to the instance: it is overloaded, restarting, or closes idle connections early";
+    return "the gateway lost the instance: it is overloaded, restarting, or closes idle connections early";
   }
   return HINTS[status] ?? (status >= 500 ? "the service failed" : "the service refuses the request");
 }
 
 const AUTH_WORDS = {
-  token:
-    'the raw token; if the service wants OpenAI\'s form, set auth: "bearer"; if it wants a signature, auth: "signature"',
+  token: 'the raw token; if the service wants OpenAI\'s form, set auth: "bearer"; if a signature, auth: "signature"',
   bearer: '"Bearer <token>"; most EAS services want the raw token: set auth: "token"',
-  signature:
-    'a signature (HMAC over body, date and path); if this service or a proxy before it does not take signatures, set auth: "token"',
+  signature: 'a signature; if the service or a proxy before it takes none, set auth: "token"',
 } as const;

@@ -48,7 +48,7 @@ function encodeQuery(query: CallOptions["query"]): string {
   if (typeof query !== "object" || query === null || Symbol.iterator in query) {
     throw argumentTypeError(
       "ERR_EAS_ARG_QUERY",
-      `query is ${show(query)}: it must be an object of parameters, such as { lang: "zh" }; query text can stand behind path`,
+      `query is ${show(query)}: it must be an object such as { lang: "zh" }; query text can stand behind path`,
     );
   }
   const parts: string[] = [];

@@ -52,7 +52,7 @@ export async function diagnose(call: () => Promise<number>): Promise<Diagnosis> 
 }
 
 const OK_DESPITE_STATUS =
-  "the service is there and the token is taken; it only does not answer a bare GET, which is usual for models";
+  "the service is there and takes the token; it only answers no bare GET, which is usual for models";
 
 function findingOf(error: unknown): Finding {
   if (error instanceof EasHttpError) return findingOfStatus(error);

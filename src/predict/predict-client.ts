@@ -1,38 +1,28 @@
 import { platform } from "#platform";
-import { checkServiceName, parseEndpoint } from "../endpoint/gateway.js";
+import { checkServiceName, endpointOf } from "../endpoint/gateway.js";
 import { argumentTypeError, show } from "../errors.js";
 import { makeCall } from "../http/call.js";
 import type { CallPlan, CallResult } from "../http/call-plan.js";
 import { type Channel, channelOf } from "../http/channel.js";
 import {
   bodyTooLarge,
-  checkEndpointType,
   checkOptions,
-  checkOptionsOf,
   type EndpointType,
-  INITIAL_SETTINGS,
   OCTET_STREAM,
+  optionsOf,
   type PredictClientOptions,
   type Prepared,
   prepare,
+  type Setting,
   type Settings,
   withCallOptions,
   withHeaders,
+  withSetting,
 } from "../http/client-settings.js";
 import { closeOnDispose } from "../http/close-on-dispose.js";
 import { decodingOf } from "../http/content-encoding.js";
-import { checkHeaders, checkHeaderValue, mergeHeaders } from "../http/headers.js";
-import {
-  type CallOptions,
-  checkCompression,
-  checkCount,
-  checkDecompression,
-  checkTimeout,
-  checkToken,
-  type HeadersInput,
-  type Token,
-} from "../http/options.js";
-import { checkPath } from "../http/url.js";
+import { checkHeaders } from "../http/headers.js";
+import { type CallOptions, checkCompression, checkCount, type HeadersInput, type Token } from "../http/options.js";
 import type { Bytes, Compression, Decompression, PredictRequest } from "../request.js";
 import { type Diagnosis, diagnose } from "./diagnose.js";
 import { StringRequest, type StringResponse } from "./string-request.js";
@@ -57,7 +47,7 @@ export interface PredictResult<R> {
  * const answer = await client.predict('[{"fea1": 1, "fea2": 2}]');
  */
 export class PredictClient {
-  #settings: Settings = INITIAL_SETTINGS;
+  #settings: Settings;
   #channel: Channel;
   #prepared: Prepared | undefined;
 
@@ -66,9 +56,7 @@ export class PredictClient {
   /** As the official Python SDK has it. */
   constructor(endpoint?: string, serviceName?: string, customUrl?: string);
   constructor(first?: string | PredictClientOptions, serviceName?: string, customUrl?: string) {
-    const positional = first === undefined || typeof first === "string";
-    const options: PredictClientOptions = positional ? { endpoint: first, serviceName, customUrl } : first;
-    checkOptionsOf("PredictClient", options);
+    const options = optionsOf<PredictClientOptions>("PredictClient", first, { serviceName, customUrl });
     this.#settings = checkOptions(options);
     this.#channel = channelOf(platform, options);
     closeOnDispose(this);
@@ -76,29 +64,27 @@ export class PredictClient {
 
   /** Sets the gateway; see the option `endpoint`. */
   setEndpoint(endpoint: string): this {
-    if (endpoint !== "") parseEndpoint(endpoint);
-    return this.#set({ endpoint });
+    return this.#set("endpoint", endpoint);
   }
 
   /** Sets the service. */
   setServiceName(serviceName: string): this {
-    checkServiceName(serviceName);
-    return this.#set({ serviceName });
+    return this.#set("serviceName", checkServiceName(serviceName));
   }
 
   /** Sets how the service is reached: `ENDPOINT_TYPE_GATEWAY` or `ENDPOINT_TYPE_DIRECT`. */
   setEndpointType(endpointType: EndpointType): this {
-    return this.#set({ endpointType: checkEndpointType(endpointType) });
+    return this.#set("endpointType", endpointType);
   }
 
   /** Sets the service token, or a function that gives one before each attempt. */
   setToken(token: Token): this {
-    return this.#set({ token: checkToken(token) });
+    return this.#set("token", token);
   }
 
   /** Sets the retries after the first attempt; 0 makes one attempt. Default 5. */
   setRetryCount(retryCount: number): this {
-    return this.#set({ retryCount: checkCount("retryCount", retryCount, 0) });
+    return this.#set("retryCount", retryCount);
   }
 
   /** Sets the requests in flight to one host and, on Node, the connections. Default 100; 6 in browsers and workerd. */
@@ -109,32 +95,33 @@ export class PredictClient {
 
   /** Sets the milliseconds for one attempt. Default 5,000. */
   setTimeout(timeout: number): this {
-    return this.#set({ timeout: checkTimeout("timeout", timeout) });
+    return this.#set("timeout", timeout);
   }
 
   /** Sets the `Content-Type` of all requests. */
   setContentType(contentType: string): this {
-    return this.#set({ contentType: checkHeaderValue("content-type", contentType) });
+    return this.#set("contentType", contentType);
   }
 
   /** Sets the path behind the service for all requests. */
   setRequestPath(path: string): this {
-    return this.#set({ requestPath: checkPath(path) });
+    return this.#set("requestPath", path);
   }
 
   /** Adds headers to all requests; one of the same name is replaced. */
   addExtraHeaders(headers: HeadersInput): this {
-    return this.#set({ headers: mergeHeaders(this.#settings.headers, checkHeaders(headers)) });
+    return this.#set("headers", [...this.#settings.headers, ...checkHeaders(headers)]);
   }
 
   /** Sets the compression of all request bodies; `null` for none. */
   setCompression(compression: Compression | null): this {
-    return this.#set({ compression: compression === null ? undefined : checkCompression(compression) });
+    if (compression !== null) return this.#set("compression", compression);
+    return this.#change({ ...this.#settings, compression: undefined });
   }
 
   /** Sets how the bodies of answers are decompressed; see the option `decompression`. Default `"auto"`. */
   setDecompression(decompression: Decompression): this {
-    return this.#set({ decompression: checkDecompression(decompression) });
+    return this.#set("decompression", decompression);
   }
 
   /**
@@ -190,9 +177,8 @@ export class PredictClient {
       );
     }
     const client = emptyClient();
-    const { endpoint } = this.#settings;
     // Without the service that a pasted URL names.
-    const { origin, prefix } = endpoint === "" ? { origin: "", prefix: "" } : parseEndpoint(endpoint);
+    const { origin, prefix } = endpointOf({ endpoint: this.#settings.endpoint }) ?? { origin: "", prefix: "" };
     client.#settings = { ...this.#settings, endpoint: origin + prefix };
     client.#channel = this.#channel;
     client.setServiceName(serviceName);
@@ -215,8 +201,12 @@ export class PredictClient {
     return this.#channel.close();
   }
 
-  #set(change: Partial<Settings>): this {
-    this.#settings = { ...this.#settings, ...change };
+  #set(...change: Setting): this {
+    return this.#change(withSetting(this.#settings, change));
+  }
+
+  #change(settings: Settings): this {
+    this.#settings = settings;
     this.#prepared = undefined;
     return this;
   }

@@ -1,11 +1,17 @@
 import { platform } from "#platform";
-import { parseEndpoint } from "../endpoint/gateway.js";
-import { argumentRangeError, argumentTypeError, EasHttpError } from "../errors.js";
+import { argumentRangeError, argumentTypeError } from "../errors.js";
 import { channelOf } from "../http/channel.js";
-import { bodyTooLarge, checkOptions, checkOptionsOf, type Settings, withHeaders } from "../http/client-settings.js";
+import {
+  bodyTooLarge,
+  checkOptions,
+  optionsOf,
+  type Setting,
+  withHeaders,
+  withSetting,
+} from "../http/client-settings.js";
 import { closeOnDispose } from "../http/close-on-dispose.js";
-import { checkHeaders, checkHeaderValue, mergeHeaders } from "../http/headers.js";
-import { checkCount, checkFunction, checkTimeout, checkToken, type HeadersInput, type Token } from "../http/options.js";
+import { checkHeaders } from "../http/headers.js";
+import { checkCount, checkFunction, type HeadersInput, type Token } from "../http/options.js";
 import type { WebSocketDialer } from "../platform/platform.js";
 import { CommitBatch, inBatches } from "./commit-batch.js";
 import { type ConsumeOptions, checkConsume, consume, type FrameHandler } from "./consume.js";
@@ -21,6 +27,7 @@ import {
   type GetOptions,
   getOperation,
   indexesOperation,
+  isGone,
   type NegativeOptions,
   negativeOperation,
   type PutOptions,
@@ -65,9 +72,7 @@ export class QueueClient {
   /** As the official Python SDK has it. */
   constructor(endpoint?: string, queueName?: string, customUrl?: string);
   constructor(first?: string | QueueClientOptions, queueName?: string, customUrl?: string) {
-    const positional = first === undefined || typeof first === "string";
-    const options: QueueClientOptions = positional ? { endpoint: first, queueName, customUrl } : first;
-    checkOptionsOf("QueueClient", options);
+    const options = optionsOf<QueueClientOptions>("QueueClient", first, { queueName, customUrl });
     const { auth = "token", uid = randomUuid(), gid = "eas" } = options;
     const settings = checkOptions({ ...options, serviceName: options.queueName, auth: checkQueueAuth(auth) });
     this.#calls = new QueueCalls(channelOf(platform, options), settings, uid, gid);
@@ -103,23 +108,22 @@ export class QueueClient {
 
   /** Sets the gateway. */
   setEndpoint(endpoint: string): this {
-    parseEndpoint(endpoint);
-    return this.#set({ endpoint });
+    return this.#set("endpoint", endpoint);
   }
 
   /** Sets the token, or a function that gives one before each attempt. */
   setToken(token: Token): this {
-    return this.#set({ token: checkToken(token) });
+    return this.#set("token", token);
   }
 
   /** Sets the milliseconds for one attempt. Default 5,000; a get has the time that it waits beside. */
   setTimeout(timeout: number): this {
-    return this.#set({ timeout: checkTimeout("timeout", timeout) });
+    return this.#set("timeout", timeout);
   }
 
   /** Sets the retries after the first attempt. Default 5. A put is repeated only when the queue certainly has not got it. */
   setRetryCount(retryCount: number): this {
-    return this.#set({ retryCount: checkCount("retryCount", retryCount, 0) });
+    return this.#set("retryCount", retryCount);
   }
 
   /** The most requests in flight to one host. */
@@ -135,12 +139,12 @@ export class QueueClient {
 
   /** Sets the `Content-Type` of all requests. */
   setContentType(contentType: string): this {
-    return this.#set({ contentType: checkHeaderValue("content-type", contentType) });
+    return this.#set("contentType", contentType);
   }
 
   /** Adds headers to all requests; one of the same name is replaced. */
   addExtraHeaders(headers: HeadersInput): this {
-    return this.#set({ headers: mergeHeaders(this.#calls.settings.headers, checkHeaders(headers)) });
+    return this.#set("headers", [...this.#calls.settings.headers, ...checkHeaders(headers)]);
   }
 
   /** Sets where warnings go; `null` for nowhere. */
@@ -197,7 +201,7 @@ export class QueueClient {
     try {
       return await this.#calls.run(searchOperation(index, call));
     } catch (error) {
-      if (error instanceof EasHttpError && isGone(error)) return undefined;
+      if (isGone(error)) return undefined;
       throw error;
     }
   }
@@ -249,7 +253,7 @@ export class QueueClient {
     if (this.#watcher !== undefined && !this.#watcher.isClosed) {
       throw argumentTypeError(
         "ERR_EAS_ARG_WATCH",
-        "this client has a watcher already: close it first, or make another client, which has another uid",
+        "this client has a watcher already: close it first, or make another client",
       );
     }
     this.#watcher = new Watcher(
@@ -278,8 +282,8 @@ export class QueueClient {
     await Promise.all([this.#watcher?.close(), this.#calls.channel.close()]);
   }
 
-  #set(change: Partial<Settings>): this {
-    this.#calls.settings = { ...this.#calls.settings, ...change };
+  #set(...change: Setting): this {
+    this.#calls.settings = withSetting(this.#calls.settings, change);
     return this;
   }
 
@@ -291,9 +295,4 @@ export class QueueClient {
     const operations = inBatches(checkIndexes("indexes", indexes)).map(operation);
     await Promise.all(operations.map((each) => this.#calls.run(each)));
   }
-}
-
-/** As the service answers when an item is no longer there; any other 404 is one of the service itself. */
-function isGone({ status, body }: EasHttpError): boolean {
-  return status === 404 && new TextDecoder().decode(body).includes("no data in stream");
 }

@@ -1,5 +1,5 @@
 import { checkText } from "../endpoint/path.js";
-import { argumentRangeError, argumentTypeError, EasDecodeError, show } from "../errors.js";
+import { argumentRangeError, argumentTypeError, EasDecodeError, EasHttpError, show } from "../errors.js";
 import type { CallResult } from "../http/call-plan.js";
 import { checkCount } from "../http/options.js";
 import type { HeaderPair } from "../platform/platform.js";
@@ -159,6 +159,12 @@ export function searchOperation(index: FrameIndex, call: QueueCallOptions | unde
     call,
     read: readSearch,
   };
+}
+
+/** Whether a search failed because the item is no longer there; any other 404 is one of the service itself. */
+export function isGone(error: unknown): boolean {
+  if (!(error instanceof EasHttpError) || error.status !== 404) return false;
+  return new TextDecoder().decode(error.body).includes("no data in stream");
 }
 
 function readSearch({ body }: CallResult): SearchResult {
