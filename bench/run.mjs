@@ -1,6 +1,6 @@
 // `npm run bench` measures all cases, `npm run bench -- codec` one of them, `npm run bench -- "1 KB, 64"` the tables whose
-// heading has these words. Measures the built package: `npm run build` first. Writes RESULTS.md and results.json beside this
-// file when all cases were run.
+// heading has these words. Measures the built package: `npm run build` first. Writes its sections of RESULTS.md, and
+// results.json, when all cases were run.
 
 import { execFileSync } from "node:child_process";
 import { readFileSync, writeFileSync } from "node:fs";
@@ -8,6 +8,7 @@ import { cpus } from "node:os";
 import { barsOf } from "./bars.mjs";
 import * as calls from "./calls.mjs";
 import * as codec from "./codec.mjs";
+import { writeSection } from "./results-file.mjs";
 import { barTable, table } from "./tables.mjs";
 
 const CASES = { codec, calls };
@@ -34,20 +35,16 @@ const bars = barsOf(results);
 console.log(`\n${barTable(bars)}\n\n${seconds} s`);
 
 if (words.length === 0) {
-  write("results.json", `${JSON.stringify({ machine, seconds, bars, results }, null, 1)}\n`);
-  const heading =
-    "# Results\n\nWritten by `npm run bench`; what they mean is in [NOTES.md](NOTES.md).\n\n" +
+  const json = JSON.stringify({ machine, seconds, bars, results }, null, 1);
+  writeFileSync(new URL("results.json", import.meta.url), `${json}\n`);
+  const conditions =
     `${machine.cpu}, ${machine.cores} cores, Node ${machine.node}, ` +
     `${Object.entries(machine.packages)
       .map(([name, version]) => `${name} ${version}`)
       .join(", ")}, ` +
-    `commit ${machine.commit}, ${machine.date}, ${seconds} s\n\n`;
-  const groups = Object.values(results).flat().map(table).join("\n\n");
-  write("RESULTS.md", `${heading}## Bars of design §6\n\n${barTable(bars)}\n\n## Figures\n\n${groups}\n`);
-}
-
-function write(file, text) {
-  writeFileSync(new URL(file, import.meta.url), text);
+    `commit ${machine.commit}, ${machine.date}, ${seconds} s`;
+  writeSection("Bars of design §6", `${conditions}\n\n${barTable(bars)}`);
+  writeSection("Figures", Object.values(results).flat().map(table).join("\n\n"));
 }
 
 function versionOf(name) {

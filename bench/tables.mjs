@@ -49,7 +49,7 @@ function number(value) {
   return value >= 100 ? Math.round(value).toLocaleString("en") : value.toFixed(3);
 }
 
-function markdown(header, rows) {
+export function markdown(header, rows) {
   const widths = header.map((text, i) => Math.max(text.length, ...rows.map((row) => row[i].length)));
   const line = (cells) =>
     `| ${cells.map((cell, i) => (i === 0 ? cell.padEnd(widths[i]) : cell.padStart(widths[i]))).join(" | ")} |`;
