@@ -1,0 +1,63 @@
+import { readdirSync, readFileSync } from "node:fs";
+import { describe, expect, test } from "vitest";
+import { bundle, CASES } from "../../scripts/bundles.mjs";
+
+/** Texts by which each part of the package is known in a bundle, however its names were shortened. */
+const PARTS = {
+  tensors: ["DT_FLOAT", "TFRequest", "Float32Array", "BigInt64Array", "a varint is cut off"],
+  queue: ["_watch_", "_index_", "x-eas-queueservice-", "DataFrame", "QueueClient", "no base64"],
+  "other tensor formats": ["TorchRequest", "BladeRequest", "CaffeRequest", "OnnxRequest", "toFloat16"],
+  recommend: ["EasyRecRequest", "TorchRecRequest", "item id"],
+  json: ["JsonRequest", "dataType", "JSON has no NaN"],
+  protobuf: ["$typeName", "google.protobuf.Struct", "SFIXED64", "required field not set"],
+  // What only servers can use, or have.
+  servers: [
+    "undici",
+    "isomorphic-ws",
+    "node:",
+    "require(",
+    "getBuiltinModule",
+    "createHmac",
+    "toUTCString",
+    "importKey",
+  ],
+  // Entries of their own.
+  entries: ["snappy: corrupt", "LZ4", "WebAssembly", "emulator-token"],
+} as const;
+
+/** What each bundle holds; it must hold nothing of all the others. */
+const HELD: Readonly<Record<string, readonly string[]>> = {
+  "string predict": [],
+  "+ TF": ["tensors"],
+  "+ queue": ["tensors", "queue"],
+  everything: ["tensors", "queue", "other tensor formats", "recommend", "json", "protobuf"],
+};
+
+/** The package's other entries, which no page gets that does not ask for them. */
+const ENTRIES = ["/compression/snappy", "/compression/lz4", "/compression/zstd", "/emulator/memory"];
+
+test("the texts are there, where their parts are", async () => {
+  const { servers, ...others } = PARTS;
+  const { text } = await bundle(["", ...ENTRIES].map((entry) => `export * from "eas-prediction${entry}";`).join(""));
+  expect(
+    Object.values<readonly string[]>(others).flatMap((words) => words.filter((word) => !text.includes(word))),
+  ).toEqual([]);
+  const dist = new URL("../../dist/", import.meta.url);
+  const files = readdirSync(dist, { recursive: true, encoding: "utf8" }).filter((file) => /\.c?js$/.test(file));
+  const all = files.map((file) => readFileSync(new URL(file, dist), "utf8")).join("");
+  expect(servers.filter((word) => !all.includes(word))).toEqual([]);
+});
+
+describe.each(CASES.map(({ name, ...rest }) => [name, rest] as const))("a page with %s", (name, { code, budget }) => {
+  const bundled = bundle(code);
+
+  test.each(Object.entries(PARTS))("%s: held, or nothing of it", async (part, words) => {
+    const { text } = await bundled;
+    const found = words.filter((word) => text.includes(word));
+    expect(found).toEqual(HELD[name]?.includes(part) ? words : []);
+  });
+
+  test("is within its budget", async () => {
+    expect((await bundled).kB).toBeLessThanOrEqual(budget);
+  });
+});
