@@ -1,27 +1,7 @@
-import type { Plugin } from "esbuild";
 import { defineConfig } from "tsup";
 
 const COMPRESSIONS = ["snappy", "lz4", "zstd"];
 const FORMATS = ["tf", "torch", "torchrec", "easyrec", "blade", "caffe", "onnx", "queue"];
-
-/**
- * The protobuf runtime stays a dependency, but for `ProtoRequest`: the package's main entry has it, and would load the
- * runtime's eighty modules in every process that imports the SDK, five times as long as all of the SDK. What checks the
- * fields that are set through reflection is left out: nothing here sets any, and bundlers cannot know.
- */
-const protobufOfProtoRequest: Plugin = {
-  name: "protobuf-of-proto-request",
-  setup(build) {
-    build.onResolve({ filter: /^@bufbuild\/protobuf$/ }, ({ importer, path }) =>
-      importer.endsWith("proto-request.ts") || importer.includes("node_modules") ? undefined : { path, external: true },
-    );
-    build.onLoad({ filter: /\/@bufbuild\/protobuf\/dist\/esm\/reflect\/reflect-check\.js$/ }, () => ({
-      contents: ["checkField", "checkListItem", "checkMapEntry", "formatVal"]
-        .map((name) => `export function ${name}() { throw new Error("${name} is not part of this build"); }`)
-        .join("\n"),
-    }));
-  },
-};
 
 export default defineConfig([
   {
@@ -29,10 +9,9 @@ export default defineConfig([
       index: "src/index.ts",
       node: "src/node.ts",
       dispose: "src/dispose.ts",
-      // A file of its own, so that bundlers leave out the whole of it: the runtime's enums would stay otherwise.
-      "predict/proto-request": "src/predict/proto-request.ts",
       emulator: "src/emulator/index.ts",
       "emulator/memory": "src/emulator/memory.ts",
+      "proto/proto-request": "src/proto/proto-request.ts",
       ...Object.fromEntries(FORMATS.map((format) => [`proto/${format}`, `src/proto/${format}.ts`])),
       ...Object.fromEntries(COMPRESSIONS.map((name) => [`compression/${name}`, `src/compression/${name}.ts`])),
       "platform/node": "src/platform/node.ts",
@@ -52,11 +31,10 @@ export default defineConfig([
     clean: ["!*.global.js*"],
     // tsc makes the declarations: scripts/declarations.mjs.
     dts: false,
-    external: ["#platform", "undici", /^@bufbuild\/protobuf\//, "isomorphic-ws"],
+    external: ["#platform", "undici", /^@bufbuild\/protobuf(\/|$)/, "isomorphic-ws"],
     // @noble/hashes is small and ESM only: bundled, so that require() works too. @stablelib/snappy is small and CommonJS only:
     // bundled, so that import works in browsers too.
-    noExternal: [/^@noble\/hashes/, /^@stablelib\/snappy$/, /^@bufbuild\/protobuf$/],
-    esbuildPlugins: [protobufOfProtoRequest],
+    noExternal: [/^@noble\/hashes/, /^@stablelib\/snappy$/],
   },
   // The main entry as one file for a script tag: what the package's fields "unpkg" and "jsdelivr" name.
   {

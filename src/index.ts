@@ -49,7 +49,6 @@ export {
 } from "./predict/json-request.js";
 export { type JsonOutput, JsonResponse } from "./predict/json-response.js";
 export { PredictClient, type PredictResult } from "./predict/predict-client.js";
-export { ProtoRequest } from "./predict/proto-request.js";
 export { StringRequest, StringResponse } from "./predict/string-request.js";
 // Queues
 export { AsyncInferenceClient, type AsyncInferenceClientOptions } from "./queue/async-inference-client.js";

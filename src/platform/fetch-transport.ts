@@ -230,7 +230,7 @@ async function readBody(response: Response, maxBytes: number): Promise<Bytes> {
 
 /** Reads a stream to its end, or throws what `tooLarge` makes as soon as more than `maxBytes` have come. */
 export async function readAll(
-  stream: ReadableStream<Uint8Array>,
+  stream: NonNullable<Response["body"]>,
   maxBytes: number,
   tooLarge: (maxBytes: number) => Error,
 ): Promise<Bytes> {

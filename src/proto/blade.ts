@@ -4,7 +4,7 @@
  * @example
  * ```ts
  * import { create } from "@bufbuild/protobuf";
- * import { ProtoRequest } from "eas-prediction";
+ * import { ProtoRequest } from "eas-prediction/proto";
  * import { DataType, RequestSchema, ResponseSchema } from "eas-prediction/proto/blade";
  *
  * const message = create(RequestSchema, {

@@ -4,7 +4,7 @@
  * @example
  * ```ts
  * import { create } from "@bufbuild/protobuf";
- * import { ProtoRequest } from "eas-prediction";
+ * import { ProtoRequest } from "eas-prediction/proto";
  * import { PredictRequestSchema, PredictResponseSchema } from "eas-prediction/proto/caffe";
  *
  * const message = create(PredictRequestSchema, {

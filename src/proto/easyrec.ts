@@ -5,7 +5,7 @@
  * @example
  * ```ts
  * import { create } from "@bufbuild/protobuf";
- * import { ProtoRequest } from "eas-prediction";
+ * import { ProtoRequest } from "eas-prediction/proto";
  * import { PBRequestSchema, PBResponseSchema } from "eas-prediction/proto/easyrec";
  *
  * const message = create(PBRequestSchema, {

@@ -5,7 +5,7 @@
  * @example
  * ```ts
  * import { create } from "@bufbuild/protobuf";
- * import { ProtoRequest } from "eas-prediction";
+ * import { ProtoRequest } from "eas-prediction/proto";
  * import { DataProtoSchema, TensorProto_DataType } from "eas-prediction/proto/onnx";
  *
  * const x = { name: "x", dims: [2n], dataType: TensorProto_DataType.UINT8, rawData: new Uint8Array([1, 2]) };

@@ -4,7 +4,7 @@
  * @example
  * ```ts
  * import { create } from "@bufbuild/protobuf";
- * import { ProtoRequest } from "eas-prediction";
+ * import { ProtoRequest } from "eas-prediction/proto";
  * import { ArrayDataType, PredictRequestSchema, PredictResponseSchema } from "eas-prediction/proto/torch";
  *
  * const message = create(PredictRequestSchema, {

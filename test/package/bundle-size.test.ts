@@ -9,7 +9,6 @@ const PARTS = {
   "other tensor formats": ["TorchRequest", "BladeRequest", "CaffeRequest", "OnnxRequest", "toFloat16"],
   recommend: ["EasyRecRequest", "TorchRecRequest", "item id"],
   json: ["JsonRequest", "dataType", "JSON has no NaN"],
-  protobuf: ["$typeName", "google.protobuf.Struct", "SFIXED64", "required field not set"],
   // What only servers can use, or have.
   servers: [
     "undici",
@@ -22,7 +21,7 @@ const PARTS = {
     "importKey",
   ],
   // Entries of their own.
-  entries: ["snappy: corrupt", "LZ4", "WebAssembly", "emulator-token"],
+  entries: ["$typeName", "google.protobuf.Struct", "snappy: corrupt", "LZ4", "WebAssembly", "emulator-token"],
 } as const;
 
 /** What each bundle holds; it must hold nothing of all the others. */
@@ -30,11 +29,11 @@ const HELD: Readonly<Record<string, readonly string[]>> = {
   "string predict": [],
   "+ TF": ["tensors"],
   "+ queue": ["tensors", "queue"],
-  everything: ["tensors", "queue", "other tensor formats", "recommend", "json", "protobuf"],
+  everything: ["tensors", "queue", "other tensor formats", "recommend", "json"],
 };
 
 /** The package's other entries, which no page gets that does not ask for them. */
-const ENTRIES = ["/compression/snappy", "/compression/lz4", "/compression/zstd", "/emulator/memory"];
+const ENTRIES = ["/proto", "/compression/snappy", "/compression/lz4", "/compression/zstd", "/emulator/memory"];
 
 test("the texts are there, where their parts are", async () => {
   const { servers, ...others } = PARTS;

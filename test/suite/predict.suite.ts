@@ -6,13 +6,13 @@ import {
   EasyRecRequest,
   JsonRequest,
   OnnxRequest,
-  ProtoRequest,
   TFRequest,
   TorchRecRequest,
   TorchRequest,
   tensor,
 } from "eas-prediction";
 import { heldOutDigits, scorecardSamples } from "eas-prediction/emulator/memory";
+import { ProtoRequest } from "eas-prediction/proto";
 import { PredictRequestSchema, PredictResponseSchema } from "eas-prediction/proto/tf";
 import { demoClient, openService } from "./clients.js";
 import { expect } from "./expect.js";

@@ -27,12 +27,11 @@ export async function checkEntries(entries, create) {
     assert.equal(scores.indexOf(Math.max(...scores)), heldOutDigits.labels[0]);
 
     // A message of the consumer's own, by the schemas of another entry.
+    const { ProtoRequest } = entries["./proto"];
     const { ArrayDataType, PredictRequestSchema, PredictResponseSchema } = entries["./proto/tf"];
     const images = { dtype: ArrayDataType.DT_FLOAT, arrayShape: { dim: [1n, 64n] }, floatVal: [...image] };
     const message = create(PredictRequestSchema, { inputs: { images } });
-    const { outputs } = await client.predict(
-      new main.ProtoRequest(PredictRequestSchema, message, PredictResponseSchema),
-    );
+    const { outputs } = await client.predict(new ProtoRequest(PredictRequestSchema, message, PredictResponseSchema));
     assert.equal(Number(outputs.labels.int64Val[0]), heldOutDigits.labels[0]);
 
     // Each compression's entry.

@@ -22,7 +22,6 @@ import {
   type PredictClientOptions,
   type PredictRequest,
   type PredictResult,
-  ProtoRequest,
   QueueClient,
   StringRequest,
   type StringResponse,
@@ -41,6 +40,7 @@ import "eas-prediction/dispose";
 import { type RunningEmulator, startEmulator } from "eas-prediction/emulator";
 import { createEmulator, type Emulator, heldOutDigits } from "eas-prediction/emulator/memory";
 import { type NodeTransportOptions, nodeTransport } from "eas-prediction/node";
+import { ProtoRequest } from "eas-prediction/proto";
 import { RequestSchema } from "eas-prediction/proto/blade";
 import { PredictResponseSchema as CaffeResponseSchema } from "eas-prediction/proto/caffe";
 import { PBRequestSchema } from "eas-prediction/proto/easyrec";
