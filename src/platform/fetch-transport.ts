@@ -228,9 +228,17 @@ async function readBody(response: Response, maxBytes: number): Promise<Bytes> {
   return readAll(response.body, maxBytes, responseTooLarge);
 }
 
+/** What is used of a `ReadableStream`, a name that a consumer's compiler need not know. */
+interface ByteStream {
+  getReader(): {
+    read(): Promise<{ done: false; value: Uint8Array } | { done: true; value?: Uint8Array | undefined }>;
+    cancel(): Promise<void>;
+  };
+}
+
 /** Reads a stream to its end, or throws what `tooLarge` makes as soon as more than `maxBytes` have come. */
 export async function readAll(
-  stream: NonNullable<Response["body"]>,
+  stream: ByteStream,
   maxBytes: number,
   tooLarge: (maxBytes: number) => Error,
 ): Promise<Bytes> {
