@@ -1,5 +1,6 @@
 // What of this package ends in a page: bundles of the built package, as a consumer's bundler makes them.
 
+import { relative } from "node:path";
 import { fileURLToPath } from "node:url";
 import { gzipSync } from "node:zlib";
 import { build, version } from "esbuild";
@@ -14,31 +15,35 @@ export const CASES = [
     name: "string predict",
     code: 'export { PredictClient } from "eas-prediction"',
     bar: 9,
-    budget: 15.4,
+    budget: 16.5,
   },
   {
     name: "+ TF",
     code: 'export { PredictClient, TFRequest } from "eas-prediction"',
     bar: 12,
-    budget: 21.4,
+    budget: 22.5,
   },
   {
     name: "+ queue",
     code: 'export { PredictClient, TFRequest, QueueClient } from "eas-prediction"',
     bar: 18,
-    budget: 33.1,
+    budget: 34.3,
   },
   {
     name: "everything",
     code: 'export * from "eas-prediction"',
     bar: 48,
-    budget: 45.6,
+    budget: 46.6,
   },
 ];
 
-/** Bundles `code` for a browser with esbuild's own defaults; `kB` is what a server that compresses sends of it. */
+/**
+ * Bundles `code` for a browser with esbuild's own defaults, but in pieces, as other bundlers do by themselves: what is imported
+ * on first use is in files of its own. Measures what the page loads at its start; `kB` is what a server that compresses sends
+ * of it.
+ */
 export async function bundle(code) {
-  const { outputFiles } = await build({
+  const { outputFiles, metafile } = await build({
     stdin: { contents: code, resolveDir: root },
     bundle: true,
     minify: true,
@@ -46,9 +51,28 @@ export async function bundle(code) {
     platform: "browser",
     // Without this repository's own compiler settings, which a consumer does not have.
     tsconfigRaw: {},
+    splitting: true,
+    outdir: root,
     write: false,
+    metafile: true,
     logLevel: "silent",
+    absWorkingDir: root,
   });
-  const { text, contents } = outputFiles[0];
-  return { text, bytes: contents.length, kB: gzipSync(contents, { level: 9 }).length / 1000 };
+  const atStart = new Set();
+  const load = (path) => {
+    if (atStart.has(path)) return;
+    atStart.add(path);
+    for (const { path: other, kind } of metafile.outputs[path].imports) if (kind === "import-statement") load(other);
+  };
+  load(Object.keys(metafile.outputs).find((path) => metafile.outputs[path].entryPoint === "<stdin>"));
+  const files = outputFiles.filter(({ path }) => atStart.has(relative(root, path)));
+  return {
+    text: files.map(({ text }) => text).join("\n"),
+    bytes: sum(files.map(({ contents }) => contents.length)),
+    kB: sum(files.map(({ contents }) => gzipSync(contents, { level: 9 }).length)) / 1000,
+  };
+}
+
+function sum(numbers) {
+  return numbers.reduce((a, b) => a + b, 0);
 }

@@ -1,5 +1,14 @@
 // Clients
 
+// Direct connections
+export type {
+  Balancer,
+  DirectOptions,
+  DiscoveryOptions,
+  EndpointQuery,
+  EndpointSource,
+  ServiceInstance,
+} from "./endpoint/endpoint-source.js";
 // Errors
 export {
   type AnyEasError,

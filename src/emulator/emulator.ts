@@ -4,16 +4,25 @@ import type { Bytes } from "../request.js";
 import { type AuthForm, authorizationOf } from "./authorization.js";
 import { checkCompressors, compressAnswer, decompressBody } from "./compression.js";
 import { Cors, type EmulatorCors } from "./cors.js";
-import { breakBody, type Fault, FaultQueue, pause, resetConnection } from "./faults.js";
+import { breakBody, type Fault, FaultQueue, pause, refuseConnection, resetConnection } from "./faults.js";
+import {
+  discoveredService,
+  discoveryAnswer,
+  type EmulatorDiscoveryPath,
+  type EmulatorInstance,
+  type EmulatorInstances,
+  makeInstances,
+} from "./instances.js";
 import { memoryDialer } from "./queue/dial.js";
 import type { EmulatorQueue } from "./queue/emulator-queue.js";
 import type { EmulatorQueueOptions } from "./queue/options.js";
-import type { Queue, QueueCall } from "./queue/queue.js";
+import type { QueueCall } from "./queue/queue.js";
 import { Queues } from "./queue/queues.js";
 import type { EmulatorConnection } from "./queue/watch.js";
 import type { AcceptedWatch } from "./queue/watch-websocket.js";
 import type { EmulatorCall, EmulatorHandler, EmulatorService } from "./service.js";
 import { demoServices } from "./services/demo-services.js";
+import { findRootQueue, findTarget, type Target } from "./target.js";
 
 /** A request that the emulator has answered, for tests to look at. */
 export interface EmulatorLogEntry {
@@ -24,6 +33,8 @@ export interface EmulatorLogEntry {
   readonly body: Bytes;
   /** The name of the service or queue; undefined when neither is there. */
   readonly service: string | undefined;
+  /** The instance that was called directly, as `<ip>:<port>`; undefined behind the gateway. */
+  readonly instance: string | undefined;
   /** How the caller proved who it is, and `"wrong"` when it did not. */
   readonly auth: AuthForm;
   /** The status of the answer; 101 when it became a WebSocket, 0 when the connection was broken instead. */
@@ -48,6 +59,13 @@ export interface EmulatorOptions {
    * browsers keep the answers from the page.
    */
   readonly cors?: boolean | EmulatorCors | undefined;
+  /**
+   * The instances of all services and queues, for clients that call them directly: how many, or the weight of each. Default 0:
+   * discovery names the gateway itself.
+   */
+  readonly instances?: EmulatorInstances | undefined;
+  /** Where discovery answers. Default: on both paths, since it differs between regions and versions. */
+  readonly discoveryPaths?: readonly EmulatorDiscoveryPath[] | undefined;
   /** The latest requests that are kept. Default 1,000. */
   readonly logLength?: number | undefined;
 }
@@ -58,6 +76,8 @@ export interface Emulator {
   readonly token: string;
   /** The latest requests, oldest first. */
   readonly requests: readonly EmulatorLogEntry[];
+  /** The instances that discovery knows, each of which can be stopped, made faulty and drained on its own. */
+  readonly instances: readonly EmulatorInstance[];
   /** The gateway as a function: what a server, a worker or a test calls. Rejects where a fault breaks the connection. */
   fetch(request: Request): Promise<Response>;
   /**
@@ -87,8 +107,6 @@ export interface Emulator {
   reset(): void;
 }
 
-const PREDICT = "/api/predict/";
-
 /** Makes an emulator that is reached by `fetch` or `transport`, on every runtime. */
 export function createEmulator(options: EmulatorOptions = {}): Emulator {
   const token = options.token ?? "emulator-token";
@@ -97,6 +115,7 @@ export function createEmulator(options: EmulatorOptions = {}): Emulator {
   const services = new Map<string, EmulatorService>();
   const faults = new FaultQueue();
   const requests: EmulatorLogEntry[] = [];
+  const instances = makeInstances(options.instances);
 
   function addService(name: string, service: EmulatorService | EmulatorHandler): void {
     services.set(name, typeof service === "function" ? { handle: service } : checkCompressors(service));
@@ -111,17 +130,21 @@ export function createEmulator(options: EmulatorOptions = {}): Emulator {
   /** What comes before every answer: the log, the authorization and the faults. */
   async function receive(request: Request) {
     const url = new URL(request.url);
+    const instance = instances.find(({ ip, port }) => url.host === `${ip}:${port}`);
+    if (instance?.isRunning === false) throw refuseConnection();
     // Clients differ in how they join slashes (github.com/pai-eas/eas-golang-sdk keeps those of the endpoint).
     const pathname = url.pathname.replace(/\/{2,}/g, "/");
     const found =
       findTarget(pathname, services, queues) ?? findRootQueue(pathname, queues.get(options.rootQueue ?? ""));
+    const discovered = discoveredService(pathname, options.discoveryPaths);
     const body = new Uint8Array(await request.arrayBuffer());
     const entry = {
       method: request.method,
       url: url.pathname + url.search,
       headers: request.headers,
       body,
-      service: found?.name,
+      service: found?.name ?? discovered,
+      instance: instance && url.host,
       auth: "none" as AuthForm,
       status: 0,
     };
@@ -129,11 +152,13 @@ export function createEmulator(options: EmulatorOptions = {}): Emulator {
     if (requests.length > logLength) requests.shift();
     const wanted = found === undefined ? "" : ((found.queue ?? found.service)?.token ?? token);
     entry.auth = await authorizationOf(request, body, pathname + url.search, wanted, options.strictSignatures ?? false);
-    const fault = faults.take(found?.name);
+    const fault = instance?.takeFault(found?.name) ?? faults.take(found?.name, discovered !== undefined);
     if (fault?.delay !== undefined) await pause(fault.delay, request.signal);
     if (fault?.reset === "before-headers") throw resetConnection();
     if (fault?.stall === "before-headers") await pause(undefined, request.signal);
-    const refusal = answerWithoutService(fault, found, entry, wanted);
+    const knows = discovered !== undefined && (services.has(discovered) || queues.get(discovered) !== undefined);
+    const list = knows ? discoveryAnswer(discovered, instances, url) : undefined;
+    const refusal = answerWithoutService(fault, found, entry, wanted, list);
     return { request, query: url.searchParams, body, path: found?.path ?? "", entry, found, fault, refusal };
   }
 
@@ -174,6 +199,7 @@ export function createEmulator(options: EmulatorOptions = {}): Emulator {
   return {
     token,
     requests,
+    instances,
     fetch: cors === undefined ? handle : (request) => sharedAnswer(cors, request),
     corsHeaders: (origin) => cors?.headers(origin) ?? [],
     transport: fetchTransport({
@@ -190,51 +216,11 @@ export function createEmulator(options: EmulatorOptions = {}): Emulator {
     fault: (fault) => faults.add(fault),
     reset() {
       faults.clear();
+      for (const instance of instances) instance.heal();
       requests.length = 0;
       queues.clearHistory();
     },
   };
-}
-
-/** Where a request goes: to a service or to a queue. */
-interface Target {
-  readonly name: string;
-  /** Path behind the name. */
-  readonly path: string;
-  readonly service?: EmulatorService | undefined;
-  readonly queue?: Queue | undefined;
-}
-
-/** What a path leads to: the longest name that whole segments of it spell, since a name may have a slash in it. */
-function findTarget(
-  pathname: string,
-  services: ReadonlyMap<string, EmulatorService>,
-  queues: Queues,
-): Target | undefined {
-  const at = pathname.indexOf(PREDICT);
-  if (at === -1) return undefined;
-  const segments = pathname.slice(at + PREDICT.length).split("/");
-  for (let length = segments.length; length > 0; length--) {
-    const name = decode(segments.slice(0, length).join("/"));
-    const queue = queues.get(name);
-    const service = services.get(name);
-    if (queue === undefined && service === undefined) continue;
-    const rest = segments.slice(length);
-    return { name, path: rest.length === 0 ? "" : `/${rest.join("/")}`, ...(queue ? { queue } : { service }) };
-  }
-  return undefined;
-}
-
-function findRootQueue(pathname: string, queue: Queue | undefined): Target | undefined {
-  return queue && !pathname.includes(PREDICT) ? { name: queue.name, path: pathname, queue } : undefined;
-}
-
-function decode(text: string): string {
-  try {
-    return decodeURIComponent(text);
-  } catch {
-    return text;
-  }
 }
 
 function answerWithoutService(
@@ -242,8 +228,10 @@ function answerWithoutService(
   found: Target | undefined,
   entry: EmulatorLogEntry,
   wanted: string,
+  list: string | undefined,
 ): Response | undefined {
   if (fault?.status !== undefined) return answerWith(fault.status, fault.body ?? "", fault.headers);
+  if (list !== undefined) return answerWith(200, list, { "content-type": "application/json" });
   if (found === undefined) return answerWith(404, `service of ${entry.url.split("?", 1)[0]} not found`);
   if (wanted !== "" && (entry.auth === "none" || entry.auth === "wrong")) {
     return answerWith(401, entry.auth === "none" ? "no authorization" : "authorization failed");

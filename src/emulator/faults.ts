@@ -2,6 +2,8 @@
 export interface Fault {
   /** Only requests to this service. Default: any. */
   readonly service?: string | undefined;
+  /** Only requests to discovery, which no other fault meets. Default false. */
+  readonly discovery?: boolean | undefined;
   /** How many requests. Default 1. */
   readonly times?: number | undefined;
   /** Milliseconds to wait before anything else. */
@@ -32,9 +34,12 @@ export class FaultQueue {
     this.#faults = [];
   }
 
-  /** The first fault for a service, used up by one. */
-  take(service: string | undefined): Fault | undefined {
-    const found = this.#faults.find(({ fault }) => fault.service === undefined || fault.service === service);
+  /** The first fault for a service, or for discovery, used up by one. */
+  take(service: string | undefined, isDiscovery = false): Fault | undefined {
+    const found = this.#faults.find(
+      ({ fault }) =>
+        (fault.discovery ?? false) === isDiscovery && (fault.service === undefined || fault.service === service),
+    );
     if (found === undefined) return undefined;
     found.left--;
     if (found.left <= 0) this.#faults = this.#faults.filter((entry) => entry !== found);
@@ -45,6 +50,11 @@ export class FaultQueue {
 /** The error by which the gateway function says that the connection is to be broken. */
 export function resetConnection(): Error {
   return Object.assign(new Error("connection reset by a fault"), { code: "ECONNRESET" });
+}
+
+/** The error by which the gateway function says that nobody listens. */
+export function refuseConnection(): Error {
+  return Object.assign(new Error("connect ECONNREFUSED"), { code: "ECONNREFUSED" });
 }
 
 /** Waits, for ever without `milliseconds`; rejects when the caller goes. */

@@ -6,6 +6,7 @@ export type { AuthForm } from "./authorization.js";
 export type { EmulatorCors } from "./cors.js";
 export { createEmulator, type Emulator, type EmulatorLogEntry, type EmulatorOptions } from "./emulator.js";
 export type { Fault } from "./faults.js";
+export type { EmulatorDiscoveryPath, EmulatorInstance, EmulatorInstances } from "./instances.js";
 export { DIGITS_HELD_OUT_ACCURACY } from "./models/digits.js";
 export { heldOutDigits } from "./models/digits-held-out.js";
 export { SCORECARD_FEATURES, type ScorecardSample, scorecardSamples } from "./models/scorecard.js";

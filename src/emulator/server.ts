@@ -3,6 +3,7 @@ import type { Duplex } from "node:stream";
 import type { WebSocket, WebSocketServer } from "ws";
 import { EasUnsupportedError } from "../errors.js";
 import { createEmulator, type Emulator, type EmulatorOptions } from "./emulator.js";
+import type { Instance, Listener } from "./instances.js";
 import type { EmulatorQueueLog } from "./queue/options.js";
 import type { AcceptedWatch, AttachedWatch } from "./queue/watch-websocket.js";
 
@@ -27,28 +28,43 @@ export interface RunningEmulator extends Emulator {
 export async function startEmulator(options: StartEmulatorOptions = {}): Promise<RunningEmulator> {
   const emulator = options.emulator ?? createEmulator(options);
   const [{ createServer }, { WebSocketServer }] = await serverModules();
-  // The official Go SDK refuses an upgrade that is answered with extensions.
-  const sockets = new WebSocketServer({ noServer: true, perMessageDeflate: false });
-  const server = createServer((incoming, outgoing) => void answer(emulator, incoming, outgoing));
-  const unattached = new Set<Duplex>();
-  server.on("upgrade", (incoming: IncomingMessage, socket: Duplex, head: Uint8Array) => {
-    if (incoming.headers.upgrade?.toLowerCase() !== "websocket")
-      return answerWithoutUpgrade(server, incoming, socket, head);
-    unattached.add(socket);
-    void upgrade(emulator, sockets, incoming, socket, head).finally(() => unattached.delete(socket));
-  });
-  await new Promise<void>((resolve, reject) => {
-    server.once("error", reject);
-    server.listen(options.port ?? 0, "127.0.0.1", resolve);
-  });
-  const { port } = server.address() as { port: number };
+  /** Listens as the gateway, or as one of the instances. */
+  async function listen(at: number): Promise<Listener> {
+    // The official Go SDK refuses an upgrade that is answered with extensions.
+    const sockets = new WebSocketServer({ noServer: true, perMessageDeflate: false });
+    const server = createServer((incoming, outgoing) => void answer(emulator, incoming, outgoing));
+    const unattached = new Set<Duplex>();
+    server.on("upgrade", (incoming: IncomingMessage, socket: Duplex, head: Uint8Array) => {
+      if (incoming.headers.upgrade?.toLowerCase() !== "websocket")
+        return answerWithoutUpgrade(server, incoming, socket, head);
+      unattached.add(socket);
+      void upgrade(emulator, sockets, incoming, socket, head).finally(() => unattached.delete(socket));
+    });
+    await new Promise<void>((resolve, reject) => {
+      server.once("error", reject);
+      server.listen(at, "127.0.0.1", resolve);
+    });
+    return {
+      port: (server.address() as { port: number }).port,
+      close: () => {
+        for (const socket of [...unattached]) socket.destroy();
+        return close(server, sockets);
+      },
+    };
+  }
+  const gateway = await listen(options.port ?? 0);
+  const instances = emulator.instances as readonly Instance[];
+  for (const instance of instances) {
+    instance.port = 0;
+    instance.listen = listen;
+    await instance.start();
+  }
   return {
     ...emulator,
-    port,
-    endpoint: `http://127.0.0.1:${port}`,
-    close: () => {
-      for (const socket of [...unattached]) socket.destroy();
-      return close(server, sockets);
+    port: gateway.port,
+    endpoint: `http://127.0.0.1:${gateway.port}`,
+    close: async () => {
+      await Promise.all([gateway.close(), ...instances.map((instance) => instance.stop())]);
     },
   };
 }

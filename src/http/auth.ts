@@ -15,7 +15,8 @@ export function resolveAuth(
     );
   }
   if (auth !== "auto") return auth;
-  const signs = platform.signer && request.isPredict && request.method === "POST" && request.origin.startsWith("http:");
+  const signs =
+    platform.signer && request.isPredict && request.method === "POST" && !request.origin.startsWith("https:");
   return signs ? "signature" : "token";
 }
 

@@ -1,4 +1,5 @@
 import type { Target } from "../endpoint/gateway.js";
+import type { Route } from "../endpoint/route.js";
 import type { HeaderPair, TransportResponse } from "../platform/platform.js";
 import type { Bytes } from "../request.js";
 import type { Decoding } from "./content-encoding.js";
@@ -12,7 +13,10 @@ export interface CallPlan {
   /** Whether the service holds the answer back on purpose, so that it must not take the last connections. */
   readonly isHeld: boolean;
   readonly method: "GET" | "POST" | "PUT" | "DELETE";
+  /** Where it goes; with a route, one instance in each attempt. */
   readonly target: Target;
+  /** How instances are chosen, where calls go to them directly. */
+  readonly route: Route | undefined;
   readonly suffix: Suffix;
   /** Path and query as they are sent. */
   readonly path: string;

@@ -1,3 +1,4 @@
+import type { Lease } from "../endpoint/router.js";
 import { EasDecodeError } from "../errors.js";
 import type { HeaderPair, Signer, TransportResponse } from "../platform/platform.js";
 import type { Bytes } from "../request.js";
@@ -15,6 +16,7 @@ import {
   timeoutFailure,
   totalTimeoutError,
 } from "./failure.js";
+import { isAtFault, leaseInstance } from "./instance-lease.js";
 import { backoff, MAX_RETRY_AFTER_MS, verdictOn } from "./retry.js";
 import { sleep, type Wait } from "./timeouts.js";
 
@@ -49,6 +51,8 @@ class Call implements Abortable {
   private signer: Signer | undefined = undefined;
   private retriedOnce = false;
   private waited = false;
+  /** Instances that it went to. */
+  private tried: string[] | undefined = undefined;
   /** What an abort has to end: the attempt or the wait under way. */
   private current: { cancel(reason: unknown): void } | undefined = undefined;
 
@@ -77,44 +81,58 @@ class Call implements Abortable {
   }
 
   private async loop<R>(read: (result: CallResult) => R): Promise<R> {
-    const { plan, channel } = this;
-    const limiter = channel.limiter(plan.target.origin);
+    const { channel } = this;
     for (;;) {
-      if (!limiter.tryAcquire(plan.isHeld)) await this.wait(limiter.acquire(plan.isHeld));
+      const lease = this.plan.route === undefined ? undefined : await this.toInstance();
+      const { plan } = this;
+      const limiter = channel.limiter(plan.target.origin);
       let failure: Failure | undefined;
       let response: TransportResponse | undefined;
       let body: Bytes | undefined;
       try {
-        // With the slot in hand, so that a token is as fresh and a date as true as can be when they are sent.
-        let headers = this.headers();
-        if (headers instanceof Promise) headers = await this.race(headers);
-        // It may have come in the turn in which a wait ended, when there was nothing left to cancel.
-        if (plan.signal?.aborted) throw plan.signal.reason;
-        const remaining = this.attempts === 0 && !this.waited ? plan.totalTimeout : this.remaining();
-        const attempt = new Attempt(plan, headers, this.body, channel.timeouts, Math.min(plan.timeout, remaining));
-        this.attempts++;
-        this.current = attempt;
+        if (!limiter.tryAcquire(plan.isHeld)) await this.wait(limiter.acquire(plan.isHeld));
         try {
-          attempt.start();
-          response = await attempt.until(channel.transport.send(attempt));
-          body = isEncoded(response, plan.decoding) ? await this.decode(response, attempt) : response.body;
-        } catch (error) {
-          failure = this.failureOf(error, attempt, remaining);
+          // With the slot in hand, so that a token is as fresh and a date as true as can be when they are sent.
+          let headers = this.headers();
+          if (headers instanceof Promise) headers = await this.race(headers);
+          // It may have come in the turn in which a wait ended, when there was nothing left to cancel.
+          if (plan.signal?.aborted) throw plan.signal.reason;
+          const remaining = this.attempts === 0 && !this.waited ? plan.totalTimeout : this.remaining();
+          const attempt = new Attempt(plan, headers, this.body, channel.timeouts, Math.min(plan.timeout, remaining));
+          this.attempts++;
+          this.current = attempt;
+          try {
+            attempt.start();
+            response = await attempt.until(channel.transport.send(attempt));
+            body = isEncoded(response, plan.decoding) ? await this.decode(response, attempt) : response.body;
+          } catch (error) {
+            failure = this.failureOf(error, attempt, remaining);
+          } finally {
+            attempt.settle();
+          }
         } finally {
-          attempt.settle();
+          this.current = undefined;
+          limiter.release(plan.isHeld);
+        }
+        if (response !== undefined && body !== undefined && !isSuccess(response)) {
+          failure = httpFailure(this, response, body);
         }
       } finally {
-        this.current = undefined;
-        limiter.release(plan.isHeld);
+        lease?.end(failure === undefined ? response && false : isAtFault(failure.error));
       }
       // Outside, since what these throw is no failure of the attempt.
-      if (response !== undefined && body !== undefined) {
-        if (isSuccess(response)) return this.succeed(response, body, read);
-        failure = httpFailure(this, response, body);
-      }
-      const delay = this.delayAfter(failure as Failure);
+      if (failure === undefined) return this.succeed(response as TransportResponse, body as Bytes, read);
+      const delay = this.delayAfter(failure);
       if (delay > 0) await this.wait(sleep(delay));
     }
+  }
+
+  /** Chooses the instance of the next attempt. */
+  private async toInstance(): Promise<Lease | undefined> {
+    this.tried ??= [];
+    const { plan, lease } = await leaseInstance(this.channel, this.plan, this.tried, (work) => this.race(work));
+    this.plan = plan;
+    return lease;
   }
 
   private succeed<R>(response: TransportResponse, body: Bytes, read: (result: CallResult) => R): R {

@@ -1,9 +1,11 @@
-import { argumentTypeError } from "../errors.js";
+import type { Route } from "../endpoint/route.js";
+import { argumentTypeError, EasDiscoveryError } from "../errors.js";
 import { type FetchFunction, fetchTransport } from "../platform/fetch-transport.js";
 import type { Platform, Transport } from "../platform/platform.js";
 import { Limiter } from "./limiter.js";
 import { type ClientOptions, checkCount, checkFunction, checkTransport, OWN_CONNECTIONS } from "./options.js";
 import { RetryBudget } from "./retry.js";
+import { Routers } from "./routers.js";
 import { Timeouts } from "./timeouts.js";
 
 /** What the clients of one pool share: connections, limits, timers and the retry budget. */
@@ -13,6 +15,8 @@ export class Channel {
   readonly timeouts: Timeouts = new Timeouts();
   /** Origins that have answered: from then on a browser's bare "failed to fetch" is a network fault, not CORS. */
   readonly reached: Set<string> = new Set();
+  /** Who chooses instances, for services that are reached directly. */
+  readonly routers: Routers;
   readonly #limiters = new Map<string, Limiter>();
   readonly #given: Transport | undefined;
   #connectionCount: number;
@@ -25,6 +29,15 @@ export class Channel {
     this.platform = platform;
     this.#connectionCount = connectionCount;
     this.#given = transport;
+    this.routers = new Routers({
+      transport: () => this.transport,
+      env: platform.env,
+      discoveryError: (message, source, cause) => new EasDiscoveryError(message, { source, cause, retryable: true }),
+      forget: (origin) => {
+        this.#limiters.delete(origin);
+        this.reached.delete(origin);
+      },
+    });
   }
 
   get connectionCount(): number {
@@ -55,6 +68,12 @@ export class Channel {
     return this.#transport;
   }
 
+  /** Loads what the first call would load, and finds the instances that it could go to. */
+  async ready({ route }: { readonly route: Route | undefined }): Promise<void> {
+    await this.transport.ready?.();
+    if (route !== undefined) await (await this.routers.get(route)).ready();
+  }
+
   limiter(origin: string): Limiter {
     let limiter = this.#limiters.get(origin);
     if (limiter === undefined) {
@@ -77,7 +96,10 @@ export class Channel {
 
   /** Lets calls in flight end and closes the connections that this channel made; those given to it stay open. */
   close(): Promise<void> {
-    this.#closing ??= this.#whenIdle().then(() => this.#transport?.close());
+    this.#closing ??= this.#whenIdle().then(() => {
+      this.routers.close();
+      return this.#transport?.close();
+    });
     return this.#closing;
   }
 

@@ -1,3 +1,4 @@
+import type { DirectOptions } from "../endpoint/endpoint-source.js";
 import {
   checkCustomUrl,
   checkEndpoint,
@@ -12,6 +13,7 @@ import type { Compression, Decompression } from "../request.js";
 import { fixedHeaders, resolveAuth } from "./auth.js";
 import type { CallPlan } from "./call-plan.js";
 import { decodingOf } from "./content-encoding.js";
+import { checkBalancer, checkDiscovery, routeOf } from "./direct-options.js";
 import { checkHeaders, checkHeaderValue, mergeHeaders } from "./headers.js";
 import {
   type Auth,
@@ -37,7 +39,7 @@ import { checkPath, joinPath, type Suffix, suffixOf } from "./url.js";
 
 /** Requests go through the gateway. The default. */
 export const ENDPOINT_TYPE_GATEWAY = "GATEWAY";
-/** Requests go straight to the instances, inside a VPC. Not built yet: calls reject with `EasUnsupportedError`. */
+/** Requests go straight to the instances, which discovery names; inside a VPC. */
 export const ENDPOINT_TYPE_DIRECT = "DIRECT";
 
 /** How a client reaches its service. */
@@ -47,7 +49,8 @@ export type EndpointType = typeof ENDPOINT_TYPE_GATEWAY | typeof ENDPOINT_TYPE_D
 export interface PredictClientOptions extends ClientOptions {
   /**
    * The gateway, as the console shows it: with or without scheme and slash at the end, or the whole URL of a service with
-   * `/api/predict/<service>`. Without one, the environment variable `NAMESPACE` finds the service inside a cluster.
+   * `/api/predict/<service>`. Without one, the environment variable `NAMESPACE` finds the service inside a cluster. For
+   * `ENDPOINT_TYPE_DIRECT` the region's discovery, `pai-eas-vpc.<region>.aliyuncs.com`.
    */
   readonly endpoint?: string | undefined;
   /** The service: `"service"`, `"group.service"` or `"service/model"`. */
@@ -63,7 +66,7 @@ export interface PredictClientOptions extends ClientOptions {
 }
 
 /** All that a client has been told, checked. Replaced as a whole, so that calls in flight keep theirs. */
-export interface Settings {
+export interface Settings extends Required<DirectOptions> {
   readonly endpoint: string;
   readonly serviceName: string;
   readonly customUrl: string;
@@ -113,6 +116,9 @@ const INITIAL_SETTINGS: Settings = {
   decompression: "auto",
   maxRequestBytes: undefined,
   maxResponseBytes: DEFAULT_MAX_RESPONSE_BYTES,
+  endpointSource: undefined,
+  discovery: undefined,
+  balancer: undefined,
 };
 
 /**
@@ -156,6 +162,9 @@ const CHECKS: {
   decompression: (_, value) => checkDecompression(value),
   maxRequestBytes: (name, value) => checkLimit(name, value, 0),
   maxResponseBytes: (name, value) => checkLimit(name, value, 1),
+  endpointSource: checkFunction,
+  discovery: (_, value) => checkDiscovery(value),
+  balancer: (_, value) => checkBalancer(value),
 };
 
 /** Checks all options of a client. */
@@ -190,10 +199,8 @@ function checkEndpointType(value: EndpointType): EndpointType {
  * where neither the settings nor a request say one; without it none is.
  */
 export function prepare(settings: Settings, platform: Platform, defaultContentType?: string): Prepared {
-  if (settings.endpointType === ENDPOINT_TYPE_DIRECT) {
-    throw new EasUnsupportedError("ENDPOINT_TYPE_DIRECT is not built into this version yet: use ENDPOINT_TYPE_GATEWAY");
-  }
-  const target = gatewayTarget(settings, platform.env);
+  const route = routeOf(settings);
+  const target = route?.target ?? gatewayTarget(settings, platform.env);
   const auth = resolveAuth(settings.auth, platform, { ...target, method: "POST" });
   const ownContentType = settings.contentType ?? new Map(settings.headers).get("content-type");
   const contentType = ownContentType ?? defaultContentType;
@@ -211,6 +218,7 @@ export function prepare(settings: Settings, platform: Platform, defaultContentTy
       isHeld: false,
       method: "POST",
       target,
+      route,
       suffix,
       ...pathsOf(target, suffix),
       ...planHeaders(headers, { token: settings.token, auth, droppedHeaders }),

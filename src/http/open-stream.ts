@@ -134,8 +134,8 @@ function replaced(cause: unknown): TransportError {
   return new TransportError("maxConnectionCount was changed", { sent: "maybe", cause });
 }
 
-/** Waits for a token function, which hears of no signal and may never answer. */
-function unlessAborted<T>(work: Promise<T>, signal: AbortSignal): Promise<T> {
+/** Waits for what hears of no signal and may never end. */
+export function unlessAborted<T>(work: Promise<T>, signal: AbortSignal): Promise<T> {
   return new Promise((resolve, reject) => {
     const abortable = { abort: reject };
     follow(signal, abortable);

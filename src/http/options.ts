@@ -1,3 +1,4 @@
+import type { DirectOptions } from "../endpoint/endpoint-source.js";
 import { argumentRangeError, argumentTypeError, type EasError, show } from "../errors.js";
 import type { FetchFunction } from "../platform/fetch-transport.js";
 import type { Transport } from "../platform/platform.js";
@@ -42,7 +43,7 @@ export interface CallOptions {
 export type RetryOn = (error: EasError, attempt: number) => boolean | undefined;
 
 /** Options of a client's connections and calls, common to all clients. */
-export interface ClientOptions {
+export interface ClientOptions extends DirectOptions {
   /** Service token. Without one no `Authorization` header is sent. */
   readonly token?: Token | undefined;
   /** How the token is used. Default `"auto"`. */

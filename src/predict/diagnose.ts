@@ -1,4 +1,11 @@
-import { EasHttpError, EasNetworkError, EasTimeoutError, EasUnsupportedError, isEasError } from "../errors.js";
+import {
+  EasDiscoveryError,
+  EasHttpError,
+  EasNetworkError,
+  EasTimeoutError,
+  EasUnsupportedError,
+  isEasError,
+} from "../errors.js";
 import { LIKELY_CORS, MIXED_CONTENT } from "../http/failure.js";
 import { NO_HEALTHY_UPSTREAM } from "../http/status-hint.js";
 
@@ -16,7 +23,7 @@ export type Finding =
   | "mixed-content"
   /** The browser gives no reason; likely the service does not allow this page's origin. */
   | "cors"
-  /** The host cannot be reached. */
+  /** The host cannot be reached, or no instance of the service is found for a direct connection. */
   | "network"
   /** No answer in time. */
   | "timeout"
@@ -57,6 +64,7 @@ const OK_DESPITE_STATUS =
 function findingOf(error: unknown): Finding {
   if (error instanceof EasHttpError) return findingOfStatus(error);
   if (error instanceof EasTimeoutError) return "timeout";
+  if (error instanceof EasDiscoveryError) return "network";
   if (error instanceof EasNetworkError) {
     if (error.message.includes(MIXED_CONTENT)) return "mixed-content";
     return error.message.includes(LIKELY_CORS) ? "cors" : "network";

@@ -130,8 +130,8 @@ export class PredictClient {
    */
   init(): Promise<void> {
     const ready = (async () => {
-      this.#prepare();
-      await this.#openChannel().transport.ready?.();
+      const { plan } = this.#prepare();
+      await this.#openChannel().ready(plan);
     })();
     ready.catch(() => {});
     return ready;

@@ -71,9 +71,9 @@ export class QueueCalls {
 
   /** Checks the settings, and loads what the first call would load. */
   async ready(): Promise<void> {
-    this.prepare();
+    const { plan } = this.prepare();
     this.channel.checkOpen();
-    await this.channel.transport.ready?.();
+    await this.channel.ready(plan);
   }
 
   /** Makes the call of an operation; `late` makes its body when the call has begun. */

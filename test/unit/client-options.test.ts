@@ -258,17 +258,6 @@ describe("bad options of a call are refused before anything is sent", () => {
     }
   });
 
-  test("DIRECT rejects with EasUnsupportedError, and going back to the gateway works", async () => {
-    const transport = new RecordingTransport();
-    const client = clientOf({ origin: "http://h" }, { transport, endpointType: ENDPOINT_TYPE_DIRECT });
-    const error = await errorOf(client.predict("x"));
-    expect(error).toBeInstanceOf(EasUnsupportedError);
-    expect(error).toMatchObject({ code: "ERR_EAS_UNSUPPORTED", attempts: 0, retryable: false });
-    expect(transport.requests).toHaveLength(0);
-    await client.setEndpointType(ENDPOINT_TYPE_GATEWAY).predict("x");
-    expect(transport.requests).toHaveLength(1);
-  });
-
   test.each(["a\nb", "a\r\nX: 1", "a\n", "名"])(
     "a token that cannot be a header, %j: refused where it would be one",
     async (token) => {
@@ -617,7 +606,7 @@ describe("diagnose", () => {
 
   test.each([
     ["no endpoint", { endpoint: "" }],
-    ["DIRECT", { endpointType: ENDPOINT_TYPE_DIRECT }],
+    ["DIRECT with a custom URL", { endpointType: ENDPOINT_TYPE_DIRECT, customUrl: "http://h/x" }],
   ] as [string, PredictClientOptions][])("settings that cannot work: %s", async (_, options) => {
     const diagnosis = await clientOf({ origin: "http://h" }, options).diagnose();
     expect(diagnosis).toMatchObject({ ok: false, finding: "settings", status: undefined });

@@ -95,6 +95,15 @@ describe("a process ends by itself, though nothing was closed,", () => {
       'await predictor({ token: "wrong" }).predict("x").then(() => console.log("?"), () => {});',
     ],
     ["whose queue was used", 'const queue = queueOf(); await queue.put("x"); await queue.get();'],
+    [
+      "that called instances directly",
+      `const direct = { endpointType: "DIRECT", discovery: { interval: 1 } };
+       const client = predictor(direct);
+       for (let i = 0; i < 3; i++) await client.predict("x");
+       const queue = queueOf(direct);
+       await queue.put("x");
+       await queue.get();`,
+    ],
   ])("%s", (_name, script) => ends(script));
 
   test.each([

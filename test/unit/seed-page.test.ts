@@ -2,7 +2,6 @@ import { afterAll, beforeAll, expect, test } from "vitest";
 import { type RunningEmulator, startEmulator } from "../../src/emulator/index.js";
 import {
   ENDPOINT_TYPE_DIRECT,
-  ENDPOINT_TYPE_GATEWAY,
   PredictClient,
   StringRequest,
   StringResponse,
@@ -18,6 +17,7 @@ import {
 let emulator: RunningEmulator;
 beforeAll(async () => {
   emulator = await startEmulator({
+    instances: 3,
     services: {
       scorecard_pmml_example: ({ body }) => new TextDecoder().decode(body),
       mnist_saved_model_example: () => {
@@ -62,17 +62,16 @@ test("tensor input and output", async () => {
   await client.close();
 });
 
-test("VPC direct connection is a typed error until it is built", async () => {
-  const client = new PredictClient("http://pai-eas-vpc.cn-hangzhou.aliyuncs.com", "mnist_saved_model_example");
-  client.setToken("M2FhNjJlZDBm");
+test("VPC direct connection", async () => {
+  const client = new PredictClient(emulator.endpoint, "mnist_saved_model_example");
+  client.setToken(emulator.token);
   client.setEndpointType(ENDPOINT_TYPE_DIRECT);
   client.init();
-  await expect(client.predict(new TFRequest())).rejects.toMatchObject({
-    name: "EasUnsupportedError",
-    code: "ERR_EAS_UNSUPPORTED",
-  });
-  client.setEndpoint(emulator.endpoint).setToken(emulator.token).setEndpointType(ENDPOINT_TYPE_GATEWAY);
-  await client.predict(new TFRequest());
+  const request = new TFRequest("predict_images");
+  request.addFeed("images", [1, 2], TFRequest.DT_FLOAT, [1, 2]);
+  const { response, endpoint } = await client.predictDetailed(request);
+  expect(response).toBeInstanceOf(TFResponse);
+  expect(emulator.instances.map(({ origin }) => origin)).toContain(endpoint);
   await client.close();
 });
 

@@ -1,6 +1,7 @@
 import { expect, test } from "vitest";
 import {
   BUILD_ERRORS,
+  DISCOVERY,
   OURS,
   QUEUE,
   RECORD,
@@ -12,15 +13,16 @@ import {
   SKIPPED_REQUESTS,
   SKIPPED_RESPONSES,
   SKIPPED_SIGNATURES,
+  TURNS,
 } from "./replay.js";
 
 // Which vectors of the record these tests answer for, so that none falls through between the files.
 
 const FORMATS = ["string", "tf", "torch", "blade", "blade-tf", "onnx"];
-const REQUEST_FAMILIES = [...FORMATS, "sign", "queue", "codec"];
+const REQUEST_FAMILIES = [...FORMATS, "sign", "queue", "codec", "discovery", "wrr"];
 const RESPONSE_FAMILIES = [...FORMATS, "dataframe", "dataframelist"];
 
-const REPLAYED = [...REQUESTS, ...BUILD_ERRORS, ...SIGNATURES, ...RESPONSES, ...QUEUE];
+const REPLAYED = [...REQUESTS, ...BUILD_ERRORS, ...SIGNATURES, ...RESPONSES, ...QUEUE, ...DISCOVERY, ...TURNS];
 
 test("the record is whole", () => {
   expect(RECORD).toHaveLength(329);
@@ -52,6 +54,8 @@ test("so many are replayed, and so many skipped", () => {
     signatures: SIGNATURES.length,
     responses: RESPONSES.length,
     queue: QUEUE.length,
+    discovery: DISCOVERY.length,
+    turns: TURNS.length,
     skippedRequests: Object.keys(SKIPPED_REQUESTS).length,
     skippedSignatures: Object.keys(SKIPPED_SIGNATURES).length,
     skippedResponses: Object.keys(SKIPPED_RESPONSES).length,
@@ -63,11 +67,13 @@ test("so many are replayed, and so many skipped", () => {
     signatures: 17,
     responses: 53,
     queue: 38,
+    discovery: 4,
+    turns: 6,
     skippedRequests: 17,
     skippedSignatures: 2,
     skippedResponses: 17,
     skippedQueue: 9,
-    all: 240,
+    all: 250,
   });
 });
 

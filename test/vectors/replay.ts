@@ -163,15 +163,19 @@ export const SKIPPED: Readonly<Record<string, string>> = {
 /** Vectors of the queue service: requests, and the messages that it answers with. */
 const isQueue = ({ name }: Vector): boolean => /^(queue|codec|resp\/dataframe(list)?)\//.test(name);
 
+/** Vectors of direct connections: how instances are found, and whose turn it is. */
+const isDirect = ({ name }: Vector): boolean => /^(discovery|wrr)\//.test(name);
+
 /** The vectors that these tests answer for. */
 export const OURS = RECORD.filter(
-  (vector) => isQueue(vector) || /^(sign|(resp\/)?(string|tf|torch|blade|blade-tf|onnx))\//.test(vector.name),
+  (vector) =>
+    isQueue(vector) || isDirect(vector) || /^(sign|(resp\/)?(string|tf|torch|blade|blade-tf|onnx))\//.test(vector.name),
 );
 
 /** Those of a kind that are replayed; what other files do with the rest is their matter. */
 function replayed<V extends Vector>(kind: string): V[] {
   return OURS.filter(
-    (vector) => !isQueue(vector) && vector.kind === kind && !Object.hasOwn(SKIPPED, vector.name),
+    (vector) => !isQueue(vector) && !isDirect(vector) && vector.kind === kind && !Object.hasOwn(SKIPPED, vector.name),
   ) as V[];
 }
 
@@ -217,6 +221,32 @@ export interface FrameVector extends Vector {
 
 /** Those of the queue service that are replayed. */
 export const QUEUE = OURS.filter((vector) => isQueue(vector) && !Object.hasOwn(SKIPPED, vector.name));
+
+/** Requests to discovery, and one to an instance. */
+export interface DiscoveryVector extends Vector {
+  readonly call: {
+    readonly endpoint?: string;
+    readonly service?: string;
+    readonly env?: Readonly<Record<string, string>>;
+    readonly client?: ClientRecord;
+  };
+  readonly method: string;
+  readonly url: string;
+  readonly headers: readonly HeaderPair[];
+  readonly bodyHex: string;
+  /** The instance that the official SDK took. */
+  readonly endpointGet?: string;
+}
+
+export const DISCOVERY = OURS.filter(({ name }) => name.startsWith("discovery/")) as DiscoveryVector[];
+
+/** Whose turn it is, by weights. */
+export interface TurnsVector extends Vector {
+  readonly weights: readonly (readonly [name: string, weight: number])[];
+  readonly sequence: readonly (string | null)[];
+}
+
+export const TURNS = OURS.filter(({ name }) => name.startsWith("wrr/")) as TurnsVector[];
 
 /** The vector of a name; fails when there is none. */
 export function vectorNamed<V extends Vector>(name: string): V {

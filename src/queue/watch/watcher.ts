@@ -1,4 +1,5 @@
 import { EasUnsupportedError } from "../../errors.js";
+import type { CallPlan } from "../../http/call-plan.js";
 import type { WebSocketDialer } from "../../platform/platform.js";
 import type { Bytes } from "../../request.js";
 import { CommitBatch } from "../commit-batch.js";
@@ -11,6 +12,7 @@ import { FrameBuffer } from "./frame-buffer.js";
 import type { FrameSource, OpenSource } from "./frame-source.js";
 import { HeldFrames } from "./held-frames.js";
 import { httpSource } from "./http-source.js";
+import { instanceSource } from "./instance-source.js";
 import { keepConnected } from "./keep-connected.js";
 import { pollSource } from "./poll-source.js";
 import type { WatchSettings, WatchStatus, WatchTransport } from "./watch-options.js";
@@ -46,6 +48,7 @@ export class Watcher implements AsyncIterableIterator<DataFrame> {
   readonly #life = new AbortController();
   readonly #owner: FrameOwner;
   readonly #transport: WatchTransport;
+  readonly #lastInstance: string[] = [];
   #start: bigint | undefined;
   #source: FrameSource | undefined;
   #roomChanged: (() => void) | undefined;
@@ -178,9 +181,12 @@ export class Watcher implements AsyncIterableIterator<DataFrame> {
       return pollSource(calls, this.#settings, start, this.#owner, room)(events, signal);
     }
     const plan = calls.planOf({ kind: "other", method: "GET", query: this.#query(start), headers: [FRAMES] });
-    if (this.#transport === "http") return httpSource(calls.channel, plan)(events, signal);
     const ask = () => calls.run(attributesOperation({ signal, retryCount: 0 }));
-    return websocketSource(calls.channel, plan, dialWebSocket as WebSocketDialer, ask)(events, signal);
+    const open = (plan: CallPlan) =>
+      this.#transport === "http"
+        ? httpSource(calls.channel, plan)
+        : websocketSource(calls.channel, plan, dialWebSocket as WebSocketDialer, ask);
+    return instanceSource(calls.channel, plan, this.#lastInstance, open)(events, signal);
   };
 
   /** Where each connection begins. What is "from now on" is settled once, so that a reconnect passes over nothing. */

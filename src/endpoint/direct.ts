@@ -1,0 +1,136 @@
+import { BALANCERS } from "./balancers.js";
+import { EasDiscovery } from "./eas-discovery.js";
+import { Ejection, Health } from "./ejection.js";
+import type { Balancer, EndpointSource } from "./endpoint-source.js";
+import type { FoundInstance } from "./instance.js";
+import { InstanceList } from "./instance-list.js";
+import type { Route } from "./route.js";
+import type { Lease, Router, RouterHost } from "./router.js";
+
+/** Turns of the balancer that are tried before all instances are looked at. */
+const TURNS = 8;
+
+/** An instance, and how it fares. */
+class Instance extends Health {
+  readonly origin: string;
+  weight: number;
+  inFlight = 0;
+  isGone = false;
+
+  constructor({ origin, weight }: FoundInstance) {
+    super();
+    this.origin = origin;
+    this.weight = weight;
+  }
+}
+
+/** Makes the router of a service that is reached directly. */
+export function createRouter(route: Route, host: RouterHost): Router {
+  return new DirectRouter(route, host);
+}
+
+class DirectRouter implements Router {
+  readonly #host: RouterHost;
+  readonly #balancer: Balancer;
+  readonly #list: InstanceList;
+  readonly #ejection = new Ejection<Instance>(() => this.#balance());
+  /** Those that take calls, by their origins. */
+  #instances = new Map<string, Instance>();
+  /** Those of them that are not ejected. */
+  #rotation: readonly Instance[] = [];
+  #next: () => Instance = noInstance;
+
+  constructor(route: Route, host: RouterHost) {
+    this.#host = host;
+    this.#balancer = route.balancer ?? "weighted-round-robin";
+    const { serviceName, discovery, discoveryUrl, endpointSource } = route;
+    this.#list = new InstanceList({
+      ...discovery,
+      serviceName,
+      source: endpointSource ?? discoveryOf(route, host),
+      sourceName: endpointSource === undefined ? (discoveryUrl as string) : "the endpointSource",
+      discoveryError: host.discoveryError,
+      onList: (found) => this.#update(found),
+    });
+  }
+
+  ready(): Promise<void> | undefined {
+    return this.#list.use();
+  }
+
+  pick(tried: readonly string[], capacity: number): Lease {
+    const probe = this.#ejection.takeProbe(({ origin }) => !tried.includes(origin));
+    if (probe !== undefined) return this.#lease(probe, true);
+    for (let turn = 0; turn < TURNS; turn++) {
+      const instance = this.#next();
+      if (!tried.includes(instance.origin) && instance.inFlight < capacity) return this.#lease(instance, false);
+    }
+    return this.#lease(this.#leastBad(tried, capacity), false);
+  }
+
+  close(): void {
+    this.#list.close();
+  }
+
+  #update(found: readonly FoundInstance[]): void {
+    const before = this.#instances;
+    const open = found.filter(({ weight }) => weight > 0);
+    const isSame =
+      open.length === before.size && open.every(({ origin, weight }) => before.get(origin)?.weight === weight);
+    if (isSame) return;
+    this.#instances = new Map();
+    for (const each of open) {
+      const instance = before.get(each.origin) ?? new Instance(each);
+      instance.weight = each.weight;
+      this.#instances.set(each.origin, instance);
+    }
+    for (const [origin, instance] of before) if (!this.#instances.has(origin)) this.#drop(instance);
+    this.#ejection.update(new Set(this.#instances.values()));
+    this.#balance();
+  }
+
+  #balance(): void {
+    this.#rotation = [...this.#instances.values()].filter((instance) => !this.#ejection.has(instance));
+    this.#next = BALANCERS[this.#balancer](this.#rotation);
+  }
+
+  #drop(instance: Instance): void {
+    instance.isGone = true;
+    if (instance.inFlight === 0) this.#host.forget(instance.origin);
+  }
+
+  /** Of those in the rotation one that was not tried, or not last, with room, and with little to do. */
+  #leastBad(tried: readonly string[], capacity: number): Instance {
+    const rank = ({ origin, inFlight }: Instance) =>
+      (tried.at(-1) === origin ? 4 : 0) + (tried.includes(origin) ? 2 : 0) + (inFlight < capacity ? 0 : 1);
+    return this.#rotation.reduce((best, each) => {
+      const difference = rank(each) - rank(best);
+      return difference < 0 || (difference === 0 && each.inFlight < best.inFlight) ? each : best;
+    });
+  }
+
+  #lease(instance: Instance, isProbe: boolean): Lease {
+    instance.inFlight++;
+    return {
+      origin: instance.origin,
+      end: (atFault) => {
+        instance.inFlight--;
+        if (instance.isGone) {
+          if (instance.inFlight === 0 && !this.#instances.has(instance.origin)) this.#host.forget(instance.origin);
+        } else this.#ejection.report(instance, isProbe, atFault);
+      },
+    };
+  }
+}
+
+function noInstance(): never {
+  throw new Error("there is no list of instances yet");
+}
+
+/** EAS's own discovery, as the user has set it. */
+function discoveryOf({ discoveryUrl, discovery }: Route, host: RouterHost): EndpointSource {
+  // What the official Python SDK takes for a pod of EAS (cacheserver_endpoint.py).
+  const internal = discovery?.internal ?? Boolean(host.env("NAMESPACE") && host.env("POD_NAME"));
+  const eas = new EasDiscovery(discoveryUrl as string, discovery?.path, internal, host.transport);
+  return (query) => eas.list(query);
+}

@@ -1,0 +1,91 @@
+import type { Transport, TransportRequest, TransportResponse } from "../platform/platform.js";
+import type { DiscoveryOptions, EndpointQuery, ServiceInstance } from "./endpoint-source.js";
+
+type PathName = Exclude<DiscoveryOptions["path"], "auto" | undefined>;
+
+/** github.com/pai-eas/eas-golang-sdk (cacheserver_endpoint.go) and, since January 2026, eas-python-sdk (cacheserver_endpoint.py). */
+const PATHS: Readonly<Record<PathName, string>> = {
+  "exported-apis": "/exported/apis/eas.alibaba-inc.k8s.io/v1/upstreams/",
+  "service-discovery": "/api/v1/servicediscovery/upstreams/",
+};
+
+/** Thousands of instances fit. */
+const MAX_ANSWER_BYTES = 8 * 1024 * 1024;
+
+/** Asks EAS's discovery for the instances of a service. It takes no token, so none is sent. */
+export class EasDiscovery {
+  readonly #url: string;
+  readonly #transport: () => Transport;
+  readonly #query: string;
+  #paths: readonly string[];
+
+  /** `url` is what stands before the paths. */
+  constructor(url: string, path: DiscoveryOptions["path"], internal: boolean, transport: () => Transport) {
+    this.#url = url;
+    this.#transport = transport;
+    this.#query = internal ? "?internal=true" : "";
+    this.#paths = path === undefined || path === "auto" ? Object.values(PATHS) : [PATHS[path]];
+  }
+
+  /** The instances, as they came. Rejects with what the path said that was asked first. */
+  async list({ serviceName, signal }: EndpointQuery): Promise<Iterable<ServiceInstance>> {
+    const failures: Error[] = [];
+    for (const path of this.#paths) {
+      const answer = await get(
+        this.#transport(),
+        this.#url,
+        path + encodeURIComponent(serviceName) + this.#query,
+        signal,
+      );
+      try {
+        const items = itemsOf(answer);
+        if (items.length === 0) throw new Error("it knows no instance of the service");
+        // The one that knows the service is asked first from now on.
+        this.#paths = [path, ...this.#paths.filter((other) => other !== path)];
+        return items;
+      } catch (error) {
+        failures.push(
+          new Error(`GET ${this.#url}${path}${serviceName}: ${(error as Error).message}`, { cause: error }),
+        );
+      }
+    }
+    throw failures[0];
+  }
+}
+
+/** The list in an answer; items may be anything yet. */
+function itemsOf({ status, body }: TransportResponse): ServiceInstance[] {
+  if (status !== 200) throw new Error(`it was answered with ${status}`);
+  const { endpoints } = (JSON.parse(new TextDecoder().decode(body)) ?? {}) as { endpoints?: { items?: unknown } };
+  const items = endpoints?.items ?? [];
+  if (!Array.isArray(items)) throw new Error("endpoints.items is no list");
+  return items.map((item) => ({ host: item?.ip, port: item?.port, weight: item?.weight }));
+}
+
+/** One GET that ends with the signal, whether or not the transport listens. */
+function get(transport: Transport, url: string, path: string, signal: AbortSignal): Promise<TransportResponse> {
+  const { origin, pathname } = new URL(url);
+  const request: TransportRequest = {
+    method: "GET",
+    origin,
+    path: pathname.replace(/\/$/, "") + path,
+    headers: [["accept", "application/json"]],
+    body: null,
+    maxResponseBytes: MAX_ANSWER_BYTES,
+    signal,
+    exchange: undefined,
+    onDispatch() {},
+    phase: "headers",
+  };
+  return new Promise((resolve, reject) => {
+    const onAbort = () => {
+      reject(signal.reason);
+      request.exchange?.cancel(signal.reason);
+    };
+    signal.addEventListener("abort", onAbort, { once: true });
+    transport
+      .send(request)
+      .then(resolve, reject)
+      .finally(() => signal.removeEventListener("abort", onAbort));
+  });
+}

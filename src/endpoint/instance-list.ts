@@ -1,0 +1,123 @@
+import type { DiscoveryOptions, EndpointSource } from "./endpoint-source.js";
+import { type FoundInstance, readInstances } from "./instance.js";
+import type { RouterHost } from "./router.js";
+
+const INTERVAL_MS = 3_000;
+/** As the official Python SDK waits for the first list (endpoint.py). */
+const TIMEOUT_MS = 5_000;
+/** Between two attempts to get the first list. */
+const PAUSE_MS = 200;
+
+/** What a list of instances is kept by. */
+export interface ListOptions extends Pick<DiscoveryOptions, "interval" | "timeout"> {
+  readonly serviceName: string;
+  readonly source: EndpointSource;
+  /** What errors call the source. */
+  readonly sourceName: string;
+  readonly discoveryError: RouterHost["discoveryError"];
+  /** Called with each list that came and has an instance that takes calls. */
+  onList(instances: readonly FoundInstance[]): void;
+}
+
+/**
+ * The list of a service's instances, asked for when it is used and has become old. Nothing runs between the uses, so that
+ * nothing keeps a process alive.
+ */
+export class InstanceList {
+  readonly #options: ListOptions;
+  readonly #interval: number;
+  readonly #timeout: number;
+  readonly #life = new AbortController();
+  #askedAt = Number.NEGATIVE_INFINITY;
+  #isThere = false;
+  #asking: Promise<void> | undefined;
+  #first: Promise<void> | undefined;
+
+  constructor(options: ListOptions) {
+    this.#options = options;
+    this.#interval = options.interval ?? INTERVAL_MS;
+    this.#timeout = options.timeout ?? TIMEOUT_MS;
+  }
+
+  /** Undefined when there is a list, which is then refreshed behind the caller's back if it is old; else a wait for the first. */
+  use(): Promise<void> | undefined {
+    if (!this.#isThere) {
+      this.#first ??= this.#waitForFirst().finally(() => {
+        this.#first = undefined;
+      });
+      return this.#first;
+    }
+    // What fails leaves the list as it is.
+    if (performance.now() - this.#askedAt >= this.#interval) this.#ask(this.#timeout).catch(() => {});
+    return undefined;
+  }
+
+  close(): void {
+    this.#life.abort(new Error("the client was closed"));
+  }
+
+  async #waitForFirst(): Promise<void> {
+    const startedAt = performance.now();
+    for (;;) {
+      const left = this.#timeout - (performance.now() - startedAt);
+      try {
+        await this.#ask(Math.max(1, left));
+        return;
+      } catch (error) {
+        const isLast = performance.now() - startedAt + PAUSE_MS >= this.#timeout;
+        if (isLast || this.#life.signal.aborted) throw this.#noInstances(error);
+      }
+      await new Promise((resolve) => setTimeout(resolve, PAUSE_MS));
+    }
+  }
+
+  #noInstances(cause: unknown): Error {
+    const { serviceName, sourceName, discoveryError } = this.#options;
+    const why = cause instanceof Error ? cause.message : String(cause);
+    const message = `no instance of ${serviceName} was found within ${this.#timeout} ms at ${sourceName}: ${why}`;
+    return discoveryError(message, sourceName, cause);
+  }
+
+  /** Asks once; whoever asks while an answer is awaited waits for that one. */
+  #ask(milliseconds: number): Promise<void> {
+    this.#asking ??= this.#askSource(milliseconds).finally(() => {
+      this.#asking = undefined;
+      this.#askedAt = performance.now();
+    });
+    return this.#asking;
+  }
+
+  async #askSource(milliseconds: number): Promise<void> {
+    const { source, serviceName, onList } = this.#options;
+    const deadline = new AbortController();
+    const { signal: life } = this.#life;
+    life.throwIfAborted();
+    const onAbort = () => deadline.abort(life.reason);
+    life.addEventListener("abort", onAbort, { once: true });
+    const timer = setTimeout(
+      () => deadline.abort(new Error(`no answer within ${Math.round(milliseconds)} ms`)),
+      milliseconds,
+    );
+    // A refresh that hangs is nothing to stay alive for; on Node a timer is an object.
+    if (this.#isThere) (timer as unknown as { unref?(): void }).unref?.();
+    try {
+      const list = readInstances(await unlessAborted(source, { serviceName, signal: deadline.signal }));
+      if (!list.some(({ weight }) => weight > 0)) throw new Error("there is no instance that takes calls");
+      this.#isThere = true;
+      onList(list);
+    } finally {
+      clearTimeout(timer);
+      life.removeEventListener("abort", onAbort);
+    }
+  }
+}
+
+/** What a source gives, or its signal's reason: it may not listen to the signal, and never answer. */
+function unlessAborted(source: EndpointSource, query: Parameters<EndpointSource>[0]): Promise<unknown> {
+  const { signal } = query;
+  return new Promise((resolve, reject) => {
+    signal.addEventListener("abort", () => reject(signal.reason), { once: true });
+    const asking = async () => source(query);
+    asking().then(resolve, reject);
+  });
+}

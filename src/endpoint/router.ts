@@ -1,0 +1,38 @@
+import type { Transport } from "../platform/platform.js";
+
+/** What a router works with. */
+export interface RouterHost {
+  readonly transport: () => Transport;
+  readonly env: (name: string) => string | undefined;
+  /**
+   * The error for a list that did not come. Made outside, so that this room's code, which is loaded late, shares none with
+   * what is there: bundlers would make a third file for it.
+   */
+  discoveryError(message: string, source: string, cause: unknown): Error;
+  /** An instance is no longer there, and no attempt on it is under way. */
+  forget(origin: string): void;
+}
+
+/** Chooses the instance for each attempt. */
+export interface Router {
+  /**
+   * Undefined when there is a list of instances; else a wait for the first one, which rejects with an `EasDiscoveryError`
+   * when there is none in time.
+   */
+  ready(): Promise<void> | undefined;
+  /**
+   * An instance for one attempt, when there is a list. Not one of `tried`, nor one with `capacity` attempts under way, where
+   * there are others.
+   */
+  pick(tried: readonly string[], capacity: number): Lease;
+  /** Asks for no more lists. */
+  close(): void;
+}
+
+/** One attempt's use of an instance. */
+export interface Lease {
+  /** Scheme, host and port. */
+  readonly origin: string;
+  /** To be called once at the end: whether the instance was at fault; undefined when the attempt tells nothing of it. */
+  end(atFault: boolean | undefined): void;
+}

@@ -1,0 +1,69 @@
+import { onTestFinished, vi } from "vitest";
+import { type EmulatorOptions, type RunningEmulator, startEmulator } from "../../src/emulator/index.js";
+import {
+  ENDPOINT_TYPE_DIRECT,
+  type EndpointSource,
+  PredictClient,
+  type PredictClientOptions,
+  type ServiceInstance,
+} from "../../src/index.js";
+import { TOKEN } from "./calls.js";
+
+/** An emulator with instances, gone when the test ends. */
+export async function startInstances(
+  instances: EmulatorOptions["instances"],
+  options: EmulatorOptions = {},
+): Promise<RunningEmulator> {
+  const emulator = await startEmulator({ token: TOKEN, instances, ...options });
+  onTestFinished(() => emulator.close());
+  return emulator;
+}
+
+/** A client that calls the instances of the service "echo" directly, closed when the test ends. */
+export function directClientOf(
+  { endpoint }: { readonly endpoint: string },
+  options: PredictClientOptions = {},
+): PredictClient {
+  const client = new PredictClient({
+    endpoint,
+    serviceName: "echo",
+    token: TOKEN,
+    endpointType: ENDPOINT_TYPE_DIRECT,
+    ...options,
+  });
+  onTestFinished(() => void client.close());
+  return client;
+}
+
+/** Requests to discovery so far, as paths. */
+export function discoveryCalls({ requests }: Pick<RunningEmulator, "requests">): string[] {
+  return requests.filter(({ url }) => url.includes("/upstreams/")).map(({ url }) => url);
+}
+
+/** A clock that stands ahead of the true one by as much as it was moved. */
+export function movableClock(): { move(milliseconds: number): void } {
+  const { now } = performance;
+  let ahead = 0;
+  const spy = vi.spyOn(performance, "now").mockImplementation(() => now.call(performance) + ahead);
+  onTestFinished(() => spy.mockRestore());
+  return {
+    move(milliseconds) {
+      ahead += milliseconds;
+    },
+  };
+}
+
+/** A source whose answers are given by the test, each when it wants to. */
+export function askedSource() {
+  const asked: {
+    readonly serviceName: string;
+    readonly signal: AbortSignal;
+    answer(list: unknown): void;
+    fail(error: unknown): void;
+  }[] = [];
+  const source: EndpointSource = (query) =>
+    new Promise((resolve, reject) => {
+      asked.push({ ...query, answer: (list) => resolve(list as ServiceInstance[]), fail: reject });
+    });
+  return { source, asked };
+}
