@@ -30,6 +30,7 @@ const EXPECTED: Readonly<Record<string, readonly RegExp[]>> = {
   "Bytes, and messages of your own": [/^Uint8Array\(3\) \[ 1, 2, 3 \]\n\[ \dn \]\n$/],
   "One call": [/^hello 200 1 [\d.]+\nERR_EAS_HTTP POST .* was answered with 404: .*\nthe service is there/],
   "Your own tests": [/^42 3 3\n$/],
+  "Direct connection to the instances": [/^2 false\n$/],
   "Proxies, certificates and other connections": [/^over my own pool\nover fetch\n$/],
 };
 
