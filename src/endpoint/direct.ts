@@ -4,6 +4,7 @@ import { Ejection, Health } from "./ejection.js";
 import type { Balancer, EndpointSource } from "./endpoint-source.js";
 import type { FoundInstance } from "./instance.js";
 import { InstanceList } from "./instance-list.js";
+import { HedgeBudget, Latency } from "./latency.js";
 import type { Route } from "./route.js";
 import type { Lease, Router, RouterHost } from "./router.js";
 
@@ -34,6 +35,8 @@ class DirectRouter implements Router {
   readonly #balancer: Balancer;
   readonly #list: InstanceList;
   readonly #ejection = new Ejection<Instance>(() => this.#balance());
+  readonly #latency = new Latency();
+  readonly #hedges = new HedgeBudget();
   /** Those that take calls, by their origins. */
   #instances = new Map<string, Instance>();
   /** Those of them that are not ejected. */
@@ -66,6 +69,14 @@ class DirectRouter implements Router {
       if (!tried.includes(instance.origin) && instance.inFlight < capacity) return this.#lease(instance, false);
     }
     return this.#lease(this.#leastBad(tried, capacity), false);
+  }
+
+  get p95(): number | undefined {
+    return this.#latency.p95;
+  }
+
+  takeHedge(tried: readonly string[]): boolean {
+    return this.#rotation.some(({ origin }) => !tried.includes(origin)) && this.#hedges.spend();
   }
 
   close(): void {
@@ -111,10 +122,17 @@ class DirectRouter implements Router {
 
   #lease(instance: Instance, isProbe: boolean): Lease {
     instance.inFlight++;
+    this.#hedges.earn();
+    const startedAt = performance.now();
     return {
       origin: instance.origin,
       end: (atFault) => {
         instance.inFlight--;
+        const time = performance.now() - startedAt;
+        // What was given up took longer than that, which counts where it is long already.
+        if (atFault === false || (atFault === undefined && time > (this.p95 ?? Number.POSITIVE_INFINITY))) {
+          this.#latency.add(time);
+        }
         if (instance.isGone) {
           if (instance.inFlight === 0 && !this.#instances.has(instance.origin)) this.#host.forget(instance.origin);
         } else this.#ejection.report(instance, isProbe, atFault);

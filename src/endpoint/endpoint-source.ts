@@ -53,7 +53,7 @@ export interface DiscoveryOptions {
  */
 export type Balancer = "weighted-round-robin" | "least-inflight";
 
-/** Options of `ENDPOINT_TYPE_DIRECT`; without effect behind a gateway. */
+/** Options of `ENDPOINT_TYPE_DIRECT`. Behind a gateway `endpointSource` and `hedgeAfter` are refused. */
 export interface DirectOptions {
   /** Where the instances are found. Default: EAS's discovery at `endpoint`. */
   readonly endpointSource?: EndpointSource | undefined;
@@ -61,4 +61,11 @@ export interface DirectOptions {
   readonly discovery?: DiscoveryOptions | undefined;
   /** Default `"weighted-round-robin"`. */
   readonly balancer?: Balancer | undefined;
+  /**
+   * When a prediction has no answer after so many milliseconds, it is sent to a second instance as well, and the first answer
+   * counts; the other attempt is aborted. `"p95"`: the time within which 95 of 100 attempts were answered lately, from the
+   * 32nd on. At most a tenth of the calls get a second attempt, which is made once and not repeated; none where discovery
+   * knows no other instance. Default: off. Only for predictions: queues refuse it, and so do clients behind a gateway.
+   */
+  readonly hedgeAfter?: number | "p95" | undefined;
 }

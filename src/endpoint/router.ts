@@ -25,6 +25,10 @@ export interface Router {
    * there are others.
    */
   pick(tried: readonly string[], capacity: number): Lease;
+  /** The milliseconds within which 95 of 100 attempts were answered lately; undefined until enough is known. */
+  readonly p95: number | undefined;
+  /** Whether a second attempt may be made beside one under way: there is an instance for it, and not too many were made. */
+  takeHedge(tried: readonly string[]): boolean;
   /** Asks for no more lists. */
   close(): void;
 }

@@ -12,6 +12,8 @@ export interface CallPlan {
   readonly kind: CallKind;
   /** Whether the service holds the answer back on purpose, so that it must not take the last connections. */
   readonly isHeld: boolean;
+  /** When a second attempt is sent beside the first; only with a route, and for a predict call. */
+  readonly hedgeAfter: number | "p95" | undefined;
   readonly method: "GET" | "POST" | "PUT" | "DELETE";
   /** Where it goes; with a route, one instance in each attempt. */
   readonly target: Target;
@@ -39,6 +41,12 @@ export interface CallPlan {
   readonly maxResponseBytes: number;
   readonly decoding: Decoding;
 }
+
+/**
+ * A body, or a function that makes it when the call has begun, such as a compression; it may give the call another plan,
+ * of the same target and kind.
+ */
+export type CallBody = Bytes | null | ((call: { plan: CallPlan }) => Promise<Bytes>);
 
 /** A successful answer and what it took. */
 export interface CallResult {

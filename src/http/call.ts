@@ -1,10 +1,11 @@
+import type { Route } from "../endpoint/route.js";
 import type { Lease } from "../endpoint/router.js";
 import { EasDecodeError } from "../errors.js";
 import type { HeaderPair, Signer, TransportResponse } from "../platform/platform.js";
 import type { Bytes } from "../request.js";
 import { Attempt } from "./attempt.js";
 import { authorize, currentToken } from "./auth.js";
-import type { CallPlan, CallResult } from "./call-plan.js";
+import type { CallBody, CallPlan, CallResult } from "./call-plan.js";
 import { type Abortable, follow, unfollow } from "./caller-signal.js";
 import type { Channel } from "./channel.js";
 import { decodeContent, isEncoded } from "./content-encoding.js";
@@ -21,12 +22,6 @@ import { backoff, MAX_RETRY_AFTER_MS, verdictOn } from "./retry.js";
 import { sleep, type Wait } from "./timeouts.js";
 
 /**
- * A body, or a function that makes it when the call has begun, such as a compression; it may give the call another plan,
- * of the same target and kind.
- */
-export type CallBody = Bytes | null | ((call: { plan: CallPlan }) => Promise<Bytes>);
-
-/**
  * Makes one logical call: attempts, waits between them, and the verdict when they have failed. `read` makes the caller's
  * result of the answer.
  */
@@ -36,7 +31,29 @@ export function makeCall<R>(
   body: CallBody,
   read: (result: CallResult) => R,
 ): Promise<R> {
-  return new Call(channel, plan).run(body, read);
+  const call = new Call(channel, plan);
+  const { route, hedgeAfter, kind } = plan;
+  return route === undefined || hedgeAfter === undefined || kind !== "predict"
+    ? call.run(body, read)
+    : makeHedgedCall(channel, route, plan, body, read);
+}
+
+async function makeHedgedCall<R>(
+  channel: Channel,
+  route: Route,
+  plan: CallPlan,
+  body: CallBody,
+  read: (result: CallResult) => R,
+): Promise<R> {
+  channel.enter();
+  try {
+    // On first use, as all of direct connections.
+    const { hedge } = await import("./hedge.js");
+    const start = (plan: CallPlan, tried: string[]) => new Call(channel, plan, tried);
+    return await hedge(start, () => channel.routers.get(route), plan, body, read);
+  } finally {
+    channel.leave();
+  }
 }
 
 /** One call under way. Its members are not `#private`: it is made for each call, and those cost more to set up. */
@@ -52,16 +69,20 @@ class Call implements Abortable {
   private retriedOnce = false;
   private waited = false;
   /** Instances that it went to. */
-  private tried: string[] | undefined = undefined;
+  private tried: string[] | undefined;
+  /** Set when it was aborted. */
+  private ended: { readonly reason: unknown } | undefined = undefined;
   /** What an abort has to end: the attempt or the wait under way. */
   private current: { cancel(reason: unknown): void } | undefined = undefined;
 
-  constructor(channel: Channel, plan: CallPlan) {
+  constructor(channel: Channel, plan: CallPlan, tried?: string[]) {
     this.channel = channel;
     this.plan = plan;
+    this.tried = tried;
   }
 
   abort(reason: unknown): void {
+    this.ended = { reason };
     this.current?.cancel(reason);
   }
 
@@ -96,7 +117,7 @@ class Call implements Abortable {
           let headers = this.headers();
           if (headers instanceof Promise) headers = await this.race(headers);
           // It may have come in the turn in which a wait ended, when there was nothing left to cancel.
-          if (plan.signal?.aborted) throw plan.signal.reason;
+          if (this.ended) throw this.ended.reason;
           const remaining = this.attempts === 0 && !this.waited ? plan.totalTimeout : this.remaining();
           const attempt = new Attempt(plan, headers, this.body, channel.timeouts, Math.min(plan.timeout, remaining));
           this.attempts++;
@@ -183,7 +204,7 @@ class Call implements Abortable {
     this.current = wait;
     this.waited = true;
     // An abort may have come between two waits, when there was nothing to cancel.
-    if (this.plan.signal?.aborted) wait.cancel(this.plan.signal.reason);
+    if (this.ended) wait.cancel(this.ended.reason);
     const timer = setTimeout(() => wait.cancel(totalTimeoutError(this)), Math.max(1, Math.ceil(this.remaining())));
     try {
       await wait.done;
@@ -216,7 +237,7 @@ class Call implements Abortable {
       if (remaining < plan.timeout) throw totalTimeoutError(this);
       return timeoutFailure(this, attempt.phase);
     }
-    if (plan.signal?.aborted) throw plan.signal.reason;
+    if (this.ended) throw this.ended.reason;
     if (error instanceof EasDecodeError) throw decodeFailure(this, error);
     return networkFailure(this, error, attempt.phase, this.channel.reached.has(plan.target.origin));
   }

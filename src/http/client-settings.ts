@@ -13,7 +13,7 @@ import type { Compression, Decompression } from "../request.js";
 import { fixedHeaders, resolveAuth } from "./auth.js";
 import type { CallPlan } from "./call-plan.js";
 import { decodingOf } from "./content-encoding.js";
-import { checkBalancer, checkDiscovery, routeOf } from "./direct-options.js";
+import { DIRECT_CHECKS, NO_DIRECT_OPTIONS, routeOf } from "./direct-options.js";
 import { checkHeaders, checkHeaderValue, mergeHeaders } from "./headers.js";
 import {
   type Auth,
@@ -116,9 +116,7 @@ const INITIAL_SETTINGS: Settings = {
   decompression: "auto",
   maxRequestBytes: undefined,
   maxResponseBytes: DEFAULT_MAX_RESPONSE_BYTES,
-  endpointSource: undefined,
-  discovery: undefined,
-  balancer: undefined,
+  ...NO_DIRECT_OPTIONS,
 };
 
 /**
@@ -162,9 +160,7 @@ const CHECKS: {
   decompression: (_, value) => checkDecompression(value),
   maxRequestBytes: (name, value) => checkLimit(name, value, 0),
   maxResponseBytes: (name, value) => checkLimit(name, value, 1),
-  endpointSource: checkFunction,
-  discovery: (_, value) => checkDiscovery(value),
-  balancer: (_, value) => checkBalancer(value),
+  ...DIRECT_CHECKS,
 };
 
 /** Checks all options of a client. */

@@ -1,6 +1,5 @@
-import type { CallBody } from "../http/call.js";
 import { makeCall } from "../http/call.js";
-import type { CallPlan, CallResult } from "../http/call-plan.js";
+import type { CallBody, CallPlan, CallResult } from "../http/call-plan.js";
 import type { Channel } from "../http/channel.js";
 import { type Prepared, prepare, type Settings, withCallOptions, withHeaders } from "../http/client-settings.js";
 import { type CallOptions, MAX_TIMER_MS } from "../http/options.js";

@@ -44,6 +44,7 @@ import {
   type QueueClientOptions,
   type QueueData,
   type QueueLogger,
+  refuseHedging,
   toBytes,
 } from "./queue-options.js";
 import { randomUuid } from "./random-uuid.js";
@@ -75,6 +76,7 @@ export class QueueClient {
     const options = optionsOf<QueueClientOptions>("QueueClient", first, { queueName, customUrl });
     const { auth = "token", uid = randomUuid(), gid = "eas" } = options;
     const settings = checkOptions({ ...options, serviceName: options.queueName, auth: checkQueueAuth(auth) });
+    refuseHedging(settings);
     this.#calls = new QueueCalls(channelOf(platform, options), settings, uid, gid);
     this.#commits = new CommitBatch((indexes) => this.#calls.run(indexesOperation("PUT", indexes, undefined)));
     this.#owner = {

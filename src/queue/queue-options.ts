@@ -6,7 +6,8 @@ import type { WebSocketDialer } from "../platform/platform.js";
 import type { Bytes } from "../request.js";
 
 /** Options of a `QueueClient`. */
-export interface QueueClientOptions extends Omit<ClientOptions, "auth" | "compression" | "decompression"> {
+export interface QueueClientOptions
+  extends Omit<ClientOptions, "auth" | "compression" | "decompression" | "hedgeAfter"> {
   /** The gateway, as the console shows it; see `PredictClientOptions.endpoint`. */
   readonly endpoint?: string | undefined;
   /** The queue: a service's name for its input queue, `"service/sink"` for its output queue. */
@@ -50,6 +51,12 @@ export function checkLogger(logger: QueueLogger | null): QueueLogger {
 export function checkQueueAuth(auth: "token" | "bearer"): "token" | "bearer" {
   if (auth === "token" || auth === "bearer") return auth;
   throw argumentTypeError("ERR_EAS_ARG_OPTION", `auth is ${show(auth)}: for a queue it must be "token" or "bearer"`);
+}
+
+/** Refuses what is for predictions only: items would be put or taken twice. */
+export function refuseHedging({ hedgeAfter }: Pick<ClientOptions, "hedgeAfter">): void {
+  if (hedgeAfter === undefined) return;
+  throw argumentTypeError("ERR_EAS_ARG_OPTION", "hedgeAfter is for predictions: items would be put or taken twice");
 }
 
 /** Checks the name of a consumer or of a group, which is sent as a header. */

@@ -10,7 +10,7 @@ const PARTS = {
   recommend: ["EasyRecRequest", "TorchRecRequest", "item id"],
   json: ["JsonRequest", "dataType", "JSON has no NaN"],
   // Loaded by the first call that goes to an instance directly.
-  direct: ["/v1/servicediscovery/upstreams/", "the endpointSource"],
+  direct: ["/v1/servicediscovery/upstreams/", "the endpointSource", "the other attempt was answered"],
   // What only servers can use, or have.
   servers: [
     "undici",
