@@ -93,8 +93,8 @@ export function parseEndpoint(text: string): ParsedEndpoint {
   if (url.search !== "") throw badUrl("endpoint", text, "has a query: it goes into the call option query");
   const { pathname } = url;
   const at = `${pathname}/`.indexOf(`${PREDICT}/`);
-  const prefix = (at === -1 ? pathname : pathname.slice(0, at)).replace(/\/+$/, "");
-  const service = at === -1 ? "" : pathname.slice(at + PREDICT.length).replace(/^\/+|\/+$/g, "");
+  const prefix = withoutSlashesBehind(at === -1 ? pathname : pathname.slice(0, at));
+  const service = at === -1 ? "" : withoutSlashesBehind(pathname.slice(at + PREDICT.length)).replace(/^\/+/, "");
   try {
     const serviceName = service === "" ? undefined : decodeURIComponent(service);
     return { origin: url.origin, host: url.hostname, prefix, serviceName };
@@ -107,6 +107,13 @@ export function parseEndpoint(text: string): ParsedEndpoint {
 export function checkEndpoint(text: string): string {
   parseEndpoint(text);
   return text;
+}
+
+/** Not by a regular expression, which would look at slashes in the middle again and again. */
+function withoutSlashesBehind(path: string): string {
+  let end = path.length;
+  while (path[end - 1] === "/") end--;
+  return path.slice(0, end);
 }
 
 /** Checks the whole URL of a service and returns it. */

@@ -39,8 +39,8 @@ function isUndoneByRuntime(coding: string): boolean {
   const { userAgent } = (globalThis as { navigator?: { userAgent?: string } }).navigator ?? {};
   if ("Deno" in globalThis || userAgent === "Cloudflare-Workers") return coding === "gzip" || coding === "br";
   // Node and browsers undo lists too, as the Fetch standard wants it.
-  const codings = "Bun" in globalThis ? [coding] : coding.split(/\s*,\s*/);
-  return codings.every((coding) => ["gzip", "x-gzip", "br", "deflate"].includes(coding));
+  const codings = "Bun" in globalThis ? [coding] : coding.split(",");
+  return codings.every((coding) => ["gzip", "x-gzip", "br", "deflate"].includes(coding.trim()));
 }
 
 /**

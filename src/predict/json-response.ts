@@ -1,5 +1,5 @@
 import { EasDecodeError } from "../errors.js";
-import { parseExactly } from "../http/exact-json.js";
+import { parseExactly, plainText } from "../http/exact-json.js";
 import type { Bytes } from "../request.js";
 
 /** What a PMML model says about one row. */
@@ -29,10 +29,15 @@ export class JsonResponse {
     if (!Array.isArray(outputs)) throw noJson('it has no array "outputs"');
     this.outputs = outputs.map((output: unknown, index) => {
       if (!isRecord(output)) throw noJson(`output ${index} is no object`);
-      const { outputLabel } = output;
       return {
-        outputLabel: outputLabel === undefined || outputLabel === null ? undefined : String(outputLabel),
-        outputMulti: new Map(entriesOf(output, "outputMulti", index).map(([label, value]) => [label, Number(value)])),
+        outputLabel: labelOf(output, index),
+        outputMulti: new Map(
+          entriesOf(output, "outputMulti", index).map(([label, value]) => {
+            if (typeof value === "object" && value !== null)
+              throw noJson(`outputMulti of output ${index} has no number`);
+            return [label, Number(value)];
+          }),
+        ),
         outputValue: new Map(entriesOf(output, "outputValue", index)),
       };
     });
@@ -42,6 +47,13 @@ export class JsonResponse {
   toString(): string {
     return `JsonResponse { ${this.outputs.map(({ outputLabel }) => outputLabel).join(", ")} }`;
   }
+}
+
+function labelOf({ outputLabel }: Record<string, unknown>, index: number): string | undefined {
+  if (outputLabel === undefined || outputLabel === null) return undefined;
+  const label = plainText(outputLabel);
+  if (label === undefined) throw noJson(`outputLabel of output ${index} is no text`);
+  return label;
 }
 
 function entriesOf(output: Record<string, unknown>, name: string, index: number): [string, unknown][] {

@@ -1,5 +1,5 @@
 import { EasDecodeError } from "../errors.js";
-import { parseExactly } from "../http/exact-json.js";
+import { parseExactly, plainText } from "../http/exact-json.js";
 import type { Bytes } from "../request.js";
 import { LENGTH_DELIMITED, MAP_KEY, MAP_VALUE, readUint64, VARINT, WireReader } from "../wire/wire.js";
 import { GREATEST_INDEX } from "./frame-index.js";
@@ -222,9 +222,15 @@ function readJsonFrame(item: unknown, element: number, owner: FrameOwner): DataF
     throw notFrames(`element ${element} has tags or data of another kind`);
   }
   const texts = Object.create(null) as Record<string, string>;
-  for (const [key, value] of Object.entries(tags ?? {})) texts[key] = String(value);
-  const rest = { tags: texts, message: String(message ?? "") };
+  for (const [key, value] of Object.entries(tags ?? {})) texts[key] = textOf(value, element);
+  const rest = { tags: texts, message: textOf(message ?? "", element) };
   return new DataFrame(number, fromBase64((data ?? "") as string, element), owner, () => rest);
+}
+
+function textOf(value: unknown, element: number): string {
+  const text = plainText(value);
+  if (text === undefined) throw notFrames(`element ${element} has something else in the place of a text`);
+  return text;
 }
 
 function fromBase64(text: string, element: number): Bytes {

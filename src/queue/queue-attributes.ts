@@ -1,4 +1,5 @@
 import { EasDecodeError, EasHttpError } from "../errors.js";
+import { plainText } from "../http/exact-json.js";
 import { isSettableHeader } from "../http/headers.js";
 import type { Bytes } from "../request.js";
 import { GREATEST_INDEX } from "./frame-index.js";
@@ -19,7 +20,11 @@ export function readAttributes(body: Bytes): QueueAttributes {
   }
   if (typeof answer !== "object" || answer === null || Array.isArray(answer)) throw notAttributes("it is no object");
   const attributes = Object.create(null) as Record<string, string>;
-  for (const [name, value] of Object.entries(answer)) attributes[name] = String(value);
+  for (const [name, value] of Object.entries(answer)) {
+    const text = plainText(value);
+    if (text === undefined) throw notAttributes("one of them is no text");
+    attributes[name] = text;
+  }
   return attributes;
 }
 
