@@ -281,6 +281,12 @@ export function show(value: unknown): string {
   return String(value);
 }
 
+/** As `show`, for the text of a URL or a part of one: without its query, which may hold what belongs in no log. */
+export function showUrl(text: unknown): string {
+  const cut = typeof text === "string" ? text.search(/[?#]/) : -1;
+  return show(cut === -1 ? text : `${(text as string).slice(0, cut + 1)}…`);
+}
+
 /** Checks the options of a request object. */
 export function checkOptionsObject(of: string, options: unknown): void {
   // In the official Python SDK `TorchRequest(True)` stands for snappy; dropped silently, no service could read the body.

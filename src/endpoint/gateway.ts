@@ -1,4 +1,4 @@
-import { argumentTypeError, show } from "../errors.js";
+import { argumentTypeError, show, showUrl } from "../errors.js";
 import { checkSegments, encodePath } from "./path.js";
 
 /** Where a service's requests go. */
@@ -59,7 +59,7 @@ const NAME_FAULTS: readonly (readonly [RegExp, string])[] = [
 /** Checks a service name and returns it: `service`, `group.service` or `service/model`. */
 export function checkServiceName(name: string): string {
   const why = typeof name === "string" ? NAME_FAULTS.find(([fault]) => fault.test(name))?.[1] : "is no string";
-  if (why) throw argumentTypeError("ERR_EAS_ARG_SERVICE_NAME", `serviceName ${show(name)} ${why}`);
+  if (why) throw argumentTypeError("ERR_EAS_ARG_SERVICE_NAME", `serviceName ${showUrl(name)} ${why}`);
   checkSegments("ERR_EAS_ARG_SERVICE_NAME", "serviceName", name);
   return name;
 }
@@ -168,10 +168,10 @@ function parseUrl(name: string, text: string): URL {
   return url;
 }
 
-/** The text itself is shown only when it cannot hold a password. */
+/** The text itself is shown only when it cannot hold a password, and without its query. */
 function badUrl(name: string, text: string, why: string): TypeError {
   return argumentTypeError(
     "ERR_EAS_ARG_ENDPOINT",
-    `${name} ${!text || text.includes("@") ? "" : `${show(text)} `}${why}`,
+    `${name} ${!text || text.includes("@") ? "" : `${showUrl(text)} `}${why}`,
   );
 }

@@ -1,13 +1,19 @@
 import { EasUnsupportedError } from "../errors.js";
 import { joinChunks } from "../platform/fetch-transport.js";
-import { type HeaderPair, type StreamedResponse, TransportError } from "../platform/platform.js";
+import {
+  type HeaderPair,
+  isSuccess,
+  MOST_ERROR_BYTES,
+  type StreamedResponse,
+  TransportError,
+} from "../platform/platform.js";
 import type { Bytes } from "../request.js";
 import { Attempt } from "./attempt.js";
 import { authorize, currentToken } from "./auth.js";
 import type { CallPlan } from "./call-plan.js";
 import { follow, unfollow } from "./caller-signal.js";
 import type { Channel } from "./channel.js";
-import { ERROR_BODY_BYTES, type FailedCall, httpFailure, networkFailure, timeoutFailure } from "./failure.js";
+import { type FailedCall, httpFailure, networkFailure, timeoutFailure } from "./failure.js";
 import type { Limiter } from "./limiter.js";
 
 /** The headers of one attempt that is not signed, and the token in them. Rejects with the signal's reason when it fires. */
@@ -108,7 +114,7 @@ async function attemptStream(channel: Channel, plan: CallPlan): Promise<Streamed
     }
     attempt.start();
     response = await attempt.until(transport.stream(attempt));
-    if (response.status < 200 || response.status > 299) refusal = await attempt.outlive(readSome(response));
+    if (!isSuccess(response.status)) refusal = await attempt.outlive(readSome(response));
   } catch (error) {
     if (attempt.expired) throw timeoutFailure(call, attempt.phase).error;
     if (signal?.aborted) throw signal.reason;
@@ -143,11 +149,11 @@ export function unlessAborted<T>(work: Promise<T>, signal: AbortSignal): Promise
   });
 }
 
-/** The beginning of a body: as much as an error keeps of it. */
+/** The beginning of a body: what an error keeps of it, and enough to see a token there whole. */
 async function readSome(response: StreamedResponse): Promise<Bytes> {
   const pieces: Bytes[] = [];
   let length = 0;
-  while (length < ERROR_BODY_BYTES) {
+  while (length < MOST_ERROR_BYTES) {
     const piece = await response.read();
     if (piece === undefined) break;
     pieces.push(piece);

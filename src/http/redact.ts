@@ -18,7 +18,9 @@ export function redactBytes(bytes: Bytes, token: string): Bytes {
 export function redactHeaders(headers: Headers, token: string): Headers {
   if (token.length < LEAST_TOKEN_LENGTH) return headers;
   const clean = new Headers();
-  for (const [name, value] of headers) clean.append(name, value.replaceAll(token, "***"));
+  // Names are in lower case here, whatever was sent.
+  const lower = token.toLowerCase();
+  for (const [name, value] of headers) clean.append(name.replaceAll(lower, "***"), value.replaceAll(token, "***"));
   return clean;
 }
 

@@ -1,5 +1,5 @@
 import { checkSegments, checkText, encodePath } from "../endpoint/path.js";
-import { argumentTypeError, show } from "../errors.js";
+import { argumentTypeError, show, showUrl } from "../errors.js";
 import type { CallOptions } from "./options.js";
 
 /** As for a path, and `?` may stand in a query. */
@@ -37,7 +37,10 @@ export function checkPath(path: string): string {
   }
   checkText("ERR_EAS_ARG_PATH", "path", path);
   if (path.includes("#")) {
-    throw argumentTypeError("ERR_EAS_ARG_PATH", `path ${show(path)} has a "#", which no server ever sees: write %23`);
+    throw argumentTypeError(
+      "ERR_EAS_ARG_PATH",
+      `path ${showUrl(path)} has a "#", which no server ever sees: write %23`,
+    );
   }
   checkSegments("ERR_EAS_ARG_PATH", "path", path.split("?", 1)[0] as string);
   return path === "" || path.startsWith("/") || path.startsWith("?") ? path : `/${path}`;

@@ -79,7 +79,10 @@ export interface TransportRequest {
   readonly headers: readonly HeaderPair[];
   /** The caller's memory until the promise settles: it must not be changed. */
   readonly body: Uint8Array | null;
-  /** The most bytes that an answer may have. */
+  /**
+   * The most bytes that an answer may have. Of one that is no success no more than `MOST_ERROR_BYTES` are of use: what is
+   * beyond may be left out, and the connection given up.
+   */
   readonly maxResponseBytes: number;
   /** Fires when the exchange is to end at once. Made on first reading: who sets `exchange` need not pay for it. */
   readonly signal: AbortSignal;
@@ -234,6 +237,17 @@ export function systemCodeOf(error: unknown): string | undefined {
     current = Array.isArray(errors) && errors.length > 0 ? errors[0] : cause;
   }
   return undefined;
+}
+
+/**
+ * Bytes that are read of the body of an answer that is no success: the 64 KiB that errors keep, and as many more, so that a
+ * token that crosses their end is seen whole.
+ */
+export const MOST_ERROR_BYTES = 131_072;
+
+/** Whether a status is a success, whose body is wanted whole. */
+export function isSuccess(status: number): boolean {
+  return status >= 200 && status < 300;
 }
 
 /** The `systemCode` of the error for an answer that is larger than the caller allows. */

@@ -3,6 +3,7 @@ import type { CallPlan } from "../../http/call-plan.js";
 import type { Channel } from "../../http/channel.js";
 import { type FailedCall, httpFailure, nameOf, networkFailure, timeoutFailure } from "../../http/failure.js";
 import { headersOf } from "../../http/open-stream.js";
+import { redactText } from "../../http/redact.js";
 import {
   TransportError,
   type WebSocketConnection,
@@ -48,7 +49,7 @@ export function websocketSource(
       const options = { headers, signal: deadline.signal, maxMessageBytes: plan.maxResponseBytes };
       const connection = await dialInTime(dial, url, options);
       channel.reached.add(plan.target.origin);
-      return new WebSocketSource(connection, events, plan);
+      return new WebSocketSource(connection, events, call);
     } catch (error) {
       signal.throwIfAborted();
       if (error === expired) throw timeoutFailure(call, "headers").error;
@@ -109,7 +110,7 @@ class WebSocketSource implements FrameSource {
   #closing = false;
   #over = false;
 
-  constructor(connection: WebSocketConnection, events: SourceEvents, plan: CallPlan) {
+  constructor(connection: WebSocketConnection, events: SourceEvents, { plan, token }: FailedCall) {
     this.#connection = connection;
     const { ping } = connection;
     const name = nameOf(plan);
@@ -140,8 +141,9 @@ class WebSocketSource implements FrameSource {
       });
     this.#silence.start();
     this.#ended = new Promise((resolve) => {
-      connection.onClose = ({ code, reason, tooLarge }) => {
+      connection.onClose = ({ code, reason: given, tooLarge }) => {
         this.#over = true;
+        const reason = redactText(given, token);
         if (tooLarge) {
           this.#given = frameTooLarge(mostBytes, undefined);
           // Else it waits for a server that is busy sending.
