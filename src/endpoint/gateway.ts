@@ -151,6 +151,12 @@ function inCluster(serviceName: string, namespace: string | undefined): ParsedEn
 function parseUrl(name: string, text: string): URL {
   if (typeof text !== "string") throw badUrl(name, "", `is ${show(text)}: it must be a string`);
   const trimmed = text.trim();
+  // A URL parser drops some of them, and takes a backslash for a slash.
+  // biome-ignore lint/suspicious/noControlCharactersInRegex: they are what is refused
+  if (/[\x00-\x1f\x7f\\]/.test(trimmed)) throw badUrl(name, text, "has a control character or a backslash in it");
+  // It would read the scheme of the first as a host, and pass over the slashes of the second.
+  if (/^https?:(?!\/\/[^/])\D/i.test(trimmed))
+    throw badUrl(name, text, 'must have "//" behind its scheme, and then the host');
   const scheme = /^([A-Za-z][A-Za-z0-9+.-]*):\/\//.exec(trimmed)?.[1]?.toLowerCase();
   if (scheme !== undefined && scheme !== "http" && scheme !== "https") {
     throw badUrl(name, text, "must begin with http:// or https://");
