@@ -1,7 +1,13 @@
 import type { Route } from "../endpoint/route.js";
 import type { Lease } from "../endpoint/router.js";
 import { EasDecodeError } from "../errors.js";
-import type { HeaderPair, Signer, TransportResponse } from "../platform/platform.js";
+import {
+  type HeaderPair,
+  isSuccess,
+  MOST_ERROR_BYTES,
+  type Signer,
+  type TransportResponse,
+} from "../platform/platform.js";
 import type { Bytes } from "../request.js";
 import { Attempt } from "./attempt.js";
 import { authorize, currentToken } from "./auth.js";
@@ -20,6 +26,9 @@ import {
 import { isAtFault, leaseInstance } from "./instance-lease.js";
 import { backoff, MAX_RETRY_AFTER_MS, verdictOn } from "./retry.js";
 import { sleep, type Wait } from "./timeouts.js";
+
+/** Larger bodies of errors are kept as they came: nobody reads a whole one, and small ones can hold very much. */
+const MOST_DECODED_ERROR_BYTES: number = 8 * MOST_ERROR_BYTES;
 
 /**
  * Makes one logical call: attempts, waits between them, and the verdict when they have failed. `read` makes the caller's
@@ -135,7 +144,7 @@ class Call implements Abortable {
           this.current = undefined;
           limiter.release(plan.isHeld);
         }
-        if (response !== undefined && body !== undefined && !isSuccess(response)) {
+        if (response !== undefined && body !== undefined && !isSuccess(response.status)) {
           failure = httpFailure(this, response, body);
         }
       } finally {
@@ -169,8 +178,9 @@ class Call implements Abortable {
 
   private decode(response: TransportResponse, attempt: Attempt): Promise<Bytes> {
     const { decoding, maxResponseBytes } = this.plan;
-    const success = isSuccess(response);
-    const decoded = decodeContent(response, this.channel.platform, maxResponseBytes, decoding, success);
+    const success = isSuccess(response.status);
+    const most = success ? maxResponseBytes : Math.min(maxResponseBytes, MOST_DECODED_ERROR_BYTES);
+    const decoded = decodeContent(response, this.channel.platform, most, decoding, success);
     // An error must surface as the error it is, even when its body cannot be read.
     return attempt.outlive(success ? decoded : decoded.catch(() => response.body));
   }
@@ -259,8 +269,4 @@ class Call implements Abortable {
     if (verdict === "once") this.retriedOnce = true;
     return delay;
   }
-}
-
-function isSuccess({ status }: TransportResponse): boolean {
-  return status >= 200 && status < 300;
 }

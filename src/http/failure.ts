@@ -29,7 +29,7 @@ export interface FailedCall {
 }
 
 /** Bytes of an error's body that are kept. */
-export const ERROR_BODY_BYTES = 65_536;
+const ERROR_BODY_BYTES = 65_536;
 /** Characters of it that stand in the message. */
 const ERROR_EXCERPT = 200;
 

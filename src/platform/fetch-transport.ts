@@ -1,6 +1,8 @@
 import { EasUnsupportedError } from "../errors.js";
 import type { Bytes } from "../request.js";
 import {
+  isSuccess,
+  MOST_ERROR_BYTES,
   responseTooLarge,
   type StreamedResponse,
   type Transport,
@@ -212,20 +214,26 @@ function neverSent(error: unknown): boolean {
   return code !== undefined && NEVER_SENT.has(code);
 }
 
-/** Reads a whole body, at most `maxBytes` of it, so that an endless one cannot fill the memory. */
-async function readBody(response: Response, maxBytes: number): Promise<Bytes> {
+/**
+ * Reads a whole body, at most `maxResponseBytes` of it, so that an endless one cannot fill the memory; of one that is no
+ * success the beginning.
+ */
+async function readBody(response: Response, maxResponseBytes: number): Promise<Bytes> {
+  const success = isSuccess(response.status);
+  const maxBytes = success ? maxResponseBytes : Math.min(maxResponseBytes, MOST_ERROR_BYTES);
   const declared = Number(response.headers.get("content-length") ?? Number.NaN);
-  if (declared > maxBytes) {
+  if (declared > maxBytes && success) {
     void response.body?.cancel().catch(() => {});
     throw responseTooLarge(maxBytes);
   }
   // Some runtimes (React Native) have no body stream; there the length can only be checked afterwards.
   if (!response.body) {
     const whole = new Uint8Array(await response.arrayBuffer());
-    if (whole.length > maxBytes) throw responseTooLarge(maxBytes);
-    return whole;
+    if (whole.length <= maxBytes) return whole;
+    if (!success) return whole.slice(0, maxBytes);
+    throw responseTooLarge(maxBytes);
   }
-  return readAll(response.body, maxBytes, responseTooLarge);
+  return readAll(response.body, maxBytes, success ? responseTooLarge : undefined);
 }
 
 /** What is used of a `ReadableStream`, a name that a consumer's compiler need not know. */
@@ -236,11 +244,14 @@ interface ByteStream {
   };
 }
 
-/** Reads a stream to its end, or throws what `tooLarge` makes as soon as more than `maxBytes` have come. */
+/**
+ * Reads a stream to its end, or throws what `tooLarge` makes as soon as more than `maxBytes` have come; without it, their
+ * beginning is enough.
+ */
 export async function readAll(
   stream: ByteStream,
   maxBytes: number,
-  tooLarge: (maxBytes: number) => Error,
+  tooLarge: ((maxBytes: number) => Error) | undefined,
 ): Promise<Bytes> {
   // Not `for await`: WebKit's streams are no async iterables.
   const reader = stream.getReader();
@@ -250,11 +261,12 @@ export async function readAll(
     const { done, value } = await reader.read();
     if (done) return joinChunks(chunks, length);
     length += value.length;
+    chunks.push(value);
     if (length > maxBytes) {
       void reader.cancel().catch(() => {});
+      if (tooLarge === undefined) return joinChunks(chunks, length).slice(0, maxBytes);
       throw tooLarge(maxBytes);
     }
-    chunks.push(value);
   }
 }
 

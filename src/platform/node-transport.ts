@@ -5,6 +5,8 @@ import { failureOf, StreamedExchange, toHeaders } from "./node-stream.js";
 import {
   type Exchange,
   type HeaderPair,
+  isSuccess,
+  MOST_ERROR_BYTES,
   responseTooLarge,
   type StreamedResponse,
   type Transport,
@@ -37,6 +39,9 @@ const DEFAULT_CONNECT_TIMEOUT_MS = 10_000;
  * some close after 5 s (Node's own server) or 15 s. Where it names one, undici keeps off its end by 2 s.
  */
 const IDLE_MS = 4_000;
+/** Memory that is taken at once when a server states a length; of larger bodies an eighth must have come. */
+const AT_ONCE_BYTES = 1_048_576;
+const EIGHTH = 8;
 
 /**
  * A transport with a real connection pool, by undici's `Agent.dispatch`. undici is loaded by the first `send`, or by
@@ -156,6 +161,9 @@ class DispatchedExchange implements Dispatcher.DispatchHandler, Exchange {
   private body: Bytes | undefined = undefined;
   private chunks: Buffer[] | undefined = undefined;
   private length = 0;
+  /** The length that the server stated; 0 when it stated none. */
+  private stated = 0;
+  private mostBytes = 0;
 
   constructor(
     request: TransportRequest,
@@ -188,12 +196,14 @@ class DispatchedExchange implements Dispatcher.DispatchHandler, Exchange {
     this.status = status;
     this.headers = headers;
     this.request.phase = "body";
+    const { maxResponseBytes } = this.request;
+    this.mostBytes = isSuccess(status) ? maxResponseBytes : Math.min(maxResponseBytes, MOST_ERROR_BYTES);
     for (let i = 0; i + 1 < headers.length; i += 2) {
       const name = headers[i] as Buffer;
       if (name.length === 14 && isNamed(name, "content-length")) {
-        const length = decimal(headers[i + 1] as Buffer);
-        if (length > this.request.maxResponseBytes) this.tooLarge();
-        else if (length > 0) this.body = new Uint8Array(length);
+        this.stated = decimal(headers[i + 1] as Buffer);
+        if (this.stated <= this.mostBytes) this.makeRoom();
+        else if (isSuccess(status)) this.tooLarge();
       } else if (name.length === 16 && isNamed(name, "content-encoding")) {
         this.contentEncoding = (headers[i + 1] as Buffer).toString("latin1").trim().toLowerCase() || undefined;
       }
@@ -206,13 +216,27 @@ class DispatchedExchange implements Dispatcher.DispatchHandler, Exchange {
     this.length += chunk.length;
     if (this.body) {
       this.body.set(chunk, offset);
-    } else if (this.length > this.request.maxResponseBytes) {
+    } else if (this.length > this.mostBytes && isSuccess(this.status)) {
       this.tooLarge();
     } else {
       this.chunks ??= [];
       this.chunks.push(chunk);
+      if (this.length > this.mostBytes) this.cutOff();
+      else if (this.stated > 0 && this.stated <= this.mostBytes) this.makeRoom();
     }
     return true;
+  }
+
+  /** Takes the memory for a body of a stated length, unless so little of it has come that it may be a lie. */
+  private makeRoom(): void {
+    if (this.stated > Math.max(AT_ONCE_BYTES, this.length * EIGHTH) || this.stated === 0) return;
+    this.body = new Uint8Array(this.stated);
+    let at = 0;
+    for (const chunk of this.chunks ?? []) {
+      this.body.set(chunk, at);
+      at += chunk.length;
+    }
+    this.chunks = undefined;
   }
 
   onComplete(): void {
@@ -225,6 +249,13 @@ class DispatchedExchange implements Dispatcher.DispatchHandler, Exchange {
   onError(error: Error): void {
     if (this.cancelled) return;
     this.reject(failureOf(error, this.abort !== undefined));
+  }
+
+  /** Of an error the beginning is enough; there may be no end. */
+  private cutOff(): void {
+    const body = joinChunks(this.chunks ?? [], this.length).slice(0, this.mostBytes);
+    this.resolve(new DispatchedResponse(this.status, this.headers, body, this.contentEncoding));
+    this.cancel(undefined);
   }
 
   private tooLarge(): void {
