@@ -261,13 +261,30 @@ export async function readAll(
     const { done, value } = await reader.read();
     if (done) return joinChunks(chunks, length);
     length += value.length;
-    chunks.push(value);
+    pushChunk(chunks, value);
     if (length > maxBytes) {
       void reader.cancel().catch(() => {});
       if (tooLarge === undefined) return joinChunks(chunks, length).slice(0, maxBytes);
       throw tooLarge(maxBytes);
     }
   }
+}
+
+/** Smaller chunks take more memory for themselves than for their bytes, when there are many. */
+const SMALL_BYTES = 4096;
+/** So many small chunks in a row are joined. */
+const MOST_SMALL = 1024;
+
+/** Adds a chunk. Many small ones become one, so that a body that comes byte by byte takes no more memory than another. */
+export function pushChunk(chunks: Uint8Array[], chunk: Uint8Array): void {
+  chunks.push(chunk);
+  if (chunks.length % MOST_SMALL !== 0) return;
+  let first = chunks.length;
+  let length = 0;
+  while (first > 0 && (chunks[first - 1] as Uint8Array).length < SMALL_BYTES) {
+    length += (chunks[--first] as Uint8Array).length;
+  }
+  if (chunks.length - first > 1) chunks.push(joinChunks(chunks.splice(first), length));
 }
 
 /** Copies chunks into one array of exactly `length` bytes. */

@@ -1,6 +1,6 @@
 import type { Dispatcher } from "undici";
 import type { Bytes } from "../request.js";
-import { joinChunks } from "./fetch-transport.js";
+import { joinChunks, pushChunk } from "./fetch-transport.js";
 import { failureOf, StreamedExchange, toHeaders } from "./node-stream.js";
 import {
   type Exchange,
@@ -159,7 +159,7 @@ class DispatchedExchange implements Dispatcher.DispatchHandler, Exchange {
   private headers: Buffer[] = [];
   private contentEncoding: string | undefined = undefined;
   private body: Bytes | undefined = undefined;
-  private chunks: Buffer[] | undefined = undefined;
+  private chunks: Uint8Array[] | undefined = undefined;
   private length = 0;
   /** The length that the server stated; 0 when it stated none. */
   private stated = 0;
@@ -220,7 +220,7 @@ class DispatchedExchange implements Dispatcher.DispatchHandler, Exchange {
       this.tooLarge();
     } else {
       this.chunks ??= [];
-      this.chunks.push(chunk);
+      pushChunk(this.chunks, chunk);
       if (this.length > this.mostBytes) this.cutOff();
       else if (this.stated > 0 && this.stated <= this.mostBytes) this.makeRoom();
     }

@@ -1,3 +1,4 @@
+import { createHash } from "node:crypto";
 import { once } from "node:events";
 import { connect, type Socket } from "node:net";
 import { networkInterfaces } from "node:os";
@@ -8,6 +9,7 @@ import { snappy } from "../../src/compression/snappy.js";
 import { zstd } from "../../src/compression/zstd.js";
 import { startEmulator } from "../../src/emulator/index.js";
 import { type CompressionCodec, QueueClient } from "../../src/index.js";
+import { joinChunks, pushChunk } from "../../src/platform/fetch-transport.js";
 import { clientOf, errorOf, startServer, TOKEN, until } from "../support/calls.js";
 import { answer, type Behaviour } from "../support/misbehaving-server.js";
 import { eventually, watchWith } from "../support/queue-watch.js";
@@ -153,6 +155,33 @@ describe("bodies of answers", () => {
       expect(got.buffer.byteLength).toBe(length);
     },
   );
+
+  test("those that come byte by byte are not kept so, but whole", () => {
+    // A list of as many arrays would take a hundred times their bytes.
+    for (const sizes of [[1], [1, 3, 0, 2], [5000, 1], [4095, 4096, 1, 70_000]]) {
+      const chunks: Uint8Array<ArrayBuffer>[] = [];
+      const hash = createHash("sha1");
+      let length = 0;
+      for (let i = 0; i < 300_000 && length < 8 * MiB; i++) {
+        const chunk = new Uint8Array(sizes[i % sizes.length] as number).fill(i);
+        hash.update(chunk);
+        length += chunk.length;
+        pushChunk(chunks, chunk);
+      }
+      expect(chunks.length).toBeLessThan(1024 + 2 * (length / 4096));
+      const whole = createHash("sha1").update(joinChunks(chunks, length));
+      expect(whole.digest("hex")).toBe(hash.digest("hex"));
+    }
+  });
+
+  test.each(CONNECTIONS)("one in chunks of a byte is the same, %s", async (_, options) => {
+    const server = await startServer();
+    const body = Array.from({ length: 20_000 }, (_, i) => String.fromCharCode(97 + (i % 26))).join("");
+    const chunks = [...body].map((byte) => `1\r\n${byte}\r\n`).join("");
+    const head = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n";
+    server.always({ on: "request", run: (socket) => void socket.write(`${head}${chunks}0\r\n\r\n`) });
+    expect(`${await clientOf(server, options).predict("x")}`).toBe(body);
+  });
 
   test.each(CONNECTIONS)("an endless one ends at maxResponseBytes, and its connection too, %s", async (_, options) => {
     const server = await startServer();

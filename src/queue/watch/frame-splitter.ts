@@ -1,4 +1,5 @@
 import { EasDecodeError } from "../../errors.js";
+import { pushChunk } from "../../platform/fetch-transport.js";
 import type { Bytes } from "../../request.js";
 
 /** Bytes of the big-endian length before each frame (github.com/pai-eas/eas-golang-sdk, types/codec.go). */
@@ -55,7 +56,7 @@ export class FrameSplitter {
 
   /** Adds to the frame under way; gives what is behind it when it is whole, and keeps on waiting when it is not. */
   #complete(piece: Bytes): Bytes {
-    this.#pieces.push(piece);
+    pushChunk(this.#pieces, piece);
     this.#length += piece.length;
     if (this.#length < PREFIX) return piece.subarray(piece.length);
     const head = this.#joined(PREFIX);
