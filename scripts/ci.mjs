@@ -11,6 +11,7 @@ const CHECKS = [
   "size",
   "demo",
   "test:interop",
+  "test:fuzz",
   "test:package",
   "test:runtimes",
   "test:browsers",
