@@ -201,7 +201,6 @@ export function fileLog(path: string): EmulatorQueueLog {
 class BodyTooLarge extends Error {}
 
 async function toRequest(incoming: IncomingMessage, signal: AbortSignal): Promise<Request> {
-  if (Number(incoming.headers["content-length"] ?? 0) > MAX_BODY_BYTES) throw new BodyTooLarge();
   const chunks: Uint8Array[] = [];
   let length = 0;
   for await (const chunk of incoming) {
