@@ -33,8 +33,8 @@ export function readInstances(list: unknown): FoundInstance[] {
 function originOf(protocol: unknown, host: unknown, port: unknown): string | undefined {
   if (protocol !== "http" && protocol !== "https") return undefined;
   // Some servers write numbers as text.
+  if (typeof host !== "string" || (typeof port !== "number" && typeof port !== "string")) return undefined;
   if (!/^[1-9]\d{0,4}$/.test(String(port)) || Number(port) > 65_535) return undefined;
-  if (typeof host !== "string") return undefined;
   const bare = host.replace(/^\[(.*)\]$/, "$1");
   if (!/^[\w.-]+$|^[\da-fA-F:.]+$/.test(bare)) return undefined;
   const url = `${protocol}://${bare.includes(":") ? `[${bare}]` : bare}:${port}`;

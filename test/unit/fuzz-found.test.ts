@@ -1,5 +1,6 @@
 import { describe, expect, test } from "vitest";
 import { gatewayTarget, parseEndpoint } from "../../src/endpoint/gateway.js";
+import { readInstances } from "../../src/endpoint/instance.js";
 import { parseExactly } from "../../src/http/exact-json.js";
 import { EasDecodeError, JsonResponse } from "../../src/index.js";
 import { readFrames } from "../../src/queue/data-frame.js";
@@ -64,4 +65,9 @@ test("many slashes within an endpoint took time with their square", () => {
   expect(gatewayTarget({ endpoint: `http://h/api/predict/${slashes}svc${slashes}` }, () => undefined).path).toBe(
     "/api/predict/svc",
   );
+});
+
+test("a port that cannot be a text was the end of a whole list of instances", () => {
+  const list = JSON.parse('[{"host":"a","port":{"toString":1}},{"host":"b","port":80}]');
+  expect(readInstances(list)).toEqual([{ origin: "http://b", weight: 100 }]);
 });

@@ -1,4 +1,6 @@
 import fc from "fast-check";
+import { EasDiscovery } from "../../../src/endpoint/eas-discovery.js";
+import { type FoundInstance, readInstances } from "../../../src/endpoint/instance.js";
 import { parseExactly } from "../../../src/http/exact-json.js";
 import { EasDecodeError, JsonResponse, StringResponse } from "../../../src/index.js";
 import { readFrames } from "../../../src/queue/data-frame.js";
@@ -169,5 +171,41 @@ export const JSON_ANSWERS = table({ pieces: PIECES, around: AROUND }, [
     name: "position in a queue",
     samples: () => [utf8('{"ConsumerId":"u","IsPending":true,"WaitCount":0}')],
     decode: reads(searchOperation(1n, undefined)),
+  },
+  {
+    name: "answer of discovery",
+    samples: () => [
+      utf8('{"endpoints":{"items":[{"ip":"10.0.0.1","port":8080,"weight":100},{"ip":"fd00::1","port":"80"}]}}'),
+      utf8(
+        '{"endpoints":{"items":[{"ip":"a","port":1,"weight":null},{"ip":{"toString":1},"port":{"toString":1}},null]}}',
+      ),
+    ],
+    around: [
+      ["", ""],
+      ['{"endpoints":{"items":[{"ip":"a","port":1},', "]}}"],
+      ['{"endpoints":{"items":[{"ip":"a","port":1},{"port":', "}]}}"],
+      ['{"endpoints":{"items":[{"ip":"a","port":1},{"port":1,"ip":"', '"}]}}'],
+      ['{"endpoints":{"items":[{"ip":"a","port":1,"weight":', "}]}}"],
+    ].map(([before, after]) => [utf8(before as string), utf8(after as string)] as const),
+    async decode(body: Bytes) {
+      const answer = { status: 200, headers: new Headers(), body, contentEncoding: undefined };
+      const transport = { send: async () => answer, close: async () => {} };
+      const discovery = new EasDiscovery("http://d", "exported-apis", false, () => transport);
+      const { signal } = new AbortController();
+      const list = await discovery.list({ serviceName: "s", signal }).catch((cause) => {
+        throw new EasDecodeError("no list", { format: "json", cause });
+      });
+      let found: readonly FoundInstance[];
+      try {
+        found = readInstances(list);
+      } catch (cause) {
+        if (!/^none of \d+ instances/.test(String((cause as Error).message))) throw cause;
+        throw new EasDecodeError("no instance", { format: "json", cause });
+      }
+      for (const { origin, weight } of found) {
+        must(new URL(origin).origin === origin, "an origin");
+        must(weight >= 0 && Number.isFinite(weight), "a weight");
+      }
+    },
   },
 ]);
