@@ -1,0 +1,85 @@
+// What can go wrong with an answer. Each is given the socket and the true answer, which it damages. The request was carried
+// out before: the worst case for a client that would send it again.
+
+/** An answer's head. */
+export function headOf({ status, headers }, length) {
+  const lines = Object.entries(headers).map(([name, value]) => `${name}: ${value}\r\n`);
+  return `HTTP/1.1 ${status} Status\r\n${lines.join("")}${length}\r\n\r\n`;
+}
+
+export function bytesOf(answer) {
+  return Buffer.concat([Buffer.from(headOf(answer, `content-length: ${answer.body.length}`)), answer.body]);
+}
+
+/** Writes a part of the answer, and does the rest when that has surely been sent. */
+function writeThen(socket, bytes, end) {
+  socket.write(bytes, () => setImmediate(() => end(socket)));
+}
+
+const reset = (socket) => socket.resetAndDestroy();
+const finish = (socket) => socket.end();
+const stall = () => {};
+
+/** The answer up to the middle of its head. */
+const inHead = (answer) => bytesOf(answer).subarray(0, 20);
+
+/** The answer up to the middle of its body; one that has none is given one. */
+function inBody(answer) {
+  const body = answer.body.length > 1 ? answer.body : Buffer.from("a body");
+  const bytes = bytesOf({ ...answer, body });
+  return bytes.subarray(0, bytes.length - Math.ceil(body.length / 2));
+}
+
+/** Byte by byte. */
+async function drip(socket, bytes, pause) {
+  for (const byte of bytes) {
+    if (socket.destroyed) return;
+    await new Promise((resolve) => socket.write(Buffer.of(byte), resolve));
+    await pause();
+  }
+}
+
+const turn = () => new Promise(setImmediate);
+const milliseconds = (count) => () => new Promise((resolve) => setTimeout(resolve, count));
+
+function status(code, text) {
+  return (socket) => socket.write(bytesOf({ status: code, headers: {}, body: Buffer.from(text) }));
+}
+
+export const FAULTS = {
+  "reset before headers": (socket) => reset(socket),
+  "close before headers": (socket) => finish(socket),
+  "reset in headers": (socket, answer) => writeThen(socket, inHead(answer), reset),
+  "reset in body": (socket, answer) => writeThen(socket, inBody(answer), reset),
+  "close in body": (socket, answer) => writeThen(socket, inBody(answer), finish),
+  "stall before headers": stall,
+  "stall in headers": (socket, answer) => writeThen(socket, inHead(answer), stall),
+  "stall in body": (socket, answer) => writeThen(socket, inBody(answer), stall),
+  "slow drip": (socket, answer) => drip(socket, bytesOf(answer), turn),
+  "endless drip": (socket, answer) => drip(socket, bytesOf(answer), milliseconds(40)),
+  "truncated chunks": (socket, answer) => {
+    const half = answer.body.subarray(0, answer.body.length / 2).toString("latin1");
+    const text = `${headOf(answer, "transfer-encoding: chunked")}ffff\r\n${half}`;
+    writeThen(socket, Buffer.from(text, "latin1"), finish);
+  },
+  "length too short": (socket, answer) => {
+    const head = Buffer.from(headOf(answer, `content-length: ${answer.body.length >> 1}`));
+    socket.write(Buffer.concat([head, answer.body, Buffer.from("surplus")]));
+  },
+  "length too long": (socket, answer) => {
+    const head = Buffer.from(headOf(answer, `content-length: ${answer.body.length + 10}`));
+    writeThen(socket, Buffer.concat([head, answer.body]), finish);
+  },
+  "garbage status line": (socket) => writeThen(socket, "SSH-2.0-OpenSSH_9.6\r\n\r\n", finish),
+  "status 500": status(500, "broken"),
+  "status 503": status(503, "busy"),
+};
+
+/** What refuses a request before it is carried out: it may be sent again, whatever it is. */
+export const REFUSALS = { "status 429": status(429, "too many") };
+
+/** What happens to a connection before a byte of it is read. */
+export const CONNECTION_FAULTS = {
+  "accept and close": (socket) => socket.end(),
+  "reset on accept": (socket) => socket.resetAndDestroy(),
+};

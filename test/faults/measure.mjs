@@ -1,0 +1,86 @@
+import { channel } from "node:diagnostics_channel";
+
+/** Requests that undici was given, by the call that they are of. It tells of them itself, so that nothing in the client is changed. */
+export const attempts = new Map();
+
+channel("undici:request:create").subscribe(({ request }) => {
+  const { headers } = request;
+  const at = headers.indexOf("x-call");
+  if (at === -1) return;
+  const id = headers[at + 1];
+  attempts.set(id, (attempts.get(id) ?? 0) + 1);
+});
+
+export const unhandled = [];
+process.on("unhandledRejection", (reason) => unhandled.push(reason));
+
+const TICK_MS = 5;
+
+/** Notes the turns of the event loop that took long: what is late by them is not the client's fault. */
+export class LoopClock {
+  turns = [];
+  longest = 0;
+  #last = performance.now();
+  #timer = setInterval(() => this.#tick(), TICK_MS);
+
+  #tick() {
+    const now = performance.now();
+    const turn = now - this.#last;
+    this.longest = Math.max(this.longest, turn - TICK_MS);
+    if (turn > 2 * TICK_MS) this.turns.push([this.#last, now]);
+    this.#last = now;
+  }
+
+  /** The longest turn that was under way between two moments. */
+  longestIn(from, to) {
+    return this.turns.reduce(
+      (most, [begin, end]) => (begin <= to && end >= from ? Math.max(most, end - begin) : most),
+      0,
+    );
+  }
+
+  stop() {
+    this.#tick();
+    clearInterval(this.#timer);
+  }
+}
+
+const SOCKETS = /^(TCP|Pipe|TLS)|GetAddrInfo/;
+
+/** What keeps the process busy, by kind. */
+function resources() {
+  const counts = { sockets: 0, timers: 0 };
+  for (const name of process.getActiveResourcesInfo()) {
+    if (name === "Timeout" || name === "Immediate") counts.timers++;
+    else if (SOCKETS.test(name)) counts.sockets++;
+  }
+  return counts;
+}
+
+export const before = () => ({ ...resources(), heap: heapUsed() });
+
+/** What is there that was not there before; the kernel may take some turns to give a closed socket back. */
+export async function left(start) {
+  const giveUp = performance.now() + 1000;
+  for (;;) {
+    const { sockets, timers } = resources();
+    const more = { sockets: sockets - start.sockets, timers: timers - start.timers };
+    if ((more.sockets <= 0 && more.timers <= 0) || performance.now() > giveUp) {
+      return { sockets: Math.max(0, more.sockets), timers: Math.max(0, more.timers), heap: heapUsed() - start.heap };
+    }
+    await new Promise((resolve) => setImmediate(resolve));
+  }
+}
+
+function heapUsed() {
+  // Twice: what the first frees may hold more.
+  globalThis.gc();
+  globalThis.gc();
+  return process.memoryUsage().heapUsed;
+}
+
+export function percentile(values, share) {
+  if (values.length === 0) return 0;
+  const sorted = Float64Array.from(values).sort();
+  return sorted[Math.min(sorted.length - 1, Math.floor(share * sorted.length))];
+}

@@ -1,0 +1,11 @@
+// One instance that can be killed as a process: it listens at the port that it is told and sends back what it gets.
+import { createServer } from "node:http";
+
+createServer((incoming, outgoing) => {
+  const chunks = [];
+  incoming.on("data", (chunk) => chunks.push(chunk));
+  incoming.on("end", () => outgoing.end(Buffer.concat(chunks)));
+}).listen(Number(process.argv[2]), "127.0.0.1", function () {
+  process.send(this.address().port);
+});
+process.on("disconnect", () => process.exit(0));

@@ -1,0 +1,60 @@
+// npm run test:faults [-- --quick] [--seed n] [name …]: real sockets and things that break. A name chooses the scenarios that
+// have it in theirs. docs/reliability.md says what is promised.
+import { parseArgs } from "node:util";
+import { discoveries } from "./discoveries.mjs";
+import { fleets } from "./fleets.mjs";
+import { load } from "./load.mjs";
+import { randomOf } from "./random.mjs";
+import { printHead, printRow } from "./report.mjs";
+import { runScenario } from "./scenario.mjs";
+import { scripted } from "./scripted.mjs";
+import { startFaultServer } from "./server-process.mjs";
+import { watches } from "./watches.mjs";
+
+const { values, positionals } = parseArgs({
+  options: { quick: { type: "boolean" }, seed: { type: "string" } },
+  allowPositionals: true,
+});
+if (typeof globalThis.gc !== "function") {
+  console.error("start it as npm run test:faults, or with node --expose-gc: the heap is measured");
+  process.exit(1);
+}
+const seed = values.seed === undefined ? Math.floor(Math.random() * 2 ** 31) : Number(values.seed);
+if (!Number.isSafeInteger(seed)) {
+  console.error(`--seed is ${values.seed}: it must be an integer`);
+  process.exit(1);
+}
+const counts = values.quick
+  ? { scripted: 20, random: 200, many: 1_000, inFlight: 2_000 }
+  : { scripted: 40, random: 1_000, many: 20_000, inFlight: 10_000 };
+
+const startedAt = performance.now();
+const server = await startFaultServer();
+const context = { counts, server };
+const all = [...scripted(context), ...fleets(context), ...discoveries(context), ...load(context), ...watches(context)];
+const chosen = all.filter(({ name }) => positionals.length === 0 || positionals.some((each) => name.includes(each)));
+console.log(`seed ${seed} (again: npm run test:faults -- --seed ${seed})\n`);
+// What is loaded and compiled by the first calls is nobody's leak.
+for (const kind of ["predict", "queue"]) {
+  await runScenario(server, { name: "warm up", mode: "direct", kind, calls: 500, seed });
+}
+printHead();
+let passed = 0;
+let failed = 0;
+for (const [i, scenario] of chosen.entries()) {
+  const own = (seed + i * 7919) % 2 ** 31;
+  const run = scenario.run ?? runScenario;
+  let result;
+  try {
+    result = await run(server, { ...scenario, seed: own, random: randomOf(own) });
+  } catch (error) {
+    result = { row: { ...scenario }, problems: [error.stack] };
+  }
+  printRow(result);
+  if (result.problems.length === 0) passed++;
+  else failed++;
+}
+await server.end();
+console.log(`\n${Math.round((performance.now() - startedAt) / 1000)} s`);
+console.log(`${passed} passed, ${failed} failed`);
+process.exitCode = failed === 0 && passed > 0 ? 0 : 1;

@@ -1,0 +1,282 @@
+import { getEventListeners, setMaxListeners } from "node:events";
+import {
+  ENDPOINT_TYPE_DIRECT,
+  ENDPOINT_TYPE_GATEWAY,
+  isEasError,
+  PredictClient,
+  QueueClient,
+} from "../../dist/index.js";
+import { attempts, before, LoopClock, left, percentile, unhandled } from "./measure.mjs";
+
+const TOKEN = "fault-token";
+/** How late a deadline may be kept, beside the turn of the event loop that was under way. */
+const LATE_MS = 50;
+/** How much more heap may be in use after a scenario than before. */
+const HEAP_BYTES = 8 * 1024 * 1024;
+const BACKOFF_MS = 50;
+const BACKOFF_CAP_MS = 2_000;
+
+let queues = 0;
+
+/**
+ * Makes calls while things go wrong, and checks what must be true whatever goes wrong. Gives the table's row.
+ *
+ * `kind` is "predict" or "queue": puts, gets with autoDelete, gets without, and commits in turn.
+ * `expect(row)` gives what is wrong beside the invariants.
+ */
+export async function runScenario(server, options) {
+  const { name, mode, kind, calls, concurrency = 20, seed, plans = [], client: own = {}, call: callOptions } = options;
+  const { mayBeCut = false, abortAfter, during, expect, endpoint, random = Math.random } = options;
+  const queue = `q${++queues}`;
+  const [gateway, ...instances] = server.ports;
+  const items = instances.map((port) => ({ ip: "127.0.0.1", port, weight: 100 }));
+  const discovery = options.discovery ?? { status: 200, items };
+  await server.ask("begin", { seed, plans, queue, discovery });
+  const ids = Array.from({ length: calls }, (_, i) => String(i + 1));
+  const indexes = kind === "queue" ? await server.ask("fill", { queue, ids }) : [];
+
+  attempts.clear();
+  unhandled.length = 0;
+  const problems = [];
+  const start = before();
+  const clock = new LoopClock();
+  const shared = new AbortController();
+  setMaxListeners(0, shared.signal);
+  const settings = {
+    endpoint: endpoint ?? `http://127.0.0.1:${gateway}`,
+    token: TOKEN,
+    endpointType: mode === "direct" ? ENDPOINT_TYPE_DIRECT : ENDPOINT_TYPE_GATEWAY,
+    ...own,
+  };
+  const client =
+    kind === "predict"
+      ? new PredictClient({ ...settings, serviceName: "echo" })
+      : new QueueClient({ ...settings, queueName: queue, logger: null });
+  const operations = kind === "predict" ? PREDICT : QUEUE;
+  /** [id, operation, elapsed, error or undefined, aborted at or undefined, begun at] */
+  const outcomes = [];
+  const ended = during?.({ server, instances, items });
+
+  async function one(i) {
+    const id = ids[i];
+    const operation = operations[i % operations.length];
+    const controller = abortAfter === undefined ? undefined : new AbortController();
+    const reason = new Error(`abort of ${id}`);
+    let abortedAt;
+    const timer =
+      controller &&
+      setTimeout(() => {
+        abortedAt = performance.now();
+        controller.abort(reason);
+      }, random() * abortAfter);
+    const given = { headers: { "x-call": id }, signal: controller?.signal ?? shared.signal, ...callOptions };
+    const begun = performance.now();
+    let error;
+    let settled;
+    try {
+      const answer = await operation.run(client, id, given, indexes[i]);
+      settled = performance.now();
+      const wrong = operation.check(answer, id, mayBeCut);
+      if (wrong) problems.push(`call ${id}: ${wrong}`);
+      operation.note?.(answer, id);
+    } catch (thrown) {
+      settled = performance.now();
+      error = thrown;
+      if (!isEasError(thrown) && thrown !== reason)
+        problems.push(`call ${id} rejected with ${thrown?.stack ?? thrown}`);
+    }
+    clearTimeout(timer);
+    if (controller && getEventListeners(controller.signal, "abort").length > 0)
+      problems.push(`call ${id} left a listener`);
+    outcomes.push({ id, operation, begun, settled, error, abortedAt });
+  }
+
+  let next = 0;
+  const workers = Array.from({ length: Math.min(concurrency, calls) }, async () => {
+    while (next < calls) await one(next++);
+  });
+  const hung = await unlessHung(Promise.all(workers), options.patience ?? 60_000);
+  if (hung) problems.push(`${calls - outcomes.length} promises never settled`);
+  const extra = await ended;
+  await unlessHung(client.close(), 10_000).then((hangs) => hangs && problems.push("close() never resolved"));
+  clock.stop();
+  const listeners = getEventListeners(shared.signal, "abort").length;
+  const report = await server.ask("report");
+  const stored = kind === "queue" ? await server.ask("items", { queue }) : [];
+
+  const facts = {
+    received: new Map(report.received),
+    refused: new Map(report.refused),
+    settings: { ...DEFAULTS, ...own, ...callOptions },
+  };
+  if (options.hasLog !== false)
+    problems.push(...sendingProblems(outcomes, facts), ...storeProblems(outcomes, stored, mayBeCut));
+  const late = lateness(outcomes, facts.settings, clock, concurrency, options.firstList ?? 0, problems);
+  const durations = outcomes.map(({ begun, settled }) => settled - begun);
+  const row = {
+    name,
+    mode,
+    kind,
+    calls,
+    answered: outcomes.filter(({ error }) => error === undefined).length,
+    failed: failures(outcomes),
+    retries: outcomes.reduce((sum, { id }) => sum + Math.max(0, (attempts.get(id) ?? 0) - 1), 0),
+    p50: percentile(durations, 0.5),
+    p99: percentile(durations, 0.99),
+    late,
+    loop: clock.longest,
+    listeners,
+    report,
+    extra,
+  };
+  // What was made of the calls is not the client's, and must not count as its heap.
+  const errors = outcomes.map(({ error }) => error?.code ?? error?.name);
+  if (expect) problems.push(...[expect(row, outcomes, errors)].flat().filter(Boolean));
+  outcomes.length = durations.length = indexes.length = ids.length = 0;
+  facts.received.clear();
+  attempts.clear();
+  Object.assign(row, await left(start));
+  row.report = undefined;
+  if (row.sockets + row.timers + listeners > 0)
+    problems.push(`left: ${row.sockets} sockets, ${listeners} listeners, ${row.timers} timers`);
+  if (row.heap > HEAP_BYTES) problems.push(`the heap grew by ${Math.round(row.heap / 1024)} KiB`);
+  for (const reason of unhandled) problems.push(`unhandled rejection: ${reason?.stack ?? reason}`);
+  return { row, problems };
+}
+
+const DEFAULTS = { timeout: 5_000, totalTimeout: 60_000, retryCount: 5, maxConnectionCount: 100 };
+
+/** Whether a promise is not settled after so many milliseconds; what it rejects with is thrown. */
+async function unlessHung(promise, milliseconds) {
+  let timer;
+  const hung = new Promise((resolve) => {
+    timer = setTimeout(() => resolve(true), milliseconds);
+  });
+  return await Promise.race([promise.then(() => false), hung]).finally(() => clearTimeout(timer));
+}
+
+const bodyOf = (id) => Buffer.from(`call ${id} ${"x".repeat(Number(id) % 97)}.`);
+
+const PREDICT = [
+  {
+    kind: "predict",
+    run: (client, id, given) => client.predict(bodyOf(id), given),
+    check(answer, id, mayBeCut) {
+      const text = Buffer.from(answer).toString();
+      const own = bodyOf(id).toString();
+      if (text === own || (mayBeCut && own.startsWith(text))) return undefined;
+      return `an answer that is not its own: ${text.slice(0, 80)}`;
+    },
+  },
+];
+
+/** A get that names its own item, so that another's would be seen. */
+const getOperation = (kind, autoDelete) => ({
+  kind,
+  run: (client, id, given) => client.get({ ...given, autoDelete, timeout: 0, tags: { call: id } }),
+  check(frames, id) {
+    const texts = frames.map((frame) => frame.text());
+    return texts.length === 1 && texts[0] === `item ${id}` ? undefined : `items that are not its own: ${texts}`;
+  },
+});
+
+const QUEUE = [
+  {
+    kind: "put",
+    run: (client, id, given) => client.put(`put ${id}`, { ...given, tags: { call: `put ${id}` } }),
+    check: () => undefined,
+    note: (answer, id) => putIndexes.set(id, String(answer.index)),
+  },
+  getOperation("take", true),
+  getOperation("get", false),
+  { kind: "commit", run: (client, _, given, index) => client.commit(BigInt(index), given), check: () => undefined },
+];
+const putIndexes = new Map();
+
+const UNSAFE = { put: "maybeAccepted", take: "maybeTaken" };
+
+/** What the server's log says against the client: what was sent twice, and what the errors say of it. */
+function sendingProblems(outcomes, { received, refused }) {
+  const problems = [];
+  for (const { id, operation, error, abortedAt } of outcomes) {
+    const flag = UNSAFE[operation.kind];
+    const done = (received.get(id) ?? 0) - (refused.get(id) ?? 0);
+    if (error === undefined && done === 0) problems.push(`call ${id} was answered and never received`);
+    if (flag === undefined) {
+      if (error?.maybeAccepted || error?.maybeTaken) problems.push(`${operation.kind} ${id} claims ${flag}`);
+      continue;
+    }
+    if (done > 1) problems.push(`${operation.kind} ${id} was sent ${done} times`);
+    // The caller's own reason says nothing.
+    if (error === undefined || abortedAt !== undefined) continue;
+    if (done > 0 && !error[flag])
+      problems.push(`${operation.kind} ${id} was carried out, and the error does not say ${flag}`);
+  }
+  return problems;
+}
+
+/** What the queue holds against what the client was told. */
+function storeProblems(outcomes, stored, mayBeCut) {
+  const problems = [];
+  const byTag = new Map();
+  for (const [index, tag] of stored) byTag.set(tag, [...(byTag.get(tag) ?? []), index]);
+  for (const { id, operation, error } of outcomes) {
+    if (operation.kind === "put") {
+      const held = byTag.get(`put ${id}`) ?? [];
+      if (held.length > 1) problems.push(`put ${id} is stored ${held.length} times`);
+      if (error === undefined) {
+        const told = putIndexes.get(id);
+        if (held[0] !== told && !(mayBeCut && held[0]?.startsWith(told)))
+          problems.push(`put ${id} is at ${held[0]} and not at ${told}`);
+      } else if (held.length > 0 && error.code && !error.maybeAccepted)
+        problems.push(`put ${id} is stored, and the error denies it`);
+    } else if ((operation.kind === "commit" || operation.kind === "take") && error === undefined && byTag.has(id)) {
+      problems.push(`${operation.kind} ${id} succeeded, and its item is still there`);
+    }
+  }
+  putIndexes.clear();
+  return problems;
+}
+
+/** The most milliseconds past a deadline; a problem where neither the allowance nor a busy loop explains them. */
+function lateness(outcomes, { timeout, totalTimeout, maxConnectionCount }, clock, concurrency, firstList, problems) {
+  let latest = 0;
+  for (const { id, operation, begun, settled, error, abortedAt } of outcomes) {
+    const made = Math.max(1, attempts.get(id) ?? 1);
+    let limit = totalTimeout;
+    // With more calls than connections the wait for a turn is only the whole call's.
+    // A put may first have to ask for the queue's limits.
+    const others = firstList + (operation.kind === "put" ? timeout : 0);
+    if (concurrency <= maxConnectionCount) limit = Math.min(limit, others + made * timeout + backoffs(made - 1));
+    const due = Math.min(begun + limit, abortedAt ?? Number.POSITIVE_INFINITY);
+    const late = settled - due;
+    if (late > 0) latest = Math.max(latest, late);
+    if (late > LATE_MS && late > LATE_MS + clock.longestIn(due, settled)) {
+      problems.push(
+        `call ${id} ended ${Math.round(late)} ms after its deadline; the loop's longest turn was ${Math.round(clock.longestIn(due, settled))} ms`,
+      );
+    }
+    if (error?.code === "ERR_EAS_TIMEOUT" && settled - begun < error.timeout - 1) {
+      problems.push(`call ${id} ran out of ${error.timeout} ms after ${Math.round(settled - begun)}`);
+    }
+  }
+  return latest;
+}
+
+function backoffs(retries) {
+  let sum = 0;
+  for (let retry = 0; retry < retries; retry++) sum += Math.min(BACKOFF_CAP_MS, BACKOFF_MS * 2 ** retry);
+  return sum;
+}
+
+/** `put NETWORK×3` and the like. */
+function failures(outcomes) {
+  const counts = new Map();
+  for (const { operation, error, abortedAt } of outcomes) {
+    if (error === undefined) continue;
+    const code = error.code?.replace("ERR_EAS_", "") ?? (abortedAt === undefined ? error.name : "aborted");
+    const key = operation.kind === "predict" ? code : `${operation.kind} ${code}`;
+    counts.set(key, (counts.get(key) ?? 0) + 1);
+  }
+  return [...counts].map(([key, count]) => `${key}×${count}`).join(" ");
+}
