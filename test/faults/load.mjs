@@ -33,7 +33,7 @@ export function load({ counts }) {
       name: "abort at a random moment",
       calls: counts.random,
       concurrency: 64,
-      abortAfter: 60,
+      abortAfter: 200,
       client: { timeout: 250 },
       plans: Array(5).fill({
         latency: 30,

@@ -16,14 +16,21 @@ process.on("unhandledRejection", (reason) => unhandled.push(reason));
 
 const TICK_MS = 5;
 
-/** Notes the turns of the event loop that took long: what is late by them is not the client's fault. */
+/**
+ * Notes the turns of the event loop that took long: what is late by them is not the client's fault. A turn is from one
+ * check phase to the next, so that all timers that run in a row are one turn.
+ */
 export class LoopClock {
   turns = [];
   longest = 0;
   #last = performance.now();
-  #timer = setInterval(() => this.#tick(), TICK_MS);
+  #immediate;
+  #timer = setInterval(() => {
+    this.#immediate ??= setImmediate(() => this.#turn());
+  }, TICK_MS);
 
-  #tick() {
+  #turn() {
+    this.#immediate = undefined;
     const now = performance.now();
     const turn = now - this.#last;
     this.longest = Math.max(this.longest, turn - TICK_MS);
@@ -40,8 +47,9 @@ export class LoopClock {
   }
 
   stop() {
-    this.#tick();
+    this.#turn();
     clearInterval(this.#timer);
+    clearImmediate(this.#immediate);
   }
 }
 

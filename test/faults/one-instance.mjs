@@ -4,7 +4,8 @@ import { createServer } from "node:http";
 createServer((incoming, outgoing) => {
   const chunks = [];
   incoming.on("data", (chunk) => chunks.push(chunk));
-  incoming.on("end", () => outgoing.end(Buffer.concat(chunks)));
+  // So that calls are under way when it is killed.
+  incoming.on("end", () => setTimeout(() => outgoing.end(Buffer.concat(chunks)), 20));
 }).listen(Number(process.argv[2]), "127.0.0.1", function () {
   process.send(this.address().port);
 });
