@@ -8,7 +8,8 @@ import { randomOf } from "./random.mjs";
 
 const TOKEN = "fault-token";
 const emulator = await startEmulator({ token: TOKEN });
-const toEmulator = new Agent({ keepAlive: true });
+// A connection for each: one that is kept may be closed just when a request is put on it.
+const toEmulator = new Agent({ keepAlive: false });
 const emulatorPort = Number(new URL(emulator.endpoint).port);
 
 let random = randomOf(1);
