@@ -27,6 +27,8 @@ export function load({ counts }) {
       concurrency: counts.inFlight,
       kinds: ["predict"],
       client: { timeout: 400, totalTimeout: 800 },
+      // So many errors are made at one moment that it takes more than one turn.
+      allAtOnce: true,
       plans: Array(5).fill({ fault: "stall before headers" }),
     },
     {
@@ -47,6 +49,8 @@ export function load({ counts }) {
       calls: counts.scripted,
       modes: ["gateway"],
       endpoint: "http://nobody.invalid",
+      // Look-ups of the system cannot be cancelled: those under way end by themselves.
+      givenBackIn: 20_000,
       client: { timeout: 1_000, totalTimeout: 3_000, retryCount: 1 },
       expect: ({ answered }, _, errors) => [
         answered > 0 && "somebody answered",

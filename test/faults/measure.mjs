@@ -38,12 +38,10 @@ export class LoopClock {
     this.#last = now;
   }
 
-  /** The longest turn that was under way between two moments. */
-  longestIn(from, to) {
-    return this.turns.reduce(
-      (most, [begin, end]) => (begin <= to && end >= from ? Math.max(most, end - begin) : most),
-      0,
-    );
+  /** The longest turn that was under way between two moments; `all` adds them up. */
+  busyIn(from, to, all) {
+    const turns = this.turns.filter(([begin, end]) => begin <= to && end >= from).map(([begin, end]) => end - begin);
+    return all ? turns.reduce((sum, each) => sum + each, 0) : Math.max(0, ...turns);
   }
 
   stop() {
@@ -68,8 +66,8 @@ function resources() {
 export const before = () => ({ ...resources(), heap: heapUsed() });
 
 /** What is there that was not there before; the kernel may take some turns to give a closed socket back. */
-export async function left(start) {
-  const giveUp = performance.now() + 1000;
+export async function left(start, patience = 1_000) {
+  const giveUp = performance.now() + patience;
   for (;;) {
     const { sockets, timers } = resources();
     const more = { sockets: sockets - start.sockets, timers: timers - start.timers };

@@ -111,7 +111,7 @@ export async function runScenario(server, options) {
   };
   if (options.hasLog !== false)
     problems.push(...sendingProblems(outcomes, facts), ...storeProblems(outcomes, stored, mayBeCut));
-  const late = lateness(outcomes, facts.settings, clock, concurrency, options.firstList ?? 0, problems);
+  const late = lateness(outcomes, facts.settings, clock, options, problems);
   const durations = outcomes.map(({ begun, settled }) => settled - begun);
   const row = {
     name,
@@ -135,7 +135,7 @@ export async function runScenario(server, options) {
   outcomes.length = durations.length = indexes.length = ids.length = 0;
   facts.received.clear();
   attempts.clear();
-  Object.assign(row, await left(start));
+  Object.assign(row, await left(start, options.givenBackIn));
   row.report = undefined;
   if (row.sockets + row.timers + listeners > 0)
     problems.push(`left: ${row.sockets} sockets, ${listeners} listeners, ${row.timers} timers`);
@@ -239,7 +239,9 @@ function storeProblems(outcomes, stored, mayBeCut) {
 }
 
 /** The most milliseconds past a deadline; a problem where neither the allowance nor a busy loop explains them. */
-function lateness(outcomes, { timeout, totalTimeout, maxConnectionCount }, clock, concurrency, firstList, problems) {
+function lateness(outcomes, settings, clock, options, problems) {
+  const { timeout, totalTimeout, maxConnectionCount } = settings;
+  const { concurrency = 20, firstList = 0, allAtOnce = false } = options;
   let latest = 0;
   for (const { id, operation, begun, settled, error, abortedAt } of outcomes) {
     const made = Math.max(1, attempts.get(id) ?? 1);
@@ -251,9 +253,10 @@ function lateness(outcomes, { timeout, totalTimeout, maxConnectionCount }, clock
     const due = Math.min(begun + limit, abortedAt ?? Number.POSITIVE_INFINITY);
     const late = settled - due;
     if (late > 0) latest = Math.max(latest, late);
-    if (late > LATE_MS && late > LATE_MS + clock.longestIn(due, settled)) {
+    const busy = late > LATE_MS ? clock.busyIn(due, settled, allAtOnce) : 0;
+    if (late > LATE_MS + busy) {
       problems.push(
-        `call ${id} ended ${Math.round(late)} ms after its deadline; the loop's longest turn was ${Math.round(clock.longestIn(due, settled))} ms`,
+        `call ${id} ended ${Math.round(late)} ms after its deadline; the loop's longest turn was ${Math.round(busy)} ms`,
       );
     }
     if (error?.code === "ERR_EAS_TIMEOUT" && settled - begun < error.timeout - 1) {
