@@ -12,6 +12,7 @@ const CHECKS = [
   "demo",
   "test:interop",
   "test:fuzz",
+  "test:faults",
   "test:package",
   "test:runtimes",
   "test:browsers",
