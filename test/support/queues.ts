@@ -27,6 +27,22 @@ export function queueClientOf(server: { readonly origin: string }, options: Queu
   return client;
 }
 
+/** Every call that a client makes of a queue by itself, each once. */
+export function callsOf(client: QueueClient): readonly (() => Promise<unknown>)[] {
+  return [
+    () => client.put("x"),
+    () => client.get(),
+    () => client.attributes(),
+    () => client.search(1n),
+    () => client.count(),
+    () => client.delete(1n),
+    () => client.commit(1n),
+    () => client.negative(1n),
+    () => client.truncate(1n),
+    () => client.end(),
+  ];
+}
+
 /** One request that a queue got, its query as pairs. */
 export interface SeenCall {
   readonly method: string;

@@ -3,6 +3,7 @@ import { PredictClient, QueueClient } from "../../src/index.js";
 import { clientOf, errorOf, startServer, TOKEN } from "../support/calls.js";
 import { answer, type MisbehavingServer } from "../support/misbehaving-server.js";
 import { eventually, watchWith } from "../support/queue-watch.js";
+import { callsOf } from "../support/queues.js";
 
 // Nothing goes to another origin, whatever an answer says. A listening server, where everything points to, proves it.
 
@@ -52,18 +53,7 @@ describe.each(REDIRECTS)("a redirect with %i to another origin receives nothing"
     const { server, trap } = await servers();
     server.always(answer(status, headersTo(trap.origin)));
     const client = queueOf(server);
-    for (const call of [
-      () => client.put("x"),
-      () => client.get(),
-      () => client.attributes(),
-      () => client.search(1n),
-      () => client.count(),
-      () => client.delete(1n),
-      () => client.commit(1n),
-      () => client.negative(1n),
-      () => client.truncate(1n),
-      () => client.end(),
-    ]) {
+    for (const call of callsOf(client)) {
       expect(await errorOf(call())).toMatchObject({ code: "ERR_EAS_HTTP", status });
     }
     expect(trap.connections).toBe(0);

@@ -6,6 +6,7 @@ import { nodeTransport } from "../../src/node.js";
 import { errorOf, startServer, TOKEN, thrownBy, transportAnswer } from "../support/calls.js";
 import { answer, type SeenRequest } from "../support/misbehaving-server.js";
 import { eventually, fakeClient, Told, watchWith } from "../support/queue-watch.js";
+import { callsOf } from "../support/queues.js";
 
 // The token is in nothing that is looked at, logged, stored or thrown. What errors of calls hold: errors.test.ts.
 
@@ -195,19 +196,7 @@ describe("a server that echoes it", () => {
     server.always(answer(400, (request) => ({ "X-Echo": echo(request) }), echo));
     const client = new QueueClient({ endpoint: server.origin, queueName: "q", token: TOKEN, logger: null });
     onTestFinished(() => client.close());
-    const calls = [
-      () => client.put("x"),
-      () => client.get(),
-      () => client.attributes(),
-      () => client.search(1n),
-      () => client.count(),
-      () => client.delete(1n),
-      () => client.commit(1n),
-      () => client.negative(1n),
-      () => client.truncate(1n),
-      () => client.end(),
-    ];
-    for (const call of calls) expectNoToken(await errorOf(call()));
+    for (const call of callsOf(client)) expectNoToken(await errorOf(call()));
   });
 });
 
