@@ -37,13 +37,9 @@ export const CASES = [
   },
 ];
 
-/**
- * Bundles `code` for a browser with esbuild's own defaults, but in pieces, as other bundlers do by themselves: what is imported
- * on first use is in files of its own. Measures what the page loads at its start; `kB` is what a server that compresses sends
- * of it.
- */
-export async function bundle(code) {
-  const { outputFiles, metafile } = await build({
+/** How esbuild bundles what a page would import, with no settings of its own. */
+export function pageOf(code) {
+  return {
     stdin: { contents: code, resolveDir: root },
     bundle: true,
     minify: true,
@@ -51,11 +47,22 @@ export async function bundle(code) {
     platform: "browser",
     // Without this repository's own compiler settings, which a consumer does not have.
     tsconfigRaw: {},
-    splitting: true,
-    outdir: root,
     write: false,
     metafile: true,
     logLevel: "silent",
+  };
+}
+
+/**
+ * Bundles `code` for a browser with esbuild's own defaults, but in pieces, as other bundlers do by themselves: what is imported
+ * on first use is in files of its own. Measures what the page loads at its start; `kB` is what a server that compresses sends
+ * of it.
+ */
+export async function bundle(code) {
+  const { outputFiles, metafile } = await build({
+    ...pageOf(code),
+    splitting: true,
+    outdir: root,
     absWorkingDir: root,
   });
   const atStart = new Set();

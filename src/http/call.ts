@@ -40,10 +40,9 @@ export function makeCall<R>(
   body: CallBody,
   read: (result: CallResult) => R,
 ): Promise<R> {
-  const call = new Call(channel, plan);
   const { route, hedgeAfter, kind } = plan;
   return route === undefined || hedgeAfter === undefined || kind !== "predict"
-    ? call.run(body, read)
+    ? new Call(channel, plan).run(body, read)
     : makeHedgedCall(channel, route, plan, body, read);
 }
 

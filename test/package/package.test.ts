@@ -3,6 +3,7 @@ import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync
 import { fileURLToPath } from "node:url";
 import { build } from "esbuild";
 import { afterAll, describe, expect, test } from "vitest";
+import { pageOf } from "../../scripts/bundles.mjs";
 
 const root = fileURLToPath(new URL("../..", import.meta.url));
 const folder = `${root}test/.tmp/package`;
@@ -17,19 +18,7 @@ function node(name: string, code: string): string {
 
 /** Bundles for a browser what a page would import, as esbuild does it with no settings of its own. */
 async function bundle(code: string, conditions: string[] = []) {
-  const { outputFiles, metafile } = await build({
-    stdin: { contents: code, resolveDir: root },
-    bundle: true,
-    minify: true,
-    format: "esm",
-    platform: "browser",
-    conditions,
-    write: false,
-    metafile: true,
-    logLevel: "silent",
-    // Without this repository's own compiler settings, which a consumer does not have.
-    tsconfigRaw: {},
-  });
+  const { outputFiles, metafile } = await build({ ...pageOf(code), conditions });
   return { text: (outputFiles[0] as { text: string }).text, inputs: Object.keys(metafile.inputs) };
 }
 

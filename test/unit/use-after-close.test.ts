@@ -4,6 +4,7 @@ import { AsyncInferenceClient, PredictClient, QueueClient, type Watcher } from "
 import { nodeTransport } from "../../src/node.js";
 import { clientOf, errorOf, startServer, TOKEN, thrownBy, watch } from "../support/calls.js";
 import { answerWhen, stallBeforeHeaders } from "../support/misbehaving-server.js";
+import { callsOf } from "../support/queues.js";
 
 const closed = {
   name: "TypeError",
@@ -48,17 +49,8 @@ describe.each(ways)("%s", (_name, close) => {
       const committed = frame?.commit();
       await close(queue);
       const calls: (() => Promise<unknown> | Watcher)[] = [
-        () => queue.put("x"),
-        () => queue.get(),
-        () => queue.attributes(),
-        () => queue.search(1),
-        () => queue.count(),
-        () => queue.delete(1),
-        () => queue.commit([1]),
-        () => queue.negative(1),
-        () => queue.truncate(1),
+        ...callsOf(queue),
         () => queue.clear(),
-        () => queue.end(),
         () => queue.consume(() => {}),
         () => queue.init(),
         async () => queue.watch(0, 1),
