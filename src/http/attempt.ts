@@ -44,6 +44,11 @@ export class Attempt extends Expiring implements TransportRequest {
     this.timeout = timeout;
   }
 
+  /** Whether nobody waits for it any more. */
+  get isOver(): boolean {
+    return this.settled;
+  }
+
   get signal(): AbortSignal {
     if (this.controller === undefined) {
       this.controller = new AbortController();
@@ -55,7 +60,7 @@ export class Attempt extends Expiring implements TransportRequest {
 
   /** Starts the clock, which runs until `settle`. To be called before the transport is. */
   start(): void {
-    this.timeouts.start(this, this.timeout);
+    if (this.timeout !== Number.POSITIVE_INFINITY) this.timeouts.start(this, this.timeout);
   }
 
   /** Waits for what the transport gives. Rejects at once when the attempt is cancelled or expires. */

@@ -3,6 +3,7 @@ import type { Route } from "../endpoint/route.js";
 import type { HeaderPair, TransportResponse } from "../platform/platform.js";
 import type { Bytes } from "../request.js";
 import type { Decoding } from "./content-encoding.js";
+import type { CallHooks } from "./hooks.js";
 import type { Auth, RetryOn, Token } from "./options.js";
 import type { CallKind } from "./retry.js";
 import type { Suffix } from "./url.js";
@@ -14,7 +15,7 @@ export interface CallPlan {
   readonly isHeld: boolean;
   /** When a second attempt is sent beside the first; only with a route, and for a predict call. */
   readonly hedgeAfter: number | "p95" | undefined;
-  readonly method: "GET" | "POST" | "PUT" | "DELETE";
+  readonly method: string;
   /** Where it goes; with a route, one instance in each attempt. */
   readonly target: Target;
   /** How instances are chosen, where calls go to them directly. */
@@ -40,6 +41,8 @@ export interface CallPlan {
   readonly signal: AbortSignal | undefined;
   readonly maxResponseBytes: number;
   readonly decoding: Decoding;
+  /** Who hears of the call; undefined where nobody does, so that it costs nothing. */
+  readonly hooks: readonly CallHooks[] | undefined;
 }
 
 /**

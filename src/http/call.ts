@@ -1,6 +1,5 @@
-import type { Route } from "../endpoint/route.js";
 import type { Lease } from "../endpoint/router.js";
-import { EasDecodeError } from "../errors.js";
+import { EasDecodeError, EasUnsupportedError } from "../errors.js";
 import {
   type HeaderPair,
   isSuccess,
@@ -11,6 +10,7 @@ import {
 import type { Bytes } from "../request.js";
 import { Attempt } from "./attempt.js";
 import { authorize, currentToken } from "./auth.js";
+import { CallObserver } from "./call-observer.js";
 import type { CallBody, CallPlan, CallResult } from "./call-plan.js";
 import { type Abortable, follow, unfollow } from "./caller-signal.js";
 import type { Channel } from "./channel.js";
@@ -24,53 +24,23 @@ import {
   totalTimeoutError,
 } from "./failure.js";
 import { isAtFault, leaseInstance } from "./instance-lease.js";
+import type { OpenedResponse } from "./opened-response.js";
 import { backoff, MAX_RETRY_AFTER_MS, verdictOn } from "./retry.js";
 import { sleep, type Wait } from "./timeouts.js";
 
 /** Larger bodies of errors are kept as they came: nobody reads a whole one, and small ones can hold very much. */
 const MOST_DECODED_ERROR_BYTES: number = 8 * MOST_ERROR_BYTES;
 
-/**
- * Makes one logical call: attempts, waits between them, and the verdict when they have failed. `read` makes the caller's
- * result of the answer.
- */
-export function makeCall<R>(
-  channel: Channel,
-  plan: CallPlan,
-  body: CallBody,
-  read: (result: CallResult) => R,
-): Promise<R> {
-  const { route, hedgeAfter, kind } = plan;
-  return route === undefined || hedgeAfter === undefined || kind !== "predict"
-    ? new Call(channel, plan).run(body, read)
-    : makeHedgedCall(channel, route, plan, body, read);
-}
-
-async function makeHedgedCall<R>(
-  channel: Channel,
-  route: Route,
-  plan: CallPlan,
-  body: CallBody,
-  read: (result: CallResult) => R,
-): Promise<R> {
-  channel.enter();
-  try {
-    // On first use, as all of direct connections.
-    const { hedge } = await import("./hedge.js");
-    const start = (plan: CallPlan, tried: string[]) => new Call(channel, plan, tried);
-    return await hedge(start, () => channel.routers.get(route), plan, body, read);
-  } finally {
-    channel.leave();
-  }
-}
-
 /** One call under way. Its members are not `#private`: it is made for each call, and those cost more to set up. */
-class Call implements Abortable {
+export class Call implements Abortable {
   attempts = 0;
   /** The token that the attempt under way is sent with, as a service sees it: errors are cleaned of it. */
   token = "";
   plan: CallPlan;
-  private readonly channel: Channel;
+  protected readonly channel: Channel;
+  /** The answer, where its body is still to come. */
+  opened: OpenedResponse | undefined = undefined;
+  protected readonly observer: CallObserver | undefined;
   private readonly startedAt = performance.now();
   private body: Bytes | null = null;
   private signer: Signer | undefined = undefined;
@@ -87,6 +57,7 @@ class Call implements Abortable {
     this.channel = channel;
     this.plan = plan;
     this.tried = tried;
+    this.observer = plan.hooks === undefined ? undefined : new CallObserver(plan.hooks, plan);
   }
 
   abort(reason: unknown): void {
@@ -103,6 +74,9 @@ class Call implements Abortable {
     try {
       this.body = typeof body === "function" ? await this.race(body(this)) : body;
       return await this.loop(read);
+    } catch (error) {
+      this.observer?.failed(error);
+      throw error;
     } finally {
       channel.leave();
       if (signal !== undefined) unfollow(signal, this);
@@ -124,15 +98,17 @@ class Call implements Abortable {
           // With the slot in hand, so that a token is as fresh and a date as true as can be when they are sent.
           let headers = this.headers();
           if (headers instanceof Promise) headers = await this.race(headers);
+          if (this.observer) headers = this.observer.sending(this, headers, this.requestBytes);
           // It may have come in the turn in which a wait ended, when there was nothing left to cancel.
           if (this.ended) throw this.ended.reason;
           const remaining = this.attempts === 0 && !this.waited ? plan.totalTimeout : this.remaining();
           const attempt = new Attempt(plan, headers, this.body, channel.timeouts, Math.min(plan.timeout, remaining));
           this.attempts++;
           this.current = attempt;
+          this.observer?.watch(attempt);
           try {
             attempt.start();
-            response = await attempt.until(channel.transport.send(attempt));
+            response = await attempt.until(this.send(attempt));
             body = isEncoded(response, plan.decoding) ? await this.decode(response, attempt) : response.body;
           } catch (error) {
             failure = this.failureOf(error, attempt, remaining);
@@ -141,19 +117,36 @@ class Call implements Abortable {
           }
         } finally {
           this.current = undefined;
-          limiter.release(plan.isHeld);
+          if (this.opened) this.opened.atEnd(() => limiter.release(plan.isHeld));
+          else limiter.release(plan.isHeld);
         }
-        if (response !== undefined && body !== undefined && !isSuccess(response.status)) {
+        if (response !== undefined && body !== undefined && !this.isAccepted(response.status)) {
           failure = httpFailure(this, response, body);
         }
       } finally {
-        lease?.end(failure === undefined ? response && false : isAtFault(failure.error));
+        // It had answered, and may have broken off for many reasons.
+        if (this.opened) this.opened.atEnd((error) => lease?.end(isAtFault(error) ?? false));
+        else lease?.end(failure === undefined ? response && false : isAtFault(failure.error));
       }
       // Outside, since what these throw is no failure of the attempt.
       if (failure === undefined) return this.succeed(response as TransportResponse, body as Bytes, read);
       const delay = this.delayAfter(failure);
       if (delay > 0) await this.wait(sleep(delay));
     }
+  }
+
+  /** Bytes of the body that is sent; undefined when they are not known. */
+  protected get requestBytes(): number | undefined {
+    return this.body?.length ?? 0;
+  }
+
+  protected send(attempt: Attempt): Promise<TransportResponse> {
+    return this.channel.transport.send(attempt);
+  }
+
+  /** Whether a status ends the call as an answer and not as a failure. */
+  protected isAccepted(status: number): boolean {
+    return isSuccess(status);
   }
 
   /** Chooses the instance of the next attempt. */
@@ -169,13 +162,15 @@ class Call implements Abortable {
     this.channel.budget.refill();
     this.channel.reached.add(origin);
     try {
-      return read({ response, body, endpoint: origin, attempts: this.attempts, startedAt: this.startedAt });
+      const result = read({ response, body, endpoint: origin, attempts: this.attempts, startedAt: this.startedAt });
+      if (this.opened === undefined) this.observer?.answered(response, response.body.length);
+      return result;
     } catch (error) {
       throw error instanceof EasDecodeError ? decodeFailure(this, error) : error;
     }
   }
 
-  private decode(response: TransportResponse, attempt: Attempt): Promise<Bytes> {
+  protected decode(response: TransportResponse, attempt: Attempt): Promise<Bytes> {
     const { decoding, maxResponseBytes } = this.plan;
     const success = isSuccess(response.status);
     const most = success ? maxResponseBytes : Math.min(maxResponseBytes, MOST_DECODED_ERROR_BYTES);
@@ -214,7 +209,11 @@ class Call implements Abortable {
     this.waited = true;
     // An abort may have come between two waits, when there was nothing to cancel.
     if (this.ended) wait.cancel(this.ended.reason);
-    const timer = setTimeout(() => wait.cancel(totalTimeoutError(this)), Math.max(1, Math.ceil(this.remaining())));
+    const remaining = this.remaining();
+    const timer =
+      remaining === Number.POSITIVE_INFINITY
+        ? undefined
+        : setTimeout(() => wait.cancel(totalTimeoutError(this)), Math.max(1, Math.ceil(remaining)));
     try {
       await wait.done;
     } finally {
@@ -239,7 +238,7 @@ class Call implements Abortable {
   }
 
   /** Makes of what was thrown the failure that is judged, or throws what no retry can help. */
-  private failureOf(error: unknown, attempt: Attempt, remaining: number): Failure {
+  protected failureOf(error: unknown, attempt: Attempt, remaining: number): Failure {
     const { plan } = this;
     // Our own signals are asked first: runtimes have many words for an abort.
     if (attempt.expired) {
@@ -248,6 +247,7 @@ class Call implements Abortable {
     }
     if (this.ended) throw this.ended.reason;
     if (error instanceof EasDecodeError) throw decodeFailure(this, error);
+    if (error instanceof EasUnsupportedError) throw error;
     return networkFailure(this, error, attempt.phase, this.channel.reached.has(plan.target.origin));
   }
 
@@ -266,6 +266,7 @@ class Call implements Abortable {
     if (delay >= this.remaining()) throw error;
     if (outcome !== "not sent" && !this.channel.budget.spend()) throw error;
     if (verdict === "once") this.retriedOnce = true;
+    this.observer?.retrying(error, delay);
     return delay;
   }
 }

@@ -1,7 +1,7 @@
 import type { Route } from "../endpoint/route.js";
 import { argumentTypeError, EasDiscoveryError } from "../errors.js";
 import { type FetchFunction, fetchTransport } from "../platform/fetch-transport.js";
-import type { Platform, Transport } from "../platform/platform.js";
+import { type Platform, type StreamedResponse, type Transport, TransportError } from "../platform/platform.js";
 import { Limiter } from "./limiter.js";
 import { type ClientOptions, checkCount, checkFunction, checkTransport, OWN_CONNECTIONS } from "./options.js";
 import { RetryBudget } from "./retry.js";
@@ -17,6 +17,8 @@ export class Channel {
   readonly reached: Set<string> = new Set();
   /** Who chooses instances, for services that are reached directly. */
   readonly routers: Routers;
+  /** Answers that are being read piece by piece. */
+  readonly streams: Set<Pick<StreamedResponse, "cancel">> = new Set();
   readonly #limiters = new Map<string, Limiter>();
   readonly #given: Transport | undefined;
   #connectionCount: number;
@@ -94,10 +96,12 @@ export class Channel {
     if (this.#calls === 0) this.#idle?.();
   }
 
-  /** Lets calls in flight end and closes the connections that this channel made; those given to it stay open. */
+  /** Lets calls in flight end, cuts streams off, and closes the connections that this channel made; those given to it stay open. */
   close(): Promise<void> {
     this.#closing ??= this.#whenIdle().then(() => {
       this.routers.close();
+      const reason = new TransportError("the client was closed", { sent: "maybe", final: true });
+      for (const stream of this.streams) stream.cancel(reason);
       return this.#transport?.close();
     });
     return this.#closing;

@@ -1,23 +1,13 @@
 import type { DirectOptions } from "../endpoint/endpoint-source.js";
-import {
-  checkCustomUrl,
-  checkEndpoint,
-  checkServiceName,
-  endpointOf,
-  gatewayTarget,
-  type Target,
-} from "../endpoint/gateway.js";
-import { argumentRangeError, argumentTypeError, EasUnsupportedError, show } from "../errors.js";
-import type { HeaderPair, Platform } from "../platform/platform.js";
+import { checkCustomUrl, checkEndpoint, checkServiceName, endpointOf } from "../endpoint/gateway.js";
+import { argumentTypeError, EasUnsupportedError, show } from "../errors.js";
+import type { HeaderPair } from "../platform/platform.js";
 import type { Compression, Decompression } from "../request.js";
-import { fixedHeaders, resolveAuth } from "./auth.js";
-import type { CallPlan } from "./call-plan.js";
-import { decodingOf } from "./content-encoding.js";
-import { DIRECT_CHECKS, NO_DIRECT_OPTIONS, routeOf } from "./direct-options.js";
-import { checkHeaders, checkHeaderValue, mergeHeaders } from "./headers.js";
+import { DIRECT_CHECKS, NO_DIRECT_OPTIONS } from "./direct-options.js";
+import { checkHeaders, checkHeaderValue } from "./headers.js";
+import { type CallHooks, type CallLogger, checkHooks, checkLogger } from "./hooks.js";
 import {
   type Auth,
-  type CallOptions,
   type ClientOptions,
   checkAuth,
   checkCompression,
@@ -25,17 +15,15 @@ import {
   checkDecompression,
   checkFunction,
   checkLimit,
-  checkSignal,
   checkTimeout,
   checkToken,
   DEFAULT_MAX_RESPONSE_BYTES,
   DEFAULT_RETRY_COUNT,
   DEFAULT_TIMEOUT_MS,
   DEFAULT_TOTAL_TIMEOUT_MS,
-  SHARED_GATEWAY_MAX_REQUEST_BYTES,
   type Token,
 } from "./options.js";
-import { checkPath, joinPath, type Suffix, suffixOf } from "./url.js";
+import { checkPath } from "./url.js";
 
 /** Requests go through the gateway. The default. */
 export const ENDPOINT_TYPE_GATEWAY = "GATEWAY";
@@ -63,6 +51,8 @@ export interface PredictClientOptions extends ClientOptions {
   readonly contentType?: string | undefined;
   /** Path behind the service for all requests. */
   readonly requestPath?: string | undefined;
+  /** Where the client says what its calls do, such as `console`; `null` for nowhere, which is the default. */
+  readonly logger?: CallLogger | null | undefined;
 }
 
 /** All that a client has been told, checked. Replaced as a whole, so that calls in flight keep theirs. */
@@ -84,15 +74,8 @@ export interface Settings extends Required<DirectOptions> {
   readonly decompression: Decompression;
   readonly maxRequestBytes: number | undefined;
   readonly maxResponseBytes: number;
-}
-
-/** What all calls under the same settings have in common. */
-export interface Prepared {
-  readonly target: Target;
-  readonly plan: CallPlan;
-  /** Whether the client says the content type, so that requests do not. */
-  readonly hasContentType: boolean;
-  readonly maxRequestBytes: number;
+  readonly hooks: readonly CallHooks[] | undefined;
+  readonly logger: CallLogger | undefined;
 }
 
 /** What bytes are, when nobody says what they are. */
@@ -116,6 +99,8 @@ const INITIAL_SETTINGS: Settings = {
   decompression: "auto",
   maxRequestBytes: undefined,
   maxResponseBytes: DEFAULT_MAX_RESPONSE_BYTES,
+  hooks: undefined,
+  logger: undefined,
   ...NO_DIRECT_OPTIONS,
 };
 
@@ -123,7 +108,11 @@ const INITIAL_SETTINGS: Settings = {
  * The options of a client, which may have come by position. Refuses what is no options object; a URL or a request would be
  * taken for one without any option.
  */
-export function optionsOf<O extends PredictClientOptions>(client: string, first: string | O | undefined, more: O): O {
+export function optionsOf<O extends { readonly endpoint?: string | undefined }>(
+  client: string,
+  first: string | O | undefined,
+  more: O,
+): O {
   if (first === undefined || typeof first === "string") return { ...more, endpoint: first };
   const isOptions = typeof first === "object" && first !== null;
   if (!isOptions || first instanceof URL || first instanceof Request) {
@@ -140,7 +129,7 @@ export type Setting = {
 type AnyCheck = (name: string, value: unknown) => unknown;
 
 /** How each option is checked. An empty endpoint, service name or URL is one that is yet to be set. */
-const CHECKS: {
+export const CHECKS: {
   readonly [K in keyof Settings]: (name: K, value: NonNullable<PredictClientOptions[K]>) => Settings[K];
 } = {
   endpoint: (_, value) => (value === "" ? "" : checkEndpoint(value)),
@@ -160,6 +149,8 @@ const CHECKS: {
   decompression: (_, value) => checkDecompression(value),
   maxRequestBytes: (name, value) => checkLimit(name, value, 0),
   maxResponseBytes: (name, value) => checkLimit(name, value, 1),
+  hooks: (_, value) => checkHooks(value),
+  logger: (_, value: CallLogger | null) => (value === null ? undefined : checkLogger(value)),
   ...DIRECT_CHECKS,
 };
 
@@ -188,108 +179,4 @@ function checkEndpointType(value: EndpointType): EndpointType {
     throw new EasUnsupportedError(`endpointType VIPSERVER works inside Alibaba's own network only: use ${right}`);
   }
   throw argumentTypeError("ERR_EAS_ARG_OPTION", `endpointType is ${show(value)}: it must be ${right}`);
-}
-
-/**
- * Works out what all calls under `settings` have in common; throws for what cannot work together. `contentType` is sent
- * where neither the settings nor a request say one; without it none is.
- */
-export function prepare(settings: Settings, platform: Platform, defaultContentType?: string): Prepared {
-  const route = routeOf(settings);
-  const target = route?.target ?? gatewayTarget(settings, platform.env);
-  const auth = resolveAuth(settings.auth, platform, { ...target, method: "POST" });
-  const ownContentType = settings.contentType ?? new Map(settings.headers).get("content-type");
-  const contentType = ownContentType ?? defaultContentType;
-  const headers =
-    contentType === undefined ? settings.headers : mergeHeaders(settings.headers, [["content-type", contentType]]);
-  const { droppedHeaders } = platform;
-  const suffix = suffixOf(settings.requestPath, undefined);
-  const { isSharedGateway } = target;
-  return {
-    target,
-    hasContentType: ownContentType !== undefined,
-    plan: {
-      ...settings,
-      kind: "predict",
-      isHeld: false,
-      method: "POST",
-      target,
-      route,
-      suffix,
-      ...pathsOf(target, suffix),
-      ...planHeaders(headers, { token: settings.token, auth, droppedHeaders }),
-      droppedHeaders,
-      auth,
-      signal: undefined,
-      decoding: decodingOf(settings.decompression, settings.compression),
-    },
-    maxRequestBytes: settings.maxRequestBytes ?? (isSharedGateway ? SHARED_GATEWAY_MAX_REQUEST_BYTES : Infinity),
-  };
-}
-
-function pathsOf({ path, query, resource }: Target, { wire, signed }: Suffix): Pick<CallPlan, "path" | "resource"> {
-  return { path: joinPath(path, query, wire), resource: joinPath(resource, query, signed) };
-}
-
-/** A plan with the options of one call above it. */
-export function withCallOptions(plan: CallPlan, call: CallOptions): CallPlan {
-  const { path, query, headers, signal } = call;
-  const suffix = path === undefined && query === undefined ? plan.suffix : suffixOf(path ?? plan.suffix.signed, query);
-  const checked = <K extends "timeout" | "totalTimeout" | "retryCount" | "retryOn">(name: K) => {
-    const value = call[name];
-    return value === undefined ? plan[name] : CHECKS[name](name, value);
-  };
-  return {
-    ...(headers === undefined ? plan : withHeaders(plan, checkHeaders(headers))),
-    suffix,
-    ...pathsOf(plan.target, suffix),
-    timeout: checked("timeout"),
-    totalTimeout: checked("totalTimeout"),
-    retryCount: checked("retryCount"),
-    retryOn: checked("retryOn"),
-    signal: signal === undefined ? undefined : checkSignal(signal),
-  };
-}
-
-/** A plan with more headers, which stand above those that it has. */
-export function withHeaders(plan: CallPlan, added: readonly HeaderPair[]): CallPlan {
-  return { ...plan, ...planHeaders(mergeHeaders(plan.headers, added), plan) };
-}
-
-/**
- * What a plan says of its headers. Refuses those that the runtime or the authorization sets itself: they would be silently
- * dropped, or sent twice.
- */
-function planHeaders(
-  headers: readonly HeaderPair[],
-  { token, auth, droppedHeaders }: Pick<CallPlan, "token" | "auth" | "droppedHeaders">,
-): Pick<CallPlan, "headers" | "fixedHeaders" | "contentType"> {
-  const owned = !token ? [] : auth === "signature" ? ["authorization", "date", "content-md5"] : ["authorization"];
-  for (const [name] of headers) {
-    if (droppedHeaders?.test(name)) {
-      throw argumentTypeError("ERR_EAS_ARG_HEADER", `header ${name} cannot be set: browsers drop it silently`);
-    }
-    if (owned.includes(name)) {
-      throw argumentTypeError(
-        "ERR_EAS_ARG_HEADER",
-        `header ${name} is set by the token (auth "${auth}"): leave out the header or the token`,
-      );
-    }
-  }
-  return {
-    headers,
-    fixedHeaders: fixedHeaders(headers, auth, token),
-    contentType: new Map(headers).get("content-type") ?? "",
-  };
-}
-
-/** The error for a body over the limit. */
-export function bodyTooLarge(length: number, { target, maxRequestBytes }: Prepared): RangeError {
-  const whose = target.isSharedGateway ? "the shared gateway takes no more" : "maxRequestBytes";
-  return argumentRangeError(
-    "ERR_EAS_ARG_BODY_SIZE",
-    `the request body has ${length} bytes, and the limit is ${maxRequestBytes} (${whose}): send less or smaller values ` +
-      "(an encoded image, UINT8 in place of FLOAT); compress it (setCompression, with metadata.rpc.decompressor in the " +
-      "service's configuration); or send the URL of an object storage. For a dedicated gateway, set maxRequestBytes",
-  );
 }

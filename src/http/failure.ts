@@ -143,7 +143,7 @@ export function networkFailure(
 }
 
 /** By its marks and not its class: a transport may come with another copy of this package. */
-function isTransportError(error: unknown): error is TransportError {
+export function isTransportError(error: unknown): error is TransportError {
   return error instanceof Error && error.name === "TransportError" && "sent" in error;
 }
 

@@ -4,6 +4,7 @@ import type { FetchFunction } from "../platform/fetch-transport.js";
 import type { Transport } from "../platform/platform.js";
 import type { Compression, CompressionCodec, Decompression } from "../request.js";
 import { importOf } from "./content-encoding.js";
+import type { CallHooks } from "./hooks.js";
 
 /** A token, or a function that gives one before each attempt, so that it may be short-lived. */
 export type Token = string | (() => string | Promise<string>);
@@ -82,6 +83,8 @@ export interface ClientOptions extends DirectOptions {
    * lz4 and zstd from there need the one compression in place of `"auto"`.
    */
   readonly decompression?: Decompression | undefined;
+  /** Functions that hear of each call and its attempts; see `CallHooks`. Default none. */
+  readonly hooks?: CallHooks | readonly CallHooks[] | undefined;
 }
 
 /** Default of `timeout`, in milliseconds; the official SDKs' own. */

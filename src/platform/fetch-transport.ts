@@ -1,10 +1,13 @@
 import { EasUnsupportedError } from "../errors.js";
 import type { Bytes } from "../request.js";
+import { readAll } from "./chunks.js";
 import {
+  type ByteStream,
   isSuccess,
   MOST_ERROR_BYTES,
   responseTooLarge,
   type StreamedResponse,
+  type StreamRequest,
   type Transport,
   TransportError,
   type TransportRequest,
@@ -16,7 +19,7 @@ export interface FetchTransportOptions {
   readonly fetch?: FetchFunction | undefined;
   /** Content codings that this `fetch` undoes by itself, one at a time. Default: what the runtime's own undoes. */
   readonly decodes?: readonly string[] | undefined;
-  /** Whether this `fetch` hides why a connection failed, as browsers do. Default false. */
+  /** Whether this `fetch` hides why a connection failed and sends no streams, as in browsers. Default false. */
   readonly opaque?: boolean | undefined;
 }
 
@@ -30,6 +33,8 @@ export type FetchFunction = (
     signal: AbortSignal;
     redirect: "manual";
     cache?: "no-store";
+    /** Set where `body` is a `ReadableStream`, which only `client.fetch` sends. */
+    duplex?: "half";
   },
 ) => Promise<Response>;
 
@@ -59,14 +64,16 @@ export function fetchTransport(options: FetchTransportOptions = {}): Transport {
   const { decodes } = options;
   const isUndone = decodes === undefined ? isUndoneByRuntime : (coding: string) => decodes.includes(coding);
 
-  async function exchange(request: TransportRequest, signal: AbortSignal): Promise<Response> {
+  async function exchange(request: TransportRequest | StreamRequest, signal: AbortSignal): Promise<Response> {
     const send = options.fetch ?? (globalThis.fetch as unknown as FetchFunction);
     let response: Response;
     try {
       response = await send(request.origin + request.path, {
         method: request.method,
         headers: request.headers as [string, string][],
-        body: request.body as Bytes | null,
+        ...(isStream(request.body)
+          ? await streamBody(request.body, options.opaque ?? false)
+          : { body: request.body as Bytes | null }),
         signal,
         redirect: "manual",
         ...UNCACHED,
@@ -119,9 +126,19 @@ export function fetchTransport(options: FetchTransportOptions = {}): Transport {
   };
 }
 
+function isStream(body: StreamRequest["body"]): body is ByteStream {
+  return body !== null && "getReader" in body;
+}
+
+/** A streamed body as `fetch` takes it. Pages send streams over HTTP/2 only, and not in all browsers. */
+async function streamBody(stream: ByteStream, isPage: boolean): Promise<{ body: Bytes; duplex?: "half" }> {
+  if (isPage) return { body: await readAll(stream, Number.POSITIVE_INFINITY, undefined) };
+  return { body: stream as never, duplex: "half" };
+}
+
 /** An answer whose body is read piece by piece. */
 function streamOf(
-  request: TransportRequest,
+  request: StreamRequest,
   response: Response,
   head: Head,
   controller: AbortController,
@@ -187,7 +204,7 @@ function streamOf(
   return { ...head, read, cancel };
 }
 
-function failure(error: unknown, request: TransportRequest, opaque: boolean): unknown {
+function failure(error: unknown, request: Pick<TransportRequest, "signal" | "phase">, opaque: boolean): unknown {
   // Runtimes disagree on the error of an abort, so our own signal is asked, not the error's name.
   if (request.signal.aborted) return request.signal.reason;
   return new TransportError(error instanceof Error ? error.message : String(error), {
@@ -234,66 +251,4 @@ async function readBody(response: Response, maxResponseBytes: number): Promise<B
     throw responseTooLarge(maxBytes);
   }
   return readAll(response.body, maxBytes, success ? responseTooLarge : undefined);
-}
-
-/** What is used of a `ReadableStream`, a name that a consumer's compiler need not know. */
-interface ByteStream {
-  getReader(): {
-    read(): Promise<{ done: false; value: Uint8Array } | { done: true; value?: Uint8Array | undefined }>;
-    cancel(): Promise<void>;
-  };
-}
-
-/**
- * Reads a stream to its end, or throws what `tooLarge` makes as soon as more than `maxBytes` have come; without it, their
- * beginning is enough.
- */
-export async function readAll(
-  stream: ByteStream,
-  maxBytes: number,
-  tooLarge: ((maxBytes: number) => Error) | undefined,
-): Promise<Bytes> {
-  // Not `for await`: WebKit's streams are no async iterables.
-  const reader = stream.getReader();
-  const chunks: Uint8Array[] = [];
-  let length = 0;
-  for (;;) {
-    const { done, value } = await reader.read();
-    if (done) return joinChunks(chunks, length);
-    length += value.length;
-    pushChunk(chunks, value);
-    if (length > maxBytes) {
-      void reader.cancel().catch(() => {});
-      if (tooLarge === undefined) return joinChunks(chunks, length).slice(0, maxBytes);
-      throw tooLarge(maxBytes);
-    }
-  }
-}
-
-/** Smaller chunks take more memory for themselves than for their bytes, when there are many. */
-const SMALL_BYTES = 4096;
-/** So many small chunks in a row are joined. */
-const MOST_SMALL = 1024;
-
-/** Adds a chunk. Many small ones become one, so that a body that comes byte by byte takes no more memory than another. */
-export function pushChunk(chunks: Uint8Array[], chunk: Uint8Array): void {
-  chunks.push(chunk);
-  if (chunks.length % MOST_SMALL !== 0) return;
-  let first = chunks.length;
-  let length = 0;
-  while (first > 0 && (chunks[first - 1] as Uint8Array).length < SMALL_BYTES) {
-    length += (chunks[--first] as Uint8Array).length;
-  }
-  if (chunks.length - first > 1) chunks.push(joinChunks(chunks.splice(first), length));
-}
-
-/** Copies chunks into one array of exactly `length` bytes. */
-export function joinChunks(chunks: readonly Uint8Array[], length: number): Bytes {
-  const whole = new Uint8Array(length);
-  let offset = 0;
-  for (const chunk of chunks) {
-    whole.set(chunk, offset);
-    offset += chunk.length;
-  }
-  return whole;
 }

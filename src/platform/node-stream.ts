@@ -1,7 +1,14 @@
 import type { Dispatcher } from "undici";
 import type { Bytes } from "../request.js";
-import { joinChunks } from "./fetch-transport.js";
-import { type Exchange, type StreamedResponse, TransportError, type TransportRequest } from "./platform.js";
+import { joinChunks } from "./chunks.js";
+import { toHeaders } from "./node-raw-headers.js";
+import {
+  type ByteStream,
+  type Exchange,
+  type StreamedResponse,
+  type StreamRequest,
+  TransportError,
+} from "./platform.js";
 
 /** Bytes that may wait to be read before the server is held back. */
 const HIGH_WATER_BYTES = 262_144;
@@ -21,7 +28,7 @@ export class StreamedExchange implements Dispatcher.DispatchHandler, Exchange, S
   status = 0;
   headers: Headers = new Headers();
   contentEncoding: string | undefined = undefined;
-  private readonly request: TransportRequest;
+  private readonly request: StreamRequest;
   private readonly resolve: (response: StreamedResponse) => void;
   private readonly reject: (reason: unknown) => void;
   private readonly open: Set<StreamedExchange>;
@@ -40,7 +47,7 @@ export class StreamedExchange implements Dispatcher.DispatchHandler, Exchange, S
 
   /** Is a member of `open` until undici has done with it. */
   constructor(
-    request: TransportRequest,
+    request: StreamRequest,
     resolve: (response: StreamedResponse) => void,
     reject: (reason: unknown) => void,
     open: Set<StreamedExchange>,
@@ -163,6 +170,27 @@ export class StreamedExchange implements Dispatcher.DispatchHandler, Exchange, S
   }
 }
 
+/** A body as undici takes it: a stream as what can be iterated. */
+export function bodyOf(body: StreamRequest["body"]): Uint8Array | null {
+  if (body === null || body instanceof Uint8Array) return body;
+  return piecesOf(body) as never;
+}
+
+async function* piecesOf(stream: ByteStream): AsyncGenerator<Uint8Array> {
+  const reader = stream.getReader();
+  let ended = false;
+  try {
+    for (;;) {
+      const { done, value } = await reader.read();
+      ended = done;
+      if (done) return;
+      yield value;
+    }
+  } finally {
+    if (!ended) void reader.cancel().catch(() => {});
+  }
+}
+
 /** A transport's word for an error of undici's. */
 export function failureOf(error: Error, connected: boolean): TransportError {
   const { code } = error as { code?: string };
@@ -171,15 +199,6 @@ export function failureOf(error: Error, connected: boolean): TransportError {
     cause: error,
     final: code === "UND_ERR_INVALID_ARG" || code === "UND_ERR_CLOSED" || code === "UND_ERR_DESTROYED",
   });
-}
-
-/** Headers as undici's older handlers get them. */
-export function toHeaders(raw: readonly Buffer[]): Headers {
-  const headers = new Headers();
-  for (let i = 0; i + 1 < raw.length; i += 2) {
-    headers.append((raw[i] as Buffer).toString("latin1"), (raw[i + 1] as Buffer).toString("latin1"));
-  }
-  return headers;
 }
 
 /**

@@ -1,7 +1,8 @@
 import type { Dispatcher } from "undici";
 import type { Bytes } from "../request.js";
-import { joinChunks, pushChunk } from "./fetch-transport.js";
-import { failureOf, StreamedExchange, toHeaders } from "./node-stream.js";
+import { joinChunks, pushChunk } from "./chunks.js";
+import { decimal, isNamed, toHeaders } from "./node-raw-headers.js";
+import { bodyOf, failureOf, StreamedExchange } from "./node-stream.js";
 import {
   type Exchange,
   type HeaderPair,
@@ -9,6 +10,7 @@ import {
   MOST_ERROR_BYTES,
   responseTooLarge,
   type StreamedResponse,
+  type StreamRequest,
   type Transport,
   TransportError,
   type TransportRequest,
@@ -77,7 +79,11 @@ export function nodeTransport(options: NodeTransportOptions = {}): Transport {
     return loading;
   }
 
-  function dispatch<Answer>(agent: Dispatcher, request: TransportRequest, begin: Begin<Answer>): Promise<Answer> {
+  function dispatch<Answer, R extends StreamRequest>(
+    agent: Dispatcher,
+    request: R,
+    begin: Begin<Answer, R>,
+  ): Promise<Answer> {
     return new Promise((resolve, reject) => {
       if (request.headers !== lastHeaders) {
         lastHeaders = request.headers;
@@ -91,14 +97,14 @@ export function nodeTransport(options: NodeTransportOptions = {}): Transport {
           path: request.path,
           method: request.method as Dispatcher.HttpMethod,
           headers: lastFlat,
-          body: request.body,
+          body: bodyOf(request.body),
         },
         begin(request, resolve, reject),
       );
     });
   }
 
-  function exchange<Answer>(request: TransportRequest, begin: Begin<Answer>): Promise<Answer> {
+  function exchange<Answer, R extends StreamRequest>(request: R, begin: Begin<Answer, R>): Promise<Answer> {
     if (agent) return dispatch(agent, request, begin);
     // What was closed before its first use has no agent that says so.
     if (closed) return Promise.reject(new TransportError("the transport was closed", { sent: "no", final: true }));
@@ -110,9 +116,9 @@ export function nodeTransport(options: NodeTransportOptions = {}): Transport {
     });
   }
 
-  const beginSend: Begin<TransportResponse> = (request, resolve, reject) =>
+  const beginSend: Begin<TransportResponse, TransportRequest> = (request, resolve, reject) =>
     new DispatchedExchange(request, resolve, reject);
-  const beginStream: Begin<StreamedResponse> = (request, resolve, reject) =>
+  const beginStream: Begin<StreamedResponse, StreamRequest> = (request, resolve, reject) =>
     new StreamedExchange(request, resolve, reject, streams);
 
   return {
@@ -139,8 +145,8 @@ export function nodeTransport(options: NodeTransportOptions = {}): Transport {
 }
 
 /** Makes undici's handler for one exchange. */
-type Begin<Answer> = (
-  request: TransportRequest,
+type Begin<Answer, R extends StreamRequest> = (
+  request: R,
   resolve: (answer: Answer) => void,
   reject: (reason: unknown) => void,
 ) => Dispatcher.DispatchHandler;
@@ -279,20 +285,4 @@ class DispatchedResponse implements TransportResponse {
   get headers(): Headers {
     return toHeaders(this.#raw);
   }
-}
-
-/** Whether a raw header name is `name`, given in lower case; lengths are equal already. */
-function isNamed(raw: Buffer, name: string): boolean {
-  for (let i = 0; i < name.length; i++) {
-    // Setting 0x20 makes an upper-case letter lower-case and leaves `-` as it is.
-    if (((raw[i] as number) | 0x20) !== name.charCodeAt(i)) return false;
-  }
-  return true;
-}
-
-/** Decimal digits as a number; undici has checked that there are no others. */
-function decimal(raw: Buffer): number {
-  let value = 0;
-  for (const byte of raw) value = value * 10 + (byte - 0x30);
-  return value;
 }

@@ -61,7 +61,7 @@ export interface Transport {
    * by piece. Fails as `send` does; the request's signal and its `exchange` end the body too. `maxResponseBytes` is of no
    * meaning here. Without it, streams cannot be had over this transport.
    */
-  stream?(request: TransportRequest): Promise<StreamedResponse>;
+  stream?(request: StreamRequest): Promise<StreamedResponse>;
   /** Loads what the first `send` would load. */
   ready?(): Promise<void>;
   /** Lets requests in flight end and frees the connections; streams that are open may be cut. */
@@ -92,6 +92,23 @@ export interface TransportRequest {
   onDispatch(): void;
   /** What the exchange waits for. At first `"headers"`; the transport keeps it true, as far as it can tell. */
   phase: "connect" | "headers" | "body";
+}
+
+/** What is used of a `ReadableStream` of bytes, a name that a consumer's compiler need not know. */
+export interface ByteStream {
+  getReader(): {
+    read(): Promise<{ done: false; value: Uint8Array } | { done: true; value?: Uint8Array | undefined }>;
+    cancel(reason?: unknown): Promise<void>;
+  };
+}
+
+/** An attempt whose answer is read piece by piece. */
+export interface StreamRequest extends Omit<TransportRequest, "body"> {
+  /**
+   * A stream is sent piece by piece as it comes, and cancelled when the exchange ends before it; where the runtime cannot
+   * send streams, as in browsers, it is read whole first.
+   */
+  readonly body: Uint8Array | ByteStream | null;
 }
 
 /** An exchange under way that can be ended. */

@@ -1,6 +1,6 @@
 import { EasUnsupportedError } from "../errors.js";
 import type { Bytes } from "../request.js";
-import { readAll } from "./fetch-transport.js";
+import { readAll } from "./chunks.js";
 
 /** The Compression Streams standard calls the zlib format "deflate". */
 const STREAM_NAMES = { gzip: "gzip", zlib: "deflate" } as const;

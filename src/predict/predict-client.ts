@@ -1,28 +1,24 @@
 import { platform } from "#platform";
 import { checkServiceName, endpointOf } from "../endpoint/gateway.js";
 import { argumentTypeError, show } from "../errors.js";
-import { makeCall } from "../http/call.js";
 import type { CallPlan, CallResult } from "../http/call-plan.js";
 import { type Channel, channelOf } from "../http/channel.js";
 import {
-  bodyTooLarge,
   checkOptions,
   type EndpointType,
   OCTET_STREAM,
   optionsOf,
   type PredictClientOptions,
-  type Prepared,
-  prepare,
   type Setting,
   type Settings,
-  withCallOptions,
-  withHeaders,
   withSetting,
 } from "../http/client-settings.js";
 import { closeOnDispose } from "../http/close-on-dispose.js";
 import { decodingOf } from "../http/content-encoding.js";
 import { checkHeaders } from "../http/headers.js";
+import { makeCall } from "../http/make-call.js";
 import { type CallOptions, checkCompression, checkCount, type HeadersInput, type Token } from "../http/options.js";
+import { bodyTooLarge, type Prepared, prepare, withCallOptions, withHeaders } from "../http/prepare.js";
 import type { Bytes, Compression, Decompression, PredictRequest } from "../request.js";
 import { type Diagnosis, diagnose } from "./diagnose.js";
 import { StringRequest, type StringResponse } from "./string-request.js";

@@ -1,8 +1,9 @@
-import { makeCall } from "../http/call.js";
 import type { CallBody, CallPlan, CallResult } from "../http/call-plan.js";
 import type { Channel } from "../http/channel.js";
-import { type Prepared, prepare, type Settings, withCallOptions, withHeaders } from "../http/client-settings.js";
+import type { Settings } from "../http/client-settings.js";
+import { makeCall } from "../http/make-call.js";
 import { type CallOptions, MAX_TIMER_MS } from "../http/options.js";
+import { type Prepared, prepare, withCallOptions, withHeaders } from "../http/prepare.js";
 import type { CallKind } from "../http/retry.js";
 import { joinPath, suffixOf } from "../http/url.js";
 import type { HeaderPair } from "../platform/platform.js";

@@ -1,17 +1,11 @@
 import { platform } from "#platform";
 import { argumentRangeError, argumentTypeError } from "../errors.js";
 import { channelOf } from "../http/channel.js";
-import {
-  bodyTooLarge,
-  checkOptions,
-  optionsOf,
-  type Setting,
-  withHeaders,
-  withSetting,
-} from "../http/client-settings.js";
+import { checkOptions, optionsOf, type Setting, withSetting } from "../http/client-settings.js";
 import { closeOnDispose } from "../http/close-on-dispose.js";
 import { checkHeaders } from "../http/headers.js";
 import { checkCount, checkFunction, type HeadersInput, type Token } from "../http/options.js";
+import { bodyTooLarge, withHeaders } from "../http/prepare.js";
 import type { WebSocketDialer } from "../platform/platform.js";
 import { CommitBatch, inBatches } from "./commit-batch.js";
 import { type ConsumeOptions, checkConsume, consume, type FrameHandler } from "./consume.js";
@@ -75,7 +69,13 @@ export class QueueClient {
   constructor(first?: string | QueueClientOptions, queueName?: string, customUrl?: string) {
     const options = optionsOf<QueueClientOptions>("QueueClient", first, { queueName, customUrl });
     const { auth = "token", uid = randomUuid(), gid = "eas" } = options;
-    const settings = checkOptions({ ...options, serviceName: options.queueName, auth: checkQueueAuth(auth) });
+    const settings = checkOptions({
+      ...options,
+      serviceName: options.queueName,
+      auth: checkQueueAuth(auth),
+      // Its own hears of watches only.
+      logger: undefined,
+    });
     refuseHedging(settings);
     this.#calls = new QueueCalls(channelOf(platform, options), settings, uid, gid);
     this.#commits = new CommitBatch((indexes) => this.#calls.run(indexesOperation("PUT", indexes, undefined)));

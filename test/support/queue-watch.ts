@@ -16,7 +16,7 @@ import {
   type WatchOptions,
   type WatchStatus,
 } from "../../src/index.js";
-import { joinChunks } from "../../src/platform/fetch-transport.js";
+import { joinChunks } from "../../src/platform/chunks.js";
 import type { StreamedResponse, WebSocketDialer } from "../../src/platform/platform.js";
 import { CallbackConnection } from "../../src/platform/websocket-connection.js";
 import { TOKEN, transportAnswer } from "./calls.js";

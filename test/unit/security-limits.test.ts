@@ -9,7 +9,7 @@ import { snappy } from "../../src/compression/snappy.js";
 import { zstd } from "../../src/compression/zstd.js";
 import { startEmulator } from "../../src/emulator/index.js";
 import { type CompressionCodec, QueueClient } from "../../src/index.js";
-import { joinChunks, pushChunk } from "../../src/platform/fetch-transport.js";
+import { joinChunks, pushChunk } from "../../src/platform/chunks.js";
 import { clientOf, errorOf, startServer, TOKEN } from "../support/calls.js";
 import { answer, type Behaviour } from "../support/misbehaving-server.js";
 import { watchWith } from "../support/queue-watch.js";

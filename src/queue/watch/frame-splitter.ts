@@ -1,5 +1,5 @@
 import { EasDecodeError } from "../../errors.js";
-import { pushChunk } from "../../platform/fetch-transport.js";
+import { pushChunk } from "../../platform/chunks.js";
 import type { Bytes } from "../../request.js";
 
 /** Bytes of the big-endian length before each frame (github.com/pai-eas/eas-golang-sdk, types/codec.go). */

@@ -1,8 +1,8 @@
-import { argumentRangeError, EasError, EasNetworkError } from "../../errors.js";
+import { argumentRangeError, EasNetworkError } from "../../errors.js";
 import type { CallPlan } from "../../http/call-plan.js";
 import type { Channel } from "../../http/channel.js";
-import { nameOf, networkFailure } from "../../http/failure.js";
-import { openStream } from "../../http/open-stream.js";
+import { nameOf } from "../../http/failure.js";
+import { openStream } from "../../http/stream-call.js";
 import type { StreamedResponse } from "../../platform/platform.js";
 import type { FrameSource, OpenSource, SourceEvents } from "./frame-source.js";
 import { FrameSplitter } from "./frame-splitter.js";
@@ -25,8 +25,16 @@ export function httpSource(channel: Channel, plan: CallPlan): OpenSource {
         `maxConnectionCount is ${channel.connectionCount}: a watch over HTTP keeps one connection, and its commits could never go out; it must be at least 2, or the watch's transport "poll" or "websocket"`,
       );
     }
-    const response = await openStream(channel, { ...plan, timeout: HEAD_MS, signal });
-    return new HttpSource(response, events, plan, channel);
+    const once = { timeout: HEAD_MS, totalTimeout: Number.POSITIVE_INFINITY, retryCount: 0, retryOn: undefined };
+    // Which instance it goes to is decided outside.
+    const { response } = await openStream(
+      channel,
+      { ...plan, ...once, route: undefined, signal },
+      null,
+      {},
+      (answer) => answer,
+    );
+    return new HttpSource(response, events, plan);
   };
 }
 
@@ -37,16 +45,12 @@ class HttpSource implements FrameSource {
   #paused: Promise<void> | undefined;
   #closing = false;
 
-  constructor(response: StreamedResponse, events: SourceEvents, plan: CallPlan, channel: Channel) {
+  constructor(response: StreamedResponse, events: SourceEvents, plan: CallPlan) {
     this.#response = response;
     const name = nameOf(plan);
+    const ended = (how: string) => new EasNetworkError(`${name} ${how}`, { attempts: 1, retryable: true });
     const silence = new SilenceTimer(SILENCE_MS, () =>
-      response.cancel(
-        new EasNetworkError(`${name} is given up: nothing came within ${SILENCE_MS} ms`, {
-          attempts: 1,
-          retryable: true,
-        }),
-      ),
+      response.cancel(ended(`is given up: nothing came within ${SILENCE_MS} ms`)),
     );
     const splitter = new FrameSplitter(plan.maxResponseBytes, (frame) => {
       if (!this.#closing) events.onFrame(frame);
@@ -65,19 +69,13 @@ class HttpSource implements FrameSource {
     this.#ended = read().then(
       (graceful) => {
         silence.stop();
-        const how = graceful ? "was ended" : "was cut off inside a frame";
-        const cause = new EasNetworkError(`${name} ${how}`, { attempts: 1, retryable: true });
+        const cause = ended(graceful ? "was ended" : "was cut off inside a frame");
         events.onEnd({ graceful, asked: this.#closing, cause });
       },
       (error: unknown) => {
         silence.stop();
         response.cancel(error);
-        const cause =
-          error instanceof EasError
-            ? error
-            : networkFailure({ plan, attempts: 1, token: "" }, error, "body", channel.reached.has(plan.target.origin))
-                .error;
-        events.onEnd({ graceful: false, asked: this.#closing, cause });
+        events.onEnd({ graceful: false, asked: this.#closing, cause: (error as Error) ?? ended("was closed") });
       },
     );
   }
@@ -96,7 +94,7 @@ class HttpSource implements FrameSource {
   async close(): Promise<void> {
     this.#closing = true;
     this.resume();
-    this.#response.cancel(new Error("closed"));
+    this.#response.cancel(undefined);
     await this.#ended;
   }
 }

@@ -1,7 +1,7 @@
+import { unlessAborted } from "../../http/attempt-headers.js";
 import type { CallPlan } from "../../http/call-plan.js";
 import type { Channel } from "../../http/channel.js";
 import { isAtFault, leaseInstance } from "../../http/instance-lease.js";
-import { unlessAborted } from "../../http/open-stream.js";
 import type { OpenSource } from "./frame-source.js";
 
 /**

@@ -1,8 +1,8 @@
 import { EasHttpError, EasNetworkError } from "../../errors.js";
+import { headersOf } from "../../http/attempt-headers.js";
 import type { CallPlan } from "../../http/call-plan.js";
 import type { Channel } from "../../http/channel.js";
 import { type FailedCall, httpFailure, nameOf, networkFailure, timeoutFailure } from "../../http/failure.js";
-import { headersOf } from "../../http/open-stream.js";
 import { redactText } from "../../http/redact.js";
 import {
   TransportError,

@@ -4,7 +4,7 @@ import { parseRetryAfter } from "../../../src/http/retry.js";
 import { statusHint } from "../../../src/http/status-hint.js";
 import { fetchTransport } from "../../../src/platform/fetch-transport.js";
 import { platform } from "../../../src/platform/node.js";
-import { toHeaders } from "../../../src/platform/node-stream.js";
+import { toHeaders } from "../../../src/platform/node-raw-headers.js";
 import type { TransportRequest } from "../../../src/platform/platform.js";
 import { type Bytes, must, table, textOf, utf8 } from "../decoder.js";
 

@@ -1,0 +1,26 @@
+import type { HeaderPair } from "../platform/platform.js";
+import { authorize, currentToken } from "./auth.js";
+import type { CallPlan } from "./call-plan.js";
+import { follow, unfollow } from "./caller-signal.js";
+
+/** The headers of one attempt that is not signed, and the token in them. Rejects with the signal's reason when it fires. */
+export async function headersOf(
+  plan: CallPlan,
+  signal: AbortSignal | undefined,
+): Promise<{ readonly headers: readonly HeaderPair[]; readonly token: string }> {
+  signal?.throwIfAborted();
+  const given = currentToken(plan.token);
+  const token = typeof given === "string" || signal === undefined ? await given : await unlessAborted(given, signal);
+  signal?.throwIfAborted();
+  if (token === "") return { headers: plan.headers, token };
+  return { headers: [...plan.headers, ...(await authorize(plan, token, undefined))], token };
+}
+
+/** Waits for what hears of no signal and may never end. */
+export function unlessAborted<T>(work: Promise<T>, signal: AbortSignal): Promise<T> {
+  return new Promise((resolve, reject) => {
+    const abortable = { abort: reject };
+    follow(signal, abortable);
+    work.then(resolve, reject).finally(() => unfollow(signal, abortable));
+  });
+}

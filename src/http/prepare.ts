@@ -1,0 +1,126 @@
+import { gatewayTarget, type Target } from "../endpoint/gateway.js";
+import { argumentRangeError, argumentTypeError } from "../errors.js";
+import type { HeaderPair, Platform } from "../platform/platform.js";
+import { fixedHeaders, resolveAuth } from "./auth.js";
+import type { CallPlan } from "./call-plan.js";
+import { CHECKS, type Settings } from "./client-settings.js";
+import { decodingOf } from "./content-encoding.js";
+import { routeOf } from "./direct-options.js";
+import { checkHeaders, mergeHeaders } from "./headers.js";
+import { hooksOf } from "./hooks.js";
+import { type CallOptions, checkSignal, SHARED_GATEWAY_MAX_REQUEST_BYTES } from "./options.js";
+import { joinPath, type Suffix, suffixOf } from "./url.js";
+
+/** What all calls under the same settings have in common. */
+export interface Prepared {
+  readonly target: Target;
+  readonly plan: CallPlan;
+  /** Whether the client says the content type, so that requests do not. */
+  readonly hasContentType: boolean;
+  readonly maxRequestBytes: number;
+}
+
+/**
+ * Works out what all calls under `settings` have in common; throws for what cannot work together. `contentType` is sent
+ * where neither the settings nor a request say one; without it none is.
+ */
+export function prepare(settings: Settings, platform: Platform, defaultContentType?: string): Prepared {
+  const route = routeOf(settings);
+  const target = route?.target ?? gatewayTarget(settings, platform.env);
+  const auth = resolveAuth(settings.auth, platform, { ...target, method: "POST" });
+  const ownContentType = settings.contentType ?? new Map(settings.headers).get("content-type");
+  const contentType = ownContentType ?? defaultContentType;
+  const headers =
+    contentType === undefined ? settings.headers : mergeHeaders(settings.headers, [["content-type", contentType]]);
+  const { droppedHeaders } = platform;
+  const suffix = suffixOf(settings.requestPath, undefined);
+  const { isSharedGateway } = target;
+  return {
+    target,
+    hasContentType: ownContentType !== undefined,
+    plan: {
+      ...settings,
+      hooks: hooksOf(settings),
+      kind: "predict",
+      isHeld: false,
+      method: "POST",
+      target,
+      route,
+      suffix,
+      ...pathsOf(target, suffix),
+      ...planHeaders(headers, { token: settings.token, auth, droppedHeaders }),
+      droppedHeaders,
+      auth,
+      signal: undefined,
+      decoding: decodingOf(settings.decompression, settings.compression),
+    },
+    maxRequestBytes: settings.maxRequestBytes ?? (isSharedGateway ? SHARED_GATEWAY_MAX_REQUEST_BYTES : Infinity),
+  };
+}
+
+function pathsOf({ path, query, resource }: Target, { wire, signed }: Suffix): Pick<CallPlan, "path" | "resource"> {
+  return { path: joinPath(path, query, wire), resource: joinPath(resource, query, signed) };
+}
+
+/** A plan with the options of one call above it. */
+export function withCallOptions(plan: CallPlan, call: CallOptions): CallPlan {
+  const { path, query, headers, signal } = call;
+  const suffix = path === undefined && query === undefined ? plan.suffix : suffixOf(path ?? plan.suffix.signed, query);
+  const checked = <K extends "timeout" | "totalTimeout" | "retryCount" | "retryOn">(name: K) => {
+    const value = call[name];
+    return value === undefined ? plan[name] : CHECKS[name](name, value);
+  };
+  return {
+    ...(headers === undefined ? plan : withHeaders(plan, checkHeaders(headers))),
+    suffix,
+    ...pathsOf(plan.target, suffix),
+    timeout: checked("timeout"),
+    totalTimeout: checked("totalTimeout"),
+    retryCount: checked("retryCount"),
+    retryOn: checked("retryOn"),
+    signal: signal === undefined ? undefined : checkSignal(signal),
+  };
+}
+
+/** A plan with more headers, which stand above those that it has. */
+export function withHeaders(plan: CallPlan, added: readonly HeaderPair[]): CallPlan {
+  return { ...plan, ...planHeaders(mergeHeaders(plan.headers, added), plan) };
+}
+
+/**
+ * What a plan says of its headers. Refuses those that the runtime or the authorization sets itself: they would be silently
+ * dropped, or sent twice.
+ */
+function planHeaders(
+  headers: readonly HeaderPair[],
+  { token, auth, droppedHeaders }: Pick<CallPlan, "token" | "auth" | "droppedHeaders">,
+): Pick<CallPlan, "headers" | "fixedHeaders" | "contentType"> {
+  const owned = !token ? [] : auth === "signature" ? ["authorization", "date", "content-md5"] : ["authorization"];
+  for (const [name] of headers) {
+    if (droppedHeaders?.test(name)) {
+      throw argumentTypeError("ERR_EAS_ARG_HEADER", `header ${name} cannot be set: browsers drop it silently`);
+    }
+    if (owned.includes(name)) {
+      throw argumentTypeError(
+        "ERR_EAS_ARG_HEADER",
+        `header ${name} is set by the token (auth "${auth}"): leave out the header or the token`,
+      );
+    }
+  }
+  return {
+    headers,
+    fixedHeaders: fixedHeaders(headers, auth, token),
+    contentType: new Map(headers).get("content-type") ?? "",
+  };
+}
+
+/** The error for a body over the limit. */
+export function bodyTooLarge(length: number, { target, maxRequestBytes }: Prepared): RangeError {
+  const whose = target.isSharedGateway ? "the shared gateway takes no more" : "maxRequestBytes";
+  return argumentRangeError(
+    "ERR_EAS_ARG_BODY_SIZE",
+    `the request body has ${length} bytes, and the limit is ${maxRequestBytes} (${whose}): send less or smaller values ` +
+      "(an encoded image, UINT8 in place of FLOAT); compress it (setCompression, with metadata.rpc.decompressor in the " +
+      "service's configuration); or send the URL of an object storage. For a dedicated gateway, set maxRequestBytes",
+  );
+}

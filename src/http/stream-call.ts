@@ -1,0 +1,156 @@
+import { EasUnsupportedError } from "../errors.js";
+import { joinChunks } from "../platform/chunks.js";
+import {
+  type ByteStream,
+  isSuccess,
+  MOST_ERROR_BYTES,
+  type StreamedResponse,
+  TransportError,
+  type TransportResponse,
+} from "../platform/platform.js";
+import type { Bytes } from "../request.js";
+import type { Attempt } from "./attempt.js";
+import { Call } from "./call.js";
+import type { CallBody, CallPlan } from "./call-plan.js";
+import type { Channel } from "./channel.js";
+import { type Failure, isTransportError, networkFailure } from "./failure.js";
+import { OpenedResponse } from "./opened-response.js";
+
+/** Time for the body of an answer that is no success: it may have no end. */
+const REFUSAL_MS = 10_000;
+const EMPTY = new Uint8Array(0);
+
+/** How a call differs from the others whose answer is read piece by piece. */
+export interface StreamSettings {
+  /** A body that is sent as it comes, in place of the call's own: it can be sent once only. */
+  readonly source?: ByteStream | undefined;
+  /** Whether every status is an answer; else those that are no success end the call with an error. Default false. */
+  readonly anyStatus?: boolean | undefined;
+}
+
+/** An answer whose body is read piece by piece, and what it took to get it. */
+export interface StreamAnswer {
+  /** Its errors are the call's own. */
+  readonly response: OpenedResponse;
+  /** Scheme, host and port that answered. */
+  readonly endpoint: string;
+  readonly attempts: number;
+  /** The token that it was sent with, to clean errors of. */
+  readonly token: string;
+  /** When the call began, by `performance.now()`. */
+  readonly startedAt: number;
+}
+
+/**
+ * Makes a call up to the head of its answer. `plan.timeout` is the time for that head, and `plan.signal` has no say over the
+ * body: `read` is called in the same turn, and may see to that. The call takes one of the slots that are held long, until the
+ * body's end, its failure or its cancellation.
+ */
+export function openStream<R>(
+  channel: Channel,
+  plan: CallPlan,
+  body: CallBody,
+  settings: StreamSettings,
+  read: (answer: StreamAnswer) => R,
+): Promise<R> {
+  const call = new StreamCall(channel, { ...plan, isHeld: true }, settings);
+  return call.run(body, ({ endpoint, attempts, startedAt }) =>
+    read({ response: call.opened as OpenedResponse, endpoint, attempts, token: call.token, startedAt }),
+  );
+}
+
+class StreamCall extends Call {
+  readonly #settings: StreamSettings;
+
+  constructor(channel: Channel, plan: CallPlan, settings: StreamSettings) {
+    super(channel, plan);
+    this.#settings = settings;
+  }
+
+  protected override get requestBytes(): number | undefined {
+    return this.#settings.source === undefined ? super.requestBytes : undefined;
+  }
+
+  protected override async send(attempt: Attempt): Promise<TransportResponse> {
+    const { channel } = this;
+    const { transport } = channel;
+    if (transport.stream === undefined) {
+      throw new EasUnsupportedError("this transport has no stream(): answers come as a whole only");
+    }
+    const { source } = this.#settings;
+    if (source !== undefined) Object.defineProperty(attempt, "body", { value: source });
+    let response: StreamedResponse;
+    try {
+      response = await transport.stream(attempt);
+    } catch (error) {
+      throw channel.transport === transport ? error : replaced(error);
+    }
+    if (attempt.isOver) {
+      response.cancel(undefined);
+      throw new Error("the attempt is over");
+    }
+    const { status, headers, contentEncoding } = response;
+    if (!this.isAccepted(status)) {
+      return { status, headers, contentEncoding, body: await readSome(response) };
+    }
+    this.open(response);
+    return { status, headers, contentEncoding: undefined, body: EMPTY };
+  }
+
+  private open(response: StreamedResponse): void {
+    const { channel } = this;
+    const opened = new OpenedResponse(response, (thrown) => this.explain(thrown));
+    channel.streams.add(opened);
+    opened.atEnd((error) => {
+      channel.streams.delete(opened);
+      if (error === undefined) this.observer?.answered(opened, opened.length);
+      else this.observer?.failed(error);
+    });
+    this.opened = opened;
+  }
+
+  /** The call's error for what ended the body; reasons of callers stay as they are. */
+  private explain(thrown: unknown): unknown {
+    if (!isTransportError(thrown)) return thrown;
+    return networkFailure(this, thrown, "body", true).error;
+  }
+
+  protected override isAccepted(status: number): boolean {
+    return this.#settings.anyStatus === true || isSuccess(status);
+  }
+
+  protected override failureOf(error: unknown, attempt: Attempt, remaining: number): Failure {
+    // It may have come in the turn in which the attempt ended.
+    const late = this.opened;
+    this.opened = undefined;
+    late?.cancel(undefined);
+    return super.failureOf(error, attempt, remaining);
+  }
+}
+
+/** A failure of a transport that another limit of connections closed: the next attempt has another one. */
+function replaced(cause: unknown): TransportError {
+  return new TransportError("maxConnectionCount was changed", { sent: "maybe", cause });
+}
+
+/** The beginning of a body: what an error keeps of it, and enough to see a token there whole. */
+async function readSome(response: StreamedResponse): Promise<Bytes> {
+  const pieces: Bytes[] = [];
+  let length = 0;
+  const timer = setTimeout(() => response.cancel(undefined), REFUSAL_MS);
+  try {
+    while (length < MOST_ERROR_BYTES) {
+      const piece = await response.read();
+      if (piece === undefined) break;
+      pieces.push(piece);
+      length += piece.length;
+    }
+  } catch (error) {
+    // Given up: the status tells enough of a refusal that does not end.
+    if (error !== undefined) throw error;
+  } finally {
+    clearTimeout(timer);
+  }
+  response.cancel(undefined);
+  return joinChunks(pieces, length);
+}
