@@ -9,6 +9,7 @@ export type EasErrorCode =
   | "ERR_EAS_DISCOVERY"
   | "ERR_EAS_MODEL"
   | "ERR_EAS_QUEUE_CLOSED"
+  | "ERR_EAS_STREAM"
   | "ERR_EAS_UNSUPPORTED";
 
 /** The `code` of a `TypeError` or `RangeError` for a bad argument; it is thrown before anything is sent. */
@@ -73,6 +74,8 @@ export class EasError extends Error {
   readonly maybeAccepted: boolean;
   /** Whether a queue may have handed out and deleted items although no answer came. */
   readonly maybeTaken: boolean;
+  /** What had come of a stream that was read as text: its last 2^20 characters, without the token. */
+  declare readonly received?: string | undefined;
 
   constructor(code: EasErrorCode, message: string, options: EasErrorOptions = {}) {
     super(message, options);
@@ -222,6 +225,23 @@ export class EasModelError extends EasError {
   }
 }
 
+/** A service said in the middle of a stream that it failed. What came before is in `received`. */
+export class EasStreamError extends EasError {
+  static readonly code = "ERR_EAS_STREAM";
+  declare readonly code: "ERR_EAS_STREAM";
+  /** What the service said: the data of its event, or the JSON value. */
+  readonly data: string;
+  /** The HTTP status that the error stands for, where the service named one. */
+  readonly status: number | undefined;
+
+  constructor(message: string, options: EasErrorOptions & { data: string; status?: number | undefined }) {
+    super("ERR_EAS_STREAM", message, options);
+    named(this, "EasStreamError");
+    this.data = options.data;
+    this.status = options.status;
+  }
+}
+
 /** The queue service ended a watch for good. */
 export class EasQueueClosedError extends EasError {
   static readonly code = "ERR_EAS_QUEUE_CLOSED";
@@ -259,6 +279,7 @@ export type AnyEasError =
   | EasDiscoveryError
   | EasModelError
   | EasQueueClosedError
+  | EasStreamError
   | EasUnsupportedError;
 
 /** A `TypeError` for an argument of the wrong kind. */

@@ -57,7 +57,10 @@ export {
   type JsonValue,
 } from "./predict/json-request.js";
 export { type JsonOutput, JsonResponse } from "./predict/json-response.js";
-export { PredictClient, type PredictResult } from "./predict/predict-client.js";
+export { type OpenAIOptions, PredictClient, type PredictResult } from "./predict/predict-client.js";
+export type { PredictStream } from "./predict/predict-stream.js";
+export type { ServerSentEvent } from "./predict/server-sent-events.js";
+export type { StreamOptions } from "./predict/stream-options.js";
 export { StringRequest, StringResponse } from "./predict/string-request.js";
 // Queues
 export { AsyncInferenceClient, type AsyncInferenceClientOptions } from "./queue/async-inference-client.js";

@@ -45,7 +45,9 @@ function factsOf({ plan: { kind }, attempts }: FailedCall, happened: boolean) {
 
 /** What all errors after an attempt say of it. */
 function attemptFacts(call: FailedCall, outcome: Outcome) {
-  const verdict = verdictOn(call.plan.kind, outcome);
+  const { kind } = call.plan;
+  // A stream is a prediction, too: who makes it again need fear nothing.
+  const verdict = verdictOn(kind === "stream" ? "predict" : kind, outcome);
   return { ...factsOf(call, verdict === "unsure"), retryable: verdict === "retry" || verdict === "once" };
 }
 
@@ -104,7 +106,7 @@ export function totalTimeoutError(call: FailedCall): EasTimeoutError {
   const waited = sent ? "" : ", and nothing was sent: it waited all the time";
   return new EasTimeoutError(`${nameOf(call.plan)} did not end within ${totalTimeout} ms (totalTimeout)${waited}`, {
     ...factsOf(call, sent),
-    retryable: kind === "predict" || kind === "other",
+    retryable: kind !== "put" && kind !== "take",
     phase: "total",
     timeout: totalTimeout,
   });

@@ -8,7 +8,7 @@ import { decodingOf } from "./content-encoding.js";
 import { routeOf } from "./direct-options.js";
 import { checkHeaders, mergeHeaders } from "./headers.js";
 import { hooksOf } from "./hooks.js";
-import { type CallOptions, checkSignal, SHARED_GATEWAY_MAX_REQUEST_BYTES } from "./options.js";
+import { type Auth, type CallOptions, checkSignal, SHARED_GATEWAY_MAX_REQUEST_BYTES } from "./options.js";
 import { joinPath, type Suffix, suffixOf } from "./url.js";
 
 /** What all calls under the same settings have in common. */
@@ -60,6 +60,19 @@ export function prepare(settings: Settings, platform: Platform, defaultContentTy
 
 function pathsOf({ path, query, resource }: Target, { wire, signed }: Suffix): Pick<CallPlan, "path" | "resource"> {
   return { path: joinPath(path, query, wire), resource: joinPath(resource, query, signed) };
+}
+
+/**
+ * The same for calls whose answer is read while it comes: repeated only when they were certainly not begun, without the times
+ * of other calls, and never signed unless `auth` says so, since only a model's own interface takes signatures.
+ */
+export function forStreams(prepared: Prepared, auth: Auth): Prepared {
+  const { plan } = prepared;
+  const unlimited = { timeout: Number.POSITIVE_INFINITY, totalTimeout: Number.POSITIVE_INFINITY };
+  const streamed: CallPlan = { ...plan, ...unlimited, kind: "stream", hedgeAfter: undefined };
+  if (plan.auth !== "signature" || auth === "signature") return { ...prepared, plan: streamed };
+  const token = { ...streamed, auth: "token" as const };
+  return { ...prepared, plan: { ...token, ...planHeaders(plan.headers, token) } };
 }
 
 /** A plan with the options of one call above it. */

@@ -1,8 +1,9 @@
 /**
  * What a call does to the service, as far as repeating it is concerned: `predict` is pure; `put` stores an item; `take`
- * may delete what it reads (get with autoDelete, negative); `other` may be repeated.
+ * may delete what it reads (get with autoDelete, negative); `other` may be repeated; `stream` is a prediction whose answer is
+ * read while it comes, which is repeated only when it was certainly not begun.
  */
-export type CallKind = "predict" | "put" | "take" | "other";
+export type CallKind = "predict" | "put" | "take" | "other" | "stream";
 
 /** How an attempt failed. */
 export type Outcome =
@@ -22,27 +23,29 @@ export type Outcome =
  */
 export type Verdict = "retry" | "once" | "no" | "unsure";
 
-/** What follows for `predict`, for `put` and `take`, and for `other`. */
-const RETRY_TABLE: Readonly<Record<Outcome, readonly [predict: Verdict, queue: Verdict, other: Verdict]>> = {
+/** What follows for `predict`, for `put` and `take`, for `other`, and for `stream`. */
+const RETRY_TABLE: Readonly<
+  Record<Outcome, readonly [predict: Verdict, queue: Verdict, other: Verdict, stream: Verdict]>
+> = {
   // Nothing left this machine, so nothing can happen twice.
-  "not sent": ["retry", "retry", "retry"],
+  "not sent": ["retry", "retry", "retry", "retry"],
   // A socket that dies is routine: instances drain and gateways close idle connections.
-  "broken after sending": ["retry", "unsure", "retry"],
+  "broken after sending": ["retry", "unsure", "retry", "no"],
   // The work may be running still: a second try is fair, five would multiply the load.
-  "timeout or 504": ["once", "unsure", "retry"],
+  "timeout or 504": ["once", "unsure", "retry", "no"],
   // Refused before any work was done; another instance, or a moment later, may take it.
-  "429 or 450": ["retry", "retry", "retry"],
+  "429 or 450": ["retry", "retry", "retry", "retry"],
   // The gateway's own words for "there was nobody to give it to".
-  "503 no healthy upstream": ["retry", "retry", "retry"],
-  "503": ["retry", "unsure", "retry"],
-  "500 or 502": ["retry", "unsure", "retry"],
+  "503 no healthy upstream": ["retry", "retry", "retry", "retry"],
+  "503": ["retry", "unsure", "retry", "no"],
+  "500 or 502": ["retry", "unsure", "retry", "no"],
   // The service gave up on this very request; the connection is closed with the answer.
-  "408": ["no", "no", "retry"],
+  "408": ["no", "no", "retry", "no"],
   // Any other 4xx, 501, 505, a redirect, an answer that cannot be read.
-  final: ["no", "no", "no"],
+  final: ["no", "no", "no", "no"],
 };
 
-const COLUMNS: Readonly<Record<CallKind, 0 | 1 | 2>> = { predict: 0, put: 1, take: 1, other: 2 };
+const COLUMNS: Readonly<Record<CallKind, 0 | 1 | 2 | 3>> = { predict: 0, put: 1, take: 1, other: 2, stream: 3 };
 
 /** What the table says. */
 export function verdictOn(kind: CallKind, outcome: Outcome): Verdict {

@@ -1,6 +1,6 @@
 import { platform } from "#platform";
 import { checkServiceName, endpointOf } from "../endpoint/gateway.js";
-import { argumentTypeError, show } from "../errors.js";
+import { argumentTypeError } from "../errors.js";
 import type { CallPlan, CallResult } from "../http/call-plan.js";
 import { type Channel, channelOf } from "../http/channel.js";
 import {
@@ -14,14 +14,18 @@ import {
   withSetting,
 } from "../http/client-settings.js";
 import { closeOnDispose } from "../http/close-on-dispose.js";
-import { decodingOf } from "../http/content-encoding.js";
 import { checkHeaders } from "../http/headers.js";
 import { makeCall } from "../http/make-call.js";
-import { type CallOptions, checkCompression, checkCount, type HeadersInput, type Token } from "../http/options.js";
-import { bodyTooLarge, type Prepared, prepare, withCallOptions, withHeaders } from "../http/prepare.js";
+import { type CallOptions, checkCount, checkTimeout, type HeadersInput, type Token } from "../http/options.js";
+import { forStreams, type Prepared, prepare, withCallOptions } from "../http/prepare.js";
 import type { Bytes, Compression, Decompression, PredictRequest } from "../request.js";
+import type { ClientFetchOptions } from "./client-fetch.js";
 import { type Diagnosis, diagnose } from "./diagnose.js";
-import { StringRequest, type StringResponse } from "./string-request.js";
+import type { PredictStream } from "./predict-stream.js";
+import { type PredictInput, serialise } from "./serialise.js";
+import { PLACEHOLDER_KEY, serviceUrl } from "./service-url.js";
+import { DEFAULT_IDLE_TIMEOUT_MS, type StreamOptions } from "./stream-options.js";
+import type { StringResponse } from "./string-request.js";
 
 /** A successful prediction and what it took. */
 export interface PredictResult<R> {
@@ -33,6 +37,14 @@ export interface PredictResult<R> {
   readonly attempts: number;
   /** Milliseconds from the call to the last byte. */
   readonly elapsed: number;
+}
+
+/** What `PredictClient.openai` gives. */
+export interface OpenAIOptions {
+  readonly baseURL: string;
+  /** A placeholder: whoever holds it holds nothing. */
+  readonly apiKey: string;
+  readonly fetch: (input: string | URL | Request, init?: RequestInit) => Promise<Response>;
 }
 
 /**
@@ -139,7 +151,7 @@ export class PredictClient {
   predict(bytes: Uint8Array, call?: CallOptions): Promise<Bytes>;
   /** Sends a request object, answered with what its format says. */
   predict<R>(request: PredictRequest<R>, call?: CallOptions): Promise<R>;
-  predict(input: string | Uint8Array | PredictRequest<unknown>, call?: CallOptions): Promise<unknown> {
+  predict(input: PredictInput, call?: CallOptions): Promise<unknown> {
     return this.#send(input, call, (request, { body }) => request.parseResponse(body));
   }
 
@@ -147,10 +159,7 @@ export class PredictClient {
   predictDetailed(text: string, call?: CallOptions): Promise<PredictResult<StringResponse>>;
   predictDetailed(bytes: Uint8Array, call?: CallOptions): Promise<PredictResult<Bytes>>;
   predictDetailed<R>(request: PredictRequest<R>, call?: CallOptions): Promise<PredictResult<R>>;
-  predictDetailed(
-    input: string | Uint8Array | PredictRequest<unknown>,
-    call?: CallOptions,
-  ): Promise<PredictResult<unknown>> {
+  predictDetailed(input: PredictInput, call?: CallOptions): Promise<PredictResult<unknown>> {
     return this.#send(
       input,
       call,
@@ -159,6 +168,53 @@ export class PredictClient {
         return { response, status, headers, endpoint, attempts, elapsed: performance.now() - startedAt };
       },
     );
+  }
+
+  /**
+   * Sends as `predict` does, and resolves when the head of the answer is there; its body is read while it comes. `null` sends a
+   * GET without a body. Rejects for a status that is no success. It is repeated only when it was certainly not begun (never
+   * sent, 429, 450, 503 `no healthy upstream`), and never once the answer has begun. Not signed, unless `auth` is
+   * `"signature"`.
+   */
+  stream(input: PredictInput | null, call: StreamOptions = {}): Promise<PredictStream> {
+    try {
+      const channel = this.#openChannel();
+      const { idleTimeout = DEFAULT_IDLE_TIMEOUT_MS } = call;
+      checkTimeout("idleTimeout", idleTimeout);
+      const prepared = forStreams(this.#prepare(), input === null ? "auto" : this.#settings.auth);
+      const { plan, body } = serialise(input ?? new Uint8Array(0), call, prepared, this.#settings);
+      const made = input === null ? { plan: { ...plan, method: "GET" }, body: null } : { plan, body };
+      return import("./open-predict-stream.js").then(({ openPredictStream }) =>
+        openPredictStream(channel, made.plan, made.body, idleTimeout),
+      );
+    } catch (error) {
+      return Promise.reject(error);
+    }
+  }
+
+  /**
+   * `fetch` for this client's service, with its authorization and connections, for other libraries: `input` is a path behind the
+   * service, or a whole URL below it; every other place is refused with a `TypeError`. Resolves for every status, follows no
+   * redirect, and is neither signed nor repeated, nor has it a time, unless `options` say so. A body that is a stream is sent as
+   * it comes; browsers read it whole before. May be handed on without its client.
+   */
+  readonly fetch = async (
+    input: string | URL | Request,
+    init: RequestInit = {},
+    options: ClientFetchOptions = {},
+  ): Promise<Response> => {
+    const channel = this.#openChannel();
+    const settings = this.#settings;
+    const { clientFetch } = await import("./client-fetch.js");
+    return clientFetch(channel, settings, input, init, options);
+  };
+
+  /**
+   * What the npm package `openai`, and others with the same options, need to call an OpenAI-compatible service: the URL
+   * of its `/v1`, this client's `fetch`, and a key that is none: the token stays with the client.
+   */
+  openai(): OpenAIOptions {
+    return { baseURL: `${serviceUrl(this.#prepare().plan)}/v1`, apiKey: PLACEHOLDER_KEY, fetch: this.fetch };
   }
 
   /**
@@ -219,30 +275,14 @@ export class PredictClient {
 
   /** Serialises and sends. Not an `async` function, so that all is serialised before it returns. */
   #send<R>(
-    input: string | Uint8Array | PredictRequest<unknown>,
+    input: PredictInput,
     call: CallOptions | undefined,
     read: (request: PredictRequest<unknown>, result: CallResult) => R,
   ): Promise<R> {
     try {
-      const request = toRequest(input);
       const channel = this.#openChannel();
-      const prepared = this.#prepare();
-      let { plan } = prepared;
-      if (request.contentType !== undefined && !prepared.hasContentType) {
-        plan = withHeaders(plan, checkHeaders({ "content-type": request.contentType }));
-      }
-      if (call !== undefined) plan = withCallOptions(plan, call);
-      const body = request.toBinary();
-      const compression = request.compression ?? this.#settings.compression;
-      // What the request is compressed with, its answer may be.
-      if (request.compression) plan = { ...plan, decoding: decodingOf(this.#settings.decompression, compression) };
-      const checked = (body: Bytes): Bytes => {
-        if (body.length > prepared.maxRequestBytes) throw bodyTooLarge(body.length, prepared);
-        return body;
-      };
-      const toSend =
-        compression === undefined ? checked(body) : () => compress(checkCompression(compression), body).then(checked);
-      return makeCall(channel, plan, toSend, (result) => read(request, result));
+      const { request, plan, body } = serialise(input, call, this.#prepare(), this.#settings);
+      return makeCall(channel, plan, body, (result) => read(request, result));
     } catch (error) {
       return Promise.reject(error);
     }
@@ -252,19 +292,4 @@ export class PredictClient {
 // Apart, since a class that names itself is renamed by bundlers, and console.log would show the other name.
 function emptyClient(): PredictClient {
   return new PredictClient();
-}
-
-/** The request object of whatever `predict` takes. */
-function toRequest(input: string | Uint8Array | PredictRequest<unknown>): PredictRequest<unknown> {
-  if (typeof input === "string") return new StringRequest(input);
-  if (input instanceof Uint8Array) return { toBinary: () => input as Bytes, parseResponse: (body) => body };
-  if (typeof input?.toBinary === "function" && typeof input.parseResponse === "function") return input;
-  throw argumentTypeError(
-    "ERR_EAS_ARG_REQUEST",
-    `predict takes a string, a Uint8Array or a request object with toBinary() and parseResponse(), not ${show(input)}`,
-  );
-}
-
-async function compress(compression: Compression, body: Bytes): Promise<Bytes> {
-  return typeof compression === "string" ? platform.deflate(compression, body) : compression.compress(body);
 }

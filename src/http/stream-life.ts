@@ -1,0 +1,25 @@
+import type { CallPlan } from "./call-plan.js";
+import { follow, unfollow } from "./caller-signal.js";
+import { type FailedCall, totalTimeoutError } from "./failure.js";
+import type { StreamAnswer } from "./stream-call.js";
+
+/**
+ * Ends an answer's body when the caller's signal fires or the whole call's time has run out. To be called in the turn in which
+ * the head came, so that nothing is missed. Returns what errors need to know of the call.
+ */
+export function limitLife({ response, attempts, token, startedAt }: StreamAnswer, plan: CallPlan): FailedCall {
+  const call: FailedCall = { plan, attempts, token };
+  const { signal, totalTimeout } = plan;
+  const abortable = { abort: (reason: unknown) => response.cancel(reason) };
+  if (signal !== undefined) follow(signal, abortable);
+  let timer: ReturnType<typeof setTimeout> | undefined;
+  if (totalTimeout !== Number.POSITIVE_INFINITY) {
+    const left = totalTimeout - (performance.now() - startedAt);
+    timer = setTimeout(() => response.cancel(totalTimeoutError(call)), Math.max(1, left));
+  }
+  response.atEnd(() => {
+    clearTimeout(timer);
+    if (signal !== undefined) unfollow(signal, abortable);
+  });
+  return call;
+}

@@ -1,0 +1,216 @@
+import { argumentTypeError, EasDecodeError, EasTimeoutError, isEasError } from "../errors.js";
+import type { CallPlan } from "../http/call-plan.js";
+import { decodeFailure, type FailedCall, nameOf } from "../http/failure.js";
+import type { OpenedResponse } from "../http/opened-response.js";
+import { redactText } from "../http/redact.js";
+import type { StreamAnswer } from "../http/stream-call.js";
+import { limitLife } from "../http/stream-life.js";
+import { type PieceReader, undoneReader } from "../http/undo-stream.js";
+import { joinChunks } from "../platform/chunks.js";
+import type { Bytes } from "../request.js";
+import { Received } from "./received.js";
+import { eventsOf, type ServerSentEvent } from "./server-sent-events.js";
+import { errorOfEvent, errorOfValue } from "./stream-error.js";
+import { decodeText, jsonOf, linesOf } from "./stream-text.js";
+
+/** The last event of a stream, as OpenAI's interface has it. */
+const DONE = "[DONE]";
+/** How long a body may take to end behind its last event, before its connection is given up. */
+const DRAIN_MS = 1_000;
+
+/**
+ * An answer that is read while it comes. It is read once: by `for await`, which gives bytes, or by one of `text`, `bytes`,
+ * `lines`, `events` and `json`. Whoever leaves the loop early ends the request. While nobody reads, the service is held back.
+ *
+ * All reads reject with the reason of the caller's signal, with an `EasTimeoutError` of phase `"idle"` when nothing comes for
+ * `idleTimeout`, and with an `EasNetworkError` when the connection breaks; what came of the text is in the error's `received`.
+ */
+export class PredictStream implements AsyncIterable<Bytes> {
+  readonly status: number;
+  readonly headers: Headers;
+  /** Scheme, host and port that answered. */
+  readonly endpoint: string;
+  readonly attempts: number;
+  readonly #response: OpenedResponse;
+  readonly #call: FailedCall;
+  readonly #idleTimeout: number;
+  readonly #received = new Received();
+  #isTaken = false;
+  #isDone = false;
+
+  /** @internal Begins in the turn in which the head came, so that no abort is missed. */
+  constructor(answer: StreamAnswer, plan: CallPlan, idleTimeout: number) {
+    const { response, endpoint, attempts } = answer;
+    this.status = response.status;
+    this.headers = response.headers;
+    this.endpoint = endpoint;
+    this.attempts = attempts;
+    this.#response = response;
+    this.#call = limitLife(answer, plan);
+    this.#idleTimeout = idleTimeout;
+  }
+
+  /** The body as bytes, piece by piece as they come; each piece is the receiver's own memory. */
+  [Symbol.asyncIterator](): AsyncGenerator<Bytes, void, undefined> {
+    return this.#explained(this.#pieces());
+  }
+
+  /** The whole body. Rejects with `EasDecodeError` when it has more than `maxResponseBytes`. */
+  async bytes(): Promise<Bytes> {
+    const pieces: Bytes[] = [];
+    let length = 0;
+    for await (const piece of this.#explained(this.#bounded())) {
+      pieces.push(piece);
+      length += piece.length;
+    }
+    return joinChunks(pieces, length);
+  }
+
+  /**
+   * The whole body as text. Rejects with `EasDecodeError` when it is no UTF-8 or has more than `maxResponseBytes`.
+   */
+  async text(): Promise<string> {
+    let whole = "";
+    for await (const text of this.#explained(this.#texts(this.#bounded()))) whole += text;
+    return whole;
+  }
+
+  /** The body's lines, ended by LF or CRLF, without that. */
+  lines(): AsyncGenerator<string, void, undefined> {
+    return this.#explained(linesOf(this.#texts(this.#pieces())));
+  }
+
+  /**
+   * The body's server-sent events, up to `[DONE]`, which is not among them. Rejects with `EasStreamError` at an event by which
+   * the service says that it failed: one that is named `error`, or whose data is JSON with an `error` in it.
+   */
+  events(): AsyncGenerator<ServerSentEvent, void, undefined> {
+    return this.#explained(this.#events());
+  }
+
+  /**
+   * The body's JSON values, each ended by a line break or by a NUL character, as older LLM services of EAS send them. Rejects
+   * with `EasDecodeError` for what is no JSON, and with `EasStreamError` at an object that has an `error` and nothing else.
+   * The type is the caller's word.
+   */
+  json<T = unknown>(): AsyncGenerator<T, void, undefined> {
+    return this.#explained(this.#json()) as AsyncGenerator<T, void, undefined>;
+  }
+
+  /** Ends the request; who still reads is rejected with `reason`. Without effect after the end. */
+  cancel(reason: unknown = new DOMException("the stream was cancelled", "AbortError")): void {
+    this.#isTaken = true;
+    this.#response.cancel(reason);
+  }
+
+  async *#events(): AsyncGenerator<ServerSentEvent, void, undefined> {
+    let count = 0;
+    for await (const event of eventsOf(this.#texts(this.#pieces()))) {
+      if (event.data === DONE) {
+        this.#isDone = true;
+        return;
+      }
+      const error = errorOfEvent(event, count++, this.#call);
+      if (error !== undefined) throw error;
+      yield event;
+    }
+  }
+
+  async *#json(): AsyncGenerator<unknown, void, undefined> {
+    let count = 0;
+    for await (const value of jsonOf(this.#texts(this.#pieces()))) {
+      const error = errorOfValue(value, count++, this.#call);
+      if (error !== undefined) throw error;
+      yield value;
+    }
+  }
+
+  async *#texts(pieces: AsyncIterable<Bytes>): AsyncGenerator<string, void, undefined> {
+    for await (const text of decodeText(pieces)) {
+      this.#received.add(text);
+      yield text;
+    }
+  }
+
+  async *#bounded(): AsyncGenerator<Bytes, void, undefined> {
+    const { maxResponseBytes } = this.#call.plan;
+    let length = 0;
+    for await (const piece of this.#pieces()) {
+      length += piece.length;
+      if (length > maxResponseBytes) {
+        throw new EasDecodeError(`the stream has more than ${maxResponseBytes} bytes (maxResponseBytes)`, {
+          format: "body",
+          offset: maxResponseBytes,
+        });
+      }
+      yield piece;
+    }
+  }
+
+  async *#pieces(): AsyncGenerator<Bytes, void, undefined> {
+    try {
+      const reader = undoneReader(this.#response);
+      for (;;) {
+        const piece = await this.#read(reader);
+        if (piece === undefined) return;
+        yield piece;
+      }
+    } finally {
+      if (this.#isDone) void this.#drain();
+      else this.#response.cancel(undefined);
+    }
+  }
+
+  async #read(reader: PieceReader): Promise<Bytes | undefined> {
+    const timer = setTimeout(() => this.#response.cancel(this.#idleError()), this.#idleTimeout);
+    try {
+      return await reader.read();
+    } finally {
+      clearTimeout(timer);
+    }
+  }
+
+  /** Waits for the end that follows at once, as a rule: the connection can then serve the next call. */
+  async #drain(): Promise<void> {
+    const timer = setTimeout(() => this.#response.cancel(undefined), DRAIN_MS);
+    try {
+      while ((await this.#response.read()) !== undefined);
+    } catch {
+      // All that was wanted has come.
+    } finally {
+      clearTimeout(timer);
+    }
+  }
+
+  /** Hands on, once for a stream, and makes the call's own errors of what goes wrong. */
+  #explained<T>(values: AsyncGenerator<T, void, undefined>): AsyncGenerator<T, void, undefined> {
+    if (this.#isTaken) {
+      throw argumentTypeError(
+        "ERR_EAS_ARG_REQUEST",
+        "this stream is read already, or was cancelled: it comes once only",
+      );
+    }
+    this.#isTaken = true;
+    return this.#handOn(values);
+  }
+
+  async *#handOn<T>(values: AsyncGenerator<T, void, undefined>): AsyncGenerator<T, void, undefined> {
+    try {
+      yield* values;
+    } catch (thrown) {
+      const error = thrown instanceof EasDecodeError ? decodeFailure(this.#call, thrown) : thrown;
+      if (isEasError(error)) Object.assign(error, { received: redactText(this.#received.text, this.#call.token) });
+      throw error;
+    }
+  }
+
+  #idleError(): EasTimeoutError {
+    const timeout = this.#idleTimeout;
+    return new EasTimeoutError(`${nameOf(this.#call.plan)} sent nothing for ${timeout} ms (idleTimeout)`, {
+      attempts: this.attempts,
+      retryable: true,
+      phase: "idle",
+      timeout,
+    });
+  }
+}

@@ -1,0 +1,67 @@
+import { createParser } from "eventsource-parser";
+import { EasDecodeError } from "../errors.js";
+import { MOST_CHARACTERS } from "./stream-text.js";
+
+/** One event of an event stream (html.spec.whatwg.org/multipage/server-sent-events.html). */
+export class ServerSentEvent {
+  /** Its name; `"message"` when the service gave none. */
+  readonly event: string;
+  /** Its data; several lines are joined by line breaks. */
+  readonly data: string;
+  /** Its id, when the service gave one with it. */
+  readonly id: string | undefined;
+  /** Milliseconds that the service last asked to wait before a reconnect. */
+  readonly retry: number | undefined;
+
+  constructor(event: string, data: string, id: string | undefined, retry: number | undefined) {
+    this.event = event;
+    this.data = data;
+    this.id = id;
+    this.retry = retry;
+  }
+
+  /** The data read as JSON. Throws `EasDecodeError` when it is none. The type is the caller's word. */
+  json<T = unknown>(): T {
+    try {
+      return JSON.parse(this.data) as T;
+    } catch {
+      throw new EasDecodeError(`the data of an event, ${this.data.length} characters, is no JSON`, { format: "json" });
+    }
+  }
+}
+
+/** The events of a text. One that the end cuts off is taken as it is: many services leave out the last line break. */
+export async function* eventsOf(texts: AsyncIterable<string>): AsyncGenerator<ServerSentEvent, void, undefined> {
+  let events: ServerSentEvent[] = [];
+  let retry: number | undefined;
+  let tooLarge = false;
+  const parser = createParser({
+    onEvent: ({ event, data, id }) => events.push(new ServerSentEvent(event ?? "message", data, id, retry)),
+    onRetry: (milliseconds) => {
+      retry = milliseconds;
+    },
+    // Fields that nobody knows are passed over, as the standard wants it.
+    onError: ({ type }) => {
+      if (type === "max-buffer-size-exceeded") tooLarge = true;
+    },
+    maxBufferSize: MOST_CHARACTERS,
+  });
+  const take = () => {
+    const taken = events;
+    events = [];
+    return taken;
+  };
+  let endedByCr = false;
+  for await (const piece of texts) {
+    // CR ends a line, and so does CRLF: made one by hand, or the event before it would wait for the next piece.
+    const text: string = endedByCr && piece.startsWith("\n") ? piece.slice(1) : piece;
+    endedByCr = text.endsWith("\r");
+    parser.feed(endedByCr ? `${text}\n` : text);
+    yield* take();
+    if (tooLarge) {
+      throw new EasDecodeError(`an event of the stream has more than ${MOST_CHARACTERS} characters`, { format: "sse" });
+    }
+  }
+  parser.feed("\n\n");
+  yield* take();
+}
