@@ -22,6 +22,7 @@ export {
   EasModelError,
   EasNetworkError,
   EasQueueClosedError,
+  EasStreamError,
   EasTimeoutError,
   type EasTimeoutPhase,
   EasUnsupportedError,
@@ -33,13 +34,26 @@ export {
   type EndpointType,
   type PredictClientOptions,
 } from "./http/client-settings.js";
+export type {
+  CallErrorEvent,
+  CallEvent,
+  CallHooks,
+  CallInfo,
+  CallLogger,
+  CallRequestEvent,
+  CallResponseEvent,
+  CallRetryEvent,
+  CallTimings,
+} from "./http/hooks.js";
 export type { Auth, CallOptions, ClientOptions, HeadersInput, RetryOn, Token } from "./http/options.js";
 // Connections of your own
 export { type FetchFunction, type FetchTransportOptions, fetchTransport } from "./platform/fetch-transport.js";
 export {
+  type ByteStream,
   type Exchange,
   type HeaderPair,
   type StreamedResponse,
+  type StreamRequest,
   type Transport,
   TransportError,
   type TransportRequest,
@@ -49,6 +63,7 @@ export {
   type WebSocketDialer,
   type WebSocketDialOptions,
 } from "./platform/platform.js";
+export type { ClientFetchOptions } from "./predict/client-fetch.js";
 export type { Diagnosis, Finding } from "./predict/diagnose.js";
 export {
   type JsonDataType,

@@ -38,13 +38,13 @@ export interface CallTimings {
 }
 
 /** An attempt is about to be sent. */
-export interface RequestEvent extends CallEvent {
+export interface CallRequestEvent extends CallEvent {
   /** Adds a header to this attempt, such as `traceparent`. Not one of the authorization or of the connection. */
   setHeader(name: string, value: string): void;
 }
 
 /** The call was answered, and its answer read to the end. Of a stream: its body has ended. */
-export interface ResponseEvent extends CallEvent {
+export interface CallResponseEvent extends CallEvent {
   readonly status: number;
   readonly headers: Headers;
   /** Bytes of the answer's body as they came. */
@@ -52,7 +52,7 @@ export interface ResponseEvent extends CallEvent {
 }
 
 /** An attempt failed, and there will be another one. */
-export interface RetryEvent extends CallEvent {
+export interface CallRetryEvent extends CallEvent {
   readonly error: EasError;
   /** Milliseconds until then. */
   readonly delay: number;
@@ -61,7 +61,7 @@ export interface RetryEvent extends CallEvent {
 }
 
 /** The call failed for good; its promise rejects with the same error. */
-export interface ErrorEvent extends CallEvent {
+export interface CallErrorEvent extends CallEvent {
   /** An `EasError`, an error for a bad argument, or the reason of the caller's abort. */
   readonly error: unknown;
   /** The status of the failed attempt, where one came. */
@@ -76,13 +76,13 @@ export interface CallHooks {
   /** A call begins: synchronously in `predict()`, before it waits for anything. */
   start?(call: CallInfo): unknown;
   /** An attempt is about to be sent. */
-  request?(event: RequestEvent): unknown;
+  request?(event: CallRequestEvent): unknown;
   /** The call was answered. */
-  response?(event: ResponseEvent): unknown;
+  response?(event: CallResponseEvent): unknown;
   /** An attempt failed, and another one follows. */
-  retry?(event: RetryEvent): unknown;
+  retry?(event: CallRetryEvent): unknown;
   /** The call failed for good. */
-  error?(event: ErrorEvent): unknown;
+  error?(event: CallErrorEvent): unknown;
 }
 
 /** Hooks by name. */
