@@ -61,6 +61,8 @@ export function openStream<R>(
 
 class StreamCall extends Call {
   readonly #settings: StreamSettings;
+  /** Reads the body that is sent as it comes. */
+  #reader: ReturnType<ByteStream["getReader"]> | undefined;
 
   constructor(channel: Channel, plan: CallPlan, settings: StreamSettings) {
     super(channel, plan);
@@ -78,7 +80,10 @@ class StreamCall extends Call {
       throw new EasUnsupportedError("this transport has no stream(): answers come as a whole only");
     }
     const { source } = this.#settings;
-    if (source !== undefined) Object.defineProperty(attempt, "body", { value: source });
+    if (source !== undefined) {
+      this.#reader = source.getReader();
+      Object.defineProperty(attempt, "body", { value: streamOf(this.#reader) });
+    }
     let response: StreamedResponse;
     try {
       response = await transport.stream(attempt);
@@ -103,10 +108,16 @@ class StreamCall extends Call {
     channel.streams.add(opened);
     opened.atEnd((error) => {
       channel.streams.delete(opened);
+      this.endSource();
       if (error === undefined) this.observer?.answered(opened, opened.length);
       else this.observer?.failed(error);
     });
     this.opened = opened;
+  }
+
+  /** Whoever makes the body need not go on. */
+  private endSource(): void {
+    void this.#reader?.cancel().catch(() => {});
   }
 
   /** The call's error for what ended the body; reasons of callers stay as they are. */
@@ -124,8 +135,21 @@ class StreamCall extends Call {
     const late = this.opened;
     this.opened = undefined;
     late?.cancel(undefined);
+    this.endSource();
     return super.failureOf(error, attempt, remaining);
   }
+}
+
+/** A stream that can be ended from outside while somebody else reads it. */
+function streamOf(reader: ReturnType<ByteStream["getReader"]>): ByteStream {
+  return new ReadableStream<Uint8Array>({
+    async pull(controller) {
+      const { done, value } = await reader.read();
+      if (done) controller.close();
+      else controller.enqueue(value);
+    },
+    cancel: () => reader.cancel(),
+  });
 }
 
 /** A failure of a transport that another limit of connections closed: the next attempt has another one. */

@@ -1,5 +1,5 @@
 import { platform } from "#platform";
-import { argumentTypeError, showUrl } from "../errors.js";
+import { argumentTypeError, show } from "../errors.js";
 import type { CallPlan } from "../http/call-plan.js";
 import type { Channel } from "../http/channel.js";
 import type { Settings } from "../http/client-settings.js";
@@ -64,7 +64,7 @@ function pathWithin(input: string, plan: CallPlan): string {
   if (url.origin !== base.origin || url.username !== "" || url.password !== "" || !isWithin) {
     throw argumentTypeError(
       "ERR_EAS_ARG_PATH",
-      `${showUrl(input)} is not below ${base.origin}${prefix}: this fetch sends the service's token, and only to that service. Give a path, such as "/v1/models"`,
+      `${show(`${url.protocol}//${url.host}${url.pathname}`)} is not below ${base.origin}${prefix}: this fetch sends the service's token, and only to that service. Give a path, such as "/v1/models"`,
     );
   }
   return url.pathname.slice(prefix.length) + url.search;
@@ -87,7 +87,10 @@ interface ReadBody {
 
 async function readBody(body: RequestInit["body"]): Promise<ReadBody> {
   if (body === null || body === undefined) return { type: null };
-  if (typeof body === "object" && "getReader" in body) return { source: body as ByteStream, type: null };
+  if (typeof body === "object" && "getReader" in body) {
+    if (!body.locked) return { source: body as ByteStream, type: null };
+    throw argumentTypeError("ERR_EAS_ARG_REQUEST", "body is a stream that somebody else reads already");
+  }
   // It knows what each kind of body is called.
   const whole = new Response(body);
   const type = whole.headers.get("content-type");
