@@ -45,7 +45,16 @@ export type {
   CallRetryEvent,
   CallTimings,
 } from "./http/hooks.js";
-export type { Auth, CallOptions, ClientOptions, HeadersInput, RetryOn, Token } from "./http/options.js";
+export type {
+  Auth,
+  CallOptions,
+  ClientOptions,
+  HeadersInput,
+  NotReadyReason,
+  RetryOn,
+  Token,
+  WaitOptions,
+} from "./http/options.js";
 // Connections of your own
 export { type FetchFunction, type FetchTransportOptions, fetchTransport } from "./platform/fetch-transport.js";
 export {
@@ -74,6 +83,7 @@ export {
 export { type JsonOutput, JsonResponse } from "./predict/json-response.js";
 export { type OpenAIOptions, PredictClient, type PredictResult } from "./predict/predict-client.js";
 export type { PredictStream } from "./predict/predict-stream.js";
+export type { Readiness, ReadyOptions } from "./predict/ready.js";
 export type { ServerSentEvent } from "./predict/server-sent-events.js";
 export type { StreamOptions } from "./predict/stream-options.js";
 export { StringRequest, StringResponse } from "./predict/string-request.js";

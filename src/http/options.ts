@@ -20,6 +20,17 @@ export type Auth = "auto" | "token" | "bearer" | "signature";
 /** Header names and values to add to requests. */
 export type HeadersInput = Readonly<Record<string, string>> | Iterable<readonly [string, string]> | Headers;
 
+/** By what a service says that it is stopped, starting or scaled to zero: 503 or 404, and the body. */
+export type NotReadyReason = "no healthy upstream" | "empty 503" | "empty 404";
+
+/** How a service is waited for that is not ready. */
+export interface WaitOptions {
+  /** Milliseconds for the whole wait. Default 600,000. */
+  readonly timeout?: number | undefined;
+  /** Hears of each wait before the service is asked again: milliseconds since the first, and why. What it throws ends the wait. */
+  readonly onWait?: ((elapsed: number, reason: NotReadyReason) => void) | undefined;
+}
+
 /** What may be set for one call; each option stands above the client's own. */
 export interface CallOptions {
   /** Path behind the service, for example `"/v1/chat"`; a missing leading slash is added. It may carry a query. */
@@ -38,6 +49,11 @@ export interface CallOptions {
   readonly retryOn?: RetryOn | undefined;
   /** Ends the call at once, waits included; it then rejects with `signal.reason`. */
   readonly signal?: AbortSignal | undefined;
+  /**
+   * Waits out a cold start: when the service is not ready, it is asked by GET until it is, and then the call is made again. The
+   * wait has a `timeout` of its own beside `totalTimeout`. For predictions and streams. Default false.
+   */
+  readonly waitForReady?: boolean | WaitOptions | undefined;
 }
 
 /** Decides on a failed attempt, numbered from 1. Limits on count, time and budget hold all the same. */

@@ -7,7 +7,7 @@ import {
   isEasError,
 } from "../errors.js";
 import { LIKELY_CORS, MIXED_CONTENT } from "../http/failure.js";
-import { NO_HEALTHY_UPSTREAM } from "../http/status-hint.js";
+import { isAnsweredByModel, notReadyReason } from "./not-ready.js";
 
 /** What stands between a client and its service. */
 export type Finding =
@@ -72,12 +72,9 @@ function findingOf(error: unknown): Finding {
   return isEasError(error) && !(error instanceof EasUnsupportedError) ? "service" : "settings";
 }
 
-function findingOfStatus({ status, body }: EasHttpError): Finding {
-  const text = new TextDecoder().decode(body).trim();
-  if (status === 401 || status === 403) return "token";
-  if (status === 404) return text === "" ? "not-ready" : "path";
-  if (status === 503 && (text === "" || text.includes(NO_HEALTHY_UPSTREAM))) return "not-ready";
-  // The model was reached and refused a call without a body, or a GET.
-  if (status === 400 || status === 405 || status === 411 || status === 415 || status === 422) return "ok";
-  return "service";
+function findingOfStatus(error: EasHttpError): Finding {
+  if (notReadyReason(error) !== undefined) return "not-ready";
+  if (isAnsweredByModel(error)) return "ok";
+  if (error.status === 401 || error.status === 403) return "token";
+  return error.status === 404 ? "path" : "service";
 }

@@ -17,11 +17,12 @@ import { closeOnDispose } from "../http/close-on-dispose.js";
 import { checkHeaders } from "../http/headers.js";
 import { makeCall } from "../http/make-call.js";
 import { type CallOptions, checkCount, checkTimeout, type HeadersInput, type Token } from "../http/options.js";
-import { forStreams, type Prepared, prepare, withCallOptions } from "../http/prepare.js";
+import { forStreams, type Prepared, prepare } from "../http/prepare.js";
 import type { Bytes, Compression, Decompression, PredictRequest } from "../request.js";
 import type { ClientFetchOptions } from "./client-fetch.js";
-import { type Diagnosis, diagnose } from "./diagnose.js";
+import type { Diagnosis } from "./diagnose.js";
 import type { PredictStream } from "./predict-stream.js";
+import type { Readiness, ReadyOptions } from "./ready.js";
 import { type PredictInput, serialise } from "./serialise.js";
 import { PLACEHOLDER_KEY, serviceUrl } from "./service-url.js";
 import { DEFAULT_IDLE_TIMEOUT_MS, type StreamOptions } from "./stream-options.js";
@@ -184,9 +185,11 @@ export class PredictClient {
       const prepared = forStreams(this.#prepare(), input === null ? "auto" : this.#settings.auth);
       const { plan, body } = serialise(input ?? new Uint8Array(0), call, prepared, this.#settings);
       const made = input === null ? { plan: { ...plan, method: "GET" }, body: null } : { plan, body };
-      return import("./open-predict-stream.js").then(({ openPredictStream }) =>
-        openPredictStream(channel, made.plan, made.body, idleTimeout),
-      );
+      const make = async (plan: CallPlan) => {
+        const { openPredictStream } = await import("./on-first-use.js");
+        return openPredictStream(channel, plan, made.body, idleTimeout);
+      };
+      return this.#make(make, made.plan, call);
     } catch (error) {
       return Promise.reject(error);
     }
@@ -205,7 +208,7 @@ export class PredictClient {
   ): Promise<Response> => {
     const channel = this.#openChannel();
     const settings = this.#settings;
-    const { clientFetch } = await import("./client-fetch.js");
+    const { clientFetch } = await import("./on-first-use.js");
     return clientFetch(channel, settings, input, init, options);
   };
 
@@ -238,14 +241,18 @@ export class PredictClient {
   }
 
   /** Finds out, with one GET, what stands between this client and its service, and says it in words. Never rejects. */
-  diagnose(call: Pick<CallOptions, "path" | "timeout" | "signal"> = {}): Promise<Diagnosis> {
-    return diagnose(() => {
-      // A GET is never signed.
-      const auth = this.#settings.auth === "bearer" ? "bearer" : "token";
-      const { plan } = prepare({ ...this.#settings, auth }, platform, OCTET_STREAM);
-      const request: CallPlan = { ...withCallOptions(plan, { ...call, retryCount: 0 }), method: "GET" };
-      return makeCall(this.#openChannel(), request, null, ({ response }) => response.status);
-    });
+  async diagnose(call: Pick<CallOptions, "path" | "timeout" | "signal"> = {}): Promise<Diagnosis> {
+    const { diagnose } = await import("./on-first-use.js");
+    return diagnose(() => this.#probe({ ...call, retryCount: 0 }));
+  }
+
+  /**
+   * Waits out a cold start: asks by GET, ever more seldom, until the service is there, and resolves with what it took. Rejects
+   * with an `EasTimeoutError` when the time is over, and at once with what is no matter of waiting, such as a wrong token.
+   */
+  async ready(options: ReadyOptions = {}): Promise<Readiness> {
+    const { ready } = await import("./on-first-use.js");
+    return ready((call) => this.#probe(call), options);
   }
 
   /** Lets calls in flight end and closes the connections; later calls reject. Connections given as an option stay open. */
@@ -273,6 +280,20 @@ export class PredictClient {
     return this.#prepared;
   }
 
+  async #probe(call: CallOptions): Promise<number> {
+    const { probe } = await import("./on-first-use.js");
+    return probe(this.#openChannel(), this.#settings, call);
+  }
+
+  /** Makes a call, and waits for the service if the caller wants that. */
+  #make<R>(make: (plan: CallPlan) => Promise<R>, plan: CallPlan, { waitForReady }: CallOptions = {}): Promise<R> {
+    if (!waitForReady) return make(plan);
+    const options = waitForReady === true ? {} : waitForReady;
+    return import("./on-first-use.js").then(({ untilReady }) =>
+      untilReady(make, plan, (call) => this.#probe(call), options),
+    );
+  }
+
   /** Serialises and sends. Not an `async` function, so that all is serialised before it returns. */
   #send<R>(
     input: PredictInput,
@@ -282,7 +303,7 @@ export class PredictClient {
     try {
       const channel = this.#openChannel();
       const { request, plan, body } = serialise(input, call, this.#prepare(), this.#settings);
-      return makeCall(channel, plan, body, (result) => read(request, result));
+      return this.#make((plan) => makeCall(channel, plan, body, (result) => read(request, result)), plan, call);
     } catch (error) {
       return Promise.reject(error);
     }
