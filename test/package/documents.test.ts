@@ -1,0 +1,92 @@
+import { execFile } from "node:child_process";
+import { mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { fileURLToPath } from "node:url";
+import { promisify } from "node:util";
+import { afterAll, describe, expect, test } from "vitest";
+
+const run = promisify(execFile);
+const root = fileURLToPath(new URL("../..", import.meta.url));
+// Inside the package, so that its own name resolves to what npm would install.
+const folder = `${root}test/.tmp/documents`;
+
+/** What each snippet prints, by its document and the heading that it is under. */
+const EXPECTED: Readonly<Record<string, Readonly<Record<string, readonly RegExp[]>>>> = {
+  "README.md": {
+    "Text and JSON": [/^\[{"fea1": 1, "fea2": 2}\] \[ { fea1: 1, fea2: 2 } \]\n$/, /^\[{"fea1": 1, "fea2": 2}\]\n$/],
+    TensorFlow: [/^\[ 1, 10 \] 7\n$/],
+    PyTorch: [/^\[ 1, 10 \] \[ 7 \]\n$/],
+    Blade: [/^\[ 1 \] BigInt64Array\(1\) \[ 7n \]\n$/],
+    "Blade with the methods of TensorFlow": [/^\[ 1 \] \[ 7 \]\n$/],
+    Caffe: [/^\[ 1 \] Float32Array\(1\) \[ 7 \]\n$/],
+    "ONNX, and half floats": [
+      /^\[ 'scores', 'labels' \] \[ 1 \] \[ 7 \]\n19 Float32Array\(2\) \[ 0.0999755859375, 65504 \]\n$/,
+    ],
+    EasyRec: [/^1 false\n7 true\n9 false\nOK \[ 3 \]\n$/],
+    TorchEasyRec: [/^7\n$/],
+    "Rows of features as JSON, for PMML": [/^malignant true\n$/],
+    Compression: [
+      /^10000 bytes\nsnappy 10000 bytes true\nlz4-frame 10000 bytes true\nzstd 10000 bytes true\nsnappy\n$/,
+    ],
+    Queues: [/^bigint hello\n{ n: 1 } true\n0\n$/, /^first: string 0\nreceived: 100\n$/],
+    Workers: [/^10 0\n$/],
+    "Asynchronous inference": [/^HELLO 42\n$/],
+    "Bytes, and messages of your own": [/^Uint8Array\(3\) \[ 1, 2, 3 \]\n\[ \dn \]\n$/],
+    "One call": [/^hello 200 1 [\d.]+\nERR_EAS_HTTP POST .* was answered with 404: .*\nthe service is there/],
+    "Your own tests": [/^42 3 3\n$/],
+    "Direct connection to the instances": [/^2 false\n$/],
+    "Proxies, certificates and other connections": [/^over my own pool\nover fetch\n$/],
+  },
+};
+
+const documents = ["README.md", ...readdirSync(`${root}docs`).map((name) => `docs/${name}`)];
+
+interface Snippet {
+  readonly heading: string;
+  /** From 0, under its heading. */
+  readonly index: number;
+  readonly language: string;
+  readonly code: string;
+}
+
+function snippetsOf(document: string): Snippet[] {
+  const text = readFileSync(root + document, "utf8");
+  const snippets: Snippet[] = [];
+  let heading = "";
+  for (const [, title, language, code] of text.matchAll(/^#{2,3} (.+)$|^```(js|cjs)\n([\s\S]*?)^```/gm)) {
+    if (title !== undefined) heading = title;
+    else {
+      const index = snippets.filter((snippet) => snippet.heading === heading).length;
+      snippets.push({ heading, index, language: language as string, code: code as string });
+    }
+  }
+  return snippets;
+}
+
+mkdirSync(folder, { recursive: true });
+afterAll(() => rmSync(folder, { recursive: true }));
+
+describe.each(documents)("every snippet of %s runs as it stands", (document) => {
+  const expected = EXPECTED[document] ?? {};
+  const snippets = snippetsOf(document);
+
+  for (const { heading, index, language, code } of snippets) {
+    test(`${heading} ${index + 1}`, async () => {
+      const name = `${document}-${heading}-${index}`.replace(/\W+/g, "-");
+      const file = `${folder}/${name}.${language === "cjs" ? "cjs" : "mjs"}`;
+      writeFileSync(file, code);
+      const { stdout, stderr } = await run(process.execPath, ["--unhandled-rejections=strict", file], {
+        timeout: 20_000,
+      });
+      expect(stderr).toBe("");
+      expect(stdout).toMatch(expected[heading]?.[index] as RegExp);
+    });
+  }
+
+  test("there is an expectation for each", () => {
+    const counted = Object.entries(expected).map(([heading, list]) => [heading, list.length]);
+    const headings = [...new Set(snippets.map(({ heading }) => heading))];
+    expect(headings.map((heading) => [heading, snippets.filter((each) => each.heading === heading).length])).toEqual(
+      counted,
+    );
+  });
+});
