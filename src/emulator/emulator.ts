@@ -1,10 +1,12 @@
 import { fetchTransport } from "../platform/fetch-transport.js";
 import type { Transport, WebSocketDialer } from "../platform/platform.js";
 import type { Bytes } from "../request.js";
+import { acceptSocket, answerWithoutService, runHandler } from "./answers.js";
 import { type AuthForm, authorizationOf } from "./authorization.js";
-import { checkCompressors, compressAnswer, decompressBody } from "./compression.js";
+import { checkCompressors } from "./compression.js";
 import { Cors, type EmulatorCors } from "./cors.js";
-import { breakBody, type Fault, FaultQueue, pause, refuseConnection, resetConnection } from "./faults.js";
+import { memoryDialer } from "./dial.js";
+import { breakBody, breaksBody, type Fault, FaultQueue, pause, refuseConnection, resetConnection } from "./faults.js";
 import {
   discoveredService,
   discoveryAnswer,
@@ -13,16 +15,14 @@ import {
   type EmulatorInstances,
   makeInstances,
 } from "./instances.js";
-import { memoryDialer } from "./queue/dial.js";
 import type { EmulatorQueue } from "./queue/emulator-queue.js";
 import type { EmulatorQueueOptions } from "./queue/options.js";
-import type { QueueCall } from "./queue/queue.js";
 import { Queues } from "./queue/queues.js";
 import type { EmulatorConnection } from "./queue/watch.js";
-import type { AcceptedWatch } from "./queue/watch-websocket.js";
-import type { EmulatorCall, EmulatorHandler, EmulatorService } from "./service.js";
+import type { EmulatorHandler, EmulatorService } from "./service.js";
 import { demoServices } from "./services/demo-services.js";
-import { findRootQueue, findTarget, type Target } from "./target.js";
+import type { AcceptedSocket } from "./socket.js";
+import { findRootQueue, findTarget } from "./target.js";
 
 /** A request that the emulator has answered, for tests to look at. */
 export interface EmulatorLogEntry {
@@ -43,7 +43,7 @@ export interface EmulatorLogEntry {
 
 /** How an emulator behaves. */
 export interface EmulatorOptions {
-  /** Services by name, beside the demo services `echo`, `scorecard` and `digits`; one of the same name replaces it. */
+  /** Services by name, beside the demo services `echo`, `scorecard`, `digits`, `ranker` and `llm`; one of the same name replaces it. */
   readonly services?: Readonly<Record<string, EmulatorService | EmulatorHandler>> | undefined;
   /** Queues by name. Where a service has the same name, the queue is there. */
   readonly queues?: Readonly<Record<string, EmulatorQueueOptions>> | undefined;
@@ -88,11 +88,11 @@ export interface Emulator {
   /** The gateway as a client's option `transport`: all of the client, and no network. Any endpoint will do. */
   readonly transport: Transport;
   /**
-   * Grants the upgrade of a queue's watch, for servers: what it resolves with is attached to a socket. A `Response` is the
-   * answer of a refused one.
+   * Grants the upgrade to a WebSocket of a queue's watch or a service, for servers: what it resolves with is attached to a
+   * socket. A `Response` is the answer of a refused one.
    */
-  connect(request: Request): Promise<Response | AcceptedWatch>;
-  /** Opens WebSockets to the queues, without a network. */
+  connect(request: Request): Promise<Response | AcceptedSocket>;
+  /** Opens WebSockets to queues and services, without a network. */
   readonly dialWebSocket: WebSocketDialer;
   /** Adds or replaces a service. */
   addService(name: string, service: EmulatorService | EmulatorHandler): void;
@@ -128,7 +128,7 @@ export function createEmulator(options: EmulatorOptions = {}): Emulator {
   const held = new Set<Request>();
 
   /** What comes before every answer: the log, the authorization and the faults. */
-  async function receive(request: Request) {
+  async function receive(request: Request, isUpgrade: boolean) {
     const url = new URL(request.url);
     const instance = instances.find(({ ip, port }) => url.host === `${ip}:${port}`);
     if (instance?.isRunning === false) throw refuseConnection();
@@ -158,22 +158,21 @@ export function createEmulator(options: EmulatorOptions = {}): Emulator {
     if (fault?.stall === "before-headers") await pause(undefined, request.signal);
     const knows = discovered !== undefined && (services.has(discovered) || queues.get(discovered) !== undefined);
     const list = knows ? discoveryAnswer(discovered, instances, url) : undefined;
-    const refusal = answerWithoutService(fault, found, entry, wanted, list);
-    return { request, query: url.searchParams, body, path: found?.path ?? "", entry, found, fault, refusal };
+    const call = { request, query: url.searchParams, body, path: found?.path ?? "", entry, found, fault };
+    return { ...call, refusal: answerWithoutService(call, { token: wanted, list, isUpgrade }) };
   }
 
   async function handle(request: Request): Promise<Response> {
     held.add(request);
     try {
-      const call = await receive(request);
+      const call = await receive(request, false);
       const { entry, found, fault } = call;
       const answer = call.refusal ?? (await (found?.queue?.answer(call) ?? runHandler(call)));
       entry.status = answer.status;
       if (fault?.close) answer.headers.set("connection", "close");
       // A watch has no middle: `cutConnections` is there for it.
       const isEndless = found?.queue !== undefined && !answer.headers.has("content-length");
-      const breaks = fault?.reset === "in-body" || fault?.stall === "in-body";
-      return breaks && !isEndless ? await breakBody(answer, fault) : answer;
+      return breaksBody(fault) && !isEndless ? await breakBody(answer, fault) : answer;
     } finally {
       held.delete(request);
     }
@@ -183,12 +182,11 @@ export function createEmulator(options: EmulatorOptions = {}): Emulator {
     return cors.preflight(request) ?? cors.share(request, await handle(request));
   }
 
-  async function connect(request: Request): Promise<Response | AcceptedWatch> {
+  async function connect(request: Request): Promise<Response | AcceptedSocket> {
     held.add(request);
     try {
-      const call = await receive(request);
-      const noQueue = () => answerWith(400, `${call.found?.name} has no WebSocket`);
-      const answer = call.refusal ?? (await call.found?.queue?.accept(call)) ?? noQueue();
+      const call = await receive(request, true);
+      const answer = call.refusal ?? (await acceptSocket(call));
       call.entry.status = answer instanceof Response ? answer.status : 101;
       return answer;
     } finally {
@@ -221,54 +219,4 @@ export function createEmulator(options: EmulatorOptions = {}): Emulator {
       queues.clearHistory();
     },
   };
-}
-
-function answerWithoutService(
-  fault: Fault | undefined,
-  found: Target | undefined,
-  entry: EmulatorLogEntry,
-  wanted: string,
-  list: string | undefined,
-): Response | undefined {
-  if (fault?.status !== undefined) return answerWith(fault.status, fault.body ?? "", fault.headers);
-  if (list !== undefined) return answerWith(200, list, { "content-type": "application/json" });
-  if (found === undefined) return answerWith(404, `service of ${entry.url.split("?", 1)[0]} not found`);
-  if (wanted !== "" && (entry.auth === "none" || entry.auth === "wrong")) {
-    return answerWith(401, entry.auth === "none" ? "no authorization" : "authorization failed");
-  }
-  const methods = found.service?.methods ?? ["POST"];
-  if (found.queue === undefined && !methods.includes(entry.method)) {
-    return answerWith(405, "method not allowed", { allow: methods.join(", ") });
-  }
-  return undefined;
-}
-
-/** Answers for the service; there is one when nothing was refused. */
-async function runHandler({
-  request,
-  query,
-  body,
-  path,
-  found,
-}: QueueCall & { found: Target | undefined }): Promise<Response> {
-  const { name, service } = found as { name: string; service: EmulatorService };
-  const { method, headers, signal } = request;
-  const call: EmulatorCall = { service: name, method, path, query, headers, body, signal };
-  try {
-    const answer = await service.handle({ ...call, body: await decompressBody(service.decompressor, call) });
-    const response = answer instanceof Response ? answer : answerWith(200, answer);
-    return await compressAnswer(service.compressor, response);
-  } catch (error) {
-    return answerWith(400, error instanceof Error ? error.message : String(error));
-  }
-}
-
-function answerWith(status: number, body: string | Uint8Array, headers?: Readonly<Record<string, string>>): Response {
-  const bytes = typeof body === "string" ? new TextEncoder().encode(body) : body;
-  const type = typeof body === "string" ? "text/plain; charset=utf-8" : "application/octet-stream";
-  // 204 and 304 have no body, and `Response` refuses even an empty one.
-  return new Response(status === 204 || status === 304 ? null : (bytes as Bytes), {
-    status,
-    headers: { "content-type": type, "content-length": String(bytes.length), ...headers },
-  });
 }

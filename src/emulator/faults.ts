@@ -20,7 +20,20 @@ export interface Fault {
   readonly reset?: "before-headers" | "in-body" | undefined;
   /** Stop for ever, before the answer or in the middle of its body. */
   readonly stall?: "before-headers" | "in-body" | undefined;
+  /**
+   * End the body in its middle with this text, as a server does that fails when it has long said 200: for the service `llm`
+   * `'data: {"error": {"message": "out of memory", "code": 500}}\n\n'`.
+   */
+  readonly failure?: string | undefined;
+  /**
+   * Where the middle is of a body that comes in chunks, and of a service's WebSocket: so many chunks or messages come through
+   * first. A body that has no more breaks at its end. Default 2. A body with a `Content-Length` is cut in two.
+   */
+  readonly chunks?: number | undefined;
 }
+
+/** What comes through of a body in chunks before its middle. */
+export const DEFAULT_CHUNKS = 2;
 
 /** Faults that are not used up yet. */
 export class FaultQueue {
@@ -76,22 +89,47 @@ export function pause(milliseconds: number | undefined, signal: AbortSignal): Pr
   });
 }
 
-/** The same answer with half of its body, after which the connection breaks or nothing more comes. */
+/** Whether a fault breaks an answer in its middle. */
+export function breaksBody(fault: Fault | undefined): fault is Fault {
+  return fault?.reset === "in-body" || fault?.stall === "in-body" || fault?.failure !== undefined;
+}
+
+/** The same answer to the middle of its body, where the connection breaks, or nothing more comes, or the fault's text ends it. */
 export async function breakBody(response: Response, fault: Fault): Promise<Response> {
-  const whole = new Uint8Array(await response.arrayBuffer());
-  const half = whole.subarray(0, Math.floor(whole.length / 2));
-  let sent = false;
-  const body = new ReadableStream<Uint8Array>({
-    pull(controller) {
-      if (!sent && half.length > 0) {
-        sent = true;
-        controller.enqueue(half);
-        return undefined;
-      }
-      if (fault.reset === "in-body") controller.error(resetConnection());
-      // A pull that never ends is a body that stalls.
-      return fault.stall === "in-body" ? new Promise<void>(() => {}) : undefined;
+  const { status } = response;
+  const headers = new Headers(response.headers);
+  const isWhole = headers.has("content-length");
+  const reader = isWhole ? undefined : response.body?.getReader();
+  const half = isWhole ? await firstHalf(response) : undefined;
+  // A text at the end would be more, or less, than the length that was said.
+  if (fault.failure !== undefined) headers.delete("content-length");
+  let left = half === undefined ? (fault.chunks ?? DEFAULT_CHUNKS) : Math.min(half.length, 1);
+  const body = new ReadableStream<Uint8Array>(
+    {
+      async pull(controller) {
+        const next = left-- > 0 ? (half ?? (await reader?.read())?.value) : undefined;
+        if (next !== undefined) {
+          controller.enqueue(next);
+        } else if (fault.failure !== undefined) {
+          controller.enqueue(new TextEncoder().encode(fault.failure));
+          controller.close();
+          await reader?.cancel();
+        } else if (fault.reset === "in-body") {
+          controller.error(resetConnection());
+          await reader?.cancel();
+        } else {
+          // A pull that never ends is a body that stalls.
+          await new Promise<void>(() => {});
+        }
+      },
+      cancel: (reason) => reader?.cancel(reason),
     },
-  });
-  return new Response(body, { status: response.status, headers: response.headers });
+    { highWaterMark: 0 },
+  );
+  return new Response(body, { status, headers });
+}
+
+async function firstHalf(response: Response): Promise<Uint8Array> {
+  const whole = new Uint8Array(await response.arrayBuffer());
+  return whole.subarray(0, Math.floor(whole.length / 2));
 }

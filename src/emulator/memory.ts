@@ -26,7 +26,6 @@ export {
   type QueueSettings,
 } from "./queue/options.js";
 export type { EmulatorConnection } from "./queue/watch.js";
-export type { AcceptedWatch, AttachedWatch, EmulatorSocket } from "./queue/watch-websocket.js";
 export type {
   EmulatorAnswer,
   EmulatorCall,
@@ -35,3 +34,4 @@ export type {
   EmulatorHandler,
   EmulatorService,
 } from "./service.js";
+export type { AcceptedSocket, AttachedSocket, EmulatorServiceSocket, EmulatorSocket } from "./socket.js";

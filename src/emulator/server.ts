@@ -5,7 +5,7 @@ import { EasUnsupportedError } from "../errors.js";
 import { createEmulator, type Emulator, type EmulatorOptions } from "./emulator.js";
 import type { Instance, Listener } from "./instances.js";
 import type { EmulatorQueueLog } from "./queue/options.js";
-import type { AcceptedWatch, AttachedWatch } from "./queue/watch-websocket.js";
+import type { AcceptedSocket, AttachedSocket } from "./socket.js";
 
 /** How `startEmulator` listens, beside what the emulator does. */
 export interface StartEmulatorOptions extends EmulatorOptions {
@@ -30,15 +30,21 @@ export async function startEmulator(options: StartEmulatorOptions = {}): Promise
   const [{ createServer }, { WebSocketServer }] = await serverModules();
   /** Listens as the gateway, or as one of the instances. */
   async function listen(at: number): Promise<Listener> {
-    // The official Go SDK refuses an upgrade that is answered with extensions.
-    const sockets = new WebSocketServer({ noServer: true, perMessageDeflate: false });
+    /** Subprotocols by the upgrade that is under way. */
+    const protocols = new WeakMap<IncomingMessage, string>();
+    const sockets = new WebSocketServer({
+      noServer: true,
+      // The official Go SDK refuses an upgrade that is answered with extensions.
+      perMessageDeflate: false,
+      handleProtocols: (_offered, incoming) => protocols.get(incoming) ?? false,
+    });
     const server = createServer((incoming, outgoing) => void answer(emulator, incoming, outgoing));
     const unattached = new Set<Duplex>();
     server.on("upgrade", (incoming: IncomingMessage, socket: Duplex, head: Uint8Array) => {
       if (incoming.headers.upgrade?.toLowerCase() !== "websocket")
         return answerWithoutUpgrade(server, incoming, socket, head);
       unattached.add(socket);
-      void upgrade(emulator, sockets, incoming, socket, head).finally(() => unattached.delete(socket));
+      void upgrade(emulator, { sockets, protocols }, incoming, socket, head).finally(() => unattached.delete(socket));
     });
     await new Promise<void>((resolve, reject) => {
       server.once("error", reject);
@@ -123,10 +129,10 @@ function answerWithoutUpgrade(server: Server, incoming: IncomingMessage, socket:
   server.emit("connection", socket);
 }
 
-/** Makes the connection of a watch a WebSocket, or answers why not. */
+/** Makes a connection a WebSocket, or answers why not. */
 async function upgrade(
   emulator: Emulator,
-  sockets: WebSocketServer,
+  { sockets, protocols }: { sockets: WebSocketServer; protocols: WeakMap<IncomingMessage, string> },
   incoming: IncomingMessage,
   socket: Duplex,
   head: Uint8Array,
@@ -149,20 +155,26 @@ async function upgrade(
       return;
     }
     socket.off("error", onError);
+    if (accepted.protocol !== undefined) protocols.set(incoming, accepted.protocol);
     sockets.handleUpgrade(incoming, socket, head as Buffer, (webSocket) => attach(accepted, webSocket));
   } catch {
     reset(socket);
   }
 }
 
-function attach(accepted: AcceptedWatch, webSocket: WebSocket): void {
-  let attached: AttachedWatch | undefined;
+function attach(accepted: AcceptedSocket, webSocket: WebSocket): void {
+  let attached: AttachedSocket | undefined;
   // A broken frame: `ws` closes the connection by itself.
   webSocket.on("error", () => {});
-  webSocket.on("close", () => attached?.closed());
+  webSocket.on("close", (code, reason) => attached?.closed(code, reason.toString()));
+  webSocket.on("message", (data, isBinary) => {
+    // Always one Buffer: the other forms of the type are of other binaryTypes.
+    const bytes = data as Buffer;
+    attached?.received(isBinary ? new Uint8Array(bytes) : bytes.toString());
+  });
   attached = accepted.attach({
-    // Binary, in one frame: the Go SDK takes each fragment as a message. What is sent has no other owner.
-    send: (message) => webSocket.send(message, { binary: true }, () => attached?.drained()),
+    // In one frame: the Go SDK takes each fragment as a message. What is sent has no other owner.
+    send: (message) => webSocket.send(message, { binary: typeof message !== "string" }, () => attached?.drained()),
     get bufferedBytes() {
       // What is given to a socket that is closing is lost.
       return webSocket.readyState === webSocket.OPEN ? webSocket.bufferedAmount : Number.POSITIVE_INFINITY;

@@ -1,4 +1,5 @@
 import type { Bytes } from "../request.js";
+import type { EmulatorServiceSocket } from "./socket.js";
 
 /** One call as a service's handler sees it. */
 export interface EmulatorCall {
@@ -38,6 +39,13 @@ export interface EmulatorService {
   readonly handle: EmulatorHandler;
   /** The service's token. Default the emulator's; `""` takes every caller. */
   readonly token?: string | undefined;
+  /**
+   * Speaks over a WebSocket that a caller has opened, whose call has no body. What it throws closes the connection with 1011.
+   * Default: who asks for a WebSocket is answered with 400.
+   */
+  readonly socket?: ((call: EmulatorCall, socket: EmulatorServiceSocket) => void | Promise<void>) | undefined;
+  /** Subprotocols that `socket` speaks; the first that the caller offers of them is chosen. Default: whichever it offers first. */
+  readonly protocols?: readonly string[] | undefined;
   /** Methods that it takes; others are answered with 405. Default POST. */
   readonly methods?: readonly string[] | undefined;
   /**

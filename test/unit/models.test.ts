@@ -1,6 +1,11 @@
+import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { classifyDigits, DIGITS_HELD_OUT_ACCURACY } from "../../src/emulator/models/digits.js";
 import { heldOutDigits } from "../../src/emulator/models/digits-held-out.js";
+import { generate, type Sampling } from "../../src/emulator/models/language-model.js";
+import { CHINESE } from "../../src/emulator/models/llm/chinese.js";
+import { ENGLISH } from "../../src/emulator/models/llm/english.js";
+import { NgramModel, tokenize } from "../../src/emulator/models/ngram.js";
 import { SCORECARD_FEATURES, scoreApplicants, scorecardSamples } from "../../src/emulator/models/scorecard.js";
 
 const { images, labels } = heldOutDigits;
@@ -117,5 +122,166 @@ describe("scorecard", () => {
     }
     expect(message).toMatch(/unknown feature "xxx/);
     expect(message.length).toBeLessThan(400);
+  });
+});
+
+describe("language model", () => {
+  const greedy: Sampling = {
+    temperature: 0,
+    topP: 1,
+    topK: 0,
+    seed: undefined,
+    maxTokens: 500,
+    ignoresEnd: false,
+  };
+  const write = (prompt: string, sampling: Partial<Sampling> = {}) => [...generate(prompt, { ...greedy, ...sampling })];
+  const texts = [
+    ["Chinese", CHINESE],
+    ["English", ENGLISH],
+  ] as const;
+  const linesOf = (text: string) => text.trim().split("\n");
+  const asText = (lines: readonly string[]) => tokenize(`\n${lines.join("\n")}\n`);
+
+  it("cuts any text into tokens that are the text again", () => {
+    expect(tokenize("道可道，a new-born cat's 42 cats.\n")).toEqual([
+      "道",
+      "可",
+      "道",
+      "，",
+      "a",
+      " new",
+      "-",
+      "born",
+      " cat's",
+      " 42",
+      " cats",
+      ".",
+      "\n",
+    ]);
+    const text = fc.oneof(
+      fc.string({ unit: "binary" }),
+      fc.string({ unit: fc.constantFrom("道", "a", " ", "1", "\ud83d") }),
+    );
+    fc.assert(
+      fc.property(text, (any) => {
+        expect(tokenize(any).join("")).toBe(any);
+      }),
+    );
+  });
+
+  it.each(texts)("gives every token a probability, and all of them together 1: %s", (_, text) => {
+    const tokens = tokenize(text);
+    const model = new NgramModel(tokens, 5);
+    const token = fc.oneof(fc.constantFrom(...model.vocabulary), fc.constant("not in the text"));
+    const anywhere = fc.nat(tokens.length - 6).map((at) => tokens.slice(at, at + 6));
+    fc.assert(
+      fc.property(fc.oneof(fc.array(token, { maxLength: 6 }), anywhere), (history) => {
+        const likely = model.distribution(history);
+        expect(likely.length).toBe(model.vocabulary.length + 1);
+        expect(Math.min(...likely)).toBeGreaterThan(0);
+        expect(likely.reduce((sum, p) => sum + p, 0)).toBeCloseTo(1, 9);
+      }),
+    );
+  });
+
+  it.each(texts)("reads lines that it was not trained on far better than one that counts tokens: %s", (_, text) => {
+    const lines = linesOf(text);
+    const learned = asText(lines.filter((_, i) => i % 5 !== 4));
+    const heldOut = asText(lines.filter((_, i) => i % 5 === 4));
+    /** How many tokens a model hesitates between on average: 2 to the power of its cross-entropy in bits. */
+    const perplexity = (order: number) => {
+      const model = new NgramModel(learned, order);
+      const bits = heldOut.slice(1).map((token, i) => {
+        return -Math.log2(model.distribution(heldOut.slice(0, i + 1))[model.idOf(token)]!);
+      });
+      return 2 ** (bits.reduce((sum, each) => sum + each, 0) / bits.length);
+    };
+    expect(heldOut.length).toBeGreaterThan(700);
+    expect(perplexity(8)).toBeLessThan(perplexity(1) / 2.5);
+    expect(perplexity(8)).toBeLessThan(new Set(learned).size / 6);
+    expect(perplexity(8)).toBeLessThan(perplexity(2));
+  });
+
+  it("is trained on some 30 kB, with no line twice and no blanks at their ends", () => {
+    for (const [, text] of texts) {
+      const lines = linesOf(text);
+      expect(new Set(lines).size).toBe(lines.length);
+      expect(lines.every((line) => line !== "" && line.trim() === line)).toBe(true);
+    }
+    expect(new TextEncoder().encode(CHINESE + ENGLISH).length).toBeLessThan(60_000);
+  });
+
+  it("goes on from a line as the text does", () => {
+    expect(write("学而时习之").join("")).toBe("，不亦说乎？有朋自远方来，不亦乐乎？人不知而不愠，不亦君子乎？");
+    expect(write("白日依山尽").join("")).toBe("，黄河入海流。欲穷千里目，更上一层楼。");
+    expect(write("Alice was beginning to get").join("")).toMatch(/^ very tired of sitting by her sister on the bank/);
+  });
+
+  it("begins the next line after a whole one, and some line after what no line goes on from", () => {
+    const lines = linesOf(CHINESE);
+    const at = lines.findIndex((line) => line.startsWith("床前明月光"));
+    expect(lines.some((line) => line.startsWith(write(lines[at]!, { maxTokens: 4 }).join("")))).toBe(true);
+    expect(write(lines[at]!)[0]).not.toBe("\n");
+    for (const prompt of ["", "zxcvb", "🙂"]) {
+      expect(linesOf(ENGLISH).some((line) => line.startsWith(write(prompt, { maxTokens: 4 }).join("")))).toBe(true);
+    }
+  });
+
+  it("writes in the language of the prompt", () => {
+    for (let seed = 0; seed < 20; seed++) {
+      expect(write("请告诉我", { seed, temperature: 1 }).join("")).toMatch(/\p{Script=Han}/u);
+      expect(write("Tell me", { seed, temperature: 1 }).join("")).not.toMatch(/\p{Script=Han}/u);
+    }
+  });
+
+  it("draws the same from the same seed, and else from the prompt", () => {
+    const drawn = (seed: number | undefined) => write("什么是服务？", { seed, temperature: 1 }).join("");
+    expect(drawn(1)).toBe(drawn(1));
+    expect(drawn(undefined)).toBe(drawn(undefined));
+    expect(new Set([1, 2, 3, 4, 5, 6, 7, 8].map(drawn)).size).toBeGreaterThan(4);
+  });
+
+  it("is greedy at temperature 0, near it, and with one token to choose from", () => {
+    const likeliest = write("The hare").join("");
+    for (const sampling of [
+      { temperature: 5e-324 },
+      { temperature: 0.001 },
+      { temperature: 2, topK: 1 },
+      { temperature: 1, topP: 1e-9 },
+    ]) {
+      expect(write("The hare", { ...sampling, seed: 3 }).join("")).toBe(likeliest);
+    }
+  });
+
+  it("draws as often as the probabilities say", () => {
+    const model = new NgramModel(tokenize(ENGLISH), 8);
+    const read = tokenize("What is a");
+    const likely = model.distribution(read);
+    const counts = new Map<string, number>();
+    const draws = 2000;
+    for (let seed = 0; seed < draws; seed++) {
+      const token = write("What is a", { seed, temperature: 1, maxTokens: 1 })[0]!;
+      counts.set(token, (counts.get(token) ?? 0) + 1);
+    }
+    for (const token of [" service", " queue", " tensor"]) {
+      const p = likely[model.idOf(token)]!;
+      // Five standard deviations; the seeds are always the same.
+      expect(Math.abs(counts.get(token)! / draws - p)).toBeLessThan(5 * Math.sqrt((p * (1 - p)) / draws));
+    }
+  });
+
+  it("ends with the passage, or after the tokens that it may write", () => {
+    const end = (sampling: Partial<Sampling>) => {
+      const tokens = generate("学而时习之", { ...greedy, ...sampling });
+      let count = 0;
+      for (;;) {
+        const next = tokens.next();
+        if (next.done) return [next.value, count];
+        count++;
+      }
+    };
+    expect(end({})).toEqual(["stop", 31]);
+    expect(end({ maxTokens: 30 })).toEqual(["length", 30]);
+    expect(end({ maxTokens: 300, ignoresEnd: true })).toEqual(["length", 300]);
   });
 });

@@ -1,4 +1,5 @@
 import type { Bytes } from "../../request.js";
+import type { AcceptedSocket } from "../socket.js";
 import { AppendOnlyLog, type StoreName } from "./append-only-log.js";
 import { AsyncService } from "./async-service.js";
 import { type EmulatorQueue, type EmulatorQueueSide, viewOf } from "./emulator-queue.js";
@@ -8,7 +9,7 @@ import { answerQueueRequest, identityOf } from "./queue-requests.js";
 import { QueueSide } from "./queue-side.js";
 import type { Watches, WatchPlan } from "./watch.js";
 import { watchOverHttp } from "./watch-http.js";
-import { type AcceptedWatch, acceptWatch } from "./watch-websocket.js";
+import { watchOverSocket } from "./watch-websocket.js";
 
 /** Undocumented: the official Go SDK's tests send it to reach what is behind a queue. */
 const REAR_HEADER = "x-eas-queueservice-access-rear";
@@ -94,14 +95,14 @@ export class Queue implements EmulatorQueue {
   }
 
   /** Grants the upgrade of a watch, or says why not. */
-  async accept(call: QueueCall): Promise<Response | AcceptedWatch> {
+  async accept(call: QueueCall): Promise<Response | AcceptedSocket["attach"]> {
     await this.#restored;
     const { side, place } = this.#target(call);
     try {
       if (!new Parameters(call.query, side.context.settings).boolean("_watch_", false)) {
         throw new QueueRefusal(side.context.settings.badParameterStatus, "only a watch can be a WebSocket");
       }
-      return acceptWatch(this.#watches, planWatch(call, side, place));
+      return watchOverSocket(this.#watches, planWatch(call, side, place));
     } catch (error) {
       if (error instanceof QueueRefusal) return new Response(error.message, { status: error.status });
       throw error;

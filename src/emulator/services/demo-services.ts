@@ -1,6 +1,7 @@
 import { scoreApplicants } from "../models/scorecard.js";
-import type { EmulatorHandler } from "../service.js";
+import type { EmulatorHandler, EmulatorService } from "../service.js";
 import { classifyImages } from "./digits-service.js";
+import { llmService } from "./llm-service.js";
 import { rankDigits } from "./ranker-service.js";
 import { scoreFeatureRows } from "./scorecard-service.js";
 
@@ -8,15 +9,20 @@ import { scoreFeatureRows } from "./scorecard-service.js";
  * The services that every emulator has. They read and write by the generated code and not by the SDK's own codecs, so that
  * the two check each other.
  */
-export const demoServices: Readonly<Record<string, EmulatorHandler>> = {
-  /** Answers with the body that it was sent. */
-  echo: ({ body, headers }) =>
-    new Response(body, {
-      headers: {
-        "content-type": headers.get("content-type") ?? "application/octet-stream",
-        "content-length": String(body.length),
-      },
-    }),
+export const demoServices: Readonly<Record<string, EmulatorHandler | EmulatorService>> = {
+  /** Answers with the body that it was sent, and over WebSocket with each message. */
+  echo: {
+    handle: ({ body, headers }) =>
+      new Response(body, {
+        headers: {
+          "content-type": headers.get("content-type") ?? "application/octet-stream",
+          "content-length": String(body.length),
+        },
+      }),
+    socket: (_call, socket) => {
+      socket.onMessage = (message) => socket.send(message);
+    },
+  },
 
   /**
    * JSON text in, `[{"mean_radius": 14.1, …}]`; JSON text out, `[{"probability": 0.98, "score": 612, "label": "benign"}]`.
@@ -41,4 +47,13 @@ export const demoServices: Readonly<Record<string, EmulatorHandler>> = {
    * output is `probs` [n] FLOAT, in the order of the item ids. Without item ids all ten are ranked.
    */
   ranker: ({ body }) => rankDigits(body),
+
+  /**
+   * A small language model, `eas-ngram`, behind OpenAI's interface as vLLM serves it: `/v1/models`, `/v1/chat/completions` and
+   * `/v1/completions`, streamed and whole, with `temperature` (default 0.5), `top_p`, `top_k`, `max_tokens`, `stop`, `seed`
+   * (default: from the prompt) and `ignore_eos`. At its own address it takes EAS's older form, `{"prompt": …,
+   * "use_stream_chat": true}`, whose streamed answers are JSON objects that end with a NUL. Over WebSocket each message is a
+   * chat request, answered by a message for each chunk and `[DONE]`.
+   */
+  llm: llmService,
 };

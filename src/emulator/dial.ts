@@ -3,28 +3,30 @@ import {
   type WebSocketClose,
   type WebSocketConnection,
   type WebSocketDialer,
-} from "../../platform/platform.js";
+} from "../platform/platform.js";
 import {
   ABNORMAL,
   CallbackConnection,
   invalidDial,
   untilAborted,
   upgradeRefused,
-} from "../../platform/websocket-connection.js";
-import type { Bytes } from "../../request.js";
-import type { AcceptedWatch } from "./watch-websocket.js";
+} from "../platform/websocket-connection.js";
+import type { Bytes } from "../request.js";
+import type { AcceptedSocket, AttachedSocket } from "./socket.js";
 
 /** Opens WebSockets to an emulator without a network. */
-export function memoryDialer(connect: (request: Request) => Promise<Response | AcceptedWatch>): WebSocketDialer {
-  return (url, { headers, signal }) =>
+export function memoryDialer(connect: (request: Request) => Promise<Response | AcceptedSocket>): WebSocketDialer {
+  return (url, { headers, protocols = [], signal }) =>
     untilAborted(signal, async (life) => {
+      const sent = [...headers] as [string, string][];
+      if (protocols.length > 0) sent.push(["sec-websocket-protocol", protocols.join(", ")]);
       let request: Request;
       try {
-        request = new Request(url.replace(/^ws/, "http"), { headers: [...headers] as [string, string][], signal });
+        request = new Request(url.replace(/^ws/, "http"), { headers: sent, signal });
       } catch (error) {
         throw invalidDial(error);
       }
-      let accepted: Response | AcceptedWatch;
+      let accepted: Response | AcceptedSocket;
       try {
         accepted = await connect(request);
       } catch (cause) {
@@ -36,10 +38,10 @@ export function memoryDialer(connect: (request: Request) => Promise<Response | A
     });
 }
 
-/** The client's end of a connection whose other end is the watch. What passes between them is never handed on at once. */
-function openPair(watch: AcceptedWatch): WebSocketConnection {
+/** The client's end of a connection whose other end is a watch or a service. What passes between them is never handed on at once. */
+function openPair(accepted: AcceptedSocket): WebSocketConnection {
   /** Sent, and not given to the client's callbacks. */
-  const buffered: Bytes[] = [];
+  const buffered: (Bytes | string)[] = [];
   let bufferedBytes = 0;
   let isPaused = false;
   let isOver = false;
@@ -51,12 +53,12 @@ function openPair(watch: AcceptedWatch): WebSocketConnection {
     isScheduled = false;
     for (let message = next(); message !== undefined; message = next()) connection.receive(message);
     if (closing !== undefined && buffered.length === 0 && !isOver) end(closing);
-    else if (!isOver && buffered.length === 0) attached.drained();
+    else if (!isOver && buffered.length === 0) attached?.drained();
   };
-  const next = (): Bytes | undefined => {
+  const next = (): Bytes | string | undefined => {
     if (isPaused || isOver) return undefined;
     const message = buffered.shift();
-    bufferedBytes -= message?.length ?? 0;
+    bufferedBytes -= message === undefined ? 0 : sizeOf(message);
     return message;
   };
   const schedule = () => {
@@ -69,13 +71,15 @@ function openPair(watch: AcceptedWatch): WebSocketConnection {
     if (isOver) return;
     isOver = true;
     buffered.length = 0;
-    attached.closed();
+    attached?.closed(close.code, close.reason);
     setTimeout(() => connection.end(close), 0);
   };
 
   const connection = new CallbackConnection({
-    // The service reads nothing.
-    send: () => {},
+    send: (data) => {
+      const message = typeof data === "string" ? data : data.slice();
+      setTimeout(() => !isOver && attached?.received(message), 0);
+    },
     close: (code, reason) => void setTimeout(() => end(closing ?? { code, reason }), 0),
     terminate: () => end({ code: ABNORMAL, reason: "" }),
     ping: () => void setTimeout(() => !isOver && connection.onPong?.(), 0),
@@ -87,10 +91,11 @@ function openPair(watch: AcceptedWatch): WebSocketConnection {
       schedule();
     },
   });
-  const attached = watch.attach({
+  let attached: AttachedSocket | undefined;
+  attached = accepted.attach({
     send(message) {
       buffered.push(message);
-      bufferedBytes += message.length;
+      bufferedBytes += sizeOf(message);
       schedule();
     },
     get bufferedBytes() {
@@ -102,5 +107,11 @@ function openPair(watch: AcceptedWatch): WebSocketConnection {
     },
     terminate: () => end({ code: ABNORMAL, reason: "" }),
   });
+  // It may have been terminated before it was there to be told.
+  if (isOver) attached.closed(ABNORMAL, "");
   return connection;
+}
+
+function sizeOf(message: Bytes | string): number {
+  return typeof message === "string" ? new TextEncoder().encode(message).length : message.length;
 }

@@ -1,0 +1,81 @@
+import type { Bytes } from "../request.js";
+import type { AuthForm } from "./authorization.js";
+import { compressAnswer, decompressBody } from "./compression.js";
+import type { Fault } from "./faults.js";
+import type { QueueCall } from "./queue/queue.js";
+import type { EmulatorCall, EmulatorService } from "./service.js";
+import { attachService } from "./service-socket.js";
+import { type AcceptedSocket, chooseProtocol } from "./socket.js";
+import type { Target } from "./target.js";
+
+/** A request that the gateway has received, with what it knows of it. */
+export interface ReceivedCall extends QueueCall {
+  readonly entry: { readonly method: string; readonly url: string; readonly auth: AuthForm };
+  readonly found: Target | undefined;
+  readonly fault: Fault | undefined;
+}
+
+/** What the gateway answers by itself: `list` is discovery's answer, if it was asked; `token` is the wanted one. */
+export function answerWithoutService(
+  { entry, found, fault }: ReceivedCall,
+  { token, list, isUpgrade }: { token: string; list: string | undefined; isUpgrade: boolean },
+): Response | undefined {
+  if (fault?.status !== undefined) return answerWith(fault.status, fault.body ?? "", fault.headers);
+  if (list !== undefined) return answerWith(200, list, { "content-type": "application/json" });
+  if (found === undefined) return answerWith(404, `service of ${entry.url.split("?", 1)[0]} not found`);
+  if (token !== "" && (entry.auth === "none" || entry.auth === "wrong")) {
+    return answerWith(401, entry.auth === "none" ? "no authorization" : "authorization failed");
+  }
+  const methods = found.service?.methods ?? ["POST"];
+  const takesSocket = isUpgrade && found.service?.socket !== undefined;
+  if (found.queue === undefined && !takesSocket && !methods.includes(entry.method)) {
+    return answerWith(405, "method not allowed", { allow: methods.join(", ") });
+  }
+  return undefined;
+}
+
+/** The requests of signals that handlers may hold for as long as their bodies last: on Node the signal alone never fires. */
+const requestsOfSignals = new WeakMap<AbortSignal, Request>();
+
+/** Answers for the service; there is one when nothing was refused. Rejects when the caller goes. */
+export async function runHandler(received: ReceivedCall): Promise<Response> {
+  const { service, call } = callOf(received);
+  requestsOfSignals.set(call.signal, received.request);
+  try {
+    const answer = await service.handle({ ...call, body: await decompressBody(service.decompressor, call) });
+    const response = answer instanceof Response ? answer : answerWith(200, answer);
+    return await compressAnswer(service.compressor, response);
+  } catch (error) {
+    call.signal.throwIfAborted();
+    return answerWith(400, error instanceof Error ? error.message : String(error));
+  }
+}
+
+/** Grants the upgrade to a WebSocket of a queue's watch or a service, or says why not; there is one when nothing was refused. */
+export async function acceptSocket(received: ReceivedCall): Promise<Response | AcceptedSocket> {
+  const { request, found, fault } = received;
+  const protocol = chooseProtocol(request.headers, found?.service?.protocols);
+  if (found?.queue !== undefined) {
+    const attach = await found.queue.accept(received);
+    return attach instanceof Response ? attach : { protocol, attach };
+  }
+  const { service, call } = callOf(received);
+  if (service.socket === undefined) return answerWith(400, `${call.service} has no WebSocket`);
+  return { protocol, attach: attachService(service, call, protocol, fault) };
+}
+
+function callOf({ request, query, body, path, found }: ReceivedCall): { service: EmulatorService; call: EmulatorCall } {
+  const { name, service } = found as { name: string; service: EmulatorService };
+  const { method, headers, signal } = request;
+  return { service, call: { service: name, method, path, query, headers, body, signal } };
+}
+
+function answerWith(status: number, body: string | Uint8Array, headers?: Readonly<Record<string, string>>): Response {
+  const bytes = typeof body === "string" ? new TextEncoder().encode(body) : body;
+  const type = typeof body === "string" ? "text/plain; charset=utf-8" : "application/octet-stream";
+  // 204 and 304 have no body, and `Response` refuses even an empty one.
+  return new Response(status === 204 || status === 304 ? null : (bytes as Bytes), {
+    status,
+    headers: { "content-type": type, "content-length": String(bytes.length), ...headers },
+  });
+}

@@ -1,0 +1,48 @@
+import type { ReplyEnd } from "./reply.js";
+import { reply } from "./reply.js";
+import { type Fields, LLM_CONTEXT_TOKENS, readText, type TextRequest, wrong } from "./text-request.js";
+
+/**
+ * The form of EAS's first LLM services, at the service's own address: `{"prompt": …, "use_stream_chat": true}`, or
+ * `{"input_ids": …}` before that (github.com/langchain-ai/langchain-community has clients of both).
+ */
+export interface OlderRequest extends TextRequest {
+  /** Whether the answer is the text alone, without JSON around it. */
+  readonly isPlain: boolean;
+}
+
+/** Reads a request of the older form. */
+export function readOlderRequest(fields: Fields): OlderRequest {
+  const isPlain = fields.prompt === undefined && fields.input_ids !== undefined;
+  const name = isPlain ? "input_ids" : "prompt";
+  const prompt = fields[name];
+  if (typeof prompt !== "string") throw wrong(name, prompt, "a text");
+  const system = fields.system_prompt ?? "";
+  if (typeof system !== "string") throw wrong("system_prompt", system, "a text");
+  const history = fields.history ?? [];
+  if (!Array.isArray(history) || !history.every(isExchange)) {
+    throw wrong("history", history, "a list of pairs of a question and an answer");
+  }
+  const { max_new_tokens, stop_sequences, use_stream_chat, temperature, top_p, top_k, seed, stop } = fields;
+  // Python clients send "True".
+  const stream = typeof use_stream_chat === "string" ? use_stream_chat.toLowerCase() === "true" : use_stream_chat;
+  const common = { stream, temperature, top_p, top_k, seed, stop: stop ?? stop_sequences, max_tokens: max_new_tokens };
+  const texts = [system, ...history.flat(), prompt];
+  return { ...readText(common, { prompt, texts, mostTokens: LLM_CONTEXT_TOKENS, isMessage: true }), isPlain };
+}
+
+function isExchange(pair: unknown): pair is [string, string] {
+  return Array.isArray(pair) && pair.length === 2 && pair.every((text) => typeof text === "string");
+}
+
+/** The text of a reply as it grows with each token. */
+export async function* growingReply(request: TextRequest, signal: AbortSignal): AsyncGenerator<string, ReplyEnd> {
+  const pieces = reply(request, signal);
+  let text = "";
+  for (;;) {
+    const next = await pieces.next();
+    if (next.done) return next.value;
+    text += next.value;
+    yield text;
+  }
+}
