@@ -66,7 +66,7 @@ async function answerOpenAi(
 ): Promise<Response> {
   const request = read(readFields(textOf(body)));
   if (!request.isStreamed) return answerJson(200, await openAiAnswer(form, request, signal));
-  return answerStream("text/event-stream; charset=utf-8", events(openAiChunks(form, request, signal)));
+  return answerStream("text/event-stream; charset=utf-8", events(openAiChunks(form, request, signal)), signal);
 }
 
 /** Server-sent events, and the one by which OpenAI's interface says that there are no more. */
@@ -78,7 +78,8 @@ async function* events(chunks: AsyncIterable<object>): AsyncGenerator<string> {
 async function answerOlder({ body, signal }: EmulatorCall): Promise<Response> {
   const request = readOlderRequest(readFields(textOf(body)));
   const replies = growingReply(request, signal);
-  if (request.isStreamed && !request.isPlain) return answerStream("application/octet-stream", endedByNul(replies));
+  if (request.isStreamed && !request.isPlain)
+    return answerStream("application/octet-stream", endedByNul(replies), signal);
   let text = "";
   for await (const grown of replies) text = grown;
   return request.isPlain ? answer(text, "text/plain; charset=utf-8") : answerJson(200, { response: text });
@@ -112,12 +113,13 @@ function chat(call: EmulatorCall, socket: EmulatorServiceSocket): void {
   };
 }
 
-/** Sends what a generator gives as the caller takes it, a chunk of the body for each text. */
-function answerStream(contentType: string, texts: AsyncGenerator<string>): Response {
+/** Sends what a generator gives as the caller takes it, a chunk of the body for each text; it fails when the caller goes. */
+function answerStream(contentType: string, texts: AsyncGenerator<string>, signal: AbortSignal): Response {
   const encoder = new TextEncoder();
   const body = new ReadableStream<Uint8Array>(
     {
       async pull(controller) {
+        signal.throwIfAborted();
         const { done, value } = await texts.next();
         if (done) controller.close();
         else controller.enqueue(encoder.encode(value));

@@ -23,10 +23,10 @@ export function readOlderRequest(fields: Fields): OlderRequest {
   if (!Array.isArray(history) || !history.every(isExchange)) {
     throw wrong("history", history, "a list of pairs of a question and an answer");
   }
-  const { max_new_tokens, stop_sequences, use_stream_chat, temperature, top_p, top_k, seed, stop } = fields;
+  const { max_new_tokens, stop_sequences, use_stream_chat, stop, ...rest } = fields;
   // Python clients send "True".
   const stream = typeof use_stream_chat === "string" ? use_stream_chat.toLowerCase() === "true" : use_stream_chat;
-  const common = { stream, temperature, top_p, top_k, seed, stop: stop ?? stop_sequences, max_tokens: max_new_tokens };
+  const common = { ...rest, stream, stop: stop ?? stop_sequences, max_tokens: max_new_tokens };
   const texts = [system, ...history.flat(), prompt];
   return { ...readText(common, { prompt, texts, mostTokens: LLM_CONTEXT_TOKENS, isMessage: true }), isPlain };
 }

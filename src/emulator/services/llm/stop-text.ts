@@ -1,4 +1,4 @@
-/** Finds the texts at which an answer ends, though it comes in pieces. */
+/** Finds the texts at which an answer ends, though it comes in pieces; the one that is complete first counts. */
 export class StopText {
   isFound = false;
   readonly #stops: readonly string[];
