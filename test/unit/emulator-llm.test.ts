@@ -216,9 +216,9 @@ describe("the interface of OpenAI", () => {
     const endless = { model: MODEL, temperature: 0, ignore_eos: true };
     const completion = await post("/v1/completions", { ...endless, prompt: "道" });
     expect(completion.body.usage.completion_tokens).toBe(16);
-    const messages = [{ role: "user", content: "道".repeat(4000) }];
+    const messages = [{ role: "user", content: "道".repeat(8000) }];
     const message = await post("/v1/chat/completions", { ...endless, messages });
-    expect(message.body.usage).toEqual({ prompt_tokens: 4000, completion_tokens: 96, total_tokens: 4096 });
+    expect(message.body.usage).toEqual({ prompt_tokens: 8000, completion_tokens: 192, total_tokens: 8192 });
     expect(message.body.choices[0].finish_reason).toBe("length");
   });
 
@@ -285,7 +285,7 @@ describe("the interface of OpenAI", () => {
     ["top_p of 0", { ...chatRequest, top_p: 0 }, "top_p"],
     ["half a top_k", { ...chatRequest, top_k: 0.5 }, "top_k"],
     ["no tokens", { ...chatRequest, max_tokens: 0 }, "max_tokens"],
-    ["too many tokens", { ...chatRequest, max_completion_tokens: 4092 }, "max_completion_tokens"],
+    ["too many tokens", { ...chatRequest, max_completion_tokens: 8188 }, "max_completion_tokens"],
     ["half a seed", { ...chatRequest, seed: 0.5 }, "seed"],
     ["an empty stop", { ...chatRequest, stop: ["a", ""] }, "stop"],
     ["a stream in words", { ...chatRequest, stream: "true" }, "stream"],
@@ -295,7 +295,7 @@ describe("the interface of OpenAI", () => {
     ["two answers", { ...chatRequest, n: 2 }, "n"],
     ["tools", { ...chatRequest, tools: [{}] }, "tools"],
     ["JSON", { ...chatRequest, response_format: { type: "json_object" } }, "response_format"],
-    ["a prompt that does not fit", { ...chatRequest, messages: [{ role: "user", content: "道".repeat(4096) }] }, null],
+    ["a prompt that does not fit", { ...chatRequest, messages: [{ role: "user", content: "道".repeat(8192) }] }, null],
   ])("refuses %s with 400", async (_, request, param) => {
     const { status, body } = await post("/v1/chat/completions", request);
     expect([status, body]).toEqual([

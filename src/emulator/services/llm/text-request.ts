@@ -5,7 +5,7 @@ import { tokenize } from "../../models/ngram.js";
 /** The name that callers give as `model`. */
 export const LLM_MODEL = "eas-ngram";
 /** The most tokens that a prompt and its answer may have together. */
-export const LLM_CONTEXT_TOKENS = 4096;
+export const LLM_CONTEXT_TOKENS = 8192;
 
 /** Why a request is not answered, as vLLM says it. */
 export class LlmRefusal extends Error {
