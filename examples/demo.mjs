@@ -38,7 +38,7 @@ const emulator = await startEmulator();
 const client = new PredictClient({ endpoint: emulator.endpoint, serviceName: "digits", token: emulator.token });
 const ranker = client.service("ranker");
 try {
-  console.log(`Local EAS gateway at ${emulator.endpoint}, services: echo, scorecard, digits, ranker\n`);
+  console.log(`Local EAS gateway at ${emulator.endpoint}, services: echo, scorecard, digits, ranker, llm\n`);
   await scorecard(client.service("scorecard"));
   let predicted = [];
   for (const [format, predict] of Object.entries(FORMATS)) {

@@ -51,7 +51,7 @@ server.once("error", (error) => fail(`the page cannot be served: ${error.message
 server.listen(port, "127.0.0.1", () => {
   console.log(`Page:     http://127.0.0.1:${server.address().port}/`);
   console.log(`Gateway:  EAS_ENDPOINT=${emulator.endpoint} EAS_TOKEN=${emulator.token}`);
-  console.log("          with the services digits, scorecard, ranker and echo, and the queue jobs");
+  console.log("          with the services digits, scorecard, ranker, llm and echo, and the queue jobs");
   console.log("Ctrl-C ends both.");
 });
 for (const signal of ["SIGINT", "SIGTERM"]) process.once(signal, stop);

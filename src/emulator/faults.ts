@@ -1,3 +1,5 @@
+import { argumentRangeError, show } from "../errors.js";
+
 /** Something that is to go wrong with the next requests. */
 export interface Fault {
   /** Only requests to this service. Default: any. */
@@ -40,6 +42,10 @@ export class FaultQueue {
   #faults: { readonly fault: Fault; left: number }[] = [];
 
   add(fault: Fault): void {
+    const { chunks = DEFAULT_CHUNKS } = fault;
+    if (!Number.isInteger(chunks) || chunks < 0) {
+      throw argumentRangeError("ERR_EAS_ARG_OPTION", `chunks is ${show(chunks)}: it must be a whole number, 0 or more`);
+    }
     this.#faults.push({ fault, left: fault.times ?? 1 });
   }
 

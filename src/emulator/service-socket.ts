@@ -1,6 +1,6 @@
 import { argumentRangeError, show } from "../errors.js";
 import type { Bytes } from "../request.js";
-import { DEFAULT_CHUNKS, type Fault } from "./faults.js";
+import { breaksBody, DEFAULT_CHUNKS, type Fault } from "./faults.js";
 import type { EmulatorCall, EmulatorService } from "./service.js";
 import type { AcceptedSocket, AttachedSocket, EmulatorServiceSocket, EmulatorSocket } from "./socket.js";
 
@@ -92,8 +92,7 @@ class ServiceSocket implements AttachedSocket {
 
 /** A socket that goes wrong after some messages, as a body does after some chunks. */
 function breakSocket(socket: EmulatorSocket, fault: Fault): EmulatorSocket {
-  const breaks = fault.reset === "in-body" || fault.stall === "in-body" || fault.failure !== undefined;
-  if (!breaks) return socket;
+  if (!breaksBody(fault)) return socket;
   let left = fault.chunks ?? DEFAULT_CHUNKS;
   return {
     get bufferedBytes() {
@@ -102,11 +101,12 @@ function breakSocket(socket: EmulatorSocket, fault: Fault): EmulatorSocket {
     close: (code, reason) => socket.close(code, reason),
     terminate: () => socket.terminate(),
     send(message) {
-      if (left-- > 0) return socket.send(message);
-      if (fault.reset === "in-body") return socket.terminate();
-      if (fault.failure === undefined || left < -1) return undefined;
-      socket.send(fault.failure);
-      return socket.close(FAILED, "");
+      left--;
+      if (left >= 0) socket.send(message);
+      else if (fault.failure !== undefined && left === -1) {
+        socket.send(fault.failure);
+        socket.close(FAILED, "");
+      } else if (fault.failure === undefined && fault.reset === "in-body") socket.terminate();
     },
   };
 }

@@ -566,6 +566,14 @@ describe("faults in the middle of a body in chunks", () => {
     expect(await ask("echo", "12345678")).toEqual([200, "12345678"]);
   });
 
+  test("a number of chunks that is none is refused", () => {
+    for (const chunks of [-1, 0.5, Number.NaN, "2"]) {
+      expect(() => emulator.fault({ reset: "in-body", chunks: chunks as number })).toThrow(
+        expect.objectContaining({ name: "RangeError", code: "ERR_EAS_ARG_OPTION" }),
+      );
+    }
+  });
+
   test("the tokens of the service llm", async () => {
     const { core, open } = inMemory();
     core.fault({ reset: "in-body", chunks: 3 });
