@@ -1,8 +1,10 @@
+import { setFlagsFromString } from "node:v8";
+import { runInNewContext } from "node:vm";
 import fc from "fast-check";
 import OpenAI, { APIError, BadRequestError, NotFoundError } from "openai";
 import { afterAll, afterEach, beforeAll, describe, expect, test, vi } from "vitest";
 import { createEmulator, type RunningEmulator, startEmulator } from "../../src/emulator/index.js";
-import { tokenize } from "../../src/emulator/models/ngram.js";
+import { NgramModel, tokenize } from "../../src/emulator/models/ngram.js";
 import { StopText } from "../../src/emulator/services/llm/stop-text.js";
 
 let emulator: RunningEmulator;
@@ -389,18 +391,24 @@ describe("streams", () => {
 
   test("nothing is computed ahead of the reader, and nothing after it has gone", async () => {
     const { open } = inMemory();
-    const timers = vi.spyOn(globalThis, "setTimeout");
+    const computed = vi.spyOn(NgramModel.prototype, "distribution");
+    const turns = async () => {
+      for (let i = 0; i < 3; i++) await new Promise((resolve) => setTimeout(resolve, 0));
+    };
     try {
       const response = await open({ ...long, stream: true });
-      expect(timers).not.toHaveBeenCalled();
+      await turns();
+      expect(computed).not.toHaveBeenCalled();
       const reader = response.body!.getReader();
       // The one with the role needs no token.
       for (let i = 0; i < 4; i++) await reader.read();
-      expect(timers).toHaveBeenCalledTimes(3);
+      await turns();
+      expect(computed).toHaveBeenCalledTimes(3);
       await reader.cancel();
-      expect(timers).toHaveBeenCalledTimes(3);
+      await turns();
+      expect(computed).toHaveBeenCalledTimes(3);
     } finally {
-      timers.mockRestore();
+      computed.mockRestore();
     }
   });
 
@@ -422,6 +430,36 @@ describe("streams", () => {
     caller.abort(new Error("gone"));
     await expect(whole).rejects.toThrow("gone");
     expect(core.requests[4]?.status).toBe(0);
+  });
+
+  test("a stream hears of it though nobody holds the request", async () => {
+    setFlagsFromString("--expose-gc");
+    const collect = runInNewContext("gc") as () => void;
+    const { core, open } = inMemory();
+    const caller = new AbortController();
+    let signal: AbortSignal | undefined;
+    core.addService("holds", (call) => {
+      signal = call.signal;
+      return "";
+    });
+    const request = () =>
+      new Request("http://e/api/predict/holds", {
+        method: "POST",
+        headers: { authorization: "t" },
+        signal: caller.signal,
+      });
+    await core.fetch(request());
+    core.reset();
+    const reader = (await open({ ...long, stream: true }, { signal: caller.signal })).body!.getReader();
+    await reader.read();
+    // What is garbage only after a turn is collected by a later one.
+    for (let i = 0; i < 5; i++) {
+      await new Promise((resolve) => setImmediate(resolve));
+      collect();
+    }
+    caller.abort(new Error("gone"));
+    expect(signal?.aborted).toBe(true);
+    await expect(reader.read()).rejects.toThrow("gone");
   });
 
   test("over a socket the stream is cancelled when the caller goes", async () => {

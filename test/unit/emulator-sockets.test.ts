@@ -117,6 +117,7 @@ describe.each([
     await eventually(() => expect(end.messages).toEqual([new Uint8Array([2, 3])]));
     const message = new Uint8Array([4, 5]);
     end.send(message.subarray(0, 1));
+    message.fill(9);
     end.send("text");
     await eventually(() => expect(received).toHaveLength(2));
     expect(received).toEqual([new Uint8Array([4]), "text"]);

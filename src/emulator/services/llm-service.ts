@@ -124,9 +124,8 @@ function answerStream(contentType: string, texts: AsyncGenerator<string>, signal
         if (done) controller.close();
         else controller.enqueue(encoder.encode(value));
       },
-      cancel: () => void texts.return(undefined),
     },
-    // Nothing is computed before somebody waits for it.
+    // Nothing is computed before somebody waits for it, so that one who has gone needs no word.
     { highWaterMark: 0 },
   );
   return new Response(body, { headers: { "content-type": contentType, "cache-control": "no-cache" } });
