@@ -29,7 +29,8 @@ export interface Fault {
   readonly failure?: string | undefined;
   /**
    * Where the middle is of a body that comes in chunks, and of a service's WebSocket: so many chunks or messages come through
-   * first. A body that has no more breaks at its end. Default 2. A body with a `Content-Length` is cut in two.
+   * first, of which a reset may overtake the last on a real socket. A body that has no more breaks at its end. Default 2. A
+   * body with a `Content-Length` is cut in two.
    */
   readonly chunks?: number | undefined;
 }
