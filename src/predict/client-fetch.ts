@@ -146,6 +146,7 @@ function bodyOf({ response }: StreamAnswer, isUndone: boolean): ReadableStream<U
       },
       cancel: () => response.cancel(undefined),
     },
-    new ByteLengthQueuingStrategy({ highWaterMark: AHEAD_BYTES }),
+    // Not a ByteLengthQueuingStrategy, which some edge runtimes do not have.
+    { highWaterMark: AHEAD_BYTES, size: ({ length }) => length },
   );
 }

@@ -24,8 +24,64 @@ function encoded(coding, compress) {
 
 const BOMB = gzipSync(new Uint8Array(50_000_000));
 
+/** Answers pieces as long as they are wanted; `next` gives one, or nothing for a wait without end. */
+function pieces(next) {
+  return new Response(
+    new ReadableStream(
+      {
+        async pull(controller) {
+          const piece = await next();
+          if (piece === undefined) controller.close();
+          else controller.enqueue(piece);
+        },
+      },
+      { highWaterMark: 0 },
+    ),
+  );
+}
+
+/** The body, each byte of it a piece of its own. */
+function inPieces({ body }) {
+  let at = 0;
+  return pieces(async () => {
+    // So that they are not joined on the way.
+    await new Promise((resolve) => setImmediate(resolve));
+    return at < body.length ? body.slice(at, ++at) : undefined;
+  });
+}
+
+const soon = () => new Promise((resolve) => setTimeout(resolve, 10));
+
+/** Bytes that the service `flood` has sent, by the caller's `id`. */
+const flooded = new Map();
+const BLOCK = new Uint8Array(65_536);
+
 /** What a service of each kind is. */
 export const SERVICES = {
+  pieces: { handle: inPieces, methods: ["POST"] },
+  endless: { handle: () => pieces(() => soon().then(() => new TextEncoder().encode("piece"))) },
+  stalls: {
+    handle() {
+      let sent = false;
+      return pieces(() => {
+        if (sent) return new Promise(() => {});
+        sent = true;
+        return new TextEncoder().encode("first");
+      });
+    },
+  },
+  flood: {
+    handle({ query }) {
+      const id = query.get("id");
+      return pieces(() => {
+        const sent = flooded.get(id) ?? 0;
+        if (sent >= 4096 * BLOCK.length) return undefined;
+        flooded.set(id, sent + BLOCK.length);
+        return BLOCK;
+      });
+    },
+  },
+  flooded: { handle: ({ query }) => String(flooded.get(query.get("id")) ?? 0) },
   echo: { handle: echo },
   tensors: { handle: answerTensors },
   headers: { handle: answerHeaders },

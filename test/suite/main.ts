@@ -2,6 +2,7 @@ import "./predict.suite.js";
 import "./auth.suite.js";
 import "./failures.suite.js";
 import "./bodies.suite.js";
+import "./streams.suite.js";
 import "./queue.suite.js";
 import "./watch.suite.js";
 import "./workers.suite.js";
