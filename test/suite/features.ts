@@ -13,6 +13,7 @@ export const FEATURES = {
   codecs: "Snappy and LZ4",
   zstd: "zstd",
   stream: "Streams: text, lines, events, JSON",
+  pace: "A slow reader holds the service back",
   llm: "LLM services, fetch",
   openai: "The npm package openai",
   queue: "Queues",
@@ -48,6 +49,7 @@ const BROWSERS: Readonly<Partial<Record<Feature, string>>> = {
   signature: "pages cannot set the Date header that is signed",
   websocket: "pages cannot send headers with a WebSocket",
   pool: "the browser has its own",
+  pace: "browsers read ahead by themselves",
 };
 const NO_PAGE = "no page";
 const NO_POOL = "fetch has its own";

@@ -75,7 +75,7 @@ test("stream", "a connection that breaks is a typed error with what had come", a
   expectError(error, { name: "EasNetworkError", retryable: true });
 });
 
-test("stream", "a slow reader holds the service back", async (test) => {
+test("pace", "what is not read is not sent", async (test) => {
   const { client } = await openService(test, "flood");
   const { client: counter } = await openService(test, "flooded");
   const stream = await client.stream("x", { query: { id: client.openai().baseURL } });
