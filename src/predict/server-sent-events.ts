@@ -53,10 +53,11 @@ export async function* eventsOf(texts: AsyncIterable<string>): AsyncGenerator<Se
   };
   let endedByCr = false;
   for await (const piece of texts) {
-    // CR ends a line, and so does CRLF: made one by hand, or the event before it would wait for the next piece.
+    // CR and CRLF end a line, too. Made LF here: the parser would let what a CR ends wait for the next piece, and looks through
+    // all of a piece for each line of one that has CRs only.
     const text: string = endedByCr && piece.startsWith("\n") ? piece.slice(1) : piece;
     endedByCr = text.endsWith("\r");
-    parser.feed(endedByCr ? `${text}\n` : text);
+    parser.feed(text.includes("\r") ? text.replace(/\r\n?/g, "\n") : text);
     yield* take();
     if (tooLarge) {
       throw new EasDecodeError(`an event of the stream has more than ${MOST_CHARACTERS} characters`, { format: "sse" });

@@ -92,7 +92,13 @@ export async function* jsonOf(texts: AsyncIterable<string>): AsyncGenerator<unkn
   };
   for await (const text of texts) {
     let from = 0;
-    for (let at = next(text, from, separator); at !== -1; at = next(text, from, separator)) {
+    // Looked for once: to go through all of the text for each of its lines would take quadratic time.
+    const nul = separator === "\n" ? -1 : text.indexOf("\0");
+    for (;;) {
+      // Until the separator is known, nothing before the first NUL is passed over that could be it.
+      const found = text.indexOf(separator ?? "\n", from);
+      const at = separator === undefined && nul >= from && (found === -1 || nul < found) ? nul : found;
+      if (at === -1) break;
       value.add(text.slice(from, at));
       from = at + 1;
       const whole = value.take();
@@ -110,13 +116,6 @@ export async function* jsonOf(texts: AsyncIterable<string>): AsyncGenerator<unkn
   }
   const last = value.take();
   if (!isBlank(last)) yield parse(trimmed(last));
-}
-
-function next(text: string, from: number, separator: "\n" | "\0" | undefined): number {
-  if (separator !== undefined) return text.indexOf(separator, from);
-  const line = text.indexOf("\n", from);
-  const nul = text.indexOf("\0", from);
-  return line === -1 || (nul !== -1 && nul < line) ? nul : line;
 }
 
 /** NUL beside a line break is white space, too. */

@@ -4,6 +4,14 @@ import { COMPRESSIONS } from "./decoders/compressions.js";
 import { HEADERS } from "./decoders/headers.js";
 import { JSON_ANSWERS } from "./decoders/json.js";
 import { MESSAGES } from "./decoders/messages.js";
+import { STREAMS } from "./decoders/streams.js";
 
 /** All that reads bytes of others. */
-export const DECODERS: readonly Decoder[] = [...MESSAGES, ...JSON_ANSWERS, ...COMPRESSIONS, ...HEADERS, ...ARGUMENTS];
+export const DECODERS: readonly Decoder[] = [
+  ...MESSAGES,
+  ...JSON_ANSWERS,
+  ...COMPRESSIONS,
+  ...HEADERS,
+  ...ARGUMENTS,
+  ...STREAMS,
+];

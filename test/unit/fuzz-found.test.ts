@@ -3,6 +3,8 @@ import { gatewayTarget, parseEndpoint } from "../../src/endpoint/gateway.js";
 import { readInstances } from "../../src/endpoint/instance.js";
 import { parseExactly } from "../../src/http/exact-json.js";
 import { EasDecodeError, JsonResponse } from "../../src/index.js";
+import { eventsOf } from "../../src/predict/server-sent-events.js";
+import { jsonOf } from "../../src/predict/stream-text.js";
 import { readFrames } from "../../src/queue/data-frame.js";
 import { readAttributes } from "../../src/queue/queue-attributes.js";
 import { thrownBy } from "../support/calls.js";
@@ -70,4 +72,16 @@ test("many slashes within an endpoint took time with their square", () => {
 test("a port that cannot be a text was the end of a whole list of instances", () => {
   const list = JSON.parse('[{"host":"a","port":{"toString":1}},{"host":"b","port":80}]');
   expect(readInstances(list)).toEqual([{ origin: "http://b", weight: 100 }]);
+});
+
+test.each([
+  ["events ended by CR only", eventsOf, "\r"],
+  ["JSON with blank lines before it", jsonOf, "\n"],
+])("%s took time with the square of their number", async (_, read, line) => {
+  async function* texts() {
+    yield line.repeat(2_000_000);
+  }
+  let count = 0;
+  for await (const _value of read(texts())) count++;
+  expect(count).toBe(0);
 });

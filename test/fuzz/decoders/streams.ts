@@ -1,0 +1,100 @@
+import { EasDecodeError } from "../../../src/errors.js";
+import { eventsOf } from "../../../src/predict/server-sent-events.js";
+import { errorOfEvent, errorOfValue } from "../../../src/predict/stream-error.js";
+import { decodeText, jsonOf, linesOf } from "../../../src/predict/stream-text.js";
+import { type Bytes, must, table, utf8 } from "../decoder.js";
+
+// What reads answers while they come. Each input is read as one piece and as many, which must give the same.
+
+const PIECES = [
+  "\n",
+  "\r",
+  "\r\n",
+  "\0",
+  "data: ",
+  "data:1\n\n",
+  "event: error\n",
+  "id: 1\n",
+  "retry: 5\n",
+  ": \n",
+  "\uFEFF",
+  "字",
+  "🙂",
+  '{"error":{"message":"x","code":500}}',
+  '{"a":1}\n',
+  "[1,\n2]\0",
+  "[DONE]",
+  '"',
+].map(utf8);
+
+const SAMPLES = [
+  'data: {"choices":[{"delta":{"content":"学"}}]}\n\ndata: [DONE]\n\n',
+  "event: a\r\ndata: 1\r\ndata: 2\r\nid: 3\r\n\r\n: ping\r\r",
+  'event: error\ndata: {"message":"out of memory"}\n\n',
+  '{"response":"学"}\0{"response":"学而"}\0',
+  '{"a":1}\n[2]\n"字"\n',
+  '{\n  "a": 1\n}\n',
+].map(utf8);
+
+const CALL = {
+  plan: { method: "POST", target: { origin: "http://x", path: "/" }, suffix: { wire: "" } },
+  attempts: 1,
+  token: "token",
+};
+
+async function* inPieces(input: Bytes, size: number): AsyncGenerator<Bytes, void, undefined> {
+  for (let at = 0; at < input.length; at += size) yield input.slice(at, at + size);
+}
+
+/** All values of a reader, and the kind of its error. */
+async function outcome(values: AsyncIterable<unknown>): Promise<unknown[]> {
+  const all: unknown[] = [];
+  try {
+    for await (const value of values) all.push(value);
+  } catch (error) {
+    if (!(error instanceof EasDecodeError)) throw error;
+    all.push(["failed", error.format]);
+  }
+  return all;
+}
+
+type Reader = (texts: AsyncIterable<string>) => AsyncIterable<unknown>;
+
+function decodeBy(read: Reader) {
+  return async (input: Bytes) => {
+    const whole = await outcome(read(decodeText(inPieces(input, Math.max(1, input.length)))));
+    for (const size of input.length > 4096 ? [1021] : [1, 7]) {
+      const pieces = await outcome(read(decodeText(inPieces(input, size))));
+      // A whole piece with what is no UTF-8 in it gives nothing before its error.
+      const isText = JSON.stringify(whole.at(-1)) !== '["failed","utf-8"]';
+      if (isText) must(JSON.stringify(pieces) === JSON.stringify(whole), `the same in pieces of ${size}`);
+    }
+    const failure = whole.at(-1);
+    if (Array.isArray(failure) && failure[0] === "failed") throw new EasDecodeError("failed", { format: "stream" });
+  };
+}
+
+export const STREAMS = table({ pieces: PIECES }, [
+  { name: "stream lines", samples: () => SAMPLES, decode: decodeBy(linesOf) },
+  {
+    name: "stream events",
+    samples: () => SAMPLES,
+    decode: decodeBy(async function* (texts) {
+      for await (const event of eventsOf(texts)) {
+        yield [event.event, event.data, event.id, event.retry];
+        const error = errorOfEvent(event, 0, CALL as never);
+        must(error === undefined || error.data.length <= event.data.length + 3, "the error's data");
+      }
+    }),
+  },
+  {
+    name: "stream JSON",
+    samples: () => SAMPLES.slice(3),
+    decode: decodeBy(async function* (texts) {
+      for await (const value of jsonOf(texts)) {
+        yield value;
+        errorOfValue(value, 0, CALL as never);
+      }
+    }),
+  },
+]);
