@@ -36,6 +36,18 @@ const EXPECTED: Readonly<Record<string, Readonly<Record<string, readonly RegExp[
     "Direct connection to the instances": [/^2 false\n$/],
     "Proxies, certificates and other connections": [/^over my own pool\nover fetch\n$/],
   },
+  "docs/streaming.md": {
+    "Bytes, lines and text": [/^200 一\n200 二\n200 三\nthe user left\n$/],
+    "Tokens of a language model": [/^\p{Script=Han}[^\n]+\n\p{Script=Han}[^\n]+\n$/u],
+  },
+  "docs/llm.md": {
+    "The npm package openai": [/^eas-ngram\n\p{Script=Han}[^\n]+\n$/u],
+    "The AI SDK": [/^\p{Script=Han}[^\n]+\n$/u],
+    "Any other library, and client.fetch": [/^200 1\nERR_EAS_ARG_PATH\n$/],
+  },
+  "docs/cold-start.md": {
+    "": [/^0 s: no healthy upstream\nready, asked 2 times\n0 s: empty 404\nhello\n$/],
+  },
 };
 
 const documents = ["README.md", ...readdirSync(`${root}docs`).map((name) => `docs/${name}`)];
