@@ -8,6 +8,7 @@ export default defineConfig([
     entry: {
       index: "src/index.ts",
       node: "src/node.ts",
+      relay: "src/relay/index.ts",
       dispose: "src/dispose.ts",
       emulator: "src/emulator/index.ts",
       "emulator/memory": "src/emulator/memory.ts",

@@ -1,2 +1,3 @@
-/** Connections for Node: pooling, proxies and certificates. */
+/** What there is for Node alone: connections with pooling, proxies and certificates; servers of `node:http`. */
+export { type NodeIncoming, type NodeOutgoing, nodeListener, type RequestHandler } from "./platform/node-listener.js";
 export { type NodeTransportOptions, nodeTransport } from "./platform/node-transport.js";

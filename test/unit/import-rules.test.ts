@@ -19,7 +19,7 @@ interface Import {
 }
 
 /** The files that users import: they may reach everywhere, and nothing imports them. */
-const ENTRY = /^(index|node|dispose)\.ts$|^(proto|compression)\/[^/]+\.ts$|^emulator\/index\.ts$/;
+const ENTRY = /^(index|node|dispose)\.ts$|^(proto|compression)\/[^/]+\.ts$|^(emulator|relay)\/index\.ts$/;
 
 /**
  * Who may import whom, beside files of the same room: the design's

@@ -1,0 +1,82 @@
+import { checkFunction, checkLimit, checkTimeout, SHARED_GATEWAY_MAX_REQUEST_BYTES } from "../http/options.js";
+import { AllowList, type RelayRule } from "./allow-list.js";
+import { optionError } from "./option-error.js";
+import { Origins } from "./origins.js";
+import { HeaderLists } from "./relay-headers.js";
+import { type RelayClient, Services } from "./services.js";
+
+/** How a relay is set up. */
+export interface RelayOptions {
+  /**
+   * The client of the one service that is behind the relay, with its token. A page's client then has the relay as its
+   * `customUrl`. Either this or `services` must be given.
+   */
+  readonly client?: RelayClient | undefined;
+  /**
+   * Clients of several services and queues, by the name that pages call them by. A page's client then has the relay as its
+   * `endpoint`, and the name as its `serviceName` or `queueName`. A queue's sink is a path of the queue.
+   */
+  readonly services?: Readonly<Record<string, RelayClient>> | undefined;
+  /** What may be asked for; nothing else is passed on. */
+  readonly allow: readonly RelayRule[];
+  /**
+   * Origins of the pages that may call, as `["https://example.com"]`; `"*"` for the pages of everybody. Default: none but
+   * pages of the relay's own origin, as far as the browser says so (`Sec-Fetch-Site`: Safari does from 16.4 on).
+   */
+  readonly origins?: "*" | readonly string[] | undefined;
+  /** Path at which the relay is mounted, such as `"/eas"`. Default: the root. */
+  readonly base?: string | undefined;
+  /** The most bytes that a request's body may have. Default 1 MiB, as on the shared gateway. */
+  readonly maxBytes?: number | undefined;
+  /** Milliseconds until the service's answer begins. Default 300,000. */
+  readonly timeout?: number | undefined;
+  /** Names of request headers that go on to the service, beside those that this package's calls need. */
+  readonly requestHeaders?: readonly string[] | undefined;
+  /** Names of the answer's headers that go back to the caller, beside those that this package's calls need. */
+  readonly responseHeaders?: readonly string[] | undefined;
+  /**
+   * Decides on each request that could pass, before anything is sent: `true` lets it pass, `false` refuses it with 403, a
+   * `Response` is the answer to it. It must leave the body alone: `request.clone()` is there to read it.
+   */
+  readonly authorize?: ((request: Request) => boolean | Response | Promise<boolean | Response>) | undefined;
+  /**
+   * Hears what callers are not told: that the service refuses the relay's token, cannot be reached, does not answer or breaks
+   * off, or that `authorize` threw. What it throws itself is ignored.
+   */
+  readonly onError?: ((error: unknown, request: Request) => unknown) | undefined;
+}
+
+/** The options of a relay, checked. */
+export interface RelaySettings {
+  readonly services: Services;
+  readonly allow: AllowList;
+  readonly origins: Origins;
+  readonly headers: HeaderLists;
+  readonly maxBytes: number;
+  readonly timeout: number;
+  readonly authorize: NonNullable<RelayOptions["authorize"]>;
+  readonly onError: NonNullable<RelayOptions["onError"]>;
+}
+
+const DEFAULT_TIMEOUT_MS = 300_000;
+
+/** Checks all options of a relay. */
+export function checkRelayOptions(options: RelayOptions): RelaySettings {
+  if (typeof options !== "object" || options === null) {
+    throw optionError("options", options, "be an object such as { client, allow: [{ paths: [...] }] }");
+  }
+  const { base = "", maxBytes = SHARED_GATEWAY_MAX_REQUEST_BYTES, timeout = DEFAULT_TIMEOUT_MS } = options;
+  const { authorize = () => true, onError = () => {} } = options;
+  const services = new Services(base, options.client, options.services);
+  const headers = new HeaderLists(options.requestHeaders ?? [], options.responseHeaders ?? []);
+  return {
+    services,
+    allow: new AllowList(options.allow, services.paths),
+    origins: new Origins(options.origins ?? [], headers),
+    headers,
+    maxBytes: checkLimit("maxBytes", maxBytes, 0),
+    timeout: checkTimeout("timeout", timeout),
+    authorize: checkFunction("authorize", authorize),
+    onError: checkFunction("onError", onError),
+  };
+}
