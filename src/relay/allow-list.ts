@@ -66,7 +66,7 @@ export class AllowList {
 
 /**
  * Whether every server on the way reads a path as it is written here. Else what passes as "/v1/x" may arrive as something else:
- * servers decode escapes before they resolve "..", some twice; take a backslash, or a full-width slash, for a slash; drop
+ * servers decode escapes before they resolve ".." or look for "?", some twice; take a backslash, or a full-width slash, for a slash; drop
  * what follows ";" in a segment; or join slashes.
  */
 export function isPlainPath(path: string): boolean {
@@ -77,9 +77,8 @@ export function isPlainPath(path: string): boolean {
     return false;
   }
   // biome-ignore lint/suspicious/noControlCharactersInRegex: they are what is refused
-  if (!path.startsWith("/") || /[\x00-\x1f\x7f\\%]/.test(text)) return false;
+  if (!path.startsWith("/") || /[\x00-\x1f\x7f\\%?#]/.test(text)) return false;
   const segments = text.split("/").slice(1);
-  if (segments.length !== path.split("/").length - 1) return false;
   return segments.every(
     (segment, i) => (segment !== "" || i === segments.length - 1) && !/^\s*\.{1,2}\s*(;|$)/.test(segment),
   );
@@ -92,11 +91,7 @@ export function checkPlainPath(name: string, text: string): string {
     const path = encodePath(text);
     if (isPlainPath(path)) return path;
   }
-  throw optionError(
-    name,
-    text,
-    'begin with a slash, as "/v1/chat", and have no query, empty part, ".." or escaped slash',
-  );
+  throw optionError(name, text, 'begin with a slash, as "/v1/chat", and have no query, empty part or ".."');
 }
 
 function checkRulePath(name: string, text: string, services: readonly string[] | undefined): string {

@@ -99,6 +99,7 @@ async function passOn(
 
   let answer: Response;
   try {
+    call.signal.throwIfAborted();
     answer = await client.fetch(path + search, {
       method: request.method,
       headers: settings.headers.toService(request.headers),

@@ -52,7 +52,7 @@ export class Services {
       throw optionError("client", client, "be given, or services in its place: one of the two");
     }
     this.#only = client && checkClient("client", client);
-    if (services !== undefined && (typeof services !== "object" || services === null || isClient(services))) {
+    if (services !== undefined && (typeof services !== "object" || isClient(services) || !hasEntries(services))) {
       throw optionError("services", services, "be an object of clients by name, such as { scorecard: client }");
     }
     this.#named = Object.entries(services ?? {})
@@ -100,6 +100,11 @@ function checkBase(base: string): string {
 
 function isClient(value: unknown): value is RelayClient {
   return typeof (value as RelayClient | null | undefined)?.fetch === "function";
+}
+
+/** False for null too. */
+function hasEntries(value: object): boolean {
+  return Object.keys(value ?? {}).length > 0;
 }
 
 function checkClient(name: string, client: RelayClient): RelayClient {

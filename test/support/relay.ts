@@ -1,0 +1,63 @@
+import { createServer, type IncomingMessage, type ServerResponse } from "node:http";
+import type { AddressInfo } from "node:net";
+import { onTestFinished } from "vitest";
+import { nodeListener } from "../../src/node.js";
+import { createRelay, type RelayClient, type RelayOptions, type RelayRequestInit } from "../../src/relay/index.js";
+
+/** A call that came to a service. */
+export interface RelayedCall extends RelayRequestInit {
+  readonly path: string;
+}
+
+/** A service in memory, which remembers what it was called with. */
+export function memoryService(answer: (call: RelayedCall) => Response | Promise<Response> = () => new Response("ok")) {
+  const calls: RelayedCall[] = [];
+  const client: RelayClient = {
+    async fetch(path, init) {
+      const call = { path, ...init };
+      calls.push(call);
+      return await answer(call);
+    },
+  };
+  return { client, calls };
+}
+
+/** A relay before a service in memory, and a way to ask it. */
+export function memoryRelay(
+  options: Partial<RelayOptions> = {},
+  answer?: (call: RelayedCall) => Response | Promise<Response>,
+) {
+  const { client, calls } = memoryService(answer);
+  const errors: unknown[] = [];
+  const relay = createRelay({
+    ...(options.services === undefined && { client }),
+    allow: [{ paths: ["/*"] }],
+    onError: (error) => errors.push(error),
+    ...options,
+  });
+  const ask = (path: string, init?: RequestInit) =>
+    relay(new Request(`https://my.site${path}`, { method: "POST", ...init, ...(init?.body && { duplex: "half" }) }));
+  return { relay, ask, calls, errors };
+}
+
+/** What a refused caller is told. */
+export async function refusalOf(answer: Response): Promise<[status: number, error: string]> {
+  const { error } = (await answer.json()) as { error: string };
+  return [answer.status, error];
+}
+
+/** A server of `node:http` of this test's own. */
+export async function listen(listener: (incoming: IncomingMessage, outgoing: ServerResponse) => void): Promise<string> {
+  const server = createServer(listener);
+  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
+  onTestFinished(() => {
+    server.close();
+    server.closeAllConnections();
+  });
+  return `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
+}
+
+/** A relay that listens on a port of its own. */
+export function listenRelay(options: RelayOptions): Promise<string> {
+  return listen(nodeListener(createRelay(options)));
+}
