@@ -61,3 +61,22 @@ export async function listen(listener: (incoming: IncomingMessage, outgoing: Ser
 export function listenRelay(options: RelayOptions): Promise<string> {
   return listen(nodeListener(createRelay(options)));
 }
+
+/** A client of one service or queue of an emulator, over the runtime's own `fetch`. */
+export function serviceClient(
+  emulator: { readonly endpoint: string; readonly token: string },
+  name: string,
+): RelayClient {
+  return {
+    async fetch(path, { method, headers, body, signal }) {
+      return fetch(`${emulator.endpoint}/api/predict/${name}${path}`, {
+        method,
+        headers: [...headers, ["authorization", emulator.token]],
+        body,
+        signal,
+        redirect: "manual",
+        duplex: "half",
+      } as RequestInit);
+    },
+  };
+}
