@@ -16,15 +16,16 @@ export function bodyTooLarge(maxBytes: number): BodyError {
 }
 
 /**
- * A body as it comes, until more than `maxBytes` have. Then, and when it breaks off, it fails, once `onFailure` has been
- * called with why.
+ * A body as it comes, until more than `maxBytes` have. Then, and when it breaks off, the call is ended with why. When the call
+ * is ended, no more of it is read.
  */
 export function countedBody(
   body: ReadableStream<Bytes>,
   maxBytes: number,
-  onFailure: (error: BodyError) => void,
+  call: AbortController,
 ): ReadableStream<Bytes> {
   const reader = body.getReader();
+  call.signal.addEventListener("abort", () => void reader.cancel(call.signal.reason).catch(() => {}));
   let length = 0;
   const read = async (): Promise<Bytes | undefined> => {
     const { done, value } = await reader.read().catch((cause: unknown) => {
@@ -34,9 +35,7 @@ export function countedBody(
     length += value.byteLength;
     // Also for what is no bytes, and has no length.
     if (length <= maxBytes) return value;
-    const error = bodyTooLarge(maxBytes);
-    void reader.cancel(error).catch(() => {});
-    throw error;
+    throw bodyTooLarge(maxBytes);
   };
   return new ReadableStream<Bytes>(
     {
@@ -46,7 +45,7 @@ export function countedBody(
           if (piece === undefined) controller.close();
           else controller.enqueue(piece);
         } catch (error) {
-          onFailure(error as BodyError);
+          call.abort(error);
           throw error;
         }
       },

@@ -1,10 +1,12 @@
 import { EasTimeoutError } from "../errors.js";
+import { SHARED_GATEWAY_MAX_REQUEST_BYTES } from "../http/options.js";
+import { readAll } from "../platform/chunks.js";
 import type { Bytes } from "../request.js";
 import { bodyTooLarge, countedBody, passedBody } from "./bodies.js";
 import { refusalOf, refusedAnswer } from "./failure-answer.js";
 import { optionError } from "./option-error.js";
 import { checkRelayOptions, type RelayOptions, type RelaySettings } from "./relay-options.js";
-import type { RelayTarget } from "./services.js";
+import type { RelayRequestInit, RelayTarget } from "./services.js";
 
 /**
  * Makes a function that passes requests on to an EAS service with a token that the caller never sees: what a Worker, a route
@@ -99,11 +101,12 @@ async function passOn(
 
   let answer: Response;
   try {
+    const body = await bodyOf(request, settings.maxBytes, call);
     call.signal.throwIfAborted();
     answer = await client.fetch(path + search, {
       method: request.method,
       headers: settings.headers.toService(request.headers),
-      body: bodyOf(request, settings.maxBytes, call),
+      body,
       signal: call.signal,
     });
     const refused = call.signal.aborted ? call.signal.reason : refusedAnswer(answer);
@@ -132,14 +135,21 @@ async function passOn(
   return new Response(null, { status, headers });
 }
 
-/** The body to send, which ends the call when it grows too large. */
-function bodyOf(
+/**
+ * The body to send; it ends the call when it grows too large. One of a stated length goes with its length, as the official
+ * SDKs send all of theirs: who reads it need not know chunks. Others, and what is larger than the shared gateway takes, go as
+ * they come.
+ */
+async function bodyOf(
   { method, headers, body }: Request,
   maxBytes: number,
   call: AbortController,
-): ReadableStream<Bytes> | null {
-  if (method === "GET" || method === "HEAD" || body === null || headers.get("content-length") === "0") return null;
-  return countedBody(body as ReadableStream<Bytes>, maxBytes, (error) => call.abort(error));
+): Promise<RelayRequestInit["body"]> {
+  const stated = headers.get("content-length");
+  if (method === "GET" || method === "HEAD" || body === null || stated === "0") return null;
+  const counted = countedBody(body as ReadableStream<Bytes>, maxBytes, call);
+  const isWhole = stated !== null && Number(stated) <= SHARED_GATEWAY_MAX_REQUEST_BYTES;
+  return isWhole ? readAll(counted, maxBytes, undefined) : counted;
 }
 
 function timeoutError(timeout: number): EasTimeoutError {

@@ -17,8 +17,8 @@ export interface RelayClient {
 export interface RelayRequestInit {
   readonly method: string;
   readonly headers: [name: string, value: string][];
-  /** A stream, which is to be sent as it comes, or null. */
-  readonly body: ReadableStream<Bytes> | null;
+  /** Bytes, a stream, which is to be sent as it comes, or null. */
+  readonly body: Bytes | ReadableStream<Bytes> | null;
   /** Ends the call, and the body of its answer. */
   readonly signal: AbortSignal;
 }

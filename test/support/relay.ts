@@ -1,6 +1,7 @@
 import { createServer, type IncomingMessage, type ServerResponse } from "node:http";
 import type { AddressInfo } from "node:net";
 import { onTestFinished } from "vitest";
+import { PredictClient } from "../../src/index.js";
 import { nodeListener } from "../../src/node.js";
 import { createRelay, type RelayClient, type RelayOptions, type RelayRequestInit } from "../../src/relay/index.js";
 
@@ -62,21 +63,12 @@ export function listenRelay(options: RelayOptions): Promise<string> {
   return listen(nodeListener(createRelay(options)));
 }
 
-/** A client of one service or queue of an emulator, over the runtime's own `fetch`. */
+/** The client of a relay: it has the token of the emulator's services. */
 export function serviceClient(
   emulator: { readonly endpoint: string; readonly token: string },
-  name: string,
-): RelayClient {
-  return {
-    async fetch(path, { method, headers, body, signal }) {
-      return fetch(`${emulator.endpoint}/api/predict/${name}${path}`, {
-        method,
-        headers: [...headers, ["authorization", emulator.token]],
-        body,
-        signal,
-        redirect: "manual",
-        duplex: "half",
-      } as RequestInit);
-    },
-  };
+  serviceName: string,
+): PredictClient {
+  const client = new PredictClient({ endpoint: emulator.endpoint, serviceName, token: emulator.token });
+  onTestFinished(() => void client.close());
+  return client;
 }

@@ -29,7 +29,7 @@ function handMade() {
 }
 
 const textOf = (value: Uint8Array | undefined) => new TextDecoder().decode(value);
-const readerOf = ({ body }: Pick<Response, "body">) => (body as ReadableStream<Uint8Array>).getReader();
+const readerOf = ({ body }: { body: unknown }) => (body as ReadableStream<Uint8Array>).getReader();
 
 /** A body of so many pieces, which are made as they are wanted. */
 function onDemand(count: number) {
@@ -150,6 +150,36 @@ describe("the request's body", () => {
       },
     });
     expect((await ask("/", { body })).status).toBe(413);
+  });
+
+  test("of a stated length goes on whole, with its length", async () => {
+    const { ask, calls } = memoryRelay();
+    await ask("/", { body: onDemand(10).stream, headers: { "content-length": "10" } });
+    expect(textOf(calls[0]?.body as Uint8Array)).toBe("0123456789");
+  });
+
+  test("of a stated length that breaks off: nothing is sent", async () => {
+    const { ask, calls, errors } = memoryRelay();
+    const body = handMade();
+    const asked = ask("/", { body: body.stream, headers: { "content-length": "10" } });
+    body.give("half");
+    body.fail(new Error("reset"));
+    expect((await asked).status).toBe(400);
+    expect([calls, errors]).toEqual([[], []]);
+  });
+
+  test("of a stated length that does not come: 504, nothing is sent, and no more is read", async () => {
+    const { ask, calls } = memoryRelay({ timeout: 1 });
+    const body = handMade();
+    expect((await ask("/", { body: body.stream, headers: { "content-length": "10" } })).status).toBe(504);
+    expect(calls).toEqual([]);
+    expect(body.cancelled()).toMatchObject({ code: "ERR_EAS_TIMEOUT" });
+  });
+
+  test("of more than the shared gateway takes goes on as it comes, whatever its length", async () => {
+    const { ask, calls } = memoryRelay({ maxBytes: 1e9 });
+    await ask("/", { body: onDemand(10).stream, headers: { "content-length": "10000000" } });
+    expect(calls[0]?.body).toBeInstanceOf(ReadableStream);
   });
 
   test("that the service leaves alone is not read", async () => {
