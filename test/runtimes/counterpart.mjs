@@ -1,8 +1,11 @@
-// The other side of the suite: an emulator that lets pages call, the same one without CORS, and a control server by which the
-// suite, wherever it runs, arranges faults and asks what was seen. One for each runtime.
+// The other side of the suite: an emulator that lets pages call, the same one without CORS, relays before it, and a control
+// server by which the suite, wherever it runs, arranges faults and asks what was seen. One for each runtime.
 import { createServer } from "node:http";
-import { connect, createServer as createRelay } from "node:net";
+import { connect, createServer as createTcpServer } from "node:net";
 import { startEmulator } from "../../dist/emulator.js";
+import { PredictClient } from "../../dist/index.js";
+import { nodeListener } from "../../dist/node.js";
+import { createRelay } from "../../dist/relay.js";
 import { QUEUE_SERVICES, SERVICES } from "./services.mjs";
 
 const TOKEN = "suite-token";
@@ -41,13 +44,22 @@ export async function startCounterpart() {
   });
   const closed = await startEmulator({ emulator: withoutCors(emulator) });
   const state = { started: "", serial: 0, connections: 0 };
-  const relay = createRelay((socket) => {
+  const counted = createTcpServer((socket) => {
     state.connections++;
     const onward = connect(emulator.port, "127.0.0.1");
     socket.pipe(onward).pipe(socket);
     for (const end of [socket, onward]) end.on("error", () => socket.destroy(onward.destroy()));
   });
-  await listen(relay);
+  await listen(counted);
+  const relays = new Map();
+  const relayServer = createServer(
+    nodeListener((request) => {
+      const relay = relays.get(new URL(request.url).pathname.split("/")[1]);
+      return relay === undefined ? new Response(null, { status: 404 }) : relay(request);
+    }),
+  );
+  await listen(relayServer);
+  const relayClient = new PredictClient({ endpoint: closed.endpoint, serviceName: "echo", token: TOKEN });
   let finish;
   const report = new Promise((resolve) => {
     finish = resolve;
@@ -69,6 +81,15 @@ export async function startCounterpart() {
       const name = `queue-${++state.serial}`;
       emulator.addQueue(name, { ...settings, service: QUEUE_SERVICES[kind] });
       return name;
+    },
+    relay({ services, only, ...options }) {
+      const name = `relay-${++state.serial}`;
+      const clientOf = (service) => relayClient.service(service);
+      const served = only
+        ? { client: clientOf(only) }
+        : { services: Object.fromEntries(services.map((each) => [each, clientOf(each)])) };
+      relays.set(name, createRelay({ ...served, base: `/${name}`, ...options }));
+      return `${originOf(relayServer)}/${name}`;
     },
     queue({ name, side }) {
       const { length, isEnded, pushes, commits, negatives } = emulator.queue(name)[side];
@@ -110,7 +131,7 @@ export async function startCounterpart() {
     context: {
       endpoint: emulator.endpoint,
       closedEndpoint: closed.endpoint,
-      countedEndpoint: originOf(relay),
+      countedEndpoint: originOf(counted),
       control: originOf(control),
       token: TOKEN,
     },
@@ -120,7 +141,10 @@ export async function startCounterpart() {
     async close() {
       control.close();
       control.closeAllConnections();
-      relay.close();
+      counted.close();
+      relayServer.close();
+      relayServer.closeAllConnections();
+      await relayClient.close();
       await Promise.all([closed.close(), emulator.close()]);
     },
   };

@@ -22,6 +22,23 @@ function encoded(coding, compress) {
   return ({ body }) => new Response(compress(body), { headers: { "content-encoding": coding } });
 }
 
+const streams = new Map();
+
+/** Streams; each call of "/step" adds its body, and "/end" ends it. Whether there was one to add to, the call is told. */
+function answerStepwise({ service, path, body }) {
+  if (path === "/stream") {
+    const stream = new ReadableStream({
+      start: (controller) => streams.set(service, controller),
+      cancel: () => streams.delete(service),
+    });
+    return new Response(stream, { headers: { "content-type": "text/event-stream" } });
+  }
+  const controller = streams.get(service);
+  if (path === "/step") controller?.enqueue(body);
+  else controller?.close();
+  return controller === undefined ? "gone" : "there";
+}
+
 const BOMB = gzipSync(new Uint8Array(50_000_000));
 
 /** Answers pieces as long as they are wanted; `next` gives one, or nothing for a wait without end. */
@@ -85,6 +102,7 @@ export const SERVICES = {
   echo: { handle: echo },
   tensors: { handle: answerTensors },
   headers: { handle: answerHeaders },
+  stepwise: { handle: answerStepwise },
   slow: { handle: ({ body }) => new Promise((resolve) => setTimeout(resolve, 100, body)) },
   gzip: { handle: echo, decompressor: "gzip" },
   zlib: { handle: echo, decompressor: "zlib" },

@@ -1,4 +1,5 @@
 import type { Fault } from "eas-prediction/emulator/memory";
+import type { RelayOptions } from "eas-prediction/relay";
 import type { SuiteContext, SuiteReport } from "./harness.js";
 
 /** A request that the emulator has seen. */
@@ -19,6 +20,15 @@ export interface SeenQueue {
   readonly pushes: readonly { readonly index: string; readonly delivery: number }[];
   readonly commits: readonly { readonly index: string; readonly auto: boolean }[];
   readonly negatives: readonly { readonly index: string; readonly code: string; readonly reason: string }[];
+}
+
+/** What a relay of a test's own is told. */
+export interface RelaySettings extends Pick<RelayOptions, "allow" | "maxBytes"> {
+  /** Names of services and queues behind it. */
+  readonly services?: readonly string[];
+  /** In their place: the one service behind it. */
+  readonly only?: string;
+  readonly origins: "*" | readonly string[];
 }
 
 /** The other side of a test, which the runner keeps outside of the runtime under test. */
@@ -47,6 +57,11 @@ export class Counterpart {
   /** Makes a queue that no other test uses; its name is given. `kind`: whose answers a service's queue has. */
   addQueue(settings: Readonly<Record<string, unknown>> = {}, kind?: string): Promise<string> {
     return this.#ask("addQueue", { settings, kind });
+  }
+
+  /** Makes a relay before the emulator that no other test uses; its URL is given. */
+  relay(settings: RelaySettings): Promise<string> {
+    return this.#ask("relay", settings);
   }
 
   /** The input queue, or the sink. */

@@ -21,6 +21,7 @@ export const FEATURES = {
   http: "Watch over HTTP stream",
   poll: "Watch by polling",
   workers: "Workers, asynchronous inference",
+  relay: "Relay that keeps the token",
   limits: "Fair limit of connections",
   pool: "Connection pool of its own",
   memory: "Emulator in memory",
