@@ -41,11 +41,11 @@ async function answerTo(settings: RelaySettings, request: Request): Promise<Resp
   const { services, allow, origins, maxBytes } = settings;
   const { method, headers } = request;
   const { pathname, search } = new URL(request.url);
-  const target = services.find(pathname);
-  if (target === undefined) return refuse(404, "there is no such service at this relay");
   if (!origins.admits(request)) return refuse(403, "this relay does not serve pages of this origin");
   const preflight = origins.preflight(request);
   if (preflight !== undefined) return preflight;
+  const target = services.find(pathname);
+  if (target === undefined) return refuse(404, "there is no such service at this relay");
   if (!allow.allows(method, target.listed)) return refuse(403, `this relay does not allow ${method} on this path`);
   if (headers.has("upgrade")) return refuse(403, "this relay has no WebSocket: watch a queue over HTTP");
   const length = Number(headers.get("content-length") ?? 0);

@@ -37,7 +37,7 @@ export class Origins {
     const { headers } = request;
     if (request.method !== "OPTIONS" || !headers.has("access-control-request-method")) return undefined;
     const answer = new Response(null, { status: 204 });
-    // All of them: the page can read why another one is refused, but not why a preflight is.
+    // All of them, and for every path: the page can read why a call is refused, but not why a preflight is.
     answer.headers.set("access-control-allow-methods", METHODS.join(", "));
     const asked = (headers.get("access-control-request-headers") ?? "").split(",").map((name) => name.trim());
     // By name, since "*" does not stand for Authorization.

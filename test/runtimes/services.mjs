@@ -35,7 +35,10 @@ function answerStepwise({ service, path, body }) {
   }
   const controller = streams.get(service);
   if (path === "/step") controller?.enqueue(body);
-  else controller?.close();
+  else {
+    controller?.close();
+    streams.delete(service);
+  }
   return controller === undefined ? "gone" : "there";
 }
 

@@ -384,6 +384,14 @@ describe("origins", () => {
     expect([calls.length, asked]).toEqual([0, 0]);
   });
 
+  test.each(["/", "/other", "/eas/not/allowed"])(
+    "a preflight is answered whatever the path, so that the page hears why: %s",
+    async (path) => {
+      const { ask } = memoryRelay({ base: "/eas", origins: [PAGE], allow: [{ paths: ["/"] }] });
+      expect((await ask(path, preflight("content-type"))).status).toBe(204);
+    },
+  );
+
   test("a preflight without headers allows none", async () => {
     const { ask } = memoryRelay({ origins: "*" });
     const { headers } = await ask("/", preflight());
