@@ -49,8 +49,9 @@ async function respond(
   const { status, headers, body } = await handler(request);
   outgoing.statusCode = status;
   // One line for each cookie.
-  for (const name of headers.keys())
-    outgoing.setHeader(name, name === "set-cookie" ? headers.getSetCookie() : (headers.get(name) ?? ""));
+  for (const [name, value] of headers) {
+    outgoing.setHeader(name, name === "set-cookie" ? headers.getSetCookie() : value);
+  }
   // The head is not to wait for the first byte.
   outgoing.flushHeaders();
   if (body !== null) await send(body, outgoing);
@@ -67,7 +68,10 @@ function requestOf(incoming: IncomingMessage, signal: AbortSignal): Request | un
     for (let i = 0; i < rawHeaders.length; i += 2) headers.append(rawHeaders[i] as string, rawHeaders[i + 1] as string);
     const scheme = "encrypted" in incoming.socket ? "https" : "http";
     // Joined, not resolved: "//other.example/" would name another host.
-    const whole = `${scheme}://${headers.get("host") ?? "localhost"}${url.startsWith("/") ? url : `/${url}`}`;
+    const host = headers.get("host") ?? "localhost";
+    // It would be a part of the path.
+    if (/[/\\?#@]/.test(host)) return undefined;
+    const whole = `${scheme}://${host}${url.startsWith("/") ? url : `/${url}`}`;
     const hasBody = method !== "GET" && method !== "HEAD";
     return new Request(whole, {
       method,

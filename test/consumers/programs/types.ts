@@ -39,7 +39,7 @@ import { zstd } from "eas-prediction/compression/zstd";
 import "eas-prediction/dispose";
 import { type RunningEmulator, startEmulator } from "eas-prediction/emulator";
 import { createEmulator, type Emulator, heldOutDigits } from "eas-prediction/emulator/memory";
-import { type NodeTransportOptions, nodeTransport } from "eas-prediction/node";
+import { type NodeTransportOptions, nodeListener, nodeTransport } from "eas-prediction/node";
 import { ProtoRequest } from "eas-prediction/proto";
 import { RequestSchema } from "eas-prediction/proto/blade";
 import { PredictResponseSchema as CaffeResponseSchema } from "eas-prediction/proto/caffe";
@@ -49,6 +49,7 @@ import { DataFrameProtoSchema } from "eas-prediction/proto/queue";
 import { ArrayDataType, PredictRequestSchema, PredictResponseSchema } from "eas-prediction/proto/tf";
 import { PredictRequestSchema as TorchRequestSchema } from "eas-prediction/proto/torch";
 import { PBRequestSchema as TorchRecRequestSchema } from "eas-prediction/proto/torchrec";
+import { createRelay, type RelayOptions } from "eas-prediction/relay";
 
 type Same<A, B> = (<T>() => T extends A ? 1 : 2) extends <T>() => T extends B ? 1 : 2 ? true : false;
 /** Fails to compile where the two types differ. */
@@ -75,6 +76,14 @@ export async function calls(): Promise<void> {
   const own: Transport = fetchTransport({ fetch });
   await own.close();
 }
+
+const relayOptions: RelayOptions = {
+  client,
+  allow: [{ methods: ["GET"], paths: ["/v1/*"] }],
+  origins: ["https://a.example"],
+};
+export const relay: (request: Request) => Promise<Response> = createRelay(relayOptions);
+export const listener: ReturnType<typeof nodeListener> = nodeListener(relay);
 
 export async function tensors(): Promise<void> {
   const image = new Float32Array(64);
