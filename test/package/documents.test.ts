@@ -48,6 +48,10 @@ const EXPECTED: Readonly<Record<string, Readonly<Record<string, readonly RegExp[
   "docs/cold-start.md": {
     "": [/^0 s: no healthy upstream\nready, asked 2 times\n0 s: empty 404\nhello\n$/],
   },
+  "docs/relay.md": {
+    "One service": [/^true text\/event-stream.*\n403 {"error":"this relay does not allow POST on this path"}\n$/],
+    "Several services, and queues": [/^A CAT\n$/],
+  },
 };
 
 const documents = ["README.md", ...readdirSync(`${root}docs`).map((name) => `docs/${name}`)];

@@ -1,5 +1,6 @@
 import { createServer, request as httpRequest, type IncomingMessage } from "node:http";
 import { connect } from "node:net";
+import OpenAI from "openai";
 import { describe, expect, onTestFinished, test } from "vitest";
 import { type EmulatorOptions, startEmulator } from "../../src/emulator/index.js";
 import { EasHttpError, PredictClient, type PredictClientOptions, QueueClient } from "../../src/index.js";
@@ -153,6 +154,34 @@ describe("between a page's client and the emulator", () => {
       status: 403,
     });
     expect(emulator.requests.map(({ headers }) => headers.get("authorization"))).toEqual([TOKEN]);
+  });
+
+  test("the npm package openai, whole and streamed", async () => {
+    const emulator = await start();
+    const relay = await listenRelay({
+      client: serviceClient(emulator, "llm"),
+      base: "/eas",
+      allow: [{ paths: ["/v1/chat/completions"] }, { methods: ["GET"], paths: ["/v1/models"] }],
+      authorize: ({ headers }) => headers.get("authorization") === "Bearer session-1",
+    });
+    const openai = new OpenAI({ baseURL: `${relay}/eas/v1`, apiKey: "session-1" });
+    const [model] = (await openai.models.list()).data;
+    const asked = {
+      model: String(model?.id),
+      messages: [{ role: "user" as const, content: "学而时习之，" }],
+      temperature: 0,
+    };
+    const whole = (await openai.chat.completions.create(asked)).choices[0]?.message.content;
+    let streamed = "";
+    for await (const { choices } of await openai.chat.completions.create({ ...asked, stream: true })) {
+      streamed += choices[0]?.delta.content ?? "";
+    }
+    expect(streamed).toBe(whole);
+    expect(streamed).not.toBe("");
+    await expect(openai.embeddings.create({ model: "m", input: "x" })).rejects.toMatchObject({
+      status: 403,
+      message: expect.stringContaining("this relay does not allow POST on this path"),
+    });
   });
 
   test("a service that is not there", async () => {
