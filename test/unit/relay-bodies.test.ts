@@ -1,6 +1,11 @@
+import { setFlagsFromString } from "node:v8";
+import { runInNewContext } from "node:vm";
 import { describe, expect, test } from "vitest";
 import { createRelay } from "../../src/relay/index.js";
 import { memoryRelay, memoryService, type RelayedCall, refusalOf } from "../support/relay.js";
+
+setFlagsFromString("--expose-gc");
+const collectGarbage = runInNewContext("gc") as () => void;
 
 const bytes = (text: string) => new TextEncoder().encode(text);
 
@@ -335,6 +340,21 @@ describe("the caller goes", () => {
       leave();
       expect(calls[0]?.signal.aborted).toBe(false);
     }
+  });
+
+  test("while nobody but the relay holds the request", async () => {
+    const { relay, calls } = memoryRelay({}, () => new Response(handMade().stream));
+    const caller = new AbortController();
+    const ask = () => relay(new Request("https://my.site/", { method: "POST", signal: caller.signal }));
+    const answer = await ask();
+    // On Node the signal of a request that is collected never fires.
+    for (let i = 0; i < 3; i++) {
+      collectGarbage();
+      await new Promise((go) => setImmediate(go));
+    }
+    caller.abort();
+    expect(calls[0]?.signal.aborted).toBe(true);
+    await answer.body?.cancel().catch(() => {});
   });
 
   test("on a runtime whose requests have no signal", async () => {
