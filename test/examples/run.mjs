@@ -8,10 +8,10 @@ import { installPackage } from "../runtimes/installed-package.mjs";
 import { browserPage } from "./browser-page.mjs";
 import { nextjs } from "./nextjs.mjs";
 import { scripts } from "./scripts.mjs";
-import { worker } from "./worker.mjs";
+import { workers } from "./worker.mjs";
 
 const ROOT = fileURLToPath(new URL("../../", import.meta.url));
-const EXAMPLES = [...scripts, worker, nextjs, browserPage];
+const EXAMPLES = [...scripts, ...workers, nextjs, browserPage];
 
 const wanted = process.argv.slice(2);
 const unknown = wanted.filter((name) => !EXAMPLES.some((example) => example.name === name));
