@@ -25,12 +25,16 @@ export function countedBody(
   call: AbortController,
 ): ReadableStream<Bytes> {
   const reader = body.getReader();
-  call.signal.addEventListener("abort", () => void reader.cancel(call.signal.reason).catch(() => {}));
+  const { signal } = call;
+  signal.addEventListener("abort", () => void reader.cancel(signal.reason).catch(() => {}));
   let length = 0;
+  let isCancelled = false;
   const read = async (): Promise<Bytes | undefined> => {
     const { done, value } = await reader.read().catch((cause: unknown) => {
       throw new BodyError(400, "the body broke off", { cause });
     });
+    // A cancelled reader is done, too: the service must not take that for the end.
+    signal.throwIfAborted();
     if (done) return undefined;
     length += value.byteLength;
     // Also for what is no bytes, and has no length.
@@ -42,40 +46,48 @@ export function countedBody(
       async pull(controller) {
         try {
           const piece = await read();
+          if (isCancelled) return;
           if (piece === undefined) controller.close();
           else controller.enqueue(piece);
         } catch (error) {
-          call.abort(error);
+          // A service that wants no more of it may answer all the same.
+          if (!isCancelled) call.abort(error);
           throw error;
         }
       },
-      cancel: (reason) => reader.cancel(reason),
+      cancel(reason) {
+        isCancelled = true;
+        return reader.cancel(reason);
+      },
     },
     // Nothing is read before it is asked for.
     { highWaterMark: 0 },
   );
 }
 
-/** How a body that passes through tells its end, once: with the error that it failed with, or with undefined. */
-export type BodyEnd = (error: unknown) => void;
-
-/** A body as it comes, at the pace at which it is read. Cancelling it cancels what it is read from. */
-export function passedBody(body: ReadableStream<Bytes>, onEnd: BodyEnd): ReadableStream<Bytes> {
+/**
+ * A body as it comes, at the pace at which it is read. Cancelling it cancels what it is read from. `onEnd` is called once: with
+ * the error that it failed with, or with undefined.
+ */
+export function passedBody(body: ReadableStream<Bytes>, onEnd: (error: unknown) => void): ReadableStream<Bytes> {
   const reader = body.getReader();
+  let isCancelled = false;
   return new ReadableStream<Bytes>(
     {
       async pull(controller) {
         try {
           const { done, value } = await reader.read();
+          if (isCancelled) return;
           if (!done) return controller.enqueue(value);
           onEnd(undefined);
           controller.close();
         } catch (error) {
-          onEnd(error);
+          if (!isCancelled) onEnd(error);
           throw error;
         }
       },
       async cancel(reason) {
+        isCancelled = true;
         onEnd(undefined);
         await reader.cancel(reason);
       },

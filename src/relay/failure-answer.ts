@@ -25,6 +25,9 @@ export function refusalOf(error: unknown): Refusal {
   return { status: 502, error: "the relay got no answer from the service" };
 }
 
+const WRONG_TOKEN =
+  "the token of the relay's client is missing, wrong, of another service, or sent in the wrong form (auth)";
+
 /**
  * Why an answer of the service must not be passed on; undefined when it may. A refused token is the relay's own fault, and
  * where a redirect leads is no matter of the caller's.
@@ -32,7 +35,7 @@ export function refusalOf(error: unknown): Refusal {
 export function refusedAnswer({ status }: Response): EasHttpError | undefined {
   const isRedirect = status < 200 || (status >= 300 && status < 400);
   if (!isRedirect && status !== 401 && status !== 403) return undefined;
-  const hint = statusHint(status, "", "token");
+  const hint = status === 401 ? WRONG_TOKEN : statusHint(status, "", "token");
   return new EasHttpError(`the relay's own call was answered with ${status}: ${hint}`, {
     status,
     hint,

@@ -146,6 +146,21 @@ describe("the request's body", () => {
     expect(errors).toEqual([]);
   });
 
+  test("that the service wants no more of does not end the call", async () => {
+    const body = handMade();
+    const { ask, calls, errors } = memoryRelay({}, async (call) => {
+      const reader = readerOf(call);
+      const reading = reader.read();
+      await reader.cancel("enough");
+      await reading;
+      await new Promise((go) => setImmediate(go));
+      return new Response("answered");
+    });
+    const answer = await ask("/", { body: body.stream });
+    expect([answer.status, await answer.text(), body.cancelled()]).toEqual([200, "answered", "enough"]);
+    expect([calls[0]?.signal.aborted, errors]).toEqual([false, []]);
+  });
+
   test("that is no bytes does not pass by the limit", async () => {
     const { ask } = memoryRelay({}, async (call) => new Response(await new Response(call.body).text()));
     const body = new ReadableStream({
@@ -233,6 +248,17 @@ describe("the answer's body", () => {
     await body?.cancel("enough");
     expect(answered.cancelled()).toBe("enough");
     expect(errors).toEqual([]);
+  });
+
+  test("that the caller cancels while it waits for a piece is cancelled", async () => {
+    const answered = handMade();
+    const { ask, errors } = memoryRelay({}, () => new Response(answered.stream));
+    const reader = readerOf(await ask("/"));
+    const reading = reader.read();
+    await reader.cancel("enough");
+    expect((await reading).done).toBe(true);
+    await new Promise((go) => setImmediate(go));
+    expect([answered.cancelled(), errors]).toEqual(["enough", []]);
   });
 
   test("that breaks off breaks off, and the owner hears why", async () => {
@@ -325,6 +351,21 @@ describe("the caller goes", () => {
     await expect(reading).rejects.toThrow("gone");
     expect(calls[0]?.signal.aborted).toBe(true);
     expect([errors, listeners()]).toEqual([[], 0]);
+  });
+
+  test("in the middle of the body: its end is none", async () => {
+    const { relay, calls } = memoryRelay({}, () => new Response(handMade().stream));
+    const caller = new AbortController();
+    const body = handMade();
+    const init = { method: "POST", body: body.stream, signal: caller.signal, duplex: "half" };
+    await relay(new Request("https://my.site/", init as RequestInit));
+    const reader = readerOf(calls[0] as RelayedCall);
+    body.give("half");
+    expect(textOf((await reader.read()).value)).toBe("half");
+    const reading = reader.read();
+    caller.abort(new Error("gone"));
+    await expect(reading).rejects.toThrow("gone");
+    expect(String(body.cancelled())).toContain("gone");
   });
 
   test("after the end: no listener is left", async () => {

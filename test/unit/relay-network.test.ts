@@ -268,6 +268,26 @@ describe("streams", () => {
     await gone;
   });
 
+  test("a caller that goes in the middle of its body: the service does not take that for the end", async () => {
+    let begin!: () => void;
+    const begun = new Promise<void>((resolve) => {
+      begin = resolve;
+    });
+    let close!: (complete: boolean) => void;
+    const closed = new Promise<boolean>((resolve) => {
+      close = resolve;
+    });
+    const origin = await listen((incoming) => {
+      incoming.on("data", begin).on("error", () => {});
+      incoming.on("close", () => close(incoming.complete));
+    });
+    const { call } = open(await listenRelay({ client: clientOf(origin), allow }));
+    call.write("half");
+    await begun;
+    call.destroy();
+    expect(await closed).toBe(false);
+  });
+
   test("a caller that goes in the middle ends the call", async () => {
     const { origin, gone } = await echoService();
     const { call, answered } = open(await listenRelay({ client: clientOf(origin), allow }));
