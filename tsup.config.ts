@@ -12,6 +12,7 @@ export default defineConfig([
       dispose: "src/dispose.ts",
       emulator: "src/emulator/index.ts",
       "emulator/memory": "src/emulator/memory.ts",
+      image: "src/image/index.ts",
       "proto/proto-request": "src/proto/proto-request.ts",
       ...Object.fromEntries(FORMATS.map((format) => [`proto/${format}`, `src/proto/${format}.ts`])),
       ...Object.fromEntries(COMPRESSIONS.map((name) => [`compression/${name}`, `src/compression/${name}.ts`])),

@@ -23,7 +23,15 @@ const PARTS = {
     "importKey",
   ],
   // Entries of their own.
-  entries: ["$typeName", "google.protobuf.Struct", "snappy: corrupt", "LZ4", "WebAssembly", "emulator-token"],
+  entries: [
+    "$typeName",
+    "google.protobuf.Struct",
+    "snappy: corrupt",
+    "LZ4",
+    "WebAssembly",
+    "emulator-token",
+    "getImageData",
+  ],
 } as const;
 
 /** What each bundle holds; it must hold nothing of all the others. */
@@ -35,7 +43,14 @@ const HELD: Readonly<Record<string, readonly string[]>> = {
 };
 
 /** The package's other entries, which no page gets that does not ask for them. */
-const ENTRIES = ["/proto", "/compression/snappy", "/compression/lz4", "/compression/zstd", "/emulator/memory"];
+const ENTRIES = [
+  "/proto",
+  "/compression/snappy",
+  "/compression/lz4",
+  "/compression/zstd",
+  "/emulator/memory",
+  "/image",
+];
 
 test("the texts are there, where their parts are", async () => {
   const { servers, direct, ...others } = PARTS;

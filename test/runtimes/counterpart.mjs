@@ -9,6 +9,7 @@ import { createRelay } from "../../dist/relay.js";
 import { QUEUE_SERVICES, SERVICES } from "./services.mjs";
 
 const TOKEN = "suite-token";
+const PICTURE = '<svg xmlns="http://www.w3.org/2000/svg" width="4" height="4"><rect width="4" height="4"/></svg>';
 
 function listen(server) {
   return new Promise((resolve) => server.listen(0, "127.0.0.1", resolve));
@@ -114,6 +115,11 @@ export async function startCounterpart() {
   };
 
   const control = createServer(async (request, response) => {
+    // As most sites send their images: for any page to show, and for none to read.
+    if (request.url === "/picture") {
+      response.writeHead(200, { "content-type": "image/svg+xml" }).end(PICTURE);
+      return;
+    }
     response.setHeader("access-control-allow-origin", "*");
     try {
       let text = "";

@@ -25,6 +25,8 @@ export const FEATURES = {
   limits: "Fair limit of connections",
   pool: "Connection pool of its own",
   memory: "Emulator in memory",
+  images: "Images: raw pixels",
+  canvas: "Images: canvas, Blob, ImageBitmap",
   page: "Errors of pages: CORS, hidden redirects",
 } as const;
 
@@ -52,19 +54,19 @@ const BROWSERS: Readonly<Partial<Record<Feature, string>>> = {
   pool: "the browser has its own",
   pace: "browsers read ahead by themselves",
 };
-const NO_PAGE = "no page";
+const NO_PAGE = { page: "no page", canvas: "no canvas to decode with" };
 const NO_POOL = "fetch has its own";
 
 /** What a runtime cannot do, and why. The suite shows there that it is refused in words. */
 export const ABSENT: Readonly<Record<RuntimeName, Readonly<Partial<Record<Feature, string>>>>> = {
-  node20: { page: NO_PAGE },
-  node22: { page: NO_PAGE },
-  node24: { page: NO_PAGE },
-  deno: { page: NO_PAGE, pool: NO_POOL },
-  bun: { page: NO_PAGE, pool: NO_POOL },
-  workerd: { page: NO_PAGE, pool: NO_POOL },
+  node20: { ...NO_PAGE },
+  node22: { ...NO_PAGE },
+  node24: { ...NO_PAGE },
+  deno: { ...NO_PAGE, pool: NO_POOL },
+  bun: { ...NO_PAGE, pool: NO_POOL },
+  workerd: { ...NO_PAGE, pool: NO_POOL },
   "edge-vm": {
-    page: NO_PAGE,
+    ...NO_PAGE,
     pool: NO_POOL,
     gzip: "no CompressionStream",
     zstd: "no WebAssembly from bytes",

@@ -9,6 +9,7 @@ import "./workers.suite.js";
 import "./relay.suite.js";
 import "./limits.suite.js";
 import "./page.suite.js";
+import "./image.suite.js";
 import { Counterpart } from "./counterpart.js";
 import { runSuite, type SuiteContext, type SuiteReport } from "./harness.js";
 

@@ -19,12 +19,13 @@ interface Import {
 }
 
 /** The files that users import: they may reach everywhere, and nothing imports them. */
-const ENTRY = /^(index|node|dispose)\.ts$|^(proto|compression)\/[^/]+\.ts$|^(emulator|relay)\/index\.ts$/;
+const ENTRY =
+  /^(index|node|dispose)\.ts$|^(proto|compression)\/[^/]+\.ts$|^(emulator|relay|image)\/index\.ts$|^telemetry\/opentelemetry\.ts$/;
 
 /**
  * Who may import whom, beside files of the same room: the design's
  * `errors, request < platform < endpoint < http < predict, queue < relay, telemetry` and
- * `request, gen < wire < tensor < recommend`. A file at the top of src/ is a room of its own.
+ * `request, gen < wire < tensor < recommend, image`. A file at the top of src/ is a room of its own.
  */
 const BASE = ["errors.ts", "request.ts"];
 const CALLS = [...BASE, "platform", "endpoint", "http"];
@@ -46,7 +47,7 @@ const ROOMS: Readonly<Record<string, readonly string[]>> = {
   tensor: [...BASE, "gen", "wire"],
   recommend: [...BASE, "gen", "wire", "tensor"],
   compression: BASE,
-  image: BASE,
+  image: [...BASE, "tensor"],
 };
 
 /** Files that may use what only servers have. */

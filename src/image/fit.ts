@@ -1,0 +1,57 @@
+import { argumentRangeError } from "../errors.js";
+import type { CheckedImageOptions } from "./image-options.js";
+import type { Window } from "./resize.js";
+
+interface Size {
+  readonly width: number;
+  readonly height: number;
+}
+
+/** How an image comes into the size that is wanted. */
+export interface Fitted {
+  /** What the whole image is resized to. */
+  readonly resized: Size;
+  /** The part of that which is kept. */
+  readonly window: Window;
+  /** Where it stands in the result; beside it is background. */
+  readonly left: number;
+  readonly top: number;
+}
+
+/** Works out how an image comes into a size; `of` names the image in errors. */
+export function fitInto(image: Size, size: Size, { fit, shorterSide }: CheckedImageOptions, of: string): Fitted {
+  const whole = { left: 0, top: 0 };
+  if (fit === "fill") return { resized: size, window: { ...whole, ...size }, ...whole };
+  if (fit === "contain") {
+    const scale = Math.min(size.width / image.width, size.height / image.height);
+    const resized = {
+      width: Math.max(1, Math.round(image.width * scale)),
+      height: Math.max(1, Math.round(image.height * scale)),
+    };
+    const at = { left: (size.width - resized.width) >> 1, top: (size.height - resized.height) >> 1 };
+    return { resized, window: { ...whole, ...resized }, ...at };
+  }
+  const resized = covering(image, size, shorterSide);
+  if (resized.width < size.width || resized.height < size.height) {
+    throw argumentRangeError(
+      "ERR_EAS_ARG_OPTION",
+      `${of}: with shorterSide ${shorterSide} it is ${resized.width} x ${resized.height}, less than the size ${size.width} x ${size.height} (width x height)`,
+    );
+  }
+  const window = { left: middle(resized.width - size.width), top: middle(resized.height - size.height), ...size };
+  return { resized, window, ...whole };
+}
+
+/** The other side is cut to whole pixels, as torchvision's `Resize` does it. */
+function covering({ width, height }: Size, size: Size, shorterSide: number | undefined): Size {
+  const wanted = shorterSide === undefined ? size : { width: shorterSide, height: shorterSide };
+  return width * wanted.height >= wanted.width * height
+    ? { width: Math.floor((wanted.height * width) / height), height: wanted.height }
+    : { width: wanted.width, height: Math.floor((wanted.width * height) / width) };
+}
+
+/** Half of what is cut off: halves to even, as torchvision's `CenterCrop` does it. */
+function middle(surplus: number): number {
+  const half = surplus >> 1;
+  return surplus % 2 === 1 && half % 2 === 1 ? half + 1 : half;
+}

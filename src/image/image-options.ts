@@ -1,0 +1,196 @@
+import { argumentRangeError, argumentTypeError, show } from "../errors.js";
+import type { Bytes } from "../request.js";
+import type { Float32Values, Float64Values } from "../tensor/dtype.js";
+import { fromFloat16, toFloat16 } from "../tensor/float16.js";
+import type { Tensor } from "../tensor/tensor.js";
+
+/** `"NCHW"`: one plane for each channel, as PyTorch and ONNX models have it; `"NHWC"`: channels side by side, as TensorFlow's. */
+export type ImageLayout = "NCHW" | "NHWC";
+
+/** The channels of the tensor, in their order. Grey is the luma of ITU-R 601. */
+export type ImageColor = "RGB" | "BGR" | "GRAY";
+
+/**
+ * How an image of another shape comes into the size. `"fill"`: stretched. `"cover"`: resized until it covers the size, and its
+ * middle kept. `"contain"`: resized until it is within the size, in the middle of the background.
+ */
+export type ImageFit = "fill" | "cover" | "contain";
+
+interface ValuesByDType {
+  DT_FLOAT: Float32Values;
+  DT_DOUBLE: Float64Values;
+  DT_HALF: Float32Values;
+  DT_UINT8: Bytes;
+}
+
+/** The dtypes that an image can be made of. */
+export type ImageDType = keyof ValuesByDType;
+
+/** The tensor of one image or more: `[n, channels, height, width]` or `[n, height, width, channels]`. */
+export type ImageTensor<D extends ImageDType = "DT_FLOAT"> = Tensor<D, ValuesByDType[D]>;
+
+/** How images become a tensor. */
+export interface ImageOptions<D extends ImageDType = "DT_FLOAT"> {
+  /** `[height, width]` in pixels, or one number for both. Default: the image's own, which all must have. */
+  readonly size?: number | readonly [height: number, width: number] | undefined;
+  /** Default `"fill"`. */
+  readonly fit?: ImageFit | undefined;
+  /**
+   * With `fit: "cover"`: the shorter side of the image before its middle is cut out. `{ size: 224, fit: "cover", shorterSide: 256 }`
+   * is torchvision's `Resize(256), CenterCrop(224)`. Default: the least that covers the size.
+   */
+  readonly shorterSide?: number | undefined;
+  /** Default `"NCHW"`. */
+  readonly layout?: ImageLayout | undefined;
+  /** Default `"RGB"`. */
+  readonly color?: ImageColor | undefined;
+  /**
+   * Red, green and blue, 0 to 255: what is seen through transparent pixels, and beside an image with `fit: "contain"`. Default:
+   * alpha is left out, as by Pillow's `convert("RGB")`, and black is beside an image.
+   */
+  readonly background?: readonly [red: number, green: number, blue: number] | undefined;
+  /** What each value from 0 to 255 is multiplied with at first. Default 1/255; 1 for models of Caffe's kind. */
+  readonly scale?: number | undefined;
+  /** Subtracted after `scale`: one number, or one for each channel in the order of `color`. Default 0. */
+  readonly mean?: number | readonly number[] | undefined;
+  /** Divides after that, given as `mean` is. Default 1. */
+  readonly std?: number | readonly number[] | undefined;
+  /**
+   * Default `"DT_FLOAT"`. `"DT_UINT8"` is 0 to 255 as they are, a quarter of the bytes. `"DT_HALF"` is rounded to it and held as
+   * floats, as TF and Torch take it; ONNX takes `toFloat16(data)`.
+   */
+  readonly dtype?: D | undefined;
+}
+
+/** The options, checked. */
+export interface CheckedImageOptions {
+  readonly size: { readonly width: number; readonly height: number } | undefined;
+  readonly fit: ImageFit;
+  readonly shorterSide: number | undefined;
+  readonly layout: ImageLayout;
+  readonly background: readonly number[] | undefined;
+  readonly dtype: ImageDType;
+  readonly channels: 1 | 3;
+  /** Which of the image's channels is each of the tensor's. */
+  readonly order: readonly number[];
+  /** For each of the tensor's channels what the values 0 to 255 become. */
+  readonly tables: readonly ValuesByDType[ImageDType][];
+}
+
+const ORDERS: Readonly<Record<ImageColor, readonly number[]>> = { RGB: [0, 1, 2], BGR: [2, 1, 0], GRAY: [0] };
+const FITS: readonly ImageFit[] = ["fill", "cover", "contain"];
+const LAYOUTS: readonly ImageLayout[] = ["NCHW", "NHWC"];
+
+/** Makes the 256 values of a dtype. */
+const ROUNDED: Readonly<Record<ImageDType, (values: readonly number[]) => ValuesByDType[ImageDType]>> = {
+  DT_FLOAT: (values) => Float32Array.from(values),
+  DT_DOUBLE: (values) => Float64Array.from(values),
+  DT_HALF: (values) => fromFloat16(toFloat16(values)),
+  DT_UINT8: (values) => Uint8Array.from(values),
+};
+
+/** The longest side: what a JPEG can have. */
+const MOST_PIXELS = 65_535;
+
+/** Checks the options; `of` names the function in errors. */
+export function checkImageOptions(options: ImageOptions<ImageDType>, of: string): CheckedImageOptions {
+  if (typeof options !== "object" || options === null) {
+    throw argumentTypeError("ERR_EAS_ARG_OPTION", `${of} takes options such as { size: 224 }, not ${show(options)}`);
+  }
+  const { size, shorterSide, background } = options;
+  const fit = checkOneOf(of, "fit", options.fit ?? "fill", FITS);
+  const order = ORDERS[checkOneOf(of, "color", options.color ?? "RGB", Object.keys(ORDERS) as ImageColor[])];
+  if (size === undefined && fit !== "fill") {
+    throw argumentTypeError("ERR_EAS_ARG_OPTION", `${of}: fit "${fit}" needs a size: what is it to fit?`);
+  }
+  if (shorterSide !== undefined && fit !== "cover") {
+    throw argumentTypeError("ERR_EAS_ARG_OPTION", `${of}: shorterSide is of use with fit: "cover" only`);
+  }
+  const dtype = checkOneOf(of, "dtype", options.dtype ?? "DT_FLOAT", Object.keys(ROUNDED) as ImageDType[]);
+  return {
+    size: size === undefined ? undefined : checkSize(of, size),
+    fit,
+    shorterSide: shorterSide === undefined ? undefined : checkSide(of, "shorterSide", shorterSide),
+    layout: checkOneOf(of, "layout", options.layout ?? "NCHW", LAYOUTS),
+    background: background === undefined ? undefined : checkBackground(of, background),
+    dtype,
+    channels: order.length as 1 | 3,
+    order,
+    tables: tablesOf(of, options, dtype, order.length),
+  };
+}
+
+function checkOneOf<T extends string>(of: string, name: string, value: T, all: readonly T[]): T {
+  if (all.includes(value)) return value;
+  throw argumentTypeError(
+    "ERR_EAS_ARG_OPTION",
+    `${of}: ${name} is ${show(value)}: it must be one of ${all.join(", ")}`,
+  );
+}
+
+function checkSize(of: string, size: number | readonly number[]): { width: number; height: number } {
+  const [height, width, ...more] = Array.isArray(size) ? (size as number[]) : [size as number, size as number];
+  if (more.length > 0 || width === undefined) {
+    throw argumentTypeError("ERR_EAS_ARG_OPTION", `${of}: size must be [height, width] or one number for both`);
+  }
+  return { height: checkSide(of, "size", height as number), width: checkSide(of, "size", width) };
+}
+
+function checkSide(of: string, name: string, value: number): number {
+  if (Number.isInteger(value) && value >= 1 && value <= MOST_PIXELS) return value;
+  throw argumentRangeError(
+    "ERR_EAS_ARG_OPTION",
+    `${of}: ${name} is ${show(value)}: it must be whole pixels from 1 to ${MOST_PIXELS}`,
+  );
+}
+
+function checkBackground(of: string, background: readonly number[]): readonly number[] {
+  const isByte = (value: unknown) => Number.isInteger(value) && (value as number) >= 0 && (value as number) <= 255;
+  if (Array.isArray(background) && background.length === 3 && background.every(isByte)) return [...background];
+  throw argumentRangeError(
+    "ERR_EAS_ARG_OPTION",
+    `${of}: background must be [red, green, blue], integers from 0 to 255, not ${showNumbers(background)}`,
+  );
+}
+
+const showNumbers = (value: unknown): string =>
+  Array.isArray(value) ? `[${value.slice(0, 5).map(show).join(", ")}${value.length > 5 ? ", …" : ""}]` : show(value);
+
+function tablesOf(of: string, { scale, mean, std }: ImageOptions<ImageDType>, dtype: ImageDType, channels: number) {
+  if (dtype === "DT_UINT8") {
+    for (const [name, value] of Object.entries({ scale, mean, std })) {
+      if (value === undefined) continue;
+      throw argumentTypeError("ERR_EAS_ARG_OPTION", `${of}: DT_UINT8 is 0 to 255 as they are: leave out ${name}`);
+    }
+  }
+  const factor = checkNumbers(of, "scale", scale ?? (dtype === "DT_UINT8" ? 1 : 1 / 255), 1)[0] as number;
+  const means = checkNumbers(of, "mean", mean ?? 0, channels);
+  const stds = checkNumbers(of, "std", std ?? 1, channels);
+  if (stds.includes(0))
+    throw argumentRangeError("ERR_EAS_ARG_OPTION", `${of}: std ${showNumbers(std)} would divide by 0`);
+  return means.map((mean, channel) => {
+    const values = Array.from({ length: 256 }, (_, value) => (value * factor - mean) / (stds[channel] as number));
+    const table = ROUNDED[dtype](values);
+    if (table.every(Number.isFinite)) return table;
+    throw argumentRangeError(
+      "ERR_EAS_ARG_OPTION",
+      `${of}: scale, mean and std give values beyond what ${dtype} can hold`,
+    );
+  });
+}
+
+/** One number stands for all channels. */
+function checkNumbers(
+  of: string,
+  name: string,
+  value: number | readonly number[],
+  channels: number,
+): readonly number[] {
+  const numbers = Array.isArray(value) ? [...(value as number[])] : new Array<number>(channels).fill(value as number);
+  if (numbers.length === channels && numbers.every((number) => Number.isFinite(number))) return numbers;
+  const right = channels === 1 ? "a number" : `a number, or ${channels} in the order of the channels`;
+  throw argumentRangeError(
+    "ERR_EAS_ARG_OPTION",
+    `${of}: ${name} is ${showNumbers(value)}: it must be ${right}, finite`,
+  );
+}

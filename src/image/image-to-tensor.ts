@@ -1,0 +1,114 @@
+import { argumentTypeError, EasUnsupportedError, show } from "../errors.js";
+import { checkImageOptions, type ImageDType, type ImageOptions, type ImageTensor } from "./image-options.js";
+import type { Pixels } from "./pixels.js";
+import { isPixels, listOf, toTensor } from "./pixels-to-tensor.js";
+
+/** What the browser's `createImageBitmap` takes: a `Blob`, a canvas, an `ImageBitmap`, an `<img>`. Nothing where there is none. */
+export type DecodableImage = typeof globalThis extends {
+  createImageBitmap: (image: infer Image, options?: never) => unknown;
+}
+  ? Image
+  : never;
+
+/** An image in any of its forms. */
+export type ImageSource = Pixels | DecodableImage;
+
+/**
+ * Makes a tensor of images: `[1, 3, height, width]` of one, `[n, …]` of a list. In browsers and their workers from a `Blob`
+ * or `File` (turned as its EXIF orientation says), a canvas, an `ImageBitmap` or an `<img>`; everywhere from decoded pixels, for
+ * which `pixelsToTensor` needs no promise. Colours are sRGB. Resizes as Pillow and torchvision do, alike on all runtimes. Sources
+ * are the caller's and stay as they are: do not change them until the promise has settled. Throws `EasUnsupportedError` where a
+ * runtime cannot decode, a `TypeError` or `RangeError` for what cannot be right.
+ *
+ * @example
+ * const input = await imageToTensor(file, { size: 224, fit: "cover", mean: [0.485, 0.456, 0.406], std: [0.229, 0.224, 0.225] });
+ * const answer = await client.predict(new TorchRequest().addFeed(0, input));
+ */
+export async function imageToTensor<D extends ImageDType = "DT_FLOAT">(
+  source: ImageSource | readonly ImageSource[],
+  options: ImageOptions<D> = {},
+): Promise<ImageTensor<D>> {
+  const checked = checkImageOptions(options, "imageToTensor");
+  const sources = listOf(source, "imageToTensor");
+  const images = await Promise.all(
+    sources.map((image, i) => (isPixels(image) ? image : decode(image, `imageToTensor: image ${i}`))),
+  );
+  return toTensor(images, checked, "imageToTensor") as ImageTensor<D>;
+}
+
+/** A canvas that is taken at once; phones' browsers show nothing on one of more than 16 million pixels, and say nothing. */
+const MOST_CANVAS_PIXELS = 4_194_304;
+
+type Context = Pick<CanvasRenderingContext2D, "drawImage" | "clearRect" | "getImageData">;
+
+/** Decodes by the browser. */
+async function decode(source: unknown, of: string): Promise<Pixels> {
+  const isBlob = typeof Blob === "function" && source instanceof Blob;
+  if (!("createImageBitmap" in globalThis) || !contextOf(1, 1)) throw isBlob ? cannotDecode(of) : unusable(of, source);
+  let bitmap: ImageBitmap | undefined;
+  try {
+    bitmap = await createImageBitmap(source as Blob).catch(async (error) => {
+      if (!isBlob) throw error;
+      // Firefox cannot decode some that are made of several parts, though it can their copy.
+      return createImageBitmap(new Blob([await source.arrayBuffer()], source));
+    });
+    return read(bitmap);
+  } catch (error) {
+    throw Object.assign(error instanceof TypeError ? unusable(of, source) : unreadable(of, source, error), {
+      cause: error,
+    });
+  } finally {
+    bitmap?.close();
+  }
+}
+
+function read(bitmap: ImageBitmap): Pixels {
+  const { width, height } = bitmap;
+  const rows = Math.max(1, Math.min(height, Math.floor(MOST_CANVAS_PIXELS / width)));
+  const context = contextOf(width, rows);
+  if (!context) throw new Error("the browser gives no canvas of this size");
+  const data = new Uint8ClampedArray(width * height * 4);
+  for (let top = 0; top < height; top += rows) {
+    context.clearRect(0, 0, width, rows);
+    context.drawImage(bitmap, 0, -top);
+    const count = Math.min(rows, height - top);
+    data.set(context.getImageData(0, 0, width, count, { colorSpace: "srgb" }).data, top * width * 4);
+  }
+  return { data, width, height, channels: 4 };
+}
+
+/** A canvas to read from; nothing where there is none, or none to draw on, as in Deno. */
+function contextOf(width: number, height: number): Context | null | undefined {
+  const { OffscreenCanvas, document } = globalThis as Partial<typeof globalThis>;
+  const canvas =
+    OffscreenCanvas === undefined
+      ? document && Object.assign(document.createElement("canvas"), { width, height })
+      : new OffscreenCanvas(width, height);
+  // For reading, and so not on the graphics card, whose rounding is its own.
+  return canvas?.getContext("2d", { willReadFrequently: true, colorSpace: "srgb" }) as Context | null | undefined;
+}
+
+function cannotDecode(of: string): EasUnsupportedError {
+  return new EasUnsupportedError(
+    `${of} is a Blob, which only browsers can decode (createImageBitmap and a canvas): decode it with a library such as sharp, jpeg-js or pngjs, and give { data, width, height }`,
+  );
+}
+
+function unusable(of: string, source: unknown): TypeError {
+  return argumentTypeError(
+    "ERR_EAS_ARG_CONTENT",
+    `${of} is ${show(source)}: it must be decoded pixels { data, width, height }, or in browsers a Blob, a canvas, an ImageBitmap or an <img>`,
+  );
+}
+
+/** The browser's own words come last, since they are its own. */
+function unreadable(of: string, source: unknown, error: unknown): TypeError {
+  const { name, message } = error as Partial<Error>;
+  const why =
+    name === "SecurityError"
+      ? 'it shows an image of another site, which no page may read: load it with crossOrigin = "anonymous" from a site that allows it, or fetch() it and give the Blob'
+      : source instanceof Blob
+        ? `the browser cannot decode ${source.size} bytes of type ${show(source.type)}: they are damaged, or no format of its own`
+        : "it is empty, closed or not loaded yet";
+  return argumentTypeError("ERR_EAS_ARG_CONTENT", `${of} is ${show(source)}, and ${why} (${name}: ${message})`);
+}

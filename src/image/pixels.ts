@@ -1,0 +1,94 @@
+import { argumentRangeError, argumentTypeError, show } from "../errors.js";
+
+/** A decoded image: rows from top to bottom, pixels from left to right, channels of one pixel side by side, 0 to 255 in sRGB. */
+export interface Pixels {
+  readonly data: Uint8Array | Uint8ClampedArray;
+  readonly width: number;
+  readonly height: number;
+  /** 1 is grey, 3 is RGB, 4 is RGBA, not premultiplied. Default: what `data` has for each pixel, as `ImageData` has 4. */
+  readonly channels?: number | undefined;
+}
+
+/** Pixels with one channel for grey or three for RGB, which stand at the beginning of each `stride` bytes. */
+export interface Planes {
+  readonly data: Uint8Array | Uint8ClampedArray;
+  readonly width: number;
+  readonly height: number;
+  readonly stride: number;
+  readonly count: 1 | 3;
+}
+
+/** Checks an image; `of` names it in errors. */
+export function checkPixels(value: Pixels, of: string): Required<Pixels> {
+  const { data, width, height, channels } = value;
+  const colorSpace = (value as { colorSpace?: unknown }).colorSpace ?? "srgb";
+  if (!(data instanceof Uint8Array) && !(data instanceof Uint8ClampedArray)) {
+    throw argumentTypeError(
+      "ERR_EAS_ARG_CONTENT",
+      `${of}: data is ${show(data)}: it must be a Uint8Array or Uint8ClampedArray of decoded pixels, 0 to 255`,
+    );
+  }
+  for (const [name, side] of Object.entries({ width, height })) {
+    if (!Number.isSafeInteger(side) || side < 1) {
+      throw argumentRangeError("ERR_EAS_ARG_SHAPE", `${of}: ${name} is ${show(side)}: it must be an integer above 0`);
+    }
+  }
+  const found = channels ?? data.length / (width * height);
+  if (![1, 3, 4].includes(found) || data.length !== width * height * found) {
+    const said = channels === undefined ? "" : ` of ${show(channels)} channels`;
+    throw argumentRangeError(
+      "ERR_EAS_ARG_CONTENT",
+      `${of}: ${data.length} bytes for ${width} x ${height} pixels${said}: there must be 1 (grey), 3 (RGB) or 4 (RGBA) for each pixel`,
+    );
+  }
+  if (colorSpace !== "srgb") {
+    throw argumentTypeError(
+      "ERR_EAS_ARG_CONTENT",
+      `${of}: its colorSpace is ${show(colorSpace)}: get it with getImageData(x, y, width, height, { colorSpace: "srgb" })`,
+    );
+  }
+  return { data, width, height, channels: found };
+}
+
+/** An image's colours over a background; without one, its alpha is left out. Copies only what has to change. */
+export function colorsOf(image: Required<Pixels>, count: 1 | 3, background: readonly number[] | undefined): Planes {
+  const { width, height, channels } = image;
+  const isBlended = channels === 4 && background !== undefined;
+  const data = isBlended ? blended(image.data, background) : image.data;
+  const stride = isBlended ? 3 : (channels as number);
+  if (count === 1) return { data: stride === 1 ? data : greyOf(data, stride), width, height, stride: 1, count };
+  return stride === 1
+    ? { data: tripled(data), width, height, stride: 3, count }
+    : { data, width, height, stride, count };
+}
+
+function blended(data: Planes["data"], background: readonly number[]): Uint8Array {
+  const colors = new Uint8Array((data.length / 4) * 3);
+  for (let from = 0, to = 0; from < data.length; from += 4, to += 3) {
+    const alpha = data[from + 3] as number;
+    for (let channel = 0; channel < 3; channel++) {
+      const front = (data[from + channel] as number) * alpha;
+      colors[to + channel] = Math.round((front + (background[channel] as number) * (255 - alpha)) / 255);
+    }
+  }
+  return colors;
+}
+
+/** Luma of ITU-R 601 in 16-bit fixed point, as Pillow's `convert("L")` rounds it. */
+export function luma(red: number, green: number, blue: number): number {
+  return (red * 19_595 + green * 38_470 + blue * 7_471 + 0x8000) >> 16;
+}
+
+function greyOf(data: Planes["data"], stride: number): Uint8Array {
+  const grey = new Uint8Array(data.length / stride);
+  for (let from = 0, to = 0; to < grey.length; from += stride, to++) {
+    grey[to] = luma(data[from] as number, data[from + 1] as number, data[from + 2] as number);
+  }
+  return grey;
+}
+
+function tripled(data: Planes["data"]): Uint8Array {
+  const colors = new Uint8Array(data.length * 3);
+  for (let i = 0; i < data.length; i++) colors.fill(data[i] as number, 3 * i, 3 * i + 3);
+  return colors;
+}
