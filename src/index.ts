@@ -72,6 +72,15 @@ export {
   type WebSocketDialer,
   type WebSocketDialOptions,
 } from "./platform/platform.js";
+export { batch } from "./predict/batch.js";
+export type {
+  BatchAnswer,
+  BatchInput,
+  BatchOptions,
+  BatchProgress,
+  CollectingBatchOptions,
+  StoppingBatchOptions,
+} from "./predict/batch-options.js";
 export type { ClientFetchOptions } from "./predict/client-fetch.js";
 export type { Diagnosis, Finding } from "./predict/diagnose.js";
 export {

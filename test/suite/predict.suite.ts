@@ -2,6 +2,7 @@ import { create } from "@bufbuild/protobuf";
 import {
   BladeRequest,
   BladeTFRequest,
+  batch,
   CaffeRequest,
   EasyRecRequest,
   JsonRequest,
@@ -15,7 +16,7 @@ import { heldOutDigits, scorecardSamples } from "eas-prediction/emulator/memory"
 import { ProtoRequest } from "eas-prediction/proto";
 import { PredictRequestSchema, PredictResponseSchema } from "eas-prediction/proto/tf";
 import { demoClient, openService } from "./clients.js";
-import { expect } from "./expect.js";
+import { expect, expectError, rejection } from "./expect.js";
 import { test } from "./harness.js";
 
 const IMAGE = heldOutDigits.images[0] as readonly number[];
@@ -183,4 +184,14 @@ test("proto", "a message made by generated code", async (test) => {
   });
   const answer = await client.predict(new ProtoRequest(PredictRequestSchema, message, PredictResponseSchema));
   expect(answer.outputs.x?.int64Val).to.deep.equal([9007199254740993n]);
+});
+
+test("predict", "a batch keeps the order, some at a time, and stops at the first error", async (test) => {
+  const { client, service, counterpart, requests } = await openService(test, "echo", { retryCount: 0 });
+  const rows = Array.from({ length: 20 }, (_, i) => `${i}`);
+  const { signal } = test.signal();
+  expect((await batch(client, rows, { concurrency: 4, signal })).map(String)).to.deep.equal(rows);
+  await counterpart.fault({ service, status: 400 });
+  expectError(await rejection(batch(client, rows, { concurrency: 1, signal })), { name: "EasHttpError", status: 400 });
+  expect(await requests()).to.have.length(21);
 });

@@ -1,0 +1,175 @@
+import { argumentTypeError, show } from "../errors.js";
+import { follow, unfollow } from "../http/caller-signal.js";
+import { checkCount, checkFunction, checkLimit, checkSignal } from "../http/options.js";
+import type { Bytes, PredictRequest } from "../request.js";
+import type {
+  BatchAnswer,
+  BatchInput,
+  BatchOptions,
+  CollectingBatchOptions,
+  StoppingBatchOptions,
+} from "./batch-options.js";
+import type { PredictClient } from "./predict-client.js";
+import { StringRequest } from "./string-request.js";
+
+/**
+ * Sends many requests, some at a time, and resolves with the answers in the order of the requests. These may come from an
+ * iterable or an async iterable, which is asked for the next one only when there is room for it, and closed when the batch ends
+ * early. Rejects with the first error, or with the signal's reason; calls in flight are then aborted and no more are begun.
+ * With `onError: "collect"` it resolves to what `Promise.allSettled` would give, and rejects only for an abort, a source that
+ * fails or an `onProgress` that throws.
+ *
+ * @example
+ * const answers = await batch(client, rows.map((row) => JSON.stringify(row)), { concurrency: 16 });
+ */
+export function batch<Q extends BatchInput>(
+  client: Pick<PredictClient, "predict">,
+  requests: Iterable<Q> | AsyncIterable<Q>,
+  options: CollectingBatchOptions,
+): Promise<PromiseSettledResult<BatchAnswer<Q>>[]>;
+export function batch<Q extends BatchInput>(
+  client: Pick<PredictClient, "predict">,
+  requests: Iterable<Q> | AsyncIterable<Q>,
+  options?: StoppingBatchOptions,
+): Promise<BatchAnswer<Q>[]>;
+export async function batch(
+  client: Pick<PredictClient, "predict">,
+  requests: Iterable<BatchInput> | AsyncIterable<BatchInput>,
+  options: BatchOptions = {},
+): Promise<unknown[]> {
+  const { concurrency = 8, maxBytes = Infinity, onProgress, onError = "stop", signal, ...call } = options;
+  if (typeof client?.predict !== "function") {
+    throw argumentTypeError("ERR_EAS_ARG_REQUEST", `batch takes a PredictClient first, not ${show(client)}`);
+  }
+  checkCount("concurrency", concurrency, 1);
+  checkLimit("maxBytes", maxBytes, 1);
+  if (onProgress !== undefined) checkFunction("onProgress", onProgress);
+  if (signal !== undefined && checkSignal(signal).aborted) throw signal.reason;
+  if (onError !== "stop" && onError !== "collect") {
+    throw argumentTypeError("ERR_EAS_ARG_OPTION", `onError is ${show(onError)}: it must be "stop" or "collect"`);
+  }
+  const source = iteratorOf(requests);
+  const total = Array.isArray(requests) ? requests.length : undefined;
+  const results: unknown[] = [];
+  let [done, failed, bytes, inFlight, bytesInFlight] = [0, 0, 0, 0, 0];
+  let isOpen = true;
+  let wake = (): void => {};
+  const room = () =>
+    new Promise<void>((resolve) => {
+      wake = resolve;
+    });
+  const calls = new AbortController();
+  let stop!: (reason: unknown) => void;
+  const stopped = new Promise<never>((_resolve, reject) => {
+    stop = (reason) => {
+      reject(reason);
+      calls.abort(reason);
+    };
+  });
+
+  async function send(index: number, { request, size }: Measured): Promise<void> {
+    inFlight++;
+    bytesInFlight += size;
+    let failure: { reason: unknown } | undefined;
+    try {
+      const value = await client.predict(request as Uint8Array, { ...call, signal: calls.signal });
+      results[index] = onError === "stop" ? value : { status: "fulfilled", value };
+    } catch (reason) {
+      failure = { reason };
+      failed++;
+      results[index] = { status: "rejected", reason };
+    }
+    done++;
+    bytes += size;
+    inFlight--;
+    bytesInFlight -= size;
+    try {
+      if (!calls.signal.aborted) onProgress?.({ done, failed, total, bytes });
+      if (failure && onError === "stop") stop(failure.reason);
+    } catch (error) {
+      stop(error);
+    }
+    wake();
+  }
+
+  async function sendAll(): Promise<void> {
+    for (let index = 0; ; index++) {
+      while (inFlight >= concurrency) await room();
+      if (calls.signal.aborted) return;
+      const next = await pull();
+      if (next.done) break;
+      const measured = measure(next.value);
+      while (inFlight > 0 && bytesInFlight + measured.size > maxBytes) await room();
+      if (calls.signal.aborted) return;
+      void send(index, measured);
+    }
+    while (inFlight > 0) await room();
+  }
+
+  async function pull(): Promise<IteratorResult<BatchInput>> {
+    try {
+      const next = await source.next();
+      isOpen = !next.done;
+      return next;
+    } catch (error) {
+      isOpen = false;
+      throw error;
+    }
+  }
+
+  const abortable = { abort: stop };
+  if (signal !== undefined) follow(signal, abortable);
+  try {
+    await Promise.race([sendAll(), stopped]);
+    return results;
+  } catch (error) {
+    stop(error);
+    if (isOpen) close(source);
+    throw error;
+  } finally {
+    if (signal !== undefined) unfollow(signal, abortable);
+  }
+}
+
+type Source = Iterator<BatchInput> | AsyncIterator<BatchInput>;
+
+function iteratorOf(requests: Iterable<BatchInput> | AsyncIterable<BatchInput>): Source {
+  const { [Symbol.asyncIterator]: many, [Symbol.iterator]: some } = Object(requests);
+  // A text or bytes are iterable too, but one request.
+  if (typeof requests !== "string" && !ArrayBuffer.isView(requests) && (many ?? some))
+    return (many ?? some).call(requests);
+  throw argumentTypeError(
+    "ERR_EAS_ARG_REQUEST",
+    `batch takes an array, an iterable or an async iterable of requests, not ${show(requests)}`,
+  );
+}
+
+/** Lets a source know that no more is wanted. Not waited for: it may be busy with a request that never comes. */
+function close(source: Source): void {
+  void (async () => source.return?.())().catch(() => {});
+}
+
+interface Measured {
+  readonly request: BatchInput;
+  /** Serialised bytes. */
+  readonly size: number;
+}
+
+/** Serialises a request, once: `predict` is given what comes of it. */
+function measure(input: BatchInput): Measured {
+  if (input instanceof Uint8Array) return { request: input, size: input.length };
+  const request: PredictRequest<unknown> = typeof input === "string" ? new StringRequest(input) : input;
+  // What is no request, `predict` refuses in words.
+  if (typeof request?.toBinary !== "function") return { request: input, size: 0 };
+  const { contentType, compression } = request;
+  const parseResponse = (body: Bytes) => request.parseResponse(body);
+  try {
+    const body = request.toBinary();
+    return { request: { contentType, compression, toBinary: () => body, parseResponse }, size: body.length };
+  } catch (error) {
+    const toBinary = () => {
+      throw error;
+    };
+    return { request: { toBinary, parseResponse }, size: 0 };
+  }
+}
