@@ -67,6 +67,7 @@ export {
   TransportError,
   type TransportRequest,
   type TransportResponse,
+  type UploadProgress,
   type WebSocketClose,
   type WebSocketConnection,
   type WebSocketDialer,

@@ -13,6 +13,7 @@ export class Attempt extends Expiring implements TransportRequest {
   readonly headers: readonly HeaderPair[];
   readonly body: Uint8Array | null;
   readonly maxResponseBytes: number;
+  readonly onUploadProgress: TransportRequest["onUploadProgress"];
   exchange: Exchange | undefined = undefined;
   phase: "connect" | "headers" | "body" = "headers";
   /** True when it was ended by its own clock: asked before any runtime's word for what happened. */
@@ -40,6 +41,7 @@ export class Attempt extends Expiring implements TransportRequest {
     this.headers = headers;
     this.body = body;
     this.maxResponseBytes = plan.maxResponseBytes;
+    this.onUploadProgress = plan.onUploadProgress;
     this.timeouts = timeouts;
     this.timeout = timeout;
   }

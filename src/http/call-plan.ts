@@ -1,6 +1,6 @@
 import type { Target } from "../endpoint/gateway.js";
 import type { Route } from "../endpoint/route.js";
-import type { HeaderPair, TransportResponse } from "../platform/platform.js";
+import type { HeaderPair, TransportRequest, TransportResponse } from "../platform/platform.js";
 import type { Bytes } from "../request.js";
 import type { Decoding } from "./content-encoding.js";
 import type { CallHooks } from "./hooks.js";
@@ -41,6 +41,7 @@ export interface CallPlan {
   readonly signal: AbortSignal | undefined;
   readonly maxResponseBytes: number;
   readonly decoding: Decoding;
+  readonly onUploadProgress?: TransportRequest["onUploadProgress"];
   /** Who hears of the call; undefined where nobody does, so that it costs nothing. */
   readonly hooks: readonly CallHooks[] | undefined;
 }

@@ -27,6 +27,7 @@ import { isAtFault, leaseInstance } from "./instance-lease.js";
 import type { OpenedResponse } from "./opened-response.js";
 import { backoff, MAX_RETRY_AFTER_MS, verdictOn } from "./retry.js";
 import { sleep, type Wait } from "./timeouts.js";
+import { checkUploadProgress } from "./upload-progress.js";
 
 /** Larger bodies of errors are kept as they came: nobody reads a whole one, and small ones can hold very much. */
 const MOST_DECODED_ERROR_BYTES: number = 8 * MOST_ERROR_BYTES;
@@ -69,6 +70,7 @@ export class Call implements Abortable {
     const { channel } = this;
     const { signal } = this.plan;
     if (signal?.aborted) throw signal.reason;
+    if (this.plan.onUploadProgress !== undefined) checkUploadProgress(this.plan, channel.transport);
     if (signal !== undefined) follow(signal, this);
     channel.enter();
     try {

@@ -1,7 +1,7 @@
 import type { DirectOptions } from "../endpoint/endpoint-source.js";
 import { argumentRangeError, argumentTypeError, type EasError, show } from "../errors.js";
 import type { FetchFunction } from "../platform/fetch-transport.js";
-import type { Transport } from "../platform/platform.js";
+import type { Transport, UploadProgress } from "../platform/platform.js";
 import type { Compression, CompressionCodec, Decompression } from "../request.js";
 import { importOf } from "./content-encoding.js";
 import type { CallHooks } from "./hooks.js";
@@ -54,6 +54,12 @@ export interface CallOptions {
    * wait has a `timeout` of its own beside `totalTimeout`. For predictions and streams. Default false.
    */
   readonly waitForReady?: boolean | WaitOptions | undefined;
+  /**
+   * Called in web pages and their workers with how much of the request has gone; each attempt begins again with 0. Elsewhere, for
+   * streams, and with a `transport` or `fetch` of your own the call rejects with `EasUnsupportedError`. What it throws is reported
+   * as an uncaught error and does not touch the call.
+   */
+  readonly onUploadProgress?: ((progress: UploadProgress) => void) | undefined;
 }
 
 /** Decides on a failed attempt, numbered from 1. Limits on count, time and budget hold all the same. */

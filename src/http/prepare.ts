@@ -8,7 +8,13 @@ import { decodingOf } from "./content-encoding.js";
 import { routeOf } from "./direct-options.js";
 import { checkHeaders, mergeHeaders } from "./headers.js";
 import { hooksOf } from "./hooks.js";
-import { type Auth, type CallOptions, checkSignal, SHARED_GATEWAY_MAX_REQUEST_BYTES } from "./options.js";
+import {
+  type Auth,
+  type CallOptions,
+  checkFunction,
+  checkSignal,
+  SHARED_GATEWAY_MAX_REQUEST_BYTES,
+} from "./options.js";
 import { joinPath, type Suffix, suffixOf } from "./url.js";
 
 /** What all calls under the same settings have in common. */
@@ -77,7 +83,7 @@ export function forStreams(prepared: Prepared, auth: Auth): Prepared {
 
 /** A plan with the options of one call above it. */
 export function withCallOptions(plan: CallPlan, call: CallOptions): CallPlan {
-  const { path, query, headers, signal } = call;
+  const { path, query, headers, signal, onUploadProgress } = call;
   const suffix = path === undefined && query === undefined ? plan.suffix : suffixOf(path ?? plan.suffix.signed, query);
   const checked = <K extends "timeout" | "totalTimeout" | "retryCount" | "retryOn">(name: K) => {
     const value = call[name];
@@ -92,6 +98,7 @@ export function withCallOptions(plan: CallPlan, call: CallOptions): CallPlan {
     retryCount: checked("retryCount"),
     retryOn: checked("retryOn"),
     signal: signal === undefined ? undefined : checkSignal(signal),
+    onUploadProgress: onUploadProgress === undefined ? undefined : checkFunction("onUploadProgress", onUploadProgress),
   };
 }
 

@@ -1,6 +1,6 @@
 import { EasUnsupportedError } from "../errors.js";
 import { fetchTransport } from "./fetch-transport.js";
-import type { Platform } from "./platform.js";
+import { isSuccess, MOST_ERROR_BYTES, type Platform, responseTooLarge, TransportError } from "./platform.js";
 import { deflate, inflate } from "./web-compression.js";
 
 function unsigned(): never {
@@ -18,7 +18,20 @@ export const platform: Platform = {
     /^(accept-(charset|encoding)|access-control-request-.+|cookie2?|date|dnt|host|origin|referer|set-cookie|user-agent|via|(proxy|sec)-.*)$/,
   // What browsers open to one host over HTTP/1.1: more would wait in the browser's queue, with the clock running.
   connectionCount: 6,
-  createTransport: () => fetchTransport({ opaque: true }),
+  createTransport() {
+    const transport = fetchTransport({ opaque: true });
+    return {
+      ...transport,
+      // Service workers have none.
+      reportsUploads: "XMLHttpRequest" in globalThis,
+      send: (request) =>
+        request.onUploadProgress === undefined
+          ? transport.send(request)
+          : import("./xhr-transport.js").then(({ sendByXhr }) =>
+              sendByXhr(request, isSuccess, MOST_ERROR_BYTES, responseTooLarge, TransportError),
+            ),
+    };
+  },
   // A page cannot send headers with a WebSocket's upgrade.
   dialWebSocket: undefined,
   md5: unsigned,

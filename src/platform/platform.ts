@@ -62,6 +62,8 @@ export interface Transport {
    * meaning here. Without it, streams cannot be had over this transport.
    */
   stream?(request: StreamRequest): Promise<StreamedResponse>;
+  /** Whether `send` calls a request's `onUploadProgress`; else a call that has one is refused. Default false. */
+  readonly reportsUploads?: boolean | undefined;
   /** Loads what the first `send` would load. */
   ready?(): Promise<void>;
   /** Lets requests in flight end and frees the connections; streams that are open may be cut. */
@@ -88,10 +90,20 @@ export interface TransportRequest {
   readonly signal: AbortSignal;
   /** A transport may set this in place of listening to `signal`, which costs an eighth of all requests a second. */
   exchange: Exchange | undefined;
+  /** To be called with how much of `body` has gone, from 0 on, by a transport that `reportsUploads`. */
+  readonly onUploadProgress?: ((progress: UploadProgress) => void) | undefined;
   /** To be called when the exchange really starts, if the transport had to prepare itself first. */
   onDispatch(): void;
   /** What the exchange waits for. At first `"headers"`; the transport keeps it true, as far as it can tell. */
   phase: "connect" | "headers" | "body";
+}
+
+/** How much of a request's body has been handed to the network. */
+export interface UploadProgress {
+  /** Bytes that have gone. */
+  readonly loaded: number;
+  /** All bytes of the body, as it is sent: compressed, where it is. */
+  readonly total: number;
 }
 
 /** What is used of a `ReadableStream` of bytes, a name that a consumer's compiler need not know. */

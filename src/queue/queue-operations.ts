@@ -1,7 +1,7 @@
 import { checkText } from "../endpoint/path.js";
 import { argumentRangeError, argumentTypeError, EasDecodeError, EasHttpError, show } from "../errors.js";
 import type { CallResult } from "../http/call-plan.js";
-import { checkCount } from "../http/options.js";
+import { type CallOptions, checkCount } from "../http/options.js";
 import type { HeaderPair } from "../platform/platform.js";
 import type { Bytes } from "../request.js";
 import { type DataFrame, type FrameOwner, readFrames } from "./data-frame.js";
@@ -16,7 +16,7 @@ import { checkTags, type QueueTags, REQUEST_ID } from "./queue-tags.js";
 // the Go SDK, QueueClient.java of the Java SDK.
 
 /** What may be set for a put. */
-export interface PutOptions extends QueueCallOptions {
+export interface PutOptions extends QueueCallOptions, Pick<CallOptions, "onUploadProgress"> {
   /** Tags that the item carries; in an asynchronous inference service they come back with the result. */
   readonly tags?: QueueTags | undefined;
   /** 1 goes before all items of 0, which is the default. */

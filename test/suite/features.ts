@@ -27,6 +27,7 @@ export const FEATURES = {
   memory: "Emulator in memory",
   images: "Images: raw pixels",
   canvas: "Images: canvas, Blob, ImageBitmap",
+  upload: "Upload progress",
   page: "Errors of pages: CORS, hidden redirects",
 } as const;
 
@@ -54,7 +55,7 @@ const BROWSERS: Readonly<Partial<Record<Feature, string>>> = {
   pool: "the browser has its own",
   pace: "browsers read ahead by themselves",
 };
-const NO_PAGE = { page: "no page", canvas: "no canvas to decode with" };
+const NO_PAGE = { page: "no page", canvas: "no canvas to decode with", upload: "no XMLHttpRequest" };
 const NO_POOL = "fetch has its own";
 
 /** What a runtime cannot do, and why. The suite shows there that it is refused in words. */

@@ -10,6 +10,7 @@ import "./relay.suite.js";
 import "./limits.suite.js";
 import "./page.suite.js";
 import "./image.suite.js";
+import "./upload.suite.js";
 import { Counterpart } from "./counterpart.js";
 import { runSuite, type SuiteContext, type SuiteReport } from "./harness.js";
 

@@ -1,0 +1,141 @@
+import { PredictClient, type UploadProgress } from "eas-prediction";
+import { openService } from "./clients.js";
+import { expect, expectError, rejection } from "./expect.js";
+import { test, testAbsence } from "./harness.js";
+
+const MIB = 1024 * 1024;
+
+/** Keeps what is told. */
+function listener() {
+  const seen: UploadProgress[] = [];
+  return {
+    seen,
+    loaded: () => seen.map(({ loaded }) => loaded),
+    onUploadProgress: (it: UploadProgress) => void seen.push(it),
+  };
+}
+
+test("upload", "4 MiB tell how far they are, and come to the service as they are", async (test) => {
+  const { client, requests } = await openService(test, "echo", { timeout: 60_000 });
+  const body = Uint8Array.from({ length: 4 * MIB }, (_, i) => (i * 2654435761) >>> 24);
+  const { seen, loaded, onUploadProgress } = listener();
+  const { response, status, headers } = await client.predictDetailed(body, { onUploadProgress });
+  expect(status).to.equal(200);
+  expect(headers.get("content-length")).to.equal(`${body.length}`);
+  expect(response.findIndex((value, i) => value !== body[i])).to.equal(-1);
+  expect(new Set(seen.map(({ total }) => total))).to.deep.equal(new Set([body.length]));
+  expect(loaded()[0]).to.equal(0);
+  expect(loaded().at(-1)).to.equal(body.length);
+  expect(loaded()).to.deep.equal([...new Set(loaded())].sort((a, b) => a - b));
+  const [request] = await requests();
+  expect(request?.auth).to.equal("token");
+  expect(request?.headers["content-type"]).to.equal("application/octet-stream");
+});
+
+test("upload", "an abort in the middle ends it at once", async (test) => {
+  const { client } = await openService(test, "echo", { timeout: 60_000 });
+  const caller = test.signal();
+  const reason = new Error("enough");
+  const { seen, onUploadProgress } = listener();
+  const sent = client.predict(new Uint8Array(32 * MIB), {
+    signal: caller.signal,
+    onUploadProgress(progress) {
+      onUploadProgress(progress);
+      if (progress.loaded > 0) caller.abort(reason);
+    },
+  });
+  expect(await rejection(sent)).to.equal(reason);
+  const told = seen.length;
+  expect(String(await client.predict("next", listener()))).to.equal("next");
+  expect(seen).to.have.length(told);
+});
+
+test("upload", "each attempt begins again with 0", async (test) => {
+  const { client, service, counterpart } = await openService(test, "echo");
+  await counterpart.fault({ service, status: 503, body: "busy" });
+  const { loaded, onUploadProgress } = listener();
+  const { attempts } = await client.predictDetailed(new Uint8Array(1000), { onUploadProgress });
+  expect(attempts).to.equal(2);
+  expect(loaded()).to.deep.equal([0, 1000, 0, 1000]);
+});
+
+test("upload", "errors are what they are without it, their bodies cut", async (test) => {
+  const { client, service, counterpart } = await openService(test, "echo", { retryCount: 0 });
+  await counterpart.fault({ service, status: 400, body: "数据 is wrong", headers: { "x-request-id": "r-1" } });
+  const error = await rejection(client.predict("x", listener()));
+  expectError(error, { name: "EasHttpError", status: 400, attempts: 1 });
+  expect(error.message).to.include("数据 is wrong");
+  await counterpart.fault({ service, status: 400, body: `é${"0".repeat(4 * MIB)}` });
+  const { status, body } = (await rejection(client.predict("x", listener()))) as unknown as {
+    status: number;
+    body: Uint8Array;
+  };
+  expect([status, body.length, body[0], body[1]]).to.deep.equal([400, 65_536, 0xc3, 0xa9]);
+  const stranger = test.closing(new PredictClient({ endpoint: test.endpoint, serviceName: service, token: "wrong" }));
+  expectError(await rejection(stranger.predict("x", listener())), { name: "EasHttpError", status: 401 });
+});
+
+test("upload", "answers are undone, and have an end", async (test) => {
+  const zipped = await openService(test, "answers-gzip");
+  expect(String(await zipped.client.predict("text ".repeat(1000), listener()))).to.equal("text ".repeat(1000));
+  const bomb = await openService(test, "bomb", { maxResponseBytes: 100_000 });
+  expectError(await rejection(bomb.client.predict("x", listener())), { name: "EasDecodeError" });
+  const { client } = await openService(test, "echo", { maxResponseBytes: 1000 });
+  expectError(await rejection(client.predict("0".repeat(100_000), listener())), { name: "EasDecodeError" });
+  expect(String(await client.predict("small", listener()))).to.equal("small");
+});
+
+test("upload", "a redirect is an error", async (test) => {
+  const { client, service, counterpart, requests } = await openService(test, "echo");
+  await counterpart.fault({
+    service,
+    status: 307,
+    headers: { location: `${test.endpoint}/api/predict/${service}?again` },
+  });
+  const error = await rejection(client.predict("x", listener()));
+  expectError(error, { name: "EasNetworkError", attempts: 1 });
+  expect(error.message).to.include("redirect");
+  expect((await requests()).length).to.be.lessThanOrEqual(4);
+});
+
+test("upload", "a broken connection is tried again, and CORS named", async (test) => {
+  const { client, service, counterpart } = await openService(test, "echo");
+  await client.predict("known");
+  await counterpart.fault({ service, reset: "in-body" });
+  expect(String(await client.predict("x", listener()))).to.equal("x");
+  const closed = test.closing(
+    new PredictClient({ endpoint: test.closedEndpoint, serviceName: service, token: test.token }),
+  );
+  const error = await rejection(closed.predict("x", listener()));
+  expectError(error, { name: "EasNetworkError", attempts: 1 });
+  expect(error.message).to.include("CORS");
+});
+
+test("upload", "what onUploadProgress throws does not touch the call", async (test) => {
+  const { client } = await openService(test, "echo");
+  // Reported as any handler's error is.
+  const heard: unknown[] = [];
+  const onError = (event: ErrorEvent) => {
+    heard.push(event.error);
+    event.preventDefault();
+  };
+  const before = globalThis.onerror;
+  globalThis.onerror = null;
+  globalThis.addEventListener("error", onError);
+  const thrown = new Error("the bar broke");
+  const onUploadProgress = () => {
+    throw thrown;
+  };
+  expect(String(await client.predict("x", { onUploadProgress }))).to.equal("x");
+  globalThis.removeEventListener("error", onError);
+  globalThis.onerror = before;
+  expect(new Set(heard)).to.deep.equal(new Set([thrown]));
+});
+
+testAbsence("upload", "is refused in words, and nothing is sent", async (test) => {
+  const { client, requests } = await openService(test, "echo");
+  const error = await rejection(client.predict("x", listener()));
+  expectError(error, { name: "EasUnsupportedError", code: "ERR_EAS_UNSUPPORTED", attempts: 0 });
+  expect(error.message).to.include("web pages and their workers");
+  expect(await requests()).to.have.length(0);
+});
