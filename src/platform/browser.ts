@@ -25,11 +25,11 @@ export const platform: Platform = {
       // Service workers have none.
       reportsUploads: "XMLHttpRequest" in globalThis,
       send: (request) =>
-        request.onUploadProgress === undefined
-          ? transport.send(request)
-          : import("./xhr-transport.js").then(({ sendByXhr }) =>
+        request.onUploadProgress && request.body
+          ? import("./xhr-transport.js").then(({ sendByXhr }) =>
               sendByXhr(request, isSuccess, MOST_ERROR_BYTES, responseTooLarge, TransportError),
-            ),
+            )
+          : transport.send(request),
     };
   },
   // A page cannot send headers with a WebSocket's upgrade.

@@ -52,6 +52,12 @@ const EXPECTED: Readonly<Record<string, Readonly<Record<string, readonly RegExp[
     "One service": [/^true text\/event-stream.*\n403 {"error":"this relay does not allow POST on this path"}\n$/],
     "Several services, and queues": [/^A CAT\n$/],
   },
+  "docs/inputs.md": {
+    "Decoded pixels": [/^DT_FLOAT \[ 1, 1, 8, 8 \]\n7 7\n$/],
+    "What models want": [/^DT_FLOAT \[ 2, 3, 224, 224 \] 1204224\n-104 -123\nDT_UINT8 \[ 1, 640, 640, 3 \] 114\n$/],
+    "Many requests": [/^true 1\n1 of 2, 0 failed\n2 of 2, 1 failed\n\[ 'fulfilled', 'rejected' \]\n$/],
+    "Upload progress": [/^ERR_EAS_UNSUPPORTED 0\n$/],
+  },
 };
 
 const documents = ["README.md", ...readdirSync(`${root}docs`).map((name) => `docs/${name}`)];

@@ -183,7 +183,7 @@ describe("it ends", () => {
       ...ORIGIN,
       path: "/",
       headers: [],
-      body: null,
+      body: BODY,
       maxResponseBytes: 10,
       signal,
       exchange: undefined,
