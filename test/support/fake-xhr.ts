@@ -46,11 +46,12 @@ export class FakeXhr {
   }
 
   /** Puts it in place of the browser's for the rest of the test. */
-  static install(): typeof FakeXhr {
+  static install(where: "page" | "worker" = "page"): typeof FakeXhr {
     FakeXhr.made = [];
     FakeXhr.uncaught = [];
     FakeXhr.#sent = 0;
     vi.stubGlobal("XMLHttpRequest", FakeXhr);
+    if (where === "page") vi.stubGlobal("document", {});
     onTestFinished(() => void vi.unstubAllGlobals());
     return FakeXhr;
   }

@@ -240,6 +240,22 @@ describe("an answer", () => {
     expect(xhr.aborted).toBe(true);
   });
 
+  test("that is an error is had whole or not at all in workers", async () => {
+    FakeXhr.install("worker");
+    const client = clientOf(ORIGIN, { maxResponseBytes: 200_000 });
+    const small = call(client).answer;
+    const first = await FakeXhr.sent();
+    first.head({ status: 400, headers: "content-length: 200000\r\n" }).came(200_000);
+    expect(first.responseType).toBe("arraybuffer");
+    first.end(new ArrayBuffer(200_000));
+    expect((await errorOf(small)).body?.length).toBe(65_536);
+    const large = call(client).answer;
+    const second = await FakeXhr.sent(2);
+    second.head({ status: 400 }).came(200_001);
+    expect(await errorOf(large)).toMatchObject({ status: 400, body: { length: 0 } });
+    expect(second.aborted).toBe(true);
+  });
+
   test("that is an error is read whole where it is small, whatever its bytes", async () => {
     FakeXhr.install();
     const first = call(clientOf(ORIGIN)).answer;
