@@ -60,9 +60,9 @@ const NO_POOL = "fetch has its own";
 
 /** What a runtime cannot do, and why. The suite shows there that it is refused in words. */
 export const ABSENT: Readonly<Record<RuntimeName, Readonly<Partial<Record<Feature, string>>>>> = {
-  node20: { ...NO_PAGE },
-  node22: { ...NO_PAGE },
-  node24: { ...NO_PAGE },
+  node20: NO_PAGE,
+  node22: NO_PAGE,
+  node24: NO_PAGE,
   deno: { ...NO_PAGE, pool: NO_POOL },
   bun: { ...NO_PAGE, pool: NO_POOL },
   workerd: { ...NO_PAGE, pool: NO_POOL },

@@ -1,6 +1,6 @@
 """Writes pillow.json: what Pillow makes of images, for test/vectors/image.test.ts. Needs Pillow alone:
 
-    python3 -m venv /tmp/pillow && /tmp/pillow/bin/pip install pillow==11.3.0 && /tmp/pillow/bin/python test/vectors/image/make.py
+    python3 -m venv .venv && .venv/bin/pip install pillow==11.3.0 && .venv/bin/python test/vectors/image/make.py
 
 Pillow 13 takes columns before rows where an image grows across and shrinks down, which changes some values by one.
 """
