@@ -2,6 +2,7 @@ import { argumentRangeError, EasNetworkError } from "../../errors.js";
 import type { CallPlan } from "../../http/call-plan.js";
 import type { Channel } from "../../http/channel.js";
 import { nameOf } from "../../http/failure.js";
+import { openStream } from "../../http/stream-call.js";
 import type { StreamedResponse } from "../../platform/platform.js";
 import type { FrameSource, OpenSource, SourceEvents } from "./frame-source.js";
 import { FrameSplitter } from "./frame-splitter.js";
@@ -25,8 +26,6 @@ export function httpSource(channel: Channel, plan: CallPlan): OpenSource {
       );
     }
     const once = { timeout: HEAD_MS, totalTimeout: Number.POSITIVE_INFINITY, retryCount: 0, retryOn: undefined };
-    // On first use, as all that reads answers while they come.
-    const { openStream } = await import("../../http/stream-call.js");
     // Which instance it goes to is decided outside.
     const { response } = await openStream(
       channel,
