@@ -76,6 +76,7 @@ function openPair(accepted: AcceptedSocket): WebSocketConnection {
   };
 
   const connection = new CallbackConnection({
+    protocol: accepted.protocol,
     send: (data) => {
       const message = typeof data === "string" ? data : data.slice();
       setTimeout(() => !isOver && attached?.received(message), 0);

@@ -48,6 +48,9 @@ export const dialWebSocket: WebSocketDialer = (
       });
       life.signal.addEventListener("abort", () => socket.terminate());
       const connection = new CallbackConnection({
+        get protocol() {
+          return socket.protocol;
+        },
         send: (data) => socket.send(data),
         close: (code, reason) => socket.close(code, reason),
         terminate: () => life.abort(),

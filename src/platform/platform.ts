@@ -184,6 +184,8 @@ export interface WebSocketDialOptions {
  * for it. Setting a callback hands over at once what has waited. Callbacks must not throw.
  */
 export interface WebSocketConnection {
+  /** The subprotocol that the server chose; undefined or empty when there is none. */
+  readonly protocol?: string | undefined;
   /**
    * Takes a binary message as bytes, a text message as text. The bytes are a view that the socket will not write to
    * again, but that may keep the larger memory of a network read alive: copy what is to be kept for long.

@@ -5,6 +5,7 @@ import { ABNORMAL, CallbackConnection, invalidDial, untilAborted, upgradeRefused
 export interface StandardSocket {
   binaryType: string;
   readonly readyState: number;
+  readonly protocol: string;
   addEventListener(type: "message", listener: (event: { data: string | ArrayBuffer }) => void): void;
   addEventListener(type: "close", listener: (event: WebSocketClose) => void): void;
   addEventListener(type: "error", listener: (event: { message?: string; error?: unknown }) => void): void;
@@ -77,6 +78,9 @@ function withoutUrl(message: string): string {
 export function connectionOver(socket: StandardSocket, life: AbortController): CallbackConnection {
   socket.binaryType = "arraybuffer";
   const connection = new CallbackConnection({
+    get protocol() {
+      return socket.protocol;
+    },
     send(data) {
       // workerd throws where the standard says that nothing happens.
       if (socket.readyState === OPEN) socket.send(data);

@@ -49,7 +49,10 @@ export function untilAborted<T>(signal: AbortSignal, dial: (life: AbortControlle
 }
 
 /** What a connection does with its socket. */
-export type SocketControls = Pick<WebSocketConnection, "send" | "close" | "terminate" | "ping" | "pause" | "resume">;
+export type SocketControls = Pick<
+  WebSocketConnection,
+  "protocol" | "send" | "close" | "terminate" | "ping" | "pause" | "resume"
+>;
 
 /** Hands what a socket receives to the connection's callbacks, in order, and keeps what has no callback yet. */
 export class CallbackConnection implements WebSocketConnection {
@@ -72,6 +75,11 @@ export class CallbackConnection implements WebSocketConnection {
     // One network read holds many messages: what is behind the one that asked for a pause is kept here.
     this.pause = socket.pause && (() => this.#pause(true));
     this.resume = socket.resume && (() => this.#pause(false));
+  }
+
+  // Runtimes know it when the connection is open, and not when it is made.
+  get protocol(): string | undefined {
+    return this.#socket.protocol;
   }
 
   get onMessage(): ((data: Bytes | string) => void) | undefined {

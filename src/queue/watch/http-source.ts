@@ -2,11 +2,11 @@ import { argumentRangeError, EasNetworkError } from "../../errors.js";
 import type { CallPlan } from "../../http/call-plan.js";
 import type { Channel } from "../../http/channel.js";
 import { nameOf } from "../../http/failure.js";
+import { SilenceTimer } from "../../http/silence-timer.js";
 import { openStream } from "../../http/stream-call.js";
 import type { StreamedResponse } from "../../platform/platform.js";
 import type { FrameSource, OpenSource, SourceEvents } from "./frame-source.js";
 import { FrameSplitter } from "./frame-splitter.js";
-import { SilenceTimer } from "./silence-timer.js";
 
 /** The server's time for the head of its answer. */
 const HEAD_MS = 10_000;

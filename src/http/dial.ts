@@ -1,0 +1,100 @@
+import { EasHttpError } from "../errors.js";
+import {
+  TransportError,
+  type WebSocketConnection,
+  type WebSocketDialer,
+  type WebSocketDialOptions,
+} from "../platform/platform.js";
+import { headersOf } from "./attempt-headers.js";
+import type { CallPlan } from "./call-plan.js";
+import type { Channel } from "./channel.js";
+import { type FailedCall, httpFailure, networkFailure, timeoutFailure } from "./failure.js";
+
+/** The server's time for its half of the closing handshake, in milliseconds. */
+export const CLOSE_MS = 2_000;
+
+/** How a WebSocket is opened. */
+export interface DialSettings {
+  readonly dial: WebSocketDialer;
+  readonly protocols?: readonly string[] | undefined;
+  /** Ends the dial, and has no say over what is open. */
+  readonly signal: AbortSignal;
+  /** Makes some call of the same service: where a runtime does not tell why an upgrade failed, HTTP does. */
+  readonly ask: () => Promise<unknown>;
+}
+
+/** An open WebSocket, and what errors need to know of it. */
+export interface Dialled {
+  readonly connection: WebSocketConnection;
+  readonly call: FailedCall;
+}
+
+/** Opens a WebSocket within `plan.timeout`. Rejects with the error of a call, or with the signal's reason. */
+export async function dialSocket(
+  channel: Channel,
+  plan: CallPlan,
+  { dial, protocols, signal, ask }: DialSettings,
+): Promise<Dialled> {
+  const { headers, token } = await headersOf(plan, signal);
+  // It may have fired in the turn in which that ended.
+  signal.throwIfAborted();
+  const url = plan.target.origin.replace(/^http/, "ws") + plan.path;
+  const call: FailedCall = { plan, token: token.trim(), attempts: 1 };
+  // Not AbortSignal.any, which some runtimes do not have.
+  const deadline = new AbortController();
+  const onAbort = () => deadline.abort(signal.reason);
+  signal.addEventListener("abort", onAbort, { once: true });
+  const expired = new Error("expired");
+  const timer = setTimeout(() => deadline.abort(expired), plan.timeout);
+  try {
+    const options = { headers, protocols, signal: deadline.signal, maxMessageBytes: plan.maxResponseBytes };
+    const connection = await dialInTime(dial, url, options);
+    channel.reached.add(plan.target.origin);
+    return { connection, call };
+  } catch (error) {
+    signal.throwIfAborted();
+    if (error === expired) throw timeoutFailure(call, "headers").error;
+    if (error instanceof TransportError && error.status !== undefined) {
+      const response = {
+        status: error.status,
+        headers: new Headers(),
+        body: new Uint8Array(0),
+        contentEncoding: undefined,
+      };
+      throw httpFailure(call, response, response.body).error;
+    }
+    if (isUnexplained(error)) {
+      await ask().catch((answer) => {
+        if (answer instanceof EasHttpError) throw answer;
+      });
+    }
+    throw networkFailure(call, error, "headers", channel.reached.has(plan.target.origin)).error;
+  } finally {
+    clearTimeout(timer);
+    signal.removeEventListener("abort", onAbort);
+  }
+}
+
+/** Whether all that is known is that there is no WebSocket, as with the `WebSocket` of Node itself, which edge VMs have. */
+function isUnexplained(error: unknown): boolean {
+  if (!(error instanceof TransportError)) return false;
+  return error.sent === "maybe" && error.status === undefined && error.systemCode === undefined && !error.final;
+}
+
+/** Dials, and waits no longer than the signal allows, whether or not the dialer listens to it. */
+function dialInTime(dial: WebSocketDialer, url: string, options: WebSocketDialOptions): Promise<WebSocketConnection> {
+  const { signal } = options;
+  return new Promise((resolve, reject) => {
+    const onAbort = () => reject(signal.reason);
+    signal.addEventListener("abort", onAbort, { once: true });
+    const dialing = async () => {
+      const connection = await dial(url, options);
+      // Nobody waits for it any more.
+      if (signal.aborted) connection.terminate();
+      else resolve(connection);
+    };
+    dialing()
+      .catch(reject)
+      .finally(() => signal.removeEventListener("abort", onAbort));
+  });
+}

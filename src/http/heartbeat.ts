@@ -1,0 +1,49 @@
+import type { WebSocketConnection } from "../platform/platform.js";
+import { SilenceTimer } from "./silence-timer.js";
+
+/** How often a ping goes out: gateways cut connections that are idle (github.com/pai-eas/eas-golang-sdk, commit 6787189). */
+const PING_MS = 2_000;
+
+/** Keeps a WebSocket alive, where the runtime can ping, and finds out that nobody is at its other end. */
+export class Heartbeat {
+  readonly #connection: WebSocketConnection;
+  readonly #silence: SilenceTimer | undefined;
+  readonly #pinging: ReturnType<typeof setInterval> | undefined;
+  #isOver = false;
+
+  /** `onSilence` is called when nothing was heard for `limit` milliseconds; without a limit never. */
+  constructor(connection: WebSocketConnection, limit: number | undefined, onSilence: () => void) {
+    this.#connection = connection;
+    this.#silence = limit === undefined ? undefined : new SilenceTimer(limit, onSilence);
+    const { ping } = connection;
+    if (ping) {
+      this.#pinging = setInterval(ping, PING_MS);
+      connection.onPong = () => this.heard();
+    }
+    this.#silence?.start();
+  }
+
+  /** Takes note of a sign of life. */
+  heard(): void {
+    this.#silence?.heard();
+  }
+
+  /** Pauses the connection: while it is paused nothing is read, no pong either. */
+  pause(): void {
+    this.#silence?.stop();
+    this.#connection.pause?.();
+  }
+
+  resume(): void {
+    // In the turn of the end nobody else knows of it yet.
+    if (!this.#isOver) this.#silence?.start();
+    this.#connection.resume?.();
+  }
+
+  /** Ends with the connection. */
+  stop(): void {
+    this.#isOver = true;
+    clearInterval(this.#pinging);
+    this.#silence?.stop();
+  }
+}
