@@ -9,6 +9,7 @@ export type EasErrorCode =
   | "ERR_EAS_DISCOVERY"
   | "ERR_EAS_MODEL"
   | "ERR_EAS_QUEUE_CLOSED"
+  | "ERR_EAS_SOCKET_CLOSED"
   | "ERR_EAS_STREAM"
   | "ERR_EAS_UNSUPPORTED";
 
@@ -259,6 +260,23 @@ export class EasQueueClosedError extends EasError {
   }
 }
 
+/** A WebSocket of a service has ended, and not in good order; or something was to be sent over one that had ended. */
+export class EasSocketClosedError extends EasError {
+  static readonly code = "ERR_EAS_SOCKET_CLOSED";
+  declare readonly code: "ERR_EAS_SOCKET_CLOSED";
+  /** The close code; 1005 when the service gave none, 1006 when the connection ended without a close frame. */
+  readonly closeCode: number;
+  /** The reason that came with it; may be empty. */
+  readonly reason: string;
+
+  constructor(message: string, options: EasErrorOptions & { closeCode: number; reason: string }) {
+    super("ERR_EAS_SOCKET_CLOSED", message, options);
+    named(this, "EasSocketClosedError");
+    this.closeCode = options.closeCode;
+    this.reason = options.reason;
+  }
+}
+
 /** The runtime, or this version of the package, cannot do what was asked; the message says why and what works. */
 export class EasUnsupportedError extends EasError {
   static readonly code = "ERR_EAS_UNSUPPORTED";
@@ -279,6 +297,7 @@ export type AnyEasError =
   | EasDiscoveryError
   | EasModelError
   | EasQueueClosedError
+  | EasSocketClosedError
   | EasStreamError
   | EasUnsupportedError;
 

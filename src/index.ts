@@ -22,6 +22,7 @@ export {
   EasModelError,
   EasNetworkError,
   EasQueueClosedError,
+  EasSocketClosedError,
   EasStreamError,
   EasTimeoutError,
   type EasTimeoutPhase,
@@ -92,9 +93,11 @@ export {
 } from "./predict/json-request.js";
 export { type JsonOutput, JsonResponse } from "./predict/json-response.js";
 export { type OpenAIOptions, PredictClient, type PredictResult } from "./predict/predict-client.js";
+export type { PredictSocket, SocketClose } from "./predict/predict-socket.js";
 export type { PredictStream } from "./predict/predict-stream.js";
 export type { Readiness, ReadyOptions } from "./predict/ready.js";
 export type { ServerSentEvent } from "./predict/server-sent-events.js";
+export type { SocketOptions } from "./predict/socket-options.js";
 export type { StreamOptions } from "./predict/stream-options.js";
 export { StringRequest, StringResponse } from "./predict/string-request.js";
 // Queues

@@ -19,7 +19,13 @@ export async function headersOf(
 /** Waits for what hears of no signal and may never end. */
 export function unlessAborted<T>(work: Promise<T>, signal: AbortSignal): Promise<T> {
   return new Promise((resolve, reject) => {
-    const abortable = { abort: reject };
+    const abortable = {
+      abort(reason: unknown) {
+        // The work may never end.
+        unfollow(signal, abortable);
+        reject(reason);
+      },
+    };
     follow(signal, abortable);
     work.then(resolve, reject).finally(() => unfollow(signal, abortable));
   });

@@ -1,7 +1,7 @@
 import type { DirectOptions } from "../endpoint/endpoint-source.js";
 import { checkCustomUrl, checkEndpoint, checkServiceName, endpointOf } from "../endpoint/gateway.js";
 import { argumentTypeError, EasUnsupportedError, show } from "../errors.js";
-import type { HeaderPair } from "../platform/platform.js";
+import type { HeaderPair, WebSocketDialer } from "../platform/platform.js";
 import type { Compression, Decompression } from "../request.js";
 import { DIRECT_CHECKS, NO_DIRECT_OPTIONS } from "./direct-options.js";
 import { checkHeaders, checkHeaderValue } from "./headers.js";
@@ -53,6 +53,8 @@ export interface PredictClientOptions extends ClientOptions {
   readonly requestPath?: string | undefined;
   /** Where the client says what its calls do, such as `console`; `null` for nowhere, which is the default. */
   readonly logger?: CallLogger | null | undefined;
+  /** Opens the WebSockets of `connect`, in place of the runtime's own. */
+  readonly dialWebSocket?: WebSocketDialer | undefined;
 }
 
 /** All that a client has been told, checked. Replaced as a whole, so that calls in flight keep theirs. */
@@ -76,6 +78,7 @@ export interface Settings extends Required<DirectOptions> {
   readonly maxResponseBytes: number;
   readonly hooks: readonly CallHooks[] | undefined;
   readonly logger: CallLogger | undefined;
+  readonly dialWebSocket: WebSocketDialer | undefined;
 }
 
 /** What bytes are, when nobody says what they are. */
@@ -101,6 +104,7 @@ const INITIAL_SETTINGS: Settings = {
   maxResponseBytes: DEFAULT_MAX_RESPONSE_BYTES,
   hooks: undefined,
   logger: undefined,
+  dialWebSocket: undefined,
   ...NO_DIRECT_OPTIONS,
 };
 
@@ -151,6 +155,7 @@ export const CHECKS: {
   maxResponseBytes: (name, value) => checkLimit(name, value, 1),
   hooks: (_, value) => checkHooks(value),
   logger: (_, value: CallLogger | null) => (value === null ? undefined : checkLogger(value)),
+  dialWebSocket: checkFunction,
   ...DIRECT_CHECKS,
 };
 

@@ -7,6 +7,7 @@ import {
 } from "../platform/platform.js";
 import { headersOf } from "./attempt-headers.js";
 import type { CallPlan } from "./call-plan.js";
+import { follow, unfollow } from "./caller-signal.js";
 import type { Channel } from "./channel.js";
 import { type FailedCall, httpFailure, networkFailure, timeoutFailure } from "./failure.js";
 
@@ -42,8 +43,8 @@ export async function dialSocket(
   const call: FailedCall = { plan, token: token.trim(), attempts: 1 };
   // Not AbortSignal.any, which some runtimes do not have.
   const deadline = new AbortController();
-  const onAbort = () => deadline.abort(signal.reason);
-  signal.addEventListener("abort", onAbort, { once: true });
+  const abortable = { abort: (reason: unknown) => deadline.abort(reason) };
+  follow(signal, abortable);
   const expired = new Error("expired");
   const timer = setTimeout(() => deadline.abort(expired), plan.timeout);
   try {
@@ -71,7 +72,7 @@ export async function dialSocket(
     throw networkFailure(call, error, "headers", channel.reached.has(plan.target.origin)).error;
   } finally {
     clearTimeout(timer);
-    signal.removeEventListener("abort", onAbort);
+    unfollow(signal, abortable);
   }
 }
 

@@ -3,6 +3,7 @@
  * each piece more would cut what a page loads at its start into more and smaller pieces, too.
  */
 export { clientFetch } from "./client-fetch.js";
+export { connect } from "./connect.js";
 export { diagnose } from "./diagnose.js";
 export { openPredictStream } from "./open-predict-stream.js";
 export { probe } from "./probe.js";

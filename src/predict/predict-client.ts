@@ -21,10 +21,12 @@ import { forStreams, type Prepared, prepare } from "../http/prepare.js";
 import type { Bytes, Compression, Decompression, PredictRequest } from "../request.js";
 import type { ClientFetchOptions } from "./client-fetch.js";
 import type { Diagnosis } from "./diagnose.js";
+import type { PredictSocket } from "./predict-socket.js";
 import type { PredictStream } from "./predict-stream.js";
 import type { Readiness, ReadyOptions } from "./ready.js";
 import { type PredictInput, serialise } from "./serialise.js";
 import { PLACEHOLDER_KEY, serviceUrl } from "./service-url.js";
+import type { SocketOptions } from "./socket-options.js";
 import { DEFAULT_IDLE_TIMEOUT_MS, type StreamOptions } from "./stream-options.js";
 import type { StringResponse } from "./string-request.js";
 
@@ -255,7 +257,21 @@ export class PredictClient {
     return ready((call) => this.#probe(call), options);
   }
 
-  /** Lets calls in flight end and closes the connections; later calls reject. Connections given as an option stay open. */
+  /**
+   * Opens a WebSocket to the service, at a path behind it, with this client's authorization. One attempt; rejects as a call does.
+   * Not in browsers, which send no headers with a WebSocket: with `EasUnsupportedError`, unless there is a `dialWebSocket`.
+   */
+  async connect(path?: string, options: SocketOptions = {}): Promise<PredictSocket> {
+    const channel = this.#openChannel();
+    const settings = this.#settings;
+    const { connect } = await import("./on-first-use.js");
+    return connect(channel, settings, path, options);
+  }
+
+  /**
+   * Lets calls in flight end, cuts off streams and sockets, and closes the connections; later calls reject. Connections given as
+   * an option stay open.
+   */
   close(): Promise<void> {
     return this.#channel.close();
   }

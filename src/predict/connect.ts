@@ -1,0 +1,114 @@
+import { platform } from "#platform";
+import { argumentTypeError, EasHttpError, EasTimeoutError, EasUnsupportedError } from "../errors.js";
+import { unlessAborted } from "../http/attempt-headers.js";
+import type { CallPlan } from "../http/call-plan.js";
+import { follow, unfollow } from "../http/caller-signal.js";
+import type { Channel } from "../http/channel.js";
+import type { Settings } from "../http/client-settings.js";
+import { type DialSettings, dialSocket } from "../http/dial.js";
+import { nameOf } from "../http/failure.js";
+import { isAtFault, leaseInstance } from "../http/instance-lease.js";
+import { prepare, withCallOptions } from "../http/prepare.js";
+import { PredictSocket } from "./predict-socket.js";
+import { probe } from "./probe.js";
+import { checkProtocols, checkSocketOptions, type SocketOptions } from "./socket-options.js";
+
+/** Statuses of a bare GET that tell why there is no WebSocket, too; others may be its path's own. */
+const TELLING: readonly number[] = [401, 403, 503];
+
+/** Opens a WebSocket to a service. Loaded on first use. */
+export async function connect(
+  channel: Channel,
+  settings: Settings,
+  path: string | undefined,
+  options: SocketOptions,
+): Promise<PredictSocket> {
+  checkSocketOptions(options);
+  const { protocols: offered, query, headers, timeout, signal: given } = options;
+  const protocols = checkProtocols(offered);
+  // An upgrade is a GET, which is never signed.
+  const auth = settings.auth === "bearer" ? "bearer" : "token";
+  const { plan: prepared } = prepare({ ...settings, auth }, platform);
+  const plan: CallPlan = {
+    ...withCallOptions(prepared, { path, query, headers, timeout, signal: given }),
+    kind: "stream",
+    isHeld: true,
+    method: "GET",
+  };
+  checkUpgrade(plan);
+  const { dialWebSocket: dial = platform.dialWebSocket } = settings;
+  if (dial === undefined) {
+    throw new EasUnsupportedError(
+      "connect() cannot work in this runtime: it does not let headers be sent with a WebSocket, and the token is one; use stream(), which is plain HTTP and can go through a relay that keeps the token on a server, or connect() on a server, or give the client a dialWebSocket",
+    );
+  }
+  const signal = given ?? new AbortController().signal;
+  const ask = async () => {
+    const answer = await probe(channel, settings, { timeout: plan.timeout, signal, retryCount: 0 }).catch((e) => e);
+    if (answer instanceof EasHttpError && TELLING.includes(answer.status)) throw answer;
+  };
+  channel.enter();
+  try {
+    return await open(channel, plan, { dial, protocols, signal, ask });
+  } finally {
+    channel.leave();
+  }
+}
+
+/** Takes an instance and a slot, which the socket keeps for as long as it lives. */
+async function open(channel: Channel, plan: CallPlan, settings: DialSettings): Promise<PredictSocket> {
+  const { signal } = settings;
+  signal.throwIfAborted();
+  const leased = await leaseInstance(channel, plan, [], (work) => unlessAborted(work, signal));
+  try {
+    const limiter = channel.limiter(leased.plan.target.origin);
+    if (!limiter.tryAcquire(true)) await slot(channel, leased.plan, signal);
+    try {
+      const dialled = await dialSocket(channel, leased.plan, settings);
+      if (signal.aborted) {
+        dialled.connection.terminate();
+        throw signal.reason;
+      }
+      return new PredictSocket(dialled, channel, signal, () => {
+        limiter.release(true);
+        // It had answered, and may have ended for many reasons.
+        leased.lease?.end(false);
+      });
+    } catch (error) {
+      limiter.release(true);
+      throw error;
+    }
+  } catch (error) {
+    leased.lease?.end(isAtFault(error));
+    throw error;
+  }
+}
+
+/** Waits for a slot that may be held long, unless the time is over or the caller aborts before. */
+async function slot(channel: Channel, plan: CallPlan, signal: AbortSignal): Promise<void> {
+  const { timeout } = plan;
+  const wait = channel.limiter(plan.target.origin).acquire(true);
+  const abortable = { abort: (reason: unknown) => wait.cancel(reason) };
+  const timer = setTimeout(() => {
+    const why = `streams and sockets take half of maxConnectionCount (${channel.connectionCount}) at the most`;
+    const message = `${nameOf(plan)} found no free connection within ${timeout} ms (timeout): ${why}`;
+    wait.cancel(new EasTimeoutError(message, { retryable: true, phase: "connect", timeout }));
+  }, timeout);
+  follow(signal, abortable);
+  try {
+    await wait.done;
+  } finally {
+    clearTimeout(timer);
+    unfollow(signal, abortable);
+  }
+}
+
+/** Refuses headers that the upgrade sets itself. */
+function checkUpgrade({ headers }: CallPlan): void {
+  const own = headers.find(([name]) => name.startsWith("sec-websocket-"));
+  if (own === undefined) return;
+  throw argumentTypeError(
+    "ERR_EAS_ARG_HEADER",
+    `header ${own[0]} cannot be set: the connection sets it itself; subprotocols are the option protocols`,
+  );
+}

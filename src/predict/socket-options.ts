@@ -1,0 +1,68 @@
+import { argumentRangeError, argumentTypeError, show } from "../errors.js";
+import type { CallOptions } from "../http/options.js";
+
+/** Options of `PredictClient.connect`. */
+export interface SocketOptions extends Pick<CallOptions, "query" | "headers"> {
+  /** Subprotocols to offer, best first. The service must then choose one. Default: none. */
+  readonly protocols?: string | readonly string[] | undefined;
+  /** Milliseconds for the dial, and as many for a free connection before it. Default: the client's `timeout`. */
+  readonly timeout?: number | undefined;
+  /** Ends the dial, and later the socket, at once; `connect` or the iteration rejects with `signal.reason`. */
+  readonly signal?: AbortSignal | undefined;
+}
+
+/** RFC 9110 `token`: what a subprotocol's name may consist of. */
+const NAME = /^[!#$%&'*+\-.^_`|~0-9A-Za-z]+$/;
+/** What a close frame has room for. */
+const MOST_REASON_BYTES = 123;
+
+/** Checks the options of a socket: subprotocols in their place, as `WebSocket` has them, would be ignored. */
+export function checkSocketOptions(options: unknown): void {
+  if (typeof options === "object" && options !== null && !Array.isArray(options)) return;
+  throw argumentTypeError(
+    "ERR_EAS_ARG_OPTION",
+    `connect takes options such as { protocols: ["chat"] }, not ${show(options)}`,
+  );
+}
+
+/** Checks subprotocols and returns them as a list. */
+export function checkProtocols(value: SocketOptions["protocols"] = []): readonly string[] {
+  const list: readonly unknown[] = typeof value === "string" ? [value] : value;
+  if (!Array.isArray(list)) {
+    throw argumentTypeError("ERR_EAS_ARG_OPTION", `protocols is ${show(value)}: it must be a name, or a list of names`);
+  }
+  for (const name of list) {
+    if (typeof name !== "string" || !NAME.test(name)) {
+      throw argumentTypeError(
+        "ERR_EAS_ARG_OPTION",
+        `protocols has ${show(name)}: a subprotocol's name may hold letters, digits and !#$%&'*+-.^_\`|~ only`,
+      );
+    }
+  }
+  if (new Set(list).size < list.length) {
+    throw argumentTypeError("ERR_EAS_ARG_OPTION", `protocols has a name twice: ${show(list.join(", "))}`);
+  }
+  return [...list];
+}
+
+/** Checks with what a WebSocket is to be closed. */
+export function checkClose(code: number, reason: string): void {
+  if (code !== 1000 && !(Number.isInteger(code) && code >= 3000 && code <= 4999)) {
+    throw argumentRangeError(
+      "ERR_EAS_ARG_OPTION",
+      `code is ${show(code)}: a WebSocket is closed with 1000, or with 3000 to 4999`,
+    );
+  }
+  if (typeof reason !== "string" || new TextEncoder().encode(reason).length > MOST_REASON_BYTES) {
+    throw argumentRangeError(
+      "ERR_EAS_ARG_OPTION",
+      `reason is ${show(reason)}: it must be text of at most ${MOST_REASON_BYTES} bytes`,
+    );
+  }
+}
+
+/** Checks what is to be sent. */
+export function checkMessage(data: unknown): void {
+  if (typeof data === "string" || data instanceof Uint8Array) return;
+  throw argumentTypeError("ERR_EAS_ARG_REQUEST", `send takes a string or a Uint8Array, not ${show(data)}`);
+}
