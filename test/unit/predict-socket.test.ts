@@ -516,6 +516,19 @@ describe("memory", () => {
     expect(length).toBe(400 * 65_536);
   });
 
+  test("one that is held back can be closed in good order, and what it had received is not lost", async () => {
+    const server = await startServer((peer) => {
+      for (let i = 0; i < 64; i++) peer.send(Buffer.alloc(65_536, i));
+    });
+    const socket = await clientOf(server).connect("chat");
+    await until(() => (server.peers[0]?.bufferedAmount ?? 0) === 0);
+    await socket.close();
+    expect(await socket.closed).toEqual({ code: 1000, reason: "" });
+    const messages = await allOf(socket);
+    expect(messages.length).toBeGreaterThan(0);
+    expect(messages.map((message) => message[0])).toEqual(messages.map((_, i) => i));
+  });
+
   test("where the runtime cannot hold it back, the socket is cut off at the limit", async () => {
     const { connection, socket } = await overFake({}, { maxResponseBytes: 1000 });
     connection.onMessage?.(new Uint8Array(500));
@@ -624,6 +637,27 @@ describe("what a socket holds", () => {
     expect(await errorOf(client.connect("404"))).toMatchObject({ status: 404 });
     await expectFreeSlot(client);
     expect(server.requests.map(({ url }) => url)).toEqual(["/svc/404", "/svc/free"].map((url) => `/api/predict${url}`));
+  });
+
+  test("an instance that nobody can connect to leaves the rotation", async () => {
+    const server = await startServer(echo);
+    const ports = [9, Number(new URL(server.origin).port)];
+    const endpointSource = () => ports.map((port) => ({ host: "127.0.0.1", port }));
+    const client = clientOf(server, { endpointType: ENDPOINT_TYPE_DIRECT, endpoint: "", endpointSource });
+    await client.init();
+    // So that its time out of the rotation does not end.
+    vi.spyOn(performance, "now").mockReturnValue(performance.now());
+    const outcomes: string[] = [];
+    for (let i = 0; i < 16; i++) {
+      outcomes.push(
+        await client.connect("chat").then(
+          (socket) => socket.close().then(() => "open"),
+          () => "failed",
+        ),
+      );
+    }
+    expect(outcomes.filter((outcome) => outcome === "failed")).toHaveLength(5);
+    expect(outcomes.slice(-5)).toEqual(Array(5).fill("open"));
   });
 
   test("for services of one client, too", async () => {
