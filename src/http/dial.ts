@@ -1,15 +1,10 @@
 import { EasHttpError } from "../errors.js";
-import {
-  TransportError,
-  type WebSocketConnection,
-  type WebSocketDialer,
-  type WebSocketDialOptions,
-} from "../platform/platform.js";
+import type { WebSocketConnection, WebSocketDialer, WebSocketDialOptions } from "../platform/platform.js";
 import { headersOf } from "./attempt-headers.js";
 import type { CallPlan } from "./call-plan.js";
 import { follow, unfollow } from "./caller-signal.js";
 import type { Channel } from "./channel.js";
-import { type FailedCall, httpFailure, networkFailure, timeoutFailure } from "./failure.js";
+import { type FailedCall, httpFailure, isTransportError, networkFailure, timeoutFailure } from "./failure.js";
 
 /** The server's time for its half of the closing handshake, in milliseconds. */
 export const CLOSE_MS = 2_000;
@@ -55,7 +50,7 @@ export async function dialSocket(
   } catch (error) {
     signal.throwIfAborted();
     if (error === expired) throw timeoutFailure(call, "headers").error;
-    if (error instanceof TransportError && error.status !== undefined) {
+    if (isTransportError(error) && error.status !== undefined) {
       const response = {
         status: error.status,
         headers: new Headers(),
@@ -78,7 +73,7 @@ export async function dialSocket(
 
 /** Whether all that is known is that there is no WebSocket, as with the `WebSocket` of Node itself, which edge VMs have. */
 function isUnexplained(error: unknown): boolean {
-  if (!(error instanceof TransportError)) return false;
+  if (!isTransportError(error)) return false;
   return error.sent === "maybe" && error.status === undefined && error.systemCode === undefined && !error.final;
 }
 

@@ -16,6 +16,7 @@ export const FEATURES = {
   pace: "A slow reader holds the service back",
   llm: "LLM services, fetch",
   openai: "The npm package openai",
+  socket: "WebSockets of services",
   queue: "Queues",
   websocket: "Watch over WebSocket",
   http: "Watch over HTTP stream",
@@ -51,6 +52,7 @@ export type RuntimeName = keyof typeof RUNTIMES;
 
 const BROWSERS: Readonly<Partial<Record<Feature, string>>> = {
   signature: "pages cannot set the Date header that is signed",
+  socket: "pages cannot send headers with a WebSocket",
   websocket: "pages cannot send headers with a WebSocket",
   pool: "the browser has its own",
   pace: "browsers read ahead by themselves",

@@ -3,6 +3,7 @@ import "./auth.suite.js";
 import "./failures.suite.js";
 import "./bodies.suite.js";
 import "./streams.suite.js";
+import "./sockets.suite.js";
 import "./queue.suite.js";
 import "./watch.suite.js";
 import "./workers.suite.js";

@@ -313,6 +313,12 @@ describe("a dial that fails", () => {
     }
   });
 
+  test("a dialer of another copy of this package tells the status, too", async () => {
+    const refused = Object.assign(new Error("refused"), { name: "TransportError", sent: "maybe", status: 401 });
+    const client = clientOf({ origin: "http://h" }, { dialWebSocket: () => Promise.reject(refused) });
+    expect(await errorOf(client.connect("chat"))).toMatchObject({ code: "ERR_EAS_HTTP", status: 401 });
+  });
+
   test("where the runtime has no dialer, nothing is sent", async () => {
     vi.spyOn(platform, "dialWebSocket", "get" as never).mockReturnValue(undefined as never);
     const server = await startServer();
