@@ -45,6 +45,11 @@ const EXPECTED: Readonly<Record<string, Readonly<Record<string, readonly RegExp[
     "The AI SDK": [/^\p{Script=Han}[^\n]+\n$/u],
     "Any other library, and client.fetch": [/^200 1\nERR_EAS_ARG_PATH\n$/],
   },
+  "docs/sockets.md": {
+    "A conversation": [/^不亦说乎？有朋自 { code: 1000, reason: '' }\n$/],
+    "How it ends": [/^true 4000 no sugar false\n$/],
+    "In web pages": [/^v1 Uint8Array\(3\) \[ 1, 2, 3 \]\n$/],
+  },
   "docs/cold-start.md": {
     "": [/^0 s: no healthy upstream\nready, asked 2 times\n0 s: empty 404\nhello\n$/],
   },
