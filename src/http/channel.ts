@@ -17,7 +17,7 @@ export class Channel {
   readonly reached: Set<string> = new Set();
   /** Who chooses instances, for services that are reached directly. */
   readonly routers: Routers;
-  /** Answers that are being read piece by piece. */
+  /** What `close` ends: answers that are being read piece by piece, sockets, waits for a service. */
   readonly streams: Set<Pick<StreamedResponse, "cancel">> = new Set();
   readonly #limiters = new Map<string, Limiter>();
   readonly #given: Transport | undefined;

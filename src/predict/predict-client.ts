@@ -1,26 +1,15 @@
-import { platform } from "#platform";
-import { checkServiceName, endpointOf } from "../endpoint/gateway.js";
+import { endpointOf } from "../endpoint/gateway.js";
 import { argumentTypeError } from "../errors.js";
 import type { CallPlan, CallResult } from "../http/call-plan.js";
-import { type Channel, channelOf } from "../http/channel.js";
-import {
-  checkOptions,
-  type EndpointType,
-  OCTET_STREAM,
-  optionsOf,
-  type PredictClientOptions,
-  type Setting,
-  type Settings,
-  withSetting,
-} from "../http/client-settings.js";
+import { optionsOf, type PredictClientOptions } from "../http/client-settings.js";
 import { closeOnDispose } from "../http/close-on-dispose.js";
-import { checkHeaders } from "../http/headers.js";
 import { makeCall } from "../http/make-call.js";
-import { type CallOptions, checkCount, checkTimeout, type HeadersInput, type Token } from "../http/options.js";
-import { forStreams, type Prepared, prepare } from "../http/prepare.js";
-import type { Bytes, Compression, Decompression, PredictRequest } from "../request.js";
+import { type CallOptions, checkTimeout, type Token } from "../http/options.js";
+import { forStreams } from "../http/prepare.js";
+import type { Bytes, PredictRequest } from "../request.js";
 import type { ClientFetchOptions } from "./client-fetch.js";
 import type { Diagnosis } from "./diagnose.js";
+import { PredictSettings } from "./predict-settings.js";
 import type { PredictSocket } from "./predict-socket.js";
 import type { PredictStream } from "./predict-stream.js";
 import type { Readiness, ReadyOptions } from "./ready.js";
@@ -57,82 +46,14 @@ export interface OpenAIOptions {
  * const client = new PredictClient({ endpoint: "1234.cn-shanghai.pai-eas.aliyuncs.com", serviceName: "scorecard", token });
  * const answer = await client.predict('[{"fea1": 1, "fea2": 2}]');
  */
-export class PredictClient {
-  #settings: Settings;
-  #channel: Channel;
-  #prepared: Prepared | undefined;
-
+export class PredictClient extends PredictSettings {
   /** Throws a `TypeError` or `RangeError` for an option that cannot be right; nothing is connected yet. */
   constructor(options?: PredictClientOptions);
   /** As the official Python SDK has it. */
   constructor(endpoint?: string, serviceName?: string, customUrl?: string);
   constructor(first?: string | PredictClientOptions, serviceName?: string, customUrl?: string) {
-    const options = optionsOf<PredictClientOptions>("PredictClient", first, { serviceName, customUrl });
-    this.#settings = checkOptions(options);
-    this.#channel = channelOf(platform, options);
+    super(optionsOf<PredictClientOptions>("PredictClient", first, { serviceName, customUrl }));
     closeOnDispose(this);
-  }
-
-  /** Sets the gateway; see the option `endpoint`. */
-  setEndpoint(endpoint: string): this {
-    return this.#set("endpoint", endpoint);
-  }
-
-  /** Sets the service. */
-  setServiceName(serviceName: string): this {
-    return this.#set("serviceName", checkServiceName(serviceName));
-  }
-
-  /** Sets how the service is reached: `ENDPOINT_TYPE_GATEWAY` or `ENDPOINT_TYPE_DIRECT`. */
-  setEndpointType(endpointType: EndpointType): this {
-    return this.#set("endpointType", endpointType);
-  }
-
-  /** Sets the service token, or a function that gives one before each attempt. */
-  setToken(token: Token): this {
-    return this.#set("token", token);
-  }
-
-  /** Sets the retries after the first attempt; 0 makes one attempt. Default 5. */
-  setRetryCount(retryCount: number): this {
-    return this.#set("retryCount", retryCount);
-  }
-
-  /** Sets the requests in flight to one host and, on Node, the connections. Default 100; 6 in browsers and workerd. */
-  setMaxConnectionCount(maxConnectionCount: number): this {
-    this.#channel.connectionCount = checkCount("maxConnectionCount", maxConnectionCount, 1);
-    return this;
-  }
-
-  /** Sets the milliseconds for one attempt. Default 5,000. */
-  setTimeout(timeout: number): this {
-    return this.#set("timeout", timeout);
-  }
-
-  /** Sets the `Content-Type` of all requests. */
-  setContentType(contentType: string): this {
-    return this.#set("contentType", contentType);
-  }
-
-  /** Sets the path behind the service for all requests. */
-  setRequestPath(path: string): this {
-    return this.#set("requestPath", path);
-  }
-
-  /** Adds headers to all requests; one of the same name is replaced. */
-  addExtraHeaders(headers: HeadersInput): this {
-    return this.#set("headers", [...this.#settings.headers, ...checkHeaders(headers)]);
-  }
-
-  /** Sets the compression of all request bodies; `null` for none. */
-  setCompression(compression: Compression | null): this {
-    if (compression !== null) return this.#set("compression", compression);
-    return this.#change({ ...this.#settings, compression: undefined });
-  }
-
-  /** Sets how the bodies of answers are decompressed; see the option `decompression`. Default `"auto"`. */
-  setDecompression(decompression: Decompression): this {
-    return this.#set("decompression", decompression);
   }
 
   /**
@@ -141,8 +62,8 @@ export class PredictClient {
    */
   init(): Promise<void> {
     const ready = (async () => {
-      const { plan } = this.#prepare();
-      await this.#openChannel().ready(plan);
+      const { plan } = this.prepared;
+      await this.openChannel.ready(plan);
     })();
     ready.catch(() => {});
     return ready;
@@ -181,11 +102,11 @@ export class PredictClient {
    */
   stream(input: PredictInput | null, call: StreamOptions = {}): Promise<PredictStream> {
     try {
-      const channel = this.#openChannel();
+      const channel = this.openChannel;
       const { idleTimeout = DEFAULT_IDLE_TIMEOUT_MS } = call;
       checkTimeout("idleTimeout", idleTimeout);
-      const prepared = forStreams(this.#prepare(), input === null ? "auto" : this.#settings.auth);
-      const { plan, body } = serialise(input ?? new Uint8Array(0), call, prepared, this.#settings);
+      const prepared = forStreams(this.prepared, input === null ? "auto" : this.settings.auth);
+      const { plan, body } = serialise(input ?? new Uint8Array(0), call, prepared, this.settings);
       const made = input === null ? { plan: { ...plan, method: "GET" }, body: null } : { plan, body };
       const make = async (plan: CallPlan) => {
         const { openPredictStream } = await import("./on-first-use.js");
@@ -208,8 +129,8 @@ export class PredictClient {
     init: RequestInit = {},
     options: ClientFetchOptions = {},
   ): Promise<Response> => {
-    const channel = this.#openChannel();
-    const settings = this.#settings;
+    const channel = this.openChannel;
+    const settings = this.settings;
     const { clientFetch } = await import("./on-first-use.js");
     return clientFetch(channel, settings, input, init, options);
   };
@@ -219,7 +140,7 @@ export class PredictClient {
    * of its `/v1`, this client's `fetch`, and a key that is none: the token stays with the client.
    */
   openai(): OpenAIOptions {
-    return { baseURL: `${serviceUrl(this.#prepare().plan)}/v1`, apiKey: PLACEHOLDER_KEY, fetch: this.fetch };
+    return { baseURL: `${serviceUrl(this.prepared.plan)}/v1`, apiKey: PLACEHOLDER_KEY, fetch: this.fetch };
   }
 
   /**
@@ -227,7 +148,7 @@ export class PredictClient {
    * with this client's settings and its token, unless it is given one of its own. Closing either closes both.
    */
   service(serviceName: string, options: { readonly token?: Token | undefined } = {}): PredictClient {
-    if (this.#settings.customUrl !== "") {
+    if (this.settings.customUrl !== "") {
       throw argumentTypeError(
         "ERR_EAS_ARG_SERVICE_NAME",
         "service() needs a client with an endpoint: a customUrl is one service's own",
@@ -235,17 +156,17 @@ export class PredictClient {
     }
     const client = emptyClient();
     // Without the service that a pasted URL names.
-    const { origin, prefix } = endpointOf({ endpoint: this.#settings.endpoint }) ?? { origin: "", prefix: "" };
-    client.#settings = { ...this.#settings, endpoint: origin + prefix };
-    client.#channel = this.#channel;
+    const { origin, prefix } = endpointOf({ endpoint: this.settings.endpoint }) ?? { origin: "", prefix: "" };
+    client.become({ ...this.settings, endpoint: origin + prefix }, this.channel);
     client.setServiceName(serviceName);
     return options.token === undefined ? client : client.setToken(options.token);
   }
 
   /** Finds out, with one GET, what stands between this client and its service, and says it in words. Never rejects. */
   async diagnose(call: Pick<CallOptions, "path" | "timeout" | "signal"> = {}): Promise<Diagnosis> {
+    const ask = this.#prober();
     const { diagnose } = await import("./on-first-use.js");
-    return diagnose(() => this.#probe({ ...call, retryCount: 0 }));
+    return diagnose(() => ask({ ...call, retryCount: 0 }));
   }
 
   /**
@@ -253,8 +174,10 @@ export class PredictClient {
    * with an `EasTimeoutError` when the time is over, and at once with what is no matter of waiting, such as a wrong token.
    */
   async ready(options: ReadyOptions = {}): Promise<Readiness> {
+    const { channel } = this;
+    const ask = this.#prober();
     const { ready } = await import("./on-first-use.js");
-    return ready((call) => this.#probe(call), options);
+    return ready(channel, ask, options);
   }
 
   /**
@@ -262,8 +185,8 @@ export class PredictClient {
    * Not in browsers, which send no headers with a WebSocket: with `EasUnsupportedError`, unless there is a `dialWebSocket`.
    */
   async connect(path?: string, options: SocketOptions = {}): Promise<PredictSocket> {
-    const channel = this.#openChannel();
-    const settings = this.#settings;
+    const channel = this.openChannel;
+    const settings = this.settings;
     const { connect } = await import("./on-first-use.js");
     return connect(channel, settings, path, options);
   }
@@ -273,41 +196,30 @@ export class PredictClient {
    * an option stay open.
    */
   close(): Promise<void> {
-    return this.#channel.close();
+    return this.channel.close();
   }
 
-  #set(...change: Setting): this {
-    return this.#change(withSetting(this.#settings, change));
-  }
-
-  #change(settings: Settings): this {
-    this.#settings = settings;
-    this.#prepared = undefined;
-    return this;
-  }
-
-  #openChannel(): Channel {
-    this.#channel.checkOpen();
-    return this.#channel;
-  }
-
-  #prepare(): Prepared {
-    this.#prepared ??= prepare(this.#settings, platform, OCTET_STREAM);
-    return this.#prepared;
-  }
-
-  async #probe(call: CallOptions): Promise<number> {
-    const { probe } = await import("./on-first-use.js");
-    return probe(this.#openChannel(), this.#settings, call);
+  /** Asks the service as it is set now, whatever is set later. */
+  #prober(): (call: CallOptions) => Promise<number> {
+    const { channel, settings } = this;
+    return async (call) => {
+      const { probe } = await import("./on-first-use.js");
+      channel.checkOpen();
+      return probe(channel, settings, call);
+    };
   }
 
   /** Makes a call, and waits for the service if the caller wants that. */
-  #make<R>(make: (plan: CallPlan) => Promise<R>, plan: CallPlan, { waitForReady }: CallOptions = {}): Promise<R> {
-    if (!waitForReady) return make(plan);
+  #make<R>(
+    make: (plan: CallPlan) => Promise<R>,
+    plan: CallPlan,
+    { waitForReady = false }: CallOptions = {},
+  ): Promise<R> {
+    if (waitForReady === false) return make(plan);
+    const { channel } = this;
+    const ask = this.#prober();
     const options = waitForReady === true ? {} : waitForReady;
-    return import("./on-first-use.js").then(({ untilReady }) =>
-      untilReady(make, plan, (call) => this.#probe(call), options),
-    );
+    return import("./on-first-use.js").then(({ untilReady }) => untilReady(make, plan, channel, ask, options));
   }
 
   /** Serialises and sends. Not an `async` function, so that all is serialised before it returns. */
@@ -317,8 +229,8 @@ export class PredictClient {
     read: (request: PredictRequest<unknown>, result: CallResult) => R,
   ): Promise<R> {
     try {
-      const channel = this.#openChannel();
-      const { request, plan, body } = serialise(input, call, this.#prepare(), this.#settings);
+      const channel = this.openChannel;
+      const { request, plan, body } = serialise(input, call, this.prepared, this.settings);
       return this.#make((plan) => makeCall(channel, plan, body, (result) => read(request, result)), plan, call);
     } catch (error) {
       return Promise.reject(error);

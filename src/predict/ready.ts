@@ -1,6 +1,7 @@
-import { EasHttpError, EasTimeoutError } from "../errors.js";
+import { argumentTypeError, EasHttpError, EasNetworkError, EasTimeoutError, show } from "../errors.js";
 import type { CallPlan } from "../http/call-plan.js";
 import { follow, unfollow } from "../http/caller-signal.js";
+import type { Channel } from "../http/channel.js";
 import {
   type CallOptions,
   checkFunction,
@@ -35,20 +36,13 @@ export interface Readiness {
   readonly attempts: number;
 }
 
-/** Asks until the service is ready. `ask` makes one call, which must not repeat itself where the service is not ready. */
-export async function ready(ask: (call: CallOptions) => Promise<unknown>, options: ReadyOptions): Promise<Readiness> {
-  const wait = new Wait(options, options.signal);
-  const { path, signal } = options;
-  for (;;) {
-    try {
-      wait.attempts++;
-      await ask({ path, signal, totalTimeout: wait.remaining, retryOn: unlessNotReady(undefined) });
-      break;
-    } catch (error) {
-      if (isAnsweredByModel(error) || isBusy(error)) break;
-      await wait.after(error);
-    }
-  }
+/** Makes one call, which must not repeat itself where the service is not ready. */
+type Ask = (call: CallOptions) => Promise<unknown>;
+
+/** Asks until the service is ready. */
+export async function ready(channel: Channel, ask: Ask, options: ReadyOptions): Promise<Readiness> {
+  const wait = new Wait(channel, options, options.signal);
+  await wait.out(ask, options.path, (error) => isAnsweredByModel(error) || isBusy(error));
   return { elapsed: wait.elapsed, attempts: wait.attempts };
 }
 
@@ -59,20 +53,25 @@ export async function ready(ask: (call: CallOptions) => Promise<unknown>, option
 export async function untilReady<R>(
   make: (plan: CallPlan) => Promise<R>,
   plan: CallPlan,
-  ask: (call: CallOptions) => Promise<unknown>,
+  channel: Channel,
+  ask: Ask,
   options: WaitOptions,
 ): Promise<R> {
-  const wait = new Wait(options, plan.signal);
+  const wait = new Wait(channel, options, plan.signal);
+  const { retryOn } = plan;
   // Else the retries of the call would be wasted on a service that sleeps.
-  const patient = { ...plan, retryOn: unlessNotReady(plan.retryOn) };
+  const patient: CallPlan = {
+    ...plan,
+    retryOn: (error, attempt) => (notReadyReason(error) === undefined ? retryOn?.(error, attempt) : false),
+  };
   for (;;) {
     try {
       return await make(patient);
     } catch (error) {
       await wait.after(error);
     }
-    const { onWait } = options;
-    await ready(ask, { timeout: wait.remaining, signal: plan.signal, onWait: onWait && wait.telling(onWait) });
+    // Any answer but "not ready" ends the wait: what it is worth, the call itself finds out.
+    await wait.out(ask, undefined, () => true);
   }
 }
 
@@ -83,9 +82,16 @@ class Wait {
   readonly #timeout: number;
   readonly #onWait: WaitOptions["onWait"];
   readonly #signal: AbortSignal | undefined;
+  readonly #channel: Channel;
   #waits = 0;
 
-  constructor({ timeout = DEFAULT_TIMEOUT_MS, onWait }: WaitOptions, signal: AbortSignal | undefined) {
+  constructor(channel: Channel, options: WaitOptions, signal: AbortSignal | undefined) {
+    if (typeof options !== "object" || options === null) {
+      const right = "true, false or an object such as { timeout: 600_000 }";
+      throw argumentTypeError("ERR_EAS_ARG_OPTION", `waitForReady is ${show(options)}: it must be ${right}`);
+    }
+    const { timeout = DEFAULT_TIMEOUT_MS, onWait } = options;
+    this.#channel = channel;
     this.#timeout = checkTimeout("timeout", timeout);
     if (onWait !== undefined) checkFunction("onWait", onWait);
     if (signal !== undefined) checkSignal(signal);
@@ -97,14 +103,25 @@ class Wait {
     return performance.now() - this.#startedAt;
   }
 
-  /** Milliseconds that are left, at least one. */
-  get remaining(): number {
-    return Math.max(1, this.#timeout - this.elapsed);
-  }
-
-  /** The callback with the time since this wait began. */
-  telling(onWait: NonNullable<WaitOptions["onWait"]>): NonNullable<WaitOptions["onWait"]> {
-    return (_, reason) => onWait(this.elapsed, reason);
+  /** Asks until the answer is a success, or an error that `isReady` takes for one; throws every other one. */
+  async out(ask: Ask, path: string | undefined, isReady: (error: unknown) => boolean): Promise<void> {
+    for (;;) {
+      this.attempts++;
+      try {
+        await ask({
+          path,
+          signal: this.#signal,
+          totalTimeout: Math.max(1, this.#timeout - this.elapsed),
+          // Whoever says that it is busy, or not ready, has said what was asked.
+          retryOn: (error) => (isBusy(error) || notReadyReason(error) !== undefined ? false : undefined),
+        });
+        return;
+      } catch (error) {
+        this.#signal?.throwIfAborted();
+        if (notReadyReason(error) === undefined && isReady(error)) return;
+        await this.after(error);
+      }
+    }
   }
 
   /** Waits before the service is asked again; throws an error that says something else than that it is not ready. */
@@ -116,7 +133,27 @@ class Wait {
     const delay = Math.max(retryAfter, most / 2 + (Math.random() * most) / 2);
     if (this.elapsed + delay >= this.#timeout) throw this.#expired(error as EasHttpError, reason);
     this.#onWait?.(this.elapsed, reason);
-    await pause(delay, this.#signal);
+    await this.#pause(delay);
+  }
+
+  /** Waits, until the caller aborts or the client is closed. */
+  async #pause(milliseconds: number): Promise<void> {
+    const signal = this.#signal;
+    signal?.throwIfAborted();
+    this.#channel.checkOpen();
+    const wait = sleep(milliseconds);
+    const abortable = { abort: wait.cancel };
+    const closable = {
+      cancel: () => wait.cancel(new EasNetworkError("the client was closed while it waited for the service", {})),
+    };
+    if (signal !== undefined) follow(signal, abortable);
+    this.#channel.streams.add(closable);
+    try {
+      await wait.done;
+    } finally {
+      this.#channel.streams.delete(closable);
+      if (signal !== undefined) unfollow(signal, abortable);
+    }
   }
 
   #expired(cause: EasHttpError, reason: NotReadyReason): EasTimeoutError {
@@ -134,23 +171,7 @@ class Wait {
   }
 }
 
-async function pause(milliseconds: number, signal: AbortSignal | undefined): Promise<void> {
-  signal?.throwIfAborted();
-  const wait = sleep(milliseconds);
-  const abortable = { abort: wait.cancel };
-  if (signal !== undefined) follow(signal, abortable);
-  try {
-    await wait.done;
-  } finally {
-    if (signal !== undefined) unfollow(signal, abortable);
-  }
-}
-
 /** Busy is ready: somebody is there who says so. */
 function isBusy(error: unknown): boolean {
   return error instanceof EasHttpError && (error.status === 429 || error.status === 450);
-}
-
-function unlessNotReady(retryOn: CallOptions["retryOn"]): NonNullable<CallOptions["retryOn"]> {
-  return (error, attempt) => (notReadyReason(error) === undefined ? retryOn?.(error, attempt) : false);
 }

@@ -104,6 +104,13 @@ describe("on a clock of the test's own", () => {
     expect(error.status).toBe(status);
   });
 
+  test("a busy service is asked once", async () => {
+    const { client, seen } = clientOf([[429], [450]]);
+    await settled(client.ready());
+    await settled(client.ready());
+    expect(seen).toHaveLength(2);
+  });
+
   test("a network that fails is repeated as in any call, and then an error", async () => {
     const { client, seen } = clientOf([new TypeError("fetch failed")], { retryCount: 2 });
     expect(await errorOf(settled(client.ready()))).toBeInstanceOf(EasNetworkError);
@@ -186,7 +193,7 @@ describe("on a clock of the test's own", () => {
     ]);
     expect(heard).toEqual(["no healthy upstream", "empty 503", "empty 404"]);
     // No retries of the call's own in between, and a wait before each question.
-    expect(seen.map(({ at }) => at)).toEqual([0, 500, 1000, 2000, 2000]);
+    expect(seen.map(({ at }) => at)).toEqual([0, 500, 1500, 3500, 3500]);
   });
 
   test("a stream waits, too", async () => {
@@ -209,8 +216,41 @@ describe("on a clock of the test's own", () => {
     const { client, seen } = clientOf([[400, "bad shape"]]);
     expect(await errorOf(settled(client.predict("x", { waitForReady: true })))).toMatchObject({ status: 400 });
     expect(seen).toHaveLength(1);
-    const failing = clientOf([NO_UPSTREAM, [401, "no"]]);
-    expect(await errorOf(settled(failing.client.predict("x", { waitForReady: true })))).toMatchObject({ status: 401 });
+  });
+
+  test("any answer but that it is not ready ends the wait, and the call finds out what it is worth", async () => {
+    const routed = clientOf([NO_UPSTREAM, [404, "404 page not found"], [200, "answer"]]);
+    expect(String(await settled(routed.client.predict("x", { waitForReady: true })))).toBe("answer");
+    const wrong = clientOf([NO_UPSTREAM, [401, "no"]]);
+    expect(await errorOf(settled(wrong.client.predict("x", { waitForReady: true })))).toMatchObject({ status: 401 });
+    expect(wrong.seen.map(({ method }) => method)).toEqual(["POST", "GET", "POST"]);
+  });
+
+  test("setters do not reach a call that waits", async () => {
+    const { client, seen } = clientOf([NO_UPSTREAM, [200, "up"], [200, "answer"]]);
+    const waiting = client.predict("x", { waitForReady: true });
+    const readying = client.ready();
+    client.setServiceName("other");
+    await settled(Promise.all([waiting, readying]));
+    expect(seen.filter(({ url }) => url.includes("other"))).toEqual([]);
+  });
+
+  test("close() ends the wait", async () => {
+    const { client } = clientOf([NO_UPSTREAM]);
+    const waiting = errorOf(client.ready());
+    const predicting = errorOf(client.predict("x", { waitForReady: true }));
+    await vi.advanceTimersByTimeAsync(100);
+    await client.close();
+    expect((await waiting).message).toMatch(/closed/);
+    expect((await predicting).message).toMatch(/closed/);
+    expect((await errorOf(settled(client.ready()))).message).toMatch(/closed/);
+  });
+
+  test.each(["yes", 1, null])("waitForReady: %j is refused", async (waitForReady) => {
+    const { client, seen } = clientOf([[200, "ok"]]);
+    const call = { waitForReady: waitForReady as never };
+    expect(await errorOf(settled(client.predict("x", call)))).toMatchObject({ code: "ERR_EAS_ARG_OPTION" });
+    expect(seen).toEqual([]);
   });
 
   test("without it a call fails after its retries", async () => {
