@@ -62,8 +62,8 @@ export class PredictClient extends PredictSettings {
    */
   init(): Promise<void> {
     const ready = (async () => {
-      const { plan } = this.prepared;
-      await this.openChannel.ready(plan);
+      const { plan } = this.prepare();
+      await this.openChannel().ready(plan);
     })();
     ready.catch(() => {});
     return ready;
@@ -102,11 +102,11 @@ export class PredictClient extends PredictSettings {
    */
   stream(input: PredictInput | null, call: StreamOptions = {}): Promise<PredictStream> {
     try {
-      const channel = this.openChannel;
+      const channel = this.openChannel();
       const { idleTimeout = DEFAULT_IDLE_TIMEOUT_MS } = call;
       checkTimeout("idleTimeout", idleTimeout);
-      const prepared = forStreams(this.prepared, input === null ? "auto" : this.settings.auth);
-      const { plan, body } = serialise(input ?? new Uint8Array(0), call, prepared, this.settings);
+      const prepared = forStreams(this.prepare(), input === null ? "auto" : this.currentSettings().auth);
+      const { plan, body } = serialise(input ?? new Uint8Array(0), call, prepared, this.currentSettings());
       const made = input === null ? { plan: { ...plan, method: "GET" }, body: null } : { plan, body };
       const make = async (plan: CallPlan) => {
         const { openPredictStream } = await import("./on-first-use.js");
@@ -129,8 +129,8 @@ export class PredictClient extends PredictSettings {
     init: RequestInit = {},
     options: ClientFetchOptions = {},
   ): Promise<Response> => {
-    const channel = this.openChannel;
-    const settings = this.settings;
+    const channel = this.openChannel();
+    const settings = this.currentSettings();
     const { clientFetch } = await import("./on-first-use.js");
     return clientFetch(channel, settings, input, init, options);
   };
@@ -140,7 +140,7 @@ export class PredictClient extends PredictSettings {
    * of its `/v1`, this client's `fetch`, and a key that is none: the token stays with the client.
    */
   openai(): OpenAIOptions {
-    return { baseURL: `${serviceUrl(this.prepared.plan)}/v1`, apiKey: PLACEHOLDER_KEY, fetch: this.fetch };
+    return { baseURL: `${serviceUrl(this.prepare().plan)}/v1`, apiKey: PLACEHOLDER_KEY, fetch: this.fetch };
   }
 
   /**
@@ -148,7 +148,7 @@ export class PredictClient extends PredictSettings {
    * with this client's settings and its token, unless it is given one of its own. Closing either closes both.
    */
   service(serviceName: string, options: { readonly token?: Token | undefined } = {}): PredictClient {
-    if (this.settings.customUrl !== "") {
+    if (this.currentSettings().customUrl !== "") {
       throw argumentTypeError(
         "ERR_EAS_ARG_SERVICE_NAME",
         "service() needs a client with an endpoint: a customUrl is one service's own",
@@ -156,8 +156,8 @@ export class PredictClient extends PredictSettings {
     }
     const client = emptyClient();
     // Without the service that a pasted URL names.
-    const { origin, prefix } = endpointOf({ endpoint: this.settings.endpoint }) ?? { origin: "", prefix: "" };
-    client.become({ ...this.settings, endpoint: origin + prefix }, this.channel);
+    const { origin, prefix } = endpointOf({ endpoint: this.currentSettings().endpoint }) ?? { origin: "", prefix: "" };
+    client.become({ ...this.currentSettings(), endpoint: origin + prefix }, this.currentChannel());
     client.setServiceName(serviceName);
     return options.token === undefined ? client : client.setToken(options.token);
   }
@@ -174,7 +174,7 @@ export class PredictClient extends PredictSettings {
    * with an `EasTimeoutError` when the time is over, and at once with what is no matter of waiting, such as a wrong token.
    */
   async ready(options: ReadyOptions = {}): Promise<Readiness> {
-    const { channel } = this;
+    const channel = this.currentChannel();
     const ask = this.#prober();
     const { ready } = await import("./on-first-use.js");
     return ready(channel, ask, options);
@@ -185,8 +185,8 @@ export class PredictClient extends PredictSettings {
    * Not in browsers, which send no headers with a WebSocket: with `EasUnsupportedError`, unless there is a `dialWebSocket`.
    */
   async connect(path?: string, options: SocketOptions = {}): Promise<PredictSocket> {
-    const channel = this.openChannel;
-    const settings = this.settings;
+    const channel = this.openChannel();
+    const settings = this.currentSettings();
     const { connect } = await import("./on-first-use.js");
     return connect(channel, settings, path, options);
   }
@@ -196,12 +196,13 @@ export class PredictClient extends PredictSettings {
    * an option stay open.
    */
   close(): Promise<void> {
-    return this.channel.close();
+    return this.currentChannel().close();
   }
 
   /** Asks the service as it is set now, whatever is set later. */
   #prober(): (call: CallOptions) => Promise<number> {
-    const { channel, settings } = this;
+    const channel = this.currentChannel();
+    const settings = this.currentSettings();
     return async (call) => {
       const { probe } = await import("./on-first-use.js");
       channel.checkOpen();
@@ -216,7 +217,7 @@ export class PredictClient extends PredictSettings {
     { waitForReady = false }: CallOptions = {},
   ): Promise<R> {
     if (waitForReady === false) return make(plan);
-    const { channel } = this;
+    const channel = this.currentChannel();
     const ask = this.#prober();
     const options = waitForReady === true ? {} : waitForReady;
     return import("./on-first-use.js").then(({ untilReady }) => untilReady(make, plan, channel, ask, options));
@@ -229,8 +230,8 @@ export class PredictClient extends PredictSettings {
     read: (request: PredictRequest<unknown>, result: CallResult) => R,
   ): Promise<R> {
     try {
-      const channel = this.openChannel;
-      const { request, plan, body } = serialise(input, call, this.prepared, this.settings);
+      const channel = this.openChannel();
+      const { request, plan, body } = serialise(input, call, this.prepare(), this.currentSettings());
       return this.#make((plan) => makeCall(channel, plan, body, (result) => read(request, result)), plan, call);
     } catch (error) {
       return Promise.reject(error);

@@ -17,7 +17,7 @@ import type { Compression, Decompression } from "../request.js";
 
 /**
  * What a `PredictClient` has been told, and the setters by which it is told more. Its fields are `#private` and are read by
- * accessors, so that nobody prints a token with the client.
+ * methods, so that nobody prints a token with the client.
  */
 export abstract class PredictSettings {
   #settings: Settings;
@@ -56,7 +56,7 @@ export abstract class PredictSettings {
 
   /** Sets the requests in flight to one host and, on Node, the connections. Default 100; 6 in browsers and workerd. */
   setMaxConnectionCount(maxConnectionCount: number): this {
-    this.channel.connectionCount = checkCount("maxConnectionCount", maxConnectionCount, 1);
+    this.#channel.connectionCount = checkCount("maxConnectionCount", maxConnectionCount, 1);
     return this;
   }
 
@@ -77,13 +77,13 @@ export abstract class PredictSettings {
 
   /** Adds headers to all requests; one of the same name is replaced. */
   addExtraHeaders(headers: HeadersInput): this {
-    return this.set("headers", [...this.settings.headers, ...checkHeaders(headers)]);
+    return this.set("headers", [...this.#settings.headers, ...checkHeaders(headers)]);
   }
 
   /** Sets the compression of all request bodies; `null` for none. */
   setCompression(compression: Compression | null): this {
     if (compression !== null) return this.set("compression", compression);
-    return this.change({ ...this.settings, compression: undefined });
+    return this.change({ ...this.#settings, compression: undefined });
   }
 
   /** Sets how the bodies of answers are decompressed; see the option `decompression`. Default `"auto"`. */
@@ -91,22 +91,22 @@ export abstract class PredictSettings {
     return this.set("decompression", decompression);
   }
 
-  protected get settings(): Settings {
+  protected currentSettings(): Settings {
     return this.#settings;
   }
 
-  protected get channel(): Channel {
+  protected currentChannel(): Channel {
     return this.#channel;
   }
 
   /** What all calls have in common; throws for what cannot work together. */
-  protected get prepared(): Prepared {
+  protected prepare(): Prepared {
     this.#prepared ??= prepare(this.#settings, platform, OCTET_STREAM);
     return this.#prepared;
   }
 
   /** The channel; throws when the client was closed. */
-  protected get openChannel(): Channel {
+  protected openChannel(): Channel {
     this.#channel.checkOpen();
     return this.#channel;
   }
