@@ -1,5 +1,7 @@
 // Clients
 
+// Errors
+export type { EasArgumentErrorCode } from "./argument-errors.js";
 // Direct connections
 export type {
   Balancer,
@@ -9,10 +11,8 @@ export type {
   EndpointSource,
   ServiceInstance,
 } from "./endpoint/endpoint-source.js";
-// Errors
 export {
   type AnyEasError,
-  type EasArgumentErrorCode,
   EasDecodeError,
   EasDiscoveryError,
   EasError,

@@ -1,5 +1,5 @@
 import { platform } from "#platform";
-import { argumentTypeError, show } from "../errors.js";
+import { argumentTypeError, show } from "../argument-errors.js";
 import type { Bytes, CompressionCodec } from "../request.js";
 import type { EmulatorCall, EmulatorCompressor, EmulatorDecompressor, EmulatorService } from "./service.js";
 

@@ -1,4 +1,4 @@
-import { argumentTypeError, show } from "../errors.js";
+import { argumentTypeError, show } from "../argument-errors.js";
 
 /** How a gateway lets pages of other origins call it. */
 export interface EmulatorCors {

@@ -1,4 +1,4 @@
-import { argumentRangeError, show } from "../errors.js";
+import { argumentRangeError, show } from "../argument-errors.js";
 
 /** Something that is to go wrong with the next requests. */
 export interface Fault {

@@ -1,4 +1,4 @@
-import { argumentRangeError, show } from "../errors.js";
+import { argumentRangeError, show } from "../argument-errors.js";
 import type { Bytes } from "../request.js";
 import { breaksBody, DEFAULT_CHUNKS, type Fault } from "./faults.js";
 import type { EmulatorCall, EmulatorService } from "./service.js";

@@ -1,4 +1,4 @@
-import { argumentTypeError, show, showUrl } from "../errors.js";
+import { argumentTypeError, show, showUrl } from "../argument-errors.js";
 import { checkSegments, encodePath } from "./path.js";
 
 /** Where a service's requests go. */

@@ -1,4 +1,4 @@
-import { argumentTypeError } from "../errors.js";
+import { argumentTypeError } from "../argument-errors.js";
 import type { DirectOptions } from "./endpoint-source.js";
 import { checkServiceName, endpointOf, type GatewayOptions, type Target } from "./gateway.js";
 import { encodePath } from "./path.js";

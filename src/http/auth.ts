@@ -1,4 +1,5 @@
-import { argumentTypeError, EasUnsupportedError } from "../errors.js";
+import { argumentTypeError } from "../argument-errors.js";
+import { EasUnsupportedError } from "../errors.js";
 import type { HeaderPair, Platform, Signer } from "../platform/platform.js";
 import type { CallPlan } from "./call-plan.js";
 import type { Auth, Token } from "./options.js";

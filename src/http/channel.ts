@@ -1,5 +1,6 @@
+import { argumentTypeError } from "../argument-errors.js";
 import type { Route } from "../endpoint/route.js";
-import { argumentTypeError, EasDiscoveryError } from "../errors.js";
+import { EasDiscoveryError } from "../errors.js";
 import { type FetchFunction, fetchTransport } from "../platform/fetch-transport.js";
 import { type Platform, type StreamedResponse, type Transport, TransportError } from "../platform/platform.js";
 import { Limiter } from "./limiter.js";

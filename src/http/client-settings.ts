@@ -1,6 +1,7 @@
+import { argumentTypeError, show } from "../argument-errors.js";
 import type { DirectOptions } from "../endpoint/endpoint-source.js";
 import { checkCustomUrl, checkEndpoint, checkServiceName, endpointOf } from "../endpoint/gateway.js";
-import { argumentTypeError, EasUnsupportedError, show } from "../errors.js";
+import { EasUnsupportedError } from "../errors.js";
 import type { HeaderPair, WebSocketDialer } from "../platform/platform.js";
 import type { Compression, Decompression } from "../request.js";
 import { DIRECT_CHECKS, NO_DIRECT_OPTIONS } from "./direct-options.js";

@@ -1,4 +1,5 @@
-import { EasDecodeError, show } from "../errors.js";
+import { show } from "../argument-errors.js";
+import { EasDecodeError } from "../errors.js";
 import type { Platform, TransportResponse } from "../platform/platform.js";
 import type { Bytes, Compression, CompressionCodec, Decompression } from "../request.js";
 import { cleanCause } from "./redact.js";

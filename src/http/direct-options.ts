@@ -1,7 +1,7 @@
+import { argumentTypeError, show } from "../argument-errors.js";
 import type { DirectOptions } from "../endpoint/endpoint-source.js";
 import type { GatewayOptions } from "../endpoint/gateway.js";
 import { directRoute, type Route } from "../endpoint/route.js";
-import { argumentTypeError, show } from "../errors.js";
 import { checkFunction, checkTimeout } from "./options.js";
 
 const PATHS: readonly unknown[] = ["auto", "exported-apis", "service-discovery", undefined];

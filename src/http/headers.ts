@@ -1,4 +1,4 @@
-import { argumentTypeError, show } from "../errors.js";
+import { argumentTypeError, show } from "../argument-errors.js";
 import type { HeaderPair } from "../platform/platform.js";
 import type { HeadersInput } from "./options.js";
 

@@ -1,4 +1,5 @@
-import { argumentTypeError, type EasError, show } from "../errors.js";
+import { argumentTypeError, show } from "../argument-errors.js";
+import type { EasError } from "../errors.js";
 import type { CallKind } from "./retry.js";
 
 /** One logical call with all its attempts. The same object in all of its events, so that it can be a key. */

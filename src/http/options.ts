@@ -1,5 +1,6 @@
+import { argumentRangeError, argumentTypeError, show } from "../argument-errors.js";
 import type { DirectOptions } from "../endpoint/endpoint-source.js";
-import { argumentRangeError, argumentTypeError, type EasError, show } from "../errors.js";
+import type { EasError } from "../errors.js";
 import type { FetchFunction } from "../platform/fetch-transport.js";
 import type { Transport, UploadProgress } from "../platform/platform.js";
 import type { Compression, CompressionCodec, Decompression } from "../request.js";

@@ -1,5 +1,5 @@
+import { argumentRangeError, argumentTypeError } from "../argument-errors.js";
 import { gatewayTarget, type Target } from "../endpoint/gateway.js";
-import { argumentRangeError, argumentTypeError } from "../errors.js";
 import type { HeaderPair, Platform } from "../platform/platform.js";
 import { fixedHeaders, resolveAuth } from "./auth.js";
 import type { CallPlan } from "./call-plan.js";

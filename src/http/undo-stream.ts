@@ -1,4 +1,5 @@
-import { EasDecodeError, show } from "../errors.js";
+import { show } from "../argument-errors.js";
+import { EasDecodeError } from "../errors.js";
 import type { Bytes } from "../request.js";
 import type { OpenedResponse } from "./opened-response.js";
 

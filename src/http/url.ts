@@ -1,5 +1,5 @@
+import { argumentTypeError, show, showUrl } from "../argument-errors.js";
 import { checkSegments, checkText, encodePath } from "../endpoint/path.js";
-import { argumentTypeError, show, showUrl } from "../errors.js";
 import type { CallOptions } from "./options.js";
 
 /** As for a path, and `?` may stand in a query. */

@@ -1,4 +1,4 @@
-import { argumentRangeError, argumentTypeError, show } from "../errors.js";
+import { argumentRangeError, argumentTypeError, show } from "../argument-errors.js";
 import type { Bytes } from "../request.js";
 import type { Float32Values, Float64Values } from "../tensor/dtype.js";
 import { fromFloat16, toFloat16 } from "../tensor/float16.js";

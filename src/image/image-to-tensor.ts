@@ -1,4 +1,5 @@
-import { argumentTypeError, EasUnsupportedError, show } from "../errors.js";
+import { argumentTypeError, show } from "../argument-errors.js";
+import { EasUnsupportedError } from "../errors.js";
 import { checkImageOptions, type ImageDType, type ImageOptions, type ImageTensor } from "./image-options.js";
 import type { Pixels } from "./pixels.js";
 import { isPixels, listOf, toTensor } from "./pixels-to-tensor.js";

@@ -1,4 +1,4 @@
-import { argumentRangeError, argumentTypeError, show } from "../errors.js";
+import { argumentRangeError, argumentTypeError, show } from "../argument-errors.js";
 
 /** A decoded image: rows from top to bottom, pixels from left to right, channels of one pixel side by side, 0 to 255 in sRGB. */
 export interface Pixels {

@@ -1,4 +1,4 @@
-import { argumentTypeError, show } from "../errors.js";
+import { argumentTypeError, show } from "../argument-errors.js";
 import { follow, unfollow } from "../http/caller-signal.js";
 import { checkCount, checkFunction, checkLimit, checkSignal } from "../http/options.js";
 import type { Bytes, PredictRequest } from "../request.js";

@@ -1,5 +1,6 @@
 import { platform } from "#platform";
-import { argumentTypeError, EasHttpError, EasTimeoutError, EasUnsupportedError } from "../errors.js";
+import { argumentTypeError } from "../argument-errors.js";
+import { EasHttpError, EasTimeoutError, EasUnsupportedError } from "../errors.js";
 import { unlessAborted } from "../http/attempt-headers.js";
 import type { CallPlan } from "../http/call-plan.js";
 import { follow, unfollow } from "../http/caller-signal.js";

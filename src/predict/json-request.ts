@@ -1,4 +1,4 @@
-import { argumentRangeError, argumentTypeError, checkOptionsObject, show } from "../errors.js";
+import { argumentRangeError, argumentTypeError, checkOptionsObject, show } from "../argument-errors.js";
 import type { Bytes, Compression, PredictRequest, RequestOptions } from "../request.js";
 import { JsonResponse } from "./json-response.js";
 

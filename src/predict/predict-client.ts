@@ -1,5 +1,5 @@
+import { argumentTypeError } from "../argument-errors.js";
 import { endpointOf } from "../endpoint/gateway.js";
-import { argumentTypeError } from "../errors.js";
 import type { CallPlan, CallResult } from "../http/call-plan.js";
 import { optionsOf, type PredictClientOptions } from "../http/client-settings.js";
 import { closeOnDispose } from "../http/close-on-dispose.js";

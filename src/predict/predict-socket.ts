@@ -1,4 +1,5 @@
-import { argumentTypeError, EasDecodeError, EasSocketClosedError } from "../errors.js";
+import { argumentTypeError } from "../argument-errors.js";
+import { EasDecodeError, EasSocketClosedError } from "../errors.js";
 import { follow, unfollow } from "../http/caller-signal.js";
 import type { Channel } from "../http/channel.js";
 import { closeOnDispose } from "../http/close-on-dispose.js";

@@ -1,4 +1,5 @@
-import { argumentTypeError, EasDecodeError, EasTimeoutError, isEasError } from "../errors.js";
+import { argumentTypeError } from "../argument-errors.js";
+import { EasDecodeError, EasTimeoutError, isEasError } from "../errors.js";
 import type { CallPlan } from "../http/call-plan.js";
 import { decodeFailure, type FailedCall, nameOf } from "../http/failure.js";
 import type { OpenedResponse } from "../http/opened-response.js";

@@ -1,4 +1,5 @@
-import { argumentTypeError, EasHttpError, EasNetworkError, EasTimeoutError, show } from "../errors.js";
+import { argumentTypeError, show } from "../argument-errors.js";
+import { EasHttpError, EasNetworkError, EasTimeoutError } from "../errors.js";
 import type { CallPlan } from "../http/call-plan.js";
 import { follow, unfollow } from "../http/caller-signal.js";
 import type { Channel } from "../http/channel.js";

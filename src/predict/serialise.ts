@@ -1,5 +1,5 @@
 import { platform } from "#platform";
-import { argumentTypeError, show } from "../errors.js";
+import { argumentTypeError, show } from "../argument-errors.js";
 import type { CallBody, CallPlan } from "../http/call-plan.js";
 import type { Settings } from "../http/client-settings.js";
 import { decodingOf } from "../http/content-encoding.js";

@@ -1,4 +1,4 @@
-import { argumentRangeError, argumentTypeError, show } from "../errors.js";
+import { argumentRangeError, argumentTypeError, show } from "../argument-errors.js";
 import type { CallOptions } from "../http/options.js";
 
 /** Options of `PredictClient.connect`. */

@@ -1,4 +1,5 @@
-import { argumentTypeError, checkOptionsObject, EasDecodeError, show } from "../errors.js";
+import { argumentTypeError, checkOptionsObject, show } from "../argument-errors.js";
+import { EasDecodeError } from "../errors.js";
 import type { Bytes, Compression, PredictRequest, RequestOptions } from "../request.js";
 
 /** A request of plain text, for custom processors and PMML models. Answers with a `StringResponse`. */

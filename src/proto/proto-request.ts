@@ -1,5 +1,6 @@
 import { type DescMessage, fromBinary, isMessage, type MessageShape, toBinary } from "@bufbuild/protobuf";
-import { argumentTypeError, checkOptionsObject, EasDecodeError, show } from "../errors.js";
+import { argumentTypeError, checkOptionsObject, show } from "../argument-errors.js";
+import { EasDecodeError } from "../errors.js";
 import type { Bytes, Compression, PredictRequest, RequestOptions } from "../request.js";
 
 /**

@@ -1,5 +1,5 @@
 import { platform } from "#platform";
-import { argumentTypeError, show } from "../errors.js";
+import { argumentTypeError, show } from "../argument-errors.js";
 import { CHANNEL, channelOf } from "../http/channel.js";
 import { closeOnDispose } from "../http/close-on-dispose.js";
 import { checkIndex } from "./frame-index.js";

@@ -1,4 +1,5 @@
-import { argumentTypeError, EasDecodeError, show } from "../errors.js";
+import { argumentTypeError, show } from "../argument-errors.js";
+import { EasDecodeError } from "../errors.js";
 import { type Abortable, follow, unfollow } from "../http/caller-signal.js";
 import { checkCount, checkFunction, checkSignal } from "../http/options.js";
 import type { DataFrame } from "./data-frame.js";

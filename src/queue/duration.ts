@@ -1,4 +1,4 @@
-import { argumentRangeError, argumentTypeError, show } from "../errors.js";
+import { argumentRangeError, argumentTypeError, show } from "../argument-errors.js";
 import { MAX_TIMER_MS } from "../http/options.js";
 
 const MILLISECONDS: Readonly<Record<string, number>> = {

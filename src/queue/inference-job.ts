@@ -1,4 +1,5 @@
-import { argumentTypeError, EasModelError, EasTimeoutError } from "../errors.js";
+import { argumentTypeError } from "../argument-errors.js";
+import { EasModelError, EasTimeoutError } from "../errors.js";
 import { follow, unfollow } from "../http/caller-signal.js";
 import { checkSignal, checkTimeout } from "../http/options.js";
 import { pause } from "../http/timeouts.js";

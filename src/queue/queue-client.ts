@@ -1,5 +1,5 @@
 import { platform } from "#platform";
-import { argumentRangeError, argumentTypeError } from "../errors.js";
+import { argumentRangeError, argumentTypeError } from "../argument-errors.js";
 import { channelOf } from "../http/channel.js";
 import { checkOptions, optionsOf, type Setting, withSetting } from "../http/client-settings.js";
 import { closeOnDispose } from "../http/close-on-dispose.js";

@@ -1,5 +1,6 @@
+import { argumentRangeError, argumentTypeError, show } from "../argument-errors.js";
 import { checkText } from "../endpoint/path.js";
-import { argumentRangeError, argumentTypeError, EasDecodeError, EasHttpError, show } from "../errors.js";
+import { EasDecodeError, EasHttpError } from "../errors.js";
 import type { CallResult } from "../http/call-plan.js";
 import { type CallOptions, checkCount } from "../http/options.js";
 import type { HeaderPair } from "../platform/platform.js";

@@ -1,4 +1,4 @@
-import { argumentTypeError, show } from "../errors.js";
+import { argumentTypeError, show } from "../argument-errors.js";
 import type { EndpointType } from "../http/client-settings.js";
 import { checkHeaderValue } from "../http/headers.js";
 import { type ClientOptions, checkFunction } from "../http/options.js";

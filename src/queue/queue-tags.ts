@@ -1,5 +1,5 @@
+import { argumentTypeError, show } from "../argument-errors.js";
 import { checkText } from "../endpoint/path.js";
-import { argumentTypeError, show } from "../errors.js";
 
 /** Tags of an item: text by text. They are parameters of the query, and come back with the item. */
 export type QueueTags = Readonly<Record<string, string>>;

@@ -1,4 +1,4 @@
-import { argumentRangeError, argumentTypeError, type EasArgumentErrorCode, show } from "../errors.js";
+import { argumentRangeError, argumentTypeError, type EasArgumentErrorCode, show } from "../argument-errors.js";
 import { checkFullName, checkName } from "../tensor/feeds.js";
 
 /** Half of a surrogate pair. A whole pair is one character to a regular expression with the flag `u`, and no match. */

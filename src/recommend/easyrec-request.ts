@@ -1,4 +1,4 @@
-import { argumentRangeError, argumentTypeError, show } from "../errors.js";
+import { argumentRangeError, argumentTypeError, show } from "../argument-errors.js";
 import type { Bytes, PredictRequest, RequestOptions } from "../request.js";
 import type { ContentOf } from "../tensor/dtype.js";
 import { serialised } from "../tensor/encoded-field.js";

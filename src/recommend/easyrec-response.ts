@@ -1,4 +1,4 @@
-import { argumentRangeError, show } from "../errors.js";
+import { argumentRangeError, show } from "../argument-errors.js";
 import type { Bytes } from "../request.js";
 import { readArray, readArrayValues } from "../tensor/array-proto.js";
 import type { Float64Values } from "../tensor/dtype.js";

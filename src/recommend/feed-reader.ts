@@ -1,4 +1,4 @@
-import { argumentRangeError, argumentTypeError, show } from "../errors.js";
+import { argumentRangeError, argumentTypeError, show } from "../argument-errors.js";
 import type { Bytes } from "../request.js";
 import { readArrayValues } from "../tensor/array-proto.js";
 import type { ValueField } from "../tensor/dtype.js";

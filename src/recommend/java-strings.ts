@@ -1,4 +1,4 @@
-import { argumentRangeError, show } from "../errors.js";
+import { argumentRangeError, show } from "../argument-errors.js";
 
 /** Names, each with its texts. */
 export type NamedTexts = readonly (readonly [name: string, texts: readonly string[]])[];

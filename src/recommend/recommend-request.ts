@@ -1,4 +1,4 @@
-import { checkOptionsObject } from "../errors.js";
+import { checkOptionsObject } from "../argument-errors.js";
 import type { Bytes, Compression, RequestOptions } from "../request.js";
 import { checkInt32 } from "../tensor/feeds.js";
 import { itemIdText } from "./checks.js";

@@ -1,4 +1,4 @@
-import { argumentRangeError, show } from "../errors.js";
+import { argumentRangeError, show } from "../argument-errors.js";
 import type { Bytes } from "../request.js";
 import { type EncodedField, int32, message, NOTHING, serialised, text } from "../tensor/encoded-field.js";
 import { MAP_KEY, MAP_VALUE } from "../wire/wire.js";

@@ -1,4 +1,4 @@
-import { argumentRangeError, argumentTypeError, show } from "../errors.js";
+import { argumentRangeError, argumentTypeError, show } from "../argument-errors.js";
 import { type EncodedField, int32, text } from "../tensor/encoded-field.js";
 import { FIXED32, FIXED64, LENGTH_DELIMITED, tagSize, VARINT } from "../wire/wire.js";
 import { checkText } from "./checks.js";

@@ -1,4 +1,4 @@
-import { argumentTypeError, show } from "../errors.js";
+import { argumentTypeError, show } from "../argument-errors.js";
 import type { ContentOf } from "../tensor/dtype.js";
 import type { Scalar } from "./scalars.js";
 

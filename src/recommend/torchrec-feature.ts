@@ -1,4 +1,4 @@
-import { argumentRangeError, argumentTypeError, show } from "../errors.js";
+import { argumentRangeError, argumentTypeError, show } from "../argument-errors.js";
 import type { Bytes } from "../request.js";
 import type { ContentOf, TFDType } from "../tensor/dtype.js";
 import { encodeValues } from "../tensor/encode-values.js";

@@ -1,4 +1,4 @@
-import { show } from "../errors.js";
+import { show } from "../argument-errors.js";
 import type { Bytes, PredictRequest, RequestOptions } from "../request.js";
 import { checkFeatureName, metaText } from "./checks.js";
 import { RecommendRequest } from "./recommend-request.js";

@@ -1,4 +1,4 @@
-import { argumentTypeError, show } from "../errors.js";
+import { argumentTypeError, show } from "../argument-errors.js";
 
 /** The error for an option that cannot be right: `right` says what it must do. */
 export function optionError(name: string, value: unknown, right: string): TypeError {

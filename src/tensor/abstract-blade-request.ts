@@ -1,4 +1,4 @@
-import { checkOptionsObject } from "../errors.js";
+import { checkOptionsObject } from "../argument-errors.js";
 import type { Bytes, Compression, RequestOptions } from "../request.js";
 import { BladeMessage } from "./blade-message.js";
 import { checkName, listFeeds } from "./feeds.js";

@@ -1,4 +1,4 @@
-import { argumentTypeError } from "../errors.js";
+import { argumentTypeError } from "../argument-errors.js";
 import { FIXED32, FIXED64, LENGTH_DELIMITED, VARINT, type WireReader } from "../wire/wire.js";
 import { byNumber, checkDTypeOf, type DType, type TFDType, traitsOf, type ValueField } from "./dtype.js";
 import { encodeValues } from "./encode-values.js";

@@ -1,4 +1,4 @@
-import { argumentRangeError, checkOptionsObject, show } from "../errors.js";
+import { argumentRangeError, checkOptionsObject, show } from "../argument-errors.js";
 import type { Bytes } from "../request.js";
 import { LENGTH_DELIMITED, readInt32, VARINT, type WireReader } from "../wire/wire.js";
 import { readArrayValues } from "./array-proto.js";

@@ -1,4 +1,4 @@
-import { show } from "../errors.js";
+import { show } from "../argument-errors.js";
 import type { Bytes, PredictRequest, RequestOptions } from "../request.js";
 import { AbstractBladeRequest } from "./abstract-blade-request.js";
 import { type BladeNameOptions, type BladeScalarOf, toBladeTensor } from "./blade-message.js";

@@ -1,4 +1,4 @@
-import { checkOptionsObject, show } from "../errors.js";
+import { checkOptionsObject, show } from "../argument-errors.js";
 import type { Bytes, Compression, PredictRequest, RequestOptions } from "../request.js";
 import { CaffeResponse } from "./caffe-response.js";
 import { type ContentOf, checkDTypeOf } from "./dtype.js";

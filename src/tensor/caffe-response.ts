@@ -1,4 +1,4 @@
-import { show } from "../errors.js";
+import { show } from "../argument-errors.js";
 import type { Bytes } from "../request.js";
 import { LENGTH_DELIMITED, WireReader } from "../wire/wire.js";
 import { readArrayValues } from "./array-proto.js";

@@ -1,4 +1,4 @@
-import { argumentRangeError, argumentTypeError, show } from "../errors.js";
+import { argumentRangeError, argumentTypeError, show } from "../argument-errors.js";
 import { delimitedSize, LITTLE_ENDIAN, type WireWriter } from "../wire/wire.js";
 import type { ContentOf, DType, NumberArray, ValueField } from "./dtype.js";
 import { traitsOf } from "./dtype.js";

@@ -1,4 +1,4 @@
-import { argumentRangeError, argumentTypeError, show } from "../errors.js";
+import { argumentRangeError, argumentTypeError, show } from "../argument-errors.js";
 import { type ContentOf, checkDTypeOf, type DType } from "./dtype.js";
 import { checkShape, type Tensor } from "./tensor.js";
 

@@ -1,4 +1,4 @@
-import { argumentRangeError, argumentTypeError, show } from "../errors.js";
+import { argumentRangeError, argumentTypeError, show } from "../argument-errors.js";
 import type { Float32Values, Uint16Values } from "./dtype.js";
 
 /*

@@ -1,4 +1,4 @@
-import { checkOptionsObject, show } from "../errors.js";
+import { checkOptionsObject, show } from "../argument-errors.js";
 import type { Bytes, Compression, PredictRequest, RequestOptions } from "../request.js";
 import { type ContentOf, checkDTypeOf, type DType, type OnnxDType } from "./dtype.js";
 import { type EncodedField, int32, message, packedSizes, serialised, text } from "./encoded-field.js";

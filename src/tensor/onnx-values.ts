@@ -1,4 +1,4 @@
-import { argumentTypeError, show } from "../errors.js";
+import { argumentTypeError, show } from "../argument-errors.js";
 import type { BigUint64Values, ContentOf, DType, Float16Values, NumberArray, OnnxDType, ValuesOf } from "./dtype.js";
 import { traitsOf } from "./dtype.js";
 import { fillNumbers, unfit, writeMemory } from "./encode-values.js";

@@ -1,4 +1,5 @@
-import { argumentRangeError, argumentTypeError, EasDecodeError } from "../errors.js";
+import { argumentRangeError, argumentTypeError } from "../argument-errors.js";
+import { EasDecodeError } from "../errors.js";
 import type { Bytes } from "../request.js";
 import { KEEP_BOM, LITTLE_ENDIAN } from "../wire/wire.js";
 import { checkDTypeOf, type DType, type IntegerValues, traitsOf, type ValueField, type ValuesOf } from "./dtype.js";

@@ -1,4 +1,4 @@
-import { show } from "../errors.js";
+import { show } from "../argument-errors.js";
 import { LENGTH_DELIMITED, MAP_KEY, MAP_VALUE, type WireReader } from "../wire/wire.js";
 import { type ArrayFormat, encodeArray } from "./array-proto.js";
 import { type EncodedField, joined, message, text } from "./encoded-field.js";

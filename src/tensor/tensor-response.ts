@@ -1,4 +1,4 @@
-import { argumentRangeError, show } from "../errors.js";
+import { argumentRangeError, show } from "../argument-errors.js";
 import type { DType, ValuesOf } from "./dtype.js";
 import type { RawTensor } from "./raw-tensor.js";
 import type { Tensor } from "./tensor.js";

@@ -1,4 +1,4 @@
-import { argumentRangeError, argumentTypeError, show } from "../errors.js";
+import { argumentRangeError, argumentTypeError, show } from "../argument-errors.js";
 import { type ContentOf, checkDType, type DType, type Float16Values, traitsOf } from "./dtype.js";
 
 /** A dtype, a shape and the elements in C order. It refers to the caller's memory and copies nothing. */

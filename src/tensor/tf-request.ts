@@ -1,4 +1,4 @@
-import { checkOptionsObject, show } from "../errors.js";
+import { checkOptionsObject, show } from "../argument-errors.js";
 import type { Bytes, Compression, PredictRequest, RequestOptions } from "../request.js";
 import { DTYPE_NUMBERS, encodeArray } from "./array-proto.js";
 import type { ContentOf, DType, TFDType } from "./dtype.js";

@@ -27,10 +27,11 @@ const ENTRY =
  * `errors, request < platform < endpoint < http < predict, queue < relay, telemetry` and
  * `request, gen < wire < tensor < recommend, image`. A file at the top of src/ is a room of its own.
  */
-const BASE = ["errors.ts", "request.ts"];
+const BASE = ["argument-errors.ts", "errors.ts", "request.ts"];
 const CALLS = [...BASE, "platform", "endpoint", "http"];
 const ROOMS: Readonly<Record<string, readonly string[]>> = {
   "request.ts": [],
+  "argument-errors.ts": [],
   // For the type of bytes.
   "errors.ts": ["request.ts"],
   platform: BASE,

@@ -1,4 +1,4 @@
-import { argumentTypeError, show } from "../../errors.js";
+import { argumentTypeError, show } from "../../argument-errors.js";
 import type { EmulatorHandler } from "../service.js";
 
 /** Where a queue keeps what must survive the process: one line for each change. */

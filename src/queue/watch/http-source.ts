@@ -1,4 +1,5 @@
-import { argumentRangeError, EasNetworkError } from "../../errors.js";
+import { argumentRangeError } from "../../argument-errors.js";
+import { EasNetworkError } from "../../errors.js";
 import type { CallPlan } from "../../http/call-plan.js";
 import type { Channel } from "../../http/channel.js";
 import { nameOf } from "../../http/failure.js";

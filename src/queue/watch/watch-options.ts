@@ -1,4 +1,4 @@
-import { argumentRangeError, argumentTypeError, show } from "../../errors.js";
+import { argumentRangeError, argumentTypeError, show } from "../../argument-errors.js";
 import { checkCount, checkFunction, checkSignal, checkTimeout } from "../../http/options.js";
 import { checkIndex, type FrameIndex, isLast } from "../frame-index.js";
 import { checkTags, type QueueTags } from "../queue-tags.js";

@@ -1,4 +1,4 @@
-import { show } from "../../../errors.js";
+import { show } from "../../../argument-errors.js";
 import type { Sampling } from "../../models/language-model.js";
 import { tokenize } from "../../models/ngram.js";
 
