@@ -74,12 +74,12 @@ function withoutUrl(message: string): string {
   return message.replace(/^WebSocket connection to '.*' failed: /, "");
 }
 
-/** A connection over a standard socket. `life` is aborted to give the socket up. */
-export function connectionOver(socket: StandardSocket, life: AbortController): CallbackConnection {
+/** A connection over a standard socket. `life` is aborted to give the socket up; `protocol` says what the socket does not. */
+export function connectionOver(socket: StandardSocket, life: AbortController, protocol?: string): CallbackConnection {
   socket.binaryType = "arraybuffer";
   const connection = new CallbackConnection({
     get protocol() {
-      return socket.protocol;
+      return protocol ?? socket.protocol;
     },
     send(data) {
       // workerd throws where the standard says that nothing happens.

@@ -30,7 +30,8 @@ export const dialWebSocket: WebSocketDialer = (url, { headers, protocols = [], s
       void response.body?.cancel().catch(() => {});
       throw upgradeRefused(response.status);
     }
-    const connection = connectionOver(socket, life);
+    // The socket's own `protocol` is empty there.
+    const connection = connectionOver(socket, life, response.headers.get("sec-websocket-protocol") ?? "");
     socket.addEventListener("close", ({ code, reason }) => {
       if (socket.readyState === CLOSED) return;
       // Before the compatibility date of 2026 workerd leaves it to us to answer the server's close. 1005 and 1006 are

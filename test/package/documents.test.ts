@@ -13,6 +13,7 @@ const folder = `${root}test/.tmp/documents`;
 const EXPECTED: Readonly<Record<string, Readonly<Record<string, readonly RegExp[]>>>> = {
   "README.md": {
     "Text and JSON": [/^\[{"fea1": 1, "fea2": 2}\] \[ { fea1: 1, fea2: 2 } \]\n$/, /^\[{"fea1": 1, "fea2": 2}\]\n$/],
+    "Streams and language models": [/^\p{Script=Han}[^\n]+\n200 true\n$/u],
     TensorFlow: [/^\[ 1, 10 \] 7\n$/],
     PyTorch: [/^\[ 1, 10 \] \[ 7 \]\n$/],
     Blade: [/^\[ 1 \] BigInt64Array\(1\) \[ 7n \]\n$/],
