@@ -23,6 +23,7 @@ export const FEATURES = {
   poll: "Watch by polling",
   workers: "Workers, asynchronous inference",
   relay: "Relay that keeps the token",
+  server: "Relay of its own",
   limits: "Fair limit of connections",
   pool: "Connection pool of its own",
   memory: "Emulator in memory",
@@ -56,6 +57,7 @@ const BROWSERS: Readonly<Partial<Record<Feature, string>>> = {
   websocket: "pages cannot send headers with a WebSocket",
   pool: "the browser has its own",
   pace: "browsers read ahead by themselves",
+  server: "a relay is for servers",
 };
 const NO_PAGE = { page: "no page", canvas: "no canvas to decode with", upload: "no XMLHttpRequest" };
 const NO_POOL = "fetch has its own";

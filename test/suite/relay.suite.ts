@@ -122,7 +122,7 @@ test("relay", "an asynchronous service through it: the input by one path, the si
   expect((await job.result({ timeout: 30_000 })).text()).to.equal("WORDS");
 });
 
-test("relay", "runs here: streams both ways, and ends the call when the caller goes", async (test) => {
+test("server", "streams both ways, and ends the call when the caller goes", async (test) => {
   const allow = [{ paths: ["/", "/stream"] }];
   const relay = createRelay({ client: demoClient(test, "echo"), allow });
   const asked = (body: string, path = "/") => new Request(`https://my.site${path}`, { method: "POST", body });
