@@ -23,7 +23,7 @@ export const FEATURES = {
   poll: "Watch by polling",
   workers: "Workers, asynchronous inference",
   relay: "Relay that keeps the token",
-  server: "Relay of its own",
+  server: "Relay on its own server",
   limits: "Fair limit of connections",
   pool: "Connection pool of its own",
   memory: "Emulator in memory",
