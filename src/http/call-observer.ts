@@ -1,59 +1,95 @@
-import { type EasError, EasHttpError } from "../errors.js";
+import type { EasError, EasHttpError } from "../errors.js";
 import type { HeaderPair } from "../platform/platform.js";
 import type { CallPlan } from "./call-plan.js";
-import { checkHeaders, mergeHeaders } from "./headers.js";
-import type { CallEvent, CallHooks, CallInfo } from "./hooks.js";
-import { redactHeaders } from "./redact.js";
+import type { CallEvent, CallHooks } from "./hooks.js";
+import { loggingHooks } from "./logging-hooks.js";
+import type { ObserverTools } from "./observer-tools.js";
+import type { ToldCall } from "./tell.js";
 
 /** The call as far as it is told. */
 interface ObservedCall {
   readonly plan: CallPlan;
-  readonly attempts: number;
   readonly token: string;
+}
+
+/** What both sides of a hedged call share. */
+interface Shared extends ToldCall {
+  readonly hooks: readonly CallHooks[];
+  attempts: number;
+  isOver: boolean;
+  /** Which side failed with what: the call as a whole fails only when hedging says so. */
+  readonly failed: Map<unknown, CallObserver>;
 }
 
 /** Tells hooks of one call. It is made only where there are some. */
 export class CallObserver {
-  readonly #hooks: readonly CallHooks[];
-  readonly #startedAt = performance.now();
-  readonly #info: CallInfo;
+  /** The status of an answer that is read piece by piece, or could not be read. */
+  status: number | undefined;
+  readonly #plan: CallPlan;
+  readonly #tools: ObserverTools;
+  readonly #told: Shared;
+  readonly #isSide: boolean;
   #endpoint: string;
-  /** When the attempt under way, or the last one, began to wait. */
-  #waitsSince = this.#startedAt;
-  #sentAt: number | undefined;
+  /** When the attempt under way, or the next one, began to wait. */
+  #waitsSince: number;
+  #queued: number | undefined;
+  #sentAt = 0;
   #headAt: number | undefined;
   #attempt = 0;
   #requestBytes: number | undefined = 0;
   #token = "";
-  #over = false;
 
-  constructor(hooks: readonly CallHooks[], { kind, method, target, suffix }: CallPlan) {
-    this.#hooks = hooks;
-    this.#endpoint = target.origin;
-    const path = target.path + suffix.wire.split("?", 1)[0];
-    this.#info = { kind, method, path, startedAt: performance.timeOrigin + this.#startedAt };
-    this.#tell("start", this.#info);
+  /** With `shared`, tells of one side of a hedged call. */
+  constructor(plan: CallPlan, told: ToldCall, tools: ObserverTools, shared?: Shared) {
+    const { logger, hooks = [] } = plan;
+    this.#plan = plan;
+    this.#tools = tools;
+    this.#told = shared ?? {
+      ...told,
+      hooks: logger !== undefined && "debug" in logger ? [loggingHooks(logger, tools), ...hooks] : hooks,
+      attempts: 0,
+      isOver: false,
+      failed: new Map(),
+    };
+    this.#isSide = shared !== undefined;
+    this.#endpoint = plan.target.origin;
+    this.#waitsSince = shared === undefined ? told.startedAt : performance.now();
+  }
+
+  /** Tells of one of the two calls that a hedged call may be made of. */
+  side(): CallObserver {
+    return new CallObserver(this.#plan, this.#told, this.#tools, this.#told);
   }
 
   /** An attempt is about to be made; returns its headers with those that hooks add. */
   sending(
-    { plan, attempts, token }: ObservedCall,
+    { plan, token }: ObservedCall,
     headers: readonly HeaderPair[],
     requestBytes: number | undefined,
   ): readonly HeaderPair[] {
-    this.#attempt = attempts + 1;
+    if (this.#told.isOver) return headers;
+    this.#attempt = ++this.#told.attempts;
     this.#endpoint = plan.target.origin;
     this.#requestBytes = requestBytes;
     this.#token = token;
-    this.#sentAt = performance.now();
+    this.#queued = Math.max(0, performance.now() - this.#waitsSince);
     this.#headAt = undefined;
+    this.status = undefined;
     let added: readonly HeaderPair[] = headers;
+    let isSent = false;
+    const { argumentTypeError, checkHeaders, mergeHeaders } = this.#tools;
+    const refused = (name: string, why: string) =>
+      argumentTypeError("ERR_EAS_ARG_HEADER", `header ${name} cannot be set by a hook: ${why}`);
     const setHeader = (name: string, value: string) => {
-      const [pair] = checkHeaders({ [name]: value }) as [HeaderPair];
-      // Else a hook could take the caller's place.
-      if (!OWNED.has(pair[0])) added = mergeHeaders(added, [pair]);
+      const [pair] = checkHeaders([[name, value]]) as [HeaderPair];
+      if (isSent) throw refused(pair[0], "the attempt has been sent: set it before the hook waits for anything");
+      if (OWNED.test(pair[0])) throw refused(pair[0], "it is the call's own");
+      if (plan.droppedHeaders?.test(pair[0])) throw refused(pair[0], "browsers drop it silently");
+      added = mergeHeaders(added, [pair]);
     };
     this.#tell("request", { ...this.#event(), setHeader });
+    isSent = true;
+    this.#sentAt = performance.now();
     return added;
   }
 
@@ -70,56 +106,60 @@ export class CallObserver {
   }
 
   answered({ status, headers }: { readonly status: number; readonly headers: Headers }, responseBytes: number): void {
-    if (this.#over) return;
-    this.#over = true;
-    this.#tell("response", { ...this.#event(), status, headers: redactHeaders(headers, this.#token), responseBytes });
+    // A copy, since the caller has the headers, too.
+    const copy = new Headers(this.#tools.redactHeaders(headers, this.#token));
+    this.#end("response", { ...this.#event(), status, headers: copy, responseBytes });
   }
 
   retrying(error: EasError, delay: number): void {
-    this.#tell("retry", { ...this.#event(), error, delay, status: statusOf(error) });
+    if (!this.#told.isOver) this.#tell("retry", { ...this.#event(), error, delay, status: this.#statusOf(error) });
     this.#waitsSince = performance.now() + delay;
   }
 
   failed(error: unknown): void {
-    if (this.#over) return;
-    this.#over = true;
-    this.#tell("error", { ...this.#event(), error, status: statusOf(error) });
+    const { failed } = this.#told;
+    if (this.#isSide) failed.set(error, this);
+    else (failed.get(error) ?? this).#fail(error);
+  }
+
+  #fail(error: unknown): void {
+    this.#end("error", { ...this.#event(), error, status: this.#statusOf(error) });
+  }
+
+  #end<K extends "response" | "error">(name: K, event: Parameters<NonNullable<CallHooks[K]>>[0]): void {
+    if (this.#told.isOver) return;
+    this.#told.isOver = true;
+    this.#tell(name, event);
   }
 
   #event(): CallEvent {
     const now = performance.now();
-    const sentAt = this.#sentAt;
+    const { info, startedAt } = this.#told;
     return {
-      call: this.#info,
-      method: this.#info.method,
-      url: this.#endpoint + this.#info.path,
+      call: info,
+      method: info.method,
+      url: this.#endpoint + info.path,
       endpoint: this.#endpoint,
       attempt: this.#attempt,
       requestBytes: this.#requestBytes,
       timings: {
-        queued: Math.max(0, (sentAt ?? now) - this.#waitsSince),
-        firstByte: sentAt === undefined || this.#headAt === undefined ? undefined : this.#headAt - sentAt,
-        total: now - this.#startedAt,
+        queued: this.#queued ?? now - this.#waitsSince,
+        firstByte: this.#headAt === undefined ? undefined : this.#headAt - this.#sentAt,
+        total: now - startedAt,
       },
     };
   }
 
+  #statusOf(error: unknown): number | undefined {
+    // Not by its class, which would be an import.
+    const { code, status } = (error ?? {}) as Partial<EasHttpError>;
+    return code === "ERR_EAS_HTTP" ? status : this.status;
+  }
+
   #tell<K extends keyof CallHooks>(name: K, event: Parameters<NonNullable<CallHooks[K]>>[0]): void {
-    for (const hooks of this.#hooks) {
-      try {
-        const told = hooks[name]?.(event as never);
-        // It is nobody's to wait for.
-        if (told instanceof Promise) told.catch(() => {});
-      } catch {
-        // What watches a call must not change it.
-      }
-    }
+    this.#tools.tell(this.#plan, this.#told.hooks, name, event);
   }
 }
 
-/** Headers by which a call proves who sends it. */
-const OWNED: ReadonlySet<string> = new Set(["authorization", "date", "content-md5", "content-type"]);
-
-function statusOf(error: unknown): number | undefined {
-  return error instanceof EasHttpError ? error.status : undefined;
-}
+/** Headers by which a call proves who sends it, and says what its body is. */
+const OWNED = /^(authorization|date|content-(md5|type|encoding))$/;

@@ -3,7 +3,7 @@ import type { Route } from "../endpoint/route.js";
 import type { HeaderPair, TransportRequest, TransportResponse } from "../platform/platform.js";
 import type { Bytes } from "../request.js";
 import type { Decoding } from "./content-encoding.js";
-import type { CallHooks } from "./hooks.js";
+import type { CallHooks, CallLogger, Warner } from "./hooks.js";
 import type { Auth, RetryOn, Token } from "./options.js";
 import type { CallKind } from "./retry.js";
 import type { Suffix } from "./url.js";
@@ -44,6 +44,8 @@ export interface CallPlan {
   readonly onUploadProgress?: TransportRequest["onUploadProgress"];
   /** Who hears of the call; undefined where nobody does, so that it costs nothing. */
   readonly hooks: readonly CallHooks[] | undefined;
+  /** Hears of hooks that fail; one that is more, of all calls. */
+  readonly logger: CallLogger | Warner | undefined;
 }
 
 /**

@@ -10,7 +10,7 @@ import {
 import type { Bytes } from "../request.js";
 import { Attempt } from "./attempt.js";
 import { authorize, currentToken } from "./auth.js";
-import { CallObserver } from "./call-observer.js";
+import type { CallObserver } from "./call-observer.js";
 import type { CallBody, CallPlan, CallResult } from "./call-plan.js";
 import { type Abortable, follow, unfollow } from "./caller-signal.js";
 import type { Channel } from "./channel.js";
@@ -54,11 +54,11 @@ export class Call implements Abortable {
   /** What an abort has to end: the attempt or the wait under way. */
   private current: { cancel(reason: unknown): void } | undefined = undefined;
 
-  constructor(channel: Channel, plan: CallPlan, tried?: string[]) {
+  constructor(channel: Channel, plan: CallPlan, tried?: string[], observer?: CallObserver) {
     this.channel = channel;
     this.plan = plan;
     this.tried = tried;
-    this.observer = plan.hooks === undefined ? undefined : new CallObserver(plan.hooks, plan);
+    this.observer = observer;
   }
 
   abort(reason: unknown): void {
@@ -100,7 +100,7 @@ export class Call implements Abortable {
           // With the slot in hand, so that a token is as fresh and a date as true as can be when they are sent.
           let headers = this.headers();
           if (headers instanceof Promise) headers = await this.race(headers);
-          if (this.observer) headers = this.observer.sending(this, headers, this.requestBytes);
+          if (this.observer && !this.ended) headers = this.observer.sending(this, headers, this.requestBytes);
           // It may have come in the turn in which a wait ended, when there was nothing left to cancel.
           if (this.ended) throw this.ended.reason;
           const remaining = this.attempts === 0 && !this.waited ? plan.totalTimeout : this.remaining();
@@ -113,6 +113,7 @@ export class Call implements Abortable {
             response = await attempt.until(this.send(attempt));
             body = isEncoded(response, plan.decoding) ? await this.decode(response, attempt) : response.body;
           } catch (error) {
+            if (this.observer) this.observer.status = response?.status;
             failure = this.failureOf(error, attempt, remaining);
           } finally {
             attempt.settle();
@@ -168,6 +169,9 @@ export class Call implements Abortable {
       if (this.opened === undefined) this.observer?.answered(response, response.body.length);
       return result;
     } catch (error) {
+      if (this.observer) this.observer.status = response.status;
+      // Nobody is there to read it.
+      this.opened?.cancel(error);
       throw error instanceof EasDecodeError ? decodeFailure(this, error) : error;
     }
   }

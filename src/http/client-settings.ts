@@ -6,7 +6,7 @@ import type { HeaderPair, WebSocketDialer } from "../platform/platform.js";
 import type { Compression, Decompression } from "../request.js";
 import { DIRECT_CHECKS, NO_DIRECT_OPTIONS } from "./direct-options.js";
 import { checkHeaders, checkHeaderValue } from "./headers.js";
-import { type CallHooks, type CallLogger, checkHooks, checkLogger } from "./hooks.js";
+import { type CallHooks, type CallLogger, checkHooks, checkLogger, type Warner } from "./hooks.js";
 import {
   type Auth,
   type ClientOptions,
@@ -78,7 +78,7 @@ export interface Settings extends Required<DirectOptions> {
   readonly maxRequestBytes: number | undefined;
   readonly maxResponseBytes: number;
   readonly hooks: readonly CallHooks[] | undefined;
-  readonly logger: CallLogger | undefined;
+  readonly logger: CallLogger | Warner | undefined;
   readonly dialWebSocket: WebSocketDialer | undefined;
 }
 

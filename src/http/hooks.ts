@@ -13,24 +13,30 @@ export interface CallInfo {
   readonly startedAt: number;
 }
 
-/** What all events after a call's start have. Nothing in it holds the token. */
+/**
+ * What all events after a call's start have. No event holds the token that the call was sent with, not even where the service
+ * echoes it.
+ */
 export interface CallEvent {
   readonly call: CallInfo;
   readonly method: string;
   /** Where the attempt goes, without its query. */
   readonly url: string;
-  /** Scheme, host and port of it. */
+  /** Scheme, host and port of it; `(any instance)` where a direct call has not yet chosen one. */
   readonly endpoint: string;
-  /** Which attempt this is, from 1; 0 in an error before the first. */
+  /** Which attempt this is, from 1; 0 in an error before the first. In an error between two attempts it is the last one. */
   readonly attempt: number;
-  /** Bytes of the request's body as they are sent; undefined for one that is streamed. */
+  /** Bytes of the attempt's body as they are sent, compressed; undefined for one that is streamed, 0 before the first. */
   readonly requestBytes: number | undefined;
   readonly timings: CallTimings;
 }
 
 /** Times in milliseconds. */
 export interface CallTimings {
-  /** What the attempt waited for a free connection and its token before it was sent. */
+  /**
+   * What the attempt waited before it was sent: for a free connection and its token; the first one for its body to be made
+   * or compressed, too, and a direct one for discovery. The pause before a retry is not in it.
+   */
   readonly queued: number;
   /** From sending to the head of the answer; undefined where none came, or the transport does not tell. */
   readonly firstByte: number | undefined;
@@ -40,15 +46,18 @@ export interface CallTimings {
 
 /** An attempt is about to be sent. */
 export interface CallRequestEvent extends CallEvent {
-  /** Adds a header to this attempt, such as `traceparent`. Not one of the authorization or of the connection. */
+  /**
+   * Adds a header to this attempt, such as `traceparent`, in place of the caller's own of that name. Throws a `TypeError` for a
+   * header of the authorization, the body or the connection, for a value that cannot be sent, and when the hook has returned.
+   */
   setHeader(name: string, value: string): void;
 }
 
-/** The call was answered, and its answer read to the end. Of a stream: its body has ended. */
+/** The call was answered, and its answer read to the end. Of a stream: its body has ended, or its reader has left it. */
 export interface CallResponseEvent extends CallEvent {
   readonly status: number;
   readonly headers: Headers;
-  /** Bytes of the answer's body as they came. */
+  /** Bytes of the answer's body as they came, still compressed; where `fetch` decompresses by itself, what it gave. */
   readonly responseBytes: number;
 }
 
@@ -57,7 +66,7 @@ export interface CallRetryEvent extends CallEvent {
   readonly error: EasError;
   /** Milliseconds until then. */
   readonly delay: number;
-  /** The status of the failed attempt, where one came. */
+  /** The status of the failed attempt; undefined where no whole answer came. */
   readonly status: number | undefined;
 }
 
@@ -65,16 +74,19 @@ export interface CallRetryEvent extends CallEvent {
 export interface CallErrorEvent extends CallEvent {
   /** An `EasError`, an error for a bad argument, or the reason of the caller's abort. */
   readonly error: unknown;
-  /** The status of the failed attempt, where one came. */
+  /** The status of the failed attempt; undefined where no answer came. */
   readonly status: number | undefined;
 }
 
 /**
  * Functions that hear of a client's calls. They are called synchronously and never waited for; what they throw, or reject
- * with, changes no call. Each call has one `start`, and ends with one `response` or one `error`.
+ * with, changes no call, and is a warning of the client's `logger`. Each call has one `start`, and ends with one `response` or
+ * one `error`; what is refused before a call begins, such as a bad option, has neither. Between them each attempt has one
+ * `request`, and each that is followed by another one a `retry`. With `hedgeAfter` two attempts may be under way at a time:
+ * the call ends with one of them, and the other one is given up without a word. WebSockets and discovery are no calls.
  */
 export interface CallHooks {
-  /** A call begins: synchronously in `predict()`, before it waits for anything. */
+  /** A call begins: synchronously, before anything is waited for; in `stream()` and `fetch()` when their own code is loaded. */
   start?(call: CallInfo): unknown;
   /** An attempt is about to be sent. */
   request?(event: CallRequestEvent): unknown;
@@ -86,31 +98,33 @@ export interface CallHooks {
   error?(event: CallErrorEvent): unknown;
 }
 
-/** Hooks by name. */
-export const HOOK_NAMES: readonly (keyof CallHooks)[] = ["start", "request", "response", "retry", "error"];
+const HOOK_NAMES: readonly (keyof CallHooks)[] = ["start", "request", "response", "retry", "error"];
 
 /** Where a client says what its calls do. `console` is one. */
 export interface CallLogger {
   /** Hears of each answer. */
   debug(message: string): void;
-  /** Hears of each retry. */
+  /** Hears of each retry, and of each hook that fails. */
   warn(message: string): void;
   /** Hears of each call that failed. */
   error(message: string): void;
 }
 
+/** Hears of what was not to happen. */
+export type Warner = Pick<CallLogger, "warn">;
+
 /** Checks hooks, one or a list of them, and returns them as a list. */
 export function checkHooks(value: CallHooks | readonly CallHooks[]): readonly CallHooks[] {
   const list = Array.isArray(value) ? (value as readonly CallHooks[]) : [value as CallHooks];
   for (const hooks of list) {
-    if (typeof hooks !== "object" || hooks === null)
-      throw refused("hooks", hooks, "an object such as { response(event) {} }");
+    if (typeof hooks !== "object" || hooks === null || !HOOK_NAMES.some((name) => name in hooks))
+      throw refused("hooks", hooks, `an object with some of the functions ${HOOK_NAMES.join(", ")}`);
     for (const name of HOOK_NAMES) {
       const hook: unknown = hooks[name];
       if (hook !== undefined && typeof hook !== "function") throw refused(`hooks.${name}`, hook, "a function");
     }
   }
-  return [...list];
+  return list.slice();
 }
 
 /** Checks a logger and returns it. */
@@ -122,33 +136,20 @@ export function checkLogger(value: CallLogger): CallLogger {
   return value;
 }
 
-/** All that hears of a client's calls; undefined where nothing does. */
+/** The hooks of calls; undefined where nothing hears of them, which a logger that only warns does not. */
 export function hooksOf({
   hooks = [],
   logger,
 }: {
   readonly hooks: readonly CallHooks[] | undefined;
-  readonly logger: CallLogger | undefined;
+  readonly logger: CallLogger | Warner | undefined;
 }): readonly CallHooks[] | undefined {
-  if (logger === undefined) return hooks.length === 0 ? undefined : hooks;
-  return [loggingHooks(logger), ...hooks];
+  return hooks.length > 0 || (logger !== undefined && "debug" in logger) ? hooks : undefined;
 }
 
-function loggingHooks(logger: CallLogger): CallHooks {
-  const named = ({ method, url, attempt }: CallEvent) => `${method} ${url} (attempt ${attempt})`;
-  return {
-    response(event) {
-      const { status, responseBytes, timings } = event;
-      logger.debug(`${named(event)}: ${status}, ${responseBytes} bytes after ${Math.round(timings.total)} ms`);
-    },
-    retry: (event) =>
-      logger.warn(`${named(event)} failed, again in ${Math.round(event.delay)} ms: ${event.error.message}`),
-    error: (event) => logger.error(`${named(event)} failed: ${messageOf(event.error)}`),
-  };
-}
-
-function messageOf(error: unknown): string {
-  return error instanceof Error ? error.message : String(error);
+/** An error's message as one line of a log: a service's words could forge others. */
+export function messageOf(error: unknown): string {
+  return (error instanceof Error ? error.message : String(error)).replace(/\p{Cc}+/gu, " ");
 }
 
 function refused(name: string, value: unknown, right: string): TypeError {

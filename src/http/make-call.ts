@@ -1,7 +1,9 @@
 import type { Route } from "../endpoint/route.js";
 import { Call } from "./call.js";
+import type { CallObserver } from "./call-observer.js";
 import type { CallBody, CallPlan, CallResult } from "./call-plan.js";
 import type { Channel } from "./channel.js";
+import { makeTold } from "./make-told.js";
 
 /**
  * Makes one logical call: attempts, waits between them, and the verdict when they have failed. `read` makes the caller's
@@ -13,10 +15,13 @@ export function makeCall<R>(
   body: CallBody,
   read: (result: CallResult) => R,
 ): Promise<R> {
-  const { route, hedgeAfter, kind } = plan;
-  return route === undefined || hedgeAfter === undefined || kind !== "predict"
-    ? new Call(channel, plan).run(body, read)
-    : makeHedgedCall(channel, route, plan, body, read);
+  const { route, hedgeAfter, kind, hooks } = plan;
+  const hedged = hedgeAfter === undefined || kind !== "predict" ? undefined : route;
+  const make = (observer?: CallObserver) =>
+    hedged === undefined
+      ? new Call(channel, plan, undefined, observer).run(body, read)
+      : makeHedgedCall(channel, hedged, plan, body, read, observer);
+  return hooks === undefined ? make() : makeTold(channel, plan, make);
 }
 
 async function makeHedgedCall<R>(
@@ -25,12 +30,13 @@ async function makeHedgedCall<R>(
   plan: CallPlan,
   body: CallBody,
   read: (result: CallResult) => R,
+  observer: CallObserver | undefined,
 ): Promise<R> {
   channel.enter();
   try {
     // On first use, as all of direct connections.
-    const { hedge } = await import("./hedge.js");
-    const start = (plan: CallPlan, tried: string[]) => new Call(channel, plan, tried);
+    const { hedge } = await import("./on-first-use.js");
+    const start = (plan: CallPlan, tried: string[]) => new Call(channel, plan, tried, observer?.side());
     return await hedge(start, () => channel.routers.get(route), plan, body, read);
   } finally {
     channel.leave();

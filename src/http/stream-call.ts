@@ -11,9 +11,11 @@ import {
 import type { Bytes } from "../request.js";
 import type { Attempt } from "./attempt.js";
 import { Call } from "./call.js";
+import type { CallObserver } from "./call-observer.js";
 import type { CallBody, CallPlan } from "./call-plan.js";
 import type { Channel } from "./channel.js";
 import { type Failure, isTransportError, networkFailure } from "./failure.js";
+import { makeTold } from "./make-told.js";
 import { OpenedResponse } from "./opened-response.js";
 
 /** Time for the body of an answer that is no success: it may have no end. */
@@ -53,10 +55,13 @@ export function openStream<R>(
   settings: StreamSettings,
   read: (answer: StreamAnswer) => R,
 ): Promise<R> {
-  const call = new StreamCall(channel, { ...plan, isHeld: true }, settings);
-  return call.run(body, ({ endpoint, attempts, startedAt }) =>
-    read({ response: call.opened as OpenedResponse, endpoint, attempts, token: call.token, startedAt }),
-  );
+  const make = (observer?: CallObserver) => {
+    const call = new StreamCall(channel, { ...plan, isHeld: true }, settings, observer);
+    return call.run(body, ({ endpoint, attempts, startedAt }) =>
+      read({ response: call.opened as OpenedResponse, endpoint, attempts, token: call.token, startedAt }),
+    );
+  };
+  return plan.hooks === undefined ? make() : makeTold(channel, plan, make);
 }
 
 class StreamCall extends Call {
@@ -64,8 +69,8 @@ class StreamCall extends Call {
   /** Reads the body that is sent as it comes. */
   #reader: ReturnType<ByteStream["getReader"]> | undefined;
 
-  constructor(channel: Channel, plan: CallPlan, settings: StreamSettings) {
-    super(channel, plan);
+  constructor(channel: Channel, plan: CallPlan, settings: StreamSettings, observer: CallObserver | undefined) {
+    super(channel, plan, undefined, observer);
     this.#settings = settings;
   }
 
@@ -106,13 +111,17 @@ class StreamCall extends Call {
     const { channel } = this;
     const opened = new OpenedResponse(response, (thrown) => this.explain(thrown));
     channel.streams.add(opened);
+    this.opened = opened;
     opened.atEnd((error) => {
       channel.streams.delete(opened);
       this.endSource();
-      if (error === undefined) this.observer?.answered(opened, opened.length);
-      else this.observer?.failed(error);
+      const { observer } = this;
+      // An attempt that failed although its head came is judged elsewhere.
+      if (observer === undefined || this.opened !== opened) return;
+      observer.status = opened.status;
+      if (error === undefined) observer.answered(opened, opened.length);
+      else observer.failed(error);
     });
-    this.opened = opened;
   }
 
   /** Whoever makes the body need not go on. */

@@ -73,11 +73,11 @@ export class QueueClient {
       ...options,
       serviceName: options.queueName,
       auth: checkQueueAuth(auth),
-      // Its own hears of watches only.
       logger: undefined,
     });
     refuseHedging(settings);
-    this.#calls = new QueueCalls(channelOf(platform, options), settings, uid, gid);
+    const logger = { warn: (message: string) => this.#logger.warn(message) };
+    this.#calls = new QueueCalls(channelOf(platform, options), { ...settings, logger }, uid, gid);
     this.#commits = new CommitBatch((indexes) => this.#calls.run(indexesOperation("PUT", indexes, undefined)));
     this.#owner = {
       commit: (index) => this.#commits.commit(index),

@@ -1,0 +1,27 @@
+import { argumentTypeError } from "../argument-errors.js";
+import { checkHeaders, mergeHeaders } from "./headers.js";
+import { messageOf } from "./hooks.js";
+import { redactHeaders } from "./redact.js";
+import { tell } from "./tell.js";
+
+/**
+ * What `CallObserver` is given and does not import: it is loaded later, and what it shared with the start of a page would be a
+ * piece of its own there.
+ */
+export interface ObserverTools {
+  readonly argumentTypeError: typeof argumentTypeError;
+  readonly checkHeaders: typeof checkHeaders;
+  readonly mergeHeaders: typeof mergeHeaders;
+  readonly messageOf: typeof messageOf;
+  readonly redactHeaders: typeof redactHeaders;
+  readonly tell: typeof tell;
+}
+
+export const OBSERVER_TOOLS: ObserverTools = {
+  argumentTypeError,
+  checkHeaders,
+  mergeHeaders,
+  messageOf,
+  redactHeaders,
+  tell,
+};

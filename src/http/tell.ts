@@ -1,0 +1,44 @@
+import type { CallPlan } from "./call-plan.js";
+import { type CallHooks, type CallInfo, messageOf } from "./hooks.js";
+
+/** A call whose start was told. */
+export interface ToldCall {
+  readonly info: CallInfo;
+  /** By `performance.now()`. */
+  readonly startedAt: number;
+}
+
+/** Tells hooks of a call's start. */
+export function tellStart(plan: CallPlan): ToldCall {
+  const { kind, method, target, suffix } = plan;
+  const path = target.path + suffix.wire.split("?", 1)[0];
+  const startedAt = performance.now();
+  const info = { kind, method, path, startedAt: Date.now() };
+  tell(plan, plan.hooks ?? [], "start", info);
+  return { info, startedAt };
+}
+
+/** Calls the hook of a name, of all that have it. What watches a call must not change it. */
+export function tell<K extends keyof CallHooks>(
+  { logger }: CallPlan,
+  list: readonly CallHooks[],
+  name: K,
+  event: Parameters<NonNullable<CallHooks[K]>>[0],
+): void {
+  const onFailure = (error: unknown) => {
+    try {
+      logger?.warn(`eas-prediction: the hook "${name}" failed: ${messageOf(error)}`);
+    } catch {
+      // There is nobody left to tell.
+    }
+  };
+  for (const hooks of list) {
+    try {
+      const told = hooks[name]?.(event as never) as Partial<PromiseLike<unknown>> | null | undefined;
+      // It is nobody's to wait for.
+      told?.then?.(undefined, onFailure);
+    } catch (error) {
+      onFailure(error);
+    }
+  }
+}
