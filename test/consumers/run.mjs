@@ -4,6 +4,7 @@ import { readFileSync } from "node:fs";
 import { bundlerConsumers } from "./bundler-consumers.mjs";
 import { installTools } from "./install.mjs";
 import { nodeConsumers } from "./node-consumers.mjs";
+import { peerConsumers } from "./peer-consumers.mjs";
 import { Report } from "./report.mjs";
 import { areTheTypesWrong, checkFiles, checkSourceMaps, describeSize, pack, publint } from "./tarball.mjs";
 import { typeScriptConsumers } from "./typescript-consumers.mjs";
@@ -28,5 +29,7 @@ await report.check("are the types wrong", "every entry, every resolution", () =>
 await nodeConsumers(report, folder, manifest);
 await bundlerConsumers(report, folder, installed);
 await typeScriptConsumers(report, folder);
+// Last: until here the optional peers are absent.
+await peerConsumers(report, folder);
 
 if (!report.close()) process.exitCode = 1;

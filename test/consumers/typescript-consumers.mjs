@@ -42,7 +42,7 @@ const LIBRARIES = {
 };
 
 /** What declarations need that neither ES2022 nor this package has: a consumer without it must skip them. */
-const WEB_NAMES = ["AbortSignal", "Blob", "Headers", "Response"];
+const WEB_NAMES = ["AbortSignal", "Blob", "Headers", "Request", "RequestInit", "Response", "URL"];
 
 /** Before TypeScript 5.7 the declarations of @bufbuild/protobuf, a dependency, do not compile: not ours to mend. */
 const FAULTS_OF_PROTOBUF = /^.*node_modules\/@bufbuild\/protobuf\/.*error TS2315: Type 'Uint8Array' is not generic\.$/;
@@ -70,9 +70,24 @@ export async function typeScriptConsumers(report, folder) {
   );
 }
 
-async function compile(folder, version, resolution, library) {
-  const { module, programs, type } = RESOLUTIONS[resolution];
-  const path = project(folder, `typescript-${version}-${resolution}-${library.replaceAll(" ", "-")}`, {
+/** Compiles a program with each compiler, under each way of resolution. */
+export async function compileEverywhere(report, folder, source) {
+  for (const version of VERSIONS) {
+    for (const [resolution, { until, formats, programs }] of Object.entries(RESOLUTIONS)) {
+      if (until !== undefined && version > until) continue;
+      const own = Object.entries(programs).filter(([, each]) => each === "types.ts");
+      const named = Object.fromEntries(own.map(([name]) => [name.replace("types", source.split(".")[0]), source]));
+      await report.check(`TypeScript ${version}`, `${source}: ${resolution}, ${formats}`, () =>
+        compile(folder, version, resolution, "types of Node", named),
+      );
+    }
+  }
+}
+
+async function compile(folder, version, resolution, library, programs = RESOLUTIONS[resolution].programs) {
+  const { module, type } = RESOLUTIONS[resolution];
+  const [first] = Object.keys(programs);
+  const path = project(folder, `typescript-${version}-${resolution}-${library.replaceAll(" ", "-")}-${first}`, {
     type,
     programs,
     packages: LIBRARIES[library].types.length > 0 ? ["@types/node", "undici-types"] : [],

@@ -1,0 +1,40 @@
+import { type Counter, type Histogram, type Meter, type UpDownCounter, ValueType } from "@opentelemetry/api";
+
+/** What the metrics of calls are recorded with. */
+export interface Instruments {
+  readonly requestDuration: Histogram;
+  readonly activeRequests: UpDownCounter;
+  readonly callDuration: Histogram;
+  readonly retries: Counter;
+}
+
+/** The boundaries that the semantic conventions of HTTP name, in seconds. */
+const SECONDS = [0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1, 2.5, 5, 7.5, 10];
+/** A call may have several attempts, and a stream goes on for long. */
+const CALL_SECONDS = [...SECONDS, 30, 60, 120, 300];
+
+/** The first two are of OpenTelemetry's semantic conventions; the others are named by us. */
+export function instrumentsOf(meter: Meter): Instruments {
+  return {
+    requestDuration: meter.createHistogram("http.client.request.duration", {
+      description: "Duration of HTTP client requests.",
+      unit: "s",
+      advice: { explicitBucketBoundaries: SECONDS },
+    }),
+    activeRequests: meter.createUpDownCounter("http.client.active_requests", {
+      description: "Number of active HTTP requests.",
+      unit: "{request}",
+      valueType: ValueType.INT,
+    }),
+    callDuration: meter.createHistogram("eas.client.call.duration", {
+      description: "Duration of calls, all attempts and waits included.",
+      unit: "s",
+      advice: { explicitBucketBoundaries: CALL_SECONDS },
+    }),
+    retries: meter.createCounter("eas.client.call.retries", {
+      description: "Attempts that failed and were followed by another one.",
+      unit: "{retry}",
+      valueType: ValueType.INT,
+    }),
+  };
+}

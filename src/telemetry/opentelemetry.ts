@@ -1,0 +1,201 @@
+import {
+  type Attributes,
+  type Context,
+  context,
+  type MeterProvider,
+  metrics,
+  propagation,
+  type Span,
+  SpanKind,
+  SpanStatusCode,
+  type TracerProvider,
+  trace,
+} from "@opentelemetry/api";
+import { argumentTypeError, show } from "../argument-errors.js";
+import { EasHttpError, isEasError } from "../errors.js";
+import type { CallEvent, CallHooks, CallInfo, CallRequestEvent } from "../http/hooks.js";
+import { type Instruments, instrumentsOf } from "./instruments.js";
+
+/** Where `openTelemetryHooks` sends what it hears. */
+export interface OpenTelemetryOptions {
+  /** Default: the global one. */
+  readonly tracerProvider?: TracerProvider | undefined;
+  /** Default: the global one, as it is when the first call begins. */
+  readonly meterProvider?: MeterProvider | undefined;
+}
+
+/** Name of the tracer and of the meter. */
+const SCOPE = "eas-prediction";
+/** `error.type` where what was thrown has no name. */
+const OTHER = "_OTHER";
+/** `error.type` of an attempt that is given up because another one of the same call has ended it. */
+const CANCELLED = "cancelled";
+
+interface OpenAttempt {
+  readonly span: Span;
+  readonly startedAt: number;
+  readonly attributes: Attributes;
+}
+
+interface OpenCall {
+  readonly span: Span;
+  readonly context: Context;
+  readonly startedAt: number;
+  readonly attributes: Attributes;
+  /** Attempts under way, by their numbers; more than one in a hedged call only. */
+  readonly attempts: Map<number, OpenAttempt>;
+  /** Attempts so far. */
+  made: number;
+}
+
+/** How an attempt ended. */
+interface End {
+  readonly status?: number | undefined;
+  readonly responseBytes?: number | undefined;
+  readonly errorType?: string | undefined;
+  readonly message?: string | undefined;
+}
+
+/**
+ * Hooks that make OpenTelemetry spans and metrics of a client's calls: a span for each call, a child of the context that is
+ * active when the call is made; a client span for each attempt, whose context is sent as the global propagator says, such as
+ * `traceparent`; and metrics of both. docs/telemetry.md names all of them. Throws a `TypeError` for what is no provider.
+ *
+ * @example
+ * const client = new PredictClient({ endpoint, serviceName, token, hooks: openTelemetryHooks() });
+ */
+export function openTelemetryHooks(options: OpenTelemetryOptions = {}): CallHooks {
+  checkProvider("tracerProvider", options.tracerProvider, "getTracer");
+  checkProvider("meterProvider", options.meterProvider, "getMeter");
+  const tracer = (options.tracerProvider ?? trace.getTracerProvider()).getTracer(SCOPE);
+  // Not before: an application may make its clients before its SDK, and a global meter provider stands for no later one.
+  let made: Instruments | undefined;
+  const instruments = () => {
+    made ??= instrumentsOf((options.meterProvider ?? metrics.getMeterProvider()).getMeter(SCOPE));
+    return made;
+  };
+  const calls = new WeakMap<CallInfo, OpenCall>();
+
+  function endAttempt(call: OpenCall, number: number, { status, responseBytes, errorType, message }: End): void {
+    const attempt = call.attempts.get(number);
+    if (attempt === undefined) return;
+    call.attempts.delete(number);
+    const { span, startedAt, attributes } = attempt;
+    const outcome = {
+      ...(status !== undefined && { "http.response.status_code": status }),
+      ...(errorType !== undefined && { "error.type": errorType }),
+    };
+    span.setAttributes(outcome);
+    if (responseBytes !== undefined) span.setAttribute("http.response.body.size", responseBytes);
+    if (errorType !== undefined && errorType !== CANCELLED) span.setStatus(failed(message));
+    span.end();
+    instruments().activeRequests.add(-1, attributes);
+    instruments().requestDuration.record(secondsSince(startedAt), { ...attributes, ...outcome });
+  }
+
+  function endCall({ call: info, attempt }: CallEvent, end: End, failure?: { readonly error: unknown }): void {
+    const call = calls.get(info);
+    if (call === undefined) return;
+    calls.delete(info);
+    endAttempt(call, attempt, end);
+    for (const number of [...call.attempts.keys()]) endAttempt(call, number, { errorType: CANCELLED });
+    const { span, startedAt, attributes, made } = call;
+    // A status that the caller wanted to see is an error of the attempt and not of the call.
+    const outcome: Attributes = failure === undefined ? {} : { "error.type": end.errorType };
+    span.setAttributes({ ...outcome, "eas.call.attempts": made });
+    if (failure !== undefined) {
+      if (failure.error instanceof Error) span.recordException(failure.error);
+      span.setStatus(failed(end.message));
+    }
+    span.end();
+    instruments().callDuration.record(secondsSince(startedAt), { ...attributes, ...outcome });
+  }
+
+  return {
+    start(info) {
+      const service = serviceOf(info);
+      const attributes = { "eas.call.kind": info.kind, ...(service !== undefined && { "eas.service.name": service }) };
+      const parent = context.active();
+      const name = service === undefined ? info.kind : `${info.kind} ${service}`;
+      const span = tracer.startSpan(name, { kind: SpanKind.INTERNAL, attributes }, parent);
+      const own = { span, context: trace.setSpan(parent, span), attributes };
+      calls.set(info, { ...own, startedAt: performance.now(), attempts: new Map(), made: 0 });
+    },
+
+    request(event) {
+      const call = calls.get(event.call);
+      if (call === undefined) return;
+      const attributes = targetOf(event);
+      const span = tracer.startSpan(event.method, { kind: SpanKind.CLIENT, attributes }, call.context);
+      span.setAttribute("url.full", event.url);
+      if (event.attempt > 1) span.setAttribute("http.request.resend_count", event.attempt - 1);
+      if (event.requestBytes !== undefined) span.setAttribute("http.request.body.size", event.requestBytes);
+      call.made++;
+      call.attempts.set(event.attempt, { span, attributes, startedAt: performance.now() });
+      instruments().activeRequests.add(1, attributes);
+      propagation.inject(trace.setSpan(call.context, span), event, SETTER);
+    },
+
+    retry(event) {
+      const call = calls.get(event.call);
+      if (call === undefined) return;
+      const { error, status } = event;
+      const errorType = errorTypeOf(error);
+      call.attempts.get(event.attempt)?.span.recordException(error);
+      endAttempt(call, event.attempt, { status, errorType, message: error.message });
+      instruments().retries.add(1, { ...call.attributes, "error.type": errorType });
+    },
+
+    response(event) {
+      const { status, responseBytes } = event;
+      endCall(event, { status, responseBytes, errorType: status >= 400 ? String(status) : undefined });
+    },
+
+    error(event) {
+      const { error, status } = event;
+      const message = error instanceof Error ? error.message : undefined;
+      endCall(event, { status, errorType: errorTypeOf(error), message }, { error });
+    },
+  };
+}
+
+const SETTER = {
+  set: (event: CallRequestEvent, name: string, value: string): void => event.setHeader(name, value),
+};
+
+const DEFAULT_PORTS: Readonly<Record<string, number>> = { "https:": 443, "http:": 80 };
+
+/** What spans and metrics of an attempt say of where it goes. */
+function targetOf({ method, endpoint }: CallEvent): Attributes {
+  const { hostname, port, protocol } = new URL(endpoint);
+  return {
+    "http.request.method": method,
+    "server.address": hostname.replace(/^\[|\]$/g, ""),
+    "server.port": port === "" ? DEFAULT_PORTS[protocol] : Number(port),
+  };
+}
+
+/** The service or queue, as the path names it; undefined for a URL of a service's own. */
+function serviceOf({ path }: CallInfo): string | undefined {
+  return /\/api\/predict\/([^/]+)/.exec(path)?.[1];
+}
+
+function errorTypeOf(error: unknown): string {
+  if (error instanceof EasHttpError) return String(error.status);
+  if (isEasError(error)) return error.code;
+  return error instanceof Error ? error.name : OTHER;
+}
+
+function failed(message: string | undefined) {
+  return { code: SpanStatusCode.ERROR, ...(message !== undefined && { message }) };
+}
+
+function secondsSince(startedAt: number): number {
+  return (performance.now() - startedAt) / 1000;
+}
+
+function checkProvider(name: string, value: unknown, method: string): void {
+  if (value === undefined) return;
+  if (typeof (value as Record<string, unknown> | null)?.[method] === "function") return;
+  throw argumentTypeError("ERR_EAS_ARG_OPTION", `${name} is ${show(value)}: it must have ${method}()`);
+}
