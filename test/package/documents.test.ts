@@ -64,6 +64,15 @@ const EXPECTED: Readonly<Record<string, Readonly<Record<string, readonly RegExp[
     "Many requests": [/^true 1\n1 of 2, 0 failed\n2 of 2, 1 failed\n\[ 'fulfilled', 'rejected' \]\n$/],
     "Upload progress": [/^ERR_EAS_UNSUPPORTED 0\n$/],
   },
+  "docs/telemetry.md": {
+    Hooks: [
+      /^start predict POST \/api\/predict\/echo\nretry 1 ERR_EAS_HTTP 503\nresponse 2 200 5 5 true\nstart predict POST \/api\/predict\/missing\nerror 1 ERR_EAS_HTTP\n$/,
+    ],
+    Logger: [/^debug POST http:\/\/127.0.0.1…api\/predict\/echo \(attempt 1\): 200, 5 bytes after …\n$/],
+    OpenTelemetry: [
+      /^POST in predict echo 503\nPOST in predict echo 200\npredict echo in my work undefined\nmy work in undefined undefined\n$/,
+    ],
+  },
 };
 
 const documents = ["README.md", ...readdirSync(`${root}docs`).map((name) => `docs/${name}`)];
