@@ -126,11 +126,13 @@ class DirectRouter implements Router {
     const startedAt = performance.now();
     return {
       origin: instance.origin,
-      end: (atFault) => {
+      end: (atFault, isStream = false) => {
         instance.inFlight--;
         const time = performance.now() - startedAt;
         // What was given up took longer than that, which counts where it is long already.
-        if (atFault === false || (atFault === undefined && time > (this.p95 ?? Number.POSITIVE_INFINITY))) {
+        if (isStream) {
+          // As long as it is.
+        } else if (atFault === false || (atFault === undefined && time > (this.p95 ?? Number.POSITIVE_INFINITY))) {
           this.#latency.add(time);
         }
         if (instance.isGone) {

@@ -37,6 +37,9 @@ export interface Router {
 export interface Lease {
   /** Scheme, host and port. */
   readonly origin: string;
-  /** To be called once at the end: whether the instance was at fault; undefined when the attempt tells nothing of it. */
-  end(atFault: boolean | undefined): void;
+  /**
+   * To be called once at the end: whether the instance was at fault; undefined when the attempt tells nothing of it. How long it
+   * took counts for `p95`, unless the answer came piece by piece: that one takes as long as it is.
+   */
+  end(atFault: boolean | undefined, isStream?: boolean): void;
 }

@@ -128,7 +128,7 @@ export class Call implements Abortable {
         }
       } finally {
         // It had answered, and may have broken off for many reasons.
-        if (this.opened) this.opened.atEnd((error) => lease?.end(isAtFault(error) ?? false));
+        if (this.opened) this.opened.atEnd((error) => lease?.end(isAtFault(error) ?? false, true));
         else lease?.end(failure === undefined ? response && false : isAtFault(failure.error));
       }
       // Outside, since what these throw is no failure of the attempt.

@@ -86,6 +86,22 @@ export class Channel {
     return limiter;
   }
 
+  /** Notes a stream for `close` to end: at once when that was called before. */
+  hold(stream: Pick<StreamedResponse, "cancel">): void {
+    this.streams.add(stream);
+    if (this.closed) stream.cancel(closedError());
+  }
+
+  /** Does what is a call under way from its first turn on, though it has to be loaded first. */
+  async during<T>(work: () => Promise<T>): Promise<T> {
+    this.enter();
+    try {
+      return await work();
+    } finally {
+      this.leave();
+    }
+  }
+
   /** A call begins. */
   enter(): void {
     this.#calls++;
@@ -99,12 +115,14 @@ export class Channel {
 
   /** Lets calls in flight end, cuts streams off, and closes the connections that this channel made; those given to it stay open. */
   close(): Promise<void> {
-    this.#closing ??= this.#whenIdle().then(() => {
-      this.routers.close();
-      const reason = new TransportError("the client was closed", { sent: "maybe", final: true });
-      for (const stream of this.streams) stream.cancel(reason);
-      return this.#transport?.close();
-    });
+    if (this.#closing === undefined) {
+      this.#closing = this.#whenIdle().then(() => {
+        this.routers.close();
+        return this.#transport?.close();
+      });
+      // Now: calls in flight may wait for the slots that they have.
+      for (const stream of this.streams) stream.cancel(closedError());
+    }
     return this.#closing;
   }
 
@@ -114,6 +132,10 @@ export class Channel {
       else this.#idle = resolve;
     });
   }
+}
+
+function closedError(): TransportError {
+  return new TransportError("the client was closed", { sent: "maybe", final: true });
 }
 
 /** The key of an option that is not for callers: a channel to share with other clients. */

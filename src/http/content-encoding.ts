@@ -110,7 +110,8 @@ function isZstdUndone({ body, headers }: TransportResponse, { name }: Platform):
   return sent === null ? name !== "node" : Number(sent) !== body.length;
 }
 
-function codingsOf(header: string): string[] {
+/** The codings that a header names, but for the one that changes nothing. */
+export function codingsOf(header: string): string[] {
   const codings = header.split(",").map((coding) => coding.trim().toLowerCase());
   return codings.filter((coding) => coding !== "" && coding !== "identity");
 }

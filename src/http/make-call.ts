@@ -24,7 +24,7 @@ export function makeCall<R>(
   return hooks === undefined ? make() : makeTold(channel, plan, make);
 }
 
-async function makeHedgedCall<R>(
+function makeHedgedCall<R>(
   channel: Channel,
   route: Route,
   plan: CallPlan,
@@ -32,13 +32,10 @@ async function makeHedgedCall<R>(
   read: (result: CallResult) => R,
   observer: CallObserver | undefined,
 ): Promise<R> {
-  channel.enter();
-  try {
+  return channel.during(async () => {
     // On first use, as all of direct connections.
     const { hedge } = await import("./on-first-use.js");
     const start = (plan: CallPlan, tried: string[]) => new Call(channel, plan, tried, observer?.side());
-    return await hedge(start, () => channel.routers.get(route), plan, body, read);
-  } finally {
-    channel.leave();
-  }
+    return hedge(start, () => channel.routers.get(route), plan, body, read);
+  });
 }

@@ -12,7 +12,7 @@ import type { Bytes } from "../request.js";
 import type { Attempt } from "./attempt.js";
 import { Call } from "./call.js";
 import type { CallObserver } from "./call-observer.js";
-import type { CallBody, CallPlan } from "./call-plan.js";
+import type { CallBody, CallPlan, CallResult } from "./call-plan.js";
 import type { Channel } from "./channel.js";
 import { type Failure, isTransportError, networkFailure } from "./failure.js";
 import { makeTold } from "./make-told.js";
@@ -67,11 +67,21 @@ export function openStream<R>(
 class StreamCall extends Call {
   readonly #settings: StreamSettings;
   /** Reads the body that is sent as it comes. */
-  #reader: ReturnType<ByteStream["getReader"]> | undefined;
+  readonly #reader: ReturnType<ByteStream["getReader"]> | undefined;
 
   constructor(channel: Channel, plan: CallPlan, settings: StreamSettings, observer: CallObserver | undefined) {
     super(channel, plan, undefined, observer);
     this.#settings = settings;
+    this.#reader = settings.source?.getReader();
+  }
+
+  override async run<R>(body: CallBody, read: (result: CallResult) => R): Promise<R> {
+    try {
+      return await super.run(body, read);
+    } catch (error) {
+      this.endSource();
+      throw error;
+    }
   }
 
   protected override get requestBytes(): number | undefined {
@@ -84,11 +94,7 @@ class StreamCall extends Call {
     if (transport.stream === undefined) {
       throw new EasUnsupportedError("this transport has no stream(): answers come as a whole only");
     }
-    const { source } = this.#settings;
-    if (source !== undefined) {
-      this.#reader = source.getReader();
-      Object.defineProperty(attempt, "body", { value: streamOf(this.#reader) });
-    }
+    if (this.#reader !== undefined) Object.defineProperty(attempt, "body", { value: streamOf(this.#reader) });
     let response: StreamedResponse;
     try {
       response = await transport.stream(attempt);
@@ -110,7 +116,6 @@ class StreamCall extends Call {
   private open(response: StreamedResponse): void {
     const { channel } = this;
     const opened = new OpenedResponse(response, (thrown) => this.explain(thrown));
-    channel.streams.add(opened);
     this.opened = opened;
     opened.atEnd((error) => {
       channel.streams.delete(opened);
@@ -122,6 +127,7 @@ class StreamCall extends Call {
       if (error === undefined) observer.answered(opened, opened.length);
       else observer.failed(error);
     });
+    channel.hold(opened);
   }
 
   /** Whoever makes the body need not go on. */
@@ -143,8 +149,7 @@ class StreamCall extends Call {
     // It may have come in the turn in which the attempt ended.
     const late = this.opened;
     this.opened = undefined;
-    late?.cancel(undefined);
-    this.endSource();
+    late?.cancel(error);
     return super.failureOf(error, attempt, remaining);
   }
 }

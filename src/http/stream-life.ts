@@ -11,7 +11,9 @@ export function limitLife({ response, attempts, token, startedAt }: StreamAnswer
   const call: FailedCall = { plan, attempts, token };
   const { signal, totalTimeout } = plan;
   const abortable = { abort: (reason: unknown) => response.cancel(reason) };
-  if (signal !== undefined) follow(signal, abortable);
+  // It may have fired in the turn in which the head came, when there was nothing left to cancel.
+  if (signal?.aborted) response.cancel(signal.reason);
+  else if (signal !== undefined) follow(signal, abortable);
   let timer: ReturnType<typeof setTimeout> | undefined;
   if (totalTimeout !== Number.POSITIVE_INFINITY) {
     const left = totalTimeout - (performance.now() - startedAt);

@@ -1,6 +1,7 @@
 import { show } from "../argument-errors.js";
 import { EasDecodeError } from "../errors.js";
 import type { Bytes } from "../request.js";
+import { codingsOf } from "./content-encoding.js";
 import type { OpenedResponse } from "./opened-response.js";
 
 /** What is read piece by piece. */
@@ -16,43 +17,53 @@ const FORMATS: Readonly<Record<string, "gzip" | "deflate">> = {
   zlib: "deflate",
 };
 
+/** The coding that is to be undone; empty when the pieces are as they were sent. */
+function codingOf({ contentEncoding }: Pick<OpenedResponse, "contentEncoding">): string {
+  return codingsOf(contentEncoding ?? "").join(", ");
+}
+
 /** Whether the pieces of an answer are as they were sent, or can be made so. */
-export function canUndo({ contentEncoding }: Pick<OpenedResponse, "contentEncoding">): boolean {
-  return contentEncoding === undefined || Object.hasOwn(FORMATS, contentEncoding);
+export function canUndo(response: Pick<OpenedResponse, "contentEncoding">): boolean {
+  const coding = codingOf(response);
+  return coding === "" || Object.hasOwn(FORMATS, coding);
 }
 
 /** Reads the body of an answer with its content coding undone. Throws `EasDecodeError` for one that cannot be. */
 export function undoneReader(response: OpenedResponse): PieceReader {
-  const { contentEncoding } = response;
-  if (contentEncoding === undefined) return response;
-  const format = Object.hasOwn(FORMATS, contentEncoding) ? FORMATS[contentEncoding] : undefined;
+  const coding = codingOf(response);
+  if (coding === "") return response;
+  const format = Object.hasOwn(FORMATS, coding) ? FORMATS[coding] : undefined;
   if (format === undefined) {
     throw new EasDecodeError(
-      `the stream has Content-Encoding ${show(contentEncoding)}, and only gzip and deflate can be undone piece by piece: predict() takes the option decompression`,
+      `the stream has Content-Encoding ${show(coding)}, and only gzip and deflate can be undone piece by piece: predict() takes the option decompression`,
       { format: "content-encoding" },
     );
   }
   const { readable, writable } = new DecompressionStream(format);
   const writer = writable.getWriter();
   let failure: { readonly error: unknown } | undefined;
-  const pump = async () => {
-    try {
-      for (;;) {
-        // Not before what came is taken, so that the server is held back.
-        await writer.ready;
-        const piece = await response.read().catch((error: unknown) => {
-          failure = { error };
-          throw error;
-        });
-        if (piece === undefined) break;
-        await writer.write(piece as BufferSource);
-      }
-      await writer.close();
-    } catch (error) {
-      await writer.abort(error);
-    }
+  const fail = (error: unknown) => {
+    failure ??= { error };
+    writer.abort(error).catch(() => {});
   };
-  void pump().catch(() => {});
+  // At once: what is still packed may be a thousand times as much.
+  response.atEnd((error) => {
+    if (error !== undefined) fail(error);
+  });
+  const pump = async () => {
+    for (;;) {
+      // Not before what came is taken, so that the server is held back.
+      await writer.ready;
+      const piece = await response.read().catch((error: unknown) => {
+        fail(error);
+        throw error;
+      });
+      if (piece === undefined) break;
+      await writer.write(piece as BufferSource);
+    }
+    await writer.close();
+  };
+  pump().catch(() => response.cancel(undefined));
   const reader = readable.getReader();
   return {
     async read() {
@@ -61,12 +72,11 @@ export function undoneReader(response: OpenedResponse): PieceReader {
         return done ? undefined : new Uint8Array(value);
       } catch {
         if (failure) throw failure.error;
-        throw new EasDecodeError(
-          `the stream has Content-Encoding ${show(contentEncoding)}, but cannot be decompressed`,
-          {
-            format: "content-encoding",
-          },
-        );
+        // An empty body is none, as in other calls.
+        if (response.length === 0) return undefined;
+        throw new EasDecodeError(`the stream has Content-Encoding ${show(coding)}, but cannot be decompressed`, {
+          format: "content-encoding",
+        });
       }
     },
   };

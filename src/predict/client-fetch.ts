@@ -1,5 +1,6 @@
 import { platform } from "#platform";
 import { argumentTypeError, show } from "../argument-errors.js";
+import { EasDecodeError } from "../errors.js";
 import type { CallPlan } from "../http/call-plan.js";
 import type { Channel } from "../http/channel.js";
 import type { Settings } from "../http/client-settings.js";
@@ -34,8 +35,9 @@ export async function clientFetch(
 ): Promise<Response> {
   const prepared = forStreams(prepare(settings, platform), "auto");
   const request = typeof input === "object" && "url" in input ? input : undefined;
-  const { body = request?.body, signal = request?.signal } = init;
-  const method = checkMethod(init.method ?? request?.method ?? "GET");
+  const { signal = request?.signal } = init;
+  const body = init.body ?? request?.body;
+  const method = checkMethod(init.method ?? request?.method ?? "GET", body);
   const suffix = suffixOf(pathWithin(request?.url ?? String(input), prepared.plan), undefined);
   const { bytes, source, type } = await readBody(body);
   if (bytes && bytes.length > prepared.maxRequestBytes) throw bodyTooLarge(bytes.length, prepared);
@@ -70,8 +72,14 @@ function pathWithin(input: string, plan: CallPlan): string {
   return url.pathname.slice(prefix.length) + url.search;
 }
 
-function checkMethod(method: string): string {
+function checkMethod(method: string, body: RequestInit["body"]): string {
   const upper = method.toUpperCase();
+  if ((upper === "GET" || upper === "HEAD") && body !== null && body !== undefined) {
+    throw argumentTypeError(
+      "ERR_EAS_ARG_REQUEST",
+      `a ${upper} has no body: leave out the body, or set method to "POST"`,
+    );
+  }
   if (["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"].includes(upper)) return upper;
   throw argumentTypeError(
     "ERR_EAS_ARG_OPTION",
@@ -121,6 +129,7 @@ function toResponse(answer: StreamAnswer, plan: CallPlan): Response {
     headers.delete("content-length");
   }
   const { status } = response;
+  if (status > 599) throw new EasDecodeError(`status ${status} is none that a Response can have`, { format: "status" });
   const body = plan.method === "HEAD" || BODILESS.includes(status) ? emptied(answer) : bodyOf(answer, isUndone);
   const made = new Response(body, { status, headers });
   Object.defineProperty(made, "url", { value: endpoint + plan.path.split("?", 1)[0] });

@@ -108,10 +108,11 @@ export class PredictClient extends PredictSettings {
       const prepared = forStreams(this.prepare(), input === null ? "auto" : this.currentSettings().auth);
       const { plan, body } = serialise(input ?? new Uint8Array(0), call, prepared, this.currentSettings());
       const made = input === null ? { plan: { ...plan, method: "GET" }, body: null } : { plan, body };
-      const make = async (plan: CallPlan) => {
-        const { openPredictStream } = await import("./on-first-use.js");
-        return openPredictStream(channel, plan, made.body, idleTimeout);
-      };
+      const make = (plan: CallPlan) =>
+        channel.during(async () => {
+          const { openPredictStream } = await import("./on-first-use.js");
+          return openPredictStream(channel, plan, made.body, idleTimeout);
+        });
       return this.#make(make, made.plan, call);
     } catch (error) {
       return Promise.reject(error);
@@ -131,8 +132,10 @@ export class PredictClient extends PredictSettings {
   ): Promise<Response> => {
     const channel = this.openChannel();
     const settings = this.currentSettings();
-    const { clientFetch } = await import("./on-first-use.js");
-    return clientFetch(channel, settings, input, init, options);
+    return channel.during(async () => {
+      const { clientFetch } = await import("./on-first-use.js");
+      return clientFetch(channel, settings, input, init, options);
+    });
   };
 
   /**
@@ -187,8 +190,10 @@ export class PredictClient extends PredictSettings {
   async connect(path?: string, options: SocketOptions = {}): Promise<PredictSocket> {
     const channel = this.openChannel();
     const settings = this.currentSettings();
-    const { connect } = await import("./on-first-use.js");
-    return connect(channel, settings, path, options);
+    return channel.during(async () => {
+      const { connect } = await import("./on-first-use.js");
+      return connect(channel, settings, path, options);
+    });
   }
 
   /**

@@ -77,7 +77,7 @@ export class PredictSocket implements AsyncIterable<string | Bytes> {
     const abortable = { abort: (reason: unknown) => this.#giveUp(reason) };
     const stream = { cancel: () => this.#giveUp(this.#error("was cut off: the client was closed")) };
     if (signal !== undefined) follow(signal, abortable);
-    channel.streams.add(stream);
+    channel.hold(stream);
     this.closed = new Promise((resolve) => {
       connection.onClose = (close) => {
         if (signal !== undefined) unfollow(signal, abortable);

@@ -7,7 +7,7 @@ import { redactText } from "../http/redact.js";
 import type { StreamAnswer } from "../http/stream-call.js";
 import { limitLife } from "../http/stream-life.js";
 import { type PieceReader, undoneReader } from "../http/undo-stream.js";
-import { joinChunks } from "../platform/chunks.js";
+import { joinChunks, pushChunk } from "../platform/chunks.js";
 import type { Bytes } from "../request.js";
 import { Received } from "./received.js";
 import { eventsOf, type ServerSentEvent } from "./server-sent-events.js";
@@ -58,10 +58,10 @@ export class PredictStream implements AsyncIterable<Bytes> {
 
   /** The whole body. Rejects with `EasDecodeError` when it has more than `maxResponseBytes`. */
   async bytes(): Promise<Bytes> {
-    const pieces: Bytes[] = [];
+    const pieces: Uint8Array[] = [];
     let length = 0;
     for await (const piece of this.#explained(this.#bounded())) {
-      pieces.push(piece);
+      pushChunk(pieces, piece);
       length += piece.length;
     }
     return joinChunks(pieces, length);
@@ -149,15 +149,16 @@ export class PredictStream implements AsyncIterable<Bytes> {
   }
 
   async *#pieces(): AsyncGenerator<Bytes, void, undefined> {
+    let reader: PieceReader = this.#response;
     try {
-      const reader = undoneReader(this.#response);
+      reader = undoneReader(reader as OpenedResponse);
       for (;;) {
         const piece = await this.#read(reader);
         if (piece === undefined) return;
         yield piece;
       }
     } finally {
-      if (this.#isDone) void this.#drain();
+      if (this.#isDone) void this.#drain(reader);
       else this.#response.cancel(undefined);
     }
   }
@@ -172,10 +173,10 @@ export class PredictStream implements AsyncIterable<Bytes> {
   }
 
   /** Waits for the end that follows at once, as a rule: the connection can then serve the next call. */
-  async #drain(): Promise<void> {
+  async #drain(reader: PieceReader): Promise<void> {
     const timer = setTimeout(() => this.#response.cancel(undefined), DRAIN_MS);
     try {
-      while ((await this.#response.read()) !== undefined);
+      while ((await reader.read()) !== undefined);
     } catch {
       // All that was wanted has come.
     } finally {
@@ -192,13 +193,22 @@ export class PredictStream implements AsyncIterable<Bytes> {
       );
     }
     this.#isTaken = true;
-    return this.#handOn(values);
+    const handed = this.#handOn(values);
+    // A generator that has not begun would end nothing, and one that reads would wait for its read first.
+    const end = handed.return;
+    handed.return = (value) => {
+      if (!this.#isDone) this.#response.cancel(undefined);
+      return end.call(handed, value);
+    };
+    return handed;
   }
 
   async *#handOn<T>(values: AsyncGenerator<T, void, undefined>): AsyncGenerator<T, void, undefined> {
     try {
       yield* values;
     } catch (thrown) {
+      // Who waited has left.
+      if (thrown === undefined) return;
       const error = thrown instanceof EasDecodeError ? decodeFailure(this.#call, thrown) : thrown;
       if (isEasError(error)) Object.assign(error, { received: redactText(this.#received.text, this.#call.token) });
       throw error;

@@ -148,7 +148,7 @@ class Wait {
       cancel: () => wait.cancel(new EasNetworkError("the client was closed while it waited for the service", {})),
     };
     if (signal !== undefined) follow(signal, abortable);
-    this.#channel.streams.add(closable);
+    this.#channel.hold(closable);
     try {
       await wait.done;
     } finally {
