@@ -42,11 +42,13 @@ export function undoneReader(response: OpenedResponse): PieceReader {
   const { readable, writable } = new DecompressionStream(format);
   const writer = writable.getWriter();
   let failure: { readonly error: unknown } | undefined;
+  let rejectRead: ((error: unknown) => void) | undefined;
+  // At once: what is still packed may be a thousand times as much.
   const fail = (error: unknown) => {
-    failure ??= { error };
+    failure = { error };
+    rejectRead?.(error);
     writer.abort(error).catch(() => {});
   };
-  // At once: what is still packed may be a thousand times as much.
   response.atEnd((error) => {
     if (error !== undefined) fail(error);
   });
@@ -54,30 +56,35 @@ export function undoneReader(response: OpenedResponse): PieceReader {
     for (;;) {
       // Not before what came is taken, so that the server is held back.
       await writer.ready;
-      const piece = await response.read().catch((error: unknown) => {
-        fail(error);
-        throw error;
-      });
+      const piece = await response.read();
       if (piece === undefined) break;
       await writer.write(piece as BufferSource);
     }
     await writer.close();
   };
-  pump().catch(() => response.cancel(undefined));
+  // Its reader hears of it.
+  pump().catch(() => {});
   const reader = readable.getReader();
+  const undone = async () => {
+    try {
+      const { done, value } = await reader.read();
+      return done ? undefined : new Uint8Array(value);
+    } catch {
+      // An empty body is none, as in other calls.
+      if (response.length === 0) return undefined;
+      response.cancel(undefined);
+      throw new EasDecodeError(`the stream has Content-Encoding ${show(coding)}, but cannot be decompressed`, {
+        format: "content-encoding",
+      });
+    }
+  };
   return {
-    async read() {
-      try {
-        const { done, value } = await reader.read();
-        return done ? undefined : new Uint8Array(value);
-      } catch {
-        if (failure) throw failure.error;
-        // An empty body is none, as in other calls.
-        if (response.length === 0) return undefined;
-        throw new EasDecodeError(`the stream has Content-Encoding ${show(coding)}, but cannot be decompressed`, {
-          format: "content-encoding",
-        });
-      }
-    },
+    read: () =>
+      new Promise((resolve, reject) => {
+        if (failure) return reject(failure.error);
+        rejectRead = reject;
+        undone().then(resolve, reject);
+        return undefined;
+      }),
   };
 }
