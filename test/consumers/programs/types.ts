@@ -7,6 +7,7 @@ import {
   BladeRequest,
   BladeTFRequest,
   type Bytes,
+  batch,
   CaffeRequest,
   type Compression,
   DataFrame,
@@ -39,6 +40,7 @@ import { zstd } from "eas-prediction/compression/zstd";
 import "eas-prediction/dispose";
 import { type RunningEmulator, startEmulator } from "eas-prediction/emulator";
 import { createEmulator, type Emulator, heldOutDigits } from "eas-prediction/emulator/memory";
+import { pixelsToTensor } from "eas-prediction/image";
 import { type NodeTransportOptions, nodeListener, nodeTransport } from "eas-prediction/node";
 import { ProtoRequest } from "eas-prediction/proto";
 import { RequestSchema } from "eas-prediction/proto/blade";
@@ -205,4 +207,18 @@ export async function emulators(): Promise<void> {
   await new PredictClient({ ...options, transport: nodeTransport(pool) }).close();
   await new PredictClient({ ...options, transport: memory.transport }).close();
   await running.close();
+}
+
+export async function late(): Promise<void> {
+  const stream = await client.stream("x", { idleTimeout: 1000, waitForReady: { timeout: 1000 } });
+  for await (const { data } of stream.events()) same<typeof data, string>(true);
+  const values = (await client.stream(null, { path: "/v1" })).json<{ a: number }>();
+  for await (const { a } of values) same<typeof a, number>(true);
+  const socket = await client.connect("/ws", { protocols: ["v1"] });
+  for await (const message of socket) same<typeof message, string | Bytes>(true);
+  const { attempts } = await client.ready({ onWait: (elapsed, reason) => `${elapsed} ${reason}` });
+  same<typeof attempts, number>(true);
+  const answers = await batch(client, ["a", "b"], { concurrency: 2 });
+  same<typeof answers, StringResponse[]>(true);
+  new TFRequest().addFeed("x", pixelsToTensor({ data: new Uint8Array(12), width: 2, height: 2 }, { layout: "NCHW" }));
 }
