@@ -3,7 +3,6 @@ import { EasDecodeError, EasTimeoutError, isEasError } from "../errors.js";
 import type { CallPlan } from "../http/call-plan.js";
 import { decodeFailure, type FailedCall, nameOf } from "../http/failure.js";
 import type { OpenedResponse } from "../http/opened-response.js";
-import { redactText } from "../http/redact.js";
 import type { StreamAnswer } from "../http/stream-call.js";
 import { limitLife } from "../http/stream-life.js";
 import { type PieceReader, undoneReader } from "../http/undo-stream.js";
@@ -35,7 +34,7 @@ export class PredictStream implements AsyncIterable<Bytes> {
   readonly #response: OpenedResponse;
   readonly #call: FailedCall;
   readonly #idleTimeout: number;
-  readonly #received = new Received();
+  readonly #received: Received;
   #isTaken = false;
   #isDone = false;
 
@@ -48,6 +47,7 @@ export class PredictStream implements AsyncIterable<Bytes> {
     this.attempts = attempts;
     this.#response = response;
     this.#call = limitLife(answer, plan);
+    this.#received = new Received(answer.token);
     this.#idleTimeout = idleTimeout;
   }
 
@@ -210,7 +210,7 @@ export class PredictStream implements AsyncIterable<Bytes> {
       // Who waited has left.
       if (thrown === undefined) return;
       const error = thrown instanceof EasDecodeError ? decodeFailure(this.#call, thrown) : thrown;
-      if (isEasError(error)) Object.assign(error, { received: redactText(this.#received.text, this.#call.token) });
+      if (isEasError(error)) Object.assign(error, { received: this.#received.text });
       throw error;
     }
   }

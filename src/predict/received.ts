@@ -1,10 +1,17 @@
+import { redactText } from "../http/redact.js";
+
 /** Characters of a stream that are kept for its error. */
 const MOST_CHARACTERS = 1024 * 1024;
 
-/** What came of a text: all of it, or its last part. */
+/** What came of a text, clean of the token: all of it, or its last part. */
 export class Received {
+  readonly #token: string;
   #texts: string[] = [];
   #length = 0;
+
+  constructor(token: string) {
+    this.#token = token;
+  }
 
   add(text: string): void {
     this.#texts.push(text);
@@ -16,12 +23,13 @@ export class Received {
   /** At most the last 2^20 characters. */
   get text(): string {
     this.#keep();
-    return this.#texts.join("");
+    return redactText(this.#texts.join(""), this.#token);
   }
 
   #keep(): void {
     if (this.#length <= MOST_CHARACTERS && this.#texts.length <= 1) return;
-    const text = this.#texts.join("").slice(-MOST_CHARACTERS);
+    // Cleaned before it is cut, so that no half of a token stays.
+    const text = redactText(this.#texts.join(""), this.#token).slice(-MOST_CHARACTERS);
     this.#texts = [text];
     this.#length = text.length;
   }

@@ -289,6 +289,20 @@ describe("an end before the end", () => {
     exchange.response.destroy();
     expect(((await text) as { received?: string }).received).toBe("token ***");
   });
+
+  test("no half of a token stays where an error keeps the end of a long text", async () => {
+    const { stream, exchange } = await openSilent();
+    const kept = 1024 * 1024;
+    // The cut goes through the token.
+    exchange.response.write(`${"x".repeat(1000)}${TOKEN}${"y".repeat(kept - 6)}\n`);
+    const lines = stream.lines();
+    await lines.next();
+    const error = errorOf(lines.next());
+    exchange.response.destroy();
+    const { received = "" } = (await error) as { received?: string };
+    expect(received.length).toBeLessThanOrEqual(kept);
+    expect(received).not.toContain(TOKEN.slice(-5));
+  });
 });
 
 describe("retries", () => {
