@@ -130,11 +130,8 @@ class DirectRouter implements Router {
         instance.inFlight--;
         const time = performance.now() - startedAt;
         // What was given up took longer than that, which counts where it is long already.
-        if (isStream) {
-          // As long as it is.
-        } else if (atFault === false || (atFault === undefined && time > (this.p95 ?? Number.POSITIVE_INFINITY))) {
-          this.#latency.add(time);
-        }
+        const isTelling = atFault === false || (atFault === undefined && time > (this.p95 ?? Number.POSITIVE_INFINITY));
+        if (isTelling && !isStream) this.#latency.add(time);
         if (instance.isGone) {
           if (instance.inFlight === 0 && !this.#instances.has(instance.origin)) this.#host.forget(instance.origin);
         } else this.#ejection.report(instance, isProbe, atFault);

@@ -23,7 +23,7 @@ import {
   timeoutFailure,
   totalTimeoutError,
 } from "./failure.js";
-import { isAtFault, leaseInstance } from "./instance-lease.js";
+import { isAtFault, isUnwell, leaseInstance } from "./instance-lease.js";
 import type { OpenedResponse } from "./opened-response.js";
 import { backoff, MAX_RETRY_AFTER_MS, verdictOn } from "./retry.js";
 import { sleep, type Wait } from "./timeouts.js";
@@ -128,7 +128,8 @@ export class Call implements Abortable {
         }
       } finally {
         // It had answered, and may have broken off for many reasons.
-        if (this.opened) this.opened.atEnd((error) => lease?.end(isAtFault(error) ?? false, true));
+        const { opened } = this;
+        if (opened) opened.atEnd((error) => lease?.end(isAtFault(error) ?? isUnwell(opened.status), true));
         else lease?.end(failure === undefined ? response && false : isAtFault(failure.error));
       }
       // Outside, since what these throw is no failure of the attempt.

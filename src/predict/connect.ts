@@ -73,7 +73,7 @@ async function open(channel: Channel, plan: CallPlan, settings: DialSettings): P
       return new PredictSocket(dialled, channel, signal, () => {
         limiter.release(true);
         // It had answered, and may have ended for many reasons.
-        leased.lease?.end(false);
+        leased.lease?.end(false, true);
       });
     } catch (error) {
       limiter.release(true);

@@ -20,7 +20,7 @@ export function instanceSource(
     last.push(...tried.slice(-1));
     const onEnd: typeof events.onEnd = (end) => {
       // It had answered, and may have ended for many reasons.
-      leased.lease?.end(false);
+      leased.lease?.end(false, true);
       events.onEnd(end);
     };
     try {
