@@ -98,7 +98,7 @@ export class PredictClient extends PredictSettings {
    * Sends as `predict` does, and resolves when the head of the answer is there; its body is read while it comes. `null` sends a
    * GET without a body. Rejects for a status that is no success. It is repeated only when it was certainly not begun (never
    * sent, 429, 450, 503 `no healthy upstream`), and never once the answer has begun. Not signed, unless `auth` is
-   * `"signature"`.
+   * `"signature"`. Who does not read the stream must `cancel` it: until its end it holds one of the client's connections.
    */
   stream(input: PredictInput | null, call: StreamOptions = {}): Promise<PredictStream> {
     try {

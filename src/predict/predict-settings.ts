@@ -54,7 +54,10 @@ export abstract class PredictSettings {
     return this.set("retryCount", retryCount);
   }
 
-  /** Sets the requests in flight to one host and, on Node, the connections. Default 100; 6 in browsers and workerd. */
+  /**
+   * Sets the requests in flight to one host and, on Node, the connections. Default 100; 6 in browsers and workerd. Streams that are
+   * open on Node's old connections are cut off; all other calls end on them.
+   */
   setMaxConnectionCount(maxConnectionCount: number): this {
     this.#channel.connectionCount = checkCount("maxConnectionCount", maxConnectionCount, 1);
     return this;

@@ -475,7 +475,7 @@ describe("on workerd", () => {
     const calls: { url?: string; init?: RequestInit } = {};
     stubFetch((init, url) => {
       Object.assign(calls, { url, init });
-      return { status: 101, webSocket: socket };
+      return { status: 101, headers: new Headers({ "sec-websocket-protocol": "a" }), webSocket: socket };
     });
     const abort = new AbortController();
     const connection = await open(dialWorkerd, "wss://queue/", { protocols: ["a", "b"], signal: abort.signal });
@@ -492,6 +492,7 @@ describe("on workerd", () => {
     });
     expect(init.redirect).toBe("manual");
     expect(socket).toMatchObject({ binaryType: "arraybuffer", calls: [["accept"]] });
+    expect(connection.protocol).toBe("a");
     expect(record(connection).messages).toEqual(["first"]);
     connection.send("x");
     socket.readyState = 2;
