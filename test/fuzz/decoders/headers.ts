@@ -92,6 +92,7 @@ export const HEADERS = table({ pieces: PIECES }, [
       const request = {
         origin: "http://x",
         path: "/",
+        body: null,
         headers: [],
         maxResponseBytes: 10,
         signal: new AbortController().signal,
