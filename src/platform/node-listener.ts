@@ -28,9 +28,14 @@ export function nodeListener(handler: RequestHandler): (incoming: NodeIncoming, 
   return (...pair) => {
     const [incoming, outgoing] = pair as unknown as [IncomingMessage, ServerResponse];
     const gone = new AbortController();
-    outgoing.once("close", () => {
+    const { socket } = incoming;
+    const onClose = () => {
+      socket.off("close", onClose);
       if (!outgoing.writableFinished) gone.abort(new Error("the caller has gone"));
-    });
+    };
+    outgoing.once("close", onClose);
+    // An answer that waits behind another on its connection hears nothing of its end.
+    socket.on("close", onClose);
     respond(handler, incoming, outgoing, gone.signal).catch(() => incoming.socket.destroy());
   };
 }
@@ -52,9 +57,12 @@ async function respond(
   for (const [name, value] of headers) {
     outgoing.setHeader(name, name === "set-cookie" ? headers.getSetCookie() : value);
   }
+  // Else what is too much, or too little, would be taken for a part of the next answer.
+  outgoing.strictContentLength = true;
   // The head is not to wait for the first byte.
   outgoing.flushHeaders();
-  if (body !== null) await send(body, outgoing);
+  if (incoming.method === "HEAD") void body?.cancel().catch(() => {});
+  else if (body !== null) await send(body, outgoing, signal);
   outgoing.end();
   // What nobody has read is in the next request's way.
   if (!incoming.complete) incoming.resume();
@@ -68,7 +76,7 @@ function requestOf(incoming: IncomingMessage, signal: AbortSignal): Request | un
     for (let i = 0; i < rawHeaders.length; i += 2) headers.append(rawHeaders[i] as string, rawHeaders[i + 1] as string);
     const scheme = "encrypted" in incoming.socket ? "https" : "http";
     // Joined, not resolved: "//other.example/" would name another host.
-    const host = headers.get("host") ?? "localhost";
+    const host = headers.get("host") || "localhost";
     // It would be a part of the path.
     if (/[/\\?#@]/.test(host)) return undefined;
     const whole = `${scheme}://${host}${url.startsWith("/") ? url : `/${url}`}`;
@@ -105,26 +113,30 @@ function bodyOf(incoming: IncomingMessage): ReadableStream<Bytes> | null {
   );
 }
 
-/** Sends a body at the caller's pace. */
-async function send(body: ReadableStream<Uint8Array>, outgoing: ServerResponse): Promise<void> {
+/** Sends a body at the caller's pace, until the signal fires. */
+async function send(body: ReadableStream<Uint8Array>, outgoing: ServerResponse, signal: AbortSignal): Promise<void> {
   const reader = body.getReader();
   // An endless body would else not hear that the caller has gone.
-  outgoing.once("close", () => void reader.cancel().catch(() => {}));
+  const cancel = () => void reader.cancel().catch(() => {});
+  signal.addEventListener("abort", cancel);
+  if (signal.aborted) cancel();
   for (;;) {
     const { done, value } = await reader.read();
     if (done) return;
-    if (!outgoing.write(value)) await drained(outgoing);
+    if (!outgoing.write(value)) await drained(outgoing, signal);
   }
 }
 
 /** Resolves when more can be written, or nothing more at all. Leaves no listeners: an endless body waits often. */
-function drained(outgoing: ServerResponse): Promise<void> {
+function drained(outgoing: ServerResponse, signal: AbortSignal): Promise<void> {
   return new Promise((resolve) => {
     const done = () => {
-      outgoing.off("drain", done).off("close", done);
+      outgoing.off("drain", done);
+      signal.removeEventListener("abort", done);
       resolve();
     };
-    outgoing.on("drain", done).on("close", done);
-    if (outgoing.destroyed) done();
+    outgoing.on("drain", done);
+    signal.addEventListener("abort", done);
+    if (signal.aborted) done();
   });
 }

@@ -53,6 +53,7 @@ test.each([
   ["a host with a path", "GET /a HTTP/1.1\r\nhost: my.site/b", "400", ""],
   ["a host with a query", "GET /a HTTP/1.1\r\nhost: my.site?b", "400", ""],
   ["a host with a user", "GET /a HTTP/1.1\r\nhost: a@my.site", "400", ""],
+  ["an empty host", "GET /a/b HTTP/1.1\r\nhost:", "200", "GET http://localhost/a/b"],
   ["a host that is none", "GET /a HTTP/1.1\r\nhost: [", "400", ""],
   ["a method that no Request has", "TRACE /a HTTP/1.1\r\nhost: my.site", "400", ""],
 ])("%s", async (_, head, status, words) => {
@@ -107,4 +108,100 @@ test("the signal fires when the caller goes, and not when the answer is complete
   caller.abort();
   await gone;
   expect(complete.aborted).toBe(false);
+});
+
+/** A body without an end, and when it is cancelled. */
+function endless() {
+  let cancel!: () => void;
+  const cancelled = new Promise<void>((resolve) => {
+    cancel = resolve;
+  });
+  const piece = new Uint8Array(65_536);
+  // In turns, so that whoever reads it for ever does not stop all else.
+  const pull = (controller: ReadableStreamDefaultController) =>
+    new Promise<void>((resolve) => setImmediate(resolve)).then(() => controller.enqueue(piece));
+  return { body: new ReadableStream({ pull, cancel }), cancelled };
+}
+
+test("a caller that goes while its request waits behind another: the signal fires, and the body is cancelled", async () => {
+  const { body, cancelled } = endless();
+  const requests: Request[] = [];
+  let take!: () => void;
+  const taken = new Promise<void>((resolve) => {
+    take = resolve;
+  });
+  const origin = await listen(
+    nodeListener((request) => {
+      requests.push(request);
+      if (!request.url.endsWith("/2")) return new Promise(() => {});
+      take();
+      return new Response(body);
+    }),
+  );
+  const socket = connect(Number(new URL(origin).port), "127.0.0.1");
+  const one = (path: string) => `GET ${path} HTTP/1.1\r\nhost: my.site\r\n\r\n`;
+  socket.write(one("/1") + one("/2"));
+  await taken;
+  const gone = requests.map(({ signal }) => new Promise((resolve) => signal.addEventListener("abort", resolve)));
+  socket.destroy();
+  await Promise.all([...gone, cancelled]);
+});
+
+test("an answer to a caller that has gone is cancelled", async () => {
+  const { body, cancelled } = endless();
+  const caller = new AbortController();
+  const origin = await listen(
+    nodeListener(async ({ signal }) => {
+      await new Promise((resolve) => {
+        signal.addEventListener("abort", resolve);
+        caller.abort();
+      });
+      return new Response(body);
+    }),
+  );
+  await expect(fetch(origin, { signal: caller.signal })).rejects.toThrow();
+  await cancelled;
+});
+
+test("no listener is left on a connection that goes on", async () => {
+  const counts: number[] = [];
+  const listener = nodeListener(() => new Response("ok"));
+  const origin = await listen((incoming, outgoing) => {
+    counts.push(incoming.socket.listenerCount("close"));
+    listener(incoming, outgoing);
+  });
+  const one = "GET / HTTP/1.1\r\nhost: my.site\r\n";
+  const socket = connect(Number(new URL(origin).port), "127.0.0.1");
+  onTestFinished(() => void socket.destroy());
+  for (let i = 0; i < 3; i++) {
+    socket.write(`${one}\r\n`);
+    let answered = "";
+    while (!answered.endsWith("0\r\n\r\n")) {
+      answered += await new Promise((resolve) => socket.once("data", resolve));
+    }
+  }
+  expect(counts).toHaveLength(3);
+  expect(new Set(counts).size).toBe(1);
+});
+
+test("a HEAD has no body, whatever the handler answers with, and the connection goes on", async () => {
+  const { body, cancelled } = endless();
+  const origin = await listen(nodeListener(({ method }) => new Response(method === "HEAD" ? body : "ok")));
+  const answered = await exchange(
+    origin,
+    "HEAD / HTTP/1.1\r\nhost: my.site\r\n\r\nGET / HTTP/1.1\r\nhost: my.site\r\nconnection: close\r\n\r\n",
+  );
+  expect(answered.match(/^HTTP\/1.1 200 OK/gm)).toHaveLength(2);
+  await cancelled;
+});
+
+test.each([
+  ["more", "hello HTTP/1.1 200 OK"],
+  ["less", "hell"],
+])("a body of %s than its length breaks the connection, and is not taken for another answer", async (_, text) => {
+  const origin = await listen(nodeListener(() => new Response(text, { headers: { "content-length": "5" } })));
+  const one = "GET / HTTP/1.1\r\nhost: my.site\r\n\r\n";
+  const answered = await exchange(origin, one + one).catch((error) => error.code as string);
+  expect(answered.match(/HTTP\/1.1 200 OK/g) ?? []).not.toHaveLength(2);
+  await expect(fetch(origin).then((answer) => answer.text())).rejects.toThrow();
 });
