@@ -52,6 +52,6 @@ function covering({ width, height }: Size, size: Size, shorterSide: number | und
 
 /** Half of what is cut off: halves to even, as torchvision's `CenterCrop` does it. */
 function middle(surplus: number): number {
-  const half = surplus >> 1;
+  const half = Math.floor(surplus / 2);
   return surplus % 2 === 1 && half % 2 === 1 ? half + 1 : half;
 }

@@ -52,8 +52,8 @@ export function toTensor(images: readonly Pixels[], options: CheckedImageOptions
   const checked = images.map((image, i) => checkPixels(image, `${of}: image ${i}`));
   const { width, height } = options.size ?? (checked[0] as Required<Pixels>);
   const plane = width * height;
-  const Values = (tables[0] as Float32Array).constructor as Float32ArrayConstructor;
-  const data = new Values(images.length * channels * plane);
+  const shape = layout === "NCHW" ? [channels, height, width] : [height, width, channels];
+  const data = allocate(tables[0] as Float32Array, [images.length, ...shape], of);
   for (const [i, image] of checked.entries()) {
     const name = `${of}: image ${i}`;
     if (options.size === undefined && (image.width !== width || image.height !== height)) {
@@ -65,8 +65,18 @@ export function toTensor(images: readonly Pixels[], options: CheckedImageOptions
     const values = pixelsAt({ width, height }, image, options, name);
     write(values, data.subarray(i * channels * plane, (i + 1) * channels * plane), options);
   }
-  const shape = layout === "NCHW" ? [channels, height, width] : [height, width, channels];
   return { dtype, shape: [images.length, ...shape], data };
+}
+
+/** An array of the table's kind with room for all values of a shape. */
+function allocate(table: Float32Array, shape: readonly number[], of: string): Float32Array<ArrayBuffer> {
+  const Values = table.constructor as Float32ArrayConstructor;
+  try {
+    return new Values(shape.reduce((product, side) => product * side));
+  } catch (cause) {
+    const error = argumentRangeError("ERR_EAS_ARG_SHAPE", `${of}: there is no memory for ${shape.join(" x ")} values`);
+    throw Object.assign(error, { cause });
+  }
 }
 
 /** An image at the size that is wanted, channels side by side. */

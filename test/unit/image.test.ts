@@ -188,6 +188,13 @@ describe("resizing", () => {
     expect(plain(pixelsToTensor(thin, { ...grey, size: 3, fit: "contain" }).data)).toEqual([0, 0, 0, 9, 9, 9, 0, 0, 0]);
   });
 
+  test("cover of what is very much longer than wide", () => {
+    const image = { data: new Uint8Array(60_000), width: 1, height: 60_000 };
+    image.data.fill(200, 29_000, 31_000);
+    const { data } = pixelsToTensor(image, { size: [1, 65_535], fit: "cover", color: "GRAY", dtype: "DT_UINT8" });
+    expect(new Set(data)).toEqual(new Set([200]));
+  });
+
   test("any shape into any other", () => {
     fc.assert(
       fc.property(images, sides, sides, fc.constantFrom("fill", "cover", "contain"), (image, height, width, fit) => {
@@ -290,6 +297,13 @@ describe("what cannot be right", () => {
     expect(error.message).toMatch(message);
     expect(error.code).toBe("ERR_EAS_ARG_OPTION");
     expect((await errorOf(imageToTensor(GRADIENT, options as ImageOptions))).message).toMatch(message);
+  });
+
+  test("of a tensor that no memory holds", () => {
+    const refuse = () => pixelsToTensor(new Array(4).fill(GRADIENT), { size: 65_535, dtype: "DT_UINT8" });
+    const error = thrownBy(refuse);
+    expect(error.message).toMatch(/4 x 3 x 65535 x 65535 values/);
+    expect(error.code).toBe("ERR_EAS_ARG_SHAPE");
   });
 
   test("no options object", () => {
