@@ -84,7 +84,8 @@ export async function batch(
     inFlight--;
     bytesInFlight -= size;
     try {
-      if (!calls.signal.aborted) onProgress?.({ done, failed, total, bytes });
+      // It may be async though nobody waits for it.
+      if (!calls.signal.aborted) Promise.resolve(onProgress?.({ done, failed, total, bytes })).catch(stop);
       if (failure && onError === "stop") stop(failure.reason);
     } catch (error) {
       stop(error);

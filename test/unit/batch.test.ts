@@ -293,6 +293,13 @@ describe("progress", () => {
   });
 });
 
+test("what an async onProgress rejects with ends the batch", async () => {
+  const { client } = await start();
+  const error = new Error("the bar broke");
+  const onProgress = () => Promise.reject(error);
+  expect(await errorOf(batch(client, numbers(3), { onProgress, concurrency: 1 }))).toBe(error);
+});
+
 describe("an error", () => {
   test("ends the batch, aborts what is in flight, begins no more and closes the source", async () => {
     const client = new HeldClient();
