@@ -31,7 +31,8 @@ export function countedBody(
   let isCancelled = false;
   const read = async (): Promise<Bytes | undefined> => {
     const { done, value } = await reader.read().catch((cause: unknown) => {
-      throw new BodyError(400, "the body broke off", { cause });
+      // It was counted before.
+      throw cause instanceof BodyError ? cause : new BodyError(400, "the body broke off", { cause });
     });
     // A cancelled reader is done, too: the service must not take that for the end.
     signal.throwIfAborted();

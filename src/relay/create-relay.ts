@@ -2,7 +2,7 @@ import { EasTimeoutError } from "../errors.js";
 import { SHARED_GATEWAY_MAX_REQUEST_BYTES } from "../http/options.js";
 import { readAll } from "../platform/chunks.js";
 import type { Bytes } from "../request.js";
-import { bodyTooLarge, countedBody, passedBody } from "./bodies.js";
+import { BodyError, bodyTooLarge, countedBody, passedBody } from "./bodies.js";
 import { refusalOf, refusedAnswer } from "./failure-answer.js";
 import { optionError } from "./option-error.js";
 import { checkRelayOptions, type RelayOptions, type RelaySettings } from "./relay-options.js";
@@ -53,13 +53,23 @@ async function answerTo(settings: RelaySettings, request: Request): Promise<Resp
     return refuse(400, `a ${method} has no body`);
   }
   if (length > maxBytes) return refuse(413, bodyTooLarge(maxBytes).message);
-  return (await authorize(settings, request)) ?? passOn(settings, request, target, search);
+  const shown = settings.authorize ? boundedRequest(request, maxBytes) : request;
+  return (await authorize(settings, shown)) ?? passOn(settings, request, shown, target, search);
+}
+
+/** A request of whose body no more than may pass can be read, by its copies either: they would keep all that comes. */
+function boundedRequest(request: Request, maxBytes: number): Request {
+  const { body, bodyUsed, headers } = request;
+  // A server sees to a stated length.
+  if (body === null || bodyUsed || body.locked || headers.has("content-length")) return request;
+  const counted = countedBody(body as ReadableStream<Bytes>, maxBytes, new AbortController());
+  return new Request(request, { body: counted, duplex: "half" } as RequestInit);
 }
 
 /** Undefined when the request may pass. */
 async function authorize(settings: RelaySettings, request: Request): Promise<Response | undefined> {
   try {
-    const verdict = await settings.authorize(request);
+    const verdict = settings.authorize === undefined || (await settings.authorize(request));
     if (isResponse(verdict)) return new Response(verdict.body, verdict);
     if (verdict !== true && verdict !== false)
       throw optionError("what authorize gave", verdict, "be true, false or a Response");
@@ -67,6 +77,7 @@ async function authorize(settings: RelaySettings, request: Request): Promise<Res
       throw optionError("the request's body", "used", "be left alone: read that of request.clone()");
     return verdict ? undefined : refuse(403, "this relay does not serve this caller");
   } catch (error) {
+    if (error instanceof BodyError) return refuse(error.status, error.message);
     tell(settings, error, request);
     return refuse(500, "the relay could not check this caller");
   }
@@ -80,6 +91,8 @@ function isResponse(value: boolean | Response): value is Response {
 async function passOn(
   settings: RelaySettings,
   request: Request,
+  /** The same, with the body that is to be read. */
+  shown: Request,
   { client, path }: RelayTarget,
   search: string,
 ): Promise<Response> {
@@ -101,7 +114,7 @@ async function passOn(
 
   let answer: Response;
   try {
-    const body = await bodyOf(request, settings.maxBytes, call);
+    const body = await bodyOf(shown, settings.maxBytes, call);
     call.signal.throwIfAborted();
     answer = await client.fetch(path + search, {
       method: request.method,

@@ -18,6 +18,7 @@ export function refusalOf(error: unknown): Refusal {
     name?: unknown;
   };
   if (error instanceof BodyError) return { status: error.status, error: error.message };
+  if (code === "ERR_EAS_ARG_BODY_SIZE") return { status: 413, error: "the body is too large for the service" };
   if (CALLERS_FAULTS.includes(String(code))) return { status: 400, error: "the path or a header cannot be passed on" };
   if (error instanceof EasTimeoutError || name === "TimeoutError") {
     return { status: 504, error: "the service did not answer the relay in time" };
@@ -29,12 +30,12 @@ const WRONG_TOKEN =
   "the token of the relay's client is missing, wrong, of another service, or sent in the wrong form (auth)";
 
 /**
- * Why an answer of the service must not be passed on; undefined when it may. A refused token is the relay's own fault, and
- * where a redirect leads is no matter of the caller's.
+ * Why an answer of the service must not be passed on; undefined when it may. A refused token is the relay's own fault,
+ * where a redirect leads is no matter of the caller's, and some statuses are none that an answer can have.
  */
 export function refusedAnswer({ status }: Response): EasHttpError | undefined {
-  const isRedirect = status < 200 || (status >= 300 && status < 400);
-  if (!isRedirect && status !== 401 && status !== 403) return undefined;
+  const isUsual = (status >= 200 && status < 300) || (status >= 400 && status < 600);
+  if (isUsual && status !== 401 && status !== 403) return undefined;
   const hint = status === 401 ? WRONG_TOKEN : statusHint(status, "", "token");
   return new EasHttpError(`the relay's own call was answered with ${status}: ${hint}`, {
     status,

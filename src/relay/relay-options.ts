@@ -36,7 +36,8 @@ export interface RelayOptions {
   readonly responseHeaders?: readonly string[] | undefined;
   /**
    * Decides on each request that could pass, before anything is sent: `true` lets it pass, `false` refuses it with 403, a
-   * `Response` is the answer to it. It must leave the body alone: `request.clone()` is there to read it.
+   * `Response` is the answer to it. It must leave the body alone: `request.clone()` is there to read it. A request whose body
+   * has no stated length is a copy, of the runtime's own class.
    */
   readonly authorize?: ((request: Request) => boolean | Response | Promise<boolean | Response>) | undefined;
   /**
@@ -54,7 +55,7 @@ export interface RelaySettings {
   readonly headers: HeaderLists;
   readonly maxBytes: number;
   readonly timeout: number;
-  readonly authorize: NonNullable<RelayOptions["authorize"]>;
+  readonly authorize: RelayOptions["authorize"];
   readonly onError: NonNullable<RelayOptions["onError"]>;
 }
 
@@ -66,7 +67,7 @@ export function checkRelayOptions(options: RelayOptions): RelaySettings {
     throw optionError("options", options, "be an object such as { client, allow: [{ paths: [...] }] }");
   }
   const { base = "", maxBytes = SHARED_GATEWAY_MAX_REQUEST_BYTES, timeout = DEFAULT_TIMEOUT_MS } = options;
-  const { authorize = () => true, onError = () => {} } = options;
+  const { authorize, onError = () => {} } = options;
   const services = new Services(base, options.client, options.services);
   const headers = new HeaderLists(options.requestHeaders ?? [], options.responseHeaders ?? []);
   return {
@@ -76,7 +77,7 @@ export function checkRelayOptions(options: RelayOptions): RelaySettings {
     headers,
     maxBytes: checkLimit("maxBytes", maxBytes, 0),
     timeout: checkTimeout("timeout", timeout),
-    authorize: checkFunction("authorize", authorize),
+    authorize: authorize && checkFunction("authorize", authorize),
     onError: checkFunction("onError", onError),
   };
 }

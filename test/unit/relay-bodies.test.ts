@@ -209,10 +209,13 @@ describe("the request's body", () => {
     expect(body.made()).toBe(0);
   });
 
-  test("that somebody has read before is an error in words", async () => {
+  test.each([
+    ["without authorize", undefined],
+    ["with authorize", () => true],
+  ])("that somebody has read before is an error in words, %s", async (_, authorize) => {
     const { client, calls } = memoryService();
     const errors: unknown[] = [];
-    const relay = createRelay({ client, allow: [{ paths: ["/"] }], onError: (error) => errors.push(error) });
+    const relay = createRelay({ client, allow: [{ paths: ["/"] }], onError: (error) => errors.push(error), authorize });
     const request = new Request("https://my.site/", { method: "POST", body: "x" });
     await request.text();
     expect((await relay(request)).status).toBe(500);

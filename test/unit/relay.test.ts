@@ -464,6 +464,32 @@ describe("authorize", () => {
     expect(String(errors[0])).toContain("request.clone()");
   });
 
+  test.each([
+    ["is read", (request: Request) => request.clone().text()],
+    ["is read twice", (request: Request) => request.clone().clone().arrayBuffer()],
+  ])("a copy that %s has no more bytes than may pass, though no length is stated", async (_, read) => {
+    let made = 0;
+    const pull = (controller: ReadableStreamDefaultController) => {
+      controller.enqueue(new Uint8Array(10));
+      // Else a relay without a bound would fill the memory here.
+      if (++made === 1000) controller.close();
+    };
+    const { ask, calls, errors } = memoryRelay({
+      maxBytes: 100,
+      authorize: async (request) => !!(await read(request)),
+    });
+    const answer = await ask("/", { body: new ReadableStream({ pull }, { highWaterMark: 0 }) });
+    expect(await refusalOf(answer)).toEqual([413, "the body has more than 100 bytes"]);
+    expect(made).toBeLessThan(20);
+    expect([calls, errors]).toEqual([[], []]);
+  });
+
+  test("a copy may be read of a body without a stated length", async () => {
+    const { ask, calls } = memoryRelay({ authorize: async (request) => (await request.clone().text()) === "text" });
+    expect((await ask("/", { body: new Blob(["text"]).stream() })).status).toBe(200);
+    expect(await new Response(calls[0]?.body).text()).toBe("text");
+  });
+
   test("is not asked about what is refused anyway", async () => {
     let asked = 0;
     const { ask } = memoryRelay({ allow: [{ paths: ["/a"] }], maxBytes: 1, authorize: () => ++asked > 0 });
@@ -480,6 +506,12 @@ describe("what goes wrong behind the relay", () => {
     ["the gateway refuses", async () => new Response("no", { status: 403 }), 502, /answered with 403/],
     ["a redirect", async () => Response.redirect("http://10.0.0.1/"), 502, /answered with 302.*redirects/],
     ["a hidden redirect", async () => Response.error(), 502, /answered with 0/],
+    [
+      "a status that is none",
+      async () => Object.defineProperty(new Response(), "status", { value: 700 }),
+      502,
+      /answered with 700/,
+    ],
     ["the network", () => Promise.reject(new EasNetworkError("connect 10.0.0.1", {})), 502, /10\.0\.0\.1/],
     ["a timeout", () => Promise.reject(new EasTimeoutError("10.0.0.1", { phase: "headers", timeout: 1 })), 504, /10/],
     ["a runtime's timeout", () => Promise.reject(new DOMException("10.0.0.1", "TimeoutError")), 504, /10/],
@@ -527,6 +559,14 @@ describe("what goes wrong behind the relay", () => {
       throw Object.assign(new TypeError("header x has a line break"), { code: "ERR_EAS_ARG_HEADER" });
     });
     expect(await refusalOf(await ask("/"))).toEqual([400, "the path or a header cannot be passed on"]);
+    expect(errors).toEqual([]);
+  });
+
+  test("a body that the client refuses is too large", async () => {
+    const { ask, errors } = memoryRelay({}, () => {
+      throw Object.assign(new RangeError("the limit is 10"), { code: "ERR_EAS_ARG_BODY_SIZE" });
+    });
+    expect(await refusalOf(await ask("/", { body: "x" }))).toEqual([413, "the body is too large for the service"]);
     expect(errors).toEqual([]);
   });
 
