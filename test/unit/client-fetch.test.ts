@@ -189,6 +189,21 @@ describe("client.fetch", () => {
     await response.body?.cancel();
   });
 
+  test("half of the connections are left for others, so that who reads an answer may make calls for each piece", async () => {
+    // More than is read ahead: an answer that small gives its connection back by itself.
+    const server = await startStreamServer(({ request, response, body }) => {
+      if (request.url?.endsWith("/long")) response.write("x".repeat(1_000_000));
+      else response.end(body);
+    });
+    const client = clientOf(server, { maxConnectionCount: 4 });
+    const long = [1, 2, 3, 4].map(() => client.fetch("/long"));
+    await Promise.all(long.slice(0, 2));
+    // Were all four places taken by answers whose readers wait for this, none of them would ever end.
+    expect(await Promise.all([client.predict("a"), client.predict("b")]).then(String)).toBe("a,b");
+    expect(server.exchanges).toHaveLength(4);
+    for (const answer of long) await (await answer).body?.cancel();
+  });
+
   test("a body that is a stream is sent as it comes, and cancelled when the call ends", async () => {
     const pieces: string[] = [];
     let feed!: ReadableStreamDefaultController<Uint8Array>;
