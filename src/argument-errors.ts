@@ -29,6 +29,11 @@ export function argumentRangeError(code: EasArgumentErrorCode, message: string):
   return Object.assign(new RangeError(message), { code });
 }
 
+/** A `TypeError` for an option that cannot be right; `right` says what it must do: "be a function". */
+export function optionError(name: string, value: unknown, right: string): TypeError {
+  return argumentTypeError("ERR_EAS_ARG_OPTION", `${name} is ${show(value)}: it must ${right}`);
+}
+
 /** A value as it can stand in a message: short, and never an object's content. */
 export function show(value: unknown): string {
   if (typeof value === "string") return JSON.stringify(value.length > 80 ? `${value.slice(0, 80)}…` : value);

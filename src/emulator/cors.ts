@@ -1,4 +1,5 @@
 import { argumentTypeError, show } from "../argument-errors.js";
+import { isOrigin } from "../endpoint/origin.js";
 
 /** How a gateway lets pages of other origins call it. */
 export interface EmulatorCors {
@@ -84,15 +85,9 @@ function checkList(name: string, value: readonly string[]): readonly string[] {
   return value;
 }
 
-/** Refuses what no browser ever sends as its origin, such as one with a slash at its end: it would never match. */
+/** Refuses what no browser ever sends as its origin. */
 function checkOrigin(text: string): string {
-  let origin: string | undefined;
-  try {
-    origin = new URL(text).origin;
-  } catch {
-    // Said below.
-  }
-  if (origin === text) return text;
+  if (isOrigin(text)) return text;
   throw refused("cors.origins", text, 'scheme, host and port only, as in "https://example.com"', "has");
 }
 

@@ -1,7 +1,7 @@
 import type { HeaderPair } from "../platform/platform.js";
 import { authorize, currentToken } from "./auth.js";
 import type { CallPlan } from "./call-plan.js";
-import { follow, unfollow } from "./caller-signal.js";
+import { unlessAborted } from "./caller-signal.js";
 
 /** The headers of one attempt that is not signed, and the token in them. Rejects with the signal's reason when it fires. */
 export async function headersOf(
@@ -14,19 +14,4 @@ export async function headersOf(
   signal?.throwIfAborted();
   if (token === "") return { headers: plan.headers, token };
   return { headers: [...plan.headers, ...(await authorize(plan, token, undefined))], token };
-}
-
-/** Waits for what hears of no signal and may never end. */
-export function unlessAborted<T>(work: Promise<T>, signal: AbortSignal): Promise<T> {
-  return new Promise((resolve, reject) => {
-    const abortable = {
-      abort(reason: unknown) {
-        // The work may never end.
-        unfollow(signal, abortable);
-        reject(reason);
-      },
-    };
-    follow(signal, abortable);
-    work.then(resolve, reject).finally(() => unfollow(signal, abortable));
-  });
 }

@@ -177,7 +177,7 @@ export class Call implements Abortable {
     }
   }
 
-  protected decode(response: TransportResponse, attempt: Attempt): Promise<Bytes> {
+  private decode(response: TransportResponse, attempt: Attempt): Promise<Bytes> {
     const { decoding, maxResponseBytes } = this.plan;
     const success = isSuccess(response.status);
     const most = success ? maxResponseBytes : Math.min(maxResponseBytes, MOST_DECODED_ERROR_BYTES);

@@ -1,4 +1,4 @@
-import { argumentTypeError, show } from "../argument-errors.js";
+import { argumentTypeError, optionError, show } from "../argument-errors.js";
 import type { DirectOptions } from "../endpoint/endpoint-source.js";
 import { checkCustomUrl, checkEndpoint, checkServiceName, endpointOf } from "../endpoint/gateway.js";
 import { EasUnsupportedError } from "../errors.js";
@@ -184,5 +184,5 @@ function checkEndpointType(value: EndpointType): EndpointType {
   if (value === "VIPSERVER") {
     throw new EasUnsupportedError(`endpointType VIPSERVER works inside Alibaba's own network only: use ${right}`);
   }
-  throw argumentTypeError("ERR_EAS_ARG_OPTION", `endpointType is ${show(value)}: it must be ${right}`);
+  throw optionError("endpointType", value, `be ${right}`);
 }

@@ -13,7 +13,7 @@ export interface Decoding {
 }
 
 /** Content codings that are undone here, where the transport has not done so. HTTP's "deflate" is the zlib format. */
-const CODINGS: Readonly<Record<string, "gzip" | "zlib">> = {
+export const CODINGS: Readonly<Record<string, "gzip" | "zlib">> = {
   gzip: "gzip",
   "x-gzip": "gzip",
   deflate: "zlib",
@@ -163,6 +163,7 @@ function failure(message: string, cause?: unknown): EasDecodeError {
   return new EasDecodeError(message, { format: "content-encoding", ...clean });
 }
 
-function own<T>(table: Readonly<Record<string, T>>, key: string): T | undefined {
+/** A table's own entry: no name means anything but itself. */
+export function own<T>(table: Readonly<Record<string, T>>, key: string): T | undefined {
   return Object.hasOwn(table, key) ? table[key] : undefined;
 }

@@ -1,4 +1,4 @@
-import { argumentTypeError, show } from "../argument-errors.js";
+import { argumentTypeError, optionError } from "../argument-errors.js";
 import type { DirectOptions } from "../endpoint/endpoint-source.js";
 import type { GatewayOptions } from "../endpoint/gateway.js";
 import { directRoute, type Route } from "../endpoint/route.js";
@@ -20,12 +20,13 @@ export const DIRECT_CHECKS: {
   endpointSource: checkFunction,
   discovery(_, value) {
     if (typeof value !== "object" || value === null) {
-      throw refused("discovery", value, "an object, such as { interval: 3000 }");
+      throw optionError("discovery", value, "be an object, such as { interval: 3000 }");
     }
     const { path, internal, interval, timeout } = value;
-    if (!PATHS.includes(path)) throw refused("discovery.path", path, '"auto", "exported-apis" or "service-discovery"');
+    if (!PATHS.includes(path))
+      throw optionError("discovery.path", path, 'be "auto", "exported-apis" or "service-discovery"');
     if (internal !== undefined && typeof internal !== "boolean") {
-      throw refused("discovery.internal", internal, "a boolean");
+      throw optionError("discovery.internal", internal, "be a boolean");
     }
     if (interval !== undefined) checkTimeout("discovery.interval", interval);
     if (timeout !== undefined) checkTimeout("discovery.timeout", timeout);
@@ -33,14 +34,10 @@ export const DIRECT_CHECKS: {
   },
   balancer(_, value) {
     if (value === "weighted-round-robin" || value === "least-inflight") return value;
-    throw refused("balancer", value, '"weighted-round-robin" or "least-inflight"');
+    throw optionError("balancer", value, 'be "weighted-round-robin" or "least-inflight"');
   },
   hedgeAfter: (_, value) => (value === "p95" ? value : checkTimeout("hedgeAfter", value)),
 };
-
-function refused(name: string, value: unknown, right: string): TypeError {
-  return argumentTypeError("ERR_EAS_ARG_OPTION", `${name} is ${show(value)}: it must be ${right}`);
-}
 
 /** How instances are chosen; undefined behind a gateway. */
 export function routeOf(

@@ -2,8 +2,8 @@ import { argumentTypeError, show } from "../argument-errors.js";
 import type { HeaderPair } from "../platform/platform.js";
 import type { HeadersInput } from "./options.js";
 
-/** RFC 9110 `token`: what a header's name may consist of. */
-const NAME = /^[!#$%&'*+\-.^_`|~0-9A-Za-z]+$/;
+/** RFC 9110 `token`: what the name of a header, or of a subprotocol, may consist of. */
+export const TOKEN_NAME: RegExp = /^[!#$%&'*+\-.^_`|~0-9A-Za-z]+$/;
 /** Latin-1 without control characters; a line break in a value would begin a header of the attacker's own. */
 const VALUE = /^[\t\x20-\x7e\x80-\xff]*$/;
 
@@ -38,7 +38,7 @@ export function checkHeaders(input: HeadersInput): HeaderPair[] {
 }
 
 function checkHeaderName(name: unknown): string {
-  if (typeof name !== "string" || !NAME.test(name)) {
+  if (typeof name !== "string" || !TOKEN_NAME.test(name)) {
     throw argumentTypeError(
       "ERR_EAS_ARG_HEADER",
       `header name ${show(name)} is not valid: it may hold letters, digits and !#$%&'*+-.^_\`|~ only`,
@@ -53,7 +53,7 @@ function checkHeaderName(name: unknown): string {
 
 /** Whether a name that came from elsewhere can be set as a header. */
 export function isSettableHeader(name: string | undefined): name is string {
-  return name !== undefined && NAME.test(name) && !FRAMING.has(name.toLowerCase());
+  return name !== undefined && TOKEN_NAME.test(name) && !FRAMING.has(name.toLowerCase());
 }
 
 /** Checks a header's value and returns it without blanks at its ends. The value is in no message: it may be a secret. */

@@ -1,4 +1,4 @@
-import { argumentTypeError, show } from "../argument-errors.js";
+import { optionError } from "../argument-errors.js";
 import type { EasError } from "../errors.js";
 import type { CallKind } from "./retry.js";
 
@@ -118,10 +118,10 @@ export function checkHooks(value: CallHooks | readonly CallHooks[]): readonly Ca
   const list = Array.isArray(value) ? (value as readonly CallHooks[]) : [value as CallHooks];
   for (const hooks of list) {
     if (typeof hooks !== "object" || hooks === null || !HOOK_NAMES.some((name) => name in hooks))
-      throw refused("hooks", hooks, `an object with some of the functions ${HOOK_NAMES.join(", ")}`);
+      throw optionError("hooks", hooks, `be an object with some of the functions ${HOOK_NAMES.join(", ")}`);
     for (const name of HOOK_NAMES) {
       const hook: unknown = hooks[name];
-      if (hook !== undefined && typeof hook !== "function") throw refused(`hooks.${name}`, hook, "a function");
+      if (hook !== undefined && typeof hook !== "function") throw optionError(`hooks.${name}`, hook, "be a function");
     }
   }
   return list.slice();
@@ -131,7 +131,7 @@ export function checkHooks(value: CallHooks | readonly CallHooks[]): readonly Ca
 export function checkLogger(value: CallLogger): CallLogger {
   for (const name of ["debug", "warn", "error"] as const) {
     if (typeof value?.[name] !== "function")
-      throw refused("logger", value, "an object with debug(), warn() and error(), such as console");
+      throw optionError("logger", value, "be an object with debug(), warn() and error(), such as console");
   }
   return value;
 }
@@ -150,8 +150,4 @@ export function hooksOf({
 /** An error's message as one line of a log: a service's words could forge others. */
 export function messageOf(error: unknown): string {
   return (error instanceof Error ? error.message : String(error)).replace(/\p{Cc}+/gu, " ");
-}
-
-function refused(name: string, value: unknown, right: string): TypeError {
-  return argumentTypeError("ERR_EAS_ARG_OPTION", `${name} is ${show(value)}: it must be ${right}`);
 }

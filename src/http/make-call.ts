@@ -15,13 +15,22 @@ export function makeCall<R>(
   body: CallBody,
   read: (result: CallResult) => R,
 ): Promise<R> {
-  const { route, hedgeAfter, kind, hooks } = plan;
-  const hedged = hedgeAfter === undefined || kind !== "predict" ? undefined : route;
-  const make = (observer?: CallObserver) =>
-    hedged === undefined
-      ? new Call(channel, plan, undefined, observer).run(body, read)
-      : makeHedgedCall(channel, hedged, plan, body, read, observer);
-  return hooks === undefined ? make() : makeTold(channel, plan, make);
+  return plan.hooks === undefined
+    ? make(channel, plan, body, read, undefined)
+    : makeTold(channel, plan, (observer) => make(channel, plan, body, read, observer));
+}
+
+function make<R>(
+  channel: Channel,
+  plan: CallPlan,
+  body: CallBody,
+  read: (result: CallResult) => R,
+  observer: CallObserver | undefined,
+): Promise<R> {
+  const { route, hedgeAfter, kind } = plan;
+  return route === undefined || hedgeAfter === undefined || kind !== "predict"
+    ? new Call(channel, plan, undefined, observer).run(body, read)
+    : makeHedgedCall(channel, route, plan, body, read, observer);
 }
 
 function makeHedgedCall<R>(

@@ -5,22 +5,20 @@ import { OBSERVER_TOOLS } from "./observer-tools.js";
 import { tellStart } from "./tell.js";
 
 /** Makes a call that hooks hear of: of its start at once, and of all the rest by what is loaded on first use. */
-export async function makeTold<R>(
+export function makeTold<R>(
   channel: Channel,
   plan: CallPlan,
   make: (observer: CallObserver) => Promise<R>,
 ): Promise<R> {
   const told = tellStart(plan);
-  channel.enter();
-  let observer: CallObserver | undefined;
-  try {
+  return channel.during(async () => {
     const { CallObserver } = await import("./on-first-use.js");
-    observer = new CallObserver(plan, told, OBSERVER_TOOLS);
-    return await make(observer);
-  } catch (error) {
-    observer?.failed(error);
-    throw error;
-  } finally {
-    channel.leave();
-  }
+    const observer = new CallObserver(plan, told, OBSERVER_TOOLS);
+    try {
+      return await make(observer);
+    } catch (error) {
+      observer.failed(error);
+      throw error;
+    }
+  });
 }

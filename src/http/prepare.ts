@@ -68,6 +68,12 @@ function pathsOf({ path, query, resource }: Target, { wire, signed }: Suffix): P
   return { path: joinPath(path, query, wire), resource: joinPath(resource, query, signed) };
 }
 
+/** A plan for what is never signed, such as a bare GET: with the raw token, or with `Bearer` where the client says so. */
+export function unsignedPlan(settings: Settings, platform: Platform): CallPlan {
+  const auth = settings.auth === "bearer" ? "bearer" : "token";
+  return prepare({ ...settings, auth }, platform).plan;
+}
+
 /**
  * The same for calls whose answer is read while it comes: repeated only when they were certainly not begun, without the times
  * of other calls, and never signed unless `auth` says so, since only a model's own interface takes signatures.

@@ -95,12 +95,3 @@ export function sleep(milliseconds: number): Wait {
   });
   return { done, cancel };
 }
-
-/** Waits; rejects with the signal's reason when it fires before. */
-export async function pause(milliseconds: number, signal: AbortSignal): Promise<void> {
-  const wait = sleep(milliseconds);
-  const onAbort = () => wait.cancel(signal.reason);
-  signal.addEventListener("abort", onAbort, { once: true });
-  if (signal.aborted) onAbort();
-  await wait.done.finally(() => signal.removeEventListener("abort", onAbort));
-}

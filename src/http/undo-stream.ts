@@ -1,21 +1,14 @@
 import { show } from "../argument-errors.js";
 import { EasDecodeError } from "../errors.js";
+import { decompressionStream } from "../platform/web-compression.js";
 import type { Bytes } from "../request.js";
-import { codingsOf } from "./content-encoding.js";
+import { CODINGS, codingsOf, own } from "./content-encoding.js";
 import type { OpenedResponse } from "./opened-response.js";
 
 /** What is read piece by piece. */
 export interface PieceReader {
   read(): Promise<Bytes | undefined>;
 }
-
-/** Content codings that can be undone piece by piece on every runtime. HTTP's "deflate" is the zlib format. */
-const FORMATS: Readonly<Record<string, "gzip" | "deflate">> = {
-  gzip: "gzip",
-  "x-gzip": "gzip",
-  deflate: "deflate",
-  zlib: "deflate",
-};
 
 /** The coding that is to be undone; empty when the pieces are as they were sent. */
 function codingOf({ contentEncoding }: Pick<OpenedResponse, "contentEncoding">): string {
@@ -25,21 +18,21 @@ function codingOf({ contentEncoding }: Pick<OpenedResponse, "contentEncoding">):
 /** Whether the pieces of an answer are as they were sent, or can be made so. */
 export function canUndo(response: Pick<OpenedResponse, "contentEncoding">): boolean {
   const coding = codingOf(response);
-  return coding === "" || Object.hasOwn(FORMATS, coding);
+  return coding === "" || own(CODINGS, coding) !== undefined;
 }
 
 /** Reads the body of an answer with its content coding undone. Throws `EasDecodeError` for one that cannot be. */
 export function undoneReader(response: OpenedResponse): PieceReader {
   const coding = codingOf(response);
   if (coding === "") return response;
-  const format = Object.hasOwn(FORMATS, coding) ? FORMATS[coding] : undefined;
+  const format = own(CODINGS, coding);
   if (format === undefined) {
     throw new EasDecodeError(
       `the stream has Content-Encoding ${show(coding)}, and only gzip and deflate can be undone piece by piece: predict() takes the option decompression`,
       { format: "content-encoding" },
     );
   }
-  const { readable, writable } = new DecompressionStream(format);
+  const { readable, writable } = decompressionStream(format);
   const writer = writable.getWriter();
   let failure: { readonly error: unknown } | undefined;
   let rejectRead: ((error: unknown) => void) | undefined;

@@ -13,8 +13,13 @@ export function deflate(format: "gzip" | "zlib", bytes: Uint8Array): Promise<Byt
 
 /** Decompresses by the runtime's `DecompressionStream`, at most to `maxBytes`. */
 export function inflate(format: "gzip" | "zlib", bytes: Uint8Array, maxBytes: number): Promise<Bytes> {
+  return through(decompressionStream(format), bytes, maxBytes);
+}
+
+/** The runtime's `DecompressionStream`; throws `EasUnsupportedError` where there is none. */
+export function decompressionStream(format: "gzip" | "zlib"): DecompressionStream {
   if (typeof DecompressionStream === "undefined") throw unsupported("DecompressionStream", format);
-  return through(new DecompressionStream(STREAM_NAMES[format]), bytes, maxBytes);
+  return new DecompressionStream(STREAM_NAMES[format]);
 }
 
 function unsupported(name: string, format: string): EasUnsupportedError {

@@ -1,4 +1,4 @@
-import { argumentTypeError, show } from "../argument-errors.js";
+import { argumentTypeError, optionError, show } from "../argument-errors.js";
 import { follow, unfollow } from "../http/caller-signal.js";
 import { checkCount, checkFunction, checkLimit, checkSignal } from "../http/options.js";
 import type { Bytes, PredictRequest } from "../request.js";
@@ -46,7 +46,7 @@ export async function batch(
   if (onProgress !== undefined) checkFunction("onProgress", onProgress);
   if (signal !== undefined && checkSignal(signal).aborted) throw signal.reason;
   if (onError !== "stop" && onError !== "collect") {
-    throw argumentTypeError("ERR_EAS_ARG_OPTION", `onError is ${show(onError)}: it must be "stop" or "collect"`);
+    throw optionError("onError", onError, 'be "stop" or "collect"');
   }
   const source = iteratorOf(requests);
   const total = Array.isArray(requests) ? requests.length : undefined;

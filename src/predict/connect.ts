@@ -1,15 +1,14 @@
 import { platform } from "#platform";
 import { argumentTypeError } from "../argument-errors.js";
 import { EasHttpError, EasTimeoutError, EasUnsupportedError } from "../errors.js";
-import { unlessAborted } from "../http/attempt-headers.js";
 import type { CallPlan } from "../http/call-plan.js";
-import { follow, unfollow } from "../http/caller-signal.js";
+import { unlessAborted, waitFor } from "../http/caller-signal.js";
 import type { Channel } from "../http/channel.js";
 import type { Settings } from "../http/client-settings.js";
 import { type DialSettings, dialSocket } from "../http/dial.js";
 import { nameOf } from "../http/failure.js";
 import { isAtFault, leaseInstance } from "../http/instance-lease.js";
-import { prepare, withCallOptions } from "../http/prepare.js";
+import { unsignedPlan, withCallOptions } from "../http/prepare.js";
 import { PredictSocket } from "./predict-socket.js";
 import { probe } from "./probe.js";
 import { checkProtocols, checkSocketOptions, type SocketOptions } from "./socket-options.js";
@@ -27,11 +26,8 @@ export async function connect(
   checkSocketOptions(options);
   const { protocols: offered, query, headers, timeout, signal: given } = options;
   const protocols = checkProtocols(offered);
-  // An upgrade is a GET, which is never signed.
-  const auth = settings.auth === "bearer" ? "bearer" : "token";
-  const { plan: prepared } = prepare({ ...settings, auth }, platform);
   const plan: CallPlan = {
-    ...withCallOptions(prepared, { path, query, headers, timeout, signal: given }),
+    ...withCallOptions(unsignedPlan(settings, platform), { path, query, headers, timeout, signal: given }),
     kind: "stream",
     isHeld: true,
     method: "GET",
@@ -48,12 +44,7 @@ export async function connect(
     const answer = await probe(channel, settings, { timeout: plan.timeout, signal, retryCount: 0 }).catch((e) => e);
     if (answer instanceof EasHttpError && TELLING.includes(answer.status)) throw answer;
   };
-  channel.enter();
-  try {
-    return await open(channel, plan, { dial, protocols, signal, ask });
-  } finally {
-    channel.leave();
-  }
+  return open(channel, plan, { dial, protocols, signal, ask });
 }
 
 /** Takes an instance and a slot, which the socket keeps for as long as it lives. */
@@ -89,19 +80,12 @@ async function open(channel: Channel, plan: CallPlan, settings: DialSettings): P
 async function slot(channel: Channel, plan: CallPlan, signal: AbortSignal): Promise<void> {
   const { timeout } = plan;
   const wait = channel.limiter(plan.target.origin).acquire(true);
-  const abortable = { abort: (reason: unknown) => wait.cancel(reason) };
   const timer = setTimeout(() => {
     const why = `streams and sockets take half of maxConnectionCount (${channel.connectionCount}) at the most`;
     const message = `${nameOf(plan)} found no free connection within ${timeout} ms (timeout): ${why}`;
     wait.cancel(new EasTimeoutError(message, { retryable: true, phase: "connect", timeout }));
   }, timeout);
-  follow(signal, abortable);
-  try {
-    await wait.done;
-  } finally {
-    clearTimeout(timer);
-    unfollow(signal, abortable);
-  }
+  await waitFor(wait, signal).finally(() => clearTimeout(timer));
 }
 
 /** Refuses headers that the upgrade sets itself. */

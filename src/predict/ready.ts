@@ -1,7 +1,7 @@
-import { argumentTypeError, show } from "../argument-errors.js";
+import { optionError } from "../argument-errors.js";
 import { EasHttpError, EasNetworkError, EasTimeoutError } from "../errors.js";
 import type { CallPlan } from "../http/call-plan.js";
-import { follow, unfollow } from "../http/caller-signal.js";
+import { waitFor } from "../http/caller-signal.js";
 import type { Channel } from "../http/channel.js";
 import {
   type CallOptions,
@@ -89,7 +89,7 @@ class Wait {
   constructor(channel: Channel, options: WaitOptions, signal: AbortSignal | undefined) {
     if (typeof options !== "object" || options === null) {
       const right = "true, false or an object such as { timeout: 600_000 }";
-      throw argumentTypeError("ERR_EAS_ARG_OPTION", `waitForReady is ${show(options)}: it must be ${right}`);
+      throw optionError("waitForReady", options, `be ${right}`);
     }
     const { timeout = DEFAULT_TIMEOUT_MS, onWait } = options;
     this.#channel = channel;
@@ -143,18 +143,11 @@ class Wait {
     signal?.throwIfAborted();
     this.#channel.checkOpen();
     const wait = sleep(milliseconds);
-    const abortable = { abort: wait.cancel };
     const closable = {
       cancel: () => wait.cancel(new EasNetworkError("the client was closed while it waited for the service", {})),
     };
-    if (signal !== undefined) follow(signal, abortable);
     this.#channel.hold(closable);
-    try {
-      await wait.done;
-    } finally {
-      this.#channel.streams.delete(closable);
-      if (signal !== undefined) unfollow(signal, abortable);
-    }
+    await waitFor(wait, signal).finally(() => this.#channel.streams.delete(closable));
   }
 
   #expired(cause: EasHttpError, reason: NotReadyReason): EasTimeoutError {

@@ -1,4 +1,5 @@
-import { argumentRangeError, argumentTypeError, show } from "../argument-errors.js";
+import { argumentRangeError, argumentTypeError, optionError, show } from "../argument-errors.js";
+import { TOKEN_NAME } from "../http/headers.js";
 import type { CallOptions } from "../http/options.js";
 
 /** Options of `PredictClient.connect`. */
@@ -11,8 +12,6 @@ export interface SocketOptions extends Pick<CallOptions, "query" | "headers"> {
   readonly signal?: AbortSignal | undefined;
 }
 
-/** RFC 9110 `token`: what a subprotocol's name may consist of. */
-const NAME = /^[!#$%&'*+\-.^_`|~0-9A-Za-z]+$/;
 /** What a close frame has room for. */
 const MOST_REASON_BYTES = 123;
 
@@ -29,10 +28,10 @@ export function checkSocketOptions(options: unknown): void {
 export function checkProtocols(value: SocketOptions["protocols"] = []): readonly string[] {
   const list: readonly unknown[] = typeof value === "string" ? [value] : value;
   if (!Array.isArray(list)) {
-    throw argumentTypeError("ERR_EAS_ARG_OPTION", `protocols is ${show(value)}: it must be a name, or a list of names`);
+    throw optionError("protocols", value, "be a name, or a list of names");
   }
   for (const name of list) {
-    if (typeof name !== "string" || !NAME.test(name)) {
+    if (typeof name !== "string" || !TOKEN_NAME.test(name)) {
       throw argumentTypeError(
         "ERR_EAS_ARG_OPTION",
         `protocols has ${show(name)}: a subprotocol's name may hold letters, digits and !#$%&'*+-.^_\`|~ only`,

@@ -1,8 +1,7 @@
 import { argumentTypeError } from "../argument-errors.js";
 import { EasModelError, EasTimeoutError } from "../errors.js";
-import { follow, unfollow } from "../http/caller-signal.js";
+import { follow, pause, unfollow } from "../http/caller-signal.js";
 import { checkSignal, checkTimeout } from "../http/options.js";
-import { pause } from "../http/timeouts.js";
 import type { DataFrame } from "./data-frame.js";
 import type { QueueClient } from "./queue-client.js";
 import type { SearchResult } from "./queue-operations.js";

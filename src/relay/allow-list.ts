@@ -1,5 +1,5 @@
+import { optionError } from "../argument-errors.js";
 import { checkText, encodePath } from "../endpoint/path.js";
-import { optionError } from "./option-error.js";
 
 /** What a relay can be told to pass on. It answers `OPTIONS` itself. */
 export type RelayMethod = "GET" | "HEAD" | "POST" | "PUT" | "PATCH" | "DELETE";

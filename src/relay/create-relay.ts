@@ -1,10 +1,10 @@
+import { optionError } from "../argument-errors.js";
 import { EasTimeoutError } from "../errors.js";
 import { SHARED_GATEWAY_MAX_REQUEST_BYTES } from "../http/options.js";
 import { readAll } from "../platform/chunks.js";
 import type { Bytes } from "../request.js";
 import { BodyError, bodyTooLarge, countedBody, passedBody } from "./bodies.js";
 import { refusalOf, refusedAnswer } from "./failure-answer.js";
-import { optionError } from "./option-error.js";
 import { checkRelayOptions, type RelayOptions, type RelaySettings } from "./relay-options.js";
 import type { RelayRequestInit, RelayTarget } from "./services.js";
 

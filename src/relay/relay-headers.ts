@@ -1,5 +1,5 @@
+import { optionError } from "../argument-errors.js";
 import { checkHeaders } from "../http/headers.js";
-import { optionError } from "./option-error.js";
 
 /** What goes on to the service: what calls of this package need, and what traces and languages go by. */
 const TO_SERVICE: readonly string[] = [

@@ -1,6 +1,6 @@
+import { optionError } from "../argument-errors.js";
 import { checkFunction, checkLimit, checkTimeout, SHARED_GATEWAY_MAX_REQUEST_BYTES } from "../http/options.js";
 import { AllowList, type RelayRule } from "./allow-list.js";
-import { optionError } from "./option-error.js";
 import { Origins } from "./origins.js";
 import { HeaderLists } from "./relay-headers.js";
 import { type RelayClient, Services } from "./services.js";

@@ -1,8 +1,8 @@
+import { optionError } from "../argument-errors.js";
 import { checkServiceName } from "../endpoint/gateway.js";
 import { encodePath } from "../endpoint/path.js";
 import type { Bytes } from "../request.js";
 import { checkPlainPath } from "./allow-list.js";
-import { optionError } from "./option-error.js";
 
 /** What a relay needs of a client: a `PredictClient`, or whatever has such a `fetch`. */
 export interface RelayClient {

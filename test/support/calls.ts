@@ -43,6 +43,13 @@ export type Caught = Error & {
   readonly format?: string;
 };
 
+/** All values, when there are no more. */
+export async function collect<T>(values: AsyncIterable<T>): Promise<T[]> {
+  const all: T[] = [];
+  for await (const value of values) all.push(value);
+  return all;
+}
+
 /** The error that a promise rejects with; fails when it resolves. */
 export async function errorOf(promise: Promise<unknown>): Promise<Caught> {
   const nothing = Symbol("nothing");

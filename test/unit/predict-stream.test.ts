@@ -9,17 +9,11 @@ import {
   type PredictStream,
   StringRequest,
 } from "../../src/index.js";
-import { clientOf, errorOf, startServer, TOKEN, turn } from "../support/calls.js";
+import { clientOf, collect, errorOf, startServer, TOKEN, turn } from "../support/calls.js";
 import { answer, raw, resetBeforeHeaders, resetInBody } from "../support/misbehaving-server.js";
 import { type Exchange, inPieces, startStreamServer } from "../support/stream-server.js";
 
 const encoder = new TextEncoder();
-
-async function collect<T>(values: AsyncIterable<T>): Promise<T[]> {
-  const all: T[] = [];
-  for await (const value of values) all.push(value);
-  return all;
-}
 
 /** A stream of an answer that the test writes. */
 async function open(answer: (exchange: Exchange) => unknown, options = {}): Promise<PredictStream> {

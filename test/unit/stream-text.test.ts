@@ -3,13 +3,7 @@ import { describe, expect, test } from "vitest";
 import { EasDecodeError } from "../../src/index.js";
 import { eventsOf } from "../../src/predict/server-sent-events.js";
 import { decodeText, jsonOf, linesOf, MOST_CHARACTERS } from "../../src/predict/stream-text.js";
-import { errorOf } from "../support/calls.js";
-
-async function collect<T>(values: AsyncIterable<T>): Promise<T[]> {
-  const all: T[] = [];
-  for await (const value of values) all.push(value);
-  return all;
-}
+import { collect, errorOf } from "../support/calls.js";
 
 async function* each<T>(values: Iterable<T>): AsyncGenerator<T, void, undefined> {
   yield* values;

@@ -1,4 +1,4 @@
-import { argumentTypeError, show } from "../../argument-errors.js";
+import { optionError, show } from "../../argument-errors.js";
 import type { EmulatorHandler } from "../service.js";
 
 /** Where a queue keeps what must survive the process: one line for each change. */
@@ -149,7 +149,7 @@ export function settingsOf(options: EmulatorQueueOptions): QueueSettings {
     const choices: readonly unknown[] | undefined = CHOICES[name as keyof QueueSettings];
     if (typeof value !== typeof fallback || Number.isNaN(value) || (choices && !choices.includes(value))) {
       const right = choices ? choices.map(show).join(" or ") : `a ${typeof fallback}`;
-      throw argumentTypeError("ERR_EAS_ARG_OPTION", `${name} is ${show(value)}: it must be ${right}`);
+      throw optionError(name, value, `be ${right}`);
     }
     settings[name] = value;
   }

@@ -1,5 +1,5 @@
-import { unlessAborted } from "../../http/attempt-headers.js";
 import type { CallPlan } from "../../http/call-plan.js";
+import { unlessAborted } from "../../http/caller-signal.js";
 import type { Channel } from "../../http/channel.js";
 import { isAtFault, leaseInstance } from "../../http/instance-lease.js";
 import type { OpenSource } from "./frame-source.js";
