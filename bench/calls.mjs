@@ -2,9 +2,10 @@
 // token and signed. The server and every contender are processes of their own; only one contender runs at a time.
 
 import { deepStrictEqual, equal } from "node:assert/strict";
+import { bar, ratioBar } from "./bars.mjs";
 import { Child } from "./child.mjs";
 import { SMALL, TENSOR } from "./data.mjs";
-import { measure } from "./measure.mjs";
+import { measure, summary } from "./measure.mjs";
 
 /** Of every contender; as many as calls are in flight at the most. */
 const CONNECTIONS = 64;
@@ -110,4 +111,28 @@ async function verify(contenders, service) {
     for (const other of others) deepStrictEqual(other, first, "all send the same headers and the same body");
   }
   equal(new Set(sent.map(({ md5 }) => md5)).size, 1);
+}
+
+/** Signed calls a second of the official Python SDK, measured on another machine. */
+const PYTHON = 3255;
+
+export function bars(groups) {
+  return groups.flatMap((group) => {
+    const { name } = group;
+    if (name.startsWith("600 KB"))
+      return [ratioBar(group, "predict / the fastest bare client", "≥ 0.9", "predict", BARE)];
+    if (name !== "1 KB, 64 in flight") return [];
+    const signed = signedName("predict");
+    return [
+      ratioBar(group, "predict / Agent.dispatch", "≥ 0.85", "predict", "Agent.dispatch"),
+      ratioBar(group, "predict / undici.request", "≥ 1", "predict", "undici.request"),
+      ratioBar(group, "signed / Agent.dispatch + MD5 + HMAC", "≥ 0.85", signed, signedName("Agent.dispatch")),
+      bar(
+        `${name}: signed, times the Python SDK`,
+        "≥ 7",
+        summary(group.samples.map((round) => round[signed].value / PYTHON)),
+        "Python was measured on another machine",
+      ),
+    ];
+  });
 }

@@ -79,6 +79,9 @@ export function cpuRatio(group, over, under) {
   );
 }
 
+/** What goes into results.json: all but the samples, of which the figures are made. */
+export const withoutSamples = ({ samples, ...group }) => group;
+
 /** The one with the best median. Not the best of each round: on a noisy machine, that is the luckiest. */
 function fastest({ unit, samples }, names) {
   const better = unit === "ms" ? -1 : 1;

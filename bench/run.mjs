@@ -1,13 +1,13 @@
 // `npm run bench` measures all cases, `npm run bench -- codec` one of them, `npm run bench -- "1 KB, 64"` the tables whose
-// heading has these words. Measures the built package: `npm run build` first. Writes its sections of RESULTS.md, and
-// results.json, when all cases were run.
+// heading has these words. Measures the built package: `npm run build` first. Writes its sections of RESULTS.md, and its
+// part of results.json, when all cases were run. What runs this runs all: another version of Node measures itself.
 
 import { execFileSync } from "node:child_process";
-import { readFileSync, writeFileSync } from "node:fs";
+import { existsSync, readFileSync, writeFileSync } from "node:fs";
 import { cpus } from "node:os";
-import { barsOf } from "./bars.mjs";
 import * as calls from "./calls.mjs";
 import * as codec from "./codec.mjs";
+import { withoutSamples } from "./measure.mjs";
 import { writeSection } from "./results-file.mjs";
 import { barTable, table } from "./tables.mjs";
 
@@ -21,30 +21,35 @@ const machine = {
   cpu: cpus()[0].model,
   cores: cpus().length,
   node: process.version,
-  packages: Object.fromEntries(["undici", "@bufbuild/protobuf"].map((name) => [name, versionOf(name)])),
+  packages: Object.fromEntries(["undici", "ws", "@bufbuild/protobuf"].map((name) => [name, versionOf(name)])),
   date: new Date().toISOString(),
   commit: commit(),
 };
 const results = {};
-for (const [name, { run }] of Object.entries(CASES)) {
+const bars = [];
+for (const [name, one] of Object.entries(CASES)) {
   const wanted = named(name) ? () => true : named;
-  results[name] = await run(wanted, (group) => console.log(`\n${table(group)}`));
+  const groups = await one.run(wanted, (group) => console.log(`\n${table(group)}`));
+  bars.push(...one.bars(groups));
+  results[name] = groups.map(withoutSamples);
 }
 const seconds = Math.round((performance.now() - begun) / 1000);
-const bars = barsOf(results);
 console.log(`\n${barTable(bars)}\n\n${seconds} s`);
 
 if (words.length === 0) {
-  const json = JSON.stringify({ machine, seconds, bars, results }, null, 1);
-  writeFileSync(new URL("results.json", import.meta.url), `${json}\n`);
+  const major = `Node ${process.versions.node.split(".")[0]}`;
+  const file = new URL("results.json", import.meta.url);
+  const all = existsSync(file) ? JSON.parse(readFileSync(file, "utf8")) : {};
+  all[major] = { machine, seconds, bars, results };
+  writeFileSync(file, `${JSON.stringify(all, null, 1)}\n`);
   const conditions =
     `${machine.cpu}, ${machine.cores} cores, Node ${machine.node}, ` +
     `${Object.entries(machine.packages)
       .map(([name, version]) => `${name} ${version}`)
       .join(", ")}, ` +
     `commit ${machine.commit}, ${machine.date}, ${seconds} s`;
-  writeSection("Bars of design §6", `${conditions}\n\n${barTable(bars)}`);
-  writeSection("Figures", Object.values(results).flat().map(table).join("\n\n"));
+  writeSection(`Bars of design §6, ${major}`, `${conditions}\n\n${barTable(bars)}`);
+  writeSection(`Figures, ${major}`, Object.values(results).flat().map(table).join("\n\n"));
 }
 
 function versionOf(name) {

@@ -1,32 +1,34 @@
 // Tables that read as well in a terminal as in Markdown.
 
+/** A group of `measure`, or one that has its own `columns`, `rows` and `caption`. */
 export function table(group) {
-  const { name, unit, ceiling, contenders, roundsUsed, rounds, quiet, outsideLoad } = group;
-  const calls = unit !== "ms";
-  const header = [
-    "",
-    `${unit}, median`,
-    "min..max",
-    "ratio to the ceiling",
-    "min..max",
-    calls ? "CPU µs/request" : "CPU µs",
-  ];
-  if (calls) header.push("client CPU", "server CPU");
-  const rows = contenders.map(({ name, median, min, max, ratioToCeiling: ratio, ...cpu }) => [
+  if (group.rows) return `### ${group.name}\n\n${markdown(group.columns, group.rows)}\n\n${group.caption}`;
+  const { name, unit, contenders, roundsUsed, rounds, quiet, outsideLoad } = group;
+  const one = unit === "ms" ? "" : `/${unit.replace(/s\/s$/, "")}`;
+  const withServer = contenders.some(({ serverCpu }) => serverCpu !== undefined);
+  const header = ["", `${unit}, median`, "min..max", "ratio to the ceiling", "min..max", `CPU µs${one}`];
+  if (withServer) header.push("client CPU", "server CPU");
+  const lines = contenders.map(({ name, median, min, max, ratioToCeiling: ratio, ...cpu }) => [
     name,
     number(median),
     `${number(min)}..${number(max)}`,
     ratio.median.toFixed(2),
     range(ratio),
     cpu.cpuMicroseconds.toFixed(1),
-    ...(calls ? [cpu.clientCpu.toFixed(2), cpu.serverCpu.toFixed(2)] : []),
+    ...(withServer ? [cpu.clientCpu.toFixed(2), cpu.serverCpu.toFixed(2)] : []),
   ]);
   const noise = quiet ? "" : "; **not quiet**";
-  const own = calls ? "; of signed rows, of the same signed" : "";
   const caption =
-    `Ceiling: ${ceiling.length > 1 ? "the fastest of " : ""}${ceiling.join(", ")}${own}. ` +
+    `Ceiling: ${ceilings(group)}. ` +
     `${roundsUsed} of ${rounds} rounds used, ${outsideLoad.median.toFixed(2)} cores busy with something else${noise}.`;
-  return `### ${name}\n\n${markdown(header, rows)}\n\n${caption}`;
+  return `### ${name}\n\n${markdown(header, lines)}\n\n${caption}`;
+}
+
+function ceilings({ ceiling, contenders }) {
+  const text = (names) => `${names.length > 1 ? "the fastest of " : ""}${names.join(", ")}`;
+  const others = new Set(contenders.map(({ ceiling }) => text(ceiling)));
+  others.delete(text(ceiling));
+  return [text(ceiling), ...others].join("; or ");
 }
 
 export function barTable(bars) {
