@@ -60,6 +60,11 @@ export interface PredictRequest<R> {
    * caller of this method.
    */
   toBinary(): Bytes;
+  /**
+   * As `toBinary`, in pieces that are sent one after another. Called in its place for a call with `zeroCopy`, over connections
+   * that can send pieces: they may then be memory of whoever built the request.
+   */
+  toPieces?(): readonly Bytes[];
   /** Reads the body of a successful answer. The bytes are this response's own. Throws `EasDecodeError`. */
   parseResponse(body: Bytes): R;
 }

@@ -27,7 +27,7 @@ export async function authorizationOf(
   const md5 = headers.get("content-md5") ?? "";
   const date = headers.get("date") ?? "";
   if (strict) {
-    if (md5 !== (await platform.md5(body))) return "wrong";
+    if (md5 !== (await platform.md5([body]))) return "wrong";
     if (!(Math.abs(Date.parse(date) - Date.now()) <= MAX_CLOCK_SKEW_MS)) return "wrong";
   }
   for (const signed of signedForms(resource)) {

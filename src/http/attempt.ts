@@ -12,6 +12,7 @@ export class Attempt extends Expiring implements TransportRequest {
   readonly path: string;
   readonly headers: readonly HeaderPair[];
   readonly body: Uint8Array | null;
+  readonly pieces: TransportRequest["pieces"];
   readonly maxResponseBytes: number;
   readonly onUploadProgress: TransportRequest["onUploadProgress"];
   exchange: Exchange | undefined = undefined;
@@ -30,7 +31,7 @@ export class Attempt extends Expiring implements TransportRequest {
   constructor(
     plan: CallPlan,
     headers: readonly HeaderPair[],
-    body: Uint8Array | null,
+    body: Uint8Array | readonly Uint8Array[] | null,
     timeouts: Timeouts,
     timeout: number,
   ) {
@@ -39,7 +40,9 @@ export class Attempt extends Expiring implements TransportRequest {
     this.origin = plan.target.origin;
     this.path = plan.path;
     this.headers = headers;
-    this.body = body;
+    const isWhole = body === null || body instanceof Uint8Array;
+    this.body = isWhole ? body : null;
+    this.pieces = isWhole ? undefined : body;
     this.maxResponseBytes = plan.maxResponseBytes;
     this.onUploadProgress = plan.onUploadProgress;
     this.timeouts = timeouts;

@@ -40,6 +40,7 @@ export interface CallPlan {
   readonly retryOn: RetryOn | undefined;
   readonly signal: AbortSignal | undefined;
   readonly maxResponseBytes: number;
+  readonly zeroCopy: boolean;
   readonly decoding: Decoding;
   readonly onUploadProgress?: TransportRequest["onUploadProgress"];
   /** Who hears of the call; undefined where nobody does, so that it costs nothing. */
@@ -49,10 +50,10 @@ export interface CallPlan {
 }
 
 /**
- * A body, or a function that makes it when the call has begun, such as a compression; it may give the call another plan,
- * of the same target and kind.
+ * A body, whole or in pieces, or a function that makes it when the call has begun, such as a compression; it may give the call
+ * another plan, of the same target and kind.
  */
-export type CallBody = Bytes | null | ((call: { plan: CallPlan }) => Promise<Bytes>);
+export type CallBody = Bytes | readonly Bytes[] | null | ((call: { plan: CallPlan }) => Promise<Bytes>);
 
 /** A successful answer and what it took. */
 export interface CallResult {

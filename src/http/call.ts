@@ -1,5 +1,6 @@
 import type { Lease } from "../endpoint/router.js";
 import { EasDecodeError, EasUnsupportedError } from "../errors.js";
+import { totalLength } from "../platform/chunks.js";
 import {
   type HeaderPair,
   isSuccess,
@@ -43,7 +44,7 @@ export class Call implements Abortable {
   opened: OpenedResponse | undefined = undefined;
   protected readonly observer: CallObserver | undefined;
   private readonly startedAt = performance.now();
-  private body: Bytes | null = null;
+  private body: Bytes | readonly Bytes[] | null = null;
   private signer: Signer | undefined = undefined;
   private retriedOnce = false;
   private waited = false;
@@ -141,7 +142,11 @@ export class Call implements Abortable {
 
   /** Bytes of the body that is sent; undefined when they are not known. */
   protected get requestBytes(): number | undefined {
-    return this.body?.length ?? 0;
+    return totalLength(this.pieces);
+  }
+
+  private get pieces(): readonly Bytes[] {
+    return [this.body ?? []].flat();
   }
 
   protected send(attempt: Attempt): Promise<TransportResponse> {
@@ -201,7 +206,8 @@ export class Call implements Abortable {
     const { plan } = this;
     this.token = token.trim();
     if (token === "") return plan.headers;
-    if (plan.auth === "signature") this.signer ??= this.channel.platform.signer?.(this.body);
+    const { platform, transport } = this.channel;
+    if (plan.auth === "signature") this.signer ??= platform.signer?.(this.pieces, transport.md5);
     const added = authorize(plan, token, this.signer);
     return added instanceof Promise ? added.then((added) => [...plan.headers, ...added]) : [...plan.headers, ...added];
   }

@@ -11,6 +11,7 @@ import {
   type Auth,
   type ClientOptions,
   checkAuth,
+  checkBoolean,
   checkCompression,
   checkCount,
   checkDecompression,
@@ -77,6 +78,7 @@ export interface Settings extends Required<DirectOptions> {
   readonly decompression: Decompression;
   readonly maxRequestBytes: number | undefined;
   readonly maxResponseBytes: number;
+  readonly zeroCopy: boolean;
   readonly hooks: readonly CallHooks[] | undefined;
   readonly logger: CallLogger | Warner | undefined;
   readonly dialWebSocket: WebSocketDialer | undefined;
@@ -103,6 +105,7 @@ const INITIAL_SETTINGS: Settings = {
   decompression: "auto",
   maxRequestBytes: undefined,
   maxResponseBytes: DEFAULT_MAX_RESPONSE_BYTES,
+  zeroCopy: false,
   hooks: undefined,
   logger: undefined,
   dialWebSocket: undefined,
@@ -154,6 +157,7 @@ export const CHECKS: {
   decompression: (_, value) => checkDecompression(value),
   maxRequestBytes: (name, value) => checkLimit(name, value, 0),
   maxResponseBytes: (name, value) => checkLimit(name, value, 1),
+  zeroCopy: checkBoolean,
   hooks: (_, value) => checkHooks(value),
   logger: (_, value: CallLogger | null) => (value === null ? undefined : checkLogger(value)),
   dialWebSocket: checkFunction,

@@ -1,5 +1,6 @@
 import type { Router } from "../endpoint/router.js";
 import type { EasError } from "../errors.js";
+import type { Bytes } from "../request.js";
 import type { CallBody, CallPlan, CallResult } from "./call-plan.js";
 
 /** A call of which there may be two. */
@@ -22,7 +23,7 @@ export function hedge<R>(
   const startedAt = performance.now();
   const tried: string[] = [];
   const readAll = (result: CallResult) => read({ ...result, attempts: tried.length, startedAt });
-  let made: ReturnType<Exclude<CallBody, Uint8Array | null>> | undefined;
+  let made: Promise<Bytes> | undefined;
   const once: CallBody =
     typeof body !== "function"
       ? body

@@ -1,4 +1,4 @@
-import { argumentRangeError, argumentTypeError, show } from "../argument-errors.js";
+import { argumentRangeError, argumentTypeError, optionError, show } from "../argument-errors.js";
 import type { DirectOptions } from "../endpoint/endpoint-source.js";
 import type { EasError } from "../errors.js";
 import type { FetchFunction } from "../platform/fetch-transport.js";
@@ -50,6 +50,8 @@ export interface CallOptions {
   readonly retryOn?: RetryOn | undefined;
   /** Ends the call at once, waits included; it then rejects with `signal.reason`. */
   readonly signal?: AbortSignal | undefined;
+  /** Whether large typed arrays are sent without a copy; see the client's option. */
+  readonly zeroCopy?: boolean | undefined;
   /**
    * Waits out a cold start: when the service is not ready, it is asked by GET until it is, and then the call is made again. The
    * wait has a `timeout` of its own beside `totalTimeout`. For predictions and streams. Default false.
@@ -92,6 +94,12 @@ export interface ClientOptions extends DirectOptions {
    * that is; none elsewhere.
    */
   readonly maxRequestBytes?: number | undefined;
+  /**
+   * Sends the memory of large typed arrays itself, of 64 KiB and more, where the dtype is theirs and nothing is compressed: you
+   * promise not to change them until the promise of `predict` has settled. On Node, with its own connections; elsewhere a copy
+   * is made all the same. Default false: arrays may change as soon as `predict` has returned.
+   */
+  readonly zeroCopy?: boolean | undefined;
   /** The most bytes that a response body may have, after decompression. Default 256 MiB. */
   readonly maxResponseBytes?: number | undefined;
   /** Connections of your own; see `fetchTransport` and `nodeTransport`. The client does not close them. */
@@ -163,6 +171,12 @@ export function checkFunction<T>(name: string, value: T, advice = ""): T {
   if (typeof value !== "function") {
     throw argumentTypeError("ERR_EAS_ARG_OPTION", `${name} is ${show(value)}: it must be a function${advice}`);
   }
+  return value;
+}
+
+/** Checks an option that is true or false and returns it. */
+export function checkBoolean(name: string, value: boolean): boolean {
+  if (typeof value !== "boolean") throw optionError(name, value, "be true or false");
   return value;
 }
 

@@ -91,7 +91,7 @@ export function forStreams(prepared: Prepared, auth: Auth): Prepared {
 export function withCallOptions(plan: CallPlan, call: CallOptions): CallPlan {
   const { path, query, headers, signal, onUploadProgress } = call;
   const suffix = path === undefined && query === undefined ? plan.suffix : suffixOf(path ?? plan.suffix.signed, query);
-  const checked = <K extends "timeout" | "totalTimeout" | "retryCount" | "retryOn">(name: K) => {
+  const checked = <K extends "timeout" | "totalTimeout" | "retryCount" | "retryOn" | "zeroCopy">(name: K) => {
     const value = call[name];
     return value === undefined ? plan[name] : CHECKS[name](name, value);
   };
@@ -103,6 +103,7 @@ export function withCallOptions(plan: CallPlan, call: CallOptions): CallPlan {
     totalTimeout: checked("totalTimeout"),
     retryCount: checked("retryCount"),
     retryOn: checked("retryOn"),
+    zeroCopy: checked("zeroCopy"),
     signal: signal === undefined ? undefined : checkSignal(signal),
     onUploadProgress: onUploadProgress === undefined ? undefined : checkFunction("onUploadProgress", onUploadProgress),
   };

@@ -44,6 +44,13 @@ export function pushChunk(chunks: Uint8Array[], chunk: Uint8Array): void {
   if (chunks.length - first > 1) chunks.push(joinChunks(chunks.splice(first), length));
 }
 
+/** Bytes of all chunks together. */
+export function totalLength(chunks: readonly Uint8Array[]): number {
+  let length = 0;
+  for (const chunk of chunks) length += chunk.length;
+  return length;
+}
+
 /** Copies chunks into one array of exactly `length` bytes. */
 export function joinChunks(chunks: readonly Uint8Array[], length: number): Bytes {
   const whole = new Uint8Array(length);

@@ -1,28 +1,23 @@
 import type { Bytes } from "../request.js";
+import { md5, nodeCrypto } from "./node-hashes.js";
 import { nodeTransport } from "./node-transport.js";
 import { dialWebSocket } from "./node-websocket.js";
 import type { Platform } from "./platform.js";
 import { signerOf } from "./signature.js";
 
-// Built-in modules are asked for when they are needed and not imported: a process that only builds a request, or
-// sends with a token, loads neither.
+// Asked for when it is needed and not imported: few processes compress.
 const zlib = () => process.getBuiltinModule("node:zlib");
-let loaded: typeof import("node:crypto") | undefined;
-function crypto(): typeof import("node:crypto") {
-  loaded ??= process.getBuiltinModule("node:crypto");
-  return loaded;
-}
 
 /** Node 20.18.1 and later. */
 export const platform: Platform = {
   name: "node",
-  signer: (body) => signerOf(platform, body),
+  signer: (body, md5 = platform.md5) => signerOf(platform, md5, body),
   droppedHeaders: undefined,
   connectionCount: 100,
   createTransport: nodeTransport,
   dialWebSocket,
-  md5: (bytes) => crypto().hash("md5", bytes, "hex"),
-  hmacSha1: (key, text) => crypto().createHmac("sha1", key).update(text).digest("base64"),
+  md5,
+  hmacSha1: (key, text) => nodeCrypto().createHmac("sha1", key).update(text).digest("base64"),
   deflate: (format, bytes) =>
     run((done) => (format === "gzip" ? zlib().gzip(bytes, done) : zlib().deflate(bytes, done))),
   inflate: (format, bytes, maxBytes) => {

@@ -5,10 +5,10 @@ export interface Platform {
   /** The runtime family, for messages. */
   readonly name: "node" | "browser" | "workerd" | "web";
   /**
-   * Signs the attempts of a call with this body; undefined where requests cannot carry the `Date` header that a signature
-   * covers, as in browsers, which drop it silently.
+   * Signs the attempts of a call with this body, which is in pieces, with the MD5 given or its own; undefined where requests
+   * cannot carry the `Date` header that a signature covers, as in browsers, which drop it silently.
    */
-  readonly signer: ((body: Uint8Array | null) => Signer) | undefined;
+  readonly signer: ((body: readonly Uint8Array[], md5?: Platform["md5"]) => Signer) | undefined;
   /** Names of headers that the runtime drops, or sets itself, without a word; undefined where there are none. */
   readonly droppedHeaders: RegExp | undefined;
   /** Default for the requests in flight to one host. */
@@ -17,8 +17,8 @@ export interface Platform {
   createTransport(options: TransportOptions): Transport;
   /** Opens WebSockets; undefined where the runtime cannot send headers with the upgrade, as in browsers. */
   readonly dialWebSocket: WebSocketDialer | undefined;
-  /** MD5 of `bytes` as 32 lower-case hexadecimal digits. */
-  md5(bytes: Uint8Array): string | Promise<string>;
+  /** MD5 of all `pieces` together, as 32 lower-case hexadecimal digits. */
+  md5(pieces: readonly Uint8Array[]): string | Promise<string>;
   /** HMAC-SHA1 of `text` under `key`, both as UTF-8, in base64. */
   hmacSha1(key: string, text: string): string | Promise<string>;
   /** Compresses as gzip (RFC 1952) or zlib (RFC 1950). */
@@ -62,6 +62,10 @@ export interface Transport {
    * meaning here. Without it, streams cannot be had over this transport.
    */
   stream?(request: StreamRequest): Promise<StreamedResponse>;
+  /** MD5 for signatures, in place of the runtime's own. */
+  readonly md5?: Platform["md5"] | undefined;
+  /** Whether `send` takes a body in pieces. Default false. */
+  readonly sendsPieces?: boolean | undefined;
   /** Whether `send` calls a request's `onUploadProgress`; else a call that has one is refused. Default false. */
   readonly reportsUploads?: boolean | undefined;
   /** Loads what the first `send` would load. */
@@ -81,6 +85,8 @@ export interface TransportRequest {
   readonly headers: readonly HeaderPair[];
   /** The caller's memory until the promise settles: it must not be changed. */
   readonly body: Uint8Array | null;
+  /** The body in pieces, in place of `body`: only where the transport `sendsPieces`. */
+  readonly pieces?: readonly Uint8Array[] | undefined;
   /**
    * The most bytes that an answer may have. Of one that is no success no more than `MOST_ERROR_BYTES` are of use: what is
    * beyond may be left out, and the connection given up.

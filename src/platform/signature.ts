@@ -1,13 +1,17 @@
 import type { HeaderPair, Platform, SignedRequest, Signer } from "./platform.js";
 
 /** Signs as the official SDKs do: HMAC-SHA1 over method, MD5 of the body, content type, date and path. */
-export function signerOf(hashes: Pick<Platform, "md5" | "hmacSha1">, body: Uint8Array | null): Signer {
+export function signerOf(
+  { hmacSha1 }: Pick<Platform, "hmacSha1">,
+  hashMd5: Platform["md5"],
+  body: readonly Uint8Array[],
+): Signer {
   // Once for the call: the body is the same in all attempts, and hashing is what a large one costs most.
   let bodyMd5: string | undefined;
 
   function sign(request: SignedRequest, token: string): HeaderPair[] | Promise<HeaderPair[]> {
     if (bodyMd5 === undefined) {
-      const md5 = hashes.md5(body ?? new Uint8Array(0));
+      const md5 = hashMd5(body);
       if (typeof md5 !== "string") {
         return md5.then((md5) => {
           bodyMd5 = md5;
@@ -24,7 +28,7 @@ export function signerOf(hashes: Pick<Platform, "md5" | "hmacSha1">, body: Uint8
       ["authorization", `EAS ${hmac}`],
     ];
     const { method, contentType, resource } = request;
-    const hmac = hashes.hmacSha1(token, `${method}\n${bodyMd5}\n${contentType}\n${date}\n${resource}`);
+    const hmac = hmacSha1(token, `${method}\n${bodyMd5}\n${contentType}\n${date}\n${resource}`);
     return typeof hmac === "string" ? headers(hmac) : hmac.then(headers);
   }
 

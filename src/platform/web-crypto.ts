@@ -1,7 +1,7 @@
 import { md5 as portableMd5 } from "@noble/hashes/legacy.js";
 
 interface NodeCrypto {
-  createHash(name: string): { update(bytes: Uint8Array): { digest(encoding: "hex"): string } };
+  createHash(name: string): { update(bytes: Uint8Array): unknown; digest(encoding: "hex"): string };
 }
 
 /**
@@ -17,10 +17,13 @@ function nativeCrypto(): NodeCrypto | undefined {
   }
 }
 
-/** MD5 in hexadecimal; WebCrypto has none. */
-export function md5(bytes: Uint8Array): string {
+/** MD5 of all pieces in hexadecimal; WebCrypto has none. */
+export function md5(pieces: readonly Uint8Array[]): string {
   const native = nativeCrypto();
-  return native ? native.createHash("md5").update(bytes).digest("hex") : toHex(portableMd5(bytes));
+  const hash = native ? native.createHash("md5") : portableMd5.create();
+  for (const piece of pieces) hash.update(piece);
+  const digest = hash.digest("hex") as string | Uint8Array;
+  return typeof digest === "string" ? digest : toHex(digest);
 }
 
 /** HMAC-SHA1 by WebCrypto, which exists in every runtime here (browsers: in secure contexts only). */

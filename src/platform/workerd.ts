@@ -1,3 +1,4 @@
+import type { Bytes } from "../request.js";
 import { fetchTransport } from "./fetch-transport.js";
 import type { Platform } from "./platform.js";
 import { signerOf } from "./signature.js";
@@ -8,13 +9,16 @@ import { dialWebSocket } from "./workerd-websocket.js";
 /** Cloudflare Workers. Nothing is made at module level: a worker's I/O belongs to one request. */
 export const platform: Platform = {
   name: "workerd",
-  signer: (body) => signerOf(platform, body),
+  signer: (body, md5 = platform.md5) => signerOf(platform, md5, body),
   droppedHeaders: undefined,
   // Workers may have six connections open at once for one incoming request.
   connectionCount: 6,
   createTransport: () => fetchTransport({ decodes: ["gzip", "br"] }),
   dialWebSocket,
-  md5: async (bytes) => toHex(new Uint8Array(await crypto.subtle.digest("MD5", bytes as BufferSource))),
+  md5: async (pieces) => {
+    const whole = pieces.length === 1 ? pieces[0] : await new Blob(pieces as Bytes[]).arrayBuffer();
+    return toHex(new Uint8Array(await crypto.subtle.digest("MD5", whole as BufferSource)));
+  },
   hmacSha1,
   deflate,
   inflate,

@@ -236,7 +236,8 @@ export class PredictClient extends PredictSettings {
   ): Promise<R> {
     try {
       const channel = this.openChannel();
-      const { request, plan, body } = serialise(input, call, this.prepare(), this.currentSettings());
+      const { sendsPieces } = channel.transport;
+      const { request, plan, body } = serialise(input, call, this.prepare(), this.currentSettings(), sendsPieces);
       return this.#make((plan) => makeCall(channel, plan, body, (result) => read(request, result)), plan, call);
     } catch (error) {
       return Promise.reject(error);

@@ -6,6 +6,7 @@ import { decodingOf } from "../http/content-encoding.js";
 import { checkHeaders } from "../http/headers.js";
 import { type CallOptions, checkCompression } from "../http/options.js";
 import { bodyTooLarge, type Prepared, withCallOptions, withHeaders } from "../http/prepare.js";
+import { totalLength } from "../platform/chunks.js";
 import type { Bytes, Compression, PredictRequest } from "../request.js";
 import { StringRequest } from "./string-request.js";
 
@@ -25,6 +26,7 @@ export function serialise(
   call: CallOptions | undefined,
   prepared: Prepared,
   { compression: ofClient, decompression }: Pick<Settings, "compression" | "decompression">,
+  sendsPieces = false,
 ): SerialisedCall {
   const request = toRequest(input);
   let { plan } = prepared;
@@ -32,16 +34,21 @@ export function serialise(
     plan = withHeaders(plan, checkHeaders({ "content-type": request.contentType }));
   }
   if (call !== undefined) plan = withCallOptions(plan, call);
-  const bytes = request.toBinary();
   const compression = request.compression ?? ofClient;
   // What the request is compressed with, its answer may be.
   if (request.compression) plan = { ...plan, decoding: decodingOf(decompression, compression) };
-  const checked = (body: Bytes): Bytes => {
-    if (body.length > prepared.maxRequestBytes) throw bodyTooLarge(body.length, prepared);
+  const checked = <B extends Bytes | readonly Bytes[]>(body: B): B => {
+    const length = body instanceof Uint8Array ? body.length : totalLength(body);
+    if (length > prepared.maxRequestBytes) throw bodyTooLarge(length, prepared);
     return body;
   };
-  const body =
-    compression === undefined ? checked(bytes) : () => compress(checkCompression(compression), bytes).then(checked);
+  let body: CallBody;
+  if (compression === undefined) {
+    body = checked((plan.zeroCopy && sendsPieces && request.toPieces?.()) || request.toBinary());
+  } else {
+    const bytes = request.toBinary();
+    body = () => compress(checkCompression(compression), bytes).then(checked);
+  }
   return { request, plan, body };
 }
 

@@ -1,6 +1,7 @@
 import { checkOptionsObject } from "../argument-errors.js";
 import type { Bytes, Compression, RequestOptions } from "../request.js";
 import { BladeMessage } from "./blade-message.js";
+import { inPieces, serialised } from "./encoded-field.js";
 import { checkName, listFeeds } from "./feeds.js";
 
 /** What both Blade requests have in common. */
@@ -32,7 +33,12 @@ export abstract class AbstractBladeRequest {
 
   /** The serialised request. Checks all content again, since feeds refer to the caller's arrays. */
   toBinary(): Bytes {
-    return this.message.serialised(this.#signatureName);
+    return serialised(this.message.parts(this.#signatureName));
+  }
+
+  /** As `toBinary`, in pieces: large arrays of the dtype's own kind are among them as they are. */
+  toPieces(): Bytes[] {
+    return inPieces(this.message.parts(this.#signatureName));
   }
 
   /** For people: signature, inputs with dtype and shape, and fetched outputs. */

@@ -1,10 +1,9 @@
 import { argumentRangeError, checkOptionsObject, show } from "../argument-errors.js";
-import type { Bytes } from "../request.js";
 import { LENGTH_DELIMITED, readInt32, VARINT, type WireReader } from "../wire/wire.js";
 import { readArrayValues } from "./array-proto.js";
 import { type BladeDType, type ContentOf, checkDTypeOf, type DType } from "./dtype.js";
 import { encodeValues } from "./encode-values.js";
-import { type EncodedField, int32, message, NOTHING, serialised, text } from "./encoded-field.js";
+import { type EncodedField, int32, message, NOTHING, text } from "./encoded-field.js";
 import { checkName, checkUnused, toTensor } from "./feeds.js";
 import type { RawTensor } from "./raw-tensor.js";
 import { encodeShape, readShape } from "./shape-proto.js";
@@ -74,9 +73,9 @@ export class BladeMessage {
     this.fetches.set(outputName, { blobName: blobNameOf(outputName, options), dtype: number });
   }
 
-  /** The bytes; `undefined` sends no signature, while an empty one is written. */
-  serialised(signatureName: string | undefined): Bytes {
-    return serialised([
+  /** The fields; `undefined` sends no signature, while an empty one is written. */
+  parts(signatureName: string | undefined): EncodedField[] {
+    return [
       signatureName === undefined ? NOTHING : text(REQUEST.signatureName, signatureName),
       ...Array.from(this.feeds, ([name, feed]) => encodeFeed(name, feed)),
       ...Array.from(this.fetches, ([name, { blobName, dtype }]) =>
@@ -86,7 +85,7 @@ export class BladeMessage {
           int32(OUTPUT_INFO.dataType, dtype),
         ]),
       ),
-    ]);
+    ];
   }
 }
 

@@ -3,7 +3,7 @@ import type { Bytes, Compression, PredictRequest, RequestOptions } from "../requ
 import { CaffeResponse } from "./caffe-response.js";
 import { type ContentOf, checkDTypeOf } from "./dtype.js";
 import { encodeValues } from "./encode-values.js";
-import { type EncodedField, message, serialised, text } from "./encoded-field.js";
+import { type EncodedField, inPieces, message, serialised, text } from "./encoded-field.js";
 import { checkUnused, isTensor, listFeeds, toTensor } from "./feeds.js";
 import { encodeShape } from "./shape-proto.js";
 import { checkShape, type Tensor } from "./tensor.js";
@@ -60,12 +60,12 @@ export class CaffeRequest implements PredictRequest<CaffeResponse> {
 
   /** The serialised request. Checks all content again, since feeds refer to the caller's arrays. */
   toBinary(): Bytes {
-    return serialised([
-      ...Array.from(this.#feeds.keys(), (name) => text(INPUT_NAME, name)),
-      // Joined with the names by position.
-      ...Array.from(this.#feeds, ([name, tensor]) => encodeBlob(name, tensor)),
-      ...Array.from(this.#fetches, (name) => text(OUTPUT_FILTER, name)),
-    ]);
+    return serialised(this.#parts());
+  }
+
+  /** As `toBinary`, in pieces: large arrays of the dtype's own kind are among them as they are. */
+  toPieces(): Bytes[] {
+    return inPieces(this.#parts());
   }
 
   parseResponse(body: Bytes): CaffeResponse {
@@ -75,6 +75,15 @@ export class CaffeRequest implements PredictRequest<CaffeResponse> {
   /** For people: inputs with their shape, and fetched outputs. */
   toString(): string {
     return `CaffeRequest { ${listFeeds(this.#feeds)} } → ${[...this.#fetches].join(", ") || "all outputs"}`;
+  }
+
+  #parts(): EncodedField[] {
+    return [
+      ...Array.from(this.#feeds.keys(), (name) => text(INPUT_NAME, name)),
+      // Joined with the names by position.
+      ...Array.from(this.#feeds, ([name, tensor]) => encodeBlob(name, tensor)),
+      ...Array.from(this.#fetches, (name) => text(OUTPUT_FILTER, name)),
+    ];
   }
 }
 

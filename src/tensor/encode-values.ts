@@ -2,7 +2,7 @@ import { argumentRangeError, argumentTypeError, show } from "../argument-errors.
 import { delimitedSize, LITTLE_ENDIAN, type WireWriter } from "../wire/wire.js";
 import type { ContentOf, DType, NumberArray, ValueField } from "./dtype.js";
 import { traitsOf } from "./dtype.js";
-import { type EncodedField, packed } from "./encoded-field.js";
+import { type EncodedField, memory, packed } from "./encoded-field.js";
 
 type Encoder = (field: number, content: never, dtype: DType, of: string) => EncodedField;
 
@@ -49,13 +49,13 @@ function encodeFloats(field: number, content: NumberArray, dtype: DType, of: str
   }
   const values = content instanceof Float32Array ? content : new Float32Array(content.length);
   if (values !== content) fillNumbers(values, content, dtype, of);
-  return packed(field, values.length * 4, (writer) => writeMemory(writer, values, 4));
+  return memory(field, values, 4);
 }
 
 function encodeDoubles(field: number, content: NumberArray, dtype: DType, of: string): EncodedField {
   const values = content instanceof Float64Array ? content : new Float64Array(content.length);
   if (values !== content) fillNumbers(values, content, dtype, of);
-  return packed(field, values.length * 8, (writer) => writeMemory(writer, values, 8));
+  return memory(field, values, 8);
 }
 
 /** Copies numbers into an array of floats, each as the nearest. */
@@ -65,13 +65,6 @@ export function fillNumbers(values: Float32Array | Float64Array, content: Number
     if (typeof value !== "number") throw unfit(of, dtype, i, value, "it must be a number");
     values[i] = value;
   }
-}
-
-/** Writes a typed array's memory, with its bytes turned round where the host has the other order. */
-export function writeMemory(writer: WireWriter, values: ArrayBufferView, width: number): void {
-  const memory = new Uint8Array(values.buffer, values.byteOffset, values.byteLength);
-  if (LITTLE_ENDIAN) return writer.raw(memory);
-  for (let at = 0; at < memory.length; at += width) writer.raw(memory.slice(at, at + width).reverse());
 }
 
 function encodeIntegers(field: number, content: NumberArray, dtype: DType, of: string): EncodedField {

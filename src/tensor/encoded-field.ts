@@ -1,10 +1,21 @@
 import type { Bytes } from "../request.js";
-import { delimitedSize, LENGTH_DELIMITED, tagSize, VARINT, varintSize, WireWriter } from "../wire/wire.js";
+import {
+  delimitedSize,
+  LEAST_PIECE_BYTES,
+  LENGTH_DELIMITED,
+  LITTLE_ENDIAN,
+  tagSize,
+  VARINT,
+  varintSize,
+  WireWriter,
+} from "../wire/wire.js";
 
 /** A field that is ready to be written. Its size is known before anything is, so that nothing is written twice. */
 export interface EncodedField {
   /** Bytes of the whole field, tags and lengths included; 0 when it is left out. */
   readonly size: number;
+  /** Of these, bytes of memory that may be sent as it is. Default none. */
+  readonly borrowed?: number;
   write(writer: WireWriter): void;
 }
 
@@ -14,19 +25,30 @@ export const NOTHING: EncodedField = { size: 0, write: () => {} };
 /** Fields one after another. */
 export function joined(parts: readonly EncodedField[]): EncodedField {
   let size = 0;
-  for (const part of parts) size += part.size;
+  let borrowed = 0;
+  for (const part of parts) {
+    size += part.size;
+    borrowed += part.borrowed ?? 0;
+  }
   return {
     size,
+    borrowed,
     write(writer) {
       for (const part of parts) part.write(writer);
     },
   };
 }
 
-/** A length-delimited field, whose content `write` writes in `length` bytes. */
-export function delimited(field: number, length: number, write: (writer: WireWriter) => void): EncodedField {
+/** A length-delimited field, whose content `write` writes in `length` bytes, of which some may be `borrowed`. */
+export function delimited(
+  field: number,
+  length: number,
+  write: (writer: WireWriter) => void,
+  borrowed = 0,
+): EncodedField {
   return {
     size: delimitedSize(field, length),
+    borrowed,
     write(writer) {
       writer.tag(field, LENGTH_DELIMITED);
       writer.varint(length);
@@ -43,7 +65,21 @@ export function packed(field: number, length: number, write: (writer: WireWriter
 /** A message in a message; written although it may be empty. */
 export function message(field: number, parts: readonly EncodedField[]): EncodedField {
   const content = joined(parts);
-  return delimited(field, content.size, (writer) => content.write(writer));
+  return delimited(field, content.size, (writer) => content.write(writer), content.borrowed);
+}
+
+/** The elements of `values`, each of `width` bytes, as they lie in memory; without any it is left out. */
+export function memory(field: number, values: ArrayBufferView, width: number): EncodedField {
+  const bytes = new Uint8Array(values.buffer, values.byteOffset, values.byteLength) as Bytes;
+  const { length } = bytes;
+  if (length === 0) return NOTHING;
+  if (LITTLE_ENDIAN) {
+    const borrowed = length < LEAST_PIECE_BYTES ? 0 : length;
+    return delimited(field, length, (writer) => writer.memory(bytes), borrowed);
+  }
+  return delimited(field, length, (writer) => {
+    for (let at = 0; at < length; at += width) writer.raw(bytes.slice(at, at + width).reverse());
+  });
 }
 
 /** A text or bytes; written although it may be empty. */
@@ -79,6 +115,16 @@ export function packedSizes(field: number, values: readonly number[]): EncodedFi
   return packed(field, length, (writer) => {
     for (const value of values) writer.varint(value);
   });
+}
+
+/** The bytes of a message of these fields, in pieces: large memory as it is, and what is around it. */
+export function inPieces(parts: readonly EncodedField[]): Bytes[] {
+  const content = joined(parts);
+  const pieces: Bytes[] = [];
+  const writer = new WireWriter(content.size - (content.borrowed ?? 0), pieces);
+  content.write(writer);
+  writer.endPiece();
+  return pieces;
 }
 
 /** The bytes of a message of these fields. */

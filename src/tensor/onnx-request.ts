@@ -1,7 +1,7 @@
 import { checkOptionsObject, show } from "../argument-errors.js";
 import type { Bytes, Compression, PredictRequest, RequestOptions } from "../request.js";
 import { type ContentOf, checkDTypeOf, type DType, type OnnxDType } from "./dtype.js";
-import { type EncodedField, int32, message, packedSizes, serialised, text } from "./encoded-field.js";
+import { type EncodedField, inPieces, int32, message, packedSizes, serialised, text } from "./encoded-field.js";
 import { checkFullName, listFeeds, toTensor } from "./feeds.js";
 import { OnnxResponse } from "./onnx-response.js";
 import { encodeMemory, MEMORY, type OnnxContentOf } from "./onnx-values.js";
@@ -60,7 +60,12 @@ export class OnnxRequest implements PredictRequest<OnnxResponse> {
 
   /** The serialised request. Checks all content again, since tensors refer to the caller's arrays. */
   toBinary(): Bytes {
-    return serialised(Array.from(this.#tensors, ([name, tensor]) => encodeTensor(name, tensor)));
+    return serialised(this.#parts());
+  }
+
+  /** As `toBinary`, in pieces: large arrays of the dtype's own kind are among them as they are. */
+  toPieces(): Bytes[] {
+    return inPieces(this.#parts());
   }
 
   parseResponse(body: Bytes): OnnxResponse {
@@ -70,6 +75,10 @@ export class OnnxRequest implements PredictRequest<OnnxResponse> {
   /** For people: inputs with dtype and shape. */
   toString(): string {
     return `OnnxRequest { ${listFeeds(this.#tensors)} }`;
+  }
+
+  #parts(): EncodedField[] {
+    return Array.from(this.#tensors, ([name, tensor]) => encodeTensor(name, tensor));
   }
 }
 

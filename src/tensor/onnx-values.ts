@@ -1,8 +1,8 @@
 import { argumentTypeError, show } from "../argument-errors.js";
 import type { BigUint64Values, ContentOf, DType, Float16Values, NumberArray, OnnxDType, ValuesOf } from "./dtype.js";
 import { traitsOf } from "./dtype.js";
-import { fillNumbers, unfit, writeMemory } from "./encode-values.js";
-import { delimited, type EncodedField, NOTHING } from "./encoded-field.js";
+import { fillNumbers, unfit } from "./encode-values.js";
+import { type EncodedField, memory } from "./encoded-field.js";
 import { fromFloat16 } from "./float16.js";
 
 /**
@@ -57,8 +57,7 @@ export function encodeMemory(field: number, content: ContentOf<DType>, dtype: On
   const { array, kind, width } = MEMORY[dtype];
   const own = content instanceof array || isLikeOwn(content, dtype);
   const values = own ? (content as ArrayBufferView & ArrayLike<unknown>) : toArray(content, dtype, kind, of);
-  const length = values.length * width;
-  return length === 0 ? NOTHING : delimited(field, length, (writer) => writeMemory(writer, values, width));
+  return memory(field, values, width);
 }
 
 /** Arrays with another name and the same memory. */

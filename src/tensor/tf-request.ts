@@ -2,7 +2,7 @@ import { checkOptionsObject, show } from "../argument-errors.js";
 import type { Bytes, Compression, PredictRequest, RequestOptions } from "../request.js";
 import { DTYPE_NUMBERS, encodeArray } from "./array-proto.js";
 import type { ContentOf, DType, TFDType } from "./dtype.js";
-import { NOTHING, serialised, text } from "./encoded-field.js";
+import { type EncodedField, inPieces, NOTHING, serialised, text } from "./encoded-field.js";
 import { checkName, listFeeds, toTensor } from "./feeds.js";
 import type { Tensor } from "./tensor.js";
 import { encodeTensorMap } from "./tensor-map.js";
@@ -79,11 +79,12 @@ export class TFRequest implements PredictRequest<TFResponse> {
 
   /** The serialised request. Checks all content again, since feeds refer to the caller's arrays. */
   toBinary(): Bytes {
-    return serialised([
-      this.#signatureName === "" ? NOTHING : text(SIGNATURE_NAME, this.#signatureName),
-      encodeTensorMap(INPUTS, this.#feeds, "tf"),
-      ...this.#fetches.map((name) => text(OUTPUT_FILTER, name)),
-    ]);
+    return serialised(this.#parts());
+  }
+
+  /** As `toBinary`, in pieces: large arrays of the dtype's own kind are among them as they are. */
+  toPieces(): Bytes[] {
+    return inPieces(this.#parts());
   }
 
   parseResponse(body: Bytes): TFResponse {
@@ -93,6 +94,14 @@ export class TFRequest implements PredictRequest<TFResponse> {
   /** For people: signature, inputs with dtype and shape, and fetched outputs. */
   toString(): string {
     return `TFRequest(${this.#signatureName}) { ${listFeeds(this.#feeds)} } → ${this.#fetches.join(", ") || "all outputs"}`;
+  }
+
+  #parts(): EncodedField[] {
+    return [
+      this.#signatureName === "" ? NOTHING : text(SIGNATURE_NAME, this.#signatureName),
+      encodeTensorMap(INPUTS, this.#feeds, "tf"),
+      ...this.#fetches.map((name) => text(OUTPUT_FILTER, name)),
+    ];
   }
 }
 

@@ -2,7 +2,7 @@ import { argumentRangeError, checkOptionsObject, show } from "../argument-errors
 import type { Bytes, Compression, PredictRequest, RequestOptions } from "../request.js";
 import { DTYPE_NUMBERS, encodeArray } from "./array-proto.js";
 import type { ContentOf, DType, TorchDType } from "./dtype.js";
-import { int32, message, NOTHING, packedInt32s, serialised } from "./encoded-field.js";
+import { type EncodedField, inPieces, int32, message, NOTHING, packedInt32s, serialised } from "./encoded-field.js";
 import { checkInt32, checkName, listFeeds, toTensor } from "./feeds.js";
 import type { Tensor } from "./tensor.js";
 import { encodeTensorMap } from "./tensor-map.js";
@@ -82,16 +82,12 @@ export class TorchRequest implements PredictRequest<TorchResponse> {
 
   /** The serialised request. Checks all content again, since feeds refer to the caller's arrays. */
   toBinary(): Bytes {
-    const inputs = Array.from({ length: Math.max(-1, ...this.#feeds.keys()) + 1 }, (_, index) => {
-      const tensor = this.#feeds.get(index);
-      return tensor === undefined ? message(INPUTS, []) : encodeArray("torch", INPUTS, tensor, `input ${index}`);
-    });
-    return serialised([
-      ...inputs,
-      packedInt32s(OUTPUT_FILTER, this.#fetches),
-      encodeTensorMap(MAP_INPUTS, this.#namedFeeds, "torch"),
-      this.#debugLevel === 0 ? NOTHING : int32(DEBUG_LEVEL, this.#debugLevel),
-    ]);
+    return serialised(this.#parts());
+  }
+
+  /** As `toBinary`, in pieces: large arrays of the dtype's own kind are among them as they are. */
+  toPieces(): Bytes[] {
+    return inPieces(this.#parts());
   }
 
   parseResponse(body: Bytes): TorchResponse {
@@ -101,6 +97,19 @@ export class TorchRequest implements PredictRequest<TorchResponse> {
   /** For people: inputs with dtype and shape, and fetched outputs. */
   toString(): string {
     return `TorchRequest { ${listFeeds([...this.#feeds, ...this.#namedFeeds])} } → ${this.#fetches.join(", ") || "all outputs"}`;
+  }
+
+  #parts(): EncodedField[] {
+    const inputs = Array.from({ length: Math.max(-1, ...this.#feeds.keys()) + 1 }, (_, index) => {
+      const tensor = this.#feeds.get(index);
+      return tensor === undefined ? message(INPUTS, []) : encodeArray("torch", INPUTS, tensor, `input ${index}`);
+    });
+    return [
+      ...inputs,
+      packedInt32s(OUTPUT_FILTER, this.#fetches),
+      encodeTensorMap(MAP_INPUTS, this.#namedFeeds, "torch"),
+      this.#debugLevel === 0 ? NOTHING : int32(DEBUG_LEVEL, this.#debugLevel),
+    ];
   }
 }
 

@@ -46,13 +46,20 @@ export function tagSize(field: number): number {
   return field < 16 ? 1 : 2;
 }
 
+/** Memory of fewer bytes is copied even where pieces are made: that costs less than to send one more. */
+export const LEAST_PIECE_BYTES = 65_536;
+
 /** Writes into an array whose size was computed before, so that nothing is ever joined or copied again. */
 export class WireWriter {
   readonly bytes: Bytes;
   position = 0;
+  private readonly pieces: Bytes[] | undefined;
+  private pieceStart = 0;
 
-  constructor(size: number) {
+  /** With `pieces`, large memory stands among them as it is, and `size` is that of all the rest. */
+  constructor(size: number, pieces?: Bytes[]) {
     this.bytes = new Uint8Array(size);
+    this.pieces = pieces;
   }
 
   tag(field: number, wireType: number): void {
@@ -91,6 +98,19 @@ export class WireWriter {
   raw(bytes: Uint8Array): void {
     this.bytes.set(bytes, this.position);
     this.position += bytes.length;
+  }
+
+  /** Bytes that are not going to change while they are sent, if the caller has promised that. */
+  memory(bytes: Bytes): void {
+    if (this.pieces === undefined || bytes.length < LEAST_PIECE_BYTES) return this.raw(bytes);
+    this.endPiece();
+    this.pieces.push(bytes);
+  }
+
+  /** Makes a piece of what was written since the last one. */
+  endPiece(): void {
+    if (this.position > this.pieceStart) this.pieces?.push(this.bytes.subarray(this.pieceStart, this.position));
+    this.pieceStart = this.position;
   }
 
   /** Tag, length and bytes of a field. */

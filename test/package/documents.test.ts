@@ -64,6 +64,9 @@ const EXPECTED: Readonly<Record<string, Readonly<Record<string, readonly RegExp[
     "Many requests": [/^true 1\n1 of 2, 0 failed\n2 of 2, 1 failed\n\[ 'fulfilled', 'rejected' \]\n$/],
     "Upload progress": [/^ERR_EAS_UNSUPPORTED 0\n$/],
   },
+  "docs/speed.md": {
+    "Large tensors": [/^\[ 1000, 10 \]\n$/],
+  },
   "docs/telemetry.md": {
     Hooks: [
       /^start predict POST \/api\/predict\/echo\nretry 1 ERR_EAS_HTTP 503\nresponse 2 200 5 5 true\nstart predict POST \/api\/predict\/missing\nerror 1 ERR_EAS_HTTP\n$/,
