@@ -1,138 +1,175 @@
-// `predict` against the bare clients that it could be built on, over loopback: 1 KB and 600 KB, one and 64 in flight, with a
+// `predict` against the bare clients that it could be built on, and against the official Python SDK, over loopback, with a
 // token and signed. The server and every contender are processes of their own; only one contender runs at a time.
 
 import { deepStrictEqual, equal } from "node:assert/strict";
 import { bar, ratioBar } from "./bars.mjs";
+import { CASES, CONNECTIONS, contendersOf, LIMIT } from "./call-cases.mjs";
 import { Child } from "./child.mjs";
-import { SMALL, TENSOR } from "./data.mjs";
-import { measure, summary } from "./measure.mjs";
+import { CHECK, floats, INPUT, kilobyte, OUTPUT, SIGNATURE, SMALL, TENSOR_ELEMENTS, TOKEN } from "./data.mjs";
+import { measure, ratio, summary } from "./measure.mjs";
+import { pythonSdks } from "./python/environment.mjs";
+import { PythonChild } from "./python/python-child.mjs";
 
-/** Of every contender; as many as calls are in flight at the most. */
-const CONNECTIONS = 64;
 const BARE = ["undici.request", "node:http", "Agent.dispatch"];
-const READY = "predict, ready bytes";
-const FRESH = "Agent.dispatch, fresh body";
-/** Only of a tensor: they tell apart what encoding costs and what the call does. */
-const BREAKDOWN = [READY, FRESH];
-/** The most calls of one sample: a bound, far above what any of them reaches. */
-const LIMIT = 200_000;
-
-// Short samples in many rounds: the machine's speed changes within seconds, and what is compared should share it. The
-// first case has the long warm-up, in which the engine compiles what all of them run.
-const CASES = [
-  { name: "1 KB, 64 in flight", service: SMALL, inFlight: 64, milliseconds: 120, leadIn: 30, warmUp: 2000, rounds: 24 },
-  { name: "1 KB, 1 in flight", service: SMALL, inFlight: 1, milliseconds: 100, leadIn: 15, warmUp: 400, rounds: 14 },
-  {
-    name: "600 KB, 64 in flight",
-    service: TENSOR,
-    inFlight: 64,
-    milliseconds: 200,
-    leadIn: 100,
-    warmUp: 800,
-    rounds: 12,
-  },
-  { name: "600 KB, 1 in flight", service: TENSOR, inFlight: 1, milliseconds: 120, leadIn: 15, warmUp: 400, rounds: 14 },
-];
+const PYTHON_THREADS = [1, 8];
 
 const signedName = (name) => `${name}, signed`;
+const pythonName = (threads) => signedName(`Python SDK, ${threads} ${threads === 1 ? "thread" : "threads"}`);
 
 /** All figures of the calls whose name is `wanted`, in requests a second. */
 export async function run(wanted, report) {
   const cases = CASES.filter(({ name }) => wanted(name));
   if (cases.length === 0) return [];
-  const children = [];
+  // At its best, which is with the C++ backend.
+  const [sdk] = cases.some(({ withPython }) => withPython) ? pythonSdks() : [];
+  const fleet = await Fleet.start(sdk);
   try {
-    const server = new Child("server.mjs");
-    children.push(server);
-    const origin = await server.ask("listen");
-    const contenders = [];
-    for (const signed of [false, true]) {
-      for (const name of [...BARE, "predict", ...BREAKDOWN]) {
-        if (signed && name === FRESH) continue;
-        const child = new Child("call-contender.mjs", {
-          name,
-          signed,
-          origin,
-          connections: CONNECTIONS,
-          serverPid: server.pid,
-        });
-        children.push(child);
-        contenders.push({ name, signed, child });
-      }
-    }
-    const processes = [process.pid, ...children.map(({ pid }) => pid)];
     const results = [];
-    for (const { name, service, rounds, warmUp, ...order } of cases) {
-      await verify(contenders, service);
-      const taking = contenders
-        .filter(({ name }) => service === TENSOR || !BREAKDOWN.includes(name))
-        .map(({ name, signed, child }) => ({
-          name: signed ? signedName(name) : name,
-          // No client can sign for nothing.
-          ceiling: signed ? BARE.map(signedName) : BARE,
-          sample: (milliseconds = order.milliseconds) =>
-            child.ask("sample", { ...order, service, milliseconds, limit: LIMIT }),
-        }));
-      for (const { sample } of taking) await sample(warmUp);
-      const budget = 1.15 * rounds * taking.length * (order.milliseconds + order.leadIn);
-      const measured = await measure({
+    for (const { name, service, rounds, warmUp, withPython, ...order } of cases) {
+      const taking = await fleet.contenders(contendersOf(name), service, withPython && sdk !== undefined);
+      const sampled = taking.map(({ name, signed, child }) => ({
         name,
-        unit: "requests/s",
-        ceiling: BARE,
-        contenders: taking,
-        rounds,
-        budget,
-        processes,
-      });
-      results.push(measured);
-      report(measured);
+        // No client can sign for nothing.
+        ceiling: signed ? BARE.map(signedName) : BARE,
+        sample: (milliseconds = order.milliseconds) =>
+          child.ask("sample", { ...order, service, milliseconds, limit: LIMIT }),
+      }));
+      for (const { sample } of sampled) await sample(warmUp);
+      const budget = 1.15 * rounds * sampled.length * (order.milliseconds + order.leadIn);
+      const shared = { name, unit: "requests/s", ceiling: BARE, rounds, budget, processes: fleet.processes };
+      results.push(await measure({ ...shared, contenders: sampled }));
+      report(results.at(-1));
     }
+    if (sdk) results.push(versionsOf(sdk));
     return results;
   } finally {
-    for (const child of children) child.end();
+    fleet.end();
   }
 }
-
-/** Checks every contender's answer, and that all send the same. */
-async function verify(contenders, service) {
-  const sent = [];
-  for (const { signed, child } of contenders) {
-    const { headers, md5 } = await child.ask("verify", service);
-    sent.push({
-      signed,
-      md5,
-      names: Object.keys(headers)
-        .filter((name) => name !== "connection")
-        .sort(),
-    });
-  }
-  for (const signed of [false, true]) {
-    const [first, ...others] = sent.filter((one) => one.signed === signed);
-    for (const other of others) deepStrictEqual(other, first, "all send the same headers and the same body");
-  }
-  equal(new Set(sent.map(({ md5 }) => md5)).size, 1);
-}
-
-/** Signed calls a second of the official Python SDK, measured on another machine. */
-const PYTHON = 3255;
 
 export function bars(groups) {
   return groups.flatMap((group) => {
     const { name } = group;
-    if (name.startsWith("600 KB"))
-      return [ratioBar(group, "predict / the fastest bare client", "≥ 0.9", "predict", BARE)];
-    if (name !== "1 KB, 64 in flight") return [];
+    const python = PYTHON_THREADS.map(pythonName).filter((name) => group.samples?.[0][name]);
     const signed = signedName("predict");
+    if (name === "1 KB, 1 in flight") {
+      const added = group.samples.map(
+        (round) => round.predict.latencyMicroseconds - round["Agent.dispatch"].latencyMicroseconds,
+      );
+      return [bar(`${name}: µs added to the latency of Agent.dispatch, median`, "≤ 40", summary(added))];
+    }
+    if (name === "1 KB, 64 in flight") {
+      return [
+        ratioBar(group, "predict / Agent.dispatch", "≥ 0.85", "predict", "Agent.dispatch"),
+        ratioBar(group, "predict / undici.request", "≥ 1", "predict", "undici.request"),
+        ratioBar(group, "signed / Agent.dispatch + MD5 + HMAC", "≥ 0.85", signed, signedName("Agent.dispatch")),
+        ...(python.length > 0 ? [ratioBar(group, "signed, times the Python SDK's best", "≥ 7", signed, python)] : []),
+      ];
+    }
+    if (!name.startsWith("600 KB") || name.includes("512")) return [];
+    const fastest = "the fastest bare client";
     return [
-      ratioBar(group, "predict / Agent.dispatch", "≥ 0.85", "predict", "Agent.dispatch"),
-      ratioBar(group, "predict / undici.request", "≥ 1", "predict", "undici.request"),
-      ratioBar(group, "signed / Agent.dispatch + MD5 + HMAC", "≥ 0.85", signed, signedName("Agent.dispatch")),
-      bar(
-        `${name}: signed, times the Python SDK`,
-        "≥ 7",
-        summary(group.samples.map((round) => round[signed].value / PYTHON)),
-        "Python was measured on another machine",
-      ),
+      ratioBar(group, `predict / ${fastest}`, "≥ 0.9", "predict", BARE),
+      ratioBar(group, `predict with zeroCopy / ${fastest}`, "≥ 0.9", "predict, zeroCopy", BARE),
+      ...python.map((python) => {
+        const threads = signedName("predict, hashThreads");
+        return { ...bar(`${name}: hashThreads / ${python}`, "≥ 1", ratio(group, threads, python)), note: "reported" };
+      }),
     ];
   });
+}
+
+/** All processes that take part. Each contender is started when it is first needed. */
+class Fleet {
+  #children = new Map();
+  #verified = new Set();
+
+  static async start(sdk) {
+    const fleet = new Fleet();
+    fleet.sdk = sdk;
+    fleet.server = new Child("server.mjs");
+    fleet.origin = await fleet.server.ask("listen");
+    return fleet;
+  }
+
+  get processes() {
+    return [process.pid, this.server.pid, ...Array.from(this.#children.values(), ({ child }) => child.pid)];
+  }
+
+  /** Those of one table, each of which has shown that it sends and reads what it should. */
+  async contenders(names, service, withPython) {
+    const taking = names.map(({ name, signed }) => this.#node(name, signed));
+    const python = withPython ? PYTHON_THREADS.map((threads) => this.#python(threads)) : [];
+    await this.#verify(taking, service);
+    for (const { name, child } of python) {
+      if (this.#isNew(name, service)) await verifyPython(child, service);
+    }
+    return [...taking, ...python];
+  }
+
+  #node(name, signed) {
+    const shown = signed ? signedName(name) : name;
+    return this.#child(shown, signed, () => {
+      const { origin, server } = this;
+      const settings = { name, signed, origin, connections: CONNECTIONS, serverPid: server.pid };
+      return new Child("call-contender.mjs", settings);
+    });
+  }
+
+  #python(threads) {
+    return this.#child(pythonName(threads), true, () => {
+      const { origin, server } = this;
+      const names = { token: TOKEN, signature: SIGNATURE, input: INPUT, output: OUTPUT };
+      return new PythonChild(this.sdk.python, "calls", { ...names, origin, threads, serverPid: server.pid });
+    });
+  }
+
+  #child(name, signed, start) {
+    if (!this.#children.has(name)) this.#children.set(name, { name, signed, child: start() });
+    return this.#children.get(name);
+  }
+
+  #isNew(name, service) {
+    const key = `${name} ${service}`;
+    const isNew = !this.#verified.has(key);
+    this.#verified.add(key);
+    return isNew;
+  }
+
+  /** Checks every contender's answer, and that all send the same. */
+  async #verify(contenders, service) {
+    const sent = [];
+    for (const { name, signed, child } of contenders) {
+      if (!this.#isNew(name, service)) continue;
+      const { headers, md5 } = await child.ask("verify", service);
+      // What `fetch` adds of its own accord, and cannot be kept from.
+      const own = /^(connection|accept|accept-language|sec-fetch-mode|user-agent|accept-encoding)$/;
+      const names = Object.keys(headers).filter((name) => !own.test(name));
+      sent.push({ signed, md5, names: names.sort() });
+    }
+    for (const signed of [false, true]) {
+      const [first, ...others] = sent.filter((one) => one.signed === signed);
+      for (const other of others) deepStrictEqual(other, first, "all send the same headers and the same body");
+    }
+    equal(new Set(sent.map(({ md5 }) => md5)).size <= 1, true);
+  }
+
+  end() {
+    this.server.end();
+    for (const { child } of this.#children.values()) child.end();
+  }
+}
+
+async function verifyPython(child, service) {
+  const elements = TENSOR_ELEMENTS[service] ?? 0;
+  const bytesOf = (seed) => Buffer.from(service === SMALL ? kilobyte(seed) : floats(seed, elements).buffer);
+  const data = bytesOf(1).toString("base64");
+  equal(await child.ask("prepare", { service, elements, data }), bytesOf(2).toString("base64"));
+  const { authorization } = await child.ask("check", { service, check: CHECK });
+  equal(authorization, "signature");
+}
+
+function versionsOf({ name, versions }) {
+  const rows = Object.entries(versions);
+  return { name: `The Python SDK of these tables: ${name}`, columns: ["", "version"], rows, caption: "", versions };
 }

@@ -8,10 +8,11 @@ export const INPUT = "image";
 export const OUTPUT = "logits";
 export const TOKEN = "NDFkODY1MjFhYWFhYmJiYmNjY2NkZGRk";
 
-/** Services of bench/server.mjs. */
+/** Services of bench/server.mjs: one that answers with as much as it is sent, for each size of body; and one that reports. */
 export const SMALL = "small";
-export const TENSOR = "tensor";
 export const CHECK = "check";
+/** Elements of the tensors that go to and come from the other services. */
+export const TENSOR_ELEMENTS = { tensor64k: 16_384, tensor600k: ELEMENTS, tensor8m: 2_097_152 };
 
 /** Numbers in [0, 1) that are the same each time (mulberry32). */
 export function random(seed) {
@@ -24,9 +25,9 @@ export function random(seed) {
   };
 }
 
-export function floats(seed) {
+export function floats(seed, length = ELEMENTS) {
   const next = random(seed);
-  return Float32Array.from({ length: ELEMENTS }, () => next() * 2 - 1);
+  return Float32Array.from({ length }, () => next() * 2 - 1);
 }
 
 /** Numbers of a seed's own, as many as a tensor has. */

@@ -7,27 +7,26 @@ import { createServer } from "node:net";
 import { create, toBinary } from "@bufbuild/protobuf";
 import { ArrayDataType, PredictResponseSchema } from "eas-prediction/proto/tf";
 import { serve } from "./child.mjs";
-import { CHECK, floats, kilobyte, OUTPUT, SHAPE, SMALL, TENSOR, TOKEN } from "./data.mjs";
+import { CHECK, floats, kilobyte, OUTPUT, SMALL, TENSOR_ELEMENTS, TOKEN } from "./data.mjs";
 
 const HEAD_END = Buffer.from("\r\n\r\n");
 const LENGTH = /\r\ncontent-length: *(\d+)/i;
 /** The path of a signed or unsigned call, and nothing else that calls.mjs might ask for by mistake. */
 const REQUEST_LINE = /^POST \/api\/predict\/(\w+) HTTP\/1\.1\r\n/;
 
-const tensor = create(PredictResponseSchema, {
-  outputs: {
-    [OUTPUT]: {
-      dtype: ArrayDataType.DT_FLOAT,
-      arrayShape: { dim: SHAPE.map(BigInt) },
-      floatVal: Array.from(floats(2)),
+const ANSWERS = { [SMALL]: answer("200 OK", kilobyte(2)) };
+for (const [service, elements] of Object.entries(TENSOR_ELEMENTS)) {
+  const tensor = create(PredictResponseSchema, {
+    outputs: {
+      [OUTPUT]: {
+        dtype: ArrayDataType.DT_FLOAT,
+        arrayShape: { dim: [BigInt(elements)] },
+        floatVal: Array.from(floats(2, elements)),
+      },
     },
-  },
-});
-
-const ANSWERS = {
-  [SMALL]: answer("200 OK", kilobyte(2)),
-  [TENSOR]: answer("200 OK", toBinary(PredictResponseSchema, tensor)),
-};
+  });
+  ANSWERS[service] = answer("200 OK", toBinary(PredictResponseSchema, tensor));
+}
 
 const server = createServer({ noDelay: true }, (socket) => {
   /** Bytes of the body that are still to come. */

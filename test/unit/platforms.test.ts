@@ -107,7 +107,9 @@ test("portable MD5 where there is no node:crypto", async () => {
   const { getBuiltinModule } = process;
   try {
     Object.assign(process, { getBuiltinModule: undefined });
-    expect(await web.md5([new TextEncoder().encode("2"), new TextEncoder().encode("7")])).toBe("02e74f10e0327ad868d138f2b4fdd6f0");
+    expect(await web.md5([new TextEncoder().encode("2"), new TextEncoder().encode("7")])).toBe(
+      "02e74f10e0327ad868d138f2b4fdd6f0",
+    );
   } finally {
     Object.assign(process, { getBuiltinModule });
   }

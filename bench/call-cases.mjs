@@ -1,0 +1,60 @@
+// What is called: how large, how many at once, how long, and by whom.
+
+import { SMALL } from "./data.mjs";
+
+/** Of every contender; calls beyond it wait for one. */
+export const CONNECTIONS = 64;
+/** The most calls of one sample: a bound, far above what any of them reaches. */
+export const LIMIT = 200_000;
+
+/** Bodies, and how long a sample is: long enough for many of them. */
+const SIZES = [
+  { size: "1 KB", service: SMALL, milliseconds: 80, leadIn: 20, warmUp: 300 },
+  { size: "64 KB", service: "tensor64k", milliseconds: 80, leadIn: 20, warmUp: 300 },
+  { size: "600 KB", service: "tensor600k", milliseconds: 150, leadIn: 50, warmUp: 300 },
+  { size: "8 MB", service: "tensor8m", milliseconds: 400, leadIn: 100, warmUp: 200 },
+];
+const IN_FLIGHT = [1, 8, 64, 512];
+/** 512 bodies of 8 MB and their answers would be 8 GB. */
+const LEFT_OUT = ["8 MB, 512 in flight"];
+
+/**
+ * Those that bars are about have more rounds and all contenders. Short samples in many rounds: the machine's speed changes
+ * within seconds, and what is compared should share it. The first has the long warm-up, in which the engine compiles what
+ * all of them run.
+ */
+const BARS = {
+  "1 KB, 64 in flight": { milliseconds: 120, leadIn: 30, warmUp: 1500, rounds: 14, withPython: true },
+  "1 KB, 1 in flight": { milliseconds: 100, leadIn: 15, warmUp: 400, rounds: 11 },
+  "600 KB, 64 in flight": { milliseconds: 200, leadIn: 100, warmUp: 600, rounds: 9, withPython: true },
+  "600 KB, 8 in flight": { milliseconds: 150, leadIn: 40, warmUp: 400, rounds: 7 },
+  "600 KB, 1 in flight": { milliseconds: 120, leadIn: 15, warmUp: 400, rounds: 9 },
+};
+const ROUNDS = 3;
+
+const all = SIZES.flatMap(({ size, ...sample }) =>
+  IN_FLIGHT.map((inFlight) => {
+    const name = `${size}, ${inFlight} in flight`;
+    return { name, inFlight, ...sample, rounds: ROUNDS, withPython: false, ...BARS[name] };
+  }),
+).filter(({ name }) => !LEFT_OUT.includes(name));
+
+const isBar = ({ name }) => name in BARS;
+export const CASES = [
+  ...Object.keys(BARS).map((name) => all.find((one) => one.name === name)),
+  ...all.filter((one) => !isBar(one)),
+];
+
+const token = (name) => ({ name, signed: false });
+const signed = (name) => ({ name, signed: true });
+const PLAIN = ["undici.request", "node:http", "Agent.dispatch", "fetch", "predict"];
+/** What tells apart what encoding costs and what the call does. */
+const BREAKDOWN = ["predict, zeroCopy", "predict, ready bytes", "Agent.dispatch, fresh body"];
+
+/** Who takes part in the case of this name. */
+export function contendersOf(name) {
+  if (!(name in BARS)) return [...PLAIN.map(token), ...["Agent.dispatch", "predict"].map(signed)];
+  const both = [...PLAIN.map(token), ...["undici.request", "node:http", "Agent.dispatch", "predict"].map(signed)];
+  if (!name.startsWith("600 KB")) return both;
+  return [...both, ...BREAKDOWN.map(token), ...["predict, zeroCopy", "predict, hashThreads"].map(signed)];
+}

@@ -1,0 +1,173 @@
+// The ways to call the server.
+
+import { equal } from "node:assert/strict";
+import { createHmac, hash } from "node:crypto";
+import { Agent as HttpAgent, request as httpRequest } from "node:http";
+import { PredictClient } from "eas-prediction";
+import { nodeTransport } from "eas-prediction/node";
+import { Agent, request } from "undici";
+import { TOKEN } from "./data.mjs";
+
+const CONTENT_TYPE = "application/octet-stream";
+
+/** Each makes `call(service, input)`, which gives the answer's body, or fails if the status is not 200. */
+export const WAYS = {
+  "Agent.dispatch": (settings) => dispatching(settings, (body) => body),
+  /** With its body in fresh memory, as it is for all who have numbers and no bytes: copied, which no encoder can undercut. */
+  "Agent.dispatch, fresh body": (settings) => dispatching(settings, (body) => new Uint8Array(body)),
+  "undici.request": ({ origin, connections, authorize }) => {
+    const dispatcher = new Agent({ connections, headersTimeout: 0, bodyTimeout: 0 });
+    return async (service, body) => {
+      const response = await request(`${origin}/api/predict/${service}`, {
+        dispatcher,
+        method: "POST",
+        headers: authorize(service, body),
+        body,
+      });
+      equal(response.statusCode, 200);
+      return new Uint8Array(await response.body.arrayBuffer());
+    };
+  },
+  fetch: ({ origin, authorize }) => {
+    return async (service, body) => {
+      const flat = authorize(service, body);
+      const headers = Array.from({ length: flat.length / 2 }, (_, i) => [flat[2 * i], flat[2 * i + 1]]);
+      const response = await fetch(`${origin}/api/predict/${service}`, { method: "POST", headers, body });
+      equal(response.status, 200);
+      return new Uint8Array(await response.arrayBuffer());
+    };
+  },
+  "node:http": ({ origin, connections, authorize }) => {
+    const { host, hostname, port } = new URL(origin);
+    const agent = new HttpAgent({ keepAlive: true, maxSockets: connections, noDelay: true });
+    return (service, body) =>
+      new Promise((resolve, reject) => {
+        // Given as a list, they are all the headers that there are.
+        const headers = ["host", host, ...authorize(service, body), "content-length", String(body.length)];
+        const outgoing = httpRequest(
+          { agent, hostname, port, path: `/api/predict/${service}`, method: "POST", headers },
+          (response) => {
+            if (response.statusCode !== 200) reject(new Error(`status ${response.statusCode}`));
+            const whole = new Uint8Array(Number(response.headers["content-length"]));
+            let length = 0;
+            response.on("data", (chunk) => {
+              whole.set(chunk, length);
+              length += chunk.length;
+            });
+            response.on("end", () => resolve(whole));
+            response.on("error", reject);
+          },
+        );
+        outgoing.on("error", reject);
+        outgoing.end(body);
+      });
+  },
+  /** A tensor is encoded anew by each call, as every call of a user's does, and its answer is read into a `TFResponse`. */
+  predict: (settings) => predicting(clientsOf(settings)),
+  "predict, zeroCopy": (settings) => predicting(clientsOf(settings, { zeroCopy: true })),
+  "predict, hashThreads": (settings) => {
+    const transport = nodeTransport({ connections: settings.connections, hashThreads: 2 });
+    return predicting(clientsOf(settings, { transport }));
+  },
+  /** The call alone: what is sent is bytes already, and what comes is left as it is. */
+  "predict, ready bytes": (settings) => {
+    const clients = clientsOf(settings);
+    return (service, bytes) => clients(service).predict({ toBinary: () => bytes, parseResponse: (body) => body });
+  },
+};
+
+/** Those that take a request object in place of bytes. */
+export const ENCODING = ["predict", "predict, zeroCopy", "predict, hashThreads"];
+
+const predicting = (clients) => (service, input) => clients(service).predict(input);
+
+function dispatching({ origin, connections, authorize }, bodyOf) {
+  const agent = new Agent({ connections, headersTimeout: 0, bodyTimeout: 0 });
+  return (service, input) =>
+    new Promise((resolve, reject) => {
+      const body = bodyOf(input);
+      agent.dispatch(
+        { origin, path: `/api/predict/${service}`, method: "POST", headers: authorize(service, body), body },
+        new Collector(resolve, reject),
+      );
+    });
+}
+
+function clientsOf({ origin, connections, signed }, options = {}) {
+  const clients = new Map();
+  return (serviceName) => {
+    if (!clients.has(serviceName)) {
+      const auth = signed ? "signature" : "token";
+      const own = {
+        endpoint: origin,
+        serviceName,
+        token: TOKEN,
+        auth,
+        maxConnectionCount: connections,
+        timeout: 20_000,
+      };
+      clients.set(serviceName, new PredictClient({ ...own, ...options }));
+    }
+    return clients.get(serviceName);
+  };
+}
+
+/** undici's handler in its older form, with which it hands over raw headers; the body is copied once. */
+class Collector {
+  constructor(resolve, reject) {
+    this.resolve = resolve;
+    this.reject = reject;
+    this.status = 0;
+    this.body = undefined;
+    this.length = 0;
+  }
+  onConnect() {}
+  onHeaders(status, headers) {
+    this.status = status;
+    for (let i = 0; i < headers.length; i += 2) {
+      if (headers[i].length === 14 && headers[i].latin1Slice().toLowerCase() === "content-length") {
+        this.body = new Uint8Array(Number(headers[i + 1].latin1Slice()));
+      }
+    }
+    return true;
+  }
+  onData(chunk) {
+    this.body.set(chunk, this.length);
+    this.length += chunk.length;
+    return true;
+  }
+  onComplete() {
+    if (this.status === 200) this.resolve(this.body);
+    else this.reject(new Error(`status ${this.status}`));
+  }
+  onError(error) {
+    this.reject(error);
+  }
+}
+
+/** The headers that the SDK sends, in the form that undici and node:http take without a look at each. */
+export function authorization(signed) {
+  if (!signed) {
+    const headers = ["content-type", CONTENT_TYPE, "authorization", TOKEN];
+    return () => headers;
+  }
+  let second = -1;
+  let date = "";
+  return (service, body) => {
+    const now = Date.now();
+    if (Math.floor(now / 1000) !== second) {
+      second = Math.floor(now / 1000);
+      date = new Date(now).toUTCString();
+    }
+    const md5 = hash("md5", body, "hex");
+    const text = `POST\n${md5}\n${CONTENT_TYPE}\n${date}\n/api/predict/${service}`;
+    const signature = createHmac("sha1", TOKEN).update(text).digest("base64");
+    // biome-ignore format: one line for each header
+    return [
+      "content-type", CONTENT_TYPE,
+      "content-md5", md5,
+      "date", date,
+      "authorization", `EAS ${signature}`,
+    ];
+  };
+}
