@@ -1,0 +1,119 @@
+// The queue service of bench/queue.mjs, in a process of its own: watches over WebSockets, commits, puts and attributes. On
+// bare sockets, since `node:http` and `ws` would be slower than the clients that they are to measure.
+
+import { createHash } from "node:crypto";
+import { once } from "node:events";
+import { createServer } from "node:net";
+import { serve } from "./child.mjs";
+import { TOKEN } from "./data.mjs";
+import { readQueue, TAGS } from "./queue-items.mjs";
+import { indexOf, QueueStream, upgraded } from "./queue-stream.mjs";
+
+const HEAD_END = Buffer.from("\r\n\r\n");
+const LENGTH = /\r\ncontent-length: *(\d+)/i;
+const AUTHORIZED = new RegExp(`\\r\\nauthorization: *${TOKEN}(?:\\r|$)`, "i");
+const KEY = /\r\nsec-websocket-key: *(\S+)/i;
+/** Method, queue and query. */
+const REQUEST_LINE = /^(\w+) \/api\/predict\/(\w+)\??(\S*) HTTP\/1\.1\r\n/;
+
+const ATTRIBUTES = JSON.stringify({
+  "meta.name": "items",
+  "meta.header.user": "X-EAS-QueueService-Redis-Uid",
+  "meta.header.group": "X-EAS-QueueService-Redis-Gid",
+  "meta.header.priority": "X-EAS-QueueService-Priority",
+  "stream.length": "0",
+});
+const [OK, WRONG, NOBODY] = [answer("200 OK", "OK"), answer("400 Bad Request", "?"), answer("401 Unauthorized", "")];
+
+/** The last watch of each queue. */
+const streams = new Map();
+const puts = { count: 0, bytes: 0, query: "", body: [] };
+
+const server = createServer({ noDelay: true }, (socket) => {
+  let held;
+  let missing = 0;
+  let request;
+  let body = [];
+
+  const onData = (chunk) => {
+    let rest = held === undefined ? chunk : Buffer.concat([held, chunk]);
+    held = undefined;
+    while (rest.length > 0) {
+      if (missing === 0) {
+        const end = rest.indexOf(HEAD_END);
+        if (end === -1) {
+          held = rest;
+          return;
+        }
+        const head = rest.latin1Slice(0, end);
+        const [, method, queue, query] = REQUEST_LINE.exec(head) ?? [];
+        request = { method, queue, query, isAuthorized: AUTHORIZED.test(head), key: KEY.exec(head)?.[1] };
+        missing = Number(LENGTH.exec(head)?.[1] ?? 0);
+        body = [];
+        rest = rest.subarray(end + HEAD_END.length);
+      }
+      const part = rest.length > missing ? rest.subarray(0, missing) : rest;
+      body.push(part);
+      missing -= part.length;
+      rest = rest.subarray(part.length);
+      if (missing > 0) continue;
+      if (request.key !== undefined && request.isAuthorized) {
+        socket.off("data", onData);
+        watch(socket, request);
+        return;
+      }
+      socket.write(respond(request, body));
+    }
+  };
+  socket.on("data", onData);
+  // Contenders close when they are done, some of them with a reset.
+  socket.on("error", () => {});
+});
+
+function watch(socket, { queue, query, key }) {
+  const parameters = new URLSearchParams(query);
+  const window = parameters.get("_auto_commit_") === "true" ? Number.POSITIVE_INFINITY : parameters.get("_window_");
+  socket.write(upgraded(key));
+  streams.set(queue, new QueueStream(socket, readQueue(queue), Number(window)));
+}
+
+function respond({ method, queue, query, isAuthorized }, body) {
+  if (!isAuthorized) return NOBODY;
+  if (method === "GET") return query.startsWith("_attrs_=true") ? answer("200 OK", ATTRIBUTES) : WRONG;
+  if (method === "PUT" && query.startsWith("_indexes_=")) {
+    streams.get(queue).commit(query.slice("_indexes_=".length));
+    return OK;
+  }
+  if (method !== "POST") return WRONG;
+  puts.count++;
+  for (const part of body) puts.bytes += part.length;
+  puts.query = query;
+  puts.body = body;
+  return answer("200 OK", String(indexOf(puts.count)), `X-Eas-Queueservice-Request-Id: ${TAGS.requestId}\r\n`);
+}
+
+function answer(status, body, headers = "") {
+  return (
+    // Long, so that no connection of a contender that waits for its turn goes away.
+    `HTTP/1.1 ${status}\r\nServer: bench\r\nConnection: keep-alive\r\nKeep-Alive: timeout=600\r\n${headers}` +
+    `Content-Length: ${body.length}\r\n\r\n${body}`
+  );
+}
+
+serve({
+  async listen() {
+    server.listen(0, "127.0.0.1");
+    await once(server, "listening");
+    return `http://127.0.0.1:${server.address().port}`;
+  },
+  /** What the last watch of a queue was sent and committed. */
+  watched(queue) {
+    const { sent, committed, wrong, commitRequests } = streams.get(queue);
+    return { sent, committed, wrong, commitRequests };
+  },
+  /** What was put: how much in all, and the last one. */
+  put() {
+    const { count, bytes, query, body } = puts;
+    return { count, bytes, query, md5: createHash("md5").update(Buffer.concat(body)).digest("hex") };
+  },
+});
