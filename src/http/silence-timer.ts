@@ -1,8 +1,9 @@
-/** Calls back when nothing was heard for some time. Costs a comparison for each sign of life, and not a timer. */
+/** Calls back when nothing was heard for some time. Costs a comparison for each sign of life, and neither timer nor clock. */
 export class SilenceTimer {
   readonly #limit: number;
   readonly #onSilence: () => void;
   #heardAt = 0;
+  #isHeard = false;
   #timer: ReturnType<typeof setTimeout> | undefined;
 
   constructor(milliseconds: number, onSilence: () => void) {
@@ -24,7 +25,13 @@ export class SilenceTimer {
 
   /** Takes note of a sign of life. */
   heard(): void {
-    this.#heardAt = performance.now();
+    // Of many in one turn only the first asks for the time.
+    if (this.#isHeard) return;
+    this.#isHeard = true;
+    queueMicrotask(() => {
+      this.#isHeard = false;
+      this.#heardAt = performance.now();
+    });
   }
 
   #arm(milliseconds: number): void {

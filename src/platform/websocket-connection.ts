@@ -119,8 +119,19 @@ export class CallbackConnection implements WebSocketConnection {
   /** Takes a message from the socket. */
   receive(data: Bytes | string): void {
     if (this.#close) return;
-    this.#held.push(data);
-    this.#deliver();
+    const onMessage = this.#onMessage;
+    if (onMessage === undefined || this.#delivering || this.#paused || this.#held.length > 0) {
+      this.#held.push(data);
+      return;
+    }
+    this.#delivering = true;
+    try {
+      onMessage(data);
+    } finally {
+      this.#delivering = false;
+    }
+    // What the callback has set free.
+    if (this.#held.length > 0 || this.#close !== undefined) this.#deliver();
   }
 
   /** Takes the end of the connection from the socket; the first counts. */

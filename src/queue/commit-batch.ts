@@ -1,17 +1,16 @@
 /** The most indexes that one request carries: with 19 digits each they make a URL of some 2,000 characters. */
 const MOST_INDEXES = 100;
 
-interface Waiting {
-  readonly index: bigint;
-  readonly resolve: () => void;
-  readonly reject: (reason: unknown) => void;
-}
-
-/** Sends the commits of one turn of the event loop together. Each settles as the request does that carried it. */
+/**
+ * Sends the commits of one turn of the event loop together. Each settles as the request does that carried it, by a promise
+ * that it shares with the others.
+ */
 export class CommitBatch {
   readonly #send: (indexes: readonly bigint[]) => Promise<void>;
-  #waiting: Waiting[] = [];
-  #timer: ReturnType<typeof setTimeout> | undefined;
+  #indexes = new Set<bigint>();
+  #answered: Promise<void> | undefined;
+  #go: (() => void) | undefined;
+  #underWay = 0;
 
   constructor(send: (indexes: readonly bigint[]) => Promise<void>) {
     this.#send = send;
@@ -19,28 +18,35 @@ export class CommitBatch {
 
   /** Resolves when the service has answered the commit of `index`. */
   commit(index: bigint): Promise<void> {
-    return new Promise((resolve, reject) => {
-      if (this.#waiting.length === 0) this.#timer = setTimeout(() => this.flush(), 0);
-      this.#waiting.push({ index, resolve, reject });
-    });
+    if (this.#go === undefined) this.#begin();
+    const answered = this.#answered as Promise<void>;
+    this.#indexes.add(index);
+    if (this.#indexes.size === MOST_INDEXES) this.flush();
+    return answered;
   }
 
   /** Sends what waits now: there may be no later turn. */
   flush(): void {
-    clearTimeout(this.#timer);
-    const all = this.#waiting;
-    this.#waiting = [];
-    for (const batch of inBatches(all)) {
-      const indexes = [...new Set(batch.map(({ index }) => index))];
-      this.#send(indexes).then(
-        () => {
-          for (const { resolve } of batch) resolve();
-        },
-        (reason: unknown) => {
-          for (const { reject } of batch) reject(reason);
-        },
-      );
-    }
+    const go = this.#go;
+    this.#go = undefined;
+    go?.();
+  }
+
+  #begin(): void {
+    const indexes = new Set<bigint>();
+    this.#indexes = indexes;
+    this.#answered = new Promise((resolve) => {
+      this.#go = () => {
+        this.#underWay++;
+        resolve(this.#send([...indexes]).finally(() => this.#underWay--));
+      };
+    });
+    const go = this.#go;
+    const flush = () => this.#go === go && this.flush();
+    // A timer of 0 takes a millisecond: time enough while a request is under way, and a waste when the window waits for it.
+    const { setImmediate } = globalThis as { setImmediate?: (callback: () => void) => void };
+    if (setImmediate && !this.#underWay) setImmediate(flush);
+    else setTimeout(flush);
   }
 }
 

@@ -20,6 +20,12 @@ export interface FrameOwner {
   release(index: bigint): void;
 }
 
+/** What is read when it is first asked for. */
+interface FrameRest {
+  readonly tags: QueueTags;
+  readonly message: string;
+}
+
 /** A frame as it can be stored; see `DataFrame.toJSON`. */
 export interface DataFrameJson {
   /** In decimal digits: JSON's numbers cannot hold it. */
@@ -41,17 +47,17 @@ export class DataFrame {
   readonly data: Bytes;
   // Not #private: a frame is made for each message, and those cost more to set up.
   private readonly owner: FrameOwner;
-  private readonly readRest: () => { tags: QueueTags; message: string };
+  /** A reader at the frame's beginning until someone asks. */
+  private rest: FrameRest | WireReader;
   /** Whether something was said of it already. @internal */
   isSettled = false;
-  private rest: { tags: QueueTags; message: string } | undefined = undefined;
 
   /** @internal */
-  constructor(index: bigint, data: Bytes, owner: FrameOwner, readRest: () => { tags: QueueTags; message: string }) {
+  constructor(index: bigint, data: Bytes, owner: FrameOwner, rest: FrameRest | WireReader) {
     this.index = index;
     this.data = data;
     this.owner = owner;
-    this.readRest = readRest;
+    this.rest = rest;
   }
 
   /**
@@ -59,14 +65,12 @@ export class DataFrame {
    * read when they are first asked for: throws `EasDecodeError` when they are damaged.
    */
   get tags(): QueueTags {
-    this.rest ??= this.readRest();
-    return this.rest.tags;
+    return this.readRest().tags;
   }
 
   /** What the service says of the item; empty as a rule. */
   get message(): string {
-    this.rest ??= this.readRest();
-    return this.rest.message;
+    return this.readRest().message;
   }
 
   /** The id that the service gave the item when it was put. */
@@ -124,6 +128,11 @@ export class DataFrame {
     const tags = Object.entries(this.tags).map(([key, value]) => `${key}: ${value}`);
     return `DataFrame ${this.index} (${this.data.length} bytes) { ${tags.join(", ")} }`;
   }
+
+  private readRest(): FrameRest {
+    if (this.rest instanceof WireReader) this.rest = readTagsAndMessage(this.rest);
+    return this.rest;
+  }
 }
 
 /** Reads one frame of a watch. Throws `EasDecodeError` when it is none. */
@@ -152,7 +161,9 @@ export function readFrames(body: Bytes, contentType: string | null, owner: Frame
   const reader = new WireReader(body, "queue");
   while (reader.tag()) {
     if (reader.field === LIST && reader.wireType === LENGTH_DELIMITED) {
-      reader.nested(() => frames.push(readFrameFields(reader, owner)));
+      const end = reader.delimitedEnd();
+      frames.push(readFrameFields(readerOf(body, reader.position, end), owner));
+      reader.position = end;
     } else {
       reader.skip();
     }
@@ -161,9 +172,9 @@ export function readFrames(body: Bytes, contentType: string | null, owner: Frame
 }
 
 function readFrameFields(reader: WireReader, owner: FrameOwner): DataFrame {
-  const { bytes, position: start, end } = reader;
+  const { bytes, position: start } = reader;
   let index = 0n;
-  let data: Bytes = bytes.subarray(0, 0);
+  let data: Bytes | undefined;
   while (reader.tag()) {
     if (reader.field === INDEX && reader.wireType === VARINT) index = readUint64(reader);
     else if (reader.field === DATA && reader.wireType === LENGTH_DELIMITED) {
@@ -172,16 +183,22 @@ function readFrameFields(reader: WireReader, owner: FrameOwner): DataFrame {
       reader.position = dataEnd;
     } else reader.skip();
   }
-  return new DataFrame(index, data, owner, () => readTagsAndMessage(bytes, start, end));
+  reader.position = start;
+  return new DataFrame(index, data ?? bytes.subarray(0, 0), owner, reader);
 }
 
-/** Only for who asks: texts cost more than all the rest of a frame. */
-function readTagsAndMessage(bytes: Bytes, start: number, end: number): { tags: QueueTags; message: string } {
+function readerOf(bytes: Bytes, position: number, end: number): WireReader {
+  const reader = new WireReader(bytes, "queue");
+  reader.position = position;
+  reader.end = end;
+  return reader;
+}
+
+/** Only for who asks: texts cost more than all the rest of a frame. `frame` stays at its beginning. */
+function readTagsAndMessage(frame: WireReader): FrameRest {
   const tags = Object.create(null) as Record<string, string>;
   let message = "";
-  const reader = new WireReader(bytes, "queue");
-  reader.position = start;
-  reader.end = end;
+  const reader = readerOf(frame.bytes, frame.position, frame.end);
   while (reader.tag()) {
     if (reader.wireType !== LENGTH_DELIMITED) reader.skip();
     else if (reader.field === MESSAGE) message = reader.text();
@@ -224,7 +241,7 @@ function readJsonFrame(item: unknown, element: number, owner: FrameOwner): DataF
   const texts = Object.create(null) as Record<string, string>;
   for (const [key, value] of Object.entries(tags ?? {})) texts[key] = textOf(value, element);
   const rest = { tags: texts, message: textOf(message ?? "", element) };
-  return new DataFrame(number, fromBase64((data ?? "") as string, element), owner, () => rest);
+  return new DataFrame(number, fromBase64((data ?? "") as string, element), owner, rest);
 }
 
 function textOf(value: unknown, element: number): string {

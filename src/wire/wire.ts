@@ -26,6 +26,8 @@ const MAX_VARINT_BYTES = 10;
 /** Options of a `TextDecoder` that drops nothing: a byte order mark is a character like any other here. */
 export const KEEP_BOM = { ignoreBOM: true } as const;
 
+const DECODER: TextDecoder = /* @__PURE__ */ new TextDecoder("utf-8", KEEP_BOM);
+
 /** Whether typed arrays have the byte order of the wire. All current hosts have. */
 export const LITTLE_ENDIAN: boolean = /* @__PURE__ */ (() => new Uint8Array(new Uint16Array([1]).buffer)[0] === 1)();
 
@@ -160,8 +162,9 @@ export class WireReader {
 
   /** A varint as a number; bits beyond 2^53 are lost, so only for tags, lengths and enums. */
   varint(): number {
-    const { bytes, end } = this;
-    const start = this.position;
+    const { bytes, end, position: start } = this;
+    // Most are one byte: all tags, and the lengths of what is small.
+    if (start < end && (bytes[start] as number) < 128) return bytes[this.position++] as number;
     let value = 0;
     let scale = 1;
     for (let at = start; at < end; at++) {
@@ -201,7 +204,7 @@ export class WireReader {
     const end = this.delimitedEnd();
     const bytes = this.bytes.subarray(this.position, end);
     this.position = end;
-    return new TextDecoder("utf-8", KEEP_BOM).decode(bytes);
+    return DECODER.decode(bytes);
   }
 
   /** Reads a nested message by `read`, which sees nothing beyond it. */
@@ -277,6 +280,8 @@ export class WireReader {
 
 // Functions and no methods, so that bundles leave out what their formats have no field of.
 
+const WORDS: DataView = /* @__PURE__ */ new DataView(/* @__PURE__ */ new ArrayBuffer(8));
+
 /** Reads a varint as an unsigned 64-bit integer. Not bit by bit as a bigint, which takes three times as long. */
 export function readUint64(reader: WireReader): bigint {
   const { bytes, position: start } = reader;
@@ -291,7 +296,11 @@ export function readUint64(reader: WireReader): bigint {
       high = bits >>> 4;
     } else high |= bits << (shift - 32);
   }
-  return high === 0 ? BigInt(low >>> 0) : (BigInt(high >>> 0) << 32n) | BigInt(low >>> 0);
+  if (high === 0) return BigInt(low >>> 0);
+  // Not by shifts of bigints, each of which makes another one.
+  WORDS.setUint32(0, high);
+  WORDS.setUint32(4, low);
+  return WORDS.getBigUint64(0);
 }
 
 /** Reads a varint as a signed 32-bit integer; what is above is a sign, or is dropped, as all protobuf implementations do. */

@@ -8,22 +8,18 @@ const FRAME_BYTES = 512;
 
 type Result = IteratorResult<DataFrame, undefined>;
 
-interface Waiting {
-  readonly resolve: (result: Result) => void;
-  readonly reject: (reason: unknown) => void;
-}
-
 /** Frames between the connection, which brings them, and the iteration, which takes them; in their order. */
 export class FrameBuffer {
   readonly #source: () => FrameSource | undefined;
   readonly #onOverflow: () => void;
-  /** What came, with errors at their place; taken from `#first` on, since `shift` moves all that is behind. */
-  #entries: (DataFrame | Error | undefined)[] = [];
-  #first = 0;
+  /** What came, with errors at their place. */
+  #entries: (DataFrame | Error)[] = [];
+  /** What came before that, the oldest last: `shift` would move all that is behind. */
+  #oldest: (DataFrame | Error)[] = [];
   #bytes = 0;
   #paused = false;
   #warned = false;
-  #waiting: Waiting[] = [];
+  #waiting: ((result: Result | Promise<Result>) => void)[] = [];
   #end: { readonly error: unknown } | undefined;
 
   /** `onOverflow` hears once of a source that cannot be held back. */
@@ -37,8 +33,7 @@ export class FrameBuffer {
     if (this.#end !== undefined) return;
     const waiting = this.#waiting.shift();
     if (waiting !== undefined) {
-      if (entry instanceof DataFrame) waiting.resolve({ done: false, value: entry });
-      else waiting.reject(entry);
+      waiting(resultOf(entry));
       return;
     }
     this.#entries.push(entry);
@@ -47,16 +42,18 @@ export class FrameBuffer {
   }
 
   next(): Promise<Result> {
-    const entry = this.#entries[this.#first];
+    if (this.#oldest.length === 0) {
+      this.#oldest = this.#entries.reverse();
+      this.#entries = [];
+    }
+    const entry = this.#oldest.pop();
     if (entry !== undefined) {
-      this.#take();
       this.#bytes -= weightOf(entry);
       if (this.#paused && this.#bytes < HIGH_WATER_BYTES / 2) this.#resume();
-      if (!(entry instanceof DataFrame)) return Promise.reject(entry);
-      return Promise.resolve({ done: false, value: entry });
+      return Promise.resolve(resultOf(entry));
     }
     if (this.#end !== undefined) return this.#ended();
-    return new Promise((resolve, reject) => this.#waiting.push({ resolve, reject }));
+    return new Promise((resolve) => this.#waiting.push(resolve));
   }
 
   /** A new connection, which is not held back. */
@@ -72,30 +69,19 @@ export class FrameBuffer {
   end(error: unknown, dropped: boolean): void {
     if (dropped) {
       this.#entries = [];
-      this.#first = 0;
+      this.#oldest = [];
     }
     if (this.#end !== undefined) return;
     this.#end = { error };
     const all = this.#waiting;
     this.#waiting = [];
-    for (const { resolve, reject } of all) this.#ended().then(resolve, reject);
+    for (const resolve of all) resolve(this.#ended());
   }
 
   #ended(): Promise<Result> {
     const error = this.#end?.error;
     this.#end = { error: undefined };
     return error === undefined ? Promise.resolve({ done: true, value: undefined }) : Promise.reject(error);
-  }
-
-  #take(): void {
-    this.#entries[this.#first++] = undefined;
-    if (this.#first === this.#entries.length) {
-      this.#entries = [];
-      this.#first = 0;
-    } else if (this.#first > 1024 && this.#first * 2 > this.#entries.length) {
-      this.#entries = this.#entries.slice(this.#first);
-      this.#first = 0;
-    }
   }
 
   #pause(): void {
@@ -113,6 +99,10 @@ export class FrameBuffer {
     this.#paused = false;
     this.#source()?.resume?.();
   }
+}
+
+function resultOf(entry: DataFrame | Error): Result | Promise<Result> {
+  return entry instanceof DataFrame ? { done: false, value: entry } : Promise.reject(entry);
 }
 
 function weightOf(entry: DataFrame | Error): number {

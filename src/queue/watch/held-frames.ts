@@ -1,3 +1,5 @@
+import { AscendingIndexes } from "./ascending-indexes.js";
+
 /** Fewest answered commits that are remembered. */
 const LEAST_REMEMBERED = 1024;
 
@@ -6,38 +8,37 @@ const LEAST_REMEMBERED = 1024;
  * time while its first copy is held, or after its commit was answered.
  */
 export class HeldFrames {
-  readonly #held = new Set<bigint>();
-  readonly #committed = new Set<bigint>();
+  readonly #held = new AscendingIndexes();
+  /** Answered commits of late, and those before: a set that forgets its oldest each time is slower the larger it is. */
+  #committed = new Set<bigint>();
+  #committedBefore = new Set<bigint>();
   /** Let go of on this connection: the server waits for their commits all the same. */
   readonly #released = new Set<bigint>();
   readonly #window: number;
-  readonly #remembered: number;
 
   constructor(window: number) {
     this.#window = window;
-    this.#remembered = Math.max(LEAST_REMEMBERED, 4 * window);
   }
 
   /** Takes a frame; what it is when it is to be handed out no more. */
   take(index: bigint): "new" | "held" | "committed" {
-    if (this.#held.has(index)) return "held";
-    if (this.#committed.has(index)) return "committed";
-    this.#released.delete(index);
+    // What is above all that was here is new.
+    if (index <= this.#held.greatest) {
+      if (this.#held.has(index)) return "held";
+      if (this.#committed.has(index) || this.#committedBefore.has(index)) return "committed";
+      this.#released.delete(index);
+    }
     this.#held.add(index);
     return "new";
   }
 
   /** Notes that a commit was answered. */
   committed(index: bigint): void {
-    this.#held.delete(index);
-    this.#released.delete(index);
+    if (!this.#held.delete(index)) this.#released.delete(index);
     this.#committed.add(index);
-    if (this.#committed.size > this.#remembered) {
-      for (const oldest of this.#committed) {
-        this.#committed.delete(oldest);
-        break;
-      }
-    }
+    if (this.#committed.size < Math.max(LEAST_REMEMBERED, 4 * this.#window)) return;
+    this.#committedBefore = this.#committed;
+    this.#committed = new Set();
   }
 
   /** Lets go of a frame that the server gives to somebody again by itself. Returns whether it was held. */

@@ -60,10 +60,12 @@ export class Watcher implements AsyncIterableIterator<DataFrame> {
     this.#transport = transportOf(host, settings);
     this.#start = settings.start;
     this.#held = new HeldFrames(settings.window);
-    this.#commits = new CommitBatch((indexes) =>
+    this.#commits = new CommitBatch(async (indexes) => {
       // Nobody but us knows which items a poll has handed out.
-      host.calls.run(indexesOperation(this.#transport === "poll" ? "DELETE" : "PUT", indexes, undefined)),
-    );
+      await host.calls.run(indexesOperation(this.#transport === "poll" ? "DELETE" : "PUT", indexes, undefined));
+      for (const index of indexes) this.#held.committed(index);
+      this.#letGo();
+    });
     this.#buffer = new FrameBuffer(
       () => this.#source,
       () =>
@@ -240,11 +242,8 @@ export class Watcher implements AsyncIterableIterator<DataFrame> {
     this.#buffer.push(frame);
   }
 
-  async #commit(index: bigint): Promise<void> {
-    if (this.#settings.autoCommit) return;
-    await this.#commits.commit(index);
-    this.#held.committed(index);
-    this.#letGo();
+  #commit(index: bigint): Promise<void> {
+    return this.#settings.autoCommit ? Promise.resolve() : this.#commits.commit(index);
   }
 
   async #negative(index: bigint, code: string | undefined, reason: string | undefined): Promise<void> {
