@@ -8,6 +8,8 @@ import type { CallKind } from "../http/retry.js";
 import { joinPath, suffixOf } from "../http/url.js";
 import type { HeaderPair } from "../platform/platform.js";
 import type { Bytes } from "../request.js";
+import { inBatches } from "./commit-batch.js";
+import { checkIndexes, type FrameIndex } from "./frame-index.js";
 import { checkIdentity, checkOperationOptions } from "./queue-options.js";
 
 /** What may be set for one call to a queue; each option stands above the client's own. */
@@ -84,6 +86,18 @@ export class QueueCalls {
     } catch (error) {
       return Promise.reject(error);
     }
+  }
+
+  /** Makes the calls of an operation on items, as few as there must be, each by `through`. */
+  async runForAll(
+    indexes: FrameIndex | Iterable<FrameIndex>,
+    operation: (batch: readonly bigint[]) => QueueOperation<void>,
+    through: (batch: readonly bigint[], send: () => Promise<void>) => Promise<void>,
+  ): Promise<void> {
+    const batches = inBatches(checkIndexes("indexes", indexes));
+    // All are made before any is sent, so that bad input sends nothing.
+    const operations = batches.map(operation);
+    await Promise.all(batches.map((batch, i) => through(batch, () => this.run(operations[i] as QueueOperation<void>))));
   }
 
   /** The plan of an operation. */

@@ -7,12 +7,12 @@ import { checkHeaders } from "../http/headers.js";
 import { checkCount, checkFunction, type HeadersInput, type Token } from "../http/options.js";
 import { bodyTooLarge, withHeaders } from "../http/prepare.js";
 import type { WebSocketDialer } from "../platform/platform.js";
-import { CommitBatch, inBatches } from "./commit-batch.js";
+import { CommitBatch } from "./commit-batch.js";
 import { type ConsumeOptions, checkConsume, consume, type FrameHandler } from "./consume.js";
 import type { DataFrame, FrameOwner } from "./data-frame.js";
-import { checkIndexes, type FrameIndex } from "./frame-index.js";
+import type { FrameIndex } from "./frame-index.js";
 import { LimitsCache, lastEntryOf, type QueueAttributes } from "./queue-attributes.js";
-import { type QueueCallOptions, QueueCalls, type QueueOperation } from "./queue-calls.js";
+import { type QueueCallOptions, QueueCalls } from "./queue-calls.js";
 import {
   attributesOperation,
   countOperation,
@@ -215,17 +215,19 @@ export class QueueClient {
 
   /** Deletes items, for all groups. */
   delete(indexes: FrameIndex | Iterable<FrameIndex>, call?: QueueCallOptions): Promise<void> {
-    return this.#forAll(indexes, (batch) => indexesOperation("DELETE", batch, call));
+    const operation = (batch: readonly bigint[]) => indexesOperation("DELETE", batch, call);
+    return this.#calls.runForAll(indexes, operation, this.#watched("committing"));
   }
 
   /** Tells the service that items are done: they are deleted. */
   commit(indexes: FrameIndex | Iterable<FrameIndex>, call?: QueueCallOptions): Promise<void> {
-    return this.#forAll(indexes, (batch) => indexesOperation("PUT", batch, call));
+    const operation = (batch: readonly bigint[]) => indexesOperation("PUT", batch, call);
+    return this.#calls.runForAll(indexes, operation, this.#watched("committing"));
   }
 
   /** Tells the service that items could not be handled: they are given to a consumer again. */
   negative(indexes: FrameIndex | Iterable<FrameIndex>, options: NegativeOptions = {}): Promise<void> {
-    return this.#forAll(indexes, (batch) => negativeOperation(batch, options));
+    return this.#calls.runForAll(indexes, (batch) => negativeOperation(batch, options), this.#watched("negating"));
   }
 
   /** Deletes all items before `index`; that one stays. */
@@ -289,12 +291,9 @@ export class QueueClient {
     return this;
   }
 
-  async #forAll(
-    indexes: FrameIndex | Iterable<FrameIndex>,
-    operation: (batch: readonly bigint[]) => QueueOperation<void>,
-  ): Promise<void> {
-    // All are made before any is sent, so that bad input sends nothing.
-    const operations = inBatches(checkIndexes("indexes", indexes)).map(operation);
-    await Promise.all(operations.map((each) => this.#calls.run(each)));
+  /** Runs a call by which items end through the watcher, which may have handed them out. */
+  #watched(end: "committing" | "negating"): (indexes: readonly bigint[], send: () => Promise<void>) => Promise<void> {
+    const watcher = this.#watcher;
+    return (indexes, send) => (watcher === undefined ? send() : watcher[end](indexes, send));
   }
 }

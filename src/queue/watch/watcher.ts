@@ -60,12 +60,12 @@ export class Watcher implements AsyncIterableIterator<DataFrame> {
     this.#transport = transportOf(host, settings);
     this.#start = settings.start;
     this.#held = new HeldFrames(settings.window);
-    this.#commits = new CommitBatch(async (indexes) => {
-      // Nobody but us knows which items a poll has handed out.
-      await host.calls.run(indexesOperation(this.#transport === "poll" ? "DELETE" : "PUT", indexes, undefined));
-      for (const index of indexes) this.#held.committed(index);
-      this.#letGo();
-    });
+    this.#commits = new CommitBatch((indexes) =>
+      this.committing(indexes, () =>
+        // Nobody but us knows which items a poll has handed out.
+        host.calls.run(indexesOperation(this.#transport === "poll" ? "DELETE" : "PUT", indexes, undefined)),
+      ),
+    );
     this.#buffer = new FrameBuffer(
       () => this.#source,
       () =>
@@ -74,7 +74,7 @@ export class Watcher implements AsyncIterableIterator<DataFrame> {
           .warn("eas-prediction: frames come faster than they are taken; this runtime cannot hold them back"),
     );
     this.#owner = {
-      commit: (index) => this.#commit(index),
+      commit: (index) => (settings.autoCommit ? Promise.resolve() : this.#commits.commit(index)),
       negative: (index, code, reason) => this.#negative(index, code, reason),
       release: (index) => this.#release(index),
     };
@@ -122,6 +122,26 @@ export class Watcher implements AsyncIterableIterator<DataFrame> {
     this.#commits.flush();
     this.#finish(undefined, true);
     return this.closed;
+  }
+
+  /** Commits by `send` what this watcher may have handed out. @internal */
+  async committing(indexes: readonly bigint[], send: () => Promise<void>): Promise<void> {
+    await send();
+    for (const index of indexes) this.#held.committed(index);
+    this.#letGo();
+  }
+
+  /** Gives back by `send` what this watcher may have handed out. @internal */
+  async negating(indexes: readonly bigint[], send: () => Promise<void>): Promise<void> {
+    // Before the service is told, which may push it again before it answers.
+    const held = indexes.filter((index) => this.#held.negated(index));
+    this.#letGo();
+    try {
+      await send();
+    } catch (error) {
+      for (const index of held) this.#held.kept(index);
+      throw error;
+    }
   }
 
   #finish(error: unknown, dropped: boolean): void {
@@ -242,23 +262,13 @@ export class Watcher implements AsyncIterableIterator<DataFrame> {
     this.#buffer.push(frame);
   }
 
-  #commit(index: bigint): Promise<void> {
-    return this.#settings.autoCommit ? Promise.resolve() : this.#commits.commit(index);
-  }
-
   async #negative(index: bigint, code: string | undefined, reason: string | undefined): Promise<void> {
     if (this.#settings.autoCommit) return;
     const operation = negativeOperation([index], { code, reason });
-    // Before the service is told, which may push it again before it answers.
-    const wasHeld = this.#held.negated(index);
-    this.#letGo();
-    try {
+    await this.negating([index], async () => {
       // An item that is polled belongs to no consumer: there is nobody to tell.
       if (this.#transport !== "poll") await this.#host.calls.run(operation);
-    } catch (error) {
-      if (wasHeld) this.#held.kept(index);
-      throw error;
-    }
+    });
   }
 
   #release(index: bigint): void {
