@@ -6,6 +6,7 @@ import { Agent as HttpAgent, request as httpRequest } from "node:http";
 import { PredictClient } from "eas-prediction";
 import { nodeTransport } from "eas-prediction/node";
 import { Agent, request } from "undici";
+import { Collector } from "./collector.mjs";
 import { TOKEN } from "./data.mjs";
 
 const CONTENT_TYPE = "application/octet-stream";
@@ -110,39 +111,6 @@ function clientsOf({ origin, connections, signed }, options = {}) {
     }
     return clients.get(serviceName);
   };
-}
-
-/** undici's handler in its older form, with which it hands over raw headers; the body is copied once. */
-class Collector {
-  constructor(resolve, reject) {
-    this.resolve = resolve;
-    this.reject = reject;
-    this.status = 0;
-    this.body = undefined;
-    this.length = 0;
-  }
-  onConnect() {}
-  onHeaders(status, headers) {
-    this.status = status;
-    for (let i = 0; i < headers.length; i += 2) {
-      if (headers[i].length === 14 && headers[i].latin1Slice().toLowerCase() === "content-length") {
-        this.body = new Uint8Array(Number(headers[i + 1].latin1Slice()));
-      }
-    }
-    return true;
-  }
-  onData(chunk) {
-    this.body.set(chunk, this.length);
-    this.length += chunk.length;
-    return true;
-  }
-  onComplete() {
-    if (this.status === 200) this.resolve(this.body);
-    else this.reject(new Error(`status ${this.status}`));
-  }
-  onError(error) {
-    this.reject(error);
-  }
 }
 
 /** The headers that the SDK sends, in the form that undici and node:http take without a look at each. */

@@ -97,7 +97,10 @@ async function verify({ bytes, count, window, autoCommit }) {
   });
   // Commits are answered in their own order.
   seen.sort((a, b) => (a < b ? -1 : 1));
-  deepStrictEqual(seen, Array.from({ length: count }, (_, i) => FIRST + BigInt(i)));
+  deepStrictEqual(
+    seen,
+    Array.from({ length: count }, (_, i) => FIRST + BigInt(i)),
+  );
 }
 
 /** Takes `count` items, the first of them as a lead-in. */

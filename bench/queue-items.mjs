@@ -22,14 +22,20 @@ export function itemData(bytes) {
 
 /** The first item as the service serialises it. */
 export function firstFrame(bytes) {
-  return toBinary(DataFrameProtoSchema, create(DataFrameProtoSchema, { index: FIRST, tags: TAGS, data: itemData(bytes) }));
+  return toBinary(
+    DataFrameProtoSchema,
+    create(DataFrameProtoSchema, { index: FIRST, tags: TAGS, data: itemData(bytes) }),
+  );
 }
 
 /** A queue with `count` items of `bytes` of data. */
 export const queueOf = (bytes, count) => `items_${bytes}_${count}`;
 
+/** The same, of which no item goes before it is allowed to. */
+export const pacedQueueOf = (bytes, count) => `paced_${bytes}_${count}`;
+
 /** What the name of a queue says. */
 export function readQueue(name) {
-  const [, bytes, count] = /^items_(\d+)_(\d+)$/.exec(name);
-  return { bytes: Number(bytes), count: Number(count) };
+  const [, kind, bytes, count] = /^(items|paced)_(\d+)_(\d+)$/.exec(name);
+  return { bytes: Number(bytes), count: Number(count), isPaced: kind === "paced" };
 }

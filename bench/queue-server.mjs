@@ -27,7 +27,7 @@ const [OK, WRONG, NOBODY] = [answer("200 OK", "OK"), answer("400 Bad Request", "
 
 /** The last watch of each queue. */
 const streams = new Map();
-const puts = { count: 0, bytes: 0, query: "", body: [] };
+const puts = { count: 0, bytes: 0, query: "", head: "", body: [] };
 
 const server = createServer({ noDelay: true }, (socket) => {
   let held;
@@ -47,7 +47,7 @@ const server = createServer({ noDelay: true }, (socket) => {
         }
         const head = rest.latin1Slice(0, end);
         const [, method, queue, query] = REQUEST_LINE.exec(head) ?? [];
-        request = { method, queue, query, isAuthorized: AUTHORIZED.test(head), key: KEY.exec(head)?.[1] };
+        request = { method, queue, query, head, isAuthorized: AUTHORIZED.test(head), key: KEY.exec(head)?.[1] };
         missing = Number(LENGTH.exec(head)?.[1] ?? 0);
         body = [];
         rest = rest.subarray(end + HEAD_END.length);
@@ -77,7 +77,7 @@ function watch(socket, { queue, query, key }) {
   streams.set(queue, new QueueStream(socket, readQueue(queue), Number(window)));
 }
 
-function respond({ method, queue, query, isAuthorized }, body) {
+function respond({ method, queue, query, head, isAuthorized }, body) {
   if (!isAuthorized) return NOBODY;
   if (method === "GET") return query.startsWith("_attrs_=true") ? answer("200 OK", ATTRIBUTES) : WRONG;
   if (method === "PUT" && query.startsWith("_indexes_=")) {
@@ -87,8 +87,7 @@ function respond({ method, queue, query, isAuthorized }, body) {
   if (method !== "POST") return WRONG;
   puts.count++;
   for (const part of body) puts.bytes += part.length;
-  puts.query = query;
-  puts.body = body;
+  Object.assign(puts, { query, head, body });
   return answer("200 OK", String(indexOf(puts.count)), `X-Eas-Queueservice-Request-Id: ${TAGS.requestId}\r\n`);
 }
 
@@ -111,9 +110,17 @@ serve({
     const { sent, committed, wrong, commitRequests } = streams.get(queue);
     return { sent, committed, wrong, commitRequests };
   },
+  /** Lets so many more items of a paced queue go. */
+  allow({ queue, items }) {
+    streams.get(queue).allow(items);
+  },
   /** What was put: how much in all, and the last one. */
   put() {
-    const { count, bytes, query, body } = puts;
-    return { count, bytes, query, md5: createHash("md5").update(Buffer.concat(body)).digest("hex") };
+    const { count, bytes, query, head, body } = puts;
+    const names = head
+      .split("\r\n")
+      .slice(1)
+      .map((line) => line.slice(0, line.indexOf(":")).toLowerCase());
+    return { count, bytes, query, names, md5: createHash("md5").update(Buffer.concat(body)).digest("hex") };
   },
 });

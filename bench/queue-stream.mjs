@@ -13,7 +13,9 @@ const INDEX_BYTES = 9;
 
 /** The answer to the upgrade. */
 export function upgraded(key) {
-  const accept = createHash("sha1").update(key + GUID).digest("base64");
+  const accept = createHash("sha1")
+    .update(key + GUID)
+    .digest("base64");
   return `HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: ${accept}\r\n\r\n`;
 }
 
@@ -38,7 +40,7 @@ export class QueueStream {
   wrong = 0;
   commitRequests = 0;
   #socket;
-  #count;
+  #allowed;
   #window;
   #size;
   #frames;
@@ -48,9 +50,9 @@ export class QueueStream {
   #isCommitted;
   #held = Buffer.alloc(0);
 
-  constructor(socket, { bytes, count }, window) {
+  constructor(socket, { bytes, count, isPaced }, window) {
     this.#socket = socket;
-    this.#count = count;
+    this.#allowed = isPaced ? 0 : count;
     this.#window = window;
     this.#isCommitted = new Uint8Array(count);
     const payload = firstFrame(bytes);
@@ -77,10 +79,16 @@ export class QueueStream {
     this.#push();
   }
 
+  /** Lets so many more items of a paced queue go. */
+  allow(items) {
+    this.#allowed += items;
+    this.#push();
+  }
+
   #push() {
     if (this.#socket.destroyed || this.#socket.writableEnded) return;
     for (;;) {
-      const room = Math.min(this.#count, this.committed + this.#window) - this.sent;
+      const room = Math.min(this.#allowed, this.committed + this.#window) - this.sent;
       if (room <= 0 || this.#free.length === 0) return;
       const block = this.#free.pop();
       const frames = Math.min(room, this.#frames);
