@@ -32,7 +32,6 @@ import {
   truncateOperation,
 } from "./queue-operations.js";
 import {
-  checkIdentity,
   checkLogger,
   checkQueueAuth,
   type QueueClientOptions,
@@ -101,8 +100,7 @@ export class QueueClient {
    * dropped: what is wrong is thrown by the next call too.
    */
   init(uid?: string, gid?: string): Promise<void> {
-    if (uid !== undefined) this.#calls.uid = checkIdentity("uid", uid);
-    if (gid !== undefined) this.#calls.gid = checkIdentity("gid", gid);
+    this.#calls.identify(uid, gid);
     const ready = this.#calls.ready();
     ready.catch(() => {});
     return ready;
