@@ -43,25 +43,27 @@ serve({
   /** Takes so many items, and resolves with the bytes of the heap when all are done with. */
   async take(items) {
     const ended = [];
-    for (let i = 0; i < items; i++) {
-      const { value: frame } = await watcher.next();
-      equal(frame.index, expected++);
-      ended.push(end(frame));
-    }
+    for (let i = 0; i < items; i++) ended.push(end(await next()));
     await Promise.all(ended);
     return heap();
   },
-  /** Takes so many items and holds them, as slow handlers do. */
+  /** Takes so many items and weighs the heap while they are held, as slow handlers do. */
   async hold(items) {
-    const before = await heap();
     const held = [];
-    for (let i = 0; i < items; i++) held.push((await watcher.next()).value);
-    const bytes = (await heap()) - before;
+    for (let i = 0; i < items; i++) held.push(await next());
+    const bytes = await heap();
     await Promise.all(held.map((frame) => frame.commit()));
     return bytes;
   },
   end: () => client.close(),
 });
+
+/** The next frame, which must be the next item. */
+async function next() {
+  const { value: frame } = await watcher.next();
+  equal(frame.index, expected++);
+  return frame;
+}
 
 /** Bytes that are alive, when what is under way has ended. */
 async function heap() {

@@ -1,5 +1,10 @@
 /** The most indexes that one request carries: with 19 digits each they make a URL of some 2,000 characters. */
 const MOST_INDEXES = 100;
+/**
+ * With fewer requests under way, commits go at the end of the turn. With more, a timer collects what comes within a
+ * millisecond. Two, since the next item is often there before the answer to the commit that made room for it.
+ */
+const FEW = 2;
 
 /**
  * Sends the commits of one turn of the event loop together. Each settles as the request does that carried it, by a promise
@@ -43,9 +48,8 @@ export class CommitBatch {
     });
     const go = this.#go;
     const flush = () => this.#go === go && this.flush();
-    // A timer of 0 takes a millisecond: time enough while a request is under way, and a waste when the window waits for it.
     const { setImmediate } = globalThis as { setImmediate?: (callback: () => void) => void };
-    if (setImmediate && !this.#underWay) setImmediate(flush);
+    if (setImmediate && this.#underWay < FEW) setImmediate(flush);
     else setTimeout(flush);
   }
 }
