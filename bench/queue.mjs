@@ -21,8 +21,8 @@ const EACH_AWAITED = "queue.commit(), one PUT each, awaited";
 const [NODE_WATCH, NODE_PUT] = ["queue-contender.mjs", "queue-put-contender.mjs"];
 
 /**
- * How many items a sample of each contender has: as many as make it about a tenth of a second. `window` is their number too
- * unless it is given: a watch that does not commit gets no more.
+ * How many items a sample of each contender has: as many as make it about a tenth of a second. The window is as large, since a
+ * watch that does not commit gets no more.
  */
 const WATCHES = [
   {
@@ -118,7 +118,7 @@ class QueueBench {
       for (const one of contender === "python" ? this.#python() : [this.#node(contender, order)]) {
         const { name: asked, child, isNew } = one;
         const isPython = contender === "python";
-        await this.#verify(child, order, isPython, name.startsWith("commit") || !isPython);
+        await this.#verify(child, order, isPython);
         // The one in pure Python takes several times as long.
         const items = asked.endsWith("pip") ? Math.ceil(count / 4) : count;
         const sample = () => this.#sample(child, order, isPython, items);
@@ -127,16 +127,18 @@ class QueueBench {
       }
     }
     const processes = [process.pid, this.server.pid, ...[...this.#children.values()].map(({ child }) => child.pid)];
-    return measure({
+    const measured = await measure({
       name,
       unit: order.inFlight ? "puts/s" : order.commits ? "commits/s" : "frames/s",
       ceiling: [Object.keys(counts)[order.commits ? 1 : 0]],
       contenders,
       rounds,
-      // Sixteen tenths of a second a round and contender at the most.
+      // A quarter of a second for each sample, with what is around it.
       budget: rounds * contenders.length * 250,
       processes,
     });
+    const versions = this.#python().map(({ name, versions }) => [name, versions]);
+    return { ...measured, versions: Object.fromEntries(versions) };
   }
 
   #node(name, { inFlight }) {
@@ -150,7 +152,7 @@ class QueueBench {
   }
 
   #python() {
-    this.#pythons ??= pythonSdks().map(({ name, python }) => {
+    this.#pythons ??= pythonSdks().map(({ name, python, versions }) => {
       const child = new PythonChild(python, "queue_items", {
         origin: this.origin,
         token: TOKEN,
@@ -160,7 +162,7 @@ class QueueBench {
         first: String(FIRST),
       });
       this.#children.set(name, { child });
-      return { name, child, isNew: true };
+      return { name, child, versions, isNew: true };
     });
     return this.#pythons;
   }
