@@ -8,6 +8,7 @@ import { fromBinary } from "@bufbuild/protobuf";
 import { PredictClient, TFRequest } from "eas-prediction";
 import { PredictResponseSchema } from "eas-prediction/proto/tf";
 import { Agent, request } from "undici";
+import { dispatching } from "./bare-dispatch.mjs";
 import { serve, settings } from "./child.mjs";
 import { CHECK, floats, INPUT, kilobyte, OUTPUT, SHAPE, SIGNATURE, SMALL, TENSOR, TOKEN } from "./data.mjs";
 import { collectGarbage, cpuSeconds } from "./measure.mjs";
@@ -16,7 +17,7 @@ const CONTENT_TYPE = "application/octet-stream";
 
 /** Each makes `call(service, input)`, which gives the answer's body, or fails if the status is not 200. */
 const CONTENDERS = {
-  "Agent.dispatch": (settings) => dispatching(settings, (body) => body),
+  "Agent.dispatch": (settings) => dispatching(settings),
   /** With its body in fresh memory, as it is for all who have numbers and no bytes: copied, which no encoder can undercut. */
   "Agent.dispatch, fresh body": (settings) => dispatching(settings, (body) => new Uint8Array(body)),
   "undici.request": ({ origin, connections, authorize }) => {
@@ -69,18 +70,6 @@ const CONTENDERS = {
   },
 };
 
-function dispatching({ origin, connections, authorize }, bodyOf) {
-  const agent = new Agent({ connections, headersTimeout: 0, bodyTimeout: 0 });
-  return (service, input) =>
-    new Promise((resolve, reject) => {
-      const body = bodyOf(input);
-      agent.dispatch(
-        { origin, path: `/api/predict/${service}`, method: "POST", headers: authorize(service, body), body },
-        new Collector(resolve, reject),
-      );
-    });
-}
-
 function clientsOf(endpoint, maxConnectionCount, signed) {
   const clients = new Map();
   return (serviceName) => {
@@ -93,39 +82,6 @@ function clientsOf(endpoint, maxConnectionCount, signed) {
     }
     return clients.get(serviceName);
   };
-}
-
-/** undici's handler in its older form, with which it hands over raw headers; the body is copied once. */
-class Collector {
-  constructor(resolve, reject) {
-    this.resolve = resolve;
-    this.reject = reject;
-    this.status = 0;
-    this.body = undefined;
-    this.length = 0;
-  }
-  onConnect() {}
-  onHeaders(status, headers) {
-    this.status = status;
-    for (let i = 0; i < headers.length; i += 2) {
-      if (headers[i].length === 14 && headers[i].latin1Slice().toLowerCase() === "content-length") {
-        this.body = new Uint8Array(Number(headers[i + 1].latin1Slice()));
-      }
-    }
-    return true;
-  }
-  onData(chunk) {
-    this.body.set(chunk, this.length);
-    this.length += chunk.length;
-    return true;
-  }
-  onComplete() {
-    if (this.status === 200) this.resolve(this.body);
-    else this.reject(new Error(`status ${this.status}`));
-  }
-  onError(error) {
-    this.reject(error);
-  }
 }
 
 /** The headers that the SDK sends, in the form that undici and node:http take without a look at each. */

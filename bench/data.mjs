@@ -12,6 +12,11 @@ export const TOKEN = "NDFkODY1MjFhYWFhYmJiYmNjY2NkZGRk";
 export const SMALL = "small";
 export const TENSOR = "tensor";
 export const CHECK = "check";
+/** Answered when the server is told to. */
+export const HELD = "held";
+/** With `_` and a number behind it: an answer of so many bytes, or of a tensor of so many ones. */
+export const SIZED = "bytes";
+export const SIZED_TENSOR = "floats";
 
 /** Numbers in [0, 1) that are the same each time (mulberry32). */
 export function random(seed) {

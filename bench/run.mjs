@@ -8,10 +8,11 @@ import { cpus } from "node:os";
 import * as calls from "./calls.mjs";
 import * as codec from "./codec.mjs";
 import { withoutSamples } from "./measure.mjs";
+import * as memory from "./memory.mjs";
 import { writeSection } from "./results-file.mjs";
 import { barTable, table } from "./tables.mjs";
 
-const CASES = { codec, calls };
+const CASES = { codec, calls, memory };
 
 const words = process.argv.slice(2);
 const named = (name) => words.length === 0 || words.some((word) => name.includes(word));
