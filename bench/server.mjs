@@ -31,8 +31,8 @@ const ANSWERS = {
 };
 
 /** Sockets that wait for their answer, and who waits until they are so many. */
-let held = [];
-let heldEnough = () => {};
+let waiting = [];
+let onWaiting = () => {};
 
 const server = createServer({ noDelay: true }, (socket) => {
   /** Bytes of the body that are still to come. */
@@ -65,8 +65,8 @@ const server = createServer({ noDelay: true }, (socket) => {
       rest = rest.subarray(part.length);
       if (missing > 0) continue;
       if (service === HELD) {
-        held.push(socket);
-        heldEnough();
+        waiting.push(socket);
+        onWaiting();
       } else socket.write(ANSWERS[service] ?? sized(service) ?? report(head, Buffer.concat(body)));
     }
   });
@@ -82,12 +82,16 @@ serve({
   },
   /** Answers when `count` calls of the service HELD wait. */
   async held(count) {
-    while (held.length < count) await new Promise((resolve) => (heldEnough = resolve));
+    while (waiting.length < count) {
+      await new Promise((resolve) => {
+        onWaiting = resolve;
+      });
+    }
   },
   /** Answers them. */
   release() {
-    for (const socket of held) socket.write(ANSWERS[SMALL]);
-    held = [];
+    for (const socket of waiting) socket.write(ANSWERS[SMALL]);
+    waiting = [];
   },
 });
 
