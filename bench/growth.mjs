@@ -4,7 +4,6 @@
 import { existsSync } from "node:fs";
 import { bar } from "./bars.mjs";
 import { Child } from "./child.mjs";
-import { drawChart } from "./growth-charts.mjs";
 import { exponents, inWords, MOST } from "./growth-fit.mjs";
 import { summary } from "./measure.mjs";
 
@@ -89,6 +88,8 @@ export async function run(wanted, report) {
 
 /** Draws the charts that the tables name. */
 export async function publish(groups) {
+  // Its library takes a while to load, and few runs draw.
+  const { drawChart } = await import("./growth-charts.mjs");
   for (const { x, fits, points } of groups) {
     for (const { key, what, file } of fits) {
       const chart = { title: what, x, points: points.map((point) => ({ x: point.x, y: point[key] })) };

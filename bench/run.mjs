@@ -12,9 +12,10 @@ import * as growth from "./growth.mjs";
 import { withoutSamples } from "./measure.mjs";
 import * as memory from "./memory.mjs";
 import { writeSection } from "./results-file.mjs";
+import * as start from "./start.mjs";
 import { barTable, table } from "./tables.mjs";
 
-const CASES = { codec, calls, growth, memory };
+const CASES = { codec, calls, growth, memory, start };
 
 const words = process.argv.slice(2);
 const named = (name) => words.length === 0 || words.some((word) => name.includes(word));

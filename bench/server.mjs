@@ -97,7 +97,7 @@ serve({
 
 /** The answer of a service whose name says its size; undefined for other services. Made once. */
 function sized(service) {
-  const [kind, size] = service.split("_");
+  const [kind, size] = service?.split("_") ?? [];
   if (kind === SIZED) ANSWERS[service] = answer("200 OK", new Uint8Array(Number(size)).fill(1));
   if (kind === SIZED_TENSOR) ANSWERS[service] = answer("200 OK", tensorOfOnes(Number(size)));
   return ANSWERS[service];
