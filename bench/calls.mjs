@@ -10,6 +10,8 @@ import { measure, summary } from "./measure.mjs";
 /** Of every contender; as many as calls are in flight at the most. */
 const CONNECTIONS = 64;
 const BARE = ["undici.request", "node:http", "Agent.dispatch"];
+/** What the short form compares with. */
+const BAREST = ["Agent.dispatch"];
 const READY = "predict, ready bytes";
 const FRESH = "Agent.dispatch, fresh body";
 /** Only of a tensor: they tell apart what encoding costs and what the call does. */
@@ -36,18 +38,19 @@ const CASES = [
 
 const signedName = (name) => `${name}, signed`;
 
-/** All figures of the calls whose name is `wanted`, in requests a second. */
-export async function run(wanted, report) {
+/** All figures of the calls whose name is `wanted`, in requests a second; `short` has fewer rounds and contenders. */
+export async function run(wanted, report, { short = false } = {}) {
   const cases = CASES.filter(({ name }) => wanted(name));
   if (cases.length === 0) return [];
+  const bare = short ? BAREST : BARE;
   const children = [];
   try {
     const server = new Child("server.mjs");
     children.push(server);
     const origin = await server.ask("listen");
     const contenders = [];
-    for (const signed of [false, true]) {
-      for (const name of [...BARE, "predict", ...BREAKDOWN]) {
+    for (const signed of short ? [false] : [false, true]) {
+      for (const name of [...bare, "predict", ...(short ? [] : BREAKDOWN)]) {
         if (signed && name === FRESH) continue;
         const child = new Child("call-contender.mjs", {
           name,
@@ -62,14 +65,15 @@ export async function run(wanted, report) {
     }
     const processes = [process.pid, ...children.map(({ pid }) => pid)];
     const results = [];
-    for (const { name, service, rounds, warmUp, ...order } of cases) {
+    for (const { name, service, ...order } of cases) {
+      const { rounds, warmUp } = short ? { rounds: 5, warmUp: order.warmUp / 4 } : order;
       await verify(contenders, service);
       const taking = contenders
         .filter(({ name }) => service === TENSOR || !BREAKDOWN.includes(name))
         .map(({ name, signed, child }) => ({
           name: signed ? signedName(name) : name,
           // No client can sign for nothing.
-          ceiling: signed ? BARE.map(signedName) : BARE,
+          ceiling: signed ? bare.map(signedName) : bare,
           sample: (milliseconds = order.milliseconds) =>
             child.ask("sample", { ...order, service, milliseconds, limit: LIMIT }),
         }));
@@ -78,7 +82,7 @@ export async function run(wanted, report) {
       const measured = await measure({
         name,
         unit: "requests/s",
-        ceiling: BARE,
+        ceiling: bare,
         contenders: taking,
         rounds,
         budget,
@@ -106,7 +110,7 @@ async function verify(contenders, service) {
         .sort(),
     });
   }
-  for (const signed of [false, true]) {
+  for (const signed of new Set(sent.map(({ signed }) => signed))) {
     const [first, ...others] = sent.filter((one) => one.signed === signed);
     for (const other of others) deepStrictEqual(other, first, "all send the same headers and the same body");
   }

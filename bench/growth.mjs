@@ -34,7 +34,7 @@ const GROWTHS = [
     note:
       "1 KB to a server that answers 1 KB, over as many connections as calls, or where said over 100 and the others wait; held " +
       "by the server while the memory is read.",
-    points: () => callsInFlight(powers(1, 2, 1024)),
+    points: (rounds) => callsInFlight(powers(1, 2, 1024), rounds),
   },
   {
     name: "growth: bytes of a body",
@@ -46,7 +46,7 @@ const GROWTHS = [
     note:
       "A TFRequest of float32 is encoded and sent, a TFResponse of the same size is received and read to its values; the " +
       "memory is that of one call in a fresh process, for both bodies and the values.",
-    points: () => bodies(powers(1024, 4, 64 * 1024 * 1024)),
+    points: (rounds) => bodies(powers(1024, 4, 64 * 1024 * 1024), rounds),
   },
   {
     name: "growth: instances in discovery",
@@ -59,7 +59,7 @@ const GROWTHS = [
       bytes: { what: "heap with all of them called, bytes", file: "instances-memory" },
     },
     note: "Behind a transport that answers at once, for want of 10,000 servers: the client's own work alone.",
-    points: () => instances([10, 31, 100, 316, 1000, 3162, 10_000]),
+    points: (rounds) => instances([10, 31, 100, 316, 1000, 3162, 10_000], rounds),
   },
   {
     name: "growth: windows of a watch",
@@ -73,11 +73,12 @@ const GROWTHS = [
   },
 ];
 
-/** The tables of the growths that are `wanted`, each with its points. */
-export async function run(wanted, report) {
+/** The tables of the growths that are `wanted`, each with its points; `short` has one round. */
+export async function run(wanted, report, { short = false } = {}) {
+  const rounds = short ? 1 : ROUNDS;
   const groups = [];
   for (const { points: measurePoints, ...growth } of GROWTHS.filter(({ name }) => wanted(name))) {
-    const points = await measurePoints();
+    const points = await measurePoints(rounds);
     if (points === undefined) continue;
     const group = tableOf(growth, points);
     groups.push(group);
@@ -98,7 +99,7 @@ export async function publish(groups) {
   }
 }
 
-async function callsInFlight(counts) {
+async function callsInFlight(counts, rounds) {
   const server = new Child("server.mjs");
   const origin = await server.ask("listen");
   const connections = counts.at(-1);
@@ -118,6 +119,7 @@ async function callsInFlight(counts) {
     const timeOf = (child) => (count) => child.ask("timeOfCalls", { count, milliseconds: 50 });
     return await pointsOf(
       counts,
+      rounds,
       { milliseconds: timeOf(ours), bare: timeOf(bare), byDefault: timeOf(byDefault) },
       bytes,
     );
@@ -126,7 +128,7 @@ async function callsInFlight(counts) {
   }
 }
 
-async function bodies(sizes) {
+async function bodies(sizes, rounds) {
   const server = new Child("server.mjs");
   const origin = await server.ask("listen");
   const start = () => new Child("growth-contender.mjs", { origin, connections: 1 });
@@ -139,20 +141,20 @@ async function bodies(sizes) {
       peaks.push(await fresh.ask("peakOfSize", { bytes }));
       fresh.end();
     }
-    return await pointsOf(sizes, { milliseconds }, peaks);
+    return await pointsOf(sizes, rounds, { milliseconds }, peaks);
   } finally {
     child.end();
     server.end();
   }
 }
 
-async function instances(counts) {
+async function instances(counts, rounds) {
   const child = new Child("growth-of-instances.mjs");
   // Of its own, so that no other measurement's code and garbage is in its heap.
   const forHeap = new Child("growth-of-instances.mjs");
   const perCall = (balancer) => async (count) => 1000 * (await child.ask("choose", { count, balancer }));
   try {
-    return await pointsOf(counts, {
+    return await pointsOf(counts, rounds, {
       list: (count) => child.ask("list", { count }),
       inTurn: perCall("weighted-round-robin"),
       leastInFlight: perCall("least-inflight"),
@@ -173,12 +175,12 @@ async function windows() {
 }
 
 /**
- * The points of all sizes: of each cost the median of several rounds, in which all costs of a size are measured one after another;
+ * The points of all sizes: of each cost the median of the rounds, in which all costs of a size are measured one after another;
  * one round more before them warms up. `bytes` were measured before.
  */
-async function pointsOf(sizes, samples, bytes) {
+async function pointsOf(sizes, rounds, samples, bytes) {
   const values = sizes.map(() => Object.fromEntries(Object.keys(samples).map((key) => [key, []])));
-  for (let round = -1; round < ROUNDS; round++) {
+  for (let round = -1; round < rounds; round++) {
     for (const [i, size] of sizes.entries()) {
       for (const [key, sample] of Object.entries(samples)) {
         const value = await sample(size);
