@@ -68,7 +68,7 @@ const GROWTHS = [
       microsecondsPerFrame: { what: "time of a frame, µs", file: "window-time", each: true },
       heapBytes: { what: "heap, bytes", file: "window-memory" },
     },
-    note: "Frames of 1 KB from a queue service to a watcher that commits each.",
+    note: "A watcher reads frames of 1 KB.",
     points: windows,
   },
 ];
@@ -236,7 +236,8 @@ export function bars(groups) {
         const median = parts + upper - given;
         const of = [median, parts + all];
         const figures = { median, min: Math.min(...of), max: Math.max(...of) };
-        const note = reference && `exponent ${upper.toFixed(2)}, less what ${reference.what} has above 1`;
+        const lessThat = reference ? `${upper.toFixed(2)}, less what ${reference.what} has above 1; ` : "";
+        const note = `${lessThat}of the upper half, and the range to that of all points`;
         return bar(`${name}: ${what}, exponent`, `≤ ${MOST}`, figures, note);
       }),
   );

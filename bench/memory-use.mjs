@@ -38,7 +38,7 @@ const STILL = { bytes: 128 * 1024, looks: 5, pause: 60, most: 60 };
 
 /**
  * Waits until the process is at rest. After the first calls the engine compiles on threads of its own, undici's WebAssembly
- * above all, which takes up to 28 MB for half a second.
+ * above all, which takes up to 30 MB for half a second (none with `--liftoff-only`, where it does not).
  */
 export async function atRest() {
   let last = resident();
