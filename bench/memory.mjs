@@ -11,7 +11,13 @@ const MB = 2 ** 20;
 const ROWS = [
   { what: "TFRequest of 64 MB, token", name: "request", client: "predict", auth: "token" },
   { what: "TFRequest of 64 MB, signed", name: "request", client: "predict", auth: "signature" },
-  { what: "the same at once, not at rest", name: "request", client: "predict", auth: "token", isAtOnce: true },
+  {
+    what: "a TFRequest of 64 MB, token, not at rest",
+    name: "request",
+    client: "predict",
+    auth: "token",
+    isAtOnce: true,
+  },
   { what: "64 MB of ready bytes", name: "ready bytes", client: "predict", auth: "token" },
   { what: "64 MB of ready bytes, Agent.dispatch", name: "ready bytes", client: "Agent.dispatch" },
   { what: "answer of 64 MB, as bytes", name: "response, bytes", client: "predict", auth: "token" },
