@@ -51,8 +51,9 @@ const PLAIN = ["undici.request", "node:http", "Agent.dispatch", "fetch", "predic
 /** What tells apart what encoding costs and what the call does. */
 const BREAKDOWN = ["predict, zeroCopy", "predict, ready bytes", "Agent.dispatch, fresh body"];
 
-/** Who takes part in the case of this name. */
-export function contendersOf(name) {
+/** Who takes part in the case of this name; in the `short` form only who is compared. */
+export function contendersOf(name, short = false) {
+  if (short) return ["Agent.dispatch", "predict"].map(token);
   if (!(name in BARS)) return [...PLAIN.map(token), ...["Agent.dispatch", "predict"].map(signed)];
   const both = [...PLAIN.map(token), ...["undici.request", "node:http", "Agent.dispatch", "predict"].map(signed)];
   if (!name.startsWith("600 KB")) return both;

@@ -6,14 +6,14 @@ import { Agent as HttpAgent, request as httpRequest } from "node:http";
 import { PredictClient } from "eas-prediction";
 import { nodeTransport } from "eas-prediction/node";
 import { Agent, request } from "undici";
-import { Collector } from "./collector.mjs";
+import { dispatching } from "./bare-dispatch.mjs";
 import { TOKEN } from "./data.mjs";
 
 const CONTENT_TYPE = "application/octet-stream";
 
 /** Each makes `call(service, input)`, which gives the answer's body, or fails if the status is not 200. */
 export const WAYS = {
-  "Agent.dispatch": (settings) => dispatching(settings, (body) => body),
+  "Agent.dispatch": (settings) => dispatching(settings),
   /** With its body in fresh memory, as it is for all who have numbers and no bytes: copied, which no encoder can undercut. */
   "Agent.dispatch, fresh body": (settings) => dispatching(settings, (body) => new Uint8Array(body)),
   "undici.request": ({ origin, connections, authorize }) => {
@@ -81,18 +81,6 @@ export const WAYS = {
 export const ENCODING = ["predict", "predict, zeroCopy", "predict, hashThreads"];
 
 const predicting = (clients) => (service, input) => clients(service).predict(input);
-
-function dispatching({ origin, connections, authorize }, bodyOf) {
-  const agent = new Agent({ connections, headersTimeout: 0, bodyTimeout: 0 });
-  return (service, input) =>
-    new Promise((resolve, reject) => {
-      const body = bodyOf(input);
-      agent.dispatch(
-        { origin, path: `/api/predict/${service}`, method: "POST", headers: authorize(service, body), body },
-        new Collector(resolve, reject),
-      );
-    });
-}
 
 function clientsOf({ origin, connections, signed }, options = {}) {
   const clients = new Map();

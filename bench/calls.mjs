@@ -16,27 +16,29 @@ const PYTHON_THREADS = [1, 8];
 const signedName = (name) => `${name}, signed`;
 const pythonName = (threads) => signedName(`Python SDK, ${threads} ${threads === 1 ? "thread" : "threads"}`);
 
-/** All figures of the calls whose name is `wanted`, in requests a second. */
-export async function run(wanted, report) {
+/** All figures of the calls whose name is `wanted`, in requests a second; `short` has fewer rounds and contenders. */
+export async function run(wanted, report, { short = false } = {}) {
   const cases = CASES.filter(({ name }) => wanted(name));
   if (cases.length === 0) return [];
   // At its best, which is with the C++ backend.
-  const [sdk] = cases.some(({ withPython }) => withPython) ? pythonSdks() : [];
+  const [sdk] = !short && cases.some(({ withPython }) => withPython) ? pythonSdks() : [];
+  const bare = short ? ["Agent.dispatch"] : BARE;
   const fleet = await Fleet.start(sdk);
   try {
     const results = [];
-    for (const { name, service, rounds, warmUp, withPython, ...order } of cases) {
-      const taking = await fleet.contenders(contendersOf(name), service, withPython && sdk !== undefined);
+    for (const { name, service, withPython, ...order } of cases) {
+      const { rounds, warmUp } = short ? { rounds: 5, warmUp: order.warmUp / 4 } : order;
+      const taking = await fleet.contenders(contendersOf(name, short), service, withPython && sdk !== undefined);
       const sampled = taking.map(({ name, signed, child }) => ({
         name,
         // No client can sign for nothing.
-        ceiling: signed ? BARE.map(signedName) : BARE,
+        ceiling: signed ? bare.map(signedName) : bare,
         sample: (milliseconds = order.milliseconds) =>
           child.ask("sample", { ...order, service, milliseconds, limit: LIMIT }),
       }));
       for (const { sample } of sampled) await sample(warmUp);
       const budget = 1.15 * rounds * sampled.length * (order.milliseconds + order.leadIn);
-      const shared = { name, unit: "requests/s", ceiling: BARE, rounds, budget, processes: fleet.processes };
+      const shared = { name, unit: "requests/s", ceiling: bare, rounds, budget, processes: fleet.processes };
       results.push(await measure({ ...shared, contenders: sampled }));
       report(results.at(-1));
     }

@@ -11,8 +11,8 @@ const ROUNDS = 15;
 /** Milliseconds for one table, when other processes keep the rounds from being quiet. */
 const BUDGET = 4500;
 
-/** All figures of the codec whose name is `wanted`, in milliseconds for one tensor. */
-export async function run(wanted, report) {
+/** All figures of the codec whose name is `wanted`, in milliseconds for one tensor; `short` has fewer rounds. */
+export async function run(wanted, report, { short = false } = {}) {
   const names = Object.keys(TENSORS).flatMap((name) => [`encode ${name}`, `decode ${name}`]);
   const results = [];
   const children = [];
@@ -35,7 +35,7 @@ export async function run(wanted, report) {
       equal(proofs.size, 1, `${name}: all have the same result`);
       const processes = [process.pid, ...children.map(({ pid }) => pid)];
       const group = { name, unit: "ms", ceiling: ["copy"], contenders, processes };
-      results.push(await measure({ ...group, rounds: ROUNDS, budget: BUDGET }));
+      results.push(await measure({ ...group, rounds: short ? 5 : ROUNDS, budget: BUDGET }));
       report(results.at(-1));
     }
     return results;

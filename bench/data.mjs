@@ -13,6 +13,11 @@ export const SMALL = "small";
 export const CHECK = "check";
 /** Elements of the tensors that go to and come from the other services. */
 export const TENSOR_ELEMENTS = { tensor64k: 16_384, tensor600k: ELEMENTS, tensor8m: 2_097_152 };
+/** Answered when the server is told to. */
+export const HELD = "held";
+/** With `_` and a number behind it: an answer of so many bytes, or of a tensor of so many ones. */
+export const SIZED = "bytes";
+export const SIZED_TENSOR = "floats";
 
 /** Numbers in [0, 1) that are the same each time (mulberry32). */
 export function random(seed) {

@@ -135,11 +135,11 @@ function rounded(number) {
   return Number(number.toPrecision(4));
 }
 
-/** Seconds of processor time that a process has used, all its threads together. Linux. */
+/** Seconds of processor time that a process has used, all its threads together, and those of its children that have ended. Linux. */
 export function cpuSeconds(pid) {
   const stat = readFileSync(`/proc/${pid}/stat`, "latin1");
   const fields = stat.slice(stat.lastIndexOf(")") + 2).split(" ");
-  return (Number(fields[11]) + Number(fields[12])) / 100;
+  return fields.slice(11, 15).reduce((sum, ticks) => sum + Number(ticks), 0) / 100;
 }
 
 function load(processes) {

@@ -81,12 +81,12 @@ const [FIRST_WARM_UP, WARM_UP] = [12, 2];
 const VERIFIED = { items: 300, large: 20 };
 
 /** All figures of the queue whose name is `wanted`. */
-export async function run(wanted, report) {
-  const bench = new QueueBench();
+export async function run(wanted, report, { short = false } = {}) {
+  const bench = new QueueBench(short ? [] : undefined);
   const results = [];
   try {
     for (const one of [...WATCHES, COMMIT, ...PUTS].filter(({ name }) => wanted(name))) {
-      results.push(await bench.measure(one));
+      results.push(await bench.measure(short ? { ...one, rounds: 5 } : one));
       report(results.at(-1));
     }
     if (wanted(MEMORY)) {
@@ -104,6 +104,11 @@ export async function run(wanted, report) {
 class QueueBench {
   #children = new Map();
   #pythons;
+
+  /** `pythons`: none, or undefined for those that there are. */
+  constructor(pythons) {
+    this.#pythons = pythons;
+  }
 
   async listen() {
     if (this.server !== undefined) return;

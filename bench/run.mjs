@@ -1,18 +1,22 @@
 // `npm run bench` measures all cases, `npm run bench -- codec` one of them, `npm run bench -- "1 KB, 64"` the tables whose
-// heading has these words. Measures the built package: `npm run build` first. Writes its sections of RESULTS.md, and its
-// part of results.json, when all cases were run. What runs this runs all: another version of Node measures itself.
+// heading has these words. Measures the built package: `npm run build` first. Writes its sections of RESULTS.md, its part of
+// results.json, and what cases publish beside them, when all cases were run. What runs this runs all: another version of Node
+// measures itself.
 
 import { execFileSync } from "node:child_process";
 import { existsSync, readFileSync, writeFileSync } from "node:fs";
 import { cpus } from "node:os";
 import * as calls from "./calls.mjs";
 import * as codec from "./codec.mjs";
+import * as growth from "./growth.mjs";
 import { withoutSamples } from "./measure.mjs";
+import * as memory from "./memory.mjs";
 import * as queue from "./queue.mjs";
 import { writeSection } from "./results-file.mjs";
+import * as start from "./start.mjs";
 import { barTable, table } from "./tables.mjs";
 
-const CASES = { codec, calls, queue };
+const CASES = { codec, calls, queue, growth, memory, start };
 
 const words = process.argv.slice(2);
 const named = (name) => words.length === 0 || words.some((word) => name.includes(word));
@@ -28,16 +32,19 @@ const machine = {
 };
 const results = {};
 const bars = [];
+const publications = [];
 for (const [name, one] of Object.entries(CASES)) {
   const wanted = named(name) ? () => true : named;
   const groups = await one.run(wanted, (group) => console.log(`\n${table(group)}`));
   bars.push(...one.bars(groups));
+  publications.push(() => one.publish?.(groups));
   results[name] = groups.map(withoutSamples);
 }
 const seconds = Math.round((performance.now() - begun) / 1000);
 console.log(`\n${barTable(bars)}\n\n${seconds} s`);
 
 if (words.length === 0) {
+  for (const publish of publications) await publish();
   const major = `Node ${process.versions.node.split(".")[0]}`;
   const file = new URL("results.json", import.meta.url);
   const all = existsSync(file) ? JSON.parse(readFileSync(file, "utf8")) : {};

@@ -1,13 +1,14 @@
-// The service that bench/calls.mjs calls, in a process of its own. On bare sockets and with answers made beforehand, since
-// a `node:http` server would be slower than the clients that it is to measure.
+// The service that the cases call, in a process of its own. On bare sockets and with answers made beforehand, since a
+// `node:http` server would be slower than the clients that it is to measure.
 
 import { createHash, createHmac } from "node:crypto";
 import { once } from "node:events";
 import { createServer } from "node:net";
 import { create, toBinary } from "@bufbuild/protobuf";
+import { BinaryWriter, WireType } from "@bufbuild/protobuf/wire";
 import { ArrayDataType, PredictResponseSchema } from "eas-prediction/proto/tf";
 import { serve } from "./child.mjs";
-import { CHECK, floats, kilobyte, OUTPUT, SMALL, TENSOR_ELEMENTS, TOKEN } from "./data.mjs";
+import { CHECK, floats, HELD, kilobyte, OUTPUT, SIZED, SIZED_TENSOR, SMALL, TENSOR_ELEMENTS, TOKEN } from "./data.mjs";
 
 const HEAD_END = Buffer.from("\r\n\r\n");
 const LENGTH = /\r\ncontent-length: *(\d+)/i;
@@ -27,6 +28,10 @@ for (const [service, elements] of Object.entries(TENSOR_ELEMENTS)) {
   });
   ANSWERS[service] = answer("200 OK", toBinary(PredictResponseSchema, tensor));
 }
+
+/** Sockets that wait for their answer, and who waits until they are so many. */
+let waiting = [];
+let onWaiting = () => {};
 
 const server = createServer({ noDelay: true }, (socket) => {
   /** Bytes of the body that are still to come. */
@@ -57,7 +62,11 @@ const server = createServer({ noDelay: true }, (socket) => {
       if (service === CHECK) body.push(part);
       missing -= part.length;
       rest = rest.subarray(part.length);
-      if (missing === 0) socket.write(ANSWERS[service] ?? report(head, Buffer.concat(body)));
+      if (missing > 0) continue;
+      if (service === HELD) {
+        waiting.push(socket);
+        onWaiting();
+      } else socket.write(ANSWERS[service] ?? sized(service) ?? report(head, Buffer.concat(body)));
     }
   });
   // Contenders close when they are done, some of them with a reset.
@@ -70,7 +79,40 @@ serve({
     await once(server, "listening");
     return `http://127.0.0.1:${server.address().port}`;
   },
+  /** Answers when `count` calls of the service HELD wait. */
+  async held(count) {
+    while (waiting.length < count) {
+      await new Promise((resolve) => {
+        onWaiting = resolve;
+      });
+    }
+  },
+  /** Answers them. */
+  release() {
+    for (const socket of waiting) socket.write(ANSWERS[SMALL]);
+    waiting = [];
+  },
 });
+
+/** The answer of a service whose name says its size; undefined for other services. Made once. */
+function sized(service) {
+  const [kind, size] = service?.split("_") ?? [];
+  if (kind === SIZED) ANSWERS[service] = answer("200 OK", new Uint8Array(Number(size)).fill(1));
+  if (kind === SIZED_TENSOR) ANSWERS[service] = answer("200 OK", tensorOfOnes(Number(size)));
+  return ANSWERS[service];
+}
+
+/** A response with a tensor of `length` ones. Field by field: the generated codec would take a plain array of them. */
+function tensorOfOnes(length) {
+  const shape = new BinaryWriter().tag(1, WireType.LengthDelimited).fork().int64(length).join();
+  const array = new BinaryWriter();
+  array.tag(1, WireType.Varint).int32(ArrayDataType.DT_FLOAT);
+  array.tag(2, WireType.LengthDelimited).bytes(shape.finish());
+  array.tag(3, WireType.LengthDelimited).bytes(new Uint8Array(new Float32Array(length).fill(1).buffer));
+  const entry = new BinaryWriter();
+  entry.tag(1, WireType.LengthDelimited).string(OUTPUT).tag(2, WireType.LengthDelimited).bytes(array.finish());
+  return new BinaryWriter().tag(1, WireType.LengthDelimited).bytes(entry.finish()).finish();
+}
 
 /** A whole answer in one piece of memory, with the headers of the gateway. */
 function answer(status, body) {

@@ -9,6 +9,7 @@ const CHECKS = [
   "typecheck",
   "proto:check",
   "size",
+  "bench:check",
   "demo",
   "test:interop",
   "test:fuzz",

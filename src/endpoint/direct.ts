@@ -1,4 +1,4 @@
-import { BALANCERS } from "./balancers.js";
+import { BALANCERS, type Turns } from "./balancers.js";
 import { EasDiscovery } from "./eas-discovery.js";
 import { Ejection, Health } from "./ejection.js";
 import type { Balancer, EndpointSource } from "./endpoint-source.js";
@@ -34,14 +34,14 @@ class DirectRouter implements Router {
   readonly #host: RouterHost;
   readonly #balancer: Balancer;
   readonly #list: InstanceList;
-  readonly #ejection = new Ejection<Instance>(() => this.#balance());
+  readonly #ejection = new Ejection<Instance>((instance, isOut) => this.#leaveOut(instance, isOut));
   readonly #latency = new Latency();
   readonly #hedges = new HedgeBudget();
   /** Those that take calls, by their origins. */
   #instances = new Map<string, Instance>();
   /** Those of them that are not ejected. */
-  #rotation: readonly Instance[] = [];
-  #next: () => Instance = noInstance;
+  #rotation = new Set<Instance>();
+  #turns: Turns<Instance> = { next: noInstance, leaveOut: noInstance };
 
   constructor(route: Route, host: RouterHost) {
     this.#host = host;
@@ -65,7 +65,7 @@ class DirectRouter implements Router {
     const probe = this.#ejection.takeProbe(({ origin }) => !tried.includes(origin));
     if (probe !== undefined) return this.#lease(probe, true);
     for (let turn = 0; turn < TURNS; turn++) {
-      const instance = this.#next();
+      const instance = this.#turns.next();
       if (!tried.includes(instance.origin) && instance.inFlight < capacity) return this.#lease(instance, false);
     }
     return this.#lease(this.#leastBad(tried, capacity), false);
@@ -76,7 +76,8 @@ class DirectRouter implements Router {
   }
 
   takeHedge(tried: readonly string[]): boolean {
-    return this.#rotation.some(({ origin }) => !tried.includes(origin)) && this.#hedges.spend();
+    for (const { origin } of this.#rotation) if (!tried.includes(origin)) return this.#hedges.spend();
+    return false;
   }
 
   close(): void {
@@ -101,8 +102,15 @@ class DirectRouter implements Router {
   }
 
   #balance(): void {
-    this.#rotation = [...this.#instances.values()].filter((instance) => !this.#ejection.has(instance));
-    this.#next = BALANCERS[this.#balancer](this.#rotation);
+    this.#rotation = new Set(this.#instances.values());
+    this.#turns = BALANCERS[this.#balancer]([...this.#rotation]);
+    for (const instance of this.#instances.values()) if (this.#ejection.has(instance)) this.#leaveOut(instance, true);
+  }
+
+  #leaveOut(instance: Instance, isOut: boolean): void {
+    if (isOut) this.#rotation.delete(instance);
+    else this.#rotation.add(instance);
+    this.#turns.leaveOut(instance, isOut);
   }
 
   #drop(instance: Instance): void {
@@ -114,7 +122,7 @@ class DirectRouter implements Router {
   #leastBad(tried: readonly string[], capacity: number): Instance {
     const rank = ({ origin, inFlight }: Instance) =>
       (tried.at(-1) === origin ? 4 : 0) + (tried.includes(origin) ? 2 : 0) + (inFlight < capacity ? 0 : 1);
-    return this.#rotation.reduce((best, each) => {
+    return [...this.#rotation].reduce((best, each) => {
       const difference = rank(each) - rank(best);
       return difference < 0 || (difference === 0 && each.inFlight < best.inFlight) ? each : best;
     });

@@ -14,8 +14,6 @@ export class Health {
   duration = 0;
   /** When the ejection ends, by `performance.now()`, or ended. */
   until = 0;
-  /** Whether the attempt is under way that shows if it is well again. */
-  isProbed = false;
 }
 
 /**
@@ -24,13 +22,18 @@ export class Health {
  */
 export class Ejection<I extends Health> {
   readonly #ejected = new Set<I>();
-  readonly #onChange: () => void;
+  /**
+   * Those of them that no attempt is under way to, by how long they are out: of each kind the first is the first whose time is
+   * over, so that nobody has to look at all of them.
+   */
+  readonly #waiting = new Map<number, Set<I>>();
+  readonly #onChange: (instance: I, isOut: boolean) => void;
   #most = 0;
   /** Before that no probe is due. */
   #nextProbe = Number.POSITIVE_INFINITY;
 
-  /** `onChange` is called when an instance has left the rotation, or come back. */
-  constructor(onChange: () => void) {
+  /** `onChange` is called when an instance has left the rotation, or come back, but for what `update` does. */
+  constructor(onChange: (instance: I, isOut: boolean) => void) {
     this.#onChange = onChange;
   }
 
@@ -40,7 +43,7 @@ export class Ejection<I extends Health> {
 
   /** These are all the instances from now on. */
   update(instances: ReadonlySet<I>): void {
-    for (const instance of this.#ejected) if (!instances.has(instance)) this.#ejected.delete(instance);
+    for (const instance of this.#ejected) if (!instances.has(instance)) this.#forget(instance);
     this.#most = Math.floor(instances.size / 2);
     // There may be fewer now, of whom too many are out.
     const bySoonest = [...this.#ejected].sort((a, b) => a.until - b.until);
@@ -52,32 +55,34 @@ export class Ejection<I extends Health> {
   takeProbe(isWanted: (instance: I) => boolean): I | undefined {
     const now = performance.now();
     if (now < this.#nextProbe) return undefined;
-    for (const instance of this.#ejected) {
-      if (instance.isProbed || instance.until > now || !isWanted(instance)) continue;
-      instance.isProbed = true;
-      this.#schedule();
-      return instance;
+    for (const waiting of this.#waiting.values()) {
+      for (const instance of waiting) {
+        if (instance.until > now) break;
+        if (!isWanted(instance)) continue;
+        waiting.delete(instance);
+        this.#schedule();
+        return instance;
+      }
     }
     return undefined;
   }
 
   /** An attempt ended; `atFault` is undefined when it tells nothing of the instance. */
   report(instance: I, isProbe: boolean, atFault: boolean | undefined): void {
-    if (isProbe) instance.isProbed = false;
     if (this.#ejected.has(instance)) {
       // Of what was under way before it was ejected nothing more is learnt.
       if (!isProbe) return;
       if (atFault) this.#eject(instance);
       else if (atFault === false) {
         this.#readmit(instance);
-        this.#onChange();
-      }
+        this.#onChange(instance, false);
+      } else this.#wait(instance, 0);
       this.#schedule();
     } else if (atFault === false) instance.failures = 0;
     else if (atFault && ++instance.failures >= FAILURES && this.#ejected.size < this.#most) {
       this.#eject(instance);
       this.#schedule();
-      this.#onChange();
+      this.#onChange(instance, true);
     }
   }
 
@@ -89,18 +94,32 @@ export class Ejection<I extends Health> {
     instance.ejections++;
     instance.until = now + instance.duration;
     this.#ejected.add(instance);
+    this.#wait(instance, instance.duration);
+  }
+
+  #wait(instance: I, duration: number): void {
+    const waiting = this.#waiting.get(duration) ?? new Set();
+    this.#waiting.set(duration, waiting.add(instance));
+  }
+
+  #forget(instance: I): void {
+    this.#ejected.delete(instance);
+    for (const waiting of this.#waiting.values()) waiting.delete(instance);
   }
 
   #readmit(instance: I): void {
-    this.#ejected.delete(instance);
+    this.#forget(instance);
     instance.failures = 0;
     instance.until = performance.now();
   }
 
   #schedule(): void {
     this.#nextProbe = Number.POSITIVE_INFINITY;
-    for (const { isProbed, until } of this.#ejected) {
-      if (!isProbed) this.#nextProbe = Math.min(this.#nextProbe, until);
+    for (const waiting of this.#waiting.values()) {
+      for (const { until } of waiting) {
+        this.#nextProbe = Math.min(this.#nextProbe, until);
+        break;
+      }
     }
   }
 }

@@ -6,6 +6,7 @@
 export class WeightedRoundRobin {
   /** A node's children are at twice its place; the leaves are the weights. */
   readonly #maxima: Float64Array;
+  readonly #counts: readonly number[];
   readonly #leaves: number;
   readonly #step: number;
   #threshold = 0;
@@ -14,26 +15,38 @@ export class WeightedRoundRobin {
   /** What weighs nothing, or less, never has its turn. */
   constructor(weights: readonly number[]) {
     const counts = inIntegers(weights);
+    this.#counts = counts;
     this.#leaves = 2 ** Math.ceil(Math.log2(Math.max(1, counts.length)));
     this.#maxima = new Float64Array(2 * this.#leaves);
     this.#maxima.set(counts, this.#leaves);
-    for (let node = this.#leaves - 1; node > 0; node--) {
-      this.#maxima[node] = Math.max(this.#weight(2 * node), this.#weight(2 * node + 1));
-    }
+    for (let node = this.#leaves - 1; node > 0; node--) this.#compare(node);
     this.#step = counts.reduce(greatestCommonDivisor, 0);
   }
 
   /** The place in the list of whose turn it is; undefined when nobody has one. */
   next(): number | undefined {
-    if (this.#step === 0) return undefined;
+    const most = this.#weight(1);
+    if (most === 0) return undefined;
     let at = this.#threshold > 0 ? this.#find(this.#next) : undefined;
     if (at === undefined) {
-      this.#threshold -= this.#step;
-      if (this.#threshold <= 0) this.#threshold = this.#weight(1);
+      // Whoever weighed more than all others may have been left out since.
+      this.#threshold = Math.min(this.#threshold - this.#step, most);
+      if (this.#threshold <= 0) this.#threshold = most;
       at = this.#find(0) as number;
     }
     this.#next = at + 1;
     return at;
+  }
+
+  /** Leaves out a place of the list until it is taken in again. */
+  leaveOut(at: number, isOut: boolean): void {
+    let node = this.#leaves + at;
+    this.#maxima[node] = isOut ? 0 : (this.#counts[at] as number);
+    for (node >>= 1; node > 0; node >>= 1) this.#compare(node);
+  }
+
+  #compare(node: number): void {
+    this.#maxima[node] = Math.max(this.#weight(2 * node), this.#weight(2 * node + 1));
   }
 
   #weight(node: number): number {

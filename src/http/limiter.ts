@@ -1,5 +1,27 @@
 import type { Wait } from "./timeouts.js";
 
+/** Who waits: a member of a ring, so that to come and to go takes no look at the others. */
+interface Waiter {
+  previous: Waiter;
+  next: Waiter;
+  /** The smallest has waited longest. */
+  readonly place: number;
+  readonly isHeld: boolean;
+  /** Tells that the slot is there; the end of a ring has none. */
+  readonly take?: () => void;
+}
+
+function ring(): Waiter {
+  const end = { place: Infinity } as Waiter;
+  end.previous = end.next = end;
+  return end;
+}
+
+function leave({ previous, next }: Waiter): void {
+  previous.next = next;
+  next.previous = previous;
+}
+
 /**
  * Lets at most `limit` requests be in flight; the others wait in the order in which they came. Those that are held long
  * (streams, watches, long polls) never take more than half of the slots, so that short ones always come through.
@@ -8,8 +30,10 @@ export class Limiter {
   #limit: number;
   #inFlight = 0;
   #held = 0;
-  /** Who waits, and whether for a slot that is held long. */
-  readonly #waiting = new Map<() => void, boolean>();
+  #places = 0;
+  /** The ends of two rings, of those who wait and of those who wait for a slot that is held long. */
+  readonly #short: Waiter = ring();
+  readonly #long: Waiter = ring();
 
   constructor(limit: number) {
     this.#limit = limit;
@@ -23,9 +47,10 @@ export class Limiter {
 
   /** Takes a slot if one is free. */
   tryAcquire(isHeld = false): boolean {
-    if (!this.#isFree(isHeld) || this.#isAnyoneBefore(isHeld)) return false;
-    this.#take(isHeld);
-    return true;
+    // Nobody passes who could take it just as well.
+    const isTaken = this.#isFree(isHeld) && !this.#first().take && !(isHeld && this.#long.next.take);
+    if (isTaken) this.#take(isHeld);
+    return isTaken;
   }
 
   /** Waits for a slot; a wait that is cancelled takes none. */
@@ -36,33 +61,43 @@ export class Limiter {
       take = resolve;
       fail = reject;
     });
-    this.#waiting.set(take, isHeld);
-    return {
+    const end = isHeld ? this.#long : this.#short;
+    const { previous } = end;
+    const waiter: Waiter & Wait = {
+      previous,
+      next: end,
+      place: this.#places++,
+      isHeld,
+      take,
       done,
-      cancel: (reason) => {
-        if (this.#waiting.delete(take)) fail(reason);
+      cancel(reason) {
+        // Else it has left the ring.
+        if (waiter.previous.next === waiter) {
+          leave(waiter);
+          fail(reason);
+        }
       },
     };
+    end.previous = previous.next = waiter;
+    return waiter;
   }
 
   /** Gives a slot back, to the one who has waited longest. */
   release(isHeld = false): void {
     this.#inFlight--;
     if (isHeld) this.#held--;
-    if (this.#waiting.size > 0) this.#admit();
+    this.#admit();
   }
 
   #isFree(isHeld: boolean): boolean {
-    if (this.#inFlight >= this.#limit) return false;
-    return !isHeld || this.#held < Math.max(1, Math.floor(this.#limit / 2));
+    return this.#inFlight < this.#limit && (!isHeld || this.#held < Math.max(1, Math.floor(this.#limit / 2)));
   }
 
-  /** Whether somebody waits who could take the slot just as well. */
-  #isAnyoneBefore(isHeld: boolean): boolean {
-    if (this.#waiting.size === 0) return false;
-    if (isHeld) return true;
-    for (const waitsForHeld of this.#waiting.values()) if (!waitsForHeld || this.#isFree(true)) return true;
-    return false;
+  /** Who has waited longest of those who could take a slot; the end of the short ones when there is nobody. */
+  #first(): Waiter {
+    const short = this.#short.next;
+    const long = this.#long.next;
+    return long.place < short.place && this.#isFree(true) ? long : short;
   }
 
   #take(isHeld: boolean): void {
@@ -71,12 +106,12 @@ export class Limiter {
   }
 
   #admit(): void {
-    for (const [take, isHeld] of this.#waiting) {
-      if (this.#inFlight >= this.#limit) return;
-      if (!this.#isFree(isHeld)) continue;
-      this.#waiting.delete(take);
-      this.#take(isHeld);
-      take();
+    while (this.#isFree(false)) {
+      const waiter = this.#first();
+      if (!waiter.take) return;
+      leave(waiter);
+      this.#take(waiter.isHeld);
+      waiter.take();
     }
   }
 }

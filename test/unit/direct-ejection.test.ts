@@ -289,3 +289,19 @@ test("least-inflight leaves out who is ejected, too", async () => {
   await fleet.call(200);
   expect((await fleet.shares(50)).b).toBeUndefined();
 });
+
+test.each(["weighted-round-robin", "least-inflight"] as const)(
+  "%s: many that come and go are all called again",
+  async (balancer) => {
+    const fleet = fleetOf(20, { balancer });
+    const failing = [..."bdfhjlnpr"];
+    for (let round = 0; round < 3; round++) {
+      for (const name of failing) fleet.set(name, status(503));
+      await fleet.call(1_000);
+      for (const name of failing) expect((await fleet.shares(20))[name]).toBeUndefined();
+      for (const name of failing) fleet.set(name, well);
+      fleet.clock.move(61_000);
+      expect(Object.keys(await fleet.shares(1_000))).toHaveLength(20);
+    }
+  },
+);

@@ -103,6 +103,49 @@ describe("Limiter", () => {
   });
 });
 
+test("a slot is given in the order in which they came, whoever gives up and however long they hold it", async () => {
+  const limiter = new Limiter(4);
+  for (let i = 0; i < 4; i++) limiter.tryAcquire();
+  const order: number[] = [];
+  // Every third is held long; every fifth gives up.
+  const waits = Array.from({ length: 30 }, (_, i) => limiter.acquire(i % 3 === 0));
+  waits.forEach(
+    ({ done }, i) =>
+      void done.then(
+        () => order.push(i),
+        () => {},
+      ),
+  );
+  for (let i = 0; i < 30; i += 5) waits[i]?.cancel("gone");
+  const left = Array.from({ length: 30 }, (_, i) => i).filter((i) => i % 5 !== 0);
+  // At once given back, so that there is always room for one that is held long.
+  for (const i of [-1, ...left]) {
+    limiter.release(i >= 0 && i % 3 === 0);
+    await turn();
+  }
+  expect(order).toEqual(left);
+  for (let i = 0; i < 3; i++) limiter.release();
+  expect([limiter.tryAcquire(true), limiter.tryAcquire(true), limiter.tryAcquire(true)]).toEqual([true, true, false]);
+});
+
+test("those who wait for a slot that is held long keep nobody back, and are not passed by their like", async () => {
+  const limiter = new Limiter(2);
+  expect([limiter.tryAcquire(true), limiter.tryAcquire()]).toEqual([true, true]);
+  const long = [1, 2].map(() => watch(limiter.acquire(true).done));
+  const short = [1, 2].map(() => watch(limiter.acquire().done));
+  for (const each of short) {
+    limiter.release();
+    await turn();
+    expect(each.state).toBe("resolved");
+  }
+  limiter.release();
+  // A slot is free, but not for them.
+  expect([limiter.tryAcquire(true), long.map(({ state }) => state)]).toEqual([false, ["pending", "pending"]]);
+  limiter.release(true);
+  await turn();
+  expect(long.map(({ state }) => state)).toEqual(["resolved", "pending"]);
+});
+
 describe("requests in flight", () => {
   test.each([1, 3])("never more than maxConnectionCount %i, whatever fails", async (maxConnectionCount) => {
     let inFlight = 0;

@@ -92,3 +92,43 @@ test("long lists: each turn is found, whatever the weights", () => {
     ).size,
   ).toBe(length);
 });
+
+describe("who is left out", () => {
+  const counts = (turns: WeightedRoundRobin, count: number) => {
+    const shares: Record<number, number> = {};
+    for (let i = 0; i < count; i++) {
+      const at = turns.next() as number;
+      shares[at] = (shares[at] ?? 0) + 1;
+    }
+    return shares;
+  };
+
+  test("has no turn, while the others have theirs in proportion; taken in again, it has its own", () => {
+    const turns = new WeightedRoundRobin([1, 2, 3]);
+    turns.leaveOut(0, true);
+    expect(counts(turns, 50)).toEqual({ 1: 20, 2: 30 });
+    turns.leaveOut(0, false);
+    expect(counts(turns, 60)).toEqual({ 0: 10, 1: 20, 2: 30 });
+  });
+
+  test("may weigh more than all others, at any time", () => {
+    for (let before = 0; before < 20; before++) {
+      const turns = new WeightedRoundRobin([1, 9, 2]);
+      counts(turns, before);
+      turns.leaveOut(1, true);
+      // What is left of the round that is under way may be one turn more or less.
+      const { 0: light = 0, 2: heavy = 0, ...others } = counts(turns, 30);
+      expect(others).toEqual({});
+      expect(Math.abs(heavy - 2 * light)).toBeLessThanOrEqual(3);
+    }
+  });
+
+  test("may be all: then nobody has a turn", () => {
+    const turns = new WeightedRoundRobin([1, 2]);
+    turns.leaveOut(0, true);
+    turns.leaveOut(1, true);
+    expect(turns.next()).toBeUndefined();
+    turns.leaveOut(0, false);
+    expect(turns.next()).toBe(0);
+  });
+});

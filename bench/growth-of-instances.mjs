@@ -1,0 +1,110 @@
+// What it takes to choose among the instances of a service, as many as it is told. Behind ten thousand addresses there can be no
+// ten thousand servers here: a transport of the public interface answers at once, so that what is left is the client alone.
+
+import { equal } from "node:assert/strict";
+import { ENDPOINT_TYPE_DIRECT, PredictClient } from "eas-prediction";
+import { serve } from "./child.mjs";
+import { kilobyte } from "./data.mjs";
+import { collectGarbage } from "./measure.mjs";
+import { collectAll, heapBytes } from "./memory-use.mjs";
+
+const input = kilobyte(1);
+const ANSWER = { status: 200, headers: new Headers(), contentEncoding: undefined, body: kilobyte(2) };
+const UNWELL = { ...ANSWER, status: 500 };
+
+function instances(count) {
+  const weight = (i) => 50 + (i % 3) * 50;
+  return Array.from({ length: count }, (_, i) => ({
+    host: `10.0.${i >> 8}.${i & 255}`,
+    port: 8080,
+    weight: weight(i),
+  }));
+}
+
+/** A client of `count` instances, of which the first `dead` answer 500; `onCall` hears where each call goes. */
+function clientOf(count, { dead = 0, balancer = "weighted-round-robin", onCall = () => {} } = {}) {
+  const list = instances(count);
+  const unwell = new Set(list.slice(0, dead).map(({ host, port }) => `http://${host}:${port}`));
+  const transport = {
+    async send({ origin }) {
+      onCall(origin);
+      return unwell.has(origin) ? UNWELL : ANSWER;
+    },
+    async close() {},
+  };
+  return new PredictClient({
+    serviceName: "many",
+    endpointType: ENDPOINT_TYPE_DIRECT,
+    endpointSource: () => list,
+    discovery: { interval: 3_600_000 },
+    balancer,
+    transport,
+    retryCount: 0,
+  });
+}
+
+/** Milliseconds that `work` takes. */
+async function timeOf(work) {
+  collectGarbage();
+  const start = performance.now();
+  await work();
+  return performance.now() - start;
+}
+
+async function calls(client, count) {
+  for (let i = 0; i < count; i++) await client.predict(input);
+}
+
+const CALLS = 4_000;
+/** Failures in a row after which an instance is given up. */
+const FAILURES = 5;
+
+serve({
+  /** Until the first call of a client is answered: the list is read and put in order. */
+  async list({ count }) {
+    const client = clientOf(count);
+    const time = await timeOf(() => client.predict(input));
+    await client.close();
+    return time;
+  },
+  /** Of one call among so many. */
+  async choose({ count, balancer }) {
+    const called = new Set();
+    let onCall = (origin) => called.add(origin);
+    const client = clientOf(count, { balancer, onCall: (origin) => onCall(origin) });
+    // Each is called, so that none is met for the first time while the time is taken.
+    while (called.size < count) await client.predict(input);
+    let answered = 0;
+    onCall = () => answered++;
+    const time = await timeOf(() => calls(client, CALLS));
+    equal(answered, CALLS);
+    await client.close();
+    return time / CALLS;
+  },
+  /** Of the list and of all that is kept of an instance that was called. */
+  async heap({ count }) {
+    collectAll();
+    const before = heapBytes();
+    let called = new Set();
+    const client = clientOf(count, { onCall: (origin) => called?.add(origin) });
+    while (called.size < count) await client.predict(input);
+    called = undefined;
+    collectAll();
+    const bytes = heapBytes() - before;
+    await client.close();
+    return bytes;
+  },
+  /** Until a half that fails is out of the rotation: FAILURES calls to each, and those that the others get meanwhile. */
+  async outage({ count }) {
+    const dead = Math.floor(count / 2);
+    const client = clientOf(count, { dead });
+    let failed = 0;
+    const time = await timeOf(async () => {
+      while (failed < dead * FAILURES) await client.predict(input).catch(() => failed++);
+    });
+    // Out for a second at least, so that none of them is called now.
+    for (let i = 0; i < 10; i++) await client.predict(input);
+    await client.close();
+    return time;
+  },
+});

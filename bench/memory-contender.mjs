@@ -1,0 +1,112 @@
+// One thing that takes memory, done once in a process of its own that has made a small call before.
+
+import { deepStrictEqual, equal, ok } from "node:assert/strict";
+import { hash } from "node:crypto";
+import { getHeapStatistics } from "node:v8";
+import { PredictClient, TFRequest, TFResponse } from "eas-prediction";
+import { dispatching } from "./bare-dispatch.mjs";
+import { serve, settings } from "./child.mjs";
+import { CHECK, INPUT, kilobyte, OUTPUT, SIGNATURE, SIZED, SIZED_TENSOR, SMALL, TOKEN } from "./data.mjs";
+import { atRest, collectAll, peakResident, resetPeak, resident } from "./memory-use.mjs";
+
+const FLOATS = 2 ** 24;
+const BYTES = 4 * FLOATS;
+const CALLS = 10_000;
+
+const { name, client: kind, auth, origin, isAtOnce = false } = settings();
+const options = { endpoint: origin, token: TOKEN, auth, timeout: 60_000 };
+const clients = new Map();
+const dispatch = dispatching({ origin, connections: 100, authorize: () => ["authorization", TOKEN] });
+
+/** The whole answer of a service to bytes or a request object. */
+function call(service, input) {
+  if (kind === "Agent.dispatch") return dispatch(service, input);
+  if (!clients.has(service)) clients.set(service, new PredictClient({ ...options, serviceName: service }));
+  return clients.get(service).predict(input);
+}
+
+/** What `toBinary` gave last. */
+let encoded = 0;
+
+/** Each makes the caller's own data and gives what is then measured, which says how many bytes it was about. */
+const TASKS = {
+  request() {
+    const request = new TFRequest(SIGNATURE).addFeed(INPUT, [FLOATS], "DT_FLOAT", new Float32Array(FLOATS).fill(0.5));
+    const expected = hash("md5", request.toBinary(), "hex");
+    return async () => {
+      const { md5 } = await call(CHECK, reporting(request));
+      equal(md5, expected);
+      return encoded;
+    };
+  },
+  "ready bytes"() {
+    const bytes = new Uint8Array(BYTES).fill(1);
+    const expected = hash("md5", bytes, "hex");
+    return async () => {
+      const { md5 } = JSON.parse(new TextDecoder().decode(await call(CHECK, bytes)));
+      equal(md5, expected);
+      return BYTES;
+    };
+  },
+  "response, bytes": () => async () => {
+    const body = await call(`${SIZED}_${BYTES}`, kilobyte(1));
+    ok(body.length === BYTES && body.every((byte) => byte === 1));
+    return BYTES;
+  },
+  "response, values": () => async () => {
+    const parseResponse = (body) => {
+      encoded = body.length;
+      return new TFResponse(body);
+    };
+    const response = await call(`${SIZED_TENSOR}_${FLOATS}`, { toBinary: () => kilobyte(1), parseResponse });
+    const values = response.getValues(OUTPUT, "DT_FLOAT");
+    ok(values.length === FLOATS && values.every((value) => value === 1));
+    return encoded;
+  },
+  calls() {
+    const input = kilobyte(1);
+    const expected = kilobyte(2);
+    return async () => {
+      const calls = Array.from({ length: CALLS }, () => call(SMALL, input));
+      lookAtHeap();
+      for (const answer of await Promise.all(calls)) equal(Buffer.compare(answer, expected), 0);
+      return CALLS * input.length;
+    };
+  },
+};
+
+/** A request whose answer is the server's report of what came. */
+function reporting(request) {
+  return {
+    toBinary() {
+      const bytes = request.toBinary();
+      encoded = bytes.length;
+      return bytes;
+    },
+    parseResponse: (body) => JSON.parse(new TextDecoder().decode(body)),
+  };
+}
+
+let mostHeap = 0;
+function lookAtHeap() {
+  mostHeap = Math.max(mostHeap, getHeapStatistics().used_heap_size);
+}
+
+serve({
+  /** Bytes beyond what was there before: in memory at the most, and of objects at the most. */
+  async measure() {
+    const task = TASKS[name]();
+    deepStrictEqual(new Uint8Array(await call(SMALL, kilobyte(1))), kilobyte(2));
+    collectAll();
+    if (!isAtOnce) await atRest();
+    resetPeak();
+    const before = resident();
+    const heapBefore = getHeapStatistics().used_heap_size;
+    const timer = setInterval(lookAtHeap, 5);
+    const size = await task();
+    lookAtHeap();
+    const peak = peakResident() - before;
+    clearInterval(timer);
+    return { size, peak, heap: mostHeap - heapBefore };
+  },
+});
