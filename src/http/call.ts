@@ -146,7 +146,9 @@ export class Call implements Abortable {
   }
 
   private get pieces(): readonly Bytes[] {
-    return [this.body ?? []].flat();
+    const { body } = this;
+    if (body === null) return [];
+    return body instanceof Uint8Array ? [body] : body;
   }
 
   protected send(attempt: Attempt): Promise<TransportResponse> {
