@@ -2,7 +2,15 @@ import { argumentRangeError, argumentTypeError } from "../argument-errors.js";
 import { EasDecodeError } from "../errors.js";
 import type { Bytes } from "../request.js";
 import { KEEP_BOM, LITTLE_ENDIAN } from "../wire/wire.js";
-import { checkDTypeOf, type DType, type IntegerValues, traitsOf, type ValueField, type ValuesOf } from "./dtype.js";
+import {
+  checkDTypeOf,
+  type DType,
+  type Int32Values,
+  type IntegerValues,
+  traitsOf,
+  type ValueField,
+  type ValuesOf,
+} from "./dtype.js";
 import type { Tensor } from "./tensor.js";
 import { readInt32s, readInt64Halves } from "./varints.js";
 
@@ -87,9 +95,18 @@ export class RawTensor {
       case "int":
         return this.#integers(segments, count, dtype);
       case "int64":
-        return this.#int64s(segments, count);
-      case "bool":
-        return this.#booleans(segments);
+      case "bool": {
+        // As 32-bit halves: making a bigint for each element takes three times as long.
+        const halves = this.#varints(readInt64Halves, segments, count, 2);
+        if (field === "bool") {
+          return Array.from(
+            { length: count },
+            (_, i) => ((halves[2 * i] as number) | (halves[2 * i + 1] as number)) !== 0,
+          );
+        }
+        if (!LITTLE_ENDIAN) for (let i = 0; i < halves.length; i += 2) halves.subarray(i, i + 2).reverse();
+        return new BigInt64Array(halves.buffer);
+      }
       case "string":
         // Not `slice`, which on a Buffer copies nothing.
         return segments.map(({ start, end }) => new Uint8Array(this.#bytes.subarray(start, end)));
@@ -162,12 +179,7 @@ export class RawTensor {
   }
 
   #integers(segments: readonly Segment[], count: number, dtype: DType): IntegerValues {
-    const values = new Int32Array(count);
-    let first = 0;
-    for (const { start, end, count } of segments) {
-      readInt32s(this.#bytes, start, end, values, first);
-      first += count;
-    }
+    const values = this.#varints(readInt32s, segments, count, 1);
     const { integers, range } = traitsOf(dtype);
     if (integers === undefined || range === undefined) return values;
     const wrong = values.find((value) => value < range[0] || value > range[1]);
@@ -175,31 +187,13 @@ export class RawTensor {
     return new integers(values);
   }
 
-  #int64s(segments: readonly Segment[], count: number): ValuesOf<"DT_INT64"> {
-    const values = new BigInt64Array(count);
-    // Written as 32-bit halves: making a bigint for each element takes three times as long.
-    const halves = new Int32Array(values.buffer);
+  /** All varints of the segments, read by `read`, which makes `width` numbers of each. */
+  #varints(read: typeof readInt32s, segments: readonly Segment[], count: number, width: number): Int32Values {
+    const values = new Int32Array(count * width);
     let first = 0;
     for (const { start, end, count } of segments) {
-      readInt64Halves(this.#bytes, start, end, halves, first * 2);
-      first += count;
-    }
-    if (!LITTLE_ENDIAN) for (let i = 0; i < halves.length; i += 2) halves.subarray(i, i + 2).reverse();
-    return values;
-  }
-
-  #booleans(segments: readonly Segment[]): boolean[] {
-    const values: boolean[] = [];
-    for (const { start, end } of segments) {
-      let set = false;
-      for (let at = start; at < end; at++) {
-        const byte = this.#bytes[at] as number;
-        set ||= (byte & 127) !== 0;
-        if (byte < 128) {
-          values.push(set);
-          set = false;
-        }
-      }
+      read(this.#bytes, start, end, values, first);
+      first += count * width;
     }
     return values;
   }

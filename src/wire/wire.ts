@@ -21,7 +21,7 @@ export const MAP_VALUE = 2;
 /** Deeper nesting than any real message has; a bound, since it is the sender who chooses it. */
 const MAX_GROUP_DEPTH = 100;
 /** Bytes of the longest varint: 64 bits, seven in a byte. */
-const MAX_VARINT_BYTES = 10;
+export const MAX_VARINT_BYTES = 10;
 
 /** Options of a `TextDecoder` that drops nothing: a byte order mark is a character like any other here. */
 export const KEEP_BOM = { ignoreBOM: true } as const;
@@ -236,22 +236,6 @@ export class WireReader {
       }
     }
     this.fail(limit === end ? "a varint is cut off" : "a varint of more than ten bytes", start);
-  }
-
-  /** Counts the varints from here to `end` and checks that each is whole. */
-  countVarints(end: number): number {
-    const { bytes } = this;
-    let count = 0;
-    let begin = this.position;
-    for (let at = begin; at < end; at++) {
-      if ((bytes[at] as number) < 128) {
-        count++;
-        if (at - begin >= MAX_VARINT_BYTES) this.fail("a varint of more than ten bytes", begin);
-        begin = at + 1;
-      }
-    }
-    if (begin !== end) this.fail("a varint is cut off", begin);
-    return count;
   }
 }
 
