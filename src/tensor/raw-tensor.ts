@@ -1,7 +1,7 @@
 import { argumentRangeError, argumentTypeError } from "../argument-errors.js";
 import { EasDecodeError } from "../errors.js";
 import type { Bytes } from "../request.js";
-import { KEEP_BOM, LITTLE_ENDIAN } from "../wire/wire.js";
+import { fromUtf8, LITTLE_ENDIAN } from "../wire/wire.js";
 import {
   checkDTypeOf,
   type DType,
@@ -62,8 +62,11 @@ export class RawTensor {
     });
   }
 
-  /** The values in an array of their own, as many as came; `expected` makes sure of the dtype. */
-  values(expected?: DType): ValuesOf<DType> {
+  /**
+   * The values in an array of their own, as many as came; `expected` makes sure of the dtype. Strings that are not `copied`
+   * are views of the response.
+   */
+  values(expected?: DType, copied = true): ValuesOf<DType> {
     const dtype = this.dtype ?? this.#named(expected);
     if (dtype === undefined) {
       const why =
@@ -108,8 +111,11 @@ export class RawTensor {
         return new BigInt64Array(halves.buffer);
       }
       case "string":
-        // Not `slice`, which on a Buffer copies nothing.
-        return segments.map(({ start, end }) => new Uint8Array(this.#bytes.subarray(start, end)));
+        return segments.map(({ start, end }) => {
+          const view = this.#bytes.subarray(start, end);
+          // Not `slice`, which on a Buffer copies nothing.
+          return copied ? new Uint8Array(view) : view;
+        });
     }
   }
 
@@ -144,8 +150,7 @@ export class RawTensor {
 
   /** STRING values as text; bytes that are no UTF-8 become U+FFFD. */
   strings(): string[] {
-    const decoder = new TextDecoder("utf-8", KEEP_BOM);
-    return (this.values("DT_STRING") as Bytes[]).map((bytes) => decoder.decode(bytes));
+    return (this.values("DT_STRING", false) as Bytes[]).map(fromUtf8);
   }
 
   /** For people: dtype, shape and the first values. Never throws, since it goes into logs. */
@@ -182,8 +187,12 @@ export class RawTensor {
     const values = this.#varints(readInt32s, segments, count, 1);
     const { integers, range } = traitsOf(dtype);
     if (integers === undefined || range === undefined) return values;
-    const wrong = values.find((value) => value < range[0] || value > range[1]);
-    if (wrong !== undefined) this.fail(`has the value ${wrong}, which does not fit its dtype ${dtype}`);
+    // Not `find`, which takes ten times as long.
+    for (let i = 0; i < count; i++) {
+      const value = values[i] as number;
+      if (value < range[0] || value > range[1])
+        this.fail(`has the value ${value}, which does not fit its dtype ${dtype}`);
+    }
     return new integers(values);
   }
 

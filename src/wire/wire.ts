@@ -23,8 +23,13 @@ const MAX_GROUP_DEPTH = 100;
 /** Bytes of the longest varint: 64 bits, seven in a byte. */
 export const MAX_VARINT_BYTES = 10;
 
-/** Options of a `TextDecoder` that drops nothing: a byte order mark is a character like any other here. */
-export const KEEP_BOM = { ignoreBOM: true } as const;
+/** Drops nothing: a byte order mark is a character like any other here. One for all, since making it takes longer than a name. */
+const decoder = /* @__PURE__ */ new TextDecoder("utf-8", { ignoreBOM: true });
+
+/** Text of UTF-8; bytes that are none become U+FFFD. */
+export function fromUtf8(bytes: Uint8Array): string {
+  return decoder.decode(bytes);
+}
 
 /** Whether typed arrays have the byte order of the wire. All current hosts have. */
 export const LITTLE_ENDIAN: boolean = /* @__PURE__ */ (() => new Uint8Array(new Uint16Array([1]).buffer)[0] === 1)();
@@ -88,9 +93,14 @@ export class WireWriter {
     this.position = at;
   }
 
-  raw(bytes: Uint8Array): void {
-    this.bytes.set(bytes, this.position);
-    this.position += bytes.length;
+  /** Bytes, or a text of ASCII. */
+  raw(content: Uint8Array | string): void {
+    if (typeof content === "string") {
+      for (let i = 0; i < content.length; i++) this.bytes[this.position++] = content.charCodeAt(i);
+    } else {
+      this.bytes.set(content, this.position);
+      this.position += content.length;
+    }
   }
 
   /** Tag, length and bytes of a field. */
@@ -181,7 +191,7 @@ export class WireReader {
     const end = this.delimitedEnd();
     const bytes = this.bytes.subarray(this.position, end);
     this.position = end;
-    return new TextDecoder("utf-8", KEEP_BOM).decode(bytes);
+    return fromUtf8(bytes);
   }
 
   /** Reads a nested message by `read`, which sees nothing beyond it. */

@@ -1,7 +1,7 @@
 import { BinaryWriter, WireType } from "@bufbuild/protobuf/wire";
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
-import { EasDecodeError, TFResponse } from "../../src/index.js";
+import { EasDecodeError, TFRequest, TFResponse } from "../../src/index.js";
 import { thrownBy } from "../support/calls.js";
 
 // Packed varints are read several bytes at once, so what stands beside one matters, and where it lies in memory. Against a
@@ -136,4 +136,12 @@ describe("packed varints that are none", () => {
       RUNS,
     );
   });
+});
+
+test("int32 of every number of bits, at both its ends, is written as short as it can be", () => {
+  const edges = Array.from({ length: 32 }, (_, bit) => 2 ** bit).flatMap((edge) => [edge - 1, edge, -edge]);
+  const values = Int32Array.from(edges.filter((edge) => edge < 2 ** 31));
+  const packed = [...values].flatMap((value) => ofInteger(BigInt(value)));
+  const request = new TFRequest().addFeed("y", [values.length], "DT_INT32", values).toBinary();
+  expect([...request.subarray(-packed.length)]).toEqual(packed);
 });
