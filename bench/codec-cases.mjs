@@ -66,7 +66,7 @@ const PIP = "Python SDK, pip";
 /**
  * `full`: the dearest way of each contender is measured beside its best, in enough rounds for a bar. `python`: against these
  * installs of the official SDK too; as pip installs it, one tensor takes a tenth of a second, so it has a part in few. `slow`:
- * the generated code takes seconds.
+ * the generated code takes seconds, and gigabytes; `alone`: so it has no part in this one.
  */
 export const CASES = {
   float32: { format: "TF", tensors: image("float32"), full: true, python: [CPP, PIP] },
@@ -93,5 +93,8 @@ function ofFormat(format, images, others) {
     ...others,
     "5,000,000 floats": flat(5_000_000),
   };
-  return Object.fromEntries(Object.entries(all).map(([name, tensors]) => [`${format}: ${name}`, { format, tensors }]));
+  const alone = (name) => format === "Torch" && name === "5,000,000 floats";
+  return Object.fromEntries(
+    Object.entries(all).map(([name, tensors]) => [`${format}: ${name}`, { format, tensors, alone: alone(name) }]),
+  );
 }

@@ -15,7 +15,7 @@ let loops;
 serve({
   /** Makes the ways, and answers with a proof of what each comes to; then warms them up. */
   async prepare({ direction, name, warmUp }) {
-    const ways = waysOf(direction, CASES[name])[kind] ?? {};
+    const ways = waysOf(direction, CASES[name])[kind];
     const proofs = {};
     loops = {};
     for (const [name, { run, proof, asynchronous, slow }] of Object.entries(ways)) {

@@ -13,10 +13,12 @@ import { measure, ratio } from "./measure.mjs";
 import { pythonSdks } from "./python/environment.mjs";
 import { PythonChild } from "./python/python-child.mjs";
 
-/** `warmUp` is that of each way, `budget` that of one table when other processes keep the rounds from being quiet; in milliseconds. */
-const FULL = { rounds: 7, budget: 3000, warmUp: 150 };
-const SHORT = { rounds: 5, budget: 1500, warmUp: 80 };
-const SLOW = { rounds: 2, budget: 15_000, warmUp: 80 };
+/** `warmUp` is that of each way, `budget` that of one table when other processes keep the rounds from being quiet: milliseconds. */
+const SHORT = { rounds: 5, budget: 1200, warmUp: 60 };
+const FULL = { rounds: 7, budget: 2500, warmUp: 120 };
+/** A round takes a second with the SDK as pip installs it, four with the generated code of 5,000,000 elements. */
+const LONG = { rounds: 7, budget: 10_000, warmUp: 200 };
+const SLOW = { rounds: 3, budget: 20_000, warmUp: 60 };
 
 const TABLES = Object.entries(CASES).flatMap(([name, { format, ...rest }]) =>
   (format === "DataFrame" ? ["decode"] : ["encode", "decode"]).map((direction) => ({
@@ -50,16 +52,12 @@ export async function run(wanted, report) {
     // Processes of its own for each format: 5,000,000 floats come last, and leave a heap behind.
     for (const format of new Set(tables.map(({ format }) => format))) {
       const children = ["ours", "generated"].map((kind) => new Child("codec-contender.mjs", { kind }));
+      const [ours, generated] = children;
       try {
         for (const one of tables.filter((table) => table.format === format)) {
-          add(
-            await measured(
-              one,
-              children,
-              pythons.filter(({ sdk }) => one.python?.includes(sdk)),
-              folder,
-            ),
-          );
+          const taking = one.alone ? [ours] : [ours, generated];
+          const pythonTaking = pythons.filter(({ sdk }) => one.python?.includes(sdk));
+          add(await measured(one, taking, pythonTaking, folder));
         }
       } finally {
         for (const child of children) child.end();
@@ -72,8 +70,8 @@ export async function run(wanted, report) {
   }
 }
 
-async function measured({ title, direction, name, full, slow }, children, pythons, folder) {
-  const { warmUp, ...effort } = slow ? SLOW : full ? FULL : SHORT;
+async function measured({ title, direction, name, full, slow, python }, children, pythons, folder) {
+  const { warmUp, ...effort } = slow ? SLOW : !full ? SHORT : python.length > 1 ? LONG : FULL;
   const contenders = [];
   const proofs = new Set();
   const prepare = async (child, order, nameOf = (way) => way) => {
