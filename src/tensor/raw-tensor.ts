@@ -102,10 +102,11 @@ export class RawTensor {
         // As 32-bit halves: making a bigint for each element takes three times as long.
         const halves = this.#varints(readInt64Halves, segments, count, 2);
         if (field === "bool") {
-          return Array.from(
-            { length: count },
-            (_, i) => ((halves[2 * i] as number) | (halves[2 * i + 1] as number)) !== 0,
-          );
+          const values: boolean[] = [];
+          for (let i = 0; i < halves.length; i += 2) {
+            values.push(((halves[i] as number) | (halves[i + 1] as number)) !== 0);
+          }
+          return values;
         }
         if (!LITTLE_ENDIAN) for (let i = 0; i < halves.length; i += 2) halves.subarray(i, i + 2).reverse();
         return new BigInt64Array(halves.buffer);
