@@ -2,75 +2,82 @@
 // the process has had and given back before; or the generated codec's.
 
 import { createHash } from "node:crypto";
-import { create, fromBinary, toBinary } from "@bufbuild/protobuf";
-import { TFRequest, TFResponse } from "eas-prediction";
-import { ArrayDataType, PredictRequestSchema, PredictResponseSchema } from "eas-prediction/proto/tf";
+import { writeFileSync } from "node:fs";
 import { serve, settings } from "./child.mjs";
-import { INPUT, OUTPUT, SHAPE, SIGNATURE, TENSORS } from "./data.mjs";
-import { loop } from "./measure.mjs";
+import { CASES } from "./codec-cases.mjs";
+import { FORMATS } from "./codec-formats.mjs";
+import { decodingFrames } from "./codec-frames.mjs";
+import { loop, single } from "./measure.mjs";
 
 const { kind } = settings();
 let loops;
 
 serve({
   /** Makes the ways, and answers with a proof of what each comes to; then warms them up. */
-  prepare({ direction, tensor }) {
-    const ways = { encode: encoding, decode: decoding }[direction](TENSORS[tensor])[kind];
-    const proofs = Object.entries(ways).map(([name, { run, proof }]) => [name, proof(run())]);
-    loops = Object.fromEntries(Object.entries(ways).map(([name, { run }]) => [name, loop(run)]));
-    return Object.fromEntries(proofs);
+  async prepare({ direction, name, warmUp }) {
+    const ways = waysOf(direction, CASES[name])[kind];
+    const proofs = {};
+    loops = {};
+    for (const [name, { run, proof, asynchronous, slow }] of Object.entries(ways)) {
+      proofs[name] = proof(await run());
+      loops[name] = slow ? single(run) : await loop(run, { warmUp, asynchronous });
+    }
+    return proofs;
   },
   sample: (name) => loops[name](),
+  /** The values and a response of them, for contenders that are not JavaScript. */
+  write({ name, values, response }) {
+    const { format, tensors } = CASES[name];
+    const { response: encode, contentOf } = FORMATS[format];
+    const [tensor] = tensors();
+    writeFileSync(values, tensor.values);
+    writeFileSync(response, encode([tensor], [contentOf(tensor)]));
+    return { dtype: tensor.dtype, shape: tensor.shape };
+  },
 });
 
-function encoding({ dtype, field, make }) {
-  const values = make();
-  const build = () => new TFRequest(SIGNATURE).addFeed(INPUT, SHAPE, dtype, values);
-  const message = (numbers) =>
-    create(PredictRequestSchema, { signatureName: SIGNATURE, inputs: { [INPUT]: array(dtype, field, numbers) } });
-  const ready = build();
-  const readyMessage = message(Array.from(values));
-  const bytes = toBinary(PredictRequestSchema, readyMessage);
-  return {
-    ours: {
-      copy: { run: copying(bytes), proof: digest },
-      ours: { run: () => build().toBinary(), proof: digest },
-      "ours, toBinary only": { run: () => ready.toBinary(), proof: digest },
-    },
-    generated: {
-      generated: { run: () => toBinary(PredictRequestSchema, message(Array.from(values))), proof: digest },
-      // At its best: the numbers are a plain array already, and the message is there.
-      "generated, toBinary only": { run: () => toBinary(PredictRequestSchema, readyMessage), proof: digest },
-    },
-  };
+function waysOf(direction, { format, tensors, full, slow, ...frames }) {
+  if (format === "DataFrame") return decodingFrames(frames, copying);
+  return { encode: encoding, decode: decoding }[direction](FORMATS[format], tensors(), full, slow);
 }
 
-function decoding({ dtype, field, make }) {
-  const values = make();
-  const List = values.constructor;
-  const message = create(PredictResponseSchema, { outputs: { [OUTPUT]: array(dtype, field, Array.from(values)) } });
-  const bytes = toBinary(PredictResponseSchema, message);
-  const generated = () => fromBinary(PredictResponseSchema, bytes).outputs[OUTPUT][field];
-  const digestValues = (decoded) => digest(new Uint8Array(decoded.buffer, decoded.byteOffset, decoded.byteLength));
-  return {
+function encoding(format, tensors, full, slow) {
+  const build = () => format.request(tensors);
+  const message = () => format.requestMessage(tensors, tensors.map(format.contentOf));
+  const ways = {
+    ours: {
+      copy: { run: copying(build().toBinary()), proof: digest },
+      ours: { run: () => build().toBinary(), proof: digest },
+    },
+    generated: { generated: { run: () => format.encode(message()), proof: digest, slow } },
+  };
+  // At their best: the request is there, or the message, with plain arrays of numbers.
+  if (full) {
+    const ready = kind === "ours" ? build() : message();
+    ways.ours["ours, toBinary only"] = { run: () => ready.toBinary(), proof: digest };
+    ways.generated["generated, toBinary only"] = { run: () => format.encode(ready), proof: digest };
+  }
+  return ways;
+}
+
+function decoding(format, tensors, full, slow) {
+  const bytes = format.response(tensors, tensors.map(format.contentOf));
+  const convert = (contents) => contents.map((content, i) => format.valuesOf(content, tensors[i]));
+  const generated = () => format.contents(bytes, tensors);
+  const ways = {
     ours: {
       // What it copies is encoded: proved by decoding it.
-      copy: {
-        run: copying(bytes),
-        proof: (copy) => digestValues(new List(fromBinary(PredictResponseSchema, copy).outputs[OUTPUT][field])),
-      },
-      ours: { run: () => new TFResponse(bytes).getValues(OUTPUT, dtype), proof: digestValues },
+      copy: { run: copying(bytes), proof: (copy) => digestValues(format.read(copy, tensors)) },
+      ours: { run: () => format.read(bytes, tensors), proof: digestValues },
     },
-    generated: {
-      generated: { run: () => new List(generated()), proof: digestValues },
-      // At its best: the caller is content with a plain array.
-      "generated, to a plain array": { run: generated, proof: (numbers) => digestValues(new List(numbers)) },
-    },
+    generated: { generated: { run: () => convert(generated()), proof: digestValues, slow } },
   };
-}
-
-function array(dtype, field, numbers) {
-  return { dtype: ArrayDataType[dtype], arrayShape: { dim: SHAPE.map(BigInt) }, [field]: numbers };
+  // At its best: the caller is content with a plain array.
+  if (full) {
+    const proof = (contents) => digestValues(convert(contents));
+    ways.generated["generated, to a plain array"] = { run: generated, proof };
+  }
+  return ways;
 }
 
 /** What is before the elements, and the elements in one piece, into fresh memory. */
@@ -87,4 +94,11 @@ function copying(bytes) {
 
 function digest(bytes) {
   return createHash("sha256").update(bytes).digest("hex");
+}
+
+/** Of typed arrays their memory alone, as other languages have it too. */
+function digestValues(values) {
+  const hash = createHash("sha256");
+  for (const one of values) hash.update(Array.isArray(one) ? JSON.stringify(one) : one);
+  return hash.digest("hex");
 }

@@ -35,44 +35,6 @@ export function floats(seed, length = ELEMENTS) {
   return Float32Array.from({ length }, () => next() * 2 - 1);
 }
 
-/** Numbers of a seed's own, as many as a tensor has. */
-function list(Type, seed, make) {
-  const next = random(seed);
-  return Type.from({ length: ELEMENTS }, () => make(next));
-}
-
-const word = (next) => BigInt(Math.floor(next() * 2 ** 32));
-
-/** What is encoded and decoded: the dtype, the field of the schema that holds it, and the values. */
-export const TENSORS = {
-  float32: { dtype: "DT_FLOAT", field: "floatVal", make: () => floats(1) },
-  // One byte each on the wire: classes, pixels.
-  "int32 small": { dtype: "DT_INT32", field: "intVal", make: () => list(Int32Array, 3, (next) => next() * 128) },
-  // Five bytes each: hashed features.
-  "int32 large": {
-    dtype: "DT_INT32",
-    field: "intVal",
-    make: () => list(Int32Array, 4, (next) => 2 ** 28 + next() * (2 ** 31 - 2 ** 28)),
-  },
-  // One to five bytes, any number of bits being as likely as any other, and ten bytes for the negative half.
-  "int32 mixed": {
-    dtype: "DT_INT32",
-    field: "intVal",
-    make: () => list(Int32Array, 5, (next) => (next() < 0.5 ? -1 : 1) * 2 ** (next() * 31)),
-  },
-  "int64 small": {
-    dtype: "DT_INT64",
-    field: "int64Val",
-    make: () => list(BigInt64Array, 6, (next) => BigInt(Math.floor(next() * 128))),
-  },
-  // Nine bytes each: ids.
-  "int64 large": {
-    dtype: "DT_INT64",
-    field: "int64Val",
-    make: () => list(BigInt64Array, 7, (next) => (1n << 62n) | ((word(next) << 30n) ^ word(next))),
-  },
-};
-
 /** 1 KB that is no text. */
 export function kilobyte(seed) {
   const next = random(seed);

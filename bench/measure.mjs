@@ -43,7 +43,7 @@ export async function measure({ name, unit, ceiling, contenders, rounds, budget,
     const spent = performance.now() - begun;
     if (spent + spent / made.length > budget) break;
   }
-  const quiet = quietRounds().length >= ENOUGH;
+  const quiet = quietRounds().length >= Math.min(ENOUGH, rounds);
   const used = quiet ? quietRounds() : made;
   const group = { name, unit, ceiling, rounds: made.length, roundsUsed: used.length, quiet };
   group.outsideLoad = summary(used.map(({ outside }) => outside));
@@ -93,29 +93,55 @@ function fastest({ unit, samples }, names) {
  * Samples of the processor alone: `run` in a loop for about `milliseconds`, so that each sample has its own share of garbage
  * collection. What `run` returns is kept a while, so that nothing is optimised away.
  */
-export function loop(run, { milliseconds = 30, leadIn = 8, warmUp = 300 } = {}) {
+export async function loop(run, { milliseconds = 30, leadIn = 8, warmUp = 300, asynchronous = false } = {}) {
+  const repeat = repeating(run, asynchronous);
   let iterations = 0;
   const begun = performance.now();
   while (iterations < 3 || performance.now() - begun < warmUp) {
-    loop.kept = run();
+    await repeat(1);
     iterations++;
   }
   const once = (performance.now() - begun) / iterations;
   const count = Math.ceil(milliseconds / once);
-  return () => {
+  return async () => {
     collectGarbage();
     // After the wait for its turn, with cold caches, and maybe with code that the engine has dropped.
     const ready = performance.now() + leadIn;
-    do loop.kept = run();
+    do await repeat(1);
     while (performance.now() < ready);
-    const cpuBefore = process.cpuUsage();
-    const start = performance.now();
-    for (let i = 0; i < count; i++) loop.kept = run();
-    const value = (performance.now() - start) / count;
-    // With the threads that collect garbage.
-    const { user, system } = process.cpuUsage(cpuBefore);
-    return { value, cpuMicroseconds: (user + system) / count };
+    return timed(repeat, count);
   };
+}
+
+/** As `loop`, for what takes seconds: one run is a sample, and nothing is run before it. */
+export function single(run) {
+  const repeat = repeating(run, false);
+  return () => {
+    collectGarbage();
+    return timed(repeat, 1);
+  };
+}
+
+/** Only what is asynchronous is awaited: that takes as long as a small tensor. */
+function repeating(run, asynchronous) {
+  if (!asynchronous) {
+    return (count) => {
+      for (let i = 0; i < count; i++) loop.kept = run();
+    };
+  }
+  return async (count) => {
+    for (let i = 0; i < count; i++) loop.kept = await run();
+  };
+}
+
+async function timed(repeat, count) {
+  const cpuBefore = process.cpuUsage();
+  const start = performance.now();
+  await repeat(count);
+  const value = (performance.now() - start) / count;
+  // With the threads that collect garbage.
+  const { user, system } = process.cpuUsage(cpuBefore);
+  return { value, cpuMicroseconds: (user + system) / count };
 }
 
 export function summary(numbers) {

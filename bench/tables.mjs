@@ -48,7 +48,8 @@ function range({ min, max }) {
 }
 
 function number(value) {
-  return value >= 100 ? Math.round(value).toLocaleString("en") : value.toFixed(3);
+  if (value >= 100) return Math.round(value).toLocaleString("en");
+  return value < 0.01 ? value.toPrecision(2) : value.toFixed(3);
 }
 
 export function markdown(header, rows) {

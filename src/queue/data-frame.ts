@@ -1,7 +1,8 @@
 import { EasDecodeError } from "../errors.js";
 import { parseExactly, plainText } from "../http/exact-json.js";
 import type { Bytes } from "../request.js";
-import { LENGTH_DELIMITED, MAP_KEY, MAP_VALUE, readUint64, VARINT, WireReader } from "../wire/wire.js";
+import { LENGTH_DELIMITED, MAP_KEY, MAP_VALUE, VARINT } from "../wire/wire.js";
+import { readUint64, WireReader } from "../wire/wire-reader.js";
 import { GREATEST_INDEX } from "./frame-index.js";
 import type { QueueTags } from "./queue-tags.js";
 import { REQUEST_ID } from "./queue-tags.js";

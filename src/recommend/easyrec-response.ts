@@ -5,7 +5,8 @@ import type { Float64Values } from "../tensor/dtype.js";
 import type { RawTensor } from "../tensor/raw-tensor.js";
 import { readTensorMap } from "../tensor/tensor-map.js";
 import { listOutputs, NamedTensorResponse } from "../tensor/tensor-response.js";
-import { FIXED32, LENGTH_DELIMITED, readInt32, VARINT, WireReader } from "../wire/wire.js";
+import { FIXED32, LENGTH_DELIMITED, VARINT } from "../wire/wire.js";
+import { readInt32, WireReader } from "../wire/wire-reader.js";
 import { readEntry, readTextEntry } from "./read-maps.js";
 
 /** How the processor fared; a number is a status that this SDK does not know. */

@@ -1,4 +1,5 @@
-import { LENGTH_DELIMITED, MAP_KEY, MAP_VALUE, type WireReader } from "../wire/wire.js";
+import { LENGTH_DELIMITED, MAP_KEY, MAP_VALUE } from "../wire/wire.js";
+import type { WireReader } from "../wire/wire-reader.js";
 
 /**
  * Reads one entry of a map from texts to texts or messages. `empty` makes what a value is before anything was read;

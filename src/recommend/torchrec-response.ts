@@ -2,7 +2,8 @@ import type { Bytes } from "../request.js";
 import { readArray } from "../tensor/array-proto.js";
 import { readTensorMap } from "../tensor/tensor-map.js";
 import { listOutputs, NamedTensorResponse } from "../tensor/tensor-response.js";
-import { LENGTH_DELIMITED, WireReader } from "../wire/wire.js";
+import { LENGTH_DELIMITED } from "../wire/wire.js";
+import { WireReader } from "../wire/wire-reader.js";
 import { readTextEntry } from "./read-maps.js";
 
 /** Field numbers of `PBResponse` in the official Java SDK's `torchrec_predict` schema. */

@@ -1,11 +1,13 @@
 import { argumentTypeError } from "../argument-errors.js";
-import { FIXED32, FIXED64, LENGTH_DELIMITED, VARINT, type WireReader } from "../wire/wire.js";
+import { FIXED32, FIXED64, LENGTH_DELIMITED, VARINT } from "../wire/wire.js";
+import type { WireReader } from "../wire/wire-reader.js";
 import { byNumber, checkDTypeOf, type DType, type TFDType, traitsOf, type ValueField } from "./dtype.js";
 import { encodeValues } from "./encode-values.js";
 import { type EncodedField, int32, message } from "./encoded-field.js";
 import type { RawTensor } from "./raw-tensor.js";
 import { encodeShape, readShape } from "./shape-proto.js";
 import { checkShape, type Tensor } from "./tensor.js";
+import { countVarints } from "./varints.js";
 
 /**
  * `ArrayProto`, the tensor of the TF and the Torch format. Numbers as in the official SDKs' `tf_predict` and
@@ -119,7 +121,7 @@ export function readArrayValues(reader: WireReader, raw: RawTensor, field: Value
     if (field !== "string" && width > 0 && (end - start) % width !== 0) {
       reader.fail(`packed values whose length is no multiple of ${width}`, start);
     }
-    const count = field === "string" ? 1 : width > 0 ? (end - start) / width : reader.countVarints(end);
+    const count = field === "string" ? 1 : width > 0 ? (end - start) / width : countVarints(reader, end);
     raw.note(field, start, end, count);
     reader.position = end;
     return true;

@@ -1,5 +1,6 @@
 import { argumentRangeError, checkOptionsObject, show } from "../argument-errors.js";
-import { LENGTH_DELIMITED, readInt32, VARINT, type WireReader } from "../wire/wire.js";
+import { LENGTH_DELIMITED, VARINT } from "../wire/wire.js";
+import { readInt32, type WireReader } from "../wire/wire-reader.js";
 import { readArrayValues } from "./array-proto.js";
 import { type BladeDType, type ContentOf, checkDTypeOf, type DType } from "./dtype.js";
 import { encodeValues } from "./encode-values.js";

@@ -1,6 +1,7 @@
 import { show } from "../argument-errors.js";
 import type { Bytes } from "../request.js";
-import { LENGTH_DELIMITED, WireReader } from "../wire/wire.js";
+import { LENGTH_DELIMITED } from "../wire/wire.js";
+import { WireReader } from "../wire/wire-reader.js";
 import { readArrayValues } from "./array-proto.js";
 import { RawTensor } from "./raw-tensor.js";
 import { readShape } from "./shape-proto.js";

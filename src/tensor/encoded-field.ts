@@ -1,14 +1,6 @@
 import type { Bytes } from "../request.js";
-import {
-  delimitedSize,
-  LEAST_PIECE_BYTES,
-  LENGTH_DELIMITED,
-  LITTLE_ENDIAN,
-  tagSize,
-  VARINT,
-  varintSize,
-  WireWriter,
-} from "../wire/wire.js";
+import { delimitedSize, LENGTH_DELIMITED, LITTLE_ENDIAN, tagSize, VARINT, varintSize } from "../wire/wire.js";
+import { LEAST_PIECE_BYTES, WireWriter } from "../wire/wire-writer.js";
 
 /** A field that is ready to be written. Its size is known before anything is, so that nothing is written twice. */
 export interface EncodedField {
@@ -82,10 +74,16 @@ export function memory(field: number, values: ArrayBufferView, width: number): E
   });
 }
 
+/** One for all: making it takes as long as what it does for a name. */
+const encoder = /* @__PURE__ */ new TextEncoder();
+/** Up to so many characters, a loop is faster than a call out of the engine. */
+const SHORT = 64;
+
 /** A text or bytes; written although it may be empty. */
 export function text(field: number, value: string | Uint8Array): EncodedField {
-  const bytes = typeof value === "string" ? new TextEncoder().encode(value) : value;
-  return delimited(field, bytes.length, (writer) => writer.raw(bytes));
+  const isPlain = typeof value !== "string" || (value.length <= SHORT && !/[^\0-\x7f]/.test(value));
+  const content = isPlain ? value : encoder.encode(value);
+  return delimited(field, content.length, (writer) => writer.raw(content));
 }
 
 /** An int32; written although it may be 0. */

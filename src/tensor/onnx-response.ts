@@ -1,6 +1,7 @@
 import { show } from "../argument-errors.js";
 import type { Bytes } from "../request.js";
-import { LENGTH_DELIMITED, VARINT, WireReader } from "../wire/wire.js";
+import { LENGTH_DELIMITED, VARINT } from "../wire/wire.js";
+import { WireReader } from "../wire/wire-reader.js";
 import type { DType, OnnxDType, ValuesOf } from "./dtype.js";
 import { MEMORY, readMemory } from "./onnx-values.js";
 import { RawTensor } from "./raw-tensor.js";

@@ -1,4 +1,5 @@
-import { LENGTH_DELIMITED, VARINT, type WireReader } from "../wire/wire.js";
+import { LENGTH_DELIMITED, VARINT } from "../wire/wire.js";
+import type { WireReader } from "../wire/wire-reader.js";
 import { type EncodedField, message, packedSizes } from "./encoded-field.js";
 
 /** `ArrayShape` of TF, Torch and Caffe, and `Shape` of Blade: the same message. */

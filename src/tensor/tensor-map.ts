@@ -1,5 +1,6 @@
 import { show } from "../argument-errors.js";
-import { LENGTH_DELIMITED, MAP_KEY, MAP_VALUE, type WireReader } from "../wire/wire.js";
+import { LENGTH_DELIMITED, MAP_KEY, MAP_VALUE } from "../wire/wire.js";
+import type { WireReader } from "../wire/wire-reader.js";
 import { type ArrayFormat, encodeArray } from "./array-proto.js";
 import { type EncodedField, joined, message, text } from "./encoded-field.js";
 import { RawTensor } from "./raw-tensor.js";

@@ -64,9 +64,9 @@ export class TFRequest implements PredictRequest<TFResponse> {
   /** Sets an input to a tensor. */
   addFeed(inputName: string, tensor: Tensor): this;
   addFeed(inputName: string, first: readonly number[] | Tensor, dtype?: DType, content?: ContentOf<DType>): this {
-    checkName("inputName", inputName);
-    const tensor = toTensor(DTYPE_NUMBERS, first, dtype, content, feedName(inputName));
-    encodeArray("tf", INPUTS, tensor, feedName(inputName));
+    const of = `input ${show(checkName("inputName", inputName))}`;
+    const tensor = toTensor(DTYPE_NUMBERS, first, dtype, content, of);
+    encodeArray("tf", INPUTS, tensor, of);
     this.#feeds.set(inputName, tensor);
     return this;
   }
@@ -103,8 +103,4 @@ export class TFRequest implements PredictRequest<TFResponse> {
       ...this.#fetches.map((name) => text(OUTPUT_FILTER, name)),
     ];
   }
-}
-
-function feedName(inputName: string): string {
-  return `input ${show(inputName)}`;
 }

@@ -1,5 +1,6 @@
 import type { Bytes } from "../request.js";
-import { LENGTH_DELIMITED, WireReader } from "../wire/wire.js";
+import { LENGTH_DELIMITED } from "../wire/wire.js";
+import { WireReader } from "../wire/wire-reader.js";
 import { readArray } from "./array-proto.js";
 import { readTensorMap } from "./tensor-map.js";
 import { listOutputs, NamedTensorResponse } from "./tensor-response.js";

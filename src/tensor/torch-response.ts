@@ -1,5 +1,6 @@
 import type { Bytes } from "../request.js";
-import { LENGTH_DELIMITED, WireReader } from "../wire/wire.js";
+import { LENGTH_DELIMITED } from "../wire/wire.js";
+import { WireReader } from "../wire/wire-reader.js";
 import { readArray } from "./array-proto.js";
 import type { DType, ValuesOf } from "./dtype.js";
 import { RawTensor } from "./raw-tensor.js";

@@ -5,7 +5,7 @@ import { describe, expect, test, vi } from "vitest";
 import { DataFrameListProtoSchema, DataFrameProtoSchema } from "../../src/gen/eas/queue/queue_pb.js";
 import { type DataFrame, EasDecodeError } from "../../src/index.js";
 import { type FrameOwner, readFrame, readFrames } from "../../src/queue/data-frame.js";
-import { readUint64, WireReader } from "../../src/wire/wire.js";
+import { readUint64, WireReader } from "../../src/wire/wire-reader.js";
 import { errorOf, thrownBy } from "../support/calls.js";
 
 // Frames are read by hand. What that owes is written in the schema: ours must read what the generated code writes.
