@@ -49,7 +49,7 @@ const holds = ({ limit }, value) => {
 
 /** The table of a case, measured now. */
 async function measureTable({ from, table }) {
-  const { run } = await import(`./${from}.mjs`);
+  const { run } = await import(`./${from}/${from}.mjs`);
   const [group] = await run(
     (name) => name === table,
     () => {},

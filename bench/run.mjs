@@ -6,14 +6,14 @@
 import { execFileSync } from "node:child_process";
 import { existsSync, readFileSync, writeFileSync } from "node:fs";
 import { cpus } from "node:os";
-import * as calls from "./calls.mjs";
-import * as codec from "./codec.mjs";
-import * as growth from "./growth.mjs";
+import * as calls from "./calls/calls.mjs";
+import * as codec from "./codec/codec.mjs";
+import * as growth from "./growth/growth.mjs";
 import { withoutSamples } from "./measure.mjs";
-import * as memory from "./memory.mjs";
-import * as queue from "./queue.mjs";
+import * as memory from "./memory/memory.mjs";
+import * as queue from "./queue/queue.mjs";
 import { writeSection } from "./results-file.mjs";
-import * as start from "./start.mjs";
+import * as start from "./start/start.mjs";
 import { barTable, table } from "./tables.mjs";
 
 const CASES = { codec, calls, queue, growth, memory, start };

@@ -6,7 +6,7 @@ import { tmpdir } from "node:os";
 import { join, relative } from "node:path";
 import { fileURLToPath } from "node:url";
 
-const ROOT = fileURLToPath(new URL("..", import.meta.url));
+const ROOT = fileURLToPath(new URL("../..", import.meta.url));
 
 /** Files of dist and node_modules that `node file args` loads, as { path, bytes }, the path from the root of the repository. */
 export function loadedFiles(file, args = []) {

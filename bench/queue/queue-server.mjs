@@ -4,8 +4,8 @@
 import { createHash } from "node:crypto";
 import { once } from "node:events";
 import { createServer } from "node:net";
-import { serve } from "./child.mjs";
-import { TOKEN } from "./data.mjs";
+import { serve } from "../child.mjs";
+import { TOKEN } from "../data.mjs";
 import { readQueue, TAGS } from "./queue-items.mjs";
 import { indexOf, QueueStream, upgraded } from "./queue-stream.mjs";
 

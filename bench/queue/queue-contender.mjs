@@ -6,8 +6,8 @@ import { fromBinary } from "@bufbuild/protobuf";
 import { QueueClient } from "eas-prediction";
 import { DataFrameProtoSchema } from "eas-prediction/proto/queue";
 import { WebSocket } from "ws";
-import { serve, settings } from "./child.mjs";
-import { TOKEN } from "./data.mjs";
+import { serve, settings } from "../child.mjs";
+import { TOKEN } from "../data.mjs";
 import { FIRST, itemData, queueOf, TAGS } from "./queue-items.mjs";
 import { Tally } from "./tally.mjs";
 

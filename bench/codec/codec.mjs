@@ -5,13 +5,13 @@ import { equal } from "node:assert/strict";
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { bar, ratioBar } from "./bars.mjs";
-import { Child } from "./child.mjs";
+import { bar, ratioBar } from "../bars.mjs";
+import { Child } from "../child.mjs";
+import { INPUT, SIGNATURE } from "../data.mjs";
+import { measure, ratio } from "../measure.mjs";
+import { pythonSdks } from "../python/environment.mjs";
+import { PythonChild } from "../python/python-child.mjs";
 import { CASES } from "./codec-cases.mjs";
-import { INPUT, SIGNATURE } from "./data.mjs";
-import { measure, ratio } from "./measure.mjs";
-import { pythonSdks } from "./python/environment.mjs";
-import { PythonChild } from "./python/python-child.mjs";
 
 /** `warmUp` is that of each way, `budget` that of one table when other processes keep the rounds from being quiet: milliseconds. */
 const SHORT = { rounds: 5, budget: 1200, warmUp: 60 };
@@ -51,7 +51,7 @@ export async function run(wanted, report, { short = false } = {}) {
   try {
     // Processes of its own for each format: 5,000,000 floats come last, and leave a heap behind.
     for (const format of new Set(tables.map(({ format }) => format))) {
-      const children = ["ours", "generated"].map((kind) => new Child("codec-contender.mjs", { kind }));
+      const children = ["ours", "generated"].map((kind) => new Child("codec/codec-contender.mjs", { kind }));
       const [ours, generated] = children;
       try {
         for (const one of tables.filter((table) => table.format === format)) {

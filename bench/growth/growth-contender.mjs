@@ -2,11 +2,11 @@
 
 import { equal, ok } from "node:assert/strict";
 import { PredictClient, TFRequest, TFResponse } from "eas-prediction";
-import { dispatching } from "./bare-dispatch.mjs";
-import { serve, settings } from "./child.mjs";
-import { HELD, INPUT, kilobyte, OUTPUT, SIGNATURE, SIZED_TENSOR, SMALL, TOKEN } from "./data.mjs";
-import { collectGarbage } from "./measure.mjs";
-import { atRest, collectAll, heapBytes, peakResident, resetPeak, resident } from "./memory-use.mjs";
+import { dispatching } from "../calls/bare-dispatch.mjs";
+import { serve, settings } from "../child.mjs";
+import { HELD, INPUT, kilobyte, OUTPUT, SIGNATURE, SIZED_TENSOR, SMALL, TOKEN } from "../data.mjs";
+import { collectGarbage } from "../measure.mjs";
+import { atRest, collectAll, heapBytes, peakResident, resetPeak, resident } from "../memory/memory-use.mjs";
 
 const { origin, connections, isBare = false } = settings();
 const input = kilobyte(1);

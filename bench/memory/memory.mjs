@@ -1,9 +1,9 @@
 // What calls take of memory beyond the caller's own data: 64 MB sent, 64 MB received, 10,000 calls at once. Each is done once
 // in a fresh process; the server is another one.
 
-import { bar } from "./bars.mjs";
-import { Child } from "./child.mjs";
-import { summary } from "./measure.mjs";
+import { bar } from "../bars.mjs";
+import { Child } from "../child.mjs";
+import { summary } from "../measure.mjs";
 
 const ROUNDS = 3;
 const MB = 2 ** 20;
@@ -32,7 +32,7 @@ const NAME = "memory";
 /** One table of all rows; `short` has the first row alone, once. */
 export async function run(wanted, report, { short = false } = {}) {
   if (!wanted(NAME)) return [];
-  const server = new Child("server.mjs");
+  const server = new Child("calls/server.mjs");
   try {
     const origin = await server.ask("listen");
     const measured = ROWS.slice(0, short ? 1 : ROWS.length).map((row) => ({ ...row, samples: [] }));
@@ -48,7 +48,7 @@ export async function run(wanted, report, { short = false } = {}) {
 }
 
 async function inFreshProcess(settings) {
-  const child = new Child("memory-contender.mjs", settings);
+  const child = new Child("memory/memory-contender.mjs", settings);
   try {
     return await child.ask("measure");
   } finally {

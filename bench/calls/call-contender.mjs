@@ -5,10 +5,10 @@ import { setTimeout as delay } from "node:timers/promises";
 import { fromBinary } from "@bufbuild/protobuf";
 import { TFRequest } from "eas-prediction";
 import { PredictResponseSchema } from "eas-prediction/proto/tf";
+import { serve, settings } from "../child.mjs";
+import { CHECK, floats, INPUT, kilobyte, OUTPUT, SIGNATURE, SMALL, TENSOR_ELEMENTS } from "../data.mjs";
+import { collectGarbage, cpuSeconds, summary } from "../measure.mjs";
 import { authorization, ENCODING, WAYS } from "./call-ways.mjs";
-import { serve, settings } from "./child.mjs";
-import { CHECK, floats, INPUT, kilobyte, OUTPUT, SIGNATURE, SMALL, TENSOR_ELEMENTS } from "./data.mjs";
-import { collectGarbage, cpuSeconds, summary } from "./measure.mjs";
 
 const { name, signed, origin, connections, serverPid } = settings();
 const call = WAYS[name]({ origin, connections, signed, authorize: authorization(signed) });

@@ -2,13 +2,13 @@
 // token and signed. The server and every contender are processes of their own; only one contender runs at a time.
 
 import { deepStrictEqual, equal } from "node:assert/strict";
-import { bar, ratioBar } from "./bars.mjs";
+import { bar, ratioBar } from "../bars.mjs";
+import { Child } from "../child.mjs";
+import { CHECK, floats, INPUT, kilobyte, OUTPUT, SIGNATURE, SMALL, TENSOR_ELEMENTS, TOKEN } from "../data.mjs";
+import { measure, ratio, summary } from "../measure.mjs";
+import { pythonSdks } from "../python/environment.mjs";
+import { PythonChild } from "../python/python-child.mjs";
 import { CASES, CONNECTIONS, contendersOf, LIMIT } from "./call-cases.mjs";
-import { Child } from "./child.mjs";
-import { CHECK, floats, INPUT, kilobyte, OUTPUT, SIGNATURE, SMALL, TENSOR_ELEMENTS, TOKEN } from "./data.mjs";
-import { measure, ratio, summary } from "./measure.mjs";
-import { pythonSdks } from "./python/environment.mjs";
-import { PythonChild } from "./python/python-child.mjs";
 
 const BARE = ["undici.request", "node:http", "Agent.dispatch"];
 const PYTHON_THREADS = [1, 8];
@@ -89,7 +89,7 @@ class Fleet {
   static async start(sdk) {
     const fleet = new Fleet();
     fleet.sdk = sdk;
-    fleet.server = new Child("server.mjs");
+    fleet.server = new Child("calls/server.mjs");
     fleet.origin = await fleet.server.ask("listen");
     return fleet;
   }
@@ -114,7 +114,7 @@ class Fleet {
     return this.#child(shown, signed, () => {
       const { origin, server } = this;
       const settings = { name, signed, origin, connections: CONNECTIONS, serverPid: server.pid };
-      return new Child("call-contender.mjs", settings);
+      return new Child("calls/call-contender.mjs", settings);
     });
   }
 

@@ -4,7 +4,7 @@ import { createHash } from "node:crypto";
 import { create, fromBinary, toBinary } from "@bufbuild/protobuf";
 import { QueueClient } from "eas-prediction";
 import { DataFrameListProtoSchema } from "eas-prediction/proto/queue";
-import { random, TOKEN } from "./data.mjs";
+import { random, TOKEN } from "../data.mjs";
 
 /** The answer of `count` frames with tags, and the ways to read it. */
 export function decodingFrames({ count, bytes: length }, copying) {

@@ -5,7 +5,7 @@
 import { mkdirSync, writeFileSync } from "node:fs";
 import { parse, resetSVGDefIds, View } from "vega";
 
-const FOLDER = new URL("charts/", import.meta.url);
+const FOLDER = new URL("../charts/", import.meta.url);
 const GREY = "#808080";
 const BLUE = "#3d8bfd";
 

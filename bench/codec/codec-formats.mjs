@@ -6,7 +6,7 @@ import { OnnxRequest, OnnxResponse, TFRequest, TFResponse, TorchRequest, TorchRe
 import { DataProtoSchema, TensorProto_DataType } from "eas-prediction/proto/onnx";
 import * as tf from "eas-prediction/proto/tf";
 import * as torch from "eas-prediction/proto/torch";
-import { SIGNATURE } from "./data.mjs";
+import { SIGNATURE } from "../data.mjs";
 
 const FIELDS = {
   DT_FLOAT: "floatVal",

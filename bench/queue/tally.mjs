@@ -1,7 +1,7 @@
 // A sample of so many items: what they took, from the moment when all is running to the last one.
 
 import { performance } from "node:perf_hooks";
-import { collectGarbage, cpuSeconds } from "./measure.mjs";
+import { collectGarbage, cpuSeconds } from "../measure.mjs";
 
 export class Tally {
   count = 0;

@@ -2,7 +2,7 @@
 
 import { create, toBinary } from "@bufbuild/protobuf";
 import { DataFrameProtoSchema } from "eas-prediction/proto/queue";
-import { random } from "./data.mjs";
+import { random } from "../data.mjs";
 
 /** Of the first item. As real ones are, milliseconds shifted by 22 bits: 19 digits, of which the last nine count items. */
 export const FIRST = 6_925_387_844_000_000_000n;

@@ -1,7 +1,7 @@
 // What the codec is measured with. A case is a format and the tensors of one message, or frames; it gives one table for each
 // direction.
 
-import { ELEMENTS, floats, INPUT, random, SHAPE } from "./data.mjs";
+import { ELEMENTS, floats, INPUT, random, SHAPE } from "../data.mjs";
 
 /** A list of numbers of a seed's own, as many as an image has. */
 function list(Type, seed, make) {

@@ -4,9 +4,9 @@ import { deepStrictEqual, equal, ok } from "node:assert/strict";
 import { hash } from "node:crypto";
 import { getHeapStatistics } from "node:v8";
 import { PredictClient, TFRequest, TFResponse } from "eas-prediction";
-import { dispatching } from "./bare-dispatch.mjs";
-import { serve, settings } from "./child.mjs";
-import { CHECK, INPUT, kilobyte, OUTPUT, SIGNATURE, SIZED, SIZED_TENSOR, SMALL, TOKEN } from "./data.mjs";
+import { dispatching } from "../calls/bare-dispatch.mjs";
+import { serve, settings } from "../child.mjs";
+import { CHECK, INPUT, kilobyte, OUTPUT, SIGNATURE, SIZED, SIZED_TENSOR, SMALL, TOKEN } from "../data.mjs";
 import { atRest, collectAll, peakResident, resetPeak, resident } from "./memory-use.mjs";
 
 const FLOATS = 2 ** 24;

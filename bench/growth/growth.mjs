@@ -2,10 +2,10 @@
 // grow faster than linearly.
 
 import { existsSync } from "node:fs";
-import { bar } from "./bars.mjs";
-import { Child } from "./child.mjs";
+import { bar } from "../bars.mjs";
+import { Child } from "../child.mjs";
+import { summary } from "../measure.mjs";
 import { exponents, inWords, MOST } from "./growth-fit.mjs";
-import { summary } from "./measure.mjs";
 
 const ROUNDS = 5;
 const NODE = `node-${process.versions.node.split(".")[0]}`;
@@ -100,11 +100,11 @@ export async function publish(groups) {
 }
 
 async function callsInFlight(counts, rounds) {
-  const server = new Child("server.mjs");
+  const server = new Child("calls/server.mjs");
   const origin = await server.ask("listen");
   const connections = counts.at(-1);
   const [ours, bare, byDefault] = [{ connections }, { connections, isBare: true }, { connections: 100 }].map(
-    (settings) => new Child("growth-contender.mjs", { origin, ...settings }),
+    (settings) => new Child("growth/growth-contender.mjs", { origin, ...settings }),
   );
   try {
     const bytes = [];
@@ -129,9 +129,9 @@ async function callsInFlight(counts, rounds) {
 }
 
 async function bodies(sizes, rounds) {
-  const server = new Child("server.mjs");
+  const server = new Child("calls/server.mjs");
   const origin = await server.ask("listen");
-  const start = () => new Child("growth-contender.mjs", { origin, connections: 1 });
+  const start = () => new Child("growth/growth-contender.mjs", { origin, connections: 1 });
   const child = start();
   try {
     const milliseconds = (bytes) => child.ask("timeOfSize", { bytes, milliseconds: 50 });
@@ -149,9 +149,9 @@ async function bodies(sizes, rounds) {
 }
 
 async function instances(counts, rounds) {
-  const child = new Child("growth-of-instances.mjs");
+  const child = new Child("growth/growth-of-instances.mjs");
   // Of its own, so that no other measurement's code and garbage is in its heap.
-  const forHeap = new Child("growth-of-instances.mjs");
+  const forHeap = new Child("growth/growth-of-instances.mjs");
   const perCall = (balancer) => async (count) => 1000 * (await child.ask("choose", { count, balancer }));
   try {
     return await pointsOf(counts, rounds, {

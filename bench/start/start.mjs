@@ -7,12 +7,12 @@ import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { gzipSync } from "node:zlib";
 import { build } from "esbuild";
-import { pageOf } from "../scripts/bundles.mjs";
-import { bar } from "./bars.mjs";
-import { Child } from "./child.mjs";
+import { pageOf } from "../../scripts/bundles.mjs";
+import { bar } from "../bars.mjs";
+import { Child } from "../child.mjs";
+import { cpuSeconds, measure, summary } from "../measure.mjs";
+import { pythonSdks } from "../python/environment.mjs";
 import { loadedFiles } from "./loaded-files.mjs";
-import { cpuSeconds, measure, summary } from "./measure.mjs";
-import { pythonSdks } from "./python/environment.mjs";
 
 const ROUNDS = 15;
 const BUDGET = 35_000;
@@ -24,7 +24,7 @@ const EMPTY_COMMONJS = "empty process, CommonJS";
 const OURS = "eas-prediction";
 const OURS_COMMONJS = "eas-prediction, CommonJS";
 
-const fileOf = (name) => fileURLToPath(new URL(`start/${name}`, import.meta.url));
+const fileOf = (name) => fileURLToPath(new URL(name, import.meta.url));
 
 /** The tables that are `wanted`; `short` has fewer rounds, and no Python. */
 export async function run(wanted, report, { short = false } = {}) {
@@ -83,7 +83,7 @@ const FIRST_USES = {
 };
 
 async function loaded() {
-  const server = new Child("server.mjs");
+  const server = new Child("calls/server.mjs");
   try {
     const origin = await server.ask("listen");
     const atImport = loadedFiles(fileOf("ours.mjs"));

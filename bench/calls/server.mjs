@@ -7,8 +7,8 @@ import { createServer } from "node:net";
 import { create, toBinary } from "@bufbuild/protobuf";
 import { BinaryWriter, WireType } from "@bufbuild/protobuf/wire";
 import { ArrayDataType, PredictResponseSchema } from "eas-prediction/proto/tf";
-import { serve } from "./child.mjs";
-import { CHECK, floats, HELD, kilobyte, OUTPUT, SIZED, SIZED_TENSOR, SMALL, TENSOR_ELEMENTS, TOKEN } from "./data.mjs";
+import { serve } from "../child.mjs";
+import { CHECK, floats, HELD, kilobyte, OUTPUT, SIZED, SIZED_TENSOR, SMALL, TENSOR_ELEMENTS, TOKEN } from "../data.mjs";
 
 const HEAD_END = Buffer.from("\r\n\r\n");
 const LENGTH = /\r\ncontent-length: *(\d+)/i;

@@ -1,6 +1,6 @@
 // What is called: how large, how many at once, how long, and by whom.
 
-import { SMALL } from "./data.mjs";
+import { SMALL } from "../data.mjs";
 
 /** Of every contender; calls beyond it wait for one. */
 export const CONNECTIONS = 64;

@@ -1,7 +1,7 @@
 // Whether a watch that goes on for hours takes more memory with each item: what is alive after every 10,000 of them.
 
-import { bar } from "./bars.mjs";
-import { Child } from "./child.mjs";
+import { bar } from "../bars.mjs";
+import { Child } from "../child.mjs";
 import { pacedQueueOf } from "./queue-items.mjs";
 
 const BYTES = 1024;
@@ -33,7 +33,7 @@ export async function memory(name, origin, server) {
 }
 
 async function weigh(origin, server, way) {
-  const child = new Child("queue-heap.mjs", { origin });
+  const child = new Child("queue/queue-heap.mjs", { origin });
   try {
     await child.ask("start", { bytes: BYTES, count: STEP * STEPS, window: WINDOW, way });
     const heaps = [];

@@ -2,9 +2,9 @@
 // full of frames that somebody holds.
 
 import { deepStrictEqual } from "node:assert/strict";
-import { Child } from "./child.mjs";
-import { summary } from "./measure.mjs";
-import { pacedQueueOf, queueOf } from "./queue-items.mjs";
+import { Child } from "../child.mjs";
+import { summary } from "../measure.mjs";
+import { pacedQueueOf, queueOf } from "../queue/queue-items.mjs";
 
 const BYTES = 1024;
 /** Each window, and how many frames make a sample: with a window of one, each waits for the answer to the commit before it. */
@@ -21,9 +21,9 @@ export async function windows() {
     return child;
   };
   try {
-    const server = start("queue-server.mjs");
+    const server = start("queue/queue-server.mjs");
     const settings = { origin: await server.ask("listen"), serverPid: server.pid };
-    const contender = start("queue-contender.mjs", { ...settings, name: "frame.commit()" });
+    const contender = start("queue/queue-contender.mjs", { ...settings, name: "frame.commit()" });
     const sample = async (window, count) => {
       const { value } = await contender.ask("sample", { bytes: BYTES, count, window, autoCommit: false });
       const { sent, committed, wrong } = await server.ask("watched", queueOf(BYTES, count));
@@ -40,7 +40,7 @@ export async function windows() {
       points.push({
         window,
         microsecondsPerFrame: summary(times).median,
-        heapBytes: await held(server, start("queue-heap.mjs", settings), window),
+        heapBytes: await held(server, start("queue/queue-heap.mjs", settings), window),
       });
     }
     return points;

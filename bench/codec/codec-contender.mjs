@@ -3,11 +3,11 @@
 
 import { createHash } from "node:crypto";
 import { writeFileSync } from "node:fs";
-import { serve, settings } from "./child.mjs";
+import { serve, settings } from "../child.mjs";
+import { loop, single } from "../measure.mjs";
 import { CASES } from "./codec-cases.mjs";
 import { FORMATS } from "./codec-formats.mjs";
 import { decodingFrames } from "./codec-frames.mjs";
-import { loop, single } from "./measure.mjs";
 
 const { kind } = settings();
 let loops;

@@ -3,10 +3,10 @@
 
 import { equal } from "node:assert/strict";
 import { ENDPOINT_TYPE_DIRECT, PredictClient } from "eas-prediction";
-import { serve } from "./child.mjs";
-import { kilobyte } from "./data.mjs";
-import { collectGarbage } from "./measure.mjs";
-import { collectAll, heapBytes } from "./memory-use.mjs";
+import { serve } from "../child.mjs";
+import { kilobyte } from "../data.mjs";
+import { collectGarbage } from "../measure.mjs";
+import { collectAll, heapBytes } from "../memory/memory-use.mjs";
 
 const input = kilobyte(1);
 const ANSWER = { status: 200, headers: new Headers(), contentEncoding: undefined, body: kilobyte(2) };

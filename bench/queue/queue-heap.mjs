@@ -4,8 +4,8 @@ import { equal } from "node:assert/strict";
 import { setFlagsFromString } from "node:v8";
 import { runInNewContext } from "node:vm";
 import { QueueClient } from "eas-prediction";
-import { serve, settings } from "./child.mjs";
-import { TOKEN } from "./data.mjs";
+import { serve, settings } from "../child.mjs";
+import { TOKEN } from "../data.mjs";
 import { FIRST, pacedQueueOf } from "./queue-items.mjs";
 
 setFlagsFromString("--expose-gc");

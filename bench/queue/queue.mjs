@@ -3,12 +3,12 @@
 
 import { deepStrictEqual, equal } from "node:assert/strict";
 import { createHash } from "node:crypto";
-import { bar, ratioBar } from "./bars.mjs";
-import { Child } from "./child.mjs";
-import { kilobyte, TOKEN } from "./data.mjs";
-import { measure, ratio } from "./measure.mjs";
-import { pythonSdks } from "./python/environment.mjs";
-import { PythonChild } from "./python/python-child.mjs";
+import { bar, ratioBar } from "../bars.mjs";
+import { Child } from "../child.mjs";
+import { kilobyte, TOKEN } from "../data.mjs";
+import { measure, ratio } from "../measure.mjs";
+import { pythonSdks } from "../python/environment.mjs";
+import { PythonChild } from "../python/python-child.mjs";
 import { FIRST, itemData, queueOf, TAGS } from "./queue-items.mjs";
 import { memory, memoryBars } from "./queue-memory.mjs";
 
@@ -18,7 +18,7 @@ const PYTHON = "Python SDK, C++";
 const COALESCED = "frame.commit()";
 const EACH = "queue.commit(), one PUT each";
 const EACH_AWAITED = "queue.commit(), one PUT each, awaited";
-const [NODE_WATCH, NODE_PUT] = ["queue-contender.mjs", "queue-put-contender.mjs"];
+const [NODE_WATCH, NODE_PUT] = ["queue/queue-contender.mjs", "queue/queue-put-contender.mjs"];
 
 /**
  * How many items a sample of each contender has: as many as make it about a tenth of a second. The window is as large, since a
@@ -112,7 +112,7 @@ class QueueBench {
 
   async listen() {
     if (this.server !== undefined) return;
-    this.server = new Child("queue-server.mjs");
+    this.server = new Child("queue/queue-server.mjs");
     this.origin = await this.server.ask("listen");
   }
 

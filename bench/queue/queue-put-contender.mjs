@@ -3,9 +3,9 @@
 import { equal } from "node:assert/strict";
 import { QueueClient } from "eas-prediction";
 import { Agent } from "undici";
-import { serve, settings } from "./child.mjs";
-import { Collector } from "./collector.mjs";
-import { kilobyte, TOKEN } from "./data.mjs";
+import { Collector } from "../calls/collector.mjs";
+import { serve, settings } from "../child.mjs";
+import { kilobyte, TOKEN } from "../data.mjs";
 import { queueOf, TAGS } from "./queue-items.mjs";
 import { Tally } from "./tally.mjs";
 

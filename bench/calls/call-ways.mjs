@@ -6,8 +6,8 @@ import { Agent as HttpAgent, request as httpRequest } from "node:http";
 import { PredictClient } from "eas-prediction";
 import { nodeTransport } from "eas-prediction/node";
 import { Agent, request } from "undici";
+import { TOKEN } from "../data.mjs";
 import { dispatching } from "./bare-dispatch.mjs";
-import { TOKEN } from "./data.mjs";
 
 const CONTENT_TYPE = "application/octet-stream";
 
