@@ -29,10 +29,11 @@ export async function run(wanted, report, { short = false } = {}) {
     for (const { name, service, withPython, ...order } of cases) {
       const { rounds, warmUp } = short ? { rounds: 5, warmUp: order.warmUp / 4 } : order;
       const taking = await fleet.contenders(contendersOf(name, short), service, withPython && sdk !== undefined);
+      const here = new Set(taking.map(({ name }) => name));
       const sampled = taking.map(({ name, signed, child }) => ({
         name,
         // No client can sign for nothing.
-        ceiling: signed ? bare.map(signedName) : bare,
+        ceiling: signed ? bare.map(signedName).filter((name) => here.has(name)) : bare,
         sample: (milliseconds = order.milliseconds) =>
           child.ask("sample", { ...order, service, milliseconds, limit: LIMIT }),
       }));

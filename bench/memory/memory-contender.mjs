@@ -13,8 +13,8 @@ const FLOATS = 2 ** 24;
 const BYTES = 4 * FLOATS;
 const CALLS = 10_000;
 
-const { name, client: kind, auth, origin, isAtOnce = false } = settings();
-const options = { endpoint: origin, token: TOKEN, auth, timeout: 60_000 };
+const { name, client: kind, auth, origin, isAtOnce = false, zeroCopy = false } = settings();
+const options = { endpoint: origin, token: TOKEN, auth, zeroCopy, timeout: 60_000 };
 const clients = new Map();
 const dispatch = dispatching({ origin, connections: 100, authorize: () => ["authorization", TOKEN] });
 
@@ -82,6 +82,11 @@ function reporting(request) {
       const bytes = request.toBinary();
       encoded = bytes.length;
       return bytes;
+    },
+    toPieces() {
+      const pieces = request.toPieces();
+      encoded = pieces.reduce((sum, { length }) => sum + length, 0);
+      return pieces;
     },
     parseResponse: (body) => JSON.parse(new TextDecoder().decode(body)),
   };

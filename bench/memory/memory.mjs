@@ -11,6 +11,7 @@ const MB = 2 ** 20;
 const ROWS = [
   { what: "TFRequest of 64 MB, token", name: "request", client: "predict", auth: "token" },
   { what: "TFRequest of 64 MB, signed", name: "request", client: "predict", auth: "signature" },
+  { what: "a TFRequest of 64 MB, zeroCopy", name: "request", client: "predict", auth: "token", zeroCopy: true },
   {
     what: "a TFRequest of 64 MB, token, not at rest",
     name: "request",
