@@ -1,3 +1,4 @@
+import { isInPieces } from "../platform/chunks.js";
 import type { Exchange, HeaderPair, TransportRequest } from "../platform/platform.js";
 import type { CallPlan } from "./call-plan.js";
 import { Expiring, type Timeouts } from "./timeouts.js";
@@ -40,9 +41,8 @@ export class Attempt extends Expiring implements TransportRequest {
     this.origin = plan.target.origin;
     this.path = plan.path;
     this.headers = headers;
-    const isWhole = body === null || body instanceof Uint8Array;
-    this.body = isWhole ? body : null;
-    this.pieces = isWhole ? undefined : body;
+    this.body = isInPieces(body) ? null : body;
+    this.pieces = isInPieces(body) ? body : undefined;
     this.maxResponseBytes = plan.maxResponseBytes;
     this.onUploadProgress = plan.onUploadProgress;
     this.timeouts = timeouts;

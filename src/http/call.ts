@@ -1,6 +1,6 @@
 import type { Lease } from "../endpoint/router.js";
 import { EasDecodeError, EasUnsupportedError } from "../errors.js";
-import { totalLength } from "../platform/chunks.js";
+import { isInPieces, totalLength } from "../platform/chunks.js";
 import {
   type HeaderPair,
   isSuccess,
@@ -148,7 +148,7 @@ export class Call implements Abortable {
   private get pieces(): readonly Bytes[] {
     const { body } = this;
     if (body === null) return [];
-    return body instanceof Uint8Array ? [body] : body;
+    return isInPieces(body) ? body : [body];
   }
 
   protected send(attempt: Attempt): Promise<TransportResponse> {

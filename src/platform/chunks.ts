@@ -44,6 +44,11 @@ export function pushChunk(chunks: Uint8Array[], chunk: Uint8Array): void {
   if (chunks.length - first > 1) chunks.push(joinChunks(chunks.splice(first), length));
 }
 
+/** Whether a body is in pieces. Not whether it is no `Uint8Array`: it may be one of another realm. */
+export function isInPieces<B extends Uint8Array>(body: B | readonly B[] | null): body is readonly B[] {
+  return Array.isArray(body);
+}
+
 /** Bytes of all chunks together. */
 export function totalLength(chunks: readonly Uint8Array[]): number {
   let length = 0;

@@ -172,8 +172,7 @@ export class StreamedExchange implements Dispatcher.DispatchHandler, Exchange, S
 
 /** A body as undici takes it: a stream as what can be iterated. */
 export function bodyOf(body: StreamRequest["body"]): Uint8Array | null {
-  if (body === null || body instanceof Uint8Array) return body;
-  return piecesOf(body) as never;
+  return body !== null && "getReader" in body ? (piecesOf(body) as never) : body;
 }
 
 async function* piecesOf(stream: ByteStream): AsyncGenerator<Uint8Array> {

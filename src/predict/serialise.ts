@@ -6,7 +6,7 @@ import { decodingOf } from "../http/content-encoding.js";
 import { checkHeaders } from "../http/headers.js";
 import { type CallOptions, checkCompression } from "../http/options.js";
 import { bodyTooLarge, type Prepared, withCallOptions, withHeaders } from "../http/prepare.js";
-import { totalLength } from "../platform/chunks.js";
+import { isInPieces, totalLength } from "../platform/chunks.js";
 import type { Bytes, Compression, PredictRequest } from "../request.js";
 import { StringRequest } from "./string-request.js";
 
@@ -38,7 +38,7 @@ export function serialise(
   // What the request is compressed with, its answer may be.
   if (request.compression) plan = { ...plan, decoding: decodingOf(decompression, compression) };
   const checked = <B extends Bytes | readonly Bytes[]>(body: B): B => {
-    const length = body instanceof Uint8Array ? body.length : totalLength(body);
+    const length = isInPieces(body) ? totalLength(body) : body.length;
     if (length > prepared.maxRequestBytes) throw bodyTooLarge(length, prepared);
     return body;
   };

@@ -1,4 +1,5 @@
 import { createHash, createHmac } from "node:crypto";
+import { runInNewContext } from "node:vm";
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import {
@@ -203,6 +204,17 @@ describe("a call with zeroCopy", () => {
     own.fill(0);
     await call;
     expect(server.requests[0]?.body.equals(bytes)).toBe(true);
+  });
+
+  test.each([true, false])("is not mistaken for one where bytes are of another realm: %s", async (zeroCopy) => {
+    const server = await startService();
+    const foreign = runInNewContext("new Uint8Array(100_000).fill(7)") as Uint8Array<ArrayBuffer>;
+    expect(foreign).not.toBeInstanceOf(Uint8Array);
+    const own = { toBinary: () => foreign, parseResponse: (body: Uint8Array) => body.length };
+    expect(await clientOf(server, { zeroCopy, auth: "signature" }).predict(own)).toBe(0);
+    const { body, headers } = await server.seen();
+    expect(body.equals(Buffer.alloc(100_000, 7))).toBe(true);
+    expect(headers["content-md5"]).toBe(createHash("md5").update(body).digest("hex"));
   });
 
   test("takes true and false, and nothing else", async () => {
