@@ -49,7 +49,9 @@ if (words.length === 0) {
   const file = new URL("results.json", import.meta.url);
   const all = existsSync(file) ? JSON.parse(readFileSync(file, "utf8")) : {};
   all[major] = { machine, seconds, bars, results };
-  writeFileSync(file, `${JSON.stringify(all, null, 1)}\n`);
+  // Objects without others in them on a line each.
+  const text = JSON.stringify(all, null, 1).replace(/\{[^{}]*\}/g, (inner) => inner.replace(/\n\s*/g, " "));
+  writeFileSync(file, `${text}\n`);
   const conditions =
     `${machine.cpu}, ${machine.cores} cores, Node ${machine.node}, ` +
     `${Object.entries(machine.packages)
