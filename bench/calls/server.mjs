@@ -1,17 +1,14 @@
-// The service that the cases call, in a process of its own. On bare sockets and with answers made beforehand, since a
-// `node:http` server would be slower than the clients that it is to measure.
+// The service that the cases call, in a process of its own. With answers made beforehand, so that it is not slower than the
+// clients that it is to measure.
 
 import { createHash, createHmac } from "node:crypto";
-import { once } from "node:events";
-import { createServer } from "node:net";
 import { create, toBinary } from "@bufbuild/protobuf";
 import { BinaryWriter, WireType } from "@bufbuild/protobuf/wire";
 import { ArrayDataType, PredictResponseSchema } from "eas-prediction/proto/tf";
+import { bareServer, listen } from "../bare-server.mjs";
 import { serve } from "../child.mjs";
 import { CHECK, floats, HELD, kilobyte, OUTPUT, SIZED, SIZED_TENSOR, SMALL, TENSOR_ELEMENTS, TOKEN } from "../data.mjs";
 
-const HEAD_END = Buffer.from("\r\n\r\n");
-const LENGTH = /\r\ncontent-length: *(\d+)/i;
 /** The path of a signed or unsigned call, and nothing else that calls.mjs might ask for by mistake. */
 const REQUEST_LINE = /^POST \/api\/predict\/(\w+) HTTP\/1\.1\r\n/;
 
@@ -33,52 +30,21 @@ for (const [service, elements] of Object.entries(TENSOR_ELEMENTS)) {
 let waiting = [];
 let onWaiting = () => {};
 
-const server = createServer({ noDelay: true }, (socket) => {
-  /** Bytes of the body that are still to come. */
-  let missing = 0;
-  /** The beginning of a head that came in pieces. */
-  let held;
-  let service = "";
-  let head = "";
-  let body = [];
-
-  socket.on("data", (chunk) => {
-    let rest = held === undefined ? chunk : Buffer.concat([held, chunk]);
-    held = undefined;
-    while (rest.length > 0) {
-      if (missing === 0) {
-        const end = rest.indexOf(HEAD_END);
-        if (end === -1) {
-          held = rest;
-          return;
-        }
-        head = rest.latin1Slice(0, end);
-        service = REQUEST_LINE.exec(head)?.[1];
-        missing = Number(LENGTH.exec(head)?.[1] ?? 0);
-        body = [];
-        rest = rest.subarray(end + HEAD_END.length);
-      }
-      const part = rest.length > missing ? rest.subarray(0, missing) : rest;
-      if (service === CHECK) body.push(part);
-      missing -= part.length;
-      rest = rest.subarray(part.length);
-      if (missing > 0) continue;
-      if (service === HELD) {
-        waiting.push(socket);
-        onWaiting();
-      } else socket.write(ANSWERS[service] ?? sized(service) ?? report(head, Buffer.concat(body)));
-    }
-  });
-  // Contenders close when they are done, some of them with a reset.
-  socket.on("error", () => {});
-});
+const server = bareServer(
+  (head) => {
+    const service = REQUEST_LINE.exec(head)?.[1];
+    return { head, service, skipsBody: service !== CHECK };
+  },
+  (socket, { head, service }, body) => {
+    if (service === HELD) {
+      waiting.push(socket);
+      onWaiting();
+    } else socket.write(ANSWERS[service] ?? sized(service) ?? report(head, Buffer.concat(body)));
+  },
+);
 
 serve({
-  async listen() {
-    server.listen(0, "127.0.0.1");
-    await once(server, "listening");
-    return `http://127.0.0.1:${server.address().port}`;
-  },
+  listen: () => listen(server),
   /** Answers when `count` calls of the service HELD wait. */
   async held(count) {
     while (waiting.length < count) {

@@ -1,16 +1,13 @@
-// The queue service of bench/queue.mjs, in a process of its own: watches over WebSockets, commits, puts and attributes. On
-// bare sockets, since `node:http` and `ws` would be slower than the clients that they are to measure.
+// The queue service of bench/queue.mjs, in a process of its own: watches over WebSockets, commits, puts and attributes.
+// Without `ws`, which would be slower than the clients that it is to measure.
 
 import { createHash } from "node:crypto";
-import { once } from "node:events";
-import { createServer } from "node:net";
+import { bareServer, listen } from "../bare-server.mjs";
 import { serve } from "../child.mjs";
 import { TOKEN } from "../data.mjs";
 import { readQueue, TAGS } from "./queue-items.mjs";
 import { indexOf, QueueStream, upgraded } from "./queue-stream.mjs";
 
-const HEAD_END = Buffer.from("\r\n\r\n");
-const LENGTH = /\r\ncontent-length: *(\d+)/i;
 const AUTHORIZED = new RegExp(`\\r\\nauthorization: *${TOKEN}(?:\\r|$)`, "i");
 const KEY = /\r\nsec-websocket-key: *(\S+)/i;
 /** Method, queue and query. */
@@ -29,46 +26,18 @@ const [OK, WRONG, NOBODY] = [answer("200 OK", "OK"), answer("400 Bad Request", "
 const streams = new Map();
 const puts = { count: 0, bytes: 0, query: "", head: "", body: [] };
 
-const server = createServer({ noDelay: true }, (socket) => {
-  let held;
-  let missing = 0;
-  let request;
-  let body = [];
-
-  const onData = (chunk) => {
-    let rest = held === undefined ? chunk : Buffer.concat([held, chunk]);
-    held = undefined;
-    while (rest.length > 0) {
-      if (missing === 0) {
-        const end = rest.indexOf(HEAD_END);
-        if (end === -1) {
-          held = rest;
-          return;
-        }
-        const head = rest.latin1Slice(0, end);
-        const [, method, queue, query] = REQUEST_LINE.exec(head) ?? [];
-        request = { method, queue, query, head, isAuthorized: AUTHORIZED.test(head), key: KEY.exec(head)?.[1] };
-        missing = Number(LENGTH.exec(head)?.[1] ?? 0);
-        body = [];
-        rest = rest.subarray(end + HEAD_END.length);
-      }
-      const part = rest.length > missing ? rest.subarray(0, missing) : rest;
-      body.push(part);
-      missing -= part.length;
-      rest = rest.subarray(part.length);
-      if (missing > 0) continue;
-      if (request.key !== undefined && request.isAuthorized) {
-        socket.off("data", onData);
-        watch(socket, request);
-        return;
-      }
-      socket.write(respond(request, body));
-    }
-  };
-  socket.on("data", onData);
-  // Contenders close when they are done, some of them with a reset.
-  socket.on("error", () => {});
-});
+const server = bareServer(
+  (head) => {
+    const [, method, queue, query] = REQUEST_LINE.exec(head) ?? [];
+    return { method, queue, query, head, isAuthorized: AUTHORIZED.test(head), key: KEY.exec(head)?.[1] };
+  },
+  (socket, request, body) => {
+    const isWatch = request.key !== undefined && request.isAuthorized;
+    if (isWatch) watch(socket, request);
+    else socket.write(respond(request, body));
+    return isWatch;
+  },
+);
 
 function watch(socket, { queue, query, key }) {
   const parameters = new URLSearchParams(query);
@@ -100,11 +69,7 @@ function answer(status, body, headers = "") {
 }
 
 serve({
-  async listen() {
-    server.listen(0, "127.0.0.1");
-    await once(server, "listening");
-    return `http://127.0.0.1:${server.address().port}`;
-  },
+  listen: () => listen(server),
   /** What the last watch of a queue was sent and committed. */
   watched(queue) {
     const { sent, committed, wrong, commitRequests } = streams.get(queue);

@@ -59,10 +59,15 @@ export function totalLength(chunks: readonly Uint8Array[]): number {
 /** Copies chunks into one array of exactly `length` bytes. */
 export function joinChunks(chunks: readonly Uint8Array[], length: number): Bytes {
   const whole = new Uint8Array(length);
+  copyChunks(chunks, whole);
+  return whole;
+}
+
+/** Copies chunks one after another to the beginning of `target`. */
+export function copyChunks(chunks: readonly Uint8Array[], target: Uint8Array): void {
   let offset = 0;
   for (const chunk of chunks) {
-    whole.set(chunk, offset);
+    target.set(chunk, offset);
     offset += chunk.length;
   }
-  return whole;
 }

@@ -1,5 +1,6 @@
 import type { Worker } from "node:worker_threads";
 import { optionError } from "../argument-errors.js";
+import { copyChunks, totalLength } from "./chunks.js";
 import { md5 } from "./node-hashes.js";
 
 /** Bodies of fewer bytes are hashed where they are: a thread would take as long to ask. */
@@ -45,8 +46,7 @@ export class HashThreads {
   }
 
   readonly md5 = (pieces: readonly Uint8Array[]): string | Promise<string> => {
-    let length = 0;
-    for (const piece of pieces) length += piece.length;
+    const length = totalLength(pieces);
     if (length < LEAST_BYTES || this.#closed) return md5(pieces);
     return new Promise((resolve) => {
       this.#waiting.push({ pieces, length, resolve });
@@ -85,8 +85,8 @@ export class HashThreads {
     const thread: Thread = { worker, memory: new SharedArrayBuffer(0), job: undefined };
     this.#threads.add(thread);
     worker.unref();
-    worker.on("message", (md5: string) => {
-      thread.job?.resolve(md5);
+    worker.on("message", (digest: string) => {
+      thread.job?.resolve(digest);
       thread.job = undefined;
       worker.unref();
       this.#assign();
@@ -104,12 +104,7 @@ export class HashThreads {
   /** Copies the body, which is the shortest way to hand it over. */
   #start(thread: Thread, job: Job): void {
     if (thread.memory.byteLength < job.length) thread.memory = new SharedArrayBuffer(job.length);
-    const memory = new Uint8Array(thread.memory);
-    let at = 0;
-    for (const piece of job.pieces) {
-      memory.set(piece, at);
-      at += piece.length;
-    }
+    copyChunks(job.pieces, new Uint8Array(thread.memory));
     thread.job = job;
     // A call that waits for it must not be left by the process.
     thread.worker.ref();

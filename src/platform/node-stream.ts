@@ -1,6 +1,6 @@
 import type { Dispatcher } from "undici";
 import type { Bytes } from "../request.js";
-import { joinChunks } from "./chunks.js";
+import { joinChunks, totalLength } from "./chunks.js";
 import { toHeaders } from "./node-raw-headers.js";
 import {
   type ByteStream,
@@ -218,8 +218,5 @@ function own(chunks: readonly Buffer[]): Bytes {
   // The whole of its memory: undici has let go of it, and nobody else has it.
   if (chunks.length === 1 && chunk.length === chunk.buffer.byteLength)
     return new Uint8Array(chunk.buffer as ArrayBuffer);
-  return joinChunks(
-    chunks,
-    chunks.reduce((length, chunk) => length + chunk.length, 0),
-  );
+  return joinChunks(chunks, totalLength(chunks));
 }

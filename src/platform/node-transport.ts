@@ -1,6 +1,6 @@
 import type { Dispatcher } from "undici";
 import type { Bytes } from "../request.js";
-import { joinChunks, pushChunk, totalLength } from "./chunks.js";
+import { copyChunks, joinChunks, pushChunk, totalLength } from "./chunks.js";
 import { HashThreads } from "./node-hash-threads.js";
 import { decimal, isNamed, toHeaders } from "./node-raw-headers.js";
 import { bodyOf, failureOf, StreamedExchange } from "./node-stream.js";
@@ -248,11 +248,7 @@ class DispatchedExchange implements Dispatcher.DispatchHandler, Exchange {
   private makeRoom(): void {
     if (this.stated > Math.max(AT_ONCE_BYTES, this.length * EIGHTH) || this.stated === 0) return;
     this.body = new Uint8Array(this.stated);
-    let at = 0;
-    for (const chunk of this.chunks ?? []) {
-      this.body.set(chunk, at);
-      at += chunk.length;
-    }
+    copyChunks(this.chunks ?? [], this.body);
     this.chunks = undefined;
   }
 

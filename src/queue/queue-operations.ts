@@ -2,7 +2,7 @@ import { argumentRangeError, argumentTypeError, show } from "../argument-errors.
 import { checkText } from "../endpoint/path.js";
 import { EasDecodeError, EasHttpError } from "../errors.js";
 import type { CallResult } from "../http/call-plan.js";
-import { type CallOptions, checkCount } from "../http/options.js";
+import { type CallOptions, checkBoolean, checkCount } from "../http/options.js";
 import type { HeaderPair } from "../platform/platform.js";
 import type { Bytes } from "../request.js";
 import { type DataFrame, type FrameOwner, readFrames } from "./data-frame.js";
@@ -281,9 +281,4 @@ export function negativeOperation(indexes: readonly bigint[], options: NegativeO
     headers: [["content-type", "application/x-www-form-urlencoded"]],
     body: new TextEncoder().encode(form.toString()),
   };
-}
-
-function checkBoolean(name: string, value: boolean): boolean {
-  if (typeof value === "boolean") return value;
-  throw argumentTypeError("ERR_EAS_ARG_OPTION", `${name} is ${show(value)}: it must be true or false`);
 }

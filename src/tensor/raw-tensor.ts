@@ -98,19 +98,9 @@ export class RawTensor {
       case "int":
         return this.#integers(segments, count, dtype);
       case "int64":
-      case "bool": {
-        // As 32-bit halves: making a bigint for each element takes three times as long.
-        const halves = this.#varints(readInt64Halves, segments, count, 2);
-        if (field === "bool") {
-          const values: boolean[] = [];
-          for (let i = 0; i < halves.length; i += 2) {
-            values.push(((halves[i] as number) | (halves[i + 1] as number)) !== 0);
-          }
-          return values;
-        }
-        if (!LITTLE_ENDIAN) for (let i = 0; i < halves.length; i += 2) halves.subarray(i, i + 2).reverse();
-        return new BigInt64Array(halves.buffer);
-      }
+        return this.#int64s(segments, count);
+      case "bool":
+        return this.#booleans(segments, count);
       case "string":
         return segments.map(({ start, end }) => {
           const view = this.#bytes.subarray(start, end);
@@ -195,6 +185,20 @@ export class RawTensor {
         this.fail(`has the value ${value}, which does not fit its dtype ${dtype}`);
     }
     return new integers(values);
+  }
+
+  #int64s(segments: readonly Segment[], count: number): ValuesOf<"DT_INT64"> {
+    // As 32-bit halves: making a bigint for each element takes three times as long.
+    const halves = this.#varints(readInt64Halves, segments, count, 2);
+    if (!LITTLE_ENDIAN) for (let i = 0; i < halves.length; i += 2) halves.subarray(i, i + 2).reverse();
+    return new BigInt64Array(halves.buffer);
+  }
+
+  #booleans(segments: readonly Segment[], count: number): boolean[] {
+    const halves = this.#varints(readInt64Halves, segments, count, 2);
+    const values: boolean[] = [];
+    for (let i = 0; i < halves.length; i += 2) values.push(((halves[i] as number) | (halves[i + 1] as number)) !== 0);
+    return values;
   }
 
   /** All varints of the segments, read by `read`, which makes `width` numbers of each. */
