@@ -1,6 +1,7 @@
 import type { Dispatcher } from "undici";
 import type { Bytes } from "../request.js";
 import { copyChunks, joinChunks, pushChunk, totalLength } from "./chunks.js";
+import { makeAgent, type NodeTransportOptions } from "./node-agent.js";
 import { HashThreads } from "./node-hash-threads.js";
 import { decimal, isNamed, toHeaders } from "./node-raw-headers.js";
 import { bodyOf, failureOf, StreamedExchange } from "./node-stream.js";
@@ -18,35 +19,8 @@ import {
   type TransportResponse,
 } from "./platform.js";
 
-/** How `nodeTransport` connects. */
-export interface NodeTransportOptions {
-  /** Connections to one host at the most. Default 100. */
-  readonly connections?: number | undefined;
-  /** URL of an HTTP proxy, with credentials in it if it wants them. Default: none; the environment is not read. */
-  readonly proxy?: string | undefined;
-  /** Certificates of the authorities to trust in place of the system's, PEM. */
-  readonly ca?: string | readonly string[] | undefined;
-  /** The client's certificate chain, PEM. */
-  readonly cert?: string | undefined;
-  /** The private key of `cert`, PEM. */
-  readonly key?: string | undefined;
-  /** Milliseconds after which a connection that is not there yet is given up. Default 10,000. */
-  readonly connectTimeout?: number | undefined;
-  /**
-   * Threads that make the MD5 of signed bodies of 128 KiB and more, beside the event loop. Each keeps memory for the largest
-   * body that it had. Default 0: the event loop waits 1.2 ms for each megabyte.
-   */
-  readonly hashThreads?: number | undefined;
-}
+export type { NodeTransportOptions } from "./node-agent.js";
 
-/** Connections of a pool to one host, unless told otherwise; as the official SDKs have it. */
-const DEFAULT_CONNECTIONS = 100;
-const DEFAULT_CONNECT_TIMEOUT_MS = 10_000;
-/**
- * How long a connection may be idle where the server names no time in `Keep-Alive`: less than any gateway allows, of which
- * some close after 5 s (Node's own server) or 15 s. Where it names one, undici keeps off its end by 2 s.
- */
-const IDLE_MS = 4_000;
 /** Memory that is taken at once when a server states a length; of larger bodies an eighth must have come. */
 const AT_ONCE_BYTES = 1_048_576;
 const EIGHTH = 8;
@@ -67,21 +41,9 @@ export function nodeTransport(options: NodeTransportOptions = {}): Transport {
   let lastFlat: string[] = [];
 
   function load(): Promise<Dispatcher> {
-    loading ??= import("undici").then(({ Agent, ProxyAgent }) => {
-      const { ca, cert, key } = options;
-      const tls = { ...(ca && { ca: ca as string[] }), ...(cert && { cert }), ...(key && { key }) };
-      const pool = {
-        connections: options.connections ?? DEFAULT_CONNECTIONS,
-        connectTimeout: options.connectTimeout ?? DEFAULT_CONNECT_TIMEOUT_MS,
-        keepAliveTimeout: IDLE_MS,
-        // The call's own clock runs from dispatch to the last byte; undici's would cut long inference short.
-        headersTimeout: 0,
-        bodyTimeout: 0,
-      };
-      agent = options.proxy
-        ? new ProxyAgent({ ...pool, uri: options.proxy, requestTls: tls, proxyTls: tls })
-        : new Agent({ ...pool, connect: tls });
-      return agent;
+    loading ??= makeAgent(options).then((made) => {
+      agent = made;
+      return made;
     });
     return loading;
   }
