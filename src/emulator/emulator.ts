@@ -6,7 +6,7 @@ import { type AuthForm, authorizationOf } from "./authorization.js";
 import { checkCompressors } from "./compression.js";
 import { Cors, type EmulatorCors } from "./cors.js";
 import { memoryDialer } from "./dial.js";
-import { breakBody, breaksBody, type Fault, FaultQueue, pause, refuseConnection, resetConnection } from "./faults.js";
+import { breakBody, breaksBody, delay, type Fault, FaultQueue, refuseConnection, resetConnection } from "./faults.js";
 import {
   discoveredService,
   discoveryAnswer,
@@ -153,9 +153,9 @@ export function createEmulator(options: EmulatorOptions = {}): Emulator {
     const wanted = found === undefined ? "" : ((found.queue ?? found.service)?.token ?? token);
     entry.auth = await authorizationOf(request, body, pathname + url.search, wanted, options.strictSignatures ?? false);
     const fault = instance?.takeFault(found?.name) ?? faults.take(found?.name, discovered !== undefined);
-    if (fault?.delay !== undefined) await pause(fault.delay, request.signal);
+    if (fault?.delay !== undefined) await delay(fault.delay, request.signal);
     if (fault?.reset === "before-headers") throw resetConnection();
-    if (fault?.stall === "before-headers") await pause(undefined, request.signal);
+    if (fault?.stall === "before-headers") await delay(undefined, request.signal);
     const knows = discovered !== undefined && (services.has(discovered) || queues.get(discovered) !== undefined);
     const list = knows ? discoveryAnswer(discovered, instances, url) : undefined;
     const call = { request, query: url.searchParams, body, path: found?.path ?? "", entry, found, fault };

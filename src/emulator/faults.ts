@@ -1,4 +1,5 @@
 import { argumentRangeError, show } from "../argument-errors.js";
+import { pause, raceAbort } from "../util/abort.js";
 
 /** Something that is to go wrong with the next requests. */
 export interface Fault {
@@ -77,23 +78,9 @@ export function refuseConnection(): Error {
   return Object.assign(new Error("connect ECONNREFUSED"), { code: "ECONNREFUSED" });
 }
 
-/** Waits, for ever without `milliseconds`; rejects when the caller goes. */
-export function pause(milliseconds: number | undefined, signal: AbortSignal): Promise<void> {
-  return new Promise((resolve, reject) => {
-    if (signal.aborted) return reject(signal.reason);
-    const onAbort = () => {
-      clearTimeout(timer);
-      reject(signal.reason);
-    };
-    const timer =
-      milliseconds === undefined
-        ? undefined
-        : setTimeout(() => {
-            signal.removeEventListener("abort", onAbort);
-            resolve();
-          }, milliseconds);
-    signal.addEventListener("abort", onAbort, { once: true });
-  });
+/** Waits, indefinitely without `milliseconds`; rejects when the caller disconnects. */
+export function delay(milliseconds: number | undefined, signal: AbortSignal): Promise<void> {
+  return milliseconds === undefined ? raceAbort(new Promise<void>(() => {}), signal) : pause(milliseconds, signal);
 }
 
 /** Whether a fault breaks an answer in its middle. */

@@ -1,4 +1,5 @@
 import type { Transport, TransportRequest, TransportResponse } from "../platform/platform.js";
+import { linkSignal, raceAbort, unlinkSignal } from "../util/abort.js";
 import type { DiscoveryOptions, EndpointQuery, ServiceInstance } from "./endpoint-source.js";
 
 type PathName = Exclude<DiscoveryOptions["path"], "auto" | undefined>;
@@ -77,15 +78,8 @@ function get(transport: Transport, url: string, path: string, signal: AbortSigna
     onDispatch() {},
     phase: "headers",
   };
-  return new Promise((resolve, reject) => {
-    const onAbort = () => {
-      reject(signal.reason);
-      request.exchange?.cancel(signal.reason);
-    };
-    signal.addEventListener("abort", onAbort, { once: true });
-    transport
-      .send(request)
-      .then(resolve, reject)
-      .finally(() => signal.removeEventListener("abort", onAbort));
-  });
+  const exchange = { abort: (reason: unknown) => request.exchange?.cancel(reason) };
+  const sent = transport.send(request).finally(() => unlinkSignal(signal, exchange));
+  linkSignal(signal, exchange);
+  return raceAbort(sent, signal);
 }

@@ -1,3 +1,4 @@
+import { linkSignal, pause, raceAbort, unlinkSignal } from "../util/abort.js";
 import type { DiscoveryOptions, EndpointSource } from "./endpoint-source.js";
 import { type FoundInstance, readInstances } from "./instance.js";
 import type { RouterHost } from "./router.js";
@@ -67,7 +68,8 @@ export class InstanceList {
         const isLast = performance.now() - startedAt + PAUSE_MS >= this.#timeout;
         if (isLast || this.#life.signal.aborted) throw this.#noInstances(error);
       }
-      await new Promise((resolve) => setTimeout(resolve, PAUSE_MS));
+      // Rejects when the client is closed, which the next round reports.
+      await pause(PAUSE_MS, this.#life.signal).catch(() => {});
     }
   }
 
@@ -92,8 +94,7 @@ export class InstanceList {
     const deadline = new AbortController();
     const { signal: life } = this.#life;
     life.throwIfAborted();
-    const onAbort = () => deadline.abort(life.reason);
-    life.addEventListener("abort", onAbort, { once: true });
+    linkSignal(life, deadline);
     const timer = setTimeout(
       () => deadline.abort(new Error(`no answer within ${Math.round(milliseconds)} ms`)),
       milliseconds,
@@ -101,23 +102,17 @@ export class InstanceList {
     // A refresh that hangs is nothing to stay alive for; on Node a timer is an object.
     if (this.#isThere) (timer as unknown as { unref?(): void }).unref?.();
     try {
-      const list = readInstances(await unlessAborted(source, { serviceName, signal: deadline.signal }));
+      const query = { serviceName, signal: deadline.signal };
+      // A function, since the source may throw before it returns a promise.
+      const asking = (async () => source(query))();
+      // The source may ignore the signal and never settle.
+      const list = readInstances(await raceAbort(asking, deadline.signal));
       if (!list.some(({ weight }) => weight > 0)) throw new Error("there is no instance that takes calls");
       this.#isThere = true;
       onList(list);
     } finally {
       clearTimeout(timer);
-      life.removeEventListener("abort", onAbort);
+      unlinkSignal(life, deadline);
     }
   }
-}
-
-/** What a source gives, or its signal's reason: it may not listen to the signal, and never answer. */
-function unlessAborted(source: EndpointSource, query: Parameters<EndpointSource>[0]): Promise<unknown> {
-  const { signal } = query;
-  return new Promise((resolve, reject) => {
-    signal.addEventListener("abort", () => reject(signal.reason), { once: true });
-    const asking = async () => source(query);
-    asking().then(resolve, reject);
-  });
 }

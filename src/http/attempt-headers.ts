@@ -1,7 +1,7 @@
 import type { HeaderPair } from "../platform/platform.js";
+import { raceAbort } from "../util/abort.js";
 import { authorize, currentToken } from "./auth.js";
 import type { CallPlan } from "./call-plan.js";
-import { unlessAborted } from "./caller-signal.js";
 
 /** The headers of one attempt that is not signed, and the token in them. Rejects with the signal's reason when it fires. */
 export async function headersOf(
@@ -10,7 +10,7 @@ export async function headersOf(
 ): Promise<{ readonly headers: readonly HeaderPair[]; readonly token: string }> {
   signal?.throwIfAborted();
   const given = currentToken(plan.token);
-  const token = typeof given === "string" || signal === undefined ? await given : await unlessAborted(given, signal);
+  const token = typeof given === "string" || signal === undefined ? await given : await raceAbort(given, signal);
   signal?.throwIfAborted();
   if (token === "") return { headers: plan.headers, token };
   return { headers: [...plan.headers, ...(await authorize(plan, token, undefined))], token };

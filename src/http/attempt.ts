@@ -77,6 +77,7 @@ export class Attempt extends Expiring implements TransportRequest {
   /** Waits for work that may not end by itself when the attempt is cancelled. */
   outlive<T>(work: Promise<T>): Promise<T> {
     return new Promise((resolve, reject) => {
+      if (this.cancelled) reject(this.reason);
       this.reject = reject;
       work.then(resolve, reject);
     });

@@ -9,11 +9,11 @@ import {
   type TransportResponse,
 } from "../platform/platform.js";
 import type { Bytes } from "../request.js";
+import { type Abortable, linkSignal, sleep, unlinkSignal, type Wait } from "../util/abort.js";
 import { Attempt } from "./attempt.js";
 import { authorize, currentToken } from "./auth.js";
 import type { CallObserver } from "./call-observer.js";
 import type { CallBody, CallPlan, CallResult } from "./call-plan.js";
-import { type Abortable, follow, unfollow } from "./caller-signal.js";
 import type { Channel } from "./channel.js";
 import { decodeContent, isEncoded } from "./content-encoding.js";
 import {
@@ -27,7 +27,6 @@ import {
 import { isAtFault, isUnwell, leaseInstance } from "./instance-lease.js";
 import type { OpenedResponse } from "./opened-response.js";
 import { backoff, MAX_RETRY_AFTER_MS, verdictOn } from "./retry.js";
-import { sleep, type Wait } from "./timeouts.js";
 import { checkUploadProgress } from "./upload-progress.js";
 
 /** Larger bodies of errors are kept as they came: nobody reads a whole one, and small ones can hold very much. */
@@ -72,7 +71,7 @@ export class Call implements Abortable {
     const { signal } = this.plan;
     if (signal?.aborted) throw signal.reason;
     if (this.plan.onUploadProgress !== undefined) checkUploadProgress(this.plan, channel.transport);
-    if (signal !== undefined) follow(signal, this);
+    linkSignal(signal, this);
     channel.enter();
     try {
       this.body = typeof body === "function" ? await this.race(body(this)) : body;
@@ -82,7 +81,7 @@ export class Call implements Abortable {
       throw error;
     } finally {
       channel.leave();
-      if (signal !== undefined) unfollow(signal, this);
+      unlinkSignal(signal, this);
     }
   }
 

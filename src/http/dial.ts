@@ -1,8 +1,8 @@
 import { EasHttpError } from "../errors.js";
 import type { WebSocketConnection, WebSocketDialer, WebSocketDialOptions } from "../platform/platform.js";
+import { linkSignal, raceAbort, unlinkSignal } from "../util/abort.js";
 import { headersOf } from "./attempt-headers.js";
 import type { CallPlan } from "./call-plan.js";
-import { follow, unfollow } from "./caller-signal.js";
 import type { Channel } from "./channel.js";
 import { type FailedCall, httpFailure, isTransportError, networkFailure, timeoutFailure } from "./failure.js";
 
@@ -39,7 +39,7 @@ export async function dialSocket(
   // Not AbortSignal.any, which some runtimes do not have.
   const deadline = new AbortController();
   const abortable = { abort: (reason: unknown) => deadline.abort(reason) };
-  follow(signal, abortable);
+  linkSignal(signal, abortable);
   const expired = new Error("expired");
   const timer = setTimeout(() => deadline.abort(expired), plan.timeout);
   try {
@@ -67,7 +67,7 @@ export async function dialSocket(
     throw networkFailure(call, error, "headers", channel.reached.has(plan.target.origin)).error;
   } finally {
     clearTimeout(timer);
-    unfollow(signal, abortable);
+    unlinkSignal(signal, abortable);
   }
 }
 
@@ -78,19 +78,17 @@ function isUnexplained(error: unknown): boolean {
 }
 
 /** Dials, and waits no longer than the signal allows, whether or not the dialer listens to it. */
-function dialInTime(dial: WebSocketDialer, url: string, options: WebSocketDialOptions): Promise<WebSocketConnection> {
-  const { signal } = options;
-  return new Promise((resolve, reject) => {
-    const onAbort = () => reject(signal.reason);
-    signal.addEventListener("abort", onAbort, { once: true });
-    const dialing = async () => {
-      const connection = await dial(url, options);
-      // Nobody waits for it any more.
-      if (signal.aborted) connection.terminate();
-      else resolve(connection);
-    };
-    dialing()
-      .catch(reject)
-      .finally(() => signal.removeEventListener("abort", onAbort));
-  });
+async function dialInTime(
+  dial: WebSocketDialer,
+  url: string,
+  options: WebSocketDialOptions,
+): Promise<WebSocketConnection> {
+  const dialing = (async () => dial(url, options))();
+  try {
+    return await raceAbort(dialing, options.signal);
+  } catch (error) {
+    // The dialer may ignore the signal, or the connection may have opened in the same turn.
+    void dialing.then((connection) => connection.terminate()).catch(() => {});
+    throw error;
+  }
 }

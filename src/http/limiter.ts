@@ -1,4 +1,4 @@
-import type { Wait } from "./timeouts.js";
+import type { Wait } from "../util/abort.js";
 
 /** Who waits: a member of a ring, so that to come and to go takes no look at the others. */
 interface Waiter {

@@ -1,5 +1,5 @@
+import { linkSignal, unlinkSignal } from "../util/abort.js";
 import type { CallPlan } from "./call-plan.js";
-import { follow, unfollow } from "./caller-signal.js";
 import { type FailedCall, totalTimeoutError } from "./failure.js";
 import type { StreamAnswer } from "./stream-call.js";
 
@@ -12,8 +12,7 @@ export function limitLife({ response, attempts, token, startedAt }: StreamAnswer
   const { signal, totalTimeout } = plan;
   const abortable = { abort: (reason: unknown) => response.cancel(reason) };
   // It may have fired in the turn in which the head came, when there was nothing left to cancel.
-  if (signal?.aborted) response.cancel(signal.reason);
-  else if (signal !== undefined) follow(signal, abortable);
+  linkSignal(signal, abortable);
   let timer: ReturnType<typeof setTimeout> | undefined;
   if (totalTimeout !== Number.POSITIVE_INFINITY) {
     const left = totalTimeout - (performance.now() - startedAt);
@@ -21,7 +20,7 @@ export function limitLife({ response, attempts, token, startedAt }: StreamAnswer
   }
   response.atEnd(() => {
     clearTimeout(timer);
-    if (signal !== undefined) unfollow(signal, abortable);
+    unlinkSignal(signal, abortable);
   });
   return call;
 }

@@ -75,23 +75,3 @@ export class Timeouts {
     if (list.first) list.timer ??= this.#arm(list, list.first.expiresAt - now);
   }
 }
-
-/** A wait that can be ended from outside: `done` rejects with the reason then. */
-export interface Wait {
-  readonly done: Promise<void>;
-  cancel(reason: unknown): void;
-}
-
-/** Waits `milliseconds`. */
-export function sleep(milliseconds: number): Wait {
-  let timer: ReturnType<typeof setTimeout>;
-  let cancel!: (reason: unknown) => void;
-  const done = new Promise<void>((resolve, reject) => {
-    timer = setTimeout(resolve, milliseconds);
-    cancel = (reason) => {
-      clearTimeout(timer);
-      reject(reason);
-    };
-  });
-  return { done, cancel };
-}

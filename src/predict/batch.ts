@@ -1,7 +1,7 @@
 import { argumentTypeError, optionError, show } from "../argument-errors.js";
-import { follow, unfollow } from "../http/caller-signal.js";
 import { checkCount, checkFunction, checkLimit, checkSignal } from "../http/options.js";
 import type { Bytes, PredictRequest } from "../request.js";
+import { linkSignal, unlinkSignal } from "../util/abort.js";
 import type {
   BatchAnswer,
   BatchInput,
@@ -119,7 +119,7 @@ export async function batch(
   }
 
   const abortable = { abort: stop };
-  if (signal !== undefined) follow(signal, abortable);
+  linkSignal(signal, abortable);
   try {
     await Promise.race([sendAll(), stopped]);
     return results;
@@ -128,7 +128,7 @@ export async function batch(
     if (isOpen) close(source);
     throw error;
   } finally {
-    if (signal !== undefined) unfollow(signal, abortable);
+    unlinkSignal(signal, abortable);
   }
 }
 

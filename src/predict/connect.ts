@@ -2,13 +2,13 @@ import { platform } from "#platform";
 import { argumentTypeError } from "../argument-errors.js";
 import { EasHttpError, EasTimeoutError, EasUnsupportedError } from "../errors.js";
 import type { CallPlan } from "../http/call-plan.js";
-import { unlessAborted, waitFor } from "../http/caller-signal.js";
 import type { Channel } from "../http/channel.js";
 import type { Settings } from "../http/client-settings.js";
 import { type DialSettings, dialSocket } from "../http/dial.js";
 import { nameOf } from "../http/failure.js";
 import { isAtFault, leaseInstance } from "../http/instance-lease.js";
 import { unsignedPlan, withCallOptions } from "../http/prepare.js";
+import { raceAbort, waitFor } from "../util/abort.js";
 import { PredictSocket } from "./predict-socket.js";
 import { probe } from "./probe.js";
 import { checkProtocols, checkSocketOptions, type SocketOptions } from "./socket-options.js";
@@ -51,7 +51,7 @@ export async function connect(
 async function open(channel: Channel, plan: CallPlan, settings: DialSettings): Promise<PredictSocket> {
   const { signal } = settings;
   signal.throwIfAborted();
-  const leased = await leaseInstance(channel, plan, [], (work) => unlessAborted(work, signal));
+  const leased = await leaseInstance(channel, plan, [], (work) => raceAbort(work, signal));
   try {
     const limiter = channel.limiter(leased.plan.target.origin);
     if (!limiter.tryAcquire(true)) await slot(channel, leased.plan, signal);

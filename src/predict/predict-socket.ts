@@ -1,6 +1,5 @@
 import { argumentTypeError } from "../argument-errors.js";
 import { EasDecodeError, EasSocketClosedError } from "../errors.js";
-import { follow, unfollow } from "../http/caller-signal.js";
 import type { Channel } from "../http/channel.js";
 import { closeOnDispose } from "../http/close-on-dispose.js";
 import { CLOSE_MS, type Dialled } from "../http/dial.js";
@@ -9,6 +8,7 @@ import { Heartbeat } from "../http/heartbeat.js";
 import { redactText } from "../http/redact.js";
 import type { WebSocketClose, WebSocketConnection } from "../platform/platform.js";
 import type { Bytes } from "../request.js";
+import { linkSignal, unlinkSignal } from "../util/abort.js";
 import { MessageBuffer } from "./message-buffer.js";
 import { checkClose, checkMessage } from "./socket-options.js";
 
@@ -76,11 +76,11 @@ export class PredictSocket implements AsyncIterable<string | Bytes> {
     });
     const abortable = { abort: (reason: unknown) => this.#giveUp(reason) };
     const stream = { cancel: () => this.#giveUp(this.#error("was cut off: the client was closed")) };
-    if (signal !== undefined) follow(signal, abortable);
+    linkSignal(signal, abortable);
     channel.hold(stream);
     this.closed = new Promise((resolve) => {
       connection.onClose = (close) => {
-        if (signal !== undefined) unfollow(signal, abortable);
+        unlinkSignal(signal, abortable);
         channel.streams.delete(stream);
         clearTimeout(this.#closing);
         this.#heartbeat.stop();

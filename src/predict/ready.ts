@@ -1,7 +1,6 @@
 import { optionError } from "../argument-errors.js";
 import { EasHttpError, EasNetworkError, EasTimeoutError } from "../errors.js";
 import type { CallPlan } from "../http/call-plan.js";
-import { waitFor } from "../http/caller-signal.js";
 import type { Channel } from "../http/channel.js";
 import {
   type CallOptions,
@@ -11,7 +10,7 @@ import {
   type NotReadyReason,
   type WaitOptions,
 } from "../http/options.js";
-import { sleep } from "../http/timeouts.js";
+import { sleep, waitFor } from "../util/abort.js";
 import { isAnsweredByModel, notReadyReason } from "./not-ready.js";
 
 /** Default of `timeout`, in milliseconds: a large model takes minutes to load. */

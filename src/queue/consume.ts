@@ -1,7 +1,7 @@
 import { argumentTypeError, show } from "../argument-errors.js";
 import { EasDecodeError } from "../errors.js";
-import { type Abortable, follow, unfollow } from "../http/caller-signal.js";
 import { checkCount, checkFunction, checkSignal } from "../http/options.js";
+import { type Abortable, linkSignal, unlinkSignal } from "../util/abort.js";
 import type { DataFrame } from "./data-frame.js";
 import type { FrameIndex } from "./frame-index.js";
 import type { QueueLogger } from "./queue-options.js";
@@ -95,9 +95,8 @@ function unlessStopped<T>(promise: Promise<T>, signal: AbortSignal | undefined):
   if (signal === undefined) return promise;
   return new Promise((resolve, reject) => {
     const stop: Abortable = { abort: () => resolve(undefined) };
-    if (signal.aborted) stop.abort(undefined);
-    follow(signal, stop);
-    promise.then(resolve, reject).finally(() => unfollow(signal, stop));
+    linkSignal(signal, stop);
+    promise.then(resolve, reject).finally(() => unlinkSignal(signal, stop));
   });
 }
 

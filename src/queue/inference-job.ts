@@ -1,7 +1,7 @@
 import { argumentTypeError } from "../argument-errors.js";
 import { EasModelError, EasTimeoutError } from "../errors.js";
-import { follow, pause, unfollow } from "../http/caller-signal.js";
 import { checkSignal, checkTimeout } from "../http/options.js";
+import { linkSignal, pause, unlinkSignal } from "../util/abort.js";
 import type { DataFrame } from "./data-frame.js";
 import type { QueueClient } from "./queue-client.js";
 import type { SearchResult } from "./queue-operations.js";
@@ -63,14 +63,14 @@ export class ResultWaits {
     const life = new AbortController();
     if (signal !== undefined) {
       if (checkSignal(signal).aborted) throw signal.reason;
-      follow(signal, life);
+      linkSignal(signal, life);
     }
     this.#lives.add(life);
     try {
       return await wait(life.signal);
     } finally {
       this.#lives.delete(life);
-      if (signal !== undefined) unfollow(signal, life);
+      unlinkSignal(signal, life);
     }
   }
 

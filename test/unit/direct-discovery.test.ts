@@ -482,6 +482,27 @@ describe("answers of discovery that are not as they should be", () => {
   });
 });
 
+describe("a watch that is closed while discovery has not answered", () => {
+  test.each([
+    ["at once", () => Promise.resolve()],
+    ["after discovery was asked", (asked: readonly unknown[]) => until(() => asked.length > 0)],
+  ])("%s: it closes, though discovery never answers", async (_, when) => {
+    const { source, asked } = askedSource();
+    const queue = new QueueClient({
+      endpointType: ENDPOINT_TYPE_DIRECT,
+      endpointSource: source,
+      queueName: "echo",
+      token: TOKEN,
+      // Far longer than this test may take.
+      discovery: { timeout: 3_600_000 },
+    });
+    const watcher = queue.watch(0, 5);
+    await when(asked);
+    await watcher.close();
+    await queue.close();
+  });
+});
+
 describe("a source of the user's own", () => {
   const clientOfSource = (endpointSource: EndpointSource, options: PredictClientOptions = short()) => {
     const transport = new RecordingTransport();

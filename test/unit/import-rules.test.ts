@@ -27,11 +27,12 @@ const ENTRY =
  * `errors, request < platform < endpoint < http < predict, queue < relay, telemetry` and
  * `request, gen < wire < tensor < recommend, image`. A file at the top of src/ is a room of its own.
  */
-const BASE = ["argument-errors.ts", "errors.ts", "request.ts"];
+const BASE = ["argument-errors.ts", "errors.ts", "request.ts", "util"];
 const CALLS = [...BASE, "platform", "endpoint", "http"];
 const ROOMS: Readonly<Record<string, readonly string[]>> = {
   "request.ts": [],
   "argument-errors.ts": [],
+  util: [],
   // For the type of bytes.
   "errors.ts": ["request.ts"],
   platform: BASE,

@@ -1,7 +1,7 @@
 import type { CallPlan } from "../../http/call-plan.js";
-import { unlessAborted } from "../../http/caller-signal.js";
 import type { Channel } from "../../http/channel.js";
 import { isAtFault, leaseInstance } from "../../http/instance-lease.js";
+import { raceAbort } from "../../util/abort.js";
 import type { OpenSource } from "./frame-source.js";
 
 /**
@@ -16,7 +16,7 @@ export function instanceSource(
 ): OpenSource {
   return async (events, signal) => {
     const tried = last.splice(0);
-    const leased = await leaseInstance(channel, plan, tried, (work) => unlessAborted(work, signal));
+    const leased = await leaseInstance(channel, plan, tried, (work) => raceAbort(work, signal));
     last.push(...tried.slice(-1));
     const onEnd: typeof events.onEnd = (end) => {
       // It had answered, and may have ended for many reasons.

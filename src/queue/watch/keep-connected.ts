@@ -6,8 +6,8 @@ import {
   EasQueueClosedError,
   EasUnsupportedError,
 } from "../../errors.js";
-import { pause } from "../../http/caller-signal.js";
 import { MAX_RETRY_AFTER_MS } from "../../http/retry.js";
+import { pause } from "../../util/abort.js";
 import type { FrameSource, OpenSource, SourceEnd, SourceEvents } from "./frame-source.js";
 import type { WatchSettings, WatchStatus } from "./watch-options.js";
 

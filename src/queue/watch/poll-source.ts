@@ -1,5 +1,5 @@
 import { EasNetworkError } from "../../errors.js";
-import { pause } from "../../http/caller-signal.js";
+import { pause } from "../../util/abort.js";
 import type { DataFrame, FrameOwner } from "../data-frame.js";
 import type { QueueCalls } from "../queue-calls.js";
 import { attributesOperation, getOperation } from "../queue-operations.js";

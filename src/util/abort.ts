@@ -1,0 +1,105 @@
+/** Work that a signal can end. */
+export interface Abortable {
+  abort(reason: unknown): void;
+}
+
+/** A wait that can be cancelled: `done` then rejects with the reason. */
+export interface Wait {
+  readonly done: Promise<void>;
+  cancel(reason: unknown): void;
+}
+
+/**
+ * All work that is linked to one signal. One listener serves all of it: applications share a signal between hundreds of calls,
+ * and Node warns of a leak from the eleventh listener on.
+ */
+class SharedListener {
+  readonly targets: Set<Abortable> = new Set();
+  readonly #signal: AbortSignal;
+
+  constructor(signal: AbortSignal) {
+    this.#signal = signal;
+  }
+
+  handleEvent(): void {
+    for (const target of this.targets) target.abort(this.#signal.reason);
+  }
+}
+
+const listeners = /* @__PURE__ */ new WeakMap<AbortSignal, SharedListener>();
+
+/** Aborts `target` when `signal` fires, until `unlinkSignal`; at once if the signal has already fired. */
+export function linkSignal(signal: AbortSignal | undefined, target: Abortable): void {
+  if (signal === undefined) return;
+  if (signal.aborted) {
+    target.abort(signal.reason);
+    return;
+  }
+  let shared = listeners.get(signal);
+  if (shared === undefined) {
+    shared = new SharedListener(signal);
+    listeners.set(signal, shared);
+  }
+  if (shared.targets.size === 0) signal.addEventListener("abort", shared);
+  shared.targets.add(target);
+}
+
+/** Reverts `linkSignal`. The listener is removed together with the signal's last target. */
+export function unlinkSignal(signal: AbortSignal | undefined, target: Abortable): void {
+  const shared = signal && listeners.get(signal);
+  if (shared?.targets.delete(target) && shared.targets.size === 0) signal?.removeEventListener("abort", shared);
+}
+
+/** Resolves when the wait is over. Cancels the wait and rejects with the signal's reason if the signal fires first. */
+export async function waitFor(wait: Wait, signal: AbortSignal | undefined): Promise<void> {
+  const target = { abort: wait.cancel };
+  linkSignal(signal, target);
+  try {
+    await wait.done;
+  } finally {
+    unlinkSignal(signal, target);
+  }
+}
+
+/** Starts a timer of `milliseconds` that can be cancelled. */
+export function sleep(milliseconds: number): Wait {
+  let timer: ReturnType<typeof setTimeout>;
+  let cancel!: (reason: unknown) => void;
+  const done = new Promise<void>((resolve, reject) => {
+    timer = setTimeout(resolve, milliseconds);
+    cancel = (reason) => {
+      clearTimeout(timer);
+      reject(reason);
+    };
+  });
+  return { done, cancel };
+}
+
+/** Resolves after `milliseconds`; rejects with the signal's reason if the signal fires first. */
+export function pause(milliseconds: number, signal: AbortSignal): Promise<void> {
+  return waitFor(sleep(milliseconds), signal);
+}
+
+/** Settles as `work` does; rejects with the signal's reason if the signal fires first. The work itself is not stopped. */
+export function raceAbort<T>(work: PromiseLike<T>, signal: AbortSignal): Promise<T> {
+  return new Promise((resolve, reject) => {
+    const target: Abortable = {
+      abort(reason) {
+        // The work may never settle.
+        unlinkSignal(signal, target);
+        reject(reason);
+      },
+    };
+    linkSignal(signal, target);
+    work.then(
+      (value) => {
+        unlinkSignal(signal, target);
+        resolve(value);
+      },
+      (error) => {
+        unlinkSignal(signal, target);
+        reject(error);
+      },
+    );
+  });
+}
