@@ -1,4 +1,5 @@
 import type { Bytes } from "../request.js";
+import { isResponse, messageOf } from "../util/realms.js";
 import type { AuthForm } from "./authorization.js";
 import { compressAnswer, decompressBody } from "./compression.js";
 import type { Fault } from "./faults.js";
@@ -43,11 +44,11 @@ export async function runHandler(received: ReceivedCall): Promise<Response> {
   requestsOfSignals.set(call.signal, received.request);
   try {
     const answer = await service.handle({ ...call, body: await decompressBody(service.decompressor, call) });
-    const response = answer instanceof Response ? answer : answerWith(200, answer);
+    const response = isResponse(answer) ? answer : answerWith(200, answer);
     return await compressAnswer(service.compressor, response);
   } catch (error) {
     call.signal.throwIfAborted();
-    return answerWith(400, error instanceof Error ? error.message : String(error));
+    return answerWith(400, messageOf(error));
   }
 }
 
@@ -57,7 +58,7 @@ export async function acceptSocket(received: ReceivedCall): Promise<Response | A
   const protocol = chooseProtocol(request.headers, found?.service?.protocols);
   if (found?.queue !== undefined) {
     const attach = await found.queue.accept(received);
-    return attach instanceof Response ? attach : { protocol, attach };
+    return isResponse(attach) ? attach : { protocol, attach };
   }
   const { service, call } = callOf(received);
   if (service.socket === undefined) return answerWith(400, `${call.service} has no WebSocket`);

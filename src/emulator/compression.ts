@@ -1,6 +1,7 @@
 import { platform } from "#platform";
 import { argumentTypeError, show } from "../argument-errors.js";
 import type { Bytes, CompressionCodec } from "../request.js";
+import { messageOf } from "../util/realms.js";
 import type { EmulatorCall, EmulatorCompressor, EmulatorDecompressor, EmulatorService } from "./service.js";
 
 interface Coding {
@@ -51,7 +52,7 @@ export async function decompressBody(name: EmulatorDecompressor | undefined, cal
     // Not the headers of the call: no SDK sends a length with a block, and the real service is not known to ask for one.
     return await (codec.decompress?.(body, { maxBytes: MAX_BODY_BYTES, headers: new Headers() }) ?? body);
   } catch (cause) {
-    const why = cause instanceof Error ? cause.message : String(cause);
+    const why = messageOf(cause);
     throw new Error(`the body cannot be decompressed as ${name}: ${why}`, { cause });
   }
 }

@@ -12,6 +12,7 @@ import {
   upgradeRefused,
 } from "../platform/websocket-connection.js";
 import type { Bytes } from "../request.js";
+import { isResponse, messageOf } from "../util/realms.js";
 import type { AcceptedSocket, AttachedSocket } from "./socket.js";
 
 /** Opens WebSockets to an emulator without a network. */
@@ -30,10 +31,10 @@ export function memoryDialer(connect: (request: Request) => Promise<Response | A
       try {
         accepted = await connect(request);
       } catch (cause) {
-        throw new TransportError(cause instanceof Error ? cause.message : String(cause), { sent: "maybe", cause });
+        throw new TransportError(messageOf(cause), { sent: "maybe", cause });
       }
       life.signal.throwIfAborted();
-      if (accepted instanceof Response) throw upgradeRefused(accepted.status);
+      if (isResponse(accepted)) throw upgradeRefused(accepted.status);
       return openPair(accepted);
     });
 }

@@ -1,6 +1,7 @@
 import { fetchTransport } from "../platform/fetch-transport.js";
 import type { Transport, WebSocketDialer } from "../platform/platform.js";
 import type { Bytes } from "../request.js";
+import { isResponse } from "../util/realms.js";
 import { acceptSocket, answerWithoutService, runHandler } from "./answers.js";
 import { type AuthForm, authorizationOf } from "./authorization.js";
 import { checkCompressors } from "./compression.js";
@@ -187,7 +188,7 @@ export function createEmulator(options: EmulatorOptions = {}): Emulator {
     try {
       const call = await receive(request, true);
       const answer = call.refusal ?? (await acceptSocket(call));
-      call.entry.status = answer instanceof Response ? answer.status : 101;
+      call.entry.status = isResponse(answer) ? answer.status : 101;
       return answer;
     } finally {
       held.delete(request);

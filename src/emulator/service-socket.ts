@@ -1,5 +1,6 @@
 import { argumentRangeError, show } from "../argument-errors.js";
 import type { Bytes } from "../request.js";
+import { messageOf } from "../util/realms.js";
 import { breaksBody, DEFAULT_CHUNKS, type Fault } from "./faults.js";
 import type { EmulatorCall, EmulatorService } from "./service.js";
 import type { AcceptedSocket, AttachedSocket, EmulatorServiceSocket, EmulatorSocket } from "./socket.js";
@@ -58,8 +59,7 @@ class ServiceSocket implements AttachedSocket {
 
   /** Runs a callback of the service, which may fail. */
   run(callback: () => void | Promise<void>): void {
-    const fail = (error: unknown) =>
-      this.#end(FAILED, cutReason(error instanceof Error ? error.message : String(error)));
+    const fail = (error: unknown) => this.#end(FAILED, cutReason(messageOf(error)));
     try {
       callback()?.catch(fail);
     } catch (error) {

@@ -4,6 +4,7 @@ import { checkCustomUrl, checkEndpoint, checkServiceName, endpointOf } from "../
 import { EasUnsupportedError } from "../errors.js";
 import type { HeaderPair, WebSocketDialer } from "../platform/platform.js";
 import type { Compression, Decompression } from "../request.js";
+import { tagOf } from "../util/realms.js";
 import { DIRECT_CHECKS, NO_DIRECT_OPTIONS } from "./direct-options.js";
 import { checkHeaders, checkHeaderValue } from "./headers.js";
 import { type CallHooks, type CallLogger, checkHooks, checkLogger, type Warner } from "./hooks.js";
@@ -123,7 +124,7 @@ export function optionsOf<O extends { readonly endpoint?: string | undefined }>(
 ): O {
   if (first === undefined || typeof first === "string") return { ...more, endpoint: first };
   const isOptions = typeof first === "object" && first !== null;
-  if (!isOptions || first instanceof URL || first instanceof Request) {
+  if (!isOptions || ["URL", "Request"].includes(tagOf(first))) {
     throw argumentTypeError("ERR_EAS_ARG_OPTION", `${client} takes options or an endpoint as text, not ${show(first)}`);
   }
   return first;

@@ -1,5 +1,6 @@
 import { optionError } from "../argument-errors.js";
 import type { EasError } from "../errors.js";
+import { messageOf } from "../util/realms.js";
 import type { CallKind } from "./retry.js";
 
 /** One logical call with all its attempts. The same object in all of its events, so that it can be a key. */
@@ -147,7 +148,7 @@ export function hooksOf({
   return hooks.length > 0 || (logger !== undefined && "debug" in logger) ? hooks : undefined;
 }
 
-/** An error's message as one line of a log: a service's words could forge others. */
-export function messageOf(error: unknown): string {
-  return (error instanceof Error ? error.message : String(error)).replace(/\p{Cc}+/gu, " ");
+/** Returns an error's message on one line, so that a service cannot forge log lines. */
+export function oneLineMessage(error: unknown): string {
+  return messageOf(error).replace(/\p{Cc}+/gu, " ");
 }

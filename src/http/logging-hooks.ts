@@ -2,7 +2,7 @@ import type { CallEvent, CallHooks, CallLogger } from "./hooks.js";
 import type { ObserverTools } from "./observer-tools.js";
 
 /** Hooks that say in words what they hear, each in one line. */
-export function loggingHooks(logger: CallLogger, { messageOf }: ObserverTools): CallHooks {
+export function loggingHooks(logger: CallLogger, { oneLineMessage }: ObserverTools): CallHooks {
   const named = ({ method, url, attempt }: CallEvent) => `${method} ${url} (attempt ${attempt})`;
   return {
     response(event) {
@@ -10,7 +10,7 @@ export function loggingHooks(logger: CallLogger, { messageOf }: ObserverTools): 
       logger.debug(`${named(event)}: ${status}, ${responseBytes} bytes after ${Math.round(timings.total)} ms`);
     },
     retry: (event) =>
-      logger.warn(`${named(event)} failed, again in ${Math.round(event.delay)} ms: ${messageOf(event.error)}`),
-    error: (event) => logger.error(`${named(event)} failed: ${messageOf(event.error)}`),
+      logger.warn(`${named(event)} failed, again in ${Math.round(event.delay)} ms: ${oneLineMessage(event.error)}`),
+    error: (event) => logger.error(`${named(event)} failed: ${oneLineMessage(event.error)}`),
   };
 }

@@ -1,6 +1,6 @@
 import { argumentTypeError } from "../argument-errors.js";
 import { checkHeaders, mergeHeaders } from "./headers.js";
-import { messageOf } from "./hooks.js";
+import { oneLineMessage } from "./hooks.js";
 import { redactHeaders } from "./redact.js";
 import { tell } from "./tell.js";
 
@@ -12,7 +12,7 @@ export interface ObserverTools {
   readonly argumentTypeError: typeof argumentTypeError;
   readonly checkHeaders: typeof checkHeaders;
   readonly mergeHeaders: typeof mergeHeaders;
-  readonly messageOf: typeof messageOf;
+  readonly oneLineMessage: typeof oneLineMessage;
   readonly redactHeaders: typeof redactHeaders;
   readonly tell: typeof tell;
 }
@@ -21,7 +21,7 @@ export const OBSERVER_TOOLS: ObserverTools = {
   argumentTypeError,
   checkHeaders,
   mergeHeaders,
-  messageOf,
+  oneLineMessage,
   redactHeaders,
   tell,
 };

@@ -1,5 +1,5 @@
 import type { CallPlan } from "./call-plan.js";
-import { type CallHooks, type CallInfo, messageOf } from "./hooks.js";
+import { type CallHooks, type CallInfo, oneLineMessage } from "./hooks.js";
 
 /** A call whose start was told. */
 export interface ToldCall {
@@ -27,7 +27,7 @@ export function tell<K extends keyof CallHooks>(
 ): void {
   const onFailure = (error: unknown) => {
     try {
-      logger?.warn(`eas-prediction: the hook "${name}" failed: ${messageOf(error)}`);
+      logger?.warn(`eas-prediction: the hook "${name}" failed: ${oneLineMessage(error)}`);
     } catch {
       // There is nobody left to tell.
     }

@@ -1,5 +1,6 @@
 import { argumentTypeError, show } from "../argument-errors.js";
 import { EasUnsupportedError } from "../errors.js";
+import { isBlob } from "../util/realms.js";
 import { checkImageOptions, type ImageDType, type ImageOptions, type ImageTensor } from "./image-options.js";
 import type { Pixels } from "./pixels.js";
 import { isPixels, listOf, toTensor } from "./pixels-to-tensor.js";
@@ -44,20 +45,23 @@ type Context = Pick<CanvasRenderingContext2D, "drawImage" | "clearRect" | "getIm
 
 /** Decodes by the browser. */
 async function decode(source: unknown, of: string): Promise<Pixels> {
-  const isBlob = typeof Blob === "function" && source instanceof Blob;
-  if (!("createImageBitmap" in globalThis) || !contextOf(1, 1)) throw isBlob ? cannotDecode(of) : unusable(of, source);
+  const blob = isBlob(source) ? source : undefined;
+  if (!("createImageBitmap" in globalThis) || !contextOf(1, 1)) throw blob ? cannotDecode(of) : unusable(of, source);
   let bitmap: ImageBitmap | undefined;
   try {
     bitmap = await createImageBitmap(source as Blob).catch(async (error) => {
-      if (!isBlob) throw error;
+      if (blob === undefined) throw error;
       // Firefox cannot decode some that are made of several parts, though it can their copy.
-      return createImageBitmap(new Blob([await source.arrayBuffer()], source));
+      return createImageBitmap(new Blob([await blob.arrayBuffer()], blob));
     });
     return read(bitmap);
   } catch (error) {
-    throw Object.assign(error instanceof TypeError ? unusable(of, source) : unreadable(of, source, error), {
-      cause: error,
-    });
+    throw Object.assign(
+      (error as Partial<Error>)?.name === "TypeError" ? unusable(of, source) : unreadable(of, source, error),
+      {
+        cause: error,
+      },
+    );
   } finally {
     bitmap?.close();
   }
@@ -108,7 +112,7 @@ function unreadable(of: string, source: unknown, error: unknown): TypeError {
   const why =
     name === "SecurityError"
       ? 'it shows an image of another site, which no page may read: load it with crossOrigin = "anonymous" from a site that allows it, or fetch() it and give the Blob'
-      : source instanceof Blob
+      : isBlob(source)
         ? `the browser cannot decode ${source.size} bytes of type ${show(source.type)}: they are damaged, or no format of its own`
         : "it is empty, closed or not loaded yet";
   return argumentTypeError("ERR_EAS_ARG_CONTENT", `${of} is ${show(source)}, and ${why} (${name}: ${message})`);

@@ -1,4 +1,5 @@
 import { argumentRangeError, argumentTypeError, show } from "../argument-errors.js";
+import { isBytes, typedArrayName } from "../util/realms.js";
 
 /** A decoded image: rows from top to bottom, pixels from left to right, channels of one pixel side by side, 0 to 255 in sRGB. */
 export interface Pixels {
@@ -22,7 +23,7 @@ export interface Planes {
 export function checkPixels(value: Pixels, of: string): Required<Pixels> {
   const { data, width, height, channels } = value;
   const colorSpace = (value as { colorSpace?: unknown }).colorSpace ?? "srgb";
-  if (!(data instanceof Uint8Array) && !(data instanceof Uint8ClampedArray)) {
+  if (!isBytes(data) && typedArrayName(data) !== "Uint8ClampedArray") {
     throw argumentTypeError(
       "ERR_EAS_ARG_CONTENT",
       `${of}: data is ${show(data)}: it must be a Uint8Array or Uint8ClampedArray of decoded pixels, 0 to 255`,

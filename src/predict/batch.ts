@@ -2,6 +2,7 @@ import { argumentTypeError, optionError, show } from "../argument-errors.js";
 import { checkCount, checkFunction, checkLimit, checkSignal } from "../http/options.js";
 import type { Bytes, PredictRequest } from "../request.js";
 import { linkSignal, unlinkSignal } from "../util/abort.js";
+import { isBytes } from "../util/realms.js";
 import type {
   BatchAnswer,
   BatchInput,
@@ -158,7 +159,7 @@ interface Measured {
 
 /** Serialises a request, once: `predict` is given what comes of it. */
 function measure(input: BatchInput): Measured {
-  if (input instanceof Uint8Array) return { request: input, size: input.length };
+  if (isBytes(input)) return { request: input, size: input.length };
   const request: PredictRequest<unknown> = typeof input === "string" ? new StringRequest(input) : input;
   // What is no request, `predict` refuses in words.
   if (typeof request?.toBinary !== "function") return { request: input, size: 0 };

@@ -7,6 +7,7 @@ import {
   isEasError,
 } from "../errors.js";
 import { LIKELY_CORS, MIXED_CONTENT } from "../http/failure.js";
+import { messageOf } from "../util/realms.js";
 import { isAnsweredByModel, notReadyReason } from "./not-ready.js";
 
 /** What stands between a client and its service. */
@@ -52,7 +53,7 @@ export async function diagnose(call: () => Promise<number>): Promise<Diagnosis> 
     return {
       ok: finding === "ok",
       finding,
-      message: finding === "ok" ? OK_DESPITE_STATUS : error instanceof Error ? error.message : String(error),
+      message: finding === "ok" ? OK_DESPITE_STATUS : messageOf(error),
       status: error instanceof EasHttpError ? error.status : undefined,
     };
   }

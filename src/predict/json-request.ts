@@ -1,5 +1,6 @@
 import { argumentRangeError, argumentTypeError, checkOptionsObject, show } from "../argument-errors.js";
 import type { Bytes, Compression, PredictRequest, RequestOptions } from "../request.js";
+import { isMap } from "../util/realms.js";
 import { JsonResponse } from "./json-response.js";
 
 /** The type of a feature of a `JsonRequest`. */
@@ -85,7 +86,7 @@ export class JsonRequest implements PredictRequest<JsonResponse> {
     if (typeof features !== "object" || features === null || Array.isArray(features)) {
       throw argumentTypeError("ERR_EAS_ARG_FEED", `row ${row} is ${show(features)}: it must be an object or a Map`);
     }
-    const entries = features instanceof Map ? [...features] : Object.entries(features);
+    const entries = isMap(features) ? [...features] : Object.entries(features);
     const texts = entries.map(([name, value]: [string, JsonValue]) => {
       if (typeof name !== "string" || name === "") {
         throw argumentTypeError("ERR_EAS_ARG_FEED", `row ${row}: a feature's name is ${show(name)}: it must be a text`);

@@ -8,6 +8,7 @@ import { type CallOptions, checkCompression } from "../http/options.js";
 import { bodyTooLarge, type Prepared, withCallOptions, withHeaders } from "../http/prepare.js";
 import { isInPieces, totalLength } from "../platform/chunks.js";
 import type { Bytes, Compression, PredictRequest } from "../request.js";
+import { isBytes } from "../util/realms.js";
 import { StringRequest } from "./string-request.js";
 
 /** What can be sent: text, bytes, or a request object. */
@@ -55,7 +56,7 @@ export function serialise(
 /** The request object of whatever `predict` takes. */
 function toRequest(input: PredictInput): PredictRequest<unknown> {
   if (typeof input === "string") return new StringRequest(input);
-  if (input instanceof Uint8Array) return { toBinary: () => input as Bytes, parseResponse: (body) => body };
+  if (isBytes(input)) return { toBinary: () => input as Bytes, parseResponse: (body) => body };
   if (typeof input?.toBinary === "function" && typeof input.parseResponse === "function") return input;
   throw argumentTypeError(
     "ERR_EAS_ARG_REQUEST",

@@ -1,6 +1,7 @@
 import { argumentRangeError, argumentTypeError, optionError, show } from "../argument-errors.js";
 import { TOKEN_NAME } from "../http/headers.js";
 import type { CallOptions } from "../http/options.js";
+import { isBytes } from "../util/realms.js";
 
 /** Options of `PredictClient.connect`. */
 export interface SocketOptions extends Pick<CallOptions, "query" | "headers"> {
@@ -62,6 +63,6 @@ export function checkClose(code: number, reason: string): void {
 
 /** Checks what is to be sent. */
 export function checkMessage(data: unknown): void {
-  if (typeof data === "string" || data instanceof Uint8Array) return;
+  if (typeof data === "string" || isBytes(data)) return;
   throw argumentTypeError("ERR_EAS_ARG_REQUEST", `send takes a string or a Uint8Array, not ${show(data)}`);
 }

@@ -2,6 +2,7 @@ import { type DescMessage, fromBinary, isMessage, type MessageShape, toBinary } 
 import { argumentTypeError, checkOptionsObject, show } from "../argument-errors.js";
 import { EasDecodeError } from "../errors.js";
 import type { Bytes, Compression, PredictRequest, RequestOptions } from "../request.js";
+import { messageOf } from "../util/realms.js";
 
 /**
  * A request of any message that Buf generates, for formats of your own or for fields that the other request classes do
@@ -37,7 +38,7 @@ export class ProtoRequest<I extends DescMessage, O extends DescMessage> implemen
       return fromBinary(this.#responseSchema, body);
     } catch (cause) {
       const { typeName } = this.#responseSchema;
-      throw new EasDecodeError(`the response is no ${typeName}: ${cause instanceof Error ? cause.message : cause}`, {
+      throw new EasDecodeError(`the response is no ${typeName}: ${messageOf(cause)}`, {
         format: typeName,
         cause,
       });

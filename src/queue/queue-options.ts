@@ -4,6 +4,7 @@ import { checkHeaderValue } from "../http/headers.js";
 import { type ClientOptions, checkFunction } from "../http/options.js";
 import type { WebSocketDialer } from "../platform/platform.js";
 import type { Bytes } from "../request.js";
+import { isArrayBuffer, isBlob, isBytes } from "../util/realms.js";
 
 /** Options of a `QueueClient`. */
 export interface QueueClientOptions
@@ -78,9 +79,9 @@ export function checkOperationOptions(operation: string, example: string, option
 /** The bytes of what is put. */
 export async function toBytes(data: QueueData): Promise<Bytes> {
   if (typeof data === "string") return new TextEncoder().encode(data);
-  if (data instanceof Uint8Array) return data as Bytes;
-  if (data instanceof ArrayBuffer) return new Uint8Array(data);
-  if (data instanceof Blob) return new Uint8Array(await data.arrayBuffer());
+  if (isBytes(data)) return data as Bytes;
+  if (isArrayBuffer(data)) return new Uint8Array(data);
+  if (isBlob(data)) return new Uint8Array(await data.arrayBuffer());
   throw argumentTypeError(
     "ERR_EAS_ARG_REQUEST",
     `put takes a string, a Uint8Array, an ArrayBuffer or a Blob, not ${show(data)}`,

@@ -1,5 +1,6 @@
 import { argumentRangeError, argumentTypeError, type EasArgumentErrorCode, show } from "../argument-errors.js";
 import { checkFullName, checkName } from "../tensor/feeds.js";
+import { typedArrayName } from "../util/realms.js";
 
 /** Half of a surrogate pair. A whole pair is one character to a regular expression with the flag `u`, and no match. */
 const LONE_SURROGATE = /\p{Surrogate}/u;
@@ -63,5 +64,5 @@ export function metaText(key: string, value: unknown): string {
 
 /** Whether a value is an array or a typed array. */
 export function isList(value: unknown): value is ArrayLike<unknown> {
-  return Array.isArray(value) || (ArrayBuffer.isView(value) && !(value instanceof DataView));
+  return Array.isArray(value) || typedArrayName(value) !== undefined;
 }

@@ -3,6 +3,7 @@ import type { Bytes } from "../request.js";
 import { readArrayValues } from "../tensor/array-proto.js";
 import type { ValueField } from "../tensor/dtype.js";
 import { RawTensor } from "../tensor/raw-tensor.js";
+import { isBytes } from "../util/realms.js";
 import { LENGTH_DELIMITED, MAP_KEY, MAP_VALUE, VARINT } from "../wire/wire.js";
 import { readInt32, WireReader } from "../wire/wire-reader.js";
 import * as content from "./request-content.js";
@@ -29,7 +30,7 @@ const VALUE_FIELDS: Readonly<Record<Scalar, ValueField>> = {
  * copied before.
  */
 export function readFeed(data: Uint8Array, format: RecommendFormat): content.RequestContent {
-  if (!(data instanceof Uint8Array)) {
+  if (!isBytes(data)) {
     const entry = `eas-prediction/proto/${format.toLowerCase()}`;
     throw argumentTypeError(
       "ERR_EAS_ARG_FEED",

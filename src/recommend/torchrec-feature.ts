@@ -3,6 +3,7 @@ import type { Bytes } from "../request.js";
 import type { ContentOf, TFDType } from "../tensor/dtype.js";
 import { encodeValues } from "../tensor/encode-values.js";
 import { type EncodedField, joined, message, serialised, text } from "../tensor/encoded-field.js";
+import { isMap } from "../util/realms.js";
 import { MAP_KEY, MAP_VALUE } from "../wire/wire.js";
 import { isList } from "./checks.js";
 import { encodeScalar, type Place, type Scalar, toInt64 } from "./scalars.js";
@@ -42,7 +43,7 @@ const ENCODERS: Readonly<
 function isMissing(value: unknown): boolean {
   if (value === null || value === undefined) return true;
   if (isList(value)) return value.length === 0;
-  if (value instanceof Map) return value.size === 0;
+  if (isMap(value)) return value.size === 0;
   return isPlainObject(value) && Object.keys(value).length === 0;
 }
 
@@ -87,14 +88,14 @@ function encodeList(scalar: Scalar, value: unknown, place: Place): EncodedField 
 
 function encodeEntries(kind: FeatureKind, value: unknown, place: Place): EncodedField[] {
   const { of, dtype } = place;
-  if (!(value instanceof Map) && !isPlainObject(value)) {
+  if (!isMap(value) && !isPlainObject(value)) {
     throw argumentTypeError(
       "ERR_EAS_ARG_CONTENT",
       `${of} is ${show(value)}, which does not fit ${dtype}: it must be a Map or a plain object`,
     );
   }
   const seen = new Set<unknown>();
-  const entries = value instanceof Map ? Array.from(value as ReadonlyMap<unknown, unknown>) : Object.entries(value);
+  const entries = isMap(value) ? Array.from(value) : Object.entries(value);
   return entries.map(([given, held]) => {
     const key = kind.key === "STRING" ? given : toIntegerKey(given);
     const encodedKey = encodeKey(kind.key, key, given, place);

@@ -14,6 +14,7 @@ import {
 import { argumentTypeError, show } from "../argument-errors.js";
 import { EasHttpError, isEasError } from "../errors.js";
 import type { CallEvent, CallHooks, CallInfo, CallRequestEvent } from "../http/hooks.js";
+import { isError } from "../util/realms.js";
 import { type Instruments, instrumentsOf } from "./instruments.js";
 
 /** Where `openTelemetryHooks` sends what it hears. */
@@ -104,7 +105,7 @@ export function openTelemetryHooks(options: OpenTelemetryOptions = {}): CallHook
     const outcome: Attributes = failure === undefined ? {} : { "error.type": end.errorType };
     span.setAttributes({ ...outcome, "eas.call.attempts": made });
     if (failure !== undefined) {
-      if (failure.error instanceof Error) span.recordException(failure.error);
+      if (isError(failure.error)) span.recordException(failure.error);
       span.setStatus(failed(end.message));
     }
     span.end();
@@ -153,7 +154,7 @@ export function openTelemetryHooks(options: OpenTelemetryOptions = {}): CallHook
 
     error(event) {
       const { error, status } = event;
-      const message = error instanceof Error ? error.message : undefined;
+      const message = isError(error) ? error.message : undefined;
       endCall(event, { status, errorType: errorTypeOf(error), message }, { error });
     },
   };
@@ -183,7 +184,7 @@ function serviceOf({ path }: CallInfo): string | undefined {
 function errorTypeOf(error: unknown): string {
   if (error instanceof EasHttpError) return String(error.status);
   if (isEasError(error)) return error.code;
-  return error instanceof Error ? error.name : OTHER;
+  return isError(error) ? error.name : OTHER;
 }
 
 function failed(message: string | undefined) {

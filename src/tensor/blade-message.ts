@@ -1,4 +1,5 @@
 import { argumentRangeError, checkOptionsObject, show } from "../argument-errors.js";
+import { isBytes } from "../util/realms.js";
 import { LENGTH_DELIMITED, VARINT } from "../wire/wire.js";
 import { readInt32, type WireReader } from "../wire/wire-reader.js";
 import { readArrayValues } from "./array-proto.js";
@@ -101,7 +102,7 @@ export function toBladeTensor(
     typeof content === "number" ||
     typeof content === "bigint" ||
     typeof content === "string" ||
-    (dtype === "DT_STRING" && content instanceof Uint8Array);
+    (dtype === "DT_STRING" && isBytes(content));
   return toTensor(TRAITS, first, dtype, (single ? [content] : content) as ContentOf<DType>, of);
 }
 

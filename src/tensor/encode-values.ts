@@ -1,4 +1,5 @@
 import { argumentRangeError, argumentTypeError, show } from "../argument-errors.js";
+import { isBytes, typedArrayName } from "../util/realms.js";
 import { LITTLE_ENDIAN } from "../wire/wire.js";
 import type { WireWriter } from "../wire/wire-writer.js";
 import type { ContentOf, DType, NumberArray, ValueField } from "./dtype.js";
@@ -37,25 +38,28 @@ export function unfit(of: string, dtype: DType, index: number, value: unknown, r
 }
 
 function isBigIntArray(content: unknown): content is BigInt64Array | BigUint64Array {
-  return content instanceof BigInt64Array || content instanceof BigUint64Array;
+  const name = typedArrayName(content);
+  return name === "BigInt64Array" || name === "BigUint64Array";
 }
 
 function encodeFloats(field: number, content: NumberArray, dtype: DType, of: string): EncodedField {
-  if ((dtype === "DT_HALF" || dtype === "DT_BFLOAT16") && content instanceof Uint16Array) {
+  if ((dtype === "DT_HALF" || dtype === "DT_BFLOAT16") && typedArrayName(content) === "Uint16Array") {
     const name = dtype === "DT_HALF" ? "fromFloat16" : "fromBFloat16";
     throw argumentTypeError(
       "ERR_EAS_ARG_CONTENT",
       `${of}: content is a Uint16Array, which may be the bits of ${dtype}: they travel as floats here, so give ${name}(content)`,
     );
   }
-  const values = content instanceof Float32Array ? content : new Float32Array(content.length);
-  if (values !== content) fillNumbers(values, content, dtype, of);
+  const own = typedArrayName(content) === "Float32Array";
+  const values = own ? (content as Float32Array) : new Float32Array(content.length);
+  if (!own) fillNumbers(values, content, dtype, of);
   return memory(field, values, 4);
 }
 
 function encodeDoubles(field: number, content: NumberArray, dtype: DType, of: string): EncodedField {
-  const values = content instanceof Float64Array ? content : new Float64Array(content.length);
-  if (values !== content) fillNumbers(values, content, dtype, of);
+  const own = typedArrayName(content) === "Float64Array";
+  const values = own ? (content as Float64Array) : new Float64Array(content.length);
+  if (!own) fillNumbers(values, content, dtype, of);
   return memory(field, values, 8);
 }
 
@@ -124,8 +128,8 @@ function encodeInt64s(
 ): EncodedField {
   // Pairs of low and high 32 bits: working on bigints one by one takes five times as long.
   const halves =
-    content instanceof BigInt64Array && LITTLE_ENDIAN
-      ? new Uint32Array(content.buffer, content.byteOffset, content.length * 2)
+    LITTLE_ENDIAN && typedArrayName(content) === "BigInt64Array"
+      ? new Uint32Array((content as BigInt64Array).buffer, (content as BigInt64Array).byteOffset, content.length * 2)
       : toHalves(content, dtype, of);
   return packed(field, sizeOfHalves(halves), (writer) => writeHalves(writer, halves));
 }
@@ -196,7 +200,7 @@ function encodeStrings(field: number, content: ArrayLike<unknown>, dtype: DType,
   const elements: EncodedField[] = [];
   for (let i = 0; i < content.length; i++) {
     const value = content[i];
-    if (typeof value !== "string" && !(value instanceof Uint8Array)) {
+    if (typeof value !== "string" && !isBytes(value)) {
       throw unfit(of, dtype, i, value, "it must be a string, sent as UTF-8, or a Uint8Array");
     }
     elements.push(text(field, value));

@@ -1,4 +1,5 @@
 import { argumentRangeError, argumentTypeError, show } from "../argument-errors.js";
+import { typedArrayName } from "../util/realms.js";
 import type { Float32Values, Uint16Values } from "./dtype.js";
 
 /*
@@ -32,12 +33,15 @@ export function fromBFloat16(bits: Uint16Array | ArrayLike<number>): Float32Valu
 }
 
 function convert(values: ArrayLike<number>, narrow: (bits: number) => number): Uint16Values {
-  const floats = values instanceof Float32Array ? bitsOf(values) : bitsRoundedToOdd(checkNumbers("values", values));
+  const floats =
+    typedArrayName(values) === "Float32Array"
+      ? bitsOf(values as Float32Array)
+      : bitsRoundedToOdd(checkNumbers("values", values));
   return Uint16Array.from(floats, narrow);
 }
 
 function widen(bits: ArrayLike<number>, wide: (bits: number) => number): Float32Values {
-  if (!(bits instanceof Uint16Array)) check16Bits(checkNumbers("bits", bits));
+  if (typedArrayName(bits) !== "Uint16Array") check16Bits(checkNumbers("bits", bits));
   const floats = new Float32Array(bits.length);
   const floatBits = bitsOf(floats);
   for (let i = 0; i < bits.length; i++) floatBits[i] = wide(bits[i] as number);

@@ -1,4 +1,5 @@
 import { argumentTypeError, show } from "../argument-errors.js";
+import { typedArrayName } from "../util/realms.js";
 import type { BigUint64Values, ContentOf, DType, Float16Values, NumberArray, OnnxDType, ValuesOf } from "./dtype.js";
 import { traitsOf } from "./dtype.js";
 import { fillNumbers, unfit } from "./encode-values.js";
@@ -55,19 +56,17 @@ export const MEMORY: Readonly<Record<OnnxDType, MemoryTraits>> = {
 /** Checks every element and makes the field of raw memory. A typed array of the dtype's own kind is not copied. */
 export function encodeMemory(field: number, content: ContentOf<DType>, dtype: OnnxDType, of: string): EncodedField {
   const { array, kind, width } = MEMORY[dtype];
-  const own = content instanceof array || isLikeOwn(content, dtype);
+  const name = typedArrayName(content);
+  const own = name !== undefined && (name === array.name || name === ALSO_OWN[dtype]);
   const values = own ? (content as ArrayBufferView & ArrayLike<unknown>) : toArray(content, dtype, kind, of);
   return memory(field, values, width);
 }
 
-/** Arrays with another name and the same memory. */
-function isLikeOwn(content: unknown, dtype: OnnxDType): boolean {
-  const tag = ArrayBuffer.isView(content) ? (content as Uint8Array as { [Symbol.toStringTag]: string }) : undefined;
-  return (
-    (dtype === "DT_HALF" && tag?.[Symbol.toStringTag] === "Float16Array") ||
-    (dtype === "DT_UINT8" && content instanceof Uint8ClampedArray)
-  );
-}
+/** Typed arrays with another name and the same memory layout. */
+const ALSO_OWN: Readonly<Partial<Record<OnnxDType, string>>> = {
+  DT_HALF: "Float16Array",
+  DT_UINT8: "Uint8ClampedArray",
+};
 
 function toArray(content: ContentOf<DType>, dtype: OnnxDType, kind: Kind, of: string): MemoryArray {
   if (kind === "half") {

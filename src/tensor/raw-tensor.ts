@@ -1,6 +1,7 @@
 import { argumentRangeError, argumentTypeError } from "../argument-errors.js";
 import { EasDecodeError } from "../errors.js";
 import type { Bytes } from "../request.js";
+import { messageOf } from "../util/realms.js";
 import { fromUtf8, LITTLE_ENDIAN } from "../wire/wire.js";
 import {
   checkDTypeOf,
@@ -151,7 +152,7 @@ export class RawTensor {
       const first = Array.from(values as ArrayLike<unknown>).slice(0, 8);
       return `${this.dtype} [${this.dimensions.join(", ")}] ${first.join(", ")}${values.length > 8 ? ", …" : ""}`;
     } catch (error) {
-      return `unreadable: ${error instanceof Error ? error.message : error}`;
+      return `unreadable: ${messageOf(error)}`;
     }
   }
 

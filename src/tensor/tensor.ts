@@ -1,4 +1,5 @@
 import { argumentRangeError, argumentTypeError, show } from "../argument-errors.js";
+import { isBytes, typedArrayName } from "../util/realms.js";
 import { type ContentOf, checkDType, type DType, type Float16Values, traitsOf } from "./dtype.js";
 
 /** A dtype, a shape and the elements in C order. It refers to the caller's memory and copies nothing. */
@@ -68,12 +69,11 @@ export function tensor(shape: readonly number[], data: ContentOf<DType>, dtype?:
 }
 
 function dtypeOf(data: unknown): DType {
-  const tag = ArrayBuffer.isView(data) ? (data as Uint8Array)[Symbol.toStringTag] : "";
-  const byTag = DTYPE_BY_TAG[tag];
-  if (byTag !== undefined) return byTag;
+  const byName = DTYPE_BY_TAG[typedArrayName(data) ?? ""];
+  if (byName !== undefined) return byName;
   if (Array.isArray(data) && data.length > 0) {
     if (data.every((value) => typeof value === "boolean")) return "DT_BOOL";
-    if (data.every((value) => typeof value === "string" || value instanceof Uint8Array)) return "DT_STRING";
+    if (data.every((value) => typeof value === "string" || isBytes(value))) return "DT_STRING";
   }
   throw argumentTypeError(
     "ERR_EAS_ARG_DTYPE",

@@ -44,7 +44,8 @@ export function decompressNatively(zlib: NodeZlib, bytes: Uint8Array, frame: Zst
   try {
     return new Uint8Array(zlib.zstdDecompressSync(bytes.subarray(frame.start, frame.end), { maxOutputLength }));
   } catch (error) {
-    if (error instanceof RangeError && most < maxBytes) throw new Error("the zstd frame holds more than it says");
+    if ((error as Partial<Error>)?.name === "RangeError" && most < maxBytes)
+      throw new Error("the zstd frame holds more than it says");
     throw error;
   }
 }

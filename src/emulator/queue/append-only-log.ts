@@ -1,4 +1,5 @@
 import { base64Decode, base64Encode } from "@bufbuild/protobuf/wire";
+import { isBytes } from "../../util/realms.js";
 import type { EmulatorQueueLog } from "./options.js";
 import type { QueueChange } from "./queue-store.js";
 
@@ -47,7 +48,7 @@ export class AppendOnlyLog {
 function writeLine(store: StoreName, change: QueueChange): string {
   return JSON.stringify({ store, ...change }, (name, value) => {
     if (typeof value === "bigint") return String(value);
-    if (value instanceof Uint8Array) return base64Encode(value);
+    if (isBytes(value)) return base64Encode(value);
     return name === "gone" || name === "awaitedBy" ? (Array.isArray(value) ? value : undefined) : value;
   });
 }

@@ -1,4 +1,5 @@
 import type { Bytes } from "../../request.js";
+import { isResponse, messageOf } from "../../util/realms.js";
 import type { EmulatorAnswer, EmulatorHandler } from "../service.js";
 import type { Consumer, EmulatorQueueItem } from "./consumers.js";
 import type { QueueSide, Receiver } from "./queue-side.js";
@@ -82,7 +83,7 @@ export class AsyncService {
       return { item, ...(await readAnswer(answer)) };
     } catch (error) {
       // As a call of a service is answered whose handler throws.
-      return { item, status: 400, body: encode(error instanceof Error ? error.message : String(error)) };
+      return { item, status: 400, body: encode(messageOf(error)) };
     }
   }
 
@@ -111,7 +112,7 @@ export class AsyncService {
 }
 
 async function readAnswer(answer: EmulatorAnswer): Promise<{ status: number; body: Bytes }> {
-  if (!(answer instanceof Response)) {
+  if (!isResponse(answer)) {
     return { status: 200, body: typeof answer === "string" ? encode(answer) : answer.slice() };
   }
   return { status: answer.status, body: new Uint8Array(await answer.arrayBuffer()) };

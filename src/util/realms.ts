@@ -1,0 +1,53 @@
+// `instanceof` fails for values of another realm: an iframe, a `vm` context, the globals of jest and jsdom. Everything
+// that a caller passes in is recognised by these functions instead.
+
+/** Returns the constructor name of a typed array, such as `"Float32Array"`, or `undefined` for any other value. */
+export function typedArrayName(value: unknown): string | undefined {
+  // A `DataView` has its own tag, which is not one of the typed arrays'.
+  const tag = ArrayBuffer.isView(value)
+    ? (value as Uint8Array as { [Symbol.toStringTag]: string })[Symbol.toStringTag]
+    : "";
+  return tag.endsWith("Array") ? tag : undefined;
+}
+
+/** Whether a value is a `Uint8Array` of any realm. A Node `Buffer` is one. */
+export function isBytes(value: unknown): value is Uint8Array {
+  return typedArrayName(value) === "Uint8Array";
+}
+
+/** Whether a value is an `ArrayBuffer` of any realm. */
+export function isArrayBuffer(value: unknown): value is ArrayBuffer {
+  return tagOf(value) === "ArrayBuffer";
+}
+
+/** Whether a value is a `Map` of any realm. */
+export function isMap(value: unknown): value is ReadonlyMap<unknown, unknown> {
+  return tagOf(value) === "Map";
+}
+
+/** Whether a value is a `Blob` or `File` of any realm. */
+export function isBlob(value: unknown): value is Blob {
+  const tag = tagOf(value);
+  return tag === "Blob" || tag === "File";
+}
+
+/** Whether a value is a `Response` of any realm or framework. */
+export function isResponse(value: unknown): value is Response {
+  return tagOf(value) === "Response";
+}
+
+/** Returns the class name that the value's own realm gives it, such as `"Map"` or `"Request"`. */
+export function tagOf(value: unknown): string {
+  return Object.prototype.toString.call(value).slice(8, -1);
+}
+
+/** Whether a value is an error of any realm. */
+export function isError(value: unknown): value is Error {
+  return typeof value === "object" && value !== null && "message" in value && "name" in value;
+}
+
+/** Returns the message of anything that was thrown, an error of another realm included. */
+export function messageOf(thrown: unknown): string {
+  const { message } = (typeof thrown === "object" && thrown !== null ? thrown : {}) as { message?: unknown };
+  return typeof message === "string" ? message : String(thrown);
+}
