@@ -7,7 +7,7 @@ export default defineConfig({
   },
   test: {
     include: ["test/{unit,vectors,package}/**/*.test.ts"],
-    reporters: ["default", ["json", { outputFile: "test/.report/vitest.json" }]],
+    reporters: ["default", ["json", { outputFile: process.env.EAS_TEST_REPORT ?? "test/.report/vitest.json" }]],
     // Rejections that nobody handles are faults of ours.
     dangerouslyIgnoreUnhandledErrors: false,
     testTimeout: 30_000,
