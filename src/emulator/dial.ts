@@ -8,8 +8,8 @@ import {
   ABNORMAL,
   CallbackConnection,
   invalidDial,
+  refusedFetch,
   untilAborted,
-  upgradeRefused,
 } from "../platform/websocket-connection.js";
 import type { Bytes } from "../request.js";
 import { isResponse, messageOf } from "../util/realms.js";
@@ -34,7 +34,7 @@ export function memoryDialer(connect: (request: Request) => Promise<Response | A
         throw new TransportError(messageOf(cause), { sent: "maybe", cause });
       }
       life.signal.throwIfAborted();
-      if (isResponse(accepted)) throw upgradeRefused(accepted.status);
+      if (isResponse(accepted)) throw await refusedFetch(accepted);
       return openPair(accepted);
     });
 }

@@ -1,13 +1,24 @@
-import { EasHttpError } from "../errors.js";
-import type { WebSocketConnection, WebSocketDialer, WebSocketDialOptions } from "../platform/platform.js";
+import { type EasError, EasHttpError } from "../errors.js";
+import {
+  MOST_ERROR_BYTES,
+  type TransportResponse,
+  type WebSocketConnection,
+  type WebSocketDialer,
+  type WebSocketDialOptions,
+} from "../platform/platform.js";
 import { linkSignal, raceAbort, unlinkSignal } from "../util/abort.js";
 import { headersOf } from "./attempt-headers.js";
 import type { CallPlan } from "./call-plan.js";
 import type { Channel } from "./channel.js";
+import { decodeContent } from "./content-encoding.js";
 import { type FailedCall, httpFailure, isTransportError, networkFailure, timeoutFailure } from "./failure.js";
 
 /** The server's time for its half of the closing handshake, in milliseconds. */
 export const CLOSE_MS = 2_000;
+
+/** Statuses that `Retry-After` may accompany. */
+const BUSY: readonly number[] = [429, 503];
+const NO_BODY = { body: new Uint8Array(0), contentEncoding: undefined };
 
 /** How a WebSocket is opened. */
 export interface DialSettings {
@@ -51,13 +62,15 @@ export async function dialSocket(
     signal.throwIfAborted();
     if (error === expired) throw timeoutFailure(call, "headers").error;
     if (isTransportError(error) && error.status !== undefined) {
-      const response = {
-        status: error.status,
-        headers: new Headers(),
-        body: new Uint8Array(0),
-        contentEncoding: undefined,
-      };
-      throw httpFailure(call, response, response.body).error;
+      const { status, response } = error;
+      // Deno and Bun report only the status. Where `Retry-After` matters, HTTP reports the headers as well.
+      if (!response && BUSY.includes(status)) {
+        await ask().catch((answer) => {
+          if (answer instanceof EasHttpError && answer.status === status) throw answer;
+        });
+        signal.throwIfAborted();
+      }
+      throw await refusal(channel, call, response ?? { ...NO_BODY, status, headers: new Headers() });
     }
     if (isUnexplained(error)) {
       await ask().catch((answer) => {
@@ -69,6 +82,13 @@ export async function dialSocket(
     clearTimeout(timer);
     unlinkSignal(signal, abortable);
   }
+}
+
+/** Returns the error for a refused upgrade. Decompresses the body where that is possible. */
+async function refusal({ platform }: Channel, call: FailedCall, response: TransportResponse): Promise<EasError> {
+  const decoding = { codecs: [], always: undefined };
+  const decoded = decodeContent(response, platform, MOST_ERROR_BYTES, decoding, false);
+  return httpFailure(call, response, await decoded.catch(() => response.body), true).error;
 }
 
 /** Whether all that is known is that there is no WebSocket, as with the `WebSocket` of Node itself, which edge VMs have. */

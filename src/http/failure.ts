@@ -9,7 +9,7 @@ import type { Bytes } from "../request.js";
 import type { CallPlan } from "./call-plan.js";
 import { cleanCause, redactBytes, redactHeaders, redactText } from "./redact.js";
 import { type Outcome, outcomeOfStatus, parseRetryAfter, verdictOn } from "./retry.js";
-import { NO_HEALTHY_UPSTREAM, statusHint } from "./status-hint.js";
+import { NO_HEALTHY_UPSTREAM, statusHint, upgradeHint } from "./status-hint.js";
 
 /** How an attempt failed: what the retry table asks, and the error that surfaces when there is no retry. */
 export interface Failure {
@@ -61,14 +61,14 @@ export function decodeFailure(call: FailedCall, error: EasDecodeError): EasDecod
 }
 
 /** An answer whose status is no success; `decoded` is its body with the content coding undone. */
-export function httpFailure(call: FailedCall, response: TransportResponse, decoded: Bytes): Failure {
+export function httpFailure(call: FailedCall, response: TransportResponse, decoded: Bytes, isUpgrade = false): Failure {
   const { plan, token } = call;
   const { status } = response;
   // Cleaned before it is cut, so that no half of a token stays.
   const body = redactBytes(decoded.slice(0, ERROR_BODY_BYTES + token.length * 4), token).slice(0, ERROR_BODY_BYTES);
   const headers = redactHeaders(response.headers, token);
   const text = new TextDecoder().decode(body).trim();
-  const hint = statusHint(status, text, plan.auth);
+  const hint = (isUpgrade && upgradeHint(status)) || statusHint(status, text, plan.auth);
   const outcome = outcomeOfStatus(status, text.includes(NO_HEALTHY_UPSTREAM));
   const excerpt = text.length > ERROR_EXCERPT ? `${text.slice(0, ERROR_EXCERPT)}…` : text;
   const said = text === "" ? "" : ` It said: ${excerpt}`;

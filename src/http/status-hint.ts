@@ -31,6 +31,15 @@ export function statusHint(status: number, text: string, auth: "token" | "bearer
   return HINTS[status] ?? (status >= 500 ? "the service failed" : "the service refuses the request");
 }
 
+/** Returns what a status means in response to a WebSocket upgrade, if that differs from its meaning for other requests. */
+export function upgradeHint(status: number): string | undefined {
+  if (status < 300) return "the service answered with a page, not with a WebSocket: check the path";
+  if ([400, 405, 426, 501].includes(status)) {
+    return "the service does not accept this WebSocket: check the path, the headers and the subprotocols";
+  }
+  return undefined;
+}
+
 const AUTH_WORDS = {
   token: 'the raw token; if the service wants OpenAI\'s form, set auth: "bearer"; if a signature, auth: "signature"',
   bearer: '"Bearer <token>"; most EAS services want the raw token: set auth: "token"',

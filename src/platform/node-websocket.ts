@@ -1,6 +1,6 @@
 import type { Bytes } from "../request.js";
 import { TransportError, type WebSocketDialer } from "./platform.js";
-import { CallbackConnection, invalidDial, untilAborted, upgradeRefused } from "./websocket-connection.js";
+import { CallbackConnection, invalidDial, refusalOf, untilAborted } from "./websocket-connection.js";
 
 /** The greatest limit that ws takes: it cuts larger ones to 32 bits. */
 const MOST_PAYLOAD = 2 ** 31 - 1;
@@ -39,9 +39,11 @@ export const dialWebSocket: WebSocketDialer = (
     }
 
     return new Promise((resolve, reject) => {
+      let refused = false;
       // First of all, and never taken off: an error without a listener would end the process.
       socket.on("error", (error) => {
-        reject(new TransportError(error.message, { sent, cause: error }));
+        // While the body of a refusal is read, the refusal is the error, not the connection that breaks.
+        if (!refused) reject(new TransportError(error.message, { sent, cause: error }));
         // A broken frame: ws begins a closing handshake, which the server may leave unanswered.
         const tooLarge = (error as NodeJS.ErrnoException).code === "WS_ERR_UNSUPPORTED_MESSAGE_LENGTH" || undefined;
         connection.end({ code: 1006, reason: error.message, tooLarge });
@@ -59,9 +61,18 @@ export const dialWebSocket: WebSocketDialer = (
         resume: () => socket.resume(),
       });
       socket.on("unexpected-response", (_request, response) => {
-        reject(upgradeRefused(response.statusCode as number));
-        // With this listener ws leaves the connection to us.
-        socket.terminate();
+        refused = true;
+        const headers = new Headers();
+        const { rawHeaders, statusCode: status = 0 } = response;
+        for (let i = 0; i + 1 < rawHeaders.length; i += 2) {
+          headers.append(rawHeaders[i] as string, rawHeaders[i + 1] as string);
+        }
+        const body = response[Symbol.asyncIterator]();
+        void refusalOf(status, headers, () => body.next()).then((error) => {
+          reject(error);
+          // ws leaves the connection to this listener.
+          socket.terminate();
+        });
       });
       socket.on("message", (data, isBinary) => {
         // Always one Buffer, of a fragmented message too: the other forms of the type are of other binaryTypes.

@@ -1,4 +1,7 @@
 import type { Bytes } from "../request.js";
+import { TransportError, type TransportResponse } from "./transport-error.js";
+
+export { systemCodeOf, TransportError, type TransportResponse } from "./transport-error.js";
 
 /** The one seam to the runtime: everything outside this folder is written on Web APIs that all runtimes have. */
 export interface Platform {
@@ -138,16 +141,6 @@ export interface Exchange {
 /** A header's name and value. */
 export type HeaderPair = readonly [name: string, value: string];
 
-/** A complete answer. */
-export interface TransportResponse {
-  readonly status: number;
-  readonly headers: Headers;
-  /** The receiver's own memory. */
-  readonly body: Bytes;
-  /** The `Content-Encoding` that `body` still has; undefined where the runtime has undone it, or there was none. */
-  readonly contentEncoding: string | undefined;
-}
-
 /** An answer whose body is still to come. */
 export interface StreamedResponse {
   readonly status: number;
@@ -165,8 +158,8 @@ export interface StreamedResponse {
 
 /**
  * Opens a WebSocket to a `ws:` or `wss:` URL, and resolves when it is open. Rejects with a `TransportError`, which has
- * the `status` of a refused upgrade where the runtime tells it, or at once with the signal's reason. Follows no
- * redirects, asks for no extensions and has no clock of its own: the signal is the deadline.
+ * the `response` to a refused upgrade where the runtime exposes it, otherwise its `status`, or immediately with the signal's
+ * reason. Follows no redirects, offers no extensions and has no timeout of its own: the signal is the deadline.
  */
 export type WebSocketDialer = (url: string, options: WebSocketDialOptions) => Promise<WebSocketConnection>;
 
@@ -226,54 +219,6 @@ export interface WebSocketClose {
   readonly reason: string;
   /** Set when this side ended it because of a message of more than `maxMessageBytes`. */
   readonly tooLarge?: boolean | undefined;
-}
-
-/** Why a transport has no answer. */
-export class TransportError extends Error {
-  /** `"no"` when certainly no byte of the request left; `"maybe"` where the runtime cannot tell. */
-  readonly sent: "no" | "maybe";
-  /** The system's own code, for example `ECONNRESET`, where the runtime tells it. */
-  readonly systemCode: string | undefined;
-  /** Whether the runtime hides the reason from us, as browsers do. */
-  readonly opaque: boolean;
-  /** Whether trying again is useless, as with a body over the limit. */
-  readonly final: boolean;
-  /** The HTTP status of an answer in place of a WebSocket, where the runtime tells it. */
-  readonly status: number | undefined;
-
-  constructor(
-    message: string,
-    options: {
-      sent: "no" | "maybe";
-      cause?: unknown;
-      systemCode?: string | undefined;
-      opaque?: boolean;
-      final?: boolean;
-      status?: number | undefined;
-    },
-  ) {
-    super(message, options);
-    this.name = "TransportError";
-    this.sent = options.sent;
-    this.systemCode = options.systemCode ?? systemCodeOf(options.cause);
-    this.opaque = options.opaque ?? false;
-    this.final = options.final ?? false;
-    this.status = options.status;
-  }
-}
-
-/**
- * The first system code in a chain of causes. Runtimes put it in different places: Node in `cause.code`, Bun in the
- * error's own `code`, an `AggregateError` in its members.
- */
-export function systemCodeOf(error: unknown): string | undefined {
-  let current = error;
-  for (let depth = 0; depth < 8 && typeof current === "object" && current !== null; depth++) {
-    const { code, errors, cause } = current as { code?: unknown; errors?: unknown; cause?: unknown };
-    if (typeof code === "string") return code;
-    current = Array.isArray(errors) && errors.length > 0 ? errors[0] : cause;
-  }
-  return undefined;
 }
 
 /**

@@ -1,12 +1,56 @@
 import type { Bytes } from "../request.js";
-import { TransportError, type WebSocketClose, type WebSocketConnection } from "./platform.js";
+import { joinChunks, totalLength } from "./chunks.js";
+import {
+  MOST_ERROR_BYTES,
+  TransportError,
+  type TransportResponse,
+  type WebSocketClose,
+  type WebSocketConnection,
+} from "./platform.js";
 
 /** The code of a connection that ended without a close frame. */
 export const ABNORMAL = 1006;
 
-/** The error for an HTTP answer in place of an open WebSocket. */
-export function upgradeRefused(status: number): TransportError {
-  return new TransportError(`the WebSocket upgrade was answered with ${status}`, { sent: "maybe", status });
+/** Maximum time to read the body of a refused upgrade. The status and headers are reported even if the body never ends. */
+const REFUSAL_BODY_MS = 1_000;
+
+/** Returns the error for an HTTP response that came instead of a WebSocket. */
+export function upgradeRefused(status: number, response?: TransportResponse): TransportError {
+  return new TransportError(`the WebSocket upgrade was answered with ${status}`, { sent: "maybe", status, response });
+}
+
+/** Returns the error for a refused upgrade with the status, the headers and the beginning of the body, which `next` reads. */
+export async function refusalOf(
+  status: number,
+  headers: Headers,
+  next: () => Promise<{ readonly done?: boolean | undefined; readonly value?: Uint8Array | undefined }>,
+): Promise<TransportError> {
+  const chunks: Uint8Array[] = [];
+  const read = async () => {
+    for (let length = 0; length < MOST_ERROR_BYTES; ) {
+      const { done, value } = await next();
+      if (done || !value) return;
+      chunks.push(value);
+      length += value.length;
+    }
+  };
+  let timer: ReturnType<typeof setTimeout> | undefined;
+  const late = new Promise<void>((resolve) => {
+    timer = setTimeout(resolve, REFUSAL_BODY_MS);
+  });
+  // A body that breaks off is reported as far as it was received.
+  await Promise.race([read(), late]).catch(() => {});
+  clearTimeout(timer);
+  const contentEncoding = headers.get("content-encoding") ?? undefined;
+  return upgradeRefused(status, { status, headers, body: joinChunks(chunks, totalLength(chunks)), contentEncoding });
+}
+
+/** Returns the error for a refused upgrade that `fetch` has sent. */
+export async function refusedFetch({ status, headers, body }: Response): Promise<TransportError> {
+  const reader = body?.getReader();
+  const error = await refusalOf(status, headers, async () => (await reader?.read()) ?? { done: true });
+  void reader?.cancel().catch(() => {});
+  return error;
 }
 
 /** The error for arguments that a runtime makes no WebSocket of. Has no text of theirs: Deno's quotes the header's value. */

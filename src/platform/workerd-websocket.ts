@@ -1,6 +1,6 @@
 import { TransportError, type WebSocketDialer } from "./platform.js";
 import { connectionOver, type StandardSocket } from "./web-websocket.js";
-import { untilAborted, upgradeRefused } from "./websocket-connection.js";
+import { refusedFetch, untilAborted } from "./websocket-connection.js";
 
 /** A socket as workerd hands it out: silent until it is accepted. */
 interface WorkerSocket extends StandardSocket {
@@ -27,8 +27,7 @@ export const dialWebSocket: WebSocketDialer = (url, { headers, protocols = [], s
     }
     const { webSocket: socket } = response as Response & { webSocket?: WorkerSocket | null };
     if (!socket) {
-      void response.body?.cancel().catch(() => {});
-      throw upgradeRefused(response.status);
+      throw await refusedFetch(response);
     }
     // The socket's own `protocol` is empty there.
     const connection = connectionOver(socket, life, response.headers.get("sec-websocket-protocol") ?? "");

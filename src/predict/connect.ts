@@ -14,7 +14,7 @@ import { probe } from "./probe.js";
 import { checkProtocols, checkSocketOptions, type SocketOptions } from "./socket-options.js";
 
 /** Statuses of a bare GET that tell why there is no WebSocket, too; others may be its path's own. */
-const TELLING: readonly number[] = [401, 403, 503];
+const TELLING: readonly number[] = [401, 403, 429, 503];
 
 /** Opens a WebSocket to a service. Loaded on first use. */
 export async function connect(

@@ -526,9 +526,16 @@ describe("on workerd", () => {
   });
 
   test("rejects with the status, the failure or the reason", async () => {
-    const cancel = vi.fn(async () => {});
-    stubFetch(() => ({ status: 401, webSocket: null, body: { cancel } }));
-    expect(await failure(open(dialWorkerd))).toMatchObject({ status: 401, sent: "maybe" });
+    const cancel = vi.fn();
+    const body = new ReadableStream({
+      pull: (controller) => controller.enqueue(new Uint8Array(100_000).fill(97)),
+      cancel,
+    });
+    const headers = new Headers({ "retry-after": "3" });
+    stubFetch(() => ({ status: 429, headers, webSocket: null, body }));
+    const refused = await failure(open(dialWorkerd));
+    expect(refused).toMatchObject({ status: 429, sent: "maybe", response: { status: 429, headers } });
+    expect(refused.response?.body).toHaveLength(200_000);
     expect(cancel).toHaveBeenCalledOnce();
     stubFetch(() => Promise.reject(new Error("Network connection lost.")));
     expect(await failure(open(dialWorkerd))).toMatchObject({ status: undefined, message: "Network connection lost." });

@@ -1,0 +1,63 @@
+import type { Bytes } from "../request.js";
+
+/** A complete response. */
+export interface TransportResponse {
+  readonly status: number;
+  readonly headers: Headers;
+  /** The receiver's own memory. */
+  readonly body: Bytes;
+  /** The `Content-Encoding` that `body` still has; undefined where the runtime has decompressed it, or there was none. */
+  readonly contentEncoding: string | undefined;
+}
+
+/** The error of a transport that has no response, and of a dialer that has no WebSocket. */
+export class TransportError extends Error {
+  /** `"no"` when certainly no byte of the request was sent; `"maybe"` where the runtime cannot tell. */
+  readonly sent: "no" | "maybe";
+  /** The system's own code, for example `ECONNRESET`, where the runtime exposes it. */
+  readonly systemCode: string | undefined;
+  /** Whether the runtime hides the reason, as browsers do. */
+  readonly opaque: boolean;
+  /** Whether a retry cannot succeed, for example with a body over the limit. */
+  readonly final: boolean;
+  /** The HTTP status of a response that came instead of a WebSocket, where the runtime exposes it. */
+  readonly status: number | undefined;
+  /** The response that came instead of a WebSocket, where the runtime exposes it. Its body may be cut off. */
+  readonly response: TransportResponse | undefined;
+
+  constructor(
+    message: string,
+    options: {
+      sent: "no" | "maybe";
+      cause?: unknown;
+      systemCode?: string | undefined;
+      opaque?: boolean;
+      final?: boolean;
+      status?: number | undefined;
+      response?: TransportResponse | undefined;
+    },
+  ) {
+    super(message, options);
+    this.name = "TransportError";
+    this.sent = options.sent;
+    this.systemCode = options.systemCode ?? systemCodeOf(options.cause);
+    this.opaque = options.opaque ?? false;
+    this.final = options.final ?? false;
+    this.status = options.status ?? options.response?.status;
+    this.response = options.response;
+  }
+}
+
+/**
+ * Returns the first system code in a chain of causes. Runtimes put it in different places: Node in `cause.code`, Bun in the
+ * error's own `code`, an `AggregateError` in its members.
+ */
+export function systemCodeOf(error: unknown): string | undefined {
+  let current = error;
+  for (let depth = 0; depth < 8 && typeof current === "object" && current !== null; depth++) {
+    const { code, errors, cause } = current as { code?: unknown; errors?: unknown; cause?: unknown };
+    if (typeof code === "string") return code;
+    current = Array.isArray(errors) && errors.length > 0 ? errors[0] : cause;
+  }
+  return undefined;
+}
