@@ -218,6 +218,7 @@ export const operations = {
     assert.equal(bench.queue.input.length, 0);
   },
   "each of two groups gets all": { options: { groupGrace: 60_000 }, holds: groupsGetAll },
+  "a group that leaves no longer keeps items": { options: { maxLength: 20 }, holds: groupLeaves },
   "attributes are the same for both": async (bench) => {
     const ours = bench.ours({ uid: "ours" });
     // Ages differ between two calls.
@@ -307,6 +308,23 @@ export const operations = {
     watcher.forget();
   },
 };
+
+/** One group has committed all items when the other one leaves without a commit: the queue has room again. */
+async function groupLeaves(bench) {
+  const ours = bench.ours({ gid: "workers", uid: "ours" });
+  const monitor = bench.ours({ gid: "monitor", uid: "ours" }).watch(0, WINDOW);
+  await until(() => hasConsumer(bench, "monitor.ours"), bench.signal);
+  const theirs = await bench.watch(0, WINDOW, {}, { gid: "workers" });
+  const taken = theirs.take(20, true);
+  await until(() => hasConsumer(bench, "workers.python"), bench.signal);
+  await bench.putAll(items(numbered(20)));
+  await taken;
+  assert.equal((await ours.attributes())["stream.length"], "20");
+  await monitor.close();
+  await until(() => bench.queue.input.length === 0, bench.signal);
+  assert.equal((await bench.call("attributes", []))["stream.length"], "0");
+  await bench.putAll(items(numbered(20)));
+}
 
 async function groupsGetAll(bench) {
   const ours = bench.ours({ gid: "a" });

@@ -278,9 +278,64 @@ describe("commits and groups", () => {
     put(store);
     now = 99;
     store.commit("g", [1n]);
+    expect(store.length).toBe(2);
     now = 100;
+    expect([...store.items()].map(({ index }) => index)).toEqual([2n]);
     store.commit("g", [2n]);
-    expect([...store.items()].map(({ index }) => index)).toEqual([1n]);
+    expect(store.length).toBe(0);
+  });
+
+  test("an item goes when the last consumer of the group that it was kept for leaves", () => {
+    const changes: QueueChange[] = [];
+    const store = storeOf({}, changes);
+    store.connect(asking({ gid: "workers" }));
+    const monitors = ["u", "v"].map((uid) => store.connect(asking({ gid: "monitor", uid })));
+    for (let i = 0; i < 3; i++) put(store);
+    drain(store);
+    store.commit("workers", [1n, 2n]);
+    store.disconnect(monitors[0]!);
+    expect(store.length).toBe(3);
+    store.disconnect(monitors[1]!);
+    expect([...store.items()].map(({ index }) => index)).toEqual([3n]);
+    expect(changes.at(-1)).toEqual({ change: "remove", indexes: [1n, 2n] });
+  });
+
+  test("a consumer that rejoins for newer items only no longer keeps the older ones", () => {
+    const store = storeOf({ groupGrace: 60_000 });
+    store.connect(asking({ gid: "workers" }));
+    const monitor = store.connect(asking({ gid: "monitor" }));
+    put(store);
+    drain(store);
+    store.commit("workers", [1n]);
+    store.disconnect(monitor);
+    expect(store.length).toBe(1);
+    store.connect(asking({ gid: "monitor", start: 2n }));
+    expect(store.length).toBe(0);
+  });
+
+  test.each([
+    ["without a grace it goes at once", 0, 0],
+    ["with a grace it stays until the grace, counted from the restart, has ended", 100, 1],
+  ])("an item that a log says is kept for a group: %s", (_, groupGrace, kept) => {
+    let now = 1000;
+    const changes: QueueChange[] = [];
+    const open = () =>
+      new QueueStore(
+        { ...SETTINGS, groupGrace },
+        () => now,
+        (change) => changes.push(change),
+      );
+    const before = open();
+    for (const gid of ["workers", "monitor"]) before.connect(asking({ gid }));
+    put(before);
+    drain(before);
+    before.commit("workers", [1n]);
+    expect(before.length).toBe(1);
+    const after = open();
+    for (const change of [...changes]) after.restore(change);
+    expect(after.length).toBe(kept);
+    now += 100;
+    expect(after.length).toBe(0);
   });
 
   test("search counts what waits before an item", () => {

@@ -1,4 +1,5 @@
 import type { Bytes } from "../../request.js";
+import { AwaitedItems } from "./awaited-items.js";
 import { Consumer, type ConsumerRequest, type Delivery, Group, type StoredItem } from "./consumers.js";
 import { Lanes } from "./lanes.js";
 import type { QueueSettings } from "./options.js";
@@ -50,6 +51,7 @@ export class QueueStore {
   /** In the order of their indexes. */
   readonly #items = new Map<bigint, StoredItem>();
   readonly #order = new Lanes<StoredItem>((item) => !item.gone);
+  readonly #awaited: AwaitedItems;
   #last = 0n;
   #connections = 0;
 
@@ -57,9 +59,11 @@ export class QueueStore {
     this.#settings = settings;
     this.#now = now;
     this.#onChange = onChange;
+    this.#awaited = new AwaitedItems(this.groups, settings.groupGrace);
   }
 
   get length(): number {
+    this.#dropUnawaited();
     return this.#items.size;
   }
 
@@ -70,6 +74,7 @@ export class QueueStore {
 
   /** By index. */
   items(): IterableIterator<StoredItem> {
+    this.#dropUnawaited();
     return this.#items.values();
   }
 
@@ -102,6 +107,8 @@ export class QueueStore {
   connect(request: ConsumerRequest): Consumer {
     const consumer = new Consumer(request, ++this.#connections, this.#now());
     this.group(request.gid).join(consumer);
+    this.#awaited.joined(request.gid, this.#now());
+    this.#dropUnawaited();
     return consumer;
   }
 
@@ -111,6 +118,8 @@ export class QueueStore {
     const group = this.group(gid);
     const held = [...consumer.pending.values()];
     group.leave(consumer, this.#now());
+    this.#awaited.left(this.#now());
+    this.#dropUnawaited();
     if (this.#settings.triesCounted === "negatives") return [];
     const dead = held.filter(({ index }) => group.deliveriesOf(index) >= this.#settings.maxDeliveries);
     const indexes = dead.map(({ index }) => index);
@@ -160,6 +169,7 @@ export class QueueStore {
     for (const other of this.groups.values()) {
       if (other.awaits(item, this.#now(), this.#settings.groupGrace)) item.awaitedBy.add(other.gid);
     }
+    this.#awaited.add(item);
   }
 
   /**
@@ -202,6 +212,7 @@ export class QueueStore {
 
   /** The first items that a filter lets through. */
   find({ index, tags }: ItemFilter, length: number): StoredItem[] {
+    this.#dropUnawaited();
     if (index === -1n) return [...this.#items.values()].filter((item) => hasTags(item, tags)).slice(-length);
     const exact = this.#items.get(index);
     if (exact !== undefined && length === 1 && hasTags(exact, tags)) return [exact];
@@ -214,6 +225,7 @@ export class QueueStore {
   }
 
   count(tags: [string, string][], priority?: number): number {
+    this.#dropUnawaited();
     let count = 0;
     for (const item of this.#items.values()) {
       if ((priority === undefined || item.priority === priority) && hasTags(item, tags)) count++;
@@ -223,6 +235,7 @@ export class QueueStore {
 
   /** Where an item is for a group; undefined when it is not there, or done. */
   search(gid: string, index: bigint): ItemPlace | undefined {
+    this.#dropUnawaited();
     const group = this.groups.get(gid);
     if (!this.#items.has(index) || group?.done.has(index)) return undefined;
     const holder = group?.holderOf(index)?.request.uid;
@@ -249,6 +262,7 @@ export class QueueStore {
       else {
         group.done.add(item.index);
         item.awaitedBy = new Set(change.awaitedBy);
+        this.#awaited.restore(item, this.#now());
       }
     }
   }
@@ -258,8 +272,14 @@ export class QueueStore {
     if (item !== undefined) this.#drop(item);
   }
 
+  /** Removes the items that were kept only for groups whose last consumer has left, or whose grace has ended since. */
+  #dropUnawaited(): void {
+    this.remove(this.#awaited.takeUnawaited(this.#now).map(({ index }) => index));
+  }
+
   #drop(item: StoredItem): void {
     item.gone = true;
+    this.#awaited.delete(item);
     this.#items.delete(item.index);
     for (const group of this.groups.values()) {
       group.forget(item.index);
