@@ -67,7 +67,8 @@ export class AwaitedItems {
 
   *#graceEnds(): Generator<number> {
     for (const since of this.#restored.values()) yield since + this.#grace;
-    for (const { former } of this.#groups.values()) for (const { leftAt } of former.values()) yield leftAt + this.#grace;
+    for (const { former } of this.#groups.values())
+      for (const { leftAt } of former.values()) yield leftAt + this.#grace;
   }
 
   #isAwaitedBy(gid: string, item: StoredItem, now: number): boolean {
