@@ -1,6 +1,7 @@
 import { isInPieces } from "../platform/chunks.js";
 import type { Exchange, HeaderPair, TransportRequest } from "../platform/platform.js";
 import type { CallPlan } from "./call-plan.js";
+import { isRepeatable } from "./retry.js";
 import { Expiring, type Timeouts } from "./timeouts.js";
 
 /**
@@ -16,6 +17,7 @@ export class Attempt extends Expiring implements TransportRequest {
   readonly pieces: TransportRequest["pieces"];
   readonly maxResponseBytes: number;
   readonly onUploadProgress: TransportRequest["onUploadProgress"];
+  readonly repeatable: boolean;
   exchange: Exchange | undefined = undefined;
   phase: "connect" | "headers" | "body" = "headers";
   /** True when it was ended by its own clock: asked before any runtime's word for what happened. */
@@ -45,6 +47,7 @@ export class Attempt extends Expiring implements TransportRequest {
     this.pieces = isInPieces(body) ? body : undefined;
     this.maxResponseBytes = plan.maxResponseBytes;
     this.onUploadProgress = plan.onUploadProgress;
+    this.repeatable = isRepeatable(plan.kind);
     this.timeouts = timeouts;
     this.timeout = timeout;
   }

@@ -52,6 +52,11 @@ export function verdictOn(kind: CallKind, outcome: Outcome): Verdict {
   return RETRY_TABLE[outcome][COLUMNS[kind]];
 }
 
+/** Whether the service may receive the same request twice, as some runtimes send it when a reused connection dies. */
+export function isRepeatable(kind: CallKind): boolean {
+  return kind === "predict" || kind === "other";
+}
+
 const OUTCOME_OF_STATUS: Readonly<Record<number, Outcome>> = {
   408: "408",
   429: "429 or 450",

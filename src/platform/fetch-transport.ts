@@ -1,6 +1,7 @@
 import { EasUnsupportedError } from "../errors.js";
 import type { Bytes } from "../request.js";
 import { readAll } from "./chunks.js";
+import { NewConnections } from "./new-connections.js";
 import {
   type ByteStream,
   isSuccess,
@@ -21,6 +22,11 @@ export interface FetchTransportOptions {
   readonly decodes?: readonly string[] | undefined;
   /** Whether this `fetch` hides why a connection failed and sends no streams, as in browsers. Default false. */
   readonly opaque?: boolean | undefined;
+  /**
+   * Whether this `fetch` may send a request twice by itself. Default: true in browsers, in Cloudflare Workers and in unknown
+   * runtimes, and for a `fetch` of your own on Deno.
+   */
+  readonly mayResend?: boolean | undefined;
 }
 
 /** The part of `fetch` that is used: it is called with a URL as text, never with a `Request` of another realm. */
@@ -33,6 +39,10 @@ export type FetchFunction = (
     signal: AbortSignal;
     redirect: "manual";
     cache?: "no-store";
+    /** Set on Bun, where it asks for a new connection. */
+    keepalive?: false;
+    /** Set on Deno, where it asks for a new connection. */
+    client?: unknown;
     /** Set where `body` is a `ReadableStream`, which only `client.fetch` sends. */
     duplex?: "half";
   },
@@ -63,6 +73,7 @@ type Head = Pick<StreamedResponse, "status" | "headers" | "contentEncoding">;
 export function fetchTransport(options: FetchTransportOptions = {}): Transport {
   const { decodes } = options;
   const isUndone = decodes === undefined ? isUndoneByRuntime : (coding: string) => decodes.includes(coding);
+  const connections = new NewConnections(options);
 
   async function exchange(request: TransportRequest | StreamRequest, signal: AbortSignal): Promise<Response> {
     const send = options.fetch ?? (globalThis.fetch as unknown as FetchFunction);
@@ -77,6 +88,7 @@ export function fetchTransport(options: FetchTransportOptions = {}): Transport {
         signal,
         redirect: "manual",
         ...UNCACHED,
+        ...(request.repeatable === false && connections.next()),
       });
     } catch (error) {
       throw failure(error, request, options.opaque ?? false);
@@ -94,6 +106,7 @@ export function fetchTransport(options: FetchTransportOptions = {}): Transport {
   }
 
   return {
+    mayResend: options.mayResend ?? connections.mayResend,
     async send(request) {
       const response = await exchange(request, request.signal);
       const head = headOf(response);
@@ -122,7 +135,7 @@ export function fetchTransport(options: FetchTransportOptions = {}): Transport {
         signal.removeEventListener("abort", pass);
       }
     },
-    close: async () => {},
+    close: async () => connections.close(),
   };
 }
 

@@ -67,6 +67,11 @@ export interface Transport {
   stream?(request: StreamRequest): Promise<StreamedResponse>;
   /** MD5 for signatures, in place of the runtime's own. */
   readonly md5?: Platform["md5"] | undefined;
+  /**
+   * Whether the network stack below may send a request twice although its `repeatable` is false, as browsers do when a
+   * reused connection dies. The client then makes requests that do no harm when they are repeated. Default false.
+   */
+  readonly mayResend?: boolean | undefined;
   /** Whether `send` takes a body in pieces. Default false. */
   readonly sendsPieces?: boolean | undefined;
   /** Whether `send` calls a request's `onUploadProgress`; else a call that has one is refused. Default false. */
@@ -101,6 +106,11 @@ export interface TransportRequest {
   exchange: Exchange | undefined;
   /** To be called with how much of `body` has gone, from 0 on, by a transport that `reportsUploads`. */
   readonly onUploadProgress?: ((progress: UploadProgress) => void) | undefined;
+  /**
+   * False when the service must not receive the request twice, as with a put. Many runtimes resend a request by themselves
+   * when a reused connection dies before the response: use a new connection where that cannot be switched off. Default true.
+   */
+  readonly repeatable?: boolean | undefined;
   /** To be called when the exchange really starts, if the transport had to prepare itself first. */
   onDispatch(): void;
   /** What the exchange waits for. At first `"headers"`; the transport keeps it true, as far as it can tell. */

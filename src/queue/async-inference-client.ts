@@ -56,10 +56,8 @@ export class AsyncInferenceClient {
    * whose `maybeAccepted` is true.
    */
   async submit(data: QueueData, options: PutOptions = {}): Promise<InferenceJob> {
-    const { tags = {} } = options;
-    if (checkTags(tags).some(([key]) => key === JOB_TAG)) {
-      throw argumentTypeError("ERR_EAS_ARG_TAG", `tag "${JOB_TAG}" cannot be used: it is how the result is found`);
-    }
+    // The tags may be those of another job's result: its job tag is replaced.
+    const tags = Object.fromEntries(checkTags(options.tags, "without request id"));
     // A tag of our own, since a page sees the request id only if the service exposes its header.
     const tag = randomUuid();
     const { index, requestId } = await this.input.put(data, { ...options, tags: { ...tags, [JOB_TAG]: tag } });

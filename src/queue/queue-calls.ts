@@ -67,6 +67,11 @@ export class QueueCalls {
     this.#prepared = undefined;
   }
 
+  /** Whether the transport may send a request twice by itself. */
+  get mayResend(): boolean {
+    return this.channel.transport.mayResend === true;
+  }
+
   get settings(): Settings {
     return this.#settings;
   }

@@ -11,6 +11,7 @@ import { CommitBatch } from "./commit-batch.js";
 import { type ConsumeOptions, checkConsume, consume, type FrameHandler } from "./consume.js";
 import type { DataFrame, FrameOwner } from "./data-frame.js";
 import type { FrameIndex } from "./frame-index.js";
+import { ItemGetter } from "./item-getter.js";
 import { LimitsCache, lastEntryOf, type QueueAttributes } from "./queue-attributes.js";
 import { type QueueCallOptions, QueueCalls } from "./queue-calls.js";
 import {
@@ -19,7 +20,6 @@ import {
   type EndOptions,
   endOperation,
   type GetOptions,
-  getOperation,
   indexesOperation,
   isGone,
   type NegativeOptions,
@@ -56,6 +56,7 @@ export class QueueClient {
   readonly #calls: QueueCalls;
   readonly #owner: FrameOwner;
   readonly #commits: CommitBatch;
+  readonly #getter: ItemGetter;
   #logger: QueueLogger;
   readonly #dialWebSocket: WebSocketDialer | undefined;
   readonly #limits = new LimitsCache(() => this.attributes({ retryCount: 0 }));
@@ -77,6 +78,7 @@ export class QueueClient {
     refuseHedging(settings);
     const logger = { warn: (message: string) => this.#logger.warn(message) };
     this.#calls = new QueueCalls(channelOf(platform, options), { ...settings, logger }, uid, gid);
+    this.#getter = new ItemGetter(this.#calls);
     this.#commits = new CommitBatch((indexes) => this.#calls.run(indexesOperation("PUT", indexes, undefined)));
     this.#owner = {
       commit: (index) => this.#commits.commit(index),
@@ -159,7 +161,7 @@ export class QueueClient {
    * until the promise settles.
    */
   async put(data: QueueData, options: PutOptions = {}): Promise<PutResult> {
-    const operation = putOperation(options);
+    const operation = putOperation(options, this.#calls.mayResend ? randomUuid() : undefined);
     const prepared = this.#calls.prepare();
     const body = await toBytes(data);
     if (body.length > prepared.maxRequestBytes) throw bodyTooLarge(body.length, prepared);
@@ -181,11 +183,12 @@ export class QueueClient {
   }
 
   /**
-   * Gets items, and deletes them unless told otherwise; an empty array when there is none in time. An answer that is lost
-   * on the way may have taken them: the error's `maybeTaken` is true then.
+   * Gets items, and deletes them unless told otherwise. Resolves with an empty array when there are none within `timeout`. If
+   * the response is lost, the items may be deleted: then the error's `maybeTaken` is true. In web pages and in Cloudflare
+   * Workers, the items are read first and deleted after it, so another client can receive them in between.
    */
   async get(options: GetOptions = {}): Promise<DataFrame[]> {
-    return this.#calls.run(getOperation(options, this.#owner));
+    return this.#getter.get(options, this.#owner);
   }
 
   /** What the queue says of itself. */

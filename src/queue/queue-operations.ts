@@ -1,5 +1,4 @@
 import { argumentRangeError, argumentTypeError, show } from "../argument-errors.js";
-import { checkText } from "../endpoint/path.js";
 import { EasDecodeError, EasHttpError } from "../errors.js";
 import type { CallResult } from "../http/call-plan.js";
 import { type CallOptions, checkBoolean, checkCount } from "../http/options.js";
@@ -10,16 +9,24 @@ import { checkDuration } from "./duration.js";
 import { checkIndex, type FrameIndex, isLast } from "./frame-index.js";
 import { type QueueAttributes, readAttributes } from "./queue-attributes.js";
 import type { QueryPairs, QueueCallOptions, QueueOperation } from "./queue-calls.js";
-import { checkOperationOptions } from "./queue-options.js";
-import { checkTags, type QueueTags, REQUEST_ID } from "./queue-tags.js";
+import { checkOperationOptions, refuseUndefined } from "./queue-options.js";
+import { checkRequestId, checkTags, type QueueTags, REQUEST_ID } from "./queue-tags.js";
 
 // Method and query of each operation as the official SDKs have them: queue_client.py of the Python SDK, queue_client.go of
 // the Go SDK, QueueClient.java of the Java SDK.
 
 /** What may be set for a put. */
 export interface PutOptions extends QueueCallOptions, Pick<CallOptions, "onUploadProgress"> {
-  /** Tags that the item carries; in an asynchronous inference service they come back with the result. */
+  /**
+   * Tags that the item carries; in an asynchronous inference service they come back with the result. They can be those of a
+   * received item: `requestId`, which the service has set there, is left out.
+   */
   readonly tags?: QueueTags | undefined;
+  /**
+   * The item's request id. Default: the service chooses one. A worker that puts a result gives it the id of the request. A
+   * put that may have been accepted can be repeated under the same id: see `WatchOptions.skipRepeated`.
+   */
+  readonly requestId?: string;
   /** 1 goes before all items of 0, which is the default. */
   readonly priority?: number | undefined;
   /** Path behind the queue, for services that take requests on several: `"/v1/txt2img"`. */
@@ -30,24 +37,30 @@ export interface PutOptions extends QueueCallOptions, Pick<CallOptions, "onUploa
 export interface PutResult {
   /** Its position in the queue. */
   readonly index: bigint;
-  /** The id that the service gave it. Undefined in a page whose service does not expose the header to it (CORS). */
+  /**
+   * The item's request id. Undefined in a page that did not give one, when the service does not expose the header to it
+   * (CORS).
+   */
   readonly requestId: string | undefined;
 }
 
 /** What items a get is to find. */
 export interface GetOptions extends Omit<QueueCallOptions, "timeout"> {
-  /** Only the item of this id. */
-  readonly requestId?: string | undefined;
-  /** Where to begin: the item of this index, or the next one; -1 for the newest. Default 0, the head of the queue. */
-  readonly index?: FrameIndex | undefined;
+  /** Only items of this request id. Throws for `undefined`, which would get the head of the queue: leave the key out. */
+  readonly requestId?: string;
+  /**
+   * Where to begin: the item of this index, or the next one; -1 for the newest. Default 0, the head of the queue. Throws for
+   * `undefined`.
+   */
+  readonly index?: FrameIndex;
   /** The most items to get. Default 1. */
   readonly length?: number | undefined;
   /** How long to wait for them: milliseconds, or a duration such as `"5s"`, which is the default. 0 does not wait. */
   readonly timeout?: number | string | undefined;
   /** Whether the items are deleted with it. Default true. */
   readonly autoDelete?: boolean | undefined;
-  /** Only items with these tags. */
-  readonly tags?: QueueTags | undefined;
+  /** Only items with these tags. Throws for `undefined`. */
+  readonly tags?: QueueTags;
   /** Milliseconds for one attempt beyond `timeout`. Default: the client's own `timeout`. */
   readonly attemptTimeout?: number | undefined;
 }
@@ -65,10 +78,14 @@ export interface SearchResult {
 /** Asks for frames in protobuf. */
 export const FRAMES: HeaderPair = ["accept", "application/vnd.google.protobuf"];
 
-export function putOperation(options: PutOptions): QueueOperation<PutResult> {
+/** A put. `ownId` is the request id where the caller gives none, so that copies of the request can be told. */
+export function putOperation(options: PutOptions, ownId?: string): QueueOperation<PutResult> {
   checkOperationOptions("put", 'tags: { task: "1" }', options);
-  const { tags, priority, path, ...call } = options;
-  const query: [string, string][] = checkTags(tags);
+  refuseUndefined("put", ["requestId"], options);
+  const { tags, requestId, priority, path, ...call } = options;
+  const query = checkTags(tags, "without request id");
+  const id = requestId === undefined ? ownId : checkRequestId(requestId);
+  if (id !== undefined) query.push([REQUEST_ID, id]);
   if (priority !== undefined) query.push(["_priority_", String(checkCount("priority", priority, 0))]);
   return {
     kind: "put",
@@ -78,7 +95,7 @@ export function putOperation(options: PutOptions): QueueOperation<PutResult> {
     call,
     read: ({ response, body }) => ({
       index: readIndex(body),
-      requestId: response.headers.get("x-eas-queueservice-request-id") ?? undefined,
+      requestId: response.headers.get("x-eas-queueservice-request-id") ?? requestId,
     }),
   };
 }
@@ -93,6 +110,7 @@ function readIndex(body: Bytes): bigint {
 
 export function getOperation(options: GetOptions, owner: FrameOwner): QueueOperation<DataFrame[]> {
   checkOperationOptions("get", "requestId", options);
+  refuseUndefined("get", ["requestId", "index", "tags"], options);
   const {
     requestId,
     index = 0n,
@@ -122,17 +140,6 @@ export function getOperation(options: GetOptions, owner: FrameOwner): QueueOpera
     call: attemptTimeout === undefined ? call : { ...call, timeout: attemptTimeout },
     read: ({ response, body }) => readFrames(body, response.headers.get("content-type"), owner),
   };
-}
-
-function checkRequestId(requestId: string): string {
-  if (typeof requestId === "string" && requestId !== "") {
-    checkText("ERR_EAS_ARG_TAG", "requestId", requestId);
-    return requestId;
-  }
-  throw argumentTypeError(
-    "ERR_EAS_ARG_TAG",
-    `requestId is ${show(requestId)}: it must be the text that put gave, or be left out`,
-  );
 }
 
 export function attributesOperation(call: QueueCallOptions | undefined): QueueOperation<QueueAttributes> {
@@ -267,9 +274,8 @@ export function negativeOperation(indexes: readonly bigint[], options: NegativeO
   if (reason !== undefined && typeof reason !== "string") {
     throw argumentTypeError("ERR_EAS_ARG_TAG", `reason is ${show(reason)}: it must be a string`);
   }
-  const form = new URLSearchParams();
-  if (code !== undefined) form.set("_code_", code);
-  if (reason !== undefined) form.set("_reason_", reason);
+  // Both, as the Go SDK has it: Cloudflare Workers resend a PUT with an empty body by themselves.
+  const form = new URLSearchParams({ _code_: code ?? "", _reason_: reason ?? "" });
   return {
     ...indexesOperation("PUT", indexes, call),
     // It counts as a failed delivery each time.

@@ -76,6 +76,21 @@ export function checkOperationOptions(operation: string, example: string, option
   );
 }
 
+/**
+ * Refuses options that are present with the value `undefined`. Taken as absent, the operation would apply to other items than
+ * the caller meant, such as the head of the queue.
+ */
+export function refuseUndefined(operation: string, names: readonly string[], options: object): void {
+  for (const name of names) {
+    if (name in options && (options as Record<string, unknown>)[name] === undefined) {
+      throw argumentTypeError(
+        "ERR_EAS_ARG_OPTION",
+        `${operation}: ${name} is undefined. Give it a value, or leave the key out if ${operation} is to work without it`,
+      );
+    }
+  }
+}
+
 /** The bytes of what is put. */
 export async function toBytes(data: QueueData): Promise<Bytes> {
   if (typeof data === "string") return new TextEncoder().encode(data);

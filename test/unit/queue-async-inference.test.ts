@@ -387,8 +387,8 @@ describe("a request", () => {
   });
 
   test.each([
-    ["our own tag", { tags: { easJob: "1" } }, "ERR_EAS_ARG_TAG"],
-    ["the service's tag", { tags: { requestId: "1" } }, "ERR_EAS_ARG_TAG"],
+    ["a request id that is undefined", { requestId: undefined }, "ERR_EAS_ARG_OPTION"],
+    ["an empty request id", { requestId: "" }, "ERR_EAS_ARG_TAG"],
     ["tags that are no object", { tags: null }, "ERR_EAS_ARG_TAG"],
     ["tags in a Map", { tags: new Map([["a", "b"]]) }, "ERR_EAS_ARG_TAG"],
     ["tags in an array", { tags: ["a"] }, "ERR_EAS_ARG_TAG"],
@@ -397,6 +397,21 @@ describe("a request", () => {
     const { input, client } = open({});
     expect(await errorOf(client().submit("a", options as never))).toMatchObject({ code });
     expect(input.length).toBe(0);
+  });
+
+  test("takes the tags of another job's result, and a request id", async () => {
+    const { calls, service } = byHand();
+    const { client, input } = open({ service });
+    const first = await client().submit("a", { tags: { user: "1" } });
+    calls[0]?.answer("b");
+    const { tags, data } = await first.result({ timeout: 10_000 });
+    const second = await client().submit(data, { tags, requestId: "chain-2" });
+    expect(second).toMatchObject({ requestId: "chain-2" });
+    expect(second.tag).not.toBe(first.tag);
+    expect(input.items.map((item) => item.tags)).toEqual([{ user: "1", easJob: second.tag, requestId: "chain-2" }]);
+    await until(() => calls.length === 2);
+    calls[1]?.answer("c");
+    expect((await second.result({ timeout: 10_000 })).text()).toBe("c");
   });
 
   test("that is no data is refused, and so is one that is too large", async () => {

@@ -27,7 +27,6 @@ const BAD_TAGS: [name: string, tags: unknown, refusal: Refusal][] = [
   ["a key with _ before", { _length_: "99" }, tag(/tag "_length_" cannot be used: its key begins with "_"/)],
   ["a key of _", { _: "x" }, tag(/tag "_" cannot be used/)],
   ["__proto__", JSON.parse('{"__proto__":"x"}'), tag(/tag "__proto__" cannot be used/)],
-  ["requestId", { a: "1", requestId: "r" }, tag(/tag "requestId" cannot be used: .*option of get/)],
   ["an empty key", { "": "x" }, tag(/tag "" cannot be used: its key is empty/)],
   ["a number", { n: 5 }, tag(/tag "n" is 5: its value must be a string/)],
   ["a bigint", { n: 5n }, tag(/tag "n" is 5n: its value must be a string/)],
@@ -87,7 +86,52 @@ const count = (message: RegExp): Refusal => ["RangeError", "ERR_EAS_ARG_OPTION",
 const timeout = (name: "TypeError" | "RangeError", message: RegExp): Refusal => [name, "ERR_EAS_ARG_TIMEOUT", message];
 const code = (message: RegExp): Refusal => ["TypeError", "ERR_EAS_ARG_TAG", message];
 
+const undefinedOption = (message: RegExp): Refusal => ["TypeError", "ERR_EAS_ARG_OPTION", message];
+
 const CASES: Case[] = [
+  ...["get", "count", "watch", "consume"].map(
+    (operation): Case => [
+      `${operation}: tags, requestId`,
+      (client) => (TAGGED[operation] as (typeof TAGGED)[string])(client, { a: "1", requestId: "r" }),
+      tag(/tag "requestId" cannot be used: .*option requestId of get and put/),
+    ],
+  ),
+  ...["requestId", "index", "tags"].map(
+    (name): Case => [
+      `get: ${name} undefined, which would take the head of the queue`,
+      (client) => client.get({ [name]: undefined }),
+      undefinedOption(new RegExp(`get: ${name} is undefined\\. Give it a value, or leave the key out`)),
+    ],
+  ),
+  [
+    "put: requestId undefined",
+    (client) => client.put("x", { requestId: any(undefined) }),
+    undefinedOption(/put: requestId is undefined/),
+  ],
+  [
+    "watch: tags undefined",
+    async (client) => client.watch(0, 1, { tags: any(undefined), autoCommit: true }),
+    undefinedOption(/watch: tags is undefined/),
+  ],
+  [
+    "consume: tags undefined",
+    (client) => client.consume(() => {}, { tags: any(undefined) }),
+    undefinedOption(/tags is undefined/),
+  ],
+  ...["truncate", "delete", "commit", "negative"].map(
+    (operation): Case => [
+      `${operation}: no index`,
+      (client) => (INDEXED[operation] as (typeof INDEXED)[string])(client, undefined),
+      ["TypeError", "ERR_EAS_ARG_INDEX", /is undefined: it must be an integer/],
+    ],
+  ),
+  ...["", null, 5].map(
+    (value): Case => [
+      `put: requestId ${String(value)}`,
+      (client) => client.put("x", { requestId: any(value) }),
+      code(/requestId is .*: it must be a text that is not empty/),
+    ],
+  ),
   ...Object.entries(TAGGED).flatMap(([operation, call]) =>
     BAD_TAGS.map(
       ([name, tags, refusal]): Case => [`${operation}: tags, ${name}`, (client) => call(client, tags), refusal],
@@ -200,7 +244,7 @@ const CASES: Case[] = [
     (value): Case => [
       `get: requestId ${String(value)}`,
       (client) => client.get({ requestId: any(value) }),
-      code(/requestId is .*: it must be the text that put gave/),
+      code(/requestId is .*: it must be a text that is not empty/),
     ],
   ),
   [

@@ -1,8 +1,9 @@
 import { EasNetworkError } from "../../errors.js";
 import { pause } from "../../util/abort.js";
 import type { DataFrame, FrameOwner } from "../data-frame.js";
+import { ItemGetter } from "../item-getter.js";
 import type { QueueCalls } from "../queue-calls.js";
-import { attributesOperation, getOperation } from "../queue-operations.js";
+import { attributesOperation } from "../queue-operations.js";
 import type { FrameSource, OpenSource, SourceEvents } from "./frame-source.js";
 import type { WatchSettings } from "./watch-options.js";
 
@@ -52,10 +53,9 @@ class PollSource implements FrameSource {
     events: SourceEvents,
   ) {
     const { signal } = this.#life;
+    const getter = new ItemGetter(calls);
     const get = (index: bigint, length: number, timeout: string) =>
-      calls.run(
-        getOperation({ index, length, timeout, autoDelete: autoCommit, tags: Object.fromEntries(tags), signal }, owner),
-      );
+      getter.get({ index, length, timeout, autoDelete: autoCommit, tags: Object.fromEntries(tags), signal }, owner);
     // From 0 the service sorts by priority: whoever goes on behind an item of a high one passes over those before it.
     // What is deleted as it is got is always taken from the head.
     const head = autoCommit || start > 0n ? start : 1n;

@@ -1,6 +1,7 @@
 import { argumentRangeError, argumentTypeError, show } from "../../argument-errors.js";
 import { checkCount, checkFunction, checkSignal, checkTimeout } from "../../http/options.js";
 import { checkIndex, type FrameIndex, isLast } from "../frame-index.js";
+import { refuseUndefined } from "../queue-options.js";
 import { checkTags, type QueueTags } from "../queue-tags.js";
 
 /** Over what a watch runs: a WebSocket, an HTTP answer that does not end, or one get after another. */
@@ -30,8 +31,8 @@ export interface WatchOptions {
   readonly indexOnly?: boolean | undefined;
   /** The service commits each item as it sends it: at most once, and without a window. Default false. */
   readonly autoCommit?: boolean | undefined;
-  /** Only items with these tags. All consumers of a group must ask for the same. */
-  readonly tags?: QueueTags | undefined;
+  /** Only items with these tags. All consumers of a group must ask for the same. Throws for `undefined`. */
+  readonly tags?: QueueTags;
   /**
    * Default `"auto"`: a WebSocket where the runtime can send headers with it, else an HTTP stream. That one keeps a
    * connection of the client's, whose `maxConnectionCount` must be at least 2.
@@ -74,6 +75,7 @@ export function checkWatch(index: FrameIndex, window: number, options: WatchOpti
       `watch takes options such as { autoCommit: true }, not ${show(options)}`,
     );
   }
+  refuseUndefined("watch", ["tags"], options);
   const { indexOnly = false, autoCommit = false, tags, transport = "auto", reconnect = {}, onStatus, signal } = options;
   for (const [name, value] of Object.entries({ indexOnly, autoCommit })) {
     if (typeof value !== "boolean") {
