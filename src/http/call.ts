@@ -26,7 +26,7 @@ import {
 } from "./failure.js";
 import { isAtFault, isUnwell, leaseInstance } from "./instance-lease.js";
 import type { OpenedResponse } from "./opened-response.js";
-import { backoff, MAX_RETRY_AFTER_MS, verdictOn } from "./retry.js";
+import { backoff, MAX_RETRY_AFTER_MS, requestedWait, verdictOn } from "./retry.js";
 import { checkUploadProgress } from "./upload-progress.js";
 
 /** Larger bodies of errors are kept as they came: nobody reads a whole one, and small ones can hold very much. */
@@ -275,10 +275,12 @@ export class Call implements Abortable {
     if (!wanted || retries >= retryCount) throw error;
     if (retryAfter !== undefined && retryAfter > MAX_RETRY_AFTER_MS) throw error;
     const immediate = beforeResponse && retries === 0;
-    const delay = retryAfter ?? (immediate ? 0 : backoff(retries));
+    const least = immediate ? 0 : backoff(retries);
+    const remaining = this.remaining();
+    const delay = retryAfter === undefined ? least : requestedWait(retryAfter, least, remaining);
     // Waiting for an attempt that could not be made any more would only hide the error for a while.
-    if (delay >= this.remaining()) throw error;
-    if (outcome !== "not sent" && !this.channel.budget.spend()) throw error;
+    if (delay >= remaining) throw error;
+    if (!this.channel.budget.spend(outcome === "not sent" && retries === 0)) throw error;
     if (verdict === "once") this.retriedOnce = true;
     this.observer?.retrying(error, delay);
     return delay;

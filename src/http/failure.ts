@@ -72,7 +72,7 @@ export function httpFailure(call: FailedCall, response: TransportResponse, decod
   const outcome = outcomeOfStatus(status, text.includes(NO_HEALTHY_UPSTREAM));
   const excerpt = text.length > ERROR_EXCERPT ? `${text.slice(0, ERROR_EXCERPT)}…` : text;
   const said = text === "" ? "" : ` It said: ${excerpt}`;
-  const retryAfter = parseRetryAfter(headers.get("retry-after"));
+  const retryAfter = parseRetryAfter(headers.get("retry-after"), headers.get("date"));
   const error = new EasHttpError(`${nameOf(plan)} was answered with ${status}: ${hint}.${said}`, {
     ...attemptFacts(call, outcome),
     requestId: headers.get("x-request-id") ?? undefined,

@@ -84,15 +84,46 @@ export function backoff(retry: number): number {
   return Math.random() * Math.min(BACKOFF_CAP_MS, BACKOFF_MS * 2 ** retry);
 }
 
-/** `Retry-After` in milliseconds: seconds or an HTTP date. Undefined when it is absent or malformed. */
-export function parseRetryAfter(value: string | null): number | undefined {
-  if (value === null) return undefined;
-  const text = value.trim();
-  if (/^\d{1,15}$/.test(text)) return Number(text) * 1000;
-  // RFC 9110 dates only: Date.parse alone takes nearly anything.
-  if (!/^[A-Z][a-z]{2}, \d{2} [A-Z][a-z]{2} \d{4} \d{2}:\d{2}:\d{2} GMT$/.test(text)) return undefined;
-  const at = Date.parse(text);
-  return Number.isNaN(at) ? undefined : Math.max(0, at - Date.now());
+/** Share of a requested wait that is added at random, so that clients do not return together. */
+const JITTER = 0.6;
+
+/**
+ * Milliseconds to wait when the service asked for `retryAfter`: never less than that or than `least`, plus a random part. The
+ * random part takes at most half of the time that is left of `longest`.
+ */
+export function requestedWait(retryAfter: number, least: number, longest: number = Number.POSITIVE_INFINITY): number {
+  const jitter = Math.random() * Math.max(0, Math.min(retryAfter * JITTER, (longest - retryAfter) / 2));
+  return Math.max(least, retryAfter + jitter);
+}
+
+/**
+ * `Retry-After` in milliseconds: seconds or an HTTP date, which is relative to the response's own `date`, since the clocks of
+ * client and service may differ. Undefined when it is absent or malformed.
+ */
+export function parseRetryAfter(value: string | null, date: string | null = null): number | undefined {
+  const text = value?.trim() ?? "";
+  if (/^\d{1,15}(\.\d{1,15})?$/.test(text)) return Number(text) * 1000;
+  const at = parseHttpDate(text);
+  return at === undefined ? undefined : Math.max(0, at - (parseHttpDate(date ?? "") ?? Date.now()));
+}
+
+/** The three forms of RFC 9110, section 5.6.7: "06 Nov 1994", "06-Nov-94" and "Nov  6 … 1994". */
+const HTTP_DATE =
+  /^[A-Z][a-z]+,? (?:(\d\d)([ -])([A-Z][a-z]{2})\2(\d{4}|\d\d) |([A-Z][a-z]{2}) ([ \d]\d) )(\d\d:\d\d:\d\d) (GMT|\d{4})$/;
+
+/** Milliseconds since 1970 of an HTTP date. `Date.parse` alone accepts nearly any text. */
+function parseHttpDate(text: string): number | undefined {
+  const [, day, , month, year, asctimeMonth, asctimeDay, time, end] = HTTP_DATE.exec(text) ?? [];
+  // asctime ends with the year, the others with the zone.
+  if (time === undefined || (year === undefined) === (end === "GMT")) return undefined;
+  let full = Number(year ?? end);
+  if (year?.length === 2) {
+    full += 2000;
+    // More than 50 years ahead is in the past.
+    if (full > new Date().getUTCFullYear() + 50) full -= 100;
+  }
+  const at = Date.parse(`${day ?? asctimeDay?.trim()} ${month ?? asctimeMonth} ${full} ${time} GMT`);
+  return Number.isNaN(at) ? undefined : at;
 }
 
 /** Tokens that a client has for retries at first, and at the most. */
@@ -101,16 +132,19 @@ const BUDGET = 100;
 const BUDGET_REFILL = 0.25;
 
 /**
- * Keeps retries from multiplying the load on a service that is failing: each retry after bytes were sent takes a token,
- * each success gives a quarter back.
+ * Keeps retries from multiplying the load on a service that is failing: each retry takes a token, each success gives a quarter
+ * back.
  */
 export class RetryBudget {
   #tokens: number = BUDGET;
 
-  /** Takes a token; false when there is none left. */
-  spend(): boolean {
+  /**
+   * Takes a token; false when there is none left. `isCheap`: half a token, for the first retry of what was not sent, so that
+   * one dead instance among many does not use up the budget.
+   */
+  spend(isCheap: boolean): boolean {
     if (this.#tokens < 1) return false;
-    this.#tokens -= 1;
+    this.#tokens -= isCheap ? 0.5 : 1;
     return true;
   }
 

@@ -10,6 +10,7 @@ import {
   type NotReadyReason,
   type WaitOptions,
 } from "../http/options.js";
+import { requestedWait } from "../http/retry.js";
 import { sleep, waitFor } from "../util/abort.js";
 import { isAnsweredByModel, notReadyReason } from "./not-ready.js";
 
@@ -130,7 +131,7 @@ class Wait {
     if (reason === undefined) throw error;
     const { retryAfter = 0 } = error as EasHttpError;
     const most = Math.min(MOST_WAIT_MS, LEAST_WAIT_MS * 2 ** this.#waits++);
-    const delay = Math.max(retryAfter, most / 2 + (Math.random() * most) / 2);
+    const delay = requestedWait(retryAfter, most / 2 + (Math.random() * most) / 2, this.#timeout - this.elapsed);
     if (this.elapsed + delay >= this.#timeout) throw this.#expired(error as EasHttpError, reason);
     this.#onWait?.(this.elapsed, reason);
     await this.#pause(delay);

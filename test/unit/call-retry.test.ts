@@ -1,5 +1,12 @@
 import { afterEach, describe, expect, test, vi } from "vitest";
-import { backoff, type CallKind, outcomeOfStatus, parseRetryAfter, verdictOn } from "../../src/http/retry.js";
+import {
+  backoff,
+  type CallKind,
+  outcomeOfStatus,
+  parseRetryAfter,
+  requestedWait,
+  verdictOn,
+} from "../../src/http/retry.js";
 import {
   EasDecodeError,
   EasHttpError,
@@ -289,7 +296,15 @@ describe("Retry-After", () => {
     ["7", 7000],
     [" 7 ", 7000],
     ["-1", undefined],
-    ["1.5", undefined],
+    ["1.5", 1500],
+    ["0.5", 500],
+    ["0.0", 0],
+    [".5", undefined],
+    ["5.", undefined],
+    ["5s", undefined],
+    ["5, 5", undefined],
+    ["999999999999999", 999_999_999_999_999_000],
+    ["1234567890123456", undefined],
     ["soon", undefined],
     ["", undefined],
     ["1e3", undefined],
@@ -299,9 +314,91 @@ describe("Retry-After", () => {
     ["Mon, 06 Jan 2025 00:00:05 GMT", 5000],
     ["Sun, 05 Jan 2025 00:00:05 GMT", 0],
     ["Mon, 99 Jan 2025 00:00:05 GMT", undefined],
+    // RFC 850, with a year of two digits.
+    ["Monday, 06-Jan-25 00:00:05 GMT", 5000],
+    ["Friday, 06-Jan-95 00:00:05 GMT", 0],
+    ["Monday, 06-Jan-75 00:00:00 GMT", Date.UTC(2075, 0, 6) - Date.UTC(2025, 0, 6)],
+    // More than 50 years ahead is in the past.
+    ["Monday, 06-Jan-76 00:00:00 GMT", 0],
+    // asctime
+    ["Mon Jan  6 00:00:05 2025", 5000],
+    ["Thu Jan 16 00:00:00 2025", 864_000_000],
+    ["Mon Jan  6 00:00:05 2025 GMT", undefined],
+    ["Mon Jan  6 00:00:05 GMT", undefined],
+    ["Mon, 06 Jan 2025 00:00:05 2025", undefined],
+    ["Mon, 06 Jan-2025 00:00:05 GMT", undefined],
+    ["Mon, 06 Jan 2025 00:00:05 CET", undefined],
+    ["Mon, 06 Jan 2025 24:61:05 GMT", undefined],
   ])("%j", (text, expected) => {
     vi.useFakeTimers({ toFake: ["Date"], now: Date.UTC(2025, 0, 6) });
     expect(parseRetryAfter(text)).toBe(expected);
+  });
+
+  test.each([
+    ["IMF-fixdate", "Mon, 06 Jan 2025 12:10:30 GMT", "Mon, 06 Jan 2025 12:10:00 GMT", 30_000],
+    ["RFC 850", "Monday, 06-Jan-25 12:10:30 GMT", "Mon, 06 Jan 2025 12:10:00 GMT", 30_000],
+    ["asctime", "Mon Jan  6 12:10:30 2025", "Mon Jan  6 12:10:00 2025", 30_000],
+    ["before the response's own date", "Mon, 06 Jan 2025 12:09:30 GMT", "Mon, 06 Jan 2025 12:10:00 GMT", 0],
+    ["seconds need no date", "30", "Mon, 06 Jan 1999 12:10:00 GMT", 30_000],
+  ])("is relative to the response's Date, whatever the client's clock: %s", (_, value, date, expected) => {
+    for (const ahead of [-600_000, 0, 600_000]) {
+      vi.useFakeTimers({ toFake: ["Date"], now: Date.UTC(2025, 0, 6, 12, 10) + ahead });
+      expect(parseRetryAfter(value, date)).toBe(expected);
+    }
+  });
+
+  test("a Date that is not one is ignored", () => {
+    vi.useFakeTimers({ toFake: ["Date"], now: Date.UTC(2025, 0, 6) });
+    expect(parseRetryAfter("Mon, 06 Jan 2025 00:00:05 GMT", "yesterday")).toBe(5000);
+  });
+
+  test.each([["0"], ["0.5"], ["Mon, 06 Jan 2020 00:00:00 GMT"], ["Monday, 06-Jan-20 00:00:00 GMT"]])(
+    "%s: no retry comes before its backoff",
+    async (header) => {
+      const server = await startServer();
+      server.always(answer(429, { "Retry-After": header, Date: new Date().toUTCString() }));
+      const delays: number[] = [];
+      const client = clientOf(server, { hooks: { retry: ({ delay }) => void delays.push(delay) } });
+      vi.spyOn(Math, "random").mockReturnValue(0.5);
+      expect(await errorOf(client.predict("x"))).toMatchObject({ status: 429, attempts: 6 });
+      const asked = header === "0.5" ? 650 : 0;
+      expect(delays).toEqual([25, 50, 100, 200, 400].map((least) => Math.max(least, asked)));
+      const at = server.requests.map((request) => request.at);
+      // The server saw the waits. Timers may be a millisecond early.
+      for (const [i, delay] of delays.entries()) {
+        expect((at[i + 1] as number) - (at[i] as number)).toBeGreaterThanOrEqual(delay - 2);
+      }
+    },
+  );
+
+  test("400 clients come back over at least half of the time asked for, and none before it", () => {
+    const waits = Array.from({ length: 400 }, () => requestedWait(30_000, 0));
+    expect(Math.min(...waits)).toBeGreaterThanOrEqual(30_000);
+    expect(Math.max(...waits) - Math.min(...waits)).toBeGreaterThanOrEqual(15_000);
+    // Evenly: each eighth of the time has a share of them.
+    for (let eighth = 0; eighth < 8; eighth++) {
+      const from = 30_000 + (eighth * 18_000) / 8;
+      expect(waits.filter((wait) => wait >= from && wait < from + 18_000 / 8).length).toBeGreaterThan(15);
+    }
+  });
+
+  test("400 clients of one server come back over at least half of the time asked for", async () => {
+    const server = await startServer();
+    server.play(...Array(400).fill(answer(429, { "Retry-After": "1" })));
+    const clients = Array.from({ length: 400 }, () => clientOf(server, { maxConnectionCount: 1 }));
+    await Promise.all(clients.map((client) => client.predict("x")));
+    expect(server.requests).toHaveLength(800);
+    const back = server.requests.slice(400).map(({ at }) => at);
+    expect(Math.max(...back) - Math.min(...back)).toBeGreaterThanOrEqual(500);
+    const refused = server.requests.slice(0, 400).map(({ at }) => at);
+    // None was early, measured from the refusal of the first client.
+    expect(Math.min(...back) - Math.min(...refused)).toBeGreaterThanOrEqual(998);
+  });
+
+  test("the random part leaves time for the attempt", () => {
+    const waits = Array.from({ length: 400 }, () => requestedWait(1_000, 0, 1_100));
+    expect(Math.min(...waits)).toBeGreaterThanOrEqual(1_000);
+    expect(Math.max(...waits)).toBeLessThanOrEqual(1_050);
   });
 
   // The sockets are real, the timers are not: that the client waits shows in the timer that it sets.
@@ -322,9 +419,18 @@ describe("Retry-After", () => {
     expect(server.requests).toHaveLength(2);
   }
 
-  test("seconds are waited for", () => waits("3", 3000));
-  test("an HTTP date is waited for", () => waits("Mon, 06 Jan 2025 00:00:04 GMT", 4000));
-  test("60 s are waited for", () => waits("60", 60_000, { totalTimeout: 120_000 }));
+  test("seconds are waited for", () => {
+    withoutBackoff();
+    return waits("3", 3000);
+  });
+  test("an HTTP date is waited for", () => {
+    withoutBackoff();
+    return waits("Mon, 06 Jan 2025 00:00:04 GMT", 4000);
+  });
+  test("60 s are waited for", () => {
+    withoutBackoff();
+    return waits("60", 60_000, { totalTimeout: 120_000 });
+  });
   test("a malformed one is ignored: backoff", () => {
     vi.spyOn(Math, "random").mockReturnValue(0.5);
     return waits("soon", 25);
@@ -469,6 +575,7 @@ describe("limits on retries", () => {
   });
 
   test("the retry budget: 100 retries, then the error surfaces; four successes buy one more", async () => {
+    withoutBackoff();
     const server = await startServer();
     const failing = answer(503, { "Retry-After": "0" });
     server.always(failing);
@@ -488,6 +595,7 @@ describe("limits on retries", () => {
   });
 
   test("the budget is full at 100: successes do not pile up", async () => {
+    withoutBackoff();
     const server = await startServer();
     const client = clientOf(server, { retryCount: 1000 });
     for (let i = 0; i < 20; i++) await client.predict("x");
@@ -495,17 +603,44 @@ describe("limits on retries", () => {
     expect(await errorOf(client.predict("x"))).toMatchObject({ attempts: 101 });
   });
 
-  test("retries of what was never sent cost no budget", async () => {
+  test("retries of what was never sent count, too; the first retry of a call for half", async () => {
     withoutBackoff();
-    let listening = false;
     const transport = new RecordingTransport(() => {
-      if (listening) return transportAnswer(503, { "retry-after": "0" });
       throw new TransportError("refused", { sent: "no", systemCode: "ECONNREFUSED" });
     });
-    const client = clientOf({ origin: "http://host" }, { retryCount: 200, transport });
-    expect(await errorOf(client.predict("x"))).toMatchObject({ code: "ERR_EAS_NETWORK", attempts: 201 });
-    listening = true;
-    expect(await errorOf(client.predict("x"))).toMatchObject({ attempts: 101 });
+    const client = clientOf({ origin: "http://host" }, { retryCount: 20, transport });
+    const attempts: unknown[] = [];
+    for (let i = 0; i < 8; i++) {
+      const error = await errorOf(client.predict("x"));
+      expect(error).toMatchObject({ code: "ERR_EAS_NETWORK", retryable: true });
+      attempts.push(error.attempts);
+    }
+    // 19.5 tokens each, until none is left.
+    expect(attempts).toEqual([21, 21, 21, 21, 21, 4, 1, 1]);
+  });
+
+  test.each([
+    ["500", transportAnswer(500), "ERR_EAS_HTTP"],
+    ["503", transportAnswer(503, {}, "busy"), "ERR_EAS_HTTP"],
+    ["429", transportAnswer(429, { "retry-after": "0" }), "ERR_EAS_HTTP"],
+    ["reset", new TransportError("reset", { sent: "maybe", systemCode: "ECONNRESET" }), "ERR_EAS_NETWORK"],
+    ["refused", new TransportError("refused", { sent: "no", systemCode: "ECONNREFUSED" }), "ERR_EAS_NETWORK"],
+    ["no such host", new TransportError("not found", { sent: "no", systemCode: "ENOTFOUND" }), "ERR_EAS_NETWORK"],
+  ])("1,000 calls at once against %s: at most 1.2 attempts a call", async (_, outcome, code) => {
+    withoutBackoff();
+    const transport = new RecordingTransport(() => {
+      if (outcome instanceof Error) throw outcome;
+      return outcome;
+    });
+    const client = clientOf({ origin: "http://host" }, { transport });
+    const errors = await Promise.all(Array.from({ length: 1000 }, () => errorOf(client.predict("x"))));
+    for (const error of errors) expect(error).toMatchObject({ code, retryable: true });
+    expect(transport.requests.length).toBeGreaterThan(1_000);
+    expect(transport.requests.length).toBeLessThanOrEqual(1_200);
+    const before = transport.requests.length;
+    for (let i = 0; i < 100; i++) await errorOf(client.predict("x"));
+    // The budget is empty.
+    expect(transport.requests.length).toBe(before + 100);
   });
 
   test("a refused port that comes up is found", async () => {

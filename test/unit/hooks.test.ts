@@ -119,6 +119,7 @@ describe("a call", () => {
   });
 
   test("tells the delay that the service asked for", async () => {
+    withoutBackoff();
     const { hooks, client, server } = await open();
     server.always(answer(429, { "Retry-After": "30" }));
     const controller = new AbortController();

@@ -29,6 +29,7 @@ describe("Retry-After", () => {
   /** A watch over HTTP that is refused with a header at first. */
   async function refused(retryAfter: string, reconnect = {}) {
     vi.useFakeTimers();
+    vi.spyOn(Math, "random").mockReturnValue(0);
     const { client, transport } = fakeClient();
     const { stream } = transport;
     transport.stream = async () => {
@@ -63,6 +64,7 @@ describe("Retry-After", () => {
   });
 
   test.each(["http", "poll"] as const)("is read from a service's answer, over %s", async (transport) => {
+    vi.spyOn(Math, "random").mockReturnValue(0);
     const { client, emulator } = await openQueue();
     emulator.fault({ status: 503, headers: { "Retry-After": "9" } });
     const { told, watcher } = watchWith(client(), 0, 1, { transport });

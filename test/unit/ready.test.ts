@@ -133,7 +133,8 @@ describe("on a clock of the test's own", () => {
       [200, "ok"],
     ]);
     await settled(client.ready());
-    expect(seen.map(({ at }) => at)).toEqual([0, 7000]);
+    // And 60 % of it at most, so that clients do not return together: here Math.random() is 1.
+    expect(seen.map(({ at }) => at)).toEqual([0, 11_200]);
   });
 
   test("another path is asked where the service has one", async () => {

@@ -6,7 +6,7 @@ import {
   EasQueueClosedError,
   EasUnsupportedError,
 } from "../../errors.js";
-import { MAX_RETRY_AFTER_MS } from "../../http/retry.js";
+import { MAX_RETRY_AFTER_MS, requestedWait } from "../../http/retry.js";
 import { pause } from "../../util/abort.js";
 import type { FrameSource, OpenSource, SourceEnd, SourceEvents } from "./frame-source.js";
 import type { WatchSettings, WatchStatus } from "./watch-options.js";
@@ -107,7 +107,7 @@ function delayAfter(cause: Error, failures: number, { leastDelay, mostDelay }: W
   // Between half and all of it, so that consumers do not come back together.
   const delay = longest * (0.5 + Math.random() / 2);
   const { retryAfter = 0 } = cause instanceof EasHttpError ? cause : {};
-  return Math.max(delay, Math.min(retryAfter, MAX_RETRY_AFTER_MS));
+  return requestedWait(Math.min(retryAfter, MAX_RETRY_AFTER_MS), delay);
 }
 
 /** Whether another connection would end in the same way, whatever the token. */
