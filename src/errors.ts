@@ -58,7 +58,8 @@ export class EasError extends Error {
   declare readonly received?: string | undefined;
 
   constructor(code: EasErrorCode, message: string, options: EasErrorOptions = {}) {
-    super(message, options);
+    // A cause that is undefined would show in logs all the same.
+    super(message, options.cause === undefined ? undefined : { cause: options.cause });
     this.code = code;
     this.attempts = options.attempts ?? 0;
     this.requestId = options.requestId;

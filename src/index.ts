@@ -50,6 +50,7 @@ export type {
   Auth,
   CallOptions,
   ClientOptions,
+  CloseOptions,
   HeadersInput,
   NotReadyReason,
   RetryOn,

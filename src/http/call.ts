@@ -1,22 +1,18 @@
 import type { Lease } from "../endpoint/router.js";
-import { EasDecodeError, EasUnsupportedError } from "../errors.js";
+import { EasDecodeError, type EasError, EasUnsupportedError } from "../errors.js";
 import { isInPieces, totalLength } from "../platform/chunks.js";
-import {
-  type HeaderPair,
-  isSuccess,
-  MOST_ERROR_BYTES,
-  type Signer,
-  type TransportResponse,
-} from "../platform/platform.js";
+import { type HeaderPair, isSuccess, type Signer, type TransportResponse } from "../platform/platform.js";
 import type { Bytes } from "../request.js";
 import { type Abortable, linkSignal, sleep, unlinkSignal, type Wait } from "../util/abort.js";
 import { Attempt } from "./attempt.js";
 import { authorize, currentToken } from "./auth.js";
 import type { CallObserver } from "./call-observer.js";
 import type { CallBody, CallPlan, CallResult } from "./call-plan.js";
-import type { Channel } from "./channel.js";
-import { decodeContent, isEncoded } from "./content-encoding.js";
+import type { Channel, Running } from "./channel.js";
+import { isEncoded } from "./content-encoding.js";
+import { decodeAnswer } from "./decode-answer.js";
 import {
+  closedFailure,
   decodeFailure,
   type Failure,
   httpFailure,
@@ -29,12 +25,10 @@ import type { OpenedResponse } from "./opened-response.js";
 import { backoff, MAX_RETRY_AFTER_MS, requestedWait, verdictOn } from "./retry.js";
 import { checkUploadProgress } from "./upload-progress.js";
 
-/** Larger bodies of errors are kept as they came: nobody reads a whole one, and small ones can hold very much. */
-const MOST_DECODED_ERROR_BYTES: number = 8 * MOST_ERROR_BYTES;
-
 /** One call under way. Its members are not `#private`: it is made for each call, and those cost more to set up. */
-export class Call implements Abortable {
+export class Call implements Abortable, Running {
   attempts = 0;
+  lastError: EasError | undefined = undefined;
   /** The token that the attempt under way is sent with, as a service sees it: errors are cleaned of it. */
   token = "";
   plan: CallPlan;
@@ -66,13 +60,18 @@ export class Call implements Abortable {
     this.current?.cancel(reason);
   }
 
+  endNow(): void {
+    const { current } = this;
+    this.abort(closedFailure(this, current instanceof Attempt && current.phase !== "connect"));
+  }
+
   async run<R>(body: CallBody, read: (result: CallResult) => R): Promise<R> {
     const { channel } = this;
     const { signal } = this.plan;
     if (signal?.aborted) throw signal.reason;
     if (this.plan.onUploadProgress !== undefined) checkUploadProgress(this.plan, channel.transport);
     linkSignal(signal, this);
-    channel.enter();
+    channel.enter(this);
     try {
       this.body = typeof body === "function" ? await this.race(body(this)) : body;
       return await this.loop(read);
@@ -80,7 +79,7 @@ export class Call implements Abortable {
       this.observer?.failed(error);
       throw error;
     } finally {
-      channel.leave();
+      channel.leave(this);
       unlinkSignal(signal, this);
     }
   }
@@ -111,7 +110,9 @@ export class Call implements Abortable {
           try {
             attempt.start();
             response = await attempt.until(this.send(attempt));
-            body = isEncoded(response, plan.decoding) ? await this.decode(response, attempt) : response.body;
+            body = isEncoded(response, plan.decoding)
+              ? await decodeAnswer(channel, plan, response, attempt)
+              : response.body;
           } catch (error) {
             if (this.observer) this.observer.status = response?.status;
             failure = this.failureOf(error, attempt, remaining);
@@ -135,7 +136,8 @@ export class Call implements Abortable {
       // Outside, since what these throw is no failure of the attempt.
       if (failure === undefined) return this.succeed(response as TransportResponse, body as Bytes, read);
       const delay = this.delayAfter(failure);
-      if (delay > 0) await this.wait(sleep(delay));
+      this.lastError = failure.error;
+      if (delay > 0) await this.backOff(delay, failure.error);
     }
   }
 
@@ -183,15 +185,6 @@ export class Call implements Abortable {
     }
   }
 
-  private decode(response: TransportResponse, attempt: Attempt): Promise<Bytes> {
-    const { decoding, maxResponseBytes } = this.plan;
-    const success = isSuccess(response.status);
-    const most = success ? maxResponseBytes : Math.min(maxResponseBytes, MOST_DECODED_ERROR_BYTES);
-    const decoded = decodeContent(response, this.channel.platform, most, decoding, success);
-    // An error must surface as the error it is, even when its body cannot be read.
-    return attempt.outlive(success ? decoded : decoded.catch(() => response.body));
-  }
-
   /** Headers of the next attempt; a promise only when the token or the hash takes time. */
   private headers(): readonly HeaderPair[] | Promise<readonly HeaderPair[]> {
     const { fixedHeaders, token: given } = this.plan;
@@ -234,6 +227,15 @@ export class Call implements Abortable {
       clearTimeout(timer);
       this.current = undefined;
     }
+  }
+
+  /** Waits before a retry, unless the client is closed before or meanwhile. */
+  private async backOff(delay: number, error: EasError): Promise<void> {
+    const wait = sleep(delay);
+    const { maybeAccepted, maybeTaken } = error;
+    const closable = { cancel: () => wait.cancel(closedFailure(this, maybeAccepted || maybeTaken, error)) };
+    this.channel.hold(closable);
+    await this.wait(wait).finally(() => this.channel.streams.delete(closable));
   }
 
   /** Waits for a promise that cannot be cancelled itself. */

@@ -1,10 +1,18 @@
 import { argumentTypeError } from "../argument-errors.js";
 import type { Route } from "../endpoint/route.js";
-import { EasDiscoveryError } from "../errors.js";
+import { EasDiscoveryError, EasNetworkError } from "../errors.js";
 import { type FetchFunction, fetchTransport } from "../platform/fetch-transport.js";
 import { type Platform, type StreamedResponse, type Transport, TransportError } from "../platform/platform.js";
+import { FORCED } from "./failure.js";
 import { Limiter } from "./limiter.js";
-import { type ClientOptions, checkCount, checkFunction, checkTransport, OWN_CONNECTIONS } from "./options.js";
+import {
+  type ClientOptions,
+  type CloseOptions,
+  checkCount,
+  checkFunction,
+  checkTransport,
+  OWN_CONNECTIONS,
+} from "./options.js";
 import { RetryBudget } from "./retry.js";
 import { Routers } from "./routers.js";
 import { Timeouts } from "./timeouts.js";
@@ -25,7 +33,8 @@ export class Channel {
   #connectionCount: number;
   #transport: Transport | undefined;
   #closing: Promise<void> | undefined;
-  #calls = 0;
+  /** What is under way: `close` waits for it, or ends it when it is forced. */
+  readonly #running = new Set<Running>();
   #idle: (() => void) | undefined;
 
   constructor(platform: Platform, connectionCount: number, transport: Transport | undefined) {
@@ -93,28 +102,35 @@ export class Channel {
   }
 
   /** Does what is a call under way from its first turn on, though it has to be loaded first. */
-  async during<T>(work: () => Promise<T>): Promise<T> {
-    this.enter();
-    try {
-      return await work();
-    } finally {
-      this.leave();
-    }
+  during<T>(work: () => Promise<T>): Promise<T> {
+    return new Promise<T>((resolve, reject) => {
+      const running: Running = {
+        endNow: () => reject(new EasNetworkError(`the call failed: ${FORCED}`, { retryable: true })),
+      };
+      this.enter(running);
+      work()
+        .then(resolve, reject)
+        .finally(() => this.leave(running));
+    });
   }
 
   /** A call begins. */
-  enter(): void {
-    this.#calls++;
+  enter(call: Running): void {
+    this.#running.add(call);
   }
 
   /** A call has ended. */
-  leave(): void {
-    this.#calls--;
-    if (this.#calls === 0) this.#idle?.();
+  leave(call: Running): void {
+    this.#running.delete(call);
+    if (this.#running.size === 0) this.#idle?.();
   }
 
-  /** Lets calls in flight end, cuts streams off, and closes the connections that this channel made; those given to it stay open. */
-  close(): Promise<void> {
+  /**
+   * Lets calls in flight end, or ends them with `force`; ends waits for a retry, cuts streams off, and closes the connections that
+   * this channel made. Those given to it stay open.
+   */
+  close({ force = false }: CloseOptions = {}): Promise<void> {
+    if (force) for (const call of this.#running) call.endNow();
     if (this.#closing === undefined) {
       this.#closing = this.#whenIdle().then(() => {
         this.routers.close();
@@ -128,10 +144,16 @@ export class Channel {
 
   #whenIdle(): Promise<void> {
     return new Promise((resolve) => {
-      if (this.#calls === 0) resolve();
+      if (this.#running.size === 0) resolve();
       else this.#idle = resolve;
     });
   }
+}
+
+/** Work that `close({ force: true })` can end. */
+export interface Running {
+  /** Ends it at once with an error that says so. */
+  endNow(): void;
 }
 
 function closedError(): TransportError {

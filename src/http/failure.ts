@@ -26,6 +26,8 @@ export interface FailedCall {
   readonly plan: CallPlan;
   readonly attempts: number;
   readonly token: string;
+  /** How the last attempt before failed. */
+  readonly lastError?: EasError | undefined;
 }
 
 /** Bytes of an error's body that are kept. */
@@ -93,6 +95,7 @@ export function timeoutFailure(call: FailedCall, phase: TransportRequest["phase"
   const awaited = { connect: "connection", headers: "response", body: "complete response body" }[phase];
   const error = new EasTimeoutError(`${nameOf(plan)} had no ${awaited} within ${plan.timeout} ms (timeout)`, {
     ...attemptFacts(call, outcome),
+    cause: call.lastError,
     phase,
     timeout: plan.timeout,
   });
@@ -101,14 +104,34 @@ export function timeoutFailure(call: FailedCall, phase: TransportRequest["phase"
 
 /** The whole call's time ran out. */
 export function totalTimeoutError(call: FailedCall): EasTimeoutError {
+  const { lastError: cause } = call;
   const { kind, totalTimeout } = call.plan;
   const sent = call.attempts > 0;
-  const waited = sent ? "" : ", and nothing was sent: it waited all the time";
-  return new EasTimeoutError(`${nameOf(call.plan)} did not end within ${totalTimeout} ms (totalTimeout)${waited}`, {
+  const why = cause
+    ? `. The last attempt that failed before: ${cause.message}`
+    : sent
+      ? ""
+      : ", and nothing was sent: it waited all the time";
+  return new EasTimeoutError(`${nameOf(call.plan)} did not end within ${totalTimeout} ms (totalTimeout)${why}`, {
     ...factsOf(call, sent),
+    cause,
     retryable: kind !== "put" && kind !== "take",
     phase: "total",
     timeout: totalTimeout,
+  });
+}
+
+/** Why a call ended that `close({ force: true })` has cancelled. */
+export const FORCED = "the client was closed with { force: true }";
+
+/** The client was closed: while the call waited to retry after `cause`, or by force in an attempt that was perhaps `sent`. */
+export function closedFailure(call: FailedCall, sent: boolean, cause?: EasError): EasNetworkError {
+  const why = cause ? `the client was closed before the next attempt. ${cause.message}` : FORCED;
+  const facts = factsOf(call, sent);
+  return new EasNetworkError(`${nameOf(call.plan)} failed: ${why}`, {
+    ...facts,
+    retryable: !facts.maybeAccepted && !facts.maybeTaken,
+    cause: cause ?? call.lastError,
   });
 }
 

@@ -65,6 +65,12 @@ export interface CallOptions {
   readonly onUploadProgress?: ((progress: UploadProgress) => void) | undefined;
 }
 
+/** Options of a client's `close`. */
+export interface CloseOptions {
+  /** Whether to cancel the attempts in flight, too, instead of letting them end. Default false. */
+  readonly force?: boolean | undefined;
+}
+
 /** Decides on a failed attempt, numbered from 1. Limits on count, time and budget hold all the same. */
 export type RetryOn = (error: EasError, attempt: number) => boolean | undefined;
 

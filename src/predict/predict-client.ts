@@ -4,7 +4,7 @@ import type { CallPlan, CallResult } from "../http/call-plan.js";
 import { optionsOf, type PredictClientOptions } from "../http/client-settings.js";
 import { closeOnDispose } from "../http/close-on-dispose.js";
 import { makeCall } from "../http/make-call.js";
-import { type CallOptions, checkTimeout, type Token } from "../http/options.js";
+import { type CallOptions, type CloseOptions, checkTimeout, type Token } from "../http/options.js";
 import { forStreams } from "../http/prepare.js";
 import type { Bytes, PredictRequest } from "../request.js";
 import type { ClientFetchOptions } from "./client-fetch.js";
@@ -197,11 +197,12 @@ export class PredictClient extends PredictSettings {
   }
 
   /**
-   * Lets calls in flight end, cuts off streams and sockets, and closes the connections; later calls reject. Connections given as
-   * an option stay open.
+   * Lets attempts in flight end, ends waits for a retry and for `ready()`, cuts off streams and sockets, and closes the
+   * connections. Calls that waited reject with an `EasNetworkError`, later calls with a `TypeError`. With `{ force: true }` attempts
+   * in flight are cancelled as well. Connections given as an option stay open.
    */
-  close(): Promise<void> {
-    return this.currentChannel().close();
+  close(options?: CloseOptions): Promise<void> {
+    return this.currentChannel().close(options);
   }
 
   /** Asks the service as it is set now, whatever is set later. */

@@ -141,7 +141,6 @@ class Wait {
   async #pause(milliseconds: number): Promise<void> {
     const signal = this.#signal;
     signal?.throwIfAborted();
-    this.#channel.checkOpen();
     const wait = sleep(milliseconds);
     const closable = {
       cancel: () => wait.cancel(new EasNetworkError("the client was closed while it waited for the service", {})),

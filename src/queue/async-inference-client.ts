@@ -2,6 +2,7 @@ import { platform } from "#platform";
 import { argumentTypeError, show } from "../argument-errors.js";
 import { CHANNEL, channelOf } from "../http/channel.js";
 import { closeOnDispose } from "../http/close-on-dispose.js";
+import type { CloseOptions } from "../http/options.js";
 import { checkIndex } from "./frame-index.js";
 import { InferenceJob, type InferenceJobJson, JOB_TAG, ResultWaits } from "./inference-job.js";
 import { QueueClient } from "./queue-client.js";
@@ -84,9 +85,12 @@ export class AsyncInferenceClient {
     return new InferenceJob(this.input, this.sink, this.#waits, facts);
   }
 
-  /** Ends the waits for results, which reject, lets other calls in flight end and closes the connections. */
-  async close(): Promise<void> {
+  /**
+   * Ends the waits for results, which reject, lets other attempts in flight end and closes the connections. With
+   * `{ force: true }` attempts in flight are cancelled as well.
+   */
+  async close(options?: CloseOptions): Promise<void> {
     this.#waits.close();
-    await Promise.all([this.input.close(), this.sink.close()]);
+    await Promise.all([this.input.close(options), this.sink.close(options)]);
   }
 }

@@ -4,7 +4,7 @@ import { channelOf } from "../http/channel.js";
 import { checkOptions, optionsOf, type Setting, withSetting } from "../http/client-settings.js";
 import { closeOnDispose } from "../http/close-on-dispose.js";
 import { checkHeaders } from "../http/headers.js";
-import { checkCount, checkFunction, type HeadersInput, type Token } from "../http/options.js";
+import { type CloseOptions, checkCount, checkFunction, type HeadersInput, type Token } from "../http/options.js";
 import { bodyTooLarge, withHeaders } from "../http/prepare.js";
 import type { WebSocketDialer } from "../platform/platform.js";
 import { CommitBatch } from "./commit-batch.js";
@@ -280,11 +280,14 @@ export class QueueClient {
     return consume(this.watch(index, settings.window, watching), handler, settings, () => this.#logger);
   }
 
-  /** Closes the watcher, lets calls in flight end and closes the connections; later calls reject. */
-  async close(): Promise<void> {
+  /**
+   * Closes the watcher, lets attempts in flight end, ends waits for a retry, and closes the connections. Calls that waited reject
+   * with an `EasNetworkError`, later calls with a `TypeError`. With `{ force: true }` attempts in flight are cancelled as well.
+   */
+  async close(options?: CloseOptions): Promise<void> {
     this.#commits.flush();
     // Both begin now, so that later calls reject at once.
-    await Promise.all([this.#watcher?.close(), this.#calls.channel.close()]);
+    await Promise.all([this.#watcher?.close(), this.#calls.channel.close(options)]);
   }
 
   #set(...change: Setting): this {

@@ -125,6 +125,7 @@ describe("abort ends every wait within one turn", () => {
     [
       "for Retry-After",
       async (client, call, server) => {
+        vi.spyOn(Math, "random").mockReturnValue(0);
         const timers = vi.spyOn(globalThis, "setTimeout");
         server.always(answer(429, { "Retry-After": "30" }));
         const result = client().predict("x", call);

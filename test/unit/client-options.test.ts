@@ -522,18 +522,6 @@ describe("init, service and close", () => {
     await closing;
   });
 
-  test("close: a call that waits for its retry has begun too", async () => {
-    const server = await startServer();
-    server.play(answer(503, { "Retry-After": "1" }));
-    const client = clientOf(server);
-    const timers = vi.spyOn(globalThis, "setTimeout");
-    const call = client.predict("x");
-    await until(() => timers.mock.calls.some(([, delay]) => delay === 1000));
-    const closing = client.close();
-    expect((await call).toString()).toBe("ok");
-    await closing;
-  });
-
   test("close of a client that never sent, and of one given a transport, which stays open", async () => {
     await new PredictClient().close();
     const transport = new RecordingTransport();
