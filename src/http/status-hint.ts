@@ -18,8 +18,19 @@ const HINTS: Readonly<Record<number, string>> = {
 /** The text by which the gateway says that a service has no ready instance. */
 export const NO_HEALTHY_UPSTREAM = "no healthy upstream";
 
+/** Header that the relay (`eas-prediction/relay`) sets on its own answers, which the statuses of EAS do not explain. */
+export const RELAY_HEADER = "x-eas-relay";
+
 /** What a status means on EAS and what to do about it. */
-export function statusHint(status: number, text: string, auth: "token" | "bearer" | "signature"): string {
+export function statusHint(
+  status: number,
+  text: string,
+  auth: "token" | "bearer" | "signature",
+  headers?: Headers,
+): string {
+  if (headers?.has(RELAY_HEADER)) {
+    return `this is the relay's own answer${status < 500 ? ", which refuses the request" : "; its option onError receives the cause"}`;
+  }
   if (status === 401) return `${HINTS[401]}; it was sent as ${AUTH_WORDS[auth]}`;
   if (status === 404 && text === "") return "the service is not ready yet, or there is none of this name";
   if (status >= 300 && status < 400) {

@@ -1,5 +1,5 @@
 import { argumentTypeError } from "../argument-errors.js";
-import { EasModelError, EasTimeoutError } from "../errors.js";
+import { EasHttpError, EasModelError, EasTimeoutError } from "../errors.js";
 import { checkSignal, checkTimeout } from "../http/options.js";
 import { linkSignal, pause, unlinkSignal } from "../util/abort.js";
 import type { DataFrame } from "./data-frame.js";
@@ -132,9 +132,19 @@ export class InferenceJob {
         requestId: this.requestId,
       });
     }
-    // A result that is here is not to be lost because it could not be deleted.
-    await this.#sink.delete(frame.index).catch(() => {});
+    // The result is here: it must not be lost because it could not be deleted.
+    await this.#drop(frame).catch(() => {});
     return succeeded(frame);
+  }
+
+  /** Deletes the result. A relay may refuse to delete by index, which callers can guess, and allow it by the job's id. */
+  async #drop({ index }: DataFrame): Promise<void> {
+    try {
+      await this.#sink.delete(index);
+    } catch (error) {
+      if (!(error instanceof EasHttpError) || error.status !== 403) throw error;
+      await this.#find(0, undefined, true);
+    }
   }
 
   /** Asks until the result is there; undefined when it is not by `end`. */
@@ -160,7 +170,7 @@ export class InferenceJob {
   async discard(): Promise<void> {
     await this.#input.delete(this.index);
     const frame = await this.#find(0, undefined);
-    if (frame !== undefined) await this.#sink.delete(frame.index);
+    if (frame !== undefined) await this.#drop(frame);
   }
 
   /** What `AsyncInferenceClient.resume` takes, in this process or another. */
@@ -169,11 +179,11 @@ export class InferenceJob {
     return requestId === undefined ? { index: String(index), tag } : { index: String(index), requestId, tag };
   }
 
-  /** Reads the result and leaves it there: an answer that is lost on the way takes nothing with it. */
-  async #find(timeout: number, signal: AbortSignal | undefined): Promise<DataFrame | undefined> {
+  /** Reads the result. By default it stays in the queue, so that an answer that is lost on the way takes nothing with it. */
+  async #find(timeout: number, signal: AbortSignal | undefined, autoDelete = false): Promise<DataFrame | undefined> {
     const { requestId, tag } = this;
     const filter = requestId === undefined ? { tags: { [JOB_TAG]: tag } } : { requestId };
-    const [frame] = await this.#sink.get({ ...filter, timeout, autoDelete: false, signal });
+    const [frame] = await this.#sink.get({ ...filter, timeout, autoDelete, signal });
     return frame;
   }
 }

@@ -1,30 +1,54 @@
 import { optionError } from "../argument-errors.js";
 import { checkText, encodePath } from "../endpoint/path.js";
+import {
+  checkQueueRule,
+  judgeOperation,
+  type QueueRule,
+  queueControlIn,
+  type RelayOperation,
+  type Verdict,
+} from "./queue-rules.js";
 
-/** What a relay can be told to pass on. It answers `OPTIONS` itself. */
+/** Methods that a relay can pass on. It answers `OPTIONS` itself. */
 export type RelayMethod = "GET" | "HEAD" | "POST" | "PUT" | "PATCH" | "DELETE";
 
-/** All methods that a rule may have. */
+/** All methods that a rule can name. */
 export const METHODS: readonly RelayMethod[] = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"];
 
-/** Requests that a relay passes on: those that have one of the methods and one of the paths. */
+/** Requests that a relay passes on: those with one of the methods, or of a queue's operations, on one of the paths. */
 export interface RelayRule {
-  /** Default `["POST"]`. */
+  /** Default `["POST"]`. Cannot be combined with `operations`, which imply the methods. */
   readonly methods?: readonly RelayMethod[] | undefined;
   /**
-   * Paths behind the service, without a query: each exact, such as `"/v1/chat/completions"`, or with one `*` at its end, as
-   * `"/v1/*"`, which stands for all that begins with `/v1/`. `"/"` is the service itself. With `services` each begins with
-   * the name: `"/jobs"`, `"/jobs/sink"`, `"/chat/v1/*"`.
+   * Paths behind the service, without a query: each exact, such as `"/v1/chat/completions"`, or with one `*` as its last part:
+   * `"/v1/*"` covers everything below `/v1/`. `"/"` is the service itself. With `services` each begins with the name:
+   * `"/jobs"`, `"/jobs/sink"`, `"/chat/v1/*"`. With `operations` a `*` does not cover a queue's sink.
    */
   readonly paths: readonly string[];
+  /**
+   * Operations on a queue, such as `["put"]` for an input queue and `["result"]` for its sink. Without it, requests that use
+   * parameters or headers of a queue are refused.
+   */
+  readonly operations?: readonly RelayOperation[] | undefined;
+  /**
+   * The consumer group (`gid`) of callers that watch, commit or search, sent in place of theirs. `"*"` lets them choose.
+   * Their `uid` is passed on as well. Without it, such a request that names a uid or gid is refused.
+   */
+  readonly gid?: string | undefined;
 }
 
-/** Knows which methods and paths may pass. A query is not looked at. */
-export class AllowList {
-  readonly #exact = new Set<string>();
-  readonly #prefixes: (readonly [method: string, prefix: string])[] = [];
+interface CheckedRule {
+  readonly methods: readonly RelayMethod[];
+  readonly exact: ReadonlySet<string>;
+  readonly prefixes: readonly string[];
+  readonly queue: QueueRule | undefined;
+}
 
-  /** `services` are the paths of the services, with which those of the rules must begin; undefined where there is but one. */
+/** Decides which requests may pass. */
+export class AllowList {
+  readonly #rules: readonly CheckedRule[];
+
+  /** `services` are the paths of the services, with which those of the rules must begin; undefined where there is only one. */
   constructor(rules: readonly RelayRule[], services: readonly string[] | undefined) {
     if (!Array.isArray(rules) || rules.length === 0) {
       throw optionError(
@@ -33,58 +57,104 @@ export class AllowList {
         'be a list such as [{ methods: ["POST"], paths: ["/"] }]: nothing else is passed on',
       );
     }
-    for (const [i, rule] of rules.entries()) this.#add(`allow[${i}]`, rule, services);
+    this.#rules = rules.map((rule, i) => checkRule(`allow[${i}]`, rule, services));
   }
 
-  #add(name: string, rule: RelayRule, services: readonly string[] | undefined): void {
-    const { methods = ["POST"], paths } = rule ?? {};
-    if (!Array.isArray(methods) || methods.length === 0 || !methods.every((method) => METHODS.includes(method))) {
-      const wrong = Array.isArray(methods) ? methods.find((method) => !METHODS.includes(method)) : methods;
-      throw optionError(`${name}.methods`, wrong, `be a list of some of ${METHODS.join(", ")}, in capitals`);
-    }
-    if (!Array.isArray(paths) || paths.length === 0) {
-      throw optionError(`${name}.paths`, paths, 'be a list of paths such as ["/", "/v1/*"]');
-    }
-    for (const text of paths) {
-      const path = checkRulePath(`${name}.paths`, text, services);
-      for (const method of methods) {
-        if (path.endsWith("*")) this.#prefixes.push([method, path.slice(0, -1)]);
-        else this.#exact.add(`${method} ${path}`);
+  /** Decides about a request for `path`, which is the path that is sent. The first rule that allows the request counts. */
+  judge(method: string, path: string, search: string, headers: Headers): Verdict {
+    let refused = `this relay does not allow ${method} on this path`;
+    if (!isPlainPath(path)) return { refused };
+    for (const rule of this.#rules) {
+      if (!covers(rule, path)) continue;
+      if (rule.queue !== undefined) {
+        const verdict = judgeOperation(rule.queue, method, search, headers);
+        if (verdict.refused === undefined) return verdict;
+        refused = verdict.refused;
+      } else if (rule.methods.some((allowed) => allowed === method)) {
+        const control = queueControlIn(search, headers);
+        if (control === undefined) return { refused: undefined, search, headers: [] };
+        refused = `this relay does not allow ${control} on this path: its rule names no operations of a queue`;
       }
     }
-  }
-
-  /** Whether this path, which is the one that is sent, may be asked for. */
-  allows(method: string, path: string): boolean {
-    if (!isPlainPath(path)) return false;
-    return (
-      this.#exact.has(`${method} ${path}`) ||
-      this.#prefixes.some(([allowed, prefix]) => allowed === method && path.startsWith(prefix))
-    );
+    return { refused };
   }
 }
 
+function checkRule(name: string, rule: RelayRule, services: readonly string[] | undefined): CheckedRule {
+  const { methods = ["POST"], paths, operations, gid } = rule ?? {};
+  if (!Array.isArray(methods) || methods.length === 0 || !methods.every((method) => METHODS.includes(method))) {
+    const wrong = Array.isArray(methods) ? methods.find((method) => !METHODS.includes(method)) : methods;
+    throw optionError(`${name}.methods`, wrong, `be a list of some of ${METHODS.join(", ")}, in capitals`);
+  }
+  if (operations !== undefined && rule.methods !== undefined) {
+    throw optionError(
+      `${name}.methods`,
+      rule.methods,
+      "be left out where operations are given: they imply the methods",
+    );
+  }
+  if (operations === undefined && gid !== undefined) {
+    throw optionError(`${name}.gid`, gid, "be left out where no operations are given");
+  }
+  if (!Array.isArray(paths) || paths.length === 0) {
+    throw optionError(`${name}.paths`, paths, 'be a list of paths such as ["/", "/v1/*"]');
+  }
+  const checked = paths.map((text) => checkRulePath(`${name}.paths`, text, services));
+  return {
+    methods,
+    exact: new Set(checked.filter((path) => !path.endsWith("*"))),
+    prefixes: checked.filter((path) => path.endsWith("*")).map((path) => path.slice(0, -1)),
+    queue: operations && checkQueueRule(name, operations, gid),
+  };
+}
+
+function covers({ exact, prefixes, queue }: CheckedRule, path: string): boolean {
+  if (exact.has(path)) return true;
+  return prefixes.some((prefix) => path.startsWith(prefix) && !(queue && leadsToSink(path.slice(prefix.length))));
+}
+
+/** Whether a path leads to an output queue: everything else below a queue is a path of its input. */
+function leadsToSink(path: string): boolean {
+  return plainText(path)
+    .split("/")
+    .some((segment) => /^\s*sink\s*(;|$)/i.test(segment));
+}
+
+/** The path as the most lenient server may read it. Throws for an invalid escape or invalid UTF-8. */
+function plainText(path: string): string {
+  return decodeURIComponent(path).normalize("NFKC");
+}
+
+/** Characters that look like a slash, a backslash or a dot, which servers and file systems map to one. */
+const LOOK_ALIKES =
+  /[\u2024-\u2026\u2044\u2215\u2216\u2571\u2572\u29f5\u29f8\u29f9\u3002\ufe52\ufe68\uff0e\uff0f\uff3c\uff61]/;
+
 /**
- * Whether every server on the way reads a path as it is written here. Else what passes as "/v1/x" may arrive as something else:
- * servers decode escapes before they resolve ".." or look for "?", some twice; take a backslash, or a full-width slash, for a slash; drop
- * what follows ";" in a segment; or join slashes.
+ * Whether every server on the way reads a path as it is written here. Otherwise a path that passes as "/v1/x" may arrive as
+ * another one: servers decode escapes before they resolve ".." or look for "?", and some decode twice, read a backslash or a
+ * look-alike as a slash, drop what follows ";" in a segment, or join slashes.
  */
 export function isPlainPath(path: string): boolean {
   let text: string;
+  let decoded: string;
   try {
-    text = decodeURIComponent(path).normalize("NFKC");
+    decoded = decodeURIComponent(path);
+    text = plainText(path);
   } catch {
     return false;
   }
-  // biome-ignore lint/suspicious/noControlCharactersInRegex: they are what is refused
-  if (!path.startsWith("/") || /[\x00-\x1f\x7f\\%?#]/.test(text)) return false;
+  if (!path.startsWith("/") || /[\p{Cc}\p{Cf}\p{Zl}\p{Zp}\ufffd\\%?#]/u.test(text) || LOOK_ALIKES.test(decoded)) {
+    return false;
+  }
   const segments = text.split("/").slice(1);
+  // Compatibility characters such as U+2100 contain a slash.
+  if (segments.length !== decoded.split("/").length - 1) return false;
   return segments.every(
     (segment, i) => (segment !== "" || i === segments.length - 1) && !/^\s*\.{1,2}\s*(;|$)/.test(segment),
   );
 }
 
-/** Checks a path that was configured, and returns it as it stands in a URL. `name` names it in the error. */
+/** Checks a configured path and returns it as it is written in a URL. `name` is its name in errors. */
 export function checkPlainPath(name: string, text: string): string {
   if (typeof text === "string") {
     checkText("ERR_EAS_ARG_OPTION", name, text);

@@ -1,10 +1,11 @@
 import type { Bytes } from "../request.js";
+import { Patience } from "./patience.js";
 
-/** Why no more comes of a request's body, and the status that the caller is told. */
+/** Why a request's body cannot be passed on, with the status of the answer. */
 export class BodyError extends Error {
-  readonly status: 400 | 413;
+  readonly status: 400 | 408 | 413;
 
-  constructor(status: 400 | 413, message: string, options?: { cause: unknown }) {
+  constructor(status: 400 | 408 | 413, message: string, options?: { cause: unknown }) {
     super(message, options);
     this.name = "BodyError";
     this.status = status;
@@ -15,32 +16,51 @@ export function bodyTooLarge(maxBytes: number): BodyError {
   return new BodyError(413, `the body has more than ${maxBytes} bytes`);
 }
 
+/** What a request's body is held to. */
+export interface BodyLimits {
+  readonly maxBytes: number;
+  /** Milliseconds in which the caller must send 1 KiB or the rest. */
+  readonly idleTimeout: number;
+  /** The length in the request's `Content-Length`; undefined when there is none. */
+  readonly statedBytes: number | undefined;
+}
+
 /**
- * A body as it comes, until more than `maxBytes` have. Then, and when it breaks off, the call is ended with why. When the call
- * is ended, no more of it is read.
+ * Passes a body on unchanged, and checks it against its limits. When it breaks one, or fails, `call` is aborted with the
+ * reason. When `call` is aborted, no more of the body is read.
  */
 export function countedBody(
   body: ReadableStream<Bytes>,
-  maxBytes: number,
+  { maxBytes, idleTimeout, statedBytes }: BodyLimits,
   call: AbortController,
 ): ReadableStream<Bytes> {
   const reader = body.getReader();
   const { signal } = call;
-  signal.addEventListener("abort", () => void reader.cancel(signal.reason).catch(() => {}));
+  const patience = new Patience(idleTimeout, () =>
+    call.abort(new BodyError(408, `the body came too slowly: less than 1 KiB in ${idleTimeout} ms`)),
+  );
+  signal.addEventListener("abort", () => {
+    patience.stop();
+    void reader.cancel(signal.reason).catch(() => {});
+  });
   let length = 0;
   let isCancelled = false;
   const read = async (): Promise<Bytes | undefined> => {
+    patience.start();
     const { done, value } = await reader.read().catch((cause: unknown) => {
-      // It was counted before.
+      // An inner countedBody has named the reason already.
       throw cause instanceof BodyError ? cause : new BodyError(400, "the body broke off", { cause });
     });
-    // A cancelled reader is done, too: the service must not take that for the end.
+    patience.stop(value?.byteLength);
+    // A cancelled reader is done as well: the service must not take that for the end of the body.
     signal.throwIfAborted();
-    if (done) return undefined;
-    length += value.byteLength;
-    // Also for what is no bytes, and has no length.
-    if (length <= maxBytes) return value;
-    throw bodyTooLarge(maxBytes);
+    if (!done) length += value.byteLength;
+    // Written so that it also refuses chunks that are not bytes, and have no length.
+    if (!(length <= maxBytes)) throw bodyTooLarge(maxBytes);
+    if (statedBytes !== undefined && (done ? length < statedBytes : length > statedBytes)) {
+      throw lengthMismatch(done ? `${length}` : "more", statedBytes);
+    }
+    return done ? undefined : value;
   };
   return new ReadableStream<Bytes>(
     {
@@ -51,13 +71,15 @@ export function countedBody(
           if (piece === undefined) controller.close();
           else controller.enqueue(piece);
         } catch (error) {
-          // A service that wants no more of it may answer all the same.
+          patience.stop();
+          // A service that wants no more of the body may still answer.
           if (!isCancelled) call.abort(error);
           throw error;
         }
       },
       cancel(reason) {
         isCancelled = true;
+        patience.stop();
         return reader.cancel(reason);
       },
     },
@@ -66,30 +88,68 @@ export function countedBody(
   );
 }
 
+/** The body is not the one that the caller sent, often because a body parser has read it before the relay. */
+export function lengthMismatch(found: string, statedBytes: number): BodyError {
+  return new BodyError(
+    400,
+    `the body has ${found} bytes, but its Content-Length is ${statedBytes}: mount the relay before body parsers and decompression`,
+  );
+}
+
 /**
- * A body as it comes, at the pace at which it is read. Cancelling it cancels what it is read from. `onEnd` is called once: with
- * the error that it failed with, or with undefined.
+ * Passes an answer on unchanged, at the pace at which it is read. Cancelling it cancels its source. A caller that takes no
+ * more of it for `idleTimeout` milliseconds ends it, with `onIdle`. `onEnd` is called once: with the error that the source
+ * failed with, or with undefined.
  */
-export function passedBody(body: ReadableStream<Bytes>, onEnd: (error: unknown) => void): ReadableStream<Bytes> {
+export function passedBody(
+  body: ReadableStream<Bytes>,
+  idleTimeout: number,
+  onIdle: (error: Error) => void,
+  onEnd: (error: unknown) => void,
+): ReadableStream<Bytes> {
   const reader = body.getReader();
-  let isCancelled = false;
+  let isOver = false;
+  /** Bytes that the caller was given last. */
+  let given = 0;
+  let giveUp: () => void = () => {};
+  const patience = new Patience(idleTimeout, () => giveUp());
+  const end = (error: unknown) => {
+    if (isOver) return;
+    isOver = true;
+    patience.stop();
+    onEnd(error);
+  };
   return new ReadableStream<Bytes>(
     {
+      start(controller) {
+        giveUp = () => {
+          const error = new Error(`the caller took less than 1 KiB of the answer in ${idleTimeout} ms`);
+          end(undefined);
+          controller.error(error);
+          onIdle(error);
+          void reader.cancel(error).catch(() => {});
+        };
+        patience.start();
+      },
       async pull(controller) {
+        patience.stop(given);
         try {
           const { done, value } = await reader.read();
-          if (isCancelled) return;
-          if (!done) return controller.enqueue(value);
-          onEnd(undefined);
-          controller.close();
+          if (isOver) return;
+          if (done) {
+            end(undefined);
+            return controller.close();
+          }
+          given = value.byteLength;
+          controller.enqueue(value);
+          patience.start();
         } catch (error) {
-          if (!isCancelled) onEnd(error);
+          end(error);
           throw error;
         }
       },
       async cancel(reason) {
-        isCancelled = true;
-        onEnd(undefined);
+        end(undefined);
         await reader.cancel(reason);
       },
     },

@@ -3,18 +3,21 @@ import { EasTimeoutError } from "../errors.js";
 import { SHARED_GATEWAY_MAX_REQUEST_BYTES } from "../http/options.js";
 import { readAll } from "../platform/chunks.js";
 import type { Bytes } from "../request.js";
-import { BodyError, bodyTooLarge, countedBody, passedBody } from "./bodies.js";
-import { refusalOf, refusedAnswer } from "./failure-answer.js";
+import { BodyError, bodyTooLarge, countedBody, lengthMismatch, passedBody } from "./bodies.js";
+import { refusalOf, refuse, refusedAnswer } from "./failure-answer.js";
+import type { Verdict } from "./queue-rules.js";
 import { checkRelayOptions, type RelayOptions, type RelaySettings } from "./relay-options.js";
 import type { RelayRequestInit, RelayTarget } from "./services.js";
 
 /**
- * Makes a function that passes requests on to an EAS service with a token that the caller never sees: what a Worker, a route
- * of Next.js, `Deno.serve`, `Bun.serve` or `nodeListener` (`eas-prediction/node`) answers with. It passes on what `allow`
- * names, for pages of `origins`, both bodies as they come, and ends the call when the caller goes. What it refuses it
- * answers with a status and JSON, `{"error": "…"}`: 403 what is not allowed, 404 what is not below `base`, 413 a body of more
- * than `maxBytes`, 502 and 504 what the service did not answer. Throws a `TypeError` or `RangeError` for an option that
- * cannot be right; the function itself never rejects.
+ * Creates a function that passes requests on to an EAS service with a token that the caller never sees. A Worker, a route of
+ * Next.js, `Deno.serve`, `Bun.serve` and `nodeListener` (`eas-prediction/node`) can answer with it. It passes on the requests
+ * that `allow` names, from pages of `origins`, streams both bodies, and aborts the call when the caller disconnects.
+ *
+ * Its own answers are JSON, `{"error": "…"}`, and have the header `X-EAS-Relay`: 403 for a request that is not allowed, 404
+ * for a path that is not below `base`, 400 for a body that is incomplete, 408 for one that comes too slowly, 413 for one of
+ * more than `maxBytes`, 502 and 504 when there is no usable answer of the service. Throws a `TypeError` or `RangeError` for
+ * an invalid option. The returned function never rejects.
  *
  * @example
  * const client = new PredictClient({ endpoint, serviceName: "chat", token });
@@ -30,12 +33,14 @@ export function createRelay(options: RelayOptions): (request: Request) => Promis
   };
 }
 
-/** What an answer says lest a browser keeps it, or takes it for a page of this site: a model may answer with any text. */
+/** Keeps browsers from storing an answer, or showing it as a page of this site: a model may answer with any text. */
 const HARDENING: ReadonlyMap<string, string> = new Map([
   ["cache-control", "no-store"],
   ["content-security-policy", "default-src 'none'; sandbox"],
   ["x-content-type-options", "nosniff"],
 ]);
+
+type Allowed = Extract<Verdict, { refused: undefined }>;
 
 async function answerTo(settings: RelaySettings, request: Request): Promise<Response> {
   const { services, allow, origins, maxBytes } = settings;
@@ -46,27 +51,39 @@ async function answerTo(settings: RelaySettings, request: Request): Promise<Resp
   if (preflight !== undefined) return preflight;
   const target = services.find(pathname);
   if (target === undefined) return refuse(404, "there is no such service at this relay");
-  if (!allow.allows(method, target.listed)) return refuse(403, `this relay does not allow ${method} on this path`);
+  const verdict = allow.judge(method, target.listed, search, headers);
+  if (verdict.refused !== undefined) return refuse(403, verdict.refused);
   if (headers.has("upgrade")) return refuse(403, "this relay has no WebSocket: watch a queue over HTTP");
-  const length = Number(headers.get("content-length") ?? 0);
-  if ((method === "GET" || method === "HEAD") && (request.body || length > 0 || headers.has("transfer-encoding"))) {
+  const length = statedLength(headers);
+  if (Number.isNaN(length)) return refuse(400, "the Content-Length is not a number");
+  if ((method === "GET" || method === "HEAD") && (request.body || length || headers.has("transfer-encoding"))) {
     return refuse(400, `a ${method} has no body`);
   }
-  if (length > maxBytes) return refuse(413, bodyTooLarge(maxBytes).message);
-  const shown = settings.authorize ? boundedRequest(request, maxBytes) : request;
-  return (await authorize(settings, shown)) ?? passOn(settings, request, shown, target, search);
+  if (length !== undefined && length > maxBytes) return refuse(413, bodyTooLarge(maxBytes).message);
+  if (length && !request.body) return refuse(400, lengthMismatch("0", length).message);
+  const shown = settings.authorize ? boundedRequest(request, settings) : request;
+  return (await authorize(settings, shown)) ?? passOn(settings, request, shown, target, verdict);
 }
 
-/** A request of whose body no more than may pass can be read, by its copies either: they would keep all that comes. */
-function boundedRequest(request: Request, maxBytes: number): Request {
+/** Bytes that the request's body has according to its headers; undefined when they do not say, `NaN` when they are wrong. */
+function statedLength(headers: Headers): number | undefined {
+  const text = headers.get("content-length");
+  if (text === null) return undefined;
+  return /^\d+$/.test(text) ? Number(text) : Number.NaN;
+}
+
+/** Bounds a body of unknown length before `authorize` can read it: copies of the request would buffer all of it. */
+function boundedRequest(request: Request, { maxBytes, idleTimeout }: RelaySettings): Request {
   const { body, bodyUsed, headers } = request;
-  // A server sees to a stated length.
+  // The server enforces a stated length.
   if (body === null || bodyUsed || body.locked || headers.has("content-length")) return request;
-  const counted = countedBody(body as ReadableStream<Bytes>, maxBytes, new AbortController());
+  const limits = { maxBytes, idleTimeout, statedBytes: undefined };
+  const call = new AbortController();
+  const counted = countedBody(body as ReadableStream<Bytes>, limits, call);
   return new Request(request, { body: counted, duplex: "half" } as RequestInit);
 }
 
-/** Undefined when the request may pass. */
+/** Returns undefined when the request may pass. */
 async function authorize(settings: RelaySettings, request: Request): Promise<Response | undefined> {
   try {
     const verdict = settings.authorize === undefined || (await settings.authorize(request));
@@ -91,22 +108,23 @@ function isResponse(value: boolean | Response): value is Response {
 async function passOn(
   settings: RelaySettings,
   request: Request,
-  /** The same, with the body that is to be read. */
+  /** The same request, with the body that is to be read. */
   shown: Request,
   { client, path }: RelayTarget,
-  search: string,
+  allowed: Allowed,
 ): Promise<Response> {
   const call = new AbortController();
-  // Held by the closures below as a whole: the signal of a request that nobody holds never fires on Node.
+  // The closures below hold the whole request: on Node the signal of a collected request never fires.
   const isGone = () => request.signal?.aborted === true;
   const onGone = () => call.abort(request.signal.reason);
   request.signal?.addEventListener("abort", onGone);
   const release = () => request.signal?.removeEventListener("abort", onGone);
   if (isGone()) onGone();
-  const expire = () => call.abort(timeoutError(settings.timeout));
+  let isSent = false;
+  const expire = () => call.abort(isSent ? timeoutError(settings.timeout) : bodyTooLate(settings.timeout));
   const timer = setTimeout(expire, settings.timeout);
 
-  /** The call is over; whatever ended it before, the caller included, is no news. */
+  /** The call is over. If the caller or a limit has ended it before, the error is only a consequence. */
   function end(error: unknown): void {
     release();
     if (error !== undefined && !call.signal.aborted) tell(settings, error, request);
@@ -114,11 +132,12 @@ async function passOn(
 
   let answer: Response;
   try {
-    const body = await bodyOf(shown, settings.maxBytes, call);
+    const body = await bodyOf(shown, settings, call);
     call.signal.throwIfAborted();
-    answer = await client.fetch(path + search, {
+    isSent = true;
+    answer = await client.fetch(path + allowed.search, {
       method: request.method,
-      headers: settings.headers.toService(request.headers),
+      headers: [...settings.headers.toService(request.headers), ...allowed.headers],
       body,
       signal: call.signal,
     });
@@ -140,29 +159,35 @@ async function passOn(
   const { status } = answer;
   const headers = settings.headers.toCaller(answer.headers);
   if (answer.body !== null && request.method !== "HEAD" && status !== 204 && status !== 205) {
-    return new Response(passedBody(answer.body as ReadableStream<Bytes>, end), { status, headers });
+    const onIdle = (error: Error) => call.abort(error);
+    const body = passedBody(answer.body as ReadableStream<Bytes>, settings.idleTimeout, onIdle, end);
+    return new Response(body, { status, headers });
   }
-  // There is nothing to come, though some runtimes have a stream for it.
+  // Some runtimes have a stream although there is no body.
   end(undefined);
   void answer.body?.cancel().catch(() => {});
   return new Response(null, { status, headers });
 }
 
 /**
- * The body to send; it ends the call when it grows too large. One of a stated length goes with its length, as the official
- * SDKs send all of theirs: who reads it need not know chunks. Others, and what is larger than the shared gateway takes, go as
- * they come.
+ * Returns the body to send; it aborts the call when it breaks a limit. A body of a stated length is read whole and sent with
+ * its length, as the official SDKs send theirs: the service need not support chunked bodies. Bodies of unknown length, and
+ * those that are larger than the shared gateway accepts, are streamed.
  */
 async function bodyOf(
   { method, headers, body }: Request,
-  maxBytes: number,
+  { maxBytes, idleTimeout }: RelaySettings,
   call: AbortController,
 ): Promise<RelayRequestInit["body"]> {
-  const stated = headers.get("content-length");
-  if (method === "GET" || method === "HEAD" || body === null || stated === "0") return null;
-  const counted = countedBody(body as ReadableStream<Bytes>, maxBytes, call);
-  const isWhole = stated !== null && Number(stated) <= SHARED_GATEWAY_MAX_REQUEST_BYTES;
+  const statedBytes = statedLength(headers);
+  if (method === "GET" || method === "HEAD" || body === null || statedBytes === 0) return null;
+  const counted = countedBody(body as ReadableStream<Bytes>, { maxBytes, idleTimeout, statedBytes }, call);
+  const isWhole = statedBytes !== undefined && statedBytes <= SHARED_GATEWAY_MAX_REQUEST_BYTES;
   return isWhole ? readAll(counted, maxBytes, undefined) : counted;
+}
+
+function bodyTooLate(timeout: number): BodyError {
+  return new BodyError(408, `the body did not arrive within ${timeout} ms`);
 }
 
 function timeoutError(timeout: number): EasTimeoutError {
@@ -173,14 +198,10 @@ function timeoutError(timeout: number): EasTimeoutError {
   });
 }
 
-function refuse(status: number, error: string): Response {
-  return new Response(JSON.stringify({ error }), { status, headers: { "content-type": "application/json" } });
-}
-
 function tell({ onError }: RelaySettings, error: unknown, request: Request): void {
   try {
     Promise.resolve(onError(error, request)).catch(() => {});
   } catch {
-    // Whoever listens must not break what it listens to.
+    // A listener that throws must not break the request.
   }
 }

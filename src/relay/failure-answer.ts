@@ -1,5 +1,5 @@
 import { EasHttpError, EasTimeoutError } from "../errors.js";
-import { statusHint } from "../http/status-hint.js";
+import { RELAY_HEADER } from "../http/status-hint.js";
 import { BodyError } from "./bodies.js";
 
 /** What a caller is told in place of the service's answer. */
@@ -8,10 +8,16 @@ export interface Refusal {
   readonly error: string;
 }
 
-/** Codes of a client that finds fault with what the caller sent. */
+/** An answer of the relay itself. The header lets clients of this package tell it from one of the service. */
+export function refuse(status: number, error: string): Response {
+  const headers = { "content-type": "application/json", [RELAY_HEADER]: "refused" };
+  return new Response(JSON.stringify({ error }), { status, headers });
+}
+
+/** Codes of a client that refuses what the caller sent. */
 const CALLERS_FAULTS = ["ERR_EAS_ARG_HEADER", "ERR_EAS_ARG_PATH"];
 
-/** What a caller is told of a call that failed: nothing of the service's own. */
+/** What a caller is told of a call that failed: nothing of the token, the address or the service's own message. */
 export function refusalOf(error: unknown): Refusal {
   const { code, name } = (typeof error === "object" && error !== null ? error : {}) as {
     code?: unknown;
@@ -21,22 +27,35 @@ export function refusalOf(error: unknown): Refusal {
   if (code === "ERR_EAS_ARG_BODY_SIZE") return { status: 413, error: "the body is too large for the service" };
   if (CALLERS_FAULTS.includes(String(code))) return { status: 400, error: "the path or a header cannot be passed on" };
   if (error instanceof EasTimeoutError || name === "TimeoutError") {
-    return { status: 504, error: "the service did not answer the relay in time" };
+    return { status: 504, error: "the service did not begin to answer in the relay's time (timeout)" };
   }
+  if (code === "ERR_EAS_HTTP")
+    return { status: 502, error: "the service gave the relay an answer that cannot be passed on" };
   return { status: 502, error: "the relay got no answer from the service" };
 }
 
 const WRONG_TOKEN =
   "the token of the relay's client is missing, wrong, of another service, or sent in the wrong form (auth)";
 
+/** What a status that cannot be passed on means for the owner of the relay. */
+function meaningOf(status: number): string {
+  if (status === 401) return WRONG_TOKEN;
+  if (status === 403)
+    return "the gateway or the service refuses the relay's server or its token: check the access lists and the token";
+  if (status >= 300 && status < 400) {
+    return "redirects are not followed, since the token must not be sent elsewhere: give the client the address that it leads to";
+  }
+  return "a relay cannot pass on this status";
+}
+
 /**
- * Why an answer of the service must not be passed on; undefined when it may. A refused token is the relay's own fault,
- * where a redirect leads is no matter of the caller's, and some statuses are none that an answer can have.
+ * Why an answer of the service must not be passed on; undefined when it may. A refused token concerns the relay only, as does
+ * the target of a redirect, and some statuses are not possible in a `Response`.
  */
 export function refusedAnswer({ status }: Response): EasHttpError | undefined {
   const isUsual = (status >= 200 && status < 300) || (status >= 400 && status < 600);
   if (isUsual && status !== 401 && status !== 403) return undefined;
-  const hint = status === 401 ? WRONG_TOKEN : statusHint(status, "", "token");
+  const hint = meaningOf(status);
   return new EasHttpError(`the relay's own call was answered with ${status}: ${hint}`, {
     status,
     hint,

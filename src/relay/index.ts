@@ -1,5 +1,6 @@
 /** A relay that keeps the token of a service on a server, for pages that call it. */
 export type { RelayMethod, RelayRule } from "./allow-list.js";
 export { createRelay } from "./create-relay.js";
+export type { RelayOperation } from "./queue-rules.js";
 export type { RelayOptions } from "./relay-options.js";
 export type { RelayClient, RelayRequestInit } from "./services.js";

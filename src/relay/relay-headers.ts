@@ -1,7 +1,7 @@
 import { optionError } from "../argument-errors.js";
 import { checkHeaders } from "../http/headers.js";
 
-/** What goes on to the service: what calls of this package need, and what traces and languages go by. */
+/** Request headers that pass: those that calls of this package need, and those of tracing and language. */
 const TO_SERVICE: readonly string[] = [
   "accept",
   "accept-language",
@@ -12,10 +12,8 @@ const TO_SERVICE: readonly string[] = [
   "x-lz4-original-length",
   "x-request-id",
 ];
-/** Who asks a queue. */
-const QUEUE = "x-eas-queueservice-";
 
-/** What goes back to the caller. */
+/** Headers of an answer that pass. */
 const TO_CALLER: readonly string[] = [
   "content-encoding",
   "content-language",
@@ -27,52 +25,48 @@ const TO_CALLER: readonly string[] = [
 const EAS = "x-eas-";
 
 /**
- * Headers that a page may send although none of them goes on: the caller's own credentials, which are for `authorize`, and
- * what the `openai` package says of itself.
+ * Headers that a page may send although they do not pass by themselves: the caller's credentials, which are for `authorize`,
+ * those in which the `openai` package describes itself, and those of a queue, which are for the rules.
  */
-const ACCEPTED = /^(authorization|x-stainless-[a-z-]+)$/;
+const ACCEPTED = /^(authorization|x-stainless-[a-z-]+|x-eas-queueservice-[a-z-]+)$/;
 
-/** Whose value is the caller's secret, or says who the caller is to somebody else. */
+/** Headers that carry the caller's secrets or identity, and those that control a queue, which rules name. */
 const NEVER_TO_SERVICE =
-  /^(authorization|cookie|host|origin|referer|forwarded|x-forwarded-.*|proxy-.*|sec-.*|access-control-.*)$/;
-/** What the relay says itself, what sets a secret, and what asks for one that is the relay's. */
+  /^(authorization|cookie|host|origin|referer|forwarded|x-forwarded-.*|x-eas-queueservice-.*|proxy-.*|sec-.*|access-control-.*)$/;
+/** Headers that the relay sets itself, that set a secret, or that ask for a secret that only the relay has. */
 const NEVER_TO_CALLER = /^(set-cookie|www-authenticate|cache-control|vary|proxy-.*|access-control-.*)$/;
 
-/** Knows which headers pass a relay, each way. */
+/** Decides which headers pass in each direction. */
 export class HeaderLists {
   readonly #toService: ReadonlySet<string>;
   readonly #toCaller: ReadonlySet<string>;
 
-  /** Both are names beside those that always pass. */
+  /** Both are names in addition to those that always pass. */
   constructor(requestHeaders: readonly string[], responseHeaders: readonly string[]) {
     this.#toService = new Set([...TO_SERVICE, ...checkNames("requestHeaders", requestHeaders, NEVER_TO_SERVICE)]);
     this.#toCaller = new Set([...TO_CALLER, ...checkNames("responseHeaders", responseHeaders, NEVER_TO_CALLER)]);
   }
 
-  /** Those of a request that go on to the service. */
+  /** Returns the headers of a request that are sent to the service. */
   toService(headers: Headers): [name: string, value: string][] {
-    return [...headers].filter(([name]) => this.#passesToService(name));
+    return [...headers].filter(([name]) => this.#toService.has(name));
   }
 
-  /** Those of an answer that go back to the caller. */
+  /** Returns the headers of an answer that are sent to the caller. */
   toCaller(headers: Headers): [name: string, value: string][] {
     return [...headers].filter(([name]) => this.#toCaller.has(name) || name.startsWith(EAS));
   }
 
   /** Whether a page of another origin may send a header. */
   accepts(name: string): boolean {
-    return this.#passesToService(name) || ACCEPTED.test(name);
-  }
-
-  #passesToService(name: string): boolean {
-    return this.#toService.has(name) || name.startsWith(QUEUE);
+    return this.#toService.has(name) || ACCEPTED.test(name);
   }
 }
 
 function checkNames(option: string, names: readonly string[], never: RegExp): readonly string[] {
   if (!Array.isArray(names)) throw optionError(option, names, 'be a list of names such as ["x-own"]');
   return names.map((name) => {
-    // Refuses what is no name, and the headers of the connection.
+    // Refuses invalid names and the headers of the connection.
     const [[lower] = [""]] = checkHeaders([[name, ""]]);
     if (never.test(lower)) throw optionError(option, name, "leave that header out: it must not pass");
     return lower;

@@ -5,7 +5,7 @@ import { Origins } from "./origins.js";
 import { HeaderLists } from "./relay-headers.js";
 import { type RelayClient, Services } from "./services.js";
 
-/** How a relay is set up. */
+/** Options of `createRelay`. */
 export interface RelayOptions {
   /**
    * The client of the one service that is behind the relay, with its token. A page's client then has the relay as its
@@ -17,7 +17,7 @@ export interface RelayOptions {
    * `endpoint`, and the name as its `serviceName` or `queueName`. A queue's sink is a path of the queue.
    */
   readonly services?: Readonly<Record<string, RelayClient>> | undefined;
-  /** What may be asked for; nothing else is passed on. */
+  /** The requests that are passed on. All others are refused. */
   readonly allow: readonly RelayRule[];
   /**
    * Origins of the pages that may call, as `["https://example.com"]`; `"*"` for the pages of everybody. Default: none but
@@ -26,13 +26,19 @@ export interface RelayOptions {
   readonly origins?: "*" | readonly string[] | undefined;
   /** Path at which the relay is mounted, such as `"/eas"`. Default: the root. */
   readonly base?: string | undefined;
-  /** The most bytes that a request's body may have. Default 1 MiB, as on the shared gateway. */
+  /** Maximum number of bytes of a request's body. Default 1 MiB, as on the shared gateway. */
   readonly maxBytes?: number | undefined;
-  /** Milliseconds until the service's answer begins. Default 300,000. */
+  /** Milliseconds until the service's answer must begin. Default 300,000. */
   readonly timeout?: number | undefined;
-  /** Names of request headers that go on to the service, beside those that this package's calls need. */
+  /**
+   * Milliseconds that the relay waits for a caller to send 1 KiB more of its body, or to take 1 KiB more of the answer; time
+   * in which the service is slow does not count. Then the call is aborted, so that a stalled caller does not occupy one of the
+   * client's connections. Default 30,000; `Infinity` for no limit.
+   */
+  readonly idleTimeout?: number | undefined;
+  /** Names of request headers that pass, in addition to those that calls of this package need. */
   readonly requestHeaders?: readonly string[] | undefined;
-  /** Names of the answer's headers that go back to the caller, beside those that this package's calls need. */
+  /** Names of answer headers that pass, in addition to those that calls of this package need. */
   readonly responseHeaders?: readonly string[] | undefined;
   /**
    * Decides on each request that could pass, before anything is sent: `true` lets it pass, `false` refuses it with 403, a
@@ -41,8 +47,8 @@ export interface RelayOptions {
    */
   readonly authorize?: ((request: Request) => boolean | Response | Promise<boolean | Response>) | undefined;
   /**
-   * Hears what callers are not told: that the service refuses the relay's token, cannot be reached, does not answer or breaks
-   * off, or that `authorize` threw. What it throws itself is ignored.
+   * Receives the errors that callers are not told about: the service refuses the relay's token, cannot be reached, does not
+   * answer or breaks off, or `authorize` threw. Exceptions of the function itself are ignored.
    */
   readonly onError?: ((error: unknown, request: Request) => unknown) | undefined;
 }
@@ -55,11 +61,13 @@ export interface RelaySettings {
   readonly headers: HeaderLists;
   readonly maxBytes: number;
   readonly timeout: number;
+  readonly idleTimeout: number;
   readonly authorize: RelayOptions["authorize"];
   readonly onError: NonNullable<RelayOptions["onError"]>;
 }
 
 const DEFAULT_TIMEOUT_MS = 300_000;
+const DEFAULT_IDLE_TIMEOUT_MS = 30_000;
 
 /** Checks all options of a relay. */
 export function checkRelayOptions(options: RelayOptions): RelaySettings {
@@ -67,7 +75,7 @@ export function checkRelayOptions(options: RelayOptions): RelaySettings {
     throw optionError("options", options, "be an object such as { client, allow: [{ paths: [...] }] }");
   }
   const { base = "", maxBytes = SHARED_GATEWAY_MAX_REQUEST_BYTES, timeout = DEFAULT_TIMEOUT_MS } = options;
-  const { authorize, onError = () => {} } = options;
+  const { authorize, onError = () => {}, idleTimeout = DEFAULT_IDLE_TIMEOUT_MS } = options;
   const services = new Services(base, options.client, options.services);
   const headers = new HeaderLists(options.requestHeaders ?? [], options.responseHeaders ?? []);
   return {
@@ -77,6 +85,7 @@ export function checkRelayOptions(options: RelayOptions): RelaySettings {
     headers,
     maxBytes: checkLimit("maxBytes", maxBytes, 0),
     timeout: checkTimeout("timeout", timeout),
+    idleTimeout: idleTimeout === Number.POSITIVE_INFINITY ? idleTimeout : checkTimeout("idleTimeout", idleTimeout),
     authorize: authorize && checkFunction("authorize", authorize),
     onError: checkFunction("onError", onError),
   };

@@ -88,7 +88,7 @@ test("relay", "a queue through it: put, and a watch over HTTP with its commits",
   const { name, seen } = await openQueue(test);
   const endpoint = await openRelay(test, {
     services: [name],
-    allow: [{ methods: ["GET", "POST", "PUT", "DELETE"], paths: [`/${name}`] }],
+    allow: [{ paths: [`/${name}`], operations: ["put", "watch", "commit"], gid: "eas" }],
   });
   const queue = test.closing(new QueueClient({ endpoint, queueName: name, logger: null }));
   const { requestId } = await queue.put("item 0", { tags: { n: "0" } });
@@ -108,13 +108,13 @@ test("relay", "a queue through it: put, and a watch over HTTP with its commits",
   while ((await counterpart.cut(name)) > 0) await new Promise((go) => setTimeout(go, 5));
 });
 
-test("relay", "an asynchronous service through it: the input by one path, the sink by another", async (test) => {
+test("relay", "an asynchronous service through it: jobs go in, and each result comes out by its id", async (test) => {
   const serviceName = await new Counterpart(test).addQueue({}, "upper");
   const endpoint = await openRelay(test, {
     services: [serviceName],
     allow: [
-      { methods: ["GET", "POST"], paths: [`/${serviceName}`] },
-      { methods: ["GET", "DELETE"], paths: [`/${serviceName}/sink`] },
+      { paths: [`/${serviceName}`], operations: ["put"] },
+      { paths: [`/${serviceName}/sink`], operations: ["result"] },
     ],
   });
   const client = test.closing(new AsyncInferenceClient({ endpoint, serviceName, logger: null }));

@@ -1,6 +1,6 @@
 import { setFlagsFromString } from "node:v8";
 import { runInNewContext } from "node:vm";
-import { describe, expect, test } from "vitest";
+import { describe, expect, onTestFinished, test, vi } from "vitest";
 import { createRelay } from "../../src/relay/index.js";
 import { memoryRelay, memoryService, type RelayedCall, refusalOf } from "../support/relay.js";
 
@@ -106,10 +106,13 @@ describe("the request's body", () => {
   });
 
   test("has 1 MiB at the most, unless told otherwise", async () => {
-    const length = (bytes: number) => ({ headers: { "content-length": String(bytes) } });
+    const length = (bytes: number) => ({
+      body: new Uint8Array(bytes),
+      headers: { "content-length": String(bytes) },
+    });
     expect((await memoryRelay().ask("/", length(1024 * 1024))).status).toBe(200);
     expect((await memoryRelay().ask("/", length(1024 * 1024 + 1))).status).toBe(413);
-    expect((await memoryRelay({ maxBytes: Infinity }).ask("/", length(1e12))).status).toBe(200);
+    expect((await memoryRelay({ maxBytes: Infinity }).ask("/", length(3 * 1024 * 1024))).status).toBe(200);
   });
 
   test("too large after the answer began: the answer breaks off, and the call is ended", async () => {
@@ -188,12 +191,13 @@ describe("the request's body", () => {
     expect([calls, errors]).toEqual([[], []]);
   });
 
-  test("of a stated length that does not come: 504, nothing is sent, and no more is read", async () => {
-    const { ask, calls } = memoryRelay({ timeout: 1 });
+  test("of a stated length that does not arrive within the timeout: 408, nothing is sent, and no more is read", async () => {
+    const { ask, calls, errors } = memoryRelay({ timeout: 1 });
     const body = handMade();
-    expect((await ask("/", { body: body.stream, headers: { "content-length": "10" } })).status).toBe(504);
-    expect(calls).toEqual([]);
-    expect(body.cancelled()).toMatchObject({ code: "ERR_EAS_TIMEOUT" });
+    const answer = await ask("/", { body: body.stream, headers: { "content-length": "10" } });
+    expect(await refusalOf(answer)).toEqual([408, "the body did not arrive within 1 ms"]);
+    expect([calls, errors]).toEqual([[], []]);
+    expect(body.cancelled()).toMatchObject({ status: 408 });
   });
 
   test("of more than the shared gateway takes goes on as it comes, whatever its length", async () => {
@@ -228,6 +232,193 @@ describe("the request's body", () => {
     await ask("/");
     await ask("/", { body: "", headers: { "content-length": "0" } });
     expect(calls.map(({ body }) => body)).toEqual([null, null]);
+  });
+});
+
+describe("a stated length", () => {
+  test.each([
+    ["fewer bytes, read whole", "abc", "10", 1024, "3"],
+    ["no bytes, read whole", "", "10", 1024, "0"],
+    ["more bytes, read whole", "abc", "2", 1024, "more"],
+    ["fewer bytes, streamed", "abc", "2000000", 1e9, "3"],
+  ])("of another body is the caller's fault: %s", async (_, text, stated, maxBytes, found) => {
+    const { ask, calls, errors } = memoryRelay(
+      { maxBytes },
+      async ({ body }) => new Response(await new Response(body).text()),
+    );
+    const body = handMade();
+    if (text !== "") body.give(text);
+    body.end();
+    const answer = await ask("/", { body: body.stream, headers: { "content-length": stated } });
+    expect(await refusalOf(answer)).toEqual([
+      400,
+      `the body has ${found} bytes, but its Content-Length is ${stated}: mount the relay before body parsers and decompression`,
+    ]);
+    // A service that reads a stream sees it fail, not end.
+    expect(calls.map(({ signal }) => signal.aborted)).toEqual(maxBytes > 1024 ? [true] : []);
+    expect(errors).toEqual([]);
+  });
+
+  test("of a request without a body is the caller's fault", async () => {
+    const { ask, calls } = memoryRelay();
+    const [status, error] = await refusalOf(await ask("/", { headers: { "content-length": "10" } }));
+    expect([status, error.slice(0, 56)]).toEqual([400, "the body has 0 bytes, but its Content-Length is 10: moun"]);
+    expect(calls).toEqual([]);
+  });
+
+  test.each(["-1", "1.5", "0x1", "a", "1, 1", "1e1", ""])("that is not a number: %j", async (stated) => {
+    const { ask, calls } = memoryRelay();
+    const answer = await ask("/", { body: "x", headers: { "content-length": stated } });
+    expect(await refusalOf(answer)).toEqual([400, "the Content-Length is not a number"]);
+    expect(calls).toEqual([]);
+  });
+});
+
+describe("a slow caller", () => {
+  const SLOWLY = "the body came too slowly: less than 1 KiB in 1000 ms";
+
+  function stopClock() {
+    vi.useFakeTimers({ toFake: ["setTimeout", "clearTimeout", "performance"] });
+    onTestFinished(() => void vi.useRealTimers());
+  }
+  const pass = (milliseconds: number) => vi.advanceTimersByTimeAsync(milliseconds);
+
+  test.each([
+    ["of a stated length, and nothing is sent", { "content-length": "5000" }, 0],
+    ["of no stated length, and the call is aborted", {}, 1],
+  ])("whose body stalls is answered with 408: %s", async (_, headers, count) => {
+    stopClock();
+    const { ask, calls, errors } = memoryRelay({ idleTimeout: 1000 }, async ({ body }) => {
+      return new Response(await new Response(body).text());
+    });
+    const body = handMade();
+    const asked = ask("/", { body: body.stream, headers: headers as Record<string, string> });
+    body.give("x");
+    await pass(999);
+    expect(body.cancelled()).toBeUndefined();
+    await pass(2);
+    expect(await refusalOf(await asked)).toEqual([408, SLOWLY]);
+    expect(body.cancelled()).toMatchObject({ status: 408 });
+    expect(calls).toHaveLength(count);
+    for (const { signal } of calls) expect(signal.aborted).toBe(true);
+    expect(errors).toEqual([]);
+  });
+
+  test("whose body drips is answered with 408", async () => {
+    stopClock();
+    const { ask } = memoryRelay(
+      { idleTimeout: 1000 },
+      async ({ body }) => new Response(await new Response(body).text()),
+    );
+    const body = handMade();
+    const asked = ask("/", { body: body.stream });
+    for (let i = 0; body.cancelled() === undefined; i++) {
+      expect(i).toBeLessThan(12);
+      body.give("x");
+      await pass(100);
+    }
+    expect(await refusalOf(await asked)).toEqual([408, SLOWLY]);
+  });
+
+  test("that sends 1 KiB in time may take as long as it wants", async () => {
+    stopClock();
+    const { ask } = memoryRelay(
+      { idleTimeout: 1000 },
+      async ({ body }) => new Response(await new Response(body).text()),
+    );
+    const body = handMade();
+    const asked = ask("/", { body: body.stream });
+    for (let i = 0; i < 20; i++) {
+      await pass(900);
+      body.give("x".repeat(1024));
+    }
+    await pass(900);
+    body.end();
+    expect(await (await asked).text()).toHaveLength(20 * 1024);
+  });
+
+  test("whose body the service does not read is not slow", async () => {
+    stopClock();
+    let answer!: (response: Response) => void;
+    const { ask } = memoryRelay({ idleTimeout: 1000 }, () => new Promise((resolve) => (answer = resolve)));
+    const asked = ask("/", { body: handMade().stream });
+    await pass(100_000);
+    answer(new Response("ok"));
+    expect((await asked).status).toBe(200);
+  });
+
+  test("that does not read the answer loses it, and the service's connection is released", async () => {
+    stopClock();
+    const answered = onDemand(100);
+    const { ask, calls, errors } = memoryRelay({ idleTimeout: 1000 }, () => new Response(answered.stream));
+    const { body } = await ask("/");
+    await pass(1001);
+    expect(calls[0]?.signal.aborted).toBe(true);
+    await expect(body?.getReader().read()).rejects.toThrow("less than 1 KiB of the answer in 1000 ms");
+    expect(errors).toEqual([]);
+  });
+
+  test("that takes the answer in drips loses it", async () => {
+    stopClock();
+    const answered = onDemand(100);
+    const { ask, calls } = memoryRelay({ idleTimeout: 1000 }, () => new Response(answered.stream));
+    const reader = readerOf(await ask("/"));
+    const failed = (async () => {
+      for (;;) {
+        await pass(100);
+        await reader.read();
+      }
+    })();
+    await expect(failed).rejects.toThrow("less than 1 KiB");
+    expect(answered.made()).toBeLessThan(12);
+    expect(calls[0]?.signal.aborted).toBe(true);
+  });
+
+  test("is not one that waits for a slow service", async () => {
+    stopClock();
+    const answered = handMade();
+    const { ask, calls } = memoryRelay({ idleTimeout: 1000 }, () => new Response(answered.stream));
+    const reader = readerOf(await ask("/"));
+    for (let i = 0; i < 5; i++) {
+      const reading = reader.read();
+      await pass(100_000);
+      answered.give("x");
+      expect(textOf((await reading).value)).toBe("x");
+    }
+    const last = reader.read();
+    answered.end();
+    expect((await last).done).toBe(true);
+    await pass(100_000);
+    expect(calls[0]?.signal.aborted).toBe(false);
+    expect(vi.getTimerCount()).toBe(0);
+  });
+
+  test("has no limit with idleTimeout Infinity", async () => {
+    stopClock();
+    const answered = onDemand(2);
+    const { ask, calls } = memoryRelay({ idleTimeout: Number.POSITIVE_INFINITY }, () => new Response(answered.stream));
+    const reader = readerOf(await ask("/"));
+    await pass(2 ** 31 - 1);
+    expect((await reader.read()).done).toBe(false);
+    expect(calls[0]?.signal.aborted).toBe(false);
+    expect(vi.getTimerCount()).toBe(0);
+  });
+
+  test("leaves no timer, however its call ends", async () => {
+    stopClock();
+    const { ask } = memoryRelay(
+      { authorize: () => true },
+      async ({ body }) => new Response(await new Response(body).text()),
+    );
+    expect(await (await ask("/", { body: onDemand(3).stream })).text()).toBe("012");
+    await (await ask("/", { body: "x", headers: { "content-length": "1" } })).text();
+    const { body } = await ask("/", { body: onDemand(3).stream });
+    await body?.cancel();
+    const failing = handMade();
+    const asked = ask("/", { body: failing.stream });
+    failing.fail(new Error("reset"));
+    expect((await asked).status).toBe(400);
+    expect(vi.getTimerCount()).toBe(0);
   });
 });
 

@@ -69,7 +69,7 @@ describe("between a page's client and the emulator", () => {
     const relay = await listenRelay({
       services: { q: serviceClient(emulator, "jobs") },
       base: "/eas",
-      allow: [{ methods: ["GET", "POST", "PUT", "DELETE"], paths: ["/q"] }],
+      allow: [{ paths: ["/q"], operations: ["put", "watch", "commit", "take"], gid: "eas" }],
     });
     const queue = new QueueClient({ endpoint: `${relay}/eas`, queueName: "q", logger: null });
     onTestFinished(() => void queue.close());
@@ -93,7 +93,7 @@ describe("between a page's client and the emulator", () => {
     const emulator = await start();
     const relay = await listenRelay({
       services: { jobs: serviceClient(emulator, "jobs") },
-      allow: [{ methods: ["GET"], paths: ["/jobs"] }],
+      allow: [{ paths: ["/jobs"], operations: ["watch", "commit"], gid: "*" }],
     });
     const queue = new QueueClient({ endpoint: relay, queueName: "jobs", logger: null });
     onTestFinished(() => void queue.close());
@@ -105,7 +105,7 @@ describe("between a page's client and the emulator", () => {
     const emulator = await start();
     const relay = await listenRelay({
       services: { jobs: serviceClient(emulator, "jobs") },
-      allow: [{ methods: ["GET", "POST", "PUT", "DELETE"], paths: ["/jobs"] }],
+      allow: [{ paths: ["/jobs"], operations: ["put", "watch", "commit"], gid: "*" }],
     });
     const queue = new QueueClient({ endpoint: relay, queueName: "jobs", logger: null });
     onTestFinished(() => void queue.close());

@@ -18,6 +18,16 @@ const PIECES = [
   "＼",
   "℀",
   "∕",
+  "⁄",
+  "⧸",
+  "⧵",
+  "∖",
+  "․",
+  "﹒",
+  "。",
+  "%e2%88%95",
+  "%e2%81%84",
+  "%e2%80%8b",
   ".",
   "..",
   "%2e",
@@ -69,7 +79,27 @@ const PIECES = [
 /** "One up", in every writing. */
 const UP = fc.tuple(
   fc.constantFrom("..", "%2e%2e", ".%2e", "%252e%252e", "．．", "‥", "..;x", "..%20"),
-  fc.constantFrom("/", "%2f", "%252f", "\\", "%5c", "%255c", "／", "＼", ";", "?", "%3f", "%253f", "%23", "%00", ""),
+  fc.constantFrom(
+    "/",
+    "%2f",
+    "%252f",
+    "\\",
+    "%5c",
+    "%255c",
+    "／",
+    "＼",
+    "∕",
+    "⁄",
+    "⧸",
+    "∖",
+    ";",
+    "?",
+    "%3f",
+    "%253f",
+    "%23",
+    "%00",
+    "",
+  ),
 );
 const path = fc.array(
   fc.oneof(
@@ -87,7 +117,14 @@ function readings(sent: string): string[] {
   const add = (text: string, depth: number) => {
     if (found.has(text)) return;
     found.add(text);
-    const next = [text.normalize("NFKC"), text.replaceAll("\\", "/"), text.replace(/;[^/]*/g, "")];
+    const next = [
+      text.normalize("NFKC"),
+      text.replaceAll("\\", "/"),
+      text.replace(/[∕⁄⧸⧵∖]/g, "/"),
+      text.replace(/[․。]/g, "."),
+      text.replace(/\p{Cf}/gu, ""),
+      text.replace(/;[^/]*/g, ""),
+    ];
     for (const decode of [decodeURIComponent, unescape]) {
       try {
         next.push(decode(text));

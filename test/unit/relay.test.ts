@@ -1,7 +1,7 @@
 import { describe, expect, test } from "vitest";
-import { EasNetworkError, EasTimeoutError } from "../../src/index.js";
+import { EasNetworkError, EasTimeoutError, PredictClient } from "../../src/index.js";
 import { createRelay, type RelayClient, type RelayOptions } from "../../src/relay/index.js";
-import { thrownBy } from "../support/calls.js";
+import { errorOf, thrownBy } from "../support/calls.js";
 import { memoryRelay, memoryService, type RelayedCall, refusalOf } from "../support/relay.js";
 
 const PAGE = "https://page.example";
@@ -57,6 +57,8 @@ test.each<[string, Record<string, unknown>, string]>([
   ["no number of bytes", { maxBytes: "1MB" }, "maxBytes"],
   ["less than nothing", { maxBytes: -1 }, "maxBytes"],
   ["no time", { timeout: 0 }, "timeout"],
+  ["no time for callers", { idleTimeout: 0 }, "idleTimeout"],
+  ["idleTimeout as text", { idleTimeout: "1s" }, "idleTimeout"],
   ["headers as text", { requestHeaders: "x-own" }, "requestHeaders"],
   ["no header", { requestHeaders: ["x own"] }, "header name"],
   ["the caller's cookies", { requestHeaders: ["Cookie"] }, 'requestHeaders is "Cookie"'],
@@ -131,6 +133,21 @@ describe("paths", () => {
     ["GET", "/eas/files/..／v1"],
     ["GET", "/eas/files/..＼v1"],
     ["GET", "/eas/files/％2e％2e/v1"],
+    ["GET", "/eas/files/..%e2%88%95v1"],
+    ["GET", "/eas/files/..%e2%81%84v1"],
+    ["GET", "/eas/files/..∕v1"],
+    ["GET", "/eas/files/a%e2%a7%b8b"],
+    ["GET", "/eas/files/a%e2%88%96b"],
+    ["GET", "/eas/files/․․/v1"],
+    ["GET", "/eas/files/…/v1"],
+    ["GET", "/eas/files/a。b"],
+    ["GET", "/eas/files/.%e2%80%8b./v1"],
+    ["GET", "/eas/files/a%e2%84%80b"],
+    ["GET", "/eas/files/%c0%af"],
+    ["GET", "/eas/files/%e0%80%af"],
+    ["GET", "/eas/files/%ed%a0%80"],
+    ["GET", "/eas/files/a%ff"],
+    ["GET", "/eas/files/%f"],
     ["GET", "/eas/files/a%3Fb"],
     ["GET", "/eas/files/a%23b"],
     ["GET", "/eas/files/%00"],
@@ -189,7 +206,7 @@ describe("several services", () => {
   test("each is called by its name, and its paths by its own rules", async () => {
     const { ask, seen } = setUp([
       { paths: ["/scorecard", "/chat/v1/*", "/chat/v2/", "/组.模型"] },
-      { methods: ["GET"], paths: ["/jobs/sink"] },
+      { paths: ["/jobs/sink"], operations: ["watch", "commit"] },
     ]);
     const at = async (path: string, method = "POST") => (await ask(`/eas/api/predict${path}`, { method })).status;
     expect(await at("/scorecard")).toBe(200);
@@ -249,7 +266,6 @@ describe("headers", () => {
       "content-type": "application/json",
       traceparent: "00-1-2-01",
       tracestate: "a=1",
-      "x-eas-queueservice-redis-uid": "u",
       "x-lz4-original-length": "7",
       "x-own": "1",
       "x-request-id": "r",
@@ -504,7 +520,12 @@ describe("what goes wrong behind the relay", () => {
   const failing: [string, () => Promise<Response>, number, RegExp][] = [
     ["the token is refused", async () => new Response("token abc", { status: 401 }), 502, /answered with 401.*token/],
     ["the gateway refuses", async () => new Response("no", { status: 403 }), 502, /answered with 403/],
-    ["a redirect", async () => Response.redirect("http://10.0.0.1/"), 502, /answered with 302.*redirects/],
+    [
+      "a redirect",
+      async () => Response.redirect("http://10.0.0.1/"),
+      502,
+      /answered with 302.*redirects are not followed/,
+    ],
     ["a hidden redirect", async () => Response.error(), 502, /answered with 0/],
     [
       "a status that is none",
@@ -525,7 +546,9 @@ describe("what goes wrong behind the relay", () => {
     expect(answered.headers.get("access-control-allow-origin")).toBe("*");
     const [found, error] = await refusalOf(answered);
     expect(found).toBe(status);
-    expect(error).toMatch(/^the (relay got no answer from the service|service did not answer the relay in time)$/);
+    expect(error).toMatch(
+      /^the (relay got no answer from the service|service did not begin to answer in the relay's time \(timeout\)|service gave the relay an answer that cannot be passed on)$/,
+    );
     expect(errors).toHaveLength(1);
     expect(String(errors[0])).toMatch(told);
     expect(JSON.stringify(errors[0]) ?? "").not.toContain("abc");
@@ -591,6 +614,34 @@ describe("what goes wrong behind the relay", () => {
     }
   });
 
+  test("a page's client does not mistake the relay's own answers for the gateway's", async () => {
+    for (const [answer, options, status, hint] of [
+      [
+        () => Promise.reject(new Error("down")),
+        {},
+        502,
+        "this is the relay's own answer; its option onError receives the cause",
+      ],
+      [() => Promise.reject(new EasTimeoutError("", { phase: "headers", timeout: 1 })), {}, 504, "its option onError"],
+      [undefined, { allow: [{ paths: ["/other"] }] }, 403, "this is the relay's own answer, which refuses the request"],
+      [
+        async ({ body }: RelayedCall) => new Response(await new Response(body).text()),
+        { maxBytes: 0 },
+        413,
+        "which refuses the request",
+      ],
+      [undefined, { base: "/eas" }, 404, "which refuses the request"],
+      [() => new Response("", { status: 503 }), {}, 503, "no instance is ready"],
+    ] as const) {
+      const { relay } = memoryRelay(options, answer);
+      const fetch = (url: string | URL | Request, init?: RequestInit) => relay(new Request(url, init));
+      const page = new PredictClient({ customUrl: "https://my.site/", fetch: fetch as never, retryCount: 0 });
+      const error = await errorOf(page.predict("x"));
+      expect([error.status, error.hint]).toEqual([status, expect.stringContaining(hint)]);
+      await page.close();
+    }
+  });
+
   test("answers without a body", async () => {
     for (const status of [204, 205]) {
       const { ask } = memoryRelay({}, () => new Response(null, { status }));
@@ -602,7 +653,7 @@ describe("what goes wrong behind the relay", () => {
 });
 
 test("a WebSocket is refused", async () => {
-  const { relay, calls } = memoryRelay({ allow: [{ methods: ["GET"], paths: ["/"] }] });
+  const { relay, calls } = memoryRelay({ allow: [{ paths: ["/"], operations: ["watch", "commit"] }] });
   // `Request` lets nobody set the header; servers do.
   const request = new Request("https://my.site/?_watch_=true");
   Object.defineProperty(request, "headers", { value: new Headers({ upgrade: "websocket" }) });

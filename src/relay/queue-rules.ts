@@ -1,0 +1,245 @@
+import { optionError } from "../argument-errors.js";
+import { checkIdentity } from "../queue/queue-options.js";
+
+/** What a rule can allow on a queue. */
+export type RelayOperation =
+  /** Adds an item. */
+  | "put"
+  /** Reads, and may delete, the items of one job: those with a given `requestId` or `easJob` tag. */
+  | "result"
+  /** Reads items and leaves them in the queue. */
+  | "get"
+  /** Reads items, and deletes them unless the caller asks to keep them. Includes `get` and `result`. */
+  | "take"
+  /** Receives items as a consumer. With `_auto_commit_` it also needs `commit`. */
+  | "watch"
+  | "commit"
+  | "negative"
+  /** Deletes items by index. */
+  | "delete"
+  /** Reads where an item stands. */
+  | "search"
+  | "count"
+  | "attributes"
+  /** Deletes all items before an index. */
+  | "truncate"
+  /** Ends the queue. */
+  | "end"
+  /** Lets a `put` set a priority. */
+  | "priority"
+  /** Lets the other operations address the dead letters of the queue. */
+  | "rear";
+
+/** The queue part of a rule, checked. */
+export interface QueueRule {
+  readonly operations: ReadonlySet<RelayOperation>;
+  /** Undefined: callers cannot name a group. `"*"`: they name their own. */
+  readonly gid: string | undefined;
+}
+
+/** What a rule decides about a request. */
+export type Verdict =
+  | { readonly refused: string }
+  | { readonly refused: undefined; readonly search: string; readonly headers: readonly [string, string][] };
+
+/** How the wire shows an operation: its method, and the parameter that selects it among those of the same method. */
+interface Form {
+  readonly operation: Exclude<RelayOperation, "result" | "take" | "priority" | "rear">;
+  readonly method: string;
+  readonly selector?: string;
+  readonly parameters?: readonly string[];
+  /** Whether other parameters are tags. */
+  readonly hasTags?: true;
+  /** Whether the caller's uid and gid change what it does. */
+  readonly usesGroup?: true;
+}
+
+// Method and query of each operation as the official SDKs send them (queue_client.py, queue_client.go, QueueClient.java).
+const FORMS: readonly Form[] = [
+  { operation: "end", method: "POST", selector: "_eos_", parameters: ["_force_"] },
+  { operation: "put", method: "POST", parameters: ["_priority_"], hasTags: true },
+  { operation: "attributes", method: "GET", selector: "_attrs_" },
+  { operation: "count", method: "GET", selector: "_count_", parameters: ["_priority_"], hasTags: true },
+  { operation: "search", method: "GET", selector: "_search_", parameters: ["_index_"], usesGroup: true },
+  {
+    operation: "watch",
+    method: "GET",
+    selector: "_watch_",
+    parameters: ["_index_", "_window_", "_index_only_", "_auto_commit_"],
+    hasTags: true,
+    usesGroup: true,
+  },
+  {
+    operation: "get",
+    method: "GET",
+    parameters: ["_index_", "_length_", "_timeout_", "_raw_", "_auto_delete_"],
+    hasTags: true,
+  },
+  { operation: "negative", method: "PUT", selector: "_negative_", parameters: ["_indexes_"], usesGroup: true },
+  { operation: "commit", method: "PUT", parameters: ["_indexes_"], usesGroup: true },
+  { operation: "truncate", method: "DELETE", selector: "_trunc_", parameters: ["_index_"] },
+  { operation: "delete", method: "DELETE", parameters: ["_indexes_"] },
+];
+const SELECTORS = FORMS.flatMap(({ selector }) => selector ?? []);
+const OPERATIONS: readonly RelayOperation[] = [
+  ...FORMS.map(({ operation }) => operation),
+  "result",
+  "take",
+  "priority",
+  "rear",
+];
+
+/** Prefix of the headers that control a queue. */
+export const QUEUE_HEADERS = "x-eas-queueservice-";
+const UID = `${QUEUE_HEADERS}redis-uid`;
+const GID = `${QUEUE_HEADERS}redis-gid`;
+const PRIORITY = `${QUEUE_HEADERS}priority`;
+const REAR = `${QUEUE_HEADERS}access-rear`;
+
+/** Parameters that select the items of one job: the service's id, and the tag of `AsyncInferenceClient`. */
+const JOB_FILTERS: readonly string[] = ["requestId", "easJob"];
+/** Values of a control parameter: indexes, counts, durations and booleans. */
+const CONTROL_VALUE = /^[\w.,+\-µμ]*$/;
+/** Names of tags that every server reads in the same way: no separators, escapes or brackets, and no leading punctuation. */
+const TAG_NAME = /^[\p{L}\p{N}][^\p{C}\p{Z}%&;=+?#[\]\ufffd]*$/u;
+/** Only these values are certain to mean false. */
+const FALSE = /^([Ff]alse|0)$/;
+
+/** Checks the queue options of a rule. `name` is the rule's name in errors. */
+export function checkQueueRule(
+  name: string,
+  operations: readonly RelayOperation[],
+  gid: string | undefined,
+): QueueRule {
+  const isList = Array.isArray(operations) && operations.length > 0;
+  const wrong = isList ? operations.find((operation) => !OPERATIONS.includes(operation)) : operations;
+  if (!isList || wrong !== undefined || !operations.some((operation) => !/^(priority|rear)$/.test(operation))) {
+    throw optionError(
+      `${name}.operations`,
+      wrong ?? operations,
+      `be a list of operations from ${OPERATIONS.join(", ")}`,
+    );
+  }
+  return { operations: new Set(operations), gid: gid === undefined ? undefined : checkIdentity("gid", gid) };
+}
+
+/** Whether the rule allows an operation of a queue. What is sent is rebuilt from what was checked. */
+export function judgeOperation(rule: QueueRule, method: string, search: string, headers: Headers): Verdict {
+  // Old servers take it for "&".
+  if (search.includes(";")) return refuse('";" in the query of a queue: write %3B');
+  const query = new URLSearchParams(search);
+  const pairs = [...query];
+  const names = pairs.map(([name]) => name);
+  const selectors = names.filter((name) => SELECTORS.includes(name));
+  const form = FORMS.find(
+    ({ method: own, selector }) =>
+      own === method && (selector === undefined ? selectors.length === 0 : selector === selectors[0]),
+  );
+  if (form === undefined) return refuse(selectors.length > 0 ? `${method} with ${selectors[0]}` : method);
+  const { selector, parameters = [], operation } = form;
+  for (const [name, value] of pairs) {
+    const isControl = name === selector || parameters.includes(name);
+    // Servers differ in which of several they take.
+    if ((isControl || JOB_FILTERS.includes(name)) && names.indexOf(name) !== names.lastIndexOf(name)) {
+      return refuse(`${name} more than once`);
+    }
+    if (isControl ? !CONTROL_VALUE.test(value) : !form.hasTags || !TAG_NAME.test(name)) {
+      return refuse(`the parameter ${show(name)} for ${operation}`);
+    }
+  }
+  if (selector !== undefined && query.get(selector) !== "true") {
+    return refuse(`${selector} with another value than true`);
+  }
+  return (
+    refusedOperation(rule, form, query, headers) ?? {
+      refused: undefined,
+      search: queryText(pairs),
+      headers: queueHeaders(rule, headers),
+    }
+  );
+}
+
+function refusedOperation(
+  { operations, gid }: QueueRule,
+  { operation, method, usesGroup }: Form,
+  query: URLSearchParams,
+  headers: Headers,
+): Verdict | undefined {
+  const deletes = !FALSE.test(query.get("_auto_delete_") ?? "");
+  const commits = !FALSE.test(query.get("_auto_commit_") ?? "");
+  if (operation === "get") {
+    const isResult = operations.has("result") && JOB_FILTERS.some((name) => query.get(name));
+    if (!operations.has("take") && !isResult && (deletes || !operations.has("get"))) {
+      const kind = deletes ? "take (a get without _auto_delete_=false)" : "get";
+      return refuse(operations.has("result") ? `${kind} without a requestId` : kind);
+    }
+  } else if (!operations.has(operation)) return refuse(operation);
+  if (operation === "watch" && commits && !operations.has("commit")) {
+    return refuse("watch without _auto_commit_=false");
+  }
+  if (operation === "put") {
+    if ((query.has("_priority_") || headers.has(PRIORITY)) && !operations.has("priority")) return refuse("priority");
+    // The service sets it, and finds the result by it.
+    if (query.has("requestId")) return refuse("put with a requestId");
+  }
+  // In a negative commit the service reads parameters from such a body, so it may do so in others.
+  if (operation !== "negative" && /x-www-form-urlencoded/i.test(headers.get("content-type") ?? "")) {
+    return refuse(`${operation} with a body of application/x-www-form-urlencoded`);
+  }
+  for (const [name] of headers) {
+    if (!name.startsWith(QUEUE_HEADERS)) continue;
+    if (name === UID || name === GID) {
+      if (usesGroup && gid === undefined) return refuse(`${operation} with ${name}, since the rule has no gid`);
+    } else if (!(name === REAR && operations.has("rear")) && !(name === PRIORITY && method === "POST")) {
+      return refuse(name === REAR ? "rear" : `the header ${name}`);
+    }
+  }
+  return undefined;
+}
+
+/** The headers of a queue that are sent. Where the rule has no gid, the caller's uid and gid change nothing and are left out. */
+function queueHeaders({ gid }: QueueRule, headers: Headers): [string, string][] {
+  const own = gid === "*" ? headers.get(GID) : gid;
+  return [...headers]
+    .filter(([name]) => name === REAR || name === PRIORITY || (name === UID && gid !== undefined))
+    .concat(own === undefined || own === null ? [] : [[GID, own]]);
+}
+
+/** A control parameter or header of a queue in a request whose rule names no operations; undefined when there is none. */
+export function queueControlIn(search: string, headers: Headers): string | undefined {
+  for (const pair of search.slice(1).split(/[&;]/)) {
+    const name = foldedName(pair.split("=", 1)[0] as string);
+    const control = /^_[a-z]+(?:_[a-z]+)*_(?![a-z\d])/.exec(name)?.[0];
+    if (control !== undefined) return control;
+  }
+  return [...headers.keys()].find((name) => name.startsWith(QUEUE_HEADERS));
+}
+
+/** The name as the most lenient server may read it. */
+function foldedName(text: string): string {
+  let name = text;
+  for (let i = 0; i < 3; i++) {
+    try {
+      name = decodeURIComponent(name);
+    } catch {
+      break;
+    }
+  }
+  return name
+    .normalize("NFKC")
+    .toLowerCase()
+    .replace(/^[^\p{L}\p{N}_]+/u, "");
+}
+
+function refuse(what: string): Verdict {
+  return { refused: `this relay does not allow ${what} on this path` };
+}
+
+function show(name: string): string {
+  return JSON.stringify(name.length > 40 ? `${name.slice(0, 40)}…` : name);
+}
+
+function queryText(pairs: readonly (readonly [string, string])[]): string {
+  const text = pairs.map(([name, value]) => `${encodeURIComponent(name)}=${encodeURIComponent(value)}`).join("&");
+  return text === "" ? "" : `?${text}`;
+}
