@@ -9,7 +9,7 @@ import { type GetOptions, getOperation, indexesOperation } from "./queue-operati
  * deletion of exactly those: both can be repeated.
  */
 export class ItemGetter {
-  readonly #calls: QueueCalls;
+  readonly #calls: () => QueueCalls;
   /** Indexes that a get of this client is deleting. */
   readonly #claimed = new Set<bigint>();
   /** For each read under way, the indexes that were claimed at its start or since: its response may still have them. */
@@ -17,13 +17,13 @@ export class ItemGetter {
   /** Settles when all deletions under way have settled. */
   #deletions: Promise<unknown> = Promise.resolve();
 
-  constructor(calls: QueueCalls) {
+  constructor(calls: () => QueueCalls) {
     this.#calls = calls;
   }
 
   /** Gets items. Two deleting gets of one client never return the same item. */
   async get(options: GetOptions, owner: FrameOwner): Promise<DataFrame[]> {
-    const calls = this.#calls;
+    const calls = this.#calls();
     calls.channel.checkOpen();
     const operation = getOperation(options, owner);
     if (operation.kind !== "take" || !calls.mayResend) return calls.run(operation);
@@ -54,7 +54,7 @@ export class ItemGetter {
     for (const index of indexes) {
       for (const claimed of [this.#claimed, ...this.#reads]) claimed.add(index);
     }
-    const deleted = this.#calls.runForAll(
+    const deleted = this.#calls().runForAll(
       indexes,
       (batch) => indexesOperation("DELETE", batch, call),
       (_, send) => send(),

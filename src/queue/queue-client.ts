@@ -56,7 +56,7 @@ export class QueueClient {
   readonly #calls: QueueCalls;
   readonly #owner: FrameOwner;
   readonly #commits: CommitBatch;
-  readonly #getter: ItemGetter;
+  readonly #getter = new ItemGetter(() => this.#calls);
   #logger: QueueLogger;
   readonly #dialWebSocket: WebSocketDialer | undefined;
   readonly #limits = new LimitsCache(() => this.attributes({ retryCount: 0 }));
@@ -78,7 +78,6 @@ export class QueueClient {
     refuseHedging(settings);
     const logger = { warn: (message: string) => this.#logger.warn(message) };
     this.#calls = new QueueCalls(channelOf(platform, options), { ...settings, logger }, uid, gid);
-    this.#getter = new ItemGetter(this.#calls);
     this.#commits = new CommitBatch((indexes) => this.#calls.run(indexesOperation("PUT", indexes, undefined)));
     this.#owner = {
       commit: (index) => this.#commits.commit(index),
@@ -162,12 +161,11 @@ export class QueueClient {
    */
   async put(data: QueueData, options: PutOptions = {}): Promise<PutResult> {
     const operation = putOperation(options, this.#calls.mayResend ? randomUuid() : undefined);
-    const prepared = this.#calls.prepare();
-    const body = await toBytes(data);
+    const [prepared, body] = [this.#calls.prepare(), await toBytes(data)];
     if (body.length > prepared.maxRequestBytes) throw bodyTooLarge(body.length, prepared);
     return this.#calls.run(operation, async (call) => {
-      const { target } = call.plan;
-      const { maxPayloadBytes, priorityHeader } = await this.#limits.get(target.origin + target.path);
+      const { origin, path } = call.plan.target;
+      const { maxPayloadBytes, priorityHeader } = await this.#limits.get(origin + path);
       if (body.length > maxPayloadBytes) {
         throw argumentRangeError(
           "ERR_EAS_ARG_BODY_SIZE",
@@ -184,8 +182,7 @@ export class QueueClient {
 
   /**
    * Gets items, and deletes them unless told otherwise. Resolves with an empty array when there are none within `timeout`. If
-   * the response is lost, the items may be deleted: then the error's `maybeTaken` is true. In web pages and in Cloudflare
-   * Workers, the items are read first and deleted after it, so another client can receive them in between.
+   * the response is lost, the items may be deleted: then the error's `maybeTaken` is true.
    */
   async get(options: GetOptions = {}): Promise<DataFrame[]> {
     return this.#getter.get(options, this.#owner);
@@ -222,8 +219,7 @@ export class QueueClient {
 
   /** Tells the service that items are done: they are deleted. */
   commit(indexes: FrameIndex | Iterable<FrameIndex>, call?: QueueCallOptions): Promise<void> {
-    const operation = (batch: readonly bigint[]) => indexesOperation("PUT", batch, call);
-    return this.#calls.runForAll(indexes, operation, this.#watched("committing"));
+    return this.#calls.runForAll(indexes, (batch) => indexesOperation("PUT", batch, call), this.#watched("committing"));
   }
 
   /** Tells the service that items could not be handled: they are given to a consumer again. */

@@ -57,7 +57,10 @@ export interface GetOptions extends Omit<QueueCallOptions, "timeout"> {
   readonly length?: number | undefined;
   /** How long to wait for them: milliseconds, or a duration such as `"5s"`, which is the default. 0 does not wait. */
   readonly timeout?: number | string | undefined;
-  /** Whether the items are deleted with it. Default true. */
+  /**
+   * Whether the items are deleted with it. Default true. In web pages and in Cloudflare Workers they are read first and then
+   * deleted, so another client can receive them in between.
+   */
   readonly autoDelete?: boolean | undefined;
   /** Only items with these tags. Throws for `undefined`. */
   readonly tags?: QueueTags;

@@ -53,7 +53,7 @@ class PollSource implements FrameSource {
     events: SourceEvents,
   ) {
     const { signal } = this.#life;
-    const getter = new ItemGetter(calls);
+    const getter = new ItemGetter(() => calls);
     const get = (index: bigint, length: number, timeout: string) =>
       getter.get({ index, length, timeout, autoDelete: autoCommit, tags: Object.fromEntries(tags), signal }, owner);
     // From 0 the service sorts by priority: whoever goes on behind an item of a high one passes over those before it.
