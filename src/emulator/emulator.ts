@@ -7,7 +7,17 @@ import { type AuthForm, authorizationOf } from "./authorization.js";
 import { checkCompressors } from "./compression.js";
 import { Cors, type EmulatorCors } from "./cors.js";
 import { memoryDialer } from "./dial.js";
-import { breakBody, breaksBody, delay, type Fault, FaultQueue, refuseConnection, resetConnection } from "./faults.js";
+import {
+  breakBody,
+  breaksBody,
+  closesAfter,
+  delay,
+  type Fault,
+  FaultQueue,
+  refuseConnection,
+  resetConnection,
+} from "./faults.js";
+import { requestOf } from "./incoming-request.js";
 import {
   discoveredService,
   discoveryAnswer,
@@ -135,9 +145,10 @@ export function createEmulator(options: EmulatorOptions = {}): Emulator {
     if (instance?.isRunning === false) throw refuseConnection();
     // Clients differ in how they join slashes (github.com/pai-eas/eas-golang-sdk keeps those of the endpoint).
     const pathname = url.pathname.replace(/\/{2,}/g, "/");
-    const found =
-      findTarget(pathname, services, queues) ?? findRootQueue(pathname, queues.get(options.rootQueue ?? ""));
     const discovered = discoveredService(pathname, options.discoveryPaths);
+    // The paths of discovery are not the root queue's, whether or not discovery answers there.
+    const rootQueue = discoveredService(pathname) === undefined ? queues.get(options.rootQueue ?? "") : undefined;
+    const found = findTarget(pathname, services, queues) ?? findRootQueue(pathname, rootQueue);
     const body = new Uint8Array(await request.arrayBuffer());
     const entry = {
       method: request.method,
@@ -158,7 +169,12 @@ export function createEmulator(options: EmulatorOptions = {}): Emulator {
     if (fault?.reset === "before-headers") throw resetConnection();
     if (fault?.stall === "before-headers") await delay(undefined, request.signal);
     const knows = discovered !== undefined && (services.has(discovered) || queues.get(discovered) !== undefined);
-    const list = knows ? discoveryAnswer(discovered, instances, url) : undefined;
+    const list = knows
+      ? discoveryAnswer(
+          { service: discovered, services: [...new Set([...services.keys(), ...queues.names()])], gateway: url },
+          instances,
+        )
+      : undefined;
     const call = { request, query: url.searchParams, body, path: found?.path ?? "", entry, found, fault };
     return { ...call, refusal: answerWithoutService(call, { token: wanted, list, isUpgrade }) };
   }
@@ -170,7 +186,7 @@ export function createEmulator(options: EmulatorOptions = {}): Emulator {
       const { entry, found, fault } = call;
       const answer = call.refusal ?? (await (found?.queue?.answer(call) ?? runHandler(call)));
       entry.status = answer.status;
-      if (fault?.close) answer.headers.set("connection", "close");
+      if (closesAfter(fault)) answer.headers.set("connection", "close");
       // A watch has no middle: `cutConnections` is there for it.
       const isEndless = found?.queue !== undefined && !answer.headers.has("content-length");
       return breaksBody(fault) && !isEndless ? await breakBody(answer, fault) : answer;
@@ -202,7 +218,7 @@ export function createEmulator(options: EmulatorOptions = {}): Emulator {
     fetch: cors === undefined ? handle : (request) => sharedAnswer(cors, request),
     corsHeaders: (origin) => cors?.headers(origin) ?? [],
     transport: fetchTransport({
-      fetch: (url, init) => handle(new Request(url, init)),
+      fetch: (url, init) => handle(requestOf(url, init)),
       // There is no runtime's fetch between, which would undo a content coding.
       decodes: [],
     }),

@@ -17,7 +17,7 @@ export interface Fault {
   readonly body?: string | Uint8Array | undefined;
   /** Headers of that answer. */
   readonly headers?: Readonly<Record<string, string>> | undefined;
-  /** Close the connection after the answer, as EAS does with a 408. */
+  /** Close the connection after the answer. Default true with the status 408 or 450, as EAS does, and false with others. */
   readonly close?: boolean | undefined;
   /** Break the connection, before the answer or in the middle of its body. */
   readonly reset?: "before-headers" | "in-body" | undefined;
@@ -68,19 +68,40 @@ export class FaultQueue {
   }
 }
 
-/** The error by which the gateway function says that the connection is to be broken. */
-export function resetConnection(): Error {
-  return Object.assign(new Error("connection reset by a fault"), { code: "ECONNRESET" });
+const brokenByFault = new WeakSet<object>();
+
+/** Whether an error was made by `resetConnection` or `refuseConnection`. */
+export function isBrokenByFault(error: unknown): boolean {
+  return typeof error === "object" && error !== null && brokenByFault.has(error);
 }
 
-/** The error by which the gateway function says that nobody listens. */
+/** The error by which the gateway function says that the connection is to be broken. */
+export function resetConnection(): Error {
+  return intended("connection reset by a fault", "ECONNRESET");
+}
+
+/** The error by which the gateway function says that nothing listens. */
 export function refuseConnection(): Error {
-  return Object.assign(new Error("connect ECONNREFUSED"), { code: "ECONNREFUSED" });
+  return intended("connect ECONNREFUSED", "ECONNREFUSED");
+}
+
+function intended(message: string, code: string): Error {
+  const error = Object.assign(new Error(message), { code });
+  brokenByFault.add(error);
+  return error;
 }
 
 /** Waits, indefinitely without `milliseconds`; rejects when the caller disconnects. */
 export function delay(milliseconds: number | undefined, signal: AbortSignal): Promise<void> {
   return milliseconds === undefined ? raceAbort(new Promise<void>(() => {}), signal) : pause(milliseconds, signal);
+}
+
+/** EAS closes the connection after these: a keepalive that timed out, and a full queue of requests. */
+const CLOSING_STATUSES: readonly (number | undefined)[] = [408, 450];
+
+/** Whether the connection is closed after the answer. */
+export function closesAfter(fault: Fault | undefined): boolean {
+  return fault?.close ?? CLOSING_STATUSES.includes(fault?.status);
 }
 
 /** Whether a fault breaks an answer in its middle. */

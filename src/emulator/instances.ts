@@ -96,9 +96,9 @@ export function makeInstances(instances: EmulatorInstances = 0): Instance[] {
 /** The service that a request to discovery asks for; undefined for other requests. */
 export function discoveredService(
   pathname: string,
-  paths: readonly EmulatorDiscoveryPath[] | undefined,
+  paths: readonly EmulatorDiscoveryPath[] = Object.keys(DISCOVERY_PATHS) as EmulatorDiscoveryPath[],
 ): string | undefined {
-  for (const name of paths ?? (Object.keys(DISCOVERY_PATHS) as EmulatorDiscoveryPath[])) {
+  for (const name of paths) {
     const path = DISCOVERY_PATHS[name];
     const at = pathname.indexOf(path);
     // Go's and Java's SDK ask for "service/model" with all of it (github.com/pai-eas/eas-golang-sdk).
@@ -107,10 +107,34 @@ export function discoveredService(
   return undefined;
 }
 
-/** Discovery's answer: the instances, or the gateway itself where there are none. */
-export function discoveryAnswer(service: string, instances: readonly Instance[], gateway: URL): string {
+/** What discovery answers with, beside the instances. */
+interface DiscoveryQuestion {
+  readonly service: string;
+  /** All services and queues. */
+  readonly services: readonly string[];
+  /** Where the gateway was asked. */
+  readonly gateway: URL;
+}
+
+/** Discovery's answer: the instances, or the gateway itself where there are none, and the services of the same group. */
+export function discoveryAnswer(question: DiscoveryQuestion, instances: readonly Instance[]): string {
+  const { service, services, gateway } = question;
   const self = { ip: gateway.hostname.replace(/^\[|\]$/g, ""), port: Number(gateway.port || 80), weight: 100 };
-  const listed = instances.length === 0 ? [self] : instances.filter(({ isListed }) => isListed);
-  const items = listed.map(({ ip, port, weight }) => ({ app: service, ip, port, weight }));
-  return JSON.stringify({ correlative: [service], endpoints: { items } });
+  const named = (instances.length === 0 ? [self] : instances).map((instance, i) => ({
+    instance,
+    name: `${service}-${i}`,
+  }));
+  const listed = named.filter(({ instance }) => !("isListed" in instance) || instance.isListed);
+  const items = listed.map(({ name, instance: { ip, port, weight } }) => {
+    return { app: service, name, service, ip, port, weight };
+  });
+  const group = groupOf(service);
+  const correlative = group === undefined ? [service] : services.filter((name) => groupOf(name) === group);
+  return JSON.stringify({ correlative, endpoints: { items } });
+}
+
+/** EAS writes the name of a service in a group as `<group>.<service>`. */
+function groupOf(service: string): string | undefined {
+  const end = service.indexOf(".");
+  return end === -1 ? undefined : service.slice(0, end);
 }

@@ -1,8 +1,11 @@
 import type { IncomingMessage, Server, ServerResponse } from "node:http";
 import type { Duplex } from "node:stream";
 import type { WebSocket, WebSocketServer } from "ws";
+import { argumentRangeError, show } from "../argument-errors.js";
 import { EasUnsupportedError } from "../errors.js";
 import { createEmulator, type Emulator, type EmulatorOptions } from "./emulator.js";
+import { isBrokenByFault } from "./faults.js";
+import { BadTarget, BodyTooLarge, toRequest } from "./incoming-request.js";
 import type { Instance, Listener } from "./instances.js";
 import type { EmulatorQueueLog } from "./queue/options.js";
 import type { AcceptedSocket, AttachedSocket } from "./socket.js";
@@ -13,6 +16,11 @@ export interface StartEmulatorOptions extends EmulatorOptions {
   readonly emulator?: Emulator | undefined;
   /** Port on the loopback interface. Default 0: any free one. */
   readonly port?: number | undefined;
+  /**
+   * Port of the first instance on the loopback interface; the others have the ports after it. EAS begins at 50001. Rejects when
+   * one of them is in use. Default 0: any free ports.
+   */
+  readonly instancePort?: number | undefined;
 }
 
 /** An emulator behind a real HTTP server. */
@@ -58,21 +66,37 @@ export async function startEmulator(options: StartEmulatorOptions = {}): Promise
       },
     };
   }
-  const gateway = await listen(options.port ?? 0);
   const instances = emulator.instances as readonly Instance[];
-  for (const instance of instances) {
-    instance.port = 0;
-    instance.listen = listen;
-    await instance.start();
+  const firstPort = checkInstancePort(options.instancePort ?? 0, instances.length);
+  const gateway = await listen(options.port ?? 0);
+  async function closeAll(): Promise<void> {
+    await Promise.all([gateway.close(), ...instances.map((instance) => instance.stop())]);
+  }
+  try {
+    for (const [i, instance] of instances.entries()) {
+      instance.port = firstPort === 0 ? 0 : firstPort + i;
+      instance.listen = listen;
+      await instance.start();
+    }
+  } catch (error) {
+    await closeAll();
+    throw error;
   }
   return {
     ...emulator,
     port: gateway.port,
     endpoint: `http://127.0.0.1:${gateway.port}`,
-    close: async () => {
-      await Promise.all([gateway.close(), ...instances.map((instance) => instance.stop())]);
-    },
+    close: closeAll,
   };
+}
+
+function checkInstancePort(port: number, count: number): number {
+  const last = 65_535 - Math.max(0, count - 1);
+  if (Number.isInteger(port) && port >= 0 && port <= last) return port;
+  throw argumentRangeError(
+    "ERR_EAS_ARG_OPTION",
+    `instancePort is ${show(port)}: it must be a whole number from 0 to ${last}, so that ${count} instances have ports`,
+  );
 }
 
 /** Bundlers for browsers may put empty modules in their places, Vite for one. */
@@ -93,9 +117,6 @@ function close(server: Server, sockets: WebSocketServer): Promise<void> {
   });
 }
 
-/** Larger bodies are answered with 413. */
-const MAX_BODY_BYTES = 256 * 1024 * 1024;
-
 async function answer(emulator: Emulator, incoming: IncomingMessage, outgoing: ServerResponse): Promise<void> {
   const gone = new AbortController();
   outgoing.once("close", () => gone.abort());
@@ -110,8 +131,21 @@ async function answer(emulator: Emulator, incoming: IncomingMessage, outgoing: S
     if (error instanceof BodyTooLarge) {
       const shared = emulator.corsHeaders(incoming.headers.origin ?? null);
       outgoing.writeHead(413, ["connection", "close", ...shared.flat()]).end();
-    } else incoming.socket.resetAndDestroy();
+      return;
+    }
+    if (error instanceof BadTarget) {
+      outgoing.writeHead(400, { connection: "close", "content-type": "text/plain; charset=utf-8" }).end(error.message);
+      return;
+    }
+    if (!gone.signal.aborted) reportFailure(error);
+    incoming.socket.resetAndDestroy();
   }
+}
+
+/** A connection that breaks because of a fault is intended. Everything else is a bug, which must not look like one. */
+function reportFailure(error: unknown): void {
+  if (isBrokenByFault(error)) return;
+  console.error("eas-prediction emulator: a request failed inside the emulator, which broke its connection:", error);
 }
 
 /** A caller may offer HTTP/2, as Java's and curl's clients do: a server that goes on with HTTP/1.1 has refused. */
@@ -157,7 +191,8 @@ async function upgrade(
     socket.off("error", onError);
     if (accepted.protocol !== undefined) protocols.set(incoming, accepted.protocol);
     sockets.handleUpgrade(incoming, socket, head as Buffer, (webSocket) => attach(accepted, webSocket));
-  } catch {
+  } catch (error) {
+    if (!gone.signal.aborted) reportFailure(error);
     reset(socket);
   }
 }
@@ -208,27 +243,6 @@ export function fileLog(path: string): EmulatorQueueLog {
     },
     append: (line) => files?.appendFileSync(path, `${line}\n`),
   };
-}
-
-class BodyTooLarge extends Error {}
-
-async function toRequest(incoming: IncomingMessage, signal: AbortSignal): Promise<Request> {
-  const chunks: Uint8Array[] = [];
-  let length = 0;
-  for await (const chunk of incoming) {
-    length += (chunk as Uint8Array).length;
-    if (length > MAX_BODY_BYTES) throw new BodyTooLarge();
-    chunks.push(chunk as Uint8Array);
-  }
-  const headers = new Headers();
-  const { rawHeaders, method = "GET" } = incoming;
-  for (let i = 0; i < rawHeaders.length; i += 2) headers.append(rawHeaders[i] as string, rawHeaders[i + 1] as string);
-  return new Request(`http://${incoming.headers.host ?? "localhost"}${incoming.url}`, {
-    method,
-    headers,
-    body: method === "GET" || method === "HEAD" ? null : new Blob(chunks as BlobPart[]),
-    signal,
-  });
 }
 
 /** Sends a body with the caller's pace; what it throws breaks the connection. */

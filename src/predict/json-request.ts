@@ -27,8 +27,6 @@ export type JsonFeature = {
  */
 export type JsonValue = null | boolean | number | bigint | string | JsonFeature;
 
-const FLOAT_MAX = 3.402_823_466_385_288_6e38;
-
 interface TypeTraits {
   /** The number on the wire, as in the official Java SDK's `JsonFeatureValue`. */
   readonly number: number;
@@ -51,8 +49,9 @@ const TYPES: Readonly<Record<JsonDataType, TypeTraits>> = {
   },
   FLOAT: {
     number: 30,
-    fits: (value) => Number.isFinite(value) && Math.abs(value as number) <= FLOAT_MAX,
-    right: "a number within ±3.4028234663852886e+38; JSON has no NaN and no infinity",
+    // Java writes its `Float.MAX_VALUE` as 3.4028235E38, which is more than the double of the same float.
+    fits: (value) => typeof value === "number" && Number.isFinite(Math.fround(value)),
+    right: "a number within ±3.4028235e+38; JSON has no NaN and no infinity",
   },
   DOUBLE: {
     number: 40,

@@ -116,14 +116,7 @@ class FeedReader extends WireReader {
   /** A text that is the same when it is written again. */
   #exactText(): string {
     this.#expect(LENGTH_DELIMITED);
-    const end = this.delimitedEnd();
-    const start = this.position;
-    this.position = end;
-    try {
-      return new TextDecoder("utf-8", { fatal: true, ignoreBOM: true }).decode(this.bytes.subarray(start, end));
-    } catch {
-      return this.fail("a text that is no UTF-8", start);
-    }
+    return this.name();
   }
 
   /** Reads an entry of a map by `readValue` and gives its key. */

@@ -17,7 +17,7 @@ export function readEntry<V>(
     let value = empty();
     while (reader.tag()) {
       if (reader.wireType !== LENGTH_DELIMITED) reader.skip();
-      else if (reader.field === MAP_KEY) key = reader.text();
+      else if (reader.field === MAP_KEY) key = reader.name();
       else if (reader.field === MAP_VALUE) value = readValue(value);
       else reader.skip();
     }

@@ -159,7 +159,7 @@ export function readBladeArray(reader: WireReader, raw: RawTensor): BladeArray {
     const { field, wireType } = reader;
     const traits = Object.entries(TRAITS).find((entry) => entry[1].field === field);
     if (wireType === LENGTH_DELIMITED && field === ARRAY.bladeBlobName) bladeBlobName = reader.text();
-    else if (wireType === LENGTH_DELIMITED && field === ARRAY.nameInModel) nameInModel = reader.text();
+    else if (wireType === LENGTH_DELIMITED && field === ARRAY.nameInModel) nameInModel = reader.name();
     else if (wireType === VARINT && field === ARRAY.batchSize) batchSize = readInt32(reader);
     else if (wireType === LENGTH_DELIMITED && field === ARRAY.shape) {
       reader.nested(() => readShape(reader, raw.dimensions));

@@ -22,7 +22,7 @@ export class CaffeResponse extends NamedTensorResponse {
     const names: string[] = [];
     const blobs: RawTensor[] = [];
     while (reader.tag()) {
-      if (reader.field === OUTPUT_NAME && reader.wireType === LENGTH_DELIMITED) names.push(reader.text());
+      if (reader.field === OUTPUT_NAME && reader.wireType === LENGTH_DELIMITED) names.push(reader.name());
       else if (reader.field === OUTPUT_DATA && reader.wireType === LENGTH_DELIMITED) {
         const raw = new RawTensor(body, `output ${blobs.length}`);
         reader.nested(() => readBlob(reader, raw));

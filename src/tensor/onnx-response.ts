@@ -81,7 +81,7 @@ function readTensor(reader: WireReader, raw: RawTensor): string {
   let data = { start: 0, end: 0 };
   while (reader.tag()) {
     const { field, wireType } = reader;
-    if (field === NAME && wireType === LENGTH_DELIMITED) name = reader.text();
+    if (field === NAME && wireType === LENGTH_DELIMITED) name = reader.name();
     else if (field === DATA_TYPE && wireType === VARINT) raw.dtypeNumber = reader.varint();
     else if (field === RAW_DATA && wireType === LENGTH_DELIMITED) {
       const end = reader.delimitedEnd();

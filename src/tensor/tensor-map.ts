@@ -28,7 +28,7 @@ export function readTensorMap(
     let key = "";
     const values: { position: number }[] = [];
     while (reader.tag()) {
-      if (reader.field === MAP_KEY && reader.wireType === LENGTH_DELIMITED) key = reader.text();
+      if (reader.field === MAP_KEY && reader.wireType === LENGTH_DELIMITED) key = reader.name();
       else {
         if (reader.field === MAP_VALUE && reader.wireType === LENGTH_DELIMITED) {
           values.push({ position: reader.position });

@@ -1,6 +1,6 @@
 import { EasDecodeError } from "../errors.js";
 import type { Bytes } from "../request.js";
-import { FIXED32, FIXED64, fromUtf8, LENGTH_DELIMITED, MAX_VARINT_BYTES, VARINT } from "./wire.js";
+import { FIXED32, FIXED64, fromStrictUtf8, fromUtf8, LENGTH_DELIMITED, MAX_VARINT_BYTES, VARINT } from "./wire.js";
 
 const START_GROUP = 3;
 const END_GROUP = 4;
@@ -89,6 +89,21 @@ export class WireReader {
     const bytes = this.bytes.subarray(this.position, end);
     this.position = end;
     return fromUtf8(bytes);
+  }
+
+  /**
+   * Reads a length-delimited field as text that names something, such as a key of a map. Fails when the bytes are not UTF-8:
+   * with U+FFFD in their place, two different names could become equal.
+   */
+  name(): string {
+    const end = this.delimitedEnd();
+    const start = this.position;
+    this.position = end;
+    try {
+      return fromStrictUtf8(this.bytes.subarray(start, end));
+    } catch {
+      return this.fail("a text is not UTF-8", start);
+    }
   }
 
   /** Reads a nested message by `read`, which sees nothing beyond it. */

@@ -19,9 +19,17 @@ export const MAX_VARINT_BYTES = 10;
 /** Drops nothing: a byte order mark is a character like any other here. One for all, since making it takes longer than a name. */
 const decoder = /* @__PURE__ */ new TextDecoder("utf-8", { ignoreBOM: true });
 
+/** Throws where `decoder` writes U+FFFD. */
+const strictDecoder = /* @__PURE__ */ new TextDecoder("utf-8", { ignoreBOM: true, fatal: true });
+
 /** Text of UTF-8; bytes that are none become U+FFFD. */
 export function fromUtf8(bytes: Uint8Array): string {
   return decoder.decode(bytes);
+}
+
+/** Decodes UTF-8. Throws a `TypeError` when the bytes are not UTF-8. */
+export function fromStrictUtf8(bytes: Uint8Array): string {
+  return strictDecoder.decode(bytes);
 }
 
 /** Whether typed arrays have the byte order of the wire. All current hosts have. */

@@ -17,7 +17,11 @@ export async function checkRelay(url, emulator) {
   deepEqual([preflight.status, preflight.headers.get("access-control-allow-headers")], [204, "content-type"]);
 
   const asked = { model: "eas-ngram", stream: true, messages: [{ role: "user", content: "学而时习之，" }] };
-  const answer = await at("/v1/chat/completions", { method: "POST", body: JSON.stringify(asked) });
+  const answer = await at("/v1/chat/completions", {
+    method: "POST",
+    headers: { "content-type": "application/json" },
+    body: JSON.stringify(asked),
+  });
   equal(answer.status, 200);
   equal(answer.headers.get("access-control-allow-origin"), PAGE_ORIGIN);
   const text = await answer.text();

@@ -16,7 +16,14 @@ describe("discovery", () => {
     const emulator = await startInstances([{ weight: 1 }, { weight: 2 }]);
     const response = await fetch(`${emulator.endpoint}${path}echo?internal=true`);
     expect([response.status, response.headers.get("content-type")]).toEqual([200, "application/json"]);
-    const items = emulator.instances.map(({ port }, i) => ({ app: "echo", ip: "127.0.0.1", port, weight: i + 1 }));
+    const items = emulator.instances.map(({ port }, i) => ({
+      app: "echo",
+      name: `echo-${i}`,
+      service: "echo",
+      ip: "127.0.0.1",
+      port,
+      weight: i + 1,
+    }));
     expect(await response.json()).toEqual({ correlative: ["echo"], endpoints: { items } });
   });
 
@@ -38,7 +45,9 @@ describe("discovery", () => {
     const emulator = await startEmulator({ token: TOKEN });
     onTestFinished(() => emulator.close());
     const { endpoints } = await (await fetch(`${emulator.endpoint}${EXPORTED}echo`)).json();
-    expect(endpoints.items).toEqual([{ app: "echo", ip: "127.0.0.1", port: emulator.port, weight: 100 }]);
+    expect(endpoints.items).toEqual([
+      { app: "echo", name: "echo-0", service: "echo", ip: "127.0.0.1", port: emulator.port, weight: 100 },
+    ]);
   });
 
   test("tells weights as they are now, and no instance that is not listed", async () => {

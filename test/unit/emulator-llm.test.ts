@@ -1,3 +1,4 @@
+import { request } from "node:http";
 import { setFlagsFromString } from "node:v8";
 import { runInNewContext } from "node:vm";
 import fc from "fast-check";
@@ -53,7 +54,7 @@ function inMemory() {
       new Request(`http://e/api/predict/llm${path}`, {
         method: "POST",
         body: JSON.stringify(body),
-        headers: { authorization: "t" },
+        headers: { authorization: "t", "content-type": "application/json" },
         ...init,
       }),
     );
@@ -333,6 +334,31 @@ describe("the interface of OpenAI", () => {
     expect((await send("/v1/models/")).status).toBe(200);
     expect((await send("/v1/models", undefined, { headers: {} })).status).toBe(401);
   });
+
+  test.each(["application/octet-stream", "text/plain;charset=UTF-8", "application/jsonp", ""])(
+    "refuses a body of the content type %j, as vLLM does",
+    async (type) => {
+      const body = new TextEncoder().encode(JSON.stringify({ model: MODEL, prompt: "a" }));
+      const { status, json } = await new Promise<{ status: number; json: string }>((resolve, reject) => {
+        const { authorization, ...rest } = { authorization: emulator.token, ...(type && { "content-type": type }) };
+        const url = `${emulator.endpoint}/api/predict/llm/v1/completions`;
+        const asked = request(url, { method: "POST", headers: { authorization, ...rest } }, async (answer) => {
+          let json = "";
+          for await (const chunk of answer) json += chunk;
+          resolve({ status: answer.statusCode ?? 0, json });
+        });
+        asked.on("error", reject).end(body);
+      });
+      expect(status).toBe(415);
+      expect(JSON.parse(json)).toEqual({ detail: "Unsupported Media Type: Only 'application/json' is allowed" });
+    },
+  );
+
+  test("takes a JSON content type with parameters, in any case", async () => {
+    const headers = { authorization: emulator.token, "content-type": "Application/JSON; charset=utf-8" };
+    const answer = await send("/v1/completions", { model: MODEL, prompt: "a", max_tokens: 1 }, { headers });
+    expect(answer.status).toBe(200);
+  });
 });
 
 describe("EAS's older form", () => {
@@ -486,7 +512,7 @@ describe("streams", () => {
         const response = await fetch(`${server.endpoint}/api/predict/llm${path}`, {
           method: "POST",
           body: JSON.stringify({ ...long, prompt: "道", use_stream_chat: true, max_new_tokens: 4000, stream: true }),
-          headers: { authorization: "t" },
+          headers: { authorization: "t", "content-type": "application/json" },
           signal: caller.signal,
         });
         const reader = response.body!.getReader();

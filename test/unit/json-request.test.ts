@@ -24,6 +24,12 @@ describe("JsonRequest", () => {
     ["a negative zero", -0, '{"dataType":40,"dataValue":-0.0}'],
     ["a text", 'a"\n\u4f60', '{"dataType":50,"dataValue":"a\\"\\n\u4f60"}'],
     ["a float", { dataType: "FLOAT", dataValue: 1 }, '{"dataType":30,"dataValue":1.0}'],
+    [
+      "Java's Float.MAX_VALUE",
+      { dataType: "FLOAT", dataValue: 3.4028235e38 },
+      '{"dataType":30,"dataValue":3.4028235e+38}',
+    ],
+    ["its negative", { dataType: "FLOAT", dataValue: -3.4028235e38 }, '{"dataType":30,"dataValue":-3.4028235e+38}'],
     ["a double", { dataType: "DOUBLE", dataValue: -12 }, '{"dataType":40,"dataValue":-12.0}'],
     ["a long", { dataType: "INT64", dataValue: 1 }, '{"dataType":20,"dataValue":1}'],
     ["a named null", { dataType: "NULL", dataValue: null }, '{"dataType":0}'],
@@ -73,6 +79,13 @@ describe("JsonRequest", () => {
       "RangeError",
       "ERR_EAS_ARG_CONTENT",
       /^row 0, feature "f" is 1e\+39, which does not fit FLOAT: it must be a number within/,
+    ],
+    [
+      "a number that is infinite as a float",
+      () => row({ f: { dataType: "FLOAT", dataValue: 3.4028236e38 } }),
+      "RangeError",
+      "ERR_EAS_ARG_CONTENT",
+      /^row 0, feature "f" is 3\.4028236e\+38, which does not fit FLOAT: it must be a number within ±3\.4028235e\+38/,
     ],
     [
       "an int32 too large",

@@ -190,11 +190,12 @@ describe("the AI SDK", () => {
   });
 });
 
+const JSON_TYPE = { "content-type": "application/json" };
+
 describe("the client's own stream", () => {
   test("reads what LLM services send: events, and the older form with NUL", async () => {
     const body = { model: MODEL, messages: QUESTION, stream: true, max_tokens: 24, temperature: 0 };
-    const json = { "content-type": "application/json" };
-    const stream = await client.stream(JSON.stringify(body), { path: "/v1/chat/completions", headers: json });
+    const stream = await client.stream(JSON.stringify(body), { path: "/v1/chat/completions", headers: JSON_TYPE });
     let text = "";
     for await (const event of stream.events()) {
       text += event.json<OpenAI.ChatCompletionChunk>().choices[0]?.delta.content ?? "";
@@ -214,7 +215,7 @@ describe("the client's own stream", () => {
   test("an error in the middle is typed, with what was received", async () => {
     emulator.fault({ failure: 'data: {"error":{"message":"out of memory","code":500}}\n\n', chunks: 3 });
     const body = { model: MODEL, messages: QUESTION, stream: true };
-    const stream = await client.stream(JSON.stringify(body), { path: "/v1/chat/completions" });
+    const stream = await client.stream(JSON.stringify(body), { path: "/v1/chat/completions", headers: JSON_TYPE });
     const reading = (async () => {
       for await (const _ of stream.events());
     })();
@@ -226,7 +227,7 @@ describe("the client's own stream", () => {
   test("a cut in the middle is typed, too", async () => {
     emulator.fault({ reset: "in-body", chunks: 3 });
     const body = { model: MODEL, messages: QUESTION, stream: true };
-    const stream = await client.stream(JSON.stringify(body), { path: "/v1/chat/completions" });
+    const stream = await client.stream(JSON.stringify(body), { path: "/v1/chat/completions", headers: JSON_TYPE });
     expect(await errorOf(stream.text())).toMatchObject({ code: "ERR_EAS_NETWORK", retryable: true });
   });
 });

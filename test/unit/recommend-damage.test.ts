@@ -188,16 +188,16 @@ test.each([
   ["1205", /a field is longer than the message at byte 1$/],
   ["1001", /field 2 has the wire type 0 at byte 1$/],
   ["0a00", /field 1 has the wire type 2 at byte 1$/],
-  ["1a01ff", /a text that is no UTF-8 at byte 2$/],
-  ["12030a01ff", /a text that is no UTF-8 at byte 4$/],
+  ["1a01ff", /a text is not UTF-8 at byte 2$/],
+  ["12030a01ff", /a text is not UTF-8 at byte 4$/],
   ["12021800", /field 3 in an entry of a map at byte 3$/],
   ["120412020a00", /field 1 has the wire type 2 at byte 5$/],
-  ["120512031a01ff", /a text that is no UTF-8 at byte 6$/],
+  ["120512031a01ff", /a text is not UTF-8 at byte 6$/],
   // IntList with packed varints that are cut off; FloatList of three bytes.
   ["12081206aa01030a0180", /a varint is cut off at byte 9$/],
   ["120a1208c201050a03000000", /packed values whose length is no multiple of 4 at byte 9$/],
   // StringList with an element that is no UTF-8; IntIntMap with a key of text, and with a third field.
-  ["12081206ba01030a01ff", /a text that is no UTF-8 at byte 9$/],
+  ["12081206ba01030a01ff", /a text is not UTF-8 at byte 9$/],
   ["120912078a01040a020a00", /field 1 has the wire type 2 at byte 10$/],
   ["120912078a01040a021800", /field 3 in an entry of a map at byte 10$/],
 ])("%s is no feed", (hex, message) => {

@@ -24,22 +24,30 @@ function received(text: string): string {
 
 test("texts are written as the generated code writes their UTF-8, and read again", () => {
   fc.assert(
-    fc.property(fc.array(text), text, (texts, name) => {
-      const array = {
-        dtype: ArrayDataType.DT_STRING,
-        arrayShape: { dim: [BigInt(texts.length)] },
-        stringVal: texts.map((text) => new TextEncoder().encode(text)),
-      };
-      const wellFormed = received(name);
-      const request = new TFRequest().addFeed(name, [texts.length], "DT_STRING", texts).toBinary();
-      const generated = toBinary(
-        PredictRequestSchema,
-        create(PredictRequestSchema, { inputs: { [wellFormed]: array } }),
-      );
-      expect(request).toEqual(generated);
-      const body = toBinary(PredictResponseSchema, create(PredictResponseSchema, { outputs: { [wellFormed]: array } }));
-      expect(new TFResponse(body).getStrings(wellFormed)).toEqual(texts.map(received));
-    }),
+    // `__proto__` as a key is lost by the generated code's `create`.
+    fc.property(
+      fc.array(text),
+      text.filter((name) => name !== "__proto__"),
+      (texts, name) => {
+        const array = {
+          dtype: ArrayDataType.DT_STRING,
+          arrayShape: { dim: [BigInt(texts.length)] },
+          stringVal: texts.map((text) => new TextEncoder().encode(text)),
+        };
+        const wellFormed = received(name);
+        const request = new TFRequest().addFeed(name, [texts.length], "DT_STRING", texts).toBinary();
+        const generated = toBinary(
+          PredictRequestSchema,
+          create(PredictRequestSchema, { inputs: { [wellFormed]: array } }),
+        );
+        expect(request).toEqual(generated);
+        const body = toBinary(
+          PredictResponseSchema,
+          create(PredictResponseSchema, { outputs: { [wellFormed]: array } }),
+        );
+        expect(new TFResponse(body).getStrings(wellFormed)).toEqual(texts.map(received));
+      },
+    ),
     { numRuns: 500 },
   );
 });

@@ -19,6 +19,10 @@ export class Queues {
     return this.#queues.get(name);
   }
 
+  names(): Iterable<string> {
+    return this.#queues.keys();
+  }
+
   clearHistory(): void {
     for (const queue of this.#queues.values()) queue.clearHistory();
   }

@@ -1,6 +1,6 @@
 import { scoreApplicants } from "../models/scorecard.js";
 import type { EmulatorHandler, EmulatorService } from "../service.js";
-import { classifyImages } from "./digits-service.js";
+import { classifyImages, digitsSignature } from "./digits-service.js";
 import { llmService } from "./llm-service.js";
 import { rankDigits } from "./ranker-service.js";
 import { scoreFeatureRows } from "./scorecard-service.js";
@@ -37,9 +37,13 @@ export const demoServices: Readonly<Record<string, EmulatorHandler | EmulatorSer
 
   /**
    * Input `images` [n, 64] FLOAT, outputs `scores` [n, 10] FLOAT and `labels` [n] INT64; in TF, Blade, Caffe (whose labels
-   * are floats) and ONNX. Torch: the same as input 0 and outputs 0 and 1.
+   * are floats) and ONNX. Torch: the same as input 0 and outputs 0 and 1. A GET of the service is answered with the model's
+   * signature as JSON, as by EAS's TensorFlow processor.
    */
-  digits: ({ body }) => classifyImages(body),
+  digits: {
+    methods: ["GET", "POST"],
+    handle: ({ method, body }) => (method === "GET" ? digitsSignature() : classifyImages(body)),
+  },
 
   /**
    * Ranks the digits `"0"` to `"9"`, which are the items, for an image, which is the user. EasyRec: user feature `pixels`, a

@@ -41,6 +41,22 @@ type Format = (body: Bytes) => Bytes | undefined;
 // Torch is the last: it has no names to be told by.
 const FORMATS: readonly Format[] = [answerTf, answerBlade, answerOnnx, answerCaffe, answerTorch];
 
+/** The model's inputs and outputs, in the form in which EAS's TensorFlow processor answers a GET. */
+export function digitsSignature(): Response {
+  const signature = {
+    inputs: [{ name: INPUT, shape: [-1, PIXELS], type: "DT_FLOAT" }],
+    outputs: [
+      { name: "scores", shape: [-1, CLASSES], type: "DT_FLOAT" },
+      { name: "labels", shape: [-1], type: "DT_INT64" },
+    ],
+    signature_name: "predict_images",
+  };
+  const body = new TextEncoder().encode(JSON.stringify(signature));
+  return new Response(body, {
+    headers: { "content-type": "application/json", "content-length": String(body.length) },
+  });
+}
+
 /** Classifies images by the digits model, in whatever format they came. */
 export function classifyImages(body: Bytes): Bytes {
   for (const answer of FORMATS) {

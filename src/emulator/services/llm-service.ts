@@ -62,8 +62,12 @@ async function handle(call: EmulatorCall): Promise<Response> {
 async function answerOpenAi(
   form: OpenAiForm,
   read: (fields: Fields) => TextRequest,
-  { body, signal }: EmulatorCall,
+  { body, headers, signal }: EmulatorCall,
 ): Promise<Response> {
+  const [mediaType] = (headers.get("content-type") ?? "").split(";");
+  if (mediaType?.trim().toLowerCase() !== "application/json") {
+    return answerJson(415, { detail: "Unsupported Media Type: Only 'application/json' is allowed" });
+  }
   const request = read(readFields(textOf(body)));
   if (!request.isStreamed) return answerJson(200, await openAiAnswer(form, request, signal));
   return answerStream("text/event-stream; charset=utf-8", events(openAiChunks(form, request, signal)), signal);
