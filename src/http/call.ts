@@ -115,7 +115,14 @@ export class Call implements Abortable, Running {
               : response.body;
           } catch (error) {
             if (this.observer) this.observer.status = response?.status;
-            failure = this.failureOf(error, attempt, remaining);
+            // The status of a response that is not a success says more than the failure of its body.
+            const answer = this.ended ? undefined : (response ?? attempt.partial?.());
+            if (answer !== undefined && !this.isAccepted(answer.status)) {
+              response = answer;
+              body = answer.body;
+            } else {
+              failure = this.failureOf(error, attempt, remaining);
+            }
           } finally {
             attempt.settle();
           }

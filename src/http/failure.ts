@@ -45,12 +45,12 @@ function factsOf({ plan: { kind }, attempts }: FailedCall, happened: boolean) {
   return { attempts, maybeAccepted: happened && kind === "put", maybeTaken: happened && kind === "take" };
 }
 
-/** What all errors after an attempt say of it. */
-function attemptFacts(call: FailedCall, outcome: Outcome) {
+/** What all errors after an attempt say of it; `sent` when the request may have arrived although another attempt is useless. */
+function attemptFacts(call: FailedCall, outcome: Outcome, sent = false) {
   const { kind } = call.plan;
   // A stream is a prediction, too: who makes it again need fear nothing.
   const verdict = verdictOn(kind === "stream" ? "predict" : kind, outcome);
-  return { ...factsOf(call, verdict === "unsure"), retryable: verdict === "retry" || verdict === "once" };
+  return { ...factsOf(call, sent || verdict === "unsure"), retryable: verdict === "retry" || verdict === "once" };
 }
 
 /** A decoder's error, which knows nothing of calls, as the call's own: with its attempts, and clean of the token. */
@@ -74,8 +74,9 @@ export function httpFailure(call: FailedCall, response: TransportResponse, decod
   const outcome = outcomeOfStatus(status, text.includes(NO_HEALTHY_UPSTREAM));
   const excerpt = text.length > ERROR_EXCERPT ? `${text.slice(0, ERROR_EXCERPT)}…` : text;
   const said = text === "" ? "" : ` It said: ${excerpt}`;
+  const cut = response.isTruncated ? " The rest of the response body did not come." : "";
   const retryAfter = parseRetryAfter(headers.get("retry-after"), headers.get("date"));
-  const error = new EasHttpError(`${nameOf(plan)} was answered with ${status}: ${hint}.${said}`, {
+  const error = new EasHttpError(`${nameOf(plan)} was answered with ${status}: ${hint}.${cut}${said}`, {
     ...attemptFacts(call, outcome),
     requestId: headers.get("x-request-id") ?? undefined,
     status,
@@ -160,7 +161,7 @@ export function networkFailure(
     outcome,
     beforeResponse: error.sent === "maybe" && phase !== "body",
     error: new EasNetworkError(`${nameOf(plan)} failed: ${redactText(why, token)}`, {
-      ...attemptFacts(call, outcome),
+      ...attemptFacts(call, outcome, error.final && error.sent === "maybe"),
       cause: cleanCause(error.cause ?? error, token),
       systemCode: error.systemCode,
     }),
@@ -176,14 +177,17 @@ function messageOf(error: unknown): string {
   return error instanceof Error ? error.message : String(error);
 }
 
-function reasonOf({ sent, systemCode, message }: TransportError, phase: TransportRequest["phase"]): string {
+function reasonOf({ sent, systemCode, message, final }: TransportError, phase: TransportRequest["phase"]): string {
+  const what = systemCode ? `${systemCode}: ${message}` : message;
+  // The other side of a connection that was there broke a rule, or this side ended it.
+  if (final && sent === "maybe") return what;
   const where =
     sent === "no"
       ? "no connection, nothing was sent"
       : phase === "body"
         ? "the connection broke in the response body"
         : "the connection broke before the response";
-  return `${where} (${systemCode ? `${systemCode}: ` : ""}${message})`;
+  return `${where} (${what})`;
 }
 
 /** What the error of a call says that the browser has blocked for this reason. */

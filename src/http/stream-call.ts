@@ -1,5 +1,5 @@
 import { EasUnsupportedError } from "../errors.js";
-import { joinChunks } from "../platform/chunks.js";
+import { joinChunks, totalLength } from "../platform/chunks.js";
 import {
   type ByteStream,
   isSuccess,
@@ -107,7 +107,15 @@ class StreamCall extends Call {
     }
     const { status, headers, contentEncoding } = response;
     if (!this.isAccepted(status)) {
-      return { status, headers, contentEncoding, body: await readSome(response) };
+      const pieces: Bytes[] = [];
+      const answer = { status, headers, contentEncoding };
+      const soFar = (isTruncated: boolean) => ({
+        ...answer,
+        body: joinChunks(pieces, totalLength(pieces)),
+        isTruncated,
+      });
+      attempt.partial = () => soFar(true);
+      return soFar(!(await readSome(response, pieces)));
     }
     this.open(response);
     return { status, headers, contentEncoding: undefined, body: EMPTY };
@@ -171,9 +179,8 @@ function replaced(cause: unknown): TransportError {
   return new TransportError("maxConnectionCount was changed", { sent: "maybe", cause });
 }
 
-/** The beginning of a body: what an error keeps of it, and enough to see a token there whole. */
-async function readSome(response: StreamedResponse): Promise<Bytes> {
-  const pieces: Bytes[] = [];
+/** Reads the beginning of a body: what an error keeps of it, and enough to see a token there whole. False if it is late. */
+async function readSome(response: StreamedResponse, pieces: Bytes[]): Promise<boolean> {
   let length = 0;
   const timer = setTimeout(() => response.cancel(undefined), REFUSAL_MS);
   try {
@@ -186,9 +193,10 @@ async function readSome(response: StreamedResponse): Promise<Bytes> {
   } catch (error) {
     // Given up: the status tells enough of a refusal that does not end.
     if (error !== undefined) throw error;
+    return false;
   } finally {
     clearTimeout(timer);
   }
   response.cancel(undefined);
-  return joinChunks(pieces, length);
+  return true;
 }

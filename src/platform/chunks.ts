@@ -3,16 +3,16 @@ import type { ByteStream } from "./platform.js";
 
 /**
  * Reads a stream to its end, or throws what `tooLarge` makes as soon as more than `maxBytes` have come; without it, their
- * beginning is enough.
+ * beginning is enough. `chunks` takes what has come, for a reader that can use a part.
  */
 export async function readAll(
   stream: ByteStream,
   maxBytes: number,
   tooLarge: ((maxBytes: number) => Error) | undefined,
+  chunks: Uint8Array[] = [],
 ): Promise<Bytes> {
   // Not `for await`: WebKit's streams are no async iterables.
   const reader = stream.getReader();
-  const chunks: Uint8Array[] = [];
   let length = 0;
   for (;;) {
     const { done, value } = await reader.read();

@@ -1,6 +1,6 @@
 import { EasUnsupportedError } from "../errors.js";
 import type { Bytes } from "../request.js";
-import { readAll } from "./chunks.js";
+import { joinChunks, readAll, totalLength } from "./chunks.js";
 import { NewConnections } from "./new-connections.js";
 import {
   type ByteStream,
@@ -112,7 +112,11 @@ export function fetchTransport(options: FetchTransportOptions = {}): Transport {
       const head = headOf(response);
       if (response.type === "opaqueredirect") return { ...head, body: new Uint8Array(0) };
       try {
-        return { ...head, body: await readBody(response, request.maxResponseBytes) };
+        const chunks: Uint8Array[] = [];
+        if (!isSuccess(head.status)) {
+          request.partial = () => ({ ...head, body: joinChunks(chunks, totalLength(chunks)), isTruncated: true });
+        }
+        return { ...head, body: await readBody(response, request.maxResponseBytes, chunks) };
       } catch (error) {
         throw error instanceof TransportError ? error : failure(error, request, false);
       }
@@ -248,7 +252,7 @@ function neverSent(error: unknown): boolean {
  * Reads a whole body, at most `maxResponseBytes` of it, so that an endless one cannot fill the memory; of one that is no
  * success the beginning.
  */
-async function readBody(response: Response, maxResponseBytes: number): Promise<Bytes> {
+async function readBody(response: Response, maxResponseBytes: number, chunks: Uint8Array[]): Promise<Bytes> {
   const success = isSuccess(response.status);
   const maxBytes = success ? maxResponseBytes : Math.min(maxResponseBytes, MOST_ERROR_BYTES);
   const declared = Number(response.headers.get("content-length") ?? Number.NaN);
@@ -263,5 +267,5 @@ async function readBody(response: Response, maxResponseBytes: number): Promise<B
     if (!success) return whole.slice(0, maxBytes);
     throw responseTooLarge(maxBytes);
   }
-  return readAll(response.body, maxBytes, success ? responseTooLarge : undefined);
+  return readAll(response.body, maxBytes, success ? responseTooLarge : undefined, chunks);
 }

@@ -104,6 +104,11 @@ export interface TransportRequest {
   readonly signal: AbortSignal;
   /** A transport may set this in place of listening to `signal`, which costs an eighth of all requests a second. */
   exchange: Exchange | undefined;
+  /**
+   * Set by the transport when the head of a response that is not a success has come: gives the response with the part of its body
+   * that was received. If the rest of it fails or is late, the call fails with this response instead of the later error.
+   */
+  partial?: (() => TransportResponse) | undefined;
   /** To be called with how much of `body` has gone, from 0 on, by a transport that `reportsUploads`. */
   readonly onUploadProgress?: ((progress: UploadProgress) => void) | undefined;
   /**
@@ -157,6 +162,8 @@ export interface StreamedResponse {
   readonly headers: Headers;
   /** The `Content-Encoding` that the pieces still have; undefined where the runtime undoes it, or there is none. */
   readonly contentEncoding: string | undefined;
+  /** As in `TransportResponse`. */
+  readonly isUndelimited?: boolean | undefined;
   /**
    * The next piece, which is the receiver's own memory, or undefined at the end. One read at a time; the server is held
    * back while nobody reads. Rejects with a `TransportError` when the connection breaks, or with the reason of `cancel`.

@@ -8,6 +8,13 @@ export interface TransportResponse {
   readonly body: Bytes;
   /** The `Content-Encoding` that `body` still has; undefined where the runtime has decompressed it, or there was none. */
   readonly contentEncoding: string | undefined;
+  /**
+   * Whether only the end of the connection ended the body, so that it may be incomplete: the response had neither a length nor
+   * chunks. Undefined where the runtime does not tell.
+   */
+  readonly isUndelimited?: boolean | undefined;
+  /** Whether the body is known to be incomplete. Default false. */
+  readonly isTruncated?: boolean | undefined;
 }
 
 /** The error of a transport that has no response, and of a dialer that has no WebSocket. */
