@@ -1,4 +1,5 @@
 import type { Dispatcher } from "undici";
+import type { Connectors } from "./node-connector.js";
 
 /** Options for `nodeTransport`. */
 export interface NodeTransportOptions {
@@ -12,8 +13,18 @@ export interface NodeTransportOptions {
   readonly cert?: string | undefined;
   /** The private key of `cert`, PEM. */
   readonly key?: string | undefined;
-  /** Maximum time to establish a connection, in milliseconds. Default 10,000. */
+  /**
+   * Maximum time to establish a connection, including the tunnel of a proxy and TLS, in milliseconds: 1 to 2,147,483,647.
+   * Default 10,000.
+   */
   readonly connectTimeout?: number | undefined;
+  /** Maximum size of the headers of a response, in bytes: 1,024 to 16,777,216. Default 262,144 (256 KiB). */
+  readonly maxHeaderSize?: number | undefined;
+  /**
+   * Whether a connection may carry more than one request. Default true. With false each request has a connection of its own, so
+   * that no faulty server or proxy can answer it with bytes that belong to another; each then costs a handshake.
+   */
+  readonly reuseConnections?: boolean | undefined;
   /**
    * Number of threads that compute the MD5 of signed bodies of at least 128 KiB, so that the event loop is not blocked. Each thread
    * keeps memory for its largest body so far. Default 0: the event loop is blocked for about 1.2 ms per megabyte.
@@ -23,7 +34,8 @@ export interface NodeTransportOptions {
 
 /** Default maximum number of connections to one host, as in the official SDKs. */
 const DEFAULT_CONNECTIONS = 100;
-const DEFAULT_CONNECT_TIMEOUT_MS = 10_000;
+/** Node's own 16 KiB are less than some gateways send, with large cookies or policy headers. */
+const DEFAULT_MAX_HEADER_BYTES = 262_144;
 /**
  * How long an idle connection is kept when the server sends no `Keep-Alive` header. It is shorter than the idle timeout of known
  * servers: some close after 5 s (Node's own server) or 15 s. With a `Keep-Alive` header, undici closes 2 s before the stated time.
@@ -31,19 +43,26 @@ const DEFAULT_CONNECT_TIMEOUT_MS = 10_000;
 const IDLE_MS = 4_000;
 
 /** Loads undici and creates the dispatcher that these options describe. */
-export async function makeAgent(options: NodeTransportOptions): Promise<Dispatcher> {
-  const { Agent, ProxyAgent } = await import("undici");
+export async function makeAgent(options: NodeTransportOptions, connectors: Connectors): Promise<Dispatcher> {
+  const undici = await import("undici");
+  const { Agent, ProxyAgent } = undici;
   const { ca, cert, key } = options;
   const tls = { ...(ca && { ca: ca as string[] }), ...(cert && { cert }), ...(key && { key }) };
   const pool = {
     connections: options.connections ?? DEFAULT_CONNECTIONS,
-    connectTimeout: options.connectTimeout ?? DEFAULT_CONNECT_TIMEOUT_MS,
+    factory: connectors.factory(undici),
+    maxHeaderSize: options.maxHeaderSize ?? DEFAULT_MAX_HEADER_BYTES,
     keepAliveTimeout: IDLE_MS,
     // The call has its own timeout, from dispatch to the last byte. undici's timeouts would abort long inference calls.
     headersTimeout: 0,
     bodyTimeout: 0,
   };
   return options.proxy
-    ? new ProxyAgent({ ...pool, uri: options.proxy, requestTls: tls, proxyTls: tls })
+    ? new ProxyAgent({
+        ...pool,
+        uri: options.proxy,
+        requestTls: { ...tls, timeout: connectors.timeout },
+        proxyTls: { ...tls, timeout: connectors.timeout },
+      })
     : new Agent({ ...pool, connect: tls });
 }

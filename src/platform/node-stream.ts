@@ -1,7 +1,9 @@
 import type { Dispatcher } from "undici";
 import type { Bytes } from "../request.js";
 import { joinChunks, totalLength } from "./chunks.js";
-import { toHeaders } from "./node-raw-headers.js";
+import { Connection } from "./node-connection.js";
+import { failureOf, type Progress } from "./node-errors.js";
+import { bodyHeaders, hasBody, isBodiless, isDelimited, rawHeadersOf, toHeaders } from "./node-raw-headers.js";
 import {
   type ByteStream,
   type Exchange,
@@ -12,32 +14,31 @@ import {
 
 /** Bytes that may wait to be read before the server is held back. */
 const HIGH_WATER_BYTES = 262_144;
-/** What a chunk weighs beside its bytes, so that very small ones cannot fill the memory. */
+/** Memory of a chunk in addition to its bytes, so that very small chunks cannot fill the memory. */
 const CHUNK_BYTES = 256;
-/** Bytes that may wait of an answer whose server cannot be held back. */
-const MOST_BYTES = 64 * 1024 * 1024;
+/** Bytes that may wait on a connection that cannot be held back. */
+const MAX_BYTES = 64 * 1024 * 1024;
 
-/** Who waits for the next piece. */
+/** A read that waits for the next piece. */
 interface Reader {
   readonly resolve: (piece: Bytes | undefined) => void;
   readonly reject: (reason: unknown) => void;
 }
 
-/** undici's handler, in its older form, for one exchange whose body is read piece by piece. */
+/** undici's handler for one exchange whose body is read piece by piece. */
 export class StreamedExchange implements Dispatcher.DispatchHandler, Exchange, StreamedResponse {
   status = 0;
   headers: Headers = new Headers();
   contentEncoding: string | undefined = undefined;
+  isUndelimited = false;
   private readonly request: StreamRequest;
   private readonly resolve: (response: StreamedResponse) => void;
   private readonly reject: (reason: unknown) => void;
   private readonly open: Set<StreamedExchange>;
   private readonly onAbort = () => this.cancel(this.request.signal.reason);
-  private abort: ((reason: Error) => void) | undefined = undefined;
-  private resume: (() => void) | undefined = undefined;
-  private canHold = false;
-  /** Bytes of a stated length that are still to come. */
-  private missing = Number.NaN;
+  private controller: Dispatcher.DispatchController | undefined = undefined;
+  private connection: Connection | undefined = undefined;
+  private isBodiless = false;
   private chunks: Buffer[] = [];
   private weight = 0;
   private reader: Reader | undefined = undefined;
@@ -45,7 +46,7 @@ export class StreamedExchange implements Dispatcher.DispatchHandler, Exchange, S
   /** Whether the reader knows the outcome, so that nothing changes it any more. */
   private over = false;
 
-  /** Is a member of `open` until undici has done with it. */
+  /** Is a member of `open` until undici has finished the exchange. */
   constructor(
     request: StreamRequest,
     resolve: (response: StreamedResponse) => void,
@@ -59,7 +60,7 @@ export class StreamedExchange implements Dispatcher.DispatchHandler, Exchange, S
     open.add(this);
     request.exchange = this;
     request.phase = "connect";
-    // Streams are few, so that the signal's price is no matter, and a caller may have nothing else to end one by.
+    // Streams are few, so the cost of a signal does not matter, and a caller may have no other way to end one.
     request.signal.addEventListener("abort", this.onAbort, { once: true });
   }
 
@@ -70,8 +71,8 @@ export class StreamedExchange implements Dispatcher.DispatchHandler, Exchange, S
     this.outcome = { failed: true, reason };
     this.finish();
     this.reject(reason);
-    // Without effect when the server has ended: the connection is another exchange's then.
-    this.abort?.(new Error("cancelled"));
+    // Without effect when the response has ended: the connection belongs to another exchange then.
+    this.controller?.abort(new Error("cancelled"));
   }
 
   read(): Promise<Bytes | undefined> {
@@ -80,8 +81,8 @@ export class StreamedExchange implements Dispatcher.DispatchHandler, Exchange, S
       const piece = own(this.chunks);
       this.chunks = [];
       this.weight = 0;
-      // May hand over more before it returns; without effect when undici does not wait.
-      this.resume?.();
+      // May receive more before it returns.
+      this.connection?.release();
       return Promise.resolve(piece);
     }
     return new Promise((resolve, reject) => {
@@ -90,69 +91,79 @@ export class StreamedExchange implements Dispatcher.DispatchHandler, Exchange, S
     });
   }
 
-  onConnect(abort: (reason?: Error) => void): void {
-    // What waits for its connection cannot be taken back; it is given up here, before a byte is written. Not by `abort`,
-    // which would take the connection with it.
+  onRequestStart(controller: Dispatcher.DispatchController): void {
+    // A request that waits for a connection cannot be withdrawn; it is refused here, before a byte is written. `abort` would
+    // close the connection as well.
     if (this.over) throw new Error("cancelled");
-    this.abort = abort;
+    this.controller = controller;
     this.request.phase = "headers";
   }
 
-  onHeaders(status: number, raw: Buffer[], resume: () => void): boolean {
-    if (status < 200) return true;
+  onResponseStart(controller: Dispatcher.DispatchController, status: number): void {
+    if (status < 200) return;
+    const raw = rawHeadersOf(controller);
+    const found = bodyHeaders(raw);
     this.status = status;
-    const headers = toHeaders(raw);
-    this.headers = headers;
-    this.contentEncoding = headers.get("content-encoding")?.trim().toLowerCase() || undefined;
-    this.missing = Number(headers.get("content-length") ?? Number.NaN);
-    this.canHold = staysOpen(headers);
-    this.resume = resume;
+    this.headers = toHeaders(raw);
+    this.contentEncoding = found.contentEncoding;
+    this.connection = Connection.parsing;
+    this.isBodiless = isBodiless(this.request.method, status);
+    this.isUndelimited = !this.isBodiless && !isDelimited(found);
     this.request.phase = "body";
     this.resolve(this);
-    return true;
+    // A server that describes a body here may send it as well, and it would be taken for the next response.
+    if (this.isBodiless && hasBody(found)) this.connection?.drop();
   }
 
-  onData(chunk: Buffer): boolean {
-    // A parser that goes on may have nothing to say yet.
-    if (chunk.length === 0) return true;
-    this.missing -= chunk.length;
+  onResponseData(_controller: Dispatcher.DispatchController, chunk: Buffer): void {
     const { reader } = this;
     if (reader !== undefined) {
       this.reader = undefined;
       reader.resolve(own([chunk]));
-      return true;
+      return;
     }
     this.chunks.push(chunk);
     this.weight += chunk.length + CHUNK_BYTES;
-    // Never at the last byte: a server that closes then would be taken for one that broke off.
-    if (this.canHold) return this.weight < HIGH_WATER_BYTES || this.missing === 0;
-    if (this.weight > MOST_BYTES) {
-      this.fail(`more than ${MOST_BYTES} bytes wait to be read, of an answer that cannot be held back`);
+    if (this.connection !== undefined) {
+      if (this.weight >= HIGH_WATER_BYTES) this.connection.hold();
+    } else if (this.weight > MAX_BYTES) {
+      this.fail(`more than ${MAX_BYTES} bytes wait to be read, on a connection that cannot be held back`);
     }
-    return true;
   }
 
-  onComplete(): void {
-    this.outcome ??= { failed: false };
+  onResponseEnd(): void {
+    const error = this.isUndelimited ? this.connection?.error : undefined;
+    this.outcome ??=
+      error === undefined ? { failed: false } : { failed: true, reason: failureOf(error, this.progress) };
     this.finish();
   }
 
-  onError(error: Error): void {
-    const reason = failureOf(error, this.abort !== undefined);
+  onResponseError(_controller: Dispatcher.DispatchController, error: Error): void {
+    // A response without a body is complete with its head.
+    if (this.isBodiless) {
+      this.onResponseEnd();
+      return;
+    }
+    const reason = failureOf(error, this.progress);
     this.outcome ??= { failed: true, reason };
     this.finish();
     this.reject(reason);
   }
 
+  private get progress(): Progress {
+    return { isSent: this.controller !== undefined, hasHead: this.status !== 0 };
+  }
+
   private fail(message: string): void {
     this.outcome = { failed: true, reason: new TransportError(message, { sent: "maybe" }) };
-    this.abort?.(new Error(message));
+    this.controller?.abort(new Error(message));
   }
 
   private finish(): void {
     this.open.delete(this);
-    // The connection's next answer is another exchange's, which must not be let go from here.
-    this.resume = undefined;
+    // The connection's next response belongs to another exchange.
+    this.connection?.free();
+    this.connection = undefined;
     this.tell();
     // What still waits to be read may be cancelled; without a head there is nobody who reads.
     if (this.over || this.status === 0) this.request.signal.removeEventListener("abort", this.onAbort);
@@ -188,28 +199,6 @@ async function* piecesOf(stream: ByteStream): AsyncGenerator<Uint8Array> {
   } finally {
     if (!ended) void reader.cancel().catch(() => {});
   }
-}
-
-/** A transport's word for an error of undici's. */
-export function failureOf(error: Error, connected: boolean): TransportError {
-  const { code } = error as { code?: string };
-  return new TransportError(error.message, {
-    sent: connected ? "maybe" : "no",
-    cause: error,
-    final: code === "UND_ERR_INVALID_ARG" || code === "UND_ERR_CLOSED" || code === "UND_ERR_DESTROYED",
-  });
-}
-
-/**
- * Whether the connection outlives the answer. Only then may undici be told to wait: up to its 7th version the process
- * dies when the server ends a connection that was to end, while we wait (github.com/nodejs/undici/issues/5360). Handlers
- * are not told the version: an HTTP/1.0 server that states a length and breaks off within the body can still do it.
- */
-function staysOpen(headers: Headers): boolean {
-  for (const name of ["connection", "proxy-connection"]) {
-    if (/(^|[\s,])close($|[\s,])/i.test(headers.get(name) ?? "")) return false;
-  }
-  return headers.has("content-length") || /chunked\s*$/i.test(headers.get("transfer-encoding") ?? "");
 }
 
 /** The chunks as one piece. Most are views of a larger network read, or of memory that Node shares out. */

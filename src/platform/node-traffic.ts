@@ -1,0 +1,21 @@
+/** Counts the exchanges of a transport that are under way. */
+export class Traffic {
+  private count = 0;
+  private onIdle: (() => void) | undefined = undefined;
+
+  begin(): void {
+    this.count++;
+  }
+
+  end(): void {
+    if (--this.count === 0) this.onIdle?.();
+  }
+
+  /** Resolves when no exchange is under way. */
+  idle(): Promise<void> {
+    return new Promise((resolve) => {
+      this.onIdle = resolve;
+      if (this.count === 0) resolve();
+    });
+  }
+}
