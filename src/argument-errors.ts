@@ -49,11 +49,3 @@ export function showUrl(text: unknown): string {
   const cut = typeof text === "string" ? text.search(/[?#]/) : -1;
   return show(cut === -1 ? text : `${(text as string).slice(0, cut + 1)}…`);
 }
-
-/** Checks the options of a request object. */
-export function checkOptionsObject(of: string, options: unknown): void {
-  // In the official Python SDK `TorchRequest(True)` stands for snappy; dropped silently, no service could read the body.
-  if (typeof options !== "object" || options === null) {
-    throw argumentTypeError("ERR_EAS_ARG_REQUEST", `${of} takes options such as { compression }, not ${show(options)}`);
-  }
-}

@@ -1,6 +1,7 @@
 import { platform } from "#platform";
 import { argumentTypeError, show } from "../argument-errors.js";
 import type { Bytes, CompressionCodec } from "../request.js";
+import { checkOptionNames, type OptionNames } from "../util/option-names.js";
 import { messageOf } from "../util/realms.js";
 import type { EmulatorCall, EmulatorCompressor, EmulatorDecompressor, EmulatorService } from "./service.js";
 
@@ -32,8 +33,19 @@ const DECOMPRESSORS: readonly EmulatorDecompressor[] = ["gzip", "zlib", "snappy"
 /** The most that a body may become: what the emulator's server takes as one. */
 const MAX_BODY_BYTES = 256 * 1024 * 1024;
 
-/** Checks the names in a service and returns it. */
+const SERVICE_OPTIONS: OptionNames<EmulatorService> = {
+  handle: 1,
+  token: 1,
+  socket: 1,
+  protocols: 1,
+  methods: 1,
+  decompressor: 1,
+  compressor: 1,
+};
+
+/** Checks the options of a service and returns it. */
 export function checkCompressors(service: EmulatorService): EmulatorService {
+  checkOptionNames("service options", service, SERVICE_OPTIONS);
   const check = (name: string, value: unknown, right: readonly string[]) => {
     if (value === undefined || right.includes(value as string)) return;
     throw argumentTypeError("ERR_EAS_ARG_OPTION", `${name} is ${show(value)}: it must be one of ${right.join(", ")}`);

@@ -1,6 +1,7 @@
 import { fetchTransport } from "../platform/fetch-transport.js";
 import type { Transport, WebSocketDialer } from "../platform/platform.js";
 import type { Bytes } from "../request.js";
+import { checkOptionNames, type OptionNames } from "../util/option-names.js";
 import { isResponse } from "../util/realms.js";
 import { acceptSocket, answerWithoutService, runHandler } from "./answers.js";
 import { type AuthForm, authorizationOf } from "./authorization.js";
@@ -81,6 +82,18 @@ export interface EmulatorOptions {
   readonly logLength?: number | undefined;
 }
 
+const EMULATOR_OPTIONS: OptionNames<EmulatorOptions> = {
+  services: 1,
+  queues: 1,
+  rootQueue: 1,
+  token: 1,
+  strictSignatures: 1,
+  cors: 1,
+  instances: 1,
+  discoveryPaths: 1,
+  logLength: 1,
+};
+
 /** A local EAS gateway with its services. */
 export interface Emulator {
   /** Token of the services and queues that have none of their own. */
@@ -120,6 +133,7 @@ export interface Emulator {
 
 /** Makes an emulator that is reached by `fetch` or `transport`, on every runtime. */
 export function createEmulator(options: EmulatorOptions = {}): Emulator {
+  checkOptionNames("the emulator", options, { ...EMULATOR_OPTIONS, emulator: 1, port: 1 });
   const token = options.token ?? "emulator-token";
   const logLength = options.logLength ?? 1000;
   const cors = Cors.of(options.cors);

@@ -1,5 +1,6 @@
 import { argumentRangeError, show } from "../argument-errors.js";
 import { pause, raceAbort } from "../util/abort.js";
+import { checkOptionNames, type OptionNames } from "../util/option-names.js";
 
 /** Something that is to go wrong with the next requests. */
 export interface Fault {
@@ -36,6 +37,21 @@ export interface Fault {
   readonly chunks?: number | undefined;
 }
 
+const FAULT_OPTIONS: OptionNames<Fault> = {
+  service: 1,
+  discovery: 1,
+  times: 1,
+  delay: 1,
+  status: 1,
+  body: 1,
+  headers: 1,
+  close: 1,
+  reset: 1,
+  stall: 1,
+  failure: 1,
+  chunks: 1,
+};
+
 /** What comes through of a body in chunks before its middle. */
 export const DEFAULT_CHUNKS = 2;
 
@@ -44,6 +60,7 @@ export class FaultQueue {
   #faults: { readonly fault: Fault; left: number }[] = [];
 
   add(fault: Fault): void {
+    checkOptionNames("fault", fault, FAULT_OPTIONS);
     const { chunks = DEFAULT_CHUNKS } = fault;
     if (!Number.isInteger(chunks) || chunks < 0) {
       throw argumentRangeError("ERR_EAS_ARG_OPTION", `chunks is ${show(chunks)}: it must be a whole number, 0 or more`);

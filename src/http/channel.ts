@@ -3,6 +3,7 @@ import type { Route } from "../endpoint/route.js";
 import { EasDiscoveryError, EasNetworkError } from "../errors.js";
 import { type FetchFunction, fetchTransport } from "../platform/fetch-transport.js";
 import { type Platform, type StreamedResponse, type Transport, TransportError } from "../platform/platform.js";
+import { checkOptionNames } from "../util/option-names.js";
 import { FORCED } from "./failure.js";
 import { Limiter } from "./limiter.js";
 import {
@@ -129,7 +130,9 @@ export class Channel {
    * Lets calls in flight end, or ends them with `force`; ends waits for a retry, cuts streams off, and closes the connections that
    * this channel made. Those given to it stay open.
    */
-  close({ force = false }: CloseOptions = {}): Promise<void> {
+  close(options: CloseOptions = {}): Promise<void> {
+    checkOptionNames("close", options, { force: 1 });
+    const { force = false } = options;
     if (force) for (const call of this.#running) call.endNow();
     if (this.#closing === undefined) {
       this.#closing = this.#whenIdle().then(() => {

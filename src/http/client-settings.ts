@@ -4,6 +4,7 @@ import { checkCustomUrl, checkEndpoint, checkServiceName, endpointOf } from "../
 import { EasUnsupportedError } from "../errors.js";
 import type { HeaderPair, WebSocketDialer } from "../platform/platform.js";
 import type { Compression, Decompression } from "../request.js";
+import type { OptionNames } from "../util/option-names.js";
 import { tagOf } from "../util/realms.js";
 import { DIRECT_CHECKS, NO_DIRECT_OPTIONS } from "./direct-options.js";
 import { checkHeaders, checkHeaderValue } from "./headers.js";
@@ -165,7 +166,15 @@ export const CHECKS: {
   ...DIRECT_CHECKS,
 };
 
-/** Checks all options of a client. */
+/** The options of a `PredictClient`: its settings, and what only the constructor reads. */
+export const CLIENT_OPTIONS: OptionNames<PredictClientOptions> = {
+  ...CHECKS,
+  transport: 1,
+  fetch: 1,
+  maxConnectionCount: 1,
+};
+
+/** Checks the values of all options of a client. */
 export function checkOptions(options: PredictClientOptions): Settings {
   const settings: Record<string, unknown> = { ...INITIAL_SETTINGS };
   for (const [name, check] of Object.entries(CHECKS) as [keyof Settings, AnyCheck][]) {

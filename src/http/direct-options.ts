@@ -2,6 +2,7 @@ import { argumentTypeError, optionError } from "../argument-errors.js";
 import type { DirectOptions } from "../endpoint/endpoint-source.js";
 import type { GatewayOptions } from "../endpoint/gateway.js";
 import { directRoute, type Route } from "../endpoint/route.js";
+import { checkOptionNames } from "../util/option-names.js";
 import { checkFunction, checkTimeout } from "./options.js";
 
 const PATHS: readonly unknown[] = ["auto", "exported-apis", "service-discovery", undefined];
@@ -22,6 +23,7 @@ export const DIRECT_CHECKS: {
     if (typeof value !== "object" || value === null) {
       throw optionError("discovery", value, "be an object, such as { interval: 3000 }");
     }
+    checkOptionNames("discovery", value, { path: 1, internal: 1, interval: 1, timeout: 1 });
     const { path, internal, interval, timeout } = value;
     if (!PATHS.includes(path))
       throw optionError("discovery.path", path, 'be "auto", "exported-apis" or "service-discovery"');

@@ -4,6 +4,7 @@ import type { EasError } from "../errors.js";
 import type { FetchFunction } from "../platform/fetch-transport.js";
 import type { Transport, UploadProgress } from "../platform/platform.js";
 import type { Compression, CompressionCodec, Decompression } from "../request.js";
+import type { OptionNames } from "../util/option-names.js";
 import { importOf } from "./content-encoding.js";
 import type { CallHooks } from "./hooks.js";
 
@@ -70,6 +71,20 @@ export interface CloseOptions {
   /** Whether to cancel the attempts in flight, too, instead of letting them end. Default false. */
   readonly force?: boolean | undefined;
 }
+
+export const CALL_OPTIONS: OptionNames<CallOptions> = {
+  path: 1,
+  query: 1,
+  headers: 1,
+  timeout: 1,
+  totalTimeout: 1,
+  retryCount: 1,
+  retryOn: 1,
+  signal: 1,
+  zeroCopy: 1,
+  waitForReady: 1,
+  onUploadProgress: 1,
+};
 
 /** Decides on a failed attempt, numbered from 1. Limits on count, time and budget hold all the same. */
 export type RetryOn = (error: EasError, attempt: number) => boolean | undefined;

@@ -1,6 +1,7 @@
 import { argumentRangeError, argumentTypeError } from "../argument-errors.js";
 import { gatewayTarget, type Target } from "../endpoint/gateway.js";
 import type { HeaderPair, Platform } from "../platform/platform.js";
+import { checkOptionNames } from "../util/option-names.js";
 import { fixedHeaders, resolveAuth } from "./auth.js";
 import type { CallPlan } from "./call-plan.js";
 import { CHECKS, type Settings } from "./client-settings.js";
@@ -10,6 +11,7 @@ import { checkHeaders, mergeHeaders } from "./headers.js";
 import { hooksOf } from "./hooks.js";
 import {
   type Auth,
+  CALL_OPTIONS,
   type CallOptions,
   checkFunction,
   checkSignal,
@@ -89,6 +91,7 @@ export function forStreams(prepared: Prepared, auth: Auth): Prepared {
 
 /** A plan with the options of one call above it. */
 export function withCallOptions(plan: CallPlan, call: CallOptions): CallPlan {
+  checkOptionNames("call options", call, CALL_OPTIONS);
   const { path, query, headers, signal, onUploadProgress } = call;
   const suffix = path === undefined && query === undefined ? plan.suffix : suffixOf(path ?? plan.suffix.signed, query);
   const checked = <K extends "timeout" | "totalTimeout" | "retryCount" | "retryOn" | "zeroCopy">(name: K) => {

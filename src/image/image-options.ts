@@ -3,6 +3,7 @@ import type { Bytes } from "../request.js";
 import type { Float32Values, Float64Values } from "../tensor/dtype.js";
 import { fromFloat16, toFloat16 } from "../tensor/float16.js";
 import type { Tensor } from "../tensor/tensor.js";
+import { checkOptionNames, type OptionNames } from "../util/option-names.js";
 
 /** `"NCHW"`: one plane for each channel, as PyTorch and ONNX models have it; `"NHWC"`: channels side by side, as TensorFlow's. */
 export type ImageLayout = "NCHW" | "NHWC";
@@ -62,6 +63,19 @@ export interface ImageOptions<D extends ImageDType = "DT_FLOAT"> {
   readonly dtype?: D | undefined;
 }
 
+const IMAGE_OPTIONS: OptionNames<ImageOptions> = {
+  size: 1,
+  fit: 1,
+  shorterSide: 1,
+  layout: 1,
+  color: 1,
+  background: 1,
+  scale: 1,
+  mean: 1,
+  std: 1,
+  dtype: 1,
+};
+
 /** The options, checked. */
 export interface CheckedImageOptions {
   readonly size: { readonly width: number; readonly height: number } | undefined;
@@ -97,6 +111,7 @@ export function checkImageOptions(options: ImageOptions<ImageDType>, of: string)
   if (typeof options !== "object" || options === null) {
     throw argumentTypeError("ERR_EAS_ARG_OPTION", `${of} takes options such as { size: 224 }, not ${show(options)}`);
   }
+  checkOptionNames(of, options, IMAGE_OPTIONS);
   const { size, shorterSide, background } = options;
   const fit = checkOneOf(of, "fit", options.fit ?? "fill", FITS);
   const order = ORDERS[checkOneOf(of, "color", options.color ?? "RGB", Object.keys(ORDERS) as ImageColor[])];

@@ -1,5 +1,6 @@
 import { EasUnsupportedError } from "../errors.js";
 import type { Bytes } from "../request.js";
+import { checkOptionNames, type OptionNames } from "../util/option-names.js";
 import { joinChunks, readAll, totalLength } from "./chunks.js";
 import { NewConnections } from "./new-connections.js";
 import {
@@ -71,6 +72,12 @@ type Head = Pick<StreamedResponse, "status" | "headers" | "contentEncoding">;
 
 /** A transport over `fetch`, for every runtime that has one. Redirects come back as they are and are never followed. */
 export function fetchTransport(options: FetchTransportOptions = {}): Transport {
+  checkOptionNames("fetchTransport", options, {
+    fetch: 1,
+    decodes: 1,
+    opaque: 1,
+    mayResend: 1,
+  } satisfies OptionNames<FetchTransportOptions>);
   const { decodes } = options;
   const isUndone = decodes === undefined ? isUndoneByRuntime : (coding: string) => decodes.includes(coding);
   const connections = new NewConnections(options);

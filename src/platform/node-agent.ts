@@ -1,4 +1,5 @@
 import type { Dispatcher } from "undici";
+import type { OptionNames } from "../util/option-names.js";
 import type { Connectors } from "./node-connector.js";
 
 /** Options for `nodeTransport`. */
@@ -31,6 +32,18 @@ export interface NodeTransportOptions {
    */
   readonly hashThreads?: number | undefined;
 }
+
+export const NODE_TRANSPORT_OPTIONS: OptionNames<NodeTransportOptions> = {
+  connections: 1,
+  proxy: 1,
+  ca: 1,
+  cert: 1,
+  key: 1,
+  connectTimeout: 1,
+  hashThreads: 1,
+  maxHeaderSize: 1,
+  reuseConnections: 1,
+};
 
 /** Default maximum number of connections to one host, as in the official SDKs. */
 const DEFAULT_CONNECTIONS = 100;

@@ -1,6 +1,7 @@
 import type { Dispatcher } from "undici";
+import { checkOptionNames } from "../util/option-names.js";
 import { totalLength } from "./chunks.js";
-import { makeAgent, type NodeTransportOptions } from "./node-agent.js";
+import { makeAgent, NODE_TRANSPORT_OPTIONS, type NodeTransportOptions } from "./node-agent.js";
 import { Connectors, checkConnectionOptions } from "./node-connector.js";
 import { BufferedExchange } from "./node-exchange.js";
 import { HashThreads } from "./node-hash-threads.js";
@@ -24,6 +25,7 @@ export type { NodeTransportOptions } from "./node-agent.js";
  * each of which its call ends in time, and cancels the streams.
  */
 export function nodeTransport(options: NodeTransportOptions = {}): Transport {
+  checkOptionNames("nodeTransport", options, NODE_TRANSPORT_OPTIONS);
   checkConnectionOptions(options);
   let agent: Dispatcher | undefined;
   let loading: Promise<Dispatcher> | undefined;

@@ -1,7 +1,8 @@
 import { argumentTypeError, optionError, show } from "../argument-errors.js";
-import { checkCount, checkFunction, checkLimit, checkSignal } from "../http/options.js";
+import { CALL_OPTIONS, checkCount, checkFunction, checkLimit, checkSignal } from "../http/options.js";
 import type { Bytes, PredictRequest } from "../request.js";
 import { linkSignal, unlinkSignal } from "../util/abort.js";
+import { changeNames, checkOptionNames, type OptionNames } from "../util/option-names.js";
 import { isBytes } from "../util/realms.js";
 import type {
   BatchAnswer,
@@ -12,6 +13,13 @@ import type {
 } from "./batch-options.js";
 import type { PredictClient } from "./predict-client.js";
 import { StringRequest } from "./string-request.js";
+
+const BATCH_OPTIONS: OptionNames<BatchOptions> = /* @__PURE__ */ changeNames(CALL_OPTIONS, [], {
+  concurrency: 1,
+  maxBytes: 1,
+  onProgress: 1,
+  onError: 1,
+});
 
 /**
  * Sends many requests, some at a time, and resolves with the answers in the order of the requests. These may come from an
@@ -38,6 +46,7 @@ export async function batch(
   requests: Iterable<BatchInput> | AsyncIterable<BatchInput>,
   options: BatchOptions = {},
 ): Promise<unknown[]> {
+  checkOptionNames("batch", options, BATCH_OPTIONS);
   const { concurrency = 8, maxBytes = Infinity, onProgress, onError = "stop", signal, ...call } = options;
   if (typeof client?.predict !== "function") {
     throw argumentTypeError("ERR_EAS_ARG_REQUEST", `batch takes a PredictClient first, not ${show(client)}`);

@@ -1,5 +1,6 @@
-import { argumentRangeError, argumentTypeError, checkOptionsObject, show } from "../argument-errors.js";
+import { argumentRangeError, argumentTypeError, show } from "../argument-errors.js";
 import type { Bytes, Compression, PredictRequest, RequestOptions } from "../request.js";
+import { checkRequestOptions } from "../util/option-names.js";
 import { isMap } from "../util/realms.js";
 import { JsonResponse } from "./json-response.js";
 
@@ -72,7 +73,7 @@ export class JsonRequest implements PredictRequest<JsonResponse> {
   readonly #rows: string[] = [];
 
   constructor(options: RequestOptions = {}) {
-    checkOptionsObject("JsonRequest", options);
+    checkRequestOptions("JsonRequest", options);
     this.compression = options.compression;
   }
 

@@ -7,6 +7,7 @@ import { makeCall } from "../http/make-call.js";
 import { type CallOptions, type CloseOptions, checkTimeout, type Token } from "../http/options.js";
 import { forStreams } from "../http/prepare.js";
 import type { Bytes, PredictRequest } from "../request.js";
+import { checkOptionNames } from "../util/option-names.js";
 import type { ClientFetchOptions } from "./client-fetch.js";
 import type { Diagnosis } from "./diagnose.js";
 import { PredictSettings } from "./predict-settings.js";
@@ -103,10 +104,10 @@ export class PredictClient extends PredictSettings {
   stream(input: PredictInput | null, call: StreamOptions = {}): Promise<PredictStream> {
     try {
       const channel = this.openChannel();
-      const { idleTimeout = DEFAULT_IDLE_TIMEOUT_MS } = call;
+      const { idleTimeout = DEFAULT_IDLE_TIMEOUT_MS, ...options } = call;
       checkTimeout("idleTimeout", idleTimeout);
       const prepared = forStreams(this.prepare(), input === null ? "auto" : this.currentSettings().auth);
-      const { plan, body } = serialise(input ?? new Uint8Array(0), call, prepared, this.currentSettings());
+      const { plan, body } = serialise(input ?? new Uint8Array(0), options, prepared, this.currentSettings());
       const made = input === null ? { plan: { ...plan, method: "GET" }, body: null } : { plan, body };
       const make = (plan: CallPlan) =>
         channel.during(async () => {
@@ -157,6 +158,7 @@ export class PredictClient extends PredictSettings {
         "service() needs a client with an endpoint: a customUrl is one service's own",
       );
     }
+    checkOptionNames("service", options, { token: 1 });
     const client = emptyClient();
     // Without the service that a pasted URL names.
     const { origin, prefix } = endpointOf({ endpoint: this.currentSettings().endpoint }) ?? { origin: "", prefix: "" };

@@ -2,6 +2,7 @@ import { platform } from "#platform";
 import { checkServiceName } from "../endpoint/gateway.js";
 import { type Channel, channelOf } from "../http/channel.js";
 import {
+  CLIENT_OPTIONS,
   checkOptions,
   type EndpointType,
   OCTET_STREAM,
@@ -14,6 +15,7 @@ import { checkHeaders } from "../http/headers.js";
 import { checkCount, type HeadersInput, type Token } from "../http/options.js";
 import { type Prepared, prepare } from "../http/prepare.js";
 import type { Compression, Decompression } from "../request.js";
+import { checkOptionNames } from "../util/option-names.js";
 
 /**
  * What a `PredictClient` has been told, and the setters by which it is told more. Its fields are `#private` and are read by
@@ -25,6 +27,7 @@ export abstract class PredictSettings {
   #prepared: Prepared | undefined;
 
   constructor(options: PredictClientOptions) {
+    checkOptionNames("PredictClient", options, CLIENT_OPTIONS);
     this.#settings = checkOptions(options);
     this.#channel = channelOf(platform, options);
   }

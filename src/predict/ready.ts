@@ -12,6 +12,7 @@ import {
 } from "../http/options.js";
 import { requestedWait } from "../http/retry.js";
 import { sleep, waitFor } from "../util/abort.js";
+import { checkOptionNames } from "../util/option-names.js";
 import { isAnsweredByModel, notReadyReason } from "./not-ready.js";
 
 /** Default of `timeout`, in milliseconds: a large model takes minutes to load. */
@@ -42,7 +43,7 @@ type Ask = (call: CallOptions) => Promise<unknown>;
 
 /** Asks until the service is ready. */
 export async function ready(channel: Channel, ask: Ask, options: ReadyOptions): Promise<Readiness> {
-  const wait = new Wait(channel, options, options.signal);
+  const wait = new Wait(channel, options, options.signal, { path: 1, signal: 1 });
   await wait.out(ask, options.path, (error) => isAnsweredByModel(error) || isBusy(error));
   return { elapsed: wait.elapsed, attempts: wait.attempts };
 }
@@ -86,11 +87,17 @@ class Wait {
   readonly #channel: Channel;
   #waits = 0;
 
-  constructor(channel: Channel, options: WaitOptions, signal: AbortSignal | undefined) {
+  constructor(
+    channel: Channel,
+    options: WaitOptions,
+    signal: AbortSignal | undefined,
+    names?: Readonly<Record<string, unknown>>,
+  ) {
     if (typeof options !== "object" || options === null) {
       const right = "true, false or an object such as { timeout: 600_000 }";
       throw optionError("waitForReady", options, `be ${right}`);
     }
+    checkOptionNames(names === undefined ? "waitForReady" : "ready", options, { timeout: 1, onWait: 1, ...names });
     const { timeout = DEFAULT_TIMEOUT_MS, onWait } = options;
     this.#channel = channel;
     this.#timeout = checkTimeout("timeout", timeout);

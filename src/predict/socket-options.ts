@@ -1,6 +1,7 @@
 import { argumentRangeError, argumentTypeError, optionError, show } from "../argument-errors.js";
 import { TOKEN_NAME } from "../http/headers.js";
 import type { CallOptions } from "../http/options.js";
+import { checkOptionNames, type OptionNames } from "../util/option-names.js";
 import { isBytes } from "../util/realms.js";
 
 /** Options of `PredictClient.connect`. */
@@ -13,12 +14,16 @@ export interface SocketOptions extends Pick<CallOptions, "query" | "headers"> {
   readonly signal?: AbortSignal | undefined;
 }
 
+const SOCKET_OPTIONS: OptionNames<SocketOptions> = { query: 1, headers: 1, protocols: 1, timeout: 1, signal: 1 };
+
 /** What a close frame has room for. */
 const MOST_REASON_BYTES = 123;
 
 /** Checks the options of a socket: subprotocols in their place, as `WebSocket` has them, would be ignored. */
 export function checkSocketOptions(options: unknown): void {
-  if (typeof options === "object" && options !== null && !Array.isArray(options)) return;
+  if (typeof options === "object" && options !== null && !Array.isArray(options)) {
+    return checkOptionNames("connect", options, SOCKET_OPTIONS);
+  }
   throw argumentTypeError(
     "ERR_EAS_ARG_OPTION",
     `connect takes options such as { protocols: ["chat"] }, not ${show(options)}`,

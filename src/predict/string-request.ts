@@ -1,6 +1,7 @@
-import { argumentTypeError, checkOptionsObject, show } from "../argument-errors.js";
+import { argumentTypeError, show } from "../argument-errors.js";
 import { EasDecodeError } from "../errors.js";
 import type { Bytes, Compression, PredictRequest, RequestOptions } from "../request.js";
+import { checkRequestOptions } from "../util/option-names.js";
 
 /** A request of plain text, for custom processors and PMML models. Answers with a `StringResponse`. */
 export class StringRequest implements PredictRequest<StringResponse> {
@@ -9,7 +10,7 @@ export class StringRequest implements PredictRequest<StringResponse> {
 
   /** Holds `text`, sent as UTF-8. Default: an empty body. */
   constructor(text = "", options: RequestOptions = {}) {
-    checkOptionsObject("StringRequest", options);
+    checkRequestOptions("StringRequest", options);
     this.compression = options.compression;
     if (typeof text !== "string") {
       throw argumentTypeError("ERR_EAS_ARG_REQUEST", `StringRequest takes a string, not ${show(text)}`);

@@ -1,7 +1,8 @@
 import { type DescMessage, fromBinary, isMessage, type MessageShape, toBinary } from "@bufbuild/protobuf";
-import { argumentTypeError, checkOptionsObject, show } from "../argument-errors.js";
+import { argumentTypeError, show } from "../argument-errors.js";
 import { EasDecodeError } from "../errors.js";
 import type { Bytes, Compression, PredictRequest, RequestOptions } from "../request.js";
+import { checkRequestOptions } from "../util/option-names.js";
 import { messageOf } from "../util/realms.js";
 
 /**
@@ -19,7 +20,7 @@ export class ProtoRequest<I extends DescMessage, O extends DescMessage> implemen
 
   /** Keeps a reference to `message`; it is serialised when the request is sent. */
   constructor(schema: I, message: MessageShape<I>, responseSchema: O, options: RequestOptions = {}) {
-    checkOptionsObject("ProtoRequest", options);
+    checkRequestOptions("ProtoRequest", options);
     this.compression = options.compression;
     if (!isMessage(message, schema)) {
       throw argumentTypeError("ERR_EAS_ARG_REQUEST", `message is ${show(message)}: it must be a ${schema.typeName}`);

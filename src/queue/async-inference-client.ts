@@ -3,11 +3,12 @@ import { argumentTypeError, show } from "../argument-errors.js";
 import { CHANNEL, channelOf } from "../http/channel.js";
 import { closeOnDispose } from "../http/close-on-dispose.js";
 import type { CloseOptions } from "../http/options.js";
+import { changeNames, checkOptionNames, type OptionNames } from "../util/option-names.js";
 import { checkIndex } from "./frame-index.js";
 import { InferenceJob, type InferenceJobJson, JOB_TAG, ResultWaits } from "./inference-job.js";
 import { QueueClient } from "./queue-client.js";
 import type { PutOptions } from "./queue-operations.js";
-import type { QueueClientOptions, QueueData } from "./queue-options.js";
+import { QUEUE_OPTIONS, type QueueClientOptions, type QueueData } from "./queue-options.js";
 import { checkTags } from "./queue-tags.js";
 import { randomUuid } from "./random-uuid.js";
 
@@ -17,6 +18,12 @@ export interface AsyncInferenceClientOptions
   /** The asynchronous inference service. */
   readonly serviceName?: string | undefined;
 }
+
+const ASYNC_OPTIONS: OptionNames<AsyncInferenceClientOptions> = /* @__PURE__ */ changeNames(
+  QUEUE_OPTIONS,
+  ["queueName", "customUrl"],
+  { serviceName: 1 },
+);
 
 /**
  * Calls an asynchronous inference service: requests go into its input queue, and the results are fetched from its output
@@ -36,6 +43,7 @@ export class AsyncInferenceClient {
   readonly #waits: ResultWaits;
 
   constructor(options: AsyncInferenceClientOptions) {
+    checkOptionNames("AsyncInferenceClient", options, ASYNC_OPTIONS);
     const { serviceName, ...rest } = options ?? {};
     if (typeof serviceName !== "string" || serviceName === "") {
       throw argumentTypeError(

@@ -2,10 +2,11 @@ import { argumentTypeError, show } from "../argument-errors.js";
 import { EasDecodeError } from "../errors.js";
 import { checkCount, checkFunction, checkSignal } from "../http/options.js";
 import { type Abortable, linkSignal, unlinkSignal } from "../util/abort.js";
+import { changeNames, checkOptionNames, type OptionNames } from "../util/option-names.js";
 import type { DataFrame } from "./data-frame.js";
 import type { FrameIndex } from "./frame-index.js";
 import type { QueueLogger } from "./queue-options.js";
-import type { WatchOptions } from "./watch/watch-options.js";
+import { WATCH_OPTIONS, type WatchOptions } from "./watch/watch-options.js";
 import type { Watcher } from "./watch/watcher.js";
 
 /** Handles an item, which is committed when its promise is done, unless the handler has committed it or given it back. */
@@ -29,6 +30,12 @@ export interface ConsumeOptions extends Omit<WatchOptions, "autoCommit" | "index
   readonly onError?: ((error: unknown, frame: DataFrame) => FailureVerdict | Promise<FailureVerdict>) | undefined;
 }
 
+const CONSUME_OPTIONS: OptionNames<ConsumeOptions> = /* @__PURE__ */ changeNames(
+  WATCH_OPTIONS,
+  ["autoCommit", "indexOnly"],
+  { index: 1, window: 1, concurrency: 1, onError: 1 },
+);
+
 /** Options of `consume`, checked and complete. */
 export interface ConsumeSettings {
   readonly concurrency: number;
@@ -51,6 +58,7 @@ export function checkConsume(options: ConsumeOptions): ConsumeSettings {
       `consume takes options such as { concurrency: 4 }, not ${show(options)}`,
     );
   }
+  checkOptionNames("consume", options, CONSUME_OPTIONS);
   const { concurrency = 1, window, onError = () => "negative", signal } = options;
   return {
     concurrency: checkCount("concurrency", concurrency, 1),

@@ -2,6 +2,7 @@ import { argumentTypeError } from "../argument-errors.js";
 import { EasHttpError, EasModelError, EasTimeoutError } from "../errors.js";
 import { checkSignal, checkTimeout } from "../http/options.js";
 import { linkSignal, pause, unlinkSignal } from "../util/abort.js";
+import { checkOptionNames } from "../util/option-names.js";
 import type { DataFrame } from "./data-frame.js";
 import type { QueueClient } from "./queue-client.js";
 import type { SearchResult } from "./queue-operations.js";
@@ -121,7 +122,9 @@ export class InferenceJob {
    * when the model failed, with `EasTimeoutError` when it takes too long; the service writes no result for an empty
    * answer, so give a `timeout` where the model may have nothing to say.
    */
-  async result({ timeout, signal }: ResultOptions = {}): Promise<DataFrame> {
+  async result(options: ResultOptions = {}): Promise<DataFrame> {
+    checkOptionNames("result", options, { timeout: 1, signal: 1 });
+    const { timeout, signal } = options;
     const end = timeout === undefined ? Number.POSITIVE_INFINITY : performance.now() + checkTimeout("timeout", timeout);
     const frame = await this.#waits.run(signal, (signal) => this.#wait(end, signal));
     if (frame === undefined) {

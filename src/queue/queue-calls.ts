@@ -8,6 +8,7 @@ import type { CallKind } from "../http/retry.js";
 import { joinPath, suffixOf } from "../http/url.js";
 import type { HeaderPair } from "../platform/platform.js";
 import type { Bytes } from "../request.js";
+import type { OptionNames } from "../util/option-names.js";
 import { inBatches } from "./commit-batch.js";
 import { checkIndexes, type FrameIndex } from "./frame-index.js";
 import { checkIdentity, checkOperationOptions } from "./queue-options.js";
@@ -17,6 +18,15 @@ export type QueueCallOptions = Pick<
   CallOptions,
   "headers" | "timeout" | "totalTimeout" | "retryCount" | "retryOn" | "signal"
 >;
+
+export const QUEUE_CALL_OPTIONS: OptionNames<QueueCallOptions> = {
+  headers: 1,
+  timeout: 1,
+  totalTimeout: 1,
+  retryCount: 1,
+  retryOn: 1,
+  signal: 1,
+};
 
 /** Names and values of a query, in their order. */
 export type QueryPairs = readonly (readonly [name: string, value: string])[];
@@ -126,7 +136,7 @@ export class QueueCalls {
   /** The plan of an operation. */
   planOf(operation: Omit<QueueOperation<unknown>, "read">): CallPlan {
     const { kind, method, query, path, headers = [], held = 0, call = {} } = operation;
-    checkOperationOptions("a call", "timeout: 1000", call);
+    checkOperationOptions("call options", "timeout: 1000", call, { ...QUEUE_CALL_OPTIONS, onUploadProgress: 1 });
     const { plan } = this.prepare();
     // To copy a plan takes as long as all else here.
     const common = headers.length === 0 ? plan : withHeaders(plan, headers);

@@ -7,6 +7,7 @@ import { checkHeaders } from "../http/headers.js";
 import { type CloseOptions, checkCount, checkFunction, type HeadersInput, type Token } from "../http/options.js";
 import { bodyTooLarge, withHeaders } from "../http/prepare.js";
 import type { WebSocketDialer } from "../platform/platform.js";
+import { checkOptionNames } from "../util/option-names.js";
 import { CommitBatch } from "./commit-batch.js";
 import { type ConsumeOptions, checkConsume, consume, type FrameHandler } from "./consume.js";
 import type { DataFrame, FrameOwner } from "./data-frame.js";
@@ -34,6 +35,7 @@ import {
 import {
   checkLogger,
   checkQueueAuth,
+  QUEUE_OPTIONS,
   type QueueClientOptions,
   type QueueData,
   type QueueLogger,
@@ -69,6 +71,7 @@ export class QueueClient {
   constructor(first?: string | QueueClientOptions, queueName?: string, customUrl?: string) {
     const options = optionsOf<QueueClientOptions>("QueueClient", first, { queueName, customUrl });
     const { auth = "token", uid = randomUuid(), gid = "eas" } = options;
+    checkOptionNames("QueueClient", options, QUEUE_OPTIONS);
     const settings = checkOptions({
       ...options,
       serviceName: options.queueName,
@@ -272,7 +275,14 @@ export class QueueClient {
   async consume(handler: FrameHandler, options: ConsumeOptions = {}): Promise<void> {
     checkFunction("handler", handler);
     const settings = checkConsume(options);
-    const { signal: _, index = 0n, ...watching } = options;
+    const {
+      signal: _,
+      index = 0n,
+      window: _window,
+      concurrency: _concurrency,
+      onError: _onError,
+      ...watching
+    } = options;
     return consume(this.watch(index, settings.window, watching), handler, settings, () => this.#logger);
   }
 

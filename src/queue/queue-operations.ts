@@ -4,11 +4,12 @@ import type { CallResult } from "../http/call-plan.js";
 import { type CallOptions, checkBoolean, checkCount } from "../http/options.js";
 import type { HeaderPair } from "../platform/platform.js";
 import type { Bytes } from "../request.js";
+import { changeNames, type OptionNames } from "../util/option-names.js";
 import { type DataFrame, type FrameOwner, readFrames } from "./data-frame.js";
 import { checkDuration } from "./duration.js";
 import { checkIndex, type FrameIndex, isLast } from "./frame-index.js";
 import { type QueueAttributes, readAttributes } from "./queue-attributes.js";
-import type { QueryPairs, QueueCallOptions, QueueOperation } from "./queue-calls.js";
+import { QUEUE_CALL_OPTIONS, type QueryPairs, type QueueCallOptions, type QueueOperation } from "./queue-calls.js";
 import { checkOperationOptions, refuseUndefined } from "./queue-options.js";
 import { checkRequestId, checkTags, type QueueTags, REQUEST_ID } from "./queue-tags.js";
 
@@ -81,9 +82,26 @@ export interface SearchResult {
 /** Asks for frames in protobuf. */
 export const FRAMES: HeaderPair = ["accept", "application/vnd.google.protobuf"];
 
+const PUT_OPTIONS: OptionNames<PutOptions> = /* @__PURE__ */ changeNames(QUEUE_CALL_OPTIONS, [], {
+  tags: 1,
+  requestId: 1,
+  priority: 1,
+  path: 1,
+  onUploadProgress: 1,
+});
+
+const GET_OPTIONS: OptionNames<GetOptions> = /* @__PURE__ */ changeNames(QUEUE_CALL_OPTIONS, [], {
+  requestId: 1,
+  index: 1,
+  length: 1,
+  autoDelete: 1,
+  tags: 1,
+  attemptTimeout: 1,
+});
+
 /** A put. `ownId` is the request id where the caller gives none, so that copies of the request can be told. */
 export function putOperation(options: PutOptions, ownId?: string): QueueOperation<PutResult> {
-  checkOperationOptions("put", 'tags: { task: "1" }', options);
+  checkOperationOptions("put", 'tags: { task: "1" }', options, PUT_OPTIONS);
   refuseUndefined("put", ["requestId"], options);
   const { tags, requestId, priority, path, ...call } = options;
   const query = checkTags(tags, "without request id");
@@ -112,7 +130,7 @@ function readIndex(body: Bytes): bigint {
 }
 
 export function getOperation(options: GetOptions, owner: FrameOwner): QueueOperation<DataFrame[]> {
-  checkOperationOptions("get", "requestId", options);
+  checkOperationOptions("get", "requestId", options, GET_OPTIONS);
   refuseUndefined("get", ["requestId", "index", "tags"], options);
   const {
     requestId,
@@ -195,7 +213,7 @@ function readSearch({ body }: CallResult): SearchResult {
 export function countOperation(
   options: Pick<PutOptions, "tags" | "priority"> & QueueCallOptions,
 ): QueueOperation<number> {
-  checkOperationOptions("count", "priority: 1", options);
+  checkOperationOptions("count", "priority: 1", options, { ...QUEUE_CALL_OPTIONS, tags: 1, priority: 1 });
   const { tags, priority, ...call } = options;
   const query: [string, string][] = [["_count_", "true"], ...checkTags(tags)];
   if (priority !== undefined) query.push(["_priority_", String(checkCount("priority", priority, 0))]);
@@ -219,7 +237,7 @@ export interface EndOptions extends QueueCallOptions {
 }
 
 export function endOperation(options: EndOptions): QueueOperation<void> {
-  checkOperationOptions("end", "force: true", options);
+  checkOperationOptions("end", "force: true", options, { ...QUEUE_CALL_OPTIONS, force: 1 });
   const { force = false, ...call } = options;
   const forced: QueryPairs = checkBoolean("force", force) ? [["_force_", "true"]] : [];
   return plainOperation("POST", [["_eos_", "true"], ...forced], call);
@@ -263,7 +281,7 @@ export interface NegativeOptions extends QueueCallOptions {
 }
 
 export function negativeOperation(indexes: readonly bigint[], options: NegativeOptions): QueueOperation<void> {
-  checkOperationOptions("negative", 'code: "Shutdown"', options);
+  checkOperationOptions("negative", 'code: "Shutdown"', options, { ...QUEUE_CALL_OPTIONS, code: 1, reason: 1 });
   const { code, reason, ...call } = options;
   if (
     code !== undefined &&

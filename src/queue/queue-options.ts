@@ -1,9 +1,10 @@
 import { argumentTypeError, show } from "../argument-errors.js";
-import type { EndpointType } from "../http/client-settings.js";
+import { CLIENT_OPTIONS, type EndpointType } from "../http/client-settings.js";
 import { checkHeaderValue } from "../http/headers.js";
 import { type ClientOptions, checkFunction } from "../http/options.js";
 import type { WebSocketDialer } from "../platform/platform.js";
 import type { Bytes } from "../request.js";
+import { changeNames, checkOptionNames, type OptionNames } from "../util/option-names.js";
 import { isArrayBuffer, isBlob, isBytes } from "../util/realms.js";
 
 /** Options of a `QueueClient`. */
@@ -39,6 +40,13 @@ export interface QueueLogger {
 /** What can be put: text goes as UTF-8. */
 export type QueueData = string | Uint8Array | ArrayBuffer | Blob;
 
+/** `hedgeAfter` is listed because `refuseHedging` explains why a queue does not take it. */
+export const QUEUE_OPTIONS: OptionNames<QueueClientOptions> = /* @__PURE__ */ changeNames(
+  CLIENT_OPTIONS,
+  ["serviceName", "requestPath", "compression", "decompression"],
+  { queueName: 1, uid: 1, gid: 1 },
+);
+
 const SILENT: QueueLogger = { warn: () => {} };
 
 /** Checks a logger; `null` is one that says nothing. */
@@ -67,13 +75,24 @@ export function checkIdentity(name: "uid" | "gid", value: string): string {
   throw argumentTypeError("ERR_EAS_ARG_OPTION", `${name} is ${show(value)}: it must be a name, or be left out`);
 }
 
-/** Checks the options of an operation: text in their place, as the official SDKs have it, would be ignored. */
-export function checkOperationOptions(operation: string, example: string, options: unknown): void {
-  if (typeof options === "object" && options !== null && !Array.isArray(options)) return;
-  throw argumentTypeError(
-    "ERR_EAS_ARG_OPTION",
-    `${operation} takes options such as { ${example} }, not ${show(options)}`,
-  );
+/**
+ * Checks that the options of an operation are an object with known names only: the official SDKs take text in their place,
+ * and tags beside them, which would be ignored.
+ */
+export function checkOperationOptions(
+  operation: string,
+  example: string,
+  options: unknown,
+  names: Readonly<Record<string, unknown>>,
+): void {
+  if (typeof options !== "object" || options === null || Array.isArray(options)) {
+    throw argumentTypeError(
+      "ERR_EAS_ARG_OPTION",
+      `${operation} takes options such as { ${example} }, not ${show(options)}`,
+    );
+  }
+  const advice = "tags" in names ? "tags go into { tags: { … } }" : undefined;
+  checkOptionNames(operation, options, names, advice);
 }
 
 /**

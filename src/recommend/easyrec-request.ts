@@ -57,7 +57,7 @@ export class EasyRecRequest extends RecommendRequest implements PredictRequest<E
   #separator = "\u0002";
 
   constructor(options: EasyRecRequestOptions = {}) {
-    super("EasyRec", checkOptions(options));
+    super("EasyRec", checkOptions(options), { compression: 1, separator: 1 });
     if (options.separator !== undefined) this.setSeparator(options.separator);
   }
 

@@ -1,6 +1,6 @@
-import { checkOptionsObject } from "../argument-errors.js";
 import type { Bytes, Compression, RequestOptions } from "../request.js";
 import { checkInt32 } from "../tensor/feeds.js";
+import { checkRequestOptions } from "../util/option-names.js";
 import { itemIdText } from "./checks.js";
 import { type RecommendFormat, readFeed } from "./feed-reader.js";
 import { RequestContent } from "./request-content.js";
@@ -12,8 +12,8 @@ export abstract class RecommendRequest {
   protected readonly content: RequestContent = new RequestContent();
   readonly #format: RecommendFormat;
 
-  constructor(format: RecommendFormat, options: RequestOptions) {
-    checkOptionsObject(`${format}Request`, options);
+  constructor(format: RecommendFormat, options: RequestOptions, names?: Readonly<Record<string, unknown>>) {
+    checkRequestOptions(`${format}Request`, options, names);
     this.#format = format;
     this.compression = options.compression;
   }

@@ -1,5 +1,6 @@
 import { optionError } from "../argument-errors.js";
 import { checkText, encodePath } from "../endpoint/path.js";
+import { checkOptionNames, type OptionNames } from "../util/option-names.js";
 import {
   checkQueueRule,
   judgeOperation,
@@ -81,6 +82,7 @@ export class AllowList {
 }
 
 function checkRule(name: string, rule: RelayRule, services: readonly string[] | undefined): CheckedRule {
+  checkOptionNames(name, rule, { methods: 1, paths: 1, operations: 1, gid: 1 } satisfies OptionNames<RelayRule>);
   const { methods = ["POST"], paths, operations, gid } = rule ?? {};
   if (!Array.isArray(methods) || methods.length === 0 || !methods.every((method) => METHODS.includes(method))) {
     const wrong = Array.isArray(methods) ? methods.find((method) => !METHODS.includes(method)) : methods;

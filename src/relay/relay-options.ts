@@ -1,5 +1,6 @@
 import { optionError } from "../argument-errors.js";
 import { checkFunction, checkLimit, checkTimeout, SHARED_GATEWAY_MAX_REQUEST_BYTES } from "../http/options.js";
+import { checkOptionNames, type OptionNames } from "../util/option-names.js";
 import { AllowList, type RelayRule } from "./allow-list.js";
 import { Origins } from "./origins.js";
 import { HeaderLists } from "./relay-headers.js";
@@ -66,6 +67,21 @@ export interface RelaySettings {
   readonly onError: NonNullable<RelayOptions["onError"]>;
 }
 
+const RELAY_OPTIONS: OptionNames<RelayOptions> = {
+  client: 1,
+  services: 1,
+  allow: 1,
+  origins: 1,
+  base: 1,
+  maxBytes: 1,
+  timeout: 1,
+  idleTimeout: 1,
+  requestHeaders: 1,
+  responseHeaders: 1,
+  authorize: 1,
+  onError: 1,
+};
+
 const DEFAULT_TIMEOUT_MS = 300_000;
 const DEFAULT_IDLE_TIMEOUT_MS = 30_000;
 
@@ -74,6 +90,7 @@ export function checkRelayOptions(options: RelayOptions): RelaySettings {
   if (typeof options !== "object" || options === null) {
     throw optionError("options", options, "be an object such as { client, allow: [{ paths: [...] }] }");
   }
+  checkOptionNames("createRelay", options, RELAY_OPTIONS);
   const { base = "", maxBytes = SHARED_GATEWAY_MAX_REQUEST_BYTES, timeout = DEFAULT_TIMEOUT_MS } = options;
   const { authorize, onError = () => {}, idleTimeout = DEFAULT_IDLE_TIMEOUT_MS } = options;
   const services = new Services(base, options.client, options.services);

@@ -14,6 +14,7 @@ import {
 import { argumentTypeError, show } from "../argument-errors.js";
 import { EasHttpError, isEasError } from "../errors.js";
 import type { CallEvent, CallHooks, CallInfo, CallRequestEvent } from "../http/hooks.js";
+import { checkOptionNames, type OptionNames } from "../util/option-names.js";
 import { isError } from "../util/realms.js";
 import { type Instruments, instrumentsOf } from "./instruments.js";
 
@@ -24,6 +25,8 @@ export interface OpenTelemetryOptions {
   /** Default: the global one, as it is when the first call begins. */
   readonly meterProvider?: MeterProvider | undefined;
 }
+
+const TELEMETRY_OPTIONS: OptionNames<OpenTelemetryOptions> = { tracerProvider: 1, meterProvider: 1 };
 
 /** Name of the tracer and of the meter. */
 const SCOPE = "eas-prediction";
@@ -66,6 +69,7 @@ interface End {
  * const client = new PredictClient({ endpoint, serviceName, token, hooks: openTelemetryHooks() });
  */
 export function openTelemetryHooks(options: OpenTelemetryOptions = {}): CallHooks {
+  checkOptionNames("openTelemetryHooks", options, TELEMETRY_OPTIONS);
   checkProvider("tracerProvider", options.tracerProvider, "getTracer");
   checkProvider("meterProvider", options.meterProvider, "getMeter");
   const tracer = (options.tracerProvider ?? trace.getTracerProvider()).getTracer(SCOPE);

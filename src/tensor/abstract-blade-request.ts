@@ -1,5 +1,5 @@
-import { checkOptionsObject } from "../argument-errors.js";
 import type { Bytes, Compression, RequestOptions } from "../request.js";
+import { checkRequestOptions } from "../util/option-names.js";
 import { BladeMessage } from "./blade-message.js";
 import { inPieces, serialised } from "./encoded-field.js";
 import { checkName, listFeeds } from "./feeds.js";
@@ -19,7 +19,7 @@ export abstract class AbstractBladeRequest {
 
   /** `name` is the class's own, for errors and for people. */
   constructor(name: string, signatureName: string | undefined, options: RequestOptions) {
-    checkOptionsObject(name, options);
+    checkRequestOptions(name, options);
     this.#name = name;
     this.compression = options.compression;
     this.#signatureName = signatureName === undefined ? undefined : checkName("signatureName", signatureName);

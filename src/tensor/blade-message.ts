@@ -1,4 +1,5 @@
-import { argumentRangeError, checkOptionsObject, show } from "../argument-errors.js";
+import { argumentRangeError, show } from "../argument-errors.js";
+import { checkRequestOptions } from "../util/option-names.js";
 import { isBytes } from "../util/realms.js";
 import { LENGTH_DELIMITED, VARINT } from "../wire/wire.js";
 import { readInt32, type WireReader } from "../wire/wire-reader.js";
@@ -136,7 +137,7 @@ function optionalText(field: number, value: string | null): EncodedField {
 }
 
 function blobNameOf(name: string, options: BladeNameOptions = {}): string | null {
-  checkOptionsObject("the last argument", options);
+  checkRequestOptions("the last argument", options, { bladeBlobName: 1 });
   const { bladeBlobName = name } = options;
   return bladeBlobName === null ? null : checkName(`bladeBlobName of ${show(name)}`, bladeBlobName);
 }

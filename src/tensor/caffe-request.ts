@@ -1,5 +1,6 @@
-import { checkOptionsObject, show } from "../argument-errors.js";
+import { show } from "../argument-errors.js";
 import type { Bytes, Compression, PredictRequest, RequestOptions } from "../request.js";
+import { checkRequestOptions } from "../util/option-names.js";
 import { CaffeResponse } from "./caffe-response.js";
 import { type ContentOf, checkDTypeOf } from "./dtype.js";
 import { encodeValues } from "./encode-values.js";
@@ -25,7 +26,7 @@ export class CaffeRequest implements PredictRequest<CaffeResponse> {
   readonly #fetches = new Set<string>();
 
   constructor(options: RequestOptions = {}) {
-    checkOptionsObject("CaffeRequest", options);
+    checkRequestOptions("CaffeRequest", options);
     this.compression = options.compression;
   }
 

@@ -1,5 +1,6 @@
-import { checkOptionsObject, show } from "../argument-errors.js";
+import { show } from "../argument-errors.js";
 import type { Bytes, Compression, PredictRequest, RequestOptions } from "../request.js";
+import { checkRequestOptions } from "../util/option-names.js";
 import { type ContentOf, checkDTypeOf, type DType, type OnnxDType } from "./dtype.js";
 import { type EncodedField, inPieces, int32, message, packedSizes, serialised, text } from "./encoded-field.js";
 import { checkFullName, listFeeds, toTensor } from "./feeds.js";
@@ -32,7 +33,7 @@ export class OnnxRequest implements PredictRequest<OnnxResponse> {
   readonly #tensors = new Map<string, Tensor>();
 
   constructor(options: RequestOptions = {}) {
-    checkOptionsObject("OnnxRequest", options);
+    checkRequestOptions("OnnxRequest", options);
     this.compression = options.compression;
   }
 

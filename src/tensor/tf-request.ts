@@ -1,5 +1,6 @@
-import { checkOptionsObject, show } from "../argument-errors.js";
+import { show } from "../argument-errors.js";
 import type { Bytes, Compression, PredictRequest, RequestOptions } from "../request.js";
+import { checkRequestOptions } from "../util/option-names.js";
 import { DTYPE_NUMBERS, encodeArray } from "./array-proto.js";
 import type { ContentOf, DType, TFDType } from "./dtype.js";
 import { type EncodedField, inPieces, NOTHING, serialised, text } from "./encoded-field.js";
@@ -44,7 +45,7 @@ export class TFRequest implements PredictRequest<TFResponse> {
 
   /** `signatureName`: the model's signature. Default: none is sent, and the service takes its own default. */
   constructor(signatureName = "", options: RequestOptions = {}) {
-    checkOptionsObject("TFRequest", options);
+    checkRequestOptions("TFRequest", options);
     this.compression = options.compression;
     this.#signatureName = checkName("signatureName", signatureName);
   }

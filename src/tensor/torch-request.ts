@@ -1,5 +1,6 @@
-import { argumentRangeError, checkOptionsObject, show } from "../argument-errors.js";
+import { argumentRangeError, show } from "../argument-errors.js";
 import type { Bytes, Compression, PredictRequest, RequestOptions } from "../request.js";
+import { checkRequestOptions } from "../util/option-names.js";
 import { DTYPE_NUMBERS, encodeArray } from "./array-proto.js";
 import type { ContentOf, DType, TorchDType } from "./dtype.js";
 import { type EncodedField, inPieces, int32, message, NOTHING, packedInt32s, serialised } from "./encoded-field.js";
@@ -38,7 +39,7 @@ export class TorchRequest implements PredictRequest<TorchResponse> {
   #debugLevel = 0;
 
   constructor(options: RequestOptions = {}) {
-    checkOptionsObject("TorchRequest", options);
+    checkRequestOptions("TorchRequest", options);
     this.compression = options.compression;
   }
 

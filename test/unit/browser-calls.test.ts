@@ -88,16 +88,18 @@ describe("headers that a browser drops", () => {
   test.each(FORBIDDEN)("%s is refused by name, in each way to set it, and nothing is sent", async (name) => {
     const fetched = blockFetch();
     const headers = { [name.toUpperCase()]: "1" };
-    const bare = { endpoint: "http://h", serviceName: "svc", queueName: "q", token: TOKEN, logger: null };
+    const common = { endpoint: "http://h", token: TOKEN, logger: null };
+    const bare = { ...common, serviceName: "svc" };
+    const ofQueue = { ...common, queueName: "q" };
     const ways: (() => Promise<unknown>)[] = [
       async () => new PredictClient({ ...bare, headers }).predict("x"),
       async () => new PredictClient(bare).addExtraHeaders(headers).predict("x"),
       async () => new PredictClient(bare).predict("x", { headers }),
       async () => new PredictClient({ ...bare, token: "" }).predict("x", { headers }),
-      async () => new QueueClient({ ...bare, headers }).put("x"),
-      async () => new QueueClient(bare).addExtraHeaders(headers).count(),
-      async () => new QueueClient(bare).get({ headers }),
-      async () => new QueueClient({ ...bare, headers }).watch(0, 1).next(),
+      async () => new QueueClient({ ...ofQueue, headers }).put("x"),
+      async () => new QueueClient(ofQueue).addExtraHeaders(headers).count(),
+      async () => new QueueClient(ofQueue).get({ headers }),
+      async () => new QueueClient({ ...ofQueue, headers }).watch(0, 1).next(),
     ];
     for (const way of ways) {
       const error = await errorOf(way());

@@ -611,7 +611,9 @@ describe("settings", () => {
     [{ discovery: { timeout: Number.POSITIVE_INFINITY } }, /discovery\.timeout is Infinity/],
   ])("%j is refused when the client is made", (more, message) => {
     for (const Client of [PredictClient, QueueClient]) {
-      const error = thrownBy(() => new (Client as typeof PredictClient)(options(more)));
+      const { serviceName, ...common } = options(more);
+      const name = Client === QueueClient ? { queueName: serviceName } : { serviceName };
+      const error = thrownBy(() => new (Client as typeof PredictClient)({ ...common, ...name } as never));
       expect(error.code).toMatch(/^ERR_EAS_ARG_(OPTION|TIMEOUT)$/);
       expect(error.message).toMatch(message);
     }

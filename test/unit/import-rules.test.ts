@@ -32,7 +32,7 @@ const CALLS = [...BASE, "platform", "endpoint", "http"];
 const ROOMS: Readonly<Record<string, readonly string[]>> = {
   "request.ts": [],
   "argument-errors.ts": [],
-  util: [],
+  util: ["argument-errors.ts"],
   // For the type of bytes.
   "errors.ts": ["request.ts"],
   platform: BASE,
@@ -58,7 +58,7 @@ const NATIVE_MODULES = /^(node:|undici($|\/)|ws$|isomorphic-ws$)/;
 /** Loaded on the first send and not at start. */
 const LAZY_MODULES = /^(undici|ws|isomorphic-ws)($|\/)/;
 
-const MOST_LINES = 300;
+const MOST_LINES = 400;
 /** Files that may be longer, each with its reason. */
 const LONG_FILES: Readonly<Record<string, string>> = {};
 
@@ -270,7 +270,7 @@ describe("the checker itself", () => {
     ["itself", { "http/a.ts": 'import "./a.js";' }, /cycle/],
     ["a room without rules", { "utils/a.ts": "" }, /in no room/],
     ["a file without rules", { "helpers.ts": "" }, /in no room/],
-    ["too many lines", { "http/a.ts": "//\n".repeat(301) }, /http\/a\.ts has 301 lines/],
+    ["too many lines", { "http/a.ts": "//\n".repeat(401) }, /http\/a\.ts has 401 lines/],
     ["index with a value", { "index.ts": "export const a = 1;" }, /index\.ts has more/],
     ["index with everything", { "index.ts": 'export * from "./http/a.js";' }, /index\.ts has more/],
     ["index with an import", { "index.ts": 'import "./http/a.js";' }, /index\.ts has more/],
@@ -297,7 +297,7 @@ describe("the checker itself", () => {
       "gen/x.ts": "//\n".repeat(1000),
       "emulator/index.ts": 'import "../predict/a.js"; import "./server.js"; import "../index.js";',
       "emulator/server.ts": 'import { createServer } from "node:http"; import "ws";',
-      "http/long.ts": "//\n".repeat(300),
+      "http/long.ts": "//\n".repeat(400),
     };
     expect(check(files)).toEqual([]);
   });

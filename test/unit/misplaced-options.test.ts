@@ -13,10 +13,11 @@ type AnyOptions = ConstructorParameters<typeof AsyncInferenceClient>[0];
 /** The error of each client that is made with these options; nothing may have been connected. */
 async function refusals(options: Record<string, unknown>, of: readonly (typeof clients)[number][] = clients) {
   const server = await startServer();
-  const base = { endpoint: server.origin, serviceName: "svc", queueName: "q" };
-  const errors = of.map((Client) =>
-    thrownBy(() => new (Client as new (options: AnyOptions) => unknown)({ ...base, ...options } as AnyOptions)),
-  );
+  const errors = of.map((Client) => {
+    const name = Client === QueueClient ? { queueName: "q" } : { serviceName: "svc" };
+    const base = { endpoint: server.origin, ...name };
+    return thrownBy(() => new (Client as new (options: AnyOptions) => unknown)({ ...base, ...options } as AnyOptions));
+  });
   expect(server.connections).toBe(0);
   return errors;
 }

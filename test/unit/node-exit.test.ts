@@ -39,10 +39,10 @@ beforeEach(async () => {
 /** What every script has: the package as `eas`, and short words for its clients. */
 const prelude = () => `
   const eas = require("./package.cjs");
-  const on = (endpoint, more) => ({ endpoint, serviceName: "echo", queueName: "q", token: ${JSON.stringify(TOKEN)}, logger: null, ...more });
+  const on = (endpoint, more) => ({ endpoint, token: ${JSON.stringify(TOKEN)}, logger: null, ...more });
   const emulator = ${JSON.stringify(emulator.endpoint)}, refused = ${JSON.stringify(refused)};
-  const predictor = (more, endpoint = emulator) => new eas.PredictClient(on(endpoint, more));
-  const queueOf = (more, endpoint = emulator) => new eas.QueueClient(on(endpoint, more));
+  const predictor = (more, endpoint = emulator) => new eas.PredictClient(on(endpoint, { serviceName: "echo", ...more }));
+  const queueOf = (more, endpoint = emulator) => new eas.QueueClient(on(endpoint, { queueName: "q", ...more }));
   const turn = () => new Promise((resolve) => setImmediate(resolve));
   const until = async (isSo) => { while (!isSo()) await turn(); };
   const held = () => process.getActiveResourcesInfo().filter((name) => name !== "Immediate").sort().join();
@@ -85,7 +85,10 @@ async function ends(script: string): Promise<void> {
 
 describe("a process ends by itself, though nothing was closed,", () => {
   test.each([
-    ["that only made clients", "predictor(); queueOf(); new eas.AsyncInferenceClient(on(emulator));"],
+    [
+      "that only made clients",
+      'predictor(); queueOf(); new eas.AsyncInferenceClient(on(emulator, { serviceName: "echo" }));',
+    ],
     ["that only prepared them", "await predictor().init(); await queueOf().init();"],
     ["that was answered", 'await Promise.all([1, 2, 3].map(() => predictor().predict("x")));'],
     ["over fetch", 'await predictor({ fetch }).predict("x");'],

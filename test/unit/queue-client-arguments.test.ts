@@ -291,7 +291,7 @@ const CASES: Case[] = [
       ["count", (client: QueueClient) => client.count(any(value))] as const,
       ["end", (client: QueueClient) => client.end(any(value))] as const,
       ["negative", (client: QueueClient) => client.negative(1, any(value))] as const,
-      ["a call", (client: QueueClient) => client.truncate(1, any(value))] as const,
+      ["call options", (client: QueueClient) => client.truncate(1, any(value))] as const,
     ].map(([operation, call]) => [
       `${operation}: options ${JSON.stringify(value)}`,
       call,

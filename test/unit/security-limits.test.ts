@@ -307,10 +307,12 @@ async function isOpen(host: string, port: number): Promise<boolean> {
 }
 
 describe("the emulator", () => {
-  test("listens on 127.0.0.1 and nowhere else, whatever it is told", async () => {
+  test("listens on 127.0.0.1 only, and has no option for another address", async () => {
     // Options that other servers have.
-    const told = { host: "0.0.0.0", hostname: "0.0.0.0", address: "::", listen: "0.0.0.0" };
-    const { port, endpoint, close } = await startEmulator(told as never);
+    for (const name of ["host", "hostname", "address", "listen"]) {
+      await expect(startEmulator({ [name]: "0.0.0.0" } as never)).rejects.toMatchObject({ code: "ERR_EAS_ARG_OPTION" });
+    }
+    const { port, endpoint, close } = await startEmulator();
     onTestFinished(close);
     expect(endpoint).toBe(`http://127.0.0.1:${port}`);
     expect(await isOpen("127.0.0.1", port)).toBe(true);

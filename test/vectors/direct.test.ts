@@ -41,8 +41,7 @@ async function ask(call: DiscoveryVector["call"], Client: typeof PredictClient |
   const transport = new RecordingTransport(() => transportAnswer(200, {}, JSON.stringify({ endpoints: { items } })));
   const client = new Client({
     endpoint,
-    serviceName: service,
-    queueName: service,
+    [Client === QueueClient ? "queueName" : "serviceName"]: service,
     token: "test-token",
     endpointType: ENDPOINT_TYPE_DIRECT,
     discovery: { path: "service-discovery" },

@@ -1,4 +1,5 @@
 import { optionError, show } from "../../argument-errors.js";
+import { checkOptionNames, type OptionNames } from "../../util/option-names.js";
 import type { EmulatorHandler } from "../service.js";
 
 /** Where a queue keeps what must survive the process: one line for each change. */
@@ -141,8 +142,18 @@ const CHOICES: { readonly [Name in keyof QueueSettings]?: readonly QueueSettings
   sameUid: ["takeover", "refuse"],
 };
 
+const QUEUE_OPTIONS: OptionNames<EmulatorQueueOptions> = {
+  ...QUEUE_DEFAULTS,
+  service: 1,
+  token: 1,
+  sinkMaxLength: 1,
+  log: 1,
+  now: 1,
+};
+
 /** Options with the defaults in the places of those that are absent. Throws for a value that is none. */
 export function settingsOf(options: EmulatorQueueOptions): QueueSettings {
+  checkOptionNames("queue options", options, QUEUE_OPTIONS);
   const settings: Record<string, unknown> = {};
   for (const [name, fallback] of Object.entries(QUEUE_DEFAULTS)) {
     const value = options[name as keyof QueueSettings] ?? fallback;

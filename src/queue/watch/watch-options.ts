@@ -1,5 +1,6 @@
 import { argumentRangeError, argumentTypeError, show } from "../../argument-errors.js";
 import { checkCount, checkFunction, checkSignal, checkTimeout } from "../../http/options.js";
+import { checkOptionNames, type OptionNames } from "../../util/option-names.js";
 import { checkIndex, type FrameIndex, isLast } from "../frame-index.js";
 import { refuseUndefined } from "../queue-options.js";
 import { checkTags, type QueueTags } from "../queue-tags.js";
@@ -49,6 +50,18 @@ export interface WatchOptions {
   readonly signal?: AbortSignal | undefined;
 }
 
+export const WATCH_OPTIONS: OptionNames<WatchOptions> = {
+  indexOnly: 1,
+  autoCommit: 1,
+  tags: 1,
+  transport: 1,
+  reconnect: 1,
+  onStatus: 1,
+  signal: 1,
+};
+
+const RECONNECT_OPTIONS: OptionNames<ReconnectOptions> = { attempts: 1, leastDelay: 1, mostDelay: 1 };
+
 /** Options of a watch, checked and complete. */
 export interface WatchSettings {
   /** Undefined: only items that are put from now on. */
@@ -75,6 +88,7 @@ export function checkWatch(index: FrameIndex, window: number, options: WatchOpti
       `watch takes options such as { autoCommit: true }, not ${show(options)}`,
     );
   }
+  checkOptionNames("watch", options, WATCH_OPTIONS);
   refuseUndefined("watch", ["tags"], options);
   const { indexOnly = false, autoCommit = false, tags, transport = "auto", reconnect = {}, onStatus, signal } = options;
   for (const [name, value] of Object.entries({ indexOnly, autoCommit })) {
@@ -100,6 +114,7 @@ export function checkWatch(index: FrameIndex, window: number, options: WatchOpti
       `reconnect is ${show(reconnect)}: it must be false or options such as { attempts: 3 }`,
     );
   }
+  if (reconnect) checkOptionNames("reconnect", reconnect, RECONNECT_OPTIONS);
   const { attempts = Number.POSITIVE_INFINITY, leastDelay = 200, mostDelay = 10_000 } = reconnect || { attempts: 0 };
   return {
     start: isLast(index) ? undefined : checkIndex("index", index),

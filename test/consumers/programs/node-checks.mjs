@@ -43,7 +43,7 @@ export async function checkEntries(entries, create) {
     }
 
     // A queue over WebSocket, which is a package of its own on Node.
-    const queue = new main.QueueClient({ ...options, queueName: "jobs", serviceName: undefined });
+    const queue = new main.QueueClient({ endpoint: options.endpoint, token: options.token, queueName: "jobs" });
     await queue.put("job");
     for await (const frame of queue.watch(0, 1, { autoCommit: true, transport: "websocket" })) {
       assert.ok(frame instanceof main.DataFrame);
