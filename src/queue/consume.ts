@@ -83,7 +83,7 @@ export async function consume(
     for (;;) {
       await unlessStopped(worker.free(), signal);
       if (signal?.aborted) break;
-      const frame = await unlessStopped(take(watcher, logger), signal);
+      const frame = await unlessStopped(take(watcher), signal);
       // The signal may have fired after the frame came: then it is left to others.
       if (frame === undefined || signal?.aborted) break;
       worker.start(frame);
@@ -108,15 +108,14 @@ function unlessStopped<T>(promise: Promise<T>, signal: AbortSignal | undefined):
   });
 }
 
-/** The next frame; undefined at the end. A frame that cannot be read has no index to tell the service. */
-async function take(watcher: Watcher, logger: () => QueueLogger): Promise<DataFrame | undefined> {
+/** The next frame; undefined at the end. The watcher logs items that cannot be read, and returns them to the queue. */
+async function take(watcher: Watcher): Promise<DataFrame | undefined> {
   for (;;) {
     try {
       const { value } = await watcher.next();
       return value;
     } catch (error) {
       if (watcher.isClosed || !(error instanceof EasDecodeError)) throw error;
-      logger().warn(`eas-prediction: an item could not be read: ${error.message}`);
     }
   }
 }

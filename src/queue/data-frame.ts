@@ -155,6 +155,18 @@ export function readIndex(bytes: Bytes): bigint | undefined {
   return undefined;
 }
 
+/** The index of the first frame in the answer to a get, of which only the first bytes need to be there. */
+export function readFirstIndex(bytes: Bytes): bigint | undefined {
+  const reader = new WireReader(bytes, "queue");
+  try {
+    if (!reader.tag() || reader.field !== LIST || reader.wireType !== LENGTH_DELIMITED) return undefined;
+    reader.varint();
+    return readIndex(bytes.subarray(reader.position));
+  } catch {
+    return undefined;
+  }
+}
+
 /** Reads the answer to a get: protobuf, or JSON where a relay turned it into that. */
 export function readFrames(body: Bytes, contentType: string | null, owner: FrameOwner): DataFrame[] {
   if (body.length > 0 && contentType?.includes("json")) return readJsonFrames(body, owner);

@@ -36,13 +36,17 @@ export interface QueueLimits {
   readonly priorityHeader: string | undefined;
 }
 
+/** The most bytes of an item; infinite where the attributes name no limit. */
+export function maxPayloadBytesOf(attributes: QueueAttributes): number {
+  const payload = attributes["meta.maxPayloadBytes"];
+  return payload !== undefined && /^[1-9]\d{0,15}$/.test(payload) ? Number(payload) : Number.POSITIVE_INFINITY;
+}
+
 /** What the attributes say of limits. What cannot be meant is as if it were not there. */
 function limitsOf(attributes: QueueAttributes): QueueLimits {
-  const payload = attributes["meta.maxPayloadBytes"];
   const header = attributes["meta.header.priority"];
   return {
-    maxPayloadBytes:
-      payload !== undefined && /^[1-9]\d{0,15}$/.test(payload) ? Number(payload) : Number.POSITIVE_INFINITY,
+    maxPayloadBytes: maxPayloadBytesOf(attributes),
     priorityHeader:
       isSettableHeader(header) && header.toLowerCase() !== "authorization" ? header.toLowerCase() : undefined,
   };
@@ -79,6 +83,12 @@ function isUntold(error: unknown): boolean {
   return error instanceof EasHttpError && UNTOLD_STATUSES.includes(error.status);
 }
 
+/** The index of the first item; undefined where the attributes do not tell it. */
+export function firstEntryOf(attributes: QueueAttributes): bigint | undefined {
+  const first = attributes["stream.firstEntry"] ?? "";
+  return /^\d{1,20}$/.test(first) ? BigInt(first) : undefined;
+}
+
 /** The index of the last item; undefined in an empty queue. */
 export function lastEntryOf(attributes: QueueAttributes): bigint | undefined {
   const last = attributes["stream.lastEntry"];
@@ -86,6 +96,16 @@ export function lastEntryOf(attributes: QueueAttributes): bigint | undefined {
   // The greatest index of all has none behind it.
   if (/^\d{1,20}$/.test(last) && BigInt(last) < GREATEST_INDEX) return BigInt(last);
   throw notAttributes("stream.lastEntry is no index");
+}
+
+/** Whether the attributes say that nothing can be put any more. */
+export function hasEnded(attributes: QueueAttributes): boolean {
+  return attributes["meta.state"] === "End";
+}
+
+/** Whether the attributes say that there is nothing left in the queue. */
+export function isEmpty(attributes: QueueAttributes): boolean {
+  return attributes["stream.length"] === "0";
 }
 
 function notAttributes(why: string): EasDecodeError {

@@ -70,6 +70,11 @@ export class QueueCalls {
     return this.#uid;
   }
 
+  /** The group of the consumer. */
+  get gid(): string {
+    return this.#gid;
+  }
+
   /** Sets who asks: a consumer, and the group that it is of. */
   identify(uid: string = this.#uid, gid: string = this.#gid): void {
     this.#uid = checkIdentity("uid", uid);

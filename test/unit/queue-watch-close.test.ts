@@ -211,7 +211,7 @@ test("a watch that fails while many wait rejects one of them", async () => {
   const waiting = [watcher.next(), watcher.next()];
   const first = waiting[0]?.catch((reason) => reason);
   await tick();
-  transport.last.push(Uint8Array.of(9, 9, 9, 9));
+  transport.last.push(new Uint8Array(80).fill(9));
   await tick();
   expect(await first).toBeInstanceOf(EasDecodeError);
   expect(await waiting[1]).toEqual({ done: true, value: undefined });

@@ -288,19 +288,36 @@ describe("an HTTP stream", () => {
     expect(watcher.isClosed).toBe(false);
   });
 
-  test("a length that cannot be ends the watch with an error, and takes no memory", async () => {
-    const { transport, errors, indexes, told, done } = await open({ maxResponseBytes: 1000 });
+  test.each([
+    ["a length that cannot be", Uint8Array.of(0xff, 0xff, 0xff, 0xff, 1, 2, 3), /4294967295 bytes.*1000/],
+    ["a page", new TextEncoder().encode(`<html><body>${"maintenance ".repeat(10)}</body></html>`), /larger than.*1000/],
+  ])("%s ends a watch that has just begun, and takes no memory", async (_, bytes, message) => {
+    const { transport, errors, told, done } = await open({ maxResponseBytes: 1000 });
     const before = process.memoryUsage().arrayBuffers;
-    transport.last.push(prefixed(frameBytes(1)), Uint8Array.of(0xff, 0xff, 0xff, 0xff, 1, 2, 3));
+    transport.last.push(bytes);
     await tick(50);
     await done;
     expect(process.memoryUsage().arrayBuffers - before).toBeLessThan(50 * MB);
-    expect(indexes()).toEqual([1n]);
     expect(errors).toEqual([expect.any(EasDecodeError)]);
-    expect(String(errors[0])).toMatch(/4294967295 bytes.*1000/);
+    expect(String(errors[0])).toMatch(message);
     expect(told.states).toEqual(["open", "closed"]);
     expect(transport.streams).toHaveLength(1);
     expect(transport.last.cancels).toHaveLength(1);
+  });
+
+  test("a length that cannot be breaks the connection of a watch that has worked before", async () => {
+    const { transport, errors, indexes, told } = await open({ maxResponseBytes: 1000 });
+    transport.last.push(prefixed(frameBytes(1)), Uint8Array.of(0xff, 0xff, 0xff, 0xff, 1, 2, 3));
+    await tick(50);
+    expect(told.states).toEqual(["open", "reconnecting", "open"]);
+    expect(told.statuses[1]).toMatchObject({ cause: expect.any(EasDecodeError) });
+    transport.last.push(new TextEncoder().encode(`<html><body>${"maintenance ".repeat(10)}</body></html>`));
+    await tick(50);
+    expect(told.count("open")).toBe(3);
+    transport.last.push(prefixed(frameBytes(2)));
+    await tick();
+    expect(indexes()).toEqual([1n, 2n]);
+    expect(errors).toEqual([]);
   });
 
   test("one that is cut off inside a frame is made anew, and shows no token", async () => {
@@ -411,6 +428,6 @@ describe("the splitter", () => {
     const splitter = new FrameSplitter(300, (frame) => found.push(frame));
     for (const byte of stream) splitter.push(Uint8Array.of(byte));
     expect(found).toEqual(frames);
-    expect(() => splitter.push(Uint8Array.of(0, 0, 1, 45))).toThrow(EasDecodeError);
+    expect(() => splitter.push(Uint8Array.of(0, 0, 1, 45, ...new Uint8Array(64)))).toThrow(EasDecodeError);
   });
 });

@@ -1,3 +1,4 @@
+import type { EasDecodeError } from "../../errors.js";
 import type { Bytes } from "../../request.js";
 import type { DataFrame } from "../data-frame.js";
 
@@ -7,6 +8,8 @@ export interface SourceEvents {
   onFrame(frame: Bytes): void;
   /** A frame that was read already. */
   onItem(frame: DataFrame): void;
+  /** An item that cannot be handed out; `index` where it is known. The connection goes on. */
+  onUnreadable(error: EasDecodeError, index: bigint | undefined): void;
   /** The connection is over, whoever ended it: `graceful` when the server did so in good order. */
   onEnd(end: SourceEnd): void;
 }
@@ -16,6 +19,10 @@ export interface SourceEnd {
   readonly graceful: boolean;
   /** Set when this side ended it with `close`: no failure, and no sign of the queue's end. */
   readonly asked?: boolean | undefined;
+  /** Set when the service has confirmed that the queue has ended. */
+  readonly isQueueEnd?: boolean | undefined;
+  /** Set when a message was refused at its head, so that its index is not known. */
+  readonly tooLarge?: boolean | undefined;
   /** Why, for people and for the watcher's status. */
   readonly cause: Error;
   /** The close code and reason of a WebSocket. */
@@ -28,6 +35,8 @@ export interface FrameSource {
   /** Reads no more until `resume`; undefined where the runtime cannot hold the server back. */
   readonly pause: (() => void) | undefined;
   readonly resume: (() => void) | undefined;
+  /** Whether another connection would serve better: the watcher closes this one when it has nothing in hand. */
+  readonly isSpare?: boolean | undefined;
   /** Ends the connection in good order, and by force when that takes too long. Resolves when it is over. */
   close(): Promise<void>;
 }

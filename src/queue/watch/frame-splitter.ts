@@ -4,6 +4,10 @@ import type { Bytes } from "../../request.js";
 
 /** Bytes of the big-endian length before each frame (github.com/pai-eas/eas-golang-sdk, types/codec.go). */
 const PREFIX = 4;
+/** Bytes of a frame that hold its index, which comes first. */
+export const FRAME_HEAD_BYTES = 64;
+/** Protobuf messages are smaller than this. A larger length does not belong to a frame. */
+const MAX_MESSAGE_BYTES = 2 ** 31;
 
 /** The error for a frame that is larger than the client allows; `size` where it is known. */
 export function frameTooLarge(maxBytes: number, size: number | undefined): EasDecodeError {
@@ -18,19 +22,30 @@ export function frameTooLarge(maxBytes: number, size: number | undefined): EasDe
 export class FrameSplitter {
   readonly #maxBytes: number;
   readonly #onFrame: (frame: Bytes) => void;
+  readonly #onTooLarge: (head: Bytes, size: number) => void;
   /** Of the frame under way: its prefix, then its content. */
   #pieces: Bytes[] = [];
   #length = 0;
+  /** Bytes still to come of a frame that is skipped. */
+  #skipping = 0;
 
-  /** A frame of more than `maxBytes` is an error, and takes no memory. */
-  constructor(maxBytes: number, onFrame: (frame: Bytes) => void) {
+  /**
+   * A frame of more than `maxBytes` takes no memory: `onTooLarge` gets its first bytes, and the rest is skipped. Without it, or
+   * when it throws, the stream ends with an `EasDecodeError`.
+   */
+  constructor(maxBytes: number, onFrame: (frame: Bytes) => void, onTooLarge?: (head: Bytes, size: number) => void) {
     this.#maxBytes = maxBytes;
     this.#onFrame = onFrame;
+    this.#onTooLarge =
+      onTooLarge ??
+      ((_, size) => {
+        throw frameTooLarge(maxBytes, size);
+      });
   }
 
   /** Whether the stream may end here: between two frames. */
   get isBetweenFrames(): boolean {
-    return this.#length === 0;
+    return this.#length === 0 && this.#skipping === 0;
   }
 
   /** Takes the next piece. Throws `EasDecodeError` for a length that cannot be. */
@@ -40,13 +55,20 @@ export class FrameSplitter {
       rest = this.#complete(piece);
       if (this.#length > 0) return;
     }
-    let at = 0;
+    let at = this.#skip(rest, 0);
     while (rest.length - at >= PREFIX) {
       const size = this.#checked(sizeAt(rest, at));
-      if (rest.length - at - PREFIX < size) break;
-      // A frame of no bytes is nothing: a sign of life at the most.
-      if (size > 0) this.#onFrame(rest.subarray(at + PREFIX, at + PREFIX + size));
-      at += PREFIX + size;
+      if (rest.length - at - PREFIX < this.#needed(size)) break;
+      at += PREFIX;
+      if (size > this.#maxBytes) {
+        this.#onTooLarge(rest.subarray(at, at + this.#needed(size)), size);
+        this.#skipping = size;
+        at = this.#skip(rest, at);
+        continue;
+      }
+      // A frame without bytes is at most a sign of life.
+      if (size > 0) this.#onFrame(rest.subarray(at, at + size));
+      at += size;
     }
     if (at < rest.length) {
       this.#pieces = [rest.subarray(at)];
@@ -59,13 +81,19 @@ export class FrameSplitter {
     pushChunk(this.#pieces, piece);
     this.#length += piece.length;
     if (this.#length < PREFIX) return piece.subarray(piece.length);
-    const head = this.#joined(PREFIX);
-    const total = PREFIX + this.#checked(sizeAt(head, 0));
+    const total = PREFIX + this.#needed(this.#checked(sizeAt(this.#joined(PREFIX), 0)));
     if (this.#length < total) return piece.subarray(piece.length);
     const whole = this.#joined(this.#length);
     this.#pieces = [];
     this.#length = 0;
     return whole;
+  }
+
+  /** Passes over what `bytes` has of a frame that is skipped; gives where that ends. */
+  #skip(bytes: Bytes, at: number): number {
+    const skipped = Math.min(this.#skipping, bytes.length - at);
+    this.#skipping -= skipped;
+    return at + skipped;
   }
 
   /** The first bytes of the pieces, or all, as one. */
@@ -83,8 +111,13 @@ export class FrameSplitter {
     return joined;
   }
 
+  /** Bytes of a frame that must be there before it is handed over: all, or its head. */
+  #needed(size: number): number {
+    return size > this.#maxBytes ? Math.min(size, FRAME_HEAD_BYTES) : size;
+  }
+
   #checked(size: number): number {
-    if (size <= this.#maxBytes) return size;
+    if (size < MAX_MESSAGE_BYTES || size <= this.#maxBytes) return size;
     throw frameTooLarge(this.#maxBytes, size);
   }
 }

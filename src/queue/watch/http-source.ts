@@ -6,8 +6,10 @@ import { nameOf } from "../../http/failure.js";
 import { SilenceTimer } from "../../http/silence-timer.js";
 import { openStream } from "../../http/stream-call.js";
 import type { StreamedResponse } from "../../platform/platform.js";
+import type { Bytes } from "../../request.js";
+import { readIndex } from "../data-frame.js";
 import type { FrameSource, OpenSource, SourceEvents } from "./frame-source.js";
-import { FrameSplitter } from "./frame-splitter.js";
+import { FrameSplitter, frameTooLarge } from "./frame-splitter.js";
 
 /** The server's time for the head of its answer. */
 const HEAD_MS = 10_000;
@@ -53,9 +55,17 @@ class HttpSource implements FrameSource {
     const silence = new SilenceTimer(SILENCE_MS, () =>
       response.cancel(ended(`is given up: nothing came within ${SILENCE_MS} ms`)),
     );
-    const splitter = new FrameSplitter(plan.maxResponseBytes, (frame) => {
+    const onFrame = (frame: Bytes) => {
       if (!this.#closing) events.onFrame(frame);
-    });
+    };
+    const onTooLarge = (head: Bytes, size: number) => {
+      const error = frameTooLarge(plan.maxResponseBytes, size);
+      const index = readIndex(head);
+      // Not a frame at all, such as a page: the bytes behind it have no meaning.
+      if (index === undefined) throw error;
+      if (!this.#closing) events.onUnreadable(error, index);
+    };
+    const splitter = new FrameSplitter(plan.maxResponseBytes, onFrame, onTooLarge);
     const read = async (): Promise<boolean> => {
       for (;;) {
         await this.#paused;

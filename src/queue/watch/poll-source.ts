@@ -1,16 +1,25 @@
-import { EasNetworkError } from "../../errors.js";
+import { EasDecodeError, EasNetworkError } from "../../errors.js";
+import { openStream } from "../../http/stream-call.js";
+import { joinChunks } from "../../platform/chunks.js";
 import { pause } from "../../util/abort.js";
-import type { DataFrame, FrameOwner } from "../data-frame.js";
+import { type DataFrame, type FrameOwner, readFirstIndex } from "../data-frame.js";
 import { ItemGetter } from "../item-getter.js";
+import { firstEntryOf, hasEnded, maxPayloadBytesOf } from "../queue-attributes.js";
 import type { QueueCalls } from "../queue-calls.js";
-import { attributesOperation } from "../queue-operations.js";
+import { attributesOperation, getOperation } from "../queue-operations.js";
 import type { FrameSource, OpenSource, SourceEvents } from "./frame-source.js";
+import { FRAME_HEAD_BYTES } from "./frame-splitter.js";
 import type { WatchSettings } from "./watch-options.js";
 
 /** How long the service may hold an answer back. */
 const WAIT = "5s";
 /** The most items that are asked for at once. */
 const MOST_ITEMS = 100;
+/** Bytes of a frame beyond its data, tags included. */
+const FRAME_BYTES = 1_024;
+/** Answers in a row that are too large, after which a poll with autoCommit is given up. */
+const MOST_TOO_LARGE = 3;
+const NO_OWNER: FrameOwner = { commit: async () => {}, negative: async () => {}, release: () => {} };
 /** The least time between two answers without an item: an ended queue holds none back, nor may a proxy's. */
 const IDLE_MS = 1_000;
 
@@ -32,9 +41,9 @@ export function pollSource(
 ): OpenSource {
   return async (events, signal) => {
     // What is wrong shows before the watch counts as open; a get would wait, or take an item.
-    await calls.run(attributesOperation({ signal }));
+    const attributes = await calls.run(attributesOperation({ signal }));
     signal.throwIfAborted();
-    return new PollSource(calls, settings, start, owner, room, events);
+    return new PollSource(calls, settings, start, owner, room, events, maxPayloadBytesOf(attributes));
   };
 }
 
@@ -51,9 +60,17 @@ class PollSource implements FrameSource {
     owner: FrameOwner,
     room: Room,
     events: SourceEvents,
+    maxPayloadBytes: number,
   ) {
     const { signal } = this.#life;
     const getter = new ItemGetter(() => calls);
+    const { maxResponseBytes } = calls.prepare().plan;
+    let largest = 0;
+    /** Items to ask for at once: an answer with more may be larger than `maxResponseBytes`, and a deleting get would lose it. */
+    const batch = () => {
+      const each = Math.min(maxPayloadBytes, 4 * largest) + FRAME_BYTES;
+      return Math.min(MOST_ITEMS, room.size(), Math.floor(maxResponseBytes / each));
+    };
     const get = (index: bigint, length: number, timeout: string) =>
       getter.get({ index, length, timeout, autoDelete: autoCommit, tags: Object.fromEntries(tags), signal }, owner);
     // From 0 the service sorts by priority: whoever goes on behind an item of a high one passes over those before it.
@@ -68,9 +85,13 @@ class PollSource implements FrameSource {
     /** Resolves at the end of the queue. */
     const poll = async (): Promise<void> => {
       let position = head;
+      let isUnread = true;
+      let tooLarge = 0;
       // At once, since with autoCommit nobody else has them any more.
       const take = (frames: DataFrame[]) => {
         for (const frame of frames) {
+          isUnread = false;
+          largest = Math.max(largest, frame.data.length);
           events.onItem(frame);
           if (!autoCommit) position = frame.index + 1n;
         }
@@ -79,27 +100,45 @@ class PollSource implements FrameSource {
         await wanted();
         const askedAt = performance.now();
         // One first, since a get waits for as many as it is asked for.
-        const first = await get(position, 1, WAIT);
+        const first = await get(position, 1, WAIT).catch(async (error: unknown) => {
+          if (!isTooLarge(error)) throw error;
+          // With autoCommit the item is deleted by now, unless the deletion is a request of its own.
+          const index = autoCommit && !calls.mayResend ? undefined : await indexAt(calls, position, signal);
+          // Without an index to go on from, or when each answer is too large, the same would come again.
+          if (index === undefined && (!autoCommit || ++tooLarge > MOST_TOO_LARGE)) throw error;
+          if (index !== undefined) position = index + 1n;
+          events.onUnreadable(error, index);
+          return undefined;
+        });
+        if (first === undefined) continue;
+        tooLarge = 0;
         if (first.length === 0) {
           const rest = askedAt + IDLE_MS - performance.now();
           if (rest > 0) {
-            const state = position === head ? (await calls.run(attributesOperation({ signal })))["meta.state"] : "";
-            if (state === "End") return;
+            if ((autoCommit || isUnread) && hasEnded(await calls.run(attributesOperation({ signal })))) return;
             await pause(rest, signal);
           }
           // From the start again, where items may be that were let go of.
           position = head;
+          isUnread = true;
           continue;
         }
         take(first);
-        const length = Math.min(MOST_ITEMS, room.size());
-        if (length > 0 && this.#paused === undefined) take(await get(position, length, "0s"));
+        const length = batch();
+        if (length < 1 || this.#paused !== undefined) continue;
+        try {
+          take(await get(position, length, "0s"));
+        } catch (error) {
+          if (!isTooLarge(error) || autoCommit) throw error;
+          // Together they are too large. One by one the item that is too large by itself is found.
+          largest = maxResponseBytes;
+        }
       }
     };
     this.#ended = poll().then(
       () => {
         const cause = new EasNetworkError("the queue has ended", { attempts: 1, retryable: false });
-        events.onEnd({ graceful: true, cause });
+        events.onEnd({ graceful: true, isQueueEnd: true, cause });
       },
       (error: unknown) => {
         const cause = error instanceof Error ? error : new Error(String(error));
@@ -123,5 +162,32 @@ class PollSource implements FrameSource {
     this.#life.abort(new Error("closed"));
     this.resume();
     await this.#ended;
+  }
+}
+
+/** Whether an answer was longer than `maxResponseBytes`, before or after it was decompressed. */
+function isTooLarge(error: unknown): error is EasDecodeError {
+  return error instanceof EasDecodeError && error.format !== "queue";
+}
+
+/** The index of the first item from `position` on, whose data is not read. Undefined where it cannot be found out. */
+async function indexAt(calls: QueueCalls, position: bigint, signal: AbortSignal): Promise<bigint | undefined> {
+  if (calls.channel.transport.stream === undefined) {
+    const first = firstEntryOf(await calls.run(attributesOperation({ signal })));
+    return first !== undefined && first >= position ? first : undefined;
+  }
+  const plan = calls.planOf(getOperation({ index: position, timeout: 0, autoDelete: false, signal }, NO_OWNER));
+  const { response } = await openStream(calls.channel, plan, null, {}, (answer) => answer);
+  let head = new Uint8Array(0);
+  try {
+    for (;;) {
+      const piece = await response.read();
+      if (piece === undefined) return undefined;
+      head = joinChunks([head, piece], head.length + piece.length);
+      const index = readFirstIndex(head.subarray(0, FRAME_HEAD_BYTES));
+      if (index !== undefined || head.length >= FRAME_HEAD_BYTES) return index;
+    }
+  } finally {
+    response.cancel(undefined);
   }
 }

@@ -1,22 +1,23 @@
-import { EasUnsupportedError } from "../../errors.js";
-import type { CallPlan } from "../../http/call-plan.js";
+import { show } from "../../argument-errors.js";
+import type { EasDecodeError } from "../../errors.js";
 import type { WebSocketDialer } from "../../platform/platform.js";
 import type { Bytes } from "../../request.js";
+import { linkSignal, unlinkSignal } from "../../util/abort.js";
 import { CommitBatch } from "../commit-batch.js";
 import { type DataFrame, type FrameOwner, readFrame, readIndex } from "../data-frame.js";
-import { lastEntryOf } from "../queue-attributes.js";
-import type { QueryPairs, QueueCalls } from "../queue-calls.js";
-import { attributesOperation, FRAMES, indexesOperation, negativeOperation } from "../queue-operations.js";
+import { hasEnded, isEmpty } from "../queue-attributes.js";
+import type { QueueCalls } from "../queue-calls.js";
+import { attributesOperation, indexesOperation, negativeOperation } from "../queue-operations.js";
 import type { QueueLogger } from "../queue-options.js";
 import { FrameBuffer } from "./frame-buffer.js";
-import type { FrameSource, OpenSource } from "./frame-source.js";
+import type { FrameSource } from "./frame-source.js";
 import { HeldFrames } from "./held-frames.js";
-import { httpSource } from "./http-source.js";
-import { instanceSource } from "./instance-source.js";
 import { keepConnected } from "./keep-connected.js";
-import { pollSource } from "./poll-source.js";
+import { UnreadableItems } from "./unreadable-items.js";
+import { WatchConnections } from "./watch-connections.js";
 import type { WatchSettings, WatchStatus, WatchTransport } from "./watch-options.js";
-import { websocketSource } from "./websocket-source.js";
+import { WatchReports } from "./watch-reports.js";
+import { transportOf } from "./watch-transport.js";
 
 /** What a watcher works with. */
 export interface WatcherHost {
@@ -45,11 +46,11 @@ export class Watcher implements AsyncIterableIterator<DataFrame> {
   readonly #held: HeldFrames;
   readonly #commits: CommitBatch;
   readonly #buffer: FrameBuffer;
+  readonly #reports: WatchReports;
+  readonly #unreadable: UnreadableItems;
   readonly #life = new AbortController();
   readonly #owner: FrameOwner;
   readonly #transport: WatchTransport;
-  readonly #lastInstance: string[] = [];
-  #start: bigint | undefined;
   #source: FrameSource | undefined;
   #roomChanged: (() => void) | undefined;
 
@@ -57,8 +58,8 @@ export class Watcher implements AsyncIterableIterator<DataFrame> {
   constructor(host: WatcherHost, settings: WatchSettings) {
     this.#host = host;
     this.#settings = settings;
-    this.#transport = transportOf(host, settings);
-    this.#start = settings.start;
+    this.#reports = new WatchReports(host.logger);
+    this.#transport = transportOf(host.calls.channel, host.dialWebSocket, settings, this.#reports);
     this.#held = new HeldFrames(settings.window);
     this.#commits = new CommitBatch((indexes) =>
       this.committing(indexes, () =>
@@ -78,11 +79,15 @@ export class Watcher implements AsyncIterableIterator<DataFrame> {
       negative: (index, code, reason) => this.#negative(index, code, reason),
       release: (index) => this.#release(index),
     };
+    const unreadable = {
+      giveBack: (index: bigint) => this.#giveBack(index),
+      report: (error: EasDecodeError) => this.#buffer.push(error),
+    };
+    this.#unreadable = new UnreadableItems(unreadable, this.#reports);
     const { signal } = settings;
-    const onAbort = () => this.#finish(signal?.reason, true);
-    signal?.addEventListener("abort", onAbort, { once: true });
-    if (signal?.aborted) onAbort();
-    this.closed = this.#run().finally(() => signal?.removeEventListener("abort", onAbort));
+    const abortable = { abort: (reason: unknown) => this.#finish(reason, true) };
+    linkSignal(signal, abortable);
+    this.closed = this.#run().finally(() => unlinkSignal(signal, abortable));
   }
 
   /** Whether the watcher has ended, or is about to. */
@@ -146,18 +151,32 @@ export class Watcher implements AsyncIterableIterator<DataFrame> {
 
   #finish(error: unknown, dropped: boolean): void {
     this.#buffer.end(error, dropped);
+    this.#unreadable.close();
     this.#life.abort();
     this.#roomChanged?.();
   }
 
   async #run(): Promise<void> {
     const { settings, signal } = { settings: this.#settings, signal: this.#life.signal };
+    const { calls, dialWebSocket } = this.#host;
+    const room = {
+      size: () => (settings.autoCommit ? settings.window : this.#held.room),
+      change: () =>
+        new Promise<void>((resolve) => {
+          this.#roomChanged = resolve;
+        }),
+    };
+    const connections = new WatchConnections(calls, dialWebSocket, settings, this.#transport, this.#owner, room);
     const error = await keepConnected({
-      open: this.#open,
+      open: (events, life) => connections.open(events, life),
       settings,
       signal,
-      hasFreshTokens: () => typeof this.#host.calls.settings.token === "function",
+      hasFreshTokens: () => typeof calls.settings.token === "function",
       tell: (status) => this.#tell(status),
+      warn: (cause, message) => this.#reports.warn(cause, message),
+      consumer: () => `the uid ${show(calls.uid)} in the group ${show(calls.gid)}`,
+      hasEnded: (atOnce) => this.#hasEnded(atOnce),
+      onUnreadable: (error, index) => this.#unreadable.add(error, index),
       onFrame: (bytes) => this.#receive(bytes),
       onItem: (frame) => this.#take(frame),
       onConnected: (source) => {
@@ -180,86 +199,43 @@ export class Watcher implements AsyncIterableIterator<DataFrame> {
   }
 
   #tell(status: WatchStatus): void {
-    if (status.state === "reconnecting" && status.failures > 1) {
-      const { failures, cause } = status;
-      this.#host
-        .logger()
-        .warn(`eas-prediction: the watch failed ${failures} times in a row: ${(cause as Error)?.message}`);
-    }
     this.#settings.onStatus?.(status);
   }
 
-  readonly #open: OpenSource = async (events, signal) => {
-    const { calls, dialWebSocket } = this.#host;
-    const start = await this.#pinned(signal);
-    if (this.#transport === "poll") {
-      const room = {
-        size: () => (this.#settings.autoCommit ? this.#settings.window : this.#held.room),
-        change: () =>
-          new Promise<void>((resolve) => {
-            this.#roomChanged = resolve;
-          }),
-      };
-      return pollSource(calls, this.#settings, start, this.#owner, room)(events, signal);
-    }
-    const plan = calls.planOf({ kind: "other", method: "GET", query: this.#query(start), headers: [FRAMES] });
-    const ask = () => calls.run(attributesOperation({ signal, retryCount: 0 }));
-    const open = (plan: CallPlan) =>
-      this.#transport === "http"
-        ? httpSource(calls.channel, plan)
-        : websocketSource(calls.channel, plan, dialWebSocket as WebSocketDialer, ask);
-    return instanceSource(calls.channel, plan, this.#lastInstance, open)(events, signal);
-  };
-
-  /** Where each connection begins. What is "from now on" is settled once, so that a reconnect passes over nothing. */
-  async #pinned(signal: AbortSignal): Promise<bigint> {
-    if (this.#start === undefined) {
-      const last = lastEntryOf(await this.#host.calls.run(attributesOperation({ signal })));
-      this.#start = last === undefined ? 0n : last + 1n;
-    }
-    return this.#start;
+  async #hasEnded(atOnce: boolean): Promise<boolean> {
+    const { signal } = this.#life;
+    const attributes = await this.#host.calls.run(attributesOperation({ signal, retryCount: 0 })).catch(() => {});
+    // An ended queue with items left may give them to this watcher when another consumer leaves.
+    return attributes !== undefined && hasEnded(attributes) && (atOnce || isEmpty(attributes));
   }
 
-  #query(start: bigint): QueryPairs {
-    const { window, indexOnly, autoCommit, tags } = this.#settings;
-    return [
-      ["_watch_", "true"],
-      ["_index_", String(start)],
-      ["_window_", String(window)],
-      ["_index_only_", String(indexOnly)],
-      ["_auto_commit_", String(autoCommit)],
-      ...tags,
-    ];
-  }
-
-  #receive(bytes: Bytes): void {
+  #receive(bytes: Bytes): boolean {
     let frame: DataFrame;
     try {
       frame = readFrame(bytes, this.#owner);
     } catch (error) {
-      this.#refuse(bytes);
-      this.#buffer.push(error as Error);
-      return;
+      return this.#unreadable.add(error as EasDecodeError, readIndex(bytes));
     }
-    this.#take(frame);
+    return this.#take(frame);
   }
 
-  /** Gives a frame that cannot be read back, where its index can be: it would take a place in the window for ever. */
-  #refuse(bytes: Bytes): void {
-    const index = readIndex(bytes);
-    if (index === undefined || this.#settings.autoCommit) return;
-    const code = { code: "Unreadable", reason: "the frame could not be decoded" };
-    this.#host.calls.run(negativeOperation([index], code)).catch(() => {});
+  async #giveBack(index: bigint): Promise<void> {
+    // The service does not wait for an item that was committed as it was sent, or that was polled.
+    if (this.#settings.autoCommit || this.#transport === "poll") return;
+    await this.#host.calls.run(
+      negativeOperation([index], { code: "Unreadable", reason: "the client cannot read the item" }),
+    );
   }
 
-  #take(frame: DataFrame): void {
+  #take(frame: DataFrame): boolean {
     if (!this.#settings.autoCommit) {
       const taken = this.#held.take(frame.index);
       // Its commit was answered: the server forgot, and its window would stay smaller by one.
       if (taken === "committed") this.#commits.commit(frame.index).catch(() => {});
-      if (taken !== "new") return;
+      if (taken !== "new") return false;
     }
     this.#buffer.push(frame);
+    return true;
   }
 
   async #negative(index: bigint, code: string | undefined, reason: string | undefined): Promise<void> {
@@ -280,18 +256,7 @@ export class Watcher implements AsyncIterableIterator<DataFrame> {
   #letGo(): void {
     this.#roomChanged?.();
     // The server waits for the commits of what was released, until the connection ends.
-    if (this.#held.isStuck) void this.#source?.close();
+    const isIdle = this.#held.room === this.#settings.window;
+    if (this.#held.isStuck || (isIdle && this.#source?.isSpare)) void this.#source?.close();
   }
-}
-
-/** Over what a watch is to run; throws for what cannot be had here. */
-function transportOf({ calls, dialWebSocket }: WatcherHost, { transport }: WatchSettings): WatchTransport {
-  if (transport === "websocket" && dialWebSocket === undefined) {
-    throw new EasUnsupportedError(
-      'transport "websocket" cannot work in this runtime: it does not let headers be sent with a WebSocket, and the token is one; use transport "http", which streams over HTTP, or "poll", or give the client a dialWebSocket',
-    );
-  }
-  if (transport !== "auto") return transport;
-  if (dialWebSocket !== undefined) return "websocket";
-  return calls.channel.transport.stream === undefined ? "poll" : "http";
 }

@@ -6,8 +6,9 @@ import { nameOf } from "../../http/failure.js";
 import { Heartbeat } from "../../http/heartbeat.js";
 import { redactText } from "../../http/redact.js";
 import type { WebSocketConnection, WebSocketDialer } from "../../platform/platform.js";
+import { readIndex } from "../data-frame.js";
 import type { FrameSource, OpenSource, SourceEvents } from "./frame-source.js";
-import { frameTooLarge } from "./frame-splitter.js";
+import { FRAME_HEAD_BYTES, frameTooLarge } from "./frame-splitter.js";
 
 /** Without any sign of life for so long, though it was pinged, the connection is dead. */
 const PONG_MS = 8_000;
@@ -54,7 +55,7 @@ class WebSocketSource implements FrameSource {
         const reason = redactText(given, token);
         if (tooLarge) {
           this.#given = frameTooLarge(mostBytes, undefined);
-          // Else it waits for a server that is busy sending.
+          // Otherwise it waits for a server that is busy sending.
           connection.terminate();
         }
         this.#heartbeat.stop();
@@ -63,18 +64,19 @@ class WebSocketSource implements FrameSource {
           this.#given ??
           new EasNetworkError(`${name} was closed with ${code}${said}`, { attempts: 1, retryable: true });
         resolve();
-        events.onEnd({ graceful: code === 1000, asked: this.#closing, cause, closeCode: code, reason });
+        events.onEnd({ graceful: code === 1000, asked: this.#closing, tooLarge, cause, closeCode: code, reason });
       };
     });
     connection.onMessage = (data) => {
       this.#heartbeat.heard();
       // EAS sends no text; the official Java SDK passes over it too.
       if (typeof data === "string") return;
-      if (data.length <= mostBytes) events.onFrame(data);
-      else {
-        this.#given = frameTooLarge(mostBytes, data.length);
-        connection.terminate();
-      }
+      if (data.length <= mostBytes) return events.onFrame(data);
+      const error = frameTooLarge(mostBytes, data.length);
+      const index = readIndex(data.subarray(0, FRAME_HEAD_BYTES));
+      if (index !== undefined) return events.onUnreadable(error, index);
+      this.#given = error;
+      connection.terminate();
     };
   }
 

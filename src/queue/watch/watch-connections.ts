@@ -1,0 +1,117 @@
+import type { CallPlan } from "../../http/call-plan.js";
+import { makeCall } from "../../http/make-call.js";
+import type { WebSocketDialer } from "../../platform/platform.js";
+import type { DataFrame, FrameOwner } from "../data-frame.js";
+import { lastEntryOf } from "../queue-attributes.js";
+import type { QueryPairs, QueueCalls } from "../queue-calls.js";
+import { attributesOperation, FRAMES, getOperation } from "../queue-operations.js";
+import type { FrameSource, OpenSource, SourceEvents } from "./frame-source.js";
+import { httpSource } from "./http-source.js";
+import { indexSource } from "./index-source.js";
+import { instanceSource } from "./instance-source.js";
+import { pollSource, type Room } from "./poll-source.js";
+import type { WatchSettings, WatchTransport } from "./watch-options.js";
+import { websocketSource } from "./websocket-source.js";
+
+/** Bytes by which the answer to a get is longer than the one frame in it. */
+const LIST_BYTES = 16;
+
+/** Opens the connections of one watch, each from the same start. */
+export class WatchConnections {
+  readonly #calls: QueueCalls;
+  readonly #dialWebSocket: WebSocketDialer | undefined;
+  readonly #settings: WatchSettings;
+  readonly #transport: WatchTransport;
+  readonly #owner: FrameOwner;
+  readonly #room: Room;
+  readonly #lastInstance: string[] = [];
+  #start: bigint | undefined;
+  /** Set while an item is in the way whose index is not known: the next connection brings indexes only. */
+  #indexesOnly = false;
+
+  constructor(
+    calls: QueueCalls,
+    dialWebSocket: WebSocketDialer | undefined,
+    settings: WatchSettings,
+    transport: WatchTransport,
+    owner: FrameOwner,
+    room: Room,
+  ) {
+    this.#calls = calls;
+    this.#dialWebSocket = dialWebSocket;
+    this.#settings = settings;
+    this.#transport = transport;
+    this.#owner = owner;
+    this.#room = room;
+    this.#start = settings.start;
+  }
+
+  async open(events: SourceEvents, signal: AbortSignal): Promise<FrameSource> {
+    const start = await this.#pinned(signal);
+    if (this.#transport === "poll") {
+      return pollSource(this.#calls, this.#settings, start, this.#owner, this.#room)(events, signal);
+    }
+    const { indexOnly, autoCommit, attempts } = this.#settings;
+    // An item that is committed as it is sent cannot be read again.
+    if (this.#transport === "http" || autoCommit || indexOnly || attempts === 0) {
+      return this.#connect(start, indexOnly)(events, signal);
+    }
+    if (this.#indexesOnly) {
+      const open = this.#connect(start, true);
+      const found = () => {
+        this.#indexesOnly = false;
+      };
+      return indexSource(open, this.#owner, (index, life) => this.#fetch(index, life), found)(events, signal);
+    }
+    const onEnd: SourceEvents["onEnd"] = (end) => {
+      if (end.tooLarge) this.#indexesOnly = true;
+      // This side ended the connection, to open one that finds the item.
+      events.onEnd(end.tooLarge ? { ...end, asked: true } : end);
+    };
+    return this.#connect(start, false)({ ...events, onEnd }, signal);
+  }
+
+  /** Where each connection begins. What is "from now on" is settled once, so that a reconnect passes over nothing. */
+  async #pinned(signal: AbortSignal): Promise<bigint> {
+    if (this.#start === undefined) {
+      const last = lastEntryOf(await this.#calls.run(attributesOperation({ signal })));
+      this.#start = last === undefined ? 0n : last + 1n;
+    }
+    return this.#start;
+  }
+
+  #connect(start: bigint, indexOnly: boolean): OpenSource {
+    const calls = this.#calls;
+    const query = this.#query(start, indexOnly);
+    const plan = calls.planOf({ kind: "other", method: "GET", query, headers: [FRAMES] });
+    return (events, signal) => {
+      const ask = () => calls.run(attributesOperation({ signal, retryCount: 0 }));
+      const open = (plan: CallPlan) =>
+        this.#transport === "http"
+          ? httpSource(calls.channel, plan)
+          : websocketSource(calls.channel, plan, this.#dialWebSocket as WebSocketDialer, ask);
+      return instanceSource(calls.channel, plan, this.#lastInstance, open)(events, signal);
+    };
+  }
+
+  #query(start: bigint, indexOnly: boolean): QueryPairs {
+    const { window, autoCommit, tags } = this.#settings;
+    return [
+      ["_watch_", "true"],
+      ["_index_", String(start)],
+      ["_window_", String(window)],
+      ["_index_only_", String(indexOnly)],
+      ["_auto_commit_", String(autoCommit)],
+      ...tags,
+    ];
+  }
+
+  /** Reads one item, which stays in the queue. Resolves with undefined when it is gone. */
+  async #fetch(index: bigint, signal: AbortSignal): Promise<DataFrame | undefined> {
+    const operation = getOperation({ index, timeout: 0, autoDelete: false, signal }, this.#owner);
+    const plan = this.#calls.planOf(operation);
+    const mostBytes = plan.maxResponseBytes + LIST_BYTES;
+    const frames = await makeCall(this.#calls.channel, { ...plan, maxResponseBytes: mostBytes }, null, operation.read);
+    return frames.find((frame) => frame.index === index);
+  }
+}
