@@ -3,10 +3,12 @@ import { createHash } from "node:crypto";
 import { isDeepStrictEqual } from "node:util";
 import { PredictClient } from "eas-prediction";
 import { startEmulator } from "eas-prediction/emulator";
+import { alipaiChecks } from "./alipai.mjs";
 import { canonical } from "./canonical.mjs";
 import { LIVE } from "./live.mjs";
 import { Peer } from "./peer.mjs";
 import { PYTHON_FAULTS } from "./python-faults.mjs";
+import { pythonTestChecks } from "./python-tests.mjs";
 import { queueChecks } from "./queue.mjs";
 import { Random } from "./random.mjs";
 import { easyrec, torchrec } from "./recommend-formats.mjs";
@@ -16,13 +18,17 @@ import { blade, bladeTf, onnx, tf, torch, torchSnappy } from "./tensor-formats.m
 const FORMATS = { string, tf, torch, torchSnappy, blade, bladeTf, onnx, easyrec, torchrec };
 /** Stands beside the formats where they are chosen. */
 const QUEUE = "queue";
+/** The package alipai, and the test modules of the wheel. */
+const ALIPAI = "alipai";
+const PYTHON_TESTS = "python-tests";
 const REQUESTS = 200;
 const RESPONSES = 100;
 /** Of each format; more would say no more. */
 const SHOWN_FAILURES = 3;
 
-/** Runs all checks with that Python and prints them; whether all have passed. */
-export async function check(python) {
+/** Runs all checks and prints them. `pythons` gives the Python with a package. Returns whether all checks passed. */
+export async function check(pythons) {
+  const python = pythons.sdk();
   const begun = performance.now();
   const seed = process.env.EAS_INTEROP_SEED || createHash("sha1").update(`${Date.now()}`).digest("hex").slice(0, 8);
   const wanted = wantedFormats();
@@ -38,7 +44,9 @@ export async function check(python) {
     console.log(`EAS_INTEROP_SEED=${seed}\n`);
     for (const name of wanted) {
       const context = { peer, emulator, client };
-      results.push(...(await (name === QUEUE ? checkQueue(context, python) : checkFormat(context, name, seed))));
+      if (name === ALIPAI) results.push(...(await checkKinds(name, alipaiChecks(pythons.alipai()))));
+      else if (name === PYTHON_TESTS) results.push(...(await checkKinds(name, pythonTestChecks(python))));
+      else results.push(...(await (name === QUEUE ? checkQueue(context, python) : checkFormat(context, name, seed))));
     }
     const faults = PYTHON_FAULTS.filter(({ format }) => wanted.includes(format));
     await showPythonFaults(peer, faults);
@@ -52,7 +60,7 @@ export async function check(python) {
 }
 
 function wantedFormats() {
-  const all = [...Object.keys(FORMATS), QUEUE];
+  const all = [...Object.keys(FORMATS), QUEUE, PYTHON_TESTS, ALIPAI];
   const wanted = process.env.EAS_INTEROP_FORMATS?.split(",") ?? all;
   const unknown = wanted.find((name) => !all.includes(name));
   if (unknown !== undefined) throw new Error(`no format "${unknown}": there are ${all.join(", ")}`);
@@ -85,13 +93,13 @@ async function checkKinds(name, kinds) {
   const begun = performance.now();
   const results = [];
   const line = [];
-  for (const [kind, checks] of Object.entries(kinds)) {
+  for (const [kind, checks] of Object.entries(await kinds)) {
     const result = await runChecks(`${name}, ${kind}`, checks);
     results.push(result);
     const failed = result.failures.length === 0 ? "" : ` and ${result.failures.length} FAILED`;
     if (checks.length > 0) line.push(`${result.passed} ${kind}${failed}`);
   }
-  console.log(`  ${name.padEnd(11)} ${line.join(", ")}, ${((performance.now() - begun) / 1000).toFixed(1)} s`);
+  console.log(`  ${name.padEnd(12)} ${line.join(", ")}, ${((performance.now() - begun) / 1000).toFixed(1)} s`);
   return results;
 }
 

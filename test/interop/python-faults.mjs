@@ -182,3 +182,20 @@ export const PYTHON_FAULTS = [
     ],
   }).map(([name, [steps, python, ours]]) => ({ name, format: "torchrec", new: [], steps, python, ours })),
 ];
+
+/** Checks of alipai.py that fail by a fault of alipai, with the error of it. */
+export const ALIPAI_FAULTS = [
+  {
+    check: "predict_pytorch_with_two_outputs",
+    name: "the PyTorch serializer takes the list of outputs for their number",
+    python: /TypeError: 'RepeatedCompositeFieldContainer' object cannot be interpreted as an integer\s*$/,
+  },
+  {
+    check: "async_error_by_asyncio",
+    name: "a failed prediction by asyncio raises its error with one of two arguments",
+    python: /TypeError: PredictionException\.__init__\(\) missing 1 required positional argument: 'message'\s*$/,
+  },
+];
+
+/** Tests of the wheel's own modules that fail by a fault of theirs. */
+export const PYTHON_TEST_FAULTS = [];

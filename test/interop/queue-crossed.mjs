@@ -89,7 +89,7 @@ const putBy = (who, bench, data, tags) => (who === PYTHON ? bench.put(data, tags
 const getBy = (who, bench, { index = 0n, requestId, length = 1, tags = {}, autoDelete = false }) =>
   who === PYTHON
     ? bench.get({ index: String(index), request_id: requestId ?? null, length, tags, auto_delete: autoDelete })
-    : ourFrames(bench.ours(), { index, requestId, length, tags, autoDelete });
+    : ourFrames(bench.ours(), { index, length, tags, autoDelete, ...(requestId && { requestId }) });
 
 export const exchange = Object.fromEntries(
   WAYS.flatMap(([putter, getter]) => [
