@@ -133,7 +133,7 @@ export interface Emulator {
 
 /** Makes an emulator that is reached by `fetch` or `transport`, on every runtime. */
 export function createEmulator(options: EmulatorOptions = {}): Emulator {
-  checkOptionNames("the emulator", options, { ...EMULATOR_OPTIONS, emulator: 1, port: 1 });
+  checkOptionNames("the emulator", options, { ...EMULATOR_OPTIONS, emulator: 1, port: 1, instancePort: 1 });
   const token = options.token ?? "emulator-token";
   const logLength = options.logLength ?? 1000;
   const cors = Cors.of(options.cors);
