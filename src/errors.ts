@@ -2,6 +2,7 @@ import type { Bytes } from "./request.js";
 
 /** The `code` of every error that a call can end with. */
 export type EasErrorCode =
+  | "ERR_EAS_CLOSED"
   | "ERR_EAS_HTTP"
   | "ERR_EAS_NETWORK"
   | "ERR_EAS_TIMEOUT"
@@ -32,10 +33,19 @@ export interface EasErrorOptions {
 /** Shared by every copy of this package in a process, so that two copies know each other's errors. */
 const BRAND: unique symbol = Symbol.for("eas-prediction.error");
 
-/** True for an error of this package, whichever copy of it (ESM, CJS, another version) made the error. */
-export function isEasError(value: unknown): value is EasError {
+/**
+ * Whether a value is an error of this package, including one that another copy of the package created (ESM, CommonJS,
+ * another version). Narrows to a union, so that `switch (error.code)` narrows further.
+ *
+ * @example
+ * if (isEasError(error) && error.code === "ERR_EAS_HTTP") console.error(error.status, error.text);
+ */
+export function isEasError(value: unknown): value is AnyEasError {
   return typeof value === "object" && value !== null && (value as Record<symbol, unknown>)[BRAND] === true;
 }
+
+/** Maximum number of characters of a response body in `toJSON`. */
+const JSON_TEXT_LENGTH = 1000;
 
 /**
  * The base of all errors of this package. `instanceof` works across copies of the package; `code` narrows a union.
@@ -68,6 +78,16 @@ export class EasError extends Error {
     this.maybeTaken = options.maybeTaken ?? false;
     named(this, "EasError");
     Object.defineProperty(this, BRAND, { value: true });
+  }
+
+  /**
+   * Returns the error as plain data for logs: `JSON.stringify` calls it. Contains the name, the message and the fields of the
+   * class. A response body is included as `text`, cut after 1,000 characters; headers and cause are left out.
+   */
+  toJSON(): Record<string, unknown> {
+    const { body, headers: _, ...fields } = this as unknown as { body?: Bytes; headers?: unknown };
+    const text = body && { text: new TextDecoder().decode(body).slice(0, JSON_TEXT_LENGTH) };
+    return { name: this.name, message: this.message, ...fields, ...text };
   }
 
   /** Makes `instanceof` ask for the brand and the code, since two copies of the package have two prototypes. */
@@ -121,6 +141,11 @@ export class EasHttpError extends EasError {
     this.body = options.body;
     this.retryAfter = options.retryAfter;
     this.hint = options.hint;
+  }
+
+  /** The received part of the response body, decoded as UTF-8. */
+  get text(): string {
+    return new TextDecoder().decode(this.body);
   }
 }
 
@@ -204,6 +229,11 @@ export class EasModelError extends EasError {
     this.status = options.status;
     this.body = options.body;
   }
+
+  /** What the model answered, decoded as UTF-8. */
+  get text(): string {
+    return new TextDecoder().decode(this.body);
+  }
 }
 
 /** A service said in the middle of a stream that it failed. What came before is in `received`. */
@@ -257,6 +287,17 @@ export class EasSocketClosedError extends EasError {
   }
 }
 
+/** A call was made with a client that had been closed. Nothing was sent. */
+export class EasClosedError extends EasError {
+  static readonly code = "ERR_EAS_CLOSED";
+  declare readonly code: "ERR_EAS_CLOSED";
+
+  constructor(message = "this client is closed: create a new one", options: EasErrorOptions = {}) {
+    super("ERR_EAS_CLOSED", message, options);
+    named(this, "EasClosedError");
+  }
+}
+
 /** The runtime, or this version of the package, cannot do what was asked; the message says why and what works. */
 export class EasUnsupportedError extends EasError {
   static readonly code = "ERR_EAS_UNSUPPORTED";
@@ -270,6 +311,7 @@ export class EasUnsupportedError extends EasError {
 
 /** Every concrete error class of this package: `switch (error.code)` narrows it. */
 export type AnyEasError =
+  | EasClosedError
   | EasHttpError
   | EasNetworkError
   | EasTimeoutError

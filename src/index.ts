@@ -13,6 +13,7 @@ export type {
 } from "./endpoint/endpoint-source.js";
 export {
   type AnyEasError,
+  EasClosedError,
   EasDecodeError,
   EasDiscoveryError,
   EasError,

@@ -1,6 +1,6 @@
 import { argumentTypeError } from "../argument-errors.js";
 import type { Route } from "../endpoint/route.js";
-import { EasDiscoveryError, EasNetworkError } from "../errors.js";
+import { EasClosedError, EasDiscoveryError, EasNetworkError } from "../errors.js";
 import { type FetchFunction, fetchTransport } from "../platform/fetch-transport.js";
 import { type Platform, type StreamedResponse, type Transport, TransportError } from "../platform/platform.js";
 import { checkOptionNames } from "../util/option-names.js";
@@ -72,7 +72,7 @@ export class Channel {
 
   /** Throws when the client was closed. */
   checkOpen(): void {
-    if (this.closed) throw argumentTypeError("ERR_EAS_ARG_REQUEST", "this client is closed: make a new one");
+    if (this.closed) throw new EasClosedError();
   }
 
   get transport(): Transport {

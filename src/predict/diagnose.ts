@@ -1,4 +1,5 @@
 import {
+  EasClosedError,
   EasDiscoveryError,
   EasHttpError,
   EasNetworkError,
@@ -70,7 +71,8 @@ function findingOf(error: unknown): Finding {
     if (error.message.includes(MIXED_CONTENT)) return "mixed-content";
     return error.message.includes(LIKELY_CORS) ? "cors" : "network";
   }
-  return isEasError(error) && !(error instanceof EasUnsupportedError) ? "service" : "settings";
+  const isOfSettings = error instanceof EasUnsupportedError || error instanceof EasClosedError;
+  return isEasError(error) && !isOfSettings ? "service" : "settings";
 }
 
 function findingOfStatus(error: EasHttpError): Finding {

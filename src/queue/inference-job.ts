@@ -1,5 +1,4 @@
-import { argumentTypeError } from "../argument-errors.js";
-import { EasHttpError, EasModelError, EasTimeoutError } from "../errors.js";
+import { EasClosedError, EasHttpError, EasModelError, EasTimeoutError } from "../errors.js";
 import { checkSignal, checkTimeout } from "../http/options.js";
 import { linkSignal, pause, unlinkSignal } from "../util/abort.js";
 import { checkOptionNames } from "../util/option-names.js";
@@ -90,7 +89,7 @@ export class ResultWaits {
 
   /** Ends all waits. */
   close(): void {
-    const reason = argumentTypeError("ERR_EAS_ARG_REQUEST", "this client is closed: make a new one");
+    const reason = new EasClosedError();
     for (const life of this.#lives) life.abort(reason);
   }
 }

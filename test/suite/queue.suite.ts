@@ -95,7 +95,7 @@ test("queue", "bad input sends nothing, and a closed client says so", async (tes
   expectError(await rejection(client.get({ timeout: "5 parsecs" })), { code: "ERR_EAS_ARG_TIMEOUT" });
   expectError(await rejection(client.search(-5)), { code: "ERR_EAS_ARG_INDEX" });
   await client.close();
-  expectError(await rejection(client.put("x")), { code: "ERR_EAS_ARG_REQUEST" });
+  expectError(await rejection(client.put("x")), { code: "ERR_EAS_CLOSED" });
   expect((await counterpart.requests(name)).length).to.equal(before);
 });
 

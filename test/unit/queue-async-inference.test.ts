@@ -483,9 +483,9 @@ describe("the client", () => {
     await until(() => calls.length === 1 && gets().length === 1);
     await queue.close();
     await turn();
-    expect(watched).toMatchObject({ state: "rejected", value: { code: "ERR_EAS_ARG_REQUEST" } });
+    expect(watched).toMatchObject({ state: "rejected", value: { code: "ERR_EAS_CLOSED" } });
     for (const late of [queue.submit("b"), job.result(), job.position(), job.discard()]) {
-      expect(await errorOf(late)).toMatchObject({ code: "ERR_EAS_ARG_REQUEST" });
+      expect(await errorOf(late)).toMatchObject({ code: "ERR_EAS_CLOSED" });
     }
     calls[0]?.answer("done");
     expect((await client().resume(job.toJSON()).result()).text()).toBe("done");
@@ -499,7 +499,7 @@ describe("the client", () => {
     expect((await job.result()).text()).toBe("<a>");
     const { asyncDispose } = Symbol as unknown as { asyncDispose: symbol };
     await (client as unknown as Record<symbol, () => Promise<void>>)[asyncDispose]?.();
-    expect(await errorOf(client.submit("b"))).toMatchObject({ code: "ERR_EAS_ARG_REQUEST" });
+    expect(await errorOf(client.submit("b"))).toMatchObject({ code: "ERR_EAS_CLOSED" });
     await client.close();
   });
 

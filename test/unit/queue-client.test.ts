@@ -849,7 +849,11 @@ describe("close", () => {
     const { client, transport } = recordingQueueClient();
     await client.close();
     await client.close();
-    const closed = { name: "TypeError", code: "ERR_EAS_ARG_REQUEST", message: "this client is closed: make a new one" };
+    const closed = {
+      name: "EasClosedError",
+      code: "ERR_EAS_CLOSED",
+      message: "this client is closed: create a new one",
+    };
     for (const call of [...callsOf(client), () => client.clear()]) {
       expect(await errorOf(call())).toMatchObject(closed);
     }

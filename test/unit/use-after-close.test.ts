@@ -7,9 +7,9 @@ import { answerWhen, stallBeforeHeaders } from "../support/misbehaving-server.js
 import { callsOf } from "../support/queues.js";
 
 const closed = {
-  name: "TypeError",
-  code: "ERR_EAS_ARG_REQUEST",
-  message: expect.stringMatching(/this client is closed: make a new one/),
+  name: "EasClosedError",
+  code: "ERR_EAS_CLOSED",
+  message: expect.stringMatching(/this client is closed: create a new one/),
 };
 
 /** Closed in both ways in which callers close: awaited, and in the turn of the next call. */
