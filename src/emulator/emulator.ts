@@ -225,19 +225,23 @@ export function createEmulator(options: EmulatorOptions = {}): Emulator {
     }
   }
 
+  const dialWebSocket = memoryDialer(connect);
   return {
     token,
     requests,
     instances,
     fetch: cors === undefined ? handle : (request) => sharedAnswer(cors, request),
     corsHeaders: (origin) => cors?.headers(origin) ?? [],
-    transport: fetchTransport({
-      fetch: (url, init) => handle(requestOf(url, init)),
-      // There is no runtime's fetch between, which would undo a content coding.
-      decodes: [],
-    }),
+    transport: {
+      ...fetchTransport({
+        fetch: (url, init) => handle(requestOf(url, init)),
+        // There is no runtime's fetch between, which would undo a content coding.
+        decodes: [],
+      }),
+      dialWebSocket,
+    },
     connect,
-    dialWebSocket: memoryDialer(connect),
+    dialWebSocket,
     addService,
     addQueue: (name, options = {}) => queues.add(name, options),
     queue: (name) => queues.get(name),

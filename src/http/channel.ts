@@ -2,7 +2,13 @@ import { argumentTypeError } from "../argument-errors.js";
 import type { Route } from "../endpoint/route.js";
 import { EasClosedError, EasDiscoveryError, EasNetworkError } from "../errors.js";
 import { type FetchFunction, fetchTransport } from "../platform/fetch-transport.js";
-import { type Platform, type StreamedResponse, type Transport, TransportError } from "../platform/platform.js";
+import {
+  type Platform,
+  type StreamedResponse,
+  type Transport,
+  TransportError,
+  type WebSocketDialer,
+} from "../platform/platform.js";
 import { checkOptionNames } from "../util/option-names.js";
 import { FORCED } from "./failure.js";
 import { Limiter } from "./limiter.js";
@@ -79,6 +85,18 @@ export class Channel {
     if (this.#given) return this.#given;
     this.#transport ??= this.platform.createTransport({ connections: this.#connectionCount });
     return this.#transport;
+  }
+
+  /** Opens WebSockets; undefined where the runtime cannot, and where the given transport or `fetch` cannot. */
+  get dialWebSocket(): WebSocketDialer | undefined {
+    return this.#given ? this.#given.dialWebSocket : this.platform.dialWebSocket;
+  }
+
+  /** Says why there is no `dialWebSocket`, and what to do instead. */
+  get noSockets(): string {
+    return this.#given
+      ? "the transport or fetch of this client opens no WebSockets, and one opened around it would bypass its proxy and certificates; use"
+      : "this runtime does not let headers be sent with a WebSocket, and the token is one; use";
   }
 
   /** Loads what the first call would load, and finds the instances that it could go to. */

@@ -1,12 +1,14 @@
 import type { Dispatcher } from "undici";
-import { checkOptionNames } from "../util/option-names.js";
 import { totalLength } from "./chunks.js";
-import { makeAgent, NODE_TRANSPORT_OPTIONS, type NodeTransportOptions } from "./node-agent.js";
-import { Connectors, checkConnectionOptions } from "./node-connector.js";
+import { makeAgent, type RequestAgent } from "./node-agent.js";
+import { type Connections, connectionsOf } from "./node-connect.js";
+import { Connectors } from "./node-connector.js";
 import { BufferedExchange } from "./node-exchange.js";
 import { HashThreads } from "./node-hash-threads.js";
+import { checkConnect, type NodeTransportOptions } from "./node-options.js";
 import { bodyOf, StreamedExchange } from "./node-stream.js";
 import { Traffic } from "./node-traffic.js";
+import { dialerOver } from "./node-websocket.js";
 import {
   type HeaderPair,
   type StreamedResponse,
@@ -17,7 +19,7 @@ import {
   type TransportResponse,
 } from "./platform.js";
 
-export type { NodeTransportOptions } from "./node-agent.js";
+export type { NodeTransportOptions } from "./node-options.js";
 
 /**
  * A transport with a connection pool, by undici's `Agent.dispatch`. undici is loaded by the first `send`, or by `ready`. An agent
@@ -25,10 +27,10 @@ export type { NodeTransportOptions } from "./node-agent.js";
  * each of which its call ends in time, and cancels the streams.
  */
 export function nodeTransport(options: NodeTransportOptions = {}): Transport {
-  checkOptionNames("nodeTransport", options, NODE_TRANSPORT_OPTIONS);
-  checkConnectionOptions(options);
-  let agent: Dispatcher | undefined;
-  let loading: Promise<Dispatcher> | undefined;
+  const settings = checkConnect(options);
+  let agent: RequestAgent | undefined;
+  let loading: Promise<RequestAgent> | undefined;
+  let connecting: Promise<Connections> | undefined;
   let closing: Promise<void> | undefined;
   const connectors = new Connectors(options);
   const traffic = new Traffic();
@@ -40,16 +42,23 @@ export function nodeTransport(options: NodeTransportOptions = {}): Transport {
   let lastHeaders: readonly HeaderPair[] = [];
   let lastFlat: string[] = [];
 
-  function load(): Promise<Dispatcher> {
-    loading ??= makeAgent(options, connectors).then((made) => {
-      agent = made;
-      return made;
-    });
+  function connections(): Promise<Connections> {
+    connecting ??= connectionsOf(settings);
+    return connecting;
+  }
+
+  function load(): Promise<RequestAgent> {
+    loading ??= connections()
+      .then((connections) => makeAgent(settings, connections, connectors))
+      .then((made) => {
+        agent = made;
+        return made;
+      });
     return loading;
   }
 
   function dispatch<Answer, R extends StreamRequest>(
-    agent: Dispatcher,
+    agent: RequestAgent,
     request: R,
     begin: Begin<Answer, R>,
   ): Promise<Answer> {
@@ -113,6 +122,10 @@ export function nodeTransport(options: NodeTransportOptions = {}): Transport {
       if (request.signal.aborted) throw request.signal.reason;
       return exchange(request, beginStream);
     },
+    dialWebSocket: dialerOver(async () => {
+      if (closing) throw new TransportError("the transport was closed", { sent: "no", final: true });
+      return (await connections()).forSockets;
+    }),
     async ready() {
       await load();
     },

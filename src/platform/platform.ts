@@ -65,6 +65,8 @@ export interface Transport {
    * meaning here. Without it, streams cannot be had over this transport.
    */
   stream?(request: StreamRequest): Promise<StreamedResponse>;
+  /** Opens WebSockets with the same proxy and certificates as `send`. Without it, no WebSockets are opened over this transport. */
+  readonly dialWebSocket?: WebSocketDialer | undefined;
   /** MD5 for signatures, in place of the runtime's own. */
   readonly md5?: Platform["md5"] | undefined;
   /**

@@ -17,6 +17,26 @@ export interface TransportResponse {
   readonly isTruncated?: boolean | undefined;
 }
 
+/** Errors of TLS and of proxies that no retry changes, by the codes and texts of Node, Bun and Deno. */
+const NOT_TLS = /WRONG_VERSION_NUMBER|PACKET_LENGTH_TOO_LONG|InvalidContentType/;
+const CLIENT_CERTIFICATE = /ALERT_(BAD_|UNKNOWN_C|CERT|NO_CERT|UNSUPPORTED_CERT)/;
+const CERTIFICATE = /^CERT_|_CERT($|_)|UNABLE_TO_|HOSTNAME_MISMATCH|INVALID_(CA|PURPOSE)$|peer certificate/;
+
+/** Returns what a permanent error of a connection means and what to do; `""` when it says so itself, undefined for other errors. */
+function permanentReason(text: string): string | undefined {
+  if (NOT_TLS.test(text)) return "this is not a TLS port: use http://";
+  if (CLIENT_CERTIFICATE.test(text)) return "the server does not accept the client's certificate: check cert and key";
+  if (CERTIFICATE.test(text)) {
+    return "the server's certificate is not accepted: trust its authority with ca (nodeTransport) or NODE_EXTRA_CA_CERTS; an expired one, or one for other host names, must be replaced";
+  }
+  return text.startsWith("ERR_PROXY_REFUSED") ? "" : undefined;
+}
+
+/** Returns a message on one line: OpenSSL's have two, with paths of its own source. */
+function onOneLine(message: string): string {
+  return (/:SSL routines:[^:]*:([^:]*):/.exec(message)?.[1] ?? message).trim();
+}
+
 /** The error of a transport that has no response, and of a dialer that has no WebSocket. */
 export class TransportError extends Error {
   /** `"no"` when certainly no byte of the request was sent; `"maybe"` where the runtime cannot tell. */
@@ -44,12 +64,15 @@ export class TransportError extends Error {
       response?: TransportResponse | undefined;
     },
   ) {
-    super(message, options);
+    const systemCode = options.systemCode ?? systemCodeOf(options.cause);
+    // Deno has no codes.
+    const permanent = permanentReason(systemCode ?? message);
+    super(permanent ? `${permanent} (${onOneLine(message)})` : onOneLine(message), options);
     this.name = "TransportError";
     this.sent = options.sent;
-    this.systemCode = options.systemCode ?? systemCodeOf(options.cause);
+    this.systemCode = systemCode;
     this.opaque = options.opaque ?? false;
-    this.final = options.final ?? false;
+    this.final = permanent !== undefined || (options.final ?? false);
     this.status = options.status ?? options.response?.status;
     this.response = options.response;
   }

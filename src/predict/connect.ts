@@ -33,10 +33,10 @@ export async function connect(
     method: "GET",
   };
   checkUpgrade(plan);
-  const { dialWebSocket: dial = platform.dialWebSocket } = settings;
+  const { dialWebSocket: dial = channel.dialWebSocket } = settings;
   if (dial === undefined) {
     throw new EasUnsupportedError(
-      "connect() cannot work in this runtime: it does not let headers be sent with a WebSocket, and the token is one; use stream(), which is plain HTTP and can go through a relay that keeps the token on a server, or connect() on a server, or give the client a dialWebSocket",
+      `connect() cannot work: ${channel.noSockets} stream(), which is plain HTTP and can go through a relay that keeps the token on a server, or connect() on a server, or give the client a dialWebSocket, or transport: nodeTransport(…)`,
     );
   }
   const signal = given ?? new AbortController().signal;

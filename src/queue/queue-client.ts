@@ -88,7 +88,7 @@ export class QueueClient {
       release: () => {},
     };
     this.#logger = checkLogger(options.logger === undefined ? console : options.logger);
-    const { dialWebSocket = platform.dialWebSocket } = options;
+    const { dialWebSocket = this.#calls.channel.dialWebSocket } = options;
     if (dialWebSocket !== undefined) checkFunction("dialWebSocket", dialWebSocket);
     this.#dialWebSocket = dialWebSocket;
     closeOnDispose(this);

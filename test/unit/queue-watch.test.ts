@@ -2,6 +2,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { describe, expect, test } from "vitest";
 import type { Emulator } from "../../src/emulator/index.js";
 import { type DataFrame, EasQueueClosedError } from "../../src/index.js";
+import { platform } from "../../src/platform/node.js";
 import {
   collect,
   eventually,
@@ -296,7 +297,7 @@ test("a watch that is not made again ends with the server's words", async () => 
 
 describe.each([
   ["in memory", (emulator: Emulator) => ({ transport: emulator.transport, dialWebSocket: emulator.dialWebSocket })],
-  ["by the runtime's fetch", () => ({ fetch: globalThis.fetch })],
+  ["by the runtime's fetch", () => ({ fetch: globalThis.fetch, dialWebSocket: platform.dialWebSocket })],
 ] as const)("%s", (_, options) => {
   test.each(TRANSPORTS)("a watch over %s goes on after a cut, and closes", async (transport) => {
     const { client, put, cut, emulator, input } = await openQueue();

@@ -458,7 +458,7 @@ describe.each([
       format: "iife",
       globalName: "built",
       platform: "node",
-      external: ["undici"],
+      external: ["undici", "isomorphic-ws"],
       write: false,
     });
     const script = `${bundle.outputFiles[0]?.text}
