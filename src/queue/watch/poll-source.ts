@@ -1,14 +1,12 @@
-import { EasDecodeError, EasNetworkError } from "../../errors.js";
-import { openStream } from "../../http/stream-call.js";
-import { joinChunks } from "../../platform/chunks.js";
+import { EasNetworkError } from "../../errors.js";
 import { pause } from "../../util/abort.js";
-import { type DataFrame, type FrameOwner, readFirstIndex } from "../data-frame.js";
+import type { DataFrame, FrameOwner } from "../data-frame.js";
 import { ItemGetter } from "../item-getter.js";
-import { firstEntryOf, hasEnded, maxPayloadBytesOf } from "../queue-attributes.js";
+import { hasEnded, maxPayloadBytesOf } from "../queue-attributes.js";
 import type { QueueCalls } from "../queue-calls.js";
-import { attributesOperation, getOperation } from "../queue-operations.js";
+import { attributesOperation } from "../queue-operations.js";
 import type { FrameSource, OpenSource, SourceEvents } from "./frame-source.js";
-import { FRAME_HEAD_BYTES } from "./frame-splitter.js";
+import { indexAt, isTooLarge } from "./large-items.js";
 import type { WatchSettings } from "./watch-options.js";
 
 /** How long the service may hold an answer back. */
@@ -19,7 +17,6 @@ const MOST_ITEMS = 100;
 const FRAME_BYTES = 1_024;
 /** Answers in a row that are too large, after which a poll with autoCommit is given up. */
 const MOST_TOO_LARGE = 3;
-const NO_OWNER: FrameOwner = { commit: async () => {}, negative: async () => {}, release: () => {} };
 /** The least time between two answers without an item: an ended queue holds none back, nor may a proxy's. */
 const IDLE_MS = 1_000;
 
@@ -162,32 +159,5 @@ class PollSource implements FrameSource {
     this.#life.abort(new Error("closed"));
     this.resume();
     await this.#ended;
-  }
-}
-
-/** Whether an answer was longer than `maxResponseBytes`, before or after it was decompressed. */
-function isTooLarge(error: unknown): error is EasDecodeError {
-  return error instanceof EasDecodeError && error.format !== "queue";
-}
-
-/** The index of the first item from `position` on, whose data is not read. Undefined where it cannot be found out. */
-async function indexAt(calls: QueueCalls, position: bigint, signal: AbortSignal): Promise<bigint | undefined> {
-  if (calls.channel.transport.stream === undefined) {
-    const first = firstEntryOf(await calls.run(attributesOperation({ signal })));
-    return first !== undefined && first >= position ? first : undefined;
-  }
-  const plan = calls.planOf(getOperation({ index: position, timeout: 0, autoDelete: false, signal }, NO_OWNER));
-  const { response } = await openStream(calls.channel, plan, null, {}, (answer) => answer);
-  let head = new Uint8Array(0);
-  try {
-    for (;;) {
-      const piece = await response.read();
-      if (piece === undefined) return undefined;
-      head = joinChunks([head, piece], head.length + piece.length);
-      const index = readFirstIndex(head.subarray(0, FRAME_HEAD_BYTES));
-      if (index !== undefined || head.length >= FRAME_HEAD_BYTES) return index;
-    }
-  } finally {
-    response.cancel(undefined);
   }
 }

@@ -6,9 +6,11 @@ import { lastEntryOf } from "../queue-attributes.js";
 import type { QueryPairs, QueueCalls } from "../queue-calls.js";
 import { attributesOperation, FRAMES, getOperation } from "../queue-operations.js";
 import type { FrameSource, OpenSource, SourceEvents } from "./frame-source.js";
+import { frameTooLarge } from "./frame-splitter.js";
 import { httpSource } from "./http-source.js";
 import { indexSource } from "./index-source.js";
 import { instanceSource } from "./instance-source.js";
+import { indexAt, isTooLarge } from "./large-items.js";
 import { pollSource, type Room } from "./poll-source.js";
 import type { WatchSettings, WatchTransport } from "./watch-options.js";
 import { websocketSource } from "./websocket-source.js";
@@ -108,10 +110,20 @@ export class WatchConnections {
 
   /** Reads one item, which stays in the queue. Resolves with undefined when it is gone. */
   async #fetch(index: bigint, signal: AbortSignal): Promise<DataFrame | undefined> {
+    const { channel } = this.#calls;
     const operation = getOperation({ index, timeout: 0, autoDelete: false, signal }, this.#owner);
     const plan = this.#calls.planOf(operation);
-    const mostBytes = plan.maxResponseBytes + LIST_BYTES;
-    const frames = await makeCall(this.#calls.channel, { ...plan, maxResponseBytes: mostBytes }, null, operation.read);
-    return frames.find((frame) => frame.index === index);
+    const { maxResponseBytes } = plan;
+    try {
+      const within = { ...plan, maxResponseBytes: maxResponseBytes + LIST_BYTES };
+      const frames = await makeCall(channel, within, null, operation.read);
+      return frames.find((frame) => frame.index === index);
+    } catch (error) {
+      if (!isTooLarge(error)) throw error;
+      // Where the item is gone, the service answers with the next one.
+      const found = await indexAt(this.#calls, index, signal);
+      if (found !== undefined && found !== index) return undefined;
+      throw frameTooLarge(maxResponseBytes, undefined);
+    }
   }
 }

@@ -1,0 +1,37 @@
+import { EasDecodeError } from "../../errors.js";
+import { openStream } from "../../http/stream-call.js";
+import { joinChunks } from "../../platform/chunks.js";
+import { type FrameOwner, readFirstIndex } from "../data-frame.js";
+import { firstEntryOf } from "../queue-attributes.js";
+import type { QueueCalls } from "../queue-calls.js";
+import { attributesOperation, getOperation } from "../queue-operations.js";
+import { FRAME_HEAD_BYTES } from "./frame-splitter.js";
+
+const NO_OWNER: FrameOwner = { commit: async () => {}, negative: async () => {}, release: () => {} };
+
+/** Whether an answer was longer than `maxResponseBytes`, before or after it was decompressed. */
+export function isTooLarge(error: unknown): error is EasDecodeError {
+  return error instanceof EasDecodeError && error.format !== "queue";
+}
+
+/** The index of the first item from `position` on, whose data is not read. Undefined where it cannot be found out. */
+export async function indexAt(calls: QueueCalls, position: bigint, signal: AbortSignal): Promise<bigint | undefined> {
+  if (calls.channel.transport.stream === undefined) {
+    const first = firstEntryOf(await calls.run(attributesOperation({ signal })));
+    return first !== undefined && first >= position ? first : undefined;
+  }
+  const plan = calls.planOf(getOperation({ index: position, timeout: 0, autoDelete: false, signal }, NO_OWNER));
+  const { response } = await openStream(calls.channel, plan, null, {}, (answer) => answer);
+  let head = new Uint8Array(0);
+  try {
+    for (;;) {
+      const piece = await response.read();
+      if (piece === undefined) return undefined;
+      head = joinChunks([head, piece], head.length + piece.length);
+      const index = readFirstIndex(head.subarray(0, FRAME_HEAD_BYTES));
+      if (index !== undefined || head.length >= FRAME_HEAD_BYTES) return index;
+    }
+  } finally {
+    response.cancel(undefined);
+  }
+}
