@@ -114,6 +114,7 @@ export { QueueClient } from "./queue/queue-client.js";
 export type { GetOptions, NegativeOptions, PutOptions, PutResult, SearchResult } from "./queue/queue-operations.js";
 export type { QueueClientOptions, QueueData, QueueLogger } from "./queue/queue-options.js";
 export type { QueueTags } from "./queue/queue-tags.js";
+export type { SkipRepeatedOptions } from "./queue/watch/skip-repeated.js";
 export type { ReconnectOptions, WatchOptions, WatchStatus, WatchTransport } from "./queue/watch/watch-options.js";
 export { Watcher } from "./queue/watch/watcher.js";
 export {

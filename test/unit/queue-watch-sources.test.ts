@@ -153,7 +153,7 @@ describe("a WebSocket", () => {
       for (let i = 1; i <= 20; i++) dialer.last.push(frameBytes(i, new Uint8Array(MB)));
       for (let i = 1; i <= 20; i++) expect((await watcher.next()).value?.index).toBe(BigInt(i));
     }
-    expect(told.warnings).toEqual([expect.stringMatching(/faster than they are taken/)]);
+    expect(told.warnings).toEqual([expect.stringMatching(/faster than they are read/)]);
   });
 
   test("a frame that cannot be read rejects one next, texts are passed over", async () => {

@@ -4,6 +4,7 @@ import { checkOptionNames, type OptionNames } from "../../util/option-names.js";
 import { checkIndex, type FrameIndex, isLast } from "../frame-index.js";
 import { refuseUndefined } from "../queue-options.js";
 import { checkTags, type QueueTags } from "../queue-tags.js";
+import { checkSkipRepeated, type SkipRepeatedOptions } from "./skip-repeated.js";
 
 /** Over what a watch runs: a WebSocket, an HTTP answer that does not end, or one get after another. */
 export type WatchTransport = "websocket" | "http" | "poll";
@@ -46,6 +47,14 @@ export interface WatchOptions {
   readonly reconnect?: ReconnectOptions | false | undefined;
   /** Hears of the connection. Must not throw. */
   readonly onStatus?: ((status: WatchStatus) => void) | undefined;
+  /**
+   * Whether an item is skipped when an item of the same request id was committed by this watcher before. A skipped item is
+   * committed and not handed out. A put that was sent twice, by a browser or by the caller after `maybeAccepted`, is then
+   * handled once. While the first copy is with the caller, others wait for its outcome: if it is returned to the queue, the
+   * next copy is handed out. Copies that the service gives to different consumers are not recognised. Do not use it where
+   * items share a request id on purpose, as several results of one request do. Default false; true remembers 10,000 ids.
+   */
+  readonly skipRepeated?: boolean | SkipRepeatedOptions | undefined;
   /** Closes the watcher; the iteration then rejects with its reason. */
   readonly signal?: AbortSignal | undefined;
 }
@@ -57,6 +66,7 @@ export const WATCH_OPTIONS: OptionNames<WatchOptions> = {
   transport: 1,
   reconnect: 1,
   onStatus: 1,
+  skipRepeated: 1,
   signal: 1,
 };
 
@@ -75,6 +85,8 @@ export interface WatchSettings {
   readonly leastDelay: number;
   readonly mostDelay: number;
   readonly onStatus: ((status: WatchStatus) => void) | undefined;
+  /** How many request ids to remember; undefined where repeated items are not skipped. */
+  readonly remember: number | undefined;
   readonly signal: AbortSignal | undefined;
 }
 
@@ -126,6 +138,7 @@ export function checkWatch(index: FrameIndex, window: number, options: WatchOpti
     attempts: attempts === Number.POSITIVE_INFINITY ? attempts : checkCount("reconnect.attempts", attempts, 0),
     leastDelay: checkTimeout("reconnect.leastDelay", leastDelay),
     mostDelay: checkTimeout("reconnect.mostDelay", mostDelay),
+    remember: checkSkipRepeated(options.skipRepeated),
     onStatus: onStatus === undefined ? undefined : checkFunction("onStatus", onStatus),
     signal: signal === undefined ? undefined : checkSignal(signal),
   };

@@ -13,6 +13,7 @@ import { FrameBuffer } from "./frame-buffer.js";
 import type { FrameSource } from "./frame-source.js";
 import { HeldFrames } from "./held-frames.js";
 import { keepConnected } from "./keep-connected.js";
+import { RepeatFilter } from "./repeat-filter.js";
 import { UnreadableItems } from "./unreadable-items.js";
 import { WatchConnections } from "./watch-connections.js";
 import type { WatchSettings, WatchStatus, WatchTransport } from "./watch-options.js";
@@ -44,6 +45,7 @@ export class Watcher implements AsyncIterableIterator<DataFrame> {
   readonly #host: WatcherHost;
   readonly #settings: WatchSettings;
   readonly #held: HeldFrames;
+  readonly #repeats: RepeatFilter;
   readonly #commits: CommitBatch;
   readonly #buffer: FrameBuffer;
   readonly #reports: WatchReports;
@@ -69,10 +71,7 @@ export class Watcher implements AsyncIterableIterator<DataFrame> {
     );
     this.#buffer = new FrameBuffer(
       () => this.#source,
-      () =>
-        host
-          .logger()
-          .warn("eas-prediction: frames come faster than they are taken; this runtime cannot hold them back"),
+      () => host.logger().warn("eas-prediction: items arrive faster than they are read, and cannot be paused here"),
     );
     this.#owner = {
       commit: (index) => (settings.autoCommit ? Promise.resolve() : this.#commits.commit(index)),
@@ -84,6 +83,7 @@ export class Watcher implements AsyncIterableIterator<DataFrame> {
       report: (error: EasDecodeError) => this.#buffer.push(error),
     };
     this.#unreadable = new UnreadableItems(unreadable, this.#reports);
+    this.#repeats = new RepeatFilter(settings, this.#buffer, this.#owner);
     const { signal } = settings;
     const abortable = { abort: (reason: unknown) => this.#finish(reason, true) };
     linkSignal(signal, abortable);
@@ -133,6 +133,7 @@ export class Watcher implements AsyncIterableIterator<DataFrame> {
   async committing(indexes: readonly bigint[], send: () => Promise<void>): Promise<void> {
     await send();
     for (const index of indexes) this.#held.committed(index);
+    this.#repeats.committed(indexes);
     this.#letGo();
   }
 
@@ -140,6 +141,7 @@ export class Watcher implements AsyncIterableIterator<DataFrame> {
   async negating(indexes: readonly bigint[], send: () => Promise<void>): Promise<void> {
     // Before the service is told, which may push it again before it answers.
     const held = indexes.filter((index) => this.#held.negated(index));
+    this.#repeats.returned(held);
     this.#letGo();
     try {
       await send();
@@ -234,7 +236,7 @@ export class Watcher implements AsyncIterableIterator<DataFrame> {
       if (taken === "committed") this.#commits.commit(frame.index).catch(() => {});
       if (taken !== "new") return false;
     }
-    this.#buffer.push(frame);
+    this.#repeats.take(frame);
     return true;
   }
 
@@ -250,6 +252,7 @@ export class Watcher implements AsyncIterableIterator<DataFrame> {
   #release(index: bigint): void {
     if (this.#transport === "poll") this.#held.negated(index);
     else this.#held.released(index);
+    this.#repeats.returned([index]);
     this.#letGo();
   }
 
