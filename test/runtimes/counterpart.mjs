@@ -6,6 +6,7 @@ import { startEmulator } from "../../dist/emulator.js";
 import { PredictClient } from "../../dist/index.js";
 import { nodeListener } from "../../dist/node.js";
 import { createRelay } from "../../dist/relay.js";
+import { startDyingFront } from "./dying-front.mjs";
 import { QUEUE_SERVICES, SERVICES } from "./services.mjs";
 
 const TOKEN = "suite-token";
@@ -52,6 +53,7 @@ export async function startCounterpart() {
     for (const end of [socket, onward]) end.on("error", () => socket.destroy(onward.destroy()));
   });
   await listen(counted);
+  const dying = await startDyingFront(emulator.port);
   const relays = new Map();
   const relayServer = createServer(
     nodeListener((request) => {
@@ -93,12 +95,15 @@ export async function startCounterpart() {
       return `${originOf(relayServer)}/${name}`;
     },
     queue({ name, side }) {
-      const { length, isEnded, pushes, commits, negatives } = emulator.queue(name)[side];
+      const { length, isEnded, items, pushes, commits, negatives } = emulator.queue(name)[side];
       return {
         length,
         isEnded,
         pushes: pushes.map(({ index, delivery }) => ({ index: String(index), delivery })),
         commits: commits.map(({ index, auto }) => ({ index: String(index), auto })),
+        items: items.map(({ index, tags, data }) => {
+          return { index: String(index), tags, text: new TextDecoder().decode(data) };
+        }),
         negatives: negatives.map(({ index, code, reason }) => ({ index: String(index), code, reason })),
       };
     },
@@ -108,6 +113,8 @@ export async function startCounterpart() {
       while (emulator.requests.filter(isOf(service)).length < count) await new Promise((go) => setTimeout(go, 5));
     },
     connections: () => state.connections,
+    die: dying.die,
+    received: dying.received,
     started({ title }) {
       state.started = title;
     },
@@ -138,6 +145,7 @@ export async function startCounterpart() {
       endpoint: emulator.endpoint,
       closedEndpoint: closed.endpoint,
       countedEndpoint: originOf(counted),
+      dyingEndpoint: dying.origin,
       control: originOf(control),
       token: TOKEN,
     },
@@ -148,6 +156,7 @@ export async function startCounterpart() {
       control.close();
       control.closeAllConnections();
       counted.close();
+      dying.close();
       relayServer.close();
       relayServer.closeAllConnections();
       await relayClient.close();

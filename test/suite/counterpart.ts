@@ -17,9 +17,29 @@ export interface SeenRequest {
 export interface SeenQueue {
   readonly length: number;
   readonly isEnded: boolean;
+  readonly items: readonly {
+    readonly index: string;
+    readonly tags: Readonly<Record<string, string>>;
+    readonly text: string;
+  }[];
   readonly pushes: readonly { readonly index: string; readonly delivery: number }[];
   readonly commits: readonly { readonly index: string; readonly auto: boolean }[];
   readonly negatives: readonly { readonly index: string; readonly code: string; readonly reason: string }[];
+}
+
+/** How a connection ends without a response: in good order, or by a reset. */
+export type Death = "fin" | "rst";
+
+/** A request that came over `dyingEndpoint` and was carried out. */
+export interface ReceivedRequest {
+  readonly method: string;
+  /** Path and query. */
+  readonly target: string;
+  /** Whether its connection had carried another request. */
+  readonly reused: boolean;
+  readonly status: number;
+  /** Whether the connection was ended in place of the response. */
+  readonly died: boolean;
 }
 
 /** What a relay of a test's own is told. */
@@ -82,6 +102,19 @@ export class Counterpart {
   /** How many connections have been made to `countedEndpoint`. */
   connections(): Promise<number> {
     return this.#ask("connections", {});
+  }
+
+  /**
+   * Lets a connection to `dyingEndpoint` die: the next request to a service with this method, and with this text in its
+   * target, is carried out, and its connection then ended without a byte of the response.
+   */
+  die(service: string, death: Death, method: string, text = ""): Promise<void> {
+    return this.#ask("die", { service, death, method, text });
+  }
+
+  /** What has been received for a service over `dyingEndpoint`, CORS preflights left out. */
+  received(service: string): Promise<ReceivedRequest[]> {
+    return this.#ask("received", { service });
   }
 
   /** A test begins. */

@@ -9,6 +9,8 @@ export interface SuiteContext {
   readonly closedEndpoint: string;
   /** A way to the emulator whose connections are counted. */
   readonly countedEndpoint: string;
+  /** A way to the emulator that ends connections before the response; see `Counterpart.die`. */
+  readonly dyingEndpoint: string;
   /** Where the suite arranges what is to go wrong, and asks what was seen; see `counterpart.ts`. */
   readonly control: string;
   readonly token: string;

@@ -6,6 +6,7 @@ import "./streams.suite.js";
 import "./sockets.suite.js";
 import "./queue.suite.js";
 import "./watch.suite.js";
+import "./repeats.suite.js";
 import "./workers.suite.js";
 import "./relay.suite.js";
 import "./limits.suite.js";
