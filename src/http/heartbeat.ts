@@ -1,8 +1,8 @@
 import type { WebSocketConnection } from "../platform/platform.js";
 import { SilenceTimer } from "./silence-timer.js";
 
-/** How often a ping goes out: gateways cut connections that are idle (github.com/pai-eas/eas-golang-sdk, commit 6787189). */
-const PING_MS = 2_000;
+/** How often a queue's watch pings: gateways cut connections that are idle (github.com/pai-eas/eas-golang-sdk, commit 6787189). */
+export const PING_MS = 2_000;
 
 /** Keeps a WebSocket alive, where the runtime can ping, and finds out that nobody is at its other end. */
 export class Heartbeat {
@@ -11,13 +11,21 @@ export class Heartbeat {
   readonly #pinging: ReturnType<typeof setInterval> | undefined;
   #isOver = false;
 
-  /** `onSilence` is called when nothing was heard for `limit` milliseconds; without a limit never. */
-  constructor(connection: WebSocketConnection, limit: number | undefined, onSilence: () => void) {
+  /**
+   * Calls `onSilence` when nothing was received for `limit` milliseconds, and pings every `interval` milliseconds. Each is left out
+   * if it is undefined.
+   */
+  constructor(
+    connection: WebSocketConnection,
+    limit: number | undefined,
+    interval: number | undefined,
+    onSilence: () => void,
+  ) {
     this.#connection = connection;
     this.#silence = limit === undefined ? undefined : new SilenceTimer(limit, onSilence);
     const { ping } = connection;
-    if (ping) {
-      this.#pinging = setInterval(ping, PING_MS);
+    if (ping && interval !== undefined) {
+      this.#pinging = setInterval(ping, interval);
       connection.onPong = () => this.heard();
     }
     this.#silence?.start();

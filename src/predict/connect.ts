@@ -11,7 +11,13 @@ import { unsignedPlan, withCallOptions } from "../http/prepare.js";
 import { raceAbort, waitFor } from "../util/abort.js";
 import { PredictSocket } from "./predict-socket.js";
 import { probe } from "./probe.js";
-import { checkProtocols, checkSocketOptions, type SocketOptions } from "./socket-options.js";
+import {
+  checkKeepAlive,
+  checkProtocols,
+  checkSocketOptions,
+  type KeepAlive,
+  type SocketOptions,
+} from "./socket-options.js";
 
 /** Statuses of a bare GET that tell why there is no WebSocket, too; others may be its path's own. */
 const TELLING: readonly number[] = [401, 403, 429, 503];
@@ -26,6 +32,7 @@ export async function connect(
   checkSocketOptions(options);
   const { protocols: offered, query, headers, timeout, signal: given } = options;
   const protocols = checkProtocols(offered);
+  const keepAlive = checkKeepAlive(options);
   const plan: CallPlan = {
     ...withCallOptions(unsignedPlan(settings, platform), { path, query, headers, timeout, signal: given }),
     kind: "stream",
@@ -44,11 +51,16 @@ export async function connect(
     const answer = await probe(channel, settings, { timeout: plan.timeout, signal, retryCount: 0 }).catch((e) => e);
     if (answer instanceof EasHttpError && TELLING.includes(answer.status)) throw answer;
   };
-  return open(channel, plan, { dial, protocols, signal, ask });
+  return open(channel, plan, { dial, protocols, signal, ask }, keepAlive);
 }
 
 /** Takes an instance and a slot, which the socket keeps for as long as it lives. */
-async function open(channel: Channel, plan: CallPlan, settings: DialSettings): Promise<PredictSocket> {
+async function open(
+  channel: Channel,
+  plan: CallPlan,
+  settings: DialSettings,
+  keepAlive: KeepAlive,
+): Promise<PredictSocket> {
   const { signal } = settings;
   signal.throwIfAborted();
   const leased = await leaseInstance(channel, plan, [], (work) => raceAbort(work, signal));
@@ -61,7 +73,11 @@ async function open(channel: Channel, plan: CallPlan, settings: DialSettings): P
         dialled.connection.terminate();
         throw signal.reason;
       }
-      return new PredictSocket(dialled, channel, signal, () => {
+      if (keepAlive.pingInterval !== undefined && !dialled.connection.ping) {
+        dialled.connection.terminate();
+        throw new EasUnsupportedError("pingInterval cannot work: this runtime's WebSocket cannot ping; leave it out");
+      }
+      return new PredictSocket(dialled, channel, signal, keepAlive, () => {
         limiter.release(true);
         // It had answered, and may have ended for many reasons.
         leased.lease?.end(false, true);

@@ -10,12 +10,10 @@ import type { WebSocketClose, WebSocketConnection } from "../platform/platform.j
 import type { Bytes } from "../request.js";
 import { linkSignal, unlinkSignal } from "../util/abort.js";
 import { MessageBuffer } from "./message-buffer.js";
-import { checkClose, checkMessage } from "./socket-options.js";
+import { checkClose, checkMessage, type KeepAlive } from "./socket-options.js";
 
 /** Bytes that wait to be taken before the service is held back. */
 const HIGH_WATER_BYTES = 1_048_576;
-/** Without any sign of life for so long, though it was pinged, the connection is dead. A model that computes may keep pongs waiting. */
-const PONG_MS = 60_000;
 /** The connection ended without a close frame. */
 const ABNORMAL = 1006;
 /** Codes of an end in good order; 1005 is none at all. Not 1001: whoever is going away may have more to say. */
@@ -59,16 +57,21 @@ export class PredictSocket implements AsyncIterable<string | Bytes> {
   #end: SocketClose | undefined;
 
   /** @internal `atEnd` is called once, when the connection is over. */
-  constructor({ connection, call }: Dialled, channel: Channel, signal: AbortSignal | undefined, atEnd: () => void) {
+  constructor(
+    { connection, call }: Dialled,
+    channel: Channel,
+    signal: AbortSignal | undefined,
+    { pingInterval, idleTimeout }: KeepAlive,
+    atEnd: () => void,
+  ) {
     const { plan, token } = call;
     const mostBytes = plan.maxResponseBytes;
     this.protocol = connection.protocol ?? "";
     this.endpoint = plan.target.origin;
     this.#connection = connection;
     this.#name = nameOf(plan);
-    // Where there are no pings, silence says nothing: the service may have nothing to say.
-    this.#heartbeat = new Heartbeat(connection, connection.ping && PONG_MS, () =>
-      this.#giveUp(this.#error(`is given up: no sign of life within ${PONG_MS} ms`)),
+    this.#heartbeat = new Heartbeat(connection, idleTimeout, pingInterval, () =>
+      this.#giveUp(this.#error(`is given up: no sign of life within ${idleTimeout} ms (idleTimeout)`)),
     );
     this.#messages = new MessageBuffer(Math.min(HIGH_WATER_BYTES, mostBytes), {
       onFull: () => this.#heartbeat.pause(),

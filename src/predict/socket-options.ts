@@ -1,6 +1,6 @@
 import { argumentRangeError, argumentTypeError, optionError, show } from "../argument-errors.js";
 import { TOKEN_NAME } from "../http/headers.js";
-import type { CallOptions } from "../http/options.js";
+import { type CallOptions, checkTimeout, MAX_TIMER_MS } from "../http/options.js";
 import { checkOptionNames, type OptionNames } from "../util/option-names.js";
 import { isBytes } from "../util/realms.js";
 
@@ -10,11 +10,29 @@ export interface SocketOptions extends Pick<CallOptions, "query" | "headers"> {
   readonly protocols?: string | readonly string[] | undefined;
   /** Milliseconds for the dial, and as many for a free connection before it. Default: the client's `timeout`. */
   readonly timeout?: number | undefined;
+  /**
+   * Milliseconds between pings, at most 2,147,483,647. Default: no pings. Set it where a gateway cuts idle connections, but not behind the LLM
+   * gateway, whose first generation loses messages after a ping. `connect` rejects where the runtime cannot ping.
+   */
+  readonly pingInterval?: number | undefined;
+  /**
+   * Milliseconds without a message or a pong after which the socket is given up, with `EasSocketClosedError`. Default: 60,000, or
+   * twice `pingInterval` if that is more; without `pingInterval`, no limit.
+   */
+  readonly idleTimeout?: number | undefined;
   /** Ends the dial, and later the socket, at once; `connect` or the iteration rejects with `signal.reason`. */
   readonly signal?: AbortSignal | undefined;
 }
 
-const SOCKET_OPTIONS: OptionNames<SocketOptions> = { query: 1, headers: 1, protocols: 1, timeout: 1, signal: 1 };
+const SOCKET_OPTIONS: OptionNames<SocketOptions> = {
+  query: 1,
+  headers: 1,
+  protocols: 1,
+  timeout: 1,
+  pingInterval: 1,
+  idleTimeout: 1,
+  signal: 1,
+};
 
 /** What a close frame has room for. */
 const MOST_REASON_BYTES = 123;
@@ -28,6 +46,23 @@ export function checkSocketOptions(options: unknown): void {
     "ERR_EAS_ARG_OPTION",
     `connect takes options such as { protocols: ["chat"] }, not ${show(options)}`,
   );
+}
+
+/** How a socket is kept alive. */
+export interface KeepAlive {
+  readonly pingInterval: number | undefined;
+  readonly idleTimeout: number | undefined;
+}
+
+/** Without any sign of life for so long, though it was pinged, the connection is dead. A busy model may keep pongs waiting. */
+const PONG_MS = 60_000;
+
+/** Checks how a socket is to be kept alive, and fills in the default. */
+export function checkKeepAlive({ pingInterval, idleTimeout }: SocketOptions): KeepAlive {
+  if (pingInterval !== undefined) checkTimeout("pingInterval", pingInterval);
+  if (idleTimeout !== undefined) checkTimeout("idleTimeout", idleTimeout);
+  const limit = pingInterval === undefined ? undefined : Math.min(Math.max(PONG_MS, pingInterval * 2), MAX_TIMER_MS);
+  return { pingInterval, idleTimeout: idleTimeout ?? limit };
 }
 
 /** Checks subprotocols and returns them as a list. */

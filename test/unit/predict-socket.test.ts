@@ -10,6 +10,7 @@ import {
   type PredictClient,
   type PredictClientOptions,
   type PredictSocket,
+  type SocketOptions,
   TransportError,
   type WebSocketClose,
   type WebSocketConnection,
@@ -489,10 +490,14 @@ function fakeConnection(options: Partial<WebSocketConnection> = {}) {
   return connection;
 }
 
-async function overFake(options: Partial<WebSocketConnection> = {}, more: PredictClientOptions = {}) {
+async function overFake(
+  options: Partial<WebSocketConnection> = {},
+  more: PredictClientOptions = {},
+  connecting: SocketOptions = {},
+) {
   const connection = fakeConnection(options);
   const client = clientOf({ origin: "http://h" }, { ...more, dialWebSocket: async () => connection });
-  return { connection, client, socket: await client.connect("chat") };
+  return { connection, client, socket: await client.connect("chat", connecting) };
 }
 
 describe("memory", () => {
@@ -577,32 +582,78 @@ describe("memory", () => {
 });
 
 describe("signs of life", () => {
-  test("pings go out; without a pong or a message the connection is given up, and no timer is left", async () => {
+  test("no pings by default, and silence ends nothing", async () => {
+    vi.useFakeTimers();
     const ping = vi.fn();
-    vi.useFakeTimers();
     const { connection, socket } = await overFake({ ping });
-    const messages = errorOf(allOf(socket));
-    await vi.advanceTimersByTimeAsync(10_000);
-    expect(ping).toHaveBeenCalledTimes(5);
-    connection.onPong?.();
-    await vi.advanceTimersByTimeAsync(59_000);
-    connection.onMessage?.("alive");
-    await vi.advanceTimersByTimeAsync(59_000);
-    expect(connection.terminate).not.toHaveBeenCalled();
-    await vi.advanceTimersByTimeAsync(2_000);
-    expect(connection.terminate).toHaveBeenCalledOnce();
-    expect((await messages).message).toContain("no sign of life within 60000 ms");
-    expect(vi.getTimerCount()).toBe(0);
-  });
-
-  test("without pings silence is nothing", async () => {
-    vi.useFakeTimers();
-    const { connection, socket } = await overFake();
     await vi.advanceTimersByTimeAsync(3_600_000);
+    expect(ping).not.toHaveBeenCalled();
     expect(connection.terminate).not.toHaveBeenCalled();
     await socket.close();
     expect(vi.getTimerCount()).toBe(0);
   });
+
+  test("no ping frame reaches a server by default", async () => {
+    const pings = vi.fn();
+    const server = await startServer((peer) => {
+      peer.on("ping", pings);
+      echo(peer);
+    });
+    vi.useFakeTimers({ toFake: ["setInterval", "clearInterval", "setTimeout", "clearTimeout"] });
+    const client = clientOf(server);
+    const socket = await client.connect("chat");
+    const pinging = await client.connect("chat", { pingInterval: 2_000 });
+    await vi.advanceTimersByTimeAsync(6_000);
+    for (const each of [socket, pinging]) {
+      each.send("x");
+      for await (const message of each) {
+        expect(message).toBe("x");
+        break;
+      }
+    }
+    expect(pings).toHaveBeenCalledTimes(3);
+  });
+
+  test.each<[SocketOptions, number]>([
+    [{ pingInterval: 2_000 }, 60_000],
+    [{ pingInterval: 50_000 }, 100_000],
+    [{ pingInterval: 2_000, idleTimeout: 7_000 }, 7_000],
+    [{ idleTimeout: 90_000 }, 90_000],
+  ])("%o: given up after the silence", async (options, limit) => {
+    const ping = vi.fn();
+    vi.useFakeTimers();
+    const { connection, socket } = await overFake({ ping }, {}, options);
+    const messages = errorOf(allOf(socket));
+    await vi.advanceTimersByTimeAsync(limit - 1_000);
+    const { pingInterval = Number.POSITIVE_INFINITY } = options;
+    expect(ping).toHaveBeenCalledTimes(Math.floor((limit - 1_000) / pingInterval));
+    if (pingInterval < limit) {
+      connection.onPong?.();
+      await vi.advanceTimersByTimeAsync(limit - 1_000);
+    }
+    connection.onMessage?.("alive");
+    await vi.advanceTimersByTimeAsync(limit - 1_000);
+    expect(connection.terminate).not.toHaveBeenCalled();
+    await vi.advanceTimersByTimeAsync(2_000);
+    expect(connection.terminate).toHaveBeenCalledOnce();
+    expect((await messages).message).toContain(`no sign of life within ${limit} ms (idleTimeout)`);
+    expect(vi.getTimerCount()).toBe(0);
+  });
+
+  test("pingInterval is refused where the runtime cannot ping, and gives the connection back", async () => {
+    const error = await errorOf(overFake({}, {}, { pingInterval: 1_000 }));
+    expect(error).toMatchObject({ code: "ERR_EAS_UNSUPPORTED", message: expect.stringContaining("cannot ping") });
+  });
+
+  test.each<SocketOptions>([{ pingInterval: 0 }, { idleTimeout: -1 }, { pingInterval: "2s" as never }])(
+    "%o is refused before anything is sent",
+    async (options) => {
+      const server = await startServer();
+      const error = await errorOf(clientOf(server).connect("chat", options));
+      expect(error).toMatchObject({ code: "ERR_EAS_ARG_TIMEOUT" });
+      expect(server.sockets).toHaveLength(0);
+    },
+  );
 });
 
 describe("what a socket holds", () => {

@@ -3,6 +3,8 @@ import { createServer } from "node:http";
 import type { AddressInfo, Socket } from "node:net";
 import { afterEach, describe, expect, onTestFinished, test, vi } from "vitest";
 import { type WebSocket as PeerSocket, WebSocketServer } from "ws";
+import { createEmulator, startEmulator } from "../../src/emulator/index.js";
+import { AsyncInferenceClient } from "../../src/index.js";
 import { platform as node } from "../../src/platform/node.js";
 import type { WebSocketClose, WebSocketDialer } from "../../src/platform/platform.js";
 import { startServer, TOKEN, until } from "../support/calls.js";
@@ -14,6 +16,7 @@ import {
   frameBytes,
   openQueue,
   prefixed,
+  Told,
   watchWith,
 } from "../support/queue-watch.js";
 
@@ -274,3 +277,35 @@ describe("a message that is larger than maxResponseBytes", () => {
     expect(await ended(199)).toMatchObject({ code: 1006, tooLarge: true });
   });
 });
+
+test.each([2, 3])(
+  "a second watch over HTTP is refused with maxConnectionCount %i, until the first ends",
+  async (count) => {
+    const emulator = createEmulator({ token: TOKEN, queues: { a: {}, "a/sink": {} } });
+    const listener = await startEmulator({ emulator });
+    onTestFinished(() => listener.close());
+    const client = new AsyncInferenceClient({
+      endpoint: listener.endpoint,
+      serviceName: "a",
+      token: TOKEN,
+      logger: null,
+      maxConnectionCount: count,
+    });
+    onTestFinished(() => client.close());
+    const told = new Told();
+    const first = client.input.watch(0, 1, { transport: "http", onStatus: told.onStatus });
+    await eventually(() => expect(told.states).toContain("open"));
+    const reading = async () => {
+      for await (const _ of client.sink.watch(0, 1, { transport: "http" })) break;
+    };
+    await expect(reading()).rejects.toMatchObject({
+      code: "ERR_EAS_ARG_WATCH",
+      message: expect.stringMatching(new RegExp(`maxConnectionCount is ${count}.*at least 4`)),
+    });
+    await first.close();
+    const again = new Told();
+    const second = client.sink.watch(0, 1, { transport: "http", onStatus: again.onStatus });
+    await eventually(() => expect(again.states).toContain("open"));
+    await second.close();
+  },
+);

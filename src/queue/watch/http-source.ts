@@ -3,6 +3,7 @@ import { EasNetworkError } from "../../errors.js";
 import type { CallPlan } from "../../http/call-plan.js";
 import type { Channel } from "../../http/channel.js";
 import { nameOf } from "../../http/failure.js";
+import type { Limiter } from "../../http/limiter.js";
 import { SilenceTimer } from "../../http/silence-timer.js";
 import { openStream } from "../../http/stream-call.js";
 import type { StreamedResponse } from "../../platform/platform.js";
@@ -16,6 +17,9 @@ const HEAD_MS = 10_000;
 /** After so much silence the connection is made anew: nothing tells an idle queue from a dead connection. */
 const SILENCE_MS = 60_000;
 
+/** Number of watches over HTTP that are open, by the limiter of their origin. */
+const watches = /* @__PURE__ */ new WeakMap<Limiter, number>();
+
 /**
  * A watch over a plain HTTP answer that does not end: frames with their lengths before them. It takes one of the client's
  * connections for as long as it lasts.
@@ -28,16 +32,26 @@ export function httpSource(channel: Channel, plan: CallPlan): OpenSource {
         `maxConnectionCount is ${channel.connectionCount}: a watch over HTTP keeps one connection, and its commits could never go out; it must be at least 2, or the watch's transport "poll" or "websocket"`,
       );
     }
-    const once = { timeout: HEAD_MS, totalTimeout: Number.POSITIVE_INFINITY, retryCount: 0, retryOn: undefined };
-    // Which instance it goes to is decided outside.
-    const { response } = await openStream(
-      channel,
-      { ...plan, ...once, route: undefined, signal },
-      null,
-      {},
-      (answer) => answer,
-    );
-    return new HttpSource(response, events, plan);
+    const limiter = channel.limiter(plan.target.origin);
+    const count = watches.get(limiter) ?? 0;
+    if (count >= Math.max(1, Math.floor(channel.connectionCount / 2))) {
+      throw argumentRangeError(
+        "ERR_EAS_ARG_WATCH",
+        `maxConnectionCount is ${channel.connectionCount}: watches over HTTP keep one connection each, together at most half of them, and ${count} of this client are open; it must be at least ${2 * count + 2}, or the watch's transport "poll" or "websocket"`,
+      );
+    }
+    watches.set(limiter, count + 1);
+    const onOver = () => void watches.set(limiter, (watches.get(limiter) as number) - 1);
+    try {
+      const once = { timeout: HEAD_MS, totalTimeout: Number.POSITIVE_INFINITY, retryCount: 0, retryOn: undefined };
+      // Which instance it goes to is decided outside.
+      const options = { ...plan, ...once, route: undefined, signal };
+      const { response } = await openStream(channel, options, null, {}, (answer) => answer);
+      return new HttpSource(response, events, plan, onOver);
+    } catch (error) {
+      onOver();
+      throw error;
+    }
   };
 }
 
@@ -48,7 +62,7 @@ class HttpSource implements FrameSource {
   #paused: Promise<void> | undefined;
   #closing = false;
 
-  constructor(response: StreamedResponse, events: SourceEvents, plan: CallPlan) {
+  constructor(response: StreamedResponse, events: SourceEvents, plan: CallPlan, onOver: () => void) {
     this.#response = response;
     const name = nameOf(plan);
     const ended = (how: string) => new EasNetworkError(`${name} ${how}`, { attempts: 1, retryable: true });
@@ -77,18 +91,20 @@ class HttpSource implements FrameSource {
         splitter.push(piece);
       }
     };
-    this.#ended = read().then(
-      (graceful) => {
-        silence.stop();
-        const cause = ended(graceful ? "was ended" : "was cut off inside a frame");
-        events.onEnd({ graceful, asked: this.#closing, cause });
-      },
-      (error: unknown) => {
-        silence.stop();
-        response.cancel(error);
-        events.onEnd({ graceful: false, asked: this.#closing, cause: (error as Error) ?? ended("was closed") });
-      },
-    );
+    this.#ended = read()
+      .finally(onOver)
+      .then(
+        (graceful) => {
+          silence.stop();
+          const cause = ended(graceful ? "was ended" : "was cut off inside a frame");
+          events.onEnd({ graceful, asked: this.#closing, cause });
+        },
+        (error: unknown) => {
+          silence.stop();
+          response.cancel(error);
+          events.onEnd({ graceful: false, asked: this.#closing, cause: (error as Error) ?? ended("was closed") });
+        },
+      );
   }
 
   readonly pause = (): void => {

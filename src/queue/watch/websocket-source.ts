@@ -3,7 +3,7 @@ import type { CallPlan } from "../../http/call-plan.js";
 import type { Channel } from "../../http/channel.js";
 import { CLOSE_MS, type Dialled, dialSocket } from "../../http/dial.js";
 import { nameOf } from "../../http/failure.js";
-import { Heartbeat } from "../../http/heartbeat.js";
+import { Heartbeat, PING_MS } from "../../http/heartbeat.js";
 import { redactText } from "../../http/redact.js";
 import type { WebSocketConnection, WebSocketDialer } from "../../platform/platform.js";
 import { readIndex } from "../data-frame.js";
@@ -43,7 +43,7 @@ class WebSocketSource implements FrameSource {
     const name = nameOf(plan);
     const mostBytes = plan.maxResponseBytes;
     const limit = ping ? PONG_MS : SILENCE_MS;
-    this.#heartbeat = new Heartbeat(connection, limit, () => {
+    this.#heartbeat = new Heartbeat(connection, limit, PING_MS, () => {
       const heard = ping ? `no pong within ${limit} ms` : `nothing came within ${limit} ms`;
       this.#given = new EasNetworkError(`${name} is given up: ${heard}`, { attempts: 1, retryable: true });
       connection.terminate();
