@@ -1,25 +1,29 @@
 import type { IncomingMessage, ServerResponse } from "node:http";
-import type { Bytes } from "../request.js";
+import { BodyTakenError, incomingBody } from "./node-incoming-body.js";
+import { takeTurn } from "./node-pipeline.js";
 
-/** What is shown of an `IncomingMessage`: a consumer's compiler need not know `node:http`. */
+/** The part of an `IncomingMessage` in the public types: a consumer's compiler need not know `node:http`. */
 export interface NodeIncoming {
   readonly rawHeaders: readonly string[];
   readonly complete: boolean;
 }
 
-/** What is shown of a `ServerResponse`. */
+/** The part of a `ServerResponse` in the public types. */
 export interface NodeOutgoing {
   statusCode: number;
-  readonly writableFinished: boolean;
+  readonly writableEnded: boolean;
 }
 
-/** What answers a request. */
+/** A function that answers requests. */
 export type RequestHandler = (request: Request) => Response | Promise<Response>;
 
 /**
- * Makes a listener for the servers of `node:http` and `node:https`, and a handler for Express, of a function that answers a
- * `Request`, such as a relay. Both bodies pass as they come, and the request's signal fires when the caller goes. Where the
- * function, or the body of its answer, fails, the connection is broken.
+ * Creates a listener for the servers of `node:http`, `node:https` and `node:http2`, and a handler for Express, from a function
+ * that answers a `Request`, such as a relay. Both bodies are streamed, and the request's signal fires when the caller
+ * disconnects. When the function, or the body of its answer, fails, the connection is closed.
+ *
+ * Mount it before body parsers. It accepts a body that a parser has left as bytes or as UTF-8 text; otherwise it answers 500
+ * with an explanation, and the function is not called.
  *
  * @example
  * createServer(nodeListener(relay)).listen(8080);
@@ -27,96 +31,115 @@ export type RequestHandler = (request: Request) => Response | Promise<Response>;
 export function nodeListener(handler: RequestHandler): (incoming: NodeIncoming, outgoing: NodeOutgoing) => void {
   return (...pair) => {
     const [incoming, outgoing] = pair as unknown as [IncomingMessage, ServerResponse];
-    const gone = new AbortController();
-    const { socket } = incoming;
-    const onClose = () => {
-      socket.off("close", onClose);
-      if (!outgoing.writableFinished) gone.abort(new Error("the caller has gone"));
-    };
-    outgoing.once("close", onClose);
-    // An answer that waits behind another on its connection hears nothing of its end.
-    socket.on("close", onClose);
-    respond(handler, incoming, outgoing, gone.signal).catch(() => incoming.socket.destroy());
+    const fail = () => breakOff(incoming, outgoing);
+    takeTurn(incoming, outgoing, (signal, isPipelined) => {
+      const request = () => requestOf(incoming, incomingBody(incoming), signal, isPipelined);
+      respond(handler, incoming, outgoing, request, signal, fail).catch(fail);
+    });
   };
 }
+
+/** Ends an answer so that the caller sees it as broken. */
+function breakOff({ httpVersionMajor, socket }: IncomingMessage, outgoing: ServerResponse): void {
+  if (httpVersionMajor < 2) socket.destroy();
+  else (outgoing as unknown as ServerHttp2).stream.close(INTERNAL_ERROR);
+}
+
+interface ServerHttp2 {
+  readonly stream: { close(code: number): void };
+}
+/** The error code of RFC 9113, section 7. */
+const INTERNAL_ERROR = 2;
+/** Headers of a connection, which HTTP/2 does not have. */
+const OF_CONNECTION = /^(connection|keep-alive|proxy-connection|transfer-encoding|upgrade)$/;
 
 async function respond(
   handler: RequestHandler,
   incoming: IncomingMessage,
   outgoing: ServerResponse,
+  makeRequest: () => Request | undefined,
   signal: AbortSignal,
+  fail: () => void,
 ): Promise<void> {
-  const request = requestOf(incoming, signal);
+  const isHttp2 = incoming.httpVersionMajor >= 2;
+  let request: Request | undefined;
+  try {
+    request = makeRequest();
+  } catch (error) {
+    if (!(error instanceof BodyTakenError)) throw error;
+    return refuse(outgoing, 500, error.message);
+  }
   if (request === undefined) {
-    outgoing.writeHead(400, { connection: "close" }).end();
-    return;
+    if (!isHttp2) outgoing.setHeader("connection", "close");
+    return refuse(outgoing, 400, "the target, the host or the method of this request is not valid");
   }
   const { status, headers, body } = await handler(request);
   outgoing.statusCode = status;
-  // One line for each cookie.
   for (const [name, value] of headers) {
+    if (isHttp2 && OF_CONNECTION.test(name)) continue;
+    // One line for each cookie.
     outgoing.setHeader(name, name === "set-cookie" ? headers.getSetCookie() : value);
   }
-  // Else what is too much, or too little, would be taken for a part of the next answer.
+  // Without it, surplus or missing bytes would be read as a part of the next answer.
   outgoing.strictContentLength = true;
-  // The head is not to wait for the first byte.
+  // The head must not wait for the first byte of the body.
   outgoing.flushHeaders();
   if (incoming.method === "HEAD") void body?.cancel().catch(() => {});
-  else if (body !== null) await send(body, outgoing, signal);
+  else if (body !== null) await send(body, outgoing, signal, fail);
   outgoing.end();
-  // What nobody has read is in the next request's way.
+  // The unread rest of a body would block the next request.
   if (!incoming.complete) incoming.resume();
 }
 
-/** Undefined for what is no URL: anything can stand in a request's first line. */
-function requestOf(incoming: IncomingMessage, signal: AbortSignal): Request | undefined {
-  const { method = "GET", url = "/", rawHeaders } = incoming;
+function refuse(outgoing: ServerResponse, status: number, error: string): void {
+  outgoing.statusCode = status;
+  outgoing.setHeader("content-type", "application/json");
+  outgoing.end(JSON.stringify({ error }));
+}
+
+/** Returns undefined for a request that has no URL: the first line of a request can be anything. */
+function requestOf(
+  incoming: IncomingMessage,
+  body: ReturnType<typeof incomingBody>,
+  signal: AbortSignal,
+  isPipelined: boolean,
+): Request | undefined {
+  const { method = "GET", url = "/", rawHeaders, headers: parsed, socket } = incoming;
   const headers = new Headers();
   try {
-    for (let i = 0; i < rawHeaders.length; i += 2) headers.append(rawHeaders[i] as string, rawHeaders[i + 1] as string);
-    const scheme = "encrypted" in incoming.socket ? "https" : "http";
+    for (let i = 0; i < rawHeaders.length; i += 2) {
+      const name = rawHeaders[i] as string;
+      // HTTP/2 has the method, the path and the host in headers.
+      if (!name.startsWith(":")) headers.append(name, rawHeaders[i + 1] as string);
+    }
+    const authority = parsed[":authority"];
+    if (typeof authority === "string" && !headers.has("host")) headers.set("host", authority);
+    const scheme = parsed[":scheme"] ?? ("encrypted" in socket ? "https" : "http");
     // Joined, not resolved: "//other.example/" would name another host.
     const host = headers.get("host") || "localhost";
-    // It would be a part of the path.
-    if (/[/\\?#@]/.test(host)) return undefined;
+    // These characters would make a part of the host a path, a query or a user.
+    if (/[/\\?#@]/.test(host) || !/^https?$/.test(String(scheme))) return undefined;
     const whole = `${scheme}://${host}${url.startsWith("/") ? url : `/${url}`}`;
     const hasBody = method !== "GET" && method !== "HEAD";
-    return new Request(whole, {
-      method,
-      headers,
-      signal,
-      ...(hasBody && { body: bodyOf(incoming), duplex: "half" }),
-    } as RequestInit);
+    const init = { method, headers, ...(hasBody && { body, duplex: "half" }) } as RequestInit;
+    if (!isPipelined) return new Request(whole, { ...init, signal });
+    // A signal in the options costs memory until the next full garbage collection, too much for a flood of requests.
+    return Object.defineProperty(new Request(whole, init), "signal", { value: signal });
   } catch {
     return undefined;
   }
 }
 
-/** The body of a request. It is left in the socket until somebody reads it. */
-function bodyOf(incoming: IncomingMessage): ReadableStream<Bytes> | null {
-  const { headers } = incoming;
-  if (headers["transfer-encoding"] === undefined && Number(headers["content-length"] ?? 0) === 0) return null;
-  let pieces: AsyncIterator<Uint8Array> | undefined;
-  return new ReadableStream<Bytes>(
-    {
-      async pull(controller) {
-        pieces ??= incoming.iterator({ destroyOnReturn: false });
-        const { done, value } = await pieces.next();
-        if (done) controller.close();
-        else controller.enqueue(value as Bytes);
-      },
-      async cancel() {
-        await pieces?.return?.();
-      },
-    },
-    { highWaterMark: 0 },
-  );
-}
-
-/** Sends a body at the caller's pace, until the signal fires. */
-async function send(body: ReadableStream<Uint8Array>, outgoing: ServerResponse, signal: AbortSignal): Promise<void> {
+/** Sends a body at the caller's pace, until the signal fires. Calls `fail` when the body fails, also while the caller does not read. */
+async function send(
+  body: ReadableStream<Uint8Array>,
+  outgoing: ServerResponse,
+  signal: AbortSignal,
+  fail: () => void,
+): Promise<void> {
   const reader = body.getReader();
-  // An endless body would else not hear that the caller has gone.
+  reader.closed.catch(fail);
+  // An endless body would otherwise not end when the caller disconnects.
   const cancel = () => void reader.cancel().catch(() => {});
   signal.addEventListener("abort", cancel);
   if (signal.aborted) cancel();
@@ -127,7 +150,7 @@ async function send(body: ReadableStream<Uint8Array>, outgoing: ServerResponse, 
   }
 }
 
-/** Resolves when more can be written, or nothing more at all. Leaves no listeners: an endless body waits often. */
+/** Resolves when more can be written, or nothing ever again. Leaves no listeners: an endless body waits often. */
 function drained(outgoing: ServerResponse, signal: AbortSignal): Promise<void> {
   return new Promise((resolve) => {
     const done = () => {

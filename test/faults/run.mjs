@@ -5,6 +5,7 @@ import { discoveries } from "./discoveries.mjs";
 import { fleets } from "./fleets.mjs";
 import { load } from "./load.mjs";
 import { randomOf } from "./random.mjs";
+import { relays } from "./relays.mjs";
 import { printHead, printRow } from "./report.mjs";
 import { runScenario } from "./scenario.mjs";
 import { scripted } from "./scripted.mjs";
@@ -25,13 +26,14 @@ if (!Number.isSafeInteger(seed)) {
   process.exit(1);
 }
 const counts = values.quick
-  ? { scripted: 20, random: 200, many: 1_000, inFlight: 2_000 }
-  : { scripted: 40, random: 1_000, many: 20_000, inFlight: 10_000 };
+  ? { scripted: 20, random: 200, many: 1_000, inFlight: 2_000, pipelined: 50_000 }
+  : { scripted: 40, random: 1_000, many: 20_000, inFlight: 10_000, pipelined: 50_000 };
 
 const startedAt = performance.now();
 const server = await startFaultServer();
 const context = { counts, server };
-const all = [...scripted(context), ...fleets(context), ...discoveries(context), ...load(context), ...watches(context)];
+const groups = [scripted, fleets, discoveries, load, watches, relays];
+const all = groups.flatMap((group) => group(context));
 const chosen = all.filter(({ name }) => positionals.length === 0 || positionals.some((each) => name.includes(each)));
 console.log(`seed ${seed} (again: npm run test:faults -- --seed ${seed})\n`);
 // What is loaded and compiled by the first calls is nobody's leak.
