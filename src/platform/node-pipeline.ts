@@ -27,8 +27,11 @@ const connections = new WeakMap<Socket, Connection>();
 export function takeTurn(incoming: IncomingMessage, outgoing: ServerResponse, start: Start): void {
   const exchange = { outgoing, gone: new AbortController(), start };
   if (incoming.httpVersionMajor >= 2) {
-    // Each request has a stream of its own, which reports its end.
-    settle(exchange, () => {});
+    // Each request has a stream of its own, which reports its end. The response does not say whether all was sent.
+    const { stream } = incoming as IncomingMessage & { readonly stream: NodeJS.EventEmitter };
+    stream.once("close", () => {
+      if (!outgoing.writableEnded) abort(exchange.gone);
+    });
     start(exchange.gone.signal, false);
     return;
   }
@@ -43,12 +46,8 @@ export function takeTurn(incoming: IncomingMessage, outgoing: ServerResponse, st
 
 /** Aborts the exchange when its response closes before it is complete. `onEnd` is called in either case. */
 function settle({ outgoing, gone }: Exchange, onEnd: () => void): void {
-  let isComplete = false;
-  outgoing.once("finish", () => {
-    isComplete = true;
-  });
   outgoing.once("close", () => {
-    if (!isComplete) abort(gone);
+    if (!outgoing.writableFinished) abort(gone);
     onEnd();
   });
 }
