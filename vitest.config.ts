@@ -10,6 +10,7 @@ export default defineConfig({
     reporters: ["default", ["json", { outputFile: process.env.EAS_TEST_REPORT ?? "test/.report/vitest.json" }]],
     // Rejections that nobody handles are faults of ours.
     dangerouslyIgnoreUnhandledErrors: false,
-    testTimeout: 30_000,
+    // A hang guard: no test waits for it, also on a busy machine.
+    testTimeout: 60_000,
   },
 });

@@ -61,6 +61,21 @@ export async function errorOf(promise: Promise<unknown>): Promise<Caught> {
   return error as Caught;
 }
 
+/**
+ * Runs a test of a timeout with longer and longer ones until it passes. On a busy machine a short timeout can end a call before
+ * what the test is about has happened; the last one decides.
+ */
+export async function withTimeouts(run: (timeout: number) => Promise<void>): Promise<void> {
+  for (const timeout of [50, 500]) {
+    try {
+      return await run(timeout);
+    } catch {
+      // Too short, or a failure that the next timeout shows again.
+    }
+  }
+  await run(5_000);
+}
+
 /** The error that a function throws; fails when it throws none. */
 export function thrownBy(act: () => unknown): Caught {
   try {

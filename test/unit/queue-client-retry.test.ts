@@ -7,7 +7,7 @@ import {
   type QueueClientOptions,
   TransportError,
 } from "../../src/index.js";
-import { type Caught, errorOf, startServer, transportAnswer } from "../support/calls.js";
+import { type Caught, errorOf, startServer, transportAnswer, withTimeouts } from "../support/calls.js";
 import {
   answer,
   type Behaviour,
@@ -100,12 +100,16 @@ async function readyClient(server: MisbehavingServer, options: QueueClientOption
 describe.each(NAMES)("%s", (name) => {
   const [kind, call] = CALLS[name] as (typeof CALLS)[string];
 
-  test.each(TABLE)("%s", async (_name, behaviour, { type, status, verdict }) => {
+  test.each(TABLE)("%s", async (_name, behaviour, expected) => {
     withoutBackoff();
+    if (expected.type === EasTimeoutError) await withTimeouts((timeout) => fails(behaviour, expected, timeout));
+    else await fails(behaviour, expected);
+  });
+
+  async function fails(behaviour: Behaviour, { type, status, verdict }: Expected, timeout?: number): Promise<void> {
     const server = await startServer();
     const client = await readyClient(server);
-    // Short only where it is to run out.
-    if (type === EasTimeoutError) client.setTimeout(40);
+    if (timeout !== undefined) client.setTimeout(timeout);
     server.always(behaviour);
     const error = await errorOf(call(client));
     const repeated = verdict === "repeated" || (kind === "other" && verdict !== "never");
@@ -119,7 +123,7 @@ describe.each(NAMES)("%s", (name) => {
     });
     expect((error as Caught).status).toBe(status);
     expect(server.requests).toHaveLength(repeated ? ALL : 1);
-  });
+  }
 
   test.each([
     ["429", answer(429)],
@@ -161,19 +165,20 @@ describe.each(NAMES)("%s", (name) => {
     });
   });
 
-  test("no time is left after an attempt: who knows", async () => {
-    const server = await startServer();
-    const client = await readyClient(server, { totalTimeout: 80 });
-    server.always(stallBeforeHeaders);
-    expect(await errorOf(call(client))).toMatchObject({
-      code: "ERR_EAS_TIMEOUT",
-      phase: "total",
-      attempts: 1,
-      maybeAccepted: kind === "put",
-      maybeTaken: kind === "take",
-    });
-    expect(server.requests).toHaveLength(1);
-  });
+  test("no time is left after an attempt: who knows", () =>
+    withTimeouts(async (totalTimeout) => {
+      const server = await startServer();
+      const client = await readyClient(server, { totalTimeout });
+      server.always(stallBeforeHeaders);
+      expect(await errorOf(call(client))).toMatchObject({
+        code: "ERR_EAS_TIMEOUT",
+        phase: "total",
+        attempts: 1,
+        maybeAccepted: kind === "put",
+        maybeTaken: kind === "take",
+      });
+      expect(server.requests).toHaveLength(1);
+    }));
 });
 
 describe("put", () => {

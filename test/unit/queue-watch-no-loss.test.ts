@@ -1,9 +1,12 @@
-import { expect, test } from "vitest";
+import { expect, test, vi } from "vitest";
 import type { DataFrame, QueueClient, Watcher } from "../../src/index.js";
 import { openQueue, SOON, settle, Told } from "../support/queue-watch.js";
 
 // Nothing is lost and nothing is done twice without a reason, whatever breaks. The seed is in the report: with
 // EAS_TEST_SEED the cuts fall at the same frames again.
+
+// Each of these tests works for half a minute on a busy machine.
+vi.setConfig({ testTimeout: 300_000 });
 
 const SEED = Number(process.env.EAS_TEST_SEED ?? Date.now() % 1_000_000);
 const FRAMES = Number(process.env.EAS_TEST_FRAMES ?? 5000);

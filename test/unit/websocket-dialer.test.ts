@@ -304,7 +304,7 @@ describe.each([
       const start = performance.now();
       abort.abort(reason);
       await expect(dialing).rejects.toBe(reason);
-      expect(performance.now() - start).toBeLessThan(500);
+      expect(performance.now() - start).toBeLessThan(5_000);
     }
     await eventually(() => expect(sockets[0]?.destroyed).toBe(true));
     await sleep(20);
