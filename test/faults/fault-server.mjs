@@ -1,5 +1,6 @@
 // A process with a gateway, some instances of one service, their discovery, and real queues (the emulator's), all of which
 // go wrong as they are told. Apart from the client's process, so that its event loop is measured alone.
+import { createHash } from "node:crypto";
 import { Agent, request as httpRequest } from "node:http";
 import { connect, createServer } from "node:net";
 import { startEmulator } from "../../dist/emulator.js";
@@ -21,6 +22,7 @@ let discovery = { status: 200, items: [] };
 let discoveryRequests = 0;
 let peak = 0;
 let held = 0;
+let upgrades = 0;
 
 function count(map, key) {
   map.set(key, (map.get(key) ?? 0) + 1);
@@ -91,6 +93,12 @@ class Place {
 
   /** Passes a WebSocket on, and breaks it after a number of bytes, when it is to. */
   upgrade(socket, begun) {
+    upgrades++;
+    // Accepted, and closed at once: "try again later".
+    if (this.plan.closesWatches > 0) {
+      this.plan.closesWatches--;
+      return acceptAndClose(socket, begun);
+    }
     const upstream = connect(emulatorPort, "127.0.0.1");
     upstream.on("error", () => socket.destroy());
     socket.on("close", () => upstream.destroy());
@@ -132,6 +140,18 @@ class Place {
     if (rate && random() < rate) return faults[Math.floor(random() * faults.length)];
     return undefined;
   }
+}
+
+/** A WebSocket's handshake, and a close frame with 1013. */
+function acceptAndClose(socket, begun) {
+  const { headers } = parseHead(begun.toString("latin1"));
+  const accept = createHash("sha1")
+    .update(`${headers["sec-websocket-key"]}258EAFA5-E914-47DA-95CA-C5AB0DC85B11`)
+    .digest("base64");
+  socket.write(
+    `HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: ${accept}\r\n\r\n`,
+  );
+  socket.end(Buffer.of(0x88, 2, 1013 >> 8, 1013 & 255));
 }
 
 function parseHead(text) {
@@ -185,7 +205,7 @@ const COMMANDS = {
     refused = new Map();
     answeredBy = new Map();
     discovery = told;
-    discoveryRequests = peak = 0;
+    discoveryRequests = peak = upgrades = 0;
     if (queue) emulator.addQueue(queue, { maxDeliveries: Number.POSITIVE_INFINITY });
     for (const [i, place] of places.entries()) await place.follow(plans[i] ?? {});
   },
@@ -205,6 +225,7 @@ const COMMANDS = {
     answeredBy: [...answeredBy],
     discoveryRequests,
     peak,
+    upgrades,
   }),
   async end() {
     for (const place of places) {

@@ -28,6 +28,12 @@ export async function startFaultServer() {
   return {
     ports: await ports,
     ask,
+    /** Stops the process for some time, as a paused virtual machine is. */
+    async stopFor(milliseconds) {
+      child.kill("SIGSTOP");
+      await new Promise((resolve) => setTimeout(resolve, milliseconds));
+      child.kill("SIGCONT");
+    },
     async end() {
       ended = true;
       const exit = once(child, "exit");

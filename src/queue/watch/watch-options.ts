@@ -11,7 +11,11 @@ export type WatchTransport = "websocket" | "http" | "poll";
 
 /** When a broken watch is made again. */
 export interface ReconnectOptions {
-  /** Tries in a row to make it again, after which the watcher gives up. Default: no limit. */
+  /**
+   * Maximum number of reconnects in a row without a good connection, after which the watcher gives up with the error. A
+   * connection is good when it brings an item that the watcher does not have, or lasts 2 s. Once a watch has been open, refusals
+   * such as 401 and 404 count like any other failure. Default: no limit.
+   */
   readonly attempts?: number | undefined;
   /** Milliseconds before the first try; they double with each failure, and vary at random. Default 200. */
   readonly leastDelay?: number | undefined;
@@ -36,8 +40,10 @@ export interface WatchOptions {
   /** Only items with these tags. All consumers of a group must ask for the same. Throws for `undefined`. */
   readonly tags?: QueueTags;
   /**
-   * Default `"auto"`: a WebSocket where the runtime can send headers with it, else an HTTP stream. That one keeps a
-   * connection of the client's, whose `maxConnectionCount` must be at least 2.
+   * Default `"auto"`: a WebSocket where the runtime can send headers with it, otherwise an HTTP stream, or polling where the
+   * transport has no streams. An HTTP stream keeps a connection of the client's, whose `maxConnectionCount` must be at least 2.
+   * Polled items belong to no consumer: all consumers of a group get each item, and a commit deletes it for every group. The
+   * logger is warned of that unless `autoCommit` is set.
    */
   readonly transport?: WatchTransport | "auto" | undefined;
   /**
