@@ -319,6 +319,46 @@ describe("a body whose end is the end of the connection", () => {
   });
 });
 
+describe("a connection that ends while the server is held back", () => {
+  const BYTES = 262_144;
+  const HEADS: [string, string, boolean][] = [
+    ["HTTP/1.0 with a length", "HTTP/1.0 200 OK\r\nContent-Length: 999999\r\n\r\n", true],
+    ["HTTP/1.0 in chunks", `HTTP/1.0 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n${BYTES.toString(16)}\r\n`, true],
+    ["an unknown transfer coding", `${OK}Transfer-Encoding: xchunked\r\n\r\n`, false],
+    ["no length", `${OK}\r\n`, false],
+    ["Connection: close", `${OK}Connection: close\r\nContent-Length: 999999\r\n\r\n`, true],
+    ["Connection: keep-alive", `${OK}Content-Length: 999999\r\n\r\n`, true],
+  ];
+  const cases = HEADS.flatMap((head) => (["FIN", "RST"] as const).map((how) => [...head, how] as const));
+
+  test.each(cases)(
+    "%s: what came is read, and no exception is uncaught (delimited: %s, %s)",
+    async (_name, head, isDelimited, how) => {
+      const server = await startServer();
+      const { behaviour, socket: socketing } = handOver();
+      server.play(behaviour);
+      const opening = transportOf().stream?.(requestTo(server));
+      const socket = await socketing;
+      await new Promise<void>((resolve) =>
+        socket.write(Buffer.concat([Buffer.from(head), Buffer.alloc(BYTES)]), () => resolve()),
+      );
+      const stream = await opening;
+      if (stream === undefined) throw new Error("no stream");
+      await until(() => Reflect.get(stream, "weight") >= BYTES);
+      if (how === "FIN") socket.end();
+      else socket.resetAndDestroy();
+      await until(() => Reflect.get(stream, "outcome") !== undefined);
+      let length = 0;
+      const reading = (async () => {
+        for (let piece = await stream.read(); piece !== undefined; piece = await stream.read()) length += piece.length;
+      })();
+      if (isDelimited || how === "RST") expect((await errorOf(reading)).name).toBe("TransportError");
+      else await reading;
+      expect(length).toBe(BYTES);
+    },
+  );
+});
+
 describe("bytes after a response", () => {
   const WHOLE = `${OK}${HELLO}`;
 
