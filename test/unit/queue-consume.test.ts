@@ -702,7 +702,7 @@ describe("the watch below", () => {
     await until(() => emulator.requests.length === 1);
     await queue.close();
     await done;
-    expect(await errorOf(queue.consume(() => {}))).toMatchObject({ code: "ERR_EAS_ARG_REQUEST" });
+    expect(await errorOf(queue.consume(() => {}))).toMatchObject({ code: "ERR_EAS_CLOSED" });
   });
 
   test.each(["websocket", "http", "poll"] as const)("over %s: a failed item comes again", async (transport) => {
