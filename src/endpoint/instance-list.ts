@@ -59,14 +59,17 @@ export class InstanceList {
 
   async #waitForFirst(): Promise<void> {
     const startedAt = performance.now();
+    let known: unknown;
     for (;;) {
       const left = this.#timeout - (performance.now() - startedAt);
       try {
         await this.#ask(Math.max(1, left));
         return;
       } catch (error) {
+        // What an earlier answer was says more than that there was no time for another.
+        if (known === undefined || !(error instanceof NoAnswer)) known = error;
         const isLast = performance.now() - startedAt + PAUSE_MS >= this.#timeout;
-        if (isLast || this.#life.signal.aborted) throw this.#noInstances(error);
+        if (isLast || isFinal(error) || this.#life.signal.aborted) throw this.#noInstances(known);
       }
       // Rejects when the client is closed, which the next round reports.
       await pause(PAUSE_MS, this.#life.signal).catch(() => {});
@@ -76,7 +79,8 @@ export class InstanceList {
   #noInstances(cause: unknown): Error {
     const { serviceName, sourceName, discoveryError } = this.#options;
     const why = cause instanceof Error ? cause.message : String(cause);
-    const message = `no instance of ${serviceName} was found within ${this.#timeout} ms at ${sourceName}: ${why}`;
+    const limit = isFinal(cause) ? "" : ` within ${this.#timeout} ms`;
+    const message = `no instance of ${serviceName} was found${limit} at ${sourceName}: ${why}`;
     return discoveryError(message, sourceName, cause);
   }
 
@@ -96,7 +100,7 @@ export class InstanceList {
     life.throwIfAborted();
     linkSignal(life, deadline);
     const timer = setTimeout(
-      () => deadline.abort(new Error(`no answer within ${Math.round(milliseconds)} ms`)),
+      () => deadline.abort(new NoAnswer(`no answer within ${Math.round(milliseconds)} ms`)),
       milliseconds,
     );
     // A refresh that hangs is nothing to stay alive for; on Node a timer is an object.
@@ -115,4 +119,15 @@ export class InstanceList {
       unlinkSignal(life, deadline);
     }
   }
+}
+
+/** The source did not answer in time. */
+class NoAnswer extends Error {}
+
+/** Whether the source would fail in the same way again: its answer is too large, or its certificate is wrong. */
+function isFinal(error: unknown): boolean {
+  for (let each = error; each instanceof Error; each = each.cause) {
+    if ((each as { final?: unknown }).final === true) return true;
+  }
+  return false;
 }

@@ -3,6 +3,7 @@ import { EasUnsupportedError } from "../errors.js";
 import type { HeaderPair, Platform, Signer } from "../platform/platform.js";
 import type { CallPlan } from "./call-plan.js";
 import type { Auth, Token } from "./options.js";
+import type { Secrets } from "./redact.js";
 
 /** How this request is to be authorised: `"auto"` is decided here. */
 export function resolveAuth(
@@ -49,6 +50,19 @@ export function authorize(
 ): HeaderPair[] | Promise<HeaderPair[]> {
   const { auth } = plan;
   return auth === "signature" ? (signer as Signer)(plan, token) : [tokenHeader(auth, token)];
+}
+
+/** Tokens that are remembered of each function: a service may echo one of an earlier attempt. */
+const REMEMBERED = 8;
+const remembered = /* @__PURE__ */ new WeakMap<Exclude<Token, string>, string[]>();
+
+/** What errors must not show: the token of the attempt, and the tokens that the same function has returned lately. */
+export function secretsOf(source: Token | undefined, token: string): Secrets {
+  if (typeof source !== "function") return (source ?? token).trim();
+  const known = remembered.get(source) ?? [];
+  const current = token.trim();
+  if (!known.includes(current)) remembered.set(source, [current, ...known].slice(0, REMEMBERED));
+  return remembered.get(source) as string[];
 }
 
 /** Asks for the token, when it is a function. */

@@ -4,12 +4,13 @@ import type { CallPlan } from "./call-plan.js";
 import type { CallEvent, CallHooks } from "./hooks.js";
 import { loggingHooks } from "./logging-hooks.js";
 import type { ObserverTools } from "./observer-tools.js";
+import type { Secrets } from "./redact.js";
 import type { ToldCall } from "./tell.js";
 
 /** The call as far as it is told. */
 interface ObservedCall {
   readonly plan: CallPlan;
-  readonly token: string;
+  readonly token: Secrets;
 }
 
 /** What both sides of a hedged call share. */
@@ -37,7 +38,7 @@ export class CallObserver {
   #headAt: number | undefined;
   #attempt = 0;
   #requestBytes: number | undefined = 0;
-  #token = "";
+  #token: Secrets = "";
 
   /** With `shared`, tells of one side of a hedged call. */
   constructor(plan: CallPlan, told: ToldCall, tools: ObserverTools, shared?: Shared) {

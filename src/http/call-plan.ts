@@ -2,7 +2,7 @@ import type { Target } from "../endpoint/gateway.js";
 import type { Route } from "../endpoint/route.js";
 import type { HeaderPair, TransportRequest, TransportResponse } from "../platform/platform.js";
 import type { Bytes } from "../request.js";
-import type { Decoding } from "./content-encoding.js";
+import type { Decoding } from "./decoding.js";
 import type { CallHooks, CallLogger, Warner } from "./hooks.js";
 import type { Auth, RetryOn, Token } from "./options.js";
 import type { CallKind } from "./retry.js";

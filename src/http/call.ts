@@ -5,12 +5,12 @@ import { type HeaderPair, isSuccess, type Signer, type TransportResponse } from 
 import type { Bytes } from "../request.js";
 import { type Abortable, linkSignal, sleep, unlinkSignal, type Wait } from "../util/abort.js";
 import { Attempt } from "./attempt.js";
-import { authorize, currentToken } from "./auth.js";
+import { authorize, currentToken, secretsOf } from "./auth.js";
 import type { CallObserver } from "./call-observer.js";
 import type { CallBody, CallPlan, CallResult } from "./call-plan.js";
 import type { Channel, Running } from "./channel.js";
-import { isEncoded } from "./content-encoding.js";
 import { decodeAnswer } from "./decode-answer.js";
+import { isEncoded } from "./decoding.js";
 import {
   closedFailure,
   decodeFailure,
@@ -22,7 +22,9 @@ import {
 } from "./failure.js";
 import { isAtFault, isUnwell, leaseInstance } from "./instance-lease.js";
 import type { OpenedResponse } from "./opened-response.js";
+import type { Secrets } from "./redact.js";
 import { backoff, MAX_RETRY_AFTER_MS, requestedWait, verdictOn } from "./retry.js";
+import { sendable } from "./sendable.js";
 import { checkUploadProgress } from "./upload-progress.js";
 
 /** One call under way. Its members are not `#private`: it is made for each call, and those cost more to set up. */
@@ -30,7 +32,7 @@ export class Call implements Abortable, Running {
   attempts = 0;
   lastError: EasError | undefined = undefined;
   /** The token that the attempt under way is sent with, as a service sees it: errors are cleaned of it. */
-  token = "";
+  token: Secrets = "";
   plan: CallPlan;
   protected readonly channel: Channel;
   /** The answer, where its body is still to come. */
@@ -73,7 +75,8 @@ export class Call implements Abortable, Running {
     linkSignal(signal, this);
     channel.enter(this);
     try {
-      this.body = typeof body === "function" ? await this.race(body(this)) : body;
+      const made = typeof body === "function" ? await this.race(body(this)) : body;
+      this.body = made && sendable(made);
       return await this.loop(read);
     } catch (error) {
       this.observer?.failed(error);
@@ -196,7 +199,7 @@ export class Call implements Abortable, Running {
   private headers(): readonly HeaderPair[] | Promise<readonly HeaderPair[]> {
     const { fixedHeaders, token: given } = this.plan;
     if (fixedHeaders !== undefined) {
-      this.token = typeof given === "string" ? given.trim() : "";
+      this.token = secretsOf(given, "");
       return fixedHeaders;
     }
     const token = currentToken(given);
@@ -205,7 +208,7 @@ export class Call implements Abortable, Running {
 
   private authorized(token: string): readonly HeaderPair[] | Promise<readonly HeaderPair[]> {
     const { plan } = this;
-    this.token = token.trim();
+    this.token = secretsOf(plan.token, token);
     if (token === "") return plan.headers;
     const { platform, transport } = this.channel;
     if (plan.auth === "signature") this.signer ??= platform.signer?.(this.pieces, transport.md5);

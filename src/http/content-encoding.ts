@@ -1,16 +1,9 @@
 import { show } from "../argument-errors.js";
 import { EasDecodeError } from "../errors.js";
 import type { Platform, TransportResponse } from "../platform/platform.js";
-import type { Bytes, Compression, CompressionCodec, Decompression } from "../request.js";
+import type { Bytes, Compression } from "../request.js";
+import { type Decoding, importOf, own } from "./decoding.js";
 import { cleanCause } from "./redact.js";
-
-/** How the bodies of a call's answers are decompressed. */
-export interface Decoding {
-  /** What undoes a `Content-Encoding`, beside gzip and zlib. */
-  readonly codecs: readonly CompressionCodec[];
-  /** What every successful body is undone with, whatever its headers say. */
-  readonly always: Compression | undefined;
-}
 
 /** Content codings that are undone here, where the transport has not done so. HTTP's "deflate" is the zlib format. */
 export const CODINGS: Readonly<Record<string, "gzip" | "zlib">> = {
@@ -22,40 +15,6 @@ export const CODINGS: Readonly<Record<string, "gzip" | "zlib">> = {
 
 /** Each is a whole decompression; nobody means more. */
 const MOST_CODINGS = 4;
-
-/** Names and content codings of what users import, with the name to import. */
-const IMPORTS: Readonly<Record<string, readonly [name: string, entry: string]>> = {
-  snappy: ["snappy", "snappy"],
-  lz4: ["lz4", "lz4"],
-  "lz4-frame": ["lz4Frame", "lz4"],
-  lz4frame: ["lz4Frame", "lz4"],
-  lz4_frame: ["lz4Frame", "lz4"],
-  zstd: ["zstd", "zstd"],
-};
-
-/** The import that a compression's name calls for, in words; undefined for what is none of ours. */
-export function importOf(name: unknown): string | undefined {
-  const found = typeof name === "string" ? own(IMPORTS, name.toLowerCase()) : undefined;
-  return found && `import { ${found[0]} } from "eas-prediction/compression/${found[1]}"`;
-}
-
-/** What a client's option and the compression of a request come to. */
-export function decodingOf(decompression: Decompression, compression: Compression | undefined): Decoding {
-  // A request's own compression is not checked yet.
-  const sent = typeof compression === "object" && compression !== null && compression.decompress ? [compression] : [];
-  if (decompression === "auto") return { codecs: sent, always: undefined };
-  if (isList(decompression)) return { codecs: [...decompression, ...sent], always: undefined };
-  return { codecs: typeof decompression === "string" ? sent : [decompression, ...sent], always: decompression };
-}
-
-function isList(value: Compression | readonly CompressionCodec[]): value is readonly CompressionCodec[] {
-  return Array.isArray(value);
-}
-
-/** Whether there is anything to undo. */
-export function isEncoded({ contentEncoding }: TransportResponse, { always }: Decoding): boolean {
-  return contentEncoding !== undefined || always !== undefined;
-}
 
 /**
  * The body with its content codings undone, the last of them first, and then with the one compression that a client was told
@@ -161,9 +120,4 @@ function unknownCoding(encoding: string, coding: string): EasDecodeError {
 function failure(message: string, cause?: unknown): EasDecodeError {
   const clean = cause === undefined ? {} : { cause: cleanCause(cause, "") };
   return new EasDecodeError(message, { format: "content-encoding", ...clean });
-}
-
-/** A table's own entry: no name means anything but itself. */
-export function own<T>(table: Readonly<Record<string, T>>, key: string): T | undefined {
-  return Object.hasOwn(table, key) ? table[key] : undefined;
 }

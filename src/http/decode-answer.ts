@@ -3,7 +3,6 @@ import type { Bytes } from "../request.js";
 import type { Attempt } from "./attempt.js";
 import type { CallPlan } from "./call-plan.js";
 import type { Channel } from "./channel.js";
-import { decodeContent } from "./content-encoding.js";
 
 /** Limit for the decoded body of an error. A larger body stays encoded: errors keep 64 KiB, and a small body can expand to much. */
 const MOST_DECODED_ERROR_BYTES: number = 8 * MOST_ERROR_BYTES;
@@ -17,7 +16,11 @@ export function decodeAnswer(
 ): Promise<Bytes> {
   const success = isSuccess(response.status);
   const most = success ? maxResponseBytes : Math.min(maxResponseBytes, MOST_DECODED_ERROR_BYTES);
-  const decoded = decodeContent(response, channel.platform, most, decoding, success);
+  // Loaded on first use: in browsers `fetch` decodes by itself.
+  const loading = import("./content-encoding.js");
+  const decoded = loading.then(({ decodeContent }) =>
+    decodeContent(response, channel.platform, most, decoding, success),
+  );
   // An error must surface as the error that it is, even when its body cannot be decoded.
   return attempt.outlive(success ? decoded : decoded.catch(() => response.body));
 }

@@ -8,9 +8,9 @@ import {
 } from "../platform/platform.js";
 import { linkSignal, raceAbort, unlinkSignal } from "../util/abort.js";
 import { headersOf } from "./attempt-headers.js";
+import { secretsOf } from "./auth.js";
 import type { CallPlan } from "./call-plan.js";
 import type { Channel } from "./channel.js";
-import { decodeContent } from "./content-encoding.js";
 import { type FailedCall, httpFailure, isTransportError, networkFailure, timeoutFailure } from "./failure.js";
 
 /** The server's time for its half of the closing handshake, in milliseconds. */
@@ -46,7 +46,7 @@ export async function dialSocket(
   // It may have fired in the turn in which that ended.
   signal.throwIfAborted();
   const url = plan.target.origin.replace(/^http/, "ws") + plan.path;
-  const call: FailedCall = { plan, token: token.trim(), attempts: 1 };
+  const call: FailedCall = { plan, token: secretsOf(plan.token, token), attempts: 1 };
   // Not AbortSignal.any, which some runtimes do not have.
   const deadline = new AbortController();
   const abortable = { abort: (reason: unknown) => deadline.abort(reason) };
@@ -87,7 +87,8 @@ export async function dialSocket(
 /** Returns the error for a refused upgrade. Decompresses the body where that is possible. */
 async function refusal({ platform }: Channel, call: FailedCall, response: TransportResponse): Promise<EasError> {
   const decoding = { codecs: [], always: undefined };
-  const decoded = decodeContent(response, platform, MOST_ERROR_BYTES, decoding, false);
+  const loading = import("./content-encoding.js");
+  const decoded = loading.then((all) => all.decodeContent(response, platform, MOST_ERROR_BYTES, decoding, false));
   return httpFailure(call, response, await decoded.catch(() => response.body), true).error;
 }
 

@@ -7,7 +7,7 @@ import {
 } from "../platform/platform.js";
 import type { Bytes } from "../request.js";
 import type { CallPlan } from "./call-plan.js";
-import { cleanCause, redactBytes, redactHeaders, redactText } from "./redact.js";
+import { cleanCause, longestOf, redactBytes, redactHeaders, redactText, type Secrets } from "./redact.js";
 import { type Outcome, outcomeOfStatus, parseRetryAfter, verdictOn } from "./retry.js";
 import { NO_HEALTHY_UPSTREAM, statusHint, upgradeHint } from "./status-hint.js";
 
@@ -25,7 +25,7 @@ export interface Failure {
 export interface FailedCall {
   readonly plan: CallPlan;
   readonly attempts: number;
-  readonly token: string;
+  readonly token: Secrets;
   /** How the last attempt before failed. */
   readonly lastError?: EasError | undefined;
 }
@@ -67,7 +67,7 @@ export function httpFailure(call: FailedCall, response: TransportResponse, decod
   const { plan, token } = call;
   const { status } = response;
   // Cleaned before it is cut, so that no half of a token stays.
-  const body = redactBytes(decoded.slice(0, ERROR_BODY_BYTES + token.length * 4), token).slice(0, ERROR_BODY_BYTES);
+  const body = redactBytes(decoded.slice(0, ERROR_BODY_BYTES + longestOf(token) * 4), token).slice(0, ERROR_BODY_BYTES);
   const headers = redactHeaders(response.headers, token);
   const text = new TextDecoder().decode(body).trim();
   const hint = (isUpgrade && upgradeHint(status)) || statusHint(status, text, plan.auth, headers);
@@ -88,17 +88,22 @@ export function httpFailure(call: FailedCall, response: TransportResponse, decod
   return { outcome, retryAfter, error };
 }
 
-/** No answer within the attempt's time. */
-export function timeoutFailure(call: FailedCall, phase: TransportRequest["phase"]): Failure {
+/** Default limit of Node's own `fetch` for the head of a response, and for the time between two chunks, in milliseconds. */
+const FETCH_TIMEOUT_MS = 300_000;
+
+/** No answer within the attempt's time, or within that of Node's `fetch`, whose code is then `fetchCode`. */
+export function timeoutFailure(call: FailedCall, phase: TransportRequest["phase"], fetchCode?: string): Failure {
   const { plan } = call;
+  const timeout = fetchCode ? FETCH_TIMEOUT_MS : plan.timeout;
+  const limit = fetchCode ? `${fetchCode} of Node's fetch: use nodeTransport() of eas-prediction/node` : "timeout";
   // Without a connection nothing was sent, so nothing can happen twice.
   const outcome: Outcome = phase === "connect" ? "not sent" : "timeout or 504";
   const awaited = { connect: "connection", headers: "response", body: "complete response body" }[phase];
-  const error = new EasTimeoutError(`${nameOf(plan)} had no ${awaited} within ${plan.timeout} ms (timeout)`, {
+  const error = new EasTimeoutError(`${nameOf(plan)} had no ${awaited} within ${timeout} ms (${limit})`, {
     ...attemptFacts(call, outcome),
     cause: call.lastError,
     phase,
-    timeout: plan.timeout,
+    timeout,
   });
   return { outcome, error };
 }
@@ -154,6 +159,8 @@ export function networkFailure(
       ...factsOf(call, true),
     });
   }
+  const { systemCode } = error;
+  if (systemCode && /^UND_ERR_(HEADERS|BODY)_TIMEOUT$/.test(systemCode)) return timeoutFailure(call, phase, systemCode);
   const hidden = error.opaque && !reached;
   const outcome: Outcome = error.final || hidden ? "final" : error.sent === "no" ? "not sent" : "broken after sending";
   const why = hidden ? hiddenReason(plan.target.origin) : reasonOf(error, phase);
@@ -183,7 +190,7 @@ function reasonOf({ sent, systemCode, message, final }: TransportError, phase: T
   if (final && sent === "maybe") return what;
   const where =
     sent === "no"
-      ? "no connection, nothing was sent"
+      ? `${final ? "" : "no connection, "}nothing was sent`
       : phase === "body"
         ? "the connection broke in the response body"
         : "the connection broke before the response";

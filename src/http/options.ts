@@ -5,7 +5,7 @@ import type { FetchFunction } from "../platform/fetch-transport.js";
 import type { Transport, UploadProgress } from "../platform/platform.js";
 import type { Compression, CompressionCodec, Decompression } from "../request.js";
 import type { OptionNames } from "../util/option-names.js";
-import { importOf } from "./content-encoding.js";
+import { importOf } from "./decoding.js";
 import type { CallHooks } from "./hooks.js";
 
 /** A token, or a function that gives one before each attempt, so that it may be short-lived. */
@@ -223,7 +223,11 @@ export function checkSignal(value: AbortSignal): AbortSignal {
 /** Checks an authorization mode and returns it. */
 export function checkAuth(value: Auth): Auth {
   if (!AUTHS.includes(value)) {
-    throw argumentTypeError("ERR_EAS_ARG_OPTION", `auth is ${show(value)}: it must be one of ${AUTHS.join(", ")}`);
+    // Without the value, which may be the token.
+    throw argumentTypeError(
+      "ERR_EAS_ARG_OPTION",
+      `auth must be one of ${AUTHS.join(", ")}; the token itself is the option token`,
+    );
   }
   return value;
 }

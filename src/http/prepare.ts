@@ -5,7 +5,7 @@ import { checkOptionNames } from "../util/option-names.js";
 import { fixedHeaders, resolveAuth } from "./auth.js";
 import type { CallPlan } from "./call-plan.js";
 import { CHECKS, type Settings } from "./client-settings.js";
-import { decodingOf } from "./content-encoding.js";
+import { decodingOf } from "./decoding.js";
 import { routeOf } from "./direct-options.js";
 import { checkHeaders, mergeHeaders } from "./headers.js";
 import { hooksOf } from "./hooks.js";

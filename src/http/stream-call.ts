@@ -17,6 +17,7 @@ import type { Channel } from "./channel.js";
 import { type Failure, isTransportError, networkFailure } from "./failure.js";
 import { makeTold } from "./make-told.js";
 import { OpenedResponse } from "./opened-response.js";
+import type { Secrets } from "./redact.js";
 
 /** Time for the body of an answer that is no success: it may have no end. */
 const REFUSAL_MS = 10_000;
@@ -38,7 +39,7 @@ export interface StreamAnswer {
   readonly endpoint: string;
   readonly attempts: number;
   /** The token that it was sent with, to clean errors of. */
-  readonly token: string;
+  readonly token: Secrets;
   /** When the call began, by `performance.now()`. */
   readonly startedAt: number;
 }

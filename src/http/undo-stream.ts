@@ -2,7 +2,8 @@ import { show } from "../argument-errors.js";
 import { EasDecodeError } from "../errors.js";
 import { decompressionStream } from "../platform/web-compression.js";
 import type { Bytes } from "../request.js";
-import { CODINGS, codingsOf, own } from "./content-encoding.js";
+import { CODINGS, codingsOf } from "./content-encoding.js";
+import { own } from "./decoding.js";
 import type { OpenedResponse } from "./opened-response.js";
 
 /** What is read piece by piece. */

@@ -14,6 +14,7 @@ import {
   TransportError,
   type TransportRequest,
 } from "./platform.js";
+import { systemCodeOf } from "./transport-error.js";
 
 /** How `fetchTransport` sends. */
 export interface FetchTransportOptions {
@@ -84,9 +85,11 @@ export function fetchTransport(options: FetchTransportOptions = {}): Transport {
 
   async function exchange(request: TransportRequest | StreamRequest, signal: AbortSignal): Promise<Response> {
     const send = options.fetch ?? (globalThis.fetch as unknown as FetchFunction);
+    const url = request.origin + request.path;
+    let init: Parameters<FetchFunction>[1] | undefined;
     let response: Response;
     try {
-      response = await send(request.origin + request.path, {
+      init = {
         method: request.method,
         headers: request.headers as [string, string][],
         ...(isStream(request.body)
@@ -96,9 +99,13 @@ export function fetchTransport(options: FetchTransportOptions = {}): Transport {
         redirect: "manual",
         ...UNCACHED,
         ...(request.repeatable === false && connections.next()),
-      });
+      };
+      response = await send(url, init);
     } catch (error) {
-      throw failure(error, request, options.opaque ?? false);
+      const thrown = failure(error, request, options.opaque ?? false);
+      throw init && isRefused(error, url, init)
+        ? new TransportError(String(error), { ...REFUSED, cause: error })
+        : thrown;
     }
     request.phase = "body";
     return response;
@@ -239,6 +246,21 @@ function failure(error: unknown, request: Pick<TransportRequest, "signal" | "pha
   });
 }
 
+/** Facts of a request that `fetch` refused to send. */
+const REFUSED = { sent: "no", final: true } as const;
+
+/** Whether `fetch` refused the request's own parts. It then throws what the `Request` constructor throws. */
+function isRefused(error: unknown, url: string, { body, signal: _, ...init }: Parameters<FetchFunction>[1]): boolean {
+  if (!(error instanceof TypeError) || systemCodeOf(error) !== undefined) return false;
+  try {
+    // A stream is in use already.
+    new Request(url, { ...init, body: body && "getReader" in body ? null : body } as RequestInit);
+    return false;
+  } catch {
+    return true;
+  }
+}
+
 /** Codes by which a server runtime says that no connection was made, so that no byte can have left. */
 const NEVER_SENT = new Set([
   "ECONNREFUSED",
@@ -251,7 +273,7 @@ const NEVER_SENT = new Set([
 ]);
 
 function neverSent(error: unknown): boolean {
-  const code = new TransportError("", { sent: "maybe", cause: error }).systemCode;
+  const code = systemCodeOf(error);
   return code !== undefined && NEVER_SENT.has(code);
 }
 

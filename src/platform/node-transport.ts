@@ -5,6 +5,7 @@ import { type Connections, connectionsOf } from "./node-connect.js";
 import { Connectors } from "./node-connector.js";
 import { BufferedExchange } from "./node-exchange.js";
 import { HashThreads } from "./node-hash-threads.js";
+import { loadFailure } from "./node-load-failure.js";
 import { checkConnect, type NodeTransportOptions } from "./node-options.js";
 import { bodyOf, StreamedExchange } from "./node-stream.js";
 import { Traffic } from "./node-traffic.js";
@@ -50,10 +51,15 @@ export function nodeTransport(options: NodeTransportOptions = {}): Transport {
   function load(): Promise<RequestAgent> {
     loading ??= connections()
       .then((connections) => makeAgent(settings, connections, connectors))
-      .then((made) => {
-        agent = made;
-        return made;
-      });
+      .then(
+        (made) => {
+          agent = made;
+          return made;
+        },
+        (error) => {
+          throw loadFailure("undici", error);
+        },
+      );
     return loading;
   }
 
@@ -70,17 +76,25 @@ export function nodeTransport(options: NodeTransportOptions = {}): Transport {
         for (const [name, value] of request.headers) lastFlat.push(name, value);
       }
       const { pieces } = request;
-      agent.dispatch(
-        {
-          origin: request.origin,
-          path: request.path,
-          method: request.method as Dispatcher.HttpMethod,
-          headers: pieces === undefined ? lastFlat : [...lastFlat, "content-length", String(totalLength(pieces))],
-          body: pieces === undefined ? bodyOf(request.body) : (pieces as never),
-          ...reset,
-        },
-        begin(request, resolve, reject),
-      );
+      try {
+        agent.dispatch(
+          {
+            origin: request.origin,
+            path: request.path,
+            method: request.method as Dispatcher.HttpMethod,
+            headers: pieces === undefined ? lastFlat : [...lastFlat, "content-length", String(totalLength(pieces))],
+            body: pieces === undefined ? bodyOf(request.body) : (pieces as never),
+            ...reset,
+          },
+          begin(request, resolve, reject),
+        );
+      } catch (error) {
+        // undici reports its own errors to the handler, so this is not an agent, or not one that works.
+        const why = error instanceof Error ? error.message : String(error);
+        const failure = new TransportError(`undici cannot send: ${why}`, { sent: "no", final: true, cause: error });
+        request.exchange?.cancel(failure);
+        reject(failure);
+      }
     });
   }
 
@@ -103,7 +117,8 @@ export function nodeTransport(options: NodeTransportOptions = {}): Transport {
   async function close(): Promise<void> {
     await hashThreads?.close();
     if (!loading) return;
-    const agent = await loading;
+    const agent = await loading.catch(() => undefined);
+    if (agent === undefined) return;
     // A stream need not have an end.
     const reason = new TransportError("the transport was closed", { sent: "maybe", final: true });
     for (const stream of streams) stream.cancel(reason);
@@ -116,6 +131,7 @@ export function nodeTransport(options: NodeTransportOptions = {}): Transport {
   return {
     md5: hashThreads?.md5,
     sendsPieces: true,
+    showsFraming: true,
     send: (request) => exchange(request, beginSend),
     async stream(request) {
       // undici would make a connection for it first.

@@ -1,6 +1,7 @@
 import type { createConnection, Socket } from "node:net";
 import type { Bytes } from "../request.js";
 import { type Connect, connectionsOf } from "./node-connect.js";
+import { loadFailure } from "./node-load-failure.js";
 import { checkConnect } from "./node-options.js";
 import {
   TransportError,
@@ -24,7 +25,9 @@ export const dialerOver =
     untilAborted(options.signal, async (life) => {
       const connector = await connect();
       // Its named exports are undefined at run time, whatever its types say.
-      const { default: WebSocket } = await import("isomorphic-ws");
+      const { default: WebSocket } = await import("isomorphic-ws").catch((error) => {
+        throw loadFailure("isomorphic-ws", error);
+      });
       // The import cannot be aborted: a caller that gave up in the meantime must get no socket.
       life.signal.throwIfAborted();
       return open(WebSocket, connector, url, options, life);

@@ -76,6 +76,11 @@ export interface Transport {
   readonly mayResend?: boolean | undefined;
   /** Whether `send` takes a body in pieces. Default false. */
   readonly sendsPieces?: boolean | undefined;
+  /**
+   * Whether responses keep `Content-Length` and `Transfer-Encoding` as they were received: with neither, the end of the connection
+   * ended the body, which may be cut. Default false.
+   */
+  readonly showsFraming?: boolean | undefined;
   /** Whether `send` calls a request's `onUploadProgress`; else a call that has one is refused. Default false. */
   readonly reportsUploads?: boolean | undefined;
   /** Loads what the first `send` would load. */

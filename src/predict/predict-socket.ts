@@ -5,7 +5,8 @@ import { closeOnDispose } from "../http/close-on-dispose.js";
 import { CLOSE_MS, type Dialled } from "../http/dial.js";
 import { nameOf } from "../http/failure.js";
 import { Heartbeat } from "../http/heartbeat.js";
-import { redactText } from "../http/redact.js";
+import { redactCut } from "../http/redact-cut.js";
+import { sendable } from "../http/sendable.js";
 import type { WebSocketClose, WebSocketConnection } from "../platform/platform.js";
 import type { Bytes } from "../request.js";
 import { linkSignal, unlinkSignal } from "../util/abort.js";
@@ -93,7 +94,7 @@ export class PredictSocket implements AsyncIterable<string | Bytes> {
           // Else it waits for a service that is busy sending.
           connection.terminate();
         }
-        resolve(this.#finish({ code: close.code, reason: redactText(close.reason, token) }));
+        resolve(this.#finish({ code: close.code, reason: redactCut(close.reason, token) }));
       };
     });
     connection.onMessage = (data) => {
@@ -117,7 +118,7 @@ export class PredictSocket implements AsyncIterable<string | Bytes> {
     if (this.#isEnding) {
       throw this.#error("has ended, and nothing can be sent any more");
     }
-    this.#connection.send(data);
+    this.#connection.send(typeof data === "string" ? data : sendable(data as Bytes));
   }
 
   /**

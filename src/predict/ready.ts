@@ -86,6 +86,8 @@ class Wait {
   readonly #signal: AbortSignal | undefined;
   readonly #channel: Channel;
   #waits = 0;
+  /** The last answer by which the service was not ready. */
+  #last: EasHttpError | undefined;
 
   constructor(
     channel: Channel,
@@ -135,7 +137,13 @@ class Wait {
   /** Waits before the service is asked again; throws an error that says something else than that it is not ready. */
   async after(error: unknown): Promise<void> {
     const reason = notReadyReason(error);
-    if (reason === undefined) throw error;
+    if (reason === undefined) {
+      // The last attempt had little time: what the service said before says more.
+      const isExpired = error instanceof EasTimeoutError && error.phase === "total" && this.elapsed >= this.#timeout;
+      if (isExpired && this.#last) throw this.#expired(this.#last, notReadyReason(this.#last) as NotReadyReason);
+      throw error;
+    }
+    this.#last = error as EasHttpError;
     const { retryAfter = 0 } = error as EasHttpError;
     const most = Math.min(MOST_WAIT_MS, LEAST_WAIT_MS * 2 ** this.#waits++);
     const delay = requestedWait(retryAfter, most / 2 + (Math.random() * most) / 2, this.#timeout - this.elapsed);

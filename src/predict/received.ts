@@ -1,15 +1,15 @@
-import { redactText } from "../http/redact.js";
+import { redactText, type Secrets } from "../http/redact.js";
 
 /** Characters of a stream that are kept for its error. */
 const MOST_CHARACTERS = 1024 * 1024;
 
 /** What came of a text, clean of the token: all of it, or its last part. */
 export class Received {
-  readonly #token: string;
+  readonly #token: Secrets;
   #texts: string[] = [];
   #length = 0;
 
-  constructor(token: string) {
+  constructor(token: Secrets) {
     this.#token = token;
   }
 

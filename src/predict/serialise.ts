@@ -2,10 +2,11 @@ import { platform } from "#platform";
 import { argumentTypeError, show } from "../argument-errors.js";
 import type { CallBody, CallPlan } from "../http/call-plan.js";
 import type { Settings } from "../http/client-settings.js";
-import { decodingOf } from "../http/content-encoding.js";
+import { decodingOf } from "../http/decoding.js";
 import { checkHeaders } from "../http/headers.js";
 import { type CallOptions, checkCompression } from "../http/options.js";
 import { bodyTooLarge, type Prepared, withCallOptions, withHeaders } from "../http/prepare.js";
+import { sendable } from "../http/sendable.js";
 import { isInPieces, totalLength } from "../platform/chunks.js";
 import type { Bytes, Compression, PredictRequest } from "../request.js";
 import { isBytes } from "../util/realms.js";
@@ -47,7 +48,7 @@ export function serialise(
   if (compression === undefined) {
     body = checked((plan.zeroCopy && sendsPieces && request.toPieces?.()) || request.toBinary());
   } else {
-    const bytes = request.toBinary();
+    const bytes = sendable(request.toBinary());
     body = () => compress(checkCompression(compression), bytes).then(checked);
   }
   return { request, plan, body };

@@ -1,4 +1,4 @@
-import { EasStreamError } from "../errors.js";
+import { EasDecodeError, EasStreamError } from "../errors.js";
 import { type FailedCall, nameOf } from "../http/failure.js";
 import { redactText } from "../http/redact.js";
 import type { ServerSentEvent } from "./server-sent-events.js";
@@ -21,7 +21,7 @@ export function errorOfEvent(
 /** The same for a JSON value: an object with an `error` and nothing else, since values may have fields of any name. */
 export function errorOfValue(value: unknown, before: number, call: FailedCall): EasStreamError | undefined {
   if (said(value) === undefined || Object.keys(value as object).length > 1) return undefined;
-  return streamError(value, JSON.stringify(value), before, call);
+  return streamError(value, textOf(value), before, call);
 }
 
 function streamError(value: unknown, data: string, before: number, call: FailedCall): EasStreamError {
@@ -66,5 +66,14 @@ function parse(text: string): unknown {
     return JSON.parse(text);
   } catch {
     return undefined;
+  }
+}
+
+/** The value as JSON text. `JSON.stringify` is recursive, and overflows the stack where `JSON.parse` does not. */
+function textOf(value: unknown): string {
+  try {
+    return JSON.stringify(value);
+  } catch {
+    throw new EasDecodeError("the stream reported an error that is nested too deeply to be read", { format: "json" });
   }
 }

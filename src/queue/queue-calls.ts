@@ -6,7 +6,7 @@ import { type CallOptions, MAX_TIMER_MS } from "../http/options.js";
 import { type Prepared, prepare, withCallOptions, withHeaders } from "../http/prepare.js";
 import type { CallKind } from "../http/retry.js";
 import { joinPath, suffixOf } from "../http/url.js";
-import type { HeaderPair } from "../platform/platform.js";
+import type { HeaderPair, Transport } from "../platform/platform.js";
 import type { Bytes } from "../request.js";
 import type { OptionNames } from "../util/option-names.js";
 import { inBatches } from "./commit-batch.js";
@@ -47,7 +47,7 @@ export interface QueueOperation<R> {
   /** Milliseconds for which the service may hold the answer back; the attempt and the call have that much more time. */
   readonly held?: number | undefined;
   readonly call?: QueueCallOptions | undefined;
-  readonly read: (result: CallResult) => R;
+  readonly read: (result: CallResult, transport: Transport) => R;
 }
 
 /** Makes the calls of a queue client, under the settings that it has at the time. */
@@ -120,7 +120,9 @@ export class QueueCalls {
   run<R>(operation: QueueOperation<R>, late?: CallBody): Promise<R> {
     try {
       this.channel.checkOpen();
-      return makeCall(this.channel, this.planOf(operation), late ?? operation.body ?? null, operation.read);
+      return makeCall(this.channel, this.planOf(operation), late ?? operation.body ?? null, (result) =>
+        operation.read(result, this.channel.transport),
+      );
     } catch (error) {
       return Promise.reject(error);
     }

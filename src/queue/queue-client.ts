@@ -286,10 +286,7 @@ export class QueueClient {
     return consume(this.watch(index, settings.window, watching), handler, settings, () => this.#logger);
   }
 
-  /**
-   * Closes the watcher, lets attempts in flight end, ends waits for a retry, and closes the connections. Calls that waited reject
-   * with an `EasNetworkError`, later calls with a `TypeError`. With `{ force: true }` attempts in flight are cancelled as well.
-   */
+  /** Closes the watcher and the connections. Attempts in flight may end, unless `force` is true; waits for a retry end at once. */
   async close(options?: CloseOptions): Promise<void> {
     this.#commits.flush();
     // Both begin now, so that later calls reject at once.

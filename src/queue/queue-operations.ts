@@ -5,6 +5,7 @@ import { type CallOptions, checkBoolean, checkCount } from "../http/options.js";
 import type { HeaderPair } from "../platform/platform.js";
 import type { Bytes } from "../request.js";
 import { changeNames, type OptionNames } from "../util/option-names.js";
+import { checkWhole } from "./cut-answer.js";
 import { type DataFrame, type FrameOwner, readFrames } from "./data-frame.js";
 import { checkDuration } from "./duration.js";
 import { checkIndex, type FrameIndex, isLast } from "./frame-index.js";
@@ -159,7 +160,10 @@ export function getOperation(options: GetOptions, owner: FrameOwner): QueueOpera
     headers: [FRAMES],
     held: milliseconds,
     call: attemptTimeout === undefined ? call : { ...call, timeout: attemptTimeout },
-    read: ({ response, body }) => readFrames(body, response.headers.get("content-type"), owner),
+    read(result, transport) {
+      const frames = readFrames(result.body, result.response.headers.get("content-type"), owner);
+      return autoDelete ? checkWhole(frames, length, result, transport) : frames;
+    },
   };
 }
 

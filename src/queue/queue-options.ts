@@ -59,7 +59,11 @@ export function checkLogger(logger: QueueLogger | null): QueueLogger {
 /** Checks how a queue's token is to be sent. */
 export function checkQueueAuth(auth: "token" | "bearer"): "token" | "bearer" {
   if (auth === "token" || auth === "bearer") return auth;
-  throw argumentTypeError("ERR_EAS_ARG_OPTION", `auth is ${show(auth)}: for a queue it must be "token" or "bearer"`);
+  // Without the value, which may be the token.
+  throw argumentTypeError(
+    "ERR_EAS_ARG_OPTION",
+    'auth must be "token" or "bearer" for a queue; the token itself is the option token',
+  );
 }
 
 /** Refuses what is for predictions only: items would be put or taken twice. */

@@ -347,9 +347,9 @@ describe("bad options of the client are refused when it is made", () => {
     [
       "a signature",
       { auth: "signature" },
-      ["TypeError", "ERR_EAS_ARG_OPTION", /auth is "signature": for a queue it must be "token" or "bearer"/],
+      ["TypeError", "ERR_EAS_ARG_OPTION", /auth must be "token" or "bearer" for a queue/],
     ],
-    ["auth auto", { auth: "auto" }, ["TypeError", "ERR_EAS_ARG_OPTION", /auth is "auto"/]],
+    ["auth auto", { auth: "auto" }, ["TypeError", "ERR_EAS_ARG_OPTION", /auth must be "token" or "bearer"/]],
     ["a uid in Chinese", { uid: "你" }, ["TypeError", "ERR_EAS_ARG_HEADER", /header uid has .* outside Latin-1/]],
     ["a uid with a line break", { uid: "a\nb" }, ["TypeError", "ERR_EAS_ARG_HEADER", /header uid has a line break/]],
     [

@@ -116,7 +116,7 @@ export class WatchConnections {
     const { maxResponseBytes } = plan;
     try {
       const within = { ...plan, maxResponseBytes: maxResponseBytes + LIST_BYTES };
-      const frames = await makeCall(channel, within, null, operation.read);
+      const frames = await makeCall(channel, within, null, (result) => operation.read(result, channel.transport));
       return frames.find((frame) => frame.index === index);
     } catch (error) {
       if (!isTooLarge(error)) throw error;

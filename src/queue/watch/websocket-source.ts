@@ -4,7 +4,7 @@ import type { Channel } from "../../http/channel.js";
 import { CLOSE_MS, type Dialled, dialSocket } from "../../http/dial.js";
 import { nameOf } from "../../http/failure.js";
 import { Heartbeat, PING_MS } from "../../http/heartbeat.js";
-import { redactText } from "../../http/redact.js";
+import { redactCut } from "../../http/redact-cut.js";
 import type { WebSocketConnection, WebSocketDialer } from "../../platform/platform.js";
 import { readIndex } from "../data-frame.js";
 import type { FrameSource, OpenSource, SourceEvents } from "./frame-source.js";
@@ -52,7 +52,7 @@ class WebSocketSource implements FrameSource {
     this.resume = resume && (() => this.#heartbeat.resume());
     this.#ended = new Promise((resolve) => {
       connection.onClose = ({ code, reason: given, tooLarge }) => {
-        const reason = redactText(given, token);
+        const reason = redactCut(given, token);
         if (tooLarge) {
           this.#given = frameTooLarge(mostBytes, undefined);
           // Otherwise it waits for a server that is busy sending.

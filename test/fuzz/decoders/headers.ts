@@ -1,4 +1,5 @@
-import { decodeContent, decodingOf } from "../../../src/http/content-encoding.js";
+import { decodeContent } from "../../../src/http/content-encoding.js";
+import { decodingOf } from "../../../src/http/decoding.js";
 import { redactBytes, redactHeaders, redactText } from "../../../src/http/redact.js";
 import { parseRetryAfter } from "../../../src/http/retry.js";
 import { statusHint } from "../../../src/http/status-hint.js";

@@ -70,8 +70,8 @@ function compare(exact: unknown, rounded: unknown): void {
 }
 
 const OWNER = { commit: async () => {}, negative: async () => {}, release: () => {} };
-const reads = (operation: { read: (result: never) => unknown }) => (body: Bytes) =>
-  operation.read({ body, response: { headers: new Headers() } } as never);
+const reads = (operation: { read: (result: never, transport: never) => unknown }) => (body: Bytes) =>
+  operation.read({ body, response: { headers: new Headers() } } as never, {} as never);
 
 export const JSON_ANSWERS = table({ pieces: PIECES, around: AROUND }, [
   {

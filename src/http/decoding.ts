@@ -1,0 +1,49 @@
+import type { TransportResponse } from "../platform/platform.js";
+import type { Compression, CompressionCodec, Decompression } from "../request.js";
+
+/** How the bodies of a call's answers are decompressed. */
+export interface Decoding {
+  /** What undoes a `Content-Encoding`, beside gzip and zlib. */
+  readonly codecs: readonly CompressionCodec[];
+  /** What every successful body is undone with, whatever its headers say. */
+  readonly always: Compression | undefined;
+}
+
+/** Names and content codings of what users import, with the name to import. */
+const IMPORTS: Readonly<Record<string, readonly [name: string, entry: string]>> = {
+  snappy: ["snappy", "snappy"],
+  lz4: ["lz4", "lz4"],
+  "lz4-frame": ["lz4Frame", "lz4"],
+  lz4frame: ["lz4Frame", "lz4"],
+  lz4_frame: ["lz4Frame", "lz4"],
+  zstd: ["zstd", "zstd"],
+};
+
+/** The import that a compression's name calls for, in words; undefined for what is none of ours. */
+export function importOf(name: unknown): string | undefined {
+  const found = typeof name === "string" ? own(IMPORTS, name.toLowerCase()) : undefined;
+  return found && `import { ${found[0]} } from "eas-prediction/compression/${found[1]}"`;
+}
+
+/** What a client's option and the compression of a request come to. */
+export function decodingOf(decompression: Decompression, compression: Compression | undefined): Decoding {
+  // A request's own compression is not checked yet.
+  const sent = typeof compression === "object" && compression !== null && compression.decompress ? [compression] : [];
+  if (decompression === "auto") return { codecs: sent, always: undefined };
+  if (isList(decompression)) return { codecs: [...decompression, ...sent], always: undefined };
+  return { codecs: typeof decompression === "string" ? sent : [decompression, ...sent], always: decompression };
+}
+
+function isList(value: Compression | readonly CompressionCodec[]): value is readonly CompressionCodec[] {
+  return Array.isArray(value);
+}
+
+/** Whether there is anything to undo. */
+export function isEncoded({ contentEncoding }: TransportResponse, { always }: Decoding): boolean {
+  return contentEncoding !== undefined || always !== undefined;
+}
+
+/** A table's own entry: no name means anything but itself. */
+export function own<T>(table: Readonly<Record<string, T>>, key: string): T | undefined {
+  return Object.hasOwn(table, key) ? table[key] : undefined;
+}

@@ -1,0 +1,23 @@
+import { EasDecodeError } from "../errors.js";
+import type { CallResult } from "../http/call-plan.js";
+import type { Transport } from "../platform/platform.js";
+import type { DataFrame } from "./data-frame.js";
+
+/**
+ * Returns the frames of an answer to a `get` of up to `length` items. Throws if only the end of the connection ended the answer and
+ * it has fewer items: HTTP/1.1 cannot tell such an answer that was cut from a whole one, and the queue may have deleted the rest.
+ */
+export function checkWhole(
+  frames: DataFrame[],
+  length: number,
+  { response: { status, headers } }: CallResult,
+  { showsFraming }: Transport,
+): DataFrame[] {
+  if (!showsFraming || status !== 200 || frames.length >= length) return frames;
+  if (headers.has("content-length") || headers.has("transfer-encoding")) return frames;
+  const indexes = frames.map(({ index }) => index).join(", ") || "none";
+  throw new EasDecodeError(
+    `the answer to get has no Content-Length and may have been cut: of up to ${length} items it has ${indexes}. The queue may have deleted more`,
+    { format: "queue" },
+  );
+}
