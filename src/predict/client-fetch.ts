@@ -112,10 +112,33 @@ function sendable(headers: Headers, { droppedHeaders }: CallPlan): HeaderPair[] 
       isSettableHeader(name) &&
       !OF_CONNECTION.has(name) &&
       !droppedHeaders?.test(name) &&
+      // What the package "openai" says of itself: a service with a narrow CORS list would refuse the preflight.
+      !name.startsWith("x-stainless-") &&
       !(name === "authorization" && value === `Bearer ${PLACEHOLDER_KEY}`),
   );
   return checkHeaders(pairs);
 }
+
+/** Reason phrases of RFC 9110 for the statuses of EAS: HTTP/2 has none, and libraries show them. */
+const REASONS: Readonly<Record<number, string>> = {
+  200: "OK",
+  201: "Created",
+  204: "No Content",
+  400: "Bad Request",
+  401: "Unauthorized",
+  403: "Forbidden",
+  404: "Not Found",
+  405: "Method Not Allowed",
+  408: "Request Timeout",
+  413: "Content Too Large",
+  422: "Unprocessable Content",
+  429: "Too Many Requests",
+  450: "Queue Full",
+  500: "Internal Server Error",
+  502: "Bad Gateway",
+  503: "Service Unavailable",
+  504: "Gateway Timeout",
+};
 
 /** A `Response` whose body is read from the answer as it is asked for. */
 function toResponse(answer: StreamAnswer, plan: CallPlan): Response {
@@ -131,7 +154,7 @@ function toResponse(answer: StreamAnswer, plan: CallPlan): Response {
   const { status } = response;
   if (status > 599) throw new EasDecodeError(`status ${status} is none that a Response can have`, { format: "status" });
   const body = plan.method === "HEAD" || BODILESS.includes(status) ? emptied(answer) : bodyOf(answer, isUndone);
-  const made = new Response(body, { status, headers });
+  const made = new Response(body, { status, statusText: REASONS[status] ?? "", headers });
   Object.defineProperty(made, "url", { value: endpoint + plan.path.split("?", 1)[0] });
   return made;
 }

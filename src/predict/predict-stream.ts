@@ -107,7 +107,7 @@ export class PredictStream implements AsyncIterable<Bytes> {
   async *#events(): AsyncGenerator<ServerSentEvent, void, undefined> {
     let count = 0;
     for await (const event of eventsOf(this.#texts(this.#pieces()))) {
-      if (event.data === DONE) {
+      if (event.data.trim() === DONE) {
         this.#isDone = true;
         return;
       }

@@ -20,8 +20,9 @@ export class ServerSentEvent {
     this.retry = retry;
   }
 
-  /** The data read as JSON. Throws `EasDecodeError` when it is none. The type is the caller's word. */
+  /** Parses the data as JSON. Throws `EasDecodeError` when it is not JSON, or empty. The type is not checked. */
   json<T = unknown>(): T {
+    if (this.data.trim() === "") throw new EasDecodeError("empty event: it has no data to parse", { format: "json" });
     try {
       return JSON.parse(this.data) as T;
     } catch {

@@ -59,6 +59,21 @@ describe("leaving", () => {
   });
 });
 
+test.each(["[DONE] ", " [DONE]", "  [DONE]\t", "[DONE]"])("events end at %j, with or without blanks", async (data) => {
+  const server = await startStreamServer(({ response }) => void response.end(`data: {"a":1}\n\ndata: ${data}\n\n`));
+  const values: unknown[] = [];
+  for await (const event of (await clientOf(server).stream("x")).events()) values.push(event.json());
+  expect(values).toEqual([{ a: 1 }]);
+});
+
+test("json() of an event without data says that it is empty", async () => {
+  const server = await startStreamServer(({ response }) => void response.end("data:\n\n"));
+  const events = (await clientOf(server).stream("x")).events();
+  const { value } = await events.next();
+  expect(value?.data).toBe("");
+  expect(() => value?.json()).toThrow("empty event");
+});
+
 describe("a client that closes", () => {
   test("ends the stream that is read, and the one that waits for its slot", async () => {
     const server = await startStreamServer(silent);
