@@ -7,10 +7,12 @@ import type { Settings } from "../http/client-settings.js";
 import { checkHeaders, isSettableHeader } from "../http/headers.js";
 import type { CallOptions } from "../http/options.js";
 import { bodyTooLarge, forStreams, prepare, withCallOptions, withHeaders } from "../http/prepare.js";
+import { statusHint } from "../http/status-hint.js";
 import { openStream, type StreamAnswer } from "../http/stream-call.js";
 import { limitLife } from "../http/stream-life.js";
 import { canUndo, undoneReader } from "../http/undo-stream.js";
 import { suffixOf } from "../http/url.js";
+import { readAll } from "../platform/chunks.js";
 import type { ByteStream, HeaderPair } from "../platform/platform.js";
 import type { Bytes } from "../request.js";
 import { PLACEHOLDER_KEY, serviceUrl } from "./service-url.js";
@@ -157,6 +159,25 @@ function toResponse(answer: StreamAnswer, plan: CallPlan): Response {
   const made = new Response(body, { status, statusText: REASONS[status] ?? "", headers });
   Object.defineProperty(made, "url", { value: endpoint + plan.path.split("?", 1)[0] });
   return made;
+}
+
+/** Bytes of an error that are kept. */
+const ERROR_BYTES = 65_536;
+
+/** An error whose body is not JSON, in the form that libraries for OpenAI's API read. Any other is returned unchanged. */
+export async function withJsonError(answer: Response, auth: CallPlan["auth"]): Promise<Response> {
+  const { status, statusText, body, url } = answer;
+  const headers = new Headers(answer.headers);
+  if (body === null || /\bjson\b/i.test(headers.get("content-type") ?? "")) return answer;
+  const bytes = await readAll(body as ByteStream, ERROR_BYTES, undefined);
+  const text = new TextDecoder().decode(bytes).trim();
+  const isJson = /^[{[]/.test(text);
+  const hint = statusHint(status, text, auth, headers);
+  const message = `${statusText || "error"}: ${hint}${text === "" ? "" : `. The service said: ${text.slice(0, 200)}`}`;
+  for (const name of ["content-length", "content-encoding"]) headers.delete(name);
+  headers.set("content-type", "application/json");
+  const content = isJson ? bytes : JSON.stringify({ error: { message, code: status } });
+  return Object.defineProperty(new Response(content, { status, statusText, headers }), "url", { value: url });
 }
 
 function emptied({ response }: StreamAnswer): null {

@@ -141,10 +141,15 @@ export class PredictClient extends PredictSettings {
 
   /**
    * What the npm package `openai`, and others with the same options, need to call an OpenAI-compatible service: the URL
-   * of its `/v1`, this client's `fetch`, and a key that is none: the token stays with the client.
+   * of its `/v1`, a `fetch`, and a placeholder as the key: the token stays with the client. An error of the service that is
+   * not JSON becomes `{"error": {"message": …}}`, which these libraries show, with a hint.
    */
   openai(): OpenAIOptions {
-    return { baseURL: `${serviceUrl(this.prepare().plan)}/v1`, apiKey: PLACEHOLDER_KEY, fetch: this.fetch };
+    const fetch: OpenAIOptions["fetch"] = async (input, init) => {
+      const answer = await this.fetch(input, init);
+      return answer.ok ? answer : (await import("./on-first-use.js")).withJsonError(answer, this.prepare().plan.auth);
+    };
+    return { baseURL: `${serviceUrl(this.prepare().plan)}/v1`, apiKey: PLACEHOLDER_KEY, fetch };
   }
 
   /**

@@ -343,4 +343,45 @@ describe("openai()", () => {
       expect(headers).toMatchObject({ authorization: TOKEN, "user-agent": "openai" });
     }
   });
+
+  test("sends no x-stainless headers", async () => {
+    const server = await startStreamServer(echo);
+    const { baseURL, fetch } = clientOf(server).openai();
+    const { headers } = await read(
+      fetch(`${baseURL}/models`, { headers: { "x-stainless-os": "Linux", "x-own": "1" } }),
+    );
+    expect(headers).toMatchObject({ "x-own": "1" });
+    expect(Object.keys(headers)).not.toContain("x-stainless-os");
+  });
+
+  test.each([
+    [401, "Unauthorized", "no token"],
+    [404, "Not Found", ""],
+    [503, "Service Unavailable", "no healthy upstream"],
+  ])("an error in plain text becomes one that libraries show: %i", async (status, statusText, body) => {
+    const server = await startStreamServer(({ response }) => {
+      response.writeHead(status, "", { "content-type": "text/plain", "content-length": body.length });
+      response.end(body);
+    });
+    const { baseURL, fetch } = clientOf(server).openai();
+    const answer = await fetch(`${baseURL}/models`);
+    expect([answer.status, answer.statusText]).toEqual([status, statusText]);
+    expect([answer.headers.get("content-type"), answer.headers.get("content-length")]).toEqual([
+      "application/json",
+      null,
+    ]);
+    const { error } = (await answer.json()) as { error: { message: string } };
+    expect(error.message.startsWith(`${statusText}: `)).toBe(true);
+    expect(error.message).toContain(body);
+    expect(error.message.length).toBeGreaterThan(40);
+  });
+
+  test("an error in JSON passes unchanged", async () => {
+    const body = '{"error": {"message": "busy"}}';
+    const server = await startStreamServer(({ response }) => {
+      response.writeHead(429, { "content-type": "application/json" }).end(body);
+    });
+    const { baseURL, fetch } = clientOf(server).openai();
+    expect(await (await fetch(`${baseURL}/models`)).text()).toBe(body);
+  });
 });
