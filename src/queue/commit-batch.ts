@@ -1,5 +1,5 @@
-/** The most indexes that one request carries: with 19 digits each they make a URL of some 2,000 characters. */
-const MOST_INDEXES = 100;
+/** Maximum number of indexes in one request. With 19 digits each, they make a URL of about 2,000 characters. */
+export const MAX_INDEXES = 100;
 /**
  * With fewer requests under way, commits go at the end of the turn. With more, a timer collects what comes within a
  * millisecond. Two, since the next item is often there before the answer to the commit that made room for it.
@@ -26,7 +26,7 @@ export class CommitBatch {
     if (this.#go === undefined) this.#begin();
     const answered = this.#answered as Promise<void>;
     this.#indexes.add(index);
-    if (this.#indexes.size === MOST_INDEXES) this.flush();
+    if (this.#indexes.size === MAX_INDEXES) this.flush();
     return answered;
   }
 
@@ -57,6 +57,6 @@ export class CommitBatch {
 /** What is sent in as few requests as there must be. */
 export function inBatches<T>(all: readonly T[]): T[][] {
   const batches: T[][] = [];
-  for (let first = 0; first < all.length; first += MOST_INDEXES) batches.push(all.slice(first, first + MOST_INDEXES));
+  for (let first = 0; first < all.length; first += MAX_INDEXES) batches.push(all.slice(first, first + MAX_INDEXES));
   return batches;
 }

@@ -14,7 +14,7 @@ const TAGS = 2;
 const DATA = 3;
 const MESSAGE = 4;
 
-/** Whom a frame's own methods go to: the client that got it, or the watcher that received it. */
+/** Receives the calls of a frame's own methods: the client that got the frame, or the connection that pushed it. */
 export interface FrameOwner {
   commit(index: bigint): Promise<void>;
   negative(index: bigint, code: string | undefined, reason: string | undefined): Promise<void>;
@@ -47,7 +47,8 @@ export class DataFrame {
    */
   readonly data: Bytes;
   // Not #private: a frame is made for each message, and those cost more to set up.
-  private readonly owner: FrameOwner;
+  /** A frame that a later connection pushes again belongs to that connection. @internal */
+  owner: FrameOwner;
   /** A reader at the frame's beginning until someone asks. */
   private rest: FrameRest | WireReader;
   /** Whether something was said of it already. @internal */
@@ -96,22 +97,33 @@ export class DataFrame {
     }
   }
 
-  /** Tells the service that the item is done: it is deleted. Commits of one turn go out together. */
+  /**
+   * Commits the item: the service deletes it. Commits of one turn of the event loop are sent together.
+   *
+   * Rejects when the client's retries are used up. A watcher then continues to retry the commit in the background, with
+   * the delays of its `reconnect` option, until the service answers or the watcher closes, and does not hand the item out
+   * again. So do not handle the item again after a rejection. Calling `commit()` again is allowed but not required;
+   * `release()` and `negative()` cancel the background retries.
+   */
   commit(): Promise<void> {
     this.isSettled = true;
     return this.owner.commit(this.index);
   }
 
   /**
-   * Tells the service that the item could not be handled: it is given to a consumer again. `code` is a word such as
-   * `"Shutdown"`, or digits, of at most 20 characters.
+   * Returns the item to the queue after a failure: the service gives it to a consumer again, and counts a failed try.
+   * `code` is a word such as `"Shutdown"`, or digits, of at most 20 characters.
+   *
+   * Rejects when the client's retries are used up. A watcher retries it in the background if the service has certainly
+   * not counted it. When that is unknown (the error's `maybeTaken` is true), a retry could count a second try, so the item
+   * is released instead: the service pushes it again, after a reconnect at the latest.
    */
   negative(code?: string, reason?: string): Promise<void> {
     this.isSettled = true;
     return this.owner.negative(this.index, code, reason);
   }
 
-  /** Lets the item go without a word to the service; a watcher may receive it again after a reconnect. */
+  /** Releases the item without a request to the service. A watcher may receive it again after a reconnect. */
   release(): void {
     this.isSettled = true;
     this.owner.release(this.index);

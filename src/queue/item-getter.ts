@@ -57,7 +57,7 @@ export class ItemGetter {
     const deleted = this.#calls().runForAll(
       indexes,
       (batch) => indexesOperation("DELETE", batch, call),
-      (_, send) => send(),
+      (batch, send) => send(batch),
     );
     this.#deletions = Promise.allSettled([this.#deletions, deleted]);
     try {

@@ -1,6 +1,9 @@
+import { argumentRangeError } from "../argument-errors.js";
 import { EasDecodeError, EasHttpError } from "../errors.js";
+import type { CallPlan } from "../http/call-plan.js";
 import { plainText } from "../http/exact-json.js";
 import { isSettableHeader } from "../http/headers.js";
+import { withHeaders } from "../http/prepare.js";
 import type { Bytes } from "../request.js";
 import { GREATEST_INDEX } from "./frame-index.js";
 
@@ -55,28 +58,66 @@ function limitsOf(attributes: QueueAttributes): QueueLimits {
 /** Answers of a queue that does not tell its attributes, and will not later. */
 const UNTOLD_STATUSES: readonly number[] = [400, 405, 501];
 
+/** After a failure, the attributes are asked for again by the first put after so many milliseconds. */
+const ASK_AGAIN_MS = 30_000;
+
 /** The limits of the queue that was asked last, read once for all calls. */
 export class LimitsCache {
-  readonly #read: () => Promise<QueueAttributes>;
+  readonly #read: (signal: AbortSignal | undefined) => Promise<QueueAttributes>;
+  readonly #life = new AbortController();
   #queue = "";
   #limits: Promise<QueueLimits> | undefined;
+  /** When to ask again, by `performance.now()`. */
+  #askAgainAt = Number.POSITIVE_INFINITY;
 
-  constructor(read: () => Promise<QueueAttributes>) {
+  constructor(read: (signal: AbortSignal | undefined) => Promise<QueueAttributes>) {
     this.#read = read;
   }
 
-  /** Those of `queue`, its URL. None when they cannot be read: what is wrong shows in the call itself. Never rejects. */
+  /**
+   * Returns the limits of `queue`, its URL. Only the first call for a queue waits for them. If they cannot be read, they
+   * count as unlimited, and are asked for again in the background. Never rejects.
+   */
   get(queue: string): Promise<QueueLimits> {
     if (this.#limits === undefined || this.#queue !== queue) {
       this.#queue = queue;
-      const limits = this.#read().then(limitsOf, (error: unknown) => {
-        if (this.#limits === limits && !isUntold(error)) this.#limits = undefined;
-        return limitsOf({});
+      this.#limits = this.#ask(queue, undefined).then((limits) => limits ?? limitsOf({}));
+    } else if (performance.now() >= this.#askAgainAt) {
+      void this.#ask(queue, this.#life.signal).then((limits) => {
+        if (limits !== undefined && this.#queue === queue) this.#limits = Promise.resolve(limits);
       });
-      this.#limits = limits;
     }
     return this.#limits;
   }
+
+  /** Ends what is asked in the background: nothing waits for it. */
+  close(): void {
+    this.#life.abort(new Error("the client is closed"));
+  }
+
+  async #ask(queue: string, signal: AbortSignal | undefined): Promise<QueueLimits | undefined> {
+    this.#askAgainAt = Number.POSITIVE_INFINITY;
+    try {
+      return limitsOf(await this.#read(signal));
+    } catch (error) {
+      if (this.#queue === queue && !isUntold(error)) this.#askAgainAt = performance.now() + ASK_AGAIN_MS;
+      return undefined;
+    }
+  }
+}
+
+/** Checks an item against the limits of its queue, and adds the header of its priority. */
+export function withLimits(plan: CallPlan, limits: QueueLimits, size: number, priority: number | undefined): CallPlan {
+  const { maxPayloadBytes, priorityHeader } = limits;
+  if (size > maxPayloadBytes) {
+    throw argumentRangeError(
+      "ERR_EAS_ARG_BODY_SIZE",
+      `the item has ${size} bytes, and the queue takes at most ${maxPayloadBytes} (meta.maxPayloadBytes): put the data into object storage and send its URL`,
+    );
+  }
+  if (priority === undefined || priorityHeader === undefined) return plan;
+  const isSet = plan.headers.some(([name]) => name === priorityHeader);
+  return isSet ? plan : withHeaders(plan, [[priorityHeader, String(priority)]]);
 }
 
 function isUntold(error: unknown): boolean {

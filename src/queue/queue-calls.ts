@@ -50,6 +50,9 @@ export interface QueueOperation<R> {
   readonly read: (result: CallResult, transport: Transport) => R;
 }
 
+/** Sends an operation on a batch of items, or on those of them that it is still to be sent for. */
+export type Through = (batch: readonly bigint[], send: (rest: readonly bigint[]) => Promise<void>) => Promise<void>;
+
 /** Makes the calls of a queue client, under the settings that it has at the time. */
 export class QueueCalls {
   readonly channel: Channel;
@@ -128,16 +131,16 @@ export class QueueCalls {
     }
   }
 
-  /** Makes the calls of an operation on items, as few as there must be, each by `through`. */
+  /** Makes the calls of an operation on items, as few as possible, each by `through`, which may leave out items. */
   async runForAll(
     indexes: FrameIndex | Iterable<FrameIndex>,
     operation: (batch: readonly bigint[]) => QueueOperation<void>,
-    through: (batch: readonly bigint[], send: () => Promise<void>) => Promise<void>,
+    through: Through,
   ): Promise<void> {
     const batches = inBatches(checkIndexes("indexes", indexes));
     // All are made before any is sent, so that bad input sends nothing.
-    const operations = batches.map(operation);
-    await Promise.all(batches.map((batch, i) => through(batch, () => this.run(operations[i] as QueueOperation<void>))));
+    batches.map(operation);
+    await Promise.all(batches.map((batch) => through(batch, (rest) => this.run(operation(rest)))));
   }
 
   /** The plan of an operation. */

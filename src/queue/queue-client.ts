@@ -1,11 +1,11 @@
 import { platform } from "#platform";
-import { argumentRangeError, argumentTypeError } from "../argument-errors.js";
+import { argumentTypeError } from "../argument-errors.js";
 import { channelOf } from "../http/channel.js";
 import { checkOptions, optionsOf, type Setting, withSetting } from "../http/client-settings.js";
 import { closeOnDispose } from "../http/close-on-dispose.js";
 import { checkHeaders } from "../http/headers.js";
 import { type CloseOptions, checkCount, checkFunction, type HeadersInput, type Token } from "../http/options.js";
-import { bodyTooLarge, withHeaders } from "../http/prepare.js";
+import { bodyTooLarge } from "../http/prepare.js";
 import type { WebSocketDialer } from "../platform/platform.js";
 import { checkOptionNames } from "../util/option-names.js";
 import { CommitBatch } from "./commit-batch.js";
@@ -13,8 +13,8 @@ import { type ConsumeOptions, checkConsume, consume, type FrameHandler } from ".
 import type { DataFrame, FrameOwner } from "./data-frame.js";
 import type { FrameIndex } from "./frame-index.js";
 import { ItemGetter } from "./item-getter.js";
-import { LimitsCache, lastEntryOf, type QueueAttributes } from "./queue-attributes.js";
-import { type QueueCallOptions, QueueCalls } from "./queue-calls.js";
+import { LimitsCache, lastEntryOf, type QueueAttributes, withLimits } from "./queue-attributes.js";
+import { type QueueCallOptions, QueueCalls, type QueueOperation } from "./queue-calls.js";
 import {
   attributesOperation,
   countOperation,
@@ -61,7 +61,7 @@ export class QueueClient {
   readonly #getter = new ItemGetter(() => this.#calls);
   #logger: QueueLogger;
   readonly #dialWebSocket: WebSocketDialer | undefined;
-  readonly #limits = new LimitsCache(() => this.attributes({ retryCount: 0 }));
+  readonly #limits = new LimitsCache((signal) => this.attributes({ retryCount: 0, signal }));
   #watcher: Watcher | undefined;
 
   /** Throws a `TypeError` or `RangeError` for an option that cannot be right; nothing is connected yet. */
@@ -164,21 +164,13 @@ export class QueueClient {
    */
   async put(data: QueueData, options: PutOptions = {}): Promise<PutResult> {
     const operation = putOperation(options, this.#calls.mayResend ? randomUuid() : undefined);
-    const [prepared, body] = [this.#calls.prepare(), await toBytes(data)];
+    const prepared = this.#calls.prepare();
+    const body = await toBytes(data);
     if (body.length > prepared.maxRequestBytes) throw bodyTooLarge(body.length, prepared);
     return this.#calls.run(operation, async (call) => {
-      const { origin, path } = call.plan.target;
-      const { maxPayloadBytes, priorityHeader } = await this.#limits.get(origin + path);
-      if (body.length > maxPayloadBytes) {
-        throw argumentRangeError(
-          "ERR_EAS_ARG_BODY_SIZE",
-          `the item has ${body.length} bytes, and the queue takes at most ${maxPayloadBytes} (meta.maxPayloadBytes): put the data into object storage and send its URL`,
-        );
-      }
-      const isSet = call.plan.headers.some(([name]) => name === priorityHeader);
-      if (options.priority !== undefined && priorityHeader !== undefined && !isSet) {
-        call.plan = withHeaders(call.plan, [[priorityHeader, String(options.priority)]]);
-      }
+      const { target } = call.plan;
+      const limits = await this.#limits.get(target.origin + target.path);
+      call.plan = withLimits(call.plan, limits, body.length, options.priority);
       return body;
     });
   }
@@ -216,18 +208,17 @@ export class QueueClient {
 
   /** Deletes items, for all groups. */
   delete(indexes: FrameIndex | Iterable<FrameIndex>, call?: QueueCallOptions): Promise<void> {
-    const operation = (batch: readonly bigint[]) => indexesOperation("DELETE", batch, call);
-    return this.#calls.runForAll(indexes, operation, this.#watched("committing"));
+    return this.#acknowledge(indexes, "DELETE", (batch) => indexesOperation("DELETE", batch, call));
   }
 
   /** Tells the service that items are done: they are deleted. */
   commit(indexes: FrameIndex | Iterable<FrameIndex>, call?: QueueCallOptions): Promise<void> {
-    return this.#calls.runForAll(indexes, (batch) => indexesOperation("PUT", batch, call), this.#watched("committing"));
+    return this.#acknowledge(indexes, "PUT", (batch) => indexesOperation("PUT", batch, call));
   }
 
   /** Tells the service that items could not be handled: they are given to a consumer again. */
   negative(indexes: FrameIndex | Iterable<FrameIndex>, options: NegativeOptions = {}): Promise<void> {
-    return this.#calls.runForAll(indexes, (batch) => negativeOperation(batch, options), this.#watched("negating"));
+    return this.#acknowledge(indexes, options, (batch) => negativeOperation(batch, options));
   }
 
   /** Deletes all items before `index`; that one stays. */
@@ -289,6 +280,7 @@ export class QueueClient {
   /** Closes the watcher and the connections. Attempts in flight may end, unless `force` is true; waits for a retry end at once. */
   async close(options?: CloseOptions): Promise<void> {
     this.#commits.flush();
+    this.#limits.close();
     // Both begin now, so that later calls reject at once.
     await Promise.all([this.#watcher?.close(), this.#calls.channel.close(options)]);
   }
@@ -298,9 +290,15 @@ export class QueueClient {
     return this;
   }
 
-  /** Runs a call by which items end through the watcher, which may have handed them out. */
-  #watched(end: "committing" | "negating"): (indexes: readonly bigint[], send: () => Promise<void>) => Promise<void> {
+  /** Sends acknowledgements by way of the watcher, which may have handed the items out. */
+  #acknowledge(
+    indexes: FrameIndex | Iterable<FrameIndex>,
+    how: "PUT" | "DELETE" | NegativeOptions,
+    operation: (batch: readonly bigint[]) => QueueOperation<void>,
+  ): Promise<void> {
     const watcher = this.#watcher;
-    return (indexes, send) => (watcher === undefined ? send() : watcher[end](indexes, send));
+    return this.#calls.runForAll(indexes, operation, (batch, send) =>
+      watcher === undefined ? send(batch) : watcher.acknowledging(batch, send, how),
+    );
   }
 }

@@ -4,6 +4,7 @@ import { checkHeaderValue } from "../http/headers.js";
 import { type ClientOptions, checkFunction } from "../http/options.js";
 import type { WebSocketDialer } from "../platform/platform.js";
 import type { Bytes } from "../request.js";
+import { guarded } from "../util/guarded.js";
 import { changeNames, checkOptionNames, type OptionNames } from "../util/option-names.js";
 import { isArrayBuffer, isBlob, isBytes } from "../util/realms.js";
 
@@ -53,7 +54,8 @@ const SILENT: QueueLogger = { warn: () => {} };
 export function checkLogger(logger: QueueLogger | null): QueueLogger {
   if (logger === null) return SILENT;
   checkFunction("logger.warn", logger?.warn);
-  return logger;
+  // It is called from background tasks, which a logger that fails must not end.
+  return { warn: (message) => guarded(() => logger.warn(message)) };
 }
 
 /** Checks how a queue's token is to be sent. */

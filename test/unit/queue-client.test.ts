@@ -1,4 +1,4 @@
-import { describe, expect, test, vi } from "vitest";
+import { describe, expect, onTestFinished, test, vi } from "vitest";
 import { type DataFrame, EasHttpError, QueueClient, type QueueClientOptions } from "../../src/index.js";
 import {
   errorOf,
@@ -203,17 +203,54 @@ describe("limits of the queue", () => {
     ["no JSON", transportAnswer(200, {}, "<html>")],
     ["an array", transportAnswer(200, {}, "[]")],
     ["null", transportAnswer(200, {}, "null")],
-  ])("attributes that fail (%s) do not stop a put, and are asked for again with the next", async (_name, failure) => {
-    let reads = 0;
-    const { client, transport } = recordingQueueClient({}, ({ path }) => {
+  ])(
+    "attributes that fail (%s) delay no later put, and are asked for again after half a minute",
+    async (_, failure) => {
+      const start = performance.now();
+      let elapsed = 0;
+      const clock = vi.spyOn(performance, "now").mockImplementation(() => start + elapsed);
+      onTestFinished(() => clock.mockRestore());
+      let reads = 0;
+      const { client, transport } = recordingQueueClient({}, ({ path }) => {
+        if (!path.includes("_attrs_")) return undefined;
+        return ++reads < 3 ? failure : transportAnswer(200, {}, '{"meta.maxPayloadBytes":"3"}');
+      });
+      for (let i = 0; i < 3; i++) await client.put("1234");
+      expect(reads).toBe(1);
+      elapsed = 30_000;
+      for (let i = 0; i < 3; i++) await client.put("1234");
+      expect(reads).toBe(2);
+      elapsed = 60_000;
+      await client.put("1234");
+      await until(() => reads === 3);
+      await turn();
+      expect(await errorOf(client.put("1234"))).toMatchObject({ code: "ERR_EAS_ARG_BODY_SIZE" });
+      expect(transport.requests.filter(({ method }) => method === "POST")).toHaveLength(7);
+    },
+  );
+
+  test("attributes that never come delay the first put only, and no close", async () => {
+    const now = performance.now.bind(performance);
+    let elapsed = 0;
+    const clock = vi.spyOn(performance, "now").mockImplementation(() => now() + elapsed);
+    onTestFinished(() => clock.mockRestore());
+    const signals: AbortSignal[] = [];
+    const { client, transport } = recordingQueueClient({ timeout: 50 }, ({ path, signal }) => {
       if (!path.includes("_attrs_")) return undefined;
-      return ++reads < 3 ? failure : transportAnswer(200, {}, '{"meta.maxPayloadBytes":"3"}');
+      signals.push(signal);
+      return new Promise((_, reject) => signal.addEventListener("abort", () => reject(signal.reason)));
     });
-    await client.put("1234");
-    await client.put("1234");
-    expect(await errorOf(client.put("1234"))).toMatchObject({ code: "ERR_EAS_ARG_BODY_SIZE" });
-    expect(reads).toBe(3);
-    expect(transport.requests.filter(({ method }) => method === "POST")).toHaveLength(2);
+    await client.put("1");
+    expect(signals).toHaveLength(1);
+    await client.put("2");
+    elapsed = 31_000;
+    client.setTimeout(100_000_000);
+    await client.put("3");
+    await client.put("4");
+    expect(transport.requests.filter(({ method }) => method === "POST")).toHaveLength(4);
+    expect(signals.map(({ aborted }) => aborted)).toEqual([true, false]);
+    await client.close();
+    expect(signals.map(({ aborted }) => aborted)).toEqual([true, true]);
   });
 
   test("a queue that does not tell them is asked once", async () => {

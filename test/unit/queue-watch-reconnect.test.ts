@@ -1,5 +1,5 @@
-import { afterEach, describe, expect, test, vi } from "vitest";
-import { EasHttpError, EasQueueClosedError, type Token, type WatchOptions } from "../../src/index.js";
+import { afterEach, describe, expect, onTestFinished, test, vi } from "vitest";
+import { EasHttpError, EasQueueClosedError, type Token, type WatchOptions, type WatchStatus } from "../../src/index.js";
 import { TransportError } from "../../src/platform/platform.js";
 import { TOKEN, transportAnswer } from "../support/calls.js";
 import {
@@ -9,6 +9,8 @@ import {
   fakeClient,
   frameBytes,
   openQueue,
+  SOON,
+  settle,
   Told,
   TRANSPORTS,
   watchWith,
@@ -219,15 +221,38 @@ describe.each(TRANSPORTS)("what is wrong from the start, over %s", (transport) =
   });
 });
 
-test("a status listener that throws ends the watch with its error", async () => {
-  const { client } = await openQueue();
-  const fault = new Error("mine");
-  const watch = watchWith(client(), 0, 1, {
-    onStatus: () => {
-      throw fault;
+test.each([
+  [
+    "throws",
+    () => {
+      throw new Error("mine");
     },
-  });
-  await watch.done;
-  expect(watch.errors).toEqual([fault]);
-  await expect(watch.watcher.closed).resolves.toBeUndefined();
+  ],
+  ["rejects", () => Promise.reject(new Error("mine"))],
+])("a status listener that %s, and a logger that does, harm nothing", async (_, fail) => {
+  const { client, put, cut } = await openQueue();
+  const rejections: unknown[] = [];
+  const onRejection = (reason: unknown) => rejections.push(reason);
+  process.on("unhandledRejection", onRejection);
+  onTestFinished(() => void process.off("unhandledRejection", onRejection));
+  const warnings: string[] = [];
+  const warn = (message: string) => {
+    warnings.push(message);
+    return fail();
+  };
+  const statuses: string[] = [];
+  const onStatus = ({ state }: WatchStatus) => {
+    statuses.push(state);
+    return fail() as never;
+  };
+  put(2);
+  const watcher = client({ logger: { warn } }).watch(0, 1, { reconnect: SOON, onStatus });
+  await (await watcher.next()).value?.commit();
+  await cut();
+  await (await watcher.next()).value?.commit();
+  await watcher.close();
+  await settle();
+  expect(statuses).toEqual(expect.arrayContaining(["open", "reconnecting", "closed"]));
+  expect(warnings.filter((message) => message.includes("onStatus failed: mine"))).toHaveLength(1);
+  expect(rejections).toEqual([]);
 });

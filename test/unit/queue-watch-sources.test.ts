@@ -188,15 +188,35 @@ describe("a WebSocket", () => {
     const { client, dialer, transport } = fakeClient();
     const { frames, indexes } = watchWith(client, 0, 5);
     await tick();
-    dialer.last.push(frameBytes(1), frameBytes(2));
+    const first = frameBytes(1, "x", { requestId: "a" });
+    dialer.last.push(first, frameBytes(2));
     await tick();
     const committing = frames[0]?.commit();
     await tick();
     await committing;
-    dialer.last.push(frameBytes(1), frameBytes(2), frameBytes(3));
+    dialer.last.push(first, frameBytes(2), frameBytes(3));
     await tick();
     expect(indexes()).toEqual([1n, 2n, 3n]);
     expect(transport.commits).toEqual(["1", "1"]);
+  });
+
+  test.each<[string, Record<string, string>]>([
+    ["another item", { requestId: "b" }],
+    ["an item that nothing identifies", {}],
+  ])("%s with the index of a committed one is handed out, and not committed", async (_, tags) => {
+    fakeTime();
+    const { client, dialer, transport } = fakeClient();
+    const { frames, indexes } = watchWith(client, 0, 5);
+    await tick();
+    dialer.last.push(frameBytes(1, "x", "requestId" in tags ? { requestId: "a" } : {}));
+    await tick();
+    const committing = frames[0]?.commit();
+    await tick();
+    await committing;
+    dialer.last.push(frameBytes(1, "x", tags));
+    await tick();
+    expect(indexes()).toEqual([1n, 1n]);
+    expect(transport.commits).toEqual(["1"]);
   });
 
   test("a refused frame that is pushed before the refusal is answered is handed out", async () => {
@@ -215,14 +235,17 @@ describe("a WebSocket", () => {
     await tick();
     await refusing;
     expect(indexes()).toEqual([1n, 1n]);
-    // One that could not be refused is still held.
+    // Whether the service has it is unknown. A push on the same connection says so.
+    dialer.last.push(frameBytes(2));
+    await tick();
     transport.answer = async () => {
       throw new TransportError("gone", { sent: "maybe" });
     };
     await expect(frames[1]?.negative()).rejects.toBeInstanceOf(EasNetworkError);
     dialer.last.push(frameBytes(1));
     await tick();
-    expect(frames).toHaveLength(2);
+    expect(indexes()).toEqual([1n, 1n, 2n, 1n]);
+    expect(dialer.sockets).toHaveLength(1);
   });
 });
 

@@ -7,6 +7,7 @@ import type { QueryPairs, QueueCalls } from "../queue-calls.js";
 import { attributesOperation, FRAMES, getOperation } from "../queue-operations.js";
 import type { FrameSource, OpenSource, SourceEvents } from "./frame-source.js";
 import { frameTooLarge } from "./frame-splitter.js";
+import { isReusable } from "./held-frames.js";
 import { httpSource } from "./http-source.js";
 import { indexSource } from "./index-source.js";
 import { instanceSource } from "./instance-source.js";
@@ -73,13 +74,18 @@ export class WatchConnections {
     return this.#connect(start, false)({ ...events, onEnd }, signal);
   }
 
-  /** Where each connection begins. What is "from now on" is settled once, so that a reconnect passes over nothing. */
+  /**
+   * Where each connection begins. "From now on" is settled once, so that a reconnect skips no item. An empty queue may have
+   * been recreated, with indexes that begin again: everything in it is new, whatever its index.
+   */
   async #pinned(signal: AbortSignal): Promise<bigint> {
-    if (this.#start === undefined) {
+    const isFirst = this.#start === undefined;
+    if (isFirst || (this.#settings.start === undefined && this.#start !== 0n && isReusable(this.#start ?? 0n))) {
       const last = lastEntryOf(await this.#calls.run(attributesOperation({ signal })));
-      this.#start = last === undefined ? 0n : last + 1n;
+      if (last === undefined) this.#start = 0n;
+      else if (isFirst) this.#start = last + 1n;
     }
-    return this.#start;
+    return this.#start as bigint;
   }
 
   #connect(start: bigint, indexOnly: boolean): OpenSource {

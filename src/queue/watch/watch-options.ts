@@ -51,7 +51,7 @@ export interface WatchOptions {
    * unless the server ended it in good order. Default: for ever.
    */
   readonly reconnect?: ReconnectOptions | false | undefined;
-  /** Hears of the connection. Must not throw. */
+  /** Receives the state of the connection. If it fails, that is logged once and the watch continues. */
   readonly onStatus?: ((status: WatchStatus) => void) | undefined;
   /**
    * Whether an item is skipped when an item of the same request id was committed by this watcher before. A skipped item is

@@ -3,12 +3,13 @@ import type { EasDecodeError } from "../../errors.js";
 import type { WebSocketDialer } from "../../platform/platform.js";
 import type { Bytes } from "../../request.js";
 import { linkSignal, unlinkSignal } from "../../util/abort.js";
-import { CommitBatch } from "../commit-batch.js";
-import { type DataFrame, type FrameOwner, readFrame, readIndex } from "../data-frame.js";
+import { guarded, messageOf } from "../../util/guarded.js";
+import { type DataFrame, readFrame, readIndex } from "../data-frame.js";
 import { hasEnded, isEmpty } from "../queue-attributes.js";
 import type { QueueCalls } from "../queue-calls.js";
-import { attributesOperation, indexesOperation, negativeOperation } from "../queue-operations.js";
+import { attributesOperation, type NegativeOptions } from "../queue-operations.js";
 import type { QueueLogger } from "../queue-options.js";
+import { Acknowledgements } from "./acknowledgements.js";
 import { FrameBuffer } from "./frame-buffer.js";
 import type { FrameSource } from "./frame-source.js";
 import { HeldFrames } from "./held-frames.js";
@@ -28,9 +29,14 @@ export interface WatcherHost {
 }
 
 /**
- * The items of a queue as they come. Delivery is at least once: a frame that was not committed may come again, after a
- * reconnect or to another consumer. It is not handed out a second time while its first copy is held (not committed,
- * negated or released), nor when its commit was answered. Connections that break are made again.
+ * The items of a queue, in the order in which they are pushed. Delivery is at least once: an item that was not committed
+ * may be pushed again, after a reconnect or to another consumer. It is not handed out a second time while its first copy is
+ * held (not committed, negated or released), nor when its commit was answered or is being retried. Connections that break
+ * are reopened.
+ *
+ * Commits and negatives that fail are retried in the background while the watcher lives; see `DataFrame.commit` and
+ * `DataFrame.negative`. When the queue is deleted and recreated, acknowledgements of earlier items are not sent to the new
+ * queue, even if it uses their indexes again.
  *
  * @example
  * const watcher = queue.watch(0, 5);
@@ -46,12 +52,11 @@ export class Watcher implements AsyncIterableIterator<DataFrame> {
   readonly #settings: WatchSettings;
   readonly #held: HeldFrames;
   readonly #repeats: RepeatFilter;
-  readonly #commits: CommitBatch;
+  readonly #acks: Acknowledgements;
   readonly #buffer: FrameBuffer;
   readonly #reports: WatchReports;
   readonly #unreadable: UnreadableItems;
   readonly #life = new AbortController();
-  readonly #owner: FrameOwner;
   readonly #transport: WatchTransport;
   #source: FrameSource | undefined;
   #roomChanged: (() => void) | undefined;
@@ -63,27 +68,29 @@ export class Watcher implements AsyncIterableIterator<DataFrame> {
     this.#reports = new WatchReports(host.logger);
     this.#transport = transportOf(host.calls.channel, host.dialWebSocket, settings, this.#reports);
     this.#held = new HeldFrames(settings.window);
-    this.#commits = new CommitBatch((indexes) =>
-      this.committing(indexes, () =>
-        // Nobody but us knows which items a poll has handed out.
-        host.calls.run(indexesOperation(this.#transport === "poll" ? "DELETE" : "PUT", indexes, undefined)),
-      ),
-    );
+    this.#acks = new Acknowledgements({
+      calls: host.calls,
+      held: this.#held,
+      settings,
+      transport: this.#transport,
+      life: this.#life.signal,
+      warn: (message) => host.logger().warn(message),
+      onCommitted: (indexes) => this.#repeats.committed(indexes),
+      onReturned: (indexes) => this.#repeats.returned(indexes),
+      onRelease: () => this.#released(),
+    });
     this.#buffer = new FrameBuffer(
       () => this.#source,
       () => host.logger().warn("eas-prediction: items arrive faster than they are read, and cannot be paused here"),
     );
-    this.#owner = {
-      commit: (index) => (settings.autoCommit ? Promise.resolve() : this.#commits.commit(index)),
-      negative: (index, code, reason) => this.#negative(index, code, reason),
-      release: (index) => this.#release(index),
-    };
     const unreadable = {
-      giveBack: (index: bigint) => this.#giveBack(index),
+      giveBack: (index: bigint) => this.#acks.refuse(index),
       report: (error: EasDecodeError) => this.#buffer.push(error),
     };
     this.#unreadable = new UnreadableItems(unreadable, this.#reports);
-    this.#repeats = new RepeatFilter(settings, this.#buffer, this.#owner);
+    this.#repeats = new RepeatFilter(settings, this.#buffer, {
+      commit: (index) => this.#acks.owner.commit(index),
+    });
     const { signal } = settings;
     const abortable = { abort: (reason: unknown) => this.#finish(reason, true) };
     linkSignal(signal, abortable);
@@ -123,35 +130,28 @@ export class Watcher implements AsyncIterableIterator<DataFrame> {
 
   /** Ends the iteration at once, and the connection in good order: what was not committed goes to other consumers. */
   close(): Promise<void> {
-    // The client may take no more calls when their turn comes.
-    this.#commits.flush();
     this.#finish(undefined, true);
     return this.closed;
   }
 
-  /** Commits by `send` what this watcher may have handed out. @internal */
-  async committing(indexes: readonly bigint[], send: () => Promise<void>): Promise<void> {
-    await send();
-    for (const index of indexes) this.#held.committed(index);
-    this.#repeats.committed(indexes);
-    this.#letGo();
+  /** Resolves when failed commits have been sent once more. @internal */
+  flush(): Promise<void> {
+    return this.#acks.flush();
   }
 
-  /** Gives back by `send` what this watcher may have handed out. @internal */
-  async negating(indexes: readonly bigint[], send: () => Promise<void>): Promise<void> {
-    // Before the service is told, which may push it again before it answers.
-    const held = indexes.filter((index) => this.#held.negated(index));
-    this.#repeats.returned(held);
-    this.#letGo();
-    try {
-      await send();
-    } catch (error) {
-      for (const index of held) this.#held.kept(index);
-      throw error;
-    }
+  /** Acknowledges by `send` items that this watcher may have handed out. @internal */
+  acknowledging(
+    indexes: readonly bigint[],
+    send: (indexes: readonly bigint[]) => Promise<void>,
+    how: "PUT" | "DELETE" | NegativeOptions,
+  ): Promise<void> {
+    if (typeof how === "string") return this.#acks.committing(indexes, send, how);
+    return this.#acks.negating(indexes, send, { code: how.code, reason: how.reason });
   }
 
   #finish(error: unknown, dropped: boolean): void {
+    // Before the client refuses further calls.
+    if (!this.isClosed) void this.#acks.flush();
     this.#buffer.end(error, dropped);
     this.#unreadable.close();
     this.#life.abort();
@@ -168,9 +168,12 @@ export class Watcher implements AsyncIterableIterator<DataFrame> {
           this.#roomChanged = resolve;
         }),
     };
-    const connections = new WatchConnections(calls, dialWebSocket, settings, this.#transport, this.#owner, room);
+    const connections = new WatchConnections(calls, dialWebSocket, settings, this.#transport, this.#acks.owner, room);
     const error = await keepConnected({
-      open: (events, life) => connections.open(events, life),
+      open: (events, life) => {
+        this.#acks.connecting();
+        return connections.open(events, life);
+      },
       settings,
       signal,
       hasFreshTokens: () => typeof calls.settings.token === "function",
@@ -183,25 +186,23 @@ export class Watcher implements AsyncIterableIterator<DataFrame> {
       onItem: (frame) => this.#take(frame),
       onConnected: (source) => {
         this.#source = source;
-        this.#held.reconnected();
+        this.#acks.connected();
         this.#buffer.connected();
         this.#tell({ state: "open", transport: this.#transport });
       },
       onDisconnected: () => {
         this.#source = undefined;
+        this.#acks.disconnected();
       },
-      // Only what is not ours throws: onStatus, or the logger.
     }).catch((thrown: unknown) => thrown);
     this.#finish(error, false);
-    try {
-      this.#tell({ state: "closed", error: error ?? settings.signal?.reason });
-    } catch {
-      // There is nobody left to tell.
-    }
+    this.#tell({ state: "closed", error: error ?? settings.signal?.reason });
   }
 
+  /** Reports a status. An `onStatus` that fails must not end the watch. */
   #tell(status: WatchStatus): void {
-    this.#settings.onStatus?.(status);
+    const onFailure = (error: unknown) => this.#reports.warn("onStatus", `onStatus failed: ${messageOf(error)}`);
+    guarded(() => this.#settings.onStatus?.(status), onFailure);
   }
 
   async #hasEnded(atOnce: boolean): Promise<boolean> {
@@ -214,49 +215,21 @@ export class Watcher implements AsyncIterableIterator<DataFrame> {
   #receive(bytes: Bytes): boolean {
     let frame: DataFrame;
     try {
-      frame = readFrame(bytes, this.#owner);
+      frame = readFrame(bytes, this.#acks.owner);
     } catch (error) {
       return this.#unreadable.add(error as EasDecodeError, readIndex(bytes));
     }
     return this.#take(frame);
   }
 
-  async #giveBack(index: bigint): Promise<void> {
-    // The service does not wait for an item that was committed as it was sent, or that was polled.
-    if (this.#settings.autoCommit || this.#transport === "poll") return;
-    await this.#host.calls.run(
-      negativeOperation([index], { code: "Unreadable", reason: "the client cannot read the item" }),
-    );
-  }
-
+  /** Whether the frame is new. */
   #take(frame: DataFrame): boolean {
-    if (!this.#settings.autoCommit) {
-      const taken = this.#held.take(frame.index);
-      // Its commit was answered: the server forgot, and its window would stay smaller by one.
-      if (taken === "committed") this.#commits.commit(frame.index).catch(() => {});
-      if (taken !== "new") return false;
-    }
-    this.#repeats.take(frame);
-    return true;
+    const isNew = this.#settings.autoCommit || this.#acks.take(frame);
+    if (isNew) this.#repeats.take(frame);
+    return isNew;
   }
 
-  async #negative(index: bigint, code: string | undefined, reason: string | undefined): Promise<void> {
-    if (this.#settings.autoCommit) return;
-    const operation = negativeOperation([index], { code, reason });
-    await this.negating([index], async () => {
-      // An item that is polled belongs to no consumer: there is nobody to tell.
-      if (this.#transport !== "poll") await this.#host.calls.run(operation);
-    });
-  }
-
-  #release(index: bigint): void {
-    if (this.#transport === "poll") this.#held.negated(index);
-    else this.#held.released(index);
-    this.#repeats.returned([index]);
-    this.#letGo();
-  }
-
-  #letGo(): void {
+  #released(): void {
     this.#roomChanged?.();
     // The server waits for the commits of what was released, until the connection ends.
     const isIdle = this.#held.room === this.#settings.window;
