@@ -27,30 +27,14 @@ if (!Number.isSafeInteger(seed)) {
   process.exit(1);
 }
 const counts = values.quick
-<<<<<<< HEAD
-  ? { scripted: 20, random: 200, many: 1_000, inFlight: 2_000, pipelined: 50_000 }
-  : { scripted: 40, random: 1_000, many: 20_000, inFlight: 10_000, pipelined: 50_000 };
-=======
-  ? { scripted: 20, random: 200, many: 1_000, inFlight: 2_000, ends: 200 }
-  : { scripted: 40, random: 1_000, many: 20_000, inFlight: 10_000, ends: 1_000 };
->>>>>>> b9c2283 (Faults: connections that end while a slow reader holds the server back)
+  ? { scripted: 20, random: 200, many: 1_000, inFlight: 2_000, ends: 200, pipelined: 50_000 }
+  : { scripted: 40, random: 1_000, many: 20_000, inFlight: 10_000, ends: 1_000, pipelined: 50_000 };
 
 const startedAt = performance.now();
 const server = await startFaultServer();
 const context = { counts, server };
-<<<<<<< HEAD
-const groups = [scripted, fleets, discoveries, load, watches, relays];
+const groups = [scripted, fleets, discoveries, load, watches, relays, ends];
 const all = groups.flatMap((group) => group(context));
-=======
-const all = [
-  ...scripted(context),
-  ...fleets(context),
-  ...discoveries(context),
-  ...load(context),
-  ...watches(context),
-  ...ends(context),
-];
->>>>>>> b9c2283 (Faults: connections that end while a slow reader holds the server back)
 const chosen = all.filter(({ name }) => positionals.length === 0 || positionals.some((each) => name.includes(each)));
 console.log(`seed ${seed} (again: npm run test:faults -- --seed ${seed})\n`);
 // What is loaded and compiled by the first calls is nobody's leak.
