@@ -1,20 +1,31 @@
 import { show } from "../argument-errors.js";
 import { EasDecodeError } from "../errors.js";
-import type { Platform, TransportResponse } from "../platform/platform.js";
-import type { Bytes, Compression } from "../request.js";
+import type { DecompressionFormat, Platform, TransportResponse } from "../platform/platform.js";
+import type { Bytes, Compression, CompressionCodec } from "../request.js";
 import { type Decoding, importOf, own } from "./decoding.js";
 import { cleanCause } from "./redact.js";
 
-/** Content codings that are undone here, where the transport has not done so. HTTP's "deflate" is the zlib format. */
-export const CODINGS: Readonly<Record<string, "gzip" | "zlib">> = {
+/** Content codings that are decompressed here, where the transport has not done so. "deflate" may also be raw: see `formatOf`. */
+export const CODINGS: Readonly<Record<string, "gzip" | "zlib" | "br">> = {
   gzip: "gzip",
   "x-gzip": "gzip",
   deflate: "zlib",
   zlib: "zlib",
+  br: "br",
 };
 
+/** Registered content codings (IANA) that are not decompressed here. Other names, such as "UTF-8" or "none", are ignored. */
+const REFUSED = /^(aes128gcm|(x-)?compress|dcb|dcz|exi|pack200-gzip)$/;
+
+/** Returns the format of a body. "deflate" is zlib by the standard; some servers send it raw, which the first two bytes tell. */
+export function formatOf(coding: string, [first = 0, second = 0]: Uint8Array): DecompressionFormat | undefined {
+  const format = own(CODINGS, coding);
+  const isZlib = (first & 0x8f) === 8 && ((first << 8) | second) % 31 === 0;
+  return coding === "deflate" && !isZlib ? "raw" : format;
+}
+
 /** Each is a whole decompression; nobody means more. */
-const MOST_CODINGS = 4;
+export const MOST_CODINGS = 4;
 
 /**
  * The body with its content codings undone, the last of them first, and then with the one compression that a client was told
@@ -35,18 +46,18 @@ export async function decodeContent(
   if (body.length === 0) return body;
   const { codecs, always } = decoding;
   const encoding = response.contentEncoding ?? "";
-  const codings = codingsOf(encoding);
+  const codings = codingsOf(encoding, codecs);
   if (codings.length > MOST_CODINGS) {
     throw failure(`the response has ${codings.length} content codings, and more than ${MOST_CODINGS} are not undone`);
   }
   if (encoding === "zstd" && isZstdUndone(response, platform)) codings.pop();
   for (const coding of codings.reverse()) {
-    const compression = own(CODINGS, coding) ?? codecs.find(({ contentCodings }) => contentCodings?.includes(coding));
+    const compression = formatOf(coding, body) ?? codecs.find(({ contentCodings }) => contentCodings?.includes(coding));
     if (compression === undefined) throw unknownCoding(encoding, coding);
     body = await undo(compression, body, response, platform, maxBytes, `Content-Encoding is ${show(encoding)}`);
   }
   if (always !== undefined && success) {
-    const named = codingsOf(response.headers.get("content-encoding") ?? "");
+    const named = codingsOf(response.headers.get("content-encoding") ?? "", codecs);
     if (!named.some((coding) => undoes(always, coding))) {
       const name = typeof always === "string" ? always : always.name;
       body = await undo(always, body, response, platform, maxBytes, `decompression is ${show(name)}`);
@@ -69,10 +80,16 @@ function isZstdUndone({ body, headers }: TransportResponse, { name }: Platform):
   return sent === null ? name !== "node" : Number(sent) !== body.length;
 }
 
-/** The codings that a header names, but for the one that changes nothing. */
-export function codingsOf(header: string): string[] {
-  const codings = header.split(",").map((coding) => coding.trim().toLowerCase());
-  return codings.filter((coding) => coding !== "" && coding !== "identity");
+/** Returns the content codings that a header names, without "identity" and without names that are not codings. */
+export function codingsOf(header: string, codecs: readonly CompressionCodec[] = []): string[] {
+  const isCoding = (name: string) =>
+    own(CODINGS, name) ??
+    importOf(name) ??
+    (REFUSED.test(name) || codecs.some((codec) => codec.contentCodings?.includes(name)));
+  return header
+    .split(",")
+    .map((name) => name.trim().toLowerCase())
+    .filter(isCoding);
 }
 
 function undoes(compression: Compression, coding: string): boolean {
@@ -81,7 +98,7 @@ function undoes(compression: Compression, coding: string): boolean {
 }
 
 async function undo(
-  compression: Compression,
+  compression: Compression | DecompressionFormat,
   bytes: Bytes,
   { headers }: TransportResponse,
   platform: Platform,
@@ -111,7 +128,7 @@ function unknownCoding(encoding: string, coding: string): EasDecodeError {
   const entry = importOf(coding);
   const advice = entry
     ? `${entry} and list it in the option decompression`
-    : "only gzip, deflate and the codecs that the option decompression lists are undone here";
+    : "only gzip, deflate, br (Node) and the codecs that the option decompression lists are undone here";
   return failure(
     `the response has Content-Encoding ${show(encoding)}, and nothing here undoes ${show(coding)}: ${advice}`,
   );

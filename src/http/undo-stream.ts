@@ -1,8 +1,11 @@
+import { platform } from "#platform";
 import { show } from "../argument-errors.js";
 import { EasDecodeError } from "../errors.js";
+import { joinChunks, totalLength } from "../platform/chunks.js";
+import type { DecompressionFormat } from "../platform/platform.js";
 import { decompressionStream } from "../platform/web-compression.js";
 import type { Bytes } from "../request.js";
-import { CODINGS, codingsOf } from "./content-encoding.js";
+import { CODINGS, codingsOf, formatOf, MOST_CODINGS } from "./content-encoding.js";
 import { own } from "./decoding.js";
 import type { OpenedResponse } from "./opened-response.js";
 
@@ -11,57 +14,76 @@ export interface PieceReader {
   read(): Promise<Bytes | undefined>;
 }
 
-/** The coding that is to be undone; empty when the pieces are as they were sent. */
-function codingOf({ contentEncoding }: Pick<OpenedResponse, "contentEncoding">): string {
-  return codingsOf(contentEncoding ?? "").join(", ");
+/** The codings that the pieces still have. */
+function codingsIn({ contentEncoding }: Pick<OpenedResponse, "contentEncoding">): string[] {
+  return codingsOf(contentEncoding ?? "");
 }
 
 /** Whether the pieces of an answer are as they were sent, or can be made so. */
 export function canUndo(response: Pick<OpenedResponse, "contentEncoding">): boolean {
-  const coding = codingOf(response);
-  return coding === "" || own(CODINGS, coding) !== undefined;
+  return codingsIn(response).every((coding) => own(CODINGS, coding) !== undefined);
 }
 
-/** Reads the body of an answer with its content coding undone. Throws `EasDecodeError` for one that cannot be. */
+/** Reads the body of an answer with its content codings decompressed. Throws `EasDecodeError` for one that cannot be. */
 export function undoneReader(response: OpenedResponse): PieceReader {
-  const coding = codingOf(response);
-  if (coding === "") return response;
-  const format = own(CODINGS, coding);
-  if (format === undefined) {
+  const codings = codingsIn(response);
+  if (!canUndo(response) || codings.length > MOST_CODINGS) {
     throw new EasDecodeError(
-      `the stream has Content-Encoding ${show(coding)}, and only gzip and deflate can be undone piece by piece: predict() takes the option decompression`,
+      `the stream has Content-Encoding ${show(codings.join(", "))}, and only gzip, deflate and br, at most ${MOST_CODINGS}, are decompressed piece by piece: predict() takes the option decompression`,
       { format: "content-encoding" },
     );
   }
-  const { readable, writable } = decompressionStream(format);
-  const writer = writable.getWriter();
+  return codings.reduceRight<PieceReader>((reader, coding) => decompressed(reader, coding, response), response);
+}
+
+/** Reads the first pieces of a body until its format is known. */
+async function headOf(source: PieceReader): Promise<Bytes> {
+  const pieces: Bytes[] = [];
+  for (let length = 0; length < 2; length = totalLength(pieces)) {
+    const piece = await source.read();
+    if (piece === undefined) break;
+    pieces.push(piece);
+  }
+  return joinChunks(pieces, totalLength(pieces));
+}
+
+/** Decompresses one coding. */
+function decompressed(source: PieceReader, coding: string, response: OpenedResponse): PieceReader {
   let failure: { readonly error: unknown } | undefined;
   let rejectRead: ((error: unknown) => void) | undefined;
+  let writer: WritableStreamDefaultWriter<BufferSource> | undefined;
   // At once: what is still packed may be a thousand times as much.
   const fail = (error: unknown) => {
     failure = { error };
     rejectRead?.(error);
-    writer.abort(error).catch(() => {});
+    writer?.abort(error).catch(() => {});
   };
   response.atEnd((error) => {
     if (error !== undefined) fail(error);
   });
-  const pump = async () => {
-    for (;;) {
-      // Not before what came is taken, so that the server is held back.
-      await writer.ready;
-      const piece = await response.read();
-      if (piece === undefined) break;
-      await writer.write(piece as BufferSource);
-    }
-    await writer.close();
+  const open = async () => {
+    const head = await headOf(source);
+    const format = formatOf(coding, head) as DecompressionFormat;
+    const { readable, writable } = (platform.decompressor ?? decompressionStream)(format);
+    const opened = writable.getWriter();
+    writer = opened;
+    const pump = async () => {
+      for (let piece: Bytes | undefined = head; piece !== undefined; piece = await source.read()) {
+        await opened.write(piece as BufferSource);
+        // Not before the last piece was taken, so that the server is held back.
+        await opened.ready;
+      }
+      await opened.close();
+    };
+    // A failure of this side is reported by the reading side.
+    pump().catch((error) => opened.abort(error).catch(() => {}));
+    return readable.getReader();
   };
-  // Its reader hears of it.
-  pump().catch(() => {});
-  const reader = readable.getReader();
+  let opening: ReturnType<typeof open> | undefined;
   const undone = async () => {
     try {
-      const { done, value } = await reader.read();
+      opening ??= open();
+      const { done, value } = await (await opening).read();
       return done ? undefined : new Uint8Array(value);
     } catch {
       // An empty body is none, as in other calls.

@@ -4,6 +4,7 @@ import { nodeTransport } from "./node-transport.js";
 import { dialWebSocket } from "./node-websocket.js";
 import type { Platform } from "./platform.js";
 import { signerOf } from "./signature.js";
+import { decompressionStream } from "./web-compression.js";
 
 // Asked for when it is needed and not imported: few processes compress.
 const zlib = () => process.getBuiltinModule("node:zlib");
@@ -23,11 +24,15 @@ export const platform: Platform = {
   inflate: (format, bytes, maxBytes) => {
     // zlib refuses a limit beyond what one buffer can hold.
     const maxOutputLength = Math.min(maxBytes, process.getBuiltinModule("node:buffer").constants.MAX_LENGTH);
-    return run((done) =>
-      format === "gzip"
-        ? zlib().gunzip(bytes, { maxOutputLength }, done)
-        : zlib().inflate(bytes, { maxOutputLength }, done),
-    );
+    const names = { gzip: "gunzip", zlib: "inflate", raw: "inflateRaw", br: "brotliDecompress" } as const;
+    // The overloads of brotliDecompress differ from those of the others.
+    const decompress = zlib()[names[format]] as typeof import("node:zlib").inflate;
+    return run((done) => decompress(bytes, { maxOutputLength }, done));
+  },
+  decompressor(format) {
+    if (format !== "br") return decompressionStream(format);
+    const { Duplex } = process.getBuiltinModule("node:stream");
+    return Duplex.toWeb(zlib().createBrotliDecompress()) as unknown as DecompressionStream;
   },
   env: (name) => process.env[name],
 };

@@ -26,11 +26,16 @@ export interface Platform {
   hmacSha1(key: string, text: string): string | Promise<string>;
   /** Compresses as gzip (RFC 1952) or zlib (RFC 1950). */
   deflate(format: "gzip" | "zlib", bytes: Uint8Array): Promise<Bytes>;
-  /** Undoes gzip or zlib; rejects with a `RangeError` as soon as the output passes `maxBytes`. */
-  inflate(format: "gzip" | "zlib", bytes: Uint8Array, maxBytes: number): Promise<Bytes>;
+  /** Decompresses; rejects with a `RangeError` as soon as the output passes `maxBytes`. */
+  inflate(format: DecompressionFormat, bytes: Uint8Array, maxBytes: number): Promise<Bytes>;
+  /** Creates a stream that decompresses; undefined for the runtime's `DecompressionStream`. */
+  readonly decompressor?: ((format: DecompressionFormat) => DecompressionStream) | undefined;
   /** The environment variable `name`, or undefined where there is none; never throws. */
   env(name: string): string | undefined;
 }
+
+/** Formats that a platform decompresses: RFC 1952, 1950, 1951 and, where the runtime has it, 7932. */
+export type DecompressionFormat = "gzip" | "zlib" | "raw" | "br";
 
 /** Gives the headers that prove who sends an attempt, with a date of its own; a promise only when the hash takes time. */
 export type Signer = (request: SignedRequest, token: string) => HeaderPair[] | Promise<HeaderPair[]>;

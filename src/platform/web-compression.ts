@@ -1,9 +1,10 @@
 import { EasUnsupportedError } from "../errors.js";
 import type { Bytes } from "../request.js";
 import { readAll } from "./chunks.js";
+import type { DecompressionFormat } from "./platform.js";
 
-/** The Compression Streams standard calls the zlib format "deflate". */
-const STREAM_NAMES = { gzip: "gzip", zlib: "deflate" } as const;
+/** The formats by their names in the Compression Streams standard. */
+const STREAM_NAMES = { gzip: "gzip", zlib: "deflate", raw: "deflate-raw", br: "brotli" } as const;
 
 /** Compresses by the runtime's `CompressionStream`; `EasUnsupportedError` where there is none. */
 export function deflate(format: "gzip" | "zlib", bytes: Uint8Array): Promise<Bytes> {
@@ -12,14 +13,14 @@ export function deflate(format: "gzip" | "zlib", bytes: Uint8Array): Promise<Byt
 }
 
 /** Decompresses by the runtime's `DecompressionStream`, at most to `maxBytes`. */
-export function inflate(format: "gzip" | "zlib", bytes: Uint8Array, maxBytes: number): Promise<Bytes> {
+export function inflate(format: DecompressionFormat, bytes: Uint8Array, maxBytes: number): Promise<Bytes> {
   return through(decompressionStream(format), bytes, maxBytes);
 }
 
 /** The runtime's `DecompressionStream`; throws `EasUnsupportedError` where there is none. */
-export function decompressionStream(format: "gzip" | "zlib"): DecompressionStream {
+export function decompressionStream(format: DecompressionFormat): DecompressionStream {
   if (typeof DecompressionStream === "undefined") throw unsupported("DecompressionStream", format);
-  return new DecompressionStream(STREAM_NAMES[format]);
+  return new DecompressionStream(STREAM_NAMES[format] as "gzip");
 }
 
 function unsupported(name: string, format: string): EasUnsupportedError {
