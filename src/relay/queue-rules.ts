@@ -9,7 +9,7 @@ export type RelayOperation =
   | "result"
   /** Reads items and leaves them in the queue. */
   | "get"
-  /** Reads items, and deletes them unless the caller asks to keep them. Includes `get` and `result`. */
+  /** Reads items, and deletes them unless the caller asks to keep them. Includes `get`, `result` and `delete`. */
   | "take"
   /** Receives items as a consumer. With `_auto_commit_` it also needs `commit`. */
   | "watch"
@@ -97,6 +97,9 @@ const PRIORITY = `${QUEUE_HEADERS}priority`;
 const REAR = `${QUEUE_HEADERS}access-rear`;
 
 /** Parameters that select the items of one job: the service's id, and the tag of `AsyncInferenceClient`. */
+/** A random UUID (version 4). */
+const UUID = /^[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$/i;
+
 const JOB_FILTERS: readonly string[] = ["requestId", "easJob"];
 /** Values of a control parameter: indexes, counts, durations and booleans. */
 const CONTROL_VALUE = /^[\w.,+\-µμ]*$/;
@@ -173,14 +176,18 @@ function refusedOperation(
       const kind = deletes ? "take (a get without _auto_delete_=false)" : "get";
       return refuse(operations.has("result") ? `${kind} without a requestId` : kind);
     }
-  } else if (!operations.has(operation)) return refuse(operation);
+    // In pages, a deleting get reads first and then deletes by index. A take can delete any item anyway.
+  } else if (!operations.has(operation) && !(operation === "delete" && operations.has("take")))
+    return refuse(operation);
   if (operation === "watch" && commits && !operations.has("commit")) {
     return refuse("watch without _auto_commit_=false");
   }
   if (operation === "put") {
     if ((query.has("_priority_") || headers.has(PRIORITY)) && !operations.has("priority")) return refuse("priority");
-    // The service sets it, and finds the result by it.
-    if (query.has("requestId")) return refuse("put with a requestId");
+    // Results are found by it, so ids that others can guess are refused. Pages choose a random one for each put.
+    if (query.has("requestId") && !UUID.test(query.get("requestId") ?? "")) {
+      return refuse("put with a requestId that is not a random UUID");
+    }
   }
   // In a negative commit the service reads parameters from such a body, so it may do so in others.
   if (operation !== "negative" && /x-www-form-urlencoded/i.test(headers.get("content-type") ?? "")) {

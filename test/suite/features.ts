@@ -21,7 +21,7 @@ export const FEATURES = {
   websocket: "Watch over WebSocket",
   http: "Watch over HTTP stream",
   poll: "Watch by polling",
-  once: "Sent once, though a reused connection dies",
+  once: "Sent once when a reused connection dies",
   kept: "Nothing lost when a reused connection dies",
   workers: "Workers, asynchronous inference",
   relay: "Relay that keeps the token",
@@ -60,7 +60,7 @@ const BROWSERS: Readonly<Partial<Record<Feature, string>>> = {
   pool: "the browser has its own",
   pace: "browsers read ahead by themselves",
   server: "a relay is for servers",
-  once: "browsers send a request again by themselves; a put has a request id by which `skipRepeated` knows the copy",
+  once: "browsers resend requests by themselves: consumers recognise the copy of a put by its request id (`skipRepeated`)",
 };
 const NO_PAGE = { page: "no page", canvas: "no canvas to decode with", upload: "no XMLHttpRequest" };
 const NO_POOL = "fetch has its own";

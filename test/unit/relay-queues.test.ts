@@ -140,6 +140,7 @@ describe("the example of docs/relay.md", () => {
 describe("each operation needs its name", () => {
   const REQUESTS: Readonly<Record<string, readonly [string, string, Record<string, string>?]>> = {
     put: ["POST", "?task=1&%E6%A0%87=%26"],
+    "put, from a page": ["POST", "?requestId=0b0e1f6a-9d3c-4c55-8f6e-2f1f7b3f9a10"],
     result: ["GET", "?requestId=r&_raw_=false&_timeout_=5s&_auto_delete_=false&_length_=1&_index_=0"],
     "result, deleting": ["GET", "?easJob=j&_auto_delete_=true"],
     get: ["GET", "?_index_=-1&_auto_delete_=false"],
@@ -161,14 +162,14 @@ describe("each operation needs its name", () => {
   };
 
   test.each<[readonly RelayOperation[], readonly string[]]>([
-    [["put"], ["put"]],
+    [["put"], ["put", "put, from a page"]],
     [
       ["put", "priority"],
-      ["put", "priority", "priority by header"],
+      ["put", "put, from a page", "priority", "priority by header"],
     ],
     [["result"], ["result", "result, deleting"]],
     [["get"], ["result", "get"]],
-    [["take"], ["result", "result, deleting", "get", "take"]],
+    [["take"], ["result", "result, deleting", "get", "take", "delete"]],
     [["watch"], ["watch"]],
     [
       ["watch", "commit"],
