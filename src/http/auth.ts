@@ -2,7 +2,7 @@ import { argumentTypeError } from "../argument-errors.js";
 import { EasUnsupportedError } from "../errors.js";
 import type { HeaderPair, Platform, Signer } from "../platform/platform.js";
 import type { CallPlan } from "./call-plan.js";
-import type { Auth, Token } from "./options.js";
+import { type Auth, checkTokenText, type Token } from "./options.js";
 import type { Secrets } from "./redact.js";
 
 /** How this request is to be authorised: `"auto"` is decided here. */
@@ -65,19 +65,9 @@ export function secretsOf(source: Token | undefined, token: string): Secrets {
   return remembered.get(source) as string[];
 }
 
-/** Asks for the token, when it is a function. */
+/** Returns the token, or asks the function that the caller gave for it. */
 export function currentToken(token: Token | undefined): string | Promise<string> {
   if (typeof token !== "function") return token ?? "";
   const given = token();
-  return typeof given === "string" ? given : Promise.resolve(given).then(checkGiven);
-}
-
-function checkGiven(token: unknown): string {
-  if (typeof token !== "string") {
-    throw argumentTypeError(
-      "ERR_EAS_ARG_TOKEN",
-      `the token function gave a value of type ${typeof token}: it must give a string`,
-    );
-  }
-  return token;
+  return typeof given === "string" ? checkTokenText(given) : Promise.resolve(given).then(checkTokenText);
 }

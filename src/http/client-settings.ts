@@ -176,6 +176,8 @@ export const CLIENT_OPTIONS: OptionNames<PredictClientOptions> = {
 
 /** Checks the values of all options of a client. */
 export function checkOptions(options: PredictClientOptions): Settings {
+  // An environment variable that is not set: without a token, the service would answer 401.
+  if ("token" in options) checkToken(options.token as Token);
   const settings: Record<string, unknown> = { ...INITIAL_SETTINGS };
   for (const [name, check] of Object.entries(CHECKS) as [keyof Settings, AnyCheck][]) {
     const value = options[name];

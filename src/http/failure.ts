@@ -70,7 +70,8 @@ export function httpFailure(call: FailedCall, response: TransportResponse, decod
   const body = redactBytes(decoded.slice(0, ERROR_BODY_BYTES + longestOf(token) * 4), token).slice(0, ERROR_BODY_BYTES);
   const headers = redactHeaders(response.headers, token);
   const text = new TextDecoder().decode(body).trim();
-  const hint = (isUpgrade && upgradeHint(status)) || statusHint(status, text, plan.auth, headers);
+  const isAuthorized = Boolean(plan.token) || plan.headers.some(([name]) => name === "authorization");
+  const hint = (isUpgrade && upgradeHint(status)) || statusHint(status, text, plan.auth, headers, isAuthorized);
   const outcome = outcomeOfStatus(status, text.includes(NO_HEALTHY_UPSTREAM));
   const excerpt = text.length > ERROR_EXCERPT ? `${text.slice(0, ERROR_EXCERPT)}…` : text;
   const said = text === "" ? "" : ` It said: ${excerpt}`;

@@ -232,15 +232,26 @@ export function checkAuth(value: Auth): Auth {
   return value;
 }
 
-/** Checks a token, without ever showing it, and returns it. */
+/** Checks a token and returns it. Errors never show its value. */
 export function checkToken(value: Token): Token {
-  if (typeof value !== "string" && typeof value !== "function") {
-    throw argumentTypeError(
-      "ERR_EAS_ARG_TOKEN",
-      `token is of type ${typeof value}: it must be a string, or a function that gives one`,
-    );
-  }
-  return value;
+  return typeof value === "function" ? value : checkTokenText(value);
+}
+
+/** Checks a token that is sent and returns it. */
+export function checkTokenText(value: unknown): string {
+  const fault =
+    typeof value !== "string"
+      ? `is of type ${typeof value}: pass a string, or a function that returns one`
+      : value.trim() === ""
+        ? "is empty"
+        : /[\r\n]$/.test(value)
+          ? "ends with a line break: remove it, for example with trim()"
+          : /^bearer\s/i.test(value)
+            ? 'begins with "Bearer ": pass the token alone, and set auth: "bearer" if the service expects that form'
+            : undefined;
+  if (fault === undefined) return value as string;
+  const remedy = value === undefined || value === "" ? ". For a service without a token, leave the option out" : "";
+  throw argumentTypeError("ERR_EAS_ARG_TOKEN", `token ${fault}${remedy}`);
 }
 
 /** Checks a compression and returns it. */

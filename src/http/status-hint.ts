@@ -27,11 +27,16 @@ export function statusHint(
   text: string,
   auth: "token" | "bearer" | "signature",
   headers?: Headers,
+  hasToken = true,
 ): string {
   if (headers?.has(RELAY_HEADER)) {
     return `this is the relay's own answer${status < 500 ? ", which refuses the request" : "; its option onError receives the cause"}`;
   }
-  if (status === 401) return `${HINTS[401]}; it was sent as ${AUTH_WORDS[auth]}`;
+  if (status === 401) {
+    return hasToken
+      ? `${HINTS[401]}; it was sent as ${AUTH_WORDS[auth]}`
+      : "the service requires a token, and the client has none: set the option token";
+  }
   if (status === 404 && text === "") return "the service is not ready yet, or there is none of this name";
   if (status >= 300 && status < 400) {
     return "redirects are not followed, since the token must go nowhere else: use the service's own address";

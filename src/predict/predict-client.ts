@@ -169,7 +169,7 @@ export class PredictClient extends PredictSettings {
     const { origin, prefix } = endpointOf({ endpoint: this.currentSettings().endpoint }) ?? { origin: "", prefix: "" };
     client.become({ ...this.currentSettings(), endpoint: origin + prefix }, this.currentChannel());
     client.setServiceName(serviceName);
-    return options.token === undefined ? client : client.setToken(options.token);
+    return "token" in options ? client.setToken(options.token as Token) : client;
   }
 
   /** Finds out, with one GET, what stands between this client and its service, and says it in words. Never rejects. */

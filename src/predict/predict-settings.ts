@@ -47,9 +47,10 @@ export abstract class PredictSettings {
     return this.set("endpointType", endpointType);
   }
 
-  /** Sets the service token, or a function that gives one before each attempt. */
-  setToken(token: Token): this {
-    return this.set("token", token);
+  /** Sets the service token, or a function that returns one before each attempt; `null` sends none. */
+  setToken(token: Token | null): this {
+    if (token !== null) return this.set("token", token);
+    return this.change({ ...this.#settings, token: undefined });
   }
 
   /** Sets the retries after the first attempt; 0 makes one attempt. Default 5. */

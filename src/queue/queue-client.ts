@@ -115,9 +115,11 @@ export class QueueClient {
     return this.#set("endpoint", endpoint);
   }
 
-  /** Sets the token, or a function that gives one before each attempt. */
-  setToken(token: Token): this {
-    return this.#set("token", token);
+  /** Sets the token, or a function that returns one before each attempt; `null` sends none. */
+  setToken(token: Token | null): this {
+    if (token !== null) return this.#set("token", token);
+    this.#calls.settings = { ...this.#calls.settings, token: undefined };
+    return this;
   }
 
   /** Sets the milliseconds for one attempt. Default 5,000; a get has the time that it waits beside. */

@@ -21,7 +21,10 @@ export const TOKEN = "test-token-7c2f";
 
 /** A client of this test's own for the service "svc", closed when the test ends. */
 export function clientOf(server: { readonly origin: string }, options: PredictClientOptions = {}): PredictClient {
-  const client = new PredictClient({ endpoint: server.origin, serviceName: "svc", token: TOKEN, ...options });
+  const { token = TOKEN, ...more } = options;
+  const client = new PredictClient({ endpoint: server.origin, serviceName: "svc", token, ...more });
+  // A client that was given no token, which as an option would be an error.
+  if ("token" in options && options.token === undefined) client.setToken(null);
   onTestFinished(() => void client.close());
   return client;
 }

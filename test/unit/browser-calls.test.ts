@@ -95,7 +95,7 @@ describe("headers that a browser drops", () => {
       async () => new PredictClient({ ...bare, headers }).predict("x"),
       async () => new PredictClient(bare).addExtraHeaders(headers).predict("x"),
       async () => new PredictClient(bare).predict("x", { headers }),
-      async () => new PredictClient({ ...bare, token: "" }).predict("x", { headers }),
+      async () => new PredictClient(bare).setToken(null).predict("x", { headers }),
       async () => new QueueClient({ ...ofQueue, headers }).put("x"),
       async () => new QueueClient(ofQueue).addExtraHeaders(headers).count(),
       async () => new QueueClient(ofQueue).get({ headers }),
@@ -121,7 +121,7 @@ describe("headers that a browser drops", () => {
     await clientOf(server, { headers }).predict("x");
     expect([...names]).toEqual(expect.arrayContaining(Object.keys(headers)));
     // Without a token, the caller may authorize itself.
-    await clientOf(server, { token: "", headers: { authorization: "own" } }).predict("x");
+    await clientOf(server, { token: undefined, headers: { authorization: "own" } }).predict("x");
     expect(server.requests.at(-1)?.headers.authorization).toBe("own");
   });
 });

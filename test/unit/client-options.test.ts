@@ -60,6 +60,10 @@ describe("bad options of the client are refused when it is made", () => {
     ],
     ["token that is a number", { token: 5 }, "ERR_EAS_ARG_TOKEN", TypeError],
     ["token that is null", { token: null }, "ERR_EAS_ARG_TOKEN", TypeError],
+    ["token that is undefined", { token: undefined }, "ERR_EAS_ARG_TOKEN", TypeError],
+    ["token that is empty", { token: "" }, "ERR_EAS_ARG_TOKEN", TypeError],
+    ["token with a line break at its end", { token: "tok\n" }, "ERR_EAS_ARG_TOKEN", TypeError],
+    ["token with the form of its header", { token: "Bearer tok" }, "ERR_EAS_ARG_TOKEN", TypeError],
     ["unknown auth", { auth: "basic" }, "ERR_EAS_ARG_OPTION", TypeError],
     ["unknown compression", { compression: "brotli" }, "ERR_EAS_ARG_OPTION", TypeError],
     ["compression without compress()", { compression: { name: "x" } }, "ERR_EAS_ARG_OPTION", TypeError],
@@ -156,7 +160,6 @@ describe("bad options of the client are refused when it is made", () => {
       maxConnectionCount: 1,
       maxRequestBytes: 0,
       maxResponseBytes: Number.MAX_SAFE_INTEGER,
-      token: "",
     };
     expect(() => new PredictClient(options)).not.toThrow();
   });
@@ -258,7 +261,7 @@ describe("bad options of a call are refused before anything is sent", () => {
     }
   });
 
-  test.each(["a\nb", "a\r\nX: 1", "a\n", "名"])(
+  test.each(["a\nb", "a\r\nX: 1", "名"])(
     "a token that cannot be a header, %j: refused where it would be one",
     async (token) => {
       const server = await startServer();
@@ -274,7 +277,7 @@ describe("bad options of a call are refused before anything is sent", () => {
     },
   );
 
-  test.each([undefined, 5, null, {}])("a token function that gives %j", async (given) => {
+  test.each([undefined, 5, null, {}, "", " ", "tok\n", "Bearer x"])("a token function that gives %j", async (given) => {
     const server = await startServer();
     for (const token of [() => any(given), async () => any(given)]) {
       expect(await errorOf(clientOf(server, { token }).predict("x"))).toMatchObject({ code: "ERR_EAS_ARG_TOKEN" });
@@ -374,7 +377,7 @@ describe("setters", () => {
       "content-type": "application/json",
       authorization: "tok-1",
     });
-    await client.setServiceName("c").setRequestPath("").setToken("").setEndpoint("http://other/").predict("{}");
+    await client.setServiceName("c").setRequestPath("").setToken(null).setEndpoint("http://other/").predict("{}");
     expect(transport.requests[1]).toMatchObject({ origin: "http://other", path: "/api/predict/c" });
     expect(transport.header("authorization")).toBeUndefined();
   });
@@ -484,7 +487,7 @@ describe("init, service and close", () => {
     await client.predict("x");
     expect(server.requests.at(-1)?.headers.authorization).toBe(TOKEN);
     await client.close();
-    expect(await errorOf(third.predict("x"))).toMatchObject({ code: "ERR_EAS_ARG_REQUEST" });
+    expect(await errorOf(third.predict("x"))).toMatchObject({ code: "ERR_EAS_CLOSED" });
   });
 
   test("service() of a client with a customUrl is refused", () => {
@@ -500,7 +503,7 @@ describe("init, service and close", () => {
     const calls = [client.predict("x"), client.predict("y")];
     await server.seen(2);
     const closing = client.close();
-    expect(await errorOf(client.predict("z"))).toMatchObject({ code: "ERR_EAS_ARG_REQUEST" });
+    expect(await errorOf(client.predict("z"))).toMatchObject({ code: "ERR_EAS_CLOSED" });
     expect((await errorOf(client.predict("z"))).message).toContain("closed");
     free();
     expect((await Promise.all(calls)).map(String)).toEqual(["ok", "ok"]);

@@ -78,7 +78,7 @@ function optionsOf({ call }: QueueVector): QueueClientOptions {
   return {
     endpoint,
     queueName: path_suffix === undefined ? service : `${service}/${path_suffix}`,
-    token,
+    ...(token !== "" && { token }),
     uid,
     gid,
     customUrl: custom_url,

@@ -382,7 +382,7 @@ export function optionsOf(record: ClientRecord): PredictClientOptions {
   return {
     endpoint,
     serviceName: service,
-    token,
+    ...(token !== "" && { token }),
     customUrl: custom_url,
     contentType: content_type,
     headers: extra_headers === undefined ? undefined : (decode(extra_headers) as Map<string, string>),

@@ -175,7 +175,7 @@ export async function queues(): Promise<void> {
     if (frame instanceof DataFrame && json.n === waitCount) await frame.commit();
   }
   await queue.consume(async (frame) => void frame.text(), { concurrency: 2, onError: () => "release" });
-  await using disposed = new AsyncInferenceClient({ endpoint: "http://127.0.0.1:1", serviceName: "a", token: "" });
+  await using disposed = new AsyncInferenceClient({ endpoint: "http://127.0.0.1:1", serviceName: "a" });
   const job: InferenceJob = await disposed.submit("text");
   await disposed.resume(job.toJSON()).result({ timeout: 10 });
   const disposable: AsyncDisposable[] = [queue, client, disposed];
