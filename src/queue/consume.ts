@@ -1,7 +1,8 @@
 import { argumentTypeError, show } from "../argument-errors.js";
-import { EasDecodeError } from "../errors.js";
+import { EasDecodeError, EasError } from "../errors.js";
 import { checkCount, checkFunction, checkSignal } from "../http/options.js";
 import { type Abortable, linkSignal, unlinkSignal } from "../util/abort.js";
+import { messageOf } from "../util/guarded.js";
 import { changeNames, checkOptionNames, type OptionNames } from "../util/option-names.js";
 import type { DataFrame } from "./data-frame.js";
 import type { FrameIndex } from "./frame-index.js";
@@ -9,12 +10,13 @@ import type { QueueLogger } from "./queue-options.js";
 import { WATCH_OPTIONS, type WatchOptions } from "./watch/watch-options.js";
 import type { Watcher } from "./watch/watcher.js";
 
-/** Handles an item, which is committed when its promise is done, unless the handler has committed it or given it back. */
+/** Handles an item. The item is committed when the promise resolves, unless the handler has settled it itself. */
 export type FrameHandler = (frame: DataFrame) => void | Promise<void>;
 
 /**
- * What becomes of an item whose handler failed: `"negative"` gives it to a consumer again and counts as a failed try,
- * `"release"` leaves it until a reconnect, `"commit"` deletes it.
+ * What happens to an item whose handler failed. `"negative"` returns it to the queue, which counts a failed try: after as many
+ * as the service's queue setting `max_delivery` allows, the service drops the item. `"release"` leaves it until a reconnect.
+ * `"commit"` deletes it.
  */
 export type FailureVerdict = "negative" | "release" | "commit";
 
@@ -26,7 +28,10 @@ export interface ConsumeOptions extends Omit<WatchOptions, "autoCommit" | "index
   readonly window?: number | undefined;
   /** The most handlers at work at once. Default 1. */
   readonly concurrency?: number | undefined;
-  /** Decides on an item whose handler threw. Default: `"negative"`. */
+  /**
+   * Decides on an item whose handler threw before it settled the item. Default: logs the error with the item's index and tags,
+   * and returns `"negative"`. A negative carries the error's message as its reason.
+   */
   readonly onError?: ((error: unknown, frame: DataFrame) => FailureVerdict | Promise<FailureVerdict>) | undefined;
 }
 
@@ -40,7 +45,7 @@ const CONSUME_OPTIONS: OptionNames<ConsumeOptions> = /* @__PURE__ */ changeNames
 export interface ConsumeSettings {
   readonly concurrency: number;
   readonly window: number;
-  readonly onError: NonNullable<ConsumeOptions["onError"]>;
+  readonly onError: ConsumeOptions["onError"];
   readonly signal: AbortSignal | undefined;
 }
 
@@ -59,11 +64,11 @@ export function checkConsume(options: ConsumeOptions): ConsumeSettings {
     );
   }
   checkOptionNames("consume", options, CONSUME_OPTIONS);
-  const { concurrency = 1, window, onError = () => "negative", signal } = options;
+  const { concurrency = 1, window, onError, signal } = options;
   return {
     concurrency: checkCount("concurrency", concurrency, 1),
     window: window ?? 2 * concurrency,
-    onError: checkFunction("onError", onError),
+    onError: onError === undefined ? undefined : checkFunction("onError", onError),
     signal: signal === undefined ? undefined : checkSignal(signal),
   };
 }
@@ -91,6 +96,7 @@ export async function consume(
   } finally {
     // Before the watcher closes: the service would give items that are not committed yet to somebody else.
     await worker.finish();
+    await watcher.flush();
     await watcher.close();
   }
 }
@@ -179,22 +185,37 @@ class Worker {
     } catch (error) {
       return this.#fail(error, frame);
     }
-    // The handler may have committed it itself, or given it back.
-    if (!frame.isSettled) await frame.commit();
+    // The handler may have settled it itself.
+    if (!frame.isSettled) await this.#acknowledged(frame.commit());
   }
 
   async #fail(error: unknown, frame: DataFrame): Promise<void> {
-    const verdict = await this.#settings.onError(error, frame);
+    const { onError } = this.#settings;
+    // A commit that the handler awaits may have failed: the watcher retries it, and the handler must not run again.
+    if (frame.isSettled) return this.#warn(`the handler of ${nameOf(frame)} failed after it settled it`, error);
+    if (onError === undefined) this.#warn(`the handler of ${nameOf(frame)} failed; it is returned to the queue`, error);
+    const verdict = onError === undefined ? "negative" : await onError(error, frame);
     if (!VERDICTS.includes(verdict)) {
       throw argumentTypeError(
         "ERR_EAS_ARG_WATCH",
         `onError gave ${show(verdict)}: it must be "negative", "release" or "commit"`,
       );
     }
-    if (verdict === "commit") return frame.commit();
+    if (verdict === "commit") return this.#acknowledged(frame.commit());
     await this.#delay(Math.min(MOST_DELAY_MS, FIRST_DELAY_MS * 2 ** this.#failures++));
     if (verdict === "release") frame.release();
-    else await frame.negative();
+    else await this.#acknowledged(frame.negative(undefined, reasonOf(error)));
+  }
+
+  /** The watcher retries what fails, and logs it: the item is not handled again. */
+  async #acknowledged(sent: Promise<void>): Promise<void> {
+    await sent.catch((error: unknown) => {
+      if (!(error instanceof EasError)) throw error;
+    });
+  }
+
+  #warn(what: string, error: unknown): void {
+    this.#logger().warn(`eas-prediction: ${what}: ${reasonOf(error)}`);
   }
 
   /** Waits, but not when the worker is to end. */
@@ -212,7 +233,20 @@ class Worker {
   }
 }
 
-/** What was thrown may be anything. */
-function messageOf(error: unknown): string {
-  return error instanceof Error ? error.message : show(error);
+/** Maximum number of characters of an error's message in a negative or a log line. */
+const MAX_REASON = 500;
+
+/** The name and message of an error. Anything may have been thrown. */
+function reasonOf(error: unknown): string {
+  const text = error instanceof Error ? `${error.name}: ${error.message}` : messageOf(error);
+  return text.slice(0, MAX_REASON);
+}
+
+/** The item for a log line: its index and tags. */
+function nameOf(frame: DataFrame): string {
+  try {
+    return `item ${frame.index} ${JSON.stringify(frame.tags)}`;
+  } catch {
+    return `item ${frame.index}`;
+  }
 }

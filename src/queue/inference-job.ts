@@ -192,7 +192,7 @@ export class InferenceJob {
 
 function succeeded(frame: DataFrame): DataFrame {
   const code = frame.tags[LAST_CODE];
-  if (code === undefined || code === "200") return frame;
+  if (code === undefined || /^2\d\d$/.test(code)) return frame;
   const excerpt = frame.text().slice(0, 200);
   throw new EasModelError(`the model answered with ${code}${excerpt === "" ? "" : `: ${excerpt}`}`, {
     requestId: frame.requestId,

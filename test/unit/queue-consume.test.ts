@@ -358,18 +358,33 @@ describe("a handler that throws", () => {
     expect(watched.state).toBe("pending");
   });
 
-  test("a commit that is refused: the item is let go, and comes again", async () => {
-    const { emulator, input, client, warnings } = open();
-    const item = input.put("a");
-    const { runs, handler } = byHand();
-    start(client(), handler, { window: 1 });
-    await until(() => runs.length === 1);
-    emulator.fault({ status: 400 });
-    runs[0]?.done();
-    await until(() => runs.length === 2);
-    expect(warnings).toEqual([expect.stringContaining(`item ${item}`)]);
-    runs[1]?.done();
+  test("a commit that fails is retried, and the handler is not run again", async () => {
+    const { emulator, input, client } = open();
+    for (let i = 0; i < 8; i++) input.put(`${i}`);
+    const runs = new Map<bigint, number>();
+    start(
+      client({ retryCount: 0 }),
+      (frame) => {
+        runs.set(frame.index, (runs.get(frame.index) ?? 0) + 1);
+        emulator.fault({ status: 500 });
+      },
+      { window: 2 },
+    );
     await until(() => input.length === 0);
+    expect([...runs.values()]).toEqual(Array(8).fill(1));
+  });
+
+  test("a handler that throws is logged with its item, and the reason goes to the queue", async () => {
+    delays(0);
+    const { input, client, warnings } = open();
+    const bad = input.put("bad", { tags: { task: "7" } });
+    let seen = 0;
+    start(client(), () => {
+      if (++seen === 1) throw new TypeError("no such model");
+    });
+    await until(() => input.length === 0);
+    expect(warnings).toEqual([expect.stringMatching(`item ${bad} .*"task":"7".*TypeError: no such model`)]);
+    expect(input.negatives).toMatchObject([{ index: bad, reason: "TypeError: no such model" }]);
   });
 
   test("a commit whose answer is lost is made again, and the item is not", async () => {
