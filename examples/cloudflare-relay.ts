@@ -13,7 +13,7 @@
 //     "main": "cloudflare-relay.ts",
 //     "compatibility_date": "2026-11-01",
 //     "vars": {
-//       "EAS_ENDPOINT": "1234567890.cn-shanghai.pai-eas.aliyuncs.com",
+//       "EAS_ENDPOINT": "https://1234567890.cn-shanghai.pai-eas.aliyuncs.com",
 //       "EAS_SERVICE_NAME": "llm",
 //       "PAGE_ORIGIN": "https://my.site"
 //     }

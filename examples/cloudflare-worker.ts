@@ -11,7 +11,7 @@
 //     "name": "digits",
 //     "main": "cloudflare-worker.ts",
 //     "compatibility_date": "2026-11-01",
-//     "vars": { "EAS_ENDPOINT": "1234567890.cn-shanghai.pai-eas.aliyuncs.com", "EAS_SERVICE_NAME": "digits" }
+//     "vars": { "EAS_ENDPOINT": "https://1234567890.cn-shanghai.pai-eas.aliyuncs.com", "EAS_SERVICE_NAME": "digits" }
 //   }
 import { isEasError, PredictClient, TFRequest } from "eas-prediction";
 

@@ -3,6 +3,7 @@ import type { Duplex } from "node:stream";
 import type { WebSocket, WebSocketServer } from "ws";
 import { argumentRangeError, show } from "../argument-errors.js";
 import { EasUnsupportedError } from "../errors.js";
+import { isError, isResponse } from "../util/realms.js";
 import { createEmulator, type Emulator, type EmulatorOptions } from "./emulator.js";
 import { isBrokenByFault } from "./faults.js";
 import { BadTarget, BodyTooLarge, toRequest } from "./incoming-request.js";
@@ -104,7 +105,7 @@ async function serverModules(): Promise<[typeof import("node:http"), typeof impo
   const modules = await Promise.all([import("node:http"), import("ws")]).catch((cause: unknown) => cause);
   if (Array.isArray(modules) && modules[0].createServer && modules[1].WebSocketServer) return modules as never;
   throw new EasUnsupportedError("startEmulator needs node:http: use createEmulator and its transport here", {
-    cause: modules instanceof Error ? modules : undefined,
+    cause: isError(modules) ? modules : undefined,
   });
 }
 
@@ -178,7 +179,7 @@ async function upgrade(
   socket.once("close", () => gone.abort());
   try {
     const accepted = await emulator.connect(await toRequest(incoming, gone.signal));
-    if (accepted instanceof Response) {
+    if (isResponse(accepted)) {
       const { status, headers } = accepted;
       const body = await accepted.text();
       const lines = [...headers]

@@ -15,6 +15,8 @@ export interface Target {
   readonly isPredict: boolean;
   /** Whether the host is the shared gateway, which takes bodies of 1 MiB at the most. */
   readonly isSharedGateway: boolean;
+  /** Whether the host is a name of the cluster in which this process runs. */
+  readonly isInternal?: boolean;
 }
 
 /** What names a service behind a gateway. */
@@ -36,7 +38,7 @@ export function gatewayTarget(options: GatewayOptions, env: (name: string) => st
   const endpoint = endpointOf(options);
   const serviceName = options.serviceName || endpoint?.serviceName || "";
   checkServiceName(serviceName);
-  const { origin, prefix, host } = endpoint ?? inCluster(serviceName, env("NAMESPACE"));
+  const { origin, prefix, host } = endpoint ?? inCluster(serviceName, env);
   return {
     origin,
     path: `${prefix}${PREDICT}/${encodePath(serviceName)}`,
@@ -44,6 +46,7 @@ export function gatewayTarget(options: GatewayOptions, env: (name: string) => st
     resource: `${PREDICT}/${serviceName}`,
     isPredict: true,
     isSharedGateway: SHARED_GATEWAY.test(host),
+    isInternal: endpoint === undefined,
   };
 }
 
@@ -134,15 +137,30 @@ function customTarget(text: string): Target {
   };
 }
 
-/** Inside a cluster the official Python SDK finds a service by the pod's namespace (gateway_endpoint.py). */
-function inCluster(serviceName: string, namespace: string | undefined): ParsedEndpoint {
+/** Namespaces of Kubernetes itself. Services of EAS do not run in them. */
+const KUBERNETES_OWN = /^(default|kube-.*)$/;
+
+/**
+ * Returns the namespace of the EAS instance in which this process runs. EAS sets both `NAMESPACE` and `POD_NAME`. `NAMESPACE`
+ * alone is common in other clusters, where the name that is made from it would receive the token.
+ */
+export function easNamespace(env: (name: string) => string | undefined): string | undefined {
+  const namespace = env("NAMESPACE");
+  return namespace && env("POD_NAME") && !KUBERNETES_OWN.test(namespace) ? namespace : undefined;
+}
+
+/** Finds a service by the namespace of the EAS instance, as the official Python SDK does (gateway_endpoint.py). */
+function inCluster(serviceName: string, env: (name: string) => string | undefined): ParsedEndpoint {
+  const namespace = easNamespace(env);
   const host = `${(serviceName.split("/", 1)[0] as string).replaceAll("_", "-")}.${namespace}`;
   if (!namespace || !/^[A-Za-z0-9.-]+$/.test(host)) {
-    const variable = namespace ? `makes ${show(host)} of it, which is no host name` : "is not set";
+    const reason = namespace
+      ? `NAMESPACE gives ${show(host)}, which is not a host name`
+      : "an EAS instance has NAMESPACE and POD_NAME in its environment, and this process does not look like one";
     throw argumentTypeError(
       "ERR_EAS_ARG_ENDPOINT",
-      'endpoint is empty: set it to the gateway, for example "1234567890.cn-shanghai.pai-eas.aliyuncs.com", or set ' +
-        `customUrl (inside a cluster NAMESPACE finds the service, but that variable ${variable})`,
+      'endpoint is empty: set it to the gateway, for example "https://1234567890.cn-shanghai.pai-eas.aliyuncs.com", or set ' +
+        `customUrl. Only inside an EAS instance the endpoint may be left out: ${reason}`,
     );
   }
   return { origin: `http://${host.toLowerCase()}:8080`, host, prefix: "", serviceName: undefined };

@@ -1,4 +1,5 @@
 import { linkSignal, pause, raceAbort, unlinkSignal } from "../util/abort.js";
+import { isError, messageOf } from "../util/realms.js";
 import type { DiscoveryOptions, EndpointSource } from "./endpoint-source.js";
 import { type FoundInstance, readInstances } from "./instance.js";
 import type { RouterHost } from "./router.js";
@@ -78,7 +79,7 @@ export class InstanceList {
 
   #noInstances(cause: unknown): Error {
     const { serviceName, sourceName, discoveryError } = this.#options;
-    const why = cause instanceof Error ? cause.message : String(cause);
+    const why = messageOf(cause);
     const limit = isFinal(cause) ? "" : ` within ${this.#timeout} ms`;
     const message = `no instance of ${serviceName} was found${limit} at ${sourceName}: ${why}`;
     return discoveryError(message, sourceName, cause);
@@ -126,7 +127,7 @@ class NoAnswer extends Error {}
 
 /** Whether the source would fail in the same way again: its answer is too large, or its certificate is wrong. */
 function isFinal(error: unknown): boolean {
-  for (let each = error; each instanceof Error; each = each.cause) {
+  for (let each = error; isError(each); each = each.cause) {
     if ((each as { final?: unknown }).final === true) return true;
   }
   return false;

@@ -49,7 +49,21 @@ export function authorize(
   signer: Signer | undefined,
 ): HeaderPair[] | Promise<HeaderPair[]> {
   const { auth } = plan;
-  return auth === "signature" ? (signer as Signer)(plan, token) : [tokenHeader(auth, token)];
+  if (auth === "signature") return (signer as Signer)(plan, token);
+  warnIfPlain(plan);
+  return [tokenHeader(auth, token)];
+}
+
+/** Origins for which the check below was done. One check per process is enough. */
+const checkedOrigins = /* @__PURE__ */ new Set<string>();
+
+/** Warns once for each public host to which a token is about to be sent over plain http. */
+export function warnIfPlain(plan: CallPlan): void {
+  const { origin } = plan.target;
+  if (origin.startsWith("https:") || checkedOrigins.has(origin)) return;
+  checkedOrigins.add(origin);
+  // A logger may throw.
+  import("./on-first-use.js").then(({ warnOfPlainToken }) => warnOfPlainToken(plan)).catch(() => {});
 }
 
 /** Tokens that are remembered of each function: a service may echo one of an earlier attempt. */

@@ -5,7 +5,7 @@ import { type HeaderPair, isSuccess, type Signer, type TransportResponse } from 
 import type { Bytes } from "../request.js";
 import { type Abortable, linkSignal, sleep, unlinkSignal, type Wait } from "../util/abort.js";
 import { Attempt } from "./attempt.js";
-import { authorize, currentToken, secretsOf } from "./auth.js";
+import { authorize, currentToken, secretsOf, warnIfPlain } from "./auth.js";
 import type { CallObserver } from "./call-observer.js";
 import type { CallBody, CallPlan, CallResult } from "./call-plan.js";
 import type { Channel, Running } from "./channel.js";
@@ -200,6 +200,7 @@ export class Call implements Abortable, Running {
     const { fixedHeaders, token: given } = this.plan;
     if (fixedHeaders !== undefined) {
       this.token = secretsOf(given, "");
+      if (given) warnIfPlain(this.plan);
       return fixedHeaders;
     }
     const token = currentToken(given);

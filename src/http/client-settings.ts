@@ -41,7 +41,8 @@ export type EndpointType = typeof ENDPOINT_TYPE_GATEWAY | typeof ENDPOINT_TYPE_D
 export interface PredictClientOptions extends ClientOptions {
   /**
    * The gateway, as the console shows it: with or without scheme and slash at the end, or the whole URL of a service with
-   * `/api/predict/<service>`. Without one, the environment variable `NAMESPACE` finds the service inside a cluster. For
+   * `/api/predict/<service>`. Inside an EAS instance, where
+   * the environment has `NAMESPACE` and `POD_NAME`, it may be left out: the service is found by its name. For
    * `ENDPOINT_TYPE_DIRECT` the region's discovery, `pai-eas-vpc.<region>.aliyuncs.com`.
    */
   readonly endpoint?: string | undefined;
@@ -55,7 +56,10 @@ export interface PredictClientOptions extends ClientOptions {
   readonly contentType?: string | undefined;
   /** Path behind the service for all requests. */
   readonly requestPath?: string | undefined;
-  /** Where the client says what its calls do, such as `console`; `null` for nowhere, which is the default. */
+  /**
+   * Receives a line for each call, such as `console`. Default: only a warning about a token that is sent unencrypted, on `console`.
+   * `null` turns that off too.
+   */
   readonly logger?: CallLogger | null | undefined;
   /** Opens the WebSockets of `connect`, in place of the runtime's own. */
   readonly dialWebSocket?: WebSocketDialer | undefined;
@@ -161,10 +165,12 @@ export const CHECKS: {
   maxResponseBytes: (name, value) => checkLimit(name, value, 1),
   zeroCopy: checkBoolean,
   hooks: (_, value) => checkHooks(value),
-  logger: (_, value: CallLogger | null) => (value === null ? undefined : checkLogger(value)),
+  logger: (_, value: CallLogger | null) => (value === null ? SILENT : checkLogger(value)),
   dialWebSocket: checkFunction,
   ...DIRECT_CHECKS,
 };
+
+const SILENT: Warner = { warn: () => {} };
 
 /** The options of a `PredictClient`: its settings, and what only the constructor reads. */
 export const CLIENT_OPTIONS: OptionNames<PredictClientOptions> = {

@@ -2,6 +2,7 @@ import { show } from "../argument-errors.js";
 import { EasDecodeError } from "../errors.js";
 import type { DecompressionFormat, Platform, TransportResponse } from "../platform/platform.js";
 import type { Bytes, Compression, CompressionCodec } from "../request.js";
+import { isBytes, isError, messageOf } from "../util/realms.js";
 import { type Decoding, importOf, own } from "./decoding.js";
 import { cleanCause } from "./redact.js";
 
@@ -112,12 +113,13 @@ async function undo(
         ? await platform.inflate(compression, bytes, maxBytes)
         : await compression.decompress?.(bytes, { maxBytes, headers });
   } catch (cause) {
-    const why = cause instanceof Error ? cause.message : String(cause);
     const what =
-      cause instanceof RangeError ? `has more than ${maxBytes} bytes (maxResponseBytes)` : "cannot be decompressed";
-    throw failure(`${said}, but the body ${what}: ${why}`, cause);
+      isError(cause) && cause.name === "RangeError"
+        ? `has more than ${maxBytes} bytes (maxResponseBytes)`
+        : "cannot be decompressed";
+    throw failure(`${said}, but the body ${what}: ${messageOf(cause)}`, cause);
   }
-  if (!(decoded instanceof Uint8Array)) throw failure(`${said}, but its decompress() did not return bytes`);
+  if (!isBytes(decoded)) throw failure(`${said}, but its decompress() did not return bytes`);
   if (decoded.length > maxBytes) {
     throw failure(`${said}, but the body has more than ${maxBytes} bytes (maxResponseBytes): ${decoded.length}`);
   }

@@ -6,6 +6,7 @@ import {
   type TransportResponse,
 } from "../platform/platform.js";
 import type { Bytes } from "../request.js";
+import { isError, messageOf } from "../util/realms.js";
 import type { CallPlan } from "./call-plan.js";
 import { cleanCause, longestOf, redactBytes, redactHeaders, redactText, type Secrets } from "./redact.js";
 import { type Outcome, outcomeOfStatus, parseRetryAfter, verdictOn } from "./retry.js";
@@ -178,11 +179,7 @@ export function networkFailure(
 
 /** By its marks and not its class: a transport may come with another copy of this package. */
 export function isTransportError(error: unknown): error is TransportError {
-  return error instanceof Error && error.name === "TransportError" && "sent" in error;
-}
-
-function messageOf(error: unknown): string {
-  return error instanceof Error ? error.message : String(error);
+  return isError(error) && error.name === "TransportError" && "sent" in error;
 }
 
 function reasonOf({ sent, systemCode, message, final }: TransportError, phase: TransportRequest["phase"]): string {

@@ -1,4 +1,5 @@
 import type { Bytes } from "../request.js";
+import { isError } from "../util/realms.js";
 
 /** One token, or several that a call has used. */
 export type Secrets = string | readonly string[];
@@ -56,7 +57,7 @@ const MAX_CAUSES = 8;
  * attach requests, sockets and received data to theirs.
  */
 export function cleanCause(cause: unknown, secrets: Secrets, depth = 0): unknown {
-  if (!(cause instanceof Error)) return typeof cause === "string" ? redactText(cause, secrets) : undefined;
+  if (!isError(cause)) return typeof cause === "string" ? redactText(cause, secrets) : undefined;
   const { code, name } = cause as { code?: unknown; name?: unknown };
   const inner = depth < MAX_CAUSES ? cleanCause(cause.cause, secrets, depth + 1) : undefined;
   const clean = new Error(

@@ -1,6 +1,7 @@
 import { EasUnsupportedError } from "../errors.js";
 import type { Bytes } from "../request.js";
 import { checkOptionNames, type OptionNames } from "../util/option-names.js";
+import { isError, messageOf } from "../util/realms.js";
 import { joinChunks, readAll, totalLength } from "./chunks.js";
 import { NewConnections } from "./new-connections.js";
 import {
@@ -238,7 +239,7 @@ function streamOf(
 function failure(error: unknown, request: Pick<TransportRequest, "signal" | "phase">, opaque: boolean): unknown {
   // Runtimes disagree on the error of an abort, so our own signal is asked, not the error's name.
   if (request.signal.aborted) return request.signal.reason;
-  return new TransportError(error instanceof Error ? error.message : String(error), {
+  return new TransportError(messageOf(error), {
     // A connection that was there can break with some of these codes, too.
     sent: request.phase !== "body" && neverSent(error) ? "no" : "maybe",
     cause: error,
@@ -251,7 +252,9 @@ const REFUSED = { sent: "no", final: true } as const;
 
 /** Whether `fetch` refused the request's own parts. It then throws what the `Request` constructor throws. */
 function isRefused(error: unknown, url: string, { body, signal: _, ...init }: Parameters<FetchFunction>[1]): boolean {
-  if (!(error instanceof TypeError) || systemCodeOf(error) !== undefined) return false;
+  if (!isError(error) || error.name !== "TypeError" || systemCodeOf(error) !== undefined) return false;
+  // React Native and jsdom may have a `fetch` without it.
+  if (typeof Request !== "function") return false;
   try {
     // A stream is in use already.
     new Request(url, { ...init, body: body && "getReader" in body ? null : body } as RequestInit);

@@ -1,5 +1,6 @@
 import type { IncomingMessage } from "node:http";
 import type { Bytes } from "../request.js";
+import { isBytes } from "../util/realms.js";
 
 /** What body parsers add to a request, and what `node:http2` has in addition to `node:http`. */
 interface ParsedIncoming extends IncomingMessage {
@@ -39,7 +40,7 @@ function leftBody({ body, rawBody, headers }: ParsedIncoming): Bytes {
   // Parsers decompress what they read.
   if (!/^identity$/i.test(encoding)) throw new BodyTakenError(`and its content encoding (${encoding}) was removed`);
   const bytes = typeof left === "string" ? encoded(left, headers["content-type"] ?? "") : left;
-  if (!(bytes instanceof Uint8Array)) {
+  if (!isBytes(bytes)) {
     throw new BodyTakenError(bytes === undefined ? "and nothing of it was left" : "and was parsed");
   }
   const stated = headers["content-length"];

@@ -1,3 +1,4 @@
+import { messageOf } from "../util/realms.js";
 import { TransportError } from "./transport-error.js";
 
 const BANNER = 'import { createRequire } from "node:module"; const require = createRequire(import.meta.url);';
@@ -7,7 +8,7 @@ export function loadFailure(name: string, error: unknown): unknown {
   // An option that cannot be right, or what explains itself already.
   const { name: kind, code } = (error ?? {}) as { name?: unknown; code?: unknown };
   if (kind === "TransportError" || String(code).startsWith("ERR_EAS_")) return error;
-  const why = error instanceof Error ? error.message : String(error);
+  const why = messageOf(error);
   // Bundlers that write ES modules replace require() by a function that throws this.
   const remedy = /require/.test(why)
     ? `. In a bundle of ES modules, keep ${name} external, or let the bundler add this banner: ${BANNER}`

@@ -1,4 +1,5 @@
 import type { Dispatcher } from "undici";
+import { messageOf } from "../util/realms.js";
 import { totalLength } from "./chunks.js";
 import { makeAgent, type RequestAgent } from "./node-agent.js";
 import { type Connections, connectionsOf } from "./node-connect.js";
@@ -90,7 +91,7 @@ export function nodeTransport(options: NodeTransportOptions = {}): Transport {
         );
       } catch (error) {
         // undici reports its own errors to the handler, so this is not an agent, or not one that works.
-        const why = error instanceof Error ? error.message : String(error);
+        const why = messageOf(error);
         const failure = new TransportError(`undici cannot send: ${why}`, { sent: "no", final: true, cause: error });
         request.exchange?.cancel(failure);
         reject(failure);

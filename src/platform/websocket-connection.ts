@@ -1,4 +1,5 @@
 import type { Bytes } from "../request.js";
+import { isError } from "../util/realms.js";
 import { joinChunks, totalLength } from "./chunks.js";
 import {
   MOST_ERROR_BYTES,
@@ -55,7 +56,7 @@ export async function refusedFetch({ status, headers, body }: Response): Promise
 
 /** The error for arguments that a runtime makes no WebSocket of. Has no text of theirs: Deno's quotes the header's value. */
 export function invalidDial(error: unknown): TransportError {
-  const name = error instanceof Error ? error.name : "error";
+  const name = isError(error) ? error.name : "error";
   return new TransportError(`no WebSocket can be made with this URL, these headers and protocols (${name})`, {
     sent: "no",
     final: true,

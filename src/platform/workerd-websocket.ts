@@ -1,3 +1,4 @@
+import { messageOf } from "../util/realms.js";
 import { TransportError, type WebSocketDialer } from "./platform.js";
 import { connectionOver, type StandardSocket } from "./web-websocket.js";
 import { refusedFetch, untilAborted } from "./websocket-connection.js";
@@ -23,7 +24,7 @@ export const dialWebSocket: WebSocketDialer = (url, { headers, protocols = [], s
         signal: life.signal,
       });
     } catch (error) {
-      throw new TransportError(error instanceof Error ? error.message : String(error), { sent: "maybe", cause: error });
+      throw new TransportError(messageOf(error), { sent: "maybe", cause: error });
     }
     const { webSocket: socket } = response as Response & { webSocket?: WorkerSocket | null };
     if (!socket) {

@@ -44,7 +44,7 @@ export interface OpenAIOptions {
  * Calls one EAS service. Setters apply to the next call; calls in flight keep what they began with.
  *
  * @example
- * const client = new PredictClient({ endpoint: "1234.cn-shanghai.pai-eas.aliyuncs.com", serviceName: "scorecard", token });
+ * const client = new PredictClient({ endpoint: "https://1234.cn-shanghai.pai-eas.aliyuncs.com", serviceName: "scorecard", token });
  * const answer = await client.predict('[{"fea1": 1, "fea2": 2}]');
  */
 export class PredictClient extends PredictSettings {

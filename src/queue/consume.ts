@@ -2,8 +2,8 @@ import { argumentTypeError, show } from "../argument-errors.js";
 import { EasDecodeError, EasError } from "../errors.js";
 import { checkCount, checkFunction, checkSignal } from "../http/options.js";
 import { type Abortable, linkSignal, unlinkSignal } from "../util/abort.js";
-import { messageOf } from "../util/guarded.js";
 import { changeNames, checkOptionNames, type OptionNames } from "../util/option-names.js";
+import { isError, messageOf } from "../util/realms.js";
 import type { DataFrame } from "./data-frame.js";
 import type { FrameIndex } from "./frame-index.js";
 import type { QueueLogger } from "./queue-options.js";
@@ -238,7 +238,7 @@ const MAX_REASON = 500;
 
 /** The name and message of an error. Anything may have been thrown. */
 function reasonOf(error: unknown): string {
-  const text = error instanceof Error ? `${error.name}: ${error.message}` : messageOf(error);
+  const text = isError(error) ? `${error.name}: ${error.message}` : messageOf(error);
   return text.slice(0, MAX_REASON);
 }
 

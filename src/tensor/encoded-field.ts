@@ -74,15 +74,15 @@ export function memory(field: number, values: ArrayBufferView, width: number): E
   });
 }
 
-/** One for all: making it takes as long as what it does for a name. */
-const encoder = /* @__PURE__ */ new TextEncoder();
+/** Created on first use, because jest-environment-jsdom has no TextEncoder; shared, because creating one is as slow as encoding a name. */
+let encoder: TextEncoder | undefined;
 /** Up to so many characters, a loop is faster than a call out of the engine. */
 const SHORT = 64;
 
 /** A text or bytes; written although it may be empty. */
 export function text(field: number, value: string | Uint8Array): EncodedField {
   const isPlain = typeof value !== "string" || (value.length <= SHORT && !/[^\0-\x7f]/.test(value));
-  const content = isPlain ? value : encoder.encode(value);
+  const content = isPlain ? value : (encoder ??= new TextEncoder()).encode(value);
   return delimited(field, content.length, (writer) => writer.raw(content));
 }
 

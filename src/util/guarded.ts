@@ -5,17 +5,10 @@
 export function guarded(call: () => unknown, onFailure: (error: unknown) => void = () => {}): void {
   try {
     const result = call();
-    if (result instanceof Promise) result.catch(onFailure);
+    // A promise of another realm too.
+    if (typeof (result as PromiseLike<unknown> | undefined)?.then === "function")
+      Promise.resolve(result).catch(onFailure);
   } catch (error) {
     onFailure(error);
-  }
-}
-
-/** What an error says. Anything may have been thrown. */
-export function messageOf(error: unknown): string {
-  try {
-    return error instanceof Error ? error.message : String(error);
-  } catch {
-    return "an object that has no text form";
   }
 }

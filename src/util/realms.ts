@@ -48,6 +48,10 @@ export function isError(value: unknown): value is Error {
 
 /** Returns the message of anything that was thrown, an error of another realm included. */
 export function messageOf(thrown: unknown): string {
-  const { message } = (typeof thrown === "object" && thrown !== null ? thrown : {}) as { message?: unknown };
-  return typeof message === "string" ? message : String(thrown);
+  try {
+    const { message } = (typeof thrown === "object" && thrown !== null ? thrown : {}) as { message?: unknown };
+    return typeof message === "string" ? message : String(thrown);
+  } catch {
+    return "an object that has no text form";
+  }
 }

@@ -16,19 +16,20 @@ export const MAP_VALUE = 2;
 /** Bytes of the longest varint: 64 bits, seven in a byte. */
 export const MAX_VARINT_BYTES = 10;
 
-/** Drops nothing: a byte order mark is a character like any other here. One for all, since making it takes longer than a name. */
-const decoder = /* @__PURE__ */ new TextDecoder("utf-8", { ignoreBOM: true });
+// Both decoders keep a byte order mark. They are shared, because creating one takes longer than decoding a name, and created
+// on first use, because jest-environment-jsdom has no TextDecoder: importing this package must not fail there.
+let decoder: TextDecoder | undefined;
+let strictDecoder: TextDecoder | undefined;
 
-/** Throws where `decoder` writes U+FFFD. */
-const strictDecoder = /* @__PURE__ */ new TextDecoder("utf-8", { ignoreBOM: true, fatal: true });
-
-/** Text of UTF-8; bytes that are none become U+FFFD. */
+/** Decodes UTF-8. Invalid bytes become U+FFFD. */
 export function fromUtf8(bytes: Uint8Array): string {
+  decoder ??= new TextDecoder("utf-8", { ignoreBOM: true });
   return decoder.decode(bytes);
 }
 
 /** Decodes UTF-8. Throws a `TypeError` when the bytes are not UTF-8. */
 export function fromStrictUtf8(bytes: Uint8Array): string {
+  strictDecoder ??= new TextDecoder("utf-8", { ignoreBOM: true, fatal: true });
   return strictDecoder.decode(bytes);
 }
 

@@ -160,9 +160,10 @@ describe("where a call goes", () => {
   });
 });
 
-describe("inside a cluster", () => {
-  test("the environment variable NAMESPACE finds the service", async () => {
+describe("inside an EAS instance", () => {
+  test("NAMESPACE and POD_NAME find the service", async () => {
     vi.stubEnv("NAMESPACE", "eas-ns");
+    vi.stubEnv("POD_NAME", "svc-7d9f-abcde");
     expect(await sentTo({ serviceName: "svc" })).toBe("http://svc.eas-ns:8080 /api/predict/svc");
     expect(await sentTo({ serviceName: "my_svc/v2" })).toBe("http://my-svc.eas-ns:8080 /api/predict/my_svc/v2");
     expect(await sentTo({ serviceName: "Svc" })).toBe("http://svc.eas-ns:8080 /api/predict/Svc");
@@ -176,9 +177,24 @@ describe("inside a cluster", () => {
     ["ns", "模"],
   ])("NAMESPACE %j, service %j: refused", async (namespace, serviceName) => {
     vi.stubEnv("NAMESPACE", namespace);
+    vi.stubEnv("POD_NAME", "svc-7d9f-abcde");
     const error = await errorOf(sentTo({ serviceName }));
     expect(error).toMatchObject({ name: "TypeError", code: "ERR_EAS_ARG_ENDPOINT" });
     expect(error.message).toContain("NAMESPACE");
+  });
+
+  test.each([
+    ["default", "pod-1"],
+    ["kube-system", "pod-1"],
+    ["eas-ns", undefined],
+    ["eas-ns", ""],
+    [undefined, "pod-1"],
+  ])("NAMESPACE %j, POD_NAME %j: an endpoint is asked for", async (namespace, pod) => {
+    vi.stubEnv("NAMESPACE", namespace);
+    vi.stubEnv("POD_NAME", pod);
+    const error = await errorOf(sentTo({ serviceName: "echo" }));
+    expect(error).toMatchObject({ name: "TypeError", code: "ERR_EAS_ARG_ENDPOINT" });
+    expect(error.message).toMatch(/^endpoint is empty: set it to the gateway/);
   });
 });
 

@@ -1,3 +1,6 @@
+import { readdirSync, readFileSync } from "node:fs";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
 import { runInNewContext } from "node:vm";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { type RunningEmulator, startEmulator } from "../../src/emulator/index.js";
@@ -84,6 +87,22 @@ test.each(Object.entries(ARRAYS))("a foreign %s is encoded as one of this realm"
   expect(encode(foreign<never>(`${name}.from(${elements})`))).toEqual(encode(here));
 });
 
+test("no module creates at import what a test environment may lack", () => {
+  const src = fileURLToPath(new URL("../../src/", import.meta.url));
+  const found = readdirSync(src, { recursive: true, encoding: "utf8" })
+    .filter((path) => path.endsWith(".ts") && !path.startsWith("gen") && !path.startsWith("platform/node"))
+    .flatMap((path) =>
+      readFileSync(join(src, path), "utf8")
+        .split("\n")
+        .filter((line) =>
+          /^(export )?(const|let) .*(new (Text|Abort|URL|Blob|Headers|Re)|performance|fetch\()/.test(line),
+        )
+        .filter((line) => !/=>|function/.test(line))
+        .map((line) => `${path}: ${line}`),
+    );
+  expect(found).toEqual([]);
+});
+
 test("foreign half-precision bits are refused where floats travel, and taken by ONNX", () => {
   const bits = foreign<never>("Uint16Array.of(0x3c00)");
   expect(() => new TFRequest("s").addFeed("x", [1], "DT_HALF", bits).toBinary()).toThrow(/fromFloat16/);
@@ -129,4 +148,22 @@ test("a serialised request of another realm is fed", () => {
   const bytes = new EasyRecRequest().addUserFeature("f", "v", "STRING").toBinary();
   const copy = runInNewContext("Uint8Array.from(bytes)", { bytes: [...bytes] }) as Uint8Array;
   expect(new EasyRecRequest().addFeed(copy).toBinary()).toEqual(bytes);
+});
+
+/** Classes whose instances only this package creates, so that `instanceof` is exact. */
+const OWN_CLASSES =
+  /^(Eas[A-Za-z]*Error|[A-Z][A-Za-z]*Refusal|BodyTooLarge|BodyError|BodyTakenError|BadTarget|NoAnswer|Attempt|TransportError|DataFrame|WireReader|Promise)$/;
+
+test("src recognises what callers pass in without instanceof", () => {
+  const src = fileURLToPath(new URL("../../src/", import.meta.url));
+  const found = readdirSync(src, { recursive: true, encoding: "utf8" })
+    .filter((path) => path.endsWith(".ts") && !path.startsWith("gen"))
+    .flatMap((path) =>
+      readFileSync(join(src, path), "utf8")
+        .split("\n")
+        .filter((line) => !/^\s*(\/\/|\*|\/\*)/.test(line))
+        .flatMap((line) => Array.from(line.matchAll(/\binstanceof ([A-Za-z]+)/g), ([, name]) => `${path}: ${name}`)),
+    )
+    .filter((use) => !OWN_CLASSES.test(use.split(": ")[1] as string));
+  expect(found).toEqual([]);
 });

@@ -1,5 +1,6 @@
 import { EasHttpError } from "../../errors.js";
 import { linkSignal, pause, unlinkSignal } from "../../util/abort.js";
+import { isError, messageOf } from "../../util/realms.js";
 import { MAX_INDEXES } from "../commit-batch.js";
 import type { NegativeOptions } from "../queue-operations.js";
 import type { WatchSettings } from "./watch-options.js";
@@ -35,7 +36,7 @@ export function isRefusal(error: unknown): boolean {
 
 /** Whether a call was never sent, since the client is closed. */
 export function isArgumentError(error: unknown): boolean {
-  return error instanceof Error && "code" in error && String(error.code).startsWith("ERR_EAS_ARG_");
+  return isError(error) && "code" in error && String(error.code).startsWith("ERR_EAS_ARG_");
 }
 
 /**
@@ -109,7 +110,7 @@ export class BackgroundRetries {
       } catch (error) {
         if (life.aborted) return;
         if (++failures > 1) continue;
-        const message = error instanceof Error ? error.message : String(error);
+        const message = messageOf(error);
         warn(`eas-prediction: acknowledging ${this.#failed.size} items failed and is retried: ${message}`);
       }
     }

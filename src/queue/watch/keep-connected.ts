@@ -8,6 +8,7 @@ import {
 } from "../../errors.js";
 import { MAX_RETRY_AFTER_MS, requestedWait } from "../../http/retry.js";
 import { pause } from "../../util/abort.js";
+import { isError, messageOf } from "../../util/realms.js";
 import type { DataFrame } from "../data-frame.js";
 import type { FrameSource, OpenSource, SourceEnd, SourceEvents } from "./frame-source.js";
 import type { WatchSettings, WatchStatus } from "./watch-options.js";
@@ -134,7 +135,7 @@ async function connect(keeper: Keeper): Promise<Connection> {
 
 /** Logs failures that repeat. One alone is routine: gateways and proxies close connections. */
 function warn({ warn: log, consumer }: Keeper, cause: Error, failures: number, brief: number | undefined): void {
-  const message = cause instanceof Error ? cause.message : String(cause);
+  const message = messageOf(cause);
   if (brief === undefined || brief === 0) {
     if (failures > 1) log(message, `the watch failed ${failures} times in a row: ${message}`);
   } else if (brief >= MANY_BRIEF) {
@@ -161,7 +162,7 @@ function delayAfter(cause: Error, failures: number, { leastDelay, mostDelay }: W
 /** Whether the way this client is set up makes every connection fail, whatever the service answers. */
 function isCallersFault(error: unknown): boolean {
   if (error instanceof EasUnsupportedError) return true;
-  return error instanceof Error && "code" in error && error.code === "ERR_EAS_ARG_WATCH";
+  return isError(error) && "code" in error && error.code === "ERR_EAS_ARG_WATCH";
 }
 
 /** Whether a stream holds something that is not a frame. The bytes behind it have no meaning. */
@@ -172,7 +173,7 @@ function isUnreadable(error: unknown): boolean {
 /** Whether a first connection that failed like this would fail in the same way again. */
 function isFinal(error: unknown): boolean {
   if (error instanceof EasNetworkError) return !error.retryable;
-  return error instanceof Error && "code" in error && String(error.code).startsWith("ERR_EAS_ARG_");
+  return isError(error) && "code" in error && String(error.code).startsWith("ERR_EAS_ARG_");
 }
 
 /** Whether only another token can change the answer. */

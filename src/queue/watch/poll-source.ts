@@ -1,5 +1,6 @@
 import { EasNetworkError } from "../../errors.js";
 import { pause } from "../../util/abort.js";
+import { isError, messageOf } from "../../util/realms.js";
 import type { DataFrame, FrameOwner } from "../data-frame.js";
 import { ItemGetter } from "../item-getter.js";
 import { hasEnded, maxPayloadBytesOf } from "../queue-attributes.js";
@@ -138,7 +139,7 @@ class PollSource implements FrameSource {
         events.onEnd({ graceful: true, isQueueEnd: true, cause });
       },
       (error: unknown) => {
-        const cause = error instanceof Error ? error : new Error(String(error));
+        const cause = isError(error) ? error : new Error(messageOf(error));
         events.onEnd({ graceful: false, asked: signal.aborted, cause });
       },
     );
