@@ -79,10 +79,15 @@ let encoder: TextEncoder | undefined;
 /** Up to so many characters, a loop is faster than a call out of the engine. */
 const SHORT = 64;
 
+function encode(value: string): Uint8Array {
+  encoder ??= new TextEncoder();
+  return encoder.encode(value);
+}
+
 /** A text or bytes; written although it may be empty. */
 export function text(field: number, value: string | Uint8Array): EncodedField {
   const isPlain = typeof value !== "string" || (value.length <= SHORT && !/[^\0-\x7f]/.test(value));
-  const content = isPlain ? value : (encoder ??= new TextEncoder()).encode(value);
+  const content = isPlain ? value : encode(value);
   return delimited(field, content.length, (writer) => writer.raw(content));
 }
 
