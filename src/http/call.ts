@@ -34,6 +34,8 @@ export class Call implements Abortable, Running {
   /** The token that the attempt under way is sent with, as a service sees it: errors are cleaned of it. */
   token: Secrets = "";
   plan: CallPlan;
+  before: Running | undefined = undefined;
+  after: Running | undefined = undefined;
   protected readonly channel: Channel;
   /** The answer, where its body is still to come. */
   opened: OpenedResponse | undefined = undefined;

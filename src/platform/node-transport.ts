@@ -36,8 +36,8 @@ export function nodeTransport(options: NodeTransportOptions = {}): Transport {
   let closing: Promise<void> | undefined;
   const connectors = new Connectors(options);
   const traffic = new Traffic();
-  // undici sends `Connection: close` with such a request.
-  const reset = options.reuseConnections === false ? { reset: true } : undefined;
+  // undici sends `Connection: close` with such a request. Not by a spread in the request, which is slow.
+  const reset = options.reuseConnections === false ? true : undefined;
   const streams = new Set<StreamedExchange>();
   const hashThreads = HashThreads.of(options.hashThreads ?? 0);
   // Nearly all requests of a client have the very same headers, so the last ones are kept in undici's form.
@@ -85,7 +85,7 @@ export function nodeTransport(options: NodeTransportOptions = {}): Transport {
             method: request.method as Dispatcher.HttpMethod,
             headers: pieces === undefined ? lastFlat : [...lastFlat, "content-length", String(totalLength(pieces))],
             body: pieces === undefined ? bodyOf(request.body) : (pieces as never),
-            ...reset,
+            reset: reset as true,
           },
           begin(request, resolve, reject),
         );

@@ -8,7 +8,7 @@ import type { CallKind } from "../http/retry.js";
 import { joinPath, suffixOf } from "../http/url.js";
 import type { HeaderPair, Transport } from "../platform/platform.js";
 import type { Bytes } from "../request.js";
-import type { OptionNames } from "../util/option-names.js";
+import { changeNames, type OptionNames } from "../util/option-names.js";
 import { inBatches } from "./commit-batch.js";
 import { checkIndexes, type FrameIndex } from "./frame-index.js";
 import { checkIdentity, checkOperationOptions } from "./queue-options.js";
@@ -27,6 +27,9 @@ export const QUEUE_CALL_OPTIONS: OptionNames<QueueCallOptions> = {
   retryOn: 1,
   signal: 1,
 };
+
+/** The options of a call that operations pass on. */
+const PLAN_OPTIONS = /* @__PURE__ */ changeNames(QUEUE_CALL_OPTIONS, [], { onUploadProgress: 1 });
 
 /** Names and values of a query, in their order. */
 export type QueryPairs = readonly (readonly [name: string, value: string])[];
@@ -146,7 +149,7 @@ export class QueueCalls {
   /** The plan of an operation. */
   planOf(operation: Omit<QueueOperation<unknown>, "read">): CallPlan {
     const { kind, method, query, path, headers = [], held = 0, call = {} } = operation;
-    checkOperationOptions("call options", "timeout: 1000", call, { ...QUEUE_CALL_OPTIONS, onUploadProgress: 1 });
+    checkOperationOptions("call options", "timeout: 1000", call, PLAN_OPTIONS);
     const { plan } = this.prepare();
     // To copy a plan takes as long as all else here.
     const common = headers.length === 0 ? plan : withHeaders(plan, headers);
