@@ -2,7 +2,7 @@ import { describe, expect, onTestFinished, test } from "vitest";
 import { PredictClient, QueueClient } from "../../src/index.js";
 import { clientOf, errorOf, startServer, TOKEN } from "../support/calls.js";
 import { answer, type MisbehavingServer } from "../support/misbehaving-server.js";
-import { eventually, watchWith } from "../support/queue-watch.js";
+import { watchWith } from "../support/queue-watch.js";
 import { callsOf } from "../support/queues.js";
 
 // Nothing goes to another origin, whatever an answer says. A listening server, where everything points to, proves it.
