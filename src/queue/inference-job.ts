@@ -1,7 +1,8 @@
 import { EasClosedError, EasHttpError, EasModelError, EasTimeoutError } from "../errors.js";
 import { checkSignal, checkTimeout } from "../http/options.js";
-import { linkSignal, pause, unlinkSignal } from "../util/abort.js";
+import { linkSignal, pause, sleep, unlinkSignal, waitFor } from "../util/abort.js";
 import { checkOptionNames } from "../util/option-names.js";
+import { messageOf } from "../util/realms.js";
 import type { DataFrame } from "./data-frame.js";
 import type { QueueClient } from "./queue-client.js";
 import type { SearchResult } from "./queue-operations.js";
@@ -14,6 +15,8 @@ const LAST_CODE = "lastCode";
 
 /** How long the service may hold one answer back, in milliseconds. */
 const WAIT_MS = 20_000;
+/** Maximum time in milliseconds for which `result` waits for the deletion of a result that has arrived. */
+const MAX_DELETION_MS = 1_000;
 
 /** Milliseconds between two questions that the service does not hold back: at least, and for each job that waits. */
 const LEAST_PAUSE_MS = 500;
@@ -36,9 +39,9 @@ export interface InferenceJobJson {
 
 /** How long to wait for a result. */
 export interface ResultOptions {
-  /** Milliseconds. Default: as long as it takes. */
+  /** Milliseconds. Default: no limit. */
   readonly timeout?: number | undefined;
-  /** Ends the wait; it rejects with the signal's reason, and the job can be asked again. */
+  /** Ends the wait, which rejects with the signal's reason. The job can be asked again. */
   readonly signal?: AbortSignal | undefined;
 }
 
@@ -117,9 +120,12 @@ export class InferenceJob {
   }
 
   /**
-   * Waits for the result. It is deleted from the queue once it is here, so it comes once. Rejects with `EasModelError`
-   * when the model failed, with `EasTimeoutError` when it takes too long; the service writes no result for an empty
-   * answer, so give a `timeout` where the model may have nothing to say.
+   * Waits for the result, and deletes it from the output queue once it has arrived. Rejects with `EasModelError` when the model
+   * failed, and with `EasTimeoutError` when no result arrives within `timeout`. The service writes no result for an empty
+   * answer, so set a `timeout` where the model may answer with nothing.
+   *
+   * A result that has arrived is always returned. If its deletion is not answered by the deadline, by the signal or within one
+   * second, it continues in the background. A failed deletion is logged: the result then stays in the output queue.
    */
   async result(options: ResultOptions = {}): Promise<DataFrame> {
     checkOptionNames("result", options, { timeout: 1, signal: 1 });
@@ -134,9 +140,22 @@ export class InferenceJob {
         requestId: this.requestId,
       });
     }
-    // The result is here: it must not be lost because it could not be deleted.
-    await this.#drop(frame).catch(() => {});
+    await this.#dropInTime(frame, end, signal);
     return succeeded(frame);
+  }
+
+  /**
+   * Deletes a result that has arrived. Waits until the deadline or the signal, and at most `MAX_DELETION_MS`; the deletion then
+   * continues in the background. A failure is logged, since the result must not be lost because it could not be deleted.
+   */
+  async #dropInTime(frame: DataFrame, end: number, signal: AbortSignal | undefined): Promise<void> {
+    const deleted = this.#drop(frame).catch((error: unknown) => {
+      const what = `the result of job ${this.tag} could not be deleted and stays in the output queue`;
+      this.#sink.warn(`eas-prediction: ${what}: ${messageOf(error)}`);
+    });
+    const wait = sleep(Math.max(0, Math.min(MAX_DELETION_MS, end - performance.now())));
+    await Promise.race([deleted, waitFor(wait, signal).catch(() => {})]);
+    wait.cancel(undefined);
   }
 
   /** Deletes the result. A relay may refuse to delete by index, which callers can guess, and allow it by the job's id. */

@@ -159,6 +159,11 @@ export class QueueClient {
     return this;
   }
 
+  /** Logs a warning of a client that is built on this one. @internal */
+  warn(message: string): void {
+    this.#logger.warn(message);
+  }
+
   /**
    * Puts an item. It is not repeated when the queue may have it: then it rejects with an error whose `maybeAccepted` is
    * true. The queue's own limit on items is read once, before the first put. Bytes are not copied: leave them as they are
