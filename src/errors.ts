@@ -1,4 +1,5 @@
 import type { Bytes } from "./request.js";
+import { showAsText } from "./util/inspect.js";
 
 /** The `code` of every error that a call can end with. */
 export type EasErrorCode =
@@ -78,6 +79,7 @@ export class EasError extends Error {
     this.maybeTaken = options.maybeTaken ?? false;
     named(this, "EasError");
     Object.defineProperty(this, BRAND, { value: true });
+    showAsText(this, inspectError);
   }
 
   /**
@@ -103,6 +105,20 @@ export class EasError extends Error {
 // Apart, since a class that names itself is renamed by bundlers, and console.log would show the other name.
 function isBaseClass(value: unknown): boolean {
   return value === EasError;
+}
+
+/** Shows the stack, the fields of `toJSON` and the cause; not the headers, nor the body as bytes. */
+function inspectError(
+  this: EasError,
+  _depth: number,
+  options: object,
+  inspect: (value: unknown, options: object) => string,
+): string {
+  const { name, message, ...fields } = this.toJSON();
+  // V8 writes the stack before the name is set. JavaScriptCore writes it without name and message.
+  const trace = this.stack?.replace(/^Error: /, `${name}: `);
+  const { cause } = this;
+  return `${trace} ${inspect(cause ? { ...fields, cause } : fields, options)}`;
 }
 
 function named(error: EasError, name: string): void {

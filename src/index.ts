@@ -108,10 +108,11 @@ export type { ConsumeOptions, FailureVerdict, FrameHandler } from "./queue/consu
 export { DataFrame, type DataFrameJson } from "./queue/data-frame.js";
 export type { FrameIndex } from "./queue/frame-index.js";
 export type { InferenceJob, InferenceJobJson, ResultOptions } from "./queue/inference-job.js";
+export type { PutResult, PutResultJson } from "./queue/put-result.js";
 export type { QueueAttributes } from "./queue/queue-attributes.js";
 export type { QueueCallOptions } from "./queue/queue-calls.js";
 export { QueueClient } from "./queue/queue-client.js";
-export type { GetOptions, NegativeOptions, PutOptions, PutResult, SearchResult } from "./queue/queue-operations.js";
+export type { GetOptions, NegativeOptions, PutOptions, SearchResult } from "./queue/queue-operations.js";
 export type { QueueClientOptions, QueueData, QueueLogger } from "./queue/queue-options.js";
 export type { QueueTags } from "./queue/queue-tags.js";
 export type { SkipRepeatedOptions } from "./queue/watch/skip-repeated.js";

@@ -1,5 +1,6 @@
 import { argumentRangeError, argumentTypeError, show } from "../argument-errors.js";
 import type { Bytes, Compression, PredictRequest, RequestOptions } from "../request.js";
+import { showAsText } from "../util/inspect.js";
 import { checkRequestOptions } from "../util/option-names.js";
 import { isMap } from "../util/realms.js";
 import { JsonResponse } from "./json-response.js";
@@ -75,6 +76,7 @@ export class JsonRequest implements PredictRequest<JsonResponse> {
   constructor(options: RequestOptions = {}) {
     checkRequestOptions("JsonRequest", options);
     this.compression = options.compression;
+    showAsText(this);
   }
 
   /**

@@ -1,6 +1,8 @@
 import { EasDecodeError } from "../errors.js";
 import { parseExactly, plainText } from "../http/exact-json.js";
 import type { Bytes } from "../request.js";
+import { showAsText } from "../util/inspect.js";
+import { jsonForm } from "../util/json-form.js";
 
 /** What a PMML model says about one row. */
 export interface JsonOutput {
@@ -27,6 +29,7 @@ export class JsonResponse {
     }
     const outputs = isRecord(answer) ? answer["outputs"] : undefined;
     if (!Array.isArray(outputs)) throw noJson('it has no array "outputs"');
+    showAsText(this);
     this.outputs = outputs.map((output: unknown, index) => {
       if (!isRecord(output)) throw noJson(`output ${index} is no object`);
       return {
@@ -41,6 +44,11 @@ export class JsonResponse {
         outputValue: new Map(entriesOf(output, "outputValue", index)),
       };
     });
+  }
+
+  /** Returns the outputs as plain data, for `JSON.stringify`. Bigints become decimal text, maps become objects. */
+  toJSON(): Record<string, unknown> {
+    return { outputs: jsonForm(this.outputs) };
   }
 
   /** For people: the labels. */

@@ -7,6 +7,7 @@ import { makeCall } from "../http/make-call.js";
 import { type CallOptions, type CloseOptions, checkTimeout, type Token } from "../http/options.js";
 import { forStreams } from "../http/prepare.js";
 import type { Bytes, PredictRequest } from "../request.js";
+import { showAsText } from "../util/inspect.js";
 import { checkOptionNames } from "../util/option-names.js";
 import type { ClientFetchOptions } from "./client-fetch.js";
 import type { Diagnosis } from "./diagnose.js";
@@ -55,6 +56,7 @@ export class PredictClient extends PredictSettings {
   constructor(first?: string | PredictClientOptions, serviceName?: string, customUrl?: string) {
     super(optionsOf<PredictClientOptions>("PredictClient", first, { serviceName, customUrl }));
     closeOnDispose(this);
+    showAsText(this);
   }
 
   /**

@@ -1,4 +1,5 @@
 import { platform } from "#platform";
+import { show, showUrl } from "../argument-errors.js";
 import { checkServiceName } from "../endpoint/gateway.js";
 import { type Channel, channelOf } from "../http/channel.js";
 import {
@@ -96,6 +97,12 @@ export abstract class PredictSettings {
   /** Sets how the bodies of answers are decompressed; see the option `decompression`. Default `"auto"`. */
   setDecompression(decompression: Decompression): this {
     return this.set("decompression", decompression);
+  }
+
+  /** Returns the class, the service and the endpoint, for logs; neither the token nor a query. */
+  toString(): string {
+    const { serviceName, customUrl, endpoint } = this.#settings;
+    return `PredictClient { service: ${show(serviceName)}, endpoint: ${showUrl(customUrl || endpoint)} }`;
   }
 
   protected currentSettings(): Settings {

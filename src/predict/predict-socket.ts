@@ -10,6 +10,8 @@ import { sendable } from "../http/sendable.js";
 import type { WebSocketClose, WebSocketConnection } from "../platform/platform.js";
 import type { Bytes } from "../request.js";
 import { linkSignal, unlinkSignal } from "../util/abort.js";
+import { showAsText } from "../util/inspect.js";
+import { listFacts } from "../util/list-facts.js";
 import { MessageBuffer } from "./message-buffer.js";
 import { checkClose, checkMessage, type KeepAlive } from "./socket-options.js";
 
@@ -107,6 +109,7 @@ export class PredictSocket implements AsyncIterable<string | Bytes> {
       }
     };
     closeOnDispose(this);
+    showAsText(this);
   }
 
   /**
@@ -153,6 +156,12 @@ export class PredictSocket implements AsyncIterable<string | Bytes> {
         return { done: true, value: undefined };
       },
     };
+  }
+
+  /** Returns the URL without its query, the subprotocol and the state, for logs. */
+  toString(): string {
+    const state = this.#end ? `closed with ${this.#end.code}` : this.#isEnding ? "closing" : "open";
+    return listFacts("PredictSocket", { url: this.#name.split(" ")[1], protocol: this.protocol, state });
   }
 
   get #isEnding(): boolean {

@@ -8,6 +8,8 @@ import { limitLife } from "../http/stream-life.js";
 import { type PieceReader, undoneReader } from "../http/undo-stream.js";
 import { joinChunks, pushChunk } from "../platform/chunks.js";
 import type { Bytes } from "../request.js";
+import { showAsText } from "../util/inspect.js";
+import { listFacts } from "../util/list-facts.js";
 import { Received } from "./received.js";
 import { eventsOf, type ServerSentEvent } from "./server-sent-events.js";
 import { errorOfEvent, errorOfValue } from "./stream-error.js";
@@ -37,6 +39,7 @@ export class PredictStream implements AsyncIterable<Bytes> {
   readonly #received: Received;
   #isTaken = false;
   #isDone = false;
+  #hasEnded = false;
 
   /** @internal Begins in the turn in which the head came, so that no abort is missed. */
   constructor(answer: StreamAnswer, plan: CallPlan, idleTimeout: number) {
@@ -49,6 +52,10 @@ export class PredictStream implements AsyncIterable<Bytes> {
     this.#call = limitLife(answer, plan);
     this.#received = new Received(answer.token);
     this.#idleTimeout = idleTimeout;
+    response.atEnd(() => {
+      this.#hasEnded = true;
+    });
+    showAsText(this);
   }
 
   /** The body as bytes, piece by piece as they come; each piece is the receiver's own memory. */
@@ -102,6 +109,13 @@ export class PredictStream implements AsyncIterable<Bytes> {
   cancel(reason: unknown = new DOMException("the stream was cancelled", "AbortError")): void {
     this.#isTaken = true;
     this.#response.cancel(reason);
+  }
+
+  /** Returns the status, the content type and the state, for logs. */
+  toString(): string {
+    const state = this.#hasEnded ? "ended" : this.#isTaken ? "being read" : "not read";
+    const type = this.headers.get("content-type") ?? undefined;
+    return listFacts("PredictStream", { status: this.status, type, endpoint: this.endpoint, state });
   }
 
   async *#events(): AsyncGenerator<ServerSentEvent, void, undefined> {

@@ -1,6 +1,7 @@
 import { argumentTypeError, show } from "../argument-errors.js";
 import { EasDecodeError } from "../errors.js";
 import type { Bytes, Compression, PredictRequest, RequestOptions } from "../request.js";
+import { showAsText } from "../util/inspect.js";
 import { checkRequestOptions } from "../util/option-names.js";
 
 /** A request of plain text, for custom processors and PMML models. Answers with a `StringResponse`. */
@@ -12,6 +13,7 @@ export class StringRequest implements PredictRequest<StringResponse> {
   constructor(text = "", options: RequestOptions = {}) {
     checkRequestOptions("StringRequest", options);
     this.compression = options.compression;
+    showAsText(this);
     if (typeof text !== "string") {
       throw argumentTypeError("ERR_EAS_ARG_REQUEST", `StringRequest takes a string, not ${show(text)}`);
     }
@@ -40,11 +42,17 @@ export class StringResponse {
 
   constructor(bytes: Bytes) {
     this.bytes = bytes;
+    showAsText(this);
   }
 
   /** The body as text; bytes that are no UTF-8 become U+FFFD. */
   toString(): string {
     return new TextDecoder().decode(this.bytes);
+  }
+
+  /** Returns the text, for `JSON.stringify`. */
+  toJSON(): string {
+    return this.toString();
   }
 
   /**

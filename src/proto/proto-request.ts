@@ -2,6 +2,7 @@ import { type DescMessage, fromBinary, isMessage, type MessageShape, toBinary } 
 import { argumentTypeError, show } from "../argument-errors.js";
 import { EasDecodeError } from "../errors.js";
 import type { Bytes, Compression, PredictRequest, RequestOptions } from "../request.js";
+import { showAsText } from "../util/inspect.js";
 import { checkRequestOptions } from "../util/option-names.js";
 import { messageOf } from "../util/realms.js";
 
@@ -22,6 +23,7 @@ export class ProtoRequest<I extends DescMessage, O extends DescMessage> implemen
   constructor(schema: I, message: MessageShape<I>, responseSchema: O, options: RequestOptions = {}) {
     checkRequestOptions("ProtoRequest", options);
     this.compression = options.compression;
+    showAsText(this);
     if (!isMessage(message, schema)) {
       throw argumentTypeError("ERR_EAS_ARG_REQUEST", `message is ${show(message)}: it must be a ${schema.typeName}`);
     }
@@ -32,6 +34,11 @@ export class ProtoRequest<I extends DescMessage, O extends DescMessage> implemen
 
   toBinary(): Bytes {
     return toBinary(this.#schema, this.#message);
+  }
+
+  /** Returns the name of the class and of its schema. The message itself can be large, and is not part of it. */
+  toString(): string {
+    return `ProtoRequest { ${this.#schema.typeName} }`;
   }
 
   parseResponse(body: Bytes): MessageShape<O> {

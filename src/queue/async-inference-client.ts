@@ -3,6 +3,8 @@ import { argumentTypeError, show } from "../argument-errors.js";
 import { CHANNEL, channelOf } from "../http/channel.js";
 import { closeOnDispose } from "../http/close-on-dispose.js";
 import type { CloseOptions } from "../http/options.js";
+import { showAsText } from "../util/inspect.js";
+import { listFacts } from "../util/list-facts.js";
 import { changeNames, checkOptionNames, type OptionNames } from "../util/option-names.js";
 import { checkIndex } from "./frame-index.js";
 import { InferenceJob, type InferenceJobJson, JOB_TAG, ResultWaits } from "./inference-job.js";
@@ -41,6 +43,7 @@ export class AsyncInferenceClient {
   /** The queue that results come out of. */
   readonly sink: QueueClient;
   readonly #waits: ResultWaits;
+  readonly #serviceName: string;
 
   constructor(options: AsyncInferenceClientOptions) {
     checkOptionNames("AsyncInferenceClient", options, ASYNC_OPTIONS);
@@ -58,6 +61,8 @@ export class AsyncInferenceClient {
     this.input = new QueueClient({ ...shared, queueName: serviceName, gid: serviceName });
     this.sink = new QueueClient({ ...shared, queueName: `${serviceName}/sink`, gid: serviceName });
     closeOnDispose(this);
+    this.#serviceName = serviceName;
+    showAsText(this);
   }
 
   /**
@@ -87,6 +92,11 @@ export class AsyncInferenceClient {
       );
     }
     return this.#job({ index: checkIndex("index", index), requestId, tag });
+  }
+
+  /** Returns the service and its input queue, for logs. */
+  toString(): string {
+    return listFacts("AsyncInferenceClient", { service: this.#serviceName, input: this.input });
   }
 
   #job(facts: Pick<InferenceJob, "index" | "requestId" | "tag">): InferenceJob {

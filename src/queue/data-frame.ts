@@ -1,6 +1,7 @@
 import { EasDecodeError } from "../errors.js";
 import { parseExactly, plainText } from "../http/exact-json.js";
 import type { Bytes } from "../request.js";
+import { showAsText } from "../util/inspect.js";
 import { LENGTH_DELIMITED, MAP_KEY, MAP_VALUE, VARINT } from "../wire/wire.js";
 import { readUint64, WireReader } from "../wire/wire-reader.js";
 import { GREATEST_INDEX } from "./frame-index.js";
@@ -60,6 +61,7 @@ export class DataFrame {
     this.data = data;
     this.owner = owner;
     this.rest = rest;
+    showAsText(this);
   }
 
   /**

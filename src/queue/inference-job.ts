@@ -1,6 +1,8 @@
 import { EasClosedError, EasHttpError, EasModelError, EasTimeoutError } from "../errors.js";
 import { checkSignal, checkTimeout } from "../http/options.js";
 import { linkSignal, pause, sleep, unlinkSignal, waitFor } from "../util/abort.js";
+import { showAsText } from "../util/inspect.js";
+import { listFacts } from "../util/list-facts.js";
 import { checkOptionNames } from "../util/option-names.js";
 import { messageOf } from "../util/realms.js";
 import type { DataFrame } from "./data-frame.js";
@@ -117,6 +119,7 @@ export class InferenceJob {
     this.index = index;
     this.requestId = requestId;
     this.tag = tag;
+    showAsText(this);
   }
 
   /**
@@ -198,6 +201,11 @@ export class InferenceJob {
   toJSON(): InferenceJobJson {
     const { index, requestId, tag } = this;
     return requestId === undefined ? { index: String(index), tag } : { index: String(index), requestId, tag };
+  }
+
+  /** Returns the index, the request id and the tag, for logs. */
+  toString(): string {
+    return listFacts("InferenceJob", { ...this.toJSON() });
   }
 
   /** Reads the result. By default it stays in the queue, so that an answer that is lost on the way takes nothing with it. */

@@ -1,5 +1,5 @@
 import { platform } from "#platform";
-import { argumentTypeError } from "../argument-errors.js";
+import { argumentTypeError, showUrl } from "../argument-errors.js";
 import { channelOf } from "../http/channel.js";
 import { checkOptions, optionsOf, type Setting, withSetting } from "../http/client-settings.js";
 import { closeOnDispose } from "../http/close-on-dispose.js";
@@ -7,12 +7,15 @@ import { checkHeaders } from "../http/headers.js";
 import { type CloseOptions, checkCount, checkFunction, type HeadersInput, type Token } from "../http/options.js";
 import { bodyTooLarge } from "../http/prepare.js";
 import type { WebSocketDialer } from "../platform/platform.js";
+import { showAsText } from "../util/inspect.js";
+import { listFacts } from "../util/list-facts.js";
 import { checkOptionNames } from "../util/option-names.js";
 import { CommitBatch } from "./commit-batch.js";
 import { type ConsumeOptions, checkConsume, consume, type FrameHandler } from "./consume.js";
 import type { DataFrame, FrameOwner } from "./data-frame.js";
 import type { FrameIndex } from "./frame-index.js";
 import { ItemGetter } from "./item-getter.js";
+import type { PutResult } from "./put-result.js";
 import { LimitsCache, lastEntryOf, type QueueAttributes, withLimits } from "./queue-attributes.js";
 import { type QueueCallOptions, QueueCalls, type QueueOperation } from "./queue-calls.js";
 import {
@@ -26,7 +29,6 @@ import {
   type NegativeOptions,
   negativeOperation,
   type PutOptions,
-  type PutResult,
   putOperation,
   type SearchResult,
   searchOperation,
@@ -92,6 +94,7 @@ export class QueueClient {
     if (dialWebSocket !== undefined) checkFunction("dialWebSocket", dialWebSocket);
     this.#dialWebSocket = dialWebSocket;
     closeOnDispose(this);
+    showAsText(this);
   }
 
   /** Who this client is among the consumers of its group. */
@@ -290,6 +293,13 @@ export class QueueClient {
     this.#limits.close();
     // Both begin now, so that later calls reject at once.
     await Promise.all([this.#watcher?.close(), this.#calls.channel.close(options)]);
+  }
+
+  /** Returns the queue, the endpoint and the consumer's uid and gid, for logs. Contains neither the token nor a query. */
+  toString(): string {
+    const { settings, uid, gid } = this.#calls;
+    const { serviceName: queue, customUrl, endpoint } = settings;
+    return listFacts("QueueClient", { queue, endpoint: showUrl(customUrl || endpoint), uid, gid });
   }
 
   #set(...change: Setting): this {

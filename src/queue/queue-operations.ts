@@ -9,6 +9,7 @@ import { checkWhole } from "./cut-answer.js";
 import { type DataFrame, type FrameOwner, readFrames } from "./data-frame.js";
 import { checkDuration } from "./duration.js";
 import { checkIndex, type FrameIndex, isLast } from "./frame-index.js";
+import { type PutResult, StoredItem } from "./put-result.js";
 import { type QueueAttributes, readAttributes } from "./queue-attributes.js";
 import { QUEUE_CALL_OPTIONS, type QueryPairs, type QueueCallOptions, type QueueOperation } from "./queue-calls.js";
 import { checkOperationOptions, refuseUndefined } from "./queue-options.js";
@@ -33,17 +34,6 @@ export interface PutOptions extends QueueCallOptions, Pick<CallOptions, "onUploa
   readonly priority?: number | undefined;
   /** Path behind the queue, for services that take requests on several: `"/v1/txt2img"`. */
   readonly path?: string | undefined;
-}
-
-/** An item that was put. */
-export interface PutResult {
-  /** Its position in the queue. */
-  readonly index: bigint;
-  /**
-   * The item's request id. Undefined in a page that did not give one, when the service does not expose the header to it
-   * (CORS).
-   */
-  readonly requestId: string | undefined;
 }
 
 /** What items a get is to find. */
@@ -115,10 +105,8 @@ export function putOperation(options: PutOptions, ownId?: string): QueueOperatio
     query,
     path,
     call,
-    read: ({ response, body }) => ({
-      index: readIndex(body),
-      requestId: response.headers.get("x-eas-queueservice-request-id") ?? requestId,
-    }),
+    read: ({ response, body }) =>
+      new StoredItem(readIndex(body), response.headers.get("x-eas-queueservice-request-id") ?? requestId),
   };
 }
 

@@ -5,6 +5,7 @@ import type { Float64Values } from "../tensor/dtype.js";
 import type { RawTensor } from "../tensor/raw-tensor.js";
 import { readTensorMap } from "../tensor/tensor-map.js";
 import { listOutputs, NamedTensorResponse } from "../tensor/tensor-response.js";
+import { jsonForm } from "../util/json-form.js";
 import { FIXED32, LENGTH_DELIMITED, VARINT } from "../wire/wire.js";
 import { readInt32, WireReader } from "../wire/wire-reader.js";
 import { readEntry, readTextEntry } from "./read-maps.js";
@@ -132,6 +133,12 @@ export class EasyRecResponse extends NamedTensorResponse {
       "ERR_EAS_ARG_OUTPUT",
       `there are no scores of item ${show(String(itemId))} in the response: ${there}${more}${status}`,
     );
+  }
+
+  /** Returns all fields as plain data, for `JSON.stringify`. Maps become objects; the tensors are in `outputs`. */
+  override toJSON(): Record<string, unknown> {
+    const { outputs: _, ...fields } = this;
+    return { ...(jsonForm(fields) as object), outputs: super.toJSON() };
   }
 
   /** For people: the status, how many items have scores, and the outputs with their first values. */

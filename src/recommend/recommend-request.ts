@@ -1,5 +1,6 @@
 import type { Bytes, Compression, RequestOptions } from "../request.js";
 import { checkInt32 } from "../tensor/feeds.js";
+import { showAsText } from "../util/inspect.js";
 import { checkRequestOptions } from "../util/option-names.js";
 import { itemIdText } from "./checks.js";
 import { type RecommendFormat, readFeed } from "./feed-reader.js";
@@ -16,6 +17,7 @@ export abstract class RecommendRequest {
     checkRequestOptions(`${format}Request`, options, names);
     this.#format = format;
     this.compression = options.compression;
+    showAsText(this);
   }
 
   /** Adds an item to score. A number must be a safe integer; it goes as its decimal text, as a bigint does. */

@@ -2,6 +2,7 @@ import type { Bytes } from "../request.js";
 import { readArray } from "../tensor/array-proto.js";
 import { readTensorMap } from "../tensor/tensor-map.js";
 import { listOutputs, NamedTensorResponse } from "../tensor/tensor-response.js";
+import { jsonForm } from "../util/json-form.js";
 import { LENGTH_DELIMITED } from "../wire/wire.js";
 import { WireReader } from "../wire/wire-reader.js";
 import { readTextEntry } from "./read-maps.js";
@@ -51,6 +52,12 @@ export class TorchRecResponse extends NamedTensorResponse {
     this.rawFeatures = rawFeatures;
     this.itemIds = itemIds;
     this.passThroughData = passThroughData;
+  }
+
+  /** Returns all fields as plain data, for `JSON.stringify`. Maps become objects; the tensors are in `outputs`. */
+  override toJSON(): Record<string, unknown> {
+    const { outputs: _, ...fields } = this;
+    return { ...(jsonForm(fields) as object), outputs: super.toJSON() };
   }
 
   /** For people: how many items there are, and the outputs with their first values. */

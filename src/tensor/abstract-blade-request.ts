@@ -1,4 +1,5 @@
 import type { Bytes, Compression, RequestOptions } from "../request.js";
+import { showAsText } from "../util/inspect.js";
 import { checkRequestOptions } from "../util/option-names.js";
 import { BladeMessage } from "./blade-message.js";
 import { inPieces, serialised } from "./encoded-field.js";
@@ -22,6 +23,7 @@ export abstract class AbstractBladeRequest {
     checkRequestOptions(name, options);
     this.#name = name;
     this.compression = options.compression;
+    showAsText(this);
     this.#signatureName = signatureName === undefined ? undefined : checkName("signatureName", signatureName);
   }
 

@@ -1,5 +1,6 @@
 import { show } from "../argument-errors.js";
 import type { Bytes, Compression, PredictRequest, RequestOptions } from "../request.js";
+import { showAsText } from "../util/inspect.js";
 import { checkRequestOptions } from "../util/option-names.js";
 import { CaffeResponse } from "./caffe-response.js";
 import { type ContentOf, checkDTypeOf } from "./dtype.js";
@@ -28,6 +29,7 @@ export class CaffeRequest implements PredictRequest<CaffeResponse> {
   constructor(options: RequestOptions = {}) {
     checkRequestOptions("CaffeRequest", options);
     this.compression = options.compression;
+    showAsText(this);
   }
 
   /**

@@ -1,5 +1,6 @@
 import { show } from "../argument-errors.js";
 import type { Bytes, Compression, PredictRequest, RequestOptions } from "../request.js";
+import { showAsText } from "../util/inspect.js";
 import { checkRequestOptions } from "../util/option-names.js";
 import { type ContentOf, checkDTypeOf, type DType, type OnnxDType } from "./dtype.js";
 import { type EncodedField, inPieces, int32, message, packedSizes, serialised, text } from "./encoded-field.js";
@@ -35,6 +36,7 @@ export class OnnxRequest implements PredictRequest<OnnxResponse> {
   constructor(options: RequestOptions = {}) {
     checkRequestOptions("OnnxRequest", options);
     this.compression = options.compression;
+    showAsText(this);
   }
 
   /**

@@ -70,6 +70,11 @@ export class OnnxResponse extends TensorResponse<string | number> {
   }
 
   /** @internal */
+  protected override all(): Iterable<readonly [string, RawTensor]> {
+    return this.#named;
+  }
+
+  /** @internal */
   protected override find(output: string | number): RawTensor {
     return typeof output === "number" ? outputAt(this.#outputs, output) : findOutput(this.#named, output);
   }

@@ -12,7 +12,7 @@ import {
   type ValueField,
   type ValuesOf,
 } from "./dtype.js";
-import type { Tensor } from "./tensor.js";
+import { makeTensor, type Tensor, tensorText } from "./tensor.js";
 import { readInt32s, readInt64Halves } from "./varints.js";
 
 /** Where some of a tensor's values are in the response. */
@@ -118,7 +118,7 @@ export class RawTensor {
 
   tensor(): Tensor<DType, ValuesOf<DType>> {
     const data = this.values();
-    return { dtype: this.dtype as DType, shape: this.shape(), data };
+    return makeTensor(this.dtype as DType, this.shape(), data);
   }
 
   /** The values as numbers; int64 only where a number holds it exactly. */
@@ -145,12 +145,16 @@ export class RawTensor {
     return (this.values("DT_STRING", false) as Bytes[]).map(fromUtf8);
   }
 
+  /** A format may state no dtype for an output without values: then it has only a shape. */
+  toJSON(): unknown {
+    const isUntyped = this.dtype === undefined && this.dtypesToName !== undefined;
+    return isUntyped ? { shape: this.shape(), data: [] } : this.tensor();
+  }
+
   /** For people: dtype, shape and the first values. Never throws, since it goes into logs. */
   toString(): string {
     try {
-      const values = this.dtype === "DT_STRING" ? this.strings().map((text) => JSON.stringify(text)) : this.values();
-      const first = Array.from(values as ArrayLike<unknown>).slice(0, 8);
-      return `${this.dtype} [${this.dimensions.join(", ")}] ${first.join(", ")}${values.length > 8 ? ", …" : ""}`;
+      return tensorText(this.dtype, this.dimensions, this.values());
     } catch (error) {
       return `unreadable: ${messageOf(error)}`;
     }

@@ -1,10 +1,15 @@
 import { argumentRangeError, show } from "../argument-errors.js";
+import { showAsText } from "../util/inspect.js";
 import type { DType, ValuesOf } from "./dtype.js";
 import type { RawTensor } from "./raw-tensor.js";
 import type { Tensor } from "./tensor.js";
 
 /** What all responses of tensors can do. `K` is what an output is asked for by: its name, or its position. */
 export abstract class TensorResponse<K = string> {
+  constructor() {
+    showAsText(this);
+  }
+
   /** The shape of an output. Throws a `RangeError` that names the outputs there are, when there is no such. */
   getTensorShape(output: K): number[] {
     return this.find(output).shape();
@@ -35,8 +40,20 @@ export abstract class TensorResponse<K = string> {
     return this.find(output).strings();
   }
 
+  /**
+   * Returns dtype, shape and data of each output by its name, or by its position, for `JSON.stringify`. 64-bit integers become
+   * decimal text, STRING values become text, and JSON turns NaN and infinities into null. Throws `EasDecodeError` for an
+   * output that cannot be read.
+   */
+  toJSON(): Record<string, unknown> {
+    return Object.fromEntries(Array.from(this.all(), ([name, raw]) => [name, raw.toJSON()]));
+  }
+
   /** @internal */
   protected abstract find(output: K): RawTensor;
+
+  /** All outputs with their names or positions. @internal */
+  protected abstract all(): Iterable<readonly [string | number, RawTensor]>;
 }
 
 /** A response whose outputs have names. */
@@ -47,6 +64,11 @@ export abstract class NamedTensorResponse extends TensorResponse {
   /** Names of the outputs, as they came. */
   get outputNames(): string[] {
     return [...this.outputs.keys()];
+  }
+
+  /** @internal */
+  protected override all(): Iterable<readonly [string, RawTensor]> {
+    return this.outputs;
   }
 
   /** @internal */

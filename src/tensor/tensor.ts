@@ -1,5 +1,8 @@
 import { argumentRangeError, argumentTypeError, show } from "../argument-errors.js";
+import { showAsText } from "../util/inspect.js";
+import { jsonForm } from "../util/json-form.js";
 import { isBytes, typedArrayName } from "../util/realms.js";
+import { fromUtf8 } from "../wire/wire.js";
 import { type ContentOf, checkDType, type DType, type Float16Values, traitsOf } from "./dtype.js";
 
 /** A dtype, a shape and the elements in C order. It refers to the caller's memory and copies nothing. */
@@ -65,7 +68,54 @@ export function tensor<T>(
 export function tensor(shape: readonly number[], data: ContentOf<DType>, dtype?: DType): Tensor {
   const resolved = checkDType(dtype ?? dtypeOf(data), "tensor");
   checkShape(shape, data, resolved, "tensor");
-  return { dtype: resolved, shape, data };
+  return makeTensor(resolved, shape, data);
+}
+
+/** Makes a tensor of checked parts, with the methods for logs and JSON. */
+export function makeTensor<D extends DType, V extends ArrayLike<unknown>>(
+  dtype: D,
+  shape: readonly number[],
+  data: V,
+): Tensor<D, V> {
+  return new TensorOfParts(dtype, shape, data);
+}
+
+class TensorOfParts<D extends DType, V extends ArrayLike<unknown>> implements Tensor<D, V> {
+  readonly dtype: D;
+  readonly shape: readonly number[];
+  readonly data: V;
+
+  constructor(dtype: D, shape: readonly number[], data: V) {
+    this.dtype = dtype;
+    this.shape = shape;
+    this.data = data;
+    showAsText(this);
+  }
+
+  toString(): string {
+    return `Tensor ${tensorText(this.dtype, this.shape, this.data)}`;
+  }
+
+  toJSON(): unknown {
+    return { dtype: this.dtype, shape: [...this.shape], data: jsonForm(this.data) };
+  }
+}
+
+/** Maximum number of values that a text shows of a tensor. */
+const SHOWN_VALUES = 8;
+
+/** Formats a tensor for people: dtype, shape and the first values. */
+export function tensorText(
+  dtype: DType | undefined,
+  shape: readonly (number | bigint)[],
+  data: ArrayLike<unknown>,
+): string {
+  const first = Array.from({ length: Math.min(SHOWN_VALUES, data.length) }, (_, i) => {
+    const value = data[i];
+    if (typeof value === "string") return show(value);
+    return isBytes(value) ? show(fromUtf8(value)) : value;
+  });
+  return `${dtype} [${shape.join(", ")}] ${first.join(", ")}${data.length > SHOWN_VALUES ? ", …" : ""}`;
 }
 
 function dtypeOf(data: unknown): DType {

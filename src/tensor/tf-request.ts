@@ -1,5 +1,6 @@
 import { show } from "../argument-errors.js";
 import type { Bytes, Compression, PredictRequest, RequestOptions } from "../request.js";
+import { showAsText } from "../util/inspect.js";
 import { checkRequestOptions } from "../util/option-names.js";
 import { DTYPE_NUMBERS, encodeArray } from "./array-proto.js";
 import type { ContentOf, DType, TFDType } from "./dtype.js";
@@ -47,6 +48,7 @@ export class TFRequest implements PredictRequest<TFResponse> {
   constructor(signatureName = "", options: RequestOptions = {}) {
     checkRequestOptions("TFRequest", options);
     this.compression = options.compression;
+    showAsText(this);
     this.#signatureName = checkName("signatureName", signatureName);
   }
 

@@ -1,5 +1,6 @@
 import { argumentRangeError, show } from "../argument-errors.js";
 import type { Bytes, Compression, PredictRequest, RequestOptions } from "../request.js";
+import { showAsText } from "../util/inspect.js";
 import { checkRequestOptions } from "../util/option-names.js";
 import { DTYPE_NUMBERS, encodeArray } from "./array-proto.js";
 import type { ContentOf, DType, TorchDType } from "./dtype.js";
@@ -41,6 +42,7 @@ export class TorchRequest implements PredictRequest<TorchResponse> {
   constructor(options: RequestOptions = {}) {
     checkRequestOptions("TorchRequest", options);
     this.compression = options.compression;
+    showAsText(this);
   }
 
   /**

@@ -66,7 +66,12 @@ export class TorchResponse extends TensorResponse<number> {
 
   /** For people: the outputs with their first values. */
   override toString(): string {
-    return `TorchResponse { ${listOutputs([...this.#outputs.entries(), ...this.#named])} }`;
+    return `TorchResponse { ${listOutputs(this.all())} }`;
+  }
+
+  /** @internal */
+  protected override all(): Iterable<readonly [string | number, RawTensor]> {
+    return [...this.#outputs.entries(), ...this.#named];
   }
 
   /** @internal */

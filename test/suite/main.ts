@@ -1,6 +1,7 @@
 import "./predict.suite.js";
 import "./auth.suite.js";
 import "./failures.suite.js";
+import "./printing.suite.js";
 import "./bodies.suite.js";
 import "./streams.suite.js";
 import "./sockets.suite.js";

@@ -33,8 +33,8 @@ const ROOMS: Readonly<Record<string, readonly string[]>> = {
   "request.ts": [],
   "argument-errors.ts": [],
   util: ["argument-errors.ts"],
-  // For the type of bytes.
-  "errors.ts": ["request.ts"],
+  // The type of bytes, and how objects print.
+  "errors.ts": ["request.ts", "util"],
   platform: BASE,
   endpoint: [...BASE, "platform"],
   http: [...BASE, "platform", "endpoint"],

@@ -4,6 +4,8 @@ import type { WebSocketDialer } from "../../platform/platform.js";
 import type { Bytes } from "../../request.js";
 import { linkSignal, unlinkSignal } from "../../util/abort.js";
 import { guarded } from "../../util/guarded.js";
+import { showAsText } from "../../util/inspect.js";
+import { listFacts } from "../../util/list-facts.js";
 import { messageOf } from "../../util/realms.js";
 import { type DataFrame, readFrame, readIndex } from "../data-frame.js";
 import { hasEnded, isEmpty } from "../queue-attributes.js";
@@ -95,6 +97,7 @@ export class Watcher implements AsyncIterableIterator<DataFrame> {
     const { signal } = settings;
     const abortable = { abort: (reason: unknown) => this.#finish(reason, true) };
     linkSignal(signal, abortable);
+    showAsText(this);
     this.closed = this.#run().finally(() => unlinkSignal(signal, abortable));
   }
 
@@ -133,6 +136,12 @@ export class Watcher implements AsyncIterableIterator<DataFrame> {
   close(): Promise<void> {
     this.#finish(undefined, true);
     return this.closed;
+  }
+
+  /** Returns the transport and the state, for logs. */
+  toString(): string {
+    const state = this.isClosed ? "closed" : this.#source === undefined ? "connecting" : "open";
+    return listFacts("Watcher", { transport: this.#transport, state });
   }
 
   /** Resolves when failed commits have been sent once more. @internal */

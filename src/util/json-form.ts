@@ -1,0 +1,21 @@
+import { isBytes, isMap, typedArrayName } from "./realms.js";
+
+/**
+ * Converts a value to what JSON can hold: bigints become decimal text, typed arrays become arrays, maps become objects, and
+ * bytes inside an array become text.
+ */
+export function jsonForm(value: unknown): unknown {
+  if (typeof value === "bigint") return String(value);
+  if (typeof value !== "object" || value === null) return value;
+  if (isMap(value)) return formOf(value as Iterable<readonly [string, unknown]>);
+  if (Array.isArray(value) || typedArrayName(value) !== undefined) {
+    return Array.from(value as ArrayLike<unknown>, (each) =>
+      isBytes(each) ? new TextDecoder().decode(each) : jsonForm(each),
+    );
+  }
+  return formOf(Object.entries(value));
+}
+
+function formOf(entries: Iterable<readonly [string, unknown]>): Record<string, unknown> {
+  return Object.fromEntries(Array.from(entries, ([name, value]) => [name, jsonForm(value)]));
+}
