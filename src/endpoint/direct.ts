@@ -1,3 +1,4 @@
+import { clockNow } from "../util/clock.js";
 import { BALANCERS, type Turns } from "./balancers.js";
 import { EasDiscovery } from "./eas-discovery.js";
 import { Ejection, Health } from "./ejection.js";
@@ -131,12 +132,12 @@ class DirectRouter implements Router {
   #lease(instance: Instance, isProbe: boolean): Lease {
     instance.inFlight++;
     this.#hedges.earn();
-    const startedAt = performance.now();
+    const startedAt = clockNow();
     return {
       origin: instance.origin,
       end: (atFault, isStream = false) => {
         instance.inFlight--;
-        const time = performance.now() - startedAt;
+        const time = clockNow() - startedAt;
         // What was given up took longer than that, which counts where it is long already.
         const isTelling = atFault === false || (atFault === undefined && time > (this.p95 ?? Number.POSITIVE_INFINITY));
         if (isTelling && !isStream) this.#latency.add(time);

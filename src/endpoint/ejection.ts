@@ -1,3 +1,5 @@
+import { clockNow } from "../util/clock.js";
+
 /** Attempts that fail in a row until an instance leaves the rotation; as many as Envoy's outlier detection wants. */
 const FAILURES = 5;
 /** For how long it leaves at first; each time without a good while between is twice as long. */
@@ -53,7 +55,7 @@ export class Ejection<I extends Health> {
 
   /** An instance whose time is over, for one attempt; whoever takes it tells the attempt's end. */
   takeProbe(isWanted: (instance: I) => boolean): I | undefined {
-    const now = performance.now();
+    const now = clockNow();
     if (now < this.#nextProbe) return undefined;
     for (const waiting of this.#waiting.values()) {
       for (const instance of waiting) {
@@ -87,7 +89,7 @@ export class Ejection<I extends Health> {
   }
 
   #eject(instance: I): void {
-    const now = performance.now();
+    const now = clockNow();
     // It was well for longer than it was out: what was before counts no more.
     if (!this.#ejected.has(instance) && now - instance.until > instance.duration) instance.ejections = 0;
     instance.duration = Math.min(LONGEST_MS, FIRST_MS * 2 ** instance.ejections);
@@ -110,7 +112,7 @@ export class Ejection<I extends Health> {
   #readmit(instance: I): void {
     this.#forget(instance);
     instance.failures = 0;
-    instance.until = performance.now();
+    instance.until = clockNow();
   }
 
   #schedule(): void {

@@ -1,4 +1,5 @@
 import { linkSignal, pause, raceAbort, unlinkSignal } from "../util/abort.js";
+import { clockNow } from "../util/clock.js";
 import { isError, messageOf } from "../util/realms.js";
 import type { DiscoveryOptions, EndpointSource } from "./endpoint-source.js";
 import { type FoundInstance, readInstances } from "./instance.js";
@@ -50,7 +51,7 @@ export class InstanceList {
       return this.#first;
     }
     // What fails leaves the list as it is.
-    if (performance.now() - this.#askedAt >= this.#interval) this.#ask(this.#timeout).catch(() => {});
+    if (clockNow() - this.#askedAt >= this.#interval) this.#ask(this.#timeout).catch(() => {});
     return undefined;
   }
 
@@ -59,17 +60,17 @@ export class InstanceList {
   }
 
   async #waitForFirst(): Promise<void> {
-    const startedAt = performance.now();
+    const startedAt = clockNow();
     let known: unknown;
     for (;;) {
-      const left = this.#timeout - (performance.now() - startedAt);
+      const left = this.#timeout - (clockNow() - startedAt);
       try {
         await this.#ask(Math.max(1, left));
         return;
       } catch (error) {
         // What an earlier answer was says more than that there was no time for another.
         if (known === undefined || !(error instanceof NoAnswer)) known = error;
-        const isLast = performance.now() - startedAt + PAUSE_MS >= this.#timeout;
+        const isLast = clockNow() - startedAt + PAUSE_MS >= this.#timeout;
         if (isLast || isFinal(error) || this.#life.signal.aborted) throw this.#noInstances(known);
       }
       // Rejects when the client is closed, which the next round reports.
@@ -89,7 +90,7 @@ export class InstanceList {
   #ask(milliseconds: number): Promise<void> {
     this.#asking ??= this.#askSource(milliseconds).finally(() => {
       this.#asking = undefined;
-      this.#askedAt = performance.now();
+      this.#askedAt = clockNow();
     });
     return this.#asking;
   }

@@ -1,5 +1,6 @@
 import type { EasError, EasHttpError } from "../errors.js";
 import type { HeaderPair } from "../platform/platform.js";
+import { clockNow } from "../util/clock.js";
 import type { CallPlan } from "./call-plan.js";
 import type { CallEvent, CallHooks } from "./hooks.js";
 import { loggingHooks } from "./logging-hooks.js";
@@ -54,7 +55,7 @@ export class CallObserver {
     };
     this.#isSide = shared !== undefined;
     this.#endpoint = plan.target.origin;
-    this.#waitsSince = shared === undefined ? told.startedAt : performance.now();
+    this.#waitsSince = shared === undefined ? told.startedAt : clockNow();
   }
 
   /** Tells of one of the two calls that a hedged call may be made of. */
@@ -73,7 +74,7 @@ export class CallObserver {
     this.#endpoint = plan.target.origin;
     this.#requestBytes = requestBytes;
     this.#token = token;
-    this.#queued = Math.max(0, performance.now() - this.#waitsSince);
+    this.#queued = Math.max(0, clockNow() - this.#waitsSince);
     this.#headAt = undefined;
     this.status = undefined;
     let added: readonly HeaderPair[] = headers;
@@ -90,7 +91,7 @@ export class CallObserver {
     };
     this.#tell("request", { ...this.#event(), setHeader });
     isSent = true;
-    this.#sentAt = performance.now();
+    this.#sentAt = clockNow();
     return added;
   }
 
@@ -101,7 +102,7 @@ export class CallObserver {
       get: () => phase,
       set: (value: string) => {
         phase = value;
-        if (value === "body") this.#headAt ??= performance.now();
+        if (value === "body") this.#headAt ??= clockNow();
       },
     });
   }
@@ -114,7 +115,7 @@ export class CallObserver {
 
   retrying(error: EasError, delay: number): void {
     if (!this.#told.isOver) this.#tell("retry", { ...this.#event(), error, delay, status: this.#statusOf(error) });
-    this.#waitsSince = performance.now() + delay;
+    this.#waitsSince = clockNow() + delay;
   }
 
   failed(error: unknown): void {
@@ -134,7 +135,7 @@ export class CallObserver {
   }
 
   #event(): CallEvent {
-    const now = performance.now();
+    const now = clockNow();
     const { info, startedAt } = this.#told;
     return {
       call: info,

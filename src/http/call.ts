@@ -4,6 +4,7 @@ import { isInPieces, totalLength } from "../platform/chunks.js";
 import { type HeaderPair, isSuccess, type Signer, type TransportResponse } from "../platform/platform.js";
 import type { Bytes } from "../request.js";
 import { type Abortable, linkSignal, sleep, unlinkSignal, type Wait } from "../util/abort.js";
+import { clockNow } from "../util/clock.js";
 import { Attempt } from "./attempt.js";
 import { authorize, currentToken, secretsOf, warnIfPlain } from "./auth.js";
 import type { CallObserver } from "./call-observer.js";
@@ -40,7 +41,7 @@ export class Call implements Abortable, Running {
   /** The answer, where its body is still to come. */
   opened: OpenedResponse | undefined = undefined;
   protected readonly observer: CallObserver | undefined;
-  private readonly startedAt = performance.now();
+  private readonly startedAt = clockNow();
   private body: Bytes | readonly Bytes[] | null = null;
   private signer: Signer | undefined = undefined;
   private retriedOnce = false;
@@ -220,7 +221,7 @@ export class Call implements Abortable, Running {
   }
 
   private remaining(): number {
-    return this.plan.totalTimeout - (performance.now() - this.startedAt);
+    return this.plan.totalTimeout - (clockNow() - this.startedAt);
   }
 
   /** Waits, unless the caller aborts or the whole call's time runs out before. */

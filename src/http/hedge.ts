@@ -1,6 +1,7 @@
 import type { Router } from "../endpoint/router.js";
 import type { EasError } from "../errors.js";
 import type { Bytes } from "../request.js";
+import { clockNow } from "../util/clock.js";
 import type { CallBody, CallPlan, CallResult } from "./call-plan.js";
 
 /** A call of which there may be two. */
@@ -20,7 +21,7 @@ export function hedge<R>(
   body: CallBody,
   read: (result: CallResult) => R,
 ): Promise<R> {
-  const startedAt = performance.now();
+  const startedAt = clockNow();
   const tried: string[] = [];
   const readAll = (result: CallResult) => read({ ...result, attempts: tried.length, startedAt });
   let made: Promise<Bytes> | undefined;
@@ -61,7 +62,7 @@ export function hedge<R>(
       // It has not yet found out where to go: nothing that a second attempt would do sooner.
       if (tried.length === 0) return wait(delay);
       const router = routerNow();
-      const left = plan.totalTimeout - (performance.now() - startedAt);
+      const left = plan.totalTimeout - (clockNow() - startedAt);
       if (left <= 0 || router instanceof Promise || !router.takeHedge(tried)) return;
       run({ ...plan, retryCount: 0, totalTimeout: left }, false);
     };

@@ -1,4 +1,5 @@
 import { linkSignal, unlinkSignal } from "../util/abort.js";
+import { clockNow } from "../util/clock.js";
 import type { CallPlan } from "./call-plan.js";
 import { type FailedCall, totalTimeoutError } from "./failure.js";
 import type { StreamAnswer } from "./stream-call.js";
@@ -15,7 +16,7 @@ export function limitLife({ response, attempts, token, startedAt }: StreamAnswer
   linkSignal(signal, abortable);
   let timer: ReturnType<typeof setTimeout> | undefined;
   if (totalTimeout !== Number.POSITIVE_INFINITY) {
-    const left = totalTimeout - (performance.now() - startedAt);
+    const left = totalTimeout - (clockNow() - startedAt);
     timer = setTimeout(() => response.cancel(totalTimeoutError(call)), Math.max(1, left));
   }
   response.atEnd(() => {

@@ -1,3 +1,4 @@
+import { clockNow } from "../util/clock.js";
 import type { CallPlan } from "./call-plan.js";
 import { type CallHooks, type CallInfo, oneLineMessage } from "./hooks.js";
 
@@ -12,7 +13,7 @@ export interface ToldCall {
 export function tellStart(plan: CallPlan): ToldCall {
   const { kind, method, target, suffix } = plan;
   const path = target.path + suffix.wire.split("?", 1)[0];
-  const startedAt = performance.now();
+  const startedAt = clockNow();
   const info = { kind, method, path, startedAt: Date.now() };
   tell(plan, plan.hooks ?? [], "start", info);
   return { info, startedAt };

@@ -1,9 +1,12 @@
+import { clockNow, hasFakeTimers, startTimer } from "../util/clock.js";
+
 /** Something whose time can run out. A node of a list, so that waiting costs no memory of its own. */
 export abstract class Expiring {
   /** @internal */ previous: Expiring | undefined;
   /** @internal */ next: Expiring | undefined;
   /** @internal */ list: List | undefined;
   /** @internal */ expiresAt = 0;
+  /** @internal */ ownTimer: ReturnType<typeof setTimeout> | undefined = undefined;
 
   /** Called when the time has run out; it is no longer listed then. */
   abstract expire(): void;
@@ -30,12 +33,20 @@ export class Timeouts {
 
   /** Expires `item` after `milliseconds`, which must be a valid timer delay. An item may wait once at a time. */
   start(item: Expiring, milliseconds: number): void {
+    if (hasFakeTimers()) {
+      // The clock may stand still, so that a shared timer cannot tell which of the items are due.
+      item.ownTimer = startTimer(() => {
+        item.ownTimer = undefined;
+        item.expire();
+      }, delayOf(milliseconds));
+      return;
+    }
     let list = this.#lists.get(milliseconds);
     if (list === undefined) {
       list = new List(milliseconds);
       this.#lists.set(milliseconds, list);
     }
-    item.expiresAt = performance.now() + milliseconds;
+    item.expiresAt = clockNow() + milliseconds;
     item.list = list;
     item.previous = list.last;
     if (list.last) list.last.next = item;
@@ -46,7 +57,11 @@ export class Timeouts {
 
   /** Takes `item` out; does nothing when it is not waiting. */
   stop(item: Expiring): void {
-    const { list, previous, next } = item;
+    const { list, previous, next, ownTimer } = item;
+    if (ownTimer !== undefined) {
+      clearTimeout(ownTimer);
+      item.ownTimer = undefined;
+    }
     if (list === undefined) return;
     if (previous) previous.next = next;
     else list.first = next;
@@ -61,12 +76,14 @@ export class Timeouts {
   }
 
   #arm(list: List, milliseconds: number): ReturnType<typeof setTimeout> {
-    return setTimeout(() => this.#run(list), Math.max(1, Math.ceil(milliseconds)));
+    const due = (list.first as Expiring).expiresAt;
+    return setTimeout(() => this.#run(list, due), delayOf(milliseconds));
   }
 
-  #run(list: List): void {
+  #run(list: List, due: number): void {
     list.timer = undefined;
-    const now = performance.now();
+    // A timer that fired as armed is due, even if the clock is behind.
+    const now = Math.max(due, clockNow());
     while (list.first && list.first.expiresAt <= now) {
       const item = list.first;
       this.stop(item);
@@ -74,4 +91,9 @@ export class Timeouts {
     }
     if (list.first) list.timer ??= this.#arm(list, list.first.expiresAt - now);
   }
+}
+
+/** A delay that timers take: whole milliseconds. */
+function delayOf(milliseconds: number): number {
+  return Math.max(1, Math.ceil(milliseconds));
 }

@@ -7,6 +7,7 @@ import { makeCall } from "../http/make-call.js";
 import { type CallOptions, type CloseOptions, checkTimeout, type Token } from "../http/options.js";
 import { forStreams } from "../http/prepare.js";
 import type { Bytes, PredictRequest } from "../request.js";
+import { clockNow } from "../util/clock.js";
 import { showAsText } from "../util/inspect.js";
 import { checkOptionNames } from "../util/option-names.js";
 import type { ClientFetchOptions } from "./client-fetch.js";
@@ -92,7 +93,7 @@ export class PredictClient extends PredictSettings {
       call,
       (request, { response: { status, headers }, body, endpoint, attempts, startedAt }) => {
         const response = request.parseResponse(body);
-        return { response, status, headers, endpoint, attempts, elapsed: performance.now() - startedAt };
+        return { response, status, headers, endpoint, attempts, elapsed: clockNow() - startedAt };
       },
     );
   }

@@ -12,6 +12,7 @@ import {
 } from "../http/options.js";
 import { requestedWait } from "../http/retry.js";
 import { sleep, waitFor } from "../util/abort.js";
+import { clockNow } from "../util/clock.js";
 import { checkOptionNames } from "../util/option-names.js";
 import { isAnsweredByModel, notReadyReason } from "./not-ready.js";
 
@@ -80,7 +81,7 @@ export async function untilReady<R>(
 /** The time that is spent on a service that is not ready. */
 class Wait {
   attempts = 0;
-  readonly #startedAt = performance.now();
+  readonly #startedAt = clockNow();
   readonly #timeout: number;
   readonly #onWait: WaitOptions["onWait"];
   readonly #signal: AbortSignal | undefined;
@@ -110,7 +111,7 @@ class Wait {
   }
 
   get elapsed(): number {
-    return performance.now() - this.#startedAt;
+    return clockNow() - this.#startedAt;
   }
 
   /** Asks until the answer is a success, or an error that `isReady` takes for one; throws every other one. */

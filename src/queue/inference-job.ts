@@ -1,6 +1,7 @@
 import { EasClosedError, EasHttpError, EasModelError, EasTimeoutError } from "../errors.js";
 import { checkSignal, checkTimeout } from "../http/options.js";
 import { linkSignal, pause, sleep, unlinkSignal, waitFor } from "../util/abort.js";
+import { clockNow } from "../util/clock.js";
 import { showAsText } from "../util/inspect.js";
 import { listFacts } from "../util/list-facts.js";
 import { checkOptionNames } from "../util/option-names.js";
@@ -133,7 +134,7 @@ export class InferenceJob {
   async result(options: ResultOptions = {}): Promise<DataFrame> {
     checkOptionNames("result", options, { timeout: 1, signal: 1 });
     const { timeout, signal } = options;
-    const end = timeout === undefined ? Number.POSITIVE_INFINITY : performance.now() + checkTimeout("timeout", timeout);
+    const end = timeout === undefined ? Number.POSITIVE_INFINITY : clockNow() + checkTimeout("timeout", timeout);
     const frame = await this.#waits.run(signal, (signal) => this.#wait(end, signal));
     if (frame === undefined) {
       throw new EasTimeoutError(`there is no result of job ${this.tag} within ${timeout} ms`, {
@@ -156,7 +157,7 @@ export class InferenceJob {
       const what = `the result of job ${this.tag} could not be deleted and stays in the output queue`;
       this.#sink.warn(`eas-prediction: ${what}: ${messageOf(error)}`);
     });
-    const wait = sleep(Math.max(0, Math.min(MAX_DELETION_MS, end - performance.now())));
+    const wait = sleep(Math.max(0, Math.min(MAX_DELETION_MS, end - clockNow())));
     await Promise.race([deleted, waitFor(wait, signal).catch(() => {})]);
     wait.cancel(undefined);
   }
@@ -174,12 +175,12 @@ export class InferenceJob {
   /** Asks until the result is there; undefined when it is not by `end`. */
   async #wait(end: number, signal: AbortSignal): Promise<DataFrame | undefined> {
     for (;;) {
-      const began = performance.now();
+      const began = clockNow();
       const rest = Math.max(0, end - began);
       const { answer, held } = await this.#waits.ask(Math.min(WAIT_MS, rest), (timeout) => this.#find(timeout, signal));
       if (answer !== undefined || rest === 0) return answer;
       // Services answer early, and at once when the queue has ended: they are not to be asked again without a pause.
-      const now = performance.now();
+      const now = clockNow();
       const unheld = held === 0 ? this.#waits.pause : Math.min(began + held - now, this.#waits.pause);
       await pause(Math.min(unheld, end - now), signal);
     }

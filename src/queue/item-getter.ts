@@ -1,4 +1,5 @@
 import { EasError } from "../errors.js";
+import { clockNow } from "../util/clock.js";
 import type { DataFrame, FrameOwner } from "./data-frame.js";
 import type { QueueCalls } from "./queue-calls.js";
 import { type GetOptions, getOperation, indexesOperation } from "./queue-operations.js";
@@ -27,7 +28,7 @@ export class ItemGetter {
     calls.channel.checkOpen();
     const operation = getOperation(options, owner);
     if (operation.kind !== "take" || !calls.mayResend) return calls.run(operation);
-    const startedAt = performance.now();
+    const startedAt = clockNow();
     const { held = 0, call } = operation;
     const { totalTimeout } = calls.planOf(operation);
     let timeout = options.timeout;
@@ -36,7 +37,7 @@ export class ItemGetter {
       this.#reads.add(claimed);
       const read = getOperation({ ...options, ...(timeout !== undefined && { timeout }), autoDelete: false }, owner);
       const frames = await calls.run(read).finally(() => this.#reads.delete(claimed));
-      const elapsed = performance.now() - startedAt;
+      const elapsed = clockNow() - startedAt;
       const own = frames.filter(({ index }) => !claimed.has(index));
       if (own.length > 0) {
         const rest = Math.max(1, Math.ceil(totalTimeout - elapsed));

@@ -5,6 +5,7 @@ import { plainText } from "../http/exact-json.js";
 import { isSettableHeader } from "../http/headers.js";
 import { withHeaders } from "../http/prepare.js";
 import type { Bytes } from "../request.js";
+import { clockNow } from "../util/clock.js";
 import { GREATEST_INDEX } from "./frame-index.js";
 
 /**
@@ -82,7 +83,7 @@ export class LimitsCache {
     if (this.#limits === undefined || this.#queue !== queue) {
       this.#queue = queue;
       this.#limits = this.#ask(queue, undefined).then((limits) => limits ?? limitsOf({}));
-    } else if (performance.now() >= this.#askAgainAt) {
+    } else if (clockNow() >= this.#askAgainAt) {
       void this.#ask(queue, this.#life.signal).then((limits) => {
         if (limits !== undefined && this.#queue === queue) this.#limits = Promise.resolve(limits);
       });
@@ -100,7 +101,7 @@ export class LimitsCache {
     try {
       return limitsOf(await this.#read(signal));
     } catch (error) {
-      if (this.#queue === queue && !isUntold(error)) this.#askAgainAt = performance.now() + ASK_AGAIN_MS;
+      if (this.#queue === queue && !isUntold(error)) this.#askAgainAt = clockNow() + ASK_AGAIN_MS;
       return undefined;
     }
   }

@@ -1,3 +1,5 @@
+import { startTimer } from "./clock.js";
+
 /** Work that a signal can end. */
 export interface Abortable {
   abort(reason: unknown): void;
@@ -66,7 +68,7 @@ export function sleep(milliseconds: number): Wait {
   let timer: ReturnType<typeof setTimeout>;
   let cancel!: (reason: unknown) => void;
   const done = new Promise<void>((resolve, reject) => {
-    timer = setTimeout(resolve, milliseconds);
+    timer = startTimer(resolve, milliseconds);
     cancel = (reason) => {
       clearTimeout(timer);
       reject(reason);

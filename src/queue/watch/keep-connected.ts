@@ -8,6 +8,7 @@ import {
 } from "../../errors.js";
 import { MAX_RETRY_AFTER_MS, requestedWait } from "../../http/retry.js";
 import { pause } from "../../util/abort.js";
+import { clockNow } from "../../util/clock.js";
 import { isError, messageOf } from "../../util/realms.js";
 import type { DataFrame } from "../data-frame.js";
 import type { FrameSource, OpenSource, SourceEnd, SourceEvents } from "./frame-source.js";
@@ -122,7 +123,7 @@ async function connect(keeper: Keeper): Promise<Connection> {
     },
     signal,
   );
-  const openedAt = performance.now();
+  const openedAt = clockNow();
   const onAbort = () => void source.close();
   signal.addEventListener("abort", onAbort, { once: true });
   if (signal.aborted) onAbort();
@@ -130,7 +131,7 @@ async function connect(keeper: Keeper): Promise<Connection> {
   const end = await ended;
   signal.removeEventListener("abort", onAbort);
   keeper.onDisconnected();
-  return { ...end, isUseful, isBrief: performance.now() - openedAt < STABLE_MS };
+  return { ...end, isUseful, isBrief: clockNow() - openedAt < STABLE_MS };
 }
 
 /** Logs failures that repeat. One alone is routine: gateways and proxies close connections. */

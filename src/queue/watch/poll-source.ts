@@ -1,5 +1,6 @@
 import { EasNetworkError } from "../../errors.js";
 import { pause } from "../../util/abort.js";
+import { clockNow } from "../../util/clock.js";
 import { isError, messageOf } from "../../util/realms.js";
 import type { DataFrame, FrameOwner } from "../data-frame.js";
 import { ItemGetter } from "../item-getter.js";
@@ -96,7 +97,7 @@ class PollSource implements FrameSource {
       };
       for (;;) {
         await wanted();
-        const askedAt = performance.now();
+        const askedAt = clockNow();
         // One first, since a get waits for as many as it is asked for.
         const first = await get(position, 1, WAIT).catch(async (error: unknown) => {
           if (!isTooLarge(error)) throw error;
@@ -111,7 +112,7 @@ class PollSource implements FrameSource {
         if (first === undefined) continue;
         tooLarge = 0;
         if (first.length === 0) {
-          const rest = askedAt + IDLE_MS - performance.now();
+          const rest = askedAt + IDLE_MS - clockNow();
           if (rest > 0) {
             if ((autoCommit || isUnread) && hasEnded(await calls.run(attributesOperation({ signal })))) return;
             await pause(rest, signal);

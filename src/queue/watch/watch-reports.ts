@@ -1,3 +1,4 @@
+import { clockNow } from "../../util/clock.js";
 import type { QueueLogger } from "../queue-options.js";
 
 /** Milliseconds for which a cause that was logged is only counted. */
@@ -22,7 +23,7 @@ export class WatchReports {
 
   /** Logs `message`, unless the same `cause` was logged within the last ten minutes. A logger that throws is ignored. */
   warn(cause: string, message: string): void {
-    const now = performance.now();
+    const now = clockNow();
     const known = this.#reports.get(cause);
     if (known !== undefined && now - known.loggedAt < QUIET_MS) {
       known.count++;
