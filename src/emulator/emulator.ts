@@ -1,5 +1,6 @@
 import { fetchTransport } from "../platform/fetch-transport.js";
 import type { Transport, WebSocketDialer } from "../platform/platform.js";
+import { randomUuid } from "../queue/random-uuid.js";
 import type { Bytes } from "../request.js";
 import { checkOptionNames, type OptionNames } from "../util/option-names.js";
 import { isResponse } from "../util/realms.js";
@@ -61,7 +62,10 @@ export interface EmulatorOptions {
   readonly queues?: Readonly<Record<string, EmulatorQueueOptions>> | undefined;
   /** The queue that is also there without `/api/predict/<name>`, as a queue server that no gateway stands before. */
   readonly rootQueue?: string | undefined;
-  /** Token of all services and queues that have none of their own. Default `"emulator-token"`; `""` takes every caller. */
+  /**
+   * Token of all services and queues that do not set one. `""` accepts every caller. Default: a random token, which is new for
+   * each emulator and available as `emulator.token`.
+   */
   readonly token?: string | undefined;
   /** Whether a signature must have the body's true MD5 and a date within 15 minutes. Default false: as EAS itself. */
   readonly strictSignatures?: boolean | undefined;
@@ -82,7 +86,8 @@ export interface EmulatorOptions {
   readonly logLength?: number | undefined;
 }
 
-const EMULATOR_OPTIONS: OptionNames<EmulatorOptions> = {
+/** The names of the options, for emulators in memory and servers alike. */
+export const EMULATOR_OPTIONS: OptionNames<EmulatorOptions> = {
   services: 1,
   queues: 1,
   rootQueue: 1,
@@ -96,7 +101,7 @@ const EMULATOR_OPTIONS: OptionNames<EmulatorOptions> = {
 
 /** A local EAS gateway with its services. */
 export interface Emulator {
-  /** Token of the services and queues that have none of their own. */
+  /** Token of the services and queues that do not set one. */
   readonly token: string;
   /** The latest requests, oldest first. */
   readonly requests: readonly EmulatorLogEntry[];
@@ -133,8 +138,13 @@ export interface Emulator {
 
 /** Makes an emulator that is reached by `fetch` or `transport`, on every runtime. */
 export function createEmulator(options: EmulatorOptions = {}): Emulator {
-  checkOptionNames("the emulator", options, { ...EMULATOR_OPTIONS, emulator: 1, port: 1, instancePort: 1 });
-  const token = options.token ?? "emulator-token";
+  checkOptionNames("the emulator", options, EMULATOR_OPTIONS);
+  let { token } = options;
+  // Generated on first use: workerd does not allow random values while a module is loaded.
+  const getToken = () => {
+    token ??= `emulator-token-${randomUuid()}`;
+    return token;
+  };
   const logLength = options.logLength ?? 1000;
   const cors = Cors.of(options.cors);
   const services = new Map<string, EmulatorService>();
@@ -176,7 +186,7 @@ export function createEmulator(options: EmulatorOptions = {}): Emulator {
     };
     requests.push(entry);
     if (requests.length > logLength) requests.shift();
-    const wanted = found === undefined ? "" : ((found.queue ?? found.service)?.token ?? token);
+    const wanted = found === undefined ? "" : ((found.queue ?? found.service)?.token ?? getToken());
     entry.auth = await authorizationOf(request, body, pathname + url.search, wanted, options.strictSignatures ?? false);
     const fault = instance?.takeFault(found?.name) ?? faults.take(found?.name, discovered !== undefined);
     if (fault?.delay !== undefined) await delay(fault.delay, request.signal);
@@ -227,7 +237,9 @@ export function createEmulator(options: EmulatorOptions = {}): Emulator {
 
   const dialWebSocket = memoryDialer(connect);
   return {
-    token,
+    get token() {
+      return getToken();
+    },
     requests,
     instances,
     fetch: cors === undefined ? handle : (request) => sharedAnswer(cors, request),

@@ -1,12 +1,18 @@
 import { joinChunks } from "../platform/chunks.js";
+import type { HostCheck } from "./host-names.js";
 
 /** Larger bodies are answered with 413. */
 const MAX_BODY_BYTES = 256 * 1024 * 1024;
 
-export class BodyTooLarge extends Error {}
+/** A request that is answered with `status` and the message, and never reaches the emulator. */
+export class RefusedRequest extends Error {
+  readonly status: 400 | 403 | 413;
 
-/** The request target cannot be understood. */
-export class BadTarget extends Error {}
+  constructor(status: 400 | 403 | 413, message: string) {
+    super(message);
+    this.status = status;
+  }
+}
 
 /** What is used of Node's `IncomingMessage`. */
 interface IncomingRequest extends AsyncIterable<unknown> {
@@ -16,16 +22,22 @@ interface IncomingRequest extends AsyncIterable<unknown> {
   readonly rawHeaders: readonly string[];
 }
 
-/** Reads a request of Node's server to its end. Throws `BodyTooLarge` or `BadTarget` for requests that must be refused. */
-export async function toRequest(incoming: IncomingRequest, signal: AbortSignal): Promise<Request> {
-  const url = urlOf(incoming);
+/** Reads a request of Node's server to its end. Throws a `RefusedRequest` for requests that must be refused. */
+export async function toRequest(
+  incoming: IncomingRequest,
+  isAllowed: HostCheck,
+  signal: AbortSignal,
+): Promise<Request> {
+  const url = urlOf(incoming, isAllowed);
   const chunks: Uint8Array[] = [];
   let length = 0;
+  // Also read for a request that is refused: the client might not read the answer before it has sent its body.
   for await (const chunk of incoming) {
     length += (chunk as Uint8Array).length;
-    if (length > MAX_BODY_BYTES) throw new BodyTooLarge();
-    chunks.push(chunk as Uint8Array);
+    if (length > MAX_BODY_BYTES) throw new RefusedRequest(413, "The body is larger than 256 MiB");
+    if (!(url instanceof RefusedRequest)) chunks.push(chunk as Uint8Array);
   }
+  if (url instanceof RefusedRequest) throw url;
   const headers = new Headers();
   const { rawHeaders, method = "GET" } = incoming;
   for (let i = 0; i < rawHeaders.length; i += 2) headers.append(rawHeaders[i] as string, rawHeaders[i + 1] as string);
@@ -45,11 +57,19 @@ export function requestOf(url: string | URL, { signal, ...init }: RequestInit): 
 }
 
 /**
- * The URL that a request is for. HTTP clients with a proxy send the absolute form, whose host counts and not that of the header
- * (RFC 9112, 3.2.2).
+ * Returns the URL of a request, or why it is refused. HTTP clients with a proxy send the absolute form, whose host counts and not that of the header
+ * (RFC 9112, 3.2.2). Its host is not checked: browsers send this form only to a proxy that their user has set, so no page can
+ * reach the emulator by it.
  */
-function urlOf({ url = "/", headers }: IncomingRequest): string {
-  const target = /^[a-z][a-z\d+.-]*:\/\//i.test(url) ? url : `http://${headers.host ?? "localhost"}${url}`;
+function urlOf({ url = "/", headers: { host } }: IncomingRequest, isAllowed: HostCheck): string | RefusedRequest {
+  const isAbsolute = /^[a-z][a-z\d+.-]*:\/\//i.test(url);
+  if (!isAbsolute && !isAllowed(host)) {
+    return new RefusedRequest(
+      403,
+      `The emulator does not answer for the host ${JSON.stringify(host)}. It answers loopback names; the option "hosts" of startEmulator allows others.`,
+    );
+  }
+  const target = isAbsolute ? url : `http://${host || "localhost"}${url}`;
   if (url !== "*" && URL.canParse(target)) return target;
-  throw new BadTarget(`the request target is ${JSON.stringify(url)}: it must be a path or an absolute URL`);
+  return new RefusedRequest(400, `The request target is ${JSON.stringify(url)}: it must be a path or an absolute URL`);
 }

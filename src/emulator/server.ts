@@ -1,15 +1,18 @@
 import type { IncomingMessage, Server, ServerResponse } from "node:http";
 import type { Duplex } from "node:stream";
-import type { WebSocket, WebSocketServer } from "ws";
+import type { WebSocketServer } from "ws";
 import { argumentRangeError, show } from "../argument-errors.js";
 import { EasUnsupportedError } from "../errors.js";
+
+import { checkOptionNames, type OptionNames } from "../util/option-names.js";
 import { isError, isResponse } from "../util/realms.js";
-import { createEmulator, type Emulator, type EmulatorOptions } from "./emulator.js";
+import { createEmulator, EMULATOR_OPTIONS, type Emulator, type EmulatorOptions } from "./emulator.js";
 import { isBrokenByFault } from "./faults.js";
-import { BadTarget, BodyTooLarge, toRequest } from "./incoming-request.js";
+import { type HostCheck, hostCheck } from "./host-names.js";
+import { RefusedRequest, toRequest } from "./incoming-request.js";
 import type { Instance, Listener } from "./instances.js";
 import type { EmulatorQueueLog } from "./queue/options.js";
-import type { AcceptedSocket, AttachedSocket } from "./socket.js";
+import { attach, refuseUpgrade, reset } from "./server-socket.js";
 
 /** How `startEmulator` listens, beside what the emulator does. */
 export interface StartEmulatorOptions extends EmulatorOptions {
@@ -22,7 +25,22 @@ export interface StartEmulatorOptions extends EmulatorOptions {
    * one of them is in use. Default 0: any free ports.
    */
   readonly instancePort?: number | undefined;
+  /**
+   * Host names that are answered in addition to those of the loopback interface (`localhost`, `*.localhost`, `127.0.0.0/8` and
+   * `[::1]`), with any port: exact names, or `*.example.com` for all names below `example.com`. `"*"` turns the check off.
+   * Requests with another `Host` header are answered with 403, since a web page that DNS rebinding has led to 127.0.0.1 sends
+   * such requests. Requests whose target is an absolute URL, as clients with a proxy send it, are not checked. Default: none.
+   */
+  readonly hosts?: readonly string[] | "*" | undefined;
 }
+
+/** Options of `startEmulator` that `createEmulator` does not have. */
+const SERVER_OPTIONS: OptionNames<Omit<StartEmulatorOptions, keyof EmulatorOptions>> = {
+  emulator: 1,
+  port: 1,
+  instancePort: 1,
+  hosts: 1,
+};
 
 /** An emulator behind a real HTTP server. */
 export interface RunningEmulator extends Emulator {
@@ -35,11 +53,13 @@ export interface RunningEmulator extends Emulator {
 
 /** Starts an emulator on the loopback interface. Needs Node, Deno or Bun; elsewhere use `createEmulator`. */
 export async function startEmulator(options: StartEmulatorOptions = {}): Promise<RunningEmulator> {
-  const emulator = options.emulator ?? createEmulator(options);
+  checkOptionNames("the emulator", options, { ...EMULATOR_OPTIONS, ...SERVER_OPTIONS });
+  const { emulator: given, port = 0, instancePort = 0, hosts, ...rest } = options;
+  const isAllowed = hostCheck(hosts);
+  const emulator = given ?? createEmulator(rest);
   const [{ createServer }, { WebSocketServer }] = await serverModules();
   /** Listens as the gateway, or as one of the instances. */
   async function listen(at: number): Promise<Listener> {
-    /** Subprotocols by the upgrade that is under way. */
     const protocols = new WeakMap<IncomingMessage, string>();
     const sockets = new WebSocketServer({
       noServer: true,
@@ -47,13 +67,15 @@ export async function startEmulator(options: StartEmulatorOptions = {}): Promise
       perMessageDeflate: false,
       handleProtocols: (_offered, incoming) => protocols.get(incoming) ?? false,
     });
-    const server = createServer((incoming, outgoing) => void answer(emulator, incoming, outgoing));
+    const server = createServer((incoming, outgoing) => void answer(emulator, isAllowed, incoming, outgoing));
     const unattached = new Set<Duplex>();
     server.on("upgrade", (incoming: IncomingMessage, socket: Duplex, head: Uint8Array) => {
       if (incoming.headers.upgrade?.toLowerCase() !== "websocket")
         return answerWithoutUpgrade(server, incoming, socket, head);
       unattached.add(socket);
-      void upgrade(emulator, { sockets, protocols }, incoming, socket, head).finally(() => unattached.delete(socket));
+      void upgrade(emulator, { sockets, protocols, isAllowed }, incoming, socket, head).finally(() =>
+        unattached.delete(socket),
+      );
     });
     await new Promise<void>((resolve, reject) => {
       server.once("error", reject);
@@ -68,8 +90,8 @@ export async function startEmulator(options: StartEmulatorOptions = {}): Promise
     };
   }
   const instances = emulator.instances as readonly Instance[];
-  const firstPort = checkInstancePort(options.instancePort ?? 0, instances.length);
-  const gateway = await listen(options.port ?? 0);
+  const firstPort = checkInstancePort(instancePort, instances.length);
+  const gateway = await listen(port);
   async function closeAll(): Promise<void> {
     await Promise.all([gateway.close(), ...instances.map((instance) => instance.stop())]);
   }
@@ -118,30 +140,37 @@ function close(server: Server, sockets: WebSocketServer): Promise<void> {
   });
 }
 
-async function answer(emulator: Emulator, incoming: IncomingMessage, outgoing: ServerResponse): Promise<void> {
+async function answer(
+  emulator: Emulator,
+  isAllowed: HostCheck,
+  incoming: IncomingMessage,
+  outgoing: ServerResponse,
+): Promise<void> {
   const gone = new AbortController();
   outgoing.once("close", () => gone.abort());
   try {
-    const response = await emulator.fetch(await toRequest(incoming, gone.signal));
+    const response = await emulator.fetch(await toRequest(incoming, isAllowed, gone.signal));
     const headers: [string, string][] = [...response.headers];
     outgoing.writeHead(response.status, headers.flat());
     // The headers of an endless body are not to wait for its first byte.
     if (!response.headers.has("content-length")) outgoing.flushHeaders();
     await pipe(response, outgoing);
   } catch (error) {
-    if (error instanceof BodyTooLarge) {
+    if (error instanceof RefusedRequest) {
       const shared = emulator.corsHeaders(incoming.headers.origin ?? null);
-      outgoing.writeHead(413, ["connection", "close", ...shared.flat()]).end();
-      return;
-    }
-    if (error instanceof BadTarget) {
-      outgoing.writeHead(400, { connection: "close", "content-type": "text/plain; charset=utf-8" }).end(error.message);
+      const length = ["content-length", String(new TextEncoder().encode(error.message).length)];
+      outgoing.writeHead(error.status, [...REFUSAL_HEADERS, length, ...shared].flat()).end(error.message);
       return;
     }
     if (!gone.signal.aborted) reportFailure(error);
     incoming.socket.resetAndDestroy();
   }
 }
+
+const REFUSAL_HEADERS = [
+  ["connection", "close"],
+  ["content-type", "text/plain; charset=utf-8"],
+] as const;
 
 /** A connection that breaks because of a fault is intended. Everything else is a bug, which must not look like one. */
 function reportFailure(error: unknown): void {
@@ -164,10 +193,17 @@ function answerWithoutUpgrade(server: Server, incoming: IncomingMessage, socket:
   server.emit("connection", socket);
 }
 
+interface UpgradeServer {
+  readonly sockets: WebSocketServer;
+  /** Subprotocols by the upgrade that is under way. */
+  readonly protocols: WeakMap<IncomingMessage, string>;
+  readonly isAllowed: HostCheck;
+}
+
 /** Makes a connection a WebSocket, or answers why not. */
 async function upgrade(
   emulator: Emulator,
-  { sockets, protocols }: { sockets: WebSocketServer; protocols: WeakMap<IncomingMessage, string> },
+  { sockets, protocols, isAllowed }: UpgradeServer,
   incoming: IncomingMessage,
   socket: Duplex,
   head: Uint8Array,
@@ -178,52 +214,19 @@ async function upgrade(
   const gone = new AbortController();
   socket.once("close", () => gone.abort());
   try {
-    const accepted = await emulator.connect(await toRequest(incoming, gone.signal));
+    const accepted = await emulator.connect(await toRequest(incoming, isAllowed, gone.signal));
     if (isResponse(accepted)) {
-      const { status, headers } = accepted;
-      const body = await accepted.text();
-      const lines = [...headers]
-        .filter(([name]) => name !== "content-length")
-        .map(([name, value]) => `${name}: ${value}`);
-      const length = `content-length: ${new TextEncoder().encode(body).length}`;
-      socket.end([`HTTP/1.1 ${status} Refused`, ...lines, length, "connection: close", "", body].join("\r\n"));
+      refuseUpgrade(socket, accepted.status, [...accepted.headers], await accepted.text());
       return;
     }
     socket.off("error", onError);
     if (accepted.protocol !== undefined) protocols.set(incoming, accepted.protocol);
     sockets.handleUpgrade(incoming, socket, head as Buffer, (webSocket) => attach(accepted, webSocket));
   } catch (error) {
+    if (error instanceof RefusedRequest) return refuseUpgrade(socket, error.status, REFUSAL_HEADERS, error.message);
     if (!gone.signal.aborted) reportFailure(error);
     reset(socket);
   }
-}
-
-function attach(accepted: AcceptedSocket, webSocket: WebSocket): void {
-  let attached: AttachedSocket | undefined;
-  // A broken frame: `ws` closes the connection by itself.
-  webSocket.on("error", () => {});
-  webSocket.on("close", (code, reason) => attached?.closed(code, reason.toString()));
-  webSocket.on("message", (data, isBinary) => {
-    // Always one Buffer: the other forms of the type are of other binaryTypes.
-    const bytes = data as Buffer;
-    attached?.received(isBinary ? new Uint8Array(bytes) : bytes.toString());
-  });
-  attached = accepted.attach({
-    // In one frame: the Go SDK takes each fragment as a message. What is sent has no other owner.
-    send: (message) => webSocket.send(message, { binary: typeof message !== "string" }, () => attached?.drained()),
-    get bufferedBytes() {
-      // What is given to a socket that is closing is lost.
-      return webSocket.readyState === webSocket.OPEN ? webSocket.bufferedAmount : Number.POSITIVE_INFINITY;
-    },
-    close: (code, reason) => webSocket.close(code, reason),
-    terminate: () => webSocket.terminate(),
-  });
-}
-
-/** Breaks a connection so that the caller sees it as broken; a stream that is no socket can only end. */
-function reset(socket: Duplex): void {
-  if ("resetAndDestroy" in socket) (socket as Duplex & { resetAndDestroy(): void }).resetAndDestroy();
-  else socket.destroy();
 }
 
 /**

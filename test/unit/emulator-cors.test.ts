@@ -241,7 +241,7 @@ describe("a page", () => {
         });
         socket.once("close", () => resolve(text)).once("error", reject);
         const length = 257 * 1024 * 1024;
-        const head = `POST /api/predict/echo HTTP/1.1\r\nHost: h\r\nOrigin: ${origin}\r\nContent-Length: ${length}\r\n\r\n`;
+        const head = `POST /api/predict/echo HTTP/1.1\r\nHost: localhost\r\nOrigin: ${origin}\r\nContent-Length: ${length}\r\n\r\n`;
         socket.write(head);
         const part = new Uint8Array(1024 * 1024);
         let left = 257;

@@ -53,7 +53,7 @@ const ROOMS: Readonly<Record<string, readonly string[]>> = {
 };
 
 /** Files that may use what only servers have. */
-const NATIVE_FILES = /^platform\/node(-[a-z-]+)?\.ts$|^emulator\/server\.ts$/;
+const NATIVE_FILES = /^platform\/node(-[a-z-]+)?\.ts$|^emulator\/server(-[a-z-]+)?\.ts$/;
 const NATIVE_MODULES = /^(node:|undici($|\/)|ws$|isomorphic-ws$)/;
 /** Loaded on the first send and not at start. */
 const LAZY_MODULES = /^(undici|ws|isomorphic-ws)($|\/)/;
