@@ -7,6 +7,7 @@ import type { Settings } from "../http/client-settings.js";
 import { checkHeaders, isSettableHeader } from "../http/headers.js";
 import type { CallOptions } from "../http/options.js";
 import { bodyTooLarge, forStreams, prepare, withCallOptions, withHeaders } from "../http/prepare.js";
+import { redactBytes, redactHeaders, type Secrets } from "../http/redact.js";
 import { statusHint } from "../http/status-hint.js";
 import { openStream, type StreamAnswer } from "../http/stream-call.js";
 import { limitLife } from "../http/stream-life.js";
@@ -15,6 +16,7 @@ import { suffixOf } from "../http/url.js";
 import { readAll } from "../platform/chunks.js";
 import type { ByteStream, HeaderPair } from "../platform/platform.js";
 import type { Bytes } from "../request.js";
+import { reasonPhrase } from "./reason-phrases.js";
 import { PLACEHOLDER_KEY, serviceUrl } from "./service-url.js";
 
 /** Bytes of an answer that are read before somebody asks for them, so that small ones free their connection by themselves. */
@@ -121,26 +123,8 @@ function sendable(headers: Headers, { droppedHeaders }: CallPlan): HeaderPair[] 
   return checkHeaders(pairs);
 }
 
-/** Reason phrases of RFC 9110 for the statuses of EAS: HTTP/2 has none, and libraries show them. */
-const REASONS: Readonly<Record<number, string>> = {
-  200: "OK",
-  201: "Created",
-  204: "No Content",
-  400: "Bad Request",
-  401: "Unauthorized",
-  403: "Forbidden",
-  404: "Not Found",
-  405: "Method Not Allowed",
-  408: "Request Timeout",
-  413: "Content Too Large",
-  422: "Unprocessable Content",
-  429: "Too Many Requests",
-  450: "Queue Full",
-  500: "Internal Server Error",
-  502: "Bad Gateway",
-  503: "Service Unavailable",
-  504: "Gateway Timeout",
-};
+/** The tokens with which the requests of responses were sent. A service may echo them. */
+const tokens = new WeakMap<Response, Secrets>();
 
 /** A `Response` whose body is read from the answer as it is asked for. */
 function toResponse(answer: StreamAnswer, plan: CallPlan): Response {
@@ -156,27 +140,38 @@ function toResponse(answer: StreamAnswer, plan: CallPlan): Response {
   const { status } = response;
   if (status > 599) throw new EasDecodeError(`status ${status} is none that a Response can have`, { format: "status" });
   const body = plan.method === "HEAD" || BODILESS.includes(status) ? emptied(answer) : bodyOf(answer, isUndone);
-  const made = new Response(body, { status, statusText: REASONS[status] ?? "", headers });
+  const made = new Response(body, { status, statusText: reasonPhrase(status), headers });
+  tokens.set(made, answer.token);
   Object.defineProperty(made, "url", { value: endpoint + plan.path.split("?", 1)[0] });
   return made;
 }
 
-/** Bytes of an error that are kept. */
-const ERROR_BYTES = 65_536;
+/** Maximum size of an error in JSON that is passed on. */
+const MAX_ERROR_BYTES = 1024 * 1024;
 
-/** An error whose body is not JSON, in the form that libraries for OpenAI's API read. Any other is returned unchanged. */
+/**
+ * Returns an error in the form that libraries for OpenAI's API read: JSON. A body that is JSON is kept, and any other becomes
+ * `{"error": {"message", "code"}}`. Tokens that the service echoes are redacted, since these libraries show the body and the
+ * headers in their errors.
+ */
 export async function withJsonError(answer: Response, auth: CallPlan["auth"]): Promise<Response> {
   const { status, statusText, body, url } = answer;
-  const headers = new Headers(answer.headers);
-  if (body === null || /\bjson\b/i.test(headers.get("content-type") ?? "")) return answer;
-  const bytes = await readAll(body as ByteStream, ERROR_BYTES, undefined);
-  const text = new TextDecoder().decode(bytes).trim();
-  const isJson = /^[{[]/.test(text);
-  const hint = statusHint(status, text, auth, headers);
-  const message = `${statusText || "error"}: ${hint}${text === "" ? "" : `. The service said: ${text.slice(0, 200)}`}`;
-  for (const name of ["content-length", "content-encoding"]) headers.delete(name);
-  headers.set("content-type", "application/json");
-  const content = isJson ? bytes : JSON.stringify({ error: { message, code: status } });
+  const token = tokens.get(answer) ?? "";
+  const headers = redactHeaders(new Headers(answer.headers), token);
+  let content: BodyInit | null = null;
+  if (body !== null) {
+    const read = await readAll(body as ByteStream, MAX_ERROR_BYTES + 1, undefined);
+    const bytes = redactBytes(read, token);
+    // A coding that is still there could not be decompressed.
+    const text = headers.has("content-encoding") ? "" : new TextDecoder().decode(bytes).trim();
+    const isDeclared = /\bjson\b/i.test(headers.get("content-type") ?? "");
+    const isJson = bytes.length <= MAX_ERROR_BYTES && (isDeclared ? text !== "" : /^[{[]/.test(text));
+    const said = text === "" ? "" : `. The service said: ${text.slice(0, 200)}`;
+    const message = `${statusText || `Status ${status}`}: ${statusHint(status, text, auth, headers)}${said}`;
+    content = isJson ? bytes : JSON.stringify({ error: { message, code: status } });
+    for (const name of ["content-length", "content-encoding"]) headers.delete(name);
+    if (!isDeclared) headers.set("content-type", "application/json");
+  }
   return Object.defineProperty(new Response(content, { status, statusText, headers }), "url", { value: url });
 }
 

@@ -1,4 +1,5 @@
 import { once } from "node:events";
+import { STATUS_CODES } from "node:http";
 import { createServer } from "node:net";
 import { gzipSync } from "node:zlib";
 import fc from "fast-check";
@@ -376,6 +377,39 @@ describe("openai()", () => {
     expect(error.message.length).toBeGreaterThan(40);
   });
 
+  test.each([
+    ["plain text", "text/plain", (echo: string) => `bad token ${echo}, `.repeat(30)],
+    ["JSON", "application/json", (echo: string) => JSON.stringify({ error: { message: `bad token ${echo}` } })],
+    ["JSON without its type", "text/plain", (echo: string) => JSON.stringify({ detail: echo })],
+    ["too much JSON", "application/json", (echo: string) => JSON.stringify({ detail: echo.repeat(200_000) })],
+  ])("the token that a service echoes in %s is redacted", async (_name, type, body) => {
+    let received: string | undefined;
+    const server = await startStreamServer(({ request, response }) => {
+      received = request.headers.authorization;
+      response.writeHead(401, { "content-type": type, "x-echo": `it was ${received}` });
+      response.end(body(received as string));
+    });
+    for (const token of [TOKEN, () => TOKEN]) {
+      const { baseURL, fetch } = clientOf(server, { token }).openai();
+      const answer = await fetch(`${baseURL}/models`);
+      const text = await answer.text();
+      expect(received).toBe(TOKEN);
+      expect(text + JSON.stringify([...answer.headers])).not.toContain(TOKEN);
+      expect(text).toContain("***");
+      expect(JSON.parse(text)).toBeTypeOf("object");
+      expect(answer.headers.get("x-echo")).toBe("it was ***");
+    }
+  });
+
+  test("an error declared as JSON without a body becomes one that libraries show", async () => {
+    const server = await startStreamServer(({ response }) => {
+      response.writeHead(503, { "content-type": "application/json", "content-length": 0 }).end();
+    });
+    const { baseURL, fetch } = clientOf(server).openai();
+    const { error } = (await (await fetch(`${baseURL}/models`)).json()) as { error: { message: string } };
+    expect(error.message).toMatch(/^Service Unavailable: no instance is ready/);
+  });
+
   test("an error in JSON passes unchanged", async () => {
     const body = '{"error": {"message": "busy"}}';
     const server = await startStreamServer(({ response }) => {
@@ -384,4 +418,26 @@ describe("openai()", () => {
     const { baseURL, fetch } = clientOf(server).openai();
     expect(await (await fetch(`${baseURL}/models`)).text()).toBe(body);
   });
+});
+
+test.each([
+  ...[200, 202, 206, 226].map((status) => [status, STATUS_CODES[status]]),
+  ...[
+    400, 401, 402, 403, 404, 405, 406, 407, 408, 409, 410, 411, 412, 414, 415, 416, 417, 421, 423, 424, 425, 426, 428,
+    429,
+  ]
+    .concat(431, 451)
+    .map((status) => [status, STATUS_CODES[status]]),
+  // Node's table has the phrases of older RFCs.
+  [413, "Content Too Large"],
+  [422, "Unprocessable Content"],
+  [450, "Queue Full"],
+  ...[500, 501, 502, 503, 504, 505, 506, 507, 508, 510, 511].map((status) => [status, STATUS_CODES[status]]),
+  [420, ""],
+  [430, ""],
+  [509, ""],
+  [599, ""],
+] as [number, string][])("the statusText of %i is %j", async (status, statusText) => {
+  const server = await startStreamServer(({ response }) => void response.writeHead(status, "").end());
+  expect((await clientOf(server).fetch("/x")).statusText).toBe(statusText);
 });

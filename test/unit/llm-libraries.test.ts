@@ -172,6 +172,23 @@ describe("the AI SDK", () => {
     expect(calls()).toHaveLength(3);
   });
 
+  test.each([
+    [401, "no token", /^Unauthorized: the token is missing.*no token/],
+    [404, "", /^Not Found: the service is not ready/],
+    [503, "no healthy upstream", /^Service Unavailable: no instance is ready.*no healthy upstream/],
+    [450, "queue", /^Queue Full: .*queue/],
+  ])("shows why a request failed with %i in plain text", async (status, body, message) => {
+    emulator.fault({ status, body, headers: { "content-type": "text/plain" } });
+    const error = await errorOf(generateText({ model: model(), prompt: "x", maxRetries: 0 }));
+    expect(error).toBeInstanceOf(APICallError);
+    expect(error.message).toMatch(message);
+    emulator.fault({ status, body, headers: { "content-type": "text/plain" } });
+    const errors: unknown[] = [];
+    const { fullStream } = streamText({ model: model(), prompt: "x", maxRetries: 0, onError: () => {} });
+    for await (const part of fullStream) if (part.type === "error") errors.push(part.error);
+    expect(errors).toEqual([expect.objectContaining({ message: expect.stringMatching(message) })]);
+  });
+
   test("is aborted", async () => {
     const controller = new AbortController();
     const { fullStream } = streamText({
