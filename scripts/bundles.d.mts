@@ -6,4 +6,4 @@ export const CASES: readonly { name: string; code: string; bar: number; budget: 
 
 export function pageOf(code: string): BuildOptions & { write: false; metafile: true };
 
-export function bundle(code: string): Promise<{ text: string; bytes: number; kB: number }>;
+export function bundle(code: string): Promise<{ text: string; files: number; bytes: number; kB: number }>;

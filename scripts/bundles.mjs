@@ -75,6 +75,7 @@ export async function bundle(code) {
   const files = outputFiles.filter(({ path }) => atStart.has(relative(root, path)));
   return {
     text: files.map(({ text }) => text).join("\n"),
+    files: files.length,
     bytes: sum(files.map(({ contents }) => contents.length)),
     kB: sum(files.map(({ contents }) => gzipSync(contents, { level: 9 }).length)) / 1000,
   };

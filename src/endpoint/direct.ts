@@ -53,7 +53,7 @@ class DirectRouter implements Router {
       serviceName,
       source: endpointSource ?? discoveryOf(route, host),
       sourceName: endpointSource === undefined ? (discoveryUrl as string) : "the endpointSource",
-      discoveryError: host.discoveryError,
+      tools: host.tools,
       onList: (found) => this.#update(found),
     });
   }
@@ -157,6 +157,6 @@ function noInstance(): never {
 function discoveryOf({ discoveryUrl, discovery }: Route, host: RouterHost): EndpointSource {
   // What the official Python SDK takes for a pod of EAS (cacheserver_endpoint.py).
   const internal = discovery?.internal ?? Boolean(host.env("NAMESPACE") && host.env("POD_NAME"));
-  const eas = new EasDiscovery(discoveryUrl as string, discovery?.path, internal, host.transport);
+  const eas = new EasDiscovery(discoveryUrl as string, discovery?.path, internal, host);
   return (query) => eas.list(query);
 }

@@ -1,6 +1,6 @@
-import type { Transport, TransportRequest, TransportResponse } from "../platform/platform.js";
-import { linkSignal, raceAbort, unlinkSignal } from "../util/abort.js";
+import type { TransportRequest, TransportResponse } from "../platform/platform.js";
 import type { DiscoveryOptions, EndpointQuery, ServiceInstance } from "./endpoint-source.js";
+import type { RouterHost } from "./router.js";
 
 type PathName = Exclude<DiscoveryOptions["path"], "auto" | undefined>;
 
@@ -16,14 +16,19 @@ const MAX_ANSWER_BYTES = 8 * 1024 * 1024;
 /** Asks EAS's discovery for the instances of a service. It takes no token, so none is sent. */
 export class EasDiscovery {
   readonly #url: string;
-  readonly #transport: () => Transport;
+  readonly #host: Pick<RouterHost, "transport" | "tools">;
   readonly #query: string;
   #paths: readonly string[];
 
   /** `url` is what stands before the paths. */
-  constructor(url: string, path: DiscoveryOptions["path"], internal: boolean, transport: () => Transport) {
+  constructor(
+    url: string,
+    path: DiscoveryOptions["path"],
+    internal: boolean,
+    host: Pick<RouterHost, "transport" | "tools">,
+  ) {
     this.#url = url;
-    this.#transport = transport;
+    this.#host = host;
     this.#query = internal ? "?internal=true" : "";
     this.#paths = path === undefined || path === "auto" ? Object.values(PATHS) : [PATHS[path]];
   }
@@ -32,12 +37,7 @@ export class EasDiscovery {
   async list({ serviceName, signal }: EndpointQuery): Promise<Iterable<ServiceInstance>> {
     const failures: Error[] = [];
     for (const path of this.#paths) {
-      const answer = await get(
-        this.#transport(),
-        this.#url,
-        path + encodeURIComponent(serviceName) + this.#query,
-        signal,
-      );
+      const answer = await get(this.#host, this.#url, path + encodeURIComponent(serviceName) + this.#query, signal);
       try {
         const items = itemsOf(answer);
         if (items.length === 0) throw new Error("it knows no instance of the service");
@@ -64,7 +64,12 @@ function itemsOf({ status, body }: TransportResponse): ServiceInstance[] {
 }
 
 /** One GET that ends with the signal, whether or not the transport listens. */
-function get(transport: Transport, url: string, path: string, signal: AbortSignal): Promise<TransportResponse> {
+function get(
+  { transport, tools }: Pick<RouterHost, "transport" | "tools">,
+  url: string,
+  path: string,
+  signal: AbortSignal,
+): Promise<TransportResponse> {
   const { origin, pathname } = new URL(url);
   const request: TransportRequest = {
     method: "GET",
@@ -79,7 +84,9 @@ function get(transport: Transport, url: string, path: string, signal: AbortSigna
     phase: "headers",
   };
   const exchange = { abort: (reason: unknown) => request.exchange?.cancel(reason) };
-  const sent = transport.send(request).finally(() => unlinkSignal(signal, exchange));
-  linkSignal(signal, exchange);
-  return raceAbort(sent, signal);
+  const sent = transport()
+    .send(request)
+    .finally(() => tools.unlinkSignal(signal, exchange));
+  tools.linkSignal(signal, exchange);
+  return tools.raceAbort(sent, signal);
 }

@@ -1,9 +1,7 @@
-import { linkSignal, pause, raceAbort, unlinkSignal } from "../util/abort.js";
 import { clockNow } from "../util/clock.js";
-import { isError, messageOf } from "../util/realms.js";
 import type { DiscoveryOptions, EndpointSource } from "./endpoint-source.js";
 import { type FoundInstance, readInstances } from "./instance.js";
-import type { RouterHost } from "./router.js";
+import type { RouterTools } from "./router.js";
 
 const INTERVAL_MS = 3_000;
 /** As the official Python SDK waits for the first list (endpoint.py). */
@@ -17,7 +15,7 @@ export interface ListOptions extends Pick<DiscoveryOptions, "interval" | "timeou
   readonly source: EndpointSource;
   /** What errors call the source. */
   readonly sourceName: string;
-  readonly discoveryError: RouterHost["discoveryError"];
+  readonly tools: RouterTools;
   /** Called with each list that came and has an instance that takes calls. */
   onList(instances: readonly FoundInstance[]): void;
 }
@@ -71,19 +69,19 @@ export class InstanceList {
         // What an earlier answer was says more than that there was no time for another.
         if (known === undefined || !(error instanceof NoAnswer)) known = error;
         const isLast = clockNow() - startedAt + PAUSE_MS >= this.#timeout;
-        if (isLast || isFinal(error) || this.#life.signal.aborted) throw this.#noInstances(known);
+        if (isLast || this.#isFinal(error) || this.#life.signal.aborted) throw this.#noInstances(known);
       }
       // Rejects when the client is closed, which the next round reports.
-      await pause(PAUSE_MS, this.#life.signal).catch(() => {});
+      await this.#options.tools.pause(PAUSE_MS, this.#life.signal).catch(() => {});
     }
   }
 
   #noInstances(cause: unknown): Error {
-    const { serviceName, sourceName, discoveryError } = this.#options;
-    const why = messageOf(cause);
-    const limit = isFinal(cause) ? "" : ` within ${this.#timeout} ms`;
+    const { serviceName, sourceName, tools } = this.#options;
+    const why = tools.messageOf(cause);
+    const limit = this.#isFinal(cause) ? "" : ` within ${this.#timeout} ms`;
     const message = `no instance of ${serviceName} was found${limit} at ${sourceName}: ${why}`;
-    return discoveryError(message, sourceName, cause);
+    return tools.discoveryError(message, sourceName, cause);
   }
 
   /** Asks once; whoever asks while an answer is awaited waits for that one. */
@@ -96,11 +94,11 @@ export class InstanceList {
   }
 
   async #askSource(milliseconds: number): Promise<void> {
-    const { source, serviceName, onList } = this.#options;
+    const { source, serviceName, onList, tools } = this.#options;
     const deadline = new AbortController();
     const { signal: life } = this.#life;
     life.throwIfAborted();
-    linkSignal(life, deadline);
+    tools.linkSignal(life, deadline);
     const timer = setTimeout(
       () => deadline.abort(new NoAnswer(`no answer within ${Math.round(milliseconds)} ms`)),
       milliseconds,
@@ -112,24 +110,25 @@ export class InstanceList {
       // A function, since the source may throw before it returns a promise.
       const asking = (async () => source(query))();
       // The source may ignore the signal and never settle.
-      const list = readInstances(await raceAbort(asking, deadline.signal));
+      const list = readInstances(await tools.raceAbort(asking, deadline.signal));
       if (!list.some(({ weight }) => weight > 0)) throw new Error("there is no instance that takes calls");
       this.#isThere = true;
       onList(list);
     } finally {
       clearTimeout(timer);
-      unlinkSignal(life, deadline);
+      tools.unlinkSignal(life, deadline);
     }
+  }
+
+  /** Whether the source would fail in the same way again: its answer is too large, or its certificate is wrong. */
+  #isFinal(error: unknown): boolean {
+    const { isError } = this.#options.tools;
+    for (let each = error; isError(each); each = each.cause) {
+      if ((each as { final?: unknown }).final === true) return true;
+    }
+    return false;
   }
 }
 
 /** The source did not answer in time. */
 class NoAnswer extends Error {}
-
-/** Whether the source would fail in the same way again: its answer is too large, or its certificate is wrong. */
-function isFinal(error: unknown): boolean {
-  for (let each = error; isError(each); each = each.cause) {
-    if ((each as { final?: unknown }).final === true) return true;
-  }
-  return false;
-}

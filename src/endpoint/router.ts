@@ -1,14 +1,23 @@
 import type { Transport } from "../platform/platform.js";
+import type * as abort from "../util/abort.js";
+import type { isError, messageOf } from "../util/realms.js";
+
+/**
+ * Functions that a router is given and does not import: its code is loaded on first use, and bundlers would split what it shared
+ * with the start of a page into one more file there.
+ */
+export interface RouterTools extends Pick<typeof abort, "linkSignal" | "unlinkSignal" | "pause" | "raceAbort"> {
+  readonly isError: typeof isError;
+  readonly messageOf: typeof messageOf;
+  /** Creates the error for a list that did not come. */
+  discoveryError(message: string, source: string, cause: unknown): Error;
+}
 
 /** What a router works with. */
 export interface RouterHost {
   readonly transport: () => Transport;
   readonly env: (name: string) => string | undefined;
-  /**
-   * The error for a list that did not come. Made outside, so that this room's code, which is loaded late, shares none with
-   * what is there: bundlers would make a third file for it.
-   */
-  discoveryError(message: string, source: string, cause: unknown): Error;
+  readonly tools: RouterTools;
   /** An instance is no longer there, and no attempt on it is under way. */
   forget(origin: string): void;
 }

@@ -9,7 +9,9 @@ import {
   TransportError,
   type WebSocketDialer,
 } from "../platform/platform.js";
+import { linkSignal, pause, raceAbort, unlinkSignal } from "../util/abort.js";
 import { checkOptionNames } from "../util/option-names.js";
+import { isError, messageOf } from "../util/realms.js";
 import { FORCED } from "./failure.js";
 import { Limiter } from "./limiter.js";
 import {
@@ -51,7 +53,15 @@ export class Channel {
     this.routers = new Routers({
       transport: () => this.transport,
       env: platform.env,
-      discoveryError: (message, source, cause) => new EasDiscoveryError(message, { source, cause, retryable: true }),
+      tools: {
+        linkSignal,
+        unlinkSignal,
+        pause,
+        raceAbort,
+        isError,
+        messageOf,
+        discoveryError: (message, source, cause) => new EasDiscoveryError(message, { source, cause, retryable: true }),
+      },
       forget: (origin) => {
         this.#limiters.delete(origin);
         this.reached.delete(origin);

@@ -1,26 +1,22 @@
-import { show } from "../argument-errors.js";
-import { EasDecodeError } from "../errors.js";
 import type { DecompressionFormat, Platform, TransportResponse } from "../platform/platform.js";
 import type { Bytes, Compression, CompressionCodec } from "../request.js";
-import { isBytes, isError, messageOf } from "../util/realms.js";
-import { type Decoding, importOf, own } from "./decoding.js";
-import { cleanCause } from "./redact.js";
+import type { Decoding, DecodingTools } from "./decoding.js";
 
 /** Content codings that are decompressed here, where the transport has not done so. "deflate" may also be raw: see `formatOf`. */
-export const CODINGS: Readonly<Record<string, "gzip" | "zlib" | "br">> = {
-  gzip: "gzip",
-  "x-gzip": "gzip",
-  deflate: "zlib",
-  zlib: "zlib",
-  br: "br",
-};
+export const CODINGS: ReadonlyMap<string, "gzip" | "zlib" | "br"> = /* @__PURE__ */ new Map([
+  ["gzip", "gzip"],
+  ["x-gzip", "gzip"],
+  ["deflate", "zlib"],
+  ["zlib", "zlib"],
+  ["br", "br"],
+]);
 
 /** Registered content codings (IANA) that are not decompressed here. Other names, such as "UTF-8" or "none", are ignored. */
 const REFUSED = /^(aes128gcm|(x-)?compress|dcb|dcz|exi|pack200-gzip)$/;
 
 /** Returns the format of a body. "deflate" is zlib by the standard; some servers send it raw, which the first two bytes tell. */
 export function formatOf(coding: string, [first = 0, second = 0]: Uint8Array): DecompressionFormat | undefined {
-  const format = own(CODINGS, coding);
+  const format = CODINGS.get(coding);
   const isZlib = (first & 0x8f) === 8 && ((first << 8) | second) % 31 === 0;
   return coding === "deflate" && !isZlib ? "raw" : format;
 }
@@ -42,26 +38,28 @@ export async function decodeContent(
   maxBytes: number,
   decoding: Decoding,
   success: boolean,
+  tools: DecodingTools,
 ): Promise<Bytes> {
+  const { failure, show } = tools;
   let { body } = response;
   if (body.length === 0) return body;
   const { codecs, always } = decoding;
   const encoding = response.contentEncoding ?? "";
-  const codings = codingsOf(encoding, codecs);
+  const codings = codingsOf(tools, encoding, codecs);
   if (codings.length > MOST_CODINGS) {
     throw failure(`the response has ${codings.length} content codings, and more than ${MOST_CODINGS} are not undone`);
   }
   if (encoding === "zstd" && isZstdUndone(response, platform)) codings.pop();
   for (const coding of codings.reverse()) {
     const compression = formatOf(coding, body) ?? codecs.find(({ contentCodings }) => contentCodings?.includes(coding));
-    if (compression === undefined) throw unknownCoding(encoding, coding);
-    body = await undo(compression, body, response, platform, maxBytes, `Content-Encoding is ${show(encoding)}`);
+    if (compression === undefined) throw unknownCoding(encoding, coding, tools);
+    body = await undo(compression, body, response, platform, maxBytes, `Content-Encoding is ${show(encoding)}`, tools);
   }
   if (always !== undefined && success) {
-    const named = codingsOf(response.headers.get("content-encoding") ?? "", codecs);
+    const named = codingsOf(tools, response.headers.get("content-encoding") ?? "", codecs);
     if (!named.some((coding) => undoes(always, coding))) {
       const name = typeof always === "string" ? always : always.name;
-      body = await undo(always, body, response, platform, maxBytes, `decompression is ${show(name)}`);
+      body = await undo(always, body, response, platform, maxBytes, `decompression is ${show(name)}`, tools);
     }
   }
   return body;
@@ -82,10 +80,14 @@ function isZstdUndone({ body, headers }: TransportResponse, { name }: Platform):
 }
 
 /** Returns the content codings that a header names, without "identity" and without names that are not codings. */
-export function codingsOf(header: string, codecs: readonly CompressionCodec[] = []): string[] {
+export function codingsOf(
+  tools: Pick<DecodingTools, "importOf">,
+  header: string,
+  codecs: readonly CompressionCodec[] = [],
+): string[] {
   const isCoding = (name: string) =>
-    own(CODINGS, name) ??
-    importOf(name) ??
+    CODINGS.get(name) ??
+    tools.importOf(name) ??
     (REFUSED.test(name) || codecs.some((codec) => codec.contentCodings?.includes(name)));
   return header
     .split(",")
@@ -94,7 +96,7 @@ export function codingsOf(header: string, codecs: readonly CompressionCodec[] = 
 }
 
 function undoes(compression: Compression, coding: string): boolean {
-  if (typeof compression === "string") return own(CODINGS, coding) === compression;
+  if (typeof compression === "string") return CODINGS.get(coding) === compression;
   return compression.contentCodings?.includes(coding) ?? false;
 }
 
@@ -105,6 +107,7 @@ async function undo(
   platform: Platform,
   maxBytes: number,
   said: string,
+  { failure, isBytes, isError, messageOf }: DecodingTools,
 ): Promise<Bytes> {
   let decoded: Bytes | undefined;
   try {
@@ -126,7 +129,7 @@ async function undo(
   return decoded;
 }
 
-function unknownCoding(encoding: string, coding: string): EasDecodeError {
+function unknownCoding(encoding: string, coding: string, { failure, importOf, show }: DecodingTools): Error {
   const entry = importOf(coding);
   const advice = entry
     ? `${entry} and list it in the option decompression`
@@ -134,9 +137,4 @@ function unknownCoding(encoding: string, coding: string): EasDecodeError {
   return failure(
     `the response has Content-Encoding ${show(encoding)}, and nothing here undoes ${show(coding)}: ${advice}`,
   );
-}
-
-function failure(message: string, cause?: unknown): EasDecodeError {
-  const clean = cause === undefined ? {} : { cause: cleanCause(cause, "") };
-  return new EasDecodeError(message, { format: "content-encoding", ...clean });
 }

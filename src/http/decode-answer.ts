@@ -3,6 +3,7 @@ import type { Bytes } from "../request.js";
 import type { Attempt } from "./attempt.js";
 import type { CallPlan } from "./call-plan.js";
 import type { Channel } from "./channel.js";
+import { DECODING_TOOLS } from "./decoding.js";
 
 /** Limit for the decoded body of an error. A larger body stays encoded: errors keep 64 KiB, and a small body can expand to much. */
 const MOST_DECODED_ERROR_BYTES: number = 8 * MOST_ERROR_BYTES;
@@ -19,7 +20,7 @@ export function decodeAnswer(
   // Loaded on first use: in browsers `fetch` decodes by itself.
   const loading = import("./content-encoding.js");
   const decoded = loading.then(({ decodeContent }) =>
-    decodeContent(response, channel.platform, most, decoding, success),
+    decodeContent(response, channel.platform, most, decoding, success, DECODING_TOOLS),
   );
   // An error must surface as the error that it is, even when its body cannot be decoded.
   return attempt.outlive(success ? decoded : decoded.catch(() => response.body));

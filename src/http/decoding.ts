@@ -1,5 +1,9 @@
+import { show } from "../argument-errors.js";
+import { EasDecodeError } from "../errors.js";
 import type { TransportResponse } from "../platform/platform.js";
 import type { Compression, CompressionCodec, Decompression } from "../request.js";
+import { isBytes, isError, messageOf } from "../util/realms.js";
+import { cleanCause } from "./redact.js";
 
 /** How the bodies of a call's answers are decompressed. */
 export interface Decoding {
@@ -47,3 +51,29 @@ export function isEncoded({ contentEncoding }: TransportResponse, { always }: De
 export function own<T>(table: Readonly<Record<string, T>>, key: string): T | undefined {
   return Object.hasOwn(table, key) ? table[key] : undefined;
 }
+
+/**
+ * What `decodeContent` is given and does not import: it is loaded later, and what it shared with the start of a page would be a
+ * piece of its own there.
+ */
+export interface DecodingTools {
+  readonly show: typeof show;
+  readonly isBytes: typeof isBytes;
+  readonly isError: typeof isError;
+  readonly messageOf: typeof messageOf;
+  readonly importOf: typeof importOf;
+  /** Creates the error for a body that cannot be decoded. */
+  failure(message: string, cause?: unknown): EasDecodeError;
+}
+
+export const DECODING_TOOLS: DecodingTools = {
+  show,
+  isBytes,
+  isError,
+  messageOf,
+  importOf,
+  failure(message, cause) {
+    const clean = cause === undefined ? {} : { cause: cleanCause(cause, "") };
+    return new EasDecodeError(message, { format: "content-encoding", ...clean });
+  },
+};

@@ -11,6 +11,7 @@ import { headersOf } from "./attempt-headers.js";
 import { secretsOf } from "./auth.js";
 import type { CallPlan } from "./call-plan.js";
 import type { Channel } from "./channel.js";
+import { DECODING_TOOLS } from "./decoding.js";
 import { type FailedCall, httpFailure, isTransportError, networkFailure, timeoutFailure } from "./failure.js";
 
 /** The server's time for its half of the closing handshake, in milliseconds. */
@@ -88,7 +89,9 @@ export async function dialSocket(
 async function refusal({ platform }: Channel, call: FailedCall, response: TransportResponse): Promise<EasError> {
   const decoding = { codecs: [], always: undefined };
   const loading = import("./content-encoding.js");
-  const decoded = loading.then((all) => all.decodeContent(response, platform, MOST_ERROR_BYTES, decoding, false));
+  const decoded = loading.then((all) =>
+    all.decodeContent(response, platform, MOST_ERROR_BYTES, decoding, false, DECODING_TOOLS),
+  );
   return httpFailure(call, response, await decoded.catch(() => response.body), true).error;
 }
 

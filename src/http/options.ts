@@ -190,7 +190,7 @@ export function checkLimit(name: string, value: number, least: number): number {
 /** Checks an option that is a function and returns it. */
 export function checkFunction<T>(name: string, value: T, advice = ""): T {
   if (typeof value !== "function") {
-    throw argumentTypeError("ERR_EAS_ARG_OPTION", `${name} is ${show(value)}: it must be a function${advice}`);
+    throw optionError(name, value, `be a function${advice}`);
   }
   return value;
 }
@@ -204,10 +204,7 @@ export function checkBoolean(name: string, value: boolean): boolean {
 /** Checks a transport and returns it. */
 export function checkTransport(value: Transport): Transport {
   if (typeof value?.send !== "function") {
-    throw argumentTypeError(
-      "ERR_EAS_ARG_OPTION",
-      `transport is ${show(value)}: it must be an object with send()${OWN_CONNECTIONS}`,
-    );
+    throw optionError("transport", value, `be an object with send()${OWN_CONNECTIONS}`);
   }
   return value;
 }
@@ -215,7 +212,7 @@ export function checkTransport(value: Transport): Transport {
 /** Checks a caller's signal and returns it. */
 export function checkSignal(value: AbortSignal): AbortSignal {
   if (typeof value?.aborted !== "boolean" || typeof value.addEventListener !== "function") {
-    throw argumentTypeError("ERR_EAS_ARG_OPTION", `signal is ${show(value)}: it must be an AbortSignal`);
+    throw optionError("signal", value, "be an AbortSignal");
   }
   return value;
 }

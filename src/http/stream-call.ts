@@ -4,6 +4,7 @@ import {
   type ByteStream,
   isSuccess,
   MOST_ERROR_BYTES,
+  type Platform,
   type StreamedResponse,
   TransportError,
   type TransportResponse,
@@ -38,6 +39,7 @@ export interface StreamAnswer {
   /** Scheme, host and port that answered. */
   readonly endpoint: string;
   readonly attempts: number;
+  readonly platform: Platform;
   /** The token that it was sent with, to clean errors of. */
   readonly token: Secrets;
   /** When the call began, by `performance.now()`. */
@@ -59,7 +61,14 @@ export function openStream<R>(
   const make = (observer?: CallObserver) => {
     const call = new StreamCall(channel, { ...plan, isHeld: true }, settings, observer);
     return call.run(body, ({ endpoint, attempts, startedAt }) =>
-      read({ response: call.opened as OpenedResponse, endpoint, attempts, token: call.token, startedAt }),
+      read({
+        response: call.opened as OpenedResponse,
+        endpoint,
+        attempts,
+        platform: channel.platform,
+        token: call.token,
+        startedAt,
+      }),
     );
   };
   return plan.hooks === undefined ? make() : makeTold(channel, plan, make);

@@ -1,12 +1,10 @@
-import { platform } from "#platform";
 import { show } from "../argument-errors.js";
 import { EasDecodeError } from "../errors.js";
 import { joinChunks, totalLength } from "../platform/chunks.js";
-import type { DecompressionFormat } from "../platform/platform.js";
-import { decompressionStream } from "../platform/web-compression.js";
+import type { DecompressionFormat, Platform } from "../platform/platform.js";
 import type { Bytes } from "../request.js";
 import { CODINGS, codingsOf, formatOf, MOST_CODINGS } from "./content-encoding.js";
-import { own } from "./decoding.js";
+import { importOf } from "./decoding.js";
 import type { OpenedResponse } from "./opened-response.js";
 
 /** What is read piece by piece. */
@@ -16,16 +14,16 @@ export interface PieceReader {
 
 /** The codings that the pieces still have. */
 function codingsIn({ contentEncoding }: Pick<OpenedResponse, "contentEncoding">): string[] {
-  return codingsOf(contentEncoding ?? "");
+  return codingsOf({ importOf }, contentEncoding ?? "");
 }
 
 /** Whether the pieces of an answer are as they were sent, or can be made so. */
 export function canUndo(response: Pick<OpenedResponse, "contentEncoding">): boolean {
-  return codingsIn(response).every((coding) => own(CODINGS, coding) !== undefined);
+  return codingsIn(response).every((coding) => CODINGS.has(coding));
 }
 
 /** Reads the body of an answer with its content codings decompressed. Throws `EasDecodeError` for one that cannot be. */
-export function undoneReader(response: OpenedResponse): PieceReader {
+export function undoneReader(response: OpenedResponse, platform: Platform): PieceReader {
   const codings = codingsIn(response);
   if (!canUndo(response) || codings.length > MOST_CODINGS) {
     throw new EasDecodeError(
@@ -33,7 +31,10 @@ export function undoneReader(response: OpenedResponse): PieceReader {
       { format: "content-encoding" },
     );
   }
-  return codings.reduceRight<PieceReader>((reader, coding) => decompressed(reader, coding, response), response);
+  return codings.reduceRight<PieceReader>(
+    (reader, coding) => decompressed(reader, coding, response, platform),
+    response,
+  );
 }
 
 /** Reads the first pieces of a body until its format is known. */
@@ -48,7 +49,7 @@ async function headOf(source: PieceReader): Promise<Bytes> {
 }
 
 /** Decompresses one coding. */
-function decompressed(source: PieceReader, coding: string, response: OpenedResponse): PieceReader {
+function decompressed(source: PieceReader, coding: string, response: OpenedResponse, platform: Platform): PieceReader {
   let failure: { readonly error: unknown } | undefined;
   let rejectRead: ((error: unknown) => void) | undefined;
   let writer: WritableStreamDefaultWriter<BufferSource> | undefined;
@@ -64,7 +65,7 @@ function decompressed(source: PieceReader, coding: string, response: OpenedRespo
   const open = async () => {
     const head = await headOf(source);
     const format = formatOf(coding, head) as DecompressionFormat;
-    const { readable, writable } = (platform.decompressor ?? decompressionStream)(format);
+    const { readable, writable } = platform.decompressor(format);
     const opened = writable.getWriter();
     writer = opened;
     const pump = async () => {

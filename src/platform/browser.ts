@@ -1,7 +1,7 @@
 import { EasUnsupportedError } from "../errors.js";
 import { fetchTransport } from "./fetch-transport.js";
 import { isSuccess, MOST_ERROR_BYTES, type Platform, responseTooLarge, TransportError } from "./platform.js";
-import { deflate, inflate } from "./web-compression.js";
+import { decompressionStream as decompressor, deflate, inflate } from "./web-compression.js";
 
 function unsigned(): never {
   throw new EasUnsupportedError(
@@ -38,5 +38,6 @@ export const platform: Platform = {
   hmacSha1: unsigned,
   deflate,
   inflate,
+  decompressor,
   env: () => undefined,
 };

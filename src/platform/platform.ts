@@ -28,8 +28,8 @@ export interface Platform {
   deflate(format: "gzip" | "zlib", bytes: Uint8Array): Promise<Bytes>;
   /** Decompresses; rejects with a `RangeError` as soon as the output passes `maxBytes`. */
   inflate(format: DecompressionFormat, bytes: Uint8Array, maxBytes: number): Promise<Bytes>;
-  /** Creates a stream that decompresses; undefined for the runtime's `DecompressionStream`. */
-  readonly decompressor?: ((format: DecompressionFormat) => DecompressionStream) | undefined;
+  /** Creates a stream that decompresses. Throws `EasUnsupportedError` where the runtime has none. */
+  decompressor(format: DecompressionFormat): DecompressionStream;
   /** The environment variable `name`, or undefined where there is none; never throws. */
   env(name: string): string | undefined;
 }

@@ -1,7 +1,7 @@
 import { fetchTransport } from "./fetch-transport.js";
 import type { Platform } from "./platform.js";
 import { signerOf } from "./signature.js";
-import { deflate, inflate } from "./web-compression.js";
+import { decompressionStream as decompressor, deflate, inflate } from "./web-compression.js";
 import { hmacSha1, md5 } from "./web-crypto.js";
 import { dialWebSocket } from "./web-websocket.js";
 
@@ -17,6 +17,7 @@ export const platform: Platform = {
   hmacSha1,
   deflate,
   inflate,
+  decompressor,
   env(name) {
     const { process } = globalThis as { process?: { env?: Record<string, string | undefined> } };
     try {

@@ -2,7 +2,7 @@ import type { Bytes } from "../request.js";
 import { fetchTransport } from "./fetch-transport.js";
 import type { Platform } from "./platform.js";
 import { signerOf } from "./signature.js";
-import { deflate, inflate } from "./web-compression.js";
+import { decompressionStream as decompressor, deflate, inflate } from "./web-compression.js";
 import { hmacSha1, toHex } from "./web-crypto.js";
 import { dialWebSocket } from "./workerd-websocket.js";
 
@@ -22,5 +22,6 @@ export const platform: Platform = {
   hmacSha1,
   deflate,
   inflate,
+  decompressor,
   env: () => undefined,
 };

@@ -1,4 +1,3 @@
-import { platform } from "#platform";
 import { argumentTypeError, show } from "../argument-errors.js";
 import { EasDecodeError } from "../errors.js";
 import type { CallPlan } from "../http/call-plan.js";
@@ -37,7 +36,7 @@ export async function clientFetch(
   init: RequestInit,
   options: ClientFetchOptions,
 ): Promise<Response> {
-  const prepared = forStreams(prepare(settings, platform), "auto");
+  const prepared = forStreams(prepare(settings, channel.platform), "auto");
   const request = typeof input === "object" && "url" in input ? input : undefined;
   const { signal = request?.signal } = init;
   const body = init.body ?? request?.body;
@@ -183,8 +182,8 @@ function emptied({ response }: StreamAnswer): null {
   return null;
 }
 
-function bodyOf({ response }: StreamAnswer, isUndone: boolean): ReadableStream<Uint8Array> {
-  const reader = isUndone ? undoneReader(response) : response;
+function bodyOf({ response, platform }: StreamAnswer, isUndone: boolean): ReadableStream<Uint8Array> {
+  const reader = isUndone ? undoneReader(response, platform) : response;
   return new ReadableStream<Uint8Array>(
     {
       async pull(controller) {

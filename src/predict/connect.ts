@@ -1,4 +1,3 @@
-import { platform } from "#platform";
 import { argumentTypeError } from "../argument-errors.js";
 import { EasHttpError, EasTimeoutError, EasUnsupportedError } from "../errors.js";
 import type { CallPlan } from "../http/call-plan.js";
@@ -34,7 +33,7 @@ export async function connect(
   const protocols = checkProtocols(offered);
   const keepAlive = checkKeepAlive(options);
   const plan: CallPlan = {
-    ...withCallOptions(unsignedPlan(settings, platform), { path, query, headers, timeout, signal: given }),
+    ...withCallOptions(unsignedPlan(settings, channel.platform), { path, query, headers, timeout, signal: given }),
     kind: "stream",
     isHeld: true,
     method: "GET",

@@ -7,6 +7,7 @@ import type { StreamAnswer } from "../http/stream-call.js";
 import { limitLife } from "../http/stream-life.js";
 import { type PieceReader, undoneReader } from "../http/undo-stream.js";
 import { joinChunks, pushChunk } from "../platform/chunks.js";
+import type { Platform } from "../platform/platform.js";
 import type { Bytes } from "../request.js";
 import { showAsText } from "../util/inspect.js";
 import { listFacts } from "../util/list-facts.js";
@@ -36,6 +37,7 @@ export class PredictStream implements AsyncIterable<Bytes> {
   readonly #response: OpenedResponse;
   readonly #call: FailedCall;
   readonly #idleTimeout: number;
+  readonly #platform: Platform;
   readonly #received: Received;
   #isTaken = false;
   #isDone = false;
@@ -56,6 +58,7 @@ export class PredictStream implements AsyncIterable<Bytes> {
       this.#hasEnded = true;
     });
     showAsText(this);
+    this.#platform = answer.platform;
   }
 
   /** The body as bytes, piece by piece as they come; each piece is the receiver's own memory. */
@@ -165,7 +168,7 @@ export class PredictStream implements AsyncIterable<Bytes> {
   async *#pieces(): AsyncGenerator<Bytes, void, undefined> {
     let reader: PieceReader = this.#response;
     try {
-      reader = undoneReader(reader as OpenedResponse);
+      reader = undoneReader(reader as OpenedResponse, this.#platform);
       for (;;) {
         const piece = await this.#read(reader);
         if (piece === undefined) return;

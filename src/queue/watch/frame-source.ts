@@ -41,5 +41,8 @@ export interface FrameSource {
   close(): Promise<void>;
 }
 
+/** Reads the index of a frame of which only the head may be known. Undefined if it has none, or is not a frame. */
+export type IndexReader = (head: Bytes) => bigint | undefined;
+
 /** Opens a connection; rejects with the error of a call, or with the signal's reason. */
 export type OpenSource = (events: SourceEvents, signal: AbortSignal) => Promise<FrameSource>;

@@ -8,8 +8,7 @@ import { SilenceTimer } from "../../http/silence-timer.js";
 import { openStream } from "../../http/stream-call.js";
 import type { StreamedResponse } from "../../platform/platform.js";
 import type { Bytes } from "../../request.js";
-import { readIndex } from "../data-frame.js";
-import type { FrameSource, OpenSource, SourceEvents } from "./frame-source.js";
+import type { FrameSource, IndexReader, OpenSource, SourceEvents } from "./frame-source.js";
 import { FrameSplitter, frameTooLarge } from "./frame-splitter.js";
 
 /** The server's time for the head of its answer. */
@@ -24,7 +23,7 @@ const watches = /* @__PURE__ */ new WeakMap<Limiter, number>();
  * A watch over a plain HTTP answer that does not end: frames with their lengths before them. It takes one of the client's
  * connections for as long as it lasts.
  */
-export function httpSource(channel: Channel, plan: CallPlan): OpenSource {
+export function httpSource(channel: Channel, plan: CallPlan, readIndex: IndexReader): OpenSource {
   return async (events, signal) => {
     if (channel.connectionCount < 2) {
       throw argumentRangeError(
@@ -47,7 +46,7 @@ export function httpSource(channel: Channel, plan: CallPlan): OpenSource {
       // Which instance it goes to is decided outside.
       const options = { ...plan, ...once, route: undefined, signal };
       const { response } = await openStream(channel, options, null, {}, (answer) => answer);
-      return new HttpSource(response, events, plan, onOver);
+      return new HttpSource(response, events, plan, readIndex, onOver);
     } catch (error) {
       onOver();
       throw error;
@@ -62,7 +61,13 @@ class HttpSource implements FrameSource {
   #paused: Promise<void> | undefined;
   #closing = false;
 
-  constructor(response: StreamedResponse, events: SourceEvents, plan: CallPlan, onOver: () => void) {
+  constructor(
+    response: StreamedResponse,
+    events: SourceEvents,
+    plan: CallPlan,
+    readIndex: IndexReader,
+    onOver: () => void,
+  ) {
     this.#response = response;
     const name = nameOf(plan);
     const ended = (how: string) => new EasNetworkError(`${name} ${how}`, { attempts: 1, retryable: true });

@@ -1,7 +1,8 @@
 import { EasDecodeError } from "../../errors.js";
 import type { Bytes } from "../../request.js";
-import { type DataFrame, type FrameOwner, readFrame } from "../data-frame.js";
+import type { DataFrame, FrameOwner } from "../data-frame.js";
 import type { FrameSource, OpenSource, SourceEnd } from "./frame-source.js";
+import type { WatchTools } from "./watch-tools.js";
 
 /** Time without an item that is too large, after which a connection that brings the data as well serves better. */
 const SPARE_MS = 30_000;
@@ -11,6 +12,7 @@ const SPARE_MS = 30_000;
  * whose runtime refuses the message at its head: `fetch` then rejects with an `EasDecodeError`, and `onFound` is called.
  */
 export function indexSource(
+  { readFrame }: WatchTools,
   open: OpenSource,
   owner: FrameOwner,
   fetch: (index: bigint, signal: AbortSignal) => Promise<DataFrame | undefined>,

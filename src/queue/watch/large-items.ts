@@ -1,11 +1,10 @@
 import { EasDecodeError } from "../../errors.js";
 import { openStream } from "../../http/stream-call.js";
 import { joinChunks } from "../../platform/chunks.js";
-import { type FrameOwner, readFirstIndex } from "../data-frame.js";
-import { firstEntryOf } from "../queue-attributes.js";
+import type { FrameOwner } from "../data-frame.js";
 import type { QueueCalls } from "../queue-calls.js";
-import { attributesOperation, getOperation } from "../queue-operations.js";
 import { FRAME_HEAD_BYTES } from "./frame-splitter.js";
+import type { WatchTools } from "./watch-tools.js";
 
 const NO_OWNER: FrameOwner = { commit: async () => {}, negative: async () => {}, release: () => {} };
 
@@ -15,12 +14,17 @@ export function isTooLarge(error: unknown): error is EasDecodeError {
 }
 
 /** The index of the first item from `position` on, whose data is not read. Undefined where it cannot be found out. */
-export async function indexAt(calls: QueueCalls, position: bigint, signal: AbortSignal): Promise<bigint | undefined> {
+export async function indexAt(
+  tools: WatchTools,
+  calls: QueueCalls,
+  position: bigint,
+  signal: AbortSignal,
+): Promise<bigint | undefined> {
   if (calls.channel.transport.stream === undefined) {
-    const first = firstEntryOf(await calls.run(attributesOperation({ signal })));
+    const first = tools.firstEntryOf(await calls.run(tools.attributesOperation({ signal })));
     return first !== undefined && first >= position ? first : undefined;
   }
-  const plan = calls.planOf(getOperation({ index: position, timeout: 0, autoDelete: false, signal }, NO_OWNER));
+  const plan = calls.planOf(tools.getOperation({ index: position, timeout: 0, autoDelete: false, signal }, NO_OWNER));
   const { response } = await openStream(calls.channel, plan, null, {}, (answer) => answer);
   let head = new Uint8Array(0);
   try {
@@ -28,7 +32,7 @@ export async function indexAt(calls: QueueCalls, position: bigint, signal: Abort
       const piece = await response.read();
       if (piece === undefined) return undefined;
       head = joinChunks([head, piece], head.length + piece.length);
-      const index = readFirstIndex(head.subarray(0, FRAME_HEAD_BYTES));
+      const index = tools.readFirstIndex(head.subarray(0, FRAME_HEAD_BYTES));
       if (index !== undefined || head.length >= FRAME_HEAD_BYTES) return index;
     }
   } finally {

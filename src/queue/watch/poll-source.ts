@@ -3,13 +3,11 @@ import { pause } from "../../util/abort.js";
 import { clockNow } from "../../util/clock.js";
 import { isError, messageOf } from "../../util/realms.js";
 import type { DataFrame, FrameOwner } from "../data-frame.js";
-import { ItemGetter } from "../item-getter.js";
-import { hasEnded, maxPayloadBytesOf } from "../queue-attributes.js";
 import type { QueueCalls } from "../queue-calls.js";
-import { attributesOperation } from "../queue-operations.js";
 import type { FrameSource, OpenSource, SourceEvents } from "./frame-source.js";
 import { indexAt, isTooLarge } from "./large-items.js";
 import type { WatchSettings } from "./watch-options.js";
+import type { WatchTools } from "./watch-tools.js";
 
 /** How long the service may hold an answer back. */
 const WAIT = "5s";
@@ -32,6 +30,7 @@ export interface Room {
 
 /** A watch by one get after another, where nothing else works. Items stay in the queue until they are deleted. */
 export function pollSource(
+  tools: WatchTools,
   calls: QueueCalls,
   settings: WatchSettings,
   start: bigint,
@@ -40,9 +39,9 @@ export function pollSource(
 ): OpenSource {
   return async (events, signal) => {
     // What is wrong shows before the watch counts as open; a get would wait, or take an item.
-    const attributes = await calls.run(attributesOperation({ signal }));
+    const attributes = await calls.run(tools.attributesOperation({ signal }));
     signal.throwIfAborted();
-    return new PollSource(calls, settings, start, owner, room, events, maxPayloadBytesOf(attributes));
+    return new PollSource(tools, calls, settings, start, owner, room, events, tools.maxPayloadBytesOf(attributes));
   };
 }
 
@@ -53,6 +52,7 @@ class PollSource implements FrameSource {
   #paused: Promise<void> | undefined;
 
   constructor(
+    tools: WatchTools,
     calls: QueueCalls,
     { autoCommit, tags }: WatchSettings,
     start: bigint,
@@ -62,7 +62,7 @@ class PollSource implements FrameSource {
     maxPayloadBytes: number,
   ) {
     const { signal } = this.#life;
-    const getter = new ItemGetter(() => calls);
+    const getter = new tools.ItemGetter(() => calls);
     const { maxResponseBytes } = calls.prepare().plan;
     let largest = 0;
     /** Items to ask for at once: an answer with more may be larger than `maxResponseBytes`, and a deleting get would lose it. */
@@ -102,7 +102,7 @@ class PollSource implements FrameSource {
         const first = await get(position, 1, WAIT).catch(async (error: unknown) => {
           if (!isTooLarge(error)) throw error;
           // With autoCommit the item is deleted by now, unless the deletion is a request of its own.
-          const index = autoCommit && !calls.mayResend ? undefined : await indexAt(calls, position, signal);
+          const index = autoCommit && !calls.mayResend ? undefined : await indexAt(tools, calls, position, signal);
           // Without an index to go on from, or when each answer is too large, the same would come again.
           if (index === undefined && (!autoCommit || ++tooLarge > MOST_TOO_LARGE)) throw error;
           if (index !== undefined) position = index + 1n;
@@ -114,7 +114,8 @@ class PollSource implements FrameSource {
         if (first.length === 0) {
           const rest = askedAt + IDLE_MS - clockNow();
           if (rest > 0) {
-            if ((autoCommit || isUnread) && hasEnded(await calls.run(attributesOperation({ signal })))) return;
+            if ((autoCommit || isUnread) && tools.hasEnded(await calls.run(tools.attributesOperation({ signal }))))
+              return;
             await pause(rest, signal);
           }
           // From the start again, where items may be that were let go of.

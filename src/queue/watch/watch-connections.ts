@@ -1,19 +1,18 @@
 import type { CallPlan } from "../../http/call-plan.js";
 import { makeCall } from "../../http/make-call.js";
+import { withHeaders } from "../../http/prepare.js";
 import type { WebSocketDialer } from "../../platform/platform.js";
 import type { DataFrame, FrameOwner } from "../data-frame.js";
-import { lastEntryOf } from "../queue-attributes.js";
 import type { QueryPairs, QueueCalls } from "../queue-calls.js";
-import { attributesOperation, FRAMES, getOperation } from "../queue-operations.js";
 import type { FrameSource, OpenSource, SourceEvents } from "./frame-source.js";
 import { frameTooLarge } from "./frame-splitter.js";
-import { isReusable } from "./held-frames.js";
 import { httpSource } from "./http-source.js";
 import { indexSource } from "./index-source.js";
 import { instanceSource } from "./instance-source.js";
 import { indexAt, isTooLarge } from "./large-items.js";
 import { pollSource, type Room } from "./poll-source.js";
 import type { WatchSettings, WatchTransport } from "./watch-options.js";
+import type { WatchTools } from "./watch-tools.js";
 import { websocketSource } from "./websocket-source.js";
 
 /** Bytes by which the answer to a get is longer than the one frame in it. */
@@ -21,6 +20,7 @@ const LIST_BYTES = 16;
 
 /** Opens the connections of one watch, each from the same start. */
 export class WatchConnections {
+  readonly #tools: WatchTools;
   readonly #calls: QueueCalls;
   readonly #dialWebSocket: WebSocketDialer | undefined;
   readonly #settings: WatchSettings;
@@ -33,6 +33,7 @@ export class WatchConnections {
   #indexesOnly = false;
 
   constructor(
+    tools: WatchTools,
     calls: QueueCalls,
     dialWebSocket: WebSocketDialer | undefined,
     settings: WatchSettings,
@@ -40,6 +41,7 @@ export class WatchConnections {
     owner: FrameOwner,
     room: Room,
   ) {
+    this.#tools = tools;
     this.#calls = calls;
     this.#dialWebSocket = dialWebSocket;
     this.#settings = settings;
@@ -52,7 +54,7 @@ export class WatchConnections {
   async open(events: SourceEvents, signal: AbortSignal): Promise<FrameSource> {
     const start = await this.#pinned(signal);
     if (this.#transport === "poll") {
-      return pollSource(this.#calls, this.#settings, start, this.#owner, this.#room)(events, signal);
+      return pollSource(this.#tools, this.#calls, this.#settings, start, this.#owner, this.#room)(events, signal);
     }
     const { indexOnly, autoCommit, attempts } = this.#settings;
     // An item that is committed as it is sent cannot be read again.
@@ -64,7 +66,13 @@ export class WatchConnections {
       const found = () => {
         this.#indexesOnly = false;
       };
-      return indexSource(open, this.#owner, (index, life) => this.#fetch(index, life), found)(events, signal);
+      return indexSource(
+        this.#tools,
+        open,
+        this.#owner,
+        (index, life) => this.#fetch(index, life),
+        found,
+      )(events, signal);
     }
     const onEnd: SourceEvents["onEnd"] = (end) => {
       if (end.tooLarge) this.#indexesOnly = true;
@@ -79,6 +87,7 @@ export class WatchConnections {
    * been recreated, with indexes that begin again: everything in it is new, whatever its index.
    */
   async #pinned(signal: AbortSignal): Promise<bigint> {
+    const { attributesOperation, isReusable, lastEntryOf } = this.#tools;
     const isFirst = this.#start === undefined;
     if (isFirst || (this.#settings.start === undefined && this.#start !== 0n && isReusable(this.#start ?? 0n))) {
       const last = lastEntryOf(await this.#calls.run(attributesOperation({ signal })));
@@ -89,15 +98,16 @@ export class WatchConnections {
   }
 
   #connect(start: bigint, indexOnly: boolean): OpenSource {
+    const { attributesOperation, FRAMES, readIndex } = this.#tools;
     const calls = this.#calls;
     const query = this.#query(start, indexOnly);
-    const plan = calls.planOf({ kind: "other", method: "GET", query, headers: [FRAMES] });
+    const plan = withHeaders(calls.planOf({ kind: "other", method: "GET", query }), [FRAMES]);
     return (events, signal) => {
       const ask = () => calls.run(attributesOperation({ signal, retryCount: 0 }));
       const open = (plan: CallPlan) =>
         this.#transport === "http"
-          ? httpSource(calls.channel, plan)
-          : websocketSource(calls.channel, plan, this.#dialWebSocket as WebSocketDialer, ask);
+          ? httpSource(calls.channel, plan, readIndex)
+          : websocketSource(calls.channel, plan, this.#dialWebSocket as WebSocketDialer, ask, readIndex);
       return instanceSource(calls.channel, plan, this.#lastInstance, open)(events, signal);
     };
   }
@@ -117,7 +127,7 @@ export class WatchConnections {
   /** Reads one item, which stays in the queue. Resolves with undefined when it is gone. */
   async #fetch(index: bigint, signal: AbortSignal): Promise<DataFrame | undefined> {
     const { channel } = this.#calls;
-    const operation = getOperation({ index, timeout: 0, autoDelete: false, signal }, this.#owner);
+    const operation = this.#tools.getOperation({ index, timeout: 0, autoDelete: false, signal }, this.#owner);
     const plan = this.#calls.planOf(operation);
     const { maxResponseBytes } = plan;
     try {
@@ -127,7 +137,7 @@ export class WatchConnections {
     } catch (error) {
       if (!isTooLarge(error)) throw error;
       // Where the item is gone, the service answers with the next one.
-      const found = await indexAt(this.#calls, index, signal);
+      const found = await indexAt(this.#tools, this.#calls, index, signal);
       if (found !== undefined && found !== index) return undefined;
       throw frameTooLarge(maxResponseBytes, undefined);
     }

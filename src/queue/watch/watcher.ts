@@ -2,7 +2,7 @@ import { show } from "../../argument-errors.js";
 import type { EasDecodeError } from "../../errors.js";
 import type { WebSocketDialer } from "../../platform/platform.js";
 import type { Bytes } from "../../request.js";
-import { linkSignal, unlinkSignal } from "../../util/abort.js";
+import { linkSignal, raceAbort, unlinkSignal } from "../../util/abort.js";
 import { guarded } from "../../util/guarded.js";
 import { showAsText } from "../../util/inspect.js";
 import { listFacts } from "../../util/list-facts.js";
@@ -16,12 +16,11 @@ import { Acknowledgements } from "./acknowledgements.js";
 import { FrameBuffer } from "./frame-buffer.js";
 import type { FrameSource } from "./frame-source.js";
 import { HeldFrames } from "./held-frames.js";
-import { keepConnected } from "./keep-connected.js";
 import { RepeatFilter } from "./repeat-filter.js";
 import { UnreadableItems } from "./unreadable-items.js";
-import { WatchConnections } from "./watch-connections.js";
 import type { WatchSettings, WatchStatus, WatchTransport } from "./watch-options.js";
 import { WatchReports } from "./watch-reports.js";
+import { WATCH_TOOLS } from "./watch-tools.js";
 import { transportOf } from "./watch-transport.js";
 
 /** What a watcher works with. */
@@ -169,8 +168,17 @@ export class Watcher implements AsyncIterableIterator<DataFrame> {
   }
 
   async #run(): Promise<void> {
-    const { settings, signal } = { settings: this.#settings, signal: this.#life.signal };
+    const { signal } = this.#life;
+    const error = await this.#keepConnected(signal).catch((thrown: unknown) => (signal.aborted ? undefined : thrown));
+    this.#finish(error, false);
+    this.#tell({ state: "closed", error: error ?? this.#settings.signal?.reason });
+  }
+
+  /** Resolves with what ended the watch. Rejects if its code cannot be loaded. */
+  async #keepConnected(signal: AbortSignal): Promise<unknown> {
+    const settings = this.#settings;
     const { calls, dialWebSocket } = this.#host;
+    const { keepConnected, WatchConnections } = await raceAbort(import("../on-first-use.js"), signal);
     const room = {
       size: () => (settings.autoCommit ? settings.window : this.#held.room),
       change: () =>
@@ -178,8 +186,16 @@ export class Watcher implements AsyncIterableIterator<DataFrame> {
           this.#roomChanged = resolve;
         }),
     };
-    const connections = new WatchConnections(calls, dialWebSocket, settings, this.#transport, this.#acks.owner, room);
-    const error = await keepConnected({
+    const connections = new WatchConnections(
+      WATCH_TOOLS,
+      calls,
+      dialWebSocket,
+      settings,
+      this.#transport,
+      this.#acks.owner,
+      room,
+    );
+    return keepConnected({
       open: (events, life) => {
         this.#acks.connecting();
         return connections.open(events, life);
@@ -204,9 +220,7 @@ export class Watcher implements AsyncIterableIterator<DataFrame> {
         this.#source = undefined;
         this.#acks.disconnected();
       },
-    }).catch((thrown: unknown) => thrown);
-    this.#finish(error, false);
-    this.#tell({ state: "closed", error: error ?? settings.signal?.reason });
+    });
   }
 
   /** Reports a status. An `onStatus` that fails must not end the watch. */

@@ -6,8 +6,7 @@ import { nameOf } from "../../http/failure.js";
 import { Heartbeat, PING_MS } from "../../http/heartbeat.js";
 import { redactCut } from "../../http/redact-cut.js";
 import type { WebSocketConnection, WebSocketDialer } from "../../platform/platform.js";
-import { readIndex } from "../data-frame.js";
-import type { FrameSource, OpenSource, SourceEvents } from "./frame-source.js";
+import type { FrameSource, IndexReader, OpenSource, SourceEvents } from "./frame-source.js";
 import { FRAME_HEAD_BYTES, frameTooLarge } from "./frame-splitter.js";
 
 /** Without any sign of life for so long, though it was pinged, the connection is dead. */
@@ -24,8 +23,12 @@ export function websocketSource(
   plan: CallPlan,
   dial: WebSocketDialer,
   ask: () => Promise<unknown>,
+  readIndex: IndexReader,
 ): OpenSource {
-  return async (events, signal) => new WebSocketSource(await dialSocket(channel, plan, { dial, signal, ask }), events);
+  return async (events, signal) => {
+    const dialled = await dialSocket(channel, plan, { dial, signal, ask });
+    return new WebSocketSource(dialled, events, readIndex);
+  };
 }
 
 class WebSocketSource implements FrameSource {
@@ -37,7 +40,7 @@ class WebSocketSource implements FrameSource {
   #given: Error | undefined;
   #closing = false;
 
-  constructor({ connection, call: { plan, token } }: Dialled, events: SourceEvents) {
+  constructor({ connection, call: { plan, token } }: Dialled, events: SourceEvents, readIndex: IndexReader) {
     this.#connection = connection;
     const { ping, pause, resume } = connection;
     const name = nameOf(plan);

@@ -3,7 +3,7 @@ import { lz4, lz4Frame } from "../../../src/compression/lz4.js";
 import { snappy } from "../../../src/compression/snappy.js";
 import { zstd } from "../../../src/compression/zstd.js";
 import { decodeContent } from "../../../src/http/content-encoding.js";
-import { decodingOf } from "../../../src/http/decoding.js";
+import { DECODING_TOOLS, decodingOf } from "../../../src/http/decoding.js";
 import type { CompressionCodec } from "../../../src/index.js";
 import { platform } from "../../../src/platform/node.js";
 import type { Platform } from "../../../src/platform/platform.js";
@@ -60,6 +60,7 @@ async function undo(
     MAX_BYTES,
     decodingOf(always ?? CODECS, undefined),
     true,
+    DECODING_TOOLS,
   );
   must(decoded.length <= MAX_BYTES, "the limit");
 }

@@ -1,5 +1,5 @@
 import { decodeContent } from "../../../src/http/content-encoding.js";
-import { decodingOf } from "../../../src/http/decoding.js";
+import { DECODING_TOOLS, decodingOf } from "../../../src/http/decoding.js";
 import { redactBytes, redactHeaders, redactText } from "../../../src/http/redact.js";
 import { parseRetryAfter } from "../../../src/http/retry.js";
 import { statusHint } from "../../../src/http/status-hint.js";
@@ -71,6 +71,7 @@ export const HEADERS = table({ pieces: PIECES }, [
         1,
         decodingOf("auto", undefined),
         true,
+        DECODING_TOOLS,
       );
       const one = Uint8Array.of(1);
       await decodeContent(
@@ -79,6 +80,7 @@ export const HEADERS = table({ pieces: PIECES }, [
         1,
         decodingOf("auto", undefined),
         true,
+        DECODING_TOOLS,
       ).catch((error: { code?: unknown }) => {
         if (error.code !== "ERR_EAS_DECODE") throw error;
       });

@@ -6,6 +6,7 @@ import { EasDecodeError, JsonResponse, StringResponse } from "../../../src/index
 import { readFrames } from "../../../src/queue/data-frame.js";
 import { lastEntryOf, readAttributes } from "../../../src/queue/queue-attributes.js";
 import { countOperation, putOperation, searchOperation } from "../../../src/queue/queue-operations.js";
+import * as abort from "../../../src/util/abort.js";
 import { type Bytes, must, table, textOf, utf8 } from "../decoder.js";
 
 // What is written in JSON, and the plain texts that a queue answers with.
@@ -190,7 +191,10 @@ export const JSON_ANSWERS = table({ pieces: PIECES, around: AROUND }, [
     async decode(body: Bytes) {
       const answer = { status: 200, headers: new Headers(), body, contentEncoding: undefined };
       const transport = { send: async () => answer, close: async () => {} };
-      const discovery = new EasDiscovery("http://d", "exported-apis", false, () => transport);
+      const discovery = new EasDiscovery("http://d", "exported-apis", false, {
+        transport: () => transport,
+        tools: abort as never,
+      });
       const { signal } = new AbortController();
       const list = await discovery.list({ serviceName: "s", signal }).catch((cause) => {
         throw new EasDecodeError("no list", { format: "json", cause });
