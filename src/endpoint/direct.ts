@@ -1,4 +1,3 @@
-import { clockNow } from "../util/clock.js";
 import { BALANCERS, type Turns } from "./balancers.js";
 import { EasDiscovery } from "./eas-discovery.js";
 import { Ejection, Health } from "./ejection.js";
@@ -35,7 +34,7 @@ class DirectRouter implements Router {
   readonly #host: RouterHost;
   readonly #balancer: Balancer;
   readonly #list: InstanceList;
-  readonly #ejection = new Ejection<Instance>((instance, isOut) => this.#leaveOut(instance, isOut));
+  readonly #ejection: Ejection<Instance>;
   readonly #latency = new Latency();
   readonly #hedges = new HedgeBudget();
   /** Those that take calls, by their origins. */
@@ -46,6 +45,7 @@ class DirectRouter implements Router {
 
   constructor(route: Route, host: RouterHost) {
     this.#host = host;
+    this.#ejection = new Ejection(host.tools.clockNow, (instance, isOut) => this.#leaveOut(instance, isOut));
     this.#balancer = route.balancer ?? "weighted-round-robin";
     const { serviceName, discovery, discoveryUrl, endpointSource } = route;
     this.#list = new InstanceList({
@@ -132,12 +132,12 @@ class DirectRouter implements Router {
   #lease(instance: Instance, isProbe: boolean): Lease {
     instance.inFlight++;
     this.#hedges.earn();
-    const startedAt = clockNow();
+    const startedAt = this.#host.tools.clockNow();
     return {
       origin: instance.origin,
       end: (atFault, isStream = false) => {
         instance.inFlight--;
-        const time = clockNow() - startedAt;
+        const time = this.#host.tools.clockNow() - startedAt;
         // What was given up took longer than that, which counts where it is long already.
         const isTelling = atFault === false || (atFault === undefined && time > (this.p95 ?? Number.POSITIVE_INFINITY));
         if (isTelling && !isStream) this.#latency.add(time);

@@ -1,5 +1,3 @@
-import { clockNow } from "../util/clock.js";
-
 /** Attempts that fail in a row until an instance leaves the rotation; as many as Envoy's outlier detection wants. */
 const FAILURES = 5;
 /** For how long it leaves at first; each time without a good while between is twice as long. */
@@ -29,13 +27,15 @@ export class Ejection<I extends Health> {
    * over, so that nobody has to look at all of them.
    */
   readonly #waiting = new Map<number, Set<I>>();
+  readonly #clockNow: () => number;
   readonly #onChange: (instance: I, isOut: boolean) => void;
   #most = 0;
   /** Before that no probe is due. */
   #nextProbe = Number.POSITIVE_INFINITY;
 
   /** `onChange` is called when an instance has left the rotation, or come back, but for what `update` does. */
-  constructor(onChange: (instance: I, isOut: boolean) => void) {
+  constructor(clockNow: () => number, onChange: (instance: I, isOut: boolean) => void) {
+    this.#clockNow = clockNow;
     this.#onChange = onChange;
   }
 
@@ -55,7 +55,7 @@ export class Ejection<I extends Health> {
 
   /** An instance whose time is over, for one attempt; whoever takes it tells the attempt's end. */
   takeProbe(isWanted: (instance: I) => boolean): I | undefined {
-    const now = clockNow();
+    const now = this.#clockNow();
     if (now < this.#nextProbe) return undefined;
     for (const waiting of this.#waiting.values()) {
       for (const instance of waiting) {
@@ -89,7 +89,7 @@ export class Ejection<I extends Health> {
   }
 
   #eject(instance: I): void {
-    const now = clockNow();
+    const now = this.#clockNow();
     // It was well for longer than it was out: what was before counts no more.
     if (!this.#ejected.has(instance) && now - instance.until > instance.duration) instance.ejections = 0;
     instance.duration = Math.min(LONGEST_MS, FIRST_MS * 2 ** instance.ejections);
@@ -112,7 +112,7 @@ export class Ejection<I extends Health> {
   #readmit(instance: I): void {
     this.#forget(instance);
     instance.failures = 0;
-    instance.until = clockNow();
+    instance.until = this.#clockNow();
   }
 
   #schedule(): void {

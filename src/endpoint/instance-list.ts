@@ -1,4 +1,3 @@
-import { clockNow } from "../util/clock.js";
 import type { DiscoveryOptions, EndpointSource } from "./endpoint-source.js";
 import { type FoundInstance, readInstances } from "./instance.js";
 import type { RouterTools } from "./router.js";
@@ -49,7 +48,7 @@ export class InstanceList {
       return this.#first;
     }
     // What fails leaves the list as it is.
-    if (clockNow() - this.#askedAt >= this.#interval) this.#ask(this.#timeout).catch(() => {});
+    if (this.#options.tools.clockNow() - this.#askedAt >= this.#interval) this.#ask(this.#timeout).catch(() => {});
     return undefined;
   }
 
@@ -58,17 +57,17 @@ export class InstanceList {
   }
 
   async #waitForFirst(): Promise<void> {
-    const startedAt = clockNow();
+    const startedAt = this.#options.tools.clockNow();
     let known: unknown;
     for (;;) {
-      const left = this.#timeout - (clockNow() - startedAt);
+      const left = this.#timeout - (this.#options.tools.clockNow() - startedAt);
       try {
         await this.#ask(Math.max(1, left));
         return;
       } catch (error) {
         // What an earlier answer was says more than that there was no time for another.
         if (known === undefined || !(error instanceof NoAnswer)) known = error;
-        const isLast = clockNow() - startedAt + PAUSE_MS >= this.#timeout;
+        const isLast = this.#options.tools.clockNow() - startedAt + PAUSE_MS >= this.#timeout;
         if (isLast || this.#isFinal(error) || this.#life.signal.aborted) throw this.#noInstances(known);
       }
       // Rejects when the client is closed, which the next round reports.
@@ -88,7 +87,7 @@ export class InstanceList {
   #ask(milliseconds: number): Promise<void> {
     this.#asking ??= this.#askSource(milliseconds).finally(() => {
       this.#asking = undefined;
-      this.#askedAt = clockNow();
+      this.#askedAt = this.#options.tools.clockNow();
     });
     return this.#asking;
   }

@@ -1,5 +1,6 @@
 import type { Transport } from "../platform/platform.js";
 import type * as abort from "../util/abort.js";
+import type { clockNow } from "../util/clock.js";
 import type { isError, messageOf } from "../util/realms.js";
 
 /**
@@ -7,6 +8,7 @@ import type { isError, messageOf } from "../util/realms.js";
  * with the start of a page into one more file there.
  */
 export interface RouterTools extends Pick<typeof abort, "linkSignal" | "unlinkSignal" | "pause" | "raceAbort"> {
+  readonly clockNow: typeof clockNow;
   readonly isError: typeof isError;
   readonly messageOf: typeof messageOf;
   /** Creates the error for a list that did not come. */

@@ -1,6 +1,5 @@
 import type { EasError, EasHttpError } from "../errors.js";
 import type { HeaderPair } from "../platform/platform.js";
-import { clockNow } from "../util/clock.js";
 import type { CallPlan } from "./call-plan.js";
 import type { CallEvent, CallHooks } from "./hooks.js";
 import { loggingHooks } from "./logging-hooks.js";
@@ -55,7 +54,7 @@ export class CallObserver {
     };
     this.#isSide = shared !== undefined;
     this.#endpoint = plan.target.origin;
-    this.#waitsSince = shared === undefined ? told.startedAt : clockNow();
+    this.#waitsSince = shared === undefined ? told.startedAt : this.#tools.clockNow();
   }
 
   /** Tells of one of the two calls that a hedged call may be made of. */
@@ -74,7 +73,7 @@ export class CallObserver {
     this.#endpoint = plan.target.origin;
     this.#requestBytes = requestBytes;
     this.#token = token;
-    this.#queued = Math.max(0, clockNow() - this.#waitsSince);
+    this.#queued = Math.max(0, this.#tools.clockNow() - this.#waitsSince);
     this.#headAt = undefined;
     this.status = undefined;
     let added: readonly HeaderPair[] = headers;
@@ -91,7 +90,7 @@ export class CallObserver {
     };
     this.#tell("request", { ...this.#event(), setHeader });
     isSent = true;
-    this.#sentAt = clockNow();
+    this.#sentAt = this.#tools.clockNow();
     return added;
   }
 
@@ -102,7 +101,7 @@ export class CallObserver {
       get: () => phase,
       set: (value: string) => {
         phase = value;
-        if (value === "body") this.#headAt ??= clockNow();
+        if (value === "body") this.#headAt ??= this.#tools.clockNow();
       },
     });
   }
@@ -115,7 +114,7 @@ export class CallObserver {
 
   retrying(error: EasError, delay: number): void {
     if (!this.#told.isOver) this.#tell("retry", { ...this.#event(), error, delay, status: this.#statusOf(error) });
-    this.#waitsSince = clockNow() + delay;
+    this.#waitsSince = this.#tools.clockNow() + delay;
   }
 
   failed(error: unknown): void {
@@ -135,7 +134,7 @@ export class CallObserver {
   }
 
   #event(): CallEvent {
-    const now = clockNow();
+    const now = this.#tools.clockNow();
     const { info, startedAt } = this.#told;
     return {
       call: info,

@@ -10,6 +10,7 @@ import {
   type WebSocketDialer,
 } from "../platform/platform.js";
 import { linkSignal, pause, raceAbort, unlinkSignal } from "../util/abort.js";
+import { clockNow } from "../util/clock.js";
 import { checkOptionNames } from "../util/option-names.js";
 import { isError, messageOf } from "../util/realms.js";
 import { FORCED } from "./failure.js";
@@ -58,6 +59,7 @@ export class Channel {
         unlinkSignal,
         pause,
         raceAbort,
+        clockNow,
         isError,
         messageOf,
         discoveryError: (message, source, cause) => new EasDiscoveryError(message, { source, cause, retryable: true }),

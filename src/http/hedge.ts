@@ -1,7 +1,6 @@
 import type { Router } from "../endpoint/router.js";
 import type { EasError } from "../errors.js";
 import type { Bytes } from "../request.js";
-import { clockNow } from "../util/clock.js";
 import type { CallBody, CallPlan, CallResult } from "./call-plan.js";
 
 /** A call of which there may be two. */
@@ -15,6 +14,7 @@ export interface HedgedCall {
  * is aborted. `start` makes a call that goes to none of `tried`, and notes there where it goes. The second makes one attempt.
  */
 export function hedge<R>(
+  clockNow: () => number,
   start: (plan: CallPlan, tried: string[]) => HedgedCall,
   routerNow: () => Router | Promise<Router>,
   plan: CallPlan,

@@ -1,4 +1,5 @@
 import type { Route } from "../endpoint/route.js";
+import { clockNow } from "../util/clock.js";
 import { Call } from "./call.js";
 import type { CallObserver } from "./call-observer.js";
 import type { CallBody, CallPlan, CallResult } from "./call-plan.js";
@@ -45,6 +46,6 @@ function makeHedgedCall<R>(
     // On first use, as all of direct connections.
     const { hedge } = await import("./on-first-use.js");
     const start = (plan: CallPlan, tried: string[]) => new Call(channel, plan, tried, observer?.side());
-    return hedge(start, () => channel.routers.get(route), plan, body, read);
+    return hedge(clockNow, start, () => channel.routers.get(route), plan, body, read);
   });
 }

@@ -1,4 +1,5 @@
 import { argumentTypeError } from "../argument-errors.js";
+import { clockNow } from "../util/clock.js";
 import { checkHeaders, mergeHeaders } from "./headers.js";
 import { oneLineMessage } from "./hooks.js";
 import { redactHeaders } from "./redact.js";
@@ -10,6 +11,7 @@ import { tell } from "./tell.js";
  */
 export interface ObserverTools {
   readonly argumentTypeError: typeof argumentTypeError;
+  readonly clockNow: typeof clockNow;
   readonly checkHeaders: typeof checkHeaders;
   readonly mergeHeaders: typeof mergeHeaders;
   readonly oneLineMessage: typeof oneLineMessage;
@@ -19,6 +21,7 @@ export interface ObserverTools {
 
 export const OBSERVER_TOOLS: ObserverTools = {
   argumentTypeError,
+  clockNow,
   checkHeaders,
   mergeHeaders,
   oneLineMessage,
