@@ -58,6 +58,7 @@ export type {
   Token,
   WaitOptions,
 } from "./http/options.js";
+export type { CallKind } from "./http/retry.js";
 // Connections of your own
 export { type FetchFunction, type FetchTransportOptions, fetchTransport } from "./platform/fetch-transport.js";
 export {
@@ -98,6 +99,7 @@ export { type OpenAIOptions, PredictClient, type PredictResult } from "./predict
 export type { PredictSocket, SocketClose } from "./predict/predict-socket.js";
 export type { PredictStream } from "./predict/predict-stream.js";
 export type { Readiness, ReadyOptions } from "./predict/ready.js";
+export type { PredictInput } from "./predict/serialise.js";
 export type { ServerSentEvent } from "./predict/server-sent-events.js";
 export type { SocketOptions } from "./predict/socket-options.js";
 export type { StreamOptions } from "./predict/stream-options.js";
@@ -112,8 +114,15 @@ export type { PutResult, PutResultJson } from "./queue/put-result.js";
 export type { QueueAttributes } from "./queue/queue-attributes.js";
 export type { QueueCallOptions } from "./queue/queue-calls.js";
 export { QueueClient } from "./queue/queue-client.js";
-export type { GetOptions, NegativeOptions, PutOptions, SearchResult } from "./queue/queue-operations.js";
-export type { QueueClientOptions, QueueData, QueueLogger } from "./queue/queue-options.js";
+export type {
+  CountOptions,
+  EndOptions,
+  GetOptions,
+  NegativeOptions,
+  PutOptions,
+  SearchResult,
+} from "./queue/queue-operations.js";
+export type { KnownOptions, QueueClientOptions, QueueData, QueueLogger } from "./queue/queue-options.js";
 export type { QueueTags } from "./queue/queue-tags.js";
 export type { SkipRepeatedOptions } from "./queue/watch/skip-repeated.js";
 export type { ReconnectOptions, WatchOptions, WatchStatus, WatchTransport } from "./queue/watch/watch-options.js";
@@ -151,10 +160,13 @@ export type {
   ContentOf,
   DType,
   Float16Values,
+  Float32Values,
+  Float64Values,
   NumberArray,
   OnnxDType,
   TFDType,
   TorchDType,
+  Uint16Values,
   ValuesOf,
 } from "./tensor/dtype.js";
 export { fromBFloat16, fromFloat16, toBFloat16, toFloat16 } from "./tensor/float16.js";

@@ -9,7 +9,12 @@ export type { Fault } from "./faults.js";
 export type { EmulatorDiscoveryPath, EmulatorInstance, EmulatorInstances } from "./instances.js";
 export { DIGITS_HELD_OUT_ACCURACY } from "./models/digits.js";
 export { heldOutDigits } from "./models/digits-held-out.js";
-export { SCORECARD_FEATURES, type ScorecardSample, scorecardSamples } from "./models/scorecard.js";
+export {
+  SCORECARD_FEATURES,
+  type ScorecardResult,
+  type ScorecardSample,
+  scorecardSamples,
+} from "./models/scorecard.js";
 export type { EmulatorQueueItem } from "./queue/consumers.js";
 export type { EmulatorQueue, EmulatorQueueSide } from "./queue/emulator-queue.js";
 export type {

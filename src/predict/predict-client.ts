@@ -10,6 +10,7 @@ import type { Bytes, PredictRequest } from "../request.js";
 import { clockNow } from "../util/clock.js";
 import { showAsText } from "../util/inspect.js";
 import { checkOptionNames } from "../util/option-names.js";
+import type { BatchAnswer, BatchInput } from "./batch-options.js";
 import type { ClientFetchOptions } from "./client-fetch.js";
 import type { Diagnosis } from "./diagnose.js";
 import { PredictSettings } from "./predict-settings.js";
@@ -79,6 +80,8 @@ export class PredictClient extends PredictSettings {
   predict(bytes: Uint8Array, call?: CallOptions): Promise<Bytes>;
   /** Sends a request object, answered with what its format says. */
   predict<R>(request: PredictRequest<R>, call?: CallOptions): Promise<R>;
+  /** Sends an input of one of several types. The type of the answer follows from each of them. */
+  predict<Q extends BatchInput>(input: Q, call?: CallOptions): Promise<BatchAnswer<Q>>;
   predict(input: PredictInput, call?: CallOptions): Promise<unknown> {
     return this.#send(input, call, (request, { body }) => request.parseResponse(body));
   }
@@ -87,6 +90,7 @@ export class PredictClient extends PredictSettings {
   predictDetailed(text: string, call?: CallOptions): Promise<PredictResult<StringResponse>>;
   predictDetailed(bytes: Uint8Array, call?: CallOptions): Promise<PredictResult<Bytes>>;
   predictDetailed<R>(request: PredictRequest<R>, call?: CallOptions): Promise<PredictResult<R>>;
+  predictDetailed<Q extends BatchInput>(input: Q, call?: CallOptions): Promise<PredictResult<BatchAnswer<Q>>>;
   predictDetailed(input: PredictInput, call?: CallOptions): Promise<PredictResult<unknown>> {
     return this.#send(
       input,

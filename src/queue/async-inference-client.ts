@@ -10,7 +10,7 @@ import { checkIndex } from "./frame-index.js";
 import { InferenceJob, type InferenceJobJson, JOB_TAG, ResultWaits } from "./inference-job.js";
 import { QueueClient } from "./queue-client.js";
 import type { PutOptions } from "./queue-operations.js";
-import { QUEUE_OPTIONS, type QueueClientOptions, type QueueData } from "./queue-options.js";
+import { type KnownOptions, QUEUE_OPTIONS, type QueueClientOptions, type QueueData } from "./queue-options.js";
 import { checkTags } from "./queue-tags.js";
 import { randomUuid } from "./random-uuid.js";
 
@@ -69,6 +69,7 @@ export class AsyncInferenceClient {
    * Puts a request into the input queue. It is not repeated when the queue may have it: then it rejects with an error
    * whose `maybeAccepted` is true.
    */
+  submit<O extends PutOptions>(data: QueueData, options?: KnownOptions<PutOptions, O>): Promise<InferenceJob>;
   async submit(data: QueueData, options: PutOptions = {}): Promise<InferenceJob> {
     // The tags may be those of another job's result: its job tag is replaced.
     const tags = Object.fromEntries(checkTags(options.tags, "without request id"));

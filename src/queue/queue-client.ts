@@ -20,6 +20,7 @@ import { LimitsCache, lastEntryOf, type QueueAttributes, withLimits } from "./qu
 import { type QueueCallOptions, QueueCalls, type QueueOperation } from "./queue-calls.js";
 import {
   attributesOperation,
+  type CountOptions,
   countOperation,
   type EndOptions,
   endOperation,
@@ -37,6 +38,7 @@ import {
 import {
   checkLogger,
   checkQueueAuth,
+  type KnownOptions,
   QUEUE_OPTIONS,
   type QueueClientOptions,
   type QueueData,
@@ -172,6 +174,7 @@ export class QueueClient {
    * true. The queue's own limit on items is read once, before the first put. Bytes are not copied: leave them as they are
    * until the promise settles.
    */
+  put<O extends PutOptions>(data: QueueData, options?: KnownOptions<PutOptions, O>): Promise<PutResult>;
   async put(data: QueueData, options: PutOptions = {}): Promise<PutResult> {
     const operation = putOperation(options, this.#calls.mayResend ? randomUuid() : undefined);
     const prepared = this.#calls.prepare();
@@ -189,6 +192,7 @@ export class QueueClient {
    * Gets items, and deletes them unless told otherwise. Resolves with an empty array when there are none within `timeout`. If
    * the response is lost, the items may be deleted: then the error's `maybeTaken` is true.
    */
+  get<O extends GetOptions>(options?: KnownOptions<GetOptions, O>): Promise<DataFrame[]>;
   async get(options: GetOptions = {}): Promise<DataFrame[]> {
     return this.#getter.get(options, this.#owner);
   }
@@ -212,7 +216,8 @@ export class QueueClient {
   }
 
   /** How many items there are, of a priority or with tags. */
-  async count(options: Pick<PutOptions, "tags" | "priority"> & QueueCallOptions = {}): Promise<number> {
+  count<O extends CountOptions>(options?: KnownOptions<CountOptions, O>): Promise<number>;
+  async count(options: CountOptions = {}): Promise<number> {
     return this.#calls.run(countOperation(options));
   }
 

@@ -202,9 +202,10 @@ function readSearch({ body }: CallResult): SearchResult {
   });
 }
 
-export function countOperation(
-  options: Pick<PutOptions, "tags" | "priority"> & QueueCallOptions,
-): QueueOperation<number> {
+/** Which items `QueueClient.count` counts. Default: all. */
+export interface CountOptions extends Pick<PutOptions, "tags" | "priority">, QueueCallOptions {}
+
+export function countOperation(options: CountOptions): QueueOperation<number> {
   checkOperationOptions("count", "priority: 1", options, { ...QUEUE_CALL_OPTIONS, tags: 1, priority: 1 });
   const { tags, priority, ...call } = options;
   const query: [string, string][] = [["_count_", "true"], ...checkTags(tags)];

@@ -38,6 +38,17 @@ export interface QueueLogger {
   warn(message: string): void;
 }
 
+/**
+ * The options `O`, unless they may have keys that `Known` does not have. A `Record<string, string>` of tags, or a string, is
+ * assignable to a type that has only optional keys, but it is not an object of options.
+ */
+export type KnownOptions<Known, O extends Known> = O &
+  ([Exclude<keyof O, keyof Known>] extends [never]
+    ? unknown
+    : string extends keyof O
+      ? never
+      : { readonly [K in Exclude<keyof O, keyof Known>]?: never });
+
 /** What can be put: text goes as UTF-8. */
 export type QueueData = string | Uint8Array | ArrayBuffer | Blob;
 

@@ -99,7 +99,7 @@ const CASES: Case[] = [
   ...["requestId", "index", "tags"].map(
     (name): Case => [
       `get: ${name} undefined, which would take the head of the queue`,
-      (client) => client.get({ [name]: undefined }),
+      (client) => client.get({ [name]: undefined } as object),
       undefinedOption(new RegExp(`get: ${name} is undefined\\. Give it a value, or leave the key out`)),
     ],
   ),
