@@ -9,13 +9,13 @@ const root = fileURLToPath(new URL("..", import.meta.url));
 
 export const ESBUILD_VERSION = version;
 
-/** `bar` is that of design §6, `budget` what is enforced; both in kB of 1,000 bytes, minified and gzipped. */
+/** `bar` is what is wanted, `budget` what is enforced; both in kB of 1,000 bytes, minified and gzipped. */
 export const CASES = [
   {
     name: "string predict",
     code: 'export { PredictClient } from "eas-prediction"',
     bar: 18,
-    budget: 24,
+    budget: 23.7,
   },
   {
     name: "+ TF",
@@ -27,13 +27,13 @@ export const CASES = [
     name: "+ queue",
     code: 'export { PredictClient, TFRequest, QueueClient } from "eas-prediction"',
     bar: 35,
-    budget: 44.8,
+    budget: 44.6,
   },
   {
     name: "everything",
     code: 'export * from "eas-prediction"',
     bar: 50,
-    budget: 58.5,
+    budget: 58.1,
   },
 ];
 
