@@ -107,7 +107,7 @@ class Place {
     socket.pipe(upstream);
     let left = this.plan.watchBytes ? Math.ceil(this.plan.watchBytes * (0.5 + random())) : Number.POSITIVE_INFINITY;
     upstream.on("data", (chunk) => {
-      socket.write(chunk.subarray(0, left));
+      if (left > 0) socket.write(chunk.subarray(0, left));
       left -= chunk.length;
       if (left <= 0) setImmediate(() => (random() < 0.5 ? socket.resetAndDestroy() : socket.destroy()));
     });

@@ -1,9 +1,9 @@
 import { fork } from "node:child_process";
 import { once } from "node:events";
 
-/** Starts the fault server as a process of its own. */
-export async function startFaultServer() {
-  const child = fork(new URL("fault-server.mjs", import.meta.url), { execArgv: [] });
+/** Starts a server as a process of its own. */
+export async function startFaultServer(file = "fault-server.mjs") {
+  const child = fork(new URL(file, import.meta.url), { execArgv: [] });
   const waiting = new Map();
   let last = 0;
   let ended = false;

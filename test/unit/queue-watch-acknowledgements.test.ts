@@ -68,6 +68,21 @@ describe.each(PUSHING)("over %s", (transport) => {
     expect(told.warnings[1]).toContain("could not be committed");
   });
 
+  test("commits that fail again and again for one cause are warned of once", async () => {
+    const { client, proxy, put, told, input } = await openFaulty();
+    put(3);
+    const { frames, watcher } = watchWith(client(), 0, 3, { transport });
+    await eventually(() => expect(frames).toHaveLength(3));
+    for (const [i, frame] of frames.entries()) {
+      // The commit fails, and so does its first retry.
+      proxy.decide(failing("commit", 500, 2));
+      await expect(frame.commit()).rejects.toBeInstanceOf(EasHttpError);
+      await eventually(() => expect(input.length).toBe(2 - i));
+    }
+    expect(told.warnings).toEqual([expect.stringContaining("is retried")]);
+    await watcher.close();
+  });
+
   test("an item that is pushed again while its commit is retried is not handed out again", async () => {
     const { client, proxy, put, input, emulator } = await openFaulty();
     put(2);

@@ -273,7 +273,8 @@ export class Acknowledgements {
     this.#owner.generation = generation;
     held.forget(this.#owner);
     this.#retries.forget((index) => held.get(index) === undefined);
-    warn("eas-prediction: the queue was recreated: what was known of its earlier items is forgotten");
+    const message = "the queue was recreated: what was known of its earlier items is forgotten";
+    warn(`recreated ${generation}`, message);
     onRelease();
   }
 

@@ -23,7 +23,8 @@ export interface BackgroundRetriesHost {
   readonly settings: Pick<WatchSettings, "leastDelay" | "mostDelay">;
   /** Fires when the watcher closes. */
   readonly life: AbortSignal;
-  readonly warn: (message: string) => void;
+  /** Logs `message` once for each `cause`. */
+  readonly warn: (cause: string, message: string) => void;
 }
 
 /** Statuses after which the same request would be refused again. */
@@ -94,7 +95,8 @@ export class BackgroundRetries {
     const unanswered = (await Promise.allSettled(sent)).filter(({ status }) => status === "rejected");
     if (unanswered.length === 0) return;
     this.#host.warn(
-      `eas-prediction: ${this.#failed.size} items are handled but could not be committed: the service will deliver them again`,
+      "flush",
+      `${this.#failed.size} items are handled but could not be committed: the service will deliver them again`,
     );
   }
 
@@ -111,7 +113,7 @@ export class BackgroundRetries {
         if (life.aborted) return;
         if (++failures > 1) continue;
         const message = messageOf(error);
-        warn(`eas-prediction: acknowledging ${this.#failed.size} items failed and is retried: ${message}`);
+        warn(`acknowledging: ${message}`, `acknowledging ${this.#failed.size} items failed and is retried: ${message}`);
       }
     }
   }

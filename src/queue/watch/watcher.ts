@@ -76,7 +76,7 @@ export class Watcher implements AsyncIterableIterator<DataFrame> {
       settings,
       transport: this.#transport,
       life: this.#life.signal,
-      warn: (message) => host.logger().warn(message),
+      warn: (cause, message) => this.#reports.warn(cause, message),
       onCommitted: (indexes) => this.#repeats.committed(indexes),
       onReturned: (indexes) => this.#repeats.returned(indexes),
       onRelease: () => this.#released(),

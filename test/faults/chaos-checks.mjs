@@ -1,0 +1,127 @@
+// What must be true after a run of chaos.mjs, from what the server received and what each handler saw.
+import { count } from "./chaos-proxy.mjs";
+
+/** Causes that are logged once for each item: it failed, or is too large. Each must be logged once. */
+const PER_ITEM = /on purpose|could not be read/;
+/** Logged once each time that it happens. */
+const RECREATED = /the queue was recreated/;
+
+/** Returns what is wrong. */
+export function checkChaos({ report, workers, required, window }) {
+  const { generations } = report;
+  const problems = [];
+  const contents = generations.map(({ texts }) => new Map(texts));
+  const runsOf = new Map();
+  for (const { uid, gid, runs, failures } of workers) {
+    const own = new Map();
+    for (const { text, index } of runs) {
+      count(runsOf, `${gid} ${text}`);
+      count(own, text);
+      const generation = Number(text.split(":")[0]);
+      if (contents[generation - 1].get(index) !== text) problems.push(`${uid} got "${text}" as item ${index}`);
+    }
+    // A consumer that has an item, has committed it, or retries its commit does not get it again.
+    for (const [text, times] of own) {
+      if (times > 1 + (failures.get(text) ?? 0)) problems.push(`${uid} handled "${text}" ${times} times`);
+    }
+  }
+  for (const gid of new Set(workers.map(({ gid }) => gid))) {
+    const missed = required.filter((text) => !runsOf.has(`${gid} ${text}`));
+    if (missed.length > 0) problems.push(`${gid} never handled ${missed.length} items, such as "${missed[0]}"`);
+    for (const [i, { pushes, commits, negatives }] of generations.entries()) {
+      const textOf = (index) => contents[i].get(index);
+      const unseen = commits.filter((each) => each[1] === gid && !runsOf.has(`${gid} ${textOf(each[0])}`));
+      if (unseen.length > 0) problems.push(`${gid} committed ${unseen.length} items unseen, such as ${unseen[0][0]}`);
+      // A second run follows from another connection, or from a negative.
+      const causes = new Map();
+      const connections = new Set();
+      for (const [index, group, , connection] of pushes) {
+        if (group !== gid || connections.has(`${index} ${connection}`)) continue;
+        connections.add(`${index} ${connection}`);
+        count(causes, index);
+      }
+      for (const [index, group] of negatives) if (group === gid) count(causes, index);
+      for (const [index, text] of contents[i]) {
+        if (text === null) continue;
+        const runs = runsOf.get(`${gid} ${text}`) ?? 0;
+        if (runs > (causes.get(index) ?? 0)) problems.push(`${gid} handled "${text}" ${runs} times without a cause`);
+      }
+    }
+  }
+  for (const worker of workers)
+    problems.push(...checkConnections(worker, report), ...checkReports(worker, generations));
+  problems.push(...checkRequests(workers, report, window));
+  return problems;
+}
+
+/** Each connection follows from the end of the one before, and each end is reported. */
+function checkConnections({ uid, transport, statuses }, report) {
+  const problems = [];
+  const opened = new Map(report.opened).get(uid);
+  const ends = new Map(report.ends);
+  const of = (cause) => ends.get(`${uid} ${cause}`) ?? 0;
+  const byServer = of("cut") + of("idle") + of("refused") + of("server");
+  const tooLarge = tooLargeOf(report.generations).length;
+  // Over a WebSocket, an item that is too large takes one connection to notice, and one to find its index.
+  // An item that was released comes back with a new connection: at most one for each faulted negative.
+  const released = new Map(report.faulted).get(`${uid} negative`) ?? 0;
+  const byClient = (transport === "websocket" ? 2 * tooLarge : 0) + released;
+  if (of("client") > 1 + byClient) problems.push(`${uid} ended ${of("client")} connections, for ${byClient} reasons`);
+  if (opened > 1 + byServer + of("client")) problems.push(`${uid} opened ${opened} connections after ${byServer} ends`);
+  const reconnects = statuses.filter(({ state }) => state === "reconnecting").length;
+  if (reconnects > opened) problems.push(`${uid} reported ${reconnects} reconnects of ${opened} connections`);
+  if (reconnects < opened - 1) problems.push(`${uid} reported only ${reconnects} reconnects of ${opened} connections`);
+  if (statuses.filter(({ state }) => state === "closed").length !== 1)
+    problems.push(`${uid} did not report its end once`);
+  return problems;
+}
+
+const tooLargeOf = (generations) =>
+  generations.flatMap(({ texts }, i) => texts.filter((each) => each[1] === null).map(([index]) => `${i}:${index}`));
+
+/** Each cause is logged once. */
+function checkReports({ uid, gid, warnings, failures, unreadable, method }, generations) {
+  const problems = [];
+  const times = new Map();
+  for (const warning of warnings) count(times, PER_ITEM.test(warning) ? warning : warning.replace(/\d+/g, "#"));
+  for (const [cause, many] of times) {
+    const limit = RECREATED.test(cause) ? generations.length - 1 : 1;
+    // An index may name one item in each queue.
+    const most = /could not be read/.test(cause) ? generations.length : limit;
+    if (many > most) problems.push(`${uid} logged ${many} times: ${cause}`);
+  }
+  if (method === "consume") {
+    const logged = warnings.filter((each) => /on purpose/.test(each)).length;
+    if (logged !== failures.size) problems.push(`${uid}: ${failures.size} handlers failed, and ${logged} were logged`);
+  }
+  const pushed = new Set(
+    generations.flatMap(({ texts, pushes }, i) => {
+      const tooLarge = new Set(texts.filter((each) => each[1] === null).map(([index]) => index));
+      return pushes
+        .filter((each) => each[1] === gid && each[2] === uid && tooLarge.has(each[0]))
+        .map(([index]) => `${i}:${index}`);
+    }),
+  ).size;
+  const logged = warnings.filter((each) => /could not be read/.test(each)).length;
+  if (logged > pushed) problems.push(`${uid} reported ${logged} of ${pushed} items that are too large`);
+  if (method === "watch" && unreadable.length !== logged)
+    problems.push(`${uid} threw ${unreadable.length} of ${logged}`);
+  return problems;
+}
+
+/** Acknowledgements are repeated because of faults and ends of connections only. */
+function checkRequests(workers, { named, faulted, opened, generations }, window) {
+  const problems = [];
+  const namedBy = new Map(named);
+  const faultedBy = new Map(faulted);
+  const openedBy = new Map(opened);
+  for (const { uid, runs } of workers) {
+    const pushes = generations.flatMap((each) => each.pushes).filter((each) => each[2] === uid).length;
+    const commits = namedBy.get(`${uid} commit`) ?? 0;
+    const most = Math.max(runs.length, pushes) + (faultedBy.get(`${uid} commit`) ?? 0) + window * openedBy.get(uid);
+    if (commits > most) problems.push(`${uid} sent ${commits} commits, and at most ${most} follow from what happened`);
+    const gets = namedBy.get(`${uid} get`) ?? 0;
+    if (gets > most) problems.push(`${uid} read ${gets} items, and at most ${most} follow from what happened`);
+  }
+  return problems;
+}
