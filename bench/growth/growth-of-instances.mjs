@@ -102,8 +102,8 @@ serve({
     const time = await timeOf(async () => {
       while (failed < dead * FAILURES) await client.predict(input).catch(() => failed++);
     });
-    // Out for a second at least, so that none of them is called now.
-    for (let i = 0; i < 10; i++) await client.predict(input);
+    // Ejected instances are out for at least 1 s. On a busy machine that is over by now, and a probe may reach one of them.
+    for (let i = 0; i < 10; i++) await client.predict(input).catch(() => {});
     await client.close();
     return time;
   },

@@ -1,7 +1,7 @@
 import { show } from "../argument-errors.js";
 import { EasDecodeError } from "../errors.js";
 import { joinChunks, totalLength } from "../platform/chunks.js";
-import type { DecompressionFormat, Platform } from "../platform/platform.js";
+import type { DecompressionFormat, Decompressor, Platform } from "../platform/platform.js";
 import type { Bytes } from "../request.js";
 import { CODINGS, codingsOf, formatOf, MOST_CODINGS } from "./content-encoding.js";
 import { importOf } from "./decoding.js";
@@ -52,7 +52,7 @@ async function headOf(source: PieceReader): Promise<Bytes> {
 function decompressed(source: PieceReader, coding: string, response: OpenedResponse, platform: Platform): PieceReader {
   let failure: { readonly error: unknown } | undefined;
   let rejectRead: ((error: unknown) => void) | undefined;
-  let writer: WritableStreamDefaultWriter<BufferSource> | undefined;
+  let writer: ReturnType<Decompressor["writable"]["getWriter"]> | undefined;
   // At once: what is still packed may be a thousand times as much.
   const fail = (error: unknown) => {
     failure = { error };
@@ -70,7 +70,7 @@ function decompressed(source: PieceReader, coding: string, response: OpenedRespo
     writer = opened;
     const pump = async () => {
       for (let piece: Bytes | undefined = head; piece !== undefined; piece = await source.read()) {
-        await opened.write(piece as BufferSource);
+        await opened.write(piece);
         // Not before the last piece was taken, so that the server is held back.
         await opened.ready;
       }

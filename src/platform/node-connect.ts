@@ -29,7 +29,7 @@ export interface Connections {
 export async function connectionsOf(settings: ConnectSettings): Promise<Connections> {
   const { buildConnector } = await import("undici");
   const { proxy, secureContext, connectTimeout } = settings;
-  const tls = secureContext && { secureContext };
+  const tls = secureContext && { secureContext: secureContext as import("node:tls").SecureContext };
   if (proxy === undefined) {
     const connector = (timeout: number) => buildConnector({ ...tls, timeout }) as unknown as Connect;
     // The connectors of the pool bound the time themselves.

@@ -1,4 +1,3 @@
-import type { SecureContext } from "node:tls";
 import { argumentRangeError, argumentTypeError, optionError, show } from "../argument-errors.js";
 import { checkOptionNames, type OptionNames } from "../util/option-names.js";
 import { isBytes, tagOf } from "../util/realms.js";
@@ -48,7 +47,8 @@ export interface ConnectSettings {
   readonly connectTimeout: number;
   readonly maxHeaderSize: number;
   readonly proxy: HttpProxy | undefined;
-  readonly secureContext: SecureContext | undefined;
+  /** A `SecureContext` of `node:tls`, whose type consumers without the types of Node do not have. */
+  readonly secureContext: object | undefined;
 }
 
 /** An HTTP proxy. */
@@ -142,7 +142,7 @@ function decoded(text: string): string {
 }
 
 /** Returns what TLS connections need, or undefined for Node's defaults. */
-function secureContextOf({ ca, cert, key }: NodeTransportOptions): SecureContext | undefined {
+function secureContextOf({ ca, cert, key }: NodeTransportOptions): object | undefined {
   const pems = { ca: pemsOf("ca", ca), cert: pemsOf("cert", cert), key: pemsOf("key", key) };
   if ((pems.cert === undefined) !== (pems.key === undefined)) {
     const [given, missing] = pems.cert ? ["cert", "key"] : ["key", "cert"];

@@ -2,7 +2,7 @@ import type { Bytes } from "../request.js";
 import { md5, nodeCrypto } from "./node-hashes.js";
 import { nodeTransport } from "./node-transport.js";
 import { dialWebSocket } from "./node-websocket.js";
-import type { Platform } from "./platform.js";
+import type { Decompressor, Platform } from "./platform.js";
 import { signerOf } from "./signature.js";
 import { decompressionStream } from "./web-compression.js";
 
@@ -32,7 +32,7 @@ export const platform: Platform = {
   decompressor(format) {
     if (format !== "br") return decompressionStream(format);
     const { Duplex } = process.getBuiltinModule("node:stream");
-    return Duplex.toWeb(zlib().createBrotliDecompress()) as unknown as DecompressionStream;
+    return Duplex.toWeb(zlib().createBrotliDecompress()) as unknown as Decompressor;
   },
   env: (name) => process.env[name],
 };

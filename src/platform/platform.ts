@@ -29,7 +29,7 @@ export interface Platform {
   /** Decompresses; rejects with a `RangeError` as soon as the output passes `maxBytes`. */
   inflate(format: DecompressionFormat, bytes: Uint8Array, maxBytes: number): Promise<Bytes>;
   /** Creates a stream that decompresses. Throws `EasUnsupportedError` where the runtime has none. */
-  decompressor(format: DecompressionFormat): DecompressionStream;
+  decompressor(format: DecompressionFormat): Decompressor;
   /** The environment variable `name`, or undefined where there is none; never throws. */
   env(name: string): string | undefined;
 }
@@ -140,6 +140,19 @@ export interface UploadProgress {
   readonly loaded: number;
   /** All bytes of the body, as it is sent: compressed, where it is. */
   readonly total: number;
+}
+
+/** The parts of a `DecompressionStream` that are used. Not every consumer's compiler knows that type. */
+export interface Decompressor {
+  readonly readable: ByteStream;
+  readonly writable: {
+    getWriter(): {
+      readonly ready: Promise<unknown>;
+      write(chunk: Uint8Array): Promise<void>;
+      close(): Promise<void>;
+      abort(reason?: unknown): Promise<void>;
+    };
+  };
 }
 
 /** What is used of a `ReadableStream` of bytes, a name that a consumer's compiler need not know. */

@@ -1,7 +1,7 @@
 import { EasUnsupportedError } from "../errors.js";
 import type { Bytes } from "../request.js";
 import { readAll } from "./chunks.js";
-import type { DecompressionFormat } from "./platform.js";
+import type { DecompressionFormat, Decompressor } from "./platform.js";
 
 /** The formats by their names in the Compression Streams standard. */
 const STREAM_NAMES = { gzip: "gzip", zlib: "deflate", raw: "deflate-raw", br: "brotli" } as const;
@@ -9,7 +9,8 @@ const STREAM_NAMES = { gzip: "gzip", zlib: "deflate", raw: "deflate-raw", br: "b
 /** Compresses by the runtime's `CompressionStream`; `EasUnsupportedError` where there is none. */
 export function deflate(format: "gzip" | "zlib", bytes: Uint8Array): Promise<Bytes> {
   if (typeof CompressionStream === "undefined") throw unsupported("CompressionStream", format);
-  return through(new CompressionStream(STREAM_NAMES[format]), bytes, Number.POSITIVE_INFINITY);
+  const stream = new CompressionStream(STREAM_NAMES[format]) as unknown as Decompressor;
+  return through(stream, bytes, Number.POSITIVE_INFINITY);
 }
 
 /** Decompresses by the runtime's `DecompressionStream`, at most to `maxBytes`. */
@@ -18,9 +19,9 @@ export function inflate(format: DecompressionFormat, bytes: Uint8Array, maxBytes
 }
 
 /** The runtime's `DecompressionStream`; throws `EasUnsupportedError` where there is none. */
-export function decompressionStream(format: DecompressionFormat): DecompressionStream {
+export function decompressionStream(format: DecompressionFormat): Decompressor {
   if (typeof DecompressionStream === "undefined") throw unsupported("DecompressionStream", format);
-  return new DecompressionStream(STREAM_NAMES[format] as "gzip");
+  return new DecompressionStream(STREAM_NAMES[format] as "gzip") as unknown as Decompressor;
 }
 
 function unsupported(name: string, format: string): EasUnsupportedError {
@@ -29,14 +30,10 @@ function unsupported(name: string, format: string): EasUnsupportedError {
   );
 }
 
-function through(
-  stream: { readable: ReadableStream<Uint8Array>; writable: WritableStream<BufferSource> },
-  bytes: Uint8Array,
-  maxBytes: number,
-): Promise<Bytes> {
+function through(stream: Decompressor, bytes: Uint8Array, maxBytes: number): Promise<Bytes> {
   const writer = stream.writable.getWriter();
   // Failures of the writing side show on the reading side too, and are reported there.
-  void writer.write(bytes as Bytes).catch(() => {});
+  void writer.write(bytes).catch(() => {});
   void writer.close().catch(() => {});
   return readAll(stream.readable, maxBytes, () => new RangeError(`more than ${maxBytes} bytes`));
 }

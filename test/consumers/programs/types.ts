@@ -188,10 +188,9 @@ export function describeError(error: unknown): string {
     return `${error.status} ${error.headers.get("retry-after")} ${error.body.length}`;
   }
   if (isEasError(error)) {
-    same<typeof error, EasError>(true);
-    const any = error as AnyEasError;
-    if (any.code === "ERR_EAS_TIMEOUT") return `${any.phase} ${any.timeout}`;
-    return `${any.code} ${any.cause}`;
+    same<typeof error, AnyEasError>(true);
+    if (error.code === "ERR_EAS_TIMEOUT") return `${error.phase} ${error.timeout}`;
+    return `${error.code} ${error.cause}`;
   }
   return String(error);
 }
