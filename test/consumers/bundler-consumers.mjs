@@ -106,7 +106,7 @@ export async function bundlerConsumers(report, folder, installed) {
     const memory = createEmulator({ queues: { jobs: {} } });
     const fetch = (url, init) => memory.fetch(new Request(url, init));
     const program = readProgram("page.js").replace(IMPORT, "const $1 = EasPrediction;");
-    const script = { settings: { ...settings, endpoint: "http://emulator" }, fetch };
+    const script = { settings: { ...settings, endpoint: "http://emulator", token: memory.token }, fetch };
     assert.deepEqual(await runScripts([code, program], script), { ...PAGE, label });
     return `${code.length} bytes`;
   });
