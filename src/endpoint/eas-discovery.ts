@@ -1,4 +1,4 @@
-import type { TransportRequest, TransportResponse } from "../platform/platform.js";
+import type { TransportError, TransportRequest, TransportResponse } from "../platform/platform.js";
 import type { DiscoveryOptions, EndpointQuery, ServiceInstance } from "./endpoint-source.js";
 import type { RouterHost } from "./router.js";
 
@@ -9,6 +9,9 @@ const PATHS: Readonly<Record<PathName, string>> = {
   "exported-apis": "/exported/apis/eas.alibaba-inc.k8s.io/v1/upstreams/",
   "service-discovery": "/api/v1/servicediscovery/upstreams/",
 };
+
+/** The `RESPONSE_TOO_LARGE` of transports. */
+const TOO_LARGE = "ERR_RESPONSE_TOO_LARGE";
 
 /** Thousands of instances fit. */
 const MAX_ANSWER_BYTES = 8 * 1024 * 1024;
@@ -37,14 +40,17 @@ export class EasDiscovery {
   async list({ serviceName, signal }: EndpointQuery): Promise<Iterable<ServiceInstance>> {
     const failures: Error[] = [];
     for (const path of this.#paths) {
-      const answer = await get(this.#host, this.#url, path + encodeURIComponent(serviceName) + this.#query, signal);
+      let answer: TransportResponse | undefined;
       try {
+        answer = await get(this.#host, this.#url, path + encodeURIComponent(serviceName) + this.#query, signal);
         const items = itemsOf(answer);
         if (items.length === 0) throw new Error("it knows no instance of the service");
         // The one that knows the service is asked first from now on.
         this.#paths = [path, ...this.#paths.filter((other) => other !== path)];
         return items;
       } catch (error) {
+        // The other path is not tried over a connection that failed.
+        if (answer === undefined && (error as TransportError).systemCode !== TOO_LARGE) throw error;
         failures.push(
           new Error(`GET ${this.#url}${path}${serviceName}: ${(error as Error).message}`, { cause: error }),
         );

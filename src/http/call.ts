@@ -177,7 +177,7 @@ export class Call implements Abortable, Running {
   /** Chooses the instance of the next attempt. */
   private async toInstance(): Promise<Lease | undefined> {
     this.tried ??= [];
-    const { plan, lease } = await leaseInstance(this.channel, this.plan, this.tried, (work) => this.race(work));
+    const { plan, lease } = await leaseInstance(this.channel, this.plan, this.tried, (work) => this.raceClose(work));
     this.plan = plan;
     return lease;
   }
@@ -265,6 +265,16 @@ export class Call implements Abortable, Running {
     });
     await this.wait({ done, cancel });
     return result;
+  }
+
+  /** Waits for the instances of a service, unless the client is closed before or meanwhile. */
+  private raceClose<T>(promise: Promise<T>): Promise<T> {
+    const raced = this.race(promise);
+    const { current } = this;
+    const why = "the client was closed before an instance was found";
+    const closable = { cancel: () => current?.cancel(closedFailure(this, false, this.lastError, why)) };
+    this.channel.hold(closable);
+    return raced.finally(() => this.channel.streams.delete(closable));
   }
 
   /** Makes of what was thrown the failure that is judged, or throws what no retry can help. */

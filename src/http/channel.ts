@@ -1,7 +1,7 @@
 import { argumentTypeError } from "../argument-errors.js";
 import type { Route } from "../endpoint/route.js";
 import { EasClosedError, EasDiscoveryError, EasNetworkError } from "../errors.js";
-import { type FetchFunction, fetchTransport } from "../platform/fetch-transport.js";
+import { type FetchFunction, fetchTransport, usesOwnFetch } from "../platform/fetch-transport.js";
 import {
   type Platform,
   type StreamedResponse,
@@ -101,7 +101,10 @@ export class Channel {
 
   /** Opens WebSockets; undefined where the runtime cannot, and where the given transport or `fetch` cannot. */
   get dialWebSocket(): WebSocketDialer | undefined {
-    return this.#given ? this.#given.dialWebSocket : this.platform.dialWebSocket;
+    const { platform } = this;
+    // Node's own `fetch` may have a proxy, which its WebSockets would bypass.
+    const isOwn = !this.#given || (platform.name !== "node" && usesOwnFetch(this.#given));
+    return this.#given?.dialWebSocket ?? (isOwn ? platform.dialWebSocket : undefined);
   }
 
   /** Says why there is no `dialWebSocket`, and what to do instead. */

@@ -116,6 +116,9 @@ async function undo(
         ? await platform.inflate(compression, bytes, maxBytes)
         : await compression.decompress?.(bytes, { maxBytes, headers });
   } catch (cause) {
+    if (isError(cause) && (cause as { readonly code?: unknown }).code === "ERR_EAS_UNSUPPORTED") {
+      throw failure(`${said}, which is not decompressed here: ${cause.message}`, cause);
+    }
     const what =
       isError(cause) && cause.name === "RangeError"
         ? `has more than ${maxBytes} bytes (maxResponseBytes)`

@@ -132,9 +132,17 @@ export function totalTimeoutError(call: FailedCall): EasTimeoutError {
 /** Why a call ended that `close({ force: true })` has cancelled. */
 export const FORCED = "the client was closed with { force: true }";
 
-/** The client was closed: while the call waited to retry after `cause`, or by force in an attempt that was perhaps `sent`. */
-export function closedFailure(call: FailedCall, sent: boolean, cause?: EasError): EasNetworkError {
-  const why = cause ? `the client was closed before the next attempt. ${cause.message}` : FORCED;
+/**
+ * The client was closed: while the call waited to retry after `cause`, by force in an attempt that was perhaps `sent`, or for the
+ * reason `otherwise`.
+ */
+export function closedFailure(
+  call: FailedCall,
+  sent: boolean,
+  cause?: EasError,
+  otherwise: string = FORCED,
+): EasNetworkError {
+  const why = cause ? `the client was closed before the next attempt. ${cause.message}` : otherwise;
   const facts = factsOf(call, sent);
   return new EasNetworkError(`${nameOf(call.plan)} failed: ${why}`, {
     ...facts,

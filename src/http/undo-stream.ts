@@ -1,5 +1,5 @@
 import { show } from "../argument-errors.js";
-import { EasDecodeError } from "../errors.js";
+import { EasDecodeError, EasUnsupportedError } from "../errors.js";
 import { joinChunks, totalLength } from "../platform/chunks.js";
 import type { DecompressionFormat, Decompressor, Platform } from "../platform/platform.js";
 import type { Bytes } from "../request.js";
@@ -86,11 +86,15 @@ function decompressed(source: PieceReader, coding: string, response: OpenedRespo
       opening ??= open();
       const { done, value } = await (await opening).read();
       return done ? undefined : new Uint8Array(value);
-    } catch {
+    } catch (cause) {
       // An empty body is none, as in other calls.
       if (response.length === 0) return undefined;
       response.cancel(undefined);
-      throw new EasDecodeError(`the stream has Content-Encoding ${show(coding)}, but cannot be decompressed`, {
+      const why =
+        cause instanceof EasUnsupportedError
+          ? `which is not decompressed here: ${cause.message}`
+          : "but cannot be decompressed";
+      throw new EasDecodeError(`the stream has Content-Encoding ${show(coding)}, ${why}`, {
         format: "content-encoding",
       });
     }

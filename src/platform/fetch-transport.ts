@@ -72,6 +72,14 @@ const UNCACHED: { cache?: "no-store" } = "WebSocketPair" in globalThis ? {} : { 
 
 type Head = Pick<StreamedResponse, "status" | "headers" | "contentEncoding">;
 
+/** Transports that send by the runtime's own `fetch`. */
+const overOwnFetch = /* @__PURE__ */ new WeakSet<Transport>();
+
+/** Whether a transport sends by the runtime's own `fetch`, so that the runtime's own WebSockets do not bypass it. */
+export function usesOwnFetch(transport: Transport): boolean {
+  return overOwnFetch.has(transport);
+}
+
 /** A transport over `fetch`, for every runtime that has one. Redirects come back as they are and are never followed. */
 export function fetchTransport(options: FetchTransportOptions = {}): Transport {
   checkOptionNames("fetchTransport", options, {
@@ -120,7 +128,7 @@ export function fetchTransport(options: FetchTransportOptions = {}): Transport {
     return { status, headers, contentEncoding: !coding || isUndone(coding) ? undefined : coding };
   }
 
-  return {
+  const transport: Transport = {
     mayResend: options.mayResend ?? connections.mayResend,
     async send(request) {
       const response = await exchange(request, request.signal);
@@ -156,6 +164,8 @@ export function fetchTransport(options: FetchTransportOptions = {}): Transport {
     },
     close: async () => connections.close(),
   };
+  if (options.fetch === undefined) overOwnFetch.add(transport);
+  return transport;
 }
 
 function isStream(body: StreamRequest["body"]): body is ByteStream {

@@ -18,10 +18,14 @@ export function inflate(format: DecompressionFormat, bytes: Uint8Array, maxBytes
   return through(decompressionStream(format), bytes, maxBytes);
 }
 
-/** The runtime's `DecompressionStream`; throws `EasUnsupportedError` where there is none. */
+/** The runtime's `DecompressionStream`; throws `EasUnsupportedError` where there is none, or none for this format. */
 export function decompressionStream(format: DecompressionFormat): Decompressor {
   if (typeof DecompressionStream === "undefined") throw unsupported("DecompressionStream", format);
-  return new DecompressionStream(STREAM_NAMES[format] as "gzip") as unknown as Decompressor;
+  try {
+    return new DecompressionStream(STREAM_NAMES[format] as "gzip") as unknown as Decompressor;
+  } catch {
+    throw unsupported(`DecompressionStream("${STREAM_NAMES[format]}")`, format);
+  }
 }
 
 function unsupported(name: string, format: string): EasUnsupportedError {

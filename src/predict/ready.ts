@@ -129,7 +129,7 @@ class Wait {
         return;
       } catch (error) {
         this.#signal?.throwIfAborted();
-        if (notReadyReason(error) === undefined && isReady(error)) return;
+        if (notReadyReason(error) === undefined && !this.#isExpired(error) && isReady(error)) return;
         await this.after(error);
       }
     }
@@ -140,8 +140,8 @@ class Wait {
     const reason = notReadyReason(error);
     if (reason === undefined) {
       // The last attempt had little time: what the service said before says more.
-      const isExpired = error instanceof EasTimeoutError && error.phase === "total" && this.elapsed >= this.#timeout;
-      if (isExpired && this.#last) throw this.#expired(this.#last, notReadyReason(this.#last) as NotReadyReason);
+      if (this.#isExpired(error) && this.#last)
+        throw this.#expired(this.#last, notReadyReason(this.#last) as NotReadyReason);
       throw error;
     }
     this.#last = error as EasHttpError;
@@ -151,6 +151,11 @@ class Wait {
     if (this.elapsed + delay >= this.#timeout) throw this.#expired(error as EasHttpError, reason);
     this.#onWait?.(this.elapsed, reason);
     await this.#pause(delay);
+  }
+
+  /** Whether an attempt ended because the time for the wait is over, which says nothing about the service. */
+  #isExpired(error: unknown): boolean {
+    return error instanceof EasTimeoutError && error.phase === "total" && this.elapsed >= this.#timeout;
   }
 
   /** Waits, until the caller aborts or the client is closed. */

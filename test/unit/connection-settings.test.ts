@@ -5,14 +5,18 @@ import { type AddressInfo, createServer as createTcpServer, type Socket } from "
 import { inspect } from "node:util";
 import { describe, expect, onTestFinished, test, vi } from "vitest";
 import { WebSocketServer } from "ws";
+import { Channel } from "../../src/http/channel.js";
 import {
   ENDPOINT_TYPE_DIRECT,
+  fetchTransport,
   type PredictClientOptions,
   QueueClient,
   type Transport,
   type WatchStatus,
 } from "../../src/index.js";
 import { type NodeTransportOptions, nodeTransport } from "../../src/node.js";
+import { platform } from "../../src/platform/node.js";
+import type { Platform } from "../../src/platform/platform.js";
 import { clientOf, errorOf, TOKEN, thrownBy } from "../support/calls.js";
 import { CA, type Certificate, CLIENT, ELSEWHERE, EXPIRED, SELF_SIGNED, SERVER } from "../support/certificates.js";
 import { startProxy } from "../support/recording-proxy.js";
@@ -274,8 +278,21 @@ describe("a queue", () => {
   });
 });
 
+test("a transport over the own fetch of Deno, Bun or a Worker opens the WebSockets of that runtime", () => {
+  const dialWebSocket = vi.fn();
+  const dialerOf = (name: Platform["name"], transport: Transport) =>
+    new Channel({ ...platform, name, dialWebSocket }, 1, transport).dialWebSocket;
+  for (const name of ["web", "workerd"] as const) {
+    expect(dialerOf(name, fetchTransport())).toBe(dialWebSocket);
+    expect(dialerOf(name, fetchTransport({ decodes: [] }))).toBe(dialWebSocket);
+    expect(dialerOf(name, fetchTransport({ fetch: vi.fn() }))).toBeUndefined();
+  }
+  expect(dialerOf("node", fetchTransport())).toBeUndefined();
+});
+
 describe("a transport or fetch that opens no WebSockets is never bypassed", () => {
   const foreign: [string, () => PredictClientOptions][] = [
+    ["fetchTransport()", () => ({ transport: fetchTransport() })],
     ["fetch", () => ({ fetch: globalThis.fetch })],
     [
       "transport",

@@ -1,6 +1,7 @@
 import { brotliCompressSync, deflateRawSync, deflateSync, gzipSync } from "node:zlib";
-import { describe, expect, test } from "vitest";
-import { inflate } from "../../src/platform/web-compression.js";
+import { describe, expect, onTestFinished, test, vi } from "vitest";
+import { platform } from "../../src/platform/node.js";
+import { decompressionStream, inflate } from "../../src/platform/web-compression.js";
 import { clientOf, errorOf, startServer } from "../support/calls.js";
 import { answer } from "../support/misbehaving-server.js";
 
@@ -46,4 +47,27 @@ test.each(["compress", "x-compress", "zstd", "dcb", "dcz", "exi", "pack200-gzip"
 test("a runtime with DecompressionStream alone reads raw deflate as well", async () => {
   expect(new TextDecoder().decode(await inflate("raw", deflateRawSync(TEXT), 1_000_000))).toBe(TEXT);
   await expect(inflate("raw", deflateRawSync(TEXT), 100)).rejects.toThrow(RangeError);
+});
+
+test("a runtime without a stream for br refuses it by name", async () => {
+  class OldStream {
+    constructor(format: string) {
+      throw new TypeError(`Unsupported compression format: ${format}`);
+    }
+  }
+  const { inflate: own, decompressor } = platform;
+  vi.stubGlobal("DecompressionStream", OldStream);
+  Object.assign(platform, { inflate, decompressor: decompressionStream });
+  onTestFinished(() => {
+    vi.unstubAllGlobals();
+    Object.assign(platform, { inflate: own, decompressor });
+  });
+  const server = await startServer();
+  server.always(answer(200, { "Content-Encoding": "br" }, brotliCompressSync(TEXT)));
+  const client = clientOf(server);
+  for (const call of [client.predict("x"), client.stream("x").then((stream) => stream.bytes())]) {
+    const error = await errorOf(call);
+    expect(error).toMatchObject({ code: "ERR_EAS_DECODE", format: "content-encoding" });
+    expect(error.message).toContain('"br", which is not decompressed here: br needs DecompressionStream("brotli")');
+  }
 });

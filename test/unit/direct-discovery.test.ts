@@ -488,6 +488,21 @@ describe("answers of discovery that are not as they should be", () => {
     expect(server.requests).toHaveLength(1);
   });
 
+  test("with two paths, an oversized answer of the first leads to the second", async () => {
+    const server = await startServer();
+    const instance = JSON.stringify({ ip: "127.0.0.1", port: Number(new URL(server.origin).port) });
+    const list = `{"endpoints":{"items":[${instance}]}}`;
+    server.play(answer(200, {}, "x".repeat(8 * 1024 * 1024 + 1)), answer(200, {}, list));
+    server.always(answer(200, {}, "hello"));
+    const client = directClientOf({ endpoint: server.origin }, { discovery: { timeout: 3_600_000 } });
+    expect(String(await client.predict("x"))).toBe("hello");
+    expect(server.requests.map(({ path }) => path)).toEqual([
+      "/exported/apis/eas.alibaba-inc.k8s.io/v1/upstreams/echo",
+      "/api/v1/servicediscovery/upstreams/echo",
+      "/api/predict/echo",
+    ]);
+  });
+
   test("a server that stops answering does not hide what it answered before", async () => {
     const server = await startServer();
     server.play(answer(500, {}, "out of order"));
@@ -497,6 +512,20 @@ describe("answers of discovery that are not as they should be", () => {
     expect(error).toMatchObject({ code: "ERR_EAS_DISCOVERY" });
     expect(error.message).toContain("it was answered with 500");
     expect(error.message).not.toContain("no answer within");
+  });
+});
+
+describe("a call of a client that is closed while discovery has not answered", () => {
+  test.each([false, true])("force: %s: it ends at once, and the error says so", async (force) => {
+    const { source, asked } = askedSource();
+    const discovery = { timeout: 3_600_000 };
+    const options = { endpointSource: source, discovery, timeout: 3_600_000, totalTimeout: 3_600_000 };
+    const client = directClientOf({ endpoint: "" }, options);
+    const error = errorOf(client.predict("x"));
+    await until(() => asked.length > 0);
+    await client.close({ force });
+    expect(await error).toMatchObject({ code: "ERR_EAS_NETWORK", retryable: true });
+    expect((await error).message).toContain("the client was closed");
   });
 });
 

@@ -164,6 +164,7 @@ describe("response heads", () => {
       "HTTP/1.1 101 Switching\r\nUpgrade: x\r\nConnection: upgrade\r\n\r\n",
       /switched protocols/,
     ],
+    ["a 100 Continue", `HTTP/1.1 100 Continue\r\n\r\n${OK}${HELLO}`, /sent 100 Continue, although .* did not ask/],
   ])("%s: final and named, and a queue may have acted", async (_name, bytes, said) => {
     const server = await startServer();
     server.always(raw(bytes));

@@ -213,6 +213,23 @@ describe("on a clock of the test's own", () => {
     expect(seen.length).toBeLessThan(20);
   });
 
+  test("a service that stops answering is not sent the call again", async () => {
+    const methods: string[] = [];
+    const client = new PredictClient({
+      endpoint: "http://gateway.example",
+      serviceName: "svc",
+      fetch: async (_, { method, signal }) => {
+        methods.push(method);
+        if (method === "POST") return new Response(null, { status: 404 });
+        return new Promise((_, reject) => signal.addEventListener("abort", () => reject(signal.reason)));
+      },
+    });
+    const error = await errorOf(settled(client.predict("x", { waitForReady: { timeout: 1_000 } })));
+    expect(error).toMatchObject({ code: "ERR_EAS_TIMEOUT", phase: "total", timeout: 1_000 });
+    expect(error.message).toContain("it last said: empty 404");
+    expect(methods).toEqual(["POST", "GET"]);
+  });
+
   test("other failures of a call end it as ever", async () => {
     const { client, seen } = clientOf([[400, "bad shape"]]);
     expect(await errorOf(settled(client.predict("x", { waitForReady: true })))).toMatchObject({ status: 400 });
