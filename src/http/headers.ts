@@ -61,7 +61,7 @@ export function checkHeaderValue(name: string, value: unknown): string {
   if (typeof value !== "string") {
     throw argumentTypeError(
       "ERR_EAS_ARG_HEADER",
-      `header ${name} has a value of type ${typeof value}: it must be a string`,
+      `header ${name} has a value of type ${value === null ? "null" : typeof value}: it must be a string; leave out a header without a value`,
     );
   }
   if (!VALUE.test(value)) {

@@ -61,7 +61,7 @@ function toRequest(input: PredictInput): PredictRequest<unknown> {
   if (typeof input?.toBinary === "function" && typeof input.parseResponse === "function") return input;
   throw argumentTypeError(
     "ERR_EAS_ARG_REQUEST",
-    `predict takes a string, a Uint8Array or a request object with toBinary() and parseResponse(), not ${show(input)}`,
+    `predict takes a string, a Uint8Array or a request object with toBinary() and parseResponse(), not ${show(input)}; send JSON as JSON.stringify(value), with the client option contentType: "application/json"`,
   );
 }
 

@@ -15,7 +15,10 @@ export class StringRequest implements PredictRequest<StringResponse> {
     this.compression = options.compression;
     showAsText(this);
     if (typeof text !== "string") {
-      throw argumentTypeError("ERR_EAS_ARG_REQUEST", `StringRequest takes a string, not ${show(text)}`);
+      throw argumentTypeError(
+        "ERR_EAS_ARG_REQUEST",
+        `StringRequest takes a string, not ${show(text)}; send JSON as JSON.stringify(value)`,
+      );
     }
     this.#text = text;
   }

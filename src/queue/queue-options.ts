@@ -1,7 +1,7 @@
-import { argumentTypeError, show } from "../argument-errors.js";
+import { argumentTypeError, optionError, show } from "../argument-errors.js";
 import { CLIENT_OPTIONS, type EndpointType } from "../http/client-settings.js";
 import { checkHeaderValue } from "../http/headers.js";
-import { type ClientOptions, checkFunction } from "../http/options.js";
+import type { ClientOptions } from "../http/options.js";
 import type { WebSocketDialer } from "../platform/platform.js";
 import type { Bytes } from "../request.js";
 import { guarded } from "../util/guarded.js";
@@ -64,7 +64,9 @@ const SILENT: QueueLogger = { warn: () => {} };
 /** Checks a logger; `null` is one that says nothing. */
 export function checkLogger(logger: QueueLogger | null): QueueLogger {
   if (logger === null) return SILENT;
-  checkFunction("logger.warn", logger?.warn);
+  if (typeof logger?.warn !== "function") {
+    throw optionError("logger", logger, "be an object with warn(), such as console, or null for no warnings");
+  }
   // It is called from background tasks, which a logger that fails must not end.
   return { warn: (message) => guarded(() => logger.warn(message)) };
 }
@@ -87,9 +89,8 @@ export function refuseHedging({ hedgeAfter }: Pick<ClientOptions, "hedgeAfter">)
 
 /** Checks the name of a consumer or of a group, which is sent as a header. */
 export function checkIdentity(name: "uid" | "gid", value: string): string {
-  const checked = checkHeaderValue(name, value);
-  if (checked !== "") return checked;
-  throw argumentTypeError("ERR_EAS_ARG_OPTION", `${name} is ${show(value)}: it must be a name, or be left out`);
+  if (typeof value === "string" && value.trim() !== "") return checkHeaderValue(name, value);
+  throw optionError(name, value, "be a name, or be left out: undefined keeps the current or the default one");
 }
 
 /**
@@ -135,6 +136,6 @@ export async function toBytes(data: QueueData): Promise<Bytes> {
   if (isBlob(data)) return new Uint8Array(await data.arrayBuffer());
   throw argumentTypeError(
     "ERR_EAS_ARG_REQUEST",
-    `put takes a string, a Uint8Array, an ArrayBuffer or a Blob, not ${show(data)}`,
+    `put takes a string, a Uint8Array, an ArrayBuffer or a Blob, not ${show(data)}; put JSON as JSON.stringify(value)`,
   );
 }

@@ -177,12 +177,34 @@ export function checkDType(dtype: unknown, of: string): DType {
   return checkDTypeOf(TRAITS, dtype, of);
 }
 
+/** Names of NumPy, PyTorch and ONNX that are not a dtype's name after `DT_`. */
+const OTHER_NAMES: Readonly<Record<string, DType>> = {
+  FLOAT32: "DT_FLOAT",
+  FLOAT64: "DT_DOUBLE",
+  FLOAT16: "DT_HALF",
+  INT: "DT_INT32",
+  LONG: "DT_INT64",
+  SHORT: "DT_INT16",
+  BYTE: "DT_UINT8",
+  STR: "DT_STRING",
+  OBJECT: "DT_STRING",
+  BOOLEAN: "DT_BOOL",
+};
+
+/** Returns the dtype that a name such as `"float32"`, `"torch.int64"` or `"dt_bool"` means, if the table has it. */
+function meantDType(table: Readonly<Record<string, unknown>>, dtype: string): string | undefined {
+  const name = dtype.toUpperCase().replace(/^.*\.|^DT_/, "");
+  const meant = Object.hasOwn(OTHER_NAMES, name) ? (OTHER_NAMES[name] as string) : `DT_${name}`;
+  return Object.hasOwn(table, meant) ? meant : undefined;
+}
+
 /** Checks that a format's table of dtypes has a dtype. */
 export function checkDTypeOf<D extends DType>(table: Readonly<Record<D, unknown>>, dtype: unknown, of: string): D {
   if (typeof dtype !== "string" || !Object.hasOwn(table, dtype)) {
+    const meant = typeof dtype === "string" ? meantDType(table, dtype) : undefined;
     throw argumentTypeError(
       "ERR_EAS_ARG_DTYPE",
-      `${of}: dtype is ${show(dtype)}: it must be one of ${Object.keys(table).join(", ")}`,
+      `${of}: dtype is ${show(dtype)}: it must be one of ${Object.keys(table).join(", ")}${meant ? `; did you mean ${meant}?` : ""}`,
     );
   }
   return dtype as D;

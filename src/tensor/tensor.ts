@@ -66,7 +66,7 @@ export function tensor<T>(
   data: T & (DTypeOfArray<T> extends never ? never : T),
 ): Tensor<DTypeOfArray<T>, T>;
 export function tensor(shape: readonly number[], data: ContentOf<DType>, dtype?: DType): Tensor {
-  const resolved = checkDType(dtype ?? dtypeOf(data), "tensor");
+  const resolved = checkDType(dtype ?? dtypeOf(data, shape), "tensor");
   checkShape(shape, data, resolved, "tensor");
   return makeTensor(resolved, shape, data);
 }
@@ -118,7 +118,7 @@ export function tensorText(
   return `${dtype} [${shape.join(", ")}] ${first.join(", ")}${data.length > SHOWN_VALUES ? ", …" : ""}`;
 }
 
-function dtypeOf(data: unknown): DType {
+function dtypeOf(data: unknown, shape: unknown): DType {
   const byName = DTYPE_BY_TAG[typedArrayName(data) ?? ""];
   if (byName !== undefined) return byName;
   if (Array.isArray(data) && data.length > 0) {
@@ -127,7 +127,7 @@ function dtypeOf(data: unknown): DType {
   }
   throw argumentTypeError(
     "ERR_EAS_ARG_DTYPE",
-    `tensor: the dtype does not follow from ${show(data)}: name it, for example tensor(shape, data, "DT_FLOAT")`,
+    `tensor: the dtype does not follow from ${show(data)}: name it, for example tensor(shape, data, "DT_FLOAT")${swapped(shape, data)}`,
   );
 }
 
@@ -143,12 +143,19 @@ export function checkShape(shape: readonly number[], content: ContentOf<DType>, 
       `${of}: content is ${show(content)}: it must be a one-dimensional array`,
     );
   }
+  const [first] = content as readonly unknown[];
+  if (Array.isArray(first) || (dtype !== "DT_STRING" && typedArrayName(first) !== undefined)) {
+    throw argumentTypeError(
+      "ERR_EAS_ARG_CONTENT",
+      `${of}: content[0] is ${show(first)}: content must be one-dimensional, in C order; flatten it, for example with flat(Infinity)`,
+    );
+  }
   let elements = 1;
   for (const dimension of shape) {
     if (!Number.isSafeInteger(dimension) || dimension < 0) {
       throw argumentRangeError(
         "ERR_EAS_ARG_SHAPE",
-        `${of}: shape [${[...shape].join(", ")}] has the dimension ${show(dimension)}: each must be an integer of at least 0`,
+        `${of}: shape [${[...shape].join(", ")}] has the dimension ${show(dimension)}: each must be an integer of at least 0${swapped(shape, content)}`,
       );
     }
     // Not a plain product: of dimensions beyond all numbers and a 0 it would be NaN.
@@ -159,7 +166,14 @@ export function checkShape(shape: readonly number[], content: ContentOf<DType>, 
     const twice = entries === 2 ? `, and ${dtype} takes two numbers for each: ${elements * 2}` : "";
     throw argumentRangeError(
       "ERR_EAS_ARG_SHAPE",
-      `${of}: shape [${[...shape].join(", ")}] has ${elements} elements${twice}, but the content has length ${length}`,
+      `${of}: shape [${[...shape].join(", ")}] has ${elements} elements${twice}, but the content has length ${length}${swapped(shape, content)}`,
     );
   }
+}
+
+/** Returns advice for an error when shape and content fit each other the other way round. */
+function swapped(shape: unknown, content: unknown): string {
+  const { length } = (shape ?? {}) as { length?: unknown };
+  const fits = Array.isArray(content) && content.reduce((product, size) => product * Number(size), 1) === length;
+  return fits ? ". Shape and content seem to be swapped: the shape comes first" : "";
 }

@@ -60,9 +60,9 @@ const REFUSALS: readonly Refusal[] = [
         [3, 4],
       ],
     ],
-    "RangeError",
-    SHAPE,
-    /\[2, 2\] has 4 elements.*length 2/,
+    "TypeError",
+    CONTENT,
+    /content\[0\] is an object of Array: content must be one-dimensional/,
   ],
   [
     "nested arrays of the right length",
