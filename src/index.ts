@@ -106,9 +106,10 @@ export type { StreamOptions } from "./predict/stream-options.js";
 export { StringRequest, StringResponse } from "./predict/string-request.js";
 // Queues
 export { AsyncInferenceClient, type AsyncInferenceClientOptions } from "./queue/async-inference-client.js";
-export type { ConsumeOptions, FailureVerdict, FrameHandler } from "./queue/consume.js";
+export type { ConsumeOptions } from "./queue/consume.js";
 export { DataFrame, type DataFrameJson } from "./queue/data-frame.js";
 export type { FrameIndex } from "./queue/frame-index.js";
+export type { FailureVerdict, FrameHandler } from "./queue/handle-items.js";
 export type { InferenceJob, InferenceJobJson, ResultOptions } from "./queue/inference-job.js";
 export type { PutResult, PutResultJson } from "./queue/put-result.js";
 export type { QueueAttributes } from "./queue/queue-attributes.js";

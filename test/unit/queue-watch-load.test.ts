@@ -44,8 +44,21 @@ test("a watch whose code cannot be loaded ends with the error", async () => {
 test("consume() whose code cannot be loaded rejects, and calls no handler", async () => {
   const { queue } = await queueWith(offline);
   const handler = vi.fn();
-  await expect(queue.consume(handler, { transport: "poll" })).rejects.toThrow();
+  const error = await queue.consume(handler, { transport: "poll" }).catch((error: unknown) => error);
+  expect(String((error as Error).cause ?? error)).toContain("offline");
   expect(handler).not.toHaveBeenCalled();
+});
+
+test("consume() ends at once when it is stopped, or its client closed, while its code is loading", async () => {
+  const { queue, requests } = await queueWith(() => new Promise(() => {}));
+  const controller = new AbortController();
+  const stopped = queue.consume(() => {}, { transport: "poll", signal: controller.signal });
+  controller.abort();
+  await stopped;
+  const closed = queue.consume(() => {}, { transport: "poll" });
+  await queue.close();
+  await closed;
+  expect(requests).toEqual([]);
 });
 
 test("a watch that is closed while its code is loading ends at once, without an error", async () => {
