@@ -2,8 +2,9 @@ import { argumentTypeError, show } from "../argument-errors.js";
 import { checkCount, checkFunction, checkSignal } from "../http/options.js";
 import { raceAbort } from "../util/abort.js";
 import { changeNames, checkOptionNames, type OptionNames } from "../util/option-names.js";
+import type { DataFrame } from "./data-frame.js";
 import type { FrameIndex } from "./frame-index.js";
-import type { ConsumedWatcher, ConsumeSettings, ErrorHandler, FrameHandler, handleItems } from "./handle-items.js";
+import type { ConsumedWatcher, ConsumeSettings, FailureVerdict, FrameHandler, handleItems } from "./handle-items.js";
 import type { QueueLogger } from "./queue-options.js";
 import { WATCH_OPTIONS, type WatchOptions } from "./watch/watch-options.js";
 
@@ -19,7 +20,7 @@ export interface ConsumeOptions extends Omit<WatchOptions, "autoCommit" | "index
    * Decides on an item whose handler threw before it settled the item. Default: logs the error with the item's index and tags,
    * and returns `"negative"`. A negative carries the error's message as its reason.
    */
-  readonly onError?: ErrorHandler | undefined;
+  readonly onError?: ((error: unknown, frame: DataFrame) => FailureVerdict | Promise<FailureVerdict>) | undefined;
 }
 
 const CONSUME_OPTIONS: OptionNames<ConsumeOptions> = /* @__PURE__ */ changeNames(

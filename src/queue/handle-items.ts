@@ -15,14 +15,11 @@ export type FrameHandler = (frame: DataFrame) => void | Promise<void>;
  */
 export type FailureVerdict = "negative" | "release" | "commit";
 
-/** Decides on an item whose handler failed. */
-export type ErrorHandler = (error: unknown, frame: DataFrame) => FailureVerdict | Promise<FailureVerdict>;
-
 /** Options of `consume`, checked and complete. */
 export interface ConsumeSettings {
   readonly concurrency: number;
   readonly window: number;
-  readonly onError: ErrorHandler | undefined;
+  readonly onError: ((error: unknown, frame: DataFrame) => FailureVerdict | Promise<FailureVerdict>) | undefined;
   readonly signal: AbortSignal | undefined;
 }
 
