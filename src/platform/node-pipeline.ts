@@ -3,15 +3,18 @@ import type { Socket } from "node:net";
 
 /** Requests of one connection that are answered at a time. No browser sends a second one before the answer to the first. */
 const MAX_RUNNING = 8;
-/** With more waiting requests than this, a connection is closed after the answers to them. Requests cost much more memory than their bytes. */
-const MAX_WAITING = 1000;
+/**
+ * With more waiting requests than this, a connection is closed after the answers to them. Requests take much more memory than
+ * their bytes. The socket is paused while requests wait, so this limit is above the number that fits into the 64 KiB that Node
+ * reads at a time.
+ */
+const MAX_WAITING = 4000;
 /** A connection whose waiting requests make no progress for this time is closed: while it is paused, its end is not seen. */
 const STALLED_MS = 60_000;
 
-/** One request, and how to answer it. */
-interface Exchange {
+/** A request that waits for its turn. */
+interface Waiting {
   readonly outgoing: ServerResponse;
-  readonly gone: AbortController;
   readonly start: Start;
 }
 
@@ -25,14 +28,14 @@ const connections = new WeakMap<Socket, Connection>();
  * complete. Of the requests of an HTTP/1.1 connection, a limited number is answered at a time; the rest is not read.
  */
 export function takeTurn(incoming: IncomingMessage, outgoing: ServerResponse, start: Start): void {
-  const exchange = { outgoing, gone: new AbortController(), start };
   if (incoming.httpVersionMajor >= 2) {
     // Each request has a stream of its own, which reports its end. The response does not say whether all was sent.
     const { stream } = incoming as IncomingMessage & { readonly stream: NodeJS.EventEmitter };
+    const gone = new AbortController();
     stream.once("close", () => {
-      if (!outgoing.writableEnded) abort(exchange.gone);
+      if (!outgoing.writableEnded) abort(gone);
     });
-    start(exchange.gone.signal, false);
+    start(gone.signal, false);
     return;
   }
   const { socket } = incoming;
@@ -41,15 +44,7 @@ export function takeTurn(incoming: IncomingMessage, outgoing: ServerResponse, st
     connection = new Connection(socket);
     connections.set(socket, connection);
   }
-  connection.add(exchange);
-}
-
-/** Aborts the exchange when its response closes before it is complete. `onEnd` is called in either case. */
-function settle({ outgoing, gone }: Exchange, onEnd: () => void): void {
-  outgoing.once("close", () => {
-    if (!outgoing.writableFinished) abort(gone);
-    onEnd();
-  });
+  connection.add({ outgoing, start });
 }
 
 function abort(gone: AbortController): void {
@@ -58,40 +53,49 @@ function abort(gone: AbortController): void {
 
 class Connection {
   readonly #socket: Socket;
-  readonly #running = new Set<Exchange>();
-  #waiting: Exchange[] = [];
+  /** One for each request that is being answered. */
+  readonly #running = new Set<AbortController>();
+  /** Those before `#next` have been started, and are released. */
+  #waiting: (Waiting | undefined)[] = [];
   #next = 0;
   #isScheduled = false;
   #isOver = false;
+  #isPaused = false;
   #stalled: NodeJS.Timeout | undefined;
 
   constructor(socket: Socket) {
     this.#socket = socket;
+    // Node resumes the socket after each request whose body was read or discarded.
+    socket.on("resume", () => {
+      if (this.#isPaused) socket.pause();
+    });
     // One listener for all requests. A response that waits behind another one is not notified of the end.
     socket.on("close", () => {
       clearTimeout(this.#stalled);
       this.#waiting = [];
       this.#next = 0;
-      for (const { gone } of this.#running) abort(gone);
+      for (const gone of this.#running) abort(gone);
       this.#running.clear();
     });
   }
 
-  add(exchange: Exchange): void {
-    if (this.#running.size < MAX_RUNNING && this.#waiting.length === 0) return this.#start(exchange);
+  add(request: Waiting): void {
+    if (this.#running.size < MAX_RUNNING && this.#waiting.length === 0) return this.#start(request);
     if (this.#waiting.length >= MAX_WAITING) this.#isOver = true;
-    if (!this.#isOver) this.#waiting.push(exchange);
+    if (!this.#isOver) this.#waiting.push(request);
     this.#pause();
   }
 
-  #start(exchange: Exchange): void {
-    this.#running.add(exchange);
+  #start({ outgoing, start }: Waiting): void {
+    const gone = new AbortController();
+    this.#running.add(gone);
     // Until the answer is sent, not only written: those behind a slow one would pile up.
-    settle(exchange, () => {
-      this.#running.delete(exchange);
+    outgoing.once("close", () => {
+      if (!outgoing.writableFinished) abort(gone);
+      this.#running.delete(gone);
       if (this.#waiting.length > 0) this.#schedule();
     });
-    exchange.start(exchange.gone.signal, this.#waiting.length > 0);
+    start(gone.signal, this.#waiting.length > 0);
   }
 
   /** Starts the next requests in a later turn of the event loop, so that other connections have theirs in between. */
@@ -103,18 +107,21 @@ class Connection {
       clearTimeout(this.#stalled);
       this.#stalled = undefined;
       while (this.#running.size < MAX_RUNNING && this.#next < this.#waiting.length) {
-        const exchange = this.#waiting[this.#next++] as Exchange;
-        if (this.#isOver && this.#next === this.#waiting.length) exchange.outgoing.setHeader("connection", "close");
-        this.#start(exchange);
+        const request = this.#waiting[this.#next] as Waiting;
+        this.#waiting[this.#next++] = undefined;
+        if (this.#isOver && this.#next === this.#waiting.length) request.outgoing.setHeader("connection", "close");
+        this.#start(request);
       }
       if (this.#isOver || this.#next < this.#waiting.length) return this.#pause();
       this.#waiting = [];
       this.#next = 0;
+      this.#isPaused = false;
       if (!this.#socket.destroyed) this.#socket.resume();
     });
   }
 
   #pause(): void {
+    this.#isPaused = true;
     this.#socket.pause();
     this.#stalled ??= setTimeout(() => this.#socket.destroy(), STALLED_MS).unref();
   }
