@@ -44,6 +44,9 @@ export async function checkRelay(url, emulator) {
 
   emulator.fault({ status: 401, body: "authorization failed" });
   const refused = await at("/v1/models");
-  deepEqual([refused.status, await refused.json()], [502, { error: "the relay got no answer from the service" }]);
+  deepEqual(
+    [refused.status, await refused.json()],
+    [502, { error: "the service gave the relay an answer that cannot be passed on" }],
+  );
   return `${text.split("data: ").length - 2} pieces of a stream; ${refusals.length} refusals with nothing sent`;
 }
