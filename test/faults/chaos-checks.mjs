@@ -60,7 +60,7 @@ function checkConnections({ uid, transport, statuses }, report) {
   const opened = new Map(report.opened).get(uid);
   const ends = new Map(report.ends);
   const of = (cause) => ends.get(`${uid} ${cause}`) ?? 0;
-  const byServer = of("cut") + of("idle") + of("refused") + of("server");
+  const byServer = of("cut") + of("idle") + of("refused") + of("silent") + of("server");
   const tooLarge = tooLargeOf(report.generations).length;
   // Over a WebSocket, an item that is too large takes one connection to notice, and one to find its index.
   // An item that was released comes back with a new connection: at most one for each faulted negative.

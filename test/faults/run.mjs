@@ -12,6 +12,7 @@ import { printHead, printRow } from "./report.mjs";
 import { runScenario } from "./scenario.mjs";
 import { scripted } from "./scripted.mjs";
 import { startFaultServer } from "./server-process.mjs";
+import { stoppedClients } from "./stopped-clients.mjs";
 import { totalFailures } from "./total-failures.mjs";
 import { watches } from "./watches.mjs";
 
@@ -35,7 +36,7 @@ const counts = values.quick
 const startedAt = performance.now();
 const server = await startFaultServer();
 const context = { counts, server };
-const groups = [scripted, fleets, discoveries, load, totalFailures, watches, chaos, relays, ends];
+const groups = [scripted, fleets, discoveries, load, totalFailures, watches, stoppedClients, chaos, relays, ends];
 const all = groups.flatMap((group) => group(context));
 const chosen = all.filter(({ name }) => positionals.length === 0 || positionals.some((each) => name.includes(each)));
 console.log(`seed ${seed} (again: npm run test:faults -- --seed ${seed})\n`);
