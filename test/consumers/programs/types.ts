@@ -11,7 +11,6 @@ import {
   CaffeRequest,
   type Compression,
   DataFrame,
-  type EasError,
   EasHttpError,
   EasyRecRequest,
   fetchTransport,
