@@ -36,6 +36,8 @@ export class ChaosProxy {
     this.#port = port;
     this.#random = random;
     this.server = createServer((incoming, outgoing) => void this.#handle(incoming, outgoing));
+    // A client whose event loop is blocked must not find that its idle connections were closed.
+    this.server.keepAliveTimeout = 600_000;
     this.server.on("upgrade", (incoming, socket, first) => this.#upgrade(incoming, socket, first));
     this.server.on("connection", (socket) => {
       this.#sockets.add(socket);

@@ -232,7 +232,7 @@ async function runChaos(_server, { name, mode, kind, calls, seed, random }) {
   clock.stop();
   const report = await server.ask("report");
   await server.end();
-  problems.push(...checkChaos({ report, workers, required, window: WINDOW }));
+  problems.push(...checkChaos({ report, workers, required, window: WINDOW, blocks }));
   const ends = report.ends.reduce((sum, [, times]) => sum + times, 0);
   const opened = report.opened.reduce((sum, [, times]) => sum + times, 0);
   const runs = workers.reduce((sum, worker) => sum + worker.runs.length, 0);
