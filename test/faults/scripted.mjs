@@ -4,13 +4,15 @@ import { CONNECTION_FAULTS, FAULTS, REFUSALS } from "./faults.mjs";
 const QUICK = { timeout: 250, totalTimeout: 1_500, retryCount: 2 };
 /** Those that are answers after all. */
 const HARMLESS = ["slow drip", "length too short"];
+/** Faults that break the protocol: a retry would not help, so that the first attempt is final. */
+const FINAL = ["garbage status line"];
 
 export function scripted({ counts }) {
   const scenarios = [];
   const calls = counts.scripted;
   for (const fault of Object.keys({ ...FAULTS, ...REFUSALS })) {
     const isHarmless = HARMLESS.includes(fault);
-    const always = isHarmless ? 0 : Math.floor(calls / 5);
+    const always = isHarmless ? 0 : FINAL.includes(fault) ? calls : Math.floor(calls / 5);
     scenarios.push({
       name: fault,
       calls,

@@ -98,7 +98,7 @@ test("failures", "a closed client says that it is closed", async (test) => {
   const { client, requests } = await openService(test, "echo");
   await client.close();
   const error = await rejection(client.predict("x"));
-  expectError(error, { code: "ERR_EAS_ARG_REQUEST" });
+  expectError(error, { code: "ERR_EAS_CLOSED" });
   expect(error.message).to.include("closed");
   expect(await requests()).to.have.length(0);
 });
