@@ -1,4 +1,4 @@
-import { clockNow, hasFakeTimers, startTimer } from "../util/clock.js";
+import { clockNow, hasFakeTimers, startTimer, type TimerHandle } from "../util/clock.js";
 
 /** Something whose time can run out. A node of a list, so that waiting costs no memory of its own. */
 export abstract class Expiring {
@@ -6,7 +6,7 @@ export abstract class Expiring {
   /** @internal */ next: Expiring | undefined;
   /** @internal */ list: List | undefined;
   /** @internal */ expiresAt = 0;
-  /** @internal */ ownTimer: ReturnType<typeof setTimeout> | undefined = undefined;
+  /** @internal */ ownTimer: TimerHandle | undefined = undefined;
 
   /** Called when the time has run out; it is no longer listed then. */
   abstract expire(): void;
@@ -59,7 +59,7 @@ export class Timeouts {
   stop(item: Expiring): void {
     const { list, previous, next, ownTimer } = item;
     if (ownTimer !== undefined) {
-      clearTimeout(ownTimer);
+      clearTimeout(ownTimer as never);
       item.ownTimer = undefined;
     }
     if (list === undefined) return;

@@ -1,4 +1,4 @@
-import { startTimer } from "./clock.js";
+import { startTimer, type TimerHandle } from "./clock.js";
 
 /** Work that a signal can end. */
 export interface Abortable {
@@ -65,12 +65,12 @@ export async function waitFor(wait: Wait, signal: AbortSignal | undefined): Prom
 
 /** Starts a timer of `milliseconds` that can be cancelled. */
 export function sleep(milliseconds: number): Wait {
-  let timer: ReturnType<typeof setTimeout>;
+  let timer: TimerHandle;
   let cancel!: (reason: unknown) => void;
   const done = new Promise<void>((resolve, reject) => {
     timer = startTimer(resolve, milliseconds);
     cancel = (reason) => {
-      clearTimeout(timer);
+      clearTimeout(timer as never);
       reject(reason);
     };
   });

@@ -21,12 +21,17 @@ export function clockNow(): number {
   return performance.now() + ahead;
 }
 
+/** What `setTimeout` returns. Its type differs between runtimes, and not every consumer's compiler knows it. */
+export interface TimerHandle {
+  readonly isTimerHandle?: never;
+}
+
 /** Calls back after `milliseconds`. With fake timers, the clock has advanced by as much then. */
-export function startTimer(callback: () => void, milliseconds: number): ReturnType<typeof setTimeout> {
-  if (!hasFakeTimers()) return setTimeout(callback, milliseconds);
+export function startTimer(callback: () => void, milliseconds: number): TimerHandle {
+  if (!hasFakeTimers()) return setTimeout(callback, milliseconds) as TimerHandle;
   const due = clockNow() + milliseconds;
   return setTimeout(() => {
     ahead += Math.max(0, due - clockNow());
     callback();
-  }, milliseconds);
+  }, milliseconds) as TimerHandle;
 }
