@@ -2,6 +2,8 @@
 import { both } from "./scripted.mjs";
 
 const QUICK = { timeout: 300, totalTimeout: 3_000, discovery: { timeout: 400, interval: 50 } };
+/** For calls that must be answered, also on a busy machine. */
+const PATIENT = { timeout: 10_000, totalTimeout: 30_000, discovery: { timeout: 1_000, interval: 50 } };
 const DEAD = { ip: "127.0.0.1", port: 1, weight: 100 };
 /** Loopback addresses at which nobody listens. */
 const FOREIGN = [2, 3].map((last) => ({ ip: `127.0.0.${last}`, port: 1, weight: 100 }));
@@ -13,6 +15,11 @@ const nobody =
     errors.some((code) => !codes.includes(code)) && `failed with ${[...new Set(errors)]}, not with ${codes}`,
   ];
 const everybody = ({ calls, answered }) => answered !== calls && `${answered} of ${calls} calls were answered`;
+
+/** Resolves when an instance has received a call, so that the client has a list. */
+async function firstCall(server) {
+  while ((await server.ask("report")).received.length === 0) await new Promise((resolve) => setTimeout(resolve, 5));
+}
 
 export function discoveries({ counts }) {
   const calls = counts.scripted;
@@ -34,9 +41,10 @@ export function discoveries({ counts }) {
       name: `discovery ${name} later`,
       calls: calls * 5,
       plans: Array(5).fill({ latency: 20 }),
+      client: PATIENT,
       firstList: 1_000,
       async during({ server }) {
-        await new Promise((resolve) => setTimeout(resolve, 40));
+        await firstCall(server);
         await server.ask("discovery", discovery);
       },
       expect: everybody,
@@ -51,9 +59,10 @@ export function discoveries({ counts }) {
       name: "discovery begins to lie",
       calls: calls * 10,
       plans: Array(5).fill({ latency: 20 }),
+      client: PATIENT,
       firstList: 1_000,
       async during({ server, items }) {
-        await new Promise((resolve) => setTimeout(resolve, 40));
+        await firstCall(server);
         await server.ask("discovery", { status: 200, items: [...items, DEAD, ...FOREIGN] });
       },
       expect: everybody,
