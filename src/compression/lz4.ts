@@ -56,7 +56,7 @@ function decompress(bytes: Uint8Array, { maxBytes, headers }: DecompressionLimit
   }
   if (length > maxBytes) throw new RangeError(`more than ${maxBytes} bytes: ${ORIGINAL_LENGTH} is ${length}`);
   if (length > decompressedBound(bytes.length)) {
-    throw new Error(`${ORIGINAL_LENGTH} is ${length}, and ${bytes.length} bytes of LZ4 cannot hold that much`);
+    throw new Error(`${ORIGINAL_LENGTH} is ${length}, and ${bytes.length} bytes of LZ4 cannot hold that many`);
   }
   const output = new Output(length, maxBytes);
   decompressBlock(bytes, 0, bytes.length, output, 0);
@@ -69,6 +69,7 @@ function decompress(bytes: Uint8Array, { maxBytes, headers }: DecompressionLimit
 function originalLength(headers: Headers): number | undefined {
   const text = headers.get(ORIGINAL_LENGTH);
   if (text === null) return undefined;
-  if (!/^\d{1,15}$/.test(text)) throw new Error(`${ORIGINAL_LENGTH} is ${JSON.stringify(text)} and no number of bytes`);
+  if (!/^\d{1,15}$/.test(text))
+    throw new Error(`${ORIGINAL_LENGTH} is ${JSON.stringify(text)}: it must be a number of bytes`);
   return Number(text);
 }

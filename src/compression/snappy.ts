@@ -18,9 +18,9 @@ export const snappy: CompressionCodec = {
   compress: (bytes) => compress(bytes).slice(),
   decompress(bytes, { maxBytes }) {
     const length = originalLength(bytes);
-    if (length > maxBytes) throw new RangeError(`more than ${maxBytes} bytes: the Snappy block says ${length}`);
+    if (length > maxBytes) throw new RangeError(`more than ${maxBytes} bytes: the Snappy block declares ${length}`);
     if (length > bytes.length * MOST_PER_BYTE) {
-      throw new Error(`the Snappy block says ${length} bytes, and ${bytes.length} bytes cannot hold that much`);
+      throw new Error(`the Snappy block declares ${length} bytes, and ${bytes.length} bytes cannot hold that many`);
     }
     return decompress(bytes, new Uint8Array(length)) as Bytes;
   },

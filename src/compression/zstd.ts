@@ -22,7 +22,7 @@ export const zstd: CompressionCodec = {
   async decompress(bytes, { maxBytes }) {
     const frames = framesOf(bytes);
     const known = frames.reduce((sum, { contentSize = 0 }) => sum + contentSize, 0);
-    if (known > maxBytes) throw new RangeError(`more than ${maxBytes} bytes: the zstd frame says ${known}`);
+    if (known > maxBytes) throw new RangeError(`more than ${maxBytes} bytes: the zstd frame declares ${known}`);
     const zlib = nativeZlib();
     const parts: Bytes[] = [];
     let length = 0;
@@ -33,7 +33,7 @@ export const zstd: CompressionCodec = {
           ? await decompressByWasm(bytes, frame, limit)
           : decompressNatively(zlib, bytes, frame, limit);
       if (frame.contentSize !== undefined && part.length !== frame.contentSize) {
-        throw new Error(`the zstd frame says ${frame.contentSize} bytes and holds ${part.length}`);
+        throw new Error(`the zstd frame declares ${frame.contentSize} bytes but holds ${part.length}`);
       }
       if (part.length > limit) throw new RangeError(`more than ${maxBytes} bytes`);
       parts.push(part);

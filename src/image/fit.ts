@@ -35,7 +35,7 @@ export function fitInto(image: Size, size: Size, { fit, shorterSide }: CheckedIm
   if (resized.width < size.width || resized.height < size.height) {
     throw argumentRangeError(
       "ERR_EAS_ARG_OPTION",
-      `${of}: with shorterSide ${shorterSide} it is ${resized.width} x ${resized.height}, less than the size ${size.width} x ${size.height} (width x height)`,
+      `${of}: shorterSide ${shorterSide} gives ${resized.width} x ${resized.height} pixels, less than the size ${size.width} x ${size.height} (width x height): raise shorterSide or lower size`,
     );
   }
   const window = { left: middle(resized.width - size.width), top: middle(resized.height - size.height), ...size };

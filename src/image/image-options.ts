@@ -116,10 +116,10 @@ export function checkImageOptions(options: ImageOptions<ImageDType>, of: string)
   const fit = checkOneOf(of, "fit", options.fit ?? "fill", FITS);
   const order = ORDERS[checkOneOf(of, "color", options.color ?? "RGB", Object.keys(ORDERS) as ImageColor[])];
   if (size === undefined && fit !== "fill") {
-    throw argumentTypeError("ERR_EAS_ARG_OPTION", `${of}: fit "${fit}" needs a size: what is it to fit?`);
+    throw argumentTypeError("ERR_EAS_ARG_OPTION", `${of}: fit "${fit}" needs the option size`);
   }
   if (shorterSide !== undefined && fit !== "cover") {
-    throw argumentTypeError("ERR_EAS_ARG_OPTION", `${of}: shorterSide is of use with fit: "cover" only`);
+    throw argumentTypeError("ERR_EAS_ARG_OPTION", `${of}: shorterSide works only with fit: "cover"`);
   }
   const dtype = checkOneOf(of, "dtype", options.dtype ?? "DT_FLOAT", Object.keys(ROUNDED) as ImageDType[]);
   return {
@@ -146,7 +146,10 @@ function checkOneOf<T extends string>(of: string, name: string, value: T, all: r
 function checkSize(of: string, size: number | readonly number[]): { width: number; height: number } {
   const [height, width, ...more] = Array.isArray(size) ? (size as number[]) : [size as number, size as number];
   if (more.length > 0 || width === undefined) {
-    throw argumentTypeError("ERR_EAS_ARG_OPTION", `${of}: size must be [height, width] or one number for both`);
+    throw argumentTypeError(
+      "ERR_EAS_ARG_OPTION",
+      `${of}: size is ${showNumbers(size)}: it must be [height, width] or one number for both`,
+    );
   }
   return { height: checkSide(of, "size", height as number), width: checkSide(of, "size", width) };
 }
@@ -164,7 +167,7 @@ function checkBackground(of: string, background: readonly number[]): readonly nu
   if (Array.isArray(background) && background.length === 3 && background.every(isByte)) return [...background];
   throw argumentRangeError(
     "ERR_EAS_ARG_OPTION",
-    `${of}: background must be [red, green, blue], integers from 0 to 255, not ${showNumbers(background)}`,
+    `${of}: background is ${showNumbers(background)}: it must be [red, green, blue], integers from 0 to 255`,
   );
 }
 
@@ -175,21 +178,27 @@ function tablesOf(of: string, { scale, mean, std }: ImageOptions<ImageDType>, dt
   if (dtype === "DT_UINT8") {
     for (const [name, value] of Object.entries({ scale, mean, std })) {
       if (value === undefined) continue;
-      throw argumentTypeError("ERR_EAS_ARG_OPTION", `${of}: DT_UINT8 is 0 to 255 as they are: leave out ${name}`);
+      throw argumentTypeError(
+        "ERR_EAS_ARG_OPTION",
+        `${of}: ${name} does not apply to DT_UINT8, which keeps the values 0 to 255: leave out ${name}, or use DT_FLOAT`,
+      );
     }
   }
   const factor = checkNumbers(of, "scale", scale ?? (dtype === "DT_UINT8" ? 1 : 1 / 255), 1)[0] as number;
   const means = checkNumbers(of, "mean", mean ?? 0, channels);
   const stds = checkNumbers(of, "std", std ?? 1, channels);
   if (stds.includes(0))
-    throw argumentRangeError("ERR_EAS_ARG_OPTION", `${of}: std ${showNumbers(std)} would divide by 0`);
+    throw argumentRangeError(
+      "ERR_EAS_ARG_OPTION",
+      `${of}: std is ${showNumbers(std)}: it must not be 0, because values are divided by it`,
+    );
   return means.map((mean, channel) => {
     const values = Array.from({ length: 256 }, (_, value) => (value * factor - mean) / (stds[channel] as number));
     const table = ROUNDED[dtype](values);
     if (table.every(Number.isFinite)) return table;
     throw argumentRangeError(
       "ERR_EAS_ARG_OPTION",
-      `${of}: scale, mean and std give values beyond what ${dtype} can hold`,
+      `${of}: scale, mean and std give values outside the range of ${dtype}`,
     );
   });
 }
@@ -203,9 +212,6 @@ function checkNumbers(
 ): readonly number[] {
   const numbers = Array.isArray(value) ? [...(value as number[])] : new Array<number>(channels).fill(value as number);
   if (numbers.length === channels && numbers.every((number) => Number.isFinite(number))) return numbers;
-  const right = channels === 1 ? "a number" : `a number, or ${channels} in the order of the channels`;
-  throw argumentRangeError(
-    "ERR_EAS_ARG_OPTION",
-    `${of}: ${name} is ${showNumbers(value)}: it must be ${right}, finite`,
-  );
+  const right = channels === 1 ? "a finite number" : `a finite number, or ${channels} of them, one for each channel`;
+  throw argumentRangeError("ERR_EAS_ARG_OPTION", `${of}: ${name} is ${showNumbers(value)}: it must be ${right}`);
 }

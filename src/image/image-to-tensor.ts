@@ -71,7 +71,7 @@ function read(bitmap: ImageBitmap): Pixels {
   const { width, height } = bitmap;
   const rows = Math.max(1, Math.min(height, Math.floor(MOST_CANVAS_PIXELS / width)));
   const context = contextOf(width, rows);
-  if (!context) throw new Error("the browser gives no canvas of this size");
+  if (!context) throw new Error("the browser cannot create a canvas of this size");
   const data = new Uint8ClampedArray(width * height * 4);
   for (let top = 0; top < height; top += rows) {
     context.clearRect(0, 0, width, rows);
@@ -111,9 +111,9 @@ function unreadable(of: string, source: unknown, error: unknown): TypeError {
   const { name, message } = error as Partial<Error>;
   const why =
     name === "SecurityError"
-      ? 'it shows an image of another site, which no page may read: load it with crossOrigin = "anonymous" from a site that allows it, or fetch() it and give the Blob'
+      ? 'it shows an image of another origin, which the page may not read: load it with crossOrigin = "anonymous" from a site that allows it, or fetch() it and give the Blob'
       : isBlob(source)
-        ? `the browser cannot decode ${source.size} bytes of type ${show(source.type)}: they are damaged, or no format of its own`
+        ? `the browser cannot decode ${source.size} bytes of type ${show(source.type)}: they are damaged, or the browser does not support the format`
         : "it is empty, closed or not loaded yet";
   return argumentTypeError("ERR_EAS_ARG_CONTENT", `${of} is ${show(source)}, and ${why} (${name}: ${message})`);
 }

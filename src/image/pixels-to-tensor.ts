@@ -28,7 +28,7 @@ export function pixelsToTensor<D extends ImageDType = "DT_FLOAT">(
     if (isPixels(image)) continue;
     throw argumentTypeError(
       "ERR_EAS_ARG_CONTENT",
-      `pixelsToTensor: image ${i} is ${show(image)}: it must be { data, width, height }; imageToTensor takes more`,
+      `pixelsToTensor: image ${i} is ${show(image)}: it must be { data, width, height }; imageToTensor takes other sources`,
     );
   }
   return toTensor(images, checked, "pixelsToTensor") as ImageTensor<D>;
@@ -42,7 +42,8 @@ export function isPixels(value: unknown): value is Pixels {
 /** One image or many, as a list with at least one. */
 export function listOf<T>(images: T | readonly T[], of: string): readonly T[] {
   const list = Array.isArray(images) ? (images as readonly T[]) : [images as T];
-  if (list.length === 0) throw argumentRangeError("ERR_EAS_ARG_CONTENT", `${of}: the list of images is empty`);
+  if (list.length === 0)
+    throw argumentRangeError("ERR_EAS_ARG_CONTENT", `${of}: the list of images is empty: give at least one`);
   return list;
 }
 
@@ -59,7 +60,7 @@ export function toTensor(images: readonly Pixels[], options: CheckedImageOptions
     if (options.size === undefined && (image.width !== width || image.height !== height)) {
       throw argumentRangeError(
         "ERR_EAS_ARG_SHAPE",
-        `${name} is ${image.width} x ${image.height} and image 0 is ${width} x ${height}: give a size`,
+        `${name} is ${image.width} x ${image.height} and image 0 is ${width} x ${height}: set the option size to resize all of them`,
       );
     }
     const values = pixelsAt({ width, height }, image, options, name);
@@ -74,7 +75,7 @@ function allocate(table: Float32Array, shape: readonly number[], of: string): Fl
   try {
     return new Values(shape.reduce((product, side) => product * side));
   } catch (cause) {
-    const error = argumentRangeError("ERR_EAS_ARG_SHAPE", `${of}: there is no memory for ${shape.join(" x ")} values`);
+    const error = argumentRangeError("ERR_EAS_ARG_SHAPE", `${of}: cannot allocate ${shape.join(" x ")} values`);
     throw Object.assign(error, { cause });
   }
 }

@@ -347,7 +347,7 @@ describe("zstd and a fetch that may have undone it", () => {
   });
 
   test("the body is no zstd, and came as it is", async () => {
-    expect((await errorOf(respond(PLAIN, PLAIN.length, [zstd]))).message).toContain("does not begin as zstd");
+    expect((await errorOf(respond(PLAIN, PLAIN.length, [zstd]))).message).toContain("does not begin with a zstd frame");
   });
 });
 

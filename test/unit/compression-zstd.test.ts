@@ -113,7 +113,7 @@ describe("by the runtime", () => {
   test("what it cuts off or makes too long is an error", async () => {
     const packed = await frame;
     pretendZlib(fakeZlib(TEXT.subarray(0, 500)));
-    expect((await errorOf(undo(packed))).message).toContain("says 1000 bytes and holds 500");
+    expect((await errorOf(undo(packed))).message).toContain("declares 1000 bytes but holds 500");
     pretendZlib({
       ...fakeZlib(TEXT),
       zstdDecompressSync: () => {
@@ -122,7 +122,7 @@ describe("by the runtime", () => {
     });
     const lie = await errorOf(undo(packed));
     expect(lie).not.toBeInstanceOf(RangeError);
-    expect(lie.message).toContain("more than it says");
+    expect(lie.message).toContain("more bytes than it declares");
     // Without a content size: RFC 8878, a frame with one block of "a".
     const silent = Uint8Array.of(0x28, 0xb5, 0x2f, 0xfd, 0x00, 0x58, 0x09, 0x00, 0x00, 0x61);
     pretendZlib(fakeZlib(new Uint8Array(50)));

@@ -137,7 +137,9 @@ export function decompressBlock(input: Uint8Array, start: number, end: number, o
     const distance = (input[at] as number) | ((input[at + 1] as number) << 8);
     at += 2;
     if (distance === 0 || distance > output.length - floor) {
-      throw new Error(`the LZ4 block has a match ${distance} bytes back, where ${output.length - floor} are there`);
+      throw new Error(
+        `the LZ4 block has a match ${distance} bytes back, but only ${output.length - floor} bytes precede it`,
+      );
     }
     const length = (token & LONG) === LONG ? longLength() : token & LONG;
     output.repeat(distance, length + MIN_MATCH);

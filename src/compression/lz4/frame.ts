@@ -80,7 +80,7 @@ export function decompressFrames(input: Uint8Array, output: Output, maxBytes: nu
       need(view, at + 8, size);
       at += 8 + size;
     } else {
-      throw new Error("there is something behind the LZ4 frame that is no frame");
+      throw new Error("the data after the LZ4 frame is not an LZ4 frame");
     }
   }
 }
@@ -94,10 +94,10 @@ function decompressFrame(input: Uint8Array, start: number, output: Output, maxBy
   const blockSizes = input[start + 1] as number;
   const blockSizeId = blockSizes >>> 4;
   if ((flags & VERSION_MASK) !== VERSION_1 || (flags & RESERVED) !== 0 || (blockSizes & 0x0f) !== 0) {
-    throw new Error("the LZ4 frame is of an unknown version");
+    throw new Error("the LZ4 frame has an unsupported version");
   }
   if (blockSizeId < 4 || blockSizeId > 7) throw new Error("the LZ4 frame has an unknown block size");
-  if ((flags & DICTIONARY) !== 0) throw new Error("the LZ4 frame needs a dictionary, and there is none");
+  if ((flags & DICTIONARY) !== 0) throw new Error("the LZ4 frame needs a dictionary, which is not supported");
   const blockSize = blockSizeOf(blockSizeId);
   let at = start + 2;
   let contentSize: number | undefined;
@@ -112,7 +112,7 @@ function decompressFrame(input: Uint8Array, start: number, output: Output, maxBy
   }
   at++;
   if (contentSize !== undefined && frameStart + contentSize > maxBytes) {
-    throw new RangeError(`more than ${maxBytes} bytes: the LZ4 frame says ${contentSize}`);
+    throw new RangeError(`more than ${maxBytes} bytes: the LZ4 frame declares ${contentSize}`);
   }
   for (;;) {
     const word = uint32(view, at);
@@ -120,7 +120,7 @@ function decompressFrame(input: Uint8Array, start: number, output: Output, maxBy
     if (word === 0) break;
     const stored = word >= STORED;
     const end = at + (stored ? word - STORED : word);
-    if (end - at > blockSize) throw new Error("the LZ4 frame has a block that is larger than it says");
+    if (end - at > blockSize) throw new Error("the LZ4 frame has a block larger than its maximum block size");
     need(view, at, end - at);
     if ((flags & BLOCK_CHECKSUMS) !== 0) {
       if (uint32(view, end) !== xxHash32(input, at, end)) {
@@ -132,11 +132,12 @@ function decompressFrame(input: Uint8Array, start: number, output: Output, maxBy
     const floor = independent ? blockStart : frameStart;
     if (stored) output.append(input, at, end);
     else decompressBlock(input, at, end, output, floor);
-    if (output.length - blockStart > blockSize) throw new Error("a block of the LZ4 frame holds more than it may");
+    if (output.length - blockStart > blockSize)
+      throw new Error("a decompressed block of the LZ4 frame exceeds the maximum block size");
     at = (flags & BLOCK_CHECKSUMS) !== 0 ? end + 4 : end;
   }
   if (contentSize !== undefined && output.length - frameStart !== contentSize) {
-    throw new Error(`the LZ4 frame says ${contentSize} bytes and holds ${output.length - frameStart}`);
+    throw new Error(`the LZ4 frame declares ${contentSize} bytes but holds ${output.length - frameStart}`);
   }
   if ((flags & CONTENT_CHECKSUM) !== 0) {
     if (uint32(view, at) !== xxHash32(output.bytes, frameStart, output.length)) {
@@ -155,5 +156,5 @@ function uint32(view: DataView, at: number): number {
 
 /** Throws where fewer than `count` bytes follow. */
 function need(view: DataView, at: number, count: number): void {
-  if (count > view.byteLength - at) throw new Error("the LZ4 frame is cut off");
+  if (count > view.byteLength - at) throw new Error("the LZ4 frame is truncated");
 }

@@ -43,7 +43,9 @@ export function framesOf(bytes: Uint8Array): ZstdFrame[] {
       need(view, at, size);
       at += size;
     } else {
-      throw new Error(at === 0 ? "it does not begin as zstd" : "there is something behind the zstd frame");
+      throw new Error(
+        at === 0 ? "the data does not begin with a zstd frame" : "the data after the zstd frame is not a zstd frame",
+      );
     }
   }
   if (frames.length === 0) throw new Error("there is no zstd frame");
@@ -53,14 +55,14 @@ export function framesOf(bytes: Uint8Array): ZstdFrame[] {
 function frameAt(view: DataView, start: number): ZstdFrame {
   need(view, start, 5);
   const flags = view.getUint8(start + 4);
-  if ((flags & RESERVED) !== 0) throw new Error("the zstd frame is of an unknown version");
+  if ((flags & RESERVED) !== 0) throw new Error("the zstd frame has an unsupported version");
   const singleSegment = (flags & SINGLE_SEGMENT) !== 0;
   const dictionaryBytes = [0, 1, 2, 4][flags & 3] as number;
   const sizeBytes = [singleSegment ? 1 : 0, 2, 4, 8][flags >>> 6] as number;
   let at = start + 5 + (singleSegment ? 0 : 1);
   need(view, at, dictionaryBytes + sizeBytes);
   for (let i = 0; i < dictionaryBytes; i++) {
-    if (view.getUint8(at + i) !== 0) throw new Error("the zstd frame needs a dictionary, and there is none");
+    if (view.getUint8(at + i) !== 0) throw new Error("the zstd frame needs a dictionary, which is not supported");
   }
   at += dictionaryBytes;
   const contentSize = sizeAt(view, at, sizeBytes);
@@ -71,7 +73,7 @@ function frameAt(view: DataView, start: number): ZstdFrame {
     const header = view.getUint16(at, true) | (view.getUint8(at + 2) << 16);
     const type = (header >>> 1) & 3;
     const size = header >>> 3;
-    if (type > COMPRESSED || size > MOST_PER_BLOCK) throw new Error("the zstd frame has a block that cannot be");
+    if (type > COMPRESSED || size > MOST_PER_BLOCK) throw new Error("the zstd frame has an invalid block");
     mostBytes += type === COMPRESSED ? MOST_PER_BLOCK : size;
     at += 3;
     const stored = type === REPEATED ? 1 : size;
@@ -84,7 +86,7 @@ function frameAt(view: DataView, start: number): ZstdFrame {
     at += 4;
   }
   if (contentSize !== undefined && contentSize > mostBytes) {
-    throw new Error(`the zstd frame says ${contentSize} bytes, and its blocks cannot hold that much`);
+    throw new Error(`the zstd frame declares ${contentSize} bytes, and its blocks cannot hold that many`);
   }
   return { start, end: at, contentSize, mostBytes };
 }
@@ -99,5 +101,5 @@ function sizeAt(view: DataView, at: number, count: number): number | undefined {
 
 /** Throws where fewer than `count` bytes follow. */
 function need(view: DataView, at: number, count: number): void {
-  if (count > view.byteLength - at) throw new Error("the zstd frame is cut off");
+  if (count > view.byteLength - at) throw new Error("the zstd frame is truncated");
 }

@@ -59,7 +59,7 @@ const MOST_IDLE_MEMORY = 32 << 20;
 async function instantiate(): Promise<ZstdExports> {
   const module = await compile();
   const stop = (): never => {
-    throw new Error("zstd stopped");
+    throw new Error("the zstd module aborted");
   };
   // exit, keepalive, abort, timers, and the growth of the memory, by the names of the build.
   const imports = { a: { a: stop, b: () => {}, c: stop, d: () => 0, e: (length: number) => grow(length >>> 0) } };
@@ -102,7 +102,7 @@ class Memory {
 
   allocate(length: number): number {
     const at = this.zstd.s(Math.max(length, 1)) >>> 0;
-    if (at === 0) throw new Error(`there is no memory for ${length} bytes`);
+    if (at === 0) throw new Error(`cannot allocate ${length} bytes for zstd`);
     this.#taken.push(at);
     return at;
   }
@@ -132,7 +132,7 @@ export function compressByWasm(bytes: Uint8Array): Promise<Bytes> {
     const capacity = zstd.i(bytes.length);
     const target = memory.allocate(capacity);
     const length = zstd.m(target, capacity, source, bytes.length, LEVEL);
-    if (zstd.h(length)) throw new Error(`zstd cannot compress it (code ${length})`);
+    if (zstd.h(length)) throw new Error(`zstd compression failed (code ${length})`);
     return memory.copyOf(target, length);
   });
 }
@@ -149,7 +149,7 @@ export function decompressByWasm(bytes: Uint8Array, frame: ZstdFrame, maxBytes: 
       if (!zstd.h(length)) return memory.copyOf(target, length);
       if (length !== TARGET_TOO_SMALL) throw new Error(`the zstd frame is corrupt (code ${length})`);
       if (capacity === most) {
-        if (most < maxBytes) throw new Error("the zstd frame holds more than it says");
+        if (most < maxBytes) throw new Error("the zstd frame holds more bytes than it declares");
         throw new RangeError(`more than ${maxBytes} bytes`);
       }
       memory.freeLast();
