@@ -10,7 +10,7 @@ export function checkText(of: string, value: string, code: EasArgumentErrorCode)
   if (LONE_SURROGATE.test(value)) {
     throw argumentRangeError(
       code,
-      `${of} is ${show(value)}, which has half of a surrogate pair in it: UTF-8 has no bytes for that, so that another text would be sent`,
+      `${of} is ${show(value)}, which contains an unpaired surrogate: UTF-8 cannot encode it, so remove it`,
     );
   }
   return value;
@@ -36,7 +36,7 @@ export function itemIdText(id: unknown): string {
   if (!Number.isSafeInteger(id)) {
     throw argumentRangeError(
       "ERR_EAS_ARG_FEED",
-      `id is ${show(id)}: a number must be an integer within ±(2^53 - 1); give other ids as strings or bigints`,
+      `id is ${show(id)}: a number must be an integer within ±(2^53 - 1); pass other ids as strings or bigints`,
     );
   }
   return id.toString();
@@ -50,13 +50,13 @@ export function metaText(key: string, value: unknown): string {
   if (typeof value !== "number") {
     throw argumentTypeError(
       "ERR_EAS_ARG_CONTENT",
-      `${of} is ${show(value)}: it must be a string, a number or a bigint; of anything else, give the text that the service is to get`,
+      `${of} is ${show(value)}: it must be a string, a number or a bigint; convert other values to the string that the service expects`,
     );
   }
   if (!Number.isFinite(value)) {
     throw argumentRangeError(
       "ERR_EAS_ARG_CONTENT",
-      `${of} is ${show(value)}: it must be finite, since languages write it differently; give the text that the service is to get`,
+      `${of} is ${show(value)}: it must be finite; otherwise pass the string that the service expects`,
     );
   }
   return value.toString();

@@ -141,7 +141,7 @@ export class EasyRecRequest extends RecommendRequest implements PredictRequest<E
     if (separator === "" || separator.includes(":")) {
       throw argumentRangeError(
         "ERR_EAS_ARG_FEED",
-        `separator is ${show(separator)}: it must be a text of at least one character, and without colons, which stand between name and value`,
+        `separator is ${show(separator)}: it must be a string of at least one character without colons, which separate names from values`,
       );
     }
     this.#separator = separator;
@@ -184,7 +184,7 @@ function kindOf(dtype: unknown, value: unknown, of: string): Kind {
   throw argumentTypeError(
     "ERR_EAS_ARG_DTYPE",
     dtype === undefined
-      ? `${of}: the dtype does not follow from ${show(value)}: name it, one of ${names}`
+      ? `${of}: the dtype cannot be inferred from ${show(value)}: pass one of ${names}`
       : `${of}: dtype is ${show(dtype)}: it must be one of ${names}`,
   );
 }

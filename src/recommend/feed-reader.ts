@@ -34,7 +34,7 @@ export function readFeed(data: Uint8Array, format: RecommendFormat): content.Req
     const entry = `eas-prediction/proto/${format.toLowerCase()}`;
     throw argumentTypeError(
       "ERR_EAS_ARG_FEED",
-      `data is ${show(data)}: it must be a Uint8Array, a serialised PBRequest; of a message, give toBinary(PBRequestSchema, message) with the schema of ${entry}, or send it as a ProtoRequest`,
+      `data is ${show(data)}: it must be a Uint8Array, a serialized PBRequest; serialize a message with toBinary(PBRequestSchema, message) and the schema of ${entry}, or send it as a ProtoRequest`,
     );
   }
   return new FeedReader(new Uint8Array(data), format).read();
@@ -51,7 +51,7 @@ class FeedReader extends WireReader {
 
   /** The bytes come from the caller: an error of an argument, and not of a response. */
   override fail(why: string, offset: number = this.position): never {
-    throw argumentRangeError("ERR_EAS_ARG_FEED", `data is no PBRequest of ${this.format}: ${why} at byte ${offset}`);
+    throw argumentRangeError("ERR_EAS_ARG_FEED", `data is not a PBRequest of ${this.format}: ${why} at byte ${offset}`);
   }
 
   read(): content.RequestContent {
@@ -127,7 +127,7 @@ class FeedReader extends WireReader {
       while (this.tag()) {
         if (this.field === MAP_KEY) key = this.#exactText();
         else if (this.field === MAP_VALUE) readValue();
-        else this.fail(`field ${this.field} in an entry of a map`);
+        else this.fail(`unexpected field ${this.field} in a map entry`);
       }
     });
     return key;
@@ -177,7 +177,7 @@ class FeedReader extends WireReader {
           this.#expect(LENGTH_DELIMITED);
           this.nested(() => {
             while (this.tag()) {
-              if (this.field > MAP_VALUE) this.fail(`field ${this.field} in an entry of a map`);
+              if (this.field > MAP_VALUE) this.fail(`unexpected field ${this.field} in a map entry`);
               this.#checkScalar(this.field === MAP_KEY ? key : value);
             }
           });

@@ -131,7 +131,7 @@ function verbatim(bytes: Uint8Array): EncodedField {
  * nothing of any item.
  */
 function checkLengths(kind: string, features: ReadonlyMap<string, FeatureList>, items: number): void {
-  const rule = "the service joins them by position, so give one value for each item, or one in all";
+  const rule = "the service matches values to items by position, so give one value for each item, or a single value";
   let first: { readonly name: string; readonly length: number } | undefined;
   for (const [name, { values }] of features) {
     const { length } = values;

@@ -102,7 +102,7 @@ function encodeEntries(kind: FeatureKind, value: unknown, place: Place): Encoded
     if (seen.has(key)) {
       throw argumentRangeError(
         "ERR_EAS_ARG_CONTENT",
-        `${of}: two keys are ${key}: of two entries with one key the service would keep one`,
+        `${of}: the key ${key} occurs twice: the service would keep only one of the entries`,
       );
     }
     seen.add(key);
