@@ -119,7 +119,7 @@ export function readArrayValues(reader: WireReader, raw: RawTensor, field: Value
     const end = reader.delimitedEnd();
     const start = reader.position;
     if (field !== "string" && width > 0 && (end - start) % width !== 0) {
-      reader.fail(`packed values whose length is no multiple of ${width}`, start);
+      reader.fail(`packed values whose length is not a multiple of ${width}`, start);
     }
     const count = field === "string" ? 1 : width > 0 ? (end - start) / width : countVarints(reader, end);
     raw.note(field, start, end, count);

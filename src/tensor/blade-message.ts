@@ -126,7 +126,7 @@ function firstDimension(shape: readonly number[], of: string): number {
   if (batchSize === undefined || batchSize < 1 || (batchSize | 0) !== batchSize) {
     throw argumentRangeError(
       "ERR_EAS_ARG_SHAPE",
-      `${of}: shape [${shape.join(", ")}] has no first dimension of at least 1 and within 32 bits, which is the batch size`,
+      `${of}: shape [${shape.join(", ")}] has no valid batch size: its first dimension must be an integer from 1 to 2147483647`,
     );
   }
   return batchSize;

@@ -14,7 +14,7 @@ export function toTensor(
   if (given === first && (dtype !== undefined || content !== undefined)) {
     throw argumentTypeError(
       "ERR_EAS_ARG_FEED",
-      `${of}: it is a tensor, which has dtype and content in it: leave out what stands behind it`,
+      `${of}: a Tensor already carries dtype and content: remove the arguments after it`,
     );
   }
   const checked = checkDTypeOf(dtypes as Record<DType, unknown>, given.dtype, of);
@@ -48,7 +48,7 @@ export function checkFullName(argument: string, name: string): string {
 export function checkUnused(argument: string, name: string, used: { has(name: string): boolean }): void {
   checkFullName(argument, name);
   if (used.has(name)) {
-    throw argumentRangeError("ERR_EAS_ARG_FEED", `${argument} ${show(name)} was given before: it must be given once`);
+    throw argumentRangeError("ERR_EAS_ARG_FEED", `${argument} ${show(name)} was already given: give each one once`);
   }
 }
 

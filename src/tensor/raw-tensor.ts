@@ -57,7 +57,7 @@ export class RawTensor {
   shape(): number[] {
     return this.dimensions.map((dimension) => {
       if (dimension < 0n || dimension > BigInt(Number.MAX_SAFE_INTEGER)) {
-        this.fail(`has the shape [${this.dimensions.join(", ")}], which no array can have`);
+        this.fail(`has the shape [${this.dimensions.join(", ")}], which is out of range`);
       }
       return Number(dimension);
     });
@@ -73,7 +73,7 @@ export class RawTensor {
       const why =
         this.dtypesToName === undefined
           ? "has no dtype"
-          : "has no values, from which its dtype would follow: name it in getValues";
+          : "has no values to infer its dtype from: pass the dtype to getValues";
       return this.fail(
         this.dtypeNumber === 0 ? why : `has the dtype ${this.dtypeNumber}, which this SDK does not know`,
       );
@@ -91,7 +91,7 @@ export class RawTensor {
     }
     switch (field) {
       case undefined:
-        return this.fail(`has the dtype ${dtype}, which this format has not`);
+        return this.fail(`has the dtype ${dtype}, which this format does not have`);
       case "float":
         return new Float32Array(this.memory(segments, 4));
       case "double":
@@ -126,14 +126,14 @@ export class RawTensor {
     const values = this.values();
     const { dtype } = this;
     if (dtype === "DT_STRING" || dtype === "DT_BOOL") {
-      throw argumentTypeError("ERR_EAS_ARG_DTYPE", `${this.name} is ${dtype}, which holds no numbers`);
+      throw argumentTypeError("ERR_EAS_ARG_DTYPE", `${this.name} is ${dtype}, which holds no numbers: use getValues()`);
     }
     return Array.from(values as ArrayLike<number | bigint>, (value, i) => {
       const number = Number(value);
       if (typeof value === "bigint" && !Number.isSafeInteger(number)) {
         throw argumentRangeError(
           "ERR_EAS_ARG_OUTPUT",
-          `${this.name}: element ${i} is ${value}, which a number cannot hold exactly: use getValues(), which gives bigints`,
+          `${this.name}: element ${i} is ${value}, which a number cannot hold exactly: use getValues(), which returns bigints`,
         );
       }
       return number;

@@ -127,7 +127,7 @@ function dtypeOf(data: unknown, shape: unknown): DType {
   }
   throw argumentTypeError(
     "ERR_EAS_ARG_DTYPE",
-    `tensor: the dtype does not follow from ${show(data)}: name it, for example tensor(shape, data, "DT_FLOAT")${swapped(shape, data)}`,
+    `tensor: the dtype cannot be inferred from ${show(data)}: pass it, for example tensor(shape, data, "DT_FLOAT")${swapped(shape, data)}`,
   );
 }
 

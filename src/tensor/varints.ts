@@ -31,11 +31,11 @@ export function countVarints(reader: WireReader, end: number): number {
   for (; at < end; at++) {
     if ((bytes[at] as number) < 128) {
       count++;
-      if (at - begin >= MAX_VARINT_BYTES) reader.fail("a varint of more than ten bytes", begin);
+      if (at - begin >= MAX_VARINT_BYTES) reader.fail("a varint has more than ten bytes", begin);
       begin = at + 1;
     }
   }
-  if (begin !== end) reader.fail("a varint is cut off", begin);
+  if (begin !== end) reader.fail("a varint is truncated", begin);
   return count;
 }
 

@@ -27,7 +27,7 @@ export class WireReader {
   }
 
   fail(why: string, offset: number = this.position): never {
-    throw new EasDecodeError(`the response is no ${this.format} message: ${why} at byte ${offset}`, {
+    throw new EasDecodeError(`the response is not a valid ${this.format} message: ${why} at byte ${offset}`, {
       format: this.format,
       offset,
     });
@@ -40,7 +40,7 @@ export class WireReader {
     const tag = this.varint();
     this.field = Math.floor(tag / 8);
     this.wireType = tag % 8;
-    if (this.field === 0 || tag > 0xffff_ffff) this.fail("no valid tag", start);
+    if (this.field === 0 || tag > 0xffff_ffff) this.fail("a tag is not valid", start);
     return true;
   }
 
@@ -58,10 +58,10 @@ export class WireReader {
         this.position = at + 1;
         return value;
       }
-      if (at - start === MAX_VARINT_BYTES - 1) this.fail("a varint of more than ten bytes", start);
+      if (at - start === MAX_VARINT_BYTES - 1) this.fail("a varint has more than ten bytes", start);
       scale *= 128;
     }
-    return this.fail("a varint is cut off", start);
+    return this.fail("a varint is truncated", start);
   }
 
   /** A varint as a signed 64-bit integer. */
@@ -102,7 +102,7 @@ export class WireReader {
     try {
       return fromStrictUtf8(this.bytes.subarray(start, end));
     } catch {
-      return this.fail("a text is not UTF-8", start);
+      return this.fail("a string is not UTF-8", start);
     }
   }
 
@@ -137,14 +137,14 @@ export class WireReader {
         while (this.tag()) {
           if (this.wireType !== END_GROUP) this.skip(depth + 1);
           else if (this.field === field) return;
-          else this.fail("a group ends that was not begun");
+          else this.fail("a group ends without a start");
         }
         this.fail("a group has no end", start);
         break;
       default:
-        this.fail(`wire type ${wireType} of field ${field}`, start);
+        this.fail(`field ${field} has the unexpected wire type ${wireType}`, start);
     }
-    if (this.position > this.end) this.fail("a field is cut off", start);
+    if (this.position > this.end) this.fail("a field is truncated", start);
   }
 
   skipVarint(): void {
@@ -157,7 +157,7 @@ export class WireReader {
         return;
       }
     }
-    this.fail(limit === end ? "a varint is cut off" : "a varint of more than ten bytes", start);
+    this.fail(limit === end ? "a varint is truncated" : "a varint has more than ten bytes", start);
   }
 }
 
