@@ -55,7 +55,7 @@ export class AllowList {
       throw optionError(
         "allow",
         rules,
-        'be a list such as [{ methods: ["POST"], paths: ["/"] }]: nothing else is passed on',
+        'be a list such as [{ methods: ["POST"], paths: ["/"] }]; the relay refuses all other requests',
       );
     }
     this.#rules = rules.map((rule, i) => checkRule(`allow[${i}]`, rule, services));

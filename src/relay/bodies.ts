@@ -37,7 +37,7 @@ export function countedBody(
   const reader = body.getReader();
   const { signal } = call;
   const patience = new Patience(idleTimeout, () =>
-    call.abort(new BodyError(408, `the body came too slowly: less than 1 KiB in ${idleTimeout} ms`)),
+    call.abort(new BodyError(408, `the body arrived too slowly: less than 1 KiB in ${idleTimeout} ms`)),
   );
   signal.addEventListener("abort", () => {
     patience.stop();
@@ -49,7 +49,9 @@ export function countedBody(
     patience.start();
     const { done, value } = await reader.read().catch((cause: unknown) => {
       // An inner countedBody has named the reason already.
-      throw cause instanceof BodyError ? cause : new BodyError(400, "the body broke off", { cause });
+      throw cause instanceof BodyError
+        ? cause
+        : new BodyError(400, "the connection broke before the end of the body", { cause });
     });
     patience.stop(value?.byteLength);
     // A cancelled reader is done as well: the service must not take that for the end of the body.
@@ -123,7 +125,7 @@ export function passedBody(
     {
       start(controller) {
         giveUp = () => {
-          const error = new Error(`the caller took less than 1 KiB of the answer in ${idleTimeout} ms`);
+          const error = new Error(`the caller read less than 1 KiB of the response in ${idleTimeout} ms`);
           end(undefined);
           controller.error(error);
           onIdle(error);

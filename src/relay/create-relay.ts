@@ -89,9 +89,9 @@ async function authorize(settings: RelaySettings, request: Request): Promise<Res
     const verdict = settings.authorize === undefined || (await settings.authorize(request));
     if (isResponse(verdict)) return new Response(verdict.body, verdict);
     if (verdict !== true && verdict !== false)
-      throw optionError("what authorize gave", verdict, "be true, false or a Response");
+      throw optionError("the result of authorize", verdict, "be true, false or a Response");
     if (verdict && request.bodyUsed)
-      throw optionError("the request's body", "used", "be left alone: read that of request.clone()");
+      throw optionError("request.bodyUsed", true, "be false after authorize: read the body of request.clone() instead");
     return verdict ? undefined : refuse(403, "this relay does not serve this caller");
   } catch (error) {
     if (error instanceof BodyError) return refuse(error.status, error.message);
@@ -149,7 +149,7 @@ async function passOn(
   } catch (error) {
     release();
     const reason = call.signal.aborted ? call.signal.reason : error;
-    if (isGone()) return refuse(499, "the caller has gone");
+    if (isGone()) return refuse(499, "the caller disconnected");
     const { status, error: words } = refusalOf(reason);
     if (status >= 500) tell(settings, reason, request);
     return refuse(status, words);
@@ -191,7 +191,7 @@ function bodyTooLate(timeout: number): BodyError {
 }
 
 function timeoutError(timeout: number): EasTimeoutError {
-  return new EasTimeoutError(`the service's answer did not begin within ${timeout} ms`, {
+  return new EasTimeoutError(`the service sent no response within ${timeout} ms`, {
     phase: "headers",
     timeout,
     attempts: 1,

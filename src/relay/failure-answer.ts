@@ -25,13 +25,12 @@ export function refusalOf(error: unknown): Refusal {
   };
   if (error instanceof BodyError) return { status: error.status, error: error.message };
   if (code === "ERR_EAS_ARG_BODY_SIZE") return { status: 413, error: "the body is too large for the service" };
-  if (CALLERS_FAULTS.includes(String(code))) return { status: 400, error: "the path or a header cannot be passed on" };
+  if (CALLERS_FAULTS.includes(String(code))) return { status: 400, error: "the path or a header cannot be forwarded" };
   if (error instanceof EasTimeoutError || name === "TimeoutError") {
-    return { status: 504, error: "the service did not begin to answer in the relay's time (timeout)" };
+    return { status: 504, error: "the service sent no response within the relay's timeout" };
   }
-  if (code === "ERR_EAS_HTTP")
-    return { status: 502, error: "the service gave the relay an answer that cannot be passed on" };
-  return { status: 502, error: "the relay got no answer from the service" };
+  if (code === "ERR_EAS_HTTP") return { status: 502, error: "the relay cannot forward the service's response" };
+  return { status: 502, error: "the relay got no response from the service" };
 }
 
 const WRONG_TOKEN =
@@ -43,9 +42,9 @@ function meaningOf(status: number): string {
   if (status === 403)
     return "the gateway or the service refuses the relay's server or its token: check the access lists and the token";
   if (status >= 300 && status < 400) {
-    return "redirects are not followed, since the token must not be sent elsewhere: give the client the address that it leads to";
+    return "redirects are not followed, to keep the token from other hosts: set the client's endpoint to the redirect's target";
   }
-  return "a relay cannot pass on this status";
+  return "a relay cannot forward this status";
 }
 
 /**

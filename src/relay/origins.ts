@@ -14,11 +14,7 @@ export class Origins {
   constructor(origins: "*" | readonly string[], headers: HeaderLists) {
     this.#headers = headers;
     if (origins !== "*" && !Array.isArray(origins)) {
-      throw optionError(
-        "origins",
-        origins,
-        'be a list such as ["https://example.com"], or "*" for the pages of everybody',
-      );
+      throw optionError("origins", origins, 'be a list such as ["https://example.com"], or "*" to allow every origin');
     }
     this.#origins = origins === "*" ? "*" : new Set(origins.map(checkOrigin));
   }

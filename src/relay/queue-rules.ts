@@ -151,7 +151,7 @@ export function judgeOperation(rule: QueueRule, method: string, search: string, 
     }
   }
   if (selector !== undefined && query.get(selector) !== "true") {
-    return refuse(`${selector} with another value than true`);
+    return refuse(`${selector} with a value other than true`);
   }
   return (
     refusedOperation(rule, form, query, headers) ?? {

@@ -68,7 +68,7 @@ function checkNames(option: string, names: readonly string[], never: RegExp): re
   return names.map((name) => {
     // Refuses invalid names and the headers of the connection.
     const [[lower] = [""]] = checkHeaders([[name, ""]]);
-    if (never.test(lower)) throw optionError(option, name, "leave that header out: it must not pass");
+    if (never.test(lower)) throw optionError(option, name, "not be listed: the relay never forwards this header");
     return lower;
   });
 }

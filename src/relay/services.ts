@@ -49,7 +49,7 @@ export class Services {
   ) {
     this.#base = checkBase(base);
     if ((client === undefined) === (services === undefined)) {
-      throw optionError("client", client, "be given, or services in its place: one of the two");
+      throw optionError("client", client, "be set if services is not: set exactly one of the two");
     }
     this.#only = client && checkClient("client", client);
     if (services !== undefined && (typeof services !== "object" || isClient(services) || !hasEntries(services))) {
