@@ -61,7 +61,7 @@ export async function acceptSocket(received: ReceivedCall): Promise<Response | A
     return isResponse(attach) ? attach : { protocol, attach };
   }
   const { service, call } = callOf(received);
-  if (service.socket === undefined) return answerWith(400, `${call.service} has no WebSocket`);
+  if (service.socket === undefined) return answerWith(400, `${call.service} does not accept WebSockets`);
   return { protocol, attach: attachService(service, call, protocol, fault) };
 }
 

@@ -94,7 +94,7 @@ export function isBrokenByFault(error: unknown): boolean {
 
 /** The error by which the gateway function says that the connection is to be broken. */
 export function resetConnection(): Error {
-  return intended("connection reset by a fault", "ECONNRESET");
+  return intended("connection reset by an injected fault", "ECONNRESET");
 }
 
 /** The error by which the gateway function says that nothing listens. */

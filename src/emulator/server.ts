@@ -175,7 +175,7 @@ const REFUSAL_HEADERS = [
 /** A connection that breaks because of a fault is intended. Everything else is a bug, which must not look like one. */
 function reportFailure(error: unknown): void {
   if (isBrokenByFault(error)) return;
-  console.error("eas-prediction emulator: a request failed inside the emulator, which broke its connection:", error);
+  console.error("eas-prediction emulator: a request failed inside the emulator, and its connection was closed:", error);
 }
 
 /** A caller may offer HTTP/2, as Java's and curl's clients do: a server that goes on with HTTP/1.1 has refused. */

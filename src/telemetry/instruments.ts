@@ -27,12 +27,12 @@ export function instrumentsOf(meter: Meter): Instruments {
       valueType: ValueType.INT,
     }),
     callDuration: meter.createHistogram("eas.client.call.duration", {
-      description: "Duration of calls, all attempts and waits included.",
+      description: "Duration of calls, including all attempts and waits.",
       unit: "s",
       advice: { explicitBucketBoundaries: CALL_SECONDS },
     }),
     retries: meter.createCounter("eas.client.call.retries", {
-      description: "Attempts that failed and were followed by another one.",
+      description: "Failed attempts that were retried.",
       unit: "{retry}",
       valueType: ValueType.INT,
     }),

@@ -46,7 +46,7 @@ export async function checkRelay(url, emulator) {
   const refused = await at("/v1/models");
   deepEqual(
     [refused.status, await refused.json()],
-    [502, { error: "the service gave the relay an answer that cannot be passed on" }],
+    [502, { error: "the relay cannot forward the service's response" }],
   );
   return `${text.split("data: ").length - 2} pieces of a stream; ${refusals.length} refusals with nothing sent`;
 }

@@ -4,7 +4,7 @@ import { bundle, CASES } from "../../scripts/bundles.mjs";
 
 /** Texts by which each part of the package is known in a bundle, however its names were shortened. */
 const PARTS = {
-  tensors: ["DT_FLOAT", "TFRequest", "Float32Array", "BigInt64Array", "a varint is cut off"],
+  tensors: ["DT_FLOAT", "TFRequest", "Float32Array", "BigInt64Array", "a varint is truncated"],
   queue: ["_index_", "x-eas-queueservice-", "DataFrame", "QueueClient", "no base64"],
   "other tensor formats": ["TorchRequest", "BladeRequest", "CaffeRequest", "OnnxRequest", "toFloat16"],
   recommend: ["EasyRecRequest", "TorchRecRequest", "item id"],

@@ -402,7 +402,7 @@ describe("refused arguments", () => {
       () => new BladeRequest().addFeed("in", 1, [1], F, [1]).addFeed("in", 1, [1], F, [1]),
       "RangeError",
       FEED,
-      'inputName "in" was given before: it must be given once',
+      'inputName "in" was already given: give each one once',
     ],
     [
       "a number as blob name",
@@ -424,7 +424,7 @@ describe("refused arguments", () => {
       () => new BladeRequest().addFetch("o", "DT_FLOAT").addFetch("o", "DT_INT32"),
       "RangeError",
       FEED,
-      'outputName "o" was given before: it must be given once',
+      'outputName "o" was already given: give each one once',
     ],
     [
       "an output of a dtype that Blade has not",
@@ -468,14 +468,14 @@ describe("refused arguments", () => {
       () => new BladeTFRequest().addFeed("in", [], F, [1]),
       "RangeError",
       SHAPE,
-      /^input "in": shape \[\] has no first dimension/,
+      /^input "in": shape \[\] has no valid batch size/,
     ],
     [
       "Blade-TF: no samples",
       () => new BladeTFRequest().addFeed("in", [0, 2], F, []),
       "RangeError",
       SHAPE,
-      'input "in": shape [0, 2] has no first dimension of at least 1 and within 32 bits, which is the batch size',
+      'input "in": shape [0, 2] has no valid batch size: its first dimension must be an integer from 1 to 2147483647',
     ],
     [
       "Blade-TF: 2^31 samples",
@@ -496,7 +496,7 @@ describe("refused arguments", () => {
       () => new BladeTFRequest().addFeed("in", [1], F, [1]).addFeed("in", [1], F, [1]),
       "RangeError",
       FEED,
-      /inputName "in" was given before/,
+      /inputName "in" was already given/,
     ],
     [
       "Blade-TF: an output twice",
@@ -788,7 +788,7 @@ describe("the dtype follows from the values", () => {
       expect(thrownBy(read)).toMatchObject({
         name: "EasDecodeError",
         code: "ERR_EAS_DECODE",
-        message: 'output "y" has no values, from which its dtype would follow: name it in getValues',
+        message: 'output "y" has no values to infer its dtype from: pass the dtype to getValues',
       });
     }
   });

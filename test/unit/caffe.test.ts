@@ -111,7 +111,7 @@ describe("refused arguments", () => {
       () => new CaffeRequest().addFeed("in", [1], [1]).addFeed("in", [1], [1]),
       "RangeError",
       FEED,
-      /inputName "in" was given before: it must be given once/,
+      /inputName "in" was already given: give each one once/,
     ],
     ["an empty output", () => new CaffeRequest().addFetch(""), "RangeError", FEED, /outputName is "": /],
     ["no output", () => new CaffeRequest().addFetch(anything(undefined)), "TypeError", FEED, /outputName is undefined/],
@@ -120,7 +120,7 @@ describe("refused arguments", () => {
       () => new CaffeRequest().addFetch("o").addFetch("o"),
       "RangeError",
       FEED,
-      /outputName "o" was given before: it must be given once/,
+      /outputName "o" was already given: give each one once/,
     ],
     [
       "a tensor of another dtype",
@@ -305,7 +305,7 @@ describe("responses", () => {
   test("packed values of a length that no floats have", () => {
     expect(thrownBy(() => new CaffeResponse(fromHex("0a016112051203000000")))).toMatchObject({
       name: "EasDecodeError",
-      message: expect.stringMatching(/length is no multiple of 4 at byte 7/),
+      message: expect.stringMatching(/length is not a multiple of 4 at byte 7/),
     });
   });
 
@@ -313,7 +313,7 @@ describe("responses", () => {
     const response = new CaffeResponse(fromHex("0a0161120d0a0b08ffffffffffffffffff01"));
     expect(thrownBy(() => response.getTensorShape("a"))).toMatchObject({
       name: "EasDecodeError",
-      message: 'output "a" has the shape [-1], which no array can have',
+      message: 'output "a" has the shape [-1], which is out of range',
     });
   });
 

@@ -317,7 +317,7 @@ describe.each([
     expect(end.messages).toHaveLength(count);
   });
 
-  test("who has no WebSocket, no token or no service is refused", async () => {
+  test("a service without WebSockets, a missing token and an unknown service are refused", async () => {
     const emulator = await start(undefined, { services: { plain: { handle: () => "", methods: ["GET"] } } });
     for (const [dial, status] of [
       [{ path: "plain" }, 400],

@@ -90,13 +90,13 @@ describe("digits", () => {
 
   test.each<[string, PredictRequest<unknown>, RegExp]>([
     ["Blade, other type", blade().addFetch("labels", "DT_FLOAT"), /output "labels" has the type 3, not 1/],
-    ["Blade, no such output", blade().addFetch("labelz"), /no output "labelz": there are scores and labels/],
+    ["Blade, no such output", blade().addFetch("labelz"), /unknown output "labelz": the outputs are scores and labels/],
     [
       "Blade, batch size",
       new BladeRequest().addFeed("images", 2, [1, 64], "DT_FLOAT", PIXELS.slice(0, 64)),
       /batch size 2: it must be the first dimension of \[1,64\]/,
     ],
-    ["Blade, signature", blade("other"), /no signature "other"/],
+    ["Blade, signature", blade("other"), /unknown signature "other"/],
     ["Caffe, shape", new CaffeRequest().addFeed("images", [64], PIXELS.slice(0, 64)), /the images must be \[n, 64\]/],
     ["ONNX, type", new OnnxRequest().addTensor("images", [1, 64], "DT_INT32", images[0] ?? []), /must be DT_FLOAT/],
   ])("says what is wrong: %s", async (_, request, message) => {
@@ -147,7 +147,7 @@ describe("ranker", () => {
 
   test.each<[string, PredictRequest<unknown>, RegExp]>([
     ["no pixels", new EasyRecRequest().addItemId("1"), /there must be a user feature "pixels"/],
-    ["no such item", new TorchRecRequest().addItemId("ten"), /no item "ten"/],
+    ["no such item", new TorchRecRequest().addItemId("ten"), /unknown item "ten"/],
     ["too few", new EasyRecRequest().addUserFeature("pixels", "1,2", "STRING"), /pixels holds 2 numbers/],
   ])("says what is wrong: %s", async (_, request, message) => {
     const error = await client

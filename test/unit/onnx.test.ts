@@ -500,12 +500,12 @@ describe("responses", () => {
     [[-1n], "[-1]"],
     [[2n, -(2n ** 63n)], "[2, -9223372036854775808]"],
     [[2n ** 53n], "[9007199254740992]"],
-  ])("the dims %s, which no array can have", (dims, shown) => {
+  ])("the dims %s, which is out of range", (dims, shown) => {
     const response = output(dims, 2, Uint8Array.of(1, 2));
     for (const read of [() => response.getTensorShape(0), () => response.getValues(0), () => response.getTensor(0)]) {
       expect(thrownBy(read)).toMatchObject({
         name: "EasDecodeError",
-        message: `output "y" has the shape ${shown}, which no array can have`,
+        message: `output "y" has the shape ${shown}, which is out of range`,
       });
     }
   });

@@ -69,7 +69,7 @@ test.each<[string, () => Bytes, (bytes: Bytes) => unknown]>([
 ])("%s: names that are not UTF-8 are an error, since two could become one", (_, make, read) => {
   const error = thrownBy(() => read(make()));
   expect(error).toBeInstanceOf(EasDecodeError);
-  expect(error.message).toMatch(/a text is not UTF-8 at byte \d+/);
+  expect(error.message).toMatch(/a string is not UTF-8 at byte \d+/);
 });
 
 test("names of any UTF-8 are read, and a byte order mark stays", () => {

@@ -21,9 +21,8 @@ type Refused = readonly [act: () => unknown, name: "TypeError" | "RangeError", c
 
 const INT = "it must be an integer from -2147483648 to 2147483647";
 const INT64 = "it must be an integer: a number within ±(2^53 - 1), or a bigint within 64 bits";
-const JOIN = "the service joins them by position, so give one value for each item, or one in all";
-const SURROGATE =
-  "which has half of a surrogate pair in it: UTF-8 has no bytes for that, so that another text would be sent";
+const JOIN = "the service matches values to items by position, so give one value for each item, or a single value";
+const SURROGATE = "which contains an unpaired surrogate: UTF-8 cannot encode it, so remove it";
 const KEY = (bits: number) =>
   `it must be an integer within ${bits} bits, or its decimal text without blanks, plus sign and leading zeros`;
 
@@ -198,7 +197,7 @@ const TORCH_VALUES: readonly (readonly [dtype: string, value: unknown, error: Re
       [7, 2],
     ]),
     "RangeError",
-    `user feature "k": two keys are 7: of two entries with one key the service would keep one`,
+    `user feature "k": the key 7 occurs twice: the service would keep only one of the entries`,
   ],
   [
     "MAP<INT64,INT>",
@@ -207,7 +206,7 @@ const TORCH_VALUES: readonly (readonly [dtype: string, value: unknown, error: Re
       [7, 2],
     ]),
     "RangeError",
-    `user feature "k": two keys are 7: of two entries with one key the service would keep one`,
+    `user feature "k": the key 7 occurs twice: the service would keep only one of the entries`,
   ],
 ];
 
@@ -337,7 +336,7 @@ describe("other bad arguments", () => {
       () => easy().addUserFeature("k", any(5)),
       "TypeError",
       DTYPE,
-      'user feature "k": the dtype does not follow from 5: name it, one of INT, LONG, INT64, BIGINT, FLOAT, STRING',
+      'user feature "k": the dtype cannot be inferred from 5: pass one of INT, LONG, INT64, BIGINT, FLOAT, STRING',
     ],
     [
       () => easy().addUserFeature("k", any(5), any("DOUBLE")),
@@ -381,7 +380,7 @@ describe("other bad arguments", () => {
       () => easy().addContextFeature("k", any([1, 2])),
       "TypeError",
       DTYPE,
-      /^context feature "k": the dtype does not follow from 1: name it/,
+      /^context feature "k": the dtype cannot be inferred from 1: pass one of/,
     ],
     [
       () => easy().addContextFeature("k", any(["a", 2])),
@@ -406,7 +405,7 @@ describe("other bad arguments", () => {
       () => easy().setSeparator(""),
       "RangeError",
       FEED,
-      /^separator is "": it must be a text of at least one character/,
+      /^separator is "": it must be a string of at least one character/,
     ],
     [() => easy().setSeparator("::"), "RangeError", FEED, /^separator is "::": .* without colons/],
     [() => easy().setSeparator(any(/,/)), "TypeError", FEED, "separator is an object of RegExp: it must be a string"],
@@ -447,7 +446,7 @@ describe("feeds", () => {
       name: "TypeError",
       code: FEED,
       message:
-        "data is an object of Object: it must be a Uint8Array, a serialised PBRequest; of a message, give toBinary(PBRequestSchema, message) with the schema of eas-prediction/proto/easyrec, or send it as a ProtoRequest",
+        "data is an object of Object: it must be a Uint8Array, a serialized PBRequest; serialize a message with toBinary(PBRequestSchema, message) and the schema of eas-prediction/proto/easyrec, or send it as a ProtoRequest",
     });
     expect(thrownBy(() => torch().addFeed(any("abc"))).message).toMatch(/^data is "abc": .*proto\/torchrec/);
   });
@@ -751,16 +750,16 @@ describe("EasyRecResponse.getScores", () => {
   });
 
   test.each([
-    [response({}), 'there are no scores of item "x" in the response: there are none at all'],
+    [response({}), 'there are no scores for item "x" in the response: it has none'],
     [
       response({ a: { scores: [] }, b: { scores: [] } }),
-      'there are no scores of item "x" in the response: there are those of "a", "b"',
+      'there are no scores for item "x" in the response: it has those of "a", "b"',
     ],
     [
       response(Object.fromEntries(Array.from({ length: 12 }, (_, i) => [`i${i}`, { scores: [] }]))),
-      /: there are those of "i0", .*"i9", … \(12 in all\)$/,
+      /: it has those of "i0", .*"i9", … \(12 in all\)$/,
     ],
-    [response({}, { statusCode: 2, errorMsg: "no model" }), /none at all; the service answered EXCEPTION: "no model"$/],
+    [response({}, { statusCode: 2, errorMsg: "no model" }), /it has none; the service answered EXCEPTION: "no model"$/],
   ])("says what there is: %s", (response, message) => {
     expect(thrownBy(() => response.getScores("x"))).toMatchObject({
       name: "RangeError",

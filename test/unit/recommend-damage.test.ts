@@ -49,7 +49,7 @@ function feed(request: EasyRecRequest | TorchRecRequest, bytes: Bytes): Outcome 
     expect(error).toMatchObject({
       name: "RangeError",
       code: "ERR_EAS_ARG_FEED",
-      message: expect.stringMatching(/^data is no PBRequest of (EasyRec|TorchRec): .* at byte \d+$/),
+      message: expect.stringMatching(/^data is not a PBRequest of (EasyRec|TorchRec): .* at byte \d+$/),
     });
     expect(request.toBinary()).toEqual(before);
     return "refused";
@@ -60,7 +60,10 @@ function feed(request: EasyRecRequest | TorchRecRequest, bytes: Bytes): Outcome 
     expect(again.addFeed(body).toBinary()).toEqual(body);
   } catch (error) {
     // Features may be of unequal lengths then.
-    expect(error).toMatchObject({ name: "RangeError", message: expect.stringMatching(/joins them by position/) });
+    expect(error).toMatchObject({
+      name: "RangeError",
+      message: expect.stringMatching(/matches values to items by position/),
+    });
   }
   return "read";
 }
@@ -184,22 +187,22 @@ describe.each(Object.keys(READS))("%s", (kind) => {
 
 /** The hex of a feed, and why it is none. */
 test.each([
-  ["12", /a varint is cut off at byte 1$/],
+  ["12", /a varint is truncated at byte 1$/],
   ["1205", /a field is longer than the message at byte 1$/],
   ["1001", /field 2 has the wire type 0 at byte 1$/],
   ["0a00", /field 1 has the wire type 2 at byte 1$/],
-  ["1a01ff", /a text is not UTF-8 at byte 2$/],
-  ["12030a01ff", /a text is not UTF-8 at byte 4$/],
-  ["12021800", /field 3 in an entry of a map at byte 3$/],
+  ["1a01ff", /a string is not UTF-8 at byte 2$/],
+  ["12030a01ff", /a string is not UTF-8 at byte 4$/],
+  ["12021800", /unexpected field 3 in a map entry at byte 3$/],
   ["120412020a00", /field 1 has the wire type 2 at byte 5$/],
-  ["120512031a01ff", /a text is not UTF-8 at byte 6$/],
+  ["120512031a01ff", /a string is not UTF-8 at byte 6$/],
   // IntList with packed varints that are cut off; FloatList of three bytes.
-  ["12081206aa01030a0180", /a varint is cut off at byte 9$/],
-  ["120a1208c201050a03000000", /packed values whose length is no multiple of 4 at byte 9$/],
+  ["12081206aa01030a0180", /a varint is truncated at byte 9$/],
+  ["120a1208c201050a03000000", /packed values whose length is not a multiple of 4 at byte 9$/],
   // StringList with an element that is no UTF-8; IntIntMap with a key of text, and with a third field.
-  ["12081206ba01030a01ff", /a text is not UTF-8 at byte 9$/],
+  ["12081206ba01030a01ff", /a string is not UTF-8 at byte 9$/],
   ["120912078a01040a020a00", /field 1 has the wire type 2 at byte 10$/],
-  ["120912078a01040a021800", /field 3 in an entry of a map at byte 10$/],
+  ["120912078a01040a021800", /unexpected field 3 in a map entry at byte 10$/],
 ])("%s is no feed", (hex, message) => {
   const data = new Uint8Array(Buffer.from(hex, "hex"));
   expect(thrownBy(() => new TorchRecRequest().addFeed(data)).message).toMatch(message);

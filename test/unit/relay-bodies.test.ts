@@ -144,7 +144,7 @@ describe("the request's body", () => {
     const asked = ask("/", { body: body.stream });
     body.give("x");
     body.fail(new Error("reset"));
-    expect(await refusalOf(await asked)).toEqual([400, "the body broke off"]);
+    expect(await refusalOf(await asked)).toEqual([400, "the connection broke before the end of the body"]);
     expect(calls[0]?.signal.aborted).toBe(true);
     expect(errors).toEqual([]);
   });
@@ -275,7 +275,7 @@ describe("a stated length", () => {
 });
 
 describe("a slow caller", () => {
-  const SLOWLY = "the body came too slowly: less than 1 KiB in 1000 ms";
+  const SLOWLY = "the body arrived too slowly: less than 1 KiB in 1000 ms";
 
   function stopClock() {
     vi.useFakeTimers({ toFake: ["setTimeout", "clearTimeout", "performance"] });
@@ -354,7 +354,7 @@ describe("a slow caller", () => {
     const { body } = await ask("/");
     await pass(1001);
     expect(calls[0]?.signal.aborted).toBe(true);
-    await expect(body?.getReader().read()).rejects.toThrow("less than 1 KiB of the answer in 1000 ms");
+    await expect(body?.getReader().read()).rejects.toThrow("less than 1 KiB of the response in 1000 ms");
     expect(errors).toEqual([]);
   });
 

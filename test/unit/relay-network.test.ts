@@ -193,7 +193,10 @@ describe("between a page's client and the emulator", () => {
     });
     const relay = await listenRelay({ client: clientOf(`http://127.0.0.1:${port}`), allow: [{ paths: ["/"] }] });
     const answer = await fetch(relay, { method: "POST", body: "x" });
-    expect([answer.status, await answer.text()]).toEqual([502, '{"error":"the relay got no answer from the service"}']);
+    expect([answer.status, await answer.text()]).toEqual([
+      502,
+      '{"error":"the relay got no response from the service"}',
+    ]);
   });
 });
 

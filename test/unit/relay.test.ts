@@ -547,7 +547,7 @@ describe("what goes wrong behind the relay", () => {
     const [found, error] = await refusalOf(answered);
     expect(found).toBe(status);
     expect(error).toMatch(
-      /^the (relay got no answer from the service|service did not begin to answer in the relay's time \(timeout\)|service gave the relay an answer that cannot be passed on)$/,
+      /^the (relay got no response from the service|service sent no response within the relay's timeout|relay cannot forward the service's response)$/,
     );
     expect(errors).toHaveLength(1);
     expect(String(errors[0])).toMatch(told);
@@ -581,7 +581,7 @@ describe("what goes wrong behind the relay", () => {
     const { ask, errors } = memoryRelay({}, () => {
       throw Object.assign(new TypeError("header x has a line break"), { code: "ERR_EAS_ARG_HEADER" });
     });
-    expect(await refusalOf(await ask("/"))).toEqual([400, "the path or a header cannot be passed on"]);
+    expect(await refusalOf(await ask("/"))).toEqual([400, "the path or a header cannot be forwarded"]);
     expect(errors).toEqual([]);
   });
 

@@ -285,21 +285,21 @@ describe("other arguments", () => {
       () => tensor([2], anything([1, 2])),
       "TypeError",
       "ERR_EAS_ARG_DTYPE",
-      /^tensor: the dtype does not follow/,
+      /^tensor: the dtype cannot be inferred/,
     ],
     [
       "a tensor of an empty list without a dtype",
       () => tensor([0], anything([])),
       "TypeError",
       "ERR_EAS_ARG_DTYPE",
-      /^tensor: the dtype does not follow/,
+      /^tensor: the dtype cannot be inferred/,
     ],
     [
       "a tensor of mixed values without a dtype",
       () => tensor([2], anything([true, "a"])),
       "TypeError",
       "ERR_EAS_ARG_DTYPE",
-      /^tensor: the dtype does not follow/,
+      /^tensor: the dtype cannot be inferred/,
     ],
     [
       "a tensor of unsigned 64 bits in a format that has none",
@@ -313,7 +313,7 @@ describe("other arguments", () => {
       () => tensor([1], anything(undefined)),
       "TypeError",
       "ERR_EAS_ARG_DTYPE",
-      /^tensor: the dtype does not follow/,
+      /^tensor: the dtype cannot be inferred/,
     ],
   ])("%s", (_, act, name, code, message) => {
     expect(thrownBy(act)).toMatchObject({ name, code, message: expect.stringMatching(message) });

@@ -272,10 +272,10 @@ describe.each(["tf", "torch"] as const)("%s", (format) => {
 
 test.each([
   ["0a05", 1, /a field is longer than the message/],
-  ["0a110a0179120c080112030a01011a03000000", 16, /length is no multiple of 4/],
-  ["0a0f0a0179120a080312030a01012a0181", 16, /a varint is cut off/],
-  ["0e00", 1, /wire type 6 of field 1/],
-  ["0001", 0, /no valid tag/],
+  ["0a110a0179120c080112030a01011a03000000", 16, /length is not a multiple of 4/],
+  ["0a0f0a0179120a080312030a01012a0181", 16, /a varint is truncated/],
+  ["0e00", 1, /field 1 has the unexpected wire type 6/],
+  ["0001", 0, /a tag is not valid/],
   ["088080808080808080808001", 1, /more than ten bytes/],
 ])("%s fails at byte %i", (hex, offset, why) => {
   const error = thrownBy(() => new TFResponse(new Uint8Array(Buffer.from(hex, "hex"))));
@@ -348,7 +348,7 @@ test.each([
   expect(Array.from(values, Number)).toEqual([0, 1]);
   expect(thrownBy(() => new TFResponse(withField(number, field, ones(11))))).toMatchObject({
     name: "EasDecodeError",
-    message: expect.stringMatching(/a varint of more than ten bytes/),
+    message: expect.stringMatching(/a varint has more than ten bytes/),
   });
 });
 

@@ -125,9 +125,9 @@ const AT_BUILD: Readonly<Record<string, { name: string; code: string; message: R
   // A typed array of any shape is flat in JavaScript.
   "tf/numpy-2d": { sends: "0a0173121f0a0178121a080112040a0202021a100000803f000000400000404000008040" },
   "tf/nested-list": {
-    name: "RangeError",
-    code: "ERR_EAS_ARG_SHAPE",
-    message: /"x".*\[2, 2\] has 4 elements.*length 2/,
+    name: "TypeError",
+    code: "ERR_EAS_ARG_CONTENT",
+    message: /"x".*content\[0\].*must be one-dimensional/,
   },
   "blade/no-signature": { sends: "" },
   "blade/string-str": { sends: "0a0373696712140a02696e1202696e180122030a01014203616263" },
@@ -139,7 +139,7 @@ const AT_BUILD: Readonly<Record<string, { name: string; code: string; message: R
   "blade-tf/empty-shape": {
     name: "RangeError",
     code: "ERR_EAS_ARG_SHAPE",
-    message: /"in".*\[\] has no first dimension.*batch size/,
+    message: /"in".*\[\] has no valid batch size/,
   },
   "onnx/bool-rejected": {
     name: "TypeError",

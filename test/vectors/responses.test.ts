@@ -87,8 +87,8 @@ const INSTEAD: Readonly<Record<keyof typeof SKIPPED_RESPONSES, (vector: Response
     );
     expect(response.getValues("y", "DT_FLOAT")).toEqual(Float32Array.of(1));
   },
-  "resp/tf/field-zero": (vector) => expectNoMessage(vector, /no valid tag at byte 0/),
-  "resp/tf/stray-end-group": (vector) => expectNoMessage(vector, /wire type 4 of field 1/),
+  "resp/tf/field-zero": (vector) => expectNoMessage(vector, /a tag is not valid at byte 0/),
+  "resp/tf/stray-end-group": (vector) => expectNoMessage(vector, /field 1 has the unexpected wire type 4/),
   "resp/torch/bool": (vector) => {
     const response = decoded<TorchResponse>(vector);
     expect(response.outputCount).toBe(1);
@@ -134,7 +134,9 @@ const INSTEAD: Readonly<Record<keyof typeof SKIPPED_RESPONSES, (vector: Response
   "resp/blade-tf/no-values": (vector) => {
     const response = decoded<BladeTFResponse>(vector);
     expect(response.getTensorShape("out")).toEqual([0]);
-    expect(thrownBy(() => response.getValues("out"))).toMatchObject(decodeError(/"out" has no values.*: name it/));
+    expect(thrownBy(() => response.getValues("out"))).toMatchObject(
+      decodeError(/"out" has no values.*: pass the dtype/),
+    );
     expect(response.getValues("out", "DT_INT64")).toEqual(new BigInt64Array(0));
   },
   "resp/onnx/float16": (vector) => {
@@ -144,7 +146,7 @@ const INSTEAD: Readonly<Record<keyof typeof SKIPPED_RESPONSES, (vector: Response
   "resp/onnx/dims-minus-one": (vector) => {
     const response = decoded<OnnxResponse>(vector);
     for (const read of [() => response.getTensorShape(0), () => response.getValues(0), () => response.getTensor(0)]) {
-      expect(thrownBy(read)).toMatchObject(decodeError(/"out" has the shape \[-1\], which no array can have/));
+      expect(thrownBy(read)).toMatchObject(decodeError(/"out" has the shape \[-1\], which is out of range/));
     }
   },
   "resp/string/utf8": (vector) => {

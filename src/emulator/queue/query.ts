@@ -55,7 +55,7 @@ export class Parameters {
     if (value === null || value === "") return fallback;
     const number = Number(value);
     if (!/^-?\d+$/.test(value) || !Number.isSafeInteger(number) || number < least) {
-      throw this.refuse(name, `an integer from ${least} on`);
+      throw this.refuse(name, `an integer of at least ${least}`);
     }
     return number;
   }
@@ -65,7 +65,7 @@ export class Parameters {
     const value = this.#query.get(name) ?? "";
     if (value === "" && fallback !== undefined) return fallback;
     const digits = /^(-?\d{1,20})(\.0*)?$/.exec(value)?.[1];
-    if (digits === undefined || BigInt(digits) < least) throw this.refuse(name, `an index from ${least} on`);
+    if (digits === undefined || BigInt(digits) < least) throw this.refuse(name, `an index of at least ${least}`);
     return BigInt(digits);
   }
 

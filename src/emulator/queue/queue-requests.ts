@@ -49,7 +49,7 @@ export async function answerQueueRequest(request: QueueRequest): Promise<Respons
       ({ method, key }) => method === request.method && (key === undefined || parameters.boolean(key, false)),
     );
     if (operation !== undefined) return await operation.run(request, parameters);
-    return text(405, `a queue has no ${request.method}`, { allow: "POST, GET, PUT, DELETE" });
+    return text(405, `a queue does not support ${request.method}`, { allow: "POST, GET, PUT, DELETE" });
   } catch (error) {
     if (error instanceof QueueRefusal) return text(error.status, error.message);
     throw error;
@@ -162,7 +162,8 @@ function negative({ side, headers, body }: QueueRequest, parameters: Parameters)
   const code = form.get("_code_") ?? "";
   const { strictNegative, badParameterStatus } = side.context.settings;
   const isRight = code === "" || (code.length <= LONGEST_NEGATIVE_CODE && NEGATIVE_CODE.test(code));
-  if (strictNegative && !isRight) throw new QueueRefusal(badParameterStatus, `${JSON.stringify(code)} is no code`);
+  if (strictNegative && !isRight)
+    throw new QueueRefusal(badParameterStatus, `${JSON.stringify(code)} is not a valid code`);
   const indexes = parameters.indexes("_indexes_");
   side.negative(indexes, { ...identityOf(headers, side), code, reason: form.get("_reason_") ?? "" });
   return text(200, "OK");

@@ -136,7 +136,7 @@ export class QueueSide {
       this.history.takeovers.add({ uid, gid, count, time: this.context.now() });
       const receiverBefore = this.#receivers.get(before);
       this.#receivers.delete(before);
-      receiverBefore?.end(this.context.settings.takeoverCode, "another connection of this user has taken its place");
+      receiverBefore?.end(this.context.settings.takeoverCode, "replaced by another connection of this user");
     }
     this.pump();
     return consumer;

@@ -100,7 +100,10 @@ export class Queue implements EmulatorQueue {
     const { side, place } = this.#target(call);
     try {
       if (!new Parameters(call.query, side.context.settings).boolean("_watch_", false)) {
-        throw new QueueRefusal(side.context.settings.badParameterStatus, "only a watch can be a WebSocket");
+        throw new QueueRefusal(
+          side.context.settings.badParameterStatus,
+          "only watch requests can be upgraded to a WebSocket",
+        );
       }
       return watchOverSocket(this.#watches, planWatch(call, side, place));
     } catch (error) {

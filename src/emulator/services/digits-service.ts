@@ -63,7 +63,7 @@ export function classifyImages(body: Bytes): Bytes {
     const answered = answer(body);
     if (answered !== undefined) return answered;
   }
-  throw new Error(`the body is no TF, Torch, Blade, Caffe or ONNX request with an input "${INPUT}"`);
+  throw new Error(`the body is not a TF, Torch, Blade, Caffe or ONNX request with an input "${INPUT}"`);
 }
 
 /** The message, or undefined when the body is none of this schema. */
@@ -112,7 +112,7 @@ function answerTorch(body: Bytes): Bytes | undefined {
     { dtype: TorchDataType.DT_INT64, arrayShape: { dim: labels.dims }, int64Val: labels.values },
   ];
   const unknown = outputFilter.find((index) => outputs[index] === undefined);
-  if (unknown !== undefined) throw new Error(`no output ${unknown}: there are 0 and 1`);
+  if (unknown !== undefined) throw new Error(`unknown output ${unknown}: the outputs are 0 and 1`);
   const wanted = outputFilter.length === 0 ? outputs : outputFilter.map((index) => outputs[index]!);
   return toBinary(TorchResponseSchema, create(TorchResponseSchema, { outputs: wanted }));
 }
@@ -207,7 +207,7 @@ function answerCaffe(body: Bytes): Bytes | undefined {
 }
 
 function checkSignature(signatureName: string): void {
-  if (!SIGNATURES.includes(signatureName)) throw new Error(`no signature "${signatureName}"`);
+  if (!SIGNATURES.includes(signatureName)) throw new Error(`unknown signature "${signatureName}"`);
 }
 
 /** The outputs that were asked for, or all. */
@@ -216,7 +216,7 @@ function wantedOf<S, L>(
   filter: readonly string[],
 ): [string, S | L][] {
   const unknown = filter.find((name) => !Object.hasOwn(outputs, name));
-  if (unknown !== undefined) throw new Error(`no output "${unknown}": there are scores and labels`);
+  if (unknown !== undefined) throw new Error(`unknown output "${unknown}": the outputs are scores and labels`);
   return Object.entries<S | L>(outputs).filter(([name]) => filter.length === 0 || filter.includes(name));
 }
 

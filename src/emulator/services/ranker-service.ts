@@ -16,7 +16,7 @@ export function rankDigits(body: Bytes): Bytes {
   const feature = Object.hasOwn(userFeatures, "pixels") ? userFeatures["pixels"]?.value : undefined;
   const items = itemIds.length === 0 ? ITEMS : itemIds;
   const unknown = items.find((item) => !ITEMS.includes(item));
-  if (unknown !== undefined) throw new Error(`no item "${unknown}": there are ${ITEMS.join(", ")}`);
+  if (unknown !== undefined) throw new Error(`unknown item "${unknown}": the items are ${ITEMS.join(", ")}`);
   switch (feature?.case) {
     case "stringFeature": {
       const probabilities = rank(feature.value.split(",").map(Number), items);

@@ -7,7 +7,7 @@ const NUMBER_TYPES: readonly unknown[] = [10, 20, 30, 40];
 export function scoreFeatureRows(inputs: unknown): string {
   if (!Array.isArray(inputs)) throw new TypeError('"inputs" must be an array of rows');
   const rows = inputs.map((input: unknown, index) => {
-    if (typeof input !== "object" || input === null) throw new TypeError(`row ${index} is no object`);
+    if (typeof input !== "object" || input === null) throw new TypeError(`row ${index} is not an object`);
     return Object.fromEntries(Object.entries(input).map(([name, value]) => [name, numberOf(index, name, value)]));
   });
   const outputs = scoreApplicants(rows).map(({ probability, score, label }) => ({

@@ -170,7 +170,7 @@ export function describeDamage<K>({ format, open, body, wholeParts, bodies, fiel
         name: "EasDecodeError",
         format,
         offset: 1,
-        message: `the response is no ${format} message: a field is longer than the message at byte 1`,
+        message: `the response is not a valid ${format} message: a field is longer than the message at byte 1`,
       });
     });
   });

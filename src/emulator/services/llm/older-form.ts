@@ -21,7 +21,7 @@ export function readOlderRequest(fields: Fields): OlderRequest {
   if (typeof system !== "string") throw wrong("system_prompt", system, "a text");
   const history = fields.history ?? [];
   if (!Array.isArray(history) || !history.every(isExchange)) {
-    throw wrong("history", history, "a list of pairs of a question and an answer");
+    throw wrong("history", history, "a list of [question, answer] pairs");
   }
   const { max_new_tokens, stop_sequences, use_stream_chat, stop, ...rest } = fields;
   // Python clients send "True".

@@ -51,7 +51,7 @@ export function readFields(text: string): Fields {
   try {
     fields = JSON.parse(text);
   } catch (error) {
-    throw new LlmRefusal(`the request is no JSON: ${(error as Error).message}`);
+    throw new LlmRefusal(`the request is not JSON: ${(error as Error).message}`);
   }
   if (isObject(fields)) return fields;
   throw new LlmRefusal(`the request is ${show(fields)}: it must be a JSON object`);
@@ -88,13 +88,13 @@ function readMessage(message: unknown, index: number): string {
   if (typeof content === "string") return content;
   // What an assistant said by a call of a tool has no text.
   if (role === "assistant" && (content === undefined || content === null)) return "";
-  if (!Array.isArray(content)) throw wrong(`${name}.content`, content, "a text or a list of parts");
+  if (!Array.isArray(content)) throw wrong(`${name}.content`, content, "a string or a list of parts");
   return content.map((part: unknown, at) => readPart(`${name}.content[${at}]`, part)).join("\n");
 }
 
 function readPart(name: string, part: unknown): string {
   if (!isObject(part)) throw wrong(name, part, 'an object such as {"type": "text", "text": "…"}');
-  if (part.type !== "text") throw wrong(`${name}.type`, part.type, '"text", which is all that this model reads');
+  if (part.type !== "text") throw wrong(`${name}.type`, part.type, '"text", the only type that this model reads');
   if (typeof part.text !== "string") throw wrong(`${name}.text`, part.text, "a text");
   return part.text;
 }
@@ -146,7 +146,7 @@ export function readText(fields: Fields, { prompt, texts, mostTokens, isMessage 
   if (seed !== undefined && !Number.isInteger(seed)) throw wrong("seed", seed, "a whole number");
   const isStreamed = boolean("stream");
   const options = fields.stream_options ?? undefined;
-  if (options !== undefined && !isStreamed) throw wrong("stream_options", options, "left out where stream is not true");
+  if (options !== undefined && !isStreamed) throw wrong("stream_options", options, "left out unless stream is true");
   if (options !== undefined && !isObject(options)) throw wrong("stream_options", options, "an object");
   return {
     prompt,
@@ -155,7 +155,7 @@ export function readText(fields: Fields, { prompt, texts, mostTokens, isMessage 
     sampling: {
       temperature: number("temperature", "a number from 0 to 2", 0.5, (value) => value >= 0 && value <= 2),
       topP: number("top_p", "a number above 0 and up to 1", 1, (value) => value > 0 && value <= 1),
-      topK: Math.max(0, number("top_k", "a whole number; -1 and 0 are all tokens", 0, isTopK)),
+      topK: Math.max(0, number("top_k", "a whole number; -1 and 0 select all tokens", 0, isTopK)),
       seed: seed as number | undefined,
       maxTokens: number(limit, room, Math.min(mostTokens, left), (n) => Number.isInteger(n) && n >= 1 && n <= left),
       ignoresEnd: boolean("ignore_eos"),
@@ -171,7 +171,7 @@ const isTopK = (value: number): boolean => Number.isInteger(value) && value >= -
 function readStops(value: unknown): readonly string[] {
   const stops: unknown[] = Array.isArray(value) ? value : [value];
   if (stops.every((stop) => typeof stop === "string" && stop !== "")) return stops as string[];
-  throw wrong("stop", value, "a text, or a list of texts, that are not empty");
+  throw wrong("stop", value, "a non-empty string, or a list of them");
 }
 
 function checkModel({ model }: Fields): void {
