@@ -174,7 +174,7 @@ export { fromBFloat16, fromFloat16, toBFloat16, toFloat16 } from "./tensor/float
 export { OnnxRequest } from "./tensor/onnx-request.js";
 export { OnnxResponse } from "./tensor/onnx-response.js";
 export type { OnnxContentOf } from "./tensor/onnx-values.js";
-export { type Tensor, tensor } from "./tensor/tensor.js";
+export { type DTypeOfArray, type Tensor, tensor } from "./tensor/tensor.js";
 export type { NamedTensorResponse, TensorResponse } from "./tensor/tensor-response.js";
 export { TFRequest } from "./tensor/tf-request.js";
 export { TFResponse } from "./tensor/tf-response.js";

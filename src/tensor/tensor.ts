@@ -12,8 +12,8 @@ export interface Tensor<D extends DType = DType, V = ContentOf<D>> {
   readonly data: V;
 }
 
-/** The dtype that an array says by itself. */
-type DTypeOfArray<T> = T extends Float32Array
+/** The dtype of an array when `tensor` is called without one. */
+export type DTypeOfArray<T> = T extends Float32Array
   ? "DT_FLOAT"
   : T extends Float64Array
     ? "DT_DOUBLE"

@@ -17,7 +17,6 @@ const INTERNAL: Readonly<Record<string, string>> = {
   AbstractBladeRequest: "base class of the Blade requests",
   ValueByType: "table behind JsonFeature",
   ValuesByDType: "table behind ValuesOf",
-  DTypeOfArray: "computes the result of tensor()",
   ScalarName: "part of TorchRecDType",
   KeyName: "part of TorchRecDType",
   ValueOfName: "part of TorchRecValue",

@@ -1,0 +1,38 @@
+import { mkdirSync, rmSync, writeFileSync } from "node:fs";
+import { fileURLToPath } from "node:url";
+import ts from "typescript";
+import { afterAll, expect, test } from "vitest";
+import { generateHelpers } from "./generated-helpers.js";
+
+// Inside the package, so that its own name resolves to the built declarations.
+const folder = fileURLToPath(new URL("../.tmp/generated-helpers", import.meta.url));
+mkdirSync(folder, { recursive: true });
+afterAll(() => rmSync(folder, { recursive: true }));
+
+test("a helper with explicit types compiles for each signature of each public function, constructor and method", () => {
+  const { text, names, unexported, untyped } = generateHelpers();
+  expect([...unexported]).toEqual([]);
+  expect([...untyped]).toEqual([]);
+  expect(text).not.toMatch(/\bany\b/);
+
+  const file = `${folder}/helpers.mts`;
+  writeFileSync(file, text);
+  const program = ts.createProgram([file], {
+    target: ts.ScriptTarget.ES2022,
+    lib: ["lib.es2022.d.ts", "lib.esnext.disposable.d.ts", "lib.dom.d.ts", "lib.dom.iterable.d.ts"],
+    module: ts.ModuleKind.NodeNext,
+    moduleResolution: ts.ModuleResolutionKind.NodeNext,
+    types: ["node"],
+    strict: true,
+    exactOptionalPropertyTypes: true,
+    noUncheckedIndexedAccess: true,
+    noEmit: true,
+    skipLibCheck: true,
+  });
+  const messages = ts.getPreEmitDiagnostics(program).map(({ file, start = 0, messageText }) => {
+    const line = file ? file.getLineAndCharacterOfPosition(start).line : 0;
+    return `${names.get(line) ?? file?.fileName}: ${ts.flattenDiagnosticMessageText(messageText, "\n")}`;
+  });
+  expect(messages).toEqual([]);
+  expect(names.size).toBeGreaterThan(380);
+}, 120_000);
