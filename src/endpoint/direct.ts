@@ -150,7 +150,7 @@ class DirectRouter implements Router {
 }
 
 function noInstance(): never {
-  throw new Error("there is no list of instances yet");
+  throw new Error("the list of instances is not loaded yet");
 }
 
 /** EAS's own discovery, as the user has set it. */

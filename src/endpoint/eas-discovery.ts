@@ -44,7 +44,7 @@ export class EasDiscovery {
       try {
         answer = await get(this.#host, this.#url, path + encodeURIComponent(serviceName) + this.#query, signal);
         const items = itemsOf(answer);
-        if (items.length === 0) throw new Error("it knows no instance of the service");
+        if (items.length === 0) throw new Error("it lists no instances of the service");
         // The one that knows the service is asked first from now on.
         this.#paths = [path, ...this.#paths.filter((other) => other !== path)];
         return items;
@@ -65,7 +65,7 @@ function itemsOf({ status, body }: TransportResponse): ServiceInstance[] {
   if (status !== 200) throw new Error(`it was answered with ${status}`);
   const { endpoints } = (JSON.parse(new TextDecoder().decode(body)) ?? {}) as { endpoints?: { items?: unknown } };
   const items = endpoints?.items ?? [];
-  if (!Array.isArray(items)) throw new Error("endpoints.items is no list");
+  if (!Array.isArray(items)) throw new Error("endpoints.items is not a list");
   return items.map((item) => ({ host: item?.ip, port: item?.port, weight: item?.weight }));
 }
 

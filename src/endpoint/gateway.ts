@@ -53,15 +53,15 @@ export function gatewayTarget(options: GatewayOptions, env: (name: string) => st
 /** What a service name must not have, and why. */
 const NAME_FAULTS: readonly (readonly [RegExp, string])[] = [
   [/^$/, 'is empty: it must name the service, for example "scorecard", "group.scorecard" or "scorecard/v2"'],
-  [/^\s|\s$/, "has blanks at its ends: the gateway would look for another service"],
-  [/[?#]/, 'has a "?" or "#": a query goes into the call option query'],
-  [/\.\.|\\/, 'has ".." or a backslash, which would lead out of the service'],
-  [/^\/|\/$|\/\//, "has an empty part before or after a /"],
+  [/^\s|\s$/, "has spaces at its start or end: remove them"],
+  [/[?#]/, 'has a "?" or "#": pass a query in the call option query'],
+  [/\.\.|\\/, 'has ".." or a backslash, which would leave the service'],
+  [/^\/|\/$|\/\//, "has an empty part before or after a /: remove that /"],
 ];
 
 /** Checks a service name and returns it: `service`, `group.service` or `service/model`. */
 export function checkServiceName(name: string): string {
-  const why = typeof name === "string" ? NAME_FAULTS.find(([fault]) => fault.test(name))?.[1] : "is no string";
+  const why = typeof name === "string" ? NAME_FAULTS.find(([fault]) => fault.test(name))?.[1] : "is not a string";
   if (why) throw argumentTypeError("ERR_EAS_ARG_SERVICE_NAME", `serviceName ${showUrl(name)} ${why}`);
   checkSegments("ERR_EAS_ARG_SERVICE_NAME", "serviceName", name);
   return name;
@@ -93,7 +93,7 @@ export interface ParsedEndpoint {
 /** Reads an endpoint as people paste it: with or without scheme, slash at the end, or the console's URL of a service. */
 export function parseEndpoint(text: string): ParsedEndpoint {
   const url = parseUrl("endpoint", text);
-  if (url.search !== "") throw badUrl("endpoint", text, "has a query: it goes into the call option query");
+  if (url.search !== "") throw badUrl("endpoint", text, "has a query: pass it in the call option query");
   const { pathname } = url;
   const at = `${pathname}/`.indexOf(`${PREDICT}/`);
   const prefix = withoutSlashesBehind(at === -1 ? pathname : pathname.slice(0, at));
@@ -102,7 +102,7 @@ export function parseEndpoint(text: string): ParsedEndpoint {
     const serviceName = service === "" ? undefined : decodeURIComponent(service);
     return { origin: url.origin, host: url.hostname, prefix, serviceName };
   } catch {
-    throw badUrl("endpoint", text, 'has a "%" in it that begins no escape');
+    throw badUrl("endpoint", text, 'has an invalid percent escape: write %25 for "%"');
   }
 }
 
@@ -171,10 +171,9 @@ function parseUrl(name: string, text: string): URL {
   const trimmed = text.trim();
   // A URL parser drops some of them, and takes a backslash for a slash.
   // biome-ignore lint/suspicious/noControlCharactersInRegex: they are what is refused
-  if (/[\x00-\x1f\x7f\\]/.test(trimmed)) throw badUrl(name, text, "has a control character or a backslash in it");
+  if (/[\x00-\x1f\x7f\\]/.test(trimmed)) throw badUrl(name, text, "has a control character or a backslash: remove it");
   // It would read the scheme of the first as a host, and pass over the slashes of the second.
-  if (/^https?:(?!\/\/[^/])\D/i.test(trimmed))
-    throw badUrl(name, text, 'must have "//" behind its scheme, and then the host');
+  if (/^https?:(?!\/\/[^/])\D/i.test(trimmed)) throw badUrl(name, text, 'must have "//" and a host after the scheme');
   const scheme = /^([A-Za-z][A-Za-z0-9+.-]*):\/\//.exec(trimmed)?.[1]?.toLowerCase();
   if (scheme !== undefined && scheme !== "http" && scheme !== "https") {
     throw badUrl(name, text, "must begin with http:// or https://");
@@ -183,12 +182,12 @@ function parseUrl(name: string, text: string): URL {
   try {
     url = new URL(scheme === undefined ? `http://${trimmed}` : trimmed);
   } catch {
-    throw badUrl(name, text, "is no URL and no host name");
+    throw badUrl(name, text, "is not a URL or a host name");
   }
   if (url.username !== "" || url.password !== "") {
-    throw badUrl(name, text, "has a user name or password in it: set the token instead");
+    throw badUrl(name, text, "has a user name or password: set the token instead");
   }
-  if (url.hash !== "") throw badUrl(name, text, 'has a "#", which no server ever sees');
+  if (url.hash !== "") throw badUrl(name, text, 'has a "#", which is never sent: remove it');
   return url;
 }
 

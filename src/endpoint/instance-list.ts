@@ -110,7 +110,7 @@ export class InstanceList {
       const asking = (async () => source(query))();
       // The source may ignore the signal and never settle.
       const list = readInstances(await tools.raceAbort(asking, deadline.signal));
-      if (!list.some(({ weight }) => weight > 0)) throw new Error("there is no instance that takes calls");
+      if (!list.some(({ weight }) => weight > 0)) throw new Error("no instance accepts calls");
       this.#isThere = true;
       onList(list);
     } finally {

@@ -15,7 +15,7 @@ const DEFAULT_WEIGHT = 100;
  */
 export function readInstances(list: unknown): FoundInstance[] {
   if (typeof list !== "object" || list === null || !(Symbol.iterator in list)) {
-    throw new TypeError(`the instances are of type ${typeof list}: they must be a list`);
+    throw new TypeError(`the list of instances is of type ${typeof list}: it must be a list`);
   }
   const items = [...(list as Iterable<unknown>)];
   const weights = new Map<string, number>();

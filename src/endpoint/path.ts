@@ -11,10 +11,7 @@ export function encodePath(text: string): string {
 /** Refuses text with half of a surrogate pair, which has no UTF-8 form. */
 export function checkText(code: EasArgumentErrorCode, name: string, text: string): void {
   if (/\p{Surrogate}/u.test(text)) {
-    throw argumentTypeError(
-      code,
-      `${name} has half of a character in it (an unpaired surrogate), which cannot be sent`,
-    );
+    throw argumentTypeError(code, `${name} has an unpaired surrogate, which cannot be sent`);
   }
 }
 
@@ -23,16 +20,13 @@ export function checkSegments(code: EasArgumentErrorCode, name: string, text: st
   checkText(code, name, text);
   // biome-ignore lint/suspicious/noControlCharactersInRegex: they are what is refused
   if (/[\x00-\x1f\x7f]/.test(text)) {
-    throw argumentTypeError(code, `${name} ${show(text)} has a control character in it`);
+    throw argumentTypeError(code, `${name} ${show(text)} has a control character`);
   }
   // Escaped slashes too: some proxies decode them before they resolve the path.
   for (const segment of text.split(/[/\\]|%2f|%5c/i)) {
     const plain = segment.replace(/%2e/gi, ".");
     if (plain === "." || plain === "..") {
-      throw argumentTypeError(
-        code,
-        `${name} ${show(text)} has a "${segment}" segment, which would lead out of the service`,
-      );
+      throw argumentTypeError(code, `${name} ${show(text)} has a "${segment}" segment, which would leave the service`);
     }
   }
 }

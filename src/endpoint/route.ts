@@ -21,7 +21,7 @@ export function directRoute(options: GatewayOptions & DirectOptions): Route {
   if (options.customUrl) {
     throw argumentTypeError(
       "ERR_EAS_ARG_ENDPOINT",
-      "a customUrl has no instances: leave it or ENDPOINT_TYPE_DIRECT out",
+      "customUrl cannot be used with ENDPOINT_TYPE_DIRECT: leave one out",
     );
   }
   const endpoint = endpointOf(options);

@@ -21,8 +21,8 @@ test("each covers a hash, a date and a signature, except for the raw token of a 
 });
 
 const INSTEAD: Readonly<Record<keyof typeof SKIPPED_SIGNATURES, string>> = {
-  "sign/service-trailing-space": "blanks at its ends",
-  "sign/service-trailing-newline": "blanks at its ends",
+  "sign/service-trailing-space": "spaces at its start or end",
+  "sign/service-trailing-newline": "spaces at its start or end",
 };
 
 test.each(Object.entries(INSTEAD))("%s: refused", (name, why) => {
