@@ -89,7 +89,7 @@ export class AsyncInferenceClient {
     ) {
       throw argumentTypeError(
         "ERR_EAS_ARG_REQUEST",
-        "job must be what toJSON() of a job gave: { index, requestId, tag }",
+        "job must be the result of a job's toJSON(): { index, requestId, tag }",
       );
     }
     return this.#job({ index: checkIndex("index", index), requestId, tag });

@@ -17,7 +17,7 @@ export function checkWhole(
   if (headers.has("content-length") || headers.has("transfer-encoding")) return frames;
   const indexes = frames.map(({ index }) => index).join(", ") || "none";
   throw new EasDecodeError(
-    `the answer to get has no Content-Length and may have been cut: of up to ${length} items it has ${indexes}. The queue may have deleted more`,
+    `the response to get has no Content-Length and may be truncated: it has ${indexes} of up to ${length} items. The queue may have deleted more`,
     { format: "queue" },
   );
 }

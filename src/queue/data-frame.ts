@@ -95,7 +95,7 @@ export class DataFrame {
     try {
       return JSON.parse(this.text()) as T;
     } catch {
-      throw new EasDecodeError(`the item ${this.index} of ${this.data.length} bytes is no JSON`, { format: "json" });
+      throw new EasDecodeError(`the item ${this.index} of ${this.data.length} bytes is not JSON`, { format: "json" });
     }
   }
 
@@ -251,9 +251,9 @@ function readJsonFrames(body: Bytes, owner: FrameOwner): DataFrame[] {
   try {
     list = parseExactly(new TextDecoder().decode(body));
   } catch {
-    throw notFrames("it is no JSON");
+    throw notFrames("it is not JSON");
   }
-  if (!Array.isArray(list)) throw notFrames("it is no array");
+  if (!Array.isArray(list)) throw notFrames("it is not an array");
   return list.map((item: unknown, i) => readJsonFrame(item, i, owner));
 }
 
@@ -263,7 +263,7 @@ function readJsonFrame(item: unknown, element: number, owner: FrameOwner): DataF
   if (number < 0n || number > GREATEST_INDEX) throw notFrames(`element ${element} has no index`);
   // Go writes what is empty as null.
   if (typeof (tags ?? {}) !== "object" || typeof (data ?? "") !== "string") {
-    throw notFrames(`element ${element} has tags or data of another kind`);
+    throw notFrames(`element ${element} has tags or data of the wrong type`);
   }
   const texts = Object.create(null) as Record<string, string>;
   for (const [key, value] of Object.entries(tags ?? {})) texts[key] = textOf(value, element);
@@ -273,7 +273,7 @@ function readJsonFrame(item: unknown, element: number, owner: FrameOwner): DataF
 
 function textOf(value: unknown, element: number): string {
   const text = plainText(value);
-  if (text === undefined) throw notFrames(`element ${element} has something else in the place of a text`);
+  if (text === undefined) throw notFrames(`element ${element} has a tag or message that is not a string`);
   return text;
 }
 
@@ -281,10 +281,10 @@ function fromBase64(text: string, element: number): Bytes {
   try {
     return Uint8Array.from(atob(text), (character) => character.charCodeAt(0));
   } catch {
-    throw notFrames(`the data of element ${element} is no base64`);
+    throw notFrames(`the data of element ${element} is not base64`);
   }
 }
 
 function notFrames(why: string): EasDecodeError {
-  return new EasDecodeError(`the response is no list of items: ${why}`, { format: "queue" });
+  return new EasDecodeError(`the response is not a list of items: ${why}`, { format: "queue" });
 }

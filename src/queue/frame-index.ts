@@ -33,7 +33,7 @@ export function checkIndexes(argument: string, value: FrameIndex | Iterable<Fram
   if (!(Symbol.iterator in value)) {
     throw argumentTypeError(
       "ERR_EAS_ARG_INDEX",
-      `${argument} is ${show(value)}: it must be an index or several, as an array`,
+      `${argument} is ${show(value)}: it must be an index or an array of indexes`,
     );
   }
   return [...new Set(Array.from(value, (index, i) => checkIndex(`${argument}[${i}]`, index)))];

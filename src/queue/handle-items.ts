@@ -134,7 +134,9 @@ class Worker {
       // Whatever went wrong, the frame must not stay in the window.
       .catch((error: unknown) => {
         frame.release();
-        this.#logger().warn(`eas-prediction: item ${frame.index} is left to the service: ${messageOf(error)}`);
+        this.#logger().warn(
+          `eas-prediction: item ${frame.index} is left to the service for redelivery: ${messageOf(error)}`,
+        );
       })
       .finally(() => {
         this.#running.delete(running);
@@ -157,13 +159,13 @@ class Worker {
   async #fail(error: unknown, frame: DataFrame): Promise<void> {
     const { onError } = this.#settings;
     // A commit that the handler awaits may have failed: the watcher retries it, and the handler must not run again.
-    if (frame.isSettled) return this.#warn(`the handler of ${nameOf(frame)} failed after it settled it`, error);
+    if (frame.isSettled) return this.#warn(`the handler of ${nameOf(frame)} failed after settling it`, error);
     if (onError === undefined) this.#warn(`the handler of ${nameOf(frame)} failed; it is returned to the queue`, error);
     const verdict = onError === undefined ? "negative" : await onError(error, frame);
     if (!VERDICTS.includes(verdict)) {
       throw argumentTypeError(
         "ERR_EAS_ARG_WATCH",
-        `onError gave ${show(verdict)}: it must be "negative", "release" or "commit"`,
+        `onError returned ${show(verdict)}: it must be "negative", "release" or "commit"`,
       );
     }
     if (verdict === "commit") return this.#acknowledged(frame.commit());

@@ -137,7 +137,7 @@ export class InferenceJob {
     const end = timeout === undefined ? Number.POSITIVE_INFINITY : clockNow() + checkTimeout("timeout", timeout);
     const frame = await this.#waits.run(signal, (signal) => this.#wait(end, signal));
     if (frame === undefined) {
-      throw new EasTimeoutError(`there is no result of job ${this.tag} within ${timeout} ms`, {
+      throw new EasTimeoutError(`job ${this.tag} has no result after ${timeout} ms`, {
         phase: "total",
         timeout: timeout as number,
         retryable: true,

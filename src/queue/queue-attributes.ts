@@ -20,13 +20,14 @@ export function readAttributes(body: Bytes): QueueAttributes {
   try {
     answer = JSON.parse(new TextDecoder().decode(body));
   } catch {
-    throw notAttributes("it is no JSON");
+    throw notAttributes("it is not JSON");
   }
-  if (typeof answer !== "object" || answer === null || Array.isArray(answer)) throw notAttributes("it is no object");
+  if (typeof answer !== "object" || answer === null || Array.isArray(answer))
+    throw notAttributes("it is not an object");
   const attributes = Object.create(null) as Record<string, string>;
   for (const [name, value] of Object.entries(answer)) {
     const text = plainText(value);
-    if (text === undefined) throw notAttributes("one of them is no text");
+    if (text === undefined) throw notAttributes("one of them is not a string");
     attributes[name] = text;
   }
   return attributes;
@@ -137,7 +138,7 @@ export function lastEntryOf(attributes: QueueAttributes): bigint | undefined {
   if (last === undefined || last === "") return undefined;
   // The greatest index of all has none behind it.
   if (/^\d{1,20}$/.test(last) && BigInt(last) < GREATEST_INDEX) return BigInt(last);
-  throw notAttributes("stream.lastEntry is no index");
+  throw notAttributes("stream.lastEntry is not an index");
 }
 
 /** Whether the attributes say that nothing can be put any more. */
@@ -151,5 +152,5 @@ export function isEmpty(attributes: QueueAttributes): boolean {
 }
 
 function notAttributes(why: string): EasDecodeError {
-  return new EasDecodeError(`the response holds no attributes of a queue: ${why}`, { format: "queue" });
+  return new EasDecodeError(`the response is not a queue's attributes: ${why}`, { format: "queue" });
 }

@@ -264,7 +264,7 @@ export class QueueClient {
     if (this.#watcher !== undefined && !this.#watcher.isClosed) {
       throw argumentTypeError(
         "ERR_EAS_ARG_WATCH",
-        "this client has a watcher already: close it first, or make another client",
+        "this client already has a watcher: close it first, or create another client",
       );
     }
     this.#watcher = new Watcher(

@@ -113,7 +113,7 @@ export function putOperation(options: PutOptions, ownId?: string): QueueOperatio
 function readIndex(body: Bytes): bigint {
   const text = new TextDecoder().decode(body).trim();
   if (/^\d{1,20}$/.test(text)) return BigInt(text);
-  throw new EasDecodeError(`the queue took the item, but its answer of ${body.length} bytes is no index`, {
+  throw new EasDecodeError(`the queue accepted the item, but its response of ${body.length} bytes is not an index`, {
     format: "queue",
   });
 }
@@ -169,7 +169,7 @@ export function attributesOperation(call: QueueCallOptions | undefined): QueueOp
 export function searchOperation(index: FrameIndex, call: QueueCallOptions | undefined): QueueOperation<SearchResult> {
   const checked = checkIndex("index", index);
   if (checked === 0n)
-    throw argumentRangeError("ERR_EAS_ARG_INDEX", "index is 0: no item has it; the first has 1 or more");
+    throw argumentRangeError("ERR_EAS_ARG_INDEX", "index is 0: it must be at least 1, the index of the first item");
   return {
     kind: "other",
     method: "GET",
@@ -197,7 +197,7 @@ function readSearch({ body }: CallResult): SearchResult {
   } catch {
     // As for an answer that is JSON of another kind.
   }
-  throw new EasDecodeError(`the answer of ${body.length} bytes does not say where the item stands`, {
+  throw new EasDecodeError(`the response of ${body.length} bytes is not a search result`, {
     format: "queue",
   });
 }
@@ -218,7 +218,7 @@ export function countOperation(options: CountOptions): QueueOperation<number> {
     read({ body }) {
       const text = new TextDecoder().decode(body).trim();
       if (/^\d{1,15}$/.test(text)) return Number(text);
-      throw new EasDecodeError(`the answer of ${body.length} bytes is no count`, { format: "queue" });
+      throw new EasDecodeError(`the response of ${body.length} bytes is not a count`, { format: "queue" });
     },
   };
 }
@@ -282,7 +282,7 @@ export function negativeOperation(indexes: readonly bigint[], options: NegativeO
   ) {
     throw argumentTypeError(
       "ERR_EAS_ARG_TAG",
-      `code is ${show(code)}: it must be words such as "Shutdown" or "Model.Error", or digits, of at most ${MOST_CODE_CHARACTERS} characters`,
+      `code is ${show(code)}: it must be a name such as "Shutdown" or "Model.Error", or digits, at most ${MOST_CODE_CHARACTERS} characters`,
     );
   }
   if (reason !== undefined && typeof reason !== "string") {

@@ -81,16 +81,19 @@ export function checkQueueAuth(auth: "token" | "bearer"): "token" | "bearer" {
   );
 }
 
-/** Refuses what is for predictions only: items would be put or taken twice. */
+/** Refuses what is for predictions only: on a queue, items would be put or read twice. */
 export function refuseHedging({ hedgeAfter }: Pick<ClientOptions, "hedgeAfter">): void {
   if (hedgeAfter === undefined) return;
-  throw argumentTypeError("ERR_EAS_ARG_OPTION", "hedgeAfter is for predictions: items would be put or taken twice");
+  throw argumentTypeError(
+    "ERR_EAS_ARG_OPTION",
+    "hedgeAfter is for predictions: on a queue, items would be put or read twice",
+  );
 }
 
 /** Checks the name of a consumer or of a group, which is sent as a header. */
 export function checkIdentity(name: "uid" | "gid", value: string): string {
   if (typeof value === "string" && value.trim() !== "") return checkHeaderValue(name, value);
-  throw optionError(name, value, "be a name, or be left out: undefined keeps the current or the default one");
+  throw optionError(name, value, "be a name, or be left out: undefined keeps the current value or the default");
 }
 
 /**
@@ -122,7 +125,7 @@ export function refuseUndefined(operation: string, names: readonly string[], opt
     if (name in options && (options as Record<string, unknown>)[name] === undefined) {
       throw argumentTypeError(
         "ERR_EAS_ARG_OPTION",
-        `${operation}: ${name} is undefined. Give it a value, or leave the key out if ${operation} is to work without it`,
+        `${operation}: ${name} is undefined. Give it a value, or leave it out to call ${operation} without it`,
       );
     }
   }

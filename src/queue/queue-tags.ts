@@ -11,7 +11,7 @@ export const REQUEST_ID = "requestId";
 export function checkTags(tags: QueueTags | undefined, which?: "without request id"): [string, string][] {
   if (tags === undefined) return [];
   if (typeof tags !== "object" || tags === null || Symbol.iterator in tags) {
-    throw argumentTypeError("ERR_EAS_ARG_TAG", `tags is ${show(tags)}: it must be an object of texts`);
+    throw argumentTypeError("ERR_EAS_ARG_TAG", `tags is ${show(tags)}: it must be an object of strings`);
   }
   const pairs = Object.entries(tags).filter(([key]) => which === undefined || key !== REQUEST_ID);
   for (const [key, value] of pairs) {
@@ -22,9 +22,9 @@ export function checkTags(tags: QueueTags | undefined, which?: "without request 
       key === ""
         ? "is empty"
         : key.startsWith("_")
-          ? 'begins with "_", as the parameters of the service do'
+          ? 'begins with "_", which is reserved for the service'
           : key === REQUEST_ID
-            ? "is the service's own: use the option requestId of get and put"
+            ? "is reserved: use the option requestId of get and put"
             : undefined;
     if (why !== undefined)
       throw argumentTypeError("ERR_EAS_ARG_TAG", `tag ${show(key)} cannot be used: its key ${why}`);
@@ -41,6 +41,6 @@ export function checkRequestId(requestId: string): string {
   }
   throw argumentTypeError(
     "ERR_EAS_ARG_TAG",
-    `requestId is ${show(requestId)}: it must be a text that is not empty, such as the one that put returned`,
+    `requestId is ${show(requestId)}: it must be a non-empty string, such as the one that put returned`,
   );
 }

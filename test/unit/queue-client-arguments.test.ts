@@ -35,12 +35,12 @@ const BAD_TAGS: [name: string, tags: unknown, refusal: Refusal][] = [
   ["undefined", { n: undefined }, tag(/tag "n" is undefined/)],
   ["an array", { n: ["a"] }, tag(/tag "n" is an object of Array/)],
   ["an object", { n: {} }, tag(/tag "n" is an object of Object/)],
-  ["tags that are text", "a=b", tag(/tags is "a=b": it must be an object of texts/)],
+  ["tags that are text", "a=b", tag(/tags is "a=b": it must be an object of strings/)],
   ["tags that are null", null, tag(/tags is null/)],
   ["tags that are pairs", [["a", "b"]], tag(/tags is an object of Array/)],
   ["tags that are a Map", new Map([["a", "b"]]), tag(/tags is an object of Map/)],
-  ["half a character in a value", { k: "a\ud800" }, tag(/tag "k" has half of a character/)],
-  ["half a character in a key", { "\udc00": "a" }, tag(/has half of a character/)],
+  ["half a character in a value", { k: "a\ud800" }, tag(/tag "k" has an unpaired surrogate/)],
+  ["half a character in a key", { "\udc00": "a" }, tag(/has an unpaired surrogate/)],
 ];
 
 const index = (name: "TypeError" | "RangeError", shown: RegExp): Refusal => [
@@ -100,7 +100,7 @@ const CASES: Case[] = [
     (name): Case => [
       `get: ${name} undefined, which would take the head of the queue`,
       (client) => client.get({ [name]: undefined } as object),
-      undefinedOption(new RegExp(`get: ${name} is undefined\\. Give it a value, or leave the key out`)),
+      undefinedOption(new RegExp(`get: ${name} is undefined\\. Give it a value, or leave it out`)),
     ],
   ),
   [
@@ -129,7 +129,7 @@ const CASES: Case[] = [
     (value): Case => [
       `put: requestId ${String(value)}`,
       (client) => client.put("x", { requestId: any(value) }),
-      code(/requestId is .*: it must be a text that is not empty/),
+      code(/requestId is .*: it must be a non-empty string/),
     ],
   ),
   ...Object.entries(TAGGED).flatMap(([operation, call]) =>
@@ -146,7 +146,7 @@ const CASES: Case[] = [
     (operation): Case => [
       `${operation}: an object that is no list`,
       (client) => (INDEXED.delete as (typeof INDEXED)[string])(client, { 0: 1 }),
-      ["TypeError", "ERR_EAS_ARG_INDEX", /indexes is an object of Object: it must be an index or several/],
+      ["TypeError", "ERR_EAS_ARG_INDEX", /indexes is an object of Object: it must be an index or an array of indexes/],
     ],
   ),
   [
@@ -159,7 +159,11 @@ const CASES: Case[] = [
     (client) => client.delete([...Array.from({ length: 300 }, (_, i) => i), -5]),
     ["RangeError", "ERR_EAS_ARG_INDEX", /indexes\[300\] is -5/],
   ],
-  ["search: index 0", (client) => client.search(0), ["RangeError", "ERR_EAS_ARG_INDEX", /index is 0: no item has it/]],
+  [
+    "search: index 0",
+    (client) => client.search(0),
+    ["RangeError", "ERR_EAS_ARG_INDEX", /index is 0: it must be at least 1/],
+  ],
   ...[-1, 1.5, Number.NaN, Number.POSITIVE_INFINITY, "1", null, 1n].flatMap((value): Case[] => [
     [
       `put: priority ${String(value)}`,
@@ -244,13 +248,13 @@ const CASES: Case[] = [
     (value): Case => [
       `get: requestId ${String(value)}`,
       (client) => client.get({ requestId: any(value) }),
-      code(/requestId is .*: it must be a text that is not empty/),
+      code(/requestId is .*: it must be a non-empty string/),
     ],
   ),
   [
     "get: requestId with half a character",
     (client) => client.get({ requestId: "\ud800" }),
-    code(/requestId .*half of a character/),
+    code(/requestId has an unpaired surrogate/),
   ],
   ...[
     "",
@@ -272,7 +276,7 @@ const CASES: Case[] = [
     (value): Case => [
       `negative: code ${JSON.stringify(value)}`,
       (client) => client.negative(1, { code: any(value) }),
-      code(/code is .*: it must be words such as "Shutdown" or "Model\.Error", or digits, of at most 20 characters/),
+      code(/code is .*: it must be a name such as "Shutdown" or "Model\.Error", or digits, at most 20 characters/),
     ],
   ),
   ["negative: reason 5", (client) => client.negative(1, { reason: any(5) }), code(/reason is 5: it must be a string/)],
@@ -301,7 +305,7 @@ const CASES: Case[] = [
   [
     "put: path that leads out",
     (client) => client.put("x", { path: "/../other" }),
-    ["TypeError", "ERR_EAS_ARG_PATH", /".." segment, which would lead out of the service/],
+    ["TypeError", "ERR_EAS_ARG_PATH", /".." segment, which would leave the service/],
   ],
   ["put: path with #", (client) => client.put("x", { path: "/a#b" }), ["TypeError", "ERR_EAS_ARG_PATH", /has a "#"/]],
   [
@@ -492,7 +496,7 @@ describe("watch", () => {
     const options = { dialWebSocket, transport: new RecordingTransport() };
     const client = queueClientOf({ origin: "http://127.0.0.1:9" }, options);
     const first = client.watch(0, 1);
-    const refused = { name: "TypeError", code: "ERR_EAS_ARG_WATCH", message: /has a watcher already: close it first/ };
+    const refused = { name: "TypeError", code: "ERR_EAS_ARG_WATCH", message: /already has a watcher: close it first/ };
     expect(thrownBy(() => client.watch(0, 1))).toMatchObject({
       ...refused,
       message: expect.stringMatching(refused.message),

@@ -262,9 +262,9 @@ describe("uint64", () => {
   });
 
   test.each([
-    ["nothing", [], /cut off/],
-    ["cut off", [0x80, 0x80], /cut off/],
-    ["ten bytes that go on", Array(10).fill(0x80), /cut off|more than ten bytes/],
+    ["nothing", [], /truncated/],
+    ["cut off", [0x80, 0x80], /truncated/],
+    ["ten bytes that go on", Array(10).fill(0x80), /truncated|more than ten bytes/],
     ["eleven bytes", [...Array(10).fill(0x80), 1], /more than ten bytes/],
   ])("%s", (_name, encoded, message) => {
     const error = thrownBy(() => decode(Uint8Array.from(encoded)));
@@ -434,10 +434,10 @@ describe("JSON", () => {
   });
 
   test.each([
-    ["no JSON", "{", /it is no JSON/],
-    ["blanks", " ", /it is no JSON/],
-    ["an object", '{"index":1}', /it is no array/],
-    ["null", "null", /it is no array/],
+    ["no JSON", "{", /it is not JSON/],
+    ["blanks", " ", /it is not JSON/],
+    ["an object", '{"index":1}', /it is not an array/],
+    ["null", "null", /it is not an array/],
     ["null in it", "[null]", /element 0 has no index/],
     ["a number in it", "[5]", /element 0 has no index/],
     ["no index", '[{"index":1},{"data":""}]', /element 1 has no index/],
@@ -445,7 +445,7 @@ describe("JSON", () => {
     ["a fraction", '[{"index":1.5}]', /element 0/],
     ["tags that are text", '[{"index":1,"tags":"a"}]', /element 0/],
     ["data that is a number", '[{"index":1,"data":5}]', /element 0/],
-    ["data that is no base64", '[{"index":1,"data":"*"}]', /the data of element 0 is no base64/],
+    ["data that is not base64", '[{"index":1,"data":"*"}]', /the data of element 0 is not base64/],
   ])("%s is no list of items", (_name, body, message) => {
     const error = thrownBy(() => readJson(body));
     expect(error).toBeInstanceOf(EasDecodeError);
@@ -496,7 +496,7 @@ describe("what a frame can do", () => {
     expect(withData("5").json<number>()).toBe(5);
     const error = thrownBy(() => withData("{secret").json());
     expect(error).toBeInstanceOf(EasDecodeError);
-    expect(error).toMatchObject({ format: "json", message: "the item 7 of 7 bytes is no JSON" });
+    expect(error).toMatchObject({ format: "json", message: "the item 7 of 7 bytes is not JSON" });
     expect(thrownBy(() => withData("").json())).toMatchObject({ format: "json" });
   });
 

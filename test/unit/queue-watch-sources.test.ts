@@ -275,7 +275,7 @@ describe("an HTTP stream", () => {
     expect(told.states).toHaveLength(2);
     await tick(1100);
     expect(told.states).toEqual(["reconnecting", "open", "reconnecting", "open"]);
-    expect(String((told.statuses[2] as { cause: Error }).cause)).toMatch(/nothing came within 60000 ms/);
+    expect(String((told.statuses[2] as { cause: Error }).cause)).toMatch(/nothing received for 60000 ms/);
     expect(transport.streams[0]?.cancels).toHaveLength(2);
     expect(frames).toHaveLength(1);
   });
@@ -354,7 +354,7 @@ describe("an HTTP stream", () => {
     expect(indexes()).toEqual([1n, 2n]);
     const causes = told.statuses.flatMap((status) => (status.state === "reconnecting" ? [status.cause] : []));
     expect(causes.map(String)).toEqual([
-      expect.stringMatching(/cut off inside a frame/),
+      expect.stringMatching(/closed inside a frame/),
       expect.stringMatching(/broke in the response body.*ECONNRESET/),
     ]);
     expectNoToken(told.statuses);

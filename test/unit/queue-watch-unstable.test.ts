@@ -291,7 +291,7 @@ describe("what is logged", () => {
     // Long after, the count of what was not logged comes with it.
     await tick(600_000);
     expect(told.warnings).toHaveLength(3);
-    expect(told.warnings[2]).toMatch(/second.*\d+ more times since it was last logged/);
+    expect(told.warnings[2]).toMatch(/second.*\d+ more times since the last log/);
     await watcher.close();
   });
 

@@ -255,7 +255,7 @@ export class Acknowledgements {
     this.#isConnected = isConnected;
     // What is sent when the watcher closes is not interrupted.
     if (this.#host.life.aborted) return;
-    this.#phase.abort(new Error("the connection that brought the items has ended"));
+    this.#phase.abort(new Error("the connection that delivered the items has ended"));
     this.#phase = new AbortController();
   }
 
@@ -273,7 +273,7 @@ export class Acknowledgements {
     this.#owner.generation = generation;
     held.forget(this.#owner);
     this.#retries.forget((index) => held.get(index) === undefined);
-    const message = "the queue was recreated: what was known of its earlier items is forgotten";
+    const message = "the queue was recreated: state about its earlier items is discarded";
     warn(`recreated ${generation}`, message);
     onRelease();
   }

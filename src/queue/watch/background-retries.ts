@@ -96,7 +96,7 @@ export class BackgroundRetries {
     if (unanswered.length === 0) return;
     this.#host.warn(
       "flush",
-      `${this.#failed.size} items are handled but could not be committed: the service will deliver them again`,
+      `${this.#failed.size} items were handled but could not be committed: the service will deliver them again`,
     );
   }
 

@@ -28,7 +28,7 @@ export function httpSource(channel: Channel, plan: CallPlan, readIndex: IndexRea
     if (channel.connectionCount < 2) {
       throw argumentRangeError(
         "ERR_EAS_ARG_WATCH",
-        `maxConnectionCount is ${channel.connectionCount}: a watch over HTTP keeps one connection, and its commits could never go out; it must be at least 2, or the watch's transport "poll" or "websocket"`,
+        `maxConnectionCount is ${channel.connectionCount}: a watch over HTTP occupies one connection, which leaves none for commits; set it to at least 2, or the watch's transport to "poll" or "websocket"`,
       );
     }
     const limiter = channel.limiter(plan.target.origin);
@@ -36,7 +36,7 @@ export function httpSource(channel: Channel, plan: CallPlan, readIndex: IndexRea
     if (count >= Math.max(1, Math.floor(channel.connectionCount / 2))) {
       throw argumentRangeError(
         "ERR_EAS_ARG_WATCH",
-        `maxConnectionCount is ${channel.connectionCount}: watches over HTTP keep one connection each, together at most half of them, and ${count} of this client are open; it must be at least ${2 * count + 2}, or the watch's transport "poll" or "websocket"`,
+        `maxConnectionCount is ${channel.connectionCount}: watches over HTTP may occupy at most half of the connections, and ${count} are open; set it to at least ${2 * count + 2}, or the watch's transport to "poll" or "websocket"`,
       );
     }
     watches.set(limiter, count + 1);
@@ -72,7 +72,7 @@ class HttpSource implements FrameSource {
     const name = nameOf(plan);
     const ended = (how: string) => new EasNetworkError(`${name} ${how}`, { attempts: 1, retryable: true });
     const silence = new SilenceTimer(SILENCE_MS, () =>
-      response.cancel(ended(`is given up: nothing came within ${SILENCE_MS} ms`)),
+      response.cancel(ended(`timed out: nothing received for ${SILENCE_MS} ms`)),
     );
     const onFrame = (frame: Bytes) => {
       if (!this.#closing) events.onFrame(frame);
@@ -101,7 +101,7 @@ class HttpSource implements FrameSource {
       .then(
         (graceful) => {
           silence.stop();
-          const cause = ended(graceful ? "was ended" : "was cut off inside a frame");
+          const cause = ended(graceful ? "was ended" : "was closed inside a frame");
           events.onEnd({ graceful, asked: this.#closing, cause });
         },
         (error: unknown) => {

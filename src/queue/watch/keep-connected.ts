@@ -143,10 +143,10 @@ function warn({ warn: log, consumer }: Keeper, cause: Error, failures: number, b
     const hint =
       cause instanceof EasHttpError
         ? ""
-        : `. If another client uses ${consumer()}, the two take the connection from each other: give each client its own uid`;
+        : `. If another client uses ${consumer()}, each connection replaces the other: give each client its own uid`;
     log(
       "brief",
-      `the last ${brief} connections of the watch ended within ${STABLE_MS / 1000} s of being opened, and the client waits longer before each reconnect. The last one: ${message}${hint}`,
+      `the last ${brief} connections of the watch ended within ${STABLE_MS / 1000} s of being opened, and the client reconnects at increasing intervals. Last error: ${message}${hint}`,
     );
   }
 }

@@ -123,7 +123,7 @@ export function checkWatch(index: FrameIndex, window: number, options: WatchOpti
   if (!Number.isSafeInteger(window) || window < 1) {
     throw argumentRangeError(
       "ERR_EAS_ARG_WATCH",
-      `window is ${show(window)}: it must be an integer of at least 1, the most items that are sent and not committed`,
+      `window is ${show(window)}: it must be an integer of at least 1, the maximum of delivered items that are not committed`,
     );
   }
   if (reconnect !== false && (typeof reconnect !== "object" || reconnect === null)) {

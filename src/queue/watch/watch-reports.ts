@@ -32,7 +32,7 @@ export class WatchReports {
     this.#reports.delete(cause);
     this.#reports.set(cause, { loggedAt: now, count: 0 });
     for (const oldest of this.#reports.keys()) if (this.#reports.size > MAX_CAUSES) this.#reports.delete(oldest);
-    const repeated = known?.count ? ` (${known.count} more times since it was last logged)` : "";
+    const repeated = known?.count ? ` (${known.count} more times since the last log)` : "";
     try {
       this.#logger().warn(`eas-prediction: ${message}${repeated}`);
     } catch {

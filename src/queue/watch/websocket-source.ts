@@ -47,8 +47,8 @@ class WebSocketSource implements FrameSource {
     const mostBytes = plan.maxResponseBytes;
     const limit = ping ? PONG_MS : SILENCE_MS;
     this.#heartbeat = new Heartbeat(connection, limit, PING_MS, () => {
-      const heard = ping ? `no pong within ${limit} ms` : `nothing came within ${limit} ms`;
-      this.#given = new EasNetworkError(`${name} is given up: ${heard}`, { attempts: 1, retryable: true });
+      const heard = ping ? `no pong within ${limit} ms` : `nothing received for ${limit} ms`;
+      this.#given = new EasNetworkError(`${name} timed out: ${heard}`, { attempts: 1, retryable: true });
       connection.terminate();
     });
     this.pause = pause && (() => this.#heartbeat.pause());

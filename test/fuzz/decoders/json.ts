@@ -94,7 +94,7 @@ export const JSON_ANSWERS = table({ pieces: PIECES, around: AROUND }, [
           if (error instanceof SyntaxError) throw new EasDecodeError("no JSON", { format: "json" });
           throw error;
         }
-        throw new Error("wrong: it is no JSON");
+        throw new Error("wrong: it is not JSON");
       }
       compare(parseExactly(text), rounded);
     },
