@@ -1,4 +1,6 @@
 import { afterEach, describe, expect, test, vi } from "vitest";
+import { nodeTransport } from "../../src/node.js";
+import { platform as node } from "../../src/platform/node.js";
 import { eventually, fakeClient, frameBytes, openQueue, Told, TRANSPORTS, watchWith } from "../support/queue-watch.js";
 
 // Items over maxResponseBytes, in a real queue: each is reported once and returned, and the items behind it are reached.
@@ -71,6 +73,53 @@ describe.each(TRANSPORTS)("an item over maxResponseBytes, over %s", (transport) 
     await watcher.close();
   });
 });
+
+test.each(["websocket", "poll"] as const)(
+  "an item that is deleted before its index is read is not an error, over %s",
+  async (transport) => {
+    const { client, input, emulator, restart } = await openQueue();
+    const other = client();
+    const network = nodeTransport();
+    let lookups = 0;
+    const queue = client({
+      maxResponseBytes: LIMIT,
+      dialWebSocket: node.dialWebSocket as NonNullable<typeof node.dialWebSocket>,
+      transport: {
+        send: (request) => network.send(request),
+        // The get was refused as too large. This request looks for the index.
+        async stream(request) {
+          if (lookups === 0) await other.clear();
+          const response = await (network.stream as NonNullable<typeof network.stream>)(request);
+          lookups++;
+          return response;
+        },
+        close: () => network.close(),
+      },
+    });
+    input.put("x".repeat(2 * LIMIT));
+    const { frames, errors, watcher, told } = watchWith(queue, 0, 5, { transport });
+    await eventually(() => expect(lookups).toBe(1));
+    input.put("next");
+    await eventually(() => expect(frames.map((frame) => frame.text())).toEqual(["next"]));
+    expect(errors).toEqual([]);
+    expect(input.negatives).toEqual([]);
+    expect(lookups).toBe(1);
+    if (transport === "websocket") {
+      const indexOnly = () =>
+        emulator.requests
+          .filter(({ url }) => url.includes("_watch_"))
+          .map(({ url }) => url.includes("_index_only_=true"));
+      expect(indexOnly()).toEqual([false, true]);
+      await restart();
+      // The next connection carries the data again.
+      await eventually(() => expect(told.count("open")).toBe(3));
+      expect(indexOnly()).toEqual([false, true, false]);
+    } else {
+      expect(told.states).toEqual(["open"]);
+    }
+    await watcher.close();
+  },
+);
 
 test("polled items that are too large only together are asked for one by one", async () => {
   const { client, input, emulator } = await openQueue();

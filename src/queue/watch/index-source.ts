@@ -9,13 +9,14 @@ const SPARE_MS = 30_000;
 
 /**
  * A watch that brings only indexes, whose items are read one by one. It finds the item that is too large for a WebSocket
- * whose runtime refuses the message at its head: `fetch` then rejects with an `EasDecodeError`, and `onFound` is called.
+ * whose runtime refuses the message at its head: `fetch` rejects with an `EasDecodeError`, or resolves with null when the
+ * item was deleted after the refusal. Both call `onFound`. Undefined: an item that is gone.
  */
 export function indexSource(
   { readFrame }: WatchTools,
   open: OpenSource,
   owner: FrameOwner,
-  fetch: (index: bigint, signal: AbortSignal) => Promise<DataFrame | undefined>,
+  fetch: (index: bigint, signal: AbortSignal) => Promise<DataFrame | null | undefined>,
   onFound: () => void,
 ): OpenSource {
   return async (events, signal) => {
@@ -28,6 +29,13 @@ export function indexSource(
     let end: SourceEnd | undefined;
     let timer: ReturnType<typeof setTimeout> | undefined;
 
+    const found = (): void => {
+      onFound();
+      clearTimeout(timer);
+      timer = setTimeout(() => {
+        isSpare = true;
+      }, SPARE_MS);
+    };
     const read = async (bytes: Bytes): Promise<void> => {
       let index: bigint;
       try {
@@ -37,15 +45,13 @@ export function indexSource(
       }
       try {
         const frame = await fetch(index, life.signal);
-        if (frame !== undefined && end === undefined) events.onItem(frame);
+        if (end !== undefined) return;
+        if (frame === null) found();
+        else if (frame !== undefined) events.onItem(frame);
       } catch (error) {
         if (!(error instanceof EasDecodeError)) throw error;
         if (end !== undefined) return;
-        onFound();
-        clearTimeout(timer);
-        timer = setTimeout(() => {
-          isSpare = true;
-        }, SPARE_MS);
+        found();
         events.onUnreadable(error, index);
       }
     };

@@ -13,13 +13,16 @@ export function isTooLarge(error: unknown): error is EasDecodeError {
   return error instanceof EasDecodeError && error.format !== "queue";
 }
 
-/** The index of the first item from `position` on, whose data is not read. Undefined where it cannot be found out. */
+/**
+ * The index of the first item from `position` on, whose data is not read. Null when the answer is empty: the queue has no
+ * such item. Undefined when the index cannot be determined.
+ */
 export async function indexAt(
   tools: WatchTools,
   calls: QueueCalls,
   position: bigint,
   signal: AbortSignal,
-): Promise<bigint | undefined> {
+): Promise<bigint | null | undefined> {
   if (calls.channel.transport.stream === undefined) {
     const first = tools.firstEntryOf(await calls.run(tools.attributesOperation({ signal })));
     return first !== undefined && first >= position ? first : undefined;
@@ -30,7 +33,7 @@ export async function indexAt(
   try {
     for (;;) {
       const piece = await response.read();
-      if (piece === undefined) return undefined;
+      if (piece === undefined) return head.length === 0 ? null : undefined;
       head = joinChunks([head, piece], head.length + piece.length);
       const index = tools.readFirstIndex(head.subarray(0, FRAME_HEAD_BYTES));
       if (index !== undefined || head.length >= FRAME_HEAD_BYTES) return index;

@@ -103,6 +103,8 @@ class PollSource implements FrameSource {
           if (!isTooLarge(error)) throw error;
           // With autoCommit the item is deleted by now, unless the deletion is a request of its own.
           const index = autoCommit && !calls.mayResend ? undefined : await indexAt(tools, calls, position, signal);
+          // The item was deleted in between.
+          if (index === null) return undefined;
           // Without an index to go on from, or when each answer is too large, the same would come again.
           if (index === undefined && (!autoCommit || ++tooLarge > MOST_TOO_LARGE)) throw error;
           if (index !== undefined) position = index + 1n;

@@ -124,8 +124,8 @@ export class WatchConnections {
     ];
   }
 
-  /** Reads one item, which stays in the queue. Resolves with undefined when it is gone. */
-  async #fetch(index: bigint, signal: AbortSignal): Promise<DataFrame | undefined> {
+  /** Reads one item, which stays in the queue. Undefined: it is gone. Null: it was too large, and is gone now. */
+  async #fetch(index: bigint, signal: AbortSignal): Promise<DataFrame | null | undefined> {
     const { channel } = this.#calls;
     const operation = this.#tools.getOperation({ index, timeout: 0, autoDelete: false, signal }, this.#owner);
     const plan = this.#calls.planOf(operation);
@@ -136,9 +136,9 @@ export class WatchConnections {
       return frames.find((frame) => frame.index === index);
     } catch (error) {
       if (!isTooLarge(error)) throw error;
-      // Where the item is gone, the service answers with the next one.
+      // Where the item is gone, the service answers with the next one, or with none.
       const found = await indexAt(this.#tools, this.#calls, index, signal);
-      if (found !== undefined && found !== index) return undefined;
+      if (found !== undefined && found !== index) return null;
       throw frameTooLarge(maxResponseBytes, undefined);
     }
   }
