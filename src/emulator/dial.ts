@@ -13,6 +13,7 @@ import {
 } from "../platform/websocket-connection.js";
 import type { Bytes } from "../request.js";
 import { isResponse, messageOf } from "../util/realms.js";
+import { requestOf } from "./incoming-request.js";
 import type { AcceptedSocket, AttachedSocket } from "./socket.js";
 
 /** Opens WebSockets to an emulator without a network. */
@@ -23,7 +24,7 @@ export function memoryDialer(connect: (request: Request) => Promise<Response | A
       if (protocols.length > 0) sent.push(["sec-websocket-protocol", protocols.join(", ")]);
       let request: Request;
       try {
-        request = new Request(url.replace(/^ws/, "http"), { headers: sent, signal });
+        request = requestOf(url.replace(/^ws/, "http"), { headers: sent, signal });
       } catch (error) {
         throw invalidDial(error);
       }

@@ -46,8 +46,17 @@ export async function toRequest(
   return requestOf(url, { method, headers, body, signal });
 }
 
-/** Makes a request whose signal may be of another realm, as in jsdom: Node's `Request` refuses such a signal. */
-export function requestOf(url: string | URL, { signal, ...init }: RequestInit): Request {
+/** Makes a request with all of its headers, whatever the `Request` of the environment accepts. */
+export function requestOf(url: string | URL, init: RequestInit): Request {
+  const request = withSignal(url, init);
+  const headers = new Headers(init.headers);
+  // The Request of browsers and happy-dom drops Cookie, Date and others. A signature covers the date.
+  const isWhole = [...headers].every(([name]) => request.headers.has(name));
+  return isWhole ? request : Object.defineProperty(request, "headers", { value: headers });
+}
+
+/** The signal may be of another realm, as in jsdom: Node's `Request` refuses such a signal. */
+function withSignal(url: string | URL, { signal, ...init }: RequestInit): Request {
   try {
     return new Request(url, { ...init, signal: signal ?? null });
   } catch (error) {

@@ -2,3 +2,15 @@
 export { CallObserver } from "./call-observer.js";
 export { hedge } from "./hedge.js";
 export { warnOfPlainToken } from "./plain-token.js";
+
+/** Returns the bytes of a `Blob` of any realm. */
+export async function bytesOfBlob(blob: Blob): Promise<Uint8Array<ArrayBuffer>> {
+  if (typeof blob.arrayBuffer === "function") return new Uint8Array(await blob.arrayBuffer());
+  // The Blob of jsdom before 27 has neither arrayBuffer() nor stream().
+  return new Promise((resolve, reject) => {
+    const reader = new FileReader();
+    reader.onload = () => resolve(new Uint8Array(reader.result as ArrayBuffer));
+    reader.onerror = () => reject(reader.error);
+    reader.readAsArrayBuffer(blob);
+  });
+}

@@ -94,6 +94,8 @@ export function fetchTransport(options: FetchTransportOptions = {}): Transport {
 
   async function exchange(request: TransportRequest | StreamRequest, signal: AbortSignal): Promise<Response> {
     const send = options.fetch ?? (globalThis.fetch as unknown as FetchFunction);
+    // As in jest-environment-jsdom.
+    if (!send) throw new EasUnsupportedError("there is no fetch: set globalThis.fetch or transport");
     const url = request.origin + request.path;
     let init: Parameters<FetchFunction>[1] | undefined;
     let response: Response;

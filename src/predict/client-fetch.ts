@@ -15,6 +15,7 @@ import { suffixOf } from "../http/url.js";
 import { readAll } from "../platform/chunks.js";
 import type { ByteStream, HeaderPair } from "../platform/platform.js";
 import type { Bytes } from "../request.js";
+import { isBlob, tagOf } from "../util/realms.js";
 import { reasonPhrase } from "./reason-phrases.js";
 import { PLACEHOLDER_KEY, serviceUrl } from "./service-url.js";
 
@@ -90,6 +91,8 @@ function checkMethod(method: string, body: RequestInit["body"]): string {
   );
 }
 
+const FORM_TYPE = "application/x-www-form-urlencoded;charset=UTF-8";
+
 interface ReadBody {
   readonly bytes?: Bytes;
   readonly source?: ByteStream;
@@ -102,10 +105,55 @@ async function readBody(body: RequestInit["body"]): Promise<ReadBody> {
     if (!body.locked) return { source: body as ByteStream, type: null };
     throw argumentTypeError("ERR_EAS_ARG_REQUEST", "body is a stream that somebody else reads already");
   }
-  // It knows what each kind of body is called.
+  // `Response` would make "[object Blob]" of the Blob of another realm, such as jsdom's.
+  if (isBlob(body)) return { bytes: await bytesOfBlob(body), type: body.type || null };
+  if (hasForeignFiles(body)) return readForeign(body);
+  const read = await readWhole(body);
+  // `Response` has converted an object to text: its class is of another realm, or is none that fetch takes.
+  const isText = typeof body === "object" && read.type?.startsWith("text/plain");
+  return isText ? readForeign(body) : read;
+}
+
+async function bytesOfBlob(blob: Blob): Promise<Bytes> {
+  return (await import("../http/on-first-use.js")).bytesOfBlob(blob);
+}
+
+/** Whether a form has files without `stream()`, as those of jsdom before 27: `Response` would never end reading them. */
+function hasForeignFiles(body: BodyInit): body is FormData {
+  const values = tagOf(body) === "FormData" ? [...(body as FormData).values()] : [];
+  return values.some((value) => typeof value === "object" && typeof value.stream !== "function");
+}
+
+/** Reads a body and the type that `Response` gives it. */
+async function readWhole(body: BodyInit): Promise<ReadBody> {
   const whole = new Response(body);
-  const type = whole.headers.get("content-type");
-  return { bytes: new Uint8Array(await whole.arrayBuffer()), type };
+  return { type: whole.headers.get("content-type"), bytes: new Uint8Array(await whole.arrayBuffer()) };
+}
+
+async function readForeign(body: object): Promise<ReadBody> {
+  if (tagOf(body) === "URLSearchParams") return { ...(await readWhole(String(body))), type: FORM_TYPE };
+  if (tagOf(body) !== "FormData") {
+    throw argumentTypeError(
+      "ERR_EAS_ARG_REQUEST",
+      `body is ${show(body)}: fetch takes a string, bytes, a Blob, FormData, URLSearchParams or a stream`,
+    );
+  }
+  const form = await ownForm();
+  for (const [name, value] of body as FormData) {
+    if (typeof value === "string") form.append(name, value);
+    else form.append(name, await ownBlob(value), value.name);
+  }
+  return readWhole(form);
+}
+
+/** Makes a `FormData` of the realm of `Response`. */
+function ownForm(): Promise<FormData> {
+  return new Response("", { headers: { "content-type": FORM_TYPE } }).formData();
+}
+
+/** Copies a `Blob` into the realm of `Response`. */
+async function ownBlob(blob: Blob): Promise<Blob> {
+  return new Response(await bytesOfBlob(blob), { headers: { "content-type": blob.type } }).blob();
 }
 
 /** Headers of a library: without the placeholder, and without those that a `fetch` sets itself, as it would drop them. */

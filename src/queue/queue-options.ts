@@ -136,7 +136,7 @@ export async function toBytes(data: QueueData): Promise<Bytes> {
   if (typeof data === "string") return new TextEncoder().encode(data);
   if (isBytes(data)) return data as Bytes;
   if (isArrayBuffer(data)) return new Uint8Array(data);
-  if (isBlob(data)) return new Uint8Array(await data.arrayBuffer());
+  if (isBlob(data)) return (await import("../http/on-first-use.js")).bytesOfBlob(data);
   throw argumentTypeError(
     "ERR_EAS_ARG_REQUEST",
     `put takes a string, a Uint8Array, an ArrayBuffer or a Blob, not ${show(data)}; put JSON as JSON.stringify(value)`,

@@ -25,10 +25,10 @@ export function isMap(value: unknown): value is ReadonlyMap<unknown, unknown> {
   return tagOf(value) === "Map";
 }
 
-/** Whether a value is a `Blob` or `File` of any realm. */
+/** Whether a value is a `Blob` or `File` of any realm. By its members, since the Blob of happy-dom has no tag. */
 export function isBlob(value: unknown): value is Blob {
-  const tag = tagOf(value);
-  return tag === "Blob" || tag === "File";
+  const { size, slice } = Object(value) as Partial<Blob>;
+  return typeof size === "number" && typeof slice === "function";
 }
 
 /** Whether a value is a `Response` of any realm or framework. */
