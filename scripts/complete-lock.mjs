@@ -24,7 +24,8 @@ for (const [path, { optionalDependencies = {}, dev }] of Object.entries(lock.pac
         : undefined;
     if (!os) throw new Error(`${name}: no platform in its name`);
     lock.packages[`node_modules/${name}`] = {
-      version,
+      // The lowest version of a range such as "^0.1.0": a lock holds no ranges.
+      version: version.replace(/^[~^]/, ""),
       ...(cpu && { cpu: [CPU[cpu] ?? cpu] }),
       ...(dev && { dev }),
       ...(libc && { libc: [libc] }),
