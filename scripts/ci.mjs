@@ -16,6 +16,7 @@ const CHECKS = [
   "test:faults",
   "test:busy -- --time --runs 1",
   "test:package",
+  "test:environments",
   "test:runtimes",
   "test:browsers",
   "runtimes:check",
