@@ -103,7 +103,7 @@ async function readBody(body: RequestInit["body"]): Promise<ReadBody> {
   if (body === null || body === undefined) return { type: null };
   if (typeof body === "object" && "getReader" in body) {
     if (!body.locked) return { source: body as ByteStream, type: null };
-    throw argumentTypeError("ERR_EAS_ARG_REQUEST", "body is a stream that somebody else reads already");
+    throw argumentTypeError("ERR_EAS_ARG_REQUEST", "body is a stream that is already being read");
   }
   // `Response` would make "[object Blob]" of the Blob of another realm, such as jsdom's.
   if (isBlob(body)) return { bytes: await bytesOfBlob(body), type: body.type || null };
@@ -185,7 +185,7 @@ function toResponse(answer: StreamAnswer, plan: CallPlan): Response {
     headers.delete("content-length");
   }
   const { status } = response;
-  if (status > 599) throw new EasDecodeError(`status ${status} is none that a Response can have`, { format: "status" });
+  if (status > 599) throw new EasDecodeError(`a Response cannot have the status ${status}`, { format: "status" });
   const body = plan.method === "HEAD" || BODILESS.includes(status) ? emptied(answer) : bodyOf(answer, isUndone);
   const made = new Response(body, { status, statusText: reasonPhrase(status), headers });
   tokens.set(made, answer.token);

@@ -96,7 +96,7 @@ async function slot(channel: Channel, plan: CallPlan, signal: AbortSignal): Prom
   const { timeout } = plan;
   const wait = channel.limiter(plan.target.origin).acquire(true);
   const timer = setTimeout(() => {
-    const why = `streams and sockets take half of maxConnectionCount (${channel.connectionCount}) at the most`;
+    const why = `streams and sockets take at most half of maxConnectionCount (${channel.connectionCount})`;
     const message = `${nameOf(plan)} found no free connection within ${timeout} ms (timeout): ${why}`;
     wait.cancel(new EasTimeoutError(message, { retryable: true, phase: "connect", timeout }));
   }, timeout);

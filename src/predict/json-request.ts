@@ -91,7 +91,10 @@ export class JsonRequest implements PredictRequest<JsonResponse> {
     const entries = isMap(features) ? [...features] : Object.entries(features);
     const texts = entries.map(([name, value]: [string, JsonValue]) => {
       if (typeof name !== "string" || name === "") {
-        throw argumentTypeError("ERR_EAS_ARG_FEED", `row ${row}: a feature's name is ${show(name)}: it must be a text`);
+        throw argumentTypeError(
+          "ERR_EAS_ARG_FEED",
+          `row ${row}: a feature's name is ${show(name)}: it must be a string`,
+        );
       }
       return `${JSON.stringify(name)}:${featureText(value, `row ${row}, feature ${show(name)}`)}`;
     });

@@ -25,13 +25,13 @@ export class JsonResponse {
     try {
       answer = parseExactly(new TextDecoder().decode(body));
     } catch {
-      throw noJson("it is no JSON");
+      throw noJson("it is not JSON");
     }
     const outputs = isRecord(answer) ? answer["outputs"] : undefined;
     if (!Array.isArray(outputs)) throw noJson('it has no array "outputs"');
     showAsText(this);
     this.outputs = outputs.map((output: unknown, index) => {
-      if (!isRecord(output)) throw noJson(`output ${index} is no object`);
+      if (!isRecord(output)) throw noJson(`output ${index} is not an object`);
       return {
         outputLabel: labelOf(output, index),
         outputMulti: new Map(
@@ -60,14 +60,14 @@ export class JsonResponse {
 function labelOf({ outputLabel }: Record<string, unknown>, index: number): string | undefined {
   if (outputLabel === undefined || outputLabel === null) return undefined;
   const label = plainText(outputLabel);
-  if (label === undefined) throw noJson(`outputLabel of output ${index} is no text`);
+  if (label === undefined) throw noJson(`outputLabel of output ${index} is not a string`);
   return label;
 }
 
 function entriesOf(output: Record<string, unknown>, name: string, index: number): [string, unknown][] {
   const value = output[name];
   if (value === undefined || value === null) return [];
-  if (!isRecord(value)) throw noJson(`${name} of output ${index} is no object`);
+  if (!isRecord(value)) throw noJson(`${name} of output ${index} is not an object`);
   return Object.entries(value);
 }
 
@@ -76,5 +76,5 @@ function isRecord(value: unknown): value is Record<string, unknown> {
 }
 
 function noJson(why: string): EasDecodeError {
-  return new EasDecodeError(`the response is no answer to a JsonRequest: ${why}`, { format: "json" });
+  return new EasDecodeError(`the response does not fit a JsonRequest: ${why}`, { format: "json" });
 }

@@ -74,7 +74,7 @@ export class PredictSocket implements AsyncIterable<string | Bytes> {
     this.#connection = connection;
     this.#name = nameOf(plan);
     this.#heartbeat = new Heartbeat(connection, idleTimeout, pingInterval, () =>
-      this.#giveUp(this.#error(`is given up: no sign of life within ${idleTimeout} ms (idleTimeout)`)),
+      this.#giveUp(this.#error(`timed out: nothing received for ${idleTimeout} ms (idleTimeout)`)),
     );
     this.#messages = new MessageBuffer(Math.min(HIGH_WATER_BYTES, mostBytes), {
       onFull: () => this.#heartbeat.pause(),
@@ -145,7 +145,7 @@ export class PredictSocket implements AsyncIterable<string | Bytes> {
   /** The messages, as they come. Once for a socket. */
   [Symbol.asyncIterator](): AsyncIterator<string | Bytes, undefined> {
     if (this.#isTaken) {
-      throw argumentTypeError("ERR_EAS_ARG_REQUEST", "this socket is read already: its messages come once only");
+      throw argumentTypeError("ERR_EAS_ARG_REQUEST", "this socket is already being read: read it once");
     }
     this.#isTaken = true;
     return {

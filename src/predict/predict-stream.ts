@@ -206,7 +206,7 @@ export class PredictStream implements AsyncIterable<Bytes> {
     if (this.#isTaken) {
       throw argumentTypeError(
         "ERR_EAS_ARG_REQUEST",
-        "this stream is read already, or was cancelled: it comes once only",
+        "this stream is already being read or was cancelled: read it once",
       );
     }
     this.#isTaken = true;

@@ -26,7 +26,7 @@ export class ServerSentEvent {
     try {
       return JSON.parse(this.data) as T;
     } catch {
-      throw new EasDecodeError(`the data of an event, ${this.data.length} characters, is no JSON`, { format: "json" });
+      throw new EasDecodeError(`the data of an event, ${this.data.length} characters, is not JSON`, { format: "json" });
     }
   }
 }

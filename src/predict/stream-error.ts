@@ -27,11 +27,14 @@ export function errorOfValue(value: unknown, before: number, call: FailedCall): 
 function streamError(value: unknown, data: string, before: number, call: FailedCall): EasStreamError {
   const message = redactText(messageOf(said(value)) ?? data, call.token);
   const excerpt = message.length > EXCERPT ? `${message.slice(0, EXCERPT)}…` : message;
-  return new EasStreamError(`${nameOf(call.plan)} failed after ${before} events or values. It said: ${excerpt}`, {
-    attempts: call.attempts,
-    data: redactText(data, call.token),
-    status: statusOf(value),
-  });
+  return new EasStreamError(
+    `${nameOf(call.plan)} failed after ${before} events or values. The service said: ${excerpt}`,
+    {
+      attempts: call.attempts,
+      data: redactText(data, call.token),
+      status: statusOf(value),
+    },
+  );
 }
 
 /** What stands in the place of an error: vLLM and OpenAI have `{ error: { message, code } }`, older vLLM `object: "error"`. */

@@ -12,7 +12,7 @@ export async function* decodeText(pieces: AsyncIterable<Bytes>): AsyncGenerator<
     try {
       return piece === undefined ? decoder.decode() : decoder.decode(piece, { stream: true });
     } catch {
-      throw new EasDecodeError(`the stream is no UTF-8, at or after its byte ${offset}`, { format: "utf-8", offset });
+      throw new EasDecodeError(`the stream is not UTF-8 at or after byte ${offset}`, { format: "utf-8", offset });
     }
   };
   for await (const piece of pieces) {
@@ -85,7 +85,7 @@ export async function* jsonOf(texts: AsyncIterable<string>): AsyncGenerator<unkn
     try {
       return JSON.parse(text);
     } catch {
-      throw new EasDecodeError(`value ${count} of the stream, of ${text.length} characters, is no JSON`, {
+      throw new EasDecodeError(`value ${count} of the stream, of ${text.length} characters, is not JSON`, {
         format: "json",
       });
     }

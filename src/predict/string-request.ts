@@ -67,7 +67,7 @@ export class StringResponse {
     try {
       return JSON.parse(text) as T;
     } catch {
-      throw new EasDecodeError(`the response of ${this.bytes.length} bytes is no JSON`, { format: "json" });
+      throw new EasDecodeError(`the response of ${this.bytes.length} bytes is not JSON`, { format: "json" });
     }
   }
 }

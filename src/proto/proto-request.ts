@@ -46,7 +46,7 @@ export class ProtoRequest<I extends DescMessage, O extends DescMessage> implemen
       return fromBinary(this.#responseSchema, body);
     } catch (cause) {
       const { typeName } = this.#responseSchema;
-      throw new EasDecodeError(`the response is no ${typeName}: ${messageOf(cause)}`, {
+      throw new EasDecodeError(`the response is not a ${typeName}: ${messageOf(cause)}`, {
         format: typeName,
         cause,
       });
