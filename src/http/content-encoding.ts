@@ -47,7 +47,7 @@ export async function decodeContent(
   const encoding = response.contentEncoding ?? "";
   const codings = codingsOf(tools, encoding, codecs);
   if (codings.length > MOST_CODINGS) {
-    throw failure(`the response has ${codings.length} content codings, and more than ${MOST_CODINGS} are not undone`);
+    throw failure(`the response has ${codings.length} content codings, and more than ${MOST_CODINGS} are not decoded`);
   }
   if (encoding === "zstd" && isZstdUndone(response, platform)) codings.pop();
   for (const coding of codings.reverse()) {
@@ -136,8 +136,8 @@ function unknownCoding(encoding: string, coding: string, { failure, importOf, sh
   const entry = importOf(coding);
   const advice = entry
     ? `${entry} and list it in the option decompression`
-    : "only gzip, deflate, br (Node) and the codecs that the option decompression lists are undone here";
+    : "only gzip, deflate, br (Node) and the codecs that the option decompression lists are decoded here";
   return failure(
-    `the response has Content-Encoding ${show(encoding)}, and nothing here undoes ${show(coding)}: ${advice}`,
+    `the response has Content-Encoding ${show(encoding)}, and ${show(coding)} cannot be decoded: ${advice}`,
   );
 }

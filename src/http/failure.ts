@@ -76,7 +76,7 @@ export function httpFailure(call: FailedCall, response: TransportResponse, decod
   const outcome = outcomeOfStatus(status, text.includes(NO_HEALTHY_UPSTREAM));
   const excerpt = text.length > ERROR_EXCERPT ? `${text.slice(0, ERROR_EXCERPT)}…` : text;
   const said = text === "" ? "" : ` It said: ${excerpt}`;
-  const cut = response.isTruncated ? " The rest of the response body did not come." : "";
+  const cut = response.isTruncated ? " The rest of the response body was not received." : "";
   const retryAfter = parseRetryAfter(headers.get("retry-after"), headers.get("date"));
   const error = new EasHttpError(`${nameOf(plan)} was answered with ${status}: ${hint}.${cut}${said}`, {
     ...attemptFacts(call, outcome),

@@ -39,7 +39,7 @@ export function statusHint(
   }
   if (status === 404 && text === "") return "the service is not ready yet, or there is none of this name";
   if (status >= 300 && status < 400) {
-    return "redirects are not followed, since the token must go nowhere else: use the service's own address";
+    return "redirects are not followed, to keep the token from other hosts: use the service's own address";
   }
   if (text.startsWith("upstream connect error")) {
     return "the gateway lost the instance: it is overloaded, restarting, or closes idle connections early";

@@ -37,10 +37,7 @@ export function checkPath(path: string): string {
   }
   checkText("ERR_EAS_ARG_PATH", "path", path);
   if (path.includes("#")) {
-    throw argumentTypeError(
-      "ERR_EAS_ARG_PATH",
-      `path ${showUrl(path)} has a "#", which no server ever sees: write %23`,
-    );
+    throw argumentTypeError("ERR_EAS_ARG_PATH", `path ${showUrl(path)} has a "#", which is never sent: write %23`);
   }
   checkSegments("ERR_EAS_ARG_PATH", "path", path.split("?", 1)[0] as string);
   return path === "" || path.startsWith("/") || path.startsWith("?") ? path : `/${path}`;
@@ -51,7 +48,7 @@ function encodeQuery(query: CallOptions["query"]): string {
   if (typeof query !== "object" || query === null || Symbol.iterator in query) {
     throw argumentTypeError(
       "ERR_EAS_ARG_QUERY",
-      `query is ${show(query)}: it must be an object such as { lang: "zh" }; query text can stand behind path`,
+      `query is ${show(query)}: it must be an object such as { lang: "zh" }; query text can follow the path`,
     );
   }
   const parts: string[] = [];
