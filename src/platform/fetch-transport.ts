@@ -210,7 +210,7 @@ function streamOf(
 
   function read(): Promise<Bytes | undefined> {
     if (outcome !== undefined) return outcome;
-    if (rejectRead !== undefined) return Promise.reject(new Error("a read waits already: one at a time"));
+    if (rejectRead !== undefined) return Promise.reject(new Error("a read is already pending: read one at a time"));
     return new Promise((resolve, reject) => {
       rejectRead = reject;
       next().then(resolve, reject);

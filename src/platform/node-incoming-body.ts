@@ -68,7 +68,7 @@ function streamedBody(incoming: ParsedIncoming): ReadableStream<Bytes> {
         const { done, value } = await pieces.next();
         if (!done) controller.enqueue(value as Bytes);
         // The body of a stream that was reset, which only HTTP/2 has, looks complete.
-        else if (stream?.destroyed || stream?.rstCode) controller.error(new Error("the caller has gone"));
+        else if (stream?.destroyed || stream?.rstCode) controller.error(new Error("the caller disconnected"));
         else controller.close();
       },
       async cancel() {

@@ -48,7 +48,7 @@ export function takeTurn(incoming: IncomingMessage, outgoing: ServerResponse, st
 }
 
 function abort(gone: AbortController): void {
-  if (!gone.signal.aborted) gone.abort(new Error("the caller has gone"));
+  if (!gone.signal.aborted) gone.abort(new Error("the caller disconnected"));
 }
 
 class Connection {

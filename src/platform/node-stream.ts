@@ -76,7 +76,7 @@ export class StreamedExchange implements Dispatcher.DispatchHandler, Exchange, S
   }
 
   read(): Promise<Bytes | undefined> {
-    if (this.reader !== undefined) return Promise.reject(new Error("a read waits already: one at a time"));
+    if (this.reader !== undefined) return Promise.reject(new Error("a read is already pending: read one at a time"));
     if (this.chunks.length > 0) {
       const piece = own(this.chunks);
       this.chunks = [];

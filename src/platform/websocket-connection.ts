@@ -57,7 +57,7 @@ export async function refusedFetch({ status, headers, body }: Response): Promise
 /** The error for arguments that a runtime makes no WebSocket of. Has no text of theirs: Deno's quotes the header's value. */
 export function invalidDial(error: unknown): TransportError {
   const name = isError(error) ? error.name : "error";
-  return new TransportError(`no WebSocket can be made with this URL, these headers and protocols (${name})`, {
+  return new TransportError(`cannot open a WebSocket with this URL, these headers and protocols (${name})`, {
     sent: "no",
     final: true,
   });

@@ -5,7 +5,7 @@ import { bundle, CASES } from "../../scripts/bundles.mjs";
 /** Texts by which each part of the package is known in a bundle, however its names were shortened. */
 const PARTS = {
   tensors: ["DT_FLOAT", "TFRequest", "Float32Array", "BigInt64Array", "a varint is truncated"],
-  queue: ["_index_", "x-eas-queueservice-", "DataFrame", "QueueClient", "no base64"],
+  queue: ["_index_", "x-eas-queueservice-", "DataFrame", "QueueClient", "is not base64"],
   "other tensor formats": ["TorchRequest", "BladeRequest", "CaffeRequest", "OnnxRequest", "toFloat16"],
   recommend: ["EasyRecRequest", "TorchRecRequest", "item id"],
   json: ["JsonRequest", "dataType", "JSON has no NaN"],

@@ -226,7 +226,7 @@ describe("a response that is not a success and does not end", () => {
     expect(error).toMatchObject({ code: "ERR_EAS_HTTP", status: 500, requestId: "r-1", retryable: true });
     expect(textOf(error.body as Uint8Array)).toBe("out of memory");
     expect(error.message).toMatch(/out of memory/);
-    expect(error.message).toMatch(/rest of the response body did not come/);
+    expect(error.message).toMatch(/rest of the response body was not received/);
   }
 
   test.each(cases)("$name, it $how: the error is the 500 with what came", async ({ how, options, behaviour }) => {

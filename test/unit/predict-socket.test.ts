@@ -644,7 +644,7 @@ describe("signs of life", () => {
     expect(connection.terminate).not.toHaveBeenCalled();
     await vi.advanceTimersByTimeAsync(2_000);
     expect(connection.terminate).toHaveBeenCalledOnce();
-    expect((await messages).message).toContain(`no sign of life within ${limit} ms (idleTimeout)`);
+    expect((await messages).message).toContain(`nothing received for ${limit} ms (idleTimeout)`);
     expect(vi.getTimerCount()).toBe(0);
   });
 

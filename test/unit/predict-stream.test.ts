@@ -92,7 +92,7 @@ describe("a stream", () => {
       () => stream.json(),
       () => stream[Symbol.asyncIterator](),
     ]) {
-      expect(again).toThrow(/comes once only/);
+      expect(again).toThrow(/read it once/);
     }
   });
 

@@ -121,7 +121,7 @@ describe("a connect that fails for good ends the watch", () => {
     vi.useFakeTimers();
     const { client, dialer } = fakeClient({ token: () => "x" });
     dialer.instead = async () => {
-      throw new TransportError("no WebSocket can be made with this URL", { sent: "no", final: true });
+      throw new TransportError("cannot open a WebSocket with this URL", { sent: "no", final: true });
     };
     const { errors, told } = watchWith(client, 0, 1);
     await tick(1000);
