@@ -2,7 +2,7 @@ import type { Duplex } from "node:stream";
 import type { WebSocket } from "ws";
 import type { AcceptedSocket, AttachedSocket } from "./socket.js";
 
-/** Connects a socket of `ws` with the queue or service that has accepted it. */
+/** Connects a socket of `ws` with the queue or service that has accepted it. @internal */
 export function attach(accepted: AcceptedSocket, webSocket: WebSocket): void {
   let attached: AttachedSocket | undefined;
   // A broken frame: `ws` closes the connection by itself.
@@ -25,7 +25,7 @@ export function attach(accepted: AcceptedSocket, webSocket: WebSocket): void {
   });
 }
 
-/** Answers an upgrade with a status that refuses it. */
+/** Answers an upgrade with a status that refuses it. @internal */
 export function refuseUpgrade(
   socket: Duplex,
   status: number,
@@ -39,7 +39,7 @@ export function refuseUpgrade(
   socket.end([`HTTP/1.1 ${status} Refused`, ...lines, length, "connection: close", "", body].join("\r\n"));
 }
 
-/** Breaks a connection so that the caller sees it as broken; a stream that is no socket can only end. */
+/** Breaks a connection so that the caller sees it as broken; a stream that is not a socket can only end. @internal */
 export function reset(socket: Duplex): void {
   if ("resetAndDestroy" in socket) (socket as Duplex & { resetAndDestroy(): void }).resetAndDestroy();
   else socket.destroy();

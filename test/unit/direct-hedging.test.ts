@@ -258,11 +258,11 @@ describe("it ends both", () => {
       expect(both.map(({ request }) => request.signal.aborted)).toEqual([true, true]);
     }));
 
-  test("close() waits for a call that has just begun", async () => {
+  test("close() waits for an attempt in flight", async () => {
     const { client, sent } = heldClientOf(2, { hedgeAfter: 60_000 });
     const call = client.predict("x");
-    const closing = watch(client.close());
     const [first] = await sent(1);
+    const closing = watch(client.close());
     expect(closing.state).toBe("pending");
     first?.answer(ok("first"));
     expect(String(await call)).toBe("first");
