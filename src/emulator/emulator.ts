@@ -247,7 +247,7 @@ export function createEmulator(options: EmulatorOptions = {}): Emulator {
     transport: {
       ...fetchTransport({
         fetch: (url, init) => handle(requestOf(url, init)),
-        // There is no runtime's fetch between, which would undo a content coding.
+        // No runtime's fetch is in between, which would decode the body.
         decodes: [],
       }),
       dialWebSocket,

@@ -65,7 +65,7 @@ export class InstanceList {
         await this.#ask(Math.max(1, left));
         return;
       } catch (error) {
-        // What an earlier answer was says more than that there was no time for another.
+        // The earlier failure is more informative than the timeout that ended the call.
         if (known === undefined || !(error instanceof NoAnswer)) known = error;
         const isLast = this.#options.tools.clockNow() - startedAt + PAUSE_MS >= this.#timeout;
         if (isLast || this.#isFinal(error) || this.#life.signal.aborted) throw this.#noInstances(known);

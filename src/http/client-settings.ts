@@ -41,8 +41,8 @@ export type EndpointType = typeof ENDPOINT_TYPE_GATEWAY | typeof ENDPOINT_TYPE_D
 export interface PredictClientOptions extends ClientOptions {
   /**
    * The gateway, as the console shows it: with or without scheme and slash at the end, or the whole URL of a service with
-   * `/api/predict/<service>`. Inside an EAS instance, where
-   * the environment has `NAMESPACE` and `POD_NAME`, it may be left out: the service is found by its name. For
+   * `/api/predict/<service>`. Inside an EAS instance, where the environment has `NAMESPACE` and `POD_NAME`, it may be left out:
+   * the service is found by its name. For
    * `ENDPOINT_TYPE_DIRECT` the region's discovery, `pai-eas-vpc.<region>.aliyuncs.com`.
    */
   readonly endpoint?: string | undefined;

@@ -9,7 +9,7 @@ import { cleanCause } from "./redact.js";
 export interface Decoding {
   /** What undoes a `Content-Encoding`, beside gzip and zlib. */
   readonly codecs: readonly CompressionCodec[];
-  /** What every successful body is undone with, whatever its headers say. */
+  /** Compression of every successful body, regardless of its headers. */
   readonly always: Compression | undefined;
 }
 
@@ -23,7 +23,7 @@ const IMPORTS: Readonly<Record<string, readonly [name: string, entry: string]>> 
   zstd: ["zstd", "zstd"],
 };
 
-/** The import that a compression's name calls for, in words; undefined for what is none of ours. */
+/** Returns the import statement for a compression by name; undefined for a compression of another package. */
 export function importOf(name: unknown): string | undefined {
   const found = typeof name === "string" ? own(IMPORTS, name.toLowerCase()) : undefined;
   return found && `import { ${found[0]} } from "eas-prediction/compression/${found[1]}"`;

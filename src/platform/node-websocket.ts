@@ -47,7 +47,7 @@ function open(
       followRedirects: false,
       // EAS refuses an upgrade that asks for extensions.
       perMessageDeflate: false,
-      // 0 is no limit; without any ws has one of its own.
+      // 0 means no limit. Without the option, ws applies its own default.
       maxPayload: maxMessageBytes > MOST_PAYLOAD ? 0 : maxMessageBytes,
       createConnection: connectBy(connect, url, life.signal),
       finishRequest(request) {

@@ -47,7 +47,7 @@ export async function handleItems(
 ): Promise<void> {
   const worker = new Worker(handler, settings, logger);
   const { signal } = settings;
-  // Also while all slots are taken, when nobody asks the watcher.
+  // Also while all slots are taken, when `next` is not called.
   void watcher.closed.then(() => worker.hurry());
   try {
     for (;;) {
@@ -59,7 +59,7 @@ export async function handleItems(
       worker.start(frame);
     }
   } finally {
-    // Before the watcher closes: the service would give items that are not committed yet to somebody else.
+    // Before the watcher closes: the service would deliver uncommitted items to another consumer.
     await worker.finish();
     await watcher.flush();
     await watcher.close();

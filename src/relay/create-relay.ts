@@ -163,7 +163,7 @@ async function passOn(
     const body = passedBody(answer.body as ReadableStream<Bytes>, settings.idleTimeout, onIdle, end);
     return new Response(body, { status, headers });
   }
-  // Some runtimes have a stream although there is no body.
+  // Some runtimes return a stream even if there is no body.
   end(undefined);
   void answer.body?.cancel().catch(() => {});
   return new Response(null, { status, headers });

@@ -30,7 +30,7 @@ export class Patience {
     this.#timer = setTimeout(expire, Math.max(0, this.#limit - this.#waited));
   }
 
-  /** It is no longer the caller's turn; it sent or took `bytes`. */
+  /** Ends the caller's turn, in which it sent or received `bytes`. */
   stop(bytes = 0): void {
     if (this.#timer === undefined) return;
     clearTimeout(this.#timer);

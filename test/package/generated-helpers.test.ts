@@ -2,6 +2,7 @@ import { mkdirSync, rmSync, writeFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import ts from "typescript";
 import { afterAll, expect, test } from "vitest";
+import { CONSUMER_OPTIONS } from "./consumer-options.js";
 import { generateHelpers } from "./generated-helpers.js";
 
 // Inside the package, so that its own name resolves to the built declarations.
@@ -17,18 +18,7 @@ test("a helper with explicit types compiles for each signature of each public fu
 
   const file = `${folder}/helpers.mts`;
   writeFileSync(file, text);
-  const program = ts.createProgram([file], {
-    target: ts.ScriptTarget.ES2022,
-    lib: ["lib.es2022.d.ts", "lib.esnext.disposable.d.ts", "lib.dom.d.ts", "lib.dom.iterable.d.ts"],
-    module: ts.ModuleKind.NodeNext,
-    moduleResolution: ts.ModuleResolutionKind.NodeNext,
-    types: ["node"],
-    strict: true,
-    exactOptionalPropertyTypes: true,
-    noUncheckedIndexedAccess: true,
-    noEmit: true,
-    skipLibCheck: true,
-  });
+  const program = ts.createProgram([file], CONSUMER_OPTIONS);
   const messages = ts.getPreEmitDiagnostics(program).map(({ file, start = 0, messageText }) => {
     const line = file ? file.getLineAndCharacterOfPosition(start).line : 0;
     return `${names.get(line) ?? file?.fileName}: ${ts.flattenDiagnosticMessageText(messageText, "\n")}`;

@@ -2,6 +2,7 @@ import { readFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import ts from "typescript";
 import { expect, test } from "vitest";
+import { CONSUMER_OPTIONS } from "./consumer-options.js";
 
 const root = fileURLToPath(new URL("../..", import.meta.url));
 const HELPERS = `${root}test/package/helpers.ts`;
@@ -11,19 +12,7 @@ const CLASSES = ["PredictClient", "QueueClient", "AsyncInferenceClient", "Predic
 const OF_THE_LANGUAGE = ["toString"];
 
 test("helpers around each public function compile against the built declarations", () => {
-  const program = ts.createProgram([HELPERS], {
-    target: ts.ScriptTarget.ES2022,
-    lib: ["lib.es2022.d.ts", "lib.esnext.disposable.d.ts", "lib.dom.d.ts", "lib.dom.iterable.d.ts"],
-    module: ts.ModuleKind.NodeNext,
-    moduleResolution: ts.ModuleResolutionKind.NodeNext,
-    types: ["node"],
-    strict: true,
-    exactOptionalPropertyTypes: true,
-    noUncheckedIndexedAccess: true,
-    noUnusedLocals: true,
-    noEmit: true,
-    skipLibCheck: true,
-  });
+  const program = ts.createProgram([HELPERS], { ...CONSUMER_OPTIONS, noUnusedLocals: true });
   const sources = program.getSourceFiles().map(({ fileName }) => fileName);
   expect(sources.some((file) => file.endsWith("/dist/types/index.d.ts"))).toBe(true);
   const messages = ts.getPreEmitDiagnostics(program).map(({ file, start = 0, messageText }) => {

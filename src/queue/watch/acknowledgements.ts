@@ -24,7 +24,7 @@ export interface AcknowledgementsHost extends BackgroundRetriesHost {
   readonly onCommitted: (indexes: readonly bigint[]) => void;
   /** Called when the caller returns items to the queue. */
   readonly onReturned: (indexes: readonly bigint[]) => void;
-  /** Called when frames are no longer held. */
+  /** Called when the watcher holds frames no longer: their places in its window are free. */
   readonly onRelease: () => void;
 }
 

@@ -22,7 +22,7 @@ export function transportOf(
     return dialWebSocket === undefined ? "http" : "websocket";
   }
   const why = fallsBack ? "the watch polls: this transport has neither WebSockets nor streams" : "the watch polls";
-  // With autoCommit each item is deleted as it is read, so that nobody else gets it.
+  // With autoCommit each item is deleted as it is read, so that no other consumer gets it.
   const but = autoCommit
     ? ""
     : ". Polled items belong to no consumer: all consumers of a group get each item, and a commit deletes it for every group. Use one consumer, or autoCommit, or another transport";
