@@ -117,19 +117,21 @@ function checkReports({ uid, gid, warnings, failures, unreadable, method }, gene
   return problems;
 }
 
-/** Acknowledgements are repeated because of faults and ends of connections only. */
-function checkRequests(workers, { named, faulted, opened, generations }, window) {
+/** Requests are repeated because of faults, ends of connections and timeouts only. */
+function checkRequests(workers, { named, faulted, abandoned, opened, generations }, window) {
   const problems = [];
   const namedBy = new Map(named);
   const faultedBy = new Map(faulted);
   const openedBy = new Map(opened);
+  const abandonedBy = new Map(abandoned);
   for (const { uid, runs } of workers) {
     const pushes = generations.flatMap((each) => each.pushes).filter((each) => each[2] === uid).length;
-    const commits = namedBy.get(`${uid} commit`) ?? 0;
     const most = Math.max(runs.length, pushes) + (faultedBy.get(`${uid} commit`) ?? 0) + window * openedBy.get(uid);
-    if (commits > most) problems.push(`${uid} sent ${commits} commits, and at most ${most} follow from what happened`);
-    const gets = namedBy.get(`${uid} get`) ?? 0;
-    if (gets > most) problems.push(`${uid} read ${gets} items, and at most ${most} follow from what happened`);
+    for (const operation of ["commit", "get"]) {
+      const sent = namedBy.get(`${uid} ${operation}`) ?? 0;
+      const limit = most + (abandonedBy.get(`${uid} ${operation}`) ?? 0);
+      if (sent > limit) problems.push(`${uid} sent ${sent} of "${operation}", and at most ${limit} have a cause`);
+    }
   }
   return problems;
 }

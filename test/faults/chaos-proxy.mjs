@@ -23,6 +23,8 @@ export class ChaosProxy {
   /** Number of requests that named an item, by `uid operation`, and of those that were faulted. */
   named = new Map();
   faulted = new Map();
+  /** The same for requests that the client gave up before they were answered, as a slow machine makes it do. */
+  abandoned = new Map();
   /** Why watches ended, by `uid cause`. A watch that was refused counts as one that was opened. */
   ends = new Map();
   opened = new Map();
@@ -144,7 +146,10 @@ export class ChaosProxy {
     const watch = isWatch ? this.#watch(uid, stop) : undefined;
     outgoing.on("close", () => {
       if (watch) watch.end("client", "close");
-      else if (!fault) forwarded.destroy();
+      else if (!fault) {
+        if (!outgoing.writableFinished) count(this.abandoned, `${uid} ${operation}`, indexes.length);
+        forwarded.destroy();
+      }
     });
     forwarded.on("error", () => {
       if (watch) watch.end("server", "close");

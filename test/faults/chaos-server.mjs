@@ -32,7 +32,8 @@ const COMMANDS = {
     random = randomOf(seed);
     queues = [];
     proxy.plan = plan;
-    for (const map of [proxy.named, proxy.faulted, proxy.ends, proxy.opened, proxy.refusals]) map.clear();
+    for (const map of [proxy.named, proxy.faulted, proxy.abandoned, proxy.ends, proxy.opened, proxy.refusals])
+      map.clear();
     addQueue();
   },
   plan(plan) {
@@ -72,8 +73,8 @@ const COMMANDS = {
       commits: view.commits.map(({ index, gid }) => [String(index), gid]),
       negatives: view.negatives.map(({ index, gid, uid, code }) => [String(index), gid, uid, code]),
     }));
-    const { named, faulted, ends, opened } = proxy;
-    return { generations, named: [...named], faulted: [...faulted], ends: [...ends], opened: [...opened] };
+    const maps = ["named", "faulted", "abandoned", "ends", "opened"].map((name) => [name, [...proxy[name]]]);
+    return { generations, ...Object.fromEntries(maps) };
   },
   async end() {
     await proxy.close();
