@@ -6,6 +6,7 @@ Only the control plane is a stub: the session's service API, which says where a 
 import asyncio
 import json
 import platform
+import queue
 import sys
 import traceback
 from importlib.metadata import version
@@ -138,11 +139,12 @@ def openai():
 
 def async_by_threads():
     service = async_predictor(max_workers=8)
-    seen = []
-    tasks = [service.predict({"n": n}, callback=seen.append) for n in range(8)]
+    # A future has its result before its callback has run.
+    seen = queue.Queue()
+    tasks = [service.predict({"n": n}, callback=seen.put) for n in range(8)]
     wanted = [{"n": n, "done": True} for n in range(8)]
     assert [task.result(timeout=60) for task in tasks] == wanted
-    assert sorted(result["n"] for result in seen) == list(range(8))
+    assert sorted(seen.get(timeout=60)["n"] for _ in range(8)) == list(range(8))
     answer = service.raw_predict({"n": 9}).result(timeout=60)
     assert answer.json() == {"n": 9, "done": True}
 
