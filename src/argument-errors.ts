@@ -40,7 +40,11 @@ export function show(value: unknown): string {
   if (typeof value === "bigint") return `${value}n`;
   // Not its text, which is all of its source.
   if (typeof value === "function") return `the function ${value.name}`;
-  if (typeof value === "object" && value !== null) return `an object of ${value.constructor?.name ?? "no class"}`;
+  if (Array.isArray(value)) return "an array";
+  if (typeof value === "object" && value !== null) {
+    const name = value.constructor?.name ?? "Object";
+    return name === "Object" ? "a plain object" : `an instance of ${name}`;
+  }
   return String(value);
 }
 

@@ -13,7 +13,7 @@ export function resolveAuth(
 ): Exclude<Auth, "auto"> {
   if (auth === "signature" && platform.signer === undefined) {
     throw new EasUnsupportedError(
-      'auth "signature" cannot work here: the signature covers the Date header, which browsers do not let a page set; use "token", or a relay that keeps the token on a server',
+      'auth "signature" is not available in browsers: the signature covers the Date header, which pages cannot set; use "token", or a relay that keeps the token on a server',
     );
   }
   if (auth !== "auto") return auth;

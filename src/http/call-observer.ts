@@ -83,9 +83,9 @@ export class CallObserver {
       argumentTypeError("ERR_EAS_ARG_HEADER", `header ${name} cannot be set by a hook: ${why}`);
     const setHeader = (name: string, value: string) => {
       const [pair] = checkHeaders([[name, value]]) as [HeaderPair];
-      if (isSent) throw refused(pair[0], "the attempt has been sent: set it before the hook waits for anything");
-      if (OWNED.test(pair[0])) throw refused(pair[0], "it is the call's own");
-      if (plan.droppedHeaders?.test(pair[0])) throw refused(pair[0], "browsers drop it silently");
+      if (isSent) throw refused(pair[0], "the request was already sent. Set headers before the hook's first await");
+      if (OWNED.test(pair[0])) throw refused(pair[0], "the client sets it");
+      if (plan.droppedHeaders?.test(pair[0])) throw refused(pair[0], "browsers remove it without an error");
       added = mergeHeaders(added, [pair]);
     };
     this.#tell("request", { ...this.#event(), setHeader });

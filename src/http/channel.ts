@@ -110,8 +110,8 @@ export class Channel {
   /** Says why there is no `dialWebSocket`, and what to do instead. */
   get noSockets(): string {
     return this.#given
-      ? "the transport or fetch of this client opens no WebSockets, and one opened around it would bypass its proxy and certificates; use"
-      : "this runtime does not let headers be sent with a WebSocket, and the token is one; use";
+      ? "the transport or fetch of this client cannot open WebSockets, and a separate connection would bypass its proxy and certificates"
+      : "this runtime cannot send headers with a WebSocket, and the token is a header";
   }
 
   /** Loads what the first call would load, and finds the instances that it could go to. */

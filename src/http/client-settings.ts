@@ -130,7 +130,10 @@ export function optionsOf<O extends { readonly endpoint?: string | undefined }>(
   if (first === undefined || typeof first === "string") return { ...more, endpoint: first };
   const isOptions = typeof first === "object" && first !== null;
   if (!isOptions || ["URL", "Request"].includes(tagOf(first))) {
-    throw argumentTypeError("ERR_EAS_ARG_OPTION", `${client} takes options or an endpoint as text, not ${show(first)}`);
+    throw argumentTypeError(
+      "ERR_EAS_ARG_OPTION",
+      `${client} takes an options object or an endpoint string, not ${show(first)}`,
+    );
   }
   return first;
 }

@@ -75,7 +75,7 @@ export function httpFailure(call: FailedCall, response: TransportResponse, decod
   const hint = (isUpgrade && upgradeHint(status)) || statusHint(status, text, plan.auth, headers, isAuthorized);
   const outcome = outcomeOfStatus(status, text.includes(NO_HEALTHY_UPSTREAM));
   const excerpt = text.length > ERROR_EXCERPT ? `${text.slice(0, ERROR_EXCERPT)}…` : text;
-  const said = text === "" ? "" : ` It said: ${excerpt}`;
+  const said = text === "" ? "" : ` Response: ${excerpt}`;
   const cut = response.isTruncated ? " The rest of the response body was not received." : "";
   const retryAfter = parseRetryAfter(headers.get("retry-after"), headers.get("date"));
   const error = new EasHttpError(`${nameOf(plan)} was answered with ${status}: ${hint}.${cut}${said}`, {
@@ -101,7 +101,7 @@ export function timeoutFailure(call: FailedCall, phase: TransportRequest["phase"
   // Without a connection nothing was sent, so nothing can happen twice.
   const outcome: Outcome = phase === "connect" ? "not sent" : "timeout or 504";
   const awaited = { connect: "connection", headers: "response", body: "complete response body" }[phase];
-  const error = new EasTimeoutError(`${nameOf(plan)} had no ${awaited} within ${timeout} ms (${limit})`, {
+  const error = new EasTimeoutError(`${nameOf(plan)} timed out: no ${awaited} within ${timeout} ms (${limit})`, {
     ...attemptFacts(call, outcome),
     cause: call.lastError,
     phase,
@@ -116,17 +116,20 @@ export function totalTimeoutError(call: FailedCall): EasTimeoutError {
   const { kind, totalTimeout } = call.plan;
   const sent = call.attempts > 0;
   const why = cause
-    ? `. The last attempt that failed before: ${cause.message}`
+    ? `. Last failed attempt: ${cause.message}`
     : sent
       ? ""
-      : ", and nothing was sent: it waited all the time";
-  return new EasTimeoutError(`${nameOf(call.plan)} did not end within ${totalTimeout} ms (totalTimeout)${why}`, {
-    ...factsOf(call, sent),
-    cause,
-    retryable: kind !== "put" && kind !== "take",
-    phase: "total",
-    timeout: totalTimeout,
-  });
+      : ". Nothing was sent: the call waited for a token, an instance or a connection";
+  return new EasTimeoutError(
+    `${nameOf(call.plan)} timed out: not complete within ${totalTimeout} ms (totalTimeout)${why}`,
+    {
+      ...factsOf(call, sent),
+      cause,
+      retryable: kind !== "put" && kind !== "take",
+      phase: "total",
+      timeout: totalTimeout,
+    },
+  );
 }
 
 /** Why a call ended that `close({ force: true })` has cancelled. */
@@ -206,14 +209,14 @@ function reasonOf({ sent, systemCode, message, final }: TransportError, phase: T
 /** What the error of a call says that the browser has blocked for this reason. */
 export const MIXED_CONTENT = "(mixed content)";
 /** What the error of a call says that failed without a reason. */
-export const LIKELY_CORS = "Likely it is CORS";
+export const LIKELY_CORS = "Probably CORS";
 
 /** A browser says only "failed to fetch", so the likely reasons are named. */
 function hiddenReason(origin: string): string {
   const { location } = globalThis as { location?: { protocol?: string } };
   // Chromium and Firefox take loopback addresses for safe (w3c.github.io/webappsec-mixed-content).
   if (location?.protocol === "https:" && /^http:\/\/(?!localhost|127\.|\[::1])/.test(origin)) {
-    return `this page came over https, so the browser blocks calls over http ${MIXED_CONTENT}: use an https endpoint`;
+    return `this page was loaded over https, so the browser blocks calls over http ${MIXED_CONTENT}: use an https endpoint`;
   }
-  return `the browser gives no reason. ${LIKELY_CORS}: the service does not allow this page's origin or the Authorization header (curl and servers are not affected); or the host cannot be reached. A relay on your own server avoids CORS and keeps the token off the page`;
+  return `the browser reports no reason. ${LIKELY_CORS}: the service does not allow this page's origin or the Authorization header (curl and servers are not affected); or the host cannot be reached. A relay on a server of yours avoids CORS and keeps the token off the page`;
 }

@@ -10,7 +10,7 @@ export function loggingHooks(logger: CallLogger, { oneLineMessage }: ObserverToo
       logger.debug(`${named(event)}: ${status}, ${responseBytes} bytes after ${Math.round(timings.total)} ms`);
     },
     retry: (event) =>
-      logger.warn(`${named(event)} failed, again in ${Math.round(event.delay)} ms: ${oneLineMessage(event.error)}`),
+      logger.warn(`${named(event)} failed, retrying in ${Math.round(event.delay)} ms: ${oneLineMessage(event.error)}`),
     error: (event) => logger.error(`${named(event)} failed: ${oneLineMessage(event.error)}`),
   };
 }

@@ -165,7 +165,7 @@ export function checkTimeout(name: string, value: number): number {
   if (typeof value !== "number" || !(value > 0 && value <= MAX_TIMER_MS)) {
     throw argumentRangeError(
       "ERR_EAS_ARG_TIMEOUT",
-      `${name} is ${show(value)}: it must be milliseconds above 0 and at most ${MAX_TIMER_MS}, which is what timers can hold`,
+      `${name} is ${show(value)}: it must be a number of milliseconds above 0 and at most ${MAX_TIMER_MS}, the maximum of timers`,
     );
   }
   return value;

@@ -22,6 +22,6 @@ export function warnOfPlainToken({ target: { origin, isInternal }, logger }: Cal
   const { hostname } = new URL(origin);
   if (isInternal || !isPublicHost(hostname)) return;
   (logger ?? console).warn(
-    `eas-prediction: the token is sent to ${hostname} over plain http, where every network on the way can read it. Begin the endpoint with https://, or use the VPC endpoint inside a VPC`,
+    `eas-prediction: the token is sent to ${hostname} over plain http, where every network in between can read it. Use an endpoint with https://, or the VPC endpoint inside a VPC`,
   );
 }

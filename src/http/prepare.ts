@@ -128,7 +128,10 @@ function planHeaders(
   const owned = !token ? [] : auth === "signature" ? ["authorization", "date", "content-md5"] : ["authorization"];
   for (const [name] of headers) {
     if (droppedHeaders?.test(name)) {
-      throw argumentTypeError("ERR_EAS_ARG_HEADER", `header ${name} cannot be set: browsers drop it silently`);
+      throw argumentTypeError(
+        "ERR_EAS_ARG_HEADER",
+        `header ${name} cannot be set: browsers remove it without an error`,
+      );
     }
     if (owned.includes(name)) {
       throw argumentTypeError(
@@ -146,11 +149,11 @@ function planHeaders(
 
 /** The error for a body over the limit. */
 export function bodyTooLarge(length: number, { target, maxRequestBytes }: Prepared): RangeError {
-  const whose = target.isSharedGateway ? "the shared gateway takes no more" : "maxRequestBytes";
+  const whose = target.isSharedGateway ? "the maximum of the shared gateway" : "maxRequestBytes";
   return argumentRangeError(
     "ERR_EAS_ARG_BODY_SIZE",
     `the request body has ${length} bytes, and the limit is ${maxRequestBytes} (${whose}): send less or smaller values ` +
       "(an encoded image, UINT8 in place of FLOAT); compress it (setCompression, with metadata.rpc.decompressor in the " +
-      "service's configuration); or send the URL of an object storage. For a dedicated gateway, set maxRequestBytes",
+      "service's configuration); or put the data into object storage and send its URL. For a dedicated gateway, set maxRequestBytes",
   );
 }

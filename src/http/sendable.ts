@@ -21,7 +21,7 @@ function ownMemory(bytes: Bytes): Bytes {
     } catch {
       throw argumentTypeError(
         "ERR_EAS_ARG_REQUEST",
-        "the request's bytes are gone: their ArrayBuffer was transferred or resized. Pass a copy, or transfer it later",
+        "the request's bytes cannot be read: their ArrayBuffer was transferred or resized. Pass a copy, or transfer the buffer later",
       );
     }
   }

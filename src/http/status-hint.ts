@@ -1,18 +1,18 @@
 /** What the statuses mean on EAS: help.alibabacloud.com "Status codes of EAS", and pai-python-sdk `pai/predictor.py`. */
 const HINTS: Readonly<Record<number, string>> = {
   400: "the service could not read the request, or its processor threw: check input names, dtypes and shapes",
-  401: "the token is missing, wrong or of another service",
+  401: "the token is missing, wrong or belongs to another service",
   403: "the gateway refuses this caller: check its access lists",
-  404: "no such service, or no such path in it: check both",
-  405: "the service does not take this method",
+  404: "the service does not exist or does not have this path: check both",
+  405: "the service does not accept this method",
   408: "the service took longer than its metadata.rpc.keepalive allows (5 s by default): raise it, or use asynchronous inference",
   413: "the body is too large for the gateway or the service",
   429: "the rate limit is reached (shared gateway: 1,000 requests a second for each service)",
-  450: "the instance's request queue is full (metadata.rpc.max_queue_size): add instances or send less at once",
+  450: "the instance's request queue is full (metadata.rpc.max_queue_size): add instances or send fewer requests at once",
   500: "the service failed on this request",
-  502: "the gateway got no valid answer from the instance",
+  502: "the gateway received no valid response from the instance",
   503: "no instance is ready: the service is stopped, starting, scaled to zero or crashed",
-  504: "the instance did not answer in time: raise the service's timeout, or use asynchronous inference",
+  504: "the instance did not respond in time: raise the service's timeout, or use asynchronous inference",
 };
 
 /** The text by which the gateway says that a service has no ready instance. */
@@ -30,26 +30,26 @@ export function statusHint(
   hasToken = true,
 ): string {
   if (headers?.has(RELAY_HEADER)) {
-    return `this is the relay's own answer${status < 500 ? ", which refuses the request" : "; its option onError receives the cause"}`;
+    return `the relay itself ${status < 500 ? "refused the request" : "failed; its option onError receives the cause"}`;
   }
   if (status === 401) {
     return hasToken
       ? `${HINTS[401]}; it was sent as ${AUTH_WORDS[auth]}`
       : "the service requires a token, and the client has none: set the option token";
   }
-  if (status === 404 && text === "") return "the service is not ready yet, or there is none of this name";
+  if (status === 404 && text === "") return "the service is not ready yet, or no service has this name";
   if (status >= 300 && status < 400) {
-    return "redirects are not followed, to keep the token from other hosts: use the service's own address";
+    return "redirects are not followed, to keep the token from other hosts: set the endpoint to the redirect's target";
   }
   if (text.startsWith("upstream connect error")) {
     return "the gateway lost the instance: it is overloaded, restarting, or closes idle connections early";
   }
-  return HINTS[status] ?? (status >= 500 ? "the service failed" : "the service refuses the request");
+  return HINTS[status] ?? (status >= 500 ? "the service failed" : "the service refused the request");
 }
 
 /** Returns what a status means in response to a WebSocket upgrade, if that differs from its meaning for other requests. */
 export function upgradeHint(status: number): string | undefined {
-  if (status < 300) return "the service answered with a page, not with a WebSocket: check the path";
+  if (status < 300) return "the service sent an HTTP response instead of opening a WebSocket: check the path";
   if ([400, 405, 426, 501].includes(status)) {
     return "the service does not accept this WebSocket: check the path, the headers and the subprotocols";
   }
@@ -57,7 +57,8 @@ export function upgradeHint(status: number): string | undefined {
 }
 
 const AUTH_WORDS = {
-  token: 'the raw token; if the service wants OpenAI\'s form, set auth: "bearer"; if a signature, auth: "signature"',
-  bearer: '"Bearer <token>"; most EAS services want the raw token: set auth: "token"',
-  signature: 'a signature; if the service or a proxy before it takes none, set auth: "token"',
+  token:
+    'the raw token; if the service expects "Bearer <token>", set auth: "bearer"; if it expects a signature, auth: "signature"',
+  bearer: '"Bearer <token>"; most EAS services expect the raw token: set auth: "token"',
+  signature: 'a signature; if the service or a proxy in front of it expects the raw token, set auth: "token"',
 } as const;

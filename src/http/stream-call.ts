@@ -102,7 +102,7 @@ class StreamCall extends Call {
     const { channel } = this;
     const { transport } = channel;
     if (transport.stream === undefined) {
-      throw new EasUnsupportedError("this transport has no stream(): answers come as a whole only");
+      throw new EasUnsupportedError("this transport has no stream(): it returns whole responses only");
     }
     if (this.#reader !== undefined) Object.defineProperty(attempt, "body", { value: streamOf(this.#reader) });
     let response: StreamedResponse;

@@ -27,7 +27,7 @@ export function undoneReader(response: OpenedResponse, platform: Platform): Piec
   const codings = codingsIn(response);
   if (!canUndo(response) || codings.length > MOST_CODINGS) {
     throw new EasDecodeError(
-      `the stream has Content-Encoding ${show(codings.join(", "))}, and only gzip, deflate and br, at most ${MOST_CODINGS}, are decompressed piece by piece: predict() takes the option decompression`,
+      `the stream has Content-Encoding ${show(codings.join(", "))}, but streams decompress only gzip, deflate and br, at most ${MOST_CODINGS} of them: use predict() with the option decompression`,
       { format: "content-encoding" },
     );
   }

@@ -6,6 +6,6 @@ import type { CallPlan } from "./call-plan.js";
 export function checkUploadProgress({ kind }: CallPlan, { reportsUploads }: Transport): void {
   if (reportsUploads && kind !== "stream") return;
   throw new EasUnsupportedError(
-    "onUploadProgress works in web pages and their workers, without stream() and a transport or fetch of your own",
+    "onUploadProgress works only in web pages and their workers, with predict(), and without the options transport and fetch",
   );
 }

@@ -5,7 +5,7 @@ import { decompressionStream as decompressor, deflate, inflate } from "./web-com
 
 function unsigned(): never {
   throw new EasUnsupportedError(
-    "there are no signatures here: they cover the Date header, which browsers do not let a page set",
+    "signatures are not available in browsers: they cover the Date header, which pages cannot set",
   );
 }
 

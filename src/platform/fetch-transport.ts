@@ -95,7 +95,7 @@ export function fetchTransport(options: FetchTransportOptions = {}): Transport {
   async function exchange(request: TransportRequest | StreamRequest, signal: AbortSignal): Promise<Response> {
     const send = options.fetch ?? (globalThis.fetch as unknown as FetchFunction);
     // As in jest-environment-jsdom.
-    if (!send) throw new EasUnsupportedError("there is no fetch: set globalThis.fetch or transport");
+    if (!send) throw new EasUnsupportedError("this runtime has no fetch: set globalThis.fetch or the option transport");
     const url = request.origin + request.path;
     let init: Parameters<FetchFunction>[1] | undefined;
     let response: Response;
@@ -189,7 +189,9 @@ function streamOf(
 ): StreamedResponse {
   const { signal } = request;
   if (response.body === undefined) {
-    const error = new EasUnsupportedError("the fetch of this runtime has no body streams: an answer cannot be watched");
+    const error = new EasUnsupportedError(
+      "the fetch of this runtime has no body streams, so a response cannot be streamed",
+    );
     controller.abort(error);
     throw error;
   }

@@ -127,7 +127,7 @@ export class StreamedExchange implements Dispatcher.DispatchHandler, Exchange, S
     if (this.connection !== undefined) {
       if (this.weight >= HIGH_WATER_BYTES) this.connection.hold();
     } else if (this.weight > MAX_BYTES) {
-      this.fail(`more than ${MAX_BYTES} bytes wait to be read, on a connection that cannot be held back`);
+      this.fail(`more than ${MAX_BYTES} received bytes are unread, and the connection cannot be paused`);
     }
   }
 

@@ -51,7 +51,9 @@ export const dialWebSocket: WebSocketDialer = (url, { headers, protocols = [], s
         const connection = connectionOver(socket, life);
         socket.addEventListener("open", () => resolve(connection));
         socket.addEventListener("error", ({ message = "", error }) => reject(dialFailure(message, error)));
-        socket.addEventListener("close", () => reject(dialFailure("closed before it was open", undefined)));
+        socket.addEventListener("close", () =>
+          reject(dialFailure("the WebSocket was closed before it was open", undefined)),
+        );
       }),
   );
 

@@ -75,7 +75,7 @@ export function sendByXhr(
       if (xhr.readyState !== XMLHttpRequest.HEADERS_RECEIVED) return;
       request.phase = "body";
       if (xhr.responseURL !== "" && xhr.responseURL !== new URL(url).href) {
-        const message = "the answer is that of a redirect, which XMLHttpRequest has followed by itself";
+        const message = "the response comes from a redirect, which XMLHttpRequest followed by itself";
         return fail(new TransportError(message, { sent: "maybe", final: true }));
       }
       // Firefox's workers give nothing of a body whose type is changed so late: there it is had whole or not at all.

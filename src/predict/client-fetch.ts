@@ -213,7 +213,7 @@ export async function withJsonError(answer: Response, auth: CallPlan["auth"]): P
     const text = headers.has("content-encoding") ? "" : new TextDecoder().decode(bytes).trim();
     const isDeclared = /\bjson\b/i.test(headers.get("content-type") ?? "");
     const isJson = bytes.length <= MAX_ERROR_BYTES && (isDeclared ? text !== "" : /^[{[]/.test(text));
-    const said = text === "" ? "" : `. The service said: ${text.slice(0, 200)}`;
+    const said = text === "" ? "" : `. Response: ${text.slice(0, 200)}`;
     const message = `${statusText || `Status ${status}`}: ${statusHint(status, text, auth, headers)}${said}`;
     content = isJson ? bytes : JSON.stringify({ error: { message, code: status } });
     for (const name of ["content-length", "content-encoding"]) headers.delete(name);

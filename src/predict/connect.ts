@@ -42,7 +42,7 @@ export async function connect(
   const { dialWebSocket: dial = channel.dialWebSocket } = settings;
   if (dial === undefined) {
     throw new EasUnsupportedError(
-      `connect() cannot work: ${channel.noSockets} stream(), which is plain HTTP and can go through a relay that keeps the token on a server, or connect() on a server, or give the client a dialWebSocket, or transport: nodeTransport(…)`,
+      `connect() is not available: ${channel.noSockets}. Use stream(), which works over HTTP and through a relay; call connect() on a server; or set dialWebSocket or transport: nodeTransport(…)`,
     );
   }
   const signal = given ?? new AbortController().signal;
@@ -74,7 +74,9 @@ async function open(
       }
       if (keepAlive.pingInterval !== undefined && !dialled.connection.ping) {
         dialled.connection.terminate();
-        throw new EasUnsupportedError("pingInterval cannot work: this runtime's WebSocket cannot ping; leave it out");
+        throw new EasUnsupportedError(
+          "pingInterval is not supported: the WebSocket of this runtime cannot send pings. Leave it out",
+        );
       }
       return new PredictSocket(dialled, channel, signal, keepAlive, () => {
         limiter.release(true);

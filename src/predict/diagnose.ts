@@ -48,7 +48,7 @@ export interface Diagnosis {
 export async function diagnose(call: () => Promise<number>): Promise<Diagnosis> {
   try {
     const status = await call();
-    return { ok: true, finding: "ok", message: `the service answers (${status}) and takes the token`, status };
+    return { ok: true, finding: "ok", message: `the service responds (${status}) and accepts the token`, status };
   } catch (error) {
     const finding = findingOf(error);
     return {
@@ -61,7 +61,7 @@ export async function diagnose(call: () => Promise<number>): Promise<Diagnosis> 
 }
 
 const OK_DESPITE_STATUS =
-  "the service is there and takes the token; it only answers no bare GET, which is usual for models";
+  "the service responds and accepts the token. It refuses a GET without a body, as most models do";
 
 function findingOf(error: unknown): Finding {
   if (error instanceof EasHttpError) return findingOfStatus(error);

@@ -167,7 +167,7 @@ export class PredictClient extends PredictSettings {
     if (this.currentSettings().customUrl !== "") {
       throw argumentTypeError(
         "ERR_EAS_ARG_SERVICE_NAME",
-        "service() needs a client with an endpoint: a customUrl is one service's own",
+        "service() needs a client with an endpoint: a customUrl belongs to one service",
       );
     }
     checkOptionNames("service", options, { token: 1 });

@@ -81,7 +81,7 @@ export class PredictSocket implements AsyncIterable<string | Bytes> {
       onRoom: () => this.#heartbeat.resume(),
     });
     const abortable = { abort: (reason: unknown) => this.#giveUp(reason) };
-    const stream = { cancel: () => this.#giveUp(this.#error("was cut off: the client was closed")) };
+    const stream = { cancel: () => this.#giveUp(this.#error("was terminated: the client was closed")) };
     linkSignal(signal, abortable);
     channel.hold(stream);
     this.closed = new Promise((resolve) => {
@@ -104,8 +104,8 @@ export class PredictSocket implements AsyncIterable<string | Bytes> {
       if (isLarger(data, mostBytes)) this.#giveUp(tooLarge(mostBytes));
       else this.#messages.push(owned(data));
       if (!connection.pause && this.#messages.bytes > mostBytes) {
-        const held = `more than ${mostBytes} bytes (maxResponseBytes) were not read, and this runtime cannot hold it back`;
-        this.#giveUp(this.#error(`was cut off: ${held}`));
+        const held = `more than ${mostBytes} received bytes (maxResponseBytes) are unread, and this runtime cannot pause the service`;
+        this.#giveUp(this.#error(`was terminated: ${held}. Read faster, or raise maxResponseBytes`));
       }
     };
     closeOnDispose(this);
@@ -119,7 +119,7 @@ export class PredictSocket implements AsyncIterable<string | Bytes> {
   send(data: string | Uint8Array): void {
     checkMessage(data);
     if (this.#isEnding) {
-      throw this.#error("has ended, and nothing can be sent any more");
+      throw this.#error("has ended or is closing: call connect() again to send more");
     }
     this.#connection.send(typeof data === "string" ? data : sendable(data as Bytes));
   }

@@ -171,9 +171,9 @@ class Wait {
   }
 
   #expired(cause: EasHttpError, reason: NotReadyReason): EasTimeoutError {
-    const asked = this.attempts === 0 ? "" : `, asked ${this.attempts} times`;
+    const asked = this.attempts === 0 ? "" : ` (${this.attempts} requests)`;
     return new EasTimeoutError(
-      `the service was not ready within ${this.#timeout} ms${asked}; it last said: ${reason}. ${cause.message}`,
+      `the service was not ready within ${this.#timeout} ms${asked}; last response: ${reason}. ${cause.message}`,
       {
         attempts: Math.max(this.attempts, cause.attempts),
         retryable: true,

@@ -80,7 +80,10 @@ export function checkProtocols(value: SocketOptions["protocols"] = []): readonly
     }
   }
   if (new Set(list).size < list.length) {
-    throw argumentTypeError("ERR_EAS_ARG_OPTION", `protocols has a name twice: ${show(list.join(", "))}`);
+    throw argumentTypeError(
+      "ERR_EAS_ARG_OPTION",
+      `protocols is ${show(list.join(", "))}: each name must occur only once`,
+    );
   }
   return [...list];
 }

@@ -38,7 +38,7 @@ export function checkDuration(argument: string, value: number | string): Duratio
   if (!(milliseconds >= 0 && milliseconds <= MAX_TIMER_MS)) {
     throw argumentRangeError(
       "ERR_EAS_ARG_TIMEOUT",
-      `${argument} is ${show(value)}: it must be milliseconds of at least 0, or a duration such as "5s", and at most ${MAX_TIMER_MS} ms, which is what timers can hold`,
+      `${argument} is ${show(value)}: it must be milliseconds of at least 0, or a duration such as "5s", and at most ${MAX_TIMER_MS} ms, the maximum of timers`,
     );
   }
   return { text: typeof value === "number" ? `${milliseconds}ms` : value, milliseconds };

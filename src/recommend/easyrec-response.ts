@@ -126,12 +126,12 @@ export class EasyRecResponse extends NamedTensorResponse {
     if (scores !== undefined) return scores;
     const ids = Array.from(this.results.keys());
     const names = ids.slice(0, MOST_NAMES).map(show).join(", ");
-    const there = ids.length === 0 ? "it has none" : `it has those of ${names}`;
+    const there = ids.length === 0 ? "it has no items" : `its items are ${names}`;
     const more = ids.length > MOST_NAMES ? `, … (${ids.length} in all)` : "";
     const status = this.statusCode === "OK" ? "" : `; the service answered ${this.statusCode}: ${show(this.errorMsg)}`;
     throw argumentRangeError(
       "ERR_EAS_ARG_OUTPUT",
-      `there are no scores for item ${show(String(itemId))} in the response: ${there}${more}${status}`,
+      `item ${show(String(itemId))} has no scores in the response: ${there}${more}${status}`,
     );
   }
 

@@ -47,7 +47,7 @@ function encodeFloats(field: number, content: NumberArray, dtype: DType, of: str
     const name = dtype === "DT_HALF" ? "fromFloat16" : "fromBFloat16";
     throw argumentTypeError(
       "ERR_EAS_ARG_CONTENT",
-      `${of}: content is a Uint16Array, which may be the bits of ${dtype}: they travel as floats here, so give ${name}(content)`,
+      `${of}: content is a Uint16Array, which may hold the bits of ${dtype}. This format sends floats: pass ${name}(content)`,
     );
   }
   const own = typedArrayName(content) === "Float32Array";

@@ -84,7 +84,7 @@ export function findOutput(outputs: ReadonlyMap<string, RawTensor>, name: string
   const names = [...outputs.keys()].map(show).join(", ");
   throw argumentRangeError(
     "ERR_EAS_ARG_OUTPUT",
-    `there is no output ${show(name)} in the response: ${names === "" ? "it has none" : `it has ${names}`}`,
+    `output ${show(name)} is not in the response: ${names === "" ? "it has no outputs" : `its outputs are ${names}`}`,
   );
 }
 
@@ -93,8 +93,8 @@ export function outputAt(outputs: readonly RawTensor[], index: number): RawTenso
   const output = Number.isInteger(index) ? outputs.at(index) : undefined;
   if (output !== undefined) return output;
   const { length } = outputs;
-  const there = length === 0 ? "the response has none" : `there are ${length}, from 0 to ${length - 1}`;
-  throw argumentRangeError("ERR_EAS_ARG_OUTPUT", `there is no output ${show(index)}: ${there}`);
+  const there = length === 0 ? "it has no outputs" : `its outputs are 0 to ${length - 1}`;
+  throw argumentRangeError("ERR_EAS_ARG_OUTPUT", `output ${show(index)} is not in the response: ${there}`);
 }
 
 /** Outputs for people: each with its first values. */

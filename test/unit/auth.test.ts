@@ -277,5 +277,5 @@ test("a 401 for a client without a token says that there was none", async () => 
   expect(await hintOf(new PredictClient(options))).toContain("the service requires a token, and the client has none");
   expect(await hintOf(new PredictClient({ ...options, token: "wrong" }))).toContain("it was sent as a signature");
   const own = new PredictClient({ ...options, headers: { authorization: "wrong" } });
-  expect(await hintOf(own)).toContain("the token is missing, wrong or of another service");
+  expect(await hintOf(own)).toContain("the token is missing, wrong or belongs to another service");
 });

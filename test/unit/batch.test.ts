@@ -467,8 +467,8 @@ describe("an abort", () => {
 describe("bad arguments", () => {
   test.each<[unknown, Record<string, unknown>, RegExp]>([
     ["text", {}, /batch takes an array, an iterable or an async iterable of requests, not "text"/],
-    [Uint8Array.of(1), {}, /not an object of Uint8Array/],
-    [new TFRequest(), {}, /not an object of TFRequest/],
+    [Uint8Array.of(1), {}, /not an instance of Uint8Array/],
+    [new TFRequest(), {}, /not an instance of TFRequest/],
     [undefined, {}, /not undefined/],
     [["x"], { concurrency: 0 }, /concurrency is 0: it must be an integer of at least 1/],
     [["x"], { concurrency: 1.5 }, /concurrency is 1.5/],
@@ -476,7 +476,7 @@ describe("bad arguments", () => {
     [["x"], { maxBytes: "1 MB" }, /maxBytes is "1 MB"/],
     [["x"], { onProgress: true }, /onProgress is true: it must be a function/],
     [["x"], { onError: "ignore" }, /onError is "ignore": it must be "stop" or "collect"/],
-    [["x"], { signal: {} }, /signal is an object of Object: it must be an AbortSignal/],
+    [["x"], { signal: {} }, /signal is a plain object: it must be an AbortSignal/],
     [["x"], { timeout: -1 }, /timeout is -1/],
   ])("%o %o", async (requests, options, message) => {
     const { client, emulator } = await start();

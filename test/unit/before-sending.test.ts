@@ -107,7 +107,7 @@ describe("time limits of Node's own fetch", () => {
     const error = await errorOf(clientOf({ origin: "http://h" }, { transport, timeout: 900_000 }).predict("x"));
     expect(error).toBeInstanceOf(EasTimeoutError);
     expect(error).toMatchObject({ phase, timeout: 300_000, attempts: 2, retryable: true });
-    expect(error.message).toContain(`had no ${awaited} within 300000 ms (${code}`);
+    expect(error.message).toContain(`timed out: no ${awaited} within 300000 ms (${code}`);
     expect(error.message).toContain("nodeTransport()");
     const put = await errorOf(queueClientOf({ origin: "http://h" }, { transport }).put("x"));
     expect(put).toMatchObject({ code: "ERR_EAS_TIMEOUT", maybeAccepted: true });

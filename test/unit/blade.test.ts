@@ -387,7 +387,7 @@ describe("refused arguments", () => {
       () => new BladeRequest().addFeed("in", anything([1]), anything(F), anything([1])),
       "RangeError",
       FEED,
-      /^input "in": batchSize is an object of Array: it must be a 32-bit integer of at least 1$/,
+      /^input "in": batchSize is an array: it must be a 32-bit integer of at least 1$/,
     ],
     ["an empty name", () => new BladeRequest().addFeed("", 1, [1], F, [1]), "RangeError", FEED, /inputName is ""/],
     [
@@ -445,7 +445,7 @@ describe("refused arguments", () => {
       () => new BladeRequest().addFetch("o", anything({ bladeBlobName: "b" })),
       "TypeError",
       DTYPE,
-      /^output "o": dtype is an object of Object/,
+      /^output "o": dtype is a plain object/,
     ],
     [
       "a number as an output's blob name",
@@ -728,12 +728,12 @@ describe("names of outputs", () => {
       expect(thrownBy(() => read(" x "))).toMatchObject({
         name: "RangeError",
         code: "ERR_EAS_ARG_OUTPUT",
-        message: 'there is no output "x" in the response: it has "y", "z"',
+        message: 'output "x" is not in the response: its outputs are "y", "z"',
       });
     }
     expect(thrownBy(() => respond().getValues("x"))).toMatchObject({
       code: "ERR_EAS_ARG_OUTPUT",
-      message: 'there is no output "x" in the response: it has none',
+      message: 'output "x" is not in the response: it has no outputs',
     });
     expect(thrownBy(() => respond().getValues(anything(0)))).toMatchObject({ code: "ERR_EAS_ARG_OUTPUT" });
   });

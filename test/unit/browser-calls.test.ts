@@ -131,13 +131,13 @@ test("a signature is refused with the reason, and nothing is sent", async () => 
   const client = clientOf({ origin: "http://h" }, { auth: "signature" });
   const error = await errorOf(client.predict("x"));
   expect(error).toMatchObject({ name: "EasUnsupportedError", code: "ERR_EAS_UNSUPPORTED", attempts: 0 });
-  expect(error.message).toMatch(/signature covers the Date header.*browser.*use "token"/);
+  expect(error.message).toMatch(/not available in browsers: the signature covers the Date header.*use "token"/);
   expect(fetched).not.toHaveBeenCalled();
 });
 
 describe("a call that the browser blocks", () => {
-  const cors = /failed: the browser gives no reason\. Likely it is CORS: .*Authorization/;
-  const mixed = /failed: this page came over https.*mixed content.*use an https endpoint/;
+  const cors = /failed: the browser reports no reason\. Probably CORS: .*Authorization/;
+  const mixed = /failed: this page was loaded over https.*mixed content.*use an https endpoint/;
 
   test.each([
     ["a page over http", "http:", "http://h", cors, "cors"],
@@ -185,7 +185,7 @@ describe('transport "websocket"', () => {
     const fetched = blockFetch();
     const queue = queueClientOf({ origin: "http://h" });
     const onStatus = vi.fn();
-    const said = /transport "websocket" cannot work: .*"http", which streams over HTTP.*dialWebSocket/;
+    const said = /transport "websocket" is not available: .*"http", which streams over HTTP.*dialWebSocket/;
     const thrown = thrownBy(() => queue.watch(index, 1, { transport: "websocket", onStatus }));
     const rejected = await errorOf(queue.consume(() => {}, { index, transport: "websocket" }));
     for (const error of [thrown, rejected]) {

@@ -322,10 +322,10 @@ describe("responses", () => {
     expect(thrownBy(() => response.getValues("x"))).toMatchObject({
       name: "RangeError",
       code: "ERR_EAS_ARG_OUTPUT",
-      message: 'there is no output "x" in the response: it has "y", "z"',
+      message: 'output "x" is not in the response: its outputs are "y", "z"',
     });
     expect(thrownBy(() => new CaffeResponse(new Uint8Array(0)).getValues("x"))).toMatchObject({
-      message: 'there is no output "x" in the response: it has none',
+      message: 'output "x" is not in the response: it has no outputs',
     });
     for (const name of ["y", "z"]) {
       expect(thrownBy(() => response.getValues(name, "DT_INT32"))).toMatchObject({

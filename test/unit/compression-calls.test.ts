@@ -410,7 +410,7 @@ describe("options that are wrong", () => {
     ["zstd", entry("zstd", "zstd")],
     ["brotli", "snappy, lz4, lz4Frame and zstd are objects to import"],
     ["constructor", '"gzip", "zlib"'],
-    [{}, "an object of Object"],
+    [{}, "a plain object"],
     [null, "is null"],
     [1, "is 1"],
   ])("%j", async (value, message) => {

@@ -317,7 +317,7 @@ describe("the option", () => {
     ["a header with a line break", { exposeHeaders: ["X\r\nY: 1"] }, "cors.exposeHeaders has"],
     ["an origin in the place of the options", PAGE, `cors is "${PAGE}"`],
     ["null", null, "cors is null"],
-    ["a list", [PAGE], "cors is an object of Array"],
+    ["a list", [PAGE], "cors is an array"],
   ])("refuses %s when the emulator is made", (_name, cors, said) => {
     const error = thrownBy(() => make(cors));
     expect(error).toMatchObject({ name: "TypeError", code: "ERR_EAS_ARG_OPTION" });

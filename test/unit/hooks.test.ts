@@ -460,7 +460,7 @@ describe("setHeader", () => {
     const { server, client } = await open({ hooks: { request } });
     await client.predict("x");
     expect(server.requests[0]?.headers["x-late"]).toBeUndefined();
-    expect(String(late[0])).toMatch(/x-late cannot be set by a hook: the attempt has been sent/);
+    expect(String(late[0])).toMatch(/x-late cannot be set by a hook: the request was already sent/);
   });
 
   test("what it adds is not kept for the next attempt or call", async () => {
@@ -607,11 +607,11 @@ describe("logger", () => {
     await errorOf(client.predict("x"));
     const url = `POST ${server.origin}/api/predict/svc`;
     expect(lines).toHaveLength(3);
-    expect(lines[0]).toMatch(`warn ${url} (attempt 1) failed, again in 0 ms: `);
-    expect(lines[0]).toMatch(/It said: busy forged line$/);
+    expect(lines[0]).toMatch(`warn ${url} (attempt 1) failed, retrying in 0 ms: `);
+    expect(lines[0]).toMatch(/Response: busy forged line$/);
     expect(lines[1]?.replace(/\d+ ms$/, "N ms")).toBe(`debug ${url} (attempt 2): 200, 5 bytes after N ms`);
     expect(lines[2]).toMatch(`error ${url} (attempt 1) failed: `);
-    expect(lines[2]).toMatch(/It said: no \[31mred$/);
+    expect(lines[2]).toMatch(/Response: no \[31mred$/);
     expect(lines.join()).not.toContain("secret");
   });
 

@@ -236,15 +236,15 @@ describe("what cannot be right", () => {
     ["no width", { data: new Uint8Array(3), height: 1 }, /width is undefined/],
     ["a height of 0", { ...pixel, height: 0 }, /height is 0: it must be an integer above 0/],
     ["a fractional width", { ...pixel, width: 1.5 }, /width is 1.5/],
-    ["numbers", { ...pixel, data: [1, 2, 3] }, /data is an object of Array: it must be a Uint8Array/],
-    ["floats", { ...pixel, data: new Float32Array(3) }, /data is an object of Float32Array/],
+    ["numbers", { ...pixel, data: [1, 2, 3] }, /data is an array: it must be a Uint8Array/],
+    ["floats", { ...pixel, data: new Float32Array(3) }, /data is an instance of Float32Array/],
     [
       "another colour space",
       { ...pixel, colorSpace: "display-p3" },
       /colorSpace is "display-p3": get it with getImageData/,
     ],
     ["null", null, /image 0 is null: it must be (decoded pixels )?\{ data, width, height \}/],
-    ["encoded bytes", new Uint8Array(100), /image 0 is an object of Uint8Array/],
+    ["encoded bytes", new Uint8Array(100), /image 0 is an instance of Uint8Array/],
     ["a path", "cat.jpg", /image 0 is "cat.jpg"/],
     ["no image", [], /the list of images is empty: give at least one/],
     ["a hole", [pixel, undefined], /image 1 is undefined/],
@@ -388,7 +388,7 @@ describe("what only browsers decode", () => {
     [
       "tainted",
       () => ({ width: 1, height: 1, tainted: true }),
-      /image 0 is an object of Blob, and it shows an image of another origin.*crossOrigin.*\(SecurityError: tainted\)/,
+      /image 0 is an instance of Blob, and it shows an image of another origin.*crossOrigin.*\(SecurityError: tainted\)/,
     ],
     [
       "damaged",

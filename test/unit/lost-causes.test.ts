@@ -43,7 +43,7 @@ describe("the last failure is the cause of a timeout", () => {
     server.always(stallBeforeHeaders);
     const error = await errorOf(clientOf(server, { timeout: 3_600_000 }).ready({ timeout: 1_500 }));
     expect(error).toMatchObject({ code: "ERR_EAS_TIMEOUT", phase: "total", timeout: 1_500 });
-    expect(error.message).toMatch(/not ready within 1500 ms.*it last said: no healthy upstream/);
+    expect(error.message).toMatch(/not ready within 1500 ms.*last response: no healthy upstream/);
     expect(error.cause).toMatchObject({ status: 503 });
   });
 });

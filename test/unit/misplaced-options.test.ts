@@ -27,15 +27,15 @@ const INSTEAD = "pass transport: nodeTransport({ connections, proxy, ca, … }) 
 class OwnTransport extends RecordingTransport {}
 
 const misplaced: [name: string, value: unknown, shown: string][] = [
-  ["undici's Agent", new Agent(), "an object of Agent"],
-  ["undici's ProxyAgent", new ProxyAgent("http://127.0.0.1:9"), "an object of ProxyAgent"],
-  ["node:http's Agent", new HttpAgent(), "an object of Agent"],
-  ["a client", new PredictClient({ endpoint: "h" }), "an object of PredictClient"],
+  ["undici's Agent", new Agent(), "an instance of Agent"],
+  ["undici's ProxyAgent", new ProxyAgent("http://127.0.0.1:9"), "an instance of ProxyAgent"],
+  ["node:http's Agent", new HttpAgent(), "an instance of Agent"],
+  ["a client", new PredictClient({ endpoint: "h" }), "an instance of PredictClient"],
   ["null", null, "null"],
   ["false", false, "false"],
   ["0", 0, "0"],
   ["empty text", "", '""'],
-  ["a URL", new URL("http://user:secret@proxy"), "an object of URL"],
+  ["a URL", new URL("http://user:secret@proxy"), "an instance of URL"],
 ];
 
 describe.each(["transport", "fetch"])("in the place of %s", (option) => {
@@ -68,7 +68,7 @@ test("a transport in the place of fetch", async () => {
   for (const fetch of [nodeTransport(), fetchTransport()]) {
     for (const error of await refusals({ fetch })) {
       expect(error).toMatchObject({ name: "TypeError", code: "ERR_EAS_ARG_OPTION" });
-      expect(error.message).toContain("fetch is an object of Object: it must be a function");
+      expect(error.message).toContain("fetch is a plain object: it must be a function");
     }
   }
 });
@@ -92,7 +92,7 @@ test("npm's fetch of undici is one like any other", async () => {
 test.each([
   ["null", null, "null"],
   ["a URL", "ws://h", '"ws://h"'],
-  ["an object", {}, "an object of Object"],
+  ["an object", {}, "a plain object"],
 ])("in the place of dialWebSocket: %s", async (_name, dialWebSocket, shown) => {
   const [error] = await refusals({ dialWebSocket }, [QueueClient]);
   expect(error).toMatchObject({ name: "TypeError", code: "ERR_EAS_ARG_OPTION" });
@@ -101,8 +101,8 @@ test.each([
 
 describe("in the place of an endpoint", () => {
   const values: [name: string, value: unknown, shown: string][] = [
-    ["a URL", new URL("http://secret.host"), "an object of URL"],
-    ["a request", new Request("http://secret.host"), "an object of Request"],
+    ["a URL", new URL("http://secret.host"), "an instance of URL"],
+    ["a request", new Request("http://secret.host"), "an instance of Request"],
     ["a number", 8080, "8080"],
   ];
 
@@ -120,7 +120,7 @@ describe("in the place of an endpoint", () => {
     for (const Client of [PredictClient, QueueClient]) {
       const error = thrownBy(() => new Client(value as string, "name"));
       expect(error).toMatchObject({ name: "TypeError", code: "ERR_EAS_ARG_OPTION" });
-      expect(error.message).toBe(`${Client.name} takes options or an endpoint as text, not ${shown}`);
+      expect(error.message).toBe(`${Client.name} takes an options object or an endpoint string, not ${shown}`);
     }
   });
 });

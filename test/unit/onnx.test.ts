@@ -202,10 +202,10 @@ describe.each<[string, (shape: never, dtype: never, content: never) => unknown]>
     ["DT_UINT64", [null, 1], "TypeError", /is null.*DT_UINT64/],
     ["DT_DOUBLE", [1n, 1], "RangeError", /is 1n.*DT_DOUBLE.*must be a number/],
     ["DT_DOUBLE", ["1", 1], "TypeError", /is "1".*DT_DOUBLE.*must be a number/],
-    ["DT_HALF", [1, 2], "TypeError", /content is an object of Array: .*Float16Array or the Uint16Array.*toFloat16/],
-    ["DT_HALF", Float32Array.of(1, 2), "TypeError", /content is an object of Float32Array: for DT_HALF/],
-    ["DT_HALF", Int16Array.of(1, 2), "TypeError", /content is an object of Int16Array: for DT_HALF/],
-    ["DT_HALF", Uint8Array.of(1, 2), "TypeError", /content is an object of Uint8Array: for DT_HALF/],
+    ["DT_HALF", [1, 2], "TypeError", /content is an array: .*Float16Array or the Uint16Array.*toFloat16/],
+    ["DT_HALF", Float32Array.of(1, 2), "TypeError", /content is an instance of Float32Array: for DT_HALF/],
+    ["DT_HALF", Int16Array.of(1, 2), "TypeError", /content is an instance of Int16Array: for DT_HALF/],
+    ["DT_HALF", Uint8Array.of(1, 2), "TypeError", /content is an instance of Uint8Array: for DT_HALF/],
   ])("in %s: %s", (dtype, content, kind, message) => {
     refuse([[2], dtype, content], kind, CONTENT, message);
   });
@@ -403,12 +403,12 @@ describe("responses", () => {
         expect(thrownBy(read)).toMatchObject({
           name: "RangeError",
           code: "ERR_EAS_ARG_OUTPUT",
-          message: `there is no output ${at}: there are 2, from 0 to 1`,
+          message: `output ${at} is not in the response: its outputs are 0 to 1`,
         });
       }
       expect(thrownBy(() => new OnnxResponse(new Uint8Array(0)).getName(at))).toMatchObject({
         code: "ERR_EAS_ARG_OUTPUT",
-        message: `there is no output ${at}: the response has none`,
+        message: `output ${at} is not in the response: it has no outputs`,
       });
     },
   );
@@ -423,7 +423,7 @@ describe("responses", () => {
       expect(thrownBy(() => two().getValues(anything(name)))).toMatchObject({
         name: "RangeError",
         code: "ERR_EAS_ARG_OUTPUT",
-        message: `there is no output ${shown} in the response: it has "a", "0"`,
+        message: `output ${shown} is not in the response: its outputs are "a", "0"`,
       });
     }
     // Names are for getValues; getName takes a position only.

@@ -33,12 +33,12 @@ const BAD_TAGS: [name: string, tags: unknown, refusal: Refusal][] = [
   ["true", { n: true }, tag(/tag "n" is true/)],
   ["null", { n: null }, tag(/tag "n" is null/)],
   ["undefined", { n: undefined }, tag(/tag "n" is undefined/)],
-  ["an array", { n: ["a"] }, tag(/tag "n" is an object of Array/)],
-  ["an object", { n: {} }, tag(/tag "n" is an object of Object/)],
+  ["an array", { n: ["a"] }, tag(/tag "n" is an array/)],
+  ["an object", { n: {} }, tag(/tag "n" is a plain object/)],
   ["tags that are text", "a=b", tag(/tags is "a=b": it must be an object of strings/)],
   ["tags that are null", null, tag(/tags is null/)],
-  ["tags that are pairs", [["a", "b"]], tag(/tags is an object of Array/)],
-  ["tags that are a Map", new Map([["a", "b"]]), tag(/tags is an object of Map/)],
+  ["tags that are pairs", [["a", "b"]], tag(/tags is an array/)],
+  ["tags that are a Map", new Map([["a", "b"]]), tag(/tags is an instance of Map/)],
   ["half a character in a value", { k: "a\ud800" }, tag(/tag "k" has an unpaired surrogate/)],
   ["half a character in a key", { "\udc00": "a" }, tag(/has an unpaired surrogate/)],
 ];
@@ -146,7 +146,7 @@ const CASES: Case[] = [
     (operation): Case => [
       `${operation}: an object that is no list`,
       (client) => (INDEXED.delete as (typeof INDEXED)[string])(client, { 0: 1 }),
-      ["TypeError", "ERR_EAS_ARG_INDEX", /indexes is an object of Object: it must be an index or an array of indexes/],
+      ["TypeError", "ERR_EAS_ARG_INDEX", /indexes is a plain object: it must be an index or an array of indexes/],
     ],
   ),
   [
@@ -323,7 +323,7 @@ const CASES: Case[] = [
   [
     "put: signal that is none",
     (client) => client.put("x", { signal: any({}) }),
-    ["TypeError", "ERR_EAS_ARG_OPTION", /signal is an object of Object: it must be an AbortSignal/],
+    ["TypeError", "ERR_EAS_ARG_OPTION", /signal is a plain object: it must be an AbortSignal/],
   ],
   [
     "put: over maxRequestBytes",
@@ -346,8 +346,12 @@ test.each(CASES)("%s", async (_name, call, refusal) => {
 
 describe("bad options of the client are refused when it is made", () => {
   const cases: [name: string, options: unknown, refusal: Refusal][] = [
-    ["null", null, ["TypeError", "ERR_EAS_ARG_OPTION", /QueueClient takes options or an endpoint as text, not null/]],
-    ["a number", 5, ["TypeError", "ERR_EAS_ARG_OPTION", /takes options or an endpoint as text, not 5/]],
+    [
+      "null",
+      null,
+      ["TypeError", "ERR_EAS_ARG_OPTION", /QueueClient takes an options object or an endpoint string, not null/],
+    ],
+    ["a number", 5, ["TypeError", "ERR_EAS_ARG_OPTION", /takes an options object or an endpoint string, not 5/]],
     [
       "a signature",
       { auth: "signature" },
@@ -362,7 +366,7 @@ describe("bad options of the client are refused when it is made", () => {
     [
       "a logger that is none",
       { logger: {} },
-      ["TypeError", "ERR_EAS_ARG_OPTION", /logger is an object of Object: it must be an object with warn\(\)/],
+      ["TypeError", "ERR_EAS_ARG_OPTION", /logger is a plain object: it must be an object with warn\(\)/],
     ],
     [
       "a logger that is a function",

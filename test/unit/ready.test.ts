@@ -122,7 +122,7 @@ describe("on a clock of the test's own", () => {
     const error = await errorOf(settled(client.ready({ timeout: 10_000 })));
     expect(error).toBeInstanceOf(EasTimeoutError);
     expect(error).toMatchObject({ phase: "total", timeout: 10_000, retryable: true, attempts: 5 });
-    expect(error.message).toMatch(/not ready within 10000 ms, asked 5 times; it last said: no healthy upstream/);
+    expect(error.message).toMatch(/not ready within 10000 ms \(5 requests\); last response: no healthy upstream/);
     // The next wait would have been longer than what was left.
     expect(seen.at(-1)?.at).toBe(7500);
   });
@@ -226,7 +226,7 @@ describe("on a clock of the test's own", () => {
     });
     const error = await errorOf(settled(client.predict("x", { waitForReady: { timeout: 1_000 } })));
     expect(error).toMatchObject({ code: "ERR_EAS_TIMEOUT", phase: "total", timeout: 1_000 });
-    expect(error.message).toContain("it last said: empty 404");
+    expect(error.message).toContain("last response: empty 404");
     expect(methods).toEqual(["POST", "GET"]);
   });
 

@@ -46,7 +46,7 @@ const TORCH_VALUES: readonly (readonly [dtype: string, value: unknown, error: Re
   ["INT", -(2 ** 31) - 1, "RangeError", `user feature "k" is -2147483649, which does not fit INT: ${INT}`],
   ["INT", Number.NaN, "RangeError", `user feature "k" is NaN, which does not fit INT: ${INT}`],
   ["INT", 1n, "RangeError", `user feature "k" is 1n, which does not fit INT: ${INT}`],
-  ["INT", [1], "TypeError", `user feature "k" is an object of Array, which does not fit INT: ${INT}`],
+  ["INT", [1], "TypeError", `user feature "k" is an array, which does not fit INT: ${INT}`],
   ["INT64", 2 ** 53, "RangeError", `user feature "k" is 9007199254740992, which does not fit INT64: ${INT64}`],
   ["BIGINT", 2n ** 63n, "RangeError", `user feature "k" is 9223372036854775808n, which does not fit BIGINT: ${INT64}`],
   ["INT64", "7", "TypeError", `user feature "k" is "7", which does not fit INT64: ${INT64}`],
@@ -56,13 +56,13 @@ const TORCH_VALUES: readonly (readonly [dtype: string, value: unknown, error: Re
     "LIST<INT>",
     new Set([1]),
     "TypeError",
-    `user feature "k" is an object of Set, which does not fit LIST<INT>: it must be an array`,
+    `user feature "k" is an instance of Set, which does not fit LIST<INT>: it must be an array`,
   ],
   [
     "ARRAY<FLOAT>",
     { 0: 1, length: 1 },
     "TypeError",
-    `user feature "k" is an object of Object, which does not fit ARRAY<FLOAT>: it must be an array`,
+    `user feature "k" is a plain object, which does not fit ARRAY<FLOAT>: it must be an array`,
   ],
   [
     "LIST<INT>",
@@ -92,7 +92,7 @@ const TORCH_VALUES: readonly (readonly [dtype: string, value: unknown, error: Re
     "LIST<STRING>",
     [Uint8Array.of(97)],
     "TypeError",
-    `user feature "k": element 0 is an object of Uint8Array, which does not fit LIST<STRING>: it must be a string`,
+    `user feature "k": element 0 is an instance of Uint8Array, which does not fit LIST<STRING>: it must be a string`,
   ],
   ["LIST<STRING>", ["a", "\udc00b"], "RangeError", `user feature "k": element 1 is "\\udc00b", ${SURROGATE}`],
   [
@@ -130,13 +130,13 @@ const TORCH_VALUES: readonly (readonly [dtype: string, value: unknown, error: Re
     "MAP<INT,INT>",
     [[1, 2]],
     "TypeError",
-    `user feature "k" is an object of Array, which does not fit MAP<INT,INT>: it must be a Map or a plain object`,
+    `user feature "k" is an array, which does not fit MAP<INT,INT>: it must be a Map or a plain object`,
   ],
   [
     "MAP<STRING,INT>",
     new Profile(),
     "TypeError",
-    `user feature "k" is an object of Profile, which does not fit MAP<STRING,INT>: it must be a Map or a plain object`,
+    `user feature "k" is an instance of Profile, which does not fit MAP<STRING,INT>: it must be a Map or a plain object`,
   ],
   ...["", " 7", "+7", "07", "7.0", "-0", "1e3", "0x7", "２"].map(
     (key) =>
@@ -301,12 +301,7 @@ describe("other bad arguments", () => {
     [() => torch().addItemId("\ud800"), "RangeError", FEED, `id is "\\ud800", ${SURROGATE}`],
   ];
   const META: readonly Refused[] = [
-    [
-      () => torch().addMetaData("m", any({})),
-      "TypeError",
-      CONTENT,
-      /^the value of meta data "m" is an object of Object: /,
-    ],
+    [() => torch().addMetaData("m", any({})), "TypeError", CONTENT, /^the value of meta data "m" is a plain object: /],
     [() => torch().addMetaData("m", Number.NaN), "RangeError", CONTENT, /^the value of meta data "m" is NaN: .*finite/],
     [
       () => torch().addMetaData("m", "\ud800"),
@@ -408,7 +403,7 @@ describe("other bad arguments", () => {
       /^separator is "": it must be a string of at least one character/,
     ],
     [() => easy().setSeparator("::"), "RangeError", FEED, /^separator is "::": .* without colons/],
-    [() => easy().setSeparator(any(/,/)), "TypeError", FEED, "separator is an object of RegExp: it must be a string"],
+    [() => easy().setSeparator(any(/,/)), "TypeError", FEED, "separator is an instance of RegExp: it must be a string"],
     [() => new EasyRecRequest({ separator: "" }), "RangeError", FEED, /^separator is ""/],
     [
       () => new EasyRecRequest(any("serving_default")),
@@ -446,7 +441,7 @@ describe("feeds", () => {
       name: "TypeError",
       code: FEED,
       message:
-        "data is an object of Object: it must be a Uint8Array, a serialized PBRequest; serialize a message with toBinary(PBRequestSchema, message) and the schema of eas-prediction/proto/easyrec, or send it as a ProtoRequest",
+        "data is a plain object: it must be a Uint8Array, a serialized PBRequest; serialize a message with toBinary(PBRequestSchema, message) and the schema of eas-prediction/proto/easyrec, or send it as a ProtoRequest",
     });
     expect(thrownBy(() => torch().addFeed(any("abc"))).message).toMatch(/^data is "abc": .*proto\/torchrec/);
   });
@@ -750,16 +745,19 @@ describe("EasyRecResponse.getScores", () => {
   });
 
   test.each([
-    [response({}), 'there are no scores for item "x" in the response: it has none'],
+    [response({}), 'item "x" has no scores in the response: it has no items'],
     [
       response({ a: { scores: [] }, b: { scores: [] } }),
-      'there are no scores for item "x" in the response: it has those of "a", "b"',
+      'item "x" has no scores in the response: its items are "a", "b"',
     ],
     [
       response(Object.fromEntries(Array.from({ length: 12 }, (_, i) => [`i${i}`, { scores: [] }]))),
-      /: it has those of "i0", .*"i9", … \(12 in all\)$/,
+      /: its items are "i0", .*"i9", … \(12 in all\)$/,
     ],
-    [response({}, { statusCode: 2, errorMsg: "no model" }), /it has none; the service answered EXCEPTION: "no model"$/],
+    [
+      response({}, { statusCode: 2, errorMsg: "no model" }),
+      /it has no items; the service answered EXCEPTION: "no model"$/,
+    ],
   ])("says what there is: %s", (response, message) => {
     expect(thrownBy(() => response.getScores("x"))).toMatchObject({
       name: "RangeError",
@@ -774,7 +772,7 @@ describe("EasyRecResponse.getScores", () => {
     expect(`${response({}, { statusCode: 2, errorMsg: "x" })}`).toBe(
       'EasyRecResponse { EXCEPTION "x"; scores of 0 items }',
     );
-    expect(() => ok.getValues("y")).toThrow(/there is no output "y" in the response: it has none/);
+    expect(() => ok.getValues("y")).toThrow(/output "y" is not in the response: it has no outputs/);
   });
 });
 

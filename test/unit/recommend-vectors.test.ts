@@ -150,7 +150,7 @@ const INSTEAD: Readonly<Record<string, Refusal>> = {
   "torchrec/meta-list": {
     name: "TypeError",
     code: "ERR_EAS_ARG_CONTENT",
-    message: /meta data "m" is an object of Array: it must/,
+    message: /meta data "m" is an array: it must/,
   },
 };
 

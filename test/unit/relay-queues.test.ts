@@ -269,7 +269,7 @@ describe("the consumer group", () => {
     onTestFinished(() => void queue.close());
     const error = await errorOf(queue.search(1n));
     expect(error).toMatchObject({ status: 403, attempts: 1 });
-    expect(error.message).toContain("the relay's own answer");
+    expect(error.message).toContain("the relay itself refused the request");
     expect(error.message).toContain("since the rule has no gid");
   });
 });
@@ -338,11 +338,11 @@ describe("paths with a star, and a sink", () => {
 });
 
 test.each<[string, object, string]>([
-  ["no operations", { operations: [] }, "allow[0].operations is an object of Array"],
+  ["no operations", { operations: [] }, "allow[0].operations is an array"],
   ["one operation as text", { operations: "put" }, 'allow[0].operations is "put"'],
   ["an unknown operation", { operations: ["put", "peek"] }, 'allow[0].operations is "peek": it must be a list'],
   ["a priority of nothing", { operations: ["priority"] }, "allow[0].operations"],
-  ["methods in addition", { methods: ["POST"], operations: ["put"] }, "allow[0].methods is an object of Array"],
+  ["methods in addition", { methods: ["POST"], operations: ["put"] }, "allow[0].methods is an array"],
   ["a gid of no queue", { gid: "eas" }, 'allow[0].gid is "eas"'],
   ["an empty gid", { operations: ["watch"], gid: "" }, 'gid is ""'],
   ["a gid with a line break", { operations: ["watch"], gid: "a\nb" }, "gid"],

@@ -263,7 +263,7 @@ describe("no prototype is changed, and no name means another thing", () => {
 
   test("outputs that are not there have no inherited ones in their place", () => {
     for (const name of NAMES) {
-      expect(() => new TFResponse(new Uint8Array(0)).getValues(name)).toThrow(/there is no output/);
+      expect(() => new TFResponse(new Uint8Array(0)).getValues(name)).toThrow(/is not in the response/);
       expect(() => new EasyRecResponse(new Uint8Array(0)).getScores(name)).toThrow(/no scores/);
     }
   });

@@ -53,7 +53,7 @@ describe("a refused upgrade", () => {
     });
     expect(error.headers?.get("x-echo")).toBe("***");
     expect(textOf(error.body)).toMatch(/^too many requests of \*+\n$/);
-    expect(error.message).toContain("It said: too many requests of");
+    expect(error.message).toContain("Response: too many requests of");
     expect(inspect(error, { depth: 9, showHidden: true })).not.toContain(TOKEN);
     expect(server.upgrades).toHaveLength(1);
     expect(server.requests).toHaveLength(0);
@@ -67,7 +67,7 @@ describe("a refused upgrade", () => {
       packed,
     ]);
     const error = await errorOf(clientOf(server).connect("chat"));
-    expect(error.message).toMatch(/503.*It said: the model is busy$/);
+    expect(error.message).toMatch(/503.*Response: the model is busy$/);
   });
 
   test("reports what was received of a body without an end", async () => {
@@ -95,7 +95,7 @@ describe("a refused upgrade", () => {
     const server = await refusingServer(() => ["HTTP/1.1 200 OK\r\nContent-Length: 13\r\n\r\n", "<html></html>"]);
     const error = await errorOf(clientOf(server).connect("chat"));
     expect(error).toMatchObject({ code: "ERR_EAS_HTTP", status: 200, retryable: false });
-    expect(error.message).toMatch(/answered with a page, not with a WebSocket: check the path.*<html>/);
+    expect(error.message).toMatch(/an HTTP response instead of opening a WebSocket: check the path.*<html>/);
   });
 
   test.each([400, 405, 426, 501])("does not speak of input names, for %i", async (status) => {

@@ -48,8 +48,8 @@ const REFUSALS: readonly Refusal[] = [
   ["no dtype", [[1], undefined, [1]], "TypeError", DTYPE, /dtype is undefined/],
   ["a number as content", [[1], F, 5], "TypeError", CONTENT, /content is 5/],
   ["text as content", [[3], "DT_STRING", "abc"], "TypeError", CONTENT, /content is "abc"/],
-  ["a buffer as content", [[1], F, new ArrayBuffer(4)], "TypeError", CONTENT, /content is an object of ArrayBuffer/],
-  ["a set as content", [[1], F, new Set([1])], "TypeError", CONTENT, /content is an object of Set/],
+  ["a buffer as content", [[1], F, new ArrayBuffer(4)], "TypeError", CONTENT, /content is an instance of ArrayBuffer/],
+  ["a set as content", [[1], F, new Set([1])], "TypeError", CONTENT, /content is an instance of Set/],
   [
     "nested arrays",
     [
@@ -62,17 +62,11 @@ const REFUSALS: readonly Refusal[] = [
     ],
     "TypeError",
     CONTENT,
-    /content\[0\] is an object of Array: content must be one-dimensional/,
+    /content\[0\] is an array: content must be one-dimensional/,
   ],
-  [
-    "nested arrays of the right length",
-    [[2], F, [[1], [2]]],
-    "TypeError",
-    CONTENT,
-    /content\[0\] is an object of Array/,
-  ],
-  ["nested integers", [[2], "DT_INT32", [1, [2]]], "TypeError", CONTENT, /content\[1\] is an object of Array/],
-  ["nested 64-bit integers", [[2], "DT_INT64", [1, [2]]], "TypeError", CONTENT, /content\[1\] is an object of Array/],
+  ["nested arrays of the right length", [[2], F, [[1], [2]]], "TypeError", CONTENT, /content\[0\] is an array/],
+  ["nested integers", [[2], "DT_INT32", [1, [2]]], "TypeError", CONTENT, /content\[1\] is an array/],
+  ["nested 64-bit integers", [[2], "DT_INT64", [1, [2]]], "TypeError", CONTENT, /content\[1\] is an array/],
   [
     "300 in UINT8",
     [[3], "DT_UINT8", [0, 255, 300]],

@@ -254,9 +254,9 @@ describe("outputs", () => {
     ]) {
       const error = thrownBy(read);
       expect(error).toMatchObject({ name: "RangeError", code: "ERR_EAS_ARG_OUTPUT" });
-      expect(error.message).toBe('there is no output "score" in the response: it has "scores", "ids"');
+      expect(error.message).toBe('output "score" is not in the response: its outputs are "scores", "ids"');
     }
-    expect(thrownBy(() => new TFResponse(new Uint8Array(0)).getValues("y")).message).toContain("it has none");
+    expect(thrownBy(() => new TFResponse(new Uint8Array(0)).getValues("y")).message).toContain("it has no outputs");
   });
 
   test("names that every object has are no outputs", () => {
@@ -277,11 +277,11 @@ describe("outputs", () => {
       ]) {
         const error = thrownBy(read);
         expect(error).toMatchObject({ name: "RangeError", code: "ERR_EAS_ARG_OUTPUT" });
-        expect(error.message).toContain("there are 2, from 0 to 1");
+        expect(error.message).toContain("its outputs are 0 to 1");
       }
     }
     expect(thrownBy(() => response.getValuesMap("n")).message).toBe(
-      'there is no output "n" in the response: it has "m"',
+      'output "n" is not in the response: its outputs are "m"',
     );
     expect(response.getValues(-1)).toEqual(response.getValues(1));
   });

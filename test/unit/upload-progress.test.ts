@@ -166,7 +166,7 @@ describe("it ends", () => {
     const error = await errorOf(answer);
     expect([error.name, error.message]).toEqual([
       "EasTimeoutError",
-      expect.stringContaining(`had no ${awaited} within`),
+      expect.stringContaining(`timed out: no ${awaited} within`),
     ]);
     expect(xhr.aborted).toBe(true);
   });
@@ -320,7 +320,7 @@ describe("where nobody can tell, nothing is sent", () => {
   async function refusal(client: PredictClient) {
     const error = await errorOf(client.predict("x", { onUploadProgress }));
     expect([error.name, error.code, error.attempts]).toEqual(["EasUnsupportedError", "ERR_EAS_UNSUPPORTED", 0]);
-    expect(error.message).toMatch(/onUploadProgress works in web pages and their workers/);
+    expect(error.message).toMatch(/onUploadProgress works only in web pages and their workers/);
   }
 
   test("without XMLHttpRequest, as in service workers", async () => {

@@ -13,7 +13,7 @@ export function transportOf(
 ): WatchTransport {
   if (transport === "websocket" && dialWebSocket === undefined) {
     throw new EasUnsupportedError(
-      `transport "websocket" cannot work: ${channel.noSockets} transport "http", which streams over HTTP, or "poll", or set the client's dialWebSocket`,
+      `transport "websocket" is not available: ${channel.noSockets}. Use transport "http", which streams over HTTP, or "poll"; or set the client's dialWebSocket`,
     );
   }
   const fallsBack = transport === "auto" && dialWebSocket === undefined && channel.transport.stream === undefined;
