@@ -252,13 +252,16 @@ export class EasModelError extends EasError {
   }
 }
 
-/** A service said in the middle of a stream that it failed. What came before is in `received`. */
+/**
+ * A service reported in the middle of a stream that it failed, or the stream ended in good order although its last events are
+ * missing. The text up to there is in `received`.
+ */
 export class EasStreamError extends EasError {
   static readonly code = "ERR_EAS_STREAM";
   declare readonly code: "ERR_EAS_STREAM";
-  /** What the service said: the data of its event, or the JSON value. */
+  /** The data of the event that reports the error, the JSON value, or the line that ended the stream too early. */
   readonly data: string;
-  /** The HTTP status that the error stands for, where the service named one. */
+  /** The HTTP status that represents the error, if the service sent one. */
   readonly status: number | undefined;
 
   constructor(message: string, options: EasErrorOptions & { data: string; status?: number | undefined }) {

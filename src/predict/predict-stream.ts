@@ -13,11 +13,10 @@ import { showAsText } from "../util/inspect.js";
 import { listFacts } from "../util/list-facts.js";
 import { Received } from "./received.js";
 import { eventsOf, type ServerSentEvent } from "./server-sent-events.js";
-import { errorOfEvent, errorOfValue } from "./stream-error.js";
+import { DONE, endOfEvents, GATEWAY_LINE, type StreamEnd } from "./stream-end.js";
+import { errorOfEnd, errorOfEvent, errorOfValue } from "./stream-error.js";
 import { decodeText, jsonOf, linesOf } from "./stream-text.js";
 
-/** The last event of a stream, as OpenAI's interface has it. */
-const DONE = "[DONE]";
 /** How long a body may take to end behind its last event, before its connection is given up. */
 const DRAIN_MS = 1_000;
 
@@ -42,6 +41,7 @@ export class PredictStream implements AsyncIterable<Bytes> {
   #isTaken = false;
   #isDone = false;
   #hasEnded = false;
+  #isComplete: boolean | undefined;
 
   /** @internal Begins in the turn in which the head came, so that no abort is missed. */
   constructor(answer: StreamAnswer, plan: CallPlan, idleTimeout: number) {
@@ -59,6 +59,16 @@ export class PredictStream implements AsyncIterable<Bytes> {
     });
     showAsText(this);
     this.#platform = answer.platform;
+  }
+
+  /**
+   * Whether the whole answer is known to have been received. True after the end that the format marks: `[DONE]`, a
+   * `finish_reason` of each choice, `message_stop`, `response.completed`, or the bytes of a `Content-Length`. False after an
+   * error or an early end. Undefined while the body is read, and after it if its format does not mark the end: a gateway may
+   * have ended such a body in good order although the service broke off.
+   */
+  get isComplete(): boolean | undefined {
+    return this.#isComplete;
   }
 
   /** The body as bytes, piece by piece as they come; each piece is the receiver's own memory. */
@@ -82,27 +92,31 @@ export class PredictStream implements AsyncIterable<Bytes> {
    */
   async text(): Promise<string> {
     let whole = "";
-    for await (const text of this.#explained(this.#texts(this.#bounded()))) whole += text;
+    for await (const text of this.#explained(this.#plainTexts(this.#bounded()))) whole += text;
     return whole;
   }
 
   /** The body's lines, ended by LF or CRLF, without that. */
   lines(): AsyncGenerator<string, void, undefined> {
-    return this.#explained(linesOf(this.#texts(this.#pieces())));
+    return this.#explained(linesOf(this.#plainTexts(this.#pieces())));
   }
 
   /**
    * The body's server-sent events, up to `[DONE]`, which is not among them. Rejects with `EasStreamError` at an event by which
-   * the service says that it failed: one that is named `error`, or whose data is JSON with an `error` in it.
+   * the service reports that it failed: one that is named `error`, or whose data is JSON with an `error` in it. Rejects with it
+   * as well when the stream was cut off: at an end without `[DONE]` after chunks of OpenAI's API without a `finish_reason`,
+   * after events of Anthropic's or OpenAI's Responses API without the last one, within an event, or after a line that is not
+   * part of an event stream, such as the `Bad Request` of the LLM gateway.
    */
   events(): AsyncGenerator<ServerSentEvent, void, undefined> {
     return this.#explained(this.#events());
   }
 
   /**
-   * The body's JSON values, each ended by a line break or by a NUL character, as older LLM services of EAS send them. Rejects
-   * with `EasDecodeError` for what is no JSON, and with `EasStreamError` at an object that has an `error` and nothing else.
-   * The type is the caller's word.
+   * The body's JSON values: each ended by a line break or by a NUL character, as older LLM services of EAS send them, or the
+   * data of the events if the `Content-Type` is `text/event-stream`. Rejects with `EasDecodeError` for text that is not JSON,
+   * and with `EasStreamError` at an object that has an `error` and nothing else, and when the stream was cut off. The type is
+   * not checked.
    */
   json<T = unknown>(): AsyncGenerator<T, void, undefined> {
     return this.#explained(this.#json()) as AsyncGenerator<T, void, undefined>;
@@ -110,6 +124,7 @@ export class PredictStream implements AsyncIterable<Bytes> {
 
   /** Ends the request; who still reads is rejected with `reason`. Without effect after the end. */
   cancel(reason: unknown = new DOMException("the stream was cancelled", "AbortError")): void {
+    if (!this.#hasEnded) this.#isComplete = false;
     this.#isTaken = true;
     this.#response.cancel(reason);
   }
@@ -126,21 +141,54 @@ export class PredictStream implements AsyncIterable<Bytes> {
     for await (const event of eventsOf(this.#texts(this.#pieces()))) {
       if (event.data.trim() === DONE) {
         this.#isDone = true;
+        this.#isComplete = true;
         return;
       }
       const error = errorOfEvent(event, count++, this.#call);
       if (error !== undefined) throw error;
       yield event;
     }
+    const end = this.#endOfEvents();
+    if (end.isComplete === false) throw errorOfEnd(end, count, this.#call);
+  }
+
+  #endOfEvents(): StreamEnd {
+    const { raw, isWhole } = this.#received;
+    const end = endOfEvents(raw, isWhole);
+    this.#isComplete = end.isComplete ?? this.#isComplete;
+    return end;
   }
 
   async *#json(): AsyncGenerator<unknown, void, undefined> {
-    let count = 0;
-    for await (const value of jsonOf(this.#texts(this.#pieces()))) {
-      const error = errorOfValue(value, count++, this.#call);
-      if (error !== undefined) throw error;
-      yield value;
+    if (this.#isOfEvents) {
+      for await (const event of this.#events()) if (event.data.trim() !== "") yield event.json();
+      return;
     }
+    let count = 0;
+    try {
+      for await (const value of jsonOf(this.#texts(this.#pieces()))) {
+        const error = errorOfValue(value, count++, this.#call);
+        if (error !== undefined) throw error;
+        yield value;
+      }
+    } catch (thrown) {
+      const isGateways = thrown instanceof EasDecodeError && this.#received.raw.trimEnd().endsWith(GATEWAY_LINE);
+      throw isGateways
+        ? errorOfEnd({ why: "with a line that is not JSON", line: GATEWAY_LINE }, count, this.#call)
+        : thrown;
+    }
+    // A document of this type is one value, which has its own end.
+    if (count === 1 && /\/json\b/i.test(this.headers.get("content-type") ?? "")) this.#isComplete = true;
+  }
+
+  /** The text for callers that read an event stream themselves: its end is judged, and not an error. */
+  async *#plainTexts(pieces: AsyncIterable<Bytes>): AsyncGenerator<string, void, undefined> {
+    yield* this.#texts(pieces);
+    if (this.#isOfEvents) this.#endOfEvents();
+  }
+
+  get #isOfEvents(): boolean {
+    return /^text\/event-stream\b/i.test(this.headers.get("content-type") ?? "");
   }
 
   async *#texts(pieces: AsyncIterable<Bytes>): AsyncGenerator<string, void, undefined> {
@@ -171,7 +219,10 @@ export class PredictStream implements AsyncIterable<Bytes> {
       reader = undoneReader(reader as OpenedResponse, this.#platform);
       for (;;) {
         const piece = await this.#read(reader);
-        if (piece === undefined) return;
+        if (piece === undefined) {
+          if (this.headers.has("content-length")) this.#isComplete = true;
+          return;
+        }
         yield piece;
       }
     } finally {
@@ -221,14 +272,18 @@ export class PredictStream implements AsyncIterable<Bytes> {
   }
 
   async *#handOn<T>(values: AsyncGenerator<T, void, undefined>): AsyncGenerator<T, void, undefined> {
+    let isWhole = false;
     try {
       yield* values;
+      isWhole = true;
     } catch (thrown) {
       // Who waited has left.
       if (thrown === undefined) return;
       const error = thrown instanceof EasDecodeError ? decodeFailure(this.#call, thrown) : thrown;
       if (isEasError(error)) Object.assign(error, { received: this.#received.text });
       throw error;
+    } finally {
+      if (!isWhole) this.#isComplete = false;
     }
   }
 

@@ -8,6 +8,7 @@ export class Received {
   readonly #token: Secrets;
   #texts: string[] = [];
   #length = 0;
+  #isWhole = true;
 
   constructor(token: Secrets) {
     this.#token = token;
@@ -22,12 +23,22 @@ export class Received {
 
   /** At most the last 2^20 characters. */
   get text(): string {
-    this.#keep();
+    if (this.#length > MOST_CHARACTERS) this.#keep();
     return redactText(this.#texts.join(""), this.#token);
   }
 
+  /** The same text, in which the token may occur if it `isWhole`. */
+  get raw(): string {
+    return this.#texts.join("");
+  }
+
+  /** Whether nothing of the text was dropped. */
+  get isWhole(): boolean {
+    return this.#isWhole;
+  }
+
   #keep(): void {
-    if (this.#length <= MOST_CHARACTERS && this.#texts.length <= 1) return;
+    this.#isWhole = false;
     // Cleaned before it is cut, so that no half of a token stays.
     const text = redactText(this.#texts.join(""), this.#token).slice(-MOST_CHARACTERS);
     this.#texts = [text];

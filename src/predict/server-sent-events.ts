@@ -1,5 +1,6 @@
 import { createParser } from "eventsource-parser";
 import { EasDecodeError } from "../errors.js";
+import { isCut } from "./stream-end.js";
 import { MOST_CHARACTERS } from "./stream-text.js";
 
 /** One event of an event stream (html.spec.whatwg.org/multipage/server-sent-events.html). */
@@ -31,7 +32,7 @@ export class ServerSentEvent {
   }
 }
 
-/** The events of a text. One that the end cuts off is taken as it is: many services leave out the last line break. */
+/** The events of a text. The last one need not end, since many services leave out the last line break, unless it was cut off. */
 export async function* eventsOf(texts: AsyncIterable<string>): AsyncGenerator<ServerSentEvent, void, undefined> {
   let events: ServerSentEvent[] = [];
   let retry: number | undefined;
@@ -65,5 +66,5 @@ export async function* eventsOf(texts: AsyncIterable<string>): AsyncGenerator<Se
     }
   }
   parser.feed("\n\n");
-  yield* take();
+  yield* take().filter((event) => !isCut(event));
 }

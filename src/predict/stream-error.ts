@@ -1,7 +1,9 @@
+import { show } from "../argument-errors.js";
 import { EasDecodeError, EasStreamError } from "../errors.js";
 import { type FailedCall, nameOf } from "../http/failure.js";
 import { redactText } from "../http/redact.js";
 import type { ServerSentEvent } from "./server-sent-events.js";
+import { GATEWAY_LINE, type StreamEnd } from "./stream-end.js";
 
 /** Characters of what the service said that stand in the message. */
 const EXCERPT = 200;
@@ -22,6 +24,17 @@ export function errorOfEvent(
 export function errorOfValue(value: unknown, before: number, call: FailedCall): EasStreamError | undefined {
   if (said(value) === undefined || Object.keys(value as object).length > 1) return undefined;
   return streamError(value, textOf(value), before, call);
+}
+
+/** The error of a stream that was cut off although its connection ended in good order. */
+export function errorOfEnd({ why, line = "" }: StreamEnd, before: number, call: FailedCall): EasStreamError {
+  const data = redactText(line, call.token);
+  const shown = data === "" ? "" : `, ${show(data)}`;
+  const cause = line.trim() === GATEWAY_LINE ? ". The LLM gateway writes it when it loses the engine" : "";
+  return new EasStreamError(
+    `${nameOf(call.plan)} was cut off after ${before} events or values: the stream ended ${why}${shown}${cause}. The error's property received has the text up to there`,
+    { attempts: call.attempts, retryable: true, data },
+  );
 }
 
 function streamError(value: unknown, data: string, before: number, call: FailedCall): EasStreamError {

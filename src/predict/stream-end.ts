@@ -1,0 +1,108 @@
+import { createParser } from "eventsource-parser";
+
+/** The last event of a stream in OpenAI's API. */
+export const DONE = "[DONE]";
+
+/** What the text of an event stream that ended shows about its end. */
+export interface StreamEnd {
+  /** Undefined when the format does not mark its end. */
+  readonly isComplete?: boolean | undefined;
+  /** How the end shows that the stream was cut off, as the end of the sentence "the stream ended …". */
+  readonly why?: string;
+  /** The line that is not part of an event stream, if that is the reason. */
+  readonly line?: string;
+}
+
+/** The line that the LLM gateway of EAS writes when its engine breaks off. It then ends the body in good order. */
+export const GATEWAY_LINE = "Bad Request";
+
+/** APIs whose events have a `type`, and the types that are the last ones. */
+const TYPED_APIS: readonly { readonly part: RegExp; readonly end: RegExp; readonly missing: string }[] = [
+  { part: /^(message_start|message_delta|content_block_\w+)$/, end: /^message_stop$/, missing: "message_stop" },
+  {
+    part: /^response\./,
+    end: /^response\.(completed|failed|incomplete|cancelled)$/,
+    missing: "response.completed",
+  },
+];
+
+interface EventData {
+  readonly data: string;
+}
+
+/**
+ * Returns whether an event stream that ended is complete. `text` is all of it or, if not `isWhole`, its last part. Gateways
+ * end a stream in good order after its engine broke off, so that only the events show it.
+ */
+export function endOfEvents(text: string, isWhole = true): StreamEnd {
+  const events: EventData[] = [];
+  let unknown: string | undefined;
+  const parser = createParser({
+    onEvent: (event) => {
+      unknown = undefined;
+      events.push(event);
+    },
+    onError: ({ type, line }) => {
+      if (type === "unknown-field" && line !== undefined && !/^[\s\0]*$/.test(line)) unknown = line;
+    },
+  });
+  const lines = text.replace(/\r\n?/g, "\n");
+  parser.feed(isWhole ? lines : lines.slice(lines.indexOf("\n") + 1));
+  const ended = events.length;
+  parser.feed("\n\n");
+  if (unknown !== undefined) {
+    return { isComplete: false, why: "with a line that is not part of an event stream", line: unknown };
+  }
+  if (events.slice(ended).some(isCut)) return { isComplete: false, why: "in the middle of an event" };
+  return endOfValues(events.map(({ data }) => data));
+}
+
+/** Whether an event that no blank line ended was cut off: JSON that does not end, or no data yet. */
+export function isCut({ data }: EventData): boolean {
+  if (data.trim() === DONE) return false;
+  return data === "" || (/^\s*[{[]/.test(data) && parseJson(data) === undefined);
+}
+
+function endOfValues(texts: readonly string[]): StreamEnd {
+  /** The choices that have begun, and whether they have ended. */
+  const choices = new Map<unknown, boolean>();
+  let missing: string | undefined;
+  let isComplete: true | undefined;
+  for (const text of texts) {
+    if (text.trim() === DONE) return { isComplete: true };
+    const value = parseJson(text) as { choices?: unknown; type?: unknown } | undefined | null;
+    if (typeof value !== "object" || value === null) continue;
+    if (Array.isArray(value.choices)) for (const choice of value.choices) addChoice(choices, choice);
+    if (typeof value.type !== "string") continue;
+    for (const api of TYPED_APIS) {
+      if (api.end.test(value.type)) isComplete = true;
+      else if (api.part.test(value.type)) missing = api.missing;
+    }
+  }
+  if (choices.size > 0) {
+    const isFinished = [...choices.values()].every(Boolean);
+    return isFinished
+      ? { isComplete: true }
+      : { isComplete: false, why: `without ${DONE} and without a finish_reason` };
+  }
+  if (isComplete) return { isComplete };
+  return missing === undefined ? { isComplete: undefined } : { isComplete: false, why: `without the event ${missing}` };
+}
+
+function addChoice(choices: Map<unknown, boolean>, choice: unknown): void {
+  if (typeof choice !== "object" || choice === null) return;
+  const { index = 0, finish_reason: reason, ...more } = choice as Record<string, unknown>;
+  const isFinished = typeof reason === "string" && reason !== "";
+  // Choices of other kinds than a model's answers have no such fields.
+  if (!isFinished && !("delta" in more || "text" in more || "message" in more)) return;
+  choices.set(index, isFinished || choices.get(index) === true);
+}
+
+/** Undefined for what is not JSON. */
+function parseJson(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return undefined;
+  }
+}
