@@ -33,7 +33,7 @@ import type { EmulatorQueueOptions } from "./queue/options.js";
 import { Queues } from "./queue/queues.js";
 import type { EmulatorConnection } from "./queue/watch.js";
 import type { EmulatorHandler, EmulatorService } from "./service.js";
-import { demoServices } from "./services/demo-services.js";
+import { createDemoServices } from "./services/demo-services.js";
 import type { AcceptedSocket } from "./socket.js";
 import { findRootQueue, findTarget } from "./target.js";
 
@@ -155,7 +155,8 @@ export function createEmulator(options: EmulatorOptions = {}): Emulator {
   function addService(name: string, service: EmulatorService | EmulatorHandler): void {
     services.set(name, typeof service === "function" ? { handle: service } : checkCompressors(service));
   }
-  for (const [name, service] of Object.entries({ ...demoServices, ...options.services })) addService(name, service);
+  for (const [name, service] of Object.entries({ ...createDemoServices(), ...options.services }))
+    addService(name, service);
 
   const queues = new Queues();
   for (const [name, queue] of Object.entries(options.queues ?? {})) queues.add(name, queue);

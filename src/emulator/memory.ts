@@ -39,4 +39,6 @@ export type {
   EmulatorHandler,
   EmulatorService,
 } from "./service.js";
+export type { LlmServiceOptions } from "./services/llm/settings.js";
+export { llmService } from "./services/llm-service.js";
 export type { AcceptedSocket, AttachedSocket, EmulatorServiceSocket, EmulatorSocket } from "./socket.js";

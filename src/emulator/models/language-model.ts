@@ -17,8 +17,8 @@ export interface Sampling {
   readonly topP: number;
   /** Only so many of the likeliest tokens are chosen from; 0 is all. */
   readonly topK: number;
-  /** What the chance is drawn from: the same seed and prompt give the same text. Undefined: from the prompt. */
-  readonly seed: number | undefined;
+  /** The source of the random numbers: the same seed and prompt give the same text. Default: the prompt. */
+  readonly seed: number | string | undefined;
   readonly maxTokens: number;
   /** Whether to write on where a passage ends. */
   readonly ignoresEnd: boolean;

@@ -6,10 +6,10 @@ import { rankDigits } from "./ranker-service.js";
 import { scoreFeatureRows } from "./scorecard-service.js";
 
 /**
- * The services that every emulator has. They read and write by the generated code and not by the SDK's own codecs, so that
- * the two check each other.
+ * Creates the services that every emulator has. They read and write with the generated code and not with the SDK's own codecs,
+ * so that the two check each other.
  */
-export const demoServices: Readonly<Record<string, EmulatorHandler | EmulatorService>> = {
+export const createDemoServices = (): Readonly<Record<string, EmulatorHandler | EmulatorService>> => ({
   /** Answers with the body that it was sent, and over WebSocket with each message. */
   echo: {
     handle: ({ body, headers }) =>
@@ -53,11 +53,20 @@ export const demoServices: Readonly<Record<string, EmulatorHandler | EmulatorSer
   ranker: ({ body }) => rankDigits(body),
 
   /**
-   * A small language model, `eas-ngram`, behind OpenAI's interface as vLLM serves it: `/v1/models`, `/v1/chat/completions` and
-   * `/v1/completions`, streamed and whole, with `temperature` (default 0.5), `top_p`, `top_k`, `max_tokens`, `stop`, `seed`
-   * (default: from the prompt) and `ignore_eos`. At its own address it takes EAS's older form, `{"prompt": …,
-   * "use_stream_chat": true}`, whose streamed answers are JSON objects that end with a NUL. Over WebSocket each message is a
-   * chat request, answered by a message for each chunk and `[DONE]`.
+   * A small language model, `eas-ngram`, behind the interfaces of vLLM, with its errors. `llmService` creates more of its kind,
+   * with other options.
+   *
+   * - `/v1/models`, `/v1/chat/completions` and `/v1/completions`, streamed and whole, with `temperature` (default 0.5), `top_p`,
+   *   `top_k`, `max_tokens`, `stop`, `seed` (default: from the prompt), `n` up to 8, `ignore_eos` and
+   *   `stream_options.include_usage`. Bodies must be `application/json`. Unknown fields are ignored.
+   * - `tools`: the answer calls the functions that match the last message of the user by their name or description, with
+   *   arguments from the numbers, quoted words and names in it. It quotes the results of functions.
+   * - `response_format` and `guided_json`: JSON that is valid for the schema.
+   * - `reasoning_content` with `chat_template_kwargs: {"enable_thinking": true}`.
+   * - `/v1/messages` and `/v1/messages/count_tokens`: Anthropic's Messages API, with tools and thinking.
+   * - At its own address it takes EAS's older form of any content type, `{"prompt": …, "use_stream_chat": true}`, whose streamed
+   *   answers are JSON objects that end with a NUL.
+   * - Over WebSocket each message is a chat request, answered by a message for each chunk and `[DONE]`.
    */
-  llm: llmService,
-};
+  llm: llmService(),
+});

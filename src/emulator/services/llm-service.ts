@@ -1,49 +1,56 @@
 import type { EmulatorCall, EmulatorService } from "../service.js";
 import type { EmulatorServiceSocket } from "../socket.js";
+import { anthropicAnswer, anthropicEvents } from "./llm/anthropic-answer.js";
+import { requireMaxTokens, toChatFields } from "./llm/anthropic-request.js";
+import { readChatRequest } from "./llm/chat-request.js";
+import { type Fields, LlmRefusal, parseFields } from "./llm/fields.js";
+import {
+  answer,
+  answerEvents,
+  answerJson,
+  answerRefusal,
+  answerStream,
+  readJson,
+  refusalText,
+  textOf,
+} from "./llm/http.js";
 import { growingReply, readOlderRequest } from "./llm/older-form.js";
 import { CHAT, COMPLETION, type OpenAiForm, openAiAnswer, openAiChunks } from "./llm/openai-answer.js";
-import {
-  type Fields,
-  LLM_CONTEXT_TOKENS,
-  LLM_MODEL,
-  LlmRefusal,
-  readChatRequest,
-  readCompletionRequest,
-  readFields,
-  type TextRequest,
-} from "./llm/text-request.js";
+import { checkLlmOptions, LLM_CONTEXT_TOKENS, type LlmServiceOptions, type LlmSettings } from "./llm/settings.js";
+import { readCompletionRequest, type TextRequest } from "./llm/text-request.js";
 
 const CHAT_PATH = "/v1/chat/completions";
 
-/** By path and method. */
-const ROUTES: Readonly<Record<string, Readonly<Record<string, (call: EmulatorCall) => Response | Promise<Response>>>>> =
-  {
-    "/health": { GET: () => answer("", "text/plain") },
-    "/v1/models": { GET: () => answerJson(200, MODELS) },
-    [CHAT_PATH]: { POST: (call) => answerOpenAi(CHAT, readChatRequest, call) },
-    "/v1/completions": { POST: (call) => answerOpenAi(COMPLETION, readCompletionRequest, call) },
-    "": { POST: answerOlder },
-  };
+type Route = (call: EmulatorCall, settings: LlmSettings) => Response | Promise<Response>;
 
-const MODELS = {
-  object: "list",
-  data: [
-    {
-      id: LLM_MODEL,
-      object: "model",
-      created: 1_735_689_600,
-      owned_by: "eas-prediction",
-      root: LLM_MODEL,
-      parent: null,
-      max_model_len: LLM_CONTEXT_TOKENS,
-    },
-  ],
+/** By path and method. */
+const ROUTES: Readonly<Record<string, Readonly<Record<string, Route>>>> = {
+  "/health": { GET: () => answer("", "text/plain") },
+  "/v1/models": { GET: (_, settings) => answerJson(200, listModels(settings)) },
+  [CHAT_PATH]: { POST: (call, settings) => answerOpenAi(CHAT, readChatRequest, call, settings) },
+  "/v1/completions": { POST: (call, settings) => answerOpenAi(COMPLETION, readCompletionRequest, call, settings) },
+  "/v1/messages": { POST: answerMessages },
+  "/v1/messages/count_tokens": { POST: answerTokenCount },
+  "": { POST: answerOlder },
 };
 
-/** A language model as vLLM serves it, over HTTP and over WebSocket. */
-export const llmService: EmulatorService = { methods: ["GET", "POST"], handle, socket: chat };
+/**
+ * Creates a service like the demo service `llm`: a small language model behind the interfaces of vLLM, over HTTP and
+ * WebSocket. Each service has its own files and batches. Throws a `TypeError` or a `RangeError` for wrong options.
+ *
+ * @example
+ * createEmulator({ services: { slow: llmService({ tokensPerSecond: 20, models: ["qwen3-8b"] }) } });
+ */
+export function llmService(options: LlmServiceOptions = {}): EmulatorService {
+  const settings = checkLlmOptions(options);
+  return {
+    methods: ["GET", "POST"],
+    handle: (call) => handle(call, settings),
+    socket: (call, socket) => chat(call, socket, settings),
+  };
+}
 
-async function handle(call: EmulatorCall): Promise<Response> {
+async function handle(call: EmulatorCall, settings: LlmSettings): Promise<Response> {
   const path = call.path.replace(/\/$/, "");
   const route = Object.hasOwn(ROUTES, path) ? ROUTES[path] : undefined;
   if (route === undefined) return answerJson(404, { detail: "Not Found" });
@@ -52,36 +59,62 @@ async function handle(call: EmulatorCall): Promise<Response> {
     return answerJson(405, { detail: "Method Not Allowed" }, { allow: Object.keys(route).join(", ") });
   }
   try {
-    return await answerCall(call);
+    return await answerCall(call, settings);
   } catch (error) {
-    if (error instanceof LlmRefusal) return answerJson(error.status, error);
+    if (error instanceof LlmRefusal) return answerRefusal(error, path, settings);
     throw error;
   }
 }
 
-async function answerOpenAi(
-  form: OpenAiForm,
-  read: (fields: Fields) => TextRequest,
-  { body, headers, signal }: EmulatorCall,
-): Promise<Response> {
-  const [mediaType] = (headers.get("content-type") ?? "").split(";");
-  if (mediaType?.trim().toLowerCase() !== "application/json") {
-    return answerJson(415, { detail: "Unsupported Media Type: Only 'application/json' is allowed" });
-  }
-  const request = read(readFields(textOf(body)));
-  if (!request.isStreamed) return answerJson(200, await openAiAnswer(form, request, signal));
-  return answerStream("text/event-stream; charset=utf-8", events(openAiChunks(form, request, signal)), signal);
+function listModels({ models }: LlmSettings): object {
+  const data = models.map((id) => ({
+    id,
+    object: "model",
+    created: 1_735_689_600,
+    owned_by: "eas-prediction",
+    root: id,
+    parent: null,
+    max_model_len: LLM_CONTEXT_TOKENS,
+  }));
+  return { object: "list", data };
 }
 
-/** Server-sent events, and the one by which OpenAI's interface says that there are no more. */
+async function answerOpenAi(
+  form: OpenAiForm,
+  read: (fields: Fields, settings: LlmSettings) => TextRequest,
+  call: EmulatorCall,
+  settings: LlmSettings,
+): Promise<Response> {
+  const request = read(readJson(call, settings), settings);
+  const { tokensPerSecond } = settings;
+  if (!request.isStreamed) return answerJson(200, await openAiAnswer(form, request, call.signal, tokensPerSecond));
+  return answerEvents(events(openAiChunks(form, request, call.signal, tokensPerSecond)), call.signal);
+}
+
+/** Server-sent events, and the event that ends a stream of OpenAI's interface. */
 async function* events(chunks: AsyncIterable<object>): AsyncGenerator<string> {
   for await (const chunk of chunks) yield `data: ${JSON.stringify(chunk)}\n\n`;
   yield "data: [DONE]\n\n";
 }
 
-async function answerOlder({ body, signal }: EmulatorCall): Promise<Response> {
-  const request = readOlderRequest(readFields(textOf(body)));
-  const replies = growingReply(request, signal);
+async function answerMessages(call: EmulatorCall, settings: LlmSettings): Promise<Response> {
+  const fields = readJson(call, settings);
+  requireMaxTokens(fields);
+  const request = readChatRequest(toChatFields(fields), settings);
+  const { tokensPerSecond } = settings;
+  if (!request.isStreamed) return answerJson(200, await anthropicAnswer(request, call.signal, tokensPerSecond));
+  return answerEvents(anthropicEvents(request, call.signal, tokensPerSecond), call.signal);
+}
+
+function answerTokenCount(call: EmulatorCall, settings: LlmSettings): Response {
+  const { promptTokens } = readChatRequest(toChatFields(readJson(call, settings)), settings);
+  return answerJson(200, { input_tokens: promptTokens });
+}
+
+/** The oldest services do not look at the content type, so text and octet-stream are accepted here. */
+async function answerOlder({ body, signal }: EmulatorCall, settings: LlmSettings): Promise<Response> {
+  const request = readOlderRequest(parseFields(textOf(body)), settings);
+  const replies = growingReply(request, signal, settings.tokensPerSecond);
   if (request.isStreamed && !request.isPlain)
     return answerStream("application/octet-stream", endedByNul(replies), signal);
   let text = "";
@@ -93,8 +126,11 @@ async function* endedByNul(replies: AsyncIterable<string>): AsyncGenerator<strin
   for await (const response of replies) yield `${JSON.stringify({ response })}\0`;
 }
 
-/** Answers each message with a chat request in it by one message for each chunk, and `[DONE]`; one request after the other. */
-function chat(call: EmulatorCall, socket: EmulatorServiceSocket): void {
+/**
+ * Answers each message, which is a chat request, with one message for each chunk and with `[DONE]`; one request after the
+ * other.
+ */
+function chat(call: EmulatorCall, socket: EmulatorServiceSocket, settings: LlmSettings): void {
   if (!["", "/", CHAT_PATH].includes(call.path)) {
     socket.close(1008, "Not Found");
     return;
@@ -102,12 +138,14 @@ function chat(call: EmulatorCall, socket: EmulatorServiceSocket): void {
   let last: Promise<void> = Promise.resolve();
   const answerMessage = async (message: string | Uint8Array) => {
     try {
-      const request = readChatRequest(readFields(typeof message === "string" ? message : textOf(message)));
-      for await (const chunk of openAiChunks(CHAT, request, call.signal)) socket.send(JSON.stringify(chunk));
+      const text = typeof message === "string" ? message : textOf(message);
+      const request = readChatRequest(parseFields(text), settings);
+      const chunks = openAiChunks(CHAT, request, call.signal, settings.tokensPerSecond);
+      for await (const chunk of chunks) socket.send(JSON.stringify(chunk));
     } catch (error) {
       if (call.signal.aborted) return;
       if (!(error instanceof LlmRefusal)) throw error;
-      socket.send(JSON.stringify(error));
+      socket.send(refusalText(error));
     }
     socket.send("[DONE]");
   };
@@ -115,38 +153,4 @@ function chat(call: EmulatorCall, socket: EmulatorServiceSocket): void {
     last = last.then(() => answerMessage(message));
     return last;
   };
-}
-
-/** Sends what a generator gives as the caller takes it, a chunk of the body for each text; it fails when the caller goes. */
-function answerStream(contentType: string, texts: AsyncGenerator<string>, signal: AbortSignal): Response {
-  const encoder = new TextEncoder();
-  const body = new ReadableStream<Uint8Array>(
-    {
-      async pull(controller) {
-        signal.throwIfAborted();
-        const { done, value } = await texts.next();
-        if (done) controller.close();
-        else controller.enqueue(encoder.encode(value));
-      },
-    },
-    // Nothing is computed before somebody waits for it, so that one who has gone needs no word.
-    { highWaterMark: 0 },
-  );
-  return new Response(body, { headers: { "content-type": contentType, "cache-control": "no-cache" } });
-}
-
-function answerJson(status: number, value: object, headers?: Readonly<Record<string, string>>): Response {
-  return answer(JSON.stringify(value), "application/json", status, headers);
-}
-
-function answer(text: string, contentType: string, status = 200, headers?: Readonly<Record<string, string>>): Response {
-  const body = new TextEncoder().encode(text);
-  return new Response(body, {
-    status,
-    headers: { "content-type": contentType, "content-length": String(body.length), ...headers },
-  });
-}
-
-function textOf(bytes: Uint8Array): string {
-  return new TextDecoder().decode(bytes);
 }

@@ -1,6 +1,7 @@
-import type { ReplyEnd } from "./reply.js";
+import { type Fields, wrong } from "./fields.js";
 import { reply } from "./reply.js";
-import { type Fields, LLM_CONTEXT_TOKENS, readText, type TextRequest, wrong } from "./text-request.js";
+import { LLM_CONTEXT_TOKENS, type LlmSettings } from "./settings.js";
+import { readTextRequest, type TextRequest } from "./text-request.js";
 
 /**
  * The form of EAS's first LLM services, at the service's own address: `{"prompt": …, "use_stream_chat": true}`, or
@@ -11,8 +12,8 @@ export interface OlderRequest extends TextRequest {
   readonly isPlain: boolean;
 }
 
-/** Reads a request of the older form. */
-export function readOlderRequest(fields: Fields): OlderRequest {
+/** Reads a request of the older form, which names no model. */
+export function readOlderRequest(fields: Fields, { models }: LlmSettings): OlderRequest {
   const isPlain = fields.prompt === undefined && fields.input_ids !== undefined;
   const name = isPlain ? "input_ids" : "prompt";
   const prompt = fields[name];
@@ -25,24 +26,28 @@ export function readOlderRequest(fields: Fields): OlderRequest {
   }
   const { max_new_tokens, stop_sequences, use_stream_chat, stop, ...rest } = fields;
   // Python clients send "True".
-  const stream = typeof use_stream_chat === "string" ? use_stream_chat.toLowerCase() === "true" : use_stream_chat;
-  const common = { ...rest, stream, stop: stop ?? stop_sequences, max_tokens: max_new_tokens };
+  const stream = typeof use_stream_chat === "string" ? use_stream_chat.toLowerCase() : use_stream_chat;
+  const common = { ...rest, stream, stop: stop ?? stop_sequences, max_tokens: max_new_tokens, n: 1 };
   const texts = [system, ...history.flat(), prompt];
-  return { ...readText(common, { prompt, texts, mostTokens: LLM_CONTEXT_TOKENS, isMessage: true }), isPlain };
+  const request = readTextRequest(common, { prompt, texts, maxTokens: LLM_CONTEXT_TOKENS, isMessage: true });
+  return { ...request, model: models[0] as string, isPlain };
 }
 
 function isExchange(pair: unknown): pair is [string, string] {
   return Array.isArray(pair) && pair.length === 2 && pair.every((text) => typeof text === "string");
 }
 
-/** The text of a reply as it grows with each token. */
-export async function* growingReply(request: TextRequest, signal: AbortSignal): AsyncGenerator<string, ReplyEnd> {
-  const pieces = reply(request, signal);
+/** Yields the text of a reply as it grows with each token. */
+export async function* growingReply(
+  request: TextRequest,
+  signal: AbortSignal,
+  tokensPerSecond: number | undefined,
+): AsyncGenerator<string> {
   let text = "";
-  for (;;) {
-    const next = await pieces.next();
-    if (next.done) return next.value;
-    text += next.value;
-    yield text;
+  for await (const piece of reply(request, signal, tokensPerSecond)) {
+    if (piece.kind === "text") {
+      text += piece.text;
+      yield text;
+    }
   }
 }

@@ -1,19 +1,18 @@
 import { randomUuid } from "../../../queue/random-uuid.js";
-import type { FinishReason } from "../../models/language-model.js";
-import { type ReplyEnd, reply } from "./reply.js";
-import { LLM_MODEL, type TextRequest } from "./text-request.js";
+import { type Piece, type Reply, type ReplyEnd, reply } from "./reply.js";
+import type { TextRequest } from "./text-request.js";
 
-/** How the two interfaces of OpenAI differ in their answers. */
+/** The differences between the answers of OpenAI's two interfaces. */
 export interface OpenAiForm {
   readonly idPrefix: string;
   readonly object: string;
   readonly chunkObject: string;
-  /** What the choice of a whole answer holds. */
-  whole(text: string): object;
-  /** What the choice of a first chunk holds; undefined when there is no such chunk. */
+  /** Returns the content of a choice in a whole answer. */
+  whole(pieces: readonly Piece[]): object;
+  /** The content of the first chunk's choice; undefined if there is no such chunk. */
   readonly first: object | undefined;
-  /** What the choice of a chunk holds; the last one has no text. */
-  chunk(text: string | undefined): object;
+  /** Returns the content of a chunk's choice; the last chunk has no piece. */
+  chunk(piece: Piece | undefined): object;
 }
 
 /** The answers of `/v1/chat/completions`. */
@@ -21,9 +20,9 @@ export const CHAT: OpenAiForm = {
   idPrefix: "chatcmpl-",
   object: "chat.completion",
   chunkObject: "chat.completion.chunk",
-  whole: (content) => ({ message: { role: "assistant", content, refusal: null } }),
+  whole: (pieces) => ({ message: messageOf(pieces) }),
   first: { delta: { role: "assistant", content: "" } },
-  chunk: (content) => ({ delta: content === undefined ? {} : { content } }),
+  chunk: (piece) => ({ delta: deltaOf(piece) }),
 };
 
 /** The answers of `/v1/completions`. */
@@ -31,54 +30,135 @@ export const COMPLETION: OpenAiForm = {
   idPrefix: "cmpl-",
   object: "text_completion",
   chunkObject: "text_completion",
-  whole: (text) => ({ text }),
+  whole: (pieces) => ({ text: textOf(pieces, "text") }),
   first: undefined,
-  chunk: (text = "") => ({ text }),
+  chunk: (piece) => ({ text: piece?.kind === "text" ? piece.text : "" }),
 };
 
-/** The whole answer to a request. */
-export async function openAiAnswer(form: OpenAiForm, request: TextRequest, signal: AbortSignal): Promise<object> {
-  const pieces = reply(request, signal);
-  let text = "";
-  for (;;) {
-    const { done, value } = await pieces.next();
-    if (done) {
-      const usage = usageOf(request, value);
-      return { ...head(form, form.object), choices: [choice(form.whole(text), value.finishReason)], usage };
+/** Returns the text of all pieces of a kind. */
+export function textOf(pieces: readonly Piece[], kind: "text" | "reasoning"): string {
+  return pieces.map((piece) => (piece.kind === kind ? piece.text : "")).join("");
+}
+
+/** Returns the calls in pieces, each with its arguments. */
+export function callsOf(pieces: readonly Piece[]): { id: string; name: string; arguments: string }[] {
+  const calls: { id: string; name: string; arguments: string }[] = [];
+  for (const piece of pieces) {
+    if (piece.kind === "call") calls.push({ id: piece.id, name: piece.name, arguments: "" });
+    if (piece.kind === "arguments") calls[piece.index]!.arguments += piece.text;
+  }
+  return calls;
+}
+
+function messageOf(pieces: readonly Piece[]): object {
+  const content = textOf(pieces, "text");
+  const reasoning = textOf(pieces, "reasoning");
+  const calls = callsOf(pieces).map(({ id, name, arguments: text }) => ({
+    id,
+    type: "function",
+    function: { name, arguments: text },
+  }));
+  return {
+    role: "assistant",
+    reasoning_content: reasoning === "" ? null : reasoning,
+    content: content === "" && calls.length > 0 ? null : content,
+    refusal: null,
+    tool_calls: calls,
+  };
+}
+
+function deltaOf(piece: Piece | undefined): object {
+  switch (piece?.kind) {
+    case undefined:
+      return {};
+    case "text":
+      return { content: piece.text };
+    case "reasoning":
+      return { reasoning_content: piece.text };
+    case "call": {
+      const { index, id, name } = piece;
+      return { tool_calls: [{ index, id, type: "function", function: { name, arguments: "" } }] };
     }
-    text += value;
+    case "arguments":
+      return { tool_calls: [{ index: piece.index, function: { arguments: piece.text } }] };
   }
 }
 
-/** The chunks of a streamed answer: one for each token, one with the reason of the end, and one with the usage if asked for. */
+/** The pieces and the end of a whole reply. */
+export interface WholeReply extends ReplyEnd {
+  readonly pieces: readonly Piece[];
+}
+
+/** Reads a reply to its end. */
+export async function readReply(pieces: Reply): Promise<WholeReply> {
+  const read: Piece[] = [];
+  for (;;) {
+    const { done, value } = await pieces.next();
+    if (done) return { ...value, pieces: read };
+    read.push(value);
+  }
+}
+
+/** Starts the replies to a request. The first one is the same for every count. */
+function replies(request: TextRequest, signal: AbortSignal, tokensPerSecond: number | undefined): Reply[] {
+  const { sampling, prompt, count } = request;
+  return Array.from({ length: count }, (_, index) => {
+    const seed = index === 0 ? sampling.seed : `${sampling.seed ?? prompt} ${index}`;
+    return reply({ ...request, sampling: { ...sampling, seed } }, signal, tokensPerSecond);
+  });
+}
+
+/** Returns the whole answer to a request. */
+export async function openAiAnswer(
+  form: OpenAiForm,
+  request: TextRequest,
+  signal: AbortSignal,
+  tokensPerSecond: number | undefined,
+): Promise<object> {
+  const read = await Promise.all(replies(request, signal, tokensPerSecond).map(readReply));
+  const choices = read.map(({ pieces, finishReason }, index) => choice(index, form.whole(pieces), finishReason));
+  const completionTokens = read.reduce((sum, each) => sum + each.completionTokens, 0);
+  return { ...head(form, form.object, request), choices, usage: usageOf(request, completionTokens) };
+}
+
+/**
+ * Yields the chunks of a streamed answer: for each choice one for each token and one with the reason of its end; and at the end
+ * one with the usage if the request asks for it. The tokens of several choices alternate.
+ */
 export async function* openAiChunks(
   form: OpenAiForm,
   request: TextRequest,
   signal: AbortSignal,
+  tokensPerSecond: number | undefined,
 ): AsyncGenerator<object> {
-  const common = { ...head(form, form.chunkObject), ...(request.includesUsage ? { usage: null } : {}) };
-  if (form.first !== undefined) yield { ...common, choices: [choice(form.first, null)] };
-  const pieces = reply(request, signal);
-  for (;;) {
-    const { done, value } = await pieces.next();
-    if (done) {
-      yield { ...common, choices: [choice(form.chunk(undefined), value.finishReason)] };
-      if (request.includesUsage) yield { ...common, choices: [], usage: usageOf(request, value) };
-      return;
-    }
-    yield { ...common, choices: [choice(form.chunk(value), null)] };
+  const common = { ...head(form, form.chunkObject, request), ...(request.includesUsage ? { usage: null } : {}) };
+  let open = replies(request, signal, tokensPerSecond).map((pieces, index) => ({ pieces, index }));
+  if (form.first !== undefined) {
+    for (const { index } of open) yield { ...common, choices: [choice(index, form.first, null)] };
   }
+  let completionTokens = 0;
+  while (open.length > 0) {
+    for (const each of open) {
+      const { done, value } = await each.pieces.next();
+      if (done) {
+        completionTokens += value.completionTokens;
+        open = open.filter((other) => other !== each);
+        yield { ...common, choices: [choice(each.index, form.chunk(undefined), value.finishReason)] };
+      } else yield { ...common, choices: [choice(each.index, form.chunk(value), null)] };
+    }
+  }
+  if (request.includesUsage) yield { ...common, choices: [], usage: usageOf(request, completionTokens) };
 }
 
-function head({ idPrefix }: OpenAiForm, object: string): object {
-  return { id: idPrefix + randomUuid(), object, created: Math.floor(Date.now() / 1000), model: LLM_MODEL };
+function head({ idPrefix }: OpenAiForm, object: string, { model }: TextRequest): object {
+  return { id: idPrefix + randomUuid(), object, created: Math.floor(Date.now() / 1000), model };
 }
 
-function choice(content: object, finishReason: FinishReason | null): object {
-  return { index: 0, ...content, logprobs: null, finish_reason: finishReason };
+function choice(index: number, content: object, finishReason: ReplyEnd["finishReason"] | null): object {
+  return { index, ...content, logprobs: null, finish_reason: finishReason };
 }
 
-function usageOf({ promptTokens }: TextRequest, { completionTokens }: ReplyEnd): object {
+function usageOf({ promptTokens }: TextRequest, completionTokens: number): object {
   return {
     prompt_tokens: promptTokens,
     completion_tokens: completionTokens,

@@ -1,44 +1,102 @@
+import { pause } from "../../../util/abort.js";
+import { clockNow } from "../../../util/clock.js";
 import type { FinishReason } from "../../models/language-model.js";
+import { tokenize } from "../../models/ngram.js";
 import { StopText } from "./stop-text.js";
 import type { TextRequest } from "./text-request.js";
 
+/** A piece of a reply. Each is one token, except the beginning of a call. */
+export type Piece =
+  | { readonly kind: "text" | "reasoning"; readonly text: string }
+  | { readonly kind: "call"; readonly index: number; readonly id: string; readonly name: string }
+  | { readonly kind: "arguments"; readonly index: number; readonly text: string };
+
 /** How a reply ended. */
 export interface ReplyEnd {
-  readonly finishReason: FinishReason;
+  readonly finishReason: FinishReason | "tool_calls";
+  /** The stop text at which it ended. */
+  readonly stop: string | undefined;
   /** The tokens that the model has written. */
   readonly completionTokens: number;
 }
 
+/** The pieces of a reply, and its end. */
+export type Reply = AsyncGenerator<Piece, ReplyEnd>;
+
 /**
- * The pieces of a reply, one for each token but where a stop may begin. A token is computed when its piece is asked for.
- * Rejects with the signal's reason when the caller goes.
+ * Writes a reply. A token is computed when its piece is requested; text that may be the beginning of a stop is held back.
+ * Rejects with the signal's reason when the caller disconnects.
  */
-export async function* reply(
-  { prompt, sampling, stops, isMessage }: TextRequest,
-  signal: AbortSignal,
-): AsyncGenerator<string, ReplyEnd> {
-  // Its texts are loaded and learned when they are needed first.
+export async function* reply(request: TextRequest, signal: AbortSignal, tokensPerSecond: number | undefined): Reply {
+  // The texts of the model are loaded, and the model is trained, on first use.
   const { generate } = await import("../../models/language-model.js");
-  const tokens = generate(prompt, sampling);
-  const stop = new StopText(stops);
+  const tokens = write(request, generate);
+  const stop = new StopText(request.stops);
+  const wait = pacer(tokensPerSecond, signal);
   let isFirst = true;
-  for (let completionTokens = 0; ; completionTokens++) {
-    await turn();
+  let completionTokens = 0;
+  for (;;) {
+    await wait();
     signal.throwIfAborted();
-    const next = tokens.next();
-    const text = next.done ? stop.rest() : stop.push(next.value);
+    const isFull = completionTokens === request.sampling.maxTokens;
+    const next: IteratorResult<Piece, ReplyEnd["finishReason"]> = isFull
+      ? { done: true, value: "length" }
+      : tokens.next();
+    const written = next.done ? undefined : next.value;
+    if (written !== undefined && written.kind !== "text") {
+      if (written.kind !== "call") completionTokens++;
+      yield written;
+      continue;
+    }
+    const text = written === undefined ? stop.rest() : stop.push(written.text);
     // A message does not begin with the space that a model's words have before them.
-    const piece = isFirst && isMessage ? text.trimStart() : text;
+    const piece = isFirst && request.isMessage ? text.trimStart() : text;
     if (piece !== "") {
       isFirst = false;
-      yield piece;
+      yield { kind: "text", text: piece };
     }
-    if (next.done) return { finishReason: next.value, completionTokens };
-    if (stop.isFound) return { finishReason: "stop", completionTokens: completionTokens + 1 };
+    if (next.done) return { finishReason: next.value, stop: undefined, completionTokens };
+    completionTokens++;
+    if (stop.found !== undefined) return { finishReason: "stop", stop: stop.found, completionTokens };
   }
 }
 
-/** Lets others have their turn, such as the caller who goes: else a long reply would be written in one. */
+/** Writes the tokens of a reply: the reasoning, and then the calls, the fixed text or the model's own text. */
+function* write(
+  { prompt, sampling, reasoning, calls = [], fixedText }: TextRequest,
+  generate: (prompt: string, sampling: TextRequest["sampling"]) => Generator<string, FinishReason>,
+): Generator<Piece, ReplyEnd["finishReason"]> {
+  for (const text of tokenize(reasoning ?? "")) yield { kind: "reasoning", text };
+  for (const [index, { id, name, arguments: text }] of calls.entries()) {
+    yield { kind: "call", index, id, name };
+    for (const token of tokenize(text)) yield { kind: "arguments", index, text: token };
+  }
+  if (calls.length > 0) return "tool_calls";
+  if (fixedText !== undefined) {
+    for (const text of tokenize(fixedText)) yield { kind: "text", text };
+    return "stop";
+  }
+  const tokens = generate(prompt, sampling);
+  for (;;) {
+    const next = tokens.next();
+    if (next.done) return next.value;
+    yield { kind: "text", text: next.value };
+  }
+}
+
+/** Returns a function that waits for the turn of the next token. */
+function pacer(tokensPerSecond: number | undefined, signal: AbortSignal): () => Promise<void> {
+  if (tokensPerSecond === undefined) return turn;
+  const start = clockNow();
+  let count = 0;
+  return () => {
+    count++;
+    const left = start + (count * 1000) / tokensPerSecond - clockNow();
+    return left > 0 ? pause(left, signal) : turn();
+  };
+}
+
+/** Lets other work run, such as an abort of the caller. Otherwise a long reply would be written in one turn. */
 function turn(): Promise<void> {
   return new Promise((resolve) => setTimeout(resolve, 0));
 }

@@ -1,6 +1,7 @@
-/** Finds the texts at which an answer ends, though it comes in pieces; the one that is complete first counts. */
+/** Finds the texts at which an answer ends, also across its pieces. The first one that is complete counts. */
 export class StopText {
-  isFound = false;
+  /** The text that was found. */
+  found: string | undefined;
   readonly #stops: readonly string[];
   /** The end of what came, which may be the beginning of a stop. */
   #held = "";
@@ -12,10 +13,15 @@ export class StopText {
   /** Takes a piece, and returns what is certainly no part of a stop: all before the first one when it is found. */
   push(piece: string): string {
     const text = this.#held + piece;
-    const found = this.#stops.map((stop) => text.indexOf(stop)).filter((at) => at !== -1);
-    this.isFound = found.length > 0;
-    const end = this.isFound ? Math.min(...found) : text.length - this.#beginningAtEnd(text);
-    this.#held = this.isFound ? "" : text.slice(end);
+    let end = text.length;
+    for (const stop of this.#stops) {
+      const at = text.indexOf(stop);
+      if (at === -1 || at >= end) continue;
+      end = at;
+      this.found = stop;
+    }
+    if (this.found === undefined) end -= this.#beginningAtEnd(text);
+    this.#held = this.found === undefined ? text.slice(end) : "";
     return text.slice(0, end);
   }
 

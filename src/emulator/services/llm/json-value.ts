@@ -1,0 +1,204 @@
+import { type Fields, isObject, LlmRefusal } from "./fields.js";
+import type { PromptValues } from "./prompt-values.js";
+
+/** From this depth on, values are as small as the schema allows, so that recursive schemas end. */
+const SMALL_DEPTH = 6;
+const MAX_DEPTH = 64;
+
+interface Source {
+  readonly root: unknown;
+  readonly values: PromptValues;
+  /** Whether optional properties are always present. Otherwise only those that the prompt has a value for. */
+  readonly isFull: boolean;
+}
+
+/**
+ * Returns a value that is valid for a JSON Schema, filled with the numbers and the quoted words of a prompt. Supported:
+ * `type`, `properties`, `required`, `items`, `prefixItems`, `enum`, `const`, `anyOf`, `oneOf`, `allOf`, `$ref` within the schema,
+ * `default`, `format`, and the limits of numbers, lengths and counts. Other keywords, such as `pattern`, are ignored.
+ */
+export function makeValue(schema: unknown, values: PromptValues, isFull: boolean): unknown {
+  return buildValue(schema, { root: schema, values, isFull }, 0);
+}
+
+function buildValue(unresolved: unknown, source: Source, depth: number): unknown {
+  if (depth > MAX_DEPTH) throw new LlmRefusal(`the JSON schema requires values more than ${MAX_DEPTH} levels deep`);
+  const schema = resolve(unresolved, source.root);
+  if (schema.const !== undefined) return schema.const;
+  if (Array.isArray(schema.enum) && schema.enum.length > 0) return choose(schema, schema.enum, source.values);
+  const options = schema.anyOf ?? schema.oneOf;
+  if (Array.isArray(options) && options.length > 0) {
+    const { anyOf, oneOf, ...rest } = schema;
+    return buildValue({ allOf: [rest, chooseOption(options, source.root, depth)] }, source, depth + 1);
+  }
+  return MAKERS[typeOf(schema)]?.(schema, source, depth) ?? null;
+}
+
+const MAKERS: Readonly<Record<string, (schema: Fields, source: Source, depth: number) => unknown>> = {
+  string: (schema, { values }) => makeText(schema, values),
+  number: (schema, { values }) => makeNumber(schema, values, false),
+  integer: (schema, { values }) => makeNumber(schema, values, true),
+  boolean: ({ default: standard }, { values }) =>
+    typeof standard === "boolean" ? standard : !/\b(false|no|not|off|without)\b|不/i.test(values.text),
+  array: makeArray,
+  object: makeObject,
+};
+
+/** Follows `$ref` and merges `allOf`. */
+function resolve(schema: unknown, root: unknown, depth = 0): Fields {
+  if (schema === true || schema === undefined) return {};
+  if (!isObject(schema))
+    throw new LlmRefusal(`the JSON schema has ${JSON.stringify(schema)} where an object is expected`);
+  if (depth > MAX_DEPTH) throw new LlmRefusal("the JSON schema has a $ref that leads to itself");
+  const { $ref, allOf, ...rest } = schema;
+  if (typeof $ref === "string") return { ...resolve(find($ref, root), root, depth + 1), ...rest };
+  if (!Array.isArray(allOf)) return schema;
+  return allOf.map((each) => resolve(each, root, depth + 1)).reduce(merge, rest);
+}
+
+function merge(a: Fields, b: Fields): Fields {
+  const required = [...listOf(a.required), ...listOf(b.required)];
+  const properties = { ...fieldsOf(a.properties), ...fieldsOf(b.properties) };
+  return {
+    ...a,
+    ...b,
+    ...(required.length > 0 ? { required } : {}),
+    ...(Object.keys(properties).length > 0 ? { properties } : {}),
+  };
+}
+
+function find(ref: string, root: unknown): unknown {
+  let found = root;
+  for (const part of ref.split("/").slice(1)) {
+    const name = decodeURIComponent(part).replaceAll("~1", "/").replaceAll("~0", "~");
+    found = isObject(found) || Array.isArray(found) ? (found as Fields)[name] : undefined;
+  }
+  if (ref.startsWith("#") && found !== undefined) return found;
+  throw new LlmRefusal(`the JSON schema has no ${JSON.stringify(ref)}; a $ref must point into the schema`);
+}
+
+function typeOf(schema: Fields): string {
+  const { type } = schema;
+  if (Array.isArray(type)) return String(type.find((each) => each !== "null") ?? "null");
+  if (typeof type === "string") return type;
+  if (schema.properties !== undefined || schema.required !== undefined) return "object";
+  if (schema.items !== undefined || schema.prefixItems !== undefined) return "array";
+  return "string";
+}
+
+/** Prefers what the prompt mentions. */
+function choose(schema: Fields, options: readonly unknown[], { text }: PromptValues): unknown {
+  const lower = text.toLowerCase();
+  const mentioned = options.find((option) => typeof option === "string" && lower.includes(option.toLowerCase()));
+  return mentioned ?? (options.includes(schema.default) ? schema.default : options[0]);
+}
+
+/** Chooses the first alternative that is not null, or deep in a schema one without parts. */
+function chooseOption(options: readonly unknown[], root: unknown, depth: number): unknown {
+  const typed = options.map((option) => ({ option, type: typeOf(resolve(option, root)) }));
+  const isLeaf = ({ type }: { type: string }) => type !== "object" && type !== "array";
+  const small = depth >= SMALL_DEPTH ? typed.find(isLeaf) : undefined;
+  return (small ?? typed.find(({ type }) => type !== "null") ?? typed[0])?.option;
+}
+
+function makeText(schema: Fields, values: PromptValues): string {
+  const least = countOf(schema.minLength, 0);
+  const most = countOf(schema.maxLength, Number.POSITIVE_INFINITY);
+  const fits = (text: unknown): text is string =>
+    typeof text === "string" && text.length >= least && text.length <= most;
+  const [example] = listOf(schema.examples);
+  const text =
+    (typeof schema.format === "string" ? values.ofFormat(schema.format) : undefined) ??
+    values.takeText(fits, true) ??
+    [schema.default, example].find(fits) ??
+    values.text;
+  return text.slice(0, most).padEnd(least, "-");
+}
+
+function makeNumber(schema: Fields, values: PromptValues, isInteger: boolean): number {
+  const step = numberOf(schema.multipleOf) ?? (isInteger ? 1 : undefined);
+  const { minimum, maximum, exclusiveMinimum: above, exclusiveMaximum: below } = schema;
+  const isRight = (value: unknown): value is number =>
+    typeof value === "number" &&
+    !(step !== undefined && !Number.isInteger(value / step)) &&
+    !(typeof minimum === "number" && (above === true ? value <= minimum : value < minimum)) &&
+    !(typeof maximum === "number" && (below === true ? value >= maximum : value > maximum)) &&
+    !(typeof above === "number" && value <= above) &&
+    !(typeof below === "number" && value >= below);
+  const found = values.takeNumber(isRight) ?? [schema.default, ...listOf(schema.examples), 0, 1].find(isRight);
+  if (found !== undefined) return found;
+  const low = Math.max(numberOf(minimum) ?? Number.NEGATIVE_INFINITY, numberOf(above) ?? Number.NEGATIVE_INFINITY);
+  const high = Math.min(numberOf(maximum) ?? Number.POSITIVE_INFINITY, numberOf(below) ?? Number.POSITIVE_INFINITY);
+  const by = step ?? 1;
+  const near = [
+    Math.ceil(low / by) * by,
+    Math.floor(low / by + 1) * by,
+    Math.floor(high / by) * by,
+    Math.ceil(high / by - 1) * by,
+  ];
+  const fallback = [low, ...near, high, (low + high) / 2].find((value) => Number.isFinite(value) && isRight(value));
+  if (fallback !== undefined) return fallback;
+  throw new LlmRefusal("the JSON schema has a number that no value can satisfy");
+}
+
+function makeArray(schema: Fields, source: Source, depth: number): unknown[] {
+  const first = listOf(schema.prefixItems).map((each) => buildValue(each, source, depth + 1));
+  const least = countOf(schema.minItems, 0);
+  const most = countOf(schema.maxItems, Number.POSITIVE_INFINITY);
+  if (schema.items === false || (schema.items === undefined && first.length > 0)) return first;
+  const { type, enum: options } = resolve(schema.items, source.root);
+  const { numberCount, quotedCount } = source.values;
+  const left =
+    options !== undefined
+      ? 0
+      : type === "string"
+        ? quotedCount
+        : /^(number|integer)$/.test(String(type))
+          ? numberCount
+          : 0;
+  const wanted = Math.max(left, depth >= SMALL_DEPTH ? 0 : 1);
+  const count = Math.min(Math.max(wanted, least), most, 1000) - first.length;
+  return [...first, ...Array.from({ length: Math.max(0, count) }, () => buildValue(schema.items, source, depth + 1))];
+}
+
+function makeObject(schema: Fields, source: Source, depth: number): object {
+  const properties = fieldsOf(schema.properties);
+  const required = listOf(schema.required);
+  const made = new Map<string, unknown>();
+  // Required properties take their values from the prompt before optional ones do.
+  for (const name of required as string[]) {
+    made.set(name, buildValue(Object.hasOwn(properties, name) ? properties[name] : true, source, depth + 1));
+  }
+  for (const [name, property] of Object.entries(properties)) {
+    if (made.has(name)) continue;
+    const isWanted = source.isFull ? depth < SMALL_DEPTH : hasValue(resolve(property, source.root), source.values);
+    if (isWanted) made.set(name, buildValue(property, source, depth + 1));
+  }
+  const names = [...new Set([...Object.keys(properties), ...made.keys()])].filter((name) => made.has(name));
+  return Object.fromEntries(names.map((name) => [name, made.get(name)]));
+}
+
+/** Whether the prompt has a value for an optional property. */
+function hasValue({ type, enum: options }: Fields, { text, numberCount, quotedCount }: PromptValues): boolean {
+  if (Array.isArray(options)) {
+    return options.some((option) => typeof option === "string" && text.toLowerCase().includes(option.toLowerCase()));
+  }
+  if (type === "number" || type === "integer") return numberCount > 0;
+  return type === "string" && quotedCount > 0;
+}
+
+function listOf(value: unknown): readonly unknown[] {
+  return Array.isArray(value) ? value : [];
+}
+
+function fieldsOf(value: unknown): Fields {
+  return isObject(value) ? value : {};
+}
+
+function numberOf(value: unknown): number | undefined {
+  return typeof value === "number" ? value : undefined;
+}
+
+function countOf(value: unknown, standard: number): number {
+  return typeof value === "number" && value >= 0 ? value : standard;
+}

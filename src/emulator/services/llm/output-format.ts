@@ -1,0 +1,72 @@
+import { show } from "../../../argument-errors.js";
+import { type Fields, isObject, LlmRefusal, wrong } from "./fields.js";
+import { makeValue } from "./json-value.js";
+import { PromptValues } from "./prompt-values.js";
+
+/** Fields by which vLLM guides an output and that this model does not support. */
+const UNSUPPORTED = ["guided_regex", "guided_grammar", "regex", "grammar", "structural_tag"];
+
+/**
+ * Returns the text that the requested format makes of a prompt: JSON that is valid for a schema, a JSON object, or one of
+ * several choices. Undefined when no format is requested.
+ */
+export function formattedText(fields: Fields, prompt: string): string | undefined {
+  const structured = fields.structured_outputs ?? {};
+  if (!isObject(structured)) throw wrong("structured_outputs", structured, "an object");
+  for (const name of UNSUPPORTED) {
+    const value = fields[name] ?? structured[name];
+    if (value !== undefined && value !== null)
+      throw new LlmRefusal(`${name} is ${show(value)}: this model does not support it`, name);
+  }
+  const choices = fields.guided_choice ?? structured.choice;
+  if (choices !== undefined && choices !== null) return chooseText(choices, prompt);
+  const schema = readSchema(fields, structured);
+  return schema === undefined ? undefined : JSON.stringify(makeValue(schema, new PromptValues(prompt), true));
+}
+
+function chooseText(choices: unknown, prompt: string): string {
+  if (!Array.isArray(choices) || choices.length === 0 || !choices.every((each) => typeof each === "string")) {
+    throw wrong("guided_choice", choices, "a list of texts");
+  }
+  return makeValue({ enum: choices }, new PromptValues(prompt), true) as string;
+}
+
+/** A schema for requests that want any JSON object. */
+const ANY_OBJECT = { type: "object", properties: { answer: { type: "string" } }, required: ["answer"] };
+
+function readSchema({ response_format: format, guided_json }: Fields, structured: Fields): unknown {
+  const guided = guided_json ?? structured.json ?? undefined;
+  if (guided !== undefined)
+    return typeof guided === "string" ? parseSchema(guided) : checkSchema("guided_json", guided);
+  if (structured.json_object === true) return ANY_OBJECT;
+  if (format === undefined || format === null) return undefined;
+  if (!isObject(format)) throw wrong("response_format", format, 'an object such as {"type": "json_object"}');
+  switch (format.type) {
+    case "text":
+      return undefined;
+    case "json_object":
+      return ANY_OBJECT;
+    case "json_schema": {
+      const { json_schema: holder } = format;
+      if (!isObject(holder))
+        throw wrong("response_format.json_schema", holder, 'an object such as {"name": …, "schema": …}');
+      return checkSchema("response_format.json_schema.schema", holder.schema);
+    }
+    default:
+      throw wrong("response_format.type", format.type, '"text", "json_object" or "json_schema"');
+  }
+}
+
+function parseSchema(text: string): unknown {
+  try {
+    return checkSchema("guided_json", JSON.parse(text));
+  } catch (error) {
+    if (error instanceof LlmRefusal) throw error;
+    throw wrong("guided_json", text, "a JSON schema, as an object or as JSON text");
+  }
+}
+
+function checkSchema(name: string, schema: unknown): unknown {
+  if (isObject(schema)) return schema;
+  throw wrong(name, schema, "a JSON schema");
+}

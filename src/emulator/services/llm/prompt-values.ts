@@ -1,0 +1,66 @@
+const QUOTED =
+  /"([^"]+)"|“([^”]+)”|「([^」]+)」|『([^』]+)』|‘([^’]+)’|`([^`]+)`|(?<![\p{L}\p{N}])'([^']+)'(?!\p{L})/gu;
+/** Capitalized words that do not begin a sentence. */
+const NAMES = /(?<=[\p{L}\p{N},;:] )\p{Lu}[\p{L}'’-]+(?: \p{Lu}[\p{L}'’-]+)*/gu;
+const NUMBERS = /(?<![\p{Script=Latin}\p{N}_.])(?:(?<![\p{L})])-)?\d+(?:\.\d+)?/gu;
+
+/** Texts of a format of JSON Schema, and the value for a prompt without one. */
+const FORMATS: Readonly<Record<string, readonly [find: RegExp, standard: string]>> = {
+  "date-time": [/\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d+)?(?:Z|[+-]\d\d:\d\d)/, "2026-01-01T00:00:00Z"],
+  date: [/\d{4}-\d\d-\d\d/, "2026-01-01"],
+  time: [/\d\d:\d\d:\d\d/, "00:00:00Z"],
+  duration: [/P(?:\d+[YMWD])*(?:T(?:\d+[HMS])+)?(?<!P)/, "P1D"],
+  email: [/[\w.+-]+@[\w-]+(?:\.[\w-]+)+/, "user@example.com"],
+  uri: [/https?:\/\/[^\s"'<>]+/, "https://example.com/"],
+  uuid: [/[\da-f]{8}(?:-[\da-f]{4}){3}-[\da-f]{12}/i, "00000000-0000-4000-8000-000000000000"],
+  ipv4: [/\d{1,3}(?:\.\d{1,3}){3}/, "127.0.0.1"],
+  ipv6: [/(?:[\da-f]{1,4}:){7}[\da-f]{1,4}/i, "::1"],
+  hostname: [/[\w-]+(?:\.[\w-]+)+/, "example.com"],
+};
+
+/** The numbers, quoted words and names in a prompt. Each is taken once, in the order of the prompt. */
+export class PromptValues {
+  readonly text: string;
+  readonly #numbers: number[];
+  readonly #quoted: string[];
+  readonly #names: string[];
+
+  constructor(text: string) {
+    this.text = text;
+    this.#quoted = [...text.matchAll(QUOTED)].map(
+      (match) => match.slice(1).find((each) => each !== undefined) as string,
+    );
+    const rest = text.replace(QUOTED, " ");
+    this.#numbers = (rest.replace(/\d{4}-\d\d-\d\d\S*/g, " ").match(NUMBERS) ?? []).map(Number);
+    this.#names = rest.match(NAMES) ?? [];
+  }
+
+  get numberCount(): number {
+    return this.#numbers.length;
+  }
+
+  get quotedCount(): number {
+    return this.#quoted.length;
+  }
+
+  /** Takes the first number that is accepted. */
+  takeNumber(isRight: (value: number) => boolean): number | undefined {
+    return take(this.#numbers, isRight);
+  }
+
+  /** Takes the first accepted quoted word, or name if `withNames`. */
+  takeText(isRight: (value: string) => boolean, withNames: boolean): string | undefined {
+    return take(this.#quoted, isRight) ?? (withNames ? take(this.#names, isRight) : undefined);
+  }
+
+  /** Returns the first text of a format in the prompt, or a fixed one. Undefined for an unknown format. */
+  ofFormat(format: string): string | undefined {
+    const found = Object.hasOwn(FORMATS, format) ? FORMATS[format] : undefined;
+    return found && (found[0].exec(this.text)?.[0] ?? found[1]);
+  }
+}
+
+function take<T>(values: T[], isRight: (value: T) => boolean): T | undefined {
+  const at = values.findIndex(isRight);
+  return at === -1 ? undefined : values.splice(at, 1)[0];
+}
