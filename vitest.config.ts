@@ -6,7 +6,7 @@ export default defineConfig({
     alias: { "#platform": fileURLToPath(new URL("src/platform/node.ts", import.meta.url)) },
   },
   test: {
-    include: ["test/{unit,vectors,package}/**/*.test.ts"],
+    include: ["test/{unit,vectors,package,libraries}/**/*.test.ts"],
     reporters: ["default", ["json", { outputFile: process.env.EAS_TEST_REPORT ?? "test/.report/vitest.json" }]],
     // Rejections that nobody handles are faults of ours.
     dangerouslyIgnoreUnhandledErrors: false,

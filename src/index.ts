@@ -86,7 +86,7 @@ export type {
   CollectingBatchOptions,
   StoppingBatchOptions,
 } from "./predict/batch-options.js";
-export type { ClientFetchOptions } from "./predict/client-fetch.js";
+export type { ClientFetchOptions, LibraryOptions } from "./predict/client-fetch.js";
 export type { Diagnosis, Finding } from "./predict/diagnose.js";
 export {
   type JsonDataType,

@@ -4,15 +4,13 @@ import type { CallPlan } from "../http/call-plan.js";
 import type { Channel } from "../http/channel.js";
 import type { Settings } from "../http/client-settings.js";
 import { checkHeaders, isSettableHeader } from "../http/headers.js";
-import type { CallOptions } from "../http/options.js";
+import { type Auth, type CallOptions, checkAuth } from "../http/options.js";
 import { bodyTooLarge, forStreams, prepare, withCallOptions, withHeaders } from "../http/prepare.js";
-import { redactBytes, redactHeaders, type Secrets } from "../http/redact.js";
-import { statusHint } from "../http/status-hint.js";
+import type { Secrets } from "../http/redact.js";
 import { openStream, type StreamAnswer } from "../http/stream-call.js";
 import { limitLife } from "../http/stream-life.js";
 import { canUndo, undoneReader } from "../http/undo-stream.js";
 import { suffixOf } from "../http/url.js";
-import { readAll } from "../platform/chunks.js";
 import type { ByteStream, HeaderPair } from "../platform/platform.js";
 import type { Bytes } from "../request.js";
 import { isBlob, tagOf } from "../util/realms.js";
@@ -26,8 +24,27 @@ const BODILESS: readonly number[] = [101, 204, 205, 304];
 /** What the connection says itself; browsers drop them in the same way. */
 const OF_CONNECTION: ReadonlySet<string> = new Set(["host", "accept-encoding"]);
 
+/**
+ * What the packages "openai" and "@anthropic-ai/sdk" say of themselves: a service with a narrow CORS list would refuse the
+ * preflight.
+ */
+const OF_LIBRARIES = /^(x-stainless-|anthropic-dangerous-direct-browser-access$)/;
+
+/** Options of `PredictClient.openai` and `PredictClient.anthropic`. */
+export interface LibraryOptions {
+  /**
+   * `"token"`: the raw token. `"bearer"`: `Bearer <token>`. Default: the client's `auth`, where `"auto"` and `"signature"` send the
+   * raw token, and Bearer to `/v1/files` and `/v1/batches`, which take nothing else.
+   */
+  readonly auth?: Exclude<Auth, "signature"> | undefined;
+}
+
 /** What `client.fetch` takes beside what `fetch` takes. */
-export type ClientFetchOptions = Pick<CallOptions, "timeout" | "totalTimeout" | "retryCount" | "retryOn">;
+export type ClientFetchOptions = Pick<CallOptions, "timeout" | "totalTimeout" | "retryCount" | "retryOn"> &
+  LibraryOptions;
+
+/** The batch API of the LLM gateway: it is documented with Bearer only. */
+const BEARER_ONLY = /^\/v1\/(files|batches)(?=[/?]|$)/;
 
 /** `fetch`, with a client's service, authorization and connections. Loaded on first use. */
 export async function clientFetch(
@@ -35,14 +52,19 @@ export async function clientFetch(
   settings: Settings,
   input: string | URL | Request,
   init: RequestInit,
-  options: ClientFetchOptions,
+  { auth, ...options }: ClientFetchOptions,
 ): Promise<Response> {
-  const prepared = forStreams(prepare(settings, channel.platform), "auto");
+  const { platform } = channel;
+  const chosen = auth === undefined ? settings.auth : checkAuth(auth);
+  let prepared = forStreams(prepare({ ...settings, auth: chosen }, platform), "auto");
   const request = typeof input === "object" && "url" in input ? input : undefined;
   const { signal = request?.signal } = init;
   const body = init.body ?? request?.body;
   const method = checkMethod(init.method ?? request?.method ?? "GET", body);
   const suffix = suffixOf(pathWithin(request?.url ?? String(input), prepared.plan), undefined);
+  if (chosen !== "token" && BEARER_ONLY.test(suffix.signed)) {
+    prepared = forStreams(prepare({ ...settings, auth: "bearer" }, platform), "auto");
+  }
   const { bytes, source, type } = await readBody(body);
   if (bytes && bytes.length > prepared.maxRequestBytes) throw bodyTooLarge(bytes.length, prepared);
   const headers = sendable(new Headers(init.headers ?? request?.headers), prepared.plan);
@@ -163,15 +185,27 @@ function sendable(headers: Headers, { droppedHeaders }: CallPlan): HeaderPair[] 
       isSettableHeader(name) &&
       !OF_CONNECTION.has(name) &&
       !droppedHeaders?.test(name) &&
-      // What the package "openai" says of itself: a service with a narrow CORS list would refuse the preflight.
-      !name.startsWith("x-stainless-") &&
-      !(name === "authorization" && value === `Bearer ${PLACEHOLDER_KEY}`),
+      !OF_LIBRARIES.test(name) &&
+      !(name === "authorization" && value === `Bearer ${PLACEHOLDER_KEY}`) &&
+      !(name === "x-api-key" && value === PLACEHOLDER_KEY),
   );
   return checkHeaders(pairs);
 }
 
-/** The tokens with which the requests of responses were sent. A service may echo them. */
-const tokens = new WeakMap<Response, Secrets>();
+/** How the request of a response was authorized. */
+export interface Sent {
+  readonly auth: CallPlan["auth"];
+  /** The token, or several: a service may echo them. */
+  readonly token: Secrets;
+}
+
+/** By response, for what explains them afterwards. */
+const sent = new WeakMap<Response, Sent>();
+
+/** Returns how the request of a response was authorized. Undefined for a response that is not one of `clientFetch`. */
+export function sentWith(response: Response): Sent | undefined {
+  return sent.get(response);
+}
 
 /** A `Response` whose body is read from the answer as it is asked for. */
 function toResponse(answer: StreamAnswer, plan: CallPlan): Response {
@@ -188,38 +222,9 @@ function toResponse(answer: StreamAnswer, plan: CallPlan): Response {
   if (status > 599) throw new EasDecodeError(`a Response cannot have the status ${status}`, { format: "status" });
   const body = plan.method === "HEAD" || BODILESS.includes(status) ? emptied(answer) : bodyOf(answer, isUndone);
   const made = new Response(body, { status, statusText: reasonPhrase(status), headers });
-  tokens.set(made, answer.token);
+  sent.set(made, { auth: plan.auth, token: answer.token });
   Object.defineProperty(made, "url", { value: endpoint + plan.path.split("?", 1)[0] });
   return made;
-}
-
-/** Maximum size of an error in JSON that is passed on. */
-const MAX_ERROR_BYTES = 1024 * 1024;
-
-/**
- * Returns an error in the form that libraries for OpenAI's API read: JSON. A body that is JSON is kept, and any other becomes
- * `{"error": {"message", "code"}}`. Tokens that the service echoes are redacted, since these libraries show the body and the
- * headers in their errors.
- */
-export async function withJsonError(answer: Response, auth: CallPlan["auth"]): Promise<Response> {
-  const { status, statusText, body, url } = answer;
-  const token = tokens.get(answer) ?? "";
-  const headers = redactHeaders(new Headers(answer.headers), token);
-  let content: BodyInit | null = null;
-  if (body !== null) {
-    const read = await readAll(body as ByteStream, MAX_ERROR_BYTES + 1, undefined);
-    const bytes = redactBytes(read, token);
-    // A coding that is still there could not be decompressed.
-    const text = headers.has("content-encoding") ? "" : new TextDecoder().decode(bytes).trim();
-    const isDeclared = /\bjson\b/i.test(headers.get("content-type") ?? "");
-    const isJson = bytes.length <= MAX_ERROR_BYTES && (isDeclared ? text !== "" : /^[{[]/.test(text));
-    const said = text === "" ? "" : `. Response: ${text.slice(0, 200)}`;
-    const message = `${statusText || `Status ${status}`}: ${statusHint(status, text, auth, headers)}${said}`;
-    content = isJson ? bytes : JSON.stringify({ error: { message, code: status } });
-    for (const name of ["content-length", "content-encoding"]) headers.delete(name);
-    if (!isDeclared) headers.set("content-type", "application/json");
-  }
-  return Object.defineProperty(new Response(content, { status, statusText, headers }), "url", { value: url });
 }
 
 function emptied({ response }: StreamAnswer): null {

@@ -11,14 +11,14 @@ import { clockNow } from "../util/clock.js";
 import { showAsText } from "../util/inspect.js";
 import { checkOptionNames } from "../util/option-names.js";
 import type { BatchAnswer, BatchInput } from "./batch-options.js";
-import type { ClientFetchOptions } from "./client-fetch.js";
+import type { ClientFetchOptions, LibraryOptions } from "./client-fetch.js";
 import type { Diagnosis } from "./diagnose.js";
 import { PredictSettings } from "./predict-settings.js";
 import type { PredictSocket } from "./predict-socket.js";
 import type { PredictStream } from "./predict-stream.js";
 import type { Readiness, ReadyOptions } from "./ready.js";
 import { type PredictInput, serialise } from "./serialise.js";
-import { PLACEHOLDER_KEY, serviceUrl } from "./service-url.js";
+import { PLACEHOLDER_KEY, serviceUrl, urlOrPlaceholder } from "./service-url.js";
 import type { SocketOptions } from "./socket-options.js";
 import { DEFAULT_IDLE_TIMEOUT_MS, type StreamOptions } from "./stream-options.js";
 import type { StringResponse } from "./string-request.js";
@@ -35,10 +35,10 @@ export interface PredictResult<R> {
   readonly elapsed: number;
 }
 
-/** What `PredictClient.openai` gives. */
+/** What libraries for a model's API need to call the service of a client. */
 export interface OpenAIOptions {
   readonly baseURL: string;
-  /** A placeholder: whoever holds it holds nothing. */
+  /** A placeholder, not a secret: the client sends its token in its place. */
   readonly apiKey: string;
   readonly fetch: (input: string | URL | Request, init?: RequestInit) => Promise<Response>;
 }
@@ -147,16 +147,34 @@ export class PredictClient extends PredictSettings {
   };
 
   /**
-   * What the npm package `openai`, and others with the same options, need to call an OpenAI-compatible service: the URL
-   * of its `/v1`, a `fetch`, and a placeholder as the key: the token stays with the client. An error of the service that is
-   * not JSON becomes `{"error": {"message": …}}`, which these libraries show, with a hint.
+   * Returns what the npm package `openai`, and others with the same options, need to call an OpenAI-compatible service: the URL
+   * of its `/v1`, a `fetch`, and a placeholder as the key. The token stays with the client. The client may be configured later:
+   * each request goes where the client's settings point then. Messages of errors end with a hint.
+   *
+   * @example
+   * const openai = new OpenAI(client.openai());
    */
-  openai(): OpenAIOptions {
-    const fetch: OpenAIOptions["fetch"] = async (input, init) => {
-      const answer = await this.fetch(input, init);
-      return answer.ok ? answer : (await import("./on-first-use.js")).withJsonError(answer, this.prepare().plan.auth);
-    };
-    return { baseURL: `${serviceUrl(this.prepare().plan)}/v1`, apiKey: PLACEHOLDER_KEY, fetch };
+  openai(options: LibraryOptions = {}): OpenAIOptions {
+    return this.#library("openai", "/v1", options);
+  }
+
+  /**
+   * Returns what the npm package `@anthropic-ai/sdk` needs to call a service that has `/v1/messages`, as `openai` does for its
+   * package.
+   *
+   * @example
+   * const anthropic = new Anthropic(client.anthropic());
+   */
+  anthropic(options: LibraryOptions = {}): OpenAIOptions {
+    return this.#library("anthropic", "", options);
+  }
+
+  #library(name: string, path: string, options: LibraryOptions): OpenAIOptions {
+    checkOptionNames(name, options, { auth: 1 });
+    const service = urlOrPlaceholder(() => serviceUrl(this.prepare().plan));
+    const fetch: OpenAIOptions["fetch"] = async (input, init) =>
+      (await import("./on-first-use.js")).libraryFetch(this.fetch, service, input, init, options);
+    return { baseURL: service + path, apiKey: PLACEHOLDER_KEY, fetch };
   }
 
   /**

@@ -9,3 +9,12 @@ const ANY_INSTANCE = "http://any-instance.invalid";
 export function serviceUrl({ route, target }: Pick<CallPlan, "route" | "target">): string {
   return (route === undefined ? target.origin : ANY_INSTANCE) + target.path.replace(/\/$/, "");
 }
+
+/** Returns a URL, or a placeholder where the client's settings do not have one yet. */
+export function urlOrPlaceholder(url: () => string): string {
+  try {
+    return url();
+  } catch {
+    return "http://unconfigured.invalid";
+  }
+}

@@ -410,13 +410,16 @@ describe("openai()", () => {
     expect(error.message).toMatch(/^Service Unavailable: no instance is ready/);
   });
 
-  test("an error in JSON passes unchanged", async () => {
-    const body = '{"error": {"message": "busy"}}';
+  test("an error in JSON keeps its fields; the message ends with a hint", async () => {
     const server = await startStreamServer(({ response }) => {
-      response.writeHead(429, { "content-type": "application/json" }).end(body);
+      response.writeHead(429, { "content-type": "application/json" });
+      response.end('{"error": {"message": "busy", "code": null, "own": [1]}, "id": 7}');
     });
     const { baseURL, fetch } = clientOf(server).openai();
-    expect(await (await fetch(`${baseURL}/models`)).text()).toBe(body);
+    expect(await (await fetch(`${baseURL}/models`)).json()).toEqual({
+      error: { message: expect.stringMatching(/^busy \(EAS: the rate limit .*\)$/), code: null, own: [1] },
+      id: 7,
+    });
   });
 });
 
