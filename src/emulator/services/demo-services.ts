@@ -64,6 +64,8 @@ export const createDemoServices = (): Readonly<Record<string, EmulatorHandler | 
    * - `response_format` and `guided_json`: JSON that is valid for the schema.
    * - `reasoning_content` with `chat_template_kwargs: {"enable_thinking": true}`.
    * - `/v1/messages` and `/v1/messages/count_tokens`: Anthropic's Messages API, with tools and thinking.
+   * - `/v1/embeddings`: vectors of unit length with up to 512 dimensions (default 512); similar texts have similar vectors.
+   * - `/v1/rerank`, `/v2/rerank` and `/rerank`: documents by their similarity to a query, from 0 to 1.
    * - At its own address it takes EAS's older form of any content type, `{"prompt": …, "use_stream_chat": true}`, whose streamed
    *   answers are JSON objects that end with a NUL.
    * - Over WebSocket each message is a chat request, answered by a message for each chunk and `[DONE]`.

@@ -3,6 +3,7 @@ import type { EmulatorServiceSocket } from "../socket.js";
 import { anthropicAnswer, anthropicEvents } from "./llm/anthropic-answer.js";
 import { requireMaxTokens, toChatFields } from "./llm/anthropic-request.js";
 import { readChatRequest } from "./llm/chat-request.js";
+import { embeddingsAnswer } from "./llm/embeddings.js";
 import { type Fields, LlmRefusal, parseFields } from "./llm/fields.js";
 import {
   answer,
@@ -16,6 +17,7 @@ import {
 } from "./llm/http.js";
 import { growingReply, readOlderRequest } from "./llm/older-form.js";
 import { CHAT, COMPLETION, type OpenAiForm, openAiAnswer, openAiChunks } from "./llm/openai-answer.js";
+import { rerankAnswer } from "./llm/rerank.js";
 import { checkLlmOptions, LLM_CONTEXT_TOKENS, type LlmServiceOptions, type LlmSettings } from "./llm/settings.js";
 import { readCompletionRequest, type TextRequest } from "./llm/text-request.js";
 
@@ -31,6 +33,10 @@ const ROUTES: Readonly<Record<string, Readonly<Record<string, Route>>>> = {
   "/v1/completions": { POST: (call, settings) => answerOpenAi(COMPLETION, readCompletionRequest, call, settings) },
   "/v1/messages": { POST: answerMessages },
   "/v1/messages/count_tokens": { POST: answerTokenCount },
+  "/v1/embeddings": { POST: (call, settings) => answerFields(embeddingsAnswer, call, settings) },
+  "/v1/rerank": { POST: (call, settings) => answerFields(rerankAnswer, call, settings) },
+  "/v2/rerank": { POST: (call, settings) => answerFields(rerankAnswer, call, settings) },
+  "/rerank": { POST: (call, settings) => answerFields(rerankAnswer, call, settings) },
   "": { POST: answerOlder },
 };
 
@@ -109,6 +115,14 @@ async function answerMessages(call: EmulatorCall, settings: LlmSettings): Promis
 function answerTokenCount(call: EmulatorCall, settings: LlmSettings): Response {
   const { promptTokens } = readChatRequest(toChatFields(readJson(call, settings)), settings);
   return answerJson(200, { input_tokens: promptTokens });
+}
+
+async function answerFields(
+  answerOf: (fields: Fields, settings: LlmSettings) => Promise<object>,
+  call: EmulatorCall,
+  settings: LlmSettings,
+): Promise<Response> {
+  return answerJson(200, await answerOf(readJson(call, settings), settings));
 }
 
 /** The oldest services do not look at the content type, so text and octet-stream are accepted here. */

@@ -1,9 +1,9 @@
 import { show } from "../../../argument-errors.js";
 import { randomUuid } from "../../../queue/random-uuid.js";
+import { isCommon, wordsOf } from "../../models/words.js";
 import { type Fields, isObject, LlmRefusal, readBoolean, readText, wrong } from "./fields.js";
 import { makeValue } from "./json-value.js";
 import { PromptValues } from "./prompt-values.js";
-import { isCommon, wordsOf } from "./words.js";
 
 /** A call of a function that the model asks for. */
 export interface ToolCall {

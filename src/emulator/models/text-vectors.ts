@@ -1,0 +1,98 @@
+import { CHINESE } from "./llm/chinese.js";
+import { ENGLISH } from "./llm/english.js";
+import { isCommon, wordsOf } from "./words.js";
+
+/** The length of an embedding, unless fewer dimensions are requested. */
+export const EMBEDDING_DIMENSIONS = 512;
+
+/** The weights of the features of a text: words, parts of words, and Han characters. */
+export type Features = ReadonlyMap<string, number>;
+
+const COMMON_WEIGHT = 0.05;
+/** Words with other endings and misspelled words share some of their parts. */
+const PART_WEIGHT = 0.25;
+
+/**
+ * Returns what a text is about, as weighted features. Words that are rare in the texts of the language model weigh more than
+ * frequent ones; common words such as "the" weigh almost nothing.
+ */
+export function featuresOf(text: string): Features {
+  const counts = new Map<string, number>();
+  const add = (feature: string, weight: number) => counts.set(feature, (counts.get(feature) ?? 0) + weight);
+  for (const word of wordsOf(text)) {
+    const weight = weightOf(word);
+    add(word, weight);
+    for (const part of partsOf(word)) add(part, weight * PART_WEIGHT);
+  }
+  // A text of punctuation alone has features, too.
+  if (counts.size === 0) add(`=${text}`, 1);
+  return new Map([...counts].map(([feature, weight]) => [feature, Math.sqrt(weight)]));
+}
+
+/** Returns how similar two texts are, from 0 (nothing in common) to 1 (the same words). */
+export function similarity(a: Features, b: Features): number {
+  let product = 0;
+  for (const [feature, weight] of a) product += weight * (b.get(feature) ?? 0);
+  return product / Math.sqrt(sumOfSquares(a.values()) * sumOfSquares(b.values()));
+}
+
+/**
+ * Returns a vector of unit length for a text. Its angle to the vector of another text approximates their `similarity`: every
+ * feature adds a fixed direction, which a hash of the feature chooses. Fewer dimensions are the first ones of more.
+ */
+export function embed(features: Features, dimensions: number): Float32Array {
+  const vector = new Float64Array(EMBEDDING_DIMENSIONS);
+  for (const [feature, weight] of features) {
+    const bits = randomBits(feature);
+    for (let at = 0; at < vector.length; at += 32) {
+      const signs = bits();
+      for (let bit = 0; bit < 32; bit++) vector[at + bit]! += (signs >>> bit) & 1 ? weight : -weight;
+    }
+  }
+  const first = vector.subarray(0, dimensions);
+  const length = Math.sqrt(sumOfSquares(first));
+  // The directions of few dimensions may cancel each other out.
+  if (length === 0) first[0] = 1;
+  return Float32Array.from(first, (value) => value / (length || 1));
+}
+
+function sumOfSquares(values: Iterable<number>): number {
+  let sum = 0;
+  for (const value of values) sum += value * value;
+  return sum;
+}
+
+function partsOf(word: string): string[] {
+  const characters = [...`<${word}>`];
+  if (/\p{Script=Han}/u.test(word)) return characters.slice(1, -1).map((character) => `.${character}`);
+  return characters.slice(2).map((_, index) => `.${characters.slice(index, index + 3).join("")}`);
+}
+
+/** The number of passages that each word occurs in; counted on first use. */
+let frequencies: ReadonlyMap<string, number> | undefined;
+
+function weightOf(word: string): number {
+  if (isCommon(word)) return COMMON_WEIGHT;
+  frequencies ??= countPassages();
+  return 1 / Math.sqrt(1 + (frequencies.get(word) ?? 0));
+}
+
+function countPassages(): Map<string, number> {
+  const counts = new Map<string, number>();
+  for (const passage of `${ENGLISH}\n${CHINESE}`.split("\n")) {
+    for (const word of new Set(wordsOf(passage))) counts.set(word, (counts.get(word) ?? 0) + 1);
+  }
+  return counts;
+}
+
+/** Returns a source of 32 random bits at a time that depends on a text only: FNV-1a and mulberry32. */
+function randomBits(text: string): () => number {
+  let state = 0x811c9dc5;
+  for (let i = 0; i < text.length; i++) state = Math.imul(state ^ text.charCodeAt(i), 0x01000193);
+  return () => {
+    state = (state + 0x6d2b79f5) | 0;
+    let mixed = Math.imul(state ^ (state >>> 15), 1 | state);
+    mixed ^= mixed + Math.imul(mixed ^ (mixed >>> 7), 61 | mixed);
+    return (mixed ^ (mixed >>> 14)) >>> 0;
+  };
+}

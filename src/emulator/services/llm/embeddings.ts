@@ -1,0 +1,71 @@
+import { randomUuid } from "../../../queue/random-uuid.js";
+import { type Fields, LlmRefusal, readNumber, readText, wrong } from "./fields.js";
+import { LLM_CONTEXT_TOKENS, type LlmSettings, readModel } from "./settings.js";
+import { countTokens } from "./text-request.js";
+
+/** The maximum number of inputs of one request, as OpenAI sets it. */
+const MAX_INPUTS = 2048;
+
+/** Answers `/v1/embeddings`. */
+export async function embeddingsAnswer(fields: Fields, settings: LlmSettings): Promise<object> {
+  const model = readModel(fields, settings);
+  const inputs = readInputs(fields.input);
+  const { EMBEDDING_DIMENSIONS, embed, featuresOf } = await import("../../models/text-vectors.js");
+  const right = `a whole number from 1 to ${EMBEDDING_DIMENSIONS}`;
+  const isRight = (value: number) => Number.isInteger(value) && value >= 1 && value <= EMBEDDING_DIMENSIONS;
+  const dimensions = readNumber(fields, "dimensions", right, EMBEDDING_DIMENSIONS, isRight);
+  const format = readText(fields, "encoding_format") ?? "float";
+  if (format !== "float" && format !== "base64") throw wrong("encoding_format", format, '"float" or "base64"');
+  const data = inputs.map(({ text }, index) => {
+    const vector = embed(featuresOf(text), dimensions);
+    return { index, object: "embedding", embedding: format === "base64" ? toBase64(vector) : [...vector] };
+  });
+  const tokens = inputs.reduce((sum, input) => sum + input.tokens, 0);
+  return {
+    id: `embd-${randomUuid()}`,
+    object: "list",
+    created: Math.floor(Date.now() / 1000),
+    model,
+    data,
+    usage: { prompt_tokens: tokens, total_tokens: tokens, completion_tokens: 0, prompt_tokens_details: null },
+  };
+}
+
+interface Input {
+  readonly text: string;
+  readonly tokens: number;
+}
+
+function readInputs(input: unknown): readonly Input[] {
+  const isOne = typeof input === "string" || (Array.isArray(input) && typeof input[0] === "number");
+  const list: unknown = isOne ? [input] : input;
+  if (!Array.isArray(list) || list.length === 0) {
+    throw wrong("input", input, "a text, a list of token ids, or a non-empty list of them");
+  }
+  if (list.length > MAX_INPUTS)
+    throw new LlmRefusal(`input has ${list.length} texts: the maximum is ${MAX_INPUTS}`, "input");
+  return list.map((each: unknown, index) => readInput(isOne ? "input" : `input[${index}]`, each));
+}
+
+function readInput(name: string, input: unknown): Input {
+  if (typeof input === "string") return checkLength(name, { text: input, tokens: countTokens([input]) });
+  if (!Array.isArray(input) || input.length === 0 || !input.every((id) => Number.isInteger(id) && id >= 0)) {
+    throw wrong(name, input, "a text or a non-empty list of token ids");
+  }
+  // The model has no table of token ids. Every id is a word of its own.
+  return checkLength(name, { text: input.map((id) => `id${id}`).join(" "), tokens: input.length });
+}
+
+/** Refuses texts that are longer than the context of the model. */
+export function checkLength<T extends Input>(name: string, input: T): T {
+  if (input.tokens <= LLM_CONTEXT_TOKENS) return input;
+  const message = `${name} has ${input.tokens} tokens: the context of this model is ${LLM_CONTEXT_TOKENS}`;
+  throw new LlmRefusal(message, name);
+}
+
+/** Encodes float32 values in little-endian order. */
+function toBase64(vector: Float32Array): string {
+  const view = new DataView(new ArrayBuffer(4 * vector.length));
+  for (const [index, value] of vector.entries()) view.setFloat32(4 * index, value, true);
+  return btoa(Array.from(new Uint8Array(view.buffer), (byte) => String.fromCharCode(byte)).join(""));
+}

@@ -1,0 +1,48 @@
+import { randomUuid } from "../../../queue/random-uuid.js";
+import { checkLength } from "./embeddings.js";
+import { type Fields, isObject, LlmRefusal, readBoolean, readNumber, wrong } from "./fields.js";
+import { type LlmSettings, readModel } from "./settings.js";
+import { countTokens } from "./text-request.js";
+
+/** The maximum number of documents of one request. */
+const MAX_DOCUMENTS = 2048;
+
+/** Answers `/rerank`, `/v1/rerank` and `/v2/rerank`: the documents by how similar they are to the query, best first. */
+export async function rerankAnswer(fields: Fields, settings: LlmSettings): Promise<object> {
+  const model = readModel(fields, settings);
+  const { query } = fields;
+  if (typeof query !== "string") throw wrong("query", query, "a text");
+  const documents = readDocuments(fields.documents);
+  const isCount = (value: number) => Number.isInteger(value) && value >= 0;
+  const topN = readNumber(fields, "top_n", "a whole number; 0 returns all documents", 0, isCount);
+  const hasDocuments = readBoolean(fields, "return_documents", true);
+  const { featuresOf, similarity } = await import("../../models/text-vectors.js");
+  const { text, tokens } = checkLength("query", { text: query, tokens: countTokens([query]) });
+  const wanted = featuresOf(text);
+  const results = documents.map((document, index) => ({
+    index,
+    ...(hasDocuments ? { document: { text: document.text } } : {}),
+    relevance_score: similarity(wanted, featuresOf(document.text)),
+  }));
+  results.sort((a, b) => b.relevance_score - a.relevance_score);
+  const total = documents.reduce((sum, document) => sum + document.tokens + tokens, 0);
+  return {
+    id: `rerank-${randomUuid()}`,
+    model,
+    usage: { prompt_tokens: total, total_tokens: total },
+    results: topN === 0 ? results : results.slice(0, topN),
+  };
+}
+
+function readDocuments(documents: unknown): readonly { readonly text: string; readonly tokens: number }[] {
+  if (!Array.isArray(documents) || documents.length === 0)
+    throw wrong("documents", documents, "a non-empty list of texts");
+  if (documents.length > MAX_DOCUMENTS) {
+    throw new LlmRefusal(`documents has ${documents.length} texts: the maximum is ${MAX_DOCUMENTS}`, "documents");
+  }
+  return documents.map((document: unknown, index) => {
+    const text = isObject(document) ? document.text : document;
+    if (typeof text === "string") return checkLength(`documents[${index}]`, { text, tokens: countTokens([text]) });
+    throw wrong(`documents[${index}]`, document, 'a text, or an object such as {"text": …}');
+  });
+}
