@@ -243,11 +243,8 @@ describe("reasoning, usage and several answers", () => {
     expect(plain.body.choices[0].message.reasoning_content).toBeNull();
     expect(plain.body.choices[0].message.content.startsWith(content)).toBe(true);
     const deltas: any[] = [];
-    for await (const { choices } of await openai.chat.completions.create({
-      ...asked,
-      ...thinking,
-      stream: true,
-    } as any)) {
+    const request = { ...asked, ...thinking, stream: true };
+    for await (const { choices } of (await openai.chat.completions.create(request as never)) as any) {
       deltas.push(choices[0].delta);
     }
     expect(deltas.map((delta) => delta.reasoning_content ?? "").join("")).toBe(reasoning_content);
