@@ -86,6 +86,15 @@ export type {
   CollectingBatchOptions,
   StoppingBatchOptions,
 } from "./predict/batch-options.js";
+export type {
+  ChatChoice,
+  ChatCompletion,
+  ChatEvent,
+  ChatMessage,
+  ChatToolCall,
+  ChatUsage,
+} from "./predict/chat-completion.js";
+export type { ChatStream } from "./predict/chat-stream.js";
 export type { ClientFetchOptions, LibraryOptions } from "./predict/client-fetch.js";
 export type { Diagnosis, Finding } from "./predict/diagnose.js";
 export {

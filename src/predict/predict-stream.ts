@@ -11,6 +11,8 @@ import type { Platform } from "../platform/platform.js";
 import type { Bytes } from "../request.js";
 import { showAsText } from "../util/inspect.js";
 import { listFacts } from "../util/list-facts.js";
+import { ChatAccumulator } from "./chat-completion.js";
+import { ChatStream, chatEvents } from "./chat-stream.js";
 import { Received } from "./received.js";
 import { eventsOf, type ServerSentEvent } from "./server-sent-events.js";
 import { DONE, endOfEvents, GATEWAY_LINE, type StreamEnd } from "./stream-end.js";
@@ -109,7 +111,7 @@ export class PredictStream implements AsyncIterable<Bytes> {
    * part of an event stream, such as the `Bad Request` of the LLM gateway.
    */
   events(): AsyncGenerator<ServerSentEvent, void, undefined> {
-    return this.#explained(this.#events());
+    return this.#explained(this.#events(this.#texts(this.#pieces())));
   }
 
   /**
@@ -119,7 +121,26 @@ export class PredictStream implements AsyncIterable<Bytes> {
    * not checked.
    */
   json<T = unknown>(): AsyncGenerator<T, void, undefined> {
-    return this.#explained(this.#json()) as AsyncGenerator<T, void, undefined>;
+    const texts = this.#texts(this.#pieces());
+    const values = this.#isOfEvents ? this.#dataOfEvents(texts) : this.#json(texts);
+    return this.#explained(values) as AsyncGenerator<T, void, undefined>;
+  }
+
+  /**
+   * The answer of a language model in the form of OpenAI's chat completions or completions: its text, reasoning and function
+   * calls while they arrive, and the final message. Also reads a whole JSON answer, which some services send for
+   * `stream: true`. Rejects as `events` does, and with `EasDecodeError` when the stream has no choices.
+   *
+   * @example
+   * const stream = await client.stream(body, { path: "/v1/chat/completions" });
+   * for await (const part of stream.chat()) if (part.type === "text") process.stdout.write(part.text);
+   *
+   * @example
+   * messages.push(await stream.chat().finalMessage());
+   */
+  chat(): ChatStream {
+    const chat = new ChatAccumulator();
+    return new ChatStream(this.#explained(chatEvents(this.#chatValues(), chat)), chat);
   }
 
   /** Ends the request; who still reads is rejected with `reason`. Without effect after the end. */
@@ -136,9 +157,9 @@ export class PredictStream implements AsyncIterable<Bytes> {
     return listFacts("PredictStream", { status: this.status, type, endpoint: this.endpoint, state });
   }
 
-  async *#events(): AsyncGenerator<ServerSentEvent, void, undefined> {
+  async *#events(texts: AsyncIterable<string>): AsyncGenerator<ServerSentEvent, void, undefined> {
     let count = 0;
-    for await (const event of eventsOf(this.#texts(this.#pieces()))) {
+    for await (const event of eventsOf(texts)) {
       if (event.data.trim() === DONE) {
         this.#isDone = true;
         this.#isComplete = true;
@@ -159,15 +180,25 @@ export class PredictStream implements AsyncIterable<Bytes> {
     return end;
   }
 
-  async *#json(): AsyncGenerator<unknown, void, undefined> {
-    if (this.#isOfEvents) {
-      for await (const event of this.#events()) if (event.data.trim() !== "") yield event.json();
-      return;
-    }
+  async *#dataOfEvents(texts: AsyncIterable<string>): AsyncGenerator<unknown, void, undefined> {
+    for await (const event of this.#events(texts)) if (event.data.trim() !== "") yield event.json();
+  }
+
+  /** Chunks or a whole answer. The body shows which: an event stream cannot begin with a bracket. */
+  async *#chatValues(): AsyncGenerator<unknown, void, undefined> {
+    const texts = this.#texts(this.#pieces());
+    let head = await texts.next();
+    while (!head.done && head.value.trim() === "") head = await texts.next();
+    const isJson = !head.done && /^\s*[[{]/.test(head.value);
+    const all = withHead(head, texts);
+    yield* isJson ? this.#json(all, true) : this.#dataOfEvents(all);
+  }
+
+  async *#json(texts: AsyncIterable<string>, isChat = false): AsyncGenerator<unknown, void, undefined> {
     let count = 0;
     try {
-      for await (const value of jsonOf(this.#texts(this.#pieces()))) {
-        const error = errorOfValue(value, count++, this.#call);
+      for await (const value of jsonOf(texts)) {
+        const error = errorOfValue(value, count++, this.#call, isChat);
         if (error !== undefined) throw error;
         yield value;
       }
@@ -295,5 +326,18 @@ export class PredictStream implements AsyncIterable<Bytes> {
       phase: "idle",
       timeout,
     });
+  }
+}
+
+/** The texts, of which the first one was taken. */
+async function* withHead(
+  head: IteratorResult<string, void>,
+  texts: AsyncGenerator<string, void, undefined>,
+): AsyncGenerator<string, void, undefined> {
+  try {
+    if (!head.done) yield head.value;
+    yield* texts;
+  } finally {
+    await texts.return();
   }
 }

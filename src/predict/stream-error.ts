@@ -20,9 +20,17 @@ export function errorOfEvent(
   return streamError(value, data, before, call);
 }
 
-/** The same for a JSON value: an object with an `error` and nothing else, since values may have fields of any name. */
-export function errorOfValue(value: unknown, before: number, call: FailedCall): EasStreamError | undefined {
-  if (said(value) === undefined || Object.keys(value as object).length > 1) return undefined;
+/**
+ * The same for a JSON value: an object with an `error` and nothing else, since values may have fields of any name. Those of a
+ * chat have the names of OpenAI's API.
+ */
+export function errorOfValue(
+  value: unknown,
+  before: number,
+  call: FailedCall,
+  isChat = false,
+): EasStreamError | undefined {
+  if (said(value) === undefined || (!isChat && Object.keys(value as object).length > 1)) return undefined;
   return streamError(value, textOf(value), before, call);
 }
 

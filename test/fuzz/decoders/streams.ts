@@ -1,5 +1,7 @@
 import { EasDecodeError } from "../../../src/errors.js";
+import { ChatAccumulator } from "../../../src/predict/chat-completion.js";
 import { eventsOf } from "../../../src/predict/server-sent-events.js";
+import { endOfEvents } from "../../../src/predict/stream-end.js";
 import { errorOfEvent, errorOfValue } from "../../../src/predict/stream-error.js";
 import { decodeText, jsonOf, linesOf } from "../../../src/predict/stream-text.js";
 import { type Bytes, must, table, utf8 } from "../decoder.js";
@@ -34,6 +36,12 @@ const SAMPLES = [
   '{"response":"学"}\0{"response":"学而"}\0',
   '{"a":1}\n[2]\n"字"\n',
   '{\n  "a": 1\n}\n',
+].map(utf8);
+
+const CHATS = [
+  '{"id":"1","choices":[{"index":0,"delta":{"content":"a","reasoning":"b"},"finish_reason":""}]}\n{"choices":[]}\n',
+  '{"choices":[{"index":1,"delta":{"tool_calls":[{"index":0,"id":"x","function":{"name":"f","arguments":"{}"}}]}}]}\n',
+  '{"choices":[{"message":{"content":"a","tool_calls":[{}]},"finish_reason":"stop"}],"usage":{"total_tokens":1}}\n',
 ].map(utf8);
 
 const CALL = {
@@ -80,11 +88,30 @@ export const STREAMS = table({ pieces: PIECES }, [
     name: "stream events",
     samples: () => SAMPLES,
     decode: decodeBy(async function* (texts) {
-      for await (const event of eventsOf(texts)) {
+      let all = "";
+      const noted = async function* () {
+        for await (const text of texts) {
+          all += text;
+          yield text;
+        }
+      };
+      for await (const event of eventsOf(noted())) {
         yield [event.event, event.data, event.id, event.retry];
         const error = errorOfEvent(event, 0, CALL as never);
         must(error === undefined || error.data.length <= event.data.length + 3, "the error's data");
       }
+      yield endOfEvents(all);
+      endOfEvents(all, false);
+    }),
+  },
+  {
+    name: "stream chat",
+    samples: () => CHATS,
+    decode: decodeBy(async function* (texts) {
+      const chat = new ChatAccumulator();
+      for await (const value of jsonOf(texts)) yield* structuredClone([...chat.add(value)]);
+      yield* chat.end();
+      yield chat.completion;
     }),
   },
   {
