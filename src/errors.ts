@@ -1,5 +1,6 @@
 import type { Bytes } from "./request.js";
 import { showAsText } from "./util/inspect.js";
+import { jsonExcerpt } from "./util/json-form.js";
 
 /** The `code` of every error that a call can end with. */
 export type EasErrorCode =
@@ -11,6 +12,7 @@ export type EasErrorCode =
   | "ERR_EAS_DISCOVERY"
   | "ERR_EAS_MODEL"
   | "ERR_EAS_QUEUE_CLOSED"
+  | "ERR_EAS_SCHEMA"
   | "ERR_EAS_SOCKET_CLOSED"
   | "ERR_EAS_STREAM"
   | "ERR_EAS_UNSUPPORTED";
@@ -216,6 +218,46 @@ export class EasDecodeError extends EasError {
   }
 }
 
+/** A part of an answer that does not fit a schema. */
+export interface EasSchemaIssue {
+  /** What the schema's library says about it. */
+  readonly message: string;
+  /** The keys that lead to it; empty for the answer itself. */
+  readonly path: readonly (string | number)[];
+}
+
+/** The service answered with JSON that does not fit the schema of the call. */
+export class EasSchemaError extends EasError {
+  static readonly code = "ERR_EAS_SCHEMA";
+  declare readonly code: "ERR_EAS_SCHEMA";
+  /** The keys that lead to the first value that does not fit; empty for the answer itself. */
+  readonly path: readonly (string | number)[];
+  /** That value, without the token; undefined where the answer has none. */
+  readonly value: unknown;
+  /** All that does not fit, up to 100 issues. */
+  readonly issues: readonly EasSchemaIssue[];
+
+  constructor(
+    message: string,
+    options: EasErrorOptions & {
+      path: readonly (string | number)[];
+      value: unknown;
+      issues: readonly EasSchemaIssue[];
+    },
+  ) {
+    super("ERR_EAS_SCHEMA", message, options);
+    named(this, "EasSchemaError");
+    this.path = options.path;
+    this.value = options.value;
+    this.issues = options.issues;
+  }
+
+  /** Returns the error as plain data for logs. The value is included as JSON text, cut after 1,000 characters. */
+  override toJSON(): Record<string, unknown> {
+    return { ...super.toJSON(), value: jsonExcerpt(this.value, JSON_TEXT_LENGTH) };
+  }
+}
+
 /** No instance of the service could be found for a direct connection. */
 export class EasDiscoveryError extends EasError {
   static readonly code = "ERR_EAS_DISCOVERY";
@@ -338,6 +380,7 @@ export type AnyEasError =
   | EasDiscoveryError
   | EasModelError
   | EasQueueClosedError
+  | EasSchemaError
   | EasSocketClosedError
   | EasStreamError
   | EasUnsupportedError;

@@ -23,6 +23,8 @@ export {
   EasModelError,
   EasNetworkError,
   EasQueueClosedError,
+  EasSchemaError,
+  type EasSchemaIssue,
   EasSocketClosedError,
   EasStreamError,
   EasTimeoutError,
@@ -53,6 +55,7 @@ export type {
   ClientOptions,
   CloseOptions,
   HeadersInput,
+  Method,
   NotReadyReason,
   RetryOn,
   Token,
@@ -97,6 +100,8 @@ export type {
 export type { ChatStream } from "./predict/chat-stream.js";
 export type { ClientFetchOptions, LibraryOptions } from "./predict/client-fetch.js";
 export type { Diagnosis, Finding } from "./predict/diagnose.js";
+export type { PredictInput } from "./predict/inputs.js";
+export type { JsonOptions, JsonReadOptions } from "./predict/json-options.js";
 export {
   type JsonDataType,
   type JsonFeature,
@@ -108,9 +113,9 @@ export { type OpenAIOptions, PredictClient, type PredictResult } from "./predict
 export type { PredictSocket, SocketClose } from "./predict/predict-socket.js";
 export type { PredictStream } from "./predict/predict-stream.js";
 export type { Readiness, ReadyOptions } from "./predict/ready.js";
-export type { PredictInput } from "./predict/serialise.js";
 export type { ServerSentEvent } from "./predict/server-sent-events.js";
 export type { SocketOptions } from "./predict/socket-options.js";
+export type { SchemaOutput, StandardIssue, StandardResult, StandardSchema } from "./predict/standard-schema.js";
 export type { StreamOptions } from "./predict/stream-options.js";
 export { StringRequest, StringResponse } from "./predict/string-request.js";
 // Queues

@@ -5,6 +5,7 @@ import type { Bytes } from "../request.js";
 import type { Decoding } from "./decoding.js";
 import type { CallHooks, CallLogger, Warner } from "./hooks.js";
 import type { Auth, RetryOn, Token } from "./options.js";
+import type { Secrets } from "./redact.js";
 import type { CallKind } from "./retry.js";
 import type { Suffix } from "./url.js";
 
@@ -32,6 +33,8 @@ export interface CallPlan {
   /** Names of headers that the runtime drops; see `Platform`. */
   readonly droppedHeaders: RegExp | undefined;
   readonly contentType: string;
+  /** Whether the client or the call sets the content type, so that inputs do not. */
+  readonly hasContentType: boolean;
   readonly auth: Exclude<Auth, "auto">;
   readonly token: Token | undefined;
   readonly timeout: number;
@@ -63,6 +66,8 @@ export interface CallResult {
   /** Scheme, host and port that answered. */
   readonly endpoint: string;
   readonly attempts: number;
+  /** The tokens that no error may show. */
+  readonly token: Secrets;
   /** When the call began, by `performance.now()`. */
   readonly startedAt: number;
 }

@@ -183,11 +183,12 @@ export class Call implements Abortable, Running {
   }
 
   private succeed<R>(response: TransportResponse, body: Bytes, read: (result: CallResult) => R): R {
+    const { attempts, startedAt, token } = this;
     const { origin } = this.plan.target;
     this.channel.budget.refill();
     this.channel.reached.add(origin);
     try {
-      const result = read({ response, body, endpoint: origin, attempts: this.attempts, startedAt: this.startedAt });
+      const result = read({ response, body, endpoint: origin, attempts, startedAt, token });
       if (this.opened === undefined) this.observer?.answered(response, response.body.length);
       return result;
     } catch (error) {

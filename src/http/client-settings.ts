@@ -81,6 +81,7 @@ export interface Settings extends Required<DirectOptions> {
   readonly contentType: string | undefined;
   readonly requestPath: string;
   readonly compression: Compression | undefined;
+  readonly announceCompression: boolean;
   readonly decompression: Decompression;
   readonly maxRequestBytes: number | undefined;
   readonly maxResponseBytes: number;
@@ -108,6 +109,7 @@ const INITIAL_SETTINGS: Settings = {
   contentType: undefined,
   requestPath: "",
   compression: undefined,
+  announceCompression: false,
   decompression: "auto",
   maxRequestBytes: undefined,
   maxResponseBytes: DEFAULT_MAX_RESPONSE_BYTES,
@@ -163,6 +165,7 @@ export const CHECKS: {
   contentType: (_, value) => checkHeaderValue("content-type", value),
   requestPath: (_, value) => checkPath(value),
   compression: (_, value) => checkCompression(value),
+  announceCompression: checkBoolean,
   decompression: (_, value) => checkDecompression(value),
   maxRequestBytes: (name, value) => checkLimit(name, value, 0),
   maxResponseBytes: (name, value) => checkLimit(name, value, 1),

@@ -22,6 +22,9 @@ export type Auth = "auto" | "token" | "bearer" | "signature";
 /** Header names and values to add to requests. */
 export type HeadersInput = Readonly<Record<string, string>> | Iterable<readonly [string, string]> | Headers;
 
+/** HTTP methods of predictions. There is no `"HEAD"`, which EAS holds back. */
+export type Method = "GET" | "POST" | "PUT" | "PATCH" | "DELETE";
+
 /** By what a service says that it is stopped, starting or scaled to zero: 503 or 404, and the body. */
 export type NotReadyReason = "no healthy upstream" | "empty 503" | "empty 404";
 
@@ -41,6 +44,10 @@ export interface CallOptions {
   readonly query?: Readonly<Record<string, string | number | boolean | bigint | null>> | undefined;
   /** Headers for this call, above the client's. */
   readonly headers?: HeadersInput | undefined;
+  /** HTTP method. Default `"POST"`, or `"GET"` for an input of `null`. `"GET"` takes no other input. */
+  readonly method?: Method | undefined;
+  /** `Content-Type` of this call. Overrides those of the client and of the input, except the boundary of a `FormData`. */
+  readonly contentType?: string | undefined;
   /** Milliseconds for one attempt, from dispatch to the last byte decoded. */
   readonly timeout?: number | undefined;
   /** Milliseconds for the whole call with all waits. */
@@ -76,6 +83,8 @@ export const CALL_OPTIONS: OptionNames<CallOptions> = {
   path: 1,
   query: 1,
   headers: 1,
+  method: 1,
+  contentType: 1,
   timeout: 1,
   totalTimeout: 1,
   retryCount: 1,
@@ -130,6 +139,11 @@ export interface ClientOptions extends DirectOptions {
   /** Compression of request bodies; the service must be configured for it. Default none. */
   readonly compression?: Compression | undefined;
   /**
+   * Whether requests name their `compression` in `Content-Encoding`, as PMML services require. Default false: other services
+   * know it from their configuration, and some refuse the header.
+   */
+  readonly announceCompression?: boolean | undefined;
+  /**
    * Decompression of response bodies, beside what the runtime's own connections undo. Default `"auto"`. A page sees the
    * `Content-Encoding` of another origin only where the service exposes it (`Access-Control-Expose-Headers`), so that snappy,
    * lz4 and zstd from there need the one compression in place of `"auto"`.
@@ -158,6 +172,7 @@ const ALL_ENTRIES = "snappy, lz4, lz4Frame and zstd are objects to import from e
 export const OWN_CONNECTIONS =
   "; for an Agent's settings pass transport: nodeTransport({ connections, proxy, ca, … }) from eas-prediction/node";
 
+const METHODS: readonly Method[] = ["GET", "POST", "PUT", "PATCH", "DELETE"];
 const AUTHS: readonly Auth[] = ["auto", "token", "bearer", "signature"];
 
 /** Checks a time in milliseconds and returns it. */
@@ -198,6 +213,12 @@ export function checkFunction<T>(name: string, value: T, advice = ""): T {
 /** Checks an option that is true or false and returns it. */
 export function checkBoolean(name: string, value: boolean): boolean {
   if (typeof value !== "boolean") throw optionError(name, value, "be true or false");
+  return value;
+}
+
+/** Checks a method and returns it. */
+export function checkMethod(value: Method): Method {
+  if (!METHODS.includes(value)) throw optionError("method", value, `be one of ${METHODS.join(", ")}`);
   return value;
 }
 

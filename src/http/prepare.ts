@@ -15,6 +15,7 @@ import {
   type CallOptions,
   checkFunction,
   checkSignal,
+  type Method,
   SHARED_GATEWAY_MAX_REQUEST_BYTES,
 } from "./options.js";
 import { joinPath, type Suffix, suffixOf } from "./url.js";
@@ -23,8 +24,6 @@ import { joinPath, type Suffix, suffixOf } from "./url.js";
 export interface Prepared {
   readonly target: Target;
   readonly plan: CallPlan;
-  /** Whether the client says the content type, so that requests do not. */
-  readonly hasContentType: boolean;
   readonly maxRequestBytes: number;
 }
 
@@ -45,9 +44,9 @@ export function prepare(settings: Settings, platform: Platform, defaultContentTy
   const { isSharedGateway } = target;
   return {
     target,
-    hasContentType: ownContentType !== undefined,
     plan: {
       ...settings,
+      hasContentType: ownContentType !== undefined,
       hooks: hooksOf(settings),
       kind: "predict",
       isHeld: false,
@@ -84,22 +83,35 @@ export function forStreams(prepared: Prepared, auth: Auth): Prepared {
   const { plan } = prepared;
   const unlimited = { timeout: Number.POSITIVE_INFINITY, totalTimeout: Number.POSITIVE_INFINITY };
   const streamed: CallPlan = { ...plan, ...unlimited, kind: "stream", hedgeAfter: undefined };
-  if (plan.auth !== "signature" || auth === "signature") return { ...prepared, plan: streamed };
-  const token = { ...streamed, auth: "token" as const };
-  return { ...prepared, plan: { ...token, ...planHeaders(plan.headers, token) } };
+  return { ...prepared, plan: withoutAutoSignature(streamed, auth) };
+}
+
+/** A plan for another method than POST: signed only if `auth` requires it, and never sent twice at the same time. */
+export function withMethod(plan: CallPlan, method: Method, auth: Auth): CallPlan {
+  return method === "POST" ? plan : withoutAutoSignature({ ...plan, method, hedgeAfter: undefined }, auth);
+}
+
+/** A plan with the raw token in place of a signature that `"auto"` has chosen. */
+function withoutAutoSignature(plan: CallPlan, auth: Auth): CallPlan {
+  if (plan.auth !== "signature" || auth === "signature") return plan;
+  const unsigned = { ...plan, auth: "token" as const };
+  return { ...unsigned, ...planHeaders(plan.headers, unsigned) };
 }
 
 /** A plan with the options of one call above it. */
 export function withCallOptions(plan: CallPlan, call: CallOptions): CallPlan {
   checkOptionNames("call options", call, CALL_OPTIONS);
-  const { path, query, headers, signal, onUploadProgress } = call;
+  const { path, query, headers, contentType, signal, onUploadProgress } = call;
+  const added = headers === undefined ? [] : checkHeaders(headers);
+  if (contentType !== undefined) added.push(["content-type", CHECKS.contentType("contentType", contentType) as string]);
   const suffix = path === undefined && query === undefined ? plan.suffix : suffixOf(path ?? plan.suffix.signed, query);
   const checked = <K extends "timeout" | "totalTimeout" | "retryCount" | "retryOn" | "zeroCopy">(name: K) => {
     const value = call[name];
     return value === undefined ? plan[name] : CHECKS[name](name, value);
   };
   return {
-    ...(headers === undefined ? plan : withHeaders(plan, checkHeaders(headers))),
+    ...(added.length === 0 ? plan : withHeaders(plan, added)),
+    hasContentType: plan.hasContentType || added.some(([name]) => name === "content-type"),
     suffix,
     ...pathsOf(plan.target, suffix),
     timeout: checked("timeout"),
@@ -110,6 +122,19 @@ export function withCallOptions(plan: CallPlan, call: CallOptions): CallPlan {
     signal: signal === undefined ? undefined : checkSignal(signal),
     onUploadProgress: onUploadProgress === undefined ? undefined : checkFunction("onUploadProgress", onUploadProgress),
   };
+}
+
+/** A plan without the default content type, for a request without a body. */
+export function withoutContentType(plan: CallPlan): CallPlan {
+  const headers = plan.headers.filter(([name]) => name !== "content-type");
+  return { ...plan, ...planHeaders(headers, plan) };
+}
+
+/** Settings for calls that read JSON: they ask for it, unless the client asks for something of its own. */
+export function forJson(prepared: Prepared): Prepared {
+  const { plan } = prepared;
+  if (plan.headers.some(([name]) => name === "accept")) return prepared;
+  return { ...prepared, plan: withHeaders(plan, [["accept", "application/json"]]) };
 }
 
 /** A plan with more headers, which stand above those that it has. */

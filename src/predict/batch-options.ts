@@ -1,18 +1,19 @@
 import type { CallOptions } from "../http/options.js";
 import type { Bytes, PredictRequest } from "../request.js";
+import type { PredictInput } from "./inputs.js";
 import type { StringResponse } from "./string-request.js";
 
 /** What `predict` takes. */
-export type BatchInput = string | Uint8Array | PredictRequest<unknown>;
+export type BatchInput = PredictInput;
 
 /** What `predict` answers an input with. */
 export type BatchAnswer<Q extends BatchInput> = Q extends string
   ? StringResponse
-  : Q extends Uint8Array
+  : Q extends Uint8Array | ArrayBuffer | Blob
     ? Bytes
     : Q extends PredictRequest<infer R>
       ? R
-      : never;
+      : StringResponse;
 
 /** How far a batch is. */
 export interface BatchProgress {

@@ -1,6 +1,6 @@
 import { argumentTypeError, optionError, show } from "../argument-errors.js";
 import { CALL_OPTIONS, checkCount, checkFunction, checkLimit, checkSignal } from "../http/options.js";
-import type { Bytes, PredictRequest } from "../request.js";
+import type { Bytes } from "../request.js";
 import { linkSignal, unlinkSignal } from "../util/abort.js";
 import { changeNames, checkOptionNames, type OptionNames } from "../util/option-names.js";
 import { isBytes } from "../util/realms.js";
@@ -11,6 +11,7 @@ import type {
   CollectingBatchOptions,
   StoppingBatchOptions,
 } from "./batch-options.js";
+import { toRequest } from "./inputs.js";
 import type { PredictClient } from "./predict-client.js";
 import { StringRequest } from "./string-request.js";
 
@@ -166,21 +167,24 @@ interface Measured {
   readonly size: number;
 }
 
-/** Serialises a request, once: `predict` is given what comes of it. */
+/** Serialises a request, once: `predict` is given the result. */
 function measure(input: BatchInput): Measured {
   if (isBytes(input)) return { request: input, size: input.length };
-  const request: PredictRequest<unknown> = typeof input === "string" ? new StringRequest(input) : input;
-  // What is no request, `predict` refuses in words.
-  if (typeof request?.toBinary !== "function") return { request: input, size: 0 };
-  const { contentType, compression } = request;
-  const parseResponse = (body: Bytes) => request.parseResponse(body);
   try {
+    const request = toRequest(input);
+    if (input === null || request.read !== undefined) return { request: input, size: request.size ?? 0 };
+    const { contentType, compression } = request;
     const body = request.toBinary();
-    return { request: { contentType, compression, toBinary: () => body, parseResponse }, size: body.length };
+    const toBinary = () => body;
+    // The content type of text depends on the path of its call.
+    if (request instanceof StringRequest)
+      return { request: Object.assign(new StringRequest("", { compression }), { toBinary }), size: body.length };
+    const parseResponse = (body: Bytes) => request.parseResponse(body);
+    return { request: { contentType, compression, toBinary, parseResponse }, size: body.length };
   } catch (error) {
     const toBinary = () => {
       throw error;
     };
-    return { request: { toBinary, parseResponse }, size: 0 };
+    return { request: { toBinary, parseResponse: toBinary }, size: 0 };
   }
 }

@@ -5,6 +5,8 @@
 export { clientFetch } from "./client-fetch.js";
 export { connect } from "./connect.js";
 export { diagnose } from "./diagnose.js";
+export { blobBytes, formBytes } from "./form-bytes.js";
+export { callJson } from "./json-call.js";
 export { libraryFetch } from "./library-fetch.js";
 export { openPredictStream } from "./open-predict-stream.js";
 export { probe } from "./probe.js";

@@ -5,7 +5,7 @@ import { optionsOf, type PredictClientOptions } from "../http/client-settings.js
 import { closeOnDispose } from "../http/close-on-dispose.js";
 import { makeCall } from "../http/make-call.js";
 import { type CallOptions, type CloseOptions, checkTimeout, type Token } from "../http/options.js";
-import { forStreams } from "../http/prepare.js";
+import { forJson, forStreams } from "../http/prepare.js";
 import type { Bytes, PredictRequest } from "../request.js";
 import { clockNow } from "../util/clock.js";
 import { showAsText } from "../util/inspect.js";
@@ -13,13 +13,16 @@ import { checkOptionNames } from "../util/option-names.js";
 import type { BatchAnswer, BatchInput } from "./batch-options.js";
 import type { ClientFetchOptions, LibraryOptions } from "./client-fetch.js";
 import type { Diagnosis } from "./diagnose.js";
+import type { PredictInput } from "./inputs.js";
+import type { JsonOptions } from "./json-options.js";
 import { PredictSettings } from "./predict-settings.js";
 import type { PredictSocket } from "./predict-socket.js";
 import type { PredictStream } from "./predict-stream.js";
 import type { Readiness, ReadyOptions } from "./ready.js";
-import { type PredictInput, serialise } from "./serialise.js";
+import { serialise } from "./serialise.js";
 import { PLACEHOLDER_KEY, serviceUrl, urlOrPlaceholder } from "./service-url.js";
 import type { SocketOptions } from "./socket-options.js";
+import type { SchemaOutput, StandardSchema } from "./standard-schema.js";
 import { DEFAULT_IDLE_TIMEOUT_MS, type StreamOptions } from "./stream-options.js";
 import type { StringResponse } from "./string-request.js";
 
@@ -48,7 +51,7 @@ export interface OpenAIOptions {
  *
  * @example
  * const client = new PredictClient({ endpoint: "https://1234.cn-shanghai.pai-eas.aliyuncs.com", serviceName: "scorecard", token });
- * const answer = await client.predict('[{"fea1": 1, "fea2": 2}]');
+ * const scores = await client.json([{ fea1: 1, fea2: 2 }]);
  */
 export class PredictClient extends PredictSettings {
   /** Throws a `TypeError` or `RangeError` for an option that cannot be right; nothing is connected yet. */
@@ -74,13 +77,20 @@ export class PredictClient extends PredictSettings {
     return ready;
   }
 
-  /** Sends text, answered with text. */
+  /** Sends text, as `application/json` at or below a path `/v1/`; resolves with text. */
   predict(text: string, call?: CallOptions): Promise<StringResponse>;
-  /** Sends bytes, answered with bytes. They are not copied: do not change them until the promise has settled. */
-  predict(bytes: Uint8Array, call?: CallOptions): Promise<Bytes>;
-  /** Sends a request object, answered with what its format says. */
+  /**
+   * Sends bytes, and a `Blob` with its own content type; resolves with bytes. They are not copied: do not change them until the
+   * promise has settled.
+   */
+  predict(bytes: Uint8Array | ArrayBuffer | Blob, call?: CallOptions): Promise<Bytes>;
+  /** Sends a request object; resolves with the response of its format. */
   predict<R>(request: PredictRequest<R>, call?: CallOptions): Promise<R>;
-  /** Sends an input of one of several types. The type of the answer follows from each of them. */
+  /**
+   * Sends a plain object or array as JSON, a `FormData` or a `URLSearchParams`; `null` sends a GET without a body. Resolves with
+   * text, whose `json()` parses it. Rejects with a `TypeError` that names the place of a value that JSON cannot hold. Where the
+   * input may have one of several types, the type of the answer follows from each of them.
+   */
   predict<Q extends BatchInput>(input: Q, call?: CallOptions): Promise<BatchAnswer<Q>>;
   predict(input: PredictInput, call?: CallOptions): Promise<unknown> {
     return this.#send(input, call, (request, { body }) => request.parseResponse(body));
@@ -88,7 +98,7 @@ export class PredictClient extends PredictSettings {
 
   /** As `predict`, with the status, the headers, who answered, and how long and how many attempts it took. */
   predictDetailed(text: string, call?: CallOptions): Promise<PredictResult<StringResponse>>;
-  predictDetailed(bytes: Uint8Array, call?: CallOptions): Promise<PredictResult<Bytes>>;
+  predictDetailed(bytes: Uint8Array | ArrayBuffer | Blob, call?: CallOptions): Promise<PredictResult<Bytes>>;
   predictDetailed<R>(request: PredictRequest<R>, call?: CallOptions): Promise<PredictResult<R>>;
   predictDetailed<Q extends BatchInput>(input: Q, call?: CallOptions): Promise<PredictResult<BatchAnswer<Q>>>;
   predictDetailed(input: PredictInput, call?: CallOptions): Promise<PredictResult<unknown>> {
@@ -103,6 +113,37 @@ export class PredictClient extends PredictSettings {
   }
 
   /**
+   * Sends as `predict` does and resolves with the answer, parsed of JSON. With a `schema` it resolves with what the schema
+   * returns, whose type is inferred; otherwise the caller states the type. Asks for JSON by the header `Accept`.
+   *
+   * Rejects with `EasDecodeError` for an answer that is not JSON, and with `EasSchemaError` for one that does not fit the
+   * schema. Takes no text, which would be encoded twice: pass the value itself.
+   *
+   * @example
+   * const { data } = await client.json<{ data: unknown[] }>({ model: "bge-m3", input: ["a", "b"] }, { path: "/v1/embeddings" });
+   */
+  json<S extends StandardSchema>(
+    input: object | null,
+    call: JsonOptions<S> & { readonly schema: S },
+  ): Promise<SchemaOutput<S>>;
+  json<T = unknown>(input: object | null, call?: JsonOptions<undefined>): Promise<T>;
+  json(input: object | null, call: JsonOptions = {}): Promise<unknown> {
+    try {
+      const channel = this.openChannel();
+      const { schema, bigint, ...options } = call;
+      const { plan, body } = serialise(jsonInput(input), options, forJson(this.prepare()), this.currentSettings());
+      const make = (plan: CallPlan) =>
+        channel.during(async () => {
+          const { callJson } = await import("./on-first-use.js");
+          return callJson(channel, plan, body, { schema, bigint });
+        });
+      return this.#make(make, plan, call);
+    } catch (error) {
+      return Promise.reject(error);
+    }
+  }
+
+  /**
    * Sends as `predict` does, and resolves when the head of the answer is there; its body is read while it comes. `null` sends a
    * GET without a body. Rejects for a status that is no success. It is repeated only when it was certainly not begun (never
    * sent, 429, 450, 503 `no healthy upstream`), and never once the answer has begun. Not signed, unless `auth` is
@@ -114,14 +155,13 @@ export class PredictClient extends PredictSettings {
       const { idleTimeout = DEFAULT_IDLE_TIMEOUT_MS, ...options } = call;
       checkTimeout("idleTimeout", idleTimeout);
       const prepared = forStreams(this.prepare(), input === null ? "auto" : this.currentSettings().auth);
-      const { plan, body } = serialise(input ?? new Uint8Array(0), options, prepared, this.currentSettings());
-      const made = input === null ? { plan: { ...plan, method: "GET" }, body: null } : { plan, body };
+      const { plan, body } = serialise(input, options, prepared, this.currentSettings());
       const make = (plan: CallPlan) =>
         channel.during(async () => {
           const { openPredictStream } = await import("./on-first-use.js");
-          return openPredictStream(channel, plan, made.body, idleTimeout);
+          return openPredictStream(channel, plan, body, idleTimeout);
         });
-      return this.#make(make, made.plan, call);
+      return this.#make(make, plan, call);
     } catch (error) {
       return Promise.reject(error);
     }
@@ -276,6 +316,15 @@ export class PredictClient extends PredictSettings {
       return Promise.reject(error);
     }
   }
+}
+
+/** The input of `json`. Text is refused: as JSON it would be encoded twice. */
+function jsonInput(input: PredictInput): PredictInput {
+  if (typeof input !== "string") return input;
+  throw argumentTypeError(
+    "ERR_EAS_ARG_REQUEST",
+    "json takes the value itself, not its JSON text: pass the object, or JSON.parse(text); predict(text) sends text",
+  );
 }
 
 // Apart, since a class that names itself is renamed by bundlers, and console.log would show the other name.

@@ -94,6 +94,11 @@ export abstract class PredictSettings {
     return this.change({ ...this.#settings, compression: undefined });
   }
 
+  /** Sets whether requests name their compression in `Content-Encoding`; see the option `announceCompression`. Default false. */
+  setAnnounceCompression(announceCompression: boolean): this {
+    return this.set("announceCompression", announceCompression);
+  }
+
   /** Sets how the bodies of answers are decompressed; see the option `decompression`. Default `"auto"`. */
   setDecompression(decompression: Decompression): this {
     return this.set("decompression", decompression);

@@ -4,16 +4,20 @@ import type { CallBody, CallPlan } from "../http/call-plan.js";
 import type { Settings } from "../http/client-settings.js";
 import { decodingOf } from "../http/decoding.js";
 import { checkHeaders } from "../http/headers.js";
-import { type CallOptions, checkCompression } from "../http/options.js";
-import { bodyTooLarge, type Prepared, withCallOptions, withHeaders } from "../http/prepare.js";
+import { type CallOptions, checkCompression, checkMethod, type Method } from "../http/options.js";
+import {
+  bodyTooLarge,
+  type Prepared,
+  withCallOptions,
+  withHeaders,
+  withMethod,
+  withoutContentType,
+} from "../http/prepare.js";
 import { sendable } from "../http/sendable.js";
 import { isInPieces, totalLength } from "../platform/chunks.js";
 import type { Bytes, Compression, PredictRequest } from "../request.js";
-import { isBytes } from "../util/realms.js";
+import { type InputRequest, JSON_TYPE, type PredictInput, toRequest } from "./inputs.js";
 import { StringRequest } from "./string-request.js";
-
-/** What can be sent: text, bytes, or a request object. */
-export type PredictInput = string | Uint8Array | PredictRequest<unknown>;
 
 /** A call that is ready to be made. */
 export interface SerialisedCall {
@@ -27,16 +31,22 @@ export function serialise(
   input: PredictInput,
   call: CallOptions | undefined,
   prepared: Prepared,
-  { compression: ofClient, decompression }: Pick<Settings, "compression" | "decompression">,
+  {
+    auth,
+    compression: ofClient,
+    announceCompression,
+    decompression,
+  }: Pick<Settings, "auth" | "compression" | "announceCompression" | "decompression">,
   sendsPieces = false,
 ): SerialisedCall {
   const request = toRequest(input);
   let { plan } = prepared;
-  if (request.contentType !== undefined && !prepared.hasContentType) {
-    plan = withHeaders(plan, checkHeaders({ "content-type": request.contentType }));
-  }
   if (call !== undefined) plan = withCallOptions(plan, call);
+  plan = withMethod(plan, methodOf(input, call), auth);
+  if (input === null) return { request, plan: plan.hasContentType ? plan : withoutContentType(plan), body: null };
+  plan = withContentType(plan, request);
   const compression = request.compression ?? ofClient;
+  if (compression !== undefined && announceCompression) plan = withContentEncoding(plan, compression);
   // What the request is compressed with, its answer may be.
   if (request.compression) plan = { ...plan, decoding: decodingOf(decompression, compression) };
   const checked = <B extends Bytes | readonly Bytes[]>(body: B): B => {
@@ -44,25 +54,65 @@ export function serialise(
     if (length > prepared.maxRequestBytes) throw bodyTooLarge(length, prepared);
     return body;
   };
-  let body: CallBody;
-  if (compression === undefined) {
-    body = checked((plan.zeroCopy && sendsPieces && request.toPieces?.()) || request.toBinary());
-  } else {
-    const bytes = sendable(request.toBinary());
-    body = () => compress(checkCompression(compression), bytes).then(checked);
+  const { read } = request;
+  if (read === undefined && compression === undefined) {
+    const body = checked((plan.zeroCopy && sendsPieces && request.toPieces?.()) || request.toBinary());
+    return { request, plan, body };
   }
+  const known = read === undefined ? sendable(request.toBinary()) : undefined;
+  const body = async () => {
+    const bytes = known ?? (await (read as () => Promise<Bytes>)());
+    return checked(compression === undefined ? bytes : await compress(checkCompression(compression), bytes));
+  };
   return { request, plan, body };
 }
 
-/** The request object of whatever `predict` takes. */
-function toRequest(input: PredictInput): PredictRequest<unknown> {
-  if (typeof input === "string") return new StringRequest(input);
-  if (isBytes(input)) return { toBinary: () => input as Bytes, parseResponse: (body) => body };
-  if (typeof input?.toBinary === "function" && typeof input.parseResponse === "function") return input;
-  throw argumentTypeError(
-    "ERR_EAS_ARG_REQUEST",
-    `predict takes a string, a Uint8Array or a request object with toBinary() and parseResponse(), not ${show(input)}; send JSON as JSON.stringify(value), with the client option contentType: "application/json"`,
-  );
+function methodOf(input: PredictInput, { method }: CallOptions = {}): Method {
+  if (method === undefined) return input === null ? "GET" : "POST";
+  if (checkMethod(method) === "GET" && input !== null) {
+    throw argumentTypeError(
+      "ERR_EAS_ARG_REQUEST",
+      'a GET has no body: pass null as the input and the values as the option query, or set method to "POST"',
+    );
+  }
+  return method;
+}
+
+/** Text goes as JSON below this path: OpenAI-compatible servers take nothing else there. */
+const OPENAI_PATH = /^[^?]*\/v1(?:[/?]|$)/;
+
+function withContentType(plan: CallPlan, request: InputRequest): CallPlan {
+  let type = request.contentType;
+  if (request.needsContentType) {
+    if (plan.hasContentType && /^multipart\//i.test(plan.contentType)) {
+      throw argumentTypeError(
+        "ERR_EAS_ARG_HEADER",
+        "content-type is set to a multipart type, which does not have the boundary of this FormData: leave it out",
+      );
+    }
+  } else if (plan.hasContentType) {
+    return plan;
+  } else if (request instanceof StringRequest) {
+    // Behind `/api/predict/`, a service may be named "v1".
+    type = OPENAI_PATH.test(plan.target.isPredict ? plan.suffix.wire : plan.path) ? JSON_TYPE : undefined;
+  }
+  return type === undefined ? plan : withHeaders(plan, checkHeaders({ "content-type": type }));
+}
+
+const CODINGS = { gzip: "gzip", zlib: "deflate" } as const;
+
+function withContentEncoding(plan: CallPlan, compression: Compression): CallPlan {
+  if (plan.headers.some(([name]) => name === "content-encoding")) return plan;
+  const checked = checkCompression(compression);
+  const { name, contentCodings: [coding] = [] } =
+    typeof checked === "string" ? { name: checked, contentCodings: [CODINGS[checked]] } : checked;
+  if (coding === undefined) {
+    throw argumentTypeError(
+      "ERR_EAS_ARG_OPTION",
+      `announceCompression needs the codec's name for Content-Encoding, and ${show(name)} has no contentCodings: add them, or set the header content-encoding`,
+    );
+  }
+  return withHeaders(plan, checkHeaders({ "content-encoding": coding }));
 }
 
 async function compress(compression: Compression, body: Bytes): Promise<Bytes> {

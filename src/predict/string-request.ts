@@ -1,8 +1,10 @@
 import { argumentTypeError, show } from "../argument-errors.js";
 import { EasDecodeError } from "../errors.js";
+import { parseExactly } from "../http/exact-json.js";
 import type { Bytes, Compression, PredictRequest, RequestOptions } from "../request.js";
 import { showAsText } from "../util/inspect.js";
-import { checkRequestOptions } from "../util/option-names.js";
+import { checkOptionNames, checkRequestOptions } from "../util/option-names.js";
+import type { JsonReadOptions } from "./json-options.js";
 
 /** A request of plain text, for custom processors and PMML models. Answers with a `StringResponse`. */
 export class StringRequest implements PredictRequest<StringResponse> {
@@ -17,7 +19,7 @@ export class StringRequest implements PredictRequest<StringResponse> {
     if (typeof text !== "string") {
       throw argumentTypeError(
         "ERR_EAS_ARG_REQUEST",
-        `StringRequest takes a string, not ${show(text)}; send JSON as JSON.stringify(value)`,
+        `StringRequest takes a string, not ${show(text)}; pass an object to predict itself, which sends it as JSON`,
       );
     }
     this.#text = text;
@@ -59,13 +61,14 @@ export class StringResponse {
   }
 
   /**
-   * The body read as JSON. Throws `EasDecodeError` when it is none; the error holds nothing of the body, which `toString`
-   * gives. The type is the caller's word.
+   * Returns the body, parsed of JSON. With `{ bigint: true }` integers beyond 2^53 become bigints. The caller states the type.
+   * Throws `EasDecodeError` for a body that is not JSON. The error contains nothing of the body, which `toString` returns.
    */
-  json<T = unknown>(): T {
+  json<T = unknown>(options: JsonReadOptions = {}): T {
+    checkOptionNames("json", options, { bigint: 1 }, "a schema is an option of client.json");
     const text = this.toString();
     try {
-      return JSON.parse(text) as T;
+      return (options.bigint ? parseExactly : JSON.parse)(text) as T;
     } catch {
       throw new EasDecodeError(`the response of ${this.bytes.length} bytes is not JSON`, { format: "json" });
     }

@@ -10,7 +10,7 @@ import { isArrayBuffer, isBlob, isBytes } from "../util/realms.js";
 
 /** Options of a `QueueClient`. */
 export interface QueueClientOptions
-  extends Omit<ClientOptions, "auth" | "compression" | "decompression" | "hedgeAfter"> {
+  extends Omit<ClientOptions, "auth" | "compression" | "announceCompression" | "decompression" | "hedgeAfter"> {
   /** The gateway, as the console shows it; see `PredictClientOptions.endpoint`. */
   readonly endpoint?: string | undefined;
   /** The queue: a service's name for its input queue, `"service/sink"` for its output queue. */
@@ -55,7 +55,7 @@ export type QueueData = string | Uint8Array | ArrayBuffer | Blob;
 /** `hedgeAfter` is listed because `refuseHedging` explains why a queue does not take it. */
 export const QUEUE_OPTIONS: OptionNames<QueueClientOptions> = /* @__PURE__ */ changeNames(
   CLIENT_OPTIONS,
-  ["serviceName", "requestPath", "compression", "decompression"],
+  ["serviceName", "requestPath", "compression", "announceCompression", "decompression"],
   { queueName: 1, uid: 1, gid: 1 },
 );
 

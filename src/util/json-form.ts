@@ -19,3 +19,13 @@ export function jsonForm(value: unknown): unknown {
 function formOf(entries: Iterable<readonly [string, unknown]>): Record<string, unknown> {
   return Object.fromEntries(Array.from(entries, ([name, value]) => [name, jsonForm(value)]));
 }
+
+/** Returns a value as JSON text of at most `length` characters; bigints become decimal text. Never throws. */
+export function jsonExcerpt(value: unknown, length: number): string {
+  try {
+    const text = JSON.stringify(jsonForm(value)) ?? String(value);
+    return text.length > length ? `${text.slice(0, length)}…` : text;
+  } catch {
+    return "a value that is too large or nested too deeply to show";
+  }
+}

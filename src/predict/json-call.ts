@@ -1,0 +1,120 @@
+import { optionError } from "../argument-errors.js";
+import { EasDecodeError, EasSchemaError, type EasSchemaIssue } from "../errors.js";
+import type { CallBody, CallPlan, CallResult } from "../http/call-plan.js";
+import type { Channel } from "../http/channel.js";
+import { parseExactly } from "../http/exact-json.js";
+import { nameOf } from "../http/failure.js";
+import { makeCall } from "../http/make-call.js";
+import { checkBoolean } from "../http/options.js";
+import { redactText, type Secrets } from "../http/redact.js";
+import { redactCut } from "../http/redact-cut.js";
+import { raceAbort } from "../util/abort.js";
+import { jsonExcerpt } from "../util/json-form.js";
+import { keyPath } from "../util/key-path.js";
+import type { JsonOptions } from "./json-options.js";
+import type { StandardIssue, StandardSchema } from "./standard-schema.js";
+
+/** Characters of a body or a value that stand in a message. */
+const EXCERPT = 200;
+/** Issues that an error keeps. */
+const MAX_ISSUES = 100;
+
+/** Makes a call whose answer is JSON, and checks the answer with the schema. Loaded on first use. */
+export async function callJson(
+  channel: Channel,
+  plan: CallPlan,
+  body: CallBody,
+  { schema, bigint = false }: Pick<JsonOptions, "schema" | "bigint">,
+): Promise<unknown> {
+  if (schema !== undefined) checkSchema(schema);
+  checkBoolean("bigint", bigint);
+  const parse = bigint ? parseExactly : JSON.parse;
+  const { value, result } = await makeCall(channel, plan, body, (result) => {
+    const text = new TextDecoder().decode(result.body);
+    try {
+      return { value: parse(text) as unknown, result };
+    } catch {
+      throw notJson(plan, result, text);
+    }
+  });
+  if (schema === undefined) return value;
+  const validation = Promise.resolve(schema["~standard"].validate(value));
+  const checked = await (plan.signal === undefined ? validation : raceAbort(validation, plan.signal));
+  if (checked.issues === undefined) return checked.value;
+  throw misfit(plan, result, value, checked.issues);
+}
+
+function checkSchema(schema: StandardSchema): void {
+  // ArkType's schemas are functions.
+  const { "~standard": standard } = Object(schema) as Partial<StandardSchema>;
+  if (standard?.version === 1 && typeof standard.validate === "function") return;
+  throw optionError(
+    "schema",
+    schema,
+    'be a schema of Standard Schema v1, with "~standard": of zod 3.24, valibot 1 or ArkType 2, or later',
+  );
+}
+
+function notJson(plan: CallPlan, { response, body, token }: CallResult, text: string): EasDecodeError {
+  const { status, headers } = response;
+  const type = headers.get("content-type");
+  const advice = /^text\/event-stream\b/i.test(type ?? "") ? " To read events, call stream() in place of json()." : "";
+  const said =
+    text.trim() === ""
+      ? "an empty body, which is not JSON; predict() accepts it"
+      : `${type ?? "no content type"}, and its body of ${body.length} bytes is not JSON: ${excerptOf(text.trim(), token)}`;
+  return new EasDecodeError(`${nameOf(plan)} was answered with ${status}, ${said}.${advice}`, { format: "json" });
+}
+
+function excerptOf(text: string, token: Secrets): string {
+  return text.length > EXCERPT ? `${redactCut(text.slice(0, EXCERPT), token)}…` : redactText(text, token);
+}
+
+function misfit(
+  plan: CallPlan,
+  { attempts, response, token }: CallResult,
+  answer: unknown,
+  issues: readonly StandardIssue[],
+): EasSchemaError {
+  const clean = issues.slice(0, MAX_ISSUES).map(
+    ({ message, path = [] }): EasSchemaIssue => ({
+      message: redactText(String(message), token),
+      path: path.map((part) => {
+        const key = typeof part === "object" ? part.key : part;
+        return typeof key === "number" ? key : redactText(String(key), token);
+      }),
+    }),
+  );
+  const { message, path } = clean[0] ?? { message: "the schema gives no reason", path: [] };
+  const value = redactValue(valueAt(answer, issues[0]?.path ?? []), token);
+  const more = issues.length > 1 ? ` There are ${issues.length - 1} more issues.` : "";
+  return new EasSchemaError(
+    `${nameOf(plan)}: ${keyPath("answer", path)} does not fit the schema: ${message}. The value is ${jsonExcerpt(value, EXCERPT)}.${more}`,
+    { attempts, requestId: response.headers.get("x-request-id") ?? undefined, path, value, issues: clean },
+  );
+}
+
+function valueAt(answer: unknown, path: NonNullable<StandardIssue["path"]>): unknown {
+  let value = answer;
+  for (const part of path) {
+    const key = typeof part === "object" ? part.key : part;
+    // Own members only: an issue may name a key that is missing, such as "constructor".
+    value = Object.hasOwn(Object(value), key) ? (value as Record<PropertyKey, unknown>)[key] : undefined;
+  }
+  return value;
+}
+
+/** Replaces tokens in all texts of a value that was parsed of JSON, in place. Not recursive: the nesting may be deep. */
+function redactValue(root: unknown, token: Secrets): unknown {
+  const whole: Record<string, unknown> = { root };
+  const containers = [whole];
+  for (let container = containers.pop(); container !== undefined; container = containers.pop()) {
+    for (const [key, value] of Object.entries(container)) {
+      const name = redactText(key, token);
+      if (name !== key) delete container[key];
+      container[name] = typeof value === "string" ? redactText(value, token) : value;
+      if (typeof value === "object" && value !== null) containers.push(value as Record<string, unknown>);
+    }
+  }
+  return whole["root"];
+}
