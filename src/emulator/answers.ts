@@ -4,8 +4,8 @@ import type { AuthForm } from "./authorization.js";
 import { compressAnswer, decompressBody } from "./compression.js";
 import type { Fault } from "./faults.js";
 import type { QueueCall } from "./queue/queue.js";
-import type { EmulatorCall, EmulatorService } from "./service.js";
-import { attachService } from "./service-socket.js";
+import type { EmulatorCall, EmulatorService, SocketAnswer } from "./service.js";
+import { attachService, breakSocket } from "./service-socket.js";
 import { type AcceptedSocket, chooseProtocol } from "./socket.js";
 import type { Target } from "./target.js";
 
@@ -28,7 +28,7 @@ export function answerWithoutService(
     return answerWith(401, entry.auth === "none" ? "no authorization" : "authorization failed");
   }
   const methods = found.service?.methods ?? ["POST"];
-  const takesSocket = isUpgrade && found.service?.socket !== undefined;
+  const takesSocket = isUpgrade && (found.service?.accept ?? found.service?.socket) !== undefined;
   if (found.queue === undefined && !takesSocket && !methods.includes(entry.method)) {
     return answerWith(405, "method not allowed", { allow: methods.join(", ") });
   }
@@ -39,9 +39,14 @@ export function answerWithoutService(
 const requestsOfSignals = new WeakMap<AbortSignal, Request>();
 
 /** Answers for the service; there is one when nothing was refused. Rejects when the caller goes. */
-export async function runHandler(received: ReceivedCall): Promise<Response> {
+export function runHandler(received: ReceivedCall): Promise<Response> {
   const { service, call } = callOf(received);
   requestsOfSignals.set(call.signal, received.request);
+  return runService(service, call);
+}
+
+/** The service's answer to a call; 400 when its handler throws. Rejects when the caller goes. */
+export async function runService(service: EmulatorService, call: EmulatorCall): Promise<Response> {
   try {
     const answer = await service.handle({ ...call, body: await decompressBody(service.decompressor, call) });
     const response = isResponse(answer) ? answer : answerWith(200, answer);
@@ -55,14 +60,27 @@ export async function runHandler(received: ReceivedCall): Promise<Response> {
 /** Grants the upgrade to a WebSocket of a queue's watch or a service, or says why not; there is one when nothing was refused. */
 export async function acceptSocket(received: ReceivedCall): Promise<Response | AcceptedSocket> {
   const { request, found, fault } = received;
-  const protocol = chooseProtocol(request.headers, found?.service?.protocols);
   if (found?.queue !== undefined) {
     const attach = await found.queue.accept(received);
-    return isResponse(attach) ? attach : { protocol, attach };
+    return isResponse(attach) ? attach : { protocol: chooseProtocol(request.headers, undefined), attach };
   }
   const { service, call } = callOf(received);
+  const attach = await acceptByService(service, call, fault);
+  return isResponse(attach) ? attach : { protocol: chooseProtocol(request.headers, service.protocols), attach };
+}
+
+/** A service's answer to an upgrade. */
+export async function acceptByService(
+  service: EmulatorService,
+  call: EmulatorCall,
+  fault: Fault | undefined,
+): Promise<SocketAnswer> {
+  if (service.accept !== undefined) {
+    const attach = await service.accept(call);
+    return isResponse(attach) || fault === undefined ? attach : (socket) => attach(breakSocket(socket, fault));
+  }
   if (service.socket === undefined) return answerWith(400, `${call.service} does not accept WebSockets`);
-  return { protocol, attach: attachService(service, call, protocol, fault) };
+  return attachService(service, call, chooseProtocol(call.headers, service.protocols), fault);
 }
 
 function callOf({ request, query, body, path, found }: ReceivedCall): { service: EmulatorService; call: EmulatorCall } {
@@ -71,7 +89,12 @@ function callOf({ request, query, body, path, found }: ReceivedCall): { service:
   return { service, call: { service: name, method, path, query, headers, body, signal } };
 }
 
-function answerWith(status: number, body: string | Uint8Array, headers?: Readonly<Record<string, string>>): Response {
+/** An answer with a length. */
+export function answerWith(
+  status: number,
+  body: string | Uint8Array,
+  headers?: Readonly<Record<string, string>>,
+): Response {
   const bytes = typeof body === "string" ? new TextEncoder().encode(body) : body;
   const type = typeof body === "string" ? "text/plain; charset=utf-8" : "application/octet-stream";
   // 204 and 304 have no body, and `Response` refuses even an empty one.

@@ -37,6 +37,7 @@ const SERVICE_OPTIONS: OptionNames<EmulatorService> = {
   handle: 1,
   token: 1,
   socket: 1,
+  accept: 1,
   protocols: 1,
   methods: 1,
   decompressor: 1,

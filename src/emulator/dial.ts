@@ -47,6 +47,8 @@ function openPair(accepted: AcceptedSocket): WebSocketConnection {
   let bufferedBytes = 0;
   let isPaused = false;
   let isOver = false;
+  /** Whether the server reads what the client sends. */
+  let isRead = true;
   let isScheduled = false;
   /** What the server ends the connection with, after what it has sent. */
   let closing: WebSocketClose | undefined;
@@ -77,15 +79,19 @@ function openPair(accepted: AcceptedSocket): WebSocketConnection {
     setTimeout(() => connection.end(close), 0);
   };
 
+  const ping = () => {
+    if (!isOver && isRead && (attached?.pinged?.() ?? true)) connection.onPong?.();
+  };
+
   const connection = new CallbackConnection({
     protocol: accepted.protocol,
     send: (data) => {
       const message = typeof data === "string" ? data : data.slice();
-      setTimeout(() => !isOver && attached?.received(message), 0);
+      setTimeout(() => !isOver && isRead && attached?.received(message), 0);
     },
-    close: (code, reason) => void setTimeout(() => end(closing ?? { code, reason }), 0),
+    close: (code, reason) => void setTimeout(() => isRead && end(closing ?? { code, reason }), 0),
     terminate: () => end({ code: ABNORMAL, reason: "" }),
-    ping: () => void setTimeout(() => !isOver && connection.onPong?.(), 0),
+    ping: () => void setTimeout(ping, 0),
     pause: () => {
       isPaused = true;
     },
@@ -109,6 +115,9 @@ function openPair(accepted: AcceptedSocket): WebSocketConnection {
       schedule();
     },
     terminate: () => end({ code: ABNORMAL, reason: "" }),
+    pause() {
+      isRead = false;
+    },
   });
   // It may have been terminated before it was there to be told.
   if (isOver) attached.closed(ABNORMAL, "");

@@ -10,14 +10,13 @@ import { checkCompressors } from "./compression.js";
 import { Cors, type EmulatorCors } from "./cors.js";
 import { memoryDialer } from "./dial.js";
 import {
+  breakBeforeHead,
   breakBody,
   breaksBody,
   closesAfter,
-  delay,
   type Fault,
   FaultQueue,
   refuseConnection,
-  resetConnection,
 } from "./faults.js";
 import { requestOf } from "./incoming-request.js";
 import {
@@ -190,9 +189,7 @@ export function createEmulator(options: EmulatorOptions = {}): Emulator {
     const wanted = found === undefined ? "" : ((found.queue ?? found.service)?.token ?? getToken());
     entry.auth = await authorizationOf(request, body, pathname + url.search, wanted, options.strictSignatures ?? false);
     const fault = instance?.takeFault(found?.name) ?? faults.take(found?.name, discovered !== undefined);
-    if (fault?.delay !== undefined) await delay(fault.delay, request.signal);
-    if (fault?.reset === "before-headers") throw resetConnection();
-    if (fault?.stall === "before-headers") await delay(undefined, request.signal);
+    await breakBeforeHead(fault, request.signal);
     const knows = discovered !== undefined && (services.has(discovered) || queues.get(discovered) !== undefined);
     const list = knows
       ? discoveryAnswer(

@@ -22,6 +22,11 @@ export interface Fault {
   readonly close?: boolean | undefined;
   /** Break the connection, before the answer or in the middle of its body. */
   readonly reset?: "before-headers" | "in-body" | undefined;
+  /**
+   * Close the connection in good order (FIN), before the answer or in the middle of its body, as a server does that shuts down.
+   * Without a network it looks like `reset`.
+   */
+  readonly end?: "before-headers" | "in-body" | undefined;
   /** Stop for ever, before the answer or in the middle of its body. */
   readonly stall?: "before-headers" | "in-body" | undefined;
   /**
@@ -47,6 +52,7 @@ const FAULT_OPTIONS: OptionNames<Fault> = {
   headers: 1,
   close: 1,
   reset: 1,
+  end: 1,
   stall: 1,
   failure: 1,
   chunks: 1,
@@ -86,8 +92,9 @@ export class FaultQueue {
 }
 
 const brokenByFault = new WeakSet<object>();
+const endedByFault = new WeakSet<object>();
 
-/** Whether an error was made by `resetConnection` or `refuseConnection`. */
+/** Whether an error was made by `resetConnection`, `endConnection` or `refuseConnection`. */
 export function isBrokenByFault(error: unknown): boolean {
   return typeof error === "object" && error !== null && brokenByFault.has(error);
 }
@@ -95,6 +102,18 @@ export function isBrokenByFault(error: unknown): boolean {
 /** The error by which the gateway function says that the connection is to be broken. */
 export function resetConnection(): Error {
   return intended("connection reset by an injected fault", "ECONNRESET");
+}
+
+/** The error that asks for the connection to be closed in good order. */
+export function endConnection(): Error {
+  const error = intended("connection closed by an injected fault", "UND_ERR_SOCKET");
+  endedByFault.add(error);
+  return error;
+}
+
+/** Whether an error was made by `endConnection`. */
+export function isEndedByFault(error: unknown): boolean {
+  return typeof error === "object" && error !== null && endedByFault.has(error);
 }
 
 /** The error by which the gateway function says that nothing listens. */
@@ -123,12 +142,21 @@ export function closesAfter(fault: Fault | undefined): boolean {
 
 /** Whether a fault breaks an answer in its middle. */
 export function breaksBody(fault: Fault | undefined): fault is Fault {
-  return fault?.reset === "in-body" || fault?.stall === "in-body" || fault?.failure !== undefined;
+  const isBroken = [fault?.reset, fault?.end, fault?.stall].includes("in-body");
+  return isBroken || fault?.failure !== undefined;
+}
+
+/** Breaks or stalls an answer before its head; rejects with the error that breaks the connection. */
+export async function breakBeforeHead(fault: Fault | undefined, signal: AbortSignal): Promise<void> {
+  if (fault?.delay !== undefined) await delay(fault.delay, signal);
+  if (fault?.reset === "before-headers") throw resetConnection();
+  if (fault?.end === "before-headers") throw endConnection();
+  if (fault?.stall === "before-headers") await delay(undefined, signal);
 }
 
 /** The same answer to the middle of its body, where the connection breaks, or nothing more comes, or the fault's text ends it. */
 export async function breakBody(response: Response, fault: Fault): Promise<Response> {
-  const { status } = response;
+  const { status, statusText } = response;
   const headers = new Headers(response.headers);
   const isWhole = headers.has("content-length");
   const reader = isWhole ? undefined : response.body?.getReader();
@@ -146,8 +174,8 @@ export async function breakBody(response: Response, fault: Fault): Promise<Respo
           controller.enqueue(new TextEncoder().encode(fault.failure));
           controller.close();
           await reader?.cancel();
-        } else if (fault.reset === "in-body") {
-          controller.error(resetConnection());
+        } else if (fault.reset === "in-body" || fault.end === "in-body") {
+          controller.error(fault.reset === "in-body" ? resetConnection() : endConnection());
           await reader?.cancel();
         } else {
           // A pull that never ends is a body that stalls.
@@ -158,7 +186,7 @@ export async function breakBody(response: Response, fault: Fault): Promise<Respo
     },
     { highWaterMark: 0 },
   );
-  return new Response(body, { status, headers });
+  return new Response(body, { status, statusText, headers });
 }
 
 async function firstHalf(response: Response): Promise<Uint8Array> {

@@ -13,6 +13,10 @@ export function attach(accepted: AcceptedSocket, webSocket: WebSocket): void {
     const bytes = data as Buffer;
     attached?.received(isBinary ? new Uint8Array(bytes) : bytes.toString());
   });
+  // Pongs are sent here, and not by `ws`, since a service may not answer a ping.
+  webSocket.on("ping", (data) => {
+    if (attached?.pinged?.() ?? true) webSocket.pong(data);
+  });
   attached = accepted.attach({
     // In one frame: the Go SDK takes each fragment as a message. What is sent has no other owner.
     send: (message) => webSocket.send(message, { binary: typeof message !== "string" }, () => attached?.drained()),
@@ -22,6 +26,8 @@ export function attach(accepted: AcceptedSocket, webSocket: WebSocket): void {
     },
     close: (code, reason) => webSocket.close(code, reason),
     terminate: () => webSocket.terminate(),
+    // Bun's `ws` has no `pause`.
+    pause: () => webSocket.pause?.(),
   });
 }
 
@@ -29,6 +35,7 @@ export function attach(accepted: AcceptedSocket, webSocket: WebSocket): void {
 export function refuseUpgrade(
   socket: Duplex,
   status: number,
+  reason: string,
   headers: readonly (readonly [string, string])[],
   body: string,
 ): void {
@@ -36,7 +43,9 @@ export function refuseUpgrade(
     .filter(([name]) => name !== "content-length" && name !== "connection")
     .map(([name, value]) => `${name}: ${value}`);
   const length = `content-length: ${new TextEncoder().encode(body).length}`;
-  socket.end([`HTTP/1.1 ${status} Refused`, ...lines, length, "connection: close", "", body].join("\r\n"));
+  socket.end(
+    [`HTTP/1.1 ${status} ${reason || "Refused"}`, ...lines, length, "connection: close", "", body].join("\r\n"),
+  );
 }
 
 /** Breaks a connection so that the caller sees it as broken; a stream that is not a socket can only end. @internal */

@@ -7,7 +7,7 @@ import { EasUnsupportedError } from "../errors.js";
 import { checkOptionNames, type OptionNames } from "../util/option-names.js";
 import { isError, isResponse } from "../util/realms.js";
 import { createEmulator, EMULATOR_OPTIONS, type Emulator, type EmulatorOptions } from "./emulator.js";
-import { isBrokenByFault } from "./faults.js";
+import { isBrokenByFault, isEndedByFault } from "./faults.js";
 import { type HostCheck, hostCheck } from "./host-names.js";
 import { RefusedRequest, toRequest } from "./incoming-request.js";
 import type { Instance, Listener } from "./instances.js";
@@ -65,6 +65,7 @@ export async function startEmulator(options: StartEmulatorOptions = {}): Promise
       noServer: true,
       // The official Go SDK refuses an upgrade that is answered with extensions.
       perMessageDeflate: false,
+      autoPong: false,
       handleProtocols: (_offered, incoming) => protocols.get(incoming) ?? false,
     });
     const server = createServer((incoming, outgoing) => void answer(emulator, isAllowed, incoming, outgoing));
@@ -151,7 +152,9 @@ async function answer(
   try {
     const response = await emulator.fetch(await toRequest(incoming, isAllowed, gone.signal));
     const headers: [string, string][] = [...response.headers];
-    outgoing.writeHead(response.status, headers.flat());
+    // Node's own reason phrase stands where the answer has none.
+    if (response.statusText === "") outgoing.writeHead(response.status, headers.flat());
+    else outgoing.writeHead(response.status, response.statusText, headers.flat());
     // The headers of an endless body are not to wait for its first byte.
     if (!response.headers.has("content-length")) outgoing.flushHeaders();
     await pipe(response, outgoing);
@@ -163,7 +166,8 @@ async function answer(
       return;
     }
     if (!gone.signal.aborted) reportFailure(error);
-    incoming.socket.resetAndDestroy();
+    if (isEndedByFault(error)) incoming.socket.end();
+    else incoming.socket.resetAndDestroy();
   }
 }
 
@@ -216,16 +220,17 @@ async function upgrade(
   try {
     const accepted = await emulator.connect(await toRequest(incoming, isAllowed, gone.signal));
     if (isResponse(accepted)) {
-      refuseUpgrade(socket, accepted.status, [...accepted.headers], await accepted.text());
+      refuseUpgrade(socket, accepted.status, accepted.statusText, [...accepted.headers], await accepted.text());
       return;
     }
     socket.off("error", onError);
     if (accepted.protocol !== undefined) protocols.set(incoming, accepted.protocol);
     sockets.handleUpgrade(incoming, socket, head as Buffer, (webSocket) => attach(accepted, webSocket));
   } catch (error) {
-    if (error instanceof RefusedRequest) return refuseUpgrade(socket, error.status, REFUSAL_HEADERS, error.message);
+    if (error instanceof RefusedRequest) return refuseUpgrade(socket, error.status, "", REFUSAL_HEADERS, error.message);
     if (!gone.signal.aborted) reportFailure(error);
-    reset(socket);
+    if (isEndedByFault(error)) socket.end();
+    else reset(socket);
   }
 }
 

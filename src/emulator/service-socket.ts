@@ -91,7 +91,7 @@ class ServiceSocket implements AttachedSocket {
 }
 
 /** A socket that goes wrong after some messages, as a body does after some chunks. */
-function breakSocket(socket: EmulatorSocket, fault: Fault): EmulatorSocket {
+export function breakSocket(socket: EmulatorSocket, fault: Fault): EmulatorSocket {
   if (!breaksBody(fault)) return socket;
   let left = fault.chunks ?? DEFAULT_CHUNKS;
   return {
@@ -100,13 +100,14 @@ function breakSocket(socket: EmulatorSocket, fault: Fault): EmulatorSocket {
     },
     close: (code, reason) => socket.close(code, reason),
     terminate: () => socket.terminate(),
+    pause: () => socket.pause?.(),
     send(message) {
       left--;
       if (left >= 0) socket.send(message);
       else if (fault.failure !== undefined && left === -1) {
         socket.send(fault.failure);
         socket.close(FAILED, "");
-      } else if (fault.failure === undefined && fault.reset === "in-body") socket.terminate();
+      } else if (fault.failure === undefined && fault.stall !== "in-body") socket.terminate();
     },
   };
 }

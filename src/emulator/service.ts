@@ -1,5 +1,5 @@
 import type { Bytes } from "../request.js";
-import type { EmulatorServiceSocket } from "./socket.js";
+import type { AcceptedSocket, EmulatorServiceSocket } from "./socket.js";
 
 /** One call as a service's handler sees it. */
 export interface EmulatorCall {
@@ -34,6 +34,9 @@ export type EmulatorDecompressor = "gzip" | "zlib" | "snappy" | "lz4" | "zstd";
  */
 export type EmulatorCompressor = "gzip" | "zlib" | "deflate" | "snappy" | "lz4" | "lz4-frame" | "zstd";
 
+/** What a service may answer an upgrade with: the answer that refuses it, or what is attached to the socket. */
+export type SocketAnswer = Response | AcceptedSocket["attach"];
+
 /** A service behind the emulated gateway. */
 export interface EmulatorService {
   readonly handle: EmulatorHandler;
@@ -44,6 +47,11 @@ export interface EmulatorService {
    * Default: who asks for a WebSocket is answered with 400.
    */
   readonly socket?: ((call: EmulatorCall, socket: EmulatorServiceSocket) => void | Promise<void>) | undefined;
+  /**
+   * Decides on each WebSocket in place of `socket`: a `Response` refuses the upgrade, and a function is attached to the socket
+   * as that of an `AcceptedSocket`, so that it sees pings and can break the connection. Default: `socket` decides.
+   */
+  readonly accept?: ((call: EmulatorCall) => SocketAnswer | Promise<SocketAnswer>) | undefined;
   /** Subprotocols that `socket` speaks; the first that the caller offers of them is chosen. Default: whichever it offers first. */
   readonly protocols?: readonly string[] | undefined;
   /** Methods that it takes; others are answered with 405. Default POST. */

@@ -10,6 +10,8 @@ export interface EmulatorSocket {
   close(code: number, reason: string): void;
   /** Ends the connection without one. */
   terminate(): void;
+  /** Stops reading what the caller sends, its close frame included. Without effect where the runtime cannot. */
+  pause?(): void;
 }
 
 /** What a server tells the emulator of a socket. */
@@ -18,6 +20,8 @@ export interface AttachedSocket {
   received(message: Bytes | string): void;
   /** Some of `bufferedBytes` were taken. */
   drained(): void;
+  /** The caller has sent a ping. Returns whether the server answers with a pong. Default: it does. */
+  pinged?(): boolean;
   /** The connection has ended, by whomever. */
   closed(code: number, reason: string): void;
 }
