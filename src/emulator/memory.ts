@@ -7,6 +7,12 @@ export type { EmulatorCors } from "./cors.js";
 export { createEmulator, type Emulator, type EmulatorLogEntry, type EmulatorOptions } from "./emulator.js";
 export type { Fault } from "./faults.js";
 export type { EmulatorDiscoveryPath, EmulatorInstance, EmulatorInstances } from "./instances.js";
+export {
+  type EmulatorLlmGateway,
+  type LlmGatewayGeneration,
+  type LlmGatewayOptions,
+  llmGateway,
+} from "./llm-gateway/llm-gateway.js";
 export { DIGITS_HELD_OUT_ACCURACY } from "./models/digits.js";
 export { heldOutDigits } from "./models/digits-held-out.js";
 export {
@@ -38,6 +44,7 @@ export type {
   EmulatorDecompressor,
   EmulatorHandler,
   EmulatorService,
+  SocketAnswer,
 } from "./service.js";
 export type { LlmServiceOptions } from "./services/llm/settings.js";
 export { llmService } from "./services/llm-service.js";

@@ -1,0 +1,174 @@
+import { joinChunks, totalLength } from "../../platform/chunks.js";
+import type { EmulatorCall } from "../service.js";
+import { type Flushed, flushedAnswer, textAnswer, wholeAnswer } from "./answers.js";
+import { type Engine, type EngineResponse, withLimit } from "./engine.js";
+import { EngineError } from "./engine-error.js";
+import { readEvents } from "./event-reader.js";
+import { engineRequest, type Gateway, type Generation, hasTooLargeHeaders, type NoEngine } from "./gateway.js";
+import { JsonError, scanJson } from "./json-scanner.js";
+import { acceptThrough } from "./socket-bridge.js";
+
+const encoder = new TextEncoder();
+/** How often a request is sent again that broke before the answer's head. */
+const RESENDS = 3;
+/** What the gateway writes where an answer breaks off, and after it a normal end. */
+const BROKEN = encoder.encode("Bad Request\n");
+
+const HOP_HEADERS = [
+  "connection",
+  "keep-alive",
+  "proxy-authenticate",
+  "proxy-authorization",
+  "te",
+  "trailer",
+  "trailers",
+  "transfer-encoding",
+  "upgrade",
+  "content-length",
+];
+
+/** Answers to requests that no engine is there for. */
+const NO_ENGINE: Readonly<Record<NoEngine, () => Response>> = {
+  unknown: () => textAnswer(404, "no backend endpoint found"),
+  busy: () => textAnswer(429, "too many requests"),
+  overflow: () => textAnswer(429, "requests buffer queue overflow"),
+};
+
+/** The gateway of January 2026. */
+export function firstGeneration(gateway: Gateway): Generation {
+  return {
+    handle: (call) => answer(gateway, call),
+    accept: (call) => acceptThrough(gateway, call, (reason) => NO_ENGINE[reason]()),
+  };
+}
+
+export const tooLargeHeaders = (): Response =>
+  wholeAnswer(
+    431,
+    { "content-type": "text/plain; charset=utf-8", connection: "close" },
+    "431 Request Header Fields Too Large",
+  );
+
+async function answer(gateway: Gateway, call: EmulatorCall): Promise<Response> {
+  if (hasTooLargeHeaders(call)) return tooLargeHeaders();
+  if (call.path === "/healthz") return wholeAnswer(200, {});
+  let isStream: boolean;
+  try {
+    isStream = asksForStream(call.body);
+  } catch (error) {
+    if (error instanceof JsonError) return textAnswer(400, error.message);
+    throw error;
+  }
+  if (call.path === "/v1/models" && call.query.size === 0) return answerUnchanged(gateway, call);
+  const engine = await gateway.take(call.signal, true);
+  if (typeof engine === "string") return NO_ENGINE[engine]();
+  return answerThrough(gateway, engine, call, isStream);
+}
+
+function asksForStream(body: Uint8Array): boolean {
+  const { stream } = body.length === 0 ? { stream: undefined } : scanJson(body);
+  return stream === "true" || stream?.toLowerCase() === '"true"';
+}
+
+function forwardedHeaders({ headers }: EmulatorCall): Headers {
+  const forwarded = withoutHopHeaders(headers);
+  const before = forwarded.get("x-forwarded-for");
+  forwarded.set("x-forwarded-for", before === null ? "127.0.0.1" : `${before}, 127.0.0.1`);
+  forwarded.set("x-proxy-server", "llm-gateway");
+  return forwarded;
+}
+
+function withoutHopHeaders(headers: Headers): Headers {
+  const kept = new Headers(headers);
+  for (const name of HOP_HEADERS) kept.delete(name);
+  return kept;
+}
+
+/** Answers with what any engine says, errors and their headers included. */
+async function answerUnchanged(gateway: Gateway, call: EmulatorCall): Promise<Response> {
+  const engine = gateway.pick();
+  if (engine === undefined) return NO_ENGINE.unknown();
+  const life = new AbortController();
+  try {
+    const request = engineRequest(call, { headers: forwardedHeaders(call) });
+    const { status, headers, body } = await gateway.client.send(engine, request, life.signal, RESENDS);
+    return wholeAnswer(status, withoutHopHeaders(headers), await wholeBody(body));
+  } catch (error) {
+    if (error instanceof EngineError) return textAnswer(400, error.message);
+    throw error;
+  } finally {
+    life.abort();
+  }
+}
+
+/** Answers with what an engine says. The client's going away does not end the call of the engine. */
+async function answerThrough(
+  gateway: Gateway,
+  engine: Engine,
+  call: EmulatorCall,
+  isStream: boolean,
+): Promise<Response> {
+  const life = new AbortController();
+  const finish = () => {
+    if (life.signal.aborted) return;
+    life.abort();
+    gateway.release(engine);
+  };
+  let response: EngineResponse;
+  try {
+    const request = engineRequest(call, { headers: forwardedHeaders(call) });
+    response = await gateway.client.send(engine, request, life.signal, RESENDS);
+    if (response.status !== 200) {
+      const text = await wholeBody(response.body, true);
+      finish();
+      return textAnswer(response.status, text);
+    }
+  } catch (error) {
+    finish();
+    if (error instanceof EngineError) return textAnswer(400, error.message);
+    throw error;
+  }
+  const headers = withoutHopHeaders(response.headers);
+  return flushedAnswer(headers, flushed(gateway, response, isStream, finish), call.signal);
+}
+
+async function* flushed(
+  { settings: { maxEventBytes, readTimeout } }: Gateway,
+  { body }: EngineResponse,
+  isStream: boolean,
+  finish: () => void,
+): Flushed {
+  const chunks = isStream ? readEvents(body, maxEventBytes) : body;
+  try {
+    for (;;) {
+      const next = await (isStream ? withLimit(chunks.next(), readTimeout, "read timeout") : chunks.next());
+      if (next.done) return new Uint8Array();
+      if (next.value.length > 0) yield isStream ? eventOf(next.value) : next.value;
+    }
+  } catch (error) {
+    if (error instanceof EngineError) return BROKEN;
+    throw error;
+  } finally {
+    finish();
+  }
+}
+
+/** An event as the gateway writes it: lines after the first are without a field name. */
+export function eventOf(data: Uint8Array): Uint8Array {
+  const event = new Uint8Array(data.length + 8);
+  event.set(encoder.encode("data: "));
+  event.set(data, 6);
+  event.set([10, 10], data.length + 6);
+  return event;
+}
+
+/** Reads a body to its end; one that breaks off to there, if `isPart` may be. */
+export async function wholeBody(chunks: AsyncGenerator<Uint8Array>, isPart = false): Promise<Uint8Array> {
+  const bytes: Uint8Array[] = [];
+  try {
+    for await (const chunk of chunks) bytes.push(chunk);
+  } catch (error) {
+    if (!isPart || !(error instanceof EngineError)) throw error;
+  }
+  return joinChunks(bytes, totalLength(bytes));
+}

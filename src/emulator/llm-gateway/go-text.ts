@@ -1,0 +1,84 @@
+// Texts as the gateway's programming language writes them: parts of its answers that clients see.
+
+const decoder = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
+const encoder = new TextEncoder();
+
+const ESCAPES: Readonly<Record<string, string>> = {
+  "\x07": "\\a",
+  "\b": "\\b",
+  "\f": "\\f",
+  "\n": "\\n",
+  "\r": "\\r",
+  "\t": "\\t",
+  "\v": "\\v",
+  '"': '\\"',
+  "\\": "\\\\",
+};
+
+/** Returns bytes as a quoted string: bytes that are not UTF-8, and characters that cannot be printed, are escaped. */
+export function quote(bytes: Uint8Array): string {
+  let quoted = "";
+  for (let at = 0; at < bytes.length; ) {
+    const character = characterAt(bytes, at);
+    if (character === undefined) {
+      quoted += `\\x${hex(bytes[at] as number, 2)}`;
+      at++;
+    } else {
+      quoted += ESCAPES[character] ?? printed(character);
+      at += encoder.encode(character).length;
+    }
+  }
+  return `"${quoted}"`;
+}
+
+function characterAt(bytes: Uint8Array, at: number): string | undefined {
+  const first = bytes[at] as number;
+  const length = first < 0x80 ? 1 : first < 0xe0 ? 2 : first < 0xf0 ? 3 : 4;
+  try {
+    return decoder.decode(bytes.subarray(at, at + length));
+  } catch {
+    return undefined;
+  }
+}
+
+function printed(character: string): string {
+  if (/^[\p{L}\p{M}\p{N}\p{P}\p{S} ]$/u.test(character)) return character;
+  const code = character.codePointAt(0) as number;
+  if (code < 0x20 || code === 0x7f) return `\\x${hex(code, 2)}`;
+  return code < 0x10000 ? `\\u${hex(code, 4)}` : `\\U${hex(code, 8)}`;
+}
+
+const hex = (code: number, length: number): string => code.toString(16).padStart(length, "0");
+
+/** Returns the JSON text of a value, with the characters escaped that matter in HTML and in scripts. */
+export function toJson(value: unknown): string {
+  return JSON.stringify(value).replace(/[<>&\u2028\u2029]/g, (character) => `\\u${hex(character.charCodeAt(0), 4)}`);
+}
+
+/** Statuses with a reason phrase of their own, as ranges. */
+const KNOWN: readonly (readonly [first: number, last: number])[] = [
+  [100, 103],
+  [200, 208],
+  [226, 226],
+  [300, 305],
+  [307, 308],
+  [400, 418],
+  [421, 426],
+  [428, 429],
+  [431, 431],
+  [451, 451],
+  [500, 508],
+  [510, 511],
+];
+/** Reason phrases that differ from those of Node. */
+const REASONS: Readonly<Record<number, string>> = {
+  413: "Request Entity Too Large",
+  416: "Requested Range Not Satisfiable",
+  418: "I'm a teapot",
+};
+
+/** Returns the reason phrase of a status, or `""` where the emulator's server writes the same one by itself. */
+export function reasonOf(status: number): string {
+  if (!KNOWN.some(([first, last]) => status >= first && status <= last)) return `status code ${status}`;
+  return REASONS[status] ?? "";
+}

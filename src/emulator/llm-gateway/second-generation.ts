@@ -1,0 +1,166 @@
+import { linkSignal, unlinkSignal } from "../../util/abort.js";
+import type { EmulatorCall } from "../service.js";
+import { type Flushed, flushedAnswer, textAnswer, wholeAnswer } from "./answers.js";
+import { type Engine, withLimit } from "./engine.js";
+import { EngineError } from "./engine-error.js";
+import { readEvents } from "./event-reader.js";
+import { eventOf, tooLargeHeaders, wholeBody } from "./first-generation.js";
+import { engineRequest, type Gateway, type Generation, hasTooLargeHeaders } from "./gateway.js";
+import { type OpenAiRequest, readOpenAiRequest } from "./openai-request.js";
+import { AnswerBuilder } from "./rebuilt-answer.js";
+
+const encoder = new TextEncoder();
+/** How often a request is sent again that broke before the answer's head. */
+const RESENDS = 2;
+const NO_ENGINE = '{"error": {"code": 503, "message": "no available inference worker"}}';
+const DONE = "[DONE]";
+const JSON_TYPE = { "content-type": "application/json" };
+const EVENTS_TYPE = { "content-type": "text/event-stream; charset=utf-8" };
+
+/** The gateway of April 2026. */
+export function secondGeneration(gateway: Gateway): Generation {
+  const handle = (call: EmulatorCall) => answer(gateway, call);
+  return { handle, accept: handle };
+}
+
+async function answer(gateway: Gateway, call: EmulatorCall): Promise<Response> {
+  if (hasTooLargeHeaders(call)) return tooLargeHeaders();
+  switch (call.path) {
+    case "/healthz":
+      return wholeAnswer(200, {});
+    case "/metrics":
+      return wholeAnswer(200, { "content-type": "text/plain; version=0.0.4; charset=utf-8" }, metricsOf(gateway));
+    case "/v1/models":
+      return answerModels(gateway, call);
+    case "/v1/chat/completions":
+    case "/v1/completions":
+      return answerOpenAi(gateway, call);
+    default:
+      return textAnswer(404, "404 page not found");
+  }
+}
+
+function metricsOf({ engines }: Gateway): string {
+  const active = engines.reduce((sum, engine) => sum + engine.active, 0);
+  return `# TYPE gateway_current_requests gauge\ngateway_current_requests ${active}\n`;
+}
+
+async function answerModels(gateway: Gateway, call: EmulatorCall): Promise<Response> {
+  const engine = gateway.pick();
+  if (engine === undefined) return textAnswer(503, "failed to get endpoint");
+  try {
+    const { status, headers, body } = await gateway.client.send(engine, engineRequest(call), call.signal, 0);
+    return wholeAnswer(status, headers, await wholeBody(body, true));
+  } catch (error) {
+    call.signal.throwIfAborted();
+    if (error instanceof EngineError) return textAnswer(502, "failed to forward request");
+    throw error;
+  }
+}
+
+async function answerOpenAi(gateway: Gateway, call: EmulatorCall): Promise<Response> {
+  const request = readOpenAiRequest(call, gateway.settings.countTokens);
+  if (request === undefined) return textAnswer(400, "Invalid OpenAI request");
+  const engine = await gateway.take(call.signal, false);
+  // This generation waits for as long as its engines are busy.
+  if (typeof engine === "string") return failure(request, 503, encoder.encode(NO_ENGINE));
+  const life = new AbortController();
+  const messages = rebuilt(gateway, engine, call, request, life);
+  try {
+    const first = await messages.next();
+    if (first.done) return wholeAnswer(400, {});
+    if (request.isStream) {
+      return await flushedAnswer(EVENTS_TYPE, eventsOf(first.value, messages), call.signal, () => life.abort());
+    }
+    await messages.return();
+    return wholeAnswer(200, JSON_TYPE, first.value);
+  } catch (error) {
+    call.signal.throwIfAborted();
+    if (error instanceof UpstreamError) return failure(request, error.status, error.body);
+    if (error instanceof EngineError) return failure(request, 400, encoder.encode(error.message));
+    throw error;
+  }
+}
+
+/** An engine's answer that is not 200. */
+class UpstreamError extends Error {
+  readonly status: number;
+  readonly body: Uint8Array;
+
+  constructor(status: number, body: Uint8Array) {
+    super(`status ${status}`);
+    this.status = status;
+    this.body = body;
+  }
+}
+
+function failure({ isStream }: OpenAiRequest, status: number, body: Uint8Array): Response {
+  if (!isStream) return wholeAnswer(status, JSON_TYPE, body);
+  return wholeAnswer(status, EVENTS_TYPE, new Uint8Array([...eventOf(body), ...eventOf(encoder.encode(DONE))]));
+}
+
+/** Once the head has left, an error only ends the answer. */
+async function* eventsOf(first: string, messages: AsyncGenerator<string>): Flushed {
+  try {
+    yield eventOf(encoder.encode(first));
+    for await (const message of messages) yield eventOf(encoder.encode(message));
+  } catch (error) {
+    if (!(error instanceof EngineError)) throw error;
+  } finally {
+    await messages.return(undefined);
+  }
+  return new Uint8Array();
+}
+
+/** The messages that the gateway makes of an engine's answer, and `[DONE]`. Releases the engine at its end. */
+async function* rebuilt(
+  gateway: Gateway,
+  engine: Engine,
+  call: EmulatorCall,
+  request: OpenAiRequest,
+  life: AbortController,
+): AsyncGenerator<string, void, undefined> {
+  const { maxEventBytes, readTimeout, countTokens } = gateway.settings;
+  const abort = { abort: (reason: unknown) => life.abort(reason) };
+  linkSignal(call.signal, abort);
+  try {
+    const events = readEvents(await generate(gateway, engine, call, request, life.signal), maxEventBytes);
+    const builder = new AnswerBuilder(request, countTokens);
+    for (;;) {
+      const next = await withLimit(events.next(), readTimeout, "read timeout");
+      if (next.done) return;
+      const text = new TextDecoder("utf-8", { ignoreBOM: true }).decode(next.value);
+      const isDone = text === DONE;
+      const message = isDone ? builder.end() : builder.push(text);
+      if (message !== undefined) yield message;
+      if (isDone) yield DONE;
+      if (!builder.isFull) continue;
+      const last = builder.end();
+      if (last !== undefined) yield last;
+      yield DONE;
+      return;
+    }
+  } finally {
+    unlinkSignal(call.signal, abort);
+    life.abort();
+    gateway.release(engine);
+  }
+}
+
+/** Asks an engine for a stream of text, and returns its body. */
+async function generate(
+  { client }: Gateway,
+  engine: Engine,
+  call: EmulatorCall,
+  { body }: OpenAiRequest,
+  life: AbortSignal,
+): Promise<AsyncGenerator<Uint8Array>> {
+  const headers = new Headers(call.headers);
+  headers.delete("content-length");
+  const completion = engineRequest(call, { method: "POST", path: "/v1/completions", search: "", headers, body });
+  const response = await client.send(engine, completion, life, RESENDS).catch((error: EngineError) => {
+    throw new EngineError(`network error for request to ${engine.origin}/v1/completions: ${error.message}`);
+  });
+  if (response.status === 200) return response.body;
+  throw new UpstreamError(response.status, await wholeBody(response.body, true));
+}
