@@ -108,7 +108,7 @@ const METHODS = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"];
 const LONGEST = 2 ** 31 - 1;
 
 function settingsOf(options: LlmGatewayOptions): GatewaySettings {
-  const { engine = llmService, concurrency, now = Date.now, countTokens = (text) => tokenize(text).length } = options;
+  const { engine = llmService(), concurrency, now = Date.now, countTokens = (text) => tokenize(text).length } = options;
   return {
     engine: typeof engine === "function" ? { handle: engine, methods: METHODS } : checkCompressors(engine),
     concurrency:

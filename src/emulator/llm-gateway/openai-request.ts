@@ -1,7 +1,7 @@
 import { randomUuid } from "../../queue/random-uuid.js";
 import type { Bytes } from "../../request.js";
 import type { EmulatorCall } from "../service.js";
-import { LLM_CONTEXT_TOKENS } from "../services/llm/text-request.js";
+import { LLM_CONTEXT_TOKENS } from "../services/llm/settings.js";
 
 /** A request as the second generation sends it to an engine. */
 export interface OpenAiRequest {
