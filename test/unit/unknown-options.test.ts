@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { createEmulator, llmGateway, type RunningEmulator, startEmulator } from "../../src/emulator/index.js";
+import { createEmulator, llmGateway, llmService, type RunningEmulator, startEmulator } from "../../src/emulator/index.js";
 import { pixelsToTensor } from "../../src/image/index.js";
 import {
   AsyncInferenceClient,
@@ -106,6 +106,7 @@ const takers: Case[] = [
   ["a queue of the emulator", (options) => createEmulator({ queues: { q: options } })],
   ["a service of the emulator", (options) => createEmulator({ services: { s: { handle: () => "", ...options } } })],
   ["llmGateway", (options) => llmGateway("2026-01", options)],
+  ["llmService", (options) => llmService(options)],
   ["a fault of the emulator", (options) => createEmulator().fault({ status: 500, ...options })],
   ["discovery", (options) => new PredictClient({ endpoint: "h", serviceName: "s", discovery: options })],
 ];
