@@ -66,6 +66,8 @@ export const createDemoServices = (): Readonly<Record<string, EmulatorHandler | 
    * - `/v1/messages` and `/v1/messages/count_tokens`: Anthropic's Messages API, with tools and thinking.
    * - `/v1/embeddings`: vectors of unit length with up to 512 dimensions (default 512); similar texts have similar vectors.
    * - `/v1/rerank`, `/v2/rerank` and `/rerank`: documents by their similarity to a query, from 0 to 1.
+   * - `/v1/files` and `/v1/batches` as OpenAI's interface has them, for callers that send the token as `Bearer`. Files have up
+   *   to 200 MiB, and 512 MiB together. Batches run in the background, also through the states `pending` and `finalize` of EAS.
    * - At its own address it takes EAS's older form of any content type, `{"prompt": …, "use_stream_chat": true}`, whose streamed
    *   answers are JSON objects that end with a NUL.
    * - Over WebSocket each message is a chat request, answered by a message for each chunk and `[DONE]`.

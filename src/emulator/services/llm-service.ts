@@ -1,7 +1,9 @@
 import type { EmulatorCall, EmulatorService } from "../service.js";
 import type { EmulatorServiceSocket } from "../socket.js";
+import { decode } from "../target.js";
 import { anthropicAnswer, anthropicEvents } from "./llm/anthropic-answer.js";
 import { requireMaxTokens, toChatFields } from "./llm/anthropic-request.js";
+import { BATCH_ROUTES, createLlm, type Llm, type Routes } from "./llm/batch-routes.js";
 import { readChatRequest } from "./llm/chat-request.js";
 import { embeddingsAnswer } from "./llm/embeddings.js";
 import { type Fields, LlmRefusal, parseFields } from "./llm/fields.js";
@@ -23,10 +25,7 @@ import { readCompletionRequest, type TextRequest } from "./llm/text-request.js";
 
 const CHAT_PATH = "/v1/chat/completions";
 
-type Route = (call: EmulatorCall, settings: LlmSettings) => Response | Promise<Response>;
-
-/** By path and method. */
-const ROUTES: Readonly<Record<string, Readonly<Record<string, Route>>>> = {
+const ROUTES: Routes = {
   "/health": { GET: () => answer("", "text/plain") },
   "/v1/models": { GET: (_, settings) => answerJson(200, listModels(settings)) },
   [CHAT_PATH]: { POST: (call, settings) => answerOpenAi(CHAT, readChatRequest, call, settings) },
@@ -38,6 +37,7 @@ const ROUTES: Readonly<Record<string, Readonly<Record<string, Route>>>> = {
   "/v2/rerank": { POST: (call, settings) => answerFields(rerankAnswer, call, settings) },
   "/rerank": { POST: (call, settings) => answerFields(rerankAnswer, call, settings) },
   "": { POST: answerOlder },
+  ...BATCH_ROUTES,
 };
 
 /**
@@ -48,26 +48,28 @@ const ROUTES: Readonly<Record<string, Readonly<Record<string, Route>>>> = {
  * createEmulator({ services: { slow: llmService({ tokensPerSecond: 20, models: ["qwen3-8b"] }) } });
  */
 export function llmService(options: LlmServiceOptions = {}): EmulatorService {
-  const settings = checkLlmOptions(options);
+  const llm = createLlm(checkLlmOptions(options), handle);
   return {
-    methods: ["GET", "POST"],
-    handle: (call) => handle(call, settings),
-    socket: (call, socket) => chat(call, socket, settings),
+    methods: ["GET", "POST", "DELETE"],
+    handle: (call) => handle(call, llm),
+    socket: (call, socket) => chat(call, socket, llm),
   };
 }
 
-async function handle(call: EmulatorCall, settings: LlmSettings): Promise<Response> {
+async function handle(call: EmulatorCall, llm: Llm): Promise<Response> {
   const path = call.path.replace(/\/$/, "");
-  const route = Object.hasOwn(ROUTES, path) ? ROUTES[path] : undefined;
+  const [, room = "", id = "", rest = ""] = /^(\/v1\/(?:files|batches))\/([^/]+)(\/.*)?$/.exec(path) ?? [];
+  const pattern = id === "" ? path : `${room}/*${rest}`;
+  const route = Object.hasOwn(ROUTES, pattern) ? ROUTES[pattern] : undefined;
   if (route === undefined) return answerJson(404, { detail: "Not Found" });
   const answerCall = Object.hasOwn(route, call.method) ? route[call.method] : undefined;
   if (answerCall === undefined) {
     return answerJson(405, { detail: "Method Not Allowed" }, { allow: Object.keys(route).join(", ") });
   }
   try {
-    return await answerCall(call, settings);
+    return await answerCall(call, llm, decode(id));
   } catch (error) {
-    if (error instanceof LlmRefusal) return answerRefusal(error, path, settings);
+    if (error instanceof LlmRefusal) return answerRefusal(error, path, llm);
     throw error;
   }
 }
