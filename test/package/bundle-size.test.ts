@@ -14,7 +14,7 @@ const PARTS = {
   // Loaded by the first watch.
   watch: ["_watch_", "times in a row", "no pong within", "the queue has ended"],
   // Loaded by the first call that hooks hear of.
-  hooks: ["cannot be set by a hook", "again in "],
+  hooks: ["cannot be set by a hook", "retrying in "],
   // What only servers can use, or have.
   servers: [
     "undici",
