@@ -138,7 +138,7 @@ export class Call implements Abortable, Running {
           else limiter.release(plan.isHeld);
         }
         if (response !== undefined && body !== undefined && !this.isAccepted(response.status)) {
-          failure = httpFailure(this, response, body);
+          failure = await httpFailure(this, response, body);
         }
       } finally {
         // It had answered, and may have broken off for many reasons.

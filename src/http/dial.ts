@@ -92,7 +92,8 @@ async function refusal({ platform }: Channel, call: FailedCall, response: Transp
   const decoded = loading.then((all) =>
     all.decodeContent(response, platform, MOST_ERROR_BYTES, decoding, false, DECODING_TOOLS),
   );
-  return httpFailure(call, response, await decoded.catch(() => response.body), true).error;
+  const { error } = await httpFailure(call, response, await decoded.catch(() => response.body), true);
+  return error;
 }
 
 /** Whether all that is known is that there is no WebSocket, as with the `WebSocket` of Node itself, which edge VMs have. */

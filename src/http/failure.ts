@@ -10,7 +10,6 @@ import { isError, messageOf } from "../util/realms.js";
 import type { CallPlan } from "./call-plan.js";
 import { cleanCause, longestOf, redactBytes, redactHeaders, redactText, type Secrets } from "./redact.js";
 import { type Outcome, outcomeOfStatus, parseRetryAfter, verdictOn } from "./retry.js";
-import { NO_HEALTHY_UPSTREAM, statusHint, upgradeHint } from "./status-hint.js";
 
 /** How an attempt failed: what the retry table asks, and the error that surfaces when there is no retry. */
 export interface Failure {
@@ -63,8 +62,16 @@ export function decodeFailure(call: FailedCall, error: EasDecodeError): EasDecod
   return Object.assign(error, facts);
 }
 
-/** An answer whose status is no success; `decoded` is its body with the content coding undone. */
-export function httpFailure(call: FailedCall, response: TransportResponse, decoded: Bytes, isUpgrade = false): Failure {
+/**
+ * Returns the failure for a response whose status is not a success; `decoded` is its decompressed body. What is known of
+ * statuses is loaded on first use.
+ */
+export async function httpFailure(
+  call: FailedCall,
+  response: TransportResponse,
+  decoded: Bytes,
+  isUpgrade = false,
+): Promise<Failure> {
   const { plan, token } = call;
   const { status } = response;
   // Cleaned before it is cut, so that no half of a token stays.
@@ -72,8 +79,11 @@ export function httpFailure(call: FailedCall, response: TransportResponse, decod
   const headers = redactHeaders(response.headers, token);
   const text = new TextDecoder().decode(body).trim();
   const isAuthorized = Boolean(plan.token) || plan.headers.some(([name]) => name === "authorization");
-  const hint = (isUpgrade && upgradeHint(status)) || statusHint(status, text, plan.auth, headers, isAuthorized);
-  const outcome = outcomeOfStatus(status, text.includes(NO_HEALTHY_UPSTREAM));
+  // The status must not be lost where the file cannot be loaded, as in a page that has gone offline.
+  const known = await import("./on-first-use.js").catch(() => undefined);
+  const hint =
+    known?.statusHint(status, text, plan.auth, headers, isAuthorized, isUpgrade) ?? "its meaning could not be loaded";
+  const outcome = known?.knownAnswer(status, text)?.outcome ?? outcomeOfStatus(status);
   const excerpt = text.length > ERROR_EXCERPT ? `${text.slice(0, ERROR_EXCERPT)}…` : text;
   const said = text === "" ? "" : ` Response: ${excerpt}`;
   const cut = response.isTruncated ? " The rest of the response body was not received." : "";

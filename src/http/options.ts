@@ -25,8 +25,20 @@ export type HeadersInput = Readonly<Record<string, string>> | Iterable<readonly 
 /** HTTP methods of predictions. There is no `"HEAD"`, which EAS holds back. */
 export type Method = "GET" | "POST" | "PUT" | "PATCH" | "DELETE";
 
-/** By what a service says that it is stopped, starting or scaled to zero: 503 or 404, and the body. */
-export type NotReadyReason = "no healthy upstream" | "empty 503" | "empty 404";
+/**
+ * How a gateway reports that a service is stopped, starting or scaled to zero: by its text, or by a status without a body.
+ * `"engine unreachable"`: the LLM gateway could not connect to its engine.
+ */
+export type NotReadyReason =
+  | "no healthy upstream"
+  | "empty 503"
+  | "empty 404"
+  | "no backend endpoint found"
+  | "no available inference worker"
+  | "no inference instance found"
+  | "failed to get endpoint"
+  | "failed to forward request"
+  | "engine unreachable";
 
 /** How a service is waited for that is not ready. */
 export interface WaitOptions {

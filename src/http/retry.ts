@@ -11,7 +11,7 @@ export type Outcome =
   | "broken after sending"
   | "timeout or 504"
   | "429 or 450"
-  | "503 no healthy upstream"
+  | "not begun"
   | "503"
   | "500 or 502"
   | "408"
@@ -35,8 +35,8 @@ const RETRY_TABLE: Readonly<
   "timeout or 504": ["once", "unsure", "retry", "no"],
   // Refused before any work was done; another instance, or a moment later, may take it.
   "429 or 450": ["retry", "retry", "retry", "retry"],
-  // The gateway's own words for "there was nobody to give it to".
-  "503 no healthy upstream": ["retry", "retry", "retry", "retry"],
+  // A gateway reports that it had no instance, or could not connect to one.
+  "not begun": ["retry", "retry", "retry", "retry"],
   "503": ["retry", "unsure", "retry", "no"],
   "500 or 502": ["retry", "unsure", "retry", "no"],
   // The service gave up on this very request; the connection is closed with the answer.
@@ -67,9 +67,9 @@ const OUTCOME_OF_STATUS: Readonly<Record<number, Outcome>> = {
   504: "timeout or 504",
 };
 
-/** The table's row for a status. */
-export function outcomeOfStatus(status: number, noHealthyUpstream: boolean): Outcome {
-  return status === 503 && noHealthyUpstream ? "503 no healthy upstream" : (OUTCOME_OF_STATUS[status] ?? "final");
+/** The table's row for a status whose body says no more. */
+export function outcomeOfStatus(status: number): Outcome {
+  return OUTCOME_OF_STATUS[status] ?? "final";
 }
 
 /** First backoff, in milliseconds; it doubles with each retry. */

@@ -1,3 +1,5 @@
+import { knownAnswer } from "./known-answers.js";
+
 /** What the statuses mean on EAS: help.alibabacloud.com "Status codes of EAS", and pai-python-sdk `pai/predictor.py`. */
 const HINTS: Readonly<Record<number, string>> = {
   400: "the service could not read the request, or its processor threw: check input names, dtypes and shapes",
@@ -11,12 +13,9 @@ const HINTS: Readonly<Record<number, string>> = {
   450: "the instance's request queue is full (metadata.rpc.max_queue_size): add instances or send fewer requests at once",
   500: "the service failed on this request",
   502: "the gateway received no valid response from the instance",
-  503: "no instance is ready: the service is stopped, starting, scaled to zero or crashed",
+  503: "the service is not available at the moment: it is overloaded, starting, stopped or crashed",
   504: "the instance did not respond in time: raise the service's timeout, or use asynchronous inference",
 };
-
-/** The text by which the gateway says that a service has no ready instance. */
-export const NO_HEALTHY_UPSTREAM = "no healthy upstream";
 
 /** Header that the relay (`eas-prediction/relay`) sets on its own answers, which the statuses of EAS do not explain. */
 export const RELAY_HEADER = "x-eas-relay";
@@ -28,6 +27,7 @@ export function statusHint(
   auth: "token" | "bearer" | "signature",
   headers?: Headers,
   hasToken = true,
+  isUpgrade = false,
 ): string {
   if (headers?.has(RELAY_HEADER)) {
     return `the relay itself ${status < 500 ? "refused the request" : "failed; its option onError receives the cause"}`;
@@ -37,21 +37,26 @@ export function statusHint(
       ? `${HINTS[401]}; it was sent as ${AUTH_WORDS[auth]}`
       : "the service requires a token, and the client has none: set the option token";
   }
-  if (status === 404 && text === "") return "the service is not ready yet, or no service has this name";
   if (status >= 300 && status < 400) {
     return "redirects are not followed, to keep the token from other hosts: set the endpoint to the redirect's target";
   }
-  if (text.startsWith("upstream connect error")) {
-    return "the gateway lost the instance: it is overloaded, restarting, or closes idle connections early";
-  }
-  return HINTS[status] ?? (status >= 500 ? "the service failed" : "the service refused the request");
+  return (
+    (isUpgrade && upgradeHint(status, text)) ||
+    (knownAnswer(status, text)?.hint ??
+      HINTS[status] ??
+      (status >= 500 ? "the service failed" : "the service refused the request"))
+  );
 }
 
 /** Returns what a status means in response to a WebSocket upgrade, if that differs from its meaning for other requests. */
-export function upgradeHint(status: number): string | undefined {
+function upgradeHint(status: number, text: string): string | undefined {
   if (status < 300) return "the service sent an HTTP response instead of opening a WebSocket: check the path";
-  if ([400, 405, 426, 501].includes(status)) {
+  if ([400, 405, 426, 501].includes(status) && knownAnswer(status, text) === undefined) {
     return "the service does not accept this WebSocket: check the path, the headers and the subprotocols";
+  }
+  // Some runtimes report only the status, so an empty body means nothing here.
+  if (status === 404 && text === "") {
+    return "the service does not exist, does not have this path, or does not accept WebSockets: check both";
   }
   return undefined;
 }

@@ -1,27 +1,29 @@
 import { EasHttpError } from "../errors.js";
+import { type KnownAnswer, knownAnswer } from "../http/known-answers.js";
 import type { NotReadyReason } from "../http/options.js";
-import { NO_HEALTHY_UPSTREAM } from "../http/status-hint.js";
 
 /** Statuses by which a model that was reached refuses a call without a body, or a GET. */
 const REFUSALS_OF_A_MODEL: readonly number[] = [400, 405, 411, 415, 422];
 
-/** What an error says of a service that is not ready (pai-python-sdk, `pai/predictor.py`); undefined when it is another one. */
-export function notReadyReason(error: unknown): NotReadyReason | undefined {
-  if (!(error instanceof EasHttpError) || (error.status !== 503 && error.status !== 404)) return undefined;
-  const text = textOf(error);
-  if (text === "") return error.status === 503 ? "empty 503" : "empty 404";
-  return error.status === 503 && text.includes(NO_HEALTHY_UPSTREAM) ? "no healthy upstream" : undefined;
+function knownOf(error: unknown): KnownAnswer | undefined {
+  return error instanceof EasHttpError ? knownAnswer(error.status, error.text.trim()) : undefined;
 }
 
-/** Whether an error is the answer of a service that is there, and only has nothing for a bare GET. */
+/** Returns why a service is not ready, if the error says so; see pai-python-sdk, `pai/predictor.py`. */
+export function notReadyReason(error: unknown): NotReadyReason | undefined {
+  return knownOf(error)?.notReady;
+}
+
+/** Whether the LLM gateway refused a GET itself, so that the error does not tell whether an engine is there. */
+export function isOfGatewayOnly(error: unknown): boolean {
+  return knownOf(error)?.isGatewayOnly === true;
+}
+
+/** Whether an error is the response of a service that is ready but does not accept a GET without a body. */
 export function isAnsweredByModel(error: unknown): boolean {
   if (!(error instanceof EasHttpError)) return false;
-  // FastAPI's words for a path that it does not have, as of vLLM's root.
-  return (
-    REFUSALS_OF_A_MODEL.includes(error.status) || (error.status === 404 && textOf(error) === '{"detail":"Not Found"}')
-  );
-}
-
-function textOf({ body }: EasHttpError): string {
-  return new TextDecoder().decode(body).trim();
+  const text = error.text.trim();
+  // FastAPI's response for a path that it does not have, such as the root of vLLM.
+  if (error.status === 404) return text === '{"detail":"Not Found"}';
+  return REFUSALS_OF_A_MODEL.includes(error.status) && knownAnswer(error.status, text) === undefined;
 }

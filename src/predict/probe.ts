@@ -4,10 +4,23 @@ import type { Settings } from "../http/client-settings.js";
 import { makeCall } from "../http/make-call.js";
 import type { CallOptions } from "../http/options.js";
 import { unsignedPlan, withCallOptions } from "../http/prepare.js";
+import { isOfGatewayOnly } from "./not-ready.js";
 
-/** Asks a service with a bare GET, which is never signed; resolves with the status of a success. Never HEAD: EAS holds that back. */
-export function probe(channel: Channel, settings: Settings, call: CallOptions): Promise<number> {
+/**
+ * Sends a GET without a body, which is never signed, and resolves with the status of a success. Never HEAD, which EAS does not
+ * answer. Where an LLM gateway refuses the path without asking an engine, it asks for `/v1/models`, which an engine answers.
+ */
+export async function probe(channel: Channel, settings: Settings, call: CallOptions): Promise<number> {
   const plan = unsignedPlan(settings, channel.platform);
   const asked: CallPlan = { ...withCallOptions(plan, call), kind: "other", method: "GET", hedgeAfter: undefined };
-  return makeCall(channel, asked, null, ({ response }) => response.status);
+  const send = (plan: CallPlan) => makeCall(channel, plan, null, ({ response }) => response.status);
+  try {
+    return await send(asked);
+  } catch (error) {
+    if (!isOfGatewayOnly(error)) throw error;
+    const models = { ...withCallOptions(asked, { path: "/v1/models" }), signal: asked.signal };
+    return await send(models).catch((second) => {
+      throw isOfGatewayOnly(second) ? error : second;
+    });
+  }
 }

@@ -65,17 +65,25 @@ export async function untilReady<R>(
   // Else the retries of the call would be wasted on a service that sleeps.
   const patient: CallPlan = {
     ...plan,
-    retryOn: (error, attempt) => (notReadyReason(error) === undefined ? retryOn?.(error, attempt) : false),
+    retryOn: (error, attempt) => (isNotBegun(error) ? false : retryOn?.(error, attempt)),
   };
   for (;;) {
     try {
       return await make(patient);
     } catch (error) {
+      if (!isNotBegun(error)) throw error;
       await wait.after(error);
     }
     // Any answer but "not ready" ends the wait: what it is worth, the call itself finds out.
     await wait.out(ask, undefined, () => true);
   }
+}
+
+/** Whether a call has failed because the service is not ready, and was certainly not begun. */
+function isNotBegun(error: unknown): boolean {
+  const reason = notReadyReason(error);
+  // The gateway may have lost its engine in the middle of the request.
+  return reason !== undefined && reason !== "failed to forward request";
 }
 
 /** The time that is spent on a service that is not ready. */

@@ -1,4 +1,4 @@
-import { afterEach, describe, expect, test, vi } from "vitest";
+import { afterEach, beforeAll, describe, expect, test, vi } from "vitest";
 import { EasDecodeError, EasNetworkError, EasTimeoutError } from "../../src/index.js";
 import { fetchTransport } from "../../src/platform/fetch-transport.js";
 import { TransportError, type WebSocketConnection } from "../../src/platform/platform.js";
@@ -24,6 +24,9 @@ afterEach(() => {
 });
 
 const tick = (milliseconds = 0) => vi.advanceTimersByTimeAsync(milliseconds);
+
+// What is loaded on first use is then there, and time passes by timers only.
+beforeAll(() => import("../../src/http/on-first-use.js"));
 
 describe("Retry-After", () => {
   /** A watch over HTTP that is refused with a header at first. */

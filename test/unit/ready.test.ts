@@ -36,7 +36,7 @@ function clientOf(answers: readonly (Answer | Error)[], options: PredictClientOp
 const COLD: Answer[] = [NO_UPSTREAM, [503, ""], [404, ""], NO_UPSTREAM];
 
 // What is loaded on first use is then there, and time passes by timers only.
-beforeAll(() => import("../../src/predict/on-first-use.js"));
+beforeAll(() => Promise.all([import("../../src/predict/on-first-use.js"), import("../../src/http/on-first-use.js")]));
 
 describe("on a clock of the test's own", () => {
   beforeEach(() => {
