@@ -3,6 +3,7 @@ import { EasDecodeError } from "../errors.js";
 import type { CallPlan } from "../http/call-plan.js";
 import type { Channel } from "../http/channel.js";
 import type { Settings } from "../http/client-settings.js";
+import type { FailedCall } from "../http/failure.js";
 import { checkHeaders, isSettableHeader } from "../http/headers.js";
 import { type Auth, type CallOptions, checkAuth } from "../http/options.js";
 import { bodyTooLarge, forStreams, prepare, withCallOptions, withHeaders } from "../http/prepare.js";
@@ -11,7 +12,7 @@ import { openStream, type StreamAnswer } from "../http/stream-call.js";
 import { limitLife } from "../http/stream-life.js";
 import { canUndo, undoneReader } from "../http/undo-stream.js";
 import { suffixOf } from "../http/url.js";
-import type { ByteStream, HeaderPair } from "../platform/platform.js";
+import { type ByteStream, type HeaderPair, isSuccess } from "../platform/platform.js";
 import type { Bytes } from "../request.js";
 import { isBlob, tagOf } from "../util/realms.js";
 import { reasonPhrase } from "./reason-phrases.js";
@@ -43,6 +44,16 @@ export interface LibraryOptions {
 export type ClientFetchOptions = Pick<CallOptions, "timeout" | "totalTimeout" | "retryCount" | "retryOn"> &
   LibraryOptions;
 
+/** Looks at a body while it is passed on. */
+export interface BodyCheck {
+  add(piece: Bytes): void;
+  /** Called at the end of the body. Returns the error with which it ends instead, if there is one. */
+  end(): Error | undefined;
+}
+
+/** Returns the check for a successful answer. Undefined if its body passes unchecked. */
+export type CheckBody = (headers: Headers, call: FailedCall) => BodyCheck | undefined;
+
 /** The batch API of the LLM gateway: it is documented with Bearer only. */
 const BEARER_ONLY = /^\/v1\/(files|batches)(?=[/?]|$)/;
 
@@ -53,6 +64,7 @@ export async function clientFetch(
   input: string | URL | Request,
   init: RequestInit,
   { auth, ...options }: ClientFetchOptions,
+  checkBody?: CheckBody,
 ): Promise<Response> {
   const { platform } = channel;
   const chosen = auth === undefined ? settings.auth : checkAuth(auth);
@@ -79,7 +91,9 @@ export async function clientFetch(
     }),
     method,
   };
-  return openStream(channel, plan, bytes ?? null, { source, anyStatus: true }, (answer) => toResponse(answer, plan));
+  return openStream(channel, plan, bytes ?? null, { source, anyStatus: true }, (answer) =>
+    toResponse(answer, plan, checkBody),
+  );
 }
 
 /** The part of a path that is behind the client's service; refuses every other place, since the token goes with it. */
@@ -208,9 +222,9 @@ export function sentWith(response: Response): Sent | undefined {
 }
 
 /** A `Response` whose body is read from the answer as it is asked for. */
-function toResponse(answer: StreamAnswer, plan: CallPlan): Response {
+function toResponse(answer: StreamAnswer, plan: CallPlan, checkBody: CheckBody | undefined): Response {
   const { response, endpoint } = answer;
-  limitLife(answer, plan);
+  const call = limitLife(answer, plan);
   const headers = new Headers(response.headers);
   const isUndone = canUndo(response);
   if (isUndone && headers.has("content-encoding")) {
@@ -220,7 +234,8 @@ function toResponse(answer: StreamAnswer, plan: CallPlan): Response {
   }
   const { status } = response;
   if (status > 599) throw new EasDecodeError(`a Response cannot have the status ${status}`, { format: "status" });
-  const body = plan.method === "HEAD" || BODILESS.includes(status) ? emptied(answer) : bodyOf(answer, isUndone);
+  const check = isUndone && isSuccess(status) ? checkBody?.(headers, call) : undefined;
+  const body = plan.method === "HEAD" || BODILESS.includes(status) ? emptied(answer) : bodyOf(answer, isUndone, check);
   const made = new Response(body, { status, statusText: reasonPhrase(status), headers });
   sent.set(made, { auth: plan.auth, token: answer.token });
   Object.defineProperty(made, "url", { value: endpoint + plan.path.split("?", 1)[0] });
@@ -235,14 +250,22 @@ function emptied({ response }: StreamAnswer): null {
   return null;
 }
 
-function bodyOf({ response, platform }: StreamAnswer, isUndone: boolean): ReadableStream<Uint8Array> {
+function bodyOf(
+  { response, platform }: StreamAnswer,
+  isUndone: boolean,
+  check: BodyCheck | undefined,
+): ReadableStream<Uint8Array> {
   const reader = isUndone ? undoneReader(response, platform) : response;
   return new ReadableStream<Uint8Array>(
     {
       async pull(controller) {
         const piece = await reader.read();
-        if (piece === undefined) controller.close();
-        else controller.enqueue(piece);
+        if (piece !== undefined) {
+          check?.add(piece);
+          return controller.enqueue(piece);
+        }
+        const error = check?.end();
+        return error === undefined ? controller.close() : controller.error(error);
       },
       cancel: () => response.cancel(undefined),
     },

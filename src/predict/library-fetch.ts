@@ -3,18 +3,24 @@ import { statusHint } from "../http/status-hint.js";
 import { readAll } from "../platform/chunks.js";
 import type { ByteStream } from "../platform/platform.js";
 import { isError } from "../util/realms.js";
-import { type ClientFetchOptions, type LibraryOptions, sentWith } from "./client-fetch.js";
+import { type CheckBody, type ClientFetchOptions, type LibraryOptions, sentWith } from "./client-fetch.js";
+import { checkOfStreams } from "./library-stream.js";
 import { reasonPhrase } from "./reason-phrases.js";
 
-/** `PredictClient.fetch`. */
-type ClientFetch = (path: string, init: RequestInit, options: ClientFetchOptions) => Promise<Response>;
+/** Sends a request as `PredictClient.fetch` does, with a check of the body of a successful answer. */
+export type LibrarySend = (
+  path: string,
+  init: RequestInit,
+  options: ClientFetchOptions,
+  checkBody: CheckBody | undefined,
+) => Promise<Response>;
 
 /**
  * Sends a request of a library for a model's API. `service` is the address that the library was given. It is replaced by
  * the address that the client has now. Errors of the service have the form that the library shows. Loaded on first use.
  */
 export async function libraryFetch(
-  fetch: ClientFetch,
+  send: LibrarySend,
   service: string,
   input: string | URL | Request,
   init: RequestInit = {},
@@ -22,11 +28,9 @@ export async function libraryFetch(
 ): Promise<Response> {
   const request = typeof input === "object" && "url" in input ? input : undefined;
   try {
-    const answer = await fetch(
-      pathBelow(service, request?.url ?? String(input)),
-      { ...fieldsOf(request), ...init },
-      options,
-    );
+    const path = pathBelow(service, request?.url ?? String(input));
+    const check = checkOfStreams(path, init.body);
+    const answer = await send(path, { ...fieldsOf(request), ...init }, options, check);
     return answer.ok ? answer : await withJsonError(answer);
   } catch (error) {
     // The libraries would retry it, and show "Connection error." in the end.

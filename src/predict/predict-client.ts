@@ -11,10 +11,11 @@ import { clockNow } from "../util/clock.js";
 import { showAsText } from "../util/inspect.js";
 import { checkOptionNames } from "../util/option-names.js";
 import type { BatchAnswer, BatchInput } from "./batch-options.js";
-import type { ClientFetchOptions, LibraryOptions } from "./client-fetch.js";
+import type { CheckBody, ClientFetchOptions, LibraryOptions } from "./client-fetch.js";
 import type { Diagnosis } from "./diagnose.js";
 import type { PredictInput } from "./inputs.js";
 import type { JsonOptions } from "./json-options.js";
+import type { LibrarySend } from "./library-fetch.js";
 import { PredictSettings } from "./predict-settings.js";
 import type { PredictSocket } from "./predict-socket.js";
 import type { PredictStream } from "./predict-stream.js";
@@ -173,18 +174,26 @@ export class PredictClient extends PredictSettings {
    * redirect, and is neither signed nor repeated, nor has it a time, unless `options` say so. A body that is a stream is sent as
    * it comes; browsers read it whole before. May be handed on without its client.
    */
-  readonly fetch = async (
+  readonly fetch = (
+    input: string | URL | Request,
+    init?: RequestInit,
+    options?: ClientFetchOptions,
+  ): Promise<Response> => this.#fetch(input, init, options);
+
+  /** `checkBody` checks the body of a successful answer. */
+  async #fetch(
     input: string | URL | Request,
     init: RequestInit = {},
     options: ClientFetchOptions = {},
-  ): Promise<Response> => {
+    checkBody?: CheckBody,
+  ): Promise<Response> {
     const channel = this.openChannel();
     const settings = this.currentSettings();
     return channel.during(async () => {
       const { clientFetch } = await import("./on-first-use.js");
-      return clientFetch(channel, settings, input, init, options);
+      return clientFetch(channel, settings, input, init, options, checkBody);
     });
-  };
+  }
 
   /**
    * Returns what the npm package `openai`, and others with the same options, need to call an OpenAI-compatible service: the URL
@@ -212,8 +221,9 @@ export class PredictClient extends PredictSettings {
   #library(name: string, path: string, options: LibraryOptions): OpenAIOptions {
     checkOptionNames(name, options, { auth: 1 });
     const service = urlOrPlaceholder(() => serviceUrl(this.prepare().plan));
+    const send: LibrarySend = (...request) => this.#fetch(...request);
     const fetch: OpenAIOptions["fetch"] = async (input, init) =>
-      (await import("./on-first-use.js")).libraryFetch(this.fetch, service, input, init, options);
+      (await import("./on-first-use.js")).libraryFetch(send, service, input, init, options);
     return { baseURL: service + path, apiKey: PLACEHOLDER_KEY, fetch };
   }
 
