@@ -1,3 +1,4 @@
+import { easHost } from "../endpoint/host.js";
 import type { Bytes } from "../request.js";
 import { isResponse, messageOf } from "../util/realms.js";
 import type { AuthForm } from "./authorization.js";
@@ -18,12 +19,12 @@ export interface ReceivedCall extends QueueCall {
 
 /** What the gateway answers by itself: `list` is discovery's answer, if it was asked; `token` is the wanted one. */
 export function answerWithoutService(
-  { entry, found, fault }: ReceivedCall,
+  { request, entry, found, fault }: ReceivedCall,
   { token, list, isUpgrade }: { token: string; list: string | undefined; isUpgrade: boolean },
 ): Response | undefined {
   if (fault?.status !== undefined) return answerWith(fault.status, fault.body ?? "", fault.headers);
   if (list !== undefined) return answerWith(200, list, { "content-type": "application/json" });
-  if (found === undefined) return answerWith(404, `service of ${entry.url.split("?", 1)[0]} not found`);
+  if (found === undefined) return answerWith(404, `service of ${unknownPlace(request)} not found`);
   if (token !== "" && (entry.auth === "none" || entry.auth === "wrong")) {
     return answerWith(401, entry.auth === "none" ? "no authorization" : "authorization failed");
   }
@@ -33,6 +34,11 @@ export function answerWithoutService(
     return answerWith(405, "method not allowed", { allow: methods.join(", ") });
   }
   return undefined;
+}
+
+function unknownPlace(request: Request): string {
+  const { hostname, pathname } = new URL(request.url);
+  return easHost(hostname)?.service === undefined ? pathname : hostname;
 }
 
 /** The requests of signals that handlers may hold for as long as their bodies last: on Node the signal alone never fires. */

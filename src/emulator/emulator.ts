@@ -1,3 +1,4 @@
+import { easHost } from "../endpoint/host.js";
 import { fetchTransport } from "../platform/fetch-transport.js";
 import type { Transport, WebSocketDialer } from "../platform/platform.js";
 import { randomUuid } from "../queue/random-uuid.js";
@@ -169,10 +170,13 @@ export function createEmulator(options: EmulatorOptions = {}): Emulator {
     if (instance?.isRunning === false) throw refuseConnection();
     // Clients differ in how they join slashes (github.com/pai-eas/eas-golang-sdk keeps those of the endpoint).
     const pathname = url.pathname.replace(/\/{2,}/g, "/");
-    const discovered = discoveredService(pathname, options.discoveryPaths);
+    // A host of a service has neither discovery nor the root queue.
+    const isServiceHost = easHost(url.hostname)?.service !== undefined;
+    const discovered = isServiceHost ? undefined : discoveredService(pathname, options.discoveryPaths);
     // The paths of discovery are not the root queue's, whether or not discovery answers there.
-    const rootQueue = discoveredService(pathname) === undefined ? queues.get(options.rootQueue ?? "") : undefined;
-    const found = findTarget(pathname, services, queues) ?? findRootQueue(pathname, rootQueue);
+    const hasRootQueue = !isServiceHost && discoveredService(pathname) === undefined;
+    const rootQueue = hasRootQueue ? queues.get(options.rootQueue ?? "") : undefined;
+    const found = findTarget(url.hostname, pathname, { services, queues }) ?? findRootQueue(pathname, rootQueue);
     const body = new Uint8Array(await request.arrayBuffer());
     const entry = {
       method: request.method,

@@ -1,3 +1,4 @@
+import { easHost, isSameService } from "../endpoint/host.js";
 import type { Queue } from "./queue/queue.js";
 import type { Queues } from "./queue/queues.js";
 import type { EmulatorService } from "./service.js";
@@ -13,15 +14,31 @@ export interface Target {
   readonly queue?: Queue | undefined;
 }
 
-/** What a path leads to: the longest name that whole segments of it spell, since a name may have a slash in it. */
-export function findTarget(
-  pathname: string,
-  services: ReadonlyMap<string, EmulatorService>,
-  queues: Queues,
-): Target | undefined {
+/** What the gateway knows. */
+interface Known {
+  readonly services: ReadonlyMap<string, EmulatorService>;
+  readonly queues: Queues;
+}
+
+/** What a URL leads to: the service whose own host it has, or what follows `/api/predict/` in its path. */
+export function findTarget(hostname: string, pathname: string, known: Known): Target | undefined {
+  const own = easHost(hostname)?.service;
+  if (own !== undefined) return findOfHost(own, pathname, known);
   const at = pathname.indexOf(PREDICT);
-  if (at === -1) return undefined;
-  const segments = pathname.slice(at + PREDICT.length).split("/");
+  return at === -1 ? undefined : findNamed(pathname.slice(at + PREDICT.length).split("/"), known);
+}
+
+/** The whole path is the service's own, and its root is what the gateway calls without a path. */
+function findOfHost(own: string, pathname: string, known: Known): Target | undefined {
+  const names = [...known.queues.names(), ...known.services.keys()];
+  const name = names.find((name) => isSameService(name.split("/", 1)[0] as string, own));
+  if (name === undefined) return undefined;
+  const path = pathname === "/" ? [] : pathname.slice(1).split("/");
+  return findNamed([name.split("/", 1)[0] as string, ...path], known);
+}
+
+/** The longest name that whole segments spell, since a name may have a slash in it. */
+function findNamed(segments: readonly string[], { services, queues }: Known): Target | undefined {
   for (let length = segments.length; length > 0; length--) {
     const name = decode(segments.slice(0, length).join("/"));
     const queue = queues.get(name);

@@ -1,4 +1,5 @@
 import { argumentTypeError, show, showUrl } from "../argument-errors.js";
+import { easHost, isSameService } from "./host.js";
 import { checkSegments, encodePath } from "./path.js";
 
 /** Where a service's requests go. */
@@ -9,6 +10,8 @@ export interface Target {
   readonly path: string;
   /** A query that comes before the call's own: `""`, or text that begins with `?`. */
   readonly query: string;
+  /** Path behind the service that the endpoint was pasted with: of calls that set no other. `""`, or text that begins with `/`. */
+  readonly requestPath: string;
   /** What a signature names as the service's path: not encoded, without a prefix before `/api/predict/`. */
   readonly resource: string;
   /** Whether this is the standard form below `/api/predict/`. */
@@ -29,25 +32,50 @@ export interface GatewayOptions {
 }
 
 const PREDICT = "/api/predict";
-/** `<uid>.<region>.pai-eas.aliyuncs.com`, with `.vpc` after the uid inside a VPC. */
-const SHARED_GATEWAY = /^\d+(\.vpc)?\.[a-z0-9-]+\.pai-eas\.aliyuncs\.com$/;
 
 /** Finds out where a service is; throws a `TypeError` that says what is missing or wrong. */
 export function gatewayTarget(options: GatewayOptions, env: (name: string) => string | undefined): Target {
   if (options.customUrl !== undefined && options.customUrl !== "") return customTarget(options.customUrl);
   const endpoint = endpointOf(options);
   const serviceName = options.serviceName || endpoint?.serviceName || "";
+  if (serviceName === "" && endpoint !== undefined) {
+    throw argumentTypeError(
+      "ERR_EAS_ARG_SERVICE_NAME",
+      `serviceName is empty, and the endpoint ${showUrl(options.endpoint)} names no service: set serviceName, or customUrl for a server that is not behind an EAS gateway`,
+    );
+  }
   checkServiceName(serviceName);
-  const { origin, prefix, host } = endpoint ?? inCluster(serviceName, env);
+  if (endpoint?.gateway !== undefined) return serviceHostTarget(endpoint, serviceName);
+  const { origin, prefix, host, requestPath } = endpoint ?? inCluster(serviceName, env);
   return {
     origin,
     path: `${prefix}${PREDICT}/${encodePath(serviceName)}`,
     query: "",
+    requestPath,
     resource: `${PREDICT}/${serviceName}`,
     isPredict: true,
-    isSharedGateway: SHARED_GATEWAY.test(host),
+    isSharedGateway: isSharedGateway(host),
     isInternal: endpoint === undefined,
   };
+}
+
+/** The target behind a host that leads to one service: what follows the service's name in `serviceName` is a path in it. */
+function serviceHostTarget({ origin, host, requestPath }: ParsedEndpoint, serviceName: string): Target {
+  const slash = serviceName.indexOf("/");
+  const path = slash === -1 ? "/" : serviceName.slice(slash);
+  return {
+    origin,
+    path: encodePath(path),
+    query: "",
+    requestPath,
+    resource: path,
+    isPredict: false,
+    isSharedGateway: isSharedGateway(host),
+  };
+}
+
+function isSharedGateway(host: string): boolean {
+  return easHost(host)?.isShared === true;
 }
 
 /** What a service name must not have, and why. */
@@ -71,13 +99,15 @@ export function checkServiceName(name: string): string {
 export function endpointOf({ endpoint, serviceName }: GatewayOptions): ParsedEndpoint | undefined {
   if (!endpoint) return undefined;
   const parsed = parseEndpoint(endpoint);
-  if (parsed.serviceName !== undefined && serviceName && serviceName !== parsed.serviceName) {
-    throw argumentTypeError(
-      "ERR_EAS_ARG_SERVICE_NAME",
-      `serviceName is ${show(serviceName)}, but the endpoint names the service ${show(parsed.serviceName)}: leave one out`,
-    );
-  }
-  return parsed;
+  const { serviceName: named, gateway, requestPath } = parsed;
+  if (named === undefined || !serviceName || serviceName === named) return parsed;
+  // A model named "v1", which the endpoint alone would not tell from the interface below /v1.
+  if (gateway === undefined && serviceName === named + requestPath) return { ...parsed, serviceName, requestPath: "" };
+  if (gateway !== undefined && isSameService(firstSegment(serviceName), named)) return parsed;
+  throw argumentTypeError(
+    "ERR_EAS_ARG_SERVICE_NAME",
+    `serviceName is ${show(serviceName)}, but the endpoint names the service ${show(named)}: leave one out`,
+  );
 }
 
 /** An endpoint taken apart. */
@@ -86,21 +116,73 @@ export interface ParsedEndpoint {
   readonly host: string;
   /** Path before `/api/predict`, without a slash at its end. */
   readonly prefix: string;
-  /** The service that a pasted console URL names. */
+  /** The service that the host or a pasted console URL names. */
   readonly serviceName: string | undefined;
+  /** Path behind the service, percent-encoded: `""`, or text that begins with `/`. */
+  readonly requestPath: string;
+  /** Of a host that leads to one service and has no `/api/predict`: the host of its gateway. */
+  readonly gateway?: string | undefined;
 }
 
-/** Reads an endpoint as people paste it: with or without scheme, slash at the end, or the console's URL of a service. */
+/**
+ * Reads an endpoint as people paste it: with or without scheme, slash at the end, or the console's URL of a service, which may be
+ * followed by a path in it, as in the base URL of an OpenAI client.
+ */
 export function parseEndpoint(text: string): ParsedEndpoint {
   const url = parseUrl("endpoint", text);
   if (url.search !== "") throw badUrl("endpoint", text, "has a query: pass it in the call option query");
-  const { pathname } = url;
-  const at = `${pathname}/`.indexOf(`${PREDICT}/`);
-  const prefix = withoutSlashesBehind(at === -1 ? pathname : pathname.slice(0, at));
-  const service = at === -1 ? "" : withoutSlashesBehind(pathname.slice(at + PREDICT.length)).replace(/^\/+/, "");
+  const { pathname, origin, hostname: host } = url;
+  const [before, named] = splitAtPredict(text, pathname);
+  const eas = easHost(host);
+  if (eas === undefined) return { origin, host, prefix: before, ...serviceOf(text, named) };
+  if (named !== undefined ? before !== "" : before !== "" && eas.service === undefined) {
+    throw badUrl(
+      "endpoint",
+      text,
+      `has the path ${show(before)}, and a gateway has only ${PREDICT}/<service>: pass other paths in the call option path`,
+    );
+  }
+  if (eas.service === undefined) return { origin, host, prefix: "", ...serviceOf(text, named) };
+  const first = decoded(text, firstSegment(named ?? ""));
+  if (first !== "" && !isSameService(first, eas.service)) {
+    throw badUrl(
+      "endpoint",
+      text,
+      `names two services, ${show(eas.service)} by its host and ${show(first)} by its path: leave out the path, or use the host ${eas.gateway}`,
+    );
+  }
+  const requestPath = named === undefined ? before : behindFirst(named);
+  return { origin, host, prefix: "", serviceName: eas.service, requestPath, gateway: eas.gateway };
+}
+
+/** The path before `/api/predict`, and what follows it, both without slashes at their ends. */
+function splitAtPredict(text: string, pathname: string): [before: string, named: string | undefined] {
+  const parts = `${withoutSlashesBehind(pathname)}/`.split(`${PREDICT}/`);
+  if (parts.length > 2) throw badUrl("endpoint", text, `has ${PREDICT}/ twice: name one service`);
+  const [before, named] = parts.map(withoutSlashesBehind) as [string, string | undefined];
+  return [before, named?.replace(/^\/+/, "")];
+}
+
+/** The service that follows `/api/predict/`, and the path behind it: all from `/v1`, where OpenAI's interface is. */
+function serviceOf(text: string, named: string | undefined): Pick<ParsedEndpoint, "serviceName" | "requestPath"> {
+  if (!named) return { serviceName: undefined, requestPath: "" };
+  const behind = behindFirst(named);
+  return /^\/v1(\/|$)/.test(behind)
+    ? { serviceName: decoded(text, firstSegment(named)), requestPath: behind }
+    : { serviceName: decoded(text, named), requestPath: "" };
+}
+
+function firstSegment(path: string): string {
+  return path.split("/", 1)[0] as string;
+}
+
+function behindFirst(path: string): string {
+  return path.slice(firstSegment(path).length);
+}
+
+function decoded(text: string, part: string): string {
   try {
-    const serviceName = service === "" ? undefined : decodeURIComponent(service);
-    return { origin: url.origin, host: url.hostname, prefix, serviceName };
+    return decodeURIComponent(part);
   } catch {
     throw badUrl("endpoint", text, 'has an invalid percent escape: write %25 for "%"');
   }
@@ -131,9 +213,10 @@ function customTarget(text: string): Target {
     origin: url.origin,
     path: url.pathname,
     query: url.search,
+    requestPath: "",
     resource: url.pathname,
     isPredict: false,
-    isSharedGateway: SHARED_GATEWAY.test(url.hostname),
+    isSharedGateway: isSharedGateway(url.hostname),
   };
 }
 
@@ -152,7 +235,7 @@ export function easNamespace(env: (name: string) => string | undefined): string 
 /** Finds a service by the namespace of the EAS instance, as the official Python SDK does (gateway_endpoint.py). */
 function inCluster(serviceName: string, env: (name: string) => string | undefined): ParsedEndpoint {
   const namespace = easNamespace(env);
-  const host = `${(serviceName.split("/", 1)[0] as string).replaceAll("_", "-")}.${namespace}`;
+  const host = `${firstSegment(serviceName).replaceAll("_", "-")}.${namespace}`;
   if (!namespace || !/^[A-Za-z0-9.-]+$/.test(host)) {
     const reason = namespace
       ? `NAMESPACE gives ${show(host)}, which is not a host name`
@@ -163,7 +246,7 @@ function inCluster(serviceName: string, env: (name: string) => string | undefine
         `customUrl. Only inside an EAS instance the endpoint may be left out: ${reason}`,
     );
   }
-  return { origin: `http://${host.toLowerCase()}:8080`, host, prefix: "", serviceName: undefined };
+  return { origin: `http://${host.toLowerCase()}:8080`, host, prefix: "", serviceName: undefined, requestPath: "" };
 }
 
 function parseUrl(name: string, text: string): URL {

@@ -1,4 +1,4 @@
-import { argumentTypeError } from "../argument-errors.js";
+import { argumentTypeError, showUrl } from "../argument-errors.js";
 import type { DirectOptions } from "./endpoint-source.js";
 import { checkServiceName, endpointOf, type GatewayOptions, type Target } from "./gateway.js";
 import { encodePath } from "./path.js";
@@ -25,6 +25,12 @@ export function directRoute(options: GatewayOptions & DirectOptions): Route {
     );
   }
   const endpoint = endpointOf(options);
+  if (endpoint?.gateway !== undefined) {
+    throw argumentTypeError(
+      "ERR_EAS_ARG_ENDPOINT",
+      `endpoint ${showUrl(options.endpoint)} is the host of one service: for ENDPOINT_TYPE_DIRECT set it to the region's discovery, for example "pai-eas-vpc.cn-shanghai.aliyuncs.com", and set serviceName`,
+    );
+  }
   const name = checkServiceName(options.serviceName || endpoint?.serviceName || "");
   if (!endpoint && !endpointSource) {
     throw argumentTypeError(
@@ -46,6 +52,7 @@ export function directRoute(options: GatewayOptions & DirectOptions): Route {
       origin: "(any instance)",
       path: `/api/predict/${encodePath(name)}`,
       query: "",
+      requestPath: endpoint?.requestPath ?? "",
       resource: `/api/predict/${name}`,
       isPredict: true,
       isSharedGateway: false,

@@ -40,21 +40,22 @@ export type EndpointType = typeof ENDPOINT_TYPE_GATEWAY | typeof ENDPOINT_TYPE_D
 /** Options of a `PredictClient`. */
 export interface PredictClientOptions extends ClientOptions {
   /**
-   * The gateway, as the console shows it: with or without scheme and slash at the end, or the whole URL of a service with
-   * `/api/predict/<service>`. Inside an EAS instance, where the environment has `NAMESPACE` and `POD_NAME`, it may be left out:
+   * The gateway or the service, as the console shows it, with or without scheme and slash at the end: a gateway; a service's URL with
+   * `/api/predict/<service>`; or the host of a service, `<service>.<gateway>.<region>.pai-eas.aliyuncs.com`, which needs no
+   * `serviceName`. A path behind the service, such as `/v1`, is the path of calls that set none. Inside an EAS instance, where the environment has `NAMESPACE` and `POD_NAME`, it may be left out:
    * the service is found by its name. For
    * `ENDPOINT_TYPE_DIRECT` the region's discovery, `pai-eas-vpc.<region>.aliyuncs.com`.
    */
   readonly endpoint?: string | undefined;
   /** The service: `"service"`, `"group.service"` or `"service/model"`. */
   readonly serviceName?: string | undefined;
-  /** The whole URL of a service that is not below `/api/predict/`, such as one with a web page of its own. */
+  /** The whole URL of a server that is not behind an EAS gateway. Overrides `endpoint` and `serviceName`. */
   readonly customUrl?: string | undefined;
   /** Default `ENDPOINT_TYPE_GATEWAY`. */
   readonly endpointType?: EndpointType | undefined;
   /** `Content-Type` of all requests, above what the request itself says. */
   readonly contentType?: string | undefined;
-  /** Path behind the service for all requests. */
+  /** Path behind the service, for calls that set none. Default: the path behind the service in `endpoint`. */
   readonly requestPath?: string | undefined;
   /**
    * Receives a line for each call, such as `console`. Default: only a warning about a token that is sent unencrypted, on `console`.

@@ -36,8 +36,8 @@ const ERROR_BODY_BYTES = 65_536;
 const ERROR_EXCERPT = 200;
 
 /** The call as errors name it: without its query, which may hold what belongs in no log. */
-export function nameOf({ method, target, suffix }: CallPlan): string {
-  return `${method} ${target.origin}${target.path}${suffix.wire.split("?", 1)[0]}`;
+export function nameOf({ method, target, path }: CallPlan): string {
+  return `${method} ${target.origin}${path.split("?", 1)[0]}`;
 }
 
 /** What all errors say of a call; `happened` when a queue may have done what it asked. */

@@ -1,4 +1,4 @@
-import { argumentRangeError, argumentTypeError } from "../argument-errors.js";
+import { argumentRangeError, argumentTypeError, showUrl } from "../argument-errors.js";
 import { gatewayTarget, type Target } from "../endpoint/gateway.js";
 import type { HeaderPair, Platform } from "../platform/platform.js";
 import { checkOptionNames } from "../util/option-names.js";
@@ -40,7 +40,7 @@ export function prepare(settings: Settings, platform: Platform, defaultContentTy
   const headers =
     contentType === undefined ? settings.headers : mergeHeaders(settings.headers, [["content-type", contentType]]);
   const { droppedHeaders } = platform;
-  const suffix = suffixOf(settings.requestPath, undefined);
+  const suffix = suffixOf(requestPathOf(settings, target), undefined);
   const { isSharedGateway } = target;
   return {
     target,
@@ -63,6 +63,15 @@ export function prepare(settings: Settings, platform: Platform, defaultContentTy
     },
     maxRequestBytes: settings.maxRequestBytes ?? (isSharedGateway ? SHARED_GATEWAY_MAX_REQUEST_BYTES : Infinity),
   };
+}
+
+/** The path of calls that set none: the client's own, or that of the endpoint. */
+function requestPathOf({ requestPath }: Settings, { requestPath: pasted }: Target): string {
+  if (requestPath === "" || pasted === "" || requestPath === pasted) return requestPath || pasted;
+  throw argumentTypeError(
+    "ERR_EAS_ARG_PATH",
+    `requestPath is ${showUrl(requestPath)}, but the endpoint has the path ${showUrl(pasted)}: leave one out`,
+  );
 }
 
 function pathsOf({ path, query, resource }: Target, { wire, signed }: Suffix): Pick<CallPlan, "path" | "resource"> {

@@ -11,8 +11,8 @@ export interface ToldCall {
 
 /** Tells hooks of a call's start. */
 export function tellStart(plan: CallPlan): ToldCall {
-  const { kind, method, target, suffix } = plan;
-  const path = target.path + suffix.wire.split("?", 1)[0];
+  const { kind, method } = plan;
+  const path = plan.path.split("?", 1)[0] as string;
   const startedAt = clockNow();
   const info = { kind, method, path, startedAt: Date.now() };
   tell(plan, plan.hooks ?? [], "start", info);

@@ -7,9 +7,15 @@ import {
   EasUnsupportedError,
   isEasError,
 } from "../errors.js";
+import type { CallPlan } from "../http/call-plan.js";
+import type { Channel } from "../http/channel.js";
+import type { Settings } from "../http/client-settings.js";
 import { LIKELY_CORS, MIXED_CONTENT } from "../http/failure.js";
+import type { CallOptions } from "../http/options.js";
 import { messageOf } from "../util/realms.js";
+import { addressAdvice } from "./address-advice.js";
 import { isAnsweredByModel, notReadyReason } from "./not-ready.js";
+import { probe, probePlan } from "./probe.js";
 
 /** What stands between a client and its service. */
 export type Finding =
@@ -44,17 +50,26 @@ export interface Diagnosis {
   readonly status: number | undefined;
 }
 
-/** Reads the end of one call, which gives a status, as a finding. */
-export async function diagnose(call: () => Promise<number>): Promise<Diagnosis> {
+/** Sends one GET request and explains its result, with regard to the address that it was sent to. */
+export async function diagnose(
+  channel: Channel,
+  settings: Settings,
+  call: Pick<CallOptions, "path" | "timeout" | "signal">,
+): Promise<Diagnosis> {
+  let plan: CallPlan | undefined;
   try {
-    const status = await call();
+    channel.checkOpen();
+    plan = probePlan(channel, settings, call);
+    const status = await probe(channel, settings, { ...call, retryCount: 0 });
     return { ok: true, finding: "ok", message: `the service responds (${status}) and accepts the token`, status };
   } catch (error) {
-    const finding = findingOf(error);
+    const advice = plan && addressAdvice(plan, error);
+    const finding = advice?.finding ?? findingOf(error);
+    const message = finding === "ok" ? OK_DESPITE_STATUS : messageOf(error);
     return {
       ok: finding === "ok",
       finding,
-      message: finding === "ok" ? OK_DESPITE_STATUS : messageOf(error),
+      message: advice ? `${message}. ${advice.text}` : message,
       status: error instanceof EasHttpError ? error.status : undefined,
     };
   }

@@ -1,4 +1,4 @@
-import { argumentTypeError } from "../argument-errors.js";
+import { argumentTypeError, show, showUrl } from "../argument-errors.js";
 import { endpointOf } from "../endpoint/gateway.js";
 import type { CallPlan, CallResult } from "../http/call-plan.js";
 import { optionsOf, type PredictClientOptions } from "../http/client-settings.js";
@@ -224,7 +224,8 @@ export class PredictClient extends PredictSettings {
     const send: LibrarySend = (...request) => this.#fetch(...request);
     const fetch: OpenAIOptions["fetch"] = async (input, init) =>
       (await import("./on-first-use.js")).libraryFetch(send, service, input, init, options);
-    return { baseURL: service + path, apiKey: PLACEHOLDER_KEY, fetch };
+    // The URL of a server that is not behind EAS may end with it.
+    return { baseURL: service.endsWith(path) ? service : service + path, apiKey: PLACEHOLDER_KEY, fetch };
   }
 
   /**
@@ -241,7 +242,14 @@ export class PredictClient extends PredictSettings {
     checkOptionNames("service", options, { token: 1 });
     const client = emptyClient();
     // Without the service that a pasted URL names.
-    const { origin, prefix } = endpointOf({ endpoint: this.currentSettings().endpoint }) ?? { origin: "", prefix: "" };
+    const { endpoint } = this.currentSettings();
+    const { origin = "", prefix = "", gateway, serviceName: own } = endpointOf({ endpoint }) ?? {};
+    if (gateway !== undefined) {
+      throw argumentTypeError(
+        "ERR_EAS_ARG_SERVICE_NAME",
+        `service(): the endpoint ${showUrl(endpoint)} leads to the service ${show(own)} only; set the endpoint to the gateway ${gateway}, or create another client`,
+      );
+    }
     client.become({ ...this.currentSettings(), endpoint: origin + prefix }, this.currentChannel());
     client.setServiceName(serviceName);
     return "token" in options ? client.setToken(options.token as Token) : client;
@@ -249,9 +257,10 @@ export class PredictClient extends PredictSettings {
 
   /** Finds out, with one GET, what stands between this client and its service, and says it in words. Never rejects. */
   async diagnose(call: Pick<CallOptions, "path" | "timeout" | "signal"> = {}): Promise<Diagnosis> {
-    const ask = this.#prober();
+    const channel = this.currentChannel();
+    const settings = this.currentSettings();
     const { diagnose } = await import("./on-first-use.js");
-    return diagnose(() => ask({ ...call, retryCount: 0 }));
+    return diagnose(channel, settings, call);
   }
 
   /**

@@ -11,8 +11,7 @@ import { isOfGatewayOnly } from "./not-ready.js";
  * answer. Where an LLM gateway refuses the path without asking an engine, it asks for `/v1/models`, which an engine answers.
  */
 export async function probe(channel: Channel, settings: Settings, call: CallOptions): Promise<number> {
-  const plan = unsignedPlan(settings, channel.platform);
-  const asked: CallPlan = { ...withCallOptions(plan, call), kind: "other", method: "GET", hedgeAfter: undefined };
+  const asked = probePlan(channel, settings, call);
   const send = (plan: CallPlan) => makeCall(channel, plan, null, ({ response }) => response.status);
   try {
     return await send(asked);
@@ -23,4 +22,10 @@ export async function probe(channel: Channel, settings: Settings, call: CallOpti
       throw isOfGatewayOnly(second) ? error : second;
     });
   }
+}
+
+/** The plan of the first GET of `probe`. */
+export function probePlan(channel: Channel, settings: Settings, call: CallOptions): CallPlan {
+  const plan = unsignedPlan(settings, channel.platform);
+  return { ...withCallOptions(plan, call), kind: "other", method: "GET", hedgeAfter: undefined };
 }

@@ -1,3 +1,5 @@
+import { argumentTypeError, show, showUrl } from "../argument-errors.js";
+import { endpointOf } from "../endpoint/gateway.js";
 import type { CallBody, CallPlan, CallResult } from "../http/call-plan.js";
 import type { Channel } from "../http/channel.js";
 import type { Settings } from "../http/client-settings.js";
@@ -106,6 +108,7 @@ export class QueueCalls {
   prepare(): Prepared {
     if (this.#prepared === undefined) {
       const prepared = prepare(this.#settings, this.channel.platform);
+      if (!prepared.target.isPredict && !this.#settings.customUrl) throw notOfQueues(this.#settings);
       const plan = withHeaders(prepared.plan, [
         [UID, this.#uid],
         [GID, this.#gid],
@@ -171,6 +174,15 @@ export class QueueCalls {
       totalTimeout: Math.min(own.totalTimeout + held, MAX_TIMER_MS),
     };
   }
+}
+
+/** The host of a service: no documentation says that it leads to the service's queues. */
+function notOfQueues({ endpoint, serviceName }: Settings): TypeError {
+  const { gateway, serviceName: own } = endpointOf({ endpoint }) ?? {};
+  return argumentTypeError(
+    "ERR_EAS_ARG_ENDPOINT",
+    `endpoint ${showUrl(endpoint)} is the host of a service, and queues are behind the gateway: set endpoint to ${gateway} and queueName to ${show(serviceName || own)}, or set customUrl to the queue's own URL`,
+  );
 }
 
 function queryText(query: QueryPairs): string {

@@ -6,6 +6,7 @@ export const FEATURES = {
   proto: "Protobuf messages of your own",
   token: "Token and Bearer",
   signature: "Signature",
+  addresses: "All forms of addresses",
   failures: "Retries, deadlines, abort, typed errors",
   large: "Bodies of 16 MiB, both ways",
   gzip: "gzip and zlib requests",

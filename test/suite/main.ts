@@ -1,5 +1,6 @@
 import "./predict.suite.js";
 import "./auth.suite.js";
+import "./addresses.suite.js";
 import "./failures.suite.js";
 import "./printing.suite.js";
 import "./bodies.suite.js";
