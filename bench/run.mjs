@@ -14,9 +14,10 @@ import * as memory from "./memory/memory.mjs";
 import * as queue from "./queue/queue.mjs";
 import { writeSection } from "./results-file.mjs";
 import * as start from "./start/start.mjs";
+import * as streams from "./streams/streams.mjs";
 import { barTable, table } from "./tables.mjs";
 
-const CASES = { codec, calls, queue, growth, memory, start };
+const CASES = { codec, calls, streams, queue, growth, memory, start };
 
 const words = process.argv.slice(2);
 const named = (name) => words.length === 0 || words.some((word) => name.includes(word));
@@ -26,7 +27,9 @@ const machine = {
   cpu: cpus()[0].model,
   cores: cpus().length,
   node: process.version,
-  packages: Object.fromEntries(["undici", "ws", "@bufbuild/protobuf"].map((name) => [name, versionOf(name)])),
+  packages: Object.fromEntries(
+    ["undici", "ws", "@bufbuild/protobuf", "openai", "eventsource-parser"].map((name) => [name, versionOf(name)]),
+  ),
   date: new Date().toISOString(),
   commit: commit(),
 };
