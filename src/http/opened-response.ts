@@ -31,18 +31,20 @@ export class OpenedResponse implements StreamedResponse {
     else this.#ends.push(done);
   }
 
-  async read(): Promise<Bytes | undefined> {
-    let piece: Bytes | undefined;
-    try {
-      piece = await this.#response.read();
-    } catch (thrown) {
-      this.#finish(this.#end ? this.#end.error : this.#explain(thrown));
-      throw this.#end?.error;
-    }
+  read(): Promise<Bytes | undefined> {
+    return this.#response.read().then(this.#onPiece, this.#onError);
+  }
+
+  readonly #onPiece = (piece: Bytes | undefined): Bytes | undefined => {
     if (piece === undefined) this.#finish(undefined);
     else this.length += piece.length;
     return piece;
-  }
+  };
+
+  readonly #onError = (thrown: unknown): never => {
+    this.#finish(this.#end ? this.#end.error : this.#explain(thrown));
+    throw this.#end?.error;
+  };
 
   cancel(reason: unknown): void {
     this.#finish(reason === undefined ? undefined : this.#explain(reason));

@@ -16,6 +16,8 @@ import {
 const HIGH_WATER_BYTES = 262_144;
 /** Memory of a chunk in addition to its bytes, so that very small chunks cannot fill the memory. */
 const CHUNK_BYTES = 256;
+/** Chunks that wait are joined to pieces of about this size: `openai` takes quadratic time for the events of a piece. */
+const PIECE_BYTES = 16_384;
 /** Bytes that may wait on a connection that cannot be held back. */
 const MAX_BYTES = 64 * 1024 * 1024;
 
@@ -78,11 +80,9 @@ export class StreamedExchange implements Dispatcher.DispatchHandler, Exchange, S
   read(): Promise<Bytes | undefined> {
     if (this.reader !== undefined) return Promise.reject(new Error("a read is already pending: read one at a time"));
     if (this.chunks.length > 0) {
-      const piece = own(this.chunks);
-      this.chunks = [];
-      this.weight = 0;
+      const piece = own(this.takeSome());
       // May receive more before it returns.
-      this.connection?.release();
+      if (this.weight < HIGH_WATER_BYTES) this.connection?.release();
       return Promise.resolve(piece);
     }
     return new Promise((resolve, reject) => {
@@ -148,6 +148,18 @@ export class StreamedExchange implements Dispatcher.DispatchHandler, Exchange, S
     this.outcome ??= { failed: true, reason };
     this.finish();
     this.reject(reason);
+  }
+
+  /** Takes chunks of `PIECE_BYTES` bytes, or all that wait. */
+  private takeSome(): Buffer[] {
+    let length = 0;
+    let count = 0;
+    while (length < PIECE_BYTES && count < this.chunks.length) length += (this.chunks[count++] as Buffer).length;
+    this.weight -= length + count * CHUNK_BYTES;
+    if (count < this.chunks.length) return this.chunks.splice(0, count);
+    const all = this.chunks;
+    this.chunks = [];
+    return all;
   }
 
   private get progress(): Progress {

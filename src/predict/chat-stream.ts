@@ -2,16 +2,19 @@ import { argumentTypeError } from "../argument-errors.js";
 import { EasDecodeError } from "../errors.js";
 import type { ChatAccumulator, ChatCompletion, ChatEvent, ChatMessage } from "./chat-completion.js";
 
-/** Reads the values of a chat: chunks, or one whole answer. */
+/** Reads the values of a chat: chunks, or one whole answer. `fail` makes the call's error of one that is found here. */
 export async function* chatEvents(
   values: AsyncIterable<unknown>,
   chat: ChatAccumulator,
+  fail: (error: EasDecodeError) => unknown,
 ): AsyncGenerator<ChatEvent, void, undefined> {
   for await (const value of values) yield* chat.add(value);
   if (chat.completion.choices.length === 0) {
-    throw new EasDecodeError(
-      "chat(): the stream has no choices. It reads the chunks and answers of OpenAI's chat completions and completions; read other streams with events() or json()",
-      { format: "json" },
+    throw fail(
+      new EasDecodeError(
+        "chat(): the stream has no choices. It reads the chunks and answers of OpenAI's chat completions and completions; read other streams with events() or json()",
+        { format: "json" },
+      ),
     );
   }
   yield* chat.end();
@@ -25,15 +28,18 @@ export async function* chatEvents(
 export class ChatStream implements AsyncIterable<ChatEvent> {
   readonly #events: AsyncGenerator<ChatEvent, void, undefined>;
   readonly #chat: ChatAccumulator;
+  readonly #leave: () => void;
   readonly #whole: Promise<ChatCompletion>;
   #resolve: (completion: ChatCompletion) => void = () => {};
   #reject: (error: unknown) => void = () => {};
   #isTaken = false;
+  #isLeft = false;
 
-  /** @internal */
-  constructor(events: AsyncGenerator<ChatEvent, void, undefined>, chat: ChatAccumulator) {
+  /** @internal `leave` ends the request, so that a read that waits for it is over. */
+  constructor(events: AsyncGenerator<ChatEvent, void, undefined>, chat: ChatAccumulator, leave: () => void) {
     this.#events = events;
     this.#chat = chat;
+    this.#leave = leave;
     this.#whole = new Promise((resolve, reject) => {
       this.#resolve = resolve;
       this.#reject = reject;
@@ -65,6 +71,8 @@ export class ChatStream implements AsyncIterable<ChatEvent> {
             "this chat was left before its end, so there is no final message: the property completion has the part that was received",
           ),
         );
+        this.#isLeft = true;
+        this.#leave();
         await this.#events.return();
         return { done: true, value: undefined };
       },
@@ -98,6 +106,8 @@ export class ChatStream implements AsyncIterable<ChatEvent> {
       if (step.done) this.#resolve(this.#chat.completion);
       return step;
     } catch (error) {
+      // A chat that was left may have no choices yet.
+      if (this.#isLeft) return { done: true, value: undefined };
       this.#reject(error);
       throw error;
     }

@@ -11,13 +11,18 @@ import type { Platform } from "../platform/platform.js";
 import type { Bytes } from "../request.js";
 import { showAsText } from "../util/inspect.js";
 import { listFacts } from "../util/list-facts.js";
+import { WaitTimer } from "../util/wait-timer.js";
 import { ChatAccumulator } from "./chat-completion.js";
 import { ChatStream, chatEvents } from "./chat-stream.js";
 import { Received } from "./received.js";
-import { eventsOf, type ServerSentEvent } from "./server-sent-events.js";
-import { DONE, endOfEvents, GATEWAY_LINE, type StreamEnd } from "./stream-end.js";
+import { eventStep, type ServerSentEvent } from "./server-sent-events.js";
+import { endOfEvents, GATEWAY_LINE, isDone, type StreamEnd } from "./stream-end.js";
 import { errorOfEnd, errorOfEvent, errorOfValue } from "./stream-error.js";
-import { decodeText, jsonOf, linesOf } from "./stream-text.js";
+import { jsonStep, lineStep, textDecoder } from "./stream-text.js";
+import { type PieceStep, StreamValues } from "./stream-values.js";
+
+/** Reads values out of a text that comes in pieces; undefined is its end. Values that were added before it throws count. */
+type TextReader<T> = (text: string | undefined, values: T[]) => void;
 
 /** How long a body may take to end behind its last event, before its connection is given up. */
 const DRAIN_MS = 1_000;
@@ -37,9 +42,10 @@ export class PredictStream implements AsyncIterable<Bytes> {
   readonly attempts: number;
   readonly #response: OpenedResponse;
   readonly #call: FailedCall;
-  readonly #idleTimeout: number;
+  readonly #idle: WaitTimer;
   readonly #platform: Platform;
   readonly #received: Received;
+  #reader: PieceReader | undefined;
   #isTaken = false;
   #isDone = false;
   #hasEnded = false;
@@ -55,9 +61,10 @@ export class PredictStream implements AsyncIterable<Bytes> {
     this.#response = response;
     this.#call = limitLife(answer, plan);
     this.#received = new Received(answer.token);
-    this.#idleTimeout = idleTimeout;
+    this.#idle = new WaitTimer(idleTimeout, () => response.cancel(this.#idleError(idleTimeout)));
     response.atEnd(() => {
       this.#hasEnded = true;
+      this.#idle.end();
     });
     showAsText(this);
     this.#platform = answer.platform;
@@ -75,17 +82,21 @@ export class PredictStream implements AsyncIterable<Bytes> {
 
   /** The body as bytes, piece by piece as they come; each piece is the receiver's own memory. */
   [Symbol.asyncIterator](): AsyncGenerator<Bytes, void, undefined> {
-    return this.#explained(this.#pieces());
+    return this.#values<Bytes>((piece, pieces) => {
+      if (piece !== undefined) pieces.push(piece);
+      return false;
+    });
   }
 
   /** The whole body. Rejects with `EasDecodeError` when it has more than `maxResponseBytes`. */
   async bytes(): Promise<Bytes> {
     const pieces: Uint8Array[] = [];
     let length = 0;
-    for await (const piece of this.#explained(this.#bounded())) {
+    await this.#toEnd((piece) => {
+      if (piece === undefined) return;
       pushChunk(pieces, piece);
       length += piece.length;
-    }
+    });
     return joinChunks(pieces, length);
   }
 
@@ -94,13 +105,21 @@ export class PredictStream implements AsyncIterable<Bytes> {
    */
   async text(): Promise<string> {
     let whole = "";
-    for await (const text of this.#explained(this.#plainTexts(this.#bounded()))) whole += text;
+    const decode = this.#decoder();
+    await this.#toEnd((piece) => {
+      whole += decode(piece);
+      if (piece === undefined) this.#judgeEnd();
+    });
     return whole;
   }
 
   /** The body's lines, ended by LF or CRLF, without that. */
   lines(): AsyncGenerator<string, void, undefined> {
-    return this.#explained(linesOf(this.#plainTexts(this.#pieces())));
+    const step = lineStep();
+    return this.#textValues<string>((text, lines) => {
+      step(text, (line) => lines.push(line));
+      if (text === undefined) this.#judgeEnd();
+    });
   }
 
   /**
@@ -111,7 +130,7 @@ export class PredictStream implements AsyncIterable<Bytes> {
    * part of an event stream, such as the `Bad Request` of the LLM gateway.
    */
   events(): AsyncGenerator<ServerSentEvent, void, undefined> {
-    return this.#explained(this.#events(this.#texts(this.#pieces())));
+    return this.#textValues(this.#eventReader((event) => event));
   }
 
   /**
@@ -121,9 +140,8 @@ export class PredictStream implements AsyncIterable<Bytes> {
    * not checked.
    */
   json<T = unknown>(): AsyncGenerator<T, void, undefined> {
-    const texts = this.#texts(this.#pieces());
-    const values = this.#isOfEvents ? this.#dataOfEvents(texts) : this.#json(texts);
-    return this.#explained(values) as AsyncGenerator<T, void, undefined>;
+    const reader = this.#isOfEvents ? this.#dataReader() : this.#jsonReader();
+    return this.#textValues(reader) as AsyncGenerator<T, void, undefined>;
   }
 
   /**
@@ -140,7 +158,12 @@ export class PredictStream implements AsyncIterable<Bytes> {
    */
   chat(): ChatStream {
     const chat = new ChatAccumulator();
-    return new ChatStream(this.#explained(chatEvents(this.#chatValues(), chat)), chat);
+    const values = this.#textValues(this.#chatReader());
+    const fail = (error: EasDecodeError) => {
+      this.#isComplete = false;
+      return this.#explain(error);
+    };
+    return new ChatStream(chatEvents(values, chat, fail), chat, () => void values.return());
   }
 
   /** Ends the request; who still reads is rejected with `reason`. Without effect after the end. */
@@ -157,20 +180,63 @@ export class PredictStream implements AsyncIterable<Bytes> {
     return listFacts("PredictStream", { status: this.status, type, endpoint: this.endpoint, state });
   }
 
-  async *#events(texts: AsyncIterable<string>): AsyncGenerator<ServerSentEvent, void, undefined> {
+  /** Reads what `read` makes of the events; it returns undefined for those that are left out. */
+  #eventReader<T>(read: (event: ServerSentEvent) => T | undefined): TextReader<T> {
+    const step = eventStep();
     let count = 0;
-    for await (const event of eventsOf(texts)) {
-      if (event.data.trim() === DONE) {
-        this.#isDone = true;
-        this.#isComplete = true;
-        return;
+    return (text, values) => {
+      step(text, (event) => {
+        if (this.#isDone) return;
+        if (isDone(event)) {
+          this.#isDone = true;
+          this.#isComplete = true;
+          return;
+        }
+        const error = errorOfEvent(event, count++, this.#call);
+        if (error !== undefined) throw error;
+        const value = read(event);
+        if (value !== undefined) values.push(value);
+      });
+      if (text !== undefined || this.#isDone) return;
+      const end = this.#endOfEvents();
+      if (end.isComplete === false) throw errorOfEnd(end, count, this.#call);
+    };
+  }
+
+  #dataReader(): TextReader<unknown> {
+    return this.#eventReader((event) => (event.data.trim() === "" ? undefined : event.json()));
+  }
+
+  #jsonReader(isChat = false): TextReader<unknown> {
+    const step = jsonStep();
+    let count = 0;
+    return (text, values) => {
+      try {
+        step(text, (value) => {
+          const error = errorOfValue(value, count++, this.#call, isChat);
+          if (error !== undefined) throw error;
+          values.push(value);
+        });
+      } catch (thrown) {
+        const isGateways = thrown instanceof EasDecodeError && this.#received.raw.trimEnd().endsWith(GATEWAY_LINE);
+        throw isGateways
+          ? errorOfEnd({ why: "with a line that is not JSON", line: GATEWAY_LINE }, count, this.#call)
+          : thrown;
       }
-      const error = errorOfEvent(event, count++, this.#call);
-      if (error !== undefined) throw error;
-      yield event;
-    }
-    const end = this.#endOfEvents();
-    if (end.isComplete === false) throw errorOfEnd(end, count, this.#call);
+      // A document of this type is one value, which has its own end.
+      const isDocument = text === undefined && count === 1 && /\/json\b/i.test(this.headers.get("content-type") ?? "");
+      if (isDocument) this.#isComplete = true;
+    };
+  }
+
+  /** Reads chunks or a whole answer. The body shows which: an event stream cannot begin with a bracket. */
+  #chatReader(): TextReader<unknown> {
+    let reader: TextReader<unknown> | undefined;
+    return (text, values) => {
+      if (reader === undefined && text?.trim() === "") return;
+      reader ??= /^\s*[[{]/.test(text ?? "") ? this.#jsonReader(true) : this.#dataReader();
+      reader(text, values);
+    };
   }
 
   #endOfEvents(): StreamEnd {
@@ -180,41 +246,8 @@ export class PredictStream implements AsyncIterable<Bytes> {
     return end;
   }
 
-  async *#dataOfEvents(texts: AsyncIterable<string>): AsyncGenerator<unknown, void, undefined> {
-    for await (const event of this.#events(texts)) if (event.data.trim() !== "") yield event.json();
-  }
-
-  /** Chunks or a whole answer. The body shows which: an event stream cannot begin with a bracket. */
-  async *#chatValues(): AsyncGenerator<unknown, void, undefined> {
-    const texts = this.#texts(this.#pieces());
-    let head = await texts.next();
-    while (!head.done && head.value.trim() === "") head = await texts.next();
-    const isJson = !head.done && /^\s*[[{]/.test(head.value);
-    const all = withHead(head, texts);
-    yield* isJson ? this.#json(all, true) : this.#dataOfEvents(all);
-  }
-
-  async *#json(texts: AsyncIterable<string>, isChat = false): AsyncGenerator<unknown, void, undefined> {
-    let count = 0;
-    try {
-      for await (const value of jsonOf(texts)) {
-        const error = errorOfValue(value, count++, this.#call, isChat);
-        if (error !== undefined) throw error;
-        yield value;
-      }
-    } catch (thrown) {
-      const isGateways = thrown instanceof EasDecodeError && this.#received.raw.trimEnd().endsWith(GATEWAY_LINE);
-      throw isGateways
-        ? errorOfEnd({ why: "with a line that is not JSON", line: GATEWAY_LINE }, count, this.#call)
-        : thrown;
-    }
-    // A document of this type is one value, which has its own end.
-    if (count === 1 && /\/json\b/i.test(this.headers.get("content-type") ?? "")) this.#isComplete = true;
-  }
-
-  /** The text for callers that read an event stream themselves: its end is judged, and not an error. */
-  async *#plainTexts(pieces: AsyncIterable<Bytes>): AsyncGenerator<string, void, undefined> {
-    yield* this.#texts(pieces);
+  /** For callers that read an event stream themselves: its end is judged, and not an error. */
+  #judgeEnd(): void {
     if (this.#isOfEvents) this.#endOfEvents();
   }
 
@@ -222,57 +255,85 @@ export class PredictStream implements AsyncIterable<Bytes> {
     return /^text\/event-stream\b/i.test(this.headers.get("content-type") ?? "");
   }
 
-  async *#texts(pieces: AsyncIterable<Bytes>): AsyncGenerator<string, void, undefined> {
-    for await (const text of decodeText(pieces)) {
-      this.#received.add(text);
-      yield text;
-    }
+  /** Iterates over the values that `reader` reads out of the text. */
+  #textValues<T>(reader: TextReader<T>): AsyncGenerator<T, void, undefined> {
+    const decode = this.#decoder();
+    return this.#values<T>((piece, values) => {
+      try {
+        const text = decode(piece);
+        if (text !== "") reader(text, values);
+        if (piece === undefined) reader(undefined, values);
+      } catch (thrown) {
+        if (!this.#isDone) throw thrown;
+      }
+      return this.#isDone;
+    });
   }
 
-  async *#bounded(): AsyncGenerator<Bytes, void, undefined> {
+  /** Decodes pieces, and keeps their text for errors. */
+  #decoder(): (piece: Bytes | undefined) => string {
+    const decode = textDecoder();
+    return (piece) => {
+      const text = decode(piece);
+      if (text !== "") this.#received.add(text);
+      return text;
+    };
+  }
+
+  /** Reads to the end, at most `maxResponseBytes`. */
+  async #toEnd(onPiece: (piece: Bytes | undefined) => void): Promise<void> {
     const { maxResponseBytes } = this.#call.plan;
     let length = 0;
-    for await (const piece of this.#pieces()) {
-      length += piece.length;
+    const reading = this.#values<never>((piece) => {
+      length += piece?.length ?? 0;
       if (length > maxResponseBytes) {
         throw new EasDecodeError(`the stream has more than ${maxResponseBytes} bytes (maxResponseBytes)`, {
           format: "body",
           offset: maxResponseBytes,
         });
       }
-      yield piece;
-    }
+      onPiece(piece);
+      return false;
+    });
+    await reading.next();
   }
 
-  async *#pieces(): AsyncGenerator<Bytes, void, undefined> {
-    let reader: PieceReader = this.#response;
-    try {
-      reader = undoneReader(reader as OpenedResponse, this.#platform);
-      for (;;) {
-        const piece = await this.#read(reader);
-        if (piece === undefined) {
-          if (this.headers.has("content-length")) this.#isComplete = true;
-          return;
-        }
-        yield piece;
-      }
-    } finally {
-      if (this.#isDone) void this.#drain(reader);
-      else this.#response.cancel(undefined);
+  /** Iterates, once for a stream, over the values that `step` reads out of the body. */
+  #values<T>(step: PieceStep<T>): AsyncGenerator<T, void, undefined> {
+    if (this.#isTaken) {
+      throw argumentTypeError(
+        "ERR_EAS_ARG_REQUEST",
+        "this stream is already being read or was cancelled: read it once",
+      );
     }
+    this.#isTaken = true;
+    const source = {
+      read: () => this.#read(),
+      end: (isWhole: boolean) => this.#end(isWhole),
+      explain: (thrown: unknown) => this.#explain(thrown),
+    };
+    return new StreamValues<T>(source, (piece, values) => {
+      this.#idle.stop();
+      if (piece === undefined && this.headers.has("content-length")) this.#isComplete = true;
+      return step(piece, values);
+    });
   }
 
-  async #read(reader: PieceReader): Promise<Bytes | undefined> {
-    const timer = setTimeout(() => this.#response.cancel(this.#idleError()), this.#idleTimeout);
-    try {
-      return await reader.read();
-    } finally {
-      clearTimeout(timer);
-    }
+  #read(): Promise<Bytes | undefined> {
+    this.#reader ??= undoneReader(this.#response, this.#platform);
+    this.#idle.start();
+    return this.#reader.read();
+  }
+
+  #end(isWhole: boolean): void {
+    if (!isWhole) this.#isComplete = false;
+    if (this.#isDone) void this.#drain();
+    else this.#response.cancel(undefined);
   }
 
   /** Waits for the end that follows at once, as a rule: the connection can then serve the next call. */
-  async #drain(reader: PieceReader): Promise<void> {
+  async #drain(): Promise<void> {
+    const reader = this.#reader as PieceReader;
     const timer = setTimeout(() => this.#response.cancel(undefined), DRAIN_MS);
     try {
       while ((await reader.read()) !== undefined);
@@ -283,61 +344,19 @@ export class PredictStream implements AsyncIterable<Bytes> {
     }
   }
 
-  /** Hands on, once for a stream, and makes the call's own errors of what goes wrong. */
-  #explained<T>(values: AsyncGenerator<T, void, undefined>): AsyncGenerator<T, void, undefined> {
-    if (this.#isTaken) {
-      throw argumentTypeError(
-        "ERR_EAS_ARG_REQUEST",
-        "this stream is already being read or was cancelled: read it once",
-      );
-    }
-    this.#isTaken = true;
-    const handed = this.#handOn(values);
-    // A generator that has not begun would end nothing, and one that reads would wait for its read first.
-    const end = handed.return;
-    handed.return = (value) => {
-      if (!this.#isDone) this.#response.cancel(undefined);
-      return end.call(handed, value);
-    };
-    return handed;
+  /** The call's own error for what ended the reading; undefined when the reader has left. */
+  #explain(thrown: unknown): unknown {
+    const error = thrown instanceof EasDecodeError ? decodeFailure(this.#call, thrown) : thrown;
+    if (isEasError(error)) Object.assign(error, { received: this.#received.text });
+    return error;
   }
 
-  async *#handOn<T>(values: AsyncGenerator<T, void, undefined>): AsyncGenerator<T, void, undefined> {
-    let isWhole = false;
-    try {
-      yield* values;
-      isWhole = true;
-    } catch (thrown) {
-      // Who waited has left.
-      if (thrown === undefined) return;
-      const error = thrown instanceof EasDecodeError ? decodeFailure(this.#call, thrown) : thrown;
-      if (isEasError(error)) Object.assign(error, { received: this.#received.text });
-      throw error;
-    } finally {
-      if (!isWhole) this.#isComplete = false;
-    }
-  }
-
-  #idleError(): EasTimeoutError {
-    const timeout = this.#idleTimeout;
+  #idleError(timeout: number): EasTimeoutError {
     return new EasTimeoutError(`${nameOf(this.#call.plan)} sent nothing for ${timeout} ms (idleTimeout)`, {
       attempts: this.attempts,
       retryable: true,
       phase: "idle",
       timeout,
     });
-  }
-}
-
-/** The texts, of which the first one was taken. */
-async function* withHead(
-  head: IteratorResult<string, void>,
-  texts: AsyncGenerator<string, void, undefined>,
-): AsyncGenerator<string, void, undefined> {
-  try {
-    if (!head.done) yield head.value;
-    yield* texts;
-  } finally {
-    await texts.return();
   }
 }

@@ -1,7 +1,7 @@
 import { createParser } from "eventsource-parser";
 import { EasDecodeError } from "../errors.js";
 import { isCut } from "./stream-end.js";
-import { MOST_CHARACTERS } from "./stream-text.js";
+import { MOST_CHARACTERS, type TextStep } from "./stream-text.js";
 
 /** One event of an event stream (html.spec.whatwg.org/multipage/server-sent-events.html). */
 export class ServerSentEvent {
@@ -23,48 +23,46 @@ export class ServerSentEvent {
 
   /** Parses the data as JSON. Throws `EasDecodeError` when it is not JSON, or empty. The type is not checked. */
   json<T = unknown>(): T {
-    if (this.data.trim() === "") throw new EasDecodeError("empty event: it has no data to parse", { format: "json" });
     try {
       return JSON.parse(this.data) as T;
     } catch {
+      if (this.data.trim() === "") throw new EasDecodeError("empty event: it has no data to parse", { format: "json" });
       throw new EasDecodeError(`the data of an event, ${this.data.length} characters, is not JSON`, { format: "json" });
     }
   }
 }
 
-/** The events of a text. The last one need not end, since many services leave out the last line break, unless it was cut off. */
-export async function* eventsOf(texts: AsyncIterable<string>): AsyncGenerator<ServerSentEvent, void, undefined> {
-  let events: ServerSentEvent[] = [];
+/** Reads events. The last one need not end, since many services leave out the last line break, unless it was cut off. */
+export function eventStep(): TextStep<ServerSentEvent> {
+  let add: (event: ServerSentEvent) => void;
   let retry: number | undefined;
   let tooLarge = false;
   const parser = createParser({
-    onEvent: ({ event, data, id }) => events.push(new ServerSentEvent(event ?? "message", data, id, retry)),
+    onEvent: ({ event, data, id }) => add(new ServerSentEvent(event ?? "message", data, id, retry)),
     onRetry: (milliseconds) => {
       retry = milliseconds;
     },
-    // Fields that nobody knows are passed over, as the standard wants it.
+    // Unknown fields are ignored, as the standard requires.
     onError: ({ type }) => {
       if (type === "max-buffer-size-exceeded") tooLarge = true;
     },
     maxBufferSize: MOST_CHARACTERS,
   });
-  const take = () => {
-    const taken = events;
-    events = [];
-    return taken;
-  };
   let endedByCr = false;
-  for await (const piece of texts) {
+  return (text, addTo) => {
+    add = addTo;
+    if (text === undefined) {
+      add = (event) => isCut(event) || addTo(event);
+      parser.feed("\n\n");
+      return;
+    }
     // CR and CRLF end a line, too. Made LF here: the parser would let what a CR ends wait for the next piece, and looks through
     // all of a piece for each line of one that has CRs only.
-    const text: string = endedByCr && piece.startsWith("\n") ? piece.slice(1) : piece;
-    endedByCr = text.endsWith("\r");
-    parser.feed(text.includes("\r") ? text.replace(/\r\n?/g, "\n") : text);
-    yield* take();
+    const rest = endedByCr && text.startsWith("\n") ? text.slice(1) : text;
+    endedByCr = rest.endsWith("\r");
+    parser.feed(rest.includes("\r") ? rest.replace(/\r\n?/g, "\n") : rest);
     if (tooLarge) {
       throw new EasDecodeError(`an event of the stream has more than ${MOST_CHARACTERS} characters`, { format: "sse" });
     }
-  }
-  parser.feed("\n\n");
-  yield* take().filter((event) => !isCut(event));
+  };
 }

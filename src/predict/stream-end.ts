@@ -1,7 +1,7 @@
 import { createParser } from "eventsource-parser";
 
 /** The last event of a stream in OpenAI's API. */
-export const DONE = "[DONE]";
+const DONE = "[DONE]";
 
 /** What the text of an event stream that ended shows about its end. */
 export interface StreamEnd {
@@ -57,9 +57,16 @@ export function endOfEvents(text: string, isWhole = true): StreamEnd {
   return endOfValues(events.map(({ data }) => data));
 }
 
+/** Whether an event is the last one of a stream in OpenAI's API. */
+export function isDone({ data }: EventData): boolean {
+  // The most frequent case first: data that is an object.
+  return data.charCodeAt(0) !== 0x7b && data.trim() === DONE;
+}
+
 /** Whether an event that no blank line ended was cut off: JSON that does not end, or no data yet. */
-export function isCut({ data }: EventData): boolean {
-  if (data.trim() === DONE) return false;
+export function isCut(event: EventData): boolean {
+  const { data } = event;
+  if (isDone(event)) return false;
   return data === "" || (/^\s*[{[]/.test(data) && parseJson(data) === undefined);
 }
 

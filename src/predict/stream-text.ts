@@ -4,24 +4,27 @@ import type { Bytes } from "../request.js";
 /** The longest line, event or value, in characters: one that has no end would fill the memory. */
 export const MOST_CHARACTERS: number = 16 * 1024 * 1024;
 
-/** The text of pieces that may begin and end anywhere. Throws `EasDecodeError` for what is no UTF-8. */
-export async function* decodeText(pieces: AsyncIterable<Bytes>): AsyncGenerator<string, void, undefined> {
+/** Reads values out of a text that comes in pieces, and adds each when it ends; undefined is the end of the text. */
+export type TextStep<T> = (text: string | undefined, add: (value: T) => void) => void;
+
+/**
+ * Makes a function that returns the text of each piece, which may begin and end anywhere; undefined is the end. It throws
+ * `EasDecodeError` for bytes that are not UTF-8.
+ */
+export function textDecoder(): (piece: Bytes | undefined) => string {
   const decoder = new TextDecoder("utf-8", { fatal: true });
+  const options = { stream: true };
   let offset = 0;
-  const decode = (piece?: Bytes) => {
+  return (piece) => {
     try {
-      return piece === undefined ? decoder.decode() : decoder.decode(piece, { stream: true });
+      // At the end there may be a part of a character.
+      const text = piece === undefined ? decoder.decode() : decoder.decode(piece, options);
+      offset += piece?.length ?? 0;
+      return text;
     } catch {
       throw new EasDecodeError(`the stream is not UTF-8 at or after byte ${offset}`, { format: "utf-8", offset });
     }
   };
-  for await (const piece of pieces) {
-    const text = decode(piece);
-    offset += piece.length;
-    if (text !== "") yield text;
-  }
-  // A character that was cut off.
-  decode();
 }
 
 /** Text that grows until it ends; throws `EasDecodeError` when it is longer than `MOST_CHARACTERS`. */
@@ -44,7 +47,10 @@ class Growing {
     if (text !== "") this.#parts.push(text);
   }
 
-  take(): string {
+  /** Returns the text with its last part. */
+  take(last = ""): string {
+    if (this.#parts.length === 0 && last.length <= MOST_CHARACTERS) return last;
+    this.add(last);
     const text = this.#parts.join("");
     this.#parts = [];
     this.#length = 0;
@@ -52,20 +58,22 @@ class Growing {
   }
 }
 
-/** The lines of a text, each ended by LF or CRLF, without it; the last one need not end. */
-export async function* linesOf(texts: AsyncIterable<string>): AsyncGenerator<string, void, undefined> {
+/** Reads lines, each ended by LF or CRLF, without it; the last one need not end. */
+export function lineStep(): TextStep<string> {
   const line = new Growing("lines");
-  for await (const text of texts) {
+  return (text, add) => {
+    if (text === undefined) {
+      const last = line.take();
+      if (last !== "") add(withoutCr(last));
+      return;
+    }
     let from = 0;
     for (let at = text.indexOf("\n"); at !== -1; at = text.indexOf("\n", from)) {
-      line.add(text.slice(from, at));
-      yield withoutCr(line.take());
+      add(withoutCr(line.take(text.slice(from, at))));
       from = at + 1;
     }
     line.add(text.slice(from));
-  }
-  const last = line.take();
-  if (last !== "") yield withoutCr(last);
+  };
 }
 
 function withoutCr(line: string): string {
@@ -73,10 +81,10 @@ function withoutCr(line: string): string {
 }
 
 /**
- * JSON values, each ended by a line break or by a NUL character. Which of the two it is shows at the first line: where that is
- * no whole value, lines are within values, and only NUL and the end separate them.
+ * Reads JSON values, each ended by a line break or by a NUL character. Which of the two it is shows at the first line: where that
+ * is not a whole value, lines are within values, and only NUL and the end separate them.
  */
-export async function* jsonOf(texts: AsyncIterable<string>): AsyncGenerator<unknown, void, undefined> {
+export function jsonStep(): TextStep<unknown> {
   const value = new Growing("json");
   let separator: "\n" | "\0" | undefined;
   let count = 0;
@@ -90,18 +98,22 @@ export async function* jsonOf(texts: AsyncIterable<string>): AsyncGenerator<unkn
       });
     }
   };
-  for await (const text of texts) {
+  return (text, add) => {
+    if (text === undefined) {
+      const last = value.take();
+      if (!isBlank(last)) add(parse(trimmed(last)));
+      return;
+    }
     let from = 0;
     // Looked for once: to go through all of the text for each of its lines would take quadratic time.
     const nul = separator === "\n" ? -1 : text.indexOf("\0");
     for (;;) {
       // Until the separator is known, nothing before the first NUL is passed over that could be it.
-      const found = text.indexOf(separator ?? "\n", from);
+      const found: number = text.indexOf(separator ?? "\n", from);
       const at = separator === undefined && nul >= from && (found === -1 || nul < found) ? nul : found;
       if (at === -1) break;
-      value.add(text.slice(from, at));
+      const whole = value.take(text.slice(from, at));
       from = at + 1;
-      const whole = value.take();
       if (isBlank(whole)) continue;
       if (separator === undefined) {
         separator = text[at] === "\0" || !isJson(whole) ? "\0" : "\n";
@@ -110,20 +122,20 @@ export async function* jsonOf(texts: AsyncIterable<string>): AsyncGenerator<unkn
           continue;
         }
       }
-      yield parse(trimmed(whole));
+      add(parse(trimmed(whole)));
     }
     value.add(text.slice(from));
-  }
-  const last = value.take();
-  if (!isBlank(last)) yield parse(trimmed(last));
+  };
 }
 
 /** NUL beside a line break is white space, too. */
 function trimmed(text: string): string {
-  return text.replaceAll("\0", " ");
+  return text.includes("\0") ? text.replaceAll("\0", " ") : text;
 }
 
 function isBlank(text: string): boolean {
+  // The most frequent case: a value without white space before it.
+  if (text.charCodeAt(0) > 0x20) return false;
   return trimmed(text).trim() === "";
 }
 

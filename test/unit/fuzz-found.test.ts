@@ -3,11 +3,10 @@ import { gatewayTarget, parseEndpoint } from "../../src/endpoint/gateway.js";
 import { readInstances } from "../../src/endpoint/instance.js";
 import { parseExactly } from "../../src/http/exact-json.js";
 import { EasDecodeError, JsonResponse } from "../../src/index.js";
-import { eventsOf } from "../../src/predict/server-sent-events.js";
-import { jsonOf } from "../../src/predict/stream-text.js";
 import { readFrames } from "../../src/queue/data-frame.js";
 import { readAttributes } from "../../src/queue/queue-attributes.js";
 import { thrownBy } from "../support/calls.js";
+import { eventsOf, jsonOf } from "../support/steps.js";
 
 // Inputs that `npm run test:fuzz` has found, each with what was wrong before.
 

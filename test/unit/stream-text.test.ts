@@ -1,9 +1,10 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { EasDecodeError } from "../../src/index.js";
-import { eventsOf } from "../../src/predict/server-sent-events.js";
-import { decodeText, jsonOf, linesOf, MOST_CHARACTERS } from "../../src/predict/stream-text.js";
+
+import { MOST_CHARACTERS } from "../../src/predict/stream-text.js";
 import { collect, errorOf } from "../support/calls.js";
+import { decodeText, eventsOf, jsonOf, linesOf } from "../support/steps.js";
 
 async function* each<T>(values: Iterable<T>): AsyncGenerator<T, void, undefined> {
   yield* values;

@@ -1,9 +1,8 @@
 import { EasDecodeError } from "../../../src/errors.js";
 import { ChatAccumulator } from "../../../src/predict/chat-completion.js";
-import { eventsOf } from "../../../src/predict/server-sent-events.js";
 import { endOfEvents } from "../../../src/predict/stream-end.js";
 import { errorOfEvent, errorOfValue } from "../../../src/predict/stream-error.js";
-import { decodeText, jsonOf, linesOf } from "../../../src/predict/stream-text.js";
+import { decodeText, eventsOf, jsonOf, linesOf } from "../../support/steps.js";
 import { type Bytes, must, table, utf8 } from "../decoder.js";
 
 // What reads answers while they come. Each input is read as one piece and as many, which must give the same.
