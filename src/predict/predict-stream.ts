@@ -326,6 +326,7 @@ export class PredictStream implements AsyncIterable<Bytes> {
   }
 
   #end(isWhole: boolean): void {
+    this.#idle.end();
     if (!isWhole) this.#isComplete = false;
     if (this.#isDone) void this.#drain();
     else this.#response.cancel(undefined);
