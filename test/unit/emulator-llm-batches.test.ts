@@ -332,6 +332,24 @@ describe("batches", () => {
     await expect(openai.batches.cancel(id)).rejects.toBeInstanceOf(OpenAI.ConflictError);
   });
 
+  test.each([
+    ["state", { batchDelay: 2_000_000 }, 2_000_000],
+    ["token", { tokensPerSecond: 0.001 }, 900_000],
+  ])("that wait for a %s keep no process alive", async (_, options, least) => {
+    const timers = vi.spyOn(globalThis, "setTimeout");
+    try {
+      const openai = fresh(options);
+      const { id } = await create(openai, line("1", chat("你好")));
+      // Other timers, such as those of the package, are shorter.
+      const waits = () => timers.mock.results.filter((_, i) => (timers.mock.calls[i]?.[1] ?? 0) >= least);
+      await vi.waitFor(() => expect(waits()).toHaveLength(1));
+      expect(waits()[0]?.value.hasRef()).toBe(false);
+      await openai.batches.cancel(id);
+    } finally {
+      timers.mockRestore();
+    }
+  });
+
   test("are cancelled before they begin", async () => {
     const openai = fresh({ batchDelay: 2 ** 31 - 1 });
     const { id } = await create(openai, line("1", chat("你好")));

@@ -186,6 +186,26 @@ describe("tools", () => {
     expect(await namesOf({ type: "auto", disable_parallel_tool_use: true }, both)).toEqual(["get_weather"]);
   });
 
+  test("the tool runner of the package calls the tool and ends with a text", async () => {
+    const called: unknown[] = [];
+    const run = (input: unknown) => {
+      called.push(input);
+      return "21 degrees";
+    };
+    const tool = { ...WEATHER, run, parse: (input: unknown) => input } as never;
+    for (const stream of [false, true]) {
+      const runner = anthropic.beta.messages.toolRunner({
+        ...request,
+        tools: [tool],
+        messages: question,
+        stream,
+      } as never);
+      const { content } = (await runner) as unknown as Anthropic.Message;
+      expect(content).toEqual([{ type: "text", text: "The result of the tool is: 21 degrees" }]);
+    }
+    expect(called).toEqual([1, 2].map(() => ({ city: "Hangzhou", days: 3 })));
+  });
+
   test("each call of a stream is a block with an index of its own", async () => {
     const tools = [WEATHER, { ...WEATHER, name: "get_time", description: "The time in a city" }];
     const events = await eventsOf({ ...request, tools, messages: ask("The weather and the time in Paris?") });

@@ -2,6 +2,7 @@ import { createOpenAICompatible } from "@ai-sdk/openai-compatible";
 import { generateObject, generateText, stepCountIs, tool } from "ai";
 import fc from "fast-check";
 import OpenAI from "openai";
+import { zodResponseFormat } from "openai/helpers/zod";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { z } from "zod";
 import { type RunningEmulator, startEmulator } from "../../src/emulator/index.js";
@@ -278,6 +279,39 @@ describe("reasoning, usage and several answers", () => {
     expect(streamed).toEqual(contents);
     expect(order.slice(0, 6)).toEqual([0, 1, 2, 0, 1, 2]);
     expect(usage).toEqual(body.usage);
+  });
+});
+
+describe("helpers of the package openai", () => {
+  test("runTools calls the functions and ends with a text", async () => {
+    const called: unknown[] = [];
+    const add = (args: { a: number; b: number }) => {
+      called.push(args);
+      return `${args.a + args.b}`;
+    };
+    const parameters = ADD.function.parameters as { type: string };
+    const runner = openai.chat.completions.runTools({
+      model,
+      messages: [user("Add 2 and 3")],
+      tools: [
+        {
+          type: "function",
+          function: { name: "add", description: "Adds", parameters, parse: JSON.parse, function: add },
+        },
+      ],
+    });
+    expect(await runner.finalContent()).toBe("The result of the tool is: 5");
+    expect(called).toEqual([{ a: 2, b: 3 }]);
+  });
+
+  test("parse with a zod schema", async () => {
+    const schema = z.object({ city: z.string(), days: z.int().min(1) });
+    const { choices } = await openai.chat.completions.parse({
+      model,
+      messages: [user("A trip to Rome for 3 days")],
+      response_format: zodResponseFormat(schema, "trip"),
+    });
+    expect(choices[0]?.message.parsed).toEqual({ city: "Rome", days: 3 });
   });
 });
 

@@ -1,5 +1,11 @@
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { createEmulator, llmGateway, llmService, type RunningEmulator, startEmulator } from "../../src/emulator/index.js";
+import {
+  createEmulator,
+  llmGateway,
+  llmService,
+  type RunningEmulator,
+  startEmulator,
+} from "../../src/emulator/index.js";
 import { pixelsToTensor } from "../../src/image/index.js";
 import {
   AsyncInferenceClient,

@@ -42,7 +42,7 @@ const ROUTES: Routes = {
 
 /**
  * Creates a service like the demo service `llm`: a small language model behind the interfaces of vLLM, over HTTP and
- * WebSocket. Each service has its own files and batches. Throws a `TypeError` or a `RangeError` for wrong options.
+ * WebSocket. Each service has its own files and batches, which the emulator's `reset()` keeps. Throws a `TypeError` or a `RangeError` for wrong options.
  *
  * @example
  * createEmulator({ services: { slow: llmService({ tokensPerSecond: 20, models: ["qwen3-8b"] }) } });
@@ -94,9 +94,8 @@ async function answerOpenAi(
   settings: LlmSettings,
 ): Promise<Response> {
   const request = read(readJson(call, settings), settings);
-  const { tokensPerSecond } = settings;
-  if (!request.isStreamed) return answerJson(200, await openAiAnswer(form, request, call.signal, tokensPerSecond));
-  return answerEvents(events(openAiChunks(form, request, call.signal, tokensPerSecond)), call.signal);
+  if (!request.isStreamed) return answerJson(200, await openAiAnswer(form, request, call.signal, settings));
+  return answerEvents(events(openAiChunks(form, request, call.signal, settings)), call.signal);
 }
 
 /** Server-sent events, and the event that ends a stream of OpenAI's interface. */
@@ -109,9 +108,8 @@ async function answerMessages(call: EmulatorCall, settings: LlmSettings): Promis
   const fields = readJson(call, settings);
   requireMaxTokens(fields);
   const request = readChatRequest(toChatFields(fields), settings);
-  const { tokensPerSecond } = settings;
-  if (!request.isStreamed) return answerJson(200, await anthropicAnswer(request, call.signal, tokensPerSecond));
-  return answerEvents(anthropicEvents(request, call.signal, tokensPerSecond), call.signal);
+  if (!request.isStreamed) return answerJson(200, await anthropicAnswer(request, call.signal, settings));
+  return answerEvents(anthropicEvents(request, call.signal, settings), call.signal);
 }
 
 function answerTokenCount(call: EmulatorCall, settings: LlmSettings): Response {
@@ -130,7 +128,7 @@ async function answerFields(
 /** The oldest services do not look at the content type, so text and octet-stream are accepted here. */
 async function answerOlder({ body, signal }: EmulatorCall, settings: LlmSettings): Promise<Response> {
   const request = readOlderRequest(parseFields(textOf(body)), settings);
-  const replies = growingReply(request, signal, settings.tokensPerSecond);
+  const replies = growingReply(request, signal, settings);
   if (request.isStreamed && !request.isPlain)
     return answerStream("application/octet-stream", endedByNul(replies), signal);
   let text = "";
@@ -156,7 +154,7 @@ function chat(call: EmulatorCall, socket: EmulatorServiceSocket, settings: LlmSe
     try {
       const text = typeof message === "string" ? message : textOf(message);
       const request = readChatRequest(parseFields(text), settings);
-      const chunks = openAiChunks(CHAT, request, call.signal, settings.tokensPerSecond);
+      const chunks = openAiChunks(CHAT, request, call.signal, settings);
       for await (const chunk of chunks) socket.send(JSON.stringify(chunk));
     } catch (error) {
       if (call.signal.aborted) return;

@@ -1,15 +1,12 @@
 import { randomUuid } from "../../../queue/random-uuid.js";
 import { callsOf, readReply, textOf } from "./openai-answer.js";
+import type { Pace } from "./pace.js";
 import { type Piece, type ReplyEnd, reply } from "./reply.js";
 import type { TextRequest } from "./text-request.js";
 
 /** Returns the whole answer of `/v1/messages`. */
-export async function anthropicAnswer(
-  request: TextRequest,
-  signal: AbortSignal,
-  tokensPerSecond: number | undefined,
-): Promise<object> {
-  const end = await readReply(reply(request, signal, tokensPerSecond));
+export async function anthropicAnswer(request: TextRequest, signal: AbortSignal, pace: Pace): Promise<object> {
+  const end = await readReply(reply(request, signal, pace));
   const thinking = textOf(end.pieces, "reasoning");
   const text = textOf(end.pieces, "text");
   const content = [
@@ -26,15 +23,11 @@ export async function anthropicAnswer(
 }
 
 /** Yields the events of a streamed answer, as text. */
-export async function* anthropicEvents(
-  request: TextRequest,
-  signal: AbortSignal,
-  tokensPerSecond: number | undefined,
-): AsyncGenerator<string> {
+export async function* anthropicEvents(request: TextRequest, signal: AbortSignal, pace: Pace): AsyncGenerator<string> {
   const message = { ...head(request), content: [], stop_reason: null, stop_sequence: null, usage: usageOf(request, 0) };
   yield event("message_start", { message });
   yield event("ping", {});
-  const pieces = reply(request, signal, tokensPerSecond);
+  const pieces = reply(request, signal, pace);
   let index = -1;
   let open: string | undefined;
   const close = () => {

@@ -3,6 +3,7 @@ import { Batches } from "./batches.js";
 import { FileStore } from "./files.js";
 import { answer, answerJson, readJson } from "./http.js";
 import { badRequest } from "./lists.js";
+import { pauseInBackground } from "./pace.js";
 import type { LlmSettings } from "./settings.js";
 
 /** A service with its options and its state. */
@@ -24,9 +25,10 @@ export function createLlm(settings: LlmSettings, handle: (call: EmulatorCall, ll
   const query = new URLSearchParams();
   const batches: Batches = new Batches(files, settings.batchDelay, (path, fields, signal) => {
     const body = new TextEncoder().encode(JSON.stringify(fields));
-    return handle({ service: "", method: "POST", path, query, headers, body, signal }, llm);
+    return handle({ service: "", method: "POST", path, query, headers, body, signal }, background);
   });
   const llm: Llm = { ...settings, files, batches };
+  const background = { ...llm, pause: pauseInBackground };
   return llm;
 }
 

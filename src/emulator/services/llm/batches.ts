@@ -1,11 +1,11 @@
 import { joinChunks } from "../../../platform/chunks.js";
 import { randomUuid } from "../../../queue/random-uuid.js";
-import { pause } from "../../../util/abort.js";
 import { messageOf } from "../../../util/realms.js";
 import { type BatchError, type BatchRequest, readBatchLines } from "./batch-lines.js";
 import { type Fields, isObject } from "./fields.js";
 import type { FileStore } from "./files.js";
 import { badRequest, pageOf } from "./lists.js";
+import { pauseInBackground } from "./pace.js";
 
 /** The maximum number of batches that are kept; the oldest ended ones are dropped first. */
 const MAX_BATCHES = 1000;
@@ -55,7 +55,10 @@ interface BatchObject {
 /** Answers one request of a batch as the service answers it over HTTP. */
 export type AnswerRequest = (path: string, body: Fields, signal: AbortSignal) => Promise<Response>;
 
-/** The batches of a service. They run in the background, from the moment they are created. */
+/**
+ * The batches of a service. They run in the background, from the moment they are created, and change while they run. A batch that
+ * waits for its next state or token does not keep a Node process alive.
+ */
 export class Batches {
   readonly #files: FileStore;
   readonly #answer: AnswerRequest;
@@ -102,12 +105,11 @@ export class Batches {
     const cancellation = new AbortController();
     this.#batches.set(batch.id, { batch, cancellation });
     void this.#run(batch, content, cancellation.signal);
-    // The batch changes while it runs.
-    return structuredClone(batch);
+    return batch;
   }
 
   get(id: string): BatchObject {
-    return structuredClone(this.#find(id).batch);
+    return this.#find(id).batch;
   }
 
   list(query: URLSearchParams): object {
@@ -125,7 +127,7 @@ export class Batches {
       batch.cancelling_at = now();
       cancellation.abort(new Error("the batch was cancelled"));
     }
-    return structuredClone(batch);
+    return batch;
   }
 
   #find(id: string) {
@@ -148,7 +150,7 @@ export class Batches {
   async #run(batch: BatchObject, content: Uint8Array, signal: AbortSignal): Promise<void> {
     const output = new Output();
     try {
-      await pause(this.#delay, signal);
+      await pauseInBackground(this.#delay, signal);
       const { requests, errors } = readBatchLines(content, batch.endpoint);
       if (errors.length > 0) {
         fail(batch, errors);
@@ -156,13 +158,13 @@ export class Batches {
       }
       batch.request_counts.total = requests.length;
       batch.status = "pending";
-      await pause(this.#delay, signal);
+      await pauseInBackground(this.#delay, signal);
       batch.status = "in_progress";
       batch.in_progress_at = now();
       await this.#answerAll(batch, requests, output, signal);
       batch.status = "finalize";
       batch.finalizing_at = now();
-      await pause(this.#delay, signal);
+      await pauseInBackground(this.#delay, signal);
       this.#write(batch, output);
       batch.status = "completed";
       batch.completed_at = now();

@@ -4,12 +4,17 @@ import type { PromptValues } from "./prompt-values.js";
 /** From this depth on, values are as small as the schema allows, so that recursive schemas end. */
 const SMALL_DEPTH = 6;
 const MAX_DEPTH = 64;
+/** Limits of a value: it is an answer of a model whose context has 8,192 tokens. */
+const MAX_PARTS = 5000;
+const MAX_TEXT_LENGTH = 100_000;
 
 interface Source {
   readonly root: unknown;
   readonly values: PromptValues;
   /** Whether optional properties are always present. Otherwise only those that the prompt has a value for. */
   readonly isFull: boolean;
+  /** The number of parts that the value has so far. */
+  parts: number;
 }
 
 /**
@@ -18,11 +23,13 @@ interface Source {
  * `default`, `format`, and the limits of numbers, lengths and counts. Other keywords, such as `pattern`, are ignored.
  */
 export function makeValue(schema: unknown, values: PromptValues, isFull: boolean): unknown {
-  return buildValue(schema, { root: schema, values, isFull }, 0);
+  return buildValue(schema, { root: schema, values, isFull, parts: 0 }, 0);
 }
 
 function buildValue(unresolved: unknown, source: Source, depth: number): unknown {
   if (depth > MAX_DEPTH) throw new LlmRefusal(`the JSON schema requires values more than ${MAX_DEPTH} levels deep`);
+  source.parts++;
+  if (source.parts > MAX_PARTS) throw new LlmRefusal(`the JSON schema requires values of more than ${MAX_PARTS} parts`);
   const schema = resolve(unresolved, source.root);
   if (schema.const !== undefined) return schema.const;
   if (Array.isArray(schema.enum) && schema.enum.length > 0) return choose(schema, schema.enum, source.values);
@@ -31,7 +38,11 @@ function buildValue(unresolved: unknown, source: Source, depth: number): unknown
     const { anyOf, oneOf, ...rest } = schema;
     return buildValue({ allOf: [rest, chooseOption(options, source.root, depth)] }, source, depth + 1);
   }
-  return MAKERS[typeOf(schema)]?.(schema, source, depth) ?? null;
+  const type = typeOf(schema);
+  if (type === "null") return null;
+  const make = Object.hasOwn(MAKERS, type) ? MAKERS[type] : undefined;
+  if (make === undefined) throw new LlmRefusal(`the JSON schema has the unknown type ${JSON.stringify(type)}`);
+  return make(schema, source, depth);
 }
 
 const MAKERS: Readonly<Record<string, (schema: Fields, source: Source, depth: number) => unknown>> = {
@@ -80,7 +91,7 @@ function find(ref: string, root: unknown): unknown {
 function typeOf(schema: Fields): string {
   const { type } = schema;
   if (Array.isArray(type)) return String(type.find((each) => each !== "null") ?? "null");
-  if (typeof type === "string") return type;
+  if (type !== undefined) return String(type);
   if (schema.properties !== undefined || schema.required !== undefined) return "object";
   if (schema.items !== undefined || schema.prefixItems !== undefined) return "array";
   return "string";
@@ -104,6 +115,7 @@ function chooseOption(options: readonly unknown[], root: unknown, depth: number)
 function makeText(schema: Fields, values: PromptValues): string {
   const least = countOf(schema.minLength, 0);
   const most = countOf(schema.maxLength, Number.POSITIVE_INFINITY);
+  if (least > MAX_TEXT_LENGTH) throw new LlmRefusal(`the JSON schema requires texts longer than ${MAX_TEXT_LENGTH}`);
   const fits = (text: unknown): text is string =>
     typeof text === "string" && text.length >= least && text.length <= most;
   const [example] = listOf(schema.examples);
@@ -120,7 +132,7 @@ function makeNumber(schema: Fields, values: PromptValues, isInteger: boolean): n
   const { minimum, maximum, exclusiveMinimum: above, exclusiveMaximum: below } = schema;
   const isRight = (value: unknown): value is number =>
     typeof value === "number" &&
-    !(step !== undefined && !Number.isInteger(value / step)) &&
+    !(step !== undefined && !isWhole(value / step)) &&
     !(typeof minimum === "number" && (above === true ? value <= minimum : value < minimum)) &&
     !(typeof maximum === "number" && (below === true ? value >= maximum : value > maximum)) &&
     !(typeof above === "number" && value <= above) &&
@@ -157,7 +169,7 @@ function makeArray(schema: Fields, source: Source, depth: number): unknown[] {
           ? numberCount
           : 0;
   const wanted = Math.max(left, depth >= SMALL_DEPTH ? 0 : 1);
-  const count = Math.min(Math.max(wanted, least), most, 1000) - first.length;
+  const count = Math.min(Math.max(wanted, least), most, MAX_PARTS + 1) - first.length;
   return [...first, ...Array.from({ length: Math.max(0, count) }, () => buildValue(schema.items, source, depth + 1))];
 }
 
@@ -191,8 +203,15 @@ function listOf(value: unknown): readonly unknown[] {
   return Array.isArray(value) ? value : [];
 }
 
-function fieldsOf(value: unknown): Fields {
-  return isObject(value) ? value : {};
+function fieldsOf(properties: unknown): Fields {
+  if (properties === undefined) return {};
+  if (isObject(properties)) return properties;
+  throw new LlmRefusal("the JSON schema has properties that are not an object");
+}
+
+/** Whether a quotient is a whole number, but for rounding. */
+function isWhole(quotient: number): boolean {
+  return Math.abs(quotient - Math.round(quotient)) < 1e-9;
 }
 
 function numberOf(value: unknown): number | undefined {

@@ -1,4 +1,5 @@
 import { type Fields, wrong } from "./fields.js";
+import type { Pace } from "./pace.js";
 import { reply } from "./reply.js";
 import { LLM_CONTEXT_TOKENS, type LlmSettings } from "./settings.js";
 import { readTextRequest, type TextRequest } from "./text-request.js";
@@ -38,13 +39,9 @@ function isExchange(pair: unknown): pair is [string, string] {
 }
 
 /** Yields the text of a reply as it grows with each token. */
-export async function* growingReply(
-  request: TextRequest,
-  signal: AbortSignal,
-  tokensPerSecond: number | undefined,
-): AsyncGenerator<string> {
+export async function* growingReply(request: TextRequest, signal: AbortSignal, pace: Pace): AsyncGenerator<string> {
   let text = "";
-  for await (const piece of reply(request, signal, tokensPerSecond)) {
+  for await (const piece of reply(request, signal, pace)) {
     if (piece.kind === "text") {
       text += piece.text;
       yield text;

@@ -1,4 +1,5 @@
 import { randomUuid } from "../../../queue/random-uuid.js";
+import type { Pace } from "./pace.js";
 import { type Piece, type Reply, type ReplyEnd, reply } from "./reply.js";
 import type { TextRequest } from "./text-request.js";
 
@@ -100,11 +101,11 @@ export async function readReply(pieces: Reply): Promise<WholeReply> {
 }
 
 /** Starts the replies to a request. The first one is the same for every count. */
-function replies(request: TextRequest, signal: AbortSignal, tokensPerSecond: number | undefined): Reply[] {
+function replies(request: TextRequest, signal: AbortSignal, pace: Pace): Reply[] {
   const { sampling, prompt, count } = request;
   return Array.from({ length: count }, (_, index) => {
     const seed = index === 0 ? sampling.seed : `${sampling.seed ?? prompt} ${index}`;
-    return reply({ ...request, sampling: { ...sampling, seed } }, signal, tokensPerSecond);
+    return reply({ ...request, sampling: { ...sampling, seed } }, signal, pace);
   });
 }
 
@@ -113,9 +114,9 @@ export async function openAiAnswer(
   form: OpenAiForm,
   request: TextRequest,
   signal: AbortSignal,
-  tokensPerSecond: number | undefined,
+  pace: Pace,
 ): Promise<object> {
-  const read = await Promise.all(replies(request, signal, tokensPerSecond).map(readReply));
+  const read = await Promise.all(replies(request, signal, pace).map(readReply));
   const choices = read.map(({ pieces, finishReason }, index) => choice(index, form.whole(pieces), finishReason));
   const completionTokens = read.reduce((sum, each) => sum + each.completionTokens, 0);
   return { ...head(form, form.object, request), choices, usage: usageOf(request, completionTokens) };
@@ -129,10 +130,10 @@ export async function* openAiChunks(
   form: OpenAiForm,
   request: TextRequest,
   signal: AbortSignal,
-  tokensPerSecond: number | undefined,
+  pace: Pace,
 ): AsyncGenerator<object> {
   const common = { ...head(form, form.chunkObject, request), ...(request.includesUsage ? { usage: null } : {}) };
-  let open = replies(request, signal, tokensPerSecond).map((pieces, index) => ({ pieces, index }));
+  let open = replies(request, signal, pace).map((pieces, index) => ({ pieces, index }));
   if (form.first !== undefined) {
     for (const { index } of open) yield { ...common, choices: [choice(index, form.first, null)] };
   }

@@ -1,7 +1,6 @@
-import { pause } from "../../../util/abort.js";
-import { clockNow } from "../../../util/clock.js";
 import type { FinishReason } from "../../models/language-model.js";
 import { tokenize } from "../../models/ngram.js";
+import { type Pace, pacer } from "./pace.js";
 import { StopText } from "./stop-text.js";
 import type { TextRequest } from "./text-request.js";
 
@@ -27,12 +26,12 @@ export type Reply = AsyncGenerator<Piece, ReplyEnd>;
  * Writes a reply. A token is computed when its piece is requested; text that may be the beginning of a stop is held back.
  * Rejects with the signal's reason when the caller disconnects.
  */
-export async function* reply(request: TextRequest, signal: AbortSignal, tokensPerSecond: number | undefined): Reply {
+export async function* reply(request: TextRequest, signal: AbortSignal, pace: Pace): Reply {
   // The texts of the model are loaded, and the model is trained, on first use.
   const { generate } = await import("../../models/language-model.js");
   const tokens = write(request, generate);
   const stop = new StopText(request.stops);
-  const wait = pacer(tokensPerSecond, signal);
+  const wait = pacer(pace, signal);
   let isFirst = true;
   let completionTokens = 0;
   for (;;) {
@@ -82,21 +81,4 @@ function* write(
     if (next.done) return next.value;
     yield { kind: "text", text: next.value };
   }
-}
-
-/** Returns a function that waits for the turn of the next token. */
-function pacer(tokensPerSecond: number | undefined, signal: AbortSignal): () => Promise<void> {
-  if (tokensPerSecond === undefined) return turn;
-  const start = clockNow();
-  let count = 0;
-  return () => {
-    count++;
-    const left = start + (count * 1000) / tokensPerSecond - clockNow();
-    return left > 0 ? pause(left, signal) : turn();
-  };
-}
-
-/** Lets other work run, such as an abort of the caller. Otherwise a long reply would be written in one turn. */
-function turn(): Promise<void> {
-  return new Promise((resolve) => setTimeout(resolve, 0));
 }

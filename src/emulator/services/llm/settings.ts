@@ -1,6 +1,8 @@
 import { argumentRangeError, optionError, show } from "../../../argument-errors.js";
+import { pause } from "../../../util/abort.js";
 import { checkOptionNames, type OptionNames } from "../../../util/option-names.js";
 import { type Fields, LlmRefusal } from "./fields.js";
+import type { Pace } from "./pace.js";
 
 /** The model of a service that sets no names. */
 export const LLM_MODEL = "eas-ngram";
@@ -34,8 +36,7 @@ export interface LlmServiceOptions {
 const LLM_SERVICE_OPTIONS: OptionNames<LlmServiceOptions> = { tokensPerSecond: 1, models: 1, errors: 1, batchDelay: 1 };
 
 /** Checked options, with defaults. */
-export interface LlmSettings {
-  readonly tokensPerSecond: number | undefined;
+export interface LlmSettings extends Pace {
   readonly models: readonly string[];
   readonly errors: "flat" | "nested";
   readonly batchDelay: number;
@@ -57,7 +58,7 @@ export function checkLlmOptions(options: LlmServiceOptions): LlmSettings {
   if (!(batchDelay >= 0 && batchDelay <= MAX_DELAY_MS)) {
     throw rangeError("batchDelay", batchDelay, `milliseconds from 0 to ${MAX_DELAY_MS}`);
   }
-  return { tokensPerSecond, models: [...models], errors, batchDelay };
+  return { tokensPerSecond, pause, models: [...models], errors, batchDelay };
 }
 
 function rangeError(name: string, value: unknown, right: string): RangeError {
