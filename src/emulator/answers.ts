@@ -2,7 +2,7 @@ import { easHost } from "../endpoint/host.js";
 import type { Bytes } from "../request.js";
 import { isResponse, messageOf } from "../util/realms.js";
 import type { AuthForm } from "./authorization.js";
-import { compressAnswer, decompressBody } from "./compression.js";
+import { compressAnswer, decompressBody, UnknownEncoding } from "./compression.js";
 import type { Fault } from "./faults.js";
 import type { QueueCall } from "./queue/queue.js";
 import type { EmulatorCall, EmulatorService, SocketAnswer } from "./service.js";
@@ -54,12 +54,12 @@ export function runHandler(received: ReceivedCall): Promise<Response> {
 /** The service's answer to a call; 400 when its handler throws. Rejects when the caller goes. */
 export async function runService(service: EmulatorService, call: EmulatorCall): Promise<Response> {
   try {
-    const answer = await service.handle({ ...call, body: await decompressBody(service.decompressor, call) });
+    const answer = await service.handle({ ...call, body: await decompressBody(service, call) });
     const response = isResponse(answer) ? answer : answerWith(200, answer);
     return await compressAnswer(service.compressor, response);
   } catch (error) {
     call.signal.throwIfAborted();
-    return answerWith(400, messageOf(error));
+    return answerWith(error instanceof UnknownEncoding ? 415 : 400, messageOf(error));
   }
 }
 

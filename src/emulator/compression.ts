@@ -3,7 +3,13 @@ import { argumentTypeError, show } from "../argument-errors.js";
 import type { Bytes, CompressionCodec } from "../request.js";
 import { checkOptionNames, type OptionNames } from "../util/option-names.js";
 import { messageOf } from "../util/realms.js";
-import type { EmulatorCall, EmulatorCompressor, EmulatorDecompressor, EmulatorService } from "./service.js";
+import type {
+  EmulatorCall,
+  EmulatorCompressor,
+  EmulatorContentEncoding,
+  EmulatorDecompressor,
+  EmulatorService,
+} from "./service.js";
 
 interface Coding {
   readonly contentEncoding: string;
@@ -28,6 +34,13 @@ const CODINGS: Readonly<Record<EmulatorCompressor, Coding>> = {
 };
 
 const COMPRESSORS = Object.keys(CODINGS) as EmulatorCompressor[];
+const CONTENT_ENCODINGS: Readonly<Record<EmulatorContentEncoding, EmulatorDecompressor>> = {
+  gzip: "gzip",
+  deflate: "zlib",
+  snappy: "snappy",
+  lz4: "lz4",
+  zstd: "zstd",
+};
 const DECOMPRESSORS: readonly EmulatorDecompressor[] = ["gzip", "zlib", "snappy", "lz4", "zstd"];
 
 /** The most that a body may become: what the emulator's server takes as one. */
@@ -41,6 +54,7 @@ const SERVICE_OPTIONS: OptionNames<EmulatorService> = {
   protocols: 1,
   methods: 1,
   decompressor: 1,
+  contentEncoding: 1,
   compressor: 1,
 };
 
@@ -53,12 +67,28 @@ export function checkCompressors(service: EmulatorService): EmulatorService {
   };
   check("decompressor", service.decompressor, DECOMPRESSORS);
   check("compressor", service.compressor, COMPRESSORS);
+  check("contentEncoding", service.contentEncoding, Object.keys(CONTENT_ENCODINGS));
   return service;
 }
 
-/** A call's body as the service sees it. */
-export async function decompressBody(name: EmulatorDecompressor | undefined, call: EmulatorCall): Promise<Bytes> {
+/** A request whose `Content-Encoding` the service does not accept; the message says which it accepts. */
+export class UnknownEncoding extends Error {}
+
+/** Returns a call's body as the service sees it. Its `Content-Encoding` counts; without one, the service's `decompressor`. */
+export async function decompressBody(
+  { decompressor, contentEncoding }: EmulatorService,
+  call: EmulatorCall,
+): Promise<Bytes> {
   const { body } = call;
+  const coding = call.headers.get("content-encoding")?.trim().toLowerCase() ?? "identity";
+  if (contentEncoding !== undefined && coding !== contentEncoding) {
+    throw new UnknownEncoding(`Content-Encoding is ${show(coding)}: the service accepts ${show(contentEncoding)} only`);
+  }
+  if (coding !== "identity" && !Object.hasOwn(CONTENT_ENCODINGS, coding)) {
+    const known = Object.keys(CONTENT_ENCODINGS).join(", ");
+    throw new UnknownEncoding(`Content-Encoding is ${show(coding)}: the service accepts ${known}`);
+  }
+  const name = coding === "identity" ? decompressor : CONTENT_ENCODINGS[coding as EmulatorContentEncoding];
   if (name === undefined || body.length === 0) return body;
   const codec = await CODINGS[name].codec();
   try {

@@ -41,6 +41,7 @@ export type {
   EmulatorAnswer,
   EmulatorCall,
   EmulatorCompressor,
+  EmulatorContentEncoding,
   EmulatorDecompressor,
   EmulatorHandler,
   EmulatorService,

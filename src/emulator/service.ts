@@ -10,7 +10,7 @@ export interface EmulatorCall {
   readonly path: string;
   readonly query: URLSearchParams;
   readonly headers: Headers;
-  /** With the service's `decompressor` undone; in the emulator's log it stays as it came. */
+  /** Decompressed by its `Content-Encoding` or the service's `decompressor`. The emulator's log has the received bytes. */
   readonly body: Bytes;
   /** Fires when the caller has gone. */
   readonly signal: AbortSignal;
@@ -27,6 +27,9 @@ export type EmulatorHandler = (call: EmulatorCall) => EmulatorAnswer | Promise<E
  * frame can be taken for.
  */
 export type EmulatorDecompressor = "gzip" | "zlib" | "snappy" | "lz4" | "zstd";
+
+/** The values of `Content-Encoding` that the emulator decompresses; requests with another one are answered with 415. */
+export type EmulatorContentEncoding = "gzip" | "deflate" | "snappy" | "lz4" | "zstd";
 
 /**
  * What a service compresses its answers with. `"zlib"` and `"deflate"` are the same bytes under two names. `"lz4"` is a raw
@@ -61,6 +64,11 @@ export interface EmulatorService {
    * that cannot be undone is answered with 400. Authorization is over the body as it came. Default: bodies are left alone.
    */
   readonly decompressor?: EmulatorDecompressor | undefined;
+  /**
+   * The `Content-Encoding` that requests must have, as PMML services require `"gzip"`; requests without it are answered with 415.
+   * Default: any coding that the emulator knows, or none.
+   */
+  readonly contentEncoding?: EmulatorContentEncoding | undefined;
   /** Compresses successful answers and says so in `Content-Encoding`. Default: answers are left alone. */
   readonly compressor?: EmulatorCompressor | undefined;
 }

@@ -9,6 +9,8 @@ const HINTS: Readonly<Record<number, string>> = {
   405: "the service does not accept this method",
   408: "the service took longer than its metadata.rpc.keepalive allows (5 s by default): raise it, or use asynchronous inference",
   413: "the body is too large for the gateway or the service",
+  415: "the service does not read this Content-Type or Content-Encoding: servers such as vLLM and FastAPI take JSON only, which is sent for an object, as by client.json({ … })",
+  422: "the fields of the body do not match the service's schema (FastAPI): the response body lists them",
   429: "the rate limit is reached (shared gateway: 1,000 requests a second for each service)",
   450: "the instance's request queue is full (metadata.rpc.max_queue_size): add instances or send fewer requests at once",
   500: "the service failed on this request",

@@ -40,7 +40,7 @@ export function toRequest(input: PredictInput): InputRequest {
     if (tag === "FormData" && "entries" in input) return formRequest(input as FormData);
     if (isBlob(input)) return blobRequest(input);
     if (!("getReader" in input || "pipe" in input || Symbol.asyncIterator in input)) {
-      return textRequest(jsonText(input), JSON_TYPE);
+      return jsonRequest(input);
     }
   }
   const isStream = typeof input === "object";
@@ -61,6 +61,16 @@ function textRequest(text: string, contentType: string | undefined): InputReques
     toBinary: () => new TextEncoder().encode(text),
     parseResponse: (body) => new StringResponse(body),
   };
+}
+
+function jsonRequest(value: object): InputRequest {
+  const text = jsonText(value);
+  const request = textRequest(text ?? "", JSON_TYPE);
+  if (text !== undefined) return request;
+  const read = async () => {
+    throw (await import("./on-first-use.js")).jsonRefusal(value);
+  };
+  return { ...request, read };
 }
 
 function blobRequest(blob: Blob): InputRequest {

@@ -7,6 +7,7 @@ export { connect } from "./connect.js";
 export { diagnose } from "./diagnose.js";
 export { blobBytes, formBytes } from "./form-bytes.js";
 export { callJson } from "./json-call.js";
+export { jsonRefusal } from "./json-refusal.js";
 export { libraryFetch } from "./library-fetch.js";
 export { openPredictStream } from "./open-predict-stream.js";
 export { probe } from "./probe.js";

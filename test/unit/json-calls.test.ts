@@ -123,6 +123,16 @@ describe("client.json", () => {
   });
 });
 
+test.each([
+  [415, /JSON only, which is sent for an object, as by client\.json/],
+  [422, /do not match the service's schema \(FastAPI\): the response body lists them/],
+])("the hint of %i", async (status, hint) => {
+  const server = await serverOf('{"detail":[{"loc":["body","model"],"msg":"Field required"}]}', JSON_HEADERS, status);
+  const error = await errorOf(clientOf(server).json({}));
+  expect(error.hint).toMatch(hint);
+  expect(error.message).toContain('Response: {"detail":');
+});
+
 describe("a schema", () => {
   const ANSWER = '{"choices":[{"message":{"content":null}}],"id":"7"}';
   const ZOD = z.object({ choices: z.array(z.object({ message: z.object({ content: z.string() }) })) });
