@@ -1,6 +1,5 @@
 import type { Bytes } from "./request.js";
 import { showAsText } from "./util/inspect.js";
-import { jsonExcerpt } from "./util/json-form.js";
 
 /** The `code` of every error that a call can end with. */
 export type EasErrorCode =
@@ -89,7 +88,7 @@ export class EasError extends Error {
    * class. A response body is included as `text`, cut after 1,000 characters; headers and cause are left out.
    */
   toJSON(): Record<string, unknown> {
-    const { body, headers: _, ...fields } = this as unknown as { body?: Bytes; headers?: unknown };
+    const { body, headers: _, value: __, ...fields } = this as { body?: Bytes; headers?: unknown; value?: unknown };
     const text = body && { text: new TextDecoder().decode(body).slice(0, JSON_TEXT_LENGTH) };
     return { name: this.name, message: this.message, ...fields, ...text };
   }
@@ -232,8 +231,10 @@ export class EasSchemaError extends EasError {
   declare readonly code: "ERR_EAS_SCHEMA";
   /** The keys that lead to the first value that does not fit; empty for the answer itself. */
   readonly path: readonly (string | number)[];
-  /** That value, without the token; undefined where the answer has none. */
+  /** That value, without the token; undefined where the answer has none. Logs contain its `text` instead. */
   readonly value: unknown;
+  /** That value as JSON text, cut after 1,000 characters. */
+  readonly text: string;
   /** All that does not fit, up to 100 issues. */
   readonly issues: readonly EasSchemaIssue[];
 
@@ -242,6 +243,7 @@ export class EasSchemaError extends EasError {
     options: EasErrorOptions & {
       path: readonly (string | number)[];
       value: unknown;
+      text: string;
       issues: readonly EasSchemaIssue[];
     },
   ) {
@@ -249,12 +251,8 @@ export class EasSchemaError extends EasError {
     named(this, "EasSchemaError");
     this.path = options.path;
     this.value = options.value;
+    this.text = options.text;
     this.issues = options.issues;
-  }
-
-  /** Returns the error as plain data for logs. The value is included as JSON text, cut after 1,000 characters. */
-  override toJSON(): Record<string, unknown> {
-    return { ...super.toJSON(), value: jsonExcerpt(this.value, JSON_TEXT_LENGTH) };
   }
 }
 

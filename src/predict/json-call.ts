@@ -16,6 +16,8 @@ import type { StandardIssue, StandardSchema } from "./standard-schema.js";
 
 /** Characters of a body or a value that stand in a message. */
 const EXCERPT = 200;
+/** Characters of a value that an error keeps as text. */
+const MAX_TEXT = 1000;
 /** Issues that an error keeps. */
 const MAX_ISSUES = 100;
 
@@ -87,10 +89,12 @@ function misfit(
   );
   const { message, path } = clean[0] ?? { message: "the schema gives no reason", path: [] };
   const value = redactValue(valueAt(answer, issues[0]?.path ?? []), token);
+  const text = jsonExcerpt(value, MAX_TEXT);
+  const excerpt = text.length > EXCERPT ? `${text.slice(0, EXCERPT)}…` : text;
   const more = issues.length > 1 ? ` There are ${issues.length - 1} more issues.` : "";
   return new EasSchemaError(
-    `${nameOf(plan)}: ${keyPath("answer", path)} does not fit the schema: ${message}. The value is ${jsonExcerpt(value, EXCERPT)}.${more}`,
-    { attempts, requestId: response.headers.get("x-request-id") ?? undefined, path, value, issues: clean },
+    `${nameOf(plan)}: ${keyPath("answer", path)} does not fit the schema: ${message}. The value is ${excerpt}.${more}`,
+    { attempts, requestId: response.headers.get("x-request-id") ?? undefined, path, value, text, issues: clean },
   );
 }
 
