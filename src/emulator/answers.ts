@@ -2,7 +2,7 @@ import { easHost } from "../endpoint/host.js";
 import type { Bytes } from "../request.js";
 import { isResponse, messageOf } from "../util/realms.js";
 import type { AuthForm } from "./authorization.js";
-import { compressAnswer, decompressBody, UnknownEncoding } from "./compression.js";
+import { compressAnswer, decompressBody } from "./compression.js";
 import type { Fault } from "./faults.js";
 import type { QueueCall } from "./queue/queue.js";
 import type { EmulatorCall, EmulatorService, SocketAnswer } from "./service.js";
@@ -59,7 +59,7 @@ export async function runService(service: EmulatorService, call: EmulatorCall): 
     return await compressAnswer(service.compressor, response);
   } catch (error) {
     call.signal.throwIfAborted();
-    return answerWith(error instanceof UnknownEncoding ? 415 : 400, messageOf(error));
+    return isResponse(error) ? error : answerWith(400, messageOf(error));
   }
 }
 

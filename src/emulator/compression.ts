@@ -71,8 +71,10 @@ export function checkCompressors(service: EmulatorService): EmulatorService {
   return service;
 }
 
-/** A request whose `Content-Encoding` the service does not accept; the message says which it accepts. */
-export class UnknownEncoding extends Error {}
+/** Throws the answer to a request whose `Content-Encoding` the service does not accept. */
+function refuseEncoding(coding: string, accepted: string): never {
+  throw new Response(`Content-Encoding is ${show(coding)}: the service accepts ${accepted}`, { status: 415 });
+}
 
 /** Returns a call's body as the service sees it. Its `Content-Encoding` counts; without one, the service's `decompressor`. */
 export async function decompressBody(
@@ -82,11 +84,10 @@ export async function decompressBody(
   const { body } = call;
   const coding = call.headers.get("content-encoding")?.trim().toLowerCase() ?? "identity";
   if (contentEncoding !== undefined && coding !== contentEncoding) {
-    throw new UnknownEncoding(`Content-Encoding is ${show(coding)}: the service accepts ${show(contentEncoding)} only`);
+    refuseEncoding(coding, `${show(contentEncoding)} only`);
   }
   if (coding !== "identity" && !Object.hasOwn(CONTENT_ENCODINGS, coding)) {
-    const known = Object.keys(CONTENT_ENCODINGS).join(", ");
-    throw new UnknownEncoding(`Content-Encoding is ${show(coding)}: the service accepts ${known}`);
+    refuseEncoding(coding, Object.keys(CONTENT_ENCODINGS).join(", "));
   }
   const name = coding === "identity" ? decompressor : CONTENT_ENCODINGS[coding as EmulatorContentEncoding];
   if (name === undefined || body.length === 0) return body;

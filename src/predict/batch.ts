@@ -13,7 +13,6 @@ import type {
 } from "./batch-options.js";
 import { toRequest } from "./inputs.js";
 import type { PredictClient } from "./predict-client.js";
-import { StringRequest } from "./string-request.js";
 
 const BATCH_OPTIONS: OptionNames<BatchOptions> = /* @__PURE__ */ changeNames(CALL_OPTIONS, [], {
   concurrency: 1,
@@ -173,14 +172,10 @@ function measure(input: BatchInput): Measured {
   try {
     const request = toRequest(input);
     if (input === null || request.read !== undefined) return { request: input, size: request.size ?? 0 };
-    const { contentType, compression } = request;
+    const { contentType, compression, isText } = request;
     const body = request.toBinary();
-    const toBinary = () => body;
-    // The content type of text depends on the path of its call.
-    if (request instanceof StringRequest)
-      return { request: Object.assign(new StringRequest("", { compression }), { toBinary }), size: body.length };
     const parseResponse = (body: Bytes) => request.parseResponse(body);
-    return { request: { contentType, compression, toBinary, parseResponse }, size: body.length };
+    return { request: { contentType, compression, isText, toBinary: () => body, parseResponse }, size: body.length };
   } catch (error) {
     const toBinary = () => {
       throw error;

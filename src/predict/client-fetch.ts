@@ -15,6 +15,8 @@ import { suffixOf } from "../http/url.js";
 import { type ByteStream, type HeaderPair, isSuccess } from "../platform/platform.js";
 import type { Bytes } from "../request.js";
 import { isBlob, tagOf } from "../util/realms.js";
+import { blobBytes, formBytes } from "./form-bytes.js";
+import { FORM_TYPE, multipartType, newBoundary } from "./form-type.js";
 import { reasonPhrase } from "./reason-phrases.js";
 import { PLACEHOLDER_KEY, serviceUrl } from "./service-url.js";
 
@@ -127,8 +129,6 @@ function checkMethod(method: string, body: RequestInit["body"]): string {
   );
 }
 
-const FORM_TYPE = "application/x-www-form-urlencoded;charset=UTF-8";
-
 interface ReadBody {
   readonly bytes?: Bytes;
   readonly source?: ByteStream;
@@ -141,55 +141,24 @@ async function readBody(body: RequestInit["body"]): Promise<ReadBody> {
     if (!body.locked) return { source: body as ByteStream, type: null };
     throw argumentTypeError("ERR_EAS_ARG_REQUEST", "body is a stream that is already being read");
   }
-  // `Response` would make "[object Blob]" of the Blob of another realm, such as jsdom's.
-  if (isBlob(body)) return { bytes: await bytesOfBlob(body), type: body.type || null };
-  if (hasForeignFiles(body)) return readForeign(body);
-  const read = await readWhole(body);
-  // `Response` has converted an object to text: its class is of another realm, or is none that fetch takes.
-  const isText = typeof body === "object" && read.type?.startsWith("text/plain");
-  return isText ? readForeign(body) : read;
-}
-
-async function bytesOfBlob(blob: Blob): Promise<Bytes> {
-  return (await import("../http/on-first-use.js")).bytesOfBlob(blob);
-}
-
-/** Whether a form has files without `stream()`, as those of jsdom before 27: `Response` would never end reading them. */
-function hasForeignFiles(body: BodyInit): body is FormData {
-  const values = tagOf(body) === "FormData" ? [...(body as FormData).values()] : [];
-  return values.some((value) => typeof value === "object" && typeof value.stream !== "function");
-}
-
-/** Reads a body and the type that `Response` gives it. */
-async function readWhole(body: BodyInit): Promise<ReadBody> {
+  // `Response` converts those of another realm, such as jsdom's, to text like "[object Blob]".
+  if (isBlob(body)) return { bytes: await blobBytes("body", body), type: body.type || null };
+  const tag = tagOf(body);
+  if (tag === "URLSearchParams") return { bytes: new TextEncoder().encode(String(body)), type: FORM_TYPE };
+  if (tag === "FormData") {
+    const boundary = newBoundary();
+    return { bytes: await formBytes([...(body as FormData)], boundary), type: multipartType(boundary) };
+  }
   const whole = new Response(body);
-  return { type: whole.headers.get("content-type"), bytes: new Uint8Array(await whole.arrayBuffer()) };
-}
-
-async function readForeign(body: object): Promise<ReadBody> {
-  if (tagOf(body) === "URLSearchParams") return { ...(await readWhole(String(body))), type: FORM_TYPE };
-  if (tagOf(body) !== "FormData") {
+  const type = whole.headers.get("content-type");
+  // `Response` has converted an object to text: its class is of another realm, or is none that fetch takes.
+  if (typeof body === "object" && type?.startsWith("text/plain")) {
     throw argumentTypeError(
       "ERR_EAS_ARG_REQUEST",
       `body is ${show(body)}: fetch takes a string, bytes, a Blob, FormData, URLSearchParams or a stream`,
     );
   }
-  const form = await ownForm();
-  for (const [name, value] of body as FormData) {
-    if (typeof value === "string") form.append(name, value);
-    else form.append(name, await ownBlob(value), value.name);
-  }
-  return readWhole(form);
-}
-
-/** Makes a `FormData` of the realm of `Response`. */
-function ownForm(): Promise<FormData> {
-  return new Response("", { headers: { "content-type": FORM_TYPE } }).formData();
-}
-
-/** Copies a `Blob` into the realm of `Response`. */
-async function ownBlob(blob: Blob): Promise<Blob> {
-  return new Response(await bytesOfBlob(blob), { headers: { "content-type": blob.type } }).blob();
+  return { bytes: new Uint8Array(await whole.arrayBuffer()), type };
 }
 
 /** Headers of a library: without the placeholder, and without those that a `fetch` sets itself, as it would drop them. */

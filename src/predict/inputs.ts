@@ -1,6 +1,7 @@
 import { argumentTypeError, show } from "../argument-errors.js";
 import type { Bytes, PredictRequest } from "../request.js";
 import { isArrayBuffer, isBlob, isBytes, tagOf } from "../util/realms.js";
+import { FORM_TYPE, multipartType, newBoundary } from "./form-type.js";
 import { jsonText } from "./json-text.js";
 import { StringRequest, StringResponse } from "./string-request.js";
 
@@ -15,6 +16,8 @@ export const JSON_TYPE = "application/json";
 
 /** An input as a request object, with what only inputs of the runtime's own classes need. */
 export interface InputRequest extends PredictRequest<unknown> {
+  /** Whether the body is text without a content type of its own. */
+  readonly isText?: boolean | undefined;
   /** Reads the bytes when the call has begun, in place of `toBinary`. */
   readonly read?: (() => Promise<Bytes>) | undefined;
   /** About as many bytes as `read` will give. */
@@ -34,10 +37,10 @@ export function toRequest(input: PredictInput): InputRequest {
     if (isArrayBuffer(input)) return bytesRequest(new Uint8Array(input));
     const tag = tagOf(input);
     if (tag === "URLSearchParams") {
-      return textRequest(String(input), "application/x-www-form-urlencoded;charset=UTF-8");
+      return textRequest(String(input), FORM_TYPE);
     }
-    // The class of the package form-data has no `entries`: it is a stream.
-    if (tag === "FormData" && "entries" in input) return formRequest(input as FormData);
+    // That of the package form-data cannot be iterated: it is a stream.
+    if (tag === "FormData" && Symbol.iterator in input) return formRequest(input as FormData);
     if (isBlob(input)) return blobRequest(input);
     if (!("getReader" in input || "pipe" in input || Symbol.asyncIterator in input)) {
       return jsonRequest(input);
@@ -83,11 +86,11 @@ function blobRequest(blob: Blob): InputRequest {
 }
 
 function formRequest(form: FormData): InputRequest {
-  const boundary = `eas-prediction-${String(Math.random()).slice(2)}${String(Math.random()).slice(2)}`;
+  const boundary = newBoundary();
   // The form may change while the code that writes it is loaded.
-  const fields = [...form.entries()];
+  const fields = [...form];
   return {
-    ...textRequest("", `multipart/form-data; boundary=${boundary}`),
+    ...textRequest("", multipartType(boundary)),
     needsContentType: true,
     read: async () => (await import("./on-first-use.js")).formBytes(fields, boundary),
   };

@@ -17,7 +17,6 @@ import { sendable } from "../http/sendable.js";
 import { isInPieces, totalLength } from "../platform/chunks.js";
 import type { Bytes, Compression, PredictRequest } from "../request.js";
 import { type InputRequest, JSON_TYPE, type PredictInput, toRequest } from "./inputs.js";
-import { StringRequest } from "./string-request.js";
 
 /** A call that is ready to be made. */
 export interface SerialisedCall {
@@ -92,7 +91,7 @@ function withContentType(plan: CallPlan, request: InputRequest): CallPlan {
     }
   } else if (plan.hasContentType) {
     return plan;
-  } else if (request instanceof StringRequest) {
+  } else if (request.isText) {
     // Behind `/api/predict/`, a service may be named "v1".
     type = OPENAI_PATH.test(plan.target.isPredict ? plan.suffix.wire : plan.path) ? JSON_TYPE : undefined;
   }

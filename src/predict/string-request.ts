@@ -9,6 +9,8 @@ import type { JsonReadOptions } from "./json-options.js";
 /** A request of plain text, for custom processors and PMML models. Answers with a `StringResponse`. */
 export class StringRequest implements PredictRequest<StringResponse> {
   readonly compression: Compression | undefined;
+  /** @internal For a client of another copy of this package, which does not know this class. */
+  readonly isText: boolean = true;
   readonly #text: string;
 
   /** Holds `text`, sent as UTF-8. Default: an empty body. */
