@@ -225,16 +225,19 @@ function bodyOf(
   check: BodyCheck | undefined,
 ): ReadableStream<Uint8Array> {
   const reader = isUndone ? undoneReader(response, platform) : response;
+  let failure: Error | undefined;
   return new ReadableStream<Uint8Array>(
     {
       async pull(controller) {
-        const piece = await reader.read();
+        const piece = failure ? undefined : await reader.read();
         if (piece !== undefined) {
           check?.add(piece);
           return controller.enqueue(piece);
         }
-        const error = check?.end();
-        return error === undefined ? controller.close() : controller.error(error);
+        failure ??= check?.end();
+        if (failure === undefined) return controller.close();
+        // An error discards what is queued. The stream pulls again after each read, until nothing is left.
+        if (controller.desiredSize === AHEAD_BYTES) controller.error(failure);
       },
       cancel: () => response.cancel(undefined),
     },

@@ -15,7 +15,8 @@ export function errorOfEvent(
   call: FailedCall,
 ): EasStreamError | undefined {
   if (event !== "error" && !data.includes('"error"')) return undefined;
-  const value = parse(data);
+  // A relay that ends a stream within an event adds its report as a line.
+  const value = parse(data) ?? parse(data.slice(data.lastIndexOf("\n") + 1));
   if (event !== "error" && said(value) === undefined) return undefined;
   return streamError(value, data, before, call);
 }

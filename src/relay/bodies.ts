@@ -1,4 +1,5 @@
 import type { Bytes } from "../request.js";
+import type { AnswerEnd } from "./answer-end.js";
 import { Patience } from "./patience.js";
 
 /** Why a request's body cannot be passed on, with the status of the answer. */
@@ -101,11 +102,12 @@ export function lengthMismatch(found: string, statedBytes: number): BodyError {
 /**
  * Passes an answer on unchanged, at the pace at which it is read. Cancelling it cancels its source. A caller that takes no
  * more of it for `idleTimeout` milliseconds ends it, with `onIdle`. `onEnd` is called once: with the error that the source
- * failed with, or with undefined.
+ * failed with, or with undefined. An answer that was cut off ends with the report of `answerEnd`, or fails if it has none.
  */
 export function passedBody(
   body: ReadableStream<Bytes>,
   idleTimeout: number,
+  answerEnd: AnswerEnd,
   onIdle: (error: Error) => void,
   onEnd: (error: unknown) => void,
 ): ReadableStream<Bytes> {
@@ -139,15 +141,21 @@ export function passedBody(
           const { done, value } = await reader.read();
           if (isOver) return;
           if (done) {
+            const error = answerEnd.ended();
+            if (error !== undefined) throw error;
             end(undefined);
             return controller.close();
           }
+          answerEnd.add(value);
           given = value.byteLength;
           controller.enqueue(value);
           patience.start();
         } catch (error) {
+          const report = isOver ? undefined : answerEnd.failed();
           end(error);
-          throw error;
+          if (report === undefined) throw error;
+          controller.enqueue(report);
+          controller.close();
         }
       },
       async cancel(reason) {

@@ -3,6 +3,7 @@ import { EasTimeoutError } from "../errors.js";
 import { SHARED_GATEWAY_MAX_REQUEST_BYTES } from "../http/options.js";
 import { readAll } from "../platform/chunks.js";
 import type { Bytes } from "../request.js";
+import { AnswerEnd } from "./answer-end.js";
 import { BodyError, bodyTooLarge, countedBody, lengthMismatch, passedBody } from "./bodies.js";
 import { refusalOf, refuse, refusedAnswer } from "./failure-answer.js";
 import type { Verdict } from "./queue-rules.js";
@@ -157,10 +158,11 @@ async function passOn(
     clearTimeout(timer);
   }
   const { status } = answer;
-  const headers = settings.headers.toCaller(answer.headers);
+  const headers = new Headers(settings.headers.toCaller(answer.headers));
   if (answer.body !== null && request.method !== "HEAD" && status !== 204 && status !== 205) {
     const onIdle = (error: Error) => call.abort(error);
-    const body = passedBody(answer.body as ReadableStream<Bytes>, settings.idleTimeout, onIdle, end);
+    const answerEnd = new AnswerEnd(status, headers);
+    const body = passedBody(answer.body as ReadableStream<Bytes>, settings.idleTimeout, answerEnd, onIdle, end);
     return new Response(body, { status, headers });
   }
   // Some runtimes return a stream even if there is no body.

@@ -65,6 +65,28 @@ describe("the npm package openai", () => {
     }
   });
 
+  test("gets all chunks before the error", async () => {
+    const server = await startServer();
+    server.always(answerOf(chunk.repeat(50)));
+    let hasEnded = () => {};
+    const end = new Promise<void>((resolve) => {
+      hasEnded = resolve;
+    });
+    const { fetch, baseURL } = clientOf(server, { hooks: { response: hasEnded } }).openai();
+    const { body } = await fetch(`${baseURL}/chat/completions`, { method: "POST", body: "{}" });
+    const reader = (body as ReadableStream<Uint8Array>).getReader();
+    // It is read ahead.
+    await end;
+    let length = 0;
+    const error = await errorOf(
+      (async () => {
+        for (let next = await reader.read(); !next.done; next = await reader.read()) length += next.value.length;
+      })(),
+    );
+    expect(error).toBeInstanceOf(EasStreamError);
+    expect(length).toBe(chunk.length * 50);
+  });
+
   test("reads the complete streams of the LLM gateway", async () => {
     const server = await startServer();
     for (const name of WHOLE) {
