@@ -109,8 +109,12 @@ const LONGEST = 2 ** 31 - 1;
 
 function settingsOf(options: LlmGatewayOptions): GatewaySettings {
   const { engine = llmService(), concurrency, now = Date.now, countTokens = (text) => tokenize(text).length } = options;
+  const isHandler = typeof engine === "function";
+  if (!isHandler && typeof engine?.handle !== "function") throw wrong("engine", engine, "a service or its handler");
+  if (typeof now !== "function") throw wrong("now", now, "a function");
+  if (typeof countTokens !== "function") throw wrong("countTokens", countTokens, "a function");
   return {
-    engine: typeof engine === "function" ? { handle: engine, methods: METHODS } : checkCompressors(engine),
+    engine: isHandler ? { handle: engine, methods: METHODS } : checkCompressors(engine),
     concurrency:
       concurrency === undefined ? Number.POSITIVE_INFINITY : whole("concurrency", concurrency, 1, 1, LONGEST),
     queueLength: whole("queueLength", options.queueLength, 512, 0, LONGEST),
@@ -127,7 +131,11 @@ function settingsOf(options: LlmGatewayOptions): GatewaySettings {
 function whole(name: string, value: number | undefined, standard: number, least: number, most: number): number {
   const number = value ?? standard;
   if (Number.isInteger(number) && number >= least && number <= most) return number;
-  throw optionError(`${name} of llmGateway`, value, `be a whole number from ${least} to ${most}`);
+  throw wrong(name, value, `a whole number from ${least} to ${most}`);
+}
+
+function wrong(name: string, value: unknown, right: string): TypeError {
+  return optionError(`${name} of llmGateway`, value, `be ${right}`);
 }
 
 class LlmGateway implements EmulatorLlmGateway {
