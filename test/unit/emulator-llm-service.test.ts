@@ -144,6 +144,16 @@ describe("models", () => {
   });
 });
 
+test("a caller that disconnects ends the computation of embeddings", async () => {
+  const core = emulatorWith();
+  const caller = new AbortController();
+  const body = { model: "eas-ngram", input: Array.from({ length: 2048 }, () => "What is a queue?") };
+  const answering = open(core, body, "/v1/embeddings", caller.signal);
+  await vi.waitFor(() => expect(core.requests).toHaveLength(1));
+  caller.abort(new Error("gone"));
+  await expect(answering).rejects.toThrow("gone");
+});
+
 test("the form of later releases: nested errors, and 400 for a wrong content type", async () => {
   const core = emulatorWith({ errors: "nested" });
   const unknown = await open(core, { ...chat, model: "other" });

@@ -22,6 +22,7 @@ export function featuresOf(text: string): Features {
   for (const word of wordsOf(text)) {
     const weight = weightOf(word);
     add(word, weight);
+    if (isCommon(word)) continue;
     for (const part of partsOf(word)) add(part, weight * PART_WEIGHT);
   }
   // A text of punctuation alone has features, too.

@@ -118,11 +118,11 @@ function answerTokenCount(call: EmulatorCall, settings: LlmSettings): Response {
 }
 
 async function answerFields(
-  answerOf: (fields: Fields, settings: LlmSettings) => Promise<object>,
+  answerOf: (fields: Fields, settings: LlmSettings, signal: AbortSignal) => Promise<object>,
   call: EmulatorCall,
   settings: LlmSettings,
 ): Promise<Response> {
-  return answerJson(200, await answerOf(readJson(call, settings), settings));
+  return answerJson(200, await answerOf(readJson(call, settings), settings, call.signal));
 }
 
 /** The oldest services do not look at the content type, so text and octet-stream are accepted here. */

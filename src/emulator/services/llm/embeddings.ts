@@ -1,13 +1,16 @@
 import { randomUuid } from "../../../queue/random-uuid.js";
 import { type Fields, LlmRefusal, readNumber, readText, wrong } from "./fields.js";
+import { turn } from "./pace.js";
 import { LLM_CONTEXT_TOKENS, type LlmSettings, readModel } from "./settings.js";
 import { countTokens } from "./text-request.js";
 
 /** The maximum number of inputs of one request, as OpenAI sets it. */
 const MAX_INPUTS = 2048;
+/** Inputs that are computed before other work may run. */
+const INPUTS_PER_TURN = 64;
 
 /** Answers `/v1/embeddings`. */
-export async function embeddingsAnswer(fields: Fields, settings: LlmSettings): Promise<object> {
+export async function embeddingsAnswer(fields: Fields, settings: LlmSettings, signal: AbortSignal): Promise<object> {
   const model = readModel(fields, settings);
   const inputs = readInputs(fields.input);
   const { EMBEDDING_DIMENSIONS, embed, featuresOf } = await import("../../models/text-vectors.js");
@@ -16,10 +19,13 @@ export async function embeddingsAnswer(fields: Fields, settings: LlmSettings): P
   const dimensions = readNumber(fields, "dimensions", right, EMBEDDING_DIMENSIONS, isRight);
   const format = readText(fields, "encoding_format") ?? "float";
   if (format !== "float" && format !== "base64") throw wrong("encoding_format", format, '"float" or "base64"');
-  const data = inputs.map(({ text }, index) => {
+  const data: object[] = [];
+  for (const [index, { text }] of inputs.entries()) {
+    if (index % INPUTS_PER_TURN === 0) await turn();
+    signal.throwIfAborted();
     const vector = embed(featuresOf(text), dimensions);
-    return { index, object: "embedding", embedding: format === "base64" ? toBase64(vector) : [...vector] };
-  });
+    data.push({ index, object: "embedding", embedding: format === "base64" ? toBase64(vector) : [...vector] });
+  }
   const tokens = inputs.reduce((sum, input) => sum + input.tokens, 0);
   return {
     id: `embd-${randomUuid()}`,

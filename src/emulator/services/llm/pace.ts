@@ -21,7 +21,7 @@ export function pacer({ tokensPerSecond, pause }: Pace, signal: AbortSignal): ()
 }
 
 /** Lets other work run, such as an abort of the caller. Otherwise a long reply would be written in one turn. */
-function turn(): Promise<void> {
+export function turn(): Promise<void> {
   return new Promise((resolve) => setTimeout(resolve, 0));
 }
 
