@@ -116,7 +116,7 @@ describe("every request is answered", () => {
         const error = JSON.parse(text);
         expect(error.message ?? error.error.message).toEqual(expect.stringMatching(/./));
       }),
-      { numRuns: 150 },
+      { numRuns: 200 },
     );
   });
 });
