@@ -44,9 +44,19 @@ const EXPECTED: Readonly<Record<string, Readonly<Record<string, readonly RegExp[
     "Tokens of a language model": [/^\p{Script=Han}[^\n]+\n\p{Script=Han}[^\n]+\n$/u],
   },
   "docs/llm.md": {
+    "From the console to a streamed answer": [/^eas-ngram\n\p{Script=Han}[^\n]+\n$/u],
+    "Whole answers": [/^\p{Script=Han}[^\n]+\n2 1\n$/u],
+    "Reasoning and tools": [/^get_weather {"city":"Hangzhou"}\ntrue\ntrue\n$/],
     "The npm package openai": [/^eas-ngram\n\p{Script=Han}[^\n]+\n$/u],
+    "Files and batches": [/^completed 2\n$/],
+    "The npm package @anthropic-ai/sdk": [/^\p{Script=Han}[^\n]+\n$/u],
     "The AI SDK": [/^\p{Script=Han}[^\n]+\n$/u],
     "Any other library, and client.fetch": [/^200 1\nERR_EAS_ARG_PATH\n$/],
+    "In the emulator": [/^Bad Request\n$/],
+  },
+  "docs/dev-servers.md": {
+    Vite: [/^true\n$/],
+    "Next.js": [/^$/],
   },
   "docs/sockets.md": {
     "A conversation": [/^不亦说乎？有朋自 { code: 1000, reason: '' }\n$/],
