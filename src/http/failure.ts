@@ -84,8 +84,9 @@ export async function httpFailure(
   const hint =
     known?.statusHint(status, text, plan.auth, headers, isAuthorized, isUpgrade) ?? "its meaning could not be loaded";
   const outcome = known?.knownAnswer(status, text)?.outcome ?? outcomeOfStatus(status);
-  const excerpt = text.length > ERROR_EXCERPT ? `${text.slice(0, ERROR_EXCERPT)}…` : text;
-  const said = text === "" ? "" : ` Response: ${excerpt}`;
+  const plain = known?.unframed(text) ?? text;
+  const excerpt = plain.length > ERROR_EXCERPT ? `${plain.slice(0, ERROR_EXCERPT)}…` : plain;
+  const said = plain === "" ? "" : ` Response: ${excerpt}`;
   const cut = response.isTruncated ? " The rest of the response body was not received." : "";
   const retryAfter = parseRetryAfter(headers.get("retry-after"), headers.get("date"));
   const error = new EasHttpError(`${nameOf(plan)} was answered with ${status}: ${hint}.${cut}${said}`, {

@@ -172,12 +172,19 @@ const KNOWN: readonly KnownAnswer[] = [
   },
 ];
 
-/** How an LLM gateway of 2026-04 sends an error in response to `stream: true`. */
-const AS_EVENT = /^data: ?([^\n]*)\n+data: \[DONE\]$/;
+/**
+ * Returns the text of an error. An LLM gateway of 2026-04 sends errors in response to `stream: true` as the data of a
+ * server-sent event, as do some engines.
+ */
+export function unframed(text: string): string {
+  if (!text.startsWith("data:")) return text;
+  const [event = ""] = text.split(/\r?\n\r?\n/, 1);
+  return event.replace(/^data: ?/gm, "").trim();
+}
 
 /** Returns what is known of an error with this status and text, without spaces around it. */
 export function knownAnswer(status: number, text: string): KnownAnswer | undefined {
-  const plain = AS_EVENT.exec(text)?.[1] ?? text;
+  const plain = unframed(text);
   return KNOWN.find((known) => {
     if (known.status !== status && known.status !== 0) return false;
     return typeof known.text === "string" ? known.text === plain : known.text.test(plain);

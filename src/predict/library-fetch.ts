@@ -1,3 +1,4 @@
+import { unframed } from "../http/known-answers.js";
 import { redactBytes, redactHeaders } from "../http/redact.js";
 import { statusHint } from "../http/status-hint.js";
 import { readAll } from "../platform/chunks.js";
@@ -91,16 +92,6 @@ const SHOULD_RETRY: Readonly<Record<number, "true" | "false">> = {
   // The instance's queue is full: refused before any work was done.
   450: "true",
 };
-
-/** The LLM gateway sends the errors of streams as the data of a server-sent event. */
-function unframed(text: string): string {
-  if (!text.startsWith("data:")) return text;
-  const [event = ""] = text.split(/\r?\n\r?\n/, 1);
-  return event
-    .split(/\r?\n/)
-    .map((line) => line.replace(/^data: ?/, ""))
-    .join("\n");
-}
 
 type Fields = Readonly<Record<string, unknown>>;
 

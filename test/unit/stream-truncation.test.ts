@@ -94,6 +94,21 @@ describe("captured answers of the LLM gateway", () => {
   });
 });
 
+test("errors that the LLM gateway sends as events are shown without their frame", async () => {
+  const server = await startServer();
+  const shown = async (name: string) => {
+    const found = captures.find((each) => nameOf(each) === name) as Capture;
+    server.play(raw(Buffer.from(found.raw, "latin1")));
+    return errorOf(clientOf(server).stream("x"));
+  };
+  const error = await shown("2026-04 s400 streamed");
+  expect(error).toMatchObject({ code: "ERR_EAS_HTTP", status: 400 });
+  expect(error.message).toMatch(/ Response: \{"error":\{"message":"max_tokens must be at least 1, got 0\."[^\n]*\}\}$/);
+  expect((await shown("2026-04 s504 streamed")).message).toMatch(/ Response: upstream request timeout$/);
+  expect((await shown("2026-04 s503e streamed")).message).not.toContain("Response:");
+  expect((await shown("2026-01 http500sse streamed")).message).toMatch(/ Response: \{"error":/);
+});
+
 /** A stream of a body with this content type, in small pieces. */
 async function open(body: string, type = "text/event-stream", size = 9): Promise<PredictStream> {
   const server = await startStreamServer(inPieces(body, size, { "content-type": type }));
