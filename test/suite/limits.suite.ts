@@ -1,5 +1,5 @@
 import { PredictClient } from "eas-prediction";
-import { createEmulator } from "eas-prediction/emulator/memory";
+import { createEmulator, llmGateway } from "eas-prediction/emulator/memory";
 import { demoClient, openQueue, openService } from "./clients.js";
 import { Counterpart } from "./counterpart.js";
 import { expect } from "./expect.js";
@@ -71,4 +71,36 @@ test("memory", "a program's own tests need no network", async (test) => {
   const { response, attempts } = await client.predictDetailed("21");
   expect([String(response), attempts]).to.deep.equal(["42", 2]);
   expect(emulator.requests).to.have.length(2);
+});
+
+test("memory", "the LLM gateway in front of engines that fail", async () => {
+  const request = JSON.stringify({
+    model: "eas-ngram",
+    messages: [{ role: "user", content: "学而时习之" }],
+    stream: true,
+  });
+  for (const [generation, end] of [
+    ["2026-01", "Bad Request\n"],
+    ["2026-04", "\n\n"],
+  ] as const) {
+    const gateway = llmGateway(generation);
+    const emulator = createEmulator({ services: { gateway } });
+    const chat = () =>
+      emulator.fetch(
+        new Request("http://emulator/api/predict/gateway/v1/chat/completions", {
+          method: "POST",
+          headers: { authorization: emulator.token, "content-type": "application/json" },
+          body: request,
+        }),
+      );
+    expect((await (await chat()).text()).endsWith("data: [DONE]\n\n")).to.equal(true);
+    gateway.engines[0]?.fault({ reset: "in-body", chunks: 3 });
+    const broken = await (await chat()).text();
+    expect(broken.endsWith(end)).to.equal(true);
+    expect(broken).not.to.contain("[DONE]");
+    await gateway.engines[0]?.stop();
+    const refused = await chat();
+    expect(refused.status).to.equal(400);
+    expect(await refused.text()).to.contain("dial tcp 127.0.0.1:8000: connect: connection refused");
+  }
 });

@@ -327,7 +327,8 @@ describe("the gateway of 2026-01", () => {
   });
 
   test("decompresses only what it has asked for itself", async () => {
-    const engine: EmulatorHandler = () => new Response(gzipSync("{}"), { headers: { "content-encoding": "gzip" } });
+    const engine: EmulatorHandler = () =>
+      new Response(new Uint8Array(gzipSync("{}")), { headers: { "content-encoding": "gzip" } });
     const { send } = start("2026-01", engine);
     expect(await (await send("/", { body: "{}" })).text()).toBe("{}");
     const raw = await send("/", { body: "{}", headers: { "accept-encoding": "gzip" } });
