@@ -57,6 +57,7 @@ export type {
   HeadersInput,
   Method,
   NotReadyReason,
+  Preset,
   RetryOn,
   Token,
   WaitOptions,

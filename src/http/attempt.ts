@@ -48,7 +48,7 @@ export class Attempt extends Expiring implements TransportRequest {
     this.pieces = isInPieces(body) ? body : undefined;
     this.maxResponseBytes = plan.maxResponseBytes;
     this.onUploadProgress = plan.onUploadProgress;
-    this.repeatable = isRepeatable(plan.kind);
+    this.repeatable = isRepeatable(plan.kind) && !plan.runsOnce;
     this.timeouts = timeouts;
     this.timeout = timeout;
   }

@@ -4,10 +4,19 @@ import type { HeaderPair, TransportRequest, TransportResponse } from "../platfor
 import type { Bytes } from "../request.js";
 import type { Decoding } from "./decoding.js";
 import type { CallHooks, CallLogger, Warner } from "./hooks.js";
-import type { Auth, RetryOn, Token } from "./options.js";
+import type { Auth, Preset, RetryOn, Token } from "./options.js";
 import type { Secrets } from "./redact.js";
 import type { CallKind } from "./retry.js";
 import type { Suffix } from "./url.js";
+
+/** Options that a preset has a say in, as far as they are set. */
+export interface GivenOptions {
+  readonly preset?: Preset | undefined;
+  readonly timeout?: number | undefined;
+  readonly totalTimeout?: number | undefined;
+  readonly retryOn?: RetryOn | undefined;
+  readonly hedgeAfter?: CallPlan["hedgeAfter"];
+}
 
 /** What calls under the same settings have in common; nothing in it changes while a call is under way. */
 export interface CallPlan {
@@ -39,6 +48,14 @@ export interface CallPlan {
   readonly token: Token | undefined;
   readonly timeout: number;
   readonly totalTimeout: number;
+  /** Whether the call is retried only if it was certainly not begun, as a stream. */
+  readonly runsOnce: boolean;
+  /** Default of the option `waitForReady`. */
+  readonly waitForReady: boolean;
+  /** The client's own options, which a preset of the call overrides or brings back. */
+  readonly given: GivenOptions;
+  /** Whether the call reads JSON, so that it may be slow at paths of language models. */
+  readonly readsJson?: boolean;
   readonly retryCount: number;
   readonly retryOn: RetryOn | undefined;
   readonly signal: AbortSignal | undefined;

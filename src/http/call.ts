@@ -294,9 +294,9 @@ export class Call implements Abortable, Running {
 
   /** Milliseconds until the next attempt; throws the failure's error when there is to be none. */
   private delayAfter({ outcome, error, retryAfter, beforeResponse }: Failure): number {
-    const { kind, retryCount, retryOn } = this.plan;
+    const { kind, runsOnce, retryCount, retryOn } = this.plan;
     const retries = this.attempts - 1;
-    const verdict = verdictOn(kind, outcome);
+    const verdict = verdictOn(runsOnce ? "stream" : kind, outcome);
     const wanted =
       retryOn?.(error, this.attempts) ?? (verdict === "retry" || (verdict === "once" && !this.retriedOnce));
     if (!wanted || retries >= retryCount) throw error;

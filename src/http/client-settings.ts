@@ -19,12 +19,12 @@ import {
   checkDecompression,
   checkFunction,
   checkLimit,
+  checkPreset,
   checkTimeout,
   checkToken,
   DEFAULT_MAX_RESPONSE_BYTES,
   DEFAULT_RETRY_COUNT,
-  DEFAULT_TIMEOUT_MS,
-  DEFAULT_TOTAL_TIMEOUT_MS,
+  type Preset,
   type Token,
 } from "./options.js";
 import { checkPath } from "./url.js";
@@ -58,6 +58,11 @@ export interface PredictClientOptions extends ClientOptions {
   /** Path behind the service, for calls that set none. Default: the path behind the service in `endpoint`. */
   readonly requestPath?: string | undefined;
   /**
+   * Timeouts and retries for a kind of service; the options of this client and of a call override it. Default: none, but see
+   * `PredictClient.json`.
+   */
+  readonly preset?: Preset | undefined;
+  /**
    * Receives a line for each call, such as `console`. Default: only a warning about a token that is sent unencrypted, on `console`.
    * `null` turns that off too.
    */
@@ -74,8 +79,9 @@ export interface Settings extends Required<DirectOptions> {
   readonly endpointType: EndpointType;
   readonly token: Token | undefined;
   readonly auth: Auth;
-  readonly timeout: number;
-  readonly totalTimeout: number;
+  readonly preset: Preset | undefined;
+  readonly timeout: number | undefined;
+  readonly totalTimeout: number | undefined;
   readonly retryCount: number;
   readonly retryOn: ClientOptions["retryOn"];
   readonly headers: readonly HeaderPair[];
@@ -102,8 +108,9 @@ const INITIAL_SETTINGS: Settings = {
   endpointType: ENDPOINT_TYPE_GATEWAY,
   token: undefined,
   auth: "auto",
-  timeout: DEFAULT_TIMEOUT_MS,
-  totalTimeout: DEFAULT_TOTAL_TIMEOUT_MS,
+  preset: undefined,
+  timeout: undefined,
+  totalTimeout: undefined,
   retryCount: DEFAULT_RETRY_COUNT,
   retryOn: undefined,
   headers: [],
@@ -158,6 +165,7 @@ export const CHECKS: {
   endpointType: (_, value) => checkEndpointType(value),
   token: (_, value) => checkToken(value),
   auth: (_, value) => checkAuth(value),
+  preset: (_, value) => checkPreset(value),
   timeout: checkTimeout,
   totalTimeout: checkTimeout,
   retryCount: (name, value) => checkCount(name, value, 0),

@@ -8,6 +8,7 @@ import {
 import type { Bytes } from "../request.js";
 import { isError, messageOf } from "../util/realms.js";
 import type { CallPlan } from "./call-plan.js";
+import { DEFAULT_TIMEOUT_MS, DEFAULT_TOTAL_TIMEOUT_MS } from "./options.js";
 import { cleanCause, longestOf, redactBytes, redactHeaders, redactText, type Secrets } from "./redact.js";
 import { type Outcome, outcomeOfStatus, parseRetryAfter, verdictOn } from "./retry.js";
 
@@ -112,13 +113,22 @@ export function timeoutFailure(call: FailedCall, phase: TransportRequest["phase"
   // Without a connection nothing was sent, so nothing can happen twice.
   const outcome: Outcome = phase === "connect" ? "not sent" : "timeout or 504";
   const awaited = { connect: "connection", headers: "response", body: "complete response body" }[phase];
-  const error = new EasTimeoutError(`${nameOf(plan)} timed out: no ${awaited} within ${timeout} ms (${limit})`, {
+  const advice = phase === "connect" || fetchCode ? "" : slowAdvice(plan, timeout === DEFAULT_TIMEOUT_MS);
+  const message = `${nameOf(plan)} timed out: no ${awaited} within ${timeout} ms (${limit})${advice}`;
+  const error = new EasTimeoutError(message, {
     ...attemptFacts(call, outcome),
     cause: call.lastError,
     phase,
     timeout,
   });
   return { outcome, error };
+}
+
+/** What to do where a slow service exceeds a default. */
+function slowAdvice({ kind }: CallPlan, isDefault: boolean): string {
+  return kind !== "predict" || !isDefault
+    ? ""
+    : '. For a slow service set preset: "long-running", or timeout and totalTimeout; for long jobs use AsyncInferenceClient, which goes through a queue';
 }
 
 /** The whole call's time ran out. */
@@ -131,16 +141,15 @@ export function totalTimeoutError(call: FailedCall): EasTimeoutError {
     : sent
       ? ""
       : ". Nothing was sent: the call waited for a token, an instance or a connection";
-  return new EasTimeoutError(
-    `${nameOf(call.plan)} timed out: not complete within ${totalTimeout} ms (totalTimeout)${why}`,
-    {
-      ...factsOf(call, sent),
-      cause,
-      retryable: kind !== "put" && kind !== "take",
-      phase: "total",
-      timeout: totalTimeout,
-    },
-  );
+  const advice = sent ? slowAdvice(call.plan, totalTimeout === DEFAULT_TOTAL_TIMEOUT_MS) : "";
+  const message = `${nameOf(call.plan)} timed out: not complete within ${totalTimeout} ms (totalTimeout)${advice}${why}`;
+  return new EasTimeoutError(message, {
+    ...factsOf(call, sent),
+    cause,
+    retryable: kind !== "put" && kind !== "take",
+    phase: "total",
+    timeout: totalTimeout,
+  });
 }
 
 /** Why a call ended that `close({ force: true })` has cancelled. */

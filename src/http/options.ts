@@ -40,6 +40,13 @@ export type NotReadyReason =
   | "failed to forward request"
   | "engine unreachable";
 
+/**
+ * How long a call may take and how it is retried. `"long-running"` is for language models and other slow services: 600,000 ms for
+ * each attempt and no limit for the call, retries only of requests that were certainly not begun, and `waitForReady`. `"default"`
+ * sets nothing: the client's options and their defaults apply.
+ */
+export type Preset = "default" | "long-running";
+
 /** How a service is waited for that is not ready. */
 export interface WaitOptions {
   /** Milliseconds for the whole wait. Default 600,000. */
@@ -60,6 +67,12 @@ export interface CallOptions {
   readonly method?: Method | undefined;
   /** `Content-Type` of this call. Overrides those of the client and of the input, except the boundary of a `FormData`. */
   readonly contentType?: string | undefined;
+  /**
+   * Timeouts and retries for a kind of service. Overrides the client's options and preset; the options of this call override it.
+   * Default: the client's preset; for `json()` at and below a path `/v1/`, where the client has no preset, `"long-running"` below the
+   * client's options.
+   */
+  readonly preset?: Preset | undefined;
   /** Milliseconds for one attempt, from dispatch to the last byte decoded. */
   readonly timeout?: number | undefined;
   /** Milliseconds for the whole call with all waits. */
@@ -74,7 +87,8 @@ export interface CallOptions {
   readonly zeroCopy?: boolean | undefined;
   /**
    * Waits out a cold start: when the service is not ready, it is asked by GET until it is, and then the call is made again. The
-   * wait has a `timeout` of its own beside `totalTimeout`. For predictions and streams. Default false.
+   * wait has a `timeout` of its own beside `totalTimeout`. For predictions and streams. Default false; true with the preset
+   * `"long-running"`.
    */
   readonly waitForReady?: boolean | WaitOptions | undefined;
   /**
@@ -97,6 +111,7 @@ export const CALL_OPTIONS: OptionNames<CallOptions> = {
   headers: 1,
   method: 1,
   contentType: 1,
+  preset: 1,
   timeout: 1,
   totalTimeout: 1,
   retryCount: 1,
@@ -167,6 +182,8 @@ export interface ClientOptions extends DirectOptions {
 
 /** Default of `timeout`, in milliseconds; the official SDKs' own. */
 export const DEFAULT_TIMEOUT_MS = 5_000;
+/** `timeout` of the preset `"long-running"`, in milliseconds: the maximum that a dedicated gateway holds a request. */
+export const LONG_TIMEOUT_MS = 600_000;
 /** Default of `totalTimeout`, in milliseconds. */
 export const DEFAULT_TOTAL_TIMEOUT_MS = 60_000;
 /** Default of `retryCount`; the official SDKs' own. */
@@ -196,6 +213,12 @@ export function checkTimeout(name: string, value: number): number {
     );
   }
   return value;
+}
+
+/** Checks the name of a preset and returns it. */
+export function checkPreset(value: Preset): Preset {
+  if (value === "long-running" || value === "default") return value;
+  throw optionError("preset", value, 'be "long-running" or "default"');
 }
 
 /** Checks a count and returns it. */

@@ -3,7 +3,7 @@ import { gatewayTarget, type Target } from "../endpoint/gateway.js";
 import type { HeaderPair, Platform } from "../platform/platform.js";
 import { checkOptionNames } from "../util/option-names.js";
 import { fixedHeaders, resolveAuth } from "./auth.js";
-import type { CallPlan } from "./call-plan.js";
+import type { CallPlan, GivenOptions } from "./call-plan.js";
 import { CHECKS, type Settings } from "./client-settings.js";
 import { decodingOf } from "./decoding.js";
 import { routeOf } from "./direct-options.js";
@@ -14,8 +14,13 @@ import {
   CALL_OPTIONS,
   type CallOptions,
   checkFunction,
+  checkPreset,
   checkSignal,
+  DEFAULT_TIMEOUT_MS,
+  DEFAULT_TOTAL_TIMEOUT_MS,
+  LONG_TIMEOUT_MS,
   type Method,
+  type Preset,
   SHARED_GATEWAY_MAX_REQUEST_BYTES,
 } from "./options.js";
 import { joinPath, type Suffix, suffixOf } from "./url.js";
@@ -46,6 +51,8 @@ export function prepare(settings: Settings, platform: Platform, defaultContentTy
     target,
     plan: {
       ...settings,
+      ...presetOf(settings.preset, settings),
+      given: settings,
       hasContentType: ownContentType !== undefined,
       hooks: hooksOf(settings),
       kind: "predict",
@@ -72,6 +79,31 @@ function requestPathOf({ requestPath }: Settings, { requestPath: pasted }: Targe
     "ERR_EAS_ARG_PATH",
     `requestPath is ${showUrl(requestPath)}, but the endpoint has the path ${showUrl(pasted)}: leave one out`,
   );
+}
+
+/** What a preset sets; options that are `given` override it. */
+function presetOf(
+  preset: Preset | undefined,
+  { timeout, totalTimeout, retryOn, hedgeAfter }: GivenOptions,
+): Pick<CallPlan, "timeout" | "totalTimeout" | "retryOn" | "hedgeAfter" | "runsOnce" | "waitForReady"> {
+  const isLong = preset === "long-running";
+  return {
+    timeout: timeout ?? (isLong ? LONG_TIMEOUT_MS : DEFAULT_TIMEOUT_MS),
+    totalTimeout: totalTimeout ?? (isLong ? Number.POSITIVE_INFINITY : DEFAULT_TOTAL_TIMEOUT_MS),
+    retryOn,
+    // A second attempt beside the first would compute everything twice.
+    hedgeAfter: isLong ? undefined : hedgeAfter,
+    runsOnce: isLong,
+    waitForReady: isLong,
+  };
+}
+
+/** Paths of OpenAI's API: text is sent as JSON there, and a service is likely to be a language model. */
+const OPENAI_PATH = /^[^?]*\/v1(?:[/?]|$)/;
+
+/** Whether a call goes to a path of OpenAI's API. Behind `/api/predict/`, a service may be named "v1". */
+export function isOpenAIPath({ target, suffix, path }: Pick<CallPlan, "target" | "suffix" | "path">): boolean {
+  return OPENAI_PATH.test(target.isPredict ? suffix.wire : path);
 }
 
 function pathsOf({ path, query, resource }: Target, { wire, signed }: Suffix): Pick<CallPlan, "path" | "resource"> {
@@ -108,21 +140,29 @@ function withoutAutoSignature(plan: CallPlan, auth: Auth): CallPlan {
 }
 
 /** A plan with the options of one call above it. */
-export function withCallOptions(plan: CallPlan, call: CallOptions): CallPlan {
+export function withCallOptions(inherited: CallPlan, call: CallOptions): CallPlan {
   checkOptionNames("call options", call, CALL_OPTIONS);
-  const { path, query, headers, contentType, signal, onUploadProgress } = call;
+  const { path, query, headers, contentType, preset, signal, onUploadProgress } = call;
   const added = headers === undefined ? [] : checkHeaders(headers);
   if (contentType !== undefined) added.push(["content-type", CHECKS.contentType("contentType", contentType) as string]);
-  const suffix = path === undefined && query === undefined ? plan.suffix : suffixOf(path ?? plan.suffix.signed, query);
-  const checked = <K extends "timeout" | "totalTimeout" | "retryCount" | "retryOn" | "zeroCopy">(name: K) => {
+  const { target, given } = inherited;
+  const suffix =
+    path === undefined && query === undefined ? inherited.suffix : suffixOf(path ?? inherited.suffix.signed, query);
+  let plan: CallPlan = { ...inherited, suffix, ...pathsOf(target, suffix) };
+  if (preset !== undefined) {
+    plan = { ...plan, ...presetOf(checkPreset(preset), preset === "long-running" ? {} : given) };
+  } else if (plan.readsJson && given.preset === undefined && isOpenAIPath(plan)) {
+    plan = { ...plan, ...presetOf("long-running", given) };
+  }
+  const checked = <K extends "timeout" | "totalTimeout" | "retryCount" | "retryOn" | "zeroCopy">(
+    name: K,
+  ): CallPlan[K] => {
     const value = call[name];
-    return value === undefined ? plan[name] : CHECKS[name](name, value);
+    return value === undefined ? plan[name] : (CHECKS[name](name, value) as unknown as CallPlan[K]);
   };
   return {
     ...(added.length === 0 ? plan : withHeaders(plan, added)),
     hasContentType: plan.hasContentType || added.some(([name]) => name === "content-type"),
-    suffix,
-    ...pathsOf(plan.target, suffix),
     timeout: checked("timeout"),
     totalTimeout: checked("totalTimeout"),
     retryCount: checked("retryCount"),
@@ -142,8 +182,10 @@ export function withoutContentType(plan: CallPlan): CallPlan {
 /** Settings for calls that read JSON: they ask for it, unless the client asks for something of its own. */
 export function forJson(prepared: Prepared): Prepared {
   const { plan } = prepared;
-  if (plan.headers.some(([name]) => name === "accept")) return prepared;
-  return { ...prepared, plan: withHeaders(plan, [["accept", "application/json"]]) };
+  const accepting = plan.headers.some(([name]) => name === "accept")
+    ? plan
+    : withHeaders(plan, [["accept", "application/json"]]);
+  return { ...prepared, plan: { ...accepting, readsJson: true } };
 }
 
 /** A plan with more headers, which stand above those that it has. */

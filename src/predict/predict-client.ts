@@ -4,7 +4,14 @@ import type { CallPlan, CallResult } from "../http/call-plan.js";
 import { optionsOf, type PredictClientOptions } from "../http/client-settings.js";
 import { closeOnDispose } from "../http/close-on-dispose.js";
 import { makeCall } from "../http/make-call.js";
-import { type CallOptions, type CloseOptions, checkTimeout, type Token } from "../http/options.js";
+import {
+  type CallOptions,
+  type CloseOptions,
+  checkPreset,
+  checkTimeout,
+  LONG_TIMEOUT_MS,
+  type Token,
+} from "../http/options.js";
 import { forJson, forStreams } from "../http/prepare.js";
 import type { Bytes, PredictRequest } from "../request.js";
 import { clockNow } from "../util/clock.js";
@@ -153,7 +160,9 @@ export class PredictClient extends PredictSettings {
   stream(input: PredictInput | null, call: StreamOptions = {}): Promise<PredictStream> {
     try {
       const channel = this.openChannel();
-      const { idleTimeout = DEFAULT_IDLE_TIMEOUT_MS, ...options } = call;
+      const { preset = this.currentSettings().preset ?? "default", ...more } = call;
+      const isLong = checkPreset(preset) === "long-running";
+      const { idleTimeout = isLong ? LONG_TIMEOUT_MS : DEFAULT_IDLE_TIMEOUT_MS, ...options } = more;
       checkTimeout("idleTimeout", idleTimeout);
       const prepared = forStreams(this.prepare(), input === null ? "auto" : this.currentSettings().auth);
       const { plan, body } = serialise(input, options, prepared, this.currentSettings());
@@ -162,7 +171,7 @@ export class PredictClient extends PredictSettings {
           const { openPredictStream } = await import("./on-first-use.js");
           return openPredictStream(channel, plan, body, idleTimeout);
         });
-      return this.#make(make, plan, call);
+      return this.#make(make, { ...plan, waitForReady: isLong }, call);
     } catch (error) {
       return Promise.reject(error);
     }
@@ -311,7 +320,7 @@ export class PredictClient extends PredictSettings {
   #make<R>(
     make: (plan: CallPlan) => Promise<R>,
     plan: CallPlan,
-    { waitForReady = false }: CallOptions = {},
+    { waitForReady = plan.waitForReady }: CallOptions = {},
   ): Promise<R> {
     if (waitForReady === false) return make(plan);
     const channel = this.currentChannel();

@@ -13,7 +13,7 @@ import {
   withSetting,
 } from "../http/client-settings.js";
 import { checkHeaders } from "../http/headers.js";
-import { checkCount, type HeadersInput, type Token } from "../http/options.js";
+import { checkCount, type HeadersInput, type Preset, type Token } from "../http/options.js";
 import { type Prepared, prepare } from "../http/prepare.js";
 import type { Compression, Decompression } from "../request.js";
 import { checkOptionNames } from "../util/option-names.js";
@@ -71,6 +71,11 @@ export abstract class PredictSettings {
   /** Sets the milliseconds for one attempt. Default 5,000. */
   setTimeout(timeout: number): this {
     return this.set("timeout", timeout);
+  }
+
+  /** Sets timeouts and retries for a kind of service; see the option `preset`. */
+  setPreset(preset: Preset): this {
+    return this.set("preset", preset);
   }
 
   /** Sets the `Content-Type` of all requests. */

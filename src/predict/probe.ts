@@ -27,5 +27,5 @@ export async function probe(channel: Channel, settings: Settings, call: CallOpti
 /** The plan of the first GET of `probe`. */
 export function probePlan(channel: Channel, settings: Settings, call: CallOptions): CallPlan {
   const plan = unsignedPlan(settings, channel.platform);
-  return { ...withCallOptions(plan, call), kind: "other", method: "GET", hedgeAfter: undefined };
+  return { ...withCallOptions(plan, call), kind: "other", method: "GET", hedgeAfter: undefined, runsOnce: false };
 }

@@ -18,6 +18,8 @@ import { isAnsweredByModel, notReadyReason } from "./not-ready.js";
 
 /** Default of `timeout`, in milliseconds: a large model takes minutes to load. */
 const DEFAULT_TIMEOUT_MS = 600_000;
+/** Timeout of one request in milliseconds. EAS may hold it for 2 to 4 minutes while it starts an instance (`interceptTraffic`). */
+const HELD_MS = 300_000;
 /** First wait between two questions, in milliseconds; it doubles with each. */
 const LEAST_WAIT_MS = 500;
 /** Longest wait. To ask each second would eat up a service's rate limit. */
@@ -130,6 +132,7 @@ class Wait {
         await ask({
           path,
           signal: this.#signal,
+          timeout: HELD_MS,
           totalTimeout: Math.max(1, this.#timeout - this.elapsed),
           // Whoever says that it is busy, or not ready, has said what was asked.
           retryOn: (error) => (isBusy(error) || notReadyReason(error) !== undefined ? false : undefined),

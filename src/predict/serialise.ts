@@ -7,6 +7,7 @@ import { checkHeaders } from "../http/headers.js";
 import { type CallOptions, checkCompression, checkMethod, type Method } from "../http/options.js";
 import {
   bodyTooLarge,
+  isOpenAIPath,
   type Prepared,
   withCallOptions,
   withHeaders,
@@ -77,9 +78,6 @@ function methodOf(input: PredictInput, { method }: CallOptions = {}): Method {
   return method;
 }
 
-/** Text goes as JSON below this path: OpenAI-compatible servers take nothing else there. */
-const OPENAI_PATH = /^[^?]*\/v1(?:[/?]|$)/;
-
 function withContentType(plan: CallPlan, request: InputRequest): CallPlan {
   let type = request.contentType;
   if (request.needsContentType) {
@@ -92,8 +90,8 @@ function withContentType(plan: CallPlan, request: InputRequest): CallPlan {
   } else if (plan.hasContentType) {
     return plan;
   } else if (request.isText) {
-    // Behind `/api/predict/`, a service may be named "v1".
-    type = OPENAI_PATH.test(plan.target.isPredict ? plan.suffix.wire : plan.path) ? JSON_TYPE : undefined;
+    // OpenAI-compatible servers accept nothing else there.
+    type = isOpenAIPath(plan) ? JSON_TYPE : undefined;
   }
   return type === undefined ? plan : withHeaders(plan, checkHeaders({ "content-type": type }));
 }

@@ -55,7 +55,7 @@ export type QueueData = string | Uint8Array | ArrayBuffer | Blob;
 /** `hedgeAfter` is listed because `refuseHedging` explains why a queue does not take it. */
 export const QUEUE_OPTIONS: OptionNames<QueueClientOptions> = /* @__PURE__ */ changeNames(
   CLIENT_OPTIONS,
-  ["serviceName", "requestPath", "compression", "announceCompression", "decompression"],
+  ["serviceName", "requestPath", "preset", "compression", "announceCompression", "decompression"],
   { queueName: 1, uid: 1, gid: 1 },
 );
 

@@ -1,12 +1,15 @@
 import { once } from "node:events";
 import { createServer } from "node:http";
 import type { AddressInfo } from "node:net";
-import { describe, expect, onTestFinished, test } from "vitest";
+import { beforeAll, describe, expect, onTestFinished, test } from "vitest";
 import { WebSocketServer } from "ws";
 import { EasDecodeError, type PredictClient } from "../../src/index.js";
 import { clientOf, collect, errorOf, startServer, TOKEN } from "../support/calls.js";
 import { answer, raw, stallBeforeHeaders } from "../support/misbehaving-server.js";
 import { openEmulatorQueue, queueClientOf } from "../support/queues.js";
+
+// The first error loads what explains statuses, which takes longer here than the timeouts of some tests.
+beforeAll(() => import("../../src/http/on-first-use.js"));
 
 // What a service said, or did not finish saying, reaches the caller: as a cause, an error of its kind, and without the token.
 
