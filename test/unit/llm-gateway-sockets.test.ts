@@ -212,7 +212,7 @@ describe("a ping", () => {
     expect(String((await once(socket, "pong"))[0])).toBe("2");
   });
 
-  test("more than 5 s after the last message to the engine ends that direction, and the client is not told", async () => {
+  test("more than 5 s after the last message to the engine ends that direction, and the client is not notified", async () => {
     let now = 0;
     const { url, engine } = await start({ now: () => now });
     const socket = await open(url);
@@ -223,9 +223,9 @@ describe("a ping", () => {
     socket.ping();
     socket.send("b");
     // The other direction still works.
-    const told = once(socket, "message");
+    const received = once(socket, "message");
     engine.socket?.send("from the engine");
-    expect(String((await told)[0])).toBe("from the engine");
+    expect(String((await received)[0])).toBe("from the engine");
     expect([engine.messages, pongs, socket.readyState]).toEqual([["a"], 0, WebSocket.OPEN]);
   });
 
@@ -238,15 +238,15 @@ describe("a ping", () => {
     socket.send("no echo");
     while (engine.messages.length < 2) await turn();
     now = 6000;
-    const told: string[] = [];
-    socket.on("pong", () => told.push("pong")).on("message", (data) => told.push(String(data)));
+    const received: string[] = [];
+    socket.on("pong", () => received.push("pong")).on("message", (data) => received.push(String(data)));
     socket.ping();
     socket.send("b");
     while (engine.messages.length < 3) await turn();
     // Not even the end of the conversation is passed on.
     engine.socket?.close(4003);
     await fetch(`${emulator.endpoint}/api/predict/gateway/healthz`);
-    expect([engine.messages, told, socket.readyState]).toEqual([["a", "no echo", "b"], [], WebSocket.OPEN]);
+    expect([engine.messages, received, socket.readyState]).toEqual([["a", "no echo", "b"], [], WebSocket.OPEN]);
   });
 });
 

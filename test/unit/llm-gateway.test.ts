@@ -399,7 +399,7 @@ describe("the gateway of 2026-01", () => {
     expect(gateway.engineCalls).toHaveLength(1);
   });
 
-  test("does not tell the engine that the client has gone until it sends an event", async () => {
+  test("does not notify the engine of a disconnected client until it sends an event", async () => {
     const body = writableBody();
     let signal: AbortSignal | undefined;
     const { chat } = start("2026-01", (call) => {
@@ -425,7 +425,7 @@ describe("the gateway of 2026-01", () => {
     const { chat } = start("2026-01", () => new Response(body.body), { concurrency: 1 });
     const abort = new AbortController();
     const answer = chat({ stream: true }, { signal: abort.signal });
-    // Handled at once: it rejects while the engine is still written to.
+    // Handled at once: it rejects while the engine still sends.
     const rejected = expect(answer).rejects.toThrow();
     await body.write(": ping\n\n");
     abort.abort();
@@ -527,7 +527,7 @@ describe("the gateway of 2026-04", () => {
     expect(await (await chat({ stream: true })).text()).toBe(DONE);
   });
 
-  test("tells the engine at once that the client has gone", async () => {
+  test("notifies the engine at once when the client disconnects", async () => {
     const body = writableBody();
     const { chat } = start("2026-04", () => new Response(body.body));
     const abort = new AbortController();

@@ -4,6 +4,8 @@ import { reasonOf } from "./go-text.js";
 /** Bytes that the gateway buffers of an answer that it does not flush. A longer one has no length. */
 const BUFFERED_BYTES = 2048;
 
+const LF = 10;
+
 /** Statuses whose answers have no body. */
 const BODILESS: readonly number[] = [101, 204, 205, 304];
 
@@ -19,7 +21,9 @@ export function wholeAnswer(status: number, headers: HeadersInit, body: string |
 /** Returns the form of all errors of the first generation, and of some of the second. */
 export function textAnswer(status: number, body: string | Uint8Array, headers: HeadersInit = {}): Response {
   const bytes = typeof body === "string" ? new TextEncoder().encode(body) : body;
-  const line = new Uint8Array([...bytes, 10]);
+  const line = new Uint8Array(bytes.length + 1);
+  line.set(bytes);
+  line[bytes.length] = LF;
   const own = new Headers(headers);
   own.set("content-type", "text/plain; charset=utf-8");
   own.set("x-content-type-options", "nosniff");

@@ -127,7 +127,7 @@ export class EngineClient {
       return new EngineError(`read tcp 127.0.0.1:${local}->${address}: read: connection reset by peer`);
     };
     let reader: ReadableStreamDefaultReader<Uint8Array> | undefined;
-    /** Closes the connection, which tells an engine that is still at work. */
+    /** Closes the connection, which notifies an engine that is still at work. */
     const close = (reason?: unknown) => {
       unlinkSignal(life, target);
       engine.release(connection);

@@ -1,3 +1,4 @@
+import { joinChunks, totalLength } from "../../platform/chunks.js";
 import { linkSignal, unlinkSignal } from "../../util/abort.js";
 import type { EmulatorCall } from "../service.js";
 import { type Flushed, flushedAnswer, textAnswer, wholeAnswer } from "./answers.js";
@@ -96,7 +97,8 @@ class UpstreamError extends Error {
 
 function failure({ isStream }: OpenAiRequest, status: number, body: Uint8Array): Response {
   if (!isStream) return wholeAnswer(status, JSON_TYPE, body);
-  return wholeAnswer(status, EVENTS_TYPE, new Uint8Array([...eventOf(body), ...eventOf(encoder.encode(DONE))]));
+  const events = [eventOf(body), eventOf(encoder.encode(DONE))];
+  return wholeAnswer(status, EVENTS_TYPE, joinChunks(events, totalLength(events)));
 }
 
 /** Once the head has left, an error only ends the answer. */
