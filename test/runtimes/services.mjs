@@ -70,6 +70,17 @@ function inPieces({ body }) {
   });
 }
 
+/** The body as an event stream, each event of it a piece of its own. */
+function inEvents({ body }) {
+  const events = new TextDecoder().decode(body).split(/(?<=\n\n)/);
+  const { body: stream } = pieces(async () => {
+    await new Promise((resolve) => setImmediate(resolve));
+    const event = events.shift();
+    return event && new TextEncoder().encode(event);
+  });
+  return new Response(stream, { headers: { "content-type": "text/event-stream" } });
+}
+
 const soon = () => new Promise((resolve) => setTimeout(resolve, 10));
 
 /** Bytes that the service `flood` has sent, by the caller's `id`. */
@@ -79,6 +90,7 @@ const BLOCK = new Uint8Array(65_536);
 /** What a service of each kind is. */
 export const SERVICES = {
   pieces: { handle: inPieces, methods: ["POST"] },
+  events: { handle: inEvents, methods: ["POST"] },
   endless: { handle: () => pieces(() => soon().then(() => new TextEncoder().encode("piece"))) },
   stalls: {
     handle() {

@@ -14,6 +14,7 @@ export const FEATURES = {
   codecs: "Snappy and LZ4",
   zstd: "zstd",
   stream: "Streams: text, lines, events, JSON",
+  truncation: "Streams that are cut off are errors",
   pace: "A slow reader holds the service back",
   llm: "LLM services, fetch",
   openai: "The npm package openai",

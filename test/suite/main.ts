@@ -5,6 +5,7 @@ import "./failures.suite.js";
 import "./printing.suite.js";
 import "./bodies.suite.js";
 import "./streams.suite.js";
+import "./truncation.suite.js";
 import "./sockets.suite.js";
 import "./queue.suite.js";
 import "./watch.suite.js";
