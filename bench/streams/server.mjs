@@ -4,10 +4,11 @@ import { bareServer, listen } from "../bare-server.mjs";
 import { serve } from "../child.mjs";
 import { PATH, planOf } from "./stream-data.mjs";
 
-const HEAD = Buffer.from(
-  "HTTP/1.1 200 OK\r\nServer: bench\r\nConnection: keep-alive\r\nKeep-Alive: timeout=600\r\n" +
-    "Content-Type: text/event-stream; charset=utf-8\r\nTransfer-Encoding: chunked\r\n\r\n",
-);
+const headOf = (type) =>
+  Buffer.from(
+    "HTTP/1.1 200 OK\r\nServer: bench\r\nConnection: keep-alive\r\nKeep-Alive: timeout=600\r\n" +
+      `Content-Type: ${type}\r\nTransfer-Encoding: chunked\r\n\r\n`,
+  );
 const BAD = Buffer.from("HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\n\r\n");
 const END = Buffer.from("0\r\n\r\n");
 
@@ -22,7 +23,7 @@ function framedPlanOf(service) {
     );
     // The end of the body comes with the last values.
     writes?.push(Buffer.concat([writes.pop(), END]));
-    plans.set(service, plan && { writes, rate: plan.rate });
+    plans.set(service, plan && { head: headOf(plan.type), writes, rate: plan.rate });
   }
   return plans.get(service);
 }
@@ -78,7 +79,7 @@ const server = bareServer(
       socket.write(BAD);
       return;
     }
-    socket.write(HEAD);
+    socket.write(plan.head);
     const stream = { socket, writes: plan.writes, next: 0 };
     if (plan.rate === 0) start(stream);
     else sendPaced(stream, plan.rate);

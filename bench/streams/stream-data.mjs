@@ -37,6 +37,8 @@ export function chunksOf(count) {
   return [...choices.map((one) => ({ ...base, choices: [one] })), { ...base, choices: [], usage }];
 }
 
+const TYPES = { sse: "text/event-stream; charset=utf-8", ndjson: "application/x-ndjson" };
+
 /** The bytes of each value: server-sent events with `[DONE]` as the last, or JSON in a line each. */
 const FORMATS = {
   sse: (texts) => [...texts, "[DONE]"].map((data) => Buffer.from(`data: ${data}\n\n`)),
@@ -54,7 +56,7 @@ export function serviceOf({ count, format = "sse", sending = "single", rate = 0 
   return `${format}_${sending}_${count}_${rate}`;
 }
 
-/** The writes of a service, each of whole values, and its rate; undefined when there is no such service. */
+/** The content type of a service, its writes, each of whole values, and its rate; undefined when there is no such service. */
 export function planOf(service) {
   const [, format, sending, count, rate] = /^(sse|ndjson)_(single|coalesced)_(\d+)_(\d+)$/.exec(service) ?? [];
   if (format === undefined) return undefined;
@@ -63,5 +65,5 @@ export function planOf(service) {
   const writes = Array.from({ length: Math.ceil(values.length / size) }, (_, i) =>
     Buffer.concat(values.slice(i * size, (i + 1) * size)),
   );
-  return { writes, rate: Number(rate) };
+  return { type: TYPES[format], writes, rate: Number(rate) };
 }

@@ -1,6 +1,8 @@
 import type { IncomingMessage, ServerResponse } from "node:http";
+import type { Bytes } from "../request.js";
 import { BodyTakenError, incomingBody } from "./node-incoming-body.js";
 import { takeTurn } from "./node-pipeline.js";
+import { readPieces } from "./piece-stream.js";
 
 /** The part of an `IncomingMessage` in the public types: a consumer's compiler need not know `node:http`. */
 export interface NodeIncoming {
@@ -137,16 +139,14 @@ async function send(
   signal: AbortSignal,
   fail: () => void,
 ): Promise<void> {
-  const reader = body.getReader();
+  const reader = readPieces(body as ReadableStream<Bytes>);
   reader.closed.catch(fail);
   // An endless body would otherwise not end when the caller disconnects.
   const cancel = () => void reader.cancel().catch(() => {});
   signal.addEventListener("abort", cancel);
   if (signal.aborted) cancel();
-  for (;;) {
-    const { done, value } = await reader.read();
-    if (done) return;
-    if (!outgoing.write(value)) await drained(outgoing, signal);
+  for (let piece = await reader.read(); piece !== undefined; piece = await reader.read()) {
+    if (!outgoing.write(piece)) await drained(outgoing, signal);
   }
 }
 

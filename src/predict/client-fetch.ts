@@ -12,6 +12,7 @@ import { openStream, type StreamAnswer } from "../http/stream-call.js";
 import { limitLife } from "../http/stream-life.js";
 import { canUndo, undoneReader } from "../http/undo-stream.js";
 import { suffixOf } from "../http/url.js";
+import { pieceStream } from "../platform/piece-stream.js";
 import { type ByteStream, type HeaderPair, isSuccess } from "../platform/platform.js";
 import type { Bytes } from "../request.js";
 import { isBlob, tagOf } from "../util/realms.js";
@@ -225,23 +226,12 @@ function bodyOf(
   check: BodyCheck | undefined,
 ): ReadableStream<Uint8Array> {
   const reader = isUndone ? undoneReader(response, platform) : response;
-  let failure: Error | undefined;
-  return new ReadableStream<Uint8Array>(
-    {
-      async pull(controller) {
-        const piece = failure ? undefined : await reader.read();
-        if (piece !== undefined) {
-          check?.add(piece);
-          return controller.enqueue(piece);
-        }
-        failure ??= check?.end();
-        if (failure === undefined) return controller.close();
-        // An error discards what is queued. The stream pulls again after each read, until nothing is left.
-        if (controller.desiredSize === AHEAD_BYTES) controller.error(failure);
-      },
-      cancel: () => response.cancel(undefined),
-    },
-    // Not a ByteLengthQueuingStrategy, which some edge runtimes do not have.
-    { highWaterMark: AHEAD_BYTES, size: ({ length }) => length },
-  );
+  const cancel = () => response.cancel(undefined);
+  if (check === undefined) return pieceStream({ read: () => reader.read(), cancel }, AHEAD_BYTES);
+  const read = async () => {
+    const piece = await reader.read();
+    if (piece !== undefined) check.add(piece);
+    return piece;
+  };
+  return pieceStream({ read, cancel, failure: () => check.end() }, AHEAD_BYTES);
 }

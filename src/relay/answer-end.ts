@@ -66,6 +66,8 @@ export class AnswerEnd {
   ended(): EasStreamError | undefined {
     if (this.#format !== "events" || !this.#isSuccess) return undefined;
     const text = new TextDecoder().decode(joinChunks(this.#tail, this.#tailBytes));
+    // The most frequent end, without a look at all events.
+    if (/\ndata: ?\[DONE\]\s*$/.test(text)) return undefined;
     const { isComplete, why } = endOfEvents(text, this.#isWhole);
     if (isComplete !== false) return undefined;
     return new EasStreamError(`the service's stream was cut off: it ended ${why}`, {

@@ -1,3 +1,4 @@
+import { pieceStream, readPieces } from "../platform/piece-stream.js";
 import type { Bytes } from "../request.js";
 import type { AnswerEnd } from "./answer-end.js";
 import { Patience } from "./patience.js";
@@ -41,7 +42,7 @@ export function countedBody(
     call.abort(new BodyError(408, `the body arrived too slowly: less than 1 KiB in ${idleTimeout} ms`)),
   );
   signal.addEventListener("abort", () => {
-    patience.stop();
+    patience.end();
     void reader.cancel(signal.reason).catch(() => {});
   });
   let length = 0;
@@ -71,10 +72,11 @@ export function countedBody(
         try {
           const piece = await read();
           if (isCancelled) return;
-          if (piece === undefined) controller.close();
-          else controller.enqueue(piece);
+          if (piece !== undefined) return controller.enqueue(piece);
+          patience.end();
+          controller.close();
         } catch (error) {
-          patience.stop();
+          patience.end();
           // A service that wants no more of the body may still answer.
           if (!isCancelled) call.abort(error);
           throw error;
@@ -82,7 +84,7 @@ export function countedBody(
       },
       cancel(reason) {
         isCancelled = true;
-        patience.stop();
+        patience.end();
         return reader.cancel(reason);
       },
     },
@@ -111,51 +113,56 @@ export function passedBody(
   onIdle: (error: Error) => void,
   onEnd: (error: unknown) => void,
 ): ReadableStream<Bytes> {
-  const reader = body.getReader();
+  const reader = readPieces(body);
   let isOver = false;
+  /** The caller took too long. */
+  let expired: Error | undefined;
   /** Bytes that the caller was given last. */
   let given = 0;
-  let giveUp: () => void = () => {};
-  const patience = new Patience(idleTimeout, () => giveUp());
+  let fail: (error: Error) => void = () => {};
+  const patience = new Patience(idleTimeout, () => {
+    expired = new Error(`the caller read less than 1 KiB of the response in ${idleTimeout} ms`);
+    end(undefined);
+    fail(expired);
+    onIdle(expired);
+    void reader.cancel(expired).catch(() => {});
+  });
   const end = (error: unknown) => {
     if (isOver) return;
     isOver = true;
-    patience.stop();
+    patience.end();
     onEnd(error);
   };
-  return new ReadableStream<Bytes>(
+  patience.start();
+  return pieceStream(
     {
-      start(controller) {
-        giveUp = () => {
-          const error = new Error(`the caller read less than 1 KiB of the response in ${idleTimeout} ms`);
-          end(undefined);
-          controller.error(error);
-          onIdle(error);
-          void reader.cancel(error).catch(() => {});
-        };
-        patience.start();
+      onFail(failNow) {
+        fail = failNow;
       },
-      async pull(controller) {
+      async read() {
+        if (expired !== undefined) throw expired;
+        // The report was the last piece.
+        if (isOver) return undefined;
         patience.stop(given);
         try {
-          const { done, value } = await reader.read();
-          if (isOver) return;
-          if (done) {
+          const piece = await reader.read();
+          if (expired !== undefined) throw expired;
+          if (isOver) return undefined;
+          if (piece === undefined) {
             const error = answerEnd.ended();
             if (error !== undefined) throw error;
             end(undefined);
-            return controller.close();
+            return undefined;
           }
-          answerEnd.add(value);
-          given = value.byteLength;
-          controller.enqueue(value);
+          answerEnd.add(piece);
+          given = piece.byteLength;
           patience.start();
+          return piece;
         } catch (error) {
           const report = isOver ? undefined : answerEnd.failed();
           end(error);
-          if (report === undefined) throw error;
-          controller.enqueue(report);
-          controller.close();
+          if (report === undefined) throw expired ?? error;
+          return report;
         }
       },
       async cancel(reason) {
@@ -163,6 +170,6 @@ export function passedBody(
         await reader.cancel(reason);
       },
     },
-    { highWaterMark: 0 },
+    0,
   );
 }
