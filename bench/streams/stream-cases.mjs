@@ -7,31 +7,49 @@ const NDJSON = ["undici + split", "stream().json()"];
 export const CEILINGS = { "client.openai()": ["openai"], openai: ["openai"] };
 
 /**
- * Of a round, each contender reads `inFlight` streams at once, `times` of them one after the other, of `count` values. `rate` is
- * the pace of each stream; others are as fast as they are taken. Together they have what a minute allows.
+ * In a round each contender reads `inFlight` streams at once, `times` of them one after the other, of `count` events. `rate` is
+ * the pace of each stream; others are as fast as they are taken. `budget` bounds the rounds in milliseconds: all tables together
+ * take less than a minute.
  */
 export const CASES = [
-  { name: "1 stream", inFlight: 1, times: 8, count: 256, rounds: 9 },
-  { name: "64 streams", inFlight: 64, times: 1, count: 128, rounds: 9 },
-  { name: "512 streams", inFlight: 512, times: 1, count: 48, rounds: 4 },
-  { name: "64 streams, 32 events in a chunk", inFlight: 64, times: 2, count: 128, sending: "coalesced", rounds: 9 },
-  { name: "64 streams, 50 events a second each", inFlight: 64, times: 1, count: 25, rate: 50, rounds: 3 },
-  { name: "64 streams of JSON lines", inFlight: 64, times: 1, count: 128, format: "ndjson", rounds: 9 },
+  { name: "1 stream", inFlight: 1, times: 8, count: 512, rounds: 9, budget: 5_000 },
+  { name: "64 streams", inFlight: 64, times: 1, count: 256, rounds: 7, budget: 6_000 },
+  { name: "512 streams", inFlight: 512, times: 1, count: 64, rounds: 3, budget: 8_000 },
+  {
+    name: "64 streams, 32 events in a chunk",
+    inFlight: 64,
+    times: 1,
+    count: 256,
+    sending: "coalesced",
+    rounds: 9,
+    budget: 4_000,
+  },
+  {
+    name: "64 streams, 50 events a second each",
+    inFlight: 64,
+    times: 1,
+    count: 25,
+    rate: 50,
+    rounds: 2,
+    budget: 6_000,
+  },
+  { name: "64 streams of JSON lines", inFlight: 64, times: 1, count: 256, format: "ndjson", rounds: 7, budget: 3_000 },
 ].map((one) => ({ ...one, names: one.format === "ndjson" ? NDJSON : SSE }));
 
-export const LATENCY = { name: "first event, 1 stream", count: 8, times: 30, names: SSE, rounds: 7 };
+export const LATENCY = { name: "first event, 1 stream", count: 8, times: 30, names: SSE, rounds: 7, budget: 2_000 };
 
 /** Through a relay, and through a server that only pipes. */
 export const RELAY_CASES = [
-  { name: "relay, 1 stream", inFlight: 1, times: 8, count: 256, rounds: 7 },
-  { name: "relay, 64 streams", inFlight: 64, times: 1, count: 128, rounds: 7 },
-  { name: "relay, 512 streams", inFlight: 512, times: 1, count: 48, rounds: 3 },
+  { name: "relay, 1 stream", inFlight: 1, times: 4, count: 1024, rounds: 7, budget: 2_500 },
+  { name: "relay, 64 streams", inFlight: 64, times: 1, count: 512, rounds: 5, budget: 5_000 },
+  { name: "relay, 512 streams", inFlight: 512, times: 1, count: 64, rounds: 2, budget: 5_000 },
   {
     name: "relay, 64 streams, 32 events in a chunk",
     inFlight: 64,
-    times: 4,
-    count: 128,
+    times: 1,
+    count: 1024,
     sending: "coalesced",
     rounds: 7,
+    budget: 3_000,
   },
 ];

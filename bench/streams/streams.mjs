@@ -8,10 +8,10 @@ import { measure } from "../measure.mjs";
 import { CASES, CEILINGS, LATENCY, RELAY_CASES } from "./stream-cases.mjs";
 import { serviceOf } from "./stream-data.mjs";
 
-/** Time for the rounds of a table: other processes may have the machine, too. */
-const BUDGET_MS = 8_000;
-const SHORT_MS = 2_000;
-const SHORT_ROUNDS = 3;
+/** The short form: rounds, and the time for those of a table. */
+const SHORT = { rounds: 3, budget: 2_000 };
+/** Time in which the engine compiles what a contender runs. */
+const WARM_UP_MS = 300;
 
 /** All figures whose name is `wanted`; `short` has fewer rounds. */
 export async function run(wanted, report, { short = false } = {}) {
@@ -55,12 +55,13 @@ class Fleet {
     this.short = short;
   }
 
-  async read({ name, names, rounds, inFlight, times, ...sending }) {
+  async read({ name, names, rounds, budget, inFlight, times, ...sending }) {
     const order = { service: serviceOf(sending), count: sending.count, inFlight, times };
     const contenders = await this.#contenders(names, order, "sample");
     // At a given pace only the processor time tells them apart.
     const unit = "events/s";
-    if (sending.rate === undefined) return this.#measure({ name, unit, contenders, ceiling: [names[0]] }, rounds);
+    if (sending.rate === undefined)
+      return this.#measure({ name, unit, contenders, ceiling: [names[0]] }, { rounds, budget });
     const byProcessor = contenders.map(({ sample, ...one }) => ({
       ...one,
       sample: async () => {
@@ -69,15 +70,15 @@ class Fleet {
       },
     }));
     const group = { name: `${name}, by processor time`, unit, contenders: byProcessor, ceiling: [names[0]] };
-    return this.#measure(group, rounds);
+    return this.#measure(group, { rounds, budget });
   }
 
-  async latency({ name, names, rounds, times, count }) {
+  async latency({ name, names, rounds, budget, times, count }) {
     const contenders = await this.#contenders(names, { service: serviceOf({ count }), count, times }, "latency");
-    return this.#measure({ name, unit: "ms", contenders, ceiling: [names[0]] }, rounds);
+    return this.#measure({ name, unit: "ms", contenders, ceiling: [names[0]] }, { rounds, budget });
   }
 
-  async relay({ name, rounds, inFlight, times, ...sending }) {
+  async relay({ name, rounds, budget, inFlight, times, ...sending }) {
     const service = serviceOf(sending);
     const reader = await this.#child("reader", "streams/relay-reader.mjs", {});
     const contenders = [];
@@ -95,7 +96,7 @@ class Fleet {
       };
       contenders.push({ name: between, sample });
     }
-    return this.#measure({ name, unit: "events/s", contenders, ceiling: ["pipe"] }, rounds);
+    return this.#measure({ name, unit: "events/s", contenders, ceiling: ["pipe"] }, { rounds, budget });
   }
 
   /** Those of one table, each of which has shown that it reads what was sent. */
@@ -111,12 +112,14 @@ class Fleet {
     return contenders;
   }
 
-  async #measure(group, rounds) {
-    // The engine compiles what a contender runs.
-    for (const { sample } of group.contenders) await sample();
+  async #measure(group, bounds) {
+    for (const { sample } of group.contenders) {
+      const end = performance.now() + WARM_UP_MS;
+      do await sample();
+      while (performance.now() < end);
+    }
     const processes = [process.pid, ...Array.from(this.#children.values(), ({ pid }) => pid)];
-    const budget = this.short ? SHORT_MS : BUDGET_MS;
-    return measure({ ...group, rounds: this.short ? SHORT_ROUNDS : rounds, budget, processes });
+    return measure({ ...group, ...(this.short ? SHORT : bounds), processes });
   }
 
   async #child(name, file, settings) {

@@ -48,59 +48,61 @@ export class StreamValues<T> extends AsyncIterators implements AsyncGenerator<T,
   }
 
   next(): Promise<IteratorResult<T, void>> {
+    if (this.#waiting > 0) return this.#inTurn(() => this.#take());
     // The most frequent case, without a wait.
-    if (this.#waiting === 0 && this.#next < this.#values.length) return Promise.resolve(this.#shift());
-    return this.#inTurn(() => this.#take());
+    if (this.#next < this.#values.length) return Promise.resolve(this.#shift());
+    this.#waiting++;
+    this.#last = this.#take();
+    return this.#last;
   }
 
   /** Ends the body at once, so that calls of `next` that wait are answered. */
   return(value?: undefined): Promise<IteratorResult<T, void>> {
     this.#leave();
-    return this.#inTurn(async () => ({ done: true, value: await value }));
+    return this.#inTurn(async () => {
+      this.#waiting--;
+      return { done: true, value: await value };
+    });
   }
 
   throw(error: unknown): Promise<IteratorResult<T, void>> {
     this.#leave();
-    return this.#inTurn(() => Promise.reject(error));
+    return this.#inTurn(() => {
+      this.#waiting--;
+      return Promise.reject(error);
+    });
   }
 
-  /** Answers a call after those before it. */
+  /** Answers a call after those before it. `answer` takes it off `#waiting`. */
   #inTurn(answer: () => Promise<IteratorResult<T, void>>): Promise<IteratorResult<T, void>> {
-    const make = async () => {
-      try {
-        return await answer();
-      } finally {
-        this.#waiting--;
-      }
-    };
-    this.#last = this.#waiting++ > 0 ? this.#last.then(make, make) : make();
+    this.#last = this.#waiting++ > 0 ? this.#last.then(answer, answer) : answer();
     return this.#last;
   }
 
   /** The next value, for which it may have to read. */
   async #take(): Promise<IteratorResult<T, void>> {
-    for (;;) {
-      if (this.#next < this.#values.length) return this.#shift();
-      const outcome = this.#outcome;
-      if (outcome !== undefined) {
-        this.#outcome = {};
-        if (outcome.error !== undefined) throw outcome.error;
-        return { done: true, value: undefined };
-      }
-      await this.#read();
-    }
-  }
-
-  async #read(): Promise<void> {
-    this.#values = [];
-    this.#next = 0;
     try {
-      const piece = await this.#source.read();
-      if (this.#outcome !== undefined) return;
-      const isLast = this.#step(piece, this.#values) || piece === undefined;
-      if (isLast) this.#end({}, true);
-    } catch (thrown) {
-      this.#end({ error: this.#source.explain(thrown) }, false);
+      for (;;) {
+        if (this.#next < this.#values.length) return this.#shift();
+        const outcome = this.#outcome;
+        if (outcome !== undefined) {
+          this.#outcome = {};
+          if (outcome.error !== undefined) throw outcome.error;
+          return { done: true, value: undefined };
+        }
+        this.#values = [];
+        this.#next = 0;
+        try {
+          const piece = await this.#source.read();
+          if (this.#outcome !== undefined) continue;
+          const isLast = this.#step(piece, this.#values) || piece === undefined;
+          if (isLast) this.#end({}, true);
+        } catch (thrown) {
+          this.#end({ error: this.#source.explain(thrown) }, false);
+        }
+      }
+    } finally {
+      this.#waiting--;
     }
   }
 
