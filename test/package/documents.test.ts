@@ -65,7 +65,8 @@ const EXPECTED: Readonly<Record<string, Readonly<Record<string, readonly RegExp[
     "In web pages": [/^v1 Uint8Array\(3\) \[ 1, 2, 3 \]\n$/],
   },
   "docs/cold-start.md": {
-    "": [/^\d s: no healthy upstream\nready, asked 2 times\n\d s: empty 404\nhello\n$/],
+    "The gateway refuses requests": [/^\d s: no healthy upstream\nready after 2 requests\n\d s: empty 404\nhello\n$/],
+    "The gateway holds requests": [/^5\ntrue\n$/],
   },
   "docs/relay.md": {
     "One service": [/^true text\/event-stream.*\n403 {"error":"this relay does not allow POST on this path"}\n$/],

@@ -118,3 +118,21 @@ function queueMicrotaskAbort(abort: (reason: unknown) => void): true {
   setTimeout(() => abort("stop"));
   return true;
 }
+
+test(
+  "failures",
+  'with preset: "long-running" a timeout is not repeated, and a cold start is waited for',
+  async (test) => {
+    const { client, service, counterpart, requests } = await openService(test, "echo", { preset: "long-running" });
+    await counterpart.fault({ service, stall: "before-headers" });
+    expectError(await rejection(client.predict("x", { timeout: 300 })), { name: "EasTimeoutError", attempts: 1 });
+    expect(await requests()).to.have.length(1);
+    await counterpart.fault({ service, status: 404, body: "no backend endpoint found" });
+    expect(String(await client.predict("x"))).to.equal("x");
+    expect((await requests()).map(({ method, status }) => `${method} ${status}`).slice(1)).to.deep.equal([
+      "POST 404",
+      "GET 405",
+      "POST 200",
+    ]);
+  },
+);
