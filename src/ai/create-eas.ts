@@ -1,0 +1,131 @@
+import { createOpenAICompatible, type OpenAICompatibleProvider } from "@ai-sdk/openai-compatible";
+import { optionError } from "../argument-errors.js";
+import { isEasError } from "../errors.js";
+import type { LibraryOptions } from "../predict/client-fetch.js";
+import type { OpenAIOptions, PredictClient } from "../predict/predict-client.js";
+import { checkOptionNames, type OptionNames } from "../util/option-names.js";
+import { apiCallError, explained } from "./api-call-error.js";
+import { rerankingModel } from "./reranking-model.js";
+import type { LanguageModel, LanguageModelOptions, RerankingModel, StreamPart } from "./sdk-types.js";
+
+/** Options of `createEas`. */
+export interface EasProviderOptions extends LibraryOptions {
+  /** The client of the service. The token stays with it. It may be configured later. */
+  readonly client: Pick<PredictClient, "openai">;
+  /** Whether streams ask for the usage in their last chunk (`stream_options.include_usage`). Default true. */
+  readonly includeUsage?: boolean | undefined;
+  /** Whether schemas are sent (`response_format: json_schema`), as vLLM and SGLang take them. Default true. */
+  readonly supportsStructuredOutputs?: boolean | undefined;
+}
+
+const OPTIONS: OptionNames<EasProviderOptions> = { client: 1, auth: 1, includeUsage: 1, supportsStructuredOutputs: 1 };
+
+/** A provider for the Vercel AI SDK. Call it with the name of a model for a chat model. */
+export interface EasProvider extends OpenAICompatibleProvider {
+  /** Returns a chat model (`/v1/chat/completions`), as calling the provider does. */
+  chat(modelId: string): LanguageModel;
+  /** Returns a reranking model (`/v1/rerank`). */
+  rerankingModel(modelId: string): RerankingModel;
+}
+
+/**
+ * Creates a provider for the Vercel AI SDK, of the major whose `@ai-sdk/openai-compatible` is installed: 3 for ai 7, 2 for ai 6.
+ * Fields that only the engine knows go into `providerOptions.eas`, for example `{ chat_template_kwargs: { … } }`.
+ *
+ * @example
+ * const eas = createEas({ client });
+ * const { text } = await generateText({ model: eas("qwen3"), prompt: "…" });
+ */
+export function createEas(options: EasProviderOptions): EasProvider {
+  checkOptionNames("createEas", options, OPTIONS);
+  const { client, auth, includeUsage = true, supportsStructuredOutputs = true } = options;
+  if (typeof client?.openai !== "function") throw optionError("client", client, "be a PredictClient");
+  const service = client.openai({ auth });
+  const base = createOpenAICompatible({
+    ...service,
+    name: "eas",
+    fetch: networkErrorsFor(service.fetch),
+    includeUsage,
+    supportsStructuredOutputs,
+  });
+  const chat = (modelId: string) => withErrors(base.chatModel(modelId));
+  const embeddingModel = (modelId: string) => {
+    const model = base.embeddingModel(modelId);
+    const doEmbed = model.doEmbed.bind(model);
+    return Object.assign(model, { doEmbed: (...args: Parameters<typeof doEmbed>) => rethrown(doEmbed(...args)) });
+  };
+  return Object.assign((modelId: string) => chat(modelId), {
+    ...base,
+    chat,
+    chatModel: chat,
+    languageModel: chat,
+    completionModel: (modelId: string) => withErrors(base.completionModel(modelId)),
+    embeddingModel,
+    textEmbeddingModel: embeddingModel,
+    rerankingModel: (modelId: string) => rerankingModel(service, base.specificationVersion, modelId),
+  });
+}
+
+/** Throws the client's errors in the form in which the SDK recognizes network errors, which it retries. */
+function networkErrorsFor(fetch: OpenAIOptions["fetch"]): OpenAIOptions["fetch"] {
+  return async (input, init) => {
+    try {
+      return await fetch(input, init);
+    } catch (cause) {
+      throw isEasError(cause) ? new TypeError("fetch failed", { cause }) : cause;
+    }
+  };
+}
+
+/** Makes a model's errors say what the client's errors say, and sends `topK`. */
+function withErrors(model: LanguageModel): LanguageModel {
+  const doGenerate = model.doGenerate.bind(model);
+  const doStream = model.doStream.bind(model);
+  return Object.assign(model, {
+    doGenerate: (options: LanguageModelOptions) => rethrown(doGenerate(withTopK(options))),
+    doStream: async (options: LanguageModelOptions) => {
+      const result = await rethrown(doStream(withTopK(options)));
+      return { ...result, stream: withStreamErrors(result.stream) };
+    },
+  });
+}
+
+/** The SDK's package for OpenAI-compatible services leaves out `topK`, which engines have as `top_k`. */
+function withTopK({ topK, ...options }: LanguageModelOptions): LanguageModelOptions {
+  if (topK === undefined) return options;
+  const { providerOptions } = options;
+  return { ...options, providerOptions: { ...providerOptions, eas: { top_k: topK, ...providerOptions?.eas } } };
+}
+
+async function rethrown<T>(result: PromiseLike<T>): Promise<T> {
+  try {
+    return await result;
+  } catch (error) {
+    throw explained(error);
+  }
+}
+
+function withStreamErrors(stream: ReadableStream<StreamPart>): ReadableStream<StreamPart> {
+  const reader = stream.getReader();
+  return new ReadableStream<StreamPart>({
+    async pull(controller) {
+      try {
+        const { done, value } = await reader.read();
+        if (done) controller.close();
+        else controller.enqueue(value.type === "error" ? { ...value, error: asError(value.error) } : value);
+      } catch (error) {
+        controller.error(explained(error));
+      }
+    },
+    cancel: (reason) => reader.cancel(reason),
+  });
+}
+
+/** An error that the service sends within a stream is a plain object in the SDK. */
+function asError(error: unknown): unknown {
+  const { message, code } = (error ?? {}) as { readonly message?: unknown; readonly code?: unknown };
+  if (error instanceof Error || typeof message !== "string") return error;
+  const statusCode = typeof code === "number" ? code : undefined;
+  const url = "";
+  return apiCallError(message, { url, requestBodyValues: undefined, statusCode, isRetryable: false, cause: error });
+}

@@ -1,0 +1,3 @@
+/** A provider for the Vercel AI SDK. Needs the package `@ai-sdk/openai-compatible`. */
+export { createEas, type EasProvider, type EasProviderOptions } from "./create-eas.js";
+export type { LanguageModel, RerankingModel } from "./sdk-types.js";

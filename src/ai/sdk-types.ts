@@ -1,0 +1,14 @@
+import type { OpenAICompatibleProvider } from "@ai-sdk/openai-compatible";
+
+// The types follow the installed major of the AI SDK: `LanguageModelV3` with ai 6, `LanguageModelV4` with ai 7.
+
+/** A chat or completion model of the AI SDK. */
+export type LanguageModel = ReturnType<OpenAICompatibleProvider["chatModel"]>;
+/** A reranking model of the AI SDK. */
+export type RerankingModel = ReturnType<NonNullable<OpenAICompatibleProvider["rerankingModel"]>>;
+
+export type LanguageModelOptions = Parameters<LanguageModel["doStream"]>[0];
+export type StreamPart =
+  Awaited<ReturnType<LanguageModel["doStream"]>>["stream"] extends ReadableStream<infer P> ? P : never;
+export type RerankingOptions = Parameters<RerankingModel["doRerank"]>[0];
+export type RerankingResult = Awaited<ReturnType<RerankingModel["doRerank"]>>;
