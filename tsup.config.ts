@@ -14,6 +14,7 @@ export default defineConfig([
       "emulator/memory": "src/emulator/memory.ts",
       image: "src/image/index.ts",
       opentelemetry: "src/telemetry/opentelemetry.ts",
+      ai: "src/ai/index.ts",
       "proto/proto-request": "src/proto/proto-request.ts",
       ...Object.fromEntries(FORMATS.map((format) => [`proto/${format}`, `src/proto/${format}.ts`])),
       ...Object.fromEntries(COMPRESSIONS.map((name) => [`compression/${name}`, `src/compression/${name}.ts`])),
@@ -34,7 +35,14 @@ export default defineConfig([
     clean: ["!*.global.js*"],
     // tsc makes the declarations: scripts/declarations.mjs.
     dts: false,
-    external: ["#platform", "undici", /^@bufbuild\/protobuf(\/|$)/, "isomorphic-ws", "@opentelemetry/api"],
+    external: [
+      "#platform",
+      "undici",
+      /^@bufbuild\/protobuf(\/|$)/,
+      "isomorphic-ws",
+      "@opentelemetry/api",
+      "@ai-sdk/openai-compatible",
+    ],
     // @noble/hashes is small and ESM only: bundled, so that require() works too. @stablelib/snappy is small and CommonJS only:
     // bundled, so that import works in browsers too.
     noExternal: [/^@noble\/hashes/, /^@stablelib\/snappy$/],

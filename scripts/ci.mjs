@@ -17,6 +17,7 @@ const CHECKS = [
   "test:busy -- --time --runs 1",
   "test:package",
   "test:environments",
+  "test:libraries",
   "test:runtimes",
   "test:browsers",
   "runtimes:check",

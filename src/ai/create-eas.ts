@@ -105,17 +105,31 @@ async function rethrown<T>(result: PromiseLike<T>): Promise<T> {
   }
 }
 
+/**
+ * A stream that fails gives a part with the error, which `onError` and pages receive, and then fails: its text must not pass for
+ * complete.
+ */
 function withStreamErrors(stream: ReadableStream<StreamPart>): ReadableStream<StreamPart> {
   const reader = stream.getReader();
+  let failed: { readonly error: unknown } | undefined;
+  const next = async (): Promise<StreamPart | undefined> => {
+    try {
+      const { value } = await reader.read();
+      return value?.type === "error" ? { ...value, error: asError(value.error) } : value;
+    } catch (error) {
+      return { type: "error", error: explained(error) };
+    }
+  };
   return new ReadableStream<StreamPart>({
     async pull(controller) {
-      try {
-        const { done, value } = await reader.read();
-        if (done) controller.close();
-        else controller.enqueue(value.type === "error" ? { ...value, error: asError(value.error) } : value);
-      } catch (error) {
-        controller.error(explained(error));
+      if (failed !== undefined) return controller.error(failed.error);
+      const part = await next();
+      if (part === undefined) return controller.close();
+      if (part.type === "error") {
+        failed = part;
+        reader.cancel(part.error).catch(() => {});
       }
+      controller.enqueue(part);
     },
     cancel: (reason) => reader.cancel(reason),
   });

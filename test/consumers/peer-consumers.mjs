@@ -8,34 +8,49 @@ import { run } from "./run-command.mjs";
 import { compileEverywhere } from "./typescript-consumers.mjs";
 import { project } from "./workspace.mjs";
 
-const PEER = "@opentelemetry/api";
-const ENTRY = "eas-prediction/opentelemetry";
-/** The entry alone, in both formats, as options of Node. */
-const LOADED = {
-  import: ["--input-type=module", "-e", `import "${ENTRY}"`],
-  require: ["-e", `require("${ENTRY}")`],
+/** By the peer's name: the entry, its programs without their endings, what they print, and what is installed with the peer. */
+const PEERS = {
+  "@opentelemetry/api": { entry: "opentelemetry", output: "predict echo, POST\n", packages: [] },
+  "@ai-sdk/openai-compatible": {
+    entry: "ai",
+    output: "eas.chat eas-ngram 8 true\n",
+    packages: ["@ai-sdk/provider", "@ai-sdk/provider-utils", "@standard-schema/spec", "json-schema", "zod"],
+  },
 };
-const PROGRAMS = ["opentelemetry.mjs", "opentelemetry.cjs"];
 
-/** Uses the entries before and after the peer is installed beside the package. */
+/** Uses the entries before and after each peer is installed beside the package. */
 export async function peerConsumers(report, folder) {
-  const path = project(folder, "peer", { programs: Object.fromEntries(PROGRAMS.map((name) => [name, name])) });
-  for (const [way, options] of Object.entries(LOADED)) {
-    await report.check(PEER, `${way} without it: Node names it`, async () => {
-      const { stderr } = await run(process.execPath, options, { cwd: path }).then(
-        () => assert.fail("it should have failed"),
-        (error) => error,
-      );
-      assert.match(stderr, /Cannot find (package|module) '@opentelemetry\/api'/);
+  for (const [peer, { entry, output, packages }] of Object.entries(PEERS)) {
+    const programs = [`${entry}.mjs`, `${entry}.cjs`];
+    const path = project(folder, `peer-${entry}`, {
+      programs: Object.fromEntries(programs.map((name) => [name, name])),
     });
+    /** The entry alone, in both formats, as options of Node. */
+    const loaded = {
+      import: ["--input-type=module", "-e", `import "eas-prediction/${entry}"`],
+      require: ["-e", `require("eas-prediction/${entry}")`],
+    };
+    for (const [way, options] of Object.entries(loaded)) {
+      await report.check(peer, `${way} without it: Node names it`, async () => {
+        const { stderr } = await run(process.execPath, options, { cwd: path }).then(
+          () => assert.fail("it should have failed"),
+          (error) => error,
+        );
+        assert.match(stderr, new RegExp(`Cannot find (package|module) '${peer}'`));
+      });
+    }
+    for (const name of [peer, ...packages]) {
+      cpSync(tool(name), join(folder, "node_modules", name), { recursive: true });
+    }
+    for (const program of programs) {
+      await report.check(peer, `${program} with it`, async () => {
+        const { stdout, stderr } = await run(process.execPath, ["--unhandled-rejections=strict", program], {
+          cwd: path,
+        });
+        assert.equal(stderr, "");
+        assert.equal(stdout, output);
+      });
+    }
+    await compileEverywhere(report, folder, `${entry}.ts`);
   }
-  cpSync(tool(PEER), join(folder, "node_modules", PEER), { recursive: true });
-  for (const program of PROGRAMS) {
-    await report.check(PEER, `${program} with it: a call and an attempt`, async () => {
-      const { stdout, stderr } = await run(process.execPath, ["--unhandled-rejections=strict", program], { cwd: path });
-      assert.equal(stderr, "");
-      assert.equal(stdout, "predict echo, POST\n");
-    });
-  }
-  await compileEverywhere(report, folder, "opentelemetry.ts");
 }

@@ -52,7 +52,7 @@ describe("errors", () => {
       "FastAPI's form",
       404,
       { detail: "Not Found" },
-      /^404 Not Found \(EAS: no such service, or no such path.*\)$/,
+      /^404 Not Found \(EAS: the service .*\)$/,
       { message: expect.any(String), type: "not_found_error", code: 404 },
     ],
     [

@@ -56,6 +56,7 @@ const ENTRIES = [
   "/emulator/memory",
   "/image",
   "/opentelemetry",
+  "/ai",
 ];
 
 test("the texts are there, where their parts are", async () => {

@@ -20,7 +20,7 @@ interface Import {
 
 /** The files that users import: they may reach everywhere, and nothing imports them. */
 const ENTRY =
-  /^(index|node|dispose)\.ts$|^(proto|compression)\/[^/]+\.ts$|^(emulator|relay|image)\/index\.ts$|^telemetry\/opentelemetry\.ts$/;
+  /^(index|node|dispose)\.ts$|^(proto|compression)\/[^/]+\.ts$|^(emulator|relay|image|ai)\/index\.ts$|^telemetry\/opentelemetry\.ts$/;
 
 /**
  * Who may import whom, beside files of the same room: the design's
@@ -43,6 +43,7 @@ const ROOMS: Readonly<Record<string, readonly string[]>> = {
   queue: [...CALLS, "wire"],
   relay: [...CALLS, "predict", "queue"],
   telemetry: [...CALLS, "predict", "queue"],
+  ai: [...CALLS, "predict"],
   gen: [],
   // Protobuf's wire format.
   wire: BASE,

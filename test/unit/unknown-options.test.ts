@@ -1,4 +1,5 @@
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { createEas } from "../../src/ai/index.js";
 import {
   createEmulator,
   llmGateway,
@@ -106,6 +107,7 @@ const takers: Case[] = [
   ["fetchTransport", (options) => fetchTransport(options)],
   ["createRelay", (options) => createRelay({ client, allow: [{ paths: ["/"] }], ...options })],
   ["a rule of createRelay", (options) => createRelay({ client, allow: [{ paths: ["/"], ...options }] })],
+  ["createEas", (options) => createEas({ client, ...options })],
   ["openTelemetryHooks", (options) => openTelemetryHooks(options)],
   ["createEmulator", (options) => createEmulator(options)],
   ["startEmulator", (options) => startEmulator(options)],

@@ -17,7 +17,7 @@ const manifest = createRequire(import.meta.url)("eas-prediction/package.json");
 for (const name of Reflect.ownKeys(globalThis)) if (!String(name).endsWith("Storage")) void globalThis[name];
 const before = shared();
 /** No module, and what needs an optional peer that is not here. */
-const APART = ["./package.json", "./opentelemetry"];
+const APART = ["./package.json", "./opentelemetry", "./ai"];
 const entries = {};
 for (const name of Object.keys(manifest.exports)) {
   if (!APART.includes(name)) entries[name] = await import(`eas-prediction${name.slice(1)}`);
