@@ -121,7 +121,9 @@ function errorBody(status: number, text: string, hint: string): Fields {
     code = status,
     param,
   } = fields;
-  return { ...fields, error: { message, type, code, ...(param !== undefined && { param }) } };
+  // Anthropic's package shows the outer message, if there is one.
+  const outer = typeof fields.message === "string" && { message };
+  return { ...fields, ...outer, error: { message, type, code, ...(param !== undefined && { param }) } };
 }
 
 /** Returns a hint for an engine's own refusal, which the meaning of the status on EAS does not explain. */

@@ -5,6 +5,8 @@ import { checkHeaders } from "../http/headers.js";
 const TO_SERVICE: readonly string[] = [
   "accept",
   "accept-language",
+  "anthropic-beta",
+  "anthropic-version",
   "content-encoding",
   "content-type",
   "traceparent",
