@@ -115,25 +115,6 @@ describe("client.fetch", () => {
     expect(await errorOf(response.text())).toBeInstanceOf(EasNetworkError);
   });
 
-  test("what was received before a failure is read first", async () => {
-    let pulled = 0;
-    const body = () =>
-      new ReadableStream<Uint8Array>({
-        pull(controller) {
-          if (pulled++ === 0) controller.enqueue(new TextEncoder().encode("first"));
-          else controller.error(new TypeError("broken"));
-        },
-      });
-    const client = clientOf({ origin: "http://gateway.example" }, { fetch: async () => new Response(body()) });
-    const response = await client.fetch("/");
-    // It is read ahead up to the failure.
-    await vi.waitFor(() => expect(pulled).toBe(2));
-    await turn();
-    const reader = (response.body as ReadableStream<Uint8Array>).getReader();
-    expect(new TextDecoder().decode((await reader.read()).value)).toBe("first");
-    expect(await errorOf(reader.read())).toBeInstanceOf(EasNetworkError);
-  });
-
   test("undoes gzip, and says nothing of it then", async () => {
     const server = await startStreamServer(
       inPieces(gzipSync("packed"), 5, { "content-encoding": "gzip", "content-length": `${gzipSync("packed").length}` }),
