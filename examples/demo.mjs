@@ -7,7 +7,6 @@ import {
   EasyRecRequest,
   OnnxRequest,
   PredictClient,
-  StringRequest,
   TFRequest,
   TorchRecRequest,
   TorchRequest,
@@ -74,9 +73,8 @@ function ranked(requestOf) {
 }
 
 async function scorecard(client) {
-  const request = new StringRequest(JSON.stringify(scorecardSamples.map(({ features }) => features)));
-  const results = (await client.predict(request)).json();
-  console.log("scorecard, by StringRequest: a logistic regression on 8 features of a cell image");
+  const results = await client.json(scorecardSamples.map(({ features }) => features));
+  console.log("scorecard, as JSON: a logistic regression on 8 features of a cell image");
   results.forEach(({ score, probability, label }, i) => {
     const { expected } = scorecardSamples[i];
     if (label !== expected.label || score !== expected.score) throw new Error(`sample ${i}: not what was trained`);

@@ -29,7 +29,7 @@ const BATCH_OPTIONS: OptionNames<BatchOptions> = /* @__PURE__ */ changeNames(CAL
  * fails or an `onProgress` that throws.
  *
  * @example
- * const answers = await batch(client, rows.map((row) => JSON.stringify(row)), { concurrency: 16 });
+ * const answers = await batch(client, rows.map((row) => [row]), { concurrency: 16 });
  */
 export function batch<Q extends BatchInput>(
   client: Pick<PredictClient, "predict">,

@@ -16,7 +16,11 @@ const OPTIONS: ts.CompilerOptions = { target: ts.ScriptTarget.ESNext, module: ts
 /** What each snippet prints, by its document and the heading that it is under. */
 const EXPECTED: Readonly<Record<string, Readonly<Record<string, readonly RegExp[]>>>> = {
   "README.md": {
-    "Text and JSON": [/^\[{"fea1": 1, "fea2": 2}\] \[ { fea1: 1, fea2: 2 } \]\n$/, /^\[{"fea1": 1, "fea2": 2}\]\n$/],
+    "Text and JSON": [
+      /^\[ { fea1: 1, fea2: 2 } \]\ntext of any kind\n$/,
+      /^\[{"fea1": 1, "fea2": 2}\]\n$/,
+      /^malignant\n\[ 0, 'label' \] malignant\n$/,
+    ],
     "Streams and language models": [/^\p{Script=Han}[^\n]+\n200 true\n$/u],
     TensorFlow: [/^\[ 1, 10 \] 7\n$/],
     PyTorch: [/^\[ 1, 10 \] \[ 7 \]\n$/],

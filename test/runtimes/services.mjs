@@ -18,6 +18,19 @@ function answerHeaders({ service, path, query, headers }) {
   return JSON.stringify({ url, headers: Object.fromEntries(headers) });
 }
 
+/** Answers what it saw of the request, with the fields of a form, in JSON. */
+async function reflect({ method, path, headers, body }) {
+  const type = headers.get("content-type");
+  const seen = { method, path, type, accept: headers.get("accept"), body: new TextDecoder().decode(body) };
+  if (!type?.startsWith("multipart/")) return JSON.stringify(seen);
+  const form = await new Response(body, { headers: { "content-type": type } }).formData();
+  const fields = [...form].map(async ([name, value]) => [
+    name,
+    typeof value === "string" ? value : [value.name, value.type, await value.text()],
+  ]);
+  return JSON.stringify({ ...seen, form: await Promise.all(fields) });
+}
+
 function encoded(coding, compress) {
   return ({ body }) => new Response(compress(body), { headers: { "content-encoding": coding } });
 }
@@ -117,6 +130,7 @@ export const SERVICES = {
   echo: { handle: echo },
   tensors: { handle: answerTensors },
   headers: { handle: answerHeaders },
+  reflect: { handle: reflect, methods: ["GET", "POST", "PUT", "PATCH", "DELETE"] },
   stepwise: { handle: answerStepwise },
   slow: { handle: ({ body }) => new Promise((resolve) => setTimeout(resolve, 100, body)) },
   gzip: { handle: echo, decompressor: "gzip" },

@@ -1,6 +1,8 @@
 /** What the suite shows, in the order of the README's table. */
 export const FEATURES = {
   predict: "Text, bytes, JSON",
+  json: "Objects, Blobs, forms, methods",
+  schema: "Answers checked by zod and valibot",
   tensors: "TF, Torch, Blade, Caffe, ONNX",
   recommend: "EasyRec, TorchEasyRec",
   proto: "Protobuf messages of your own",

@@ -1,4 +1,5 @@
 import "./predict.suite.js";
+import "./json.suite.js";
 import "./auth.suite.js";
 import "./addresses.suite.js";
 import "./failures.suite.js";

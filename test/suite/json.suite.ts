@@ -1,0 +1,122 @@
+import * as v from "valibot";
+import * as z from "zod";
+import { openService } from "./clients.js";
+import { expect, expectError, rejection } from "./expect.js";
+import { test } from "./harness.js";
+
+/** What the service saw of a request. */
+interface Seen {
+  readonly method: string;
+  readonly path: string;
+  readonly type: string | null;
+  readonly accept: string | null;
+  readonly body: string;
+  /** Fields of a form; files as their name, type and text. */
+  readonly form?: readonly (readonly [name: string, value: string | readonly string[]])[];
+}
+
+const CHINESE = "你好，世界 🌏";
+
+test("json", "an object is sent as JSON, and the answer is parsed", async (test) => {
+  const { client } = await openService(test, "reflect");
+  const seen = await client.json<Seen>({ text: CHINESE, list: [1, null] }, { path: "/v1/x" });
+  expect(seen).to.include({ method: "POST", path: "/v1/x", type: "application/json" });
+  expect(seen.accept).to.equal("application/json");
+  expect(JSON.parse(seen.body)).to.deep.equal({ text: CHINESE, list: [1, null] });
+  const answer = await client.predict([{ a: 1 }]);
+  expect(answer.json<Seen>()).to.include({ type: "application/json", body: '[{"a":1}]' });
+});
+
+test("json", "a Blob and a File have their own type, bytes are bytes", async (test) => {
+  const { client } = await openService(test, "reflect");
+  const seen = async (input: Blob | ArrayBuffer) =>
+    JSON.parse(new TextDecoder().decode(await client.predict(input))) as Seen;
+  expect(await seen(new Blob(["x"], { type: "image/png" }))).to.include({ type: "image/png", body: "x" });
+  expect(await seen(new Blob(["x"]))).to.include({ type: "application/octet-stream", body: "x" });
+  const buffer = new TextEncoder().encode("x").buffer;
+  expect(await seen(buffer)).to.include({ type: "application/octet-stream", body: "x" });
+});
+
+test("json", "a form arrives with its files, parameters as such", async (test) => {
+  const { client } = await openService(test, "reflect");
+  const form = new FormData();
+  form.append("prompt", CHINESE);
+  form.append("file", new Blob(["png"], { type: "image/png" }), "图.png");
+  const seen = (await client.predict(form)).json<Seen>();
+  expect(seen.type).to.match(/^multipart\/form-data; boundary=/);
+  expect(seen.form).to.deep.equal([
+    ["prompt", CHINESE],
+    ["file", ["图.png", "image/png", "png"]],
+  ]);
+  const parameters = (await client.predict(new URLSearchParams({ q: "a b" }))).json<Seen>();
+  expect(parameters).to.include({ type: "application/x-www-form-urlencoded;charset=UTF-8", body: "q=a+b" });
+});
+
+test("json", "methods; null is no body", async (test) => {
+  const { client } = await openService(test, "reflect");
+  expect(await client.json(null)).to.include({ method: "GET", type: null, body: "" });
+  for (const method of ["PUT", "PATCH", "DELETE"] as const) {
+    expect(await client.json({ a: 1 }, { method })).to.include({ method, body: '{"a":1}' });
+  }
+  const stream = await client.stream(null);
+  expect(JSON.parse(await stream.text())).to.include({ method: "GET" });
+});
+
+test("json", "integers beyond 2^53 are exact", async (test) => {
+  const { client } = await openService(test, "echo");
+  const sent = new TextEncoder().encode('{"id":9007199254740993}');
+  expect(await client.json(sent, { bigint: true })).to.deep.equal({ id: 9007199254740993n });
+  const answer = await client.predict('{"id":9007199254740993}');
+  expect(answer.json({ bigint: true })).to.deep.equal({ id: 9007199254740993n });
+});
+
+test("json", "what JSON cannot hold is refused with its place, and nothing is sent", async (test) => {
+  const { client, requests } = await openService(test, "echo");
+  const cycle: Record<string, unknown> = {};
+  cycle["self"] = cycle;
+  for (const [input, message] of [
+    [{ a: [{ b: undefined }] }, "input.a[0].b is undefined"],
+    [{ id: 5n }, "input.id is 5n"],
+    [{ x: Number.NaN }, "input.x is NaN"],
+    [{ m: new Map() }, "Object.fromEntries(map)"],
+    [cycle, "input.self is the same object as input"],
+  ] as const) {
+    const error = await rejection(client.json(input));
+    expectError(error, { name: "TypeError", code: "ERR_EAS_ARG_REQUEST" });
+    expect(error.message).to.include(message);
+  }
+  expect(await requests()).to.have.length(0);
+});
+
+test("json", "an answer that is not JSON is shown", async (test) => {
+  const { client } = await openService(test, "echo");
+  const error = await rejection(client.json(new TextEncoder().encode("<html>")));
+  expectError(error, { name: "EasDecodeError", code: "ERR_EAS_DECODE", format: "json" });
+  expect(error.message).to.include("is not JSON: <html>");
+});
+
+const SCHEMAS = [
+  ["zod", z.object({ list: z.array(z.object({ id: z.string().transform(Number) })) })],
+  ["valibot", v.object({ list: v.array(v.object({ id: v.pipe(v.string(), v.transform(Number)) })) })],
+  ["asynchronous valibot", v.objectAsync({ list: v.array(v.object({ id: v.pipe(v.string(), v.transform(Number)) })) })],
+] as const;
+
+for (const [name, schema] of SCHEMAS) {
+  test("schema", `${name}: its output, and where an answer does not fit`, async (test) => {
+    const { client } = await openService(test, "echo");
+    const answer = await client.json({ list: [{ id: "7" }] }, { schema });
+    expect(answer.list[0]?.id).to.equal(7);
+    const error = await rejection(client.json({ list: [{ id: "7" }, { id: 8 }] }, { schema }));
+    expectError(error, { name: "EasSchemaError", code: "ERR_EAS_SCHEMA", value: 8, text: "8" });
+    expect(error["path"]).to.deep.equal(["list", 1, "id"]);
+    expect(error.message).to.include("answer.list[1].id does not fit the schema");
+  });
+}
+
+test("schema", "a value that is not a schema is refused, and nothing is sent", async (test) => {
+  const { client, requests } = await openService(test, "echo");
+  const error = await rejection(client.json({}, { schema: { type: "object" } as never }));
+  expectError(error, { name: "TypeError", code: "ERR_EAS_ARG_OPTION" });
+  expect(error.message).to.include("Standard Schema");
+  expect(await requests()).to.have.length(0);
+});
