@@ -73,7 +73,7 @@ test("json", "integers beyond 2^53 are exact", async (test) => {
 test("json", "what JSON cannot hold is refused with its place, and nothing is sent", async (test) => {
   const { client, requests } = await openService(test, "echo");
   const cycle: Record<string, unknown> = {};
-  cycle["self"] = cycle;
+  cycle.self = cycle;
   for (const [input, message] of [
     [{ a: [{ b: undefined }] }, "input.a[0].b is undefined"],
     [{ id: 5n }, "input.id is 5n"],
@@ -108,7 +108,7 @@ for (const [name, schema] of SCHEMAS) {
     expect(answer.list[0]?.id).to.equal(7);
     const error = await rejection(client.json({ list: [{ id: "7" }, { id: 8 }] }, { schema }));
     expectError(error, { name: "EasSchemaError", code: "ERR_EAS_SCHEMA", value: 8, text: "8" });
-    expect(error["path"]).to.deep.equal(["list", 1, "id"]);
+    expect(error.path).to.deep.equal(["list", 1, "id"]);
     expect(error.message).to.include("answer.list[1].id does not fit the schema");
   });
 }
