@@ -62,9 +62,14 @@ export async function untilReady<R>(
   ask: Ask,
   options: WaitOptions,
 ): Promise<R> {
-  const wait = new Wait(channel, options, plan.signal);
+  const wait = new Wait(channel, options, plan.signal, undefined, (reason, timeout) => {
+    const logger = plan.logger ?? console;
+    logger.warn(
+      `eas-prediction: the service at ${plan.target.origin}${plan.target.path} is not ready (${reason}), and the call waits for it, at most ${timeout} ms. If you do not expect that, check the service name`,
+    );
+  });
   const { retryOn } = plan;
-  // Else the retries of the call would be wasted on a service that sleeps.
+  // Otherwise the call would use up its retries while the service starts.
   const patient: CallPlan = {
     ...plan,
     retryOn: (error, attempt) => (isNotBegun(error) ? false : retryOn?.(error, attempt)),
@@ -105,6 +110,7 @@ class Wait {
     options: WaitOptions,
     signal: AbortSignal | undefined,
     names?: Readonly<Record<string, unknown>>,
+    warn?: (reason: NotReadyReason, timeout: number) => void,
   ) {
     if (typeof options !== "object" || options === null) {
       const right = "true, false or an object such as { timeout: 600_000 }";
@@ -116,7 +122,14 @@ class Wait {
     this.#timeout = checkTimeout("timeout", timeout);
     if (onWait !== undefined) checkFunction("onWait", onWait);
     if (signal !== undefined) checkSignal(signal);
-    this.#onWait = onWait;
+    let hasWarned = false;
+    // A wait of minutes without a sign looks like a program that hangs.
+    this.#onWait =
+      onWait ??
+      ((_, reason) => {
+        if (!hasWarned) warn?.(reason, timeout);
+        hasWarned = true;
+      });
     this.#signal = signal;
   }
 

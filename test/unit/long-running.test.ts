@@ -171,6 +171,39 @@ describe("on a clock of the test's own", () => {
     expect(await limitOf(options, call, true)).toEqual(expected);
   });
 
+  test("json() warns once that it waits for a service that may not exist", async () => {
+    const warn = vi.fn();
+    const logger = { debug: () => {}, warn, error: () => {} };
+    const { client, seen } = heldClient(
+      [
+        [404, ""],
+        [404, ""],
+        [404, ""],
+        [200, "{}"],
+      ],
+      { logger },
+    );
+    await settled(client.json({}, { path: V1 }));
+    expect(seen.length).toBeGreaterThan(3);
+    const waits = warn.mock.calls.filter(([message]) => message.includes("is not ready"));
+    expect(waits).toEqual([
+      [
+        "eas-prediction: the service at http://gateway.example/api/predict/svc is not ready (empty 404), and the call waits for it, at most 600000 ms. If you do not expect that, check the service name",
+      ],
+    ]);
+    const onWait = vi.fn();
+    const heard = heldClient(
+      [
+        [404, ""],
+        [200, "{}"],
+      ],
+      { logger },
+    );
+    await settled(heard.client.json({}, { path: V1, waitForReady: { onWait } }));
+    expect(onWait).toHaveBeenCalledTimes(1);
+    expect(warn.mock.calls.filter(([message]) => message.includes("is not ready"))).toHaveLength(1);
+  });
+
   test("predict() with text below /v1/ keeps the default", async () => {
     expect(await limitOf({}, { path: V1 })).toEqual([5_000, 2]);
   });
