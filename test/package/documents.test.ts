@@ -56,7 +56,7 @@ const EXPECTED: Readonly<Record<string, Readonly<Record<string, readonly RegExp[
     "The npm package @anthropic-ai/sdk": [/^\p{Script=Han}[^\n]+\n$/u],
     "The AI SDK": [/^\p{Script=Han}[^\n]+ true\n2\n$/u],
     "Any other library, and client.fetch": [/^200 1\nERR_EAS_ARG_PATH\n$/],
-    "Long answers": [/^1\n$/],
+    "Long answers": [/^true\n$/],
     "In the emulator": [/^Bad Request\n$/],
   },
   "docs/dev-servers.md": {
