@@ -4,6 +4,7 @@ import { isEasError } from "../errors.js";
 import type { LibraryOptions } from "../predict/client-fetch.js";
 import type { OpenAIOptions, PredictClient } from "../predict/predict-client.js";
 import { checkOptionNames, type OptionNames } from "../util/option-names.js";
+import { isError } from "../util/realms.js";
 import { apiCallError, explained } from "./api-call-error.js";
 import { rerankingModel } from "./reranking-model.js";
 import type { LanguageModel, LanguageModelOptions, RerankingModel, StreamPart } from "./sdk-types.js";
@@ -138,7 +139,7 @@ function withStreamErrors(stream: ReadableStream<StreamPart>): ReadableStream<St
 /** An error that the service sends within a stream is a plain object in the SDK. */
 function asError(error: unknown): unknown {
   const { message, code } = (error ?? {}) as { readonly message?: unknown; readonly code?: unknown };
-  if (error instanceof Error || typeof message !== "string") return error;
+  if (isError(error) || typeof message !== "string") return error;
   const statusCode = typeof code === "number" ? code : undefined;
   const url = "";
   return apiCallError(message, { url, requestBodyValues: undefined, statusCode, isRetryable: false, cause: error });

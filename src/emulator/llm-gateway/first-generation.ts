@@ -5,14 +5,14 @@ import { type Engine, type EngineResponse, withLimit } from "./engine.js";
 import { EngineError } from "./engine-error.js";
 import { readEvents } from "./event-reader.js";
 import { engineRequest, type Gateway, type Generation, hasTooLargeHeaders, type NoEngine } from "./gateway.js";
+import { utf8 } from "./go-text.js";
 import { JsonError, scanJson } from "./json-scanner.js";
 import { acceptThrough } from "./socket-bridge.js";
 
-const encoder = new TextEncoder();
 /** How often a request is sent again that broke before the answer's head. */
 const RESENDS = 3;
 /** What the gateway writes where an answer breaks off, and after it a normal end. */
-const BROKEN = encoder.encode("Bad Request\n");
+const BROKEN = "Bad Request\n";
 
 const HOP_HEADERS = [
   "connection",
@@ -146,7 +146,7 @@ async function* flushed(
       if (next.value.length > 0) yield isStream ? eventOf(next.value) : next.value;
     }
   } catch (error) {
-    if (error instanceof EngineError) return BROKEN;
+    if (error instanceof EngineError) return utf8(BROKEN);
     throw error;
   } finally {
     finish();
@@ -156,7 +156,7 @@ async function* flushed(
 /** An event as the gateway writes it: lines after the first are without a field name. */
 export function eventOf(data: Uint8Array): Uint8Array {
   const event = new Uint8Array(data.length + 8);
-  event.set(encoder.encode("data: "));
+  event.set(utf8("data: "));
   event.set(data, 6);
   event.set([10, 10], data.length + 6);
   return event;

@@ -1,7 +1,11 @@
+import type { Bytes } from "../../request.js";
+
 // Texts as the gateway's programming language writes them: parts of its answers that clients see.
 
-const decoder = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
-const encoder = new TextEncoder();
+/** Returns the UTF-8 form of a text. */
+export function utf8(text: string): Bytes {
+  return new TextEncoder().encode(text);
+}
 
 const ESCAPES: Readonly<Record<string, string>> = {
   "\x07": "\\a",
@@ -25,7 +29,7 @@ export function quote(bytes: Uint8Array): string {
       at++;
     } else {
       quoted += ESCAPES[character] ?? printed(character);
-      at += encoder.encode(character).length;
+      at += utf8(character).length;
     }
   }
   return `"${quoted}"`;
@@ -35,7 +39,7 @@ function characterAt(bytes: Uint8Array, at: number): string | undefined {
   const first = bytes[at] as number;
   const length = first < 0x80 ? 1 : first < 0xe0 ? 2 : first < 0xf0 ? 3 : 4;
   try {
-    return decoder.decode(bytes.subarray(at, at + length));
+    return new TextDecoder("utf-8", { fatal: true, ignoreBOM: true }).decode(bytes.subarray(at, at + length));
   } catch {
     return undefined;
   }

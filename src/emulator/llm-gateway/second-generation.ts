@@ -7,10 +7,10 @@ import { EngineError } from "./engine-error.js";
 import { readEvents } from "./event-reader.js";
 import { eventOf, tooLargeHeaders, wholeBody } from "./first-generation.js";
 import { engineRequest, type Gateway, type Generation, hasTooLargeHeaders } from "./gateway.js";
+import { utf8 } from "./go-text.js";
 import { type OpenAiRequest, readOpenAiRequest } from "./openai-request.js";
 import { AnswerBuilder } from "./rebuilt-answer.js";
 
-const encoder = new TextEncoder();
 /** How often a request is sent again that broke before the answer's head. */
 const RESENDS = 2;
 const NO_ENGINE = '{"error": {"code": 503, "message": "no available inference worker"}}';
@@ -64,7 +64,7 @@ async function answerOpenAi(gateway: Gateway, call: EmulatorCall): Promise<Respo
   if (request === undefined) return textAnswer(400, "Invalid OpenAI request");
   const engine = await gateway.take(call.signal, false);
   // This generation waits for as long as its engines are busy.
-  if (typeof engine === "string") return failure(request, 503, encoder.encode(NO_ENGINE));
+  if (typeof engine === "string") return failure(request, 503, utf8(NO_ENGINE));
   const life = new AbortController();
   const messages = rebuilt(gateway, engine, call, request, life);
   try {
@@ -78,7 +78,7 @@ async function answerOpenAi(gateway: Gateway, call: EmulatorCall): Promise<Respo
   } catch (error) {
     call.signal.throwIfAborted();
     if (error instanceof UpstreamError) return failure(request, error.status, error.body);
-    if (error instanceof EngineError) return failure(request, 400, encoder.encode(error.message));
+    if (error instanceof EngineError) return failure(request, 400, utf8(error.message));
     throw error;
   }
 }
@@ -97,15 +97,15 @@ class UpstreamError extends Error {
 
 function failure({ isStream }: OpenAiRequest, status: number, body: Uint8Array): Response {
   if (!isStream) return wholeAnswer(status, JSON_TYPE, body);
-  const events = [eventOf(body), eventOf(encoder.encode(DONE))];
+  const events = [eventOf(body), eventOf(utf8(DONE))];
   return wholeAnswer(status, EVENTS_TYPE, joinChunks(events, totalLength(events)));
 }
 
 /** Once the head has left, an error only ends the answer. */
 async function* eventsOf(first: string, messages: AsyncGenerator<string>): Flushed {
   try {
-    yield eventOf(encoder.encode(first));
-    for await (const message of messages) yield eventOf(encoder.encode(message));
+    yield eventOf(utf8(first));
+    for await (const message of messages) yield eventOf(utf8(message));
   } catch (error) {
     if (!(error instanceof EngineError)) throw error;
   } finally {
