@@ -77,7 +77,9 @@ export async function clientFetch(
   const body = init.body ?? request?.body;
   const method = checkMethod(init.method ?? request?.method ?? "GET", body);
   const suffix = suffixOf(pathWithin(request?.url ?? String(input), prepared.plan), undefined);
-  if (chosen !== "token" && BEARER_ONLY.test(suffix.signed)) {
+  const { isPredict, path: own } = prepared.target;
+  const version = !isPredict && /\/v1\/?$/.test(own) ? "/v1" : "";
+  if (chosen !== "token" && BEARER_ONLY.test(version + suffix.signed)) {
     prepared = forStreams(prepare({ ...settings, auth: "bearer" }, platform), "auto");
   }
   const { bytes, source, type } = await readBody(body);

@@ -213,7 +213,7 @@ export class PredictClient extends PredictSettings {
    * const openai = new OpenAI(client.openai());
    */
   openai(options: LibraryOptions = {}): OpenAIOptions {
-    return this.#library("openai", "/v1", options);
+    return this.#library("openai", (service) => `${service}/v1`, options);
   }
 
   /**
@@ -224,17 +224,18 @@ export class PredictClient extends PredictSettings {
    * const anthropic = new Anthropic(client.anthropic());
    */
   anthropic(options: LibraryOptions = {}): OpenAIOptions {
-    return this.#library("anthropic", "", options);
+    return this.#library("anthropic", (service) => service, options);
   }
 
-  #library(name: string, path: string, options: LibraryOptions): OpenAIOptions {
+  #library(name: string, baseOf: (service: string) => string, options: LibraryOptions): OpenAIOptions {
     checkOptionNames(name, options, { auth: 1 });
     const service = urlOrPlaceholder(() => serviceUrl(this.prepare().plan));
     const send: LibrarySend = (...request) => this.#fetch(...request);
     const fetch: OpenAIOptions["fetch"] = async (input, init) =>
       (await import("./on-first-use.js")).libraryFetch(send, service, input, init, options);
-    // The URL of a server that is not behind EAS may end with it.
-    return { baseURL: service.endsWith(path) ? service : service + path, apiKey: PLACEHOLDER_KEY, fetch };
+    // A customUrl may end with it.
+    const base = this.currentSettings().customUrl === "" ? service : service.replace(/\/v1$/, "");
+    return { baseURL: baseOf(base), apiKey: PLACEHOLDER_KEY, fetch };
   }
 
   /**

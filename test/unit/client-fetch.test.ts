@@ -345,6 +345,36 @@ describe("openai()", () => {
     }
   });
 
+  test("a customUrl may end with /v1, and a service may have that name", async () => {
+    const server = await startStreamServer(echo);
+    const { origin } = server;
+    const custom = { customUrl: `${origin}/own/v1/`, endpoint: undefined, serviceName: undefined };
+    const cases = [
+      [clientOf(server, custom).openai(), `${origin}/own/v1`, "/models", "/own/v1/models"],
+      [clientOf(server, custom).anthropic(), `${origin}/own`, "/v1/messages", "/own/v1/messages"],
+      [
+        clientOf(server, { serviceName: "v1" }).openai(),
+        `${origin}/api/predict/v1/v1`,
+        "/models",
+        "/api/predict/v1/v1/models",
+      ],
+      [
+        clientOf(server, { serviceName: "v1" }).anthropic(),
+        `${origin}/api/predict/v1`,
+        "/v1/messages",
+        "/api/predict/v1/v1/messages",
+      ],
+    ] as const;
+    for (const [{ baseURL, fetch }, base, path, expected] of cases) {
+      expect(baseURL).toBe(base);
+      expect((await read(fetch(baseURL + path))).url).toBe(expected);
+    }
+    const files = await read(clientOf(server, custom).openai().fetch(`${origin}/own/v1/files`));
+    expect(files.headers).toMatchObject({ authorization: `Bearer ${TOKEN}` });
+    const named = await read(clientOf(server, { serviceName: "v1" }).fetch("/files"));
+    expect(named.headers).toMatchObject({ authorization: TOKEN });
+  });
+
   test("sends no x-stainless headers", async () => {
     const server = await startStreamServer(echo);
     const { baseURL, fetch } = clientOf(server).openai();
