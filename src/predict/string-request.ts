@@ -9,8 +9,6 @@ import type { JsonReadOptions } from "./json-options.js";
 /** A request of plain text, for custom processors and PMML models. Answers with a `StringResponse`. */
 export class StringRequest implements PredictRequest<StringResponse> {
   readonly compression: Compression | undefined;
-  /** @internal For a client of another copy of this package, which does not know this class. */
-  readonly isText: boolean = true;
   readonly #text: string;
 
   /** Holds `text`, sent as UTF-8. Default: an empty body. */
@@ -25,6 +23,11 @@ export class StringRequest implements PredictRequest<StringResponse> {
       );
     }
     this.#text = text;
+  }
+
+  /** @internal For a client of another copy of this package, which does not know this class. */
+  get isText(): boolean {
+    return true;
   }
 
   /** The text as UTF-8. */

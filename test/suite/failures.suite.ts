@@ -123,7 +123,10 @@ test(
   "failures",
   'with preset: "long-running" a timeout is not repeated, and a cold start is waited for',
   async (test) => {
-    const { client, service, counterpart, requests } = await openService(test, "echo", { preset: "long-running" });
+    const warnings: string[] = [];
+    const logger = { debug: () => {}, warn: (message: string) => void warnings.push(message), error: () => {} };
+    const options = { preset: "long-running", logger } as const;
+    const { client, service, counterpart, requests } = await openService(test, "echo", options);
     await counterpart.fault({ service, stall: "before-headers" });
     expectError(await rejection(client.predict("x", { timeout: 300 })), { name: "EasTimeoutError", attempts: 1 });
     expect(await requests()).to.have.length(1);
@@ -134,5 +137,6 @@ test(
       "GET 405",
       "POST 200",
     ]);
+    expect(warnings.filter((message) => message.includes("the call waits for it"))).to.have.length(1);
   },
 );

@@ -138,7 +138,7 @@ test("llm", "client.fetch is a fetch for the service, any status is an answer", 
   const models = await fetch("/v1/models");
   expect([models.status, (await models.json()).data[0].id]).to.deep.equal([200, "eas-ngram"]);
   const wrong = await fetch("/v1/chat/completions", { method: "POST", body: "no JSON", headers: JSON_TYPE });
-  expect([wrong.status, wrong.ok, typeof (await wrong.json()).error.message]).to.deep.equal([400, false, "string"]);
+  expect([wrong.status, wrong.ok, typeof (await wrong.json()).message]).to.deep.equal([400, false, "string"]);
   expectError(await rejection(fetch("http://other.example/v1/models")), { code: "ERR_EAS_ARG_PATH" });
 });
 
