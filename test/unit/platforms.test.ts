@@ -59,7 +59,7 @@ describe.each(all.map((platform) => [platform.name, platform] as const))("platfo
 
   test("hashes as node:crypto does, or says why not", async () => {
     if (name === "browser") {
-      expect(() => platform.md5([])).toThrow(/Date header.*browsers/);
+      expect(() => platform.md5([])).toThrow(/browsers: they cover the Date header/);
       expect(() => platform.hmacSha1("key", "text")).toThrow(expect.objectContaining({ code: "ERR_EAS_UNSUPPORTED" }));
       return;
     }
