@@ -140,21 +140,31 @@ export class ChatAccumulator {
     this.#toolCalls.set(choice, calls);
     // Whole messages have no indexes.
     const key = part.index ?? position;
+    const called = isRecord(part.function) ? part.function : {};
+    const [id, name] = [textIn(part.id), textIn(called.name)];
     let toolCall = calls.get(key);
-    if (toolCall === undefined) {
+    if (toolCall === undefined || isAnother(toolCall, id, name, part.index)) {
       toolCall = { id: "", type: "function", function: { name: "", arguments: "" } };
       calls.set(key, toolCall);
       choice.message.tool_calls ??= [];
       choice.message.tool_calls.push(toolCall);
     }
-    const called = isRecord(part.function) ? part.function : {};
     // Only the first part has them. Some services repeat them, and some send other ids with later parts.
-    toolCall.id ||= textIn(part.id);
-    toolCall.function.name ||= textIn(called.name);
+    toolCall.id ||= id;
+    toolCall.function.name ||= name;
     const piece = isRecord(called.arguments) ? JSON.stringify(called.arguments) : textIn(called.arguments);
     toolCall.function.arguments += piece;
     return { type: "toolCallDelta", toolCall, arguments: piece, index: choice.index };
   }
+}
+
+/**
+ * Whether a part begins a call of its own. Some services send whole calls one after the other, without an index or all with the
+ * same one: put together, their arguments would not be JSON.
+ */
+function isAnother({ id: before, function: called }: ChatToolCall, id: string, name: string, index: unknown): boolean {
+  if (id === "" || name === "" || before === "" || id === before) return false;
+  return index === undefined || index === null || name !== called.name;
 }
 
 function* toolCallsOf({ message, index }: ChatChoice): Generator<ChatEvent, void, undefined> {

@@ -1,14 +1,17 @@
 import { argumentTypeError, show } from "../argument-errors.js";
 import { keyPath } from "../util/key-path.js";
 import { tagOf } from "../util/realms.js";
-import { isJson, MAX_DEPTH, ownForm } from "./json-text.js";
+import { isJson, MAX_DEPTH, type Place } from "./json-text.js";
 
 /** What to pass in place of an object that JSON cannot hold. */
 const OBJECTS: Readonly<Record<string, string>> = {
   Map: "pass Object.fromEntries(map)",
   Set: "pass Array.from(set)",
   Promise: "await it first",
+  Date: "the date is invalid; pass null or text",
   Uint8Array: "pass Array.from(bytes), or their base64 text",
+  DataView: "pass Array.from(new Uint8Array(view.buffer, view.byteOffset, view.byteLength))",
+  SharedArrayBuffer: "pass Array.from(new Uint8Array(buffer)), or its base64 text",
   ArrayBuffer: "pass Array.from(new Uint8Array(buffer)), or its base64 text",
 };
 
@@ -24,41 +27,31 @@ const OTHERS: Readonly<Record<string, string>> = {
  * `JSON.stringify` would leave out or change. Loaded on first use.
  */
 export function jsonRefusal(input: object): TypeError {
-  const keys: PropertyKey[] = [];
-  const parents: unknown[] = [];
-  let value = ownForm(input, "");
-  while (keys.length < MAX_DEPTH) {
-    const key = faultyKey(value, keys.length + 1);
-    if (key === undefined) return refusal(`${keyPath("input", keys)} is ${show(value)}${reasonOf(value)}`);
-    keys.push(key);
-    parents.push(value);
-    value = ownForm((value as Record<PropertyKey, unknown>)[key], key);
+  const place: Place = { keys: [], values: [] };
+  // A getter may return another value than before.
+  if (isJson(input, "", place)) return refusal("input changed while it was read: pass a copy of it");
+  const { keys, values } = place;
+  const value = values[values.length - 1];
+  const first = values.indexOf(value);
+  const path = pathOf(keys);
+  if (first !== -1 && first < values.length - 1) {
+    const outer = pathOf(keys.slice(0, first + 1));
+    return refusal(`${path} is the same object as ${outer}: JSON cannot hold a cycle; leave one of them out`);
   }
-  return tooDeep(keys, [...parents, value]);
+  if (values.length > MAX_DEPTH && typeof value === "object") {
+    return refusal(`input is nested more than ${MAX_DEPTH} levels deep, at ${path}`);
+  }
+  return refusal(`${path} is ${show(value)}${reasonOf(value)}`);
 }
 
-/** Returns the key of the first member that JSON cannot hold. */
-function faultyKey(value: unknown, depth: number): PropertyKey | undefined {
-  if (typeof value !== "object" || value === null || ArrayBuffer.isView(value)) return undefined;
-  // An array may have holes, which are not among its keys.
-  const keys = Array.isArray(value) ? Array.from(value, (_, index) => index) : Object.keys(value);
-  return keys.find((key) => !isJson((value as Record<PropertyKey, unknown>)[key], key, depth));
+function pathOf(keys: readonly PropertyKey[]): string {
+  return keyPath("input", keys.slice(1));
 }
 
 function reasonOf(value: unknown): string {
   if (typeof value !== "object") return `: ${OTHERS[typeof value] ?? "JSON has no such value; leave it out"}`;
   const otherwise = ArrayBuffer.isView(value) ? "pass Array.from(array)" : "pass a plain object";
   return `, which JSON cannot hold: ${OBJECTS[tagOf(value)] ?? otherwise}`;
-}
-
-function tooDeep(keys: readonly PropertyKey[], parents: readonly unknown[]): TypeError {
-  const again = parents.findIndex((parent, depth) => parents.indexOf(parent) < depth);
-  if (again === -1) {
-    return refusal(`input is nested more than ${MAX_DEPTH} levels deep, at ${keyPath("input", keys)}`);
-  }
-  const first = parents.indexOf(parents[again]);
-  const [inner, outer] = [again, first].map((depth) => keyPath("input", keys.slice(0, depth)));
-  return refusal(`${inner} is the same object as ${outer}: JSON cannot hold a cycle; leave one of them out`);
 }
 
 function refusal(message: string): TypeError {

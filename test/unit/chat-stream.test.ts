@@ -178,6 +178,18 @@ describe("function calls", () => {
     ]);
   });
 
+  test.each([
+    ["no index", [call(undefined, "x", "f", "{}"), call(undefined, "y", "f", "{"), call(undefined, null, null, "}")]],
+    ["the same index", [call(0, "x", "f", "{}"), call(0, "y", "g", "{"), call(0, null, null, "}")]],
+  ])("one after the other with %s stay apart", async (_, parts) => {
+    const body = parts.map((part) => delta({ tool_calls: [part] })).join("");
+    const { tool_calls: calls = [] } = await (await chatOf(body + delta({}, "tool_calls"))).finalMessage();
+    expect(calls.map(({ id, function: { arguments: text } }) => [id, text])).toEqual([
+      ["x", "{}"],
+      ["y", "{}"],
+    ]);
+  });
+
   test("are reported although the LLM gateway leaves out the finish_reason", async () => {
     const chat = await chatOf(delta({ tool_calls: [call(0, "x", "f", "{}")] }, "") + DONE);
     expect((await collect(chat)).map(({ type }) => type)).toEqual(["toolCallDelta", "toolCall"]);

@@ -72,6 +72,21 @@ describe("a value that JSON would leave out or change is refused with its place"
     ["a regular expression", [/x/], "input[0] is an instance of RegExp, which JSON cannot hold: pass a plain object"],
     ["a Blob", { a: new Blob() }, "input.a is an instance of Blob, which JSON cannot hold: pass a plain object"],
     ["a Response", new Response(), "input is an instance of Response, which JSON cannot hold: pass a plain object"],
+    [
+      "a date that is none",
+      { at: [new Date(NaN)] },
+      "input.at[0] is an instance of Date, which JSON cannot hold: the date is invalid; pass null or text",
+    ],
+    [
+      "a DataView",
+      { v: new DataView(new ArrayBuffer(1)) },
+      "input.v is an instance of DataView, which JSON cannot hold: pass Array.from(new Uint8Array(view.buffer, view.byteOffset, view.byteLength))",
+    ],
+    [
+      "shared memory",
+      { v: new SharedArrayBuffer(1) },
+      "input.v is an instance of SharedArrayBuffer, which JSON cannot hold: pass Array.from(new Uint8Array(buffer)), or its base64 text",
+    ],
     ["a toJSON of undefined", { a: { toJSON: () => undefined } }, `input.a is undefined: ${UNDEFINED}`],
     ["a toJSON with NaN in it", { a: { toJSON: () => ({ b: NaN }) } }, `input.a.b is NaN: ${NUMBER}`],
     [
@@ -87,6 +102,17 @@ describe("a value that JSON would leave out or change is refused with its place"
   ])("%s", async (_, input, message) => {
     expect(await refusalOf(input)).toEqual(refused(message));
   });
+
+  test("a cycle beside many values is found at once", async () => {
+    const large: Record<string, unknown> = { list: Array.from({ length: 20_000 }, (_, id) => ({ id })) };
+    large["self"] = large;
+    const start = performance.now();
+    expect((await refusalOf(large))[2]).toMatch(/^input\.self is the same object as input:/);
+    const endless = { list: [1, 2, 3, { a: 1 }], toJSON: () => ({ list: large["list"], next: { ...endless } }) };
+    (large["list"] as unknown[]).length = 20;
+    expect((await refusalOf(endless))[2]).toMatch(/^input is nested more than 1000 levels deep/);
+    expect(performance.now() - start).toBeLessThan(8_000);
+  }, 20_000);
 
   test("nesting without an end", async () => {
     let deep: unknown = 1;
