@@ -12,6 +12,9 @@ import {
   type CallHooks,
   type CallKind,
   type CallOptions,
+  type ChatEvent,
+  type ChatMessage,
+  type ChatStream,
   type ClientFetchOptions,
   type CloseOptions,
   type ConsumeOptions,
@@ -33,6 +36,7 @@ import {
   type JsonOutput,
   type JsonRequest,
   type JsonValue,
+  type LibraryOptions,
   type NegativeOptions,
   type OpenAIOptions,
   PredictClient,
@@ -42,6 +46,7 @@ import {
   type PredictResult,
   type PredictSocket,
   type PredictStream,
+  type Preset,
   type PutOptions,
   type PutResult,
   type PutResultJson,
@@ -55,10 +60,12 @@ import {
   type Readiness,
   type ReadyOptions,
   type ResultOptions,
+  type SchemaOutput,
   type SearchResult,
   type ServerSentEvent,
   type SocketClose,
   type SocketOptions,
+  type StandardSchema,
   type StreamOptions,
   type StringRequest,
   type StringResponse,
@@ -126,7 +133,13 @@ export const clientFetch = (
   init?: RequestInit,
   options?: ClientFetchOptions,
 ): Promise<Response> => client.fetch(path, init, options);
-export const openai = (client: PredictClient): OpenAIOptions => client.openai();
+export const answerOf = <T>(client: PredictClient, input: object | null, call?: CallOptions): Promise<T> =>
+  client.json<T>(input, call);
+export const checked = <S extends StandardSchema>(client: PredictClient, schema: S): Promise<SchemaOutput<S>> =>
+  client.json(null, { schema });
+export const openai = (client: PredictClient, options?: LibraryOptions): OpenAIOptions => client.openai(options);
+export const anthropic = (client: PredictClient, options?: LibraryOptions): OpenAIOptions => client.anthropic(options);
+export const patient = (client: PredictClient, preset: Preset): PredictClient => client.setPreset(preset);
 export const service = (client: PredictClient, name: string, token: Token): PredictClient =>
   client.service(name, { token });
 export const diagnose = (client: PredictClient): Promise<Diagnosis> => client.diagnose();
@@ -150,6 +163,7 @@ export const configure = (client: PredictClient, type: EndpointType, headers: He
     .setRequestPath("/v1")
     .addExtraHeaders(headers)
     .setCompression("gzip")
+    .setAnnounceCompression(true)
     .setDecompression("auto");
 export const batchOf = <Q extends BatchInput>(
   client: PredictClient,
@@ -166,6 +180,11 @@ export const bytesOf = (stream: PredictStream): Promise<Bytes> => stream.bytes()
 export const linesOf = (stream: PredictStream): AsyncGenerator<string, void, undefined> => stream.lines();
 export const eventsOf = (stream: PredictStream): AsyncGenerator<ServerSentEvent, void, undefined> => stream.events();
 export const jsonOf = <T>(stream: PredictStream): AsyncGenerator<T, void, undefined> => stream.json<T>();
+export const chatOf = (stream: PredictStream): ChatStream => stream.chat();
+export const messageOf = (chat: ChatStream): Promise<ChatMessage> => chat.finalMessage();
+export async function printed(chat: AsyncIterable<ChatEvent>): Promise<void> {
+  for await (const event of chat) if (event.type === "text") console.log(event.text);
+}
 export const cancel = (stream: PredictStream, reason?: unknown): void => stream.cancel(reason);
 export const say = (socket: PredictSocket, data: string | Uint8Array): void => socket.send(data);
 export const hangUp = (socket: PredictSocket): Promise<SocketClose> =>
