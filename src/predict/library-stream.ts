@@ -8,11 +8,11 @@ import { GATEWAY_LINE } from "./stream-end.js";
 
 /** How the streams of an API end, by the path of the request. */
 const APIS: readonly { readonly path: RegExp; readonly end: RegExp; readonly name: string }[] = [
-  { path: /\/completions$/, end: /(^|\n)data: ?\[DONE\]\s*$/, name: "the line data: [DONE]" },
+  { path: /\/completions$/, end: /(^|[\r\n])data: ?\[DONE\]\s*?([\r\n]|$)/, name: "the line data: [DONE]" },
   { path: /\/messages$/, end: /"message_stop"/, name: "the event message_stop" },
 ];
-/** Bytes that are kept of the end of a stream. More than its last line. */
-const TAIL_BYTES = 128;
+/** Bytes that are kept of the end of a stream. More than its last event and the comments behind it. */
+const TAIL_BYTES = 1024;
 /** Bytes that are kept of an answer that is not a stream, for its error. */
 const MAX_EXCERPT_BYTES = 65_536;
 /** Characters of it that are part of the message. */
@@ -63,17 +63,19 @@ function endCheck({ end, name }: Api, call: FailedCall): BodyCheck {
 }
 
 /** An answer of another type is an error, unless it is an event stream after all. */
-function typeCheck({ end }: Api, type: string, call: FailedCall): BodyCheck {
+function typeCheck(api: Api, type: string, call: FailedCall): BodyCheck {
+  const stream = endCheck(api, call);
   const pieces: Bytes[] = [];
   let length = 0;
   return {
     add(piece) {
+      stream.add(piece);
       if (length < MAX_EXCERPT_BYTES) pieces.push(piece);
       length += piece.length;
     },
     end() {
+      if (stream.end() === undefined) return undefined;
       const data = redactText(new TextDecoder().decode(joinChunks(pieces, totalLength(pieces))), call.token);
-      if (end.test(data)) return undefined;
       const excerpt = data.length > EXCERPT ? `${data.slice(0, EXCERPT)}…` : data.trim();
       return failure(
         `did not answer with a stream, which the request asks for (stream: true): its Content-Type is ${type}. It answered: ${excerpt}`,

@@ -115,6 +115,17 @@ describe("the npm package openai", () => {
     expect(await readBy(openaiOf(server))).toBe("hel");
   });
 
+  test.each([
+    ["a comment behind the end", "data: [DONE]\n\n: ping - 2026-12-01 00:00:00.000000+00:00\n\n", "text/event-stream"],
+    ["an event with more lines", "event: done\ndata: [DONE]\nid: 1\n\n", "text/event-stream"],
+    ["line breaks that are CR", "data: [DONE]\r\r", "text/event-stream"],
+    ["another type and a long text", `${`: ${"-".repeat(1000)}\n\n`.repeat(400)}data: [DONE]\n\n`, "text/plain"],
+  ])("reads a stream that has %s", async (_, end, type) => {
+    const server = await startServer();
+    server.play(answerOf(`${chunk}${end}`, type));
+    expect(await readBy(openaiOf(server))).toBe("hel");
+  });
+
   test("ends in an error for an answer that is not a stream, without a second request", async () => {
     const server = await startServer();
     const answers: [body: string, type: string, said: string][] = [
@@ -180,6 +191,15 @@ describe("the npm package openai", () => {
     };
     expect(await read("2026-01 anthropic")).toContain("message_stop");
     expect(await errorOf(read("2026-01 anthropicerr"))).toBeInstanceOf(EasStreamError);
+    const { fetch, baseURL } = client.anthropic();
+    server.play(
+      answerOf(
+        `event: message_stop\ndata: {"type":"message_stop","metrics":"${"-".repeat(300)}"}\n\n`,
+        "text/event-stream",
+      ),
+    );
+    const answer = await fetch(`${baseURL}/v1/messages`, { method: "POST", body: '{"stream":true}' });
+    expect(await answer.text()).toContain("message_stop");
   });
 });
 
