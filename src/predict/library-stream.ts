@@ -1,6 +1,7 @@
 import { EasStreamError } from "../errors.js";
 import { type FailedCall, nameOf } from "../http/failure.js";
 import { redactText } from "../http/redact.js";
+import { redactCut } from "../http/redact-cut.js";
 import { joinChunks, totalLength } from "../platform/chunks.js";
 import type { Bytes } from "../request.js";
 import type { BodyCheck, CheckBody } from "./client-fetch.js";
@@ -49,7 +50,7 @@ function endCheck({ end, name }: Api, call: FailedCall): BodyCheck {
     add(piece) {
       tail =
         piece.length >= TAIL_BYTES
-          ? piece.subarray(-TAIL_BYTES)
+          ? piece.slice(-TAIL_BYTES)
           : joinChunks([tail, piece], tail.length + piece.length).subarray(-TAIL_BYTES);
     },
     end() {
@@ -75,7 +76,9 @@ function typeCheck(api: Api, type: string, call: FailedCall): BodyCheck {
     },
     end() {
       if (stream.end() === undefined) return undefined;
-      const data = redactText(new TextDecoder().decode(joinChunks(pieces, totalLength(pieces))), call.token);
+      const kept = totalLength(pieces);
+      const received = new TextDecoder().decode(joinChunks(pieces, kept));
+      const data = kept < length ? redactCut(received, call.token) : redactText(received, call.token);
       const excerpt = data.length > EXCERPT ? `${data.slice(0, EXCERPT)}…` : data.trim();
       return failure(
         `did not answer with a stream, which the request asks for (stream: true): its Content-Type is ${type}. It answered: ${excerpt}`,

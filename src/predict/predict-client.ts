@@ -7,6 +7,7 @@ import { makeCall } from "../http/make-call.js";
 import {
   type CallOptions,
   type CloseOptions,
+  checkAuth,
   checkPreset,
   checkTimeout,
   LONG_TIMEOUT_MS,
@@ -229,6 +230,7 @@ export class PredictClient extends PredictSettings {
 
   #library(name: string, baseOf: (service: string) => string, options: LibraryOptions): OpenAIOptions {
     checkOptionNames(name, options, { auth: 1 });
+    if (options.auth !== undefined) checkAuth(options.auth);
     const service = urlOrPlaceholder(() => serviceUrl(this.prepare().plan));
     const send: LibrarySend = (...request) => this.#fetch(...request);
     const fetch: OpenAIOptions["fetch"] = async (input, init) =>
@@ -265,7 +267,7 @@ export class PredictClient extends PredictSettings {
     return "token" in options ? client.setToken(options.token as Token) : client;
   }
 
-  /** Finds out, with one GET, what stands between this client and its service, and says it in words. Never rejects. */
+  /** Sends one GET request and explains why the service cannot be reached, if it cannot. Never rejects. */
   async diagnose(call: Pick<CallOptions, "path" | "timeout" | "signal"> = {}): Promise<Diagnosis> {
     const channel = this.currentChannel();
     const settings = this.currentSettings();

@@ -3,7 +3,10 @@ import { createOpenAICompatible } from "@ai-sdk/openai-compatible";
 import { APICallError, generateText, streamText } from "ai";
 import OpenAI from "openai";
 import { beforeAll, describe, expect, test } from "vitest";
+import type { FailedCall } from "../../src/http/failure.js";
 import { EasStreamError } from "../../src/index.js";
+import type { BodyCheck } from "../../src/predict/client-fetch.js";
+import { checkOfStreams } from "../../src/predict/library-stream.js";
 import { clientOf, collect, errorOf, startServer, TOKEN } from "../support/calls.js";
 import { type MisbehavingServer, raw } from "../support/misbehaving-server.js";
 
@@ -145,6 +148,15 @@ describe("the npm package openai", () => {
     expect(server.requests).toHaveLength(answers.length);
     server.play(answerOf(`${chunk}data: [DONE]\n\n`, "text/plain"));
     expect(await readBy(openaiOf(server))).toBe("hel");
+  });
+
+  test("no half of a token stays where the answer is cut", () => {
+    const plan = { method: "POST", target: { origin: "http://svc" }, path: "/v1/completions" };
+    const call = { plan, token: TOKEN, attempts: 1 } as unknown as FailedCall;
+    const check = checkOfStreams("/v1/completions", '{"stream":true}')?.(new Headers(), call) as BodyCheck;
+    check.add(new TextEncoder().encode("x".repeat(65_536) + TOKEN.slice(0, -4)));
+    check.add(new TextEncoder().encode(TOKEN.slice(-4)));
+    expect((check.end() as EasStreamError).data).toMatch(/x\*\*\*$/);
   });
 
   test("gets whole answers and other paths unchecked", async () => {

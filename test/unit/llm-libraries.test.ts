@@ -54,6 +54,12 @@ describe("the npm package openai", () => {
     await bearer.close();
   });
 
+  test("refuses a wrong auth at once", () => {
+    const client = clientWith({});
+    expect(() => client.openai({ auth: "basic" as never })).toThrow(/^auth must be one of/);
+    expect(() => client.anthropic({ auth: "basic" as never })).toThrow(/^auth must be one of/);
+  });
+
   test("never holds the token", () => {
     const seen = new Set<unknown>();
     const walk = (value: unknown): void => {
