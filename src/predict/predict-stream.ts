@@ -166,9 +166,10 @@ export class PredictStream implements AsyncIterable<Bytes> {
     return new ChatStream(chatEvents(values, chat, fail), chat, () => void values.return());
   }
 
-  /** Ends the request; who still reads is rejected with `reason`. Without effect after the end. */
+  /** Ends the request; pending reads reject with `reason`. Without effect after the end. */
   cancel(reason: unknown = new DOMException("the stream was cancelled", "AbortError")): void {
-    if (!this.#hasEnded) this.#isComplete = false;
+    // After the last event the answer is whole, although its connection may not have ended.
+    if (!this.#hasEnded && !this.#isDone) this.#isComplete = false;
     this.#isTaken = true;
     this.#response.cancel(reason);
   }

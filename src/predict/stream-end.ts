@@ -47,7 +47,8 @@ export function endOfEvents(text: string, isWhole = true): StreamEnd {
     },
   });
   const lines = text.replace(/\r\n?/g, "\n");
-  parser.feed(isWhole ? lines : lines.slice(lines.indexOf("\n") + 1));
+  // The beginning of a last part is within a line, which may be all of it.
+  parser.feed(isWhole ? lines : lines.slice(`${lines}\n`.indexOf("\n") + 1));
   const ended = events.length;
   parser.feed("\n\n");
   if (unknown !== undefined) {

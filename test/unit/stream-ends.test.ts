@@ -3,6 +3,7 @@ import { createServer, type Socket } from "node:net";
 import { createGzip, gzipSync } from "node:zlib";
 import { describe, expect, onTestFinished, test } from "vitest";
 import { EasDecodeError, PredictClient } from "../../src/index.js";
+import { endOfEvents } from "../../src/predict/stream-end.js";
 import { clientOf, errorOf, turn } from "../support/calls.js";
 import { type Exchange, startStreamServer } from "../support/stream-server.js";
 
@@ -197,4 +198,22 @@ describe("client.fetch", () => {
     expect([response.status, await response.text()]).toEqual([413, "big"]);
     await ended;
   });
+});
+
+test("cancel() after [DONE] does not make the answer incomplete", async () => {
+  const server = await startStreamServer(({ response }) => {
+    response.writeHead(200, { "content-type": "text/event-stream" });
+    response.write("data: 1\n\ndata: [DONE]\n\n");
+  });
+  const stream = await clientOf(server).stream("x");
+  for await (const { data } of stream.events()) expect(data).toBe("1");
+  stream.cancel();
+  expect(stream.isComplete).toBe(true);
+  await server.exchanges[0]?.closed;
+});
+
+test("the last part of a long line does not show how a stream ended", () => {
+  const whole = `data: ${JSON.stringify({ text: "x".repeat(100) })}`;
+  expect(endOfEvents(whole.slice(-50), false)).toEqual({ isComplete: undefined });
+  expect(endOfEvents(`${whole.slice(-50)}\nBad Request`, false).isComplete).toBe(false);
 });
