@@ -111,14 +111,17 @@ function valueAt(answer: unknown, path: NonNullable<StandardIssue["path"]>): unk
 /** Replaces tokens in all texts of a value that was parsed of JSON, in place. Not recursive: the nesting may be deep. */
 function redactValue(root: unknown, token: Secrets): unknown {
   const whole: Record<string, unknown> = { root };
-  const containers = [whole];
-  for (let container = containers.pop(); container !== undefined; container = containers.pop()) {
+  // A set also ends where a schema has added a cycle. Its iteration includes what is added meanwhile.
+  const containers = new Set([whole]);
+  for (const container of containers) {
     for (const [key, value] of Object.entries(container)) {
       const name = redactText(key, token);
+      const clean = typeof value === "string" ? redactText(value, token) : value;
       if (name !== key) delete container[key];
-      container[name] = typeof value === "string" ? redactText(value, token) : value;
-      if (typeof value === "object" && value !== null) containers.push(value as Record<string, unknown>);
+      // A schema may have frozen what has no token in it.
+      if (name !== key || clean !== value) container[name] = clean;
+      if (typeof value === "object" && value !== null) containers.add(value as Record<string, unknown>);
     }
   }
-  return whole["root"];
+  return whole.root;
 }

@@ -54,7 +54,9 @@ export function serialise(
     if (length > prepared.maxRequestBytes) throw bodyTooLarge(length, prepared);
     return body;
   };
-  const { read } = request;
+  const { read, size = 0 } = request;
+  // Before all of it is read into the memory.
+  if (compression === undefined && size > prepared.maxRequestBytes) throw bodyTooLarge(size, prepared);
   if (read === undefined && compression === undefined) {
     const body = checked((plan.zeroCopy && sendsPieces && request.toPieces?.()) || request.toBinary());
     return { request, plan, body };

@@ -226,6 +226,24 @@ describe("a schema", () => {
     for (const text of [error.message, JSON.stringify(error), String(error.stack)]) expect(text).not.toContain(TOKEN);
   });
 
+  test("a schema may freeze the value, or add a cycle", async () => {
+    const client = clientOf(await serverOf(`{"a":{"b":"c"}}`));
+    const schema = (change: (value: Record<string, unknown>) => void): StandardSchema => ({
+      "~standard": {
+        version: 1,
+        vendor: "own",
+        validate: (value) => {
+          change(value as Record<string, unknown>);
+          return { issues: [{ message: "bad" }] };
+        },
+      },
+    });
+    const frozen = await errorOf(client.json({}, { schema: schema((value) => Object.freeze(value.a)) }));
+    expect(frozen).toMatchObject({ code: "ERR_EAS_SCHEMA", value: { a: { b: "c" } } });
+    const cyclic = await errorOf(client.json({}, { schema: schema((value) => Object.assign(value, { value })) }));
+    expect(cyclic.code).toBe("ERR_EAS_SCHEMA");
+  });
+
   test("bigints and large values can be shown", async () => {
     const client = clientOf(await serverOf(`{"id":9007199254740993,"text":"${"x".repeat(5000)}"}`));
     const error = await errorOf(client.json({}, { bigint: true, schema: z.string() }));

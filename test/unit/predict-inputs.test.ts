@@ -384,6 +384,13 @@ describe("announceCompression", () => {
   });
 });
 
+test("a Blob above the limit is refused before it is read", async () => {
+  const read = { arrayBuffer: () => Promise.reject(new Error("it was read")) };
+  const blob = Object.assign(new Blob(["xy"]), read) as Blob;
+  const error = await errorOf(clientOf(await startServer(), { maxRequestBytes: 1 }).predict(blob));
+  expect(error.message).toContain("the request body has 2 bytes, and the limit is 1");
+});
+
 test("an input that is read late ends with the call's signal", async () => {
   const server = await startStreamServer(({ response }) => response.end("ok"));
   const controller = new AbortController();
