@@ -75,24 +75,30 @@ export class Gateway {
       return free;
     }
     if (isLimited && this.#waiting.size >= queueLength) return "overflow";
-    let waiting: Waiting | undefined;
     const limit = isLimited ? sleep(holdTimeout) : undefined;
     let onAbort: (() => void) | undefined;
     try {
       return await new Promise<Engine | NoEngine>((resolve, reject) => {
-        waiting = { take: resolve };
+        const waiting: Waiting = { take: resolve };
         this.#waiting.add(waiting);
-        onAbort = () => reject(signal.reason);
+        // Removed at once, since an engine that is given to a request that has left is never released.
+        onAbort = () => {
+          this.#waiting.delete(waiting);
+          reject(signal.reason);
+        };
         signal.addEventListener("abort", onAbort);
+        if (signal.aborted) onAbort();
         limit?.done.then(
-          () => resolve("busy"),
+          () => {
+            this.#waiting.delete(waiting);
+            resolve("busy");
+          },
           () => {},
         );
       });
     } finally {
       limit?.cancel(undefined);
       if (onAbort !== undefined) signal.removeEventListener("abort", onAbort);
-      if (waiting !== undefined) this.#waiting.delete(waiting);
     }
   }
 
