@@ -219,7 +219,7 @@ export class EasDecodeError extends EasError {
 
 /** A part of an answer that does not fit a schema. */
 export interface EasSchemaIssue {
-  /** What the schema's library says about it. */
+  /** The message of the schema's library. */
   readonly message: string;
   /** The keys that lead to it; empty for the answer itself. */
   readonly path: readonly (string | number)[];
@@ -231,7 +231,7 @@ export class EasSchemaError extends EasError {
   declare readonly code: "ERR_EAS_SCHEMA";
   /** The keys that lead to the first value that does not fit; empty for the answer itself. */
   readonly path: readonly (string | number)[];
-  /** That value, without the token; undefined where the answer has none. Logs contain its `text` instead. */
+  /** That value, without the token; undefined if the answer does not have it. Logs contain its `text` instead. */
   readonly value: unknown;
   /** That value as JSON text, cut after 1,000 characters. */
   readonly text: string;

@@ -34,7 +34,7 @@ export function apiCallError(message: string, fields: ApiCallFields): Error {
 export function explained(error: unknown): unknown {
   if (!isError(error) || !MARKERS.every((marker) => marker in error)) return error;
   const { cause, responseHeaders } = error as Error & Partial<ApiCallFields>;
-  // The SDK says "Failed to process successful response".
+  // The message of the SDK itself is "Failed to process successful response".
   if (isEasError(cause)) error.message = cause.message;
   const retry = responseHeaders?.["x-should-retry"];
   return retry === undefined ? error : Object.assign(error, { isRetryable: retry === "true" });

@@ -152,7 +152,7 @@ async function answer(
   try {
     const response = await emulator.fetch(await toRequest(incoming, isAllowed, gone.signal));
     const headers: [string, string][] = [...response.headers];
-    // Node's own reason phrase stands where the answer has none.
+    // Node sends its own reason phrase if the answer does not have one.
     if (response.statusText === "") outgoing.writeHead(response.status, headers.flat());
     else outgoing.writeHead(response.status, response.statusText, headers.flat());
     // The headers of an endless body are not to wait for its first byte.

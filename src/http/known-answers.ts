@@ -15,7 +15,7 @@ export interface KnownAnswer {
   readonly outcome?: Outcome;
   /** Set if the answer means that the service is not ready. */
   readonly notReady?: NotReadyReason;
-  /** Whether the gateway sends it without asking an engine. It then says nothing about the engine. */
+  /** Whether the gateway sends it without asking an engine. The state of the engine is unknown then. */
   readonly isGatewayOnly?: boolean;
 }
 

@@ -86,8 +86,8 @@ export interface CallOptions {
   /** Whether large typed arrays are sent without a copy; see the client's option. */
   readonly zeroCopy?: boolean | undefined;
   /**
-   * Waits out a cold start: when the service is not ready, it is asked by GET until it is, and then the call is made again. The
-   * wait has a `timeout` of its own beside `totalTimeout`. For predictions and streams. Default false; true with the preset
+   * Waits out a cold start: when the service is not ready, it is asked by GET until it is, and then the call is retried. The
+   * wait has a `timeout` of its own in addition to `totalTimeout`. For predictions and streams. Default false; true with the preset
    * `"long-running"`.
    */
   readonly waitForReady?: boolean | WaitOptions | undefined;

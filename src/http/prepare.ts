@@ -91,7 +91,7 @@ function presetOf(
     timeout: timeout ?? (isLong ? LONG_TIMEOUT_MS : DEFAULT_TIMEOUT_MS),
     totalTimeout: totalTimeout ?? (isLong ? Number.POSITIVE_INFINITY : DEFAULT_TOTAL_TIMEOUT_MS),
     retryOn,
-    // A second attempt beside the first would compute everything twice.
+    // A second attempt in parallel would compute everything twice.
     hedgeAfter: isLong ? undefined : hedgeAfter,
     runsOnce: isLong,
     waitForReady: isLong,

@@ -67,7 +67,7 @@ const OUTCOME_OF_STATUS: Readonly<Record<number, Outcome>> = {
   504: "timeout or 504",
 };
 
-/** The table's row for a status whose body says no more. */
+/** Returns the table's row for a status whose body is not a known answer. */
 export function outcomeOfStatus(status: number): Outcome {
   return OUTCOME_OF_STATUS[status] ?? "final";
 }

@@ -4,12 +4,12 @@ import type { CallPlan } from "../http/call-plan.js";
 
 /** What is wrong with the address of a call. */
 interface AddressAdvice {
-  /** What is found; undefined where the error itself says it. */
+  /** The finding; undefined if the error itself determines it. */
   readonly finding?: "path";
   readonly text: string;
 }
 
-/** What runtimes say of a host name that cannot be resolved. */
+/** Parts of the runtimes' messages about a host name that cannot be resolved. */
 const UNKNOWN_HOST = /ENOTFOUND|EAI_AGAIN|\bdns\b|\blookup\b/i;
 
 /** Explains a failed call by its address, if host and path do not fit together or the host cannot be reached from here. */

@@ -2,7 +2,7 @@ import { argumentTypeError } from "../argument-errors.js";
 import { EasDecodeError } from "../errors.js";
 import type { ChatAccumulator, ChatCompletion, ChatEvent, ChatMessage } from "./chat-completion.js";
 
-/** Reads the values of a chat: chunks, or one whole answer. `fail` makes the call's error of one that is found here. */
+/** Reads the values of a chat: chunks, or one whole answer. `fail` converts an error of this function to the call's error. */
 export async function* chatEvents(
   values: AsyncIterable<unknown>,
   chat: ChatAccumulator,
@@ -48,7 +48,7 @@ export class ChatStream implements AsyncIterable<ChatEvent> {
     this.#whole.catch(() => {});
   }
 
-  /** The answer as far as it was received. Also of use after an error. */
+  /** The answer as far as it was received. Also useful after an error. */
   get completion(): ChatCompletion {
     return this.#chat.completion;
   }

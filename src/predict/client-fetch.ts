@@ -29,8 +29,8 @@ const BODILESS: readonly number[] = [101, 204, 205, 304];
 const OF_CONNECTION: ReadonlySet<string> = new Set(["host", "accept-encoding"]);
 
 /**
- * What the packages "openai" and "@anthropic-ai/sdk" say of themselves: a service with a narrow CORS list would refuse the
- * preflight.
+ * Headers by which the packages "openai" and "@anthropic-ai/sdk" identify themselves: a service with a narrow CORS list would
+ * refuse the preflight.
  */
 const OF_LIBRARIES = /^(x-stainless-|anthropic-dangerous-direct-browser-access$)/;
 
@@ -43,7 +43,7 @@ export interface LibraryOptions {
   readonly auth?: Exclude<Auth, "signature"> | undefined;
 }
 
-/** What `client.fetch` takes beside what `fetch` takes. */
+/** Options of `client.fetch` in addition to those of `fetch`. */
 export type ClientFetchOptions = Pick<CallOptions, "timeout" | "totalTimeout" | "retryCount" | "retryOn"> &
   LibraryOptions;
 
@@ -154,7 +154,7 @@ async function readBody(body: RequestInit["body"]): Promise<ReadBody> {
   }
   const whole = new Response(body);
   const type = whole.headers.get("content-type");
-  // `Response` has converted an object to text: its class is of another realm, or is none that fetch takes.
+  // `Response` has converted an object to text: its class is of another realm, or fetch does not take it.
   if (typeof body === "object" && type?.startsWith("text/plain")) {
     throw argumentTypeError(
       "ERR_EAS_ARG_REQUEST",

@@ -147,7 +147,7 @@ class Wait {
           signal: this.#signal,
           timeout: HELD_MS,
           totalTimeout: Math.max(1, this.#timeout - this.elapsed),
-          // Whoever says that it is busy, or not ready, has said what was asked.
+          // A service that reports that it is busy or not ready has answered.
           retryOn: (error) => (isBusy(error) || notReadyReason(error) !== undefined ? false : undefined),
         });
         return;

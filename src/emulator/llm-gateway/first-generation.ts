@@ -84,7 +84,7 @@ function withoutHopHeaders(headers: Headers): Headers {
   return kept;
 }
 
-/** Answers with what any engine says, errors and their headers included. */
+/** Answers with the response of any engine, including errors and their headers. */
 async function answerUnchanged(gateway: Gateway, call: EmulatorCall): Promise<Response> {
   const engine = gateway.pick();
   if (engine === undefined) return NO_ENGINE.unknown();
@@ -101,7 +101,7 @@ async function answerUnchanged(gateway: Gateway, call: EmulatorCall): Promise<Re
   }
 }
 
-/** Answers with what an engine says. The client's going away does not end the call of the engine. */
+/** Answers with the response of an engine. The engine's call continues if the client disconnects. */
 async function answerThrough(
   gateway: Gateway,
   engine: Engine,

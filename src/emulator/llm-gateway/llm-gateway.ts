@@ -26,7 +26,7 @@ export interface LlmGatewayOptions {
   readonly enginePort?: number | undefined;
   /** How many requests each engine takes at the same time; the gateway holds the rest. Default: all. */
   readonly concurrency?: number | undefined;
-  /** How many requests are held. Others are answered with 429. Only `"2026-01"`; the other one holds all. Default 512. */
+  /** How many requests are held. Others are answered with 429. Only `"2026-01"`; `"2026-04"` holds all. Default 512. */
   readonly queueLength?: number | undefined;
   /** How long a request is held until it is answered with 429. Only `"2026-01"`. Default 10,000. */
   readonly holdTimeout?: number | undefined;

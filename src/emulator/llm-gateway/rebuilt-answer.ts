@@ -28,7 +28,7 @@ export class AnswerBuilder {
   #current: Completion | undefined;
   /** The chunk with the reason of the end, where the engine has sent that with text. */
   #last: object | undefined;
-  /** The text of a whole answer, and what came last with it. */
+  /** The text of a whole answer, and the fields that were received last. */
   #whole: { first: Completion; text: string; finishReason: string; usage: object | null } | undefined;
   #tokens = 0;
 

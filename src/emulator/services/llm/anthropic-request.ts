@@ -55,7 +55,7 @@ function translateMessage(message: unknown, index: number): object[] {
     translate(blockName, block, { texts, calls, results });
   }
   const said = { role, content: texts.join("\n"), ...(calls.length > 0 ? { tool_calls: calls } : {}) };
-  // A user's message of results alone is no message of the user.
+  // A message that has only results is not a message of the user.
   return results.length > 0 && texts.length === 0 ? results : [...results, said];
 }
 

@@ -74,7 +74,7 @@ export interface TextForm extends Pick<TextRequest, "prompt" | "isMessage"> {
   readonly maxTokens: number;
 }
 
-/** The most answers that one request may ask for. */
+/** Maximum number of answers that one request may ask for. */
 const MAX_COUNT = 8;
 
 /** Reads the fields that all forms have in common. */
