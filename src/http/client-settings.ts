@@ -42,9 +42,9 @@ export interface PredictClientOptions extends ClientOptions {
   /**
    * The gateway or the service, as the console shows it, with or without scheme and slash at the end: a gateway; a service's URL with
    * `/api/predict/<service>`; or the host of a service, `<service>.<gateway>.<region>.pai-eas.aliyuncs.com`, which needs no
-   * `serviceName`. A path behind the service, such as `/v1`, is the path of calls that set none. Inside an EAS instance, where the environment has `NAMESPACE` and `POD_NAME`, it may be left out:
-   * the service is found by its name. For
-   * `ENDPOINT_TYPE_DIRECT` the region's discovery, `pai-eas-vpc.<region>.aliyuncs.com`.
+   * `serviceName`. A path behind the service, such as `/v1`, is the path of calls that set none. Inside an EAS instance, where the
+   * environment has `NAMESPACE` and `POD_NAME`, it may be left out: the service is found by its name. For `ENDPOINT_TYPE_DIRECT`
+   * the region's discovery, `pai-eas-vpc.<region>.aliyuncs.com`.
    */
   readonly endpoint?: string | undefined;
   /** The service: `"service"`, `"group.service"` or `"service/model"`. */
@@ -53,7 +53,7 @@ export interface PredictClientOptions extends ClientOptions {
   readonly customUrl?: string | undefined;
   /** Default `ENDPOINT_TYPE_GATEWAY`. */
   readonly endpointType?: EndpointType | undefined;
-  /** `Content-Type` of all requests, above what the request itself says. */
+  /** `Content-Type` of all requests. Overrides that of the input. */
   readonly contentType?: string | undefined;
   /** Path behind the service, for calls that set none. Default: the path behind the service in `endpoint`. */
   readonly requestPath?: string | undefined;

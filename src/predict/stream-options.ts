@@ -1,12 +1,14 @@
 import type { CallOptions } from "../http/options.js";
 
-/** Options of `PredictClient.stream`; each stands above the client's own, but the client's times are not for streams. */
+/** Options of `PredictClient.stream`; each overrides that of the client. The client's timeouts do not apply to streams. */
 export interface StreamOptions extends Omit<CallOptions, "onUploadProgress"> {
   /** Milliseconds for the head of the answer in one attempt. Default: no limit, since LLM services may queue a call for long. */
   readonly timeout?: number | undefined;
   /** Milliseconds for the whole call up to the last byte. Default: no limit. */
   readonly totalTimeout?: number | undefined;
-  /** Milliseconds for which nothing may come while somebody reads. Default 60,000. */
+  /**
+   * Maximum milliseconds without data while the caller reads. Default 60,000, or 600,000 with the preset `"long-running"`.
+   */
   readonly idleTimeout?: number | undefined;
 }
 
