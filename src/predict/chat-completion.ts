@@ -1,3 +1,6 @@
+import { show } from "../argument-errors.js";
+import { EasDecodeError } from "../errors.js";
+
 /** A call of a function that a language model asks for. */
 export interface ChatToolCall {
   id: string;
@@ -152,7 +155,7 @@ export class ChatAccumulator {
     // Only the first part has them. Some services repeat them, and some send other ids with later parts.
     toolCall.id ||= id;
     toolCall.function.name ||= name;
-    const piece = isRecord(called.arguments) ? JSON.stringify(called.arguments) : textIn(called.arguments);
+    const piece = isRecord(called.arguments) ? argumentsOf(name, called.arguments) : textIn(called.arguments);
     toolCall.function.arguments += piece;
     return { type: "toolCallDelta", toolCall, arguments: piece, index: choice.index };
   }
@@ -165,6 +168,17 @@ export class ChatAccumulator {
 function isAnother({ id: before, function: called }: ChatToolCall, id: string, name: string, index: unknown): boolean {
   if (id === "" || name === "" || before === "" || id === before) return false;
   return index === undefined || index === null || name !== called.name;
+}
+
+/** Arguments as JSON text. `JSON.stringify` is recursive, and overflows the stack where `JSON.parse` does not. */
+function argumentsOf(name: string, value: Fields): string {
+  try {
+    return JSON.stringify(value);
+  } catch {
+    throw new EasDecodeError(`chat(): the arguments of the function ${show(name)} are nested too deeply to be read`, {
+      format: "json",
+    });
+  }
 }
 
 function* toolCallsOf({ message, index }: ChatChoice): Generator<ChatEvent, void, undefined> {

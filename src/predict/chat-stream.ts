@@ -8,7 +8,13 @@ export async function* chatEvents(
   chat: ChatAccumulator,
   fail: (error: EasDecodeError) => unknown,
 ): AsyncGenerator<ChatEvent, void, undefined> {
-  for await (const value of values) yield* chat.add(value);
+  for await (const value of values) {
+    try {
+      yield* chat.add(value);
+    } catch (error) {
+      throw error instanceof EasDecodeError ? fail(error) : error;
+    }
+  }
   if (chat.completion.choices.length === 0) {
     throw fail(
       new EasDecodeError(

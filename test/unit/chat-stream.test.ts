@@ -190,6 +190,14 @@ describe("function calls", () => {
     ]);
   });
 
+  test("with arguments nested too deeply reject with an EasDecodeError", async () => {
+    const nested = `{"a":${"[".repeat(20_000)}${"]".repeat(20_000)}}`;
+    const body = `data: {"choices":[{"delta":{"tool_calls":[{"index":0,"id":"x","function":{"name":"f","arguments":${nested}}}]}}]}\n\n`;
+    const error = await errorOf((await chatOf(body + DONE)).finalMessage());
+    expect(error).toBeInstanceOf(EasDecodeError);
+    expect(error.message).toContain('the arguments of the function "f" are nested too deeply');
+  });
+
   test("are reported although the LLM gateway leaves out the finish_reason", async () => {
     const chat = await chatOf(delta({ tool_calls: [call(0, "x", "f", "{}")] }, "") + DONE);
     expect((await collect(chat)).map(({ type }) => type)).toEqual(["toolCallDelta", "toolCall"]);
