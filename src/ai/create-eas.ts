@@ -67,13 +67,13 @@ export function createEas(options: EasProviderOptions): EasProvider {
   });
 }
 
-/** Throws the client's errors in the form in which the SDK recognizes network errors, which it retries. */
+/** Throws the client's retryable errors in the form in which the SDK recognizes network errors, which it retries. */
 function networkErrorsFor(fetch: OpenAIOptions["fetch"]): OpenAIOptions["fetch"] {
   return async (input, init) => {
     try {
       return await fetch(input, init);
     } catch (cause) {
-      throw isEasError(cause) ? new TypeError("fetch failed", { cause }) : cause;
+      throw isEasError(cause) && cause.retryable ? new TypeError("fetch failed", { cause }) : cause;
     }
   };
 }

@@ -36,7 +36,7 @@ async function rerank({ baseURL, fetch }: Service, model: string, options: Reran
     body: JSON.stringify(values),
     ...(abortSignal && { signal: abortSignal }),
   }).catch((cause: unknown) => {
-    throw isEasError(cause) ? apiCallError(cause.message, { ...call, isRetryable: true, cause }) : cause;
+    throw isEasError(cause) ? apiCallError(cause.message, { ...call, isRetryable: cause.retryable, cause }) : cause;
   });
   const { status: statusCode } = response;
   const responseHeaders = Object.fromEntries(response.headers);

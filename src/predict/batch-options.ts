@@ -9,10 +9,10 @@ export type BatchInput = PredictInput;
 /** What `predict` answers an input with. */
 export type BatchAnswer<Q extends BatchInput> = Q extends string
   ? StringResponse
-  : Q extends Uint8Array | ArrayBuffer | Blob
-    ? Bytes
-    : Q extends PredictRequest<infer R>
-      ? R
+  : Q extends PredictRequest<infer R>
+    ? R
+    : Q extends Uint8Array | ArrayBuffer | Blob
+      ? Bytes
       : StringResponse;
 
 /** How far a batch is. */

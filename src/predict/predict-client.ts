@@ -88,18 +88,17 @@ export class PredictClient extends PredictSettings {
 
   /** Sends text, as `application/json` at or below a path `/v1/`; resolves with text. */
   predict(text: string, call?: CallOptions): Promise<StringResponse>;
-  /**
-   * Sends bytes, and a `Blob` with its own content type; resolves with bytes. They are not copied: do not change them until the
-   * promise has settled.
-   */
-  predict(bytes: Uint8Array | ArrayBuffer | Blob, call?: CallOptions): Promise<Bytes>;
   /** Sends a request object; resolves with the response of its format. */
   predict<R>(request: PredictRequest<R>, call?: CallOptions): Promise<R>;
+  /** Sends bytes; resolves with bytes. They are not copied: do not change them until the promise has settled. */
+  predict(bytes: Uint8Array | ArrayBuffer, call?: CallOptions): Promise<Bytes>;
   /**
    * Sends a plain object or array as JSON, a `FormData` or a `URLSearchParams`; `null` sends a GET without a body. Resolves with
-   * text, whose `json()` parses it. Rejects with a `TypeError` that names the place of a value that JSON cannot hold. Where the
-   * input may have one of several types, the type of the answer follows from each of them.
+   * text, whose `json()` parses it. Rejects with a `TypeError` that names the place of a value that JSON cannot hold. Sends a
+   * `Blob` with its own content type, and resolves with bytes. Where the input may have one of several types, the type of the
+   * answer follows from each of them.
    */
+  // `Blob` stands here and not with the bytes: to a compiler without types of the web it is `any`, which request objects match.
   predict<Q extends BatchInput>(input: Q, call?: CallOptions): Promise<BatchAnswer<Q>>;
   predict(input: PredictInput, call?: CallOptions): Promise<unknown> {
     return this.#send(input, call, (request, { body }) => request.parseResponse(body));
@@ -107,8 +106,8 @@ export class PredictClient extends PredictSettings {
 
   /** As `predict`, with the status, the headers, who answered, and how long and how many attempts it took. */
   predictDetailed(text: string, call?: CallOptions): Promise<PredictResult<StringResponse>>;
-  predictDetailed(bytes: Uint8Array | ArrayBuffer | Blob, call?: CallOptions): Promise<PredictResult<Bytes>>;
   predictDetailed<R>(request: PredictRequest<R>, call?: CallOptions): Promise<PredictResult<R>>;
+  predictDetailed(bytes: Uint8Array | ArrayBuffer, call?: CallOptions): Promise<PredictResult<Bytes>>;
   predictDetailed<Q extends BatchInput>(input: Q, call?: CallOptions): Promise<PredictResult<BatchAnswer<Q>>>;
   predictDetailed(input: PredictInput, call?: CallOptions): Promise<PredictResult<unknown>> {
     return this.#send(
