@@ -39,11 +39,11 @@ export function show(value: unknown): string {
   if (typeof value === "string") return JSON.stringify(value.length > 80 ? `${value.slice(0, 80)}…` : value);
   if (typeof value === "bigint") return `${value}n`;
   // Not its text, which is all of its source.
-  if (typeof value === "function") return `the function ${value.name}`;
+  if (typeof value === "function") return value.name === "" ? "an anonymous function" : `the function ${value.name}`;
   if (Array.isArray(value)) return "an array";
   if (typeof value === "object" && value !== null) {
     const name = value.constructor?.name ?? "Object";
-    return name === "Object" ? "a plain object" : `an instance of ${name}`;
+    return name === "Object" ? "a plain object" : `an instance of ${name || "an anonymous class"}`;
   }
   return String(value);
 }

@@ -202,6 +202,8 @@ export const OWN_CONNECTIONS =
   "; for an Agent's settings pass transport: nodeTransport({ connections, proxy, ca, … }) from eas-prediction/node";
 
 const METHODS: readonly Method[] = ["GET", "POST", "PUT", "PATCH", "DELETE"];
+/** The values that `client.fetch` and libraries take: what they send is never signed. */
+export const UNSIGNED_AUTHS: readonly Auth[] = ["auto", "token", "bearer"];
 const AUTHS: readonly Auth[] = ["auto", "token", "bearer", "signature"];
 
 /** Checks a time in milliseconds and returns it. */
@@ -274,12 +276,12 @@ export function checkSignal(value: AbortSignal): AbortSignal {
 }
 
 /** Checks an authorization mode and returns it. */
-export function checkAuth(value: Auth): Auth {
-  if (!AUTHS.includes(value)) {
+export function checkAuth(value: Auth, allowed: readonly Auth[] = AUTHS): Auth {
+  if (!allowed.includes(value)) {
     // Without the value, which may be the token.
     throw argumentTypeError(
       "ERR_EAS_ARG_OPTION",
-      `auth must be one of ${AUTHS.join(", ")}; the token itself is the option token`,
+      `auth must be one of ${allowed.join(", ")}; the token itself is the option token`,
     );
   }
   return value;

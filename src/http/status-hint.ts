@@ -39,6 +39,7 @@ export function statusHint(
       ? `${HINTS[401]}; it was sent as ${AUTH_WORDS[auth]}`
       : "the service requires a token, and the client has none: set the option token";
   }
+  if (status === 304) return "the request has a condition, such as the header If-None-Match: remove it";
   if (status >= 300 && status < 400) {
     return "redirects are not followed, to keep the token from other hosts: set the endpoint to the redirect's target";
   }

@@ -5,7 +5,7 @@ import type { Channel } from "../http/channel.js";
 import type { Settings } from "../http/client-settings.js";
 import type { FailedCall } from "../http/failure.js";
 import { checkHeaders, isSettableHeader } from "../http/headers.js";
-import { type Auth, type CallOptions, checkAuth } from "../http/options.js";
+import { type Auth, type CallOptions, checkAuth, UNSIGNED_AUTHS } from "../http/options.js";
 import { bodyTooLarge, forStreams, prepare, withCallOptions, withHeaders } from "../http/prepare.js";
 import type { Secrets } from "../http/redact.js";
 import { openStream, type StreamAnswer } from "../http/stream-call.js";
@@ -70,7 +70,7 @@ export async function clientFetch(
   checkBody?: CheckBody,
 ): Promise<Response> {
   const { platform } = channel;
-  const chosen = auth === undefined ? settings.auth : checkAuth(auth);
+  const chosen = auth === undefined ? settings.auth : checkAuth(auth, UNSIGNED_AUTHS);
   let prepared = forStreams(prepare({ ...settings, auth: chosen }, platform), "auto");
   const request = typeof input === "object" && "url" in input ? input : undefined;
   const { signal = request?.signal } = init;

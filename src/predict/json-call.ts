@@ -1,4 +1,4 @@
-import { optionError } from "../argument-errors.js";
+import { argumentTypeError, optionError, show } from "../argument-errors.js";
 import { EasDecodeError, EasSchemaError, type EasSchemaIssue } from "../errors.js";
 import type { CallBody, CallPlan, CallResult } from "../http/call-plan.js";
 import type { Channel } from "../http/channel.js";
@@ -42,6 +42,10 @@ export async function callJson(
   if (schema === undefined) return value;
   const validation = Promise.resolve(schema["~standard"].validate(value));
   const checked = await (plan.signal === undefined ? validation : raceAbort(validation, plan.signal));
+  if (typeof checked !== "object" || checked === null) {
+    const right = `return { value } or { issues }, and not ${show(checked)}`;
+    throw argumentTypeError("ERR_EAS_ARG_OPTION", `schema: its validate() must ${right}`);
+  }
   if (checked.issues === undefined) return checked.value;
   throw misfit(plan, result, value, checked.issues);
 }

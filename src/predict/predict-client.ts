@@ -12,6 +12,7 @@ import {
   checkTimeout,
   LONG_TIMEOUT_MS,
   type Token,
+  UNSIGNED_AUTHS,
 } from "../http/options.js";
 import { forJson, forStreams } from "../http/prepare.js";
 import type { Bytes, PredictRequest } from "../request.js";
@@ -229,7 +230,7 @@ export class PredictClient extends PredictSettings {
 
   #library(name: string, baseOf: (service: string) => string, options: LibraryOptions): OpenAIOptions {
     checkOptionNames(name, options, { auth: 1 });
-    if (options.auth !== undefined) checkAuth(options.auth);
+    if (options.auth !== undefined) checkAuth(options.auth, UNSIGNED_AUTHS);
     const service = urlOrPlaceholder(() => serviceUrl(this.prepare().plan));
     const send: LibrarySend = (...request) => this.#fetch(...request);
     const fetch: OpenAIOptions["fetch"] = async (input, init) =>

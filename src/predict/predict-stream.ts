@@ -16,7 +16,7 @@ import { ChatAccumulator } from "./chat-completion.js";
 import { ChatStream, chatEvents } from "./chat-stream.js";
 import { Received } from "./received.js";
 import { eventStep, type ServerSentEvent } from "./server-sent-events.js";
-import { endOfEvents, GATEWAY_LINE, isDone, type StreamEnd } from "./stream-end.js";
+import { endOfEvents, GATEWAY_LINE, isChatChunk, isDone, type StreamEnd, ValuesEnd } from "./stream-end.js";
 import { errorOfEnd, errorOfEvent, errorOfValue } from "./stream-error.js";
 import { jsonStep, lineStep, textDecoder } from "./stream-text.js";
 import { type PieceStep, StreamValues } from "./stream-values.js";
@@ -210,12 +210,14 @@ export class PredictStream implements AsyncIterable<Bytes> {
 
   #jsonReader(isChat = false): TextReader<unknown> {
     const step = jsonStep();
+    const chunks = new ValuesEnd();
     let count = 0;
     return (text, values) => {
       try {
         step(text, (value) => {
           const error = errorOfValue(value, count++, this.#call, isChat);
           if (error !== undefined) throw error;
+          if (isChatChunk(value)) chunks.add(value);
           values.push(value);
         });
       } catch (thrown) {
@@ -225,8 +227,11 @@ export class PredictStream implements AsyncIterable<Bytes> {
           : thrown;
       }
       // A document of this type is one value, which has its own end.
-      const isDocument = text === undefined && count === 1 && /\/json\b/i.test(this.headers.get("content-type") ?? "");
-      if (isDocument) this.#isComplete = true;
+      if (text !== undefined) return;
+      if (count === 1 && /\/json\b/i.test(this.headers.get("content-type") ?? "")) this.#isComplete = true;
+      const end = chunks.end();
+      if (end.isComplete === false) throw errorOfEnd(end, count, this.#call);
+      if (end.isComplete) this.#isComplete = true;
     };
   }
 

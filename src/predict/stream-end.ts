@@ -71,30 +71,51 @@ export function isCut(event: EventData): boolean {
   return data === "" || (/^\s*[{[]/.test(data) && parseJson(data) === undefined);
 }
 
-function endOfValues(texts: readonly string[]): StreamEnd {
+/** Takes the values of a stream one by one, and tells from them whether the stream is complete. */
+export class ValuesEnd {
   /** The choices that have begun, and whether they have ended. */
-  const choices = new Map<unknown, boolean>();
-  let missing: string | undefined;
-  let isComplete: true | undefined;
-  for (const text of texts) {
-    if (text.trim() === DONE) return { isComplete: true };
-    const value = parseJson(text) as { choices?: unknown; type?: unknown } | undefined | null;
-    if (typeof value !== "object" || value === null) continue;
-    if (Array.isArray(value.choices)) for (const choice of value.choices) addChoice(choices, choice);
-    if (typeof value.type !== "string") continue;
+  readonly #choices = new Map<unknown, boolean>();
+  #missing: string | undefined;
+  #isComplete: true | undefined;
+
+  add(value: unknown): void {
+    const { choices, type } = Object(value) as { readonly choices?: unknown; readonly type?: unknown };
+    if (Array.isArray(choices)) for (const choice of choices) addChoice(this.#choices, choice);
+    if (typeof type !== "string") return;
     for (const api of TYPED_APIS) {
-      if (api.end.test(value.type)) isComplete = true;
-      else if (api.part.test(value.type)) missing = api.missing;
+      if (api.end.test(type)) this.#isComplete = true;
+      else if (api.part.test(type)) this.#missing = api.missing;
     }
   }
-  if (choices.size > 0) {
-    const isFinished = [...choices.values()].every(Boolean);
-    return isFinished
-      ? { isComplete: true }
-      : { isComplete: false, why: `without ${DONE} and without a finish_reason` };
+
+  end(): StreamEnd {
+    if (this.#choices.size > 0) {
+      const isFinished = [...this.#choices.values()].every(Boolean);
+      return isFinished
+        ? { isComplete: true }
+        : { isComplete: false, why: `without ${DONE} and without a finish_reason` };
+    }
+    if (this.#isComplete) return { isComplete: true };
+    const missing = this.#missing;
+    return missing === undefined
+      ? { isComplete: undefined }
+      : { isComplete: false, why: `without the event ${missing}` };
   }
-  if (isComplete) return { isComplete };
-  return missing === undefined ? { isComplete: undefined } : { isComplete: false, why: `without the event ${missing}` };
+}
+
+function endOfValues(texts: readonly string[]): StreamEnd {
+  const values = new ValuesEnd();
+  for (const text of texts) {
+    if (text.trim() === DONE) return { isComplete: true };
+    values.add(parseJson(text));
+  }
+  return values.end();
+}
+
+/** Whether a value is a chunk of a chat: a whole answer has no delta, and older services leave its finish_reason out. */
+export function isChatChunk(value: unknown): boolean {
+  const { choices } = Object(value) as { readonly choices?: unknown };
+  return Array.isArray(choices) && choices.some((choice) => "delta" in Object(choice));
 }
 
 function addChoice(choices: Map<unknown, boolean>, choice: unknown): void {

@@ -6,7 +6,7 @@ import fc from "fast-check";
 import { describe, expect, onTestFinished, test, vi } from "vitest";
 import { createEmulator } from "../../src/emulator/index.js";
 import { EasNetworkError, PredictClient } from "../../src/index.js";
-import { clientOf, errorOf, startServer, TOKEN, turn } from "../support/calls.js";
+import { clientOf, errorOf, startServer, TOKEN, thrownBy, turn } from "../support/calls.js";
 import { answer, refusedOrigin, resetBeforeHeaders, resetInBody } from "../support/misbehaving-server.js";
 import { type Exchange, inPieces, startStreamServer } from "../support/stream-server.js";
 
@@ -343,6 +343,14 @@ describe("openai()", () => {
       expect(url).toBe(`${new URL(baseURL).pathname}/models`);
       expect(headers).toMatchObject({ authorization: TOKEN, "user-agent": "openai" });
     }
+  });
+
+  test("a signature is refused, since what libraries send is not signed", async () => {
+    const client = clientOf(await startStreamServer(echo));
+    const message = "auth must be one of auto, token, bearer; the token itself is the option token";
+    const auth = "signature" as never;
+    expect(thrownBy(() => client.openai({ auth }))).toMatchObject({ code: "ERR_EAS_ARG_OPTION", message });
+    expect(await errorOf(client.fetch("/", {}, { auth }))).toMatchObject({ code: "ERR_EAS_ARG_OPTION", message });
   });
 
   test("a customUrl may end with /v1, and a service may have that name", async () => {

@@ -293,3 +293,13 @@ describe("a schema", () => {
     expect((await errorOf(client.json({}, { schema, signal: controller.signal }))).message).toBe("enough");
   });
 });
+
+test("a schema whose validate() returns nothing is named", async () => {
+  const server = await startServer();
+  server.play(answer(200, {}, "{}"));
+  const schema = { "~standard": { version: 1, vendor: "own", validate: () => undefined } } as never;
+  expect(await errorOf(clientOf(server).json({}, { schema }))).toMatchObject({
+    code: "ERR_EAS_ARG_OPTION",
+    message: "schema: its validate() must return { value } or { issues }, and not undefined",
+  });
+});

@@ -51,6 +51,43 @@ const OTHER_ERRORS: Readonly<Record<string, unknown>> = {
   "2026-01 binary whole": EasDecodeError,
 };
 
+describe("chunks of a chat as JSON values", () => {
+  const chunk = (content: string, reason: string | null = null) =>
+    JSON.stringify({ choices: [{ index: 0, delta: { content }, finish_reason: reason }] });
+
+  async function openChat(body: string) {
+    const server = await startServer();
+    const length = Buffer.byteLength(body).toString(16);
+    const head = "HTTP/1.1 200 OK\r\nContent-Type: application/x-ndjson\r\nTransfer-Encoding: chunked\r\n\r\n";
+    server.play(raw(`${head}${length}\r\n${body}\r\n0\r\n\r\n`));
+    return clientOf(server).stream("{}");
+  }
+
+  test.each(["\n", "\0"])("without a finish_reason, a stream is cut off (%j)", async (end) => {
+    const body = chunk("he") + end + chunk("llo") + end;
+    const failure = { code: "ERR_EAS_STREAM", received: body };
+    const stream = await openChat(body);
+    expect(await errorOf(collect(stream.json()))).toMatchObject(failure);
+    expect(stream.isComplete).toBe(false);
+    expect(await errorOf((await openChat(body)).chat().finalText())).toMatchObject(failure);
+  });
+
+  test.each(["\n", "\0"])("with one, it is complete (%j)", async (end) => {
+    const stream = await openChat(chunk("he") + end + chunk("llo", "stop") + end);
+    expect(await stream.chat().finalText()).toBe("hello");
+    expect(stream.isComplete).toBe(true);
+  });
+
+  test("other values have no end of their own", async () => {
+    for (const value of [{ choices: [{ text: "a" }] }, { choices: [{ message: {} }] }, { choices: ["a"] }, 1, null]) {
+      const text = JSON.stringify(value);
+      const stream = await openChat(`${text}\n${text}\n`);
+      expect(await collect(stream.json())).toEqual([value, value]);
+      expect(stream.isComplete).toBeUndefined();
+    }
+  });
+});
+
 describe("captured answers of the LLM gateway", () => {
   /** Reads an answer as its content type says. */
   async function read(stream: PredictStream): Promise<void> {
