@@ -163,12 +163,9 @@ describe("authorization", () => {
     expect(() => client.openai({ token: "x" } as object)).toThrow(/token/);
   });
 
-  test("refuses a value that is not one, before anything is sent", async () => {
-    const server = await startStreamServer(asJson(MODELS));
-    const openai = new OpenAI(clientOf(server).openai({ auth: "basic" as "bearer" }));
-    const error = await errorOf(openai.models.list());
-    expect(error).toMatchObject({ status: 400, code: "ERR_EAS_ARG_OPTION" });
-    expect(server.exchanges).toHaveLength(0);
+  test("refuses a value that is not one", async () => {
+    const client = clientOf(await startStreamServer(asJson(MODELS)));
+    expect(() => client.openai({ auth: "basic" as "bearer" })).toThrow(/^auth must be one of auto, token, bearer;/);
   });
 });
 
