@@ -56,7 +56,7 @@ export function serviceOf({ count, format = "sse", sending = "single", rate = 0 
   return `${format}_${sending}_${count}_${rate}`;
 }
 
-/** The content type of a service, its writes, each of whole values, and its rate; undefined when there is no such service. */
+/** Returns a service's content type, the chunks that it writes, and its rate. A chunk has whole values. Undefined for an unknown service. */
 export function planOf(service) {
   const [, format, sending, count, rate] = /^(sse|ndjson)_(single|coalesced)_(\d+)_(\d+)$/.exec(service) ?? [];
   if (format === undefined) return undefined;

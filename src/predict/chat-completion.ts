@@ -1,5 +1,6 @@
 import { show } from "../argument-errors.js";
 import { EasDecodeError } from "../errors.js";
+import { isRecord } from "../util/realms.js";
 
 /** A call of a function that a language model asks for. */
 export interface ChatToolCall {
@@ -183,10 +184,6 @@ function argumentsOf(name: string, value: Fields): string {
 
 function* toolCallsOf({ message, index }: ChatChoice): Generator<ChatEvent, void, undefined> {
   for (const toolCall of message.tool_calls ?? []) yield { type: "toolCall", toolCall, index };
-}
-
-function isRecord(value: unknown): value is Record<string, unknown> {
-  return typeof value === "object" && value !== null && !Array.isArray(value);
 }
 
 function textIn(value: unknown): string {

@@ -74,7 +74,7 @@ export class ChatStream implements AsyncIterable<ChatEvent> {
         this.#reject(
           argumentTypeError(
             "ERR_EAS_ARG_REQUEST",
-            "this chat was left before its end, so there is no final message: the property completion has the part that was received",
+            "the final message is incomplete, because the iteration of this chat stopped before its end. The property completion has the part that was received",
           ),
         );
         this.#isLeft = true;

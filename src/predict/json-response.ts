@@ -3,6 +3,7 @@ import { parseExactly, plainText } from "../http/exact-json.js";
 import type { Bytes } from "../request.js";
 import { showAsText } from "../util/inspect.js";
 import { jsonForm } from "../util/json-form.js";
+import { isRecord } from "../util/realms.js";
 
 /** What a PMML model says about one row. */
 export interface JsonOutput {
@@ -69,10 +70,6 @@ function entriesOf(output: Record<string, unknown>, name: string, index: number)
   if (value === undefined || value === null) return [];
   if (!isRecord(value)) throw noJson(`${name} of output ${index} is not an object`);
   return Object.entries(value);
-}
-
-function isRecord(value: unknown): value is Record<string, unknown> {
-  return typeof value === "object" && value !== null && !Array.isArray(value);
 }
 
 function noJson(why: string): EasDecodeError {

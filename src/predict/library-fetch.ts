@@ -3,7 +3,7 @@ import { redactBytes, redactHeaders } from "../http/redact.js";
 import { statusHint } from "../http/status-hint.js";
 import { readAll } from "../platform/chunks.js";
 import type { ByteStream } from "../platform/platform.js";
-import { isError } from "../util/realms.js";
+import { isError, isRecord } from "../util/realms.js";
 import { type CheckBody, type ClientFetchOptions, type LibraryOptions, sentWith } from "./client-fetch.js";
 import { checkOfStreams } from "./library-stream.js";
 import { reasonPhrase } from "./reason-phrases.js";
@@ -108,8 +108,8 @@ const TYPES: Readonly<Record<number, string>> = {
 
 function errorBody(status: number, text: string, hint: string): Fields {
   const body = parsed(text);
-  const fields = isFields(body) ? body : {};
-  const own = isFields(fields.error) ? fields.error : undefined;
+  const fields = isRecord(body) ? body : {};
+  const own = isRecord(fields.error) ? fields.error : undefined;
   const said = messageOf(own?.message ?? fields.error ?? fields.message ?? fields.detail);
   const message =
     said === undefined
@@ -138,7 +138,7 @@ function engineHint(status: number, said: string): string | undefined {
 function messageOf(value: unknown): string | undefined {
   if (typeof value === "string") return value.trim() || undefined;
   if (!Array.isArray(value)) return undefined;
-  const faults = value.filter(isFields).map(({ loc, msg }) => [loc, msg].flat().filter(Boolean).join(" "));
+  const faults = value.filter(isRecord).map(({ loc, msg }) => [loc, msg].flat().filter(Boolean).join(" "));
   return faults.filter(Boolean).join("; ") || undefined;
 }
 
@@ -148,10 +148,6 @@ function parsed(text: string): unknown {
   } catch {
     return undefined;
   }
-}
-
-function isFields(value: unknown): value is Fields {
-  return typeof value === "object" && value !== null && !Array.isArray(value);
 }
 
 /** Whether the client refuses to send the request: for an argument or a setting, or since it is closed. */

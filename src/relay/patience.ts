@@ -4,7 +4,7 @@ const PROGRESS_BYTES = 1024;
 /**
  * Limits how long a relay waits for its caller, so that callers that stall or drip do not occupy connections to the service.
  * Only the time between `start` and `stop` counts: a service that is slow costs the caller nothing. One timer serves all turns
- * of the caller: it looks at the clock when it fires, so that a turn costs a look at the clock in place of a timer.
+ * of the caller: it looks at the clock when it fires, so that a turn reads the clock and does not create a timer.
  */
 export class Patience {
   readonly #limit: number;

@@ -41,6 +41,11 @@ export function tagOf(value: unknown): string {
   return Object.prototype.toString.call(value).slice(8, -1);
 }
 
+/** Whether a value is an object with fields: not null, and not an array. */
+export function isRecord(value: unknown): value is Record<string, unknown> {
+  return typeof value === "object" && value !== null && !Array.isArray(value);
+}
+
 /** Whether a value is an error of any realm. */
 export function isError(value: unknown): value is Error {
   return typeof value === "object" && value !== null && "message" in value && "name" in value;

@@ -2,7 +2,7 @@ import { clockNow, hasFakeTimers, startTimer, type TimerHandle } from "./clock.j
 
 /**
  * Limits waits that follow one another, such as the reads of a stream, to the same time each. One timer serves many waits: it
- * looks at the clock when it fires, so that a wait costs a look at the clock in place of a timer.
+ * looks at the clock when it fires, so that a wait reads the clock and does not create a timer.
  */
 export class WaitTimer {
   readonly #limit: number;

@@ -20,7 +20,7 @@ const PEERS = {
   },
 };
 
-/** Uses the entries before and after each peer is installed beside the package. */
+/** Uses the entries before and after each peer is installed. */
 export async function peerConsumers(report, folder) {
   for (const [peer, { entry, output, packages, foreign }] of Object.entries(PEERS)) {
     const programs = [`${entry}.mjs`, `${entry}.cjs`];

@@ -355,7 +355,7 @@ describe("streams that fail", () => {
     expect(parts.at(-1)).toMatchObject({ type: "error" });
   });
 
-  test("a stream that is complete is no error", async () => {
+  test("a complete stream ends without an error", async () => {
     for (const events of [
       [...begun, chunk({}, "stop"), "data: [DONE]\n\n"],
       [...begun, chunk({}, "length"), "data: [DONE]"],

@@ -52,7 +52,7 @@ test("json", "a form arrives with its files, parameters as such", async (test) =
   expect(parameters).to.include({ type: "application/x-www-form-urlencoded;charset=UTF-8", body: "q=a+b" });
 });
 
-test("json", "methods; null is no body", async (test) => {
+test("json", "methods, and null for a request without a body", async (test) => {
   const { client } = await openService(test, "reflect");
   expect(await client.json(null)).to.include({ method: "GET", type: null, body: "" });
   for (const method of ["PUT", "PATCH", "DELETE"] as const) {

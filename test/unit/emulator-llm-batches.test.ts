@@ -134,7 +134,7 @@ describe("files", () => {
     await expect(fresh().files.retrieve(id)).rejects.toMatchObject({ status: 404 });
   });
 
-  test("other purposes, bodies that are no form, and forms without a file are refused", async () => {
+  test("other purposes, bodies that are not a form, and forms without a file are refused", async () => {
     const openai = fresh();
     const file = await toFile(new TextEncoder().encode("x"), "x");
     await expect(openai.files.create({ file, purpose: "assistants" })).rejects.toThrow(/purpose is "assistants"/);

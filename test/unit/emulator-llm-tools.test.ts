@@ -163,8 +163,8 @@ describe("the choice of functions", () => {
     ["a choice without tools", { tool_choice: "auto" }, "tool_choice"],
     ["an unknown choice", { tools, tool_choice: "any" }, "tool_choice"],
     ["a choice of another tool", { tools, tool_choice: { type: "function", function: { name: "x" } } }, "tool_choice"],
-    ["parallel calls in words", { tools, parallel_tool_calls: "yes" }, "parallel_tool_calls"],
-    ["calls that are no list", { messages: [{ role: "assistant", tool_calls: 1 }] }, "messages[0].tool_calls"],
+    ["parallel_tool_calls that is not a boolean", { tools, parallel_tool_calls: "yes" }, "parallel_tool_calls"],
+    ["tool_calls that is not a list", { messages: [{ role: "assistant", tool_calls: 1 }] }, "messages[0].tool_calls"],
   ])("refuses %s", async (_, request, param) => {
     const { status, body } = await post(request);
     expect([status, body.param]).toEqual([400, param]);

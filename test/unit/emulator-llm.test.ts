@@ -298,7 +298,7 @@ describe("the interface of OpenAI", () => {
     ["too many tokens", { ...chatRequest, max_completion_tokens: 8188 }, "max_completion_tokens"],
     ["half a seed", { ...chatRequest, seed: 0.5 }, "seed"],
     ["an empty stop", { ...chatRequest, stop: ["a", ""] }, "stop"],
-    ["a stream in words", { ...chatRequest, stream: "yes" }, "stream"],
+    ["stream that is not a boolean", { ...chatRequest, stream: "yes" }, "stream"],
     ["stream options of no stream", { ...chatRequest, stream_options: {} }, "stream_options"],
     ["stream options in words", { ...chatRequest, stream: true, stream_options: "usage" }, "stream_options"],
     ["a usage in words", { ...chatRequest, stream: true, stream_options: { include_usage: 1 } }, "include_usage"],

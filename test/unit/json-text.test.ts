@@ -103,7 +103,7 @@ describe("a value that JSON would leave out or change is refused with its place"
     expect(await refusalOf(input)).toEqual(refused(message));
   });
 
-  test("a cycle beside many values is found at once", async () => {
+  test("a cycle next to many values is found at once", async () => {
     const large: Record<string, unknown> = { list: Array.from({ length: 20_000 }, (_, id) => ({ id })) };
     large["self"] = large;
     const start = performance.now();

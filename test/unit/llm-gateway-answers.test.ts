@@ -161,7 +161,7 @@ describe("a gateway that refuses a path without asking an engine", () => {
     expect(await clientOf(server).diagnose()).toMatchObject({ ok: false, finding: "not-ready", status: 503 });
   });
 
-  test("the first error is reported where there are no models either", async () => {
+  test("the first error is reported if the gateway does not list models", async () => {
     const server = await startServer();
     server.always(answer(404, PLAIN, "404 page not found\n"));
     const error = await errorOf(clientOf(server).ready());

@@ -273,7 +273,7 @@ test("over a real socket the service receives one request", async () => {
 test.each<[PredictClientOptions, number]>([
   [LONG, 1],
   [{}, 2],
-])("a second attempt beside the first, with hedgeAfter and %j: %i requests", async (options, count) => {
+])("hedgeAfter and %j: %i requests", async (options, count) => {
   const servers = [await startServer(), await startServer()];
   for (const server of servers) server.always(stallBeforeHeaders);
   const client = clientOf(

@@ -1,5 +1,6 @@
 import { randomUuid } from "../../queue/random-uuid.js";
 import type { Bytes } from "../../request.js";
+import { isRecord } from "../../util/realms.js";
 import type { EmulatorCall } from "../service.js";
 import { LLM_CONTEXT_TOKENS } from "../services/llm/settings.js";
 
@@ -18,14 +19,11 @@ export interface OpenAiRequest {
 type Check = (value: unknown) => boolean;
 type Fields = Readonly<Record<string, unknown>>;
 
-const isObject = (value: unknown): value is Fields =>
-  typeof value === "object" && value !== null && !Array.isArray(value);
-
 const string: Check = (value) => typeof value === "string";
 const boolean: Check = (value) => typeof value === "boolean";
 const integer: Check = Number.isInteger;
 const number: Check = (value) => typeof value === "number";
-const object: Check = isObject;
+const object: Check = isRecord;
 const nothing: Check = () => false;
 const anything: Check = () => true;
 const list =
@@ -35,7 +33,7 @@ const list =
 const mapOf =
   (check: Check): Check =>
   (value) =>
-    isObject(value) && Object.values(value).every((item) => item === null || check(item));
+    isRecord(value) && Object.values(value).every((item) => item === null || check(item));
 const either =
   (...checks: readonly Check[]): Check =>
   (value) =>
@@ -44,7 +42,7 @@ const either =
 const struct =
   (checks: Readonly<Record<string, Check>>): Check =>
   (value) =>
-    isObject(value) &&
+    isRecord(value) &&
     Object.entries(checks).every(([name, check]) => (value[name] ?? null) === null || check(value[name]));
 
 const functionCall = struct({ name: string, arguments: string });

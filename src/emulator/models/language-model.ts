@@ -1,6 +1,7 @@
 import { CHINESE } from "./llm/chinese.js";
 import { ENGLISH } from "./llm/english.js";
 import { NgramModel, tokenize } from "./ngram.js";
+import { randomBits } from "./random-bits.js";
 
 /** A line of the text is a passage: its end is where a model ends by itself. */
 const END = "\n";
@@ -99,14 +100,8 @@ function countOf(weights: readonly { readonly weight: number }[], part: number):
   return at === -1 ? weights.length : at + 1;
 }
 
-/** Numbers from 0 to 1 that follow from a text: FNV-1a makes a seed of it, and mulberry32 the numbers. */
+/** Returns a source of numbers from 0 to 1 that depends only on a text. */
 function randomNumbers(text: string): () => number {
-  let state = 0x811c9dc5;
-  for (let i = 0; i < text.length; i++) state = Math.imul(state ^ text.charCodeAt(i), 0x01000193);
-  return () => {
-    state = (state + 0x6d2b79f5) | 0;
-    let mixed = Math.imul(state ^ (state >>> 15), 1 | state);
-    mixed ^= mixed + Math.imul(mixed ^ (mixed >>> 7), 61 | mixed);
-    return ((mixed ^ (mixed >>> 14)) >>> 0) / 2 ** 32;
-  };
+  const bits = randomBits(text);
+  return () => bits() / 2 ** 32;
 }

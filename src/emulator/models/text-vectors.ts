@@ -1,5 +1,6 @@
 import { CHINESE } from "./llm/chinese.js";
 import { ENGLISH } from "./llm/english.js";
+import { randomBits } from "./random-bits.js";
 import { isCommon, wordsOf } from "./words.js";
 
 /** The length of an embedding, unless fewer dimensions are requested. */
@@ -84,16 +85,4 @@ function countPassages(): Map<string, number> {
     for (const word of new Set(wordsOf(passage))) counts.set(word, (counts.get(word) ?? 0) + 1);
   }
   return counts;
-}
-
-/** Returns a source of 32 random bits at a time that depends on a text only: FNV-1a and mulberry32. */
-function randomBits(text: string): () => number {
-  let state = 0x811c9dc5;
-  for (let i = 0; i < text.length; i++) state = Math.imul(state ^ text.charCodeAt(i), 0x01000193);
-  return () => {
-    state = (state + 0x6d2b79f5) | 0;
-    let mixed = Math.imul(state ^ (state >>> 15), 1 | state);
-    mixed ^= mixed + Math.imul(mixed ^ (mixed >>> 7), 61 | mixed);
-    return (mixed ^ (mixed >>> 14)) >>> 0;
-  };
 }

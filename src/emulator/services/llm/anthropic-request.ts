@@ -1,4 +1,5 @@
-import { type Fields, isObject, LlmRefusal, readText, wrong } from "./fields.js";
+import { isRecord } from "../../../util/realms.js";
+import { type Fields, LlmRefusal, readText, wrong } from "./fields.js";
 
 /**
  * Translates a request of Anthropic's Messages API to the fields of a chat request, as vLLM does: `system` becomes the first
@@ -35,7 +36,7 @@ export function requireMaxTokens({ max_tokens }: Fields): void {
 
 function translateMessage(message: unknown, index: number): object[] {
   const name = `messages[${index}]`;
-  if (!isObject(message)) throw wrong(name, message, "an object with a role and a content");
+  if (!isRecord(message)) throw wrong(name, message, "an object with a role and a content");
   const { role, content } = message;
   if (role !== "user" && role !== "assistant" && role !== "system") {
     throw wrong(`${name}.role`, role, '"user" or "assistant"');
@@ -47,7 +48,7 @@ function translateMessage(message: unknown, index: number): object[] {
   const results: object[] = [];
   for (const [at, block] of content.entries()) {
     const blockName = `${name}.content[${at}]`;
-    if (!isObject(block)) throw wrong(blockName, block, "an object with a type");
+    if (!isRecord(block)) throw wrong(blockName, block, "an object with a type");
     const translate =
       typeof block.type === "string" && Object.hasOwn(BLOCKS, block.type) ? BLOCKS[block.type] : undefined;
     if (translate === undefined)
@@ -89,7 +90,7 @@ function blockTexts(name: string, content: unknown): string {
   if (typeof content === "string") return content;
   if (!Array.isArray(content)) throw wrong(name, content, "a text or a list of text blocks");
   const texts = content.map((block: unknown, index) => {
-    if (isObject(block) && block.type === "text" && typeof block.text === "string") return block.text;
+    if (isRecord(block) && block.type === "text" && typeof block.text === "string") return block.text;
     throw wrong(`${name}[${index}]`, block, "a block of the type text, the only one that this model reads");
   });
   return texts.join("\n");
@@ -104,8 +105,8 @@ function readTools(tools: unknown): object[] {
   if (!Array.isArray(tools)) throw wrong("tools", tools, "a list of tools");
   return tools.map((tool: unknown, index) => {
     const at = `tools[${index}]`;
-    if (!isObject(tool)) throw wrong(at, tool, 'an object such as {"name": …, "input_schema": …}');
-    if (!isObject(tool.input_schema)) throw wrong(`${at}.input_schema`, tool.input_schema, "a JSON schema");
+    if (!isRecord(tool)) throw wrong(at, tool, 'an object such as {"name": …, "input_schema": …}');
+    if (!isRecord(tool.input_schema)) throw wrong(`${at}.input_schema`, tool.input_schema, "a JSON schema");
     const { name, input_schema: parameters } = tool;
     return { type: "function", function: { name, description: readText(tool, "description"), parameters } };
   });
@@ -113,7 +114,7 @@ function readTools(tools: unknown): object[] {
 
 function readChoice(choice: unknown): Fields {
   if (choice === undefined) return {};
-  if (!isObject(choice)) throw wrong("tool_choice", choice, 'an object such as {"type": "auto"}');
+  if (!isRecord(choice)) throw wrong("tool_choice", choice, 'an object such as {"type": "auto"}');
   const common = { parallel_tool_calls: choice.disable_parallel_tool_use !== true };
   switch (choice.type) {
     case "none":
@@ -130,7 +131,7 @@ function readChoice(choice: unknown): Fields {
 
 function readThinking(thinking: unknown): Fields | undefined {
   if (thinking === undefined) return undefined;
-  if (!isObject(thinking))
+  if (!isRecord(thinking))
     throw wrong("thinking", thinking, 'an object such as {"type": "enabled", "budget_tokens": 1024}');
   const isKnown = ["enabled", "adaptive", "disabled"].includes(String(thinking.type));
   if (!isKnown) throw wrong("thinking.type", thinking.type, '"enabled", "adaptive" or "disabled"');
@@ -138,8 +139,8 @@ function readThinking(thinking: unknown): Fields | undefined {
 }
 
 function readFormat(config: unknown): Fields | undefined {
-  if (!isObject(config ?? {})) throw wrong("output_config", config, "an object");
-  const format = isObject(config) ? config.format : undefined;
-  if (!isObject(format)) return undefined;
+  if (!isRecord(config ?? {})) throw wrong("output_config", config, "an object");
+  const format = isRecord(config) ? config.format : undefined;
+  if (!isRecord(format)) return undefined;
   return { type: format.type, json_schema: { name: "json_schema", schema: format.schema } };
 }

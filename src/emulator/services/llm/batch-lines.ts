@@ -1,4 +1,5 @@
-import { type Fields, isObject } from "./fields.js";
+import { isRecord } from "../../../util/realms.js";
+import type { Fields } from "./fields.js";
 
 /** The maximum number of requests in a batch. */
 const MAX_REQUESTS = 50_000;
@@ -56,7 +57,7 @@ function readLine(line: string, endpoint: string, ids: Set<unknown>): BatchReque
   } catch {
     fields = undefined;
   }
-  if (!isObject(fields)) return refuse("invalid_json_line", "The line is not a JSON object.", null);
+  if (!isRecord(fields)) return refuse("invalid_json_line", "The line is not a JSON object.", null);
   const { custom_id: customId, method, url, body } = fields;
   if (typeof customId !== "string" || customId === "") {
     return refuse("missing_required_parameter", "custom_id must be a non-empty text.", "custom_id");
@@ -67,7 +68,7 @@ function readLine(line: string, endpoint: string, ids: Set<unknown>): BatchReque
   if (method !== "POST") return refuse("invalid_method", 'method must be "POST".', "method");
   if (url !== endpoint)
     return refuse("invalid_url", `url must be ${JSON.stringify(endpoint)}, the endpoint of the batch.`, "url");
-  if (!isObject(body)) return refuse("missing_required_parameter", "body must be a JSON object.", "body");
+  if (!isRecord(body)) return refuse("missing_required_parameter", "body must be a JSON object.", "body");
   return { customId, body };
 }
 

@@ -1,8 +1,8 @@
 import { joinChunks } from "../../../platform/chunks.js";
 import { randomUuid } from "../../../queue/random-uuid.js";
-import { messageOf } from "../../../util/realms.js";
+import { isRecord, messageOf } from "../../../util/realms.js";
 import { type BatchError, type BatchRequest, readBatchLines } from "./batch-lines.js";
-import { type Fields, isObject } from "./fields.js";
+import type { Fields } from "./fields.js";
 import type { FileStore } from "./files.js";
 import { badRequest, pageOf } from "./lists.js";
 import { pauseInBackground } from "./pace.js";
@@ -76,7 +76,7 @@ export class Batches {
     if (typeof input_file_id !== "string") throw badRequest("input_file_id must be the id of a file", "input_file_id");
     if (!ENDPOINTS.includes(endpoint)) throw badRequest(`endpoint must be one of ${ENDPOINTS.join(", ")}`, "endpoint");
     if (completion_window !== "24h") throw badRequest('completion_window must be "24h"', "completion_window");
-    if (!isObject(metadata ?? {})) throw badRequest("metadata must be an object", "metadata");
+    if (!isRecord(metadata ?? {})) throw badRequest("metadata must be an object", "metadata");
     const { content } = this.#files.get(input_file_id);
     const created = now();
     const batch: BatchObject = {

@@ -1,4 +1,5 @@
-import { type Fields, isObject, readBoolean, readText, wrong } from "./fields.js";
+import { isRecord } from "../../../util/realms.js";
+import { type Fields, readBoolean, readText, wrong } from "./fields.js";
 import { formattedText } from "./output-format.js";
 import { LLM_CONTEXT_TOKENS, type LlmSettings, readModel } from "./settings.js";
 import { readTextRequest, type TextRequest } from "./text-request.js";
@@ -30,7 +31,7 @@ const ROLES: readonly unknown[] = ["system", "developer", "user", "assistant", "
 
 function readMessage(message: unknown, index: number): string {
   const name = `messages[${index}]`;
-  if (!isObject(message)) throw wrong(name, message, "an object with a role and a content");
+  if (!isRecord(message)) throw wrong(name, message, "an object with a role and a content");
   const { role, content, tool_calls } = message;
   if (!ROLES.includes(role)) throw wrong(`${name}.role`, role, `one of ${ROLES.join(", ")}`);
   if (!Array.isArray(tool_calls ?? [])) throw wrong(`${name}.tool_calls`, tool_calls, "a list of calls");
@@ -43,7 +44,7 @@ function readMessage(message: unknown, index: number): string {
 }
 
 function readPart(name: string, part: unknown): string {
-  if (!isObject(part)) throw wrong(name, part, 'an object such as {"type": "text", "text": "…"}');
+  if (!isRecord(part)) throw wrong(name, part, 'an object such as {"type": "text", "text": "…"}');
   if (part.type !== "text") throw wrong(`${name}.type`, part.type, '"text", the only type that this model reads');
   if (typeof part.text !== "string") throw wrong(`${name}.text`, part.text, "a text");
   return part.text;
@@ -52,7 +53,7 @@ function readPart(name: string, part: unknown): string {
 /** Whether the answer begins with reasoning: as Qwen3's and DeepSeek's chat templates are asked for it, or by the model's name. */
 function isReasoning(fields: Fields, model: string): boolean {
   const options = fields.chat_template_kwargs ?? {};
-  if (!isObject(options)) throw wrong("chat_template_kwargs", options, "an object");
+  if (!isRecord(options)) throw wrong("chat_template_kwargs", options, "an object");
   const standard = model.endsWith("-reasoning");
   const isWanted = readBoolean(options, "thinking") || readBoolean(options, "enable_thinking", standard);
   return isWanted && readBoolean(fields, "include_reasoning", true);

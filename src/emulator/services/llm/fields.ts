@@ -1,4 +1,5 @@
 import { show } from "../../../argument-errors.js";
+import { isRecord } from "../../../util/realms.js";
 
 /** A JSON object as it was received. */
 export type Fields = Readonly<Record<string, unknown>>;
@@ -25,12 +26,8 @@ export function parseFields(text: string): Fields {
   } catch (error) {
     throw new LlmRefusal(`the request is not JSON: ${(error as Error).message}`);
   }
-  if (isObject(fields)) return fields;
+  if (isRecord(fields)) return fields;
   throw new LlmRefusal(`the request is ${show(fields)}: it must be a JSON object`);
-}
-
-export function isObject(value: unknown): value is Fields {
-  return typeof value === "object" && value !== null && !Array.isArray(value);
 }
 
 /** Returns the refusal of a field's value. */

@@ -1,4 +1,5 @@
-import { type Fields, isObject, LlmRefusal } from "./fields.js";
+import { isRecord } from "../../../util/realms.js";
+import { type Fields, LlmRefusal } from "./fields.js";
 import type { PromptValues } from "./prompt-values.js";
 
 /** From this depth on, values are as small as the schema allows, so that recursive schemas end. */
@@ -58,7 +59,7 @@ const MAKERS: Readonly<Record<string, (schema: Fields, source: Source, depth: nu
 /** Follows `$ref` and merges `allOf`. */
 function resolve(schema: unknown, root: unknown, depth = 0): Fields {
   if (schema === true || schema === undefined) return {};
-  if (!isObject(schema))
+  if (!isRecord(schema))
     throw new LlmRefusal(`the JSON schema has ${JSON.stringify(schema)} where an object is expected`);
   if (depth > MAX_DEPTH) throw new LlmRefusal("the JSON schema has a $ref that leads to itself");
   const { $ref, allOf, ...rest } = schema;
@@ -82,7 +83,7 @@ function find(ref: string, root: unknown): unknown {
   let found = root;
   for (const part of ref.split("/").slice(1)) {
     const name = decodeURIComponent(part).replaceAll("~1", "/").replaceAll("~0", "~");
-    found = isObject(found) || Array.isArray(found) ? (found as Fields)[name] : undefined;
+    found = isRecord(found) || Array.isArray(found) ? (found as Fields)[name] : undefined;
   }
   if (ref.startsWith("#") && found !== undefined) return found;
   throw new LlmRefusal(`the JSON schema has no ${JSON.stringify(ref)}; a $ref must point into the schema`);
@@ -205,7 +206,7 @@ function listOf(value: unknown): readonly unknown[] {
 
 function fieldsOf(properties: unknown): Fields {
   if (properties === undefined) return {};
-  if (isObject(properties)) return properties;
+  if (isRecord(properties)) return properties;
   throw new LlmRefusal("the JSON schema has properties that are not an object");
 }
 

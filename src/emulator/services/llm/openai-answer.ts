@@ -10,7 +10,7 @@ export interface OpenAiForm {
   readonly chunkObject: string;
   /** Returns the content of a choice in a whole answer. */
   whole(pieces: readonly Piece[]): object;
-  /** The content of the first chunk's choice; undefined if there is no such chunk. */
+  /** The content of the choice in the first chunk. Undefined if the answer does not begin with such a chunk. */
   readonly first: object | undefined;
   /** Returns the content of a chunk's choice; the last chunk has no piece. */
   chunk(piece: Piece | undefined): object;

@@ -1,5 +1,6 @@
 import { show } from "../../../argument-errors.js";
-import { type Fields, isObject, LlmRefusal, wrong } from "./fields.js";
+import { isRecord } from "../../../util/realms.js";
+import { type Fields, LlmRefusal, wrong } from "./fields.js";
 import { makeValue } from "./json-value.js";
 import { PromptValues } from "./prompt-values.js";
 
@@ -12,7 +13,7 @@ const UNSUPPORTED = ["guided_regex", "guided_grammar", "regex", "grammar", "stru
  */
 export function formattedText(fields: Fields, prompt: string): string | undefined {
   const structured = fields.structured_outputs ?? {};
-  if (!isObject(structured)) throw wrong("structured_outputs", structured, "an object");
+  if (!isRecord(structured)) throw wrong("structured_outputs", structured, "an object");
   for (const name of UNSUPPORTED) {
     const value = fields[name] ?? structured[name];
     if (value !== undefined && value !== null)
@@ -40,7 +41,7 @@ function readSchema({ response_format: format, guided_json }: Fields, structured
     return typeof guided === "string" ? parseSchema(guided) : checkSchema("guided_json", guided);
   if (structured.json_object === true) return ANY_OBJECT;
   if (format === undefined || format === null) return undefined;
-  if (!isObject(format)) throw wrong("response_format", format, 'an object such as {"type": "json_object"}');
+  if (!isRecord(format)) throw wrong("response_format", format, 'an object such as {"type": "json_object"}');
   switch (format.type) {
     case "text":
       return undefined;
@@ -48,7 +49,7 @@ function readSchema({ response_format: format, guided_json }: Fields, structured
       return ANY_OBJECT;
     case "json_schema": {
       const { json_schema: holder } = format;
-      if (!isObject(holder))
+      if (!isRecord(holder))
         throw wrong("response_format.json_schema", holder, 'an object such as {"name": …, "schema": …}');
       return checkSchema("response_format.json_schema.schema", holder.schema);
     }
@@ -67,6 +68,6 @@ function parseSchema(text: string): unknown {
 }
 
 function checkSchema(name: string, schema: unknown): unknown {
-  if (isObject(schema)) return schema;
+  if (isRecord(schema)) return schema;
   throw wrong(name, schema, "a JSON schema");
 }

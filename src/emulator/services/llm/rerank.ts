@@ -1,6 +1,7 @@
 import { randomUuid } from "../../../queue/random-uuid.js";
+import { isRecord } from "../../../util/realms.js";
 import { checkLength } from "./embeddings.js";
-import { type Fields, isObject, LlmRefusal, readBoolean, readNumber, wrong } from "./fields.js";
+import { type Fields, LlmRefusal, readBoolean, readNumber, wrong } from "./fields.js";
 import { type LlmSettings, readModel } from "./settings.js";
 import { countTokens } from "./text-request.js";
 
@@ -41,7 +42,7 @@ function readDocuments(documents: unknown): readonly { readonly text: string; re
     throw new LlmRefusal(`documents has ${documents.length} texts: the maximum is ${MAX_DOCUMENTS}`, "documents");
   }
   return documents.map((document: unknown, index) => {
-    const text = isObject(document) ? document.text : document;
+    const text = isRecord(document) ? document.text : document;
     if (typeof text === "string") return checkLength(`documents[${index}]`, { text, tokens: countTokens([text]) });
     throw wrong(`documents[${index}]`, document, 'a text, or an object such as {"text": …}');
   });

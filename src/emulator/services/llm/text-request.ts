@@ -1,7 +1,8 @@
 import { show } from "../../../argument-errors.js";
+import { isRecord } from "../../../util/realms.js";
 import type { Sampling } from "../../models/language-model.js";
 import { tokenize } from "../../models/ngram.js";
-import { type Fields, isObject, LlmRefusal, readBoolean, readNumber, wrong } from "./fields.js";
+import { type Fields, LlmRefusal, readBoolean, readNumber, wrong } from "./fields.js";
 import { LLM_CONTEXT_TOKENS, type LlmSettings, readModel } from "./settings.js";
 import type { ToolCall } from "./tools.js";
 
@@ -55,7 +56,7 @@ const UNSUPPORTED: Unsupported = [
 
 const COMPLETION_UNSUPPORTED: Unsupported = [
   ["tools", (value) => Array.isArray(value) && value.length === 0],
-  ["response_format", (value) => isObject(value) && value.type === "text"],
+  ["response_format", (value) => isRecord(value) && value.type === "text"],
 ];
 
 function refuse(fields: Fields, unsupported: Unsupported): void {
@@ -95,7 +96,7 @@ export function readTextRequest(
   const isStreamed = readBoolean(fields, "stream");
   const options = fields.stream_options ?? undefined;
   if (options !== undefined && !isStreamed) throw wrong("stream_options", options, "left out unless stream is true");
-  if (options !== undefined && !isObject(options)) throw wrong("stream_options", options, "an object");
+  if (options !== undefined && !isRecord(options)) throw wrong("stream_options", options, "an object");
   const temperature = readNumber(
     fields,
     "temperature",

@@ -1,7 +1,8 @@
 import { show } from "../../../argument-errors.js";
 import { randomUuid } from "../../../queue/random-uuid.js";
+import { isRecord } from "../../../util/realms.js";
 import { isCommon, wordsOf } from "../../models/words.js";
-import { type Fields, isObject, LlmRefusal, readBoolean, readText, wrong } from "./fields.js";
+import { type Fields, LlmRefusal, readBoolean, readText, wrong } from "./fields.js";
 import { makeValue } from "./json-value.js";
 import { PromptValues } from "./prompt-values.js";
 
@@ -42,12 +43,12 @@ function readTools({ tools }: Fields): readonly Tool[] {
   if (!Array.isArray(list)) throw wrong("tools", tools, "a list of functions");
   return list.map((tool: unknown, index) => {
     const at = `tools[${index}]`;
-    if (!isObject(tool)) throw wrong(at, tool, 'an object such as {"type": "function", "function": {"name": …}}');
+    if (!isRecord(tool)) throw wrong(at, tool, 'an object such as {"type": "function", "function": {"name": …}}');
     if (tool.type !== "function") throw wrong(`${at}.type`, tool.type, '"function"');
-    if (!isObject(tool.function)) throw wrong(`${at}.function`, tool.function, "an object with a name");
+    if (!isRecord(tool.function)) throw wrong(`${at}.function`, tool.function, "an object with a name");
     const { name, parameters } = tool.function;
     if (typeof name !== "string" || name === "") throw wrong(`${at}.function.name`, name, "a non-empty text");
-    if (!isObject(parameters ?? {})) throw wrong(`${at}.function.parameters`, parameters, "a JSON schema");
+    if (!isRecord(parameters ?? {})) throw wrong(`${at}.function.parameters`, parameters, "a JSON schema");
     return { name, parameters: parameters ?? {}, description: readText(tool.function, "description") ?? "" };
   });
 }
@@ -57,8 +58,8 @@ function readChoice({ tool_choice }: Fields, tools: readonly Tool[]): { choice: 
     return { choice: String(tool_choice ?? "auto") };
   if (tools.length === 0) throw new LlmRefusal("When using `tool_choice`, `tools` must be set.", "tool_choice");
   if (tool_choice === "auto" || tool_choice === "required") return { choice: tool_choice };
-  const chosen = isObject(tool_choice) && tool_choice.type === "function" ? tool_choice.function : undefined;
-  if (!isObject(chosen)) {
+  const chosen = isRecord(tool_choice) && tool_choice.type === "function" ? tool_choice.function : undefined;
+  if (!isRecord(chosen)) {
     const right = '"none", "auto", "required" or {"type": "function", "function": {"name": …}}';
     throw wrong("tool_choice", tool_choice, right);
   }
