@@ -26,6 +26,8 @@ const CHECKS = [
 
 let passed = 0;
 let failed = 0;
+/** What failed, for the summary: the end of the output is all that some CI systems keep. */
+const failures = [];
 
 function npm(...args) {
   console.log(`\n> npm ${args.join(" ")}`);
@@ -41,6 +43,12 @@ try {
   const { numPassedTests, numFailedTests, testResults } = JSON.parse(readFileSync(REPORT, "utf8"));
   passed += numPassedTests;
   failed += numFailedTests;
+  for (const { name, status, message, assertionResults } of testResults) {
+    if (status === "failed" && assertionResults.length === 0) failures.push(`${name}: ${message}`);
+    for (const test of assertionResults) {
+      if (test.status === "failed") failures.push(`${name}: ${test.fullName}\n  ${test.failureMessages.join("\n  ")}`);
+    }
+  }
   // A file that cannot even be loaded has no tests to count.
   failed += testResults.filter(
     ({ status, assertionResults }) => status === "failed" && assertionResults.length === 0,
@@ -49,12 +57,19 @@ try {
   console.error(`no test report: ${error.message}`);
 }
 // Faults that no single test stands for, such as an unhandled rejection or a failed install.
-if (!tested && failed === 0) failed++;
+if (!tested && failed === 0) {
+  failed++;
+  failures.push("npm cit");
+}
 
 for (const check of CHECKS) {
   if (npm("run", ...check.split(" "))) passed++;
-  else failed++;
+  else {
+    failed++;
+    failures.push(`npm run ${check}`);
+  }
 }
 
+for (const failure of failures) console.log(`\nFAILED ${failure}`);
 console.log(`\n${passed} passed, ${failed} failed`);
 process.exitCode = failed === 0 && passed > 0 ? 0 : 1;
