@@ -18,10 +18,10 @@ export default defineConfig([
       "proto/proto-request": "src/proto/proto-request.ts",
       ...Object.fromEntries(FORMATS.map((format) => [`proto/${format}`, `src/proto/${format}.ts`])),
       ...Object.fromEntries(COMPRESSIONS.map((name) => [`compression/${name}`, `src/compression/${name}.ts`])),
-      "platform/node": "src/platform/node.ts",
-      "platform/browser": "src/platform/browser.ts",
-      "platform/workerd": "src/platform/workerd.ts",
-      "platform/web": "src/platform/web.ts",
+      "platform/node": "src/platform/node/platform.ts",
+      "platform/browser": "src/platform/browser/platform.ts",
+      "platform/workerd": "src/platform/workerd/platform.ts",
+      "platform/web": "src/platform/web/platform.ts",
     },
     // scripts/commonjs.mjs makes the files for require().
     format: ["esm"],
@@ -60,7 +60,7 @@ export default defineConfig([
     dts: false,
     noExternal: [/./],
     esbuildOptions(options) {
-      options.alias = { "#platform": "./src/platform/browser.ts" };
+      options.alias = { "#platform": "./src/platform/browser/platform.ts" };
     },
   },
 ]);

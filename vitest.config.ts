@@ -3,7 +3,7 @@ import { defineConfig } from "vitest/config";
 
 export default defineConfig({
   resolve: {
-    alias: { "#platform": fileURLToPath(new URL("src/platform/node.ts", import.meta.url)) },
+    alias: { "#platform": fileURLToPath(new URL("src/platform/node/platform.ts", import.meta.url)) },
   },
   test: {
     include: ["test/{unit,vectors,package,libraries}/**/*.test.ts"],

@@ -21,7 +21,7 @@ export const CASES = [
     name: "+ TF",
     code: 'export { PredictClient, TFRequest } from "eas-prediction"',
     bar: 24,
-    budget: 34.1,
+    budget: 34.15,
   },
   {
     name: "+ queue",

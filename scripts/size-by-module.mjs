@@ -33,7 +33,7 @@ const { outputFiles } = await build({
     {
       name: "marks",
       setup(build) {
-        build.onResolve({ filter: /^#platform$/ }, () => ({ path: `${root}src/platform/browser.ts` }));
+        build.onResolve({ filter: /^#platform$/ }, () => ({ path: `${root}src/platform/browser/platform.ts` }));
         build.onLoad({ filter: /\/src\/.*\.ts$/ }, ({ path }) => ({
           contents: `${readFileSync(path, "utf8")}\n${MARK}=${JSON.stringify(relative(root, path))};`,
           loader: "ts",

@@ -1,4 +1,4 @@
-import type { Bytes } from "./request.js";
+import type { Bytes } from "./formats/request.js";
 import { showAsText } from "./util/inspect.js";
 
 /** The `code` of every error that a call can end with. */

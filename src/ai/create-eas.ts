@@ -1,8 +1,8 @@
 import { createOpenAICompatible, type OpenAICompatibleProvider } from "@ai-sdk/openai-compatible";
-import { optionError } from "../argument-errors.js";
 import { isEasError } from "../errors.js";
-import type { LibraryOptions } from "../predict/client-fetch.js";
-import type { OpenAIOptions, PredictClient } from "../predict/predict-client.js";
+import type { OpenAIOptions, PredictClient } from "../predict/client.js";
+import type { LibraryOptions } from "../predict/fetch/client-fetch.js";
+import { optionError } from "../util/argument-errors.js";
 import { checkOptionNames, type OptionNames } from "../util/option-names.js";
 import { isError } from "../util/realms.js";
 import { apiCallError, explained } from "./api-call-error.js";

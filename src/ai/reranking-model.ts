@@ -1,5 +1,5 @@
 import { isEasError } from "../errors.js";
-import type { OpenAIOptions } from "../predict/predict-client.js";
+import type { OpenAIOptions } from "../predict/client.js";
 import { apiCallError, isRetryableStatus } from "./api-call-error.js";
 import type { RerankingModel, RerankingOptions, RerankingResult } from "./sdk-types.js";
 

@@ -1,4 +1,4 @@
-import type { Bytes, CompressionCodec, DecompressionLimits } from "../request.js";
+import type { Bytes, CompressionCodec, DecompressionLimits } from "../formats/request.js";
 import { compressBlock, compressedBound, decompressBlock, decompressedBound, newTable } from "./lz4/block.js";
 import { compressFrame, decompressFrames, isFrame } from "./lz4/frame.js";
 import { Output } from "./lz4/output.js";

@@ -1,5 +1,5 @@
 import { compress, decompress } from "@stablelib/snappy";
-import type { Bytes, CompressionCodec } from "../request.js";
+import type { Bytes, CompressionCodec } from "../formats/request.js";
 
 /** A copy gives at most 64 bytes for each 3 that it takes. */
 const MOST_PER_BYTE: number = 64 / 3;

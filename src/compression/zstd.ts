@@ -1,4 +1,4 @@
-import type { Bytes, CompressionCodec } from "../request.js";
+import type { Bytes, CompressionCodec } from "../formats/request.js";
 import { framesOf } from "./zstd/frames.js";
 import { compressNatively, decompressNatively, nativeZlib } from "./zstd/native.js";
 import { compressByWasm, decompressByWasm } from "./zstd/wasm.js";

@@ -1,15 +1,10 @@
-import { easHost } from "../endpoint/host.js";
-import { fetchTransport } from "../platform/fetch-transport.js";
-import type { Transport, WebSocketDialer } from "../platform/platform.js";
-import { randomUuid } from "../queue/random-uuid.js";
-import type { Bytes } from "../request.js";
+import { easHost } from "../endpoint/host-names.js";
+import type { Bytes } from "../formats/request.js";
+import type { Transport, WebSocketDialer } from "../platform/contract.js";
+import { fetchTransport } from "../platform/web/fetch-transport.js";
 import { checkOptionNames, type OptionNames } from "../util/option-names.js";
 import { isResponse } from "../util/realms.js";
-import { acceptSocket, answerWithoutService, runHandler } from "./answers.js";
-import { type AuthForm, authorizationOf } from "./authorization.js";
-import { checkCompressors } from "./compression.js";
-import { Cors, type EmulatorCors } from "./cors.js";
-import { memoryDialer } from "./dial.js";
+import { randomUuid } from "../util/uuid.js";
 import {
   breakBeforeHead,
   breakBody,
@@ -19,7 +14,12 @@ import {
   FaultQueue,
   refuseConnection,
 } from "./faults.js";
-import { requestOf } from "./incoming-request.js";
+import { type AuthForm, authorizationOf } from "./gateway/authorization.js";
+import { checkCompressors } from "./gateway/compression.js";
+import { Cors, type EmulatorCors } from "./gateway/cors.js";
+import { requestOf } from "./gateway/incoming-request.js";
+import { findRootQueue, findTarget } from "./gateway/request-target.js";
+import { acceptSocket, answerWithoutService, runHandler } from "./gateway/responses.js";
 import {
   discoveredService,
   discoveryAnswer,
@@ -28,14 +28,14 @@ import {
   type EmulatorInstances,
   makeInstances,
 } from "./instances.js";
-import type { EmulatorQueue } from "./queue/emulator-queue.js";
+import type { EmulatorQueue } from "./queue/handle.js";
 import type { EmulatorQueueOptions } from "./queue/options.js";
-import { Queues } from "./queue/queues.js";
-import type { EmulatorConnection } from "./queue/watch.js";
-import type { EmulatorHandler, EmulatorService } from "./service.js";
+import { Queues } from "./queue/registry.js";
+import type { EmulatorConnection } from "./queue/watch/watch.js";
+import { memoryDialer } from "./server/memory-websocket.js";
+import type { AcceptedSocket } from "./server/socket.js";
 import { createDemoServices } from "./services/demo-services.js";
-import type { AcceptedSocket } from "./socket.js";
-import { findRootQueue, findTarget } from "./target.js";
+import type { EmulatorHandler, EmulatorService } from "./services/service.js";
 
 /** A request that the emulator has answered, for tests to look at. */
 export interface EmulatorLogEntry {

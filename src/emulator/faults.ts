@@ -1,6 +1,6 @@
-import { argumentRangeError, show } from "../argument-errors.js";
-import { pause, raceAbort } from "../util/abort.js";
+import { argumentRangeError, show } from "../util/argument-errors.js";
 import { checkOptionNames, type OptionNames } from "../util/option-names.js";
+import { pause, raceAbort } from "../util/timing/abort.js";
 
 /** Something that is to go wrong with the next requests. */
 export interface Fault {

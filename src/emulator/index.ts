@@ -3,4 +3,4 @@
  * test programs that use it. Web pages, which cannot listen, take `eas-prediction/emulator/memory`.
  */
 export * from "./memory.js";
-export { fileLog, type RunningEmulator, type StartEmulatorOptions, startEmulator } from "./server.js";
+export { fileLog, type RunningEmulator, type StartEmulatorOptions, startEmulator } from "./server/server.js";

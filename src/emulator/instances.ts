@@ -1,5 +1,5 @@
 import { type Fault, FaultQueue } from "./faults.js";
-import { decode } from "./target.js";
+import { decode } from "./gateway/request-target.js";
 
 /** One of the places where the emulator's services and queues are called directly. */
 export interface EmulatorInstance {

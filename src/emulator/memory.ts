@@ -2,10 +2,11 @@
  * The emulator without a server: a function from `Request` to `Response` and a transport, for every runtime, web pages
  * included.
  */
-export type { AuthForm } from "./authorization.js";
-export type { EmulatorCors } from "./cors.js";
+
 export { createEmulator, type Emulator, type EmulatorLogEntry, type EmulatorOptions } from "./emulator.js";
 export type { Fault } from "./faults.js";
+export type { AuthForm } from "./gateway/authorization.js";
+export type { EmulatorCors } from "./gateway/cors.js";
 export type { EmulatorDiscoveryPath, EmulatorInstance, EmulatorInstances } from "./instances.js";
 export {
   type EmulatorLlmGateway,
@@ -22,21 +23,24 @@ export {
   scorecardSamples,
 } from "./models/scorecard.js";
 export type { EmulatorQueueItem } from "./queue/consumers.js";
-export type { EmulatorQueue, EmulatorQueueSide } from "./queue/emulator-queue.js";
 export type {
   EmulatorCommit,
   EmulatorDeadItem,
   EmulatorNegative,
   EmulatorPush,
   EmulatorTakeover,
-} from "./queue/history.js";
+} from "./queue/entries/history.js";
+export type { EmulatorQueue, EmulatorQueueSide } from "./queue/handle.js";
 export {
   type EmulatorQueueLog,
   type EmulatorQueueOptions,
   QUEUE_DEFAULTS,
   type QueueSettings,
 } from "./queue/options.js";
-export type { EmulatorConnection } from "./queue/watch.js";
+export type { EmulatorConnection } from "./queue/watch/watch.js";
+export type { AcceptedSocket, AttachedSocket, EmulatorServiceSocket, EmulatorSocket } from "./server/socket.js";
+export type { LlmServiceOptions } from "./services/llm/settings.js";
+export { llmService } from "./services/llm-service.js";
 export type {
   EmulatorAnswer,
   EmulatorCall,
@@ -46,7 +50,4 @@ export type {
   EmulatorHandler,
   EmulatorService,
   SocketAnswer,
-} from "./service.js";
-export type { LlmServiceOptions } from "./services/llm/settings.js";
-export { llmService } from "./services/llm-service.js";
-export type { AcceptedSocket, AttachedSocket, EmulatorServiceSocket, EmulatorSocket } from "./socket.js";
+} from "./services/service.js";

@@ -1,5 +1,5 @@
 import { BALANCERS, type Turns } from "./balancers.js";
-import { EasDiscovery } from "./eas-discovery.js";
+import { EasDiscovery } from "./discovery.js";
 import { Ejection, Health } from "./ejection.js";
 import type { Balancer, EndpointSource } from "./endpoint-source.js";
 import type { FoundInstance } from "./instance.js";

@@ -1,4 +1,4 @@
-import { argumentTypeError, type EasArgumentErrorCode, show } from "../argument-errors.js";
+import { argumentTypeError, type EasArgumentErrorCode, show } from "../util/argument-errors.js";
 
 /** Anything but what RFC 3986 lets stand in a path, or an escape that is one already. */
 const TO_ENCODE = /%(?![0-9A-Fa-f]{2})|[^A-Za-z0-9\-._~!$&'()*+,;=:@/%]/gu;

@@ -1,6 +1,6 @@
-import { argumentTypeError, showUrl } from "../argument-errors.js";
+import { argumentTypeError, showUrl } from "../util/argument-errors.js";
 import type { DirectOptions } from "./endpoint-source.js";
-import { checkServiceName, endpointOf, type GatewayOptions, type Target } from "./gateway.js";
+import { checkServiceName, endpointOf, type GatewayOptions, type Target } from "./parse-endpoint.js";
 import { encodePath } from "./path.js";
 
 /** Where the calls of a service go that is reached directly. */

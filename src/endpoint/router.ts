@@ -1,7 +1,7 @@
-import type { Transport } from "../platform/platform.js";
-import type * as abort from "../util/abort.js";
-import type { clockNow } from "../util/clock.js";
+import type { Transport } from "../platform/contract.js";
 import type { isError, messageOf } from "../util/realms.js";
+import type * as abort from "../util/timing/abort.js";
+import type { clockNow } from "../util/timing/clock.js";
 
 /**
  * Functions that a router is given and does not import: its code is loaded on first use, and bundlers would split what it shared

@@ -1,4 +1,4 @@
-import { argumentRangeError } from "../argument-errors.js";
+import { argumentRangeError } from "../util/argument-errors.js";
 import type { CheckedImageOptions } from "./image-options.js";
 import type { Window } from "./resize.js";
 

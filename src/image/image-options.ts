@@ -1,8 +1,8 @@
-import { argumentRangeError, argumentTypeError, show } from "../argument-errors.js";
-import type { Bytes } from "../request.js";
-import type { Float32Values, Float64Values } from "../tensor/dtype.js";
-import { fromFloat16, toFloat16 } from "../tensor/float16.js";
-import type { Tensor } from "../tensor/tensor.js";
+import type { Bytes } from "../formats/request.js";
+import type { Float32Values, Float64Values } from "../formats/tensor/dtype.js";
+import { fromFloat16, toFloat16 } from "../formats/tensor/float16.js";
+import type { Tensor } from "../formats/tensor/tensor.js";
+import { argumentRangeError, argumentTypeError, show } from "../util/argument-errors.js";
 import { checkOptionNames, type OptionNames } from "../util/option-names.js";
 
 /** `"NCHW"`: one plane for each channel, as PyTorch and ONNX models have it; `"NHWC"`: channels side by side, as TensorFlow's. */

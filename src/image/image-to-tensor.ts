@@ -1,5 +1,5 @@
-import { argumentTypeError, show } from "../argument-errors.js";
 import { EasUnsupportedError } from "../errors.js";
+import { argumentTypeError, show } from "../util/argument-errors.js";
 import { isBlob } from "../util/realms.js";
 import { checkImageOptions, type ImageDType, type ImageOptions, type ImageTensor } from "./image-options.js";
 import type { Pixels } from "./pixels.js";

@@ -1,4 +1,4 @@
-import { argumentRangeError, argumentTypeError, show } from "../argument-errors.js";
+import { argumentRangeError, argumentTypeError, show } from "../util/argument-errors.js";
 import { fitInto } from "./fit.js";
 import {
   type CheckedImageOptions,

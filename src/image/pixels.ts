@@ -1,4 +1,4 @@
-import { argumentRangeError, argumentTypeError, show } from "../argument-errors.js";
+import { argumentRangeError, argumentTypeError, show } from "../util/argument-errors.js";
 import { isBytes, typedArrayName } from "../util/realms.js";
 
 /** A decoded image: rows from top to bottom, pixels from left to right, channels of one pixel side by side, 0 to 255 in sRGB. */

@@ -1,5 +1,5 @@
-import type { Bytes } from "../request.js";
-import type { ByteStream } from "./platform.js";
+import type { Bytes } from "../formats/request.js";
+import type { ByteStream } from "./contract.js";
 
 /**
  * Reads a stream to its end, or throws what `tooLarge` makes as soon as more than `maxBytes` have come; without it, their

@@ -1,4 +1,4 @@
-import type { Bytes } from "../request.js";
+import type { Bytes } from "../formats/request.js";
 
 /** What a stream is made of. */
 export interface PieceSource {

@@ -1,4 +1,4 @@
-import type { HeaderPair, Platform, SignedRequest, Signer } from "./platform.js";
+import type { HeaderPair, Platform, SignedRequest, Signer } from "./contract.js";
 
 /** Signs as the official SDKs do: HMAC-SHA1 over method, MD5 of the body, content type, date and path. */
 export function signerOf(

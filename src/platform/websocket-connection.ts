@@ -1,4 +1,4 @@
-import type { Bytes } from "../request.js";
+import type { Bytes } from "../formats/request.js";
 import { isError } from "../util/realms.js";
 import { joinChunks, totalLength } from "./chunks.js";
 import {
@@ -7,7 +7,7 @@ import {
   type TransportResponse,
   type WebSocketClose,
   type WebSocketConnection,
-} from "./platform.js";
+} from "./contract.js";
 
 /** The code of a connection that ended without a close frame. */
 export const ABNORMAL = 1006;

@@ -1,7 +1,7 @@
-import type { CallOptions } from "../http/options.js";
-import type { Bytes, PredictRequest } from "../request.js";
-import type { PredictInput } from "./inputs.js";
-import type { StringResponse } from "./string-request.js";
+import type { CallOptions } from "../config/options.js";
+import type { Bytes, PredictRequest } from "../formats/request.js";
+import type { StringResponse } from "../formats/text/string-request.js";
+import type { PredictInput } from "./input/inputs.js";
 
 /** What `predict` takes. */
 export type BatchInput = PredictInput;

@@ -1,9 +1,9 @@
-import { argumentTypeError, optionError, show } from "../argument-errors.js";
-import { CALL_OPTIONS, checkCount, checkFunction, checkLimit, checkSignal } from "../http/options.js";
-import type { Bytes } from "../request.js";
-import { linkSignal, unlinkSignal } from "../util/abort.js";
+import { CALL_OPTIONS, checkCount, checkFunction, checkLimit, checkSignal } from "../config/options.js";
+import type { Bytes } from "../formats/request.js";
+import { argumentTypeError, optionError, show } from "../util/argument-errors.js";
 import { changeNames, checkOptionNames, type OptionNames } from "../util/option-names.js";
 import { isBytes } from "../util/realms.js";
+import { linkSignal, unlinkSignal } from "../util/timing/abort.js";
 import type {
   BatchAnswer,
   BatchInput,
@@ -11,8 +11,8 @@ import type {
   CollectingBatchOptions,
   StoppingBatchOptions,
 } from "./batch-options.js";
-import { toRequest } from "./inputs.js";
-import type { PredictClient } from "./predict-client.js";
+import type { PredictClient } from "./client.js";
+import { toRequest } from "./input/inputs.js";
 
 const BATCH_OPTIONS: OptionNames<BatchOptions> = /* @__PURE__ */ changeNames(CALL_OPTIONS, [], {
   concurrency: 1,

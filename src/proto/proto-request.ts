@@ -1,7 +1,7 @@
 import { type DescMessage, fromBinary, isMessage, type MessageShape, toBinary } from "@bufbuild/protobuf";
-import { argumentTypeError, show } from "../argument-errors.js";
 import { EasDecodeError } from "../errors.js";
-import type { Bytes, Compression, PredictRequest, RequestOptions } from "../request.js";
+import type { Bytes, Compression, PredictRequest, RequestOptions } from "../formats/request.js";
+import { argumentTypeError, show } from "../util/argument-errors.js";
 import { showAsText } from "../util/inspect.js";
 import { checkRequestOptions } from "../util/option-names.js";
 import { messageOf } from "../util/realms.js";

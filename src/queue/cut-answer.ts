@@ -1,7 +1,7 @@
+import type { CallResult } from "../call/request.js";
 import { EasDecodeError } from "../errors.js";
-import type { CallResult } from "../http/call-plan.js";
-import type { Transport } from "../platform/platform.js";
-import type { DataFrame } from "./data-frame.js";
+import type { Transport } from "../platform/contract.js";
+import type { DataFrame } from "./frame.js";
 
 /**
  * Returns the frames of an answer to a `get` of up to `length` items. Throws if only the end of the connection ended the answer and

@@ -1,5 +1,5 @@
-import { argumentRangeError, argumentTypeError, show } from "../argument-errors.js";
-import { MAX_TIMER_MS } from "../http/options.js";
+import { MAX_TIMER_MS } from "../config/options.js";
+import { argumentRangeError, argumentTypeError, show } from "../util/argument-errors.js";
 
 const MILLISECONDS: Readonly<Record<string, number>> = {
   ns: 1e-6,

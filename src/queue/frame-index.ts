@@ -1,4 +1,4 @@
-import { argumentRangeError, argumentTypeError, show } from "../argument-errors.js";
+import { argumentRangeError, argumentTypeError, show } from "../util/argument-errors.js";
 
 /**
  * The index of an item in a queue. Real ones have up to 19 digits, which a number cannot hold: a number is taken only when

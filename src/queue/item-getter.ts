@@ -1,8 +1,8 @@
 import { EasError } from "../errors.js";
-import { clockNow } from "../util/clock.js";
-import type { DataFrame, FrameOwner } from "./data-frame.js";
-import type { QueueCalls } from "./queue-calls.js";
-import { type GetOptions, getOperation, indexesOperation } from "./queue-operations.js";
+import { clockNow } from "../util/timing/clock.js";
+import type { QueueCalls } from "./calls.js";
+import type { DataFrame, FrameOwner } from "./frame.js";
+import { type GetOptions, getOperation, indexesOperation } from "./operations.js";
 
 /**
  * Makes the gets of a client. A transport may resend requests by itself, and a deleting get that is resent deletes items

@@ -1,5 +1,5 @@
-import { optionError } from "../argument-errors.js";
 import { checkText, encodePath } from "../endpoint/path.js";
+import { optionError } from "../util/argument-errors.js";
 import { checkOptionNames, type OptionNames } from "../util/option-names.js";
 import {
   checkQueueRule,

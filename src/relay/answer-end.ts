@@ -1,7 +1,7 @@
 import { EasStreamError } from "../errors.js";
+import type { Bytes } from "../formats/request.js";
 import { joinChunks } from "../platform/chunks.js";
-import { endOfEvents } from "../predict/stream-end.js";
-import type { Bytes } from "../request.js";
+import { endOfEvents } from "../predict/stream/stream-end.js";
 
 /** Bytes that are kept of the end of an event stream, to judge whether it is complete. */
 const TAIL_BYTES = 16_384;

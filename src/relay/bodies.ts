@@ -1,5 +1,5 @@
+import type { Bytes } from "../formats/request.js";
 import { pieceStream, readPieces } from "../platform/piece-stream.js";
-import type { Bytes } from "../request.js";
 import type { AnswerEnd } from "./answer-end.js";
 import { Patience } from "./patience.js";
 

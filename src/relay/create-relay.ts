@@ -1,8 +1,8 @@
-import { optionError } from "../argument-errors.js";
+import { SHARED_GATEWAY_MAX_REQUEST_BYTES } from "../config/options.js";
 import { EasTimeoutError } from "../errors.js";
-import { SHARED_GATEWAY_MAX_REQUEST_BYTES } from "../http/options.js";
+import type { Bytes } from "../formats/request.js";
 import { readAll } from "../platform/chunks.js";
-import type { Bytes } from "../request.js";
+import { optionError } from "../util/argument-errors.js";
 import { AnswerEnd } from "./answer-end.js";
 import { BodyError, bodyTooLarge, countedBody, lengthMismatch, passedBody } from "./bodies.js";
 import { refusalOf, refuse, refusedAnswer } from "./failure-answer.js";

@@ -1,5 +1,5 @@
+import { RELAY_HEADER } from "../call/failures/status-hint.js";
 import { EasHttpError, EasTimeoutError } from "../errors.js";
-import { RELAY_HEADER } from "../http/status-hint.js";
 import { BodyError } from "./bodies.js";
 
 /** What a caller is told in place of the service's answer. */

@@ -1,5 +1,5 @@
-import { optionError } from "../argument-errors.js";
 import { isOrigin } from "../endpoint/origin.js";
+import { optionError } from "../util/argument-errors.js";
 import { METHODS } from "./allow-list.js";
 import type { HeaderLists } from "./relay-headers.js";
 

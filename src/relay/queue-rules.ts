@@ -1,5 +1,5 @@
-import { optionError } from "../argument-errors.js";
-import { checkIdentity } from "../queue/queue-options.js";
+import { checkIdentity } from "../queue/options.js";
+import { optionError } from "../util/argument-errors.js";
 
 /** What a rule can allow on a queue. */
 export type RelayOperation =

@@ -1,5 +1,5 @@
-import { optionError } from "../argument-errors.js";
-import { checkHeaders } from "../http/headers.js";
+import { checkHeaders } from "../config/headers.js";
+import { optionError } from "../util/argument-errors.js";
 
 /** Request headers that pass: those that calls of this package need, and those of tracing and language. */
 const TO_SERVICE: readonly string[] = [

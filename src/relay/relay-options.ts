@@ -1,5 +1,5 @@
-import { optionError } from "../argument-errors.js";
-import { checkFunction, checkLimit, checkTimeout, SHARED_GATEWAY_MAX_REQUEST_BYTES } from "../http/options.js";
+import { checkFunction, checkLimit, checkTimeout, SHARED_GATEWAY_MAX_REQUEST_BYTES } from "../config/options.js";
+import { optionError } from "../util/argument-errors.js";
 import { checkOptionNames, type OptionNames } from "../util/option-names.js";
 import { AllowList, type RelayRule } from "./allow-list.js";
 import { Origins } from "./origins.js";

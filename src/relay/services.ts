@@ -1,7 +1,7 @@
-import { optionError } from "../argument-errors.js";
-import { checkServiceName } from "../endpoint/gateway.js";
+import { checkServiceName } from "../endpoint/parse-endpoint.js";
 import { encodePath } from "../endpoint/path.js";
-import type { Bytes } from "../request.js";
+import type { Bytes } from "../formats/request.js";
+import { optionError } from "../util/argument-errors.js";
 import { checkPlainPath } from "./allow-list.js";
 
 /** What a relay needs of a client: a `PredictClient`, or whatever has such a `fetch`. */

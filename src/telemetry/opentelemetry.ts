@@ -11,9 +11,9 @@ import {
   type TracerProvider,
   trace,
 } from "@opentelemetry/api";
-import { argumentTypeError, show } from "../argument-errors.js";
+import type { CallEvent, CallHooks, CallInfo, CallRequestEvent } from "../config/hooks.js";
 import { EasHttpError, isEasError } from "../errors.js";
-import type { CallEvent, CallHooks, CallInfo, CallRequestEvent } from "../http/hooks.js";
+import { argumentTypeError, show } from "../util/argument-errors.js";
 import { checkOptionNames, type OptionNames } from "../util/option-names.js";
 import { isError } from "../util/realms.js";
 import { type Instruments, instrumentsOf } from "./instruments.js";

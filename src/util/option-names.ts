@@ -1,4 +1,4 @@
-import { argumentTypeError, show } from "../argument-errors.js";
+import { argumentTypeError, show } from "./argument-errors.js";
 
 /**
  * The names of the options in `T`. Declared with this type, a table lists every option: adding an option to the type

@@ -9,7 +9,7 @@ const DURATIONS = /\b(?:timeout|delay|minDelay|maxDelay|heartbeat|interval|grace
 /** The paths, relative to `root`, of the test files that use a clock or set a duration. */
 export function timeDependentTests(root) {
   const folder = "test/unit";
-  const tests = readdirSync(join(root, folder)).filter((name) => name.endsWith(".test.ts"));
+  const tests = readdirSync(join(root, folder), { recursive: true }).filter((name) => name.endsWith(".test.ts"));
   const found = tests.filter((name) => {
     const text = readFileSync(join(root, folder, name), "utf8");
     return CLOCKS.test(text) || DURATIONS.test(text);

@@ -44,7 +44,7 @@ await build({
   format: "esm",
   platform: "node",
   target: "node20",
-  alias: { "#platform": fileURLToPath(new URL("../../src/platform/node.ts", import.meta.url)) },
+  alias: { "#platform": fileURLToPath(new URL("../../src/platform/node/platform.ts", import.meta.url)) },
   external: ["undici", "isomorphic-ws", "ws"],
   banner: { js: 'import { createRequire } from "node:module"; const require = createRequire(import.meta.url);' },
   logLevel: "warning",

@@ -9,9 +9,9 @@ const alias = Object.fromEntries(
 
 export default defineConfig({
   root: at("../.."),
-  resolve: { alias: { ...alias, "#platform": at("../../src/platform/node.ts") } },
+  resolve: { alias: { ...alias, "#platform": at("../../src/platform/node/platform.ts") } },
   test: {
-    include: ["test/libraries/*.test.ts", "test/unit/llm-libraries.test.ts"],
+    include: ["test/libraries/*.test.ts", "test/unit/predict/llm-libraries.test.ts"],
     reporters: ["default"],
     testTimeout: 60_000,
   },

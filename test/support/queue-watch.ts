@@ -17,10 +17,10 @@ import {
   type WatchStatus,
 } from "../../src/index.js";
 import { joinChunks } from "../../src/platform/chunks.js";
-import type { StreamedResponse, WebSocketDialer } from "../../src/platform/platform.js";
+import type { StreamedResponse, WebSocketDialer } from "../../src/platform/contract.js";
 import { CallbackConnection } from "../../src/platform/websocket-connection.js";
 // What watches load on first use is then there, and under fake timers nothing waits for the loader.
-import "../../src/queue/on-first-use.js";
+import "../../src/queue/lazy.js";
 import { TOKEN, transportAnswer } from "./calls.js";
 
 export const TRANSPORTS = ["websocket", "http", "poll"] as const;

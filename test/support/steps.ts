@@ -1,7 +1,7 @@
 // Readers of streams that work piece by piece, as functions of asynchronous iterables.
 
-import { eventStep, type ServerSentEvent } from "../../src/predict/server-sent-events.js";
-import { jsonStep, lineStep, type TextStep, textDecoder } from "../../src/predict/stream-text.js";
+import { eventStep, type ServerSentEvent } from "../../src/predict/stream/server-sent-events.js";
+import { jsonStep, lineStep, type TextStep, textDecoder } from "../../src/predict/stream/stream-decoders.js";
 
 type Values<T> = AsyncGenerator<T, void, undefined>;
 

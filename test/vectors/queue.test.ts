@@ -10,9 +10,9 @@ import {
   type TransportRequest,
   type TransportResponse,
 } from "../../src/index.js";
-import type { WebSocketDialer } from "../../src/platform/platform.js";
+import type { WebSocketDialer } from "../../src/platform/contract.js";
 import { CallbackConnection } from "../../src/platform/websocket-connection.js";
-import { type FrameOwner, readFrame, readFrames } from "../../src/queue/data-frame.js";
+import { type FrameOwner, readFrame, readFrames } from "../../src/queue/frame.js";
 import { errorOf, RecordingTransport, thrownBy, transportAnswer } from "../support/calls.js";
 import {
   decode,

@@ -1,4 +1,4 @@
-import type { Bytes } from "../../request.js";
+import type { Bytes } from "../../formats/request.js";
 import { compressBlock, compressedBound, decompressBlock, newTable } from "./block.js";
 import type { Output } from "./output.js";
 import { xxHash32 } from "./xxhash32.js";

@@ -1,4 +1,4 @@
-import type { Bytes } from "../../request.js";
+import type { Bytes } from "../../formats/request.js";
 
 /** Up to so many bytes a loop is faster than a call of the runtime. */
 const SHORT = 32;

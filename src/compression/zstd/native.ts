@@ -1,4 +1,4 @@
-import type { Bytes } from "../../request.js";
+import type { Bytes } from "../../formats/request.js";
 import type { ZstdFrame } from "./frames.js";
 
 /** What is used of node:zlib. */

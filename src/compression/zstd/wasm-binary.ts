@@ -1,6 +1,6 @@
 /**
  * zstd.wasm of @bokuweb/zstd-wasm 0.0.27 as it is, by gzip and base64. A file of this package and no import, since that one
- * exports none, and every bundler would want another loader. test/unit/compression-zstd.test.ts holds the two together, and
+ * exports none, and every bundler would want another loader. test/unit/compression/zstd.test.ts holds the two together, and
  * writes this file anew when it is run with UPDATE_ZSTD_WASM=1.
  */
 export const ZSTD_WASM_GZIP: string =

@@ -1,5 +1,5 @@
 import { EasUnsupportedError } from "../../errors.js";
-import type { Bytes } from "../../request.js";
+import type { Bytes } from "../../formats/request.js";
 import type { ZstdFrame } from "./frames.js";
 
 /** What is used of @bokuweb/zstd-wasm's module, by the names that its build gives; its own loader wants a file or a URL. */

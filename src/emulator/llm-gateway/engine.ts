@@ -1,11 +1,11 @@
 import { platform } from "#platform";
+import type { Bytes } from "../../formats/request.js";
 import { joinChunks, totalLength } from "../../platform/chunks.js";
-import type { Bytes } from "../../request.js";
-import { linkSignal, raceAbort, sleep, unlinkSignal } from "../../util/abort.js";
-import { answerWith, runService } from "../answers.js";
+import { linkSignal, raceAbort, sleep, unlinkSignal } from "../../util/timing/abort.js";
 import { breakBeforeHead, breakBody, breaksBody, isBrokenByFault, isEndedByFault, resetConnection } from "../faults.js";
+import { answerWith, runService } from "../gateway/responses.js";
 import { Instance } from "../instances.js";
-import type { EmulatorCall, EmulatorService } from "../service.js";
+import type { EmulatorCall, EmulatorService } from "../services/service.js";
 import { EngineError } from "./engine-error.js";
 
 /** One of the engines that the gateway calls. */

@@ -1,12 +1,12 @@
 import { joinChunks, totalLength } from "../../platform/chunks.js";
-import type { EmulatorCall } from "../service.js";
-import { type Flushed, flushedAnswer, textAnswer, wholeAnswer } from "./answers.js";
+import type { EmulatorCall } from "../services/service.js";
 import { type Engine, type EngineResponse, withLimit } from "./engine.js";
 import { EngineError } from "./engine-error.js";
 import { readEvents } from "./event-reader.js";
 import { engineRequest, type Gateway, type Generation, hasTooLargeHeaders, type NoEngine } from "./gateway.js";
 import { utf8 } from "./go-text.js";
 import { JsonError, scanJson } from "./json-scanner.js";
+import { type Flushed, flushedAnswer, textAnswer, wholeAnswer } from "./responses.js";
 import { acceptThrough } from "./socket-bridge.js";
 
 /** How often a request is sent again that broke before the answer's head. */

@@ -1,5 +1,5 @@
-import { sleep } from "../../util/abort.js";
-import type { EmulatorCall, EmulatorService } from "../service.js";
+import { sleep } from "../../util/timing/abort.js";
+import type { EmulatorCall, EmulatorService } from "../services/service.js";
 import { type Engine, EngineClient, type EngineRequest } from "./engine.js";
 
 /** How a gateway behaves; every option has its value. */

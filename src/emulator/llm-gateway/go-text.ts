@@ -1,4 +1,4 @@
-import type { Bytes } from "../../request.js";
+import type { Bytes } from "../../formats/request.js";
 
 // Texts as the gateway's programming language writes them: parts of its answers that clients see.
 

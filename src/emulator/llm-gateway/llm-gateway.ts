@@ -1,10 +1,10 @@
-import { optionError } from "../../argument-errors.js";
+import { optionError } from "../../util/argument-errors.js";
 import { checkOptionNames, type OptionNames } from "../../util/option-names.js";
-import { checkCompressors } from "../compression.js";
+import { checkCompressors } from "../gateway/compression.js";
 import type { EmulatorInstance } from "../instances.js";
 import { tokenize } from "../models/ngram.js";
-import type { EmulatorCall, EmulatorHandler, EmulatorService } from "../service.js";
 import { llmService } from "../services/llm-service.js";
+import type { EmulatorCall, EmulatorHandler, EmulatorService } from "../services/service.js";
 import { Engine } from "./engine.js";
 import { firstGeneration } from "./first-generation.js";
 import { Gateway, type GatewaySettings, type Generation } from "./gateway.js";

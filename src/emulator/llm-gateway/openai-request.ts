@@ -1,8 +1,8 @@
-import { randomUuid } from "../../queue/random-uuid.js";
-import type { Bytes } from "../../request.js";
+import type { Bytes } from "../../formats/request.js";
 import { isRecord } from "../../util/realms.js";
-import type { EmulatorCall } from "../service.js";
+import { randomUuid } from "../../util/uuid.js";
 import { LLM_CONTEXT_TOKENS } from "../services/llm/settings.js";
+import type { EmulatorCall } from "../services/service.js";
 
 /** A request as the second generation sends it to an engine. */
 export interface OpenAiRequest {

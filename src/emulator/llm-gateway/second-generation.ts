@@ -1,7 +1,6 @@
 import { joinChunks, totalLength } from "../../platform/chunks.js";
-import { linkSignal, unlinkSignal } from "../../util/abort.js";
-import type { EmulatorCall } from "../service.js";
-import { type Flushed, flushedAnswer, textAnswer, wholeAnswer } from "./answers.js";
+import { linkSignal, unlinkSignal } from "../../util/timing/abort.js";
+import type { EmulatorCall } from "../services/service.js";
 import { type Engine, withLimit } from "./engine.js";
 import { EngineError } from "./engine-error.js";
 import { readEvents } from "./event-reader.js";
@@ -10,6 +9,7 @@ import { engineRequest, type Gateway, type Generation, hasTooLargeHeaders } from
 import { utf8 } from "./go-text.js";
 import { type OpenAiRequest, readOpenAiRequest } from "./openai-request.js";
 import { AnswerBuilder } from "./rebuilt-answer.js";
+import { type Flushed, flushedAnswer, textAnswer, wholeAnswer } from "./responses.js";
 
 /** How often a request is sent again that broke before the answer's head. */
 const RESENDS = 2;

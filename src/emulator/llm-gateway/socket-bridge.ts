@@ -1,13 +1,13 @@
+import type { Bytes } from "../../formats/request.js";
 import { ABNORMAL } from "../../platform/websocket-connection.js";
-import type { Bytes } from "../../request.js";
-import { startTimer, type TimerHandle } from "../../util/clock.js";
 import { isResponse } from "../../util/realms.js";
-import { acceptByService, answerWith } from "../answers.js";
+import { startTimer, type TimerHandle } from "../../util/timing/clock.js";
 import { breakBeforeHead, type Fault } from "../faults.js";
-import type { EmulatorCall, SocketAnswer } from "../service.js";
-import type { AcceptedSocket, AttachedSocket, EmulatorSocket } from "../socket.js";
-import { textAnswer } from "./answers.js";
+import { acceptByService, answerWith } from "../gateway/responses.js";
+import type { AcceptedSocket, AttachedSocket, EmulatorSocket } from "../server/socket.js";
+import type { EmulatorCall, SocketAnswer } from "../services/service.js";
 import type { Gateway, GatewaySettings, NoEngine } from "./gateway.js";
+import { textAnswer } from "./responses.js";
 
 /** Accepts a WebSocket for an engine, and passes messages between it and the client as the first generation does. */
 export async function acceptThrough(

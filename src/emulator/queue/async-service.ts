@@ -1,6 +1,6 @@
-import type { Bytes } from "../../request.js";
+import type { Bytes } from "../../formats/request.js";
 import { isResponse, messageOf } from "../../util/realms.js";
-import type { EmulatorAnswer, EmulatorHandler } from "../service.js";
+import type { EmulatorAnswer, EmulatorHandler } from "../services/service.js";
 import type { Consumer, EmulatorQueueItem } from "./consumers.js";
 import type { QueueSide, Receiver } from "./queue-side.js";
 

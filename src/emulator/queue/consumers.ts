@@ -1,5 +1,5 @@
-import type { Bytes } from "../../request.js";
-import { Lanes } from "./lanes.js";
+import type { Bytes } from "../../formats/request.js";
+import { Lanes } from "./entries/priority-lists.js";
 import { hasTags } from "./query.js";
 
 /** An item of a queue. */

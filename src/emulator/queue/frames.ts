@@ -1,12 +1,12 @@
 import { create, toBinary } from "@bufbuild/protobuf";
 import { base64Encode } from "@bufbuild/protobuf/wire";
+import type { Bytes } from "../../formats/request.js";
 import {
   AttributesProtoSchema,
   DataFrameListProtoSchema,
   type DataFrameProto,
   DataFrameProtoSchema,
 } from "../../gen/eas/queue/queue_pb.js";
-import type { Bytes } from "../../request.js";
 import type { EmulatorQueueItem } from "./consumers.js";
 
 /** The media type by which clients ask for protobuf. */

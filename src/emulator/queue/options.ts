@@ -1,6 +1,6 @@
-import { optionError, show } from "../../argument-errors.js";
+import { optionError, show } from "../../util/argument-errors.js";
 import { checkOptionNames, type OptionNames } from "../../util/option-names.js";
-import type { EmulatorHandler } from "../service.js";
+import type { EmulatorHandler } from "../services/service.js";
 
 /** Where a queue keeps what must survive the process: one line for each change. */
 export interface EmulatorQueueLog {

@@ -1,8 +1,8 @@
 import type { Consumer, ConsumerRequest, Delivery, EmulatorQueueItem, StoredItem } from "./consumers.js";
-import { History } from "./history.js";
+import { type ItemFilter, type NewItem, type QueueChange, QueueStore } from "./entries/entry-storage.js";
+import { History } from "./entries/history.js";
 import type { QueueSettings } from "./options.js";
 import { hasTags, QueueRefusal } from "./query.js";
-import { type ItemFilter, type NewItem, type QueueChange, QueueStore } from "./queue-store.js";
 
 /** Who takes what a consumer is pushed. */
 export interface Receiver {

@@ -1,9 +1,9 @@
 import { scoreApplicants } from "../models/scorecard.js";
-import type { EmulatorHandler, EmulatorService } from "../service.js";
 import { classifyImages, digitsSignature } from "./digits-service.js";
 import { llmService } from "./llm-service.js";
 import { rankDigits } from "./ranker-service.js";
 import { scoreFeatureRows } from "./scorecard-service.js";
+import type { EmulatorHandler, EmulatorService } from "./service.js";
 
 /**
  * Creates the services that every emulator has. They read and write with the generated code and not with the SDK's own codecs,

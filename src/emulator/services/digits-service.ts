@@ -1,4 +1,5 @@
 import { create, type DescMessage, fromBinary, type MessageShape, toBinary } from "@bufbuild/protobuf";
+import type { Bytes } from "../../formats/request.js";
 import {
   DataType as BladeDataType,
   RequestSchema as BladeRequestSchema,
@@ -15,7 +16,6 @@ import {
   PredictRequestSchema as TorchRequestSchema,
   PredictResponseSchema as TorchResponseSchema,
 } from "../../gen/eas/torch/torch_pb.js";
-import type { Bytes } from "../../request.js";
 import { classifyDigits } from "../models/digits.js";
 
 const PIXELS = 64;

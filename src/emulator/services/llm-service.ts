@@ -1,12 +1,11 @@
-import type { EmulatorCall, EmulatorService } from "../service.js";
-import type { EmulatorServiceSocket } from "../socket.js";
-import { decode } from "../target.js";
-import { anthropicAnswer, anthropicEvents } from "./llm/anthropic-answer.js";
-import { requireMaxTokens, toChatFields } from "./llm/anthropic-request.js";
-import { BATCH_ROUTES, createLlm, type Llm, type Routes } from "./llm/batch-routes.js";
-import { readChatRequest } from "./llm/chat-request.js";
+import { decode } from "../gateway/request-target.js";
+import type { EmulatorServiceSocket } from "../server/socket.js";
+import { BATCH_ROUTES, createLlm, type Llm, type Routes } from "./llm/batches/batch-routes.js";
 import { embeddingsAnswer } from "./llm/embeddings.js";
-import { type Fields, LlmRefusal, parseFields } from "./llm/fields.js";
+import { requireMaxTokens, toChatFields } from "./llm/interfaces/anthropic-request.js";
+import { anthropicAnswer, anthropicEvents } from "./llm/interfaces/anthropic-response.js";
+import { readChatRequest } from "./llm/interfaces/chat-request.js";
+import { type Fields, LlmRefusal, parseFields } from "./llm/interfaces/fields.js";
 import {
   answer,
   answerEvents,
@@ -16,12 +15,13 @@ import {
   readJson,
   refusalText,
   textOf,
-} from "./llm/http.js";
-import { growingReply, readOlderRequest } from "./llm/older-form.js";
-import { CHAT, COMPLETION, type OpenAiForm, openAiAnswer, openAiChunks } from "./llm/openai-answer.js";
+} from "./llm/interfaces/http.js";
+import { growingReply, readOlderRequest } from "./llm/interfaces/legacy-form.js";
+import { CHAT, COMPLETION, type OpenAiForm, openAiAnswer, openAiChunks } from "./llm/interfaces/openai-response.js";
+import { readCompletionRequest, type TextRequest } from "./llm/interfaces/text-request.js";
 import { rerankAnswer } from "./llm/rerank.js";
 import { checkLlmOptions, LLM_CONTEXT_TOKENS, type LlmServiceOptions, type LlmSettings } from "./llm/settings.js";
-import { readCompletionRequest, type TextRequest } from "./llm/text-request.js";
+import type { EmulatorCall, EmulatorService } from "./service.js";
 
 const CHAT_PATH = "/v1/chat/completions";
 

@@ -1,9 +1,9 @@
 import { create, fromBinary, toBinary } from "@bufbuild/protobuf";
+import type { Bytes } from "../../formats/request.js";
 import { PBResponseSchema as EasyRecResponseSchema } from "../../gen/eas/easyrec/easyrec_pb.js";
 import { ArrayDataType as TFDataType } from "../../gen/eas/tf/tf_pb.js";
 import { ArrayDataType as TorchDataType } from "../../gen/eas/torch/torch_pb.js";
 import { PBRequestSchema, PBResponseSchema as TorchRecResponseSchema } from "../../gen/eas/torchrec/torchrec_pb.js";
-import type { Bytes } from "../../request.js";
 import { classifyDigits } from "../models/digits.js";
 
 const PIXELS = 64;

@@ -1,27 +1,27 @@
-import { show } from "../../argument-errors.js";
 import type { EasDecodeError } from "../../errors.js";
-import type { WebSocketDialer } from "../../platform/platform.js";
-import type { Bytes } from "../../request.js";
-import { linkSignal, raceAbort, unlinkSignal } from "../../util/abort.js";
+import type { Bytes } from "../../formats/request.js";
+import type { WebSocketDialer } from "../../platform/contract.js";
+import { show } from "../../util/argument-errors.js";
 import { guarded } from "../../util/guarded.js";
 import { showAsText } from "../../util/inspect.js";
 import { listFacts } from "../../util/list-facts.js";
 import { messageOf } from "../../util/realms.js";
-import { type DataFrame, readFrame, readIndex } from "../data-frame.js";
-import { hasEnded, isEmpty } from "../queue-attributes.js";
-import type { QueueCalls } from "../queue-calls.js";
-import { attributesOperation, type NegativeOptions } from "../queue-operations.js";
-import type { QueueLogger } from "../queue-options.js";
-import { Acknowledgements } from "./acknowledgements.js";
-import { FrameBuffer } from "./frame-buffer.js";
-import type { FrameSource } from "./frame-source.js";
-import { HeldFrames } from "./held-frames.js";
-import { RepeatFilter } from "./repeat-filter.js";
-import { UnreadableItems } from "./unreadable-items.js";
-import type { WatchSettings, WatchStatus, WatchTransport } from "./watch-options.js";
-import { WatchReports } from "./watch-reports.js";
-import { WATCH_TOOLS } from "./watch-tools.js";
-import { transportOf } from "./watch-transport.js";
+import { linkSignal, raceAbort, unlinkSignal } from "../../util/timing/abort.js";
+import { hasEnded, isEmpty } from "../attributes.js";
+import type { QueueCalls } from "../calls.js";
+import { type DataFrame, readFrame, readIndex } from "../frame.js";
+import { attributesOperation, type NegativeOptions } from "../operations.js";
+import type { QueueLogger } from "../options.js";
+import { Acknowledgements } from "./deliveries/acknowledgements.js";
+import { HeldFrames } from "./deliveries/delivery-tracker.js";
+import { RepeatFilter } from "./deliveries/repeat-filter.js";
+import { UnreadableItems } from "./deliveries/unreadable-items.js";
+import type { WatchSettings, WatchStatus, WatchTransport } from "./options.js";
+import { WatchReports } from "./reports.js";
+import { FrameBuffer } from "./sources/frame-buffer.js";
+import type { FrameSource } from "./sources/frame-source.js";
+import { WATCH_TOOLS } from "./tools.js";
+import { transportOf } from "./transport.js";
 
 /** What a watcher works with. */
 export interface WatcherHost {
@@ -178,7 +178,7 @@ export class Watcher implements AsyncIterableIterator<DataFrame> {
   async #keepConnected(signal: AbortSignal): Promise<unknown> {
     const settings = this.#settings;
     const { calls, dialWebSocket } = this.#host;
-    const { keepConnected, WatchConnections } = await raceAbort(import("../on-first-use.js"), signal);
+    const { keepConnected, WatchConnections } = await raceAbort(import("../lazy.js"), signal);
     const room = {
       size: () => (settings.autoCommit ? settings.window : this.#held.room),
       change: () =>

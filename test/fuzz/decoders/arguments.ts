@@ -1,9 +1,14 @@
-import { checkCustomUrl, checkServiceName, gatewayTarget, parseEndpoint } from "../../../src/endpoint/gateway.js";
-import { checkHeaders } from "../../../src/http/headers.js";
-import { joinPath, suffixOf } from "../../../src/http/url.js";
+import { checkHeaders } from "../../../src/config/headers.js";
+import { joinPath, suffixOf } from "../../../src/config/url.js";
+import {
+  checkCustomUrl,
+  checkServiceName,
+  gatewayTarget,
+  parseEndpoint,
+} from "../../../src/endpoint/parse-endpoint.js";
 import { checkDuration } from "../../../src/queue/duration.js";
 import { checkIndex } from "../../../src/queue/frame-index.js";
-import { checkTags } from "../../../src/queue/queue-tags.js";
+import { checkTags } from "../../../src/queue/tags.js";
 import { type Bytes, must, table, textOf, utf8 } from "../decoder.js";
 
 // What callers give, and what may come from their own callers.

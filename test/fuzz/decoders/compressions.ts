@@ -1,13 +1,13 @@
 import { deflateSync, gzipSync } from "node:zlib";
+import { decodeContent } from "../../../src/call/decoding/content-encoding.js";
+import { DECODING_TOOLS, decodingOf } from "../../../src/call/decoding/decoding.js";
 import { lz4, lz4Frame } from "../../../src/compression/lz4.js";
 import { snappy } from "../../../src/compression/snappy.js";
 import { zstd } from "../../../src/compression/zstd.js";
-import { decodeContent } from "../../../src/http/content-encoding.js";
-import { DECODING_TOOLS, decodingOf } from "../../../src/http/decoding.js";
 import type { CompressionCodec } from "../../../src/index.js";
-import { platform } from "../../../src/platform/node.js";
-import type { Platform } from "../../../src/platform/platform.js";
-import { platform as webPlatform } from "../../../src/platform/web.js";
+import type { Platform } from "../../../src/platform/contract.js";
+import { platform } from "../../../src/platform/node/platform.js";
+import { platform as webPlatform } from "../../../src/platform/web/platform.js";
 import { type Bytes, fromHex, must, table, utf8 } from "../decoder.js";
 
 // Compressed bodies, undone as those of answers are.

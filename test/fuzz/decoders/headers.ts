@@ -1,12 +1,12 @@
-import { decodeContent } from "../../../src/http/content-encoding.js";
-import { DECODING_TOOLS, decodingOf } from "../../../src/http/decoding.js";
-import { redactBytes, redactHeaders, redactText } from "../../../src/http/redact.js";
-import { parseRetryAfter } from "../../../src/http/retry.js";
-import { statusHint } from "../../../src/http/status-hint.js";
-import { fetchTransport } from "../../../src/platform/fetch-transport.js";
-import { platform } from "../../../src/platform/node.js";
-import { toHeaders } from "../../../src/platform/node-raw-headers.js";
-import type { TransportRequest } from "../../../src/platform/platform.js";
+import { decodeContent } from "../../../src/call/decoding/content-encoding.js";
+import { DECODING_TOOLS, decodingOf } from "../../../src/call/decoding/decoding.js";
+import { redactBytes, redactHeaders, redactText } from "../../../src/call/failures/redact.js";
+import { statusHint } from "../../../src/call/failures/status-hint.js";
+import { parseRetryAfter } from "../../../src/config/retry.js";
+import type { TransportRequest } from "../../../src/platform/contract.js";
+import { toHeaders } from "../../../src/platform/node/http/raw-headers.js";
+import { platform } from "../../../src/platform/node/platform.js";
+import { fetchTransport } from "../../../src/platform/web/fetch-transport.js";
 import { type Bytes, must, table, textOf, utf8 } from "../decoder.js";
 
 // What answers carry beside their bodies.

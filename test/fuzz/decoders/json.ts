@@ -1,12 +1,12 @@
 import fc from "fast-check";
-import { EasDiscovery } from "../../../src/endpoint/eas-discovery.js";
+import { EasDiscovery } from "../../../src/endpoint/discovery.js";
 import { type FoundInstance, readInstances } from "../../../src/endpoint/instance.js";
-import { parseExactly } from "../../../src/http/exact-json.js";
 import { EasDecodeError, JsonResponse, StringResponse } from "../../../src/index.js";
-import { readFrames } from "../../../src/queue/data-frame.js";
-import { lastEntryOf, readAttributes } from "../../../src/queue/queue-attributes.js";
-import { countOperation, putOperation, searchOperation } from "../../../src/queue/queue-operations.js";
-import * as abort from "../../../src/util/abort.js";
+import { lastEntryOf, readAttributes } from "../../../src/queue/attributes.js";
+import { readFrames } from "../../../src/queue/frame.js";
+import { countOperation, putOperation, searchOperation } from "../../../src/queue/operations.js";
+import { parseExactly } from "../../../src/util/exact-json.js";
+import * as abort from "../../../src/util/timing/abort.js";
 import { type Bytes, must, table, textOf, utf8 } from "../decoder.js";
 
 // What is written in JSON, and the plain texts that a queue answers with.

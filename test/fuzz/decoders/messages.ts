@@ -19,11 +19,11 @@ import {
   TorchResponse,
 } from "../../../src/index.js";
 import { ProtoRequest } from "../../../src/proto/proto-request.js";
-import { type DataFrame, type FrameOwner, readFrame, readFrames, readIndex } from "../../../src/queue/data-frame.js";
-import { FrameSplitter } from "../../../src/queue/watch/frame-splitter.js";
-import { anyOnnxSample, bladeBody, bladeSample, caffeBody, caffeSample, onnxBody } from "../../unit/support/formats.js";
-import { type Gen, tfBody, torchBody } from "../../unit/support/layout.js";
-import { anySample, DTYPES, name, namedSamples, TORCH_DTYPES } from "../../unit/support/tensors.js";
+import { type DataFrame, type FrameOwner, readFrame, readFrames, readIndex } from "../../../src/queue/frame.js";
+import { FrameSplitter } from "../../../src/queue/watch/sources/frame-splitter.js";
+import { anyOnnxSample, bladeBody, bladeSample, caffeBody, caffeSample, onnxBody } from "../../support/formats.js";
+import { type Gen, tfBody, torchBody } from "../../support/layout.js";
+import { anySample, DTYPES, name, namedSamples, TORCH_DTYPES } from "../../support/tensors.js";
 import { type Bytes, fromHex, must, table, utf8 } from "../decoder.js";
 
 // What is written in protobuf.

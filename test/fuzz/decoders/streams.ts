@@ -1,7 +1,7 @@
 import { EasDecodeError } from "../../../src/errors.js";
-import { ChatAccumulator } from "../../../src/predict/chat-completion.js";
-import { endOfEvents } from "../../../src/predict/stream-end.js";
-import { errorOfEvent, errorOfValue } from "../../../src/predict/stream-error.js";
+import { ChatAccumulator } from "../../../src/predict/stream/chat-completion.js";
+import { endOfEvents } from "../../../src/predict/stream/stream-end.js";
+import { errorOfEvent, errorOfValue } from "../../../src/predict/stream/stream-error.js";
 import { decodeText, eventsOf, jsonOf, linesOf } from "../../support/steps.js";
 import { type Bytes, must, table, utf8 } from "../decoder.js";
 
@@ -44,7 +44,7 @@ const CHATS = [
 ].map(utf8);
 
 const CALL = {
-  plan: { method: "POST", target: { origin: "http://x", path: "/" }, suffix: { wire: "" } },
+  plan: { method: "POST", target: { origin: "http://x", path: "/" }, path: "/", suffix: { wire: "" } },
   attempts: 1,
   token: "token",
 };

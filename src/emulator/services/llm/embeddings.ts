@@ -1,8 +1,8 @@
-import { randomUuid } from "../../../queue/random-uuid.js";
-import { type Fields, LlmRefusal, readNumber, readText, wrong } from "./fields.js";
+import { randomUuid } from "../../../util/uuid.js";
+import { type Fields, LlmRefusal, readNumber, readText, wrong } from "./interfaces/fields.js";
+import { countTokens } from "./interfaces/text-request.js";
 import { turn } from "./pace.js";
 import { LLM_CONTEXT_TOKENS, type LlmSettings, readModel } from "./settings.js";
-import { countTokens } from "./text-request.js";
 
 /** The maximum number of inputs of one request, as OpenAI sets it. */
 const MAX_INPUTS = 2048;

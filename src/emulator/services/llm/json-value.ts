@@ -1,5 +1,5 @@
 import { isRecord } from "../../../util/realms.js";
-import { type Fields, LlmRefusal } from "./fields.js";
+import { type Fields, LlmRefusal } from "./interfaces/fields.js";
 import type { PromptValues } from "./prompt-values.js";
 
 /** From this depth on, values are as small as the schema allows, so that recursive schemas end. */

@@ -1,6 +1,6 @@
-import { show } from "../../../argument-errors.js";
+import { show } from "../../../util/argument-errors.js";
 import { isRecord } from "../../../util/realms.js";
-import { type Fields, LlmRefusal, wrong } from "./fields.js";
+import { type Fields, LlmRefusal, wrong } from "./interfaces/fields.js";
 import { makeValue } from "./json-value.js";
 import { PromptValues } from "./prompt-values.js";
 

@@ -1,5 +1,5 @@
-import { raceAbort } from "../../../util/abort.js";
-import { clockNow, startTimer, type TimerHandle } from "../../../util/clock.js";
+import { raceAbort } from "../../../util/timing/abort.js";
+import { clockNow, startTimer, type TimerHandle } from "../../../util/timing/clock.js";
 
 /** How fast an answer is written. */
 export interface Pace {

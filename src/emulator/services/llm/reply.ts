@@ -1,8 +1,8 @@
 import type { FinishReason } from "../../models/language-model.js";
 import { tokenize } from "../../models/ngram.js";
+import type { TextRequest } from "./interfaces/text-request.js";
 import { type Pace, pacer } from "./pace.js";
 import { StopText } from "./stop-text.js";
-import type { TextRequest } from "./text-request.js";
 
 /** A piece of a reply. Each is one token, except the beginning of a call. */
 export type Piece =

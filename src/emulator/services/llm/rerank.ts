@@ -1,9 +1,9 @@
-import { randomUuid } from "../../../queue/random-uuid.js";
 import { isRecord } from "../../../util/realms.js";
+import { randomUuid } from "../../../util/uuid.js";
 import { checkLength } from "./embeddings.js";
-import { type Fields, LlmRefusal, readBoolean, readNumber, wrong } from "./fields.js";
+import { type Fields, LlmRefusal, readBoolean, readNumber, wrong } from "./interfaces/fields.js";
+import { countTokens } from "./interfaces/text-request.js";
 import { type LlmSettings, readModel } from "./settings.js";
-import { countTokens } from "./text-request.js";
 
 /** The maximum number of documents of one request. */
 const MAX_DOCUMENTS = 2048;

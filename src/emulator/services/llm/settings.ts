@@ -1,7 +1,7 @@
-import { argumentRangeError, optionError, show } from "../../../argument-errors.js";
-import { pause } from "../../../util/abort.js";
+import { argumentRangeError, optionError, show } from "../../../util/argument-errors.js";
 import { checkOptionNames, type OptionNames } from "../../../util/option-names.js";
-import { type Fields, LlmRefusal } from "./fields.js";
+import { pause } from "../../../util/timing/abort.js";
+import { type Fields, LlmRefusal } from "./interfaces/fields.js";
 import type { Pace } from "./pace.js";
 
 /** The model of a service that sets no names. */

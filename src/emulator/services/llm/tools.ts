@@ -1,8 +1,8 @@
-import { show } from "../../../argument-errors.js";
-import { randomUuid } from "../../../queue/random-uuid.js";
+import { show } from "../../../util/argument-errors.js";
 import { isRecord } from "../../../util/realms.js";
+import { randomUuid } from "../../../util/uuid.js";
 import { isCommon, wordsOf } from "../../models/words.js";
-import { type Fields, LlmRefusal, readBoolean, readText, wrong } from "./fields.js";
+import { type Fields, LlmRefusal, readBoolean, readText, wrong } from "./interfaces/fields.js";
 import { makeValue } from "./json-value.js";
 import { PromptValues } from "./prompt-values.js";
 

@@ -1,0 +1,192 @@
+import type { NotReadyReason } from "../../config/options.js";
+import type { Outcome } from "../../config/retry.js";
+
+/**
+ * An error that is known by its text: one that a gateway in front of the service sends itself, or one that a common engine
+ * sends. The texts of the LLM gateway are compared as a whole, so that an engine's error that quotes one is not mistaken for it.
+ */
+export interface KnownAnswer {
+  /** 0 for every status. */
+  readonly status: number;
+  readonly text: string | RegExp;
+  /** What it means and what to do about it. */
+  readonly hint: string;
+  /** How the attempt failed, if the status alone does not say it. */
+  readonly outcome?: Outcome;
+  /** Set if the answer means that the service is not ready. */
+  readonly notReady?: NotReadyReason;
+  /** Whether the gateway sends it without asking an engine. The state of the engine is unknown then. */
+  readonly isGatewayOnly?: boolean;
+}
+
+const NOT_BEGUN: Outcome = "not begun";
+const BROKEN: Outcome = "500 or 502";
+
+const NO_INSTANCE = "no instance is ready: the service is stopped, starting, scaled to zero or crashed";
+const NO_ENGINE =
+  "the LLM gateway has no engine: the inference service behind it is stopped, starting or scaled to zero";
+const JSON_ONLY =
+  "the LLM gateway accepts only requests in JSON: send an object or json(), and no text, form, tensor or compressed body";
+
+/** How Go quotes a request that failed: `Post "http://10.0.0.1:8000/v1/completions": `. */
+const FAILED_REQUEST = String.raw`^(?:network error for request to \S+: )?(?:Get|Head|Post|Put|Patch|Delete|Options) "(?:https?:/)?/[^"\s]*": `;
+
+/** The JSON errors of the LLM gateway. */
+function gatewayJson(code: number, message: string): RegExp {
+  return new RegExp(String.raw`^\{"error": ?\{"code": ?${code}, ?"message": ?"${message}"\}\}$`);
+}
+
+const KNOWN: readonly KnownAnswer[] = [
+  // The EAS gateway.
+  {
+    status: 503,
+    text: /no healthy upstream/,
+    hint: NO_INSTANCE,
+    outcome: NOT_BEGUN,
+    notReady: "no healthy upstream",
+  },
+  {
+    status: 503,
+    text: "",
+    hint: NO_INSTANCE,
+    notReady: "empty 503",
+  },
+  {
+    status: 404,
+    text: "",
+    hint: "the service is not ready yet, or no service has this name",
+    notReady: "empty 404",
+  },
+  {
+    status: 0,
+    text: /^upstream connect error/,
+    hint: "the gateway lost the instance: it is overloaded, restarting, or closes idle connections early",
+  },
+  // The LLM gateway: llumnix, `pkg/llm-gateway/service` of 2026-01 and `pkg/gateway/service` of 2026-04.
+  {
+    status: 404,
+    text: "no backend endpoint found",
+    hint: NO_ENGINE,
+    outcome: NOT_BEGUN,
+    notReady: "no backend endpoint found",
+  },
+  {
+    status: 503,
+    text: gatewayJson(503, "no available inference worker"),
+    hint: NO_ENGINE,
+    outcome: NOT_BEGUN,
+    notReady: "no available inference worker",
+  },
+  {
+    status: 404,
+    text: gatewayJson(404, "no inference instance found"),
+    hint: NO_ENGINE,
+    outcome: NOT_BEGUN,
+    notReady: "no inference instance found",
+  },
+  {
+    status: 503,
+    text: "failed to get endpoint",
+    hint: NO_ENGINE,
+    outcome: NOT_BEGUN,
+    notReady: "failed to get endpoint",
+  },
+  {
+    status: 400,
+    text: new RegExp(`${FAILED_REQUEST}dial tcp:? [^\n]+$`),
+    hint: "the LLM gateway could not connect to its engine, which is stopped, starting or crashed",
+    outcome: NOT_BEGUN,
+    notReady: "engine unreachable",
+  },
+  {
+    status: 400,
+    text: new RegExp(`${FAILED_REQUEST}stopped after \\d+ redirects$`),
+    hint: "the engine redirects the LLM gateway in a loop: check the path",
+  },
+  {
+    status: 400,
+    text: new RegExp(`${FAILED_REQUEST}[^\n]+$`),
+    hint: "the LLM gateway lost its engine before the response, after up to 4 attempts of its own: the engine may have crashed on this request",
+    outcome: BROKEN,
+  },
+  {
+    status: 400,
+    text: /^read tcp \S+->\S+: read: connection reset by peer$/,
+    hint: "the LLM gateway lost its engine in the response: the engine may have crashed on this request",
+    outcome: BROKEN,
+  },
+  {
+    status: 400,
+    text: /^(go-sse: unexpected end of input|failed to unmarshal response)$/,
+    hint: "the LLM gateway could not read the response of its engine: check the engine's log",
+  },
+  {
+    status: 502,
+    text: "failed to forward request",
+    hint: "the LLM gateway got no response from its engine, which is stopped, starting or crashed",
+    notReady: "failed to forward request",
+  },
+  {
+    status: 429,
+    text: "too many requests",
+    hint: "all engines of the LLM gateway were busy for too long (10 s by default): add instances or send fewer requests at once",
+  },
+  {
+    status: 429,
+    text: "requests buffer queue overflow",
+    hint: "the queue of the LLM gateway is full (512 requests by default): add instances or send fewer requests at once",
+  },
+  {
+    status: 429,
+    text: gatewayJson(429, "rate limit exceeded"),
+    hint: "the rate limit of the LLM gateway is reached: send fewer requests at once",
+  },
+  { status: 400, text: /^cannot parse JSON: /, hint: JSON_ONLY, isGatewayOnly: true },
+  {
+    status: 400,
+    text: "Invalid OpenAI request",
+    hint: `${JSON_ONLY}; the fields must be those of OpenAI's API`,
+    isGatewayOnly: true,
+  },
+  {
+    status: 404,
+    text: "invalid model name",
+    hint: "the LLM gateway has no engine for this model: set model to a name that GET /v1/models lists",
+  },
+  {
+    status: 404,
+    text: "404 page not found",
+    hint: "the service does not have this path; an LLM gateway has only /v1/chat/completions, /v1/completions and /v1/models",
+    isGatewayOnly: true,
+  },
+  // Engines.
+  {
+    status: 404,
+    text: '{"detail":"Not Found"}',
+    hint: "the service is ready but does not have this path; OpenAI-compatible paths begin with /v1/",
+  },
+  {
+    status: 404,
+    text: /^\{[^`\n]{0,60}"message": ?"The model `[^`\n]{0,500}` does not exist\./,
+    hint: "the engine does not serve this model: set model to a name that GET /v1/models lists",
+  },
+];
+
+/**
+ * Returns the text of an error. An LLM gateway of 2026-04 sends errors in response to `stream: true` as the data of a
+ * server-sent event, as do some engines.
+ */
+export function unframed(text: string): string {
+  if (!text.startsWith("data:")) return text;
+  const [event = ""] = text.split(/\r?\n\r?\n/, 1);
+  return event.replace(/^data: ?/gm, "").trim();
+}
+
+/** Returns what is known of an error with this status and text, without spaces around it. */
+export function knownAnswer(status: number, text: string): KnownAnswer | undefined {
+  const plain = unframed(text);
+  return KNOWN.find((known) => {
+    if (known.status !== status && known.status !== 0) return false;
+    return typeof known.text === "string" ? known.text === plain : known.text.test(plain);
+  });
+}

@@ -1,0 +1,69 @@
+import type { Bytes } from "../../formats/request.js";
+import { isError } from "../../util/realms.js";
+
+/** One token, or several that a call has used. */
+export type Secrets = string | readonly string[];
+
+/** Shorter tokens are not redacted: their text also occurs in ordinary words. */
+export const LEAST_TOKEN_LENGTH = 4;
+
+/** The secrets that are long enough, the longest first: one may be the beginning of another. */
+export function listOf(secrets: Secrets): string[] {
+  return [secrets]
+    .flat()
+    .filter(({ length }) => length >= LEAST_TOKEN_LENGTH)
+    .sort((a, b) => b.length - a.length);
+}
+
+/** Characters of the longest secret. */
+export function longestOf(secrets: Secrets): number {
+  return listOf(secrets)[0]?.length ?? 0;
+}
+
+/** Replaces each token, which a service may have echoed, with stars; changes and returns `bytes`. */
+export function redactBytes(bytes: Bytes, secrets: Secrets): Bytes {
+  for (const token of listOf(secrets)) {
+    const secret = new TextEncoder().encode(token);
+    const first = secret[0] as number;
+    for (let at = bytes.indexOf(first); at !== -1; at = bytes.indexOf(first, at + 1)) {
+      if (secret.every((byte, i) => bytes[at + i] === byte)) bytes.fill(0x2a, at, at + secret.length);
+    }
+  }
+  return bytes;
+}
+
+/** Returns headers with stars in place of each token. */
+export function redactHeaders(headers: Headers, secrets: Secrets): Headers {
+  const tokens = listOf(secrets);
+  if (tokens.length === 0) return headers;
+  const clean = new Headers();
+  // Names are in lower case here, whatever was sent.
+  const lower = tokens.map((token) => token.toLowerCase());
+  for (const [name, value] of headers) clean.append(redactText(name, lower), redactText(value, tokens));
+  return clean;
+}
+
+/** Returns text with stars in place of each token. */
+export function redactText(text: string, secrets: Secrets): string {
+  for (const token of listOf(secrets)) text = text.replaceAll(token, "***");
+  return text;
+}
+
+/** Deepest chain of causes that is kept. */
+const MAX_CAUSES = 8;
+
+/**
+ * Returns what is kept of an error underneath: names, messages and codes, without tokens. Not the error itself, since runtimes
+ * attach requests, sockets and received data to theirs.
+ */
+export function cleanCause(cause: unknown, secrets: Secrets, depth = 0): unknown {
+  if (!isError(cause)) return typeof cause === "string" ? redactText(cause, secrets) : undefined;
+  const { code, name } = cause as { code?: unknown; name?: unknown };
+  const inner = depth < MAX_CAUSES ? cleanCause(cause.cause, secrets, depth + 1) : undefined;
+  const clean = new Error(
+    redactText(String(cause.message), secrets),
+    inner === undefined ? undefined : { cause: inner },
+  );
+  Object.defineProperty(clean, "name", { value: String(name), configurable: true });
+  return typeof code === "string" ? Object.assign(clean, { code: redactText(code, secrets) }) : clean;
+}

@@ -1,0 +1,57 @@
+import type { WebSocketConnection } from "../platform/contract.js";
+import { SilenceTimer } from "../util/timing/idle-timer.js";
+
+/** How often a queue's watch pings: gateways cut connections that are idle (github.com/pai-eas/eas-golang-sdk, commit 6787189). */
+export const PING_MS = 2_000;
+
+/** Keeps a WebSocket alive, where the runtime can ping, and finds out that nobody is at its other end. */
+export class Heartbeat {
+  readonly #connection: WebSocketConnection;
+  readonly #silence: SilenceTimer | undefined;
+  readonly #pinging: ReturnType<typeof setInterval> | undefined;
+  #isOver = false;
+
+  /**
+   * Calls `onSilence` when nothing was received for `limit` milliseconds, and pings every `interval` milliseconds. Each is left out
+   * if it is undefined.
+   */
+  constructor(
+    connection: WebSocketConnection,
+    limit: number | undefined,
+    interval: number | undefined,
+    onSilence: () => void,
+  ) {
+    this.#connection = connection;
+    this.#silence = limit === undefined ? undefined : new SilenceTimer(limit, onSilence);
+    const { ping } = connection;
+    if (ping && interval !== undefined) {
+      this.#pinging = setInterval(ping, interval);
+      connection.onPong = () => this.heard();
+    }
+    this.#silence?.start();
+  }
+
+  /** Takes note of a sign of life. */
+  heard(): void {
+    this.#silence?.heard();
+  }
+
+  /** Pauses the connection: while it is paused nothing is read, no pong either. */
+  pause(): void {
+    this.#silence?.stop();
+    this.#connection.pause?.();
+  }
+
+  resume(): void {
+    // In the turn of the end nobody else knows of it yet.
+    if (!this.#isOver) this.#silence?.start();
+    this.#connection.resume?.();
+  }
+
+  /** Ends with the connection. */
+  stop(): void {
+    this.#isOver = true;
+    clearInterval(this.#pinging);
+    this.#silence?.stop();
+  }
+}

@@ -1,0 +1,19 @@
+/** What a plain call does without, loaded by the first that needs it. One file, so that bundlers make one piece of it. */
+
+export { knownAnswer, unframed } from "./failures/known-responses.js";
+export { statusHint } from "./failures/status-hint.js";
+export { hedge } from "./hedge.js";
+export { CallObserver } from "./observers/call-observer.js";
+export { warnOfPlainToken } from "./plain-token.js";
+
+/** Returns the bytes of a `Blob` of any realm. */
+export async function bytesOfBlob(blob: Blob): Promise<Uint8Array<ArrayBuffer>> {
+  if (typeof blob.arrayBuffer === "function") return new Uint8Array(await blob.arrayBuffer());
+  // The Blob of jsdom before 27 has neither arrayBuffer() nor stream().
+  return new Promise((resolve, reject) => {
+    const reader = new FileReader();
+    reader.onload = () => resolve(new Uint8Array(reader.result as ArrayBuffer));
+    reader.onerror = () => reject(reader.error);
+    reader.readAsArrayBuffer(blob);
+  });
+}

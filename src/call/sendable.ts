@@ -1,0 +1,30 @@
+import type { Bytes } from "../formats/request.js";
+import { isInPieces } from "../platform/chunks.js";
+import { argumentTypeError } from "../util/argument-errors.js";
+
+/** A body, whole or in pieces. */
+type Body = Bytes | readonly Bytes[];
+
+/**
+ * Returns the body in a form that every transport can send: memory that is shared or can be resized is copied. Throws a
+ * `TypeError` for an array whose memory was transferred.
+ */
+export function sendable<B extends Body>(body: B): B {
+  return (isInPieces(body as Body) ? (body as readonly Bytes[]).map(ownMemory) : ownMemory(body as Bytes)) as B;
+}
+
+function ownMemory(bytes: Bytes): Bytes {
+  if (bytes.length === 0) {
+    try {
+      // Throws for memory that was transferred or has shrunk; an empty array looks the same otherwise.
+      bytes.slice();
+    } catch {
+      throw argumentTypeError(
+        "ERR_EAS_ARG_REQUEST",
+        "the request's bytes cannot be read: their ArrayBuffer was transferred or resized. Pass a copy, or transfer the buffer later",
+      );
+    }
+  }
+  const { buffer } = bytes as { buffer: ArrayBufferLike & { readonly resizable?: boolean } };
+  return buffer.resizable || buffer[Symbol.toStringTag] !== "ArrayBuffer" ? new Uint8Array(bytes) : bytes;
+}

@@ -1,0 +1,115 @@
+import { platform } from "#platform";
+import type { Bytes, CompressionCodec } from "../../formats/request.js";
+import { argumentTypeError, show } from "../../util/argument-errors.js";
+import { checkOptionNames, type OptionNames } from "../../util/option-names.js";
+import { messageOf } from "../../util/realms.js";
+import type {
+  EmulatorCall,
+  EmulatorCompressor,
+  EmulatorContentEncoding,
+  EmulatorDecompressor,
+  EmulatorService,
+} from "../services/service.js";
+
+interface Coding {
+  readonly contentEncoding: string;
+  /** Loaded when it is needed first, so that an emulator starts without. */
+  codec(): CompressionCodec | Promise<CompressionCodec>;
+}
+
+const builtIn = (format: "gzip" | "zlib"): CompressionCodec => ({
+  name: format,
+  compress: (bytes) => platform.deflate(format, bytes),
+  decompress: (bytes, { maxBytes }) => platform.inflate(format, bytes, maxBytes),
+});
+
+const CODINGS: Readonly<Record<EmulatorCompressor, Coding>> = {
+  gzip: { contentEncoding: "gzip", codec: () => builtIn("gzip") },
+  zlib: { contentEncoding: "zlib", codec: () => builtIn("zlib") },
+  deflate: { contentEncoding: "deflate", codec: () => builtIn("zlib") },
+  snappy: { contentEncoding: "snappy", codec: async () => (await import("../../compression/snappy.js")).snappy },
+  lz4: { contentEncoding: "lz4", codec: async () => (await import("../../compression/lz4.js")).lz4 },
+  "lz4-frame": { contentEncoding: "lz4", codec: async () => (await import("../../compression/lz4.js")).lz4Frame },
+  zstd: { contentEncoding: "zstd", codec: async () => (await import("../../compression/zstd.js")).zstd },
+};
+
+const COMPRESSORS = Object.keys(CODINGS) as EmulatorCompressor[];
+const CONTENT_ENCODINGS: Readonly<Record<EmulatorContentEncoding, EmulatorDecompressor>> = {
+  gzip: "gzip",
+  deflate: "zlib",
+  snappy: "snappy",
+  lz4: "lz4",
+  zstd: "zstd",
+};
+const DECOMPRESSORS: readonly EmulatorDecompressor[] = ["gzip", "zlib", "snappy", "lz4", "zstd"];
+
+/** The most that a body may become: what the emulator's server takes as one. */
+const MAX_BODY_BYTES = 256 * 1024 * 1024;
+
+const SERVICE_OPTIONS: OptionNames<EmulatorService> = {
+  handle: 1,
+  token: 1,
+  socket: 1,
+  accept: 1,
+  protocols: 1,
+  methods: 1,
+  decompressor: 1,
+  contentEncoding: 1,
+  compressor: 1,
+};
+
+/** Checks the options of a service and returns it. */
+export function checkCompressors(service: EmulatorService): EmulatorService {
+  checkOptionNames("service options", service, SERVICE_OPTIONS);
+  const check = (name: string, value: unknown, right: readonly string[]) => {
+    if (value === undefined || right.includes(value as string)) return;
+    throw argumentTypeError("ERR_EAS_ARG_OPTION", `${name} is ${show(value)}: it must be one of ${right.join(", ")}`);
+  };
+  check("decompressor", service.decompressor, DECOMPRESSORS);
+  check("compressor", service.compressor, COMPRESSORS);
+  check("contentEncoding", service.contentEncoding, Object.keys(CONTENT_ENCODINGS));
+  return service;
+}
+
+/** Throws the answer to a request whose `Content-Encoding` the service does not accept. */
+function refuseEncoding(coding: string, accepted: string): never {
+  throw new Response(`Content-Encoding is ${show(coding)}: the service accepts ${accepted}`, { status: 415 });
+}
+
+/** Returns a call's body as the service sees it. Its `Content-Encoding` counts; without one, the service's `decompressor`. */
+export async function decompressBody(
+  { decompressor, contentEncoding }: EmulatorService,
+  call: EmulatorCall,
+): Promise<Bytes> {
+  const { body } = call;
+  const coding = call.headers.get("content-encoding")?.trim().toLowerCase() ?? "identity";
+  if (contentEncoding !== undefined && coding !== contentEncoding) {
+    refuseEncoding(coding, `${show(contentEncoding)} only`);
+  }
+  if (coding !== "identity" && !Object.hasOwn(CONTENT_ENCODINGS, coding)) {
+    refuseEncoding(coding, Object.keys(CONTENT_ENCODINGS).join(", "));
+  }
+  const name = coding === "identity" ? decompressor : CONTENT_ENCODINGS[coding as EmulatorContentEncoding];
+  if (name === undefined || body.length === 0) return body;
+  const codec = await CODINGS[name].codec();
+  try {
+    // Not the headers of the call: no SDK sends a length with a block, and the real service is not known to ask for one.
+    return await (codec.decompress?.(body, { maxBytes: MAX_BODY_BYTES, headers: new Headers() }) ?? body);
+  } catch (cause) {
+    const why = messageOf(cause);
+    throw new Error(`the body cannot be decompressed as ${name}: ${why}`, { cause });
+  }
+}
+
+/** A successful answer in compressed form; one that has a `Content-Encoding` already, and one without a body, as it is. */
+export async function compressAnswer(name: EmulatorCompressor | undefined, answer: Response): Promise<Response> {
+  if (name === undefined || !answer.ok || answer.body === null || answer.headers.has("content-encoding")) return answer;
+  const { contentEncoding, codec } = CODINGS[name];
+  const plain = new Uint8Array(await answer.arrayBuffer());
+  const packed = await (await codec()).compress(plain);
+  const headers = new Headers(answer.headers);
+  headers.set("content-encoding", contentEncoding);
+  headers.set("content-length", String(packed.length));
+  if (name === "lz4") headers.set("x-lz4-original-length", String(plain.length));
+  return new Response(packed, { status: answer.status, headers });
+}

@@ -1,0 +1,49 @@
+import { argumentTypeError, show } from "../../util/argument-errors.js";
+
+/** Names of the loopback interface. Browsers resolve all names below `localhost` to it. */
+const LOOPBACK = /^(localhost|.+\.localhost|127(\.\d+){3}|\[::1\])$/;
+
+/** Decides by its `Host` header whether a request is answered. */
+export type HostCheck = (host: string | undefined) => boolean;
+
+/**
+ * Returns a check that accepts loopback names, and those in `hosts`. A web page whose name an attacker has made resolve to
+ * 127.0.0.1 (DNS rebinding) has the emulator as its own origin, but its requests carry the attacker's name.
+ */
+export function hostCheck(hosts: readonly string[] | "*" = []): HostCheck {
+  if (hosts === "*") return () => true;
+  if (!Array.isArray(hosts)) throw badHosts("is", hosts);
+  const checks = hosts.map(checkOf);
+  return (host) => {
+    // Only HTTP/1.0 clients leave the header out. Browsers never do.
+    if (host === undefined) return true;
+    const name = nameOf(host);
+    return name !== undefined && (LOOPBACK.test(name) || checks.some((matches) => matches(name)));
+  };
+}
+
+function checkOf(pattern: unknown): (name: string) => boolean {
+  if (pattern === "*") return () => true;
+  const isWildcard = typeof pattern === "string" && pattern.startsWith("*.");
+  const name = typeof pattern === "string" ? hostname(isWildcard ? pattern.slice(2) : pattern) : undefined;
+  if (name === undefined) throw badHosts("has", pattern);
+  return isWildcard ? (host) => host.endsWith(`.${name}`) : (host) => host === name;
+}
+
+/** The name in a `Host` header, without its port; undefined when the header is malformed. */
+function nameOf(host: string): string | undefined {
+  return hostname(host.replace(/:\d*$/, ""));
+}
+
+/** The canonical form of a host name, as browsers send it; undefined for text that has any other part of a URL. */
+function hostname(text: string): string | undefined {
+  if (!/^([^\s:/?#@\\*[\]]+|\[[\da-f:.]+\])$/i.test(text) || !URL.canParse(`http://${text}`)) return undefined;
+  return new URL(`http://${text}`).hostname.replace(/\.$/, "");
+}
+
+function badHosts(verb: string, value: unknown): TypeError {
+  return argumentTypeError(
+    "ERR_EAS_ARG_OPTION",
+    `hosts ${verb} ${show(value)}: it must be a list of host names without scheme and port, such as "host.docker.internal" or "*.aliyuncs.com", or "*" for all`,
+  );
+}

@@ -1,0 +1,111 @@
+import { easHost } from "../../endpoint/host-names.js";
+import type { Bytes } from "../../formats/request.js";
+import { isResponse, messageOf } from "../../util/realms.js";
+import type { Fault } from "../faults.js";
+import type { QueueCall } from "../queue/queue-state.js";
+import { type AcceptedSocket, chooseProtocol } from "../server/socket.js";
+import type { EmulatorCall, EmulatorService, SocketAnswer } from "../services/service.js";
+import { attachService, breakSocket } from "../services/service-socket.js";
+import type { AuthForm } from "./authorization.js";
+import { compressAnswer, decompressBody } from "./compression.js";
+import type { Target } from "./request-target.js";
+
+/** A request that the gateway has received, with what it knows of it. */
+export interface ReceivedCall extends QueueCall {
+  readonly entry: { readonly method: string; readonly url: string; readonly auth: AuthForm };
+  readonly found: Target | undefined;
+  readonly fault: Fault | undefined;
+}
+
+/** What the gateway answers by itself: `list` is discovery's answer, if it was asked; `token` is the wanted one. */
+export function answerWithoutService(
+  { request, entry, found, fault }: ReceivedCall,
+  { token, list, isUpgrade }: { token: string; list: string | undefined; isUpgrade: boolean },
+): Response | undefined {
+  if (fault?.status !== undefined) return answerWith(fault.status, fault.body ?? "", fault.headers);
+  if (list !== undefined) return answerWith(200, list, { "content-type": "application/json" });
+  if (found === undefined) return answerWith(404, `service of ${unknownPlace(request)} not found`);
+  if (token !== "" && (entry.auth === "none" || entry.auth === "wrong")) {
+    return answerWith(401, entry.auth === "none" ? "no authorization" : "authorization failed");
+  }
+  const methods = found.service?.methods ?? ["POST"];
+  const takesSocket = isUpgrade && (found.service?.accept ?? found.service?.socket) !== undefined;
+  if (found.queue === undefined && !takesSocket && !methods.includes(entry.method)) {
+    return answerWith(405, "method not allowed", { allow: methods.join(", ") });
+  }
+  return undefined;
+}
+
+function unknownPlace(request: Request): string {
+  const { hostname, pathname } = new URL(request.url);
+  return easHost(hostname)?.service === undefined ? pathname : hostname;
+}
+
+/** The requests of signals that handlers may hold for as long as their bodies last: on Node the signal alone never fires. */
+const requestsOfSignals = new WeakMap<AbortSignal, Request>();
+
+/** Answers for the service; there is one when nothing was refused. Rejects when the caller goes. */
+export function runHandler(received: ReceivedCall): Promise<Response> {
+  const { service, call } = callOf(received);
+  requestsOfSignals.set(call.signal, received.request);
+  return runService(service, call);
+}
+
+/** The service's answer to a call; 400 when its handler throws. Rejects when the caller goes. */
+export async function runService(service: EmulatorService, call: EmulatorCall): Promise<Response> {
+  try {
+    const answer = await service.handle({ ...call, body: await decompressBody(service, call) });
+    const response = isResponse(answer) ? answer : answerWith(200, answer);
+    return await compressAnswer(service.compressor, response);
+  } catch (error) {
+    call.signal.throwIfAborted();
+    return isResponse(error) ? error : answerWith(400, messageOf(error));
+  }
+}
+
+/** Grants the upgrade to a WebSocket of a queue's watch or a service, or says why not; there is one when nothing was refused. */
+export async function acceptSocket(received: ReceivedCall): Promise<Response | AcceptedSocket> {
+  const { request, found, fault } = received;
+  if (found?.queue !== undefined) {
+    const attach = await found.queue.accept(received);
+    return isResponse(attach) ? attach : { protocol: chooseProtocol(request.headers, undefined), attach };
+  }
+  const { service, call } = callOf(received);
+  const attach = await acceptByService(service, call, fault);
+  return isResponse(attach) ? attach : { protocol: chooseProtocol(request.headers, service.protocols), attach };
+}
+
+/** A service's answer to an upgrade. */
+export async function acceptByService(
+  service: EmulatorService,
+  call: EmulatorCall,
+  fault: Fault | undefined,
+): Promise<SocketAnswer> {
+  if (service.accept !== undefined) {
+    const attach = await service.accept(call);
+    return isResponse(attach) || fault === undefined ? attach : (socket) => attach(breakSocket(socket, fault));
+  }
+  if (service.socket === undefined) return answerWith(400, `${call.service} does not accept WebSockets`);
+  return attachService(service, call, chooseProtocol(call.headers, service.protocols), fault);
+}
+
+function callOf({ request, query, body, path, found }: ReceivedCall): { service: EmulatorService; call: EmulatorCall } {
+  const { name, service } = found as { name: string; service: EmulatorService };
+  const { method, headers, signal } = request;
+  return { service, call: { service: name, method, path, query, headers, body, signal } };
+}
+
+/** An answer with a length. */
+export function answerWith(
+  status: number,
+  body: string | Uint8Array,
+  headers?: Readonly<Record<string, string>>,
+): Response {
+  const bytes = typeof body === "string" ? new TextEncoder().encode(body) : body;
+  const type = typeof body === "string" ? "text/plain; charset=utf-8" : "application/octet-stream";
+  // 204 and 304 have no body, and `Response` refuses even an empty one.
+  return new Response(status === 204 || status === 304 ? null : (bytes as Bytes), {
+    status,
+    headers: { "content-type": type, "content-length": String(bytes.length), ...headers },
+  });
+}

@@ -1,0 +1,29 @@
+import type { EmulatorQueueOptions } from "./options.js";
+import { Queue } from "./queue-state.js";
+import { Watches } from "./watch/watch.js";
+
+/** The queues of an emulator. */
+export class Queues {
+  readonly watches: Watches = new Watches();
+  readonly #queues = new Map<string, Queue>();
+
+  /** Adds a queue; one of the same name ends, with its watches and its service. */
+  add(name: string, options: EmulatorQueueOptions): Queue {
+    const queue = new Queue(name, options, this.watches);
+    this.#queues.get(name)?.stop();
+    this.#queues.set(name, queue);
+    return queue;
+  }
+
+  get(name: string): Queue | undefined {
+    return this.#queues.get(name);
+  }
+
+  names(): Iterable<string> {
+    return this.#queues.keys();
+  }
+
+  clearHistory(): void {
+    for (const queue of this.#queues.values()) queue.clearHistory();
+  }
+}

@@ -1,0 +1,204 @@
+import type { Bytes } from "../../formats/request.js";
+import { attributesOf } from "./attributes.js";
+import type { EmulatorQueueItem } from "./consumers.js";
+import { encodeAttributes, encodeFrames, framesToJson, PROTOBUF } from "./frames.js";
+import { Parameters, QueueRefusal, tagsOf } from "./query.js";
+import type { QueueSide } from "./queue-side.js";
+
+/** One request to a queue. */
+export interface QueueRequest {
+  readonly side: QueueSide;
+  readonly method: string;
+  readonly query: URLSearchParams;
+  readonly headers: Headers;
+  readonly body: Bytes;
+  /** What the path has behind the queue's own. */
+  readonly path: string;
+  readonly signal: AbortSignal;
+  /** Answers with an endless stream of frames. */
+  watch(): Response;
+}
+
+interface Operation {
+  readonly method: string;
+  /** The parameter that chooses it. */
+  readonly key?: string;
+  readonly run: (request: QueueRequest, parameters: Parameters) => Response | Promise<Response>;
+}
+
+/** All operations: of one method, the first whose parameter is true. */
+const OPERATIONS: readonly Operation[] = [
+  { method: "POST", key: "_eos_", run: end },
+  { method: "POST", run: put },
+  { method: "GET", key: "_attrs_", run: attributes },
+  { method: "GET", key: "_count_", run: count },
+  { method: "GET", key: "_search_", run: search },
+  { method: "GET", key: "_watch_", run: ({ watch }) => watch() },
+  { method: "GET", run: get },
+  { method: "PUT", key: "_negative_", run: negative },
+  { method: "PUT", run: commit },
+  { method: "DELETE", key: "_trunc_", run: truncate },
+  { method: "DELETE", run: remove },
+];
+
+/** Answers a request; a refusal is an answer too. Rejects when the caller goes. */
+export async function answerQueueRequest(request: QueueRequest): Promise<Response> {
+  const parameters = new Parameters(request.query, request.side.context.settings);
+  try {
+    const operation = OPERATIONS.find(
+      ({ method, key }) => method === request.method && (key === undefined || parameters.boolean(key, false)),
+    );
+    if (operation !== undefined) return await operation.run(request, parameters);
+    return text(405, `a queue does not support ${request.method}`, { allow: "POST, GET, PUT, DELETE" });
+  } catch (error) {
+    if (error instanceof QueueRefusal) return text(error.status, error.message);
+    throw error;
+  }
+}
+
+/** Who asks. A caller without a name gets one for this request. */
+export function identityOf(headers: Headers, side: QueueSide): { readonly uid: string; readonly gid: string } {
+  const { userHeader, groupHeader, defaultGroup } = side.context.settings;
+  return {
+    uid: headers.get(userHeader) || headers.get("x-eas-queueservice-redis-uid") || crypto.randomUUID(),
+    gid: headers.get(groupHeader) || headers.get("x-eas-queueservice-redis-gid") || defaultGroup,
+  };
+}
+
+function put({ side, query, headers, body, path }: QueueRequest, parameters: Parameters): Response {
+  const header = headers.get(side.context.settings.priorityHeader)?.trim() ?? "";
+  // The official Java SDK sends both, Go the header only, and Python can send the query only.
+  const priority = parameters.has("_priority_")
+    ? parameters.integer("_priority_", 0, 0)
+    : new Parameters(new URLSearchParams({ _priority_: header }), side.context.settings).integer("_priority_", 0, 0);
+  const tags = tagsOf(query);
+  // A worker that writes results names the request that they are of.
+  const requestId = tags.requestId || crypto.randomUUID();
+  const { index } = side.put({
+    data: body,
+    tags: { ...tags, requestId },
+    priority,
+    path,
+    contentType: headers.get("content-type") ?? undefined,
+  });
+  // Only digits: Go and Java do not trim, and the pages read it as JSON.
+  return text(200, String(index), { "X-Eas-Queueservice-Request-Id": headerValue(requestId) });
+}
+
+/** A request id of the caller's own may have letters that no header can carry. */
+function headerValue(value: string): string {
+  return /^[\x21-\x7e]+( +[\x21-\x7e]+)*$/.test(value) ? value : encodeURIComponent(value);
+}
+
+function end({ side }: QueueRequest, parameters: Parameters): Response {
+  side.end(parameters.boolean("_force_", false));
+  return text(200, "OK");
+}
+
+function attributes({ side, headers }: QueueRequest): Response {
+  const found = attributesOf(side);
+  return asksForProtobuf(headers) ? binary(encodeAttributes(found)) : json(JSON.stringify(found));
+}
+
+function count({ side, query }: QueueRequest, parameters: Parameters): Response {
+  const priority = parameters.has("_priority_") ? parameters.integer("_priority_", 0, 0) : undefined;
+  return text(200, String(side.store.count(Object.entries(tagsOf(query)), priority)));
+}
+
+function search({ side, headers }: QueueRequest, parameters: Parameters): Response {
+  const index = parameters.index("_index_", undefined, 1n);
+  const { uid, gid } = identityOf(headers, side);
+  const place = side.store.search(gid, index);
+  if (place === undefined) return text(404, "no data in stream");
+  const { holder, waitCount } = place;
+  return json(
+    JSON.stringify({ ConsumerId: `${gid}.${holder ?? uid}`, IsPending: holder !== undefined, WaitCount: waitCount }),
+  );
+}
+
+async function get({ side, query, headers, signal }: QueueRequest, parameters: Parameters): Promise<Response> {
+  const { settings } = side.context;
+  const accept = headers.get("accept") ?? "";
+  const isProtobuf = asksForProtobuf(headers);
+  const asksForList = isProtobuf || accept.includes("application/json");
+  const isRaw = parameters.boolean("_raw_", asksForList ? false : settings.getRaw);
+  const items = await side.get(
+    { index: parameters.index("_index_", settings.getIndex, -1n), tags: Object.entries(tagsOf(query)) },
+    {
+      length: parameters.integer("_length_", settings.getLength, 1),
+      timeout: parameters.duration("_timeout_", settings.getTimeout),
+      autoDelete: parameters.boolean("_auto_delete_", settings.getAutoDelete),
+      signal,
+    },
+  );
+  const [first] = items;
+  if (first === undefined) {
+    // Never an empty list in JSON: programs read its first element whenever the status is not 204.
+    return isProtobuf && !isRaw && settings.emptyGet === 200 ? binary(encodeFrames([])) : noContent();
+  }
+  if (isRaw) return raw(first);
+  return isProtobuf ? binary(encodeFrames(items)) : json(framesToJson(items));
+}
+
+/** Invented: no source tells what a raw answer carries beside the data, so the names say that nobody is to build on them. */
+function raw({ index, tags, data }: EmulatorQueueItem): Response {
+  const headers = { "X-Emulator-Index": String(index), "X-Emulator-Request-Id": headerValue(tags.requestId ?? "") };
+  return binary(data, "application/octet-stream", headers);
+}
+
+function commit({ side, headers }: QueueRequest, parameters: Parameters): Response {
+  const { uid, gid } = identityOf(headers, side);
+  // Unknown indexes are no error: the official Go SDK commits index 0 after the server has closed its watch.
+  side.commit(parameters.indexes("_indexes_"), uid, gid);
+  return text(200, "OK");
+}
+
+/** The Go SDK's rule for codes, with its unescaped point. */
+const NEGATIVE_CODE = /^(([A-Z][a-z]*)+(.[A-Z][a-z]*)?|\d+)$/;
+const LONGEST_NEGATIVE_CODE = 20;
+
+function negative({ side, headers, body }: QueueRequest, parameters: Parameters): Response {
+  const form = new URLSearchParams(new TextDecoder().decode(body));
+  const code = form.get("_code_") ?? "";
+  const { strictNegative, badParameterStatus } = side.context.settings;
+  const isRight = code === "" || (code.length <= LONGEST_NEGATIVE_CODE && NEGATIVE_CODE.test(code));
+  if (strictNegative && !isRight)
+    throw new QueueRefusal(badParameterStatus, `${JSON.stringify(code)} is not a valid code`);
+  const indexes = parameters.indexes("_indexes_");
+  side.negative(indexes, { ...identityOf(headers, side), code, reason: form.get("_reason_") ?? "" });
+  return text(200, "OK");
+}
+
+function truncate({ side }: QueueRequest, parameters: Parameters): Response {
+  side.truncate(parameters.index("_index_", undefined, 0n));
+  return text(200, "OK");
+}
+
+function remove({ side }: QueueRequest, parameters: Parameters): Response {
+  side.remove(parameters.indexes("_indexes_"));
+  return text(200, "OK");
+}
+
+function asksForProtobuf(headers: Headers): boolean {
+  return (headers.get("accept") ?? "").includes(PROTOBUF);
+}
+
+function text(status: number, body: string, headers?: Record<string, string>): Response {
+  return binary(new TextEncoder().encode(body), "text/plain; charset=utf-8", headers, status);
+}
+
+/** Nothing but this media type will do for Python's aiohttp. */
+function json(body: string): Response {
+  return binary(new TextEncoder().encode(body), "application/json");
+}
+
+function binary(body: Uint8Array, type: string = PROTOBUF, headers?: Record<string, string>, status = 200): Response {
+  return new Response(body as Bytes, {
+    status,
+    headers: { "content-type": type, "content-length": String(body.length), ...headers },
+  });
+}
+
+function noContent(): Response {
+  return new Response(null, { status: 204 });
+}

@@ -1,0 +1,129 @@
+import type { Bytes } from "../../formats/request.js";
+import {
+  TransportError,
+  type WebSocketClose,
+  type WebSocketConnection,
+  type WebSocketDialer,
+} from "../../platform/contract.js";
+import {
+  ABNORMAL,
+  CallbackConnection,
+  invalidDial,
+  refusedFetch,
+  untilAborted,
+} from "../../platform/websocket-connection.js";
+import { isResponse, messageOf } from "../../util/realms.js";
+import { requestOf } from "../gateway/incoming-request.js";
+import type { AcceptedSocket, AttachedSocket } from "./socket.js";
+
+/** Opens WebSockets to an emulator without a network. */
+export function memoryDialer(connect: (request: Request) => Promise<Response | AcceptedSocket>): WebSocketDialer {
+  return (url, { headers, protocols = [], signal }) =>
+    untilAborted(signal, async (life) => {
+      const sent = [...headers] as [string, string][];
+      if (protocols.length > 0) sent.push(["sec-websocket-protocol", protocols.join(", ")]);
+      let request: Request;
+      try {
+        request = requestOf(url.replace(/^ws/, "http"), { headers: sent, signal });
+      } catch (error) {
+        throw invalidDial(error);
+      }
+      let accepted: Response | AcceptedSocket;
+      try {
+        accepted = await connect(request);
+      } catch (cause) {
+        throw new TransportError(messageOf(cause), { sent: "maybe", cause });
+      }
+      life.signal.throwIfAborted();
+      if (isResponse(accepted)) throw await refusedFetch(accepted);
+      return openPair(accepted);
+    });
+}
+
+/** The client's end of a connection whose other end is a watch or a service. What passes between them is never handed on at once. */
+function openPair(accepted: AcceptedSocket): WebSocketConnection {
+  /** Sent, and not given to the client's callbacks. */
+  const buffered: (Bytes | string)[] = [];
+  let bufferedBytes = 0;
+  let isPaused = false;
+  let isOver = false;
+  /** Whether the server reads what the client sends. */
+  let isRead = true;
+  let isScheduled = false;
+  /** What the server ends the connection with, after what it has sent. */
+  let closing: WebSocketClose | undefined;
+
+  const deliver = () => {
+    isScheduled = false;
+    for (let message = next(); message !== undefined; message = next()) connection.receive(message);
+    if (closing !== undefined && buffered.length === 0 && !isOver) end(closing);
+    else if (!isOver && buffered.length === 0) attached?.drained();
+  };
+  const next = (): Bytes | string | undefined => {
+    if (isPaused || isOver) return undefined;
+    const message = buffered.shift();
+    bufferedBytes -= message === undefined ? 0 : sizeOf(message);
+    return message;
+  };
+  const schedule = () => {
+    if (isScheduled) return;
+    isScheduled = true;
+    setTimeout(deliver, 0);
+  };
+  /** Ends the connection for both. */
+  const end = (close: WebSocketClose) => {
+    if (isOver) return;
+    isOver = true;
+    buffered.length = 0;
+    attached?.closed(close.code, close.reason);
+    setTimeout(() => connection.end(close), 0);
+  };
+
+  const ping = () => {
+    if (!isOver && isRead && (attached?.pinged?.() ?? true)) connection.onPong?.();
+  };
+
+  const connection = new CallbackConnection({
+    protocol: accepted.protocol,
+    send: (data) => {
+      const message = typeof data === "string" ? data : data.slice();
+      setTimeout(() => !isOver && isRead && attached?.received(message), 0);
+    },
+    close: (code, reason) => void setTimeout(() => isRead && end(closing ?? { code, reason }), 0),
+    terminate: () => end({ code: ABNORMAL, reason: "" }),
+    ping: () => void setTimeout(ping, 0),
+    pause: () => {
+      isPaused = true;
+    },
+    resume: () => {
+      isPaused = false;
+      schedule();
+    },
+  });
+  let attached: AttachedSocket | undefined;
+  attached = accepted.attach({
+    send(message) {
+      buffered.push(message);
+      bufferedBytes += sizeOf(message);
+      schedule();
+    },
+    get bufferedBytes() {
+      return bufferedBytes;
+    },
+    close(code, reason) {
+      closing = { code, reason };
+      schedule();
+    },
+    terminate: () => end({ code: ABNORMAL, reason: "" }),
+    pause() {
+      isRead = false;
+    },
+  });
+  // It may have been terminated before it was there to be told.
+  if (isOver) attached.closed(ABNORMAL, "");
+  return connection;
+}
+
+function sizeOf(message: Bytes | string): number {
+  return typeof message === "string" ? new TextEncoder().encode(message).length : message.length;
+}

@@ -1,0 +1,63 @@
+import type { EmulatorCall } from "../../service.js";
+import { answer, answerJson, readJson } from "../interfaces/http.js";
+import { pauseInBackground } from "../pace.js";
+import type { LlmSettings } from "../settings.js";
+import { Batches } from "./batches.js";
+import { FileStore } from "./files.js";
+import { badRequest } from "./list-responses.js";
+
+/** A service with its options and its state. */
+export interface Llm extends LlmSettings {
+  readonly files: FileStore;
+  readonly batches: Batches;
+}
+
+/** Answers a call; `id` is the part of the path that routes have `*` for. */
+export type Route = (call: EmulatorCall, llm: Llm, id: string) => Response | Promise<Response>;
+
+/** By path and method. */
+export type Routes = Readonly<Record<string, Readonly<Record<string, Route>>>>;
+
+/** Creates the state of a service. `handle` answers the requests of batches as it answers calls. */
+export function createLlm(settings: LlmSettings, handle: (call: EmulatorCall, llm: Llm) => Promise<Response>): Llm {
+  const files = new FileStore();
+  const headers = new Headers({ "content-type": "application/json" });
+  const query = new URLSearchParams();
+  const batches: Batches = new Batches(files, settings.batchDelay, (path, fields, signal) => {
+    const body = new TextEncoder().encode(JSON.stringify(fields));
+    return handle({ service: "", method: "POST", path, query, headers, body, signal }, background);
+  });
+  const llm: Llm = { ...settings, files, batches };
+  const background = { ...llm, pause: pauseInBackground };
+  return llm;
+}
+
+/** The routes of files and batches. They accept the token only as Bearer, as EAS does. */
+export const BATCH_ROUTES: Routes = {
+  "/v1/files": {
+    GET: withBearer(({ query }, { files }) => answerJson(200, files.list(query))),
+    POST: withBearer(async (call, { files }) => answerJson(200, await files.upload(call))),
+  },
+  "/v1/files/*": {
+    GET: withBearer((_, { files }, id) => answerJson(200, files.get(id).file)),
+    DELETE: withBearer((_, { files }, id) => answerJson(200, files.delete(id))),
+  },
+  "/v1/files/*/content": {
+    GET: withBearer((_, { files }, id) => answer(files.get(id).content, "application/octet-stream")),
+  },
+  "/v1/batches": {
+    GET: withBearer(({ query }, { batches }) => answerJson(200, batches.list(query))),
+    POST: withBearer((call, llm) => answerJson(200, llm.batches.create(readJson(call, llm)))),
+  },
+  "/v1/batches/*": { GET: withBearer((_, { batches }, id) => answerJson(200, batches.get(id))) },
+  "/v1/batches/*/cancel": { POST: withBearer((_, { batches }, id) => answerJson(200, batches.cancel(id))) },
+};
+
+function withBearer(route: Route): Route {
+  return (call, llm, id) => {
+    const authorization = call.headers.get("authorization") ?? "";
+    // Services without a token have no header.
+    if (authorization === "" || /^bearer /i.test(authorization)) return route(call, llm, id);
+    throw badRequest("the token must be sent as Authorization: Bearer <token>", null, 401);
+  };
+}

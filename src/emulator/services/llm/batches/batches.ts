@@ -1,0 +1,268 @@
+import { joinChunks } from "../../../../platform/chunks.js";
+import { isRecord, messageOf } from "../../../../util/realms.js";
+import { randomUuid } from "../../../../util/uuid.js";
+import type { Fields } from "../interfaces/fields.js";
+import { pauseInBackground } from "../pace.js";
+import { type BatchError, type BatchRequest, readBatchLines } from "./batch-lines.js";
+import type { FileStore } from "./files.js";
+import { badRequest, pageOf } from "./list-responses.js";
+
+/** The maximum number of batches that are kept; the oldest ended ones are dropped first. */
+const MAX_BATCHES = 1000;
+/** Requests of a batch that are answered at the same time. */
+const CONCURRENCY = 8;
+/** The maximum size of the answers of a batch together. */
+const MAX_OUTPUT_BYTES: number = 200 * 1024 ** 2;
+const DAY_SECONDS = 24 * 60 * 60;
+const ENDPOINTS: readonly unknown[] = ["/v1/chat/completions", "/v1/completions", "/v1/embeddings", "/v1/rerank"];
+
+type Status =
+  | "validating"
+  | "pending"
+  | "in_progress"
+  | "finalize"
+  | "completed"
+  | "failed"
+  | "cancelling"
+  | "cancelled";
+
+const ENDED: readonly Status[] = ["completed", "failed", "cancelled"];
+
+/** A batch as OpenAI's interface describes it, with the additional states of EAS. */
+interface BatchObject {
+  readonly id: string;
+  readonly object: "batch";
+  readonly endpoint: string;
+  errors: { readonly object: "list"; readonly data: readonly BatchError[] } | null;
+  readonly input_file_id: string;
+  readonly completion_window: "24h";
+  status: Status;
+  output_file_id: string | null;
+  error_file_id: string | null;
+  readonly created_at: number;
+  in_progress_at: number | null;
+  readonly expires_at: number;
+  finalizing_at: number | null;
+  completed_at: number | null;
+  failed_at: number | null;
+  readonly expired_at: null;
+  cancelling_at: number | null;
+  cancelled_at: number | null;
+  readonly request_counts: { total: number; completed: number; failed: number };
+  readonly metadata: Fields | null;
+}
+
+/** Answers one request of a batch as the service answers it over HTTP. */
+export type AnswerRequest = (path: string, body: Fields, signal: AbortSignal) => Promise<Response>;
+
+/**
+ * The batches of a service. They run in the background, from the moment they are created, and change while they run. A batch that
+ * waits for its next state or token does not keep a Node process alive.
+ */
+export class Batches {
+  readonly #files: FileStore;
+  readonly #answer: AnswerRequest;
+  /** Milliseconds that a batch stays in a state that has nothing to compute. */
+  readonly #delay: number;
+  readonly #batches = new Map<string, { readonly batch: BatchObject; readonly cancellation: AbortController }>();
+
+  constructor(files: FileStore, delay: number, answer: AnswerRequest) {
+    this.#files = files;
+    this.#delay = delay;
+    this.#answer = answer;
+  }
+
+  create({ input_file_id, endpoint, completion_window, metadata }: Fields): BatchObject {
+    if (typeof input_file_id !== "string") throw badRequest("input_file_id must be the id of a file", "input_file_id");
+    if (!ENDPOINTS.includes(endpoint)) throw badRequest(`endpoint must be one of ${ENDPOINTS.join(", ")}`, "endpoint");
+    if (completion_window !== "24h") throw badRequest('completion_window must be "24h"', "completion_window");
+    if (!isRecord(metadata ?? {})) throw badRequest("metadata must be an object", "metadata");
+    const { content } = this.#files.get(input_file_id);
+    const created = now();
+    const batch: BatchObject = {
+      id: `batch_${randomUuid()}`,
+      object: "batch",
+      endpoint: endpoint as string,
+      errors: null,
+      input_file_id,
+      completion_window,
+      status: "validating",
+      output_file_id: null,
+      error_file_id: null,
+      created_at: created,
+      in_progress_at: null,
+      expires_at: created + DAY_SECONDS,
+      finalizing_at: null,
+      completed_at: null,
+      failed_at: null,
+      expired_at: null,
+      cancelling_at: null,
+      cancelled_at: null,
+      request_counts: { total: 0, completed: 0, failed: 0 },
+      metadata: (metadata as Fields | undefined) ?? null,
+    };
+    this.#makeRoom();
+    const cancellation = new AbortController();
+    this.#batches.set(batch.id, { batch, cancellation });
+    void this.#run(batch, content, cancellation.signal);
+    return batch;
+  }
+
+  get(id: string): BatchObject {
+    return this.#find(id).batch;
+  }
+
+  list(query: URLSearchParams): object {
+    const batches = [...this.#batches.values()].map(({ batch }) => batch).reverse();
+    return pageOf(batches, query, 20, 100);
+  }
+
+  /** Cancels a batch. The answers that it has so far are written to its files. */
+  cancel(id: string): BatchObject {
+    const { batch, cancellation } = this.#find(id);
+    if (ENDED.includes(batch.status))
+      throw badRequest(`Cannot cancel a batch with status '${batch.status}'.`, null, 409);
+    if (batch.status !== "cancelling") {
+      batch.status = "cancelling";
+      batch.cancelling_at = now();
+      cancellation.abort(new Error("the batch was cancelled"));
+    }
+    return batch;
+  }
+
+  #find(id: string) {
+    const found = this.#batches.get(id);
+    if (found === undefined) throw badRequest(`No batch found with id '${id}'.`, "id", 404);
+    return found;
+  }
+
+  #makeRoom(): void {
+    if (this.#batches.size < MAX_BATCHES) return;
+    for (const [id, { batch }] of this.#batches) {
+      if (!ENDED.includes(batch.status)) continue;
+      this.#batches.delete(id);
+      return;
+    }
+    throw badRequest(`${MAX_BATCHES} batches are running, the maximum: wait or cancel one`, null, 429);
+  }
+
+  /** Takes a batch through its states. Never rejects. */
+  async #run(batch: BatchObject, content: Uint8Array, signal: AbortSignal): Promise<void> {
+    const output = new Output();
+    try {
+      await pauseInBackground(this.#delay, signal);
+      const { requests, errors } = readBatchLines(content, batch.endpoint);
+      if (errors.length > 0) {
+        fail(batch, errors);
+        return;
+      }
+      batch.request_counts.total = requests.length;
+      batch.status = "pending";
+      await pauseInBackground(this.#delay, signal);
+      batch.status = "in_progress";
+      batch.in_progress_at = now();
+      await this.#answerAll(batch, requests, output, signal);
+      batch.status = "finalize";
+      batch.finalizing_at = now();
+      await pauseInBackground(this.#delay, signal);
+      this.#write(batch, output);
+      batch.status = "completed";
+      batch.completed_at = now();
+    } catch (error) {
+      this.#end(batch, output, error, signal);
+    }
+  }
+
+  /** Ends a batch that was cancelled, or that fails on a full store or too large answers. */
+  #end(batch: BatchObject, output: Output, reason: unknown, signal: AbortSignal): void {
+    try {
+      if (!signal.aborted) throw reason;
+      this.#write(batch, output);
+      batch.status = "cancelled";
+      batch.cancelled_at = now();
+    } catch (error) {
+      fail(batch, [{ code: "internal_error", message: messageOf(error), param: null, line: null }]);
+    }
+  }
+
+  async #answerAll(
+    batch: BatchObject,
+    requests: readonly BatchRequest[],
+    output: Output,
+    signal: AbortSignal,
+  ): Promise<void> {
+    let next = 0;
+    const work = async () => {
+      while (next < requests.length) {
+        const index = next++;
+        const { customId, body } = requests[index] as BatchRequest;
+        const { status_code, answer } = await this.#answerOne(batch.endpoint, body, signal);
+        const isGood = status_code === 200;
+        output.add(index, isGood, {
+          id: `batch_req_${randomUuid()}`,
+          custom_id: customId,
+          response: { status_code, request_id: randomUuid(), body: answer },
+          error: null,
+        });
+        batch.request_counts[isGood ? "completed" : "failed"]++;
+      }
+    };
+    const stop = (error: unknown) => {
+      next = requests.length;
+      throw error;
+    };
+    await Promise.all(Array.from({ length: CONCURRENCY }, () => work().catch(stop)));
+  }
+
+  async #answerOne(path: string, body: Fields, signal: AbortSignal): Promise<{ status_code: number; answer: unknown }> {
+    if (body.stream === true) return { status_code: 400, answer: STREAMED };
+    const response = await this.#answer(path, body, signal);
+    const answer: unknown = await response.json();
+    signal.throwIfAborted();
+    return { status_code: response.status, answer };
+  }
+
+  #write(batch: BatchObject, output: Output): void {
+    const store = (prefix: string, lines: Uint8Array) =>
+      lines.length === 0 ? null : this.#files.add(prefix, lines, `${batch.id}_${prefix}.jsonl`, "batch_output").id;
+    batch.output_file_id = store("batch_output", output.bytesOf(true));
+    batch.error_file_id = store("batch_error", output.bytesOf(false));
+  }
+}
+
+/** The answer to a request for a stream, which a batch cannot answer. */
+const STREAMED = {
+  error: { message: "stream must be false in a batch", type: "invalid_request_error", param: "stream", code: 400 },
+};
+
+/** The answers of a batch, in the order of its requests. */
+class Output {
+  readonly #lines: { readonly isGood: boolean; readonly line: Uint8Array }[] = [];
+  #bytes = 0;
+
+  add(index: number, isGood: boolean, answer: object): void {
+    const line = new TextEncoder().encode(`${JSON.stringify(answer)}\n`);
+    this.#bytes += line.length;
+    if (this.#bytes > MAX_OUTPUT_BYTES) throw new Error(`the answers have more than ${MAX_OUTPUT_BYTES} bytes`);
+    this.#lines[index] = { isGood, line };
+  }
+
+  /** Joins the lines of the answers that are good, or of the others. */
+  bytesOf(isGood: boolean): Uint8Array {
+    const lines = this.#lines.filter((each) => each?.isGood === isGood).map(({ line }) => line);
+    return joinChunks(
+      lines,
+      lines.reduce((sum, line) => sum + line.length, 0),
+    );
+  }
+}
+
+function fail(batch: BatchObject, data: readonly BatchError[]): void {
+  batch.errors = { object: "list", data };
+  batch.status = "failed";
+  batch.failed_at = now();
+}
+
+function now(): number {
+  return Math.floor(Date.now() / 1000);
+}

@@ -1,0 +1,146 @@
+import { isRecord } from "../../../../util/realms.js";
+import { type Fields, LlmRefusal, readText, wrong } from "./fields.js";
+
+/**
+ * Translates a request of Anthropic's Messages API to the fields of a chat request, as vLLM does: `system` becomes the first
+ * message, `tool_use` and `tool_result` blocks become calls and messages of the role `tool`.
+ */
+export function toChatFields(fields: Fields): Fields {
+  const { messages, system, tools, tool_choice, thinking, stop_sequences, output_config } = fields;
+  if (!Array.isArray(messages) || messages.length === 0) throw wrong("messages", messages, "a list of messages");
+  const texts =
+    system === undefined || system === null ? [] : [{ role: "system", content: blockTexts("system", system) }];
+  const choice = readChoice(tool_choice ?? undefined);
+  return {
+    model: fields.model,
+    messages: [...texts, ...messages.flatMap(translateMessage)],
+    max_tokens: fields.max_tokens,
+    temperature: fields.temperature,
+    top_p: fields.top_p,
+    top_k: fields.top_k,
+    seed: fields.seed,
+    ignore_eos: fields.ignore_eos,
+    stop: readStops(stop_sequences ?? []),
+    stream: fields.stream,
+    tools: readTools(tools ?? []),
+    ...choice,
+    chat_template_kwargs: readThinking(thinking ?? undefined) ?? fields.chat_template_kwargs,
+    response_format: readFormat(output_config ?? undefined),
+  };
+}
+
+/** Checks that a request sets `max_tokens`, which Anthropic's interface requires. */
+export function requireMaxTokens({ max_tokens }: Fields): void {
+  if (max_tokens === undefined || max_tokens === null) throw new LlmRefusal("max_tokens: Field required", "max_tokens");
+}
+
+function translateMessage(message: unknown, index: number): object[] {
+  const name = `messages[${index}]`;
+  if (!isRecord(message)) throw wrong(name, message, "an object with a role and a content");
+  const { role, content } = message;
+  if (role !== "user" && role !== "assistant" && role !== "system") {
+    throw wrong(`${name}.role`, role, '"user" or "assistant"');
+  }
+  if (typeof content === "string") return [{ role, content }];
+  if (!Array.isArray(content)) throw wrong(`${name}.content`, content, "a text or a list of blocks");
+  const texts: string[] = [];
+  const calls: object[] = [];
+  const results: object[] = [];
+  for (const [at, block] of content.entries()) {
+    const blockName = `${name}.content[${at}]`;
+    if (!isRecord(block)) throw wrong(blockName, block, "an object with a type");
+    const translate =
+      typeof block.type === "string" && Object.hasOwn(BLOCKS, block.type) ? BLOCKS[block.type] : undefined;
+    if (translate === undefined)
+      throw wrong(`${blockName}.type`, block.type, `one of ${Object.keys(BLOCKS).join(", ")}`);
+    translate(blockName, block, { texts, calls, results });
+  }
+  const said = { role, content: texts.join("\n"), ...(calls.length > 0 ? { tool_calls: calls } : {}) };
+  // A message that has only results is not a message of the user.
+  return results.length > 0 && texts.length === 0 ? results : [...results, said];
+}
+
+interface Parts {
+  readonly texts: string[];
+  readonly calls: object[];
+  readonly results: object[];
+}
+
+/** Adds a block to the parts of its message, by type. */
+const BLOCKS: Readonly<Record<string, (name: string, block: Fields, parts: Parts) => void>> = {
+  text(name, block, { texts }) {
+    if (typeof block.text !== "string") throw wrong(`${name}.text`, block.text, "a text");
+    texts.push(block.text);
+  },
+  thinking: () => {},
+  redacted_thinking: () => {},
+  tool_use(name, { id, name: called, input }, { calls }) {
+    if (typeof id !== "string") throw wrong(`${name}.id`, id, "a text");
+    if (typeof called !== "string") throw wrong(`${name}.name`, called, "a text");
+    calls.push({ id, type: "function", function: { name: called, arguments: JSON.stringify(input ?? {}) } });
+  },
+  tool_result(name, { tool_use_id, content }, { results }) {
+    if (typeof tool_use_id !== "string") throw wrong(`${name}.tool_use_id`, tool_use_id, "a text");
+    results.push({ role: "tool", tool_call_id: tool_use_id, content: blockTexts(`${name}.content`, content ?? "") });
+  },
+};
+
+/** The text of a content that is a text or a list of text blocks. */
+function blockTexts(name: string, content: unknown): string {
+  if (typeof content === "string") return content;
+  if (!Array.isArray(content)) throw wrong(name, content, "a text or a list of text blocks");
+  const texts = content.map((block: unknown, index) => {
+    if (isRecord(block) && block.type === "text" && typeof block.text === "string") return block.text;
+    throw wrong(`${name}[${index}]`, block, "a block of the type text, the only one that this model reads");
+  });
+  return texts.join("\n");
+}
+
+function readStops(stops: unknown): unknown {
+  if (Array.isArray(stops)) return stops;
+  throw wrong("stop_sequences", stops, "a list of texts");
+}
+
+function readTools(tools: unknown): object[] {
+  if (!Array.isArray(tools)) throw wrong("tools", tools, "a list of tools");
+  return tools.map((tool: unknown, index) => {
+    const at = `tools[${index}]`;
+    if (!isRecord(tool)) throw wrong(at, tool, 'an object such as {"name": …, "input_schema": …}');
+    if (!isRecord(tool.input_schema)) throw wrong(`${at}.input_schema`, tool.input_schema, "a JSON schema");
+    const { name, input_schema: parameters } = tool;
+    return { type: "function", function: { name, description: readText(tool, "description"), parameters } };
+  });
+}
+
+function readChoice(choice: unknown): Fields {
+  if (choice === undefined) return {};
+  if (!isRecord(choice)) throw wrong("tool_choice", choice, 'an object such as {"type": "auto"}');
+  const common = { parallel_tool_calls: choice.disable_parallel_tool_use !== true };
+  switch (choice.type) {
+    case "none":
+    case "auto":
+      return { tool_choice: choice.type, ...common };
+    case "any":
+      return { tool_choice: "required", ...common };
+    case "tool":
+      return { tool_choice: { type: "function", function: { name: choice.name } }, ...common };
+    default:
+      throw wrong("tool_choice.type", choice.type, '"auto", "any", "tool" or "none"');
+  }
+}
+
+function readThinking(thinking: unknown): Fields | undefined {
+  if (thinking === undefined) return undefined;
+  if (!isRecord(thinking))
+    throw wrong("thinking", thinking, 'an object such as {"type": "enabled", "budget_tokens": 1024}');
+  const isKnown = ["enabled", "adaptive", "disabled"].includes(String(thinking.type));
+  if (!isKnown) throw wrong("thinking.type", thinking.type, '"enabled", "adaptive" or "disabled"');
+  return { enable_thinking: thinking.type !== "disabled" };
+}
+
+function readFormat(config: unknown): Fields | undefined {
+  if (!isRecord(config ?? {})) throw wrong("output_config", config, "an object");
+  const format = isRecord(config) ? config.format : undefined;
+  if (!isRecord(format)) return undefined;
+  return { type: format.type, json_schema: { name: "json_schema", schema: format.schema } };
+}

@@ -1,0 +1,73 @@
+import { isRecord } from "../../../../util/realms.js";
+import { formattedText } from "../output-format.js";
+import { LLM_CONTEXT_TOKENS, type LlmSettings, readModel } from "../settings.js";
+import { chooseCalls } from "../tools.js";
+import { type Fields, readBoolean, readText, wrong } from "./fields.js";
+import { readTextRequest, type TextRequest } from "./text-request.js";
+
+/** Reads the body of `/v1/chat/completions`. */
+export function readChatRequest(fields: Fields, settings: LlmSettings): TextRequest {
+  const model = readModel(fields, settings);
+  const { messages } = fields;
+  if (!Array.isArray(messages) || messages.length === 0) throw wrong("messages", messages, "a list of messages");
+  const texts = messages.map(readMessage);
+  const roles = messages.map(({ role }: Fields) => role);
+  const prompt = texts.at(roles.lastIndexOf("user")) as string;
+  let end = texts.length;
+  while (roles[end - 1] === "tool" || roles[end - 1] === "function") end--;
+  const results = texts.slice(end);
+  const request = readTextRequest(fields, { prompt, texts, maxTokens: LLM_CONTEXT_TOKENS, isMessage: true });
+  const calls = chooseCalls(fields, prompt, results.length > 0);
+  return {
+    ...request,
+    model,
+    reasoning: isReasoning(fields, model) ? reasoningAbout(prompt, texts.length) : undefined,
+    calls,
+    fixedText: formattedText(fields, prompt) ?? (results.length > 0 ? quote(prompt, results) : undefined),
+  };
+}
+
+const ROLES: readonly unknown[] = ["system", "developer", "user", "assistant", "tool", "function"];
+
+function readMessage(message: unknown, index: number): string {
+  const name = `messages[${index}]`;
+  if (!isRecord(message)) throw wrong(name, message, "an object with a role and a content");
+  const { role, content, tool_calls } = message;
+  if (!ROLES.includes(role)) throw wrong(`${name}.role`, role, `one of ${ROLES.join(", ")}`);
+  if (!Array.isArray(tool_calls ?? [])) throw wrong(`${name}.tool_calls`, tool_calls, "a list of calls");
+  if (role === "tool") readText(message, "tool_call_id");
+  if (typeof content === "string") return content;
+  // A message of the assistant that only calls functions has no text.
+  if (role === "assistant" && (content === undefined || content === null)) return "";
+  if (!Array.isArray(content)) throw wrong(`${name}.content`, content, "a string or a list of parts");
+  return content.map((part: unknown, at) => readPart(`${name}.content[${at}]`, part)).join("\n");
+}
+
+function readPart(name: string, part: unknown): string {
+  if (!isRecord(part)) throw wrong(name, part, 'an object such as {"type": "text", "text": "…"}');
+  if (part.type !== "text") throw wrong(`${name}.type`, part.type, '"text", the only type that this model reads');
+  if (typeof part.text !== "string") throw wrong(`${name}.text`, part.text, "a text");
+  return part.text;
+}
+
+/** Whether the answer begins with reasoning: as Qwen3's and DeepSeek's chat templates are asked for it, or by the model's name. */
+function isReasoning(fields: Fields, model: string): boolean {
+  const options = fields.chat_template_kwargs ?? {};
+  if (!isRecord(options)) throw wrong("chat_template_kwargs", options, "an object");
+  const standard = model.endsWith("-reasoning");
+  const isWanted = readBoolean(options, "thinking") || readBoolean(options, "enable_thinking", standard);
+  return isWanted && readBoolean(fields, "include_reasoning", true);
+}
+
+function reasoningAbout(prompt: string, messages: number): string {
+  const start = [...prompt].slice(0, 40).join("");
+  return /\p{Script=Han}/u.test(prompt)
+    ? `用户说：“${start}”。对话有${messages}条消息。我来回答。`
+    : `The user says: "${start}". The conversation has ${messages} messages. I will answer now.`;
+}
+
+/** The answer to the results of functions that the model has called. */
+function quote(prompt: string, results: readonly string[]): string {
+  const text = results.join("\n");
+  return /\p{Script=Han}/u.test(prompt) ? `工具的结果是：${text}` : `The result of the tool is: ${text}`;
+}

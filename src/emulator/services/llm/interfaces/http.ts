@@ -1,0 +1,88 @@
+import type { EmulatorCall } from "../../service.js";
+import type { LlmSettings } from "../settings.js";
+import { type Fields, LlmRefusal, parseFields } from "./fields.js";
+
+/** Returns the text of an answer. */
+export function answer(
+  body: string | Uint8Array,
+  contentType: string,
+  status = 200,
+  headers?: Readonly<Record<string, string>>,
+): Response {
+  const bytes = typeof body === "string" ? new TextEncoder().encode(body) : body;
+  return new Response(bytes as Uint8Array<ArrayBuffer>, {
+    status,
+    headers: { "content-type": contentType, "content-length": String(bytes.length), ...headers },
+  });
+}
+
+export function answerJson(status: number, value: object, headers?: Readonly<Record<string, string>>): Response {
+  return answer(JSON.stringify(value), "application/json", status, headers);
+}
+
+/** Sends each text of a generator as one chunk when the caller reads it. The stream fails when the caller disconnects. */
+export function answerStream(contentType: string, texts: AsyncGenerator<string>, signal: AbortSignal): Response {
+  const encoder = new TextEncoder();
+  const body = new ReadableStream<Uint8Array>(
+    {
+      async pull(controller) {
+        signal.throwIfAborted();
+        const { done, value } = await texts.next();
+        if (done) controller.close();
+        else controller.enqueue(encoder.encode(value));
+      },
+    },
+    // Nothing is computed before the caller reads it, so a caller that disconnects needs no cleanup.
+    { highWaterMark: 0 },
+  );
+  return new Response(body, { headers: { "content-type": contentType, "cache-control": "no-cache" } });
+}
+
+export function answerEvents(texts: AsyncGenerator<string>, signal: AbortSignal): Response {
+  return answerStream("text/event-stream; charset=utf-8", texts, signal);
+}
+
+export function textOf(bytes: Uint8Array): string {
+  return new TextDecoder().decode(bytes);
+}
+
+const WRONG_TYPE = "Unsupported Media Type: Only 'application/json' is allowed";
+
+/** Reads the JSON object of a body. Other content types are refused, as vLLM refuses them. */
+export function readJson({ body, headers }: EmulatorCall, { errors }: LlmSettings): Fields {
+  const [mediaType] = (headers.get("content-type") ?? "").split(";");
+  if (mediaType?.trim().toLowerCase() === "application/json") return parseFields(textOf(body));
+  if (errors === "nested") throw new LlmRefusal(`["${WRONG_TYPE}"]`, null, 400, "Bad Request");
+  throw new LlmRefusal(WRONG_TYPE, null, 415);
+}
+
+/** The types of errors in Anthropic's form, by status. */
+const ANTHROPIC_TYPES: Readonly<Record<number, string>> = {
+  401: "authentication_error",
+  404: "not_found_error",
+  413: "request_too_large",
+};
+
+/** Returns the answer to a refused request, in the form of the interface that the path belongs to. */
+export function answerRefusal(refusal: LlmRefusal, path: string, { errors }: LlmSettings): Response {
+  return answerJson(refusal.status, refusalBody(refusal, path, errors));
+}
+
+function refusalBody(
+  { status, message, type, param }: LlmRefusal,
+  path: string,
+  errors: LlmSettings["errors"],
+): object {
+  if (status === 415) return { detail: message };
+  if (path.startsWith("/v1/messages")) {
+    return { type: "error", error: { type: ANTHROPIC_TYPES[status] ?? "invalid_request_error", message } };
+  }
+  const isNested = errors === "nested" || /^\/v1\/(files|batches)/.test(path);
+  if (isNested) return { error: { message, type, param, code: status } };
+  return { object: "error", message, type, param, code: status };
+}
+
+/** The JSON text of a refusal for a message of a WebSocket, which vLLM has no form for. */
+export function refusalText({ status, message, type, param }: LlmRefusal): string {
+  return JSON.stringify({ error: { message, type, param, code: status } });
+}

@@ -1,0 +1,50 @@
+import type { Pace } from "../pace.js";
+import { reply } from "../reply.js";
+import { LLM_CONTEXT_TOKENS, type LlmSettings } from "../settings.js";
+import { type Fields, wrong } from "./fields.js";
+import { readTextRequest, type TextRequest } from "./text-request.js";
+
+/**
+ * The form of EAS's first LLM services, at the service's own address: `{"prompt": …, "use_stream_chat": true}`, or
+ * `{"input_ids": …}` before that (github.com/langchain-ai/langchain-community has clients of both).
+ */
+export interface OlderRequest extends TextRequest {
+  /** Whether the answer is the text alone, without JSON around it. */
+  readonly isPlain: boolean;
+}
+
+/** Reads a request of the older form, which names no model. */
+export function readOlderRequest(fields: Fields, { models }: LlmSettings): OlderRequest {
+  const isPlain = fields.prompt === undefined && fields.input_ids !== undefined;
+  const name = isPlain ? "input_ids" : "prompt";
+  const prompt = fields[name];
+  if (typeof prompt !== "string") throw wrong(name, prompt, "a text");
+  const system = fields.system_prompt ?? "";
+  if (typeof system !== "string") throw wrong("system_prompt", system, "a text");
+  const history = fields.history ?? [];
+  if (!Array.isArray(history) || !history.every(isExchange)) {
+    throw wrong("history", history, "a list of [question, answer] pairs");
+  }
+  const { max_new_tokens, stop_sequences, use_stream_chat, stop, ...rest } = fields;
+  // Python clients send "True".
+  const stream = typeof use_stream_chat === "string" ? use_stream_chat.toLowerCase() : use_stream_chat;
+  const common = { ...rest, stream, stop: stop ?? stop_sequences, max_tokens: max_new_tokens, n: 1 };
+  const texts = [system, ...history.flat(), prompt];
+  const request = readTextRequest(common, { prompt, texts, maxTokens: LLM_CONTEXT_TOKENS, isMessage: true });
+  return { ...request, model: models[0] as string, isPlain };
+}
+
+function isExchange(pair: unknown): pair is [string, string] {
+  return Array.isArray(pair) && pair.length === 2 && pair.every((text) => typeof text === "string");
+}
+
+/** Yields the text of a reply as it grows with each token. */
+export async function* growingReply(request: TextRequest, signal: AbortSignal, pace: Pace): AsyncGenerator<string> {
+  let text = "";
+  for await (const piece of reply(request, signal, pace)) {
+    if (piece.kind === "text") {
+      text += piece.text;
+      yield text;
+    }
+  }
+}

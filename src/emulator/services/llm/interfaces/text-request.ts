@@ -1,0 +1,145 @@
+import { show } from "../../../../util/argument-errors.js";
+import { isRecord } from "../../../../util/realms.js";
+import type { Sampling } from "../../../models/language-model.js";
+import { tokenize } from "../../../models/ngram.js";
+import { LLM_CONTEXT_TOKENS, type LlmSettings, readModel } from "../settings.js";
+import type { ToolCall } from "../tools.js";
+import { type Fields, LlmRefusal, readBoolean, readNumber, wrong } from "./fields.js";
+
+/** The text that is to be written, independent of the interface that asked for it. */
+export interface TextRequest {
+  readonly model: string;
+  /** The text that the model continues. */
+  readonly prompt: string;
+  /** The tokens of the prompt and of the messages before it. */
+  readonly promptTokens: number;
+  readonly sampling: Sampling;
+  /** Whether the answer is a message of its own, and not the rest of the prompt. */
+  readonly isMessage: boolean;
+  /** Texts at which the answer ends, without them. */
+  readonly stops: readonly string[];
+  /** How many answers are wanted. */
+  readonly count: number;
+  readonly isStreamed: boolean;
+  readonly includesUsage: boolean;
+  /** A text that the answer begins with as its reasoning. */
+  readonly reasoning?: string | undefined;
+  /** The answer's text where the model does not write it itself. */
+  readonly fixedText?: string | undefined;
+  /** Functions that the answer calls, in place of a text. */
+  readonly calls?: readonly ToolCall[] | undefined;
+}
+
+/** Reads the body of `/v1/completions`. */
+export function readCompletionRequest(fields: Fields, settings: LlmSettings): TextRequest {
+  const model = readModel(fields, settings);
+  refuse(fields, COMPLETION_UNSUPPORTED);
+  const prompts = Array.isArray(fields.prompt) ? (fields.prompt as unknown[]) : [fields.prompt];
+  const [prompt] = prompts;
+  if (typeof prompt !== "string" || prompts.length !== 1) throw wrong("prompt", fields.prompt, "one text");
+  // The default of OpenAI's interface.
+  return { model, ...readTextRequest(fields, { prompt, texts: [prompt], maxTokens: 16, isMessage: false }) };
+}
+
+type Unsupported = readonly (readonly [name: string, isHarmless: (value: unknown) => boolean])[];
+
+/** Fields that the model does not support, with their values that change nothing. */
+const UNSUPPORTED: Unsupported = [
+  ["best_of", (value) => value === 1],
+  ["echo", (value) => value === false],
+  ["suffix", () => false],
+  ["logprobs", (value) => value === false],
+  ["top_logprobs", (value) => value === 0],
+  ["prompt_logprobs", () => false],
+  ["use_beam_search", (value) => value === false],
+];
+
+const COMPLETION_UNSUPPORTED: Unsupported = [
+  ["tools", (value) => Array.isArray(value) && value.length === 0],
+  ["response_format", (value) => isRecord(value) && value.type === "text"],
+];
+
+function refuse(fields: Fields, unsupported: Unsupported): void {
+  for (const [name, isHarmless] of unsupported) {
+    const value = fields[name] ?? undefined;
+    if (value === undefined || isHarmless(value)) continue;
+    throw new LlmRefusal(`${name} is ${show(value)}: this model does not support it`, name);
+  }
+}
+
+/** The differences between the forms of requests. */
+export interface TextForm extends Pick<TextRequest, "prompt" | "isMessage"> {
+  /** The prompt, and the other texts that were sent as its context. */
+  readonly texts: readonly string[];
+  /** The maximum number of tokens of an answer if the request sets none. */
+  readonly maxTokens: number;
+}
+
+/** Maximum number of answers that one request may ask for. */
+const MAX_COUNT = 8;
+
+/** Reads the fields that all forms have in common. */
+export function readTextRequest(
+  fields: Fields,
+  { prompt, texts, maxTokens, isMessage }: TextForm,
+): Omit<TextRequest, "model"> {
+  refuse(fields, UNSUPPORTED);
+  const promptTokens = countTokens(texts);
+  const left = LLM_CONTEXT_TOKENS - promptTokens;
+  if (left < 1) {
+    throw new LlmRefusal(`the prompt has ${promptTokens} tokens: the context of this model is ${LLM_CONTEXT_TOKENS}`);
+  }
+  const limit = (fields.max_completion_tokens ?? undefined) === undefined ? "max_tokens" : "max_completion_tokens";
+  const room = `a whole number from 1 to ${left}, since the context is ${LLM_CONTEXT_TOKENS} and the prompt has ${promptTokens}`;
+  const seed = fields.seed ?? undefined;
+  if (seed !== undefined && !Number.isInteger(seed)) throw wrong("seed", seed, "a whole number");
+  const isStreamed = readBoolean(fields, "stream");
+  const options = fields.stream_options ?? undefined;
+  if (options !== undefined && !isStreamed) throw wrong("stream_options", options, "left out unless stream is true");
+  if (options !== undefined && !isRecord(options)) throw wrong("stream_options", options, "an object");
+  const temperature = readNumber(
+    fields,
+    "temperature",
+    "a number from 0 to 2",
+    0.5,
+    (value) => value >= 0 && value <= 2,
+  );
+  return {
+    prompt,
+    promptTokens,
+    isMessage,
+    sampling: {
+      temperature,
+      topP: readNumber(fields, "top_p", "a number above 0 and up to 1", 1, (value) => value > 0 && value <= 1),
+      topK: Math.max(0, readNumber(fields, "top_k", "a whole number; -1 and 0 select all tokens", 0, isTopK)),
+      seed: seed as number | undefined,
+      maxTokens: readNumber(fields, limit, room, Math.min(maxTokens, left), (n) => isCount(n) && n <= left),
+      ignoresEnd: readBoolean(fields, "ignore_eos"),
+    },
+    stops: readStops(fields.stop ?? []),
+    count: readCount(fields, temperature),
+    isStreamed,
+    includesUsage: options !== undefined && readBoolean(options, "include_usage"),
+  };
+}
+
+export function countTokens(texts: readonly string[]): number {
+  return texts.reduce((sum, text) => sum + tokenize(text).length, 0);
+}
+
+const isCount = (value: number): boolean => Number.isInteger(value) && value >= 1;
+
+const isTopK = (value: number): boolean => Number.isInteger(value) && value >= -1;
+
+function readCount(fields: Fields, temperature: number): number {
+  const right = `a whole number from 1 to ${MAX_COUNT}`;
+  const count = readNumber(fields, "n", right, 1, (n) => isCount(n) && n <= MAX_COUNT);
+  if (count === 1 || temperature > 0) return count;
+  throw new LlmRefusal(`n must be 1 when using greedy sampling, got ${count}.`, "n");
+}
+
+function readStops(value: unknown): readonly string[] {
+  const stops: unknown[] = Array.isArray(value) ? value : [value];
+  if (stops.every((stop) => typeof stop === "string" && stop !== "")) return stops as string[];
+  throw wrong("stop", value, "a non-empty string, or a list of them");
+}

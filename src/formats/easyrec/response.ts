@@ -1,0 +1,204 @@
+import { argumentRangeError, show } from "../../util/argument-errors.js";
+import { jsonForm } from "../../util/json-form.js";
+import { FIXED32, LENGTH_DELIMITED, VARINT } from "../protobuf/wire.js";
+import { readInt32, WireReader } from "../protobuf/wire-reader.js";
+import { readEntry, readTextEntry } from "../recommend/read-maps.js";
+import type { Bytes } from "../request.js";
+import { readArray, readArrayValues } from "../tensor/array-proto.js";
+import type { Float64Values } from "../tensor/dtype.js";
+import type { RawTensor } from "../tensor/raw-tensor.js";
+import { readTensorMap } from "../tensor/tensor-map.js";
+import { listOutputs, NamedTensorResponse } from "../tensor/tensor-response.js";
+
+/** How the processor fared; a number is a status that this SDK does not know. */
+export type EasyRecStatusCode = "OK" | "INPUT_EMPTY" | "EXCEPTION" | number;
+
+/** A value of a context feature; undefined when none is set. 64-bit integers are bigints. */
+export type EasyRecContextValue = number | bigint | string | undefined;
+
+/** Field numbers of `PBResponse` in the official SDKs' `easyrec_predict` schema. */
+const RESULTS = 1;
+const ITEM_FEATURES = 2;
+const GENERATE_FEATURES = 3;
+const CONTEXT_FEATURES = 4;
+const ERROR_MSG = 5;
+const STATUS_CODE = 6;
+const ITEM_IDS = 7;
+const OUTPUTS = 8;
+const RAW_FEATURES = 9;
+const TF_OUTPUTS = 10;
+
+/** The only field of `Results`, and of `ContextFeatures`. */
+const SCORES = 1;
+const FEATURES = 1;
+
+/** Members of `PBFeature`, with their wire types. */
+const MEMBERS: Readonly<Record<number, { readonly wireType: number; read(reader: WireReader): EasyRecContextValue }>> =
+  {
+    1: { wireType: VARINT, read: (reader) => readInt32(reader) },
+    2: { wireType: VARINT, read: (reader) => reader.int64() },
+    3: { wireType: LENGTH_DELIMITED, read: (reader) => reader.text() },
+    4: { wireType: FIXED32, read: readFloat },
+  };
+
+const STATUS_CODES = ["OK", "INPUT_EMPTY", "EXCEPTION"] as const;
+
+/** More names than anybody reads in a message. */
+const MOST_NAMES = 10;
+
+/**
+ * The scores of an EasyRec model. Its output tensors (`tf_outputs` in the schema) are read as those of a `TFResponse`:
+ * `outputNames`, `getValues`. Which of them and of the debugging maps the service fills is up to its version and to the
+ * request's debug level.
+ */
+export class EasyRecResponse extends NamedTensorResponse {
+  /** Scores by item id: one for each of `targets`, in their order. */
+  readonly results: ReadonlyMap<string, Float64Values>;
+  /** Ids of the items. */
+  readonly itemIds: readonly string[];
+  /**
+   * What each score is of: names of the model's outputs. The schema calls this `outputs`, which here are tensors, as in
+   * the other responses.
+   */
+  readonly targets: readonly string[];
+  /** Features of the items as text, for debugging. */
+  readonly itemFeatures: ReadonlyMap<string, string>;
+  /** Features that the feature generator made, as text, for debugging. */
+  readonly generateFeatures: ReadonlyMap<string, string>;
+  /** Features that went into the feature generator, as text, for debugging. */
+  readonly rawFeatures: ReadonlyMap<string, string>;
+  /** Context features by name, for debugging. */
+  readonly contextFeatures: ReadonlyMap<string, readonly EasyRecContextValue[]>;
+  /** How the processor fared: on `"EXCEPTION"` see `errorMsg`. The HTTP status may be 200 all the same. */
+  readonly statusCode: EasyRecStatusCode;
+  /** What went wrong; empty when nothing did. */
+  readonly errorMsg: string;
+
+  /** Reads a response body. Keeps a reference to it. Throws `EasDecodeError` when it is no such message. */
+  constructor(body: Bytes) {
+    super();
+    const scores = new Map<string, RawTensor>();
+    const itemIds: string[] = [];
+    const targets: string[] = [];
+    const itemFeatures = new Map<string, string>();
+    const generateFeatures = new Map<string, string>();
+    const rawFeatures = new Map<string, string>();
+    const contextFeatures = new Map<string, EasyRecContextValue[]>();
+    let statusCode = 0;
+    let errorMsg = "";
+    const reader = new WireReader(body, "easyrec");
+    const readers: Readonly<Record<number, () => void>> = {
+      [RESULTS]: () => readTensorMap(reader, scores, (raw) => readScores(reader, raw)),
+      [ITEM_FEATURES]: () => readTextEntry(reader, itemFeatures),
+      [GENERATE_FEATURES]: () => readTextEntry(reader, generateFeatures),
+      [CONTEXT_FEATURES]: () => readContextFeatures(reader, contextFeatures),
+      [ERROR_MSG]: () => {
+        errorMsg = reader.text();
+      },
+      [ITEM_IDS]: () => itemIds.push(reader.text()),
+      [OUTPUTS]: () => targets.push(reader.text()),
+      [RAW_FEATURES]: () => readTextEntry(reader, rawFeatures),
+      [TF_OUTPUTS]: () => readTensorMap(reader, this.outputs, (raw) => readArray(reader, raw, "tf")),
+    };
+    while (reader.tag()) {
+      const read = reader.wireType === LENGTH_DELIMITED ? readers[reader.field] : undefined;
+      if (read !== undefined) read();
+      else if (reader.field === STATUS_CODE && reader.wireType === VARINT) statusCode = readInt32(reader);
+      else reader.skip();
+    }
+    this.results = new Map(Array.from(scores, ([id, raw]) => [id, scoresOf(raw)]));
+    this.itemIds = itemIds;
+    this.targets = targets;
+    this.itemFeatures = itemFeatures;
+    this.generateFeatures = generateFeatures;
+    this.rawFeatures = rawFeatures;
+    this.contextFeatures = contextFeatures;
+    this.statusCode = STATUS_CODES[statusCode] ?? statusCode;
+    this.errorMsg = errorMsg;
+  }
+
+  /**
+   * The scores of an item, one for each of `targets`. Throws a `RangeError` that says what there is, when the response
+   * has none of that item.
+   */
+  getScores(itemId: string | number | bigint): Float64Values {
+    const scores = this.results.get(String(itemId));
+    if (scores !== undefined) return scores;
+    const ids = Array.from(this.results.keys());
+    const names = ids.slice(0, MOST_NAMES).map(show).join(", ");
+    const there = ids.length === 0 ? "it has no items" : `its items are ${names}`;
+    const more = ids.length > MOST_NAMES ? `, … (${ids.length} in all)` : "";
+    const status = this.statusCode === "OK" ? "" : `; the service answered ${this.statusCode}: ${show(this.errorMsg)}`;
+    throw argumentRangeError(
+      "ERR_EAS_ARG_OUTPUT",
+      `item ${show(String(itemId))} has no scores in the response: ${there}${more}${status}`,
+    );
+  }
+
+  /** Returns all fields as plain data, for `JSON.stringify`. Maps become objects; the tensors are in `outputs`. */
+  override toJSON(): Record<string, unknown> {
+    const { outputs: _, ...fields } = this;
+    return { ...(jsonForm(fields) as object), outputs: super.toJSON() };
+  }
+
+  /** For people: the status, how many items have scores, and the outputs with their first values. */
+  override toString(): string {
+    const parts = [
+      `${this.statusCode}${this.errorMsg === "" ? "" : ` ${show(this.errorMsg)}`}`,
+      `scores of ${this.results.size} items`,
+      ...(this.targets.length === 0 ? [] : [`targets ${this.targets.join(", ")}`]),
+      ...(this.outputs.size === 0 ? [] : [listOutputs(this.outputs)]),
+    ];
+    return `EasyRecResponse { ${parts.join("; ")} }`;
+  }
+}
+
+/** Scores are read as the values of a tensor, which may come packed, alone and in parts. */
+function readScores(reader: WireReader, raw: RawTensor): void {
+  while (reader.tag()) {
+    if (reader.field !== SCORES || !readArrayValues(reader, raw, "double")) reader.skip();
+  }
+}
+
+function scoresOf(raw: RawTensor): Float64Values {
+  raw.dtype = "DT_DOUBLE";
+  return raw.values("DT_DOUBLE") as Float64Values;
+}
+
+function readContextFeatures(reader: WireReader, into: Map<string, EasyRecContextValue[]>): void {
+  readEntry(
+    reader,
+    into,
+    (): EasyRecContextValue[] => [],
+    (values) => {
+      reader.nested(() => {
+        while (reader.tag()) {
+          if (reader.field === FEATURES && reader.wireType === LENGTH_DELIMITED) values.push(readFeature(reader));
+          else reader.skip();
+        }
+      });
+      return values;
+    },
+  );
+}
+
+/** A `PBFeature`, of whose members the last that came holds. */
+function readFeature(reader: WireReader): EasyRecContextValue {
+  let value: EasyRecContextValue;
+  reader.nested(() => {
+    while (reader.tag()) {
+      const member = MEMBERS[reader.field];
+      if (member?.wireType === reader.wireType) value = member.read(reader);
+      else reader.skip();
+    }
+  });
+  return value;
+}
+
+function readFloat(reader: WireReader): number {
+  const start = reader.position;
+  // Checks that all four bytes are there.
+  reader.skip();
+  const { buffer, byteOffset } = reader.bytes;
+  return new DataView(buffer, byteOffset + start, 4).getFloat32(0, true);
+}

@@ -1,0 +1,114 @@
+import { show } from "../../util/argument-errors.js";
+import { LENGTH_DELIMITED, VARINT } from "../protobuf/wire.js";
+import { WireReader } from "../protobuf/wire-reader.js";
+import type { Bytes } from "../request.js";
+import type { DType, OnnxDType, ValuesOf } from "../tensor/dtype.js";
+import { RawTensor } from "../tensor/raw-tensor.js";
+import { readSizes } from "../tensor/shape-proto.js";
+import { findOutput, listOutputs, outputAt, TensorResponse } from "../tensor/tensor-response.js";
+import { MEMORY, readMemory } from "./values.js";
+
+/** Field numbers of `DataProto` and `TensorProto` in the official Python SDK's `onnx_processor_data` schema. */
+const TENSORS = 1;
+const NAME = 1;
+const DIMS = 2;
+const DATA_TYPE = 3;
+const RAW_DATA = 5;
+
+const DTYPES: ReadonlyMap<number, OnnxDType> = /* @__PURE__ */ (() =>
+  new Map(Array.from(Object.entries(MEMORY), ([dtype, { number }]) => [number, dtype as OnnxDType])))();
+
+/**
+ * The outputs of an ONNX model. An output is asked for by its name, or by its position, from 0; of two outputs with one
+ * name the first has it. DT_HALF comes as floats, each exact.
+ */
+export class OnnxResponse extends TensorResponse<string | number> {
+  readonly #outputs: RawTensor[] = [];
+  readonly #names: string[] = [];
+  readonly #named = new Map<string, RawTensor>();
+
+  /** Reads a response body. Keeps a reference to it. Throws `EasDecodeError` when it is no such message. */
+  constructor(body: Bytes) {
+    super();
+    const reader = new WireReader(body, "onnx");
+    while (reader.tag()) {
+      if (reader.field === TENSORS && reader.wireType === LENGTH_DELIMITED) {
+        const raw = new RawTensor(body, `output ${this.#outputs.length}`);
+        let name = "";
+        reader.nested(() => {
+          name = readTensor(reader, raw);
+        });
+        raw.name = `output ${show(name)}`;
+        this.#outputs.push(raw);
+        this.#names.push(name);
+        if (!this.#named.has(name)) this.#named.set(name, raw);
+      } else {
+        reader.skip();
+      }
+    }
+  }
+
+  /** Names of the outputs, in their order. */
+  get outputNames(): string[] {
+    return [...this.#names];
+  }
+
+  /** How many outputs came. */
+  getSize(): number {
+    return this.#outputs.length;
+  }
+
+  /** The name of the output at a position. */
+  getName(outputIndex: number): string {
+    outputAt(this.#outputs, outputIndex);
+    return this.#names.at(outputIndex) as string;
+  }
+
+  /** For people: the outputs with their first values. */
+  override toString(): string {
+    return `OnnxResponse { ${listOutputs(this.#outputs.map((raw, index) => [this.#names[index], raw]))} }`;
+  }
+
+  /** @internal */
+  protected override all(): Iterable<readonly [string, RawTensor]> {
+    return this.#named;
+  }
+
+  /** @internal */
+  protected override find(output: string | number): RawTensor {
+    return typeof output === "number" ? outputAt(this.#outputs, output) : findOutput(this.#named, output);
+  }
+}
+
+/** Reads one tensor into `raw` and gives its name. */
+function readTensor(reader: WireReader, raw: RawTensor): string {
+  let name = "";
+  let data = { start: 0, end: 0 };
+  while (reader.tag()) {
+    const { field, wireType } = reader;
+    if (field === NAME && wireType === LENGTH_DELIMITED) name = reader.name();
+    else if (field === DATA_TYPE && wireType === VARINT) raw.dtypeNumber = reader.varint();
+    else if (field === RAW_DATA && wireType === LENGTH_DELIMITED) {
+      const end = reader.delimitedEnd();
+      data = { start: reader.position, end };
+      reader.position = end;
+    } else if (field !== DIMS || !readSizes(reader, raw.dimensions)) reader.skip();
+  }
+  const dtype = DTYPES.get(raw.dtypeNumber);
+  if (dtype !== undefined) {
+    raw.dtype = dtype;
+    raw.read = () => readValues(raw, dtype, data);
+  }
+  return name;
+}
+
+/** The values of a tensor, which came as plain memory. */
+function readValues(raw: RawTensor, dtype: OnnxDType, data: { start: number; end: number }): ValuesOf<DType> {
+  const { width } = MEMORY[dtype];
+  const elements = raw.shape().reduce((product, dimension) => product * dimension, 1);
+  const count = (data.end - data.start) / width;
+  if (elements !== count) {
+    raw.fail(`has the shape [${raw.dimensions.join(", ")}] of ${elements} elements, but ${count} values`, data.start);
+  }
+  return readMemory(dtype, raw.memory([data], width));
+}

@@ -1,0 +1,113 @@
+import { argumentRangeError, argumentTypeError, show } from "../../util/argument-errors.js";
+import { type EncodedField, int32, text } from "../protobuf/encoded-field.js";
+import { FIXED32, FIXED64, LENGTH_DELIMITED, tagSize, VARINT } from "../protobuf/wire.js";
+import { checkText } from "./argument-checks.js";
+
+/** The types that a feature's values, its elements and the keys and values of its maps are made of. */
+export type Scalar = "INT" | "INT64" | "STRING" | "FLOAT" | "DOUBLE";
+
+/** A surrounding for errors: what the value belongs to, and the dtype by the name that the caller gave it. */
+export interface Place {
+  /** What the value is, for example `user feature "age"`. */
+  readonly of: string;
+  /** The dtype as the caller named it. */
+  readonly dtype: string;
+}
+
+interface ScalarTraits {
+  readonly wireType: number;
+  /** What is right, for errors. */
+  readonly right: string;
+  /** The field, written although it may be 0 or empty; undefined when the value does not fit. */
+  encode(field: number, value: unknown, place: Place): EncodedField | undefined;
+}
+
+const SCALARS: Readonly<Record<Scalar, ScalarTraits>> = {
+  INT: {
+    wireType: VARINT,
+    right: "it must be an integer from -2147483648 to 2147483647",
+    // False for all numbers that are no 32-bit integers: fractions, NaN, larger ones.
+    encode: (field, value) => (typeof value === "number" && (value | 0) === value ? int32(field, value) : undefined),
+  },
+  INT64: {
+    wireType: VARINT,
+    right: "it must be an integer: a number within ±(2^53 - 1), or a bigint within 64 bits",
+    encode: (field, value) => {
+      const integer = toInt64(value);
+      return integer === undefined ? undefined : int64(field, integer);
+    },
+  },
+  STRING: {
+    wireType: LENGTH_DELIMITED,
+    right: "it must be a string",
+    encode: (field, value, { of }) =>
+      typeof value === "string" ? text(field, checkText(of, value, "ERR_EAS_ARG_CONTENT")) : undefined,
+  },
+  FLOAT: {
+    wireType: FIXED32,
+    right: "it must be a number",
+    encode: (field, value) => (typeof value === "number" ? fixed32(field, value) : undefined),
+  },
+  DOUBLE: {
+    wireType: FIXED64,
+    right: "it must be a number",
+    encode: (field, value) => (typeof value === "number" ? fixed64(field, value) : undefined),
+  },
+};
+
+/** Checks a value and makes it a field, which is written although the value may be 0 or empty. */
+export function encodeScalar(scalar: Scalar, field: number, value: unknown, place: Place): EncodedField {
+  const { right, encode } = SCALARS[scalar];
+  const encoded = encode(field, value, place);
+  if (encoded !== undefined) return encoded;
+  const isInteger = scalar === "INT" || scalar === "INT64";
+  const isOfKind = isInteger && (typeof value === "number" || typeof value === "bigint");
+  const make = isOfKind ? argumentRangeError : argumentTypeError;
+  throw make("ERR_EAS_ARG_CONTENT", `${place.of} is ${show(value)}, which does not fit ${place.dtype}: ${right}`);
+}
+
+/** The wire type of a field that holds one such value. */
+export function wireTypeOf(scalar: Scalar): number {
+  return SCALARS[scalar].wireType;
+}
+
+/** An integer of 64 bits; undefined when it is none, or a number that may have been rounded. */
+export function toInt64(value: unknown): bigint | undefined {
+  if (typeof value === "number") return Number.isSafeInteger(value) ? BigInt(value) : undefined;
+  return typeof value === "bigint" && BigInt.asIntN(64, value) === value ? value : undefined;
+}
+
+function int64(field: number, value: bigint): EncodedField {
+  const bytes: number[] = [];
+  let rest = BigInt.asUintN(64, value);
+  while (rest > 127n) {
+    bytes.push(Number(rest & 127n) | 128);
+    rest >>= 7n;
+  }
+  bytes.push(Number(rest));
+  return plain(field, VARINT, Uint8Array.from(bytes));
+}
+
+/** A float, as the nearest of 32 bits. */
+function fixed32(field: number, value: number): EncodedField {
+  const bytes = new Uint8Array(4);
+  new DataView(bytes.buffer).setFloat32(0, value, true);
+  return plain(field, FIXED32, bytes);
+}
+
+function fixed64(field: number, value: number): EncodedField {
+  const bytes = new Uint8Array(8);
+  new DataView(bytes.buffer).setFloat64(0, value, true);
+  return plain(field, FIXED64, bytes);
+}
+
+/** A field without a length. */
+function plain(field: number, wireType: number, bytes: Uint8Array): EncodedField {
+  return {
+    size: tagSize(field) + bytes.length,
+    write(writer) {
+      writer.tag(field, wireType);
+      writer.raw(bytes);
+    },
+  };
+}

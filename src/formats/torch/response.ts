@@ -1,0 +1,81 @@
+import { LENGTH_DELIMITED } from "../protobuf/wire.js";
+import { WireReader } from "../protobuf/wire-reader.js";
+import type { Bytes } from "../request.js";
+import { readArray } from "../tensor/array-proto.js";
+import type { DType, ValuesOf } from "../tensor/dtype.js";
+import { RawTensor } from "../tensor/raw-tensor.js";
+import type { Tensor } from "../tensor/tensor.js";
+import { readTensorMap } from "../tensor/tensor-map.js";
+import { findOutput, listOutputs, outputAt, TensorResponse } from "../tensor/tensor-response.js";
+
+/** Field numbers of `PredictResponse` in the official SDKs' `pytorch_predict` schema. */
+const OUTPUTS = 1;
+const MAP_OUTPUTS = 2;
+
+/**
+ * The outputs of a PyTorch model, by position and by name. A negative position counts from the end; the methods whose
+ * names end in `Map` take a name.
+ */
+export class TorchResponse extends TensorResponse<number> {
+  readonly #outputs: RawTensor[] = [];
+  readonly #named = new Map<string, RawTensor>();
+
+  /** Reads a response body. Keeps a reference to it. Throws `EasDecodeError` when it is no such message. */
+  constructor(body: Bytes) {
+    super();
+    const reader = new WireReader(body, "torch");
+    while (reader.tag()) {
+      if (reader.field === OUTPUTS && reader.wireType === LENGTH_DELIMITED) {
+        const raw = new RawTensor(body, `output ${this.#outputs.length}`);
+        reader.nested(() => readArray(reader, raw, "torch"));
+        this.#outputs.push(raw);
+      } else if (reader.field === MAP_OUTPUTS && reader.wireType === LENGTH_DELIMITED) {
+        readTensorMap(reader, this.#named, (raw) => readArray(reader, raw, "torch"));
+      } else {
+        reader.skip();
+      }
+    }
+  }
+
+  /** How many outputs came by position. */
+  get outputCount(): number {
+    return this.#outputs.length;
+  }
+
+  /** Names of the outputs that came by name. */
+  get outputNames(): string[] {
+    return [...this.#named.keys()];
+  }
+
+  /** The shape of a named output. */
+  getTensorShapeMap(outputName: string): number[] {
+    return findOutput(this.#named, outputName).shape();
+  }
+
+  /** The values of a named output; as `getValues`. */
+  getValuesMap<D extends DType>(outputName: string, dtype: D): ValuesOf<D>;
+  getValuesMap(outputName: string): ValuesOf<DType>;
+  getValuesMap(outputName: string, dtype?: DType): ValuesOf<DType> {
+    return findOutput(this.#named, outputName).values(dtype);
+  }
+
+  /** Dtype, shape and values of a named output. */
+  getTensorMap(outputName: string): Tensor<DType, ValuesOf<DType>> {
+    return findOutput(this.#named, outputName).tensor();
+  }
+
+  /** For people: the outputs with their first values. */
+  override toString(): string {
+    return `TorchResponse { ${listOutputs(this.all())} }`;
+  }
+
+  /** @internal */
+  protected override all(): Iterable<readonly [string | number, RawTensor]> {
+    return [...this.#outputs.entries(), ...this.#named];
+  }
+
+  /** @internal */
+  protected override find(index: number): RawTensor {
+    return outputAt(this.#outputs, index);
+  }
+}

@@ -1,0 +1,43 @@
+import { EasUnsupportedError } from "../../errors.js";
+import { isSuccess, MOST_ERROR_BYTES, type Platform, responseTooLarge, TransportError } from "../contract.js";
+import { decompressionStream as decompressor, deflate, inflate } from "../web/compression.js";
+import { fetchTransport } from "../web/fetch-transport.js";
+
+function unsigned(): never {
+  throw new EasUnsupportedError(
+    "signatures are not available in browsers: they cover the Date header, which pages cannot set",
+  );
+}
+
+/** Web pages and their workers. */
+export const platform: Platform = {
+  name: "browser",
+  signer: undefined,
+  // The Fetch standard's "forbidden request-header" names but those that no request may set; User-Agent, which Chromium drops.
+  droppedHeaders:
+    /^(accept-(charset|encoding)|access-control-request-.+|cookie2?|date|dnt|host|origin|referer|set-cookie|user-agent|via|(proxy|sec)-.*)$/,
+  // What browsers open to one host over HTTP/1.1: more would wait in the browser's queue, with the clock running.
+  connectionCount: 6,
+  createTransport() {
+    const transport = fetchTransport({ opaque: true });
+    return {
+      ...transport,
+      // Service workers have none.
+      reportsUploads: "XMLHttpRequest" in globalThis,
+      send: (request) =>
+        request.onUploadProgress && request.body
+          ? import("./xhr-transport.js").then(({ sendByXhr }) =>
+              sendByXhr(request, isSuccess, MOST_ERROR_BYTES, responseTooLarge, TransportError),
+            )
+          : transport.send(request),
+    };
+  },
+  // A page cannot send headers with a WebSocket's upgrade.
+  dialWebSocket: undefined,
+  md5: unsigned,
+  hmacSha1: unsigned,
+  deflate,
+  inflate,
+  decompressor,
+  env: () => undefined,
+};

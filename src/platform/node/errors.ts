@@ -1,0 +1,45 @@
+import { TransportError } from "../contract.js";
+
+/** Codes of undici for a request that it refuses: another attempt would be refused as well. */
+const REFUSED = new Set(["UND_ERR_INVALID_ARG", "UND_ERR_CLOSED", "UND_ERR_DESTROYED"]);
+
+/** How far an exchange got. */
+export interface Progress {
+  /** Whether the request may have been sent. */
+  readonly isSent: boolean;
+  /** Whether the head of the response came. */
+  readonly hasHead: boolean;
+}
+
+/** The transport's error for an error of undici. */
+export function failureOf(error: Error, { isSent, hasHead }: Progress): TransportError {
+  const { code = "" } = error as { code?: string };
+  // A request that was not sent sees the violation of an earlier response on its connection.
+  const violation = isSent ? violationIn(error, code, hasHead) : undefined;
+  return new TransportError(violation ?? error.message, {
+    sent: isSent ? "maybe" : "no",
+    cause: error,
+    final: violation !== undefined || REFUSED.has(code),
+  });
+}
+
+/** How the server broke the protocol; undefined if it did not. It would do so again, so the request is not retried. */
+function violationIn({ name, message }: Error, code: string, hasHead: boolean): string | undefined {
+  if (code === "UND_ERR_HEADERS_OVERFLOW") {
+    return "the response headers are too large: the option maxHeaderSize of nodeTransport sets the limit";
+  }
+  if (name === "HTTPParserError") {
+    // That state is the end of the connection in the middle of a response.
+    return /invalid eof/i.test(message)
+      ? undefined
+      : `the response is not valid HTTP/1.1: ${message.replace(/^Response does not match the HTTP\/1\.1 protocol /, "")}`;
+  }
+  // undici's parser reports any error in a head with a Content-Length like this.
+  if (code === "UND_ERR_RES_CONTENT_LENGTH_MISMATCH" && !hasHead) {
+    return "the response is not valid HTTP/1.1: its headers contradict each other, or Content-Length is not one number";
+  }
+  if (code !== "UND_ERR_SOCKET") return undefined;
+  if (message === "bad response") return "the server sent 100 Continue, although the request did not ask for it";
+  if (message === "bad upgrade") return "the server switched protocols, although the request did not ask for it";
+  return undefined;
+}

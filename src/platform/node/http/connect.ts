@@ -1,0 +1,126 @@
+import type { Socket } from "node:net";
+import type { buildConnector } from "undici";
+import type { ConnectSettings, HttpProxy } from "../options.js";
+
+/** Where a connection goes to. */
+export interface ConnectTarget {
+  readonly protocol: string;
+  readonly hostname: string;
+  /** Host and port, for the name in the TLS handshake. */
+  readonly host?: string;
+  readonly port: string;
+  readonly servername?: string;
+}
+
+type Done = (error: Error | null, socket: Socket | null) => void;
+
+/** Establishes a connection and calls `done` once. Returns how to give up. */
+export type Connect = (target: ConnectTarget, done: Done) => { destroy(): void };
+
+/** The connections of one transport. */
+export interface Connections {
+  /** For requests: to a proxy itself where the endpoint is `http:`. */
+  readonly forRequests: Connect;
+  /** For WebSockets: through a proxy's tunnel always. */
+  readonly forSockets: Connect;
+}
+
+/** Loads undici and returns the connections that these settings describe. */
+export async function connectionsOf(settings: ConnectSettings): Promise<Connections> {
+  const { buildConnector } = await import("undici");
+  const { proxy, secureContext, connectTimeout } = settings;
+  const tls = secureContext && { secureContext: secureContext as import("node:tls").SecureContext };
+  if (proxy === undefined) {
+    const connector = (timeout: number) => buildConnector({ ...tls, timeout }) as unknown as Connect;
+    // The connectors of the pool bound the time themselves.
+    return { forRequests: connector(0), forSockets: connector(connectTimeout) };
+  }
+  // One timer covers the proxy's connection, its tunnel and TLS inside the tunnel.
+  const dial = buildConnector({ ...tls, timeout: 0 });
+  const through =
+    (tunnels: (target: ConnectTarget) => boolean): Connect =>
+    (target, done) =>
+      connectThrough(proxy, dial, connectTimeout, target, tunnels(target), done);
+  return { forRequests: through(({ protocol }) => protocol === "https:"), forSockets: through(() => true) };
+}
+
+/** Connects to a proxy, and through its tunnel to the target if `tunnels`. */
+function connectThrough(
+  proxy: HttpProxy,
+  dial: buildConnector.connector,
+  timeout: number,
+  target: ConnectTarget,
+  tunnels: boolean,
+  done: Done,
+): { destroy(): void } {
+  const { protocol, hostname, host, port } = proxy.url;
+  let current: { destroy(): void } | undefined;
+  let isOver = false;
+  const finish = (error: Error | null, socket: Socket | null) => {
+    if (isOver) {
+      socket?.destroy();
+      return;
+    }
+    isOver = true;
+    clearTimeout(timer);
+    if (error) current?.destroy();
+    done(error, socket);
+  };
+  const timer = setTimeout(() => {
+    const message = `no connection through the proxy ${host} within ${timeout} ms (connectTimeout)`;
+    finish(Object.assign(new Error(message), { code: "UND_ERR_CONNECT_TIMEOUT" }), null);
+  }, timeout);
+  const connect = (options: buildConnector.Options, next: (socket: Socket) => void) => {
+    // Its declared type does not have the socket that it returns.
+    current = dial(options, (error, socket) => {
+      if (error) finish(error, null);
+      else if (isOver) socket?.destroy();
+      else next(socket as Socket);
+    }) as unknown as Socket;
+  };
+  const proxyPort = port || (protocol === "https:" ? "443" : "80");
+  connect({ protocol, hostname: hostname.replace(/^\[|\]$/g, ""), host, port: proxyPort }, (socket) => {
+    if (!tunnels) return finish(null, socket);
+    openTunnel(proxy, socket, target, (error, tunnel) => {
+      if (error) return finish(error, null);
+      if (target.protocol !== "https:") return finish(null, tunnel);
+      return connect({ ...target, httpSocket: tunnel as Socket }, (secure) => finish(null, secure));
+    });
+  });
+  return {
+    destroy() {
+      if (isOver) return;
+      isOver = true;
+      clearTimeout(timer);
+      current?.destroy();
+    },
+  };
+}
+
+/** Asks a proxy for a tunnel to the target. */
+function openTunnel({ url, authorization }: HttpProxy, socket: Socket, target: ConnectTarget, done: Done): void {
+  const port = target.port || (target.protocol === "https:" ? "443" : "80");
+  const { hostname } = target;
+  const authority = `${hostname.includes(":") && !hostname.startsWith("[") ? `[${hostname}]` : hostname}:${port}`;
+  const request = process.getBuiltinModule("node:http").request({
+    method: "CONNECT",
+    path: authority,
+    headers: { host: authority, ...(authorization && { "proxy-authorization": authorization }) },
+    createConnection: () => socket,
+  });
+  request.once("error", (error) => done(error, null));
+  request.once("connect", ({ statusCode: status = 0 }, tunnel: Socket, head: Buffer) => {
+    if (status >= 200 && status < 300) {
+      if (head.length > 0) tunnel.unshift(head);
+      done(null, tunnel);
+      return;
+    }
+    // The socket is destroyed by whoever takes this error; it must not end the process before.
+    tunnel.on("error", () => {});
+    const isFinal = status < 500 && status !== 408 && status !== 429;
+    const advice = status === 407 ? ": put the credentials into the proxy's URL" : "";
+    const message = `the proxy ${url.host} answered CONNECT ${authority} with ${status}${advice}`;
+    done(Object.assign(new Error(message), { code: isFinal ? "ERR_PROXY_REFUSED" : "ERR_PROXY_FAILED" }), null);
+  });
+  request.end();
+}

@@ -1,0 +1,212 @@
+import type { Dispatcher } from "undici";
+import type { Bytes } from "../../../formats/request.js";
+import { copyChunks, joinChunks, pushChunk } from "../../chunks.js";
+import {
+  type Exchange,
+  isSuccess,
+  MOST_ERROR_BYTES,
+  responseTooLarge,
+  type TransportRequest,
+  type TransportResponse,
+} from "../../contract.js";
+import { failureOf, type Progress } from "../errors.js";
+import { Connection } from "./connection.js";
+import { bodyHeaders, hasBody, isBodiless, isDelimited, type RawHeaders, toHeaders } from "./raw-headers.js";
+import type { Traffic } from "./traffic.js";
+
+/** Memory that is allocated at once for a `Content-Length`; of larger bodies an eighth must have come before. */
+const AT_ONCE_BYTES = 1_048_576;
+const EIGHTH = 8;
+
+/**
+ * undici's handler for one exchange whose response is buffered. It has undici's older form, which passes raw headers on as they
+ * are: for the newer form, undici parses the headers and trailers of each response, which costs a tenth of the calls a second.
+ */
+export class BufferedExchange implements Dispatcher.DispatchHandler, Exchange {
+  private readonly request: TransportRequest;
+  private readonly resolve: (response: TransportResponse) => void;
+  private readonly reject: (reason: unknown) => void;
+  private readonly traffic: Traffic;
+  private abort: ((reason: Error) => void) | undefined = undefined;
+  private connection: Connection | undefined = undefined;
+  private settled = false;
+  private status = 0;
+  private headers: RawHeaders = [];
+  private contentEncoding: string | undefined = undefined;
+  private isBodiless = false;
+  private isUndelimited = false;
+  /** Memory for the whole body, where its length is known. */
+  private body: Bytes | undefined = undefined;
+  private chunks: Uint8Array[] | undefined = undefined;
+  /** Bytes received. */
+  private length = 0;
+  /** `Content-Length`; 0 when there is none. */
+  private stated = 0;
+  private maxBytes = 0;
+
+  constructor(
+    request: TransportRequest,
+    resolve: (response: TransportResponse) => void,
+    reject: (reason: unknown) => void,
+    traffic: Traffic,
+  ) {
+    this.request = request;
+    this.resolve = resolve;
+    this.reject = reject;
+    this.traffic = traffic;
+    traffic.begin();
+    request.exchange = this;
+    request.phase = "connect";
+  }
+
+  cancel(reason: unknown): void {
+    if (this.settle()) this.reject(reason);
+    this.abort?.(new Error("cancelled"));
+  }
+
+  onConnect(abort: (reason?: Error) => void): void {
+    // A request that waits for a connection cannot be withdrawn; it is refused here, before a byte is written. `abort` would
+    // close the connection as well.
+    if (this.settled) throw new Error("cancelled");
+    this.abort = abort;
+    this.request.phase = "headers";
+  }
+
+  onHeaders(status: number, headers: Buffer[]): boolean {
+    if (status >= 200) this.start(status, headers);
+    return true;
+  }
+
+  private start(status: number, headers: RawHeaders): void {
+    const { request } = this;
+    const found = bodyHeaders(headers);
+    this.connection = Connection.parsing;
+    this.status = status;
+    this.headers = headers;
+    this.contentEncoding = found.contentEncoding;
+    request.phase = "body";
+    if (isBodiless(request.method, status)) {
+      this.isBodiless = true;
+      // A server that describes a body here may send it as well, and it would be taken for the next response.
+      if (hasBody(found)) this.connection?.drop();
+      return;
+    }
+    this.isUndelimited = !isDelimited(found);
+    const success = isSuccess(status);
+    this.maxBytes = success ? request.maxResponseBytes : Math.min(request.maxResponseBytes, MOST_ERROR_BYTES);
+    if (!success) request.partial = () => this.response(true);
+    this.stated = found.length ?? 0;
+    if (this.stated <= this.maxBytes) this.allocate();
+    else if (success) this.tooLarge();
+  }
+
+  onData(chunk: Buffer): boolean {
+    this.receive(chunk);
+    return true;
+  }
+
+  private receive(chunk: Buffer): void {
+    const offset = this.length;
+    this.length += chunk.length;
+    if (this.body !== undefined) {
+      if (this.length <= this.body.length) {
+        this.body.set(chunk, offset);
+        return;
+      }
+      // More than was stated.
+      this.chunks = [this.body.subarray(0, offset)];
+      this.body = undefined;
+      this.stated = 0;
+    }
+    if (this.length > this.maxBytes && isSuccess(this.status)) {
+      this.tooLarge();
+      return;
+    }
+    this.chunks ??= [];
+    pushChunk(this.chunks, chunk);
+    if (this.length > this.maxBytes) this.cutOff();
+    else if (this.stated <= this.maxBytes) this.allocate();
+  }
+
+  /** Allocates memory for a body of a stated length, unless so little of it has come that the length may be a lie. */
+  private allocate(): void {
+    if (this.stated > Math.max(AT_ONCE_BYTES, this.length * EIGHTH) || this.stated === 0) return;
+    this.body = new Uint8Array(this.stated);
+    copyChunks(this.chunks ?? [], this.body);
+    this.chunks = undefined;
+  }
+
+  onComplete(): void {
+    const error = this.isUndelimited ? this.connection?.error : undefined;
+    if (!this.settle()) return;
+    if (error === undefined) this.resolve(this.response(false));
+    else this.reject(failureOf(error, this.progress));
+  }
+
+  onError(error: Error): void {
+    if (!this.settle()) return;
+    // Such a response is complete with its head.
+    if (this.isBodiless) this.resolve(this.response(false));
+    else this.reject(failureOf(error, this.progress));
+  }
+
+  private response(truncated: boolean): BufferedResponse {
+    const { body, length, isUndelimited } = this;
+    let whole = body ?? joinChunks(this.chunks ?? [], length);
+    if (whole.length > length) whole = whole.slice(0, length);
+    return new BufferedResponse(this.status, this.headers, whole, this.contentEncoding, isUndelimited, truncated);
+  }
+
+  /** The beginning of an error's body is enough; it may have no end. */
+  private cutOff(): void {
+    const body = joinChunks(this.chunks ?? [], this.length).slice(0, this.maxBytes);
+    if (!this.settle()) return;
+    this.resolve(new BufferedResponse(this.status, this.headers, body, this.contentEncoding, false, false));
+    this.cancel(undefined);
+  }
+
+  private tooLarge(): void {
+    this.cancel(responseTooLarge(this.request.maxResponseBytes));
+  }
+
+  private get progress(): Progress {
+    return { isSent: this.abort !== undefined, hasHead: this.status !== 0 };
+  }
+
+  /** Ends the exchange; false if it has ended before. */
+  private settle(): boolean {
+    if (this.settled) return false;
+    this.settled = true;
+    this.traffic.end();
+    return true;
+  }
+}
+
+class BufferedResponse implements TransportResponse {
+  readonly status: number;
+  readonly body: Bytes;
+  readonly contentEncoding: string | undefined;
+  readonly isUndelimited: boolean;
+  readonly isTruncated: boolean;
+  readonly #raw: RawHeaders;
+
+  constructor(
+    status: number,
+    raw: RawHeaders,
+    body: Bytes,
+    contentEncoding: string | undefined,
+    isUndelimited: boolean,
+    isTruncated: boolean,
+  ) {
+    this.status = status;
+    this.#raw = raw;
+    this.body = body;
+    this.contentEncoding = contentEncoding;
+    this.isUndelimited = isUndelimited;
+    this.isTruncated = isTruncated;
+  }
+
+  get headers(): Headers {
+    return toHeaders(this.#raw);
+  }
+}

@@ -1,0 +1,80 @@
+import type { IncomingMessage } from "node:http";
+import type { Bytes } from "../../../formats/request.js";
+import { isBytes } from "../../../util/realms.js";
+
+/** What body parsers add to a request, and what `node:http2` has in addition to `node:http`. */
+interface ParsedIncoming extends IncomingMessage {
+  readonly body?: unknown;
+  /** Cloud Functions and others keep the original bytes here. */
+  readonly rawBody?: unknown;
+  readonly stream?: { readonly endAfterHeaders: boolean; readonly destroyed: boolean; readonly rstCode: number };
+}
+
+/** The body of a request was read before the listener could, and what is left of it is not what the caller sent. */
+export class BodyTakenError extends Error {
+  constructor(why: string) {
+    super(
+      `the body of this request was read before the listener had it, ${why}. Mount the listener before body parsers such as express.json(), or let express.raw({ type: () => true }) leave the bytes`,
+    );
+    this.name = "BodyTakenError";
+  }
+}
+
+/**
+ * Returns the body of a request, which stays in the socket until it is read; null when there is none. Takes the bytes or text
+ * that a body parser has left. Throws `BodyTakenError` when the body is gone, or can differ from the one that was sent.
+ */
+export function incomingBody(incoming: IncomingMessage): ReadableStream<Bytes> | Bytes | null {
+  if (!hasBody(incoming)) return null;
+  return incoming.readableDidRead || incoming.readableEnded ? leftBody(incoming) : streamedBody(incoming);
+}
+
+function hasBody({ headers, httpVersionMajor, stream }: ParsedIncoming): boolean {
+  if (httpVersionMajor >= 2) return stream?.endAfterHeaders !== true;
+  return headers["transfer-encoding"] !== undefined || Number(headers["content-length"] ?? 0) !== 0;
+}
+
+function leftBody({ body, rawBody, headers }: ParsedIncoming): Bytes {
+  const left = rawBody ?? body;
+  const encoding = headers["content-encoding"] ?? "identity";
+  // Parsers decompress what they read.
+  if (!/^identity$/i.test(encoding)) throw new BodyTakenError(`and its content encoding (${encoding}) was removed`);
+  const bytes = typeof left === "string" ? encoded(left, headers["content-type"] ?? "") : left;
+  if (!isBytes(bytes)) {
+    throw new BodyTakenError(bytes === undefined ? "and nothing of it was left" : "and was parsed");
+  }
+  const stated = headers["content-length"];
+  if (stated !== undefined && Number(stated) !== bytes.length) {
+    throw new BodyTakenError(`and ${bytes.length} of its ${stated} bytes were left`);
+  }
+  return new Uint8Array(bytes.buffer as ArrayBuffer, bytes.byteOffset, bytes.length);
+}
+
+function encoded(text: string, contentType: string): Uint8Array {
+  const charset = /charset\s*=\s*"?([\w-]+)/i.exec(contentType)?.[1] ?? "utf-8";
+  // A replacement character may have been another byte.
+  if (/^(utf-8|utf8|us-ascii)$/i.test(charset) && !text.includes("\ufffd")) return new TextEncoder().encode(text);
+  throw new BodyTakenError("and was decoded to text");
+}
+
+function streamedBody(incoming: ParsedIncoming): ReadableStream<Bytes> {
+  let pieces: AsyncIterator<Uint8Array> | undefined;
+  // Kept: a request that is closed no longer has it.
+  const { stream } = incoming;
+  return new ReadableStream<Bytes>(
+    {
+      async pull(controller) {
+        pieces ??= incoming.iterator({ destroyOnReturn: false });
+        const { done, value } = await pieces.next();
+        if (!done) controller.enqueue(value as Bytes);
+        // The body of a stream that was reset, which only HTTP/2 has, looks complete.
+        else if (stream?.destroyed || stream?.rstCode) controller.error(new Error("the caller disconnected"));
+        else controller.close();
+      },
+      async cancel() {
+        await pieces?.return?.();
+      },
+    },
+    { highWaterMark: 0 },
+  );
+}

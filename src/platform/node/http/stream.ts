@@ -1,0 +1,223 @@
+import type { Dispatcher } from "undici";
+import type { Bytes } from "../../../formats/request.js";
+import { joinChunks, totalLength } from "../../chunks.js";
+import {
+  type ByteStream,
+  type Exchange,
+  type StreamedResponse,
+  type StreamRequest,
+  TransportError,
+} from "../../contract.js";
+import { failureOf, type Progress } from "../errors.js";
+import { Connection } from "./connection.js";
+import { bodyHeaders, hasBody, isBodiless, isDelimited, rawHeadersOf, toHeaders } from "./raw-headers.js";
+
+/** Bytes that may wait to be read before the server is held back. */
+const HIGH_WATER_BYTES = 262_144;
+/** Memory of a chunk in addition to its bytes, so that very small chunks cannot fill the memory. */
+const CHUNK_BYTES = 256;
+/** Chunks that wait are joined to pieces of about this size: `openai` takes quadratic time for the events of a piece. */
+const PIECE_BYTES = 16_384;
+/** Bytes that may wait on a connection that cannot be held back. */
+const MAX_BYTES = 64 * 1024 * 1024;
+
+/** A read that waits for the next piece. */
+interface Reader {
+  readonly resolve: (piece: Bytes | undefined) => void;
+  readonly reject: (reason: unknown) => void;
+}
+
+/** undici's handler for one exchange whose body is read piece by piece. */
+export class StreamedExchange implements Dispatcher.DispatchHandler, Exchange, StreamedResponse {
+  status = 0;
+  headers: Headers = new Headers();
+  contentEncoding: string | undefined = undefined;
+  isUndelimited = false;
+  private readonly request: StreamRequest;
+  private readonly resolve: (response: StreamedResponse) => void;
+  private readonly reject: (reason: unknown) => void;
+  private readonly open: Set<StreamedExchange>;
+  private readonly onAbort = () => this.cancel(this.request.signal.reason);
+  private controller: Dispatcher.DispatchController | undefined = undefined;
+  private connection: Connection | undefined = undefined;
+  private isBodiless = false;
+  private chunks: Buffer[] = [];
+  private weight = 0;
+  private reader: Reader | undefined = undefined;
+  private outcome: { readonly failed: boolean; readonly reason?: unknown } | undefined = undefined;
+  /** Whether the reader knows the outcome, so that nothing changes it any more. */
+  private over = false;
+
+  /** Is a member of `open` until undici has finished the exchange. */
+  constructor(
+    request: StreamRequest,
+    resolve: (response: StreamedResponse) => void,
+    reject: (reason: unknown) => void,
+    open: Set<StreamedExchange>,
+  ) {
+    this.request = request;
+    this.resolve = resolve;
+    this.reject = reject;
+    this.open = open;
+    open.add(this);
+    request.exchange = this;
+    request.phase = "connect";
+    // Streams are few, so the cost of a signal does not matter, and a caller may have no other way to end one.
+    request.signal.addEventListener("abort", this.onAbort, { once: true });
+  }
+
+  cancel(reason: unknown): void {
+    if (this.over) return;
+    this.over = true;
+    this.chunks = [];
+    this.outcome = { failed: true, reason };
+    this.finish();
+    this.reject(reason);
+    // Without effect when the response has ended: the connection belongs to another exchange then.
+    this.controller?.abort(new Error("cancelled"));
+  }
+
+  read(): Promise<Bytes | undefined> {
+    if (this.reader !== undefined) return Promise.reject(new Error("a read is already pending: read one at a time"));
+    if (this.chunks.length > 0) {
+      const piece = own(this.takeSome());
+      // May receive more before it returns.
+      if (this.weight < HIGH_WATER_BYTES) this.connection?.release();
+      return Promise.resolve(piece);
+    }
+    return new Promise((resolve, reject) => {
+      this.reader = { resolve, reject };
+      this.tell();
+    });
+  }
+
+  onRequestStart(controller: Dispatcher.DispatchController): void {
+    // A request that waits for a connection cannot be withdrawn; it is refused here, before a byte is written. `abort` would
+    // close the connection as well.
+    if (this.over) throw new Error("cancelled");
+    this.controller = controller;
+    this.request.phase = "headers";
+  }
+
+  onResponseStart(controller: Dispatcher.DispatchController, status: number): void {
+    if (status < 200) return;
+    const raw = rawHeadersOf(controller);
+    const found = bodyHeaders(raw);
+    this.status = status;
+    this.headers = toHeaders(raw);
+    this.contentEncoding = found.contentEncoding;
+    this.connection = Connection.parsing;
+    this.isBodiless = isBodiless(this.request.method, status);
+    this.isUndelimited = !this.isBodiless && !isDelimited(found);
+    this.request.phase = "body";
+    this.resolve(this);
+    // A server that describes a body here may send it as well, and it would be taken for the next response.
+    if (this.isBodiless && hasBody(found)) this.connection?.drop();
+  }
+
+  onResponseData(_controller: Dispatcher.DispatchController, chunk: Buffer): void {
+    const { reader } = this;
+    if (reader !== undefined) {
+      this.reader = undefined;
+      reader.resolve(own([chunk]));
+      return;
+    }
+    this.chunks.push(chunk);
+    this.weight += chunk.length + CHUNK_BYTES;
+    if (this.connection !== undefined) {
+      if (this.weight >= HIGH_WATER_BYTES) this.connection.hold();
+    } else if (this.weight > MAX_BYTES) {
+      this.fail(`more than ${MAX_BYTES} received bytes are unread, and the connection cannot be paused`);
+    }
+  }
+
+  onResponseEnd(): void {
+    const error = this.isUndelimited ? this.connection?.error : undefined;
+    this.outcome ??=
+      error === undefined ? { failed: false } : { failed: true, reason: failureOf(error, this.progress) };
+    this.finish();
+  }
+
+  onResponseError(_controller: Dispatcher.DispatchController, error: Error): void {
+    // A response without a body is complete with its head.
+    if (this.isBodiless) {
+      this.onResponseEnd();
+      return;
+    }
+    const reason = failureOf(error, this.progress);
+    this.outcome ??= { failed: true, reason };
+    this.finish();
+    this.reject(reason);
+  }
+
+  /** Takes chunks of `PIECE_BYTES` bytes, or all that wait. */
+  private takeSome(): Buffer[] {
+    let length = 0;
+    let count = 0;
+    while (length < PIECE_BYTES && count < this.chunks.length) length += (this.chunks[count++] as Buffer).length;
+    this.weight -= length + count * CHUNK_BYTES;
+    if (count < this.chunks.length) return this.chunks.splice(0, count);
+    const all = this.chunks;
+    this.chunks = [];
+    return all;
+  }
+
+  private get progress(): Progress {
+    return { isSent: this.controller !== undefined, hasHead: this.status !== 0 };
+  }
+
+  private fail(message: string): void {
+    this.outcome = { failed: true, reason: new TransportError(message, { sent: "maybe" }) };
+    this.controller?.abort(new Error(message));
+  }
+
+  private finish(): void {
+    this.open.delete(this);
+    // The connection's next response belongs to another exchange.
+    this.connection?.free();
+    this.connection = undefined;
+    this.tell();
+    // What still waits to be read may be cancelled; without a head there is nobody who reads.
+    if (this.over || this.status === 0) this.request.signal.removeEventListener("abort", this.onAbort);
+  }
+
+  /** Tells the reader the outcome, if there are both. */
+  private tell(): void {
+    const { reader, outcome } = this;
+    if (reader === undefined || outcome === undefined) return;
+    this.reader = undefined;
+    this.over = true;
+    this.request.signal.removeEventListener("abort", this.onAbort);
+    if (outcome.failed) reader.reject(outcome.reason);
+    else reader.resolve(undefined);
+  }
+}
+
+/** A body as undici takes it: a stream as what can be iterated. */
+export function bodyOf(body: StreamRequest["body"]): Uint8Array | null {
+  return body !== null && "getReader" in body ? (piecesOf(body) as never) : body;
+}
+
+async function* piecesOf(stream: ByteStream): AsyncGenerator<Uint8Array> {
+  const reader = stream.getReader();
+  let ended = false;
+  try {
+    for (;;) {
+      const { done, value } = await reader.read();
+      ended = done;
+      if (done) return;
+      yield value;
+    }
+  } finally {
+    if (!ended) void reader.cancel().catch(() => {});
+  }
+}
+
+/** The chunks as one piece. Most are views of a larger network read, or of memory that Node shares out. */
+function own(chunks: readonly Buffer[]): Bytes {
+  const [chunk] = chunks as [Buffer];
+  // The whole of its memory: undici has let go of it, and nobody else has it.
+  if (chunks.length === 1 && chunk.length === chunk.buffer.byteLength)
+    return new Uint8Array(chunk.buffer as ArrayBuffer);
+  return joinChunks(chunks, totalLength(chunks));
+}

@@ -1,0 +1,161 @@
+import type { Dispatcher } from "undici";
+import { messageOf } from "../../../util/realms.js";
+import { totalLength } from "../../chunks.js";
+import {
+  type HeaderPair,
+  type StreamedResponse,
+  type StreamRequest,
+  type Transport,
+  TransportError,
+  type TransportRequest,
+  type TransportResponse,
+} from "../../contract.js";
+import { HashThreads } from "../hash-threads.js";
+import { loadFailure } from "../load-failure.js";
+import { checkConnect, type NodeTransportOptions } from "../options.js";
+import { dialerOver } from "../websocket.js";
+import { makeAgent, type RequestAgent } from "./agent.js";
+import { type Connections, connectionsOf } from "./connect.js";
+import { Connectors } from "./connector.js";
+import { BufferedExchange } from "./exchange.js";
+import { bodyOf, StreamedExchange } from "./stream.js";
+import { Traffic } from "./traffic.js";
+
+export type { NodeTransportOptions } from "../options.js";
+
+/**
+ * A transport with a connection pool, by undici's `Agent.dispatch`. undici is loaded by the first `send`, or by `ready`. An agent
+ * is never given to the global `fetch`: the two may be of different undici versions. `close` waits for the exchanges under way,
+ * each of which its call ends in time, and cancels the streams.
+ */
+export function nodeTransport(options: NodeTransportOptions = {}): Transport {
+  const settings = checkConnect(options);
+  let agent: RequestAgent | undefined;
+  let loading: Promise<RequestAgent> | undefined;
+  let connecting: Promise<Connections> | undefined;
+  let closing: Promise<void> | undefined;
+  const connectors = new Connectors(options);
+  const traffic = new Traffic();
+  // undici sends `Connection: close` with such a request. Not by a spread in the request, which is slow.
+  const reset = options.reuseConnections === false ? true : undefined;
+  const streams = new Set<StreamedExchange>();
+  const hashThreads = HashThreads.of(options.hashThreads ?? 0);
+  // Nearly all requests of a client have the very same headers, so the last ones are kept in undici's form.
+  let lastHeaders: readonly HeaderPair[] = [];
+  let lastFlat: string[] = [];
+
+  function connections(): Promise<Connections> {
+    connecting ??= connectionsOf(settings);
+    return connecting;
+  }
+
+  function load(): Promise<RequestAgent> {
+    loading ??= connections()
+      .then((connections) => makeAgent(settings, connections, connectors))
+      .then(
+        (made) => {
+          agent = made;
+          return made;
+        },
+        (error) => {
+          throw loadFailure("undici", error);
+        },
+      );
+    return loading;
+  }
+
+  function dispatch<Answer, R extends StreamRequest>(
+    agent: RequestAgent,
+    request: R,
+    begin: Begin<Answer, R>,
+  ): Promise<Answer> {
+    return new Promise((resolve, reject) => {
+      if (request.headers !== lastHeaders) {
+        lastHeaders = request.headers;
+        // A loop, since `flat` takes twenty times as long, and signed headers are new in each request.
+        lastFlat = [];
+        for (const [name, value] of request.headers) lastFlat.push(name, value);
+      }
+      const { pieces } = request;
+      try {
+        agent.dispatch(
+          {
+            origin: request.origin,
+            path: request.path,
+            method: request.method as Dispatcher.HttpMethod,
+            headers: pieces === undefined ? lastFlat : [...lastFlat, "content-length", String(totalLength(pieces))],
+            body: pieces === undefined ? bodyOf(request.body) : (pieces as never),
+            reset: reset as true,
+          },
+          begin(request, resolve, reject),
+        );
+      } catch (error) {
+        // undici reports its own errors to the handler, so this is not an agent, or not one that works.
+        const why = messageOf(error);
+        const failure = new TransportError(`undici cannot send: ${why}`, { sent: "no", final: true, cause: error });
+        request.exchange?.cancel(failure);
+        reject(failure);
+      }
+    });
+  }
+
+  function exchange<Answer, R extends StreamRequest>(request: R, begin: Begin<Answer, R>): Promise<Answer> {
+    if (closing) return Promise.reject(new TransportError("the transport was closed", { sent: "no", final: true }));
+    if (agent) return dispatch(agent, request, begin);
+    return load().then((agent) => {
+      if (request.signal.aborted) throw request.signal.reason;
+      // Loading undici is no part of the attempt's time.
+      request.onDispatch();
+      return dispatch(agent, request, begin);
+    });
+  }
+
+  const beginSend: Begin<TransportResponse, TransportRequest> = (request, resolve, reject) =>
+    new BufferedExchange(request, resolve, reject, traffic);
+  const beginStream: Begin<StreamedResponse, StreamRequest> = (request, resolve, reject) =>
+    new StreamedExchange(request, resolve, reject, streams);
+
+  async function close(): Promise<void> {
+    await hashThreads?.close();
+    if (!loading) return;
+    const agent = await loading.catch(() => undefined);
+    if (agent === undefined) return;
+    // A stream need not have an end.
+    const reason = new TransportError("the transport was closed", { sent: "maybe", final: true });
+    for (const stream of streams) stream.cancel(reason);
+    await traffic.idle();
+    // undici would also wait for requests that were given up, as long as they wait for a connection.
+    connectors.abandon(reason);
+    await agent.destroy();
+  }
+
+  return {
+    md5: hashThreads?.md5,
+    sendsPieces: true,
+    showsFraming: true,
+    send: (request) => exchange(request, beginSend),
+    async stream(request) {
+      // undici would make a connection for it first.
+      if (request.signal.aborted) throw request.signal.reason;
+      return exchange(request, beginStream);
+    },
+    dialWebSocket: dialerOver(async () => {
+      if (closing) throw new TransportError("the transport was closed", { sent: "no", final: true });
+      return (await connections()).forSockets;
+    }),
+    async ready() {
+      await load();
+    },
+    close() {
+      closing ??= close();
+      return closing;
+    },
+  };
+}
+
+/** Makes undici's handler for one exchange. */
+type Begin<Answer, R extends StreamRequest> = (
+  request: R,
+  resolve: (answer: Answer) => void,
+  reject: (reason: unknown) => void,
+) => Dispatcher.DispatchHandler;

@@ -1,0 +1,165 @@
+import type { IncomingMessage, ServerResponse } from "node:http";
+import type { Bytes } from "../../formats/request.js";
+import { readPieces } from "../piece-stream.js";
+import { BodyTakenError, incomingBody } from "./http/incoming-body.js";
+import { takeTurn } from "./http/pipeline.js";
+
+/** The part of an `IncomingMessage` in the public types: a consumer's compiler need not know `node:http`. */
+export interface NodeIncoming {
+  readonly rawHeaders: readonly string[];
+  readonly complete: boolean;
+}
+
+/** The part of a `ServerResponse` in the public types. */
+export interface NodeOutgoing {
+  statusCode: number;
+  readonly writableEnded: boolean;
+}
+
+/** A function that answers requests. */
+export type RequestHandler = (request: Request) => Response | Promise<Response>;
+
+/**
+ * Creates a listener for the servers of `node:http`, `node:https` and `node:http2`, and a handler for Express, from a function
+ * that answers a `Request`, such as a relay. Both bodies are streamed, and the request's signal fires when the caller
+ * disconnects. When the function, or the body of its answer, fails, the connection is closed.
+ *
+ * Mount it before body parsers. It accepts a body that a parser has left as bytes or as UTF-8 text; otherwise it answers 500
+ * with an explanation, and the function is not called.
+ *
+ * @example
+ * createServer(nodeListener(relay)).listen(8080);
+ */
+export function nodeListener(handler: RequestHandler): (incoming: NodeIncoming, outgoing: NodeOutgoing) => void {
+  return (...pair) => {
+    const [incoming, outgoing] = pair as unknown as [IncomingMessage, ServerResponse];
+    const fail = () => breakOff(incoming, outgoing);
+    takeTurn(incoming, outgoing, (signal, isPipelined) => {
+      const request = () => requestOf(incoming, incomingBody(incoming), signal, isPipelined);
+      respond(handler, incoming, outgoing, request, signal, fail).catch(fail);
+    });
+  };
+}
+
+/** Ends an answer so that the caller sees it as broken. */
+function breakOff({ httpVersionMajor, socket }: IncomingMessage, outgoing: ServerResponse): void {
+  if (httpVersionMajor < 2) socket.destroy();
+  else (outgoing as unknown as ServerHttp2).stream.close(INTERNAL_ERROR);
+}
+
+interface ServerHttp2 {
+  readonly stream: { close(code: number): void };
+}
+/** The error code of RFC 9113, section 7. */
+const INTERNAL_ERROR = 2;
+/** Headers of a connection, which HTTP/2 does not have. */
+const OF_CONNECTION = /^(connection|keep-alive|proxy-connection|transfer-encoding|upgrade)$/;
+
+async function respond(
+  handler: RequestHandler,
+  incoming: IncomingMessage,
+  outgoing: ServerResponse,
+  makeRequest: () => Request | undefined,
+  signal: AbortSignal,
+  fail: () => void,
+): Promise<void> {
+  const isHttp2 = incoming.httpVersionMajor >= 2;
+  let request: Request | undefined;
+  try {
+    request = makeRequest();
+  } catch (error) {
+    if (!(error instanceof BodyTakenError)) throw error;
+    return refuse(outgoing, 500, error.message);
+  }
+  if (request === undefined) {
+    if (!isHttp2) outgoing.setHeader("connection", "close");
+    return refuse(outgoing, 400, "the target, the host or the method of this request is not valid");
+  }
+  const { status, headers, body } = await handler(request);
+  outgoing.statusCode = status;
+  for (const [name, value] of headers) {
+    if (isHttp2 && OF_CONNECTION.test(name)) continue;
+    // One line for each cookie.
+    outgoing.setHeader(name, name === "set-cookie" ? headers.getSetCookie() : value);
+  }
+  // Without it, surplus or missing bytes would be read as a part of the next answer.
+  outgoing.strictContentLength = true;
+  // The head must not wait for the first byte of the body.
+  outgoing.flushHeaders();
+  if (incoming.method === "HEAD") void body?.cancel().catch(() => {});
+  else if (body !== null) await send(body, outgoing, signal, fail);
+  outgoing.end();
+  // The unread rest of a body would block the next request.
+  if (!incoming.complete) incoming.resume();
+}
+
+function refuse(outgoing: ServerResponse, status: number, error: string): void {
+  outgoing.statusCode = status;
+  outgoing.setHeader("content-type", "application/json");
+  outgoing.end(JSON.stringify({ error }));
+}
+
+/** Returns undefined for a request that has no URL: the first line of a request can be anything. */
+function requestOf(
+  incoming: IncomingMessage,
+  body: ReturnType<typeof incomingBody>,
+  signal: AbortSignal,
+  isPipelined: boolean,
+): Request | undefined {
+  const { method = "GET", url = "/", rawHeaders, headers: parsed, socket } = incoming;
+  const headers = new Headers();
+  try {
+    for (let i = 0; i < rawHeaders.length; i += 2) {
+      const name = rawHeaders[i] as string;
+      // HTTP/2 has the method, the path and the host in headers.
+      if (!name.startsWith(":")) headers.append(name, rawHeaders[i + 1] as string);
+    }
+    const authority = parsed[":authority"];
+    if (typeof authority === "string" && !headers.has("host")) headers.set("host", authority);
+    const scheme = parsed[":scheme"] ?? ("encrypted" in socket ? "https" : "http");
+    // Joined, not resolved: "//other.example/" would name another host.
+    const host = headers.get("host") || "localhost";
+    // These characters would make a part of the host a path, a query or a user.
+    if (/[/\\?#@]/.test(host) || !/^https?$/.test(String(scheme))) return undefined;
+    const whole = `${scheme}://${host}${url.startsWith("/") ? url : `/${url}`}`;
+    const hasBody = method !== "GET" && method !== "HEAD";
+    const init = { method, headers, ...(hasBody && { body, duplex: "half" }) } as RequestInit;
+    if (!isPipelined) return new Request(whole, { ...init, signal });
+    // A signal in the options costs memory until the next full garbage collection, too much for a flood of requests.
+    return Object.defineProperty(new Request(whole, init), "signal", { value: signal });
+  } catch {
+    return undefined;
+  }
+}
+
+/** Sends a body at the caller's pace, until the signal fires. Calls `fail` when the body fails, also while the caller does not read. */
+async function send(
+  body: ReadableStream<Uint8Array>,
+  outgoing: ServerResponse,
+  signal: AbortSignal,
+  fail: () => void,
+): Promise<void> {
+  const reader = readPieces(body as ReadableStream<Bytes>);
+  reader.closed.catch(fail);
+  // An endless body would otherwise not end when the caller disconnects.
+  const cancel = () => void reader.cancel().catch(() => {});
+  signal.addEventListener("abort", cancel);
+  if (signal.aborted) cancel();
+  for (let piece = await reader.read(); piece !== undefined; piece = await reader.read()) {
+    if (!outgoing.write(piece)) await drained(outgoing, signal);
+  }
+}
+
+/** Resolves when more can be written, or nothing ever again. Leaves no listeners: an endless body waits often. */
+function drained(outgoing: ServerResponse, signal: AbortSignal): Promise<void> {
+  return new Promise((resolve) => {
+    const done = () => {
+      outgoing.off("drain", done);
+      signal.removeEventListener("abort", done);
+      resolve();
+    };
+    outgoing.on("drain", done);
+    signal.addEventListener("abort", done);
+    if (signal.aborted) done();
+  });
+}

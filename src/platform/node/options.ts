@@ -1,0 +1,201 @@
+import { argumentRangeError, argumentTypeError, optionError, show } from "../../util/argument-errors.js";
+import { checkOptionNames, type OptionNames } from "../../util/option-names.js";
+import { isBytes, tagOf } from "../../util/realms.js";
+import { checkConnectionOptions } from "./http/connector.js";
+
+/** Certificates or a private key as PEM, in text or in bytes. */
+export type Pem = string | Uint8Array;
+
+/** Options for `nodeTransport`. */
+export interface NodeTransportOptions {
+  /** Maximum number of connections to one host. Default 100. */
+  readonly connections?: number | undefined;
+  /**
+   * URL of an HTTP proxy, `http://` or `https://`, including its credentials if it requires them. Requests to `https:` endpoints and
+   * WebSockets go through a tunnel (`CONNECT`); requests to `http:` endpoints are sent to the proxy itself. Default: none;
+   * environment variables are not read.
+   */
+  readonly proxy?: string | URL | undefined;
+  /** Certificates of the authorities to trust instead of Node's built-in ones. */
+  readonly ca?: Pem | readonly Pem[] | undefined;
+  /** The client's certificate chain. Requires `key`. */
+  readonly cert?: Pem | readonly Pem[] | undefined;
+  /** The private key of `cert`, not encrypted. */
+  readonly key?: Pem | readonly Pem[] | undefined;
+  /**
+   * Maximum time to establish a connection, including the tunnel of a proxy and TLS, in milliseconds: 1 to 2,147,483,647.
+   * Default 10,000.
+   */
+  readonly connectTimeout?: number | undefined;
+  /** Maximum size of the headers of a response, in bytes: 1,024 to 16,777,216. Default 262,144 (256 KiB). */
+  readonly maxHeaderSize?: number | undefined;
+  /**
+   * Whether a connection may carry more than one request. Default true. With false each request has a connection of its own, so
+   * that no faulty server or proxy can answer it with bytes that belong to another; each then costs a handshake.
+   */
+  readonly reuseConnections?: boolean | undefined;
+  /**
+   * Number of threads that compute the MD5 of signed bodies of at least 128 KiB, so that the event loop is not blocked. Each thread
+   * keeps memory for its largest body so far. Default 0: the event loop is blocked for about 1.2 ms per megabyte.
+   */
+  readonly hashThreads?: number | undefined;
+}
+
+/** How connections are established. Checked, and the same for requests, streams and WebSockets. */
+export interface ConnectSettings {
+  readonly connections: number;
+  readonly connectTimeout: number;
+  readonly maxHeaderSize: number;
+  readonly proxy: HttpProxy | undefined;
+  /** A `SecureContext` of `node:tls`, whose type consumers without the types of Node do not have. */
+  readonly secureContext: object | undefined;
+}
+
+/** An HTTP proxy. */
+export interface HttpProxy {
+  /** Without credentials. */
+  readonly url: URL;
+  /** The value of `Proxy-Authorization`, if the URL has credentials. */
+  readonly authorization: string | undefined;
+}
+
+/** Default maximum number of connections to one host, as in the official SDKs. */
+const DEFAULT_CONNECTIONS = 100;
+const DEFAULT_CONNECT_TIMEOUT_MS = 10_000;
+/** Node's own 16 KiB are less than some gateways send, with large cookies or policy headers. */
+const DEFAULT_MAX_HEADER_BYTES = 262_144;
+
+const NODE_TRANSPORT_OPTIONS: OptionNames<NodeTransportOptions> = {
+  connections: 1,
+  proxy: 1,
+  ca: 1,
+  cert: 1,
+  key: 1,
+  connectTimeout: 1,
+  hashThreads: 1,
+  maxHeaderSize: 1,
+  reuseConnections: 1,
+};
+
+/** Checks the options that say how connections are established. Throws a `TypeError` or a `RangeError`. */
+export function checkConnect(options: NodeTransportOptions): ConnectSettings {
+  checkOptionNames("nodeTransport", options, NODE_TRANSPORT_OPTIONS);
+  const { connections = DEFAULT_CONNECTIONS, connectTimeout = DEFAULT_CONNECT_TIMEOUT_MS, proxy } = options;
+  if (!Number.isSafeInteger(connections) || connections < 1) {
+    throw argumentRangeError(
+      "ERR_EAS_ARG_OPTION",
+      `connections is ${show(connections)}: it must be an integer of at least 1`,
+    );
+  }
+  checkConnectionOptions(options);
+  return {
+    connections,
+    connectTimeout,
+    maxHeaderSize: options.maxHeaderSize ?? DEFAULT_MAX_HEADER_BYTES,
+    proxy: proxy === undefined ? undefined : checkProxy(proxy),
+    secureContext: secureContextOf(options),
+  };
+}
+
+/** Checks a proxy's URL. No message shows its credentials. */
+function checkProxy(value: string | URL): HttpProxy {
+  const wrong = (right: string) => {
+    const shown =
+      typeof value === "string" || tagOf(value) === "URL" ? show(withoutCredentials(String(value))) : show(value);
+    return argumentTypeError("ERR_EAS_ARG_OPTION", `proxy is ${shown}: it must ${right}`);
+  };
+  if (typeof value !== "string" && tagOf(value) !== "URL") throw wrong('be a URL such as "http://127.0.0.1:3128"');
+  const text = String(value).trim();
+  if (text === "") throw wrong("be a URL, or be left out for connections without a proxy");
+  if (!text.includes("://")) throw wrong(`have a scheme: ${show(`http://${withoutCredentials(text)}`)}`);
+  let url: URL;
+  try {
+    url = new URL(text);
+  } catch {
+    throw wrong('be a URL such as "http://127.0.0.1:3128"');
+  }
+  const { protocol, pathname, search, hash, username, password } = url;
+  if (protocol !== "http:" && protocol !== "https:") {
+    throw wrong("begin with http:// or https://; SOCKS and other proxies are not supported");
+  }
+  if (pathname !== "/" || search !== "" || hash !== "") throw wrong("have no path, query or fragment");
+  url.username = "";
+  url.password = "";
+  if (username === "" && password === "") return { url, authorization: undefined };
+  const credentials = Buffer.from(`${decoded(username)}:${decoded(password)}`).toString("base64");
+  return { url, authorization: `Basic ${credentials}` };
+}
+
+function withoutCredentials(text: string): string {
+  const at = text.lastIndexOf("@");
+  if (at === -1) return text;
+  const scheme = /^[a-z][a-z\d+.-]*:\/\//i.exec(text)?.[0] ?? "";
+  return `${scheme}${text.slice(at + 1)}`;
+}
+
+function decoded(text: string): string {
+  try {
+    return decodeURIComponent(text);
+  } catch {
+    return text;
+  }
+}
+
+/** Returns what TLS connections need, or undefined for Node's defaults. */
+function secureContextOf({ ca, cert, key }: NodeTransportOptions): object | undefined {
+  const pems = { ca: pemsOf("ca", ca), cert: pemsOf("cert", cert), key: pemsOf("key", key) };
+  if ((pems.cert === undefined) !== (pems.key === undefined)) {
+    const [given, missing] = pems.cert ? ["cert", "key"] : ["key", "cert"];
+    throw argumentTypeError("ERR_EAS_ARG_OPTION", `${given} is given without ${missing}: both are needed`);
+  }
+  if (pems.ca === undefined && pems.cert === undefined) return undefined;
+  const { X509Certificate } = process.getBuiltinModule("node:crypto");
+  for (const name of ["ca", "cert"] as const) {
+    for (const pem of pems[name] ?? []) {
+      try {
+        // Node ignores certificates that it cannot read.
+        new X509Certificate(pem);
+      } catch (error) {
+        throw unreadable(name, error);
+      }
+    }
+  }
+  try {
+    const { ca, cert, key } = pems;
+    return process.getBuiltinModule("node:tls").createSecureContext({ ...(ca && { ca }), ...(cert && { cert, key }) });
+  } catch (error) {
+    throw unreadable("cert or key", error);
+  }
+}
+
+function unreadable(name: string, error: unknown): TypeError {
+  const { code } = error as { code?: unknown };
+  return argumentTypeError(
+    "ERR_EAS_ARG_OPTION",
+    `${name} cannot be read (${String(code ?? (error as Error).message)}): it must be valid PEM, and a key must match its cert and not be encrypted`,
+  );
+}
+
+function pemsOf(name: string, value: Pem | readonly Pem[] | undefined): Buffer[] | undefined {
+  if (value === undefined) return undefined;
+  const list = Array.isArray(value) ? (value as readonly Pem[]) : [value as Pem];
+  if (list.length === 0) throw optionError(name, "[]", "have at least one PEM, or be left out");
+  return list.map((pem) => {
+    // Never the value: it may be a private key.
+    if (typeof pem !== "string" && !isBytes(pem)) {
+      const type = pem === null ? "null" : typeof pem;
+      throw argumentTypeError(
+        "ERR_EAS_ARG_OPTION",
+        `${name} has a value of type ${type}: it must be PEM as a string or bytes (a Buffer), or a list of them`,
+      );
+    }
+    const bytes = typeof pem === "string" ? Buffer.from(pem) : Buffer.from(pem.buffer, pem.byteOffset, pem.length);
+    if (!bytes.includes("-----BEGIN ")) {
+      throw argumentTypeError(
+        "ERR_EAS_ARG_OPTION",
+        `${name} is not PEM: it must have "-----BEGIN …"; read files first, and convert DER to PEM`,
+      );
+    }
+    return bytes;
+  });
+}

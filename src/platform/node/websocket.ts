@@ -1,0 +1,136 @@
+import type { createConnection, Socket } from "node:net";
+import type { Bytes } from "../../formats/request.js";
+import {
+  TransportError,
+  type WebSocketConnection,
+  type WebSocketDialer,
+  type WebSocketDialOptions,
+} from "../contract.js";
+import { CallbackConnection, invalidDial, refusalOf, untilAborted } from "../websocket-connection.js";
+import { type Connect, connectionsOf } from "./http/connect.js";
+import { loadFailure } from "./load-failure.js";
+import { checkConnect } from "./options.js";
+
+/** The greatest limit that ws takes: it cuts larger ones to 32 bits. */
+const MOST_PAYLOAD = 2 ** 31 - 1;
+
+/** Opens WebSockets over the connections of a transport without options. */
+export const dialWebSocket: WebSocketDialer = (url, options) =>
+  dialerOver(async () => (await connectionsOf(checkConnect({}))).forSockets)(url, options);
+
+/** Returns a dialer over these connections, by `isomorphic-ws`, which is `ws` on Node. It is loaded by the first dial. */
+export const dialerOver =
+  (connect: () => Promise<Connect>): WebSocketDialer =>
+  (url, options) =>
+    untilAborted(options.signal, async (life) => {
+      const connector = await connect();
+      // Its named exports are undefined at run time, whatever its types say.
+      const { default: WebSocket } = await import("isomorphic-ws").catch((error) => {
+        throw loadFailure("isomorphic-ws", error);
+      });
+      // The import cannot be aborted: a caller that gave up in the meantime must get no socket.
+      life.signal.throwIfAborted();
+      return open(WebSocket, connector, url, options, life);
+    });
+
+function open(
+  WebSocket: typeof import("isomorphic-ws"),
+  connect: Connect,
+  url: string,
+  { headers, protocols = [], maxMessageBytes = Number.POSITIVE_INFINITY }: WebSocketDialOptions,
+  life: AbortController,
+): Promise<WebSocketConnection> {
+  let sent: "no" | "maybe" = "no";
+  const dial = () =>
+    new WebSocket(url, [...protocols], {
+      headers: Object.fromEntries(headers),
+      followRedirects: false,
+      // EAS refuses an upgrade that asks for extensions.
+      perMessageDeflate: false,
+      // 0 means no limit. Without the option, ws applies its own default.
+      maxPayload: maxMessageBytes > MOST_PAYLOAD ? 0 : maxMessageBytes,
+      createConnection: connectBy(connect, url, life.signal),
+      finishRequest(request) {
+        request.once("socket", () => (sent = "maybe"));
+        request.end();
+      },
+    });
+  let socket: ReturnType<typeof dial>;
+  try {
+    socket = dial();
+  } catch (error) {
+    throw invalidDial(error);
+  }
+
+  return new Promise((resolve, reject) => {
+    let refused = false;
+    // First of all, and never taken off: an error without a listener would end the process.
+    socket.on("error", (error) => {
+      // While the body of a refusal is read, the refusal is the error, not the connection that breaks.
+      if (!refused) reject(new TransportError(error.message, { sent, cause: error }));
+      // A broken frame: ws begins a closing handshake, which the server may leave unanswered.
+      const tooLarge = (error as NodeJS.ErrnoException).code === "WS_ERR_UNSUPPORTED_MESSAGE_LENGTH" || undefined;
+      connection.end({ code: 1006, reason: error.message, tooLarge });
+    });
+    life.signal.addEventListener("abort", () => socket.terminate());
+    const connection = new CallbackConnection({
+      get protocol() {
+        return socket.protocol;
+      },
+      send: (data) => socket.send(data),
+      close: (code, reason) => socket.close(code, reason),
+      terminate: () => life.abort(),
+      ping: () => socket.ping(),
+      pause: () => socket.pause(),
+      resume: () => socket.resume(),
+    });
+    socket.on("unexpected-response", (_request, response) => {
+      refused = true;
+      const headers = new Headers();
+      const { rawHeaders, statusCode: status = 0 } = response;
+      for (let i = 0; i + 1 < rawHeaders.length; i += 2) {
+        headers.append(rawHeaders[i] as string, rawHeaders[i + 1] as string);
+      }
+      const body = response[Symbol.asyncIterator]();
+      void refusalOf(status, headers, () => body.next()).then((error) => {
+        reject(error);
+        // ws leaves the connection to this listener.
+        socket.terminate();
+      });
+    });
+    socket.on("message", (data, isBinary) => {
+      // Always one Buffer, of a fragmented message too: the other forms of the type are of other binaryTypes.
+      const bytes = data as Buffer<ArrayBuffer>;
+      connection.receive(isBinary ? viewOf(bytes) : bytes.toString());
+    });
+    socket.on("pong", () => connection.onPong?.());
+    socket.on("close", (code, reason) => connection.end({ code, reason: reason.toString() }));
+    socket.on("open", () => resolve(connection));
+  });
+}
+
+/** Adapts a connector to the form that `node:http` expects. */
+function connectBy(connect: Connect, url: string, signal: AbortSignal): typeof createConnection {
+  const { protocol, hostname, port, host } = new URL(url);
+  const isSecure = protocol === "wss:";
+  const target = {
+    protocol: isSecure ? "https:" : "http:",
+    hostname: hostname.replace(/^\[|\]$/g, ""),
+    host,
+    port: port || (isSecure ? "443" : "80"),
+  };
+  return ((_options: unknown, done: (error: Error | null, socket?: Socket) => void) => {
+    const dialling = connect(target, (error, socket) => {
+      if (signal.aborted) socket?.destroy();
+      else done(error, socket ?? undefined);
+    });
+    signal.addEventListener("abort", () => dialling.destroy(), { once: true });
+    // node:http would take what this returns as a connection that is established.
+    return undefined;
+  }) as never;
+}
+
+/** The same memory as a plain array: a Buffer's `slice` shares memory, where an array's copies. */
+function viewOf(buffer: Buffer<ArrayBuffer>): Bytes {
+  return new Uint8Array(buffer.buffer, buffer.byteOffset, buffer.byteLength);
+}

@@ -1,0 +1,30 @@
+import type { Platform } from "../contract.js";
+import { signerOf } from "../signature.js";
+import { decompressionStream as decompressor, deflate, inflate } from "./compression.js";
+import { hmacSha1, md5 } from "./crypto.js";
+import { fetchTransport } from "./fetch-transport.js";
+import { dialWebSocket } from "./websocket.js";
+
+/** Deno, Bun, edge functions and every other runtime with web APIs and no conditions of its own. */
+export const platform: Platform = {
+  name: "web",
+  signer: (body, md5 = platform.md5) => signerOf(platform, md5, body),
+  droppedHeaders: undefined,
+  connectionCount: 100,
+  createTransport: () => fetchTransport(),
+  dialWebSocket: "WebSocket" in globalThis ? dialWebSocket : undefined,
+  md5,
+  hmacSha1,
+  deflate,
+  inflate,
+  decompressor,
+  env(name) {
+    const { process } = globalThis as { process?: { env?: Record<string, string | undefined> } };
+    try {
+      return process?.env?.[name];
+    } catch {
+      // Deno throws when it may not read the environment.
+      return undefined;
+    }
+  },
+};

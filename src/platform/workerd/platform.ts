@@ -1,0 +1,27 @@
+import type { Bytes } from "../../formats/request.js";
+import type { Platform } from "../contract.js";
+import { signerOf } from "../signature.js";
+import { decompressionStream as decompressor, deflate, inflate } from "../web/compression.js";
+import { hmacSha1, toHex } from "../web/crypto.js";
+import { fetchTransport } from "../web/fetch-transport.js";
+import { dialWebSocket } from "./websocket.js";
+
+/** Cloudflare Workers. Nothing is made at module level: a worker's I/O belongs to one request. */
+export const platform: Platform = {
+  name: "workerd",
+  signer: (body, md5 = platform.md5) => signerOf(platform, md5, body),
+  droppedHeaders: undefined,
+  // Workers may have six connections open at once for one incoming request.
+  connectionCount: 6,
+  createTransport: () => fetchTransport({ decodes: ["gzip", "br"] }),
+  dialWebSocket,
+  md5: async (pieces) => {
+    const whole = pieces.length === 1 ? pieces[0] : await new Blob(pieces as Bytes[]).arrayBuffer();
+    return toHex(new Uint8Array(await crypto.subtle.digest("MD5", whole as BufferSource)));
+  },
+  hmacSha1,
+  deflate,
+  inflate,
+  decompressor,
+  env: () => undefined,
+};

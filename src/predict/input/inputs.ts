@@ -1,0 +1,97 @@
+import type { Bytes, PredictRequest } from "../../formats/request.js";
+import { StringRequest, StringResponse } from "../../formats/text/string-request.js";
+import { argumentTypeError, show } from "../../util/argument-errors.js";
+import { isArrayBuffer, isBlob, isBytes, tagOf } from "../../util/realms.js";
+import { FORM_TYPE, multipartType, newBoundary } from "./form-type.js";
+import { jsonText } from "./json-text.js";
+
+/**
+ * What can be sent: text; bytes, a `Blob` or a `File`; a plain object or an array, which goes as JSON; a `FormData` or
+ * `URLSearchParams`; a request object; `null` for a request without a body.
+ */
+export type PredictInput = string | PredictRequest<unknown> | object | null;
+
+/** The content type of JSON. */
+export const JSON_TYPE = "application/json";
+
+/** An input as a request object, with what only inputs of the runtime's own classes need. */
+export interface InputRequest extends PredictRequest<unknown> {
+  /** Whether the body is text without a content type of its own. */
+  readonly isText?: boolean | undefined;
+  /** Reads the bytes when the call has begun, in place of `toBinary`. */
+  readonly read?: (() => Promise<Bytes>) | undefined;
+  /** About as many bytes as `read` will give. */
+  readonly size?: number;
+  /** Whether the service can read the body by this content type only. */
+  readonly needsContentType?: boolean;
+}
+
+/** Returns the request object of an input; throws a `TypeError` for a value that cannot be sent. Objects are serialised at once. */
+export function toRequest(input: PredictInput): InputRequest {
+  if (typeof input === "string") return new StringRequest(input);
+  if (isBytes(input)) return bytesRequest(input as Bytes);
+  if (input === null) return textRequest("", undefined);
+  if (typeof input === "object") {
+    const { toBinary, parseResponse } = input as Partial<PredictRequest<unknown>>;
+    if (typeof toBinary === "function" && typeof parseResponse === "function") return input as InputRequest;
+    if (isArrayBuffer(input)) return bytesRequest(new Uint8Array(input));
+    const tag = tagOf(input);
+    if (tag === "URLSearchParams") {
+      return textRequest(String(input), FORM_TYPE);
+    }
+    // That of the package form-data cannot be iterated: it is a stream.
+    if (tag === "FormData" && Symbol.iterator in input) return formRequest(input as FormData);
+    if (isBlob(input)) return blobRequest(input);
+    if (!("getReader" in input || "pipe" in input || Symbol.asyncIterator in input)) {
+      return jsonRequest(input);
+    }
+  }
+  const isStream = typeof input === "object";
+  const advice = isStream ? ". Read a stream first, or send it with client.fetch(path, { method, body })" : "";
+  throw argumentTypeError(
+    "ERR_EAS_ARG_REQUEST",
+    `predict takes text, bytes, a Blob, FormData, URLSearchParams, a plain object or array (sent as JSON), a request object, or null for no body, not ${show(input)}${advice}`,
+  );
+}
+
+function bytesRequest(bytes: Bytes): InputRequest {
+  return { toBinary: () => bytes, parseResponse: (body) => body };
+}
+
+function textRequest(text: string, contentType: string | undefined): InputRequest {
+  return {
+    contentType,
+    toBinary: () => new TextEncoder().encode(text),
+    parseResponse: (body) => new StringResponse(body),
+  };
+}
+
+function jsonRequest(value: object): InputRequest {
+  const text = jsonText(value);
+  const request = textRequest(text ?? "", JSON_TYPE);
+  if (text !== undefined) return request;
+  const read = async () => {
+    throw (await import("../lazy.js")).jsonRefusal(value);
+  };
+  return { ...request, read };
+}
+
+function blobRequest(blob: Blob): InputRequest {
+  return {
+    ...bytesRequest(new Uint8Array(0)),
+    contentType: blob.type || undefined,
+    size: blob.size,
+    read: async () => (await import("../lazy.js")).blobBytes("input", blob),
+  };
+}
+
+function formRequest(form: FormData): InputRequest {
+  const boundary = newBoundary();
+  // The form may change while the code that writes it is loaded.
+  const fields = [...form];
+  return {
+    ...textRequest("", multipartType(boundary)),
+    needsContentType: true,
+    read: async () => (await import("../lazy.js")).formBytes(fields, boundary),
+  };
+}

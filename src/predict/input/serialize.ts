@@ -1,0 +1,119 @@
+import { platform } from "#platform";
+import {
+  bodyTooLarge,
+  isOpenAIPath,
+  type Prepared,
+  withCallOptions,
+  withHeaders,
+  withMethod,
+  withoutContentType,
+} from "../../call/build-request.js";
+import { decodingOf } from "../../call/decoding/decoding.js";
+import type { CallBody, CallPlan } from "../../call/request.js";
+import { sendable } from "../../call/sendable.js";
+import { checkHeaders } from "../../config/headers.js";
+import { type CallOptions, checkCompression, checkMethod, type Method } from "../../config/options.js";
+import type { Settings } from "../../config/settings.js";
+import type { Bytes, Compression, PredictRequest } from "../../formats/request.js";
+import { isInPieces, totalLength } from "../../platform/chunks.js";
+import { argumentTypeError, show } from "../../util/argument-errors.js";
+import { type InputRequest, JSON_TYPE, type PredictInput, toRequest } from "./inputs.js";
+
+/** A call that is ready to be made. */
+export interface SerialisedCall {
+  readonly request: PredictRequest<unknown>;
+  readonly plan: CallPlan;
+  readonly body: CallBody;
+}
+
+/** Serialises what is to be sent, at once, and works out the plan of its call. */
+export function serialise(
+  input: PredictInput,
+  call: CallOptions | undefined,
+  prepared: Prepared,
+  {
+    auth,
+    compression: ofClient,
+    announceCompression,
+    decompression,
+  }: Pick<Settings, "auth" | "compression" | "announceCompression" | "decompression">,
+  sendsPieces = false,
+): SerialisedCall {
+  const request = toRequest(input);
+  let { plan } = prepared;
+  if (call !== undefined) plan = withCallOptions(plan, call);
+  plan = withMethod(plan, methodOf(input, call), auth);
+  if (input === null) return { request, plan: plan.hasContentType ? plan : withoutContentType(plan), body: null };
+  plan = withContentType(plan, request);
+  const compression = request.compression ?? ofClient;
+  if (compression !== undefined && announceCompression) plan = withContentEncoding(plan, compression);
+  // What the request is compressed with, its answer may be.
+  if (request.compression) plan = { ...plan, decoding: decodingOf(decompression, compression) };
+  const checked = <B extends Bytes | readonly Bytes[]>(body: B): B => {
+    const length = isInPieces(body) ? totalLength(body) : body.length;
+    if (length > prepared.maxRequestBytes) throw bodyTooLarge(length, prepared);
+    return body;
+  };
+  const { read, size = 0 } = request;
+  // Before all of it is read into the memory.
+  if (compression === undefined && size > prepared.maxRequestBytes) throw bodyTooLarge(size, prepared);
+  if (read === undefined && compression === undefined) {
+    const body = checked((plan.zeroCopy && sendsPieces && request.toPieces?.()) || request.toBinary());
+    return { request, plan, body };
+  }
+  const known = read === undefined ? sendable(request.toBinary()) : undefined;
+  const body = async () => {
+    const bytes = known ?? (await (read as () => Promise<Bytes>)());
+    return checked(compression === undefined ? bytes : await compress(checkCompression(compression), bytes));
+  };
+  return { request, plan, body };
+}
+
+function methodOf(input: PredictInput, { method }: CallOptions = {}): Method {
+  if (method === undefined) return input === null ? "GET" : "POST";
+  if (checkMethod(method) === "GET" && input !== null) {
+    throw argumentTypeError(
+      "ERR_EAS_ARG_REQUEST",
+      'a GET has no body: pass null as the input and the values as the option query, or set method to "POST"',
+    );
+  }
+  return method;
+}
+
+function withContentType(plan: CallPlan, request: InputRequest): CallPlan {
+  let type = request.contentType;
+  if (request.needsContentType) {
+    if (plan.hasContentType && /^multipart\//i.test(plan.contentType)) {
+      throw argumentTypeError(
+        "ERR_EAS_ARG_HEADER",
+        "content-type is set to a multipart type, which does not have the boundary of this FormData: leave it out",
+      );
+    }
+  } else if (plan.hasContentType) {
+    return plan;
+  } else if (request.isText) {
+    // OpenAI-compatible servers accept nothing else there.
+    type = isOpenAIPath(plan) ? JSON_TYPE : undefined;
+  }
+  return type === undefined ? plan : withHeaders(plan, checkHeaders({ "content-type": type }));
+}
+
+const CODINGS = { gzip: "gzip", zlib: "deflate" } as const;
+
+function withContentEncoding(plan: CallPlan, compression: Compression): CallPlan {
+  if (plan.headers.some(([name]) => name === "content-encoding")) return plan;
+  const checked = checkCompression(compression);
+  const { name, contentCodings: [coding] = [] } =
+    typeof checked === "string" ? { name: checked, contentCodings: [CODINGS[checked]] } : checked;
+  if (coding === undefined) {
+    throw argumentTypeError(
+      "ERR_EAS_ARG_OPTION",
+      `announceCompression needs the codec's name for Content-Encoding, and ${show(name)} has no contentCodings: add them, or set the header content-encoding`,
+    );
+  }
+  return withHeaders(plan, checkHeaders({ "content-encoding": coding }));
+}
+
+async function compress(compression: Compression, body: Bytes): Promise<Bytes> {
+  return typeof compression === "string" ? platform.deflate(compression, body) : compression.compress(body);
+}

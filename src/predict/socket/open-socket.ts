@@ -1,0 +1,116 @@
+import { unsignedPlan, withCallOptions } from "../../call/build-request.js";
+import type { Channel } from "../../call/connections/connection-pool.js";
+import { isAtFault, leaseInstance } from "../../call/connections/instance-lease.js";
+import { nameOf } from "../../call/failures/failure.js";
+import type { CallPlan } from "../../call/request.js";
+import { type DialSettings, dialSocket } from "../../call/websocket.js";
+import type { Settings } from "../../config/settings.js";
+import { EasHttpError, EasTimeoutError, EasUnsupportedError } from "../../errors.js";
+import { argumentTypeError } from "../../util/argument-errors.js";
+import { raceAbort, waitFor } from "../../util/timing/abort.js";
+import { probe } from "../readiness/probe.js";
+import { PredictSocket } from "./socket.js";
+import {
+  checkKeepAlive,
+  checkProtocols,
+  checkSocketOptions,
+  type KeepAlive,
+  type SocketOptions,
+} from "./socket-options.js";
+
+/** Statuses of a bare GET that tell why there is no WebSocket, too; others may be its path's own. */
+const TELLING: readonly number[] = [401, 403, 429, 503];
+
+/** Opens a WebSocket to a service. Loaded on first use. */
+export async function connect(
+  channel: Channel,
+  settings: Settings,
+  path: string | undefined,
+  options: SocketOptions,
+): Promise<PredictSocket> {
+  checkSocketOptions(options);
+  const { protocols: offered, query, headers, timeout, signal: given } = options;
+  const protocols = checkProtocols(offered);
+  const keepAlive = checkKeepAlive(options);
+  const plan: CallPlan = {
+    ...withCallOptions(unsignedPlan(settings, channel.platform), { path, query, headers, timeout, signal: given }),
+    kind: "stream",
+    isHeld: true,
+    method: "GET",
+  };
+  checkUpgrade(plan);
+  const { dialWebSocket: dial = channel.dialWebSocket } = settings;
+  if (dial === undefined) {
+    throw new EasUnsupportedError(
+      `connect() is not available: ${channel.noSockets}. Use stream(), which works over HTTP and through a relay; call connect() on a server; or set dialWebSocket or transport: nodeTransport(…)`,
+    );
+  }
+  const signal = given ?? new AbortController().signal;
+  const ask = async () => {
+    const answer = await probe(channel, settings, { timeout: plan.timeout, signal, retryCount: 0 }).catch((e) => e);
+    if (answer instanceof EasHttpError && TELLING.includes(answer.status)) throw answer;
+  };
+  return open(channel, plan, { dial, protocols, signal, ask }, keepAlive);
+}
+
+/** Takes an instance and a slot, which the socket keeps for as long as it lives. */
+async function open(
+  channel: Channel,
+  plan: CallPlan,
+  settings: DialSettings,
+  keepAlive: KeepAlive,
+): Promise<PredictSocket> {
+  const { signal } = settings;
+  signal.throwIfAborted();
+  const leased = await leaseInstance(channel, plan, [], (work) => raceAbort(work, signal));
+  try {
+    const limiter = channel.limiter(leased.plan.target.origin);
+    if (!limiter.tryAcquire(true)) await slot(channel, leased.plan, signal);
+    try {
+      const dialled = await dialSocket(channel, leased.plan, settings);
+      if (signal.aborted) {
+        dialled.connection.terminate();
+        throw signal.reason;
+      }
+      if (keepAlive.pingInterval !== undefined && !dialled.connection.ping) {
+        dialled.connection.terminate();
+        throw new EasUnsupportedError(
+          "pingInterval is not supported: the WebSocket of this runtime cannot send pings. Leave it out",
+        );
+      }
+      return new PredictSocket(dialled, channel, signal, keepAlive, () => {
+        limiter.release(true);
+        // It had answered, and may have ended for many reasons.
+        leased.lease?.end(false, true);
+      });
+    } catch (error) {
+      limiter.release(true);
+      throw error;
+    }
+  } catch (error) {
+    leased.lease?.end(isAtFault(error));
+    throw error;
+  }
+}
+
+/** Waits for a slot that may be held long, unless the time is over or the caller aborts before. */
+async function slot(channel: Channel, plan: CallPlan, signal: AbortSignal): Promise<void> {
+  const { timeout } = plan;
+  const wait = channel.limiter(plan.target.origin).acquire(true);
+  const timer = setTimeout(() => {
+    const why = `streams and sockets take at most half of maxConnectionCount (${channel.connectionCount})`;
+    const message = `${nameOf(plan)} found no free connection within ${timeout} ms (timeout): ${why}`;
+    wait.cancel(new EasTimeoutError(message, { retryable: true, phase: "connect", timeout }));
+  }, timeout);
+  await waitFor(wait, signal).finally(() => clearTimeout(timer));
+}
+
+/** Refuses headers that the upgrade sets itself. */
+function checkUpgrade({ headers }: CallPlan): void {
+  const own = headers.find(([name]) => name.startsWith("sec-websocket-"));
+  if (own === undefined) return;
+  throw argumentTypeError(
+    "ERR_EAS_ARG_HEADER",
+    `header ${own[0]} cannot be set: the connection sets it itself; subprotocols are the option protocols`,
+  );
+}

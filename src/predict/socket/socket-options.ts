@@ -1,0 +1,111 @@
+import { TOKEN_NAME } from "../../config/headers.js";
+import { type CallOptions, checkTimeout, MAX_TIMER_MS } from "../../config/options.js";
+import { argumentRangeError, argumentTypeError, optionError, show } from "../../util/argument-errors.js";
+import { checkOptionNames, type OptionNames } from "../../util/option-names.js";
+import { isBytes } from "../../util/realms.js";
+
+/** Options of `PredictClient.connect`. */
+export interface SocketOptions extends Pick<CallOptions, "query" | "headers"> {
+  /** Subprotocols to offer, best first. The service must then choose one. Default: none. */
+  readonly protocols?: string | readonly string[] | undefined;
+  /** Milliseconds for the dial, and as many for a free connection before it. Default: the client's `timeout`. */
+  readonly timeout?: number | undefined;
+  /**
+   * Milliseconds between pings, at most 2,147,483,647. Default: no pings. Set it where a gateway cuts idle connections, but not behind the LLM
+   * gateway, whose first generation loses messages after a ping. `connect` rejects where the runtime cannot ping.
+   */
+  readonly pingInterval?: number | undefined;
+  /**
+   * Milliseconds without a message or a pong after which the socket is given up, with `EasSocketClosedError`. Default: 60,000, or
+   * twice `pingInterval` if that is more; without `pingInterval`, no limit.
+   */
+  readonly idleTimeout?: number | undefined;
+  /** Ends the dial, and later the socket, at once; `connect` or the iteration rejects with `signal.reason`. */
+  readonly signal?: AbortSignal | undefined;
+}
+
+const SOCKET_OPTIONS: OptionNames<SocketOptions> = {
+  query: 1,
+  headers: 1,
+  protocols: 1,
+  timeout: 1,
+  pingInterval: 1,
+  idleTimeout: 1,
+  signal: 1,
+};
+
+/** What a close frame has room for. */
+const MOST_REASON_BYTES = 123;
+
+/** Checks the options of a socket: subprotocols in their place, as `WebSocket` has them, would be ignored. */
+export function checkSocketOptions(options: unknown): void {
+  if (typeof options === "object" && options !== null && !Array.isArray(options)) {
+    return checkOptionNames("connect", options, SOCKET_OPTIONS);
+  }
+  throw argumentTypeError(
+    "ERR_EAS_ARG_OPTION",
+    `connect takes options such as { protocols: ["chat"] }, not ${show(options)}`,
+  );
+}
+
+/** How a socket is kept alive. */
+export interface KeepAlive {
+  readonly pingInterval: number | undefined;
+  readonly idleTimeout: number | undefined;
+}
+
+/** Without any sign of life for so long, though it was pinged, the connection is dead. A busy model may keep pongs waiting. */
+const PONG_MS = 60_000;
+
+/** Checks how a socket is to be kept alive, and fills in the default. */
+export function checkKeepAlive({ pingInterval, idleTimeout }: SocketOptions): KeepAlive {
+  if (pingInterval !== undefined) checkTimeout("pingInterval", pingInterval);
+  if (idleTimeout !== undefined) checkTimeout("idleTimeout", idleTimeout);
+  const limit = pingInterval === undefined ? undefined : Math.min(Math.max(PONG_MS, pingInterval * 2), MAX_TIMER_MS);
+  return { pingInterval, idleTimeout: idleTimeout ?? limit };
+}
+
+/** Checks subprotocols and returns them as a list. */
+export function checkProtocols(value: SocketOptions["protocols"] = []): readonly string[] {
+  const list: readonly unknown[] = typeof value === "string" ? [value] : value;
+  if (!Array.isArray(list)) {
+    throw optionError("protocols", value, "be a name, or a list of names");
+  }
+  for (const name of list) {
+    if (typeof name !== "string" || !TOKEN_NAME.test(name)) {
+      throw argumentTypeError(
+        "ERR_EAS_ARG_OPTION",
+        `protocols has ${show(name)}: a subprotocol's name may hold letters, digits and !#$%&'*+-.^_\`|~ only`,
+      );
+    }
+  }
+  if (new Set(list).size < list.length) {
+    throw argumentTypeError(
+      "ERR_EAS_ARG_OPTION",
+      `protocols is ${show(list.join(", "))}: each name must occur only once`,
+    );
+  }
+  return [...list];
+}
+
+/** Checks with what a WebSocket is to be closed. */
+export function checkClose(code: number, reason: string): void {
+  if (code !== 1000 && !(Number.isInteger(code) && code >= 3000 && code <= 4999)) {
+    throw argumentRangeError(
+      "ERR_EAS_ARG_OPTION",
+      `code is ${show(code)}: a WebSocket is closed with 1000, or with 3000 to 4999`,
+    );
+  }
+  if (typeof reason !== "string" || new TextEncoder().encode(reason).length > MOST_REASON_BYTES) {
+    throw argumentRangeError(
+      "ERR_EAS_ARG_OPTION",
+      `reason is ${show(reason)}: it must be text of at most ${MOST_REASON_BYTES} bytes`,
+    );
+  }
+}
+
+/** Checks what is to be sent. */
+export function checkMessage(data: unknown): void {
+  if (typeof data === "string" || isBytes(data)) return;
+  throw argumentTypeError("ERR_EAS_ARG_REQUEST", `send takes a string or a Uint8Array, not ${show(data)}`);
+}

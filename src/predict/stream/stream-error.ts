@@ -1,0 +1,104 @@
+import { type FailedCall, nameOf } from "../../call/failures/failure.js";
+import { redactText } from "../../call/failures/redact.js";
+import { EasDecodeError, EasStreamError } from "../../errors.js";
+import { show } from "../../util/argument-errors.js";
+import type { ServerSentEvent } from "./server-sent-events.js";
+import { GATEWAY_LINE, type StreamEnd } from "./stream-end.js";
+
+/** Characters of what the service said that stand in the message. */
+const EXCERPT = 200;
+
+/** The error of an event by which a service says, in the middle of its answer, that it failed. */
+export function errorOfEvent(
+  { event, data }: ServerSentEvent,
+  before: number,
+  call: FailedCall,
+): EasStreamError | undefined {
+  if (event !== "error" && !data.includes('"error"')) return undefined;
+  // A relay that ends a stream within an event adds its report as a line.
+  const value = parse(data) ?? parse(data.slice(data.lastIndexOf("\n") + 1));
+  if (event !== "error" && said(value) === undefined) return undefined;
+  return streamError(value, data, before, call);
+}
+
+/**
+ * The same for a JSON value: an object with an `error` and nothing else, since values may have fields of any name. Those of a
+ * chat have the names of OpenAI's API.
+ */
+export function errorOfValue(
+  value: unknown,
+  before: number,
+  call: FailedCall,
+  isChat = false,
+): EasStreamError | undefined {
+  if (said(value) === undefined || (!isChat && Object.keys(value as object).length > 1)) return undefined;
+  return streamError(value, textOf(value), before, call);
+}
+
+/** The error of a stream that was cut off although its connection ended in good order. */
+export function errorOfEnd({ why, line = "" }: StreamEnd, before: number, call: FailedCall): EasStreamError {
+  const data = redactText(line, call.token);
+  const shown = data === "" ? "" : `, ${show(data)}`;
+  const cause = line.trim() === GATEWAY_LINE ? ". The LLM gateway writes it when it loses the engine" : "";
+  return new EasStreamError(
+    `${nameOf(call.plan)} was cut off after ${before} events or values: the stream ended ${why}${shown}${cause}. The error's property received has the text up to there`,
+    { attempts: call.attempts, retryable: true, data },
+  );
+}
+
+function streamError(value: unknown, data: string, before: number, call: FailedCall): EasStreamError {
+  const message = redactText(messageOf(said(value)) ?? data, call.token);
+  const excerpt = message.length > EXCERPT ? `${message.slice(0, EXCERPT)}…` : message;
+  return new EasStreamError(
+    `${nameOf(call.plan)} failed after ${before} events or values. The service said: ${excerpt}`,
+    {
+      attempts: call.attempts,
+      data: redactText(data, call.token),
+      status: statusOf(value),
+    },
+  );
+}
+
+/** What stands in the place of an error: vLLM and OpenAI have `{ error: { message, code } }`, older vLLM `object: "error"`. */
+function said(value: unknown): unknown {
+  if (typeof value !== "object" || value === null) return undefined;
+  const { error, object } = value as { error?: unknown; object?: unknown };
+  if (object === "error") return value;
+  return (typeof error === "object" && error !== null) || (typeof error === "string" && error !== "")
+    ? error
+    : undefined;
+}
+
+function messageOf(error: unknown): string | undefined {
+  if (typeof error === "string") return error;
+  const { message } = (error ?? {}) as { message?: unknown };
+  return typeof message === "string" ? message : undefined;
+}
+
+function statusOf(value: unknown): number | undefined {
+  const inner = said(value);
+  for (const place of [inner, value]) {
+    if (typeof place !== "object" || place === null) continue;
+    const { code, status } = place as { code?: unknown; status?: unknown };
+    for (const number of [code, status].map(Number))
+      if (Number.isInteger(number) && number >= 400 && number < 600) return number;
+  }
+  return undefined;
+}
+
+function parse(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return undefined;
+  }
+}
+
+/** The value as JSON text. `JSON.stringify` is recursive, and overflows the stack where `JSON.parse` does not. */
+function textOf(value: unknown): string {
+  try {
+    return JSON.stringify(value);
+  } catch {
+    throw new EasDecodeError("the stream reported an error that is nested too deeply to be read", { format: "json" });
+  }
+}

@@ -1,0 +1,190 @@
+import { type Prepared, prepare, withCallOptions, withHeaders } from "../call/build-request.js";
+import type { Channel } from "../call/connections/connection-pool.js";
+import { makeCall } from "../call/make-call.js";
+import type { CallBody, CallPlan, CallResult } from "../call/request.js";
+import { type CallOptions, MAX_TIMER_MS } from "../config/options.js";
+import type { CallKind } from "../config/retry.js";
+import type { Settings } from "../config/settings.js";
+import { joinPath, suffixOf } from "../config/url.js";
+import { endpointOf } from "../endpoint/parse-endpoint.js";
+import type { Bytes } from "../formats/request.js";
+import type { HeaderPair, Transport } from "../platform/contract.js";
+import { argumentTypeError, show, showUrl } from "../util/argument-errors.js";
+import { changeNames, type OptionNames } from "../util/option-names.js";
+import { inBatches } from "./commit-batch.js";
+import { checkIndexes, type FrameIndex } from "./frame-index.js";
+import { checkIdentity, checkOperationOptions } from "./options.js";
+
+/** What may be set for one call to a queue; each option stands above the client's own. */
+export type QueueCallOptions = Pick<
+  CallOptions,
+  "headers" | "timeout" | "totalTimeout" | "retryCount" | "retryOn" | "signal"
+>;
+
+export const QUEUE_CALL_OPTIONS: OptionNames<QueueCallOptions> = {
+  headers: 1,
+  timeout: 1,
+  totalTimeout: 1,
+  retryCount: 1,
+  retryOn: 1,
+  signal: 1,
+};
+
+/** The options of a call that operations pass on. */
+const PLAN_OPTIONS = /* @__PURE__ */ changeNames(QUEUE_CALL_OPTIONS, [], { onUploadProgress: 1 });
+
+/** Names and values of a query, in their order. */
+export type QueryPairs = readonly (readonly [name: string, value: string])[];
+
+/** Names of the headers by which the official Python and Java SDKs say who asks (queue_client.py). */
+const UID = "x-eas-queueservice-redis-uid";
+const GID = "x-eas-queueservice-redis-gid";
+
+/** One operation on a queue. */
+export interface QueueOperation<R> {
+  readonly kind: CallKind;
+  readonly method: CallPlan["method"];
+  readonly query: QueryPairs;
+  /** Path behind the queue. */
+  readonly path?: string | undefined;
+  readonly headers?: readonly HeaderPair[] | undefined;
+  readonly body?: Bytes | undefined;
+  /** Milliseconds for which the service may hold the answer back; the attempt and the call have that much more time. */
+  readonly held?: number | undefined;
+  readonly call?: QueueCallOptions | undefined;
+  readonly read: (result: CallResult, transport: Transport) => R;
+}
+
+/** Sends an operation on a batch of items, or on those of them that it is still to be sent for. */
+export type Through = (batch: readonly bigint[], send: (rest: readonly bigint[]) => Promise<void>) => Promise<void>;
+
+/** Makes the calls of a queue client, under the settings that it has at the time. */
+export class QueueCalls {
+  readonly channel: Channel;
+  #uid: string;
+  #gid: string;
+  #settings: Settings;
+  #prepared: Prepared | undefined;
+
+  constructor(channel: Channel, settings: Settings, uid: string, gid: string) {
+    this.channel = channel;
+    this.#settings = settings;
+    this.#uid = checkIdentity("uid", uid);
+    this.#gid = checkIdentity("gid", gid);
+  }
+
+  /** Who asks. */
+  get uid(): string {
+    return this.#uid;
+  }
+
+  /** The group of the consumer. */
+  get gid(): string {
+    return this.#gid;
+  }
+
+  /** Sets who asks: a consumer, and the group that it is of. */
+  identify(uid: string = this.#uid, gid: string = this.#gid): void {
+    this.#uid = checkIdentity("uid", uid);
+    this.#gid = checkIdentity("gid", gid);
+    this.#prepared = undefined;
+  }
+
+  /** Whether the transport may send a request twice by itself. */
+  get mayResend(): boolean {
+    return this.channel.transport.mayResend === true;
+  }
+
+  get settings(): Settings {
+    return this.#settings;
+  }
+
+  set settings(settings: Settings) {
+    this.#settings = settings;
+    this.#prepared = undefined;
+  }
+
+  /** Works out what all calls have in common; throws for what cannot work together. */
+  prepare(): Prepared {
+    if (this.#prepared === undefined) {
+      const prepared = prepare(this.#settings, this.channel.platform);
+      if (!prepared.target.isPredict && !this.#settings.customUrl) throw notOfQueues(this.#settings);
+      const plan = withHeaders(prepared.plan, [
+        [UID, this.#uid],
+        [GID, this.#gid],
+      ]);
+      this.#prepared = { ...prepared, plan };
+    }
+    return this.#prepared;
+  }
+
+  /** Checks the settings, and loads what the first call would load. */
+  async ready(): Promise<void> {
+    const { plan } = this.prepare();
+    this.channel.checkOpen();
+    await this.channel.ready(plan);
+  }
+
+  /** Makes the call of an operation; `late` makes its body when the call has begun. */
+  run<R>(operation: QueueOperation<R>, late?: CallBody): Promise<R> {
+    try {
+      this.channel.checkOpen();
+      return makeCall(this.channel, this.planOf(operation), late ?? operation.body ?? null, (result) =>
+        operation.read(result, this.channel.transport),
+      );
+    } catch (error) {
+      return Promise.reject(error);
+    }
+  }
+
+  /** Makes the calls of an operation on items, as few as possible, each by `through`, which may leave out items. */
+  async runForAll(
+    indexes: FrameIndex | Iterable<FrameIndex>,
+    operation: (batch: readonly bigint[]) => QueueOperation<void>,
+    through: Through,
+  ): Promise<void> {
+    const batches = inBatches(checkIndexes("indexes", indexes));
+    // All are made before any is sent, so that bad input sends nothing.
+    batches.map(operation);
+    await Promise.all(batches.map((batch) => through(batch, (rest) => this.run(operation(rest)))));
+  }
+
+  /** The plan of an operation. */
+  planOf(operation: Omit<QueueOperation<unknown>, "read">): CallPlan {
+    const { kind, method, query, path, headers = [], held = 0, call = {} } = operation;
+    checkOperationOptions("call options", "timeout: 1000", call, PLAN_OPTIONS);
+    const { plan } = this.prepare();
+    // To copy a plan takes as long as all else here.
+    const common = headers.length === 0 ? plan : withHeaders(plan, headers);
+    const own = Object.keys(call).length === 0 ? common : withCallOptions(common, call);
+    const { wire, signed } = path === undefined ? plan.suffix : suffixOf(path, undefined);
+    const text = queryText(query);
+    const joint = text === "" ? "" : wire.includes("?") ? "&" : "?";
+    const suffix = { wire: wire + joint + text, signed: signed + joint + text };
+    const { target } = plan;
+    return {
+      ...own,
+      kind,
+      isHeld: held > 0,
+      method,
+      suffix,
+      path: joinPath(target.path, target.query, suffix.wire),
+      resource: joinPath(target.resource, target.query, suffix.signed),
+      timeout: Math.min(own.timeout + held, MAX_TIMER_MS),
+      totalTimeout: Math.min(own.totalTimeout + held, MAX_TIMER_MS),
+    };
+  }
+}
+
+/** The host of a service: no documentation says that it leads to the service's queues. */
+function notOfQueues({ endpoint, serviceName }: Settings): TypeError {
+  const { gateway, serviceName: own } = endpointOf({ endpoint }) ?? {};
+  return argumentTypeError(
+    "ERR_EAS_ARG_ENDPOINT",
+    `endpoint ${showUrl(endpoint)} is the host of a service, and queues are behind the gateway: set endpoint to ${gateway} and queueName to ${show(serviceName || own)}, or set customUrl to the queue's own URL`,
+  );
+}
+
+function queryText(query: QueryPairs): string {
+  return query.map(([name, value]) => `${encodeURIComponent(name)}=${encodeURIComponent(value)}`).join("&");
+}

@@ -1,0 +1,115 @@
+import { platform } from "#platform";
+import { CHANNEL, channelOf } from "../../call/connections/connection-pool.js";
+import type { CloseOptions } from "../../config/options.js";
+import { argumentTypeError, show } from "../../util/argument-errors.js";
+import { closeOnDispose } from "../../util/async-dispose.js";
+import { showAsText } from "../../util/inspect.js";
+import { listFacts } from "../../util/list-facts.js";
+import { changeNames, checkOptionNames, type OptionNames } from "../../util/option-names.js";
+import { randomUuid } from "../../util/uuid.js";
+import { QueueClient } from "../client.js";
+import { checkIndex } from "../frame-index.js";
+import type { PutOptions } from "../operations.js";
+import { type KnownOptions, QUEUE_OPTIONS, type QueueClientOptions, type QueueData } from "../options.js";
+import { checkTags } from "../tags.js";
+import { InferenceJob, type InferenceJobJson, JOB_TAG, ResultWaits } from "./inference-job.js";
+
+/** Options of an `AsyncInferenceClient`. */
+export interface AsyncInferenceClientOptions
+  extends Omit<QueueClientOptions, "queueName" | "customUrl" | "gid" | "uid" | "dialWebSocket"> {
+  /** The asynchronous inference service. */
+  readonly serviceName?: string | undefined;
+}
+
+const ASYNC_OPTIONS: OptionNames<AsyncInferenceClientOptions> = /* @__PURE__ */ changeNames(
+  QUEUE_OPTIONS,
+  ["queueName", "customUrl"],
+  { serviceName: 1 },
+);
+
+/**
+ * Calls an asynchronous inference service: requests go into its input queue, and the results are fetched from its output
+ * queue, by this process or by another. A service whose output queue is full works no more: fetch or discard what you
+ * submit.
+ *
+ * @example
+ * const client = new AsyncInferenceClient({ endpoint, serviceName: "txt2img", token });
+ * const job = await client.submit(JSON.stringify({ prompt: "a cat" }), { path: "/v1/txt2img" });
+ * const frame = await job.result({ timeout: 600_000 });
+ */
+export class AsyncInferenceClient {
+  /** The queue that requests go into; it shares its connections and their limit with `sink`, and is closed with it. */
+  readonly input: QueueClient;
+  /** The queue that results come out of. */
+  readonly sink: QueueClient;
+  readonly #waits: ResultWaits;
+  readonly #serviceName: string;
+
+  constructor(options: AsyncInferenceClientOptions) {
+    checkOptionNames("AsyncInferenceClient", options, ASYNC_OPTIONS);
+    const { serviceName, ...rest } = options ?? {};
+    if (typeof serviceName !== "string" || serviceName === "") {
+      throw argumentTypeError(
+        "ERR_EAS_ARG_SERVICE_NAME",
+        `serviceName is ${show(serviceName)}: it must be the service's name`,
+      );
+    }
+    this.#waits = new ResultWaits(() => this.sink.maxConnectionCount);
+    // One pool with one limit for both queues, which are one service.
+    const shared = { ...rest, [CHANNEL]: channelOf(platform, rest) };
+    // The service consumes its input in a group of its own name, and only there is a position known.
+    this.input = new QueueClient({ ...shared, queueName: serviceName, gid: serviceName });
+    this.sink = new QueueClient({ ...shared, queueName: `${serviceName}/sink`, gid: serviceName });
+    closeOnDispose(this);
+    this.#serviceName = serviceName;
+    showAsText(this);
+  }
+
+  /**
+   * Puts a request into the input queue. It is not repeated when the queue may have it: then it rejects with an error
+   * whose `maybeAccepted` is true.
+   */
+  submit<O extends PutOptions>(data: QueueData, options?: KnownOptions<PutOptions, O>): Promise<InferenceJob>;
+  async submit(data: QueueData, options: PutOptions = {}): Promise<InferenceJob> {
+    // The tags may be those of another job's result: its job tag is replaced.
+    const tags = Object.fromEntries(checkTags(options.tags, "without request id"));
+    // A tag of our own, since a page sees the request id only if the service exposes its header.
+    const tag = randomUuid();
+    const { index, requestId } = await this.input.put(data, { ...options, tags: { ...tags, [JOB_TAG]: tag } });
+    return this.#job({ index, requestId: requestId === "" ? undefined : requestId, tag });
+  }
+
+  /** The job that another process has submitted, from what its `toJSON` gave. */
+  resume(job: InferenceJobJson): InferenceJob {
+    const { index, requestId, tag } = job ?? {};
+    if (
+      typeof tag !== "string" ||
+      tag === "" ||
+      !(requestId === undefined || (typeof requestId === "string" && requestId !== ""))
+    ) {
+      throw argumentTypeError(
+        "ERR_EAS_ARG_REQUEST",
+        "job must be the result of a job's toJSON(): { index, requestId, tag }",
+      );
+    }
+    return this.#job({ index: checkIndex("index", index), requestId, tag });
+  }
+
+  /** Returns the service and its input queue, for logs. */
+  toString(): string {
+    return listFacts("AsyncInferenceClient", { service: this.#serviceName, input: this.input });
+  }
+
+  #job(facts: Pick<InferenceJob, "index" | "requestId" | "tag">): InferenceJob {
+    return new InferenceJob(this.input, this.sink, this.#waits, facts);
+  }
+
+  /**
+   * Ends the waits for results, which reject, lets other attempts in flight end and closes the connections. With
+   * `{ force: true }` attempts in flight are cancelled as well.
+   */
+  async close(options?: CloseOptions): Promise<void> {
+    this.#waits.close();
+    await Promise.all([this.input.close(options), this.sink.close(options)]);
+  }
+}

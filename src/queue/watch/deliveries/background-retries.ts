@@ -1,0 +1,148 @@
+import { EasHttpError } from "../../../errors.js";
+import { isError, messageOf } from "../../../util/realms.js";
+import { linkSignal, pause, unlinkSignal } from "../../../util/timing/abort.js";
+import { MAX_INDEXES } from "../../commit-batch.js";
+import type { NegativeOptions } from "../../operations.js";
+import type { WatchSettings } from "../options.js";
+
+/** A commit, by the method that carries it out. */
+export interface Commit {
+  readonly method: "PUT" | "DELETE";
+}
+
+/** A negative, with what it says. */
+export interface Negative extends Pick<NegativeOptions, "code" | "reason"> {
+  readonly method?: undefined;
+}
+
+/** Acknowledgements with the same object are sent together. */
+export type Acknowledgement = Commit | Negative;
+
+/** What background retries need of their watcher. */
+export interface BackgroundRetriesHost {
+  readonly settings: Pick<WatchSettings, "leastDelay" | "mostDelay">;
+  /** Fires when the watcher closes. */
+  readonly life: AbortSignal;
+  /** Logs `message` once for each `cause`. */
+  readonly warn: (cause: string, message: string) => void;
+}
+
+/** Statuses after which the same request would be refused again. */
+const REFUSALS: readonly number[] = [400, 404, 405, 501];
+
+/** Whether the service refused a request, and would refuse it again. */
+export function isRefusal(error: unknown): boolean {
+  return error instanceof EasHttpError && REFUSALS.includes(error.status);
+}
+
+/** Whether a call was never sent, since the client is closed. */
+export function isArgumentError(error: unknown): boolean {
+  return isError(error) && "code" in error && String(error.code).startsWith("ERR_EAS_ARG_");
+}
+
+/**
+ * Retries failed acknowledgements: one request at a time, with increasing delays, until the service answers or the watcher
+ * closes.
+ */
+export class BackgroundRetries {
+  readonly #host: BackgroundRetriesHost;
+  readonly #send: (indexes: readonly bigint[], how: Acknowledgement) => Promise<void>;
+  readonly #failed = new Map<bigint, Acknowledgement>();
+  #isRunning = false;
+  #wake: (() => void) | undefined;
+  #maxIndexes = MAX_INDEXES;
+
+  /** `send` calls `delete` for what it has acknowledged. */
+  constructor(host: BackgroundRetriesHost, send: (indexes: readonly bigint[], how: Acknowledgement) => Promise<void>) {
+    this.#host = host;
+    this.#send = send;
+  }
+
+  /** Retries `how` for these items. */
+  add(indexes: readonly bigint[], how: Acknowledgement): void {
+    for (const index of indexes) this.#failed.set(index, how);
+    if (this.#isRunning || this.#failed.size === 0 || this.#host.life.aborted) return;
+    this.#isRunning = true;
+    void this.#run().finally(() => {
+      this.#isRunning = false;
+    });
+  }
+
+  delete(index: bigint): void {
+    this.#failed.delete(index);
+  }
+
+  /** Forgets the items for which `isGone` returns true. */
+  forget(isGone: (index: bigint) => boolean): void {
+    for (const index of this.#failed.keys()) if (isGone(index)) this.#failed.delete(index);
+  }
+
+  /** Retries at once when the service has pushed an item again: it certainly waits for the acknowledgement then. */
+  pushedAgain(index: bigint): void {
+    if (this.#failed.has(index)) this.#wake?.();
+  }
+
+  /** Sends all failed commits once more. Never rejects. */
+  async flush(): Promise<void> {
+    const sent: Promise<void>[] = [];
+    const all = [...this.#failed].filter(([, { method }]) => method !== undefined);
+    for (const how of new Set(all.map(([, how]) => how))) {
+      const indexes = all.filter((each) => each[1] === how).map(([index]) => index);
+      for (let at = 0; at < indexes.length; at += MAX_INDEXES) {
+        sent.push(this.#send(indexes.slice(at, at + MAX_INDEXES), how));
+      }
+    }
+    const unanswered = (await Promise.allSettled(sent)).filter(({ status }) => status === "rejected");
+    if (unanswered.length === 0) return;
+    this.#host.warn(
+      "flush",
+      `${this.#failed.size} items were handled but could not be committed: the service will deliver them again`,
+    );
+  }
+
+  async #run(): Promise<void> {
+    const { life, warn } = this.#host;
+    let failures = 0;
+    while (this.#failed.size > 0) {
+      await this.#delay(failures);
+      if (life.aborted) return;
+      try {
+        await this.#next();
+        failures = 0;
+      } catch (error) {
+        if (life.aborted) return;
+        if (++failures > 1) continue;
+        const message = messageOf(error);
+        warn(`acknowledging: ${message}`, `acknowledging ${this.#failed.size} items failed and is retried: ${message}`);
+      }
+    }
+  }
+
+  async #next(): Promise<void> {
+    const [how] = this.#failed.values();
+    if (how === undefined) return;
+    const alike = [...this.#failed].filter((each) => each[1] === how);
+    const indexes = alike.slice(0, this.#maxIndexes).map(([index]) => index);
+    try {
+      await this.#send(indexes, how);
+      this.#maxIndexes = MAX_INDEXES;
+    } catch (error) {
+      // To the end of the order.
+      for (const index of indexes) if (this.#failed.delete(index)) this.#failed.set(index, how);
+      // The service may refuse one index only: the others do not wait for it.
+      this.#maxIndexes = isRefusal(error) ? 1 : MAX_INDEXES;
+      throw error;
+    }
+  }
+
+  async #delay(failures: number): Promise<void> {
+    const { life, settings } = this.#host;
+    const longest = Math.min(settings.mostDelay, settings.leastDelay * 2 ** failures);
+    const woken = new AbortController();
+    this.#wake = () => woken.abort();
+    linkSignal(life, woken);
+    await pause(longest * (0.5 + Math.random() / 2), woken.signal).catch(() => {});
+    unlinkSignal(life, woken);
+    this.#wake = undefined;
+  }
+}

@@ -1,0 +1,31 @@
+import { checkCount } from "../../../config/options.js";
+import { argumentTypeError, show } from "../../../util/argument-errors.js";
+import { checkOptionNames, type OptionNames } from "../../../util/option-names.js";
+
+/** How a watch recognises items that are copies of one put. */
+export interface SkipRepeatedOptions {
+  /**
+   * How many request ids of committed items are remembered, at least. Up to twice as many are kept in memory, about 100 bytes
+   * each. Default 10,000.
+   */
+  readonly remember?: number | undefined;
+}
+
+const SKIP_REPEATED_OPTIONS: OptionNames<SkipRepeatedOptions> = { remember: 1 };
+
+const DEFAULT_REMEMBER = 10_000;
+
+/** Checks `skipRepeated`. Returns how many request ids to remember; undefined for none. */
+export function checkSkipRepeated(value: boolean | SkipRepeatedOptions | undefined): number | undefined {
+  if (value === undefined || value === false) return undefined;
+  if (value === true) return DEFAULT_REMEMBER;
+  if (typeof value !== "object" || value === null || Array.isArray(value)) {
+    throw argumentTypeError(
+      "ERR_EAS_ARG_WATCH",
+      `skipRepeated is ${show(value)}: it must be true, false or options such as { remember: 1000 }`,
+    );
+  }
+  checkOptionNames("skipRepeated", value, SKIP_REPEATED_OPTIONS);
+  const { remember = DEFAULT_REMEMBER } = value;
+  return checkCount("skipRepeated.remember", remember, 1);
+}

@@ -1,0 +1,81 @@
+import type { EasDecodeError } from "../../../errors.js";
+import type { WatchReports } from "../reports.js";
+
+/** Delay before an item is returned to the queue again. It doubles with each return of the same item. */
+const FIRST_DELAY_MS = 100;
+const MAX_DELAY_MS = 10_000;
+/** Maximum number of items that are remembered. */
+const MAX_ITEMS = 10_000;
+
+interface Entry {
+  returns: number;
+  timer: ReturnType<typeof setTimeout> | undefined;
+}
+
+/** What happens with an item that cannot be read. */
+export interface UnreadableActions {
+  /** Tells the service that the item could not be handled. */
+  giveBack(index: bigint): Promise<void>;
+  /** Hands the error to the iteration. */
+  report(error: EasDecodeError): void;
+}
+
+/**
+ * Reports items that cannot be read, each once, and returns them to the queue, since they would occupy a place in the window.
+ * The service may push such an item again at once, so each return of the same item waits longer than the one before.
+ */
+export class UnreadableItems {
+  readonly #actions: UnreadableActions;
+  readonly #reports: WatchReports;
+  readonly #items = new Map<bigint, Entry>();
+  #isClosed = false;
+
+  constructor(actions: UnreadableActions, reports: WatchReports) {
+    this.#actions = actions;
+    this.#reports = reports;
+  }
+
+  /** Takes the error for an item; without its index the item can only be reported. Returns whether the item is new. */
+  add(error: EasDecodeError, index: bigint | undefined): boolean {
+    const known = index === undefined ? undefined : this.#items.get(index);
+    if (known === undefined) {
+      const item = index === undefined ? "an item" : `item ${index}`;
+      this.#reports.warn(`${item}: ${error.message}`, `${item} could not be read: ${error.message}`);
+      this.#actions.report(error);
+    }
+    if (index === undefined) return false;
+    const entry = known ?? { returns: 0, timer: undefined };
+    this.#items.set(index, entry);
+    if (this.#items.size > MAX_ITEMS) this.#forgetOldest();
+    this.#schedule(index, entry);
+    return known === undefined;
+  }
+
+  /** Sends nothing more. */
+  close(): void {
+    this.#isClosed = true;
+    for (const { timer } of this.#items.values()) clearTimeout(timer);
+    this.#items.clear();
+  }
+
+  #schedule(index: bigint, entry: Entry): void {
+    if (this.#isClosed || entry.timer !== undefined) return;
+    const send = () => {
+      entry.timer = undefined;
+      // Without an answer the item would keep its place in the window.
+      this.#actions.giveBack(index).catch(() => this.#schedule(index, entry));
+    };
+    const delay = entry.returns === 0 ? 0 : Math.min(MAX_DELAY_MS, FIRST_DELAY_MS * 2 ** (entry.returns - 1));
+    entry.returns++;
+    if (delay === 0) send();
+    else entry.timer = setTimeout(send, delay);
+  }
+
+  #forgetOldest(): void {
+    for (const [index, { timer }] of this.#items) {
+      clearTimeout(timer);
+      this.#items.delete(index);
+      return;
+    }
+  }
+}

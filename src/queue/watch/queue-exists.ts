@@ -1,0 +1,20 @@
+import { EasHttpError } from "../../errors.js";
+import type { QueueCalls } from "../calls.js";
+import type { DataFrame } from "../frame.js";
+import { getOperation } from "../operations.js";
+import { idOf, isSame } from "./deliveries/delivery-tracker.js";
+
+/** Statuses of a service that does not let this client read items: they cannot be verified, only acknowledged. */
+const UNREADABLE_STATUSES: readonly number[] = [400, 403, 405, 501];
+
+/** Whether the queue has the item of a frame. Its index may name another item after the queue was recreated. */
+export async function isThere(calls: QueueCalls, frame: DataFrame, signal: AbortSignal): Promise<boolean> {
+  const { index, owner } = frame;
+  try {
+    const [found] = await calls.run(getOperation({ index, autoDelete: false, timeout: 0, signal }, owner));
+    return found?.index === index && isSame(idOf(frame), found);
+  } catch (error) {
+    if (error instanceof EasHttpError && UNREADABLE_STATUSES.includes(error.status)) return true;
+    throw error;
+  }
+}

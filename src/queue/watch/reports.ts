@@ -1,0 +1,42 @@
+import { clockNow } from "../../util/timing/clock.js";
+import type { QueueLogger } from "../options.js";
+
+/** Milliseconds for which a cause that was logged is only counted. */
+const QUIET_MS = 600_000;
+/** Maximum number of causes that are remembered. */
+const MAX_CAUSES = 64;
+
+interface Report {
+  readonly loggedAt: number;
+  /** Repetitions that were not logged. */
+  count: number;
+}
+
+/** Logs what goes wrong with one watch: each cause once. Repetitions are counted and logged with the cause later. */
+export class WatchReports {
+  readonly #logger: () => QueueLogger;
+  readonly #reports = new Map<string, Report>();
+
+  constructor(logger: () => QueueLogger) {
+    this.#logger = logger;
+  }
+
+  /** Logs `message`, unless the same `cause` was logged within the last ten minutes. A logger that throws is ignored. */
+  warn(cause: string, message: string): void {
+    const now = clockNow();
+    const known = this.#reports.get(cause);
+    if (known !== undefined && now - known.loggedAt < QUIET_MS) {
+      known.count++;
+      return;
+    }
+    this.#reports.delete(cause);
+    this.#reports.set(cause, { loggedAt: now, count: 0 });
+    for (const oldest of this.#reports.keys()) if (this.#reports.size > MAX_CAUSES) this.#reports.delete(oldest);
+    const repeated = known?.count ? ` (${known.count} more times since the last log)` : "";
+    try {
+      this.#logger().warn(`eas-prediction: ${message}${repeated}`);
+    } catch {
+      // A failing logger must not end the watch.
+    }
+  }
+}

@@ -1,0 +1,132 @@
+import type { Channel } from "../../../call/connections/connection-pool.js";
+import type { Limiter } from "../../../call/connections/limiter.js";
+import { nameOf } from "../../../call/failures/failure.js";
+import type { CallPlan } from "../../../call/request.js";
+import { openStream } from "../../../call/stream-call.js";
+import { EasNetworkError } from "../../../errors.js";
+import type { Bytes } from "../../../formats/request.js";
+import type { StreamedResponse } from "../../../platform/contract.js";
+import { argumentRangeError } from "../../../util/argument-errors.js";
+import { SilenceTimer } from "../../../util/timing/idle-timer.js";
+import type { FrameSource, IndexReader, OpenSource, SourceEvents } from "./frame-source.js";
+import { FrameSplitter, frameTooLarge } from "./frame-splitter.js";
+
+/** The server's time for the head of its answer. */
+const HEAD_MS = 10_000;
+/** After so much silence the connection is made anew: nothing tells an idle queue from a dead connection. */
+const SILENCE_MS = 60_000;
+
+/** Number of watches over HTTP that are open, by the limiter of their origin. */
+const watches = /* @__PURE__ */ new WeakMap<Limiter, number>();
+
+/**
+ * A watch over a plain HTTP answer that does not end: frames with their lengths before them. It takes one of the client's
+ * connections for as long as it lasts.
+ */
+export function httpSource(channel: Channel, plan: CallPlan, readIndex: IndexReader): OpenSource {
+  return async (events, signal) => {
+    if (channel.connectionCount < 2) {
+      throw argumentRangeError(
+        "ERR_EAS_ARG_WATCH",
+        `maxConnectionCount is ${channel.connectionCount}: a watch over HTTP occupies one connection, which leaves none for commits; set it to at least 2, or the watch's transport to "poll" or "websocket"`,
+      );
+    }
+    const limiter = channel.limiter(plan.target.origin);
+    const count = watches.get(limiter) ?? 0;
+    if (count >= Math.max(1, Math.floor(channel.connectionCount / 2))) {
+      throw argumentRangeError(
+        "ERR_EAS_ARG_WATCH",
+        `maxConnectionCount is ${channel.connectionCount}: watches over HTTP may occupy at most half of the connections, and ${count} are open; set it to at least ${2 * count + 2}, or the watch's transport to "poll" or "websocket"`,
+      );
+    }
+    watches.set(limiter, count + 1);
+    const onOver = () => void watches.set(limiter, (watches.get(limiter) as number) - 1);
+    try {
+      const once = { timeout: HEAD_MS, totalTimeout: Number.POSITIVE_INFINITY, retryCount: 0, retryOn: undefined };
+      // Which instance it goes to is decided outside.
+      const options = { ...plan, ...once, route: undefined, signal };
+      const { response } = await openStream(channel, options, null, {}, (answer) => answer);
+      return new HttpSource(response, events, plan, readIndex, onOver);
+    } catch (error) {
+      onOver();
+      throw error;
+    }
+  };
+}
+
+class HttpSource implements FrameSource {
+  readonly #response: StreamedResponse;
+  readonly #ended: Promise<void>;
+  #resume: (() => void) | undefined;
+  #paused: Promise<void> | undefined;
+  #closing = false;
+
+  constructor(
+    response: StreamedResponse,
+    events: SourceEvents,
+    plan: CallPlan,
+    readIndex: IndexReader,
+    onOver: () => void,
+  ) {
+    this.#response = response;
+    const name = nameOf(plan);
+    const ended = (how: string) => new EasNetworkError(`${name} ${how}`, { attempts: 1, retryable: true });
+    const silence = new SilenceTimer(SILENCE_MS, () =>
+      response.cancel(ended(`timed out: nothing received for ${SILENCE_MS} ms`)),
+    );
+    const onFrame = (frame: Bytes) => {
+      if (!this.#closing) events.onFrame(frame);
+    };
+    const onTooLarge = (head: Bytes, size: number) => {
+      const error = frameTooLarge(plan.maxResponseBytes, size);
+      const index = readIndex(head);
+      // Not a frame at all, such as a page: the bytes behind it have no meaning.
+      if (index === undefined) throw error;
+      if (!this.#closing) events.onUnreadable(error, index);
+    };
+    const splitter = new FrameSplitter(plan.maxResponseBytes, onFrame, onTooLarge);
+    const read = async (): Promise<boolean> => {
+      for (;;) {
+        await this.#paused;
+        // Only while somebody reads: a watcher that is held back is no sign of a dead connection.
+        silence.start();
+        const piece = await response.read();
+        if (piece === undefined) return splitter.isBetweenFrames;
+        silence.stop();
+        splitter.push(piece);
+      }
+    };
+    this.#ended = read()
+      .finally(onOver)
+      .then(
+        (graceful) => {
+          silence.stop();
+          const cause = ended(graceful ? "was ended" : "was closed inside a frame");
+          events.onEnd({ graceful, asked: this.#closing, cause });
+        },
+        (error: unknown) => {
+          silence.stop();
+          response.cancel(error);
+          events.onEnd({ graceful: false, asked: this.#closing, cause: (error as Error) ?? ended("was closed") });
+        },
+      );
+  }
+
+  readonly pause = (): void => {
+    this.#paused ??= new Promise((resolve) => {
+      this.#resume = resolve;
+    });
+  };
+
+  readonly resume = (): void => {
+    this.#paused = undefined;
+    this.#resume?.();
+  };
+
+  async close(): Promise<void> {
+    this.#closing = true;
+    this.resume();
+    this.#response.cancel(undefined);
+    await this.#ended;
+  }
+}

@@ -1,0 +1,102 @@
+import { EasDecodeError } from "../../../errors.js";
+import type { Bytes } from "../../../formats/request.js";
+import type { DataFrame, FrameOwner } from "../../frame.js";
+import type { WatchTools } from "../tools.js";
+import type { FrameSource, OpenSource, SourceEnd } from "./frame-source.js";
+
+/** Time without an item that is too large, after which a connection that brings the data as well serves better. */
+const SPARE_MS = 30_000;
+
+/**
+ * A watch that brings only indexes, whose items are read one by one. It finds the item that is too large for a WebSocket
+ * whose runtime refuses the message at its head: `fetch` rejects with an `EasDecodeError`, or resolves with null when the
+ * item was deleted after the refusal. Both call `onFound`. Undefined: an item that is gone.
+ */
+export function indexSource(
+  { readFrame }: WatchTools,
+  open: OpenSource,
+  owner: FrameOwner,
+  fetch: (index: bigint, signal: AbortSignal) => Promise<DataFrame | null | undefined>,
+  onFound: () => void,
+): OpenSource {
+  return async (events, signal) => {
+    const life = new AbortController();
+    const waiting: Bytes[] = [];
+    let isPaused = false;
+    let isBusy = false;
+    let isSpare = false;
+    let failure: Error | undefined;
+    let end: SourceEnd | undefined;
+    let timer: ReturnType<typeof setTimeout> | undefined;
+
+    const found = (): void => {
+      onFound();
+      clearTimeout(timer);
+      timer = setTimeout(() => {
+        isSpare = true;
+      }, SPARE_MS);
+    };
+    const read = async (bytes: Bytes): Promise<void> => {
+      let index: bigint;
+      try {
+        index = readFrame(bytes, owner).index;
+      } catch {
+        return events.onFrame(bytes);
+      }
+      try {
+        const frame = await fetch(index, life.signal);
+        if (end !== undefined) return;
+        if (frame === null) found();
+        else if (frame !== undefined) events.onItem(frame);
+      } catch (error) {
+        if (!(error instanceof EasDecodeError)) throw error;
+        if (end !== undefined) return;
+        found();
+        events.onUnreadable(error, index);
+      }
+    };
+    const work = async (): Promise<void> => {
+      if (isBusy) return;
+      isBusy = true;
+      try {
+        while (!isPaused && end === undefined && waiting.length > 0) await read(waiting.shift() as Bytes);
+      } catch (error) {
+        // What was not read is pushed again by the next connection.
+        failure = error as Error;
+        void source.close();
+      }
+      isBusy = false;
+    };
+    const source = await open(
+      {
+        ...events,
+        onFrame(bytes) {
+          waiting.push(bytes);
+          void work();
+        },
+        onEnd(given) {
+          end = failure === undefined ? given : { graceful: false, cause: failure };
+          clearTimeout(timer);
+          life.abort(new Error("the connection has ended"));
+          events.onEnd(end);
+        },
+      },
+      signal,
+    );
+    void work();
+    const result: FrameSource = {
+      get isSpare() {
+        return isSpare;
+      },
+      pause() {
+        isPaused = true;
+      },
+      resume() {
+        isPaused = false;
+        void work();
+      },
+      close: () => source.close(),
+    };
+    return result;
+  };
+}

@@ -1,0 +1,33 @@
+import type { Channel } from "../../../call/connections/connection-pool.js";
+import { isAtFault, leaseInstance } from "../../../call/connections/instance-lease.js";
+import type { CallPlan } from "../../../call/request.js";
+import { raceAbort } from "../../../util/timing/abort.js";
+import type { OpenSource } from "./frame-source.js";
+
+/**
+ * A connection to the plan's target, or to one of its instances, where they are reached directly; not to `last`, where there
+ * are others. `last` then says which.
+ */
+export function instanceSource(
+  channel: Channel,
+  plan: CallPlan,
+  last: string[],
+  open: (plan: CallPlan) => OpenSource,
+): OpenSource {
+  return async (events, signal) => {
+    const tried = last.splice(0);
+    const leased = await leaseInstance(channel, plan, tried, (work) => raceAbort(work, signal));
+    last.push(...tried.slice(-1));
+    const onEnd: typeof events.onEnd = (end) => {
+      // It had answered, and may have ended for many reasons.
+      leased.lease?.end(false, true);
+      events.onEnd(end);
+    };
+    try {
+      return await open(leased.plan)({ ...events, onEnd }, signal);
+    } catch (error) {
+      leased.lease?.end(isAtFault(error));
+      throw error;
+    }
+  };
+}

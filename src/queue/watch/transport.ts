@@ -1,0 +1,31 @@
+import type { Channel } from "../../call/connections/connection-pool.js";
+import { EasUnsupportedError } from "../../errors.js";
+import type { WebSocketDialer } from "../../platform/contract.js";
+import type { WatchSettings, WatchTransport } from "./options.js";
+import type { WatchReports } from "./reports.js";
+
+/** Chooses what a watch runs over. Throws for what the runtime does not have, and logs what a poll cannot do. */
+export function transportOf(
+  channel: Channel,
+  dialWebSocket: WebSocketDialer | undefined,
+  { transport, autoCommit }: WatchSettings,
+  reports: WatchReports,
+): WatchTransport {
+  if (transport === "websocket" && dialWebSocket === undefined) {
+    throw new EasUnsupportedError(
+      `transport "websocket" is not available: ${channel.noSockets}. Use transport "http", which streams over HTTP, or "poll"; or set the client's dialWebSocket`,
+    );
+  }
+  const fallsBack = transport === "auto" && dialWebSocket === undefined && channel.transport.stream === undefined;
+  if (transport !== "poll" && !fallsBack) {
+    if (transport !== "auto") return transport;
+    return dialWebSocket === undefined ? "http" : "websocket";
+  }
+  const why = fallsBack ? "the watch polls: this transport has neither WebSockets nor streams" : "the watch polls";
+  // With autoCommit each item is deleted as it is read, so that no other consumer gets it.
+  const but = autoCommit
+    ? ""
+    : ". Polled items belong to no consumer: all consumers of a group get each item, and a commit deletes it for every group. Use one consumer, or autoCommit, or another transport";
+  if (fallsBack || !autoCommit) reports.warn("poll", why + but);
+  return "poll";
+}

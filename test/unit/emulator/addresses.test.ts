@@ -1,0 +1,234 @@
+import { connect } from "node:net";
+import { text as textOf } from "node:stream/consumers";
+import { describe, expect, onTestFinished, test } from "vitest";
+import { createEmulator, type StartEmulatorOptions, startEmulator } from "../../../src/emulator/index.js";
+import { PredictClient, type PredictClientOptions, TransportError } from "../../../src/index.js";
+import { nodeTransport } from "../../../src/node.js";
+import { errorOf } from "../../support/calls.js";
+
+const DOMAIN = "1234.cn-shanghai.pai-eas.aliyuncs.com";
+const HOSTS = [
+  `my-chat.${DOMAIN}`,
+  "my-chat.1234.vpc.cn-shanghai.pai-eas.aliyuncs.com",
+  "my-chat.gw-x1y2-vpc.cn-shanghai.pai-eas.aliyuncs.com",
+];
+
+/** Answers with what it was called with. */
+const services = {
+  my_chat: {
+    methods: ["GET", "POST"],
+    handle: ({ service, path }: { service: string; path: string }) => JSON.stringify([service, path]),
+  },
+};
+
+async function start(options: StartEmulatorOptions = {}) {
+  const emulator = await startEmulator({ services, token: "t", ...options });
+  onTestFinished(() => emulator.close());
+  return emulator;
+}
+
+/** Sends a GET with this `Host` header over a socket, and returns status and body. */
+async function get(port: number, host: string, path: string): Promise<[status: number, body: string]> {
+  const socket = connect(port, "127.0.0.1");
+  socket.end(`GET ${path} HTTP/1.1\r\nhost: ${host}\r\nauthorization: t\r\nconnection: close\r\n\r\n`);
+  const [head, body] = (await textOf(socket)).split("\r\n\r\n") as [string, string];
+  return [Number(head.split(" ")[1]), body];
+}
+
+describe("the host of a service", () => {
+  test.each(HOSTS)("%s leads to it, by the Host header", async (host) => {
+    const { port } = await start({ hosts: ["*.aliyuncs.com"] });
+    const rows: [path: string, seen: string][] = [
+      ["/", ""],
+      ["/v1/models?a=b", "/v1/models"],
+      ["/v1/", "/v1/"],
+      ["/api/predict/my_chat", "/api/predict/my_chat"],
+    ];
+    for (const [path, seen] of rows)
+      expect(await get(port, `${host}:80`, path)).toEqual([200, JSON.stringify(["my_chat", seen])]);
+  });
+
+  test("is matched without regard to case, and with _ or . for -", async () => {
+    const { port } = await start({ hosts: "*", services: { "Group.My_Chat": services.my_chat } });
+    for (const name of ["group-my-chat", "GROUP.my-chat", "group.my_chat"]) {
+      expect(await get(port, `${name}.${DOMAIN}`, "/x")).toEqual([200, '["Group.My_Chat","/x"]']);
+    }
+  });
+
+  test("that names no service is answered with 404", async () => {
+    const { port, requests } = await start({ hosts: "*" });
+    expect(await get(port, `other.${DOMAIN}`, "/")).toEqual([404, `service of other.${DOMAIN} not found`]);
+    // Its path does not count.
+    expect((await get(port, `other.${DOMAIN}`, "/api/predict/my_chat"))[0]).toBe(404);
+    expect(requests.map(({ service }) => service)).toEqual([undefined, undefined]);
+  });
+
+  test("has neither discovery nor the root queue", async () => {
+    const { port } = await start({ hosts: "*", queues: { q: {} }, rootQueue: "q" });
+    const path = "/exported/apis/eas.alibaba-inc.k8s.io/v1/upstreams/my_chat";
+    expect(await get(port, HOSTS[0] as string, path)).toEqual([200, JSON.stringify(["my_chat", path])]);
+    expect((await get(port, `other.${DOMAIN}`, "/"))[0]).toBe(404);
+  });
+
+  test("is refused unless the option hosts lets it through", async () => {
+    const { port } = await start();
+    expect((await get(port, HOSTS[0] as string, "/"))[0]).toBe(403);
+  });
+
+  test("has the models of its service", async () => {
+    const { port } = await start({ hosts: "*", services: { ...services, "my_chat/v2": services.my_chat } });
+    expect(await get(port, HOSTS[0] as string, "/v2/x")).toEqual([200, '["my_chat/v2","/x"]']);
+    expect(await get(port, HOSTS[0] as string, "/v3/x")).toEqual([200, '["my_chat","/v3/x"]']);
+  });
+
+  test("the host of a gateway leads to all services", async () => {
+    const { port } = await start({ hosts: "*" });
+    for (const host of [DOMAIN, "gw-x1y2-vpc.cn-shanghai.pai-eas.aliyuncs.com", "nlb-1.cn-shanghai.nlb.aliyuncs.com"]) {
+      expect(await get(port, host, "/api/predict/my_chat/v1")).toEqual([200, '["my_chat","/v1"]']);
+      expect((await get(port, host, "/v1"))[0]).toBe(404);
+    }
+  });
+});
+
+describe("a client with the endpoint of a service", () => {
+  test.each(HOSTS)("%s, over a socket", async (host) => {
+    const emulator = await start();
+    const transport = nodeTransport({ proxy: emulator.endpoint });
+    onTestFinished(() => transport.close());
+    const client = new PredictClient({ endpoint: host, token: "t", transport, logger: null });
+    expect((await client.predict("x", { path: "/v1/models" })).json()).toEqual(["my_chat", "/v1/models"]);
+    expect((await client.predict("x")).json()).toEqual(["my_chat", ""]);
+    const stream = await client.stream("x", { path: "/s" });
+    expect(await stream.text()).toBe('["my_chat","/s"]');
+    expect((await client.ready()).attempts).toBe(1);
+    expect(await client.diagnose()).toMatchObject({ ok: true, status: 200 });
+    expect(emulator.requests.every(({ auth }) => auth === "token")).toBe(true);
+  });
+
+  test("is signed on demand, and the signature is checked", async () => {
+    const { transport, requests } = createEmulator({ services, token: "t", strictSignatures: true });
+    const client = new PredictClient({ endpoint: HOSTS[0], token: "t", auth: "signature", transport });
+    await client.predict("x");
+    await client.predict("x", { path: "/v1/模", query: { a: "b c" } });
+    expect(requests.map(({ auth }) => auth)).toEqual(["signature", "signature"]);
+  });
+
+  test("opens WebSockets there", async () => {
+    const { transport } = createEmulator({
+      services: { my_chat: { handle: () => "", socket: ({ path }, socket) => socket.send(path) } },
+      token: "t",
+    });
+    const socket = await new PredictClient({ endpoint: HOSTS[0], token: "t", transport }).connect("/ws");
+    for await (const message of socket) {
+      expect(message).toBe("/ws");
+      break;
+    }
+    await socket.close();
+  });
+
+  test("that exists nowhere gets the error of the gateway", async () => {
+    const { transport } = createEmulator({ services });
+    const client = new PredictClient({ endpoint: `other.${DOMAIN}`, token: "t", transport, logger: null });
+    expect(await errorOf(client.predict("x"))).toMatchObject({ name: "EasHttpError", status: 404 });
+  });
+});
+
+describe("diagnose() explains", () => {
+  const { transport } = createEmulator({
+    services: {
+      my_chat: { methods: ["GET"], handle: () => Response.json({ detail: "Not Found" }, { status: 404 }) },
+      picky: { methods: ["GET"], handle: () => new Response("no", { status: 400 }) },
+    },
+    token: "t",
+  });
+  const diagnose = (options: PredictClientOptions, path?: string) =>
+    new PredictClient({ token: "t", transport, logger: null, ...options }).diagnose({ path });
+
+  test.each([
+    [`http://my-chat.${DOMAIN}/api/predict/my_chat`, undefined, 404, "/api/predict/my_chat"],
+    [`http://my-chat.${DOMAIN}/api/predict/my_chat/v1/models`, undefined, 404, "/api/predict/my_chat"],
+    [`http://picky.${DOMAIN}`, "/api/predict/picky/v1", 400, "/api/predict/picky"],
+    [`http://picky.${DOMAIN}`, "/api/predict", 400, "/api/predict"],
+  ])("/api/predict behind the host of a service: %s", async (customUrl, path, status, named) => {
+    const { hostname } = new URL(customUrl);
+    const diagnosis = await diagnose({ customUrl }, path);
+    expect(diagnosis).toMatchObject({ ok: false, finding: "path", status });
+    expect(diagnosis.message).toContain(
+      `. The host ${hostname} leads to the service "${hostname.split(".")[0]}" and takes paths as they are: leave "${named}" out of the path`,
+    );
+  });
+
+  test("the same for a path of the call", async () => {
+    const { finding, message } = await diagnose({ endpoint: `my-chat.${DOMAIN}` }, "/api/predict/my_chat/v1/models");
+    expect(finding).toBe("path");
+    expect(message).toContain('leave "/api/predict/my_chat" out of the path');
+  });
+
+  test("nothing of that where the path is right", async () => {
+    expect(await diagnose({ endpoint: `my-chat.${DOMAIN}` })).toMatchObject({ ok: true, finding: "ok" });
+    expect((await diagnose({ endpoint: DOMAIN, serviceName: "nope" })).message).not.toContain("The host");
+  });
+
+  test("a gateway whose path names no service", async () => {
+    const diagnosis = await diagnose({ customUrl: `http://${DOMAIN}/v1/chat/completions` });
+    expect(diagnosis).toMatchObject({ ok: false, finding: "path", status: 404 });
+    expect(diagnosis.message).toContain(
+      `. The host ${DOMAIN} is a gateway, and the path names no service: it must begin with "/api/predict/<service>"`,
+    );
+  });
+
+  test("a gateway without a service name", async () => {
+    const diagnosis = await diagnose({ endpoint: DOMAIN });
+    expect(diagnosis).toMatchObject({ ok: false, finding: "settings" });
+    expect(diagnosis.message).toContain("names no service: set serviceName, or customUrl");
+  });
+
+  const failing = (message: string, systemCode?: string): PredictClientOptions => ({
+    retryCount: 0,
+    transport: {
+      send: () => Promise.reject(new TransportError(message, { sent: "no", ...(systemCode && { systemCode }) })),
+      close: async () => {},
+    },
+  });
+
+  test.each([
+    ["getaddrinfo ENOTFOUND my-chat", "ENOTFOUND"],
+    ["error sending request: dns error: failed to lookup address information", undefined],
+  ])("a host of a service that has no address: %s", async (message, systemCode) => {
+    const diagnosis = await diagnose({ endpoint: `my-chat.${DOMAIN}`, ...failing(message, systemCode) });
+    expect(diagnosis).toMatchObject({ ok: false, finding: "network" });
+    expect(diagnosis.message).toContain(
+      `. Check the service "my-chat", the gateway and the region in my-chat.${DOMAIN}, or use the gateway "${DOMAIN}" as the endpoint with a serviceName`,
+    );
+  });
+
+  test("a gateway that has no address", async () => {
+    const { message } = await diagnose({ endpoint: DOMAIN, serviceName: "a", ...failing("x", "ENOTFOUND") });
+    expect(message).toContain(`. Check the gateway and the region in ${DOMAIN}`);
+  });
+
+  test.each(HOSTS.slice(1))("that %s is reached inside its VPC only", async (endpoint) => {
+    const { message } = await diagnose({ endpoint, ...failing("connect ECONNREFUSED", "ECONNREFUSED") });
+    expect(message).toContain(`. The host ${endpoint} can be reached only inside its VPC`);
+  });
+
+  test.each([
+    ["token", "Bearer t", 'auth: "bearer"'],
+    ["bearer", "t", 'auth: "token"'],
+  ] as const)("a token that was sent as %s to a service that takes the other form", async (auth, taken, said) => {
+    const { transport } = createEmulator({
+      services: {
+        my_chat: {
+          methods: ["GET", "POST"],
+          handle: ({ headers }) => new Response("", { status: headers.get("authorization") === taken ? 200 : 401 }),
+        },
+      },
+      token: "",
+    });
+    const client = new PredictClient({ endpoint: `my-chat.${DOMAIN}`, token: "t", auth, transport, logger: null });
+    expect((await errorOf(client.predict("x"))).message).toContain(said);
+    const { finding, message } = await client.diagnose();
+    expect(finding).toBe("token");
+    expect(message).toContain(said);
+  });
+});

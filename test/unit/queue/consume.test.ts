@@ -1,0 +1,789 @@
+import { getEventListeners } from "node:events";
+import { setFlagsFromString } from "node:v8";
+import { runInNewContext } from "node:vm";
+import { afterEach, describe, expect, onTestFinished, test, vi } from "vitest";
+import { createEmulator, type EmulatorQueueOptions } from "../../../src/emulator/index.js";
+import {
+  type ConsumeOptions,
+  type DataFrame,
+  type FailureVerdict,
+  QueueClient,
+  type QueueClientOptions,
+} from "../../../src/index.js";
+import { errorOf, turn, until, watch } from "../../support/calls.js";
+
+afterEach(() => {
+  vi.restoreAllMocks();
+});
+
+const FAST = { leastDelay: 1, mostDelay: 5 };
+
+/** An emulator with the queue "q", and clients of it without a network. */
+function open(options: EmulatorQueueOptions = {}) {
+  const emulator = createEmulator({ token: "t", queues: { q: options } });
+  const { input } = emulator.queue("q")!;
+  const warnings: string[] = [];
+  const client = (own: QueueClientOptions = {}) => {
+    const made = new QueueClient({
+      endpoint: "http://emulator",
+      queueName: "q",
+      token: "t",
+      transport: emulator.transport,
+      dialWebSocket: emulator.dialWebSocket,
+      logger: { warn: (message) => warnings.push(message) },
+      ...own,
+    });
+    onTestFinished(() => made.close());
+    return made;
+  };
+  return { emulator, input, client, warnings, indexes: () => input.commits.map(({ index }) => index) };
+}
+
+interface Running {
+  readonly frame: DataFrame;
+  readonly text: string;
+  readonly done: () => void;
+  readonly fail: (error: unknown) => void;
+}
+
+/** A handler whose runs a test ends by hand. */
+function byHand() {
+  const runs: Running[] = [];
+  let most = 0;
+  const active = new Set<Running>();
+  const handler = (frame: DataFrame) =>
+    new Promise<void>((resolve, reject) => {
+      const run: Running = {
+        frame,
+        text: frame.text(),
+        done: () => {
+          active.delete(run);
+          resolve();
+        },
+        fail: (error) => {
+          active.delete(run);
+          reject(error);
+        },
+      };
+      runs.push(run);
+      active.add(run);
+      most = Math.max(most, active.size);
+    });
+  return { runs, handler, active, most: () => most, texts: () => runs.map(({ text }) => text) };
+}
+
+/** Starts a worker of this test's own; it is stopped when the test ends. */
+function start(queue: QueueClient, handler: (frame: DataFrame) => void | Promise<void>, options: ConsumeOptions = {}) {
+  const controller = new AbortController();
+  const done = queue.consume(handler, { reconnect: FAST, signal: controller.signal, ...options });
+  const watched = watch(done);
+  onTestFinished(() => controller.abort());
+  return { done, watched, stop: () => controller.abort(new Error("stop")), signal: controller.signal };
+}
+
+/** Changes how long the delays of failed items are; gives those that were asked for. */
+function delays(milliseconds: number): number[] {
+  const asked: number[] = [];
+  const real = globalThis.setTimeout;
+  const own = [100, 200, 400, 800, 1600, 3200, 6400, 10_000];
+  vi.spyOn(globalThis, "setTimeout").mockImplementation(((run: () => void, delay = 0) => {
+    if (!own.includes(delay)) return real(run, delay);
+    asked.push(delay);
+    return real(run, milliseconds);
+  }) as typeof setTimeout);
+  return asked;
+}
+
+async function turns(count = 10): Promise<void> {
+  for (let i = 0; i < count; i++) await turn();
+}
+
+describe("handlers at work", () => {
+  test("never more than the concurrency, each slot is used again, and each item is committed when it is done", async () => {
+    const { input, client, indexes } = open();
+    const put = Array.from({ length: 8 }, (_, i) => input.put(`${i}`));
+    const { runs, handler, most, texts } = byHand();
+    const { watched, stop, done } = start(client(), handler, { concurrency: 3 });
+    await until(() => runs.length === 3);
+    await turns();
+    expect(texts()).toEqual(["0", "1", "2"]);
+    expect(input.commits).toEqual([]);
+    runs[1]?.done();
+    await until(() => runs.length === 4);
+    expect(indexes()).toEqual([put[1]]);
+    for (let next = 0; next < 8; next++) {
+      await until(() => runs.length > next);
+      runs[next]?.done();
+    }
+    await until(() => input.length === 0);
+    expect(most()).toBe(3);
+    expect(texts()).toEqual(["0", "1", "2", "3", "4", "5", "6", "7"]);
+    expect(watched.state).toBe("pending");
+    stop();
+    await done;
+    expect(new Set(indexes())).toEqual(new Set(put));
+    expect(input.negatives).toEqual([]);
+  });
+
+  test.each([
+    [{}, "2"],
+    [{ concurrency: 5 }, "10"],
+    [{ concurrency: 5, window: 7 }, "7"],
+  ])("%j asks for a window of %s", async (options, window) => {
+    const { emulator, client } = open();
+    start(client(), () => {}, options);
+    await until(() => emulator.requests.length > 0);
+    expect(new URL(emulator.requests[0]!.url, "http://e").searchParams.get("_window_")).toBe(window);
+  });
+
+  test("a handler that gives its item back itself has the last word", async () => {
+    const { input, client } = open();
+    input.put("a");
+    let times = 0;
+    start(client(), async (frame) => {
+      if (++times === 1) await frame.negative();
+    });
+    await until(() => input.length === 0);
+    expect(times).toBe(2);
+    expect(input.negatives).toHaveLength(1);
+  });
+
+  test("one at a time by default, in order; the index is where it begins", async () => {
+    const { input, client } = open();
+    input.put("before");
+    const first = input.put("a");
+    input.put("b");
+    const { runs, handler, most, texts } = byHand();
+    start(client(), handler, { index: first });
+    await until(() => runs.length === 1);
+    await turns();
+    expect(texts()).toEqual(["a"]);
+    runs[0]?.done();
+    await until(() => runs.length === 2);
+    runs[1]?.done();
+    await until(() => input.length === 1);
+    expect(texts()).toEqual(["a", "b"]);
+    expect(most()).toBe(1);
+  });
+
+  test("fewer window slots than concurrency: the window is the limit, and all goes on", async () => {
+    const { input, client } = open();
+    for (let i = 0; i < 5; i++) input.put(`${i}`);
+    const { runs, handler, most } = byHand();
+    start(client(), handler, { concurrency: 4, window: 2 });
+    for (let next = 0; next < 5; next++) {
+      await until(() => runs.length > next);
+      runs[next]?.done();
+    }
+    await until(() => input.length === 0);
+    expect(most()).toBeLessThanOrEqual(2);
+  });
+
+  test("a handler without a promise is done when it returns", async () => {
+    const { input, client } = open();
+    const seen: string[] = [];
+    for (let i = 0; i < 20; i++) input.put(`${i}`);
+    start(client(), (frame) => void seen.push(frame.text()));
+    await until(() => input.length === 0);
+    expect(seen).toHaveLength(20);
+  });
+
+  test("two consumers of one group share the work", async () => {
+    const { input, client } = open();
+    const put = Array.from({ length: 12 }, (_, i) => input.put(`${i}`));
+    const [one, two] = [byHand(), byHand()];
+    start(client(), one.handler, { concurrency: 2, window: 2 });
+    start(client(), two.handler, { concurrency: 2, window: 2 });
+    await until(() => one.runs.length === 2 && two.runs.length === 2);
+    await until(() => {
+      for (const run of [...one.active, ...two.active]) run.done();
+      return input.length === 0;
+    });
+    expect(new Set([...one.runs, ...two.runs].map(({ frame }) => frame.index))).toEqual(new Set(put));
+    expect(one.runs.length + two.runs.length).toBe(12);
+    expect(input.pushes).toHaveLength(12);
+  });
+
+  test("frames that were handled are not kept", async () => {
+    setFlagsFromString("--expose-gc");
+    const collect = runInNewContext("gc") as () => void;
+    const { input, client } = open();
+    const seen: WeakRef<DataFrame>[] = [];
+    const { watched } = start(client(), (frame) => void seen.push(new WeakRef(frame)));
+    for (let i = 0; i < 50; i++) input.put(`${i}`);
+    await until(() => seen.length === 50 && input.length === 0);
+    await turns();
+    collect();
+    expect(watched.state).toBe("pending");
+    // The last ones may still be on the stack.
+    expect(seen.filter((reference) => reference.deref() !== undefined).length).toBeLessThan(10);
+  });
+});
+
+describe("a handler that throws", () => {
+  const failures: [string, () => void | Promise<void>][] = [
+    [
+      "at once",
+      () => {
+        throw new Error("bad");
+      },
+    ],
+    ["later", () => Promise.reject(new Error("bad"))],
+    ["undefined", () => Promise.reject()],
+    ["an object without a class", () => Promise.reject(Object.create(null))],
+  ];
+
+  test.each(failures)("%s: its item is given again, and the others are done", async (_, fail) => {
+    delays(0);
+    const { input, client } = open();
+    const [bad, good] = [input.put("bad"), input.put("good")];
+    const seen: string[] = [];
+    start(client(), (frame) => {
+      seen.push(frame.text());
+      return seen.length === 1 ? fail() : undefined;
+    });
+    await until(() => input.length === 0);
+    expect([...seen].sort()).toEqual(["bad", "bad", "good"]);
+    expect(input.negatives.map(({ index }) => index)).toEqual([bad]);
+    expect(new Set(input.commits.map(({ index }) => index))).toEqual(new Set([bad, good]));
+  });
+
+  test("its delay grows with each failure in a row to ten seconds, and a success ends the row", async () => {
+    const asked = delays(0);
+    const { input, client } = open({ maxDeliveries: Number.POSITIVE_INFINITY });
+    input.put("a");
+    let tries = 0;
+    start(client(), () => {
+      if (++tries <= 9) throw new Error("bad");
+    });
+    await until(() => input.length === 0);
+    expect(asked).toEqual([100, 200, 400, 800, 1600, 3200, 6400, 10_000, 10_000]);
+    tries = 8;
+    input.put("b");
+    await until(() => input.length === 0);
+    expect(asked.slice(9)).toEqual([100]);
+  });
+
+  test("during the delay its slot is taken, and other slots work", async () => {
+    delays(1_000_000);
+    const { input, client } = open();
+    for (const text of ["bad", "b", "c"]) input.put(text);
+    const { runs, handler } = byHand();
+    start(client(), handler, { concurrency: 2 });
+    await until(() => runs.length === 2);
+    runs[0]?.fail(new Error("bad"));
+    await turns();
+    expect(runs).toHaveLength(2);
+    expect(input.negatives).toEqual([]);
+    runs[1]?.done();
+    await until(() => runs.length === 3);
+    runs[2]?.done();
+    await until(() => input.length === 1);
+  });
+
+  test("a dead item is given no more: after the tries that the queue has for it", async () => {
+    delays(0);
+    const { input, client } = open({ maxDeliveries: 3 });
+    const bad = input.put("bad");
+    input.put("good");
+    let tries = 0;
+    start(client(), (frame) => {
+      if (frame.text() === "bad" && ++tries) throw new Error("bad");
+    });
+    await until(() => input.length === 0);
+    expect(tries).toBe(3);
+    expect(input.dead).toMatchObject([{ index: bad }]);
+  });
+
+  const verdicts: [string, () => FailureVerdict | Promise<FailureVerdict>, { negatives: number; tries: number }][] = [
+    ["negative", () => "negative", { negatives: 1, tries: 2 }],
+    ["negative, later", () => Promise.resolve("negative"), { negatives: 1, tries: 2 }],
+    ["release", () => "release", { negatives: 0, tries: 2 }],
+    ["commit", () => "commit", { negatives: 0, tries: 1 }],
+    ["commit, later", () => Promise.resolve("commit"), { negatives: 0, tries: 1 }],
+  ];
+
+  test.each(verdicts)("onError says %s", async (_, verdict, { negatives, tries }) => {
+    delays(0);
+    const { input, client, warnings } = open();
+    const bad = input.put("bad");
+    input.put("good");
+    const error = new Error("bad");
+    let seen = 0;
+    const onError = vi.fn(verdict);
+    start(
+      client(),
+      (frame) => {
+        if (frame.text() === "bad" && ++seen === 1) throw error;
+      },
+      { onError, window: 1 },
+    );
+    await until(() => input.length === 0);
+    expect(seen).toBe(tries);
+    expect(input.negatives).toHaveLength(negatives);
+    expect(onError.mock.calls).toMatchObject([[error, { index: bad }]]);
+    expect(warnings).toEqual([]);
+  });
+
+  const wrong: [string, () => unknown][] = [
+    [
+      "throws",
+      () => {
+        throw new Error("mine");
+      },
+    ],
+    ["rejects", () => Promise.reject(new Error("mine"))],
+    ["throws an object without a class", () => Promise.reject(Object.create(null))],
+    ["gives nothing", () => undefined],
+    ["gives nonsense", () => "mine"],
+    ["gives nonsense of no class", () => Object.create(null)],
+  ];
+
+  test.each(wrong)("onError %s: the item is released and comes again, and no slot is lost", async (_, onError) => {
+    const { input, client, warnings } = open();
+    const bad = input.put("bad");
+    const good = input.put("good");
+    let seen = 0;
+    const { watched } = start(
+      client(),
+      (frame) => {
+        if (frame.index === bad && ++seen <= 2) throw new Error("bad");
+      },
+      { onError: onError as never, window: 1 },
+    );
+    await until(() => input.length === 0);
+    expect(seen).toBe(3);
+    expect(warnings.filter((message) => message.includes(`item ${bad}`))).toHaveLength(2);
+    expect(input.commits.map(({ index }) => index)).toEqual([bad, good]);
+    expect(watched.state).toBe("pending");
+  });
+
+  test("a commit that fails is retried, and the handler is not run again", async () => {
+    const { emulator, input, client } = open();
+    for (let i = 0; i < 8; i++) input.put(`${i}`);
+    const runs = new Map<bigint, number>();
+    start(
+      client({ retryCount: 0 }),
+      (frame) => {
+        runs.set(frame.index, (runs.get(frame.index) ?? 0) + 1);
+        emulator.fault({ status: 500 });
+      },
+      { window: 2 },
+    );
+    await until(() => input.length === 0);
+    expect([...runs.values()]).toEqual(Array(8).fill(1));
+  });
+
+  test("a handler that throws is logged with its item, and the reason goes to the queue", async () => {
+    delays(0);
+    const { input, client, warnings } = open();
+    const bad = input.put("bad", { tags: { task: "7" } });
+    let seen = 0;
+    start(client(), () => {
+      if (++seen === 1) throw new TypeError("no such model");
+    });
+    await until(() => input.length === 0);
+    expect(warnings).toEqual([expect.stringMatching(`item ${bad} .*"task":"7".*TypeError: no such model`)]);
+    expect(input.negatives).toMatchObject([{ index: bad, reason: "TypeError: no such model" }]);
+  });
+
+  test("a commit whose answer is lost is made again, and the item is not", async () => {
+    const { emulator, input, client, warnings } = open();
+    input.put("a");
+    const { runs, handler } = byHand();
+    start(client(), handler, { window: 1 });
+    await until(() => runs.length === 1);
+    emulator.fault({ reset: "before-headers" });
+    runs[0]?.done();
+    await until(() => input.length === 0);
+    input.put("b");
+    await until(() => runs.length === 2);
+    expect(runs[1]?.text).toBe("b");
+    expect(warnings).toEqual([]);
+  });
+
+  test("a negative commit that is refused: no slot is lost", async () => {
+    delays(0);
+    const { emulator, input, client, warnings } = open();
+    input.put("bad");
+    input.put("good");
+    const { runs, handler } = byHand();
+    start(client(), handler, { window: 1 });
+    await until(() => runs.length === 1);
+    emulator.fault({ status: 400 });
+    runs[0]?.fail(new Error("bad"));
+    await until(() => runs.length === 2);
+    runs[1]?.done();
+    await until(() => runs.length === 3);
+    runs[2]?.done();
+    await until(() => input.length === 0);
+    expect(warnings).toHaveLength(1);
+  });
+
+  test("many that fail leak no slot", async () => {
+    delays(0);
+    const { input, client } = open({ maxDeliveries: Number.POSITIVE_INFINITY });
+    for (let i = 0; i < 30; i++) input.put(`${i}`);
+    const tries = new Map<bigint, number>();
+    const answers: unknown[] = ["negative", "release", "nonsense"];
+    start(
+      client(),
+      async (frame) => {
+        const count = (tries.get(frame.index) ?? 0) + 1;
+        tries.set(frame.index, count);
+        if (count <= 3) throw new Error("bad");
+      },
+      { concurrency: 4, onError: (() => answers[Math.floor(Math.random() * 3)]) as never },
+    );
+    await until(() => input.length === 0);
+    expect(tries.size).toBe(30);
+  });
+});
+
+describe("the stop", () => {
+  test("before it began: resolves, and nothing is handled", async () => {
+    const { input, client } = open();
+    input.put("a");
+    const handler = vi.fn();
+    await client().consume(handler, { signal: AbortSignal.abort("gone") });
+    await turns();
+    expect(handler).not.toHaveBeenCalled();
+    expect([...input.pending.values()].flat()).toEqual([]);
+    expect(input.length).toBe(1);
+  });
+
+  test("while nothing is to be done", async () => {
+    const { emulator, input, client } = open();
+    const queue = client();
+    const { stop, done, signal } = start(queue, () => {});
+    await until(() => emulator.requests.length === 1);
+    await turns();
+    stop();
+    await done;
+    expect(input.pending.size).toBe(0);
+    expect(getEventListeners(signal, "abort")).toEqual([]);
+    // The client's watcher has ended: another one may begin.
+    const again = start(queue, () => {});
+    input.put("a");
+    await until(() => input.length === 0);
+    again.stop();
+    await again.done;
+  });
+
+  test("while it connects", async () => {
+    const { emulator, client } = open();
+    emulator.fault({ stall: "before-headers" });
+    const { stop, done } = start(client(), () => {});
+    await until(() => emulator.requests.length === 1);
+    stop();
+    await done;
+  });
+
+  test("while all slots are busy: what runs is finished and committed, and nobody else gets it", async () => {
+    const { input, client } = open();
+    for (let i = 0; i < 6; i++) input.put(`${i}`);
+    const { runs, handler, texts } = byHand();
+    const { stop, done, watched } = start(client({ uid: "one" }), handler, { concurrency: 2 });
+    await until(() => runs.length === 2 && input.pushes.length === 4);
+    const other = byHand();
+    start(client({ uid: "two" }), other.handler, { concurrency: 10 });
+    await until(() => other.runs.length === 2);
+    stop();
+    await turns();
+    expect(watched.state).toBe("pending");
+    expect(input.commits).toEqual([]);
+    runs[0]?.done();
+    await until(() => input.commits.length === 1);
+    await turns();
+    expect(watched.state).toBe("pending");
+    expect(runs).toHaveLength(2);
+    runs[1]?.done();
+    await done;
+    expect(texts()).toEqual(["0", "1"]);
+    expect(input.commits.map(({ uid }) => uid)).toEqual(["one", "one"]);
+    await until(() => other.runs.length === 4);
+    expect(other.texts().sort()).toEqual(["2", "3", "4", "5"]);
+  });
+
+  test("a handler may stop its own worker", async () => {
+    const { input, client } = open();
+    for (let i = 0; i < 5; i++) input.put(`${i}`);
+    const controller = new AbortController();
+    let count = 0;
+    await client().consume(
+      () => {
+        if (++count === 3) controller.abort();
+      },
+      { signal: controller.signal, concurrency: 2 },
+    );
+    expect(count).toBe(3);
+    expect(input.commits).toHaveLength(3);
+    expect(input.length).toBe(2);
+  });
+
+  test("at whatever moment it comes after a frame, nothing begins after it, and nothing is lost", async () => {
+    for (let ticks = 0; ticks < 16; ticks++) {
+      const { emulator, input, client } = open();
+      const controller = new AbortController();
+      let afterStop = 0;
+      let handled = 0;
+      const queue = client({
+        dialWebSocket: async (url, options) => {
+          const connection = await emulator.dialWebSocket(url, options);
+          return wrapMessages(connection, (deliver) => {
+            deliver();
+            let left = ticks;
+            const step = () => (left-- > 0 ? queueMicrotask(step) : controller.abort());
+            step();
+          });
+        },
+      });
+      const done = queue.consume(
+        () => {
+          handled++;
+          if (controller.signal.aborted) afterStop++;
+        },
+        { signal: controller.signal },
+      );
+      await turns(2);
+      input.put("a");
+      await done;
+      expect([ticks, afterStop, handled + input.length]).toEqual([ticks, 0, 1]);
+    }
+  });
+
+  test.each<FailureVerdict>(["negative", "release"])(
+    "during the delay of a failed item: it is let go at once (%s)",
+    async (verdict) => {
+      const asked = delays(1_000_000);
+      const { input, client } = open();
+      const bad = input.put("bad");
+      const { runs, handler } = byHand();
+      const { stop, done } = start(client(), handler, { onError: () => verdict });
+      await until(() => runs.length === 1);
+      runs[0]?.fail(new Error("bad"));
+      await until(() => asked.length === 1);
+      stop();
+      await done;
+      expect(input.negatives.map(({ index }) => index)).toEqual(verdict === "negative" ? [bad] : []);
+      expect(input.length).toBe(1);
+      expect([...input.pending.values()].flat()).toEqual([]);
+    },
+  );
+
+  test("a failure after the stop waits for nothing", async () => {
+    const asked = delays(1_000_000);
+    const { input, client } = open();
+    input.put("bad");
+    const { runs, handler } = byHand();
+    const { stop, done } = start(client(), handler);
+    await until(() => runs.length === 1);
+    stop();
+    await turns();
+    runs[0]?.fail(new Error("bad"));
+    await done;
+    expect(asked).toEqual([]);
+    expect(input.negatives).toHaveLength(1);
+  });
+
+  test("one signal for many workers leaves no listeners and no warning", async () => {
+    const warned: Error[] = [];
+    const onWarning = (warning: Error) => warned.push(warning);
+    process.on("warning", onWarning);
+    const { emulator, input, client } = open();
+    const controller = new AbortController();
+    const { signal } = controller;
+    const all = Array.from({ length: 20 }, () => client().consume(() => {}, { signal }));
+    await until(() => emulator.requests.length === 20);
+    for (let i = 0; i < 100; i++) input.put(`${i}`);
+    await until(() => input.length === 0);
+    controller.abort();
+    await Promise.all(all);
+    await turns();
+    process.off("warning", onWarning);
+    expect(warned).toEqual([]);
+    expect(getEventListeners(signal, "abort")).toEqual([]);
+  });
+});
+
+describe("the watch below", () => {
+  test("breaks while handlers run: no item is handled twice", async () => {
+    const { emulator, input, client } = open();
+    const put = Array.from({ length: 6 }, (_, i) => input.put(`${i}`));
+    const { runs, handler, texts } = byHand();
+    start(client(), handler, { concurrency: 2 });
+    for (let next = 0; next < 6; next += 2) {
+      await until(() => runs.length === next + 2);
+      const connections = emulator.requests.filter(({ status }) => status === 101).length;
+      expect(emulator.cutConnections()).toBe(1);
+      // One is done without a connection, the other after the new one has pushed it again.
+      runs[next]?.done();
+      await until(() => emulator.requests.filter(({ status }) => status === 101).length > connections);
+      await turns();
+      runs[next + 1]?.done();
+    }
+    await until(() => input.length === 0);
+    expect(texts()).toEqual(["0", "1", "2", "3", "4", "5"]);
+    expect(new Set(input.commits.map(({ index }) => index))).toEqual(new Set(put));
+  });
+
+  test("breaks during the stop: what runs is committed all the same, and not handled again", async () => {
+    const { emulator, input, client } = open();
+    input.put("a");
+    const { runs, handler } = byHand();
+    const { stop, done } = start(client(), handler);
+    await until(() => runs.length === 1);
+    stop();
+    emulator.cutConnections();
+    await turns(50);
+    runs[0]?.done();
+    await done;
+    expect(runs).toHaveLength(1);
+    expect(input.length).toBe(0);
+  });
+
+  test("a frame that cannot be read is passed over with a warning", async () => {
+    const { emulator, input, client, warnings } = open();
+    const damaged = [Uint8Array.of(0xff, 0xff), Uint8Array.of(0x08)];
+    const queue = client({
+      dialWebSocket: async (url, options) => {
+        const connection = await emulator.dialWebSocket(url, options);
+        return wrapMessages(connection, (deliver, receive) => {
+          deliver();
+          for (const bytes of damaged.splice(0)) receive(bytes);
+        });
+      },
+    });
+    const { runs, handler } = byHand();
+    const { watched } = start(queue, handler, { concurrency: 2 });
+    input.put("a");
+    await until(() => runs.length === 1);
+    input.put("b");
+    await until(() => runs.length === 2);
+    expect(warnings).toHaveLength(2);
+    expect(warnings[0]).toContain("could not be read");
+    for (const { done } of runs) done();
+    await until(() => input.length === 0);
+    expect(watched.state).toBe("pending");
+  });
+
+  test("the queue ends: resolves when all is done", async () => {
+    const { input, client } = open();
+    for (let i = 0; i < 3; i++) input.put(`${i}`);
+    const { runs, handler } = byHand();
+    const queue = client();
+    const { watched, done } = start(queue, handler);
+    await until(() => runs.length === 1);
+    await client().end();
+    for (let next = 0; next < 3; next++) {
+      await until(() => runs.length > next);
+      await turns();
+      expect(watched.state).toBe("pending");
+      runs[next]?.done();
+    }
+    await done;
+    expect(input.length).toBe(0);
+    expect(runs).toHaveLength(3);
+  });
+
+  test("a wrong token: rejects", async () => {
+    const { client } = open();
+    const error = await errorOf(client({ token: "wrong" }).consume(() => {}));
+    expect(error).toMatchObject({ name: "EasHttpError", status: 401 });
+  });
+
+  test("ended in the middle: what runs is finished and committed first, and a failed item waits for nothing", async () => {
+    const asked = delays(1_000_000);
+    const { emulator, input, client } = open();
+    input.put("bad");
+    const good = input.put("good");
+    const { runs, handler } = byHand();
+    const { watched, done } = start(client(), handler, { concurrency: 2, reconnect: false });
+    await until(() => runs.length === 2);
+    runs[0]?.fail(new Error("bad"));
+    await until(() => asked.length === 1);
+    emulator.cutConnections();
+    await until(() => input.negatives.length === 1);
+    expect(watched.state).toBe("pending");
+    runs[1]?.done();
+    expect(await errorOf(done)).toMatchObject({ code: "ERR_EAS_QUEUE_CLOSED" });
+    expect(input.commits.map(({ index }) => index)).toEqual([good]);
+  });
+
+  test("the client is closed: resolves", async () => {
+    const { emulator, client } = open();
+    const queue = client();
+    const { done } = start(queue, () => {});
+    await until(() => emulator.requests.length === 1);
+    await queue.close();
+    await done;
+    expect(await errorOf(queue.consume(() => {}))).toMatchObject({ code: "ERR_EAS_CLOSED" });
+  });
+
+  test.each(["websocket", "http", "poll"] as const)("over %s: a failed item comes again", async (transport) => {
+    delays(0);
+    const { input, client } = open();
+    for (let i = 0; i < 6; i++) input.put(`${i}`);
+    const seen: string[] = [];
+    const { stop, done } = start(
+      client(),
+      async (frame) => {
+        seen.push(frame.text());
+        if (frame.text() === "3" && seen.filter((text) => text === "3").length === 1) throw new Error("bad");
+      },
+      { transport, concurrency: 2 },
+    );
+    await until(() => input.length === 0);
+    stop();
+    await done;
+    expect([...seen].sort()).toEqual(["0", "1", "2", "3", "3", "4", "5"]);
+  });
+});
+
+describe("what it is asked for", () => {
+  test.each<[string, unknown, unknown, string]>([
+    ["a handler that is none", "x", {}, "ERR_EAS_ARG_OPTION"],
+    ["no options", () => {}, null, "ERR_EAS_ARG_WATCH"],
+    ["a concurrency of 0", () => {}, { concurrency: 0 }, "ERR_EAS_ARG_OPTION"],
+    ["a concurrency that is no number", () => {}, { concurrency: "2" }, "ERR_EAS_ARG_OPTION"],
+    ["a window of 0", () => {}, { window: 0 }, "ERR_EAS_ARG_WATCH"],
+    ["an onError that is no function", () => {}, { onError: "commit" }, "ERR_EAS_ARG_OPTION"],
+    ["a signal that is none", () => {}, { signal: {} }, "ERR_EAS_ARG_OPTION"],
+    ["an index that is none", () => {}, { index: "x" }, "ERR_EAS_ARG_INDEX"],
+  ])("%s: rejects, and no watcher is left behind", async (_, handler, options, code) => {
+    const { emulator, input, client } = open();
+    const queue = client();
+    expect(await errorOf(queue.consume(handler as never, options as never))).toMatchObject({ code });
+    await turns();
+    expect(emulator.requests).toEqual([]);
+    start(queue, () => {});
+    input.put("a");
+    await until(() => input.length === 0);
+  });
+
+  test("one at a time for a client", async () => {
+    const { client } = open();
+    const queue = client();
+    start(queue, () => {});
+    expect(await errorOf(queue.consume(() => {}))).toMatchObject({ code: "ERR_EAS_ARG_WATCH" });
+  });
+});
+
+type Connection = Awaited<ReturnType<ReturnType<typeof createEmulator>["dialWebSocket"]>>;
+
+/** The connection, with what a message does in a test's hands. */
+function wrapMessages(
+  connection: Connection,
+  around: (deliver: () => void, receive: (data: unknown) => void) => void,
+): Connection {
+  return new Proxy(connection, {
+    get(target, name) {
+      const value: unknown = Reflect.get(target, name, target);
+      return typeof value === "function" ? value.bind(target) : value;
+    },
+    set(target, name, value) {
+      const onMessage = (data: unknown) => around(() => value(data), value);
+      return Reflect.set(target, name, name === "onMessage" ? onMessage : value, target);
+    },
+  });
+}

@@ -1,0 +1,297 @@
+import { describe, expect, test } from "vitest";
+import { EasHttpError, EasNetworkError } from "../../../../src/index.js";
+import { type ProxiedRequest, type ProxyVerdict, startFaultProxy } from "../../../support/fault-proxy.js";
+import { clientFor, eventually, openQueue, settle, Told, watchWith } from "../../../support/queue-watch.js";
+
+// Commits and negatives that fail, over real sockets: what the service carries out, and what the application is handed.
+
+const PUSHING = ["websocket", "http"] as const;
+const pass = (): ProxyVerdict => "pass";
+
+/** A queue behind a proxy that fails as told, and a client of the proxy. */
+async function openFaulty(settings: Parameters<typeof openQueue>[0] = {}) {
+  const queue = await openQueue({ maxDeliveries: Number.POSITIVE_INFINITY, ...settings });
+  const proxy = await startFaultProxy(queue.endpoint, pass);
+  const told = new Told();
+  const client = (options = {}) => clientFor(proxy.endpoint, { logger: told.logger, ...options });
+  return { ...queue, proxy, told, client };
+}
+
+/** Applies `verdict` to the first `times` requests of an operation. */
+function failing(operation: ProxiedRequest["operation"], verdict: ProxyVerdict, times = 1) {
+  let left = times;
+  return (request: ProxiedRequest): ProxyVerdict => (request.operation === operation && left-- > 0 ? verdict : "pass");
+}
+
+describe.each(PUSHING)("over %s", (transport) => {
+  test.each<[string, ProxyVerdict]>([
+    ["is answered with 500", 500],
+    ["is answered with 429", 429],
+    ["is refused with 401 for a moment", 401],
+    ["is lost before the service has it", "reset"],
+    ["loses its answer", "lose"],
+  ])("a commit that %s is retried in the background, and the window stays open", async (_, verdict) => {
+    const { client, proxy, put, input } = await openFaulty();
+    put(6);
+    const { frames, indexes, watcher } = watchWith(client(), 0, 2, { transport });
+    await eventually(() => expect(frames).toHaveLength(2));
+    proxy.decide(failing("commit", verdict, 2));
+    const failures: unknown[] = [];
+    for (let handled = 0; handled < 6; handled++) {
+      await eventually(() => expect(frames.length).toBeGreaterThan(handled));
+      await frames[handled]?.commit().catch((error) => failures.push(error));
+    }
+    await eventually(() => expect(input.length).toBe(0));
+    expect(failures.length).toBeGreaterThan(0);
+    expect(indexes()).toEqual([1n, 2n, 3n, 4n, 5n, 6n]);
+    expect(proxy.of("watch")).toHaveLength(1);
+    await watcher.close();
+  });
+
+  test("a commit that keeps failing is warned of once, and its retries end with the watcher", async () => {
+    const { client, proxy, put, told, input } = await openFaulty();
+    put(1);
+    const { frames, watcher } = watchWith(client(), 0, 2, { transport });
+    await eventually(() => expect(frames).toHaveLength(1));
+    proxy.decide(failing("commit", 500, 1e9));
+    await expect(frames[0]?.commit()).rejects.toBeInstanceOf(EasHttpError);
+    await eventually(() => expect(proxy.of("commit").length).toBeGreaterThan(5));
+    expect(told.warnings).toEqual([expect.stringContaining("is retried")]);
+    await watcher.close();
+    // One more attempt with the close, and none behind it.
+    await settle();
+    const sent = proxy.of("commit").length;
+    await settle(60);
+    expect(proxy.of("commit")).toHaveLength(sent);
+    expect(input.length).toBe(1);
+    expect(told.warnings).toHaveLength(2);
+    expect(told.warnings[1]).toContain("could not be committed");
+  });
+
+  test("commits that fail again and again for one cause are warned of once", async () => {
+    const { client, proxy, put, told, input } = await openFaulty();
+    put(3);
+    const { frames, watcher } = watchWith(client(), 0, 3, { transport });
+    await eventually(() => expect(frames).toHaveLength(3));
+    for (const [i, frame] of frames.entries()) {
+      // The commit fails, and so does its first retry.
+      proxy.decide(failing("commit", 500, 2));
+      await expect(frame.commit()).rejects.toBeInstanceOf(EasHttpError);
+      await eventually(() => expect(input.length).toBe(2 - i));
+    }
+    expect(told.warnings).toEqual([expect.stringContaining("is retried")]);
+    await watcher.close();
+  });
+
+  test("an item that is pushed again while its commit is retried is not handed out again", async () => {
+    const { client, proxy, put, input, emulator } = await openFaulty();
+    put(2);
+    const { frames, indexes, told } = watchWith(client(), 0, 2, {
+      transport,
+      reconnect: { leastDelay: 10, mostDelay: 10 },
+    });
+    await eventually(() => expect(frames).toHaveLength(2));
+    let isFailing = true;
+    proxy.decide(({ operation }) => (operation === "commit" && isFailing ? 500 : "pass"));
+    await expect(frames[0]?.commit()).rejects.toBeInstanceOf(EasHttpError);
+    emulator.cutConnections();
+    await eventually(() => expect(told.count("open")).toBe(2));
+    await eventually(() => expect(input.pushes.filter(({ index }) => index === 1n)).toHaveLength(2));
+    isFailing = false;
+    await eventually(() => expect(input.items.map(({ index }) => index)).toEqual([2n]));
+    expect(indexes()).toEqual([1n, 2n]);
+  });
+
+  test("a batch in which the service refuses one item does not hold the others back", async () => {
+    const { client, proxy, put, input } = await openFaulty();
+    put(4);
+    const { frames } = watchWith(client(), 0, 4, { transport });
+    await eventually(() => expect(frames).toHaveLength(4));
+    proxy.decide(({ operation, indexes }) => (operation === "commit" && indexes.includes("2") ? 400 : "pass"));
+    await Promise.allSettled(frames.map((frame) => frame.commit()));
+    await eventually(() => expect(input.items.map(({ index }) => index)).toEqual([2n]));
+  });
+
+  test.each(["release", "negative"] as const)("%s after a failed commit cancels its retries", async (method) => {
+    const { client, proxy, put, input } = await openFaulty();
+    put(1);
+    const { frames } = watchWith(client(), 0, 1, { transport, reconnect: { leastDelay: 50, mostDelay: 50 } });
+    await eventually(() => expect(frames).toHaveLength(1));
+    proxy.decide(failing("commit", "reset", 1));
+    await expect(frames[0]?.commit()).rejects.toBeInstanceOf(EasNetworkError);
+    await frames[0]?.[method]();
+    await eventually(() => expect(frames).toHaveLength(2));
+    await settle(120);
+    expect(input.length).toBe(1);
+    expect(proxy.of("commit")).toHaveLength(1);
+    await frames[1]?.commit();
+    expect(input.length).toBe(0);
+  });
+
+  test.each(["commit", "delete"] as const)("the client's own %s of held items is retried too", async (method) => {
+    const { client, proxy, put, input } = await openFaulty();
+    put(3);
+    const queue = client();
+    const { frames } = watchWith(queue, 0, 1, { transport });
+    proxy.decide(failing(method, 503, 1));
+    await eventually(() => expect(frames).toHaveLength(1));
+    await expect(queue[method](1n)).rejects.toBeInstanceOf(EasHttpError);
+    await eventually(() => expect(frames).toHaveLength(2));
+    expect(input.items.map(({ index }) => index)).toEqual([2n, 3n]);
+  });
+
+  test("a negative that was certainly not carried out is retried until it counts once", async () => {
+    const { client, proxy, put, input } = await openFaulty();
+    put(1);
+    const { frames } = watchWith(client(), 0, 5, { transport });
+    await eventually(() => expect(frames).toHaveLength(1));
+    proxy.decide(failing("negative", 429, 3));
+    await expect(frames[0]?.negative("Model.Error", "bad")).rejects.toMatchObject({ status: 429 });
+    await eventually(() => expect(frames).toHaveLength(2));
+    expect(input.negatives).toMatchObject([{ index: 1n, code: "Model.Error", reason: "bad" }]);
+    expect(proxy.of("watch")).toHaveLength(1);
+    await frames[1]?.commit();
+    expect(input.length).toBe(0);
+  });
+
+  test.each<[string, ProxyVerdict, number]>([
+    ["a negative that may have been carried out is not sent again", 500, 0],
+    ["a negative whose answer is lost is not sent again", "lose", 1],
+    ["a negative that is refused for good is not sent again", 400, 0],
+  ])("%s: the item comes again", async (_, verdict, carriedOut) => {
+    const { client, proxy, put, input } = await openFaulty();
+    put(1);
+    const { frames, indexes } = watchWith(client(), 0, 5, { transport });
+    await eventually(() => expect(frames).toHaveLength(1));
+    proxy.decide(failing("negative", verdict, 1));
+    await expect(frames[0]?.negative()).rejects.toBeInstanceOf(Error);
+    await eventually(() => expect(frames).toHaveLength(2));
+    expect(input.negatives).toHaveLength(carriedOut);
+    expect(proxy.of("negative")).toHaveLength(1);
+    // Releases work as before: the frame is counted once.
+    frames[1]?.release();
+    await eventually(() => expect(frames).toHaveLength(3));
+    await frames[2]?.commit();
+    expect(indexes()).toEqual([1n, 1n, 1n]);
+    expect(input.length).toBe(0);
+  });
+
+  test("20 items whose commits and negatives all fail once are all done in the end", async () => {
+    const { client, proxy, put, input } = await openFaulty();
+    put(20);
+    const failed = new Set<string>();
+    proxy.decide(({ operation, indexes }) => {
+      if (operation !== "commit" && operation !== "negative") return "pass";
+      const isFirst = indexes.some((index) => !failed.has(index));
+      for (const index of indexes) failed.add(index);
+      return isFirst ? 500 : "pass";
+    });
+    const { frames, watcher } = watchWith(client(), 0, 3, { transport });
+    let handled = 0;
+    while (input.length > 0) {
+      await eventually(() => expect(input.length === 0 || frames.length > handled).toBe(true));
+      const frame = frames[handled++];
+      const isFirst = !frames.slice(0, handled - 1).some(({ index }) => index === frame?.index);
+      const answered = isFirst && handled % 2 === 0 ? frame?.negative() : frame?.commit();
+      await answered?.catch(() => {});
+    }
+    expect(failed.size).toBe(20);
+    await watcher.close();
+  });
+});
+
+describe("a queue with counter indexes that is deleted and recreated", () => {
+  const recreate = (emulator: Awaited<ReturnType<typeof openQueue>>["emulator"]) =>
+    (emulator.addQueue("q", { indexShape: "counter" }) as NonNullable<ReturnType<typeof emulator.queue>>).input;
+
+  test.each(PUSHING)("over %s: nothing is committed unseen", async (transport) => {
+    const { client, put, emulator, told } = await openFaulty();
+    put(10);
+    const { frames } = watchWith(client(), 0, 20, { transport });
+    await eventually(() => expect(frames).toHaveLength(10));
+    await Promise.all(frames.map((frame) => frame.commit()));
+    const fresh = recreate(emulator);
+    for (let i = 0; i < 15; i++) fresh.put(`new ${i}`);
+    emulator.cutConnections();
+    await eventually(() => expect(frames).toHaveLength(25));
+    expect(fresh.commits).toEqual([]);
+    expect(frames.slice(10).map((frame) => frame.text())).toEqual(Array.from({ length: 15 }, (_, i) => `new ${i}`));
+    expect(told.warnings).toEqual([expect.stringContaining("was recreated")]);
+    await Promise.all(frames.slice(10).map((frame) => frame.commit()));
+    expect(fresh.length).toBe(0);
+  });
+
+  test.each(PUSHING)("over %s: the acknowledgement of an old item meets no new one", async (transport) => {
+    const { client, put, emulator, proxy } = await openFaulty();
+    put(4);
+    const { frames, told } = watchWith(client(), 0, 20, { transport, reconnect: { leastDelay: 300, mostDelay: 300 } });
+    await eventually(() => expect(frames).toHaveLength(4));
+    const old = frames.slice();
+    proxy.decide(failing("commit", 500, 1));
+    await expect(old[0]?.commit()).rejects.toBeInstanceOf(EasHttpError);
+    emulator.cutConnections();
+    await eventually(() => expect(told.count("reconnecting")).toBe(1));
+    const fresh = recreate(emulator);
+    for (let i = 0; i < 4; i++) fresh.put(`new ${i}`);
+    // One is committed before the reconnect, one in the background, and the others after it.
+    await old[1]?.commit();
+    await eventually(() => expect(frames).toHaveLength(8));
+    await old[2]?.commit();
+    await old[3]?.negative();
+    old[3]?.release();
+    await settle(60);
+    expect(fresh.commits).toEqual([]);
+    expect(fresh.negatives).toEqual([]);
+    await Promise.all(frames.slice(4).map((frame) => frame.commit()));
+    expect(fresh.length).toBe(0);
+    expect(frames).toHaveLength(8);
+  });
+
+  test("a commit that is being retried when the queue is recreated meets no new item", async () => {
+    const { client, put, emulator, proxy } = await openFaulty();
+    put(1);
+    const { frames, told } = watchWith(client({ retryCount: 5 }), 0, 20, { transport: "websocket" });
+    await eventually(() => expect(frames).toHaveLength(1));
+    let isThere = true;
+    // Commits fail while the queue is there, and everything fails while it is not.
+    proxy.decide(({ operation }) => (operation === "commit" || !isThere ? 503 : "pass"));
+    const committing = frames[0]?.commit().catch(() => {});
+    await eventually(() => expect(proxy.of("commit").length).toBeGreaterThan(0));
+    isThere = false;
+    emulator.cutConnections();
+    await eventually(() => expect(told.count("reconnecting")).toBeGreaterThan(1));
+    const fresh = recreate(emulator);
+    fresh.put("new");
+    proxy.decide(pass);
+    await committing;
+    await eventually(() => expect(frames).toHaveLength(2));
+    await settle(60);
+    expect(fresh.commits).toEqual([]);
+    expect(frames[1]?.text()).toBe("new");
+  });
+
+  test("a watch of items from now on takes all items of the new queue", async () => {
+    const { client, put, emulator, proxy } = await openFaulty();
+    put(50);
+    const { frames, told } = watchWith(client(), -1, 20, { transport: "websocket" });
+    await eventually(() => expect(told.count("open")).toBe(1));
+    const fresh = recreate(emulator);
+    emulator.cutConnections();
+    await eventually(() => expect(told.count("open")).toBe(2));
+    for (let i = 0; i < 3; i++) fresh.put(`new ${i}`);
+    await eventually(() => expect(frames).toHaveLength(3));
+    expect(proxy.of("attributes").length).toBe(2);
+  });
+
+  test("indexes made of the time are never read again before a commit", async () => {
+    const { client, put, emulator, proxy, input } = await openFaulty({ indexShape: "time" });
+    put(2);
+    const { frames, told } = watchWith(client(), 0, 2, { transport: "websocket" });
+    await eventually(() => expect(frames).toHaveLength(2));
+    emulator.cutConnections();
+    await eventually(() => expect(told.count("open")).toBe(2));
+    await Promise.all(frames.map((frame) => frame.commit()));
+    expect(input.length).toBe(0);
+    expect(proxy.of("get")).toEqual([]);
+  });
+});

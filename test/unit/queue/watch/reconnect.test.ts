@@ -1,0 +1,264 @@
+import { afterEach, describe, expect, onTestFinished, test, vi } from "vitest";
+import {
+  EasHttpError,
+  EasQueueClosedError,
+  type Token,
+  type WatchOptions,
+  type WatchStatus,
+} from "../../../../src/index.js";
+import { TransportError } from "../../../../src/platform/contract.js";
+import { TOKEN, transportAnswer } from "../../../support/calls.js";
+import {
+  clientFor,
+  eventually,
+  expectNoToken,
+  fakeClient,
+  frameBytes,
+  openQueue,
+  SOON,
+  settle,
+  Told,
+  TRANSPORTS,
+  watchWith,
+} from "../../../support/queue-watch.js";
+
+// When a connection is made again, and what ends a watch for good.
+
+afterEach(() => {
+  vi.useRealTimers();
+  vi.restoreAllMocks();
+});
+
+const tick = (milliseconds = 0) => vi.advanceTimersByTimeAsync(milliseconds);
+const REFUSED = async (): Promise<never> => {
+  throw new TransportError("connect ECONNREFUSED", { sent: "no", systemCode: "ECONNREFUSED" });
+};
+
+/** The delays that a watcher tells over a server that refuses it `count` times. */
+async function delays(count: number, random: number, reconnect: WatchOptions["reconnect"]) {
+  vi.useFakeTimers();
+  vi.spyOn(Math, "random").mockReturnValue(random);
+  const told = new Told();
+  const { client, dialer } = fakeClient({ logger: told.logger });
+  dialer.instead = REFUSED;
+  const { watcher } = watchWith(client, 0, 1, { reconnect, onStatus: told.onStatus });
+  while (told.count("reconnecting") < count && told.count("closed") === 0) await tick(100);
+  await watcher.close();
+  const all = told.statuses.flatMap((status) => (status.state === "reconnecting" ? [status] : []));
+  return { told, delays: all.map(({ delay }) => delay), failures: all.map(({ failures }) => failures) };
+}
+
+describe("delays", () => {
+  test("double, up to a limit, and vary between half and all", async () => {
+    const { delays: all, failures, told } = await delays(9, 0.9999999, undefined);
+    expect(all.map(Math.round)).toEqual([200, 400, 800, 1600, 3200, 6400, 10_000, 10_000, 10_000]);
+    expect(failures).toEqual([1, 2, 3, 4, 5, 6, 7, 8, 9]);
+    // The cause is the same each time.
+    expect(told.warnings).toHaveLength(1);
+    expect(told.warnings[0]).toMatch(/failed 2 times in a row.*ECONNREFUSED/);
+    expectNoToken(told.statuses, told.warnings);
+  });
+
+  test("are half at the least", async () => {
+    expect((await delays(8, 0, {})).delays).toEqual([100, 200, 400, 800, 1600, 3200, 5000, 5000]);
+    expect((await delays(4, 0.5, { leastDelay: 40, mostDelay: 100 })).delays).toEqual([30, 60, 75, 75]);
+  });
+
+  test("last as long as was told", async () => {
+    vi.useFakeTimers();
+    vi.spyOn(Math, "random").mockReturnValue(0.5);
+    const { client, dialer } = fakeClient();
+    dialer.instead = REFUSED;
+    client.watch(0, 1);
+    await tick(149);
+    expect(dialer.dials).toHaveLength(1);
+    await tick(1);
+    expect(dialer.dials).toHaveLength(2);
+    await tick(300);
+    expect(dialer.dials).toHaveLength(3);
+  });
+
+  test("begin anew after a good connection", async () => {
+    vi.useFakeTimers();
+    vi.spyOn(Math, "random").mockReturnValue(0);
+    const { client, dialer } = fakeClient();
+    const { told, frames } = watchWith(client, 0, 5, { reconnect: { attempts: 3 } });
+    for (let round = 0; round < 4; round++) {
+      dialer.instead = undefined;
+      await tick(1000);
+      dialer.last.push(frameBytes(round + 1));
+      dialer.instead = REFUSED;
+      dialer.last.connection.terminate();
+      await tick(300);
+    }
+    dialer.instead = undefined;
+    await tick(1000);
+    expect(frames).toHaveLength(4);
+    const failures = told.statuses.flatMap((status) => (status.state === "reconnecting" ? [status.failures] : []));
+    expect(failures).toEqual([1, 2, 1, 2, 1, 2, 1, 2].flatMap((count) => (count === 2 ? [2, 3] : [count])));
+    expect(told.states.at(-1)).toBe("open");
+  });
+
+  test("end with the attempts", async () => {
+    vi.useFakeTimers();
+    for (const [reconnect, dials] of [
+      [false, 1],
+      [{ attempts: 0 }, 1],
+      [{ attempts: 2 }, 3],
+    ] as const) {
+      const { client, dialer } = fakeClient();
+      dialer.instead = REFUSED;
+      const { told, errors, done } = watchWith(client, 0, 1, { reconnect });
+      await tick(5000);
+      await done;
+      expect(dialer.dials).toHaveLength(dials);
+      expect(errors).toEqual([expect.objectContaining({ code: "ERR_EAS_NETWORK", systemCode: "ECONNREFUSED" })]);
+      expect(told.statuses.at(-1)).toEqual({ state: "closed", error: errors[0] });
+      expectNoToken(errors, told.statuses);
+    }
+  });
+
+  test("a close by the server is what a watch without reconnects ends with, after all that came", async () => {
+    vi.useFakeTimers();
+    const { client, dialer } = fakeClient();
+    const watcher = client.watch(0, 5, { reconnect: false });
+    await tick();
+    dialer.last.push(frameBytes(1));
+    dialer.last.connection.end({ code: 4001, reason: "moved" });
+    await watcher.closed;
+    expect((await watcher.next()).value?.index).toBe(1n);
+    const error = await watcher.next().catch((reason) => reason);
+    expect(error).toBeInstanceOf(EasQueueClosedError);
+    expect(error).toMatchObject({ closeCode: 4001, reason: "moved" });
+    expect(await watcher.next()).toEqual({ done: true, value: undefined });
+  });
+
+  test("connections that were only idle do not look like the end of the queue", async () => {
+    vi.useFakeTimers();
+    const { client, dialer, transport } = fakeClient();
+    const { told } = watchWith(client, 0, 5);
+    for (let i = 0; i < 5; i++) {
+      await tick(7000);
+      dialer.last.connection.end({ code: 1000, reason: "idle" });
+      await tick(100);
+    }
+    expect(told.states.at(-1)).toBe("open");
+    transport.answer = async () => transportAnswer(200, {}, '{"meta.state":"End"}');
+    dialer.last.connection.end({ code: 1000, reason: "" });
+    await tick(30);
+    expect(told.states.at(-1)).toBe("closed");
+  });
+});
+
+describe.each(TRANSPORTS)("what is wrong from the start, over %s", (transport) => {
+  const watching = (endpoint: string, options: { token?: Token; queueName?: string }, index = 0) => {
+    const told = new Told();
+    const watch = watchWith(clientFor(endpoint, { logger: told.logger, ...options }), index, 1, {
+      transport,
+      onStatus: told.onStatus,
+    });
+    return { ...watch, told };
+  };
+
+  test("a wrong token is an error, and not shown", async () => {
+    const { endpoint } = await openQueue({ token: "another" });
+    for (const index of [0, -1]) {
+      const { errors, done, told, watcher } = watching(endpoint, {}, index);
+      await done;
+      expect(errors).toEqual([expect.any(EasHttpError)]);
+      expect(errors[0]).toMatchObject({ status: 401 });
+      expect(told.states).toEqual(["closed"]);
+      expectNoToken(errors, told.statuses, told.warnings);
+      await watcher.closed;
+    }
+  });
+
+  test("a queue that is not there is an error", async () => {
+    const { endpoint } = await openQueue();
+    const { errors, done } = watching(endpoint, { queueName: "nowhere" });
+    await done;
+    expect(errors).toEqual([expect.objectContaining({ status: 404 })]);
+  });
+
+  test("a function is asked for another token, once", async () => {
+    const { endpoint, put } = await openQueue();
+    put(1);
+    const stale = vi.fn(() => "stale");
+    const refused = watching(endpoint, { token: stale });
+    await refused.done;
+    expect(refused.errors).toEqual([expect.objectContaining({ status: 401 })]);
+    expect(stale).toHaveBeenCalledTimes(2);
+    const fresh = vi.fn(async () => (fresh.mock.calls.length === 1 ? "stale" : TOKEN));
+    const { frames, told } = watching(endpoint, { token: fresh });
+    await eventually(() => expect(frames).toHaveLength(1));
+    expect(told.states.slice(0, 2)).toEqual(["reconnecting", "open"]);
+    expectNoToken(told.statuses);
+  });
+
+  test("a service that is not ready is waited for", async () => {
+    const { endpoint, put, emulator } = await openQueue();
+    put(1);
+    for (const status of [503, 500, 429]) emulator.fault({ status });
+    const { frames, told } = watching(endpoint, {});
+    await eventually(() => expect(frames).toHaveLength(1));
+    expect(told.states.slice(0, 4)).toEqual(["reconnecting", "reconnecting", "reconnecting", "open"]);
+    // One of them is that a poll belongs to no consumer.
+    expect(told.warnings.filter((warning) => /in a row/.test(warning))).toHaveLength(2);
+  });
+
+  test("a token that is no longer good is waited for once the watch has been open, and reported", async () => {
+    const { endpoint, cut, put } = await openQueue();
+    const told = new Told();
+    const client = clientFor(endpoint, { logger: told.logger });
+    const { frames, errors, watcher } = watchWith(client, 0, 1, { transport, onStatus: told.onStatus });
+    await eventually(() => expect(told.count("open")).toBe(1));
+    client.setToken("no-longer-good");
+    await cut();
+    await eventually(() => expect(told.count("reconnecting")).toBeGreaterThan(3));
+    const last = told.statuses.filter(({ state }) => state === "reconnecting").at(-1);
+    expect(last).toMatchObject({ cause: { status: 401 } });
+    expect(errors).toEqual([]);
+    expect(told.warnings.filter((warning) => /401/.test(warning))).toHaveLength(1);
+    expectNoToken(told.statuses, told.warnings);
+    client.setToken(TOKEN);
+    put(1);
+    await eventually(() => expect(frames).toHaveLength(1));
+    await watcher.close();
+  });
+});
+
+test.each([
+  [
+    "throws",
+    () => {
+      throw new Error("mine");
+    },
+  ],
+  ["rejects", () => Promise.reject(new Error("mine"))],
+])("a status listener that %s, and a logger that does, harm nothing", async (_, fail) => {
+  const { client, put, cut } = await openQueue();
+  const rejections: unknown[] = [];
+  const onRejection = (reason: unknown) => rejections.push(reason);
+  process.on("unhandledRejection", onRejection);
+  onTestFinished(() => void process.off("unhandledRejection", onRejection));
+  const warnings: string[] = [];
+  const warn = (message: string) => {
+    warnings.push(message);
+    return fail();
+  };
+  const statuses: string[] = [];
+  const onStatus = ({ state }: WatchStatus) => {
+    statuses.push(state);
+    return fail() as never;
+  };
+  put(2);
+  const watcher = client({ logger: { warn } }).watch(0, 1, { reconnect: SOON, onStatus });
+  await (await watcher.next()).value?.commit();
+  await cut();
+  await (await watcher.next()).value?.commit();
+  await watcher.close();
+  await settle();
+  expect(statuses).toEqual(expect.arrayContaining(["open", "reconnecting", "closed"]));
+  expect(warnings.filter((message) => message.includes("onStatus failed: mine"))).toHaveLength(1);
+  expect(rejections).toEqual([]);
+});

@@ -1,0 +1,91 @@
+import { once } from "node:events";
+import { type AddressInfo, connect, createServer, type Socket } from "node:net";
+import { afterEach, expect, onTestFinished, test, vi } from "vitest";
+import { SilenceTimer } from "../../../src/util/timing/idle-timer.js";
+
+afterEach(() => void vi.useRealTimers());
+
+const LIMIT = 80;
+
+/** Blocks the event loop. */
+function block(milliseconds: number): void {
+  const end = performance.now() + milliseconds;
+  while (performance.now() < end);
+}
+
+async function socketPair(): Promise<{ near: Socket; far: Socket }> {
+  const server = createServer();
+  server.listen(0, "127.0.0.1");
+  await once(server, "listening");
+  const near = connect((server.address() as AddressInfo).port, "127.0.0.1");
+  const [far] = (await once(server, "connection")) as [Socket];
+  onTestFinished(() => {
+    near.destroy();
+    far.destroy();
+    server.close();
+  });
+  return { near, far };
+}
+
+test("silence is reported after the limit, and a sign of life begins it anew", async () => {
+  vi.useFakeTimers();
+  const onSilence = vi.fn();
+  const timer = new SilenceTimer(8_000, onSilence);
+  timer.start();
+  await vi.advanceTimersByTimeAsync(7_900);
+  timer.heard();
+  await vi.advanceTimersByTimeAsync(7_900);
+  expect(onSilence).not.toHaveBeenCalled();
+  await vi.advanceTimersByTimeAsync(200);
+  expect(onSilence).toHaveBeenCalledTimes(1);
+  expect(vi.getTimerCount()).toBe(0);
+});
+
+test("what waits to be read when the event loop was blocked is read before silence is judged", async () => {
+  const { near, far } = await socketPair();
+  const onSilence = vi.fn();
+  const timer = new SilenceTimer(LIMIT, onSilence);
+  onTestFinished(() => timer.stop());
+  for (let round = 0; round < 3; round++) {
+    const read = once(near, "data").then(() => {
+      timer.heard();
+      return onSilence.mock.calls.length;
+    });
+    timer.start();
+    // In the kernel's memory while nothing can be read.
+    await new Promise<void>((resolve) => far.write("pong", () => resolve()));
+    block(3 * LIMIT);
+    expect(await read).toBe(0);
+    timer.stop();
+  }
+  expect(onSilence).not.toHaveBeenCalled();
+});
+
+test("time in which the event loop was blocked is not silence: a peer that is asked after it can answer", async () => {
+  const { near, far } = await socketPair();
+  far.on("data", () => far.write("pong"));
+  const onSilence = vi.fn();
+  const timer = new SilenceTimer(1_000, onSilence);
+  onTestFinished(() => timer.stop());
+  timer.start();
+  // No ping was sent, so nothing waits to be read.
+  block(1_500);
+  await new Promise((resolve) => setTimeout(resolve));
+  near.write("ping");
+  await once(near, "data");
+  expect(onSilence).not.toHaveBeenCalled();
+});
+
+test("a dead connection is found although the event loop is blocked again and again", async () => {
+  const onSilence = vi.fn();
+  const timer = new SilenceTimer(LIMIT, onSilence);
+  onTestFinished(() => timer.stop());
+  timer.start();
+  await vi.waitFor(
+    () => {
+      block(2 * LIMIT);
+      expect(onSilence).toHaveBeenCalledTimes(1);
+    },
+    { timeout: 20_000, interval: 1 },
+  );
+});
