@@ -10,12 +10,12 @@ const MAX_WORDS = 30;
 const SENTENCE_KINDS = new Set(["markdown", "docstring", "comment"]);
 
 /** After these a full stop ends no sentence. */
-const ABBREVIATION = /(?:\b(?:e\.g|i\.e|vs|cf|etc|approx|resp|incl|no|fig|sec)|\b[A-Z])\.$/i;
+const ABBREVIATION = /\b(?:e\.g|i\.e|vs|cf|approx|resp|incl|fig)\.$/i;
 
 const BE = "(?:is|are|was|were|be|been|being)";
 const ADJECTIVES =
-  "small|smaller|smallest|large|larger|largest|big|bigger|long|longer|short|shorter|old|older|new|newer|other|same|right|wrong|whole|full|" +
-  "empty|fast|faster|slow|slower|early|earlier|late|later|good|bad|better|best|single|real|open|free|busy";
+  "small|smaller|smallest|large|larger|largest|big|bigger|long|longer|short|shorter|old|older|other|same|whole|" +
+  "fast|faster|slow|slower|bad|busy";
 
 /** @type {[id: string, pattern: string, write: string][]} */
 const PHRASES = [
@@ -60,7 +60,7 @@ const PHRASES = [
   ],
   ["at-most", "\\bthe\\s+greatest\\b", "the maximum, or the largest"],
   ["told", "\\b(?:hears?|heard|hearing)\\s+(?:of|from|about|that|when|it|nothing)\\b", "is notified of, or receives"],
-  ["told", "\\btold\\b(?!\\s+(?:apart|from)\\b)", "is notified, or is reported"],
+  ["told", "\\btold\\b(?!\\s+(?:apart|from)\\b)", "is notified, is instructed, or is reported"],
   ["told", "\\b(?:tells?|telling)\\s+(?:of|about)\\b", "reports"],
   ["clock", "\\bown\\s+clocks?\\b|\\bends?\\s+by\\s+(?:its|their)\\b", "times out"],
   ["lets-go", `\\b(?:lets?|letting)\\b(?:\\s+[\\w${MASK}]+){0,2}?\\s+go\\b`, "releases"],
@@ -86,7 +86,7 @@ const PHRASES = [
   ["stands", "\\b(?:stand|stands|stood|standing)\\s+(?:above|over)\\b", "overrides, or precedes"],
   [
     "stands",
-    "\\b(?:stand|stands|stood|standing)\\s+(?:behind|under|in|at|on|there|by|before|between|after|where|alone|beside|next|first|last|outside|inside|around|near|still|open|ready|up)\\b",
+    "\\b(?:stand|stands|stood|standing)\\s+(?:behind|under|in(?!\\s+the\\s+way\\b)|at|on|there|by|before|between|after|where|alone|beside|next|first|last|outside|inside|around|near|still|open|ready|up)\\b",
     '"is", or a verb of the field',
   ],
   [
@@ -162,7 +162,7 @@ const RULES_OF_PHRASES = PHRASES.map(([id, pattern, write]) => ({
 /** The sentences of a text as { start, sentence }. */
 export function* sentencesOf(text) {
   let start = 0;
-  const ends = /[.!?][)"'”’\]]*(?=\s+[\p{Lu}\p{N}("'“‘[ₓ])|\n\s*\n/gu;
+  const ends = /[.!?][)"'”’\]]*(?=\s+\S)/gu;
   for (const { 0: mark, index } of text.matchAll(ends)) {
     if (mark.startsWith(".") && ABBREVIATION.test(text.slice(start, index + 1))) continue;
     yield { start, sentence: text.slice(start, index + mark.length) };

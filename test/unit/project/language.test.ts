@@ -4,7 +4,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { type Exceptions, type Finding, Linter } from "../../scripts/language/linter.mjs";
+import { type Exceptions, type Finding, Linter } from "../../../scripts/language/linter.mjs";
 
 function lint(path: string, content: string, exceptions?: Exceptions): Finding[] {
   return new Linter(exceptions).lint(path, content);
@@ -217,7 +217,7 @@ describe("exceptions", () => {
 });
 
 describe("the command", () => {
-  const script = fileURLToPath(new URL("../../scripts/language/lint.mjs", import.meta.url));
+  const script = fileURLToPath(new URL("../../../scripts/language/lint.mjs", import.meta.url));
   let root: string;
   const run = (...args: string[]) => {
     const { status, stdout, stderr } = spawnSync(process.execPath, [script, "--root", root, ...args], {
