@@ -188,7 +188,12 @@ export function check({ kind, text, isFirst }) {
     for (const { id, pattern, write } of RULES_OF_PHRASES) {
       if (id === "first-line" && !(isFirst && isFirstSentence)) continue;
       for (const { 0: found, index } of sentence.matchAll(pattern)) {
-        findings.push({ index: start + index, rule: id, found: oneLine(found.replace(/^[,;:]\s*/, "")), write });
+        const overlaps = findings.some(
+          ({ rule, index: at, end }) => rule === id && at < start + index + found.length && start + index < end,
+        );
+        if (overlaps) continue;
+        const end = start + index + found.length;
+        findings.push({ index: start + index, end, rule: id, found: oneLine(found.replace(/^[,;:]\s*/, "")), write });
       }
     }
     const words = countWords(sentence);

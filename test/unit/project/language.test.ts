@@ -61,6 +61,10 @@ describe("phrases", () => {
     expect(rulesIn("README.md", right)).toEqual([]);
   });
 
+  test("a rule finds a phrase once", () => {
+    expect(rulesIn("README.md", "Who reads the stream must end it. Who waits must not.")).toEqual(["actor", "actor"]);
+  });
+
   test("a finding has the line, the words and what to write", () => {
     expect(lint("docs/page.md", "# Title\n\nThe first line\nwaits for\never.\n")).toEqual([
       { path: "docs/page.md", line: 4, found: "for ever", write: "indefinitely", rule: "for-ever" },
