@@ -39,11 +39,11 @@ function exponentCheck(table, key) {
 }
 
 /** Of all, with what is measured again. */
-const MOST_MS = 300_000;
+const MAX_MS = 300_000;
 setTimeout(() => {
-  console.error(`not done after ${MOST_MS / 1000} s`);
+  console.error(`not done after ${MAX_MS / 1000} s`);
   process.exit(1);
-}, MOST_MS).unref();
+}, MAX_MS).unref();
 
 const holds = ({ limit }, value) => {
   const [sign, number] = limit.split(" ");

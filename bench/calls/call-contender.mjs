@@ -48,7 +48,7 @@ async function verify(service) {
 function reportOf(request) {
   return {
     toBinary: () => request.toBinary(),
-    toPieces: () => request.toPieces(),
+    toChunks: () => request.toChunks(),
     parseResponse: (body) => body,
   };
 }

@@ -83,8 +83,8 @@ function reporting(request) {
       encoded = bytes.length;
       return bytes;
     },
-    toPieces() {
-      const pieces = request.toPieces();
+    toChunks() {
+      const pieces = request.toChunks();
       encoded = pieces.reduce((sum, { length }) => sum + length, 0);
       return pieces;
     },

@@ -20,7 +20,7 @@ export function itemData(bytes) {
   return Uint8Array.from({ length: bytes }, () => next() * 256);
 }
 
-/** The first item as the service serialises it. */
+/** The first item as the service serializes it. */
 export function firstFrame(bytes) {
   return toBinary(
     DataFrameProtoSchema,

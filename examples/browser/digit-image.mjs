@@ -5,7 +5,7 @@ const BLOCK = 4;
 const SIZE = BITMAP / BLOCK;
 
 /** Wider digits are squeezed: nearly all of the data leave the outermost columns empty. */
-const MOST_WIDTH = 22;
+const MAX_WIDTH = 22;
 /** Dots of ink: the data's ten digits have nearly the same number, as each was written with its own pen and then scaled. */
 const INK = 360;
 /** Pens, in dots, between which one gives that much ink: thin for an 8, thick for a 1, as in the data. */
@@ -35,7 +35,7 @@ function placed(points, pen) {
   const [top, bottom] = rangeOf(points.map(({ y }) => y));
   // A single point has no size.
   const scaleY = (BITMAP - pen) / Math.max(bottom - top, Number.EPSILON);
-  const scaleX = Math.min((MOST_WIDTH - pen) / Math.max(right - left, Number.EPSILON), scaleY);
+  const scaleX = Math.min((MAX_WIDTH - pen) / Math.max(right - left, Number.EPSILON), scaleY);
   const middle = { x: (left + right) / 2, y: (top + bottom) / 2 };
   return ({ x, y }) => ({ x: (x - middle.x) * scaleX + BITMAP / 2, y: (y - middle.y) * scaleY + BITMAP / 2 });
 }

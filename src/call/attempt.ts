@@ -1,5 +1,5 @@
 import { isRepeatable } from "../config/retry.js";
-import { isInPieces } from "../platform/chunks.js";
+import { isChunkList } from "../platform/chunks.js";
 import type { Exchange, HeaderPair, TransportRequest } from "../platform/contract.js";
 import { Expiring, type Timeouts } from "../util/timing/timers.js";
 import type { CallPlan } from "./request.js";
@@ -44,8 +44,8 @@ export class Attempt extends Expiring implements TransportRequest {
     this.origin = plan.target.origin;
     this.path = plan.path;
     this.headers = headers;
-    this.body = isInPieces(body) ? null : body;
-    this.pieces = isInPieces(body) ? body : undefined;
+    this.body = isChunkList(body) ? null : body;
+    this.pieces = isChunkList(body) ? body : undefined;
     this.maxResponseBytes = plan.maxResponseBytes;
     this.onUploadProgress = plan.onUploadProgress;
     this.repeatable = isRepeatable(plan.kind) && !plan.runsOnce;

@@ -2,7 +2,7 @@ import { backoff, MAX_RETRY_AFTER_MS, requestedWait, verdictOn } from "../config
 import type { Lease } from "../endpoint/router.js";
 import { EasDecodeError, type EasError, EasUnsupportedError } from "../errors.js";
 import type { Bytes } from "../formats/request.js";
-import { isInPieces, totalLength } from "../platform/chunks.js";
+import { isChunkList, totalLength } from "../platform/chunks.js";
 import { type HeaderPair, isSuccess, type Signer, type TransportResponse } from "../platform/contract.js";
 import { type Abortable, linkSignal, sleep, unlinkSignal, type Wait } from "../util/timing/abort.js";
 import { clockNow } from "../util/timing/clock.js";
@@ -162,7 +162,7 @@ export class Call implements Abortable, Running {
   private get pieces(): readonly Bytes[] {
     const { body } = this;
     if (body === null) return [];
-    return isInPieces(body) ? body : [body];
+    return isChunkList(body) ? body : [body];
   }
 
   protected send(attempt: Attempt): Promise<TransportResponse> {

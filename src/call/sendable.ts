@@ -1,5 +1,5 @@
 import type { Bytes } from "../formats/request.js";
-import { isInPieces } from "../platform/chunks.js";
+import { isChunkList } from "../platform/chunks.js";
 import { argumentTypeError } from "../util/argument-errors.js";
 
 /** A body, whole or in pieces. */
@@ -10,7 +10,7 @@ type Body = Bytes | readonly Bytes[];
  * `TypeError` for an array whose memory was transferred.
  */
 export function sendable<B extends Body>(body: B): B {
-  return (isInPieces(body as Body) ? (body as readonly Bytes[]).map(ownMemory) : ownMemory(body as Bytes)) as B;
+  return (isChunkList(body as Body) ? (body as readonly Bytes[]).map(ownMemory) : ownMemory(body as Bytes)) as B;
 }
 
 function ownMemory(bytes: Bytes): Bytes {

@@ -4,7 +4,7 @@ import { joinChunks, totalLength } from "../platform/chunks.js";
 import {
   type ByteStream,
   isSuccess,
-  MOST_ERROR_BYTES,
+  MAX_ERROR_BYTES,
   type Platform,
   type StreamedResponse,
   TransportError,
@@ -194,7 +194,7 @@ async function readSome(response: StreamedResponse, pieces: Bytes[]): Promise<bo
   let length = 0;
   const timer = setTimeout(() => response.cancel(undefined), REFUSAL_MS);
   try {
-    while (length < MOST_ERROR_BYTES) {
+    while (length < MAX_ERROR_BYTES) {
       const piece = await response.read();
       if (piece === undefined) break;
       pieces.push(piece);

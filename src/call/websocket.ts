@@ -1,6 +1,6 @@
 import { type EasError, EasHttpError } from "../errors.js";
 import {
-  MOST_ERROR_BYTES,
+  MAX_ERROR_BYTES,
   type TransportResponse,
   type WebSocketConnection,
   type WebSocketDialer,
@@ -90,7 +90,7 @@ async function refusal({ platform }: Channel, call: FailedCall, response: Transp
   const decoding = { codecs: [], always: undefined };
   const loading = import("./decoding/content-encoding.js");
   const decoded = loading.then((all) =>
-    all.decodeContent(response, platform, MOST_ERROR_BYTES, decoding, false, DECODING_TOOLS),
+    all.decodeContent(response, platform, MAX_ERROR_BYTES, decoding, false, DECODING_TOOLS),
   );
   const { error } = await httpFailure(call, response, await decoded.catch(() => response.body), true);
   return error;

@@ -2,7 +2,7 @@ import { compress, decompress } from "@stablelib/snappy";
 import type { Bytes, CompressionCodec } from "../formats/request.js";
 
 /** A copy gives at most 64 bytes for each 3 that it takes. */
-const MOST_PER_BYTE: number = 64 / 3;
+const MAX_PER_BYTE: number = 64 / 3;
 
 /**
  * Snappy as one raw block: what the official SDKs send and what a service with `metadata.rpc.decompressor: snappy` takes. Not
@@ -19,7 +19,7 @@ export const snappy: CompressionCodec = {
   decompress(bytes, { maxBytes }) {
     const length = originalLength(bytes);
     if (length > maxBytes) throw new RangeError(`more than ${maxBytes} bytes: the Snappy block declares ${length}`);
-    if (length > bytes.length * MOST_PER_BYTE) {
+    if (length > bytes.length * MAX_PER_BYTE) {
       throw new Error(`the Snappy block declares ${length} bytes, and ${bytes.length} bytes cannot hold that many`);
     }
     return decompress(bytes, new Uint8Array(length)) as Bytes;

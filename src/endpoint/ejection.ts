@@ -2,7 +2,7 @@
 const FAILURES = 5;
 /** For how long it leaves at first; each time without a good while between is twice as long. */
 const FIRST_MS = 1_000;
-const LONGEST_MS = 60_000;
+const MAX_MS = 60_000;
 
 /** What ejection knows of an instance. */
 export class Health {
@@ -92,7 +92,7 @@ export class Ejection<I extends Health> {
     const now = this.#clockNow();
     // It was well for longer than it was out: what was before counts no more.
     if (!this.#ejected.has(instance) && now - instance.until > instance.duration) instance.ejections = 0;
-    instance.duration = Math.min(LONGEST_MS, FIRST_MS * 2 ** instance.ejections);
+    instance.duration = Math.min(MAX_MS, FIRST_MS * 2 ** instance.ejections);
     instance.ejections++;
     instance.until = now + instance.duration;
     this.#ejected.add(instance);

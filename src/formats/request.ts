@@ -47,7 +47,7 @@ export interface RequestOptions {
 }
 
 /**
- * What every request object is: something that serialises itself and knows how to read its answer.
+ * What every request object is: something that serializes itself and knows how to read its answer.
  * Implement it to send a format of your own through `PredictClient.predict`.
  */
 export interface PredictRequest<R> {
@@ -56,7 +56,7 @@ export interface PredictRequest<R> {
   /** Compression of this request's body; the client's own when absent. */
   readonly compression?: Compression | undefined;
   /**
-   * Serialises the request. Called once for a call, before `predict` returns its promise; the bytes belong to the
+   * Serializes the request. Called once for a call, before `predict` returns its promise; the bytes belong to the
    * caller of this method.
    */
   toBinary(): Bytes;
@@ -64,7 +64,7 @@ export interface PredictRequest<R> {
    * As `toBinary`, in pieces that are sent one after another. Called in its place for a call with `zeroCopy`, over connections
    * that can send pieces: they may then be memory of whoever built the request.
    */
-  toPieces?(): readonly Bytes[];
+  toChunks?(): readonly Bytes[];
   /** Reads the body of a successful answer. The bytes are this response's own. Throws `EasDecodeError`. */
   parseResponse(body: Bytes): R;
 }

@@ -104,7 +104,7 @@ const ROUNDED: Readonly<Record<ImageDType, (values: readonly number[]) => Values
 };
 
 /** The longest side: what a JPEG can have. */
-const MOST_PIXELS = 65_535;
+const MAX_PIXELS = 65_535;
 
 /** Checks the options; `of` names the function in errors. */
 export function checkImageOptions(options: ImageOptions<ImageDType>, of: string): CheckedImageOptions {
@@ -155,10 +155,10 @@ function checkSize(of: string, size: number | readonly number[]): { width: numbe
 }
 
 function checkSide(of: string, name: string, value: number): number {
-  if (Number.isInteger(value) && value >= 1 && value <= MOST_PIXELS) return value;
+  if (Number.isInteger(value) && value >= 1 && value <= MAX_PIXELS) return value;
   throw argumentRangeError(
     "ERR_EAS_ARG_OPTION",
-    `${of}: ${name} is ${show(value)}: it must be whole pixels from 1 to ${MOST_PIXELS}`,
+    `${of}: ${name} is ${show(value)}: it must be whole pixels from 1 to ${MAX_PIXELS}`,
   );
 }
 

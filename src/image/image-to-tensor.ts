@@ -39,7 +39,7 @@ export async function imageToTensor<D extends ImageDType = "DT_FLOAT">(
 }
 
 /** A canvas that is taken at once; phones' browsers show nothing on one of more than 16 million pixels, and say nothing. */
-const MOST_CANVAS_PIXELS = 4_194_304;
+const MAX_CANVAS_PIXELS = 4_194_304;
 
 type Context = Pick<CanvasRenderingContext2D, "drawImage" | "clearRect" | "getImageData">;
 
@@ -69,7 +69,7 @@ async function decode(source: unknown, of: string): Promise<Pixels> {
 
 function read(bitmap: ImageBitmap): Pixels {
   const { width, height } = bitmap;
-  const rows = Math.max(1, Math.min(height, Math.floor(MOST_CANVAS_PIXELS / width)));
+  const rows = Math.max(1, Math.min(height, Math.floor(MAX_CANVAS_PIXELS / width)));
   const context = contextOf(width, rows);
   if (!context) throw new Error("the browser cannot create a canvas of this size");
   const data = new Uint8ClampedArray(width * height * 4);

@@ -30,12 +30,12 @@ export async function readAll(
 /** Smaller chunks take more memory for themselves than for their bytes, when there are many. */
 const SMALL_BYTES = 4096;
 /** So many small chunks in a row are joined. */
-const MOST_SMALL = 1024;
+const MAX_SMALL = 1024;
 
 /** Adds a chunk. Many small ones become one, so that a body that comes byte by byte takes no more memory than another. */
 export function pushChunk(chunks: Uint8Array[], chunk: Uint8Array): void {
   chunks.push(chunk);
-  if (chunks.length % MOST_SMALL !== 0) return;
+  if (chunks.length % MAX_SMALL !== 0) return;
   let first = chunks.length;
   let length = 0;
   while (first > 0 && (chunks[first - 1] as Uint8Array).length < SMALL_BYTES) {
@@ -45,7 +45,7 @@ export function pushChunk(chunks: Uint8Array[], chunk: Uint8Array): void {
 }
 
 /** Whether a body is in pieces. Not whether it is no `Uint8Array`: it may be one of another realm. */
-export function isInPieces<B extends Uint8Array>(body: B | readonly B[] | null): body is readonly B[] {
+export function isChunkList<B extends Uint8Array>(body: B | readonly B[] | null): body is readonly B[] {
   return Array.isArray(body);
 }
 

@@ -80,7 +80,7 @@ export interface Transport {
    */
   readonly mayResend?: boolean | undefined;
   /** Whether `send` takes a body in pieces. Default false. */
-  readonly sendsPieces?: boolean | undefined;
+  readonly sendsChunks?: boolean | undefined;
   /**
    * Whether responses keep `Content-Length` and `Transfer-Encoding` as they were received: with neither, the end of the connection
    * ended the body, which may be cut. Default false.
@@ -105,10 +105,10 @@ export interface TransportRequest {
   readonly headers: readonly HeaderPair[];
   /** The caller's memory until the promise settles: it must not be changed. */
   readonly body: Uint8Array | null;
-  /** The body in pieces, in place of `body`: only where the transport `sendsPieces`. */
+  /** The body in pieces, in place of `body`: only where the transport `sendsChunks`. */
   readonly pieces?: readonly Uint8Array[] | undefined;
   /**
-   * The most bytes that an answer may have. Of one that is no success no more than `MOST_ERROR_BYTES` are of use: what is
+   * The most bytes that an answer may have. Of one that is no success no more than `MAX_ERROR_BYTES` are of use: what is
    * beyond may be left out, and the connection given up.
    */
   readonly maxResponseBytes: number;
@@ -267,7 +267,7 @@ export interface WebSocketClose {
  * Bytes that are read of the body of an answer that is no success: the 64 KiB that errors keep, and as many more, so that a
  * token that crosses their end is seen whole.
  */
-export const MOST_ERROR_BYTES = 131_072;
+export const MAX_ERROR_BYTES = 131_072;
 
 /** Whether a status is a success, whose body is wanted whole. */
 export function isSuccess(status: number): boolean {

@@ -23,7 +23,7 @@ export interface PieceStreamReader {
 const sources = /* @__PURE__ */ new WeakMap<ReadableStream, QueuedSource>();
 
 /** Creates a stream that reads up to `aheadBytes` before it is asked for them. */
-export function pieceStream(source: PieceSource, aheadBytes: number): ReadableStream<Bytes> {
+export function chunkStream(source: PieceSource, aheadBytes: number): ReadableStream<Bytes> {
   const queued = new QueuedSource(source);
   // Not a ByteLengthQueuingStrategy, which some edge runtimes do not have. No piece weighs nothing, so that an empty one is seen.
   const strategy = { highWaterMark: aheadBytes, size: ({ length }: Bytes) => Math.max(1, length) };
@@ -33,7 +33,7 @@ export function pieceStream(source: PieceSource, aheadBytes: number): ReadableSt
 }
 
 /**
- * Locks a stream and reads it. A stream that `pieceStream` made is read at its source: the queues of two streams, one behind the
+ * Locks a stream and reads it. A stream that `chunkStream` made is read at its source: the queues of two streams, one behind the
  * other, cost as much as all other work of a relay.
  */
 export function readPieces(stream: ReadableStream<Bytes>): PieceStreamReader {

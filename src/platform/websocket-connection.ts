@@ -2,7 +2,7 @@ import type { Bytes } from "../formats/request.js";
 import { isError } from "../util/realms.js";
 import { joinChunks, totalLength } from "./chunks.js";
 import {
-  MOST_ERROR_BYTES,
+  MAX_ERROR_BYTES,
   TransportError,
   type TransportResponse,
   type WebSocketClose,
@@ -28,7 +28,7 @@ export async function refusalOf(
 ): Promise<TransportError> {
   const chunks: Uint8Array[] = [];
   const read = async () => {
-    for (let length = 0; length < MOST_ERROR_BYTES; ) {
+    for (let length = 0; length < MAX_ERROR_BYTES; ) {
       const { done, value } = await next();
       if (done || !value) return;
       chunks.push(value);

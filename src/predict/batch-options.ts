@@ -22,7 +22,7 @@ export interface BatchProgress {
   readonly failed: number;
   /** All requests, where they came as an array. */
   readonly total: number | undefined;
-  /** Serialised bytes of the requests that have ended, before compression. */
+  /** Serialized bytes of the requests that have ended, before compression. */
   readonly bytes: number;
 }
 
@@ -33,7 +33,7 @@ export interface BatchOptions extends CallOptions {
    * and leaves its queue (64 requests by default) to others.
    */
   readonly concurrency?: number | undefined;
-  /** The most serialised bytes in flight; a larger request goes alone. Default: no limit. */
+  /** The most serialized bytes in flight; a larger request goes alone. Default: no limit. */
   readonly maxBytes?: number | undefined;
   /** Called when a request has ended. What it throws ends the batch. */
   readonly onProgress?: ((progress: BatchProgress) => void) | undefined;

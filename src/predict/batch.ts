@@ -162,11 +162,11 @@ function close(source: Source): void {
 
 interface Measured {
   readonly request: BatchInput;
-  /** Serialised bytes. */
+  /** Serialized bytes. */
   readonly size: number;
 }
 
-/** Serialises a request, once: `predict` is given the result. */
+/** Serializes a request, once: `predict` is given the result. */
 function measure(input: BatchInput): Measured {
   if (isBytes(input)) return { request: input, size: input.length };
   try {

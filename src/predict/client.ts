@@ -26,7 +26,7 @@ import type { CheckBody, ClientFetchOptions, LibraryOptions } from "./fetch/clie
 import type { LibrarySend } from "./fetch/library-fetch.js";
 import { PLACEHOLDER_KEY, serviceUrl, urlOrPlaceholder } from "./fetch/service-url.js";
 import type { PredictInput } from "./input/inputs.js";
-import { serialise } from "./input/serialize.js";
+import { serialize } from "./input/serialize.js";
 import type { JsonOptions } from "./json/json-options.js";
 import type { SchemaOutput, StandardSchema } from "./json/standard-schema.js";
 import type { Diagnosis } from "./readiness/diagnose.js";
@@ -140,7 +140,7 @@ export class PredictClient extends PredictSettings {
     try {
       const channel = this.openChannel();
       const { schema, bigint, ...options } = call;
-      const { plan, body } = serialise(jsonInput(input), options, forJson(this.prepare()), this.currentSettings());
+      const { plan, body } = serialize(jsonInput(input), options, forJson(this.prepare()), this.currentSettings());
       const make = (plan: CallPlan) =>
         channel.during(async () => {
           const { callJson } = await import("./lazy.js");
@@ -166,7 +166,7 @@ export class PredictClient extends PredictSettings {
       const { idleTimeout = isLong ? LONG_TIMEOUT_MS : DEFAULT_IDLE_TIMEOUT_MS, ...options } = more;
       checkTimeout("idleTimeout", idleTimeout);
       const prepared = forStreams(this.prepare(), input === null ? "auto" : this.currentSettings().auth);
-      const { plan, body } = serialise(input, options, prepared, this.currentSettings());
+      const { plan, body } = serialize(input, options, prepared, this.currentSettings());
       const make = (plan: CallPlan) =>
         channel.during(async () => {
           const { openPredictStream } = await import("./lazy.js");
@@ -332,7 +332,7 @@ export class PredictClient extends PredictSettings {
     return import("./lazy.js").then(({ untilReady }) => untilReady(make, plan, channel, ask, options));
   }
 
-  /** Serialises and sends. Not an `async` function, so that all is serialised before it returns. */
+  /** Serializes and sends. Not an `async` function, so that all is serialized before it returns. */
   #send<R>(
     input: PredictInput,
     call: CallOptions | undefined,
@@ -340,8 +340,8 @@ export class PredictClient extends PredictSettings {
   ): Promise<R> {
     try {
       const channel = this.openChannel();
-      const { sendsPieces } = channel.transport;
-      const { request, plan, body } = serialise(input, call, this.prepare(), this.currentSettings(), sendsPieces);
+      const { sendsChunks } = channel.transport;
+      const { request, plan, body } = serialize(input, call, this.prepare(), this.currentSettings(), sendsChunks);
       return this.#make((plan) => makeCall(channel, plan, body, (result) => read(request, result)), plan, call);
     } catch (error) {
       return Promise.reject(error);

@@ -19,7 +19,7 @@ export class ProtoRequest<I extends DescMessage, O extends DescMessage> implemen
   readonly #message: MessageShape<I>;
   readonly #responseSchema: O;
 
-  /** Keeps a reference to `message`; it is serialised when the request is sent. */
+  /** Keeps a reference to `message`; it is serialized when the request is sent. */
   constructor(schema: I, message: MessageShape<I>, responseSchema: O, options: RequestOptions = {}) {
     checkRequestOptions("ProtoRequest", options);
     this.compression = options.compression;

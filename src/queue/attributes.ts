@@ -6,7 +6,7 @@ import type { Bytes } from "../formats/request.js";
 import { argumentRangeError } from "../util/argument-errors.js";
 import { plainText } from "../util/exact-json.js";
 import { clockNow } from "../util/timing/clock.js";
-import { GREATEST_INDEX } from "./frame-index.js";
+import { MAX_INDEX } from "./frame-index.js";
 
 /**
  * What a queue says of itself, all of it text: `stream.length`, `stream.lastEntry` (missing in an empty queue),
@@ -137,7 +137,7 @@ export function lastEntryOf(attributes: QueueAttributes): bigint | undefined {
   const last = attributes["stream.lastEntry"];
   if (last === undefined || last === "") return undefined;
   // The greatest index of all has none behind it.
-  if (/^\d{1,20}$/.test(last) && BigInt(last) < GREATEST_INDEX) return BigInt(last);
+  if (/^\d{1,20}$/.test(last) && BigInt(last) < MAX_INDEX) return BigInt(last);
   throw notAttributes("stream.lastEntry is not an index");
 }
 

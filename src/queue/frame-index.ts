@@ -7,12 +7,12 @@ import { argumentRangeError, argumentTypeError, show } from "../util/argument-er
 export type FrameIndex = bigint | number | string;
 
 /** The greatest index that there can be. */
-export const GREATEST_INDEX: bigint = 0xffff_ffff_ffff_ffffn;
+export const MAX_INDEX: bigint = 0xffff_ffff_ffff_ffffn;
 
 /** An index as a bigint: an integer from 0 to 2^64 - 1. */
 export function checkIndex(argument: string, value: FrameIndex): bigint {
   const index = toBigint(value);
-  if (index === undefined || index < 0n || index > GREATEST_INDEX) {
+  if (index === undefined || index < 0n || index > MAX_INDEX) {
     const make = typeof value === "number" || typeof value === "bigint" ? argumentRangeError : argumentTypeError;
     throw make(
       "ERR_EAS_ARG_INDEX",

@@ -4,7 +4,7 @@ import { readUint64, WireReader } from "../formats/protobuf/wire-reader.js";
 import type { Bytes } from "../formats/request.js";
 import { parseExactly, plainText } from "../util/exact-json.js";
 import { showAsText } from "../util/inspect.js";
-import { GREATEST_INDEX } from "./frame-index.js";
+import { MAX_INDEX } from "./frame-index.js";
 import type { QueueTags } from "./tags.js";
 import { REQUEST_ID } from "./tags.js";
 
@@ -260,7 +260,7 @@ function readJsonFrames(body: Bytes, owner: FrameOwner): DataFrame[] {
 function readJsonFrame(item: unknown, element: number, owner: FrameOwner): DataFrame {
   const { index, tags, data, message } = (item ?? {}) as Record<string, unknown>;
   const number = typeof index === "bigint" || Number.isSafeInteger(index) ? BigInt(index as bigint | number) : -1n;
-  if (number < 0n || number > GREATEST_INDEX) throw notFrames(`element ${element} has no index`);
+  if (number < 0n || number > MAX_INDEX) throw notFrames(`element ${element} has no index`);
   // Go writes what is empty as null.
   if (typeof (tags ?? {}) !== "object" || typeof (data ?? "") !== "string") {
     throw notFrames(`element ${element} has tags or data of the wrong type`);

@@ -264,7 +264,7 @@ export function indexesOperation(
 
 /** Words in capitals with at most one point, as the Go SDK wants them (types.go), or digits. */
 const NEGATIVE_CODE = /^(?:(?:[A-Z][a-z]*)+(?:\.[A-Z][a-z]*)?|\d+)$/;
-const MOST_CODE_CHARACTERS = 20;
+const MAX_CODE_CHARACTERS = 20;
 
 /** Why items could not be handled, for the service's records. */
 export interface NegativeOptions extends QueueCallOptions {
@@ -278,11 +278,11 @@ export function negativeOperation(indexes: readonly bigint[], options: NegativeO
   const { code, reason, ...call } = options;
   if (
     code !== undefined &&
-    !(typeof code === "string" && code.length <= MOST_CODE_CHARACTERS && NEGATIVE_CODE.test(code))
+    !(typeof code === "string" && code.length <= MAX_CODE_CHARACTERS && NEGATIVE_CODE.test(code))
   ) {
     throw argumentTypeError(
       "ERR_EAS_ARG_TAG",
-      `code is ${show(code)}: it must be a name such as "Shutdown" or "Model.Error", or digits, at most ${MOST_CODE_CHARACTERS} characters`,
+      `code is ${show(code)}: it must be a name such as "Shutdown" or "Model.Error", or digits, at most ${MAX_CODE_CHARACTERS} characters`,
     );
   }
   if (reason !== undefined && typeof reason !== "string") {

@@ -1,5 +1,5 @@
 import type { Bytes } from "../formats/request.js";
-import { pieceStream, readPieces } from "../platform/piece-stream.js";
+import { chunkStream, readPieces } from "../platform/piece-stream.js";
 import type { AnswerEnd } from "./answer-end.js";
 import { Patience } from "./patience.js";
 
@@ -134,7 +134,7 @@ export function passedBody(
     onEnd(error);
   };
   patience.start();
-  return pieceStream(
+  return chunkStream(
     {
       onFail(failNow) {
         fail = failNow;

@@ -1,5 +1,5 @@
 /** Longer integers stay numbers, as `JSON.parse` has them: to make a bigint of digits takes more than linear time. */
-const MOST_DIGITS = 4096;
+const MAX_DIGITS = 4096;
 
 const NUMBERS = /-?\d+(?:\.\d+)?(?:[eE][-+]?\d+)?/g;
 
@@ -26,7 +26,7 @@ function marked(text: string): string {
 }
 
 function markedNumber(token: string): string {
-  const isExact = token.length > MOST_DIGITS || !/^-?\d+$/.test(token) || Number.isSafeInteger(Number(token));
+  const isExact = token.length > MAX_DIGITS || !/^-?\d+$/.test(token) || Number.isSafeInteger(Number(token));
   return isExact ? token : `"n${token}"`;
 }
 

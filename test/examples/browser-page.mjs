@@ -58,7 +58,7 @@ export const browserPage = {
 };
 
 /** The least share of drawings by many hands that must be read: what the page's scaling reaches, less some. */
-const LEAST_SHARE = 0.87;
+const MIN_SHARE = 0.87;
 
 /** What the page makes of drawings, with more hands than a browser has time for. */
 async function checkHands(emulator) {
@@ -71,7 +71,7 @@ async function checkHands(emulator) {
   const labels = (await client.predict(request)).getNumbers("labels");
   await client.close();
   const right = drawings.filter(({ digit }, i) => labels[i] === digit).length;
-  ok(right / drawings.length >= LEAST_SHARE, `${right} of ${drawings.length} drawings read`);
+  ok(right / drawings.length >= MIN_SHARE, `${right} of ${drawings.length} drawings read`);
   equal(imageOf([]), undefined);
   // A dot is one in the middle, whatever its place.
   deepEqual(imageOf([[{ x: 0.9, y: 0.1 }]]), imageOf([[{ x: 0.2, y: 0.3 }]]));

@@ -9,7 +9,7 @@ const MIB = 1024 * 1024;
 const WARM_UP = 500;
 /** Hangs are failures. */
 const PATIENCE_MS = 120_000;
-const MOST_GROWTH = 50 * MIB;
+const MAX_GROWTH = 50 * MIB;
 /** Calls that a client with default settings has under way at a time when their answers are long. */
 const PLACES = 50;
 const IDLE_MS = 1_500;
@@ -93,7 +93,7 @@ async function runPipelined(_server, { calls, ...row }) {
   const { growth, longest, answered } = await measure("memory");
   const mib = (bytes) => `${Math.round(bytes / MIB)} MiB`;
   const problems = [
-    growth > MOST_GROWTH && `memory grew by ${mib(growth)}`,
+    growth > MAX_GROWTH && `memory grew by ${mib(growth)}`,
     longest > Math.max(bare.longest, 20) &&
       `the event loop was blocked for ${longest.toFixed(0)} ms, that of bare node:http for ${bare.longest.toFixed(0)} ms`,
   ].filter(Boolean);

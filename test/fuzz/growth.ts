@@ -2,7 +2,7 @@ import type { Bytes, Decoder } from "./decoder.js";
 
 const FACTOR = 8;
 /** Eight times as much may take up to so many times as long: twice would be `FACTOR` squared. */
-const MOST_RATIO = 28;
+const MAX_RATIO = 28;
 /** Times below are noise, in milliseconds. */
 const NOISE_MS = 20;
 /** Nothing linear takes so long. */
@@ -53,7 +53,7 @@ export async function superLinear(
   for (let size = FIRST_SIZE * FACTOR, suspected = 0; size <= LAST_SIZE; size *= FACTOR) {
     const time = await fastest(read, make(size));
     times.push(`${size} bytes took ${time.toFixed(1)} ms`);
-    suspected = time > NOISE_MS && time > MOST_RATIO * before ? suspected + 1 : 0;
+    suspected = time > NOISE_MS && time > MAX_RATIO * before ? suspected + 1 : 0;
     if (suspected === 2 || (suspected === 1 && time > MUCH_MS)) return times.join(", ");
     if (suspected === 0 && (time < LITTLE_MS || size > FIRST_SIZE * FACTOR)) return undefined;
     before = time;

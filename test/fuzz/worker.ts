@@ -18,7 +18,7 @@ const MEMORY_PER_BYTE = 100;
 /** What any decoder may take: its tables and first buffers. */
 const MEMORY_FOR_NOTHING = 1 << 18;
 /** Failures of one decoder that are shown. */
-const MOST_FAILURES = 5;
+const MAX_FAILURES = 5;
 
 type Outcome = "read" | "refused";
 
@@ -65,7 +65,7 @@ async function fuzz(decoder: Decoder): Promise<void> {
     }
   }
   const { run: only, runs } = settings;
-  for (let run = only ?? 0; run < (only === undefined ? runs : only + 1) && failures.size < MOST_FAILURES; run++) {
+  for (let run = only ?? 0; run < (only === undefined ? runs : only + 1) && failures.size < MAX_FAILURES; run++) {
     const input = mutator.input(run);
     try {
       counts[await outcomeOf(decoder, input.slice())]++;
@@ -77,7 +77,7 @@ async function fuzz(decoder: Decoder): Promise<void> {
     }
   }
   for (const make of repeatable(decoder, mutator.samples)) {
-    if (failures.size >= MOST_FAILURES) break;
+    if (failures.size >= MAX_FAILURES) break;
     try {
       const found = await superLinear((input) => outcomeOf(decoder, input).then(() => {}), make);
       if (found !== undefined) fail(`time is not linear: ${found}`, hexOf(make(1)));

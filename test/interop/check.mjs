@@ -205,7 +205,7 @@ function responseChecks({ peer }, name, format, random) {
 async function showPythonFaults(peer, faults) {
   const gone = [];
   for (const { name, format, new: args, steps, python } of faults) {
-    const outcome = await peer.ask("serialise", { format, new: args, steps }).then(
+    const outcome = await peer.ask("serialize", { format, new: args, steps }).then(
       ({ bytes }) => Buffer.from(bytes, "base64").toString("hex"),
       (error) => error.message,
     );

@@ -2,12 +2,12 @@
 import { spawn } from "node:child_process";
 
 /** Far beyond what any takes; so that one which hangs fails. */
-const LONGEST_MS = 240_000;
+const MAX_MS = 240_000;
 
 /** Runs a program to its end and returns what it printed. Rejects, with all that it said, when it fails. */
 export async function run(command, args, options) {
   const program = spawnProgram(command, args, options);
-  const timer = setTimeout(() => program.child.kill("SIGKILL"), LONGEST_MS);
+  const timer = setTimeout(() => program.child.kill("SIGKILL"), MAX_MS);
   const status = await program.ended;
   clearTimeout(timer);
   if (status !== 0) throw new Error(`\`${command} ${args.join(" ")}\` ended with ${status}\n${program.said()}`);
@@ -20,7 +20,7 @@ export async function run(command, args, options) {
  */
 export async function startServer(command, args, ready, options) {
   const { child, ended, printed, said } = spawnProgram(command, args, options);
-  const timer = setTimeout(() => child.kill("SIGKILL"), LONGEST_MS);
+  const timer = setTimeout(() => child.kill("SIGKILL"), MAX_MS);
   const match = await new Promise((resolve, reject) => {
     child.stdout.on("data", () => {
       const found = ready.exec(printed());

@@ -4,9 +4,9 @@ import { fileURLToPath } from "node:url";
 
 const REPORTS = fileURLToPath(new URL("../.report/runtimes/", import.meta.url));
 /** All of a runtime's run. */
-const LONGEST_MS = 300_000;
+const MAX_MS = 300_000;
 /** From the report to the end of the program. */
-const LONGEST_END_MS = 15_000;
+const MAX_END_MS = 15_000;
 
 /**
  * Runs the suite in each of these runtimes, or in those that the command line names, prints the table and what failed, and
@@ -53,9 +53,9 @@ async function runOne(name, start) {
     running = await start(JSON.stringify(context));
     // One that ends without a report has failed.
     const early = running.ended.then(() => within(1000, counterpart.report, "the report of a program that has ended"));
-    report = await within(LONGEST_MS, Promise.race([counterpart.report, early]), "the suite");
+    report = await within(MAX_MS, Promise.race([counterpart.report, early]), "the suite");
     // What keeps a program alive was left open.
-    if (running.endsByItself) await within(LONGEST_END_MS, running.ended, "the program, after its report,");
+    if (running.endsByItself) await within(MAX_END_MS, running.ended, "the program, after its report,");
     return { ...report, cases: [...report.cases, ...((await running.checks?.()) ?? [])] };
   } catch (error) {
     const failed = { feature: "failures", name: "the run itself", status: "failed" };

@@ -74,7 +74,7 @@ function pieces(next) {
 }
 
 /** The body, each byte of it a piece of its own. */
-function inPieces({ body }) {
+function inChunks({ body }) {
   let at = 0;
   return pieces(async () => {
     // So that they are not joined on the way.
@@ -102,7 +102,7 @@ const BLOCK = new Uint8Array(65_536);
 
 /** What a service of each kind is. */
 export const SERVICES = {
-  pieces: { handle: inPieces, methods: ["POST"] },
+  pieces: { handle: inChunks, methods: ["POST"] },
   events: { handle: inEvents, methods: ["POST"] },
   endless: { handle: () => pieces(() => soon().then(() => new TextEncoder().encode("piece"))) },
   stalls: {

@@ -5,7 +5,7 @@ import { fileURLToPath } from "node:url";
 
 const ROOT = fileURLToPath(new URL("../..", import.meta.url));
 /** So that a registry that does not answer fails the run and does not hang it. */
-const LONGEST_MS = 600_000;
+const MAX_MS = 600_000;
 
 /**
  * Runs `npm ci` in a folder, and then `node` with each of `scripts`, where nothing is installed yet or by another lock. Throws,
@@ -29,7 +29,7 @@ function run(folder, command, args) {
   const { status, stdout, stderr, error } = spawnSync(command, args, {
     cwd: folder,
     encoding: "utf8",
-    timeout: LONGEST_MS,
+    timeout: MAX_MS,
   });
   if (status === 0) return;
   const said = [error?.message, stdout, stderr].filter(Boolean).join("\n").trim().slice(-2000);

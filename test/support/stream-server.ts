@@ -37,7 +37,7 @@ export async function startStreamServer(answer: (exchange: Exchange) => unknown)
 }
 
 /** An answer of one text or of bytes, sent in pieces of `size` bytes, each a chunk of its own. */
-export function inPieces(body: string | Uint8Array, size: number, headers: Record<string, string> = {}) {
+export function inChunks(body: string | Uint8Array, size: number, headers: Record<string, string> = {}) {
   return async ({ response }: Exchange) => {
     const bytes = Buffer.from(body);
     response.writeHead(200, headers);

@@ -99,7 +99,7 @@ const MESSAGE_START =
   '{"type":"message_start","message":{"id":"msg_1","type":"message","role":"assistant","content":[],"model":"m","stop_reason":null,"usage":{"input_tokens":1,"output_tokens":1}}}';
 const named = (name: string, data: string) => `event: ${name}\ndata: ${data}\n\n`;
 
-function inPieces(text: string, size: number): Uint8Array[] {
+function inChunks(text: string, size: number): Uint8Array[] {
   const bytes = encoder.encode(text);
   return Array.from({ length: Math.ceil(bytes.length / size) }, (_, i) => bytes.slice(i * size, i * size + size));
 }
@@ -176,7 +176,7 @@ const CASES: Readonly<Record<string, Answer>> = {
     DONE,
   ]),
   crlf: events((call) => [`data: ${delta(call, "a")}\r\n\r\n`, `data:${delta(call, "b")}\r\r`, "data: [DONE]\r\n\r\n"]),
-  split: events((call) => inPieces(event(delta(call, "学而时习之")) + DONE, 7)),
+  split: events((call) => inChunks(event(delta(call, "学而时习之")) + DONE, 7)),
   unended: events((call) => [event(delta(call, "a")), `data: ${delta(call, "b")}`]),
   bom: events((call) => [`\ufeff${event(delta(call, "a"))}`, DONE]),
   badutf8: events(() => [Uint8Array.from([...encoder.encode("data: "), 0xff, 0xfe, 0x41, 10, 10]), DONE]),

@@ -22,7 +22,7 @@ export function formatOf(coding: string, [first = 0, second = 0]: Uint8Array): D
 }
 
 /** Each is a whole decompression; nobody means more. */
-export const MOST_CODINGS = 4;
+export const MAX_CODINGS = 4;
 
 /**
  * The body with its content codings undone, the last of them first, and then with the one compression that a client was told
@@ -46,8 +46,8 @@ export async function decodeContent(
   const { codecs, always } = decoding;
   const encoding = response.contentEncoding ?? "";
   const codings = codingsOf(tools, encoding, codecs);
-  if (codings.length > MOST_CODINGS) {
-    throw failure(`the response has ${codings.length} content codings, and more than ${MOST_CODINGS} are not decoded`);
+  if (codings.length > MAX_CODINGS) {
+    throw failure(`the response has ${codings.length} content codings, and more than ${MAX_CODINGS} are not decoded`);
   }
   if (encoding === "zstd" && isZstdUndone(response, platform)) codings.pop();
   for (const coding of codings.reverse()) {

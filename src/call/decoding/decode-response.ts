@@ -1,12 +1,12 @@
 import type { Bytes } from "../../formats/request.js";
-import { isSuccess, MOST_ERROR_BYTES, type TransportResponse } from "../../platform/contract.js";
+import { isSuccess, MAX_ERROR_BYTES, type TransportResponse } from "../../platform/contract.js";
 import type { Attempt } from "../attempt.js";
 import type { Channel } from "../connections/connection-pool.js";
 import type { CallPlan } from "../request.js";
 import { DECODING_TOOLS } from "./decoding.js";
 
 /** Limit for the decoded body of an error. A larger body stays encoded: errors keep 64 KiB, and a small body can expand to much. */
-const MOST_DECODED_ERROR_BYTES: number = 8 * MOST_ERROR_BYTES;
+const MAX_DECODED_ERROR_BYTES: number = 8 * MAX_ERROR_BYTES;
 
 /** Decodes the content coding of a response, unless the attempt ends first. */
 export function decodeAnswer(
@@ -16,7 +16,7 @@ export function decodeAnswer(
   attempt: Attempt,
 ): Promise<Bytes> {
   const success = isSuccess(response.status);
-  const most = success ? maxResponseBytes : Math.min(maxResponseBytes, MOST_DECODED_ERROR_BYTES);
+  const most = success ? maxResponseBytes : Math.min(maxResponseBytes, MAX_DECODED_ERROR_BYTES);
   // Loaded on first use: in browsers `fetch` decodes by itself.
   const loading = import("./content-encoding.js");
   const decoded = loading.then(({ decodeContent }) =>

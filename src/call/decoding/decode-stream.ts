@@ -5,10 +5,10 @@ import { joinChunks, totalLength } from "../../platform/chunks.js";
 import type { DecompressionFormat, Decompressor, Platform } from "../../platform/contract.js";
 import { show } from "../../util/argument-errors.js";
 import type { OpenedResponse } from "../streaming-response.js";
-import { CODINGS, codingsOf, formatOf, MOST_CODINGS } from "./content-encoding.js";
+import { CODINGS, codingsOf, formatOf, MAX_CODINGS } from "./content-encoding.js";
 
 /** What is read piece by piece. */
-export interface PieceReader {
+export interface ChunkReader {
   read(): Promise<Bytes | undefined>;
 }
 
@@ -23,22 +23,22 @@ export function canUndo(response: Pick<OpenedResponse, "contentEncoding">): bool
 }
 
 /** Reads the body of an answer with its content codings decompressed. Throws `EasDecodeError` for one that cannot be. */
-export function undoneReader(response: OpenedResponse, platform: Platform): PieceReader {
+export function undoneReader(response: OpenedResponse, platform: Platform): ChunkReader {
   const codings = codingsIn(response);
-  if (!canUndo(response) || codings.length > MOST_CODINGS) {
+  if (!canUndo(response) || codings.length > MAX_CODINGS) {
     throw new EasDecodeError(
-      `the stream has Content-Encoding ${show(codings.join(", "))}, but streams decompress only gzip, deflate and br, at most ${MOST_CODINGS} of them: use predict() with the option decompression`,
+      `the stream has Content-Encoding ${show(codings.join(", "))}, but streams decompress only gzip, deflate and br, at most ${MAX_CODINGS} of them: use predict() with the option decompression`,
       { format: "content-encoding" },
     );
   }
-  return codings.reduceRight<PieceReader>(
+  return codings.reduceRight<ChunkReader>(
     (reader, coding) => decompressed(reader, coding, response, platform),
     response,
   );
 }
 
 /** Reads the first pieces of a body until its format is known. */
-async function headOf(source: PieceReader): Promise<Bytes> {
+async function headOf(source: ChunkReader): Promise<Bytes> {
   const pieces: Bytes[] = [];
   for (let length = 0; length < 2; length = totalLength(pieces)) {
     const piece = await source.read();
@@ -49,7 +49,7 @@ async function headOf(source: PieceReader): Promise<Bytes> {
 }
 
 /** Decompresses one coding. */
-function decompressed(source: PieceReader, coding: string, response: OpenedResponse, platform: Platform): PieceReader {
+function decompressed(source: ChunkReader, coding: string, response: OpenedResponse, platform: Platform): ChunkReader {
   let failure: { readonly error: unknown } | undefined;
   let rejectRead: ((error: unknown) => void) | undefined;
   let writer: ReturnType<Decompressor["writable"]["getWriter"]> | undefined;

@@ -5,13 +5,13 @@ import { isError } from "../../util/realms.js";
 export type Secrets = string | readonly string[];
 
 /** Shorter tokens are not redacted: their text also occurs in ordinary words. */
-export const LEAST_TOKEN_LENGTH = 4;
+export const MIN_TOKEN_LENGTH = 4;
 
 /** The secrets that are long enough, the longest first: one may be the beginning of another. */
 export function listOf(secrets: Secrets): string[] {
   return [secrets]
     .flat()
-    .filter(({ length }) => length >= LEAST_TOKEN_LENGTH)
+    .filter(({ length }) => length >= MIN_TOKEN_LENGTH)
     .sort((a, b) => b.length - a.length);
 }
 

@@ -17,9 +17,9 @@ const SINGLE_SEGMENT = 0x20;
 const RESERVED = 0x08;
 const CHECKSUM = 0x04;
 
-const MOST_PER_BLOCK = 131_072;
+const MAX_PER_BLOCK = 131_072;
 /** Far more than anyone writes; each of them costs a call, however little it holds. */
-const MOST_FRAMES = 1024;
+const MAX_FRAMES = 1024;
 const REPEATED = 1;
 const COMPRESSED = 2;
 
@@ -35,7 +35,7 @@ export function framesOf(bytes: Uint8Array): ZstdFrame[] {
     const magic = view.getUint32(at, true);
     if (magic === MAGIC) {
       const frame = frameAt(view, at);
-      if (frames.push(frame) > MOST_FRAMES) throw new Error(`there are more than ${MOST_FRAMES} zstd frames`);
+      if (frames.push(frame) > MAX_FRAMES) throw new Error(`there are more than ${MAX_FRAMES} zstd frames`);
       at = frame.end;
     } else if ((magic & 0xfffffff0) === SKIPPABLE_MAGIC) {
       need(view, at, 8);
@@ -73,8 +73,8 @@ function frameAt(view: DataView, start: number): ZstdFrame {
     const header = view.getUint16(at, true) | (view.getUint8(at + 2) << 16);
     const type = (header >>> 1) & 3;
     const size = header >>> 3;
-    if (type > COMPRESSED || size > MOST_PER_BLOCK) throw new Error("the zstd frame has an invalid block");
-    mostBytes += type === COMPRESSED ? MOST_PER_BLOCK : size;
+    if (type > COMPRESSED || size > MAX_PER_BLOCK) throw new Error("the zstd frame has an invalid block");
+    mostBytes += type === COMPRESSED ? MAX_PER_BLOCK : size;
     at += 3;
     const stored = type === REPEATED ? 1 : size;
     need(view, at, stored);

@@ -11,7 +11,7 @@ interface NodeZlib {
 const WORKERD_MOST_BYTES = 2 ** 27;
 const WORKERD_BUFFER = 131_072;
 /** No runtime's zlib gives more in one piece. */
-const MOST_BYTES = 2 ** 31 - 1;
+const MAX_BYTES = 2 ** 31 - 1;
 
 /**
  * The runtime's own zstd: Node 22.15, Deno, Bun, and workerd with `nodejs_compat`. Asked for when it is needed and not
@@ -40,7 +40,7 @@ export function decompressNatively(zlib: NodeZlib, bytes: Uint8Array, frame: Zst
   const most = Math.min(maxBytes, frame.contentSize ?? frame.mostBytes);
   // Up to twice of what may come out is let through here; who called measures it.
   const room = Math.min(2 * most + WORKERD_BUFFER, Math.max(most, WORKERD_MOST_BYTES));
-  const maxOutputLength = Math.min(room, MOST_BYTES);
+  const maxOutputLength = Math.min(room, MAX_BYTES);
   try {
     return new Uint8Array(zlib.zstdDecompressSync(bytes.subarray(frame.start, frame.end), { maxOutputLength }));
   } catch (error) {

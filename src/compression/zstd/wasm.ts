@@ -29,7 +29,7 @@ const TARGET_TOO_SMALL = -70;
 const PAGE = 65_536;
 /** What is taken at first for a frame that does not say its size. */
 const FIRST_CAPACITY = 1 << 20;
-const MOST_MEMORY = 2 ** 31;
+const MAX_MEMORY = 2 ** 31;
 
 let compiled: Promise<WebAssembly.Module> | undefined;
 
@@ -54,7 +54,7 @@ function compile(): Promise<WebAssembly.Module> {
 
 /** An instance at rest. Memory only grows, so one that has grown far is let go, and one that failed as well. */
 let idle: ZstdExports | undefined;
-const MOST_IDLE_MEMORY = 32 << 20;
+const MAX_IDLE_MEMORY = 32 << 20;
 
 async function instantiate(): Promise<ZstdExports> {
   const module = await compile();
@@ -65,7 +65,7 @@ async function instantiate(): Promise<ZstdExports> {
   const imports = { a: { a: stop, b: () => {}, c: stop, d: () => 0, e: (length: number) => grow(length >>> 0) } };
   const zstd = (await WebAssembly.instantiate(module, imports)).exports as unknown as ZstdExports;
   const grow = (length: number): number => {
-    if (length > MOST_MEMORY) return 0;
+    if (length > MAX_MEMORY) return 0;
     try {
       zstd.f.grow(Math.ceil((length - zstd.f.buffer.byteLength) / PAGE));
       return 1;
@@ -87,7 +87,7 @@ async function withInstance(bytes: Uint8Array, work: (memory: Memory, source: nu
   memory.view().set(bytes, source);
   const result = work(memory, source);
   memory.freeAll();
-  if (memory.view().length <= MOST_IDLE_MEMORY) idle = zstd;
+  if (memory.view().length <= MAX_IDLE_MEMORY) idle = zstd;
   return result;
 }
 

@@ -156,7 +156,7 @@ export class EngineClient {
         received.delete("content-length");
         body = decompressed(body);
       }
-      return { status, statusText, headers: received, body: inPieces(body), discard: close };
+      return { status, statusText, headers: received, body: inChunks(body), discard: close };
     } catch (error) {
       close(error);
       throw explain(error, "EOF");
@@ -228,7 +228,7 @@ async function* decompressed(chunks: AsyncGenerator<Uint8Array>): AsyncGenerator
   yield bytes;
 }
 
-async function* inPieces(chunks: AsyncGenerator<Uint8Array>): AsyncGenerator<Uint8Array> {
+async function* inChunks(chunks: AsyncGenerator<Uint8Array>): AsyncGenerator<Uint8Array> {
   for await (const chunk of chunks) {
     for (let at = 0; at < chunk.length; at += READ_BYTES) yield chunk.subarray(at, at + READ_BYTES);
   }

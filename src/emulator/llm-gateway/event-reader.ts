@@ -5,7 +5,7 @@ const LF = 10;
 const CR = 13;
 const COLON = 58;
 const SPACE = 32;
-const LONGEST_NAME = "event".length;
+const MAX_NAME = "event".length;
 const BYTE_ORDER_MARK: readonly number[] = [0xef, 0xbb, 0xbf];
 
 /**
@@ -109,7 +109,7 @@ class EventParser {
   #readField(line: Uint8Array): void {
     const colon = line.indexOf(COLON);
     const end = colon === -1 ? line.length : colon;
-    if (end > LONGEST_NAME) return;
+    if (end > MAX_NAME) return;
     const name = String.fromCharCode(...line.subarray(0, end));
     const value = line.subarray(line[end + 1] === SPACE ? end + 2 : end + 1);
     if (name === "data") this.#data.push(value);

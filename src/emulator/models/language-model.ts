@@ -8,7 +8,7 @@ const END = "\n";
 /** Histories so long that passages hold together; after 4 tokens they tell no more of text that was not read. */
 const ORDER = 8;
 /** Below it the likeliest token is as good as certain, and powers overflow; vLLM has the same limit. */
-const LEAST_TEMPERATURE = 1e-5;
+const MIN_TEMPERATURE = 1e-5;
 
 /** How a model writes. */
 export interface Sampling {
@@ -76,7 +76,7 @@ function choose(
   // No passage is empty.
   if (history.at(-1) === END) likely[model.idOf(END)] = 0;
   const most = likely.reduce((a, b) => Math.max(a, b));
-  if (temperature < LEAST_TEMPERATURE) return vocabulary[likely.indexOf(most)]!;
+  if (temperature < MIN_TEMPERATURE) return vocabulary[likely.indexOf(most)]!;
   // Of the greatest, so that a low temperature does not make all of them 0.
   let chosen = Array.from(likely, (p, id) => ({ id, weight: (p / most) ** (1 / temperature) }));
   chosen = chosen.filter(({ weight }) => weight > 0);

@@ -80,7 +80,7 @@ export interface FormerConsumer {
 }
 
 /** The most that a group remembers. */
-const MOST_FORMER = 100;
+const MAX_FORMER = 100;
 
 /** What a group knows of an item that it has been given at least once. */
 interface Progress {
@@ -147,7 +147,7 @@ export class Group {
     this.consumers.delete(request.uid);
     this.former.set(request.uid, { request, leftAt: now, hadPending: pending.size > 0 });
     // Most clients make up a new name at every start.
-    for (const uid of this.former.keys()) if (this.former.size > MOST_FORMER) this.former.delete(uid);
+    for (const uid of this.former.keys()) if (this.former.size > MAX_FORMER) this.former.delete(uid);
     for (const item of pending.values()) this.#release(item);
     pending.clear();
   }

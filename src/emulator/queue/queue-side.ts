@@ -23,10 +23,10 @@ export interface SideContext {
 }
 
 /** The longest time that a timer can wait. */
-const LONGEST_TIMER_MS = 2 ** 31 - 1;
+const MAX_TIMER_MS = 2 ** 31 - 1;
 
 /** What an answer is earlier than its timeout, so that a client with the same one gets it: a twentieth, at most this. */
-const MOST_EARLY_MS = 100;
+const MAX_EARLY_MS = 100;
 
 /** An input queue, a sink or what is behind one of them: the store together with those who wait for its items. */
 export class QueueSide {
@@ -242,8 +242,8 @@ export class QueueSide {
         if (!matches(item, filter)) return undefined;
         return this.store.find(filter, wanted).length >= wanted ? finish() : undefined;
       };
-      const hold = timeout - Math.min(MOST_EARLY_MS, timeout / 20);
-      const timer = setTimeout(finish, Math.min(hold, LONGEST_TIMER_MS));
+      const hold = timeout - Math.min(MAX_EARLY_MS, timeout / 20);
+      const timer = setTimeout(finish, Math.min(hold, MAX_TIMER_MS));
       signal.addEventListener("abort", onAbort, { once: true });
       this.#waiting.add(check);
     });

@@ -155,13 +155,13 @@ function commit({ side, headers }: QueueRequest, parameters: Parameters): Respon
 
 /** The Go SDK's rule for codes, with its unescaped point. */
 const NEGATIVE_CODE = /^(([A-Z][a-z]*)+(.[A-Z][a-z]*)?|\d+)$/;
-const LONGEST_NEGATIVE_CODE = 20;
+const MAX_NEGATIVE_CODE = 20;
 
 function negative({ side, headers, body }: QueueRequest, parameters: Parameters): Response {
   const form = new URLSearchParams(new TextDecoder().decode(body));
   const code = form.get("_code_") ?? "";
   const { strictNegative, badParameterStatus } = side.context.settings;
-  const isRight = code === "" || (code.length <= LONGEST_NEGATIVE_CODE && NEGATIVE_CODE.test(code));
+  const isRight = code === "" || (code.length <= MAX_NEGATIVE_CODE && NEGATIVE_CODE.test(code));
   if (strictNegative && !isRight)
     throw new QueueRefusal(badParameterStatus, `${JSON.stringify(code)} is not a valid code`);
   const indexes = parameters.indexes("_indexes_");

@@ -5,7 +5,7 @@ import { breaksBody, DEFAULT_CHUNKS, type Fault } from "../faults.js";
 import type { AcceptedSocket, AttachedSocket, EmulatorServiceSocket, EmulatorSocket } from "../server/socket.js";
 import type { EmulatorCall, EmulatorService } from "./service.js";
 
-const MOST_REASON_BYTES = 123;
+const MAX_REASON_BYTES = 123;
 /** The close code of a server that failed. */
 const FAILED = 1011;
 
@@ -119,11 +119,11 @@ function checkClose(code: number, reason: string): void {
     throw argumentRangeError("ERR_EAS_ARG_OPTION", `code is ${show(code)}: ${right}`);
   }
   if (cutReason(reason) !== reason) {
-    throw argumentRangeError("ERR_EAS_ARG_OPTION", `reason has more than ${MOST_REASON_BYTES} bytes: ${show(reason)}`);
+    throw argumentRangeError("ERR_EAS_ARG_OPTION", `reason has more than ${MAX_REASON_BYTES} bytes: ${show(reason)}`);
   }
 }
 
 /** As much of a text as fits into a close frame. */
 function cutReason(text: string): string {
-  return text.slice(0, new TextEncoder().encodeInto(text, new Uint8Array(MOST_REASON_BYTES)).read);
+  return text.slice(0, new TextEncoder().encodeInto(text, new Uint8Array(MAX_REASON_BYTES)).read);
 }

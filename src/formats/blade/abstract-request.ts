@@ -1,6 +1,6 @@
 import { showAsText } from "../../util/inspect.js";
 import { checkRequestOptions } from "../../util/option-names.js";
-import { inPieces, serialised } from "../protobuf/encoded-field.js";
+import { inChunks, serialized } from "../protobuf/encoded-field.js";
 import type { Bytes, Compression, RequestOptions } from "../request.js";
 import { checkName, listFeeds } from "../tensor/request-inputs.js";
 import { BladeMessage } from "./message.js";
@@ -33,14 +33,14 @@ export abstract class AbstractBladeRequest {
     return this;
   }
 
-  /** The serialised request. Checks all content again, since feeds refer to the caller's arrays. */
+  /** The serialized request. Checks all content again, since feeds refer to the caller's arrays. */
   toBinary(): Bytes {
-    return serialised(this.message.parts(this.#signatureName));
+    return serialized(this.message.parts(this.#signatureName));
   }
 
   /** As `toBinary`, in pieces: large arrays of the dtype's own kind are among them as they are. */
-  toPieces(): Bytes[] {
-    return inPieces(this.message.parts(this.#signatureName));
+  toChunks(): Bytes[] {
+    return inChunks(this.message.parts(this.#signatureName));
   }
 
   /** For people: signature, inputs with dtype and shape, and fetched outputs. */

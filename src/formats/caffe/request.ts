@@ -1,7 +1,7 @@
 import { show } from "../../util/argument-errors.js";
 import { showAsText } from "../../util/inspect.js";
 import { checkRequestOptions } from "../../util/option-names.js";
-import { type EncodedField, inPieces, message, serialised, text } from "../protobuf/encoded-field.js";
+import { type EncodedField, inChunks, message, serialized, text } from "../protobuf/encoded-field.js";
 import type { Bytes, Compression, PredictRequest, RequestOptions } from "../request.js";
 import { type ContentOf, checkDTypeOf } from "../tensor/dtype.js";
 import { encodeValues } from "../tensor/encode-values.js";
@@ -61,14 +61,14 @@ export class CaffeRequest implements PredictRequest<CaffeResponse> {
     return this;
   }
 
-  /** The serialised request. Checks all content again, since feeds refer to the caller's arrays. */
+  /** The serialized request. Checks all content again, since feeds refer to the caller's arrays. */
   toBinary(): Bytes {
-    return serialised(this.#parts());
+    return serialized(this.#parts());
   }
 
   /** As `toBinary`, in pieces: large arrays of the dtype's own kind are among them as they are. */
-  toPieces(): Bytes[] {
-    return inPieces(this.#parts());
+  toChunks(): Bytes[] {
+    return inChunks(this.#parts());
   }
 
   parseResponse(body: Bytes): CaffeResponse {

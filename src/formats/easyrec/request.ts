@@ -1,5 +1,5 @@
 import { argumentRangeError, argumentTypeError, show } from "../../util/argument-errors.js";
-import { serialised } from "../protobuf/encoded-field.js";
+import { serialized } from "../protobuf/encoded-field.js";
 import { checkFeatureName, checkString, isList } from "../recommend/argument-checks.js";
 import { type NamedTexts, splitFeatures, splitItems } from "../recommend/java-strings.js";
 import { RecommendRequest } from "../recommend/recommend-request.js";
@@ -190,12 +190,12 @@ function kindOf(dtype: unknown, value: unknown, of: string): Kind {
 }
 
 function encodeFeature({ field, scalar }: Kind, value: unknown, of: string, dtype: string | undefined): Bytes {
-  return serialised([
+  return serialized([
     encodeScalar(scalar, field, value, { of, dtype: dtype ?? (scalar === "INT64" ? "LONG" : scalar) }),
   ]);
 }
 
-/** Names with texts as names with serialised features: all of them before any is set, so that an error changes nothing. */
+/** Names with texts as names with serialized features: all of them before any is set, so that an error changes nothing. */
 function encodeTexts(named: NamedTexts, kind: string): [name: string, values: Bytes[]][] {
   return named.map(([name, texts]) => [
     name,

@@ -44,7 +44,7 @@ const MEMBERS: Readonly<Record<number, { readonly wireType: number; read(reader:
 const STATUS_CODES = ["OK", "INPUT_EMPTY", "EXCEPTION"] as const;
 
 /** More names than anybody reads in a message. */
-const MOST_NAMES = 10;
+const MAX_NAMES = 10;
 
 /**
  * The scores of an EasyRec model. Its output tensors (`tf_outputs` in the schema) are read as those of a `TFResponse`:
@@ -125,9 +125,9 @@ export class EasyRecResponse extends NamedTensorResponse {
     const scores = this.results.get(String(itemId));
     if (scores !== undefined) return scores;
     const ids = Array.from(this.results.keys());
-    const names = ids.slice(0, MOST_NAMES).map(show).join(", ");
+    const names = ids.slice(0, MAX_NAMES).map(show).join(", ");
     const there = ids.length === 0 ? "it has no items" : `its items are ${names}`;
-    const more = ids.length > MOST_NAMES ? `, … (${ids.length} in all)` : "";
+    const more = ids.length > MAX_NAMES ? `, … (${ids.length} in all)` : "";
     const status = this.statusCode === "OK" ? "" : `; the service answered ${this.statusCode}: ${show(this.errorMsg)}`;
     throw argumentRangeError(
       "ERR_EAS_ARG_OUTPUT",

@@ -3,11 +3,11 @@ import { showAsText } from "../../util/inspect.js";
 import { checkRequestOptions } from "../../util/option-names.js";
 import {
   type EncodedField,
-  inPieces,
+  inChunks,
   int32,
   message,
   packedSizes,
-  serialised,
+  serialized,
   text,
 } from "../protobuf/encoded-field.js";
 import type { Bytes, Compression, PredictRequest, RequestOptions } from "../request.js";
@@ -69,14 +69,14 @@ export class OnnxRequest implements PredictRequest<OnnxResponse> {
     return this;
   }
 
-  /** The serialised request. Checks all content again, since tensors refer to the caller's arrays. */
+  /** The serialized request. Checks all content again, since tensors refer to the caller's arrays. */
   toBinary(): Bytes {
-    return serialised(this.#parts());
+    return serialized(this.#parts());
   }
 
   /** As `toBinary`, in pieces: large arrays of the dtype's own kind are among them as they are. */
-  toPieces(): Bytes[] {
-    return inPieces(this.#parts());
+  toChunks(): Bytes[] {
+    return inChunks(this.#parts());
   }
 
   parseResponse(body: Bytes): OnnxResponse {

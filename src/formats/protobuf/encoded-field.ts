@@ -1,6 +1,6 @@
 import type { Bytes } from "../request.js";
 import { delimitedSize, LENGTH_DELIMITED, LITTLE_ENDIAN, tagSize, VARINT, varintSize } from "./wire.js";
-import { LEAST_PIECE_BYTES, WireWriter } from "./wire-writer.js";
+import { MIN_PIECE_BYTES, WireWriter } from "./wire-writer.js";
 
 /** A field that is ready to be written. Its size is known before anything is, so that nothing is written twice. */
 export interface EncodedField {
@@ -66,7 +66,7 @@ export function memory(field: number, values: ArrayBufferView, width: number): E
   const { length } = bytes;
   if (length === 0) return NOTHING;
   if (LITTLE_ENDIAN) {
-    const borrowed = length < LEAST_PIECE_BYTES ? 0 : length;
+    const borrowed = length < MIN_PIECE_BYTES ? 0 : length;
     return delimited(field, length, (writer) => writer.memory(bytes), borrowed);
   }
   return delimited(field, length, (writer) => {
@@ -121,7 +121,7 @@ export function packedSizes(field: number, values: readonly number[]): EncodedFi
 }
 
 /** The bytes of a message of these fields, in pieces: large memory as it is, and what is around it. */
-export function inPieces(parts: readonly EncodedField[]): Bytes[] {
+export function inChunks(parts: readonly EncodedField[]): Bytes[] {
   const content = joined(parts);
   const pieces: Bytes[] = [];
   const writer = new WireWriter(content.size - (content.borrowed ?? 0), pieces);
@@ -131,7 +131,7 @@ export function inPieces(parts: readonly EncodedField[]): Bytes[] {
 }
 
 /** The bytes of a message of these fields. */
-export function serialised(parts: readonly EncodedField[]): Bytes {
+export function serialized(parts: readonly EncodedField[]): Bytes {
   const content = joined(parts);
   const writer = new WireWriter(content.size);
   content.write(writer);

@@ -2,7 +2,7 @@ import type { Bytes } from "../request.js";
 import { LENGTH_DELIMITED } from "./wire.js";
 
 /** Memory of fewer bytes is copied even where pieces are made: that costs less than to send one more. */
-export const LEAST_PIECE_BYTES = 65_536;
+export const MIN_PIECE_BYTES = 65_536;
 
 /** Writes into an array whose size was computed before, so that nothing is ever joined or copied again. */
 export class WireWriter {
@@ -62,7 +62,7 @@ export class WireWriter {
 
   /** Bytes that are not going to change while they are sent, if the caller has promised that. */
   memory(bytes: Bytes): void {
-    if (this.pieces === undefined || bytes.length < LEAST_PIECE_BYTES) return this.raw(bytes);
+    if (this.pieces === undefined || bytes.length < MIN_PIECE_BYTES) return this.raw(bytes);
     this.endPiece();
     this.pieces.push(bytes);
   }

@@ -26,7 +26,7 @@ const VALUE_FIELDS: Readonly<Record<Scalar, ValueField>> = {
 };
 
 /**
- * Reads a serialised `PBRequest` that somebody feeds, and checks that it is whole: what is fed is sent on. The bytes are
+ * Reads a serialized `PBRequest` that somebody feeds, and checks that it is whole: what is fed is sent on. The bytes are
  * copied before.
  */
 export function readFeed(data: Uint8Array, format: RecommendFormat): content.RequestContent {

@@ -39,7 +39,7 @@ export abstract class RecommendRequest {
   }
 
   /**
-   * Adds all that a serialised `PBRequest` holds, which is copied, as protobuf merges messages: item ids are added,
+   * Adds all that a serialized `PBRequest` holds, which is copied, as protobuf merges messages: item ids are added,
    * features and meta data of the same name are replaced. Fields that this SDK does not know are sent on. A `debugLevel`
    * stands above the message's own; the official SDKs set it to 0 when it is left out. Throws a `RangeError` that says at
    * which byte, and changes nothing, when the bytes are no such message.
@@ -52,7 +52,7 @@ export abstract class RecommendRequest {
   }
 
   /**
-   * The serialised request. Throws a `RangeError` when context or item features have more than one value, but neither
+   * The serialized request. Throws a `RangeError` when context or item features have more than one value, but neither
    * as many as each other nor as there are items, since the service joins them by position.
    */
   toBinary(): Bytes {

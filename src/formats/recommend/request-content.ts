@@ -1,5 +1,5 @@
 import { argumentRangeError, show } from "../../util/argument-errors.js";
-import { type EncodedField, int32, message, NOTHING, serialised, text } from "../protobuf/encoded-field.js";
+import { type EncodedField, int32, message, NOTHING, serialized, text } from "../protobuf/encoded-field.js";
 import { MAP_KEY, MAP_VALUE } from "../protobuf/wire.js";
 import type { Bytes } from "../request.js";
 
@@ -17,7 +17,7 @@ export const FEATURES = 1;
 
 /** The values of one context or item feature. */
 export interface FeatureList {
-  /** A serialised `PBFeature` each. */
+  /** A serialized `PBFeature` each. */
   readonly values: Uint8Array[];
   /** Fields that this SDK does not know, as they were fed. */
   readonly unknown: Uint8Array[];
@@ -65,12 +65,12 @@ export class RequestContent {
     takeOver(this.metaData, other.metaData);
   }
 
-  /** The serialised message. Throws when features and items cannot be joined by position. */
+  /** The serialized message. Throws when features and items cannot be joined by position. */
   toBinary(): Bytes {
     const items = this.#itemsBefore ?? this.itemIds.length;
     checkLengths("context feature", this.contextFeatures, items);
     checkLengths("item feature", this.itemFeatures, items);
-    return serialised([
+    return serialized([
       this.debugLevel ? int32(DEBUG_LEVEL, this.debugLevel) : NOTHING,
       ...mapEntries(USER_FEATURES, this.userFeatures, (value) => text(MAP_VALUE, value)),
       ...this.itemIds.map((id) => text(ITEM_IDS, id)),

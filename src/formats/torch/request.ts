@@ -3,12 +3,12 @@ import { showAsText } from "../../util/inspect.js";
 import { checkRequestOptions } from "../../util/option-names.js";
 import {
   type EncodedField,
-  inPieces,
+  inChunks,
   int32,
   message,
   NOTHING,
   packedInt32s,
-  serialised,
+  serialized,
 } from "../protobuf/encoded-field.js";
 import type { Bytes, Compression, PredictRequest, RequestOptions } from "../request.js";
 import { DTYPE_NUMBERS, encodeArray } from "../tensor/array-proto.js";
@@ -91,14 +91,14 @@ export class TorchRequest implements PredictRequest<TorchResponse> {
     return this;
   }
 
-  /** The serialised request. Checks all content again, since feeds refer to the caller's arrays. */
+  /** The serialized request. Checks all content again, since feeds refer to the caller's arrays. */
   toBinary(): Bytes {
-    return serialised(this.#parts());
+    return serialized(this.#parts());
   }
 
   /** As `toBinary`, in pieces: large arrays of the dtype's own kind are among them as they are. */
-  toPieces(): Bytes[] {
-    return inPieces(this.#parts());
+  toChunks(): Bytes[] {
+    return inChunks(this.#parts());
   }
 
   parseResponse(body: Bytes): TorchResponse {

@@ -1,6 +1,6 @@
 import { argumentRangeError, argumentTypeError, show } from "../../util/argument-errors.js";
 import { isMap } from "../../util/realms.js";
-import { type EncodedField, joined, message, serialised, text } from "../protobuf/encoded-field.js";
+import { type EncodedField, joined, message, serialized, text } from "../protobuf/encoded-field.js";
 import { MAP_KEY, MAP_VALUE } from "../protobuf/wire.js";
 import { isList } from "../recommend/argument-checks.js";
 import { encodeScalar, type Place, type Scalar, toInt64 } from "../recommend/scalar-values.js";
@@ -20,8 +20,8 @@ const ELEMENTS = 1;
 export function encodeFeature(value: unknown, dtype: unknown, of: string): Bytes {
   const kind = kindOf(dtype, of);
   // Whatever the dtype: all three official SDKs send the empty text for a missing value.
-  if (isMissing(value)) return serialised([text(STRING_FEATURE, "")]);
-  return serialised([ENCODERS[kind.form](kind, value, { of, dtype: dtype as string })]);
+  if (isMissing(value)) return serialized([text(STRING_FEATURE, "")]);
+  return serialized([ENCODERS[kind.form](kind, value, { of, dtype: dtype as string })]);
 }
 
 const ENCODERS: Readonly<

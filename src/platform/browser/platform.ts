@@ -1,5 +1,5 @@
 import { EasUnsupportedError } from "../../errors.js";
-import { isSuccess, MOST_ERROR_BYTES, type Platform, responseTooLarge, TransportError } from "../contract.js";
+import { isSuccess, MAX_ERROR_BYTES, type Platform, responseTooLarge, TransportError } from "../contract.js";
 import { decompressionStream as decompressor, deflate, inflate } from "../web/compression.js";
 import { fetchTransport } from "../web/fetch-transport.js";
 
@@ -27,7 +27,7 @@ export const platform: Platform = {
       send: (request) =>
         request.onUploadProgress && request.body
           ? import("./xhr-transport.js").then(({ sendByXhr }) =>
-              sendByXhr(request, isSuccess, MOST_ERROR_BYTES, responseTooLarge, TransportError),
+              sendByXhr(request, isSuccess, MAX_ERROR_BYTES, responseTooLarge, TransportError),
             )
           : transport.send(request),
     };

@@ -15,7 +15,7 @@ type Contract = typeof contract;
 export function sendByXhr(
   request: TransportRequest,
   isSuccess: Contract["isSuccess"],
-  mostErrorBytes: Contract["MOST_ERROR_BYTES"],
+  mostErrorBytes: Contract["MAX_ERROR_BYTES"],
   responseTooLarge: Contract["responseTooLarge"],
   TransportError: Contract["TransportError"],
 ): Promise<TransportResponse> {

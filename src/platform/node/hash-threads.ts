@@ -4,7 +4,7 @@ import { copyChunks, totalLength } from "../chunks.js";
 import { md5 } from "./hashes.js";
 
 /** Bodies of fewer bytes are hashed where they are: a thread would take as long to ask. */
-const LEAST_BYTES = 131_072;
+const MIN_BYTES = 131_072;
 
 /** What a thread runs: hashes the beginning of its memory, as much as each message says. */
 const PROGRAM = `
@@ -47,7 +47,7 @@ export class HashThreads {
 
   readonly md5 = (pieces: readonly Uint8Array[]): string | Promise<string> => {
     const length = totalLength(pieces);
-    if (length < LEAST_BYTES || this.#closed) return md5(pieces);
+    if (length < MIN_BYTES || this.#closed) return md5(pieces);
     return new Promise((resolve) => {
       this.#waiting.push({ pieces, length, resolve });
       this.#assign();

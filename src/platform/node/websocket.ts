@@ -12,7 +12,7 @@ import { loadFailure } from "./load-failure.js";
 import { checkConnect } from "./options.js";
 
 /** The greatest limit that ws takes: it cuts larger ones to 32 bits. */
-const MOST_PAYLOAD = 2 ** 31 - 1;
+const MAX_PAYLOAD = 2 ** 31 - 1;
 
 /** Opens WebSockets over the connections of a transport without options. */
 export const dialWebSocket: WebSocketDialer = (url, options) =>
@@ -48,7 +48,7 @@ function open(
       // EAS refuses an upgrade that asks for extensions.
       perMessageDeflate: false,
       // 0 means no limit. Without the option, ws applies its own default.
-      maxPayload: maxMessageBytes > MOST_PAYLOAD ? 0 : maxMessageBytes,
+      maxPayload: maxMessageBytes > MAX_PAYLOAD ? 0 : maxMessageBytes,
       createConnection: connectBy(connect, url, life.signal),
       finishRequest(request) {
         request.once("socket", () => (sent = "maybe"));

@@ -6,7 +6,7 @@ import { joinChunks, readAll, totalLength } from "../chunks.js";
 import {
   type ByteStream,
   isSuccess,
-  MOST_ERROR_BYTES,
+  MAX_ERROR_BYTES,
   responseTooLarge,
   type StreamedResponse,
   type StreamRequest,
@@ -300,7 +300,7 @@ function neverSent(error: unknown): boolean {
  */
 async function readBody(response: Response, maxResponseBytes: number, chunks: Uint8Array[]): Promise<Bytes> {
   const success = isSuccess(response.status);
-  const maxBytes = success ? maxResponseBytes : Math.min(maxResponseBytes, MOST_ERROR_BYTES);
+  const maxBytes = success ? maxResponseBytes : Math.min(maxResponseBytes, MAX_ERROR_BYTES);
   const declared = Number(response.headers.get("content-length") ?? Number.NaN);
   if (declared > maxBytes && success) {
     void response.body?.cancel().catch(() => {});

@@ -13,7 +13,7 @@ import { suffixOf } from "../../config/url.js";
 import { EasDecodeError } from "../../errors.js";
 import type { Bytes } from "../../formats/request.js";
 import { type ByteStream, type HeaderPair, isSuccess } from "../../platform/contract.js";
-import { pieceStream } from "../../platform/piece-stream.js";
+import { chunkStream } from "../../platform/piece-stream.js";
 import { argumentTypeError, show } from "../../util/argument-errors.js";
 import { isBlob, tagOf } from "../../util/realms.js";
 import { blobBytes, formBytes } from "../input/form-bytes.js";
@@ -229,11 +229,11 @@ function bodyOf(
 ): ReadableStream<Uint8Array> {
   const reader = isUndone ? undoneReader(response, platform) : response;
   const cancel = () => response.cancel(undefined);
-  if (check === undefined) return pieceStream({ read: () => reader.read(), cancel }, AHEAD_BYTES);
+  if (check === undefined) return chunkStream({ read: () => reader.read(), cancel }, AHEAD_BYTES);
   const read = async () => {
     const piece = await reader.read();
     if (piece !== undefined) check.add(piece);
     return piece;
   };
-  return pieceStream({ read, cancel, failure: () => check.end() }, AHEAD_BYTES);
+  return chunkStream({ read, cancel, failure: () => check.end() }, AHEAD_BYTES);
 }

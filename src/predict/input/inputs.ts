@@ -26,7 +26,7 @@ export interface InputRequest extends PredictRequest<unknown> {
   readonly needsContentType?: boolean;
 }
 
-/** Returns the request object of an input; throws a `TypeError` for a value that cannot be sent. Objects are serialised at once. */
+/** Returns the request object of an input; throws a `TypeError` for a value that cannot be sent. Objects are serialized at once. */
 export function toRequest(input: PredictInput): InputRequest {
   if (typeof input === "string") return new StringRequest(input);
   if (isBytes(input)) return bytesRequest(input as Bytes);

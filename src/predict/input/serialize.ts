@@ -15,19 +15,19 @@ import { checkHeaders } from "../../config/headers.js";
 import { type CallOptions, checkCompression, checkMethod, type Method } from "../../config/options.js";
 import type { Settings } from "../../config/settings.js";
 import type { Bytes, Compression, PredictRequest } from "../../formats/request.js";
-import { isInPieces, totalLength } from "../../platform/chunks.js";
+import { isChunkList, totalLength } from "../../platform/chunks.js";
 import { argumentTypeError, show } from "../../util/argument-errors.js";
 import { type InputRequest, JSON_TYPE, type PredictInput, toRequest } from "./inputs.js";
 
 /** A call that is ready to be made. */
-export interface SerialisedCall {
+export interface SerializedCall {
   readonly request: PredictRequest<unknown>;
   readonly plan: CallPlan;
   readonly body: CallBody;
 }
 
-/** Serialises what is to be sent, at once, and works out the plan of its call. */
-export function serialise(
+/** Serializes what is to be sent, at once, and works out the plan of its call. */
+export function serialize(
   input: PredictInput,
   call: CallOptions | undefined,
   prepared: Prepared,
@@ -37,8 +37,8 @@ export function serialise(
     announceCompression,
     decompression,
   }: Pick<Settings, "auth" | "compression" | "announceCompression" | "decompression">,
-  sendsPieces = false,
-): SerialisedCall {
+  sendsChunks = false,
+): SerializedCall {
   const request = toRequest(input);
   let { plan } = prepared;
   if (call !== undefined) plan = withCallOptions(plan, call);
@@ -50,7 +50,7 @@ export function serialise(
   // What the request is compressed with, its answer may be.
   if (request.compression) plan = { ...plan, decoding: decodingOf(decompression, compression) };
   const checked = <B extends Bytes | readonly Bytes[]>(body: B): B => {
-    const length = isInPieces(body) ? totalLength(body) : body.length;
+    const length = isChunkList(body) ? totalLength(body) : body.length;
     if (length > prepared.maxRequestBytes) throw bodyTooLarge(length, prepared);
     return body;
   };
@@ -58,7 +58,7 @@ export function serialise(
   // Before all of it is read into the memory.
   if (compression === undefined && size > prepared.maxRequestBytes) throw bodyTooLarge(size, prepared);
   if (read === undefined && compression === undefined) {
-    const body = checked((plan.zeroCopy && sendsPieces && request.toPieces?.()) || request.toBinary());
+    const body = checked((plan.zeroCopy && sendsChunks && request.toChunks?.()) || request.toBinary());
     return { request, plan, body };
   }
   const known = read === undefined ? sendable(request.toBinary()) : undefined;

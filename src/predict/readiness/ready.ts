@@ -21,9 +21,9 @@ const DEFAULT_TIMEOUT_MS = 600_000;
 /** Timeout of one request in milliseconds. EAS may hold it for 2 to 4 minutes while it starts an instance (`interceptTraffic`). */
 const HELD_MS = 300_000;
 /** First wait between two questions, in milliseconds; it doubles with each. */
-const LEAST_WAIT_MS = 500;
+const MIN_WAIT_MS = 500;
 /** Longest wait. To ask each second would eat up a service's rate limit. */
-const MOST_WAIT_MS = 10_000;
+const MAX_WAIT_MS = 10_000;
 
 /** Options of `PredictClient.ready`. */
 export interface ReadyOptions extends WaitOptions {
@@ -170,7 +170,7 @@ class Wait {
     }
     this.#last = error as EasHttpError;
     const { retryAfter = 0 } = error as EasHttpError;
-    const most = Math.min(MOST_WAIT_MS, LEAST_WAIT_MS * 2 ** this.#waits++);
+    const most = Math.min(MAX_WAIT_MS, MIN_WAIT_MS * 2 ** this.#waits++);
     const delay = requestedWait(retryAfter, most / 2 + (Math.random() * most) / 2, this.#timeout - this.elapsed);
     if (this.elapsed + delay >= this.#timeout) throw this.#expired(error as EasHttpError, reason);
     this.#onWait?.(this.elapsed, reason);

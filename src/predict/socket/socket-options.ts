@@ -35,7 +35,7 @@ const SOCKET_OPTIONS: OptionNames<SocketOptions> = {
 };
 
 /** What a close frame has room for. */
-const MOST_REASON_BYTES = 123;
+const MAX_REASON_BYTES = 123;
 
 /** Checks the options of a socket: subprotocols in their place, as `WebSocket` has them, would be ignored. */
 export function checkSocketOptions(options: unknown): void {
@@ -96,10 +96,10 @@ export function checkClose(code: number, reason: string): void {
       `code is ${show(code)}: a WebSocket is closed with 1000, or with 3000 to 4999`,
     );
   }
-  if (typeof reason !== "string" || new TextEncoder().encode(reason).length > MOST_REASON_BYTES) {
+  if (typeof reason !== "string" || new TextEncoder().encode(reason).length > MAX_REASON_BYTES) {
     throw argumentRangeError(
       "ERR_EAS_ARG_OPTION",
-      `reason is ${show(reason)}: it must be text of at most ${MOST_REASON_BYTES} bytes`,
+      `reason is ${show(reason)}: it must be text of at most ${MAX_REASON_BYTES} bytes`,
     );
   }
 }

@@ -1,6 +1,6 @@
 import { createParser } from "eventsource-parser";
 import { EasDecodeError } from "../../errors.js";
-import { MOST_CHARACTERS, type TextStep } from "./stream-decoders.js";
+import { MAX_CHARACTERS, type TextStep } from "./stream-decoders.js";
 import { isCut } from "./stream-end.js";
 
 /** One event of an event stream (html.spec.whatwg.org/multipage/server-sent-events.html). */
@@ -46,7 +46,7 @@ export function eventStep(): TextStep<ServerSentEvent> {
     onError: ({ type }) => {
       if (type === "max-buffer-size-exceeded") tooLarge = true;
     },
-    maxBufferSize: MOST_CHARACTERS,
+    maxBufferSize: MAX_CHARACTERS,
   });
   let endedByCr = false;
   return (text, addTo) => {
@@ -62,7 +62,7 @@ export function eventStep(): TextStep<ServerSentEvent> {
     endedByCr = rest.endsWith("\r");
     parser.feed(rest.includes("\r") ? rest.replace(/\r\n?/g, "\n") : rest);
     if (tooLarge) {
-      throw new EasDecodeError(`an event of the stream has more than ${MOST_CHARACTERS} characters`, { format: "sse" });
+      throw new EasDecodeError(`an event of the stream has more than ${MAX_CHARACTERS} characters`, { format: "sse" });
     }
   };
 }

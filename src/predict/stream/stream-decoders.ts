@@ -2,7 +2,7 @@ import { EasDecodeError } from "../../errors.js";
 import type { Bytes } from "../../formats/request.js";
 
 /** The longest line, event or value, in characters: one that has no end would fill the memory. */
-export const MOST_CHARACTERS: number = 16 * 1024 * 1024;
+export const MAX_CHARACTERS: number = 16 * 1024 * 1024;
 
 /** Reads values out of a text that comes in pieces, and adds each when it ends; undefined is the end of the text. */
 export type TextStep<T> = (text: string | undefined, add: (value: T) => void) => void;
@@ -27,7 +27,7 @@ export function textDecoder(): (piece: Bytes | undefined) => string {
   };
 }
 
-/** Text that grows until it ends; throws `EasDecodeError` when it is longer than `MOST_CHARACTERS`. */
+/** Text that grows until it ends; throws `EasDecodeError` when it is longer than `MAX_CHARACTERS`. */
 class Growing {
   readonly #format: string;
   #parts: string[] = [];
@@ -39,8 +39,8 @@ class Growing {
 
   add(text: string): void {
     this.#length += text.length;
-    if (this.#length > MOST_CHARACTERS) {
-      throw new EasDecodeError(`a line or value of the stream has more than ${MOST_CHARACTERS} characters`, {
+    if (this.#length > MAX_CHARACTERS) {
+      throw new EasDecodeError(`a line or value of the stream has more than ${MAX_CHARACTERS} characters`, {
         format: this.#format,
       });
     }
@@ -49,7 +49,7 @@ class Growing {
 
   /** Returns the text with its last part. */
   take(last = ""): string {
-    if (this.#parts.length === 0 && last.length <= MOST_CHARACTERS) return last;
+    if (this.#parts.length === 0 && last.length <= MAX_CHARACTERS) return last;
     this.add(last);
     const text = this.#parts.join("");
     this.#parts = [];

@@ -4,7 +4,7 @@ import type { Bytes } from "../../formats/request.js";
  * Reads values out of the pieces of a body: adds those that end in a piece, and returns whether they are the last ones. An
  * undefined piece is the end of the body. Values that were added before it throws are delivered.
  */
-export type PieceStep<T> = (piece: Bytes | undefined, values: T[]) => boolean;
+export type ChunkStep<T> = (piece: Bytes | undefined, values: T[]) => boolean;
 
 /** The body that values are read from. */
 export interface ValueSource {
@@ -32,7 +32,7 @@ export class StreamValues<T> extends AsyncIterators implements AsyncGenerator<T,
   declare [Symbol.asyncIterator]: () => AsyncGenerator<T, void, undefined>;
   declare [Symbol.asyncDispose]: () => Promise<void>;
   readonly #source: ValueSource;
-  readonly #step: PieceStep<T>;
+  readonly #step: ChunkStep<T>;
   #values: T[] = [];
   #next = 0;
   /** What follows the last value, once it is known. */
@@ -41,7 +41,7 @@ export class StreamValues<T> extends AsyncIterators implements AsyncGenerator<T,
   #waiting = 0;
   #last: Promise<IteratorResult<T, void>> = undefined as never;
 
-  constructor(source: ValueSource, step: PieceStep<T>) {
+  constructor(source: ValueSource, step: ChunkStep<T>) {
     super();
     this.#source = source;
     this.#step = step;

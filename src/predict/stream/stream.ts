@@ -1,4 +1,4 @@
-import { type PieceReader, undoneReader } from "../../call/decoding/decode-stream.js";
+import { type ChunkReader, undoneReader } from "../../call/decoding/decode-stream.js";
 import { decodeFailure, type FailedCall, nameOf } from "../../call/failures/failure.js";
 import type { CallPlan } from "../../call/request.js";
 import type { StreamAnswer } from "../../call/stream-call.js";
@@ -18,7 +18,7 @@ import { eventStep, type ServerSentEvent } from "./server-sent-events.js";
 import { jsonStep, lineStep, textDecoder } from "./stream-decoders.js";
 import { endOfEvents, GATEWAY_LINE, isChatChunk, isDone, type StreamEnd, ValuesEnd } from "./stream-end.js";
 import { errorOfEnd, errorOfEvent, errorOfValue } from "./stream-error.js";
-import { type PieceStep, StreamValues } from "./stream-values.js";
+import { type ChunkStep, StreamValues } from "./stream-values.js";
 import { Received } from "./tail-buffer.js";
 
 /** Reads values out of a text that comes in pieces; undefined is its end. Values that were added before it throws count. */
@@ -45,7 +45,7 @@ export class PredictStream implements AsyncIterable<Bytes> {
   readonly #idle: WaitTimer;
   readonly #platform: Platform;
   readonly #received: Received;
-  #reader: PieceReader | undefined;
+  #reader: ChunkReader | undefined;
   #isTaken = false;
   #isDone = false;
   #hasEnded = false;
@@ -305,7 +305,7 @@ export class PredictStream implements AsyncIterable<Bytes> {
   }
 
   /** Iterates, once for a stream, over the values that `step` reads out of the body. */
-  #values<T>(step: PieceStep<T>): AsyncGenerator<T, void, undefined> {
+  #values<T>(step: ChunkStep<T>): AsyncGenerator<T, void, undefined> {
     if (this.#isTaken) {
       throw argumentTypeError(
         "ERR_EAS_ARG_REQUEST",
@@ -340,7 +340,7 @@ export class PredictStream implements AsyncIterable<Bytes> {
 
   /** Waits for the end that follows at once, as a rule: the connection can then serve the next call. */
   async #drain(): Promise<void> {
-    const reader = this.#reader as PieceReader;
+    const reader = this.#reader as ChunkReader;
     const timer = setTimeout(() => this.#response.cancel(undefined), DRAIN_MS);
     try {
       while ((await reader.read()) !== undefined);

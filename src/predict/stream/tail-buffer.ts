@@ -1,7 +1,7 @@
 import { redactText, type Secrets } from "../../call/failures/redact.js";
 
 /** Characters of a stream that are kept for its error. */
-const MOST_CHARACTERS = 1024 * 1024;
+const MAX_CHARACTERS = 1024 * 1024;
 
 /** What came of a text, clean of the token: all of it, or its last part. */
 export class Received {
@@ -18,12 +18,12 @@ export class Received {
     this.#texts.push(text);
     this.#length += text.length;
     // Twice as much, so that it is not cut at each piece.
-    if (this.#length > 2 * MOST_CHARACTERS) this.#keep();
+    if (this.#length > 2 * MAX_CHARACTERS) this.#keep();
   }
 
   /** At most the last 2^20 characters. */
   get text(): string {
-    if (this.#length > MOST_CHARACTERS) this.#keep();
+    if (this.#length > MAX_CHARACTERS) this.#keep();
     return redactText(this.#texts.join(""), this.#token);
   }
 
@@ -40,7 +40,7 @@ export class Received {
   #keep(): void {
     this.#isWhole = false;
     // Cleaned before it is cut, so that no half of a token stays.
-    const text = redactText(this.#texts.join(""), this.#token).slice(-MOST_CHARACTERS);
+    const text = redactText(this.#texts.join(""), this.#token).slice(-MAX_CHARACTERS);
     this.#texts = [text];
     this.#length = text.length;
   }

@@ -34,7 +34,7 @@ export interface ConsumedWatcher extends AsyncIterator<DataFrame, undefined> {
 
 /** Milliseconds before the first failure in a row is told; doubled with each, so that a broken handler spins on nothing. */
 const FIRST_DELAY_MS = 100;
-const MOST_DELAY_MS = 10_000;
+const MAX_DELAY_MS = 10_000;
 
 const VERDICTS: readonly unknown[] = ["negative", "release", "commit"];
 
@@ -169,7 +169,7 @@ class Worker {
       );
     }
     if (verdict === "commit") return this.#acknowledged(frame.commit());
-    await this.#delay(Math.min(MOST_DELAY_MS, FIRST_DELAY_MS * 2 ** this.#failures++));
+    await this.#delay(Math.min(MAX_DELAY_MS, FIRST_DELAY_MS * 2 ** this.#failures++));
     if (verdict === "release") frame.release();
     else await this.#acknowledged(frame.negative(undefined, reasonOf(error)));
   }

@@ -22,7 +22,7 @@ const WAIT_MS = 20_000;
 const MAX_DELETION_MS = 1_000;
 
 /** Milliseconds between two questions that the service does not hold back: at least, and for each job that waits. */
-const LEAST_PAUSE_MS = 500;
+const MIN_PAUSE_MS = 500;
 const PAUSE_PER_JOB_MS = 20;
 
 /** What is known of a submitted request. */
@@ -61,7 +61,7 @@ export class ResultWaits {
 
   /** How long to wait before a question that the service does not hold back, so that many jobs do not flood it. */
   get pause(): number {
-    return Math.max(LEAST_PAUSE_MS, this.#lives.size * PAUSE_PER_JOB_MS);
+    return Math.max(MIN_PAUSE_MS, this.#lives.size * PAUSE_PER_JOB_MS);
   }
 
   /** Runs a wait, which ends with the caller's signal and with the client. */

@@ -101,10 +101,10 @@ interface Readable<K> extends TensorResponse<K> {
 }
 
 /** Up to so many outputs are read: each way reads one alone, so that many are no other case. */
-const MOST_OUTPUTS = 20;
+const MAX_OUTPUTS = 20;
 
 function readNamed<K>(response: Readable<K>): void {
-  for (const output of response.outputNames.slice(0, MOST_OUTPUTS)) readOutput(response, output);
+  for (const output of response.outputNames.slice(0, MAX_OUTPUTS)) readOutput(response, output);
   must(typeof `${response}` === "string", "toString");
 }
 
@@ -126,12 +126,12 @@ function readAll(frame: DataFrame): void {
 const FRAME = fromHex("0880d0dbc3f4021206" + "0a0161120162" + "12080a046b6579311200" + "1a0568656c6c6f22026f6b");
 const LIST = new Uint8Array([0x0a, FRAME.length, ...FRAME, 0x0a, FRAME.length, ...FRAME, 0x0a, 2, 8, 1]);
 const STREAM = new Uint8Array([0, 0, 0, FRAME.length, ...FRAME, 0, 0, 0, 0, 0, 0, 0, 2, 8, 1]);
-const MOST_FRAME = 1 << 16;
+const MAX_FRAME = 1 << 16;
 
 /** The frames of a stream that comes in pieces of these sizes, in turn; what is wrong is a text at the end. */
 function split(stream: Bytes, sizes: readonly number[]): string[] {
   const frames: string[] = [];
-  const splitter = new FrameSplitter(MOST_FRAME, (frame) => frames.push(base64Encode(frame)));
+  const splitter = new FrameSplitter(MAX_FRAME, (frame) => frames.push(base64Encode(frame)));
   try {
     for (let at = 0, i = 0; at < stream.length; i++) {
       const size = sizes[i % sizes.length] as number;
@@ -212,8 +212,8 @@ export const MESSAGES = table({ pieces: [...PIECES, utf8("__proto__")] }, [
     ),
     decode(body) {
       const response = new TorchResponse(body);
-      for (let i = 0; i < Math.min(response.outputCount, MOST_OUTPUTS); i++) readOutput(response, i);
-      for (const output of response.outputNames.slice(0, MOST_OUTPUTS)) response.getTensorShapeMap(output);
+      for (let i = 0; i < Math.min(response.outputCount, MAX_OUTPUTS); i++) readOutput(response, i);
+      for (const output of response.outputNames.slice(0, MAX_OUTPUTS)) response.getTensorShapeMap(output);
       must(typeof `${response}` === "string", "toString");
     },
   },

@@ -49,7 +49,7 @@ const CALL = {
   token: "token",
 };
 
-async function* inPieces(input: Bytes, size: number): AsyncGenerator<Bytes, void, undefined> {
+async function* inChunks(input: Bytes, size: number): AsyncGenerator<Bytes, void, undefined> {
   for (let at = 0; at < input.length; at += size) yield input.slice(at, at + size);
 }
 
@@ -69,9 +69,9 @@ type Reader = (texts: AsyncIterable<string>) => AsyncIterable<unknown>;
 
 function decodeBy(read: Reader) {
   return async (input: Bytes) => {
-    const whole = await outcome(read(decodeText(inPieces(input, Math.max(1, input.length)))));
+    const whole = await outcome(read(decodeText(inChunks(input, Math.max(1, input.length)))));
     for (const size of input.length > 4096 ? [1021] : [1, 7]) {
-      const pieces = await outcome(read(decodeText(inPieces(input, size))));
+      const pieces = await outcome(read(decodeText(inChunks(input, size))));
       // A whole piece with what is no UTF-8 in it gives nothing before its error.
       const isText = JSON.stringify(whole.at(-1)) !== '["failed","utf-8"]';
       if (isText) must(JSON.stringify(pieces) === JSON.stringify(whole), `the same in pieces of ${size}`);

@@ -10,7 +10,7 @@ import {
 import { clientOf, errorOf, RecordingTransport, startServer, TOKEN, turn, until } from "../../support/calls.js";
 import { answer, resetInBody } from "../../support/misbehaving-server.js";
 import { RecordedHooks } from "../../support/recorded-hooks.js";
-import { type Exchange, inPieces, startStreamServer } from "../../support/stream-server.js";
+import { type Exchange, inChunks, startStreamServer } from "../../support/stream-server.js";
 
 /** A client of a server that answers as the test says, and what its hooks hear. */
 async function open(answer: (exchange: Exchange) => unknown, options: PredictClientOptions = {}) {
@@ -44,7 +44,7 @@ describe("a stream", () => {
 
   test("counts bytes as they came, compressed", async () => {
     const packed = gzipSync("a".repeat(10_000));
-    const { hooks, client } = await open(inPieces(packed, 10, { "Content-Encoding": "gzip" }));
+    const { hooks, client } = await open(inChunks(packed, 10, { "Content-Encoding": "gzip" }));
     expect(await (await client.stream("x")).text()).toBe("a".repeat(10_000));
     expect(hooks.responses[0]?.responseBytes).toBe(packed.length);
   });

@@ -144,7 +144,7 @@ test("foreign pixels become a tensor", () => {
   expect([...pixelsToTensor(pixels, {}).data]).toEqual([1, 1, 1]);
 });
 
-test("a serialised request of another realm is fed", () => {
+test("a serialized request of another realm is fed", () => {
   const bytes = new EasyRecRequest().addUserFeature("f", "v", "STRING").toBinary();
   const copy = runInNewContext("Uint8Array.from(bytes)", { bytes: [...bytes] }) as Uint8Array;
   expect(new EasyRecRequest().addFeed(copy).toBinary()).toEqual(bytes);

@@ -77,7 +77,7 @@ describe.each(FORMATS)("pieces of a %s request", (_, build) => {
         // Views that begin anywhere in their memory.
         const arrays = lengths.map((length, i) => floats(length + skipped, i).subarray(skipped));
         const request = build(arrays);
-        const pieces = request.toPieces();
+        const pieces = request.toChunks();
         expect(Buffer.compare(Buffer.concat(pieces), request.toBinary())).toBe(0);
         const large = arrays.filter(({ length }) => length >= LEAST);
         const lent = pieces.filter(({ buffer }) => large.some((array) => array.buffer === buffer));
@@ -93,7 +93,7 @@ describe.each(FORMATS)("pieces of a %s request", (_, build) => {
 test("content of another kind is converted once, and is no memory of the caller's", () => {
   const numbers = Array.from({ length: LEAST }, (_, i) => i);
   const request = new TFRequest().addFeed("x", [LEAST], "DT_FLOAT", numbers).addFeed("i", [LEAST], "DT_INT32", numbers);
-  expect(Buffer.compare(Buffer.concat(request.toPieces()), request.toBinary())).toBe(0);
+  expect(Buffer.compare(Buffer.concat(request.toChunks()), request.toBinary())).toBe(0);
 });
 
 /** A server that answers with an empty response. */

@@ -172,25 +172,25 @@ describe("answers", () => {
     expect(text?.body.length).toBeLessThan(100);
   });
 
-  test("serialise each request once, and only when its turn has come", async () => {
+  test("serialize each request once, and only when its turn has come", async () => {
     const client = new HeldClient();
-    let serialised = 0;
+    let serialized = 0;
     const request: PredictRequest<string> = {
       toBinary() {
-        serialised++;
+        serialized++;
         return new TextEncoder().encode("x");
       },
       parseResponse: (body) => `${body.length}`,
     };
     const done = batch(client, [request, request, request, request], { concurrency: 2 });
     await settled();
-    expect(serialised).toBe(2);
+    expect(serialized).toBe(2);
     for (let ended = 0; ended < 4; ended++) {
       client.calls.shift()?.end();
       await settled();
     }
     expect(await done).toEqual(["1", "1", "1", "1"]);
-    expect(serialised).toBe(4);
+    expect(serialized).toBe(4);
   });
 });
 
@@ -352,7 +352,7 @@ describe("an error", () => {
     expect(String((results[4] as PromiseFulfilledResult<StringResponse>).value)).toBe("4");
   });
 
-  test("of a request that is none, or that cannot be serialised", async () => {
+  test("of a request that is none, or that cannot be serialized", async () => {
     const { client, emulator } = await start();
     const broken: PredictRequest<string> = {
       toBinary() {

@@ -8,7 +8,7 @@ import { createEmulator } from "../../../src/emulator/index.js";
 import { EasNetworkError, PredictClient } from "../../../src/index.js";
 import { clientOf, errorOf, startServer, TOKEN, thrownBy, turn } from "../../support/calls.js";
 import { answer, refusedOrigin, resetBeforeHeaders, resetInBody } from "../../support/misbehaving-server.js";
-import { type Exchange, inPieces, startStreamServer } from "../../support/stream-server.js";
+import { type Exchange, inChunks, startStreamServer } from "../../support/stream-server.js";
 
 const echo = async ({ request, response, body }: Exchange) => {
   response.setHeader("content-type", "application/json");
@@ -117,7 +117,7 @@ describe("client.fetch", () => {
 
   test("undoes gzip, and says nothing of it then", async () => {
     const server = await startStreamServer(
-      inPieces(gzipSync("packed"), 5, { "content-encoding": "gzip", "content-length": `${gzipSync("packed").length}` }),
+      inChunks(gzipSync("packed"), 5, { "content-encoding": "gzip", "content-length": `${gzipSync("packed").length}` }),
     );
     const response = await clientOf(server).fetch("/", { headers: { "accept-encoding": "br" } });
     expect(await response.text()).toBe("packed");

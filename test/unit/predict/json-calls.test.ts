@@ -54,7 +54,7 @@ describe("client.json", () => {
     expect(server.requests).toHaveLength(0);
   });
 
-  test("is serialised before the call returns", async () => {
+  test("is serialized before the call returns", async () => {
     const server = await serverOf("1");
     const value = { list: [1] };
     const call = clientOf(server).json(value);

@@ -4,7 +4,7 @@ import { PROTOBUF, withLength } from "../frames.js";
 import type { Watches, WatchPlan, WatchSession } from "./watch.js";
 
 /** Bytes that wait for the caller before no more are given. */
-const MOST_BUFFERED = 256 * 1024;
+const MAX_BUFFERED = 256 * 1024;
 
 /** A watch as the endless body of an answer: each frame behind its length. It ends when the caller goes. */
 export function watchOverHttp(watches: Watches, plan: WatchPlan, caller: Request): Response {
@@ -38,7 +38,7 @@ export function watchOverHttp(watches: Watches, plan: WatchPlan, caller: Request
       pull: () => session?.drained(),
       cancel: () => session?.closed(),
     },
-    new ByteLengthQueuingStrategy({ highWaterMark: MOST_BUFFERED }),
+    new ByteLengthQueuingStrategy({ highWaterMark: MAX_BUFFERED }),
   );
   return new Response(body, { headers: { "content-type": PROTOBUF } });
 }

@@ -4,7 +4,7 @@ import { copyChunks, joinChunks, pushChunk } from "../../chunks.js";
 import {
   type Exchange,
   isSuccess,
-  MOST_ERROR_BYTES,
+  MAX_ERROR_BYTES,
   responseTooLarge,
   type TransportRequest,
   type TransportResponse,
@@ -93,7 +93,7 @@ export class BufferedExchange implements Dispatcher.DispatchHandler, Exchange {
     }
     this.isUndelimited = !isDelimited(found);
     const success = isSuccess(status);
-    this.maxBytes = success ? request.maxResponseBytes : Math.min(request.maxResponseBytes, MOST_ERROR_BYTES);
+    this.maxBytes = success ? request.maxResponseBytes : Math.min(request.maxResponseBytes, MAX_ERROR_BYTES);
     if (!success) request.partial = () => this.response(true);
     this.stated = found.length ?? 0;
     if (this.stated <= this.maxBytes) this.allocate();

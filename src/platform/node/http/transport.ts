@@ -131,7 +131,7 @@ export function nodeTransport(options: NodeTransportOptions = {}): Transport {
 
   return {
     md5: hashThreads?.md5,
-    sendsPieces: true,
+    sendsChunks: true,
     showsFraming: true,
     send: (request) => exchange(request, beginSend),
     async stream(request) {

@@ -4,7 +4,7 @@ import type { DataFrame } from "../../frame.js";
 
 /** What a source tells its watcher. Nothing comes after the end. */
 export interface SourceEvents {
-  /** A serialised frame, a view that nobody else writes to. */
+  /** A serialized frame, a view that nobody else writes to. */
   onFrame(frame: Bytes): void;
   /** A frame that was read already. */
   onItem(frame: DataFrame): void;

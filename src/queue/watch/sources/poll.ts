@@ -12,11 +12,11 @@ import type { FrameSource, OpenSource, SourceEvents } from "./frame-source.js";
 /** How long the service may hold an answer back. */
 const WAIT = "5s";
 /** The most items that are asked for at once. */
-const MOST_ITEMS = 100;
+const MAX_ITEMS = 100;
 /** Bytes of a frame beyond its data, tags included. */
 const FRAME_BYTES = 1_024;
 /** Answers in a row that are too large, after which a poll with autoCommit is given up. */
-const MOST_TOO_LARGE = 3;
+const MAX_TOO_LARGE = 3;
 /** The least time between two answers without an item: an ended queue holds none back, nor may a proxy's. */
 const IDLE_MS = 1_000;
 
@@ -68,7 +68,7 @@ class PollSource implements FrameSource {
     /** Items to ask for at once: an answer with more may be larger than `maxResponseBytes`, and a deleting get would lose it. */
     const batch = () => {
       const each = Math.min(maxPayloadBytes, 4 * largest) + FRAME_BYTES;
-      return Math.min(MOST_ITEMS, room.size(), Math.floor(maxResponseBytes / each));
+      return Math.min(MAX_ITEMS, room.size(), Math.floor(maxResponseBytes / each));
     };
     const get = (index: bigint, length: number, timeout: string) =>
       getter.get({ index, length, timeout, autoDelete: autoCommit, tags: Object.fromEntries(tags), signal }, owner);
@@ -106,7 +106,7 @@ class PollSource implements FrameSource {
           // The item was deleted in between.
           if (index === null) return undefined;
           // Without an index to go on from, or when each answer is too large, the same would come again.
-          if (index === undefined && (!autoCommit || ++tooLarge > MOST_TOO_LARGE)) throw error;
+          if (index === undefined && (!autoCommit || ++tooLarge > MAX_TOO_LARGE)) throw error;
           if (index !== undefined) position = index + 1n;
           events.onUnreadable(error, index);
           return undefined;

@@ -2,10 +2,10 @@ import type OpenAI from "openai";
 import { describe, expect, test } from "vitest";
 import { type ChatEvent, EasDecodeError, EasStreamError, type PredictStream } from "../../../../src/index.js";
 import { clientOf, collect, errorOf } from "../../../support/calls.js";
-import { inPieces, startStreamServer } from "../../../support/stream-server.js";
+import { inChunks, startStreamServer } from "../../../support/stream-server.js";
 
 async function open(body: string, type = "text/event-stream"): Promise<PredictStream> {
-  const server = await startStreamServer(inPieces(body, 50, { "content-type": type }));
+  const server = await startStreamServer(inChunks(body, 50, { "content-type": type }));
   return clientOf(server).stream("x", { path: "/v1/chat/completions" });
 }
 
@@ -294,7 +294,7 @@ describe("a chat that fails", () => {
   });
 
   test("leaves the connection to the next call after [DONE]", async () => {
-    const server = await startStreamServer(inPieces(delta({ content: "a" }, "stop") + DONE, 1000));
+    const server = await startStreamServer(inChunks(delta({ content: "a" }, "stop") + DONE, 1000));
     const client = clientOf(server, { maxConnectionCount: 2 });
     for (let i = 0; i < 5; i++) expect(await (await client.stream("x")).chat().finalText()).toBe("a");
   });

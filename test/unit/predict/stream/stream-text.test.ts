@@ -2,7 +2,7 @@ import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { EasDecodeError } from "../../../../src/index.js";
 
-import { MOST_CHARACTERS } from "../../../../src/predict/stream/stream-decoders.js";
+import { MAX_CHARACTERS } from "../../../../src/predict/stream/stream-decoders.js";
 import { collect, errorOf } from "../../../support/calls.js";
 import { decodeText, eventsOf, jsonOf, linesOf } from "../../../support/steps.js";
 
@@ -246,7 +246,7 @@ describe("what has no end", () => {
     ["an event of lines", () => eventsOf(endless("data: x\n".repeat(10_000))), "sse"],
     ["an event's name", () => eventsOf(endless("event: x".repeat(10_000))), "sse"],
   ])("%s is an error, and not all of the memory", async (_, values, format) => {
-    expect(MOST_CHARACTERS).toBeLessThanOrEqual(2 ** 24);
+    expect(MAX_CHARACTERS).toBeLessThanOrEqual(2 ** 24);
     expect(await errorOf(collect<unknown>(values()))).toMatchObject({ code: "ERR_EAS_DECODE", format });
   });
 });

@@ -3,7 +3,7 @@ import { beforeAll, describe, expect, test } from "vitest";
 import { EasDecodeError, EasHttpError, EasStreamError, type PredictStream } from "../../../../src/index.js";
 import { clientOf, collect, errorOf, startServer, TOKEN } from "../../../support/calls.js";
 import { raw } from "../../../support/misbehaving-server.js";
-import { inPieces, startStreamServer } from "../../../support/stream-server.js";
+import { inChunks, startStreamServer } from "../../../support/stream-server.js";
 
 /** An answer of the LLM gateway, recorded byte for byte. */
 interface Capture {
@@ -148,7 +148,7 @@ test("errors that the LLM gateway sends as events are shown without their frame"
 
 /** A stream of a body with this content type, in small pieces. */
 async function open(body: string, type = "text/event-stream", size = 9): Promise<PredictStream> {
-  const server = await startStreamServer(inPieces(body, size, { "content-type": type }));
+  const server = await startStreamServer(inChunks(body, size, { "content-type": type }));
   return clientOf(server).stream("x");
 }
 

@@ -11,7 +11,7 @@ import {
 } from "../../../../src/index.js";
 import { clientOf, collect, errorOf, startServer, TOKEN, turn } from "../../../support/calls.js";
 import { answer, raw, resetBeforeHeaders, resetInBody } from "../../../support/misbehaving-server.js";
-import { type Exchange, inPieces, startStreamServer } from "../../../support/stream-server.js";
+import { type Exchange, inChunks, startStreamServer } from "../../../support/stream-server.js";
 
 const encoder = new TextEncoder();
 
@@ -81,7 +81,7 @@ describe("a stream", () => {
   });
 
   test("is read once", async () => {
-    const stream = await open(inPieces("x", 1));
+    const stream = await open(inChunks("x", 1));
     await stream.text();
     for (const again of [() => stream.text(), () => stream.bytes()]) {
       expect(await errorOf(again())).toMatchObject({ code: "ERR_EAS_ARG_REQUEST" });
@@ -96,34 +96,34 @@ describe("a stream", () => {
     }
   });
 
-  test("is serialised before stream() returns", async () => {
+  test("is serialized before stream() returns", async () => {
     const server = await startStreamServer(({ response }) => response.end());
-    let serialised = 0;
+    let serialized = 0;
     const promise = clientOf(server).stream({
       toBinary: () => {
-        serialised++;
+        serialized++;
         return encoder.encode("x") as never;
       },
       parseResponse: (body) => body,
     });
-    expect(serialised).toBe(1);
+    expect(serialized).toBe(1);
     await (await promise).bytes();
   });
 
   test("undoes gzip piece by piece", async () => {
     const text = "压缩".repeat(10_000);
-    const stream = await open(inPieces(gzipSync(text), 100, { "content-encoding": "gzip" }));
+    const stream = await open(inChunks(gzipSync(text), 100, { "content-encoding": "gzip" }));
     expect(await stream.text()).toBe(text);
-    const broken = await open(inPieces(gzipSync(text).subarray(0, 50), 100, { "content-encoding": "gzip" }));
+    const broken = await open(inChunks(gzipSync(text).subarray(0, 50), 100, { "content-encoding": "gzip" }));
     expect(await errorOf(broken.text())).toBeInstanceOf(EasDecodeError);
-    const other = await open(inPieces("x", 1, { "content-encoding": "br" }));
+    const other = await open(inChunks("x", 1, { "content-encoding": "br" }));
     expect(await errorOf(other.text())).toMatchObject({ code: "ERR_EAS_DECODE", format: "content-encoding" });
   });
 
   test("of more than maxResponseBytes is no text", async () => {
-    const stream = await open(inPieces("x".repeat(2000), 100), { maxResponseBytes: 1000 });
+    const stream = await open(inChunks("x".repeat(2000), 100), { maxResponseBytes: 1000 });
     expect(await errorOf(stream.text())).toMatchObject({ code: "ERR_EAS_DECODE", format: "body" });
-    const iterated = await open(inPieces("x".repeat(2000), 100), { maxResponseBytes: 1000 });
+    const iterated = await open(inChunks("x".repeat(2000), 100), { maxResponseBytes: 1000 });
     expect((await collect(iterated)).reduce((sum, { length }) => sum + length, 0)).toBe(2000);
   });
 
@@ -202,9 +202,9 @@ describe("an end before the end", () => {
     const controller = new AbortController();
     const remove = vi.spyOn(controller.signal, "removeEventListener");
     const add = vi.spyOn(controller.signal, "addEventListener");
-    const stream = await open(inPieces("x", 1));
+    const stream = await open(inChunks("x", 1));
     await stream.text();
-    const server = await startStreamServer(inPieces("abc", 1));
+    const server = await startStreamServer(inChunks("abc", 1));
     await (await clientOf(server).stream("x", { signal: controller.signal })).text();
     expect(add.mock.calls.length).toBeGreaterThan(0);
     expect(remove.mock.calls.length).toBe(add.mock.calls.length);
@@ -405,7 +405,7 @@ describe("slots and memory", () => {
 });
 
 describe("an error of the service in the middle", () => {
-  const failing = (text: string) => open(inPieces(`data: {"n":1}\n\n${text}\n\n`, 7));
+  const failing = (text: string) => open(inChunks(`data: {"n":1}\n\n${text}\n\n`, 7));
 
   test.each([
     ['data: {"error":{"message":"out of memory","type":"server_error","code":500}}', "out of memory", 500],
@@ -439,7 +439,7 @@ describe("an error of the service in the middle", () => {
   });
 
   test("of JSON values: an object with nothing else", async () => {
-    const values = (await open(inPieces('{"a":1,"error":"x"}\n{"error":"y"}\n', 5))).json();
+    const values = (await open(inChunks('{"a":1,"error":"x"}\n{"error":"y"}\n', 5))).json();
     expect((await values.next()).value).toEqual({ a: 1, error: "x" });
     expect(await errorOf(values.next())).toBeInstanceOf(EasStreamError);
   });
