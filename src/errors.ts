@@ -1,7 +1,7 @@
 import type { Bytes } from "./formats/request.js";
 import { showAsText } from "./util/inspect.js";
 
-/** The `code` of every error that a call can end with. */
+/** The `code` of an `EasError`. Each code belongs to one class. */
 export type EasErrorCode =
   | "ERR_EAS_CLOSED"
   | "ERR_EAS_HTTP"
@@ -16,28 +16,28 @@ export type EasErrorCode =
   | "ERR_EAS_STREAM"
   | "ERR_EAS_UNSUPPORTED";
 
-/** What every `EasError` carries beside its message. */
+/** Options of the constructor of `EasError`. */
 export interface EasErrorOptions {
-  /** The error underneath, where there is one. */
+  /** The underlying error, if there is one. */
   cause?: unknown;
-  /** Attempts made, the failed one included. Default 0: nothing was sent. */
+  /** Number of attempts, including the failed one. Default 0: nothing was sent. */
   attempts?: number;
-  /** The request id that the service gave, where it gave one. */
+  /** The request id of the response, if it had one. */
   requestId?: string | undefined;
-  /** Whether the same call may succeed when it is made again later. Default false. */
+  /** Whether the same call may succeed if it is repeated later. Default false. */
   retryable?: boolean;
-  /** Whether a queue may have stored the item although no answer came. Default false. */
+  /** Whether a queue may have stored the item although no response was received. Default false. */
   maybeAccepted?: boolean;
-  /** Whether a queue may have handed out and deleted items although no answer came. Default false. */
+  /** Whether a queue may have delivered and deleted items although no response was received. Default false. */
   maybeTaken?: boolean;
 }
 
-/** Shared by every copy of this package in a process, so that two copies know each other's errors. */
+/** Global symbol, so that copies of this package in one process recognize each other's errors. */
 const BRAND: unique symbol = Symbol.for("eas-prediction.error");
 
 /**
- * Whether a value is an error of this package, including one that another copy of the package created (ESM, CommonJS,
- * another version). Narrows to a union, so that `switch (error.code)` narrows further.
+ * Returns whether a value is an error of this package. Errors of another copy of the package (ESM, CommonJS, another
+ * version) count too. Narrows the type to a union, so that `switch (error.code)` narrows it further.
  *
  * @example
  * if (isEasError(error) && error.code === "ERR_EAS_HTTP") console.error(error.status, error.text);
@@ -50,27 +50,36 @@ export function isEasError(value: unknown): value is AnyEasError {
 const JSON_TEXT_LENGTH = 1000;
 
 /**
- * The base of all errors of this package. `instanceof` works across copies of the package; `code` narrows a union.
- * No error ever holds the token.
+ * The base class of all errors of this package. `instanceof` works across copies of the package. Errors never contain
+ * the token.
+ *
+ * @example
+ * try {
+ *   await client.predict(request);
+ * } catch (error) {
+ *   if (error instanceof EasError && error.retryable) scheduleRetry(error.requestId);
+ *   else throw error;
+ * }
  */
 export class EasError extends Error {
-  /** A stable text to switch on. */
+  /** Identifies the class. Stable across versions. */
   readonly code: EasErrorCode;
-  /** Attempts made before the call gave up, the failed one included; 0 when nothing was sent. */
+  /** Number of attempts, including the failed one; 0 if nothing was sent. */
   readonly attempts: number;
-  /** The request id that the service gave, where it gave one. */
+  /** The request id of the response, if it had one. */
   readonly requestId: string | undefined;
-  /** Whether the same call may succeed when it is made again later. */
+  /** Whether the same call may succeed if it is repeated later. */
   readonly retryable: boolean;
-  /** Whether a queue may have stored the item although no answer came. */
+  /** Whether a queue may have stored the item although no response was received. */
   readonly maybeAccepted: boolean;
-  /** Whether a queue may have handed out and deleted items although no answer came. */
+  /** Whether a queue may have delivered and deleted items although no response was received. */
   readonly maybeTaken: boolean;
-  /** What had come of a stream that was read as text: its last 2^20 characters, without the token. */
+  /** Text received before a stream failed: at most the last 2^20 characters, with the token redacted. */
   declare readonly received?: string | undefined;
 
+  /** Creates an error. Applications do not need this constructor. */
   constructor(code: EasErrorCode, message: string, options: EasErrorOptions = {}) {
-    // A cause that is undefined would show in logs all the same.
+    // An own property `cause` appears in logs even if it is undefined.
     super(message, options.cause === undefined ? undefined : { cause: options.cause });
     this.code = code;
     this.attempts = options.attempts ?? 0;
@@ -84,8 +93,8 @@ export class EasError extends Error {
   }
 
   /**
-   * Returns the error as plain data for logs: `JSON.stringify` calls it. Contains the name, the message and the fields of the
-   * class. A response body is included as `text`, cut after 1,000 characters; headers and cause are left out.
+   * Returns the error as plain data, for logs and `JSON.stringify`: the name, the message and the fields of the class.
+   * The response body is included as `text`, truncated to 1,000 characters. Headers and cause are omitted.
    */
   toJSON(): Record<string, unknown> {
     const { body, headers: _, value: __, ...fields } = this as { body?: Bytes; headers?: unknown; value?: unknown };
@@ -93,7 +102,7 @@ export class EasError extends Error {
     return { name: this.name, message: this.message, ...fields, ...text };
   }
 
-  /** Makes `instanceof` ask for the brand and the code, since two copies of the package have two prototypes. */
+  /** Lets `instanceof` compare the brand and the code, because each copy of the package has its own prototypes. */
   static override [Symbol.hasInstance](this: unknown, value: unknown): boolean {
     if (isBaseClass(this)) return isEasError(value);
     const own = Object.getOwnPropertyDescriptor(this, "code")?.value as unknown;
@@ -103,12 +112,12 @@ export class EasError extends Error {
   }
 }
 
-// Apart, since a class that names itself is renamed by bundlers, and console.log would show the other name.
+// Outside the class: bundlers rename a class that refers to itself, and console.log would show the new name.
 function isBaseClass(value: unknown): boolean {
   return value === EasError;
 }
 
-/** Shows the stack, the fields of `toJSON` and the cause; not the headers, nor the body as bytes. */
+/** Returns the stack, the fields of `toJSON` and the cause, but neither the headers nor the raw body. */
 function inspectError(
   this: EasError,
   _depth: number,
@@ -116,7 +125,7 @@ function inspectError(
   inspect: (value: unknown, options: object) => string,
 ): string {
   const { name, message, ...fields } = this.toJSON();
-  // V8 writes the stack before the name is set. JavaScriptCore writes it without name and message.
+  // V8 captures the stack before the name is set. JavaScriptCore's stack has neither name nor message.
   const trace = this.stack?.replace(/^Error: /, `${name}: `);
   const { cause } = this;
   return `${trace} ${inspect(cause ? { ...fields, cause } : fields, options)}`;
@@ -126,7 +135,12 @@ function named(error: EasError, name: string): void {
   Object.defineProperty(error, "name", { value: name, configurable: true, writable: true });
 }
 
-/** The service answered with a status that is no success. */
+/**
+ * Thrown when the service responds with a status that is not a success.
+ *
+ * @example
+ * if (error instanceof EasHttpError) console.error(error.status, error.hint, error.text);
+ */
 export class EasHttpError extends EasError {
   static readonly code = "ERR_EAS_HTTP";
   declare readonly code: "ERR_EAS_HTTP";
@@ -136,9 +150,9 @@ export class EasHttpError extends EasError {
   readonly headers: Headers;
   /** The first 64 KiB of the response body. */
   readonly body: Bytes;
-  /** How long the service asked to wait, in milliseconds, when it sent a valid `Retry-After`. */
+  /** The wait that the service requests by `Retry-After`, in milliseconds. Undefined without a valid header. */
   readonly retryAfter: number | undefined;
-  /** What the status means on EAS and what to do about it. */
+  /** Explains what the status means on EAS and what to do about it. */
   readonly hint: string;
 
   constructor(
@@ -166,30 +180,45 @@ export class EasHttpError extends EasError {
   }
 }
 
-/** No complete answer came: the connection could not be made, or it broke. */
+/**
+ * Why a browser blocked a request: `"mixed-content"` for a call over http from a page loaded over https, `"cors"` if the
+ * browser gives no reason, which usually means that the service does not allow the page's origin.
+ */
+export type EasNetworkErrorReason = "mixed-content" | "cors";
+
+/** Thrown when no complete response was received: the connection could not be opened, or it broke. */
 export class EasNetworkError extends EasError {
   static readonly code = "ERR_EAS_NETWORK";
   declare readonly code: "ERR_EAS_NETWORK";
-  /** The system's own code from the cause chain, for example `ECONNREFUSED`, where the runtime tells it. */
+  /** The operating system's code, for example `"ECONNREFUSED"`, if the runtime reports one. */
   readonly systemCode: string | undefined;
+  /** Why the browser blocked the request; undefined for all other failures. */
+  readonly reason: EasNetworkErrorReason | undefined;
 
-  constructor(message: string, options: EasErrorOptions & { systemCode?: string | undefined }) {
+  constructor(
+    message: string,
+    options: EasErrorOptions & { systemCode?: string | undefined; reason?: EasNetworkErrorReason | undefined },
+  ) {
     super("ERR_EAS_NETWORK", message, options);
     named(this, "EasNetworkError");
     this.systemCode = options.systemCode;
+    this.reason = options.reason;
   }
 }
 
-/** Where a call was when its time ran out. */
+/**
+ * What a call was waiting for when it timed out: a connection, the response headers, the response body, the end of the
+ * whole call (`"total"`), or the next data of a stream (`"idle"`).
+ */
 export type EasTimeoutPhase = "connect" | "headers" | "body" | "total" | "idle";
 
-/** The time for an attempt or for the whole call ran out. */
+/** Thrown when an attempt, the whole call, or the wait for data of a stream times out. */
 export class EasTimeoutError extends EasError {
   static readonly code = "ERR_EAS_TIMEOUT";
   declare readonly code: "ERR_EAS_TIMEOUT";
-  /** What the call was waiting for; `"total"` when the whole call's time ran out. */
+  /** What the call was waiting for. */
   readonly phase: EasTimeoutPhase;
-  /** The limit that was reached, in milliseconds. */
+  /** The timeout that expired, in milliseconds. */
   readonly timeout: number;
 
   constructor(message: string, options: EasErrorOptions & { phase: EasTimeoutPhase; timeout: number }) {
@@ -200,13 +229,13 @@ export class EasTimeoutError extends EasError {
   }
 }
 
-/** An answer came, but it cannot be read. */
+/** Thrown when a response cannot be decoded, or is larger than `maxResponseBytes`. */
 export class EasDecodeError extends EasError {
   static readonly code = "ERR_EAS_DECODE";
   declare readonly code: "ERR_EAS_DECODE";
-  /** What was being read, for example `"tf"` or `"json"`. */
+  /** The format that was decoded, for example `"tf"` or `"json"`. */
   readonly format: string;
-  /** The byte of the body at which reading failed, where it is known. */
+  /** Offset in bytes at which decoding failed, if it is known. */
   readonly offset: number | undefined;
 
   constructor(message: string, options: EasErrorOptions & { format: string; offset?: number | undefined }) {
@@ -217,25 +246,25 @@ export class EasDecodeError extends EasError {
   }
 }
 
-/** A part of an answer that does not fit a schema. */
+/** A value in a response that does not match the schema. */
 export interface EasSchemaIssue {
-  /** The message of the schema's library. */
+  /** The message of the schema library. */
   readonly message: string;
-  /** The keys that lead to it; empty for the answer itself. */
+  /** Keys from the response to the value; empty for the response itself. */
   readonly path: readonly (string | number)[];
 }
 
-/** The service answered with JSON that does not fit the schema of the call. */
+/** Thrown when the service responds with JSON that does not match the schema of the call. */
 export class EasSchemaError extends EasError {
   static readonly code = "ERR_EAS_SCHEMA";
   declare readonly code: "ERR_EAS_SCHEMA";
-  /** The keys that lead to the first value that does not fit; empty for the answer itself. */
+  /** Keys from the response to the first value that does not match; empty for the response itself. */
   readonly path: readonly (string | number)[];
-  /** That value, without the token; undefined if the answer does not have it. Logs contain its `text` instead. */
+  /** The first value that does not match, with the token redacted; undefined if it is missing. Logs have `text` instead. */
   readonly value: unknown;
-  /** That value as JSON text, cut after 1,000 characters. */
+  /** The first value that does not match, as JSON text truncated to 1,000 characters. */
   readonly text: string;
-  /** All that does not fit, up to 100 issues. */
+  /** All values that do not match, at most 100. */
   readonly issues: readonly EasSchemaIssue[];
 
   constructor(
@@ -256,11 +285,11 @@ export class EasSchemaError extends EasError {
   }
 }
 
-/** No instance of the service could be found for a direct connection. */
+/** Thrown when discovery finds no instance of the service for a direct connection. */
 export class EasDiscoveryError extends EasError {
   static readonly code = "ERR_EAS_DISCOVERY";
   declare readonly code: "ERR_EAS_DISCOVERY";
-  /** Where the list of instances was asked for. */
+  /** The discovery service or endpoint source that was queried. */
   readonly source: string;
 
   constructor(message: string, options: EasErrorOptions & { source: string }) {
@@ -270,13 +299,13 @@ export class EasDiscoveryError extends EasError {
   }
 }
 
-/** An asynchronous call ended, but the model answered with another status than 200 (tag `lastCode` of the result). */
+/** Thrown when the model responds to an asynchronous call with a status other than 200 (tag `lastCode` of the result). */
 export class EasModelError extends EasError {
   static readonly code = "ERR_EAS_MODEL";
   declare readonly code: "ERR_EAS_MODEL";
-  /** The model's own HTTP status. */
+  /** The HTTP status of the model's response. */
   readonly status: number;
-  /** What the model answered. */
+  /** The body of the model's response. */
   readonly body: Bytes;
 
   constructor(message: string, options: EasErrorOptions & { status: number; body: Bytes }) {
@@ -286,22 +315,22 @@ export class EasModelError extends EasError {
     this.body = options.body;
   }
 
-  /** What the model answered, decoded as UTF-8. */
+  /** The body of the model's response, decoded as UTF-8. */
   get text(): string {
     return new TextDecoder().decode(this.body);
   }
 }
 
 /**
- * A service reported in the middle of a stream that it failed, or the stream ended in good order although its last events are
- * missing. The text up to there is in `received`.
+ * Thrown when a service reports an error within a stream, or when a stream ends without the events that complete it.
+ * `received` has the text received before.
  */
 export class EasStreamError extends EasError {
   static readonly code = "ERR_EAS_STREAM";
   declare readonly code: "ERR_EAS_STREAM";
-  /** The data of the event that reports the error, the JSON value, or the line that ended the stream too early. */
+  /** The data of the error event, the JSON value that reports the error, or the unexpected last line of the stream. */
   readonly data: string;
-  /** The HTTP status that represents the error, if the service sent one. */
+  /** The HTTP status within the error event, if it has one. */
   readonly status: number | undefined;
 
   constructor(message: string, options: EasErrorOptions & { data: string; status?: number | undefined }) {
@@ -312,13 +341,13 @@ export class EasStreamError extends EasError {
   }
 }
 
-/** The queue service ended a watch for good. */
+/** Thrown when the queue service ends a watch permanently. */
 export class EasQueueClosedError extends EasError {
   static readonly code = "ERR_EAS_QUEUE_CLOSED";
   declare readonly code: "ERR_EAS_QUEUE_CLOSED";
-  /** The close code of the WebSocket, where there was one. */
+  /** The close code of the WebSocket, if there is one. */
   readonly closeCode: number | undefined;
-  /** The reason that came with it. */
+  /** The close reason; may be empty. */
   readonly reason: string;
 
   constructor(message: string, options: EasErrorOptions & { closeCode?: number | undefined; reason: string }) {
@@ -329,13 +358,13 @@ export class EasQueueClosedError extends EasError {
   }
 }
 
-/** A WebSocket of a service has ended, and not in good order; or something was to be sent over one that had ended. */
+/** Thrown when a WebSocket closes abnormally, and when a message is sent over a socket that is closed or closing. */
 export class EasSocketClosedError extends EasError {
   static readonly code = "ERR_EAS_SOCKET_CLOSED";
   declare readonly code: "ERR_EAS_SOCKET_CLOSED";
-  /** The close code; 1005 when the service gave none, 1006 when the connection ended without a close frame. */
+  /** The close code; 1005 if the close frame has none, 1006 if the connection ended without a close frame. */
   readonly closeCode: number;
-  /** The reason that came with it; may be empty. */
+  /** The close reason; may be empty. */
   readonly reason: string;
 
   constructor(message: string, options: EasErrorOptions & { closeCode: number; reason: string }) {
@@ -346,7 +375,7 @@ export class EasSocketClosedError extends EasError {
   }
 }
 
-/** A call was made with a client that had been closed. Nothing was sent. */
+/** Thrown when a closed client is used. Nothing was sent. */
 export class EasClosedError extends EasError {
   static readonly code = "ERR_EAS_CLOSED";
   declare readonly code: "ERR_EAS_CLOSED";
@@ -357,7 +386,7 @@ export class EasClosedError extends EasError {
   }
 }
 
-/** The runtime, or this version of the package, cannot do what was asked; the message says why and what works. */
+/** Thrown when the runtime or this version of the package lacks a feature. The message names alternatives. */
 export class EasUnsupportedError extends EasError {
   static readonly code = "ERR_EAS_UNSUPPORTED";
   declare readonly code: "ERR_EAS_UNSUPPORTED";
@@ -368,7 +397,7 @@ export class EasUnsupportedError extends EasError {
   }
 }
 
-/** Every concrete error class of this package: `switch (error.code)` narrows it. */
+/** Union of all concrete error classes of this package. `switch (error.code)` narrows it. */
 export type AnyEasError =
   | EasClosedError
   | EasHttpError

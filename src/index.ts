@@ -1,4 +1,4 @@
-// Clients
+// Clients and calls
 
 export type {
   CallErrorEvent,
@@ -31,15 +31,43 @@ export {
   type EndpointType,
   type PredictClientOptions,
 } from "./config/settings.js";
-// Direct connections
+export { type OpenAIOptions, PredictClient, type PredictResult } from "./predict/client.js";
+export type { ClientFetchOptions, LibraryOptions } from "./predict/fetch/client-fetch.js";
+export type { PredictInput, PredictOutput } from "./predict/input/inputs.js";
+export type { JsonOptions } from "./predict/json/json-options.js";
+export type { SchemaOutput, StandardIssue, StandardResult, StandardSchema } from "./predict/json/standard-schema.js";
+export type { Diagnosis, Finding } from "./predict/readiness/diagnose.js";
+export type { Readiness, ReadyOptions } from "./predict/readiness/ready.js";
+
+// Batches
+
+export {
+  type BatchOptions,
+  type BatchProgress,
+  batch,
+  type CollectingBatchOptions,
+  type StoppingBatchOptions,
+} from "./predict/batch.js";
+
+// Streams and WebSockets
+
+export type { PredictSocket, SocketClose } from "./predict/socket/socket.js";
+export type { SocketOptions } from "./predict/socket/socket-options.js";
 export type {
-  Balancer,
-  DirectOptions,
-  DiscoveryOptions,
-  EndpointQuery,
-  EndpointSource,
-  ServiceInstance,
-} from "./endpoint/endpoint-source.js";
+  ChatChoice,
+  ChatCompletion,
+  ChatEvent,
+  ChatMessage,
+  ChatToolCall,
+  ChatUsage,
+} from "./predict/stream/chat-completion.js";
+export type { ChatStream } from "./predict/stream/chat-stream.js";
+export type { ServerSentEvent } from "./predict/stream/server-sent-events.js";
+export type { PredictStream } from "./predict/stream/stream.js";
+export type { StreamOptions } from "./predict/stream/stream-options.js";
+
+// Errors
+
 export {
   type AnyEasError,
   EasClosedError,
@@ -51,6 +79,7 @@ export {
   EasHttpError,
   EasModelError,
   EasNetworkError,
+  type EasNetworkErrorReason,
   EasQueueClosedError,
   EasSchemaError,
   type EasSchemaIssue,
@@ -61,33 +90,10 @@ export {
   EasUnsupportedError,
   isEasError,
 } from "./errors.js";
-export type { BladeNameOptions, BladeScalarOf } from "./formats/blade/message.js";
-export { BladeRequest } from "./formats/blade/request.js";
-export { BladeResponse } from "./formats/blade/response.js";
-export { BladeTFRequest, BladeTFResponse } from "./formats/blade/tf-request.js";
-export { CaffeRequest } from "./formats/caffe/request.js";
-export { CaffeResponse } from "./formats/caffe/response.js";
-export {
-  type EasyRecDType,
-  type EasyRecDTypeName,
-  EasyRecRequest,
-  type EasyRecRequestOptions,
-  type EasyRecValue,
-  type EasyRecValues,
-} from "./formats/easyrec/request.js";
-export { type EasyRecContextValue, EasyRecResponse, type EasyRecStatusCode } from "./formats/easyrec/response.js";
-export type { JsonReadOptions } from "./formats/json/read-options.js";
-export {
-  type JsonDataType,
-  type JsonFeature,
-  JsonRequest,
-  type JsonValue,
-} from "./formats/json/request.js";
-export { type JsonOutput, JsonResponse } from "./formats/json/response.js";
-export { OnnxRequest } from "./formats/onnx/request.js";
-export { OnnxResponse } from "./formats/onnx/response.js";
-export type { OnnxContentOf } from "./formats/onnx/values.js";
-// Requests and responses
+export type { EasArgumentErrorCode } from "./util/argument-errors.js";
+
+// Requests and responses of all formats
+
 export type {
   Bytes,
   Compression,
@@ -97,6 +103,15 @@ export type {
   PredictRequest,
   RequestOptions,
 } from "./formats/request.js";
+
+// Text and JSON
+
+export { type JsonDataType, type JsonFeature, JsonRequest, type JsonValue } from "./formats/json/request.js";
+export { type JsonOutput, JsonResponse } from "./formats/json/response.js";
+export { type JsonReadOptions, StringRequest, StringResponse } from "./formats/text/string-request.js";
+
+// Tensors
+
 export type {
   BladeDType,
   ContentOf,
@@ -114,62 +129,52 @@ export type {
 export { fromBFloat16, fromFloat16, toBFloat16, toFloat16 } from "./formats/tensor/float16.js";
 export { type DTypeOfArray, type Tensor, tensor } from "./formats/tensor/tensor.js";
 export type { NamedTensorResponse, TensorResponse } from "./formats/tensor/tensor-response.js";
-export { StringRequest, StringResponse } from "./formats/text/string-request.js";
+
+// TensorFlow
+
 export { TFRequest } from "./formats/tf/request.js";
 export { TFResponse } from "./formats/tf/response.js";
+
+// PyTorch
+
 export { TorchRequest } from "./formats/torch/request.js";
 export { TorchResponse } from "./formats/torch/response.js";
+
+// Blade
+
+export type { BladeNameOptions, BladeScalarOf } from "./formats/blade/message.js";
+export { BladeRequest } from "./formats/blade/request.js";
+export { BladeResponse } from "./formats/blade/response.js";
+export { BladeTFRequest, BladeTFResponse } from "./formats/blade/tf-request.js";
+
+// Caffe
+
+export { CaffeRequest } from "./formats/caffe/request.js";
+export { CaffeResponse } from "./formats/caffe/response.js";
+
+// ONNX
+
+export { OnnxRequest } from "./formats/onnx/request.js";
+export { OnnxResponse } from "./formats/onnx/response.js";
+export type { OnnxContentOf } from "./formats/onnx/values.js";
+
+// Recommendation: EasyRec and TorchEasyRec
+
+export {
+  type EasyRecDType,
+  type EasyRecDTypeName,
+  EasyRecRequest,
+  type EasyRecRequestOptions,
+  type EasyRecValue,
+  type EasyRecValues,
+} from "./formats/easyrec/request.js";
+export { type EasyRecContextValue, EasyRecResponse, type EasyRecStatusCode } from "./formats/easyrec/response.js";
 export type { TorchRecDType, TorchRecDTypeName, TorchRecValue } from "./formats/torchrec/dtype.js";
 export { TorchRecRequest } from "./formats/torchrec/request.js";
 export { TorchRecResponse } from "./formats/torchrec/response.js";
-export {
-  type ByteStream,
-  type Exchange,
-  type HeaderPair,
-  type StreamedResponse,
-  type StreamRequest,
-  type Transport,
-  TransportError,
-  type TransportRequest,
-  type TransportResponse,
-  type UploadProgress,
-  type WebSocketClose,
-  type WebSocketConnection,
-  type WebSocketDialer,
-  type WebSocketDialOptions,
-} from "./platform/contract.js";
-// Connections of your own
-export { type FetchFunction, type FetchTransportOptions, fetchTransport } from "./platform/web/fetch-transport.js";
-export { batch } from "./predict/batch.js";
-export type {
-  BatchAnswer,
-  BatchInput,
-  BatchOptions,
-  BatchProgress,
-  CollectingBatchOptions,
-  StoppingBatchOptions,
-} from "./predict/batch-options.js";
-export { type OpenAIOptions, PredictClient, type PredictResult } from "./predict/client.js";
-export type { ClientFetchOptions, LibraryOptions } from "./predict/fetch/client-fetch.js";
-export type { PredictInput } from "./predict/input/inputs.js";
-export type { JsonOptions } from "./predict/json/json-options.js";
-export type { SchemaOutput, StandardIssue, StandardResult, StandardSchema } from "./predict/json/standard-schema.js";
-export type { Diagnosis, Finding } from "./predict/readiness/diagnose.js";
-export type { Readiness, ReadyOptions } from "./predict/readiness/ready.js";
-export type { PredictSocket, SocketClose } from "./predict/socket/socket.js";
-export type { SocketOptions } from "./predict/socket/socket-options.js";
-export type {
-  ChatChoice,
-  ChatCompletion,
-  ChatEvent,
-  ChatMessage,
-  ChatToolCall,
-  ChatUsage,
-} from "./predict/stream/chat-completion.js";
-export type { ChatStream } from "./predict/stream/chat-stream.js";
-export type { ServerSentEvent } from "./predict/stream/server-sent-events.js";
-export type { PredictStream } from "./predict/stream/stream.js";
-export type { StreamOptions } from "./predict/stream/stream-options.js";
+
+// Queues and asynchronous inference
+
 export type { QueueAttributes } from "./queue/attributes.js";
 export type { QueueCallOptions } from "./queue/calls.js";
 export { QueueClient } from "./queue/client.js";
@@ -177,7 +182,6 @@ export type { ConsumeOptions } from "./queue/consume/consume.js";
 export type { FailureVerdict, FrameHandler } from "./queue/consume/handle-items.js";
 export { DataFrame, type DataFrameJson } from "./queue/frame.js";
 export type { FrameIndex } from "./queue/frame-index.js";
-// Queues
 export { AsyncInferenceClient, type AsyncInferenceClientOptions } from "./queue/jobs/async-inference-client.js";
 export type { InferenceJob, InferenceJobJson, ResultOptions } from "./queue/jobs/inference-job.js";
 export type {
@@ -194,5 +198,34 @@ export type { QueueTags } from "./queue/tags.js";
 export type { SkipRepeatedOptions } from "./queue/watch/deliveries/skip-repeated.js";
 export type { ReconnectOptions, WatchOptions, WatchStatus, WatchTransport } from "./queue/watch/options.js";
 export { Watcher } from "./queue/watch/watcher.js";
-// Errors
-export type { EasArgumentErrorCode } from "./util/argument-errors.js";
+
+// Direct connections to the instances of a service
+
+export type {
+  Balancer,
+  DirectOptions,
+  DiscoveryOptions,
+  EndpointQuery,
+  EndpointSource,
+  ServiceInstance,
+} from "./endpoint/endpoint-source.js";
+
+// For authors of transports
+
+export {
+  type ByteStream,
+  type Exchange,
+  type HeaderPair,
+  type StreamedResponse,
+  type StreamRequest,
+  type Transport,
+  TransportError,
+  type TransportRequest,
+  type TransportResponse,
+  type UploadProgress,
+  type WebSocketClose,
+  type WebSocketConnection,
+  type WebSocketDialer,
+  type WebSocketDialOptions,
+} from "./platform/contract.js";
+export { type FetchFunction, type FetchTransportOptions, fetchTransport } from "./platform/web/fetch-transport.js";

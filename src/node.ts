@@ -1,4 +1,4 @@
-/** What there is for Node alone: connections with pooling, proxies and certificates; servers of `node:http`. */
+// For Node.js only: connections with pooling, proxies and certificates, and a listener for servers of `node:http`.
 
 export { type NodeTransportOptions, nodeTransport } from "./platform/node/http/transport.js";
 export { type NodeIncoming, type NodeOutgoing, nodeListener, type RequestHandler } from "./platform/node/listener.js";

@@ -1,70 +1,81 @@
 /**
- * A byte array over memory that is not shared between threads: `Uint8Array` before TypeScript 5.7,
- * `Uint8Array<ArrayBuffer>` from then on.
+ * A byte array over memory that is not shared between threads. The type is `Uint8Array` before TypeScript 5.7, and
+ * `Uint8Array<ArrayBuffer>` since.
  */
 export type Bytes = ReturnType<Uint8Array["slice"]>;
 
 /**
- * A compression of whole bodies that the service is configured to undo (`metadata.rpc.decompressor`).
- * No EAS SDK sends `Content-Encoding`: both sides simply agree. Those of `eas-prediction/compression/…` are such objects.
+ * Compresses request bodies for a service that is configured to decompress them (`metadata.rpc.decompressor`).
+ * `eas-prediction/compression/…` exports such codecs. Like the official SDKs, the client sends no `Content-Encoding`
+ * unless `announceCompression` is set.
+ *
+ * @example
+ * const brotli: CompressionCodec = { name: "brotli", compress: (bytes) => brotliCompressSync(bytes) };
  */
 export interface CompressionCodec {
-  /** The name shown in errors, for example `"snappy"`. */
+  /** Name of the codec in error messages, for example `"snappy"`. */
   readonly name: string;
-  /** Returns the compressed form of `bytes`, which it must not change. */
+  /** Returns the compressed form of `bytes`. Must not change `bytes`. */
   compress(bytes: Uint8Array): Bytes | Promise<Bytes>;
-  /** The values of `Content-Encoding`, in lower case, that `decompress` undoes; none when absent. */
+  /** Values of `Content-Encoding`, in lower case, that `decompress` can decode. Default: none. */
   readonly contentCodings?: readonly string[] | undefined;
   /**
-   * Undoes `compress`; a codec without it serves requests only. Must throw a `RangeError` as soon as the output passes
-   * `maxBytes`, and any error for what it cannot undo: what it returns is taken for the true body.
+   * Returns the decompressed form of `bytes`. A codec without this method only compresses requests. Must throw a
+   * `RangeError` as soon as the output exceeds `limits.maxBytes`, and any error for invalid input.
    */
   decompress?(bytes: Uint8Array, limits: DecompressionLimits): Bytes | Promise<Bytes>;
 }
 
-/** What a decompression has to know beside the bytes. */
+/** The second argument of `CompressionCodec.decompress`. */
 export interface DecompressionLimits {
-  /** The most bytes that may come out: the client's `maxResponseBytes`. */
+  /** Maximum size of the output in bytes: the client's `maxResponseBytes`. */
   readonly maxBytes: number;
-  /** The headers that came with the bytes. */
+  /** The response headers. */
   readonly headers: Headers;
 }
 
-/** `"gzip"` (RFC 1952) and `"zlib"` (RFC 1950) are built in; any other compression is an object. */
+/** A compression of request bodies: `"gzip"` (RFC 1952) and `"zlib"` (RFC 1950) are built in, others are codecs. */
 export type Compression = "gzip" | "zlib" | CompressionCodec;
 
 /**
- * How the bodies of answers are decompressed. `"auto"`: as their `Content-Encoding` says, by gzip, zlib and the codec of
- * the request. A list: the same, with its codecs too. One compression: every successful answer has it, whatever its headers
- * say.
+ * How response bodies are decompressed. `"auto"` follows `Content-Encoding`, and supports gzip, zlib and the codec of
+ * the request. A list of codecs does the same and supports these codecs too. A single compression is applied to every
+ * successful response, regardless of its headers.
  */
 export type Decompression = "auto" | Compression | readonly CompressionCodec[];
 
-/** How a request object of this package is sent. */
+/** Options of the request classes. */
 export interface RequestOptions {
-  /** Compression of the body; the client's own when absent. The call compresses, not the request. */
+  /** Compression of the body, applied when the request is sent. Default: the client's `compression`. */
   readonly compression?: Compression | undefined;
 }
 
 /**
- * What every request object is: something that serializes itself and knows how to read its answer.
- * Implement it to send a format of your own through `PredictClient.predict`.
+ * A request that serializes itself and parses its response. Implement this interface to send a format of your own with
+ * `PredictClient.predict`.
+ *
+ * @example
+ * const ping: PredictRequest<number> = {
+ *   contentType: "text/plain",
+ *   toBinary: () => new TextEncoder().encode("ping"),
+ *   parseResponse: (body) => body.length,
+ * };
  */
 export interface PredictRequest<R> {
-  /** Value of the `Content-Type` header; `application/octet-stream` when absent. */
+  /** Value of the `Content-Type` header. Default `"application/octet-stream"`. */
   readonly contentType?: string | undefined;
-  /** Compression of this request's body; the client's own when absent. */
+  /** Compression of this request's body. Default: the client's `compression`. */
   readonly compression?: Compression | undefined;
   /**
-   * Serializes the request. Called once for a call, before `predict` returns its promise; the bytes belong to the
-   * caller of this method.
+   * Serializes the request. The client calls it once for each call, before `predict` returns its promise. The bytes
+   * must not change until that promise settles.
    */
   toBinary(): Bytes;
   /**
-   * As `toBinary`, in pieces that are sent one after another. Called in its place for a call with `zeroCopy`, over connections
-   * that can send pieces: they may then be memory of whoever built the request.
+   * Serializes the request to chunks that are sent one after another. Replaces `toBinary` for calls with `zeroCopy` if the
+   * transport accepts chunks. The chunks may share memory with the arrays that the request was built from.
    */
   toChunks?(): readonly Bytes[];
-  /** Reads the body of a successful answer. The bytes are this response's own. Throws `EasDecodeError`. */
+  /** Parses the body of a successful response. May keep `body`. Should throw `EasDecodeError` if it is invalid. */
   parseResponse(body: Bytes): R;
 }

@@ -1,18 +1,54 @@
-import { CALL_OPTIONS, checkCount, checkFunction, checkLimit, checkSignal } from "../config/options.js";
+import {
+  CALL_OPTIONS,
+  type CallOptions,
+  checkCount,
+  checkFunction,
+  checkLimit,
+  checkSignal,
+} from "../config/options.js";
 import type { Bytes } from "../formats/request.js";
 import { argumentTypeError, optionError, show } from "../util/argument-errors.js";
 import { changeNames, checkOptionNames, type OptionNames } from "../util/option-names.js";
 import { isBytes } from "../util/realms.js";
 import { linkSignal, unlinkSignal } from "../util/timing/abort.js";
-import type {
-  BatchAnswer,
-  BatchInput,
-  BatchOptions,
-  CollectingBatchOptions,
-  StoppingBatchOptions,
-} from "./batch-options.js";
 import type { PredictClient } from "./client.js";
-import { toRequest } from "./input/inputs.js";
+import { type PredictInput, type PredictOutput, toRequest } from "./input/inputs.js";
+
+/** How far a batch is. */
+export interface BatchProgress {
+  /** Requests that have ended, the failed ones included. */
+  readonly done: number;
+  readonly failed: number;
+  /** All requests, where they came as an array. */
+  readonly total: number | undefined;
+  /** Serialized bytes of the requests that have ended, before compression. */
+  readonly bytes: number;
+}
+
+/** How a batch is sent: options of its own, and those of each call. */
+export interface BatchOptions extends CallOptions {
+  /**
+   * The most requests in flight. Default 8: an instance has 5 workers by default, so this keeps it busy while answers travel,
+   * and leaves its queue (64 requests by default) to others.
+   */
+  readonly concurrency?: number | undefined;
+  /** The most serialized bytes in flight; a larger request goes alone. Default: no limit. */
+  readonly maxBytes?: number | undefined;
+  /** Called when a request has ended. What it throws ends the batch. */
+  readonly onProgress?: ((progress: BatchProgress) => void) | undefined;
+  /** `"stop"`: the first error ends the batch. `"collect"`: errors stand among the results. Default `"stop"`. */
+  readonly onError?: "stop" | "collect" | undefined;
+}
+
+/** Options of a batch that stops at the first error. */
+export interface StoppingBatchOptions extends BatchOptions {
+  readonly onError?: "stop" | undefined;
+}
+
+/** Options of a batch that collects errors. */
+export interface CollectingBatchOptions extends BatchOptions {
+  readonly onError: "collect";
+}
 
 const BATCH_OPTIONS: OptionNames<BatchOptions> = /* @__PURE__ */ changeNames(CALL_OPTIONS, [], {
   concurrency: 1,
@@ -31,19 +67,19 @@ const BATCH_OPTIONS: OptionNames<BatchOptions> = /* @__PURE__ */ changeNames(CAL
  * @example
  * const answers = await batch(client, rows.map((row) => [row]), { concurrency: 16 });
  */
-export function batch<Q extends BatchInput>(
+export function batch<Q extends PredictInput>(
   client: Pick<PredictClient, "predict">,
   requests: Iterable<Q> | AsyncIterable<Q>,
   options: CollectingBatchOptions,
-): Promise<PromiseSettledResult<BatchAnswer<Q>>[]>;
-export function batch<Q extends BatchInput>(
+): Promise<PromiseSettledResult<PredictOutput<Q>>[]>;
+export function batch<Q extends PredictInput>(
   client: Pick<PredictClient, "predict">,
   requests: Iterable<Q> | AsyncIterable<Q>,
   options?: StoppingBatchOptions,
-): Promise<BatchAnswer<Q>[]>;
+): Promise<PredictOutput<Q>[]>;
 export async function batch(
   client: Pick<PredictClient, "predict">,
-  requests: Iterable<BatchInput> | AsyncIterable<BatchInput>,
+  requests: Iterable<PredictInput> | AsyncIterable<PredictInput>,
   options: BatchOptions = {},
 ): Promise<unknown[]> {
   checkOptionNames("batch", options, BATCH_OPTIONS);
@@ -117,7 +153,7 @@ export async function batch(
     while (inFlight > 0) await room();
   }
 
-  async function pull(): Promise<IteratorResult<BatchInput>> {
+  async function pull(): Promise<IteratorResult<PredictInput>> {
     try {
       const next = await source.next();
       isOpen = !next.done;
@@ -142,9 +178,9 @@ export async function batch(
   }
 }
 
-type Source = Iterator<BatchInput> | AsyncIterator<BatchInput>;
+type Source = Iterator<PredictInput> | AsyncIterator<PredictInput>;
 
-function iteratorOf(requests: Iterable<BatchInput> | AsyncIterable<BatchInput>): Source {
+function iteratorOf(requests: Iterable<PredictInput> | AsyncIterable<PredictInput>): Source {
   const { [Symbol.asyncIterator]: many, [Symbol.iterator]: some } = Object(requests);
   // A text or bytes are iterable too, but one request.
   if (typeof requests !== "string" && !ArrayBuffer.isView(requests) && (many ?? some))
@@ -161,13 +197,13 @@ function close(source: Source): void {
 }
 
 interface Measured {
-  readonly request: BatchInput;
+  readonly request: PredictInput;
   /** Serialized bytes. */
   readonly size: number;
 }
 
 /** Serializes a request, once: `predict` is given the result. */
-function measure(input: BatchInput): Measured {
+function measure(input: PredictInput): Measured {
   if (isBytes(input)) return { request: input, size: input.length };
   try {
     const request = toRequest(input);

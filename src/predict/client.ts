@@ -21,11 +21,10 @@ import { closeOnDispose } from "../util/async-dispose.js";
 import { showAsText } from "../util/inspect.js";
 import { checkOptionNames } from "../util/option-names.js";
 import { clockNow } from "../util/timing/clock.js";
-import type { BatchAnswer, BatchInput } from "./batch-options.js";
 import type { CheckBody, ClientFetchOptions, LibraryOptions } from "./fetch/client-fetch.js";
 import type { LibrarySend } from "./fetch/library-fetch.js";
 import { PLACEHOLDER_KEY, serviceUrl, urlOrPlaceholder } from "./fetch/service-url.js";
-import type { PredictInput } from "./input/inputs.js";
+import type { PredictInput, PredictOutput } from "./input/inputs.js";
 import { serialize } from "./input/serialize.js";
 import type { JsonOptions } from "./json/json-options.js";
 import type { SchemaOutput, StandardSchema } from "./json/standard-schema.js";
@@ -100,7 +99,7 @@ export class PredictClient extends PredictSettings {
    * answer follows from each of them.
    */
   // `Blob` stands here and not with the bytes: to a compiler without types of the web it is `any`, which request objects match.
-  predict<Q extends BatchInput>(input: Q, call?: CallOptions): Promise<BatchAnswer<Q>>;
+  predict<Q extends PredictInput>(input: Q, call?: CallOptions): Promise<PredictOutput<Q>>;
   predict(input: PredictInput, call?: CallOptions): Promise<unknown> {
     return this.#send(input, call, (request, { body }) => request.parseResponse(body));
   }
@@ -109,7 +108,7 @@ export class PredictClient extends PredictSettings {
   predictDetailed(text: string, call?: CallOptions): Promise<PredictResult<StringResponse>>;
   predictDetailed<R>(request: PredictRequest<R>, call?: CallOptions): Promise<PredictResult<R>>;
   predictDetailed(bytes: Uint8Array | ArrayBuffer, call?: CallOptions): Promise<PredictResult<Bytes>>;
-  predictDetailed<Q extends BatchInput>(input: Q, call?: CallOptions): Promise<PredictResult<BatchAnswer<Q>>>;
+  predictDetailed<Q extends PredictInput>(input: Q, call?: CallOptions): Promise<PredictResult<PredictOutput<Q>>>;
   predictDetailed(input: PredictInput, call?: CallOptions): Promise<PredictResult<unknown>> {
     return this.#send(
       input,

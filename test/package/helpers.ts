@@ -3,8 +3,6 @@ import { readFileSync } from "node:fs";
 import {
   AsyncInferenceClient,
   type AsyncInferenceClientOptions,
-  type BatchAnswer,
-  type BatchInput,
   type BatchOptions,
   type BatchProgress,
   type Bytes,
@@ -42,6 +40,7 @@ import {
   PredictClient,
   type PredictClientOptions,
   type PredictInput,
+  type PredictOutput,
   type PredictRequest,
   type PredictResult,
   type PredictSocket,
@@ -93,7 +92,7 @@ export const predictText = (client: PredictClient, text: string, call?: CallOpti
   client.predict(text, call);
 export const predictEither = (client: PredictClient, input: string | Uint8Array): Promise<StringResponse | Bytes> =>
   client.predict(input);
-export const predictAny = <Q extends BatchInput>(client: PredictClient, input: Q): Promise<BatchAnswer<Q>> =>
+export const predictAny = <Q extends PredictInput>(client: PredictClient, input: Q): Promise<PredictOutput<Q>> =>
   client.predict(input);
 export const predictOwn = <R>(client: PredictClient, request: PredictRequest<R>): Promise<R> => client.predict(request);
 export async function unions(
@@ -165,11 +164,11 @@ export const configure = (client: PredictClient, type: EndpointType, headers: He
     .setCompression("gzip")
     .setAnnounceCompression(true)
     .setDecompression("auto");
-export const batchOf = <Q extends BatchInput>(
+export const batchOf = <Q extends PredictInput>(
   client: PredictClient,
   inputs: Q[],
   onProgress: (p: BatchProgress) => void,
-): Promise<BatchAnswer<Q>[]> => batch(client, inputs, { onProgress });
+): Promise<PredictOutput<Q>[]> => batch(client, inputs, { onProgress });
 export const batchOptions = (options: BatchOptions): number => options.concurrency ?? 8;
 export const hooks = (seen: CallKind[]): CallHooks => ({ start: ({ kind }) => void seen.push(kind) });
 

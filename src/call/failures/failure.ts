@@ -1,6 +1,13 @@
 import { DEFAULT_TIMEOUT_MS, DEFAULT_TOTAL_TIMEOUT_MS } from "../../config/options.js";
 import { type Outcome, outcomeOfStatus, parseRetryAfter, verdictOn } from "../../config/retry.js";
-import { EasDecodeError, type EasError, EasHttpError, EasNetworkError, EasTimeoutError } from "../../errors.js";
+import {
+  EasDecodeError,
+  type EasError,
+  EasHttpError,
+  EasNetworkError,
+  type EasNetworkErrorReason,
+  EasTimeoutError,
+} from "../../errors.js";
 import type { Bytes } from "../../formats/request.js";
 import {
   RESPONSE_TOO_LARGE,
@@ -196,7 +203,9 @@ export function networkFailure(
   if (systemCode && /^UND_ERR_(HEADERS|BODY)_TIMEOUT$/.test(systemCode)) return timeoutFailure(call, phase, systemCode);
   const hidden = error.opaque && !reached;
   const outcome: Outcome = error.final || hidden ? "final" : error.sent === "no" ? "not sent" : "broken after sending";
-  const why = hidden ? hiddenReason(plan.target.origin) : reasonOf(error, phase);
+  const { reason, why } = hidden
+    ? hiddenReason(plan.target.origin)
+    : { reason: undefined, why: reasonOf(error, phase) };
   return {
     outcome,
     beforeResponse: error.sent === "maybe" && phase !== "body",
@@ -204,6 +213,7 @@ export function networkFailure(
       ...attemptFacts(call, outcome, error.final && error.sent === "maybe"),
       cause: cleanCause(error.cause ?? error, token),
       systemCode: error.systemCode,
+      reason,
     }),
   };
 }
@@ -226,17 +236,18 @@ function reasonOf({ sent, systemCode, message, final }: TransportError, phase: T
   return `${where} (${what})`;
 }
 
-/** What the error of a call says that the browser has blocked for this reason. */
-export const MIXED_CONTENT = "(mixed content)";
-/** What the error of a call says that failed without a reason. */
-export const LIKELY_CORS = "Probably CORS";
-
-/** A browser says only "failed to fetch", so the likely reasons are named. */
-function hiddenReason(origin: string): string {
+/** Explains an error for which the browser only reports "failed to fetch". */
+function hiddenReason(origin: string): { readonly reason: EasNetworkErrorReason; readonly why: string } {
   const { location } = globalThis as { location?: { protocol?: string } };
-  // Chromium and Firefox take loopback addresses for safe (w3c.github.io/webappsec-mixed-content).
+  // Chromium and Firefox allow loopback addresses (w3c.github.io/webappsec-mixed-content).
   if (location?.protocol === "https:" && /^http:\/\/(?!localhost|127\.|\[::1])/.test(origin)) {
-    return `this page was loaded over https, so the browser blocks calls over http ${MIXED_CONTENT}: use an https endpoint`;
+    return {
+      reason: "mixed-content",
+      why: "this page was loaded over https, so the browser blocks calls over http (mixed content): use an https endpoint",
+    };
   }
-  return `the browser reports no reason. ${LIKELY_CORS}: the service does not allow this page's origin or the Authorization header (curl and servers are not affected); or the host cannot be reached. A relay on a server of yours avoids CORS and keeps the token off the page`;
+  return {
+    reason: "cors",
+    why: "the browser reports no reason. Probably CORS: the service does not allow this page's origin or the Authorization header (curl and servers are not affected); or the host cannot be reached. A relay on a server of yours avoids CORS and keeps the token off the page",
+  };
 }

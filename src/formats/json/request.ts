@@ -5,7 +5,7 @@ import { isMap } from "../../util/realms.js";
 import type { Bytes, Compression, PredictRequest, RequestOptions } from "../request.js";
 import { JsonResponse } from "./response.js";
 
-/** The type of a feature of a `JsonRequest`. */
+/** Data type of a feature in a `JsonRequest`. */
 export type JsonDataType = "NULL" | "BOOL" | "INT32" | "INT64" | "FLOAT" | "DOUBLE" | "STRING";
 
 interface ValueByType {
@@ -18,53 +18,55 @@ interface ValueByType {
   STRING: string;
 }
 
-/** A feature with its type. */
+/** A feature with an explicit data type. */
 export type JsonFeature = {
   [T in JsonDataType]: { readonly dataType: T; readonly dataValue: ValueByType[T] };
 }[JsonDataType];
 
 /**
- * A feature, whose type follows from its value: integers of 32 bits are INT32, larger ones up to 2^53 and bigints INT64,
- * all other numbers DOUBLE. FLOAT, or a DOUBLE that happens to be whole, is named: `{ dataType: "FLOAT", dataValue: 1 }`.
+ * A feature of a row. The data type follows from the value: 32-bit integers are INT32, larger safe integers and bigints
+ * are INT64, all other numbers are DOUBLE. Pass `{ dataType: "FLOAT", dataValue: 1 }` for another type, such as FLOAT, or
+ * DOUBLE with a whole number.
  */
 export type JsonValue = null | boolean | number | bigint | string | JsonFeature;
 
 interface TypeTraits {
-  /** The number on the wire, as in the official Java SDK's `JsonFeatureValue`. */
+  /** Number of the type in the JSON text, as in `JsonFeatureValue` of the official Java SDK. */
   readonly number: number;
   readonly fits: (value: unknown) => boolean;
-  /** What fits, in words. */
-  readonly right: string;
+  /** Description of the allowed values, for error messages. */
+  readonly allowed: string;
 }
 
 const TYPES: Readonly<Record<JsonDataType, TypeTraits>> = {
-  NULL: { number: 0, fits: (value) => value === null, right: "null" },
-  BOOL: { number: 1, fits: (value) => typeof value === "boolean", right: "true or false" },
-  INT32: { number: 10, fits: (value) => Object.is((value as number) | 0, value), right: "an integer of 32 bits" },
+  NULL: { number: 0, fits: (value) => value === null, allowed: "null" },
+  BOOL: { number: 1, fits: (value) => typeof value === "boolean", allowed: "true or false" },
+  INT32: { number: 10, fits: (value) => Object.is((value as number) | 0, value), allowed: "an integer of 32 bits" },
   INT64: {
     number: 20,
     fits: (value) =>
       typeof value === "bigint"
         ? BigInt.asIntN(64, value) === value
         : Number.isSafeInteger(value) && !Object.is(value, -0),
-    right: "a safe integer, or a bigint of 64 bits",
+    allowed: "a safe integer, or a bigint of 64 bits",
   },
   FLOAT: {
     number: 30,
-    // Java writes its `Float.MAX_VALUE` as 3.4028235E38, which is more than the double of the same float.
+    // Java prints `Float.MAX_VALUE` as 3.4028235E38, which is more than the largest float as a double.
     fits: (value) => typeof value === "number" && Number.isFinite(Math.fround(value)),
-    right: "a number within ±3.4028235e+38; JSON has no NaN and no infinity",
+    allowed: "a number within ±3.4028235e+38; JSON has no NaN and no infinity",
   },
   DOUBLE: {
     number: 40,
     fits: (value) => Number.isFinite(value),
-    right: "a finite number; JSON has no NaN and no infinity",
+    allowed: "a finite number; JSON has no NaN and no infinity",
   },
-  STRING: { number: 50, fits: (value) => typeof value === "string", right: "a string" },
+  STRING: { number: 50, fits: (value) => typeof value === "string", allowed: "a string" },
 };
 
 /**
- * A request of rows of named features as JSON, for PMML models behind the JSON processor. Answers with a `JsonResponse`.
+ * A JSON request with rows of named features, for PMML models behind the JSON processor. Its response is a
+ * `JsonResponse`.
  *
  * @example
  * const request = new JsonRequest().addRow({ age: 42, income: { dataType: "DOUBLE", dataValue: 1200 }, city: "Hangzhou" });
@@ -73,6 +75,7 @@ export class JsonRequest implements PredictRequest<JsonResponse> {
   readonly compression: Compression | undefined;
   readonly #rows: string[] = [];
 
+  /** Creates a request without rows. */
   constructor(options: RequestOptions = {}) {
     checkRequestOptions("JsonRequest", options);
     this.compression = options.compression;
@@ -80,8 +83,8 @@ export class JsonRequest implements PredictRequest<JsonResponse> {
   }
 
   /**
-   * Adds a row. Throws a `TypeError` or `RangeError` that names row and feature when a value has no type, or does not fit
-   * the type that it is given. Later changes of `features` have no effect.
+   * Adds a row, which is serialized immediately. Throws a `TypeError` or `RangeError` that names the row and the feature
+   * if a value is not supported or does not fit its data type.
    */
   addRow(features: Readonly<Record<string, JsonValue>> | ReadonlyMap<string, JsonValue>): this {
     const row = this.#rows.length;
@@ -93,7 +96,7 @@ export class JsonRequest implements PredictRequest<JsonResponse> {
       if (typeof name !== "string" || name === "") {
         throw argumentTypeError(
           "ERR_EAS_ARG_FEED",
-          `row ${row}: a feature's name is ${show(name)}: it must be a string`,
+          `row ${row}: a feature's name is ${show(name)}: it must be a non-empty string`,
         );
       }
       return `${JSON.stringify(name)}:${featureText(value, `row ${row}, feature ${show(name)}`)}`;
@@ -102,45 +105,45 @@ export class JsonRequest implements PredictRequest<JsonResponse> {
     return this;
   }
 
-  /** The JSON text as UTF-8. */
+  /** Returns the JSON text as UTF-8. */
   toBinary(): Bytes {
     return new TextEncoder().encode(this.toString());
   }
 
+  /** Parses a response body. Throws `EasDecodeError` if it is invalid. */
   parseResponse(body: Bytes): JsonResponse {
     return new JsonResponse(body);
   }
 
-  /** The JSON text. */
+  /** Returns the JSON text. */
   toString(): string {
     return `{"inputs":[${this.#rows.join(",")}]}`;
   }
 }
 
-function featureText(value: JsonValue, of: string): string {
-  const { dataType, dataValue } = typed(value, of);
+function featureText(value: JsonValue, subject: string): string {
+  const { dataType, dataValue } = withType(value, subject);
   if (!Object.hasOwn(TYPES, dataType)) {
     throw argumentTypeError(
       "ERR_EAS_ARG_DTYPE",
-      `${of}: dataType is ${show(dataType)}: it must be one of ${Object.keys(TYPES).join(", ")}`,
+      `${subject}: dataType is ${show(dataType)}: it must be one of ${Object.keys(TYPES).join(", ")}`,
     );
   }
-  const { number, fits, right } = TYPES[dataType];
+  const { number, fits, allowed } = TYPES[dataType];
   if (!fits(dataValue)) {
-    const make =
-      typeof dataValue === "number" || typeof dataValue === "bigint" ? argumentRangeError : argumentTypeError;
-    throw make(
+    const isNumeric = typeof dataValue === "number" || typeof dataValue === "bigint";
+    throw (isNumeric ? argumentRangeError : argumentTypeError)(
       "ERR_EAS_ARG_CONTENT",
-      `${of} is ${show(dataValue)}, which does not fit ${dataType}: it must be ${right}`,
+      `${subject} is ${show(dataValue)}, which does not fit ${dataType}: it must be ${allowed}`,
     );
   }
-  // The official Java SDK leaves a null value out.
+  // Like the official Java SDK, omit the value of NULL.
   return dataType === "NULL"
     ? `{"dataType":${number}}`
     : `{"dataType":${number},"dataValue":${valueText(dataType, dataValue)}}`;
 }
 
-function typed(value: JsonValue, of: string): JsonFeature {
+function withType(value: JsonValue, subject: string): JsonFeature {
   if (value === null) return { dataType: "NULL", dataValue: null };
   switch (typeof value) {
     case "object":
@@ -157,7 +160,7 @@ function typed(value: JsonValue, of: string): JsonFeature {
     default:
       throw argumentTypeError(
         "ERR_EAS_ARG_CONTENT",
-        `${of} is ${show(value)}: it must be null, a boolean, number, bigint or string, or { dataType, dataValue }`,
+        `${subject} is ${show(value)}: it must be null, a boolean, number, bigint or string, or { dataType, dataValue }`,
       );
   }
 }
@@ -167,6 +170,6 @@ function valueText(dataType: JsonDataType, value: JsonFeature["dataValue"]): str
   if (dataType !== "FLOAT" && dataType !== "DOUBLE") return String(value);
   if (Object.is(value, -0)) return "-0.0";
   const text = String(value);
-  // As Java writes it: a server may tell integers from floats by the point.
+  // Java writes the decimal point, and a server may use it to tell floats from integers.
   return /^-?\d+$/.test(text) ? `${text}.0` : text;
 }

@@ -5,40 +5,46 @@ import { jsonForm } from "../../util/json-form.js";
 import { isRecord } from "../../util/realms.js";
 import type { Bytes } from "../request.js";
 
-/** What a PMML model says about one row. */
+/** The prediction of a PMML model for one row. */
 export interface JsonOutput {
-  /** The predicted label; undefined when the service gives none. */
+  /** The predicted label; undefined if the response has none. */
   readonly outputLabel: string | undefined;
-  /** Each label's probability. */
+  /** Probability of each label. */
   readonly outputMulti: ReadonlyMap<string, number>;
-  /** Further values, as they are in the JSON text; an integer that a number cannot hold exactly is a bigint. */
+  /** Further values by name. Integers beyond ±2^53 are bigints. */
   readonly outputValue: ReadonlyMap<string, unknown>;
 }
 
-/** The answer to a `JsonRequest`. */
+/**
+ * The response to a `JsonRequest`.
+ *
+ * @example
+ * const { outputs } = await client.predict(request);
+ * console.log(outputs[0]?.outputLabel, outputs[0]?.outputMulti.get("1"));
+ */
 export class JsonResponse {
-  /** One for each row, in their order. */
+  /** One output for each row, in the order of the rows. */
   readonly outputs: readonly JsonOutput[];
 
-  /** Reads a response body. Throws `EasDecodeError`, which holds nothing of the body, when it is no such JSON. */
+  /** Parses a response body. Throws `EasDecodeError` if it is invalid; the error does not contain the body. */
   constructor(body: Bytes) {
-    let answer: unknown;
+    let response: unknown;
     try {
-      answer = parseExactly(new TextDecoder().decode(body));
+      response = parseExactly(new TextDecoder().decode(body));
     } catch {
-      throw noJson("it is not JSON");
+      throw invalid("the body is not JSON");
     }
-    const outputs = isRecord(answer) ? answer["outputs"] : undefined;
-    if (!Array.isArray(outputs)) throw noJson('it has no array "outputs"');
+    const outputs = isRecord(response) ? response["outputs"] : undefined;
+    if (!Array.isArray(outputs)) throw invalid('it has no array "outputs"');
     showAsText(this);
     this.outputs = outputs.map((output: unknown, index) => {
-      if (!isRecord(output)) throw noJson(`output ${index} is not an object`);
+      if (!isRecord(output)) throw invalid(`output ${index} is not an object`);
       return {
         outputLabel: labelOf(output, index),
         outputMulti: new Map(
           entriesOf(output, "outputMulti", index).map(([label, value]) => {
             if (typeof value === "object" && value !== null)
-              throw noJson(`outputMulti of output ${index} has no number`);
+              throw invalid(`outputMulti of output ${index} has a value that is not a number`);
             return [label, Number(value)];
           }),
         ),
@@ -47,12 +53,12 @@ export class JsonResponse {
     });
   }
 
-  /** Returns the outputs as plain data, for `JSON.stringify`. Bigints become decimal text, maps become objects. */
+  /** Returns the outputs as plain data, for `JSON.stringify`. Bigints become decimal strings, maps become objects. */
   toJSON(): Record<string, unknown> {
     return { outputs: jsonForm(this.outputs) };
   }
 
-  /** For people: the labels. */
+  /** Returns the predicted labels, for logs. */
   toString(): string {
     return `JsonResponse { ${this.outputs.map(({ outputLabel }) => outputLabel).join(", ")} }`;
   }
@@ -61,17 +67,17 @@ export class JsonResponse {
 function labelOf({ outputLabel }: Record<string, unknown>, index: number): string | undefined {
   if (outputLabel === undefined || outputLabel === null) return undefined;
   const label = plainText(outputLabel);
-  if (label === undefined) throw noJson(`outputLabel of output ${index} is not a string`);
+  if (label === undefined) throw invalid(`outputLabel of output ${index} is not a string`);
   return label;
 }
 
 function entriesOf(output: Record<string, unknown>, name: string, index: number): [string, unknown][] {
   const value = output[name];
   if (value === undefined || value === null) return [];
-  if (!isRecord(value)) throw noJson(`${name} of output ${index} is not an object`);
+  if (!isRecord(value)) throw invalid(`${name} of output ${index} is not an object`);
   return Object.entries(value);
 }
 
-function noJson(why: string): EasDecodeError {
-  return new EasDecodeError(`the response does not fit a JsonRequest: ${why}`, { format: "json" });
+function invalid(why: string): EasDecodeError {
+  return new EasDecodeError(`the response is not a JsonResponse: ${why}`, { format: "json" });
 }

@@ -3,15 +3,25 @@ import { argumentTypeError, show } from "../../util/argument-errors.js";
 import { parseExactly } from "../../util/exact-json.js";
 import { showAsText } from "../../util/inspect.js";
 import { checkOptionNames, checkRequestOptions } from "../../util/option-names.js";
-import type { JsonReadOptions } from "../json/read-options.js";
 import type { Bytes, Compression, PredictRequest, RequestOptions } from "../request.js";
 
-/** A request of plain text, for custom processors and PMML models. Answers with a `StringResponse`. */
+/** Options of `StringResponse.json`. */
+export interface JsonReadOptions {
+  /** Whether integers beyond ±2^53 are parsed to bigints. Default false: they are rounded, as by `JSON.parse`. */
+  readonly bigint?: boolean | undefined;
+}
+
+/**
+ * A request with a text body, for custom processors and PMML models. Its response is a `StringResponse`.
+ *
+ * @example
+ * const response = await client.predict(new StringRequest('[{"age": 42}]'));
+ */
 export class StringRequest implements PredictRequest<StringResponse> {
   readonly compression: Compression | undefined;
   readonly #text: string;
 
-  /** Holds `text`, sent as UTF-8. Default: an empty body. */
+  /** Creates a request with the body `text`, sent as UTF-8. Default: an empty body. Throws a `TypeError` for other values. */
   constructor(text = "", options: RequestOptions = {}) {
     checkRequestOptions("StringRequest", options);
     this.compression = options.compression;
@@ -19,43 +29,51 @@ export class StringRequest implements PredictRequest<StringResponse> {
     if (typeof text !== "string") {
       throw argumentTypeError(
         "ERR_EAS_ARG_REQUEST",
-        `StringRequest takes a string, not ${show(text)}; pass an object to predict itself, which sends it as JSON`,
+        `StringRequest takes a string, not ${show(text)}: to send an object as JSON, pass it to predict itself`,
       );
     }
     this.#text = text;
   }
 
-  /** @internal For a client of another copy of this package, which does not know this class. */
+  /** @internal Read instead of `instanceof`, which fails for a client of another copy of this package. */
   get isText(): boolean {
     return true;
   }
 
-  /** The text as UTF-8. */
+  /** Returns the text as UTF-8. */
   toBinary(): Bytes {
     return new TextEncoder().encode(this.#text);
   }
 
+  /** Wraps a response body. The response keeps `body`. */
   parseResponse(body: Bytes): StringResponse {
     return new StringResponse(body);
   }
 
-  /** The text. */
+  /** Returns the text. */
   toString(): string {
     return this.#text;
   }
 }
 
-/** An answer of plain text or JSON. */
+/**
+ * A response body of text or JSON.
+ *
+ * @example
+ * const response = await client.predict("hello");
+ * console.log(response.toString(), response.json<{ score: number }>().score);
+ */
 export class StringResponse {
-  /** The body as it came; the receiver's own memory. */
+  /** The response body. It belongs to the caller. */
   readonly bytes: Bytes;
 
+  /** Wraps a response body, which is not copied. */
   constructor(bytes: Bytes) {
     this.bytes = bytes;
     showAsText(this);
   }
 
-  /** The body as text; bytes that are no UTF-8 become U+FFFD. */
+  /** Returns the body as text. Bytes that are not valid UTF-8 become U+FFFD. */
   toString(): string {
     return new TextDecoder().decode(this.bytes);
   }
@@ -66,8 +84,8 @@ export class StringResponse {
   }
 
   /**
-   * Returns the body, parsed of JSON. With `{ bigint: true }` integers beyond 2^53 become bigints. The caller states the type.
-   * Throws `EasDecodeError` for a body that is not JSON. The error contains nothing of the body, which `toString` returns.
+   * Parses the body as JSON. The type `T` is not checked. Throws `EasDecodeError` if the body is not JSON; the error does
+   * not contain the body.
    */
   json<T = unknown>(options: JsonReadOptions = {}): T {
     checkOptionNames("json", options, { bigint: 1 }, "a schema is an option of client.json");

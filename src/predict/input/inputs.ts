@@ -6,10 +6,19 @@ import { FORM_TYPE, multipartType, newBoundary } from "./form-type.js";
 import { jsonText } from "./json-text.js";
 
 /**
- * What can be sent: text; bytes, a `Blob` or a `File`; a plain object or an array, which goes as JSON; a `FormData` or
- * `URLSearchParams`; a request object; `null` for a request without a body.
+ * The input of a prediction: text; bytes, a `Blob` or a `File`; a plain object or an array, sent as JSON; a `FormData` or
+ * `URLSearchParams`; a request object; or `null` for a request without a body.
  */
 export type PredictInput = string | PredictRequest<unknown> | object | null;
+
+/** The type that `predict` resolves with for an input: the response of a request object, bytes for bytes, otherwise text. */
+export type PredictOutput<Q extends PredictInput> = Q extends string
+  ? StringResponse
+  : Q extends PredictRequest<infer R>
+    ? R
+    : Q extends Uint8Array | ArrayBuffer | Blob
+      ? Bytes
+      : StringResponse;
 
 /** The content type of JSON. */
 export const JSON_TYPE = "application/json";

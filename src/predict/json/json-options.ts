@@ -1,5 +1,5 @@
 import type { CallOptions } from "../../config/options.js";
-import type { JsonReadOptions } from "../../formats/json/read-options.js";
+import type { JsonReadOptions } from "../../formats/text/string-request.js";
 import type { StandardSchema } from "./standard-schema.js";
 
 /** Options of `PredictClient.json`. */

@@ -1,5 +1,5 @@
 import type { Channel } from "../../call/connections/connection-pool.js";
-import { LIKELY_CORS, MIXED_CONTENT } from "../../call/failures/failure.js";
+
 import type { CallPlan } from "../../call/request.js";
 import type { CallOptions } from "../../config/options.js";
 import type { Settings } from "../../config/settings.js";
@@ -82,10 +82,7 @@ function findingOf(error: unknown): Finding {
   if (error instanceof EasHttpError) return findingOfStatus(error);
   if (error instanceof EasTimeoutError) return "timeout";
   if (error instanceof EasDiscoveryError) return "network";
-  if (error instanceof EasNetworkError) {
-    if (error.message.includes(MIXED_CONTENT)) return "mixed-content";
-    return error.message.includes(LIKELY_CORS) ? "cors" : "network";
-  }
+  if (error instanceof EasNetworkError) return error.reason ?? "network";
   const isOfSettings = error instanceof EasUnsupportedError || error instanceof EasClosedError;
   return isEasError(error) && !isOfSettings ? "service" : "settings";
 }

@@ -50,7 +50,7 @@ describe("JSON values in place of text", () => {
     const thrown = thrownBy(() => new StringRequest(untyped({ a: 1 })));
     expect([thrown.code, thrown.message]).toEqual([
       "ERR_EAS_ARG_REQUEST",
-      expect.stringMatching(/pass an object to predict itself, which sends it as JSON$/),
+      expect.stringMatching(/to send an object as JSON, pass it to predict itself$/),
     ]);
     expect(emulator.requests).toHaveLength(0);
   });
