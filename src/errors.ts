@@ -181,8 +181,8 @@ export class EasHttpError extends EasError {
 }
 
 /**
- * Why a browser blocked a request: `"mixed-content"` for a call over http from a page loaded over https, `"cors"` if the
- * browser gives no reason, which usually means that the service does not allow the page's origin.
+ * The reason for which a browser blocked a request. `"mixed-content"`: the page was loaded over https, and the endpoint is
+ * http. `"cors"`: the browser gives no reason; usually the service does not allow the page's origin.
  */
 export type EasNetworkErrorReason = "mixed-content" | "cors";
 
@@ -192,7 +192,7 @@ export class EasNetworkError extends EasError {
   declare readonly code: "ERR_EAS_NETWORK";
   /** The operating system's code, for example `"ECONNREFUSED"`, if the runtime reports one. */
   readonly systemCode: string | undefined;
-  /** Why the browser blocked the request; undefined for all other failures. */
+  /** The reason for which the browser blocked the request; undefined for all other failures. */
   readonly reason: EasNetworkErrorReason | undefined;
 
   constructor(
@@ -207,8 +207,8 @@ export class EasNetworkError extends EasError {
 }
 
 /**
- * What a call was waiting for when it timed out: a connection, the response headers, the response body, the end of the
- * whole call (`"total"`), or the next data of a stream (`"idle"`).
+ * The phase of a call that timed out: opening a connection, waiting for the response headers, or reading the body.
+ * `"total"` is the whole call, and `"idle"` the wait for the next data of a stream.
  */
 export type EasTimeoutPhase = "connect" | "headers" | "body" | "total" | "idle";
 
@@ -216,7 +216,7 @@ export type EasTimeoutPhase = "connect" | "headers" | "body" | "total" | "idle";
 export class EasTimeoutError extends EasError {
   static readonly code = "ERR_EAS_TIMEOUT";
   declare readonly code: "ERR_EAS_TIMEOUT";
-  /** What the call was waiting for. */
+  /** The phase that timed out. */
   readonly phase: EasTimeoutPhase;
   /** The timeout that expired, in milliseconds. */
   readonly timeout: number;
@@ -362,7 +362,7 @@ export class EasQueueClosedError extends EasError {
 export class EasSocketClosedError extends EasError {
   static readonly code = "ERR_EAS_SOCKET_CLOSED";
   declare readonly code: "ERR_EAS_SOCKET_CLOSED";
-  /** The close code; 1005 if the close frame has none, 1006 if the connection ended without a close frame. */
+  /** The close code; 1005 if the close frame has no code, 1006 if the connection ended without a close frame. */
   readonly closeCode: number;
   /** The close reason; may be empty. */
   readonly reason: string;

@@ -38,7 +38,7 @@ export interface DecompressionLimits {
 export type Compression = "gzip" | "zlib" | CompressionCodec;
 
 /**
- * How response bodies are decompressed. `"auto"` follows `Content-Encoding`, and supports gzip, zlib and the codec of
+ * The decompression of response bodies. `"auto"` follows `Content-Encoding`, and supports gzip, zlib and the codec of
  * the request. A list of codecs does the same and supports these codecs too. A single compression is applied to every
  * successful response, regardless of its headers.
  */

@@ -7,7 +7,7 @@ import type { Bytes } from "../request.js";
 
 /** The prediction of a PMML model for one row. */
 export interface JsonOutput {
-  /** The predicted label; undefined if the response has none. */
+  /** The predicted label; undefined if the response has no label. */
   readonly outputLabel: string | undefined;
   /** Probability of each label. */
   readonly outputMulti: ReadonlyMap<string, number>;

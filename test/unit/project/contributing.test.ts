@@ -3,9 +3,9 @@ import { existsSync, readFileSync } from "node:fs";
 import { describe, expect, test } from "vitest";
 import questions from "../../contributing/questions.json" with { type: "json" };
 
-// The questions that a new contributor asks. The tree and the file names alone should lead to the answers: when you move
-// or rename a file, update its answer here and check that the new name still leads there.
-describe("where a new contributor finds what", () => {
+// Questions of a new contributor, which the tree and the file names should answer. When you move or rename a file, update
+// its answer in questions.json, and check that the new name still answers the question.
+describe("questions of a new contributor", () => {
   test("there are 30 different questions", () => {
     expect(new Set(questions.map(({ question }) => question)).size).toBe(30);
   });
@@ -17,7 +17,7 @@ describe("where a new contributor finds what", () => {
   });
 });
 
-describe("the files that documents for contributors name", () => {
+describe("documents for contributors name files that exist", () => {
   test.each(["CONTRIBUTING.md", "docs/architecture.md", "test/README.md"])("%s", (document) => {
     const names = [...readFileSync(document, "utf8").matchAll(/`((?:src|test|bench|scripts|docs)\/[^`*\s]+)`/g)];
     expect(names.length).toBeGreaterThan(3);
@@ -26,7 +26,7 @@ describe("the files that documents for contributors name", () => {
     );
   });
 
-  test("docs/architecture.svg is the picture of the imports as they are", () => {
+  test("docs/architecture.svg shows the current imports", () => {
     const { status, stderr } = spawnSync(process.execPath, ["scripts/architecture.mjs", "--check"], {
       encoding: "utf8",
     });
