@@ -1,4 +1,4 @@
-// What a bar of design §6 is. Each case says in its `bars` which of its figures are about one.
+// Bars: the limits that figures of the cases must keep. Each case lists its own in `bars`.
 
 import { cpuRatio, ratio } from "./measure.mjs";
 

@@ -1,6 +1,6 @@
 // What the cases send and receive: the same numbers in every process and every run.
 
-/** Elements of a 1 × 224 × 224 × 3 image, the tensor that all figures of design §6 are about. */
+/** Elements of a 1 × 224 × 224 × 3 image, the tensor of most figures. */
 export const ELEMENTS = 150_528;
 export const SHAPE = [1, 224, 224, 3];
 export const SIGNATURE = "serving_default";

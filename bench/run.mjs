@@ -1,10 +1,10 @@
-// `npm run bench` measures all cases, `npm run bench -- codec` one of them, `npm run bench -- "1 KB, 64"` the tables whose
-// heading has these words. Measures the built package: `npm run build` first. Writes its sections of RESULTS.md, its part of
-// results.json, and what cases publish beside them, when all cases were run. What runs this runs all: another version of Node
-// measures itself.
+// `npm run bench` measures all cases, `npm run bench -- codec` one of them, and `npm run bench -- "1 KB, 64"` the tables whose
+// heading contains the text. It measures the built package, so run `npm run build` first.
+//
+// A run of all cases writes the bars to RESULTS.md, and all figures to bench/output, which is not committed. Run it with another version of Node to measure that version.
 
 import { execFileSync } from "node:child_process";
-import { existsSync, readFileSync, writeFileSync } from "node:fs";
+import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { cpus } from "node:os";
 import * as calls from "./calls/calls.mjs";
 import * as codec from "./codec/codec.mjs";
@@ -35,41 +35,36 @@ const machine = {
 };
 const results = {};
 const bars = [];
-const publications = [];
 for (const [name, one] of Object.entries(CASES)) {
   const wanted = named(name) ? () => true : named;
   const groups = await one.run(wanted, (group) => console.log(`\n${table(group)}`));
   bars.push(...one.bars(groups));
-  publications.push(() => one.publish?.(groups));
   results[name] = groups.map(withoutSamples);
 }
 const seconds = Math.round((performance.now() - begun) / 1000);
 console.log(`\n${barTable(bars)}\n\n${seconds} s`);
 
 if (words.length === 0) {
-  for (const publish of publications) await publish();
   const major = `Node ${process.versions.node.split(".")[0]}`;
-  const file = new URL("results.json", import.meta.url);
-  const all = existsSync(file) ? JSON.parse(readFileSync(file, "utf8")) : {};
-  all[major] = { machine, seconds, bars, results };
-  // Objects without others in them on a line each.
-  const text = JSON.stringify(all, null, 1).replace(/\{[^{}]*\}/g, (inner) => inner.replace(/\n\s*/g, " "));
-  writeFileSync(file, `${text}\n`);
+  const output = new URL(`output/${major.toLowerCase().replace(" ", "-")}/`, import.meta.url);
+  mkdirSync(output, { recursive: true });
+  writeFileSync(new URL("results.json", output), `${JSON.stringify({ machine, seconds, bars, results }, null, 1)}\n`);
   const conditions =
     `${machine.cpu}, ${machine.cores} cores, Node ${machine.node}, ` +
     `${Object.entries(machine.packages)
       .map(([name, version]) => `${name} ${version}`)
       .join(", ")}, ` +
     `commit ${machine.commit}, ${machine.date}, ${seconds} s`;
-  writeSection(`Bars of design §6, ${major}`, `${conditions}\n\n${barTable(bars)}`);
-  writeSection(`Figures, ${major}`, Object.values(results).flat().map(table).join("\n\n"));
+  writeSection(`Bars, ${major}`, `${conditions}\n\n${barTable(bars)}`);
+  const figures = Object.values(results).flat().map(table).join("\n\n");
+  writeFileSync(new URL("figures.md", output), `# Figures, ${major}\n\n${conditions}\n\n${figures}\n`);
 }
 
 function versionOf(name) {
   return JSON.parse(readFileSync(new URL(`../node_modules/${name}/package.json`, import.meta.url), "utf8")).version;
 }
 
-/** What was measured, as far as git knows: `+` says that src differs from the commit. */
+/** Returns the commit that was measured, with `+` if src has changes that are not committed. */
 function commit() {
   const git = (...args) =>
     execFileSync("git", args, {

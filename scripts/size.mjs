@@ -1,4 +1,4 @@
-// `npm run size`: the size of what a page loads, against the bars of design §6. Measures the built package: `npm run build`
+// `npm run size`: the size of what a page loads, against its bars. Measures the built package: `npm run build`
 // first. Prints a table, writes it to bench/RESULTS.md, and fails when a case is over its budget.
 
 import { writeSection } from "../bench/results-file.mjs";

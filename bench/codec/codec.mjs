@@ -99,7 +99,7 @@ function versionTable(sdks) {
   return { name: "Python that ran", columns, rows, caption };
 }
 
-/** The bars of design §6. */
+/** The bars of the codec. */
 export function bars(groups) {
   return groups.filter(({ samples }) => samples !== undefined).flatMap(barsOf);
 }

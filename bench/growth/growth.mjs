@@ -8,7 +8,6 @@ import { summary } from "../measure.mjs";
 import { exponents, inWords, MOST } from "./growth-fit.mjs";
 
 const ROUNDS = 5;
-const NODE = `node-${process.versions.node.split(".")[0]}`;
 
 /** `from` times 1, `factor`, `factor`², … up to `to`. */
 function powers(from, factor, to) {
@@ -26,10 +25,10 @@ const GROWTHS = [
     name: "growth: calls in flight",
     x: "calls in flight",
     costs: {
-      milliseconds: { what: "time until all are answered, ms", file: "calls-time", beside: "bare" },
-      bare: { what: "the same of bare Agent.dispatch, ms", file: "calls-time-bare", isReference: true },
-      byDefault: { what: "time over 100 connections, the default, ms", file: "calls-time-default" },
-      bytes: { what: "heap and buffers while all wait, bytes", file: "calls-memory" },
+      milliseconds: { what: "time until all are answered, ms", beside: "bare" },
+      bare: { what: "the same of bare Agent.dispatch, ms", isReference: true },
+      byDefault: { what: "time over 100 connections, the default, ms" },
+      bytes: { what: "heap and buffers while all wait, bytes" },
     },
     note:
       "1 KB to a server that answers 1 KB, over as many connections as calls, or where said over 100 and the others wait; held " +
@@ -40,8 +39,8 @@ const GROWTHS = [
     name: "growth: bytes of a body",
     x: "bytes of the tensor, there and back",
     costs: {
-      milliseconds: { what: "time of one call, ms", file: "body-time" },
-      bytes: { what: "peak resident memory beyond the caller's data, bytes", file: "body-memory" },
+      milliseconds: { what: "time of one call, ms" },
+      bytes: { what: "peak resident memory beyond the caller's data, bytes" },
     },
     note:
       "A TFRequest of float32 is encoded and sent, a TFResponse of the same size is received and read to its values; the " +
@@ -52,11 +51,11 @@ const GROWTHS = [
     name: "growth: instances in discovery",
     x: "instances",
     costs: {
-      list: { what: "time to take in a list, ms", file: "instances-list" },
-      inTurn: { what: "time of a call in turn, µs", file: "instances-in-turn", each: true },
-      leastInFlight: { what: "time of a call by least-inflight, µs", file: "instances-least-inflight", each: true },
-      outage: { what: "time of the calls until a failing half is ejected, ms", file: "instances-outage" },
-      bytes: { what: "heap with all of them called, bytes", file: "instances-memory" },
+      list: { what: "time to take in a list, ms" },
+      inTurn: { what: "time of a call in turn, µs", each: true },
+      leastInFlight: { what: "time of a call by least-inflight, µs", each: true },
+      outage: { what: "time of the calls until a failing half is ejected, ms" },
+      bytes: { what: "heap with all of them called, bytes" },
     },
     note: "Behind a transport that answers at once, for want of 10,000 servers: the client's own work alone.",
     points: (rounds) => instances([10, 31, 100, 316, 1000, 3162, 10_000], rounds),
@@ -65,8 +64,8 @@ const GROWTHS = [
     name: "growth: windows of a watch",
     x: "window",
     costs: {
-      microsecondsPerFrame: { what: "time of a frame, µs", file: "window-time", each: true },
-      heapBytes: { what: "heap, bytes", file: "window-memory" },
+      microsecondsPerFrame: { what: "time of a frame, µs", each: true },
+      heapBytes: { what: "heap, bytes" },
     },
     note: "A watcher reads frames of 1 KB.",
     points: windows,
@@ -85,18 +84,6 @@ export async function run(wanted, report, { short = false } = {}) {
     report(group);
   }
   return groups;
-}
-
-/** Draws the charts that the tables name. */
-export async function publish(groups) {
-  // Its library takes a while to load, and few runs draw.
-  const { drawChart } = await import("./growth-charts.mjs");
-  for (const { x, fits, points } of groups) {
-    for (const { key, what, file } of fits) {
-      const chart = { title: what, x, points: points.map((point) => ({ x: point.x, y: point[key] })) };
-      await drawChart(`${NODE}/${file}.svg`, chart);
-    }
-  }
 }
 
 async function callsInFlight(counts, rounds) {
@@ -202,15 +189,14 @@ function tableOf({ name, x, costs, note }, points) {
     ...exponents(points.map((point) => ({ x: point.x, y: point[key] }))),
   }));
   const sentences = fits.map(
-    ({ what, file, all, upper }) =>
-      `${what}: ${inWords(upper)}, exponent ${upper.toFixed(2)} in the upper half, ${all.toFixed(2)} in all. ` +
-      `![${what}](charts/${NODE}/${file}.svg)`,
+    ({ what, all, upper }) =>
+      `${what}: ${inWords(upper)}, exponent ${upper.toFixed(2)} in the upper half, ${all.toFixed(2)} in all.`,
   );
   return {
     name,
     columns: [x, ...fits.map(({ what }) => what)],
     rows: points.map((point) => [point.x.toLocaleString("en"), ...fits.map(({ key }) => text(point[key]))]),
-    caption: `${note} In the charts, both scales are logarithmic, and the dashed line is linear growth.\n\n${sentences.map((sentence) => `- ${sentence}`).join("\n")}`,
+    caption: `${note}\n\n${sentences.map((sentence) => `- ${sentence}`).join("\n")}`,
     x,
     fits,
     points,
