@@ -1,20 +1,24 @@
 import { forJson, forStreams } from "../call/build-request.js";
+import { ClientCore } from "../call/client-core.js";
 import { makeCall } from "../call/make-call.js";
 import type { CallPlan, CallResult } from "../call/request.js";
-import { PredictSettings } from "../call/service-client.js";
+import { checkHeaders } from "../config/headers.js";
 import {
   type CallOptions,
   type CloseOptions,
   checkAuth,
+  checkCount,
   checkPreset,
   checkTimeout,
+  type HeadersInput,
   LONG_TIMEOUT_MS,
+  type Preset,
   type Token,
   UNSIGNED_AUTHS,
 } from "../config/options.js";
-import { optionsOf, type PredictClientOptions } from "../config/settings.js";
-import { endpointOf } from "../endpoint/parse-endpoint.js";
-import type { Bytes, PredictRequest } from "../formats/request.js";
+import { type EndpointType, optionsOf, type PredictClientOptions, type Setting } from "../config/settings.js";
+import { checkServiceName, endpointOf } from "../endpoint/parse-endpoint.js";
+import type { Bytes, Compression, Decompression, PredictRequest } from "../formats/request.js";
 import type { StringResponse } from "../formats/text/string-request.js";
 import { argumentTypeError, show, showUrl } from "../util/argument-errors.js";
 import { closeOnDispose } from "../util/async-dispose.js";
@@ -35,79 +39,179 @@ import type { SocketOptions } from "./socket/socket-options.js";
 import type { PredictStream } from "./stream/stream.js";
 import { DEFAULT_IDLE_TIMEOUT_MS, type StreamOptions } from "./stream/stream-options.js";
 
-/** A successful prediction and what it took. */
+/** The result of `PredictClient.predictDetailed`. */
 export interface PredictResult<R> {
+  /** The response, as `predict` returns it. */
   readonly response: R;
+  /** The HTTP status. */
   readonly status: number;
+  /** The response headers. */
   readonly headers: Headers;
-  /** Scheme, host and port that answered. */
+  /** Scheme, host and port of the server that responded. */
   readonly endpoint: string;
+  /** Number of attempts, including the successful one. */
   readonly attempts: number;
-  /** Milliseconds from the call to the last byte. */
+  /** Milliseconds from the call to the last byte of the response. */
   readonly elapsed: number;
 }
 
-/** What libraries for a model's API need to call the service of a client. */
+/** Options for the constructor of an API library, such as `openai`, that make it call the service of a client. */
 export interface OpenAIOptions {
+  /** Base URL of the API. */
   readonly baseURL: string;
-  /** A placeholder, not a secret: the client sends its token in its place. */
+  /** A placeholder, not a secret. The client replaces it with its token. */
   readonly apiKey: string;
+  /** Sends the requests of the library with the authorization and the connections of the client. */
   readonly fetch: (input: string | URL | Request, init?: RequestInit) => Promise<Response>;
 }
 
 /**
- * Calls one EAS service. Setters apply to the next call; calls in flight keep what they began with.
+ * Calls one EAS service. Setters apply to later calls; calls in flight keep their settings.
  *
  * @example
  * const client = new PredictClient({ endpoint: "https://1234.cn-shanghai.pai-eas.aliyuncs.com", serviceName: "scorecard", token });
  * const scores = await client.json([{ fea1: 1, fea2: 2 }]);
  */
-export class PredictClient extends PredictSettings {
-  /** Throws a `TypeError` or `RangeError` for an option that cannot be right; nothing is connected yet. */
+export class PredictClient {
+  readonly #core: ClientCore;
+
+  /** Creates a client, without connecting. Throws a `TypeError` or `RangeError` for an invalid option. */
   constructor(options?: PredictClientOptions);
-  /** As the official Python SDK has it. */
+  /** Creates a client with the positional arguments of the official Python SDK. */
   constructor(endpoint?: string, serviceName?: string, customUrl?: string);
-  constructor(first?: string | PredictClientOptions, serviceName?: string, customUrl?: string) {
-    super(optionsOf<PredictClientOptions>("PredictClient", first, { serviceName, customUrl }));
+  constructor(first?: string | PredictClientOptions | ClientCore, serviceName?: string, customUrl?: string) {
+    this.#core =
+      first instanceof ClientCore
+        ? first
+        : ClientCore.of(optionsOf<PredictClientOptions>("PredictClient", first, { serviceName, customUrl }));
     closeOnDispose(this);
     showAsText(this);
   }
 
   /**
-   * Checks the settings and loads what the first call would load. Optional. Its promise may be dropped: what is wrong is
-   * thrown by the next call too.
+   * Validates the settings and loads the code that the first call needs. Calling it is optional, and its promise may be
+   * ignored: the next call throws the same error.
    */
   init(): Promise<void> {
     const ready = (async () => {
-      const { plan } = this.prepare();
-      await this.openChannel().ready(plan);
+      const { plan } = this.#core.prepare();
+      await this.#core.openChannel().ready(plan);
     })();
     ready.catch(() => {});
     return ready;
   }
 
-  /** Sends text, as `application/json` at or below a path `/v1/`; resolves with text. */
+  /** Sets the gateway; see the option `endpoint`. */
+  setEndpoint(endpoint: string): this {
+    return this.#set("endpoint", endpoint);
+  }
+
+  /** Sets the service: `"service"`, `"group.service"` or `"service/model"`. */
+  setServiceName(serviceName: string): this {
+    return this.#set("serviceName", checkServiceName(serviceName));
+  }
+
+  /** Sets how the service is reached: `ENDPOINT_TYPE_GATEWAY` (default) or `ENDPOINT_TYPE_DIRECT`. */
+  setEndpointType(endpointType: EndpointType): this {
+    return this.#set("endpointType", endpointType);
+  }
+
+  /** Sets the token of the service, or a function that returns it before each attempt. `null` sends no token. */
+  setToken(token: Token | null): this {
+    if (token !== null) return this.#set("token", token);
+    this.#core.change({ token: undefined });
+    return this;
+  }
+
+  /** Sets the maximum number of retries after the first attempt. Default 5; 0 disables retries. */
+  setRetryCount(retryCount: number): this {
+    return this.#set("retryCount", retryCount);
+  }
+
+  /**
+   * Sets the maximum number of requests in flight to one host, and of connections on Node. Default 100; 6 in browsers and
+   * workerd. On Node, open streams on the old connections are cut off; other calls in flight complete.
+   */
+  setMaxConnectionCount(maxConnectionCount: number): this {
+    this.#core.channel.connectionCount = checkCount("maxConnectionCount", maxConnectionCount, 1);
+    return this;
+  }
+
+  /** Sets the timeout of one attempt, in milliseconds. Default 5,000. */
+  setTimeout(timeout: number): this {
+    return this.#set("timeout", timeout);
+  }
+
+  /** Sets timeouts and retries for a kind of service; see the option `preset`. */
+  setPreset(preset: Preset): this {
+    return this.#set("preset", preset);
+  }
+
+  /** Sets the `Content-Type` of all requests. Overrides that of the input. */
+  setContentType(contentType: string): this {
+    return this.#set("contentType", contentType);
+  }
+
+  /** Sets the path behind the service, for calls without the option `path`. */
+  setRequestPath(path: string): this {
+    return this.#set("requestPath", path);
+  }
+
+  /** Adds headers to all requests. Replaces headers of the same name. */
+  addExtraHeaders(headers: HeadersInput): this {
+    return this.#set("headers", [...this.#core.settings.headers, ...checkHeaders(headers)]);
+  }
+
+  /** Sets the compression of all request bodies. `null` disables it. */
+  setCompression(compression: Compression | null): this {
+    if (compression !== null) return this.#set("compression", compression);
+    this.#core.change({ compression: undefined });
+    return this;
+  }
+
+  /** Sets whether requests name their compression in `Content-Encoding`; see the option `announceCompression`. Default false. */
+  setAnnounceCompression(announceCompression: boolean): this {
+    return this.#set("announceCompression", announceCompression);
+  }
+
+  /** Sets how response bodies are decompressed; see the option `decompression`. Default `"auto"`. */
+  setDecompression(decompression: Decompression): this {
+    return this.#set("decompression", decompression);
+  }
+
+  /**
+   * Sends text. The content type is `application/json` at and below the path `/v1/`, which OpenAI-compatible servers
+   * require. Resolves with the response body as text.
+   */
   predict(text: string, call?: CallOptions): Promise<StringResponse>;
-  /** Sends a request object; resolves with the response of its format. */
+  /**
+   * Sends a request object. Resolves with the response of its format.
+   *
+   * @example
+   * const request = new TFRequest().addFeed("image", [1, 784], "DT_FLOAT", pixels).addFetch("scores");
+   * const { outputs } = await client.predict(request);
+   */
   predict<R>(request: PredictRequest<R>, call?: CallOptions): Promise<R>;
-  /** Sends bytes; resolves with bytes. They are not copied: do not change them until the promise has settled. */
+  /** Sends bytes. They are not copied: do not change them until the promise settles. Resolves with the response body. */
   predict(bytes: Uint8Array | ArrayBuffer, call?: CallOptions): Promise<Bytes>;
   /**
-   * Sends a plain object or array as JSON, a `FormData` or a `URLSearchParams`; `null` sends a GET without a body. Resolves with
-   * text, whose `json()` parses it. Rejects with a `TypeError` that names the place of a value that JSON cannot hold. Sends a
-   * `Blob` with its own content type, and resolves with bytes. Where the input may have one of several types, the type of the
-   * answer follows from each of them.
+   * Sends a plain object or array as JSON, a `FormData`, a `URLSearchParams` or a `Blob`, or `null` for a GET without a
+   * body. Resolves with text, for a `Blob` with bytes. Rejects with a `TypeError` that names the first value that JSON
+   * cannot represent. If the input has a union type, the result is the union of the results.
    */
-  // `Blob` stands here and not with the bytes: to a compiler without types of the web it is `any`, which request objects match.
+  // `Blob` is not part of the overload for bytes: without DOM types it is `any`, which would also match request objects.
   predict<Q extends PredictInput>(input: Q, call?: CallOptions): Promise<PredictOutput<Q>>;
   predict(input: PredictInput, call?: CallOptions): Promise<unknown> {
     return this.#send(input, call, (request, { body }) => request.parseResponse(body));
   }
 
-  /** As `predict`, with the status, the headers, who answered, and how long and how many attempts it took. */
+  /** Sends text as `predict` does. Resolves with the response, its status and headers, and the number of attempts. */
   predictDetailed(text: string, call?: CallOptions): Promise<PredictResult<StringResponse>>;
+  /** Sends a request object as `predict` does. Resolves with the response and its metadata. */
   predictDetailed<R>(request: PredictRequest<R>, call?: CallOptions): Promise<PredictResult<R>>;
+  /** Sends bytes as `predict` does. Resolves with the response and its metadata. */
   predictDetailed(bytes: Uint8Array | ArrayBuffer, call?: CallOptions): Promise<PredictResult<Bytes>>;
+  /** Sends any other input as `predict` does. Resolves with the response and its metadata. */
   predictDetailed<Q extends PredictInput>(input: Q, call?: CallOptions): Promise<PredictResult<PredictOutput<Q>>>;
   predictDetailed(input: PredictInput, call?: CallOptions): Promise<PredictResult<unknown>> {
     return this.#send(
@@ -121,67 +225,86 @@ export class PredictClient extends PredictSettings {
   }
 
   /**
-   * Sends as `predict` does and resolves with the answer, parsed of JSON. With a `schema` it resolves with what the schema
-   * returns, whose type is inferred; otherwise the caller states the type. Asks for JSON by the header `Accept`.
+   * Sends `input` as `predict` does, with `Accept: application/json`, and parses the response as JSON. With a `schema` it
+   * resolves with the output of the schema, whose type is inferred. Takes no text, which would be encoded twice.
    *
-   * Rejects with `EasDecodeError` for an answer that is not JSON, and with `EasSchemaError` for one that does not fit the
-   * schema. Takes no text, which would be encoded twice: pass the value itself.
+   * Rejects with `EasDecodeError` for a response that is not JSON, and with `EasSchemaError` for one that does not match
+   * the schema.
    *
    * @example
-   * const { data } = await client.json<{ data: unknown[] }>({ model: "bge-m3", input: ["a", "b"] }, { path: "/v1/embeddings" });
+   * const answer = await client.json({ model: "bge-m3", input: ["a", "b"] }, { path: "/v1/embeddings", schema: Embeddings });
    */
   json<S extends StandardSchema>(
     input: object | null,
     call: JsonOptions<S> & { readonly schema: S },
   ): Promise<SchemaOutput<S>>;
+  /**
+   * Sends `input` as `predict` does, with `Accept: application/json`, and parses the response as JSON. The type `T` is not
+   * checked. Rejects with `EasDecodeError` for a response that is not JSON.
+   *
+   * @example
+   * const { data } = await client.json<{ data: unknown[] }>({ model: "bge-m3", input: ["a", "b"] }, { path: "/v1/embeddings" });
+   */
   json<T = unknown>(input: object | null, call?: JsonOptions<undefined>): Promise<T>;
   json(input: object | null, call: JsonOptions = {}): Promise<unknown> {
     try {
-      const channel = this.openChannel();
+      const channel = this.#core.openChannel();
       const { schema, bigint, ...options } = call;
-      const { plan, body } = serialize(jsonInput(input), options, forJson(this.prepare()), this.currentSettings());
-      const make = (plan: CallPlan) =>
+      const { plan, body } = serialize(jsonInput(input), options, forJson(this.#core.prepare()), this.#core.settings);
+      const send = (plan: CallPlan) =>
         channel.during(async () => {
           const { callJson } = await import("./lazy.js");
           return callJson(channel, plan, body, { schema, bigint });
         });
-      return this.#make(make, plan, call);
+      return this.#run(send, plan, call);
     } catch (error) {
       return Promise.reject(error);
     }
   }
 
   /**
-   * Sends as `predict` does, and resolves when the head of the answer is there; its body is read while it comes. `null` sends a
-   * GET without a body. Rejects for a status that is no success. It is repeated only when it was certainly not begun (never
-   * sent, 429, 450, 503 `no healthy upstream`), and never once the answer has begun. Not signed, unless `auth` is
-   * `"signature"`. Who does not read the stream must `cancel` it: until its end it holds one of the client's connections.
+   * Sends `input` as `predict` does, and resolves when the response headers are received. The body is read while it
+   * arrives. Read the stream to its end or call `cancel()`: an open stream occupies one of the client's connections.
+   *
+   * Rejects with `EasHttpError` for a status that is not a success. The call is retried only if the service certainly did
+   * not begin it: nothing was sent, or the status is 429, 450, or 503 with `no healthy upstream`. It is not signed unless
+   * `auth` is `"signature"`.
+   *
+   * @example
+   * const stream = await client.stream({ model: "qwen3", messages, stream: true }, { path: "/v1/chat/completions" });
+   * for await (const event of stream.events()) console.log(event.json());
    */
   stream(input: PredictInput | null, call: StreamOptions = {}): Promise<PredictStream> {
     try {
-      const channel = this.openChannel();
-      const { preset = this.currentSettings().preset ?? "default", ...more } = call;
+      const channel = this.#core.openChannel();
+      const { settings } = this.#core;
+      const { preset = settings.preset ?? "default", ...rest } = call;
       const isLong = checkPreset(preset) === "long-running";
-      const { idleTimeout = isLong ? LONG_TIMEOUT_MS : DEFAULT_IDLE_TIMEOUT_MS, ...options } = more;
+      const { idleTimeout = isLong ? LONG_TIMEOUT_MS : DEFAULT_IDLE_TIMEOUT_MS, ...options } = rest;
       checkTimeout("idleTimeout", idleTimeout);
-      const prepared = forStreams(this.prepare(), input === null ? "auto" : this.currentSettings().auth);
-      const { plan, body } = serialize(input, options, prepared, this.currentSettings());
-      const make = (plan: CallPlan) =>
+      const prepared = forStreams(this.#core.prepare(), input === null ? "auto" : settings.auth);
+      const { plan, body } = serialize(input, options, prepared, settings);
+      const send = (plan: CallPlan) =>
         channel.during(async () => {
           const { openPredictStream } = await import("./lazy.js");
           return openPredictStream(channel, plan, body, idleTimeout);
         });
-      return this.#make(make, { ...plan, waitForReady: isLong }, call);
+      return this.#run(send, { ...plan, waitForReady: isLong }, call);
     } catch (error) {
       return Promise.reject(error);
     }
   }
 
   /**
-   * `fetch` for this client's service, with its authorization and connections, for other libraries: `input` is a path behind the
-   * service, or a whole URL below it; every other place is refused with a `TypeError`. Resolves for every status, follows no
-   * redirect, and is neither signed nor repeated, nor has it a time, unless `options` say so. A body that is a stream is sent as
-   * it comes; browsers read it whole before. May be handed on without its client.
+   * Calls the service like the global `fetch`, with the client's authorization and connections. `input` is a path behind
+   * the service, or a URL below that of the service; other URLs are refused with a `TypeError`. The function may be used
+   * without its client.
+   *
+   * Resolves for every status and does not follow redirects. Requests are not signed, retried or timed out unless `options`
+   * says so. A body that is a stream is sent while it is produced, except in browsers, which buffer it first.
+   *
+   * @example
+   * const response = await client.fetch("/v1/models");
    */
   readonly fetch = (
     input: string | URL | Request,
@@ -189,15 +312,15 @@ export class PredictClient extends PredictSettings {
     options?: ClientFetchOptions,
   ): Promise<Response> => this.#fetch(input, init, options);
 
-  /** `checkBody` checks the body of a successful answer. */
+  /** Implements `fetch`. `checkBody` checks the body of a successful response. */
   async #fetch(
     input: string | URL | Request,
     init: RequestInit = {},
     options: ClientFetchOptions = {},
     checkBody?: CheckBody,
   ): Promise<Response> {
-    const channel = this.openChannel();
-    const settings = this.currentSettings();
+    const channel = this.#core.openChannel();
+    const { settings } = this.#core;
     return channel.during(async () => {
       const { clientFetch } = await import("./lazy.js");
       return clientFetch(channel, settings, input, init, options, checkBody);
@@ -205,9 +328,9 @@ export class PredictClient extends PredictSettings {
   }
 
   /**
-   * Returns what the npm package `openai`, and others with the same options, need to call an OpenAI-compatible service: the URL
-   * of its `/v1`, a `fetch`, and a placeholder as the key. The token stays with the client. The client may be configured later:
-   * each request goes where the client's settings point then. Messages of errors end with a hint.
+   * Returns options for the npm package `openai`, and for libraries with the same options, that make it call this service:
+   * the URL of `/v1`, a `fetch` function and a placeholder for the key. The token stays with the client. Each request uses
+   * the settings that the client has at that time. Error messages of the service end with a hint.
    *
    * @example
    * const openai = new OpenAI(client.openai());
@@ -217,8 +340,8 @@ export class PredictClient extends PredictSettings {
   }
 
   /**
-   * Returns what the npm package `@anthropic-ai/sdk` needs to call a service that has `/v1/messages`, as `openai` does for its
-   * package.
+   * Returns options for the npm package `@anthropic-ai/sdk` that make it call this service, which must have
+   * `/v1/messages`; see `openai`.
    *
    * @example
    * const anthropic = new Anthropic(client.anthropic());
@@ -230,30 +353,33 @@ export class PredictClient extends PredictSettings {
   #library(name: string, baseOf: (service: string) => string, options: LibraryOptions): OpenAIOptions {
     checkOptionNames(name, options, { auth: 1 });
     if (options.auth !== undefined) checkAuth(options.auth, UNSIGNED_AUTHS);
-    const service = urlOrPlaceholder(() => serviceUrl(this.prepare().plan));
+    const service = urlOrPlaceholder(() => serviceUrl(this.#core.prepare().plan));
     const send: LibrarySend = (...request) => this.#fetch(...request);
     const fetch: OpenAIOptions["fetch"] = async (input, init) =>
       (await import("./lazy.js")).libraryFetch(send, service, input, init, options);
-    // A customUrl may end with it.
-    const base = this.currentSettings().customUrl === "" ? service : service.replace(/\/v1$/, "");
+    // A customUrl may already end with "/v1".
+    const base = this.#core.settings.customUrl === "" ? service : service.replace(/\/v1$/, "");
     return { baseURL: baseOf(base), apiKey: PLACEHOLDER_KEY, fetch };
   }
 
   /**
-   * A client for another service behind the same gateway, over the same connections, limits and retry budget. It begins
-   * with this client's settings and its token, unless it is given one of its own. Closing either closes both.
+   * Returns a client for another service behind the same gateway. Both clients share connections, limits and the retry
+   * budget, and closing either closes both. The new client starts with the settings of this one, and with its token unless
+   * `options.token` is set. Throws a `TypeError` if this client has a `customUrl` or the endpoint of a single service.
+   *
+   * @example
+   * const ranking = client.service("ranking", { token: rankingToken });
    */
   service(serviceName: string, options: { readonly token?: Token | undefined } = {}): PredictClient {
-    if (this.currentSettings().customUrl !== "") {
+    const { settings, channel } = this.#core;
+    if (settings.customUrl !== "") {
       throw argumentTypeError(
         "ERR_EAS_ARG_SERVICE_NAME",
         "service() needs a client with an endpoint: a customUrl belongs to one service",
       );
     }
     checkOptionNames("service", options, { token: 1 });
-    const client = emptyClient();
-    // Without the service that a pasted URL names.
-    const { endpoint } = this.currentSettings();
+    const { endpoint } = settings;
     const { origin = "", prefix = "", gateway, serviceName: own } = endpointOf({ endpoint }) ?? {};
     if (gateway !== undefined) {
       throw argumentTypeError(
@@ -261,37 +387,52 @@ export class PredictClient extends PredictSettings {
         `service(): the endpoint ${showUrl(endpoint)} leads to the service ${show(own)} only; set the endpoint to the gateway ${gateway}, or create another client`,
       );
     }
-    client.become({ ...this.currentSettings(), endpoint: origin + prefix }, this.currentChannel());
-    client.setServiceName(serviceName);
+    // Without the path of the endpoint, which may name this client's service.
+    const core = new ClientCore(channel, { ...settings, endpoint: origin + prefix });
+    const client = clientOf(core).setServiceName(serviceName);
     return "token" in options ? client.setToken(options.token as Token) : client;
   }
 
-  /** Sends one GET request and explains why the service cannot be reached, if it cannot. Never rejects. */
+  /**
+   * Sends one GET request and explains why the service cannot be reached, if it cannot. Never rejects.
+   *
+   * @example
+   * const { ok, message } = await client.diagnose();
+   * if (!ok) console.error(message);
+   */
   async diagnose(call: Pick<CallOptions, "path" | "timeout" | "signal"> = {}): Promise<Diagnosis> {
-    const channel = this.currentChannel();
-    const settings = this.currentSettings();
+    const { channel, settings } = this.#core;
     const { diagnose } = await import("./lazy.js");
     return diagnose(channel, settings, call);
   }
 
   /**
-   * Waits out a cold start: asks by GET, ever more seldom, until the service is there, and resolves with what it took. Rejects
-   * with an `EasTimeoutError` when the time is over, and at once with what is no matter of waiting, such as a wrong token.
+   * Waits until the service is ready, for example during a cold start. Sends GET requests at increasing intervals. Rejects
+   * with `EasTimeoutError` after `timeout`, and immediately with an error that waiting does not fix, such as a wrong token.
+   *
+   * @example
+   * await client.ready({ timeout: 300_000 });
    */
   async ready(options: ReadyOptions = {}): Promise<Readiness> {
-    const channel = this.currentChannel();
-    const ask = this.#prober();
+    const { channel } = this.#core;
+    const probe = this.#probe();
     const { ready } = await import("./lazy.js");
-    return ready(channel, ask, options);
+    return ready(channel, probe, options);
   }
 
   /**
-   * Opens a WebSocket to the service, at a path behind it, with this client's authorization. One attempt; rejects as a call does.
-   * Not in browsers, which send no headers with a WebSocket: with `EasUnsupportedError`, unless there is a `dialWebSocket`.
+   * Opens a WebSocket to a path behind the service, with the client's authorization. Makes one attempt, and rejects with
+   * the same errors as a call. Browsers cannot send headers with a WebSocket: there it rejects with `EasUnsupportedError`,
+   * unless the client has the option `dialWebSocket`.
+   *
+   * @example
+   * const socket = await client.connect("/ws");
+   * socket.send("hello");
+   * for await (const message of socket) console.log(message);
    */
   async connect(path?: string, options: SocketOptions = {}): Promise<PredictSocket> {
-    const channel = this.openChannel();
-    const settings = this.currentSettings();
+    const channel = this.#core.openChannel();
+    const { settings } = this.#core;
     return channel.during(async () => {
       const { connect } = await import("./lazy.js");
       return connect(channel, settings, path, options);
@@ -299,18 +440,28 @@ export class PredictClient extends PredictSettings {
   }
 
   /**
-   * Lets attempts in flight end, ends waits for a retry and for `ready()`, cuts off streams and sockets, and closes the
-   * connections. Calls that waited reject with an `EasNetworkError`, later calls with a `TypeError`. With `{ force: true }` attempts
-   * in flight are cancelled as well. Connections given as an option stay open.
+   * Closes the client. Attempts in flight complete; with `{ force: true }` they are canceled. Streams and sockets are cut
+   * off. Calls that wait for a retry, and `ready()`, reject with `EasNetworkError`; later calls reject with
+   * `EasClosedError`. A `transport` that was given as an option stays open.
    */
   close(options?: CloseOptions): Promise<void> {
-    return this.currentChannel().close(options);
+    return this.#core.channel.close(options);
   }
 
-  /** Asks the service as it is set now, whatever is set later. */
-  #prober(): (call: CallOptions) => Promise<number> {
-    const channel = this.currentChannel();
-    const settings = this.currentSettings();
+  /** Returns the service and the endpoint, for logs, without the token and without a query. */
+  toString(): string {
+    const { serviceName, customUrl, endpoint } = this.#core.settings;
+    return `PredictClient { service: ${show(serviceName)}, endpoint: ${showUrl(customUrl || endpoint)} }`;
+  }
+
+  #set(...setting: Setting): this {
+    this.#core.set(...setting);
+    return this;
+  }
+
+  /** Returns a function that probes the service under the current settings; later changes do not affect it. */
+  #probe(): (call: CallOptions) => Promise<number> {
+    const { channel, settings } = this.#core;
     return async (call) => {
       const { probe } = await import("./lazy.js");
       channel.checkOpen();
@@ -318,37 +469,37 @@ export class PredictClient extends PredictSettings {
     };
   }
 
-  /** Makes a call, and waits for the service if the caller wants that. */
-  #make<R>(
-    make: (plan: CallPlan) => Promise<R>,
+  /** Runs a call, and waits until the service is ready if `waitForReady` says so. */
+  #run<R>(
+    send: (plan: CallPlan) => Promise<R>,
     plan: CallPlan,
     { waitForReady = plan.waitForReady }: CallOptions = {},
   ): Promise<R> {
-    if (waitForReady === false) return make(plan);
-    const channel = this.currentChannel();
-    const ask = this.#prober();
+    if (waitForReady === false) return send(plan);
+    const { channel } = this.#core;
+    const probe = this.#probe();
     const options = waitForReady === true ? {} : waitForReady;
-    return import("./lazy.js").then(({ untilReady }) => untilReady(make, plan, channel, ask, options));
+    return import("./lazy.js").then(({ untilReady }) => untilReady(send, plan, channel, probe, options));
   }
 
-  /** Serializes and sends. Not an `async` function, so that all is serialized before it returns. */
+  /** Serializes and sends an input. Not an `async` function, so that the input is serialized before it returns. */
   #send<R>(
     input: PredictInput,
     call: CallOptions | undefined,
     read: (request: PredictRequest<unknown>, result: CallResult) => R,
   ): Promise<R> {
     try {
-      const channel = this.openChannel();
+      const channel = this.#core.openChannel();
       const { sendsChunks } = channel.transport;
-      const { request, plan, body } = serialize(input, call, this.prepare(), this.currentSettings(), sendsChunks);
-      return this.#make((plan) => makeCall(channel, plan, body, (result) => read(request, result)), plan, call);
+      const { request, plan, body } = serialize(input, call, this.#core.prepare(), this.#core.settings, sendsChunks);
+      return this.#run((plan) => makeCall(channel, plan, body, (result) => read(request, result)), plan, call);
     } catch (error) {
       return Promise.reject(error);
     }
   }
 }
 
-/** The input of `json`. Text is refused: as JSON it would be encoded twice. */
+/** Checks the input of `json`. Text is refused, because it would be encoded twice. */
 function jsonInput(input: PredictInput): PredictInput {
   if (typeof input !== "string") return input;
   throw argumentTypeError(
@@ -357,7 +508,8 @@ function jsonInput(input: PredictInput): PredictInput {
   );
 }
 
-// Apart, since a class that names itself is renamed by bundlers, and console.log would show the other name.
-function emptyClient(): PredictClient {
-  return new PredictClient();
+/** Creates a client with a given core, which no public overload of the constructor takes. */
+// Outside the class: bundlers rename a class that refers to itself, and console.log would show the new name.
+function clientOf(core: ClientCore): PredictClient {
+  return new PredictClient(core as PredictClientOptions);
 }

@@ -1,6 +1,6 @@
 import { platform } from "#platform";
 import { bodyTooLarge } from "../call/build-request.js";
-import { channelOf } from "../call/connections/connection-pool.js";
+import { Channel, channelOf } from "../call/connections/connection-pool.js";
 import { checkHeaders } from "../config/headers.js";
 import { type CloseOptions, checkCount, checkFunction, type HeadersInput, type Token } from "../config/options.js";
 import { checkOptions, optionsOf, type Setting, withSetting } from "../config/settings.js";
@@ -73,7 +73,10 @@ export class QueueClient {
   constructor(options?: QueueClientOptions);
   /** As the official Python SDK has it. */
   constructor(endpoint?: string, queueName?: string, customUrl?: string);
-  constructor(first?: string | QueueClientOptions, queueName?: string, customUrl?: string) {
+  /** @internal Creates a client that shares the channel of another one. */
+  constructor(options: QueueClientOptions, channel: Channel);
+  constructor(first?: string | QueueClientOptions, second?: string | Channel, customUrl?: string) {
+    const [queueName, channel] = second instanceof Channel ? [undefined, second] : [second, undefined];
     const options = optionsOf<QueueClientOptions>("QueueClient", first, { queueName, customUrl });
     const { auth = "token", uid = randomUuid(), gid = "eas" } = options;
     checkOptionNames("QueueClient", options, QUEUE_OPTIONS);
@@ -85,7 +88,7 @@ export class QueueClient {
     });
     refuseHedging(settings);
     const logger = { warn: (message: string) => this.#logger.warn(message) };
-    this.#calls = new QueueCalls(channelOf(platform, options), { ...settings, logger }, uid, gid);
+    this.#calls = new QueueCalls(channel ?? channelOf(platform, options), { ...settings, logger }, uid, gid);
     this.#commits = new CommitBatch((indexes) => this.#calls.run(indexesOperation("PUT", indexes, undefined)));
     this.#owner = {
       commit: (index) => this.#commits.commit(index),

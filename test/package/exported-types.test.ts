@@ -9,10 +9,10 @@ const { exports: entries } = JSON.parse(readFileSync(`${root}package.json`, "utf
 };
 const files = Object.values(entries).flatMap((entry) => (entry.import ? [root + entry.import.types.slice(2)] : []));
 
-/** Types that appear in declarations and that no caller has to name, with the reason. */
+/** Types that appear in declarations but that callers never need to name, with the reason. */
 const INTERNAL: Readonly<Record<string, string>> = {
   Platform: "phantom of Transport",
-  PredictSettings: "base class of PredictClient",
+
   RecommendRequest: "base class of the recommendation requests",
   AbstractBladeRequest: "base class of the Blade requests",
   ValueByType: "table behind JsonFeature",
@@ -23,7 +23,7 @@ const INTERNAL: Readonly<Record<string, string>> = {
   Optional: "computes EmulatorQueueOptions",
 };
 
-/** The types of this package that public declarations refer to and that no entry exports, with the export that does. */
+/** Returns the types that public declarations refer to but no entry exports, with the name of the declaration. */
 function unexportedTypes(): Map<string, string> {
   const program = ts.createProgram(files, {
     target: ts.ScriptTarget.ES2022,

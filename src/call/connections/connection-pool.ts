@@ -205,16 +205,11 @@ function closedError(): TransportError {
   return new TransportError("the client was closed", { sent: "maybe", final: true });
 }
 
-/** The key of an option that is not for callers: a channel to share with other clients. */
-export const CHANNEL: unique symbol = Symbol("channel");
-
-/** The channel that a client's options ask for. */
+/** Creates the channel for a client's options. Throws a `TypeError` or `RangeError` for an invalid option. */
 export function channelOf(
   platform: Platform,
-  { maxConnectionCount = platform.connectionCount, transport, fetch, ...rest }: ClientOptions,
+  { maxConnectionCount = platform.connectionCount, transport, fetch }: ClientOptions,
 ): Channel {
-  const { [CHANNEL]: shared } = rest as { [CHANNEL]?: Channel };
-  if (shared !== undefined) return shared;
   return new Channel(
     platform,
     checkCount("maxConnectionCount", maxConnectionCount, 1),

@@ -1,5 +1,5 @@
 import { platform } from "#platform";
-import { CHANNEL, channelOf } from "../../call/connections/connection-pool.js";
+import { channelOf } from "../../call/connections/connection-pool.js";
 import type { CloseOptions } from "../../config/options.js";
 import { argumentTypeError, show } from "../../util/argument-errors.js";
 import { closeOnDispose } from "../../util/async-dispose.js";
@@ -55,11 +55,11 @@ export class AsyncInferenceClient {
       );
     }
     this.#waits = new ResultWaits(() => this.sink.maxConnectionCount);
-    // One pool with one limit for both queues, which are one service.
-    const shared = { ...rest, [CHANNEL]: channelOf(platform, rest) };
-    // The service consumes its input in a group of its own name, and only there is a position known.
-    this.input = new QueueClient({ ...shared, queueName: serviceName, gid: serviceName });
-    this.sink = new QueueClient({ ...shared, queueName: `${serviceName}/sink`, gid: serviceName });
+    // Both queues belong to one service, and share one pool with one limit.
+    const channel = channelOf(platform, rest);
+    // The service consumes its input in the group of its own name, and positions are known in that group only.
+    this.input = new QueueClient({ ...rest, queueName: serviceName, gid: serviceName }, channel);
+    this.sink = new QueueClient({ ...rest, queueName: `${serviceName}/sink`, gid: serviceName }, channel);
     closeOnDispose(this);
     this.#serviceName = serviceName;
     showAsText(this);
