@@ -37,56 +37,65 @@ import type { AcceptedSocket } from "./server/socket.js";
 import { createDemoServices } from "./services/demo-services.js";
 import type { EmulatorHandler, EmulatorService } from "./services/service.js";
 
-/** A request that the emulator has answered, for tests to look at. */
+/** A request that the emulator has received, recorded so that tests can inspect it. */
 export interface EmulatorLogEntry {
+  /** HTTP method. */
   readonly method: string;
-  /** Path and query as they came. */
+  /** Path and query, unchanged. */
   readonly url: string;
+  /** Request headers. */
   readonly headers: Headers;
+  /** The body as received, before decompression. */
   readonly body: Bytes;
-  /** The name of the service or queue; undefined when neither is there. */
+  /** Name of the service or queue; undefined when the request does not address one. */
   readonly service: string | undefined;
-  /** The instance that was called directly, as `<ip>:<port>`; undefined behind the gateway. */
+  /** The instance that was called directly, as `<ip>:<port>`; undefined for calls through the gateway. */
   readonly instance: string | undefined;
-  /** How the caller proved who it is, and `"wrong"` when it did not. */
+  /** Form in which the caller authenticated; `"wrong"` when its credentials were rejected. */
   readonly auth: AuthForm;
-  /** The status of the answer; 101 when it became a WebSocket, 0 when the connection was broken instead. */
+  /** Status of the response; 101 for an accepted WebSocket, 0 when a fault broke the connection instead. */
   readonly status: number;
 }
 
-/** How an emulator behaves. */
+/** Options for `createEmulator`. */
 export interface EmulatorOptions {
-  /** Services by name, beside the demo services `echo`, `scorecard`, `digits`, `ranker` and `llm`; one of the same name replaces it. */
+  /**
+   * Services by name, in addition to the demo services `echo`, `scorecard`, `digits`, `ranker` and `llm`. A service with the
+   * name of a demo service replaces it.
+   */
   readonly services?: Readonly<Record<string, EmulatorService | EmulatorHandler>> | undefined;
-  /** Queues by name. Where a service has the same name, the queue is there. */
+  /** Queues by name. A queue takes precedence over a service of the same name. */
   readonly queues?: Readonly<Record<string, EmulatorQueueOptions>> | undefined;
-  /** The queue that is also there without `/api/predict/<name>`, as a queue server that no gateway stands before. */
+  /** Name of the queue that is also served at the root path, like a queue server without a gateway in front of it. */
   readonly rootQueue?: string | undefined;
   /**
-   * Token of all services and queues that do not set one. `""` accepts every caller. Default: a random token, which is new for
-   * each emulator and available as `emulator.token`.
+   * Token of every service and queue that does not set its own. `""` accepts every caller. Default: a random token for each
+   * emulator, available as `emulator.token`.
    */
   readonly token?: string | undefined;
-  /** Whether a signature must have the body's true MD5 and a date within 15 minutes. Default false: as EAS itself. */
+  /**
+   * Whether a signature must include the body's correct MD5 and a date within 15 minutes of now. Default false: EAS checks
+   * neither.
+   */
   readonly strictSignatures?: boolean | undefined;
   /**
-   * Lets web pages of other origins call, as each service behind EAS decides for itself: all of them with `true`. Preflights
-   * are then answered before all else; they are no calls, so they are not in the log and use up no fault. Default: none, and
-   * browsers keep the answers from the page.
+   * Lets web pages of other origins call the emulator: `true` allows every origin. On EAS each service decides this for
+   * itself. Preflight requests are then answered first; they are not logged and do not consume faults. Default: no CORS
+   * headers are sent, so browsers do not expose responses to the page.
    */
   readonly cors?: boolean | EmulatorCors | undefined;
   /**
-   * The instances of all services and queues, for clients that call them directly: how many, or the weight of each. Default 0:
-   * discovery names the gateway itself.
+   * The instances of all services and queues, for clients that call instances directly: their number, or the weight of each.
+   * Default 0: discovery returns the address of the gateway itself.
    */
   readonly instances?: EmulatorInstances | undefined;
-  /** Where discovery answers. Default: on both paths, since it differs between regions and versions. */
+  /** Paths on which discovery responds. Default: both, since the path differs between regions and versions. */
   readonly discoveryPaths?: readonly EmulatorDiscoveryPath[] | undefined;
-  /** The latest requests that are kept. Default 1,000. */
+  /** Maximum number of requests kept in `requests`; older requests are dropped. Default 1,000. */
   readonly logLength?: number | undefined;
 }
 
-/** The names of the options, for emulators in memory and servers alike. */
+/** The names of the options, shared by `createEmulator` and `startEmulator`. */
 export const EMULATOR_OPTIONS: OptionNames<EmulatorOptions> = {
   services: 1,
   queues: 1,
@@ -101,42 +110,51 @@ export const EMULATOR_OPTIONS: OptionNames<EmulatorOptions> = {
 
 /** A local EAS gateway with its services. */
 export interface Emulator {
-  /** Token of the services and queues that do not set one. */
+  /** Token of every service and queue that does not set its own. */
   readonly token: string;
   /** The latest requests, oldest first. */
   readonly requests: readonly EmulatorLogEntry[];
-  /** The instances that discovery knows, each of which can be stopped, made faulty and drained on its own. */
+  /** The instances known to discovery. Each can be stopped, made faulty and drained individually. */
   readonly instances: readonly EmulatorInstance[];
-  /** The gateway as a function: what a server, a worker or a test calls. Rejects where a fault breaks the connection. */
+  /** Handles a request to the gateway. Rejects when a fault breaks the connection. */
   fetch(request: Request): Promise<Response>;
   /**
-   * The headers by which a page of this origin may read an answer, and by which caches give it to no other page, for a
-   * server that answers in the gateway's place.
+   * Returns the CORS headers for a page of `origin`, for servers that respond on behalf of the gateway. They include the
+   * `Vary` header that keeps caches from serving the response to another origin.
    */
   corsHeaders(origin: string | null): [name: string, value: string][];
-  /** The gateway as a client's option `transport`: all of the client, and no network. Any endpoint will do. */
+  /** Value for a client's `transport` option: requests reach the emulator without a network. Any endpoint works. */
   readonly transport: Transport;
   /**
-   * Grants the upgrade to a WebSocket of a queue's watch or a service, for servers: what it resolves with is attached to a
-   * socket. A `Response` is the answer of a refused one.
+   * Accepts or refuses a WebSocket upgrade, for servers. Resolves with the socket to attach, or with the `Response` that
+   * refuses the upgrade.
    */
   connect(request: Request): Promise<Response | AcceptedSocket>;
-  /** Opens WebSockets to queues and services, without a network. */
+  /** Opens WebSockets to queues and services without a network. */
   readonly dialWebSocket: WebSocketDialer;
   /** Adds or replaces a service. */
   addService(name: string, service: EmulatorService | EmulatorHandler): void;
   /** Adds or replaces a queue. */
   addQueue(name: string, options?: EmulatorQueueOptions): EmulatorQueue;
+  /** Returns the queue of that name, or undefined. */
   queue(name: string): EmulatorQueue | undefined;
-  /** Breaks the connections of watches, without a close frame: all, or those chosen. Returns how many. */
+  /** Breaks the connections of watches without a close frame: all, or those that `filter` selects. Returns their number. */
   cutConnections(filter?: (connection: EmulatorConnection) => boolean): number;
-  /** Makes the next requests go wrong. Faults are used up in the order in which they were given. */
+  /** Makes the next matching requests fail. Faults are consumed in the order in which they were added. */
   fault(fault: Fault): void;
-  /** Forgets faults that are not used up, the log, and what happened in the queues; their items stay. */
+  /** Clears pending faults, the request log and the queues' history. Queue items are kept. */
   reset(): void;
 }
 
-/** Makes an emulator that is reached by `fetch` or `transport`, on every runtime. */
+/**
+ * Creates an emulator without a server, on every runtime. Call it through `fetch`, or give its `transport` to a client.
+ *
+ * @example
+ * const emulator = createEmulator();
+ * const client = new PredictClient("http://emulator", "echo", { token: emulator.token, transport: emulator.transport });
+ *
+ * @throws TypeError or RangeError for unknown or invalid options.
+ */
 export function createEmulator(options: EmulatorOptions = {}): Emulator {
   checkOptionNames("the emulator", options, EMULATOR_OPTIONS);
   let { token } = options;
@@ -160,20 +178,20 @@ export function createEmulator(options: EmulatorOptions = {}): Emulator {
 
   const queues = new Queues();
   for (const [name, queue] of Object.entries(options.queues ?? {})) queues.add(name, queue);
-  /** On Node the signal of a request that nobody holds never fires. */
+  /** Requests in progress. On Node, the signal of a request that was garbage-collected never fires. */
   const held = new Set<Request>();
 
-  /** What comes before every answer: the log, the authorization and the faults. */
+  /** Logs and authorizes a request, applies faults, and finds its target. Runs before every response. */
   async function receive(request: Request, isUpgrade: boolean) {
     const url = new URL(request.url);
     const instance = instances.find(({ ip, port }) => url.host === `${ip}:${port}`);
     if (instance?.isRunning === false) throw refuseConnection();
-    // Clients differ in how they join slashes (github.com/pai-eas/eas-golang-sdk keeps those of the endpoint).
+    // Clients join slashes differently (github.com/pai-eas/eas-golang-sdk keeps those of the endpoint).
     const pathname = url.pathname.replace(/\/{2,}/g, "/");
-    // A host of a service has neither discovery nor the root queue.
+    // The host name of a single service serves neither discovery nor the root queue.
     const isServiceHost = easHost(url.hostname)?.service !== undefined;
     const discovered = isServiceHost ? undefined : discoveredService(pathname, options.discoveryPaths);
-    // The paths of discovery are not the root queue's, whether or not discovery answers there.
+    // Discovery paths never reach the root queue, even when discovery is disabled on them.
     const hasRootQueue = !isServiceHost && discoveredService(pathname) === undefined;
     const rootQueue = hasRootQueue ? queues.get(options.rootQueue ?? "") : undefined;
     const found = findTarget(url.hostname, pathname, { services, queues }) ?? findRootQueue(pathname, rootQueue);
@@ -213,7 +231,7 @@ export function createEmulator(options: EmulatorOptions = {}): Emulator {
       const answer = call.refusal ?? (await (found?.queue?.answer(call) ?? runHandler(call)));
       entry.status = answer.status;
       if (closesAfter(fault)) answer.headers.set("connection", "close");
-      // A watch has no middle: `cutConnections` is there for it.
+      // The body of a watch is endless, so in-body faults do not apply. Use `cutConnections` instead.
       const isEndless = found?.queue !== undefined && !answer.headers.has("content-length");
       return breaksBody(fault) && !isEndless ? await breakBody(answer, fault) : answer;
     } finally {
@@ -249,7 +267,7 @@ export function createEmulator(options: EmulatorOptions = {}): Emulator {
     transport: {
       ...fetchTransport({
         fetch: (url, init) => handle(requestOf(url, init)),
-        // No runtime's fetch is in between, which would decode the body.
+        // No runtime's `fetch` is involved that would decode the body.
         decodes: [],
       }),
       dialWebSocket,

@@ -2,42 +2,42 @@ import { argumentRangeError, show } from "../util/argument-errors.js";
 import { checkOptionNames, type OptionNames } from "../util/option-names.js";
 import { pause, raceAbort } from "../util/timing/abort.js";
 
-/** Something that is to go wrong with the next requests. */
+/** A failure to inject into the next matching requests. */
 export interface Fault {
-  /** Only requests to this service. Default: any. */
+  /** Applies only to requests to this service. Default: any service. */
   readonly service?: string | undefined;
-  /** Only requests to discovery, which no other fault meets. Default false. */
+  /** Applies only to discovery requests. Other faults do not apply to discovery. Default false. */
   readonly discovery?: boolean | undefined;
-  /** How many requests. Default 1. */
+  /** Number of requests that the fault applies to. Default 1. */
   readonly times?: number | undefined;
-  /** Milliseconds to wait before anything else. */
+  /** Milliseconds to wait before anything else. Default: no delay. */
   readonly delay?: number | undefined;
-  /** Answer with this status in place of the service. */
+  /** Respond with this status instead of calling the service. */
   readonly status?: number | undefined;
-  /** Body of that answer. Default empty. */
+  /** Body of that response. Default empty. */
   readonly body?: string | Uint8Array | undefined;
-  /** Headers of that answer. */
+  /** Headers of that response. */
   readonly headers?: Readonly<Record<string, string>> | undefined;
-  /** Close the connection after the answer. Default true with the status 408 or 450, as EAS does, and false with others. */
+  /** Whether to close the connection after the response. Default true for status 408 and 450, as on EAS, and false otherwise. */
   readonly close?: boolean | undefined;
-  /** Break the connection, before the answer or in the middle of its body. */
+  /** Reset the connection, before the response headers or in the middle of the body. */
   readonly reset?: "before-headers" | "in-body" | undefined;
   /**
-   * Close the connection in good order (FIN), before the answer or in the middle of its body, as a server does that shuts down.
-   * Without a network it looks like `reset`.
+   * Close the connection gracefully (FIN), before the response headers or in the middle of the body, like a server that shuts
+   * down. Without a network this looks like `reset`.
    */
   readonly end?: "before-headers" | "in-body" | undefined;
-  /** Stop for ever, before the answer or in the middle of its body. */
+  /** Stop sending indefinitely, before the response headers or in the middle of the body. */
   readonly stall?: "before-headers" | "in-body" | undefined;
   /**
-   * End the body in its middle with this text, as a server does that fails when it has long said 200: for the service `llm`
+   * Truncate the body and append this text, like a server that fails after it has sent status 200. For the service `llm` use
    * `'data: {"error": {"message": "out of memory", "code": 500}}\n\n'`.
    */
   readonly failure?: string | undefined;
   /**
-   * Where the middle is of a body that comes in chunks, and of a service's WebSocket: so many chunks or messages come through
-   * first, of which a reset may overtake the last on a real socket. A body that has no more breaks at its end. Default 2. A
-   * body with a `Content-Length` is cut in two.
+   * Number of chunks, or WebSocket messages, that are sent before the body breaks. On a real socket, a reset may overtake the
+   * last of them. A body with fewer chunks breaks at its end. A body with a `Content-Length` is cut in half instead. Default
+   * 2; must be an integer of at least 0.
    */
   readonly chunks?: number | undefined;
 }
@@ -58,13 +58,14 @@ const FAULT_OPTIONS: OptionNames<Fault> = {
   chunks: 1,
 };
 
-/** What comes through of a body in chunks before its middle. */
+/** Default of `Fault.chunks`. */
 export const DEFAULT_CHUNKS = 2;
 
-/** Faults that are not used up yet. */
+/** The faults that have not been consumed yet. */
 export class FaultQueue {
   #faults: { readonly fault: Fault; left: number }[] = [];
 
+  /** Adds a fault. Throws a `TypeError` for unknown options, and a `RangeError` when `chunks` is invalid. */
   add(fault: Fault): void {
     checkOptionNames("fault", fault, FAULT_OPTIONS);
     const { chunks = DEFAULT_CHUNKS } = fault;
@@ -78,7 +79,7 @@ export class FaultQueue {
     this.#faults = [];
   }
 
-  /** The first fault for a service, or for discovery, used up by one. */
+  /** Consumes one use of the first fault that matches a service, or discovery, and returns the fault. */
   take(service: string | undefined, isDiscovery = false): Fault | undefined {
     const found = this.#faults.find(
       ({ fault }) =>
@@ -94,29 +95,29 @@ export class FaultQueue {
 const brokenByFault = new WeakSet<object>();
 const endedByFault = new WeakSet<object>();
 
-/** Whether an error was made by `resetConnection`, `endConnection` or `refuseConnection`. */
+/** Whether an error was created by `resetConnection`, `endConnection` or `refuseConnection`. */
 export function isBrokenByFault(error: unknown): boolean {
   return typeof error === "object" && error !== null && brokenByFault.has(error);
 }
 
-/** The error by which the gateway function says that the connection is to be broken. */
+/** Creates the error that makes the server reset the connection. */
 export function resetConnection(): Error {
   return intended("connection reset by an injected fault", "ECONNRESET");
 }
 
-/** The error that asks for the connection to be closed in good order. */
+/** Creates the error that makes the server close the connection gracefully. */
 export function endConnection(): Error {
   const error = intended("connection closed by an injected fault", "UND_ERR_SOCKET");
   endedByFault.add(error);
   return error;
 }
 
-/** Whether an error was made by `endConnection`. */
+/** Whether an error was created by `endConnection`. */
 export function isEndedByFault(error: unknown): boolean {
   return typeof error === "object" && error !== null && endedByFault.has(error);
 }
 
-/** The error by which the gateway function says that nothing listens. */
+/** Creates the error of a connection to an instance that does not listen. */
 export function refuseConnection(): Error {
   return intended("connect ECONNREFUSED", "ECONNREFUSED");
 }
@@ -127,26 +128,26 @@ function intended(message: string, code: string): Error {
   return error;
 }
 
-/** Waits, indefinitely without `milliseconds`; rejects when the caller disconnects. */
+/** Waits for `milliseconds`, or indefinitely if it is undefined. Rejects when the caller disconnects. */
 export function delay(milliseconds: number | undefined, signal: AbortSignal): Promise<void> {
   return milliseconds === undefined ? raceAbort(new Promise<void>(() => {}), signal) : pause(milliseconds, signal);
 }
 
-/** EAS closes the connection after these: a keepalive that timed out, and a full queue of requests. */
+/** EAS closes the connection after these statuses: 408 after a keep-alive timeout, 450 when the request queue is full. */
 const CLOSING_STATUSES: readonly (number | undefined)[] = [408, 450];
 
-/** Whether the connection is closed after the answer. */
+/** Whether the connection is closed after the response. */
 export function closesAfter(fault: Fault | undefined): boolean {
   return fault?.close ?? CLOSING_STATUSES.includes(fault?.status);
 }
 
-/** Whether a fault breaks an answer in its middle. */
+/** Whether a fault breaks the response in the middle of its body. */
 export function breaksBody(fault: Fault | undefined): fault is Fault {
   const isBroken = [fault?.reset, fault?.end, fault?.stall].includes("in-body");
   return isBroken || fault?.failure !== undefined;
 }
 
-/** Breaks or stalls an answer before its head; rejects with the error that breaks the connection. */
+/** Applies the part of a fault that precedes the response headers. Rejects with the error that breaks the connection. */
 export async function breakBeforeHead(fault: Fault | undefined, signal: AbortSignal): Promise<void> {
   if (fault?.delay !== undefined) await delay(fault.delay, signal);
   if (fault?.reset === "before-headers") throw resetConnection();
@@ -154,14 +155,14 @@ export async function breakBeforeHead(fault: Fault | undefined, signal: AbortSig
   if (fault?.stall === "before-headers") await delay(undefined, signal);
 }
 
-/** The same answer to the middle of its body, where the connection breaks, or nothing more comes, or the fault's text ends it. */
+/** Returns the response with its body cut in the middle, where it breaks, stalls or ends with `fault.failure`. */
 export async function breakBody(response: Response, fault: Fault): Promise<Response> {
   const { status, statusText } = response;
   const headers = new Headers(response.headers);
   const isWhole = headers.has("content-length");
   const reader = isWhole ? undefined : response.body?.getReader();
   const half = isWhole ? await firstHalf(response) : undefined;
-  // A text at the end would be more, or less, than the length that was said.
+  // With the appended text, the body no longer has the announced length.
   if (fault.failure !== undefined) headers.delete("content-length");
   let left = half === undefined ? (fault.chunks ?? DEFAULT_CHUNKS) : Math.min(half.length, 1);
   const body = new ReadableStream<Uint8Array>(
@@ -178,7 +179,7 @@ export async function breakBody(response: Response, fault: Fault): Promise<Respo
           controller.error(fault.reset === "in-body" ? resetConnection() : endConnection());
           await reader?.cancel();
         } else {
-          // A pull that never ends is a body that stalls.
+          // A `pull` that never resolves makes the body stall.
           await new Promise<void>(() => {});
         }
       },

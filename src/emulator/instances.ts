@@ -1,42 +1,47 @@
 import { type Fault, FaultQueue } from "./faults.js";
 import { decode } from "./gateway/request-target.js";
 
-/** One of the places where the emulator's services and queues are called directly. */
+/** One instance of the emulated services and queues, for clients that call instances directly. */
 export interface EmulatorInstance {
   readonly ip: string;
   readonly port: number;
   /** Scheme, address and port. */
   readonly origin: string;
-  /** Its share of the calls, as discovery tells it. Default 100. */
+  /** Relative share of the calls, as reported by discovery. Default 100. */
   weight: number;
-  /** Whether discovery names it. Default true, and true of one that is stopped: a service knows of a death only later. */
+  /**
+   * Whether discovery lists the instance. Default true, even after `stop()`: on EAS, discovery notices a dead instance only
+   * later.
+   */
   isListed: boolean;
+  /** Whether the instance accepts connections. */
   readonly isRunning: boolean;
-  /** Makes the next requests to this instance go wrong, before faults of the whole emulator do. */
+  /** Makes the next requests to this instance fail. These faults apply before those of the whole emulator. */
   fault(fault: Fault): void;
-  /** Forgets the faults that are not used up. */
+  /** Clears the pending faults of this instance. */
   heal(): void;
-  /** As when its process is killed: breaks its connections, and refuses others. */
+  /** Stops the instance like a killed process: breaks its connections and refuses further connections. */
   stop(): Promise<void>;
-  /** Takes calls again, at the same address. */
+  /** Starts the instance again at the same address. */
   start(): Promise<void>;
 }
 
-/** The paths on which discovery answers: that of the official Go and Java SDKs, and that of the Python SDK. */
+/** The paths on which discovery responds: the first is used by the official Go and Java SDKs, the second by the Python SDK. */
 const DISCOVERY_PATHS = {
   "exported-apis": "/exported/apis/eas.alibaba-inc.k8s.io/v1/upstreams/",
   "service-discovery": "/api/v1/servicediscovery/upstreams/",
 } as const;
 
-/** A path on which discovery can answer. */
+/** A path on which discovery can respond. */
 export type EmulatorDiscoveryPath = keyof typeof DISCOVERY_PATHS;
 
-/** What stands behind an instance's address; a memory has nothing. */
+/** A server that listens on an instance's address. An emulator without a server has no listeners. */
 export interface Listener {
   readonly port: number;
   close(): Promise<void>;
 }
 
+/** An instance, with the members that only the emulator's server and gateway use. */
 export class Instance implements EmulatorInstance {
   readonly ip = "127.0.0.1";
   readonly #faults = new FaultQueue();
@@ -44,7 +49,7 @@ export class Instance implements EmulatorInstance {
   isListed = true;
   isRunning = true;
   port: number;
-  /** Begins to listen; on any port at first. */
+  /** Starts a server on the given port; 0 selects a free port. */
   listen: ((port: number) => Promise<Listener>) | undefined;
   #listener: Listener | undefined;
 
@@ -84,16 +89,16 @@ export class Instance implements EmulatorInstance {
   }
 }
 
-/** How many instances there are, or the weight of each. */
+/** The number of instances, or the weight of each. */
 export type EmulatorInstances = number | readonly { readonly weight?: number | undefined }[];
 
-/** Makes the instances. Their ports are only names until something listens. */
+/** Creates the instances. Their ports are placeholders until a server listens on them. */
 export function makeInstances(instances: EmulatorInstances = 0): Instance[] {
   const each = typeof instances === "number" ? Array.from({ length: instances }, () => ({})) : instances;
   return each.map(({ weight = 100 }: { readonly weight?: number | undefined }, i) => new Instance(50_001 + i, weight));
 }
 
-/** The service that a request to discovery asks for; undefined for other requests. */
+/** Returns the name of the service that a discovery request asks for; undefined for other requests. */
 export function discoveredService(
   pathname: string,
   paths: readonly EmulatorDiscoveryPath[] = Object.keys(DISCOVERY_PATHS) as EmulatorDiscoveryPath[],
@@ -101,22 +106,22 @@ export function discoveredService(
   for (const name of paths) {
     const path = DISCOVERY_PATHS[name];
     const at = pathname.indexOf(path);
-    // Go's and Java's SDK ask for "service/model" with all of it (github.com/pai-eas/eas-golang-sdk).
+    // The Go and Java SDKs append the whole "service/model" (github.com/pai-eas/eas-golang-sdk).
     if (at !== -1) return decode(pathname.slice(at + path.length)).split("/", 1)[0];
   }
   return undefined;
 }
 
-/** What discovery answers with, beside the instances. */
+/** Parameters of a discovery response, besides the instances. */
 interface DiscoveryQuestion {
   readonly service: string;
-  /** All services and queues. */
+  /** Names of all services and queues. */
   readonly services: readonly string[];
-  /** Where the gateway was asked. */
+  /** URL at which the gateway received the request. */
   readonly gateway: URL;
 }
 
-/** Discovery's answer: the instances, or the gateway itself where there are none, and the services of the same group. */
+/** Returns the body of a discovery response: the instances, or the gateway itself without instances, and the service's group. */
 export function discoveryAnswer(question: DiscoveryQuestion, instances: readonly Instance[]): string {
   const { service, services, gateway } = question;
   const self = { ip: gateway.hostname.replace(/^\[|\]$/g, ""), port: Number(gateway.port || 80), weight: 100 };
@@ -133,7 +138,7 @@ export function discoveryAnswer(question: DiscoveryQuestion, instances: readonly
   return JSON.stringify({ correlative, endpoints: { items } });
 }
 
-/** EAS writes the name of a service in a group as `<group>.<service>`. */
+/** Returns the group of a service. EAS names a service in a group `<group>.<service>`. */
 function groupOf(service: string): string | undefined {
   const end = service.indexOf(".");
   return end === -1 ? undefined : service.slice(0, end);

@@ -1,6 +1,6 @@
 /**
- * The emulator without a server: a function from `Request` to `Response` and a transport, for every runtime, web pages
- * included.
+ * The emulator without a server: a function from `Request` to `Response` and a client transport. Runs on every runtime,
+ * including in web pages.
  */
 
 export { createEmulator, type Emulator, type EmulatorLogEntry, type EmulatorOptions } from "./emulator.js";

@@ -1,14 +1,15 @@
 import { platform } from "#platform";
 
-/** How a caller proved who it is: by which form, not at all, or with a token or signature that is not right. */
+/** The form in which a caller authenticated; `"none"` without credentials, `"wrong"` when they were rejected. */
 export type AuthForm = "token" | "bearer" | "signature" | "none" | "wrong";
 
-/** How far a strict emulator lets a signature's date be off. */
+/** Maximum difference between a signature's date and the current time when signatures are strict. */
 const MAX_CLOCK_SKEW_MS = 15 * 60_000;
 
 /**
- * Which form a request is authorised by. EAS computes the HMAC over the header values as it receives them: the official
- * SDKs send local time labelled GMT, and Java sends MD5 without leading zeros, and both are taken.
+ * Returns the form in which a request is authorized. Like EAS, it computes the HMAC over the header values as received.
+ * Signatures of the official SDKs therefore pass, although they send local time labeled GMT, and Java's MD5 lacks leading
+ * zeros.
  */
 export async function authorizationOf(
   request: Request,
@@ -37,9 +38,9 @@ export async function authorizationOf(
   return "wrong";
 }
 
-/** What clients sign as the resource: with and without the query, encoded as on the wire or as the user wrote it. */
+/** Returns the resource strings that clients sign: with or without the query, percent-encoded or decoded. */
 function signedForms(resource: string): Set<string> {
-  // A prefix before /api/predict is the gateway's own and is not signed.
+  // The gateway adds any prefix before /api/predict itself, so it is not signed.
   const own = resource.slice(Math.max(0, resource.indexOf("/api/predict/")));
   const path = own.split("?", 1)[0] as string;
   const query = own.slice(path.length);

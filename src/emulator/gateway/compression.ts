@@ -13,7 +13,7 @@ import type {
 
 interface Coding {
   readonly contentEncoding: string;
-  /** Loaded when it is needed first, so that an emulator starts without. */
+  /** Returns the codec. It is loaded on first use, so that an emulator starts without it. */
   codec(): CompressionCodec | Promise<CompressionCodec>;
 }
 
@@ -43,7 +43,7 @@ const CONTENT_ENCODINGS: Readonly<Record<EmulatorContentEncoding, EmulatorDecomp
 };
 const DECOMPRESSORS: readonly EmulatorDecompressor[] = ["gzip", "zlib", "snappy", "lz4", "zstd"];
 
-/** The most that a body may become: what the emulator's server takes as one. */
+/** Maximum size of a decompressed body; the same as the server's limit for received bodies. */
 const MAX_BODY_BYTES = 256 * 1024 * 1024;
 
 const SERVICE_OPTIONS: OptionNames<EmulatorService> = {
@@ -58,7 +58,7 @@ const SERVICE_OPTIONS: OptionNames<EmulatorService> = {
   compressor: 1,
 };
 
-/** Checks the options of a service and returns it. */
+/** Returns the service unchanged. Throws a `TypeError` for unknown options and invalid compression settings. */
 export function checkCompressors(service: EmulatorService): EmulatorService {
   checkOptionNames("service options", service, SERVICE_OPTIONS);
   const check = (name: string, value: unknown, right: readonly string[]) => {
@@ -71,12 +71,12 @@ export function checkCompressors(service: EmulatorService): EmulatorService {
   return service;
 }
 
-/** Throws the answer to a request whose `Content-Encoding` the service does not accept. */
+/** Throws the 415 response for a request whose `Content-Encoding` the service does not accept. */
 function refuseEncoding(coding: string, accepted: string): never {
   throw new Response(`Content-Encoding is ${show(coding)}: the service accepts ${accepted}`, { status: 415 });
 }
 
-/** Returns a call's body as the service sees it. Its `Content-Encoding` counts; without one, the service's `decompressor`. */
+/** Returns a call's body, decompressed by its `Content-Encoding` or, without one, by the service's `decompressor`. */
 export async function decompressBody(
   { decompressor, contentEncoding }: EmulatorService,
   call: EmulatorCall,
@@ -93,7 +93,7 @@ export async function decompressBody(
   if (name === undefined || body.length === 0) return body;
   const codec = await CODINGS[name].codec();
   try {
-    // Not the headers of the call: no SDK sends a length with a block, and the real service is not known to ask for one.
+    // The call's headers are not passed: no SDK sends the length of an LZ4 block, and EAS is not known to require it.
     return await (codec.decompress?.(body, { maxBytes: MAX_BODY_BYTES, headers: new Headers() }) ?? body);
   } catch (cause) {
     const why = messageOf(cause);
@@ -101,7 +101,7 @@ export async function decompressBody(
   }
 }
 
-/** A successful answer in compressed form; one that has a `Content-Encoding` already, and one without a body, as it is. */
+/** Compresses a successful response. Responses without a body, or with a `Content-Encoding`, are returned unchanged. */
 export async function compressAnswer(name: EmulatorCompressor | undefined, answer: Response): Promise<Response> {
   if (name === undefined || !answer.ok || answer.body === null || answer.headers.has("content-encoding")) return answer;
   const { contentEncoding, codec } = CODINGS[name];

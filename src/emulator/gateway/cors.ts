@@ -1,20 +1,20 @@
 import { isOrigin } from "../../endpoint/origin.js";
 import { argumentTypeError, show } from "../../util/argument-errors.js";
 
-/** How a gateway lets pages of other origins call it. */
+/** Options for cross-origin calls from web pages. */
 export interface EmulatorCors {
-  /** Origins of pages that may call, as `https://example.com`. Default: all. */
+  /** Origins whose pages may call, such as `https://example.com`. Default: all origins. */
   readonly origins?: readonly string[] | undefined;
   /**
-   * Headers of answers that pages may read beside the few that every page may (`Content-Type`, `Content-Length`, …), such as
-   * `X-Eas-Queueservice-Request-Id`, without which a page's `put` has no `requestId`. Default: none.
+   * Response headers that pages may read, in addition to the safelisted headers such as `Content-Type`. Without
+   * `X-Eas-Queueservice-Request-Id`, the result of a page's `put` has no `requestId`. Default: none.
    */
   readonly exposeHeaders?: readonly string[] | undefined;
 }
 
-/** Seconds for which a browser may keep the answer to a preflight; Chromium keeps none longer. */
+/** Seconds for which browsers may cache a preflight response. Chromium caps it at this value. */
 const MAX_AGE = 7200;
-/** All that a service or a queue may be called with. */
+/** All methods that services and queues accept. */
 const METHODS = "GET, HEAD, POST, PUT, PATCH, DELETE";
 
 /** The gateway's side of cross-origin resource sharing (fetch.spec.whatwg.org, "CORS protocol"). */
@@ -22,7 +22,7 @@ export class Cors {
   readonly #origins: readonly string[] | undefined;
   readonly #exposed: string;
 
-  /** Without `setting`, pages of other origins cannot call. */
+  /** Returns the CORS policy of an option's value; undefined when pages of other origins may not call. */
   static of(setting: boolean | EmulatorCors | undefined): Cors | undefined {
     if (setting === undefined || setting === false) return undefined;
     if (setting === true) return new Cors({});
@@ -35,7 +35,7 @@ export class Cors {
     this.#exposed = checkList("exposeHeaders", exposeHeaders).map(checkName).join(", ");
   }
 
-  /** The answer to a preflight of an origin that may call; others are answered as if there were no such protocol. */
+  /** Returns the response to a preflight from an allowed origin; undefined for every other request. */
   preflight({ method, headers }: Request): Response | undefined {
     const origin = headers.get("origin");
     const isPreflight = method === "OPTIONS" && headers.has("access-control-request-method");
@@ -43,34 +43,34 @@ export class Cors {
     const answer = new Response(null, { status: 204, headers: this.headers(origin) });
     answer.headers.delete("access-control-expose-headers");
     answer.headers.set("access-control-allow-methods", METHODS);
-    // By name: `*` does not stand for Authorization.
+    // The headers are listed because `*` does not cover Authorization.
     const asked = headers.get("access-control-request-headers");
     if (asked) answer.headers.set("access-control-allow-headers", asked);
     answer.headers.set("access-control-max-age", String(MAX_AGE));
     return answer;
   }
 
-  /** The answer as the page that asked may read it; whatever a service says of CORS gives way. */
+  /** Returns a copy of the response with this policy's CORS headers, which replace those of the service. */
   share(request: Request, answer: Response): Response {
-    // A new one, since the headers of an answer that came from a `fetch` cannot be changed.
+    // A copy, because the headers of a response that came from `fetch` are immutable.
     const shared = new Response(answer.body, answer);
     for (const name of ["access-control-allow-origin", "access-control-expose-headers"]) shared.headers.delete(name);
     for (const [name, value] of this.headers(request.headers.get("origin"))) {
-      // A service may have its own reasons to vary.
+      // The service may have added a Vary header of its own.
       if (name === "vary") shared.headers.append(name, value);
       else shared.headers.set(name, value);
     }
     return shared;
   }
 
-  /** Headers by which a page of `origin` may read an answer, and by which caches give it to no other page. */
+  /** Returns the headers that let a page of `origin` read a response, and `Vary` so that caches keep origins apart. */
   headers(origin: string | null): [name: string, value: string][] {
     const headers: [string, string][] = [];
     if (this.#allows(origin)) {
       headers.push(["access-control-allow-origin", this.#origins === undefined ? "*" : origin]);
       if (this.#exposed !== "") headers.push(["access-control-expose-headers", this.#exposed]);
     }
-    // Also where nobody may read it: a cache would give that answer to a page that may.
+    // Also sent when the origin is not allowed: otherwise a cache could serve that response to an allowed origin.
     if (this.#origins !== undefined) headers.push(["vary", "Origin"]);
     return headers;
   }
@@ -85,19 +85,19 @@ function checkList(name: string, value: readonly string[]): readonly string[] {
   return value;
 }
 
-/** Refuses what no browser ever sends as its origin. */
+/** Returns a valid origin. Throws a `TypeError` for text that browsers never send as an origin. */
 function checkOrigin(text: string): string {
   if (isOrigin(text)) return text;
   throw refused("cors.origins", text, 'scheme, host and port only, as in "https://example.com"', "has");
 }
 
-/** Refuses what would make every answer fail. */
+/** Returns a valid header name. Throws a `TypeError` for other names, which would make every response fail. */
 function checkName(name: string): string {
   try {
     new Headers().has(name);
     if (typeof name === "string") return name;
   } catch {
-    // Said below.
+    // The error below reports the invalid name.
   }
   throw refused("cors.exposeHeaders", name, "the name of a header", "has");
 }

@@ -3,19 +3,19 @@ import { argumentTypeError, show } from "../../util/argument-errors.js";
 /** Names of the loopback interface. Browsers resolve all names below `localhost` to it. */
 const LOOPBACK = /^(localhost|.+\.localhost|127(\.\d+){3}|\[::1\])$/;
 
-/** Decides by its `Host` header whether a request is answered. */
+/** Decides from the `Host` header whether a request is accepted. */
 export type HostCheck = (host: string | undefined) => boolean;
 
 /**
- * Returns a check that accepts loopback names, and those in `hosts`. A web page whose name an attacker has made resolve to
- * 127.0.0.1 (DNS rebinding) has the emulator as its own origin, but its requests carry the attacker's name.
+ * Returns a check that accepts loopback names and the names in `hosts`. It protects against DNS rebinding: a web page whose
+ * name resolves to 127.0.0.1 has the emulator as its own origin, but its requests carry the page's name.
  */
 export function hostCheck(hosts: readonly string[] | "*" = []): HostCheck {
   if (hosts === "*") return () => true;
   if (!Array.isArray(hosts)) throw badHosts("is", hosts);
   const checks = hosts.map(checkOf);
   return (host) => {
-    // Only HTTP/1.0 clients leave the header out. Browsers never do.
+    // Only HTTP/1.0 clients omit the header; browsers always send it.
     if (host === undefined) return true;
     const name = nameOf(host);
     return name !== undefined && (LOOPBACK.test(name) || checks.some((matches) => matches(name)));
@@ -30,12 +30,12 @@ function checkOf(pattern: unknown): (name: string) => boolean {
   return isWildcard ? (host) => host.endsWith(`.${name}`) : (host) => host === name;
 }
 
-/** The name in a `Host` header, without its port; undefined when the header is malformed. */
+/** Returns the name in a `Host` header, without its port; undefined when the header is malformed. */
 function nameOf(host: string): string | undefined {
   return hostname(host.replace(/:\d*$/, ""));
 }
 
-/** The canonical form of a host name, as browsers send it; undefined for text that has any other part of a URL. */
+/** Returns the canonical form of a host name, as browsers send it; undefined for text with any other part of a URL. */
 function hostname(text: string): string | undefined {
   if (!/^([^\s:/?#@\\*[\]]+|\[[\da-f:.]+\])$/i.test(text) || !URL.canParse(`http://${text}`)) return undefined;
   return new URL(`http://${text}`).hostname.replace(/\.$/, "");

@@ -1,10 +1,10 @@
 import { joinChunks } from "../../platform/chunks.js";
 import type { HostCheck } from "./host-names.js";
 
-/** Larger bodies are answered with 413. */
+/** Maximum size of a request body; larger bodies are refused with status 413. */
 const MAX_BODY_BYTES = 256 * 1024 * 1024;
 
-/** A request that is answered with `status` and the message, and never reaches the emulator. */
+/** Refuses a request with `status` and the message before it reaches the emulator. */
 export class RefusedRequest extends Error {
   readonly status: 400 | 403 | 413;
 
@@ -14,7 +14,7 @@ export class RefusedRequest extends Error {
   }
 }
 
-/** What is used of Node's `IncomingMessage`. */
+/** The members of Node's `IncomingMessage` that are used. */
 interface IncomingRequest extends AsyncIterable<unknown> {
   readonly method?: string | undefined;
   readonly url?: string | undefined;
@@ -22,7 +22,7 @@ interface IncomingRequest extends AsyncIterable<unknown> {
   readonly rawHeaders: readonly string[];
 }
 
-/** Reads a request of Node's server to its end. Throws a `RefusedRequest` for requests that must be refused. */
+/** Reads a whole request of Node's server. Rejects with a `RefusedRequest` if the request must be refused. */
 export async function toRequest(
   incoming: IncomingRequest,
   isAllowed: HostCheck,
@@ -31,7 +31,7 @@ export async function toRequest(
   const url = urlOf(incoming, isAllowed);
   const chunks: Uint8Array[] = [];
   let length = 0;
-  // Also read for a request that is refused: the client might not read the answer before it has sent its body.
+  // The body of a refused request is read too: the client might not read the response before it has sent its body.
   for await (const chunk of incoming) {
     length += (chunk as Uint8Array).length;
     if (length > MAX_BODY_BYTES) throw new RefusedRequest(413, "The body is larger than 256 MiB");
@@ -41,21 +41,21 @@ export async function toRequest(
   const headers = new Headers();
   const { rawHeaders, method = "GET" } = incoming;
   for (let i = 0; i < rawHeaders.length; i += 2) headers.append(rawHeaders[i] as string, rawHeaders[i + 1] as string);
-  // Not a Blob: in a test environment such as jsdom, `Blob` is not the class that `Request` knows.
+  // Not a Blob: in test environments such as jsdom, the global `Blob` is not the class that `Request` accepts.
   const body = method === "GET" || method === "HEAD" ? null : joinChunks(chunks, length);
   return requestOf(url, { method, headers, body, signal });
 }
 
-/** Makes a request with all of its headers, whatever the `Request` of the environment accepts. */
+/** Creates a request with all of its headers, including those that the environment's `Request` would drop. */
 export function requestOf(url: string | URL, init: RequestInit): Request {
   const request = withSignal(url, init);
   const headers = new Headers(init.headers);
-  // The Request of browsers and happy-dom drops Cookie, Date and others. A signature covers the date.
+  // The `Request` of browsers and happy-dom drops Cookie, Date and others, and the date is part of a signature.
   const isWhole = [...headers].every(([name]) => request.headers.has(name));
   return isWhole ? request : Object.defineProperty(request, "headers", { value: headers });
 }
 
-/** The signal may be of another realm, as in jsdom: Node's `Request` refuses such a signal. */
+/** Creates a request whose signal may be from another realm, as in jsdom, where Node's `Request` rejects such a signal. */
 function withSignal(url: string | URL, { signal, ...init }: RequestInit): Request {
   try {
     return new Request(url, { ...init, signal: signal ?? null });
@@ -66,16 +66,16 @@ function withSignal(url: string | URL, { signal, ...init }: RequestInit): Reques
 }
 
 /**
- * Returns the URL of a request, or why it is refused. HTTP clients with a proxy send the absolute form, whose host counts and not that of the header
- * (RFC 9112, 3.2.2). Its host is not checked: browsers send this form only to a proxy that their user has set, so no page can
- * reach the emulator by it.
+ * Returns the URL of a request, or the refusal. HTTP clients with a proxy send the target in absolute form, whose host
+ * overrides the `Host` header (RFC 9112, 3.2.2). That host is not checked: browsers send this form only to a proxy that their
+ * user has configured, so a page cannot use it to reach the emulator.
  */
 function urlOf({ url = "/", headers: { host } }: IncomingRequest, isAllowed: HostCheck): string | RefusedRequest {
   const isAbsolute = /^[a-z][a-z\d+.-]*:\/\//i.test(url);
   if (!isAbsolute && !isAllowed(host)) {
     return new RefusedRequest(
       403,
-      `The emulator does not answer for the host ${JSON.stringify(host)}. It answers loopback names; the option "hosts" of startEmulator allows others.`,
+      `The host ${JSON.stringify(host)} is not allowed: the emulator accepts loopback names. The option "hosts" of startEmulator allows others.`,
     );
   }
   const target = isAbsolute ? url : `http://${host || "localhost"}${url}`;

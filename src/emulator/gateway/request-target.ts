@@ -5,22 +5,22 @@ import type { EmulatorService } from "../services/service.js";
 
 const PREDICT = "/api/predict/";
 
-/** Where a request goes: to a service or to a queue. */
+/** The service or queue that a request addresses. */
 export interface Target {
   readonly name: string;
-  /** Path behind the name. */
+  /** Path after the name. */
   readonly path: string;
   readonly service?: EmulatorService | undefined;
   readonly queue?: Queue | undefined;
 }
 
-/** What the gateway knows. */
+/** The services and queues of the emulator. */
 interface Known {
   readonly services: ReadonlyMap<string, EmulatorService>;
   readonly queues: Queues;
 }
 
-/** What a URL leads to: the service whose own host it has, or what follows `/api/predict/` in its path. */
+/** Finds the target of a URL: by its host name if a service has it, otherwise by the path after `/api/predict/`. */
 export function findTarget(hostname: string, pathname: string, known: Known): Target | undefined {
   const own = easHost(hostname)?.service;
   if (own !== undefined) return findOfHost(own, pathname, known);
@@ -28,7 +28,7 @@ export function findTarget(hostname: string, pathname: string, known: Known): Ta
   return at === -1 ? undefined : findNamed(pathname.slice(at + PREDICT.length).split("/"), known);
 }
 
-/** The whole path is the service's own, and its root is what the gateway calls without a path. */
+/** Finds the service of a host name, whose whole path belongs to the service. The root path is the service's empty path. */
 function findOfHost(own: string, pathname: string, known: Known): Target | undefined {
   const names = [...known.queues.names(), ...known.services.keys()];
   const name = names.find((name) => isSameService(name.split("/", 1)[0] as string, own));
@@ -37,7 +37,7 @@ function findOfHost(own: string, pathname: string, known: Known): Target | undef
   return findNamed([name.split("/", 1)[0] as string, ...path], known);
 }
 
-/** The longest name that whole segments spell, since a name may have a slash in it. */
+/** Finds the longest name that whole path segments form, since a name may contain slashes. */
 function findNamed(segments: readonly string[], { services, queues }: Known): Target | undefined {
   for (let length = segments.length; length > 0; length--) {
     const name = decode(segments.slice(0, length).join("/"));
@@ -50,10 +50,12 @@ function findNamed(segments: readonly string[], { services, queues }: Known): Ta
   return undefined;
 }
 
+/** Returns the root queue as the target, unless the path addresses a service. */
 export function findRootQueue(pathname: string, queue: Queue | undefined): Target | undefined {
   return queue && !pathname.includes(PREDICT) ? { name: queue.name, path: pathname, queue } : undefined;
 }
 
+/** Decodes percent-encoding. Text with malformed encoding is returned unchanged. */
 export function decode(text: string): string {
   try {
     return decodeURIComponent(text);

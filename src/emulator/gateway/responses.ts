@@ -10,14 +10,14 @@ import type { AuthForm } from "./authorization.js";
 import { compressAnswer, decompressBody } from "./compression.js";
 import type { Target } from "./request-target.js";
 
-/** A request that the gateway has received, with what it knows of it. */
+/** A request that the gateway has received, with its target, log entry and fault. */
 export interface ReceivedCall extends QueueCall {
   readonly entry: { readonly method: string; readonly url: string; readonly auth: AuthForm };
   readonly found: Target | undefined;
   readonly fault: Fault | undefined;
 }
 
-/** What the gateway answers by itself: `list` is discovery's answer, if it was asked; `token` is the wanted one. */
+/** Returns the response that the gateway sends without calling a service: `list` is the discovery response, if requested. */
 export function answerWithoutService(
   { request, entry, found, fault }: ReceivedCall,
   { token, list, isUpgrade }: { token: string; list: string | undefined; isUpgrade: boolean },
@@ -41,17 +41,17 @@ function unknownPlace(request: Request): string {
   return easHost(hostname)?.service === undefined ? pathname : hostname;
 }
 
-/** The requests of signals that handlers may hold for as long as their bodies last: on Node the signal alone never fires. */
+/** Keeps requests alive while a handler holds their signals: on Node, the signal alone never fires. */
 const requestsOfSignals = new WeakMap<AbortSignal, Request>();
 
-/** Answers for the service; there is one when nothing was refused. Rejects when the caller goes. */
+/** Calls the service's handler for a request that was not refused. Rejects when the caller disconnects. */
 export function runHandler(received: ReceivedCall): Promise<Response> {
   const { service, call } = callOf(received);
   requestsOfSignals.set(call.signal, received.request);
   return runService(service, call);
 }
 
-/** The service's answer to a call; 400 when its handler throws. Rejects when the caller goes. */
+/** Calls a service's handler and returns its response; 400 when the handler throws. Rejects when the caller disconnects. */
 export async function runService(service: EmulatorService, call: EmulatorCall): Promise<Response> {
   try {
     const answer = await service.handle({ ...call, body: await decompressBody(service, call) });
@@ -63,7 +63,7 @@ export async function runService(service: EmulatorService, call: EmulatorCall): 
   }
 }
 
-/** Grants the upgrade to a WebSocket of a queue's watch or a service, or says why not; there is one when nothing was refused. */
+/** Accepts or refuses a WebSocket upgrade to a queue's watch or a service. The gateway has not refused the request. */
 export async function acceptSocket(received: ReceivedCall): Promise<Response | AcceptedSocket> {
   const { request, found, fault } = received;
   if (found?.queue !== undefined) {
@@ -75,7 +75,7 @@ export async function acceptSocket(received: ReceivedCall): Promise<Response | A
   return isResponse(attach) ? attach : { protocol: chooseProtocol(request.headers, service.protocols), attach };
 }
 
-/** A service's answer to an upgrade. */
+/** Lets a service accept or refuse a WebSocket upgrade. */
 export async function acceptByService(
   service: EmulatorService,
   call: EmulatorCall,
@@ -95,7 +95,7 @@ function callOf({ request, query, body, path, found }: ReceivedCall): { service:
   return { service, call: { service: name, method, path, query, headers, body, signal } };
 }
 
-/** An answer with a length. */
+/** Creates a response with a `Content-Length`. Text is sent as `text/plain`, bytes as `application/octet-stream`. */
 export function answerWith(
   status: number,
   body: string | Uint8Array,

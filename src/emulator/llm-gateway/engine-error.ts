@@ -1,6 +1,6 @@
-/** Why an engine has not answered, or not to the end. `message` is that of the gateway's HTTP client. */
+/** Thrown when an engine does not send a complete response. `message` is that of the gateway's HTTP client. */
 export class EngineError extends Error {
-  /** Whether a limit of the gateway has passed. Such a request is not sent again. */
+  /** Whether one of the gateway's timeouts has expired. Such a request is not retried. */
   readonly isTimeout: boolean;
 
   constructor(message: string, isTimeout = false) {

@@ -8,15 +8,15 @@ import { Instance } from "../instances.js";
 import type { EmulatorCall, EmulatorService } from "../services/service.js";
 import { EngineError } from "./engine-error.js";
 
-/** One of the engines that the gateway calls. */
+/** An engine behind the gateway. */
 export class Engine extends Instance {
-  /** Calls and WebSockets under way. */
+  /** Number of calls and WebSockets in progress. */
   active = 0;
-  /** For the weighted round robin. */
+  /** Current weight in the smooth weighted round robin. */
   credit = 0;
   readonly #connections = new Set<AbortController>();
 
-  /** A connection to this engine, which breaks when it is stopped. Undefined when nothing listens. */
+  /** Opens a connection, whose signal aborts when the engine stops. Returns undefined if the engine does not listen. */
   connect(): AbortController | undefined {
     if (!this.isRunning) return undefined;
     const connection = new AbortController();
@@ -24,6 +24,7 @@ export class Engine extends Instance {
     return connection;
   }
 
+  /** Closes a connection that `connect` opened. */
   release(connection: AbortController): void {
     this.#connections.delete(connection);
   }
@@ -37,35 +38,37 @@ export class Engine extends Instance {
 
 /** A request to an engine. */
 export interface EngineRequest extends Omit<EmulatorCall, "query" | "signal"> {
-  /** What follows the path: `""`, or text that begins with `?`. */
+  /** The query string: `""`, or text that starts with `?`. */
   readonly search: string;
 }
 
-/** An engine's answer. Its body must be read to the end, or discarded. */
+/** A response of an engine. Read its body to the end or call `discard()`. */
 export interface EngineResponse {
   readonly status: number;
   readonly statusText: string;
   readonly headers: Headers;
-  /** Throws an `EngineError` where the body breaks off. */
+  /** Yields the body. Throws an `EngineError` if the body breaks off. */
   readonly body: AsyncGenerator<Uint8Array>;
+  /** Closes the connection without reading the body. */
   discard(): void;
 }
 
-/** What limits a call of an engine. */
+/** Limits of a call to an engine. */
 export interface EngineLimits {
+  /** Milliseconds to wait for the response headers. */
   readonly headerTimeout: number;
 }
 
-/** As many bytes are read at once. */
+/** Maximum size of the chunks that the gateway reads. */
 const READ_BYTES = 8192;
 const MAX_HEADER_BYTES = 10_485_760;
 const MAX_REDIRECTS = 10;
 const MAX_BODY_BYTES = 256 * 1024 * 1024;
-/** Local ports as Linux assigns them. */
+/** The range from which Linux assigns local ports. */
 const FIRST_PORT = 32_768;
 const PORTS = 28_232;
 
-/** The gateway's HTTP client. */
+/** The gateway's HTTP client for engines. */
 export class EngineClient {
   readonly #service: EmulatorService;
   readonly #limits: EngineLimits;
@@ -79,15 +82,15 @@ export class EngineClient {
   }
 
   /**
-   * Sends a request, and up to `resends` times again when it breaks before the answer's head. Follows redirects. Aborting
-   * `life` closes the connection to the engine. Throws an `EngineError`.
+   * Sends a request and follows redirects. If the connection breaks before the response headers, the request is retried up to
+   * `retries` times. Aborting `life` closes the connection to the engine. Rejects with an `EngineError`.
    */
-  async send(engine: Engine, request: EngineRequest, life: AbortSignal, resends: number): Promise<EngineResponse> {
-    for (let resent = 0; ; resent++) {
+  async send(engine: Engine, request: EngineRequest, life: AbortSignal, retries: number): Promise<EngineResponse> {
+    for (let retry = 0; ; retry++) {
       try {
         return await this.#follow(engine, request, life);
       } catch (error) {
-        if (!(error instanceof EngineError) || error.isTimeout || resent >= resends || life.aborted) throw error;
+        if (!(error instanceof EngineError) || error.isTimeout || retry >= retries || life.aborted) throw error;
       }
     }
   }
@@ -127,7 +130,7 @@ export class EngineClient {
       return new EngineError(`read tcp 127.0.0.1:${local}->${address}: read: connection reset by peer`);
     };
     let reader: ReadableStreamDefaultReader<Uint8Array> | undefined;
-    /** Closes the connection, which notifies an engine that is still at work. */
+    /** Closes the connection, which aborts the call in the engine. */
     const close = (reason?: unknown) => {
       unlinkSignal(life, target);
       engine.release(connection);
@@ -136,7 +139,7 @@ export class EngineClient {
     };
     const target = { abort: close };
     linkSignal(life, target);
-    // As the client does that decompresses by itself.
+    // Go's HTTP client asks for gzip by itself, and then decompresses the response.
     const headers = new Headers(request.headers);
     const isTransparent = !headers.has("accept-encoding") && request.method !== "HEAD";
     if (isTransparent) headers.set("accept-encoding", "gzip");
@@ -215,7 +218,7 @@ async function* readBody(
   }
 }
 
-/** Decompressed when all of it has come: unlike the gateway's, so that every runtime can. */
+/** Decompresses a body once it is complete. The real gateway streams, but not every runtime can stream gzip. */
 async function* decompressed(chunks: AsyncGenerator<Uint8Array>): AsyncGenerator<Uint8Array> {
   const whole: Uint8Array[] = [];
   for await (const chunk of chunks) whole.push(chunk);

@@ -9,8 +9,8 @@ const MAX_NAME = "event".length;
 const BYTE_ORDER_MARK: readonly number[] = [0xef, 0xbb, 0xbf];
 
 /**
- * Reads the data of server-sent events as the gateway does. An event with an id or a name and no data has empty data, and
- * comments are not events. Throws an `EngineError` for an event above `maxBytes` and for one that is cut off.
+ * Yields the data of server-sent events, parsed like the gateway does. An event with only an id or a name has empty data.
+ * Comments are not events. Throws an `EngineError` for an event that is larger than `maxBytes` or incomplete.
  */
 export async function* readEvents(chunks: AsyncGenerator<Uint8Array>, maxBytes: number): AsyncGenerator<Uint8Array> {
   const parser = new EventParser(maxBytes);
@@ -36,11 +36,11 @@ export async function* readEvents(chunks: AsyncGenerator<Uint8Array>, maxBytes: 
 
 class EventParser {
   readonly #maxBytes: number;
-  /** The line that has no end yet. */
+  /** Chunks of the current, incomplete line. */
   #line: Uint8Array[] = [];
-  /** Bytes since the last block of lines. */
+  /** Number of bytes since the last complete event. */
   #length = 0;
-  /** Whether the block has lines. */
+  /** Whether the current event has lines. */
   #hasLines = false;
   #data: Uint8Array[] = [];
   #isEvent = false;
@@ -51,13 +51,14 @@ class EventParser {
     this.#maxBytes = maxBytes;
   }
 
+  /** Parses a chunk and yields the data of the events that it completes. */
   *push(chunk: Uint8Array): Generator<Uint8Array> {
     let start = 0;
     for (let at = 0; at < chunk.length; at++) {
       const byte = chunk[at];
       const isSecondHalf = byte === LF && this.#endedByReturn;
       this.#endedByReturn = byte === CR;
-      // The line feed after a carriage return that ends a block belongs to that block.
+      // The line feed of a CRLF pair that ends an event counts toward that event.
       if (!isSecondHalf || this.#length > 0) this.#length++;
       if (isSecondHalf) {
         start = at + 1;
@@ -68,17 +69,17 @@ class EventParser {
       }
       if (this.#length >= this.#maxBytes) throw new EngineError("bufio.Scanner: token too long");
     }
-    // A copy, since the engine may use its memory again.
+    // A copy, since the engine may reuse its memory.
     if (start < chunk.length) this.#line.push(chunk.slice(start));
   }
 
-  /** Throws when the body has ended in the middle of a line. */
+  /** Throws an `EngineError` if the body has ended in the middle of a line. */
   checkLine(): void {
     const line = this.#withoutMark(joinChunks(this.#line, totalLength(this.#line)));
     if (line.length > 0) throw new EngineError("go-sse: unexpected end of input");
   }
 
-  /** Ends an event; undefined when there was none. */
+  /** Ends the current event and returns its data; undefined if there is no event. */
   takeEvent(): Uint8Array | undefined {
     if (this.#hasLines) this.#length = 0;
     this.#hasLines = false;

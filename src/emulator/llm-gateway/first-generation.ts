@@ -9,9 +9,9 @@ import { JsonError, scanJson } from "./json-scanner.js";
 import { type Flushed, flushedAnswer, textAnswer, wholeAnswer } from "./responses.js";
 import { acceptThrough } from "./socket-bridge.js";
 
-/** How often a request is sent again that broke before the answer's head. */
-const RESENDS = 3;
-/** What the gateway writes where an answer breaks off, and after it a normal end. */
+/** Maximum number of retries of a request whose connection broke before the response headers. */
+const MAX_RETRIES = 3;
+/** Text that the gateway appends to an incomplete response, before it ends the response normally. */
 const BROKEN = "Bad Request\n";
 
 const HOP_HEADERS = [
@@ -27,14 +27,14 @@ const HOP_HEADERS = [
   "content-length",
 ];
 
-/** Answers to requests that no engine is there for. */
+/** Responses to requests for which no engine is available. */
 const NO_ENGINE: Readonly<Record<NoEngine, () => Response>> = {
   unknown: () => textAnswer(404, "no backend endpoint found"),
   busy: () => textAnswer(429, "too many requests"),
   overflow: () => textAnswer(429, "requests buffer queue overflow"),
 };
 
-/** The gateway of January 2026. */
+/** Emulates the gateway of January 2026. */
 export function firstGeneration(gateway: Gateway): Generation {
   return {
     handle: (call) => answer(gateway, call),
@@ -42,6 +42,7 @@ export function firstGeneration(gateway: Gateway): Generation {
   };
 }
 
+/** Creates the response to a request with too large headers. */
 export const tooLargeHeaders = (): Response =>
   wholeAnswer(
     431,
@@ -84,14 +85,14 @@ function withoutHopHeaders(headers: Headers): Headers {
   return kept;
 }
 
-/** Answers with the response of any engine, including errors and their headers. */
+/** Returns the response of any engine, including errors and their headers. */
 async function answerUnchanged(gateway: Gateway, call: EmulatorCall): Promise<Response> {
   const engine = gateway.pick();
   if (engine === undefined) return NO_ENGINE.unknown();
   const life = new AbortController();
   try {
     const request = engineRequest(call, { headers: forwardedHeaders(call) });
-    const { status, headers, body } = await gateway.client.send(engine, request, life.signal, RESENDS);
+    const { status, headers, body } = await gateway.client.send(engine, request, life.signal, MAX_RETRIES);
     return wholeAnswer(status, withoutHopHeaders(headers), await wholeBody(body));
   } catch (error) {
     if (error instanceof EngineError) return textAnswer(400, error.message);
@@ -101,7 +102,7 @@ async function answerUnchanged(gateway: Gateway, call: EmulatorCall): Promise<Re
   }
 }
 
-/** Answers with the response of an engine. The engine's call continues if the client disconnects. */
+/** Returns the response of an engine. The engine's call continues even if the client disconnects. */
 async function answerThrough(
   gateway: Gateway,
   engine: Engine,
@@ -117,7 +118,7 @@ async function answerThrough(
   let response: EngineResponse;
   try {
     const request = engineRequest(call, { headers: forwardedHeaders(call) });
-    response = await gateway.client.send(engine, request, life.signal, RESENDS);
+    response = await gateway.client.send(engine, request, life.signal, MAX_RETRIES);
     if (response.status !== 200) {
       const text = await wholeBody(response.body, true);
       finish();
@@ -153,7 +154,7 @@ async function* flushed(
   }
 }
 
-/** An event as the gateway writes it: lines after the first are without a field name. */
+/** Formats an event like the gateway, which writes the field name only before the first line of the data. */
 export function eventOf(data: Uint8Array): Uint8Array {
   const event = new Uint8Array(data.length + 8);
   event.set(utf8("data: "));
@@ -162,13 +163,13 @@ export function eventOf(data: Uint8Array): Uint8Array {
   return event;
 }
 
-/** Reads a body to its end; one that breaks off to there, if `isPart` may be. */
-export async function wholeBody(chunks: AsyncGenerator<Uint8Array>, isPart = false): Promise<Uint8Array> {
+/** Reads a body to its end. With `allowPartial`, an incomplete body is returned instead of throwing an `EngineError`. */
+export async function wholeBody(chunks: AsyncGenerator<Uint8Array>, allowPartial = false): Promise<Uint8Array> {
   const bytes: Uint8Array[] = [];
   try {
     for await (const chunk of chunks) bytes.push(chunk);
   } catch (error) {
-    if (!isPart || !(error instanceof EngineError)) throw error;
+    if (!allowPartial || !(error instanceof EngineError)) throw error;
   }
   return joinChunks(bytes, totalLength(bytes));
 }

@@ -2,7 +2,7 @@ import { sleep } from "../../util/timing/abort.js";
 import type { EmulatorCall, EmulatorService } from "../services/service.js";
 import { type Engine, EngineClient, type EngineRequest } from "./engine.js";
 
-/** How a gateway behaves; every option has its value. */
+/** The options of a gateway after validation, with defaults. */
 export interface GatewaySettings {
   readonly engine: EmulatorService;
   readonly concurrency: number;
@@ -16,30 +16,30 @@ export interface GatewaySettings {
   readonly countTokens: (text: string) => number;
 }
 
-/** What answers for one generation. */
+/** The request handlers of one generation of the gateway. */
 export interface Generation {
   handle(call: EmulatorCall): Promise<Response>;
   readonly accept: NonNullable<EmulatorService["accept"]>;
 }
 
-/** Why no engine is there for a call. */
+/** The reason why no engine is available for a call. */
 export type NoEngine = "unknown" | "busy" | "overflow";
 
-/** A request waiting for an engine. */
-interface Waiting {
+/** A request that waits for an engine. */
+interface Waiter {
   take(engine: Engine): void;
 }
 
-/** As many calls of engines are kept for tests to look at. */
+/** Maximum number of logged calls to engines. */
 const LOG_LENGTH = 1000;
 
-/** The engines of a gateway, and the requests that wait for one. */
+/** The engines of a gateway, and the requests that wait for one of them. */
 export class Gateway {
   readonly settings: GatewaySettings;
   readonly engines: readonly Engine[];
   readonly calls: EmulatorCall[] = [];
   readonly client: EngineClient;
-  readonly #waiting = new Set<Waiting>();
+  readonly #waiting = new Set<Waiter>();
 
   constructor(settings: GatewaySettings, engines: readonly Engine[]) {
     this.settings = settings;
@@ -47,13 +47,13 @@ export class Gateway {
     this.client = new EngineClient(settings.engine, settings, (call) => this.log(call));
   }
 
-  /** Keeps a call that an engine has received. */
+  /** Logs a call that an engine has received. */
   log(call: EmulatorCall): void {
     this.calls.push(call);
     if (this.calls.length > LOG_LENGTH) this.calls.shift();
   }
 
-  /** The engine whose turn it is, of those that the gateway knows and that are not busy; it is not taken. */
+  /** Selects the next engine by smooth weighted round robin, among the listed engines with free capacity. Does not reserve it. */
   pick(concurrency: number = Number.POSITIVE_INFINITY): Engine | undefined {
     const free = this.engines.filter(({ isListed, active, weight }) => isListed && active < concurrency && weight > 0);
     let best: Engine | undefined;
@@ -65,7 +65,10 @@ export class Gateway {
     return best;
   }
 
-  /** Takes an engine, which must be released. Waits while all are busy: to the limits if `isLimited`. Rejects when `signal` fires. */
+  /**
+   * Reserves an engine; release it after use. If all engines are busy, the request waits: within `queueLength` and
+   * `holdTimeout` if `isLimited`, indefinitely otherwise. Rejects when `signal` fires.
+   */
   async take(signal: AbortSignal, isLimited: boolean): Promise<Engine | NoEngine> {
     const { concurrency, queueLength, holdTimeout } = this.settings;
     if (!this.engines.some(({ isListed }) => isListed)) return "unknown";
@@ -79,18 +82,18 @@ export class Gateway {
     let onAbort: (() => void) | undefined;
     try {
       return await new Promise<Engine | NoEngine>((resolve, reject) => {
-        const waiting: Waiting = { take: resolve };
-        this.#waiting.add(waiting);
-        // Removed at once, since an engine that is given to a request that has left is never released.
+        const waiter: Waiter = { take: resolve };
+        this.#waiting.add(waiter);
+        // Remove the request immediately: an engine that is assigned to an aborted request would never be released.
         onAbort = () => {
-          this.#waiting.delete(waiting);
+          this.#waiting.delete(waiter);
           reject(signal.reason);
         };
         signal.addEventListener("abort", onAbort);
         if (signal.aborted) onAbort();
         limit?.done.then(
           () => {
-            this.#waiting.delete(waiting);
+            this.#waiting.delete(waiter);
             resolve("busy");
           },
           () => {},
@@ -102,7 +105,7 @@ export class Gateway {
     }
   }
 
-  /** Gives a taken engine to the request that has waited longest. */
+  /** Releases an engine and assigns a free engine to the request that has waited longest. */
   release(engine: Engine): void {
     engine.active--;
     const [next] = this.#waiting;
@@ -115,7 +118,7 @@ export class Gateway {
   }
 }
 
-/** The request as the gateway passes it on; `path` and `body` may differ from the client's. */
+/** Creates the request that the gateway sends to an engine, with the given changes to the client's request. */
 export function engineRequest(
   { service, method, path, query, headers, body }: EmulatorCall,
   changes: Partial<EngineRequest> = {},
@@ -126,7 +129,7 @@ export function engineRequest(
 
 const MAX_HEADER_BYTES = 1_048_576 + 4096;
 
-/** Whether the headers of a request are larger than the gateway reads. */
+/** Whether the headers of a request exceed the gateway's limit. */
 export function hasTooLargeHeaders({ headers }: EmulatorCall): boolean {
   let size = 0;
   for (const [name, value] of headers) size += name.length + value.length + 4;

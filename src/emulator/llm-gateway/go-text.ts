@@ -1,8 +1,8 @@
 import type { Bytes } from "../../formats/request.js";
 
-// Texts as the gateway's programming language writes them: parts of its answers that clients see.
+// Text in the form in which Go's standard library prints it. The gateway is a Go program, and clients see such text.
 
-/** Returns the UTF-8 form of a text. */
+/** Encodes text as UTF-8. */
 export function utf8(text: string): Bytes {
   return new TextEncoder().encode(text);
 }
@@ -19,7 +19,7 @@ const ESCAPES: Readonly<Record<string, string>> = {
   "\\": "\\\\",
 };
 
-/** Returns bytes as a quoted string: bytes that are not UTF-8, and characters that cannot be printed, are escaped. */
+/** Formats bytes like Go's `%q`: escapes bytes that are not valid UTF-8, and characters that are not printable. */
 export function quote(bytes: Uint8Array): string {
   let quoted = "";
   for (let at = 0; at < bytes.length; ) {
@@ -54,12 +54,12 @@ function printed(character: string): string {
 
 const hex = (code: number, length: number): string => code.toString(16).padStart(length, "0");
 
-/** Returns the JSON text of a value, with the characters escaped that matter in HTML and in scripts. */
+/** Formats a value like Go's `json.Marshal`, which also escapes the characters that are special in HTML and scripts. */
 export function toJson(value: unknown): string {
   return JSON.stringify(value).replace(/[<>&\u2028\u2029]/g, (character) => `\\u${hex(character.charCodeAt(0), 4)}`);
 }
 
-/** Statuses with a reason phrase of their own, as ranges. */
+/** Ranges of the statuses for which Go has a reason phrase. */
 const KNOWN: readonly (readonly [first: number, last: number])[] = [
   [100, 103],
   [200, 208],
@@ -74,14 +74,14 @@ const KNOWN: readonly (readonly [first: number, last: number])[] = [
   [500, 508],
   [510, 511],
 ];
-/** Reason phrases that differ from those of Node. */
+/** Reason phrases of Go that differ from those of Node. */
 const REASONS: Readonly<Record<number, string>> = {
   413: "Request Entity Too Large",
   416: "Requested Range Not Satisfiable",
   418: "I'm a teapot",
 };
 
-/** Returns the reason phrase of a status, or `""` where the emulator's server writes the same one by itself. */
+/** Returns Go's reason phrase of a status, or `""` if the emulator's server already sends the same phrase. */
 export function reasonOf(status: number): string {
   if (!KNOWN.some(([first, last]) => status >= first && status <= last)) return `status code ${status}`;
   return REASONS[status] ?? "";

@@ -1,22 +1,25 @@
 import { joinChunks } from "../../platform/chunks.js";
 import { quote } from "./go-text.js";
 
-/** A JSON body that the gateway cannot read. `message` is its answer. */
+/** Thrown for a body that the gateway cannot parse. `message` is the body of its response. */
 export class JsonError extends Error {}
 
-/** What the first generation reads of a body. */
+/** The part of a body that the first generation evaluates. */
 export interface ScannedJson {
-  /** The text of the value of the first `stream` in the outermost object. */
+  /** JSON text of the first `stream` value in the outermost object. */
   readonly stream: string | undefined;
 }
 
-/** Reads a JSON body as the first generation does, which takes more than JSON. Throws a `JsonError` with the text of its answer. */
+/**
+ * Scans a JSON body like the first generation, whose parser also accepts some invalid JSON. Throws a `JsonError` with the
+ * parser's message.
+ */
 export function scanJson(bytes: Uint8Array): ScannedJson {
   return new JsonScanner(bytes).scan();
 }
 
 const MAX_DEPTH = 300;
-/** Longer rests are shown by their start and end. */
+/** Maximum length of the unparsed text in a message. Only the start and the end of longer text are shown. */
 const MAX_TAIL_BYTES = 80;
 
 const at = (text: string): number => text.charCodeAt(0);
@@ -26,7 +29,7 @@ const BACKSLASH = at("\\");
 class JsonScanner {
   readonly #bytes: Uint8Array;
   #at = 0;
-  /** What is being read, from the outside to the inside. */
+  /** Prefixes of the error message, from the outermost value to the current one. */
   readonly #within: string[] = [];
   #stream: string | undefined;
 
@@ -117,7 +120,7 @@ class JsonScanner {
     }
   }
 
-  /** Reads to the quotation mark that ends a string, whose first one was read. */
+  /** Reads up to the closing quotation mark of a string, after its opening mark. */
   #string(): void {
     for (; this.#at < this.#bytes.length; this.#at++) {
       const byte = this.#bytes[this.#at];
@@ -181,7 +184,7 @@ class JsonScanner {
     return byte === undefined ? "" : String.fromCharCode(byte);
   }
 
-  /** A byte is a character here: only ASCII is compared. */
+  /** Returns up to 64 bytes as text. Each byte becomes a character, since only ASCII is compared. */
   #text(from: number, to: number): string {
     return String.fromCharCode(...this.#bytes.subarray(from, Math.min(to, from + 64)));
   }

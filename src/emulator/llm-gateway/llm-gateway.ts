@@ -10,40 +10,40 @@ import { firstGeneration } from "./first-generation.js";
 import { Gateway, type GatewaySettings, type Generation } from "./gateway.js";
 import { secondGeneration } from "./second-generation.js";
 
-/** A published generation of the LLM gateway: January or April 2026. */
+/** A release of EAS's LLM gateway: January or April 2026. */
 export type LlmGatewayGeneration = "2026-01" | "2026-04";
 
-/** How an emulated LLM gateway behaves. Times are in milliseconds. */
+/** Options for `llmGateway`. Durations are in milliseconds. */
 export interface LlmGatewayOptions {
   /**
-   * What its engines serve; a function takes all methods. Default: the demo service `llm`. The `token` of a service has no
-   * effect.
+   * The service that every engine runs. A function accepts all methods. The `token` of a service is ignored. Default: the demo
+   * service `llm`.
    */
   readonly engine?: EmulatorService | EmulatorHandler | undefined;
-  /** How many engines there are, from 0 to 1,000. Default 1. With 0 the gateway knows no engine. */
+  /** Number of engines, from 0 to 1,000. Default 1. With 0, the gateway responds that it has no engine. */
   readonly engines?: number | undefined;
-  /** Port of the first engine, as it stands in error messages; the others have the ports after it. Default 8000. */
+  /** Port of the first engine in error messages; the other engines have the following ports. Default 8000. */
   readonly enginePort?: number | undefined;
-  /** How many requests each engine takes at the same time; the gateway holds the rest. Default: all. */
+  /** Maximum number of concurrent requests to each engine; the gateway holds the others. Default: no limit. */
   readonly concurrency?: number | undefined;
-  /** How many requests are held. Others are answered with 429. Only `"2026-01"`; `"2026-04"` holds all. Default 512. */
+  /** Maximum number of held requests; more are refused with 429. Only `"2026-01"`; `"2026-04"` has no limit. Default 512. */
   readonly queueLength?: number | undefined;
-  /** How long a request is held until it is answered with 429. Only `"2026-01"`. Default 10,000. */
+  /** Maximum duration for which a request is held before it is refused with 429. Only `"2026-01"`. Default 10,000. */
   readonly holdTimeout?: number | undefined;
-  /** How long the gateway waits for the head of an engine's answer. Default 900,000. */
+  /** Maximum duration until an engine sends its response headers. Default 900,000. */
   readonly headerTimeout?: number | undefined;
   /**
-   * How long an engine may send no event of a stream, comments not counted, and each side of a WebSocket no data message.
-   * Default 300,000.
+   * Maximum duration between two events of a stream, ignoring comments, and between two data messages in each direction of a
+   * WebSocket. Default 300,000.
    */
   readonly readTimeout?: number | undefined;
-  /** How long after a data message a ping or pong still passes a WebSocket. Only `"2026-01"`. Default 5,000. */
+  /** Duration after a data message for which pings and pongs still pass through a WebSocket. Only `"2026-01"`. Default 5,000. */
   readonly writeTimeout?: number | undefined;
-  /** The largest event of a stream in bytes. Default 1,048,576. */
+  /** Maximum size of a stream's event in bytes. Default 1,048,576. */
   readonly maxEventBytes?: number | undefined;
-  /** Counts the tokens of a text, for `usage` and `max_tokens`. Only `"2026-04"`. Default: the tokens of the demo service. */
+  /** Counts the tokens of a text, for `usage` and `max_tokens`. Only `"2026-04"`. Default: the demo service's tokenizer. */
   readonly countTokens?: ((text: string) => number) | undefined;
-  /** The clock of `writeTimeout` in milliseconds. Default `Date.now`. */
+  /** Returns the current time for `writeTimeout`. Default `Date.now`. */
   readonly now?: (() => number) | undefined;
 }
 
@@ -67,24 +67,27 @@ const GENERATIONS: Readonly<Record<LlmGatewayGeneration, (gateway: Gateway) => G
   "2026-04": secondGeneration,
 };
 
-/** A service of the emulator that answers as an LLM gateway in front of engines. */
+/** An emulated LLM gateway, to be used as a service of the emulator. */
 export interface EmulatorLlmGateway extends EmulatorService {
   /**
-   * The engines. `fault` makes the next answers of one go wrong, and the client sees what the gateway makes of it; faults of the
-   * emulator itself hit the gateway's own answers. `stop` makes it refuse connections, `isListed = false` hides it from the
-   * gateway, and `weight` is its share of the requests.
+   * The engines. `fault()` injects failures, to which the gateway reacts. `stop()` makes an engine refuse connections,
+   * `isListed = false` hides it from the gateway, and `weight` is its share of the requests. Faults of the emulator itself
+   * apply to the gateway's own responses.
    */
   readonly engines: readonly EmulatorInstance[];
-  /** The latest 1,000 calls that the engines have received, oldest first, those sent again included. */
+  /** The latest 1,000 calls that the engines have received, including retries, oldest first. */
   readonly engineCalls: readonly EmulatorCall[];
 }
 
 /**
- * Returns a service that answers as EAS's LLM gateway does in front of one or more engines: routing, its own errors byte for
- * byte, re-framed events, broken and silent engines, requests that are held, and WebSockets. It runs wherever the emulator does.
+ * Creates a service that behaves like EAS's LLM gateway in front of one or more engines. It emulates routing, error responses
+ * byte for byte, reformatted events, failing and silent engines, held requests, and WebSockets. It runs on every runtime.
  *
- * `"2026-01"` passes on all paths; an engine that breaks off becomes the line `Bad Request` and a normal end. `"2026-04"`
- * has chat, completions and models only, and rebuilds their answers; an engine that breaks off becomes a normal end.
+ * `"2026-01"` forwards all paths. If an engine's response breaks off, the gateway appends the line `Bad Request` and ends the
+ * response normally. `"2026-04"` supports only chat, completions and models, and rebuilds their responses. If an engine's
+ * response breaks off, the gateway ends its response normally.
+ *
+ * @throws TypeError for an unknown generation, and for unknown or invalid options.
  *
  * @example
  * const gateway = llmGateway("2026-01");
@@ -96,16 +99,16 @@ export function llmGateway(generation: LlmGatewayGeneration, options: LlmGateway
     throw optionError("the generation of llmGateway", generation, 'be "2026-01" or "2026-04"');
   }
   checkOptionNames("llmGateway", options, OPTIONS);
-  const count = whole("engines", options.engines, 1, 0, 1000);
-  const port = whole("enginePort", options.enginePort, 8000, 1, 65_535 - Math.max(0, count - 1));
+  const count = checkInteger("engines", options.engines, 1, 0, 1000);
+  const port = checkInteger("enginePort", options.enginePort, 8000, 1, 65_535 - Math.max(0, count - 1));
   const engines = Array.from({ length: count }, (_, i) => new Engine(port + i, 100));
   return new LlmGateway(generation, new Gateway(settingsOf(options), engines));
 }
 
 const METHODS = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"];
 
-/** The longest time that timers can wait. */
-const LONGEST = 2 ** 31 - 1;
+/** Maximum delay of a timer in milliseconds. */
+const MAX_DELAY_MS = 2 ** 31 - 1;
 
 function settingsOf(options: LlmGatewayOptions): GatewaySettings {
   const { engine = llmService(), concurrency, now = Date.now, countTokens = (text) => tokenize(text).length } = options;
@@ -116,22 +119,24 @@ function settingsOf(options: LlmGatewayOptions): GatewaySettings {
   return {
     engine: isHandler ? { handle: engine, methods: METHODS } : checkCompressors(engine),
     concurrency:
-      concurrency === undefined ? Number.POSITIVE_INFINITY : whole("concurrency", concurrency, 1, 1, LONGEST),
-    queueLength: whole("queueLength", options.queueLength, 512, 0, LONGEST),
-    holdTimeout: whole("holdTimeout", options.holdTimeout, 10_000, 0, LONGEST),
-    headerTimeout: whole("headerTimeout", options.headerTimeout, 15 * 60_000, 1, LONGEST),
-    readTimeout: whole("readTimeout", options.readTimeout, 5 * 60_000, 1, LONGEST),
-    writeTimeout: whole("writeTimeout", options.writeTimeout, 5000, 1, LONGEST),
-    maxEventBytes: whole("maxEventBytes", options.maxEventBytes, 1024 * 1024, 1, LONGEST),
+      concurrency === undefined
+        ? Number.POSITIVE_INFINITY
+        : checkInteger("concurrency", concurrency, 1, 1, MAX_DELAY_MS),
+    queueLength: checkInteger("queueLength", options.queueLength, 512, 0, MAX_DELAY_MS),
+    holdTimeout: checkInteger("holdTimeout", options.holdTimeout, 10_000, 0, MAX_DELAY_MS),
+    headerTimeout: checkInteger("headerTimeout", options.headerTimeout, 15 * 60_000, 1, MAX_DELAY_MS),
+    readTimeout: checkInteger("readTimeout", options.readTimeout, 5 * 60_000, 1, MAX_DELAY_MS),
+    writeTimeout: checkInteger("writeTimeout", options.writeTimeout, 5000, 1, MAX_DELAY_MS),
+    maxEventBytes: checkInteger("maxEventBytes", options.maxEventBytes, 1024 * 1024, 1, MAX_DELAY_MS),
     now,
     countTokens,
   };
 }
 
-function whole(name: string, value: number | undefined, standard: number, least: number, most: number): number {
-  const number = value ?? standard;
-  if (Number.isInteger(number) && number >= least && number <= most) return number;
-  throw wrong(name, value, `a whole number from ${least} to ${most}`);
+function checkInteger(name: string, value: number | undefined, fallback: number, min: number, max: number): number {
+  const number = value ?? fallback;
+  if (Number.isInteger(number) && number >= min && number <= max) return number;
+  throw wrong(name, value, `a whole number from ${min} to ${max}`);
 }
 
 function wrong(name: string, value: unknown, right: string): TypeError {

@@ -4,15 +4,17 @@ import { randomUuid } from "../../util/uuid.js";
 import { LLM_CONTEXT_TOKENS } from "../services/llm/settings.js";
 import type { EmulatorCall } from "../services/service.js";
 
-/** A request as the second generation sends it to an engine. */
+/** A client's request as the second generation forwards it to an engine. */
 export interface OpenAiRequest {
+  /** Whether it is a chat request. */
   readonly isChat: boolean;
-  /** Whether the client wants a stream; the engine is always asked for one. */
+  /** Whether the client requested a stream. The engine always streams. */
   readonly isStream: boolean;
-  /** For `/v1/completions`. */
+  /** The body of the engine's request to `/v1/completions`. */
   readonly body: Bytes;
+  /** Number of tokens in the prompt; 0 for completions. */
   readonly promptTokens: number;
-  /** At so many tokens the gateway ends the answer. */
+  /** Number of tokens after which the gateway ends the response. */
   readonly maxTokens: number;
 }
 
@@ -38,7 +40,7 @@ const either =
   (...checks: readonly Check[]): Check =>
   (value) =>
     checks.some((check) => check(value));
-/** `null` counts as absent everywhere, and unknown fields are dropped. */
+/** Checks the fields of an object. As in Go, `null` counts as absent, and unknown fields are ignored. */
 const struct =
   (checks: Readonly<Record<string, Check>>): Check =>
   (value) =>
@@ -79,7 +81,7 @@ const COMMON: Readonly<Record<string, Check>> = {
 const isChat = struct({
   ...COMMON,
   messages: list(message),
-  // The gateway has no type for a schema: it refuses each one.
+  // The gateway has no type for a schema, so it rejects every schema.
   response_format: struct({
     type: string,
     json_schema: struct({ name: string, description: string, schema: nothing, strict: boolean }),
@@ -108,7 +110,7 @@ const COMPLETION: Readonly<Record<string, Check>> = {
 };
 const isCompletion = struct(COMPLETION);
 
-/** What is passed on of a chat besides the prompt. The penalty's name is the gateway's own mistake. */
+/** The chat fields that are forwarded, by the name in the completion. The gateway itself confuses the two penalties. */
 const CHAT_FIELDS: Readonly<Record<string, string>> = {
   frequency_penalty: "presence_penalty",
   n: "n",
@@ -120,10 +122,10 @@ const CHAT_FIELDS: Readonly<Record<string, string>> = {
   user: "user",
 };
 
-/** Fields that are also sent when they are zero. */
+/** Fields that are sent even if they are zero. */
 const KEPT: readonly string[] = ["max_tokens", "max_completion_tokens", "seed", "stream_options", "temperature"];
 
-/** Reads a request for OpenAI's interface; undefined for one that the gateway does not take. */
+/** Reads a request to OpenAI's interface; undefined if the gateway rejects it. */
 export function readOpenAiRequest(
   call: EmulatorCall,
   countTokens: (text: string) => number,
@@ -144,7 +146,7 @@ function readChat(fields: unknown, id: string, countTokens: (text: string) => nu
   const chat = fields as Fields & { messages?: readonly Fields[] };
   const messages = chat.messages ?? [];
   if (messages.length === 0) return undefined;
-  // In place of the model's template and its tokens, which only a real tokenizer has: the text that the user has sent last.
+  // The real gateway applies the model's chat template and tokenizer. The emulator uses the last user message instead.
   const prompt = textOf(messages.filter(({ role }) => role === "user").at(-1) ?? messages.at(-1));
   const promptTokens = countTokens(prompt);
   const limit = (chat.max_tokens as number | undefined) || LLM_CONTEXT_TOKENS - promptTokens;

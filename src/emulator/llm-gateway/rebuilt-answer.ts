@@ -2,7 +2,7 @@ import { EngineError } from "./engine-error.js";
 import { toJson } from "./go-text.js";
 import type { OpenAiRequest } from "./openai-request.js";
 
-/** A chunk of `/v1/completions`, as far as the gateway reads it. Absent values are empty. */
+/** The fields of a `/v1/completions` chunk that the gateway reads. Absent values are empty. */
 interface Completion {
   readonly id: string;
   readonly object: string;
@@ -20,15 +20,15 @@ interface Choice {
   readonly logprobs: object;
 }
 
-/** Makes the answer of the second generation of the chunks of `/v1/completions` that its engine sends. */
+/** Builds the response of the second generation from the `/v1/completions` chunks of an engine. */
 export class AnswerBuilder {
   readonly #request: OpenAiRequest;
   readonly #countTokens: (text: string) => number;
-  /** The last chunk, which the end of a chat repeats. */
+  /** The last chunk, which is repeated at the end of a chat. */
   #current: Completion | undefined;
-  /** The chunk with the reason of the end, where the engine has sent that with text. */
+  /** The chunk with the finish reason, if the engine has sent the reason together with text. */
   #last: object | undefined;
-  /** The text of a whole answer, and the fields that were received last. */
+  /** The text and the latest fields of a response that is not streamed. */
   #whole: { first: Completion; text: string; finishReason: string; usage: object | null } | undefined;
   #tokens = 0;
 
@@ -37,18 +37,18 @@ export class AnswerBuilder {
     this.#countTokens = countTokens;
   }
 
-  /** Whether a chat has as many tokens as it may have. */
+  /** Whether a chat has reached its maximum number of tokens. */
   get isFull(): boolean {
     return this.#request.isChat && this.#tokens >= this.#request.maxTokens;
   }
 
-  /** Takes the data of an event. Returns the message to send for it, if there is one. */
+  /** Processes the data of an event. Returns the message to send for it, if any. */
   push(data: string): string | undefined {
     this.#current = readCompletion(data);
     return this.#message(false);
   }
 
-  /** Returns the message to send before `[DONE]`, if there is one. */
+  /** Returns the message to send before `[DONE]`, if any. */
   end(): string | undefined {
     return this.#message(true);
   }
@@ -149,7 +149,7 @@ const chatId = ({ id }: Completion): string => id.replaceAll("cmpl", "chatcmpl")
 
 const NO_LOGPROBS = { tokens: null, token_logprobs: null, top_logprobs: null, text_offset: null };
 
-/** Reads the data of an event as the gateway's types take it: unknown fields are dropped, so that an error has no choices. */
+/** Parses the data of an event with the gateway's types, which drop unknown fields. An error therefore has no choices. */
 function readCompletion(data: string): Completion {
   let value: unknown;
   try {

@@ -1,15 +1,15 @@
 import type { Bytes } from "../../formats/request.js";
 import { reasonOf } from "./go-text.js";
 
-/** Bytes that the gateway buffers of an answer that it does not flush. A longer one has no length. */
+/** Size of the gateway's write buffer. A response that exceeds it is sent without a `Content-Length`. */
 const BUFFERED_BYTES = 2048;
 
 const LF = 10;
 
-/** Statuses whose answers have no body. */
+/** Statuses whose responses have no body. */
 const BODILESS: readonly number[] = [101, 204, 205, 304];
 
-/** Returns an answer with a body that is known. */
+/** Creates a response from a complete body. */
 export function wholeAnswer(status: number, headers: HeadersInit, body: string | Uint8Array = ""): Response {
   const bytes = typeof body === "string" ? new TextEncoder().encode(body) : body;
   const isBodiless = BODILESS.includes(status);
@@ -18,7 +18,7 @@ export function wholeAnswer(status: number, headers: HeadersInit, body: string |
   return new Response(isBodiless ? null : (bytes as Bytes), { status, statusText: reasonOf(status), headers: own });
 }
 
-/** Returns the form of all errors of the first generation, and of some of the second. */
+/** Creates a text response: the form of all errors of the first generation, and of some errors of the second. */
 export function textAnswer(status: number, body: string | Uint8Array, headers: HeadersInit = {}): Response {
   const bytes = typeof body === "string" ? new TextEncoder().encode(body) : body;
   const line = new Uint8Array(bytes.length + 1);
@@ -30,23 +30,23 @@ export function textAnswer(status: number, body: string | Uint8Array, headers: H
   return wholeAnswer(status, own, line);
 }
 
-/** What the gateway sends at once; at the end it returns what stays in its buffer. */
+/** Yields the chunks that the gateway flushes, and returns the bytes that remain in its buffer at the end. */
 export type Flushed = AsyncGenerator<Uint8Array, Uint8Array>;
 
 /**
- * Returns an answer whose head leaves with the first piece. A client that goes is noticed with the next piece, and ends the
- * pieces then; `onCancel` runs at once.
+ * Creates a response whose headers are sent with the first chunk. Like the gateway, it notices a disconnected client only at
+ * the next chunk, and then stops. `onCancel` is called immediately.
  */
 export async function flushedAnswer(
   headers: HeadersInit,
-  pieces: Flushed,
+  chunks: Flushed,
   signal: AbortSignal,
   onCancel?: () => void,
 ): Promise<Response> {
   const status = 200;
-  const first = await pieces.next();
+  const first = await chunks.next();
   if (signal.aborted) {
-    await pieces.return(new Uint8Array());
+    await chunks.return(new Uint8Array());
     throw signal.reason;
   }
   if (first.done) return wholeAnswer(status, headers, first.value);
@@ -56,7 +56,7 @@ export async function flushedAnswer(
     {
       async pull(controller) {
         isPulling = true;
-        const next = isFirst ? first : await pieces.next();
+        const next = isFirst ? first : await chunks.next();
         isFirst = false;
         isPulling = false;
         if (next.value.length > 0) controller.enqueue(next.value);
@@ -64,9 +64,9 @@ export async function flushedAnswer(
       },
       cancel() {
         onCancel?.();
-        const next = isPulling ? undefined : pieces.next();
-        // After the piece that is being waited for.
-        void Promise.allSettled([next, pieces.return(new Uint8Array())]);
+        const next = isPulling ? undefined : chunks.next();
+        // Stop after the chunk that is being awaited.
+        void Promise.allSettled([next, chunks.return(new Uint8Array())]);
       },
     },
     { highWaterMark: 0 },

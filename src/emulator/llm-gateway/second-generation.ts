@@ -11,14 +11,14 @@ import { type OpenAiRequest, readOpenAiRequest } from "./openai-request.js";
 import { AnswerBuilder } from "./rebuilt-answer.js";
 import { type Flushed, flushedAnswer, textAnswer, wholeAnswer } from "./responses.js";
 
-/** How often a request is sent again that broke before the answer's head. */
-const RESENDS = 2;
+/** Maximum number of retries of a request whose connection broke before the response headers. */
+const MAX_RETRIES = 2;
 const NO_ENGINE = '{"error": {"code": 503, "message": "no available inference worker"}}';
 const DONE = "[DONE]";
 const JSON_TYPE = { "content-type": "application/json" };
 const EVENTS_TYPE = { "content-type": "text/event-stream; charset=utf-8" };
 
-/** The gateway of April 2026. */
+/** Emulates the gateway of April 2026. */
 export function secondGeneration(gateway: Gateway): Generation {
   const handle = (call: EmulatorCall) => answer(gateway, call);
   return { handle, accept: handle };
@@ -63,7 +63,7 @@ async function answerOpenAi(gateway: Gateway, call: EmulatorCall): Promise<Respo
   const request = readOpenAiRequest(call, gateway.settings.countTokens);
   if (request === undefined) return textAnswer(400, "Invalid OpenAI request");
   const engine = await gateway.take(call.signal, false);
-  // This generation waits for as long as its engines are busy.
+  // Unlike the first generation, this one waits indefinitely while its engines are busy.
   if (typeof engine === "string") return failure(request, 503, utf8(NO_ENGINE));
   const life = new AbortController();
   const messages = rebuilt(gateway, engine, call, request, life);
@@ -83,7 +83,7 @@ async function answerOpenAi(gateway: Gateway, call: EmulatorCall): Promise<Respo
   }
 }
 
-/** An engine's answer that is not 200. */
+/** Thrown when an engine responds with a status other than 200. */
 class UpstreamError extends Error {
   readonly status: number;
   readonly body: Uint8Array;
@@ -101,7 +101,7 @@ function failure({ isStream }: OpenAiRequest, status: number, body: Uint8Array):
   return wholeAnswer(status, EVENTS_TYPE, joinChunks(events, totalLength(events)));
 }
 
-/** Once the head has left, an error only ends the answer. */
+/** Formats messages as events. An error after the first event only ends the response. */
 async function* eventsOf(first: string, messages: AsyncGenerator<string>): Flushed {
   try {
     yield eventOf(utf8(first));
@@ -114,7 +114,7 @@ async function* eventsOf(first: string, messages: AsyncGenerator<string>): Flush
   return new Uint8Array();
 }
 
-/** The messages that the gateway makes of an engine's answer, and `[DONE]`. Releases the engine at its end. */
+/** Yields the messages that the gateway builds from an engine's response, and `[DONE]`. Releases the engine at the end. */
 async function* rebuilt(
   gateway: Gateway,
   engine: Engine,
@@ -149,7 +149,7 @@ async function* rebuilt(
   }
 }
 
-/** Asks an engine for a stream of text, and returns its body. */
+/** Requests a stream of text from an engine and returns its body. */
 async function generate(
   { client }: Gateway,
   engine: Engine,
@@ -160,7 +160,7 @@ async function generate(
   const headers = new Headers(call.headers);
   headers.delete("content-length");
   const completion = engineRequest(call, { method: "POST", path: "/v1/completions", search: "", headers, body });
-  const response = await client.send(engine, completion, life, RESENDS).catch((error: EngineError) => {
+  const response = await client.send(engine, completion, life, MAX_RETRIES).catch((error: EngineError) => {
     throw new EngineError(`network error for request to ${engine.origin}/v1/completions: ${error.message}`);
   });
   if (response.status === 200) return response.body;

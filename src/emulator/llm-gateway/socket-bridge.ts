@@ -9,7 +9,7 @@ import type { EmulatorCall, SocketAnswer } from "../services/service.js";
 import type { Gateway, GatewaySettings, NoEngine } from "./gateway.js";
 import { textAnswer } from "./responses.js";
 
-/** Accepts a WebSocket for an engine, and passes messages between it and the client as the first generation does. */
+/** Opens a WebSocket to an engine and forwards messages between it and the client, like the first generation. */
 export async function acceptThrough(
   gateway: Gateway,
   call: EmulatorCall,
@@ -23,7 +23,7 @@ export async function acceptThrough(
     gateway.release(engine);
   };
   try {
-    // The gateway's WebSocket client does not pass on an offer of extensions: it fails.
+    // The gateway's WebSocket client fails if the client offers extensions.
     if (connection === undefined || call.headers.has("sec-websocket-extensions")) throw new DialError();
     const fault = engine.takeFault(call.service);
     const attach = await dial(gateway, call, fault);
@@ -45,7 +45,7 @@ export async function acceptThrough(
   }
 }
 
-/** The engine's connection could not be made, or broke before an answer. */
+/** Thrown when the connection to an engine fails or breaks before the response. */
 class DialError extends Error {}
 
 async function dial(gateway: Gateway, call: EmulatorCall, fault: Fault | undefined): Promise<SocketAnswer> {
@@ -59,7 +59,7 @@ async function dial(gateway: Gateway, call: EmulatorCall, fault: Fault | undefin
   return acceptByService(gateway.settings.engine, call, fault);
 }
 
-/** Pages of other origins than the gateway's own are refused, after the engine has accepted. */
+/** Refuses cross-origin pages. Like the gateway, it checks the origin only after the engine has accepted. */
 function refuseOrigin({ headers }: EmulatorCall): Response | undefined {
   const origin = headers.get("origin");
   if (origin === null) return undefined;
@@ -68,20 +68,20 @@ function refuseOrigin({ headers }: EmulatorCall): Response | undefined {
   return textAnswer(403, "Forbidden", { "sec-websocket-version": "13" });
 }
 
-/** Messages in one direction. */
+/** The state of one direction of the connection. */
 interface Direction {
-  /** Whether the gateway reads no more of it. */
+  /** Whether the gateway has stopped reading this direction. */
   isOver: boolean;
-  /** When the last data message was written. */
+  /** Time at which the last data message was written. */
   writtenAt: number | undefined;
   timer: TimerHandle | undefined;
 }
 
-/** Both ends of a conversation through the gateway, which ends when both directions have. */
+/** Forwards messages between a client and an engine, until both directions have ended. */
 class SocketBridge implements AttachedSocket {
   readonly #client: EmulatorSocket;
   readonly #settings: GatewaySettings;
-  readonly #endsInOrder: boolean;
+  readonly #endsGracefully: boolean;
   readonly #release: () => void;
   readonly #toEngine: Direction = { isOver: false, writtenAt: undefined, timer: undefined };
   readonly #toClient: Direction = { isOver: false, writtenAt: undefined, timer: undefined };
@@ -89,10 +89,10 @@ class SocketBridge implements AttachedSocket {
   #isEngineBroken = false;
   #isOver = false;
 
-  constructor(client: EmulatorSocket, settings: GatewaySettings, endsInOrder: boolean, release: () => void) {
+  constructor(client: EmulatorSocket, settings: GatewaySettings, endsGracefully: boolean, release: () => void) {
     this.#client = client;
     this.#settings = settings;
-    this.#endsInOrder = endsInOrder;
+    this.#endsGracefully = endsGracefully;
     this.#release = release;
   }
 
@@ -107,10 +107,10 @@ class SocketBridge implements AttachedSocket {
         return client.bufferedBytes;
       },
       close: (code, reason) => {
-        // Otherwise the engine's close frame is not read.
+        // After the direction has ended, the gateway does not read the engine's close frame.
         if (!this.#toClient.isOver) client.close(code, reason);
       },
-      terminate: () => this.#breakEngine(this.#endsInOrder),
+      terminate: () => this.#breakEngine(this.#endsGracefully),
     });
     if (this.#isOver) this.#engine.closed(ABNORMAL, "");
   }
@@ -127,8 +127,9 @@ class SocketBridge implements AttachedSocket {
   }
 
   /**
-   * The gateway passes on pings and pongs under the deadline of the last message that it wrote to the same side. After that, the
-   * write fails, and with it all later ones; the gateway stops reading the side that the ping or pong came from.
+   * Decides whether a ping is answered. The gateway forwards pings and pongs under the write deadline of the last message to the
+   * same side. Once the deadline has passed, that write and all later writes fail. The gateway then stops reading the side from
+   * which the ping or pong came.
    */
   pinged(): boolean {
     for (const direction of [this.#toEngine, this.#toClient]) {
@@ -159,13 +160,13 @@ class SocketBridge implements AttachedSocket {
     this.#client.send(message);
   }
 
-  /** The engine's connection has ended without a close frame: the client is only closed where that was in order. */
-  #breakEngine(isInOrder: boolean): void {
+  /** Handles the end of the engine's connection without a close frame. The client is closed only after a graceful end. */
+  #breakEngine(isGraceful: boolean): void {
     if (this.#isOver) return;
     this.#isEngineBroken = true;
     this.#engine?.closed(ABNORMAL, "");
     this.#end(this.#toClient);
-    if (isInOrder) this.#end(this.#toEngine);
+    if (isGraceful) this.#end(this.#toEngine);
   }
 
   #isStale({ writtenAt }: Direction): boolean {
@@ -173,7 +174,7 @@ class SocketBridge implements AttachedSocket {
     return writtenAt !== undefined && now() - writtenAt > writeTimeout;
   }
 
-  /** Ends a direction when no data message has come for too long. */
+  /** Restarts the timer that ends a direction without data messages. */
   #startTimer(direction: Direction): void {
     clearTimeout(direction.timer as never);
     direction.timer = startTimer(() => this.#end(direction), this.#settings.readTimeout);

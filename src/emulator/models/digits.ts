@@ -18,12 +18,15 @@ const LAYERS: readonly Layer[] = weights.layers.map((layer) => ({
   bias: Float32Array.from(layer.bias),
 }));
 
-/** Share (0..1) of the 200 held-out images (`heldOutDigits`) that `classifyDigits` gets right. */
+/** Fraction (0 to 1) of the 200 held-out images (`heldOutDigits`) that `classifyDigits` classifies correctly. */
 export const DIGITS_HELD_OUT_ACCURACY: number = weights.heldOutAccuracy;
 
 /**
- * Classifies handwritten digits: `pixels` is [count][64], 8x8 images row by row with ink from 0 (none) to 16 (full);
- * the result is [count][10], the probabilities of the digits 0..9.
+ * Classifies handwritten digits.
+ *
+ * @param pixels - [count][64]: 8x8 images in row order, with values from 0 (blank) to 16 (full ink).
+ * @returns [count][10]: the probabilities of the digits 0 to 9.
+ * @throws RangeError if `pixels` does not have `count` images.
  */
 export function classifyDigits(pixels: Float32Array, count: number): Float32Array {
   if (!Number.isInteger(count) || count < 0 || pixels.length !== count * PIXELS) {
@@ -51,7 +54,7 @@ function dense(layer: Layer, input: Float32Array, relu: boolean): Float32Array<A
 }
 
 function softmax(logits: Float32Array): Float32Array {
-  // The largest exponent becomes 0, so exp() cannot overflow.
+  // Subtracting the maximum makes the largest exponent 0, so `exp` cannot overflow.
   const max = Math.max(...logits);
   const exponentials = Array.from(logits, (logit) => Math.exp(logit - max));
   const sum = exponentials.reduce((total, value) => total + value, 0);

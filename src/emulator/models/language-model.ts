@@ -3,34 +3,35 @@ import { ENGLISH } from "./llm/english.js";
 import { NgramModel, tokenize } from "./ngram.js";
 import { randomBits } from "./random-bits.js";
 
-/** A line of the text is a passage: its end is where a model ends by itself. */
+/** Every line of the training text is a passage. The model stops at the end of a passage. */
 const END = "\n";
-/** Histories so long that passages hold together; after 4 tokens they tell no more of text that was not read. */
+/** History length that keeps passages coherent. In held-out text, more than 4 tokens do not improve predictions. */
 const ORDER = 8;
-/** Below it the likeliest token is as good as certain, and powers overflow; vLLM has the same limit. */
+/** Below this temperature the most likely token is always chosen, since powers would overflow. vLLM has the same limit. */
 const MIN_TEMPERATURE = 1e-5;
 
-/** How a model writes. */
+/** Parameters for choosing the next token. */
 export interface Sampling {
-  /** 0 takes the likeliest token always; at 1 each comes as often as its probability says. */
+  /** 0 always chooses the most likely token; 1 samples tokens by their probability. */
   readonly temperature: number;
-  /** Only the likeliest tokens that have this much of the probability together are chosen from; 1 is all. */
+  /** Samples only from the most likely tokens with this total probability; 1 includes all tokens. */
   readonly topP: number;
-  /** Only so many of the likeliest tokens are chosen from; 0 is all. */
+  /** Samples only from this number of most likely tokens; 0 includes all tokens. */
   readonly topK: number;
-  /** The source of the random numbers: the same seed and prompt give the same text. Default: the prompt. */
+  /** Seed of the random numbers: the same seed and prompt produce the same text. Default: the prompt. */
   readonly seed: number | string | undefined;
+  /** Maximum number of tokens. */
   readonly maxTokens: number;
-  /** Whether to write on where a passage ends. */
+  /** Whether to continue after the end of a passage. */
   readonly ignoresEnd: boolean;
 }
 
-/** Why a model wrote no more: its passage ended, or it was not to write more. */
+/** Reason why generation ended: at the end of a passage, or at the maximum number of tokens. */
 export type FinishReason = "stop" | "length";
 
 const models = new Map<string, NgramModel>();
 
-/** The model of a text; trained when it is asked for first. */
+/** Returns the model of a training text, which is trained on first use. */
 function modelOf(text: string): NgramModel {
   let model = models.get(text);
   if (model === undefined) {
@@ -41,9 +42,8 @@ function modelOf(text: string): NgramModel {
 }
 
 /**
- * Writes on from a prompt, token by token: in Chinese where it has Chinese characters, else in English. Where the text that
- * the model has read never goes on after the prompt's last token, a passage begins; a prompt that ends one is followed by
- * the next.
+ * Continues a prompt, token by token: in Chinese if it contains Chinese characters, in English otherwise. If the training text
+ * never continues after the prompt's last token, or the prompt ends a passage, a new passage starts.
  */
 export function* generate(prompt: string, sampling: Sampling): Generator<string, FinishReason> {
   const model = modelOf(/\p{Script=Han}/u.test(prompt) ? CHINESE : ENGLISH);
@@ -73,11 +73,11 @@ function choose(
 ): string {
   const { vocabulary } = model;
   const likely = model.distribution(history).subarray(0, vocabulary.length);
-  // No passage is empty.
+  // Passages are never empty.
   if (history.at(-1) === END) likely[model.idOf(END)] = 0;
   const most = likely.reduce((a, b) => Math.max(a, b));
   if (temperature < MIN_TEMPERATURE) return vocabulary[likely.indexOf(most)]!;
-  // Of the greatest, so that a low temperature does not make all of them 0.
+  // Relative to the maximum, so that a low temperature does not round all weights to 0.
   let chosen = Array.from(likely, (p, id) => ({ id, weight: (p / most) ** (1 / temperature) }));
   chosen = chosen.filter(({ weight }) => weight > 0);
   if (topK > 0 || topP < 1) {
@@ -88,19 +88,19 @@ function choose(
   return vocabulary[chosen[countOf(chosen, random()) - 1]!.id]!;
 }
 
-/** How many of the first weights it takes for this part of them all. */
-function countOf(weights: readonly { readonly weight: number }[], part: number): number {
+/** Returns the number of leading weights whose sum reaches the given fraction of the total. */
+function countOf(weights: readonly { readonly weight: number }[], fraction: number): number {
   const all = weights.reduce((total, { weight }) => total + weight, 0);
   let sum = 0;
   const at = weights.findIndex(({ weight }) => {
     sum += weight;
-    return sum >= part * all;
+    return sum >= fraction * all;
   });
-  // Rounding may leave the sum below all of it.
+  // Rounding errors may keep the sum below the total.
   return at === -1 ? weights.length : at + 1;
 }
 
-/** Returns a source of numbers from 0 to 1 that depends only on a text. */
+/** Returns a generator of numbers from 0 to 1 that is seeded with a text. */
 function randomNumbers(text: string): () => number {
   const bits = randomBits(text);
   return () => bits() / 2 ** 32;

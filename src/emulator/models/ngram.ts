@@ -1,30 +1,30 @@
 /**
- * Cuts text into tokens: a Han character, a word or a number with the space before it, or any other single character. Joined
- * they are the text again.
+ * Splits text into tokens: a Han character, a word or number with a preceding space, or any other single character. Joining
+ * the tokens restores the text.
  */
 export function tokenize(text: string): string[] {
   return text.match(/\p{Script=Han}| ?[\p{Script=Latin}\p{M}'’]+| ?\p{N}+|[\s\S]/gu) ?? [];
 }
 
-/** What is taken off every count and given to the shorter history; chosen on lines that were held out. */
+/** Discount of every count in favor of the shorter history. It was tuned on held-out lines. */
 const DISCOUNT = 0.75;
 
 /**
- * A language model: how likely each token is to come next, counted in a text after histories of every length below `order`
- * and interpolated by the method of Kneser and Ney: a shorter history counts after how many different tokens it was seen.
+ * A language model that predicts the next token. It counts the tokens after histories of every length below `order`, and
+ * interpolates them with the Kneser-Ney method. In a shorter history, a token counts once for each distinct preceding token.
  */
 export class NgramModel {
-  /** The tokens that it knows, in the order in which the text has them. */
+  /** The known tokens, in order of their first occurrence. */
   readonly vocabulary: readonly string[];
   readonly #order: number;
   readonly #ids: ReadonlyMap<string, number>;
   readonly #text: Uint32Array;
-  /** By token: the places in the text that come after it. */
+  /** For each token, the positions in the text that follow it. */
   readonly #places: readonly number[][];
-  /** What is likely without a history. */
+  /** The distribution without a history. */
   readonly #first: Float64Array;
 
-  /** Trains on the tokens of a text; `order` is the length of the longest history and one. */
+  /** Trains the model on the tokens of a text. `order` is the maximum length of a history plus one. */
   constructor(tokens: readonly string[], order: number) {
     const ids = new Map<string, number>();
     for (const token of tokens) if (!ids.has(token)) ids.set(token, ids.size);
@@ -39,8 +39,8 @@ export class NgramModel {
   }
 
   /**
-   * How likely each token of the vocabulary is to come after `history`, of which the last tokens count, and at the end how
-   * likely any other is: numbers whose sum is 1. The caller's own memory.
+   * Returns the probability of each token of the vocabulary after `history`, whose last tokens are used. The last element is
+   * the probability of any other token. The numbers add up to 1. The caller owns the array.
    */
   distribution(history: readonly string[]): Float64Array {
     const likely = this.#first.slice();
@@ -55,17 +55,17 @@ export class NgramModel {
     return likely;
   }
 
-  /** Where `distribution` has a token. */
+  /** Returns the index of a token in `distribution`. */
   idOf(token: string): number {
     return this.#ids.get(token) ?? this.vocabulary.length;
   }
 
-  /** Whether the text goes on after this token anywhere. */
+  /** Whether any token follows this one in the text. */
   hasFollower(token: string): boolean {
     return (this.#places[this.idOf(token)]?.length ?? 0) > 0;
   }
 
-  /** Interpolates with what stands at these places, which all have the same history of this length. */
+  /** Interpolates with the tokens at these positions, which all have the same history of this length. */
   #count(likely: Float64Array, places: readonly number[], length: number): void {
     const isLongest = length === this.#order - 1;
     const counts = new Map<number, number>();

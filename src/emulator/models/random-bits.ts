@@ -1,4 +1,4 @@
-/** Returns a source of 32 random bits at a time that depends only on a text: FNV-1a makes the seed, and mulberry32 the bits. */
+/** Returns a generator of 32-bit integers that is seeded with a text: FNV-1a computes the seed, mulberry32 the numbers. */
 export function randomBits(text: string): () => number {
   let state = 0x811c9dc5;
   for (let i = 0; i < text.length; i++) state = Math.imul(state ^ text.charCodeAt(i), 0x01000193);

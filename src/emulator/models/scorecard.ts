@@ -1,35 +1,37 @@
 import model from "./scorecard/coefficients.json" with { type: "json" };
 
-/** What the scorecard says about one row. */
+/** The result for one row. */
 export interface ScorecardResult {
-  /** Probability (0..1) of "benign". */
+  /** Probability (0 to 1) of "benign". */
   readonly probability: number;
-  /** Whole points: 600 at odds of 50:1 for "benign", and every 20 points double the odds. */
+  /** Score as an integer: 600 points mean odds of 50:1 for "benign", and every 20 points double the odds. */
   readonly score: number;
-  /** The more probable of the two classes. */
+  /** The more likely class. */
   readonly label: "benign" | "malignant";
 }
 
-/** One row the model has not been trained on, and what it has to answer. */
+/** A row that was not used for training, with its expected result. */
 export interface ScorecardSample {
-  /** Feature name to value, complete. */
+  /** Value of every feature, by name. */
   readonly features: Readonly<Record<string, number>>;
-  /** Computed by the training script. */
+  /** The result that the training script computed. */
   readonly expected: ScorecardResult;
 }
 
-/** The names of the eight features every row must have, in the order of the coefficients. */
+/** The names of the eight required features, in the order of the coefficients. */
 export const SCORECARD_FEATURES: readonly string[] = model.features.map((feature) => feature.name);
 
-/** Five rows from the held-out part of the data, from a low score to a high one, with the expected results. */
+/** Five held-out rows with their expected results, sorted by ascending score. */
 export const scorecardSamples: readonly ScorecardSample[] = model.samples.map(({ features, expected }) => ({
   features,
   expected: { ...expected, label: label(expected.label === "benign") },
 }));
 
 /**
- * Scores rows of the eight `SCORECARD_FEATURES` (finite numbers, in the units of the data set), one result per row in
- * the same order; throws a `TypeError` for a row with a missing, non-numeric or unknown feature.
+ * Scores rows of the eight `SCORECARD_FEATURES` and returns one result for each row, in the same order. Values are finite
+ * numbers in the units of the data set.
+ *
+ * @throws TypeError for a row with a missing, non-numeric or unknown feature.
  */
 export function scoreApplicants(rows: readonly Record<string, unknown>[]): ScorecardResult[] {
   if (!Array.isArray(rows)) throw new TypeError(`rows: expected an array of objects with ${EXPECTED}`);
@@ -43,7 +45,7 @@ function scoreRow(row: unknown, index: number): ScorecardResult {
   if (typeof row !== "object" || row === null || Array.isArray(row)) {
     throw new TypeError(`row ${index}: not an object; expected ${EXPECTED}`);
   }
-  // Own properties only, on both sides: parsed JSON may have a key "__proto__", and every object inherits "constructor".
+  // Check own properties only: parsed JSON may contain the key "__proto__", and every object inherits "constructor".
   for (const name of Object.keys(row)) {
     if (!KNOWN.has(name)) throw new TypeError(`row ${index}: unknown feature ${quote(name)}; expected ${EXPECTED}`);
   }
@@ -57,7 +59,7 @@ function scoreRow(row: unknown, index: number): ScorecardResult {
       throw new TypeError(`row ${index}: feature "${name}" is not a finite number; expected numbers for ${EXPECTED}`);
     }
     logOdds += coefficient * ((value - mean) / scale);
-    // Values near the end of the number range overflow; the sum could even become NaN.
+    // Very large values overflow, and the sum could become NaN.
     if (!Number.isFinite(logOdds)) {
       throw new TypeError(`row ${index}: feature "${name}" is too large to score; expected ${EXPECTED}`);
     }
@@ -73,7 +75,7 @@ function label(benign: boolean): ScorecardResult["label"] {
   return benign ? "benign" : "malignant";
 }
 
-/** A key comes from the caller: keep the message short. */
+/** Quotes a name and limits its length, since the caller provides it. */
 function quote(name: string): string {
   return JSON.stringify(name.length > 64 ? `${name.slice(0, 64)}...` : name);
 }

@@ -3,19 +3,19 @@ import { ENGLISH } from "./llm/english.js";
 import { randomBits } from "./random-bits.js";
 import { isCommon, wordsOf } from "./words.js";
 
-/** The length of an embedding, unless fewer dimensions are requested. */
+/** Length of an embedding, unless the request asks for fewer dimensions. */
 export const EMBEDDING_DIMENSIONS = 512;
 
-/** The weights of the features of a text: words, parts of words, and Han characters. */
+/** Weights of a text's features: words, parts of words, and Han characters. */
 export type Features = ReadonlyMap<string, number>;
 
 const COMMON_WEIGHT = 0.05;
-/** Words with other endings and misspelled words share some of their parts. */
+/** Weight of word parts, which match misspelled words and words with different endings. */
 const PART_WEIGHT = 0.25;
 
 /**
- * Returns what a text is about, as weighted features. Words that are rare in the texts of the language model weigh more than
- * frequent ones; common words such as "the" weigh almost nothing.
+ * Returns the subject of a text as weighted features. Words that are rare in the training texts of the language model weigh
+ * more than frequent words. Common words such as "the" have almost no weight.
  */
 export function featuresOf(text: string): Features {
   const counts = new Map<string, number>();
@@ -26,12 +26,12 @@ export function featuresOf(text: string): Features {
     if (isCommon(word)) continue;
     for (const part of partsOf(word)) add(part, weight * PART_WEIGHT);
   }
-  // A text of punctuation alone has features, too.
+  // A text that consists only of punctuation needs a feature, too.
   if (counts.size === 0) add(`=${text}`, 1);
   return new Map([...counts].map(([feature, weight]) => [feature, Math.sqrt(weight)]));
 }
 
-/** Returns how similar two texts are, from 0 (nothing in common) to 1 (the same words). */
+/** Returns the similarity of two texts, from 0 (nothing in common) to 1 (the same words). */
 export function similarity(a: Features, b: Features): number {
   let product = 0;
   for (const [feature, weight] of a) product += weight * (b.get(feature) ?? 0);
@@ -39,8 +39,8 @@ export function similarity(a: Features, b: Features): number {
 }
 
 /**
- * Returns a vector of unit length for a text. Its angle to the vector of another text approximates their `similarity`: every
- * feature adds a fixed direction, which a hash of the feature chooses. Fewer dimensions are the first ones of more.
+ * Returns a unit vector for a text. The angle between two vectors approximates the `similarity` of their texts: every feature
+ * adds a fixed direction that a hash of the feature selects. A shorter vector uses the first dimensions of a longer vector.
  */
 export function embed(features: Features, dimensions: number): Float32Array {
   const vector = new Float64Array(EMBEDDING_DIMENSIONS);
@@ -53,7 +53,7 @@ export function embed(features: Features, dimensions: number): Float32Array {
   }
   const first = vector.subarray(0, dimensions);
   const length = Math.sqrt(sumOfSquares(first));
-  // The directions of few dimensions may cancel each other out.
+  // With few dimensions, the directions may cancel each other out.
   if (length === 0) first[0] = 1;
   return Float32Array.from(first, (value) => value / (length || 1));
 }
@@ -70,7 +70,7 @@ function partsOf(word: string): string[] {
   return characters.slice(2).map((_, index) => `.${characters.slice(index, index + 3).join("")}`);
 }
 
-/** The number of passages that each word occurs in; counted on first use. */
+/** Number of passages that contain each word. Counted on first use. */
 let frequencies: ReadonlyMap<string, number> | undefined;
 
 function weightOf(word: string): number {

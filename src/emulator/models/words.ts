@@ -1,4 +1,4 @@
-/** Words that say nothing about the subject of a text. */
+/** Words that do not describe the subject of a text. */
 const COMMON: ReadonlySet<string> = new Set(
   (
     "a an and are as at be by can could do does for from get give has have how i in is it its me my of on or please set so tell " +
@@ -8,8 +8,8 @@ const COMMON: ReadonlySet<string> = new Set(
 );
 
 /**
- * Returns the words of a text in lower case: parts of names in camel case or with underscores, and pairs of neighbouring Han
- * characters. Longer words are cut to a stem, so that "calculator" and "calculate" are the same word.
+ * Returns the words of a text in lower case. Names in camel case or with underscores are split, and Han text becomes pairs of
+ * adjacent characters. Longer words are reduced to a stem, so that "calculator" and "calculate" match.
  */
 export function wordsOf(text: string): string[] {
   const split = text.replace(/([\p{Ll}\p{N}])(\p{Lu})/gu, "$1 $2").toLowerCase();
@@ -17,7 +17,7 @@ export function wordsOf(text: string): string[] {
   return runs.flatMap((run) => (/\p{Script=Han}/u.test(run) ? pairsOf(run) : isCommon(run) ? [run] : [stemOf(run)]));
 }
 
-/** Whether a word says nothing about the subject of a text. */
+/** Whether a word does not describe the subject of a text. */
 export function isCommon(word: string): boolean {
   return COMMON.has(word);
 }

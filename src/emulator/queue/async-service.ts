@@ -4,7 +4,7 @@ import type { EmulatorAnswer, EmulatorHandler } from "../services/service.js";
 import type { Consumer, EmulatorQueueItem } from "./consumers.js";
 import type { QueueSide, Receiver } from "./queue-side.js";
 
-/** What a service has made of an item. */
+/** The result of processing an item. */
 interface Outcome {
   readonly item: EmulatorQueueItem;
   readonly status: number;
@@ -12,8 +12,8 @@ interface Outcome {
 }
 
 /**
- * An asynchronous inference service: takes items from the input queue and writes its answers to the sink. It takes no more
- * than the sink has room for.
+ * An asynchronous inference service: takes items from the input queue and writes the results to the sink. It never takes more
+ * items than the sink has room for.
  */
 export class AsyncService {
   readonly #name: string;
@@ -24,7 +24,7 @@ export class AsyncService {
   readonly #stopped = new AbortController();
   #consumer: Consumer | undefined;
   #inFlight = 0;
-  /** Done, but somebody else has filled the sink. */
+  /** Results that wait for room in the sink, which others may have filled. */
   #waiting: Outcome[] = [];
 
   constructor(name: string, handler: EmulatorHandler, sides: { input: QueueSide; sink: QueueSide }) {
@@ -34,6 +34,7 @@ export class AsyncService {
     this.#sink = sides.sink;
   }
 
+  /** Joins the input queue as a consumer. */
   start(): void {
     const receiver: Receiver = {
       isFull: () => this.#sink.store.length + this.#inFlight >= this.#sink.context.maxLength,
@@ -44,13 +45,14 @@ export class AsyncService {
       end: () => {},
     };
     this.#sink.onChange(() => this.#sinkChanged());
-    // The group of a service's own workers has the service's name: `search` tells of them when it is asked in that group.
+    // The group of a service's workers is named after the service. `search` shows the workers to callers in that group.
     const gid = this.#name;
     const window = this.#input.context.settings.workers;
     const request = { uid: this.#uid, gid, start: 0n, window, indexOnly: false, autoCommit: false, tags: {} };
     this.#consumer = this.#input.join(request, receiver);
   }
 
+  /** Leaves the input queue and aborts the calls in progress. */
   stop(): void {
     this.#stopped.abort(new Error("the service has been stopped"));
     if (this.#consumer) this.#input.leave(this.#consumer);
@@ -68,7 +70,7 @@ export class AsyncService {
     const headers = new Headers({ "x-eas-queueservice-request-id": encodeURIComponent(requestId) });
     if (item.contentType !== undefined) headers.set("content-type", item.contentType);
     try {
-      // Not in the middle of the push.
+      // Call the handler after the push has completed.
       await Promise.resolve();
       const answer = await this.#handler({
         service: this.#name,
@@ -76,13 +78,13 @@ export class AsyncService {
         path: item.path,
         query: new URLSearchParams(tags),
         headers,
-        // A copy: the item may have to be given again.
+        // A copy, since the item may be redelivered.
         body: item.data.slice(),
         signal: this.#stopped.signal,
       });
       return { item, ...(await readAnswer(answer)) };
     } catch (error) {
-      // As a call of a service is answered whose handler throws.
+      // The same response as when the handler of a synchronous service throws.
       return { item, status: 400, body: encode(messageOf(error)) };
     }
   }
@@ -100,11 +102,11 @@ export class AsyncService {
     const failed = (code: number) => ({ ...item.tags, lastCode: String(code) });
     const { isEnded } = this.#sink.store;
     if (body.length > maxPayloadBytes) {
-      // Invented: without a result its sender would wait for ever.
-      const why = encode(`the result has ${body.length} bytes, more than ${maxPayloadBytes}`);
+      // An assumption: without a result, the sender would wait indefinitely.
+      const why = encode(`the result has ${body.length} bytes: the maximum is ${maxPayloadBytes}`);
       if (!isEnded) this.#sink.put({ data: why.slice(0, maxPayloadBytes), tags: failed(413) });
     } else if (!isEnded && (status !== 200 || body.length > 0)) {
-      // The service does not write empty answers. That it writes empty failures is invented.
+      // The service does not write empty results. That it writes empty failures is an assumption.
       this.#sink.put({ data: body, tags: status === 200 ? item.tags : failed(status) });
     }
     this.#input.commit([item.index], this.#uid, this.#name);

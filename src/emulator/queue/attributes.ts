@@ -2,7 +2,7 @@ import type { ConsumerRequest, Group } from "./consumers.js";
 import { formatDuration } from "./duration.js";
 import type { QueueSide } from "./queue-side.js";
 
-/** What a queue says about itself, by the names of the service. All values are text. */
+/** Returns the attributes of a queue under the service's names. All values are text. */
 export function attributesOf(side: QueueSide): Record<string, string> {
   const { store, context } = side;
   const { settings } = context;
@@ -14,13 +14,13 @@ export function attributesOf(side: QueueSide): Record<string, string> {
     "meta.name": context.queueName,
     "meta.state": store.isEnded ? "End" : "OK",
     "meta.maxPayloadBytes": String(settings.maxPayloadBytes),
-    // The official Go SDK takes the names of its headers from here, and fails without.
+    // The official Go SDK reads the names of its headers from these attributes and fails without them.
     "meta.header.user": settings.userHeader,
     "meta.header.group": settings.groupHeader,
     "meta.header.priority": settings.priorityHeader,
     "stream.length": String(store.length),
     "stream.approxMaxLength": String(context.maxLength),
-    // One name is in the Go SDK, the other one in the documentation.
+    // The first name is used by the Go SDK, the second by the documentation.
     "consumers.status.total": total,
     "consumers.stats.total": total,
   };
@@ -72,7 +72,7 @@ function line(
   return fields.join(", ");
 }
 
-/** Invented but for the first field: every stored copy of the documentation is cut off behind it. */
+/** Formats a group. Only the first field is documented; the others are assumptions. */
 function groupLine(group: Group): string {
   const { gid, lastIndex, deliveries, consumers } = group;
   const pending = group.pendingCount();

@@ -4,49 +4,52 @@ import { hasTags } from "./query.js";
 
 /** An item of a queue. */
 export interface EmulatorQueueItem {
+  /** Unique index, ascending in the order of puts. */
   readonly index: bigint;
+  /** Tags of the put request. */
   readonly tags: Readonly<Record<string, string>>;
+  /** The payload. */
   readonly data: Bytes;
-  /** Higher ones are pushed first. */
+  /** Priority. Items with a higher priority are delivered first. */
   readonly priority: number;
-  /** What the put had behind the queue's path, for the service: `""` or text that begins with `/`. */
+  /** Path of the put request after the queue's name, for the service: `""`, or text that starts with `/`. */
   readonly path: string;
-  /** `Content-Type` of the put, for the service. */
+  /** `Content-Type` of the put request, for the service. */
   readonly contentType: string | undefined;
 }
 
-/** An item with what its queue knows of it. */
+/** An item with its state in the queue. */
 export interface StoredItem extends EmulatorQueueItem {
   gone: boolean;
-  /** Groups that it is kept for although another group has committed it. */
+  /** Groups for which the item is kept although another group has committed it. */
   awaitedBy: Set<string> | undefined;
 }
 
-/** What a watch asks for. */
+/** The parameters of a watch. */
 export interface ConsumerRequest {
   readonly uid: string;
   readonly gid: string;
-  /** Only items from here on. */
+  /** Minimum index of the items. */
   readonly start: bigint;
-  /** The most items pushed and not committed. */
+  /** Maximum number of items that are delivered and not committed. */
   readonly window: number;
   readonly indexOnly: boolean;
   readonly autoCommit: boolean;
   readonly tags: Readonly<Record<string, string>>;
 }
 
-/** One live watch. */
+/** A consumer with an open watch. */
 export class Consumer {
   readonly request: ConsumerRequest;
-  /** A number of its own among all watches of the queue. */
+  /** Number of the connection, unique among all watches of the queue. */
   readonly connection: number;
-  /** Pushed here and not committed. */
+  /** Items that were delivered to this consumer and not committed. */
   readonly pending: Map<bigint, StoredItem> = new Map();
-  /** Those of `pending` that the connection before this one was given, and this one was not yet. */
+  /** Items of `pending` that the consumer's previous connection received, and this connection has not received yet. */
   readonly inherited: StoredItem[] = [];
-  /** Set while the connection takes no more. */
+  /** Whether the connection cannot accept more items at the moment. */
   isFull = false;
-  /** Set by the code `Shutdown`: nothing is pushed to it any more. */
+  /** Whether a negative commit had the code `Shutdown`. No more items are delivered then. */
   isShutDown = false;
   lastActive: number;
   readonly #tags: [string, string][];
@@ -71,41 +74,41 @@ export class Consumer {
   }
 }
 
-/** What is left of a consumer that has gone, for the attributes. */
+/** A consumer that has left, for the queue's attributes. */
 export interface FormerConsumer {
   readonly request: ConsumerRequest;
   readonly leftAt: number;
-  /** Whether it left items behind that it had not committed. */
+  /** Whether it left without committing all of its items. */
   readonly hadPending: boolean;
 }
 
-/** The most that a group remembers. */
+/** Maximum number of former consumers that a group remembers. */
 const MAX_FORMER = 100;
 
-/** What a group knows of an item that it has been given at least once. */
+/** The state of an item in a group, once it has been delivered. */
 interface Progress {
   deliveries: number;
   negatives: number;
   holder: Consumer | undefined;
-  /** The user that has refused it last: another one is to get it, if there is one. */
+  /** The user that last returned the item with a negative commit. Another user receives it next, if there is one. */
   refusedBy: string | undefined;
 }
 
-/** An item handed to a consumer. */
+/** An item that is delivered to a consumer. */
 export interface Delivery {
   readonly item: StoredItem;
   readonly consumer: Consumer;
-  /** 1 for the first time in this group. */
+  /** Number of deliveries of the item in this group, starting at 1. */
   readonly number: number;
 }
 
-/** Consumers that share the items between them; each group gets all of them. A pure state machine. */
+/** A group of consumers that share the items. Every group receives all items. This is a state machine without I/O. */
 export class Group {
   readonly gid: string;
-  /** By user; the one that has waited longest for an item comes first. */
+  /** Consumers by user. The consumer that has waited longest for an item comes first. */
   readonly consumers: Map<string, Consumer> = new Map();
   readonly former: Map<string, FormerConsumer> = new Map();
-  /** Items that this group has committed and that are kept for other groups. */
+  /** Indexes that this group has committed and that are kept for other groups. */
   readonly done: Set<bigint> = new Set();
   deliveries = 0;
   lastIndex = 0n;
@@ -116,11 +119,12 @@ export class Group {
     this.gid = gid;
   }
 
+  /** Adds an item for delivery. */
   add(item: StoredItem): void {
     this.#ready.add(item);
   }
 
-  /** Takes a consumer in. It gets first what an earlier connection of its user had and did not commit. */
+  /** Adds a consumer. It first receives the items that an earlier connection of the same user did not commit. */
   join(consumer: Consumer): void {
     const { uid } = consumer.request;
     const before = this.consumers.get(uid);
@@ -139,20 +143,20 @@ export class Group {
     before?.pending.clear();
   }
 
-  /** Lets a consumer go; what it had is there for others again. */
+  /** Removes a consumer and makes its items available to other consumers. */
   leave(consumer: Consumer, now: number): void {
     const { request, pending } = consumer;
-    // One whose place was taken has nothing, and is not there any more.
+    // A consumer that was replaced has no items left and is not in the map.
     if (this.consumers.get(request.uid) !== consumer) return;
     this.consumers.delete(request.uid);
     this.former.set(request.uid, { request, leftAt: now, hadPending: pending.size > 0 });
-    // Most clients make up a new name at every start.
+    // Most clients use a new user name for every start, so old entries must be removed.
     for (const uid of this.former.keys()) if (this.former.size > MAX_FORMER) this.former.delete(uid);
     for (const item of pending.values()) this.#release(item);
     pending.clear();
   }
 
-  /** Hands the next item to one of the consumers, if there is one for any of them. */
+  /** Delivers the next item to a consumer. Returns undefined if no consumer can accept any item. */
   next(now: number): Delivery | undefined {
     for (const consumer of this.consumers.values()) {
       if (!consumer.canTake()) continue;
@@ -175,7 +179,7 @@ export class Group {
   #inherited(consumer: Consumer): StoredItem | undefined {
     for (;;) {
       const item = consumer.inherited.shift();
-      // Meanwhile it may have been committed.
+      // The item may have been committed in the meantime.
       if (item === undefined || consumer.pending.has(item.index)) return item;
     }
   }
@@ -195,21 +199,23 @@ export class Group {
     );
   }
 
+  /** Returns the number of deliveries of an item in this group. */
   deliveriesOf(index: bigint): number {
     return this.#progress.get(index)?.deliveries ?? 0;
   }
 
+  /** Returns the consumer that has an item and has not committed it. */
   holderOf(index: bigint): Consumer | undefined {
     return this.#progress.get(index)?.holder;
   }
 
-  /** Forgets an item that is gone, or that this group has done. */
+  /** Removes the state of an item that was deleted, or that this group has committed. */
   forget(index: bigint): void {
     this.#progress.get(index)?.holder?.pending.delete(index);
     this.#progress.delete(index);
   }
 
-  /** Takes an item back from its holder. Returns how often it was tried, by both ways of counting. */
+  /** Returns an item from its consumer to the group. Returns the number of attempts, by both ways of counting. */
   refuse(item: StoredItem): { readonly negatives: number; readonly deliveries: number } | undefined {
     const progress = this.#progress.get(item.index);
     if (progress?.holder === undefined) return undefined;
@@ -217,35 +223,37 @@ export class Group {
     progress.negatives++;
     progress.refusedBy = request.uid;
     pending.delete(item.index);
-    // Else it would be pushed twice when the same consumer gets it again.
+    // Otherwise the item would be delivered twice when the same consumer receives it again.
     if (inherited.includes(item)) inherited.splice(inherited.indexOf(item), 1);
     this.#release(item);
     return progress;
   }
 
-  /** Sets what a log has told of an item. */
+  /** Restores a negative commit from a log. */
   restoreNegatives(item: StoredItem): void {
     this.#progressOf(item).negatives++;
   }
 
+  /** Whether an item waits for delivery in this group. */
   isReady(item: StoredItem): boolean {
     return !item.gone && !this.done.has(item.index) && this.holderOf(item.index) === undefined;
   }
 
+  /** Returns the number of items that are delivered and not committed. */
   pendingCount(): number {
     let count = 0;
     for (const { pending } of this.consumers.values()) count += pending.size;
     return count;
   }
 
-  /** Whether there is nothing left that this consumer could get, now or when another one goes. */
+  /** Whether no item is left that this consumer could receive, now or after another consumer leaves. */
   isDrainedFor(consumer: Consumer): boolean {
     if (this.pendingCount() > 0) return false;
     for (const item of this.#ready) if (consumer.wants(item)) return false;
     return true;
   }
 
-  /** Whether a commit elsewhere has to keep an item for this group. */
+  /** Whether an item that another group commits must be kept for this group. */
   awaits(item: StoredItem, now: number, grace: number): boolean {
     if (this.done.has(item.index)) return false;
     if ([...this.consumers.values()].some((consumer) => consumer.wants(item) || consumer.pending.has(item.index))) {

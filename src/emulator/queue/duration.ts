@@ -1,4 +1,4 @@
-/** Milliseconds of the units that Go's durations have; the micro sign and the Greek letter are both taken, as Go does. */
+/** Milliseconds of the units in Go durations. Like Go, it accepts both the micro sign and the Greek letter mu. */
 const UNITS: Readonly<Record<string, number>> = {
   h: 3_600_000,
   m: 60_000,
@@ -12,10 +12,10 @@ const UNITS: Readonly<Record<string, number>> = {
 
 const TERM = /(\d+\.?\d*|\.\d+)(h|ms|m|s|us|\u00b5s|\u03bcs|ns)/gy;
 
-/** Milliseconds of a Go duration such as `1h30m0s`, `1.5s` or `250µs`; undefined for anything else, and for negative ones. */
+/** Returns the milliseconds of a Go duration such as `1h30m0s`, `1.5s` or `250µs`; undefined for other or negative text. */
 export function parseDuration(text: string): number | undefined {
   const unsigned = text.startsWith("+") ? text.slice(1) : text;
-  // The one form without a unit that Go takes.
+  // Go accepts zero without a unit.
   if (unsigned === "0") return 0;
   let total = 0;
   let end = 0;
@@ -26,7 +26,7 @@ export function parseDuration(text: string): number | undefined {
   return end === unsigned.length && end > 0 ? total : undefined;
 }
 
-/** A duration as Go prints it, to the millisecond: `2.091s`, `1m0s`, `0s`. */
+/** Formats a duration like Go, rounded to milliseconds: `2.091s`, `1m0s`, `0s`. */
 export function formatDuration(milliseconds: number): string {
   const whole = Math.max(0, Math.round(milliseconds));
   if (whole > 0 && whole < 1000) return `${whole}ms`;

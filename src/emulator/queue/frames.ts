@@ -9,26 +9,26 @@ import {
 } from "../../gen/eas/queue/queue_pb.js";
 import type { EmulatorQueueItem } from "./consumers.js";
 
-/** The media type by which clients ask for protobuf. */
+/** The media type with which clients request protobuf. */
 export const PROTOBUF = "application/vnd.google.protobuf";
 
 function frameOf({ index, tags, data }: EmulatorQueueItem, indexOnly = false): DataFrameProto {
-  // The service leaves the message empty: only clients write it.
+  // The service leaves the `message` field empty; only clients write it.
   return create(DataFrameProtoSchema, { index, tags: { ...tags }, data: indexOnly ? new Uint8Array(0) : data });
 }
 
-/** One message of a watch. */
+/** Encodes one message of a watch. */
 export function encodeFrame(item: EmulatorQueueItem, indexOnly: boolean): Bytes {
   return toBinary(DataFrameProtoSchema, frameOf(item, indexOnly)) as Bytes;
 }
 
-/** What a get answers in protobuf. */
+/** Encodes the protobuf response to a get request. */
 export function encodeFrames(items: readonly EmulatorQueueItem[]): Bytes {
   const list = create(DataFrameListProtoSchema, { index: items.map((item) => frameOf(item)) });
   return toBinary(DataFrameListProtoSchema, list) as Bytes;
 }
 
-/** What a get answers in JSON. The index is a bare number with all its digits: `JSON.stringify` has no way to write it. */
+/** Encodes the JSON response to a get request. `JSON.stringify` cannot write the index, a number with up to 19 digits. */
 export function framesToJson(items: readonly EmulatorQueueItem[]): string {
   const frames = items.map(
     ({ index, tags, data }) =>
@@ -37,12 +37,12 @@ export function framesToJson(items: readonly EmulatorQueueItem[]): string {
   return `[${frames.join(",")}]`;
 }
 
-/** Attributes in protobuf. */
+/** Encodes attributes in protobuf. */
 export function encodeAttributes(attributes: Record<string, string>): Bytes {
   return toBinary(AttributesProtoSchema, create(AttributesProtoSchema, { attributes })) as Bytes;
 }
 
-/** A frame as an HTTP watch has it: behind its length in four bytes, big-endian. */
+/** Prepends the length of a frame in four bytes, big-endian, as an HTTP watch requires. */
 export function withLength(frame: Bytes): Bytes {
   const framed = new Uint8Array(4 + frame.length);
   new DataView(framed.buffer).setUint32(0, frame.length);

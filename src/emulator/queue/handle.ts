@@ -8,38 +8,45 @@ import type {
 } from "./entries/history.js";
 import type { QueueSide } from "./queue-side.js";
 
-/** A queue of an emulator, for tests to look at. */
+/** A queue of an emulator, with its state for assertions in tests. */
 export interface EmulatorQueue {
+  /** Name of the queue. */
   readonly name: string;
-  /** What clients put to `/api/predict/<name>`. */
+  /** The input queue, at `/api/predict/<name>`. */
   readonly input: EmulatorQueueSide;
-  /** What is at `/api/predict/<name>/sink`. */
+  /** The sink, at `/api/predict/<name>/sink`. */
   readonly sink: EmulatorQueueSide;
-  /** Resolves when the log, if there is one, has been read; requests wait for it by themselves. Rejects when it cannot be. */
+  /** Resolves when the queue's log has been loaded; requests wait for this. Rejects if the log cannot be loaded. */
   restore(): Promise<void>;
 }
 
-/** The input queue or the sink of a queue. The lists of what happened begin at the emulator's last `reset`. */
+/** The input queue or the sink of a queue. Its history starts at the emulator's last `reset`. */
 export interface EmulatorQueueSide {
-  /** Items that are not committed by all who are to have them. */
+  /** Number of items that have not been committed by all groups that must receive them. */
   readonly length: number;
-  /** By index. */
+  /** The items, by ascending index. */
   readonly items: readonly EmulatorQueueItem[];
-  /** Items pushed and not committed by `<gid>.<uid>`. */
+  /** Indexes that were delivered to `<gid>.<uid>` and not committed. */
   readonly pending: ReadonlyMap<string, readonly bigint[]>;
+  /** Whether the queue has ended and accepts no more items. */
   readonly isEnded: boolean;
+  /** Deliveries to consumers. */
   readonly pushes: readonly EmulatorPush[];
+  /** Commits of items. */
   readonly commits: readonly EmulatorCommit[];
+  /** Negative commits. */
   readonly negatives: readonly EmulatorNegative[];
+  /** Watches that were replaced by another watch of the same user. */
   readonly takeovers: readonly EmulatorTakeover[];
+  /** Items that exceeded the maximum number of deliveries. */
   readonly dead: readonly EmulatorDeadItem[];
-  /** Where dead items go with `deadItems: "rear"`, and where callers with `X-EAS-QueueService-Access-Rear` are. */
+  /** The dead-letter queue, which callers reach with the header `X-EAS-QueueService-Access-Rear`. Undefined for itself. */
   readonly rear: EmulatorQueueSide | undefined;
-  /** Puts an item without a request, and returns its index. */
+  /** Adds an item without a request and returns its index. Bytes are copied. */
   put(data: string | Uint8Array, options?: { tags?: Record<string, string>; priority?: number }): bigint;
 }
 
-/** What tests may see of a side. */
+/** Creates the public view of one side. */
 export function viewOf(side: QueueSide): EmulatorQueueSide {
   const { store, history } = side;
   const rear = side.rear && viewOf(side.rear);

@@ -2,103 +2,107 @@ import { optionError, show } from "../../util/argument-errors.js";
 import { checkOptionNames, type OptionNames } from "../../util/option-names.js";
 import type { EmulatorHandler } from "../services/service.js";
 
-/** Where a queue keeps what must survive the process: one line for each change. */
+/** Persistent storage for a queue. Each line is one change. */
 export interface EmulatorQueueLog {
-  /** All lines of before, in order. A last line that was cut off may be among them. */
+  /** Returns all lines that were appended, in order. The last line may be incomplete. */
   load(): Promise<string[]> | string[];
   /**
-   * Keeps a line, which has no line break in it. The first call comes after `load`, and each after the one before has
-   * resolved; the answers to requests wait for it.
+   * Appends a line, which contains no line break. It is called after `load`, and only after the previous call has resolved.
+   * Responses are sent once their changes have been appended.
    */
   append(line: string): void | Promise<void>;
 }
 
 type Optional<T> = { readonly [Name in keyof T]?: T[Name] | undefined };
 
-/** What may be set of how a queue behaves; `QUEUE_DEFAULTS` has the rest. */
+/** Options for a queue. `QUEUE_DEFAULTS` has the defaults of its settings. */
 export interface EmulatorQueueOptions extends Optional<QueueSettings> {
-  /** Makes the queue an asynchronous inference service: this consumes the input queue and its answers go to the sink. */
+  /** Makes the queue an asynchronous inference service: it processes the items of the input queue and writes to the sink. */
   readonly service?: EmulatorHandler | undefined;
-  /** The queue's token. Default the emulator's; `""` takes every caller. */
+  /** Token of the queue; `""` accepts every caller. Default: the emulator's token. */
   readonly token?: string | undefined;
-  /** Most items of the sink. Default: `maxLength`. */
+  /** Maximum number of items in the sink. Default: `maxLength`. */
   readonly sinkMaxLength?: number | undefined;
-  /** Keeps items, commits and the end, so that a new emulator with the same log goes on where this one was. */
+  /** Persists items, commits and the end of the queue, so that a new emulator with the same log continues with that state. */
   readonly log?: EmulatorQueueLog | undefined;
-  /** The clock in milliseconds. Default `Date.now`. */
+  /** Returns the current time in milliseconds. Default `Date.now`. */
   readonly now?: (() => number) | undefined;
 }
 
 /**
- * How a queue behaves. "Invented" marks what no source tells; the real service may differ there, and an SDK must not build
- * on it.
+ * Settings of a queue. "Assumption" marks behavior that is not documented. The real service may behave differently, and
+ * clients must not depend on it.
  */
 export interface QueueSettings {
-  /** `"time"`: `ms << 22 | sequence`, 19 digits, which finds every use of a number. `"counter"`: 1, 2, 3. Both are seen. */
+  /**
+   * Form of the indexes. `"time"` is `ms << 22 | sequence`, with 19 digits, which reveals code that converts indexes to a
+   * `number`. `"counter"` is 1, 2, 3. Both occur on EAS.
+   */
   readonly indexShape: "time" | "counter";
-  /** Most items of the input queue, announced as `stream.approxMaxLength`. Invented. */
+  /** Maximum number of items in the input queue, reported as `stream.approxMaxLength`. Assumption. */
   readonly maxLength: number;
-  /** Most bytes of an item, announced as `meta.maxPayloadBytes`. Invented; a page says "typically 8 KB". */
+  /** Maximum size of an item in bytes, reported as `meta.maxPayloadBytes`. Assumption; one page says "typically 8 KB". */
   readonly maxPayloadBytes: number;
-  /** Answer to a larger item. Invented. */
+  /** Status for an item that is too large. Assumption. */
   readonly tooLargeStatus: number;
-  /** Answer to a put when the queue is full. Invented. */
+  /** Status for a put to a full queue. Assumption. */
   readonly fullStatus: number;
-  /** Answer to a parameter that cannot be read, and to a put after the end. Invented. */
+  /** Status for an invalid parameter, and for a put after the end of the queue. Assumption. */
   readonly badParameterStatus: number;
-  /** How often an item is tried before it is dead; `Infinity`: for ever. 5 is from memory. */
+  /** Maximum number of attempts to deliver an item; `Infinity` for no limit. Assumption. */
   readonly maxDeliveries: number;
-  /** What counts as a try: negative commits only, or every push. Invented: 1 is said to mean "no retry after an error". */
+  /** Counts only negative commits as attempts, or every delivery. Assumption: 1 is documented as "no retry after an error". */
   readonly triesCounted: "negatives" | "deliveries";
-  /** What becomes of a dead item. Invented. */
+  /** Drops an item after its last attempt, or moves it to the dead-letter queue. Assumption. */
   readonly deadItems: "drop" | "rear";
-  /** A `_timeout_` without a unit: seconds, as if it were absent, or an error. Sources contradict each other. */
+  /** Handling of a `_timeout_` without a unit: as seconds, ignored, or rejected. The sources contradict each other. */
   readonly bareTimeout: "seconds" | "ignore" | "reject";
-  /** Answer to a get in protobuf that finds nothing: 204, or 200 with an empty list. JSON is always answered with 204. */
+  /** Status of an empty protobuf response to a get: 204, or 200 with an empty list. An empty JSON response is always 204. */
   readonly emptyGet: 200 | 204;
-  /** A get that finds fewer items than its `_length_`: wait for more until the timeout, or answer at once. */
+  /** Handling of a get that finds fewer items than its `_length_`: wait until the timeout, or respond immediately. */
   readonly partialGet: "wait" | "answer";
-  /** `_index_` of a get that has none: 0 is the head. */
+  /** Default `_index_` of a get; 0 is the head of the queue. */
   readonly getIndex: bigint;
-  /** `_length_` of a get that has none. */
+  /** Default `_length_` of a get. */
   readonly getLength: number;
-  /** `_timeout_` of a get that has none, in milliseconds. Not above 0: programs test readiness by a bare GET. */
+  /** Default `_timeout_` of a get in milliseconds. Keep it 0: programs test readiness with a plain GET request. */
   readonly getTimeout: number;
-  /** `_auto_delete_` of a get that has none. Not true: a bare GET would take an item. */
+  /** Default `_auto_delete_` of a get. Keep it false: otherwise a plain GET request would remove an item. */
   readonly getAutoDelete: boolean;
-  /** `_raw_` of a get that has neither it nor an `Accept` of a list: the first item's data as the body. */
+  /** Default `_raw_` of a get without an `Accept` header for a list. A raw response has the first item's data as its body. */
   readonly getRaw: boolean;
-  /** `_window_` of a watch that has none. Invented. */
+  /** Default `_window_` of a watch. Assumption. */
   readonly watchWindow: number;
-  /** A second watch of one user in one group: takes the first one's place, or is answered with 409. Invented. */
+  /** Handling of a second watch of the same user in the same group: replace the first, or respond with 409. Assumption. */
   readonly sameUid: "takeover" | "refuse";
-  /** Close code for the connection whose place is taken. Invented. */
+  /** Close code of a replaced connection. Assumption. */
   readonly takeoverCode: number;
-  /** Whether a negative commit with a code that the Go SDK's rule refuses is an error. Invented; Go does not check. */
+  /** Whether to reject negative commits whose code violates the Go SDK's rule, which Go does not check. Assumption. */
   readonly strictNegative: boolean;
   /**
-   * Milliseconds for which a group without consumers still counts as live: a commit in another group keeps items for live
-   * groups. Invented; 0 is "a commit deletes" as the documents say it.
+   * Milliseconds for which a group without consumers still counts as active. A commit in one group keeps the item for the other
+   * active groups. Assumption; 0 corresponds to the documentation, where a commit deletes the item.
    */
   readonly groupGrace: number;
-  /** Milliseconds after which a consumer that left is no longer shown as `Leaving`. Invented. */
+  /** Milliseconds for which a former consumer is reported as `Leaving`. Assumption. */
   readonly leavingTime: number;
-  /** Group of a caller that names none. */
+  /** Default group of a caller. */
   readonly defaultGroup: string;
-  /** Names of request headers as the attributes announce them; those of the official Python SDK are always taken. */
+  /** Name of the request header with the user, as reported in the attributes. The Python SDK's header is always accepted. */
   readonly userHeader: string;
+  /** Name of the request header with the group. */
   readonly groupHeader: string;
-  /** The official SDKs learn this name from the attributes, so any will do. Invented. */
+  /** Name of the request header with the priority, which the official SDKs read from the attributes. Assumption. */
   readonly priorityHeader: string;
-  /** Attribute `meta.backend`. Invented. */
+  /** Value of the attribute `meta.backend`. Assumption. */
   readonly backend: string;
-  /** How many items the service works on at once. */
+  /** Number of items that the service processes concurrently. */
   readonly workers: number;
-  /** The latest pushes, commits and so on that are kept for tests to look at. */
+  /** Number of the latest pushes, commits and other events that are kept for tests. */
   readonly historyLength: number;
 }
 
-/** The one table of defaults. */
+/** Defaults of all queue settings. */
 export const QUEUE_DEFAULTS: QueueSettings = {
   indexShape: "time",
   maxLength: 100_000,
@@ -151,7 +155,7 @@ const QUEUE_OPTIONS: OptionNames<EmulatorQueueOptions> = {
   now: 1,
 };
 
-/** Options with the defaults in the places of those that are absent. Throws for a value that is none. */
+/** Returns the settings with their defaults. Throws a `TypeError` for unknown and invalid options. */
 export function settingsOf(options: EmulatorQueueOptions): QueueSettings {
   checkOptionNames("queue options", options, QUEUE_OPTIONS);
   const settings: Record<string, unknown> = {};

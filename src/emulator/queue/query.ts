@@ -1,7 +1,7 @@
 import { parseDuration } from "./duration.js";
 import type { QueueSettings } from "./options.js";
 
-/** A request that cannot be understood, or not be done; its message is the answer's body. */
+/** Thrown to refuse a request. The message is the body of the response. */
 export class QueueRefusal extends Error {
   readonly status: number;
   constructor(status: number, message: string) {
@@ -10,7 +10,7 @@ export class QueueRefusal extends Error {
   }
 }
 
-/** A put's, get's or watch's own pairs: all whose names are not reserved. The first of a name counts. */
+/** Returns the tags of a request: all query parameters without a reserved name. The first value of a name is used. */
 export function tagsOf(query: URLSearchParams): Record<string, string> {
   const pairs = [...query].filter(([name]) => !name.startsWith("_"));
   return Object.fromEntries(pairs.reverse());
@@ -21,7 +21,7 @@ export function hasTags(item: { readonly tags: Readonly<Record<string, string>> 
   return tags.every(([name, value]) => Object.hasOwn(item.tags, name) && item.tags[name] === value);
 }
 
-/** Reads a request's parameters; what cannot be read is refused. */
+/** Reads the query parameters of a request. Throws a `QueueRefusal` for invalid values. */
 export class Parameters {
   readonly #query: URLSearchParams;
   readonly #settings: QueueSettings;
@@ -31,16 +31,18 @@ export class Parameters {
     this.#settings = settings;
   }
 
+  /** Creates the refusal of a parameter. `wanted` describes the allowed values. */
   refuse(name: string, wanted: string): QueueRefusal {
     const value = JSON.stringify(this.#query.get(name) ?? "");
     return new QueueRefusal(this.#settings.badParameterStatus, `${name} is ${value}: it must be ${wanted}`);
   }
 
+  /** Whether the request has a parameter. */
   has(name: string): boolean {
     return this.#query.has(name);
   }
 
-  /** Takes what Go's ParseBool takes, and Python's `True`. */
+  /** Reads a boolean in the forms of Go's `ParseBool`, or Python's `True` and `False`. */
   boolean(name: string, fallback: boolean): boolean {
     const value = this.#query.get(name);
     if (value === null || value === "") return fallback;
@@ -49,27 +51,27 @@ export class Parameters {
     throw this.refuse(name, "true or false");
   }
 
-  /** A whole number from `least` on. */
-  integer(name: string, fallback: number, least: number): number {
+  /** Reads an integer of at least `min`. */
+  integer(name: string, fallback: number, min: number): number {
     const value = this.#query.get(name);
     if (value === null || value === "") return fallback;
     const number = Number(value);
-    if (!/^-?\d+$/.test(value) || !Number.isSafeInteger(number) || number < least) {
-      throw this.refuse(name, `an integer of at least ${least}`);
+    if (!/^-?\d+$/.test(value) || !Number.isSafeInteger(number) || number < min) {
+      throw this.refuse(name, `an integer of at least ${min}`);
     }
     return number;
   }
 
-  /** An index from `least` on. Python sends a float 5.0 as it is. */
-  index(name: string, fallback: bigint | undefined, least: bigint): bigint {
+  /** Reads an index of at least `min`. Python sends integral floats as `5.0`. */
+  index(name: string, fallback: bigint | undefined, min: bigint): bigint {
     const value = this.#query.get(name) ?? "";
     if (value === "" && fallback !== undefined) return fallback;
     const digits = /^(-?\d{1,20})(\.0*)?$/.exec(value)?.[1];
-    if (digits === undefined || BigInt(digits) < least) throw this.refuse(name, `an index of at least ${least}`);
+    if (digits === undefined || BigInt(digits) < min) throw this.refuse(name, `an index of at least ${min}`);
     return BigInt(digits);
   }
 
-  /** A list of indexes; it may be empty, but must be there. */
+  /** Reads a required list of indexes, which may be empty. */
   indexes(name: string): bigint[] {
     const value = this.#query.get(name);
     if (value === null) throw this.refuse(name, "a list of indexes");
@@ -82,7 +84,7 @@ export class Parameters {
       });
   }
 
-  /** Milliseconds of a Go duration; a bare number is taken as the settings say. */
+  /** Reads a Go duration in milliseconds. The settings decide how a number without a unit is read. */
   duration(name: string, fallback: number): number {
     const value = this.#query.get(name)?.trim() ?? "";
     if (value === "") return fallback;

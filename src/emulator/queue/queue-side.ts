@@ -4,16 +4,17 @@ import { History } from "./entries/history.js";
 import type { QueueSettings } from "./options.js";
 import { hasTags, QueueRefusal } from "./query.js";
 
-/** Who takes what a consumer is pushed. */
+/** The connection of a consumer, which receives deliveries. */
 export interface Receiver {
-  /** Whether it can take no more for now; `QueueSide.pump` tells the side that it can again. */
+  /** Whether it cannot accept more deliveries at the moment. Call `QueueSide.pump` when it can again. */
   isFull(): boolean;
+  /** Sends a delivery to the consumer. */
   push(delivery: Delivery): void;
-  /** Nothing more will come. */
+  /** Closes the connection; no more deliveries follow. */
   end(code: number, reason: string): void;
 }
 
-/** What one side of a queue needs to know of the whole. */
+/** The settings and callbacks that a side shares with its queue. */
 export interface SideContext {
   readonly queueName: string;
   readonly settings: QueueSettings;
@@ -22,18 +23,21 @@ export interface SideContext {
   readonly onChange: (change: QueueChange) => void;
 }
 
-/** The longest time that a timer can wait. */
+/** Maximum delay of a timer. */
 const MAX_TIMER_MS = 2 ** 31 - 1;
 
-/** What an answer is earlier than its timeout, so that a client with the same one gets it: a twentieth, at most this. */
+/**
+ * Maximum time by which a response is sent before the request's timeout, so that a client with the same timeout still receives
+ * it. The time is a twentieth of the timeout, up to this maximum.
+ */
 const MAX_EARLY_MS = 100;
 
-/** An input queue, a sink or what is behind one of them: the store together with those who wait for its items. */
+/** An input queue, a sink, or a dead-letter queue: the stored items and the callers that wait for them. */
 export class QueueSide {
   readonly context: SideContext;
   readonly store: QueueStore;
   readonly history: History;
-  /** Where dead items go, and where callers with the header for it are. */
+  /** The dead-letter queue of this side. */
   readonly rear: QueueSide | undefined;
   readonly #receivers = new Map<Consumer, Receiver>();
   readonly #waiting = new Set<(item: StoredItem | undefined) => void>();
@@ -49,6 +53,7 @@ export class QueueSide {
     this.store = new QueueStore(context.settings, context.now, context.onChange);
   }
 
+  /** Whether the maximum number of items is reached. */
   get isFull(): boolean {
     return this.store.length >= this.context.maxLength;
   }
@@ -58,31 +63,37 @@ export class QueueSide {
     this.#listeners.push(listener);
   }
 
+  /** Adds an item. Throws a `QueueRefusal` if the item is too large, or the queue is full or has ended. */
   put(item: NewItem): StoredItem {
     const { maxPayloadBytes, tooLargeStatus, fullStatus, badParameterStatus } = this.context.settings;
     const { maxLength } = this.context;
     if (item.data.length > maxPayloadBytes) {
-      throw new QueueRefusal(tooLargeStatus, `the item has ${item.data.length} bytes, more than ${maxPayloadBytes}`);
+      throw new QueueRefusal(
+        tooLargeStatus,
+        `the item has ${item.data.length} bytes: the maximum is ${maxPayloadBytes}`,
+      );
     }
-    if (this.store.isEnded) throw new QueueRefusal(badParameterStatus, "the queue has ended");
-    if (this.isFull) throw new QueueRefusal(fullStatus, `the queue is full: it has ${maxLength} items`);
+    if (this.store.isEnded) throw new QueueRefusal(badParameterStatus, "the queue has ended: it accepts no more items");
+    if (this.isFull) throw new QueueRefusal(fullStatus, `the queue is full: the maximum is ${maxLength} items`);
     return this.#admit(item);
   }
 
   #admit(item: NewItem): StoredItem {
     const stored = this.store.put(item);
-    // Who waited first takes first: an item that it deletes is not there for the next one.
+    // Requests are served in the order of arrival: one that deletes the item leaves nothing for the next.
     for (const check of [...this.#waiting]) check(stored);
     this.pump();
     return stored;
   }
 
+  /** Commits items for a group. Unknown indexes are ignored. */
   commit(indexes: readonly bigint[], uid: string, gid: string, auto = false): void {
     const time = this.context.now();
     for (const index of this.store.commit(gid, indexes)) this.history.commits.add({ index, uid, gid, auto, time });
     this.pump();
   }
 
+  /** Returns items to the queue for redelivery. The code `Shutdown` also stops deliveries to the consumer. */
   negative(indexes: readonly bigint[], by: { uid: string; gid: string; code: string; reason: string }): void {
     const { uid, gid, code } = by;
     if (code === "Shutdown") {
@@ -97,33 +108,36 @@ export class QueueSide {
     this.pump();
   }
 
+  /** Deletes items for all groups. Unknown indexes are ignored. */
   remove(indexes: readonly bigint[]): void {
     this.store.remove(indexes);
     this.pump();
   }
 
+  /** Deletes all items before an index. */
   truncate(before: bigint): void {
     this.store.truncate(before);
     this.pump();
   }
 
+  /** Ends the queue: no more items are accepted. `force` deletes the remaining items. */
   end(force: boolean): void {
     this.store.end(force);
     this.endWaits();
     this.pump();
   }
 
-  /** Lets those who wait have what is there. */
+  /** Completes all waiting requests with the items that are available. */
   endWaits(): void {
     for (const check of [...this.#waiting]) check(undefined);
   }
 
-  /** Whether a watch of this user is there already. */
+  /** Whether the user already has a watch in the group. */
   hasConsumer(uid: string, gid: string): boolean {
     return this.store.groups.get(gid)?.consumers.has(uid) ?? false;
   }
 
-  /** Starts a watch; another one of the same user gives its place to it. */
+  /** Starts a watch. It replaces an existing watch of the same user in the group. */
   join(request: ConsumerRequest, receiver: Receiver): Consumer {
     const { uid, gid } = request;
     const before = this.store.groups.get(gid)?.consumers.get(uid);
@@ -142,17 +156,17 @@ export class QueueSide {
     return consumer;
   }
 
-  /** Ends a watch: what it had goes to others. */
+  /** Ends a watch. Its uncommitted items are redelivered to other consumers. */
   leave(consumer: Consumer): void {
-    // Who has been replaced, or told the end, is not there any more.
+    // A watch that was replaced or ended is no longer in the map.
     if (!this.#receivers.delete(consumer)) return;
     for (const dead of this.store.disconnect(consumer)) this.#bury(dead, consumer.request.gid);
     this.pump();
   }
 
-  /** Pushes what can be pushed. */
+  /** Delivers all items that consumers can accept. */
   pump(): void {
-    // A receiver that ends in the middle comes back here.
+    // A receiver that ends during a delivery calls `pump` again.
     this.#pumpAgain = true;
     if (this.#pumping) return;
     this.#pumping = true;
@@ -186,7 +200,7 @@ export class QueueSide {
     });
     receiver.push(delivery);
     consumer.isFull = receiver.isFull();
-    // A connection that has broken in the push has given the item back.
+    // If the connection broke during the push, the item has already been returned to the queue.
     if (autoCommit && consumer.pending.has(item.index)) this.commit([item.index], uid, gid, true);
   }
 
@@ -203,11 +217,11 @@ export class QueueSide {
   #bury(item: StoredItem, gid: string): void {
     const became = this.rear === undefined ? "drop" : this.context.settings.deadItems;
     this.history.dead.add({ index: item.index, gid, became, time: this.context.now() });
-    // Not `put`: a full rear must not lose it.
+    // Not `put`, which would lose the item if the dead-letter queue is full.
     if (became === "rear" && this.rear !== undefined) this.rear.#admit(item);
   }
 
-  /** Finds items, waits for them for `timeout` milliseconds at most, and deletes what it returns if it is to. */
+  /** Returns items, and deletes them with `autoDelete`. Waits up to `timeout` milliseconds for them. */
   get(
     filter: ItemFilter,
     options: { length: number; timeout: number; autoDelete: boolean; signal: AbortSignal },
@@ -238,7 +252,7 @@ export class QueueSide {
       };
       const check = (item: StoredItem | undefined) => {
         if (item === undefined) return finish();
-        // Only what is new can be what was missing.
+        // Only a new item can complete the result.
         if (!matches(item, filter)) return undefined;
         return this.store.find(filter, wanted).length >= wanted ? finish() : undefined;
       };

@@ -11,19 +11,19 @@ import type { Watches, WatchPlan } from "./watch/watch.js";
 import { watchOverHttp } from "./watch/watch-http.js";
 import { watchOverSocket } from "./watch/watch-websocket.js";
 
-/** Undocumented: the official Go SDK's tests send it to reach what is behind a queue. */
+/** Undocumented header that the official Go SDK's tests send to reach the dead-letter queue. */
 const REAR_HEADER = "x-eas-queueservice-access-rear";
 
-/** A request as the gateway hands it to a queue. */
+/** A request to a queue, as passed on by the gateway. */
 export interface QueueCall {
   readonly request: Request;
   readonly query: URLSearchParams;
   readonly body: Bytes;
-  /** Path behind the queue's name: `""`, or text that begins with `/`. */
+  /** Path after the queue's name: `""`, or text that starts with `/`. */
   readonly path: string;
 }
 
-/** An input queue and its sink, with the service between them if there is one. */
+/** An input queue and its sink, with the asynchronous service between them, if any. */
 export class Queue implements EmulatorQueue {
   readonly name: string;
   readonly token: string | undefined;
@@ -61,7 +61,7 @@ export class Queue implements EmulatorQueue {
       this.#service?.start();
     } else {
       this.#restored = this.#load();
-      // Requests and `restore` tell of it.
+      // Requests and `restore` report the error.
       this.#restored.catch(() => {});
     }
   }
@@ -75,7 +75,7 @@ export class Queue implements EmulatorQueue {
     return this.#restored;
   }
 
-  /** Answers a request when what it has changed is kept. Rejects when the caller goes. */
+  /** Handles a request, and responds after its changes have been logged. Rejects when the caller disconnects. */
   async answer(call: QueueCall): Promise<Response> {
     const { request, query, body } = call;
     await this.#restored;
@@ -94,7 +94,7 @@ export class Queue implements EmulatorQueue {
     return response;
   }
 
-  /** Grants the upgrade of a watch, or says why not. */
+  /** Accepts or refuses a WebSocket upgrade for a watch. */
   async accept(call: QueueCall): Promise<Response | AcceptedSocket["attach"]> {
     await this.#restored;
     const { side, place } = this.#target(call);
@@ -112,12 +112,12 @@ export class Queue implements EmulatorQueue {
     }
   }
 
-  /** Forgets what happened, and keeps what is there. */
+  /** Clears the history and keeps the items. */
   clearHistory(): void {
     for (const { history } of Object.values(this.#sides)) history.clear();
   }
 
-  /** Ends the service and all who wait, when another queue takes this one's place. */
+  /** Stops the service and ends all watches and waiting requests, when another queue replaces this one. */
   stop(): void {
     this.#service?.stop();
     for (const side of Object.values(this.#sides)) side.endWaits();
@@ -131,7 +131,7 @@ export class Queue implements EmulatorQueue {
     const store: StoreName = isRear ? `${name}-rear` : name;
     return {
       side: this.#sides[store],
-      // A trailing slash is no path.
+      // A trailing slash is not part of the path.
       path: (isSink ? path.slice("/sink".length) : path).replace(/^\/$/, ""),
       place: { queue: this.name, side: name, isRear },
     };
@@ -144,7 +144,7 @@ function planWatch({ query, request }: QueueCall, side: QueueSide, place: WatchP
   const { uid, gid } = identityOf(request.headers, side);
   const index = parameters.index("_index_", 0n, -1n);
   const autoCommit = parameters.boolean("_auto_commit_", false);
-  // A watch that commits by itself has no need of a window.
+  // The window of a watch with automatic commits has no effect.
   const window = parameters.integer("_window_", settings.watchWindow, autoCommit ? 0 : 1);
   const indexOnly = parameters.boolean("_index_only_", false);
   if (settings.sameUid === "refuse" && side.hasConsumer(uid, gid)) {

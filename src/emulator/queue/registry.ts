@@ -7,7 +7,7 @@ export class Queues {
   readonly watches: Watches = new Watches();
   readonly #queues = new Map<string, Queue>();
 
-  /** Adds a queue; one of the same name ends, with its watches and its service. */
+  /** Adds a queue. An existing queue of the same name is stopped, with its watches and its service. */
   add(name: string, options: EmulatorQueueOptions): Queue {
     const queue = new Queue(name, options, this.watches);
     this.#queues.get(name)?.stop();
@@ -15,14 +15,17 @@ export class Queues {
     return queue;
   }
 
+  /** Returns a queue by name. */
   get(name: string): Queue | undefined {
     return this.#queues.get(name);
   }
 
+  /** Returns the names of all queues. */
   names(): Iterable<string> {
     return this.#queues.keys();
   }
 
+  /** Clears the history of all queues. */
   clearHistory(): void {
     for (const queue of this.#queues.values()) queue.clearHistory();
   }

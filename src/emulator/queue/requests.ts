@@ -5,28 +5,28 @@ import { encodeAttributes, encodeFrames, framesToJson, PROTOBUF } from "./frames
 import { Parameters, QueueRefusal, tagsOf } from "./query.js";
 import type { QueueSide } from "./queue-side.js";
 
-/** One request to a queue. */
+/** A request to one side of a queue. */
 export interface QueueRequest {
   readonly side: QueueSide;
   readonly method: string;
   readonly query: URLSearchParams;
   readonly headers: Headers;
   readonly body: Bytes;
-  /** What the path has behind the queue's own. */
+  /** Path after the queue's own path. */
   readonly path: string;
   readonly signal: AbortSignal;
-  /** Answers with an endless stream of frames. */
+  /** Creates the response of an HTTP watch: an endless stream of frames. */
   watch(): Response;
 }
 
 interface Operation {
   readonly method: string;
-  /** The parameter that chooses it. */
+  /** The boolean query parameter that selects the operation. */
   readonly key?: string;
   readonly run: (request: QueueRequest, parameters: Parameters) => Response | Promise<Response>;
 }
 
-/** All operations: of one method, the first whose parameter is true. */
+/** All operations. Among those of a method, the first is used whose parameter is true. */
 const OPERATIONS: readonly Operation[] = [
   { method: "POST", key: "_eos_", run: end },
   { method: "POST", run: put },
@@ -41,7 +41,7 @@ const OPERATIONS: readonly Operation[] = [
   { method: "DELETE", run: remove },
 ];
 
-/** Answers a request; a refusal is an answer too. Rejects when the caller goes. */
+/** Handles a request. A refused request has a response, too. Rejects when the caller disconnects. */
 export async function answerQueueRequest(request: QueueRequest): Promise<Response> {
   const parameters = new Parameters(request.query, request.side.context.settings);
   try {
@@ -56,7 +56,7 @@ export async function answerQueueRequest(request: QueueRequest): Promise<Respons
   }
 }
 
-/** Who asks. A caller without a name gets one for this request. */
+/** Returns the user and the group of a caller. A caller without a user name gets a random name for this request. */
 export function identityOf(headers: Headers, side: QueueSide): { readonly uid: string; readonly gid: string } {
   const { userHeader, groupHeader, defaultGroup } = side.context.settings;
   return {
@@ -67,12 +67,12 @@ export function identityOf(headers: Headers, side: QueueSide): { readonly uid: s
 
 function put({ side, query, headers, body, path }: QueueRequest, parameters: Parameters): Response {
   const header = headers.get(side.context.settings.priorityHeader)?.trim() ?? "";
-  // The official Java SDK sends both, Go the header only, and Python can send the query only.
+  // The Java SDK sends both the header and the parameter, Go only the header, and Python may send only the parameter.
   const priority = parameters.has("_priority_")
     ? parameters.integer("_priority_", 0, 0)
     : new Parameters(new URLSearchParams({ _priority_: header }), side.context.settings).integer("_priority_", 0, 0);
   const tags = tagsOf(query);
-  // A worker that writes results names the request that they are of.
+  // A worker that writes results sets the id of the request that they belong to.
   const requestId = tags.requestId || crypto.randomUUID();
   const { index } = side.put({
     data: body,
@@ -81,11 +81,11 @@ function put({ side, query, headers, body, path }: QueueRequest, parameters: Par
     path,
     contentType: headers.get("content-type") ?? undefined,
   });
-  // Only digits: Go and Java do not trim, and the pages read it as JSON.
+  // Only digits: Go and Java do not trim the text, and web pages parse it as JSON.
   return text(200, String(index), { "X-Eas-Queueservice-Request-Id": headerValue(requestId) });
 }
 
-/** A request id of the caller's own may have letters that no header can carry. */
+/** Percent-encodes a request id that contains characters which are not allowed in headers. */
 function headerValue(value: string): string {
   return /^[\x21-\x7e]+( +[\x21-\x7e]+)*$/.test(value) ? value : encodeURIComponent(value);
 }
@@ -133,14 +133,14 @@ async function get({ side, query, headers, signal }: QueueRequest, parameters: P
   );
   const [first] = items;
   if (first === undefined) {
-    // Never an empty list in JSON: programs read its first element whenever the status is not 204.
+    // Never an empty JSON list: programs read its first element whenever the status is not 204.
     return isProtobuf && !isRaw && settings.emptyGet === 200 ? binary(encodeFrames([])) : noContent();
   }
   if (isRaw) return raw(first);
   return isProtobuf ? binary(encodeFrames(items)) : json(framesToJson(items));
 }
 
-/** Invented: no source tells what a raw answer carries beside the data, so the names say that nobody is to build on them. */
+/** Creates a raw response. The headers of EAS are not documented, so their names here show that they are the emulator's own. */
 function raw({ index, tags, data }: EmulatorQueueItem): Response {
   const headers = { "X-Emulator-Index": String(index), "X-Emulator-Request-Id": headerValue(tags.requestId ?? "") };
   return binary(data, "application/octet-stream", headers);
@@ -148,12 +148,12 @@ function raw({ index, tags, data }: EmulatorQueueItem): Response {
 
 function commit({ side, headers }: QueueRequest, parameters: Parameters): Response {
   const { uid, gid } = identityOf(headers, side);
-  // Unknown indexes are no error: the official Go SDK commits index 0 after the server has closed its watch.
+  // Unknown indexes are ignored: the official Go SDK commits index 0 after the server has closed its watch.
   side.commit(parameters.indexes("_indexes_"), uid, gid);
   return text(200, "OK");
 }
 
-/** The Go SDK's rule for codes, with its unescaped point. */
+/** The Go SDK's rule for codes, including its unescaped dot. */
 const NEGATIVE_CODE = /^(([A-Z][a-z]*)+(.[A-Z][a-z]*)?|\d+)$/;
 const MAX_NEGATIVE_CODE = 20;
 
@@ -161,9 +161,12 @@ function negative({ side, headers, body }: QueueRequest, parameters: Parameters)
   const form = new URLSearchParams(new TextDecoder().decode(body));
   const code = form.get("_code_") ?? "";
   const { strictNegative, badParameterStatus } = side.context.settings;
-  const isRight = code === "" || (code.length <= MAX_NEGATIVE_CODE && NEGATIVE_CODE.test(code));
-  if (strictNegative && !isRight)
-    throw new QueueRefusal(badParameterStatus, `${JSON.stringify(code)} is not a valid code`);
+  const isValid = code === "" || (code.length <= MAX_NEGATIVE_CODE && NEGATIVE_CODE.test(code));
+  if (strictNegative && !isValid)
+    throw new QueueRefusal(
+      badParameterStatus,
+      `_code_ is ${JSON.stringify(code)}: it must be a number, or words such as Shutdown, of at most ${MAX_NEGATIVE_CODE} characters`,
+    );
   const indexes = parameters.indexes("_indexes_");
   side.negative(indexes, { ...identityOf(headers, side), code, reason: form.get("_reason_") ?? "" });
   return text(200, "OK");
@@ -187,7 +190,7 @@ function text(status: number, body: string, headers?: Record<string, string>): R
   return binary(new TextEncoder().encode(body), "text/plain; charset=utf-8", headers, status);
 }
 
-/** Nothing but this media type will do for Python's aiohttp. */
+/** Creates a JSON response. Python's aiohttp accepts only this exact media type. */
 function json(body: string): Response {
   return binary(new TextEncoder().encode(body), "application/json");
 }

@@ -40,17 +40,17 @@ export function memoryDialer(connect: (request: Request) => Promise<Response | A
     });
 }
 
-/** The client's end of a connection whose other end is a watch or a service. What passes between them is never handed on at once. */
+/** Creates the client's end of an accepted connection. Every message is delivered in a later task, as on a network. */
 function openPair(accepted: AcceptedSocket): WebSocketConnection {
-  /** Sent, and not given to the client's callbacks. */
+  /** Messages from the server that the client's callbacks have not received yet. */
   const buffered: (Bytes | string)[] = [];
   let bufferedBytes = 0;
   let isPaused = false;
   let isOver = false;
-  /** Whether the server reads what the client sends. */
+  /** Whether the server reads the client's messages. */
   let isRead = true;
   let isScheduled = false;
-  /** What the server ends the connection with, after what it has sent. */
+  /** The server's close frame, which is delivered after all messages. */
   let closing: WebSocketClose | undefined;
 
   const deliver = () => {
@@ -70,7 +70,7 @@ function openPair(accepted: AcceptedSocket): WebSocketConnection {
     isScheduled = true;
     setTimeout(deliver, 0);
   };
-  /** Ends the connection for both. */
+  /** Ends the connection for both sides. */
   const end = (close: WebSocketClose) => {
     if (isOver) return;
     isOver = true;
@@ -119,7 +119,7 @@ function openPair(accepted: AcceptedSocket): WebSocketConnection {
       isRead = false;
     },
   });
-  // It may have been terminated before it was there to be told.
+  // `attach` may have terminated the connection before `attached` was assigned.
   if (isOver) attached.closed(ABNORMAL, "");
   return connection;
 }

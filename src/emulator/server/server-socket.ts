@@ -2,36 +2,36 @@ import type { Duplex } from "node:stream";
 import type { WebSocket } from "ws";
 import type { AcceptedSocket, AttachedSocket } from "./socket.js";
 
-/** Connects a socket of `ws` with the queue or service that has accepted it. @internal */
+/** Connects a socket of `ws` to the queue or service that accepted it. @internal */
 export function attach(accepted: AcceptedSocket, webSocket: WebSocket): void {
   let attached: AttachedSocket | undefined;
-  // A broken frame: `ws` closes the connection by itself.
+  // `ws` closes the connection itself after a malformed frame.
   webSocket.on("error", () => {});
   webSocket.on("close", (code, reason) => attached?.closed(code, reason.toString()));
   webSocket.on("message", (data, isBinary) => {
-    // Always one Buffer: the other forms of the type are of other binaryTypes.
+    // Always a single Buffer: `ws` uses the other types only for other values of `binaryType`.
     const bytes = data as Buffer;
     attached?.received(isBinary ? new Uint8Array(bytes) : bytes.toString());
   });
-  // Pongs are sent here, and not by `ws`, since a service may not answer a ping.
+  // The pong is sent here instead of by `ws`, because a service may choose not to respond to pings.
   webSocket.on("ping", (data) => {
     if (attached?.pinged?.() ?? true) webSocket.pong(data);
   });
   attached = accepted.attach({
-    // In one frame: the Go SDK takes each fragment as a message. What is sent has no other owner.
+    // One frame for each message: the Go SDK treats every fragment as a message. `ws` may keep the bytes: they are not shared.
     send: (message) => webSocket.send(message, { binary: typeof message !== "string" }, () => attached?.drained()),
     get bufferedBytes() {
-      // What is given to a socket that is closing is lost.
+      // A closing socket discards everything that is sent.
       return webSocket.readyState === webSocket.OPEN ? webSocket.bufferedAmount : Number.POSITIVE_INFINITY;
     },
     close: (code, reason) => webSocket.close(code, reason),
     terminate: () => webSocket.terminate(),
-    // Bun's `ws` has no `pause`.
+    // The `ws` of Bun has no `pause`.
     pause: () => webSocket.pause?.(),
   });
 }
 
-/** Answers an upgrade with a status that refuses it. @internal */
+/** Refuses an upgrade with an HTTP response. @internal */
 export function refuseUpgrade(
   socket: Duplex,
   status: number,
@@ -48,7 +48,7 @@ export function refuseUpgrade(
   );
 }
 
-/** Breaks a connection so that the caller sees it as broken; a stream that is not a socket can only end. @internal */
+/** Resets a connection so that the caller sees an error. Streams that are not sockets are destroyed. @internal */
 export function reset(socket: Duplex): void {
   if ("resetAndDestroy" in socket) (socket as Duplex & { resetAndDestroy(): void }).resetAndDestroy();
   else socket.destroy();

@@ -14,27 +14,28 @@ import type { Instance, Listener } from "../instances.js";
 import type { EmulatorQueueLog } from "../queue/options.js";
 import { attach, refuseUpgrade, reset } from "./server-socket.js";
 
-/** How `startEmulator` listens, beside what the emulator does. */
+/** Options for `startEmulator`: those of `createEmulator`, and those of the server. */
 export interface StartEmulatorOptions extends EmulatorOptions {
-  /** An emulator that is there already, with its queues; the options of a new one have no effect then. */
+  /** An existing emulator to serve, with its services and queues. The options for a new emulator are then ignored. */
   readonly emulator?: Emulator | undefined;
-  /** Port on the loopback interface. Default 0: any free one. */
+  /** Port of the gateway on the loopback interface. Default 0: any free port. */
   readonly port?: number | undefined;
   /**
-   * Port of the first instance on the loopback interface; the others have the ports after it. EAS begins at 50001. Rejects when
-   * one of them is in use. Default 0: any free ports.
+   * Port of the first instance on the loopback interface; the other instances use the following ports. EAS starts at 50001.
+   * `startEmulator` rejects if one of them is in use. Default 0: any free ports.
    */
   readonly instancePort?: number | undefined;
   /**
-   * Host names that are answered in addition to those of the loopback interface (`localhost`, `*.localhost`, `127.0.0.0/8` and
-   * `[::1]`), with any port: exact names, or `*.example.com` for all names below `example.com`. `"*"` turns the check off.
-   * Requests with another `Host` header are answered with 403, since a web page that DNS rebinding has led to 127.0.0.1 sends
-   * such requests. Requests whose target is an absolute URL, as clients with a proxy send it, are not checked. Default: none.
+   * Host names to accept in addition to the loopback names (`localhost`, `*.localhost`, `127.0.0.0/8` and `[::1]`), with any
+   * port: exact names, or `*.example.com` for all names below `example.com`. `"*"` disables the check. Default: none.
+   *
+   * Requests with any other `Host` header are refused with status 403, because DNS rebinding lets web pages send them.
+   * Requests whose target is an absolute URL, as clients with a proxy send it, are not checked.
    */
   readonly hosts?: readonly string[] | "*" | undefined;
 }
 
-/** Options of `startEmulator` that `createEmulator` does not have. */
+/** The options that `startEmulator` has in addition to those of `createEmulator`. */
 const SERVER_OPTIONS: OptionNames<Omit<StartEmulatorOptions, keyof EmulatorOptions>> = {
   emulator: 1,
   port: 1,
@@ -42,28 +43,39 @@ const SERVER_OPTIONS: OptionNames<Omit<StartEmulatorOptions, keyof EmulatorOptio
   hosts: 1,
 };
 
-/** An emulator behind a real HTTP server. */
+/** An emulator that listens as an HTTP server. */
 export interface RunningEmulator extends Emulator {
-  /** What a client takes as its endpoint: `http://127.0.0.1:<port>`. */
+  /** The endpoint for clients: `http://127.0.0.1:<port>`. */
   readonly endpoint: string;
+  /** Port of the gateway. */
   readonly port: number;
-  /** Breaks all connections and stops listening. The emulator itself, and its queues, can be given to another server. */
+  /** Breaks all connections and stops listening. The emulator and its queues keep their state and can be served again. */
   close(): Promise<void>;
 }
 
-/** Starts an emulator on the loopback interface. Needs Node, Deno or Bun; elsewhere use `createEmulator`. */
+/**
+ * Starts an emulator as an HTTP server on the loopback interface. Requires Node, Deno or Bun; on other runtimes use
+ * `createEmulator`.
+ *
+ * @example
+ * const emulator = await startEmulator();
+ * const client = new PredictClient(emulator.endpoint, "echo", { token: emulator.token });
+ *
+ * @throws TypeError or RangeError for unknown or invalid options; EasUnsupportedError without `node:http`; the system's error
+ *   when a port is in use.
+ */
 export async function startEmulator(options: StartEmulatorOptions = {}): Promise<RunningEmulator> {
   checkOptionNames("the emulator", options, { ...EMULATOR_OPTIONS, ...SERVER_OPTIONS });
   const { emulator: given, port = 0, instancePort = 0, hosts, ...rest } = options;
   const isAllowed = hostCheck(hosts);
   const emulator = given ?? createEmulator(rest);
   const [{ createServer }, { WebSocketServer }] = await serverModules();
-  /** Listens as the gateway, or as one of the instances. */
+  /** Starts the server of the gateway or of one instance. */
   async function listen(at: number): Promise<Listener> {
     const protocols = new WeakMap<IncomingMessage, string>();
     const sockets = new WebSocketServer({
       noServer: true,
-      // The official Go SDK refuses an upgrade that is answered with extensions.
+      // The official Go SDK rejects a handshake response with extensions.
       perMessageDeflate: false,
       autoPong: false,
       handleProtocols: (_offered, incoming) => protocols.get(incoming) ?? false,
@@ -123,7 +135,7 @@ function checkInstancePort(port: number, count: number): number {
   );
 }
 
-/** Bundlers for browsers may put empty modules in their places, Vite for one. */
+/** Loads the modules of the server. Bundlers for browsers, such as Vite, may replace them with empty modules. */
 async function serverModules(): Promise<[typeof import("node:http"), typeof import("ws")]> {
   const modules = await Promise.all([import("node:http"), import("ws")]).catch((cause: unknown) => cause);
   if (Array.isArray(modules) && modules[0].createServer && modules[1].WebSocketServer) return modules as never;
@@ -136,7 +148,7 @@ function close(server: Server, sockets: WebSocketServer): Promise<void> {
   return new Promise((resolve) => {
     server.close(() => resolve());
     server.closeAllConnections();
-    // Connections that were upgraded are no longer the server's.
+    // Upgraded connections no longer belong to the HTTP server.
     for (const socket of sockets.clients) socket.terminate();
   });
 }
@@ -152,10 +164,10 @@ async function answer(
   try {
     const response = await emulator.fetch(await toRequest(incoming, isAllowed, gone.signal));
     const headers: [string, string][] = [...response.headers];
-    // Node sends its own reason phrase if the answer does not have one.
+    // Without a status text, Node sends its own reason phrase.
     if (response.statusText === "") outgoing.writeHead(response.status, headers.flat());
     else outgoing.writeHead(response.status, response.statusText, headers.flat());
-    // The headers of an endless body are not to wait for its first byte.
+    // Send the headers of an endless body before its first byte.
     if (!response.headers.has("content-length")) outgoing.flushHeaders();
     await pipe(response, outgoing);
   } catch (error) {
@@ -176,13 +188,13 @@ const REFUSAL_HEADERS = [
   ["content-type", "text/plain; charset=utf-8"],
 ] as const;
 
-/** A connection that breaks because of a fault is intended. Everything else is a bug, which must not look like one. */
+/** Logs an error, unless a fault caused it: a bug in the emulator must not look like an injected fault. */
 function reportFailure(error: unknown): void {
   if (isBrokenByFault(error)) return;
   console.error("eas-prediction emulator: a request failed inside the emulator, and its connection was closed:", error);
 }
 
-/** A caller may offer HTTP/2, as Java's and curl's clients do: a server that goes on with HTTP/1.1 has refused. */
+/** Continues with HTTP/1.1, which declines the offered protocol. The HTTP clients of Java and curl offer HTTP/2. */
 function answerWithoutUpgrade(server: Server, incoming: IncomingMessage, socket: Duplex, head: Uint8Array): void {
   const { method, url, rawHeaders } = incoming;
   const lines = [`${method} ${url} HTTP/1.1`];
@@ -191,7 +203,7 @@ function answerWithoutUpgrade(server: Server, incoming: IncomingMessage, socket:
       lines.push(`${rawHeaders[i]}: ${rawHeaders[i + 1]}`);
     }
   }
-  // Node has stopped reading HTTP here: it begins again with the same request, without the offer.
+  // Node stopped parsing HTTP at the upgrade. It now parses the same request again, without the offer.
   socket.unshift(head);
   socket.unshift([...lines, "", ""].join("\r\n"), "latin1");
   server.emit("connection", socket);
@@ -199,12 +211,12 @@ function answerWithoutUpgrade(server: Server, incoming: IncomingMessage, socket:
 
 interface UpgradeServer {
   readonly sockets: WebSocketServer;
-  /** Subprotocols by the upgrade that is under way. */
+  /** The chosen subprotocol of each upgrade in progress. */
   readonly protocols: WeakMap<IncomingMessage, string>;
   readonly isAllowed: HostCheck;
 }
 
-/** Makes a connection a WebSocket, or answers why not. */
+/** Upgrades a connection to a WebSocket, or responds with the refusal. */
 async function upgrade(
   emulator: Emulator,
   { sockets, protocols, isAllowed }: UpgradeServer,
@@ -212,7 +224,7 @@ async function upgrade(
   socket: Duplex,
   head: Uint8Array,
 ): Promise<void> {
-  // A connection that breaks now is not yet in the care of `ws`.
+  // `ws` does not handle errors of the connection before the upgrade is complete.
   const onError = () => socket.destroy();
   socket.on("error", onError);
   const gone = new AbortController();
@@ -235,8 +247,10 @@ async function upgrade(
 }
 
 /**
- * Keeps a queue's log in a file, to which it only ever appends. What was answered for is with the operating system: a process
- * that is killed loses nothing, a machine that loses its power may. One file for each queue, and one process at a time.
+ * Returns a queue log that appends to a file. Use one file for each queue, and only one process at a time. An acknowledged
+ * write has reached the operating system: it survives a killed process, but not necessarily a power failure.
+ *
+ * @param path - Path of the file. It is created when the first line is appended.
  */
 export function fileLog(path: string): EmulatorQueueLog {
   let files: typeof import("node:fs") | undefined;
@@ -245,7 +259,7 @@ export function fileLog(path: string): EmulatorQueueLog {
       files = await import("node:fs");
       if (!files.existsSync(path)) return [];
       const bytes = files.readFileSync(path);
-      // Half a line at the end was never answered for, and the next one must not be glued to it.
+      // A partial last line was never acknowledged. Remove it, so that the next line starts on its own.
       const end = bytes.lastIndexOf(10) + 1;
       if (end < bytes.length) files.truncateSync(path, end);
       return new TextDecoder().decode(bytes.subarray(0, end)).split("\n").slice(0, -1);
@@ -254,14 +268,14 @@ export function fileLog(path: string): EmulatorQueueLog {
   };
 }
 
-/** Sends a body with the caller's pace; what it throws breaks the connection. */
+/** Sends a body with backpressure. An error from the body breaks the connection. */
 async function pipe(response: Response, outgoing: ServerResponse): Promise<void> {
   if (response.body === null) {
     outgoing.end();
     return;
   }
   const reader = response.body.getReader();
-  // An endless body would else not hear that the caller has gone.
+  // An endless body would otherwise continue after the caller has disconnected.
   outgoing.once("close", () => void reader.cancel().catch(() => {}));
   for (;;) {
     const { done, value } = await reader.read();
@@ -271,7 +285,7 @@ async function pipe(response: Response, outgoing: ServerResponse): Promise<void>
   outgoing.end();
 }
 
-/** Resolves when more can be written, or nothing more at all. Leaves no listeners: an endless body waits often. */
+/** Resolves when the response can take more data or is closed. Removes its listeners, since an endless body waits often. */
 function drained(outgoing: ServerResponse): Promise<void> {
   return new Promise((resolve) => {
     const done = () => {

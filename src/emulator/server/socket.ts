@@ -1,61 +1,63 @@
 import type { Bytes } from "../../formats/request.js";
 
-/** The little that the emulator needs of a WebSocket. */
+/** The operations of a WebSocket that the emulator needs from a server. */
 export interface EmulatorSocket {
-  /** Sends one message, in one frame: bytes as a binary one, text as a text one. */
+  /** Sends one message in one frame: bytes as a binary message, strings as a text message. */
   send(message: Bytes | string): void;
-  /** Bytes that were sent and that nobody has taken yet. */
+  /** Number of bytes that were passed to `send` and have not been handed to the network yet. */
   readonly bufferedBytes: number;
-  /** Begins the closing handshake. */
+  /** Starts the closing handshake. */
   close(code: number, reason: string): void;
-  /** Ends the connection without one. */
+  /** Ends the connection without a closing handshake. */
   terminate(): void;
-  /** Stops reading what the caller sends, its close frame included. Without effect where the runtime cannot. */
+  /** Stops reading messages and close frames from the caller. Optional: some runtimes do not support it. */
   pause?(): void;
 }
 
-/** What a server tells the emulator of a socket. */
+/** Callbacks through which a server reports the events of a socket to the emulator. */
 export interface AttachedSocket {
-  /** The caller has sent a message, which is the receiver's own memory. */
+  /** Called for each message from the caller. The receiver owns the bytes. */
   received(message: Bytes | string): void;
-  /** Some of `bufferedBytes` were taken. */
+  /** Called after some of `bufferedBytes` were sent. */
   drained(): void;
-  /** The caller has sent a ping. Returns whether the server answers with a pong. Default: it does. */
+  /** Called for each ping. Returns whether the server responds with a pong. Default: it responds. */
   pinged?(): boolean;
-  /** The connection has ended, by whomever. */
+  /** Called when the connection has ended, whichever side ended it. */
   closed(code: number, reason: string): void;
 }
 
-/** A WebSocket whose upgrade is granted: the server makes a socket and attaches it. */
+/** A WebSocket upgrade that the emulator accepts. The server opens the socket and attaches it. */
 export interface AcceptedSocket {
-  /** The subprotocol that is chosen of those that the caller has offered; undefined: none. */
+  /** The subprotocol chosen from those that the caller offered; undefined when none was chosen. */
   readonly protocol: string | undefined;
-  /** Begins what the socket is for: a queue's watch, or a service. Pings are answered by the server. */
+  /** Connects the opened socket to its queue watch or service. */
   attach(socket: EmulatorSocket): AttachedSocket;
 }
 
 /** A service's end of a WebSocket. */
 export interface EmulatorServiceSocket {
-  /** The subprotocol that was chosen; `""` when there is none. */
+  /** The chosen subprotocol; `""` when there is none. */
   readonly protocol: string;
   /**
-   * Takes each message, text or bytes, which are its own; messages wait until it is set. What it throws, or rejects with,
-   * closes the connection with 1011.
+   * Called for each message. The callback owns the bytes. Messages are buffered until it is set. If it throws or rejects, the
+   * connection is closed with 1011.
    */
   onMessage: ((message: string | Bytes) => void | Promise<void>) | undefined;
-  /** Called once when the connection has ended, by whomever; the call's signal fires then too. */
+  /** Called once when the connection has ended, whichever side ended it. The call's signal then fires too. */
   onClose: ((close: { readonly code: number; readonly reason: string }) => void) | undefined;
-  /** Sends text as a text message, bytes as a binary one, which are copied; without effect when the connection is ending. */
+  /** Sends a text or binary message. Bytes are copied. Does nothing once the connection is closing. */
   send(message: string | Uint8Array): void;
   /**
-   * Ends the connection after what was sent. `code` (default 1000) is 1000 to 1014 without 1004 to 1006, or 3000 to 4999;
-   * `reason` (default empty) has at most 123 bytes of UTF-8; else a `RangeError`.
+   * Closes the connection after the messages sent so far. Throws a `RangeError` for an invalid code or reason.
+   *
+   * @param code - 1000 to 1014 without 1004 to 1006, or 3000 to 4999. Default 1000.
+   * @param reason - At most 123 bytes of UTF-8. Default empty.
    */
   close(code?: number, reason?: string): void;
 }
 
-/** Chooses the first subprotocol that the caller offers of those that are spoken, or of all. */
-export function chooseProtocol(headers: Headers, spoken: readonly string[] | undefined): string | undefined {
+/** Chooses the first offered subprotocol that is in `supported`, or the first offered if `supported` is undefined. */
+export function chooseProtocol(headers: Headers, supported: readonly string[] | undefined): string | undefined {
   const offered = (headers.get("sec-websocket-protocol") ?? "").split(",").map((name) => name.trim());
-  return offered.find((name) => name !== "" && (spoken?.includes(name) ?? true));
+  return offered.find((name) => name !== "" && (supported?.includes(name) ?? true));
 }

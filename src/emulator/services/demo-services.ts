@@ -6,11 +6,11 @@ import { scoreFeatureRows } from "./scorecard-service.js";
 import type { EmulatorHandler, EmulatorService } from "./service.js";
 
 /**
- * Creates the services that every emulator has. They read and write with the generated code and not with the SDK's own codecs,
- * so that the two check each other.
+ * Creates the services that every emulator has. They use generated protobuf code instead of the SDK's codecs, so that the two
+ * implementations verify each other.
  */
 export const createDemoServices = (): Readonly<Record<string, EmulatorHandler | EmulatorService>> => ({
-  /** Answers with the body that it was sent, and over WebSocket with each message. */
+  /** Responds with the request body. Over WebSocket, it sends each message back. */
   echo: {
     handle: ({ body, headers }) =>
       new Response(body, {
@@ -25,8 +25,9 @@ export const createDemoServices = (): Readonly<Record<string, EmulatorHandler | 
   },
 
   /**
-   * JSON text in, `[{"mean_radius": 14.1, …}]`; JSON text out, `[{"probability": 0.98, "score": 612, "label": "benign"}]`.
-   * It takes what a `JsonRequest` sends too, and answers that in its form.
+   * Scores rows of JSON, `[{"mean_radius": 14.1, …}]`, and responds with
+   * `[{"probability": 0.98, "score": 612, "label": "benign"}]`. It also accepts the body of a `JsonRequest` and then responds
+   * in the form that a `JsonResponse` reads.
    */
   scorecard: ({ body }) => {
     const input: unknown = JSON.parse(new TextDecoder().decode(body));
@@ -36,9 +37,9 @@ export const createDemoServices = (): Readonly<Record<string, EmulatorHandler | 
   },
 
   /**
-   * Input `images` [n, 64] FLOAT, outputs `scores` [n, 10] FLOAT and `labels` [n] INT64; in TF, Blade, Caffe (whose labels
-   * are floats) and ONNX. Torch: the same as input 0 and outputs 0 and 1. A GET of the service is answered with the model's
-   * signature as JSON, as by EAS's TensorFlow processor.
+   * Classifies images: input `images` [n, 64] FLOAT, outputs `scores` [n, 10] FLOAT and `labels` [n] INT64. Accepts TF, Blade,
+   * Caffe (with float labels) and ONNX requests, and Torch requests with input 0 and outputs 0 and 1. A GET request returns
+   * the model's signature as JSON, like EAS's TensorFlow processor.
    */
   digits: {
     methods: ["GET", "POST"],
@@ -46,31 +47,33 @@ export const createDemoServices = (): Readonly<Record<string, EmulatorHandler | 
   },
 
   /**
-   * Ranks the digits `"0"` to `"9"`, which are the items, for an image, which is the user. EasyRec: user feature `pixels`, a
-   * STRING of 64 numbers with commas; the results hold one score for each item. TorchRec: `pixels` is a LIST<FLOAT>; the
-   * output is `probs` [n] FLOAT, in the order of the item ids. Without item ids all ten are ranked.
+   * Ranks the digits `"0"` to `"9"`, the items, for an image, the user. Without item ids it ranks all ten.
+   *
+   * - EasyRec: user feature `pixels` is a STRING of 64 comma-separated numbers. The results contain one score for each item.
+   * - TorchRec: user feature `pixels` is a LIST<FLOAT>. The output is `probs` [n] FLOAT, in the order of the item ids.
    */
   ranker: ({ body }) => rankDigits(body),
 
   /**
-   * A small language model, `eas-ngram`, behind the interfaces of vLLM, with its errors. `llmService` creates more of its kind,
-   * with other options.
+   * A small language model, `eas-ngram`, with the HTTP interfaces and errors of vLLM. `llmService` creates such services with
+   * other options.
    *
-   * - `/v1/models`, `/v1/chat/completions` and `/v1/completions`, streamed and whole, with `temperature` (default 0.5), `top_p`,
-   *   `top_k`, `max_tokens`, `stop`, `seed` (default: from the prompt), `n` up to 8, `ignore_eos` and
+   * - `/v1/models`, `/v1/chat/completions` and `/v1/completions`, streamed or not, with `temperature` (default 0.5), `top_p`,
+   *   `top_k`, `max_tokens`, `stop`, `seed` (default: derived from the prompt), `n` up to 8, `ignore_eos` and
    *   `stream_options.include_usage`. Bodies must be `application/json`. Unknown fields are ignored.
-   * - `tools`: the answer calls the functions that match the last message of the user by their name or description, with
-   *   arguments from the numbers, quoted words and names in it. It quotes the results of functions.
+   * - `tools`: the response calls the functions whose name or description matches the last user message. Arguments are taken
+   *   from its numbers, quoted words and names. The response quotes the results of functions.
    * - `response_format` and `guided_json`: JSON that is valid for the schema.
    * - `reasoning_content` with `chat_template_kwargs: {"enable_thinking": true}`.
    * - `/v1/messages` and `/v1/messages/count_tokens`: Anthropic's Messages API, with tools and thinking.
-   * - `/v1/embeddings`: vectors of unit length with up to 512 dimensions (default 512); similar texts have similar vectors.
-   * - `/v1/rerank`, `/v2/rerank` and `/rerank`: documents by their similarity to a query, from 0 to 1.
-   * - `/v1/files` and `/v1/batches` as OpenAI's interface has them, for callers that send the token as `Bearer`. Files have up
-   *   to 200 MiB, and 512 MiB together. Batches run in the background, also through the states `pending` and `finalize` of EAS.
-   * - At its own address it takes EAS's older form of any content type, `{"prompt": …, "use_stream_chat": true}`, whose streamed
-   *   answers are JSON objects that end with a NUL.
-   * - Over WebSocket each message is a chat request, answered by a message for each chunk and `[DONE]`.
+   * - `/v1/embeddings`: unit vectors with up to 512 dimensions (default 512). Similar texts have similar vectors.
+   * - `/v1/rerank`, `/v2/rerank` and `/rerank`: documents with their similarity to a query, from 0 to 1.
+   * - `/v1/files` and `/v1/batches` as in OpenAI's interface, for callers that send the token as `Bearer`. A file has up to
+   *   200 MiB, all files together up to 512 MiB. Batches run in the background and include EAS's states `pending` and
+   *   `finalize`.
+   * - The service's root path accepts EAS's legacy form with any content type, `{"prompt": …, "use_stream_chat": true}`. Streamed
+   *   responses are JSON objects, each followed by a NUL.
+   * - Over WebSocket, each message is a chat request. The service sends one message for each chunk, then `[DONE]`.
    */
   llm: llmService(),
 });

@@ -21,7 +21,7 @@ import { classifyDigits } from "../models/digits.js";
 const PIXELS = 64;
 const CLASSES = 10;
 const INPUT = "images";
-/** The digits model's signatures, besides none. */
+/** The signature names that the model accepts; requests may omit the name. */
 const SIGNATURES: readonly string[] = ["", "serving_default", "predict_images"];
 
 interface Images {
@@ -35,13 +35,13 @@ interface Classified {
   readonly labels: { readonly dims: bigint[]; readonly values: bigint[] };
 }
 
-/** Answers a request of any format; undefined when it is of another one. */
+/** Predicts for a request in one format. Returns undefined for a request in another format. */
 type Format = (body: Bytes) => Bytes | undefined;
 
-// Torch is the last: it has no names to be told by.
+// Torch must be last: without input names, it cannot be told apart from the other formats.
 const FORMATS: readonly Format[] = [answerTf, answerBlade, answerOnnx, answerCaffe, answerTorch];
 
-/** The model's inputs and outputs, in the form in which EAS's TensorFlow processor answers a GET. */
+/** Returns the model's inputs and outputs, in the form in which EAS's TensorFlow processor responds to a GET request. */
 export function digitsSignature(): Response {
   const signature = {
     inputs: [{ name: INPUT, shape: [-1, PIXELS], type: "DT_FLOAT" }],
@@ -57,7 +57,7 @@ export function digitsSignature(): Response {
   });
 }
 
-/** Classifies images by the digits model, in whatever format they came. */
+/** Classifies images with the digits model, in any of the supported request formats. */
 export function classifyImages(body: Bytes): Bytes {
   for (const answer of FORMATS) {
     const answered = answer(body);
@@ -66,7 +66,7 @@ export function classifyImages(body: Bytes): Bytes {
   throw new Error(`the body is not a TF, Torch, Blade, Caffe or ONNX request with an input "${INPUT}"`);
 }
 
-/** The message, or undefined when the body is none of this schema. */
+/** Parses a message; undefined when the bytes do not have this schema. */
 function read<D extends DescMessage>(schema: D, body: Bytes): MessageShape<D> | undefined {
   try {
     return fromBinary(schema, body);
@@ -210,7 +210,7 @@ function checkSignature(signatureName: string): void {
   if (!SIGNATURES.includes(signatureName)) throw new Error(`unknown signature "${signatureName}"`);
 }
 
-/** The outputs that were asked for, or all. */
+/** Selects the requested outputs, or all of them without a filter. */
 function wantedOf<S, L>(
   outputs: { readonly scores: S; readonly labels: L },
   filter: readonly string[],

@@ -41,8 +41,10 @@ const ROUTES: Routes = {
 };
 
 /**
- * Creates a service like the demo service `llm`: a small language model behind the interfaces of vLLM, over HTTP and
- * WebSocket. Each service has its own files and batches, which the emulator's `reset()` keeps. Throws a `TypeError` or a `RangeError` for wrong options.
+ * Creates a service like the demo service `llm`: a small language model with the interfaces of vLLM, over HTTP and WebSocket.
+ * Each service has its own files and batches, which the emulator's `reset()` keeps.
+ *
+ * @throws TypeError or RangeError for invalid options.
  *
  * @example
  * createEmulator({ services: { slow: llmService({ tokensPerSecond: 20, models: ["qwen3-8b"] }) } });
@@ -98,7 +100,7 @@ async function answerOpenAi(
   return answerEvents(events(openAiChunks(form, request, call.signal, settings)), call.signal);
 }
 
-/** Server-sent events, and the event that ends a stream of OpenAI's interface. */
+/** Formats chunks as server-sent events, followed by the `[DONE]` event of OpenAI's interface. */
 async function* events(chunks: AsyncIterable<object>): AsyncGenerator<string> {
   for await (const chunk of chunks) yield `data: ${JSON.stringify(chunk)}\n\n`;
   yield "data: [DONE]\n\n";
@@ -125,7 +127,7 @@ async function answerFields(
   return answerJson(200, await answerOf(readJson(call, settings), settings, call.signal));
 }
 
-/** The oldest services do not look at the content type, so text and octet-stream are accepted here. */
+/** Responds to the legacy form of EAS. The oldest services ignore the content type, so every type is accepted here. */
 async function answerOlder({ body, signal }: EmulatorCall, settings: LlmSettings): Promise<Response> {
   const request = readOlderRequest(parseFields(textOf(body)), settings);
   const replies = growingReply(request, signal, settings);
@@ -140,10 +142,7 @@ async function* endedByNul(replies: AsyncIterable<string>): AsyncGenerator<strin
   for await (const response of replies) yield `${JSON.stringify({ response })}\0`;
 }
 
-/**
- * Answers each message, which is a chat request, with one message for each chunk and with `[DONE]`; one request after the
- * other.
- */
+/** Handles each message as a chat request, one after another: sends one message for each chunk, then `[DONE]`. */
 function chat(call: EmulatorCall, socket: EmulatorServiceSocket, settings: LlmSettings): void {
   if (!["", "/", CHAT_PATH].includes(call.path)) {
     socket.close(1008, "Not Found");

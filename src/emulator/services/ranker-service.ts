@@ -9,9 +9,9 @@ import { classifyDigits } from "../models/digits.js";
 const PIXELS = 64;
 const ITEMS: readonly string[] = ["0", "1", "2", "3", "4", "5", "6", "7", "8", "9"];
 
-/** Ranks digits for an image, by the digits model. */
+/** Ranks digits for an image with the digits model. */
 export function rankDigits(body: Bytes): Bytes {
-  // EasyRec's request has the same numbers, and fewer kinds of features.
+  // An EasyRec request has the same field numbers and a subset of the feature types.
   const { userFeatures, itemIds, metaData } = fromBinary(PBRequestSchema, body);
   const feature = Object.hasOwn(userFeatures, "pixels") ? userFeatures["pixels"]?.value : undefined;
   const items = itemIds.length === 0 ? ITEMS : itemIds;
@@ -55,14 +55,14 @@ export function rankDigits(body: Bytes): Bytes {
     }
     default:
       throw new Error(
-        'there must be a user feature "pixels": a STRING "0,0,5,…" (EasyRec) or a LIST<FLOAT> (TorchRec)',
+        'the user feature "pixels" is missing or has another type: it must be a STRING "0,0,5,…" (EasyRec) or a LIST<FLOAT> (TorchRec)',
       );
   }
 }
 
 function rank(pixels: readonly number[], items: readonly string[]): number[] {
   if (pixels.length !== PIXELS || pixels.some(Number.isNaN)) {
-    throw new Error(`pixels holds ${pixels.length} numbers: it must hold ${PIXELS}`);
+    throw new Error(`pixels has ${pixels.length} numbers: it must have ${PIXELS}`);
   }
   const scores = classifyDigits(Float32Array.from(pixels), 1);
   return items.map((item) => scores[Number(item)] as number);

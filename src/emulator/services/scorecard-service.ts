@@ -1,9 +1,9 @@
 import { scoreApplicants } from "../models/scorecard.js";
 
-/** What a `JsonRequest` says of a number; its other types are no numbers. */
+/** The `dataType` values of a `JsonRequest` that are numbers. */
 const NUMBER_TYPES: readonly unknown[] = [10, 20, 30, 40];
 
-/** Scores the rows of a `JsonRequest`, `[{"mean_radius": {"dataType": 40, "dataValue": 14.1}, …}]`, and answers in that form. */
+/** Scores the rows of a `JsonRequest`, `[{"mean_radius": {"dataType": 40, "dataValue": 14.1}, …}]`, as a `JsonResponse` body. */
 export function scoreFeatureRows(inputs: unknown): string {
   if (!Array.isArray(inputs)) throw new TypeError('"inputs" must be an array of rows');
   const rows = inputs.map((input: unknown, index) => {
@@ -20,6 +20,7 @@ export function scoreFeatureRows(inputs: unknown): string {
 
 function numberOf(row: number, name: string, value: unknown): unknown {
   const { dataType, dataValue } = (value ?? {}) as { dataType?: unknown; dataValue?: unknown };
-  if (!NUMBER_TYPES.includes(dataType)) throw new TypeError(`row ${row}: "${name}" has the dataType ${dataType}`);
+  if (!NUMBER_TYPES.includes(dataType))
+    throw new TypeError(`row ${row}: "${name}" has the dataType ${dataType}: it must be 10, 20, 30 or 40`);
   return dataValue;
 }

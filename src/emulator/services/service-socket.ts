@@ -6,10 +6,10 @@ import type { AcceptedSocket, AttachedSocket, EmulatorServiceSocket, EmulatorSoc
 import type { EmulatorCall, EmulatorService } from "./service.js";
 
 const MAX_REASON_BYTES = 123;
-/** The close code of a server that failed. */
-const FAILED = 1011;
+/** Close code for an internal error. */
+const INTERNAL_ERROR = 1011;
 
-/** Hands a WebSocket to a service; a fault breaks it in its middle. */
+/** Returns a function that connects a WebSocket to a service. A fault breaks the WebSocket after some messages. */
 export function attachService(
   service: EmulatorService,
   call: EmulatorCall,
@@ -25,7 +25,7 @@ export function attachService(
 }
 
 class ServiceSocket implements AttachedSocket {
-  /** What the service sees. */
+  /** The socket that the service receives. */
   readonly view: EmulatorServiceSocket;
   readonly #socket: EmulatorSocket;
   readonly #gone: AbortController;
@@ -57,9 +57,9 @@ class ServiceSocket implements AttachedSocket {
     };
   }
 
-  /** Runs a callback of the service, which may fail. */
+  /** Runs a callback of the service. If it fails, the connection is closed with 1011. */
   run(callback: () => void | Promise<void>): void {
-    const fail = (error: unknown) => this.#end(FAILED, cutReason(messageOf(error)));
+    const fail = (error: unknown) => this.#end(INTERNAL_ERROR, truncateReason(messageOf(error)));
     try {
       callback()?.catch(fail);
     } catch (error) {
@@ -90,7 +90,7 @@ class ServiceSocket implements AttachedSocket {
   }
 }
 
-/** A socket that goes wrong after some messages, as a body does after some chunks. */
+/** Returns a socket that applies a fault after `fault.chunks` messages. */
 export function breakSocket(socket: EmulatorSocket, fault: Fault): EmulatorSocket {
   if (!breaksBody(fault)) return socket;
   let left = fault.chunks ?? DEFAULT_CHUNKS;
@@ -106,7 +106,7 @@ export function breakSocket(socket: EmulatorSocket, fault: Fault): EmulatorSocke
       if (left >= 0) socket.send(message);
       else if (fault.failure !== undefined && left === -1) {
         socket.send(fault.failure);
-        socket.close(FAILED, "");
+        socket.close(INTERNAL_ERROR, "");
       } else if (fault.failure === undefined && fault.stall !== "in-body") socket.terminate();
     },
   };
@@ -115,15 +115,18 @@ export function breakSocket(socket: EmulatorSocket, fault: Fault): EmulatorSocke
 function checkClose(code: number, reason: string): void {
   const isStandard = code >= 1000 && code <= 1014 && (code < 1004 || code > 1006);
   if (!Number.isInteger(code) || !(isStandard || (code >= 3000 && code <= 4999))) {
-    const right = "it must be 1000 to 1014 without 1004 to 1006, or 3000 to 4999";
-    throw argumentRangeError("ERR_EAS_ARG_OPTION", `code is ${show(code)}: ${right}`);
+    const allowed = "it must be 1000 to 1014 without 1004 to 1006, or 3000 to 4999";
+    throw argumentRangeError("ERR_EAS_ARG_OPTION", `code is ${show(code)}: ${allowed}`);
   }
-  if (cutReason(reason) !== reason) {
-    throw argumentRangeError("ERR_EAS_ARG_OPTION", `reason has more than ${MAX_REASON_BYTES} bytes: ${show(reason)}`);
+  if (truncateReason(reason) !== reason) {
+    throw argumentRangeError(
+      "ERR_EAS_ARG_OPTION",
+      `reason is ${show(reason)}: it must have at most ${MAX_REASON_BYTES} bytes`,
+    );
   }
 }
 
-/** As much of a text as fits into a close frame. */
-function cutReason(text: string): string {
+/** Truncates a text to the maximum length of a close reason. */
+function truncateReason(text: string): string {
   return text.slice(0, new TextEncoder().encodeInto(text, new Uint8Array(MAX_REASON_BYTES)).read);
 }

@@ -1,74 +1,79 @@
 import type { Bytes } from "../../formats/request.js";
 import type { AcceptedSocket, EmulatorServiceSocket } from "../server/socket.js";
 
-/** One call as a service's handler sees it. */
+/** A request to a service, as passed to its handler. */
 export interface EmulatorCall {
-  /** The service's name. */
+  /** Name of the service. */
   readonly service: string;
+  /** HTTP method. */
   readonly method: string;
-  /** Path behind the service: `""`, or text that begins with `/`; as it came, percent-encoded. */
+  /** Path after the service name: `""`, or text that starts with `/`. It is not percent-decoded. */
   readonly path: string;
+  /** Query parameters. */
   readonly query: URLSearchParams;
+  /** Request headers. */
   readonly headers: Headers;
-  /** Decompressed by its `Content-Encoding` or the service's `decompressor`. The emulator's log has the received bytes. */
+  /** The body, decompressed by its `Content-Encoding` or the service's `decompressor`. The emulator's log has the received bytes. */
   readonly body: Bytes;
-  /** Fires when the caller has gone. */
+  /** Fires when the caller disconnects. */
   readonly signal: AbortSignal;
 }
 
-/** What a handler may answer with: text and bytes are answered with 200. */
+/** The result of a handler. Text and bytes are sent with status 200. */
 export type EmulatorAnswer = string | Uint8Array | Response;
 
-/** Computes a service's answer. What it throws is answered with 400, as EAS does for a custom processor. */
+/** Computes a service's response. If it throws, the emulator responds with 400, like EAS for a custom processor. */
 export type EmulatorHandler = (call: EmulatorCall) => EmulatorAnswer | Promise<EmulatorAnswer>;
 
 /**
- * What a service undoes bodies with, by EAS's names. `"lz4"` takes frames, and raw blocks without their length, which no
- * frame can be taken for.
+ * Compression format of request bodies, as named by EAS. `"lz4"` accepts frames, and raw blocks without their length; a raw
+ * block cannot be mistaken for a frame.
  */
 export type EmulatorDecompressor = "gzip" | "zlib" | "snappy" | "lz4" | "zstd";
 
-/** The values of `Content-Encoding` that the emulator decompresses; requests with another one are answered with 415. */
+/** The `Content-Encoding` values that the emulator decompresses. Other values are refused with status 415. */
 export type EmulatorContentEncoding = "gzip" | "deflate" | "snappy" | "lz4" | "zstd";
 
 /**
- * What a service compresses its answers with. `"zlib"` and `"deflate"` are the same bytes under two names. `"lz4"` is a raw
- * block, with its length in `X-LZ4-Original-Length`; `Content-Encoding` is `lz4` for block and frame alike.
+ * Compression format of responses. `"zlib"` and `"deflate"` produce the same bytes under different names. `"lz4"` is a raw
+ * block, whose length is sent in `X-LZ4-Original-Length`. `Content-Encoding` is `lz4` for both blocks and frames.
  */
 export type EmulatorCompressor = "gzip" | "zlib" | "deflate" | "snappy" | "lz4" | "lz4-frame" | "zstd";
 
-/** What a service may answer an upgrade with: the answer that refuses it, or what is attached to the socket. */
+/** The result of a WebSocket upgrade: a response that refuses it, or the function that attaches the socket. */
 export type SocketAnswer = Response | AcceptedSocket["attach"];
 
-/** A service behind the emulated gateway. */
+/** A service of the emulator. */
 export interface EmulatorService {
+  /** Computes the response to each request. */
   readonly handle: EmulatorHandler;
-  /** The service's token. Default the emulator's; `""` takes every caller. */
+  /** Token of the service; `""` accepts every caller. Default: the emulator's token. */
   readonly token?: string | undefined;
   /**
-   * Speaks over a WebSocket that a caller has opened, whose call has no body. What it throws closes the connection with 1011.
-   * Default: who asks for a WebSocket is answered with 400.
+   * Handles a WebSocket that a caller has opened. The call has no body. If it throws or rejects, the connection is closed with
+   * 1011. Default: WebSocket upgrades are refused with status 400.
    */
   readonly socket?: ((call: EmulatorCall, socket: EmulatorServiceSocket) => void | Promise<void>) | undefined;
   /**
-   * Decides on each WebSocket in place of `socket`: a `Response` refuses the upgrade, and a function is attached to the socket
-   * as that of an `AcceptedSocket`, so that it sees pings and can break the connection. Default: `socket` decides.
+   * Accepts or refuses WebSocket upgrades instead of `socket`. A `Response` refuses the upgrade. A function is called like
+   * `AcceptedSocket.attach`, so the service sees pings and can break the connection. Default: `socket` handles them.
    */
   readonly accept?: ((call: EmulatorCall) => SocketAnswer | Promise<SocketAnswer>) | undefined;
-  /** Subprotocols that `socket` speaks; the first that the caller offers of them is chosen. Default: whichever it offers first. */
+  /** Subprotocols of `socket`; the first offered one among them is chosen. Default: the first that the caller offers. */
   readonly protocols?: readonly string[] | undefined;
-  /** Methods that it takes; others are answered with 405. Default POST. */
+  /** Accepted methods. Other methods are refused with status 405. Default: POST. */
   readonly methods?: readonly string[] | undefined;
   /**
-   * What bodies are compressed with, as `metadata.rpc.decompressor` says it to EAS: the handler sees them undone, and a body
-   * that cannot be undone is answered with 400. Authorization is over the body as it came. Default: bodies are left alone.
+   * Compression format of request bodies, like EAS's `metadata.rpc.decompressor`. The handler receives the decompressed body.
+   * A body that cannot be decompressed is refused with status 400. Signatures cover the compressed body. Default: bodies
+   * without a `Content-Encoding` are not decompressed.
    */
   readonly decompressor?: EmulatorDecompressor | undefined;
   /**
-   * The `Content-Encoding` that requests must have, as PMML services require `"gzip"`; requests without it are answered with 415.
-   * Default: any coding that the emulator knows, or none.
+   * The required `Content-Encoding` of requests, as PMML services require `"gzip"`. Requests without it are refused with
+   * status 415. Default: any known encoding, or none.
    */
   readonly contentEncoding?: EmulatorContentEncoding | undefined;
-  /** Compresses successful answers and says so in `Content-Encoding`. Default: answers are left alone. */
+  /** Compresses successful responses and sets `Content-Encoding`. Default: responses are not compressed. */
   readonly compressor?: EmulatorCompressor | undefined;
 }

@@ -1,6 +1,6 @@
 /**
- * What the Chinese model is trained on, a passage on each line: the Analects, the Tao Te Ching and Tang poems, which are in
- * the public domain, and questions about inference services with their answers, written for this package.
+ * Training text of the Chinese model, one passage on each line. It contains the Analects, the Tao Te Ching and Tang poems,
+ * which are in the public domain. The questions and answers about inference services were written for this package.
  */
 export const CHINESE: string = `
 学而时习之，不亦说乎？有朋自远方来，不亦乐乎？人不知而不愠，不亦君子乎？

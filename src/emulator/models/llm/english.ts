@@ -1,7 +1,7 @@
 /**
- * What the English model is trained on, a passage on each line: fables of Aesop after the translation of G. F. Townsend (1867)
- * and the beginning of Lewis Carroll's "Alice" (1865), which are in the public domain, and questions about inference
- * services with their answers, written for this package.
+ * Training text of the English model, one passage on each line. It contains Aesop's fables after the translation of G. F.
+ * Townsend (1867) and the beginning of Lewis Carroll's "Alice" (1865), which are in the public domain. The questions and
+ * answers about inference services were written for this package.
  */
 export const ENGLISH: string = `
 A lion was awakened from sleep by a mouse running over his face. Rising up angrily, he caught him and was about to kill him, when the mouse piteously entreated, saying: "If you would only spare my life, I would be sure to repay your kindness." The lion laughed and let him go. It happened shortly after this that the lion was caught by some hunters, who bound him by strong ropes to the ground. The mouse, recognizing his roar, came and gnawed the rope with his teeth, and set him free, exclaiming: "You ridiculed the idea of my ever being able to help you; now you know that it is possible for even a mouse to confer benefits on a lion."

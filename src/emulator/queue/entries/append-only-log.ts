@@ -3,10 +3,10 @@ import { isBytes } from "../../../util/realms.js";
 import type { EmulatorQueueLog } from "../options.js";
 import type { QueueChange } from "./entry-storage.js";
 
-/** The stores of a queue by the names that they have in a log. */
+/** Names of a queue's stores in the log. */
 export type StoreName = "input" | "sink" | "input-rear" | "sink-rear";
 
-/** Keeps changes as lines of JSON, and tells them again. */
+/** Writes changes to a log as lines of JSON, and reads them. */
 export class AppendOnlyLog {
   readonly #log: EmulatorQueueLog | undefined;
   #kept: Promise<void> = Promise.resolve();
@@ -15,36 +15,37 @@ export class AppendOnlyLog {
     this.#log = log;
   }
 
-  /** All changes of before. */
+  /** Reads all changes. Rejects if a line other than the last is invalid. */
   async load(): Promise<{ readonly store: StoreName; readonly change: QueueChange }[]> {
     const lines = ((await this.#log?.load()) ?? []).filter((line) => line.trim() !== "");
     return lines.flatMap((line, i) => {
       try {
         return [readLine(line)];
       } catch (cause) {
-        // A process that was ended in the middle of a line has not answered for it.
+        // An incomplete last line was never acknowledged, because the process ended while it wrote the line.
         if (i === lines.length - 1) return [];
         throw new Error(`line ${i + 1} of the queue's log cannot be read`, { cause });
       }
     });
   }
 
+  /** Appends a change. Changes are written one after another. */
   add(store: StoreName, change: QueueChange): void {
     const log = this.#log;
     if (log === undefined) return;
     const line = writeLine(store, change);
     this.#kept = this.#kept.then(() => log.append(line));
-    // Whoever waits for `kept` hears of a failure; nobody else has to.
+    // `kept` reports the error to its callers; without callers it must not become an unhandled rejection.
     this.#kept.catch(() => {});
   }
 
-  /** Resolves when all that was added is kept; rejects for good when something could not be. */
+  /** Resolves when all changes so far have been written. Rejects permanently once a write has failed. */
   kept(): Promise<void> {
     return this.#kept;
   }
 }
 
-/** Indexes are text: they pass what a JSON number keeps. */
+/** Formats a change as JSON. Indexes are strings, since they exceed the precision of a JSON number. */
 function writeLine(store: StoreName, change: QueueChange): string {
   return JSON.stringify({ store, ...change }, (name, value) => {
     if (typeof value === "bigint") return String(value);

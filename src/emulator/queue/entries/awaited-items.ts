@@ -1,14 +1,14 @@
 import type { Group, StoredItem } from "../consumers.js";
 
-/** Items that one group has committed and that the queue keeps for other groups. Finds those that no group awaits any more. */
+/** The items that one group has committed and that are kept for other groups. Finds items that no group needs any more. */
 export class AwaitedItems {
   readonly #groups: ReadonlyMap<string, Group>;
-  /** Milliseconds for which a group without consumers still counts as live. */
+  /** Milliseconds for which a group without consumers still counts as active. */
   readonly #grace: number;
   readonly #items = new Set<StoredItem>();
-  /** When a log named the group as awaiting items, for groups that have not been joined since. */
+  /** Time at which a group was restored from a log, for groups that no consumer has joined since. */
   readonly #restored = new Map<string, number>();
-  /** When the next group's grace ends. */
+  /** Time at which the grace period of the next group ends. */
   #nextEnd = Number.POSITIVE_INFINITY;
 
   constructor(groups: ReadonlyMap<string, Group>, grace: number) {
@@ -16,16 +16,17 @@ export class AwaitedItems {
     this.#grace = grace;
   }
 
-  /** Records which groups an item is kept for. */
+  /** Adds an item whose groups are in `awaitedBy`. */
   add(item: StoredItem): void {
     this.#items.add(item);
   }
 
+  /** Removes an item. */
   delete(item: StoredItem): void {
     this.#items.delete(item);
   }
 
-  /** Records an item that a log says is kept for groups. The grace of those groups begins now. */
+  /** Adds an item from a log. The grace period of its groups starts now. */
   restore(item: StoredItem, now: number): void {
     this.add(item);
     for (const gid of item.awaitedBy ?? []) if (!this.#restored.has(gid)) this.#restored.set(gid, now);
@@ -33,15 +34,15 @@ export class AwaitedItems {
   }
 
   /**
-   * A consumer has joined a group. Whether the group awaits an item no longer depends on the log, nor on an earlier
-   * connection of the same consumer, which may have asked for other items.
+   * Must be called when a consumer joins a group. Whether the group awaits an item then no longer depends on the log, or on an
+   * earlier connection of the consumer that may have selected other items.
    */
   joined(gid: string, now: number): void {
     this.#restored.delete(gid);
     this.#scheduleAt(now);
   }
 
-  /** A consumer has left at this time. */
+  /** Must be called when a consumer leaves a group. */
   left(now: number): void {
     this.#scheduleAt(now + this.#grace);
   }
@@ -50,7 +51,7 @@ export class AwaitedItems {
     this.#nextEnd = Math.min(this.#nextEnd, end);
   }
 
-  /** The items that no group awaits any more, once each time that a group may have ceased to await them. */
+  /** Returns the items that no group awaits any more. Checks them only after a group may have stopped awaiting items. */
   takeUnawaited(now: () => number): StoredItem[] {
     if (this.#nextEnd === Number.POSITIVE_INFINITY) return [];
     const time = now();

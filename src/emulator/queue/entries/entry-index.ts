@@ -1,14 +1,14 @@
-/** Low bits of an index in time's shape that count within one millisecond. */
+/** Number of low bits that count the indexes within one millisecond. */
 const SEQUENCE_BITS = 22n;
 
 /**
- * The index after `last`: greater than it in any case, at least 1, and below 2^63 until 2039, since the official Java SDK
- * reads it into a signed long.
+ * Returns the index after `last`: greater than `last`, and at least 1. Until 2039 it is below 2^63, since the official Java SDK
+ * stores it in a signed long.
  */
 export function nextIndex(shape: "time" | "counter", last: bigint, now: number): bigint {
   const following = last + 1n;
   if (shape === "counter") return following;
-  // From 1 on: a number holds a multiple of 2^22 exactly, and would hide that it holds no others.
+  // The sequence starts at 1: a `number` represents multiples of 2^22 exactly, which would hide a loss of precision.
   const byTime = (BigInt(Math.trunc(now)) << SEQUENCE_BITS) + 1n;
   return byTime > following ? byTime : following;
 }

@@ -6,7 +6,7 @@ import { AwaitedItems } from "./awaited-items.js";
 import { nextIndex } from "./entry-index.js";
 import { Lanes } from "./priority-lists.js";
 
-/** What a put brings. */
+/** The content of a put request. */
 export interface NewItem {
   readonly data: Bytes;
   readonly tags: Readonly<Record<string, string>>;
@@ -15,40 +15,40 @@ export interface NewItem {
   readonly contentType?: string | undefined;
 }
 
-/** A change that must not be forgotten. */
+/** A change that is written to the log. */
 export type QueueChange =
   | { readonly change: "put"; readonly item: StoredItem }
   | { readonly change: "remove"; readonly indexes: readonly bigint[] }
-  /** Committed in one group and kept for others. */
+  /** The item was committed in one group and is kept for other groups. */
   | { readonly change: "commit"; readonly index: bigint; readonly gid: string; readonly awaitedBy: readonly string[] }
   | { readonly change: "negative"; readonly index: bigint; readonly gid: string }
   | { readonly change: "end" };
 
-/** Which items are meant. */
+/** Selects items of a queue. */
 export interface ItemFilter {
-  /** From this index on, in the order of indexes; 0 is the head of the queue, in the order of delivery; -1 the newest. */
+  /** Minimum index, in index order. 0 selects from the head of the queue, in delivery order; -1 selects the newest items. */
   readonly index: bigint;
   readonly tags: [string, string][];
 }
 
-/** Where an item is for the consumers of a group. */
+/** The position of an item for the consumers of a group. */
 export interface ItemPlace {
-  /** The user that has it and has not committed it. */
+  /** The user that received the item and has not committed it. */
   readonly holder: string | undefined;
-  /** Items before it that no consumer has yet. */
+  /** Number of undelivered items before this item. */
   readonly waitCount: number;
 }
 
 type StoreSettings = Pick<QueueSettings, "indexShape" | "maxDeliveries" | "triesCounted" | "groupGrace">;
 
-/** The items of one queue and what its groups have done with them: a pure state machine without I/O and timers. */
+/** The items of a queue and their state in each group: a state machine without I/O and timers. */
 export class QueueStore {
   readonly groups: Map<string, Group> = new Map();
   isEnded = false;
   readonly #settings: StoreSettings;
   readonly #now: () => number;
   readonly #onChange: (change: QueueChange) => void;
-  /** In the order of their indexes. */
+  /** The items in index order. */
   readonly #items = new Map<bigint, StoredItem>();
   readonly #order = new Lanes<StoredItem>((item) => !item.gone);
   readonly #awaited: AwaitedItems;
@@ -62,22 +62,24 @@ export class QueueStore {
     this.#awaited = new AwaitedItems(this.groups, settings.groupGrace);
   }
 
+  /** Number of items. */
   get length(): number {
     this.#dropUnawaited();
     return this.#items.size;
   }
 
-  /** The index given last, though its item may be gone. */
+  /** The last assigned index. Its item may have been deleted. */
   get lastIndex(): bigint {
     return this.#last;
   }
 
-  /** By index. */
+  /** Returns all items in index order. */
   items(): IterableIterator<StoredItem> {
     this.#dropUnawaited();
     return this.#items.values();
   }
 
+  /** Adds an item. */
   put({ data, tags, priority = 0, path = "", contentType }: NewItem): StoredItem {
     const index = nextIndex(this.#settings.indexShape, this.#last, this.#now());
     const item = { index, data, tags, priority, path, contentType, gone: false, awaitedBy: undefined };
@@ -93,7 +95,7 @@ export class QueueStore {
     for (const group of this.groups.values()) group.add(item);
   }
 
-  /** A group, which is known from now on and has all items before it. */
+  /** Returns a group. A new group receives all items that exist. */
   group(gid: string): Group {
     let group = this.groups.get(gid);
     if (group === undefined) {
@@ -104,6 +106,7 @@ export class QueueStore {
     return group;
   }
 
+  /** Adds a consumer to its group. */
   connect(request: ConsumerRequest): Consumer {
     const consumer = new Consumer(request, ++this.#connections, this.#now());
     this.group(request.gid).join(consumer);
@@ -112,7 +115,7 @@ export class QueueStore {
     return consumer;
   }
 
-  /** Lets a consumer go. Returns items that have been pushed too often, where pushes are counted, and were taken out. */
+  /** Removes a consumer. If deliveries count as attempts, returns the items that have reached the maximum and were removed. */
   disconnect(consumer: Consumer): StoredItem[] {
     const { gid } = consumer.request;
     const group = this.group(gid);
@@ -127,7 +130,7 @@ export class QueueStore {
     return dead;
   }
 
-  /** Hands out the next item, to whomever; undefined when nobody can take any. */
+  /** Delivers the next item to a consumer. Returns undefined if no consumer can accept any item. */
   next(): Delivery | undefined {
     for (const group of this.groups.values()) {
       const delivery = group.next(this.#now());
@@ -137,8 +140,8 @@ export class QueueStore {
   }
 
   /**
-   * Takes items as done for a group, whoever of it has them, or nobody yet. They go, unless another live group has yet to
-   * commit them. Returns those that were there to commit.
+   * Commits items for a group, whether or not they were delivered. An item is deleted unless another active group still has to
+   * commit it. Returns the indexes that were committed.
    */
   commit(gid: string, indexes: readonly bigint[]): bigint[] {
     const group = this.group(gid);
@@ -173,8 +176,8 @@ export class QueueStore {
   }
 
   /**
-   * Takes an item back from its holder in a group, for another one. Returns the item when it has been tried too often and
-   * was taken out.
+   * Returns an item from its consumer to the group for redelivery. If the item has reached the maximum number of attempts, it
+   * is removed and returned.
    */
   negative(gid: string, index: bigint): StoredItem | undefined {
     const item = this.#items.get(index);
@@ -186,7 +189,7 @@ export class QueueStore {
     return item;
   }
 
-  /** Deletes items, for all groups. Returns how many there were. */
+  /** Deletes items for all groups. Returns the number of deleted items. */
   remove(indexes: readonly bigint[]): number {
     const gone = indexes.filter((index) => {
       const item = this.#items.get(index);
@@ -197,12 +200,12 @@ export class QueueStore {
     return gone.length;
   }
 
-  /** Deletes all items before an index. */
+  /** Deletes all items before an index. Returns the number of deleted items. */
   truncate(before: bigint): number {
     return this.remove([...this.#items.keys()].filter((index) => index < before));
   }
 
-  /** Takes no more items; `force` deletes those that are there. */
+  /** Ends the queue: no more items are accepted. `force` deletes the remaining items. */
   end(force: boolean): void {
     if (force) this.remove([...this.#items.keys()]);
     if (this.isEnded) return;
@@ -210,7 +213,7 @@ export class QueueStore {
     this.#onChange({ change: "end" });
   }
 
-  /** The first items that a filter lets through. */
+  /** Returns up to `length` items that match a filter. */
   find({ index, tags }: ItemFilter, length: number): StoredItem[] {
     this.#dropUnawaited();
     if (index === -1n) return [...this.#items.values()].filter((item) => hasTags(item, tags)).slice(-length);
@@ -224,6 +227,7 @@ export class QueueStore {
     return found;
   }
 
+  /** Counts the items with all of the tags and, if given, the priority. */
   count(tags: [string, string][], priority?: number): number {
     this.#dropUnawaited();
     let count = 0;
@@ -233,7 +237,7 @@ export class QueueStore {
     return count;
   }
 
-  /** Where an item is for a group; undefined when it is not there, or done. */
+  /** Returns the position of an item for a group; undefined if the item does not exist or the group has committed it. */
   search(gid: string, index: bigint): ItemPlace | undefined {
     this.#dropUnawaited();
     const group = this.groups.get(gid);
@@ -248,7 +252,7 @@ export class QueueStore {
     return { holder: undefined, waitCount };
   }
 
-  /** Does again what a log tells. */
+  /** Applies a change from a log. */
   restore(change: QueueChange): void {
     if (change.change === "put") this.#insert(change.item);
     else if (change.change === "end") this.isEnded = true;
@@ -272,7 +276,7 @@ export class QueueStore {
     if (item !== undefined) this.#drop(item);
   }
 
-  /** Removes the items that were kept only for groups whose last consumer has left, or whose grace has ended since. */
+  /** Removes items that were kept only for groups which are no longer active. */
   #dropUnawaited(): void {
     this.remove(this.#awaited.takeUnawaited(this.#now).map(({ index }) => index));
   }

@@ -1,26 +1,27 @@
-/** A frame that was pushed. */
+/** A delivery of an item to a consumer. */
 export interface EmulatorPush {
   readonly index: bigint;
   readonly uid: string;
   readonly gid: string;
-  /** 1 for the first time in this group. */
+  /** Number of deliveries of the item in this group, starting at 1. */
   readonly delivery: number;
-  /** The number of the connection that it went to. */
+  /** Number of the consumer's connection. */
   readonly connection: number;
+  /** Time of the delivery, in milliseconds. */
   readonly time: number;
 }
 
-/** A commit that found its item. */
+/** A commit of an existing item. */
 export interface EmulatorCommit {
   readonly index: bigint;
   readonly uid: string;
   readonly gid: string;
-  /** Whether the queue has committed by itself, for a watch with `_auto_commit_`. */
+  /** Whether the queue committed the item itself, for a watch with `_auto_commit_`. */
   readonly auto: boolean;
   readonly time: number;
 }
 
-/** A negative commit, whether or not it found its item. */
+/** A negative commit, even if its item does not exist. */
 export interface EmulatorNegative {
   readonly index: bigint;
   readonly uid: string;
@@ -30,16 +31,16 @@ export interface EmulatorNegative {
   readonly time: number;
 }
 
-/** A watch that took the place of another one of the same user. */
+/** A watch that replaced another watch of the same user. */
 export interface EmulatorTakeover {
   readonly uid: string;
   readonly gid: string;
-  /** How often it has happened to this user. Two clients with one uid push each other out for ever. */
+  /** Number of takeovers of this user so far. Two clients with the same uid replace each other indefinitely. */
   readonly count: number;
   readonly time: number;
 }
 
-/** An item that was tried too often. */
+/** An item that reached the maximum number of attempts. */
 export interface EmulatorDeadItem {
   readonly index: bigint;
   readonly gid: string;
@@ -47,7 +48,7 @@ export interface EmulatorDeadItem {
   readonly time: number;
 }
 
-/** The latest entries of one kind. */
+/** Keeps the latest entries. */
 class Latest<Entry> {
   readonly entries: Entry[] = [];
   readonly #length: number;
@@ -58,12 +59,12 @@ class Latest<Entry> {
 
   add(entry: Entry): void {
     this.entries.push(entry);
-    // Not one by one: a shift of a long array costs more than the push.
+    // Remove entries in bulk: shifting a long array for every entry costs more than adding it.
     if (this.entries.length > 2 * this.#length) this.entries.splice(0, this.entries.length - this.#length);
   }
 }
 
-/** What happened on one side of a queue since the emulator's last `reset`, for tests to look at. */
+/** The events on one side of a queue since the emulator's last `reset`. */
 export class History {
   readonly pushes: Latest<EmulatorPush>;
   readonly commits: Latest<EmulatorCommit>;

@@ -1,4 +1,4 @@
-/** What a lane needs to know of an item. */
+/** The properties that determine the order of items. */
 export interface Ordered {
   readonly index: bigint;
   readonly priority: number;
@@ -6,18 +6,18 @@ export interface Ordered {
 
 interface Lane<Item> {
   readonly priority: number;
-  /** By index; those before `head` are taken, and let go of. */
+  /** Items by index. Those before `head` have been taken and are undefined. */
   items: (Item | undefined)[];
   head: number;
-  /** Length after which the items that are no longer wanted are swept out. */
+  /** Length at which unwanted items are removed. */
   sweepAt: number;
 }
 
 const FIRST_SWEEP = 1024;
 
 /**
- * Items in the order of their delivery: the highest priority first, within one priority by index. Items that are no longer
- * wanted are left where they are and dropped when they are met, so that a removal costs nothing.
+ * Items in delivery order: by descending priority, then by index. Items that are no longer wanted stay in the list until they
+ * are reached, so that removing an item is O(1).
  */
 export class Lanes<Item extends Ordered> {
   readonly #lanes: Lane<Item>[] = [];
@@ -27,11 +27,11 @@ export class Lanes<Item extends Ordered> {
     this.#isWanted = isWanted;
   }
 
-  /** Adds an item: a new one at the end of its lane, one that comes back at its old place. */
+  /** Adds an item: a new item at the end of its list, a returned item at its original position. */
   add(item: Item): void {
     const lane = this.#laneOf(item.priority);
     const { items } = lane;
-    // Else a queue that only gets read would keep what is gone.
+    // Otherwise a queue from which items are only read would keep deleted items in memory.
     while (lane.head < items.length && !this.#isWanted(items[lane.head] as Item)) items[lane.head++] = undefined;
     if (items.length === lane.head || (items[items.length - 1] as Item).index < item.index) {
       items.push(item);
@@ -45,12 +45,12 @@ export class Lanes<Item extends Ordered> {
       if ((items[middle] as Item).index < item.index) at = middle + 1;
       else end = middle;
     }
-    // The usual one that comes back is the oldest, and its place is free.
+    // Usually the oldest item is returned, and its position is still free.
     if (at === lane.head && at > 0) items[--lane.head] = item;
     else items.splice(at, 0, item);
   }
 
-  /** Takes out the first item that `accepts` agrees to. */
+  /** Removes and returns the first item that `accepts` accepts. */
   take(accepts: (item: Item) => boolean): Item | undefined {
     for (const lane of this.#lanes) {
       const { items } = lane;
@@ -66,7 +66,7 @@ export class Lanes<Item extends Ordered> {
     return undefined;
   }
 
-  /** The wanted items in order. */
+  /** Iterates over the wanted items in order. */
   *[Symbol.iterator](): Generator<Item> {
     for (const { items, head } of this.#lanes) {
       for (let at = head; at < items.length; at++) if (this.#isWanted(items[at] as Item)) yield items[at] as Item;

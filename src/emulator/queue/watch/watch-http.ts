@@ -3,12 +3,12 @@ import { resetConnection } from "../../faults.js";
 import { PROTOBUF, withLength } from "../frames.js";
 import type { Watches, WatchPlan, WatchSession } from "./watch.js";
 
-/** Bytes that wait for the caller before no more are given. */
+/** Number of buffered bytes at which deliveries pause until the caller reads. */
 const MAX_BUFFERED = 256 * 1024;
 
-/** A watch as the endless body of an answer: each frame behind its length. It ends when the caller goes. */
+/** Starts a watch whose frames are an endless response body, each after its length. It ends when the caller disconnects. */
 export function watchOverHttp(watches: Watches, plan: WatchPlan, caller: Request): Response {
-  // Held by the closures below as a whole: the signal of a request that nobody holds never fires on Node.
+  // The closures below keep the request alive: on Node, the signal of a garbage-collected request never fires.
   const request = caller;
   let session: WatchSession | undefined;
   const body = new ReadableStream<Bytes>(

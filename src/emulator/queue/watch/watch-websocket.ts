@@ -1,10 +1,10 @@
 import type { AcceptedSocket } from "../../server/socket.js";
 import type { Watches, WatchPlan } from "./watch.js";
 
-/** Bytes that wait in a socket before no more are given to it. */
+/** Number of buffered bytes at which deliveries pause until the caller reads. */
 const MAX_BUFFERED = 1024 * 1024;
 
-/** Begins a watch over the socket that it is given. Clients send nothing that matters. */
+/** Returns a function that starts a watch over a WebSocket. Messages from the client are ignored. */
 export function watchOverSocket(watches: Watches, plan: WatchPlan): AcceptedSocket["attach"] {
   return (socket) => {
     const session = watches.start(plan, {

@@ -3,43 +3,44 @@ import type { Consumer, ConsumerRequest, Delivery } from "../consumers.js";
 import { encodeFrame } from "../frames.js";
 import type { QueueSide, Receiver } from "../queue-side.js";
 
-/** A watch's connection, for `cutConnections` to choose by. */
+/** The connection of a watch, for the filter of `cutConnections`. */
 export interface EmulatorConnection {
   readonly queue: string;
   readonly side: "input" | "sink";
-  /** Whether it is on what is behind that side: the store of dead items. */
+  /** Whether it watches the dead-letter queue of that side. */
   readonly isRear: boolean;
   readonly uid: string;
   readonly gid: string;
-  /** The number that pushes to it have in the queue's history. */
+  /** Number of the connection, which also identifies it in the queue's history. */
   readonly connection: number;
   readonly transport: "websocket" | "http";
 }
 
-/** What carries the frames of a watch. */
+/** The transport of a watch's frames. */
 export interface WatchWire {
   readonly transport: "websocket" | "http";
-  /** Whether the caller should take what was sent before more comes. */
+  /** Whether deliveries must pause until the caller has read more. */
   isFull(): boolean;
+  /** Sends a frame. */
   send(frame: Bytes): void;
-  /** Ends in order, after what was sent. */
+  /** Closes the connection gracefully, after the frames sent so far. */
   end(code: number, reason: string): void;
-  /** Breaks the connection. */
+  /** Breaks the connection without a close frame. */
   cut(): void;
 }
 
-/** A watch that is understood and has no connection yet. */
+/** The parameters of a watch that has not been connected yet. */
 export interface WatchPlan {
   readonly side: QueueSide;
   readonly request: ConsumerRequest;
   readonly place: Pick<EmulatorConnection, "queue" | "side" | "isRear">;
 }
 
-/** All watches of an emulator. */
+/** The watches of an emulator. */
 export class Watches {
   readonly #sessions = new Set<WatchSession>();
 
-  /** Begins a watch over a connection. */
+  /** Starts a watch over a connection. */
   start(plan: WatchPlan, wire: WatchWire): WatchSession {
     const session = new WatchSession(plan, wire, () => this.#sessions.delete(session));
     this.#sessions.add(session);
@@ -47,7 +48,7 @@ export class Watches {
     return session;
   }
 
-  /** Breaks connections; returns how many. */
+  /** Breaks the connections that `filter` selects. Returns their number. */
   cut(filter: (connection: EmulatorConnection) => boolean = () => true): number {
     const chosen = [...this.#sessions].filter((session) => filter(session.connection));
     for (const session of chosen) session.cut();
@@ -55,7 +56,7 @@ export class Watches {
   }
 }
 
-/** What a watch does, whatever carries it. */
+/** A watch, independent of its transport. */
 export class WatchSession implements Receiver {
   readonly #plan: WatchPlan;
   readonly #wire: WatchWire;
@@ -75,19 +76,20 @@ export class WatchSession implements Receiver {
     return { ...place, uid, gid, connection: this.#consumer?.connection ?? 0, transport: this.#wire.transport };
   }
 
+  /** Joins the queue. */
   start(): void {
     const consumer = this.#plan.side.join(this.#plan.request, this);
     this.#consumer = consumer;
-    // The first push may have ended it already.
+    // The watch may already have ended during the first delivery.
     if (this.#isOver) this.#plan.side.leave(consumer);
   }
 
-  /** To be called when the wire is no longer full. */
+  /** Must be called when the transport is no longer full. */
   drained(): void {
     if (!this.#isOver && this.#consumer?.isFull) this.#plan.side.pump();
   }
 
-  /** To be called when the connection has ended, by whomever: what it had is pushed to others. */
+  /** Must be called when the connection has ended, whichever side ended it. Its items are redelivered to other consumers. */
   closed(): void {
     if (this.#isOver) return;
     this.#isOver = true;
@@ -95,6 +97,7 @@ export class WatchSession implements Receiver {
     if (this.#consumer) this.#plan.side.leave(this.#consumer);
   }
 
+  /** Breaks the connection. */
   cut(): void {
     this.#wire.cut();
     this.closed();

@@ -4,12 +4,12 @@ import { countTokens } from "./interfaces/text-request.js";
 import { turn } from "./pace.js";
 import { LLM_CONTEXT_TOKENS, type LlmSettings, readModel } from "./settings.js";
 
-/** The maximum number of inputs of one request, as OpenAI sets it. */
+/** Maximum number of inputs in one request, as in OpenAI's interface. */
 const MAX_INPUTS = 2048;
-/** Inputs that are computed before other work may run. */
+/** Number of inputs to compute before yielding to the event loop. */
 const INPUTS_PER_TURN = 64;
 
-/** Answers `/v1/embeddings`. */
+/** Returns the response body of `/v1/embeddings`. */
 export async function embeddingsAnswer(fields: Fields, settings: LlmSettings, signal: AbortSignal): Promise<object> {
   const model = readModel(fields, settings);
   const inputs = readInputs(fields.input);
@@ -58,11 +58,11 @@ function readInput(name: string, input: unknown): Input {
   if (!Array.isArray(input) || input.length === 0 || !input.every((id) => Number.isInteger(id) && id >= 0)) {
     throw wrong(name, input, "a text or a non-empty list of token ids");
   }
-  // The model has no table of token ids. Every id is a word of its own.
+  // The model has no table of token ids, so each id is treated as a word.
   return checkLength(name, { text: input.map((id) => `id${id}`).join(" "), tokens: input.length });
 }
 
-/** Refuses texts that are longer than the context of the model. */
+/** Returns the input. Throws an `LlmRefusal` if it is longer than the model's context. */
 export function checkLength<T extends Input>(name: string, input: T): T {
   if (input.tokens <= LLM_CONTEXT_TOKENS) return input;
   const message = `${name} has ${input.tokens} tokens: the context of this model is ${LLM_CONTEXT_TOKENS}`;

@@ -2,26 +2,30 @@ import { isRecord } from "../../../util/realms.js";
 import { type Fields, LlmRefusal } from "./interfaces/fields.js";
 import type { PromptValues } from "./prompt-values.js";
 
-/** From this depth on, values are as small as the schema allows, so that recursive schemas end. */
+/** Depth from which values are as small as the schema allows, so that recursive schemas terminate. */
 const SMALL_DEPTH = 6;
 const MAX_DEPTH = 64;
-/** Limits of a value: it is an answer of a model whose context has 8,192 tokens. */
+/** Limits of a value: the context of the model has only 8,192 tokens. */
 const MAX_PARTS = 5000;
 const MAX_TEXT_LENGTH = 100_000;
 
 interface Source {
   readonly root: unknown;
   readonly values: PromptValues;
-  /** Whether optional properties are always present. Otherwise only those that the prompt has a value for. */
+  /** Whether optional properties are always present. Otherwise only those for which the prompt has a value are. */
   readonly isFull: boolean;
-  /** The number of parts that the value has so far. */
+  /** Number of parts created so far. */
   parts: number;
 }
 
 /**
- * Returns a value that is valid for a JSON Schema, filled with the numbers and the quoted words of a prompt. Supported:
- * `type`, `properties`, `required`, `items`, `prefixItems`, `enum`, `const`, `anyOf`, `oneOf`, `allOf`, `$ref` within the schema,
- * `default`, `format`, and the limits of numbers, lengths and counts. Other keywords, such as `pattern`, are ignored.
+ * Returns a value that is valid for a JSON Schema, filled with the numbers and quoted words of a prompt.
+ *
+ * Supported keywords: `type`, `properties`, `required`, `items`, `prefixItems`, `enum`, `const`, `anyOf`, `oneOf`, `allOf`,
+ * `$ref` within the schema, `default`, `format`, and the limits of numbers, lengths and counts. Other keywords, such as
+ * `pattern`, are ignored.
+ *
+ * @throws LlmRefusal if the schema is malformed, cannot be satisfied, or requires too large a value.
  */
 export function makeValue(schema: unknown, values: PromptValues, isFull: boolean): unknown {
   return buildValue(schema, { root: schema, values, isFull, parts: 0 }, 0);
@@ -98,14 +102,14 @@ function typeOf(schema: Fields): string {
   return "string";
 }
 
-/** Prefers what the prompt mentions. */
+/** Chooses an option that the prompt mentions, the default, or the first. */
 function choose(schema: Fields, options: readonly unknown[], { text }: PromptValues): unknown {
   const lower = text.toLowerCase();
   const mentioned = options.find((option) => typeof option === "string" && lower.includes(option.toLowerCase()));
   return mentioned ?? (options.includes(schema.default) ? schema.default : options[0]);
 }
 
-/** Chooses the first alternative that is not null, or deep in a schema one without parts. */
+/** Chooses the first alternative that is not null. Deep in a schema it prefers scalars, so that recursion ends. */
 function chooseOption(options: readonly unknown[], root: unknown, depth: number): unknown {
   const typed = options.map((option) => ({ option, type: typeOf(resolve(option, root)) }));
   const isLeaf = ({ type }: { type: string }) => type !== "object" && type !== "array";
@@ -178,7 +182,7 @@ function makeObject(schema: Fields, source: Source, depth: number): object {
   const properties = fieldsOf(schema.properties);
   const required = listOf(schema.required);
   const made = new Map<string, unknown>();
-  // Required properties take their values from the prompt before optional ones do.
+  // Required properties take values from the prompt before optional properties do.
   for (const name of required as string[]) {
     made.set(name, buildValue(Object.hasOwn(properties, name) ? properties[name] : true, source, depth + 1));
   }
@@ -210,7 +214,7 @@ function fieldsOf(properties: unknown): Fields {
   throw new LlmRefusal("the JSON schema has properties that are not an object");
 }
 
-/** Whether a quotient is a whole number, but for rounding. */
+/** Whether a quotient is a whole number, apart from rounding errors. */
 function isWhole(quotient: number): boolean {
   return Math.abs(quotient - Math.round(quotient)) < 1e-9;
 }

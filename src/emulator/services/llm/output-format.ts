@@ -4,12 +4,12 @@ import { type Fields, LlmRefusal, wrong } from "./interfaces/fields.js";
 import { makeValue } from "./json-value.js";
 import { PromptValues } from "./prompt-values.js";
 
-/** Fields by which vLLM guides an output and that this model does not support. */
+/** Fields for vLLM's guided decoding that this model does not support. */
 const UNSUPPORTED = ["guided_regex", "guided_grammar", "regex", "grammar", "structural_tag"];
 
 /**
- * Returns the text that the requested format makes of a prompt: JSON that is valid for a schema, a JSON object, or one of
- * several choices. Undefined when no format is requested.
+ * Returns the text for a request with an output format: JSON that is valid for a schema, a JSON object, or one of several
+ * choices. Returns undefined if no format is requested.
  */
 export function formattedText(fields: Fields, prompt: string): string | undefined {
   const structured = fields.structured_outputs ?? {};
@@ -32,7 +32,7 @@ function chooseText(choices: unknown, prompt: string): string {
   return makeValue({ enum: choices }, new PromptValues(prompt), true) as string;
 }
 
-/** A schema for requests that want any JSON object. */
+/** The schema for requests that accept any JSON object. */
 const ANY_OBJECT = { type: "object", properties: { answer: { type: "string" } }, required: ["answer"] };
 
 function readSchema({ response_format: format, guided_json }: Fields, structured: Fields): unknown {

@@ -1,14 +1,15 @@
 import { raceAbort } from "../../../util/timing/abort.js";
 import { clockNow, startTimer, type TimerHandle } from "../../../util/timing/clock.js";
 
-/** How fast an answer is written. */
+/** The speed at which a reply is generated. */
 export interface Pace {
+  /** Tokens per second of each reply; undefined for no limit. */
   readonly tokensPerSecond: number | undefined;
   /** Resolves after `milliseconds`; rejects with the signal's reason if the signal fires first. */
   readonly pause: (milliseconds: number, signal: AbortSignal) => Promise<void>;
 }
 
-/** Returns a function that waits for the turn of the next token. */
+/** Returns a function that resolves when the next token is due. */
 export function pacer({ tokensPerSecond, pause }: Pace, signal: AbortSignal): () => Promise<void> {
   if (tokensPerSecond === undefined) return turn;
   const start = clockNow();
@@ -20,12 +21,12 @@ export function pacer({ tokensPerSecond, pause }: Pace, signal: AbortSignal): ()
   };
 }
 
-/** Lets other work run, such as an abort of the caller. Otherwise a long reply would be written in one turn. */
+/** Yields to the event loop, so that a long reply does not block other work or the caller's abort. */
 export function turn(): Promise<void> {
   return new Promise((resolve) => setTimeout(resolve, 0));
 }
 
-/** Like `pause`, but does not keep a Node process alive. */
+/** Waits like `pause`, without keeping a Node process alive. */
 export async function pauseInBackground(milliseconds: number, signal: AbortSignal): Promise<void> {
   let timer: TimerHandle | undefined;
   const done = new Promise<void>((resolve) => {

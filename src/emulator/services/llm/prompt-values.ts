@@ -1,10 +1,10 @@
 const QUOTED =
   /"([^"]+)"|“([^”]+)”|「([^」]+)」|『([^』]+)』|‘([^’]+)’|`([^`]+)`|(?<![\p{L}\p{N}])'([^']+)'(?!\p{L})/gu;
-/** Capitalized words that do not begin a sentence. */
+/** Capitalized words that do not start a sentence. */
 const NAMES = /(?<=[\p{L}\p{N},;:] )\p{Lu}[\p{L}'’-]+(?: \p{Lu}[\p{L}'’-]+)*/gu;
 const NUMBERS = /(?<![\p{Script=Latin}\p{N}_.])(?:(?<![\p{L})])-)?\d+(?:\.\d+)?/gu;
 
-/** Texts of a format of JSON Schema, and the value for a prompt without one. */
+/** For each format of JSON Schema, a pattern to find in the prompt and the default value. */
 const FORMATS: Readonly<Record<string, readonly [find: RegExp, standard: string]>> = {
   "date-time": [/\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d+)?(?:Z|[+-]\d\d:\d\d)/, "2026-01-01T00:00:00Z"],
   date: [/\d{4}-\d\d-\d\d/, "2026-01-01"],
@@ -18,7 +18,7 @@ const FORMATS: Readonly<Record<string, readonly [find: RegExp, standard: string]
   hostname: [/[\w-]+(?:\.[\w-]+)+/, "example.com"],
 };
 
-/** The numbers, quoted words and names in a prompt. Each is taken once, in the order of the prompt. */
+/** The numbers, quoted words and names in a prompt. Each is used once, in the order of the prompt. */
 export class PromptValues {
   readonly text: string;
   readonly #numbers: number[];
@@ -43,17 +43,17 @@ export class PromptValues {
     return this.#quoted.length;
   }
 
-  /** Takes the first number that is accepted. */
+  /** Removes and returns the first number that `isRight` accepts. */
   takeNumber(isRight: (value: number) => boolean): number | undefined {
     return take(this.#numbers, isRight);
   }
 
-  /** Takes the first accepted quoted word, or name if `withNames`. */
+  /** Removes and returns the first quoted word that `isRight` accepts or, with `withNames`, the first name. */
   takeText(isRight: (value: string) => boolean, withNames: boolean): string | undefined {
     return take(this.#quoted, isRight) ?? (withNames ? take(this.#names, isRight) : undefined);
   }
 
-  /** Returns the first text of a format in the prompt, or a fixed one. Undefined for an unknown format. */
+  /** Returns the first text of a format in the prompt, or the format's default. Undefined for an unknown format. */
   ofFormat(format: string): string | undefined {
     const found = Object.hasOwn(FORMATS, format) ? FORMATS[format] : undefined;
     return found && (found[0].exec(this.text)?.[0] ?? found[1]);

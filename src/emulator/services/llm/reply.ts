@@ -4,30 +4,31 @@ import type { TextRequest } from "./interfaces/text-request.js";
 import { type Pace, pacer } from "./pace.js";
 import { StopText } from "./stop-text.js";
 
-/** A piece of a reply. Each is one token, except the beginning of a call. */
+/** A part of a reply. Each part is one token, except the start of a call. */
 export type Piece =
   | { readonly kind: "text" | "reasoning"; readonly text: string }
   | { readonly kind: "call"; readonly index: number; readonly id: string; readonly name: string }
   | { readonly kind: "arguments"; readonly index: number; readonly text: string };
 
-/** How a reply ended. */
+/** The result of a complete reply. */
 export interface ReplyEnd {
+  /** Reason why the reply ended. */
   readonly finishReason: FinishReason | "tool_calls";
-  /** The stop text at which it ended. */
+  /** The stop sequence that ended the reply, if any. */
   readonly stop: string | undefined;
-  /** The tokens that the model has written. */
+  /** Number of tokens that the model generated. */
   readonly completionTokens: number;
 }
 
-/** The pieces of a reply, and its end. */
+/** Yields the parts of a reply and returns its result. */
 export type Reply = AsyncGenerator<Piece, ReplyEnd>;
 
 /**
- * Writes a reply. A token is computed when its piece is requested; text that may be the beginning of a stop is held back.
- * Rejects with the signal's reason when the caller disconnects.
+ * Generates a reply. Each token is computed when its part is requested. Text that may be the start of a stop sequence is held
+ * back. Rejects with the signal's reason when the caller disconnects.
  */
 export async function* reply(request: TextRequest, signal: AbortSignal, pace: Pace): Reply {
-  // The texts of the model are loaded, and the model is trained, on first use.
+  // The training texts are loaded, and the model is trained, on first use.
   const { generate } = await import("../../models/language-model.js");
   const tokens = write(request, generate);
   const stop = new StopText(request.stops);
@@ -48,7 +49,7 @@ export async function* reply(request: TextRequest, signal: AbortSignal, pace: Pa
       continue;
     }
     const text = written === undefined ? stop.rest() : stop.push(written.text);
-    // A message does not begin with the space that a model's words have before them.
+    // The model's tokens start with a space, but a message does not.
     const piece = isFirst && request.isMessage ? text.trimStart() : text;
     if (piece !== "") {
       isFirst = false;
@@ -60,7 +61,7 @@ export async function* reply(request: TextRequest, signal: AbortSignal, pace: Pa
   }
 }
 
-/** Writes the tokens of a reply: the reasoning, and then the calls, the fixed text or the model's own text. */
+/** Generates the tokens of a reply: first the reasoning, then the calls, the fixed text or the model's text. */
 function* write(
   { prompt, sampling, reasoning, calls = [], fixedText }: TextRequest,
   generate: (prompt: string, sampling: TextRequest["sampling"]) => Generator<string, FinishReason>,

@@ -5,10 +5,10 @@ import { type Fields, LlmRefusal, readBoolean, readNumber, wrong } from "./inter
 import { countTokens } from "./interfaces/text-request.js";
 import { type LlmSettings, readModel } from "./settings.js";
 
-/** The maximum number of documents of one request. */
+/** Maximum number of documents in one request. */
 const MAX_DOCUMENTS = 2048;
 
-/** Answers `/rerank`, `/v1/rerank` and `/v2/rerank`: the documents by how similar they are to the query, best first. */
+/** Returns the response body of `/rerank`, `/v1/rerank` and `/v2/rerank`: documents by similarity to the query, best first. */
 export async function rerankAnswer(fields: Fields, settings: LlmSettings): Promise<object> {
   const model = readModel(fields, settings);
   const { query } = fields;

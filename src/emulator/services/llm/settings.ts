@@ -4,38 +4,39 @@ import { pause } from "../../../util/timing/abort.js";
 import { type Fields, LlmRefusal } from "./interfaces/fields.js";
 import type { Pace } from "./pace.js";
 
-/** The model of a service that sets no names. */
+/** Default model name of a service. */
 export const LLM_MODEL = "eas-ngram";
-/** The maximum number of tokens that a prompt and its answer may have together. */
+/** Maximum number of tokens of a prompt and its reply together. */
 export const LLM_CONTEXT_TOKENS = 8192;
 
 /** Options for `llmService`. */
 export interface LlmServiceOptions {
   /**
-   * Tokens that each answer gets per second: a positive number. Every token waits for its turn, also in whole answers, batches
-   * and over WebSocket. Default: no limit.
+   * Maximum tokens per second of each reply: a positive number. It also applies to replies that are not streamed, to batches
+   * and to WebSockets. Default: no limit.
    */
   readonly tokensPerSecond?: number | undefined;
   /**
-   * Names that callers may send as `model`. All of them are the same model; one whose name ends with `-reasoning` reasons in
-   * every answer. Default `["eas-ngram"]`.
+   * Names that callers may send as `model`. All names use the same model. With a name that ends in `-reasoning`, every reply
+   * includes reasoning. Default `["eas-ngram"]`.
    */
   readonly models?: readonly string[] | undefined;
   /**
-   * The form of error answers. `"flat"`: as vLLM before 0.10.1 answers, `{"object":"error","message":…,"type":…,"param":…,
-   * "code":…}`, and 415 for a wrong content type. `"nested"`: as later releases answer, `{"error":{"message":…,"type":…,
-   * "param":…,"code":…}}`, and 400 for a wrong content type. Default `"flat"`.
+   * Form of error responses. Default `"flat"`.
+   *
+   * - `"flat"`, as in vLLM before 0.10.1: `{"object":"error","message":…,"type":…,"param":…,"code":…}`. A wrong content type
+   *   has status 415.
+   * - `"nested"`, as in later releases: `{"error":{"message":…,"type":…,"param":…,"code":…}}`. A wrong content type has status
+   *   400.
    */
   readonly errors?: "flat" | "nested" | undefined;
-  /**
-   * Milliseconds that a batch stays in each of the states `validating`, `pending` and `finalize`: 0 to 2^31 - 1. Default 0.
-   */
+  /** Milliseconds that a batch stays in each of the states `validating`, `pending` and `finalize`: 0 to 2^31 - 1. Default 0. */
   readonly batchDelay?: number | undefined;
 }
 
 const LLM_SERVICE_OPTIONS: OptionNames<LlmServiceOptions> = { tokensPerSecond: 1, models: 1, errors: 1, batchDelay: 1 };
 
-/** Checked options, with defaults. */
+/** The options of a service after validation, with defaults. */
 export interface LlmSettings extends Pace {
   readonly models: readonly string[];
   readonly errors: "flat" | "nested";
@@ -44,7 +45,7 @@ export interface LlmSettings extends Pace {
 
 const MAX_DELAY_MS = 2 ** 31 - 1;
 
-/** Checks the options of `llmService`. */
+/** Validates the options of `llmService`. Throws a `TypeError` or a `RangeError`. */
 export function checkLlmOptions(options: LlmServiceOptions): LlmSettings {
   checkOptionNames("llmService", options, LLM_SERVICE_OPTIONS);
   const { tokensPerSecond, models = [LLM_MODEL], errors = "flat", batchDelay = 0 } = options;
@@ -65,7 +66,7 @@ function rangeError(name: string, value: unknown, right: string): RangeError {
   return argumentRangeError("ERR_EAS_ARG_OPTION", `${name} is ${show(value)}: it must be ${right}`);
 }
 
-/** Returns the model that a request names. */
+/** Returns the model name of a request. Throws an `LlmRefusal` with status 404 if the service does not have it. */
 export function readModel({ model }: Fields, { models }: LlmSettings): string {
   if (typeof model === "string" && models.includes(model)) return model;
   const name = typeof model === "string" ? model : "";

@@ -1,18 +1,18 @@
-/** Finds the texts at which an answer ends, also across its pieces. The first one that is complete counts. */
+/** Finds stop sequences in a streamed text, also across chunks. The first sequence to be completed ends the text. */
 export class StopText {
-  /** The text that was found. */
+  /** The stop sequence that was found. */
   found: string | undefined;
   readonly #stops: readonly string[];
-  /** The end of what came, which may be the beginning of a stop. */
+  /** The end of the text so far, which may be the start of a stop sequence. */
   #held = "";
 
   constructor(stops: readonly string[]) {
     this.#stops = stops;
   }
 
-  /** Takes a piece, and returns what is certainly no part of a stop: all before the first one when it is found. */
-  push(piece: string): string {
-    const text = this.#held + piece;
+  /** Adds a chunk. Returns the text that cannot be part of a stop sequence; once one is found, the text before it. */
+  push(chunk: string): string {
+    const text = this.#held + chunk;
     let end = text.length;
     for (const stop of this.#stops) {
       const at = text.indexOf(stop);
@@ -20,18 +20,18 @@ export class StopText {
       end = at;
       this.found = stop;
     }
-    if (this.found === undefined) end -= this.#beginningAtEnd(text);
+    if (this.found === undefined) end -= this.#partialStopLength(text);
     this.#held = this.found === undefined ? text.slice(end) : "";
     return text.slice(0, end);
   }
 
-  /** What was held back, when nothing more comes. */
+  /** Returns the text that was held back. Call it at the end of the text. */
   rest(): string {
     return this.#held;
   }
 
-  /** How many characters at the end of the text are the beginning of a stop. */
-  #beginningAtEnd(text: string): number {
+  /** Returns the length of the longest suffix of the text that is a proper prefix of a stop sequence. */
+  #partialStopLength(text: string): number {
     const longest = Math.max(0, ...this.#stops.map((stop) => stop.length - 1));
     for (let length = Math.min(longest, text.length); length > 0; length--) {
       if (this.#stops.some((stop) => stop.startsWith(text.slice(-length)))) return length;

@@ -6,7 +6,7 @@ import { type Fields, LlmRefusal, readBoolean, readText, wrong } from "./interfa
 import { makeValue } from "./json-value.js";
 import { PromptValues } from "./prompt-values.js";
 
-/** A call of a function that the model asks for. */
+/** A function call that the model requests. */
 export interface ToolCall {
   readonly id: string;
   readonly name: string;
@@ -21,9 +21,10 @@ interface Tool {
 }
 
 /**
- * Chooses the functions that the answer to a chat calls. With `tool_choice: "auto"` these are the functions that the prompt
- * names, and those whose name shares a word with the prompt, or whose description shares two; the best match is first.
- * `"required"` calls the best match even if nothing matches. Their arguments are filled from the prompt.
+ * Chooses the functions that a chat reply calls, and fills their arguments from the prompt. The best match is first.
+ *
+ * With `tool_choice: "auto"`, a function matches if the prompt contains its name, if its name shares a word with the prompt,
+ * or if its description shares two. `"required"` calls the best match even if nothing matches.
  */
 export function chooseCalls(fields: Fields, prompt: string, isAnswered: boolean): readonly ToolCall[] {
   const tools = readTools(fields);
@@ -70,7 +71,7 @@ function readChoice({ tool_choice }: Fields, tools: readonly Tool[]): { choice: 
   throw new LlmRefusal(message, "tool_choice");
 }
 
-/** The score from which on a function is called. */
+/** Minimum score of a function that is called. */
 const MATCH = 2;
 
 function scoreOf({ name, description }: Tool, prompt: string): number {
@@ -78,13 +79,13 @@ function scoreOf({ name, description }: Tool, prompt: string): number {
   const shared = (text: string) => new Set(wordsOf(text).filter((word) => !isCommon(word) && words.has(word)));
   const isNamed = prompt.toLowerCase().includes(name.toLowerCase());
   let score = isNamed ? 10 : 2 * shared(name).size;
-  // A pair of Han characters is usually a whole word, and rarely shared by chance.
+  // A pair of Han characters is usually a whole word, which texts rarely share by chance.
   for (const word of shared(description)) score += /\p{Script=Han}{2}/u.test(word) ? 2 : 1;
   return score;
 }
 
 function callOf({ name, parameters }: Tool, prompt: string): ToolCall {
-  // Without a type, the arguments are an object all the same.
+  // Arguments are always an object, even if the schema does not say so.
   const schema = { type: "object", ...(parameters as object) };
   const value = makeValue(schema, new PromptValues(prompt), false);
   return { id: `chatcmpl-tool-${randomUuid().replaceAll("-", "")}`, name, arguments: JSON.stringify(value) };

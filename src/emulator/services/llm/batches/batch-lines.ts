@@ -1,9 +1,9 @@
 import { isRecord } from "../../../../util/realms.js";
 import type { Fields } from "../interfaces/fields.js";
 
-/** The maximum number of requests in a batch. */
+/** Maximum number of requests in a batch. */
 const MAX_REQUESTS = 50_000;
-/** The maximum number of errors that are reported of an input file. */
+/** Maximum number of errors reported for an input file. */
 const MAX_ERRORS = 100;
 
 /** A request in the input file of a batch. */
@@ -12,7 +12,7 @@ export interface BatchRequest {
   readonly body: Fields;
 }
 
-/** Why the input file of a batch is refused. */
+/** The reason why an input file is refused, in the form of OpenAI's interface. */
 export interface BatchError {
   readonly code: string;
   readonly message: string;
@@ -20,7 +20,7 @@ export interface BatchError {
   readonly line: number | null;
 }
 
-/** Reads the lines of an input file, `{"custom_id", "method", "url", "body"}` as JSON each, or why they are refused. */
+/** Reads an input file, where each line is JSON `{"custom_id", "method", "url", "body"}`. Returns the requests or the errors. */
 export function readBatchLines(
   content: Uint8Array,
   endpoint: string,

@@ -6,19 +6,19 @@ import { Batches } from "./batches.js";
 import { FileStore } from "./files.js";
 import { badRequest } from "./list-responses.js";
 
-/** A service with its options and its state. */
+/** The settings and the state of a service. */
 export interface Llm extends LlmSettings {
   readonly files: FileStore;
   readonly batches: Batches;
 }
 
-/** Answers a call; `id` is the part of the path that routes have `*` for. */
+/** Handles a call. `id` is the path segment that matches the `*` of the route. */
 export type Route = (call: EmulatorCall, llm: Llm, id: string) => Response | Promise<Response>;
 
-/** By path and method. */
+/** Routes by path and method. */
 export type Routes = Readonly<Record<string, Readonly<Record<string, Route>>>>;
 
-/** Creates the state of a service. `handle` answers the requests of batches as it answers calls. */
+/** Creates the state of a service. `handle` processes the requests of batches like calls over HTTP. */
 export function createLlm(settings: LlmSettings, handle: (call: EmulatorCall, llm: Llm) => Promise<Response>): Llm {
   const files = new FileStore();
   const headers = new Headers({ "content-type": "application/json" });
@@ -32,7 +32,7 @@ export function createLlm(settings: LlmSettings, handle: (call: EmulatorCall, ll
   return llm;
 }
 
-/** The routes of files and batches. They accept the token only as Bearer, as EAS does. */
+/** The routes of files and batches. Like EAS, they accept the token only as Bearer. */
 export const BATCH_ROUTES: Routes = {
   "/v1/files": {
     GET: withBearer(({ query }, { files }) => answerJson(200, files.list(query))),
@@ -56,7 +56,7 @@ export const BATCH_ROUTES: Routes = {
 function withBearer(route: Route): Route {
   return (call, llm, id) => {
     const authorization = call.headers.get("authorization") ?? "";
-    // Services without a token have no header.
+    // A service without a token receives no header.
     if (authorization === "" || /^bearer /i.test(authorization)) return route(call, llm, id);
     throw badRequest("the token must be sent as Authorization: Bearer <token>", null, 401);
   };

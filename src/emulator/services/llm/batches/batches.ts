@@ -7,11 +7,11 @@ import { type BatchError, type BatchRequest, readBatchLines } from "./batch-line
 import type { FileStore } from "./files.js";
 import { badRequest, pageOf } from "./list-responses.js";
 
-/** The maximum number of batches that are kept; the oldest ended ones are dropped first. */
+/** Maximum number of batches. Beyond it, the oldest batches that have ended are removed. */
 const MAX_BATCHES = 1000;
-/** Requests of a batch that are answered at the same time. */
+/** Number of requests of one batch that are processed concurrently. */
 const CONCURRENCY = 8;
-/** The maximum size of the answers of a batch together. */
+/** Maximum total size of a batch's responses. */
 const MAX_OUTPUT_BYTES: number = 200 * 1024 ** 2;
 const DAY_SECONDS = 24 * 60 * 60;
 const ENDPOINTS: readonly unknown[] = ["/v1/chat/completions", "/v1/completions", "/v1/embeddings", "/v1/rerank"];
@@ -28,7 +28,7 @@ type Status =
 
 const ENDED: readonly Status[] = ["completed", "failed", "cancelled"];
 
-/** A batch as OpenAI's interface describes it, with the additional states of EAS. */
+/** A batch in the form of OpenAI's interface, with the additional states of EAS. */
 interface BatchObject {
   readonly id: string;
   readonly object: "batch";
@@ -52,17 +52,17 @@ interface BatchObject {
   readonly metadata: Fields | null;
 }
 
-/** Answers one request of a batch as the service answers it over HTTP. */
+/** Sends one request of a batch to the service. */
 export type AnswerRequest = (path: string, body: Fields, signal: AbortSignal) => Promise<Response>;
 
 /**
- * The batches of a service. They run in the background, from the moment they are created, and change while they run. A batch that
- * waits for its next state or token does not keep a Node process alive.
+ * The batches of a service. A batch starts to run in the background when it is created, and its object changes while it runs.
+ * A waiting batch does not keep a Node process alive.
  */
 export class Batches {
   readonly #files: FileStore;
   readonly #answer: AnswerRequest;
-  /** Milliseconds that a batch stays in a state that has nothing to compute. */
+  /** Milliseconds that a batch stays in each state without work. */
   readonly #delay: number;
   readonly #batches = new Map<string, { readonly batch: BatchObject; readonly cancellation: AbortController }>();
 
@@ -72,6 +72,7 @@ export class Batches {
     this.#answer = answer;
   }
 
+  /** Creates a batch and starts it. Throws an `LlmRefusal` for invalid fields or too many running batches. */
   create({ input_file_id, endpoint, completion_window, metadata }: Fields): BatchObject {
     if (typeof input_file_id !== "string") throw badRequest("input_file_id must be the id of a file", "input_file_id");
     if (!ENDPOINTS.includes(endpoint)) throw badRequest(`endpoint must be one of ${ENDPOINTS.join(", ")}`, "endpoint");
@@ -108,16 +109,18 @@ export class Batches {
     return batch;
   }
 
+  /** Returns a batch. Throws an `LlmRefusal` with status 404 for an unknown id. */
   get(id: string): BatchObject {
     return this.#find(id).batch;
   }
 
+  /** Returns a page of batches. */
   list(query: URLSearchParams): object {
     const batches = [...this.#batches.values()].map(({ batch }) => batch).reverse();
     return pageOf(batches, query, 20, 100);
   }
 
-  /** Cancels a batch. The answers that it has so far are written to its files. */
+  /** Cancels a batch. The responses so far are written to its files. */
   cancel(id: string): BatchObject {
     const { batch, cancellation } = this.#find(id);
     if (ENDED.includes(batch.status))
@@ -125,7 +128,7 @@ export class Batches {
     if (batch.status !== "cancelling") {
       batch.status = "cancelling";
       batch.cancelling_at = now();
-      cancellation.abort(new Error("the batch was cancelled"));
+      cancellation.abort(new Error("the batch was canceled"));
     }
     return batch;
   }
@@ -143,10 +146,10 @@ export class Batches {
       this.#batches.delete(id);
       return;
     }
-    throw badRequest(`${MAX_BATCHES} batches are running, the maximum: wait or cancel one`, null, 429);
+    throw badRequest(`${MAX_BATCHES} batches are running: the maximum is reached. Wait or cancel one`, null, 429);
   }
 
-  /** Takes a batch through its states. Never rejects. */
+  /** Runs a batch through its states. Never rejects. */
   async #run(batch: BatchObject, content: Uint8Array, signal: AbortSignal): Promise<void> {
     const output = new Output();
     try {
@@ -173,7 +176,7 @@ export class Batches {
     }
   }
 
-  /** Ends a batch that was cancelled, or that fails on a full store or too large answers. */
+  /** Ends a batch that was canceled, or that failed because the store is full or its responses are too large. */
   #end(batch: BatchObject, output: Output, reason: unknown, signal: AbortSignal): void {
     try {
       if (!signal.aborted) throw reason;
@@ -230,12 +233,12 @@ export class Batches {
   }
 }
 
-/** The answer to a request for a stream, which a batch cannot answer. */
+/** The error for a request with `stream: true`, which batches do not support. */
 const STREAMED = {
   error: { message: "stream must be false in a batch", type: "invalid_request_error", param: "stream", code: 400 },
 };
 
-/** The answers of a batch, in the order of its requests. */
+/** The responses of a batch, in the order of its requests. */
 class Output {
   readonly #lines: { readonly isGood: boolean; readonly line: Uint8Array }[] = [];
   #bytes = 0;
@@ -243,11 +246,11 @@ class Output {
   add(index: number, isGood: boolean, answer: object): void {
     const line = new TextEncoder().encode(`${JSON.stringify(answer)}\n`);
     this.#bytes += line.length;
-    if (this.#bytes > MAX_OUTPUT_BYTES) throw new Error(`the answers have more than ${MAX_OUTPUT_BYTES} bytes`);
+    if (this.#bytes > MAX_OUTPUT_BYTES) throw new Error(`the responses have more than ${MAX_OUTPUT_BYTES} bytes`);
     this.#lines[index] = { isGood, line };
   }
 
-  /** Joins the lines of the answers that are good, or of the others. */
+  /** Joins the lines of the successful responses, or of the others. */
   bytesOf(isGood: boolean): Uint8Array {
     const lines = this.#lines.filter((each) => each?.isGood === isGood).map(({ line }) => line);
     return joinChunks(

@@ -2,14 +2,14 @@ import { randomUuid } from "../../../../util/uuid.js";
 import type { EmulatorCall } from "../../service.js";
 import { badRequest, pageOf } from "./list-responses.js";
 
-/** The maximum size of a file, as EAS documents it. */
+/** Maximum size of a file, as documented by EAS. */
 const MAX_FILE_BYTES: number = 200 * 1024 ** 2;
-/** The maximum size of all files of a service together. Larger uploads are refused until files are deleted. */
+/** Maximum total size of a service's files. Larger uploads are refused until files are deleted. */
 const MAX_STORED_BYTES: number = 512 * 1024 ** 2;
-/** The maximum number of files of a service. */
+/** Maximum number of files of a service. */
 const MAX_FILES = 1000;
 
-/** A file as OpenAI's interface describes it. */
+/** A file in the form of OpenAI's interface. */
 export interface FileObject {
   readonly id: string;
   readonly object: "file";
@@ -29,7 +29,7 @@ export class FileStore {
   readonly #files = new Map<string, StoredFile>();
   #bytes = 0;
 
-  /** Stores a file. Refuses files that are too large for the file limit or for the store. */
+  /** Stores a file. Throws an `LlmRefusal` with status 413 if the file is too large or the store is full. */
   add(prefix: string, content: Uint8Array, filename: string, purpose: FileObject["purpose"]): FileObject {
     const bytes = content.length;
     if (bytes > MAX_FILE_BYTES) {
@@ -46,13 +46,14 @@ export class FileStore {
     return file;
   }
 
-  /** Returns a file with its content. Refuses unknown ids with 404. */
+  /** Returns a file with its content. Throws an `LlmRefusal` with status 404 for an unknown id. */
   get(id: string): StoredFile {
     const stored = this.#files.get(id);
     if (stored === undefined) throw badRequest(`No such File object: ${id}`, "id", 404);
     return stored;
   }
 
+  /** Deletes a file. Throws an `LlmRefusal` with status 404 for an unknown id. */
   delete(id: string): object {
     const { content } = this.get(id);
     this.#files.delete(id);
@@ -60,6 +61,7 @@ export class FileStore {
     return { id, object: "file", deleted: true };
   }
 
+  /** Returns a page of files, optionally only those with the requested purpose. */
   list(query: URLSearchParams): object {
     const purpose = query.get("purpose");
     const files = [...this.#files.values()].map(({ file }) => file).reverse();
@@ -67,7 +69,7 @@ export class FileStore {
     return pageOf(chosen, query, 10_000, 10_000);
   }
 
-  /** Stores the file of a form, `purpose=batch` and `file`. */
+  /** Stores the file of a multipart form with `purpose=batch` and `file`. Throws an `LlmRefusal` if the form is invalid. */
   async upload({ body, headers }: EmulatorCall): Promise<FileObject> {
     const contentType = headers.get("content-type") ?? "";
     let form: FormData;
@@ -75,7 +77,7 @@ export class FileStore {
       form = await new Response(body, { headers: { "content-type": contentType } }).formData();
     } catch {
       throw badRequest(
-        `the body of the content type ${JSON.stringify(contentType)} is not a form of multipart/form-data`,
+        `the body with the content type ${JSON.stringify(contentType)} is not a valid multipart/form-data form`,
       );
     }
     const purpose = form.get("purpose");

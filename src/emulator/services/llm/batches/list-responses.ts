@@ -1,11 +1,11 @@
 import { LlmRefusal } from "../interfaces/fields.js";
 
-/** Returns the refusal of a request to `/v1/files` or `/v1/batches`. */
+/** Creates the refusal of a request to `/v1/files` or `/v1/batches`. */
 export function badRequest(message: string, param: string | null = null, status = 400): LlmRefusal {
   return new LlmRefusal(message, param, status, "invalid_request_error");
 }
 
-/** Returns one page of a list as OpenAI's interface answers it; `newestFirst` has the newest item first. */
+/** Returns one page of a list in the form of OpenAI's interface. `newestFirst` is sorted from newest to oldest. */
 export function pageOf(
   newestFirst: readonly { readonly id: string }[],
   query: URLSearchParams,

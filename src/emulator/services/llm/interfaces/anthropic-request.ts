@@ -2,8 +2,8 @@ import { isRecord } from "../../../../util/realms.js";
 import { type Fields, LlmRefusal, readText, wrong } from "./fields.js";
 
 /**
- * Translates a request of Anthropic's Messages API to the fields of a chat request, as vLLM does: `system` becomes the first
- * message, `tool_use` and `tool_result` blocks become calls and messages of the role `tool`.
+ * Translates a request of Anthropic's Messages API to the fields of a chat request, as vLLM does. `system` becomes the first
+ * message. `tool_use` blocks become calls, and `tool_result` blocks become messages with the role `tool`.
  */
 export function toChatFields(fields: Fields): Fields {
   const { messages, system, tools, tool_choice, thinking, stop_sequences, output_config } = fields;
@@ -29,7 +29,7 @@ export function toChatFields(fields: Fields): Fields {
   };
 }
 
-/** Checks that a request sets `max_tokens`, which Anthropic's interface requires. */
+/** Throws an `LlmRefusal` unless the request sets `max_tokens`, which Anthropic's interface requires. */
 export function requireMaxTokens({ max_tokens }: Fields): void {
   if (max_tokens === undefined || max_tokens === null) throw new LlmRefusal("max_tokens: Field required", "max_tokens");
 }
@@ -55,9 +55,9 @@ function translateMessage(message: unknown, index: number): object[] {
       throw wrong(`${blockName}.type`, block.type, `one of ${Object.keys(BLOCKS).join(", ")}`);
     translate(blockName, block, { texts, calls, results });
   }
-  const said = { role, content: texts.join("\n"), ...(calls.length > 0 ? { tool_calls: calls } : {}) };
-  // A message that has only results is not a message of the user.
-  return results.length > 0 && texts.length === 0 ? results : [...results, said];
+  const own = { role, content: texts.join("\n"), ...(calls.length > 0 ? { tool_calls: calls } : {}) };
+  // A message that contains only tool results is not a user message.
+  return results.length > 0 && texts.length === 0 ? results : [...results, own];
 }
 
 interface Parts {
@@ -66,7 +66,7 @@ interface Parts {
   readonly results: object[];
 }
 
-/** Adds a block to the parts of its message, by type. */
+/** Functions that add a block to the parts of its message, by block type. */
 const BLOCKS: Readonly<Record<string, (name: string, block: Fields, parts: Parts) => void>> = {
   text(name, block, { texts }) {
     if (typeof block.text !== "string") throw wrong(`${name}.text`, block.text, "a text");
@@ -85,13 +85,13 @@ const BLOCKS: Readonly<Record<string, (name: string, block: Fields, parts: Parts
   },
 };
 
-/** The text of a content that is a text or a list of text blocks. */
+/** Returns the text of a string or of a list of text blocks. */
 function blockTexts(name: string, content: unknown): string {
   if (typeof content === "string") return content;
   if (!Array.isArray(content)) throw wrong(name, content, "a text or a list of text blocks");
   const texts = content.map((block: unknown, index) => {
     if (isRecord(block) && block.type === "text" && typeof block.text === "string") return block.text;
-    throw wrong(`${name}[${index}]`, block, "a block of the type text, the only one that this model reads");
+    throw wrong(`${name}[${index}]`, block, "a block of the type text, the only type that this model supports");
   });
   return texts.join("\n");
 }

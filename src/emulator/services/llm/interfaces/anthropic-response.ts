@@ -4,7 +4,7 @@ import { type Piece, type ReplyEnd, reply } from "../reply.js";
 import { callsOf, readReply, textOf } from "./openai-response.js";
 import type { TextRequest } from "./text-request.js";
 
-/** Returns the whole answer of `/v1/messages`. */
+/** Returns the body of a non-streamed response of `/v1/messages`. */
 export async function anthropicAnswer(request: TextRequest, signal: AbortSignal, pace: Pace): Promise<object> {
   const end = await readReply(reply(request, signal, pace));
   const thinking = textOf(end.pieces, "reasoning");
@@ -22,7 +22,7 @@ export async function anthropicAnswer(request: TextRequest, signal: AbortSignal,
   return { ...head(request), content, ...stopOf(end), usage: usageOf(request, end.completionTokens) };
 }
 
-/** Yields the events of a streamed answer, as text. */
+/** Yields the events of a streamed response, as text. */
 export async function* anthropicEvents(request: TextRequest, signal: AbortSignal, pace: Pace): AsyncGenerator<string> {
   const message = { ...head(request), content: [], stop_reason: null, stop_sequence: null, usage: usageOf(request, 0) };
   yield event("message_start", { message });
@@ -45,7 +45,7 @@ export async function* anthropicEvents(request: TextRequest, signal: AbortSignal
     }
     const block = blockOf(value);
     let text = "";
-    // Each call is a block of its own.
+    // Each call is a separate block.
     if (block.type !== open || value.kind === "call") {
       text = close();
       index++;
@@ -61,7 +61,7 @@ function head({ model }: TextRequest): object {
   return { id: `msg_${randomUuid().replaceAll("-", "")}`, type: "message", role: "assistant", model };
 }
 
-/** The signature of reasoning: opaque for the caller, which sends it back unchanged. */
+/** The signature of reasoning blocks. Callers treat it as opaque and send it back unchanged. */
 const SIGNATURE = "ZWFzLW5ncmFt";
 
 const STOP_REASONS: Readonly<Record<ReplyEnd["finishReason"], string>> = {
@@ -79,7 +79,7 @@ function usageOf({ promptTokens }: TextRequest, completionTokens: number): objec
   return { input_tokens: promptTokens, output_tokens: completionTokens };
 }
 
-/** The arguments of a call that `max_tokens` has cut are not JSON. */
+/** Parses the arguments of a call. Arguments that `max_tokens` has truncated are not valid JSON and become an empty object. */
 function parseInput(text: string): object {
   try {
     return JSON.parse(text);
@@ -88,7 +88,7 @@ function parseInput(text: string): object {
   }
 }
 
-/** The block that a piece belongs to, as it starts. */
+/** Returns the initial form of the block that a part belongs to. */
 function blockOf(piece: Piece): { readonly type: string } {
   switch (piece.kind) {
     case "text":

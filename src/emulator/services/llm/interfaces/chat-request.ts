@@ -5,7 +5,7 @@ import { chooseCalls } from "../tools.js";
 import { type Fields, readBoolean, readText, wrong } from "./fields.js";
 import { readTextRequest, type TextRequest } from "./text-request.js";
 
-/** Reads the body of `/v1/chat/completions`. */
+/** Reads the body of `/v1/chat/completions`. Throws an `LlmRefusal` if it is invalid. */
 export function readChatRequest(fields: Fields, settings: LlmSettings): TextRequest {
   const model = readModel(fields, settings);
   const { messages } = fields;
@@ -37,7 +37,7 @@ function readMessage(message: unknown, index: number): string {
   if (!Array.isArray(tool_calls ?? [])) throw wrong(`${name}.tool_calls`, tool_calls, "a list of calls");
   if (role === "tool") readText(message, "tool_call_id");
   if (typeof content === "string") return content;
-  // A message of the assistant that only calls functions has no text.
+  // An assistant message that only calls functions has no text.
   if (role === "assistant" && (content === undefined || content === null)) return "";
   if (!Array.isArray(content)) throw wrong(`${name}.content`, content, "a string or a list of parts");
   return content.map((part: unknown, at) => readPart(`${name}.content[${at}]`, part)).join("\n");
@@ -45,12 +45,12 @@ function readMessage(message: unknown, index: number): string {
 
 function readPart(name: string, part: unknown): string {
   if (!isRecord(part)) throw wrong(name, part, 'an object such as {"type": "text", "text": "…"}');
-  if (part.type !== "text") throw wrong(`${name}.type`, part.type, '"text", the only type that this model reads');
+  if (part.type !== "text") throw wrong(`${name}.type`, part.type, '"text", the only type that this model supports');
   if (typeof part.text !== "string") throw wrong(`${name}.text`, part.text, "a text");
   return part.text;
 }
 
-/** Whether the answer begins with reasoning: as Qwen3's and DeepSeek's chat templates are asked for it, or by the model's name. */
+/** Whether the reply includes reasoning: requested as for the chat templates of Qwen3 and DeepSeek, or by the model's name. */
 function isReasoning(fields: Fields, model: string): boolean {
   const options = fields.chat_template_kwargs ?? {};
   if (!isRecord(options)) throw wrong("chat_template_kwargs", options, "an object");
@@ -66,7 +66,7 @@ function reasoningAbout(prompt: string, messages: number): string {
     : `The user says: "${start}". The conversation has ${messages} messages. I will answer now.`;
 }
 
-/** The answer to the results of functions that the model has called. */
+/** Returns the reply to the results of function calls. */
 function quote(prompt: string, results: readonly string[]): string {
   const text = results.join("\n");
   return /\p{Script=Han}/u.test(prompt) ? `工具的结果是：${text}` : `The result of the tool is: ${text}`;

@@ -1,10 +1,10 @@
 import { show } from "../../../../util/argument-errors.js";
 import { isRecord } from "../../../../util/realms.js";
 
-/** A JSON object as it was received. */
+/** A received JSON object. */
 export type Fields = Readonly<Record<string, unknown>>;
 
-/** The reason why a request is refused. The path and the options of the service decide the form of the answer. */
+/** Refuses a request. The form of the error response depends on the path and on the options of the service. */
 export class LlmRefusal extends Error {
   readonly status: number;
   readonly type: string;
@@ -18,7 +18,7 @@ export class LlmRefusal extends Error {
   }
 }
 
-/** Parses the JSON object of a body or a message. */
+/** Parses a body or message. Throws an `LlmRefusal` unless it is a JSON object. */
 export function parseFields(text: string): Fields {
   let fields: unknown;
   try {
@@ -30,12 +30,12 @@ export function parseFields(text: string): Fields {
   throw new LlmRefusal(`the request is ${show(fields)}: it must be a JSON object`);
 }
 
-/** Returns the refusal of a field's value. */
+/** Creates the refusal of a field's value. `right` describes the allowed values. */
 export function wrong(name: string, value: unknown, right: string): LlmRefusal {
   return new LlmRefusal(`${name} is ${show(value)}: it must be ${right}`, name);
 }
 
-/** Reads a boolean that is false by default. "true" and "false" are accepted as text, as vLLM accepts them. */
+/** Reads a boolean. Like vLLM, it also accepts the strings "true" and "false". */
 export function readBoolean(fields: Fields, name: string, standard = false): boolean {
   const value = fields[name] ?? standard;
   if (typeof value === "boolean") return value;
@@ -43,7 +43,7 @@ export function readBoolean(fields: Fields, name: string, standard = false): boo
   throw wrong(name, value, "true or false");
 }
 
-/** Reads a number with a default. `right` describes the numbers that `isRight` accepts. */
+/** Reads a number. `right` describes the numbers that `isRight` accepts. */
 export function readNumber(
   fields: Fields,
   name: string,
@@ -56,7 +56,7 @@ export function readNumber(
   throw wrong(name, value, right);
 }
 
-/** Reads a text that may be left out. */
+/** Reads an optional string. */
 export function readText(fields: Fields, name: string): string | undefined {
   const value = fields[name] ?? undefined;
   if (value === undefined || typeof value === "string") return value;

@@ -2,7 +2,7 @@ import type { EmulatorCall } from "../../service.js";
 import type { LlmSettings } from "../settings.js";
 import { type Fields, LlmRefusal, parseFields } from "./fields.js";
 
-/** Returns the text of an answer. */
+/** Creates a response with a `Content-Length`. */
 export function answer(
   body: string | Uint8Array,
   contentType: string,
@@ -16,11 +16,12 @@ export function answer(
   });
 }
 
+/** Creates a JSON response. */
 export function answerJson(status: number, value: object, headers?: Readonly<Record<string, string>>): Response {
   return answer(JSON.stringify(value), "application/json", status, headers);
 }
 
-/** Sends each text of a generator as one chunk when the caller reads it. The stream fails when the caller disconnects. */
+/** Creates a response that sends each text of a generator as one chunk. The stream fails when the caller disconnects. */
 export function answerStream(contentType: string, texts: AsyncGenerator<string>, signal: AbortSignal): Response {
   const encoder = new TextEncoder();
   const body = new ReadableStream<Uint8Array>(
@@ -32,23 +33,25 @@ export function answerStream(contentType: string, texts: AsyncGenerator<string>,
         else controller.enqueue(encoder.encode(value));
       },
     },
-    // Nothing is computed before the caller reads it, so a caller that disconnects needs no cleanup.
+    // Each chunk is computed only when the caller reads it, so no cleanup is needed when the caller disconnects.
     { highWaterMark: 0 },
   );
   return new Response(body, { headers: { "content-type": contentType, "cache-control": "no-cache" } });
 }
 
+/** Creates a response of server-sent events. */
 export function answerEvents(texts: AsyncGenerator<string>, signal: AbortSignal): Response {
   return answerStream("text/event-stream; charset=utf-8", texts, signal);
 }
 
+/** Decodes UTF-8. */
 export function textOf(bytes: Uint8Array): string {
   return new TextDecoder().decode(bytes);
 }
 
 const WRONG_TYPE = "Unsupported Media Type: Only 'application/json' is allowed";
 
-/** Reads the JSON object of a body. Other content types are refused, as vLLM refuses them. */
+/** Reads the JSON object of a body. Like vLLM, it refuses other content types. */
 export function readJson({ body, headers }: EmulatorCall, { errors }: LlmSettings): Fields {
   const [mediaType] = (headers.get("content-type") ?? "").split(";");
   if (mediaType?.trim().toLowerCase() === "application/json") return parseFields(textOf(body));
@@ -56,14 +59,14 @@ export function readJson({ body, headers }: EmulatorCall, { errors }: LlmSetting
   throw new LlmRefusal(WRONG_TYPE, null, 415);
 }
 
-/** The types of errors in Anthropic's form, by status. */
+/** Error types in Anthropic's form, by status. */
 const ANTHROPIC_TYPES: Readonly<Record<number, string>> = {
   401: "authentication_error",
   404: "not_found_error",
   413: "request_too_large",
 };
 
-/** Returns the answer to a refused request, in the form of the interface that the path belongs to. */
+/** Creates the error response to a refused request, in the form of the interface that the path belongs to. */
 export function answerRefusal(refusal: LlmRefusal, path: string, { errors }: LlmSettings): Response {
   return answerJson(refusal.status, refusalBody(refusal, path, errors));
 }
@@ -82,7 +85,7 @@ function refusalBody(
   return { object: "error", message, type, param, code: status };
 }
 
-/** The JSON text of a refusal for a message of a WebSocket, which vLLM has no form for. */
+/** Returns the error message for a WebSocket. vLLM has no such interface, so the form is the emulator's own. */
 export function refusalText({ status, message, type, param }: LlmRefusal): string {
   return JSON.stringify({ error: { message, type, param, code: status } });
 }

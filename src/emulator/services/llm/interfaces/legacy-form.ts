@@ -5,15 +5,15 @@ import { type Fields, wrong } from "./fields.js";
 import { readTextRequest, type TextRequest } from "./text-request.js";
 
 /**
- * The form of EAS's first LLM services, at the service's own address: `{"prompt": …, "use_stream_chat": true}`, or
- * `{"input_ids": …}` before that (github.com/langchain-ai/langchain-community has clients of both).
+ * A request in the form of EAS's first LLM services, at the service's root path: `{"prompt": …, "use_stream_chat": true}`, or
+ * `{"input_ids": …}` in even older services. `langchain-community` on GitHub has clients of both.
  */
 export interface OlderRequest extends TextRequest {
-  /** Whether the answer is the text alone, without JSON around it. */
+  /** Whether the response is plain text instead of JSON. */
   readonly isPlain: boolean;
 }
 
-/** Reads a request of the older form, which names no model. */
+/** Reads a request in the legacy form, which does not name a model. Throws an `LlmRefusal` if it is invalid. */
 export function readOlderRequest(fields: Fields, { models }: LlmSettings): OlderRequest {
   const isPlain = fields.prompt === undefined && fields.input_ids !== undefined;
   const name = isPlain ? "input_ids" : "prompt";
@@ -26,7 +26,7 @@ export function readOlderRequest(fields: Fields, { models }: LlmSettings): Older
     throw wrong("history", history, "a list of [question, answer] pairs");
   }
   const { max_new_tokens, stop_sequences, use_stream_chat, stop, ...rest } = fields;
-  // Python clients send "True".
+  // Python clients send the string "True".
   const stream = typeof use_stream_chat === "string" ? use_stream_chat.toLowerCase() : use_stream_chat;
   const common = { ...rest, stream, stop: stop ?? stop_sequences, max_tokens: max_new_tokens, n: 1 };
   const texts = [system, ...history.flat(), prompt];
@@ -38,7 +38,7 @@ function isExchange(pair: unknown): pair is [string, string] {
   return Array.isArray(pair) && pair.length === 2 && pair.every((text) => typeof text === "string");
 }
 
-/** Yields the text of a reply as it grows with each token. */
+/** Yields the text of a reply so far, after each token. */
 export async function* growingReply(request: TextRequest, signal: AbortSignal, pace: Pace): AsyncGenerator<string> {
   let text = "";
   for await (const piece of reply(request, signal, pace)) {

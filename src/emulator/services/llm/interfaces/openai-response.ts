@@ -3,20 +3,20 @@ import type { Pace } from "../pace.js";
 import { type Piece, type Reply, type ReplyEnd, reply } from "../reply.js";
 import type { TextRequest } from "./text-request.js";
 
-/** The differences between the answers of OpenAI's two interfaces. */
+/** The differences between the responses of OpenAI's two interfaces. */
 export interface OpenAiForm {
   readonly idPrefix: string;
   readonly object: string;
   readonly chunkObject: string;
-  /** Returns the content of a choice in a whole answer. */
+  /** Returns the content of a choice in a non-streamed response. */
   whole(pieces: readonly Piece[]): object;
-  /** The content of the choice in the first chunk. Undefined if the answer does not begin with such a chunk. */
+  /** The content of the choice in the first chunk; undefined if the response does not start with such a chunk. */
   readonly first: object | undefined;
-  /** Returns the content of a chunk's choice; the last chunk has no piece. */
+  /** Returns the content of the choice in a chunk. The last chunk has no part. */
   chunk(piece: Piece | undefined): object;
 }
 
-/** The answers of `/v1/chat/completions`. */
+/** The responses of `/v1/chat/completions`. */
 export const CHAT: OpenAiForm = {
   idPrefix: "chatcmpl-",
   object: "chat.completion",
@@ -26,7 +26,7 @@ export const CHAT: OpenAiForm = {
   chunk: (piece) => ({ delta: deltaOf(piece) }),
 };
 
-/** The answers of `/v1/completions`. */
+/** The responses of `/v1/completions`. */
 export const COMPLETION: OpenAiForm = {
   idPrefix: "cmpl-",
   object: "text_completion",
@@ -36,12 +36,12 @@ export const COMPLETION: OpenAiForm = {
   chunk: (piece) => ({ text: piece?.kind === "text" ? piece.text : "" }),
 };
 
-/** Returns the text of all pieces of a kind. */
+/** Joins the text of all parts of a kind. */
 export function textOf(pieces: readonly Piece[], kind: "text" | "reasoning"): string {
   return pieces.map((piece) => (piece.kind === kind ? piece.text : "")).join("");
 }
 
-/** Returns the calls in pieces, each with its arguments. */
+/** Returns the calls in the parts of a reply, each with its complete arguments. */
 export function callsOf(pieces: readonly Piece[]): { id: string; name: string; arguments: string }[] {
   const calls: { id: string; name: string; arguments: string }[] = [];
   for (const piece of pieces) {
@@ -85,7 +85,7 @@ function deltaOf(piece: Piece | undefined): object {
   }
 }
 
-/** The pieces and the end of a whole reply. */
+/** The parts and the result of a complete reply. */
 export interface WholeReply extends ReplyEnd {
   readonly pieces: readonly Piece[];
 }
@@ -100,7 +100,7 @@ export async function readReply(pieces: Reply): Promise<WholeReply> {
   }
 }
 
-/** Starts the replies to a request. The first one is the same for every count. */
+/** Starts the replies to a request. The first reply does not depend on their number. */
 function replies(request: TextRequest, signal: AbortSignal, pace: Pace): Reply[] {
   const { sampling, prompt, count } = request;
   return Array.from({ length: count }, (_, index) => {
@@ -109,7 +109,7 @@ function replies(request: TextRequest, signal: AbortSignal, pace: Pace): Reply[]
   });
 }
 
-/** Returns the whole answer to a request. */
+/** Returns the body of a non-streamed response. */
 export async function openAiAnswer(
   form: OpenAiForm,
   request: TextRequest,
@@ -123,8 +123,8 @@ export async function openAiAnswer(
 }
 
 /**
- * Yields the chunks of a streamed answer: for each choice one for each token and one with the reason of its end; and at the end
- * one with the usage if the request asks for it. The tokens of several choices alternate.
+ * Yields the chunks of a streamed response: for each choice one chunk for each token, then one with the finish reason. If the
+ * request asks for usage, the last chunk contains it. The tokens of several choices alternate.
  */
 export async function* openAiChunks(
   form: OpenAiForm,

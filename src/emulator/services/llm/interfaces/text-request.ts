@@ -6,44 +6,48 @@ import { LLM_CONTEXT_TOKENS, type LlmSettings, readModel } from "../settings.js"
 import type { ToolCall } from "../tools.js";
 import { type Fields, LlmRefusal, readBoolean, readNumber, wrong } from "./fields.js";
 
-/** The text that is to be written, independent of the interface that asked for it. */
+/** A request for text, independent of the interface through which it arrived. */
 export interface TextRequest {
+  /** Name of the model. */
   readonly model: string;
   /** The text that the model continues. */
   readonly prompt: string;
-  /** The tokens of the prompt and of the messages before it. */
+  /** Number of tokens in the prompt and its context. */
   readonly promptTokens: number;
+  /** Parameters for choosing tokens. */
   readonly sampling: Sampling;
-  /** Whether the answer is a message of its own, and not the rest of the prompt. */
+  /** Whether the reply is a separate message. Otherwise it continues the prompt. */
   readonly isMessage: boolean;
-  /** Texts at which the answer ends, without them. */
+  /** Stop sequences. The reply ends before the first of them. */
   readonly stops: readonly string[];
-  /** How many answers are wanted. */
+  /** Number of replies. */
   readonly count: number;
+  /** Whether the response is streamed. */
   readonly isStreamed: boolean;
+  /** Whether a streamed response ends with the token usage. */
   readonly includesUsage: boolean;
-  /** A text that the answer begins with as its reasoning. */
+  /** The reasoning at the start of the reply, if any. */
   readonly reasoning?: string | undefined;
-  /** The answer's text where the model does not write it itself. */
+  /** The text of the reply, unless the model generates it. */
   readonly fixedText?: string | undefined;
-  /** Functions that the answer calls, in place of a text. */
+  /** Functions that the reply calls instead of sending text. */
   readonly calls?: readonly ToolCall[] | undefined;
 }
 
-/** Reads the body of `/v1/completions`. */
+/** Reads the body of `/v1/completions`. Throws an `LlmRefusal` if it is invalid. */
 export function readCompletionRequest(fields: Fields, settings: LlmSettings): TextRequest {
   const model = readModel(fields, settings);
   refuse(fields, COMPLETION_UNSUPPORTED);
   const prompts = Array.isArray(fields.prompt) ? (fields.prompt as unknown[]) : [fields.prompt];
   const [prompt] = prompts;
   if (typeof prompt !== "string" || prompts.length !== 1) throw wrong("prompt", fields.prompt, "one text");
-  // The default of OpenAI's interface.
+  // 16 tokens are the default of OpenAI's interface.
   return { model, ...readTextRequest(fields, { prompt, texts: [prompt], maxTokens: 16, isMessage: false }) };
 }
 
 type Unsupported = readonly (readonly [name: string, isHarmless: (value: unknown) => boolean])[];
 
-/** Fields that the model does not support, with their values that change nothing. */
+/** Fields that the model does not support. A field is ignored if `isHarmless` accepts its value. */
 const UNSUPPORTED: Unsupported = [
   ["best_of", (value) => value === 1],
   ["echo", (value) => value === false],
@@ -67,18 +71,18 @@ function refuse(fields: Fields, unsupported: Unsupported): void {
   }
 }
 
-/** The differences between the forms of requests. */
+/** The differences between the request forms. */
 export interface TextForm extends Pick<TextRequest, "prompt" | "isMessage"> {
-  /** The prompt, and the other texts that were sent as its context. */
+  /** All texts that count as context, including the prompt. */
   readonly texts: readonly string[];
-  /** The maximum number of tokens of an answer if the request sets none. */
+  /** Default maximum number of tokens in the reply. */
   readonly maxTokens: number;
 }
 
-/** Maximum number of answers that one request may ask for. */
+/** Maximum number of replies to one request. */
 const MAX_COUNT = 8;
 
-/** Reads the fields that all forms have in common. */
+/** Reads the fields that all request forms have in common. Throws an `LlmRefusal` if one is invalid. */
 export function readTextRequest(
   fields: Fields,
   { prompt, texts, maxTokens, isMessage }: TextForm,
@@ -95,7 +99,7 @@ export function readTextRequest(
   if (seed !== undefined && !Number.isInteger(seed)) throw wrong("seed", seed, "a whole number");
   const isStreamed = readBoolean(fields, "stream");
   const options = fields.stream_options ?? undefined;
-  if (options !== undefined && !isStreamed) throw wrong("stream_options", options, "left out unless stream is true");
+  if (options !== undefined && !isStreamed) throw wrong("stream_options", options, "omitted unless stream is true");
   if (options !== undefined && !isRecord(options)) throw wrong("stream_options", options, "an object");
   const temperature = readNumber(
     fields,
@@ -123,6 +127,7 @@ export function readTextRequest(
   };
 }
 
+/** Counts the tokens of all texts together. */
 export function countTokens(texts: readonly string[]): number {
   return texts.reduce((sum, text) => sum + tokenize(text).length, 0);
 }
