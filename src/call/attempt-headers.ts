@@ -1,7 +1,7 @@
 import type { HeaderPair } from "../platform/contract.js";
 import { raceAbort } from "../util/timing/abort.js";
 import { authorize, currentToken } from "./auth.js";
-import type { CallPlan } from "./request.js";
+import type { CallPlan } from "./call-plan.js";
 
 /** The headers of one attempt that is not signed, and the token in them. Rejects with the signal's reason when it fires. */
 export async function headersOf(

@@ -1,14 +1,14 @@
 import { isRepeatable } from "../config/retry.js";
 import { isChunkList } from "../platform/chunks.js";
 import type { Exchange, HeaderPair, TransportRequest } from "../platform/contract.js";
-import { Expiring, type Timeouts } from "../util/timing/timers.js";
-import type { CallPlan } from "./request.js";
+import { type Timeouts, TimerEntry } from "../util/timing/timers.js";
+import type { CallPlan } from "./call-plan.js";
 
 /**
  * One attempt of a call: the request that a transport sees, its clock, and its one way to be ended early. Its members are
  * not `#private`: it is made for each attempt, and those cost more to set up.
  */
-export class Attempt extends Expiring implements TransportRequest {
+export class Attempt extends TimerEntry implements TransportRequest {
   readonly method: string;
   readonly origin: string;
   readonly path: string;

@@ -2,8 +2,8 @@ import { type Auth, checkTokenText, type Token } from "../config/options.js";
 import { EasUnsupportedError } from "../errors.js";
 import type { HeaderPair, Platform, Signer } from "../platform/contract.js";
 import { argumentTypeError } from "../util/argument-errors.js";
+import type { CallPlan } from "./call-plan.js";
 import type { Secrets } from "./failures/redact.js";
-import type { CallPlan } from "./request.js";
 
 /** How this request is to be authorised: `"auto"` is decided here. */
 export function resolveAuth(

@@ -1,4 +1,4 @@
-import { backoff, MAX_RETRY_AFTER_MS, requestedWait, verdictOn } from "../config/retry.js";
+import { backoff, MAX_RETRY_AFTER_MS, requestedWait, retryDecisionOn } from "../config/retry.js";
 import type { Lease } from "../endpoint/router.js";
 import { EasDecodeError, type EasError, EasUnsupportedError } from "../errors.js";
 import type { Bytes } from "../formats/request.js";
@@ -8,9 +8,10 @@ import { type Abortable, linkSignal, sleep, unlinkSignal, type Wait } from "../u
 import { clockNow } from "../util/timing/clock.js";
 import { Attempt } from "./attempt.js";
 import { authorize, currentToken, secretsOf, warnIfPlain } from "./auth.js";
-import type { Channel, Running } from "./connections/connection-pool.js";
+import type { CallBody, CallPlan, CallResult } from "./call-plan.js";
+import type { ConnectionPool, Running } from "./connections/connection-pool.js";
 import { isAtFault, isUnwell, leaseInstance } from "./connections/instance-lease.js";
-import { decodeAnswer } from "./decoding/decode-response.js";
+import { decodeResponse } from "./decoding/decode-response.js";
 import { isEncoded } from "./decoding/decoding.js";
 import {
   closedFailure,
@@ -24,9 +25,8 @@ import {
 import type { Secrets } from "./failures/redact.js";
 import type { CallObserver } from "./observers/call-observer.js";
 import { checkUploadProgress } from "./observers/upload-progress.js";
-import type { CallBody, CallPlan, CallResult } from "./request.js";
 import { sendable } from "./sendable.js";
-import type { OpenedResponse } from "./streaming-response.js";
+import type { StreamingResponse } from "./streaming-response.js";
 
 /** One call under way. Its members are not `#private`: it is made for each call, and those cost more to set up. */
 export class Call implements Abortable, Running {
@@ -37,9 +37,9 @@ export class Call implements Abortable, Running {
   plan: CallPlan;
   before: Running | undefined = undefined;
   after: Running | undefined = undefined;
-  protected readonly channel: Channel;
+  protected readonly pool: ConnectionPool;
   /** The answer, where its body is still to come. */
-  opened: OpenedResponse | undefined = undefined;
+  opened: StreamingResponse | undefined = undefined;
   protected readonly observer: CallObserver | undefined;
   private readonly startedAt = clockNow();
   private body: Bytes | readonly Bytes[] | null = null;
@@ -53,8 +53,8 @@ export class Call implements Abortable, Running {
   /** What an abort has to end: the attempt or the wait under way. */
   private current: { cancel(reason: unknown): void } | undefined = undefined;
 
-  constructor(channel: Channel, plan: CallPlan, tried?: string[], observer?: CallObserver) {
-    this.channel = channel;
+  constructor(pool: ConnectionPool, plan: CallPlan, tried?: string[], observer?: CallObserver) {
+    this.pool = pool;
     this.plan = plan;
     this.tried = tried;
     this.observer = observer;
@@ -71,12 +71,12 @@ export class Call implements Abortable, Running {
   }
 
   async run<R>(body: CallBody, read: (result: CallResult) => R): Promise<R> {
-    const { channel } = this;
+    const { pool } = this;
     const { signal } = this.plan;
     if (signal?.aborted) throw signal.reason;
-    if (this.plan.onUploadProgress !== undefined) checkUploadProgress(this.plan, channel.transport);
+    if (this.plan.onUploadProgress !== undefined) checkUploadProgress(this.plan, pool.transport);
     linkSignal(signal, this);
-    channel.enter(this);
+    pool.enter(this);
     try {
       const made = typeof body === "function" ? await this.race(body(this)) : body;
       this.body = made && sendable(made);
@@ -85,22 +85,22 @@ export class Call implements Abortable, Running {
       this.observer?.failed(error);
       throw error;
     } finally {
-      channel.leave(this);
+      pool.leave(this);
       unlinkSignal(signal, this);
     }
   }
 
   private async loop<R>(read: (result: CallResult) => R): Promise<R> {
-    const { channel } = this;
+    const { pool } = this;
     for (;;) {
       const lease = this.plan.route === undefined ? undefined : await this.toInstance();
       const { plan } = this;
-      const limiter = channel.limiter(plan.target.origin);
+      const limiter = pool.limiter(plan.target.origin);
       let failure: Failure | undefined;
       let response: TransportResponse | undefined;
       let body: Bytes | undefined;
       try {
-        if (!limiter.tryAcquire(plan.isHeld)) await this.wait(limiter.acquire(plan.isHeld));
+        if (!limiter.tryAcquire(plan.isLongLived)) await this.wait(limiter.acquire(plan.isLongLived));
         try {
           // With the slot in hand, so that a token is as fresh and a date as true as can be when they are sent.
           let headers = this.headers();
@@ -109,7 +109,7 @@ export class Call implements Abortable, Running {
           // It may have come in the turn in which a wait ended, when there was nothing left to cancel.
           if (this.ended) throw this.ended.reason;
           const remaining = this.attempts === 0 && !this.waited ? plan.totalTimeout : this.remaining();
-          const attempt = new Attempt(plan, headers, this.body, channel.timeouts, Math.min(plan.timeout, remaining));
+          const attempt = new Attempt(plan, headers, this.body, pool.timeouts, Math.min(plan.timeout, remaining));
           this.attempts++;
           this.current = attempt;
           this.observer?.watch(attempt);
@@ -117,7 +117,7 @@ export class Call implements Abortable, Running {
             attempt.start();
             response = await attempt.until(this.send(attempt));
             body = isEncoded(response, plan.decoding)
-              ? await decodeAnswer(channel, plan, response, attempt)
+              ? await decodeResponse(pool, plan, response, attempt)
               : response.body;
           } catch (error) {
             if (this.observer) this.observer.status = response?.status;
@@ -134,8 +134,8 @@ export class Call implements Abortable, Running {
           }
         } finally {
           this.current = undefined;
-          if (this.opened) this.opened.atEnd(() => limiter.release(plan.isHeld));
-          else limiter.release(plan.isHeld);
+          if (this.opened) this.opened.atEnd(() => limiter.release(plan.isLongLived));
+          else limiter.release(plan.isLongLived);
         }
         if (response !== undefined && body !== undefined && !this.isAccepted(response.status)) {
           failure = await httpFailure(this, response, body);
@@ -166,7 +166,7 @@ export class Call implements Abortable, Running {
   }
 
   protected send(attempt: Attempt): Promise<TransportResponse> {
-    return this.channel.transport.send(attempt);
+    return this.pool.transport.send(attempt);
   }
 
   /** Whether a status ends the call as an answer and not as a failure. */
@@ -177,7 +177,7 @@ export class Call implements Abortable, Running {
   /** Chooses the instance of the next attempt. */
   private async toInstance(): Promise<Lease | undefined> {
     this.tried ??= [];
-    const { plan, lease } = await leaseInstance(this.channel, this.plan, this.tried, (work) => this.raceClose(work));
+    const { plan, lease } = await leaseInstance(this.pool, this.plan, this.tried, (work) => this.raceClose(work));
     this.plan = plan;
     return lease;
   }
@@ -185,8 +185,8 @@ export class Call implements Abortable, Running {
   private succeed<R>(response: TransportResponse, body: Bytes, read: (result: CallResult) => R): R {
     const { attempts, startedAt, token } = this;
     const { origin } = this.plan.target;
-    this.channel.budget.refill();
-    this.channel.reached.add(origin);
+    this.pool.budget.refill();
+    this.pool.reached.add(origin);
     try {
       const result = read({ response, body, endpoint: origin, attempts, startedAt, token });
       if (this.opened === undefined) this.observer?.answered(response, response.body.length);
@@ -215,7 +215,7 @@ export class Call implements Abortable, Running {
     const { plan } = this;
     this.token = secretsOf(plan.token, token);
     if (token === "") return plan.headers;
-    const { platform, transport } = this.channel;
+    const { platform, transport } = this.pool;
     if (plan.auth === "signature") this.signer ??= platform.signer?.(this.pieces, transport.md5);
     const added = authorize(plan, token, this.signer);
     return added instanceof Promise ? added.then((added) => [...plan.headers, ...added]) : [...plan.headers, ...added];
@@ -249,8 +249,8 @@ export class Call implements Abortable, Running {
     const wait = sleep(delay);
     const { maybeAccepted, maybeTaken } = error;
     const closable = { cancel: () => wait.cancel(closedFailure(this, maybeAccepted || maybeTaken, error)) };
-    this.channel.hold(closable);
-    await this.wait(wait).finally(() => this.channel.streams.delete(closable));
+    this.pool.hold(closable);
+    await this.wait(wait).finally(() => this.pool.streams.delete(closable));
   }
 
   /** Waits for a promise that cannot be cancelled itself. */
@@ -274,8 +274,8 @@ export class Call implements Abortable, Running {
     const { current } = this;
     const why = "the client was closed before an instance was found";
     const closable = { cancel: () => current?.cancel(closedFailure(this, false, this.lastError, why)) };
-    this.channel.hold(closable);
-    return raced.finally(() => this.channel.streams.delete(closable));
+    this.pool.hold(closable);
+    return raced.finally(() => this.pool.streams.delete(closable));
   }
 
   /** Makes of what was thrown the failure that is judged, or throws what no retry can help. */
@@ -289,14 +289,14 @@ export class Call implements Abortable, Running {
     if (this.ended) throw this.ended.reason;
     if (error instanceof EasDecodeError) throw decodeFailure(this, error);
     if (error instanceof EasUnsupportedError) throw error;
-    return networkFailure(this, error, attempt.phase, this.channel.reached.has(plan.target.origin));
+    return networkFailure(this, error, attempt.phase, this.pool.reached.has(plan.target.origin));
   }
 
   /** Milliseconds until the next attempt; throws the failure's error when there is to be none. */
   private delayAfter({ outcome, error, retryAfter, beforeResponse }: Failure): number {
     const { kind, runsOnce, retryCount, retryOn } = this.plan;
     const retries = this.attempts - 1;
-    const verdict = verdictOn(runsOnce ? "stream" : kind, outcome);
+    const verdict = retryDecisionOn(runsOnce ? "stream" : kind, outcome);
     const wanted =
       retryOn?.(error, this.attempts) ?? (verdict === "retry" || (verdict === "once" && !this.retriedOnce));
     if (!wanted || retries >= retryCount) throw error;
@@ -307,7 +307,7 @@ export class Call implements Abortable, Running {
     const delay = retryAfter === undefined ? least : requestedWait(retryAfter, least, remaining);
     // Waiting for an attempt that could not be made any more would only hide the error for a while.
     if (delay >= remaining) throw error;
-    if (!this.channel.budget.spend(outcome === "not sent" && retries === 0)) throw error;
+    if (!this.pool.budget.spend(outcome === "not sent" && retries === 0)) throw error;
     if (verdict === "once") this.retriedOnce = true;
     this.observer?.retrying(error, delay);
     return delay;

@@ -9,24 +9,24 @@ import {
   withSetting,
 } from "../config/settings.js";
 import { checkOptionNames } from "../util/option-names.js";
-import { type Prepared, prepare } from "./build-request.js";
-import { type Channel, channelOf } from "./connections/connection-pool.js";
+import { type CallTemplate, prepare } from "./build-plan.js";
+import { type ConnectionPool, poolOf } from "./connections/connection-pool.js";
 
 /** The connections of a client, its current settings, and what all calls under these settings have in common. */
 export class ClientCore {
-  readonly channel: Channel;
+  readonly pool: ConnectionPool;
   #settings: Settings;
-  #prepared: Prepared | undefined;
+  #prepared: CallTemplate | undefined;
 
-  constructor(channel: Channel, settings: Settings) {
-    this.channel = channel;
+  constructor(pool: ConnectionPool, settings: Settings) {
+    this.pool = pool;
     this.#settings = settings;
   }
 
   /** Checks the options of a `PredictClient`. Throws a `TypeError` or `RangeError` for an invalid option. */
   static of(options: PredictClientOptions): ClientCore {
     checkOptionNames("PredictClient", options, CLIENT_OPTIONS);
-    return new ClientCore(channelOf(platform, options), checkOptions(options));
+    return new ClientCore(poolOf(platform, options), checkOptions(options));
   }
 
   get settings(): Settings {
@@ -45,14 +45,14 @@ export class ClientCore {
   }
 
   /** Returns what all calls under the current settings have in common. Throws if the settings contradict each other. */
-  prepare(): Prepared {
+  prepare(): CallTemplate {
     this.#prepared ??= prepare(this.#settings, platform, OCTET_STREAM);
     return this.#prepared;
   }
 
-  /** Returns the channel. Throws `EasClosedError` if the client is closed. */
-  openChannel(): Channel {
-    this.channel.checkOpen();
-    return this.channel;
+  /** Returns the pool. Throws `EasClosedError` if the client is closed. */
+  openPool(): ConnectionPool {
+    this.pool.checkOpen();
+    return this.pool;
   }
 }

@@ -1,5 +1,5 @@
 import type { WebSocketConnection } from "../platform/contract.js";
-import { SilenceTimer } from "../util/timing/idle-timer.js";
+import { IdleTimer } from "../util/timing/idle-timer.js";
 
 /** How often a queue's watch pings: gateways cut connections that are idle (github.com/pai-eas/eas-golang-sdk, commit 6787189). */
 export const PING_MS = 2_000;
@@ -7,7 +7,7 @@ export const PING_MS = 2_000;
 /** Keeps a WebSocket alive, where the runtime can ping, and finds out that nobody is at its other end. */
 export class Heartbeat {
   readonly #connection: WebSocketConnection;
-  readonly #silence: SilenceTimer | undefined;
+  readonly #silence: IdleTimer | undefined;
   readonly #pinging: ReturnType<typeof setInterval> | undefined;
   #isOver = false;
 
@@ -22,7 +22,7 @@ export class Heartbeat {
     onSilence: () => void,
   ) {
     this.#connection = connection;
-    this.#silence = limit === undefined ? undefined : new SilenceTimer(limit, onSilence);
+    this.#silence = limit === undefined ? undefined : new IdleTimer(limit, onSilence);
     const { ping } = connection;
     if (ping && interval !== undefined) {
       this.#pinging = setInterval(ping, interval);

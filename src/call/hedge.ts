@@ -1,7 +1,7 @@
 import type { Router } from "../endpoint/router.js";
 import type { EasError } from "../errors.js";
 import type { Bytes } from "../formats/request.js";
-import type { CallBody, CallPlan, CallResult } from "./request.js";
+import type { CallBody, CallPlan, CallResult } from "./call-plan.js";
 
 /** A call of which there may be two. */
 export interface HedgedCall {

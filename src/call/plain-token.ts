@@ -1,4 +1,4 @@
-import type { CallPlan } from "./request.js";
+import type { CallPlan } from "./call-plan.js";
 
 /** Addresses of loopback, link-local and private networks, and the range 100.64.0.0/10 that clouds use for their own services. */
 const PRIVATE_IPV4 =

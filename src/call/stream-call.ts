@@ -12,13 +12,13 @@ import {
 } from "../platform/contract.js";
 import type { Attempt } from "./attempt.js";
 import { Call } from "./call.js";
-import type { Channel } from "./connections/connection-pool.js";
+import type { CallBody, CallPlan, CallResult } from "./call-plan.js";
+import type { ConnectionPool } from "./connections/connection-pool.js";
 import { type Failure, isTransportError, networkFailure } from "./failures/failure.js";
 import type { Secrets } from "./failures/redact.js";
 import type { CallObserver } from "./observers/call-observer.js";
-import { makeTold } from "./observers/make-told.js";
-import type { CallBody, CallPlan, CallResult } from "./request.js";
-import { OpenedResponse } from "./streaming-response.js";
+import { withHooks } from "./observers/make-told.js";
+import { StreamingResponse } from "./streaming-response.js";
 
 /** Time for the body of an answer that is no success: it may have no end. */
 const REFUSAL_MS = 10_000;
@@ -35,7 +35,7 @@ export interface StreamSettings {
 /** An answer whose body is read piece by piece, and what it took to get it. */
 export interface StreamAnswer {
   /** Its errors are the call's own. */
-  readonly response: OpenedResponse;
+  readonly response: StreamingResponse;
   /** Scheme, host and port that answered. */
   readonly endpoint: string;
   readonly attempts: number;
@@ -52,26 +52,26 @@ export interface StreamAnswer {
  * body's end, its failure or its cancellation.
  */
 export function openStream<R>(
-  channel: Channel,
+  pool: ConnectionPool,
   plan: CallPlan,
   body: CallBody,
   settings: StreamSettings,
   read: (answer: StreamAnswer) => R,
 ): Promise<R> {
   const make = (observer?: CallObserver) => {
-    const call = new StreamCall(channel, { ...plan, isHeld: true }, settings, observer);
+    const call = new StreamCall(pool, { ...plan, isLongLived: true }, settings, observer);
     return call.run(body, ({ endpoint, attempts, startedAt }) =>
       read({
-        response: call.opened as OpenedResponse,
+        response: call.opened as StreamingResponse,
         endpoint,
         attempts,
-        platform: channel.platform,
+        platform: pool.platform,
         token: call.token,
         startedAt,
       }),
     );
   };
-  return plan.hooks === undefined ? make() : makeTold(channel, plan, make);
+  return plan.hooks === undefined ? make() : withHooks(pool, plan, make);
 }
 
 class StreamCall extends Call {
@@ -79,8 +79,8 @@ class StreamCall extends Call {
   /** Reads the body that is sent as it comes. */
   readonly #reader: ReturnType<ByteStream["getReader"]> | undefined;
 
-  constructor(channel: Channel, plan: CallPlan, settings: StreamSettings, observer: CallObserver | undefined) {
-    super(channel, plan, undefined, observer);
+  constructor(pool: ConnectionPool, plan: CallPlan, settings: StreamSettings, observer: CallObserver | undefined) {
+    super(pool, plan, undefined, observer);
     this.#settings = settings;
     this.#reader = settings.source?.getReader();
   }
@@ -99,8 +99,8 @@ class StreamCall extends Call {
   }
 
   protected override async send(attempt: Attempt): Promise<TransportResponse> {
-    const { channel } = this;
-    const { transport } = channel;
+    const { pool } = this;
+    const { transport } = pool;
     if (transport.stream === undefined) {
       throw new EasUnsupportedError("this transport has no stream(): it returns whole responses only");
     }
@@ -109,7 +109,7 @@ class StreamCall extends Call {
     try {
       response = await transport.stream(attempt);
     } catch (error) {
-      throw channel.transport === transport ? error : replaced(error);
+      throw pool.transport === transport ? error : replaced(error);
     }
     if (attempt.isOver) {
       response.cancel(undefined);
@@ -132,11 +132,11 @@ class StreamCall extends Call {
   }
 
   private open(response: StreamedResponse): void {
-    const { channel } = this;
-    const opened = new OpenedResponse(response, (thrown) => this.explain(thrown));
+    const { pool } = this;
+    const opened = new StreamingResponse(response, (thrown) => this.explain(thrown));
     this.opened = opened;
     opened.atEnd((error) => {
-      channel.streams.delete(opened);
+      pool.streams.delete(opened);
       this.endSource();
       const { observer } = this;
       // An attempt that failed although its head came is judged elsewhere.
@@ -145,7 +145,7 @@ class StreamCall extends Call {
       if (error === undefined) observer.answered(opened, opened.length);
       else observer.failed(error);
     });
-    channel.hold(opened);
+    pool.hold(opened);
   }
 
   /** Whoever makes the body need not go on. */

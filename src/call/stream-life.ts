@@ -1,7 +1,7 @@
 import { linkSignal, unlinkSignal } from "../util/timing/abort.js";
 import { clockNow } from "../util/timing/clock.js";
+import type { CallPlan } from "./call-plan.js";
 import { type FailedCall, totalTimeoutError } from "./failures/failure.js";
-import type { CallPlan } from "./request.js";
 import type { StreamAnswer } from "./stream-call.js";
 
 /**

@@ -5,7 +5,7 @@ import type { StreamedResponse } from "../platform/contract.js";
  * An answer of a call whose body is still to come. Its errors are the call's own, and it tells once when there is no more to
  * come.
  */
-export class OpenedResponse implements StreamedResponse {
+export class StreamingResponse implements StreamedResponse {
   readonly status: number;
   readonly headers: Headers;
   readonly contentEncoding: string | undefined;

@@ -9,10 +9,10 @@ import {
 import { linkSignal, raceAbort, unlinkSignal } from "../util/timing/abort.js";
 import { headersOf } from "./attempt-headers.js";
 import { secretsOf } from "./auth.js";
-import type { Channel } from "./connections/connection-pool.js";
+import type { CallPlan } from "./call-plan.js";
+import type { ConnectionPool } from "./connections/connection-pool.js";
 import { DECODING_TOOLS } from "./decoding/decoding.js";
 import { type FailedCall, httpFailure, isTransportError, networkFailure, timeoutFailure } from "./failures/failure.js";
-import type { CallPlan } from "./request.js";
 
 /** The server's time for its half of the closing handshake, in milliseconds. */
 export const CLOSE_MS = 2_000;
@@ -39,7 +39,7 @@ export interface Dialled {
 
 /** Opens a WebSocket within `plan.timeout`. Rejects with the error of a call, or with the signal's reason. */
 export async function dialSocket(
-  channel: Channel,
+  pool: ConnectionPool,
   plan: CallPlan,
   { dial, protocols, signal, ask }: DialSettings,
 ): Promise<Dialled> {
@@ -57,7 +57,7 @@ export async function dialSocket(
   try {
     const options = { headers, protocols, signal: deadline.signal, maxMessageBytes: plan.maxResponseBytes };
     const connection = await dialInTime(dial, url, options);
-    channel.reached.add(plan.target.origin);
+    pool.reached.add(plan.target.origin);
     return { connection, call };
   } catch (error) {
     signal.throwIfAborted();
@@ -71,14 +71,14 @@ export async function dialSocket(
         });
         signal.throwIfAborted();
       }
-      throw await refusal(channel, call, response ?? { ...NO_BODY, status, headers: new Headers() });
+      throw await refusal(pool, call, response ?? { ...NO_BODY, status, headers: new Headers() });
     }
     if (isUnexplained(error)) {
       await ask().catch((answer) => {
         if (answer instanceof EasHttpError) throw answer;
       });
     }
-    throw networkFailure(call, error, "headers", channel.reached.has(plan.target.origin)).error;
+    throw networkFailure(call, error, "headers", pool.reached.has(plan.target.origin)).error;
   } finally {
     clearTimeout(timer);
     unlinkSignal(signal, abortable);
@@ -86,7 +86,7 @@ export async function dialSocket(
 }
 
 /** Returns the error for a refused upgrade. Decompresses the body where that is possible. */
-async function refusal({ platform }: Channel, call: FailedCall, response: TransportResponse): Promise<EasError> {
+async function refusal({ platform }: ConnectionPool, call: FailedCall, response: TransportResponse): Promise<EasError> {
   const decoding = { codecs: [], always: undefined };
   const loading = import("./decoding/content-encoding.js");
   const decoded = loading.then((all) =>

@@ -21,11 +21,11 @@ export type Outcome =
  * What follows: `once` is one retry in the whole call; `unsure` is no retry, since a queue may have stored the item or
  * handed it out and deleted it.
  */
-export type Verdict = "retry" | "once" | "no" | "unsure";
+export type RetryDecision = "retry" | "once" | "no" | "unsure";
 
 /** What follows for `predict`, for `put` and `take`, for `other`, and for `stream`. */
 const RETRY_TABLE: Readonly<
-  Record<Outcome, readonly [predict: Verdict, queue: Verdict, other: Verdict, stream: Verdict]>
+  Record<Outcome, readonly [predict: RetryDecision, queue: RetryDecision, other: RetryDecision, stream: RetryDecision]>
 > = {
   // Nothing left this machine, so nothing can happen twice.
   "not sent": ["retry", "retry", "retry", "retry"],
@@ -48,7 +48,7 @@ const RETRY_TABLE: Readonly<
 const COLUMNS: Readonly<Record<CallKind, 0 | 1 | 2 | 3>> = { predict: 0, put: 1, take: 1, other: 2, stream: 3 };
 
 /** What the table says. */
-export function verdictOn(kind: CallKind, outcome: Outcome): Verdict {
+export function retryDecisionOn(kind: CallKind, outcome: Outcome): RetryDecision {
   return RETRY_TABLE[outcome][COLUMNS[kind]];
 }
 

@@ -2,7 +2,7 @@ import type { EndpointSource } from "./endpoint-source.js";
 import type { Route } from "./route.js";
 import type { Router, RouterHost } from "./router.js";
 
-/** The routers of the services that are reached directly, each shared by all clients of the channel. */
+/** The routers of the services that are reached directly, each shared by all clients of the pool. */
 export class Routers {
   readonly #host: RouterHost;
   readonly #routers = new Map<EndpointSource | undefined, Map<string, Router | Promise<Router>>>();

@@ -1,7 +1,7 @@
-import { forJson, forStreams } from "../call/build-request.js";
+import { forJson, forStreams } from "../call/build-plan.js";
+import type { CallPlan, CallResult } from "../call/call-plan.js";
 import { ClientCore } from "../call/client-core.js";
-import { makeCall } from "../call/make-call.js";
-import type { CallPlan, CallResult } from "../call/request.js";
+import { runCall } from "../call/run-call.js";
 import { checkHeaders } from "../config/headers.js";
 import {
   type CallOptions,
@@ -95,7 +95,7 @@ export class PredictClient {
   init(): Promise<void> {
     const ready = (async () => {
       const { plan } = this.#core.prepare();
-      await this.#core.openChannel().ready(plan);
+      await this.#core.openPool().ready(plan);
     })();
     ready.catch(() => {});
     return ready;
@@ -133,7 +133,7 @@ export class PredictClient {
    * workerd. On Node, open streams on the old connections are cut off; other calls in flight complete.
    */
   setMaxConnectionCount(maxConnectionCount: number): this {
-    this.#core.channel.connectionCount = checkCount("maxConnectionCount", maxConnectionCount, 1);
+    this.#core.pool.connectionCount = checkCount("maxConnectionCount", maxConnectionCount, 1);
     return this;
   }
 
@@ -248,13 +248,13 @@ export class PredictClient {
   json<T = unknown>(input: object | null, call?: JsonOptions<undefined>): Promise<T>;
   json(input: object | null, call: JsonOptions = {}): Promise<unknown> {
     try {
-      const channel = this.#core.openChannel();
+      const pool = this.#core.openPool();
       const { schema, bigint, ...options } = call;
       const { plan, body } = serialize(jsonInput(input), options, forJson(this.#core.prepare()), this.#core.settings);
       const send = (plan: CallPlan) =>
-        channel.during(async () => {
+        pool.during(async () => {
           const { callJson } = await import("./lazy.js");
-          return callJson(channel, plan, body, { schema, bigint });
+          return callJson(pool, plan, body, { schema, bigint });
         });
       return this.#run(send, plan, call);
     } catch (error) {
@@ -276,7 +276,7 @@ export class PredictClient {
    */
   stream(input: PredictInput | null, call: StreamOptions = {}): Promise<PredictStream> {
     try {
-      const channel = this.#core.openChannel();
+      const pool = this.#core.openPool();
       const { settings } = this.#core;
       const { preset = settings.preset ?? "default", ...rest } = call;
       const isLong = checkPreset(preset) === "long-running";
@@ -285,9 +285,9 @@ export class PredictClient {
       const prepared = forStreams(this.#core.prepare(), input === null ? "auto" : settings.auth);
       const { plan, body } = serialize(input, options, prepared, settings);
       const send = (plan: CallPlan) =>
-        channel.during(async () => {
+        pool.during(async () => {
           const { openPredictStream } = await import("./lazy.js");
-          return openPredictStream(channel, plan, body, idleTimeout);
+          return openPredictStream(pool, plan, body, idleTimeout);
         });
       return this.#run(send, { ...plan, waitForReady: isLong }, call);
     } catch (error) {
@@ -319,11 +319,11 @@ export class PredictClient {
     options: ClientFetchOptions = {},
     checkBody?: CheckBody,
   ): Promise<Response> {
-    const channel = this.#core.openChannel();
+    const pool = this.#core.openPool();
     const { settings } = this.#core;
-    return channel.during(async () => {
+    return pool.during(async () => {
       const { clientFetch } = await import("./lazy.js");
-      return clientFetch(channel, settings, input, init, options, checkBody);
+      return clientFetch(pool, settings, input, init, options, checkBody);
     });
   }
 
@@ -371,7 +371,7 @@ export class PredictClient {
    * const ranking = client.service("ranking", { token: rankingToken });
    */
   service(serviceName: string, options: { readonly token?: Token | undefined } = {}): PredictClient {
-    const { settings, channel } = this.#core;
+    const { settings, pool } = this.#core;
     if (settings.customUrl !== "") {
       throw argumentTypeError(
         "ERR_EAS_ARG_SERVICE_NAME",
@@ -388,7 +388,7 @@ export class PredictClient {
       );
     }
     // Without the path of the endpoint, which may name this client's service.
-    const core = new ClientCore(channel, { ...settings, endpoint: origin + prefix });
+    const core = new ClientCore(pool, { ...settings, endpoint: origin + prefix });
     const client = clientOf(core).setServiceName(serviceName);
     return "token" in options ? client.setToken(options.token as Token) : client;
   }
@@ -401,9 +401,9 @@ export class PredictClient {
    * if (!ok) console.error(message);
    */
   async diagnose(call: Pick<CallOptions, "path" | "timeout" | "signal"> = {}): Promise<Diagnosis> {
-    const { channel, settings } = this.#core;
+    const { pool, settings } = this.#core;
     const { diagnose } = await import("./lazy.js");
-    return diagnose(channel, settings, call);
+    return diagnose(pool, settings, call);
   }
 
   /**
@@ -414,10 +414,10 @@ export class PredictClient {
    * await client.ready({ timeout: 300_000 });
    */
   async ready(options: ReadyOptions = {}): Promise<Readiness> {
-    const { channel } = this.#core;
+    const { pool } = this.#core;
     const probe = this.#probe();
     const { ready } = await import("./lazy.js");
-    return ready(channel, probe, options);
+    return ready(pool, probe, options);
   }
 
   /**
@@ -431,11 +431,11 @@ export class PredictClient {
    * for await (const message of socket) console.log(message);
    */
   async connect(path?: string, options: SocketOptions = {}): Promise<PredictSocket> {
-    const channel = this.#core.openChannel();
+    const pool = this.#core.openPool();
     const { settings } = this.#core;
-    return channel.during(async () => {
+    return pool.during(async () => {
       const { connect } = await import("./lazy.js");
-      return connect(channel, settings, path, options);
+      return connect(pool, settings, path, options);
     });
   }
 
@@ -445,7 +445,7 @@ export class PredictClient {
    * `EasClosedError`. A `transport` that was given as an option stays open.
    */
   close(options?: CloseOptions): Promise<void> {
-    return this.#core.channel.close(options);
+    return this.#core.pool.close(options);
   }
 
   /** Returns the service and the endpoint, for logs, without the token and without a query. */
@@ -461,11 +461,11 @@ export class PredictClient {
 
   /** Returns a function that probes the service under the current settings; later changes do not affect it. */
   #probe(): (call: CallOptions) => Promise<number> {
-    const { channel, settings } = this.#core;
+    const { pool, settings } = this.#core;
     return async (call) => {
       const { probe } = await import("./lazy.js");
-      channel.checkOpen();
-      return probe(channel, settings, call);
+      pool.checkOpen();
+      return probe(pool, settings, call);
     };
   }
 
@@ -476,10 +476,10 @@ export class PredictClient {
     { waitForReady = plan.waitForReady }: CallOptions = {},
   ): Promise<R> {
     if (waitForReady === false) return send(plan);
-    const { channel } = this.#core;
+    const { pool } = this.#core;
     const probe = this.#probe();
     const options = waitForReady === true ? {} : waitForReady;
-    return import("./lazy.js").then(({ untilReady }) => untilReady(send, plan, channel, probe, options));
+    return import("./lazy.js").then(({ untilReady }) => untilReady(send, plan, pool, probe, options));
   }
 
   /** Serializes and sends an input. Not an `async` function, so that the input is serialized before it returns. */
@@ -489,10 +489,10 @@ export class PredictClient {
     read: (request: PredictRequest<unknown>, result: CallResult) => R,
   ): Promise<R> {
     try {
-      const channel = this.#core.openChannel();
-      const { sendsChunks } = channel.transport;
+      const pool = this.#core.openPool();
+      const { sendsChunks } = pool.transport;
       const { request, plan, body } = serialize(input, call, this.#core.prepare(), this.#core.settings, sendsChunks);
-      return this.#run((plan) => makeCall(channel, plan, body, (result) => read(request, result)), plan, call);
+      return this.#run((plan) => runCall(pool, plan, body, (result) => read(request, result)), plan, call);
     } catch (error) {
       return Promise.reject(error);
     }

@@ -1,5 +1,5 @@
-import { withHeaders } from "../call/build-request.js";
-import type { CallPlan } from "../call/request.js";
+import { withHeaders } from "../call/build-plan.js";
+import type { CallPlan } from "../call/call-plan.js";
 import { isSettableHeader } from "../config/headers.js";
 import { EasDecodeError, EasHttpError } from "../errors.js";
 import type { Bytes } from "../formats/request.js";

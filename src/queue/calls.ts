@@ -1,7 +1,7 @@
-import { type Prepared, prepare, withCallOptions, withHeaders } from "../call/build-request.js";
-import type { Channel } from "../call/connections/connection-pool.js";
-import { makeCall } from "../call/make-call.js";
-import type { CallBody, CallPlan, CallResult } from "../call/request.js";
+import { type CallTemplate, prepare, withCallOptions, withHeaders } from "../call/build-plan.js";
+import type { CallBody, CallPlan, CallResult } from "../call/call-plan.js";
+import type { ConnectionPool } from "../call/connections/connection-pool.js";
+import { runCall } from "../call/run-call.js";
 import { type CallOptions, MAX_TIMER_MS } from "../config/options.js";
 import type { CallKind } from "../config/retry.js";
 import type { Settings } from "../config/settings.js";
@@ -60,14 +60,14 @@ export type Through = (batch: readonly bigint[], send: (rest: readonly bigint[])
 
 /** Makes the calls of a queue client, under the settings that it has at the time. */
 export class QueueCalls {
-  readonly channel: Channel;
+  readonly pool: ConnectionPool;
   #uid: string;
   #gid: string;
   #settings: Settings;
-  #prepared: Prepared | undefined;
+  #prepared: CallTemplate | undefined;
 
-  constructor(channel: Channel, settings: Settings, uid: string, gid: string) {
-    this.channel = channel;
+  constructor(pool: ConnectionPool, settings: Settings, uid: string, gid: string) {
+    this.pool = pool;
     this.#settings = settings;
     this.#uid = checkIdentity("uid", uid);
     this.#gid = checkIdentity("gid", gid);
@@ -92,7 +92,7 @@ export class QueueCalls {
 
   /** Whether the transport may send a request twice by itself. */
   get mayResend(): boolean {
-    return this.channel.transport.mayResend === true;
+    return this.pool.transport.mayResend === true;
   }
 
   get settings(): Settings {
@@ -105,9 +105,9 @@ export class QueueCalls {
   }
 
   /** Works out what all calls have in common; throws for what cannot work together. */
-  prepare(): Prepared {
+  prepare(): CallTemplate {
     if (this.#prepared === undefined) {
-      const prepared = prepare(this.#settings, this.channel.platform);
+      const prepared = prepare(this.#settings, this.pool.platform);
       if (!prepared.target.isPredict && !this.#settings.customUrl) throw notOfQueues(this.#settings);
       const plan = withHeaders(prepared.plan, [
         [UID, this.#uid],
@@ -121,16 +121,16 @@ export class QueueCalls {
   /** Checks the settings, and loads what the first call would load. */
   async ready(): Promise<void> {
     const { plan } = this.prepare();
-    this.channel.checkOpen();
-    await this.channel.ready(plan);
+    this.pool.checkOpen();
+    await this.pool.ready(plan);
   }
 
   /** Makes the call of an operation; `late` makes its body when the call has begun. */
   run<R>(operation: QueueOperation<R>, late?: CallBody): Promise<R> {
     try {
-      this.channel.checkOpen();
-      return makeCall(this.channel, this.planOf(operation), late ?? operation.body ?? null, (result) =>
-        operation.read(result, this.channel.transport),
+      this.pool.checkOpen();
+      return runCall(this.pool, this.planOf(operation), late ?? operation.body ?? null, (result) =>
+        operation.read(result, this.pool.transport),
       );
     } catch (error) {
       return Promise.reject(error);
@@ -165,7 +165,7 @@ export class QueueCalls {
     return {
       ...own,
       kind,
-      isHeld: held > 0,
+      isLongLived: held > 0,
       method,
       suffix,
       path: joinPath(target.path, target.query, suffix.wire),

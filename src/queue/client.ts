@@ -1,6 +1,6 @@
 import { platform } from "#platform";
-import { bodyTooLarge } from "../call/build-request.js";
-import { Channel, channelOf } from "../call/connections/connection-pool.js";
+import { bodyTooLarge } from "../call/build-plan.js";
+import { ConnectionPool, poolOf } from "../call/connections/connection-pool.js";
 import { checkHeaders } from "../config/headers.js";
 import { type CloseOptions, checkCount, checkFunction, type HeadersInput, type Token } from "../config/options.js";
 import { checkOptions, optionsOf, type Setting, withSetting } from "../config/settings.js";
@@ -73,10 +73,10 @@ export class QueueClient {
   constructor(options?: QueueClientOptions);
   /** As the official Python SDK has it. */
   constructor(endpoint?: string, queueName?: string, customUrl?: string);
-  /** @internal Creates a client that shares the channel of another one. */
-  constructor(options: QueueClientOptions, channel: Channel);
-  constructor(first?: string | QueueClientOptions, second?: string | Channel, customUrl?: string) {
-    const [queueName, channel] = second instanceof Channel ? [undefined, second] : [second, undefined];
+  /** @internal Creates a client that shares the pool of another one. */
+  constructor(options: QueueClientOptions, pool: ConnectionPool);
+  constructor(first?: string | QueueClientOptions, second?: string | ConnectionPool, customUrl?: string) {
+    const [queueName, pool] = second instanceof ConnectionPool ? [undefined, second] : [second, undefined];
     const options = optionsOf<QueueClientOptions>("QueueClient", first, { queueName, customUrl });
     const { auth = "token", uid = randomUuid(), gid = "eas" } = options;
     checkOptionNames("QueueClient", options, QUEUE_OPTIONS);
@@ -88,7 +88,7 @@ export class QueueClient {
     });
     refuseHedging(settings);
     const logger = { warn: (message: string) => this.#logger.warn(message) };
-    this.#calls = new QueueCalls(channel ?? channelOf(platform, options), { ...settings, logger }, uid, gid);
+    this.#calls = new QueueCalls(pool ?? poolOf(platform, options), { ...settings, logger }, uid, gid);
     this.#commits = new CommitBatch((indexes) => this.#calls.run(indexesOperation("PUT", indexes, undefined)));
     this.#owner = {
       commit: (index) => this.#commits.commit(index),
@@ -96,7 +96,7 @@ export class QueueClient {
       release: () => {},
     };
     this.#logger = checkLogger(options.logger === undefined ? console : options.logger);
-    const { dialWebSocket = this.#calls.channel.dialWebSocket } = options;
+    const { dialWebSocket = this.#calls.pool.dialWebSocket } = options;
     if (dialWebSocket !== undefined) checkFunction("dialWebSocket", dialWebSocket);
     this.#dialWebSocket = dialWebSocket;
     closeOnDispose(this);
@@ -143,12 +143,12 @@ export class QueueClient {
 
   /** The most requests in flight to one host. */
   get maxConnectionCount(): number {
-    return this.#calls.channel.connectionCount;
+    return this.#calls.pool.connectionCount;
   }
 
   /** Sets the requests in flight to one host and, on Node, the connections. */
   setMaxConnectionCount(maxConnectionCount: number): this {
-    this.#calls.channel.connectionCount = checkCount("maxConnectionCount", maxConnectionCount, 1);
+    this.#calls.pool.connectionCount = checkCount("maxConnectionCount", maxConnectionCount, 1);
     return this;
   }
 
@@ -263,7 +263,7 @@ export class QueueClient {
    */
   watch(index: FrameIndex, window: number, options: WatchOptions = {}): Watcher {
     const settings = checkWatch(index, window, options);
-    this.#calls.channel.checkOpen();
+    this.#calls.pool.checkOpen();
     if (this.#watcher !== undefined && !this.#watcher.isClosed) {
       throw argumentTypeError(
         "ERR_EAS_ARG_WATCH",
@@ -301,7 +301,7 @@ export class QueueClient {
     this.#commits.flush();
     this.#limits.close();
     // Both begin now, so that later calls reject at once.
-    await Promise.all([this.#watcher?.close(), this.#calls.channel.close(options)]);
+    await Promise.all([this.#watcher?.close(), this.#calls.pool.close(options)]);
   }
 
   /** Returns the queue, the endpoint and the consumer's uid and gid, for logs. Contains neither the token nor a query. */

@@ -1,4 +1,4 @@
-import type { CallResult } from "../call/request.js";
+import type { CallResult } from "../call/call-plan.js";
 import { EasDecodeError } from "../errors.js";
 import type { Transport } from "../platform/contract.js";
 import type { DataFrame } from "./frame.js";

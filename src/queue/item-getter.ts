@@ -25,7 +25,7 @@ export class ItemGetter {
   /** Gets items. Two deleting gets of one client never return the same item. */
   async get(options: GetOptions, owner: FrameOwner): Promise<DataFrame[]> {
     const calls = this.#calls();
-    calls.channel.checkOpen();
+    calls.pool.checkOpen();
     const operation = getOperation(options, owner);
     if (operation.kind !== "take" || !calls.mayResend) return calls.run(operation);
     const startedAt = clockNow();

@@ -1,4 +1,4 @@
-import type { CallResult } from "../call/request.js";
+import type { CallResult } from "../call/call-plan.js";
 import { type CallOptions, checkBoolean, checkCount } from "../config/options.js";
 import { EasDecodeError, EasHttpError } from "../errors.js";
 import type { Bytes } from "../formats/request.js";

@@ -23,14 +23,14 @@ export async function startFaultProxy(target: string, decide: (request: ProxiedR
   const seen: (ProxiedRequest & { readonly verdict: ProxyVerdict })[] = [];
   const sockets = new Set<Socket>();
   let rule = decide;
-  const verdictOn = (incoming: IncomingMessage) => {
+  const retryDecisionOn = (incoming: IncomingMessage) => {
     const request = requestOf(incoming);
     const verdict = rule(request);
     seen.push({ ...request, verdict });
     return verdict;
   };
   const server = createServer((incoming, outgoing) => {
-    const verdict = verdictOn(incoming);
+    const verdict = retryDecisionOn(incoming);
     if (verdict === "hang") return;
     if (verdict === "reset") return void incoming.socket.resetAndDestroy();
     if (typeof verdict === "number") return void outgoing.writeHead(verdict).end();
@@ -50,7 +50,7 @@ export async function startFaultProxy(target: string, decide: (request: ProxiedR
     incoming.pipe(forwarded);
   });
   server.on("upgrade", (incoming, socket: Socket, first: Buffer) => {
-    const verdict = verdictOn(incoming);
+    const verdict = retryDecisionOn(incoming);
     if (typeof verdict === "number") return void socket.end(`HTTP/1.1 ${verdict} Refused\r\nContent-Length: 0\r\n\r\n`);
     if (verdict !== "pass") return void socket.destroy();
     const upstream = connect(Number(port), "127.0.0.1");

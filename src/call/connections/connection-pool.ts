@@ -28,7 +28,7 @@ import { FORCED } from "../failures/failure.js";
 import { Limiter } from "./limiter.js";
 
 /** What the clients of one pool share: connections, limits, timers and the retry budget. */
-export class Channel {
+export class ConnectionPool {
   readonly platform: Platform;
   readonly budget: RetryBudget = new RetryBudget();
   readonly timeouts: Timeouts = new Timeouts();
@@ -167,7 +167,7 @@ export class Channel {
 
   /**
    * Lets calls in flight end, or ends them with `force`; ends waits for a retry, cuts streams off, and closes the connections that
-   * this channel made. Those given to it stay open.
+   * this pool created. Those given to it stay open.
    */
   close(options: CloseOptions = {}): Promise<void> {
     checkOptionNames("close", options, { force: 1 });
@@ -194,7 +194,7 @@ export class Channel {
 
 /** Work that `close({ force: true })` can end. */
 export interface Running {
-  /** The work that began before this, and after it, as long as it is under way; set by the channel. */
+  /** The work that began before this, and after it, as long as it is under way; set by the pool. */
   before?: Running | undefined;
   after?: Running | undefined;
   /** Ends it at once with an error that says so. */
@@ -205,12 +205,12 @@ function closedError(): TransportError {
   return new TransportError("the client was closed", { sent: "maybe", final: true });
 }
 
-/** Creates the channel for a client's options. Throws a `TypeError` or `RangeError` for an invalid option. */
-export function channelOf(
+/** Creates the pool for a client's options. Throws a `TypeError` or `RangeError` for an invalid option. */
+export function poolOf(
   platform: Platform,
   { maxConnectionCount = platform.connectionCount, transport, fetch }: ClientOptions,
-): Channel {
-  return new Channel(
+): ConnectionPool {
+  return new ConnectionPool(
     platform,
     checkCount("maxConnectionCount", maxConnectionCount, 1),
     givenTransport(platform, transport, fetch),

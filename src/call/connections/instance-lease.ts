@@ -1,7 +1,7 @@
 import type { Lease } from "../../endpoint/router.js";
 import { EasHttpError, EasNetworkError, EasTimeoutError } from "../../errors.js";
-import type { CallPlan } from "../request.js";
-import type { Channel } from "./connection-pool.js";
+import type { CallPlan } from "../call-plan.js";
+import type { ConnectionPool } from "./connection-pool.js";
 
 /** A plan whose target is one instance, and the use of that instance. */
 export interface LeasedPlan {
@@ -14,18 +14,18 @@ export interface LeasedPlan {
  * takes time, and rejects when the call is over before.
  */
 export async function leaseInstance(
-  channel: Channel,
+  pool: ConnectionPool,
   plan: CallPlan,
   tried: string[],
   until: <T>(work: Promise<T>) => Promise<T>,
 ): Promise<LeasedPlan> {
   const { route } = plan;
   if (route === undefined) return { plan, lease: undefined };
-  let router = channel.routers.get(route);
+  let router = pool.routers.get(route);
   if (router instanceof Promise) router = await until(router);
   const first = router.ready();
   if (first !== undefined) await until(first);
-  const lease = router.pick(tried, channel.connectionCount);
+  const lease = router.pick(tried, pool.connectionCount);
   tried.push(lease.origin);
   return { plan: { ...plan, target: { ...plan.target, origin: lease.origin } }, lease };
 }

@@ -6,7 +6,7 @@ interface Waiter {
   next: Waiter;
   /** The smallest has waited longest. */
   readonly place: number;
-  readonly isHeld: boolean;
+  readonly isLongLived: boolean;
   /** Tells that the slot is there; the end of a ring has none. */
   readonly take?: () => void;
 }
@@ -46,28 +46,28 @@ export class Limiter {
   }
 
   /** Takes a slot if one is free. */
-  tryAcquire(isHeld = false): boolean {
+  tryAcquire(isLongLived = false): boolean {
     // Nobody passes who could take it just as well.
-    const isTaken = this.#isFree(isHeld) && !this.#first().take && !(isHeld && this.#long.next.take);
-    if (isTaken) this.#take(isHeld);
+    const isTaken = this.#isFree(isLongLived) && !this.#first().take && !(isLongLived && this.#long.next.take);
+    if (isTaken) this.#take(isLongLived);
     return isTaken;
   }
 
   /** Waits for a slot; a wait that is cancelled takes none. */
-  acquire(isHeld = false): Wait {
+  acquire(isLongLived = false): Wait {
     let take!: () => void;
     let fail!: (reason: unknown) => void;
     const done = new Promise<void>((resolve, reject) => {
       take = resolve;
       fail = reject;
     });
-    const end = isHeld ? this.#long : this.#short;
+    const end = isLongLived ? this.#long : this.#short;
     const { previous } = end;
     const waiter: Waiter & Wait = {
       previous,
       next: end,
       place: this.#places++,
-      isHeld,
+      isLongLived,
       take,
       done,
       cancel(reason) {
@@ -83,14 +83,14 @@ export class Limiter {
   }
 
   /** Gives a slot back, to the one who has waited longest. */
-  release(isHeld = false): void {
+  release(isLongLived = false): void {
     this.#inFlight--;
-    if (isHeld) this.#held--;
+    if (isLongLived) this.#held--;
     this.#admit();
   }
 
-  #isFree(isHeld: boolean): boolean {
-    return this.#inFlight < this.#limit && (!isHeld || this.#held < Math.max(1, Math.floor(this.#limit / 2)));
+  #isFree(isLongLived: boolean): boolean {
+    return this.#inFlight < this.#limit && (!isLongLived || this.#held < Math.max(1, Math.floor(this.#limit / 2)));
   }
 
   /** Who has waited longest of those who could take a slot; the end of the short ones when there is nobody. */
@@ -100,9 +100,9 @@ export class Limiter {
     return long.place < short.place && this.#isFree(true) ? long : short;
   }
 
-  #take(isHeld: boolean): void {
+  #take(isLongLived: boolean): void {
     this.#inFlight++;
-    if (isHeld) this.#held++;
+    if (isLongLived) this.#held++;
   }
 
   #admit(): void {
@@ -110,7 +110,7 @@ export class Limiter {
       const waiter = this.#first();
       if (!waiter.take) return;
       leave(waiter);
-      this.#take(waiter.isHeld);
+      this.#take(waiter.isLongLived);
       waiter.take();
     }
   }

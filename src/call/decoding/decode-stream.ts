@@ -4,7 +4,7 @@ import type { Bytes } from "../../formats/request.js";
 import { joinChunks, totalLength } from "../../platform/chunks.js";
 import type { DecompressionFormat, Decompressor, Platform } from "../../platform/contract.js";
 import { show } from "../../util/argument-errors.js";
-import type { OpenedResponse } from "../streaming-response.js";
+import type { StreamingResponse } from "../streaming-response.js";
 import { CODINGS, codingsOf, formatOf, MAX_CODINGS } from "./content-encoding.js";
 
 /** What is read piece by piece. */
@@ -13,19 +13,19 @@ export interface ChunkReader {
 }
 
 /** The codings that the pieces still have. */
-function codingsIn({ contentEncoding }: Pick<OpenedResponse, "contentEncoding">): string[] {
+function codingsIn({ contentEncoding }: Pick<StreamingResponse, "contentEncoding">): string[] {
   return codingsOf({ importOf }, contentEncoding ?? "");
 }
 
 /** Whether the pieces of an answer are as they were sent, or can be made so. */
-export function canUndo(response: Pick<OpenedResponse, "contentEncoding">): boolean {
+export function canDecode(response: Pick<StreamingResponse, "contentEncoding">): boolean {
   return codingsIn(response).every((coding) => CODINGS.has(coding));
 }
 
 /** Reads the body of an answer with its content codings decompressed. Throws `EasDecodeError` for one that cannot be. */
-export function undoneReader(response: OpenedResponse, platform: Platform): ChunkReader {
+export function decodedReader(response: StreamingResponse, platform: Platform): ChunkReader {
   const codings = codingsIn(response);
-  if (!canUndo(response) || codings.length > MAX_CODINGS) {
+  if (!canDecode(response) || codings.length > MAX_CODINGS) {
     throw new EasDecodeError(
       `the stream has Content-Encoding ${show(codings.join(", "))}, but streams decompress only gzip, deflate and br, at most ${MAX_CODINGS} of them: use predict() with the option decompression`,
       { format: "content-encoding" },
@@ -49,7 +49,12 @@ async function headOf(source: ChunkReader): Promise<Bytes> {
 }
 
 /** Decompresses one coding. */
-function decompressed(source: ChunkReader, coding: string, response: OpenedResponse, platform: Platform): ChunkReader {
+function decompressed(
+  source: ChunkReader,
+  coding: string,
+  response: StreamingResponse,
+  platform: Platform,
+): ChunkReader {
   let failure: { readonly error: unknown } | undefined;
   let rejectRead: ((error: unknown) => void) | undefined;
   let writer: ReturnType<Decompressor["writable"]["getWriter"]> | undefined;

@@ -1,5 +1,5 @@
 import { DEFAULT_TIMEOUT_MS, DEFAULT_TOTAL_TIMEOUT_MS } from "../../config/options.js";
-import { type Outcome, outcomeOfStatus, parseRetryAfter, verdictOn } from "../../config/retry.js";
+import { type Outcome, outcomeOfStatus, parseRetryAfter, retryDecisionOn } from "../../config/retry.js";
 import {
   EasDecodeError,
   type EasError,
@@ -16,7 +16,7 @@ import {
   type TransportResponse,
 } from "../../platform/contract.js";
 import { isError, messageOf } from "../../util/realms.js";
-import type { CallPlan } from "../request.js";
+import type { CallPlan } from "../call-plan.js";
 import { cleanCause, longestOf, redactBytes, redactHeaders, redactText, type Secrets } from "./redact.js";
 
 /** How an attempt failed: what the retry table asks, and the error that surfaces when there is no retry. */
@@ -57,7 +57,7 @@ function factsOf({ plan: { kind }, attempts }: FailedCall, happened: boolean) {
 function attemptFacts(call: FailedCall, outcome: Outcome, sent = false) {
   const { kind } = call.plan;
   // A stream is a prediction, too: who makes it again need fear nothing.
-  const verdict = verdictOn(kind === "stream" ? "predict" : kind, outcome);
+  const verdict = retryDecisionOn(kind === "stream" ? "predict" : kind, outcome);
   return { ...factsOf(call, sent || verdict === "unsure"), retryable: verdict === "retry" || verdict === "once" };
 }
 

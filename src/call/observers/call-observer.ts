@@ -1,11 +1,11 @@
 import type { CallEvent, CallHooks } from "../../config/hooks.js";
 import type { EasError, EasHttpError } from "../../errors.js";
 import type { HeaderPair } from "../../platform/contract.js";
+import type { CallPlan } from "../call-plan.js";
 import type { Secrets } from "../failures/redact.js";
-import type { CallPlan } from "../request.js";
 import { loggingHooks } from "./logging-hooks.js";
 import type { ObserverTools } from "./observer-tools.js";
-import type { ToldCall } from "./tell.js";
+import type { ObservedCallStart } from "./tell.js";
 
 /** The call as far as it is told. */
 interface ObservedCall {
@@ -14,7 +14,7 @@ interface ObservedCall {
 }
 
 /** What both sides of a hedged call share. */
-interface Shared extends ToldCall {
+interface Shared extends ObservedCallStart {
   readonly hooks: readonly CallHooks[];
   attempts: number;
   isOver: boolean;
@@ -41,7 +41,7 @@ export class CallObserver {
   #token: Secrets = "";
 
   /** With `shared`, tells of one side of a hedged call. */
-  constructor(plan: CallPlan, told: ToldCall, tools: ObserverTools, shared?: Shared) {
+  constructor(plan: CallPlan, told: ObservedCallStart, tools: ObserverTools, shared?: Shared) {
     const { logger, hooks = [] } = plan;
     this.#plan = plan;
     this.#tools = tools;

@@ -1,16 +1,16 @@
 import { type CallHooks, type CallInfo, oneLineMessage } from "../../config/hooks.js";
 import { clockNow } from "../../util/timing/clock.js";
-import type { CallPlan } from "../request.js";
+import type { CallPlan } from "../call-plan.js";
 
 /** A call whose start was told. */
-export interface ToldCall {
+export interface ObservedCallStart {
   readonly info: CallInfo;
   /** By `performance.now()`. */
   readonly startedAt: number;
 }
 
 /** Tells hooks of a call's start. */
-export function tellStart(plan: CallPlan): ToldCall {
+export function notifyStart(plan: CallPlan): ObservedCallStart {
   const { kind, method } = plan;
   const path = plan.path.split("?", 1)[0] as string;
   const startedAt = clockNow();

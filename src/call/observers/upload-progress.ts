@@ -1,6 +1,6 @@
 import { EasUnsupportedError } from "../../errors.js";
 import type { Transport } from "../../platform/contract.js";
-import type { CallPlan } from "../request.js";
+import type { CallPlan } from "../call-plan.js";
 
 /** Refuses upload progress, before anything is sent, where nobody could tell it. */
 export function checkUploadProgress({ kind }: CallPlan, { reportsUploads }: Transport): void {

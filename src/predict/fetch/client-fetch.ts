@@ -1,9 +1,9 @@
-import { bodyTooLarge, forStreams, prepare, withCallOptions, withHeaders } from "../../call/build-request.js";
-import type { Channel } from "../../call/connections/connection-pool.js";
-import { canUndo, undoneReader } from "../../call/decoding/decode-stream.js";
+import { bodyTooLarge, forStreams, prepare, withCallOptions, withHeaders } from "../../call/build-plan.js";
+import type { CallPlan } from "../../call/call-plan.js";
+import type { ConnectionPool } from "../../call/connections/connection-pool.js";
+import { canDecode, decodedReader } from "../../call/decoding/decode-stream.js";
 import type { FailedCall } from "../../call/failures/failure.js";
 import type { Secrets } from "../../call/failures/redact.js";
-import type { CallPlan } from "../../call/request.js";
 import { openStream, type StreamAnswer } from "../../call/stream-call.js";
 import { limitLife } from "../../call/stream-life.js";
 import { checkHeaders, isSettableHeader } from "../../config/headers.js";
@@ -62,14 +62,14 @@ const BEARER_ONLY = /^\/v1\/(files|batches)(?=[/?]|$)/;
 
 /** `fetch`, with a client's service, authorization and connections. Loaded on first use. */
 export async function clientFetch(
-  channel: Channel,
+  pool: ConnectionPool,
   settings: Settings,
   input: string | URL | Request,
   init: RequestInit,
   { auth, ...options }: ClientFetchOptions,
   checkBody?: CheckBody,
 ): Promise<Response> {
-  const { platform } = channel;
+  const { platform } = pool;
   const chosen = auth === undefined ? settings.auth : checkAuth(auth, UNSIGNED_AUTHS);
   let prepared = forStreams(prepare({ ...settings, auth: chosen }, platform), "auto");
   const request = typeof input === "object" && "url" in input ? input : undefined;
@@ -96,7 +96,7 @@ export async function clientFetch(
     }),
     method,
   };
-  return openStream(channel, plan, bytes ?? null, { source, anyStatus: true }, (answer) =>
+  return openStream(pool, plan, bytes ?? null, { source, anyStatus: true }, (answer) =>
     toResponse(answer, plan, checkBody),
   );
 }
@@ -198,7 +198,7 @@ function toResponse(answer: StreamAnswer, plan: CallPlan, checkBody: CheckBody |
   const { response, endpoint } = answer;
   const call = limitLife(answer, plan);
   const headers = new Headers(response.headers);
-  const isUndone = canUndo(response);
+  const isUndone = canDecode(response);
   if (isUndone && headers.has("content-encoding")) {
     // What is handed on has neither any more.
     headers.delete("content-encoding");
@@ -227,7 +227,7 @@ function bodyOf(
   isUndone: boolean,
   check: BodyCheck | undefined,
 ): ReadableStream<Uint8Array> {
-  const reader = isUndone ? undoneReader(response, platform) : response;
+  const reader = isUndone ? decodedReader(response, platform) : response;
   const cancel = () => response.cancel(undefined);
   if (check === undefined) return chunkStream({ read: () => reader.read(), cancel }, AHEAD_BYTES);
   const read = async () => {

@@ -1,4 +1,4 @@
-import type { CallPlan } from "../../call/request.js";
+import type { CallPlan } from "../../call/call-plan.js";
 
 /** What stands in the place of a key, for libraries that want one: it is taken off before anything is sent. */
 export const PLACEHOLDER_KEY = "the-client-has-the-token";

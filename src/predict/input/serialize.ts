@@ -1,15 +1,15 @@
 import { platform } from "#platform";
 import {
   bodyTooLarge,
+  type CallTemplate,
   isOpenAIPath,
-  type Prepared,
   withCallOptions,
   withHeaders,
   withMethod,
   withoutContentType,
-} from "../../call/build-request.js";
+} from "../../call/build-plan.js";
+import type { CallBody, CallPlan } from "../../call/call-plan.js";
 import { decodingOf } from "../../call/decoding/decoding.js";
-import type { CallBody, CallPlan } from "../../call/request.js";
 import { sendable } from "../../call/sendable.js";
 import { checkHeaders } from "../../config/headers.js";
 import { type CallOptions, checkCompression, checkMethod, type Method } from "../../config/options.js";
@@ -30,7 +30,7 @@ export interface SerializedCall {
 export function serialize(
   input: PredictInput,
   call: CallOptions | undefined,
-  prepared: Prepared,
+  prepared: CallTemplate,
   {
     auth,
     compression: ofClient,

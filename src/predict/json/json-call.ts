@@ -1,9 +1,9 @@
-import type { Channel } from "../../call/connections/connection-pool.js";
+import type { CallBody, CallPlan, CallResult } from "../../call/call-plan.js";
+import type { ConnectionPool } from "../../call/connections/connection-pool.js";
 import { nameOf } from "../../call/failures/failure.js";
 import { redactText, type Secrets } from "../../call/failures/redact.js";
 import { redactCut } from "../../call/failures/redact-cut.js";
-import { makeCall } from "../../call/make-call.js";
-import type { CallBody, CallPlan, CallResult } from "../../call/request.js";
+import { runCall } from "../../call/run-call.js";
 import { checkBoolean } from "../../config/options.js";
 import { EasDecodeError, EasSchemaError, type EasSchemaIssue } from "../../errors.js";
 import { argumentTypeError, optionError, show } from "../../util/argument-errors.js";
@@ -23,7 +23,7 @@ const MAX_ISSUES = 100;
 
 /** Makes a call whose answer is JSON, and checks the answer with the schema. Loaded on first use. */
 export async function callJson(
-  channel: Channel,
+  pool: ConnectionPool,
   plan: CallPlan,
   body: CallBody,
   { schema, bigint = false }: Pick<JsonOptions, "schema" | "bigint">,
@@ -31,7 +31,7 @@ export async function callJson(
   if (schema !== undefined) checkSchema(schema);
   checkBoolean("bigint", bigint);
   const parse = bigint ? parseExactly : JSON.parse;
-  const { value, result } = await makeCall(channel, plan, body, (result) => {
+  const { value, result } = await runCall(pool, plan, body, (result) => {
     const text = new TextDecoder().decode(result.body);
     try {
       return { value: parse(text) as unknown, result };

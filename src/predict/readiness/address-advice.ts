@@ -1,4 +1,4 @@
-import type { CallPlan } from "../../call/request.js";
+import type { CallPlan } from "../../call/call-plan.js";
 import { easHost } from "../../endpoint/host-names.js";
 import { EasHttpError, EasNetworkError, EasTimeoutError } from "../../errors.js";
 

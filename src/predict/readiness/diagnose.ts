@@ -1,6 +1,5 @@
-import type { Channel } from "../../call/connections/connection-pool.js";
-
-import type { CallPlan } from "../../call/request.js";
+import type { CallPlan } from "../../call/call-plan.js";
+import type { ConnectionPool } from "../../call/connections/connection-pool.js";
 import type { CallOptions } from "../../config/options.js";
 import type { Settings } from "../../config/settings.js";
 import {
@@ -52,15 +51,15 @@ export interface Diagnosis {
 
 /** Sends one GET request and explains its result, with regard to the address that it was sent to. */
 export async function diagnose(
-  channel: Channel,
+  pool: ConnectionPool,
   settings: Settings,
   call: Pick<CallOptions, "path" | "timeout" | "signal">,
 ): Promise<Diagnosis> {
   let plan: CallPlan | undefined;
   try {
-    channel.checkOpen();
-    plan = probePlan(channel, settings, call);
-    const status = await probe(channel, settings, { ...call, retryCount: 0 });
+    pool.checkOpen();
+    plan = probePlan(pool, settings, call);
+    const status = await probe(pool, settings, { ...call, retryCount: 0 });
     return { ok: true, finding: "ok", message: `the service responds (${status}) and accepts the token`, status };
   } catch (error) {
     const advice = plan && addressAdvice(plan, error);

@@ -1,7 +1,7 @@
-import { unsignedPlan, withCallOptions } from "../../call/build-request.js";
-import type { Channel } from "../../call/connections/connection-pool.js";
-import { makeCall } from "../../call/make-call.js";
-import type { CallPlan } from "../../call/request.js";
+import { unsignedPlan, withCallOptions } from "../../call/build-plan.js";
+import type { CallPlan } from "../../call/call-plan.js";
+import type { ConnectionPool } from "../../call/connections/connection-pool.js";
+import { runCall } from "../../call/run-call.js";
 import type { CallOptions } from "../../config/options.js";
 import type { Settings } from "../../config/settings.js";
 import { isOfGatewayOnly } from "./not-ready.js";
@@ -10,9 +10,9 @@ import { isOfGatewayOnly } from "./not-ready.js";
  * Sends a GET without a body, which is never signed, and resolves with the status of a success. Never HEAD, which EAS does not
  * answer. Where an LLM gateway refuses the path without asking an engine, it asks for `/v1/models`, which an engine answers.
  */
-export async function probe(channel: Channel, settings: Settings, call: CallOptions): Promise<number> {
-  const asked = probePlan(channel, settings, call);
-  const send = (plan: CallPlan) => makeCall(channel, plan, null, ({ response }) => response.status);
+export async function probe(pool: ConnectionPool, settings: Settings, call: CallOptions): Promise<number> {
+  const asked = probePlan(pool, settings, call);
+  const send = (plan: CallPlan) => runCall(pool, plan, null, ({ response }) => response.status);
   try {
     return await send(asked);
   } catch (error) {
@@ -25,7 +25,7 @@ export async function probe(channel: Channel, settings: Settings, call: CallOpti
 }
 
 /** The plan of the first GET of `probe`. */
-export function probePlan(channel: Channel, settings: Settings, call: CallOptions): CallPlan {
-  const plan = unsignedPlan(settings, channel.platform);
+export function probePlan(pool: ConnectionPool, settings: Settings, call: CallOptions): CallPlan {
+  const plan = unsignedPlan(settings, pool.platform);
   return { ...withCallOptions(plan, call), kind: "other", method: "GET", hedgeAfter: undefined, runsOnce: false };
 }

@@ -1,5 +1,5 @@
-import type { Channel } from "../../call/connections/connection-pool.js";
-import type { CallPlan } from "../../call/request.js";
+import type { CallPlan } from "../../call/call-plan.js";
+import type { ConnectionPool } from "../../call/connections/connection-pool.js";
 import {
   type CallOptions,
   checkFunction,
@@ -45,8 +45,8 @@ export interface Readiness {
 type Ask = (call: CallOptions) => Promise<unknown>;
 
 /** Asks until the service is ready. */
-export async function ready(channel: Channel, ask: Ask, options: ReadyOptions): Promise<Readiness> {
-  const wait = new Wait(channel, options, options.signal, { path: 1, signal: 1 });
+export async function ready(pool: ConnectionPool, ask: Ask, options: ReadyOptions): Promise<Readiness> {
+  const wait = new Wait(pool, options, options.signal, { path: 1, signal: 1 });
   await wait.out(ask, options.path, (error) => isAnsweredByModel(error) || isBusy(error));
   return { elapsed: wait.elapsed, attempts: wait.attempts };
 }
@@ -58,11 +58,11 @@ export async function ready(channel: Channel, ask: Ask, options: ReadyOptions): 
 export async function untilReady<R>(
   make: (plan: CallPlan) => Promise<R>,
   plan: CallPlan,
-  channel: Channel,
+  pool: ConnectionPool,
   ask: Ask,
   options: WaitOptions,
 ): Promise<R> {
-  const wait = new Wait(channel, options, plan.signal, undefined, (reason, timeout) => {
+  const wait = new Wait(pool, options, plan.signal, undefined, (reason, timeout) => {
     const logger = plan.logger ?? console;
     logger.warn(
       `eas-prediction: the service at ${plan.target.origin}${plan.target.path} is not ready (${reason}), and the call waits for it, at most ${timeout} ms. If you do not expect that, check the service name`,
@@ -100,13 +100,13 @@ class Wait {
   readonly #timeout: number;
   readonly #onWait: WaitOptions["onWait"];
   readonly #signal: AbortSignal | undefined;
-  readonly #channel: Channel;
+  readonly #pool: ConnectionPool;
   #waits = 0;
   /** The last answer by which the service was not ready. */
   #last: EasHttpError | undefined;
 
   constructor(
-    channel: Channel,
+    pool: ConnectionPool,
     options: WaitOptions,
     signal: AbortSignal | undefined,
     names?: Readonly<Record<string, unknown>>,
@@ -118,7 +118,7 @@ class Wait {
     }
     checkOptionNames(names === undefined ? "waitForReady" : "ready", options, { timeout: 1, onWait: 1, ...names });
     const { timeout = DEFAULT_TIMEOUT_MS, onWait } = options;
-    this.#channel = channel;
+    this.#pool = pool;
     this.#timeout = checkTimeout("timeout", timeout);
     if (onWait !== undefined) checkFunction("onWait", onWait);
     if (signal !== undefined) checkSignal(signal);
@@ -190,8 +190,8 @@ class Wait {
     const closable = {
       cancel: () => wait.cancel(new EasNetworkError("the client was closed while it waited for the service", {})),
     };
-    this.#channel.hold(closable);
-    await waitFor(wait, signal).finally(() => this.#channel.streams.delete(closable));
+    this.#pool.hold(closable);
+    await waitFor(wait, signal).finally(() => this.#pool.streams.delete(closable));
   }
 
   #expired(cause: EasHttpError, reason: NotReadyReason): EasTimeoutError {

@@ -1,8 +1,8 @@
-import { unsignedPlan, withCallOptions } from "../../call/build-request.js";
-import type { Channel } from "../../call/connections/connection-pool.js";
+import { unsignedPlan, withCallOptions } from "../../call/build-plan.js";
+import type { CallPlan } from "../../call/call-plan.js";
+import type { ConnectionPool } from "../../call/connections/connection-pool.js";
 import { isAtFault, leaseInstance } from "../../call/connections/instance-lease.js";
 import { nameOf } from "../../call/failures/failure.js";
-import type { CallPlan } from "../../call/request.js";
 import { type DialSettings, dialSocket } from "../../call/websocket.js";
 import type { Settings } from "../../config/settings.js";
 import { EasHttpError, EasTimeoutError, EasUnsupportedError } from "../../errors.js";
@@ -23,7 +23,7 @@ const TELLING: readonly number[] = [401, 403, 429, 503];
 
 /** Opens a WebSocket to a service. Loaded on first use. */
 export async function connect(
-  channel: Channel,
+  pool: ConnectionPool,
   settings: Settings,
   path: string | undefined,
   options: SocketOptions,
@@ -33,41 +33,41 @@ export async function connect(
   const protocols = checkProtocols(offered);
   const keepAlive = checkKeepAlive(options);
   const plan: CallPlan = {
-    ...withCallOptions(unsignedPlan(settings, channel.platform), { path, query, headers, timeout, signal: given }),
+    ...withCallOptions(unsignedPlan(settings, pool.platform), { path, query, headers, timeout, signal: given }),
     kind: "stream",
-    isHeld: true,
+    isLongLived: true,
     method: "GET",
   };
   checkUpgrade(plan);
-  const { dialWebSocket: dial = channel.dialWebSocket } = settings;
+  const { dialWebSocket: dial = pool.dialWebSocket } = settings;
   if (dial === undefined) {
     throw new EasUnsupportedError(
-      `connect() is not available: ${channel.noSockets}. Use stream(), which works over HTTP and through a relay; call connect() on a server; or set dialWebSocket or transport: nodeTransport(…)`,
+      `connect() is not available: ${pool.noSockets}. Use stream(), which works over HTTP and through a relay; call connect() on a server; or set dialWebSocket or transport: nodeTransport(…)`,
     );
   }
   const signal = given ?? new AbortController().signal;
   const ask = async () => {
-    const answer = await probe(channel, settings, { timeout: plan.timeout, signal, retryCount: 0 }).catch((e) => e);
+    const answer = await probe(pool, settings, { timeout: plan.timeout, signal, retryCount: 0 }).catch((e) => e);
     if (answer instanceof EasHttpError && TELLING.includes(answer.status)) throw answer;
   };
-  return open(channel, plan, { dial, protocols, signal, ask }, keepAlive);
+  return open(pool, plan, { dial, protocols, signal, ask }, keepAlive);
 }
 
 /** Takes an instance and a slot, which the socket keeps for as long as it lives. */
 async function open(
-  channel: Channel,
+  pool: ConnectionPool,
   plan: CallPlan,
   settings: DialSettings,
   keepAlive: KeepAlive,
 ): Promise<PredictSocket> {
   const { signal } = settings;
   signal.throwIfAborted();
-  const leased = await leaseInstance(channel, plan, [], (work) => raceAbort(work, signal));
+  const leased = await leaseInstance(pool, plan, [], (work) => raceAbort(work, signal));
   try {
-    const limiter = channel.limiter(leased.plan.target.origin);
-    if (!limiter.tryAcquire(true)) await slot(channel, leased.plan, signal);
+    const limiter = pool.limiter(leased.plan.target.origin);
+    if (!limiter.tryAcquire(true)) await slot(pool, leased.plan, signal);
     try {
-      const dialled = await dialSocket(channel, leased.plan, settings);
+      const dialled = await dialSocket(pool, leased.plan, settings);
       if (signal.aborted) {
         dialled.connection.terminate();
         throw signal.reason;
@@ -78,7 +78,7 @@ async function open(
           "pingInterval is not supported: the WebSocket of this runtime cannot send pings. Leave it out",
         );
       }
-      return new PredictSocket(dialled, channel, signal, keepAlive, () => {
+      return new PredictSocket(dialled, pool, signal, keepAlive, () => {
         limiter.release(true);
         // It had answered, and may have ended for many reasons.
         leased.lease?.end(false, true);
@@ -94,11 +94,11 @@ async function open(
 }
 
 /** Waits for a slot that may be held long, unless the time is over or the caller aborts before. */
-async function slot(channel: Channel, plan: CallPlan, signal: AbortSignal): Promise<void> {
+async function slot(pool: ConnectionPool, plan: CallPlan, signal: AbortSignal): Promise<void> {
   const { timeout } = plan;
-  const wait = channel.limiter(plan.target.origin).acquire(true);
+  const wait = pool.limiter(plan.target.origin).acquire(true);
   const timer = setTimeout(() => {
-    const why = `streams and sockets take at most half of maxConnectionCount (${channel.connectionCount})`;
+    const why = `streams and sockets take at most half of maxConnectionCount (${pool.connectionCount})`;
     const message = `${nameOf(plan)} found no free connection within ${timeout} ms (timeout): ${why}`;
     wait.cancel(new EasTimeoutError(message, { retryable: true, phase: "connect", timeout }));
   }, timeout);

@@ -1,4 +1,4 @@
-import type { Channel } from "../../call/connections/connection-pool.js";
+import type { ConnectionPool } from "../../call/connections/connection-pool.js";
 import { nameOf } from "../../call/failures/failure.js";
 import { redactCut } from "../../call/failures/redact-cut.js";
 import { Heartbeat } from "../../call/heartbeat.js";
@@ -62,7 +62,7 @@ export class PredictSocket implements AsyncIterable<string | Bytes> {
   /** @internal `atEnd` is called once, when the connection is over. */
   constructor(
     { connection, call }: Dialled,
-    channel: Channel,
+    pool: ConnectionPool,
     signal: AbortSignal | undefined,
     { pingInterval, idleTimeout }: KeepAlive,
     atEnd: () => void,
@@ -83,11 +83,11 @@ export class PredictSocket implements AsyncIterable<string | Bytes> {
     const abortable = { abort: (reason: unknown) => this.#giveUp(reason) };
     const stream = { cancel: () => this.#giveUp(this.#error("was terminated: the client was closed")) };
     linkSignal(signal, abortable);
-    channel.hold(stream);
+    pool.hold(stream);
     this.closed = new Promise((resolve) => {
       connection.onClose = (close) => {
         unlinkSignal(signal, abortable);
-        channel.streams.delete(stream);
+        pool.streams.delete(stream);
         clearTimeout(this.#closing);
         this.#heartbeat.stop();
         atEnd();

@@ -1,9 +1,9 @@
-import { type ChunkReader, undoneReader } from "../../call/decoding/decode-stream.js";
+import type { CallPlan } from "../../call/call-plan.js";
+import { type ChunkReader, decodedReader } from "../../call/decoding/decode-stream.js";
 import { decodeFailure, type FailedCall, nameOf } from "../../call/failures/failure.js";
-import type { CallPlan } from "../../call/request.js";
 import type { StreamAnswer } from "../../call/stream-call.js";
 import { limitLife } from "../../call/stream-life.js";
-import type { OpenedResponse } from "../../call/streaming-response.js";
+import type { StreamingResponse } from "../../call/streaming-response.js";
 import { EasDecodeError, EasTimeoutError, isEasError } from "../../errors.js";
 import type { Bytes } from "../../formats/request.js";
 import { joinChunks, pushChunk } from "../../platform/chunks.js";
@@ -40,7 +40,7 @@ export class PredictStream implements AsyncIterable<Bytes> {
   /** Scheme, host and port that answered. */
   readonly endpoint: string;
   readonly attempts: number;
-  readonly #response: OpenedResponse;
+  readonly #response: StreamingResponse;
   readonly #call: FailedCall;
   readonly #idle: WaitTimer;
   readonly #platform: Platform;
@@ -326,7 +326,7 @@ export class PredictStream implements AsyncIterable<Bytes> {
   }
 
   #read(): Promise<Bytes | undefined> {
-    this.#reader ??= undoneReader(this.#response, this.#platform);
+    this.#reader ??= decodedReader(this.#response, this.#platform);
     this.#idle.start();
     return this.#reader.read();
   }

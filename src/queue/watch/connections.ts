@@ -1,6 +1,6 @@
-import { withHeaders } from "../../call/build-request.js";
-import { makeCall } from "../../call/make-call.js";
-import type { CallPlan } from "../../call/request.js";
+import { withHeaders } from "../../call/build-plan.js";
+import type { CallPlan } from "../../call/call-plan.js";
+import { runCall } from "../../call/run-call.js";
 import type { WebSocketDialer } from "../../platform/contract.js";
 import type { QueryPairs, QueueCalls } from "../calls.js";
 import type { DataFrame, FrameOwner } from "../frame.js";
@@ -106,9 +106,9 @@ export class WatchConnections {
       const ask = () => calls.run(attributesOperation({ signal, retryCount: 0 }));
       const open = (plan: CallPlan) =>
         this.#transport === "http"
-          ? httpSource(calls.channel, plan, readIndex)
-          : websocketSource(calls.channel, plan, this.#dialWebSocket as WebSocketDialer, ask, readIndex);
-      return instanceSource(calls.channel, plan, this.#lastInstance, open)(events, signal);
+          ? httpSource(calls.pool, plan, readIndex)
+          : websocketSource(calls.pool, plan, this.#dialWebSocket as WebSocketDialer, ask, readIndex);
+      return instanceSource(calls.pool, plan, this.#lastInstance, open)(events, signal);
     };
   }
 
@@ -126,13 +126,13 @@ export class WatchConnections {
 
   /** Reads one item, which stays in the queue. Undefined: it is gone. Null: it was too large, and is gone now. */
   async #fetch(index: bigint, signal: AbortSignal): Promise<DataFrame | null | undefined> {
-    const { channel } = this.#calls;
+    const { pool } = this.#calls;
     const operation = this.#tools.getOperation({ index, timeout: 0, autoDelete: false, signal }, this.#owner);
     const plan = this.#calls.planOf(operation);
     const { maxResponseBytes } = plan;
     try {
       const within = { ...plan, maxResponseBytes: maxResponseBytes + LIST_BYTES };
-      const frames = await makeCall(channel, within, null, (result) => operation.read(result, channel.transport));
+      const frames = await runCall(pool, within, null, (result) => operation.read(result, pool.transport));
       return frames.find((frame) => frame.index === index);
     } catch (error) {
       if (!isTooLarge(error)) throw error;

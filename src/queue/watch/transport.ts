@@ -1,4 +1,4 @@
-import type { Channel } from "../../call/connections/connection-pool.js";
+import type { ConnectionPool } from "../../call/connections/connection-pool.js";
 import { EasUnsupportedError } from "../../errors.js";
 import type { WebSocketDialer } from "../../platform/contract.js";
 import type { WatchSettings, WatchTransport } from "./options.js";
@@ -6,17 +6,17 @@ import type { WatchReports } from "./reports.js";
 
 /** Chooses what a watch runs over. Throws for what the runtime does not have, and logs what a poll cannot do. */
 export function transportOf(
-  channel: Channel,
+  pool: ConnectionPool,
   dialWebSocket: WebSocketDialer | undefined,
   { transport, autoCommit }: WatchSettings,
   reports: WatchReports,
 ): WatchTransport {
   if (transport === "websocket" && dialWebSocket === undefined) {
     throw new EasUnsupportedError(
-      `transport "websocket" is not available: ${channel.noSockets}. Use transport "http", which streams over HTTP, or "poll"; or set the client's dialWebSocket`,
+      `transport "websocket" is not available: ${pool.noSockets}. Use transport "http", which streams over HTTP, or "poll"; or set the client's dialWebSocket`,
     );
   }
-  const fallsBack = transport === "auto" && dialWebSocket === undefined && channel.transport.stream === undefined;
+  const fallsBack = transport === "auto" && dialWebSocket === undefined && pool.transport.stream === undefined;
   if (transport !== "poll" && !fallsBack) {
     if (transport !== "auto") return transport;
     return dialWebSocket === undefined ? "http" : "websocket";

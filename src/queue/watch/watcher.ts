@@ -68,7 +68,7 @@ export class Watcher implements AsyncIterableIterator<DataFrame> {
     this.#host = host;
     this.#settings = settings;
     this.#reports = new WatchReports(host.logger);
-    this.#transport = transportOf(host.calls.channel, host.dialWebSocket, settings, this.#reports);
+    this.#transport = transportOf(host.calls.pool, host.dialWebSocket, settings, this.#reports);
     this.#held = new HeldFrames(settings.window);
     this.#acks = new Acknowledgements({
       calls: host.calls,

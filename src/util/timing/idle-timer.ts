@@ -8,7 +8,7 @@ const READ_MS = 50;
  * not silence, since nothing could be heard in it: a late timer counts only as the time that it was armed for. Costs a
  * comparison for each sign of life.
  */
-export class SilenceTimer {
+export class IdleTimer {
   readonly #limit: number;
   readonly #onSilence: () => void;
   /** Milliseconds without a sign of life, as of the last look. */

@@ -1,9 +1,9 @@
 import { clockNow, hasFakeTimers, startTimer, type TimerHandle } from "./clock.js";
 
 /** Something whose time can run out. A node of a list, so that waiting costs no memory of its own. */
-export abstract class Expiring {
-  /** @internal */ previous: Expiring | undefined;
-  /** @internal */ next: Expiring | undefined;
+export abstract class TimerEntry {
+  /** @internal */ previous: TimerEntry | undefined;
+  /** @internal */ next: TimerEntry | undefined;
   /** @internal */ list: List | undefined;
   /** @internal */ expiresAt = 0;
   /** @internal */ ownTimer: TimerHandle | undefined = undefined;
@@ -15,8 +15,8 @@ export abstract class Expiring {
 /** All that wait equally long, the first to expire first, behind one timer. */
 class List {
   readonly milliseconds: number;
-  first: Expiring | undefined;
-  last: Expiring | undefined;
+  first: TimerEntry | undefined;
+  last: TimerEntry | undefined;
   timer: ReturnType<typeof setTimeout> | undefined;
 
   constructor(milliseconds: number) {
@@ -32,7 +32,7 @@ export class Timeouts {
   readonly #lists = new Map<number, List>();
 
   /** Expires `item` after `milliseconds`, which must be a valid timer delay. An item may wait once at a time. */
-  start(item: Expiring, milliseconds: number): void {
+  start(item: TimerEntry, milliseconds: number): void {
     if (hasFakeTimers()) {
       // The clock may stand still, so that a shared timer cannot tell which of the items are due.
       item.ownTimer = startTimer(() => {
@@ -56,7 +56,7 @@ export class Timeouts {
   }
 
   /** Takes `item` out; does nothing when it is not waiting. */
-  stop(item: Expiring): void {
+  stop(item: TimerEntry): void {
     const { list, previous, next, ownTimer } = item;
     if (ownTimer !== undefined) {
       clearTimeout(ownTimer as never);
@@ -76,7 +76,7 @@ export class Timeouts {
   }
 
   #arm(list: List, milliseconds: number): ReturnType<typeof setTimeout> {
-    const due = (list.first as Expiring).expiresAt;
+    const due = (list.first as TimerEntry).expiresAt;
     return setTimeout(() => this.#run(list, due), delayOf(milliseconds));
   }
 

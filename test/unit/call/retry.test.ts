@@ -5,7 +5,7 @@ import {
   outcomeOfStatus,
   parseRetryAfter,
   requestedWait,
-  verdictOn,
+  retryDecisionOn,
 } from "../../../src/config/retry.js";
 import {
   EasDecodeError,
@@ -258,7 +258,13 @@ describe("what is retried: predict", () => {
 
 describe("what is retried: the table, column by column", () => {
   // From the design page, by hand: y = yes, 1 = once, n = no, a = no and maybeAccepted or maybeTaken.
-  const table: [row: Parameters<typeof verdictOn>[1], predict: string, put: string, take: string, other: string][] = [
+  const table: [
+    row: Parameters<typeof retryDecisionOn>[1],
+    predict: string,
+    put: string,
+    take: string,
+    other: string,
+  ][] = [
     ["not sent", "y", "y", "y", "y"],
     ["broken after sending", "y", "a", "a", "y"],
     ["timeout or 504", "1", "a", "a", "y"],
@@ -273,7 +279,7 @@ describe("what is retried: the table, column by column", () => {
   const kinds: CallKind[] = ["predict", "put", "take", "other"];
 
   test.each(table)("%s", (row, ...cells) => {
-    expect(kinds.map((kind) => verdictOn(kind, row))).toEqual(cells.map((cell) => meaning[cell]));
+    expect(kinds.map((kind) => retryDecisionOn(kind, row))).toEqual(cells.map((cell) => meaning[cell]));
   });
 
   test.each([

@@ -1,6 +1,6 @@
 import { afterEach, describe, expect, test, vi } from "vitest";
 import { EasTimeoutError } from "../../../src/index.js";
-import { Expiring, Timeouts } from "../../../src/util/timing/timers.js";
+import { Timeouts, TimerEntry } from "../../../src/util/timing/timers.js";
 import { clientOf, errorOf, RecordingTransport, startServer, turn } from "../../support/calls.js";
 import { answer, answerAfter, drip, stallBeforeHeaders, stallInBody } from "../../support/misbehaving-server.js";
 
@@ -194,7 +194,7 @@ describe("the attempt's clock", () => {
 });
 
 describe("timers that are shared", () => {
-  class Item extends Expiring {
+  class Item extends TimerEntry {
     readonly name: string;
     readonly log: string[];
     onExpire: (() => void) | undefined;

@@ -5,7 +5,7 @@ import { type AddressInfo, createServer as createTcpServer, type Socket } from "
 import { inspect } from "node:util";
 import { describe, expect, onTestFinished, test, vi } from "vitest";
 import { WebSocketServer } from "ws";
-import { Channel } from "../../../src/call/connections/connection-pool.js";
+import { ConnectionPool } from "../../../src/call/connections/connection-pool.js";
 import {
   ENDPOINT_TYPE_DIRECT,
   fetchTransport,
@@ -281,7 +281,7 @@ describe("a queue", () => {
 test("a transport over the own fetch of Deno, Bun or a Worker opens the WebSockets of that runtime", () => {
   const dialWebSocket = vi.fn();
   const dialerOf = (name: Platform["name"], transport: Transport) =>
-    new Channel({ ...platform, name, dialWebSocket }, 1, transport).dialWebSocket;
+    new ConnectionPool({ ...platform, name, dialWebSocket }, 1, transport).dialWebSocket;
   for (const name of ["web", "workerd"] as const) {
     expect(dialerOf(name, fetchTransport())).toBe(dialWebSocket);
     expect(dialerOf(name, fetchTransport({ decodes: [] }))).toBe(dialWebSocket);

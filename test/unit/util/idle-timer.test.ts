@@ -1,7 +1,7 @@
 import { once } from "node:events";
 import { type AddressInfo, connect, createServer, type Socket } from "node:net";
 import { afterEach, expect, onTestFinished, test, vi } from "vitest";
-import { SilenceTimer } from "../../../src/util/timing/idle-timer.js";
+import { IdleTimer } from "../../../src/util/timing/idle-timer.js";
 
 afterEach(() => void vi.useRealTimers());
 
@@ -30,7 +30,7 @@ async function socketPair(): Promise<{ near: Socket; far: Socket }> {
 test("silence is reported after the limit, and a sign of life begins it anew", async () => {
   vi.useFakeTimers();
   const onSilence = vi.fn();
-  const timer = new SilenceTimer(8_000, onSilence);
+  const timer = new IdleTimer(8_000, onSilence);
   timer.start();
   await vi.advanceTimersByTimeAsync(7_900);
   timer.heard();
@@ -44,7 +44,7 @@ test("silence is reported after the limit, and a sign of life begins it anew", a
 test("what waits to be read when the event loop was blocked is read before silence is judged", async () => {
   const { near, far } = await socketPair();
   const onSilence = vi.fn();
-  const timer = new SilenceTimer(LIMIT, onSilence);
+  const timer = new IdleTimer(LIMIT, onSilence);
   onTestFinished(() => timer.stop());
   for (let round = 0; round < 3; round++) {
     const read = once(near, "data").then(() => {
@@ -65,7 +65,7 @@ test("time in which the event loop was blocked is not silence: a peer that is as
   const { near, far } = await socketPair();
   far.on("data", () => far.write("pong"));
   const onSilence = vi.fn();
-  const timer = new SilenceTimer(1_000, onSilence);
+  const timer = new IdleTimer(1_000, onSilence);
   onTestFinished(() => timer.stop());
   timer.start();
   // No ping was sent, so nothing waits to be read.
@@ -78,7 +78,7 @@ test("time in which the event loop was blocked is not silence: a peer that is as
 
 test("a dead connection is found although the event loop is blocked again and again", async () => {
   const onSilence = vi.fn();
-  const timer = new SilenceTimer(LIMIT, onSilence);
+  const timer = new IdleTimer(LIMIT, onSilence);
   onTestFinished(() => timer.stop());
   timer.start();
   await vi.waitFor(

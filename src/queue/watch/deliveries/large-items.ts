@@ -23,12 +23,12 @@ export async function indexAt(
   position: bigint,
   signal: AbortSignal,
 ): Promise<bigint | null | undefined> {
-  if (calls.channel.transport.stream === undefined) {
+  if (calls.pool.transport.stream === undefined) {
     const first = tools.firstEntryOf(await calls.run(tools.attributesOperation({ signal })));
     return first !== undefined && first >= position ? first : undefined;
   }
   const plan = calls.planOf(tools.getOperation({ index: position, timeout: 0, autoDelete: false, signal }, NO_OWNER));
-  const { response } = await openStream(calls.channel, plan, null, {}, (answer) => answer);
+  const { response } = await openStream(calls.pool, plan, null, {}, (answer) => answer);
   let head = new Uint8Array(0);
   try {
     for (;;) {

@@ -1,13 +1,13 @@
-import type { Channel } from "../../../call/connections/connection-pool.js";
+import type { CallPlan } from "../../../call/call-plan.js";
+import type { ConnectionPool } from "../../../call/connections/connection-pool.js";
 import type { Limiter } from "../../../call/connections/limiter.js";
 import { nameOf } from "../../../call/failures/failure.js";
-import type { CallPlan } from "../../../call/request.js";
 import { openStream } from "../../../call/stream-call.js";
 import { EasNetworkError } from "../../../errors.js";
 import type { Bytes } from "../../../formats/request.js";
 import type { StreamedResponse } from "../../../platform/contract.js";
 import { argumentRangeError } from "../../../util/argument-errors.js";
-import { SilenceTimer } from "../../../util/timing/idle-timer.js";
+import { IdleTimer } from "../../../util/timing/idle-timer.js";
 import type { FrameSource, IndexReader, OpenSource, SourceEvents } from "./frame-source.js";
 import { FrameSplitter, frameTooLarge } from "./frame-splitter.js";
 
@@ -23,20 +23,20 @@ const watches = /* @__PURE__ */ new WeakMap<Limiter, number>();
  * A watch over a plain HTTP answer that does not end: frames with their lengths before them. It takes one of the client's
  * connections for as long as it lasts.
  */
-export function httpSource(channel: Channel, plan: CallPlan, readIndex: IndexReader): OpenSource {
+export function httpSource(pool: ConnectionPool, plan: CallPlan, readIndex: IndexReader): OpenSource {
   return async (events, signal) => {
-    if (channel.connectionCount < 2) {
+    if (pool.connectionCount < 2) {
       throw argumentRangeError(
         "ERR_EAS_ARG_WATCH",
-        `maxConnectionCount is ${channel.connectionCount}: a watch over HTTP occupies one connection, which leaves none for commits; set it to at least 2, or the watch's transport to "poll" or "websocket"`,
+        `maxConnectionCount is ${pool.connectionCount}: a watch over HTTP occupies one connection, which leaves none for commits; set it to at least 2, or the watch's transport to "poll" or "websocket"`,
       );
     }
-    const limiter = channel.limiter(plan.target.origin);
+    const limiter = pool.limiter(plan.target.origin);
     const count = watches.get(limiter) ?? 0;
-    if (count >= Math.max(1, Math.floor(channel.connectionCount / 2))) {
+    if (count >= Math.max(1, Math.floor(pool.connectionCount / 2))) {
       throw argumentRangeError(
         "ERR_EAS_ARG_WATCH",
-        `maxConnectionCount is ${channel.connectionCount}: watches over HTTP may occupy at most half of the connections, and ${count} are open; set it to at least ${2 * count + 2}, or the watch's transport to "poll" or "websocket"`,
+        `maxConnectionCount is ${pool.connectionCount}: watches over HTTP may occupy at most half of the connections, and ${count} are open; set it to at least ${2 * count + 2}, or the watch's transport to "poll" or "websocket"`,
       );
     }
     watches.set(limiter, count + 1);
@@ -45,7 +45,7 @@ export function httpSource(channel: Channel, plan: CallPlan, readIndex: IndexRea
       const once = { timeout: HEAD_MS, totalTimeout: Number.POSITIVE_INFINITY, retryCount: 0, retryOn: undefined };
       // Which instance it goes to is decided outside.
       const options = { ...plan, ...once, route: undefined, signal };
-      const { response } = await openStream(channel, options, null, {}, (answer) => answer);
+      const { response } = await openStream(pool, options, null, {}, (answer) => answer);
       return new HttpSource(response, events, plan, readIndex, onOver);
     } catch (error) {
       onOver();
@@ -71,7 +71,7 @@ class HttpSource implements FrameSource {
     this.#response = response;
     const name = nameOf(plan);
     const ended = (how: string) => new EasNetworkError(`${name} ${how}`, { attempts: 1, retryable: true });
-    const silence = new SilenceTimer(SILENCE_MS, () =>
+    const silence = new IdleTimer(SILENCE_MS, () =>
       response.cancel(ended(`timed out: nothing received for ${SILENCE_MS} ms`)),
     );
     const onFrame = (frame: Bytes) => {

@@ -1,6 +1,6 @@
-import type { Channel } from "../../../call/connections/connection-pool.js";
+import type { CallPlan } from "../../../call/call-plan.js";
+import type { ConnectionPool } from "../../../call/connections/connection-pool.js";
 import { isAtFault, leaseInstance } from "../../../call/connections/instance-lease.js";
-import type { CallPlan } from "../../../call/request.js";
 import { raceAbort } from "../../../util/timing/abort.js";
 import type { OpenSource } from "./frame-source.js";
 
@@ -9,14 +9,14 @@ import type { OpenSource } from "./frame-source.js";
  * are others. `last` then says which.
  */
 export function instanceSource(
-  channel: Channel,
+  pool: ConnectionPool,
   plan: CallPlan,
   last: string[],
   open: (plan: CallPlan) => OpenSource,
 ): OpenSource {
   return async (events, signal) => {
     const tried = last.splice(0);
-    const leased = await leaseInstance(channel, plan, tried, (work) => raceAbort(work, signal));
+    const leased = await leaseInstance(pool, plan, tried, (work) => raceAbort(work, signal));
     last.push(...tried.slice(-1));
     const onEnd: typeof events.onEnd = (end) => {
       // It had answered, and may have ended for many reasons.

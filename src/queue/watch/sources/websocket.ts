@@ -1,8 +1,8 @@
-import type { Channel } from "../../../call/connections/connection-pool.js";
+import type { CallPlan } from "../../../call/call-plan.js";
+import type { ConnectionPool } from "../../../call/connections/connection-pool.js";
 import { nameOf } from "../../../call/failures/failure.js";
 import { redactCut } from "../../../call/failures/redact-cut.js";
 import { Heartbeat, PING_MS } from "../../../call/heartbeat.js";
-import type { CallPlan } from "../../../call/request.js";
 import { CLOSE_MS, type Dialled, dialSocket } from "../../../call/websocket.js";
 import { EasNetworkError } from "../../../errors.js";
 import type { WebSocketConnection, WebSocketDialer } from "../../../platform/contract.js";
@@ -19,14 +19,14 @@ const SILENCE_MS = 60_000;
  * why an upgrade failed, HTTP does.
  */
 export function websocketSource(
-  channel: Channel,
+  pool: ConnectionPool,
   plan: CallPlan,
   dial: WebSocketDialer,
   ask: () => Promise<unknown>,
   readIndex: IndexReader,
 ): OpenSource {
   return async (events, signal) => {
-    const dialled = await dialSocket(channel, plan, { dial, signal, ask });
+    const dialled = await dialSocket(pool, plan, { dial, signal, ask });
     return new WebSocketSource(dialled, events, readIndex);
   };
 }

@@ -3,7 +3,7 @@ import { createServer, type IncomingMessage, type ServerResponse } from "node:ht
 import type { AddressInfo } from "node:net";
 import { afterEach, describe, expect, onTestFinished, test, vi } from "vitest";
 import { type WebSocket as PeerSocket, WebSocketServer } from "ws";
-import type { Channel } from "../../../../src/call/connections/connection-pool.js";
+import type { ConnectionPool } from "../../../../src/call/connections/connection-pool.js";
 import { createEmulator } from "../../../../src/emulator/index.js";
 import type { QueueClientOptions } from "../../../../src/index.js";
 import { checkWatch } from "../../../../src/queue/watch/options.js";
@@ -325,10 +325,10 @@ describe("what is logged", () => {
 
   test.each([true, false])('that "auto" polls, with autoCommit %s', (autoCommit) => {
     const told = new Told();
-    const channel = { transport: { send: () => {} } } as unknown as Channel;
+    const pool = { transport: { send: () => {} } } as unknown as ConnectionPool;
     const settings = checkWatch(0, 1, { autoCommit });
     const reports = new WatchReports(() => told.logger);
-    expect(transportOf(channel, undefined, settings, reports)).toBe("poll");
+    expect(transportOf(pool, undefined, settings, reports)).toBe("poll");
     expect(told.warnings).toEqual([expect.stringMatching(/neither WebSockets nor streams/)]);
     expect(/belong to no consumer/.test(told.warnings[0] ?? "")).toBe(!autoCommit);
   });

@@ -22,11 +22,11 @@ import type { HeaderPair, Platform } from "../platform/contract.js";
 import { argumentRangeError, argumentTypeError, showUrl } from "../util/argument-errors.js";
 import { checkOptionNames } from "../util/option-names.js";
 import { fixedHeaders, resolveAuth } from "./auth.js";
+import type { CallPlan, GivenOptions } from "./call-plan.js";
 import { decodingOf } from "./decoding/decoding.js";
-import type { CallPlan, GivenOptions } from "./request.js";
 
 /** What all calls under the same settings have in common. */
-export interface Prepared {
+export interface CallTemplate {
   readonly target: Target;
   readonly plan: CallPlan;
   readonly maxRequestBytes: number;
@@ -36,7 +36,7 @@ export interface Prepared {
  * Works out what all calls under `settings` have in common; throws for what cannot work together. `contentType` is sent
  * where neither the settings nor a request say one; without it none is.
  */
-export function prepare(settings: Settings, platform: Platform, defaultContentType?: string): Prepared {
+export function prepare(settings: Settings, platform: Platform, defaultContentType?: string): CallTemplate {
   const route = routeOf(settings);
   const target = route?.target ?? gatewayTarget(settings, platform.env);
   const auth = resolveAuth(settings.auth, platform, { ...target, method: "POST" });
@@ -56,7 +56,7 @@ export function prepare(settings: Settings, platform: Platform, defaultContentTy
       hasContentType: ownContentType !== undefined,
       hooks: hooksOf(settings),
       kind: "predict",
-      isHeld: false,
+      isLongLived: false,
       method: "POST",
       target,
       route,
@@ -120,7 +120,7 @@ export function unsignedPlan(settings: Settings, platform: Platform): CallPlan {
  * The same for calls whose answer is read while it comes: repeated only when they were certainly not begun, without the times
  * of other calls, and never signed unless `auth` says so, since only a model's own interface takes signatures.
  */
-export function forStreams(prepared: Prepared, auth: Auth): Prepared {
+export function forStreams(prepared: CallTemplate, auth: Auth): CallTemplate {
   const { plan } = prepared;
   const unlimited = { timeout: Number.POSITIVE_INFINITY, totalTimeout: Number.POSITIVE_INFINITY };
   const streamed: CallPlan = { ...plan, ...unlimited, kind: "stream", hedgeAfter: undefined };
@@ -180,7 +180,7 @@ export function withoutContentType(plan: CallPlan): CallPlan {
 }
 
 /** Settings for calls that read JSON: they ask for it, unless the client asks for something of its own. */
-export function forJson(prepared: Prepared): Prepared {
+export function forJson(prepared: CallTemplate): CallTemplate {
   const { plan } = prepared;
   const accepting = plan.headers.some(([name]) => name === "accept")
     ? plan
@@ -224,7 +224,7 @@ function planHeaders(
 }
 
 /** The error for a body over the limit. */
-export function bodyTooLarge(length: number, { target, maxRequestBytes }: Prepared): RangeError {
+export function bodyTooLarge(length: number, { target, maxRequestBytes }: CallTemplate): RangeError {
   const whose = target.isSharedGateway ? "the maximum of the shared gateway" : "maxRequestBytes";
   return argumentRangeError(
     "ERR_EAS_ARG_BODY_SIZE",

@@ -22,7 +22,7 @@ export interface GivenOptions {
 export interface CallPlan {
   readonly kind: CallKind;
   /** Whether the service holds the answer back on purpose, so that it must not take the last connections. */
-  readonly isHeld: boolean;
+  readonly isLongLived: boolean;
   /** When a second attempt is sent beside the first; only with a route, and for a predict call. */
   readonly hedgeAfter: number | "p95" | undefined;
   readonly method: string;
