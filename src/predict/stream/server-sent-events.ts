@@ -3,17 +3,23 @@ import { EasDecodeError } from "../../errors.js";
 import { MAX_CHARACTERS, type TextStep } from "./stream-decoders.js";
 import { isCut } from "./stream-end.js";
 
-/** One event of an event stream (html.spec.whatwg.org/multipage/server-sent-events.html). */
+/**
+ * An event of an event stream (html.spec.whatwg.org/multipage/server-sent-events.html).
+ *
+ * @example
+ * for await (const event of stream.events()) console.log(event.event, event.json());
+ */
 export class ServerSentEvent {
-  /** Its name; `"message"` when the service gave none. */
+  /** Name of the event. Default `"message"`. */
   readonly event: string;
-  /** Its data; several lines are joined by line breaks. */
+  /** Data of the event. Several lines are joined by line breaks. */
   readonly data: string;
-  /** Its id, when the service gave one with it. */
+  /** Id of the event; undefined if the event has no id. */
   readonly id: string | undefined;
-  /** Milliseconds that the service last asked to wait before a reconnect. */
+  /** The last reconnection time that the service sent, in milliseconds. */
   readonly retry: number | undefined;
 
+  /** Creates an event. Applications do not need this constructor. */
   constructor(event: string, data: string, id: string | undefined, retry: number | undefined) {
     this.event = event;
     this.data = data;
@@ -21,7 +27,7 @@ export class ServerSentEvent {
     this.retry = retry;
   }
 
-  /** Parses the data as JSON. Throws `EasDecodeError` when it is not JSON, or empty. The type is not checked. */
+  /** Parses the data as JSON. Throws `EasDecodeError` if it is empty or not JSON. The type `T` is not checked. */
   json<T = unknown>(): T {
     try {
       return JSON.parse(this.data) as T;
@@ -32,7 +38,7 @@ export class ServerSentEvent {
   }
 }
 
-/** Reads events. The last one need not end, since many services leave out the last line break, unless it was cut off. */
+/** Decodes events. The last event may lack its blank line, which many services omit, unless its data was cut off. */
 export function eventStep(): TextStep<ServerSentEvent> {
   let add: (event: ServerSentEvent) => void;
   let retry: number | undefined;
@@ -42,7 +48,7 @@ export function eventStep(): TextStep<ServerSentEvent> {
     onRetry: (milliseconds) => {
       retry = milliseconds;
     },
-    // Unknown fields are ignored, as the standard requires.
+    // The standard requires that unknown fields are ignored.
     onError: ({ type }) => {
       if (type === "max-buffer-size-exceeded") tooLarge = true;
     },
@@ -56,8 +62,8 @@ export function eventStep(): TextStep<ServerSentEvent> {
       parser.feed("\n\n");
       return;
     }
-    // CR and CRLF end a line, too. Made LF here: the parser would let what a CR ends wait for the next piece, and looks through
-    // all of a piece for each line of one that has CRs only.
+    // CR and CRLF are converted to LF, because the parser delays a line that ends with CR until the next chunk, and takes
+    // quadratic time for chunks whose lines end with CR only.
     const rest = endedByCr && text.startsWith("\n") ? text.slice(1) : text;
     endedByCr = rest.endsWith("\r");
     parser.feed(rest.includes("\r") ? rest.replace(/\r\n?/g, "\n") : rest);

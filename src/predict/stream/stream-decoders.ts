@@ -1,25 +1,25 @@
 import { EasDecodeError } from "../../errors.js";
 import type { Bytes } from "../../formats/request.js";
 
-/** The longest line, event or value, in characters: one that has no end would fill the memory. */
+/** Maximum length of a line, event or value in characters, so that one without an end does not exhaust memory. */
 export const MAX_CHARACTERS: number = 16 * 1024 * 1024;
 
-/** Reads values out of a text that comes in pieces, and adds each when it ends; undefined is the end of the text. */
+/** Decodes values from text that arrives in parts, and adds each value when it is complete. Undefined ends the text. */
 export type TextStep<T> = (text: string | undefined, add: (value: T) => void) => void;
 
 /**
- * Makes a function that returns the text of each piece, which may begin and end anywhere; undefined is the end. It throws
- * `EasDecodeError` for bytes that are not UTF-8.
+ * Returns a function that decodes the chunks of a UTF-8 body, which may split characters. An undefined chunk ends the body.
+ * The function throws `EasDecodeError` for bytes that are not UTF-8.
  */
-export function textDecoder(): (piece: Bytes | undefined) => string {
+export function textDecoder(): (chunk: Bytes | undefined) => string {
   const decoder = new TextDecoder("utf-8", { fatal: true });
   const options = { stream: true };
   let offset = 0;
-  return (piece) => {
+  return (chunk) => {
     try {
-      // At the end there may be a part of a character.
-      const text = piece === undefined ? decoder.decode() : decoder.decode(piece, options);
-      offset += piece?.length ?? 0;
+      // Decoding without an argument throws if the body ends within a character.
+      const text = chunk === undefined ? decoder.decode() : decoder.decode(chunk, options);
+      offset += chunk?.length ?? 0;
       return text;
     } catch {
       throw new EasDecodeError(`the stream is not UTF-8 at or after byte ${offset}`, { format: "utf-8", offset });
@@ -27,8 +27,8 @@ export function textDecoder(): (piece: Bytes | undefined) => string {
   };
 }
 
-/** Text that grows until it ends; throws `EasDecodeError` when it is longer than `MAX_CHARACTERS`. */
-class Growing {
+/** Collects the parts of a line or value. Throws `EasDecodeError` if it exceeds `MAX_CHARACTERS`. */
+class TextAccumulator {
   readonly #format: string;
   #parts: string[] = [];
   #length = 0;
@@ -47,7 +47,7 @@ class Growing {
     if (text !== "") this.#parts.push(text);
   }
 
-  /** Returns the text with its last part. */
+  /** Appends the last part, and returns and clears the text. */
   take(last = ""): string {
     if (this.#parts.length === 0 && last.length <= MAX_CHARACTERS) return last;
     this.add(last);
@@ -58,9 +58,9 @@ class Growing {
   }
 }
 
-/** Reads lines, each ended by LF or CRLF, without it; the last one need not end. */
+/** Decodes lines that end with LF or CRLF, without the line break. The last line may lack one. */
 export function lineStep(): TextStep<string> {
-  const line = new Growing("lines");
+  const line = new TextAccumulator("lines");
   return (text, add) => {
     if (text === undefined) {
       const last = line.take();
@@ -81,11 +81,11 @@ function withoutCr(line: string): string {
 }
 
 /**
- * Reads JSON values, each ended by a line break or by a NUL character. Which of the two it is shows at the first line: where that
- * is not a whole value, lines are within values, and only NUL and the end separate them.
+ * Decodes JSON values that are separated by line breaks or by NUL characters. If the first line is not a complete value,
+ * values span lines, and only NUL separates them.
  */
 export function jsonStep(): TextStep<unknown> {
-  const value = new Growing("json");
+  const value = new TextAccumulator("json");
   let separator: "\n" | "\0" | undefined;
   let count = 0;
   const parse = (text: string): unknown => {
@@ -105,10 +105,10 @@ export function jsonStep(): TextStep<unknown> {
       return;
     }
     let from = 0;
-    // Looked for once: to go through all of the text for each of its lines would take quadratic time.
+    // Searched once: searching again for each line would take quadratic time.
     const nul = separator === "\n" ? -1 : text.indexOf("\0");
     for (;;) {
-      // Until the separator is known, nothing before the first NUL is passed over that could be it.
+      // Until the separator is known, the first line break or NUL may be it.
       const found: number = text.indexOf(separator ?? "\n", from);
       const at = separator === undefined && nul >= from && (found === -1 || nul < found) ? nul : found;
       if (at === -1) break;
@@ -128,13 +128,13 @@ export function jsonStep(): TextStep<unknown> {
   };
 }
 
-/** NUL beside a line break is white space, too. */
+/** Replaces NUL by a space: servers may send it next to a line break. */
 function trimmed(text: string): string {
   return text.includes("\0") ? text.replaceAll("\0", " ") : text;
 }
 
 function isBlank(text: string): boolean {
-  // The most frequent case: a value without white space before it.
+  // Fast path: a value without white space before it.
   if (text.charCodeAt(0) > 0x20) return false;
   return trimmed(text).trim() === "";
 }

@@ -3,20 +3,20 @@ import { createParser } from "eventsource-parser";
 /** The last event of a stream in OpenAI's API. */
 const DONE = "[DONE]";
 
-/** What the text of an event stream that ended shows about its end. */
+/** The state of a stream after its end. */
 export interface StreamEnd {
-  /** Undefined when the format does not mark its end. */
+  /** Whether the stream is complete. Undefined if the format does not mark its end. */
   readonly isComplete?: boolean | undefined;
-  /** How the end shows that the stream was cut off, as the end of the sentence "the stream ended …". */
+  /** Completes the sentence "the stream ended …" for a stream that was cut off. */
   readonly why?: string;
-  /** The line that is not part of an event stream, if that is the reason. */
+  /** The last line, if it is not part of an event stream. */
   readonly line?: string;
 }
 
-/** The line that the LLM gateway of EAS writes when its engine breaks off. It then ends the body in good order. */
+/** The line that the LLM gateway of EAS sends when it loses the engine, before it ends the body normally. */
 export const GATEWAY_LINE = "Bad Request";
 
-/** APIs whose events have a `type`, and the types that are the last ones. */
+/** Event types of APIs with typed events: the types within a stream, those that end it, and the one expected at the end. */
 const TYPED_APIS: readonly { readonly part: RegExp; readonly end: RegExp; readonly missing: string }[] = [
   { part: /^(message_start|message_delta|content_block_\w+)$/, end: /^message_stop$/, missing: "message_stop" },
   {
@@ -31,8 +31,8 @@ interface EventData {
 }
 
 /**
- * Returns whether an event stream that ended is complete. `text` is all of it or, if not `isWhole`, its last part. Gateways
- * end a stream in good order after its engine broke off, so that only the events show it.
+ * Determines whether an event stream that ended is complete. `text` is the whole stream or, unless `isWhole`, its end.
+ * Gateways end the body normally when they lose the engine, so that only the events show the difference.
  */
 export function endOfEvents(text: string, isWhole = true): StreamEnd {
   const events: EventData[] = [];
@@ -47,7 +47,7 @@ export function endOfEvents(text: string, isWhole = true): StreamEnd {
     },
   });
   const lines = text.replace(/\r\n?/g, "\n");
-  // The beginning of a last part is within a line, which may be all of it.
+  // A tail begins within a line, which is dropped.
   parser.feed(isWhole ? lines : lines.slice(`${lines}\n`.indexOf("\n") + 1));
   const ended = events.length;
   parser.feed("\n\n");
@@ -58,22 +58,22 @@ export function endOfEvents(text: string, isWhole = true): StreamEnd {
   return endOfValues(events.map(({ data }) => data));
 }
 
-/** Whether an event is the last one of a stream in OpenAI's API. */
+/** Returns whether an event is the last event of OpenAI's API. */
 export function isDone({ data }: EventData): boolean {
-  // The most frequent case first: data that is an object.
+  // Fast path: the data is an object.
   return data.charCodeAt(0) !== 0x7b && data.trim() === DONE;
 }
 
-/** Whether an event that no blank line ended was cut off: JSON that does not end, or no data yet. */
+/** Returns whether an event without a blank line at its end was cut off: its JSON is incomplete, or it has no data. */
 export function isCut(event: EventData): boolean {
   const { data } = event;
   if (isDone(event)) return false;
   return data === "" || (/^\s*[{[]/.test(data) && parseJson(data) === undefined);
 }
 
-/** Takes the values of a stream one by one, and tells from them whether the stream is complete. */
+/** Tracks the values of a stream, and determines whether the stream is complete. */
 export class ValuesEnd {
-  /** The choices that have begun, and whether they have ended. */
+  /** Whether each choice has finished, by its index. */
   readonly #choices = new Map<unknown, boolean>();
   #missing: string | undefined;
   #isComplete: true | undefined;
@@ -112,7 +112,7 @@ function endOfValues(texts: readonly string[]): StreamEnd {
   return values.end();
 }
 
-/** Whether a value is a chunk of a chat: a whole answer has no delta, and older services leave its finish_reason out. */
+/** Returns whether a value is a chunk of a chat. Complete responses have no `delta`, and may lack a `finish_reason`. */
 export function isChatChunk(value: unknown): boolean {
   const { choices } = Object(value) as { readonly choices?: unknown };
   return Array.isArray(choices) && choices.some((choice) => "delta" in Object(choice));
@@ -122,12 +122,12 @@ function addChoice(choices: Map<unknown, boolean>, choice: unknown): void {
   if (typeof choice !== "object" || choice === null) return;
   const { index = 0, finish_reason: reason, ...more } = choice as Record<string, unknown>;
   const isFinished = typeof reason === "string" && reason !== "";
-  // Choices of other kinds than a model's answers have no such fields.
+  // Values that are not from a language model may have choices without these fields.
   if (!isFinished && !("delta" in more || "text" in more || "message" in more)) return;
   choices.set(index, isFinished || choices.get(index) === true);
 }
 
-/** Undefined for what is not JSON. */
+/** Parses JSON; undefined if the text is not JSON. */
 function parseJson(text: string): unknown {
   try {
     return JSON.parse(text);

@@ -1,22 +1,22 @@
 import type { Bytes } from "../../formats/request.js";
 
 /**
- * Reads values out of the pieces of a body: adds those that end in a piece, and returns whether they are the last ones. An
- * undefined piece is the end of the body. Values that were added before it throws are delivered.
+ * Decodes values from the chunks of a body. Appends the values that end in `chunk`, and returns whether the last value was
+ * decoded. The end of the body is an undefined chunk. Values that were appended before an error are delivered.
  */
-export type ChunkStep<T> = (piece: Bytes | undefined, values: T[]) => boolean;
+export type ChunkStep<T> = (chunk: Bytes | undefined, values: T[]) => boolean;
 
-/** The body that values are read from. */
+/** A body that values are decoded from. */
 export interface ValueSource {
-  /** Resolves with the next piece, or with undefined at the end. */
+  /** Resolves with the next chunk, or with undefined at the end of the body. */
   read(): Promise<Bytes | undefined>;
-  /** Called once, when no more is read: at the end of the values, or with false at an error and when the reader leaves. */
+  /** Called once, when reading stops: with true after the last value, with false after an error or an early return. */
   end(isWhole: boolean): void;
-  /** Returns the error that the reader gets, or undefined if it has left. */
+  /** Returns the error for the consumer, or undefined if it has stopped reading. */
   explain(thrown: unknown): unknown;
 }
 
-/** Has what the runtime gives all asynchronous iterators, such as `Symbol.asyncDispose`. */
+/** Base class that inherits from the runtime's async iterator prototype, which has `Symbol.asyncDispose` where supported. */
 const AsyncIterators: new () => object = /* @__PURE__ */ (() => {
   class AsyncIterators {}
   const { prototype } = Object.getPrototypeOf(async function* () {});
@@ -25,8 +25,8 @@ const AsyncIterators: new () => object = /* @__PURE__ */ (() => {
 })();
 
 /**
- * Iterates over the values of a body. All values of a piece are read at once, and each call of `next` is answered from them
- * without a wait: asynchronous generators, one around the other, cost several promises for each value.
+ * Iterates over the values of a body. All values of a chunk are decoded at once, and `next` resolves from them without
+ * waiting. Nested async generators would create several promises for each value.
  */
 export class StreamValues<T> extends AsyncIterators implements AsyncGenerator<T, void, undefined> {
   declare [Symbol.asyncIterator]: () => AsyncGenerator<T, void, undefined>;
@@ -35,9 +35,9 @@ export class StreamValues<T> extends AsyncIterators implements AsyncGenerator<T,
   readonly #step: ChunkStep<T>;
   #values: T[] = [];
   #next = 0;
-  /** What follows the last value, once it is known. */
+  /** The end of the iteration, set when reading stops. */
   #outcome: { readonly error?: unknown } | undefined;
-  /** Calls of `next` that have no answer yet, and the last of them. */
+  /** Number of pending calls, and the promise of the last one. */
   #waiting = 0;
   #last: Promise<IteratorResult<T, void>> = undefined as never;
 
@@ -49,14 +49,14 @@ export class StreamValues<T> extends AsyncIterators implements AsyncGenerator<T,
 
   next(): Promise<IteratorResult<T, void>> {
     if (this.#waiting > 0) return this.#inTurn(() => this.#take());
-    // The most frequent case, without a wait.
+    // Fast path: the value is already decoded.
     if (this.#next < this.#values.length) return Promise.resolve(this.#shift());
     this.#waiting++;
     this.#last = this.#take();
     return this.#last;
   }
 
-  /** Ends the body at once, so that calls of `next` that wait are answered. */
+  /** Ends the body immediately, so that pending calls of `next` resolve. */
   return(value?: undefined): Promise<IteratorResult<T, void>> {
     this.#leave();
     return this.#inTurn(async () => {
@@ -73,13 +73,13 @@ export class StreamValues<T> extends AsyncIterators implements AsyncGenerator<T,
     });
   }
 
-  /** Answers a call after those before it. `answer` takes it off `#waiting`. */
-  #inTurn(answer: () => Promise<IteratorResult<T, void>>): Promise<IteratorResult<T, void>> {
-    this.#last = this.#waiting++ > 0 ? this.#last.then(answer, answer) : answer();
+  /** Runs `settle` after all pending calls. `settle` must decrement `#waiting`. */
+  #inTurn(settle: () => Promise<IteratorResult<T, void>>): Promise<IteratorResult<T, void>> {
+    this.#last = this.#waiting++ > 0 ? this.#last.then(settle, settle) : settle();
     return this.#last;
   }
 
-  /** The next value, for which it may have to read. */
+  /** Resolves with the next value, and reads chunks until there is one. */
   async #take(): Promise<IteratorResult<T, void>> {
     try {
       for (;;) {
@@ -93,9 +93,9 @@ export class StreamValues<T> extends AsyncIterators implements AsyncGenerator<T,
         this.#values = [];
         this.#next = 0;
         try {
-          const piece = await this.#source.read();
+          const chunk = await this.#source.read();
           if (this.#outcome !== undefined) continue;
-          const isLast = this.#step(piece, this.#values) || piece === undefined;
+          const isLast = this.#step(chunk, this.#values) || chunk === undefined;
           if (isLast) this.#end({}, true);
         } catch (thrown) {
           this.#end({ error: this.#source.explain(thrown) }, false);

@@ -19,39 +19,48 @@ import { jsonStep, lineStep, textDecoder } from "./stream-decoders.js";
 import { endOfEvents, GATEWAY_LINE, isChatChunk, isDone, type StreamEnd, ValuesEnd } from "./stream-end.js";
 import { errorOfEnd, errorOfEvent, errorOfValue } from "./stream-error.js";
 import { type ChunkStep, StreamValues } from "./stream-values.js";
-import { Received } from "./tail-buffer.js";
+import { TailBuffer } from "./tail-buffer.js";
 
-/** Reads values out of a text that comes in pieces; undefined is its end. Values that were added before it throws count. */
+/** Decodes values from text that arrives in parts. Undefined ends the text. Values added before an error are delivered. */
 type TextReader<T> = (text: string | undefined, values: T[]) => void;
 
-/** How long a body may take to end behind its last event, before its connection is given up. */
+/** Maximum wait for the end of the body after its last event, in milliseconds, before the connection is closed. */
 const DRAIN_MS = 1_000;
 
 /**
- * An answer that is read while it comes. It is read once: by `for await`, which gives bytes, or by one of `text`, `bytes`,
- * `lines`, `events` and `json`. Whoever leaves the loop early ends the request. While nobody reads, the service is held back.
+ * A response whose body is read while it arrives. It can be read once: by `for await`, which yields bytes, or by one of
+ * `text`, `bytes`, `lines`, `events`, `json` and `chat`. Leaving the loop early ends the request. Unread data causes
+ * backpressure: the service cannot send more until the caller reads.
  *
- * All reads reject with the reason of the caller's signal, with an `EasTimeoutError` of phase `"idle"` when nothing comes for
- * `idleTimeout`, and with an `EasNetworkError` when the connection breaks; what came of the text is in the error's `received`.
+ * All reads reject with the reason of the caller's signal, with `EasTimeoutError` (phase `"idle"`) if no data arrives
+ * within `idleTimeout`, and with `EasNetworkError` if the connection breaks. The error's `received` has the text received
+ * before.
+ *
+ * @example
+ * const stream = await client.stream(body, { path: "/v1/chat/completions" });
+ * for await (const event of stream.events()) console.log(event.json());
  */
 export class PredictStream implements AsyncIterable<Bytes> {
+  /** The HTTP status. */
   readonly status: number;
+  /** The response headers. */
   readonly headers: Headers;
-  /** Scheme, host and port that answered. */
+  /** Scheme, host and port of the server that responded. */
   readonly endpoint: string;
+  /** Number of attempts, including the successful one. */
   readonly attempts: number;
   readonly #response: StreamingResponse;
   readonly #call: FailedCall;
   readonly #idle: WaitTimer;
   readonly #platform: Platform;
-  readonly #received: Received;
+  readonly #received: TailBuffer;
   #reader: ChunkReader | undefined;
   #isTaken = false;
   #isDone = false;
   #hasEnded = false;
   #isComplete: boolean | undefined;
 
-  /** @internal Begins in the turn in which the head came, so that no abort is missed. */
+  /** @internal Must be called in the same tick in which the response headers arrive, so that no abort is missed. */
   constructor(answer: StreamAnswer, plan: CallPlan, idleTimeout: number) {
     const { response, endpoint, attempts } = answer;
     this.status = response.status;
@@ -60,7 +69,7 @@ export class PredictStream implements AsyncIterable<Bytes> {
     this.attempts = attempts;
     this.#response = response;
     this.#call = limitLife(answer, plan);
-    this.#received = new Received(answer.token);
+    this.#received = new TailBuffer(answer.token);
     this.#idle = new WaitTimer(idleTimeout, () => response.cancel(this.#idleError(idleTimeout)));
     response.atEnd(() => {
       this.#hasEnded = true;
@@ -71,73 +80,74 @@ export class PredictStream implements AsyncIterable<Bytes> {
   }
 
   /**
-   * Whether the whole answer is known to have been received. True after the end that the format marks: `[DONE]`, a
-   * `finish_reason` of each choice, `message_stop`, `response.completed`, or the bytes of a `Content-Length`. False after an
-   * error or an early end. Undefined while the body is read, and after it if its format does not mark the end: a gateway may
-   * have ended such a body in good order although the service broke off.
+   * Whether the whole response was received. True after an end that the format marks: `[DONE]`, a `finish_reason` of each
+   * choice, `message_stop`, `response.completed`, or a `Content-Length`. False after an error or an early end.
+   *
+   * Undefined while the body is read, and after a body whose format does not mark its end: a gateway may end such a body
+   * normally although the service failed.
    */
   get isComplete(): boolean | undefined {
     return this.#isComplete;
   }
 
-  /** The body as bytes, piece by piece as they come; each piece is the receiver's own memory. */
+  /** Iterates over the chunks of the body. Each chunk belongs to the caller. */
   [Symbol.asyncIterator](): AsyncGenerator<Bytes, void, undefined> {
-    return this.#values<Bytes>((piece, pieces) => {
-      if (piece !== undefined) pieces.push(piece);
+    return this.#values<Bytes>((chunk, chunks) => {
+      if (chunk !== undefined) chunks.push(chunk);
       return false;
     });
   }
 
-  /** The whole body. Rejects with `EasDecodeError` when it has more than `maxResponseBytes`. */
+  /** Resolves with the whole body. Rejects with `EasDecodeError` if it exceeds `maxResponseBytes`. */
   async bytes(): Promise<Bytes> {
-    const pieces: Uint8Array[] = [];
+    const chunks: Uint8Array[] = [];
     let length = 0;
-    await this.#toEnd((piece) => {
-      if (piece === undefined) return;
-      pushChunk(pieces, piece);
-      length += piece.length;
+    await this.#toEnd((chunk) => {
+      if (chunk === undefined) return;
+      pushChunk(chunks, chunk);
+      length += chunk.length;
     });
-    return joinChunks(pieces, length);
+    return joinChunks(chunks, length);
   }
 
-  /**
-   * The whole body as text. Rejects with `EasDecodeError` when it is no UTF-8 or has more than `maxResponseBytes`.
-   */
+  /** Resolves with the whole body as text. Rejects with `EasDecodeError` if it is not UTF-8 or exceeds `maxResponseBytes`. */
   async text(): Promise<string> {
     let whole = "";
     const decode = this.#decoder();
-    await this.#toEnd((piece) => {
-      whole += decode(piece);
-      if (piece === undefined) this.#judgeEnd();
+    await this.#toEnd((chunk) => {
+      whole += decode(chunk);
+      if (chunk === undefined) this.#checkEnd();
     });
     return whole;
   }
 
-  /** The body's lines, ended by LF or CRLF, without that. */
+  /** Iterates over the lines of the body, without LF or CRLF. Rejects with `EasDecodeError` if the body is not UTF-8. */
   lines(): AsyncGenerator<string, void, undefined> {
     const step = lineStep();
     return this.#textValues<string>((text, lines) => {
       step(text, (line) => lines.push(line));
-      if (text === undefined) this.#judgeEnd();
+      if (text === undefined) this.#checkEnd();
     });
   }
 
   /**
-   * The body's server-sent events, up to `[DONE]`, which is not among them. Rejects with `EasStreamError` at an event by which
-   * the service reports that it failed: one that is named `error`, or whose data is JSON with an `error` in it. Rejects with it
-   * as well when the stream was cut off: at an end without `[DONE]` after chunks of OpenAI's API without a `finish_reason`,
-   * after events of Anthropic's or OpenAI's Responses API without the last one, within an event, or after a line that is not
-   * part of an event stream, such as the `Bad Request` of the LLM gateway.
+   * Iterates over the server-sent events of the body. Ends at `[DONE]`, which is not yielded.
+   *
+   * Rejects with `EasStreamError` if the service reports an error: an event named `error`, or whose data is a JSON object
+   * with an `error`. Also rejects with it if the stream was cut off: within an event, before the last event of OpenAI's or
+   * Anthropic's API, or with a line that is not part of an event stream, such as `Bad Request` of the LLM gateway.
    */
   events(): AsyncGenerator<ServerSentEvent, void, undefined> {
     return this.#textValues(this.#eventReader((event) => event));
   }
 
   /**
-   * The body's JSON values: each ended by a line break or by a NUL character, as older LLM services of EAS send them, or the
-   * data of the events if the `Content-Type` is `text/event-stream`. Rejects with `EasDecodeError` for text that is not JSON,
-   * and with `EasStreamError` at an object that has an `error` and nothing else, and when the stream was cut off. The type is
+   * Iterates over the JSON values of the body: the data of the events if the `Content-Type` is `text/event-stream`,
+   * otherwise values separated by line breaks or by NUL characters, which older LLM services of EAS send. The type `T` is
    * not checked.
+   *
+   * Rejects with `EasDecodeError` for text that is not JSON, and with `EasStreamError` for an object whose only field is
+   * `error` and for a stream that was cut off.
    */
   json<T = unknown>(): AsyncGenerator<T, void, undefined> {
     const reader = this.#isOfEvents ? this.#dataReader() : this.#jsonReader();
@@ -145,9 +155,11 @@ export class PredictStream implements AsyncIterable<Bytes> {
   }
 
   /**
-   * The answer of a language model in the form of OpenAI's chat completions or completions: its text, reasoning and function
-   * calls while they arrive, and the final message. Also reads a whole JSON answer, which some services send for
-   * `stream: true`. Rejects as `events` does, and with `EasDecodeError` when the stream has no choices.
+   * Reads the body as the response of a language model, in the form of OpenAI's chat completions or completions. Returns an
+   * iterable of text, reasoning and function calls, which also provides the final message. Supports complete JSON
+   * responses, which some services send for `stream: true`.
+   *
+   * Reads reject like those of `events`, and with `EasDecodeError` if the stream has no choices.
    *
    * @example
    * const stream = await client.stream(body, { path: "/v1/chat/completions" });
@@ -166,9 +178,9 @@ export class PredictStream implements AsyncIterable<Bytes> {
     return new ChatStream(chatEvents(values, chat, fail), chat, () => void values.return());
   }
 
-  /** Ends the request; pending reads reject with `reason`. Without effect after the end. */
-  cancel(reason: unknown = new DOMException("the stream was cancelled", "AbortError")): void {
-    // After the last event the answer is whole, although its connection may not have ended.
+  /** Ends the request. Pending reads reject with `reason`, by default an `AbortError`. Has no effect after the end. */
+  cancel(reason: unknown = new DOMException("the stream was canceled", "AbortError")): void {
+    // After the last event the response is complete, even if the body has not ended yet.
     if (!this.#hasEnded && !this.#isDone) this.#isComplete = false;
     this.#isTaken = true;
     this.#response.cancel(reason);
@@ -181,7 +193,7 @@ export class PredictStream implements AsyncIterable<Bytes> {
     return listFacts("PredictStream", { status: this.status, type, endpoint: this.endpoint, state });
   }
 
-  /** Reads what `read` makes of the events; it returns undefined for those that are left out. */
+  /** Decodes events and converts them by `read`, which returns undefined for events to skip. */
   #eventReader<T>(read: (event: ServerSentEvent) => T | undefined): TextReader<T> {
     const step = eventStep();
     let count = 0;
@@ -226,7 +238,7 @@ export class PredictStream implements AsyncIterable<Bytes> {
           ? errorOfEnd({ why: "with a line that is not JSON", line: GATEWAY_LINE }, count, this.#call)
           : thrown;
       }
-      // A document of this type is one value, which has its own end.
+      // A JSON document is one value, whose syntax marks its end.
       if (text !== undefined) return;
       if (count === 1 && /\/json\b/i.test(this.headers.get("content-type") ?? "")) this.#isComplete = true;
       const end = chunks.end();
@@ -235,7 +247,7 @@ export class PredictStream implements AsyncIterable<Bytes> {
     };
   }
 
-  /** Reads chunks or a whole answer. The body shows which: an event stream cannot begin with a bracket. */
+  /** Decodes the chunks of a chat, or a complete response. An event stream cannot begin with a bracket. */
   #chatReader(): TextReader<unknown> {
     let reader: TextReader<unknown> | undefined;
     return (text, values) => {
@@ -252,8 +264,8 @@ export class PredictStream implements AsyncIterable<Bytes> {
     return end;
   }
 
-  /** For callers that read an event stream themselves: its end is judged, and not an error. */
-  #judgeEnd(): void {
+  /** Sets `isComplete` for callers that parse an event stream themselves. An incomplete stream is not an error then. */
+  #checkEnd(): void {
     if (this.#isOfEvents) this.#endOfEvents();
   }
 
@@ -261,14 +273,14 @@ export class PredictStream implements AsyncIterable<Bytes> {
     return /^text\/event-stream\b/i.test(this.headers.get("content-type") ?? "");
   }
 
-  /** Iterates over the values that `reader` reads out of the text. */
+  /** Iterates over the values that `reader` decodes from the text of the body. */
   #textValues<T>(reader: TextReader<T>): AsyncGenerator<T, void, undefined> {
     const decode = this.#decoder();
-    return this.#values<T>((piece, values) => {
+    return this.#values<T>((chunk, values) => {
       try {
-        const text = decode(piece);
+        const text = decode(chunk);
         if (text !== "") reader(text, values);
-        if (piece === undefined) reader(undefined, values);
+        if (chunk === undefined) reader(undefined, values);
       } catch (thrown) {
         if (!this.#isDone) throw thrown;
       }
@@ -276,41 +288,38 @@ export class PredictStream implements AsyncIterable<Bytes> {
     });
   }
 
-  /** Decodes pieces, and keeps their text for errors. */
-  #decoder(): (piece: Bytes | undefined) => string {
+  /** Returns a function that decodes chunks, and keeps their text for errors. */
+  #decoder(): (chunk: Bytes | undefined) => string {
     const decode = textDecoder();
-    return (piece) => {
-      const text = decode(piece);
+    return (chunk) => {
+      const text = decode(chunk);
       if (text !== "") this.#received.add(text);
       return text;
     };
   }
 
-  /** Reads to the end, at most `maxResponseBytes`. */
-  async #toEnd(onPiece: (piece: Bytes | undefined) => void): Promise<void> {
+  /** Reads to the end of the body. Rejects with `EasDecodeError` if it exceeds `maxResponseBytes`. */
+  async #toEnd(onChunk: (chunk: Bytes | undefined) => void): Promise<void> {
     const { maxResponseBytes } = this.#call.plan;
     let length = 0;
-    const reading = this.#values<never>((piece) => {
-      length += piece?.length ?? 0;
+    const reading = this.#values<never>((chunk) => {
+      length += chunk?.length ?? 0;
       if (length > maxResponseBytes) {
         throw new EasDecodeError(`the stream has more than ${maxResponseBytes} bytes (maxResponseBytes)`, {
           format: "body",
           offset: maxResponseBytes,
         });
       }
-      onPiece(piece);
+      onChunk(chunk);
       return false;
     });
     await reading.next();
   }
 
-  /** Iterates, once for a stream, over the values that `step` reads out of the body. */
+  /** Iterates over the values that `step` decodes from the body. Throws a `TypeError` if the stream was already read. */
   #values<T>(step: ChunkStep<T>): AsyncGenerator<T, void, undefined> {
     if (this.#isTaken) {
-      throw argumentTypeError(
-        "ERR_EAS_ARG_REQUEST",
-        "this stream is already being read or was cancelled: read it once",
-      );
+      throw argumentTypeError("ERR_EAS_ARG_REQUEST", "this stream is already being read or was canceled: read it once");
     }
     this.#isTaken = true;
     const source = {
@@ -318,10 +327,10 @@ export class PredictStream implements AsyncIterable<Bytes> {
       end: (isWhole: boolean) => this.#end(isWhole),
       explain: (thrown: unknown) => this.#explain(thrown),
     };
-    return new StreamValues<T>(source, (piece, values) => {
+    return new StreamValues<T>(source, (chunk, values) => {
       this.#idle.stop();
-      if (piece === undefined && this.headers.has("content-length")) this.#isComplete = true;
-      return step(piece, values);
+      if (chunk === undefined && this.headers.has("content-length")) this.#isComplete = true;
+      return step(chunk, values);
     });
   }
 
@@ -338,20 +347,20 @@ export class PredictStream implements AsyncIterable<Bytes> {
     else this.#response.cancel(undefined);
   }
 
-  /** Waits for the end that follows at once, as a rule: the connection can then serve the next call. */
+  /** Waits for the end of the body, which usually follows immediately, so that the connection can be reused. */
   async #drain(): Promise<void> {
     const reader = this.#reader as ChunkReader;
     const timer = setTimeout(() => this.#response.cancel(undefined), DRAIN_MS);
     try {
       while ((await reader.read()) !== undefined);
     } catch {
-      // All that was wanted has come.
+      // The response is complete. An error after its last event does not matter.
     } finally {
       clearTimeout(timer);
     }
   }
 
-  /** The call's own error for what ended the reading; undefined when the reader has left. */
+  /** Returns the error of the call for a thrown value; undefined if the caller has stopped reading. */
   #explain(thrown: unknown): unknown {
     const error = thrown instanceof EasDecodeError ? decodeFailure(this.#call, thrown) : thrown;
     if (isEasError(error)) Object.assign(error, { received: this.#received.text });

@@ -1,10 +1,10 @@
 import { redactText, type Secrets } from "../../call/failures/redact.js";
 
-/** Characters of a stream that are kept for its error. */
+/** Maximum number of characters of a stream that are kept for its error. */
 const MAX_CHARACTERS = 1024 * 1024;
 
-/** What came of a text, clean of the token: all of it, or its last part. */
-export class Received {
+/** Keeps the end of a text, with the token redacted. */
+export class TailBuffer {
   readonly #token: Secrets;
   #texts: string[] = [];
   #length = 0;
@@ -17,29 +17,29 @@ export class Received {
   add(text: string): void {
     this.#texts.push(text);
     this.#length += text.length;
-    // Twice as much, so that it is not cut at each piece.
+    // Truncated at twice the length, so that this does not happen for every chunk.
     if (this.#length > 2 * MAX_CHARACTERS) this.#keep();
   }
 
-  /** At most the last 2^20 characters. */
+  /** The last 2^20 characters, with the token redacted. */
   get text(): string {
     if (this.#length > MAX_CHARACTERS) this.#keep();
     return redactText(this.#texts.join(""), this.#token);
   }
 
-  /** The same text, in which the token may occur if it `isWhole`. */
+  /** The kept text, which may contain the token. */
   get raw(): string {
     return this.#texts.join("");
   }
 
-  /** Whether nothing of the text was dropped. */
+  /** Whether the buffer contains the whole text. */
   get isWhole(): boolean {
     return this.#isWhole;
   }
 
   #keep(): void {
     this.#isWhole = false;
-    // Cleaned before it is cut, so that no half of a token stays.
+    // Redacted before it is truncated, so that no part of a token remains.
     const text = redactText(this.#texts.join(""), this.#token).slice(-MAX_CHARACTERS);
     this.#texts = [text];
     this.#length = text.length;
