@@ -59,5 +59,5 @@ export function contendersOf(name, short = false) {
   if (!(name in BARS)) return [...PLAIN.map(token), ...["Agent.dispatch", "predict"].map(signed)];
   const both = [...PLAIN.map(token), ...["undici.request", "node:http", "Agent.dispatch", "predict"].map(signed)];
   if (!name.startsWith("600 KB")) return both;
-  return [...both, ...BREAKDOWN.map(token), ...["predict, zeroCopy", "predict, hashThreads"].map(signed)];
+  return [...both, ...BREAKDOWN.map(token), signed("predict, zeroCopy")];
 }

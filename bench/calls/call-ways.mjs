@@ -4,7 +4,6 @@ import { equal } from "node:assert/strict";
 import { createHmac, hash } from "node:crypto";
 import { Agent as HttpAgent, request as httpRequest } from "node:http";
 import { PredictClient } from "eas-prediction";
-import { nodeTransport } from "eas-prediction/node";
 import { Agent, request } from "undici";
 import { TOKEN } from "../data.mjs";
 import { dispatching } from "./bare-dispatch.mjs";
@@ -66,10 +65,6 @@ export const WAYS = {
   /** A tensor is encoded anew by each call, as every call of a user's does, and its answer is read into a `TFResponse`. */
   predict: (settings) => predicting(clientsOf(settings)),
   "predict, zeroCopy": (settings) => predicting(clientsOf(settings, { zeroCopy: true })),
-  "predict, hashThreads": (settings) => {
-    const transport = nodeTransport({ connections: settings.connections, hashThreads: 2 });
-    return predicting(clientsOf(settings, { transport }));
-  },
   /** The call alone: what is sent is bytes already, and what comes is left as it is. */
   "predict, ready bytes": (settings) => {
     const clients = clientsOf(settings);
@@ -78,7 +73,7 @@ export const WAYS = {
 };
 
 /** Those that take a request object in place of bytes. */
-export const ENCODING = ["predict", "predict, zeroCopy", "predict, hashThreads"];
+export const ENCODING = ["predict", "predict, zeroCopy"];
 
 const predicting = (clients) => (service, input) => clients(service).predict(input);
 

@@ -75,8 +75,7 @@ export function bars(groups) {
       ratioBar(group, `predict / ${fastest}`, "≥ 0.9", "predict", BARE),
       ratioBar(group, `predict with zeroCopy / ${fastest}`, "≥ 0.9", "predict, zeroCopy", BARE),
       ...python.map((python) => {
-        const threads = signedName("predict, hashThreads");
-        return { ...bar(`${name}: hashThreads / ${python}`, "≥ 1", ratio(group, threads, python)), note: "reported" };
+        return { ...bar(`${name}: signed / ${python}`, "≥ 1", ratio(group, signed, python)), note: "reported" };
       }),
     ];
   });

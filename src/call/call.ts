@@ -215,8 +215,8 @@ export class Call implements Abortable, Running {
     const { plan } = this;
     this.token = secretsOf(plan.token, token);
     if (token === "") return plan.headers;
-    const { platform, transport } = this.pool;
-    if (plan.auth === "signature") this.signer ??= platform.signer?.(this.pieces, transport.md5);
+    const { platform } = this.pool;
+    if (plan.auth === "signature") this.signer ??= platform.signer?.(this.pieces);
     const added = authorize(plan, token, this.signer);
     return added instanceof Promise ? added.then((added) => [...plan.headers, ...added]) : [...plan.headers, ...added];
   }

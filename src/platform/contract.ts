@@ -11,7 +11,7 @@ export interface Platform {
    * Signs the attempts of a call with this body, which is in pieces, with the MD5 given or its own; undefined where requests
    * cannot carry the `Date` header that a signature covers, as in browsers, which drop it silently.
    */
-  readonly signer: ((body: readonly Uint8Array[], md5?: Platform["md5"]) => Signer) | undefined;
+  readonly signer: ((body: readonly Uint8Array[]) => Signer) | undefined;
   /** Names of headers that the runtime drops, or sets itself, without a word; undefined where there are none. */
   readonly droppedHeaders: RegExp | undefined;
   /** Default for the requests in flight to one host. */
@@ -72,8 +72,6 @@ export interface Transport {
   stream?(request: StreamRequest): Promise<StreamedResponse>;
   /** Opens WebSockets with the same proxy and certificates as `send`. Without it, no WebSockets are opened over this transport. */
   readonly dialWebSocket?: WebSocketDialer | undefined;
-  /** MD5 for signatures, in place of the runtime's own. */
-  readonly md5?: Platform["md5"] | undefined;
   /**
    * Whether the network stack below may send a request twice although its `repeatable` is false, as browsers do when a
    * reused connection dies. The client then makes requests that do no harm when they are repeated. Default false.

@@ -1,17 +1,13 @@
 import type { HeaderPair, Platform, SignedRequest, Signer } from "./contract.js";
 
 /** Signs as the official SDKs do: HMAC-SHA1 over method, MD5 of the body, content type, date and path. */
-export function signerOf(
-  { hmacSha1 }: Pick<Platform, "hmacSha1">,
-  hashMd5: Platform["md5"],
-  body: readonly Uint8Array[],
-): Signer {
+export function signerOf(platform: Pick<Platform, "md5" | "hmacSha1">, body: readonly Uint8Array[]): Signer {
   // Once for the call: the body is the same in all attempts, and hashing is what a large one costs most.
   let bodyMd5: string | undefined;
 
   function sign(request: SignedRequest, token: string): HeaderPair[] | Promise<HeaderPair[]> {
     if (bodyMd5 === undefined) {
-      const md5 = hashMd5(body);
+      const md5 = platform.md5(body);
       if (typeof md5 !== "string") {
         return md5.then((md5) => {
           bodyMd5 = md5;
@@ -28,7 +24,7 @@ export function signerOf(
       ["authorization", `EAS ${hmac}`],
     ];
     const { method, contentType, resource } = request;
-    const hmac = hmacSha1(token, `${method}\n${bodyMd5}\n${contentType}\n${date}\n${resource}`);
+    const hmac = platform.hmacSha1(token, `${method}\n${bodyMd5}\n${contentType}\n${date}\n${resource}`);
     return typeof hmac === "string" ? headers(hmac) : hmac.then(headers);
   }
 

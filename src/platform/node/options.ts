@@ -34,11 +34,6 @@ export interface NodeTransportOptions {
    * that no faulty server or proxy can answer it with bytes that belong to another; each then costs a handshake.
    */
   readonly reuseConnections?: boolean | undefined;
-  /**
-   * Number of threads that compute the MD5 of signed bodies of at least 128 KiB, so that the event loop is not blocked. Each thread
-   * keeps memory for its largest body so far. Default 0: the event loop is blocked for about 1.2 ms per megabyte.
-   */
-  readonly hashThreads?: number | undefined;
 }
 
 /** How connections are established. Checked, and the same for requests, streams and WebSockets. */
@@ -72,7 +67,6 @@ const NODE_TRANSPORT_OPTIONS: OptionNames<NodeTransportOptions> = {
   cert: 1,
   key: 1,
   connectTimeout: 1,
-  hashThreads: 1,
   maxHeaderSize: 1,
   reuseConnections: 1,
 };

@@ -8,7 +8,7 @@ import { dialWebSocket } from "./websocket.js";
 /** Deno, Bun, edge functions and every other runtime with web APIs and no conditions of its own. */
 export const platform: Platform = {
   name: "web",
-  signer: (body, md5 = platform.md5) => signerOf(platform, md5, body),
+  signer: (body) => signerOf(platform, body),
   droppedHeaders: undefined,
   connectionCount: 100,
   createTransport: () => fetchTransport(),

@@ -9,7 +9,7 @@ import { dialWebSocket } from "./websocket.js";
 /** Cloudflare Workers. Nothing is made at module level: a worker's I/O belongs to one request. */
 export const platform: Platform = {
   name: "workerd",
-  signer: (body, md5 = platform.md5) => signerOf(platform, md5, body),
+  signer: (body) => signerOf(platform, body),
   droppedHeaders: undefined,
   // Workers may have six connections open at once for one incoming request.
   connectionCount: 6,

@@ -10,7 +10,6 @@ import {
   type TransportRequest,
   type TransportResponse,
 } from "../../contract.js";
-import { HashThreads } from "../hash-threads.js";
 import { loadFailure } from "../load-failure.js";
 import { checkConnect, type NodeTransportOptions } from "../options.js";
 import { dialerOver } from "../websocket.js";
@@ -39,7 +38,6 @@ export function nodeTransport(options: NodeTransportOptions = {}): Transport {
   // undici sends `Connection: close` with such a request. Not by a spread in the request, which is slow.
   const reset = options.reuseConnections === false ? true : undefined;
   const streams = new Set<StreamedExchange>();
-  const hashThreads = HashThreads.of(options.hashThreads ?? 0);
   // Nearly all requests of a client have the very same headers, so the last ones are kept in undici's form.
   let lastHeaders: readonly HeaderPair[] = [];
   let lastFlat: string[] = [];
@@ -116,7 +114,6 @@ export function nodeTransport(options: NodeTransportOptions = {}): Transport {
     new StreamedExchange(request, resolve, reject, streams);
 
   async function close(): Promise<void> {
-    await hashThreads?.close();
     if (!loading) return;
     const agent = await loading.catch(() => undefined);
     if (agent === undefined) return;
@@ -130,7 +127,6 @@ export function nodeTransport(options: NodeTransportOptions = {}): Transport {
   }
 
   return {
-    md5: hashThreads?.md5,
     sendsChunks: true,
     showsFraming: true,
     send: (request) => exchange(request, beginSend),
