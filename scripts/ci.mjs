@@ -1,4 +1,4 @@
-// What .ci/run calls: the README's test command, then what is slower. The closing line counts what the runners report.
+// What .ci/run calls: the test command of CONTRIBUTING.md, then what is slower. The closing line counts what the runners report.
 import { spawnSync } from "node:child_process";
 import { readFileSync, rmSync } from "node:fs";
 

@@ -1,5 +1,5 @@
-// Writes the README's table of runtimes and features from what the suite last reported; with --check, fails where the README
-// says something else.
+// Writes the table of runtimes and features in docs/runtimes.md from the last reports of the suite. With --check, fails if
+// the page differs from the reports.
 import { existsSync, readFileSync, writeFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import { transformSync } from "esbuild";
@@ -45,14 +45,14 @@ const table = [
   END,
 ].join("\n");
 
-const README = path("../README.md");
-const text = readFileSync(README, "utf8");
+const PAGE = path("../docs/runtimes.md");
+const text = readFileSync(PAGE, "utf8");
 const [before, rest] = text.split(BEGIN);
 const after = rest?.split(END)[1];
-if (after === undefined) throw new Error("README.md has no place for the table");
+if (after === undefined) throw new Error("docs/runtimes.md has no place for the table");
 const fresh = before + table + after;
-if (!process.argv.includes("--check")) writeFileSync(README, fresh);
+if (!process.argv.includes("--check")) writeFileSync(PAGE, fresh);
 else if (fresh !== text) {
-  console.error(`README.md does not say what the suite reported: node scripts/runtime-table.mjs writes it\n${table}`);
+  console.error(`docs/runtimes.md differs from the reports: run node scripts/runtime-table.mjs\n${table}`);
   process.exitCode = 1;
 }

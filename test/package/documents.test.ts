@@ -1,9 +1,10 @@
-import { execFile } from "node:child_process";
+import { execFile, spawn } from "node:child_process";
+import { once } from "node:events";
 import { mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
 import ts from "typescript";
-import { afterAll, describe, expect, test } from "vitest";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
 
 const run = promisify(execFile);
 const root = fileURLToPath(new URL("../..", import.meta.url));
@@ -13,15 +14,36 @@ const folder = `${root}test/.tmp/documents`;
 /** Types are removed, and nothing else is changed. */
 const OPTIONS: ts.CompilerOptions = { target: ts.ScriptTarget.ESNext, module: ts.ModuleKind.ESNext };
 
-/** What each snippet prints, by its document and the heading that it is under. */
+/** What each snippet prints, by its document and the heading above it. */
 const EXPECTED: Readonly<Record<string, Readonly<Record<string, readonly RegExp[]>>>> = {
   "README.md": {
-    "Text and JSON": [
-      /^\[ { fea1: 1, fea2: 2 } \]\ntext of any kind\n$/,
-      /^\[{"fea1": 1, "fea2": 2}\]\n$/,
-      /^malignant\n\[ 0, 'label' \] malignant\n$/,
-    ],
-    "Streams and language models": [/^\p{Script=Han}[^\n]+\n200 true\n$/u],
+    "eas-prediction": [/^\[ { age: 42, income: 50000 } \]\n$/],
+    "Language models": [/^\p{Script=Han}[^\n]+$/u],
+    "Asynchronous jobs": [/^{"PROMPT":"A CAT"}\n$/],
+    Tensors: [/^\[ 1, 10 \] Float32Array\(10\) \[/],
+    "Web pages": [/^$/],
+  },
+  "docs/calls.md": {
+    "Text and JSON": [/^\[ { fea1: 1, fea2: 2 } \]\ntext of any kind\n$/],
+    "Checked responses": [/^malignant\n\[ 0, 'label' \] malignant\n$/],
+    "One call": [/^hello 200 1 [\d.]+\nERR_EAS_HTTP POST .* was answered with 404: .*\nthe service responds/],
+    Compression: [/^10000 bytes\nsnappy 10000 bytes true\nlz4-frame 10000 bytes true\nzstd 10000 bytes true\ntrue\n$/],
+    Setters: [/^\[{"fea1": 1, "fea2": 2}\]\n$/],
+  },
+  "docs/connections.md": {
+    "Direct connection to the instances": [/^2 false\n$/],
+    "Proxies, certificates and other connections": [/^over my own pool\nover fetch\n$/],
+  },
+  "docs/errors.md": {
+    Errors: [/^401 the token is missing, wrong or belongs to another service/],
+  },
+  "docs/queues.md": {
+    Queues: [/^bigint hello\n{ n: 1 } true\n0\n$/],
+    Watching: [/^first: string 0\nreceived: 100\n$/],
+    Workers: [/^10 0\n$/],
+    "Asynchronous inference": [/^HELLO 42\n$/],
+  },
+  "docs/tensors.md": {
     TensorFlow: [/^\[ 1, 10 \] 7\n$/],
     PyTorch: [/^\[ 1, 10 \] \[ 7 \]\n$/],
     Blade: [/^\[ 1 \] BigInt64Array\(1\) \[ 7n \]\n$/],
@@ -33,15 +55,10 @@ const EXPECTED: Readonly<Record<string, Readonly<Record<string, readonly RegExp[
     EasyRec: [/^1 false\n7 true\n9 false\nOK \[ 3 \]\n$/],
     TorchEasyRec: [/^7\n$/],
     "Rows of features as JSON, for PMML": [/^malignant true\n$/],
-    Compression: [/^10000 bytes\nsnappy 10000 bytes true\nlz4-frame 10000 bytes true\nzstd 10000 bytes true\ntrue\n$/],
-    Queues: [/^bigint hello\n{ n: 1 } true\n0\n$/, /^first: string 0\nreceived: 100\n$/],
-    Workers: [/^10 0\n$/],
-    "Asynchronous inference": [/^HELLO 42\n$/],
     "Bytes, and messages of your own": [/^Uint8Array\(3\) \[ 1, 2, 3 \]\n\[ \dn \]\n$/],
-    "One call": [/^hello 200 1 [\d.]+\nERR_EAS_HTTP POST .* was answered with 404: .*\nthe service responds/],
-    "Your own tests": [/^42 3 3\n$/],
-    "Direct connection to the instances": [/^2 false\n$/],
-    "Proxies, certificates and other connections": [/^over my own pool\nover fetch\n$/],
+  },
+  "docs/testing.md": {
+    "In memory, with faults": [/^42 3 3\n$/],
   },
   "docs/streaming.md": {
     "Bytes, lines and text": [/^200 一\n200 二\n200 三\nthe user left\n$/],
@@ -97,6 +114,17 @@ const EXPECTED: Readonly<Record<string, Readonly<Record<string, readonly RegExp[
   },
 };
 
+/** Headings of README whose snippets call a service of the environment, with the name of a service that can answer them. */
+const SERVICES: Readonly<Record<string, string>> = {
+  "eas-prediction": "/api/predict/echo",
+  "Language models": "/api/predict/llm",
+  "Asynchronous jobs": "",
+  Tensors: "/api/predict/digits",
+  "Web pages": "/api/predict/llm",
+};
+/** Heading of README whose snippet starts a server, which a test of its own ends. */
+const SERVER = "No account? Start the emulator";
+
 const documents = ["README.md", ...readdirSync(`${root}docs`).map((name) => `docs/${name}`)];
 
 interface Snippet {
@@ -111,7 +139,7 @@ function snippetsOf(document: string): Snippet[] {
   const text = readFileSync(root + document, "utf8");
   const snippets: Snippet[] = [];
   let heading = "";
-  for (const [, title, language, code] of text.matchAll(/^#{2,3} (.+)$|^```(js|cjs|ts)\n([\s\S]*?)^```/gm)) {
+  for (const [, title, language, code] of text.matchAll(/^#{1,3} (.+)$|^```(js|cjs|ts)\n([\s\S]*?)^```/gm)) {
     if (title !== undefined) heading = title;
     else {
       const index = snippets.filter((snippet) => snippet.heading === heading).length;
@@ -121,31 +149,71 @@ function snippetsOf(document: string): Snippet[] {
   return snippets;
 }
 
+/** Writes a snippet as a module below the package. Returns its path. */
+function moduleOf(document: string, { heading, index, language, code }: Snippet): string {
+  const name = `${document}-${heading}-${index}`.replace(/\W+/g, "-");
+  const file = `${folder}/${name}.${language === "cjs" ? "cjs" : "mjs"}`;
+  writeFileSync(file, language === "ts" ? ts.transpileModule(code, { compilerOptions: OPTIONS }).outputText : code);
+  return file;
+}
+
 mkdirSync(folder, { recursive: true });
 afterAll(() => rmSync(folder, { recursive: true }));
 
-describe.each(documents)("every snippet of %s runs as it stands", (document) => {
+describe.each(documents)("every snippet of %s runs unchanged", (document) => {
   const expected = EXPECTED[document] ?? {};
-  const snippets = snippetsOf(document);
+  const snippets = snippetsOf(document).filter(({ heading }) => heading !== SERVER);
+  let emulator: { readonly endpoint: string; readonly token: string; close(): Promise<void> } | undefined;
 
-  for (const { heading, index, language, code } of snippets) {
+  beforeAll(async () => {
+    if (document !== "README.md") return;
+    const { startEmulator } = await import("eas-prediction/emulator" as string);
+    const service = ({ body }: { body: Uint8Array }) => new TextDecoder().decode(body).toUpperCase();
+    emulator = await startEmulator({ queues: { txt2img: { service } } });
+  });
+  afterAll(() => emulator?.close());
+
+  for (const snippet of snippets) {
+    const { heading, index } = snippet;
     test(`${heading} ${index + 1}`, async () => {
-      const name = `${document}-${heading}-${index}`.replace(/\W+/g, "-");
-      const file = `${folder}/${name}.${language === "cjs" ? "cjs" : "mjs"}`;
-      writeFileSync(file, language === "ts" ? ts.transpileModule(code, { compilerOptions: OPTIONS }).outputText : code);
-      const { stdout, stderr } = await run(process.execPath, ["--unhandled-rejections=strict", file], {
-        timeout: 20_000,
-      });
+      const { stdout, stderr } = await run(
+        process.execPath,
+        ["--unhandled-rejections=strict", moduleOf(document, snippet)],
+        {
+          env: emulator && {
+            ...process.env,
+            EAS_ENDPOINT: `${emulator.endpoint}${SERVICES[heading]}`,
+            EAS_TOKEN: emulator.token,
+          },
+          timeout: 20_000,
+        },
+      );
       expect(stderr).toBe("");
       expect(stdout).toMatch(expected[heading]?.[index] as RegExp);
     });
   }
 
-  test("there is an expectation for each", () => {
+  test("each snippet has an expectation", () => {
     const counted = Object.entries(expected).map(([heading, list]) => [heading, list.length]);
     const headings = [...new Set(snippets.map(({ heading }) => heading))];
     expect(headings.map((heading) => [heading, snippets.filter((each) => each.heading === heading).length])).toEqual(
       counted,
     );
   });
+});
+
+test("the command that README's emulator prints runs README's first program", async () => {
+  const [program, server] = snippetsOf("README.md") as [Snippet, Snippet];
+  expect(server.heading).toBe(SERVER);
+  const emulator = spawn(process.execPath, [moduleOf("README.md", server)]);
+  try {
+    const [printed] = (await once(emulator.stdout, "data")) as [Buffer];
+    const [, endpoint, token, file] = /^EAS_ENDPOINT=(\S+) EAS_TOKEN=(\S+) node (\S+)\n$/.exec(String(printed)) ?? [];
+    expect(program.code).toContain(`// ${file}\n`);
+    const env = { ...process.env, EAS_ENDPOINT: endpoint, EAS_TOKEN: token };
+    const { stdout } = await run(process.execPath, [moduleOf("README.md", program)], { env, timeout: 20_000 });
+    expect(stdout).toMatch(EXPECTED["README.md"]?.["eas-prediction"]?.[0] as RegExp);
+  } finally {
+    emulator.kill();
+  }
 });

@@ -1,8 +1,8 @@
-/** What the suite shows, in the order of the README's table. */
+/** What the suite shows, in the order of the table in docs/runtimes.md. */
 export const FEATURES = {
   predict: "Text, bytes, JSON",
   json: "Objects, Blobs, forms, methods",
-  schema: "Answers checked by zod and valibot",
+  schema: "Responses checked by zod and valibot",
   tensors: "TF, Torch, Blade, Caffe, ONNX",
   recommend: "EasyRec, TorchEasyRec",
   proto: "Protobuf messages of your own",
@@ -12,12 +12,12 @@ export const FEATURES = {
   failures: "Retries, deadlines, abort, typed errors",
   large: "Bodies of 16 MiB, both ways",
   gzip: "gzip and zlib requests",
-  answers: "Compressed answers",
+  answers: "Compressed responses",
   codecs: "Snappy and LZ4",
   zstd: "zstd",
   stream: "Streams: text, lines, events, JSON",
   truncation: "Streams that are cut off are errors",
-  pace: "A slow reader holds the service back",
+  pace: "Backpressure from slow readers",
   llm: "LLM services, fetch",
   openai: "The npm package openai",
   socket: "WebSockets of services",
@@ -31,7 +31,7 @@ export const FEATURES = {
   relay: "Relay that keeps the token",
   server: "Relay on its own server",
   limits: "Fair limit of connections",
-  pool: "Connection pool of its own",
+  pool: "The SDK's own connection pool",
   memory: "Emulator in memory",
   images: "Images: raw pixels",
   canvas: "Images: canvas, Blob, ImageBitmap",
@@ -64,7 +64,7 @@ const BROWSERS: Readonly<Partial<Record<Feature, string>>> = {
   pool: "the browser has its own",
   pace: "browsers read ahead by themselves",
   server: "a relay is for servers",
-  once: "browsers resend requests by themselves: consumers recognise the copy of a put by its request id (`skipRepeated`)",
+  once: "browsers resend requests by themselves: consumers recognize a copy of a put by its request id (`skipRepeated`)",
 };
 const NO_PAGE = { page: "no page", canvas: "no canvas to decode with", upload: "no XMLHttpRequest" };
 const NO_POOL = "fetch has its own";
@@ -82,7 +82,7 @@ export const ABSENT: Readonly<Record<RuntimeName, Readonly<Partial<Record<Featur
     pool: NO_POOL,
     gzip: "no CompressionStream",
     zstd: "no WebAssembly from bytes",
-    openai: "it reads process.version",
+    openai: "the package reads process.version",
   },
   chromium: BROWSERS,
   firefox: BROWSERS,
