@@ -4,7 +4,7 @@ import { authorize, currentToken } from "./auth.js";
 import type { CallPlan } from "./call-plan.js";
 
 /** The headers of one attempt that is not signed, and the token in them. Rejects with the signal's reason when it fires. */
-export async function headersOf(
+export async function attemptHeaders(
   plan: CallPlan,
   signal: AbortSignal | undefined,
 ): Promise<{ readonly headers: readonly HeaderPair[]; readonly token: string }> {

@@ -36,7 +36,7 @@ export interface CallTemplate {
  * Works out what all calls under `settings` have in common; throws for what cannot work together. `contentType` is sent
  * where neither the settings nor a request say one; without it none is.
  */
-export function prepare(settings: Settings, platform: Platform, defaultContentType?: string): CallTemplate {
+export function buildTemplate(settings: Settings, platform: Platform, defaultContentType?: string): CallTemplate {
   const route = routeOf(settings);
   const target = route?.target ?? gatewayTarget(settings, platform.env);
   const auth = resolveAuth(settings.auth, platform, { ...target, method: "POST" });
@@ -113,18 +113,18 @@ function pathsOf({ path, query, resource }: Target, { wire, signed }: Suffix): P
 /** A plan for what is never signed, such as a bare GET: with the raw token, or with `Bearer` where the client says so. */
 export function unsignedPlan(settings: Settings, platform: Platform): CallPlan {
   const auth = settings.auth === "bearer" ? "bearer" : "token";
-  return prepare({ ...settings, auth }, platform).plan;
+  return buildTemplate({ ...settings, auth }, platform).plan;
 }
 
 /**
  * The same for calls whose answer is read while it comes: repeated only when they were certainly not begun, without the times
  * of other calls, and never signed unless `auth` says so, since only a model's own interface takes signatures.
  */
-export function forStreams(prepared: CallTemplate, auth: Auth): CallTemplate {
-  const { plan } = prepared;
+export function forStreams(template: CallTemplate, auth: Auth): CallTemplate {
+  const { plan } = template;
   const unlimited = { timeout: Number.POSITIVE_INFINITY, totalTimeout: Number.POSITIVE_INFINITY };
   const streamed: CallPlan = { ...plan, ...unlimited, kind: "stream", hedgeAfter: undefined };
-  return { ...prepared, plan: withoutAutoSignature(streamed, auth) };
+  return { ...template, plan: withoutAutoSignature(streamed, auth) };
 }
 
 /** A plan for another method than POST: signed only if `auth` requires it, and never sent twice at the same time. */
@@ -180,12 +180,12 @@ export function withoutContentType(plan: CallPlan): CallPlan {
 }
 
 /** Settings for calls that read JSON: they ask for it, unless the client asks for something of its own. */
-export function forJson(prepared: CallTemplate): CallTemplate {
-  const { plan } = prepared;
+export function forJson(template: CallTemplate): CallTemplate {
+  const { plan } = template;
   const accepting = plan.headers.some(([name]) => name === "accept")
     ? plan
     : withHeaders(plan, [["accept", "application/json"]]);
-  return { ...prepared, plan: { ...accepting, readsJson: true } };
+  return { ...template, plan: { ...accepting, readsJson: true } };
 }
 
 /** A plan with more headers, which stand above those that it has. */

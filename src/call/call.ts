@@ -10,7 +10,7 @@ import { Attempt } from "./attempt.js";
 import { authorize, currentToken, secretsOf, warnIfPlain } from "./auth.js";
 import type { CallBody, CallPlan, CallResult } from "./call-plan.js";
 import type { ConnectionPool, Running } from "./connections/connection-pool.js";
-import { isAtFault, isUnwell, leaseInstance } from "./connections/instance-lease.js";
+import { isFailureStatus, isInstanceFault, leaseInstance } from "./connections/instance-lease.js";
 import { decodeResponse } from "./decoding/decode-response.js";
 import { isEncoded } from "./decoding/decoding.js";
 import {
@@ -143,8 +143,8 @@ export class Call implements Abortable, Running {
       } finally {
         // It had answered, and may have broken off for many reasons.
         const { opened } = this;
-        if (opened) opened.atEnd((error) => lease?.end(isAtFault(error) ?? isUnwell(opened.status), true));
-        else lease?.end(failure === undefined ? response && false : isAtFault(failure.error));
+        if (opened) opened.atEnd((error) => lease?.end(isInstanceFault(error) ?? isFailureStatus(opened.status), true));
+        else lease?.end(failure === undefined ? response && false : isInstanceFault(failure.error));
       }
       // Outside, since what these throw is no failure of the attempt.
       if (failure === undefined) return this.succeed(response as TransportResponse, body as Bytes, read);
@@ -186,7 +186,7 @@ export class Call implements Abortable, Running {
     const { attempts, startedAt, token } = this;
     const { origin } = this.plan.target;
     this.pool.budget.refill();
-    this.pool.reached.add(origin);
+    this.pool.respondedOrigins.add(origin);
     try {
       const result = read({ response, body, endpoint: origin, attempts, startedAt, token });
       if (this.opened === undefined) this.observer?.answered(response, response.body.length);
@@ -289,16 +289,16 @@ export class Call implements Abortable, Running {
     if (this.ended) throw this.ended.reason;
     if (error instanceof EasDecodeError) throw decodeFailure(this, error);
     if (error instanceof EasUnsupportedError) throw error;
-    return networkFailure(this, error, attempt.phase, this.pool.reached.has(plan.target.origin));
+    return networkFailure(this, error, attempt.phase, this.pool.respondedOrigins.has(plan.target.origin));
   }
 
   /** Milliseconds until the next attempt; throws the failure's error when there is to be none. */
   private delayAfter({ outcome, error, retryAfter, beforeResponse }: Failure): number {
     const { kind, runsOnce, retryCount, retryOn } = this.plan;
     const retries = this.attempts - 1;
-    const verdict = retryDecisionOn(runsOnce ? "stream" : kind, outcome);
+    const decision = retryDecisionOn(runsOnce ? "stream" : kind, outcome);
     const wanted =
-      retryOn?.(error, this.attempts) ?? (verdict === "retry" || (verdict === "once" && !this.retriedOnce));
+      retryOn?.(error, this.attempts) ?? (decision === "retry" || (decision === "once" && !this.retriedOnce));
     if (!wanted || retries >= retryCount) throw error;
     if (retryAfter !== undefined && retryAfter > MAX_RETRY_AFTER_MS) throw error;
     const immediate = beforeResponse && retries === 0;
@@ -308,7 +308,7 @@ export class Call implements Abortable, Running {
     // Waiting for an attempt that could not be made any more would only hide the error for a while.
     if (delay >= remaining) throw error;
     if (!this.pool.budget.spend(outcome === "not sent" && retries === 0)) throw error;
-    if (verdict === "once") this.retriedOnce = true;
+    if (decision === "once") this.retriedOnce = true;
     this.observer?.retrying(error, delay);
     return delay;
   }

@@ -9,14 +9,14 @@ import {
   withSetting,
 } from "../config/settings.js";
 import { checkOptionNames } from "../util/option-names.js";
-import { type CallTemplate, prepare } from "./build-plan.js";
-import { type ConnectionPool, poolOf } from "./connections/connection-pool.js";
+import { buildTemplate, type CallTemplate } from "./build-plan.js";
+import { type ConnectionPool, createPool } from "./connections/connection-pool.js";
 
 /** The connections of a client, its current settings, and what all calls under these settings have in common. */
 export class ClientCore {
   readonly pool: ConnectionPool;
   #settings: Settings;
-  #prepared: CallTemplate | undefined;
+  #template: CallTemplate | undefined;
 
   constructor(pool: ConnectionPool, settings: Settings) {
     this.pool = pool;
@@ -26,7 +26,7 @@ export class ClientCore {
   /** Checks the options of a `PredictClient`. Throws a `TypeError` or `RangeError` for an invalid option. */
   static of(options: PredictClientOptions): ClientCore {
     checkOptionNames("PredictClient", options, CLIENT_OPTIONS);
-    return new ClientCore(poolOf(platform, options), checkOptions(options));
+    return new ClientCore(createPool(platform, options), checkOptions(options));
   }
 
   get settings(): Settings {
@@ -41,13 +41,13 @@ export class ClientCore {
   /** Applies changes that are already checked to later calls. */
   change(changes: Partial<Settings>): void {
     this.#settings = { ...this.#settings, ...changes };
-    this.#prepared = undefined;
+    this.#template = undefined;
   }
 
   /** Returns what all calls under the current settings have in common. Throws if the settings contradict each other. */
-  prepare(): CallTemplate {
-    this.#prepared ??= prepare(this.#settings, platform, OCTET_STREAM);
-    return this.#prepared;
+  template(): CallTemplate {
+    this.#template ??= buildTemplate(this.#settings, platform, OCTET_STREAM);
+    return this.#template;
   }
 
   /** Returns the pool. Throws `EasClosedError` if the client is closed. */

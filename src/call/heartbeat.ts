@@ -12,28 +12,28 @@ export class Heartbeat {
   #isOver = false;
 
   /**
-   * Calls `onSilence` when nothing was received for `limit` milliseconds, and pings every `interval` milliseconds. Each is left out
+   * Calls `onIdle` when nothing was received for `limit` milliseconds, and pings every `interval` milliseconds. Each is left out
    * if it is undefined.
    */
   constructor(
     connection: WebSocketConnection,
     limit: number | undefined,
     interval: number | undefined,
-    onSilence: () => void,
+    onIdle: () => void,
   ) {
     this.#connection = connection;
-    this.#silence = limit === undefined ? undefined : new IdleTimer(limit, onSilence);
+    this.#silence = limit === undefined ? undefined : new IdleTimer(limit, onIdle);
     const { ping } = connection;
     if (ping && interval !== undefined) {
       this.#pinging = setInterval(ping, interval);
-      connection.onPong = () => this.heard();
+      connection.onPong = () => this.touch();
     }
     this.#silence?.start();
   }
 
   /** Takes note of a sign of life. */
-  heard(): void {
-    this.#silence?.heard();
+  touch(): void {
+    this.#silence?.touch();
   }
 
   /** Pauses the connection: while it is paused nothing is read, no pong either. */

@@ -1,6 +1,6 @@
 /** What a plain call does without, loaded by the first that needs it. One file, so that bundlers make one piece of it. */
 
-export { knownAnswer, unframed } from "./failures/known-responses.js";
+export { knownResponse, unwrapEventData } from "./failures/known-responses.js";
 export { statusHint } from "./failures/status-hint.js";
 export { hedge } from "./hedge.js";
 export { CallObserver } from "./observers/call-observer.js";

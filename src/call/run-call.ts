@@ -7,7 +7,7 @@ import type { CallObserver } from "./observers/call-observer.js";
 import { withHooks } from "./observers/make-told.js";
 
 /**
- * Makes one logical call: attempts, waits between them, and the verdict when they have failed. `read` makes the caller's
+ * Makes one logical call: attempts, waits between them, and the decision when they have failed. `read` makes the caller's
  * result of the answer.
  */
 export function runCall<R>(
@@ -42,7 +42,7 @@ function makeHedgedCall<R>(
   read: (result: CallResult) => R,
   observer: CallObserver | undefined,
 ): Promise<R> {
-  return pool.during(async () => {
+  return pool.track(async () => {
     // On first use, as all of direct connections.
     const { hedge } = await import("./lazy.js");
     const start = (plan: CallPlan, tried: string[]) => new Call(pool, plan, tried, observer?.side());

@@ -33,7 +33,7 @@ export interface StreamSettings {
 }
 
 /** An answer whose body is read piece by piece, and what it took to get it. */
-export interface StreamAnswer {
+export interface StreamResult {
   /** Its errors are the call's own. */
   readonly response: StreamingResponse;
   /** Scheme, host and port that answered. */
@@ -56,7 +56,7 @@ export function openStream<R>(
   plan: CallPlan,
   body: CallBody,
   settings: StreamSettings,
-  read: (answer: StreamAnswer) => R,
+  read: (answer: StreamResult) => R,
 ): Promise<R> {
   const make = (observer?: CallObserver) => {
     const call = new StreamCall(pool, { ...plan, isLongLived: true }, settings, observer);

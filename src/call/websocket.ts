@@ -7,7 +7,7 @@ import {
   type WebSocketDialOptions,
 } from "../platform/contract.js";
 import { linkSignal, raceAbort, unlinkSignal } from "../util/timing/abort.js";
-import { headersOf } from "./attempt-headers.js";
+import { attemptHeaders } from "./attempt-headers.js";
 import { secretsOf } from "./auth.js";
 import type { CallPlan } from "./call-plan.js";
 import type { ConnectionPool } from "./connections/connection-pool.js";
@@ -32,7 +32,7 @@ export interface DialSettings {
 }
 
 /** An open WebSocket, and what errors need to know of it. */
-export interface Dialled {
+export interface DialedSocket {
   readonly connection: WebSocketConnection;
   readonly call: FailedCall;
 }
@@ -42,8 +42,8 @@ export async function dialSocket(
   pool: ConnectionPool,
   plan: CallPlan,
   { dial, protocols, signal, ask }: DialSettings,
-): Promise<Dialled> {
-  const { headers, token } = await headersOf(plan, signal);
+): Promise<DialedSocket> {
+  const { headers, token } = await attemptHeaders(plan, signal);
   // It may have fired in the turn in which that ended.
   signal.throwIfAborted();
   const url = plan.target.origin.replace(/^http/, "ws") + plan.path;
@@ -57,7 +57,7 @@ export async function dialSocket(
   try {
     const options = { headers, protocols, signal: deadline.signal, maxMessageBytes: plan.maxResponseBytes };
     const connection = await dialInTime(dial, url, options);
-    pool.reached.add(plan.target.origin);
+    pool.respondedOrigins.add(plan.target.origin);
     return { connection, call };
   } catch (error) {
     signal.throwIfAborted();
@@ -78,7 +78,7 @@ export async function dialSocket(
         if (answer instanceof EasHttpError) throw answer;
       });
     }
-    throw networkFailure(call, error, "headers", pool.reached.has(plan.target.origin)).error;
+    throw networkFailure(call, error, "headers", pool.respondedOrigins.has(plan.target.origin)).error;
   } finally {
     clearTimeout(timer);
     unlinkSignal(signal, abortable);

@@ -94,7 +94,7 @@ export class PredictClient {
    */
   init(): Promise<void> {
     const ready = (async () => {
-      const { plan } = this.#core.prepare();
+      const { plan } = this.#core.template();
       await this.#core.openPool().ready(plan);
     })();
     ready.catch(() => {});
@@ -250,9 +250,9 @@ export class PredictClient {
     try {
       const pool = this.#core.openPool();
       const { schema, bigint, ...options } = call;
-      const { plan, body } = serialize(jsonInput(input), options, forJson(this.#core.prepare()), this.#core.settings);
+      const { plan, body } = serialize(jsonInput(input), options, forJson(this.#core.template()), this.#core.settings);
       const send = (plan: CallPlan) =>
-        pool.during(async () => {
+        pool.track(async () => {
           const { callJson } = await import("./lazy.js");
           return callJson(pool, plan, body, { schema, bigint });
         });
@@ -282,10 +282,10 @@ export class PredictClient {
       const isLong = checkPreset(preset) === "long-running";
       const { idleTimeout = isLong ? LONG_TIMEOUT_MS : DEFAULT_IDLE_TIMEOUT_MS, ...options } = rest;
       checkTimeout("idleTimeout", idleTimeout);
-      const prepared = forStreams(this.#core.prepare(), input === null ? "auto" : settings.auth);
-      const { plan, body } = serialize(input, options, prepared, settings);
+      const template = forStreams(this.#core.template(), input === null ? "auto" : settings.auth);
+      const { plan, body } = serialize(input, options, template, settings);
       const send = (plan: CallPlan) =>
-        pool.during(async () => {
+        pool.track(async () => {
           const { openPredictStream } = await import("./lazy.js");
           return openPredictStream(pool, plan, body, idleTimeout);
         });
@@ -321,7 +321,7 @@ export class PredictClient {
   ): Promise<Response> {
     const pool = this.#core.openPool();
     const { settings } = this.#core;
-    return pool.during(async () => {
+    return pool.track(async () => {
       const { clientFetch } = await import("./lazy.js");
       return clientFetch(pool, settings, input, init, options, checkBody);
     });
@@ -353,7 +353,7 @@ export class PredictClient {
   #library(name: string, baseOf: (service: string) => string, options: LibraryOptions): OpenAIOptions {
     checkOptionNames(name, options, { auth: 1 });
     if (options.auth !== undefined) checkAuth(options.auth, UNSIGNED_AUTHS);
-    const service = urlOrPlaceholder(() => serviceUrl(this.#core.prepare().plan));
+    const service = urlOrPlaceholder(() => serviceUrl(this.#core.template().plan));
     const send: LibrarySend = (...request) => this.#fetch(...request);
     const fetch: OpenAIOptions["fetch"] = async (input, init) =>
       (await import("./lazy.js")).libraryFetch(send, service, input, init, options);
@@ -433,7 +433,7 @@ export class PredictClient {
   async connect(path?: string, options: SocketOptions = {}): Promise<PredictSocket> {
     const pool = this.#core.openPool();
     const { settings } = this.#core;
-    return pool.during(async () => {
+    return pool.track(async () => {
       const { connect } = await import("./lazy.js");
       return connect(pool, settings, path, options);
     });
@@ -491,7 +491,7 @@ export class PredictClient {
     try {
       const pool = this.#core.openPool();
       const { sendsChunks } = pool.transport;
-      const { request, plan, body } = serialize(input, call, this.#core.prepare(), this.#core.settings, sendsChunks);
+      const { request, plan, body } = serialize(input, call, this.#core.template(), this.#core.settings, sendsChunks);
       return this.#run((plan) => runCall(pool, plan, body, (result) => read(request, result)), plan, call);
     } catch (error) {
       return Promise.reject(error);

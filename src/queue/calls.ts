@@ -1,4 +1,4 @@
-import { type CallTemplate, prepare, withCallOptions, withHeaders } from "../call/build-plan.js";
+import { buildTemplate, type CallTemplate, withCallOptions, withHeaders } from "../call/build-plan.js";
 import type { CallBody, CallPlan, CallResult } from "../call/call-plan.js";
 import type { ConnectionPool } from "../call/connections/connection-pool.js";
 import { runCall } from "../call/run-call.js";
@@ -64,7 +64,7 @@ export class QueueCalls {
   #uid: string;
   #gid: string;
   #settings: Settings;
-  #prepared: CallTemplate | undefined;
+  #template: CallTemplate | undefined;
 
   constructor(pool: ConnectionPool, settings: Settings, uid: string, gid: string) {
     this.pool = pool;
@@ -87,7 +87,7 @@ export class QueueCalls {
   identify(uid: string = this.#uid, gid: string = this.#gid): void {
     this.#uid = checkIdentity("uid", uid);
     this.#gid = checkIdentity("gid", gid);
-    this.#prepared = undefined;
+    this.#template = undefined;
   }
 
   /** Whether the transport may send a request twice by itself. */
@@ -101,26 +101,26 @@ export class QueueCalls {
 
   set settings(settings: Settings) {
     this.#settings = settings;
-    this.#prepared = undefined;
+    this.#template = undefined;
   }
 
   /** Works out what all calls have in common; throws for what cannot work together. */
-  prepare(): CallTemplate {
-    if (this.#prepared === undefined) {
-      const prepared = prepare(this.#settings, this.pool.platform);
-      if (!prepared.target.isPredict && !this.#settings.customUrl) throw notOfQueues(this.#settings);
-      const plan = withHeaders(prepared.plan, [
+  template(): CallTemplate {
+    if (this.#template === undefined) {
+      const template = buildTemplate(this.#settings, this.pool.platform);
+      if (!template.target.isPredict && !this.#settings.customUrl) throw notOfQueues(this.#settings);
+      const plan = withHeaders(template.plan, [
         [UID, this.#uid],
         [GID, this.#gid],
       ]);
-      this.#prepared = { ...prepared, plan };
+      this.#template = { ...template, plan };
     }
-    return this.#prepared;
+    return this.#template;
   }
 
   /** Checks the settings, and loads what the first call would load. */
   async ready(): Promise<void> {
-    const { plan } = this.prepare();
+    const { plan } = this.template();
     this.pool.checkOpen();
     await this.pool.ready(plan);
   }
@@ -153,7 +153,7 @@ export class QueueCalls {
   planOf(operation: Omit<QueueOperation<unknown>, "read">): CallPlan {
     const { kind, method, query, path, headers = [], held = 0, call = {} } = operation;
     checkOperationOptions("call options", "timeout: 1000", call, PLAN_OPTIONS);
-    const { plan } = this.prepare();
+    const { plan } = this.template();
     // To copy a plan takes as long as all else here.
     const common = headers.length === 0 ? plan : withHeaders(plan, headers);
     const own = Object.keys(call).length === 0 ? common : withCallOptions(common, call);

@@ -1,6 +1,6 @@
 import { platform } from "#platform";
 import { bodyTooLarge } from "../call/build-plan.js";
-import { ConnectionPool, poolOf } from "../call/connections/connection-pool.js";
+import { ConnectionPool, createPool } from "../call/connections/connection-pool.js";
 import { checkHeaders } from "../config/headers.js";
 import { type CloseOptions, checkCount, checkFunction, type HeadersInput, type Token } from "../config/options.js";
 import { checkOptions, optionsOf, type Setting, withSetting } from "../config/settings.js";
@@ -88,7 +88,7 @@ export class QueueClient {
     });
     refuseHedging(settings);
     const logger = { warn: (message: string) => this.#logger.warn(message) };
-    this.#calls = new QueueCalls(pool ?? poolOf(platform, options), { ...settings, logger }, uid, gid);
+    this.#calls = new QueueCalls(pool ?? createPool(platform, options), { ...settings, logger }, uid, gid);
     this.#commits = new CommitBatch((indexes) => this.#calls.run(indexesOperation("PUT", indexes, undefined)));
     this.#owner = {
       commit: (index) => this.#commits.commit(index),
@@ -181,9 +181,9 @@ export class QueueClient {
   put<O extends PutOptions>(data: QueueData, options?: KnownOptions<PutOptions, O>): Promise<PutResult>;
   async put(data: QueueData, options: PutOptions = {}): Promise<PutResult> {
     const operation = putOperation(options, this.#calls.mayResend ? randomUuid() : undefined);
-    const prepared = this.#calls.prepare();
+    const template = this.#calls.template();
     const body = await toBytes(data);
-    if (body.length > prepared.maxRequestBytes) throw bodyTooLarge(body.length, prepared);
+    if (body.length > template.maxRequestBytes) throw bodyTooLarge(body.length, template);
     return this.#calls.run(operation, async (call) => {
       const { target } = call.plan;
       const limits = await this.#limits.get(target.origin + target.path);

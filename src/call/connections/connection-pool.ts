@@ -33,7 +33,7 @@ export class ConnectionPool {
   readonly budget: RetryBudget = new RetryBudget();
   readonly timeouts: Timeouts = new Timeouts();
   /** Origins that have answered: from then on a browser's bare "failed to fetch" is a network fault, not CORS. */
-  readonly reached: Set<string> = new Set();
+  readonly respondedOrigins: Set<string> = new Set();
   /** Who chooses instances, for services that are reached directly. */
   readonly routers: Routers;
   /** What `close` ends: answers that are being read piece by piece, sockets, waits for a service. */
@@ -66,7 +66,7 @@ export class ConnectionPool {
       },
       forget: (origin) => {
         this.#limiters.delete(origin);
-        this.reached.delete(origin);
+        this.respondedOrigins.delete(origin);
       },
     });
   }
@@ -108,7 +108,7 @@ export class ConnectionPool {
   }
 
   /** Says why there is no `dialWebSocket`, and what to do instead. */
-  get noSockets(): string {
+  get webSocketsUnavailable(): string {
     return this.#given
       ? "the transport or fetch of this client cannot open WebSockets, and a separate connection would bypass its proxy and certificates"
       : "this runtime cannot send headers with a WebSocket, and the token is a header";
@@ -136,7 +136,7 @@ export class ConnectionPool {
   }
 
   /** Does what is a call under way from its first turn on, though it has to be loaded first. */
-  during<T>(work: () => Promise<T>): Promise<T> {
+  track<T>(work: () => Promise<T>): Promise<T> {
     return new Promise<T>((resolve, reject) => {
       const running: Running = {
         endNow: () => reject(new EasNetworkError(`the call failed: ${FORCED}`, { retryable: true })),
@@ -206,7 +206,7 @@ function closedError(): TransportError {
 }
 
 /** Creates the pool for a client's options. Throws a `TypeError` or `RangeError` for an invalid option. */
-export function poolOf(
+export function createPool(
   platform: Platform,
   { maxConnectionCount = platform.connectionCount, transport, fetch }: ClientOptions,
 ): ConnectionPool {

@@ -34,14 +34,14 @@ export async function leaseInstance(
 const UNWELL: readonly number[] = [500, 502, 503, 504];
 
 /** Whether a status says that the instance is at fault. */
-export function isUnwell(status: number): boolean {
+export function isFailureStatus(status: number): boolean {
   return UNWELL.includes(status);
 }
 
 /** Whether an attempt's error is its instance's fault; undefined when it tells nothing of it. */
-export function isAtFault(error: unknown): boolean | undefined {
+export function isInstanceFault(error: unknown): boolean | undefined {
   if (error instanceof EasTimeoutError) return true;
-  if (error instanceof EasHttpError) return isUnwell(error.status);
+  if (error instanceof EasHttpError) return isFailureStatus(error.status);
   // What no retry can help never came to the instance.
   if (error instanceof EasNetworkError) return error.retryable || error.maybeAccepted || error.maybeTaken || undefined;
   return undefined;

@@ -17,7 +17,7 @@ import {
 } from "../../platform/contract.js";
 import { isError, messageOf } from "../../util/realms.js";
 import type { CallPlan } from "../call-plan.js";
-import { cleanCause, longestOf, redactBytes, redactHeaders, redactText, type Secrets } from "./redact.js";
+import { cleanCause, longestSecretLength, redactBytes, redactHeaders, redactText, type Secrets } from "./redact.js";
 
 /** How an attempt failed: what the retry table asks, and the error that surfaces when there is no retry. */
 export interface Failure {
@@ -44,7 +44,7 @@ const ERROR_BODY_BYTES = 65_536;
 const ERROR_EXCERPT = 200;
 
 /** The call as errors name it: without its query, which may hold what belongs in no log. */
-export function nameOf({ method, target, path }: CallPlan): string {
+export function describeCall({ method, target, path }: CallPlan): string {
   return `${method} ${target.origin}${path.split("?", 1)[0]}`;
 }
 
@@ -57,8 +57,8 @@ function factsOf({ plan: { kind }, attempts }: FailedCall, happened: boolean) {
 function attemptFacts(call: FailedCall, outcome: Outcome, sent = false) {
   const { kind } = call.plan;
   // A stream is a prediction, too: who makes it again need fear nothing.
-  const verdict = retryDecisionOn(kind === "stream" ? "predict" : kind, outcome);
-  return { ...factsOf(call, sent || verdict === "unsure"), retryable: verdict === "retry" || verdict === "once" };
+  const decision = retryDecisionOn(kind === "stream" ? "predict" : kind, outcome);
+  return { ...factsOf(call, sent || decision === "unsure"), retryable: decision === "retry" || decision === "once" };
 }
 
 /** A decoder's error, which knows nothing of calls, as the call's own: with its attempts, and clean of the token. */
@@ -83,7 +83,10 @@ export async function httpFailure(
   const { plan, token } = call;
   const { status } = response;
   // Cleaned before it is cut, so that no half of a token stays.
-  const body = redactBytes(decoded.slice(0, ERROR_BODY_BYTES + longestOf(token) * 4), token).slice(0, ERROR_BODY_BYTES);
+  const body = redactBytes(decoded.slice(0, ERROR_BODY_BYTES + longestSecretLength(token) * 4), token).slice(
+    0,
+    ERROR_BODY_BYTES,
+  );
   const headers = redactHeaders(response.headers, token);
   const text = new TextDecoder().decode(body).trim();
   const isAuthorized = Boolean(plan.token) || plan.headers.some(([name]) => name === "authorization");
@@ -91,13 +94,13 @@ export async function httpFailure(
   const known = await import("../lazy.js").catch(() => undefined);
   const hint =
     known?.statusHint(status, text, plan.auth, headers, isAuthorized, isUpgrade) ?? "its meaning could not be loaded";
-  const outcome = known?.knownAnswer(status, text)?.outcome ?? outcomeOfStatus(status);
-  const plain = known?.unframed(text) ?? text;
+  const outcome = known?.knownResponse(status, text)?.outcome ?? outcomeOfStatus(status);
+  const plain = known?.unwrapEventData(text) ?? text;
   const excerpt = plain.length > ERROR_EXCERPT ? `${plain.slice(0, ERROR_EXCERPT)}…` : plain;
   const said = plain === "" ? "" : ` Response: ${excerpt}`;
   const cut = response.isTruncated ? " The rest of the response body was not received." : "";
   const retryAfter = parseRetryAfter(headers.get("retry-after"), headers.get("date"));
-  const error = new EasHttpError(`${nameOf(plan)} was answered with ${status}: ${hint}.${cut}${said}`, {
+  const error = new EasHttpError(`${describeCall(plan)} was answered with ${status}: ${hint}.${cut}${said}`, {
     ...attemptFacts(call, outcome),
     requestId: headers.get("x-request-id") ?? undefined,
     status,
@@ -121,7 +124,7 @@ export function timeoutFailure(call: FailedCall, phase: TransportRequest["phase"
   const outcome: Outcome = phase === "connect" ? "not sent" : "timeout or 504";
   const awaited = { connect: "connection", headers: "response", body: "complete response body" }[phase];
   const advice = phase === "connect" || fetchCode ? "" : slowAdvice(plan, timeout === DEFAULT_TIMEOUT_MS);
-  const message = `${nameOf(plan)} timed out: no ${awaited} within ${timeout} ms (${limit})${advice}`;
+  const message = `${describeCall(plan)} timed out: no ${awaited} within ${timeout} ms (${limit})${advice}`;
   const error = new EasTimeoutError(message, {
     ...attemptFacts(call, outcome),
     cause: call.lastError,
@@ -149,7 +152,7 @@ export function totalTimeoutError(call: FailedCall): EasTimeoutError {
       ? ""
       : ". Nothing was sent: the call waited for a token, an instance or a connection";
   const advice = sent ? slowAdvice(call.plan, totalTimeout === DEFAULT_TOTAL_TIMEOUT_MS) : "";
-  const message = `${nameOf(call.plan)} timed out: not complete within ${totalTimeout} ms (totalTimeout)${advice}${why}`;
+  const message = `${describeCall(call.plan)} timed out: not complete within ${totalTimeout} ms (totalTimeout)${advice}${why}`;
   return new EasTimeoutError(message, {
     ...factsOf(call, sent),
     cause,
@@ -174,7 +177,7 @@ export function closedFailure(
 ): EasNetworkError {
   const why = cause ? `the client was closed before the next attempt. ${cause.message}` : otherwise;
   const facts = factsOf(call, sent);
-  return new EasNetworkError(`${nameOf(call.plan)} failed: ${why}`, {
+  return new EasNetworkError(`${describeCall(call.plan)} failed: ${why}`, {
     ...facts,
     retryable: !facts.maybeAccepted && !facts.maybeTaken,
     cause: cause ?? call.lastError,
@@ -193,7 +196,7 @@ export function networkFailure(
     ? thrown
     : new TransportError(messageOf(thrown), { sent: "maybe", cause: thrown });
   if (error.systemCode === RESPONSE_TOO_LARGE) {
-    throw new EasDecodeError(`${nameOf(plan)}: ${error.message}`, {
+    throw new EasDecodeError(`${describeCall(plan)}: ${error.message}`, {
       format: "body",
       offset: plan.maxResponseBytes,
       ...factsOf(call, true),
@@ -209,7 +212,7 @@ export function networkFailure(
   return {
     outcome,
     beforeResponse: error.sent === "maybe" && phase !== "body",
-    error: new EasNetworkError(`${nameOf(plan)} failed: ${redactText(why, token)}`, {
+    error: new EasNetworkError(`${describeCall(plan)} failed: ${redactText(why, token)}`, {
       ...attemptFacts(call, outcome, error.final && error.sent === "maybe"),
       cause: cleanCause(error.cause ?? error, token),
       systemCode: error.systemCode,

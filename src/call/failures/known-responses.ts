@@ -5,7 +5,7 @@ import type { Outcome } from "../../config/retry.js";
  * An error that is known by its text: one that a gateway in front of the service sends itself, or one that a common engine
  * sends. The texts of the LLM gateway are compared as a whole, so that an engine's error that quotes one is not mistaken for it.
  */
-export interface KnownAnswer {
+export interface KnownResponse {
   /** 0 for every status. */
   readonly status: number;
   readonly text: string | RegExp;
@@ -36,7 +36,7 @@ function gatewayJson(code: number, message: string): RegExp {
   return new RegExp(String.raw`^\{"error": ?\{"code": ?${code}, ?"message": ?"${message}"\}\}$`);
 }
 
-const KNOWN: readonly KnownAnswer[] = [
+const KNOWN: readonly KnownResponse[] = [
   // The EAS gateway.
   {
     status: 503,
@@ -176,15 +176,15 @@ const KNOWN: readonly KnownAnswer[] = [
  * Returns the text of an error. An LLM gateway of 2026-04 sends errors in response to `stream: true` as the data of a
  * server-sent event, as do some engines.
  */
-export function unframed(text: string): string {
+export function unwrapEventData(text: string): string {
   if (!text.startsWith("data:")) return text;
   const [event = ""] = text.split(/\r?\n\r?\n/, 1);
   return event.replace(/^data: ?/gm, "").trim();
 }
 
 /** Returns what is known of an error with this status and text, without spaces around it. */
-export function knownAnswer(status: number, text: string): KnownAnswer | undefined {
-  const plain = unframed(text);
+export function knownResponse(status: number, text: string): KnownResponse | undefined {
+  const plain = unwrapEventData(text);
   return KNOWN.find((known) => {
     if (known.status !== status && known.status !== 0) return false;
     return typeof known.text === "string" ? known.text === plain : known.text.test(plain);

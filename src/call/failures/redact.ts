@@ -8,7 +8,7 @@ export type Secrets = string | readonly string[];
 export const MIN_TOKEN_LENGTH = 4;
 
 /** The secrets that are long enough, the longest first: one may be the beginning of another. */
-export function listOf(secrets: Secrets): string[] {
+export function redactableTokens(secrets: Secrets): string[] {
   return [secrets]
     .flat()
     .filter(({ length }) => length >= MIN_TOKEN_LENGTH)
@@ -16,13 +16,13 @@ export function listOf(secrets: Secrets): string[] {
 }
 
 /** Characters of the longest secret. */
-export function longestOf(secrets: Secrets): number {
-  return listOf(secrets)[0]?.length ?? 0;
+export function longestSecretLength(secrets: Secrets): number {
+  return redactableTokens(secrets)[0]?.length ?? 0;
 }
 
 /** Replaces each token, which a service may have echoed, with stars; changes and returns `bytes`. */
 export function redactBytes(bytes: Bytes, secrets: Secrets): Bytes {
-  for (const token of listOf(secrets)) {
+  for (const token of redactableTokens(secrets)) {
     const secret = new TextEncoder().encode(token);
     const first = secret[0] as number;
     for (let at = bytes.indexOf(first); at !== -1; at = bytes.indexOf(first, at + 1)) {
@@ -34,7 +34,7 @@ export function redactBytes(bytes: Bytes, secrets: Secrets): Bytes {
 
 /** Returns headers with stars in place of each token. */
 export function redactHeaders(headers: Headers, secrets: Secrets): Headers {
-  const tokens = listOf(secrets);
+  const tokens = redactableTokens(secrets);
   if (tokens.length === 0) return headers;
   const clean = new Headers();
   // Names are in lower case here, whatever was sent.
@@ -45,7 +45,7 @@ export function redactHeaders(headers: Headers, secrets: Secrets): Headers {
 
 /** Returns text with stars in place of each token. */
 export function redactText(text: string, secrets: Secrets): string {
-  for (const token of listOf(secrets)) text = text.replaceAll(token, "***");
+  for (const token of redactableTokens(secrets)) text = text.replaceAll(token, "***");
   return text;
 }
 

@@ -1,4 +1,4 @@
-import { knownAnswer } from "./known-responses.js";
+import { knownResponse } from "./known-responses.js";
 
 /** What the statuses mean on EAS: help.alibabacloud.com "Status codes of EAS", and pai-python-sdk `pai/predictor.py`. */
 const HINTS: Readonly<Record<number, string>> = {
@@ -45,7 +45,7 @@ export function statusHint(
   }
   return (
     (isUpgrade && upgradeHint(status, text)) ||
-    (knownAnswer(status, text)?.hint ??
+    (knownResponse(status, text)?.hint ??
       HINTS[status] ??
       (status >= 500 ? "the service failed" : "the service refused the request"))
   );
@@ -54,7 +54,7 @@ export function statusHint(
 /** Returns what a status means in response to a WebSocket upgrade, if that differs from its meaning for other requests. */
 function upgradeHint(status: number, text: string): string | undefined {
   if (status < 300) return "the service sent an HTTP response instead of opening a WebSocket: check the path";
-  if ([400, 405, 426, 501].includes(status) && knownAnswer(status, text) === undefined) {
+  if ([400, 405, 426, 501].includes(status) && knownResponse(status, text) === undefined) {
     return "the service does not accept this WebSocket: check the path, the headers and the subprotocols";
   }
   // Some runtimes report only the status, so an empty body means nothing here.

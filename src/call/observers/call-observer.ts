@@ -88,7 +88,7 @@ export class CallObserver {
       if (plan.droppedHeaders?.test(pair[0])) throw refused(pair[0], "browsers remove it without an error");
       added = mergeHeaders(added, [pair]);
     };
-    this.#tell("request", { ...this.#event(), setHeader });
+    this.#notify("request", { ...this.#event(), setHeader });
     isSent = true;
     this.#sentAt = this.#tools.clockNow();
     return added;
@@ -113,7 +113,7 @@ export class CallObserver {
   }
 
   retrying(error: EasError, delay: number): void {
-    if (!this.#told.isOver) this.#tell("retry", { ...this.#event(), error, delay, status: this.#statusOf(error) });
+    if (!this.#told.isOver) this.#notify("retry", { ...this.#event(), error, delay, status: this.#statusOf(error) });
     this.#waitsSince = this.#tools.clockNow() + delay;
   }
 
@@ -130,7 +130,7 @@ export class CallObserver {
   #end<K extends "response" | "error">(name: K, event: Parameters<NonNullable<CallHooks[K]>>[0]): void {
     if (this.#told.isOver) return;
     this.#told.isOver = true;
-    this.#tell(name, event);
+    this.#notify(name, event);
   }
 
   #event(): CallEvent {
@@ -157,8 +157,8 @@ export class CallObserver {
     return code === "ERR_EAS_HTTP" ? status : this.status;
   }
 
-  #tell<K extends keyof CallHooks>(name: K, event: Parameters<NonNullable<CallHooks[K]>>[0]): void {
-    this.#tools.tell(this.#plan, this.#told.hooks, name, event);
+  #notify<K extends keyof CallHooks>(name: K, event: Parameters<NonNullable<CallHooks[K]>>[0]): void {
+    this.#tools.notify(this.#plan, this.#told.hooks, name, event);
   }
 }
 

@@ -11,7 +11,7 @@ export function withHooks<R>(
   make: (observer: CallObserver) => Promise<R>,
 ): Promise<R> {
   const told = notifyStart(plan);
-  return pool.during(async () => {
+  return pool.track(async () => {
     const { CallObserver } = await import("../lazy.js");
     const observer = new CallObserver(plan, told, OBSERVER_TOOLS);
     try {

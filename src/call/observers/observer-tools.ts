@@ -3,7 +3,7 @@ import { oneLineMessage } from "../../config/hooks.js";
 import { argumentTypeError } from "../../util/argument-errors.js";
 import { clockNow } from "../../util/timing/clock.js";
 import { redactHeaders } from "../failures/redact.js";
-import { tell } from "./tell.js";
+import { notify } from "./tell.js";
 
 /**
  * What `CallObserver` is given and does not import: it is loaded later, and what it shared with the start of a page would be a
@@ -16,7 +16,7 @@ export interface ObserverTools {
   readonly mergeHeaders: typeof mergeHeaders;
   readonly oneLineMessage: typeof oneLineMessage;
   readonly redactHeaders: typeof redactHeaders;
-  readonly tell: typeof tell;
+  readonly notify: typeof notify;
 }
 
 export const OBSERVER_TOOLS: ObserverTools = {
@@ -26,5 +26,5 @@ export const OBSERVER_TOOLS: ObserverTools = {
   mergeHeaders,
   oneLineMessage,
   redactHeaders,
-  tell,
+  notify,
 };

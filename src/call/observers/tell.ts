@@ -15,12 +15,12 @@ export function notifyStart(plan: CallPlan): ObservedCallStart {
   const path = plan.path.split("?", 1)[0] as string;
   const startedAt = clockNow();
   const info = { kind, method, path, startedAt: Date.now() };
-  tell(plan, plan.hooks ?? [], "start", info);
+  notify(plan, plan.hooks ?? [], "start", info);
   return { info, startedAt };
 }
 
 /** Calls the hook of a name, of all that have it. What watches a call must not change it. */
-export function tell<K extends keyof CallHooks>(
+export function notify<K extends keyof CallHooks>(
   { logger }: CallPlan,
   list: readonly CallHooks[],
   name: K,

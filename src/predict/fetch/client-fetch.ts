@@ -1,11 +1,11 @@
-import { bodyTooLarge, forStreams, prepare, withCallOptions, withHeaders } from "../../call/build-plan.js";
+import { bodyTooLarge, buildTemplate, forStreams, withCallOptions, withHeaders } from "../../call/build-plan.js";
 import type { CallPlan } from "../../call/call-plan.js";
 import type { ConnectionPool } from "../../call/connections/connection-pool.js";
 import { canDecode, decodedReader } from "../../call/decoding/decode-stream.js";
 import type { FailedCall } from "../../call/failures/failure.js";
 import type { Secrets } from "../../call/failures/redact.js";
-import { openStream, type StreamAnswer } from "../../call/stream-call.js";
-import { limitLife } from "../../call/stream-life.js";
+import { openStream, type StreamResult } from "../../call/stream-call.js";
+import { limitStreamLifetime } from "../../call/stream-life.js";
 import { checkHeaders, isSettableHeader } from "../../config/headers.js";
 import { type Auth, type CallOptions, checkAuth, UNSIGNED_AUTHS } from "../../config/options.js";
 import type { Settings } from "../../config/settings.js";
@@ -71,23 +71,23 @@ export async function clientFetch(
 ): Promise<Response> {
   const { platform } = pool;
   const chosen = auth === undefined ? settings.auth : checkAuth(auth, UNSIGNED_AUTHS);
-  let prepared = forStreams(prepare({ ...settings, auth: chosen }, platform), "auto");
+  let template = forStreams(buildTemplate({ ...settings, auth: chosen }, platform), "auto");
   const request = typeof input === "object" && "url" in input ? input : undefined;
   const { signal = request?.signal } = init;
   const body = init.body ?? request?.body;
   const method = checkMethod(init.method ?? request?.method ?? "GET", body);
-  const suffix = suffixOf(pathWithin(request?.url ?? String(input), prepared.plan), undefined);
-  const { isPredict, path: own } = prepared.target;
+  const suffix = suffixOf(pathWithin(request?.url ?? String(input), template.plan), undefined);
+  const { isPredict, path: own } = template.target;
   const version = !isPredict && /\/v1\/?$/.test(own) ? "/v1" : "";
   if (chosen !== "token" && BEARER_ONLY.test(version + suffix.signed)) {
-    prepared = forStreams(prepare({ ...settings, auth: "bearer" }, platform), "auto");
+    template = forStreams(buildTemplate({ ...settings, auth: "bearer" }, platform), "auto");
   }
   const { bytes, source, type } = await readBody(body);
-  if (bytes && bytes.length > prepared.maxRequestBytes) throw bodyTooLarge(bytes.length, prepared);
-  const headers = sendable(new Headers(init.headers ?? request?.headers), prepared.plan);
+  if (bytes && bytes.length > template.maxRequestBytes) throw bodyTooLarge(bytes.length, template);
+  const headers = sendable(new Headers(init.headers ?? request?.headers), template.plan);
   if (type !== null && !headers.some(([name]) => name === "content-type")) headers.push(["content-type", type]);
   const plan = {
-    ...withCallOptions(withHeaders(prepared.plan, headers), {
+    ...withCallOptions(withHeaders(template.plan, headers), {
       path: suffix.signed,
       ...(signal && { signal }),
       ...options,
@@ -194,9 +194,9 @@ export function sentWith(response: Response): Sent | undefined {
 }
 
 /** A `Response` whose body is read from the answer as it is asked for. */
-function toResponse(answer: StreamAnswer, plan: CallPlan, checkBody: CheckBody | undefined): Response {
+function toResponse(answer: StreamResult, plan: CallPlan, checkBody: CheckBody | undefined): Response {
   const { response, endpoint } = answer;
-  const call = limitLife(answer, plan);
+  const call = limitStreamLifetime(answer, plan);
   const headers = new Headers(response.headers);
   const isUndone = canDecode(response);
   if (isUndone && headers.has("content-encoding")) {
@@ -214,7 +214,7 @@ function toResponse(answer: StreamAnswer, plan: CallPlan, checkBody: CheckBody |
   return made;
 }
 
-function emptied({ response }: StreamAnswer): null {
+function emptied({ response }: StreamResult): null {
   response.read().then(
     (piece) => piece && response.cancel(undefined),
     () => {},
@@ -223,7 +223,7 @@ function emptied({ response }: StreamAnswer): null {
 }
 
 function bodyOf(
-  { response, platform }: StreamAnswer,
+  { response, platform }: StreamResult,
   isUndone: boolean,
   check: BodyCheck | undefined,
 ): ReadableStream<Uint8Array> {

@@ -1,4 +1,4 @@
-import { unframed } from "../../call/failures/known-responses.js";
+import { unwrapEventData } from "../../call/failures/known-responses.js";
 import { redactBytes, redactHeaders } from "../../call/failures/redact.js";
 import { statusHint } from "../../call/failures/status-hint.js";
 import { readAll } from "../../platform/chunks.js";
@@ -71,7 +71,7 @@ async function withJsonError(answer: Response): Promise<Response> {
     const read = await readAll(body as ByteStream, MAX_ERROR_BYTES + 1, undefined);
     const bytes = redactBytes(read, token);
     // A coding that is still there could not be decompressed.
-    const text = headers.has("content-encoding") ? "" : unframed(new TextDecoder().decode(bytes).trim());
+    const text = headers.has("content-encoding") ? "" : unwrapEventData(new TextDecoder().decode(bytes).trim());
     const hint = statusHint(status, text, auth, headers);
     content = JSON.stringify(errorBody(status, text, hint));
     for (const name of ["content-length", "content-encoding"]) headers.delete(name);

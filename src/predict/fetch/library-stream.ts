@@ -1,6 +1,6 @@
-import { type FailedCall, nameOf } from "../../call/failures/failure.js";
+import { describeCall, type FailedCall } from "../../call/failures/failure.js";
 import { redactText } from "../../call/failures/redact.js";
-import { redactCut } from "../../call/failures/redact-cut.js";
+import { redactTruncated } from "../../call/failures/redact-cut.js";
 import { EasStreamError } from "../../errors.js";
 import type { Bytes } from "../../formats/request.js";
 import { joinChunks, totalLength } from "../../platform/chunks.js";
@@ -78,7 +78,7 @@ function typeCheck(api: Api, type: string, call: FailedCall): BodyCheck {
       if (stream.end() === undefined) return undefined;
       const kept = totalLength(pieces);
       const received = new TextDecoder().decode(joinChunks(pieces, kept));
-      const data = kept < length ? redactCut(received, call.token) : redactText(received, call.token);
+      const data = kept < length ? redactTruncated(received, call.token) : redactText(received, call.token);
       const excerpt = data.length > EXCERPT ? `${data.slice(0, EXCERPT)}…` : data.trim();
       return failure(
         `did not answer with a stream, which the request asks for (stream: true): its Content-Type is ${type}. It answered: ${excerpt}`,
@@ -91,7 +91,7 @@ function typeCheck(api: Api, type: string, call: FailedCall): BodyCheck {
 }
 
 function failure(what: string, data: string, call: FailedCall, retryable = true): EasStreamError {
-  return new EasStreamError(redactText(`${nameOf(call.plan)} ${what}`, call.token), {
+  return new EasStreamError(redactText(`${describeCall(call.plan)} ${what}`, call.token), {
     attempts: call.attempts,
     retryable,
     data,

@@ -30,7 +30,7 @@ export interface SerializedCall {
 export function serialize(
   input: PredictInput,
   call: CallOptions | undefined,
-  prepared: CallTemplate,
+  template: CallTemplate,
   {
     auth,
     compression: ofClient,
@@ -40,7 +40,7 @@ export function serialize(
   sendsChunks = false,
 ): SerializedCall {
   const request = toRequest(input);
-  let { plan } = prepared;
+  let { plan } = template;
   if (call !== undefined) plan = withCallOptions(plan, call);
   plan = withMethod(plan, methodOf(input, call), auth);
   if (input === null) return { request, plan: plan.hasContentType ? plan : withoutContentType(plan), body: null };
@@ -51,12 +51,12 @@ export function serialize(
   if (request.compression) plan = { ...plan, decoding: decodingOf(decompression, compression) };
   const checked = <B extends Bytes | readonly Bytes[]>(body: B): B => {
     const length = isChunkList(body) ? totalLength(body) : body.length;
-    if (length > prepared.maxRequestBytes) throw bodyTooLarge(length, prepared);
+    if (length > template.maxRequestBytes) throw bodyTooLarge(length, template);
     return body;
   };
   const { read, size = 0 } = request;
   // Before all of it is read into the memory.
-  if (compression === undefined && size > prepared.maxRequestBytes) throw bodyTooLarge(size, prepared);
+  if (compression === undefined && size > template.maxRequestBytes) throw bodyTooLarge(size, template);
   if (read === undefined && compression === undefined) {
     const body = checked((plan.zeroCopy && sendsChunks && request.toChunks?.()) || request.toBinary());
     return { request, plan, body };

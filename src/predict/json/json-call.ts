@@ -1,8 +1,8 @@
 import type { CallBody, CallPlan, CallResult } from "../../call/call-plan.js";
 import type { ConnectionPool } from "../../call/connections/connection-pool.js";
-import { nameOf } from "../../call/failures/failure.js";
+import { describeCall } from "../../call/failures/failure.js";
 import { redactText, type Secrets } from "../../call/failures/redact.js";
-import { redactCut } from "../../call/failures/redact-cut.js";
+import { redactTruncated } from "../../call/failures/redact-cut.js";
 import { runCall } from "../../call/run-call.js";
 import { checkBoolean } from "../../config/options.js";
 import { EasDecodeError, EasSchemaError, type EasSchemaIssue } from "../../errors.js";
@@ -69,11 +69,11 @@ function notJson(plan: CallPlan, { response, body, token }: CallResult, text: st
     text.trim() === ""
       ? "an empty body, which is not JSON; predict() accepts it"
       : `${type ?? "no content type"}, and its body of ${body.length} bytes is not JSON: ${excerptOf(text.trim(), token)}`;
-  return new EasDecodeError(`${nameOf(plan)} was answered with ${status}, ${said}.${advice}`, { format: "json" });
+  return new EasDecodeError(`${describeCall(plan)} was answered with ${status}, ${said}.${advice}`, { format: "json" });
 }
 
 function excerptOf(text: string, token: Secrets): string {
-  return text.length > EXCERPT ? `${redactCut(text.slice(0, EXCERPT), token)}…` : redactText(text, token);
+  return text.length > EXCERPT ? `${redactTruncated(text.slice(0, EXCERPT), token)}…` : redactText(text, token);
 }
 
 function misfit(
@@ -97,7 +97,7 @@ function misfit(
   const excerpt = text.length > EXCERPT ? `${text.slice(0, EXCERPT)}…` : text;
   const more = issues.length > 1 ? ` There are ${issues.length - 1} more issues.` : "";
   return new EasSchemaError(
-    `${nameOf(plan)}: ${keyPath("answer", path)} does not fit the schema: ${message}. The value is ${excerpt}.${more}`,
+    `${describeCall(plan)}: ${keyPath("answer", path)} does not fit the schema: ${message}. The value is ${excerpt}.${more}`,
     { attempts, requestId: response.headers.get("x-request-id") ?? undefined, path, value, text, issues: clean },
   );
 }

@@ -1,12 +1,12 @@
-import { type KnownAnswer, knownAnswer } from "../../call/failures/known-responses.js";
+import { type KnownResponse, knownResponse } from "../../call/failures/known-responses.js";
 import type { NotReadyReason } from "../../config/options.js";
 import { EasHttpError } from "../../errors.js";
 
 /** Statuses by which a model that was reached refuses a call without a body, or a GET. */
 const REFUSALS_OF_A_MODEL: readonly number[] = [400, 405, 411, 415, 422];
 
-function knownOf(error: unknown): KnownAnswer | undefined {
-  return error instanceof EasHttpError ? knownAnswer(error.status, error.text.trim()) : undefined;
+function knownOf(error: unknown): KnownResponse | undefined {
+  return error instanceof EasHttpError ? knownResponse(error.status, error.text.trim()) : undefined;
 }
 
 /** Returns why a service is not ready, if the error says so; see pai-python-sdk, `pai/predictor.py`. */
@@ -25,5 +25,5 @@ export function isAnsweredByModel(error: unknown): boolean {
   const text = error.text.trim();
   // FastAPI's response for a path that it does not have, such as the root of vLLM.
   if (error.status === 404) return text === '{"detail":"Not Found"}';
-  return REFUSALS_OF_A_MODEL.includes(error.status) && knownAnswer(error.status, text) === undefined;
+  return REFUSALS_OF_A_MODEL.includes(error.status) && knownResponse(error.status, text) === undefined;
 }

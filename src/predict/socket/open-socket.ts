@@ -1,8 +1,8 @@
 import { unsignedPlan, withCallOptions } from "../../call/build-plan.js";
 import type { CallPlan } from "../../call/call-plan.js";
 import type { ConnectionPool } from "../../call/connections/connection-pool.js";
-import { isAtFault, leaseInstance } from "../../call/connections/instance-lease.js";
-import { nameOf } from "../../call/failures/failure.js";
+import { isInstanceFault, leaseInstance } from "../../call/connections/instance-lease.js";
+import { describeCall } from "../../call/failures/failure.js";
 import { type DialSettings, dialSocket } from "../../call/websocket.js";
 import type { Settings } from "../../config/settings.js";
 import { EasHttpError, EasTimeoutError, EasUnsupportedError } from "../../errors.js";
@@ -42,7 +42,7 @@ export async function connect(
   const { dialWebSocket: dial = pool.dialWebSocket } = settings;
   if (dial === undefined) {
     throw new EasUnsupportedError(
-      `connect() is not available: ${pool.noSockets}. Use stream(), which works over HTTP and through a relay; call connect() on a server; or set dialWebSocket or transport: nodeTransport(…)`,
+      `connect() is not available: ${pool.webSocketsUnavailable}. Use stream(), which works over HTTP and through a relay; call connect() on a server; or set dialWebSocket or transport: nodeTransport(…)`,
     );
   }
   const signal = given ?? new AbortController().signal;
@@ -88,7 +88,7 @@ async function open(
       throw error;
     }
   } catch (error) {
-    leased.lease?.end(isAtFault(error));
+    leased.lease?.end(isInstanceFault(error));
     throw error;
   }
 }
@@ -99,7 +99,7 @@ async function slot(pool: ConnectionPool, plan: CallPlan, signal: AbortSignal): 
   const wait = pool.limiter(plan.target.origin).acquire(true);
   const timer = setTimeout(() => {
     const why = `streams and sockets take at most half of maxConnectionCount (${pool.connectionCount})`;
-    const message = `${nameOf(plan)} found no free connection within ${timeout} ms (timeout): ${why}`;
+    const message = `${describeCall(plan)} found no free connection within ${timeout} ms (timeout): ${why}`;
     wait.cancel(new EasTimeoutError(message, { retryable: true, phase: "connect", timeout }));
   }, timeout);
   await waitFor(wait, signal).finally(() => clearTimeout(timer));

@@ -1,9 +1,9 @@
 import type { ConnectionPool } from "../../call/connections/connection-pool.js";
-import { nameOf } from "../../call/failures/failure.js";
-import { redactCut } from "../../call/failures/redact-cut.js";
+import { describeCall } from "../../call/failures/failure.js";
+import { redactTruncated } from "../../call/failures/redact-cut.js";
 import { Heartbeat } from "../../call/heartbeat.js";
 import { sendable } from "../../call/sendable.js";
-import { CLOSE_MS, type Dialled } from "../../call/websocket.js";
+import { CLOSE_MS, type DialedSocket } from "../../call/websocket.js";
 import { EasDecodeError, EasSocketClosedError } from "../../errors.js";
 import type { Bytes } from "../../formats/request.js";
 import type { WebSocketClose, WebSocketConnection } from "../../platform/contract.js";
@@ -61,7 +61,7 @@ export class PredictSocket implements AsyncIterable<string | Bytes> {
 
   /** @internal `atEnd` is called once, when the connection is over. */
   constructor(
-    { connection, call }: Dialled,
+    { connection, call }: DialedSocket,
     pool: ConnectionPool,
     signal: AbortSignal | undefined,
     { pingInterval, idleTimeout }: KeepAlive,
@@ -72,7 +72,7 @@ export class PredictSocket implements AsyncIterable<string | Bytes> {
     this.protocol = connection.protocol ?? "";
     this.endpoint = plan.target.origin;
     this.#connection = connection;
-    this.#name = nameOf(plan);
+    this.#name = describeCall(plan);
     this.#heartbeat = new Heartbeat(connection, idleTimeout, pingInterval, () =>
       this.#giveUp(this.#error(`timed out: nothing received for ${idleTimeout} ms (idleTimeout)`)),
     );
@@ -96,11 +96,11 @@ export class PredictSocket implements AsyncIterable<string | Bytes> {
           // Else it waits for a service that is busy sending.
           connection.terminate();
         }
-        resolve(this.#finish({ code: close.code, reason: redactCut(close.reason, token) }));
+        resolve(this.#finish({ code: close.code, reason: redactTruncated(close.reason, token) }));
       };
     });
     connection.onMessage = (data) => {
-      this.#heartbeat.heard();
+      this.#heartbeat.touch();
       if (isLarger(data, mostBytes)) this.#giveUp(tooLarge(mostBytes));
       else this.#messages.push(owned(data));
       if (!connection.pause && this.#messages.bytes > mostBytes) {

@@ -1,4 +1,4 @@
-import { type FailedCall, nameOf } from "../../call/failures/failure.js";
+import { describeCall, type FailedCall } from "../../call/failures/failure.js";
 import { redactText } from "../../call/failures/redact.js";
 import { EasDecodeError, EasStreamError } from "../../errors.js";
 import { show } from "../../util/argument-errors.js";
@@ -41,7 +41,7 @@ export function errorOfEnd({ why, line = "" }: StreamEnd, before: number, call: 
   const shown = data === "" ? "" : `, ${show(data)}`;
   const cause = line.trim() === GATEWAY_LINE ? ". The LLM gateway writes it when it loses the engine" : "";
   return new EasStreamError(
-    `${nameOf(call.plan)} was cut off after ${before} events or values: the stream ended ${why}${shown}${cause}. The error's property received has the text up to there`,
+    `${describeCall(call.plan)} was cut off after ${before} events or values: the stream ended ${why}${shown}${cause}. The error's property received has the text up to there`,
     { attempts: call.attempts, retryable: true, data },
   );
 }
@@ -50,7 +50,7 @@ function streamError(value: unknown, data: string, before: number, call: FailedC
   const message = redactText(messageOf(said(value)) ?? data, call.token);
   const excerpt = message.length > EXCERPT ? `${message.slice(0, EXCERPT)}…` : message;
   return new EasStreamError(
-    `${nameOf(call.plan)} failed after ${before} events or values. The service said: ${excerpt}`,
+    `${describeCall(call.plan)} failed after ${before} events or values. The service said: ${excerpt}`,
     {
       attempts: call.attempts,
       data: redactText(data, call.token),

@@ -1,8 +1,8 @@
 import type { CallPlan } from "../../call/call-plan.js";
 import { type ChunkReader, decodedReader } from "../../call/decoding/decode-stream.js";
-import { decodeFailure, type FailedCall, nameOf } from "../../call/failures/failure.js";
-import type { StreamAnswer } from "../../call/stream-call.js";
-import { limitLife } from "../../call/stream-life.js";
+import { decodeFailure, describeCall, type FailedCall } from "../../call/failures/failure.js";
+import type { StreamResult } from "../../call/stream-call.js";
+import { limitStreamLifetime } from "../../call/stream-life.js";
 import type { StreamingResponse } from "../../call/streaming-response.js";
 import { EasDecodeError, EasTimeoutError, isEasError } from "../../errors.js";
 import type { Bytes } from "../../formats/request.js";
@@ -61,14 +61,14 @@ export class PredictStream implements AsyncIterable<Bytes> {
   #isComplete: boolean | undefined;
 
   /** @internal Must be called in the same tick in which the response headers arrive, so that no abort is missed. */
-  constructor(answer: StreamAnswer, plan: CallPlan, idleTimeout: number) {
+  constructor(answer: StreamResult, plan: CallPlan, idleTimeout: number) {
     const { response, endpoint, attempts } = answer;
     this.status = response.status;
     this.headers = response.headers;
     this.endpoint = endpoint;
     this.attempts = attempts;
     this.#response = response;
-    this.#call = limitLife(answer, plan);
+    this.#call = limitStreamLifetime(answer, plan);
     this.#received = new TailBuffer(answer.token);
     this.#idle = new WaitTimer(idleTimeout, () => response.cancel(this.#idleError(idleTimeout)));
     response.atEnd(() => {
@@ -368,7 +368,7 @@ export class PredictStream implements AsyncIterable<Bytes> {
   }
 
   #idleError(timeout: number): EasTimeoutError {
-    return new EasTimeoutError(`${nameOf(this.#call.plan)} sent nothing for ${timeout} ms (idleTimeout)`, {
+    return new EasTimeoutError(`${describeCall(this.#call.plan)} sent nothing for ${timeout} ms (idleTimeout)`, {
       attempts: this.attempts,
       retryable: true,
       phase: "idle",

@@ -1,5 +1,5 @@
 import { platform } from "#platform";
-import { poolOf } from "../../call/connections/connection-pool.js";
+import { createPool } from "../../call/connections/connection-pool.js";
 import type { CloseOptions } from "../../config/options.js";
 import { argumentTypeError, show } from "../../util/argument-errors.js";
 import { closeOnDispose } from "../../util/async-dispose.js";
@@ -56,7 +56,7 @@ export class AsyncInferenceClient {
     }
     this.#waits = new ResultWaits(() => this.sink.maxConnectionCount);
     // Both queues belong to one service, and share one pool with one limit.
-    const pool = poolOf(platform, rest);
+    const pool = createPool(platform, rest);
     // The service consumes its input in the group of its own name, and positions are known in that group only.
     this.input = new QueueClient({ ...rest, queueName: serviceName, gid: serviceName }, pool);
     this.sink = new QueueClient({ ...rest, queueName: `${serviceName}/sink`, gid: serviceName }, pool);

@@ -13,7 +13,7 @@ export function transportOf(
 ): WatchTransport {
   if (transport === "websocket" && dialWebSocket === undefined) {
     throw new EasUnsupportedError(
-      `transport "websocket" is not available: ${pool.noSockets}. Use transport "http", which streams over HTTP, or "poll"; or set the client's dialWebSocket`,
+      `transport "websocket" is not available: ${pool.webSocketsUnavailable}. Use transport "http", which streams over HTTP, or "poll"; or set the client's dialWebSocket`,
     );
   }
   const fallsBack = transport === "auto" && dialWebSocket === undefined && pool.transport.stream === undefined;

@@ -10,16 +10,16 @@ const READ_MS = 50;
  */
 export class IdleTimer {
   readonly #limit: number;
-  readonly #onSilence: () => void;
+  readonly #onIdle: () => void;
   /** Milliseconds without a sign of life, as of the last look. */
   #silent = 0;
   #heardAt: number | undefined;
   #isHeard = false;
   #timer: ReturnType<typeof setTimeout> | undefined;
 
-  constructor(milliseconds: number, onSilence: () => void) {
+  constructor(milliseconds: number, onIdle: () => void) {
     this.#limit = milliseconds;
-    this.#onSilence = onSilence;
+    this.#onIdle = onIdle;
   }
 
   /** Begins to listen. */
@@ -36,7 +36,7 @@ export class IdleTimer {
   }
 
   /** Takes note of a sign of life. */
-  heard(): void {
+  touch(): void {
     // Of many in one turn only the first asks for the time.
     if (this.#isHeard) return;
     this.#isHeard = true;
@@ -57,7 +57,7 @@ export class IdleTimer {
       } else if (rest > 0) {
         this.#silent += armed;
       } else {
-        return this.#onSilence();
+        return this.#onIdle();
       }
       this.#arm();
     }, armed);

@@ -29,27 +29,27 @@ async function socketPair(): Promise<{ near: Socket; far: Socket }> {
 
 test("silence is reported after the limit, and a sign of life begins it anew", async () => {
   vi.useFakeTimers();
-  const onSilence = vi.fn();
-  const timer = new IdleTimer(8_000, onSilence);
+  const onIdle = vi.fn();
+  const timer = new IdleTimer(8_000, onIdle);
   timer.start();
   await vi.advanceTimersByTimeAsync(7_900);
-  timer.heard();
+  timer.touch();
   await vi.advanceTimersByTimeAsync(7_900);
-  expect(onSilence).not.toHaveBeenCalled();
+  expect(onIdle).not.toHaveBeenCalled();
   await vi.advanceTimersByTimeAsync(200);
-  expect(onSilence).toHaveBeenCalledTimes(1);
+  expect(onIdle).toHaveBeenCalledTimes(1);
   expect(vi.getTimerCount()).toBe(0);
 });
 
 test("what waits to be read when the event loop was blocked is read before silence is judged", async () => {
   const { near, far } = await socketPair();
-  const onSilence = vi.fn();
-  const timer = new IdleTimer(LIMIT, onSilence);
+  const onIdle = vi.fn();
+  const timer = new IdleTimer(LIMIT, onIdle);
   onTestFinished(() => timer.stop());
   for (let round = 0; round < 3; round++) {
     const read = once(near, "data").then(() => {
-      timer.heard();
-      return onSilence.mock.calls.length;
+      timer.touch();
+      return onIdle.mock.calls.length;
     });
     timer.start();
     // In the kernel's memory while nothing can be read.
@@ -58,14 +58,14 @@ test("what waits to be read when the event loop was blocked is read before silen
     expect(await read).toBe(0);
     timer.stop();
   }
-  expect(onSilence).not.toHaveBeenCalled();
+  expect(onIdle).not.toHaveBeenCalled();
 });
 
 test("time in which the event loop was blocked is not silence: a peer that is asked after it can answer", async () => {
   const { near, far } = await socketPair();
   far.on("data", () => far.write("pong"));
-  const onSilence = vi.fn();
-  const timer = new IdleTimer(1_000, onSilence);
+  const onIdle = vi.fn();
+  const timer = new IdleTimer(1_000, onIdle);
   onTestFinished(() => timer.stop());
   timer.start();
   // No ping was sent, so nothing waits to be read.
@@ -73,18 +73,18 @@ test("time in which the event loop was blocked is not silence: a peer that is as
   await new Promise((resolve) => setTimeout(resolve));
   near.write("ping");
   await once(near, "data");
-  expect(onSilence).not.toHaveBeenCalled();
+  expect(onIdle).not.toHaveBeenCalled();
 });
 
 test("a dead connection is found although the event loop is blocked again and again", async () => {
-  const onSilence = vi.fn();
-  const timer = new IdleTimer(LIMIT, onSilence);
+  const onIdle = vi.fn();
+  const timer = new IdleTimer(LIMIT, onIdle);
   onTestFinished(() => timer.stop());
   timer.start();
   await vi.waitFor(
     () => {
       block(2 * LIMIT);
-      expect(onSilence).toHaveBeenCalledTimes(1);
+      expect(onIdle).toHaveBeenCalledTimes(1);
     },
     { timeout: 20_000, interval: 1 },
   );

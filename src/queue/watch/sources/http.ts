@@ -1,7 +1,7 @@
 import type { CallPlan } from "../../../call/call-plan.js";
 import type { ConnectionPool } from "../../../call/connections/connection-pool.js";
 import type { Limiter } from "../../../call/connections/limiter.js";
-import { nameOf } from "../../../call/failures/failure.js";
+import { describeCall } from "../../../call/failures/failure.js";
 import { openStream } from "../../../call/stream-call.js";
 import { EasNetworkError } from "../../../errors.js";
 import type { Bytes } from "../../../formats/request.js";
@@ -69,7 +69,7 @@ class HttpSource implements FrameSource {
     onOver: () => void,
   ) {
     this.#response = response;
-    const name = nameOf(plan);
+    const name = describeCall(plan);
     const ended = (how: string) => new EasNetworkError(`${name} ${how}`, { attempts: 1, retryable: true });
     const silence = new IdleTimer(SILENCE_MS, () =>
       response.cancel(ended(`timed out: nothing received for ${SILENCE_MS} ms`)),

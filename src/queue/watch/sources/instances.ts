@@ -1,6 +1,6 @@
 import type { CallPlan } from "../../../call/call-plan.js";
 import type { ConnectionPool } from "../../../call/connections/connection-pool.js";
-import { isAtFault, leaseInstance } from "../../../call/connections/instance-lease.js";
+import { isInstanceFault, leaseInstance } from "../../../call/connections/instance-lease.js";
 import { raceAbort } from "../../../util/timing/abort.js";
 import type { OpenSource } from "./frame-source.js";
 
@@ -26,7 +26,7 @@ export function instanceSource(
     try {
       return await open(leased.plan)({ ...events, onEnd }, signal);
     } catch (error) {
-      leased.lease?.end(isAtFault(error));
+      leased.lease?.end(isInstanceFault(error));
       throw error;
     }
   };

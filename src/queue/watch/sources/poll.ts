@@ -63,7 +63,7 @@ class PollSource implements FrameSource {
   ) {
     const { signal } = this.#life;
     const getter = new tools.ItemGetter(() => calls);
-    const { maxResponseBytes } = calls.prepare().plan;
+    const { maxResponseBytes } = calls.template().plan;
     let largest = 0;
     /** Items to ask for at once: an answer with more may be larger than `maxResponseBytes`, and a deleting get would lose it. */
     const batch = () => {

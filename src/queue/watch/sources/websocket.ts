@@ -1,9 +1,9 @@
 import type { CallPlan } from "../../../call/call-plan.js";
 import type { ConnectionPool } from "../../../call/connections/connection-pool.js";
-import { nameOf } from "../../../call/failures/failure.js";
-import { redactCut } from "../../../call/failures/redact-cut.js";
+import { describeCall } from "../../../call/failures/failure.js";
+import { redactTruncated } from "../../../call/failures/redact-cut.js";
 import { Heartbeat, PING_MS } from "../../../call/heartbeat.js";
-import { CLOSE_MS, type Dialled, dialSocket } from "../../../call/websocket.js";
+import { CLOSE_MS, type DialedSocket, dialSocket } from "../../../call/websocket.js";
 import { EasNetworkError } from "../../../errors.js";
 import type { WebSocketConnection, WebSocketDialer } from "../../../platform/contract.js";
 import type { FrameSource, IndexReader, OpenSource, SourceEvents } from "./frame-source.js";
@@ -40,10 +40,10 @@ class WebSocketSource implements FrameSource {
   #given: Error | undefined;
   #closing = false;
 
-  constructor({ connection, call: { plan, token } }: Dialled, events: SourceEvents, readIndex: IndexReader) {
+  constructor({ connection, call: { plan, token } }: DialedSocket, events: SourceEvents, readIndex: IndexReader) {
     this.#connection = connection;
     const { ping, pause, resume } = connection;
-    const name = nameOf(plan);
+    const name = describeCall(plan);
     const mostBytes = plan.maxResponseBytes;
     const limit = ping ? PONG_MS : SILENCE_MS;
     this.#heartbeat = new Heartbeat(connection, limit, PING_MS, () => {
@@ -55,7 +55,7 @@ class WebSocketSource implements FrameSource {
     this.resume = resume && (() => this.#heartbeat.resume());
     this.#ended = new Promise((resolve) => {
       connection.onClose = ({ code, reason: given, tooLarge }) => {
-        const reason = redactCut(given, token);
+        const reason = redactTruncated(given, token);
         if (tooLarge) {
           this.#given = frameTooLarge(mostBytes, undefined);
           // Otherwise it waits for a server that is busy sending.
@@ -71,7 +71,7 @@ class WebSocketSource implements FrameSource {
       };
     });
     connection.onMessage = (data) => {
-      this.#heartbeat.heard();
+      this.#heartbeat.touch();
       // EAS sends no text; the official Java SDK passes over it too.
       if (typeof data === "string") return;
       if (data.length <= mostBytes) return events.onFrame(data);
