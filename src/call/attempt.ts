@@ -19,6 +19,7 @@ export class Attempt extends TimerEntry implements TransportRequest {
   readonly onUploadProgress: TransportRequest["onUploadProgress"];
   readonly repeatable: boolean;
   exchange: Exchange | undefined = undefined;
+  readonly self: unknown = this;
   partial: TransportRequest["partial"] = undefined;
   phase: "connect" | "headers" | "body" = "headers";
   /** True when it was ended by its own clock: asked before any runtime's word for what happened. */

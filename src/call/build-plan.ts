@@ -120,10 +120,20 @@ export function unsignedPlan(settings: Settings, platform: Platform): CallPlan {
  * The same for calls whose answer is read while it comes: repeated only when they were certainly not begun, without the times
  * of other calls, and never signed unless `auth` says so, since only a model's own interface takes signatures.
  */
-export function forStreams(template: CallTemplate, auth: Auth): CallTemplate {
-  const { plan } = template;
-  const unlimited = { timeout: Number.POSITIVE_INFINITY, totalTimeout: Number.POSITIVE_INFINITY };
-  const streamed: CallPlan = { ...plan, ...unlimited, kind: "stream", hedgeAfter: undefined };
+export function forStreams(
+  template: CallTemplate,
+  auth: Auth,
+  waitForReady: CallPlan["waitForReady"] = template.plan.waitForReady,
+): CallTemplate {
+  const streamed: CallPlan = {
+    ...template.plan,
+    timeout: Number.POSITIVE_INFINITY,
+    totalTimeout: Number.POSITIVE_INFINITY,
+    kind: "stream",
+    hedgeAfter: undefined,
+    isLongLived: true,
+    waitForReady,
+  };
   return { ...template, plan: withoutAutoSignature(streamed, auth) };
 }
 

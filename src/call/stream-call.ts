@@ -59,7 +59,7 @@ export function openStream<R>(
   read: (answer: StreamResult) => R,
 ): Promise<R> {
   const make = (observer?: CallObserver) => {
-    const call = new StreamCall(pool, { ...plan, isLongLived: true }, settings, observer);
+    const call = new StreamCall(pool, plan.isLongLived ? plan : { ...plan, isLongLived: true }, settings, observer);
     return call.run(body, ({ endpoint, attempts, startedAt }) =>
       read({
         response: call.opened as StreamingResponse,

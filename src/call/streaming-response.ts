@@ -31,8 +31,8 @@ export class StreamingResponse implements StreamedResponse {
     else this.#ends.push(done);
   }
 
-  read(): Promise<Bytes | undefined> {
-    return this.#response.read().then(this.#onPiece, this.#onError);
+  read(isBorrowed?: boolean): Promise<Bytes | undefined> {
+    return this.#response.read(isBorrowed).then(this.#onPiece, this.#onError);
   }
 
   readonly #onPiece = (piece: Bytes | undefined): Bytes | undefined => {

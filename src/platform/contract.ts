@@ -115,6 +115,11 @@ export interface TransportRequest {
   /** A transport may set this in place of listening to `signal`, which costs an eighth of all requests a second. */
   exchange: Exchange | undefined;
   /**
+   * The request itself, if the client ends the exchange through `exchange` in every case. A transport that gets this very object
+   * and sets `exchange` need not listen to `signal`. A copy of the request has another identity and still needs the signal.
+   */
+  readonly self?: unknown;
+  /**
    * Set by the transport when the head of a response that is not a success has come: gives the response with the part of its body
    * that was received. If the rest of it fails or is late, the call fails with this response instead of the later error.
    */
@@ -188,10 +193,12 @@ export interface StreamedResponse {
   /** As in `TransportResponse`. */
   readonly isUndelimited?: boolean | undefined;
   /**
-   * The next piece, which is the receiver's own memory, or undefined at the end. One read at a time; the server is held
-   * back while nobody reads. Rejects with a `TransportError` when the connection breaks, or with the reason of `cancel`.
+   * Resolves with the next piece, or with undefined at the end. One read at a time. While no read is pending, the server is
+   * held back. Rejects with a `TransportError` when the connection breaks, or with the reason of `cancel`. The piece is the
+   * caller's own memory. With `isBorrowed`, the caller reads it once, in the turn in which it gets it, and the transport need
+   * not copy it. Default: false.
    */
-  read(): Promise<Bytes | undefined>;
+  read(isBorrowed?: boolean): Promise<Bytes | undefined>;
   /** Gives the connection up; a read that waits rejects with `reason`. Without effect after the end. */
   cancel(reason: unknown): void;
 }

@@ -55,6 +55,9 @@ export interface PredictResult<R> {
   readonly elapsed: number;
 }
 
+/** The module that streams need, once it is loaded. Each `import()` costs about 1 µs and several promises. */
+let lazy: typeof import("./lazy.js") | undefined;
+
 /** Options for the constructor of an API library, such as `openai`, that make it call the service of a client. */
 export interface OpenAIOptions {
   /** Base URL of the API. */
@@ -282,14 +285,16 @@ export class PredictClient {
       const isLong = checkPreset(preset) === "long-running";
       const { idleTimeout = isLong ? LONG_TIMEOUT_MS : DEFAULT_IDLE_TIMEOUT_MS, ...options } = rest;
       checkTimeout("idleTimeout", idleTimeout);
-      const template = forStreams(this.#core.template(), input === null ? "auto" : settings.auth);
+      const template = forStreams(this.#core.template(), input === null ? "auto" : settings.auth, isLong);
       const { plan, body } = serialize(input, options, template, settings);
-      const send = (plan: CallPlan) =>
-        pool.track(async () => {
-          const { openPredictStream } = await import("./lazy.js");
-          return openPredictStream(pool, plan, body, idleTimeout);
+      const send = (plan: CallPlan) => {
+        if (lazy !== undefined) return lazy.openPredictStream(pool, plan, body, idleTimeout);
+        return pool.track(async () => {
+          lazy = await import("./lazy.js");
+          return lazy.openPredictStream(pool, plan, body, idleTimeout);
         });
-      return this.#run(send, { ...plan, waitForReady: isLong }, call);
+      };
+      return this.#run(send, plan, call);
     } catch (error) {
       return Promise.reject(error);
     }

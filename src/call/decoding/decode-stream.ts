@@ -9,7 +9,8 @@ import { CODINGS, codingsOf, formatOf, MAX_CODINGS } from "./content-encoding.js
 
 /** What is read piece by piece. */
 export interface ChunkReader {
-  read(): Promise<Bytes | undefined>;
+  /** As in `StreamedResponse`. */
+  read(isBorrowed?: boolean): Promise<Bytes | undefined>;
 }
 
 /** The codings that the pieces still have. */

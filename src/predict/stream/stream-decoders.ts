@@ -7,19 +7,40 @@ export const MAX_CHARACTERS: number = 16 * 1024 * 1024;
 /** Decodes values from text that arrives in parts, and adds each value when it is complete. Undefined ends the text. */
 export type TextStep<T> = (text: string | undefined, add: (value: T) => void) => void;
 
+/** Decoders of whole chunks. A byte order mark at the beginning of a body is not part of its text. */
+const FIRST_CHUNK = /* @__PURE__ */ new TextDecoder("utf-8", { fatal: true });
+const OTHER_CHUNKS = /* @__PURE__ */ new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
+
 /**
  * Returns a function that decodes the chunks of a UTF-8 body, which may split characters. An undefined chunk ends the body.
  * The function throws `EasDecodeError` for bytes that are not UTF-8.
  */
 export function textDecoder(): (chunk: Bytes | undefined) => string {
-  const decoder = new TextDecoder("utf-8", { fatal: true });
-  const options = { stream: true };
   let offset = 0;
+  let isFirst = true;
+  /** Whether the last chunk is known to be ASCII. The next chunk then begins with a whole character. */
+  let wasAscii = true;
+  let streamDecoder: TextDecoder | undefined;
+  const decode = (chunk: Bytes): string => {
+    const endsWithAscii = (chunk[chunk.length - 1] as number) < 0x80;
+    let text: string;
+    if (wasAscii && endsWithAscii) {
+      text = (isFirst ? FIRST_CHUNK : OTHER_CHUNKS).decode(chunk);
+    } else {
+      // In Node, the option `stream` slows ASCII down by a factor of up to six, and doubles the speed for other characters.
+      streamDecoder ??= new TextDecoder("utf-8", { fatal: true, ignoreBOM: !isFirst });
+      text = streamDecoder.decode(chunk, { stream: true });
+    }
+    isFirst = false;
+    wasAscii = endsWithAscii && text.length === chunk.length;
+    return text;
+  };
   return (chunk) => {
     try {
       // Decoding without an argument throws if the body ends within a character.
-      const text = chunk === undefined ? decoder.decode() : decoder.decode(chunk, options);
-      offset += chunk?.length ?? 0;
+      if (chunk === undefined) return streamDecoder?.decode() ?? "";
+      const text = decode(chunk);
+      offset += chunk.length;
       return text;
     } catch {
       throw new EasDecodeError(`the stream is not UTF-8 at or after byte ${offset}`, { format: "utf-8", offset });

@@ -14,7 +14,8 @@ export function errorOfEvent(
   before: number,
   call: FailedCall,
 ): EasStreamError | undefined {
-  if (event !== "error" && !data.includes('"error"')) return undefined;
+  // Not `"error"`: the search looks for the first character, and `"` occurs too often in JSON.
+  if (event !== "error" && !data.includes('rror"')) return undefined;
   // A relay that ends a stream within an event adds its report as a line.
   const value = parse(data) ?? parse(data.slice(data.lastIndexOf("\n") + 1));
   if (event !== "error" && said(value) === undefined) return undefined;

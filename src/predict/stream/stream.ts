@@ -95,7 +95,7 @@ export class PredictStream implements AsyncIterable<Bytes> {
     return this.#values<Bytes>((chunk, chunks) => {
       if (chunk !== undefined) chunks.push(chunk);
       return false;
-    });
+    }, false);
   }
 
   /** Resolves with the whole body. Rejects with `EasDecodeError` if it exceeds `maxResponseBytes`. */
@@ -106,7 +106,7 @@ export class PredictStream implements AsyncIterable<Bytes> {
       if (chunk === undefined) return;
       pushChunk(chunks, chunk);
       length += chunk.length;
-    });
+    }, false);
     return joinChunks(chunks, length);
   }
 
@@ -299,7 +299,7 @@ export class PredictStream implements AsyncIterable<Bytes> {
   }
 
   /** Reads to the end of the body. Rejects with `EasDecodeError` if it exceeds `maxResponseBytes`. */
-  async #toEnd(onChunk: (chunk: Bytes | undefined) => void): Promise<void> {
+  async #toEnd(onChunk: (chunk: Bytes | undefined) => void, isBorrowed = true): Promise<void> {
     const { maxResponseBytes } = this.#call.plan;
     let length = 0;
     const reading = this.#values<never>((chunk) => {
@@ -312,18 +312,21 @@ export class PredictStream implements AsyncIterable<Bytes> {
       }
       onChunk(chunk);
       return false;
-    });
+    }, isBorrowed);
     await reading.next();
   }
 
-  /** Iterates over the values that `step` decodes from the body. Throws a `TypeError` if the stream was already read. */
-  #values<T>(step: ChunkStep<T>): AsyncGenerator<T, void, undefined> {
+  /**
+   * Iterates over the values that `step` decodes from the body. Throws a `TypeError` if the stream was already read. If `step`
+   * keeps chunks, `isBorrowed` must be false.
+   */
+  #values<T>(step: ChunkStep<T>, isBorrowed = true): AsyncGenerator<T, void, undefined> {
     if (this.#isTaken) {
       throw argumentTypeError("ERR_EAS_ARG_REQUEST", "this stream is already being read or was canceled: read it once");
     }
     this.#isTaken = true;
     const source = {
-      read: () => this.#read(),
+      read: () => this.#read(isBorrowed),
       end: (isWhole: boolean) => this.#end(isWhole),
       explain: (thrown: unknown) => this.#explain(thrown),
     };
@@ -334,10 +337,10 @@ export class PredictStream implements AsyncIterable<Bytes> {
     });
   }
 
-  #read(): Promise<Bytes | undefined> {
+  #read(isBorrowed: boolean): Promise<Bytes | undefined> {
     this.#reader ??= decodedReader(this.#response, this.#platform);
     this.#idle.start();
-    return this.#reader.read();
+    return this.#reader.read(isBorrowed);
   }
 
   #end(isWhole: boolean): void {

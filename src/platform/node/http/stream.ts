@@ -23,6 +23,7 @@ const MAX_BYTES = 64 * 1024 * 1024;
 
 /** A read that waits for the next piece. */
 interface Reader {
+  readonly isBorrowed: boolean;
   readonly resolve: (piece: Bytes | undefined) => void;
   readonly reject: (reason: unknown) => void;
 }
@@ -62,8 +63,8 @@ export class StreamedExchange implements Dispatcher.DispatchHandler, Exchange, S
     open.add(this);
     request.exchange = this;
     request.phase = "connect";
-    // Streams are few, so the cost of a signal does not matter, and a caller may have no other way to end one.
-    request.signal.addEventListener("abort", this.onAbort, { once: true });
+    // A signal takes 5 µs, so it is used only if the client may not see this `exchange`.
+    if (request.self !== request) request.signal.addEventListener("abort", this.onAbort, { once: true });
   }
 
   cancel(reason: unknown): void {
@@ -77,16 +78,16 @@ export class StreamedExchange implements Dispatcher.DispatchHandler, Exchange, S
     this.controller?.abort(new Error("cancelled"));
   }
 
-  read(): Promise<Bytes | undefined> {
+  read(isBorrowed = false): Promise<Bytes | undefined> {
     if (this.reader !== undefined) return Promise.reject(new Error("a read is already pending: read one at a time"));
     if (this.chunks.length > 0) {
-      const piece = own(this.takeSome());
+      const piece = pieceOf(this.takeSome(), isBorrowed);
       // May receive more before it returns.
       if (this.weight < HIGH_WATER_BYTES) this.connection?.release();
       return Promise.resolve(piece);
     }
     return new Promise((resolve, reject) => {
-      this.reader = { resolve, reject };
+      this.reader = { isBorrowed, resolve, reject };
       this.tell();
     });
   }
@@ -119,7 +120,7 @@ export class StreamedExchange implements Dispatcher.DispatchHandler, Exchange, S
     const { reader } = this;
     if (reader !== undefined) {
       this.reader = undefined;
-      reader.resolve(own([chunk]));
+      reader.resolve(pieceOf([chunk], reader.isBorrowed));
       return;
     }
     this.chunks.push(chunk);
@@ -178,7 +179,12 @@ export class StreamedExchange implements Dispatcher.DispatchHandler, Exchange, S
     this.connection = undefined;
     this.tell();
     // What still waits to be read may be cancelled; without a head there is nobody who reads.
-    if (this.over || this.status === 0) this.request.signal.removeEventListener("abort", this.onAbort);
+    if (this.over || this.status === 0) this.unlisten();
+  }
+
+  private unlisten(): void {
+    const { request } = this;
+    if (request.self !== request) request.signal.removeEventListener("abort", this.onAbort);
   }
 
   /** Tells the reader the outcome, if there are both. */
@@ -187,7 +193,7 @@ export class StreamedExchange implements Dispatcher.DispatchHandler, Exchange, S
     if (reader === undefined || outcome === undefined) return;
     this.reader = undefined;
     this.over = true;
-    this.request.signal.removeEventListener("abort", this.onAbort);
+    this.unlisten();
     if (outcome.failed) reader.reject(outcome.reason);
     else reader.resolve(undefined);
   }
@@ -213,11 +219,16 @@ async function* piecesOf(stream: ByteStream): AsyncGenerator<Uint8Array> {
   }
 }
 
-/** The chunks as one piece. Most are views of a larger network read, or of memory that Node shares out. */
-function own(chunks: readonly Buffer[]): Bytes {
+/**
+ * Joins chunks to one piece. A piece that is not borrowed has its own memory: most chunks are views of a larger network read, or
+ * of memory that Node shares out.
+ */
+function pieceOf(chunks: readonly Buffer[], isBorrowed: boolean): Bytes {
   const [chunk] = chunks as [Buffer];
-  // The whole of its memory: undici has let go of it, and nobody else has it.
-  if (chunks.length === 1 && chunk.length === chunk.buffer.byteLength)
-    return new Uint8Array(chunk.buffer as ArrayBuffer);
+  if (chunks.length === 1) {
+    if (isBorrowed) return chunk as Bytes;
+    // The whole of its memory: undici does not use it any more, and there is no other view of it.
+    if (chunk.length === chunk.buffer.byteLength) return new Uint8Array(chunk.buffer as ArrayBuffer);
+  }
   return joinChunks(chunks, totalLength(chunks));
 }

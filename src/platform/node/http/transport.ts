@@ -130,9 +130,9 @@ export function nodeTransport(options: NodeTransportOptions = {}): Transport {
     sendsChunks: true,
     showsFraming: true,
     send: (request) => exchange(request, beginSend),
-    async stream(request) {
-      // undici would make a connection for it first.
-      if (request.signal.aborted) throw request.signal.reason;
+    stream(request) {
+      // undici would open a connection first.
+      if (request.self !== request && request.signal.aborted) return Promise.reject(request.signal.reason);
       return exchange(request, beginStream);
     },
     dialWebSocket: dialerOver(async () => {

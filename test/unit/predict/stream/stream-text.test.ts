@@ -33,6 +33,18 @@ describe("text", () => {
     );
   });
 
+  test("is the same where pieces of ASCII follow other pieces", async () => {
+    const mixed = fc.string({ unit: fc.constantFrom("a", "b", "\n", "é", "字", "🦊"), maxLength: 40 });
+    await fc.assert(
+      fc.asyncProperty(
+        mixed.chain((text) => cutBytes(encode(text)).map((pieces) => ({ text, pieces }))),
+        async ({ text, pieces }) => {
+          expect((await collect(textIn(pieces))).join("")).toBe(text);
+        },
+      ),
+    );
+  });
+
   test("is cut byte by byte", async () => {
     const text = "学而时习之，不亦说乎？🙂 Ünïcödé";
     const pieces = [...encode(text)].map((byte) => Uint8Array.of(byte));
@@ -53,6 +65,14 @@ describe("text", () => {
 
   test("has no byte order mark", async () => {
     expect((await collect(textIn([encode("\uFEFFdata: 1")]))).join("")).toBe("data: 1");
+  });
+
+  test.each([
+    ["ASCII", "a"],
+    ["other characters", "é"],
+  ])("keeps a zero width no-break space that begins a later piece, after %s", async (_name, first) => {
+    const pieces = ["", first, "\uFEFFb", "c"].map(encode);
+    expect((await collect(textIn(pieces))).join("")).toBe(`${first}\uFEFFbc`);
   });
 });
 

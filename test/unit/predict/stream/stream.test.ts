@@ -1,5 +1,6 @@
+import { once } from "node:events";
 import { gzipSync } from "node:zlib";
-import { describe, expect, test, vi } from "vitest";
+import { describe, expect, onTestFinished, test, vi } from "vitest";
 import {
   EasDecodeError,
   EasHttpError,
@@ -7,8 +8,11 @@ import {
   EasStreamError,
   EasTimeoutError,
   type PredictStream,
+  type StreamRequest,
   StringRequest,
+  type Transport,
 } from "../../../../src/index.js";
+import { nodeTransport } from "../../../../src/node.js";
 import { clientOf, collect, errorOf, startServer, TOKEN, turn } from "../../../support/calls.js";
 import { answer, raw, resetBeforeHeaders, resetInBody } from "../../../support/misbehaving-server.js";
 import { type Exchange, inChunks, startStreamServer } from "../../../support/stream-server.js";
@@ -34,6 +38,27 @@ async function openSilent(call = {}, options = {}) {
 }
 
 describe("a stream", () => {
+  test("is ended by the caller's signal if a transport gets a copy of the request", async () => {
+    let arrive!: (closed: Promise<unknown>) => void;
+    const arrived = new Promise<{ readonly closed: Promise<unknown> }>((resolve) => {
+      arrive = (closed) => resolve({ closed });
+    });
+    const server = await startStreamServer(({ response }) => arrive(once(response, "close")));
+    const node = nodeTransport();
+    const stream = (request: StreamRequest) => {
+      const { signal } = request;
+      return (node.stream as NonNullable<Transport["stream"]>)({ ...request, signal, onDispatch: () => {} });
+    };
+    onTestFinished(() => node.close());
+    const controller = new AbortController();
+    const client = clientOf(server, { transport: { ...node, stream } });
+    const failed = errorOf(client.stream("hello", { signal: controller.signal }));
+    const { closed } = await arrived;
+    controller.abort("enough");
+    expect(await failed).toBe("enough");
+    await closed;
+  });
+
   test("is there when the head of the answer is", async () => {
     const { stream, exchange } = await openSilent();
     expect(stream.status).toBe(200);
