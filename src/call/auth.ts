@@ -1,4 +1,5 @@
-import { type Auth, checkTokenText, type Token } from "../config/options.js";
+import type { Auth, Token } from "../config/options.js";
+import { checkTokenText } from "../config/validate.js";
 import { EasUnsupportedError } from "../errors.js";
 import type { HeaderPair, Platform, Signer } from "../platform/contract.js";
 import { argumentTypeError } from "../util/argument-errors.js";

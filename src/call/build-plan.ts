@@ -1,13 +1,9 @@
-import { routeOf } from "../config/direct-options.js";
 import { checkHeaders, mergeHeaders } from "../config/headers.js";
 import { hooksOf } from "../config/hooks.js";
 import {
   type Auth,
   CALL_OPTIONS,
   type CallOptions,
-  checkFunction,
-  checkPreset,
-  checkSignal,
   DEFAULT_TIMEOUT_MS,
   DEFAULT_TOTAL_TIMEOUT_MS,
   LONG_TIMEOUT_MS,
@@ -15,8 +11,9 @@ import {
   type Preset,
   SHARED_GATEWAY_MAX_REQUEST_BYTES,
 } from "../config/options.js";
-import { CHECKS, type Settings } from "../config/settings.js";
+import { CHECKS, routeOf, type Settings } from "../config/settings.js";
 import { joinPath, type Suffix, suffixOf } from "../config/url.js";
+import { checkFunction, checkPreset, checkSignal } from "../config/validate.js";
 import { gatewayTarget, type Target } from "../endpoint/parse-endpoint.js";
 import type { HeaderPair, Platform } from "../platform/contract.js";
 import { argumentRangeError, argumentTypeError, showUrl } from "../util/argument-errors.js";

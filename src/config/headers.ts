@@ -2,12 +2,12 @@ import type { HeaderPair } from "../platform/contract.js";
 import { argumentTypeError, show } from "../util/argument-errors.js";
 import type { HeadersInput } from "./options.js";
 
-/** RFC 9110 `token`: what the name of a header, or of a subprotocol, may consist of. */
+/** Matches a `token` of RFC 9110: the name of a header or of a subprotocol. */
 export const TOKEN_NAME: RegExp = /^[!#$%&'*+\-.^_`|~0-9A-Za-z]+$/;
-/** Latin-1 without control characters; a line break in a value would begin a header of the attacker's own. */
+/** Matches Latin-1 without control characters. A line break in a value would allow header injection. */
 const VALUE = /^[\t\x20-\x7e\x80-\xff]*$/;
 
-/** Headers that frame the message or the connection: set by hand they would break or smuggle requests. */
+/** Headers that frame the message or control the connection. Custom values would break requests, or allow request smuggling. */
 const FRAMING: ReadonlySet<string> = new Set([
   "connection",
   "content-length",
@@ -20,12 +20,12 @@ const FRAMING: ReadonlySet<string> = new Set([
   "upgrade",
 ]);
 
-/** Checks headers of a caller and returns them with lower-case names, the last of equal names only. */
+/** Checks headers and returns them with lower-case names. The last of several equal names wins. Throws a `TypeError`. */
 export function checkHeaders(input: HeadersInput): HeaderPair[] {
   if (typeof input !== "object" || input === null) {
     throw argumentTypeError(
       "ERR_EAS_ARG_HEADER",
-      `headers is ${show(input)}: it must be an object, or pairs of name and value`,
+      `headers is ${show(input)}: it must be an object or a list of [name, value] pairs`,
     );
   }
   const headers = new Map<string, string>();
@@ -41,41 +41,41 @@ function checkHeaderName(name: unknown): string {
   if (typeof name !== "string" || !TOKEN_NAME.test(name)) {
     throw argumentTypeError(
       "ERR_EAS_ARG_HEADER",
-      `header name ${show(name)} is not valid: it may hold letters, digits and !#$%&'*+-.^_\`|~ only`,
+      `header name ${show(name)} is not valid: it may contain only letters, digits and !#$%&'*+-.^_\`|~`,
     );
   }
   const lower = name.toLowerCase();
   if (FRAMING.has(lower)) {
-    throw argumentTypeError("ERR_EAS_ARG_HEADER", `header ${name} cannot be set: the connection sets it itself`);
+    throw argumentTypeError("ERR_EAS_ARG_HEADER", `header ${name} cannot be set: the connection sets it`);
   }
   return lower;
 }
 
-/** Whether a name that came from elsewhere can be set as a header. */
+/** Whether a name, for example from a configuration file, can be set as a header. */
 export function isSettableHeader(name: string | undefined): name is string {
   return name !== undefined && TOKEN_NAME.test(name) && !FRAMING.has(name.toLowerCase());
 }
 
-/** Checks a header's value and returns it without blanks at its ends. The value is in no message: it may be a secret. */
+/** Checks the value of a header and returns it trimmed. Throws a `TypeError` that omits the value, which may be a secret. */
 export function checkHeaderValue(name: string, value: unknown): string {
   if (typeof value !== "string") {
     throw argumentTypeError(
       "ERR_EAS_ARG_HEADER",
-      `header ${name} has a value of type ${value === null ? "null" : typeof value}: it must be a string; leave out a header without a value`,
+      `header ${name} has a value of type ${value === null ? "null" : typeof value}: it must be a string. Leave out headers without a value`,
     );
   }
   if (!VALUE.test(value)) {
     throw argumentTypeError(
       "ERR_EAS_ARG_HEADER",
-      `header ${name} has a line break, another control character or one outside Latin-1 in its value: encode it first`,
+      `header ${name} has a value with a control character, such as a line break, or a character outside Latin-1: encode the value first`,
     );
   }
   return value.trim();
 }
 
-/** `base` with the pairs of `above` in the place of those of the same name. */
-export function mergeHeaders(base: readonly HeaderPair[], above: readonly HeaderPair[]): HeaderPair[] {
+/** Returns `base` with the headers of `overrides` added. They replace those of the same name. */
+export function mergeHeaders(base: readonly HeaderPair[], overrides: readonly HeaderPair[]): HeaderPair[] {
   const merged = new Map(base);
-  for (const [name, value] of above) merged.set(name, value);
+  for (const [name, value] of overrides) merged.set(name, value);
   return [...merged];
 }

@@ -3,118 +3,131 @@ import { optionError } from "../util/argument-errors.js";
 import { messageOf } from "../util/realms.js";
 import type { CallKind } from "./retry.js";
 
-/** One logical call with all its attempts. The same object in all of its events, so that it can be a key. */
+/** One logical call with all its attempts. All events of a call share the same object, so it can be the key of a `WeakMap`. */
 export interface CallInfo {
-  /** What the call does: a prediction, a stream, or one of a queue's calls. */
+  /** Kind of call: a prediction, a stream or a queue operation. */
   readonly kind: CallKind;
+  /** HTTP method. */
   readonly method: string;
   /** Path of the call, without its query. */
   readonly path: string;
-  /** When the call began: milliseconds since 1970. */
+  /** Start of the call, in milliseconds since 1970. */
   readonly startedAt: number;
 }
 
-/**
- * What all events after a call's start have. No event holds the token that the call was sent with, not even where the service
- * echoes it.
- */
+/** Properties of all events after the start of a call. Events never contain the token, not even if the service echoes it. */
 export interface CallEvent {
+  /** The call that the event belongs to. */
   readonly call: CallInfo;
+  /** HTTP method. */
   readonly method: string;
-  /** Where the attempt goes, without its query. */
+  /** URL of the attempt, without its query. */
   readonly url: string;
-  /** Scheme, host and port of it; `(any instance)` where a direct call has not yet chosen one. */
+  /** Scheme, host and port of `url`; `(any instance)` if a direct call has not chosen an instance yet. */
   readonly endpoint: string;
-  /** Which attempt this is, from 1; 0 in an error before the first. In an error between two attempts it is the last one. */
+  /** Number of the attempt, from 1; 0 for an error before the first attempt. Between two attempts: the number of the last one. */
   readonly attempt: number;
-  /** Bytes of the attempt's body as they are sent, compressed; undefined for one that is streamed, 0 before the first. */
+  /** Size of the attempt's body in bytes, after compression. Undefined for a streamed body; 0 before the first attempt. */
   readonly requestBytes: number | undefined;
+  /** Durations up to this event. */
   readonly timings: CallTimings;
 }
 
-/** Times in milliseconds. */
+/** Durations in milliseconds. */
 export interface CallTimings {
   /**
-   * What the attempt waited before it was sent: for a free connection and its token; the first one for its body to be made
-   * or compressed, too, and a direct one for discovery. The pause before a retry is not in it.
+   * Time that the attempt waited for its token and a free connection, before it was sent. For the first attempt also the time to
+   * create and compress the body, and for direct calls the time for discovery. Excludes the delay before a retry.
    */
   readonly queued: number;
-  /** From sending to the head of the answer; undefined where none came, or the transport does not tell. */
+  /** Time from sending to the response headers; undefined without a response, or if the transport does not report it. */
   readonly firstByte: number | undefined;
-  /** Since the call began, all attempts and waits before included. */
+  /** Time since the start of the call, including all earlier attempts and waits. */
   readonly total: number;
 }
 
-/** An attempt is about to be sent. */
+/** Event before an attempt is sent. */
 export interface CallRequestEvent extends CallEvent {
   /**
-   * Adds a header to this attempt, such as `traceparent`, in place of the caller's own of that name. Throws a `TypeError` for a
-   * header of the authorization, the body or the connection, for a value that cannot be sent, and when the hook has returned.
+   * Sets a header of this attempt, such as `traceparent`. Replaces the caller's header of the same name. Throws a `TypeError` for
+   * headers that the client owns (authorization, body and connection), for invalid values, and after the hook has returned.
    */
   setHeader(name: string, value: string): void;
 }
 
-/** The call was answered, and its answer read to the end. Of a stream: its body has ended, or its reader has left it. */
+/** Event after the response of a call was read. For a stream: after its body ended, or its reader canceled it. */
 export interface CallResponseEvent extends CallEvent {
+  /** HTTP status. */
   readonly status: number;
+  /** Copy of the response headers, without the token. */
   readonly headers: Headers;
-  /** Bytes of the answer's body as they came, still compressed; where `fetch` decompresses by itself, what it gave. */
+  /** Size of the response body in bytes as received; after decompression where `fetch` decompresses. */
   readonly responseBytes: number;
 }
 
-/** An attempt failed, and there will be another one. */
+/** Event after a failed attempt that is retried. */
 export interface CallRetryEvent extends CallEvent {
+  /** Error of the failed attempt. */
   readonly error: EasError;
-  /** Milliseconds until then. */
+  /** Time until the next attempt, in milliseconds. */
   readonly delay: number;
-  /** The status of the failed attempt; undefined where no whole answer came. */
+  /** HTTP status of the failed attempt; undefined without a complete response. */
   readonly status: number | undefined;
 }
 
-/** The call failed for good; its promise rejects with the same error. */
+/** Event after a call failed. The promise of the call rejects with the same error. */
 export interface CallErrorEvent extends CallEvent {
-  /** An `EasError`, an error for a bad argument, or the reason of the caller's abort. */
+  /** An `EasError`, an error for an invalid argument, or the reason of the caller's abort. */
   readonly error: unknown;
-  /** The status of the failed attempt; undefined where no answer came. */
+  /** HTTP status of the failed attempt; undefined without a response. */
   readonly status: number | undefined;
 }
 
 /**
- * Functions that hear of a client's calls. They are called synchronously and never waited for; what they throw, or reject
- * with, changes no call, and is a warning of the client's `logger`. Each call has one `start`, and ends with one `response` or
- * one `error`; what is refused before a call begins, such as a bad option, has neither. Between them each attempt has one
- * `request`, and each that is followed by another one a `retry`. With `hedgeAfter` two attempts may be under way at a time:
- * the call ends with one of them, and the other one is given up without a word. WebSockets and discovery are no calls.
+ * Functions that are notified of a client's calls. The client calls them synchronously and does not wait for promises that they
+ * return. If a hook throws or rejects, the call continues, and the client's `logger` receives a warning.
+ *
+ * Each call has one `start` event and ends with one `response` or `error` event. Each attempt in between has one `request` event,
+ * followed by a `retry` event if it failed and is retried. Errors before the start, such as an invalid option, cause no events.
+ * With `hedgeAfter`, two attempts may run in parallel; the attempt that loses has no event of its own. WebSockets and discovery
+ * requests cause no events.
+ *
+ * @example
+ * const client = new PredictClient({
+ *   endpoint,
+ *   serviceName,
+ *   hooks: { response: ({ status, timings }) => histogram.record(timings.total, { status }) },
+ * });
  */
 export interface CallHooks {
-  /** A call begins: synchronously, before anything is waited for; in `stream()` and `fetch()` when their own code is loaded. */
+  /** Called when a call starts: synchronously, except that `stream()` and `fetch()` load their code first. */
   start?(call: CallInfo): unknown;
-  /** An attempt is about to be sent. */
+  /** Called before an attempt is sent. */
   request?(event: CallRequestEvent): unknown;
-  /** The call was answered. */
+  /** Called after a call succeeded. */
   response?(event: CallResponseEvent): unknown;
-  /** An attempt failed, and another one follows. */
+  /** Called after an attempt failed, before the delay of its retry. */
   retry?(event: CallRetryEvent): unknown;
-  /** The call failed for good. */
+  /** Called after a call failed. */
   error?(event: CallErrorEvent): unknown;
 }
 
 const HOOK_NAMES: readonly (keyof CallHooks)[] = ["start", "request", "response", "retry", "error"];
 
-/** Where a client says what its calls do. `console` is one. */
+/** Receives the log messages of a client, for example `console`. */
 export interface CallLogger {
-  /** Hears of each answer. */
+  /** Receives one message for each successful call. */
   debug(message: string): void;
-  /** Hears of each retry, and of each hook that fails. */
+  /** Receives one message for each retry and for each hook that fails. */
   warn(message: string): void;
-  /** Hears of each call that failed. */
+  /** Receives one message for each failed call. */
   error(message: string): void;
 }
 
-/** Hears of what was not to happen. */
+/** A logger that receives warnings only. */
 export type Warner = Pick<CallLogger, "warn">;
 
-/** Checks hooks, one or a list of them, and returns them as a list. */
+/** Checks one `CallHooks` object or a list of them and returns a new list. Throws a `TypeError` for other values. */
 export function checkHooks(value: CallHooks | readonly CallHooks[]): readonly CallHooks[] {
   const list = Array.isArray(value) ? (value as readonly CallHooks[]) : [value as CallHooks];
   for (const hooks of list) {
@@ -128,7 +141,7 @@ export function checkHooks(value: CallHooks | readonly CallHooks[]): readonly Ca
   return list.slice();
 }
 
-/** Checks a logger and returns it. */
+/** Checks the option `logger` and returns it. Throws a `TypeError` for other values. */
 export function checkLogger(value: CallLogger): CallLogger {
   for (const name of ["debug", "warn", "error"] as const) {
     if (typeof value?.[name] !== "function")
@@ -137,7 +150,7 @@ export function checkLogger(value: CallLogger): CallLogger {
   return value;
 }
 
-/** The hooks of calls; undefined where nothing hears of them, which a logger that only warns does not. */
+/** Returns the hooks of a client's calls, or undefined if there are none and the logger does not log calls. */
 export function hooksOf({
   hooks = [],
   logger,

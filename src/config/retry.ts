@@ -1,11 +1,14 @@
 /**
- * What a call does to the service, as far as repeating it is concerned: `predict` is pure; `put` stores an item; `take`
- * may delete what it reads (get with autoDelete, negative); `other` may be repeated; `stream` is a prediction whose answer is
- * read while it comes, which is repeated only when it was certainly not begun.
+ * Effect of a call on the service, which decides whether it may be retried.
+ * - `predict`: a prediction, which has no side effects.
+ * - `put`: stores an item in a queue.
+ * - `take`: may delete the items that it reads, for example a get with `autoDelete`.
+ * - `stream`: a prediction whose response is read in chunks. Retried only if the service has certainly not started it.
+ * - `other`: any other operation that may be retried.
  */
 export type CallKind = "predict" | "put" | "take" | "other" | "stream";
 
-/** How an attempt failed. */
+/** Failure of an attempt: a row of the retry table. */
 export type Outcome =
   | "not sent"
   | "broken after sending"
@@ -18,41 +21,41 @@ export type Outcome =
   | "final";
 
 /**
- * What follows: `once` is one retry in the whole call; `unsure` is no retry, since a queue may have stored the item or
- * handed it out and deleted it.
+ * Decision after a failed attempt. `once` allows one retry in the whole call. `unsure` means that the call is not retried because a
+ * queue may have stored the item, or delivered and deleted it.
  */
 export type RetryDecision = "retry" | "once" | "no" | "unsure";
 
-/** What follows for `predict`, for `put` and `take`, for `other`, and for `stream`. */
+/** Decisions by outcome and kind of call. The column `queue` applies to `put` and `take`. */
 const RETRY_TABLE: Readonly<
   Record<Outcome, readonly [predict: RetryDecision, queue: RetryDecision, other: RetryDecision, stream: RetryDecision]>
 > = {
-  // Nothing left this machine, so nothing can happen twice.
+  // The request was not sent, so it cannot run twice.
   "not sent": ["retry", "retry", "retry", "retry"],
-  // A socket that dies is routine: instances drain and gateways close idle connections.
+  // Broken connections are routine: instances drain, and gateways close idle connections.
   "broken after sending": ["retry", "unsure", "retry", "no"],
-  // The work may be running still: a second try is fair, five would multiply the load.
+  // The request may still be running. One retry is acceptable; five would multiply the load.
   "timeout or 504": ["once", "unsure", "retry", "no"],
-  // Refused before any work was done; another instance, or a moment later, may take it.
+  // The service rejected the request without processing it. Another instance may accept it, or the same instance later.
   "429 or 450": ["retry", "retry", "retry", "retry"],
-  // A gateway reports that it had no instance, or could not connect to one.
+  // The gateway reported that it had no instance, or could not connect to one.
   "not begun": ["retry", "retry", "retry", "retry"],
   "503": ["retry", "unsure", "retry", "no"],
   "500 or 502": ["retry", "unsure", "retry", "no"],
-  // The service gave up on this very request; the connection is closed with the answer.
+  // The service canceled this request and closes the connection with its response.
   "408": ["no", "no", "retry", "no"],
-  // Any other 4xx, 501, 505, a redirect, an answer that cannot be read.
+  // Any other 4xx, 501, 505, a redirect, or a response that cannot be decoded.
   final: ["no", "no", "no", "no"],
 };
 
 const COLUMNS: Readonly<Record<CallKind, 0 | 1 | 2 | 3>> = { predict: 0, put: 1, take: 1, other: 2, stream: 3 };
 
-/** What the table says. */
+/** Looks up the decision for a kind of call and an outcome. */
 export function retryDecisionOn(kind: CallKind, outcome: Outcome): RetryDecision {
   return RETRY_TABLE[outcome][COLUMNS[kind]];
 }
 
-/** Whether the service may receive the same request twice, as some runtimes send it when a reused connection dies. */
+/** Whether the service may receive a request twice. Some runtimes resend a request when a reused connection breaks. */
 export function isRepeatable(kind: CallKind): boolean {
   return kind === "predict" || kind === "other";
 }
@@ -67,38 +70,38 @@ const OUTCOME_OF_STATUS: Readonly<Record<number, Outcome>> = {
   504: "timeout or 504",
 };
 
-/** Returns the table's row for a status whose body is not a known answer. */
+/** Returns the outcome for a status whose body is not a known response. */
 export function outcomeOfStatus(status: number): Outcome {
   return OUTCOME_OF_STATUS[status] ?? "final";
 }
 
-/** First backoff, in milliseconds; it doubles with each retry. */
+/** Maximum backoff before the first retry, in milliseconds. Doubles with each retry. */
 const BACKOFF_MS = 50;
-/** Longest backoff, in milliseconds. */
+/** Maximum backoff, in milliseconds. */
 const BACKOFF_CAP_MS = 2_000;
-/** Longest `Retry-After` that is waited for, in milliseconds; past it the error surfaces. */
+/** Maximum `Retry-After` that the client waits for, in milliseconds. The call fails immediately if it is longer. */
 export const MAX_RETRY_AFTER_MS = 60_000;
 
-/** Milliseconds to wait before retry number `retry` (from 0): full jitter, so that clients do not come back together. */
+/** Returns the delay before retry number `retry` (from 0) in milliseconds, with full jitter to spread the retries of many clients. */
 export function backoff(retry: number): number {
   return Math.random() * Math.min(BACKOFF_CAP_MS, BACKOFF_MS * 2 ** retry);
 }
 
-/** Share of a requested wait that is added at random, so that clients do not return together. */
+/** Maximum share of `Retry-After` that is added at random, to spread the retries of many clients. */
 const JITTER = 0.6;
 
 /**
- * Milliseconds to wait when the service asked for `retryAfter`: never less than that or than `least`, plus a random part. The
- * random part takes at most half of the time that is left of `longest`.
+ * Returns the delay in milliseconds after a response with `Retry-After`: `retryAfter` plus jitter, and at least `min`. The jitter
+ * takes at most half of the time between `retryAfter` and `max`.
  */
-export function requestedWait(retryAfter: number, least: number, longest: number = Number.POSITIVE_INFINITY): number {
-  const jitter = Math.random() * Math.max(0, Math.min(retryAfter * JITTER, (longest - retryAfter) / 2));
-  return Math.max(least, retryAfter + jitter);
+export function requestedWait(retryAfter: number, min: number, max: number = Number.POSITIVE_INFINITY): number {
+  const jitter = Math.random() * Math.max(0, Math.min(retryAfter * JITTER, (max - retryAfter) / 2));
+  return Math.max(min, retryAfter + jitter);
 }
 
 /**
- * `Retry-After` in milliseconds: seconds or an HTTP date, which is relative to the response's own `date`, since the clocks of
- * client and service may differ. Undefined when it is absent or malformed.
+ * Returns the value of a `Retry-After` header in milliseconds, or undefined if it is absent or malformed. An HTTP date is
+ * relative to the `date` of the same response, since the clocks of client and service may differ.
  */
 export function parseRetryAfter(value: string | null, date: string | null = null): number | undefined {
   const text = value?.trim() ?? "";
@@ -111,36 +114,36 @@ export function parseRetryAfter(value: string | null, date: string | null = null
 const HTTP_DATE =
   /^[A-Z][a-z]+,? (?:(\d\d)([ -])([A-Z][a-z]{2})\2(\d{4}|\d\d) |([A-Z][a-z]{2}) ([ \d]\d) )(\d\d:\d\d:\d\d) (GMT|\d{4})$/;
 
-/** Milliseconds since 1970 of an HTTP date. `Date.parse` alone accepts nearly any text. */
+/** Parses an HTTP date to milliseconds since 1970. `Date.parse` alone accepts nearly any text. */
 function parseHttpDate(text: string): number | undefined {
   const [, day, , month, year, asctimeMonth, asctimeDay, time, end] = HTTP_DATE.exec(text) ?? [];
-  // asctime ends with the year, the others with the zone.
+  // The asctime format ends with the year, the other formats with the zone.
   if (time === undefined || (year === undefined) === (end === "GMT")) return undefined;
   let full = Number(year ?? end);
   if (year?.length === 2) {
     full += 2000;
-    // More than 50 years ahead is in the past.
+    // RFC 9110: a year that appears to be more than 50 years ahead is in the past.
     if (full > new Date().getUTCFullYear() + 50) full -= 100;
   }
   const at = Date.parse(`${day ?? asctimeDay?.trim()} ${month ?? asctimeMonth} ${full} ${time} GMT`);
   return Number.isNaN(at) ? undefined : at;
 }
 
-/** Tokens that a client has for retries at first, and at the most. */
+/** Initial and maximum number of tokens in the retry budget. */
 const BUDGET = 100;
-/** What a successful call gives back. */
+/** Tokens that a successful call adds to the budget. */
 const BUDGET_REFILL = 0.25;
 
 /**
- * Keeps retries from multiplying the load on a service that is failing: each retry takes a token, each success gives a quarter
- * back.
+ * Limits retries, so that they do not multiply the load on a failing service. Each retry takes a token; each success adds a quarter
+ * of a token.
  */
 export class RetryBudget {
   #tokens: number = BUDGET;
 
   /**
-   * Takes a token; false when there is none left. `isCheap`: half a token, for the first retry of what was not sent, so that
-   * one dead instance among many does not use up the budget.
+   * Takes a token, or half a token with `isCheap`. Returns `false` if the budget is empty. `isCheap` is for the first retry of a
+   * request that was not sent, so that one dead instance among many does not use up the budget.
    */
   spend(isCheap: boolean): boolean {
     if (this.#tokens < 1) return false;
@@ -148,7 +151,7 @@ export class RetryBudget {
     return true;
   }
 
-  /** Gives back a part of a token after a success. */
+  /** Adds a part of a token after a successful call. */
   refill(): void {
     if (this.#tokens < BUDGET) this.#tokens = Math.min(BUDGET, this.#tokens + BUDGET_REFILL);
   }

@@ -1,17 +1,24 @@
-import type { DirectOptions } from "../endpoint/endpoint-source.js";
+import type { Balancer, DirectOptions, DiscoveryOptions } from "../endpoint/endpoint-source.js";
 import { checkCustomUrl, checkEndpoint, checkServiceName, endpointOf } from "../endpoint/parse-endpoint.js";
+import { directRoute, type Route } from "../endpoint/route.js";
 import { EasUnsupportedError } from "../errors.js";
 import type { Compression, Decompression } from "../formats/request.js";
 import type { HeaderPair, WebSocketDialer } from "../platform/contract.js";
 import { argumentTypeError, optionError, show } from "../util/argument-errors.js";
-import type { OptionNames } from "../util/option-names.js";
+import { checkOptionNames, type OptionNames } from "../util/option-names.js";
 import { tagOf } from "../util/realms.js";
-import { DIRECT_CHECKS, NO_DIRECT_OPTIONS } from "./direct-options.js";
 import { checkHeaders, checkHeaderValue } from "./headers.js";
 import { type CallHooks, type CallLogger, checkHooks, checkLogger, type Warner } from "./hooks.js";
 import {
   type Auth,
   type ClientOptions,
+  DEFAULT_MAX_RESPONSE_BYTES,
+  DEFAULT_RETRY_COUNT,
+  type Preset,
+  type Token,
+} from "./options.js";
+import { checkPath } from "./url.js";
+import {
   checkAuth,
   checkBoolean,
   checkCompression,
@@ -22,56 +29,54 @@ import {
   checkPreset,
   checkTimeout,
   checkToken,
-  DEFAULT_MAX_RESPONSE_BYTES,
-  DEFAULT_RETRY_COUNT,
-  type Preset,
-  type Token,
-} from "./options.js";
-import { checkPath } from "./url.js";
+} from "./validate.js";
 
-/** Requests go through the gateway. The default. */
+/** Sends requests through the gateway. Default of `endpointType`. */
 export const ENDPOINT_TYPE_GATEWAY = "GATEWAY";
-/** Requests go straight to the instances, which discovery names; inside a VPC. */
+/** Sends requests directly to the instances that discovery lists. Works inside a VPC only. */
 export const ENDPOINT_TYPE_DIRECT = "DIRECT";
 
-/** How a client reaches its service. */
+/** Route to a service: through the gateway, or directly to its instances. */
 export type EndpointType = typeof ENDPOINT_TYPE_GATEWAY | typeof ENDPOINT_TYPE_DIRECT;
 
-/** Options of a `PredictClient`. */
+/** Options for a `PredictClient`. */
 export interface PredictClientOptions extends ClientOptions {
   /**
-   * The gateway or the service, as the console shows it, with or without scheme and slash at the end: a gateway; a service's URL with
-   * `/api/predict/<service>`; or the host of a service, `<service>.<gateway>.<region>.pai-eas.aliyuncs.com`, which needs no
-   * `serviceName`. A path behind the service, such as `/v1`, is the path of calls that set none. Inside an EAS instance, where the
-   * environment has `NAMESPACE` and `POD_NAME`, it may be left out: the service is found by its name. For `ENDPOINT_TYPE_DIRECT`
-   * the region's discovery, `pai-eas-vpc.<region>.aliyuncs.com`.
+   * Address from the console, with or without a scheme and a trailing slash. One of:
+   * - the host of a gateway;
+   * - the URL of a service, with `/api/predict/<service>`;
+   * - the host of a service, `<service>.<gateway>.<region>.pai-eas.aliyuncs.com`, which makes `serviceName` unnecessary;
+   * - for `ENDPOINT_TYPE_DIRECT`, the region's discovery, `pai-eas-vpc.<region>.aliyuncs.com`.
+   *
+   * A path behind the service, such as `/v1`, becomes the default path of calls. Optional inside an EAS instance, where the
+   * environment variables `NAMESPACE` and `POD_NAME` are set: `serviceName` alone then finds the service.
    */
   readonly endpoint?: string | undefined;
-  /** The service: `"service"`, `"group.service"` or `"service/model"`. */
+  /** Name of the service: `"service"`, `"group.service"` or `"service/model"`. */
   readonly serviceName?: string | undefined;
-  /** The whole URL of a server that is not behind an EAS gateway. Overrides `endpoint` and `serviceName`. */
+  /** Full URL of a server that is not behind an EAS gateway. Overrides `endpoint` and `serviceName`. */
   readonly customUrl?: string | undefined;
-  /** Default `ENDPOINT_TYPE_GATEWAY`. */
+  /** Route to the service. Default `ENDPOINT_TYPE_GATEWAY`. */
   readonly endpointType?: EndpointType | undefined;
   /** `Content-Type` of all requests. Overrides that of the input. */
   readonly contentType?: string | undefined;
-  /** Path behind the service, for calls that set none. Default: the path behind the service in `endpoint`. */
+  /** Path behind the service for calls without the option `path`. Default: the path behind the service in `endpoint`. */
   readonly requestPath?: string | undefined;
   /**
-   * Timeouts and retries for a kind of service; the options of this client and of a call override it. Default: none, but see
-   * `PredictClient.json`.
+   * Timeouts and retry rules for a kind of service. The other options of this client and of a call override it. Default: no
+   * preset, except for some calls of `PredictClient.json`.
    */
   readonly preset?: Preset | undefined;
   /**
-   * Receives a line for each call, such as `console`. Default: only a warning about a token that is sent unencrypted, on `console`.
-   * `null` turns that off too.
+   * Receives one message for each call, for example `console`. Default: warns on `console` when a token is sent unencrypted.
+   * `null` disables that warning.
    */
   readonly logger?: CallLogger | null | undefined;
-  /** Opens the WebSockets of `connect`, in place of the runtime's own. */
+  /** Opens the WebSockets of `connect`, instead of the runtime. */
   readonly dialWebSocket?: WebSocketDialer | undefined;
 }
 
-/** All that a client has been told, checked. Replaced as a whole, so that calls in flight keep theirs. */
+/** The checked options of a client. Replaced as a whole on each change, so that calls in flight keep their settings. */
 export interface Settings extends Required<DirectOptions> {
   readonly endpoint: string;
   readonly serviceName: string;
@@ -98,7 +103,7 @@ export interface Settings extends Required<DirectOptions> {
   readonly dialWebSocket: WebSocketDialer | undefined;
 }
 
-/** What bytes are, when nobody says what they are. */
+/** Content type used when neither the client nor the request sets one. */
 export const OCTET_STREAM = "application/octet-stream";
 
 const INITIAL_SETTINGS: Settings = {
@@ -125,12 +130,15 @@ const INITIAL_SETTINGS: Settings = {
   hooks: undefined,
   logger: undefined,
   dialWebSocket: undefined,
-  ...NO_DIRECT_OPTIONS,
+  endpointSource: undefined,
+  discovery: undefined,
+  balancer: undefined,
+  hedgeAfter: undefined,
 };
 
 /**
- * The options of a client, which may have come by position. Refuses what is no options object; a URL or a request would be
- * taken for one without any option.
+ * Returns the options of a client that was created with an options object, or with an endpoint and options. Throws a `TypeError`
+ * for other values: a `URL` or a `Request` would otherwise count as an options object without options.
  */
 export function optionsOf<O extends { readonly endpoint?: string | undefined }>(
   client: string,
@@ -148,14 +156,14 @@ export function optionsOf<O extends { readonly endpoint?: string | undefined }>(
   return first;
 }
 
-/** An option's name and what it may be set to. */
+/** Name of a setting and a new value for it. */
 export type Setting = {
   [K in keyof Settings]: [name: K, value: NonNullable<PredictClientOptions[K]>];
 }[keyof Settings];
 
 type AnyCheck = (name: string, value: unknown) => unknown;
 
-/** How each option is checked. An empty endpoint, service name or URL is one that is yet to be set. */
+/** Check of each setting. An empty endpoint, service name or URL means that a setter is expected to set it later. */
 export const CHECKS: {
   readonly [K in keyof Settings]: (name: K, value: NonNullable<PredictClientOptions[K]>) => Settings[K];
 } = {
@@ -182,12 +190,16 @@ export const CHECKS: {
   hooks: (_, value) => checkHooks(value),
   logger: (_, value: CallLogger | null) => (value === null ? SILENT : checkLogger(value)),
   dialWebSocket: checkFunction,
-  ...DIRECT_CHECKS,
+  endpointSource: checkFunction,
+  discovery: (_, value) => checkDiscovery(value),
+  balancer: (_, value) => checkBalancer(value),
+  hedgeAfter: (name, value) => (value === "p95" ? value : checkTimeout(name, value)),
 };
 
+/** Logger that discards warnings, for `logger: null`. */
 const SILENT: Warner = { warn: () => {} };
 
-/** The options of a `PredictClient`: its settings, and what only the constructor reads. */
+/** Names of all options of a `PredictClient`: the settings, and options that only the constructor reads. */
 export const CLIENT_OPTIONS: OptionNames<PredictClientOptions> = {
   ...CHECKS,
   transport: 1,
@@ -195,14 +207,14 @@ export const CLIENT_OPTIONS: OptionNames<PredictClientOptions> = {
   maxConnectionCount: 1,
 };
 
-/** Checks the values of all options of a client. */
+/** Checks the values of all options of a client and returns its settings. Throws a `TypeError` or `RangeError`. */
 export function checkOptions(options: PredictClientOptions): Settings {
-  // An environment variable that is not set: without a token, the service would answer 401.
+  // `token: undefined` comes from an unset environment variable. Without a token, the service would respond with 401.
   if ("token" in options) checkToken(options.token as Token);
   const settings: Record<string, unknown> = { ...INITIAL_SETTINGS };
   for (const [name, check] of Object.entries(CHECKS) as [keyof Settings, AnyCheck][]) {
     const value = options[name];
-    // Defaults stand for what is left out only: a null, as from a form or a file, is refused.
+    // Only undefined selects the default. A null, for example from a form or a file, fails the check.
     if (value !== undefined) settings[name] = check(name, value);
   }
   const checked = settings as unknown as Settings;
@@ -210,16 +222,47 @@ export function checkOptions(options: PredictClientOptions): Settings {
   return checked;
 }
 
-/** The settings with one of them changed; checks it. */
+/** Checks a new value of one setting and returns the changed settings. */
 export function withSetting(settings: Settings, [name, value]: Setting): Settings {
   return { ...settings, [name]: (CHECKS[name] as AnyCheck)(name, value) };
+}
+
+function checkDiscovery(value: DiscoveryOptions): DiscoveryOptions {
+  if (typeof value !== "object" || value === null) {
+    throw optionError("discovery", value, "be an object, such as { interval: 3000 }");
+  }
+  checkOptionNames("discovery", value, { path: 1, internal: 1, interval: 1, timeout: 1 });
+  const { path, internal, interval, timeout } = value;
+  if (!["auto", "exported-apis", "service-discovery", undefined].includes(path)) {
+    throw optionError("discovery.path", path, 'be "auto", "exported-apis" or "service-discovery"');
+  }
+  if (internal !== undefined) checkBoolean("discovery.internal", internal);
+  if (interval !== undefined) checkTimeout("discovery.interval", interval);
+  if (timeout !== undefined) checkTimeout("discovery.timeout", timeout);
+  return { path, internal, interval, timeout };
+}
+
+function checkBalancer(value: Balancer): Balancer {
+  if (value === "weighted-round-robin" || value === "least-inflight") return value;
+  throw optionError("balancer", value, 'be "weighted-round-robin" or "least-inflight"');
+}
+
+/**
+ * Returns the route to the instances of a service, or undefined for a service behind a gateway. Throws a `TypeError` for an option
+ * of direct connections behind a gateway: the call would otherwise go elsewhere, or run without hedging.
+ */
+export function routeOf(settings: Settings): Route | undefined {
+  if (settings.endpointType === ENDPOINT_TYPE_DIRECT) return directRoute(settings);
+  const misplaced = (["endpointSource", "hedgeAfter"] as const).find((name) => settings[name] !== undefined);
+  if (misplaced === undefined) return undefined;
+  throw argumentTypeError("ERR_EAS_ARG_OPTION", `${misplaced} needs endpointType: ENDPOINT_TYPE_DIRECT`);
 }
 
 function checkEndpointType(value: EndpointType): EndpointType {
   if (value === ENDPOINT_TYPE_GATEWAY || value === ENDPOINT_TYPE_DIRECT) return value;
   const right = "ENDPOINT_TYPE_GATEWAY or ENDPOINT_TYPE_DIRECT";
   if (value === "VIPSERVER") {
-    throw new EasUnsupportedError(`endpointType VIPSERVER works inside Alibaba's own network only: use ${right}`);
+    throw new EasUnsupportedError(`endpointType VIPSERVER works only inside Alibaba's internal network: use ${right}`);
   }
   throw optionError("endpointType", value, `be ${right}`);
 }

@@ -2,12 +2,12 @@ import { checkSegments, checkText, encodePath } from "../endpoint/path.js";
 import { argumentTypeError, show, showUrl } from "../util/argument-errors.js";
 import type { CallOptions } from "./options.js";
 
-/** As for a path, and `?` may stand in a query. */
+/** Characters of a query to percent-encode: those of a path, except `?`. */
 const QUERY_TO_ENCODE = /%(?![0-9A-Fa-f]{2})|[^A-Za-z0-9\-._~!$&'()*+,;=:@/?%]/gu;
 
 /**
- * A call's path and query as they follow the service's own: `wire` percent-encoded, `signed` as the caller wrote it,
- * since the official SDKs sign the text before it is encoded.
+ * Path and query of a call, to append to the URL of the service. `wire` is percent-encoded. `signed` is not: the official SDKs sign
+ * the text before encoding it.
  */
 export interface Suffix {
   readonly wire: string;
@@ -16,7 +16,7 @@ export interface Suffix {
 
 const NO_SUFFIX: Suffix = { wire: "", signed: "" };
 
-/** Checks the path and the query of a call and joins them. */
+/** Checks the path and the query of a call and joins them. Throws a `TypeError` for an invalid path or query. */
 export function suffixOf(path: string | undefined, query: CallOptions["query"]): Suffix {
   if (!path && query === undefined) return NO_SUFFIX;
   const text = checkPath(path ?? "");
@@ -30,14 +30,17 @@ export function suffixOf(path: string | undefined, query: CallOptions["query"]):
   return { wire: encoded + joint + parameters, signed: text + joint + parameters };
 }
 
-/** Checks a path behind a service and gives it a leading slash. */
+/** Checks a path behind a service and returns it with a leading slash. Throws a `TypeError` for an invalid path. */
 export function checkPath(path: string): string {
   if (typeof path !== "string") {
     throw argumentTypeError("ERR_EAS_ARG_PATH", `path is of type ${typeof path}: it must be a string`);
   }
   checkText("ERR_EAS_ARG_PATH", "path", path);
   if (path.includes("#")) {
-    throw argumentTypeError("ERR_EAS_ARG_PATH", `path ${showUrl(path)} has a "#", which is never sent: write %23`);
+    throw argumentTypeError(
+      "ERR_EAS_ARG_PATH",
+      `path ${showUrl(path)} has a "#", which is not sent to servers: write %23`,
+    );
   }
   checkSegments("ERR_EAS_ARG_PATH", "path", path.split("?", 1)[0] as string);
   return path === "" || path.startsWith("/") || path.startsWith("?") ? path : `/${path}`;
@@ -48,7 +51,7 @@ function encodeQuery(query: CallOptions["query"]): string {
   if (typeof query !== "object" || query === null || Symbol.iterator in query) {
     throw argumentTypeError(
       "ERR_EAS_ARG_QUERY",
-      `query is ${show(query)}: it must be an object such as { lang: "zh" }; query text can follow the path`,
+      `query is ${show(query)}: it must be an object such as { lang: "zh" }. To pass a query as text, append it to the path`,
     );
   }
   const parts: string[] = [];
@@ -68,12 +71,12 @@ function encodeQuery(query: CallOptions["query"]): string {
   return parts.join("&");
 }
 
-/** A target's path and query with those of a call behind them; the target's query comes before the call's. */
+/** Appends the path and query of a call to those of a target. The target's query precedes that of the call. */
 export function joinPath(path: string, query: string, suffix: string): string {
   if (suffix === "") return path + query;
   const cut = suffix.indexOf("?");
   const behind = cut === -1 ? suffix : suffix.slice(0, cut);
-  // A custom URL may end with a slash, and the call's path begins with one.
+  // A custom URL may end with a slash, and the path of a call starts with one.
   const joined = behind === "" ? path : path.replace(/\/$/, "") + behind;
   if (cut === -1) return joined + query;
   return joined + (query === "" ? suffix.slice(cut) : `${query}&${suffix.slice(cut + 1)}`);

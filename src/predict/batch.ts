@@ -1,11 +1,5 @@
-import {
-  CALL_OPTIONS,
-  type CallOptions,
-  checkCount,
-  checkFunction,
-  checkLimit,
-  checkSignal,
-} from "../config/options.js";
+import { CALL_OPTIONS, type CallOptions } from "../config/options.js";
+import { checkCount, checkFunction, checkLimit, checkSignal } from "../config/validate.js";
 import type { Bytes } from "../formats/request.js";
 import { argumentTypeError, optionError, show } from "../util/argument-errors.js";
 import { changeNames, checkOptionNames, type OptionNames } from "../util/option-names.js";

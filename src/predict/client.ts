@@ -6,17 +6,13 @@ import { checkHeaders } from "../config/headers.js";
 import {
   type CallOptions,
   type CloseOptions,
-  checkAuth,
-  checkCount,
-  checkPreset,
-  checkTimeout,
   type HeadersInput,
   LONG_TIMEOUT_MS,
   type Preset,
   type Token,
-  UNSIGNED_AUTHS,
 } from "../config/options.js";
 import { type EndpointType, optionsOf, type PredictClientOptions, type Setting } from "../config/settings.js";
+import { checkAuth, checkCount, checkPreset, checkTimeout, UNSIGNED_AUTHS } from "../config/validate.js";
 import { checkServiceName, endpointOf } from "../endpoint/parse-endpoint.js";
 import type { Bytes, Compression, Decompression, PredictRequest } from "../formats/request.js";
 import type { StringResponse } from "../formats/text/string-request.js";

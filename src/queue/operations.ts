@@ -1,5 +1,6 @@
 import type { CallResult } from "../call/call-plan.js";
-import { type CallOptions, checkBoolean, checkCount } from "../config/options.js";
+import type { CallOptions } from "../config/options.js";
+import { checkBoolean, checkCount } from "../config/validate.js";
 import { EasDecodeError, EasHttpError } from "../errors.js";
 import type { Bytes } from "../formats/request.js";
 import type { HeaderPair } from "../platform/contract.js";

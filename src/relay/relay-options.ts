@@ -1,4 +1,5 @@
-import { checkFunction, checkLimit, checkTimeout, SHARED_GATEWAY_MAX_REQUEST_BYTES } from "../config/options.js";
+import { SHARED_GATEWAY_MAX_REQUEST_BYTES } from "../config/options.js";
+import { checkFunction, checkLimit, checkTimeout } from "../config/validate.js";
 import { optionError } from "../util/argument-errors.js";
 import { checkOptionNames, type OptionNames } from "../util/option-names.js";
 import { AllowList, type RelayRule } from "./allow-list.js";

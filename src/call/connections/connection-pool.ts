@@ -1,12 +1,6 @@
-import {
-  type ClientOptions,
-  type CloseOptions,
-  checkCount,
-  checkFunction,
-  checkTransport,
-  OWN_CONNECTIONS,
-} from "../../config/options.js";
+import type { ClientOptions, CloseOptions } from "../../config/options.js";
 import { RetryBudget } from "../../config/retry.js";
+import { checkCount, checkFunction, checkTransport, OWN_CONNECTIONS } from "../../config/validate.js";
 import type { Route } from "../../endpoint/route.js";
 import { Routers } from "../../endpoint/routers.js";
 import { EasClosedError, EasDiscoveryError, EasNetworkError } from "../../errors.js";

@@ -1,4 +1,4 @@
-import { importOf } from "../../config/compression-imports.js";
+import { importOf } from "../../config/validate.js";
 import { EasDecodeError, EasUnsupportedError } from "../../errors.js";
 import type { Bytes } from "../../formats/request.js";
 import { joinChunks, totalLength } from "../../platform/chunks.js";

@@ -1,4 +1,4 @@
-import { importOf } from "../../config/compression-imports.js";
+import { importOf } from "../../config/validate.js";
 import { EasDecodeError } from "../../errors.js";
 import type { Compression, CompressionCodec, Decompression } from "../../formats/request.js";
 import type { TransportResponse } from "../../platform/contract.js";

@@ -4,7 +4,7 @@ import { describeCall } from "../../call/failures/failure.js";
 import { redactText, type Secrets } from "../../call/failures/redact.js";
 import { redactTruncated } from "../../call/failures/redact-cut.js";
 import { runCall } from "../../call/run-call.js";
-import { checkBoolean } from "../../config/options.js";
+import { checkBoolean } from "../../config/validate.js";
 import { EasDecodeError, EasSchemaError, type EasSchemaIssue } from "../../errors.js";
 import { argumentTypeError, optionError, show } from "../../util/argument-errors.js";
 import { parseExactly } from "../../util/exact-json.js";

@@ -1,14 +1,8 @@
 import type { CallPlan } from "../../call/call-plan.js";
 import type { ConnectionPool } from "../../call/connections/connection-pool.js";
-import {
-  type CallOptions,
-  checkFunction,
-  checkSignal,
-  checkTimeout,
-  type NotReadyReason,
-  type WaitOptions,
-} from "../../config/options.js";
+import type { CallOptions, NotReadyReason, WaitOptions } from "../../config/options.js";
 import { requestedWait } from "../../config/retry.js";
+import { checkFunction, checkSignal, checkTimeout } from "../../config/validate.js";
 import { EasHttpError, EasNetworkError, EasTimeoutError } from "../../errors.js";
 import { optionError } from "../../util/argument-errors.js";
 import { checkOptionNames } from "../../util/option-names.js";

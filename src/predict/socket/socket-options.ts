@@ -1,5 +1,6 @@
 import { TOKEN_NAME } from "../../config/headers.js";
-import { type CallOptions, checkTimeout, MAX_TIMER_MS } from "../../config/options.js";
+import { type CallOptions, MAX_TIMER_MS } from "../../config/options.js";
+import { checkTimeout } from "../../config/validate.js";
 import { argumentRangeError, argumentTypeError, optionError, show } from "../../util/argument-errors.js";
 import { checkOptionNames, type OptionNames } from "../../util/option-names.js";
 import { isBytes } from "../../util/realms.js";

@@ -1,4 +1,4 @@
-import { checkCount, checkFunction, checkSignal } from "../../config/options.js";
+import { checkCount, checkFunction, checkSignal } from "../../config/validate.js";
 import { argumentTypeError, show } from "../../util/argument-errors.js";
 import { changeNames, checkOptionNames, type OptionNames } from "../../util/option-names.js";
 import { raceAbort } from "../../util/timing/abort.js";

@@ -1,4 +1,4 @@
-import { checkSignal, checkTimeout } from "../../config/options.js";
+import { checkSignal, checkTimeout } from "../../config/validate.js";
 import { EasClosedError, EasHttpError, EasModelError, EasTimeoutError } from "../../errors.js";
 import { showAsText } from "../../util/inspect.js";
 import { listFacts } from "../../util/list-facts.js";

@@ -1,4 +1,4 @@
-import { checkCount, checkFunction, checkSignal, checkTimeout } from "../../config/options.js";
+import { checkCount, checkFunction, checkSignal, checkTimeout } from "../../config/validate.js";
 import { argumentRangeError, argumentTypeError, show } from "../../util/argument-errors.js";
 import { checkOptionNames, type OptionNames } from "../../util/option-names.js";
 import { checkIndex, type FrameIndex, isLast } from "../frame-index.js";

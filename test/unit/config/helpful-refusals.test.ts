@@ -190,7 +190,7 @@ describe("queues and headers", () => {
     for (const error of errors) {
       expect(error.code).toBe("ERR_EAS_ARG_HEADER");
       expect(error.message).toBe(
-        `header a has a value of type ${type}: it must be a string; leave out a header without a value`,
+        `header a has a value of type ${type}: it must be a string. Leave out headers without a value`,
       );
     }
     expect(emulator.requests).toHaveLength(0);

@@ -1,4 +1,4 @@
-import { checkCount } from "../../../config/options.js";
+import { checkCount } from "../../../config/validate.js";
 import { argumentTypeError, show } from "../../../util/argument-errors.js";
 import { checkOptionNames, type OptionNames } from "../../../util/option-names.js";
 
