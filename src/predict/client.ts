@@ -329,7 +329,7 @@ export class PredictClient {
   }
 
   /**
-   * Returns options for the npm package `openai`, and for libraries with the same options, that make it call this service:
+   * Returns options for the npm package `openai`, and for libraries with the same options, so that they call this service:
    * the URL of `/v1`, a `fetch` function and a placeholder for the key. The token stays with the client. Each request uses
    * the settings that the client has at that time. Error messages of the service end with a hint.
    *

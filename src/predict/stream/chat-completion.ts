@@ -2,81 +2,94 @@ import { EasDecodeError } from "../../errors.js";
 import { show } from "../../util/argument-errors.js";
 import { isRecord } from "../../util/realms.js";
 
-/** A call of a function that a language model asks for. */
+/** A function call that a language model requests. */
 export interface ChatToolCall {
+  /** Id of the call, which the result of the function must name. */
   id: string;
   type: "function";
+  /** The function and its arguments. */
   function: {
+    /** Name of the function. */
     name: string;
-    /** JSON text, as the model wrote it: it need not be valid. */
+    /** JSON text as the model wrote it, which may be invalid. */
     arguments: string;
   };
 }
 
-/** A message of a language model, in the form in which the next request takes it among its `messages`. */
+/** A message of a language model, in the form that the `messages` of the next request accept. */
 export interface ChatMessage {
   role: "assistant";
-  /** Null when the model wrote no text, such as when it only calls functions. */
+  /** The text; null if the model wrote none, for example because it only calls functions. */
   content: string | null;
-  /** What a reasoning model wrote before its answer. Services that name it `reasoning` are included. */
+  /** The reasoning of the model before its text, also from services that name the field `reasoning`. */
   reasoning_content?: string;
-  /** Why the model refuses to answer. */
+  /** The explanation of a model that refuses to respond. */
   refusal?: string;
+  /** The function calls; undefined if there are none. */
   tool_calls?: ChatToolCall[];
 }
 
-/** One of the answers to a chat; there are several if the request asks for `n`. */
+/** One completion of a chat. There are several if the request sets `n`. */
 export interface ChatChoice {
+  /** Index of the choice, from 0. */
   index: number;
+  /** The message, as far as it was received. */
   message: ChatMessage;
-  /** `"stop"`, `"length"`, `"tool_calls"` and others. Null when the service sent none. */
+  /** `"stop"`, `"length"`, `"tool_calls"` or another reason; null if the service sent none. */
   finish_reason: string | null;
 }
 
-/** The number of tokens of a chat. Services add fields of their own. */
+/** The number of tokens of a chat. Services may add fields of their own. */
 export interface ChatUsage {
+  /** Number of tokens in the request. */
   prompt_tokens?: number;
+  /** Number of tokens in the response. */
   completion_tokens?: number;
+  /** Sum of both. */
   total_tokens?: number;
   [field: string]: unknown;
 }
 
-/** A whole answer to a chat, in the form of OpenAI's API. */
+/** A complete response of a chat, in the form of OpenAI's API. */
 export interface ChatCompletion {
+  /** Id of the completion. */
   id?: string;
   object: "chat.completion";
+  /** Unix time of its creation, in seconds. */
   created?: number;
+  /** Name of the model. */
   model?: string;
+  /** All choices, ordered by index. */
   choices: ChatChoice[];
-  /** Undefined when the service sent none. Many do so only for `stream_options: { include_usage: true }`. */
+  /** The number of tokens. Many services send it only for `stream_options: { include_usage: true }`. */
   usage?: ChatUsage;
 }
 
-/** A part of an answer to a chat, as it arrives. `index` is that of the choice. */
+/** A part of a chat's response. `index` is the index of the choice. */
 export type ChatEvent =
   | { readonly type: "text"; readonly text: string; readonly index: number }
   | { readonly type: "reasoning"; readonly text: string; readonly index: number }
   | { readonly type: "refusal"; readonly text: string; readonly index: number }
-  /** A part of a function call: `arguments` is the new piece, and `toolCall` the call as far as it was received. */
+  /** A part of a function call. `arguments` is the new text, `toolCall` the call as far as it was received. */
   | {
       readonly type: "toolCallDelta";
       readonly toolCall: Readonly<ChatToolCall>;
       readonly arguments: string;
       readonly index: number;
     }
-  /** A whole function call. They come before `finish`. */
+  /** A complete function call, yielded before `finish`. */
   | { readonly type: "toolCall"; readonly toolCall: ChatToolCall; readonly index: number }
   | { readonly type: "finish"; readonly finishReason: string; readonly index: number };
 
 type Fields = Readonly<Record<string, unknown>>;
 
-/** Puts the chunks of a chat together. Also takes whole answers, and the chunks of the older completions API. */
+/** Merges the chunks of a chat. Also accepts complete responses, and chunks of the older completions API. */
 export class ChatAccumulator {
   readonly completion: ChatCompletion = { object: "chat.completion", choices: [] };
-  /** By choice and by the index that the service gives each call. */
+  /** The calls of each choice, by the index that the service sends. */
   readonly #toolCalls = new Map<ChatChoice, Map<unknown, ChatToolCall>>();
 
-  /** Adds a chunk, and returns what is new in it. Other values change nothing. */
+  /** Merges a chunk and yields its events. Ignores other values. */
   *add(chunk: unknown): Generator<ChatEvent, void, undefined> {
     if (!isRecord(chunk)) return;
     const { completion } = this;
@@ -89,19 +102,19 @@ export class ChatAccumulator {
     for (const part of choices) if (isRecord(part)) yield* this.#addChoice(part);
   }
 
-  /** Returns the function calls of choices that had no `finish_reason`. */
+  /** Yields the function calls of choices without a `finish_reason`. */
   *end(): Generator<ChatEvent, void, undefined> {
     for (const choice of this.completion.choices) if (choice.finish_reason === null) yield* toolCallsOf(choice);
   }
 
   *#addChoice(part: Fields): Generator<ChatEvent, void, undefined> {
     const choice = this.#choice(typeof part.index === "number" ? part.index : 0);
-    // One generation of the LLM gateway sends the last chunk twice.
+    // The first generation of the LLM gateway sends the last chunk twice.
     if (choice.finish_reason !== null) return;
     const { index, message } = choice;
     const { delta, message: whole, text, finish_reason: finishReason } = part;
     const fields = isRecord(delta) ? delta : isRecord(whole) ? whole : { content: text };
-    // Some services send both names with the same text.
+    // Some services send the same text under both names.
     const reasoning = textIn(fields.reasoning_content) || textIn(fields.reasoning);
     if (reasoning !== "") {
       message.reasoning_content = (message.reasoning_content ?? "") + reasoning;
@@ -142,37 +155,37 @@ export class ChatAccumulator {
   #addToolCall(choice: ChatChoice, part: Fields, position: number): ChatEvent {
     const calls = this.#toolCalls.get(choice) ?? new Map<unknown, ChatToolCall>();
     this.#toolCalls.set(choice, calls);
-    // Whole messages have no indexes.
+    // The calls of a complete message have no indexes.
     const key = part.index ?? position;
     const called = isRecord(part.function) ? part.function : {};
     const [id, name] = [textIn(part.id), textIn(called.name)];
     let toolCall = calls.get(key);
-    if (toolCall === undefined || isAnother(toolCall, id, name, part.index)) {
+    if (toolCall === undefined || isNewCall(toolCall, id, name, part.index)) {
       toolCall = { id: "", type: "function", function: { name: "", arguments: "" } };
       calls.set(key, toolCall);
       choice.message.tool_calls ??= [];
       choice.message.tool_calls.push(toolCall);
     }
-    // Only the first part has them. Some services repeat them, and some send other ids with later parts.
+    // The first part has the id and the name. Some services repeat them, or send other ids with later parts.
     toolCall.id ||= id;
     toolCall.function.name ||= name;
-    const piece = isRecord(called.arguments) ? argumentsOf(name, called.arguments) : textIn(called.arguments);
-    toolCall.function.arguments += piece;
-    return { type: "toolCallDelta", toolCall, arguments: piece, index: choice.index };
+    const delta = isRecord(called.arguments) ? argumentsText(name, called.arguments) : textIn(called.arguments);
+    toolCall.function.arguments += delta;
+    return { type: "toolCallDelta", toolCall, arguments: delta, index: choice.index };
   }
 }
 
 /**
- * Whether a part begins a call of its own. Some services send whole calls one after the other, without an index or all with the
- * same one: put together, their arguments would not be JSON.
+ * Returns whether a part begins another call. Some services send several complete calls without an index, or all with the
+ * same index. Merging them would produce arguments that are not JSON.
  */
-function isAnother({ id: before, function: called }: ChatToolCall, id: string, name: string, index: unknown): boolean {
+function isNewCall({ id: before, function: called }: ChatToolCall, id: string, name: string, index: unknown): boolean {
   if (id === "" || name === "" || before === "" || id === before) return false;
   return index === undefined || index === null || name !== called.name;
 }
 
-/** Arguments as JSON text. `JSON.stringify` is recursive, and overflows the stack where `JSON.parse` does not. */
-function argumentsOf(name: string, value: Fields): string {
+/** Returns arguments as JSON text. `JSON.stringify` is recursive and overflows the stack for values that `JSON.parse` accepts. */
+function argumentsText(name: string, value: Fields): string {
   try {
     return JSON.stringify(value);
   } catch {

@@ -2,7 +2,7 @@ import { EasDecodeError } from "../../errors.js";
 import { argumentTypeError } from "../../util/argument-errors.js";
 import type { ChatAccumulator, ChatCompletion, ChatEvent, ChatMessage } from "./chat-completion.js";
 
-/** Reads the values of a chat: chunks, or one whole answer. `fail` converts an error of this function to the call's error. */
+/** Yields the events of a chat's chunks, or of one complete response. `fail` converts a decoding error to the call's error. */
 export async function* chatEvents(
   values: AsyncIterable<unknown>,
   chat: ChatAccumulator,
@@ -27,9 +27,14 @@ export async function* chatEvents(
 }
 
 /**
- * The answer to a chat, read while it arrives. Iterate it for the parts, or call one of `finalText`, `finalMessage` and
- * `finalCompletion`, or both: these resolve when the answer is complete, and read it themselves unless a loop does. All
- * reject as `PredictStream.events` does.
+ * The response to a chat, read while it arrives. Iterate over its parts, call `finalText`, `finalMessage` or
+ * `finalCompletion`, or do both. These methods read the stream unless a loop does, and resolve when it is complete. All
+ * reject with the errors of `PredictStream.events`.
+ *
+ * @example
+ * const chat = stream.chat();
+ * for await (const part of chat) if (part.type === "text") process.stdout.write(part.text);
+ * messages.push(await chat.finalMessage());
  */
 export class ChatStream implements AsyncIterable<ChatEvent> {
   readonly #events: AsyncGenerator<ChatEvent, void, undefined>;
@@ -41,7 +46,7 @@ export class ChatStream implements AsyncIterable<ChatEvent> {
   #isTaken = false;
   #isLeft = false;
 
-  /** @internal `leave` ends the request, so that a read that waits for it is over. */
+  /** @internal `leave` ends the request, so that pending reads settle. */
   constructor(events: AsyncGenerator<ChatEvent, void, undefined>, chat: ChatAccumulator, leave: () => void) {
     this.#events = events;
     this.#chat = chat;
@@ -50,21 +55,21 @@ export class ChatStream implements AsyncIterable<ChatEvent> {
       this.#resolve = resolve;
       this.#reject = reject;
     });
-    // A loop reports the error too.
+    // Not unhandled: a loop over this chat rejects with the same error.
     this.#whole.catch(() => {});
   }
 
-  /** The answer as far as it was received. Also useful after an error. */
+  /** The response as far as it was received, also after an error. */
   get completion(): ChatCompletion {
     return this.#chat.completion;
   }
 
-  /** The parts of the answer. Leaving the loop early ends the request. */
+  /** Iterates over the parts of the response. Leaving the loop early ends the request. Throws a `TypeError` if called twice. */
   [Symbol.asyncIterator](): AsyncIterator<ChatEvent, void, undefined> {
     if (this.#isTaken) {
       throw argumentTypeError(
         "ERR_EAS_ARG_REQUEST",
-        "this chat is already being read: read it once. finalMessage() can be called besides a loop",
+        "this chat is already being read: read it once. finalMessage() can be called in addition to a loop",
       );
     }
     this.#isTaken = true;
@@ -85,19 +90,19 @@ export class ChatStream implements AsyncIterable<ChatEvent> {
     };
   }
 
-  /** Resolves with the text of the first choice; `""` when the model wrote none. */
+  /** Resolves with the text of the first choice; `""` if the model wrote none. */
   async finalText(): Promise<string> {
     return (await this.finalMessage()).content ?? "";
   }
 
-  /** Resolves with the message of the first choice, which can be added to the `messages` of the next request. */
+  /** Resolves with the message of the first choice. Append it to the `messages` of the next request. */
   async finalMessage(): Promise<ChatMessage> {
     const { choices } = await this.finalCompletion();
-    // Without a choice the stream fails.
+    // There is a first choice, because a stream without choices fails.
     return (choices[0] as ChatCompletion["choices"][number]).message;
   }
 
-  /** Resolves with the whole answer: all choices with their `finish_reason`, and the usage. */
+  /** Resolves with the complete response: all choices with their `finish_reason`, and the usage. */
   finalCompletion(): Promise<ChatCompletion> {
     if (!this.#isTaken) {
       this.#isTaken = true;
@@ -112,7 +117,7 @@ export class ChatStream implements AsyncIterable<ChatEvent> {
       if (step.done) this.#resolve(this.#chat.completion);
       return step;
     } catch (error) {
-      // A chat that was left may have no choices yet.
+      // After an early return the error for missing choices does not matter.
       if (this.#isLeft) return { done: true, value: undefined };
       this.#reject(error);
       throw error;

@@ -62,8 +62,8 @@ export function eventStep(): TextStep<ServerSentEvent> {
       parser.feed("\n\n");
       return;
     }
-    // CR and CRLF are converted to LF, because the parser delays a line that ends with CR until the next chunk, and takes
-    // quadratic time for chunks whose lines end with CR only.
+    // CR and CRLF are converted to LF. The parser would delay a line that ends with CR until the next chunk, and take
+    // quadratic time if all lines end with CR.
     const rest = endedByCr && text.startsWith("\n") ? text.slice(1) : text;
     endedByCr = rest.endsWith("\r");
     parser.feed(rest.includes("\r") ? rest.replace(/\r\n?/g, "\n") : rest);

@@ -5,26 +5,31 @@ import { show } from "../../util/argument-errors.js";
 import type { ServerSentEvent } from "./server-sent-events.js";
 import { GATEWAY_LINE, type StreamEnd } from "./stream-end.js";
 
-/** Characters of what the service said that stand in the message. */
+/** Maximum number of characters of the service's message in an error message. */
 const EXCERPT = 200;
 
-/** The error of an event by which a service says, in the middle of its answer, that it failed. */
+/** Returns the error that an event reports; undefined if it does not report an error. */
 export function errorOfEvent(
   { event, data }: ServerSentEvent,
   before: number,
   call: FailedCall,
 ): EasStreamError | undefined {
+<<<<<<< HEAD
   // Not `"error"`: the search looks for the first character, and `"` occurs too often in JSON.
   if (event !== "error" && !data.includes('rror"')) return undefined;
   // A relay that ends a stream within an event adds its report as a line.
+=======
+  if (event !== "error" && !data.includes('"error"')) return undefined;
+  // A relay that ends a stream within an event appends its error as a line of that event.
+>>>>>>> cd4c2cc (Chat and stream errors: docstrings in plain English)
   const value = parse(data) ?? parse(data.slice(data.lastIndexOf("\n") + 1));
-  if (event !== "error" && said(value) === undefined) return undefined;
+  if (event !== "error" && reportedError(value) === undefined) return undefined;
   return streamError(value, data, before, call);
 }
 
 /**
- * The same for a JSON value: an object with an `error` and nothing else, since values may have fields of any name. Those of a
- * chat have the names of OpenAI's API.
+ * Returns the error that a JSON value reports; undefined if it does not report an error. Values may have fields of any
+ * name, so that outside of a chat only an object whose single field is `error` counts.
  */
 export function errorOfValue(
   value: unknown,
@@ -32,11 +37,11 @@ export function errorOfValue(
   call: FailedCall,
   isChat = false,
 ): EasStreamError | undefined {
-  if (said(value) === undefined || (!isChat && Object.keys(value as object).length > 1)) return undefined;
+  if (reportedError(value) === undefined || (!isChat && Object.keys(value as object).length > 1)) return undefined;
   return streamError(value, textOf(value), before, call);
 }
 
-/** The error of a stream that was cut off although its connection ended in good order. */
+/** Returns the error of a stream that was cut off although the body ended normally. */
 export function errorOfEnd({ why, line = "" }: StreamEnd, before: number, call: FailedCall): EasStreamError {
   const data = redactText(line, call.token);
   const shown = data === "" ? "" : `, ${show(data)}`;
@@ -48,7 +53,7 @@ export function errorOfEnd({ why, line = "" }: StreamEnd, before: number, call: 
 }
 
 function streamError(value: unknown, data: string, before: number, call: FailedCall): EasStreamError {
-  const message = redactText(messageOf(said(value)) ?? data, call.token);
+  const message = redactText(messageOf(reportedError(value)) ?? data, call.token);
   const excerpt = message.length > EXCERPT ? `${message.slice(0, EXCERPT)}…` : message;
   return new EasStreamError(
     `${describeCall(call.plan)} failed after ${before} events or values. The service said: ${excerpt}`,
@@ -60,8 +65,8 @@ function streamError(value: unknown, data: string, before: number, call: FailedC
   );
 }
 
-/** What stands in the place of an error: vLLM and OpenAI have `{ error: { message, code } }`, older vLLM `object: "error"`. */
-function said(value: unknown): unknown {
+/** Returns the error within a value: OpenAI and vLLM send `{ error: { message, code } }`, older vLLM `object: "error"`. */
+function reportedError(value: unknown): unknown {
   if (typeof value !== "object" || value === null) return undefined;
   const { error, object } = value as { error?: unknown; object?: unknown };
   if (object === "error") return value;
@@ -77,7 +82,7 @@ function messageOf(error: unknown): string | undefined {
 }
 
 function statusOf(value: unknown): number | undefined {
-  const inner = said(value);
+  const inner = reportedError(value);
   for (const place of [inner, value]) {
     if (typeof place !== "object" || place === null) continue;
     const { code, status } = place as { code?: unknown; status?: unknown };
@@ -95,7 +100,7 @@ function parse(text: string): unknown {
   }
 }
 
-/** The value as JSON text. `JSON.stringify` is recursive, and overflows the stack where `JSON.parse` does not. */
+/** Returns a value as JSON text. `JSON.stringify` is recursive and overflows the stack for values that `JSON.parse` accepts. */
 function textOf(value: unknown): string {
   try {
     return JSON.stringify(value);
