@@ -70,7 +70,7 @@ export class FaultQueue {
     checkOptionNames("fault", fault, FAULT_OPTIONS);
     const { chunks = DEFAULT_CHUNKS } = fault;
     if (!Number.isInteger(chunks) || chunks < 0) {
-      throw argumentRangeError("ERR_EAS_ARG_OPTION", `chunks is ${show(chunks)}: it must be a whole number, 0 or more`);
+      throw argumentRangeError("ERR_EAS_ARG_OPTION", `chunks is ${show(chunks)}: it must be an integer of at least 0`);
     }
     this.#faults.push({ fault, left: fault.times ?? 1 });
   }

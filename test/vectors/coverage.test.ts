@@ -16,7 +16,7 @@ import {
   TURNS,
 } from "./replay.js";
 
-// Which vectors of the record these tests answer for, so that none falls through between the files.
+// Checks that every recorded vector is replayed, or skipped with a reason, in one of the test files.
 
 const FORMATS = ["string", "tf", "torch", "blade", "blade-tf", "onnx"];
 const REQUEST_FAMILIES = [...FORMATS, "sign", "queue", "codec", "discovery", "wrr"];
@@ -24,13 +24,13 @@ const RESPONSE_FAMILIES = [...FORMATS, "dataframe", "dataframelist"];
 
 const REPLAYED = [...REQUESTS, ...BUILD_ERRORS, ...SIGNATURES, ...RESPONSES, ...QUEUE, ...DISCOVERY, ...TURNS];
 
-test("the record is whole", () => {
+test("the record is complete", () => {
   expect(RECORD).toHaveLength(329);
   expect(RECORD[0]?.name).toBe("_meta");
   expect(new Set(RECORD.map(({ name }) => name)).size).toBe(RECORD.length);
 });
 
-test("every skipped vector exists, and has a reason", () => {
+test("every skipped vector exists and has a reason", () => {
   const names = RECORD.map(({ name }) => name);
   for (const [name, reason] of Object.entries(SKIPPED)) {
     expect(names).toContain(name);
@@ -38,7 +38,7 @@ test("every skipped vector exists, and has a reason", () => {
   }
 });
 
-test("no vector of these families is left out, and none is counted twice", () => {
+test("every vector of these families is replayed or skipped exactly once", () => {
   const expected = RECORD.slice(1).filter(
     ({ name }) => REQUEST_FAMILIES.includes(name.split("/")[0] as string) || isOurResponse(name),
   );
@@ -47,7 +47,7 @@ test("no vector of these families is left out, and none is counted twice", () =>
   expect(answered.sort()).toEqual(expected.map(({ name }) => name).sort());
 });
 
-test("so many are replayed, and so many skipped", () => {
+test("the numbers of replayed and skipped vectors are as recorded", () => {
   expect({
     requests: REQUESTS.length,
     buildErrors: BUILD_ERRORS.length,
@@ -77,7 +77,7 @@ test("so many are replayed, and so many skipped", () => {
   });
 });
 
-/** The responses of the other formats are read in other files. */
+/** Whether a response vector is replayed in this folder. Other files test the other formats. */
 function isOurResponse(name: string): boolean {
   const [family, format] = name.split("/");
   return family === "resp" && RESPONSE_FAMILIES.includes(format as string);

@@ -4,9 +4,9 @@ import { ENDPOINT_TYPE_DIRECT, PredictClient, QueueClient, type TransportRequest
 import { RecordingTransport, transportAnswer } from "../support/calls.js";
 import { DISCOVERY, type DiscoveryVector, fromHex, provingHeaders, TURNS, toHex, vectorNamed } from "./replay.js";
 
-// The official Python SDK's direct connections: what it asks discovery, what it sends to an instance, whose turn it is.
+// Direct connections of the official Python SDK: its discovery requests, its requests to instances, and its load balancing.
 
-test.each(TURNS)("$name: whose turn it is", ({ weights, sequence }) => {
+test.each(TURNS)("$name: selects instances in the same order", ({ weights, sequence }) => {
   const turns = new WeightedRoundRobin(weights.map(([, weight]) => weight));
   const taken = sequence.map(() => {
     const at = turns.next();
@@ -16,7 +16,7 @@ test.each(TURNS)("$name: whose turn it is", ({ weights, sequence }) => {
 });
 
 test.each(TURNS.filter(({ weights }) => weights.length > 0))(
-  "$name: of a client's calls",
+  "$name: a client calls instances in the same order",
   async ({ weights, sequence }) => {
     const transport = new RecordingTransport();
     const client = new PredictClient({
@@ -32,7 +32,7 @@ test.each(TURNS.filter(({ weights }) => weights.length > 0))(
   },
 );
 
-/** What this SDK asks discovery, and where it then sends. */
+/** Returns this SDK's discovery request and the address of its call. */
 async function ask(call: DiscoveryVector["call"], Client: typeof PredictClient | typeof QueueClient) {
   const { endpoint, service, env = {} } = call;
   for (const name of ["NAMESPACE", "POD_NAME"]) vi.stubEnv(name, env[name]);
@@ -54,7 +54,7 @@ async function ask(call: DiscoveryVector["call"], Client: typeof PredictClient |
 const ASKED = DISCOVERY.filter(({ call }) => call.endpoint !== undefined);
 
 test.each(ASKED.flatMap((vector) => [PredictClient, QueueClient].map((Client) => ({ ...vector, Client }))))(
-  "$name: $Client.name asks the same, without the token",
+  "$name: $Client.name sends the same discovery request, without the token",
   async ({ call, method, url, endpointGet, Client }) => {
     const { transport, client } = await ask(call, Client);
     const [{ origin, path, headers, ...request }] = transport.requests as [TransportRequest];
@@ -69,7 +69,7 @@ test.each(ASKED.flatMap((vector) => [PredictClient, QueueClient].map((Client) =>
   },
 );
 
-test("discovery/direct-predict: an instance is sent the same as a gateway, and signed the same", async () => {
+test("discovery/direct-predict: an instance receives the same request and signature as a gateway", async () => {
   const vector = vectorNamed<DiscoveryVector>("discovery/direct-predict");
   const { client: record } = vector.call;
   vi.useFakeTimers({ now: new Date(`${record?.clock}Z`), toFake: ["Date"] });

@@ -2,7 +2,7 @@ import { readFileSync } from "node:fs";
 import { describe, expect, test } from "vitest";
 import { type ImageOptions, pixelsToTensor } from "../../src/image/index.js";
 
-// What Pillow makes of the same pixels: image/make.py.
+// Results of Pillow for the same pixels, which image/make.py created.
 
 interface Vector {
   readonly mode: string;
@@ -27,14 +27,14 @@ function noise(seed: number, length: number): Uint8Array {
   });
 }
 
-describe(`as Pillow ${pillow}, to the bit`, () => {
+describe(`bit for bit like Pillow ${pillow}`, () => {
   test.each(vectors)("$mode $width x $height: $options", ({ width, height, channels, seed, options, result }) => {
     const data = noise(seed, width * height * channels);
     const made = pixelsToTensor({ data, width, height, channels }, { ...options, layout: "NHWC", dtype: "DT_UINT8" });
     expect(Buffer.from(made.data)).toEqual(Buffer.from(result, "base64"));
   });
 
-  test("there are vectors of every kind", () => {
+  test("the vectors cover every mode and option", () => {
     expect(vectors.length).toBeGreaterThanOrEqual(25);
   });
 });

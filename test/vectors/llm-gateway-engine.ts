@@ -2,7 +2,7 @@ import { gzipSync } from "node:zlib";
 import { endConnection, resetConnection } from "../../src/emulator/faults.js";
 import type { EmulatorCall } from "../../src/emulator/index.js";
 
-// An engine that answers by the header `x-case`, as the engine did from which the gateways' answers were recorded.
+// An engine that responds according to the header `x-case`, like the engine with which the gateways were recorded.
 
 type Answer = (call: EmulatorCall) => Response;
 
@@ -10,7 +10,7 @@ const encoder = new TextEncoder();
 const COMMON = { date: "Wed, 07 Jan 2026 12:00:00 GMT", server: "uvicorn" };
 const JSON_TYPE = "application/json";
 
-/** What ends a body that is not complete, as the engine's side of its connection. */
+/** The error that ends an incomplete body, as seen by the gateway. */
 const ENDS = { complete: undefined, reset: resetConnection, end: endConnection };
 
 function chunked(
@@ -53,7 +53,7 @@ const stream = (chunks: readonly (string | Uint8Array)[], end?: keyof typeof END
 const event = (data: string) => `data: ${data}\n\n`;
 
 const head = { created: 1767787200, model: "m" };
-/** A chunk in the form of the path. */
+/** Returns a chunk in the form of the path. */
 function delta({ path }: EmulatorCall, text: string, finish_reason: string | null = null): string {
   if (path !== "/v1/completions") {
     const choice = { index: 0, delta: { content: text }, logprobs: null, finish_reason };
@@ -219,7 +219,7 @@ const CASES: Readonly<Record<string, Answer>> = {
   ndjsoncut: () => chunked("application/x-ndjson", ['{"response":"a"}\n'], "reset"),
 };
 
-/** The names of the cases that break before the answer's head: faults of the engine. */
+/** Names of the cases that break before the response headers, as faults of the engine. */
 export const BROKEN_BEFORE_HEAD: readonly string[] = ["rsthead"];
 
 export function engine(call: EmulatorCall): Response {

@@ -10,14 +10,14 @@ import {
 } from "../../src/emulator/index.js";
 import { BROKEN_BEFORE_HEAD, engine } from "./llm-gateway-engine.js";
 
-// The emulated LLM gateway against answers of the published program, recorded byte for byte.
+// Compares the emulated LLM gateway with responses of the published program, which were recorded byte for byte.
 
 interface Capture {
   readonly gateway: LlmGatewayGeneration;
   readonly case: string;
   readonly stream: boolean;
   readonly end: string;
-  /** Bytes as Latin-1. Of a long answer, its start and its end with an ellipsis between them. */
+  /** Bytes as Latin-1. A long response consists of its start, an ellipsis and its end. */
   readonly raw: string;
 }
 
@@ -26,10 +26,9 @@ const CAPTURES = readFileSync(new URL("./llm-gateway.jsonl", import.meta.url), "
   .filter((line) => line !== "")
   .map((line) => JSON.parse(line) as Capture);
 
-/** Answers that are not compared as a whole, and what of them is not. */
+/** Responses that are not compared completely, with the reason. */
 const SKIPPED: Readonly<Record<string, string>> = {
-  "2026-01 bigjson":
-    "the borders of its chunks are those of reads from a socket, and the recorded ones differ by chance",
+  "2026-01 bigjson": "its chunk boundaries depend on the timing of socket reads",
 };
 
 const running: RunningEmulator[] = [];
@@ -49,7 +48,7 @@ function gatewayOf(generation: LlmGatewayGeneration) {
   return started.get(generation) as ReturnType<typeof start>;
 }
 
-/** Reads responses from a connection, one after the other: their bytes as Latin-1. */
+/** Reads responses from a connection one after another, as Latin-1. */
 function responsesOf(socket: Socket): () => Promise<string> {
   const chunks = socket[Symbol.asyncIterator]();
   return async () => {
@@ -81,7 +80,7 @@ async function ask({ emulator }: Awaited<ReturnType<typeof start>>, name: string
   socket.write(request("POST", "/v1/chat/completions", headers) + body);
   const next = responsesOf(socket);
   const raw = await next();
-  // A second answer shows that the connection is kept alive.
+  // A second response shows that the connection is kept alive.
   socket.write(request("GET", "/healthz", ""));
   const health = await next();
   socket.destroy();
@@ -107,18 +106,18 @@ function parse(raw: string): Parsed {
   return { line, headers, body: raw.slice(end + 4) };
 }
 
-/** As the recording program would have written it: its names of headers, in the capture's order. */
+/** Returns a response with the header names and the header order of the recording program. */
 function inFormOf(capture: Parsed, { line, headers, body }: Parsed): string {
   const names = [...capture.headers.keys(), ...[...headers.keys()].filter((name) => !capture.headers.has(name))];
   const fields = names.map((name) => `${name}: ${headers.get(name)}`);
   return [line, ...fields, "", body].join("\r\n");
 }
 
-/** Headers that Node's server adds. */
+/** Headers that Node's HTTP server adds. */
 const OF_NODE = ["connection", "keep-alive"];
 const ENGINE_DATE = "Wed, 07 Jan 2026 12:00:00 GMT";
 
-/** Replaces what differs from run to run: the date, unless it is the engine's, and the local port of a connection. */
+/** Replaces the parts that differ between runs: the gateway's date and the local port of a connection. */
 function normal(text: string): string {
   return text
     .replace(/^date: (.*)$/m, (field, date: string) => (date.trim() === ENGINE_DATE ? field : "date: now\r"))
@@ -127,7 +126,7 @@ function normal(text: string): string {
 
 const nameOf = ({ gateway, case: name, stream }: Capture) => `${gateway} ${name}${stream ? ", streamed" : ""}`;
 
-/** A long answer as the record has it: its start and its end, with the program's names, order and date. */
+/** Returns a response in the form of the record, with the program's header names, header order and date. */
 function inFormOfLong(raw: string, { line, headers, body }: Parsed): string {
   const rank = (name: string) => (name === "transfer-encoding" ? "~" : name);
   const names = [...headers.keys()].sort((a, b) => (rank(a) < rank(b) ? -1 : 1));
@@ -142,7 +141,7 @@ function inFormOfLong(raw: string, { line, headers, body }: Parsed): string {
   return `${text.slice(0, start.length)}…${text.slice(-end.length)}`;
 }
 
-test("the record is whole, and one answer is skipped", () => {
+test("the record is complete, and one response is skipped", () => {
   expect(CAPTURES).toHaveLength(134);
   expect(CAPTURES.every(({ end }) => end === "complete, kept alive")).toBe(true);
   expect(new Set(CAPTURES.map(nameOf)).size).toBe(134);
@@ -150,7 +149,7 @@ test("the record is whole, and one answer is skipped", () => {
   expect(Object.keys(SKIPPED)).toHaveLength(1);
 });
 
-describe("an answer as the published program gives it", () => {
+describe("responds like the published program", () => {
   test.for(
     CAPTURES.filter((capture) => !(nameOf(capture) in SKIPPED)).map((capture) => [nameOf(capture), capture] as const),
   )("%s", async ([, capture]) => {

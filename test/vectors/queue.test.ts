@@ -26,14 +26,14 @@ import {
   vectorNamed,
 } from "./replay.js";
 
-// What the official Python SDK did with a queue, done by ours: the same requests, and the same made of the answers.
+// Replays the queue calls of the official Python SDK: the requests and the results must be the same.
 
 const of = <V>(kind: string, prefix: string): V[] =>
   QUEUE.filter((vector) => vector.kind === kind && vector.name.startsWith(prefix)) as unknown as V[];
 
 const isWatch = ({ call }: QueueVector): boolean => call.op === "watch";
 
-/** A frame of the record, as the generated code has it. */
+/** Creates a frame of the record with the generated code. */
 function messageOf({ index, tags, data, message }: FrameRecord) {
   return {
     index: BigInt(decode(index) as number | bigint),
@@ -51,7 +51,7 @@ function expectFrame(frame: DataFrame, expected: FrameRecord): void {
   expect(frame.message).toBe(message);
 }
 
-/** The answer that the service gave the official SDK. */
+/** Returns the response that the official SDK received. */
 function answerOf({ call, returns }: QueueVector): TransportResponse {
   switch (call.op) {
     case "put": {
@@ -72,7 +72,7 @@ function answerOf({ call, returns }: QueueVector): TransportResponse {
   }
 }
 
-/** Whom the official SDK's client was made for; `path_suffix` is a part of the queue's name here. */
+/** Creates a client with the options of the official SDK's client. `path_suffix` becomes part of the queue's name. */
 function optionsOf({ call }: QueueVector): QueueClientOptions {
   const { endpoint, service, token, uid, gid, content_type, custom_url, extra_headers, path_suffix } = call.client;
   return {
@@ -88,7 +88,7 @@ function optionsOf({ call }: QueueVector): QueueClientOptions {
   };
 }
 
-/** Makes the call of a vector. Its values are what a program in Python wrote, so not all are of our types. */
+/** Makes the call of a vector. Its values come from Python, so their types may differ from ours. */
 function act(client: QueueClient, { call }: QueueVector): Promise<unknown> {
   const [first] = call.args.map(decode);
   const { tags, request_id: requestId, ...rest } = call.kwargs;
@@ -110,12 +110,12 @@ function act(client: QueueClient, { call }: QueueVector): Promise<unknown> {
 }
 
 interface Replayed {
-  /** All that was sent, but for the attributes that a put asks for by itself. */
+  /** All requests, except the attributes request that a put sends by itself. */
   readonly requests: TransportRequest[];
   readonly result: unknown;
 }
 
-/** Makes the call of a vector without a network. */
+/** Makes the call of a vector and records its requests. */
 async function replay(vector: QueueVector): Promise<Replayed> {
   const transport = new RecordingTransport(({ path }) =>
     path.includes("_attrs_") ? transportAnswer(200, {}, "{}") : answerOf(vector),
@@ -134,7 +134,7 @@ const COMPARED = [
   "content-type",
 ];
 
-/** The headers that tell who asks, for what, and those that the vector's user added. */
+/** Returns the identifying headers, the content headers, and those that the vector's user added. */
 function comparedHeaders(headers: readonly HeaderPair[], { call }: QueueVector): Record<string, string> {
   const added = [...(decode(call.client.extra_headers ?? { $map: [] }) as Map<string, string>).keys()];
   const names = [...COMPARED, ...added.map((name) => name.toLowerCase())];
@@ -142,7 +142,7 @@ function comparedHeaders(headers: readonly HeaderPair[], { call }: QueueVector):
   return Object.fromEntries(all.filter(([name]) => names.includes(name)));
 }
 
-/** Path, and the pairs of the query in their order. Python writes a blank as "+" there, and ours as "%20". */
+/** Returns the path and the query pairs in order. Python encodes a space as "+", this SDK as "%20". */
 function partsOf(url: string) {
   const { pathname, searchParams } = new URL(url, "http://queue");
   return { pathname, pairs: [...searchParams] };
@@ -191,7 +191,7 @@ async function replayCall(vector: QueueVector): Promise<void> {
   expectSameResult(vector, result);
 }
 
-/** Sends as little as possible through a client that refuses; gives what it refused with. */
+/** Makes a call that the client must refuse before it sends anything, and returns the error. */
 async function refusalOf(vector: QueueVector) {
   const transport = new RecordingTransport(({ path }) =>
     transportAnswer(200, {}, path.includes("_attrs_") ? "{}" : "42"),
@@ -203,7 +203,7 @@ async function refusalOf(vector: QueueVector) {
 const REQUESTS = of<QueueVector>("request", "queue/");
 test.each(REQUESTS.filter((vector) => !isWatch(vector)))("$name", replayCall);
 
-test.each(of<QueueVector>("send-error", "queue/"))("$name: fails, and nothing is sent", async (vector) => {
+test.each(of<QueueVector>("send-error", "queue/"))("$name: fails before anything is sent", async (vector) => {
   const { error, requests } = await refusalOf(vector);
   expect(error).toMatchObject({
     name: "TypeError",
@@ -252,7 +252,7 @@ test.each(REQUESTS.filter(isWatch))("$name", async (vector) => {
 
 const NOBODY: FrameOwner = { commit: async () => {}, negative: async () => {}, release: () => {} };
 
-/** Reads a frame or a list as far as it goes, and gives what the official SDK's accessors are asked for. */
+/** Reads a frame or a list, and returns the results of the accessors that the vector calls. */
 function readAll({ decoder, bodyHex }: FrameVector): DataFrame[] {
   const bytes = fromHex(bodyHex);
   const frames =
@@ -284,12 +284,12 @@ function replayFrames(vector: FrameVector): void {
 
 test.each(of<FrameVector>("response", "resp/"))("$name", replayFrames);
 
-test("every vector of queues is one of these kinds", () => {
+test("every queue vector is of one of these kinds", () => {
   const kinds = [...REQUESTS, ...of<QueueVector>("send-error", "queue/"), ...of<FrameVector>("response", "resp/")];
   expect(kinds.map(({ name }) => name).sort()).toEqual(QUEUE.map(({ name }) => name).sort());
 });
 
-// What ours does for the vectors that are not replayed.
+// Behavior of this SDK for the vectors that are not replayed.
 
 async function expectRefused(vector: QueueVector, refusal: { name: string; code: string; message: RegExp }) {
   const { error, requests } = await refusalOf(vector);
@@ -307,7 +307,7 @@ const INSTEAD: Readonly<Record<keyof typeof SKIPPED_QUEUE, (vector: never) => vo
   },
   "queue/put-tags-awkward": async (vector: QueueVector) => {
     await expectRefused(vector, { name: "TypeError", code: "ERR_EAS_ARG_TAG", message: /tag "n" is 5: .*a string/ });
-    // As text it goes as the other tags do.
+    // As a string it is sent like the other tags.
     const { $map: pairs } = vector.call.kwargs.tags as { $map: [string, unknown][] };
     const tags = { $map: pairs.map(([name, value]) => [name, String(value)]) };
     await replayCall({ ...vector, call: { ...vector.call, kwargs: { tags } } });
@@ -346,12 +346,12 @@ const INSTEAD: Readonly<Record<keyof typeof SKIPPED_QUEUE, (vector: never) => vo
   },
 };
 
-describe("not as the official SDK", () => {
+describe("differs from the official SDK", () => {
   test.each(Object.entries(INSTEAD))("%s", async (name, check) => {
     await check(vectorNamed(name) as never);
   });
 
-  test.each(Object.keys(SKIPPED_QUEUE))("%s: replayed, it would still differ", async (name) => {
+  test.each(Object.keys(SKIPPED_QUEUE))("%s: still differs when replayed", async (name) => {
     const vector = vectorNamed<QueueVector | FrameVector>(name);
     const again = async () => ("call" in vector ? replayCall(vector) : replayFrames(vector));
     await expect(again()).rejects.toThrow();

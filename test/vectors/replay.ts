@@ -27,8 +27,8 @@ import {
 } from "../../src/index.js";
 import { RecordingTransport, thrownBy, transportAnswer } from "../support/calls.js";
 
-// What the official Python SDK did, replayed through this SDK. `python-sdk.json` is the record, whose first element
-// explains the encodings; this file reads it and compares.
+// Replays the recorded calls of the official Python SDK through this SDK. The first element of `python-sdk.json` explains
+// the encodings of the record.
 
 export interface Vector {
   readonly name: string;
@@ -42,7 +42,7 @@ export interface ClientRecord {
   readonly endpoint: string;
   readonly service: string;
   readonly token: string;
-  /** Local time of the record, which Python sends as GMT. */
+  /** Local time of the recording, which Python sends as GMT. */
   readonly clock: string;
   readonly content_type?: string;
   readonly extra_headers?: unknown;
@@ -56,7 +56,7 @@ export interface RequestVector extends Vector {
   readonly headers: readonly HeaderPair[];
   readonly bodyHex: string;
   readonly orderInsensitive?: true;
-  /** What was given to snappy, where `bodyHex` is what came of it. */
+  /** Uncompressed bytes, if `bodyHex` was compressed with snappy. */
   readonly uncompressedHex?: string;
 }
 
@@ -80,76 +80,79 @@ export interface ResponseVector extends Vector {
     | "blade_tf_request.TFResponse"
     | "OnnxResponse";
   readonly bodyHex: string;
-  /** What the accessors gave; absent where the decoder itself failed, which is then in `error`. */
+  /** Results of the accessors; absent if decoding failed with `error`. */
   readonly reads?: readonly { readonly call: Step; readonly result?: unknown; readonly error?: unknown }[];
   readonly error?: unknown;
 }
 
-/** The record as it is in the file. */
+/** The contents of the record. */
 export const RECORD: readonly Vector[] = JSON.parse(
   readFileSync(new URL("python-sdk.json", import.meta.url), "utf8"),
 ) as Vector[];
 
-/** Vectors whose bytes or headers ours are not to equal, and why; `requests.test.ts` shows what ours does instead. */
+/** Vectors from which this SDK's bytes or headers differ, with the reason. `requests.test.ts` tests its own behavior. */
 export const SKIPPED_REQUESTS = {
-  "string/no-token": "ours sends Content-Type without a token too",
+  "string/no-token": "this SDK sends Content-Type without a token too",
   "string/content-type-no-token": "Python drops the content type that was set when there is no token",
-  "string/custom-url-no-token": "ours sends Content-Type without a token too",
-  "string/extra-header-authorization-overwritten": "ours refuses an Authorization header beside a token",
-  "string/service-with-query": "ours refuses a query in the service name",
-  "string/service-trailing-space": "ours refuses a blank at the end of the service name",
-  "string/endpoint-double-trailing-slash": "Python removes one slash only; ours removes all",
-  "string/endpoint-https": "Python asks http://https://…; ours speaks https",
-  "tf/float-overflow-boundary": "protobuf in C++ rounds FLT_MAX + ½ ulp down; ours rounds as IEEE 754 does",
-  "tf/uint16-negative": "ours refuses values that the dtype cannot hold",
-  "tf/empty-shape-and-content": "shape [] is one element; ours refuses a length that does not fit the shape",
-  "tf/shape-negative-dim": "ours refuses negative dimensions",
-  "tf/shape-large-dim": "ours refuses a length that does not fit the shape",
-  "tf/no-feed": "Python sends the signature name only with a feed; ours keeps it",
-  "tf/no-feed-fetch": "Python sends the signature name only with a feed; ours keeps it",
-  "tf/same-name-twice-appends": "Python mixes two feeds of a name into one; ours replaces",
-  "blade/scalar-float-volume-mismatch": "Python drops the value in silence; ours refuses what does not fit the shape",
+  "string/custom-url-no-token": "this SDK sends Content-Type without a token too",
+  "string/extra-header-authorization-overwritten": "this SDK rejects an Authorization header in addition to a token",
+  "string/service-with-query": "this SDK rejects a query in the service name",
+  "string/service-trailing-space": "this SDK rejects a trailing space in the service name",
+  "string/endpoint-double-trailing-slash": "Python removes only one slash; this SDK removes all",
+  "string/endpoint-https": "Python requests http://https://…; this SDK uses https",
+  "tf/float-overflow-boundary": "protobuf in C++ rounds FLT_MAX + ½ ulp down; this SDK rounds like IEEE 754",
+  "tf/uint16-negative": "this SDK rejects values that the dtype cannot hold",
+  "tf/empty-shape-and-content": "shape [] is one element; this SDK rejects a length that does not match the shape",
+  "tf/shape-negative-dim": "this SDK rejects negative dimensions",
+  "tf/shape-large-dim": "this SDK rejects a length that does not match the shape",
+  "tf/no-feed": "Python sends the signature name only with a feed; this SDK keeps it",
+  "tf/no-feed-fetch": "Python sends the signature name only with a feed; this SDK keeps it",
+  "tf/same-name-twice-appends": "Python merges two feeds of the same name; this SDK replaces the first",
+  "blade/scalar-float-volume-mismatch":
+    "Python silently drops the value; this SDK rejects values that do not match the shape",
 } as const;
 
-/** As above; `signatures.test.ts` shows what ours does instead. */
+/** Signature vectors from which this SDK differs. `signatures.test.ts` tests its own behavior. */
 export const SKIPPED_SIGNATURES = {
-  "sign/service-trailing-space": "ours refuses a blank at the end of the service name",
-  "sign/service-trailing-newline": "ours refuses a line break in the service name",
+  "sign/service-trailing-space": "this SDK rejects a trailing space in the service name",
+  "sign/service-trailing-newline": "this SDK rejects a line break in the service name",
 } as const;
 
-/** As above; `responses.test.ts` shows what ours does instead. */
+/** Response vectors from which this SDK differs. `responses.test.ts` tests its own behavior. */
 export const SKIPPED_RESPONSES = {
-  "resp/tf/uint8": "Python reads no UINT8 (None); ours does, and refuses the -5 that is in it",
-  "resp/tf/dtype-unknown-enum": "Python gives None; ours says that it does not know the dtype",
-  "resp/tf/dtype-absent": "Python gives None; ours says that there is no dtype",
-  "resp/tf/dim-large": "ours refuses dimensions that no array can have",
-  "resp/tf/field-zero": "protobuf in C++ stops reading without an error; ours fails, as protobuf in Python does",
-  "resp/tf/stray-end-group": "protobuf in C++ stops reading without an error; ours fails, as protobuf in Python does",
-  "resp/torch/bool": "Python gives None; ours says that the values are in a field of another dtype",
-  "resp/torch/map-bool": "Python gives None; ours says that the values are in a field of another dtype",
-  "resp/torch/string": "Python gives None; ours reads STRING",
-  "resp/torch/map-string": "Python gives None; ours reads STRING",
-  "resp/torch/empty": "Python gives an empty shape and None for a name that is not there; ours says that it is not",
-  "resp/blade/int32": "Python gives [] for another dtype than the output's; ours says which it is",
-  "resp/blade/int64": "Python gives [] for another dtype than the output's; ours says which it is",
+  "resp/tf/uint8": "Python returns None for UINT8; this SDK reads it, and rejects the value -5",
+  "resp/tf/dtype-unknown-enum": "Python returns None; this SDK reports an unknown dtype",
+  "resp/tf/dtype-absent": "Python returns None; this SDK reports a missing dtype",
+  "resp/tf/dim-large": "this SDK rejects impossible dimensions",
+  "resp/tf/field-zero": "protobuf in C++ stops reading without an error; this SDK throws, like protobuf in Python",
+  "resp/tf/stray-end-group": "protobuf in C++ stops reading without an error; this SDK throws, like protobuf in Python",
+  "resp/torch/bool": "Python returns None; this SDK reports values in a field of another dtype",
+  "resp/torch/map-bool": "Python returns None; this SDK reports values in a field of another dtype",
+  "resp/torch/string": "Python returns None; this SDK reads STRING",
+  "resp/torch/map-string": "Python returns None; this SDK reads STRING",
+  "resp/torch/empty": "Python returns an empty shape and None for an unknown name; this SDK throws",
+  "resp/blade/int32":
+    "Python returns [] for a dtype that differs from the output's; this SDK reports the output's dtype",
+  "resp/blade/int64":
+    "Python returns [] for a dtype that differs from the output's; this SDK reports the output's dtype",
   "resp/blade-tf/no-values":
-    "Python says that there is no such output; ours says that it is empty, and gives its shape",
-  "resp/onnx/float16": "Python fails; ours reads FLOAT16",
-  "resp/onnx/dims-minus-one": "Python infers a dimension of -1; ours refuses dimensions that no array can have",
-  "resp/string/utf8": "Python gives the repr of the bytes; ours gives the text",
+    "Python reports that the output does not exist; this SDK reports an empty output with its shape",
+  "resp/onnx/float16": "Python fails; this SDK reads FLOAT16",
+  "resp/onnx/dims-minus-one": "Python infers a dimension of -1; this SDK rejects impossible dimensions",
+  "resp/string/utf8": "Python returns the repr of the bytes; this SDK returns the text",
 } as const;
 
-/** As above; `queue.test.ts` shows what ours does instead. */
+/** Queue vectors from which this SDK differs. `queue.test.ts` tests its own behavior. */
 export const SKIPPED_QUEUE = {
-  "queue/put-str-latin1": "Python sends text as Latin-1; ours sends UTF-8",
-  "queue/put-tags-awkward": "Python takes a number as a tag's value; ours wants text",
-  "queue/put-no-token": "Python sends an empty Authorization; ours sends none",
-  "queue/get-tags-override": "in Python tags can replace the service's own parameters; ours refuses such names",
-  "queue/search-float": "Python sends the float as 5.0; ours sends 5",
-  "queue/search-negative": "Python gives an empty answer without asking; ours says what is wrong",
-  "queue/search-text": "Python gives an empty answer without asking; ours says what is wrong",
-  "queue/delete-empty": "Python sends an empty list; ours sends nothing, as there is nothing to do",
-  "resp/dataframe/invalid-utf8-tag": "Python fails; ours reads the rest, with U+FFFD for what is no UTF-8",
+  "queue/put-str-latin1": "Python encodes strings as Latin-1; this SDK uses UTF-8",
+  "queue/put-tags-awkward": "Python accepts a number as a tag's value; this SDK requires a string",
+  "queue/put-no-token": "Python sends an empty Authorization header; this SDK omits it",
+  "queue/get-tags-override": "in Python, tags can replace the service's own parameters; this SDK rejects such names",
+  "queue/search-float": "Python sends the float as 5.0; this SDK sends 5",
+  "queue/search-negative": "Python returns an empty result without a request; this SDK throws",
+  "queue/search-text": "Python returns an empty result without a request; this SDK throws",
+  "queue/delete-empty": "Python sends an empty list; this SDK sends nothing",
+  "resp/dataframe/invalid-utf8-tag": "Python fails; this SDK replaces invalid UTF-8 by U+FFFD",
 } as const;
 
 /** All vectors that are not replayed, with the reasons. */
@@ -160,19 +163,19 @@ export const SKIPPED: Readonly<Record<string, string>> = {
   ...SKIPPED_QUEUE,
 };
 
-/** Vectors of the queue service: requests, and the messages that it answers with. */
+/** Families of queue vectors: requests and response messages. */
 const isQueue = ({ name }: Vector): boolean => /^(queue|codec|resp\/dataframe(list)?)\//.test(name);
 
-/** Vectors of direct connections: how instances are found, and whose turn it is. */
+/** Families of direct-connection vectors: discovery and load balancing. */
 const isDirect = ({ name }: Vector): boolean => /^(discovery|wrr)\//.test(name);
 
-/** The vectors that these tests answer for. */
+/** All vectors that these tests cover. */
 export const OURS = RECORD.filter(
   (vector) =>
     isQueue(vector) || isDirect(vector) || /^(sign|(resp\/)?(string|tf|torch|blade|blade-tf|onnx))\//.test(vector.name),
 );
 
-/** Those of a kind that are replayed; what other files do with the rest is their matter. */
+/** Returns the vectors of a kind that are replayed here. */
 function replayed<V extends Vector>(kind: string): V[] {
   return OURS.filter(
     (vector) => !isQueue(vector) && !isDirect(vector) && vector.kind === kind && !Object.hasOwn(SKIPPED, vector.name),
@@ -195,9 +198,9 @@ export interface QueueVector extends Vector {
     readonly args: readonly unknown[];
     readonly kwargs: Readonly<Record<string, unknown>>;
   };
-  /** What the official SDK gave its caller. */
+  /** Result of the official SDK's method. */
   readonly returns?: unknown;
-  /** The first frame that a watch gave. */
+  /** The first frame of a watch. */
   readonly firstYield?: FrameRecord;
   readonly method: string;
   readonly url: string;
@@ -219,10 +222,10 @@ export interface FrameVector extends Vector {
   readonly error?: unknown;
 }
 
-/** Those of the queue service that are replayed. */
+/** The queue vectors that are replayed. */
 export const QUEUE = OURS.filter((vector) => isQueue(vector) && !Object.hasOwn(SKIPPED, vector.name));
 
-/** Requests to discovery, and one to an instance. */
+/** Requests to discovery and to an instance. */
 export interface DiscoveryVector extends Vector {
   readonly call: {
     readonly endpoint?: string;
@@ -234,13 +237,13 @@ export interface DiscoveryVector extends Vector {
   readonly url: string;
   readonly headers: readonly HeaderPair[];
   readonly bodyHex: string;
-  /** The instance that the official SDK took. */
+  /** The instance that the official SDK selected. */
   readonly endpointGet?: string;
 }
 
 export const DISCOVERY = OURS.filter(({ name }) => name.startsWith("discovery/")) as DiscoveryVector[];
 
-/** Whose turn it is, by weights. */
+/** The selected instances for a list of weights. */
 export interface TurnsVector extends Vector {
   readonly weights: readonly (readonly [name: string, weight: number])[];
   readonly sequence: readonly (string | null)[];
@@ -248,7 +251,7 @@ export interface TurnsVector extends Vector {
 
 export const TURNS = OURS.filter(({ name }) => name.startsWith("wrr/")) as TurnsVector[];
 
-/** The vector of a name; fails when there is none. */
+/** Returns the vector with a name. Throws if it does not exist. */
 export function vectorNamed<V extends Vector>(name: string): V {
   const vector = RECORD.find((vector) => vector.name === name);
   if (vector === undefined) throw new Error(`there is no vector ${name}`);
@@ -272,7 +275,7 @@ const NUMPY: Readonly<Record<string, (data: never[]) => unknown>> = {
   bool: (data) => data,
 };
 
-/** A numpy array of the record, whose shape `decode` leaves out. */
+/** A numpy array of the record. `decode` ignores its shape. */
 interface NumpyArray {
   readonly $np: string;
   readonly shape: readonly number[];
@@ -282,7 +285,7 @@ function isNumpy(value: unknown): value is NumpyArray {
   return typeof value === "object" && value !== null && "$np" in value;
 }
 
-/** A value of the record as JavaScript has it. */
+/** Converts a value of the record to JavaScript. */
 export function decode(value: unknown): unknown {
   if (Array.isArray(value)) return value.map(decode);
   if (typeof value !== "object" || value === null) return value;
@@ -320,21 +323,21 @@ const REQUEST_CLASSES: Readonly<Record<string, AnyClass>> = {
 
 export const camelCase = (name: string): string => name.replace(/_(\w)/g, (_, letter: string) => letter.toUpperCase());
 
-/** Calls the method of ours that the official SDK has as `name`. */
+/** Calls this SDK's method that corresponds to `name` in the official SDK. */
 function invoke(target: object, name: string, args: readonly unknown[]): unknown {
   const method = (target as Methods)[camelCase(name)];
   if (method === undefined) throw new Error(`there is no method ${camelCase(name)}`);
   return method.apply(target, [...args]);
 }
 
-/** Makes the request of a vector by the steps that the official SDK took. */
+/** Builds the request of a vector by the same steps as the official SDK. */
 export function build(steps: readonly Step[]): PredictRequest<unknown> | Uint8Array {
   const [[, className, ...given], ...rest] = steps as [Step, ...Step[]];
   const Class = REQUEST_CLASSES[className as string];
   if (Class === undefined) throw new Error(`there is no class ${className}`);
   const [first] = given.map(decode);
-  // Bytes need no request object here. The flag of a TorchRequest stands for snappy, which has no effect on the bytes
-  // before compression.
+  // Bytes need no request object here. The flag of a TorchRequest selects snappy, which does not affect the bytes before
+  // compression.
   if (first instanceof Uint8Array) return first;
   const request = new Class(...(first === undefined || first === true ? [] : [first]));
   for (const [name, ...args] of rest) {
@@ -344,29 +347,29 @@ export function build(steps: readonly Step[]): PredictRequest<unknown> | Uint8Ar
   return request as PredictRequest<unknown>;
 }
 
-/** Python makes a tensor of a numpy array by a helper; here a typed array says its dtype by itself. */
+/** Converts a numpy array. Python needs a helper for the tensor; here the typed array determines the dtype. */
 function addNumpyArray(request: OnnxRequest, name: string, [array, inputName]: readonly unknown[]): void {
   if (name !== "add_tensor(from_array)" || !isNumpy(array)) throw new Error(`there is no step ${name}`);
   request.addTensor(inputName as string, tensor(array.shape, decode(array) as Float32Array));
 }
 
-/** The arguments of a step; a dtype is the static of that name. */
+/** Returns the arguments of a step. A dtype is the static property of that name. */
 function decodeFeed(Class: AnyClass, args: readonly unknown[]): unknown[] {
   const decoded = args.map((arg) => {
     const dtype = (arg as { $dt?: string } | undefined)?.$dt;
     return dtype === undefined ? decode(arg) : Class[dtype];
   });
-  // Blade has a batch size before the shape.
+  // Blade's methods have a batch size before the shape.
   const at = args.findIndex((arg) => typeof arg === "object" && arg !== null && "$dt" in arg);
   const [shape, dtype, content] = at < 1 ? [] : decoded.slice(at - 1);
-  // Large integers are bigints here. Python makes doubles of them where doubles are wanted; so does whoever writes
-  // them in JavaScript. Dimensions are numbers.
+  // Large integers are bigints here. Python converts them to doubles if doubles are expected, and a JavaScript caller would
+  // pass doubles, too. Dimensions are numbers.
   if (Array.isArray(shape)) decoded[at - 1] = shape.map(Number);
   if (dtype === "DT_DOUBLE" && Array.isArray(content)) decoded[at + 1] = content.map(Number);
   return decoded;
 }
 
-/** Sets the clock to the one of a vector, as UTC, for what `act` starts. */
+/** Runs `act` with the clock set to the vector's time, as UTC. */
 export async function atClock<T>(clock: string, act: () => Promise<T>): Promise<T> {
   vi.useFakeTimers({ toFake: ["Date"], now: new Date(`${clock}Z`) });
   try {
@@ -376,7 +379,7 @@ export async function atClock<T>(clock: string, act: () => Promise<T>): Promise<
   }
 }
 
-/** The options of ours that say what a client of the official SDK was told. */
+/** Returns this SDK's options for the settings of an official client. */
 export function optionsOf(record: ClientRecord): PredictClientOptions {
   const { endpoint, service, token, content_type, custom_url, extra_headers } = record;
   return {
@@ -389,7 +392,7 @@ export function optionsOf(record: ClientRecord): PredictClientOptions {
   };
 }
 
-/** Lets a client send without a network and gives what it would have sent. */
+/** Runs a call without a network and returns the request that the client sends. */
 export async function capture(
   record: ClientRecord,
   request: PredictRequest<unknown> | Uint8Array,
@@ -405,11 +408,11 @@ export async function capture(
   return transport.requests[0] as TransportRequest;
 }
 
-/** Sends what a vector sends. */
+/** Sends the request of a vector. */
 export const send = ({ call, uncompressedHex }: RequestVector): Promise<TransportRequest> =>
   capture(call.client, build(call.steps), uncompressedHex === undefined ? {} : { compression: snappy });
 
-/** The headers that prove who sends, and what. A Date goes with a signature only: alone it proves nothing. */
+/** Returns the headers for authentication and content. `Date` is sent only with a signature. */
 export function provingHeaders(headers: readonly HeaderPair[]): Record<string, string> {
   const all = new Map(headers.map(([name, value]) => [name.toLowerCase(), value]));
   const signed = all.get("authorization")?.startsWith("EAS ") === true;
@@ -417,22 +420,22 @@ export function provingHeaders(headers: readonly HeaderPair[]): Record<string, s
   return Object.fromEntries(names.flatMap((name) => (all.has(name) ? [[name, all.get(name) as string]] : [])));
 }
 
-/** The headers that a vector's user added. */
+/** Returns the headers that a vector's user added. */
 function addedHeaders({ call }: RequestVector): HeaderPair[] {
   const added = decode(call.client.extra_headers ?? { $map: [] }) as Map<string, string>;
   return [...added].map(([name, value]) => [name.toLowerCase(), value]);
 }
 
-/** Sends what a vector sends and compares all that the official SDK sent. */
+/** Sends the request of a vector and compares it with the official SDK's request. */
 export async function replayRequest(vector: RequestVector): Promise<void> {
   expectSame(vector, await send(vector));
 }
 
-/** Undoes snappy as the service does. */
+/** Decompresses snappy like the service. */
 const unsnapped = (body: Uint8Array): Uint8Array =>
   snappy.decompress?.(body, { maxBytes: 1_000_000, headers: new Headers() }) as Uint8Array;
 
-/** Compares a request with the vector's. */
+/** Compares a request with that of the vector. */
 export function expectSame(vector: RequestVector, sent: TransportRequest): void {
   const theirs = provingHeaders(vector.headers);
   const ours = provingHeaders(sent.headers);
@@ -452,7 +455,7 @@ export function expectSame(vector: RequestVector, sent: TransportRequest): void 
     expect(toHex(sent.body as Uint8Array)).toBe(vector.bodyHex);
   }
   if (vector.orderInsensitive || vector.uncompressedHex !== undefined) {
-    // Hash and signature follow the bytes, whose order is free, and so is what snappy refers back to.
+    // The hash and the signature depend on the order of the bytes, which is not fixed, as are the back references of snappy.
     for (const name of ["content-md5", "authorization"]) {
       expect(ours[name]).toMatch(name === "content-md5" ? /^[0-9a-f]{32}$/ : /^EAS [A-Za-z0-9+/]{27}=$/);
       delete ours[name];
@@ -462,7 +465,7 @@ export function expectSame(vector: RequestVector, sent: TransportRequest): void 
   expect(ours).toEqual(theirs);
 }
 
-/** Sends the body of a signature vector and compares what proves it. */
+/** Sends the body of a signature vector and compares the authentication headers. */
 export async function replaySignature(vector: SignatureVector): Promise<void> {
   const { token, service, contentType, extraHeaders, customUrl, clock, bodyHex } = vector;
   const record = { endpoint: "http://h", service, token, clock };
@@ -484,27 +487,27 @@ const RESPONSE_CLASSES: Readonly<Record<ResponseVector["decoder"], new (body: Ui
   OnnxResponse,
 };
 
-/** Dtypes as Blade numbers them; what it has no number for is given as it is. */
+/** Converts a dtype to Blade's number. Other values are returned unchanged. */
 const BLADE_DTYPES = [undefined, "DT_FLOAT", "DT_INT32", "DT_INT64", "DT_STRING"] as const;
 
-/** What ours throws where the official SDK threw. */
+/** Returns the error of this SDK that corresponds to one of the official SDK. */
 const ERRORS: Readonly<Record<string, { name: string; code: string }>> = {
-  // No such output.
+  // The output does not exist.
   IndexError: { name: "RangeError", code: "ERR_EAS_ARG_OUTPUT" },
   AssertionError: { name: "RangeError", code: "ERR_EAS_ARG_OUTPUT" },
-  // A slip in the message of what was to be an error for a wrong dtype.
+  // The official SDK fails while it formats its own error message for a wrong dtype.
   NameError: { name: "TypeError", code: "ERR_EAS_ARG_DTYPE" },
-  // numpy cannot make an array of it.
+  // numpy cannot create an array from it.
   TypeError: { name: "EasDecodeError", code: "ERR_EAS_DECODE" },
   ValueError: { name: "EasDecodeError", code: "ERR_EAS_DECODE" },
 };
 
-/** The response of a vector. */
+/** Parses the response of a vector. */
 export function decoded<R>(vector: ResponseVector): R {
   return new RESPONSE_CLASSES[vector.decoder](fromHex(vector.bodyHex)) as R;
 }
 
-/** Reads a vector's response and compares what the accessors give. */
+/** Parses a vector's response and compares the results of the accessors. */
 export function replayResponse(vector: ResponseVector): void {
   if (vector.reads === undefined) {
     expect(vector.error).toBeDefined();
@@ -530,16 +533,16 @@ export function replayResponse(vector: ResponseVector): void {
   }
 }
 
-/** Reads by the accessor of ours that the official SDK has by another name, or with numbers for dtypes. */
+/** Calls the accessor that corresponds to one of the official SDK, which has other names and numbers for dtypes. */
 function readAs(response: object, [name, ...args]: Step): unknown {
-  // A helper that makes numpy's array of what the accessor gave.
+  // A helper of the official SDK that converts the result of the accessor to a numpy array.
   if (name === "OnnxDataHelper.to_array") return readAs(response, args[0] as Step);
   const [output, dtype] = args;
   if (typeof dtype === "number") return invoke(response, name, [output, BLADE_DTYPES[dtype] ?? dtype]);
   return invoke(response, name, args);
 }
 
-/** An array of ours as the record has it: integers of 64 bits are text, since the record's small ones are numbers. */
+/** Converts an array to the form of the record, where 64-bit integers are strings and smaller integers are numbers. */
 function plain(values: unknown): unknown[] {
   return Array.from(values as ArrayLike<unknown>, comparable);
 }

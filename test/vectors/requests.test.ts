@@ -35,7 +35,7 @@ import {
 
 test.each(REQUESTS)("$name", replayRequest);
 
-// The same over a real connection, where the runtime has its say on headers.
+// The same over a real connection, where the runtime adds and changes headers.
 interface Seen {
   readonly method: string;
   readonly url: string;
@@ -74,7 +74,7 @@ test.each([
   "blade/multi",
   "blade-tf/float",
   "onnx/two-tensors",
-])("%s, over a connection", async (name) => {
+])("%s, over a real connection", async (name) => {
   const vector = vectorNamed<RequestVector>(name);
   const { client: record, steps } = vector.call;
   const here = (url: string) => url.replace("http://127.0.0.1:18080", origin);
@@ -100,14 +100,14 @@ test.each([
   } as unknown as TransportRequest);
   const lengths = headers.filter(([header]) => header.toLowerCase() === "content-length");
   expect(lengths.map(([, length]) => length)).toEqual([`${vector.bodyHex.length / 2}`]);
-  // None comes twice, as a second Content-Type or Date would break the signature.
+  // No header is sent twice: a second Content-Type or Date would break the signature.
   const names = headers.map(([header]) => header.toLowerCase());
   expect(names).toEqual([...new Set(names)]);
 });
 
-/** What a step that the official SDK fails at does here: the error's class and code, or the content that is sent. */
+/** Results of steps at which the official SDK fails: the error's class and code, or the content that is sent. */
 const AT_BUILD: Readonly<Record<string, { name: string; code: string; message: RegExp } | { sends: string }>> = {
-  // Text goes as UTF-8, and no signature name is the service's default.
+  // Strings are sent as UTF-8. Without a signature name, the service uses its default.
   "tf/string-from-str": {
     sends: "0a0e707265646963745f696d6167657312160a06696d61676573120c080712030a010132036162631a0673636f726573",
   },
@@ -122,7 +122,7 @@ const AT_BUILD: Readonly<Record<string, { name: string; code: string; message: R
     code: "ERR_EAS_ARG_CONTENT",
     message: /"images".*content\[0\] is 9223372036854775808n.*DT_INT64/,
   },
-  // A typed array of any shape is flat in JavaScript.
+  // A JavaScript typed array is flat for every shape.
   "tf/numpy-2d": { sends: "0a0173121f0a0178121a080112040a0202021a100000803f000000400000404000008040" },
   "tf/nested-list": {
     name: "TypeError",
@@ -132,7 +132,7 @@ const AT_BUILD: Readonly<Record<string, { name: string; code: string; message: R
   "blade/no-signature": { sends: "" },
   "blade/string-str": { sends: "0a0373696712140a02696e1202696e180122030a01014203616263" },
   "blade/batchsize-zero": { name: "RangeError", code: "ERR_EAS_ARG_FEED", message: /batchSize is 0:.*at least 1/ },
-  // A scalar: a shape without any dimension.
+  // A scalar has a shape without dimensions.
   "blade/empty-shape": { sends: "0a03736967120f0a02696e1202696e18012200320101" },
   "blade/numpy-rejected": { sends: "0a0373696712150a02696e1202696e180122030a01012a040000803f" },
   "blade-tf/no-signature": { sends: "" },
@@ -149,7 +149,7 @@ const AT_BUILD: Readonly<Record<string, { name: string; code: string; message: R
   "torch/negative-index": { name: "RangeError", code: "ERR_EAS_ARG_FEED", message: /index is -1/ },
 };
 
-test.each(BUILD_ERRORS)("$name: a clear error or the right bytes", async (vector) => {
+test.each(BUILD_ERRORS)("$name: throws a clear error or sends the correct bytes", async (vector) => {
   const ours = AT_BUILD[vector.name];
   if (ours === undefined) throw new Error(`what ours does for ${vector.name} is not written down`);
   const { client, steps } = vector.call;
@@ -165,9 +165,9 @@ test.each(BUILD_ERRORS)("$name: a clear error or the right bytes", async (vector
   }
 });
 
-// What ours does for the vectors that are not replayed.
+// Behavior of this SDK for the vectors that are not replayed.
 
-/** All but the content type is as in the vector. */
+/** Everything except the content type equals the vector. */
 async function expectContentTypeToo(vector: RequestVector, contentType: string): Promise<void> {
   const sent = await send(vector);
   expect(provingHeaders(vector.headers)).toEqual({});
@@ -177,7 +177,7 @@ async function expectContentTypeToo(vector: RequestVector, contentType: string):
   expectSame(withContentType, sent);
 }
 
-/** A client cannot be made so, or cannot send: nothing leaves it. */
+/** The client cannot be created or cannot send, and nothing is sent. */
 async function expectClientRefused({ call }: RequestVector, code: string, message: RegExp): Promise<void> {
   const transport = new RecordingTransport();
   const error = await errorOf(
@@ -198,8 +198,8 @@ function expectFeedRefused({ call }: RequestVector, code: string, message: RegEx
   });
 }
 
-/** What a codec makes of the bytes is what is sent, and what hash and signature are of: byte for byte as Python's. */
-test.each(["torch/snappy", "torch/snappy-empty"])("%s, with the very bytes of its snappy", async (name) => {
+/** The compressed bytes are sent, hashed and signed: byte for byte like Python's. */
+test.each(["torch/snappy", "torch/snappy-empty"])("%s: sends the same compressed bytes", async (name) => {
   const vector = vectorNamed<RequestVector>(name);
   const given: string[] = [];
   const compression: CompressionCodec = {
@@ -220,14 +220,14 @@ const INSTEAD: Readonly<Record<keyof typeof SKIPPED_REQUESTS, (vector: RequestVe
   "string/custom-url-no-token": (vector) => expectContentTypeToo(vector, "application/octet-stream"),
   "string/extra-header-authorization-overwritten": async (vector) => {
     await expectClientRefused(vector, "ERR_EAS_ARG_HEADER", /header authorization is set by the token/);
-    // Without a token the header is the user's own.
+    // Without a token, the header is the user's own.
     const { client, steps } = vector.call;
     const sent = await capture({ ...client, token: "" }, build(steps));
     expect(new Map(sent.headers).get("authorization")).toBe("Bearer abc");
   },
   "string/service-with-query": async (vector) => {
     await expectClientRefused(vector, "ERR_EAS_ARG_SERVICE_NAME", /query/);
-    // The query has a place of its own.
+    // The query is a separate option.
     const { client } = vector.call;
     const sent = await capture({ ...client, service: "svc" }, new StringRequest("abc"), {
       requestPath: "?foo=1&bar=a b",
@@ -246,7 +246,7 @@ const INSTEAD: Readonly<Record<keyof typeof SKIPPED_REQUESTS, (vector: RequestVe
     const sent = await send(vector);
     expect(sent.origin).toBe("https://127.0.0.1:18080");
     expect(sent.path).toBe("/api/predict/svc");
-    // The raw token: TLS hides it.
+    // The raw token is sent, since TLS encrypts it.
     expect(provingHeaders(sent.headers)).toEqual({
       "content-type": "application/octet-stream",
       authorization: "test-token",
@@ -286,7 +286,7 @@ const INSTEAD: Readonly<Record<keyof typeof SKIPPED_REQUESTS, (vector: RequestVe
   },
   "tf/same-name-twice-appends": async (vector) => {
     const second = new TFRequest("s").addFeed("x", [3], "DT_INT64", [9, 10, 11]);
-    // The vector's own second feed has one value for three elements.
+    // The second feed of the vector has one value for three elements.
     expectFeedRefused(vector, "ERR_EAS_ARG_SHAPE", /"x".*\[3\] has 3 elements.*length 1/);
     const twice = new TFRequest("s")
       .addFeed("x", [1, 2], "DT_FLOAT", [1, 2])
@@ -295,29 +295,29 @@ const INSTEAD: Readonly<Record<keyof typeof SKIPPED_REQUESTS, (vector: RequestVe
   },
   "blade/scalar-float-volume-mismatch": async (vector) => {
     expectFeedRefused(vector, "ERR_EAS_ARG_SHAPE", /"in".*\[2\] has 2 elements.*length 1/);
-    // The same value for each element has to be said.
+    // The value must be given for each element.
     const both = new BladeRequest("sig").addFeed("in", 1, [2], "DT_FLOAT", [2.5, 2.5]);
-    // Python sends all but the values.
+    // Python sends everything except the values.
     expect(toHex((await capture(vector.call.client, both)).body as Uint8Array)).toBe(
       `${vector.bodyHex.replace("120f0a02", "12190a02")}2a080000204000002040`,
     );
   },
 };
 
-test.each(Object.entries(INSTEAD))("%s: not as the official SDK", async (name, act) => {
+test.each(Object.entries(INSTEAD))("%s: differs from the official SDK", async (name, act) => {
   await act(vectorNamed<RequestVector>(name));
 });
 
 const WITH_REQUEST = Object.keys(SKIPPED_REQUESTS)
   .map(vectorNamed<RequestVector>)
   .filter(({ kind }) => kind === "request");
-test.each(WITH_REQUEST)("$name: replayed, it would still differ", async (vector) => {
+test.each(WITH_REQUEST)("$name: still differs when replayed", async (vector) => {
   await expect(replayRequest(vector)).rejects.toThrow();
 });
 
-test("the classes have the methods of the official SDK in camelCase", () => {
+test("the classes have the official SDK's methods in camelCase", () => {
   const names = [...REQUESTS, ...BUILD_ERRORS].flatMap(({ call }) =>
-    // ONNX tensors are made by a helper, which is noted in brackets.
+    // ONNX tensors are created by a helper, whose name is in brackets.
     call.steps.slice(1).map(([name]) => camelCase(name.replace(/\(.*/, ""))),
   );
   expect([...new Set(names)].sort()).toEqual([

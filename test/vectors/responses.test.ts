@@ -21,7 +21,7 @@ import {
 
 test.each(RESPONSES)("$name", replayResponse);
 
-test("values come in the dtype's own array", () => {
+test("values are in an array of the dtype", () => {
   const tf = (name: string) => decoded<TFResponse>(vectorNamed(`resp/tf/${name}`)).getValues("y");
   expect(tf("split-packed")).toEqual(Float32Array.of(1, 2, 3));
   expect(tf("double")).toEqual(Float64Array.of(0.1, -0, Number.NaN, 5e-324));
@@ -40,14 +40,14 @@ const decodeError = (message: RegExp) => ({
   message: expect.stringMatching(message),
 });
 
-/** Python warns and reads what came before; ours fails, and says where. */
+/** Python warns and returns the values before the damage; this SDK throws with the position. */
 function expectNoMessage(vector: ResponseVector, message: RegExp): void {
   const error = thrownBy(() => decoded(vector));
   expect(error).toBeInstanceOf(EasDecodeError);
   expect(error).toMatchObject({ ...decodeError(message), format: "tf" });
 }
 
-/** Python gives [] for a dtype that an output is not; all other reads of the vector are the same. */
+/** Python returns [] for a dtype that differs from the output's; all other reads are equal. */
 function expectOtherDType(vector: ResponseVector, dtype: "DT_INT32" | "DT_INT64", last: number | bigint): void {
   const reads = vector.reads?.filter(({ result }) => !(Array.isArray(result) && result.length === 0)) ?? [];
   expect(reads).toHaveLength((vector.reads?.length ?? 0) - 1);
@@ -66,7 +66,7 @@ const INSTEAD: Readonly<Record<keyof typeof SKIPPED_RESPONSES, (vector: Response
     const response = decoded<TFResponse>(vector);
     expect(response.getTensorShape("y")).toEqual([3]);
     expect(thrownBy(() => response.getValues("y"))).toMatchObject(decodeError(/"y".* -5.*DT_UINT8/));
-    // The same with 5 in the place of -5: an overlong varint of as many bytes.
+    // The same with 5 instead of -5, in an overlong varint of the same length.
     const hex = vector.bodyHex.replace("fbffffffffffffffff01", "85808080808080808000");
     expect(new TFResponse(fromHex(hex)).getValues("y", "DT_UINT8")).toEqual(Uint8Array.of(5, 0, 127));
   },
@@ -157,10 +157,10 @@ const INSTEAD: Readonly<Record<keyof typeof SKIPPED_RESPONSES, (vector: Response
   },
 };
 
-test.each(Object.entries(INSTEAD))("%s: not as the official SDK", (name, act) => {
+test.each(Object.entries(INSTEAD))("%s: differs from the official SDK", (name, act) => {
   act(vectorNamed<ResponseVector>(name));
 });
 
-test.each(Object.keys(SKIPPED_RESPONSES))("%s: replayed, it would still differ", (name) => {
+test.each(Object.keys(SKIPPED_RESPONSES))("%s: still differs when replayed", (name) => {
   expect(() => replayResponse(vectorNamed<ResponseVector>(name))).toThrow();
 });

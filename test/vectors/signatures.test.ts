@@ -12,7 +12,7 @@ import {
 
 test.each(SIGNATURES)("$name", replaySignature);
 
-test("each covers a hash, a date and a signature, except for the raw token of a custom URL", () => {
+test("every vector has a hash, a date and a signature, except for the raw token of a custom URL", () => {
   for (const { name, headers } of SIGNATURES) {
     const names = Object.keys(provingHeaders(headers));
     const signed = ["content-type", "authorization", "content-md5", "date"];
@@ -25,7 +25,7 @@ const INSTEAD: Readonly<Record<keyof typeof SKIPPED_SIGNATURES, string>> = {
   "sign/service-trailing-newline": "spaces at its start or end",
 };
 
-test.each(Object.entries(INSTEAD))("%s: refused", (name, why) => {
+test.each(Object.entries(INSTEAD))("%s: throws", (name, why) => {
   const { service: serviceName, token } = vectorNamed<SignatureVector>(name);
   for (const act of [
     () => new PredictClient({ endpoint: "http://h", serviceName, token }),

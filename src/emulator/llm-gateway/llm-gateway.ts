@@ -136,7 +136,7 @@ function settingsOf(options: LlmGatewayOptions): GatewaySettings {
 function checkInteger(name: string, value: number | undefined, fallback: number, min: number, max: number): number {
   const number = value ?? fallback;
   if (Number.isInteger(number) && number >= min && number <= max) return number;
-  throw wrong(name, value, `a whole number from ${min} to ${max}`);
+  throw wrong(name, value, `an integer from ${min} to ${max}`);
 }
 
 function wrong(name: string, value: unknown, right: string): TypeError {

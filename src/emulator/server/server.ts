@@ -131,7 +131,7 @@ function checkInstancePort(port: number, count: number): number {
   if (Number.isInteger(port) && port >= 0 && port <= last) return port;
   throw argumentRangeError(
     "ERR_EAS_ARG_OPTION",
-    `instancePort is ${show(port)}: it must be a whole number from 0 to ${last}, so that ${count} instances have ports`,
+    `instancePort is ${show(port)}: it must be an integer from 0 to ${last}, so that ${count} instances have ports`,
   );
 }
 

@@ -13,7 +13,7 @@ const HOSTS = [
   "my-chat.gw-x1y2-vpc.cn-shanghai.pai-eas.aliyuncs.com",
 ];
 
-/** Answers with what it was called with. */
+/** Responds with the properties of the call. */
 const services = {
   my_chat: {
     methods: ["GET", "POST"],
@@ -27,7 +27,7 @@ async function start(options: StartEmulatorOptions = {}) {
   return emulator;
 }
 
-/** Sends a GET with this `Host` header over a socket, and returns status and body. */
+/** Sends a GET request with this `Host` header over a socket, and returns the status and the body. */
 async function get(port: number, host: string, path: string): Promise<[status: number, body: string]> {
   const socket = connect(port, "127.0.0.1");
   socket.end(`GET ${path} HTTP/1.1\r\nhost: ${host}\r\nauthorization: t\r\nconnection: close\r\n\r\n`);
@@ -36,7 +36,7 @@ async function get(port: number, host: string, path: string): Promise<[status: n
 }
 
 describe("the host of a service", () => {
-  test.each(HOSTS)("%s leads to it, by the Host header", async (host) => {
+  test.each(HOSTS)("routes requests with the Host header %s to the service", async (host) => {
     const { port } = await start({ hosts: ["*.aliyuncs.com"] });
     const rows: [path: string, seen: string][] = [
       ["/", ""],
@@ -48,40 +48,40 @@ describe("the host of a service", () => {
       expect(await get(port, `${host}:80`, path)).toEqual([200, JSON.stringify(["my_chat", seen])]);
   });
 
-  test("is matched without regard to case, and with _ or . for -", async () => {
+  test("matches case-insensitively, and accepts _ or . instead of -", async () => {
     const { port } = await start({ hosts: "*", services: { "Group.My_Chat": services.my_chat } });
     for (const name of ["group-my-chat", "GROUP.my-chat", "group.my_chat"]) {
       expect(await get(port, `${name}.${DOMAIN}`, "/x")).toEqual([200, '["Group.My_Chat","/x"]']);
     }
   });
 
-  test("that names no service is answered with 404", async () => {
+  test("responds with 404 if no service has the host", async () => {
     const { port, requests } = await start({ hosts: "*" });
     expect(await get(port, `other.${DOMAIN}`, "/")).toEqual([404, `service of other.${DOMAIN} not found`]);
-    // Its path does not count.
+    // The path does not select a service.
     expect((await get(port, `other.${DOMAIN}`, "/api/predict/my_chat"))[0]).toBe(404);
     expect(requests.map(({ service }) => service)).toEqual([undefined, undefined]);
   });
 
-  test("has neither discovery nor the root queue", async () => {
+  test("serves neither discovery nor the root queue", async () => {
     const { port } = await start({ hosts: "*", queues: { q: {} }, rootQueue: "q" });
     const path = "/exported/apis/eas.alibaba-inc.k8s.io/v1/upstreams/my_chat";
     expect(await get(port, HOSTS[0] as string, path)).toEqual([200, JSON.stringify(["my_chat", path])]);
     expect((await get(port, `other.${DOMAIN}`, "/"))[0]).toBe(404);
   });
 
-  test("is refused unless the option hosts lets it through", async () => {
+  test("is refused unless the option hosts allows it", async () => {
     const { port } = await start();
     expect((await get(port, HOSTS[0] as string, "/"))[0]).toBe(403);
   });
 
-  test("has the models of its service", async () => {
+  test("serves /v1/models of the service", async () => {
     const { port } = await start({ hosts: "*", services: { ...services, "my_chat/v2": services.my_chat } });
     expect(await get(port, HOSTS[0] as string, "/v2/x")).toEqual([200, '["my_chat/v2","/x"]']);
     expect(await get(port, HOSTS[0] as string, "/v3/x")).toEqual([200, '["my_chat","/v3/x"]']);
   });
 
-  test("the host of a gateway leads to all services", async () => {
+  test("serves all services under the host of a gateway", async () => {
     const { port } = await start({ hosts: "*" });
     for (const host of [DOMAIN, "gw-x1y2-vpc.cn-shanghai.pai-eas.aliyuncs.com", "nlb-1.cn-shanghai.nlb.aliyuncs.com"]) {
       expect(await get(port, host, "/api/predict/my_chat/v1")).toEqual([200, '["my_chat","/v1"]']);
@@ -91,7 +91,7 @@ describe("the host of a service", () => {
 });
 
 describe("a client with the endpoint of a service", () => {
-  test.each(HOSTS)("%s, over a socket", async (host) => {
+  test.each(HOSTS)("predicts with the endpoint %s over a socket", async (host) => {
     const emulator = await start();
     const transport = nodeTransport({ proxy: emulator.endpoint });
     onTestFinished(() => transport.close());
@@ -105,7 +105,7 @@ describe("a client with the endpoint of a service", () => {
     expect(emulator.requests.every(({ auth }) => auth === "token")).toBe(true);
   });
 
-  test("is signed on demand, and the signature is checked", async () => {
+  test("sends a signature that the emulator verifies", async () => {
     const { transport, requests } = createEmulator({ services, token: "t", strictSignatures: true });
     const client = new PredictClient({ endpoint: HOSTS[0], token: "t", auth: "signature", transport });
     await client.predict("x");
@@ -113,7 +113,7 @@ describe("a client with the endpoint of a service", () => {
     expect(requests.map(({ auth }) => auth)).toEqual(["signature", "signature"]);
   });
 
-  test("opens WebSockets there", async () => {
+  test("opens WebSockets", async () => {
     const { transport } = createEmulator({
       services: { my_chat: { handle: () => "", socket: ({ path }, socket) => socket.send(path) } },
       token: "t",
@@ -126,14 +126,14 @@ describe("a client with the endpoint of a service", () => {
     await socket.close();
   });
 
-  test("that exists nowhere gets the error of the gateway", async () => {
+  test("reports the gateway's error for an unknown service", async () => {
     const { transport } = createEmulator({ services });
     const client = new PredictClient({ endpoint: `other.${DOMAIN}`, token: "t", transport, logger: null });
     expect(await errorOf(client.predict("x"))).toMatchObject({ name: "EasHttpError", status: 404 });
   });
 });
 
-describe("diagnose() explains", () => {
+describe("diagnose()", () => {
   const { transport } = createEmulator({
     services: {
       my_chat: { methods: ["GET"], handle: () => Response.json({ detail: "Not Found" }, { status: 404 }) },
@@ -149,7 +149,7 @@ describe("diagnose() explains", () => {
     [`http://my-chat.${DOMAIN}/api/predict/my_chat/v1/models`, undefined, 404, "/api/predict/my_chat"],
     [`http://picky.${DOMAIN}`, "/api/predict/picky/v1", 400, "/api/predict/picky"],
     [`http://picky.${DOMAIN}`, "/api/predict", 400, "/api/predict"],
-  ])("/api/predict behind the host of a service: %s", async (customUrl, path, status, named) => {
+  ])("explains /api/predict after the host of a service: %s", async (customUrl, path, status, named) => {
     const { hostname } = new URL(customUrl);
     const diagnosis = await diagnose({ customUrl }, path);
     expect(diagnosis).toMatchObject({ ok: false, finding: "path", status });
@@ -158,18 +158,18 @@ describe("diagnose() explains", () => {
     );
   });
 
-  test("the same for a path of the call", async () => {
+  test("explains /api/predict in the path of the call", async () => {
     const { finding, message } = await diagnose({ endpoint: `my-chat.${DOMAIN}` }, "/api/predict/my_chat/v1/models");
     expect(finding).toBe("path");
     expect(message).toContain('leave "/api/predict/my_chat" out of the path');
   });
 
-  test("nothing of that where the path is right", async () => {
+  test("reports a ready service if the path is right", async () => {
     expect(await diagnose({ endpoint: `my-chat.${DOMAIN}` })).toMatchObject({ ok: true, finding: "ok" });
     expect((await diagnose({ endpoint: DOMAIN, serviceName: "nope" })).message).not.toContain("The host");
   });
 
-  test("a gateway whose path names no service", async () => {
+  test("explains a gateway path without a known service", async () => {
     const diagnosis = await diagnose({ customUrl: `http://${DOMAIN}/v1/chat/completions` });
     expect(diagnosis).toMatchObject({ ok: false, finding: "path", status: 404 });
     expect(diagnosis.message).toContain(
@@ -177,7 +177,7 @@ describe("diagnose() explains", () => {
     );
   });
 
-  test("a gateway without a service name", async () => {
+  test("explains a missing service name", async () => {
     const diagnosis = await diagnose({ endpoint: DOMAIN });
     expect(diagnosis).toMatchObject({ ok: false, finding: "settings" });
     expect(diagnosis.message).toContain("names no service: set serviceName, or customUrl");
@@ -194,7 +194,7 @@ describe("diagnose() explains", () => {
   test.each([
     ["getaddrinfo ENOTFOUND my-chat", "ENOTFOUND"],
     ["error sending request: dns error: failed to lookup address information", undefined],
-  ])("a host of a service that has no address: %s", async (message, systemCode) => {
+  ])("explains a service host that cannot be resolved: %s", async (message, systemCode) => {
     const diagnosis = await diagnose({ endpoint: `my-chat.${DOMAIN}`, ...failing(message, systemCode) });
     expect(diagnosis).toMatchObject({ ok: false, finding: "network" });
     expect(diagnosis.message).toContain(
@@ -202,12 +202,12 @@ describe("diagnose() explains", () => {
     );
   });
 
-  test("a gateway that has no address", async () => {
+  test("explains a gateway host that cannot be resolved", async () => {
     const { message } = await diagnose({ endpoint: DOMAIN, serviceName: "a", ...failing("x", "ENOTFOUND") });
     expect(message).toContain(`. Check the gateway and the region in ${DOMAIN}`);
   });
 
-  test.each(HOSTS.slice(1))("that %s is reached inside its VPC only", async (endpoint) => {
+  test.each(HOSTS.slice(1))("explains that %s is reachable only from its VPC", async (endpoint) => {
     const { message } = await diagnose({ endpoint, ...failing("connect ECONNREFUSED", "ECONNREFUSED") });
     expect(message).toContain(`. The host ${endpoint} can be reached only inside its VPC`);
   });
@@ -215,20 +215,23 @@ describe("diagnose() explains", () => {
   test.each([
     ["token", "Bearer t", 'auth: "bearer"'],
     ["bearer", "t", 'auth: "token"'],
-  ] as const)("a token that was sent as %s to a service that takes the other form", async (auth, taken, said) => {
-    const { transport } = createEmulator({
-      services: {
-        my_chat: {
-          methods: ["GET", "POST"],
-          handle: ({ headers }) => new Response("", { status: headers.get("authorization") === taken ? 200 : 401 }),
+  ] as const)(
+    "explains a token that was sent as %s to a service that accepts only the other form",
+    async (auth, taken, said) => {
+      const { transport } = createEmulator({
+        services: {
+          my_chat: {
+            methods: ["GET", "POST"],
+            handle: ({ headers }) => new Response("", { status: headers.get("authorization") === taken ? 200 : 401 }),
+          },
         },
-      },
-      token: "",
-    });
-    const client = new PredictClient({ endpoint: `my-chat.${DOMAIN}`, token: "t", auth, transport, logger: null });
-    expect((await errorOf(client.predict("x"))).message).toContain(said);
-    const { finding, message } = await client.diagnose();
-    expect(finding).toBe("token");
-    expect(message).toContain(said);
-  });
+        token: "",
+      });
+      const client = new PredictClient({ endpoint: `my-chat.${DOMAIN}`, token: "t", auth, transport, logger: null });
+      expect((await errorOf(client.predict("x"))).message).toContain(said);
+      const { finding, message } = await client.diagnose();
+      expect(finding).toBe("token");
+      expect(message).toContain(said);
+    },
+  );
 });

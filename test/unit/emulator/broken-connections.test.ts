@@ -25,7 +25,7 @@ const STREAM = () =>
     }),
   );
 
-/** How the connection of a request ends: `"FIN"`, or the code of its error. */
+/** Returns the way in which a request's connection ends: `"FIN"`, or the code of its error. */
 async function endOf(fault: Fault): Promise<{ received: string; end: string }> {
   const emulator = await startEmulator({ token: "", services: { s: STREAM } });
   running.push(emulator);
@@ -43,18 +43,18 @@ async function endOf(fault: Fault): Promise<{ received: string; end: string }> {
 }
 
 describe("a fault on a real socket", () => {
-  test("end closes the connection in good order after some chunks", async () => {
+  test("end closes the connection gracefully after some chunks", async () => {
     const { end, received } = await endOf({ end: "in-body", chunks: 2 });
     expect(end).toBe("FIN");
     expect(received).toMatch(/\r\n1\r\na\r\n1\r\nb\r\n$/);
   });
 
-  test("end closes the connection in good order before the answer", async () => {
+  test("end closes the connection gracefully before the response", async () => {
     expect(await endOf({ end: "before-headers" })).toEqual({ end: "FIN", received: "" });
   });
 });
 
-test("a fault of the kind end breaks a body in memory", async () => {
+test("breaks a body in memory with the fault end", async () => {
   const emulator = createEmulator({ token: "", services: { s: STREAM } });
   const call = () => emulator.fetch(new Request("http://e/api/predict/s", { method: "POST" }));
   emulator.fault({ end: "in-body", chunks: 1 });
@@ -64,14 +64,14 @@ test("a fault of the kind end breaks a body in memory", async () => {
   expect(await (await call()).text()).toBe("abc");
 });
 
-describe("a service that decides on WebSockets by itself", () => {
+describe("a service with accept()", () => {
   async function start(accept: NonNullable<EmulatorService["accept"]>) {
     const emulator = await startEmulator({ token: "", services: { s: { handle: () => "", accept } } });
     running.push(emulator);
     return new WebSocket(`ws://127.0.0.1:${emulator.port}/api/predict/s`);
   }
 
-  test("refuses one with an answer of its own", async () => {
+  test("refuses a WebSocket with its own response", async () => {
     const answer = () => new Response("not now", { status: 503, statusText: "Later", headers: { "retry-after": "3" } });
     const socket = await start(answer);
     socket.on("error", () => {});
@@ -81,7 +81,7 @@ describe("a service that decides on WebSockets by itself", () => {
     expect(Buffer.concat(body).toString()).toBe("not now");
   });
 
-  test("sees pings and may leave them without an answer", async () => {
+  test("receives pings and may leave them unanswered", async () => {
     let pings = 0;
     const socket = await start(() => (own) => ({
       received: (message) => own.send(message),
@@ -97,7 +97,7 @@ describe("a service that decides on WebSockets by itself", () => {
     socket.terminate();
   });
 
-  test("stops reading what the caller sends", async () => {
+  test("stops reading messages of the caller", async () => {
     const received: unknown[] = [];
     const socket = await start(() => (own) => ({
       received(message) {
@@ -111,7 +111,7 @@ describe("a service that decides on WebSockets by itself", () => {
     await once(socket, "open");
     socket.send("1");
     await once(socket, "message");
-    // A server that reads would answer the close frame that comes after these.
+    // A server that reads would respond to the close frame after these messages.
     socket.send("2");
     socket.close(1000);
     const closed = once(socket, "close");

@@ -10,7 +10,7 @@ import { errorOf } from "../../support/calls.js";
 const TOKEN = "t0ken-1234";
 const handle: EmulatorService["handle"] = ({ body }) => `got ${new TextDecoder().decode(body)}`;
 
-/** A client of a service of an emulator on a socket. */
+/** Creates a client of a service whose emulator listens on a socket. */
 async function clientOf(service: Partial<EmulatorService>, options: PredictClientOptions = {}) {
   const emulator = await startEmulator({ port: 0, token: TOKEN, services: { svc: { handle, ...service } } });
   const client = new PredictClient({ endpoint: emulator.endpoint, serviceName: "svc", token: TOKEN, ...options });
@@ -20,14 +20,14 @@ async function clientOf(service: Partial<EmulatorService>, options: PredictClien
 
 describe("Content-Encoding of requests", () => {
   test.each<[Compression]>([["gzip"], ["zlib"], [snappy], [lz4], [zstd]])(
-    "%o is decompressed for the handler",
+    "decompresses %o for the handler",
     async (compression) => {
       const client = await clientOf({}, { compression, announceCompression: true });
       expect(String(await client.predict({ a: 1 }))).toBe('got {"a":1}');
     },
   );
 
-  test("a coding that it does not know is answered with 415", async () => {
+  test("responds with 415 to an unknown encoding", async () => {
     const client = await clientOf({}, { headers: { "Content-Encoding": "br" } });
     const error = await errorOf(client.predict("x"));
     expect(error).toMatchObject({ code: "ERR_EAS_HTTP", status: 415 });
@@ -36,12 +36,12 @@ describe("Content-Encoding of requests", () => {
     );
   });
 
-  test("bytes that are not of the coding are answered with 400", async () => {
+  test("responds with 400 to a body that cannot be decompressed", async () => {
     const client = await clientOf({}, { headers: { "Content-Encoding": "gzip" } });
     expect(await errorOf(client.predict("x"))).toMatchObject({ status: 400 });
   });
 
-  test("a service can require it, as PMML does", async () => {
+  test("can be required by a service, as PMML services do", async () => {
     const service = { contentEncoding: "gzip" } as const;
     const announcing = await clientOf(service, { compression: "gzip", announceCompression: true });
     expect(String(await announcing.predict({ a: 1 }))).toBe('got {"a":1}');
@@ -52,7 +52,7 @@ describe("Content-Encoding of requests", () => {
     }
   });
 
-  test("counts instead of the service's decompressor", async () => {
+  test("overrides the service's decompressor", async () => {
     const body = (compress: typeof gzipSync) => new Uint8Array(compress("x"));
     const client = await clientOf({ decompressor: "gzip" });
     const text = async (sent: Uint8Array, headers = {}) =>
@@ -63,7 +63,7 @@ describe("Content-Encoding of requests", () => {
     expect(await text(body(gzipSync), { "Content-Encoding": "identity" })).toBe("got x");
   });
 
-  test("the option is checked", () => {
+  test("throws for an invalid contentEncoding", () => {
     expect(() => createEmulator({ services: { svc: { handle, contentEncoding: "br" as never } } })).toThrow(
       'contentEncoding is "br": it must be one of gzip, deflate, snappy, lz4, zstd',
     );

@@ -23,24 +23,24 @@ function preflight(emulator: RunningEmulator, headers: Record<string, string>, m
   return fetch(`${emulator.endpoint}/api/predict/echo`, { method, headers });
 }
 
-/** What a browser asks before a call with a token. */
+/** Headers of the preflight that a browser sends before a call with a token. */
 const ASKED = {
   origin: PAGE,
   "access-control-request-method": "POST",
   "access-control-request-headers": "authorization,content-type,x-own",
 };
 
-/** The CORS headers of an answer, and its Vary. */
+/** Returns the CORS headers and the Vary header of a response. */
 const sharing = ({ headers }: Response) =>
   Object.fromEntries([...headers].filter(([name]) => name.startsWith("access-control-") || name === "vary"));
 
-/** Methods and headers that need no preflight, and headers that a page may always read (Fetch standard). */
+/** Methods and headers that need no preflight, and headers that pages may always read (Fetch standard). */
 const SIMPLE_METHODS = ["GET", "HEAD", "POST"];
 const SIMPLE_HEADERS = ["accept", "accept-language", "content-language"];
 const READABLE =
   "cache-control content-language content-length content-type expires last-modified pragma access-control-".split(" ");
 
-/** The `fetch` of a page, as far as CORS goes: the preflight, the check of each answer, and the headers that it may read. */
+/** Emulates the `fetch` of a page: sends preflights, checks responses, and hides headers that are not exposed. */
 function fetchOf(page: string): NonNullable<QueueClientOptions["fetch"]> {
   const blocked = () => new TypeError("Failed to fetch");
   const list = (headers: Headers, name: string) => (headers.get(name) ?? "").toLowerCase().split(/\s*,\s*/);
@@ -76,7 +76,7 @@ function fetchOf(page: string): NonNullable<QueueClientOptions["fetch"]> {
 }
 
 describe("a preflight", () => {
-  test("is answered for each page by default: methods, the headers by name, and for how long", async () => {
+  test("is answered for every page by default, with methods, header names and a maximum age", async () => {
     const emulator = await start(true);
     const answer = await preflight(emulator, ASKED);
     expect([answer.status, await answer.text()]).toEqual([204, ""]);
@@ -90,30 +90,34 @@ describe("a preflight", () => {
     expect([bare.status, bare.headers.has("access-control-allow-headers")]).toEqual([204, false]);
   });
 
-  test("names the page where only some may call, so that no cache gives the answer to another", async () => {
+  test("names the page if only some pages may call, so that caches keep them apart", async () => {
     const emulator = await start({ origins: [PAGE, "http://localhost:3000"], exposeHeaders: ["X-A"] });
     for (const origin of [PAGE, "http://localhost:3000"]) {
       const answer = await preflight(emulator, { ...ASKED, origin });
       expect(answer.status).toBe(204);
       expect(sharing(answer)).toMatchObject({ "access-control-allow-origin": origin, vary: "Origin" });
-      // Of no meaning in the answer to a preflight.
+      // Meaningless in the response to a preflight.
       expect(answer.headers.has("access-control-expose-headers")).toBe(false);
     }
   });
 
   test.each([
-    ["of another page", { origins: [PAGE] }, { ...ASKED, origin: OTHER }],
-    ["of a page whose origin only begins like it", { origins: [PAGE] }, { ...ASKED, origin: `${PAGE}.evil.example` }],
-    ["where none may call", { origins: [] }, ASKED],
+    ["from another page", { origins: [PAGE] }, { ...ASKED, origin: OTHER }],
+    [
+      "from a page whose origin only starts like an allowed origin",
+      { origins: [PAGE] },
+      { ...ASKED, origin: `${PAGE}.evil.example` },
+    ],
+    ["if no page may call", { origins: [] }, ASKED],
     ["without CORS", undefined, ASKED],
-  ] as const)("%s is answered as any OPTIONS", async (_name, cors, headers) => {
+  ] as const)("%s is handled like any OPTIONS request", async (_name, cors, headers) => {
     const emulator = await start(cors as EmulatorCors | undefined);
     const answer = await preflight(emulator, headers);
     expect([answer.status, sharing(answer)]).toEqual([401, cors === undefined ? {} : { vary: "Origin" }]);
     expect(emulator.requests.map(({ method }) => method)).toEqual(["OPTIONS"]);
   });
 
-  test("is no call: it is not in the log, needs no token or service, and uses up no fault", async () => {
+  test("is not logged, needs neither token nor service, and does not consume faults", async () => {
     const emulator = await start(true);
     emulator.fault({ status: 503 });
     expect((await preflight(emulator, ASKED)).status).toBe(204);
@@ -123,7 +127,7 @@ describe("a preflight", () => {
     expect(await errorOf(client.predict("x", { retryCount: 0 }))).toMatchObject({ status: 503 });
   });
 
-  test("is only what a browser sends as one: other OPTIONS are calls", async () => {
+  test("is recognized by its headers: other OPTIONS requests are calls", async () => {
     const emulator = await start(true, {
       services: { echo: { handle: ({ method }) => method, methods: ["OPTIONS", "POST"], token: "" } },
     });
@@ -137,8 +141,8 @@ describe("a preflight", () => {
   });
 });
 
-describe("an answer", () => {
-  test("that no page asked for carries nothing, but for what keeps caches apart", async () => {
+describe("a response", () => {
+  test("to a request without an origin has only the Vary header", async () => {
     for (const [cors, expected] of [
       [true, {}],
       [{ origins: [PAGE] }, { vary: "Origin" }],
@@ -153,7 +157,7 @@ describe("an answer", () => {
     }
   });
 
-  test("stands above what a service says of CORS, and leaves its own Vary", async () => {
+  test("overrides the CORS headers of a service and keeps its Vary header", async () => {
     const headers = {
       "access-control-allow-origin": "https://service.example",
       "access-control-expose-headers": "x-service",
@@ -181,7 +185,7 @@ describe("an answer", () => {
     }
   });
 
-  test("in memory is shared too; the emulator's own transport needs no sharing", async () => {
+  test("has CORS headers with fetch(), and none with the transport", async () => {
     const emulator = createEmulator({ cors: { origins: [PAGE] } });
     const request = new Request("http://e/api/predict/echo", { method: "POST", body: "x", headers: { origin: PAGE } });
     expect(sharing(await emulator.fetch(request))).toEqual({ "access-control-allow-origin": PAGE, vary: "Origin" });
@@ -197,7 +201,7 @@ describe("a page", () => {
   const clientOn = ({ endpoint }: RunningEmulator, page = PAGE, serviceName = "echo", token = TOKEN) =>
     new PredictClient({ endpoint, serviceName, token, fetch: fetchOf(page), retryCount: 0 });
 
-  test("calls and reads answers and errors", async () => {
+  test("calls and reads responses and errors", async () => {
     const emulator = await start({ origins: [PAGE] });
     expect(String(await clientOn(emulator).predict("text"))).toBe("text");
     emulator.fault({ status: 503, body: "busy", headers: { "retry-after": "1" } });
@@ -214,14 +218,14 @@ describe("a page", () => {
   test.each([
     ["another origin", { origins: [OTHER] }],
     ["no CORS", undefined],
-  ] as const)("is blocked by %s", async (_name, cors) => {
+  ] as const)("cannot call with %s", async (_name, cors) => {
     const emulator = await start(cors as EmulatorCors | undefined);
     expect(await errorOf(clientOn(emulator).predict("x"))).toMatchObject({ name: "EasNetworkError" });
-    // The preflight has failed, so that the call itself was never made.
+    // The preflight has failed, so the browser never sends the call.
     expect(emulator.requests.map(({ method }) => method)).toEqual(["OPTIONS"]);
   });
 
-  test("sees a connection that breaks, before the answer and in it, as broken", async () => {
+  test("sees a network error if the connection breaks before or during the response", async () => {
     const emulator = await start(true);
     for (const reset of ["before-headers", "in-body"] as const) {
       emulator.fault({ reset });
@@ -230,7 +234,7 @@ describe("a page", () => {
     }
   });
 
-  test("reads why a body is refused that the server takes no more of", async () => {
+  test("reads the reason why a too large body is refused", async () => {
     const emulator = await start({ origins: [PAGE] });
     const send = (origin: string) =>
       new Promise<string>((resolve, reject) => {
@@ -257,7 +261,7 @@ describe("a page", () => {
     expect(not.toLowerCase()).not.toContain("access-control");
   });
 
-  test("uses a queue: puts, gets, watches over HTTP, and reads the headers that are exposed", async () => {
+  test("uses a queue: puts, gets, watches over HTTP, and reads exposed headers", async () => {
     const exposeHeaders = ["X-Eas-Queueservice-Request-Id"];
     for (const cors of [true, { origins: [PAGE], exposeHeaders }] as const) {
       const emulator = await start(cors as EmulatorOptions["cors"]);
@@ -269,7 +273,7 @@ describe("a page", () => {
       const watcher = queue.watch(0, 5, { transport: "http" });
       const { value } = await watcher.next();
       expect(value?.text()).toBe("first");
-      // The stream goes on.
+      // The stream continues.
       await queue.put("second");
       expect((await watcher.next()).value?.text()).toBe("second");
       await value?.commit();
@@ -280,7 +284,7 @@ describe("a page", () => {
     }
   });
 
-  test("upgrades WebSockets as ever: browsers ask no preflight for them", async () => {
+  test("opens WebSockets without a preflight", async () => {
     for (const cors of [true, { origins: [OTHER] }] as const) {
       const { endpoint } = await start(cors as EmulatorOptions["cors"]);
       const queue = new QueueClient({
@@ -299,37 +303,37 @@ describe("a page", () => {
   });
 });
 
-describe("the option", () => {
+describe("the option cors", () => {
   const make = (cors: unknown) => createEmulator({ cors: cors as EmulatorCors });
 
   test.each([
-    ["an origin with a slash at its end", { origins: [`${PAGE}/`] }, `cors.origins has "${PAGE}/"`],
+    ["an origin with a trailing slash", { origins: [`${PAGE}/`] }, `cors.origins has "${PAGE}/"`],
     ["an origin with a path", { origins: [PAGE, `${PAGE}/a`] }, `cors.origins has "${PAGE}/a"`],
     ["a bare host", { origins: ["page.example"] }, 'cors.origins has "page.example"'],
     ["the default port", { origins: [`${PAGE}:443`] }, `cors.origins has "${PAGE}:443"`],
     ["upper case", { origins: ["https://Page.example"] }, 'cors.origins has "https://Page.example"'],
     ["*", { origins: ["*"] }, 'cors.origins has "*"'],
-    ["an origin that is no text", { origins: [5] }, "cors.origins has 5"],
-    ["one origin without a list", { origins: PAGE }, `cors.origins is "${PAGE}"`],
-    ["one header without a list", { exposeHeaders: "X-A" }, 'cors.exposeHeaders is "X-A"'],
-    ["a header that is no text", { exposeHeaders: [5] }, "cors.exposeHeaders has 5"],
-    ["a header that is none", { exposeHeaders: ["X-A", "X B"] }, 'cors.exposeHeaders has "X B"'],
+    ["an origin that is not a string", { origins: [5] }, "cors.origins has 5"],
+    ["an origin that is not in a list", { origins: PAGE }, `cors.origins is "${PAGE}"`],
+    ["a header that is not in a list", { exposeHeaders: "X-A" }, 'cors.exposeHeaders is "X-A"'],
+    ["a header that is not a string", { exposeHeaders: [5] }, "cors.exposeHeaders has 5"],
+    ["a header with an invalid name", { exposeHeaders: ["X-A", "X B"] }, 'cors.exposeHeaders has "X B"'],
     ["a header with a line break", { exposeHeaders: ["X\r\nY: 1"] }, "cors.exposeHeaders has"],
-    ["an origin in the place of the options", PAGE, `cors is "${PAGE}"`],
+    ["an origin instead of an object", PAGE, `cors is "${PAGE}"`],
     ["null", null, "cors is null"],
     ["a list", [PAGE], "cors is an array"],
-  ])("refuses %s when the emulator is made", (_name, cors, said) => {
+  ])("throws for %s", (_name, cors, said) => {
     const error = thrownBy(() => make(cors));
     expect(error).toMatchObject({ name: "TypeError", code: "ERR_EAS_ARG_OPTION" });
     expect(error.message).toContain(said);
   });
 
-  test("exposes each header that can be named", () => {
+  test("exposes every header with a valid name", () => {
     const exposed = make({ exposeHeaders: ["Content-Length", "*", "X-A"] }).corsHeaders(PAGE);
     expect(exposed).toContainEqual(["access-control-expose-headers", "Content-Length, *, X-A"]);
   });
 
-  test("false is none", () => {
+  test("sends no CORS headers if it is false", () => {
     expect(make(false).corsHeaders(PAGE)).toEqual([]);
   });
 });

@@ -38,33 +38,33 @@ function signed(text: { body: string; resource: string; md5?: string; token?: st
   return { "content-md5": md5, date: DATE, "content-type": "application/octet-stream", authorization: `EAS ${hmac}` };
 }
 
-describe("gateway", () => {
+describe("the gateway", () => {
   test.each([
-    ["raw token", () => ({ authorization: emulator.token }), "token", 200],
-    ["bearer", () => ({ authorization: `Bearer ${emulator.token}` }), "bearer", 200],
-    ["signature", () => signed({ body: "[{}]", resource: "/api/predict/echo" }), "signature", 200],
+    ["a raw token", () => ({ authorization: emulator.token }), "token", 200],
+    ["a bearer token", () => ({ authorization: `Bearer ${emulator.token}` }), "bearer", 200],
+    ["a signature", () => signed({ body: "[{}]", resource: "/api/predict/echo" }), "signature", 200],
     [
-      "Java's MD5 without its leading zero",
+      "a signature with Java's MD5 without the leading zero",
       () => signed({ body: "", resource: "/api/predict/echo", md5: "2e74f1" }),
       "signature",
       200,
     ],
     [
-      "signature under another token",
+      "a signature with another token",
       () => signed({ body: "[{}]", resource: "/api/predict/echo", token: "no" }),
       "wrong",
       401,
     ],
-    ["signature over another path", () => signed({ body: "[{}]", resource: "/api/predict/other" }), "wrong", 401],
-    ["wrong token", () => ({ authorization: "no" }), "wrong", 401],
-    ["empty header, as the Python client sends it", () => ({ authorization: "" }), "none", 401],
-  ])("authorization: %s", async (_, headers, form, status) => {
+    ["a signature over another path", () => signed({ body: "[{}]", resource: "/api/predict/other" }), "wrong", 401],
+    ["a wrong token", () => ({ authorization: "no" }), "wrong", 401],
+    ["an empty header, as sent by the Python client", () => ({ authorization: "" }), "none", 401],
+  ])("checks %s", async (_, headers, form, status) => {
     const response = await send("/api/predict/echo", { token: "", headers: headers() });
     expect(response.status).toBe(status);
     expect(emulator.requests[0]).toMatchObject({ auth: form, status, service: "echo", method: "POST" });
   });
 
-  test("takes a signature over the path with and without the query, and of a name that is not ASCII", async () => {
+  test("accepts a signature over the path with or without the query, and of a non-ASCII name", async () => {
     emulator.addService("组.模型/v2", () => "here");
     for (const resource of ["/api/predict/echo/x?a=1", "/api/predict/echo/x"]) {
       const response = await send("/api/predict/echo/x?a=1", {
@@ -78,7 +78,7 @@ describe("gateway", () => {
     expect(await (await send(path, { token: "", headers })).text()).toBe("here");
   });
 
-  test("a strict one wants the true MD5 and a date that is near", async () => {
+  test("requires the correct MD5 and a current date with strictSignatures", async () => {
     const strict = createEmulator({ strictSignatures: true, token: emulator.token });
     const post = (headers: Record<string, string>) =>
       strict.fetch(new Request("http://emulator/api/predict/echo", { method: "POST", body: "[{}]", headers }));
@@ -93,12 +93,12 @@ describe("gateway", () => {
     expect(strict.requests.map(({ auth }) => auth)).toEqual(["wrong", "signature"]);
   });
 
-  test("a service without a token takes everybody", async () => {
+  test("accepts every caller of a service without a token", async () => {
     expect(await (await send("/api/predict/open", { token: "" })).text()).toBe("open");
     expect(await (await send("/api/predict/open", { method: "GET" })).text()).toBe("open");
   });
 
-  test("404, 405, and the longest name wins", async () => {
+  test("responds with 404 and 405, and prefers the longest service name", async () => {
     expect((await send("/api/predict/nothing")).status).toBe(404);
     expect((await send("/other")).status).toBe(404);
     const refused = await send("/api/predict/echo", { method: "GET" });
@@ -109,7 +109,7 @@ describe("gateway", () => {
     expect(await (await send("//api/predict//group.model/v2/x?q=你")).text()).toBe("group.model/v2 /x 你");
   });
 
-  test("what a handler throws is a 400, and a Response is sent as it is", async () => {
+  test("responds with 400 if a handler throws, and sends a Response unchanged", async () => {
     emulator.addService("throws", () => {
       throw new Error("bad input");
     });
@@ -119,7 +119,7 @@ describe("gateway", () => {
     expect((await send("/api/predict/teapot")).status).toBe(418);
   });
 
-  test("keeps the latest requests only", async () => {
+  test("keeps only the latest requests", async () => {
     const small = createEmulator({ logLength: 2, token: "" });
     for (const path of ["a", "b", "c"]) await small.fetch(new Request(`http://e/${path}`));
     expect(small.requests.map(({ url }) => url)).toEqual(["/b", "/c"]);
@@ -130,7 +130,7 @@ describe("demo services", () => {
   const client = (serviceName: string) =>
     new PredictClient({ endpoint: emulator.endpoint, serviceName, token: emulator.token });
 
-  test("scorecard", async () => {
+  test("scorecard scores rows", async () => {
     const rows = JSON.stringify(scorecardSamples.map(({ features }) => features));
     const results = (await client("scorecard").predict(rows)).json<{ label: string }[]>();
     expect(results.map(({ label }) => label)).toEqual(scorecardSamples.map(({ expected }) => expected.label));
@@ -138,7 +138,7 @@ describe("demo services", () => {
     await expect(client("scorecard").predict("{}")).rejects.toMatchObject({ status: 400 });
   });
 
-  test("digits, by TF and by Torch, with and without fetches", async () => {
+  test("digits classifies TF and Torch requests, with and without an output filter", async () => {
     const images = Float32Array.from(heldOutDigits.images.slice(0, 3).flat());
     const digits = client("digits");
     const tf = () => new TFRequest().addFeed("images", [3, 64], "DT_FLOAT", images);
@@ -185,7 +185,7 @@ describe("faults", () => {
       ["a stall in the body", { stall: "in-body" }, 2],
       ["a delay", { delay: 5 }, 1],
       ["a closed connection", { close: true }, 1],
-    ] as const)("%s is survived by the client", async (_, fault, attempts) => {
+    ] as const)("the client recovers from %s", async (_, fault, attempts) => {
       emulator.fault(fault);
       const result = await client().predictDetailed("a body that can be cut in two");
       expect(`${result.response}`).toBe("a body that can be cut in two");
@@ -194,7 +194,7 @@ describe("faults", () => {
     });
   });
 
-  test("only for the service that is named", async () => {
+  test("apply only to the named service", async () => {
     emulator.fault({ service: "scorecard", status: 500 });
     expect((await send("/api/predict/echo")).status).toBe(200);
     expect((await send("/api/predict/scorecard")).status).toBe(500);

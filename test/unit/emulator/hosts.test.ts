@@ -20,7 +20,7 @@ function send(port: number, firstLine: string, headers: readonly string[], body 
 
 type Started = Awaited<ReturnType<typeof start>>;
 
-/** Sends a put with this `Host` header, and returns the status line. */
+/** Sends a put request with this `Host` header, and returns the status line. */
 async function put({ port, token }: Pick<Started, "port" | "token">, host: string, version = "1.1"): Promise<string> {
   const headers = [...(version === "1.1" ? [`host: ${host}`] : []), `authorization: ${token}`];
   return (await send(port, `POST /api/predict/q HTTP/${version}`, headers, "item")).split("\r\n", 1)[0] as string;
@@ -41,7 +41,7 @@ describe("the Host header", () => {
     "[::1]:8080",
     "[0:0:0:0:0:0:0:1]:8080",
     "app.localhost:3000",
-  ])("%s is answered", async (host) => {
+  ])("%s is accepted", async (host) => {
     const emulator = await start();
     expect(await put(emulator, host)).toBe(ANSWERED);
     expect(emulator.queue("q")?.input.length).toBe(1);
@@ -68,7 +68,7 @@ describe("the Host header", () => {
     expect([emulator.requests.length, emulator.queue("q")?.input.length]).toEqual([0, 0]);
   });
 
-  test("that is refused gets an explanation, also on the port of an instance", async () => {
+  test("is explained if it is refused, also on the port of an instance", async () => {
     const emulator = await start();
     for (const port of [emulator.port, emulator.instances[0]?.port as number]) {
       const answer = await send(port, "GET /api/predict/echo HTTP/1.1", ["host: evil.example"]);
@@ -78,7 +78,7 @@ describe("the Host header", () => {
     expect(emulator.requests).toEqual([]);
   });
 
-  test("is checked after the body is read, so that the client sees the answer", async () => {
+  test("is checked after the body is read, so that the client sees the response", async () => {
     const emulator = await start();
     const body = "x".repeat(20 * 1024 * 1024);
     expect(await send(emulator.port, "POST /api/predict/echo HTTP/1.1", ["host: evil.example"], body)).toMatch(
@@ -112,7 +112,7 @@ describe("the Host header", () => {
     expect(logged).not.toHaveBeenCalled();
   });
 
-  test("may be absent in HTTP/1.0, and does not count for a target in absolute form, which no page can send", async () => {
+  test("may be absent in HTTP/1.0, and is ignored for a target in absolute form", async () => {
     const emulator = await start();
     expect(await put(emulator, "", "1.0")).toBe(ANSWERED);
     const headers = ["host: evil.example", `authorization: ${emulator.token}`];
@@ -120,9 +120,9 @@ describe("the Host header", () => {
     expect(await send(emulator.port, `POST ${target} HTTP/1.1`, headers, "x")).toMatch(/^HTTP\/1\.1 200 .*x$/s);
   });
 
-  test("is named in the error of a client", async () => {
+  test("is reported in the client's error", async () => {
     const emulator = await start();
-    // `Host` is not a header that a client can set: a client gets here by a name of /etc/hosts or Docker.
+    // Clients cannot set `Host`. They reach the emulator by a name from /etc/hosts or Docker.
     const body = (await send(emulator.port, "GET /api/predict/echo HTTP/1.1", ["host: host.docker.internal"])).split(
       "\r\n\r\n",
     )[1] as string;
@@ -158,7 +158,7 @@ describe("the option hosts", () => {
     expect(await put(await start({ hosts }), host)).toBe(status);
   });
 
-  test("applies to an emulator that exists already", async () => {
+  test("applies to an existing emulator", async () => {
     const emulator = createEmulator({ queues: { q: {} } });
     const running = await start({ emulator, hosts: ["gateway.example"] });
     expect(running.token).toBe(emulator.token);
@@ -188,7 +188,7 @@ describe("options that only a server has", () => {
     expect(() => createEmulator({ [name]: undefined } as never)).toThrow(`unknown option "${name}"`);
   });
 
-  test("unknown options are refused next to an existing emulator too", async () => {
+  test("throws for unknown options even with an existing emulator", async () => {
     await expect(startEmulator({ emulator: createEmulator(), host: "0.0.0.0" } as never)).rejects.toMatchObject({
       code: "ERR_EAS_ARG_OPTION",
     });
@@ -196,7 +196,7 @@ describe("options that only a server has", () => {
 });
 
 describe("the default token", () => {
-  test("is random, new for each emulator, and the same for the whole life of one", async () => {
+  test("is random for each emulator and does not change", async () => {
     const tokens = await Promise.all([start(), start(), start()]);
     expect(new Set(tokens.map(({ token }) => token)).size).toBe(3);
     const emulator = createEmulator();

@@ -7,27 +7,30 @@ import { startInstances } from "../../support/direct.js";
 const EXPORTED = "/exported/apis/eas.alibaba-inc.k8s.io/v1/upstreams/";
 const SERVICE_DISCOVERY = "/api/v1/servicediscovery/upstreams/";
 
-/** One prediction at an address, as any HTTP client makes it. */
+/** Sends one prediction to an address, like any HTTP client. */
 const post = (origin: string, service = "echo") =>
   fetch(`${origin}/api/predict/${service}`, { method: "POST", body: "x", headers: { authorization: TOKEN } });
 
 describe("discovery", () => {
-  test.each([EXPORTED, SERVICE_DISCOVERY])("on %s, without a token, as the official SDKs read it", async (path) => {
-    const emulator = await startInstances([{ weight: 1 }, { weight: 2 }]);
-    const response = await fetch(`${emulator.endpoint}${path}echo?internal=true`);
-    expect([response.status, response.headers.get("content-type")]).toEqual([200, "application/json"]);
-    const items = emulator.instances.map(({ port }, i) => ({
-      app: "echo",
-      name: `echo-${i}`,
-      service: "echo",
-      ip: "127.0.0.1",
-      port,
-      weight: i + 1,
-    }));
-    expect(await response.json()).toEqual({ correlative: ["echo"], endpoints: { items } });
-  });
+  test.each([EXPORTED, SERVICE_DISCOVERY])(
+    "responds on %s without a token, in the form that the official SDKs read",
+    async (path) => {
+      const emulator = await startInstances([{ weight: 1 }, { weight: 2 }]);
+      const response = await fetch(`${emulator.endpoint}${path}echo?internal=true`);
+      expect([response.status, response.headers.get("content-type")]).toEqual([200, "application/json"]);
+      const items = emulator.instances.map(({ port }, i) => ({
+        app: "echo",
+        name: `echo-${i}`,
+        service: "echo",
+        ip: "127.0.0.1",
+        port,
+        weight: i + 1,
+      }));
+      expect(await response.json()).toEqual({ correlative: ["echo"], endpoints: { items } });
+    },
+  );
 
-  test("names services and queues, with or without what follows a slash; others are not found", async () => {
+  test("finds services and queues, with or without a path after the name, and no others", async () => {
     const emulator = await startInstances(1, { queues: { q: {} } });
     const statusOf = async (path: string) => (await fetch(emulator.endpoint + path)).status;
     for (const name of ["echo", "q", "q/sink", "echo/v2", "e%63ho"])
@@ -35,13 +38,13 @@ describe("discovery", () => {
     for (const name of ["other", "", "__proto__"]) expect([name, await statusOf(EXPORTED + name)]).toEqual([name, 404]);
   });
 
-  test("on one path only, when told so", async () => {
+  test("responds on a single path with discoveryPaths", async () => {
     const emulator = await startInstances(1, { discoveryPaths: ["exported-apis"] });
     expect((await fetch(`${emulator.endpoint}${EXPORTED}echo`)).status).toBe(200);
     expect((await fetch(`${emulator.endpoint}${SERVICE_DISCOVERY}echo`)).status).toBe(404);
   });
 
-  test("names the gateway itself, where there are no instances", async () => {
+  test("returns the gateway's address without instances", async () => {
     const emulator = await startEmulator({ token: TOKEN });
     onTestFinished(() => emulator.close());
     const { endpoints } = await (await fetch(`${emulator.endpoint}${EXPORTED}echo`)).json();
@@ -50,7 +53,7 @@ describe("discovery", () => {
     ]);
   });
 
-  test("tells weights as they are now, and no instance that is not listed", async () => {
+  test("returns current weights and omits instances that are not listed", async () => {
     const emulator = await startInstances(3);
     const [a, b, c] = emulator.instances;
     if (a && b) {
@@ -64,7 +67,7 @@ describe("discovery", () => {
     ]);
   });
 
-  test("goes wrong by faults of its own, and by no other", async () => {
+  test("is affected only by discovery faults", async () => {
     const emulator = await startInstances(1);
     emulator.fault({ status: 500 });
     emulator.fault({ discovery: true, status: 502, times: 2 });
@@ -75,7 +78,7 @@ describe("discovery", () => {
 });
 
 describe("instances", () => {
-  test("serve all services at addresses of their own, on the loopback interface; the log says which was called", async () => {
+  test("serve all services at their own loopback addresses, and the log names the called instance", async () => {
     const emulator = await startInstances(3);
     expect(new Set([emulator.port, ...emulator.instances.map(({ port }) => port)]).size).toBe(4);
     for (const { origin, ip } of emulator.instances) {
@@ -89,7 +92,7 @@ describe("instances", () => {
     ]);
   });
 
-  test("one is stopped and started again at its address", async () => {
+  test("can be stopped, and started again at the same address", async () => {
     const emulator = await startInstances(2);
     const [one, other] = emulator.instances as [(typeof emulator.instances)[0], (typeof emulator.instances)[0]];
     const { origin } = one;
@@ -104,7 +107,7 @@ describe("instances", () => {
     }
   });
 
-  test("a stop breaks what is under way", async () => {
+  test("break calls in progress when they stop", async () => {
     const emulator = await startInstances(1);
     const [one] = emulator.instances;
     one?.fault({ stall: "before-headers" });
@@ -114,7 +117,7 @@ describe("instances", () => {
     expect(await call).toBeInstanceOf(TypeError);
   });
 
-  test("one goes wrong, until it is healed; its faults come before those of all", async () => {
+  test("apply their own faults before those of the emulator, until the faults are cleared", async () => {
     const emulator = await startInstances(2);
     const [one, other] = emulator.instances as [(typeof emulator.instances)[0], (typeof emulator.instances)[0]];
     one.fault({ status: 503, times: Number.POSITIVE_INFINITY });
@@ -129,7 +132,7 @@ describe("instances", () => {
     expect((await post(one.origin)).status).toBe(200);
   });
 
-  test("all are closed with the emulator, which another server can have then", async () => {
+  test("close together with the server, whose emulator another server can use then", async () => {
     const first = await startEmulator({ token: TOKEN, instances: 2 });
     const origins = first.instances.map(({ origin }) => origin);
     await first.close();
@@ -139,7 +142,7 @@ describe("instances", () => {
     for (const { origin } of second.instances) expect((await post(origin)).status).toBe(200);
   });
 
-  test("without a server too: addresses in the memory", async () => {
+  test("also work without a server", async () => {
     const emulator = createEmulator({ token: TOKEN, instances: 3 });
     const client = new PredictClient({
       endpoint: "discovery.test",

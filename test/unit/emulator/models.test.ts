@@ -15,14 +15,14 @@ describe("digits", () => {
   const probabilities = classifyDigits(Float32Array.from(images.flat()), images.length);
   const row = (index: number): Float32Array => probabilities.subarray(index * 10, index * 10 + 10);
 
-  it("holds out 20 images of each digit, 64 pixels of 0..16 each", () => {
+  it("holds out 20 images of each digit, with 64 pixels from 0 to 16", () => {
     expect(images.length).toBe(200);
     expect(images.every((image) => image.length === 64)).toBe(true);
     expect(images.flat().every((pixel) => Number.isInteger(pixel) && pixel >= 0 && pixel <= 16)).toBe(true);
     for (let digit = 0; digit < 10; digit++) expect(labels.filter((label) => label === digit).length).toBe(20);
   });
 
-  it("reaches exactly the accuracy the training script measured", () => {
+  it("reaches exactly the accuracy that the training script measured", () => {
     const correct = labels.filter((label, index) => argmax(row(index)) === label).length;
     expect(correct / 200).toBe(DIGITS_HELD_OUT_ACCURACY);
     expect(DIGITS_HELD_OUT_ACCURACY).toBeGreaterThanOrEqual(0.95);
@@ -36,16 +36,16 @@ describe("digits", () => {
     }
   });
 
-  it("gives an image the same answer alone and in a batch", () => {
+  it("classifies an image the same alone and in a batch", () => {
     expect(classifyDigits(Float32Array.from(images[199]!), 1)).toEqual(row(199).slice());
   });
 
-  it("stays finite for pixels far out of range", () => {
+  it("returns finite probabilities for pixels that are far out of range", () => {
     const extreme = classifyDigits(new Float32Array(64).fill(1e6), 1);
     expect(extreme.reduce((sum, value) => sum + value, 0)).toBeCloseTo(1, 5);
   });
 
-  it("accepts no images and refuses a length that does not fit the count", () => {
+  it("accepts an empty batch and throws if the length does not match the count", () => {
     expect(classifyDigits(new Float32Array(0), 0).length).toBe(0);
     expect(() => classifyDigits(new Float32Array(63), 1)).toThrow(RangeError);
     expect(() => classifyDigits(new Float32Array(128), 1)).toThrow(RangeError);
@@ -57,7 +57,7 @@ describe("digits", () => {
 describe("scorecard", () => {
   const good = scorecardSamples[0]!.features;
 
-  it("gives the five held-out samples what the training script expects", () => {
+  it("scores the five held-out samples as the training script expects", () => {
     expect(scorecardSamples.length).toBe(5);
     const results = scoreApplicants(scorecardSamples.map((sample) => sample.features));
     results.forEach((result, index) => {
@@ -100,19 +100,19 @@ describe("scorecard", () => {
       /unknown feature "__proto__"/,
     ],
     ["a key constructor", JSON.parse(text.replace("{", '{"constructor":1,')), /unknown feature "constructor"/],
-    ["all features behind __proto__", JSON.parse(`{"__proto__":${text}}`), /unknown feature "__proto__"/],
+    ["all features below __proto__", JSON.parse(`{"__proto__":${text}}`), /unknown feature "__proto__"/],
     ["an empty object", {}, /"mean_radius" is missing/],
     ["null", null, /^row 1: not an object/],
     ["an array", [14], /^row 1: not an object/],
   ];
-  it.each(bad)("refuses %s", (_what, row, message) => {
+  it.each(bad)("throws for %s", (_what, row, message) => {
     const call = () => scoreApplicants([good, row as Record<string, unknown>]);
     expect(call).toThrow(TypeError);
     expect(call).toThrow(message);
     for (const name of SCORECARD_FEATURES) expect(call).toThrow(name);
   });
 
-  it("refuses rows that are not an array, and keeps the message short for a long key", () => {
+  it("throws for rows that are not an array, and keeps the message short for a long key", () => {
     expect(() => scoreApplicants({} as never)).toThrow(TypeError);
     let message = "";
     try {
@@ -142,7 +142,7 @@ describe("language model", () => {
   const linesOf = (text: string) => text.trim().split("\n");
   const asText = (lines: readonly string[]) => tokenize(`\n${lines.join("\n")}\n`);
 
-  it("cuts any text into tokens that are the text again", () => {
+  it("splits any text into tokens that restore the text", () => {
     expect(tokenize("道可道，a new-born cat's 42 cats.\n")).toEqual([
       "道",
       "可",
@@ -169,7 +169,7 @@ describe("language model", () => {
     );
   });
 
-  it.each(texts)("gives every token a probability, and all of them together 1: %s", (_, text) => {
+  it.each(texts)("returns probabilities that sum to 1: %s", (_, text) => {
     const tokens = tokenize(text);
     const model = new NgramModel(tokens, 5);
     const token = fc.oneof(fc.constantFrom(...model.vocabulary), fc.constant("not in the text"));
@@ -184,11 +184,11 @@ describe("language model", () => {
     );
   });
 
-  it.each(texts)("reads lines that it was not trained on far better than one that counts tokens: %s", (_, text) => {
+  it.each(texts)("predicts held-out lines far better than token frequencies: %s", (_, text) => {
     const lines = linesOf(text);
     const learned = asText(lines.filter((_, i) => i % 5 !== 4));
     const heldOut = asText(lines.filter((_, i) => i % 5 === 4));
-    /** How many tokens a model hesitates between on average: 2 to the power of its cross-entropy in bits. */
+    /** Returns the perplexity of a model: 2 to the power of its cross-entropy in bits. */
     const perplexity = (order: number) => {
       const model = new NgramModel(learned, order);
       const bits = heldOut.slice(1).map((token, i) => {
@@ -202,7 +202,7 @@ describe("language model", () => {
     expect(perplexity(8)).toBeLessThan(perplexity(2));
   });
 
-  it("is trained on some 30 kB, with no line twice and no blanks at their ends", () => {
+  it("is trained on about 30 kB of distinct lines without surrounding blanks", () => {
     for (const [, text] of texts) {
       const lines = linesOf(text);
       expect(new Set(lines).size).toBe(lines.length);
@@ -211,13 +211,13 @@ describe("language model", () => {
     expect(new TextEncoder().encode(CHINESE + ENGLISH).length).toBeLessThan(60_000);
   });
 
-  it("goes on from a line as the text does", () => {
+  it("continues a line of the training text", () => {
     expect(write("学而时习之").join("")).toBe("，不亦说乎？有朋自远方来，不亦乐乎？人不知而不愠，不亦君子乎？");
     expect(write("白日依山尽").join("")).toBe("，黄河入海流。欲穷千里目，更上一层楼。");
     expect(write("Alice was beginning to get").join("")).toMatch(/^ very tired of sitting by her sister on the bank/);
   });
 
-  it("begins the next line after a whole one, and some line after what no line goes on from", () => {
+  it("starts the next line after a complete line, and any line after unknown text", () => {
     const lines = linesOf(CHINESE);
     const at = lines.findIndex((line) => line.startsWith("床前明月光"));
     expect(lines.some((line) => line.startsWith(write(lines[at]!, { maxTokens: 4 }).join("")))).toBe(true);
@@ -227,21 +227,21 @@ describe("language model", () => {
     }
   });
 
-  it("writes in the language of the prompt", () => {
+  it("generates text in the language of the prompt", () => {
     for (let seed = 0; seed < 20; seed++) {
       expect(write("请告诉我", { seed, temperature: 1 }).join("")).toMatch(/\p{Script=Han}/u);
       expect(write("Tell me", { seed, temperature: 1 }).join("")).not.toMatch(/\p{Script=Han}/u);
     }
   });
 
-  it("draws the same from the same seed, and else from the prompt", () => {
+  it("generates the same text for the same seed, or for the same prompt without a seed", () => {
     const drawn = (seed: number | undefined) => write("什么是服务？", { seed, temperature: 1 }).join("");
     expect(drawn(1)).toBe(drawn(1));
     expect(drawn(undefined)).toBe(drawn(undefined));
     expect(new Set([1, 2, 3, 4, 5, 6, 7, 8].map(drawn)).size).toBeGreaterThan(4);
   });
 
-  it("is greedy at temperature 0, near it, and with one token to choose from", () => {
+  it("is greedy at temperature 0, near 0, and with only one candidate token", () => {
     const likeliest = write("The hare").join("");
     for (const sampling of [
       { temperature: 5e-324 },
@@ -253,7 +253,7 @@ describe("language model", () => {
     }
   });
 
-  it("draws as often as the probabilities say", () => {
+  it("samples tokens with their probabilities", () => {
     const model = new NgramModel(tokenize(ENGLISH), 8);
     const read = tokenize("What is a");
     const likely = model.distribution(read);
@@ -270,7 +270,7 @@ describe("language model", () => {
     }
   });
 
-  it("ends with the passage, or after the tokens that it may write", () => {
+  it("ends with the passage, or at the maximum number of tokens", () => {
     const end = (sampling: Partial<Sampling>) => {
       const tokens = generate("学而时习之", { ...greedy, ...sampling });
       let count = 0;

@@ -25,7 +25,7 @@ afterEach(async () => {
   await Promise.all(running.splice(0).map((emulator) => emulator.close()));
 });
 
-/** Sends a request as an HTTP client does that has the emulator as its proxy. */
+/** Sends a request like an HTTP client that uses the emulator as its proxy. */
 function throughProxy(emulator: RunningEmulator, target: string, method: string, body?: string) {
   return new Promise<{ status: number | undefined; body: string }>((resolve, reject) => {
     const asked = httpRequest(
@@ -45,14 +45,14 @@ function throughProxy(emulator: RunningEmulator, target: string, method: string,
   });
 }
 
-/** Sends bytes and returns all that comes back. */
+/** Sends bytes and returns the whole response. */
 function onSocket(emulator: RunningEmulator, head: string): Promise<string> {
   const socket = connect(emulator.port, "127.0.0.1");
   socket.end(head);
   return textOf(socket);
 }
 
-test("a target in absolute form is the URL of the request, whatever the header Host says", async () => {
+test("uses a target in absolute form as the URL and ignores the Host header", async () => {
   const emulator = await start();
   const target = "http://1234.cn-shanghai.pai-eas.aliyuncs.com/api/predict/echo/path?a=b";
   expect(await throughProxy(emulator, target, "POST", "hello")).toEqual({ status: 200, body: "hello" });
@@ -68,7 +68,7 @@ test("a target in absolute form is the URL of the request, whatever the header H
   ]);
 });
 
-test("a watch over WebSocket with a target in absolute form is granted", async () => {
+test("accepts a watch over WebSocket with a target in absolute form", async () => {
   const emulator = await start({ queues: { q: {} } });
   const head = [
     "GET http://gateway.example/api/predict/q?_watch_=true HTTP/1.1",
@@ -88,24 +88,18 @@ test("a watch over WebSocket with a target in absolute form is granted", async (
   socket.destroy();
 });
 
-test.each(["*", "http://", "http://[/"])(
-  "the target %j is answered with 400, and not by a broken connection",
-  async (target) => {
-    const emulator = await start();
-    const answer = await onSocket(
-      emulator,
-      `OPTIONS ${target} HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n`,
-    );
-    expect(answer).toMatch(/^HTTP\/1\.1 400 /);
-  },
-);
+test.each(["*", "http://", "http://[/"])("responds with 400 to the target %j", async (target) => {
+  const emulator = await start();
+  const answer = await onSocket(emulator, `OPTIONS ${target} HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n`);
+  expect(answer).toMatch(/^HTTP\/1\.1 400 /);
+});
 
 test.each([
   ["/exported/apis/eas.alibaba-inc.k8s.io/v1/upstreams/none", undefined],
   ["/api/v1/servicediscovery/upstreams/none", undefined],
-  // Where discovery does not answer, the path is not the queue's all the same.
+  // The path never belongs to the root queue, even if discovery is disabled on it.
   ["/api/v1/servicediscovery/upstreams/q", ["exported-apis"]],
-] as const)("%s beside a root queue is answered with 404, and takes no item", async (path, discoveryPaths) => {
+] as const)("responds with 404 to %s next to a root queue, and takes no item", async (path, discoveryPaths) => {
   const { fetch, queue, token } = createEmulator({ queues: { q: {} }, rootQueue: "q", discoveryPaths });
   const headers = { authorization: token };
   await fetch(new Request("http://e/", { method: "POST", body: "item", headers }));
@@ -115,7 +109,7 @@ test.each([
   expect(await (await fetch(new Request("http://e/?_index_=0", { headers }))).text()).toBe("item");
 });
 
-test("bodies arrive where Blob and AbortController are of another realm, as in jsdom", async () => {
+test("receives bodies if Blob and AbortController are from another realm, as in jsdom", async () => {
   class ForeignSignal extends EventTarget {
     aborted = false;
     reason: unknown = undefined;
@@ -137,7 +131,7 @@ test("bodies arrive where Blob and AbortController are of another realm, as in j
   });
 });
 
-test("a failure inside the emulator is logged before it breaks the connection", async () => {
+test("logs an internal error before it breaks the connection", async () => {
   const logged = vi.spyOn(console, "error").mockImplementation(() => {});
   const failure = new Error("the log's disk is full");
   const log = {
@@ -151,7 +145,7 @@ test("a failure inside the emulator is logged before it breaks the connection", 
   expect(logged.mock.calls).toEqual([[expect.stringContaining("eas-prediction emulator"), failure]]);
 });
 
-test("a connection that a fault breaks, or that the caller leaves, is not logged", async () => {
+test("does not log connections that a fault or the caller has ended", async () => {
   const logged = vi.spyOn(console, "error").mockImplementation(() => {});
   const emulator = await start({ instances: 1 });
   emulator.fault({ reset: "before-headers" });
@@ -175,14 +169,17 @@ test.each([
   [450, false, null],
   [500, undefined, null],
   [500, true, "close"],
-] as const)("a fault with the status %i and close %s has the header connection: %s", async (status, close, wanted) => {
-  const emulator = createEmulator();
-  emulator.fault({ status, close });
-  const answer = await emulator.fetch(new Request("http://e/api/predict/echo", { method: "POST", body: "x" }));
-  expect([answer.status, answer.headers.get("connection")]).toEqual([status, wanted]);
-});
+] as const)(
+  "responds to a fault with status %i and close %s with the header connection: %s",
+  async (status, close, wanted) => {
+    const emulator = createEmulator();
+    emulator.fault({ status, close });
+    const answer = await emulator.fetch(new Request("http://e/api/predict/echo", { method: "POST", body: "x" }));
+    expect([answer.status, answer.headers.get("connection")]).toEqual([status, wanted]);
+  },
+);
 
-test("a GET of digits is answered with the model's signature, as by EAS's TensorFlow processor", async () => {
+test("responds to a GET of digits with the model's signature, like EAS's TensorFlow processor", async () => {
   const { fetch, token } = createEmulator();
   const answer = await fetch(new Request("http://e/api/predict/digits", { headers: { authorization: token } }));
   expect([answer.status, await answer.json()]).toEqual([
@@ -198,7 +195,7 @@ test("a GET of digits is answered with the model's signature, as by EAS's Tensor
   ]);
 });
 
-test("discovery names the services of the same group", async () => {
+test("lists the services of the same group in discovery", async () => {
   const { fetch } = createEmulator({
     services: { "shop.rank": () => "", "shop.embed": () => "", "other.rank": () => "" },
     queues: { "shop.jobs": {} },
@@ -212,7 +209,7 @@ test("discovery names the services of the same group", async () => {
   expect(await ask("echo")).toEqual(["echo"]);
 });
 
-/** A port that was free, with as many free ports after it. */
+/** Returns a port that was free, with as many free ports after it. */
 async function freePorts(count: number): Promise<number> {
   for (;;) {
     const servers = [createServer()];
@@ -238,13 +235,13 @@ async function freePorts(count: number): Promise<number> {
   }
 }
 
-test("instances have the ports from instancePort on", async () => {
+test("assigns consecutive ports to instances, from instancePort on", async () => {
   const first = await freePorts(3);
   const emulator = await start({ instances: 3, instancePort: first });
   expect(emulator.instances.map(({ port }) => port)).toEqual([first, first + 1, first + 2]);
 });
 
-test("a port in use rejects, and leaves nothing listening", async () => {
+test("rejects if a port is in use, and leaves no server listening", async () => {
   const first = await freePorts(2);
   const blocker = createServer().listen(first + 1, "127.0.0.1");
   await new Promise((resolve) => blocker.once("listening", resolve));
@@ -255,11 +252,8 @@ test("a port in use rejects, and leaves nothing listening", async () => {
   blocker.close();
 });
 
-test.each([-1, 1.5, 65_535, "50001", Number.NaN])(
-  "instancePort %j is refused for two instances",
-  async (instancePort) => {
-    const error = await errorOf(startEmulator({ instances: 2, instancePort: instancePort as number }));
-    expect(error).toMatchObject({ name: "RangeError", code: "ERR_EAS_ARG_OPTION" });
-    expect(error.message).toMatch(/^instancePort is .*: it must be a whole number from 0 to 65534/);
-  },
-);
+test.each([-1, 1.5, 65_535, "50001", Number.NaN])("rejects instancePort %j for two instances", async (instancePort) => {
+  const error = await errorOf(startEmulator({ instances: 2, instancePort: instancePort as number }));
+  expect(error).toMatchObject({ name: "RangeError", code: "ERR_EAS_ARG_OPTION" });
+  expect(error.message).toMatch(/^instancePort is .*: it must be an integer from 0 to 65534/);
+});

@@ -24,7 +24,7 @@ async function start(socket?: Talk, options: EmulatorOptions & { protocols?: str
   return emulator;
 }
 
-/** A caller's end, whatever carries it. */
+/** A caller's end of a WebSocket, independent of the transport. */
 interface End {
   readonly messages: (string | Uint8Array)[];
   readonly closed: Promise<{ code: number; reason: string }>;
@@ -90,7 +90,7 @@ describe.each([
   ["WebSocket", overWebSocket],
   ["in memory", inMemory],
 ])("%s", (_, open) => {
-  test("echo: text and bytes, in order", async () => {
+  test("echoes text and bytes in order", async () => {
     const emulator = await start();
     const end = await open(emulator, { path: "echo" });
     const bytes = Uint8Array.from({ length: 100_000 }, (_, i) => i % 251);
@@ -103,7 +103,7 @@ describe.each([
     expect(emulator.requests).toMatchObject([{ method: "GET", service: "echo", auth: "token", status: 101 }]);
   });
 
-  test("the service sees the call, and each side has memory of its own", async () => {
+  test("passes the call to the service and copies messages", async () => {
     const calls: EmulatorCall[] = [];
     const received: unknown[] = [];
     const own = new Uint8Array([1, 2, 3]);
@@ -126,7 +126,7 @@ describe.each([
     expect(calls[0]?.headers.get("authorization")).toBe("t");
   });
 
-  test("messages wait until the service takes them", async () => {
+  test("buffers messages until the service sets onMessage", async () => {
     let take = () => {};
     const emulator = await start((_call, socket) => {
       take = () => {
@@ -143,7 +143,7 @@ describe.each([
     await eventually(() => expect(end.messages).toEqual(["taken: a", "taken: b", "taken: c"]));
   });
 
-  test("the service closes after what it has sent, and sends nothing more", async () => {
+  test("closes after the service's messages and ignores later messages", async () => {
     const closes: unknown[] = [];
     const emulator = await start((call, socket) => {
       socket.onClose = (close) => closes.push([close, call.signal.aborted]);
@@ -160,7 +160,7 @@ describe.each([
     expect(closes).toEqual([[{ code: 4001, reason: "再见" }, true]]);
   });
 
-  test("the service hears of the caller's close, and of a broken connection", async () => {
+  test("notifies the service when the caller closes or the connection breaks", async () => {
     const closes: unknown[] = [];
     const emulator = await start((call, socket) => {
       call.signal.addEventListener("abort", () => closes.push("abort"));
@@ -175,13 +175,13 @@ describe.each([
   test.each([
     ["at once", () => Promise.reject(new Error("no model"))],
     [
-      "by a throw",
+      "when the service throws",
       () => {
         throw new Error("no model");
       },
     ],
     [
-      "at a message",
+      "when onMessage throws",
       (_call: EmulatorCall, socket: EmulatorServiceSocket) => {
         socket.onMessage = () => {
           throw new Error("no model");
@@ -189,7 +189,7 @@ describe.each([
       },
     ],
     [
-      "later, at a message",
+      "when onMessage rejects",
       (_call: EmulatorCall, socket: EmulatorServiceSocket) => {
         socket.onMessage = async () => {
           await Promise.resolve();
@@ -197,18 +197,18 @@ describe.each([
         };
       },
     ],
-  ] as [string, Talk][])("a service that fails closes with 1011 and the message: %s", async (_, talk) => {
+  ] as [string, Talk][])("closes with 1011 and the error message: %s", async (_, talk) => {
     const end = await open(await start(talk));
     end.send("go");
     expect(await end.closed).toEqual({ code: 1011, reason: "no model" });
   });
 
-  test("a long message of an error is cut where a character ends", async () => {
+  test("truncates a long error message at a character boundary", async () => {
     const end = await open(await start(() => Promise.reject(new Error(`a${"错".repeat(100)}`))));
     expect(await end.closed).toEqual({ code: 1011, reason: `a${"错".repeat(40)}` });
   });
 
-  test("a close that no frame can say is refused", async () => {
+  test("throws for an invalid close code or reason", async () => {
     const errors: unknown[] = [];
     const attempt = (act: () => void) => {
       try {
@@ -230,7 +230,7 @@ describe.each([
     for (const error of errors) expect(error).toMatchObject({ name: "RangeError", code: "ERR_EAS_ARG_OPTION" });
   });
 
-  test("faults before the answer", async () => {
+  test("applies faults before the response", async () => {
     const emulator = await start(() => {});
     emulator.fault({ status: 503 });
     await expect(open(emulator)).rejects.toThrow("503");
@@ -241,7 +241,7 @@ describe.each([
     expect(emulator.requests.map(({ status }) => status)).toEqual([503, 0, 101]);
   });
 
-  test("faults in the middle: a reset, a stall, a text", async () => {
+  test("applies faults after some messages: a reset, a stall, a text", async () => {
     const talk: Talk = (_call, socket) => {
       for (let i = 0; i < 5; i++) socket.send(`message ${i}`);
       socket.onMessage = () => socket.send("answer");
@@ -268,13 +268,13 @@ describe.each([
     await eventually(() => expect(whole.messages).toHaveLength(5));
   });
 
-  test("llm: a message for each chunk, [DONE], and the next request", async () => {
+  test("llm sends a message for each chunk, [DONE], and then handles the next request", async () => {
     const emulator = await start();
     const end = await open(emulator, { path: "llm/v1/chat/completions" });
     const ask = (content: unknown) =>
       JSON.stringify({ model: "eas-ngram", temperature: 0, messages: [{ role: "user", content }] });
     end.send(ask("白日依山尽"));
-    // Sent before the first is answered: the answers do not mix.
+    // Sent before the first response is complete: the responses must not mix.
     end.send(ask("What is a queue?"));
     end.send(ask(7));
     end.send("{");
@@ -302,7 +302,7 @@ describe.each([
     expect(await elsewhere.closed).toEqual({ code: 1008, reason: "Not Found" });
   });
 
-  test("llm: stops when the caller goes", async () => {
+  test("llm stops when the caller disconnects", async () => {
     const emulator = await start();
     const end = await open(emulator, { path: "llm" });
     const messages = [{ role: "user", content: "道可道" }];
@@ -317,7 +317,7 @@ describe.each([
     expect(end.messages).toHaveLength(count);
   });
 
-  test("a service without WebSockets, a missing token and an unknown service are refused", async () => {
+  test("refuses a service without WebSockets, a missing token and an unknown service", async () => {
     const emulator = await start(undefined, { services: { plain: { handle: () => "", methods: ["GET"] } } });
     for (const [dial, status] of [
       [{ path: "plain" }, 400],
@@ -328,7 +328,7 @@ describe.each([
       await expect(open(emulator, dial)).rejects.toThrow(String(status));
     }
     expect(emulator.requests.map(({ status }) => status)).toEqual([400, 405, 404, 401]);
-    // Over HTTP a service takes what it took before.
+    // HTTP requests to the service still work.
     const answer = await fetch(`${emulator.endpoint}/api/predict/echo`, { headers: { authorization: "t" } });
     expect(answer.status).toBe(405);
   });
@@ -340,9 +340,9 @@ describe("subprotocols", () => {
   };
 
   test.each([
-    ["none is offered", undefined, [], "", "null → "],
-    ["any is spoken: the first", undefined, ["b", "a"], "b", "b,a → b"],
-    ["some are spoken: the first of them", ["a", "c"], ["b", "c", "a"], "c", "b,c,a → c"],
+    ["none if the caller offers none", undefined, [], "", "null → "],
+    ["the first offered if the service accepts any", undefined, ["b", "a"], "b", "b,a → b"],
+    ["the first offered that the service supports", ["a", "c"], ["b", "c", "a"], "c", "b,c,a → c"],
   ])("%s", async (_, spoken, offered, chosen, said) => {
     const emulator = await start(say, spoken === undefined ? {} : { protocols: spoken });
     const { socket, messages } = webSocketOf(emulator, { protocols: offered });
@@ -354,7 +354,7 @@ describe("subprotocols", () => {
     expect([plain(messages[0]), plain(end.messages[0])]).toEqual([said, said]);
   });
 
-  test("none of those that are spoken is offered: none is chosen, which callers may refuse", async () => {
+  test("none if the service supports none of the offered subprotocols, which callers may refuse", async () => {
     const emulator = await start(say, { protocols: ["a"] });
     const { socket } = webSocketOf(emulator, { protocols: ["b"] });
     const [error] = await once(socket, "error");

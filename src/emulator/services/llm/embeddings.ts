@@ -14,7 +14,7 @@ export async function embeddingsAnswer(fields: Fields, settings: LlmSettings, si
   const model = readModel(fields, settings);
   const inputs = readInputs(fields.input);
   const { EMBEDDING_DIMENSIONS, embed, featuresOf } = await import("../../models/text-vectors.js");
-  const right = `a whole number from 1 to ${EMBEDDING_DIMENSIONS}`;
+  const right = `an integer from 1 to ${EMBEDDING_DIMENSIONS}`;
   const isRight = (value: number) => Number.isInteger(value) && value >= 1 && value <= EMBEDDING_DIMENSIONS;
   const dimensions = readNumber(fields, "dimensions", right, EMBEDDING_DIMENSIONS, isRight);
   const format = readText(fields, "encoding_format") ?? "float";
@@ -46,7 +46,7 @@ function readInputs(input: unknown): readonly Input[] {
   const isOne = typeof input === "string" || (Array.isArray(input) && typeof input[0] === "number");
   const list: unknown = isOne ? [input] : input;
   if (!Array.isArray(list) || list.length === 0) {
-    throw wrong("input", input, "a text, a list of token ids, or a non-empty list of them");
+    throw wrong("input", input, "a string, a list of token ids, or a non-empty list of them");
   }
   if (list.length > MAX_INPUTS)
     throw new LlmRefusal(`input has ${list.length} texts: the maximum is ${MAX_INPUTS}`, "input");
@@ -56,7 +56,7 @@ function readInputs(input: unknown): readonly Input[] {
 function readInput(name: string, input: unknown): Input {
   if (typeof input === "string") return checkLength(name, { text: input, tokens: countTokens([input]) });
   if (!Array.isArray(input) || input.length === 0 || !input.every((id) => Number.isInteger(id) && id >= 0)) {
-    throw wrong(name, input, "a text or a non-empty list of token ids");
+    throw wrong(name, input, "a string or a non-empty list of token ids");
   }
   // The model has no table of token ids, so each id is treated as a word.
   return checkLength(name, { text: input.map((id) => `id${id}`).join(" "), tokens: input.length });

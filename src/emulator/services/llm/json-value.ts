@@ -120,7 +120,7 @@ function chooseOption(options: readonly unknown[], root: unknown, depth: number)
 function makeText(schema: Fields, values: PromptValues): string {
   const least = countOf(schema.minLength, 0);
   const most = countOf(schema.maxLength, Number.POSITIVE_INFINITY);
-  if (least > MAX_TEXT_LENGTH) throw new LlmRefusal(`the JSON schema requires texts longer than ${MAX_TEXT_LENGTH}`);
+  if (least > MAX_TEXT_LENGTH) throw new LlmRefusal(`the JSON schema requires strings longer than ${MAX_TEXT_LENGTH}`);
   const fits = (text: unknown): text is string =>
     typeof text === "string" && text.length >= least && text.length <= most;
   const [example] = listOf(schema.examples);

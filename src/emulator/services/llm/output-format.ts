@@ -27,7 +27,7 @@ export function formattedText(fields: Fields, prompt: string): string | undefine
 
 function chooseText(choices: unknown, prompt: string): string {
   if (!Array.isArray(choices) || choices.length === 0 || !choices.every((each) => typeof each === "string")) {
-    throw wrong("guided_choice", choices, "a list of texts");
+    throw wrong("guided_choice", choices, "a list of strings");
   }
   return makeValue({ enum: choices }, new PromptValues(prompt), true) as string;
 }

@@ -12,10 +12,10 @@ const MAX_DOCUMENTS = 2048;
 export async function rerankAnswer(fields: Fields, settings: LlmSettings): Promise<object> {
   const model = readModel(fields, settings);
   const { query } = fields;
-  if (typeof query !== "string") throw wrong("query", query, "a text");
+  if (typeof query !== "string") throw wrong("query", query, "a string");
   const documents = readDocuments(fields.documents);
   const isCount = (value: number) => Number.isInteger(value) && value >= 0;
-  const topN = readNumber(fields, "top_n", "a whole number; 0 returns all documents", 0, isCount);
+  const topN = readNumber(fields, "top_n", "an integer; 0 returns all documents", 0, isCount);
   const hasDocuments = readBoolean(fields, "return_documents", true);
   const { featuresOf, similarity } = await import("../../models/text-vectors.js");
   const { text, tokens } = checkLength("query", { text: query, tokens: countTokens([query]) });
@@ -37,13 +37,13 @@ export async function rerankAnswer(fields: Fields, settings: LlmSettings): Promi
 
 function readDocuments(documents: unknown): readonly { readonly text: string; readonly tokens: number }[] {
   if (!Array.isArray(documents) || documents.length === 0)
-    throw wrong("documents", documents, "a non-empty list of texts");
+    throw wrong("documents", documents, "a non-empty list of strings");
   if (documents.length > MAX_DOCUMENTS) {
     throw new LlmRefusal(`documents has ${documents.length} texts: the maximum is ${MAX_DOCUMENTS}`, "documents");
   }
   return documents.map((document: unknown, index) => {
     const text = isRecord(document) ? document.text : document;
     if (typeof text === "string") return checkLength(`documents[${index}]`, { text, tokens: countTokens([text]) });
-    throw wrong(`documents[${index}]`, document, 'a text, or an object such as {"text": …}');
+    throw wrong(`documents[${index}]`, document, 'a string, or an object such as {"text": …}');
   });
 }

@@ -48,7 +48,7 @@ function readTools({ tools }: Fields): readonly Tool[] {
     if (tool.type !== "function") throw wrong(`${at}.type`, tool.type, '"function"');
     if (!isRecord(tool.function)) throw wrong(`${at}.function`, tool.function, "an object with a name");
     const { name, parameters } = tool.function;
-    if (typeof name !== "string" || name === "") throw wrong(`${at}.function.name`, name, "a non-empty text");
+    if (typeof name !== "string" || name === "") throw wrong(`${at}.function.name`, name, "a non-empty string");
     if (!isRecord(parameters ?? {})) throw wrong(`${at}.function.parameters`, parameters, "a JSON schema");
     return { name, parameters: parameters ?? {}, description: readText(tool.function, "description") ?? "" };
   });

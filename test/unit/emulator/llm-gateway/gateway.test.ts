@@ -15,7 +15,7 @@ const MESSAGES = [{ role: "user", content: "abc" }];
 const GENERATIONS = ["2026-01", "2026-04"] as const;
 const encoder = new TextEncoder();
 
-/** A gateway without a network. */
+/** Creates a gateway without a network. */
 function start(generation: LlmGatewayGeneration, engine?: EmulatorHandler, options: LlmGatewayOptions = {}) {
   const gateway = llmGateway(generation, { ...(engine && { engine }), ...options });
   const emulator = createEmulator({ token: "", services: { gateway } });
@@ -38,7 +38,7 @@ const statusAndText = async (answer: Response | Promise<Response>) => {
   return [response.status, await response.text()];
 };
 
-/** A body that is written from outside. */
+/** Creates a body that the test writes. */
 function writableBody() {
   let controller!: ReadableStreamDefaultController<Uint8Array>;
   let isCancelled = false;
@@ -57,14 +57,14 @@ function writableBody() {
   );
   return {
     body,
-    /** Writes a text when the gateway reads. */
+    /** Writes a text once the gateway reads. */
     async write(text: string) {
       await this.wanted();
       const taken = pulls.shift();
       controller.enqueue(encoder.encode(text));
       taken?.();
     },
-    /** Resolves when the gateway has read what was written and reads on. */
+    /** Resolves when the gateway has read the written text and waits for more. */
     async wanted() {
       while (pulls.length === 0) await turn();
     },
@@ -86,7 +86,7 @@ const events = (...texts: string[]) =>
   new Response(texts.join(""), { headers: { "content-type": "text/event-stream" } });
 
 describe.each(GENERATIONS)("the gateway of %s", (generation) => {
-  test("holds the head until the first event with data; comments do not count", async () => {
+  test("delays the response headers until the first event with data, ignoring comments", async () => {
     const engine = writableBody();
     const { chat } = start(generation, () => new Response(engine.body));
     let isAnswered = false;
@@ -106,14 +106,14 @@ describe.each(GENERATIONS)("the gateway of %s", (generation) => {
     expect((await next)?.done).toBe(true);
   });
 
-  test("ends a stream at an event that is too large", async () => {
+  test("ends a stream at an event that exceeds maxEventBytes", async () => {
     const large = completion("x".repeat(500));
     const { chat } = start(generation, () => events(completion("a"), large, DONE), { maxEventBytes: 500 });
     const text = await (await chat({ stream: true })).text();
     expect(text).toMatch(generation === "2026-01" ? /^data: .*\n\nBad Request\n$/ : /^data: .*\n\n$/);
   });
 
-  test("ends a stream in which nothing comes for too long", async () => {
+  test("ends a stream that is silent for longer than readTimeout", async () => {
     let isCancelled = false;
     const silent = new ReadableStream({
       start: (controller) => controller.enqueue(encoder.encode(completion("a"))),
@@ -127,7 +127,7 @@ describe.each(GENERATIONS)("the gateway of %s", (generation) => {
     expect(isCancelled).toBe(true);
   });
 
-  test("gives up an engine that does not answer, and does not send the request again", async () => {
+  test("times out if an engine does not respond, and does not retry", async () => {
     const { chat, engine, gateway } = start(generation, () => "", { headerTimeout: 20 });
     engine.fault({ stall: "before-headers" });
     const [status, text] = await statusAndText(chat());
@@ -136,7 +136,7 @@ describe.each(GENERATIONS)("the gateway of %s", (generation) => {
     expect(gateway.engineCalls).toHaveLength(1);
   });
 
-  test("repeats a request that broke before the head", async () => {
+  test("retries a request that broke before the response headers", async () => {
     const times = generation === "2026-01" ? 4 : 3;
     const { chat, engine, gateway } = start(generation, () => events(completion("a"), DONE));
     engine.fault({ reset: "before-headers", times: times - 1 });
@@ -153,7 +153,7 @@ describe.each(GENERATIONS)("the gateway of %s", (generation) => {
     expect(gateway.engineCalls).toHaveLength(2 * times);
   });
 
-  test("says that an engine refuses connections, until it is started", async () => {
+  test("reports that a stopped engine refuses connections, until it is started", async () => {
     const { chat, engine, send } = start(generation, () => events(completion("a"), DONE), { enginePort: 9199 });
     await engine.stop();
     const path = generation === "2026-01" ? CHAT_PATH : "/v1/completions";
@@ -172,7 +172,7 @@ describe.each(GENERATIONS)("the gateway of %s", (generation) => {
     expect((await chat({ stream: true })).status).toBe(200);
   });
 
-  test("breaks the answers under way of an engine that is stopped", async () => {
+  test("breaks the responses in progress when an engine stops", async () => {
     const body = writableBody();
     const { chat, engine } = start(generation, () => new Response(body.body));
     const answer = chat({ stream: true });
@@ -182,7 +182,7 @@ describe.each(GENERATIONS)("the gateway of %s", (generation) => {
     expect(await response.text()).toMatch(generation === "2026-01" ? /\n\nBad Request\n$/ : /^data: .*\n\n$/);
   });
 
-  test("answers without an engine that it knows", async () => {
+  test("responds with an error if no engine is listed", async () => {
     const { chat, engine, send } = start(generation, () => events(completion("a"), DONE));
     engine.isListed = false;
     const answer = await statusAndText(chat());
@@ -211,7 +211,7 @@ describe.each(GENERATIONS)("the gateway of %s", (generation) => {
     expect(gateway.engineCalls.map(({ method, path }) => [method, path]).at(-1)).toEqual(["POST", "/moved"]);
   });
 
-  test("refuses headers of more than a megabyte", async () => {
+  test("refuses headers that exceed one megabyte", async () => {
     const { chat, gateway } = start(generation);
     const response = await chat({}, { headers: { "x-large": "x".repeat(1_100_000) } });
     expect([response.status, response.headers.get("connection"), await response.text()]).toEqual([
@@ -222,12 +222,12 @@ describe.each(GENERATIONS)("the gateway of %s", (generation) => {
     expect(gateway.engineCalls).toEqual([]);
   });
 
-  test("has a health check of its own, without an engine", async () => {
+  test("has a health check that does not need an engine", async () => {
     const { send } = start(generation, undefined, { engines: 0 });
     expect(await statusAndText(send("/healthz", { method: "GET" }))).toEqual([200, ""]);
   });
 
-  test("holds requests while its engines are busy, and passes them on in order", async () => {
+  test("holds requests while its engines are busy, and forwards them in order", async () => {
     const bodies = [writableBody(), writableBody(), writableBody()];
     let called = 0;
     const { chat } = start(generation, () => new Response(bodies[called++]?.body), { concurrency: 1 });
@@ -248,7 +248,7 @@ describe.each(GENERATIONS)("the gateway of %s", (generation) => {
     expect(called).toBe(2);
   });
 
-  test("spreads requests over its engines by weight", async () => {
+  test("distributes requests to its engines by weight", async () => {
     const ports: (string | undefined)[] = [];
     const { chat, gateway } = start(generation, () => "{", { engines: 3 });
     const [a, b, c] = gateway.engines;
@@ -259,7 +259,7 @@ describe.each(GENERATIONS)("the gateway of %s", (generation) => {
     expect(ports.filter((port) => port === "8001")).toHaveLength(2);
   });
 
-  test("hides faults of the engine, and has faults of its own", async () => {
+  test("hides faults of the engine, and applies faults of the emulator to itself", async () => {
     const { chat, engine, emulator } = start(generation);
     engine.fault({ status: 429, body: "busy", headers: { "retry-after": "3" } });
     const hidden = await chat();
@@ -268,7 +268,7 @@ describe.each(GENERATIONS)("the gateway of %s", (generation) => {
     expect((await chat()).headers.get("retry-after")).toBe("3");
   });
 
-  test("passes errors of the engine's handler on as its answers", async () => {
+  test("forwards errors of the engine's handler as responses", async () => {
     const { chat } = start(generation, () => {
       throw new Error("no such tensor");
     });
@@ -276,7 +276,7 @@ describe.each(GENERATIONS)("the gateway of %s", (generation) => {
     expect([status, String(text).trim()]).toEqual([400, "no such tensor"]);
   });
 
-  test("serves the demo model by default, to the package openai", async () => {
+  test("serves the demo model to the package openai by default", async () => {
     const emulator = await startEmulator({ services: { gateway: llmGateway(generation) } });
     try {
       const openai = new OpenAI({
@@ -309,7 +309,7 @@ describe("the gateway of 2026-01", () => {
       headers: { "content-type": "application/json", "x-more": "1", connection: "keep-alive" },
     });
 
-  test("passes on all paths and methods, with headers of its own", async () => {
+  test("forwards all paths and methods, with additional headers", async () => {
     const { send } = start("2026-01", echo);
     const response = await send("/any/path?a=1", {
       method: "PUT",
@@ -326,7 +326,7 @@ describe("the gateway of 2026-01", () => {
     expect([response.headers.get("x-more"), response.headers.get("connection")]).toEqual(["1", null]);
   });
 
-  test("decompresses only what it has asked for itself", async () => {
+  test("decompresses only responses for which it requested gzip itself", async () => {
     const engine: EmulatorHandler = () =>
       new Response(new Uint8Array(gzipSync("{}")), { headers: { "content-encoding": "gzip" } });
     const { send } = start("2026-01", engine);
@@ -335,7 +335,7 @@ describe("the gateway of 2026-01", () => {
     expect(raw.headers.get("content-encoding")).toBe("gzip");
   });
 
-  // By the published program's own parser, github.com/valyala/fastjson 1.6.4.
+  // Messages of the gateway's JSON parser, github.com/valyala/fastjson 1.6.4.
   test.each<[body: string | Uint8Array<ArrayBuffer>, error: string]>([
     ["hello", `cannot parse JSON: cannot parse number: unexpected char: "h"; unparsed tail: "hello"`],
     [
@@ -366,13 +366,13 @@ describe("the gateway of 2026-01", () => {
     [{ stream: 1 }, false],
     [{ nested: { stream: true } }, false],
     [[{ stream: true }], false],
-  ])("%j asks for a stream: %s", async (body, isStream) => {
+  ])("detects whether %j requests a stream: %s", async (body, isStream) => {
     const { send } = start("2026-01", () => events(": ping\n\n", DONE));
     const text = await (await send("/", { body: JSON.stringify(body) })).text();
     expect(text).toBe(isStream ? DONE : `: ping\n\n${DONE}`);
   });
 
-  test("passes on what any engine says of its models, errors and headers included", async () => {
+  test("forwards the model list of any engine, including errors and headers", async () => {
     const { send, engine } = start("2026-01", echo);
     engine.fault({ status: 503, body: "loading", headers: { "retry-after": "3" } });
     const response = await send("/v1/models", { method: "GET" });
@@ -381,7 +381,7 @@ describe("the gateway of 2026-01", () => {
       "3",
       "loading",
     ]);
-    // Only this exact URL.
+    // Only for this exact URL.
     engine.fault({ status: 503, body: "loading", headers: { "retry-after": "3" } });
     expect((await send("/v1/models?a=1", { method: "GET" })).headers.get("retry-after")).toBeNull();
   });
@@ -389,7 +389,7 @@ describe("the gateway of 2026-01", () => {
   test.each([
     [{ holdTimeout: 10 }, "too many requests\n"],
     [{ queueLength: 0 }, "requests buffer queue overflow\n"],
-  ])("answers 429 to requests that it does not hold: %j", async (limit, text) => {
+  ])("responds with 429 to requests that it does not hold: %j", async (limit, text) => {
     const body = writableBody();
     const { chat, gateway } = start("2026-01", () => new Response(body.body), { concurrency: 1, ...limit });
     const first = chat({ stream: true });
@@ -420,12 +420,12 @@ describe("the gateway of 2026-01", () => {
     expect(signal?.aborted).toBe(true);
   });
 
-  test("frees an engine whose client goes before the head", async () => {
+  test("releases an engine if the client disconnects before the response headers", async () => {
     const body = writableBody();
     const { chat } = start("2026-01", () => new Response(body.body), { concurrency: 1 });
     const abort = new AbortController();
     const answer = chat({ stream: true }, { signal: abort.signal });
-    // Handled at once: it rejects while the engine still sends.
+    // Handle the rejection immediately: it occurs while the engine still sends.
     const rejected = expect(answer).rejects.toThrow();
     await body.write(": ping\n\n");
     abort.abort();
@@ -441,13 +441,13 @@ describe("the gateway of 2026-04", () => {
     ["/v1/embeddings", "POST"],
     ["/v1/messages", "POST"],
     ["/api/chat", "POST"],
-  ])("does not have %s", async (path, method) => {
+  ])("responds with 404 to %s", async (path, method) => {
     const { send, gateway } = start("2026-04");
     expect(await statusAndText(send(path, { method }))).toEqual([404, "404 page not found\n"]);
     expect(gateway.engineCalls).toEqual([]);
   });
 
-  test("has metrics", async () => {
+  test("serves metrics", async () => {
     const [status, text] = await statusAndText(start("2026-04").send("/metrics", { method: "GET" }));
     expect([status, text]).toEqual([200, expect.stringContaining("gateway_current_requests 0\n")]);
   });
@@ -471,7 +471,7 @@ describe("the gateway of 2026-04", () => {
     }
   });
 
-  test("asks the engine for a stream of text, and passes on some of the fields only", async () => {
+  test("requests a stream of text from the engine, with only some of the fields", async () => {
     const { chat, gateway } = start("2026-04", () => events(completion("a"), DONE));
     await chat({ temperature: 0, top_k: 5, tools: [], frequency_penalty: 1, presence_penalty: 0.5, max_tokens: 7 });
     const [call] = gateway.engineCalls;
@@ -489,13 +489,13 @@ describe("the gateway of 2026-04", () => {
     });
   });
 
-  test("ends a chat at its number of tokens", async () => {
+  test("ends a chat at max_tokens", async () => {
     const { chat } = start("2026-04", () => events(completion(" one"), completion(" two"), completion(" three"), DONE));
     const { choices, usage } = (await (await chat({ max_tokens: 2 })).json()) as any;
     expect([choices[0].message.content, usage.completion_tokens]).toEqual([" one two", 2]);
   });
 
-  test("splits a last chunk that has text, and escapes what matters in HTML", async () => {
+  test("splits a last chunk with text, and escapes characters that are special in HTML", async () => {
     const { chat } = start("2026-04", () => events(completion("<b>", "stop"), DONE));
     const text = await (await chat({ stream: true })).text();
     expect(text).toContain(String.raw`"content":"\u003cb\u003e"`);
@@ -509,7 +509,7 @@ describe("the gateway of 2026-04", () => {
     ]);
   });
 
-  test("rebuilds completions, streamed and whole", async () => {
+  test("rebuilds completions, streamed or not", async () => {
     const { send } = start("2026-04", () => events(completion("a"), completion("b", "stop"), DONE));
     const complete = async (fields: object) =>
       (await send("/v1/completions", { body: JSON.stringify({ model: "m", prompt: "x", ...fields }) })).text();
@@ -522,12 +522,12 @@ describe("the gateway of 2026-04", () => {
     );
   });
 
-  test("swallows an error event that comes first", async () => {
+  test("drops an error event at the start of a stream", async () => {
     const { chat } = start("2026-04", () => events('data: {"error":{"message":"died"}}\n\n', DONE));
     expect(await (await chat({ stream: true })).text()).toBe(DONE);
   });
 
-  test("notifies the engine at once when the client disconnects", async () => {
+  test("notifies the engine immediately when the client disconnects", async () => {
     const body = writableBody();
     const { chat } = start("2026-04", () => new Response(body.body));
     const abort = new AbortController();
@@ -545,20 +545,20 @@ describe("the gateway of 2026-04", () => {
   });
 });
 
-describe("bad options", () => {
+describe("llmGateway", () => {
   test.each<[LlmGatewayOptions, string]>([
-    [{ engines: -1 }, "engines of llmGateway is -1: it must be a whole number from 0 to 1000"],
-    [{ enginePort: 0 }, "enginePort of llmGateway is 0: it must be a whole number from 1 to 65535"],
+    [{ engines: -1 }, "engines of llmGateway is -1: it must be an integer from 0 to 1000"],
+    [{ enginePort: 0 }, "enginePort of llmGateway is 0: it must be an integer from 1 to 65535"],
     [{ readTimeout: Number.POSITIVE_INFINITY }, "readTimeout of llmGateway is Infinity: it must"],
     [{ concurrency: 0 }, "concurrency of llmGateway is 0: it must"],
     [{ engine: 1 as never }, "engine of llmGateway is 1: it must be a service or its handler"],
     [{ countTokens: 1 as never }, "countTokens of llmGateway is 1: it must be a function"],
     [{ now: 1 as never }, "now of llmGateway is 1: it must be a function"],
-  ])("%j", (options, message) => {
+  ])("throws for the options %j", (options, message) => {
     expect(() => llmGateway("2026-01", options)).toThrow(message);
   });
 
-  test("an unknown generation", () => {
+  test("throws for an unknown generation", () => {
     expect(() => llmGateway("2025-01" as never)).toThrow(
       'the generation of llmGateway is "2025-01": it must be "2026-01" or "2026-04"',
     );

@@ -3,7 +3,7 @@ import { EasHttpError, type NotReadyReason } from "../../../../src/index.js";
 import { clientOf, errorOf, startServer } from "../../../support/calls.js";
 import { answer, type Behaviour, type HeaderLines } from "../../../support/misbehaving-server.js";
 
-// Errors that an LLM gateway sends itself, as both public generations of it were seen to send them.
+// Error responses of the LLM gateway itself, as observed from both public generations.
 
 const PLAIN: HeaderLines = { "Content-Type": "text/plain; charset=utf-8", "X-Content-Type-Options": "nosniff" };
 const ENGINE = "http://10.0.0.7:8000/v1/chat/completions";
@@ -11,7 +11,7 @@ const REFUSED = `Post "${ENGINE}": dial tcp 10.0.0.7:8000: connect: connection r
 
 const asEvent = (text: string) => `data: ${text}\n\ndata: [DONE]\n\n`;
 
-describe("not ready, and certainly not begun", () => {
+describe("an error before the engine has started", () => {
   const cases: [NotReadyReason, number, string][] = [
     ["no healthy upstream", 503, "no healthy upstream"],
     ["no backend endpoint found", 404, "no backend endpoint found\n"],
@@ -24,7 +24,7 @@ describe("not ready, and certainly not begun", () => {
     ["engine unreachable", 400, asEvent(`network error for request to ${ENGINE}: ${REFUSED}`)],
   ];
 
-  test.each(cases)("%s: %i %j", async (reason, status, body) => {
+  test.each(cases)("is not ready and retried: %s, %i %j", async (reason, status, body) => {
     const server = await startServer();
     const client = clientOf(server);
     server.always(answer(200, {}, "answer"));
@@ -32,7 +32,7 @@ describe("not ready, and certainly not begun", () => {
       throw new Error(why);
     };
 
-    // Retried as "no healthy upstream" is, even where a request must not be executed twice.
+    // Retried like "no healthy upstream", even for a request that must not be executed twice.
     server.play(answer(status, PLAIN, body));
     const stream = await client.stream("question");
     expect(await stream.text()).toBe("answer");
@@ -53,7 +53,7 @@ describe("not ready, and certainly not begun", () => {
     }
   });
 
-  test("a hint names the gateway", async () => {
+  test("has a hint that names the gateway", async () => {
     const server = await startServer();
     server.always(answer(400, PLAIN, `${REFUSED}\n`));
     const { hint } = await errorOf(clientOf(server, { retryCount: 0 }).predict("{}"));
@@ -61,7 +61,7 @@ describe("not ready, and certainly not begun", () => {
   });
 });
 
-describe("broken before the response: the engine may have executed the request", () => {
+describe("a connection that broke after the engine may have started", () => {
   const cases: [string, string][] = [
     ["reset", `Post "${ENGINE}": read tcp 10.0.0.1:41000->10.0.0.7:8000: read: connection reset by peer\n`],
     ["end", `Post "${ENGINE}": EOF\n`],
@@ -74,22 +74,22 @@ describe("broken before the response: the engine may have executed the request",
     const server = await startServer();
     const client = clientOf(server);
     server.always(answer(400, PLAIN, body));
-    // As a 502: a prediction may be repeated, a stream may not.
+    // Like a 502: a prediction may be retried, a stream may not.
     const failed = await errorOf(client.stream("question"));
     expect(failed).toMatchObject({ status: 400, attempts: 1, retryable: true });
     expect(failed.hint).toContain("the LLM gateway lost its engine");
     server.requests.length = 0;
     server.play(answer(400, PLAIN, body), answer(200, {}, "answer"));
     expect(String(await client.predict("question"))).toBe("answer");
-    // An engine that is dead is not a service that is ready.
+    // A dead engine does not make the service ready.
     expect(await client.diagnose()).toMatchObject({ ok: false, finding: "service" });
     expect(await errorOf(client.ready())).toMatchObject({ status: 400 });
   });
 });
 
-describe("an engine's own error is not taken for the gateway's", () => {
+describe("an error of the engine is not mistaken for one of the gateway", () => {
   const cases: [string, number, string][] = [
-    ["text after the beginning", 400, `the tool failed: ${REFUSED}`],
+    ["text that does not start the body", 400, `the tool failed: ${REFUSED}`],
     ["text in JSON", 400, JSON.stringify({ error: { message: REFUSED, code: 400 } })],
     ["more lines", 400, `${REFUSED}\nprompt: hello`],
     ["a quoted word", 400, 'Post "x": dial tcp is not a city'],
@@ -117,7 +117,7 @@ describe("an engine's own error is not taken for the gateway's", () => {
   });
 });
 
-describe("a gateway that refuses a path without asking an engine", () => {
+describe("a gateway that refuses a path without calling an engine", () => {
   /** Refuses all paths but `/v1/models`. */
   const root = (models: Behaviour, refusal = answer(404, PLAIN, "404 page not found\n")): Behaviour => ({
     on: "request",
@@ -127,7 +127,7 @@ describe("a gateway that refuses a path without asking an engine", () => {
     },
   });
 
-  test("is asked for its models: it is ready if an engine lists them", async () => {
+  test("is ready if an engine lists its models", async () => {
     const server = await startServer();
     server.always(root(answer(200, {}, '{"object":"list","data":[]}')));
     const client = clientOf(server);
@@ -155,7 +155,7 @@ describe("a gateway that refuses a path without asking an engine", () => {
     expect(await client.diagnose()).toMatchObject({ ok: false, finding: "not-ready" });
   });
 
-  test("a body that is not JSON says nothing of the engine either", async () => {
+  test("is not ready if the model list is not JSON", async () => {
     const server = await startServer();
     server.always(root(answer(503), answer(400, PLAIN, "Invalid OpenAI request\n")));
     expect(await clientOf(server).diagnose()).toMatchObject({ ok: false, finding: "not-ready", status: 503 });
@@ -170,7 +170,7 @@ describe("a gateway that refuses a path without asking an engine", () => {
     expect(server.requests).toHaveLength(2);
   });
 
-  test("a request that may have been begun is not sent again when the gateway lost its engine", async () => {
+  test("does not cause a retry if the request may have been executed", async () => {
     const server = await startServer();
     server.always(answer(502, PLAIN, "failed to forward request\n"));
     const error = await errorOf(clientOf(server).stream("{}", { waitForReady: true }));
@@ -179,7 +179,7 @@ describe("a gateway that refuses a path without asking an engine", () => {
   });
 });
 
-describe("hints tell the gateway from the engine", () => {
+describe("hints distinguish the gateway from the engine", () => {
   test.each<[number, string, RegExp]>([
     [429, "too many requests\n", /^all engines of the LLM gateway were busy/],
     [429, "requests buffer queue overflow\n", /^the queue of the LLM gateway is full/],
@@ -223,7 +223,7 @@ describe("hints tell the gateway from the engine", () => {
       /^the engine redirects the LLM gateway/,
     ],
     [400, asEvent("failed to unmarshal response"), /^the LLM gateway could not read the response of its engine/],
-  ])("%i %j", async (status, body, hint) => {
+  ])("for %i %j", async (status, body, hint) => {
     const server = await startServer();
     server.always(answer(status, PLAIN, body));
     expect((await errorOf(clientOf(server, { retryCount: 0 }).predict("{}"))).hint).toMatch(hint);

@@ -21,12 +21,12 @@ afterEach(async () => {
 
 interface EngineLog {
   readonly messages: unknown[];
-  /** Resolves with the end of the engine's side. */
+  /** Resolves with the close code and reason that the engine receives. */
   readonly closed: Promise<{ code: number; reason: string }>;
   socket: EmulatorServiceSocket | undefined;
 }
 
-/** A gateway whose engine echoes messages. */
+/** Starts a gateway whose engine echoes messages. */
 async function start(options: LlmGatewayOptions = {}, generation: LlmGatewayGeneration = "2026-01") {
   let resolve!: (close: { code: number; reason: string }) => void;
   const engine: EngineLog = { messages: [], closed: new Promise((done) => (resolve = done)), socket: undefined };
@@ -82,14 +82,14 @@ const turn = () => new Promise<void>((resolve) => setImmediate(resolve));
 const TEXT = "text/plain; charset=utf-8";
 
 describe("an upgrade", () => {
-  test("is passed to the engine", async () => {
+  test("is forwarded to the engine", async () => {
     const { url, gateway } = await start();
     const socket = await open(url, { "x-own": "1" });
     expect(await exchange(socket, "hello")).toBe("hello");
     expect(gateway.engineCalls.map(({ path, headers }) => [path, headers.get("x-own")])).toEqual([["/ws", "1"]]);
   });
 
-  test("that offers an extension is refused", async () => {
+  test("is refused if it offers an extension", async () => {
     const { url } = await start();
     expect(await refusal(dial(url, {}, true))).toMatchObject({
       status: 503,
@@ -98,7 +98,7 @@ describe("an upgrade", () => {
     });
   });
 
-  test("of a page of another origin is refused, and one of its own is not", async () => {
+  test("is refused from a page of another origin, and accepted from the same origin", async () => {
     const { url, host } = await start();
     expect(await refusal(dial(url, { origin: "http://example.com" }))).toMatchObject({
       status: 403,
@@ -108,7 +108,7 @@ describe("an upgrade", () => {
     await open(url, { origin: `http://${host}` });
   });
 
-  test("is refused without an engine that the gateway knows, and when the engine is stopped", async () => {
+  test("is refused if no engine is listed, or if the engine is stopped", async () => {
     const { url, gateway } = await start();
     const [engine] = gateway.engines;
     await engine?.stop();
@@ -117,7 +117,7 @@ describe("an upgrade", () => {
     expect(await refusal(dial(url))).toMatchObject({ status: 404, type: TEXT, body: "no backend endpoint found\n" });
   });
 
-  test("that the engine refuses has the engine's answer, unchanged", async () => {
+  test("is refused with the engine's response, unchanged", async () => {
     const { url, fault } = await start();
     fault({ status: 429, body: "busy", headers: { "retry-after": "3" } });
     const { status, body, headers } = await refusal(dial(url));
@@ -136,14 +136,14 @@ describe("an upgrade", () => {
     await open(url);
   });
 
-  test("is not known to the gateway of 2026-04", async () => {
+  test("gets 404 from the gateway of 2026-04", async () => {
     const { url } = await start({}, "2026-04");
     expect(await refusal(dial(url))).toMatchObject({ status: 404, type: TEXT, body: "404 page not found\n" });
   });
 });
 
-describe("the end of a conversation", () => {
-  test("has the client's close code for the engine", async () => {
+describe("the end of a connection", () => {
+  test("passes the client's close code to the engine", async () => {
     const { url, engine } = await start();
     const socket = await open(url);
     await exchange(socket, "a");
@@ -151,7 +151,7 @@ describe("the end of a conversation", () => {
     expect(await engine.closed).toEqual({ code: 4001, reason: "bye" });
   });
 
-  test("has the engine's close code for the client", async () => {
+  test("passes the engine's close code to the client", async () => {
     const { url, engine } = await start();
     const socket = await open(url);
     await exchange(socket, "a");
@@ -160,7 +160,7 @@ describe("the end of a conversation", () => {
     expect([code, String(reason)]).toEqual([4002, "over"]);
   });
 
-  test("without a close frame of the client ends the engine's connection", async () => {
+  test("reaches the engine if the client sends no close frame", async () => {
     const { url, engine } = await start();
     const socket = await open(url);
     await exchange(socket, "a");
@@ -168,7 +168,7 @@ describe("the end of a conversation", () => {
     expect((await engine.closed).code).toBe(1006);
   });
 
-  test("by the engine in good order closes the client's connection without a frame", async () => {
+  test("reaches the client without a close frame if the engine closes gracefully", async () => {
     const { url, fault } = await start();
     fault({ end: "in-body", chunks: 1 });
     const socket = await open(url);
@@ -177,7 +177,7 @@ describe("the end of a conversation", () => {
     expect((await once(socket, "close"))[0]).toBe(1006);
   });
 
-  test("by a reset of the engine leaves the client open and silent, until it sends", async () => {
+  test("does not reach the client after a reset of the engine, until the client sends", async () => {
     const { url, fault, engine } = await start();
     fault({ reset: "in-body", chunks: 1 });
     const socket = await open(url);
@@ -190,7 +190,7 @@ describe("the end of a conversation", () => {
     expect(engine.messages).toEqual(["a", "b"]);
   });
 
-  test("comes without a frame when no data message was sent for too long", async () => {
+  test("comes without a close frame if no data message is sent for readTimeout", async () => {
     const { url, engine } = await start({ readTimeout: 20 });
     const socket = dial(url);
     expect((await once(socket, "close"))[0]).toBe(1006);
@@ -199,7 +199,7 @@ describe("the end of a conversation", () => {
 });
 
 describe("a ping", () => {
-  test("passes before the first message, and soon after one", async () => {
+  test("is answered before the first message, and shortly after a message", async () => {
     let now = 0;
     const { url } = await start({ now: () => now });
     const socket = await open(url);
@@ -212,7 +212,7 @@ describe("a ping", () => {
     expect(String((await once(socket, "pong"))[0])).toBe("2");
   });
 
-  test("more than 5 s after the last message to the engine ends that direction, and the client is not notified", async () => {
+  test("ends the direction to the engine 5 s after its last message, without notifying the client", async () => {
     let now = 0;
     const { url, engine } = await start({ now: () => now });
     const socket = await open(url);
@@ -229,7 +229,7 @@ describe("a ping", () => {
     expect([engine.messages, pongs, socket.readyState]).toEqual([["a"], 0, WebSocket.OPEN]);
   });
 
-  test("more than 5 s after the last message to the client ends that direction", async () => {
+  test("ends the direction to the client 5 s after its last message", async () => {
     let now = 0;
     const { url, engine, emulator } = await start({ now: () => now });
     const socket = await open(url);
@@ -243,14 +243,14 @@ describe("a ping", () => {
     socket.ping();
     socket.send("b");
     while (engine.messages.length < 3) await turn();
-    // Not even the end of the conversation is passed on.
+    // Not even the end of the connection is forwarded.
     engine.socket?.close(4003);
     await fetch(`${emulator.endpoint}/api/predict/gateway/healthz`);
     expect([engine.messages, received, socket.readyState]).toEqual([["a", "no echo", "b"], [], WebSocket.OPEN]);
   });
 });
 
-test("the rules hold in memory", async () => {
+test("follows the same rules in memory", async () => {
   let now = 0;
   const messages: unknown[] = [];
   const gateway = llmGateway("2026-01", {

@@ -25,7 +25,7 @@ const MODEL = "eas-ngram";
 const CHAT = "/v1/chat/completions";
 const ENDED = ["completed", "failed", "cancelled"];
 
-/** A client of a service of its own, which has no files yet. */
+/** Creates a client of a new service, which has no files yet. */
 function fresh(options?: LlmServiceOptions): OpenAI {
   const name = `llm${++count}`;
   emulator.addService(name, llmService(options));
@@ -66,7 +66,7 @@ const linesOf = async (openai: OpenAI, id: string | null | undefined) => {
 };
 
 describe("files", () => {
-  test("are uploaded, described, read, listed and deleted", async () => {
+  test("can be uploaded, described, read, listed and deleted", async () => {
     const openai = fresh();
     const text = `${line("1", chat("你好"))}\n`;
     const file = await upload(openai, text);
@@ -89,7 +89,7 @@ describe("files", () => {
     await expect(openai.files.delete(file.id)).rejects.toBeInstanceOf(OpenAI.NotFoundError);
   });
 
-  test("bytes and names of every kind arrive unchanged", async () => {
+  test("keep bytes and names of every kind unchanged", async () => {
     const openai = fresh();
     const name = fc.string({ unit: fc.constantFrom("a", "文", " ", ";", "=", ".", "é"), minLength: 1, maxLength: 8 });
     const content = fc.oneof(
@@ -108,7 +108,7 @@ describe("files", () => {
     );
   });
 
-  test("lists have pages, which the package openai follows", async () => {
+  test("are listed in pages that the package openai follows", async () => {
     const openai = fresh();
     const ids: string[] = [];
     for (let i = 0; i < 5; i++) ids.push((await upload(openai, `${i}`)).id);
@@ -129,12 +129,12 @@ describe("files", () => {
     }
   });
 
-  test("each service has its own", async () => {
+  test("are separate for each service", async () => {
     const { id } = await upload(fresh(), "x");
     await expect(fresh().files.retrieve(id)).rejects.toMatchObject({ status: 404 });
   });
 
-  test("other purposes, bodies that are not a form, and forms without a file are refused", async () => {
+  test("are refused with another purpose, without a form, or without a file in the form", async () => {
     const openai = fresh();
     const file = await toFile(new TextEncoder().encode("x"), "x");
     await expect(openai.files.create({ file, purpose: "assistants" })).rejects.toThrow(/purpose is "assistants"/);
@@ -156,7 +156,7 @@ describe("files", () => {
     }
   });
 
-  test("only so much is stored", () => {
+  test("are refused when the store is full", () => {
     const store = new FileStore();
     const megabytes = (count: number) => ({ length: count * 1024 ** 2 }) as Uint8Array;
     const add = (content: Uint8Array) => store.add("batch_input", content, "x", "batch");
@@ -182,7 +182,7 @@ describe("the token", () => {
     ["POST", "/v1/batches"],
     ["GET", "/v1/batches/x"],
     ["POST", "/v1/batches/x/cancel"],
-  ])("%s %s takes it only as Bearer", async (method, path) => {
+  ])("%s %s accepts it only as Bearer", async (method, path) => {
     const ask = (authorization: string) =>
       fetch(`${emulator.endpoint}/api/predict/llm${path}`, { method, headers: { authorization } });
     const raw = await ask(emulator.token);
@@ -201,7 +201,7 @@ describe("the token", () => {
     expect((await ask("Bearer other")).status).toBe(401);
   });
 
-  test("other methods and paths", async () => {
+  test("responds with 404 and 405 to other paths and methods", async () => {
     const ask = async (method: string, path: string) => {
       const headers = { authorization: `Bearer ${emulator.token}` };
       const response = await fetch(`${emulator.endpoint}/api/predict/llm${path}`, { method, headers });
@@ -216,7 +216,7 @@ describe("the token", () => {
 });
 
 describe("batches", () => {
-  test("answer each line as the endpoint would, in the order of the lines", async () => {
+  test("respond to each line like the endpoint, in the order of the lines", async () => {
     const openai = fresh();
     const prompts = ["学而时习之", "What is a queue?", "白日依山尽"];
     const batch = await create(openai, prompts.map((prompt, i) => line(`r${i}`, chat(prompt))).join("\n"));
@@ -249,14 +249,14 @@ describe("batches", () => {
     ["/v1/embeddings", { model: MODEL, input: "a" }],
     ["/v1/completions", { model: MODEL, prompt: "a" }],
     ["/v1/rerank", { model: MODEL, query: "a", documents: ["a"] }],
-  ])("of %s", async (endpoint, body) => {
+  ])("support %s", async (endpoint, body) => {
     const openai = fresh();
     const done = await ended(openai, (await create(openai, line("1", body, endpoint), endpoint)).id);
     const [answered] = await linesOf(openai, done.output_file_id);
     expect(answered).toMatchObject({ custom_id: "1", response: { status_code: 200, body: { model: MODEL } } });
   });
 
-  test("failed requests are in the error file", async () => {
+  test("write failed requests to the error file", async () => {
     const openai = fresh();
     const input = [
       line("good", chat("你好")),
@@ -272,7 +272,7 @@ describe("batches", () => {
     ]);
   });
 
-  test("an input file that is wrong fails with the lines at fault", async () => {
+  test("fail with the invalid lines of the input file", async () => {
     const openai = fresh();
     const input = [
       "{",
@@ -303,10 +303,10 @@ describe("batches", () => {
     expect(full.errors?.data).toMatchObject([{ code: "too_many_tasks" }]);
   });
 
-  test("go through all states", async () => {
+  test("pass through all states", async () => {
     const core = createEmulator({ services: { llm: llmService({ batchDelay: 1000, tokensPerSecond: 1 }) } });
     const openai = clientOf("http://e/api/predict/llm/v1", core, true);
-    // Loads and trains the model.
+    // Load and train the model first.
     await openai.embeddings.create({ model: MODEL, input: "a" });
     vi.useFakeTimers({ toFake: ["setTimeout", "clearTimeout", "performance"] });
     const { id } = await create(openai, line("1", chat("学而时习之", { max_tokens: 2 })));
@@ -319,7 +319,7 @@ describe("batches", () => {
     expect(states).toEqual(["validating", "pending", "in_progress", "finalize", "completed"]);
   });
 
-  test("are cancelled, with the answers so far", async () => {
+  test("keep the responses so far when they are canceled", async () => {
     const openai = fresh({ tokensPerSecond: 100 });
     const input = [line("short", chat("你好", { max_tokens: 1 })), line("long", chat("道", { ignore_eos: true }))];
     const { id } = await create(openai, input.join("\n"));
@@ -335,12 +335,12 @@ describe("batches", () => {
   test.each([
     ["state", { batchDelay: 2_000_000 }, 2_000_000],
     ["token", { tokensPerSecond: 0.001 }, 900_000],
-  ])("that wait for a %s keep no process alive", async (_, options, least) => {
+  ])("do not keep a process alive while they wait for a %s", async (_, options, least) => {
     const timers = vi.spyOn(globalThis, "setTimeout");
     try {
       const openai = fresh(options);
       const { id } = await create(openai, line("1", chat("你好")));
-      // Other timers, such as those of the package, are shorter.
+      // Other timers, such as those of the package openai, are shorter.
       const waits = () => timers.mock.results.filter((_, i) => (timers.mock.calls[i]?.[1] ?? 0) >= least);
       await vi.waitFor(() => expect(waits()).toHaveLength(1));
       expect(waits()[0]?.value.hasRef()).toBe(false);
@@ -350,7 +350,7 @@ describe("batches", () => {
     }
   });
 
-  test("are cancelled before they begin", async () => {
+  test("can be canceled before they start", async () => {
     const openai = fresh({ batchDelay: 2 ** 31 - 1 });
     const { id } = await create(openai, line("1", chat("你好")));
     await openai.batches.cancel(id);
@@ -378,8 +378,8 @@ describe("batches", () => {
     ["no file", { input_file_id: undefined }, 400],
     ["an unknown endpoint", { endpoint: "/v1/moderations" }, 400],
     ["another window", { completion_window: "1h" }, 400],
-    ["metadata that is a text", { metadata: "a" }, 400],
-  ])("%s is refused", async (_, body, status) => {
+    ["metadata that is a string", { metadata: "a" }, 400],
+  ])("are refused with %s", async (_, body, status) => {
     const openai = fresh();
     const { id } = await upload(openai, line("1", chat("你好")));
     const request = { input_file_id: id, endpoint: CHAT, completion_window: "24h", ...body };
@@ -387,7 +387,7 @@ describe("batches", () => {
     await expect(creating).rejects.toMatchObject({ status, type: "invalid_request_error" });
   });
 
-  test("unknown batches", async () => {
+  test("are not found by an unknown id", async () => {
     await expect(fresh().batches.retrieve("batch_x")).rejects.toThrow("No batch found with id 'batch_x'.");
     await expect(fresh().batches.cancel("batch_x")).rejects.toMatchObject({ status: 404 });
   });

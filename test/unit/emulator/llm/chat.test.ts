@@ -18,9 +18,9 @@ afterAll(() => emulator.close());
 const MODEL = "eas-ngram";
 const CONFUCIUS = [{ role: "user", content: "学而时习之" }] as const;
 const CONTINUED = "，不亦说乎？有朋自远方来，不亦乐乎？人不知而不愠，不亦君子乎？";
-/** A request whose answer has 31 tokens, of a character each. */
+/** A request whose reply has 31 tokens of one character each. */
 const chatRequest = { model: MODEL, messages: CONFUCIUS, temperature: 0 };
-/** A request whose answer is long. */
+/** A request with a long reply. */
 const long = { ...chatRequest, ignore_eos: true, max_tokens: 4000 };
 
 const send = (path: string, body?: unknown, init: RequestInit = {}) =>
@@ -36,7 +36,7 @@ const post = async (path: string, body: unknown) => {
 };
 const chat = (body: unknown, init?: RequestInit) => send("/v1/chat/completions", body, init);
 
-/** The data of a body's events. */
+/** Returns the data of all events of a body. */
 async function eventsOf(response: Response): Promise<string[]> {
   const text = await response.text();
   expect(text).toMatch(/^(data: .*\n\n)+$/);
@@ -46,7 +46,7 @@ async function eventsOf(response: Response): Promise<string[]> {
     .map((event) => event.slice("data: ".length));
 }
 
-/** Bodies as `fetch` in memory gives them: a piece for each chunk of the service, and nothing read ahead. */
+/** An emulator without a network, whose bodies have one chunk for each chunk of the service, without read-ahead. */
 function inMemory() {
   const core = createEmulator({ token: "t" });
   const open = (body: unknown, init: RequestInit = {}, path = "/v1/chat/completions") =>
@@ -61,24 +61,24 @@ function inMemory() {
   return { core, open };
 }
 
-async function piecesOf(response: Response): Promise<string[]> {
-  const pieces: string[] = [];
-  for await (const piece of response.body as unknown as AsyncIterable<Uint8Array>) {
-    pieces.push(new TextDecoder("utf-8", { fatal: true }).decode(piece));
+async function chunksOf(response: Response): Promise<string[]> {
+  const chunks: string[] = [];
+  for await (const chunk of response.body as unknown as AsyncIterable<Uint8Array>) {
+    chunks.push(new TextDecoder("utf-8", { fatal: true }).decode(chunk));
   }
-  return pieces;
+  return chunks;
 }
 
 describe("with the package openai", () => {
   const openai = () =>
     new OpenAI({ baseURL: `${emulator.endpoint}/api/predict/llm/v1`, apiKey: emulator.token, maxRetries: 0 });
 
-  test("models", async () => {
+  test("lists models", async () => {
     const models = await openai().models.list();
     expect(models.data.map(({ id, object }) => [id, object])).toEqual([[MODEL, "model"]]);
   });
 
-  test("a chat, whole", async () => {
+  test("responds to a chat", async () => {
     const answer = await openai().chat.completions.create({ model: MODEL, messages: [...CONFUCIUS], temperature: 0 });
     expect(answer).toMatchObject({ object: "chat.completion", model: MODEL });
     expect(answer.choices).toMatchObject([
@@ -88,7 +88,7 @@ describe("with the package openai", () => {
     expect(emulator.requests).toMatchObject([{ auth: "bearer", status: 200, service: "llm" }]);
   });
 
-  test("a chat, streamed", async () => {
+  test("streams a chat", async () => {
     const stream = await openai().chat.completions.create({
       model: MODEL,
       messages: [...CONFUCIUS],
@@ -106,7 +106,7 @@ describe("with the package openai", () => {
     expect(chunks.map(({ choices }) => choices[0]?.delta.content)).toEqual([...CONTINUED]);
   });
 
-  test("the helpers for streams, and one that is left early", async () => {
+  test("works with the stream helpers, also if a stream is abandoned", async () => {
     const runner = openai().chat.completions.stream({ model: MODEL, messages: [...CONFUCIUS], temperature: 0 });
     expect(await runner.finalContent()).toBe(CONTINUED);
     const left = await openai().chat.completions.create({ ...long, messages: [...CONFUCIUS], stream: true } as any);
@@ -115,7 +115,7 @@ describe("with the package openai", () => {
     expect(count).toBe(5);
   });
 
-  test("a completion, whole and streamed", async () => {
+  test("responds to a completion, streamed or not", async () => {
     const request = { model: MODEL, prompt: "What is a queue?", temperature: 0, max_tokens: 8 };
     const whole = await openai().completions.create(request);
     expect(whole.choices).toMatchObject([
@@ -130,7 +130,7 @@ describe("with the package openai", () => {
     expect([parts.length, parts.join(""), end]).toEqual([8, whole.choices[0]?.text, "length"]);
   });
 
-  test("errors", async () => {
+  test("reports errors", async () => {
     const create = (body: object) =>
       openai()
         .chat.completions.create({ ...chatRequest, ...body } as never)
@@ -150,7 +150,7 @@ describe("with the package openai", () => {
     await expect(hot).rejects.toMatchObject({ status: 400, param: "temperature" });
   });
 
-  test("an error in the middle of a stream", async () => {
+  test("reports an error in the middle of a stream", async () => {
     const failure = 'data: {"error": {"message": "out of memory", "type": "InternalServerError", "code": 500}}\n\n';
     emulator.fault({ failure, chunks: 4 });
     const stream = await openai().chat.completions.create({ ...long, messages: [...CONFUCIUS], stream: true } as any);
@@ -165,7 +165,7 @@ describe("with the package openai", () => {
 });
 
 describe("the interface of OpenAI", () => {
-  test("events: the role first, a token each, the reason, [DONE]", async () => {
+  test("streams the role, one event for each token, the finish reason, and [DONE]", async () => {
     const response = await chat({ ...chatRequest, stream: true });
     expect(response.headers.get("content-type")).toBe("text/event-stream; charset=utf-8");
     expect(response.headers.get("content-length")).toBeNull();
@@ -184,7 +184,7 @@ describe("the interface of OpenAI", () => {
     expect(chunks[32].choices).toEqual([{ index: 0, delta: {}, logprobs: null, finish_reason: "stop" }]);
   });
 
-  test("a streamed chat says what a whole one says, and the usage is of what the text has", async () => {
+  test("streams the same text as without streaming, and reports its usage", async () => {
     for (const request of [
       { content: "What is a queue?", temperature: 0 },
       { content: "请介绍一下你自己。", seed: 7, temperature: 1, max_tokens: 40 },
@@ -213,7 +213,7 @@ describe("the interface of OpenAI", () => {
     }
   });
 
-  test("a message does not begin with the space that words have before them; a completion does", async () => {
+  test("trims the leading space of a message, but not of a completion", async () => {
     const messages = [{ role: "user", content: "What is a queue?" }];
     const message = await post("/v1/chat/completions", { model: MODEL, messages, temperature: 0, max_tokens: 2 });
     expect(message.body.choices[0]).toMatchObject({ message: { content: "A queue" }, finish_reason: "length" });
@@ -222,7 +222,7 @@ describe("the interface of OpenAI", () => {
     expect(completion.body.choices[0]).toEqual({ index: 0, text: " A queue", logprobs: null, finish_reason: "length" });
   });
 
-  test("a completion has 16 tokens if nothing is said, a chat as many as fit", async () => {
+  test("limits completions to 16 tokens by default, and chats to the context", async () => {
     const endless = { model: MODEL, temperature: 0, ignore_eos: true };
     const completion = await post("/v1/completions", { ...endless, prompt: "道" });
     expect(completion.body.usage.completion_tokens).toBe(16);
@@ -233,12 +233,12 @@ describe("the interface of OpenAI", () => {
   });
 
   test.each([
-    ["of one token", "？", "，不亦说乎"],
-    ["over several tokens", "乎？有朋", "，不亦说"],
-    ["of which a beginning comes before", ["亦乐乎", "不亦乐乎？人"], "，不亦说乎？有朋自远方来，不"],
-    ["that never comes whole", ["亦说乎！"], CONTINUED],
-    ["at the end", "君子乎？", "，不亦说乎？有朋自远方来，不亦乐乎？人不知而不愠，不亦"],
-  ])("stop: %s", async (_, stop, text) => {
+    ["at a sequence of one token", "？", "，不亦说乎"],
+    ["at a sequence of several tokens", "乎？有朋", "，不亦说"],
+    ["at a sequence whose prefix occurs before it", ["亦乐乎", "不亦乐乎？人"], "，不亦说乎？有朋自远方来，不"],
+    ["not at a partial sequence", ["亦说乎！"], CONTINUED],
+    ["at a sequence at the end of the text", "君子乎？", "，不亦说乎？有朋自远方来，不亦乐乎？人不知而不愠，不亦"],
+  ])("stops %s", async (_, stop, text) => {
     const { body } = await post("/v1/chat/completions", { ...chatRequest, stop });
     expect(body.choices[0]).toMatchObject({ message: { content: text }, finish_reason: "stop" });
     const events = await eventsOf(await chat({ ...chatRequest, stop, stream: true }));
@@ -247,12 +247,12 @@ describe("the interface of OpenAI", () => {
     expect(chunks.at(-1).finish_reason).toBe("stop");
   });
 
-  test("what may begin a stop is told when the tokens run out", async () => {
+  test("sends a held-back partial stop sequence when max_tokens is reached", async () => {
     const { body } = await post("/v1/chat/completions", { ...chatRequest, stop: "说乎！", max_tokens: 4 });
     expect(body.choices[0]).toMatchObject({ message: { content: "，不亦说" }, finish_reason: "length" });
   });
 
-  test("null is as if it were left out", async () => {
+  test("treats null like an absent field", async () => {
     const nulls = {
       max_tokens: null,
       stop: null,
@@ -276,7 +276,7 @@ describe("the interface of OpenAI", () => {
     ["an array", [], null],
     ["no messages", { model: MODEL }, "messages"],
     ["empty messages", { model: MODEL, messages: [] }, "messages"],
-    ["messages that are none", { model: MODEL, messages: ["hello"] }, "messages[0]"],
+    ["messages that are not objects", { model: MODEL, messages: ["hello"] }, "messages[0]"],
     ["an unknown role", { model: MODEL, messages: [{ role: "robot", content: "" }] }, "messages[0].role"],
     ["no content", { model: MODEL, messages: [{ role: "user" }] }, "messages[0].content"],
     ["a number for content", { model: MODEL, messages: [{ role: "user", content: 1 }] }, "messages[0].content"],
@@ -286,30 +286,38 @@ describe("the interface of OpenAI", () => {
       "messages[0].content[0].type",
     ],
     [
-      "a part without text",
+      "a text part without text",
       { model: MODEL, messages: [{ role: "user", content: [{ type: "text" }] }] },
       "messages[0].content[0].text",
     ],
-    ["a hot temperature", { ...chatRequest, temperature: 2.1 }, "temperature"],
-    ["a temperature in words", { ...chatRequest, temperature: "1" }, "temperature"],
+    ["a temperature above 2", { ...chatRequest, temperature: 2.1 }, "temperature"],
+    ["a temperature that is a string", { ...chatRequest, temperature: "1" }, "temperature"],
     ["top_p of 0", { ...chatRequest, top_p: 0 }, "top_p"],
-    ["half a top_k", { ...chatRequest, top_k: 0.5 }, "top_k"],
+    ["a fractional top_k", { ...chatRequest, top_k: 0.5 }, "top_k"],
     ["no tokens", { ...chatRequest, max_tokens: 0 }, "max_tokens"],
     ["too many tokens", { ...chatRequest, max_completion_tokens: 8188 }, "max_completion_tokens"],
-    ["half a seed", { ...chatRequest, seed: 0.5 }, "seed"],
-    ["an empty stop", { ...chatRequest, stop: ["a", ""] }, "stop"],
+    ["a fractional seed", { ...chatRequest, seed: 0.5 }, "seed"],
+    ["an empty stop sequence", { ...chatRequest, stop: ["a", ""] }, "stop"],
     ["stream that is not a boolean", { ...chatRequest, stream: "yes" }, "stream"],
-    ["stream options of no stream", { ...chatRequest, stream_options: {} }, "stream_options"],
-    ["stream options in words", { ...chatRequest, stream: true, stream_options: "usage" }, "stream_options"],
-    ["a usage in words", { ...chatRequest, stream: true, stream_options: { include_usage: 1 } }, "include_usage"],
-    ["two answers of greedy sampling", { ...chatRequest, n: 2 }, "n"],
+    ["stream_options without stream", { ...chatRequest, stream_options: {} }, "stream_options"],
+    ["stream_options that is a string", { ...chatRequest, stream: true, stream_options: "usage" }, "stream_options"],
+    [
+      "include_usage that is not a boolean",
+      { ...chatRequest, stream: true, stream_options: { include_usage: 1 } },
+      "include_usage",
+    ],
+    ["two replies with greedy sampling", { ...chatRequest, n: 2 }, "n"],
     ["nine answers", { ...chatRequest, temperature: 1, n: 9 }, "n"],
     ["logprobs", { ...chatRequest, logprobs: true }, "logprobs"],
     ["top_logprobs", { ...chatRequest, top_logprobs: 5 }, "top_logprobs"],
     ["tools that are not functions", { ...chatRequest, tools: [{}] }, "tools[0].type"],
-    ["a format that is unknown", { ...chatRequest, response_format: { type: "xml" } }, "response_format.type"],
+    ["an unknown response format", { ...chatRequest, response_format: { type: "xml" } }, "response_format.type"],
     ["a grammar", { ...chatRequest, guided_grammar: "root ::= x" }, "guided_grammar"],
-    ["a prompt that does not fit", { ...chatRequest, messages: [{ role: "user", content: "道".repeat(8192) }] }, null],
+    [
+      "a prompt that exceeds the context",
+      { ...chatRequest, messages: [{ role: "user", content: "道".repeat(8192) }] },
+      null,
+    ],
   ])("refuses %s with 400", async (_, request, param) => {
     const { status, body } = await post("/v1/chat/completions", request);
     expect([status, body]).toEqual([
@@ -319,7 +327,7 @@ describe("the interface of OpenAI", () => {
     if (param !== null) expect(body.message).toContain(param);
   });
 
-  test("refuses completions of no text, and of several", async () => {
+  test("refuses completions without a prompt, or with several prompts", async () => {
     for (const prompt of [undefined, 1, [], ["a", "b"], [1, 2]]) {
       const { status, body } = await post("/v1/completions", { model: MODEL, prompt });
       expect([status, body.param]).toEqual([400, "prompt"]);
@@ -328,7 +336,7 @@ describe("the interface of OpenAI", () => {
     expect(one.body.choices[0].text).toBe("，非常道");
   });
 
-  test("404 of models and paths, 405 of methods", async () => {
+  test("responds with 404 to unknown models and paths, and 405 to other methods", async () => {
     for (const model of ["other", "", undefined, 7]) {
       const { status, body } = await post("/v1/completions", { model, prompt: "a" });
       const message = `The model \`${typeof model === "string" ? model : ""}\` does not exist.`;
@@ -351,7 +359,7 @@ describe("the interface of OpenAI", () => {
   });
 
   test.each(["application/octet-stream", "text/plain;charset=UTF-8", "application/jsonp", ""])(
-    "refuses a body of the content type %j, as vLLM does",
+    "refuses a body with the content type %j, like vLLM",
     async (type) => {
       const body = new TextEncoder().encode(JSON.stringify({ model: MODEL, prompt: "a" }));
       const { status, json } = await new Promise<{ status: number; json: string }>((resolve, reject) => {
@@ -369,34 +377,37 @@ describe("the interface of OpenAI", () => {
     },
   );
 
-  test("takes a JSON content type with parameters, in any case", async () => {
+  test("accepts a JSON content type with parameters, case-insensitively", async () => {
     const headers = { authorization: emulator.token, "content-type": "Application/JSON; charset=utf-8" };
     const answer = await send("/v1/completions", { model: MODEL, prompt: "a", max_tokens: 1 }, { headers });
     expect(answer.status).toBe(200);
   });
 });
 
-describe("EAS's older form", () => {
+describe("EAS's legacy form", () => {
   const partsOf = async (response: Response) => {
     const parts = (await response.text()).split("\0");
     expect(parts.pop()).toBe("");
     return parts.map((part) => JSON.parse(part));
   };
 
-  test.each([[true], ["True"]])("JSON objects that end with NUL: use_stream_chat %o", async (use_stream_chat) => {
-    const response = await send("", { prompt: "学而时习之", temperature: 0, use_stream_chat });
-    const parts = await partsOf(response);
-    expect(parts).toEqual([...CONTINUED].map((_, i) => ({ response: CONTINUED.slice(0, i + 1) })));
-  });
+  test.each([[true], ["True"]])(
+    "streams JSON objects that end with NUL: use_stream_chat %o",
+    async (use_stream_chat) => {
+      const response = await send("", { prompt: "学而时习之", temperature: 0, use_stream_chat });
+      const parts = await partsOf(response);
+      expect(parts).toEqual([...CONTINUED].map((_, i) => ({ response: CONTINUED.slice(0, i + 1) })));
+    },
+  );
 
-  test("one JSON without it, and the text alone for the oldest clients", async () => {
+  test("responds with one JSON object without streaming, and with plain text to the oldest clients", async () => {
     const one = await post("/", { prompt: "学而时习之", temperature: 0, use_stream_chat: "False" });
     expect(one).toEqual({ status: 200, body: { response: CONTINUED } });
     const oldest = await send("", { input_ids: "学而时习之", temperature: 0 });
     expect(await oldest.text()).toBe(CONTINUED);
   });
 
-  test("takes what clients send", async () => {
+  test("accepts the fields that clients send", async () => {
     const response = await send("", {
       prompt: "学而时习之",
       system_prompt: "You are a scholar.",
@@ -412,7 +423,7 @@ describe("EAS's older form", () => {
     expect((await partsOf(response)).at(-1)).toEqual({ response: "，不亦说乎" });
   });
 
-  test("refuses what it cannot read", async () => {
+  test("refuses invalid fields", async () => {
     for (const body of [{}, { prompt: 1 }, { prompt: "a", history: ["a"] }, { prompt: "a", system_prompt: 1 }, "["]) {
       expect((await post("", body)).status).toBe(400);
     }
@@ -421,16 +432,16 @@ describe("EAS's older form", () => {
 });
 
 describe("streams", () => {
-  test("one chunk for each token, computed when it is asked for", async () => {
+  test("send one chunk for each token", async () => {
     const { open } = inMemory();
-    const pieces = await piecesOf(await open({ ...chatRequest, stream: true }));
-    expect(pieces).toHaveLength(34);
-    expect(pieces.every((piece) => /^data: .*\n\n$/.test(piece))).toBe(true);
-    const older = await piecesOf(await open({ prompt: "学而时习之", temperature: 0, use_stream_chat: true }, {}, ""));
+    const chunks = await chunksOf(await open({ ...chatRequest, stream: true }));
+    expect(chunks).toHaveLength(34);
+    expect(chunks.every((chunk) => /^data: .*\n\n$/.test(chunk))).toBe(true);
+    const older = await chunksOf(await open({ prompt: "学而时习之", temperature: 0, use_stream_chat: true }, {}, ""));
     expect(older).toHaveLength(31);
   });
 
-  test("nothing is computed ahead of the reader, and nothing after it has gone", async () => {
+  test("compute tokens only when they are read, and none after cancellation", async () => {
     const { open } = inMemory();
     const computed = vi.spyOn(NgramModel.prototype, "distribution");
     const turns = async () => {
@@ -441,7 +452,7 @@ describe("streams", () => {
       await turns();
       expect(computed).not.toHaveBeenCalled();
       const reader = response.body!.getReader();
-      // The one with the role needs no token.
+      // The chunk with the role needs no token.
       for (let i = 0; i < 4; i++) await reader.read();
       await turns();
       expect(computed).toHaveBeenCalledTimes(3);
@@ -453,13 +464,13 @@ describe("streams", () => {
     }
   });
 
-  test("the caller's signal ends a stream, at every point, and a whole answer", async () => {
+  test("end at the caller's signal at every point, as do responses that are not streamed", async () => {
     const { core, open } = inMemory();
     for (const count of [0, 1, 2, 10]) {
       const caller = new AbortController();
       const reader = (await open({ ...long, stream: true }, { signal: caller.signal })).body!.getReader();
       for (let i = 0; i < count; i++) await reader.read();
-      // With a read under way, and without.
+      // With and without a read in progress.
       const waiting = count < 2 ? undefined : reader.read();
       caller.abort(new Error("gone"));
       if (waiting !== undefined) await expect(waiting).rejects.toThrow("gone");
@@ -473,7 +484,7 @@ describe("streams", () => {
     expect(core.requests[4]?.status).toBe(0);
   });
 
-  test("a stream hears of it though nobody holds the request", async () => {
+  test("receive the caller's abort even if the request is garbage-collected", async () => {
     setFlagsFromString("--expose-gc");
     const collect = runInNewContext("gc") as () => void;
     const { core, open } = inMemory();
@@ -493,7 +504,7 @@ describe("streams", () => {
     core.reset();
     const reader = (await open({ ...long, stream: true }, { signal: caller.signal })).body!.getReader();
     await reader.read();
-    // What is garbage only after a turn is collected by a later one.
+    // Objects that become garbage only after a turn are collected in a later iteration.
     for (let i = 0; i < 5; i++) {
       await new Promise((resolve) => setImmediate(resolve));
       collect();
@@ -503,7 +514,7 @@ describe("streams", () => {
     await expect(reader.read()).rejects.toThrow("gone");
   });
 
-  test("over a socket the stream is cancelled when the caller goes", async () => {
+  test("are canceled when the caller disconnects from the server", async () => {
     const core = createEmulator({ token: "t" });
     const cancelled: unknown[] = [];
     const watched = async (request: Request) => {
@@ -542,7 +553,7 @@ describe("streams", () => {
     }
   });
 
-  test("several at a time do not disturb each other", async () => {
+  test("do not affect each other when they run concurrently", async () => {
     const prompts = ["学而时习之", "What is a queue?", "白日依山尽", "The lion", "什么是词元？"];
     const ask = async (content: string) => {
       const { body } = await post("/v1/chat/completions", {
@@ -559,7 +570,7 @@ describe("streams", () => {
   });
 });
 
-describe("faults in the middle of a body in chunks", () => {
+describe("faults in a streamed body", () => {
   const endless = (onCancel: () => void = () => {}) => {
     let count = 0;
     return new ReadableStream<Uint8Array>(
@@ -573,8 +584,8 @@ describe("faults in the middle of a body in chunks", () => {
   async function readAll(response: Response) {
     let text = "";
     try {
-      for await (const piece of response.body as unknown as AsyncIterable<Uint8Array>) {
-        text += new TextDecoder().decode(piece);
+      for await (const chunk of response.body as unknown as AsyncIterable<Uint8Array>) {
+        text += new TextDecoder().decode(chunk);
       }
       return { text };
     } catch (error) {
@@ -583,10 +594,10 @@ describe("faults in the middle of a body in chunks", () => {
   }
 
   test.each([
-    ["2 if nothing is said", undefined, "0;1;"],
-    ["none", 0, ""],
-    ["five", 5, "0;1;2;3;4;"],
-  ])("a reset after some chunks: %s", async (_, chunks, text) => {
+    ["2 by default", undefined, "0;1;"],
+    ["0", 0, ""],
+    ["5", 5, "0;1;2;3;4;"],
+  ])("reset the connection after chunks: %s", async (_, chunks, text) => {
     let isCancelled = false;
     emulator.addService("endless", () => new Response(endless(() => (isCancelled = true))));
     for (const name of ["over HTTP", "in memory"]) {
@@ -596,18 +607,18 @@ describe("faults in the middle of a body in chunks", () => {
         method: "POST",
         headers: { authorization: emulator.token },
       });
-      // The connection may break before the head is read: nothing but the head has been sent then.
+      // With 0 chunks, the connection may break before the client has read the headers.
       const response = await (name === "in memory" ? emulator.fetch(request) : fetch(request)).catch(() => undefined);
       const { text: read, error } = response === undefined ? { text: "", error: true } : await readAll(response);
       expect(error).toBeTruthy();
-      // What was sent before a reset may be lost on the way, as anywhere.
+      // Data that was sent before a reset may be lost, as on any network.
       expect(text.startsWith(read)).toBe(true);
       if (name === "in memory") expect(read).toBe(text);
       await vi.waitFor(() => expect(isCancelled).toBe(true));
     }
   });
 
-  test("a stall lets some through, and hears that the caller goes", async () => {
+  test("stall after some chunks, and notice when the caller disconnects", async () => {
     let isCancelled = false;
     emulator.addService("endless", () => new Response(endless(() => (isCancelled = true))));
     emulator.fault({ stall: "in-body", chunks: 3 });
@@ -625,7 +636,7 @@ describe("faults in the middle of a body in chunks", () => {
     await vi.waitFor(() => expect(isCancelled).toBe(true));
   });
 
-  test("a text that ends the body: of chunks, of fewer chunks, and of a whole one", async () => {
+  test("append a text to a streamed body, a shorter body, and a body with a length", async () => {
     let isCancelled = false;
     emulator.addService("endless", () => new Response(endless(() => (isCancelled = true))));
     const ask = async (service: string, body = "") => {
@@ -645,7 +656,7 @@ describe("faults in the middle of a body in chunks", () => {
     expect(await ask("echo", "12345678")).toEqual([200, "12345678"]);
   });
 
-  test("a number of chunks that is none is refused", () => {
+  test("throw for an invalid number of chunks", () => {
     for (const chunks of [-1, 0.5, Number.NaN, "2"]) {
       expect(() => emulator.fault({ reset: "in-body", chunks: chunks as number })).toThrow(
         expect.objectContaining({ name: "RangeError", code: "ERR_EAS_ARG_OPTION" }),
@@ -653,36 +664,36 @@ describe("faults in the middle of a body in chunks", () => {
     }
   });
 
-  test("the tokens of the service llm", async () => {
+  test("break the stream of the service llm after some tokens", async () => {
     const { core, open } = inMemory();
     core.fault({ reset: "in-body", chunks: 3 });
     const { text, error } = await readAll(await open({ ...long, stream: true }));
     expect(text.split("\n\n")).toHaveLength(4);
     expect(error).toMatchObject({ code: "ECONNRESET" });
-    // It breaks at its end when there are no more chunks than that.
+    // A body with fewer chunks breaks at its end.
     core.fault({ reset: "in-body", chunks: 1000 });
     const late = await readAll(await open({ ...chatRequest, stream: true }));
     expect([late.text.endsWith("data: [DONE]\n\n"), late.error]).toEqual([true, expect.any(Error)]);
   });
 });
 
-test("stops are found however the text is cut", () => {
+test("StopText finds stop sequences however the text is split", () => {
   const letters = fc.string({ unit: fc.constantFrom("a", "b", "道"), maxLength: 12 });
   const stop = fc.string({ unit: fc.constantFrom("a", "b", "道"), minLength: 1, maxLength: 4 });
   fc.assert(
-    fc.property(fc.array(letters, { maxLength: 6 }), fc.array(stop, { maxLength: 3 }), (pieces, stops) => {
+    fc.property(fc.array(letters, { maxLength: 6 }), fc.array(stop, { maxLength: 3 }), (chunks, stops) => {
       const search = new StopText(stops);
       let out = "";
-      for (const piece of pieces) {
-        out += search.push(piece);
+      for (const chunk of chunks) {
+        out += search.push(chunk);
         if (search.found !== undefined) break;
       }
       if (search.found === undefined) out += search.rest();
-      const read = pieces.map((_, i) => pieces.slice(0, i + 1).join(""));
+      const read = chunks.map((_, i) => chunks.slice(0, i + 1).join(""));
       const whole = read.find((text) => stops.some((each) => text.includes(each)));
       const ends = stops.map((each) => whole?.indexOf(each) ?? -1).filter((at) => at !== -1);
       const end = Math.min(...ends);
-      expect(out).toBe(whole === undefined ? pieces.join("") : whole.slice(0, end));
+      expect(out).toBe(whole === undefined ? chunks.join("") : whole.slice(0, end));
       if (whole === undefined) expect(search.found).toBeUndefined();
       else expect(stops.filter((each) => whole.startsWith(each, end))).toContain(search.found);
     }),

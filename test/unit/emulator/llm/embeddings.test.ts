@@ -31,7 +31,7 @@ const embed = async (input: string | string[], more: object = {}) => {
 const product = (a: readonly number[], b: readonly number[]) =>
   a.reduce((sum, value, i) => sum + value * (b[i] ?? 0), 0);
 
-/** A text, one that is similar to it, and one that is not. */
+/** A text, a similar text, and a text about something else. */
 const TRIPLES = [
   [
     "How does a queue keep requests?",
@@ -45,7 +45,7 @@ const TRIPLES = [
 ] as const;
 
 describe("embeddings", () => {
-  test("of the package openai, which asks for base64: unit length, in order, with the usage", async () => {
+  test("returns unit vectors in order, with the usage, to the package openai, which requests base64", async () => {
     const input = ["hello world", "床前明月光", ""];
     const answer = await openai.embeddings.create({ model: MODEL, input });
     expect(answer).toMatchObject({ object: "list", model: MODEL, usage: { prompt_tokens: 7, total_tokens: 7 } });
@@ -58,7 +58,7 @@ describe("embeddings", () => {
     expect(floats.body.data.map(({ embedding }: any) => embedding)).toEqual(answer.data.map((each) => each.embedding));
   });
 
-  test("one text, lists of texts and token ids", async () => {
+  test("accepts a text, and lists of texts and token ids", async () => {
     const [one] = await embed("a queue");
     expect(await embed(["a queue", "a lion"])).toEqual([one, (await embed("a lion"))[0]]);
     const ids = await post("/v1/embeddings", { input: [1, 2, 3] });
@@ -68,7 +68,7 @@ describe("embeddings", () => {
     expect(lists.body.data[1].embedding).not.toEqual(ids.body.data[0].embedding);
   });
 
-  test.each(TRIPLES)("%j is closer to %j than to %j", async (...texts) => {
+  test.each(TRIPLES)("places %j closer to %j than to %j", async (...texts) => {
     for (const dimensions of [512, 256]) {
       const [text = [], similar = [], other = []] = await embed([...texts], { dimensions });
       expect(text).toHaveLength(dimensions);
@@ -76,7 +76,7 @@ describe("embeddings", () => {
     }
   });
 
-  test("fewer dimensions are the first ones, with unit length", async () => {
+  test("returns the first dimensions, normalized, if fewer are requested", async () => {
     const [all = []] = await embed("a queue");
     const [few = []] = await embed("a queue", { dimensions: 8 });
     const length = Math.sqrt(product(all.slice(0, 8), all.slice(0, 8)));
@@ -84,7 +84,7 @@ describe("embeddings", () => {
     for (const [i, value] of few.entries()) expect(value).toBeCloseTo((all[i] ?? 0) / length, 5);
   });
 
-  test("any text has a vector of unit length that depends on nothing else", async () => {
+  test("returns a unit vector for any text that depends only on the text", async () => {
     await fc.assert(
       fc.asyncProperty(fc.string({ unit: "binary" }), fc.integer({ min: 1, max: 512 }), async (input, dimensions) => {
         const { status, body } = await post("/v1/embeddings", { input, dimensions });
@@ -103,11 +103,11 @@ describe("embeddings", () => {
     ["an empty list", { input: [] }, "input"],
     ["a number", { input: 1 }, "input"],
     ["a list with an object", { input: ["a", {}] }, "input[1]"],
-    ["an id that is not whole", { input: [1.5] }, "input"],
-    ["texts and ids", { input: [1, "a"] }, "input"],
+    ["a fractional id", { input: [1.5] }, "input"],
+    ["a mix of texts and ids", { input: [1, "a"] }, "input"],
     ["an empty list of ids", { input: [[]] }, "input[0]"],
     ["too many texts", { input: Array.from({ length: 2049 }, () => "a") }, "input"],
-    ["a text that does not fit", { input: "道".repeat(8193) }, "input"],
+    ["a text that exceeds the context", { input: "道".repeat(8193) }, "input"],
     ["no dimensions", { input: "a", dimensions: 0 }, "dimensions"],
     ["too many dimensions", { input: "a", dimensions: 513 }, "dimensions"],
     ["an unknown encoding", { input: "a", encoding_format: "hex" }, "encoding_format"],
@@ -119,7 +119,7 @@ describe("embeddings", () => {
     ]);
   });
 
-  test("refuses another model", async () => {
+  test("refuses an unknown model", async () => {
     expect((await post("/v1/embeddings", { model: "bge-m3", input: "a" })).status).toBe(404);
   });
 });
@@ -127,23 +127,20 @@ describe("embeddings", () => {
 describe("rerank", () => {
   const documents = TRIPLES.map(([, similar]) => similar);
 
-  test.each(["/rerank", "/v1/rerank", "/v2/rerank"])(
-    "%s puts the document that is about the query first",
-    async (path) => {
-      for (const [index, [query, similar]] of TRIPLES.entries()) {
-        const { status, body } = await post(path, { query, documents });
-        expect(status).toBe(200);
-        expect(body.results[0]).toMatchObject({ index, document: { text: similar } });
-        const scores = body.results.map(({ relevance_score }: any) => relevance_score);
-        expect(scores).toEqual([...scores].sort((a, b) => b - a));
-        for (const score of scores) expect(score).toSatisfy((value: number) => value >= 0 && value <= 1);
-        expect(body.results.map((result: any) => result.index).sort()).toEqual([0, 1, 2, 3, 4]);
-        expect(body.usage.total_tokens).toBeGreaterThan(0);
-      }
-    },
-  );
+  test.each(["/rerank", "/v1/rerank", "/v2/rerank"])("%s returns the document about the query first", async (path) => {
+    for (const [index, [query, similar]] of TRIPLES.entries()) {
+      const { status, body } = await post(path, { query, documents });
+      expect(status).toBe(200);
+      expect(body.results[0]).toMatchObject({ index, document: { text: similar } });
+      const scores = body.results.map(({ relevance_score }: any) => relevance_score);
+      expect(scores).toEqual([...scores].sort((a, b) => b - a));
+      for (const score of scores) expect(score).toSatisfy((value: number) => value >= 0 && value <= 1);
+      expect(body.results.map((result: any) => result.index).sort()).toEqual([0, 1, 2, 3, 4]);
+      expect(body.usage.total_tokens).toBeGreaterThan(0);
+    }
+  });
 
-  test("the same text has the score 1; one with nothing in common 0; equal scores keep their order", async () => {
+  test("scores the same text with 1, an unrelated text with 0, and keeps the order of equal scores", async () => {
     const request = { query: "queue", documents: ["道", "xyz", "queue"] };
     const { body } = await post("/v1/rerank", request);
     expect(body.results.map(({ index }: any) => index)).toEqual([2, 0, 1]);
@@ -152,7 +149,7 @@ describe("rerank", () => {
     expect([second, third]).toEqual([0, 0]);
   });
 
-  test("top_n, documents as objects, and results without documents", async () => {
+  test("supports top_n, documents as objects, and results without documents", async () => {
     const { body } = await post("/v1/rerank", {
       query: "mat",
       documents: documents.map((text) => ({ text })),
@@ -168,7 +165,7 @@ describe("rerank", () => {
     ["no documents", { query: "a" }, "documents"],
     ["an empty list", { query: "a", documents: [] }, "documents"],
     ["a document that is a number", { query: "a", documents: ["a", 1] }, "documents[1]"],
-    ["half a top_n", { query: "a", documents, top_n: 0.5 }, "top_n"],
+    ["a fractional top_n", { query: "a", documents, top_n: 0.5 }, "top_n"],
     ["too many documents", { query: "a", documents: Array.from({ length: 2049 }, () => "a") }, "documents"],
   ])("refuses %s", async (_, request, param) => {
     const { status, body } = await post("/v1/rerank", request);

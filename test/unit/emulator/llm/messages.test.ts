@@ -53,7 +53,7 @@ async function eventsOf(body: object): Promise<{ name: string; data: any }[]> {
 }
 
 describe("a message", () => {
-  test("whole", async () => {
+  test("responds to a message", async () => {
     const message = await anthropic.messages.create(request);
     expect(message).toMatchObject({
       type: "message",
@@ -67,7 +67,7 @@ describe("a message", () => {
     expect(message.id).toMatch(/^msg_/);
   });
 
-  test("streamed: the same, with an event of its own for each token", async () => {
+  test("streams the same text with one event for each token", async () => {
     const stream = anthropic.messages.stream(request);
     const deltas: string[] = [];
     stream.on("text", (delta) => deltas.push(delta));
@@ -80,7 +80,7 @@ describe("a message", () => {
     });
   });
 
-  test("the events and their order", async () => {
+  test("streams the events in Anthropic's order", async () => {
     const events = await eventsOf({ ...request, max_tokens: 2 });
     expect(events.map(({ name }) => name)).toEqual([
       "message_start",
@@ -99,7 +99,7 @@ describe("a message", () => {
     });
   });
 
-  test("system, stop sequences and blocks of text", async () => {
+  test("supports system prompts, stop sequences and text blocks", async () => {
     const stopped = await anthropic.messages.create({
       ...request,
       system: [{ type: "text", text: "Be brief." }],
@@ -120,7 +120,7 @@ describe("a message", () => {
     expect(await anthropic.messages.countTokens(counted)).toEqual({ input_tokens: 5 });
   });
 
-  test("thinking comes first, with a signature", async () => {
+  test("starts with thinking and a signature", async () => {
     const thinking = { type: "enabled" as const, budget_tokens: 1024 };
     const whole = await anthropic.messages.create({ ...request, max_tokens: 2000, thinking });
     expect(whole.content.map(({ type }) => type)).toEqual(["thinking", "text"]);
@@ -130,7 +130,7 @@ describe("a message", () => {
     });
     const streamed = await anthropic.messages.stream({ ...request, max_tokens: 2000, thinking }).finalMessage();
     expect(streamed.content).toEqual(whole.content);
-    // The reasoning is sent back with the next request.
+    // The client sends the reasoning back with its next request.
     const next = [...request.messages, { role: "assistant" as const, content: whole.content }, ...ask("学而时习之")];
     const message = await anthropic.messages.create({ ...request, messages: next });
     expect(message.content).toEqual([{ type: "text", text: CONTINUED }]);
@@ -140,7 +140,7 @@ describe("a message", () => {
 describe("tools", () => {
   const question = ask('What is the weather in "Hangzhou" for 3 days?');
 
-  test("a call, whole and streamed, and the answer to its result", async () => {
+  test("calls a tool, streamed or not, and replies to its result", async () => {
     const tools = [WEATHER];
     const whole = await anthropic.messages.create({ ...request, tools, messages: question });
     expect(whole).toMatchObject({
@@ -166,7 +166,7 @@ describe("tools", () => {
     expect(answered.stop_reason).toBe("end_turn");
   });
 
-  test("tool_choice: any, tool, none, and one call at a time", async () => {
+  test("supports tool_choice any, tool and none, and single calls", async () => {
     const tools = [WEATHER, { ...WEATHER, name: "get_time", description: "The time in a city" }];
     const namesOf = async (tool_choice: Anthropic.ToolChoice, content: string) => {
       const { content: blocks } = await anthropic.messages.create({
@@ -186,7 +186,7 @@ describe("tools", () => {
     expect(await namesOf({ type: "auto", disable_parallel_tool_use: true }, both)).toEqual(["get_weather"]);
   });
 
-  test("the tool runner of the package calls the tool and ends with a text", async () => {
+  test("works with the package's tool runner", async () => {
     const called: unknown[] = [];
     const run = (input: unknown) => {
       called.push(input);
@@ -206,7 +206,7 @@ describe("tools", () => {
     expect(called).toEqual([1, 2].map(() => ({ city: "Hangzhou", days: 3 })));
   });
 
-  test("each call of a stream is a block with an index of its own", async () => {
+  test("streams each call as a separate block", async () => {
     const tools = [WEATHER, { ...WEATHER, name: "get_time", description: "The time in a city" }];
     const events = await eventsOf({ ...request, tools, messages: ask("The weather and the time in Paris?") });
     const starts = events.filter(({ name }) => name === "content_block_start").map(({ data }) => data);
@@ -227,7 +227,7 @@ describe("errors", () => {
     return error as InstanceType<typeof Anthropic.APIError>;
   };
 
-  test("an unknown model", async () => {
+  test("responds with 404 to an unknown model", async () => {
     const error = await refused({ model: "other" });
     expect(error).toBeInstanceOf(Anthropic.NotFoundError);
     expect(error.error).toEqual({
@@ -244,11 +244,11 @@ describe("errors", () => {
     ["a block without text", { messages: [{ role: "user", content: [{ type: "text" }] }] }, "content[0].text"],
     ["a result without an id", { messages: [{ role: "user", content: [{ type: "tool_result" }] }] }, "tool_use_id"],
     ["a system that is a number", { system: 1 }, "system"],
-    ["stop sequences that are a text", { stop_sequences: "a" }, "stop_sequences"],
+    ["stop sequences that are a string", { stop_sequences: "a" }, "stop_sequences"],
     ["a tool without a schema", { tools: [{ name: "a" }] }, "tools[0].input_schema"],
-    ["an unknown choice", { tools: [WEATHER], tool_choice: { type: "one" } }, "tool_choice.type"],
-    ["a choice without tools", { tool_choice: { type: "any" } }, "tool_choice"],
-    ["a choice of another tool", { tools: [WEATHER], tool_choice: { type: "tool", name: "b" } }, "tool_choice"],
+    ["an unknown tool_choice", { tools: [WEATHER], tool_choice: { type: "one" } }, "tool_choice.type"],
+    ["a tool_choice without tools", { tool_choice: { type: "any" } }, "tool_choice"],
+    ["a tool_choice of another tool", { tools: [WEATHER], tool_choice: { type: "tool", name: "b" } }, "tool_choice"],
     ["thinking that is true", { thinking: true }, "thinking"],
   ])("%s", async (_, body, text) => {
     const error = await refused(body);
@@ -257,7 +257,7 @@ describe("errors", () => {
     expect(error.message).toContain(text);
   });
 
-  test("another content type is refused as for the other paths", async () => {
+  test("responds to a wrong content type as on the other paths", async () => {
     const headers = { authorization: emulator.token, "content-type": "text/plain" };
     const url = `${emulator.endpoint}/api/predict/llm/v1/messages`;
     const response = await fetch(url, { method: "POST", body: JSON.stringify(request), headers });
@@ -267,7 +267,7 @@ describe("errors", () => {
     ]);
   });
 
-  test("the form of later releases does not change Anthropic's", async () => {
+  test("have Anthropic's form with the option errors", async () => {
     emulator.addService("later", llmService({ errors: "nested" }));
     const error = await clientOf("later")
       .messages.create({ ...request, model: "other" })

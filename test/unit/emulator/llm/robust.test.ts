@@ -34,7 +34,7 @@ const messages = [
   { role: "user", content: "And the weather tomorrow?" },
 ];
 
-/** Requests that are answered with 200. */
+/** Requests that succeed with status 200. */
 const REQUESTS: Readonly<Record<string, object>> = {
   "/v1/chat/completions": {
     model,
@@ -74,13 +74,13 @@ const REQUESTS: Readonly<Record<string, object>> = {
 };
 const PATHS = Object.keys(REQUESTS);
 
-/** Every place in a JSON value. */
+/** Yields the path of every value inside a JSON value. */
 function placesOf(value: unknown, place: readonly string[] = []): (readonly string[])[] {
   if (typeof value !== "object" || value === null) return [place];
   return [place, ...Object.entries(value).flatMap(([name, inner]) => placesOf(inner, [...place, name]))];
 }
 
-/** A copy with another value at a place. */
+/** Returns a copy with another value at a path. */
 function changed(value: any, [name, ...rest]: readonly string[], to: unknown): unknown {
   if (name === undefined) return to;
   const copy = Array.isArray(value) ? [...value] : { ...value };
@@ -88,12 +88,12 @@ function changed(value: any, [name, ...rest]: readonly string[], to: unknown): u
   return copy;
 }
 
-describe("every request is answered", () => {
-  test.each(PATHS)("%j: unchanged with 200", async (path) => {
+describe("a request to", () => {
+  test.each(PATHS)("%j succeeds unchanged", async (path) => {
     expect(await post(path, JSON.stringify(REQUESTS[path]))).toMatchObject({ status: 200 });
   });
 
-  test.each(PATHS)("%j: with any value at any place with 200 or an error of the interface", async (path) => {
+  test.each(PATHS)("%j succeeds or gets an error of the interface with any value at any path", async (path) => {
     const request = REQUESTS[path] as object;
     const odd = fc.constantFrom<unknown>(undefined, null, true, -1, 0.5, 1e300, "", "a", [], {}, [[]], [{}], {
       type: "a",
@@ -106,7 +106,7 @@ describe("every request is answered", () => {
           try {
             body = changed(body, place, to);
           } catch {
-            // An earlier change has removed the place.
+            // An earlier change has removed the path.
           }
         }
         const { status, type, text } = await post(path, JSON.stringify(body) ?? "");
@@ -121,7 +121,7 @@ describe("every request is answered", () => {
   });
 });
 
-describe("refuses schemas that are wrong, or would need too much", () => {
+describe("refuses a schema with", () => {
   const nested = (depth: number, wrap: (inner: object) => object) => {
     let inner: object = { type: "string" };
     for (let i = 0; i < depth; i++) inner = wrap(inner);
@@ -134,18 +134,18 @@ describe("refuses schemas that are wrong, or would need too much", () => {
     }),
   );
   test.each([
-    ["deep", nested(1000, (inner) => ({ type: "array", minItems: 1, items: inner }))],
+    ["deep arrays", nested(1000, (inner) => ({ type: "array", minItems: 1, items: inner }))],
     ["deep alternatives", nested(1000, (inner) => ({ anyOf: [inner] }))],
     ["deep conjunctions", nested(1000, (inner) => ({ allOf: [inner] }))],
-    ["wide", nested(5, (inner) => ({ type: "array", minItems: 100, items: inner }))],
+    ["wide arrays", nested(5, (inner) => ({ type: "array", minItems: 100, items: inner }))],
     ["endless lists", { type: "array", minItems: 1e15 }],
     ["long texts", { type: "string", minLength: 1e9 }],
     ["required recursion", { type: "object", properties: { a: { $ref: "#" } }, required: ["a"] }],
-    ["doubling", { $ref: "#/$defs/d0", $defs: { ...doubling, d40: { type: "string" } } }],
+    ["exponential references", { $ref: "#/$defs/d0", $defs: { ...doubling, d40: { type: "string" } } }],
     ["an unknown type", { type: 7 }],
     ["an inherited name as a type", { type: "constructor" }],
-    ["properties that are a number", { type: "object", properties: 4 }],
-    ["items that are a number", { type: "array", items: 4 }],
+    ["properties that is a number", { type: "object", properties: 4 }],
+    ["items that is a number", { type: "array", items: 4 }],
   ])("%s", async (_, guided_json) => {
     const request = { model, messages: [{ role: "user", content: "a" }], guided_json };
     const { status, type, text } = await post("/v1/chat/completions", JSON.stringify(request));

@@ -1,7 +1,7 @@
 import { afterEach, beforeAll, describe, expect, test, vi } from "vitest";
 import { createEmulator, type Emulator, type LlmServiceOptions, llmService } from "../../../../src/emulator/index.js";
 
-/** A request whose answer has 31 tokens, of a character each. */
+/** A request whose reply has 31 tokens of one character each. */
 const chat = { model: "eas-ngram", messages: [{ role: "user", content: "学而时习之" }], temperature: 0 };
 
 function emulatorWith(options?: LlmServiceOptions): Emulator {
@@ -19,10 +19,10 @@ function open(core: Emulator, body: object, path = "/v1/chat/completions", signa
   );
 }
 
-/** Taken before timers are faked. */
+/** The real function, saved before timers are faked. */
 const { setImmediate } = globalThis;
 
-/** Resolves when so many fake timers run. Unlike `vi.waitFor`, it does not advance them. */
+/** Resolves when the given number of fake timers is active. Unlike `vi.waitFor`, it does not advance them. */
 async function timersOf(count: number): Promise<void> {
   while (vi.getTimerCount() !== count) await new Promise((resolve) => setImmediate(resolve));
 }
@@ -36,7 +36,7 @@ describe("tokensPerSecond", () => {
     vi.useRealTimers();
   });
 
-  /** Whether a promise has settled, after all that is due was done. */
+  /** Whether a promise has settled once all due tasks have run. */
   async function isSettled(promise: Promise<unknown>): Promise<boolean> {
     let settled = false;
     promise.then(
@@ -50,8 +50,8 @@ describe("tokensPerSecond", () => {
   test.each([
     ["all timers", undefined],
     ["setTimeout alone", ["setTimeout", "clearTimeout"]],
-  ] as const)("each token of a stream waits for its turn: %s", async (_, toFake) => {
-    // 100 s for a token: on a slow machine, some real time passes too.
+  ] as const)("delays each token of a stream: %s", async (_, toFake) => {
+    // 100 s for each token: on a slow machine, some real time passes too.
     const core = emulatorWith({ tokensPerSecond: 0.01 });
     vi.useFakeTimers(toFake && { toFake: [...toFake] });
     const reader = (await open(core, { ...chat, max_tokens: 3, stream: true })).body!.getReader();
@@ -69,7 +69,7 @@ describe("tokensPerSecond", () => {
     await reader.cancel();
   });
 
-  test("a slow reader gets at once what was due meanwhile", async () => {
+  test("sends tokens immediately that were due while the reader was slow", async () => {
     const core = emulatorWith({ tokensPerSecond: 10 });
     vi.useFakeTimers();
     const reader = (await open(core, { ...chat, stream: true })).body!.getReader();
@@ -88,19 +88,19 @@ describe("tokensPerSecond", () => {
     ["/v1/messages", chat],
     ["/v1/completions", { model: "eas-ngram", prompt: "道可道" }],
     ["", { prompt: "道可道", max_new_tokens: 4 }],
-  ])("a whole answer of %s takes as long as its tokens", async (path, request) => {
+  ])("delays a response of %s by the time of its tokens", async (path, request) => {
     const core = emulatorWith({ tokensPerSecond: 2 });
     vi.useFakeTimers();
     const answering = open(core, { ...request, max_tokens: 4 }, path);
     await timersOf(1);
     await vi.advanceTimersByTimeAsync(1990);
     expect(await isSettled(answering)).toBe(false);
-    // The end is a turn of its own.
+    // The end of the reply is a step of its own.
     await vi.advanceTimersByTimeAsync(510);
     expect((await answering).status).toBe(200);
   });
 
-  test("a caller that disconnects while a token waits ends the answer and its timer", async () => {
+  test("stops the reply and its timer when the caller disconnects", async () => {
     const core = emulatorWith({ tokensPerSecond: 0.001 });
     vi.useFakeTimers();
     const caller = new AbortController();
@@ -121,7 +121,7 @@ describe("tokensPerSecond", () => {
 describe("models", () => {
   const core = emulatorWith({ models: ["qwen3-8b", "qwen3-8b-reasoning"] });
 
-  test("are listed, answered and checked by name", async () => {
+  test("are listed, and checked by name", async () => {
     const list = await core.fetch(
       new Request("http://e/api/predict/llm/v1/models", { headers: { authorization: "t" } }),
     );
@@ -132,7 +132,7 @@ describe("models", () => {
     expect((await open(core, chat)).status).toBe(404);
   });
 
-  test("whose name ends with -reasoning reason unless told not to", async () => {
+  test("reason by default if their name ends with -reasoning", async () => {
     const reasoningOf = async (request: object) => {
       const { choices } = (await (await open(core, { ...chat, ...request })).json()) as any;
       return choices[0].message.reasoning_content;
@@ -144,7 +144,7 @@ describe("models", () => {
   });
 });
 
-test("a caller that disconnects ends the computation of embeddings", async () => {
+test("stops computing embeddings when the caller disconnects", async () => {
   const core = emulatorWith();
   const caller = new AbortController();
   const body = { model: "eas-ngram", input: Array.from({ length: 2048 }, () => "What is a queue?") };
@@ -154,7 +154,7 @@ test("a caller that disconnects ends the computation of embeddings", async () =>
   await expect(answering).rejects.toThrow("gone");
 });
 
-test("the form of later releases: nested errors, and 400 for a wrong content type", async () => {
+test("responds with nested errors, and 400 for a wrong content type, with errors: nested", async () => {
   const core = emulatorWith({ errors: "nested" });
   const unknown = await open(core, { ...chat, model: "other" });
   const message = "The model `other` does not exist.";
@@ -193,7 +193,7 @@ test.each([
   [{ batchDelay: -1 }, "batchDelay is -1: it must be milliseconds from 0 to 2147483647"],
   [{ batchDelay: 2 ** 31 }, "batchDelay is 2147483648"],
   [{ tokenPerSecond: 1 }, 'llmService: unknown option "tokenPerSecond"; did you mean tokensPerSecond?'],
-])("refuses the options %j", (options, message) => {
+])("throws for the options %j", (options, message) => {
   expect(() => llmService(options as never)).toThrow(message);
   expect(() => llmService(options as never)).toThrow(expect.objectContaining({ code: "ERR_EAS_ARG_OPTION" }));
 });

@@ -70,7 +70,7 @@ describe("the choice of functions", () => {
         ["local_time", {}],
       ],
     ],
-  ])("%j", async (prompt, calls) => {
+  ])("calls the matching functions for %j", async (prompt, calls) => {
     const answer = await chat(prompt);
     expect(answer.calls).toEqual(calls);
     expect(answer.finish).toBe(calls.length > 0 ? "tool_calls" : "stop");
@@ -78,7 +78,7 @@ describe("the choice of functions", () => {
     else expect(answer.content).toMatch(/./);
   });
 
-  test("tool_choice and parallel_tool_calls", async () => {
+  test("follows tool_choice and parallel_tool_calls", async () => {
     const both = "The weather in Oslo and the time";
     expect((await chat(both, { tool_choice: "none" })).calls).toEqual([]);
     expect((await chat(both, { parallel_tool_calls: false })).calls).toEqual([["get_weather", { city: "Oslo" }]]);
@@ -88,7 +88,7 @@ describe("the choice of functions", () => {
     expect((await chat("What time is it?", { tool_choice: "required" })).calls).toEqual([["local_time", {}]]);
   });
 
-  test("the answer after a result quotes it, and calls nothing unless it must", async () => {
+  test("quotes results of functions, and calls another function only if required", async () => {
     const messages = [
       user("Add 1 and 2 and tell me the time"),
       {
@@ -111,7 +111,7 @@ describe("the choice of functions", () => {
     expect(again.choices[0]?.finish_reason).toBe("tool_calls");
   });
 
-  test("streamed: the id and the name first, then the arguments in pieces", async () => {
+  test("streams the id and the name first, then the arguments token by token", async () => {
     const prompt = 'The weather in "San Francisco" and the time';
     const stream = await openai.chat.completions.create({
       model,
@@ -145,24 +145,28 @@ describe("the choice of functions", () => {
     expect(final.choices[0]?.message.tool_calls).toHaveLength(2);
   });
 
-  test("arguments are cut at max_tokens, as those of any model", async () => {
+  test("truncates arguments at max_tokens", async () => {
     const { body } = await post({ messages: [user("The weather in Oslo")], tools, max_tokens: 3 });
     expect(body.choices[0]).toMatchObject({ finish_reason: "length", message: { content: null } });
     expect(body.choices[0].message.tool_calls[0].function.arguments).toBe('{"city');
   });
 
   test.each([
-    ["tools that are a text", { tools: "weather" }, "tools"],
+    ["tools that is a string", { tools: "weather" }, "tools"],
     ["a tool without a function", { tools: [{ type: "function" }] }, "tools[0].function"],
     ["a tool without a name", { tools: [{ type: "function", function: {} }] }, "tools[0].function.name"],
     [
-      "parameters that are a list",
+      "parameters that is a list",
       { tools: [{ type: "function", function: { name: "a", parameters: [] } }] },
       "tools[0].function.parameters",
     ],
-    ["a choice without tools", { tool_choice: "auto" }, "tool_choice"],
-    ["an unknown choice", { tools, tool_choice: "any" }, "tool_choice"],
-    ["a choice of another tool", { tools, tool_choice: { type: "function", function: { name: "x" } } }, "tool_choice"],
+    ["a tool_choice without tools", { tool_choice: "auto" }, "tool_choice"],
+    ["an unknown tool_choice", { tools, tool_choice: "any" }, "tool_choice"],
+    [
+      "a tool_choice of another tool",
+      { tools, tool_choice: { type: "function", function: { name: "x" } } },
+      "tool_choice",
+    ],
     ["parallel_tool_calls that is not a boolean", { tools, parallel_tool_calls: "yes" }, "parallel_tool_calls"],
     ["tool_calls that is not a list", { messages: [{ role: "assistant", tool_calls: 1 }] }, "messages[0].tool_calls"],
   ])("refuses %s", async (_, request, param) => {
@@ -194,20 +198,20 @@ describe("JSON output", () => {
       { response_format: { type: "json_schema", json_schema: { name: "person", schema, strict: true } } },
     ],
     ["guided_json", { guided_json: schema }],
-    ["guided_json as text", { guided_json: JSON.stringify(schema) }],
+    ["guided_json as JSON text", { guided_json: JSON.stringify(schema) }],
     ["structured_outputs", { structured_outputs: { json: schema } }],
-  ])("%s", async (_, body) => {
+  ])("follows %s", async (_, body) => {
     expect(JSON.parse(await contentOf(body))).toEqual({ name: "Ada", age: 36, tags: ["math", "code"] });
   });
 
-  test("any object, and one of several choices", async () => {
+  test("supports any JSON object, and one of several choices", async () => {
     expect(JSON.parse(await contentOf({ response_format: { type: "json_object" } }))).toEqual({ answer: "Ada" });
     expect(await contentOf({ guided_choice: ["history", "Math"] })).toBe("Math");
     expect(await contentOf({ structured_outputs: { choice: ["x", "y"] } })).toBe("x");
     expect(await contentOf({ response_format: { type: "text" }, temperature: 0 })).not.toMatch(/^\{/);
   });
 
-  test("streamed: the same text in pieces", async () => {
+  test("streams the same text token by token", async () => {
     const runner = openai.chat.completions.stream({
       model,
       messages: [user('"Ada" is 36')],
@@ -217,26 +221,26 @@ describe("JSON output", () => {
   });
 
   test.each([
-    ["a format that is a text", { response_format: "json_object" }, "response_format"],
+    ["a format that is a string", { response_format: "json_object" }, "response_format"],
     ["no schema", { response_format: { type: "json_schema" } }, "response_format.json_schema"],
     ["a schema that is a list", { guided_json: [] }, "guided_json"],
     ["a schema that is not JSON", { guided_json: "{" }, "guided_json"],
-    ["choices that are a text", { guided_choice: "a" }, "guided_choice"],
+    ["choices that is a string", { guided_choice: "a" }, "guided_choice"],
     ["a regular expression", { guided_regex: "a" }, "guided_regex"],
-    ["a reference to nothing", { guided_json: { $ref: "#/$defs/a" } }, null],
+    ["a reference without a target", { guided_json: { $ref: "#/$defs/a" } }, null],
     ["a reference to itself", { guided_json: { $ref: "#" } }, null],
-    ["a number that is none", { guided_json: { type: "integer", minimum: 3, maximum: 2 } }, null],
+    ["an unsatisfiable number", { guided_json: { type: "integer", minimum: 3, maximum: 2 } }, null],
   ])("refuses %s", async (_, request, param) => {
     const { status, body } = await post(request);
     expect([status, body.type, body.param]).toEqual([400, "BadRequestError", param]);
   });
 });
 
-describe("reasoning, usage and several answers", () => {
+describe("reasoning, usage and several replies", () => {
   const asked = { model, messages: [user("What is a queue?")], temperature: 0, max_tokens: 60 };
   const thinking = { chat_template_kwargs: { enable_thinking: true } };
 
-  test("reasoning_content, whole and streamed", async () => {
+  test("sends reasoning_content, streamed or not", async () => {
     const whole = await post({ ...asked, ...thinking });
     const { reasoning_content, content } = whole.body.choices[0].message;
     expect(reasoning_content).toContain("What is a queue?");
@@ -256,7 +260,7 @@ describe("reasoning, usage and several answers", () => {
     expect(without.body.choices[0].message.reasoning_content).toBeNull();
   });
 
-  test("several answers: the first is that of one, the tokens of all are counted", async () => {
+  test("sends several replies, of which the first does not change, and counts all of their tokens", async () => {
     const request = { ...asked, temperature: 1, seed: 3, n: 3 };
     const { body } = await post(request);
     const one = await post({ ...request, n: 1 });
@@ -283,7 +287,7 @@ describe("reasoning, usage and several answers", () => {
 });
 
 describe("helpers of the package openai", () => {
-  test("runTools calls the functions and ends with a text", async () => {
+  test("runTools calls the functions and ends with a text reply", async () => {
     const called: unknown[] = [];
     const add = (args: { a: number; b: number }) => {
       called.push(args);
@@ -304,7 +308,7 @@ describe("helpers of the package openai", () => {
     expect(called).toEqual([{ a: 2, b: 3 }]);
   });
 
-  test("parse with a zod schema", async () => {
+  test("parse reads a reply with a zod schema", async () => {
     const schema = z.object({ city: z.string(), days: z.int().min(1) });
     const { choices } = await openai.chat.completions.parse({
       model,
@@ -322,7 +326,7 @@ describe("the AI SDK", () => {
     return createOpenAICompatible({ name: "eas", baseURL, headers, supportsStructuredOutputs: true })(model);
   };
 
-  test("generateObject", async () => {
+  test("generateObject returns a valid object", async () => {
     const schema = z.object({
       recipe: z.object({
         name: z.string(),
@@ -337,7 +341,7 @@ describe("the AI SDK", () => {
     expect(object.recipe.steps).toHaveLength(2);
   });
 
-  test("generateText with tools runs them and gets a final text", async () => {
+  test("generateText runs tools and returns a final text", async () => {
     const { text, steps } = await generateText({
       model: languageModel(),
       prompt: "Add 2 and 3",
@@ -425,7 +429,7 @@ describe("values for a JSON schema", () => {
     );
   });
 
-  test("recursive schemas end", () => {
+  test("terminate for recursive schemas", () => {
     const Tree: z.ZodType = z.object({
       name: z.string(),
       get children() {
@@ -440,7 +444,7 @@ describe("values for a JSON schema", () => {
     expect(JSON.stringify(value).length).toBeLessThan(10_000);
   });
 
-  test("allOf, references and formats of the prompt", () => {
+  test("support allOf, references, and formats found in the prompt", () => {
     const schema = {
       $defs: { day: { type: "string", format: "date" } },
       allOf: [

@@ -9,7 +9,7 @@ const GROUP = "X-EAS-QueueService-Redis-Gid";
 
 afterEach(() => vi.restoreAllMocks());
 
-/** An emulator with a queue `q`, and what sends requests to it. */
+/** Creates an emulator with a queue `q`, and functions that send requests to it. */
 function open(queue: EmulatorQueueOptions = {}, options: EmulatorOptions = {}) {
   const emulator = createEmulator({ token: "t", queues: { q: queue }, ...options });
   const send = (method: string, path: string, init: RequestInit = {}) =>
@@ -34,7 +34,7 @@ const put = async (call: ReturnType<typeof open>["call"], query = "", body: Body
 };
 
 describe("put", () => {
-  test("answers with digits and a UUID; the query becomes tags", async () => {
+  test("responds with the index and a UUID, and stores the query as tags", async () => {
     const { call, input } = open();
     const { index, requestId } = await put(call, "?a+b=c%26d&%E9%94%AE=%E5%80%BC&a+b=second&_unknown_=1");
     expect(index).toHaveLength(19);
@@ -45,19 +45,19 @@ describe("put", () => {
     expect(input.items[1]?.data).toHaveLength(0);
   });
 
-  test("keeps a request id that it is given, as workers give it", async () => {
+  test("keeps a given request id, as workers send it", async () => {
     const { call, sink } = open();
     expect((await put(call, "/api/predict/q/sink?requestId=r-1")).requestId).toBe("r-1");
     await put(call, "/api/predict/q/sink?requestId=%E9%94%AE%0A");
     expect(sink.items.map(({ tags }) => tags.requestId)).toEqual(["r-1", "键\n"]);
   });
 
-  test("by a counter when it is asked to", async () => {
+  test("assigns indexes by a counter with indexShape", async () => {
     const { call } = open({ indexShape: "counter" });
     expect([await put(call), await put(call)].map(({ index }) => index)).toEqual(["1", "2"]);
   });
 
-  test("priority in the query, or in the header that the attributes announce", async () => {
+  test("accepts a priority in the query, or in the header that the attributes name", async () => {
     const { call, input } = open();
     await put(call, "?_priority_=1");
     const attributes = JSON.parse((await call("GET", "?_attrs_=true")).text);
@@ -70,7 +70,7 @@ describe("put", () => {
     expect((await call("POST", "?_priority_=x", { body: "" })).status).toBe(400);
   });
 
-  test("on a sub-path, which is kept for the service with the content type", async () => {
+  test("stores the sub-path and the content type for the service", async () => {
     const { call, input, sink } = open();
     await put(call, "/api/predict/q/sdapi/v1/txt2img?task_id=job", "{}", { "content-type": "application/json" });
     await put(call, "/api/predict/q/", "{}");
@@ -84,7 +84,7 @@ describe("put", () => {
     expect(sink.items.map(({ path }) => path)).toEqual(["/x"]);
   });
 
-  test("refuses what is too large or too many, by the status that is set", async () => {
+  test("refuses items that are too large or too many with the configured status", async () => {
     const { call } = open({ maxPayloadBytes: 3, maxLength: 1 });
     expect(await call("POST", "", { body: "abcd" })).toMatchObject({ status: 413, text: expect.stringMatching("3") });
     await put(call);
@@ -95,8 +95,8 @@ describe("put", () => {
   });
 });
 
-describe("places and tokens", () => {
-  test("a root queue is there with and without the prefix", async () => {
+describe("paths and tokens", () => {
+  test("serves a root queue with and without the prefix", async () => {
     const { call, input, sink } = open({}, { rootQueue: "q" });
     await put(call, "/");
     await put(call, "//api/predict//q");
@@ -109,7 +109,7 @@ describe("places and tokens", () => {
     expect((await without.call("GET", "/")).status).toBe(404);
   });
 
-  test("several queues, names with a point or a slash, beside services", async () => {
+  test("supports several queues, with dots and slashes in their names, next to services", async () => {
     const { emulator, call } = open({}, { services: { "a/b": () => "service", q: () => "hidden" } });
     for (const name of ["test_group.qservice", "a", "a/b/c"]) emulator.addQueue(name);
     for (const path of ["test_group.qservice", "a", "a/b/c", "a/b/c/sink", "q"])
@@ -120,7 +120,7 @@ describe("places and tokens", () => {
     expect(emulator.queue("no")).toBeUndefined();
   });
 
-  test("raw token, Bearer and none; an empty header is none", async () => {
+  test("accepts a raw token and Bearer, and treats an empty header like a missing one", async () => {
     const { emulator, call } = open({}, { queues: { q: {}, open: { token: "" }, own: { token: "mine" } } });
     const status = async (name: string, authorization: string) =>
       (await call("GET", `/api/predict/${name}?_attrs_=true`, { headers: { authorization } })).status;
@@ -131,7 +131,7 @@ describe("places and tokens", () => {
     expect(emulator.requests[0]).toMatchObject({ service: "q", auth: "token", status: 200, method: "GET" });
   });
 
-  test("faults are for queues too", async () => {
+  test("applies faults to queues", async () => {
     const { emulator, call } = open();
     emulator.fault({ service: "q", status: 503, body: "no healthy upstream" });
     expect(await call("GET", "?_attrs_=true")).toMatchObject({ status: 503, text: "no healthy upstream" });
@@ -141,7 +141,7 @@ describe("places and tokens", () => {
     expect((await call("GET")).status).toBe(204);
   });
 
-  test("other methods are refused, and other parameters told", async () => {
+  test("refuses other methods and reports invalid parameters", async () => {
     const { call } = open();
     expect(await call("PATCH", "", { body: "" })).toMatchObject({ status: 405 });
     for (const [method, query] of [
@@ -175,7 +175,7 @@ describe("get", () => {
   const list = async (response: Response) =>
     fromBinary(DataFrameListProtoSchema, new Uint8Array(await response.arrayBuffer())).index;
 
-  test("by request id and by index, in protobuf", async () => {
+  test("finds items by request id and by index, in protobuf", async () => {
     const { send, call } = open();
     const { index, requestId } = await put(call, "?k=v+w", "one");
     const second = await put(call, "", "two");
@@ -200,7 +200,7 @@ describe("get", () => {
     expect(new TextDecoder().decode(frame?.data)).toBe("one");
   });
 
-  test("in JSON: exact indexes, tags always, application/json, never an empty list", async () => {
+  test("responds in JSON with exact indexes and tags, and never with an empty list", async () => {
     const { call } = open();
     const { index, requestId } = await put(call, "", new Uint8Array([0, 255, 97]));
     const found = await call("GET", `?requestId=${requestId}&_raw_=false`);
@@ -212,7 +212,7 @@ describe("get", () => {
     });
   });
 
-  test("in protobuf nothing is 204, or an empty list when that is set", async () => {
+  test("responds to an empty protobuf get with 204, or an empty list with emptyGet", async () => {
     const { call } = open({ emptyGet: 200 });
     expect(await call("GET", "?_raw_=false", { headers: { accept: PROTOBUF } })).toMatchObject({
       status: 200,
@@ -221,7 +221,7 @@ describe("get", () => {
     expect((await call("GET", "?_raw_=false")).status).toBe(204);
   });
 
-  test("without a query it is harmless: at once, nothing deleted, the data as they are", async () => {
+  test("responds immediately without a query, with raw data and without deleting anything", async () => {
     const { call, input } = open();
     expect((await call("GET")).status).toBe(204);
     const { index, requestId } = await put(call);
@@ -231,14 +231,14 @@ describe("get", () => {
     expect(input.length).toBe(1);
   });
 
-  test("deletes what it returned when it is asked to", async () => {
+  test("deletes the returned items with _auto_delete_", async () => {
     const { call, input } = open();
     for (let i = 0; i < 3; i++) await put(call);
     await call("GET", "?_auto_delete_=true&_length_=2&_raw_=false");
     expect(input.length).toBe(1);
   });
 
-  test("waits for the next put, and no longer than its timeout", async () => {
+  test("waits for the next put up to its timeout", async () => {
     const { call, input } = open();
     const waiting = call("GET", "?_timeout_=5s&kind=b&_raw_=false&_auto_delete_=true");
     const next = call("GET", "?_timeout_=5s&kind=b&_raw_=false&_auto_delete_=true");
@@ -250,7 +250,7 @@ describe("get", () => {
     expect(input.items.map(({ tags }) => tags.kind)).toEqual(["a"]);
   });
 
-  test("answers at its timeout, before a caller's own clock of the same length", async () => {
+  test("responds shortly before its timeout, so that a client with the same timeout gets the response", async () => {
     const { call } = open();
     const timers = vi.spyOn(globalThis, "setTimeout");
     expect((await call("GET", "?_timeout_=200ms")).status).toBe(204);
@@ -262,7 +262,7 @@ describe("get", () => {
     for (const answer of waiting) expect((await answer).status).toBe(200);
   });
 
-  test("fewer items than asked for are waited for, or not", async () => {
+  test("waits for the requested number of items, or not, by partialGet", async () => {
     for (const partialGet of ["wait", "answer"] as const) {
       const { call } = open({ partialGet });
       await put(call);
@@ -279,7 +279,7 @@ describe("get", () => {
     }
   });
 
-  test("a bare number is seconds, nothing, or an error", async () => {
+  test("reads a timeout without a unit by bareTimeout", async () => {
     const held = async (bareTimeout: "seconds" | "ignore" | "reject", timeout: string) => {
       const { call } = open({ bareTimeout });
       const timers = vi.spyOn(globalThis, "setTimeout");
@@ -296,7 +296,7 @@ describe("get", () => {
     expect(await held("reject", encodeURIComponent("250\u00b5s"))).toEqual([204, 0.2375]);
   });
 
-  test("ends when the caller goes, and takes nothing then", async () => {
+  test("ends when the caller disconnects, without deleting items", async () => {
     const { emulator, call, input } = open();
     const gone = new AbortController();
     const request = new Request("http://e/api/predict/q?_timeout_=9s&_auto_delete_=true", {
@@ -312,8 +312,8 @@ describe("get", () => {
   });
 });
 
-describe("the rest", () => {
-  test("attributes, in JSON and in protobuf, never empty", async () => {
+describe("other operations", () => {
+  test("attributes are complete in JSON and in protobuf", async () => {
     const { send, call } = open({ maxLength: 7, maxPayloadBytes: 99, userHeader: "X-User", groupHeader: "X-Group" });
     const attributes = async (path = "") => JSON.parse((await call("GET", `/api/predict/q${path}?_attrs_=true`)).text);
     expect(await attributes()).toMatchObject({
@@ -336,7 +336,7 @@ describe("the rest", () => {
     expect(Object.values(decoded.attributes).every((value) => typeof value === "string")).toBe(true);
   });
 
-  test("count: all, of a priority, of tags", async () => {
+  test("count counts all items, or those with a priority or tags", async () => {
     const { call } = open();
     for (const query of ["?k=a", "?k=a&_priority_=1", "?k=b"]) await put(call, query);
     const count = async (query: string) => (await call("GET", `?_count_=true${query}`)).text;
@@ -349,7 +349,7 @@ describe("the rest", () => {
     ]);
   });
 
-  test("search: waiting, and 404 for what is not there", async () => {
+  test("search returns the position of an item, and 404 for unknown items", async () => {
     const { call } = open();
     const [, second] = [await put(call), await put(call)];
     const headers = { [USER]: "u", [GROUP]: "q" };
@@ -359,7 +359,7 @@ describe("the rest", () => {
     expect((await call("GET", "?_search_=true&_index_=9223372036854775808")).status).toBe(404);
   });
 
-  test("truncate, delete and commit are effective before their answer; what is unknown is no error", async () => {
+  test("truncate, delete and commit take effect before their response, and ignore unknown indexes", async () => {
     const { call, input } = open();
     const length = async () => JSON.parse((await call("GET", "?_attrs_=true")).text)["stream.length"];
     const puts = [];
@@ -380,7 +380,7 @@ describe("the rest", () => {
     expect(input.commits).toMatchObject([{ index: BigInt(puts[3] as string), gid: "eas", auto: false }]);
   });
 
-  test("negative: codes and reasons are kept; strict ones are checked", async () => {
+  test("a negative commit records its code and reason, and checks the code with strictNegative", async () => {
     const negative = async (queue: EmulatorQueueOptions, body: string) => {
       const { call, input } = open(queue);
       const headers = { "content-type": "application/x-www-form-urlencoded", [USER]: "u" };
@@ -399,7 +399,7 @@ describe("the rest", () => {
     expect(await negative(strict, "_code_=500")).toEqual([200, "500/"]);
   });
 
-  test("the end: no more puts, the state says so, long polls end", async () => {
+  test("the end refuses puts, is reported in the attributes, and completes long polls", async () => {
     const { call, input } = open();
     await put(call);
     const waiting = call("GET", "?_timeout_=20s&k=v");
@@ -413,7 +413,7 @@ describe("the rest", () => {
     expect(input.length).toBe(0);
   });
 
-  test("the rear of each side is a queue of its own", async () => {
+  test("each side has a separate dead-letter queue", async () => {
     const { call, input, sink } = open();
     const headers = { "X-EAS-QueueService-Access-Rear": "true" };
     for (const path of ["/api/predict/q", "/api/predict/q/sink"]) {
@@ -428,7 +428,7 @@ describe("the rest", () => {
     expect([input.length, input.rear?.length, sink.length, sink.rear?.length]).toEqual([0, 1, 0, 1]);
   });
 
-  test("tests can put by themselves; reset forgets what happened and keeps what is there", async () => {
+  test("items can be put without a request, and reset clears the history but keeps items", async () => {
     const { emulator, call, input } = open();
     const index = input.put("héllo", { tags: { k: "v" }, priority: 3 });
     expect((await call("GET", `?_index_=${index}`)).text).toBe("héllo");
@@ -437,7 +437,7 @@ describe("the rest", () => {
     expect([input.length, input.negatives, emulator.requests]).toEqual([1, [], []]);
   });
 
-  test("options that are none are refused", () => {
+  test("invalid options throw", () => {
     expect(() => open({ indexShape: "hex" as any })).toThrow(/indexShape is "hex": it must be "time" or "counter"/);
     expect(() => open({ maxLength: "many" as any })).toThrow(/maxLength is "many": it must be a number/);
     expect(() => open({ emptyGet: Number.NaN as any })).toThrow(/emptyGet/);

@@ -28,7 +28,7 @@ function open(options: EmulatorQueueOptions = {}) {
   return { emulator, call, put, ...emulator.queue("q")! };
 }
 
-/** A service whose answers a test gives by hand. */
+/** Creates a service whose responses the test controls. */
 function byHand() {
   const calls: { call: EmulatorCall; answer: (answer: Awaited<ReturnType<EmulatorHandler>>) => void }[] = [];
   const service: EmulatorHandler = (call) => new Promise((answer) => calls.push({ call, answer }));
@@ -36,7 +36,7 @@ function byHand() {
 }
 
 describe("an asynchronous service", () => {
-  test("consumes the input and writes the sink, with the tags of the request", async () => {
+  test("processes the input and writes to the sink with the tags of the request", async () => {
     const { call, put, input, sink } = open({ service: ({ body }) => text(body).toUpperCase() });
     await put("one", "?task_id=job_1");
     await put("two");
@@ -49,7 +49,7 @@ describe("an asynchronous service", () => {
     expect(input.commits).toMatchObject([{ gid: "q" }, { gid: "q" }]);
   });
 
-  test("gives the handler path, query, type and body of the put", async () => {
+  test("passes the path, query, content type and body of the put to the handler", async () => {
     const { calls, service } = byHand();
     const { call, sink } = open({ service });
     await call("POST", "/sdapi/v1/txt2img?task_id=%E9%94%AE", {
@@ -66,7 +66,7 @@ describe("an asynchronous service", () => {
     await eventually(() => expect(sink.items[0]?.data).toEqual(new Uint8Array([1, 2])));
   });
 
-  test("a failure is a result with lastCode; an empty answer is none; both are done", async () => {
+  test("writes a failure with lastCode, writes no empty result, and commits both items", async () => {
     const service: EmulatorHandler = ({ body }) => {
       if (text(body) === "throw") throw new Error("bad input");
       return text(body) === "503" ? new Response("busy", { status: 503 }) : "";
@@ -80,7 +80,7 @@ describe("an asynchronous service", () => {
     ]);
   });
 
-  test("search tells of its work in the group of its name", async () => {
+  test("shows its work to search in the group of its name", async () => {
     const { calls, service } = byHand();
     const { call, put } = open({ service });
     const indexes = [await put("a"), await put("b"), await put("c")];
@@ -99,7 +99,7 @@ describe("an asynchronous service", () => {
     ]);
   });
 
-  test("takes no more than the sink has room for, and goes on when there is", async () => {
+  test("takes only as many items as the sink has room for, and continues when there is room", async () => {
     const { call, put, input, sink } = open({ service: ({ body }) => text(body), sinkMaxLength: 2, workers: 3 });
     for (let i = 0; i < 6; i++) await put(`${i}`);
     await eventually(() => expect(sink.length).toBe(2));
@@ -112,7 +112,7 @@ describe("an asynchronous service", () => {
     expect(sink.items.map(({ data }) => text(data))).toEqual(["4", "5"]);
   });
 
-  test("a result that finds the sink filled by others waits", async () => {
+  test("keeps a result until the sink, filled by others, has room", async () => {
     const { calls, service } = byHand();
     const { call, put, input, sink } = open({ service, sinkMaxLength: 1 });
     await put("a");
@@ -125,7 +125,7 @@ describe("an asynchronous service", () => {
     await eventually(() => expect([input.length, text(sink.items[0]?.data)]).toEqual([0, "A"]));
   });
 
-  test("a result too large is a failure, and an ended sink takes none", async () => {
+  test("writes a failure for a too large result, and nothing to an ended sink", async () => {
     const { call, put, input, sink } = open({ service: () => "x".repeat(30), maxPayloadBytes: 20 });
     await put("a");
     await eventually(() => expect(sink.items[0]?.tags.lastCode).toBe("413"));
@@ -135,7 +135,7 @@ describe("an asynchronous service", () => {
     expect(sink.length).toBe(1);
   });
 
-  test("high priority overtakes, and a service that is replaced stops", async () => {
+  test("processes high priorities first, and stops when it is replaced", async () => {
     const { calls, service } = byHand();
     const { emulator, put, input, sink } = open({ service });
     for (const path of ["", "", "?_priority_=1"]) await put("a", path);
@@ -165,7 +165,7 @@ describe("a log", () => {
   const stateOf = ({ input, sink }: ReturnType<typeof open>) =>
     [input, sink, input.rear, sink.rear].map((side) => [side?.isEnded, side?.items]);
 
-  test("brings everything back: items, commits, deletes, the end, the rear; and indexes go on", async () => {
+  test("restores items, commits, deletes, the end and dead letters, and continues the indexes", async () => {
     const path = join(folder, "queue.log");
     const before = open({ log: fileLog(path), maxPayloadBytes: 100 });
     const indexes = [];
@@ -187,7 +187,7 @@ describe("a log", () => {
     expect((await after.call("POST", "/sink", { body: "" })).status).toBe(400);
   });
 
-  test("a process that was killed in the middle of a line has lost nothing", async () => {
+  test("ignores the incomplete last line of a killed process", async () => {
     const path = join(folder, "killed.log");
     await open({ log: fileLog(path) }).put("a");
     appendFileSync(path, '{"store":"input","change":"pu');
@@ -199,7 +199,7 @@ describe("a log", () => {
     expect(readFileSync(path, "utf8").trim().split("\n")).toHaveLength(2);
   });
 
-  test("what was pushed and not committed is pushed again; what was tried counts on", async () => {
+  test("redelivers uncommitted items and continues to count attempts", async () => {
     const log = memory();
     const options = { log, maxDeliveries: 2 };
     const headers = Object.entries({ "X-EAS-QueueService-Redis-Uid": "u" });
@@ -228,7 +228,7 @@ describe("a log", () => {
     expect(second.input.items.map(({ index }) => index)).toEqual([indexes[2]]);
   });
 
-  test("a service goes on with what it had", async () => {
+  test("lets a service continue with its items", async () => {
     const log = memory();
     const { calls, service } = byHand();
     await open({ log, service }).put("a");
@@ -237,7 +237,7 @@ describe("a log", () => {
     await eventually(() => expect(text(sink.items[0]?.data)).toBe("done"));
   });
 
-  test("answers wait until it is written, and fail when it cannot be", async () => {
+  test("delays responses until it is written, and fails them if writing fails", async () => {
     let written: () => void = () => {};
     const slow = open({ log: { load: () => [], append: () => new Promise((resolve) => (written = resolve)) } });
     let answered = false;

@@ -19,7 +19,7 @@ const asking = (request: Partial<ConsumerRequest> = {}): ConsumerRequest => {
 };
 const put = (store: QueueStore, tags: Record<string, string> = {}, priority = 0) =>
   store.put({ data: new Uint8Array(1), tags, priority }).index;
-/** All that can be handed out now: consumer and index. */
+/** Delivers all items that consumers can accept, as pairs of consumer and index. */
 function drain(store: QueueStore): [string, bigint, number][] {
   const found: [string, bigint, number][] = [];
   for (let next = store.next(); next !== undefined; next = store.next()) {
@@ -30,7 +30,7 @@ function drain(store: QueueStore): [string, bigint, number][] {
 const indexes = (store: QueueStore) => drain(store).map(([, index]) => index);
 
 describe("indexes", () => {
-  test("by time they have 19 digits and grow when the clock stands or goes back", () => {
+  test("by time have 19 digits and increase even if the clock stops or goes back", () => {
     const now = Date.UTC(2026, 0, 1);
     const first = nextIndex("time", 0n, now);
     expect(first).toBe((BigInt(now) << 22n) + 1n);
@@ -42,7 +42,7 @@ describe("indexes", () => {
     expect(nextIndex("time", 0n, Date.UTC(2039, 8, 7))).toBeLessThan(2n ** 63n);
   });
 
-  test("by counter they begin with 1", () => {
+  test("by counter start at 1", () => {
     expect(nextIndex("counter", 0n, 5)).toBe(1n);
     expect(nextIndex("counter", 42n, 5)).toBe(43n);
   });
@@ -68,13 +68,13 @@ test.each([
   ["1s ", undefined],
   ["1d", undefined],
   ["1s5", undefined],
-])("the duration %j is %j ms", (text, milliseconds) => {
+])("parses the duration %j as %j ms", (text, milliseconds) => {
   const parsed = parseDuration(text);
   if (milliseconds === undefined) expect(parsed).toBeUndefined();
   else expect(parsed).toBeCloseTo(milliseconds, 9);
 });
 
-test("durations are written as Go writes them", () => {
+test("formats durations like Go", () => {
   expect([0, 5, 2091, 60_000, 5_400_000, 61_500].map(formatDuration)).toEqual([
     "0s",
     "5ms",
@@ -85,7 +85,7 @@ test("durations are written as Go writes them", () => {
   ]);
 });
 
-test("lanes give what a sorted list gives, whatever comes back and goes", () => {
+test("priority lists behave like a sorted list when items are returned and removed", () => {
   const step = fc.oneof(
     fc.record({ add: fc.integer({ min: 0, max: 2 }) }),
     fc.record({ takeEvery: fc.integer({ min: 1, max: 3 }) }),
@@ -129,14 +129,14 @@ test("lanes give what a sorted list gives, whatever comes back and goes", () => 
 });
 
 describe("delivery", () => {
-  test("the highest priority first, within it in order", () => {
+  test("is by descending priority, then by index", () => {
     const store = storeOf();
     for (const priority of [0, 1, 0, 5, 1]) put(store, {}, priority);
     store.connect(asking());
     expect(indexes(store)).toEqual([4n, 2n, 5n, 1n, 3n]);
   });
 
-  test("never more than the window; a commit, a delete and a truncate open it", () => {
+  test("never exceeds the window, which a commit, a delete and a truncate open", () => {
     const store = storeOf();
     for (let i = 0; i < 8; i++) put(store);
     store.connect(asking({ window: 2 }));
@@ -150,7 +150,7 @@ describe("delivery", () => {
     expect([...store.items()].map(({ index }) => index)).toEqual([5n, 6n, 7n, 8n]);
   });
 
-  test("spread evenly over the consumers of a group; every group gets all", () => {
+  test("is balanced between the consumers of a group, and every group receives all items", () => {
     const store = storeOf();
     for (const uid of ["a", "b", "c"]) store.connect(asking({ uid }));
     store.connect(asking({ gid: "other", uid: "x" }));
@@ -160,14 +160,14 @@ describe("delivery", () => {
     expect(drained.filter(([to]) => to === "x").map(([, index]) => index)).toEqual([1n, 2n, 3n, 4n, 5n, 6n]);
   });
 
-  test("from the start that was asked for, and only what has the tags", () => {
+  test("starts at the requested index and filters by tags", () => {
     const store = storeOf();
     for (const kind of ["a", "b", "a", "b", "a"]) put(store, { kind });
     store.connect(asking({ start: 2n, tags: { kind: "a" } }));
     expect(indexes(store)).toEqual([3n, 5n]);
   });
 
-  test("what a dead consumer had goes to the others, oldest first and counted", () => {
+  test("repeats the items of a lost consumer for other consumers, oldest first, and counts it", () => {
     const store = storeOf();
     const a = store.connect(asking({ uid: "a", window: 2 }));
     for (let i = 0; i < 4; i++) put(store);
@@ -183,17 +183,17 @@ describe("delivery", () => {
       ["b", 3n, 1],
       ["b", 4n, 1],
     ]);
-    // Late, and of the one that has gone: still a commit.
+    // A late commit of the lost consumer still counts.
     expect(store.commit("g", [1n, 1n, 99n, 0n])).toEqual([1n]);
   });
 
-  test("a second connection of a user gets what the first one had, within its own window", () => {
+  test("repeats the items of a user's first connection for the second, within its window", () => {
     const store = storeOf();
     const first = store.connect(asking({ window: 3 }));
     for (let i = 0; i < 4; i++) put(store);
     drain(store);
     const second = store.connect(asking({ window: 2 }));
-    // Not yet pushed again, and already refused or committed.
+    // Refused or committed before they were delivered again.
     store.negative("g", 1n);
     store.commit("g", [2n]);
     expect(drain(store)).toEqual([
@@ -205,7 +205,7 @@ describe("delivery", () => {
     expect(first.pending.size).toBe(0);
   });
 
-  test("a refused item goes to somebody else if there is one, and dies at the limit", () => {
+  test("prefers another consumer after a negative commit, and stops at the maximum of attempts", () => {
     const store = storeOf({ maxDeliveries: 2 });
     store.connect(asking({ uid: "a" }));
     put(store);
@@ -218,7 +218,7 @@ describe("delivery", () => {
     expect(store.negative("g", 1n)).toBeUndefined();
   });
 
-  test("a refused item comes back to the only one who can take it", () => {
+  test("returns to the same consumer after a negative commit if no other can accept the item", () => {
     const store = storeOf();
     store.connect(asking({ uid: "a" }));
     store.connect(asking({ uid: "b", start: 5n }));
@@ -228,7 +228,7 @@ describe("delivery", () => {
     expect(drain(store)).toEqual([["a", 1n, 2]]);
   });
 
-  test("where pushes are counted, a consumer that dies too often takes the item with it", () => {
+  test("removes an item after too many lost consumers, if deliveries are counted", () => {
     const store = storeOf({ maxDeliveries: 2, triesCounted: "deliveries" });
     put(store);
     const dead = [1, 2].map(() => {
@@ -242,7 +242,7 @@ describe("delivery", () => {
 });
 
 describe("commits and groups", () => {
-  test("an item goes with the first commit when no other group is live", () => {
+  test("the first commit deletes an item if no other group is active", () => {
     const store = storeOf();
     store.disconnect(store.connect(asking({ gid: "gone" })));
     put(store);
@@ -252,7 +252,7 @@ describe("commits and groups", () => {
     expect(store.length).toBe(0);
   });
 
-  test("else it stays for the live ones, and only for them", () => {
+  test("otherwise the item is kept for the active groups only", () => {
     const changes: QueueChange[] = [];
     const store = storeOf({}, changes);
     for (const gid of ["g", "h", "i"]) store.connect(asking({ gid, start: gid === "i" ? 7n : 0n }));
@@ -266,7 +266,7 @@ describe("commits and groups", () => {
     expect(store.length).toBe(0);
   });
 
-  test("a group counts as live for its grace", () => {
+  test("a group stays active for its grace period", () => {
     let now = 0;
     const store = new QueueStore(
       { ...SETTINGS, groupGrace: 100 },
@@ -285,7 +285,7 @@ describe("commits and groups", () => {
     expect(store.length).toBe(0);
   });
 
-  test("an item goes when the last consumer of the group that it was kept for leaves", () => {
+  test("an item is deleted when the last consumer of its remaining group leaves", () => {
     const changes: QueueChange[] = [];
     const store = storeOf({}, changes);
     store.connect(asking({ gid: "workers" }));
@@ -300,7 +300,7 @@ describe("commits and groups", () => {
     expect(changes.at(-1)).toEqual({ change: "remove", indexes: [1n, 2n] });
   });
 
-  test("a consumer that rejoins for newer items only no longer keeps the older ones", () => {
+  test("a consumer that rejoins for newer items no longer keeps older items", () => {
     const store = storeOf({ groupGrace: 60_000 });
     store.connect(asking({ gid: "workers" }));
     const monitor = store.connect(asking({ gid: "monitor" }));
@@ -314,9 +314,9 @@ describe("commits and groups", () => {
   });
 
   test.each([
-    ["without a grace it goes at once", 0, 0],
-    ["with a grace it stays until the grace, counted from the restart, has ended", 100, 1],
-  ])("an item that a log says is kept for a group: %s", (_, groupGrace, kept) => {
+    ["deleted immediately without a grace period", 0, 0],
+    ["kept for the grace period after the restart", 100, 1],
+  ])("an item that a log keeps for a group is %s", (_, groupGrace, kept) => {
     let now = 1000;
     const changes: QueueChange[] = [];
     const open = () =>
@@ -338,7 +338,7 @@ describe("commits and groups", () => {
     expect(after.length).toBe(0);
   });
 
-  test("search counts what waits before an item", () => {
+  test("search counts the waiting items before an item", () => {
     const store = storeOf();
     for (const priority of [0, 0, 0, 1]) put(store, {}, priority);
     expect(store.search("g", 2n)).toEqual({ holder: undefined, waitCount: 2 });
@@ -350,7 +350,7 @@ describe("commits and groups", () => {
     expect(store.search("g", 9n)).toBeUndefined();
   });
 
-  test("find: from the head, from an index, the newest, by tags", () => {
+  test("find returns items from the head, from an index, the newest, and by tags", () => {
     const store = storeOf();
     for (const [kind, priority] of [
       ["a", 0],
@@ -372,9 +372,9 @@ describe("commits and groups", () => {
   });
 });
 
-// What users do, against a model that knows only who was given what: nothing is lost, nothing is pushed after its commit,
-// no window is passed, and nobody has what another one of the group has.
-test("any sequence of events keeps the promises, and a restored store goes on where it was", async () => {
+// Compares random operations with a simple model of all deliveries. No item is lost or delivered after its commit. No window is
+// exceeded, and no two consumers of a group have the same item.
+test("any sequence of operations keeps the delivery guarantees, also in a restored store", async () => {
   const uid = fc.constantFrom("a", "b", "c");
   const gid = fc.constantFrom("g", "h");
   const pick = fc.nat();
@@ -445,7 +445,7 @@ test("any sequence of events keeps the promises, and a restored store goes on wh
         }
         check();
       }
-      // Whoever comes last with all the room there is gets the rest: what no group of that time has done is all there.
+      // A final consumer with an unlimited window receives every item that no group has committed.
       for (const consumer of live) store.disconnect(consumer);
       live = [];
       const done = [...committed].map((entry) => BigInt(entry.split(" ")[1] as string));

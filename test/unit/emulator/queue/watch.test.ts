@@ -53,10 +53,10 @@ interface Frame {
   readonly data: Uint8Array;
 }
 
-/** A watch as the official SDKs open it, whatever carries it. */
+/** A watch as the official SDKs open it, independent of the transport. */
 interface Watch {
   readonly frames: Frame[];
-  /** The close code; undefined for a stream that ends. */
+  /** The close code; undefined if an HTTP stream ends. */
   readonly closed: Promise<number | undefined>;
   readonly isClosed: () => boolean;
   cut(): void;
@@ -158,7 +158,7 @@ describe.each([
   ["HTTP stream", overHttp, undefined, undefined],
   ["WebSocket in memory", inMemory, 1000, 4409],
 ] as const)("%s", (_, watch, endCode, takeoverCode) => {
-  test("pushes what is there and what comes, in order, with tags and data", async () => {
+  test("delivers existing and new items in order, with tags and data", async () => {
     const { emulator, put, input } = await open();
     const before = await put(2, "?k=v");
     const a = await watch(emulator, "_window_=100");
@@ -189,7 +189,7 @@ describe.each([
     expect(input.commits.map(({ index }) => index)).toEqual(indexes);
   });
 
-  test("auto commit: no window, everything once, nothing left", async () => {
+  test("delivers every item once with automatic commits, without a window", async () => {
     const { emulator, put, input } = await open();
     const a = await watch(emulator, "_auto_commit_=true&_window_=0");
     const indexes = await put(20);
@@ -198,7 +198,7 @@ describe.each([
     expect(input.commits.every(({ auto }) => auto)).toBe(true);
   });
 
-  test("index only, tags, and a start", async () => {
+  test("supports _index_only_, tags and a start index", async () => {
     const { emulator, put } = await open();
     const [a, b] = await put(2, "?k=a");
     const [c, d] = await put(2, "?k=b");
@@ -219,7 +219,7 @@ describe.each([
     expect(a).toBeTypeOf("bigint");
   });
 
-  test("what a dead consumer had is pushed again, to another one or to itself", async () => {
+  test("redelivers the items of a lost consumer, to another consumer or to the same", async () => {
     const { emulator, put, input } = await open();
     const a = await watch(emulator, "", { uid: "a" });
     const indexes = await put(3);
@@ -234,7 +234,7 @@ describe.each([
     await eventually(() => expect(indexesOf(again)).toEqual(indexes));
   });
 
-  test("cutConnections breaks those that are chosen", async () => {
+  test("breaks the connections that cutConnections selects", async () => {
     const { emulator, put } = await open();
     const a = await watch(emulator, "", { uid: "a" });
     const b = await watch(emulator, "", { uid: "b", gid: "other" });
@@ -251,7 +251,7 @@ describe.each([
     expect(emulator.cutConnections()).toBe(0);
   });
 
-  test("a second connection of a user takes the place of the first", async () => {
+  test("replaces the first connection of a user by the second", async () => {
     const { emulator, put, commit, input } = await open();
     const first = await watch(emulator);
     const indexes = await put(3);
@@ -266,7 +266,7 @@ describe.each([
     expect(input.pending.get("eas.u")).toEqual([]);
   });
 
-  test("the end: the rest first, then the close", async () => {
+  test("delivers the remaining items before the end of the queue", async () => {
     const { emulator, send, put, commit } = await open();
     const a = await watch(emulator, "_window_=1");
     const indexes = await put(2);
@@ -281,7 +281,7 @@ describe.each([
     expect(await late.closed).toBe(endCode);
   });
 
-  test("a forced end drops the rest", async () => {
+  test("drops the remaining items at a forced end", async () => {
     const { emulator, send, put, input } = await open();
     const a = await watch(emulator, "_window_=1");
     await put(3);
@@ -290,7 +290,7 @@ describe.each([
     expect(input.length).toBe(0);
   });
 
-  test("priority, and the balance between consumers", async () => {
+  test("delivers by priority and balances between consumers", async () => {
     const { emulator, put, commit, input } = await open();
     const low = await put(2);
     const high = await put(1, "?_priority_=1");
@@ -308,7 +308,7 @@ describe.each([
     );
   });
 
-  test("goes on over many cuts without a loss and without a push after a commit", async () => {
+  test("continues over many broken connections without losing or repeating committed items", async () => {
     const { emulator, put, commit, input } = await open();
     const indexes = await put(60);
     const seen = new Set<bigint>();
@@ -331,7 +331,7 @@ describe.each([
     for (const push of input.pushes) expect(push.time).toBeLessThanOrEqual(committedAt.get(push.index) as number);
   });
 
-  test("a negative commit goes to somebody else; Shutdown gets nothing more", async () => {
+  test("redelivers to another consumer after a negative commit, and stops after Shutdown", async () => {
     const { emulator, send, put } = await open();
     const a = await watch(emulator, "", { uid: "a" });
     const [index] = await put(1);
@@ -349,7 +349,7 @@ describe.each([
 });
 
 describe("the server", () => {
-  test("refuses an upgrade with the status, and tells in the log", async () => {
+  test("refuses an upgrade with a status, and logs it", async () => {
     const { emulator } = await open({ sameUid: "refuse" }, { services: { s: { handle: () => "", methods: ["GET"] } } });
     const status = (path: string, headers: Record<string, string>) =>
       new Promise((resolve) => {
@@ -374,7 +374,7 @@ describe("the server", () => {
     expect(emulator.requests.map(({ status }) => status)).toEqual([401, 404, 400, 400, 400, 101, 409, 503]);
   });
 
-  test("answers pings with their payload, ignores messages, and sends whole frames without extensions", async () => {
+  test("responds to pings with their payload, ignores messages, and sends single frames without extensions", async () => {
     const { emulator, put } = await open();
     const socket = new WebSocket(emulator.endpoint.replace("http", "ws") + withDefaults(""), {
       headers: headersOf({}),
@@ -395,13 +395,13 @@ describe("the server", () => {
     const message = new Promise<Buffer>((resolve) => socket.on("message", (data: Buffer) => resolve(data)));
     await put(1);
     const { length } = await message;
-    // FIN and binary, no mask; then the length: one frame is all there was.
+    // FIN and binary, no mask, then the length: the message is a single frame.
     expect([...Buffer.concat(raw).subarray(0, 2)]).toEqual([0x82, length]);
     expect(Buffer.concat(raw)).toHaveLength(2 + length);
     socket.terminate();
   });
 
-  test("an offer of HTTP/2 is refused in the usual way", async () => {
+  test("continues with HTTP/1.1 if the client offers HTTP/2", async () => {
     const { emulator, input } = await open();
     const answers = ["POST", "POST", "GET"].map(async (method, i) => {
       const headers = {
@@ -414,7 +414,7 @@ describe("the server", () => {
         method,
         headers,
       });
-      // With the headers, and long after them.
+      // With a body that is sent with the headers, and one that is sent long after them.
       if (i === 0) sent.end("at once");
       else setTimeout(() => sent.end(method === "GET" ? undefined : "x".repeat(200_000)), 20 * i);
       const [response] = await once(sent, "response");
@@ -428,7 +428,7 @@ describe("the server", () => {
     expect(input.items.map(({ data }) => data.length).sort()).toEqual([200_000, 7]);
   });
 
-  test("another server goes on with the same emulator, on the same port", async () => {
+  test("can be followed by another server with the same emulator on the same port", async () => {
     const core = createEmulator({ token: "t", queues: { q: {} } });
     const first = await open({}, { emulator: core });
     const a = await overWebSocket(first.emulator);
@@ -445,7 +445,7 @@ describe("the server", () => {
     await eventually(() => expect(indexesOf(b)).toEqual(indexes));
   });
 
-  test("a long poll ends when its connection does, and takes nothing", async () => {
+  test("ends a long poll when its connection ends, without deleting items", async () => {
     const { emulator, send, put, input } = await open();
     const gone = new AbortController();
     const waiting = send("GET", "?_timeout_=20s&_auto_delete_=true", { signal: gone.signal });
@@ -457,7 +457,7 @@ describe("the server", () => {
     expect(input.length).toBe(1);
   });
 
-  test("holds back what a slow reader does not take, and loses nothing", async () => {
+  test("applies backpressure for a slow reader over WebSocket, without losing items", async () => {
     const { emulator, input } = await open();
     const data = new Uint8Array(64 * 1024);
     const socket = new WebSocket(emulator.endpoint.replace("http", "ws") + withDefaults("_auto_commit_=true"), {
@@ -475,7 +475,7 @@ describe("the server", () => {
     socket.terminate();
   });
 
-  test("the same over HTTP", async () => {
+  test("applies backpressure for a slow reader over HTTP, without losing items", async () => {
     const { emulator, input } = await open();
     const response = await fetch(emulator.endpoint + withDefaults("_auto_commit_=true"), { headers: headersOf({}) });
     const data = new Uint8Array(64 * 1024);
@@ -490,7 +490,7 @@ describe("the server", () => {
     await eventually(() => expect(input.pending.size).toBe(0));
   });
 
-  test("attributes tell of consumers and groups", async () => {
+  test("reports consumers and groups in the attributes", async () => {
     const { emulator, send, put } = await open();
     await put(1);
     const a = await overWebSocket(emulator, "_window_=7&foo=bar&a=b", { uid: "u1", gid: "g" });
@@ -508,7 +508,7 @@ describe("the server", () => {
     await eventually(async () => expect((await attributes())["consumers.list.[0]"]).toMatch(/Status: Leaving/));
   });
 
-  test("search tells who has an item, for the group that asks", async () => {
+  test("reports the consumer of an item to search, in the caller's group", async () => {
     const { emulator, send, put } = await open();
     const [index] = await put(1);
     const a = await overWebSocket(emulator, "", { uid: "w", gid: "q" });
@@ -519,7 +519,7 @@ describe("the server", () => {
     expect(await search("eas")).toEqual({ ConsumerId: "eas.me", IsPending: false, WaitCount: 0 });
   });
 
-  test("an item that is refused too often goes to the rear, where it can be watched", async () => {
+  test("moves an item to the dead-letter queue after too many negative commits, where it can be watched", async () => {
     const { emulator, send, put, input } = await open({ maxDeliveries: 2, deadItems: "rear" });
     const a = await overWebSocket(emulator);
     const [index] = await put(1, "?k=v");
@@ -538,10 +538,10 @@ describe("the server", () => {
   });
 });
 
-describe("the dialer in memory", () => {
+describe("the WebSocket dialer in memory", () => {
   const core = (queue: EmulatorQueueOptions = {}) => createEmulator({ token: "t", queues: { q: queue } });
 
-  test("rejects as a real one", async () => {
+  test("rejects like a real dialer", async () => {
     const emulator = core();
     await expect(dial(emulator, "", {}, "wrong")).rejects.toMatchObject({ status: 401, sent: "maybe" });
     emulator.fault({ reset: "before-headers" });
@@ -556,7 +556,7 @@ describe("the dialer in memory", () => {
     expect(emulator.cutConnections()).toBe(0);
   });
 
-  test("pings, pauses, closes and ends as a real one", async () => {
+  test("pings, pauses, closes and ends like a real dialer", async () => {
     const emulator = core();
     const { input } = emulator.queue("q")!;
     const events: unknown[] = [];
@@ -588,7 +588,7 @@ describe("the dialer in memory", () => {
     expect([events.length, input.pending.size, input.length]).toEqual([7, 0, 1]);
   });
 
-  test("an HTTP watch by the emulator's own fetch ends with its signal", async () => {
+  test("is consistent with an HTTP watch through fetch, which ends with its signal", async () => {
     const emulator = core();
     const { input } = emulator.queue("q")!;
     const gone = new AbortController();
@@ -602,12 +602,12 @@ describe("the dialer in memory", () => {
     gone.abort(new Error("gone"));
     await expect(reading).rejects.toThrow("gone");
     expect(input.pending.size).toBe(0);
-    // One that is gone before it begins.
+    // A caller that has disconnected before the watch starts.
     await expect((await watch()).body!.getReader().read()).rejects.toThrow("gone");
     expect([input.pending.size, emulator.cutConnections()]).toEqual([0, 0]);
   });
 
-  test("a queue that is replaced ends its watches and those who wait", async () => {
+  test("ends watches and waiting requests of a replaced queue", async () => {
     const emulator = core();
     const get = emulator.fetch(
       new Request("http://e/api/predict/q?_timeout_=20s", { headers: { authorization: "t" } }),

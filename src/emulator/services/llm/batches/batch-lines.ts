@@ -60,7 +60,7 @@ function readLine(line: string, endpoint: string, ids: Set<unknown>): BatchReque
   if (!isRecord(fields)) return refuse("invalid_json_line", "The line is not a JSON object.", null);
   const { custom_id: customId, method, url, body } = fields;
   if (typeof customId !== "string" || customId === "") {
-    return refuse("missing_required_parameter", "custom_id must be a non-empty text.", "custom_id");
+    return refuse("missing_required_parameter", "custom_id must be a non-empty string.", "custom_id");
   }
   if (ids.has(customId))
     return refuse("duplicate_custom_id", `custom_id ${JSON.stringify(customId)} is not unique.`, "custom_id");

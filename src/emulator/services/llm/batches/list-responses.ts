@@ -14,7 +14,7 @@ export function pageOf(
 ): object {
   const limit = Number(query.get("limit") ?? standardLimit);
   if (!Number.isInteger(limit) || limit < 1 || limit > maxLimit) {
-    throw badRequest(`limit is ${query.get("limit")}: it must be a whole number from 1 to ${maxLimit}`, "limit");
+    throw badRequest(`limit is ${query.get("limit")}: it must be an integer from 1 to ${maxLimit}`, "limit");
   }
   const order = query.get("order") ?? "desc";
   if (order !== "asc" && order !== "desc") throw badRequest(`order is ${order}: it must be asc or desc`, "order");

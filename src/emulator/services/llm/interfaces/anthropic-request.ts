@@ -42,7 +42,7 @@ function translateMessage(message: unknown, index: number): object[] {
     throw wrong(`${name}.role`, role, '"user" or "assistant"');
   }
   if (typeof content === "string") return [{ role, content }];
-  if (!Array.isArray(content)) throw wrong(`${name}.content`, content, "a text or a list of blocks");
+  if (!Array.isArray(content)) throw wrong(`${name}.content`, content, "a string or a list of blocks");
   const texts: string[] = [];
   const calls: object[] = [];
   const results: object[] = [];
@@ -69,18 +69,18 @@ interface Parts {
 /** Functions that add a block to the parts of its message, by block type. */
 const BLOCKS: Readonly<Record<string, (name: string, block: Fields, parts: Parts) => void>> = {
   text(name, block, { texts }) {
-    if (typeof block.text !== "string") throw wrong(`${name}.text`, block.text, "a text");
+    if (typeof block.text !== "string") throw wrong(`${name}.text`, block.text, "a string");
     texts.push(block.text);
   },
   thinking: () => {},
   redacted_thinking: () => {},
   tool_use(name, { id, name: called, input }, { calls }) {
-    if (typeof id !== "string") throw wrong(`${name}.id`, id, "a text");
-    if (typeof called !== "string") throw wrong(`${name}.name`, called, "a text");
+    if (typeof id !== "string") throw wrong(`${name}.id`, id, "a string");
+    if (typeof called !== "string") throw wrong(`${name}.name`, called, "a string");
     calls.push({ id, type: "function", function: { name: called, arguments: JSON.stringify(input ?? {}) } });
   },
   tool_result(name, { tool_use_id, content }, { results }) {
-    if (typeof tool_use_id !== "string") throw wrong(`${name}.tool_use_id`, tool_use_id, "a text");
+    if (typeof tool_use_id !== "string") throw wrong(`${name}.tool_use_id`, tool_use_id, "a string");
     results.push({ role: "tool", tool_call_id: tool_use_id, content: blockTexts(`${name}.content`, content ?? "") });
   },
 };
@@ -88,7 +88,7 @@ const BLOCKS: Readonly<Record<string, (name: string, block: Fields, parts: Parts
 /** Returns the text of a string or of a list of text blocks. */
 function blockTexts(name: string, content: unknown): string {
   if (typeof content === "string") return content;
-  if (!Array.isArray(content)) throw wrong(name, content, "a text or a list of text blocks");
+  if (!Array.isArray(content)) throw wrong(name, content, "a string or a list of text blocks");
   const texts = content.map((block: unknown, index) => {
     if (isRecord(block) && block.type === "text" && typeof block.text === "string") return block.text;
     throw wrong(`${name}[${index}]`, block, "a block of the type text, the only type that this model supports");
@@ -98,7 +98,7 @@ function blockTexts(name: string, content: unknown): string {
 
 function readStops(stops: unknown): unknown {
   if (Array.isArray(stops)) return stops;
-  throw wrong("stop_sequences", stops, "a list of texts");
+  throw wrong("stop_sequences", stops, "a list of strings");
 }
 
 function readTools(tools: unknown): object[] {

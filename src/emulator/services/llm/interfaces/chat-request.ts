@@ -46,7 +46,7 @@ function readMessage(message: unknown, index: number): string {
 function readPart(name: string, part: unknown): string {
   if (!isRecord(part)) throw wrong(name, part, 'an object such as {"type": "text", "text": "…"}');
   if (part.type !== "text") throw wrong(`${name}.type`, part.type, '"text", the only type that this model supports');
-  if (typeof part.text !== "string") throw wrong(`${name}.text`, part.text, "a text");
+  if (typeof part.text !== "string") throw wrong(`${name}.text`, part.text, "a string");
   return part.text;
 }
 

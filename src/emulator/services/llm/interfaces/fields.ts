@@ -60,5 +60,5 @@ export function readNumber(
 export function readText(fields: Fields, name: string): string | undefined {
   const value = fields[name] ?? undefined;
   if (value === undefined || typeof value === "string") return value;
-  throw wrong(name, value, "a text");
+  throw wrong(name, value, "a string");
 }

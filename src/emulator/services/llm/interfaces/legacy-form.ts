@@ -18,9 +18,9 @@ export function readOlderRequest(fields: Fields, { models }: LlmSettings): Older
   const isPlain = fields.prompt === undefined && fields.input_ids !== undefined;
   const name = isPlain ? "input_ids" : "prompt";
   const prompt = fields[name];
-  if (typeof prompt !== "string") throw wrong(name, prompt, "a text");
+  if (typeof prompt !== "string") throw wrong(name, prompt, "a string");
   const system = fields.system_prompt ?? "";
-  if (typeof system !== "string") throw wrong("system_prompt", system, "a text");
+  if (typeof system !== "string") throw wrong("system_prompt", system, "a string");
   const history = fields.history ?? [];
   if (!Array.isArray(history) || !history.every(isExchange)) {
     throw wrong("history", history, "a list of [question, answer] pairs");

@@ -40,7 +40,7 @@ export function readCompletionRequest(fields: Fields, settings: LlmSettings): Te
   refuse(fields, COMPLETION_UNSUPPORTED);
   const prompts = Array.isArray(fields.prompt) ? (fields.prompt as unknown[]) : [fields.prompt];
   const [prompt] = prompts;
-  if (typeof prompt !== "string" || prompts.length !== 1) throw wrong("prompt", fields.prompt, "one text");
+  if (typeof prompt !== "string" || prompts.length !== 1) throw wrong("prompt", fields.prompt, "one string");
   // 16 tokens are the default of OpenAI's interface.
   return { model, ...readTextRequest(fields, { prompt, texts: [prompt], maxTokens: 16, isMessage: false }) };
 }
@@ -94,9 +94,9 @@ export function readTextRequest(
     throw new LlmRefusal(`the prompt has ${promptTokens} tokens: the context of this model is ${LLM_CONTEXT_TOKENS}`);
   }
   const limit = (fields.max_completion_tokens ?? undefined) === undefined ? "max_tokens" : "max_completion_tokens";
-  const room = `a whole number from 1 to ${left}, since the context is ${LLM_CONTEXT_TOKENS} and the prompt has ${promptTokens}`;
+  const room = `an integer from 1 to ${left}, since the context is ${LLM_CONTEXT_TOKENS} and the prompt has ${promptTokens}`;
   const seed = fields.seed ?? undefined;
-  if (seed !== undefined && !Number.isInteger(seed)) throw wrong("seed", seed, "a whole number");
+  if (seed !== undefined && !Number.isInteger(seed)) throw wrong("seed", seed, "an integer");
   const isStreamed = readBoolean(fields, "stream");
   const options = fields.stream_options ?? undefined;
   if (options !== undefined && !isStreamed) throw wrong("stream_options", options, "omitted unless stream is true");
@@ -115,7 +115,7 @@ export function readTextRequest(
     sampling: {
       temperature,
       topP: readNumber(fields, "top_p", "a number above 0 and up to 1", 1, (value) => value > 0 && value <= 1),
-      topK: Math.max(0, readNumber(fields, "top_k", "a whole number; -1 and 0 select all tokens", 0, isTopK)),
+      topK: Math.max(0, readNumber(fields, "top_k", "an integer; -1 and 0 select all tokens", 0, isTopK)),
       seed: seed as number | undefined,
       maxTokens: readNumber(fields, limit, room, Math.min(maxTokens, left), (n) => isCount(n) && n <= left),
       ignoresEnd: readBoolean(fields, "ignore_eos"),
@@ -137,7 +137,7 @@ const isCount = (value: number): boolean => Number.isInteger(value) && value >= 
 const isTopK = (value: number): boolean => Number.isInteger(value) && value >= -1;
 
 function readCount(fields: Fields, temperature: number): number {
-  const right = `a whole number from 1 to ${MAX_COUNT}`;
+  const right = `an integer from 1 to ${MAX_COUNT}`;
   const count = readNumber(fields, "n", right, 1, (n) => isCount(n) && n <= MAX_COUNT);
   if (count === 1 || temperature > 0) return count;
   throw new LlmRefusal(`n must be 1 when using greedy sampling, got ${count}.`, "n");
