@@ -5,6 +5,8 @@ import { endOfEvents } from "../predict/stream/stream-end.js";
 
 /** Bytes that are kept of the end of an event stream, to judge whether it is complete. */
 const TAIL_BYTES = 16_384;
+/** Bytes at the end of an event stream that contain the line `data: [DONE]`, with line breaks around it. */
+const DONE_BYTES = 32;
 const NUL = 0;
 const LF = 0x0a;
 const BRACE = 0x7b;
@@ -65,9 +67,10 @@ export class AnswerEnd {
   /** The error of an answer that ended in good order and was cut off all the same. */
   ended(): EasStreamError | undefined {
     if (this.#format !== "events" || !this.#isSuccess) return undefined;
+    // The most frequent end is recognized without a look at all events.
+    const last = this.#tail.at(-1)?.subarray(-DONE_BYTES);
+    if (/\ndata: ?\[DONE\]\s*$/.test(new TextDecoder().decode(last))) return undefined;
     const text = new TextDecoder().decode(joinChunks(this.#tail, this.#tailBytes));
-    // The most frequent end, without a look at all events.
-    if (/\ndata: ?\[DONE\]\s*$/.test(text)) return undefined;
     const { isComplete, why } = endOfEvents(text, this.#isWhole);
     if (isComplete !== false) return undefined;
     return new EasStreamError(`the service's stream was cut off: it ended ${why}`, {

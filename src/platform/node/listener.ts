@@ -84,10 +84,14 @@ async function respond(
   }
   // Without it, surplus or missing bytes would be read as a part of the next answer.
   outgoing.strictContentLength = true;
-  // The head must not wait for the first byte of the body.
-  outgoing.flushHeaders();
   if (incoming.method === "HEAD") void body?.cancel().catch(() => {});
-  else if (body !== null) await send(body, outgoing, signal, fail);
+  else if (body !== null) {
+    // A piece that is there already is sent with the head, in one packet. The head must not wait for a later one.
+    setImmediate(() => outgoing.headersSent || outgoing.flushHeaders());
+    await send(body, outgoing, signal, fail);
+  }
+  // Without this, Node would add a Content-Length to an answer without a piece.
+  if (!outgoing.headersSent) outgoing.flushHeaders();
   outgoing.end();
   // The unread rest of a body would block the next request.
   if (!incoming.complete) incoming.resume();

@@ -1,4 +1,11 @@
-import { bodyTooLarge, buildTemplate, forStreams, withCallOptions, withHeaders } from "../../call/build-plan.js";
+import {
+  bodyTooLarge,
+  buildTemplate,
+  type CallTemplate,
+  forStreams,
+  withCallOptions,
+  withHeaders,
+} from "../../call/build-plan.js";
 import type { CallPlan } from "../../call/call-plan.js";
 import type { ConnectionPool } from "../../call/connections/connection-pool.js";
 import { canDecode, decodedReader } from "../../call/decoding/decode-stream.js";
@@ -13,10 +20,10 @@ import { suffixOf } from "../../config/url.js";
 import { checkAuth, UNSIGNED_AUTHS } from "../../config/validate.js";
 import { EasDecodeError } from "../../errors.js";
 import type { Bytes } from "../../formats/request.js";
-import { type ByteStream, type HeaderPair, isSuccess } from "../../platform/contract.js";
+import { type ByteStream, type HeaderPair, isSuccess, type Platform } from "../../platform/contract.js";
 import { chunkStream } from "../../platform/piece-stream.js";
 import { argumentTypeError, show } from "../../util/argument-errors.js";
-import { isBlob, tagOf } from "../../util/realms.js";
+import { isBlob, isBytes, tagOf } from "../../util/realms.js";
 import { blobBytes, formBytes } from "../input/form-bytes.js";
 import { FORM_TYPE, multipartType, newBoundary } from "../input/form-type.js";
 import { reasonPhrase } from "../readiness/reason-phrases.js";
@@ -72,7 +79,7 @@ export async function clientFetch(
 ): Promise<Response> {
   const { platform } = pool;
   const chosen = auth === undefined ? settings.auth : checkAuth(auth, UNSIGNED_AUTHS);
-  let template = forStreams(buildTemplate({ ...settings, auth: chosen }, platform), "auto");
+  let template = templateOf(settings, chosen, platform);
   const request = typeof input === "object" && "url" in input ? input : undefined;
   const { signal = request?.signal } = init;
   const body = init.body ?? request?.body;
@@ -81,7 +88,7 @@ export async function clientFetch(
   const { isPredict, path: own } = template.target;
   const version = !isPredict && /\/v1\/?$/.test(own) ? "/v1" : "";
   if (chosen !== "token" && BEARER_ONLY.test(version + suffix.signed)) {
-    template = forStreams(buildTemplate({ ...settings, auth: "bearer" }, platform), "auto");
+    template = templateOf(settings, "bearer", platform);
   }
   const { bytes, source, type } = await readBody(body);
   if (bytes && bytes.length > template.maxRequestBytes) throw bodyTooLarge(bytes.length, template);
@@ -100,6 +107,17 @@ export async function clientFetch(
   return openStream(pool, plan, bytes ?? null, { source, anyStatus: true }, (answer) =>
     toResponse(answer, plan, checkBody),
   );
+}
+
+/** By settings: a client replaces its settings and never changes them, so one template for each `auth` is enough. */
+const templates = /* @__PURE__ */ new WeakMap<Settings, Map<Auth, CallTemplate>>();
+
+function templateOf(settings: Settings, auth: Auth, platform: Platform): CallTemplate {
+  const known = templates.get(settings) ?? new Map<Auth, CallTemplate>();
+  templates.set(settings, known);
+  const template = known.get(auth) ?? forStreams(buildTemplate({ ...settings, auth }, platform), "auto");
+  known.set(auth, template);
+  return template;
 }
 
 /** The part of a path that is behind the client's service; refuses every other place, since the token goes with it. */
@@ -145,6 +163,8 @@ async function readBody(body: RequestInit["body"]): Promise<ReadBody> {
     if (!body.locked) return { source: body as ByteStream, type: null };
     throw argumentTypeError("ERR_EAS_ARG_REQUEST", "body is a stream that is already being read");
   }
+  // A copy, since the caller may change its bytes after the call.
+  if (isBytes(body)) return { bytes: new Uint8Array(body), type: null };
   // `Response` converts those of another realm, such as jsdom's, to text like "[object Blob]".
   if (isBlob(body)) return { bytes: await blobBytes("body", body), type: body.type || null };
   const tag = tagOf(body);
