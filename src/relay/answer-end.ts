@@ -1,10 +1,12 @@
 import { EasStreamError } from "../errors.js";
 import type { Bytes } from "../formats/request.js";
-import { joinChunks } from "../platform/chunks.js";
 import { endOfEvents } from "../predict/stream/stream-end.js";
 
-/** Bytes that are kept of the end of an event stream, to judge whether it is complete. */
+/** Minimum of bytes that are kept of the end of an event stream, to judge whether it is complete. */
 const TAIL_BYTES = 16_384;
+/** Maximum of bytes that are kept. Twice the minimum, so that they are not moved for each piece. */
+const MAX_TAIL_BYTES = 2 * TAIL_BYTES;
+const FIRST_TAIL_BYTES = 2_048;
 /** Bytes at the end of an event stream that contain the line `data: [DONE]`, with line breaks around it. */
 const DONE_BYTES = 32;
 const NUL = 0;
@@ -32,9 +34,8 @@ export class AnswerEnd {
   #format: keyof typeof FORMATS | "undecided" | undefined;
   readonly #isSuccess: boolean;
   #last = LF;
-  #tail: Bytes[] = [];
-  #tailBytes = 0;
-  #isWhole = true;
+  readonly #tail = new Tail();
+  #isFirst = true;
 
   /** `headers` are those that the caller gets. */
   constructor(status: number, headers: Headers) {
@@ -49,12 +50,12 @@ export class AnswerEnd {
     if (this.#format === undefined || piece.length === 0) return;
     if (this.#format === "undecided") {
       // Older LLM services send JSON objects that NULs separate, under several types.
-      if (this.#isWhole && piece[0] !== BRACE) this.#format = undefined;
+      if (this.#isFirst && piece[0] !== BRACE) this.#format = undefined;
       else if (piece.includes(NUL)) this.#format = "nul";
-      this.#isWhole = false;
+      this.#isFirst = false;
     }
     this.#last = piece[piece.length - 1] as number;
-    if (this.#format === "events") this.#keep(piece);
+    if (this.#format === "events") this.#tail.add(piece);
   }
 
   /** The report for an answer that failed. Undefined if its format has none: its connection must break. */
@@ -68,10 +69,9 @@ export class AnswerEnd {
   ended(): EasStreamError | undefined {
     if (this.#format !== "events" || !this.#isSuccess) return undefined;
     // The most frequent end is recognized without a look at all events.
-    const last = this.#tail.at(-1)?.subarray(-DONE_BYTES);
-    if (/\ndata: ?\[DONE\]\s*$/.test(new TextDecoder().decode(last))) return undefined;
-    const text = new TextDecoder().decode(joinChunks(this.#tail, this.#tailBytes));
-    const { isComplete, why } = endOfEvents(text, this.#isWhole);
+    const decoder = new TextDecoder();
+    if (/\ndata: ?\[DONE\]\s*$/.test(decoder.decode(this.#tail.bytes.subarray(-DONE_BYTES)))) return undefined;
+    const { isComplete, why } = endOfEvents(decoder.decode(this.#tail.bytes), this.#tail.isWhole);
     if (isComplete !== false) return undefined;
     return new EasStreamError(`the service's stream was cut off: it ended ${why}`, {
       attempts: 1,
@@ -79,13 +79,43 @@ export class AnswerEnd {
       data: "",
     });
   }
+}
 
-  #keep(piece: Bytes): void {
-    this.#tail.push(piece);
-    this.#tailBytes += piece.length;
-    while (this.#tailBytes - (this.#tail[0] as Bytes).length >= TAIL_BYTES) {
-      this.#tailBytes -= (this.#tail.shift() as Bytes).length;
-      this.#isWhole = false;
+/**
+ * Keeps the last bytes of a body. It copies them: a list of pieces would keep many small objects alive for each stream, which
+ * costs the garbage collector more than the copy.
+ */
+class Tail {
+  /** Whether nothing of the body was dropped. */
+  isWhole = true;
+  #memory: Bytes = new Uint8Array(0);
+  #length = 0;
+
+  add(piece: Bytes): void {
+    const added = piece.subarray(-MAX_TAIL_BYTES);
+    if (added.length < piece.length) this.isWhole = false;
+    if (this.#length + added.length > MAX_TAIL_BYTES) {
+      const kept = Math.min(TAIL_BYTES, MAX_TAIL_BYTES - added.length);
+      this.#memory.copyWithin(0, this.#length - kept, this.#length);
+      this.#length = kept;
+      this.isWhole = false;
     }
+    const length = this.#length + added.length;
+    if (length > this.#memory.length) this.#grow(length);
+    this.#memory.set(added, this.#length);
+    this.#length = length;
+  }
+
+  get bytes(): Bytes {
+    return this.#memory.subarray(0, this.#length);
+  }
+
+  /** Doubles the memory until `length` bytes fit. */
+  #grow(length: number): void {
+    let size = Math.max(FIRST_TAIL_BYTES, this.#memory.length);
+    while (size < length) size *= 2;
+    const before = this.bytes;
+    this.#memory = new Uint8Array(size);
+    this.#memory.set(before);
   }
 }

@@ -1,5 +1,6 @@
 import type { Bytes } from "../formats/request.js";
-import { chunkStream, readPieces } from "../platform/piece-stream.js";
+import { joinChunks, pushChunk, totalLength } from "../platform/chunks.js";
+import { chunkStream, type PieceSource, readPieces } from "../platform/piece-stream.js";
 import type { AnswerEnd } from "./answer-end.js";
 import { Patience } from "./patience.js";
 
@@ -28,14 +29,14 @@ export interface BodyLimits {
 }
 
 /**
- * Passes a body on unchanged, and checks it against its limits. When it breaks one, or fails, `call` is aborted with the
- * reason. When `call` is aborted, no more of the body is read.
+ * Reads a body unchanged, and checks it against its limits. When it breaks one, or fails, `call` is aborted with the reason.
+ * When `call` is aborted, no more of the body is read.
  */
-export function countedBody(
+function countedPieces(
   body: ReadableStream<Bytes>,
   { maxBytes, idleTimeout, statedBytes }: BodyLimits,
   call: AbortController,
-): ReadableStream<Bytes> {
+): PieceSource {
   const reader = body.getReader();
   const { signal } = call;
   const patience = new Patience(idleTimeout, () =>
@@ -47,7 +48,7 @@ export function countedBody(
   });
   let length = 0;
   let isCancelled = false;
-  const read = async (): Promise<Bytes | undefined> => {
+  const next = async (): Promise<Bytes | undefined> => {
     patience.start();
     const { done, value } = await reader.read().catch((cause: unknown) => {
       // An inner countedBody has named the reason already.
@@ -66,31 +67,47 @@ export function countedBody(
     }
     return done ? undefined : value;
   };
-  return new ReadableStream<Bytes>(
-    {
-      async pull(controller) {
-        try {
-          const piece = await read();
-          if (isCancelled) return;
-          if (piece !== undefined) return controller.enqueue(piece);
-          patience.end();
-          controller.close();
-        } catch (error) {
-          patience.end();
-          // A service that wants no more of the body may still answer.
-          if (!isCancelled) call.abort(error);
-          throw error;
-        }
-      },
-      cancel(reason) {
-        isCancelled = true;
+  return {
+    async read() {
+      try {
+        const piece = await next();
+        if (piece === undefined) patience.end();
+        return piece;
+      } catch (error) {
         patience.end();
-        return reader.cancel(reason);
-      },
+        // A service that wants no more of the body may still answer.
+        if (!isCancelled) call.abort(error);
+        throw error;
+      }
     },
-    // Nothing is read before it is asked for.
-    { highWaterMark: 0 },
-  );
+    cancel(reason) {
+      isCancelled = true;
+      patience.end();
+      return reader.cancel(reason);
+    },
+  };
+}
+
+/** Returns a body that is checked while it is read, as `countedPieces` does. */
+export function countedBody(
+  body: ReadableStream<Bytes>,
+  limits: BodyLimits,
+  call: AbortController,
+): ReadableStream<Bytes> {
+  // Nothing is read before it is asked for.
+  return chunkStream(countedPieces(body, limits, call), 0);
+}
+
+/** Reads a body whole and checks it meanwhile, as `countedPieces` does. */
+export async function countedBytes(
+  body: ReadableStream<Bytes>,
+  limits: BodyLimits,
+  call: AbortController,
+): Promise<Bytes> {
+  const source = countedPieces(body, limits, call);
+  const chunks: Bytes[] = [];
+  for (let piece = await source.read(); piece !== undefined; piece = await source.read()) pushChunk(chunks, piece);
+  return joinChunks(chunks, totalLength(chunks));
 }
 
 /** The body is not the one that the caller sent, often because a body parser has read it before the relay. */
@@ -106,13 +123,13 @@ export function lengthMismatch(found: string, statedBytes: number): BodyError {
  * more of it for `idleTimeout` milliseconds ends it, with `onIdle`. `onEnd` is called once: with the error that the source
  * failed with, or with undefined. An answer that was cut off ends with the report of `answerEnd`, or fails if it has none.
  */
-export function passedBody(
+export function passedPieces(
   body: ReadableStream<Bytes>,
   idleTimeout: number,
   answerEnd: AnswerEnd,
   onIdle: (error: Error) => void,
   onEnd: (error: unknown) => void,
-): ReadableStream<Bytes> {
+): PieceSource {
   const reader = readPieces(body);
   let isOver = false;
   /** The caller took too long. */
@@ -134,42 +151,39 @@ export function passedBody(
     onEnd(error);
   };
   patience.start();
-  return chunkStream(
-    {
-      onFail(failNow) {
-        fail = failNow;
-      },
-      async read() {
-        if (expired !== undefined) throw expired;
-        // The report was the last piece.
-        if (isOver) return undefined;
-        patience.stop(given);
-        try {
-          const piece = await reader.read();
-          if (expired !== undefined) throw expired;
-          if (isOver) return undefined;
-          if (piece === undefined) {
-            const error = answerEnd.ended();
-            if (error !== undefined) throw error;
-            end(undefined);
-            return undefined;
-          }
-          answerEnd.add(piece);
-          given = piece.byteLength;
-          patience.start();
-          return piece;
-        } catch (error) {
-          const report = isOver ? undefined : answerEnd.failed();
-          end(error);
-          if (report === undefined) throw expired ?? error;
-          return report;
-        }
-      },
-      async cancel(reason) {
-        end(undefined);
-        await reader.cancel(reason);
-      },
+  return {
+    onFail(failNow) {
+      fail = failNow;
     },
-    0,
-  );
+    async read() {
+      if (expired !== undefined) throw expired;
+      // The report was the last piece.
+      if (isOver) return undefined;
+      patience.stop(given);
+      try {
+        const piece = await reader.read();
+        if (expired !== undefined) throw expired;
+        if (isOver) return undefined;
+        if (piece === undefined) {
+          const error = answerEnd.ended();
+          if (error !== undefined) throw error;
+          end(undefined);
+          return undefined;
+        }
+        answerEnd.add(piece);
+        given = piece.byteLength;
+        patience.start();
+        return piece;
+      } catch (error) {
+        const report = isOver ? undefined : answerEnd.failed();
+        end(error);
+        if (report === undefined) throw expired ?? error;
+        return report;
+      }
+    },
+    async cancel(reason) {
+      end(undefined);
+      await reader.cancel(reason);
+    },
+  };
 }

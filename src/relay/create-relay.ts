@@ -1,10 +1,10 @@
 import { SHARED_GATEWAY_MAX_REQUEST_BYTES } from "../config/options.js";
 import { EasTimeoutError } from "../errors.js";
 import type { Bytes } from "../formats/request.js";
-import { readAll } from "../platform/chunks.js";
+import { type PieceResponse, responseHandler } from "../platform/piece-response.js";
 import { optionError } from "../util/argument-errors.js";
 import { AnswerEnd } from "./answer-end.js";
-import { BodyError, bodyTooLarge, countedBody, lengthMismatch, passedBody } from "./bodies.js";
+import { BodyError, bodyTooLarge, countedBody, countedBytes, lengthMismatch, passedPieces } from "./bodies.js";
 import { refusalOf, refuse, refusedAnswer } from "./failure-answer.js";
 import type { Verdict } from "./queue-rules.js";
 import { checkRelayOptions, type RelayOptions, type RelaySettings } from "./relay-options.js";
@@ -26,12 +26,13 @@ import type { RelayRequestInit, RelayTarget } from "./services.js";
  */
 export function createRelay(options: RelayOptions): (request: Request) => Promise<Response> {
   const settings = checkRelayOptions(options);
-  return async (request) => {
+  const handle = async (request: Request) => {
     const answer = await answerTo(settings, request);
     settings.origins.share(request, answer.headers);
     for (const [name, value] of HARDENING) answer.headers.set(name, value);
     return answer;
   };
+  return responseHandler({ handle, mayClone: settings.authorize !== undefined });
 }
 
 /** Keeps browsers from storing an answer, or showing it as a page of this site: a model may answer with any text. */
@@ -43,7 +44,7 @@ const HARDENING: ReadonlyMap<string, string> = new Map([
 
 type Allowed = Extract<Verdict, { refused: undefined }>;
 
-async function answerTo(settings: RelaySettings, request: Request): Promise<Response> {
+async function answerTo(settings: RelaySettings, request: Request): Promise<Response | PieceResponse> {
   const { services, allow, origins, maxBytes } = settings;
   const { method, headers } = request;
   const { pathname, search } = new URL(request.url);
@@ -113,7 +114,7 @@ async function passOn(
   shown: Request,
   { client, path }: RelayTarget,
   allowed: Allowed,
-): Promise<Response> {
+): Promise<Response | PieceResponse> {
   const call = new AbortController();
   // The closures below hold the whole request: on Node the signal of a collected request never fires.
   const isGone = () => request.signal?.aborted === true;
@@ -162,8 +163,9 @@ async function passOn(
   if (answer.body !== null && request.method !== "HEAD" && status !== 204 && status !== 205) {
     const onIdle = (error: Error) => call.abort(error);
     const answerEnd = new AnswerEnd(status, headers);
-    const body = passedBody(answer.body as ReadableStream<Bytes>, settings.idleTimeout, answerEnd, onIdle, end);
-    return new Response(body, { status, headers });
+    const body = answer.body as ReadableStream<Bytes>;
+    const pieces = passedPieces(body, settings.idleTimeout, answerEnd, onIdle, end);
+    return { status, headers, pieces };
   }
   // Some runtimes return a stream even if there is no body.
   end(undefined);
@@ -183,9 +185,9 @@ async function bodyOf(
 ): Promise<RelayRequestInit["body"]> {
   const statedBytes = statedLength(headers);
   if (method === "GET" || method === "HEAD" || body === null || statedBytes === 0) return null;
-  const counted = countedBody(body as ReadableStream<Bytes>, { maxBytes, idleTimeout, statedBytes }, call);
   const isWhole = statedBytes !== undefined && statedBytes <= SHARED_GATEWAY_MAX_REQUEST_BYTES;
-  return isWhole ? readAll(counted, maxBytes, undefined) : counted;
+  const counted = isWhole ? countedBytes : countedBody;
+  return counted(body as ReadableStream<Bytes>, { maxBytes, idleTimeout, statedBytes }, call);
 }
 
 function bodyTooLate(timeout: number): BodyError {

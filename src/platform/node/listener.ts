@@ -1,6 +1,7 @@
 import type { IncomingMessage, ServerResponse } from "node:http";
 import type { Bytes } from "../../formats/request.js";
-import { readPieces } from "../piece-stream.js";
+import { type PieceHandler, type PieceResponse, pieceHandlerOf } from "../piece-response.js";
+import { type PieceSource, readPieces } from "../piece-stream.js";
 import { BodyTakenError, incomingBody } from "./http/incoming-body.js";
 import { takeTurn } from "./http/pipeline.js";
 
@@ -31,12 +32,13 @@ export type RequestHandler = (request: Request) => Response | Promise<Response>;
  * createServer(nodeListener(relay)).listen(8080);
  */
 export function nodeListener(handler: RequestHandler): (incoming: NodeIncoming, outgoing: NodeOutgoing) => void {
+  const { handle, mayClone } = pieceHandlerOf(handler) ?? { handle: handler, mayClone: true };
   return (...pair) => {
     const [incoming, outgoing] = pair as unknown as [IncomingMessage, ServerResponse];
     const fail = () => breakOff(incoming, outgoing);
     takeTurn(incoming, outgoing, (signal, isPipelined) => {
-      const request = () => requestOf(incoming, incomingBody(incoming), signal, isPipelined);
-      respond(handler, incoming, outgoing, request, signal, fail).catch(fail);
+      const request = () => requestOf(incoming, incomingBody(incoming), signal, mayClone && !isPipelined);
+      respond(handle, incoming, outgoing, request, signal, fail).catch(fail);
     });
   };
 }
@@ -56,7 +58,7 @@ const INTERNAL_ERROR = 2;
 const OF_CONNECTION = /^(connection|keep-alive|proxy-connection|transfer-encoding|upgrade)$/;
 
 async function respond(
-  handler: RequestHandler,
+  handle: RequestHandler | PieceHandler["handle"],
   incoming: IncomingMessage,
   outgoing: ServerResponse,
   makeRequest: () => Request | undefined,
@@ -75,7 +77,8 @@ async function respond(
     if (!isHttp2) outgoing.setHeader("connection", "close");
     return refuse(outgoing, 400, "the target, the host or the method of this request is not valid");
   }
-  const { status, headers, body } = await handler(request);
+  const answer = await handle(request);
+  const { status, headers } = answer;
   outgoing.statusCode = status;
   for (const [name, value] of headers) {
     if (isHttp2 && OF_CONNECTION.test(name)) continue;
@@ -84,11 +87,15 @@ async function respond(
   }
   // Without it, surplus or missing bytes would be read as a part of the next answer.
   outgoing.strictContentLength = true;
-  if (incoming.method === "HEAD") void body?.cancel().catch(() => {});
-  else if (body !== null) {
-    // A piece that is there already is sent with the head, in one packet. The head must not wait for a later one.
-    setImmediate(() => outgoing.headersSent || outgoing.flushHeaders());
-    await send(body, outgoing, signal, fail);
+  if ("pieces" in answer || answer.body !== null) {
+    const source = piecesOf(answer, fail);
+    if (incoming.method === "HEAD") {
+      void Promise.resolve(source.cancel(undefined)).catch(() => {});
+    } else {
+      // A piece that is there already is sent with the head, in one packet. The head must not wait for a later one.
+      setImmediate(() => outgoing.headersSent || outgoing.flushHeaders());
+      await send(source, outgoing, signal);
+    }
   }
   // Without this, Node would add a Content-Length to an answer without a piece.
   if (!outgoing.headersSent) outgoing.flushHeaders();
@@ -108,7 +115,8 @@ function requestOf(
   incoming: IncomingMessage,
   body: ReturnType<typeof incomingBody>,
   signal: AbortSignal,
-  isPipelined: boolean,
+  /** Whether clones of the request have its signal too. */
+  clonesSignal: boolean,
 ): Request | undefined {
   const { method = "GET", url = "/", rawHeaders, headers: parsed, socket } = incoming;
   const headers = new Headers();
@@ -128,28 +136,38 @@ function requestOf(
     const whole = `${scheme}://${host}${url.startsWith("/") ? url : `/${url}`}`;
     const hasBody = method !== "GET" && method !== "HEAD";
     const init = { method, headers, ...(hasBody && { body, duplex: "half" }) } as RequestInit;
-    if (!isPipelined) return new Request(whole, { ...init, signal });
-    // A signal in the options costs memory until the next full garbage collection, too much for a flood of requests.
+    if (clonesSignal) return new Request(whole, { ...init, signal });
+    // A signal in the options costs memory until the next full garbage collection, too much for a flood of requests or streams.
     return Object.defineProperty(new Request(whole, init), "signal", { value: signal });
   } catch {
     return undefined;
   }
 }
 
-/** Sends a body at the caller's pace, until the signal fires. Calls `fail` when the body fails, also while the caller does not read. */
-async function send(
-  body: ReadableStream<Uint8Array>,
-  outgoing: ServerResponse,
-  signal: AbortSignal,
-  fail: () => void,
-): Promise<void> {
-  const reader = readPieces(body as ReadableStream<Bytes>);
+/** Returns how the body of an answer is read. Calls `fail` when the body fails while it is not read. */
+function piecesOf(answer: Response | PieceResponse, fail: () => void): PieceSource {
+  if ("pieces" in answer) {
+    answer.pieces.onFail?.(fail);
+    return answer.pieces;
+  }
+  const reader = readPieces(answer.body as ReadableStream<Bytes>);
   reader.closed.catch(fail);
+  return reader;
+}
+
+/** Sends a body at the caller's pace, until the signal fires. */
+async function send(source: PieceSource, outgoing: ServerResponse, signal: AbortSignal): Promise<void> {
   // An endless body would otherwise not end when the caller disconnects.
-  const cancel = () => void reader.cancel().catch(() => {});
+  let isCancelled = false;
+  const cancel = () => {
+    isCancelled = true;
+    void Promise.resolve(source.cancel(undefined)).catch(() => {});
+  };
   signal.addEventListener("abort", cancel);
   if (signal.aborted) cancel();
-  for (let piece = await reader.read(); piece !== undefined; piece = await reader.read()) {
+  while (!isCancelled) {
+    const piece = await source.read();
+    if (piece === undefined || isCancelled) return;
     if (!outgoing.write(piece)) await drained(outgoing, signal);
   }
 }
