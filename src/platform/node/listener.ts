@@ -93,7 +93,7 @@ async function respond(
       void Promise.resolve(source.cancel(undefined)).catch(() => {});
     } else {
       // A piece that is there already is sent with the head, in one packet. The head must not wait for a later one.
-      setImmediate(() => outgoing.headersSent || outgoing.flushHeaders());
+      setImmediate(flushHead, outgoing, fail);
       await send(source, outgoing, signal);
     }
   }
@@ -102,6 +102,15 @@ async function respond(
   outgoing.end();
   // The unread rest of a body would block the next request.
   if (!incoming.complete) incoming.resume();
+}
+
+/** Sends the head if no piece was sent with it. Calls `fail` when it is not valid. */
+function flushHead(outgoing: ServerResponse, fail: () => void): void {
+  try {
+    if (!outgoing.headersSent) outgoing.flushHeaders();
+  } catch {
+    fail();
+  }
 }
 
 function refuse(outgoing: ServerResponse, status: number, error: string): void {
