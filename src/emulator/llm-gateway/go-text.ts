@@ -19,30 +19,41 @@ const ESCAPES: Readonly<Record<string, string>> = {
   "\\": "\\\\",
 };
 
+/** Length of the parts of a quoted string. Joining parts is faster than appending each character to one long string. */
+const PART_LENGTH = 8192;
+const CHARACTER = new TextDecoder("utf-8", { ignoreBOM: true });
+
 /** Formats bytes like Go's `%q`: escapes bytes that are not valid UTF-8, and characters that are not printable. */
 export function quote(bytes: Uint8Array): string {
-  let quoted = "";
+  const parts: string[] = [];
+  let part = '"';
   for (let at = 0; at < bytes.length; ) {
-    const character = characterAt(bytes, at);
-    if (character === undefined) {
-      quoted += `\\x${hex(bytes[at] as number, 2)}`;
-      at++;
-    } else {
-      quoted += ESCAPES[character] ?? printed(character);
-      at += utf8(character).length;
-    }
+    const byte = bytes[at] as number;
+    const length = sequenceLength(bytes, at);
+    if (length === 0) part += INVALID[byte];
+    else if (length === 1) part += ASCII[byte];
+    else part += printed(CHARACTER.decode(bytes.subarray(at, at + length)));
+    at += length || 1;
+    if (part.length < PART_LENGTH) continue;
+    parts.push(part);
+    part = "";
   }
-  return `"${quoted}"`;
+  return `${parts.join("")}${part}"`;
 }
 
-function characterAt(bytes: Uint8Array, at: number): string | undefined {
+/** Returns the length of the valid UTF-8 sequence at an index; 0 if there is none. */
+function sequenceLength(bytes: Uint8Array, at: number): number {
   const first = bytes[at] as number;
-  const length = first < 0x80 ? 1 : first < 0xe0 ? 2 : first < 0xf0 ? 3 : 4;
-  try {
-    return new TextDecoder("utf-8", { fatal: true, ignoreBOM: true }).decode(bytes.subarray(at, at + length));
-  } catch {
-    return undefined;
+  if (first < 0x80) return 1;
+  const length = first < 0xc2 ? 0 : first < 0xe0 ? 2 : first < 0xf0 ? 3 : first < 0xf5 ? 4 : 0;
+  // The range of the second byte excludes overlong forms, surrogates, and characters above U+10FFFF.
+  const min = first === 0xe0 ? 0xa0 : first === 0xf0 ? 0x90 : 0x80;
+  const max = first === 0xed ? 0x9f : first === 0xf4 ? 0x8f : 0xbf;
+  for (let i = 1; i < length; i++) {
+    const byte = bytes[at + i] ?? 0;
+    if (i === 1 ? byte < min || byte > max : byte < 0x80 || byte > 0xbf) return 0;
   }
+  return length;
 }
 
 function printed(character: string): string {
@@ -53,6 +64,12 @@ function printed(character: string): string {
 }
 
 const hex = (code: number, length: number): string => code.toString(16).padStart(length, "0");
+
+const INVALID: readonly string[] = Array.from({ length: 256 }, (_, byte) => `\\x${hex(byte, 2)}`);
+const ASCII: readonly string[] = Array.from({ length: 128 }, (_, code) => {
+  const character = String.fromCharCode(code);
+  return ESCAPES[character] ?? printed(character);
+});
 
 /** Formats a value like Go's `json.Marshal`, which also escapes the characters that are special in HTML and scripts. */
 export function toJson(value: unknown): string {

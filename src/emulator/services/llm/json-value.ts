@@ -1,4 +1,5 @@
 import { isRecord } from "../../../util/realms.js";
+import { decode } from "../../gateway/request-target.js";
 import { type Fields, LlmRefusal } from "./interfaces/fields.js";
 import type { PromptValues } from "./prompt-values.js";
 
@@ -11,6 +12,8 @@ const MAX_TEXT_LENGTH = 100_000;
 
 interface Source {
   readonly root: unknown;
+  /** Results of `resolve`, so that each schema is resolved once, however often it is referenced. */
+  readonly resolved: Map<unknown, Fields>;
   readonly values: PromptValues;
   /** Whether optional properties are always present. Otherwise only those for which the prompt has a value are. */
   readonly isFull: boolean;
@@ -28,20 +31,20 @@ interface Source {
  * @throws LlmRefusal if the schema is malformed, cannot be satisfied, or requires too large a value.
  */
 export function makeValue(schema: unknown, values: PromptValues, isFull: boolean): unknown {
-  return buildValue(schema, { root: schema, values, isFull, parts: 0 }, 0);
+  return buildValue(schema, { root: schema, resolved: new Map(), values, isFull, parts: 0 }, 0);
 }
 
 function buildValue(unresolved: unknown, source: Source, depth: number): unknown {
   if (depth > MAX_DEPTH) throw new LlmRefusal(`the JSON schema requires values more than ${MAX_DEPTH} levels deep`);
   source.parts++;
   if (source.parts > MAX_PARTS) throw new LlmRefusal(`the JSON schema requires values of more than ${MAX_PARTS} parts`);
-  const schema = resolve(unresolved, source.root);
+  const schema = resolve(unresolved, source);
   if (schema.const !== undefined) return schema.const;
   if (Array.isArray(schema.enum) && schema.enum.length > 0) return choose(schema, schema.enum, source.values);
   const options = schema.anyOf ?? schema.oneOf;
   if (Array.isArray(options) && options.length > 0) {
     const { anyOf, oneOf, ...rest } = schema;
-    return buildValue({ allOf: [rest, chooseOption(options, source.root, depth)] }, source, depth + 1);
+    return buildValue({ allOf: [rest, chooseOption(options, source, depth)] }, source, depth + 1);
   }
   const type = typeOf(schema);
   if (type === "null") return null;
@@ -54,26 +57,30 @@ const MAKERS: Readonly<Record<string, (schema: Fields, source: Source, depth: nu
   string: (schema, { values }) => makeText(schema, values),
   number: (schema, { values }) => makeNumber(schema, values, false),
   integer: (schema, { values }) => makeNumber(schema, values, true),
-  boolean: ({ default: standard }, { values }) =>
-    typeof standard === "boolean" ? standard : !/\b(false|no|not|off|without)\b|不/i.test(values.text),
+  boolean: ({ default: fallback }, { values }) =>
+    typeof fallback === "boolean" ? fallback : !/\b(false|no|not|off|without)\b|不/i.test(values.text),
   array: makeArray,
   object: makeObject,
 };
 
 /** Follows `$ref` and merges `allOf`. */
-function resolve(schema: unknown, root: unknown, depth = 0): Fields {
+function resolve(schema: unknown, source: Source, depth = 0): Fields {
   if (schema === true || schema === undefined) return {};
   if (!isRecord(schema))
     throw new LlmRefusal(`the JSON schema has ${JSON.stringify(schema)} where an object is expected`);
   if (depth > MAX_DEPTH) throw new LlmRefusal("the JSON schema has a $ref that leads to itself");
+  const known = source.resolved.get(schema);
+  if (known !== undefined) return known;
   const { $ref, allOf, ...rest } = schema;
-  if (typeof $ref === "string") return { ...resolve(find($ref, root), root, depth + 1), ...rest };
-  if (!Array.isArray(allOf)) return schema;
-  return allOf.map((each) => resolve(each, root, depth + 1)).reduce(merge, rest);
+  let fields = schema;
+  if (typeof $ref === "string") fields = { ...resolve(find($ref, source.root), source, depth + 1), ...rest };
+  else if (Array.isArray(allOf)) fields = allOf.map((each) => resolve(each, source, depth + 1)).reduce(merge, rest);
+  source.resolved.set(schema, fields);
+  return fields;
 }
 
 function merge(a: Fields, b: Fields): Fields {
-  const required = [...listOf(a.required), ...listOf(b.required)];
+  const required = [...new Set([...listOf(a.required), ...listOf(b.required)])];
   const properties = { ...fieldsOf(a.properties), ...fieldsOf(b.properties) };
   return {
     ...a,
@@ -86,7 +93,7 @@ function merge(a: Fields, b: Fields): Fields {
 function find(ref: string, root: unknown): unknown {
   let found = root;
   for (const part of ref.split("/").slice(1)) {
-    const name = decodeURIComponent(part).replaceAll("~1", "/").replaceAll("~0", "~");
+    const name = decode(part).replaceAll("~1", "/").replaceAll("~0", "~");
     found = isRecord(found) || Array.isArray(found) ? (found as Fields)[name] : undefined;
   }
   if (ref.startsWith("#") && found !== undefined) return found;
@@ -110,26 +117,25 @@ function choose(schema: Fields, options: readonly unknown[], { text }: PromptVal
 }
 
 /** Chooses the first alternative that is not null. Deep in a schema it prefers scalars, so that recursion ends. */
-function chooseOption(options: readonly unknown[], root: unknown, depth: number): unknown {
-  const typed = options.map((option) => ({ option, type: typeOf(resolve(option, root)) }));
+function chooseOption(options: readonly unknown[], source: Source, depth: number): unknown {
+  const typed = options.map((option) => ({ option, type: typeOf(resolve(option, source)) }));
   const isLeaf = ({ type }: { type: string }) => type !== "object" && type !== "array";
   const small = depth >= SMALL_DEPTH ? typed.find(isLeaf) : undefined;
   return (small ?? typed.find(({ type }) => type !== "null") ?? typed[0])?.option;
 }
 
 function makeText(schema: Fields, values: PromptValues): string {
-  const least = countOf(schema.minLength, 0);
-  const most = countOf(schema.maxLength, Number.POSITIVE_INFINITY);
-  if (least > MAX_TEXT_LENGTH) throw new LlmRefusal(`the JSON schema requires strings longer than ${MAX_TEXT_LENGTH}`);
-  const fits = (text: unknown): text is string =>
-    typeof text === "string" && text.length >= least && text.length <= most;
+  const min = countOf(schema.minLength, 0);
+  const max = countOf(schema.maxLength, Number.POSITIVE_INFINITY);
+  if (min > MAX_TEXT_LENGTH) throw new LlmRefusal(`the JSON schema requires strings longer than ${MAX_TEXT_LENGTH}`);
+  const fits = (text: unknown): text is string => typeof text === "string" && text.length >= min && text.length <= max;
   const [example] = listOf(schema.examples);
   const text =
     (typeof schema.format === "string" ? values.ofFormat(schema.format) : undefined) ??
     values.takeText(fits, true) ??
     [schema.default, example].find(fits) ??
     values.text;
-  return text.slice(0, most).padEnd(least, "-");
+  return text.slice(0, max).padEnd(min, "-");
 }
 
 function makeNumber(schema: Fields, values: PromptValues, isInteger: boolean): number {
@@ -160,10 +166,10 @@ function makeNumber(schema: Fields, values: PromptValues, isInteger: boolean): n
 
 function makeArray(schema: Fields, source: Source, depth: number): unknown[] {
   const first = listOf(schema.prefixItems).map((each) => buildValue(each, source, depth + 1));
-  const least = countOf(schema.minItems, 0);
-  const most = countOf(schema.maxItems, Number.POSITIVE_INFINITY);
+  const min = countOf(schema.minItems, 0);
+  const max = countOf(schema.maxItems, Number.POSITIVE_INFINITY);
   if (schema.items === false || (schema.items === undefined && first.length > 0)) return first;
-  const { type, enum: options } = resolve(schema.items, source.root);
+  const { type, enum: options } = resolve(schema.items, source);
   const { numberCount, quotedCount } = source.values;
   const left =
     options !== undefined
@@ -174,7 +180,7 @@ function makeArray(schema: Fields, source: Source, depth: number): unknown[] {
           ? numberCount
           : 0;
   const wanted = Math.max(left, depth >= SMALL_DEPTH ? 0 : 1);
-  const count = Math.min(Math.max(wanted, least), most, MAX_PARTS + 1) - first.length;
+  const count = Math.min(Math.max(wanted, min), max, MAX_PARTS + 1) - first.length;
   return [...first, ...Array.from({ length: Math.max(0, count) }, () => buildValue(schema.items, source, depth + 1))];
 }
 
@@ -188,7 +194,7 @@ function makeObject(schema: Fields, source: Source, depth: number): object {
   }
   for (const [name, property] of Object.entries(properties)) {
     if (made.has(name)) continue;
-    const isWanted = source.isFull ? depth < SMALL_DEPTH : hasValue(resolve(property, source.root), source.values);
+    const isWanted = source.isFull ? depth < SMALL_DEPTH : hasValue(resolve(property, source), source.values);
     if (isWanted) made.set(name, buildValue(property, source, depth + 1));
   }
   const names = [...new Set([...Object.keys(properties), ...made.keys()])].filter((name) => made.has(name));
@@ -223,6 +229,6 @@ function numberOf(value: unknown): number | undefined {
   return typeof value === "number" ? value : undefined;
 }
 
-function countOf(value: unknown, standard: number): number {
-  return typeof value === "number" && value >= 0 ? value : standard;
+function countOf(value: unknown, fallback: number): number {
+  return typeof value === "number" && value >= 0 ? value : fallback;
 }

@@ -359,6 +359,17 @@ describe("the gateway of 2026-01", () => {
     expect(gateway.engineCalls).toEqual([]);
   });
 
+  test("quotes megabytes of invalid UTF-8", async () => {
+    const body = new Uint8Array(5_000_000).fill(0xff);
+    body[0] = "t".charCodeAt(0);
+    const escaped = (count: number) => String.raw`\xff`.repeat(count);
+    const { send } = start("2026-01");
+    const text = await (await send("/", { body })).text();
+    const expected = `cannot parse JSON: unexpected value found: "t${escaped(body.length - 1)}"; unparsed tail: "t${escaped(39)}...${escaped(40)}"\n`;
+    // Not `toBe`, which would print megabytes of text.
+    expect(text === expected).toBe(true);
+  }, 60_000);
+
   test.each([
     [{ stream: true }, true],
     [{ stream: "true" }, true],

@@ -142,6 +142,7 @@ describe("refuses a schema with", () => {
     ["long texts", { type: "string", minLength: 1e9 }],
     ["required recursion", { type: "object", properties: { a: { $ref: "#" } }, required: ["a"] }],
     ["exponential references", { $ref: "#/$defs/d0", $defs: { ...doubling, d40: { type: "string" } } }],
+    ["a malformed percent-encoding in $ref", { $ref: "#/%" }],
     ["an unknown type", { type: 7 }],
     ["an inherited name as a type", { type: "constructor" }],
     ["properties that is a number", { type: "object", properties: 4 }],

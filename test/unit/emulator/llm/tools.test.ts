@@ -444,6 +444,14 @@ describe("values for a JSON schema", () => {
     expect(JSON.stringify(value).length).toBeLessThan(10_000);
   });
 
+  test("resolve each schema once, however often it is referenced", () => {
+    const next = (i: number) => ({ $ref: `#/$defs/d${i + 1}` });
+    const doubling = Object.fromEntries(Array.from({ length: 30 }, (_, i) => [`d${i}`, { allOf: [next(i), next(i)] }]));
+    const last = { type: "object", properties: { a: { const: 1 } }, required: ["a"] };
+    const schema = { $ref: "#/$defs/d0", $defs: { ...doubling, d30: last } };
+    expect(makeValue(schema, new PromptValues("a"), true)).toEqual({ a: 1 });
+  });
+
   test("support allOf, references, and formats found in the prompt", () => {
     const schema = {
       $defs: { day: { type: "string", format: "date" } },
