@@ -3,8 +3,8 @@
 //   bun add eas-prediction
 //   EAS_ENDPOINT=… EAS_SERVICE_NAME=digits EAS_TOKEN=… bun bun.ts
 //
-// The EAS console shows all three on the service's page. Without a service of your own, `npm run example:browser` in this
-// repository starts a local gateway and prints its endpoint and token.
+// The EAS console shows these values on the page of the service. Without a service of your own, run
+// `npm run example:browser` in this repository. It starts a local gateway and prints its endpoint and token.
 import { OnnxRequest, PredictClient } from "eas-prediction";
 
 /** 8×8 pixels, with ink from 0 to 16. */

@@ -1,4 +1,4 @@
-// A Cloudflare Worker that passes the calls of your pages on to an EAS service for language models. The token stays in the
+// A Cloudflare Worker that forwards the calls of your pages to an EAS service for language models. The token stays in the
 // Worker: a page calls `https://<the worker>/eas/v1/chat/completions` without one, by `new PredictClient({ customUrl })`, by
 // the npm package `openai` or by `fetch`.
 //
@@ -6,7 +6,7 @@
 //   npx wrangler secret put EAS_TOKEN
 //   npx wrangler deploy
 //
-// with this wrangler.jsonc beside it:
+// with this wrangler.jsonc in the same folder:
 //
 //   {
 //     "name": "relay",
@@ -30,7 +30,7 @@ interface Env {
 
 export default {
   fetch(request: Request, env: Env): Promise<Response> {
-    // One for each request: a Worker may not use the connections of one request in another. It costs next to nothing.
+    // A Worker cannot use the connections of one request in another, so each request creates its client. It costs little.
     const client = new PredictClient({
       endpoint: env.EAS_ENDPOINT,
       serviceName: env.EAS_SERVICE_NAME,
@@ -41,8 +41,8 @@ export default {
       base: "/eas",
       allow: [{ paths: ["/v1/chat/completions"] }, { methods: ["GET"], paths: ["/v1/models"] }],
       origins: [env.PAGE_ORIGIN],
-      // Who may call, and how often, is for you to say: authorize: (request) => …
-      onError: (error) => console.error(String(error)), // for `wrangler tail`; no error holds the token
+      // To decide which callers may call, and how often, add `authorize: (request) => …`.
+      onError: (error) => console.error(String(error)), // for `wrangler tail`; no error contains the token
     });
     return relay(request);
   },

@@ -1,11 +1,11 @@
-// A Cloudflare Worker that answers `POST {"pixels": [64 numbers]}` with the digit that they show. The token stays in the
-// Worker: whoever calls it never sees it.
+// A Cloudflare Worker that responds to `POST {"pixels": [64 numbers]}` with the digit that they show. The token stays in the
+// Worker, so callers never see it.
 //
 //   npm install eas-prediction
 //   npx wrangler secret put EAS_TOKEN
 //   npx wrangler deploy
 //
-// with this wrangler.jsonc beside it:
+// with this wrangler.jsonc in the same folder:
 //
 //   {
 //     "name": "digits",
@@ -28,7 +28,7 @@ export default {
     const pixels = body?.pixels;
     if (!isImage(pixels)) return Response.json({ error: '"pixels" must be 64 numbers from 0 to 16' }, { status: 400 });
 
-    // One for each request: a Worker may not use the connections of one request in another. It costs next to nothing.
+    // A Worker cannot use the connections of one request in another, so each request creates its client. It costs little.
     const client = new PredictClient({
       endpoint: env.EAS_ENDPOINT,
       serviceName: env.EAS_SERVICE_NAME,
@@ -42,7 +42,7 @@ export default {
       return Response.json({ digit, probabilities: response.getNumbers("scores") });
     } catch (error) {
       if (!isEasError(error)) throw error;
-      console.error(error.code, error.message); // for `wrangler tail`; no error holds the token
+      console.error(error.code, error.message); // for `wrangler tail`; no error contains the token
       return Response.json({ error: error.code }, { status: 502 });
     }
   },

@@ -1,5 +1,5 @@
-// The main job, end to end over real HTTP: starts a local EAS gateway in this process and lets the SDK score samples by
-// text and classify 200 handwritten digits by tensors. Exits 0 only when the results are those of the trained models.
+// The demo, end to end over real HTTP: starts a local EAS gateway in this process. The SDK scores samples as text and
+// classifies 200 handwritten digits as tensors. Exits with 0 only if the results are those of the trained models.
 import {
   BladeRequest,
   BladeTFRequest,
@@ -21,7 +21,7 @@ const count = images.length;
 const shape = [count, PIXELS];
 const pixels = Float32Array.from(images.flat());
 
-/** How each format asks for the labels of all images. */
+/** Requests the labels of all images, in each format. */
 const FORMATS = {
   TF: () => labels(new TFRequest("predict_images").addFeed("images", shape, "DT_FLOAT", pixels).addFetch("labels")),
   Torch: () => labels(new TorchRequest().addFeed(0, shape, "DT_FLOAT", pixels).addFetch(1), 0),
@@ -45,7 +45,7 @@ try {
     check(format, predicted);
   }
   console.log();
-  // Three that are right, and one that is not: no model is.
+  // Three correct results and one wrong result: no model is perfect.
   const wrong = predicted.findIndex((label, i) => label !== heldOutDigits.labels[i]);
   show([0, 23, 142, wrong], predicted);
   await latency();
@@ -57,12 +57,12 @@ try {
   await emulator.close();
 }
 
-/** The labels that the digits model gives, all images in one call. */
+/** Returns the labels of all images, in one call to the service `digits`. */
 async function labels(request, output = "labels") {
   return (await client.predict(request)).getNumbers(output);
 }
 
-/** The digits that are ranked first, one call for each image. */
+/** Returns the digits that are ranked first, with one call for each image. */
 function ranked(requestOf) {
   return Promise.all(
     images.map(async (image) => {

@@ -3,8 +3,8 @@
 //   deno add npm:eas-prediction
 //   EAS_ENDPOINT=… EAS_SERVICE_NAME=digits EAS_TOKEN=… deno run --allow-env --allow-net deno.ts
 //
-// The EAS console shows all three on the service's page. Without a service of your own, `npm run example:browser` in this
-// repository starts a local gateway and prints its endpoint and token.
+// The EAS console shows these values on the page of the service. Without a service of your own, run
+// `npm run example:browser` in this repository. It starts a local gateway and prints its endpoint and token.
 import { PredictClient, TorchRequest, tensor } from "eas-prediction";
 
 /** 8×8 pixels, with ink from 0 to 16. */
@@ -28,7 +28,7 @@ const client = new PredictClient({
   token: Deno.env.get("EAS_TOKEN"),
 });
 
-// A PyTorch model's inputs and outputs have numbers in place of names. This one gives scores and labels.
+// The inputs and outputs of a PyTorch model have numbers instead of names. This model returns scores and labels.
 const request = new TorchRequest().addFeed(0, tensor([1, 64], Float32Array.from(image)));
 
 try {

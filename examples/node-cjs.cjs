@@ -1,13 +1,13 @@
-// A prediction from Node with `require`: two cell images described by numbers, sent and answered as JSON.
+// A prediction from Node with `require`: numbers that describe two cell images, as JSON.
 //
 //   npm install eas-prediction
 //   EAS_ENDPOINT=… EAS_SERVICE_NAME=scorecard EAS_TOKEN=… node node-cjs.cjs
 //
-// The EAS console shows all three on the service's page. Without a service of your own, `npm run example:browser` in this
-// repository starts a local gateway and prints its endpoint and token.
+// The EAS console shows these values on the page of the service. Without a service of your own, run
+// `npm run example:browser` in this repository. It starts a local gateway and prints its endpoint and token.
 const { PredictClient, StringRequest, isEasError } = require("eas-prediction");
 
-// The names are what the model was trained with.
+// The model was trained with these names.
 const samples = [
   {
     mean_radius: 14.6,
@@ -43,12 +43,12 @@ async function main() {
       console.log(`${label}: benign with a probability of ${probability.toFixed(3)}`);
     }
   } finally {
-    await client.close(); // lets the process end at once
+    await client.close(); // lets the process exit at once
   }
 }
 
 main().catch((error) => {
-  // The message says what the answer means on EAS and what to do; the code is for programs.
+  // The message explains what the response means on EAS and what to do. The code is for programs.
   console.error(isEasError(error) ? `${error.code}: ${error.message}` : error);
   process.exitCode = 1;
 });

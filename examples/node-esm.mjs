@@ -3,8 +3,8 @@
 //   npm install eas-prediction
 //   EAS_ENDPOINT=… EAS_SERVICE_NAME=digits EAS_TOKEN=… node node-esm.mjs
 //
-// The EAS console shows all three on the service's page. Without a service of your own, `npm run example:browser` in this
-// repository starts a local gateway and prints its endpoint and token.
+// The EAS console shows these values on the page of the service. Without a service of your own, run
+// `npm run example:browser` in this repository. It starts a local gateway and prints its endpoint and token.
 import { PredictClient, TFRequest } from "eas-prediction";
 
 /** 8×8 pixels, with ink from 0 to 16. */
@@ -27,7 +27,7 @@ const client = new PredictClient({
   token: process.env.EAS_TOKEN,
 });
 
-// Signature, inputs and outputs are the model's own: `saved_model_cli show --all` lists those of a SavedModel.
+// The names of signature, inputs and outputs belong to the model. `saved_model_cli show --all` lists those of a SavedModel.
 const request = new TFRequest("predict_images")
   .addFeed("images", [1, 64], TFRequest.DT_FLOAT, image)
   .addFetch("scores");
@@ -38,5 +38,5 @@ try {
   const digit = scores.indexOf(Math.max(...scores));
   console.log(`It is a ${digit}, with a probability of ${scores[digit].toFixed(3)}.`);
 } finally {
-  await client.close(); // lets the process end at once
+  await client.close(); // lets the process exit at once
 }

@@ -1,19 +1,19 @@
-// From strokes to what the digits model was trained with: "Optical Recognition of Handwritten Digits" of the UCI has
-// bitmaps of 32×32, in which a digit fills the height, counted in blocks of 4×4. So the ink of a pixel is 0 to 16.
+// Converts strokes to the form of the training data, "Optical Recognition of Handwritten Digits" of the UCI. Its bitmaps have
+// 32×32 dots, and a digit fills the height. A pixel counts the dots of a block of 4×4, so its ink is 0 to 16.
 const BITMAP = 32;
 const BLOCK = 4;
 const SIZE = BITMAP / BLOCK;
 
-/** Wider digits are squeezed: nearly all of the data leave the outermost columns empty. */
+/** Maximum width. Wider digits are compressed, because nearly all of the data leave the outermost columns empty. */
 const MAX_WIDTH = 22;
-/** Dots of ink: the data's ten digits have nearly the same number, as each was written with its own pen and then scaled. */
+/** Number of dots with ink. It is nearly the same for all ten digits of the data. */
 const INK = 360;
-/** Pens, in dots, between which one gives that much ink: thin for an 8, thick for a 1, as in the data. */
+/** Minimum and maximum pen width in dots that give this amount of ink: thin for an 8, thick for a 1, as in the data. */
 const PENS = [2.5, 12];
 
 /**
- * The image of a drawing, 64 numbers from 0 to 16, row by row. A stroke is a list of points, `{ x, y }`, in any unit.
- * Undefined when nothing is drawn.
+ * Returns the image of a drawing: 64 numbers from 0 to 16, row by row. A stroke is a list of points, `{ x, y }`, in any unit.
+ * Returns undefined for an empty drawing.
  */
 export function imageOf(strokes) {
   const points = strokes.flat();
@@ -29,7 +29,7 @@ export function imageOf(strokes) {
   return countBlocks(bitmap);
 }
 
-/** How a drawing is moved and scaled, so that it fills the height of the bitmap and is in the middle. */
+/** Returns how to move and scale a drawing, so that it fills the height of the bitmap and is centered. */
 function placed(points, pen) {
   const [left, right] = rangeOf(points.map(({ x }) => x));
   const [top, bottom] = rangeOf(points.map(({ y }) => y));
@@ -47,7 +47,7 @@ function rangeOf(numbers) {
   );
 }
 
-/** The dots, 0 or 1, whose middle a round pen of this width touches. */
+/** Returns the dots, 0 or 1, whose center a round pen of this width touches. */
 function draw(strokes, place, pen) {
   const bitmap = new Uint8Array(BITMAP * BITMAP);
   const reach = pen / 2;
@@ -67,7 +67,7 @@ function draw(strokes, place, pen) {
   return bitmap;
 }
 
-/** From a point to the line between two others. */
+/** Returns the distance from a point to the line between two other points. */
 function distance({ x, y }, from, to) {
   const [dx, dy] = [to.x - from.x, to.y - from.y];
   const length = dx * dx + dy * dy;

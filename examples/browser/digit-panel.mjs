@@ -1,4 +1,4 @@
-// The first panel: what is drawn is classified as it is drawn.
+// The first panel: classifies a drawing while it is drawn.
 import { PredictClient, TFRequest } from "eas-prediction";
 import { imageOf } from "./digit-image.mjs";
 import { drawingPad } from "./drawing-pad.mjs";
@@ -9,15 +9,15 @@ const element = (id) => document.getElementById(id);
 const percent = (part) => `${Math.round(part * 100)} %`;
 
 export function startDigitPanel({ endpoint, token, digitsService }) {
-  // Whoever opens a page can read its token: that is right for a local gateway. Others have theirs on a relay, such as
-  // ../cloudflare-worker.ts.
+  // Everyone who opens a page can read its token, which is acceptable for a local gateway. Keep other tokens on a relay, such
+  // as ../cloudflare-relay.ts.
   const client = new PredictClient({ endpoint, serviceName: digitsService, token, retryCount: 1 });
   const bars = Array.from({ length: 10 }, (_, digit) => addBar(digit));
   let latest = new AbortController();
 
-  /** Whether it is what was drawn last that is shown now. */
+  /** Whether the page shows the result of the latest drawing. */
   async function classify(strokes) {
-    // The answer to what was drawn before is of no use any more.
+    // The response to the previous drawing is out of date.
     latest.abort();
     latest = new AbortController();
     const { signal } = latest;
@@ -65,7 +65,7 @@ export function startDigitPanel({ endpoint, token, digitsService }) {
     showFailure(element("digit-error"), undefined);
   }
 
-  // Screen readers are to hear of a stroke that is finished, and not of each point of it.
+  // Screen readers announce a finished stroke, not each of its points.
   const setBusy = (isBusy) => element("answer").setAttribute("aria-busy", isBusy);
   const pad = drawingPad(element("pad"), {
     onBegin: () => setBusy(true),

@@ -1,11 +1,11 @@
 // A canvas to draw on with mouse, finger or pen.
 
-/** Width of a line, as a part of the canvas. It is for the eye only: the model is given lines of its own. */
+/** Width of a line, as a fraction of the canvas. Only for display: the model receives lines of another width. */
 const LINE = 0.06;
 
 /**
- * Lets strokes be drawn on `canvas`: lists of points from 0 to 1. `onBegin` is called as each begins, and `onChange` is
- * given all at most once for each frame of the screen, with whether the last one is still being drawn.
+ * Lets the user draw strokes on `canvas`: lists of points from 0 to 1. Calls `onBegin` when a stroke begins. Calls `onChange`
+ * at most once per frame of the screen, with all strokes and whether the last stroke is still being drawn.
  */
 export function drawingPad(canvas, { onBegin, onChange }) {
   let strokes = [];
@@ -22,7 +22,7 @@ export function drawingPad(canvas, { onBegin, onChange }) {
   });
   canvas.addEventListener("pointermove", (event) => {
     if (!isDrawing || !canvas.hasPointerCapture(event.pointerId)) return;
-    // A screen is slower than a pen.
+    // A pen reports more points than the screen has frames.
     const events = event.getCoalescedEvents?.() ?? [];
     strokes.at(-1).push(...(events.length > 0 ? events : [event]).map(pointOf));
     changed();

@@ -1,6 +1,6 @@
 import { isEasError } from "eas-prediction";
 
-/** Shows in words what went wrong, or that nothing is wrong any more. The SDK's messages say what to do; none holds the token. */
+/** Shows an error message, or removes it. The SDK's messages say what to do, and none contains the token. */
 export function showFailure(element, error) {
   element.hidden = error === undefined;
   element.textContent =

@@ -1,4 +1,4 @@
-/** Shows an image of 8×8 pixels, with ink from 0 to 16 on a canvas of that size. */
+/** Shows an image of 8×8 pixels, with ink from 0 to 16, on a canvas of that size. */
 export function showImage(canvas, image) {
   const context = canvas.getContext("2d");
   context.clearRect(0, 0, 8, 8);

@@ -1,4 +1,4 @@
-// The jobs that the page knows of, as tiles: each waits, is at work, or is done.
+// The jobs that the page knows, as tiles: waiting, running or done.
 import { showImage } from "./image-view.mjs";
 
 const TEXTS = {
@@ -9,7 +9,7 @@ const TEXTS = {
 };
 
 export function jobList(element) {
-  /** By index, which is a bigint. */
+  /** Tiles by index, which is a bigint. */
   const jobs = new Map();
   const of = (...states) => [...jobs.values()].filter(({ state }) => states.includes(state));
 
@@ -21,7 +21,7 @@ export function jobList(element) {
   }
 
   return {
-    /** The job, which is made where it is not known: another visit to the page may have put it. */
+    /** Returns the tile of a job. Creates it for an unknown job, which an earlier visit to the page may have put. */
     get(index, { pixels, label }) {
       const known = jobs.get(index);
       if (known) return known;
@@ -43,7 +43,7 @@ export function jobList(element) {
       jobs.delete(job.index);
       job.tile.remove();
     },
-    /** Makes room for new ones when all are done. */
+    /** Removes the tiles when all jobs are done. */
     clearIfDone() {
       if (of("waiting", "working").length > 0) return;
       for (const job of [...jobs.values()]) this.remove(job);

@@ -7,14 +7,14 @@ const element = (id) => document.getElementById(id);
 const pause = (milliseconds) => new Promise((resolve) => setTimeout(resolve, milliseconds));
 
 export function startQueuePanel({ endpoint, token, queueName, digitsService }, samples) {
-  // The page says itself what becomes of the watch.
+  // The page itself shows the state of the watch.
   const queue = new QueueClient({ endpoint, queueName, token, logger: null });
   const client = new PredictClient({ endpoint, serviceName: digitsService, token, retryCount: 1 });
   const jobs = jobList(element("jobs"));
   let watcher;
   let isPaused = false;
 
-  /** Puts one after the other, so that they stand in the queue as they stand on the page. */
+  /** Puts jobs one after another, so that the queue has the order of the page. */
   async function putJobs(count) {
     jobs.clearIfDone();
     changed();
@@ -27,9 +27,9 @@ export function startQueuePanel({ endpoint, token, queueName, digitsService }, s
     }
   }
 
-  /** Works until it is paused. What is not committed then stays in the queue, and comes again. */
+  /** Works until it is paused. Uncommitted jobs stay in the queue and are delivered again. */
   async function work() {
-    // One at a time. Pages have the HTTP stream only: a browser sends no token with a WebSocket's upgrade.
+    // One job at a time. Pages watch over an HTTP stream, because a browser sends no token with a WebSocket upgrade.
     watcher = queue.watch(0n, 1, { transport: "http", onStatus: showStatus });
     for await (const frame of watcher) {
       const content = frame.json();
@@ -67,7 +67,7 @@ export function startQueuePanel({ endpoint, token, queueName, digitsService }, s
 
   function stop() {
     isPaused = true;
-    // Until the loop is left, which in the middle of a job is after it.
+    // Wait until the loop ends, which is after the current job.
     element("pause").disabled = true;
     if (jobs.of("working").length === 0) void watcher.close();
   }
@@ -80,13 +80,13 @@ export function startQueuePanel({ endpoint, token, queueName, digitsService }, s
     button.textContent = value ? "Resume" : "Pause";
   }
 
-  /** What the queue says of itself: asked again when something changed meanwhile, and never twice at a time. */
+  /** Shows the attributes of the queue. Requests them again if something changed meanwhile, and never twice at a time. */
   const refresh = whenIdle(async () => {
     const [newest] = jobs.of("waiting").reverse();
     const [attributes, place] = await Promise.all([queue.attributes(), newest && queue.search(newest.index)]);
     element("length").textContent = attributes["stream.length"];
     element("position").textContent = place === undefined || place.isPending ? "–" : place.waitCount;
-    // Somebody else has committed it, such as this page in another tab.
+    // Another consumer has committed it, such as this page in another tab.
     if (newest?.state === "waiting" && place === undefined) {
       jobs.set(newest, "elsewhere");
       changed();
@@ -123,7 +123,7 @@ export function startQueuePanel({ endpoint, token, queueName, digitsService }, s
     }
   }
 
-  /** What somebody asked for: what went wrong before is done with. */
+  /** Runs an action of the user. Removes the previous error message. */
   function act(task) {
     showFailure(element("queue-error"), undefined);
     void attempt(task);
@@ -142,7 +142,7 @@ export function startQueuePanel({ endpoint, token, queueName, digitsService }, s
   changed();
 }
 
-/** Runs `task`, and once more at the end when it was asked for while it ran. */
+/** Runs `task`, and once more at the end if it was requested while it ran. */
 function whenIdle(task) {
   let running;
   let isAskedAgain = false;

@@ -1,5 +1,5 @@
-// `npm run example:browser`: a local EAS gateway, and a page that calls it. Options: --port and --gateway-port, for ports
-// other than those that are free.
+// `npm run example:browser`: starts a local EAS gateway, and a page that calls it. Options: --port and --gateway-port set
+// the ports. Default: free ports.
 import { existsSync, readFileSync } from "node:fs";
 import { createServer } from "node:http";
 import { fileURLToPath } from "node:url";
@@ -21,7 +21,7 @@ const { heldOutDigits, startEmulator } = await import("eas-prediction/emulator")
 
 const emulator = await startEmulator({
   port: gatewayPort,
-  // A page has another origin than the gateway, and sees only those headers of an answer that it exposes.
+  // The origin of the page is not that of the gateway, so the page sees only the response headers that the gateway exposes.
   cors: { exposeHeaders: ["X-Eas-Queueservice-Request-Id"] },
   queues: { jobs: {} },
 }).catch((error) => fail(`the gateway cannot start: ${error.message}`));
@@ -56,7 +56,7 @@ server.listen(port, "127.0.0.1", () => {
 });
 for (const signal of ["SIGINT", "SIGTERM"]) process.once(signal, stop);
 
-/** Ends all that is open; then the process ends by itself. */
+/** Closes everything that is open, so that the process exits. */
 function stop() {
   server.close();
   server.closeAllConnections();
@@ -79,7 +79,7 @@ function options() {
   }
 }
 
-/** The page's script and the package in one file, as a bundler makes it for browsers. */
+/** Bundles the script of the page and the package into one file, as a bundler does for browsers. */
 async function bundle() {
   const { outputFiles } = await build({
     entryPoints: [`${HERE}page.mjs`],
@@ -89,9 +89,9 @@ async function bundle() {
     target: "es2022",
     sourcemap: "inline",
     write: false,
-    // Of the package's own chunks; esbuild says it only where a package is not in node_modules.
+    // A warning about the package's own chunks, which esbuild reports only outside of node_modules.
     logOverride: { "ignored-bare-import": "silent" },
-    // Not the settings by which the package itself is compiled.
+    // The settings for compiling the package itself must not apply here.
     tsconfigRaw: {},
   });
   return outputFiles[0].contents;

@@ -1,19 +1,19 @@
-// A route of Next.js (App Router) on the edge runtime: answers `POST {"pixels": [64 numbers]}` with the digit that they
-// show. The token stays on the server: a page that calls the route never sees it.
+// A route of Next.js (App Router) on the edge runtime: responds to `POST {"pixels": [64 numbers]}` with the digit that
+// they show. The token stays on the server, so pages that call the route never see it.
 //
-// Put it at app/api/predict/route.ts, and this into .env.local, or into the settings of where the app is deployed:
+// Save it as app/api/predict/route.ts. Put this into .env.local, or into the settings of your deployment:
 //
 //   EAS_ENDPOINT=1234567890.cn-shanghai.pai-eas.aliyuncs.com
 //   EAS_SERVICE_NAME=digits
 //   EAS_TOKEN=…
 //
-// Not `NEXT_PUBLIC_…`: such a variable is built into the pages.
+// Do not name the variables `NEXT_PUBLIC_…`: those are built into the pages.
 import { isEasError, PredictClient, TFRequest } from "eas-prediction";
 
-// Next.js 16.4 still has it, and advises its Node runtime for new routes: without this line the same code runs there.
+// Next.js 16.4 recommends its Node runtime for new routes. Without this line the same code runs there.
 export const runtime = "edge";
 
-// One for all requests.
+// All requests share the client.
 const client = new PredictClient({
   endpoint: process.env.EAS_ENDPOINT,
   serviceName: process.env.EAS_SERVICE_NAME,
@@ -27,13 +27,13 @@ export async function POST(request: Request): Promise<Response> {
   try {
     const response = await client.predict(
       new TFRequest("predict_images").addFeed("images", [1, 64], TFRequest.DT_FLOAT, pixels),
-      { signal: request.signal }, // whoever leaves ends the call too
+      { signal: request.signal }, // a caller that disconnects ends the call
     );
     const [digit] = response.getNumbers("labels");
     return Response.json({ digit, probabilities: response.getNumbers("scores") });
   } catch (error) {
     if (!isEasError(error)) throw error;
-    console.error(error.code, error.message); // no error holds the token
+    console.error(error.code, error.message); // no error contains the token
     return Response.json({ error: error.code }, { status: 502 });
   }
 }
