@@ -1,4 +1,4 @@
-// A server of HTTP/1.1 on bare sockets, since `node:http` would be slower than the clients that it is to measure.
+// An HTTP/1.1 server on bare sockets, because `node:http` would be slower than the clients that it measures.
 
 import { once } from "node:events";
 import { createServer } from "node:net";
@@ -7,14 +7,14 @@ const HEAD_END = Buffer.from("\r\n\r\n");
 const LENGTH = /\r\ncontent-length: *(\d+)/i;
 
 /**
- * Calls `onRequest(socket, request, body)` when a request has come whole. `requestOf` makes the request of its head; one with
- * `skipsBody` is given none. A socket for which `onRequest` returns true is the caller's from then on.
+ * Calls `onRequest(socket, request, body)` for each complete request. `requestOf` parses the head. A request with
+ * `skipsBody` has no body argument. If `onRequest` returns true, the caller owns the socket from then on.
  */
 export function bareServer(requestOf, onRequest) {
   return createServer({ noDelay: true }, (socket) => {
-    /** Bytes of the body that are still to come. */
+    /** Bytes of the body that have not arrived yet. */
     let missing = 0;
-    /** The beginning of a head that came in pieces. */
+    /** The beginning of a head that arrived in several chunks. */
     let held;
     let request;
     let body = [];
@@ -47,12 +47,12 @@ export function bareServer(requestOf, onRequest) {
       }
     };
     socket.on("data", onData);
-    // Contenders close when they are done, some of them with a reset.
+    // Contenders close their connections when they are done, some of them with a reset.
     socket.on("error", () => {});
   });
 }
 
-/** Listens on loopback; the origin. */
+/** Listens on loopback. Returns the origin. */
 export async function listen(server) {
   server.listen(0, "127.0.0.1");
   await once(server, "listening");

@@ -3,8 +3,8 @@
 import { cpuRatio, ratio } from "./measure.mjs";
 
 /**
- * A bar: `limit` is "≤ 2.5" or "≥ 4", `figures` have the median that it is about, and the range, since a median near its bar
- * on a noisy machine proves little.
+ * A bar: `limit` is "≤ 2.5" or "≥ 4". `figures` has the median and the range, because a median close to its bar
+ * proves little on a noisy machine.
  */
 export function bar(what, limit, figures, note = "") {
   const [sign, number] = limit.split(" ");

@@ -1,10 +1,10 @@
-// `npm run bench:check`: the cases in their short form, held to bounds that only a fault of a whole order of magnitude breaks.
-// Ratios alone, never times, since it runs on whatever machine CI has; what does not hold is measured once more before it fails.
-// Needs the built package, and neither Python nor a network.
+// `npm run bench:check`: the cases in their short form, with bounds that only a regression by an order of magnitude
+// violates. It checks ratios and not times, since CI machines differ. A failed check is measured once more. It needs
+// the built package, but neither Python nor a network.
 
 import { ratio } from "./measure.mjs";
 
-/** Adding a check is adding a line: the case's file, its table, and what is measured of it. */
+/** The checks: the file of the case, its table, and the figure. */
 const CHECKS = [
   ratioCheck("codec", "encode float32", "ours", "copy", "≤ 10"),
   ratioCheck("codec", "decode float32", "ours", "copy", "≤ 10"),
@@ -32,13 +32,13 @@ function ratioCheck(from, table, over, under, limit) {
   return check(from, table, `${table}: ${over} / ${under}`, (group) => ratio(group, over, under).median, limit);
 }
 
-/** Quadratic growth has 2. */
+/** The exponent of quadratic growth is 2. */
 function exponentCheck(table, key) {
   const upper = ({ fits }) => fits.find((one) => one.key === key).upper;
   return check("growth", table, `${table}: exponent of ${key}`, upper, "≤ 1.6");
 }
 
-/** Of all, with what is measured again. */
+/** Maximum duration of all checks, in milliseconds. */
 const MAX_MS = 300_000;
 setTimeout(() => {
   console.error(`not done after ${MAX_MS / 1000} s`);
@@ -50,7 +50,7 @@ const holds = ({ limit }, value) => {
   return sign === "≤" ? value <= Number(number) : value >= Number(number);
 };
 
-/** The table of a case, measured now. */
+/** Measures the table of a case. */
 async function measureTable({ from, table }) {
   const { run } = await import(`./${from}/${from}.mjs`);
   const [group] = await run(

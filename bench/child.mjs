@@ -1,10 +1,10 @@
-// Both ends of a process of this folder that does one thing at a time when it is told to. Contenders are such processes, so
-// that none runs on code that the engine has compiled for another one's objects, or beside another one's garbage (tried: a
-// copy of 600 KB takes twice as long in a process that has just run the generated codec).
+// A child process that performs one task at a time on request. Each contender is one, so that it does not share
+// compiled code or garbage with others. (In a process that had just run the generated codec, a copy of 600 KB took
+// twice as long.)
 
 import { fork } from "node:child_process";
 
-/** The near end: starts `file` of this folder, which ends when this process does. */
+/** The parent's side. Starts `file` of this folder, which ends when this process does. */
 export class Child {
   #id = 0;
 
@@ -13,7 +13,7 @@ export class Child {
     this.pid = this.process.pid;
   }
 
-  /** What the child's method `name` returns; rejects with its error. */
+  /** Resolves with the result of the child's method `name`. Rejects with its error. */
   async ask(name, order) {
     const id = ++this.#id;
     const answer = new Promise((resolve, reject) => {
@@ -36,10 +36,10 @@ export class Child {
   }
 }
 
-/** What the process was started with. */
+/** The arguments of the process. */
 export const settings = () => JSON.parse(process.argv[2]);
 
-/** The far end: answers with what `methods` return. */
+/** The child's side. Responds with the results of `methods`. */
 export function serve(methods) {
   process.on("message", async ({ id, name, order }) => {
     try {

@@ -1,4 +1,4 @@
-// What the cases send and receive: the same numbers in every process and every run.
+// The data of the cases: the same numbers in every process and every run.
 
 /** Elements of a 1 × 224 × 224 × 3 image, the tensor of most figures. */
 export const ELEMENTS = 150_528;
@@ -8,18 +8,21 @@ export const INPUT = "image";
 export const OUTPUT = "logits";
 export const TOKEN = "NDFkODY1MjFhYWFhYmJiYmNjY2NkZGRk";
 
-/** Services of bench/server.mjs: one that answers with as much as it is sent, for each size of body; and one that reports. */
+/**
+ * Services of bench/calls/server.mjs: one for each body size, which responds with as many bytes, and one that
+ * reports requests.
+ */
 export const SMALL = "small";
 export const CHECK = "check";
-/** Elements of the tensors that go to and come from the other services. */
+/** Elements of the tensors of the other services. */
 export const TENSOR_ELEMENTS = { tensor64k: 16_384, tensor600k: ELEMENTS, tensor8m: 2_097_152 };
-/** Answered when the server is told to. */
+/** The service whose calls wait until the server is asked to respond. */
 export const HELD = "held";
-/** With `_` and a number behind it: an answer of so many bytes, or of a tensor of so many ones. */
+/** Prefix of services with a size: a response of that many bytes, or of a tensor with that many elements. */
 export const SIZED = "bytes";
 export const SIZED_TENSOR = "floats";
 
-/** Numbers in [0, 1) that are the same each time (mulberry32). */
+/** Returns seeded numbers in [0, 1) (mulberry32). */
 export function random(seed) {
   let state = seed;
   return () => {
@@ -35,7 +38,7 @@ export function floats(seed, length = ELEMENTS) {
   return Float32Array.from({ length }, () => next() * 2 - 1);
 }
 
-/** 1 KB that is no text. */
+/** 1 KB that is not text. */
 export function kilobyte(seed) {
   const next = random(seed);
   return Uint8Array.from({ length: 1024 }, () => next() * 256);

@@ -1,6 +1,6 @@
-// How everything here is measured. Two shared cores are noisy: what counts is the ratio of two contenders that ran within
-// the same seconds. So all contenders take turns in rounds, in an order that rotates; a ratio is taken within each round,
-// and what is reported is the median of those.
+// How everything here is measured. Two shared cores are noisy, so contenders are compared within the same seconds:
+// they take turns in rounds, in rotating order. A ratio is computed within each round, and the median of the ratios is
+// reported.
 
 import { readFileSync } from "node:fs";
 import { setFlagsFromString } from "node:v8";
@@ -10,22 +10,22 @@ setFlagsFromString("--expose-gc");
 const gc = runInNewContext("gc");
 
 /**
- * Collects young garbage now, so that no contender pays for what the one before it has left. Not all garbage: a full
- * collection makes the engine forget compiled code, and a sample would measure its compilation anew (tried: decoding a
- * tensor came out at 1.8 times a copy where it is 1.1 times).
+ * Collects young garbage, so that a contender does not pay for the previous one. A full collection would discard
+ * compiled code, and samples would include compilation. (With one, decoding a tensor measured 1.8 times a copy and
+ * not 1.1 times.)
  */
 export const collectGarbage = () => gc({ type: "minor" });
 
-/** A round is noisy when other processes took more than this share of one core during it. */
+/** A round is noisy if other processes used more than this share of a core. */
 const QUIET = 0.25;
-/** With fewer quiet rounds than this, all rounds are used, and the result says so. */
+/** With fewer quiet rounds, all rounds are used, and the result says so. */
 const ENOUGH = 5;
 
 /**
- * Measures contenders against each other. `sample` of each gives `{ value, ... }`, or a promise of it; further members are
- * averaged. The ceiling is the fastest of the contenders that it names; a contender may have one of its own.
- * `processes` are those whose load is the measurement's own. Makes `rounds` quiet rounds, or as many rounds as there is
- * time for in `budget` milliseconds.
+ * Measures contenders against each other. Each `sample` returns `{ value, ... }` or a promise of it; further members
+ * are averaged. The ceiling is the fastest of the named contenders. A contender may have its own. `processes` are
+ * those whose load belongs to the measurement. It runs `rounds` quiet rounds, or as many as fit into `budget`
+ * milliseconds.
  */
 export async function measure({ name, unit, ceiling, contenders, rounds, budget, processes }) {
   const made = [];
@@ -62,13 +62,13 @@ export async function measure({ name, unit, ceiling, contenders, rounds, budget,
   return group;
 }
 
-/** The ratio of `over` to `under`, or to the fastest of several, taken within each round. */
+/** Returns the ratio of `over` to `under`, or to the fastest of several, computed within each round. */
 export function ratio(group, over, under) {
   const ceiling = fastest(group, under);
   return summary(group.samples.map((round) => round[over].value / round[ceiling].value));
 }
 
-/** As `ratio`, by the processor time that one takes: other processes disturb it less than the time on the clock. */
+/** Returns the ratio of processor times, which other processes disturb less than wall-clock time. */
 export function cpuRatio(group, over, under) {
   const ceiling = fastest(group, under);
   return summary(
@@ -79,10 +79,10 @@ export function cpuRatio(group, over, under) {
   );
 }
 
-/** What goes into results.json: all but the samples, of which the figures are made. */
+/** Returns the result without its samples. */
 export const withoutSamples = ({ samples, ...group }) => group;
 
-/** The one with the best median. Not the best of each round: on a noisy machine, that is the luckiest. */
+/** Returns the contender with the best median. The best of each round would be the luckiest on a noisy machine. */
 function fastest({ unit, samples }, names) {
   const better = unit === "ms" ? -1 : 1;
   const median = (name) => summary(samples.map((round) => round[name].value)).median;
@@ -90,8 +90,8 @@ function fastest({ unit, samples }, names) {
 }
 
 /**
- * Samples of the processor alone: `run` in a loop for about `milliseconds`, so that each sample has its own share of garbage
- * collection. What `run` returns is kept a while, so that nothing is optimised away.
+ * Samples processor-bound work: runs `run` in a loop for about `milliseconds`, so that each sample includes its
+ * share of garbage collection. Results of `run` are kept for a while, so that the engine cannot remove the work.
  */
 export async function loop(run, { milliseconds = 30, leadIn = 8, warmUp = 300, asynchronous = false } = {}) {
   const repeat = repeating(run, asynchronous);
@@ -105,7 +105,7 @@ export async function loop(run, { milliseconds = 30, leadIn = 8, warmUp = 300, a
   const count = Math.ceil(milliseconds / once);
   return async () => {
     collectGarbage();
-    // After the wait for its turn, with cold caches, and maybe with code that the engine has dropped.
+    // After waiting for its turn, a contender has cold caches, and its compiled code may have been discarded.
     const ready = performance.now() + leadIn;
     do await repeat(1);
     while (performance.now() < ready);
@@ -113,7 +113,7 @@ export async function loop(run, { milliseconds = 30, leadIn = 8, warmUp = 300, a
   };
 }
 
-/** As `loop`, for what takes seconds: one run is a sample, and nothing is run before it. */
+/** Samples work that takes seconds: one run per sample, without a warm-up. */
 export function single(run) {
   const repeat = repeating(run, false);
   return () => {
@@ -122,7 +122,7 @@ export function single(run) {
   };
 }
 
-/** Only what is asynchronous is awaited: that takes as long as a small tensor. */
+/** Only promises are awaited, because an await takes as long as encoding a small tensor. */
 function repeating(run, asynchronous) {
   if (!asynchronous) {
     return (count) => {
@@ -139,7 +139,7 @@ async function timed(repeat, count) {
   const start = performance.now();
   await repeat(count);
   const value = (performance.now() - start) / count;
-  // With the threads that collect garbage.
+  // Includes the threads that collect garbage.
   const { user, system } = process.cpuUsage(cpuBefore);
   return { value, cpuMicroseconds: (user + system) / count };
 }
@@ -156,12 +156,12 @@ function mean(numbers) {
   return numbers.reduce((sum, number) => sum + number, 0) / numbers.length;
 }
 
-/** Four digits: more would only pretend. */
+/** Four significant digits. More would suggest a false precision. */
 function rounded(number) {
   return Number(number.toPrecision(4));
 }
 
-/** Seconds of processor time that a process has used, all its threads together, and those of its children that have ended. Linux. */
+/** Returns the seconds of processor time of a process, with its threads and its finished children. Linux only. */
 export function cpuSeconds(pid) {
   const stat = readFileSync(`/proc/${pid}/stat`, "latin1");
   const fields = stat.slice(stat.lastIndexOf(")") + 2).split(" ");
@@ -175,7 +175,7 @@ function load(processes) {
   return { busy, own, at: performance.now() / 1000 };
 }
 
-/** Cores that something else kept busy. */
+/** Returns the number of cores that other processes used. */
 function outsideLoad(before, after) {
   const outside = after.busy - before.busy - (after.own - before.own);
   return Math.max(0, rounded(outside / (after.at - before.at)));

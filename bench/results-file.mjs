@@ -1,4 +1,4 @@
-// RESULTS.md, of which each measurement writes its own sections and leaves the others as they are.
+// RESULTS.md: each measurement replaces its own sections and keeps the others.
 
 import { existsSync, readFileSync, writeFileSync } from "node:fs";
 
@@ -7,7 +7,7 @@ const file = new URL("RESULTS.md", import.meta.url);
 const INTRODUCTION =
   "# Results\n\nWritten by `npm run bench` and `npm run size`; what they mean is in [NOTES.md](NOTES.md).\n";
 
-/** Puts `text` in the place of the section of this heading, or behind all others. */
+/** Replaces the section with this heading, or appends it. */
 export function writeSection(heading, text) {
   const [, ...old] = existsSync(file) ? readFileSync(file, "utf8").split(/^## /m) : [""];
   const sections = new Map(old.map((section) => [section.slice(0, section.indexOf("\n")), section]));

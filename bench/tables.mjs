@@ -1,6 +1,6 @@
-// Tables that read as well in a terminal as in Markdown.
+// Formats tables for the terminal and for Markdown.
 
-/** A group of `measure`, or one that has its own `columns`, `rows` and `caption`. */
+/** Formats a group of `measure`, or a group with its own `columns`, `rows` and `caption`. */
 export function table(group) {
   if (group.rows) return `### ${group.name}\n\n${markdown(group.columns, group.rows)}\n\n${group.caption}`;
   const { name, unit, contenders, roundsUsed, rounds, quiet, outsideLoad } = group;

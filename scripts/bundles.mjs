@@ -1,4 +1,4 @@
-// What of this package ends in a page: bundles of the built package, as a consumer's bundler makes them.
+// Bundles of the built package, as a consumer's bundler creates them.
 
 import { relative } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -9,7 +9,7 @@ const root = fileURLToPath(new URL("..", import.meta.url));
 
 export const ESBUILD_VERSION = version;
 
-/** `bar` is what is wanted, `budget` what is enforced; both in kB of 1,000 bytes, minified and gzipped. */
+/** `bar` is the goal and `budget` the enforced limit, in kB of 1,000 bytes, minified and gzipped. */
 export const CASES = [
   {
     name: "string predict",
@@ -37,7 +37,7 @@ export const CASES = [
   },
 ];
 
-/** How esbuild bundles what a page would import, with no settings of its own. */
+/** Returns the esbuild options for the imports of a page, with the defaults of a consumer. */
 export function pageOf(code) {
   return {
     stdin: { contents: code, resolveDir: root },
@@ -45,7 +45,7 @@ export function pageOf(code) {
     minify: true,
     format: "esm",
     platform: "browser",
-    // Without this repository's own compiler settings, which a consumer does not have.
+    // Without the compiler settings of this repository, which consumers do not have.
     tsconfigRaw: {},
     write: false,
     metafile: true,
@@ -54,9 +54,8 @@ export function pageOf(code) {
 }
 
 /**
- * Bundles `code` for a browser with esbuild's own defaults, but in pieces, as other bundlers do by themselves: what is imported
- * on first use is in files of its own. Measures what the page loads at its start; `kB` is what a server that compresses sends
- * of it.
+ * Bundles `code` for a browser with code splitting, as most bundlers do by default. Measures the files that the page
+ * loads at its start; `kB` is their gzipped size.
  */
 export async function bundle(code) {
   const { outputFiles, metafile } = await build({

@@ -1,5 +1,5 @@
-// Checks that proto/ is clean (buf lint, buf format) and that src/gen is what `buf generate` makes of it, byte for byte.
-// Needs no network. Exits with 1 when something is wrong.
+// Checks that proto/ passes buf lint and buf format, and that src/gen equals the output of `buf generate`. Needs no
+// network. Exits with 1 on a failure.
 
 import { spawnSync } from "node:child_process";
 import { mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
@@ -10,7 +10,7 @@ import { fileURLToPath } from "node:url";
 const root = fileURLToPath(new URL("..", import.meta.url));
 const bin = join(root, "node_modules", ".bin");
 
-/** Runs buf from node_modules, where it also finds its plugin; says whether it succeeded. */
+/** Runs buf from node_modules, which also contains its plugin. Returns whether it succeeded. */
 function buf(...args) {
   const env = { ...process.env, PATH: bin + delimiter + process.env.PATH };
   const { status, error } = spawnSync(join(bin, "buf"), args, { cwd: root, env, stdio: "inherit" });
@@ -19,7 +19,7 @@ function buf(...args) {
   return status === 0;
 }
 
-/** Paths of all files under a folder; none when there is no such folder. */
+/** Returns the paths of all files below a folder, or an empty list. */
 function filesIn(folder) {
   try {
     const entries = readdirSync(folder, { recursive: true, withFileTypes: true });
@@ -32,11 +32,11 @@ function filesIn(folder) {
   }
 }
 
-/** Regenerates into a temporary folder and says, line by line, where src/gen is different. */
+/** Generates into a temporary folder and returns the differences from src/gen, one per line. */
 function checkFresh() {
   const temporary = mkdtempSync(join(tmpdir(), "check-proto-"));
   try {
-    // -o is put before the plugin's own `out`: all other settings of buf.gen.yaml stay.
+    // `-o` is the prefix of the plugin's `out`. All other settings of buf.gen.yaml stay.
     if (!buf("generate", "-o", temporary)) return false;
     const [made, kept] = [join(temporary, "src", "gen"), join(root, "src", "gen")];
     const [madeFiles, keptFiles] = [new Set(filesIn(made)), new Set(filesIn(kept))];

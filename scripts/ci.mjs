@@ -1,9 +1,12 @@
-// What .ci/run calls: the test command of CONTRIBUTING.md, then what is slower. The closing line counts what the runners report.
+// The program of .ci/run: the test command of README, then the slower suites. The last line counts what they report.
 import { spawnSync } from "node:child_process";
 import { readFileSync, rmSync } from "node:fs";
 
 const REPORT = "test/.report/vitest.json";
-/** Each is one check: passed when it exits with 0. The table of runtimes is made of what the two before it reported. */
+/**
+ * Each is one check, which passes if it exits with 0. The table of runtimes needs the reports of the two suites
+ * before it.
+ */
 const CHECKS = [
   "lint",
   "typecheck",
@@ -26,7 +29,7 @@ const CHECKS = [
 
 let passed = 0;
 let failed = 0;
-/** What failed, for the summary: the end of the output is all that some CI systems keep. */
+/** Failures for the summary, because some CI systems keep only the end of the output. */
 const failures = [];
 
 function npm(...args) {
@@ -49,14 +52,14 @@ try {
       if (test.status === "failed") failures.push(`${name}: ${test.fullName}\n  ${test.failureMessages.join("\n  ")}`);
     }
   }
-  // A file that cannot even be loaded has no tests to count.
+  // A file that cannot be loaded has no tests to count.
   failed += testResults.filter(
     ({ status, assertionResults }) => status === "failed" && assertionResults.length === 0,
   ).length;
 } catch (error) {
   console.error(`no test report: ${error.message}`);
 }
-// Faults that no single test stands for, such as an unhandled rejection or a failed install.
+// Failures outside of tests, such as an unhandled rejection or a failed installation.
 if (!tested && failed === 0) {
   failed++;
   failures.push("npm cit");

@@ -1,5 +1,5 @@
-// Makes the files for `require` (.cjs) of those for `import` (.js) that tsup built, one of each. Not by tsup, which rewrites
-// the code for old runtimes as it goes: classes lose their names, and source maps name the folder of the build.
+// Converts the ESM files that tsup built (.js) to CommonJS (.cjs), one by one. tsup's own output lowers the syntax:
+// classes lose their names, and source maps contain the build folder.
 import { readdirSync } from "node:fs";
 import { readFile } from "node:fs/promises";
 import { build } from "esbuild";
@@ -14,13 +14,13 @@ const { warnings } = await build({
   platform: "node",
   target: "es2022",
   sourcemap: true,
-  // `import()` becomes `require`: Jest runs CommonJS where there is no import.
+  // `import()` becomes `require`, because Jest runs CommonJS without dynamic imports.
   supported: { "dynamic-import": false },
   plugins: [
     {
       name: "neighbours",
       setup({ onLoad }) {
-        // A file names its neighbours by the names that require() resolves.
+        // Relative imports use the names that `require()` resolves.
         onLoad({ filter: /\.js$/ }, async ({ path }) => ({
           contents: (await readFile(path, "utf8")).replace(/((?:from|import) ?\(?"\.{1,2}\/[^"]+)\.js"/g, '$1.cjs"'),
         }));

@@ -1,6 +1,6 @@
-// Adds to package-lock.json the optional packages of other platforms that the registry in use does not have: npm leaves
-// them out of the lock then, and `npm ci` refuses a lock without them. Run it after `npm install` changed the lock; its
-// argument is the lock's folder, "." when absent.
+// Adds optional packages for other platforms to package-lock.json. npm leaves them out of the lock if the registry in
+// use lacks them, and `npm ci` then refuses the lock. Run it after `npm install` has changed the lock. The argument is
+// the folder of the lock, by default ".".
 import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 
@@ -24,7 +24,7 @@ for (const [path, { optionalDependencies = {}, dev }] of Object.entries(lock.pac
         : undefined;
     if (!os) throw new Error(`${name}: no platform in its name`);
     lock.packages[`node_modules/${name}`] = {
-      // The lowest version of a range such as "^0.1.0": a lock holds no ranges.
+      // The lowest version of a range such as "^0.1.0", because a lock contains no ranges.
       version: version.replace(/^[~^]/, ""),
       ...(cpu && { cpu: [CPU[cpu] ?? cpu] }),
       ...(dev && { dev }),

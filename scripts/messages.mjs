@@ -1,5 +1,5 @@
-// `npm run messages`: every error message, warning and hint of src on one Markdown page, for review. Prints the page, or with
-// `--write` writes it to test/.report/messages.md.
+// `npm run messages`: lists every error message, warning and hint of src on a Markdown page, for review. With
+// `--write`, writes the page to test/.report/messages.md.
 
 import { mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
@@ -11,17 +11,17 @@ const root = fileURLToPath(new URL("..", import.meta.url));
 /** Calls and constructors whose arguments are messages, by the last part of their name. */
 const MESSAGE_CALLS = /Error$|^(unfit|warn|fail|reject|refuse)$/;
 
-/** Other literals count as messages when they read like prose, as those of tables and of helpers that build messages do. */
+/** Other literals count as messages if they look like prose, as in tables and helpers. */
 const PROSE = /[a-z]{2}[^\n]* [a-z]{2}[^\n]* [a-z]/i;
 
-/** The last part of the name of what is called: "warn" for `logger.warn(…)`. */
+/** Returns the last part of the name of a callee: "warn" for `logger.warn(…)`. */
 function calleeName(node) {
   const callee = node.expression;
   if (ts.isIdentifier(callee)) return callee.text;
   return ts.isPropertyAccessExpression(callee) ? callee.name.text : "";
 }
 
-/** The text of a literal, with `${…}` as in the source; of a concatenation, its parts joined. */
+/** Returns the text of a literal, with `${…}` as in the source. Joins the parts of a concatenation. */
 function textOf(node, source) {
   if (ts.isStringLiteralLike(node)) return node.text;
   if (ts.isTemplateExpression(node)) return node.getText(source).slice(1, -1);
@@ -39,7 +39,10 @@ function isText(node) {
   return isConcatenation(node) && (isText(node.left) || isText(node.right));
 }
 
-/** The messages of a source file, in order. `from` is the call that takes the message, or "" for prose elsewhere. */
+/**
+ * Returns the messages of a source file, in order. `from` is the callee that receives the message, or "" for other
+ * prose.
+ */
 function messagesOf(path) {
   const text = readFileSync(join(root, path), "utf8");
   const source = ts.createSourceFile(path, text, ts.ScriptTarget.Latest, true);

@@ -1,5 +1,6 @@
-// `node scripts/size-by-module.mjs "string predict"`: what each source module adds to a page, as bench/NOTES.md tells it. That is
-// how much smaller the bundle is without the module's text: less than the module alone, since gzip knows most of it already.
+// `node scripts/size-by-module.mjs "string predict"`: prints what each source module adds to a page, for
+// bench/NOTES.md. That is the reduction of the gzipped bundle without the module's text. It is less than the module's
+// own size, because gzip reuses text of other modules.
 
 import { readFileSync } from "node:fs";
 import { relative } from "node:path";
@@ -16,14 +17,14 @@ if (!found) {
   process.exit(1);
 }
 
-/** A statement behind each module, by which its text is found in the bundle. */
+/** A statement after each module, which marks its text in the bundle. */
 const MARK = "globalThis.endOfModule";
 
 const { outputFiles } = await build({
   stdin: { contents: found.code.replace("eas-prediction", `${root}src/index.ts`), resolveDir: root },
   bundle: true,
   minify: true,
-  // Else statements of modules are joined, and the marks are inside.
+  // Otherwise esbuild joins statements of neighboring modules, and the marks are lost.
   minifySyntax: false,
   format: "esm",
   platform: "browser",
@@ -65,7 +66,7 @@ function gzipped(text) {
   return gzipSync(text, { level: 9 }).length;
 }
 
-/** The program with an empty text in the place of each that has a blank between words. */
+/** Returns the program in which each string with a space between words is empty. */
 function withoutProse(program) {
   const file = ts.createSourceFile("bundle.js", program, ts.ScriptTarget.Latest, false, ts.ScriptKind.JS);
   let out = "";

@@ -1,9 +1,12 @@
-// The barest client that undici allows, which the SDK is built on.
+// The simplest client that undici allows. The SDK is built on the same method.
 
 import { Agent } from "undici";
 import { Collector } from "./collector.mjs";
 
-/** Makes `call(service, input)`, which gives the answer's body; `bodyOf` makes the bytes to send of the input. */
+/**
+ * Returns `call(service, input)`, which resolves with the body of the response. `bodyOf` converts the input into
+ * bytes.
+ */
 export function dispatching({ origin, connections, authorize }, bodyOf = (body) => body) {
   const agent = new Agent({ connections, headersTimeout: 0, bodyTimeout: 0 });
   return (service, input) =>

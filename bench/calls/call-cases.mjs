@@ -1,13 +1,13 @@
-// What is called: how large, how many at once, how long, and by whom.
+// The cases of calls: sizes, concurrency, duration and contenders.
 
 import { SMALL } from "../data.mjs";
 
-/** Of every contender; calls beyond it wait for one. */
+/** Connections of each contender. Further calls wait. */
 export const CONNECTIONS = 64;
-/** The most calls of one sample: a bound, far above what any of them reaches. */
+/** Maximum number of calls in a sample, far above what a contender reaches. */
 export const LIMIT = 200_000;
 
-/** Bodies, and how long a sample is: long enough for many of them. */
+/** Body sizes, and the duration of a sample, which allows many calls. */
 const SIZES = [
   { size: "1 KB", service: SMALL, milliseconds: 80, leadIn: 20, warmUp: 300 },
   { size: "64 KB", service: "tensor64k", milliseconds: 80, leadIn: 20, warmUp: 300 },
@@ -15,13 +15,12 @@ const SIZES = [
   { size: "8 MB", service: "tensor8m", milliseconds: 400, leadIn: 100, warmUp: 200 },
 ];
 const IN_FLIGHT = [1, 8, 64, 512];
-/** 512 bodies of 8 MB and their answers would be 8 GB. */
+/** 512 requests of 8 MB and their responses would occupy 8 GB. */
 const LEFT_OUT = ["8 MB, 512 in flight"];
 
 /**
- * Those that bars are about have more rounds and all contenders. Short samples in many rounds: the machine's speed changes
- * within seconds, and what is compared should share it. The first has the long warm-up, in which the engine compiles what
- * all of them run.
+ * Cases with a bar have more rounds and all contenders. Samples are short and rounds many, because the speed of the
+ * machine changes within seconds. The first case warms up the engine.
  */
 const BARS = {
   "1 KB, 64 in flight": { milliseconds: 120, leadIn: 30, warmUp: 1500, rounds: 8, withPython: true },
@@ -31,7 +30,7 @@ const BARS = {
   "600 KB, 1 in flight": { milliseconds: 120, leadIn: 15, warmUp: 400, rounds: 7 },
 };
 const ROUNDS = 3;
-/** A second and more for each call, when 64 take turns. */
+/** With 64 calls in flight, each takes more than a second. */
 const LONG = { "8 MB, 64 in flight": { milliseconds: 1500, leadIn: 200, warmUp: 1500, rounds: 2 } };
 
 const all = SIZES.flatMap(({ size, ...sample }) =>
@@ -50,10 +49,10 @@ export const CASES = [
 const token = (name) => ({ name, signed: false });
 const signed = (name) => ({ name, signed: true });
 const PLAIN = ["undici.request", "node:http", "Agent.dispatch", "fetch", "predict"];
-/** What tells apart what encoding costs and what the call does. */
+/** Separates the cost of encoding from the cost of the call. */
 const BREAKDOWN = ["predict, zeroCopy", "predict, ready bytes", "Agent.dispatch, fresh body"];
 
-/** Who takes part in the case of this name; in the `short` form only who is compared. */
+/** Returns the contenders of a case. The `short` form has only those that are compared. */
 export function contendersOf(name, short = false) {
   if (short) return ["Agent.dispatch", "predict"].map(token);
   if (!(name in BARS)) return [...PLAIN.map(token), ...["Agent.dispatch", "predict"].map(signed)];

@@ -16,7 +16,7 @@ const encodes = ENCODING.includes(name);
 
 const inputs = { [SMALL]: kilobyte(1) };
 
-/** Made when they are first asked for: not every process sends 8 MB. */
+/** Created on first use, because not every process sends 8 MB. */
 function inputOf(service) {
   if (inputs[service] === undefined) {
     const elements = TENSOR_ELEMENTS[service];
@@ -26,7 +26,7 @@ function inputOf(service) {
   return inputs[service];
 }
 
-/** Proves that right bytes go out and right bytes come back, before anything is timed. */
+/** Proves that requests and responses are correct before anything is timed. */
 async function verify(service) {
   const input = inputOf(service);
   const answer = await call(service, input);
@@ -38,7 +38,7 @@ async function verify(service) {
       : new Float32Array(fromBinary(PredictResponseSchema, answer).outputs[OUTPUT].floatVal);
     deepStrictEqual(values, floats(2, TENSOR_ELEMENTS[service]));
   }
-  // The report is no tensor: where the call encodes one, its answer must not be read as one.
+  // The report is not a tensor, so a contender that decodes responses must not decode it.
   const isRequest = encodes && service !== SMALL;
   const report = JSON.parse(new TextDecoder().decode(await call(CHECK, isRequest ? reportOf(input) : input)));
   equal(report.authorization, signed ? "signature" : "token");
@@ -53,7 +53,7 @@ function reportOf(request) {
   };
 }
 
-/** Keeps `inFlight` calls under way and counts those that end between two moments, when all is running. */
+/** Keeps `inFlight` calls running and counts those that complete within the sample. */
 async function sample({ service, inFlight, milliseconds, leadIn, limit }) {
   const input = inputOf(service);
   const durations = [];
@@ -75,7 +75,7 @@ async function sample({ service, inFlight, milliseconds, leadIn, limit }) {
   // A failed call ends the sample at once.
   await Promise.race([callers, delay(leadIn)]);
   const from = state();
-  // On a busy machine, no call may end in one period.
+  // On a busy machine, a period may pass without a completed call.
   do await Promise.race([callers, delay(milliseconds)]);
   while (ended === from.ended);
   const to = state();

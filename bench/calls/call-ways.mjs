@@ -10,10 +10,13 @@ import { dispatching } from "./bare-dispatch.mjs";
 
 const CONTENT_TYPE = "application/octet-stream";
 
-/** Each makes `call(service, input)`, which gives the answer's body, or fails if the status is not 200. */
+/**
+ * Each returns `call(service, input)`, which resolves with the body of the response and rejects if the status is not
+ * 200.
+ */
 export const WAYS = {
   "Agent.dispatch": (settings) => dispatching(settings),
-  /** With its body in fresh memory, as it is for all who have numbers and no bytes: copied, which no encoder can undercut. */
+  /** The body is copied into fresh memory, which every encoder of numbers has to do at least. */
   "Agent.dispatch, fresh body": (settings) => dispatching(settings, (body) => new Uint8Array(body)),
   "undici.request": ({ origin, connections, authorize }) => {
     const dispatcher = new Agent({ connections, headersTimeout: 0, bodyTimeout: 0 });
@@ -42,7 +45,7 @@ export const WAYS = {
     const agent = new HttpAgent({ keepAlive: true, maxSockets: connections, noDelay: true });
     return (service, body) =>
       new Promise((resolve, reject) => {
-        // Given as a list, they are all the headers that there are.
+        // Passed as a list, these are all headers that are sent.
         const headers = ["host", host, ...authorize(service, body), "content-length", String(body.length)];
         const outgoing = httpRequest(
           { agent, hostname, port, path: `/api/predict/${service}`, method: "POST", headers },
@@ -62,17 +65,17 @@ export const WAYS = {
         outgoing.end(body);
       });
   },
-  /** A tensor is encoded anew by each call, as every call of a user's does, and its answer is read into a `TFResponse`. */
+  /** Each call encodes a tensor and decodes the response into a `TFResponse`. */
   predict: (settings) => predicting(clientsOf(settings)),
   "predict, zeroCopy": (settings) => predicting(clientsOf(settings, { zeroCopy: true })),
-  /** The call alone: what is sent is bytes already, and what comes is left as it is. */
+  /** The call alone: bytes are sent, and the response is not decoded. */
   "predict, ready bytes": (settings) => {
     const clients = clientsOf(settings);
     return (service, bytes) => clients(service).predict({ toBinary: () => bytes, parseResponse: (body) => body });
   },
 };
 
-/** Those that take a request object in place of bytes. */
+/** Contenders that take a request object instead of bytes. */
 export const ENCODING = ["predict", "predict, zeroCopy"];
 
 const predicting = (clients) => (service, input) => clients(service).predict(input);
@@ -96,7 +99,7 @@ function clientsOf({ origin, connections, signed }, options = {}) {
   };
 }
 
-/** The headers that the SDK sends, in the form that undici and node:http take without a look at each. */
+/** The headers that the SDK sends, in the form that undici and node:http use without conversion. */
 export function authorization(signed) {
   if (!signed) {
     const headers = ["content-type", CONTENT_TYPE, "authorization", TOKEN];

@@ -1,5 +1,5 @@
-// `predict` against the bare clients that it could be built on, and against the official Python SDK, over loopback, with a
-// token and signed. The server and every contender are processes of their own; only one contender runs at a time.
+// `predict` against the bare clients that it could be built on, and against the official Python SDK, over loopback,
+// with a token and signed. The server and each contender are separate processes. One contender runs at a time.
 
 import { deepStrictEqual, equal } from "node:assert/strict";
 import { bar, ratioBar } from "../bars.mjs";
@@ -16,11 +16,11 @@ const PYTHON_THREADS = [1, 8];
 const signedName = (name) => `${name}, signed`;
 const pythonName = (threads) => signedName(`Python SDK, ${threads} ${threads === 1 ? "thread" : "threads"}`);
 
-/** All figures of the calls whose name is `wanted`, in requests a second; `short` has fewer rounds and contenders. */
+/** Measures the cases whose name is `wanted`, in requests per second. `short` has fewer rounds and contenders. */
 export async function run(wanted, report, { short = false } = {}) {
   const cases = CASES.filter(({ name }) => wanted(name));
   if (cases.length === 0) return [];
-  // At its best, which is with the C++ backend.
+  // The fastest installation, which uses the C++ backend.
   const [sdk] = !short && cases.some(({ withPython }) => withPython) ? pythonSdks() : [];
   const bare = short ? ["Agent.dispatch"] : BARE;
   const fleet = await Fleet.start(sdk);
@@ -32,7 +32,7 @@ export async function run(wanted, report, { short = false } = {}) {
       const here = new Set(taking.map(({ name }) => name));
       const sampled = taking.map(({ name, signed, child }) => ({
         name,
-        // No client can sign for nothing.
+        // Every client has to compute the signature.
         ceiling: signed ? bare.map(signedName).filter((name) => here.has(name)) : bare,
         sample: (milliseconds = order.milliseconds) =>
           child.ask("sample", { ...order, service, milliseconds, limit: LIMIT }),
@@ -81,7 +81,7 @@ export function bars(groups) {
   });
 }
 
-/** All processes that take part. Each contender is started when it is first needed. */
+/** The server and the contenders. Each process is started on first use. */
 class Fleet {
   #children = new Map();
   #verified = new Set();
@@ -98,7 +98,7 @@ class Fleet {
     return [process.pid, this.server.pid, ...Array.from(this.#children.values(), ({ child }) => child.pid)];
   }
 
-  /** Those of one table, each of which has shown that it sends and reads what it should. */
+  /** Returns the contenders of a table, after each has proved that it sends and reads correctly. */
   async contenders(names, service, withPython) {
     const taking = names.map(({ name, signed }) => this.#node(name, signed));
     const python = withPython ? PYTHON_THREADS.map((threads) => this.#python(threads)) : [];
@@ -138,13 +138,13 @@ class Fleet {
     return isNew;
   }
 
-  /** Checks every contender's answer, and that all send the same. */
+  /** Checks the response of each contender, and that all contenders send the same request. */
   async #verify(contenders, service) {
     const sent = [];
     for (const { name, signed, child } of contenders) {
       if (!this.#isNew(name, service)) continue;
       const { headers, md5 } = await child.ask("verify", service);
-      // What `fetch` adds of its own accord, and cannot be kept from.
+      // Headers that `fetch` always adds.
       const own = /^(connection|accept|accept-language|sec-fetch-mode|user-agent|accept-encoding)$/;
       const names = Object.keys(headers).filter((name) => !own.test(name));
       sent.push({ signed, md5, names: names.sort() });

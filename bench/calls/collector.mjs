@@ -1,6 +1,6 @@
-// What bare `Agent.dispatch` needs to give an answer's body.
+// A handler for `Agent.dispatch` that collects the body of a response.
 
-/** undici's handler in its older form, with which it hands over raw headers; the body is copied once. */
+/** A handler in undici's legacy form, which receives raw headers. It copies the body once. */
 export class Collector {
   constructor(resolve, reject) {
     this.resolve = resolve;

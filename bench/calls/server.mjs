@@ -1,5 +1,5 @@
-// The service that the cases call, in a process of its own. With answers made beforehand, so that it is not slower than the
-// clients that it is to measure.
+// The service that the cases call, in a process of its own. Its responses are prepared in advance, so that it is
+// faster than the clients.
 
 import { createHash, createHmac } from "node:crypto";
 import { create, toBinary } from "@bufbuild/protobuf";
@@ -9,7 +9,7 @@ import { bareServer, listen } from "../bare-server.mjs";
 import { serve } from "../child.mjs";
 import { CHECK, floats, HELD, kilobyte, OUTPUT, SIZED, SIZED_TENSOR, SMALL, TENSOR_ELEMENTS, TOKEN } from "../data.mjs";
 
-/** The path of a signed or unsigned call, and nothing else that calls.mjs might ask for by mistake. */
+/** Paths of signed and unsigned calls. */
 const REQUEST_LINE = /^POST \/api\/predict\/(\w+) HTTP\/1\.1\r\n/;
 
 const ANSWERS = { [SMALL]: answer("200 OK", kilobyte(2)) };
@@ -26,7 +26,7 @@ for (const [service, elements] of Object.entries(TENSOR_ELEMENTS)) {
   ANSWERS[service] = answer("200 OK", toBinary(PredictResponseSchema, tensor));
 }
 
-/** Sockets that wait for their answer, and who waits until they are so many. */
+/** Sockets that wait for a response, and the callback for when there are enough of them. */
 let waiting = [];
 let onWaiting = () => {};
 
@@ -45,7 +45,7 @@ const server = bareServer(
 
 serve({
   listen: () => listen(server),
-  /** Answers when `count` calls of the service HELD wait. */
+  /** Resolves when `count` calls of the service HELD are waiting. */
   async held(count) {
     while (waiting.length < count) {
       await new Promise((resolve) => {
@@ -53,14 +53,14 @@ serve({
       });
     }
   },
-  /** Answers them. */
+  /** Responds to the waiting calls. */
   release() {
     for (const socket of waiting) socket.write(ANSWERS[SMALL]);
     waiting = [];
   },
 });
 
-/** The answer of a service whose name says its size; undefined for other services. Made once. */
+/** Returns the response of a service whose name contains its size. Undefined for other services. Created once. */
 function sized(service) {
   const [kind, size] = service?.split("_") ?? [];
   if (kind === SIZED) ANSWERS[service] = answer("200 OK", new Uint8Array(Number(size)).fill(1));
@@ -68,7 +68,10 @@ function sized(service) {
   return ANSWERS[service];
 }
 
-/** A response with a tensor of `length` ones. Field by field: the generated codec would take a plain array of them. */
+/**
+ * Returns a response with a tensor of the given length. It is written field by field, because the generated code would
+ * require a plain array.
+ */
 function tensorOfOnes(length) {
   const shape = new BinaryWriter().tag(1, WireType.LengthDelimited).fork().int64(length).join();
   const array = new BinaryWriter();
@@ -80,17 +83,17 @@ function tensorOfOnes(length) {
   return new BinaryWriter().tag(1, WireType.LengthDelimited).bytes(entry.finish()).finish();
 }
 
-/** A whole answer in one piece of memory, with the headers of the gateway. */
+/** Returns a complete response in one buffer, with the headers of the gateway. */
 function answer(status, body) {
   const head =
     `HTTP/1.1 ${status}\r\nServer: bench\r\nDate: ${new Date().toUTCString()}\r\n` +
-    // Long, so that no connection of a contender that waits for its turn goes away.
+    // Long, so that connections of idle contenders stay open.
     "Connection: keep-alive\r\nKeep-Alive: timeout=600\r\n" +
     `Content-Type: application/octet-stream\r\nContent-Length: ${body.length}\r\n\r\n`;
   return Buffer.concat([Buffer.from(head, "latin1"), body]);
 }
 
-/** What came, and whether it is signed right; worked out here without any of the SDK's code. */
+/** Reports the request, and whether its signature is valid. Computed without code of the SDK. */
 function report(head, body) {
   const headers = Object.fromEntries(
     head

@@ -1,19 +1,19 @@
-// What the codec is measured with. A case is a format and the tensors of one message, or frames; it gives one table for each
+// The cases of the codec. A case has a format and the tensors of one message, or frames. It produces one table per
 // direction.
 
 import { ELEMENTS, floats, INPUT, random, SHAPE } from "../data.mjs";
 
-/** A list of numbers of a seed's own, as many as an image has. */
+/** Returns seeded random numbers, as many as an image has. */
 function list(Type, seed, make) {
   const next = random(seed);
   return Type.from({ length: ELEMENTS }, () => make(next));
 }
 
 const word = (next) => BigInt(Math.floor(next() * 2 ** 32));
-/** Any number of bits up to 31 is as likely as any other. */
+/** Each number of bits up to 31 is equally likely. */
 const anySize = (next) => 2 ** (next() * 31);
 
-/** What the values of a tensor are, and its dtype. */
+/** The values of a tensor, and its dtype. */
 const VALUES = {
   float32: ["DT_FLOAT", () => floats(1)],
   // One byte each on the wire: classes.
@@ -40,7 +40,7 @@ function flat(length) {
   return () => [{ name: INPUT, dtype: "DT_FLOAT", shape: [1, length], values: floats(1, length) }];
 }
 
-/** Words of 1 to 24 characters, and every tenth of them in Chinese, whose characters take three bytes. */
+/** Words of 1 to 24 characters. Every tenth is in Chinese, whose characters take three bytes. */
 function strings() {
   const next = random(10);
   const values = Array.from({ length: 10_000 }, (_, i) =>
@@ -49,7 +49,7 @@ function strings() {
   return [{ name: INPUT, dtype: "DT_STRING", shape: [values.length], values }];
 }
 
-/** As a ranking model has them: a value or a few for each of its features. */
+/** As in a ranking model: one value or a few per feature. */
 function features() {
   const all = floats(11, 8000);
   return Array.from({ length: 1000 }, (_, i) => ({
@@ -64,9 +64,9 @@ const CPP = "Python SDK, C++";
 const PIP = "Python SDK, pip";
 
 /**
- * `full`: the dearest way of each contender is measured beside its best, in enough rounds for a bar. `python`: against these
- * installs of the official SDK too; as pip installs it, one tensor takes a tenth of a second, so it has a part in few. `slow`:
- * the generated code takes seconds, and gigabytes; `alone`: so it has no part in this one.
+ * `full`: each contender's most expensive way is measured next to its best, in enough rounds for a bar. `python`:
+ * compares with these installations of the official SDK. `slow`: the generated code takes seconds and gigabytes.
+ * `alone`: the generated code is left out.
  */
 export const CASES = {
   float32: { format: "TF", tensors: image("float32"), full: true, python: [CPP, PIP] },

@@ -1,5 +1,5 @@
-// The ways of one kind to encode and to decode: ours, and a copy beside it, since what fresh memory costs depends on what
-// the process has had and given back before; or the generated codec's.
+// The ways to encode and decode of one contender: ours with a copy for comparison, or the generated codec. The copy
+// runs in the same process, because the cost of fresh memory depends on earlier allocations.
 
 import { createHash } from "node:crypto";
 import { writeFileSync } from "node:fs";
@@ -13,7 +13,7 @@ const { kind } = settings();
 let loops;
 
 serve({
-  /** Makes the ways, and answers with a proof of what each comes to; then warms them up. */
+  /** Creates the ways, returns a proof of their results, and warms them up. */
   async prepare({ direction, name, warmUp }) {
     const ways = waysOf(direction, CASES[name])[kind];
     const proofs = {};
@@ -25,7 +25,7 @@ serve({
     return proofs;
   },
   sample: (name) => loops[name](),
-  /** The values and a response of them, for contenders that are not JavaScript. */
+  /** Returns the values and a response with them, for contenders in other languages. */
   write({ name, values, response }) {
     const { format, tensors } = CASES[name];
     const { response: encode, contentOf } = FORMATS[format];
@@ -51,7 +51,7 @@ function encoding(format, tensors, full, slow) {
     },
     generated: { generated: { run: () => format.encode(message()), proof: digest, slow } },
   };
-  // At their best: the request is there, or the message, with plain arrays of numbers.
+  // Best case: the request or message exists, with plain arrays of numbers.
   if (full) {
     const ready = kind === "ours" ? build() : message();
     ways.ours["ours, toBinary only"] = { run: () => ready.toBinary(), proof: digest };
@@ -66,13 +66,13 @@ function decoding(format, tensors, full, slow) {
   const generated = () => format.contents(bytes, tensors);
   const ways = {
     ours: {
-      // What it copies is encoded: proved by decoding it.
+      // The copy is encoded data, which decoding proves.
       copy: { run: copying(bytes), proof: (copy) => digestValues(format.read(copy, tensors)) },
       ours: { run: () => format.read(bytes, tensors), proof: digestValues },
     },
     generated: { generated: { run: () => convert(generated()), proof: digestValues, slow } },
   };
-  // At its best: the caller is content with a plain array.
+  // Best case: the caller accepts a plain array.
   if (full) {
     const proof = (contents) => digestValues(convert(contents));
     ways.generated["generated, to a plain array"] = { run: generated, proof };
@@ -80,7 +80,7 @@ function decoding(format, tensors, full, slow) {
   return ways;
 }
 
-/** What is before the elements, and the elements in one piece, into fresh memory. */
+/** Copies the header and the elements into fresh memory. */
 function copying(bytes) {
   const head = bytes.slice(0, 64);
   const elements = bytes.slice(64);
@@ -96,7 +96,7 @@ function digest(bytes) {
   return createHash("sha256").update(bytes).digest("hex");
 }
 
-/** Of typed arrays their memory alone, as other languages have it too. */
+/** Compares only the memory of typed arrays, as other languages do. */
 function digestValues(values) {
   const hash = createHash("sha256");
   for (const one of values) hash.update(Array.isArray(one) ? JSON.stringify(one) : one);

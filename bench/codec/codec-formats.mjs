@@ -1,5 +1,5 @@
-// The formats of tensors: how each is written and read by this SDK, and by the code that Buf generates from its schema. Tensors
-// are `{ name, dtype, shape, values }`; the generated code has them with `contents`, as its messages want them.
+// The tensor formats, each with this SDK's code and with the code that Buf generates. Tensors are `{ name, dtype,
+// shape, values }`. The generated code has `contents`, as its messages need them.
 
 import { create, fromBinary, toBinary } from "@bufbuild/protobuf";
 import { OnnxRequest, OnnxResponse, TFRequest, TFResponse, TorchRequest, TorchResponse } from "eas-prediction";
@@ -21,7 +21,7 @@ const encoder = new TextEncoder();
 const decoder = new TextDecoder();
 const dimensions = (shape) => shape.map(BigInt);
 
-/** The content of an `ArrayProto`, and what a caller makes of it. */
+/** The content of an `ArrayProto`, and the values that a caller reads. */
 const arrayContent = ({ dtype, values }) =>
   dtype === "DT_STRING" ? values.map((text) => encoder.encode(text)) : Array.from(values);
 const arrayValues = (content, { dtype }) =>
@@ -33,7 +33,7 @@ const array = (dtypes, { dtype, shape }, content) => ({
   [FIELDS[dtype]]: content,
 });
 
-/** What every format has: see TF. */
+/** The members of each format. TF is an example. */
 export const FORMATS = {
   TF: {
     request(tensors) {
@@ -47,13 +47,13 @@ export const FORMATS = {
         dtype === "DT_STRING" ? response.getStrings(name) : response.getValues(name, dtype),
       );
     },
-    /** The content of a tensor as the generated code has it, and the values that a caller wants. */
+    /** The content of a tensor in the generated code, and the values that a caller reads. */
     contentOf: arrayContent,
     valuesOf: arrayValues,
     requestMessage: (tensors, contents) =>
       create(tf.PredictRequestSchema, { signatureName: SIGNATURE, inputs: tfMap(tensors, contents) }),
     encode: (message) => toBinary(tf.PredictRequestSchema, message),
-    /** A response of these tensors. */
+    /** Returns a response with these tensors. */
     response: (tensors, contents) =>
       toBinary(tf.PredictResponseSchema, create(tf.PredictResponseSchema, { outputs: tfMap(tensors, contents) })),
     contents(bytes, tensors) {
@@ -88,7 +88,7 @@ export const FORMATS = {
       return tensors.map(({ dtype }, index) => outputs[index][FIELDS[dtype]]);
     },
   },
-  /** Values are plain memory here, so the generated code has them as bytes. */
+  /** The format stores values as raw memory, so the generated code has bytes. */
   ONNX: {
     request(tensors) {
       const request = new OnnxRequest();
@@ -100,7 +100,7 @@ export const FORMATS = {
       return tensors.map(({ name, dtype }) => response.getValues(name, dtype));
     },
     contentOf: ({ values }) => new Uint8Array(values.buffer, values.byteOffset, values.byteLength),
-    // Copied, since other numbers than bytes cannot be read where the message ends up in memory.
+    // Copied, because typed arrays need aligned memory.
     valuesOf: (content, { dtype }) => new ARRAYS[dtype](new Uint8Array(content).buffer),
     requestMessage: onnxMessage,
     encode: (message) => toBinary(DataProtoSchema, message),

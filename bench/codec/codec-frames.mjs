@@ -1,4 +1,4 @@
-// Frames of a queue, as a get answers with them. Nothing in the public interface writes frames: what is put is the body alone.
+// Frames of a queue, as in the response to a get. No public function writes frames, because a put sends only the data.
 
 import { createHash } from "node:crypto";
 import { create, fromBinary, toBinary } from "@bufbuild/protobuf";
@@ -6,7 +6,7 @@ import { QueueClient } from "eas-prediction";
 import { DataFrameListProtoSchema } from "eas-prediction/proto/queue";
 import { random, TOKEN } from "../data.mjs";
 
-/** The answer of `count` frames with tags, and the ways to read it. */
+/** Returns a response of `count` frames with tags, and the ways to read it. */
 export function decodingFrames({ count, bytes: length }, copying) {
   const next = random(12);
   const frames = Array.from({ length: count }, (_, i) => ({

@@ -1,5 +1,5 @@
-// The codec against a copy into fresh memory, which is the least that can be done, against the codec that Buf generates from
-// the same schema, and against the official Python SDK.
+// The codec against a copy into fresh memory, which is the lower bound. Also against the codec that Buf generates, and
+// the official Python SDK.
 
 import { equal } from "node:assert/strict";
 import { mkdtempSync, rmSync } from "node:fs";
@@ -13,10 +13,13 @@ import { pythonSdks } from "../python/environment.mjs";
 import { PythonChild } from "../python/python-child.mjs";
 import { CASES } from "./codec-cases.mjs";
 
-/** `warmUp` is that of each way, `budget` that of one table when other processes keep the rounds from being quiet: milliseconds. */
+/**
+ * `warmUp` applies to each way. `budget` limits a table when other processes disturb the rounds. Both are in
+ * milliseconds.
+ */
 const SHORT = { rounds: 5, budget: 1200, warmUp: 60 };
 const FULL = { rounds: 7, budget: 2500, warmUp: 120 };
-/** A round takes a second with the SDK as pip installs it, four with the generated code of 5,000,000 elements. */
+/** A round takes one second with the SDK from pip, and four with generated code and 5,000,000 elements. */
 const LONG = { rounds: 7, budget: 10_000, warmUp: 200 };
 const SLOW = { rounds: 3, budget: 20_000, warmUp: 60 };
 
@@ -30,13 +33,13 @@ const TABLES = Object.entries(CASES).flatMap(([name, { format, ...rest }]) =>
   })),
 );
 
-/** Of TF's tensors "encode float32", of others "Torch: encode of float32". */
+/** Names of tables: "encode float32" for TF, "Torch: encode of float32" for others. */
 function nameOf(format, direction, name) {
   const prefix = `${format}: `;
   return name.startsWith(prefix) ? `${prefix}${direction} of ${name.slice(prefix.length)}` : `${direction} ${name}`;
 }
 
-/** All figures of the codec whose name is `wanted`, in milliseconds for one message; the `short` form has no Python. */
+/** Measures the cases whose name is `wanted`, in milliseconds per message. The `short` form leaves out Python. */
 export async function run(wanted, report, { short = false } = {}) {
   const tables = TABLES.filter(({ title }) => wanted(title));
   const results = [];
@@ -49,7 +52,7 @@ export async function run(wanted, report, { short = false } = {}) {
   const folder = mkdtempSync(join(tmpdir(), "eas-bench-"));
   const pythons = sdks.map(({ name, python }) => ({ sdk: name, child: new PythonChild(python, "codec") }));
   try {
-    // Processes of its own for each format: 5,000,000 floats come last, and leave a heap behind.
+    // Each format has its own processes. 5,000,000 floats come last, because they leave a large heap.
     for (const format of new Set(tables.map(({ format }) => format))) {
       const children = ["ours", "generated"].map((kind) => new Child("codec/codec-contender.mjs", { kind }));
       const [ours, generated] = children;
@@ -123,7 +126,7 @@ function barsOf(group) {
   return [bar(`${group.name}: times faster than generated`, "≥ 4", like, `against its best: ${best.median}`)];
 }
 
-/** Against the faster of the two installs; none where Python is absent. */
+/** Compared with the faster installation. Empty without Python. */
 function pythonBar(group, input, limit) {
   const ways = group.contenders
     .map(({ name }) => name)

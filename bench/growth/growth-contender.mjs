@@ -1,4 +1,4 @@
-// What calls take of time and memory, as many at once and as large as it is told.
+// Measures time and memory of calls, for a given concurrency and size.
 
 import { equal, ok } from "node:assert/strict";
 import { PredictClient, TFRequest, TFResponse } from "eas-prediction";
@@ -30,7 +30,7 @@ async function callsAtOnce(count) {
   for (const answer of answers) equal(Buffer.compare(answer, expected), 0);
 }
 
-/** One tensor there and another of the same size back, read to its values. */
+/** A call that sends a tensor, receives one of the same size, and reads its values. */
 async function callOfSize(bytes) {
   const length = bytes / 4;
   const request = new TFRequest(SIGNATURE).addFeed(INPUT, [length], "DT_FLOAT", floats.subarray(0, length));
@@ -43,7 +43,7 @@ async function callOfSize(bytes) {
   ok(values.length === length && values[0] === 1 && values[length - 1] === 1);
 }
 
-/** Milliseconds that `work` takes once, when it is done again and again for about so long. */
+/** Returns the milliseconds of one run of `work`, which is repeated for about the given time. */
 async function timeOf(work, milliseconds) {
   collectGarbage();
   const start = performance.now();
@@ -62,7 +62,7 @@ let heapBefore = 0;
 serve({
   timeOfCalls: ({ count, milliseconds }) => timeOf(() => callsAtOnce(count), milliseconds),
   timeOfSize: ({ bytes, milliseconds }) => timeOf(() => callOfSize(bytes), milliseconds),
-  /** Without a connection, but with the code that a call needs. */
+  /** No connection exists yet, but the code of a call is loaded. */
   async beforeHeld() {
     await callsAtOnce(64);
     await Promise.all([...clients.values()].map((client) => client.close()));
@@ -74,7 +74,7 @@ serve({
   hold(count) {
     held = Array.from({ length: count }, () => clientOf(HELD).predict(input));
   },
-  /** Bytes of the calls that are held now, with their connections. */
+  /** Returns the bytes of the held calls, with their connections. */
   heldBytes() {
     collectAll();
     return heapBytes() - heapBefore;
@@ -83,7 +83,7 @@ serve({
     for (const answer of await Promise.all(held)) equal(Buffer.compare(answer, expected), 0);
     held = [];
   },
-  /** Resident bytes beyond the caller's own that one call of a size takes at the most. */
+  /** Returns the peak of resident bytes, beyond the caller's own, in a call of a given size. */
   async peakOfSize({ bytes }) {
     await callOfSize(1024);
     collectAll();

@@ -1,14 +1,14 @@
-// How a cost grows: the exponent is the slope of a straight line through its points on two logarithmic scales. 1 is linear.
+// The exponent of a cost: the slope of a line through its points on two logarithmic scales. 1 means linear growth.
 
-/** Nothing may grow faster than this; above 1 for the noise of the measurement. */
+/** Maximum exponent. It is above 1 because of measurement noise. */
 export const MOST = 1.1;
 
-/** The exponents of all points, and of their upper half, which is what tells where it goes. */
+/** Returns the exponents of all points and of their upper half, which shows the trend. */
 export function exponents(points) {
   return { all: slope(points), upper: slope(points.slice(Math.floor((points.length - 1) / 2))) };
 }
 
-/** Least squares. Points of nothing, or less, have no logarithm: memory that is lost in the noise. */
+/** Least squares. Points at or below zero have no logarithm: that memory is lost in noise. */
 function slope(points) {
   const logs = points.filter(({ x, y }) => x > 0 && y > 0).map(({ x, y }) => [Math.log(x), Math.log(y)]);
   if (logs.length < 2) throw new Error("a slope needs two points");
@@ -18,7 +18,7 @@ function slope(points) {
   return over / logs.reduce((sum, log) => sum + (log[0] - x) ** 2, 0);
 }
 
-/** An exponent of the whole cost in words. */
+/** Describes an exponent. */
 export function inWords(exponent) {
   if (exponent < 0.1) return "does not grow";
   if (exponent < 0.9) return "grows slower than linearly";

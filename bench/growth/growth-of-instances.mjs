@@ -1,5 +1,5 @@
-// What it takes to choose among the instances of a service, as many as it is told. Behind ten thousand addresses there can be no
-// ten thousand servers here: a transport of the public interface answers at once, so that what is left is the client alone.
+// Measures the choice among many instances of a service. A custom transport responds at once, because ten thousand
+// real servers are not available. So only the client's work is measured.
 
 import { equal } from "node:assert/strict";
 import { ENDPOINT_TYPE_DIRECT, PredictClient } from "eas-prediction";
@@ -21,7 +21,10 @@ function instances(count) {
   }));
 }
 
-/** A client of `count` instances, of which the first `dead` answer 500; `onCall` hears where each call goes. */
+/**
+ * Returns a client of `count` instances, of which the first `dead` respond with 500. `onCall` receives the target of
+ * each call.
+ */
 function clientOf(count, { dead = 0, balancer = "weighted-round-robin", onCall = () => {} } = {}) {
   const list = instances(count);
   const unwell = new Set(list.slice(0, dead).map(({ host, port }) => `http://${host}:${port}`));
@@ -43,7 +46,7 @@ function clientOf(count, { dead = 0, balancer = "weighted-round-robin", onCall =
   });
 }
 
-/** Milliseconds that `work` takes. */
+/** Returns the milliseconds that `work` takes. */
 async function timeOf(work) {
   collectGarbage();
   const start = performance.now();
@@ -56,23 +59,23 @@ async function calls(client, count) {
 }
 
 const CALLS = 4_000;
-/** Failures in a row after which an instance is given up. */
+/** Consecutive failures after which an instance is ejected. */
 const FAILURES = 5;
 
 serve({
-  /** Until the first call of a client is answered: the list is read and put in order. */
+  /** Time until the first call completes, including reading the list of instances. */
   async list({ count }) {
     const client = clientOf(count);
     const time = await timeOf(() => client.predict(input));
     await client.close();
     return time;
   },
-  /** Of one call among so many. */
+  /** Time of one call. */
   async choose({ count, balancer }) {
     const called = new Set();
     let onCall = (origin) => called.add(origin);
     const client = clientOf(count, { balancer, onCall: (origin) => onCall(origin) });
-    // Each is called, so that none is met for the first time while the time is taken.
+    // Every instance is called before, so that no first call is timed.
     while (called.size < count) await client.predict(input);
     let answered = 0;
     onCall = () => answered++;
@@ -81,7 +84,7 @@ serve({
     await client.close();
     return time / CALLS;
   },
-  /** Of the list and of all that is kept of an instance that was called. */
+  /** Memory of the list, and of the state of each called instance. */
   async heap({ count }) {
     collectAll();
     const before = heapBytes();
@@ -94,7 +97,7 @@ serve({
     await client.close();
     return bytes;
   },
-  /** Until a half that fails is out of the rotation: FAILURES calls to each, and those that the others get meanwhile. */
+  /** Time until the failing half is ejected. */
   async outage({ count }) {
     const dead = Math.floor(count / 2);
     const client = clientOf(count, { dead });
@@ -102,7 +105,8 @@ serve({
     const time = await timeOf(async () => {
       while (failed < dead * FAILURES) await client.predict(input).catch(() => failed++);
     });
-    // Ejected instances are out for at least 1 s. On a busy machine that is over by now, and a probe may reach one of them.
+    // Ejected instances stay out for at least 1 s. On a busy machine that time is over, and a probe may reach one of
+    // them.
     for (let i = 0; i < 10; i++) await client.predict(input).catch(() => {});
     await client.close();
     return time;

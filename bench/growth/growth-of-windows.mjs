@@ -1,5 +1,4 @@
-// What a watch costs as its window grows: time for each frame that is received and committed, and the memory of a window
-// full of frames that somebody holds.
+// Measures a watch as its window grows: time per committed frame, and memory of a window of uncommitted frames.
 
 import { deepStrictEqual } from "node:assert/strict";
 import { Child } from "../child.mjs";
@@ -7,12 +6,12 @@ import { summary } from "../measure.mjs";
 import { pacedQueueOf, queueOf } from "../queue/queue-items.mjs";
 
 const BYTES = 1024;
-/** Each window, and how many frames make a sample: with a window of one, each waits for the answer to the commit before it. */
+/** Windows, and the number of frames in a sample. With a window of one, each frame waits for the previous commit. */
 const SAMPLES = { 1: 600, 10: 5000, 100: 30_000, 1000: 60_000, 10000: 80_000 };
 const ROUNDS = 7;
 const WARM_UP = 8;
 
-/** Points of { window, microsecondsPerFrame, heapBytes }. */
+/** Returns points of { window, microsecondsPerFrame, heapBytes }. */
 export async function windows() {
   const children = [];
   const start = (file, settings) => {
@@ -49,7 +48,7 @@ export async function windows() {
   }
 }
 
-/** Bytes of a window full of frames. */
+/** Returns the bytes of a full window. */
 async function held(server, child, window) {
   const order = { bytes: BYTES, count: 3 * window, window, way: "frame.commit()" };
   const queue = pacedQueueOf(BYTES, order.count);
@@ -58,7 +57,7 @@ async function held(server, child, window) {
     await server.ask("allow", { queue, items: window });
     return child.ask(way, window);
   };
-  // Once before it counts: the first frames bring code and caches with them.
+  // A run before the measurement loads code and fills caches.
   await take("hold");
   const bytes = -(await take("take")) + (await take("hold"));
   await child.ask("end");

@@ -1,5 +1,5 @@
-// What calls cost as the work grows: calls in flight, bytes of a body, instances of a service, windows of a watch. Nothing may
-// grow faster than linearly.
+// Growth of costs: calls in flight, size of a body, instances of a service, window of a watch. No cost may grow faster
+// than linearly.
 
 import { existsSync } from "node:fs";
 import { bar } from "../bars.mjs";
@@ -9,7 +9,7 @@ import { exponents, inWords, MOST } from "./growth-fit.mjs";
 
 const ROUNDS = 5;
 
-/** `from` times 1, `factor`, `factor`², … up to `to`. */
+/** Returns `from` times 1, `factor`, `factor`², … up to `to`. */
 function powers(from, factor, to) {
   const sizes = [];
   for (let size = from; size <= to; size *= factor) sizes.push(size);
@@ -17,8 +17,8 @@ function powers(from, factor, to) {
 }
 
 /**
- * Each measures points of one size after another, of which `x` is the size; what else they have is named in `costs`. A cost is of
- * the whole work, or else of `each` part of it, which is to stay the same.
+ * Each growth measures points, whose size is `x`. `costs` names their other members. A cost refers to the whole work
+ * or, with `each`, to one part of it, which must stay constant.
  */
 const GROWTHS = [
   {
@@ -72,7 +72,7 @@ const GROWTHS = [
   },
 ];
 
-/** The tables of the growths that are `wanted`, each with its points; `short` has one round. */
+/** Measures the growths that are `wanted`. `short` has one round. */
 export async function run(wanted, report, { short = false } = {}) {
   const rounds = short ? 1 : ROUNDS;
   const groups = [];
@@ -137,7 +137,7 @@ async function bodies(sizes, rounds) {
 
 async function instances(counts, rounds) {
   const child = new Child("growth/growth-of-instances.mjs");
-  // Of its own, so that no other measurement's code and garbage is in its heap.
+  // A separate process, so that its heap holds no code or garbage of other measurements.
   const forHeap = new Child("growth/growth-of-instances.mjs");
   const perCall = (balancer) => async (count) => 1000 * (await child.ask("choose", { count, balancer }));
   try {
@@ -162,8 +162,8 @@ async function windows() {
 }
 
 /**
- * The points of all sizes: of each cost the median of the rounds, in which all costs of a size are measured one after another;
- * one round more before them warms up. `bytes` were measured before.
+ * Returns the points of all sizes. A point has the median of each cost over the rounds. An additional round warms
+ * up. `bytes` were measured before.
  */
 async function pointsOf(sizes, rounds, samples, bytes) {
   const values = sizes.map(() => Object.fromEntries(Object.keys(samples).map((key) => [key, []])));
@@ -203,7 +203,7 @@ function tableOf({ name, x, costs, note }, points) {
   };
 }
 
-/** What is lost in the noise of the heap is nothing. */
+/** Differences below the noise of the heap count as zero. */
 function text(cost) {
   if (cost <= 0) return "0";
   return cost >= 100 ? Math.round(cost).toLocaleString("en") : cost.toPrecision(3);
@@ -214,10 +214,10 @@ export function bars(groups) {
     fits
       .filter(({ isReference }) => !isReference)
       .map(({ what, each, beside, upper, all }) => {
-        // What the cost of each part grows by comes on top of the number of parts.
+        // The growth of the cost per part is added to the growth of the number of parts.
         const parts = each ? 1 : 0;
         const reference = fits.find(({ key }) => key === beside);
-        // What undici and the kernel add is not the client's own.
+        // Without the part of undici and the kernel.
         const given = reference === undefined ? 0 : Math.max(0, reference.upper - 1);
         const median = parts + upper - given;
         const of = [median, parts + all];

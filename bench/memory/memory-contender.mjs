@@ -1,4 +1,4 @@
-// One thing that takes memory, done once in a process of its own that has made a small call before.
+// One operation that takes memory. It runs once, in a process that has made one small call before.
 
 import { deepStrictEqual, equal, ok } from "node:assert/strict";
 import { hash } from "node:crypto";
@@ -18,17 +18,17 @@ const options = { endpoint: origin, token: TOKEN, auth, zeroCopy, timeout: 60_00
 const clients = new Map();
 const dispatch = dispatching({ origin, connections: 100, authorize: () => ["authorization", TOKEN] });
 
-/** The whole answer of a service to bytes or a request object. */
+/** Returns the complete response of a service to bytes or a request object. */
 function call(service, input) {
   if (kind === "Agent.dispatch") return dispatch(service, input);
   if (!clients.has(service)) clients.set(service, new PredictClient({ ...options, serviceName: service }));
   return clients.get(service).predict(input);
 }
 
-/** What `toBinary` gave last. */
+/** The last result of `toBinary`. */
 let encoded = 0;
 
-/** Each makes the caller's own data and gives what is then measured, which says how many bytes it was about. */
+/** Each creates the caller's data and returns the measured operation, which reports its number of bytes. */
 const TASKS = {
   request() {
     const request = new TFRequest(SIGNATURE).addFeed(INPUT, [FLOATS], "DT_FLOAT", new Float32Array(FLOATS).fill(0.5));
@@ -75,7 +75,7 @@ const TASKS = {
   },
 };
 
-/** A request whose answer is the server's report of what came. */
+/** A request to which the server responds with a report of it. */
 function reporting(request) {
   return {
     toBinary() {
@@ -98,7 +98,7 @@ function lookAtHeap() {
 }
 
 serve({
-  /** Bytes beyond what was there before: in memory at the most, and of objects at the most. */
+  /** Returns the additional bytes: the peak of resident memory, and the peak of objects. */
   async measure() {
     const task = TASKS[name]();
     deepStrictEqual(new Uint8Array(await call(SMALL, kilobyte(1))), kilobyte(2));

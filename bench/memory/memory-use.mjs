@@ -1,4 +1,4 @@
-// What the process that asks has of memory, as Linux counts it.
+// Memory of the current process, as Linux counts it.
 
 import { readFileSync, writeFileSync } from "node:fs";
 import { setTimeout as delay } from "node:timers/promises";
@@ -8,37 +8,37 @@ import { runInNewContext } from "node:vm";
 setFlagsFromString("--expose-gc");
 const gc = runInNewContext("gc");
 
-/** Collects all garbage. Twice: what a finalizer lets go of is freed by the second. */
+/** Collects all garbage. Twice, because the second run frees what finalizers release. */
 export function collectAll() {
   gc();
   gc();
 }
 
-/** Bytes in memory now. */
+/** Returns the resident bytes. */
 export const resident = () => bytesOf("VmRSS");
 
-/** The most bytes that were in memory since `resetPeak`. */
+/** Returns the peak of resident bytes since `resetPeak`. */
 export const peakResident = () => bytesOf("VmHWM");
 
-/** Lets the peak begin anew; where the kernel refuses that, it counts from the process's start, and never too little. */
+/** Resets the peak. If the kernel refuses that, the peak counts from the start of the process. */
 export function resetPeak() {
   try {
     writeFileSync("/proc/self/clear_refs", "5");
   } catch {}
 }
 
-/** Bytes of all objects, with the memory of buffers. */
+/** Returns the bytes of all objects and buffers. */
 export function heapBytes() {
   const { heapUsed, external } = process.memoryUsage();
   return heapUsed + external;
 }
 
-/** A state that has not changed by more than this in so many looks, with such pauses, is one of rest. */
+/** The process is at rest if its memory stayed within this range for this many samples. */
 const STILL = { bytes: 128 * 1024, looks: 5, pause: 60, most: 60 };
 
 /**
- * Waits until the process is at rest. After the first calls the engine compiles on threads of its own, undici's WebAssembly
- * above all, which takes up to 30 MB for half a second (none with `--liftoff-only`, where it does not).
+ * Waits until the process is at rest. After the first calls, the engine compiles in the background, mostly undici's
+ * WebAssembly. That takes up to 30 MB for half a second.
  */
 export async function atRest() {
   let last = resident();

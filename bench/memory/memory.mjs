@@ -1,5 +1,5 @@
-// What calls take of memory beyond the caller's own data: 64 MB sent, 64 MB received, 10,000 calls at once. Each is done once
-// in a fresh process; the server is another one.
+// Memory of calls beyond the caller's data: 64 MB sent, 64 MB received, 10,000 concurrent calls. Each runs once in a
+// fresh process. The server is a separate process.
 
 import { bar } from "../bars.mjs";
 import { Child } from "../child.mjs";
@@ -30,7 +30,7 @@ const ROWS = [
 
 const NAME = "memory";
 
-/** One table of all rows; `short` has the first row alone, once. */
+/** Measures all rows in one table. `short` measures the first row once. */
 export async function run(wanted, report, { short = false } = {}) {
   if (!wanted(NAME)) return [];
   const server = new Child("calls/server.mjs");

@@ -1,5 +1,5 @@
-// The official Python SDK to compare with, installed in two ways: with Debian's packages, whose protobuf has the C++ backend and
-// is the SDK at its best, and as `pip install eas-prediction` gives it. Made once, in bench/python/.
+// The official Python SDK, installed in two ways in bench/python/: with Debian's packages, whose protobuf has the fast
+// C++ backend, and by `pip install eas-prediction`.
 
 import { spawnSync } from "node:child_process";
 import { existsSync, readFileSync, rmSync, writeFileSync } from "node:fs";
@@ -9,12 +9,12 @@ import { isDeepStrictEqual } from "node:util";
 const FOLDER = fileURLToPath(new URL(".", import.meta.url));
 const DEBIAN_PYTHON = "/usr/bin/python3";
 const PACKAGES = ["protobuf", "numpy", "urllib3", "websocket", "snappy", "venv"].map((name) => `python3-${name}`);
-/** Bounds of one step, so that a registry that does not answer ends the bench and does not hang it. */
+/** Time limits of each step, so that an unresponsive registry does not block the bench. */
 const STEP_MS = 180_000;
 
 /**
- * Where each of the two is made, of which Python, and what pip is to install there. Debian's packages stand for all that
- * the SDK needs, so that pip is kept from adding a second protobuf.
+ * The folder, the Python interpreter and the pip packages of each environment. Debian's packages provide the
+ * dependencies, so that pip does not install a second protobuf.
  */
 const KINDS = {
   "Python SDK, C++": { folder: ".debian", base: DEBIAN_PYTHON, venv: ["--system-site-packages"], pip: ["--no-deps"] },
@@ -32,8 +32,8 @@ print(json.dumps({"sdk": version("eas-prediction"), "python": platform.python_ve
 `;
 
 /**
- * Those that could be made: name, the program to start, and the versions that ran. Says on the console why one is missing;
- * the figures then have no such row.
+ * Returns the environments that could be created: name, program, and versions. Logs the reason for each missing one,
+ * whose rows are then left out.
  */
 export function pythonSdks() {
   return Object.entries(KINDS).flatMap(([name, kind]) => {
@@ -58,7 +58,7 @@ function install({ folder, base, venv, pip }) {
   rmSync(path, { recursive: true, force: true });
   run(base, ["-m", "venv", ...venv, path]);
   run(python, ["-m", "pip", "--disable-pip-version-check", "install", "--quiet", ...pip, "eas-prediction"]);
-  // Last, so that an environment that was left half made is made again.
+  // Written last, so that an incomplete environment is created again.
   writeFileSync(stamp, JSON.stringify(wanted));
   return python;
 }

@@ -1,4 +1,4 @@
-// The near end of a Python contender: as `Child`, for a module of this folder.
+// The parent's side of a Python contender: like `Child`, for a module of this folder.
 
 import { spawn } from "node:child_process";
 import { createInterface } from "node:readline";
@@ -19,7 +19,7 @@ export class PythonChild {
     this.#lines = createInterface({ input: this.process.stdout })[Symbol.asyncIterator]();
   }
 
-  /** What the module's function `name` returns; rejects with its error. */
+  /** Resolves with the result of the module's function `name`. Rejects with its error. */
   async ask(name, order) {
     const id = ++this.#id;
     this.process.stdin.write(`${JSON.stringify({ id, name, order })}\n`);

@@ -1,4 +1,4 @@
-// One way to watch the queue of bench/queue-server.mjs, or to commit what a watch brings.
+// One way to watch the queue of bench/queue/queue-server.mjs, or to commit its items.
 
 import { deepStrictEqual, equal } from "node:assert/strict";
 import { createHash } from "node:crypto";
@@ -12,8 +12,8 @@ import { FIRST, itemData, queueOf, TAGS } from "./queue-items.mjs";
 import { Tally } from "./tally.mjs";
 
 /**
- * Each watches `queue` with a window of so many items until `take` says of one that it was the last. What `take` gets is
- * what a user of this way has: bytes, a decoded message or a frame.
+ * Each watches `queue` with a given window until `take` returns true for the last item. `take` receives what a user
+ * of this way has: bytes, a decoded message or a frame.
  */
 const CONTENDERS = {
   "bare ws": ({ queue, window, autoCommit }, take) => receive(queue, window, autoCommit, take),
@@ -23,7 +23,7 @@ const CONTENDERS = {
     watch(queue, window, autoCommit, async (watcher) => {
       for await (const frame of watcher) if (take(frame)) return;
     }),
-  /** As one who looks at the tags of each item. */
+  /** Reads the tags of each item. */
   "watch, tags read": ({ queue, window, autoCommit }, take) =>
     watch(queue, window, autoCommit, async (watcher) => {
       for await (const frame of watcher) {
@@ -31,7 +31,7 @@ const CONTENDERS = {
         if (take(frame)) return;
       }
     }),
-  /** Commits as items come, and waits for none of them: those of one turn go out together. */
+  /** Commits each item without waiting. Commits of one turn of the event loop are sent together. */
   "frame.commit()": ({ queue, window }, take) =>
     watch(queue, window, false, (watcher) => committing(watcher, (frame) => frame.commit(), take)),
   "queue.commit(), one PUT each": ({ queue, window }, take) =>
@@ -69,7 +69,7 @@ async function watch(queueName, window, autoCommit, take) {
   await client.close();
 }
 
-/** Resolves when all commits were answered. */
+/** Resolves when all commits have completed. */
 function committing(watcher, commit, take) {
   return new Promise((resolve, reject) => {
     const run = async () => {
@@ -83,7 +83,7 @@ function committing(watcher, commit, take) {
   });
 }
 
-/** Proves that all items come, each once, in their order and with all that is in them. */
+/** Proves that all items arrive once, in order and complete. */
 async function verify({ bytes, count, window, autoCommit }) {
   const sum = createHash("md5").update(itemData(bytes)).digest("hex");
   const seen = [];
@@ -95,7 +95,7 @@ async function verify({ bytes, count, window, autoCommit }) {
     seen.push(frame.index);
     return seen.length === count;
   });
-  // Commits are answered in their own order.
+  // Commits complete in the order in which they were sent.
   seen.sort((a, b) => (a < b ? -1 : 1));
   deepStrictEqual(
     seen,
@@ -103,7 +103,7 @@ async function verify({ bytes, count, window, autoCommit }) {
   );
 }
 
-/** Takes `count` items, the first of them as a lead-in. */
+/** Takes `count` items, of which the first `leadIn` are not measured. */
 async function sample({ bytes, count, window, autoCommit }) {
   const tally = new Tally(Math.ceil(count / 5), count, serverPid);
   const order = { queue: queueOf(bytes, count), window, autoCommit };

@@ -1,4 +1,4 @@
-// A watch that stops when it is told to, so that its heap can be weighed.
+// A watch that pauses on request, so that its heap can be measured.
 
 import { equal } from "node:assert/strict";
 import { setFlagsFromString } from "node:v8";
@@ -13,7 +13,7 @@ const gc = runInNewContext("gc");
 
 const { origin } = settings();
 
-/** What becomes of an item: a promise for its end. */
+/** Handles an item. Returns a promise for its end. */
 const ENDS = {
   autoCommit: () => undefined,
   "frame.commit()": (frame) => frame.commit(),
@@ -26,7 +26,7 @@ let expected;
 let end;
 
 serve({
-  /** Begins a watch of a paced queue, and resolves when it is open. */
+  /** Starts a watch of a paced queue. Resolves when it is open. */
   async start({ bytes, count, window, way }) {
     client = new QueueClient({
       endpoint: origin,
@@ -40,14 +40,14 @@ serve({
       watcher = client.watch(0, window, { autoCommit: way === "autoCommit", reconnect: false, onStatus: resolve });
     });
   },
-  /** Takes so many items, and resolves with the bytes of the heap when all are done with. */
+  /** Takes a number of items. Resolves with the heap size when all are handled. */
   async take(items) {
     const ended = [];
     for (let i = 0; i < items; i++) ended.push(end(await next()));
     await Promise.all(ended);
     return heap();
   },
-  /** Takes so many items and weighs the heap while they are held, as slow handlers do. */
+  /** Takes a number of items and measures the heap while they are held, as slow handlers do. */
   async hold(items) {
     const held = [];
     for (let i = 0; i < items; i++) held.push(await next());
@@ -58,16 +58,16 @@ serve({
   end: () => client.close(),
 });
 
-/** The next frame, which must be the next item. */
+/** Returns the next frame, which must be the next item. */
 async function next() {
   const { value: frame } = await watcher.next();
   equal(frame.index, expected++);
   return frame;
 }
 
-/** Bytes that are alive, when what is under way has ended. */
+/** Returns the live bytes after pending work has ended. */
 async function heap() {
-  // A turn for what waits to be let go of.
+  // A turn of the event loop, in which pending references are released.
   await new Promise(setImmediate);
   gc();
   gc();

@@ -1,4 +1,4 @@
-// Whether a watch that goes on for hours takes more memory with each item: what is alive after every 10,000 of them.
+// Measures whether the memory of a long watch grows with its items: live bytes after every 10,000 items.
 
 import { bar } from "../bars.mjs";
 import { Child } from "../child.mjs";
@@ -9,10 +9,10 @@ const STEP = 10_000;
 const STEPS = 10;
 const WINDOW = 100;
 const WAYS = ["autoCommit", "frame.commit()", "queue.commit()"];
-/** Caches and compiled code grow in the first steps, as those sets do that remember the last indexes. */
+/** Caches, compiled code and the sets of recent indexes grow in the first steps. */
 const SETTLING = 2;
 
-/** A table of the heap by step and way, with the bytes that it grows by for an item. */
+/** Returns a table of the heap by step and way, with the growth per item in bytes. */
 export async function memory(name, origin, server) {
   const heaps = {};
   for (const way of WAYS) heaps[way] = await weigh(origin, server, way);
@@ -48,7 +48,7 @@ async function weigh(origin, server, way) {
   }
 }
 
-/** Bytes an item, by least squares. */
+/** Returns the bytes per item, by least squares. */
 function slope(heaps) {
   const middle = (heaps.length - 1) / 2;
   const mean = heaps.reduce((sum, bytes) => sum + bytes, 0) / heaps.length;
@@ -59,7 +59,7 @@ function slope(heaps) {
   return over / under / STEP;
 }
 
-/** Less than one bigint an item: nothing is kept of one that has ended. */
+/** Below one bigint per item: nothing is kept of a finished item. */
 export function memoryBars({ name, slopes }) {
   const worst = Math.max(...Object.values(slopes));
   return [

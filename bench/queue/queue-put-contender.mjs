@@ -1,4 +1,4 @@
-// One way to put items into the queue of bench/queue-server.mjs.
+// One way to put items into the queue of bench/queue/queue-server.mjs.
 
 import { equal } from "node:assert/strict";
 import { QueueClient } from "eas-prediction";
@@ -14,7 +14,7 @@ const queueName = queueOf(1024, 0);
 const { task_id } = TAGS;
 const item = kilobyte(1);
 
-/** Each makes `put()`, which gives the index of the item. */
+/** Each returns `put()`, which resolves with the index of the item. */
 const CONTENDERS = {
   put() {
     const client = new QueueClient({
@@ -47,12 +47,12 @@ const CONTENDERS = {
 const put = CONTENDERS[name]();
 
 serve({
-  /** Puts two items, the second of which has the next index. */
+  /** Puts two items and checks that their indexes are consecutive. */
   async verify() {
     const first = await put();
     equal(await put(), first + 1n);
   },
-  /** Keeps `inFlight` puts under way until `count` of them have ended. */
+  /** Keeps `inFlight` puts running until `count` have completed. */
   async sample({ inFlight, count }) {
     const tally = new Tally(Math.ceil(count / 5), count, serverPid);
     let over = false;

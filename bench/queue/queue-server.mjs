@@ -1,5 +1,5 @@
-// The queue service of bench/queue.mjs, in a process of its own: watches over WebSockets, commits, puts and attributes.
-// Without `ws`, which would be slower than the clients that it is to measure.
+// The queue service of bench/queue/queue.mjs, in a process of its own: watches over WebSockets, commits, puts and
+// attributes. It does not use `ws`, which would be slower than the clients that it measures.
 
 import { createHash } from "node:crypto";
 import { bareServer, listen } from "../bare-server.mjs";
@@ -10,7 +10,7 @@ import { indexOf, QueueStream, upgraded } from "./queue-stream.mjs";
 
 const AUTHORIZED = new RegExp(`\\r\\nauthorization: *${TOKEN}(?:\\r|$)`, "i");
 const KEY = /\r\nsec-websocket-key: *(\S+)/i;
-/** Method, queue and query. */
+/** Method, queue and query of a request. */
 const REQUEST_LINE = /^(\w+) \/api\/predict\/(\w+)\??(\S*) HTTP\/1\.1\r\n/;
 
 const ATTRIBUTES = JSON.stringify({
@@ -62,7 +62,7 @@ function respond({ method, queue, query, head, isAuthorized }, body) {
 
 function answer(status, body, headers = "") {
   return (
-    // Long, so that no connection of a contender that waits for its turn goes away.
+    // Long, so that connections of idle contenders stay open.
     `HTTP/1.1 ${status}\r\nServer: bench\r\nConnection: keep-alive\r\nKeep-Alive: timeout=600\r\n${headers}` +
     `Content-Length: ${body.length}\r\n\r\n${body}`
   );
@@ -70,16 +70,16 @@ function answer(status, body, headers = "") {
 
 serve({
   listen: () => listen(server),
-  /** What the last watch of a queue was sent and committed. */
+  /** Returns what the last watch of a queue was sent and has committed. */
   watched(queue) {
     const { sent, committed, wrong, commitRequests } = streams.get(queue);
     return { sent, committed, wrong, commitRequests };
   },
-  /** Lets so many more items of a paced queue go. */
+  /** Releases a number of items of a paced queue. */
   allow({ queue, items }) {
     streams.get(queue).allow(items);
   },
-  /** What was put: how much in all, and the last one. */
+  /** Returns the number of items that were put, and the last one. */
   put() {
     const { count, bytes, query, head, body } = puts;
     const names = head

@@ -1,17 +1,17 @@
-// A watch of bench/queue-server.mjs: pushes the items of a queue over a WebSocket as fast as its other end reads, and keeps
-// book of what is committed. Frames are made beforehand, many to a block, and only their indexes are stamped in before a
-// block is written, so that the sender is not what is measured.
+// A watch of bench/queue/queue-server.mjs. It pushes items over a WebSocket as fast as the client reads, and records
+// commits. Frames are prepared in blocks, and only their indexes are written before a block is sent, so that the
+// sender is not the bottleneck.
 
 import { createHash } from "node:crypto";
 import { FIRST, FIRST_DIGITS, firstFrame, INDEX_AT } from "./queue-items.mjs";
 
 const BLOCK_BYTES = 131_072;
-/** Blocks being written at once: while the kernel has one, the next is stamped. */
+/** Blocks that are written concurrently: while the kernel sends one, the next is prepared. */
 const BLOCKS = 4;
 const GUID = "258EAFA5-E914-47DA-95CA-C5AB0DC85B11";
 const INDEX_BYTES = 9;
 
-/** The answer to the upgrade. */
+/** Returns the response to the upgrade. */
 export function upgraded(key) {
   const accept = createHash("sha1")
     .update(key + GUID)
@@ -21,7 +21,7 @@ export function upgraded(key) {
 
 const OPCODES = { binary: 0x82, close: 0x88, pong: 0x8a };
 
-/** A message of the server: these are not masked. */
+/** Returns a message of the server, which is not masked. */
 function message(opcode, payload) {
   const { length } = payload;
   const head =
@@ -34,7 +34,7 @@ function message(opcode, payload) {
 }
 
 export class QueueStream {
-  /** What a watcher must have done: each item committed once, none that was not sent. */
+  /** Checks that each item was committed once, and that no other item was. */
   sent = 0;
   committed = 0;
   wrong = 0;
@@ -66,7 +66,7 @@ export class QueueStream {
     this.#push();
   }
 
-  /** Takes the text of `_indexes_`. */
+  /** Records the text of `_indexes_`. */
   commit(text) {
     this.commitRequests++;
     for (const index of text.split(/,|%2C/i)) {
@@ -79,7 +79,7 @@ export class QueueStream {
     this.#push();
   }
 
-  /** Lets so many more items of a paced queue go. */
+  /** Releases a number of items of a paced queue. */
   allow(items) {
     this.#allowed += items;
     this.#push();
@@ -101,7 +101,7 @@ export class QueueStream {
     }
   }
 
-  /** Writes the index, a varint of nine bytes, and adds one to it. */
+  /** Writes the index, a varint of nine bytes, and increments it. */
   #stamp(block, at) {
     const index = this.#index;
     for (let i = 0; i < INDEX_BYTES; i++) block[at + i] = index[i];
@@ -110,10 +110,10 @@ export class QueueStream {
     index[i]++;
   }
 
-  /** Frames of the client: pings, and the end. */
+  /** Reads the client's frames: pings and the close. */
   #receive(chunk) {
     let rest = this.#held.length === 0 ? chunk : Buffer.concat([this.#held, chunk]);
-    // Control frames are all that comes, so that two bytes, a mask of four and at most 125 make one.
+    // Only control frames arrive: two bytes, a mask of four, and at most 125 bytes.
     while (rest.length >= 6 && rest.length >= 6 + (rest[1] & 127)) {
       const end = 6 + (rest[1] & 127);
       const payload = Buffer.from(rest.subarray(6, end)).map((byte, i) => byte ^ rest[2 + (i & 3)]);
@@ -126,5 +126,5 @@ export class QueueStream {
   }
 }
 
-/** The index of an item, for those who check it. */
+/** Returns the index of an item. */
 export const indexOf = (item) => FIRST + BigInt(item);

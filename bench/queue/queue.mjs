@@ -1,5 +1,5 @@
-// Watches, commits and puts of a queue over loopback, against what they are made of and against the official Python SDK. The
-// service and every contender are processes of their own; only one contender runs at a time.
+// Watches, commits and puts of a queue over loopback, against the layers below and the official Python SDK. The
+// service and each contender are separate processes. One contender runs at a time.
 
 import { deepStrictEqual, equal } from "node:assert/strict";
 import { createHash } from "node:crypto";
@@ -21,8 +21,8 @@ const EACH_AWAITED = "queue.commit(), one PUT each, awaited";
 const [NODE_WATCH, NODE_PUT] = ["queue/queue-contender.mjs", "queue/queue-put-contender.mjs"];
 
 /**
- * How many items a sample of each contender has: as many as make it about a tenth of a second. The window is as large, since a
- * watch that does not commit gets no more.
+ * Items in a sample of each contender, enough for a tenth of a second. The window has the same size, because a watch
+ * without commits receives no more.
  */
 const WATCHES = [
   {
@@ -76,11 +76,14 @@ const PUTS = [
 ];
 
 const MEMORY = "memory: watch of 100,000 frames";
-/** Samples of each contender before its first table, in which the engine compiles it, and before the others. */
+/**
+ * Warm-up samples of each contender: before its first table, in which the engine compiles its code, and before the
+ * others.
+ */
 const [FIRST_WARM_UP, WARM_UP] = [12, 2];
 const VERIFIED = { items: 300, large: 20 };
 
-/** All figures of the queue whose name is `wanted`. */
+/** Measures the cases whose name is `wanted`. */
 export async function run(wanted, report, { short = false } = {}) {
   const bench = new QueueBench(short ? [] : undefined);
   const results = [];
@@ -100,12 +103,12 @@ export async function run(wanted, report, { short = false } = {}) {
   }
 }
 
-/** The processes, each started when a table first needs it. */
+/** The processes. Each is started on first use. */
 class QueueBench {
   #children = new Map();
   #pythons;
 
-  /** `pythons`: none, or undefined for those that there are. */
+  /** `pythons`: an empty list, or undefined for all that are installed. */
   constructor(pythons) {
     this.#pythons = pythons;
   }
@@ -124,7 +127,7 @@ class QueueBench {
         const { name: asked, child, isNew } = one;
         const isPython = contender === "python";
         await this.#verify(child, order, isPython);
-        // The one in pure Python takes several times as long.
+        // Pure Python takes several times as long.
         const items = asked.endsWith("pip") ? Math.ceil(count / 4) : count;
         const sample = () => this.#sample(child, order, isPython, items);
         contenders.push({ name: asked, sample });
@@ -138,7 +141,7 @@ class QueueBench {
       ceiling: [Object.keys(counts)[order.commits ? 1 : 0]],
       contenders,
       rounds,
-      // A quarter of a second for each sample, with what is around it.
+      // A sample takes a quarter of a second, including its overhead.
       budget: rounds * contenders.length * 250,
       processes,
     });
@@ -172,7 +175,7 @@ class QueueBench {
     return this.#pythons;
   }
 
-  /** Proves that a contender gets, commits or puts what it should before it is timed. */
+  /** Proves that a contender receives, commits or puts correctly before it is timed. */
   async #verify(child, order, isPython) {
     if (order.inFlight) return this.#verifyPut(child, isPython);
     const count = order.bytes > 10_000 ? VERIFIED.large : VERIFIED.items;
@@ -190,7 +193,7 @@ class QueueBench {
     equal(bytes - before.bytes, 2048);
     equal(query, `task_id=${TAGS.task_id}`);
     equal(md5, createHash("md5").update(kilobyte(1)).digest("hex"));
-    // The Python SDK sends more headers than it needs; ours and the bare one must be alike.
+    // The Python SDK sends unnecessary headers. This SDK and the bare client must send the same headers.
     const sent = names.filter((name) => name !== "connection").sort();
     if (!isPython) {
       this.putHeaders ??= sent;
@@ -206,7 +209,7 @@ class QueueBench {
     return result;
   }
 
-  /** Each item once, and none that was not sent. */
+  /** Checks that each item arrived once, and no other. */
   async #checkCommits({ bytes, commits }, count) {
     const { sent, committed, wrong } = await this.server.ask("watched", queueOf(bytes, count));
     deepStrictEqual({ sent, committed, wrong }, { sent: count, committed: commits ? count : 0, wrong: 0 });

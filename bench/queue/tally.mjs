@@ -1,4 +1,4 @@
-// A sample of so many items: what they took, from the moment when all is running to the last one.
+// Times a number of items, from the moment when the watch runs to the last item.
 
 import { performance } from "node:perf_hooks";
 import { collectGarbage, cpuSeconds } from "../measure.mjs";
@@ -13,19 +13,19 @@ export class Tally {
   #to;
   #resolve;
 
-  /** The first `leadIn` of `total` are not measured; `server` is the process at the other end. */
+  /** The first `leadIn` of `total` items are not measured. `server` is the process of the server. */
   constructor(leadIn, total, server) {
     this.#leadIn = leadIn;
     this.#total = total;
     this.#server = server;
-    /** Resolves when all have been counted. */
+    /** Resolves when all items are counted. */
     this.done = new Promise((resolve) => {
       this.#resolve = resolve;
     });
     collectGarbage();
   }
 
-  /** Counts an item; whether it was the last. */
+  /** Counts an item. Returns whether it was the last. */
   add(bytes) {
     this.bytes += bytes;
     this.count++;

@@ -1,1 +1,1 @@
-// Nothing: what a process takes by itself.
+// An empty program, to measure the process itself.

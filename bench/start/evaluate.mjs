@@ -1,4 +1,4 @@
-// Says how many milliseconds a script takes that was never seen before: to compile it and to run its top level.
+// Prints the milliseconds that a script takes to compile and to run its top level for the first time.
 
 import { readFileSync } from "node:fs";
 import { Script } from "node:vm";

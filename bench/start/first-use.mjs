@@ -1,4 +1,4 @@
-// One thing that is done first after the import, so that what it loads can be seen.
+// Performs one operation after the import, to show what it loads.
 
 import { equal } from "node:assert/strict";
 import { ENDPOINT_TYPE_DIRECT, PredictClient, QueueClient, TFRequest } from "eas-prediction";
@@ -28,7 +28,7 @@ const STEPS = {
     for await (const _ of stream);
     await client.close();
   },
-  // The server here is no queue: the watcher loads what it dials with, and is refused.
+  // The server is not a queue, so the watch loads its code and is refused.
   async watch() {
     const queue = new QueueClient({ endpoint, queueName: "small", token: "token", retryCount: 0, logger: null });
     const watcher = queue.watch(0n, 1, { reconnect: false, transport: "websocket" });

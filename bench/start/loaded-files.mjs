@@ -1,4 +1,4 @@
-// Which files a process loads, as the engine itself tells it: modules of both kinds, at the start and on first use.
+// Files that a process loads at its start and on first use, as reported by the engine, for both kinds of modules.
 
 import { spawnSync } from "node:child_process";
 import { mkdtempSync, readdirSync, readFileSync, rmSync, statSync } from "node:fs";
@@ -8,7 +8,10 @@ import { fileURLToPath } from "node:url";
 
 const ROOT = fileURLToPath(new URL("../..", import.meta.url));
 
-/** Files of dist and node_modules that `node file args` loads, as { path, bytes }, the path from the root of the repository. */
+/**
+ * Returns the files of dist and node_modules that `node file args` loads, as { path, bytes }, relative to the
+ * repository.
+ */
 export function loadedFiles(file, args = []) {
   const folder = mkdtempSync(join(tmpdir(), "loaded-"));
   try {

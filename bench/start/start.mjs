@@ -1,4 +1,4 @@
-// What it takes to start: the import in a cold process, what is loaded then and what on first use, and a Worker's bundle.
+// Cost of the start: the import in a cold process, the files loaded then and on first use, and the bundle of a Worker.
 
 import { spawnSync } from "node:child_process";
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
@@ -26,7 +26,7 @@ const OURS_COMMONJS = "eas-prediction, CommonJS";
 
 const fileOf = (name) => fileURLToPath(new URL(name, import.meta.url));
 
-/** The tables that are `wanted`; `short` has fewer rounds, and no Python. */
+/** Measures the tables that are `wanted`. `short` has fewer rounds, and no Python. */
 export async function run(wanted, report, { short = false } = {}) {
   const tables = { [IMPORT]: () => imports(short), [LOADED]: loaded, [WORKER]: workers };
   const groups = [];
@@ -58,7 +58,7 @@ function imports(short) {
   return measure({ ...group, rounds: short ? 5 : ROUNDS, budget: short ? BUDGET / 5 : BUDGET });
 }
 
-/** From the start of a process to its end. */
+/** The time from the start of a process to its end. */
 function contender(name, command, args, ceiling) {
   const sample = () => {
     const cpuBefore = cpuSeconds(process.pid);
@@ -71,7 +71,10 @@ function contender(name, command, args, ceiling) {
   return { name, ceiling, sample };
 }
 
-/** What is done first after the import, by the names of start/first-use.mjs; each adds to what the import has loaded. */
+/**
+ * Operations after the import, by their names in start/first-use.mjs. Each adds to the files that the import has
+ * loaded.
+ */
 const FIRST_USES = {
   "a TFRequest encoded": "encode",
   "a call with a token": "token",
@@ -114,7 +117,7 @@ function rowOf(what, files) {
   const others = files.filter(({ path }) => !path.startsWith("dist/"));
   const kB = (some) => (some.reduce((sum, { bytes }) => sum + bytes, 0) / 1000).toFixed(1);
   const packages = others.map(({ path }) => path.match(/node_modules\/((?:@[^/]+\/)?[^/]+)/)[1]);
-  // Names without the hash of the build; what several files share is called a chunk.
+  // Names without the hash of the build. A file that several others share is called a chunk.
   const late = ours.map(({ path }) => path.slice("dist/".length).replace(/-[A-Z0-9]{8}(?=\.c?js)/, ""));
   const named = late.filter((name) => !name.startsWith("chunk."));
   return [
@@ -127,7 +130,7 @@ function rowOf(what, files) {
   ];
 }
 
-/** What a Worker would import. */
+/** The imports of a Worker. */
 const WORKERS = {
   "PredictClient and TFRequest": 'export { PredictClient, TFRequest } from "eas-prediction"',
   everything: 'export * from "eas-prediction"',
@@ -169,7 +172,7 @@ async function workers() {
   }
 }
 
-/** In one file, and as a script, so that it can be timed apart from the loading of modules. */
+/** In one file and as a script, so that it can be timed without module loading. */
 async function workerOf(code) {
   const { outputFiles } = await build({
     ...pageOf(code),

@@ -1,4 +1,4 @@
-// Reads streams through what stands between it and the service, as cheaply as undici allows: it only counts bytes.
+// Reads streams through a relay or proxy, with as little work as undici allows: it only counts bytes.
 
 import { deepStrictEqual, equal } from "node:assert/strict";
 import { Agent, request } from "undici";
@@ -14,7 +14,7 @@ const method = "POST";
 const pathOf = (service) => `/api/predict/${service}${PATH}`;
 const bytesOf = (service) => Buffer.concat(planOf(service).writes);
 
-/** Proves that each byte passes. */
+/** Proves that every byte is relayed. */
 async function verify({ origin, service }) {
   const response = await request(origin + pathOf(service), { dispatcher, method, headers, body });
   equal(response.statusCode, 200);
@@ -22,7 +22,7 @@ async function verify({ origin, service }) {
   deepStrictEqual(Buffer.from(await response.body.arrayBuffer()), bytesOf(service));
 }
 
-/** The bytes of one answer. */
+/** Returns the number of bytes of a response. */
 function lengthOf(origin, service) {
   let length = 0;
   let status = 0;
@@ -47,7 +47,7 @@ function lengthOf(origin, service) {
   });
 }
 
-/** Reads `inFlight` streams at once, `times` of them one after the other; the seconds that it took. */
+/** Reads `inFlight` streams concurrently, `times` in sequence. Returns the seconds. */
 async function sample({ origin, service, inFlight, times }) {
   const { length } = bytesOf(service);
   collectGarbage();

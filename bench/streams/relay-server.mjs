@@ -1,4 +1,4 @@
-// What stands between a caller and the service: a relay, or a server of node:http that only pipes. In a process of its own.
+// The process between a caller and the service: a relay, or a server of node:http that only pipes.
 
 import { once } from "node:events";
 import { Agent, createServer, request } from "node:http";
@@ -13,7 +13,7 @@ const { name, origin, services } = settings();
 const CONNECTIONS = 1024;
 
 const LISTENERS = {
-  /** As a careful user would write it by hand: the token is added, and a caller that has left ends the request. */
+  /** As a careful user would write it: it adds the token, and cancels the request of a caller that disconnects. */
   pipe() {
     const agent = new Agent({ keepAlive: true, maxSockets: CONNECTIONS, noDelay: true });
     const { hostname, port } = new URL(origin);
@@ -49,7 +49,7 @@ serve({
     await once(server, "listening");
     return `http://127.0.0.1:${server.address().port}`;
   },
-  /** Microseconds of processor time that were used so far. */
+  /** Returns the microseconds of processor time used so far. */
   cpu() {
     const { user, system } = process.cpuUsage();
     return user + system;

@@ -1,4 +1,4 @@
-// The service whose chat streams are read, in a process of its own, on bare sockets and with bytes made beforehand.
+// The service that sends chat streams, in a process of its own, on bare sockets and with prepared bytes.
 
 import { bareServer, listen } from "../bare-server.mjs";
 import { serve } from "../child.mjs";
@@ -14,21 +14,21 @@ const END = Buffer.from("0\r\n\r\n");
 
 const plans = new Map();
 
-/** The plan of a service, with each write framed as a chunk of HTTP. Made once. */
+/** Returns the writes of a service, each framed as an HTTP chunk. Created once. */
 function framedPlanOf(service) {
   if (!plans.has(service)) {
     const plan = planOf(service);
     const writes = plan?.writes.map((values) =>
       Buffer.concat([Buffer.from(`${values.length.toString(16)}\r\n`), values, Buffer.from("\r\n")]),
     );
-    // The end of the body comes with the last values.
+    // The last values and the end of the body share a write.
     writes?.push(Buffer.concat([writes.pop(), END]));
     plans.set(service, plan && { head: headOf(plan.type), writes, rate: plan.rate });
   }
   return plans.get(service);
 }
 
-/** Streams that send one write in each turn of the event loop, so that none waits for another one's end. */
+/** Streams that send one write per turn of the event loop, so that they progress together. */
 const running = new Set();
 let isTurning = false;
 
@@ -57,7 +57,7 @@ function start(stream) {
   again();
 }
 
-/** Sends at a pace, from a random moment of the first interval on: streams are not in step. */
+/** Sends at a fixed rate. Each stream starts at a random offset, so that streams are not in step. */
 function sendPaced({ socket, writes }, rate) {
   const begun = performance.now() + (Math.random() * 1000) / rate;
   let next = 0;

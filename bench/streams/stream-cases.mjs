@@ -1,15 +1,15 @@
-// What is read: how many streams at once, how they are sent, and by whom.
+// The cases of streams: concurrency, how they are sent, and contenders.
 
 const SSE = ["undici + parser", "fetch + parser", "openai", "events() + json()", "client.openai()"];
 const NDJSON = ["undici + split", "stream().json()"];
 
-/** What each contender is compared with, where it is not the first one. */
+/** The contender to compare with, if it is not the first one. */
 export const CEILINGS = { "client.openai()": ["openai"], openai: ["openai"] };
 
 /**
- * In a round each contender reads `inFlight` streams at once, `times` of them one after the other, of `count` events. `rate` is
- * the pace of each stream; others are as fast as they are taken. `budget` bounds the rounds in milliseconds: all tables together
- * take less than a minute.
+ * In a round, each contender reads `inFlight` streams concurrently, `times` in sequence, of `count` events. `rate`
+ * is the rate of each stream; other streams are sent as fast as they are read. `budget` limits the rounds, in
+ * milliseconds. All tables together take less than a minute.
  */
 export const CASES = [
   { name: "1 stream", inFlight: 1, times: 8, count: 512, rounds: 9, budget: 5_000 },
@@ -38,7 +38,7 @@ export const CASES = [
 
 export const LATENCY = { name: "first event, 1 stream", count: 8, times: 30, names: SSE, rounds: 7, budget: 2_000 };
 
-/** Through a relay, and through a server that only pipes. */
+/** Streams through a relay, and through a server that only pipes. */
 export const RELAY_CASES = [
   { name: "relay, 1 stream", inFlight: 1, times: 4, count: 1024, rounds: 7, budget: 2_500 },
   { name: "relay, 64 streams", inFlight: 64, times: 1, count: 512, rounds: 5, budget: 5_000 },

@@ -9,14 +9,17 @@ import { WAYS } from "./stream-ways.mjs";
 const { name, origin, serverPid } = settings();
 const read = WAYS[name]({ origin });
 
-/** Proves that each event is read, and read right, before anything is timed. */
+/** Proves that each event is read correctly before anything is timed. */
 async function verify({ service, count }) {
   const values = [];
   await read(service, (value) => values.push(value));
   deepStrictEqual(values, chunksOf(count));
 }
 
-/** Reads `inFlight` streams at once, `times` of them one after the other: how many values a second, and what each costs. */
+/**
+ * Reads `inFlight` streams concurrently, `times` in sequence. Returns the values per second, and the processor time
+ * of each.
+ */
 async function sample({ service, count, inFlight, times }) {
   collectGarbage();
   const usageBefore = process.cpuUsage();
@@ -44,7 +47,7 @@ async function readOne(service, count) {
   equal(values, count);
 }
 
-/** Milliseconds from the call to the first value, median of `times` streams one after the other. */
+/** Returns the milliseconds from the call to the first value: the median of `times` streams in sequence. */
 async function latency({ service, times }) {
   collectGarbage();
   const usageBefore = process.cpuUsage();

@@ -1,9 +1,9 @@
-// The chat stream that the server sends and every contender must read: the same events in every process and every run.
+// The chat stream that the server sends: the same events in every process and every run.
 
-/** The path behind the service, as OpenAI's interface has it. */
+/** The path below the service, as in the OpenAI API. */
 export const PATH = "/v1/chat/completions";
 export const MODEL = "qwen3-8b";
-/** What every contender sends. */
+/** The request of every contender. */
 export const REQUEST = {
   model: MODEL,
   stream: true,
@@ -29,7 +29,7 @@ const WORDS = [
 const base = { id: "chatcmpl-7f3a9c2e51d84b06", object: "chat.completion.chunk", created: 1790000000, model: MODEL };
 const choice = (delta, finish) => ({ index: 0, delta, logprobs: null, finish_reason: finish });
 
-/** The JSON values of a stream of `count` events, as vLLM sends them; `[DONE]` follows and is not among them. */
+/** Returns the JSON values of a stream of `count` events, as vLLM sends them, without the final `[DONE]`. */
 export function chunksOf(count) {
   const text = Array.from({ length: count - 3 }, (_, i) => choice({ content: WORDS[i % WORDS.length] }, null));
   const choices = [choice({ role: "assistant", content: "" }, null), ...text, choice({}, "stop")];
@@ -39,24 +39,28 @@ export function chunksOf(count) {
 
 const TYPES = { sse: "text/event-stream; charset=utf-8", ndjson: "application/x-ndjson" };
 
-/** The bytes of each value: server-sent events with `[DONE]` as the last, or JSON in a line each. */
+/** Returns the bytes of each value: server-sent events with a final `[DONE]`, or lines of JSON. */
 const FORMATS = {
   sse: (texts) => [...texts, "[DONE]"].map((data) => Buffer.from(`data: ${data}\n\n`)),
   ndjson: (texts) => texts.map((text) => Buffer.from(`${text}\n`)),
 };
 
-/** Values in each write of a service that coalesces them: 7 KB. */
+/** Number of values in each write of a service that coalesces them: 7 KB. */
 const COALESCED = 32;
 
 /**
- * The name of a service, which says what it sends: `count` values in the format, `single`, one in each write, or `coalesced`,
- * many in each; as fast as they are taken, or `rate` values a second.
+ * Returns the name of a service, which encodes what it sends: `count` values in the format. `single` writes contain
+ * one value, `coalesced` writes contain many. Without a `rate`, values are sent as fast as they are read. Otherwise
+ * `rate` is the number of values per second.
  */
 export function serviceOf({ count, format = "sse", sending = "single", rate = 0 }) {
   return `${format}_${sending}_${count}_${rate}`;
 }
 
-/** Returns a service's content type, the chunks that it writes, and its rate. A chunk has whole values. Undefined for an unknown service. */
+/**
+ * Returns a service's content type, its chunks, and its rate. A chunk contains whole values. Undefined for an
+ * unknown service.
+ */
 export function planOf(service) {
   const [, format, sending, count, rate] = /^(sse|ndjson)_(single|coalesced)_(\d+)_(\d+)$/.exec(service) ?? [];
   if (format === undefined) return undefined;

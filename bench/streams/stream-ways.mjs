@@ -1,4 +1,4 @@
-// The ways to read a chat stream, up to the parsed JSON of each event.
+// The ways to read a chat stream and to parse the JSON of each event.
 
 import { equal } from "node:assert/strict";
 import { PredictClient } from "eas-prediction";
@@ -11,17 +11,17 @@ import { PATH, REQUEST } from "./stream-data.mjs";
 const DONE = "[DONE]";
 const headers = { "content-type": "application/json", authorization: TOKEN };
 const body = JSON.stringify(REQUEST);
-/** As many connections as streams, for everyone. */
+/** Every contender has as many connections as streams. */
 const CONNECTIONS = 1024;
 
-/** Hands on the values of a text: the fastest way to use the parser. */
+/** Calls back with the values of a text: the fastest use of the parser. */
 function parserTo(onValue) {
   const decoder = new TextDecoder();
   const parser = createParser({ onEvent: ({ data }) => data !== DONE && onValue(JSON.parse(data)) });
   return (chunk) => parser.feed(decoder.decode(chunk, { stream: true }));
 }
 
-/** The parsed lines of chunks of bytes. */
+/** Parses the lines of chunks of bytes. */
 function splitterTo(onValue) {
   const decoder = new TextDecoder();
   let rest = "";
@@ -33,7 +33,7 @@ function splitterTo(onValue) {
 }
 
 function undici({ origin }, feederTo) {
-  // No timeouts: they would only cost a bare contender time.
+  // Without timeouts, which would only slow down a bare contender.
   const dispatcher = new Agent({ connections: CONNECTIONS, headersTimeout: 0, bodyTimeout: 0 });
   return async (service, onValue) => {
     const url = `${origin}/api/predict/${service}${PATH}`;
@@ -44,7 +44,7 @@ function undici({ origin }, feederTo) {
   };
 }
 
-/** `read` of the client of a service, which is made once. */
+/** Returns `read` for a service, whose client is created once. */
 function ours({ origin }, read) {
   const clients = perService((serviceName) => {
     const settings = { endpoint: origin, serviceName, token: TOKEN, maxConnectionCount: CONNECTIONS };
@@ -67,7 +67,7 @@ function perService(make) {
   };
 }
 
-/** Each makes `read(service, onValue)`, which resolves at the end of one stream. */
+/** Each returns `read(service, onValue)`, which resolves at the end of one stream. */
 export const WAYS = {
   "undici + parser": (settings) => undici(settings, parserTo),
   "undici + split": (settings) => undici(settings, splitterTo),

@@ -1,6 +1,6 @@
-// Chat streams: `stream().events()` and `client.openai()` against the libraries that users would take in their place, and a
-// relay against a bare pipe, over loopback. The server and every contender are processes of their own; one contender runs at
-// a time.
+// Chat streams: `stream().events()` and `client.openai()` against the libraries that users would use instead, and a
+// relay against a bare pipe, over loopback. The server and each contender are separate processes. One contender runs
+// at a time.
 
 import { ratioBar } from "../bars.mjs";
 import { Child } from "../child.mjs";
@@ -8,12 +8,12 @@ import { measure } from "../measure.mjs";
 import { CASES, CEILINGS, LATENCY, RELAY_CASES } from "./stream-cases.mjs";
 import { serviceOf } from "./stream-data.mjs";
 
-/** The short form: rounds, and the time for those of a table. */
+/** The short form: number of rounds, and milliseconds for those of a table. */
 const SHORT = { rounds: 3, budget: 2_000 };
-/** Time in which the engine compiles what a contender runs. */
+/** Warm-up time, in which the engine compiles the code of a contender. */
 const WARM_UP_MS = 300;
 
-/** All figures whose name is `wanted`; `short` has fewer rounds. */
+/** Measures the cases whose name is `wanted`. `short` has fewer rounds. */
 export async function run(wanted, report, { short = false } = {}) {
   const fleet = new Fleet(short);
   const results = [];
@@ -45,7 +45,7 @@ export function bars(groups) {
   });
 }
 
-/** All processes that take part. Each is started when it is first needed. */
+/** The processes. Each is started on first use. */
 class Fleet {
   #children = new Map();
   #verified = new Set();
@@ -58,7 +58,7 @@ class Fleet {
   async read({ name, names, rounds, budget, inFlight, times, ...sending }) {
     const order = { service: serviceOf(sending), count: sending.count, inFlight, times };
     const contenders = await this.#contenders(names, order, "sample");
-    // At a given pace only the processor time tells them apart.
+    // At a fixed rate, only the processor time differs.
     const unit = "events/s";
     if (sending.rate === undefined)
       return this.#measure({ name, unit, contenders, ceiling: [names[0]] }, { rounds, budget });
@@ -99,7 +99,7 @@ class Fleet {
     return this.#measure({ name, unit: "events/s", contenders, ceiling: ["pipe"] }, { rounds, budget });
   }
 
-  /** Those of one table, each of which has shown that it reads what was sent. */
+  /** Returns the contenders of a table, after each has proved that it reads correctly. */
   async #contenders(names, order, method) {
     const contenders = [];
     for (const name of names) {
