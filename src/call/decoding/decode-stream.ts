@@ -25,6 +25,7 @@ export function canDecode(response: Pick<StreamingResponse, "contentEncoding">):
 
 /** Reads the body of an answer with its content codings decompressed. Throws `EasDecodeError` for one that cannot be. */
 export function decodedReader(response: StreamingResponse, platform: Platform): ChunkReader {
+  if (response.contentEncoding === undefined) return response;
   const codings = codingsIn(response);
   if (!canDecode(response) || codings.length > MAX_CODINGS) {
     throw new EasDecodeError(
