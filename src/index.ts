@@ -179,9 +179,8 @@ export type { QueueAttributes } from "./queue/attributes.js";
 export type { QueueCallOptions } from "./queue/calls.js";
 export { QueueClient } from "./queue/client.js";
 export type { ConsumeOptions } from "./queue/consume/consume.js";
-export type { FailureVerdict, FrameHandler } from "./queue/consume/handle-items.js";
+export type { FailureAction, FrameHandler } from "./queue/consume/handle-items.js";
 export { DataFrame, type DataFrameJson } from "./queue/frame.js";
-export type { FrameIndex } from "./queue/frame-index.js";
 export { AsyncInferenceClient, type AsyncInferenceClientOptions } from "./queue/jobs/async-inference-client.js";
 export type { InferenceJob, InferenceJobJson, ResultOptions } from "./queue/jobs/inference-job.js";
 export type {
@@ -195,6 +194,7 @@ export type {
 export type { KnownOptions, QueueClientOptions, QueueData, QueueLogger } from "./queue/options.js";
 export type { PutResult, PutResultJson } from "./queue/put-result.js";
 export type { QueueTags } from "./queue/tags.js";
+export type { FrameIndex } from "./queue/values.js";
 export type { SkipRepeatedOptions } from "./queue/watch/deliveries/skip-repeated.js";
 export type { ReconnectOptions, WatchOptions, WatchStatus, WatchTransport } from "./queue/watch/options.js";
 export { Watcher } from "./queue/watch/watcher.js";

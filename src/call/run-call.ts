@@ -1,4 +1,4 @@
-import type { Route } from "../endpoint/route.js";
+import type { Route } from "../endpoint/direct-route.js";
 import { clockNow } from "../util/timing/clock.js";
 import { Call } from "./call.js";
 import type { CallBody, CallPlan, CallResult } from "./call-plan.js";

@@ -1,6 +1,6 @@
+import { directRoute, type Route } from "../endpoint/direct-route.js";
 import type { Balancer, DirectOptions, DiscoveryOptions } from "../endpoint/endpoint-source.js";
 import { checkCustomUrl, checkEndpoint, checkServiceName, endpointOf } from "../endpoint/parse-endpoint.js";
-import { directRoute, type Route } from "../endpoint/route.js";
 import { EasUnsupportedError } from "../errors.js";
 import type { Compression, Decompression } from "../formats/request.js";
 import type { HeaderPair, WebSocketDialer } from "../platform/contract.js";

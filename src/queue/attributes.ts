@@ -6,7 +6,7 @@ import type { Bytes } from "../formats/request.js";
 import { argumentRangeError } from "../util/argument-errors.js";
 import { plainText } from "../util/exact-json.js";
 import { clockNow } from "../util/timing/clock.js";
-import { MAX_INDEX } from "./frame-index.js";
+import { MAX_INDEX } from "./values.js";
 
 /**
  * What a queue says of itself, all of it text: `stream.length`, `stream.lastEntry` (missing in an empty queue),

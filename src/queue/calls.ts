@@ -12,8 +12,8 @@ import type { HeaderPair, Transport } from "../platform/contract.js";
 import { argumentTypeError, show, showUrl } from "../util/argument-errors.js";
 import { changeNames, type OptionNames } from "../util/option-names.js";
 import { inBatches } from "./commit-batch.js";
-import { checkIndexes, type FrameIndex } from "./frame-index.js";
 import { checkIdentity, checkOperationOptions } from "./options.js";
+import { checkIndexes, type FrameIndex } from "./values.js";
 
 /** What may be set for one call to a queue; each option stands above the client's own. */
 export type QueueCallOptions = Pick<

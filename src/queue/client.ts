@@ -18,7 +18,6 @@ import { CommitBatch } from "./commit-batch.js";
 import { type ConsumeOptions, checkConsume, consume } from "./consume/consume.js";
 import type { FrameHandler } from "./consume/handle-items.js";
 import type { DataFrame, FrameOwner } from "./frame.js";
-import type { FrameIndex } from "./frame-index.js";
 import { ItemGetter } from "./item-getter.js";
 import {
   attributesOperation,
@@ -49,6 +48,7 @@ import {
   toBytes,
 } from "./options.js";
 import type { PutResult } from "./put-result.js";
+import type { FrameIndex } from "./values.js";
 import { checkWatch, type WatchOptions } from "./watch/options.js";
 import { Watcher } from "./watch/watcher.js";
 
@@ -317,7 +317,7 @@ export class QueueClient {
     return this;
   }
 
-  /** Sends acknowledgements by way of the watcher, which may have handed the items out. */
+  /** Sends acknowledgments by way of the watcher, which may have handed the items out. */
   #acknowledge(
     indexes: FrameIndex | Iterable<FrameIndex>,
     how: "PUT" | "DELETE" | NegativeOptions,
@@ -325,7 +325,7 @@ export class QueueClient {
   ): Promise<void> {
     const watcher = this.#watcher;
     return this.#calls.runForAll(indexes, operation, (batch, send) =>
-      watcher === undefined ? send(batch) : watcher.acknowledging(batch, send, how),
+      watcher === undefined ? send(batch) : watcher.trackAcknowledgment(batch, send, how),
     );
   }
 }

@@ -4,4 +4,4 @@
  */
 export { handleItems } from "./consume/handle-items.js";
 export { WatchConnections } from "./watch/connections.js";
-export { keepConnected } from "./watch/reconnect.js";
+export { reconnectLoop } from "./watch/reconnect.js";

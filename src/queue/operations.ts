@@ -11,10 +11,10 @@ import { QUEUE_CALL_OPTIONS, type QueryPairs, type QueueCallOptions, type QueueO
 import { checkWhole } from "./cut-answer.js";
 import { checkDuration } from "./duration.js";
 import { type DataFrame, type FrameOwner, readFrames } from "./frame.js";
-import { checkIndex, type FrameIndex, isLast } from "./frame-index.js";
 import { checkOperationOptions, refuseUndefined } from "./options.js";
 import { type PutResult, StoredItem } from "./put-result.js";
 import { checkRequestId, checkTags, type QueueTags, REQUEST_ID } from "./tags.js";
+import { checkIndex, type FrameIndex, isLast } from "./values.js";
 
 // Method and query of each operation as the official SDKs have them: queue_client.py of the Python SDK, queue_client.go of
 // the Go SDK, QueueClient.java of the Java SDK.

@@ -52,7 +52,7 @@ class Worker {
   start() {
     const options = {
       transport: this.transport,
-      reconnect: { leastDelay: 20, mostDelay: 500 },
+      reconnect: { minDelay: 20, maxDelay: 500 },
       onStatus: (status) => this.statuses.push(status),
     };
     this.done = this.method === "consume" ? this.#consume(options) : this.#watch(options);
@@ -262,7 +262,7 @@ async function runChaos(_server, { name, mode, kind, calls, seed, random }) {
     ),
     retries: ends,
     loop: clock.longest,
-    extra: `${opened} connections, ${runs} runs, ${faults} faulted acknowledgements, ${blocks} blocks, ${warnings} warnings`,
+    extra: `${opened} connections, ${runs} runs, ${faults} faulted acknowledgments, ${blocks} blocks, ${warnings} warnings`,
   };
   for (const worker of workers) worker.runs.length = worker.statuses.length = worker.warnings.length = 0;
   workers.length = required.length = 0;

@@ -25,7 +25,7 @@ await client.consume(
     window: Number(window),
     signal: stop.signal,
     transport: "websocket",
-    reconnect: { leastDelay: 20, mostDelay: 500 },
+    reconnect: { minDelay: 20, maxDelay: 500 },
     onStatus: ({ state, cause }) => tell({ status: { state, cause: String(cause?.message) } }),
   },
 );

@@ -100,7 +100,7 @@ async function runWorker(server, { name, mode, kind, calls, seed, plan = {}, bef
     {
       signal: stop.signal,
       concurrency: 2,
-      reconnect: { leastDelay: 20, mostDelay: 500 },
+      reconnect: { minDelay: 20, maxDelay: 500 },
       onStatus: ({ state, cause }) => state === "reconnecting" && causes.push(String(cause?.message)),
     },
   );
@@ -170,7 +170,7 @@ async function runWatch(server, { name, mode, kind, calls, seed }) {
   let reconnects = 0;
   const giveUp = setTimeout(() => shared.abort(new Error("the items did not all come in time")), PATIENCE_MS);
   const watcher = client.watch(0, 10, {
-    reconnect: { leastDelay: 10, mostDelay: 50 },
+    reconnect: { minDelay: 10, maxDelay: 50 },
     signal: shared.signal,
     onStatus: ({ state }) => {
       if (state === "reconnecting") reconnects++;

@@ -58,7 +58,7 @@ export const cuts = {
       `both watch as one group, ours over ${transport}: nothing is lost`,
       async (bench) => {
         const theirs = await bench.watch(0, WINDOW);
-        const watcher = bench.ours({ uid: "ours" }).watch(0, WINDOW, { transport, reconnect: { leastDelay: 20 } });
+        const watcher = bench.ours({ uid: "ours" }).watch(0, WINDOW, { transport, reconnect: { minDelay: 20 } });
         const reading = [
           theirs.take(undefined, true).then(async (frames) => {
             await theirs.close();
@@ -109,7 +109,7 @@ export const cuts = {
     );
     assert.deepEqual(indexesOf(await theirs.take(5)), indexesOf(puts));
     await theirs.close();
-    const watcher = bench.ours().watch(0, WINDOW, { reconnect: { leastDelay: 20 } });
+    const watcher = bench.ours().watch(0, WINDOW, { reconnect: { minDelay: 20 } });
     const { value: first } = await watcher.next();
     await takeOurs(watcher, 4, true);
     assert.equal(

@@ -44,7 +44,7 @@ for (const transport of TRANSPORTS) {
   test(transport, "what is given back comes again", async (test) => {
     const { client, seen } = await openQueue(test);
     await client.put("try me twice");
-    const watcher = client.watch(0, 1, { transport, reconnect: { leastDelay: 1, mostDelay: 10 } });
+    const watcher = client.watch(0, 1, { transport, reconnect: { minDelay: 1, maxDelay: 10 } });
     const { value: first } = await watcher.next();
     await first?.negative("Model.Busy");
     const { value: second } = await watcher.next();
@@ -104,7 +104,7 @@ for (const transport of TRANSPORTS) {
       const broken: unknown[] = [];
       const watcher = consumer.watch(0, 5, {
         transport,
-        reconnect: { leastDelay: 1, mostDelay: 20 },
+        reconnect: { minDelay: 1, maxDelay: 20 },
         onStatus: (status) => status.state === "reconnecting" && broken.push(status.cause),
       });
       const received = new Set<string>();

@@ -26,7 +26,7 @@ import { TOKEN, transportAnswer } from "./calls.js";
 export const TRANSPORTS = ["websocket", "http", "poll"] as const;
 
 /** Reconnects that no test has to wait for. */
-export const SOON = { leastDelay: 4, mostDelay: 20 };
+export const SOON = { minDelay: 4, maxDelay: 20 };
 
 export const eventually = (check: () => void) => vi.waitFor(check, { timeout: 10_000, interval: 2 });
 export const settle = (milliseconds = 40) => new Promise<void>((resolve) => setTimeout(resolve, milliseconds));

@@ -1,8 +1,8 @@
 import type { ClientOptions, CloseOptions } from "../../config/options.js";
 import { RetryBudget } from "../../config/retry.js";
 import { checkCount, checkFunction, checkTransport, OWN_CONNECTIONS } from "../../config/validate.js";
-import type { Route } from "../../endpoint/route.js";
-import { Routers } from "../../endpoint/routers.js";
+import type { Route } from "../../endpoint/direct-route.js";
+import { RouterCache } from "../../endpoint/router-cache.js";
 import { EasClosedError, EasDiscoveryError, EasNetworkError } from "../../errors.js";
 import {
   type Platform,
@@ -29,7 +29,7 @@ export class ConnectionPool {
   /** Origins that have answered: from then on a browser's bare "failed to fetch" is a network fault, not CORS. */
   readonly respondedOrigins: Set<string> = new Set();
   /** Who chooses instances, for services that are reached directly. */
-  readonly routers: Routers;
+  readonly routers: RouterCache;
   /** What `close` ends: answers that are being read piece by piece, sockets, waits for a service. */
   readonly streams: Set<Pick<StreamedResponse, "cancel">> = new Set();
   readonly #limiters = new Map<string, Limiter>();
@@ -45,7 +45,7 @@ export class ConnectionPool {
     this.platform = platform;
     this.#connectionCount = connectionCount;
     this.#given = transport;
-    this.routers = new Routers({
+    this.routers = new RouterCache({
       transport: () => this.transport,
       env: platform.env,
       tools: {

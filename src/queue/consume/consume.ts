@@ -3,10 +3,10 @@ import { argumentTypeError, show } from "../../util/argument-errors.js";
 import { changeNames, checkOptionNames, type OptionNames } from "../../util/option-names.js";
 import { raceAbort } from "../../util/timing/abort.js";
 import type { DataFrame } from "../frame.js";
-import type { FrameIndex } from "../frame-index.js";
 import type { QueueLogger } from "../options.js";
+import type { FrameIndex } from "../values.js";
 import { WATCH_OPTIONS, type WatchOptions } from "../watch/options.js";
-import type { ConsumedWatcher, ConsumeSettings, FailureVerdict, FrameHandler, handleItems } from "./handle-items.js";
+import type { ConsumedWatcher, ConsumeSettings, FailureAction, FrameHandler, handleItems } from "./handle-items.js";
 
 /** How `QueueClient.consume` works. */
 export interface ConsumeOptions extends Omit<WatchOptions, "autoCommit" | "indexOnly"> {
@@ -20,7 +20,7 @@ export interface ConsumeOptions extends Omit<WatchOptions, "autoCommit" | "index
    * Decides on an item whose handler threw before it settled the item. Default: logs the error with the item's index and tags,
    * and returns `"negative"`. A negative carries the error's message as its reason.
    */
-  readonly onError?: ((error: unknown, frame: DataFrame) => FailureVerdict | Promise<FailureVerdict>) | undefined;
+  readonly onError?: ((error: unknown, frame: DataFrame) => FailureAction | Promise<FailureAction>) | undefined;
 }
 
 const CONSUME_OPTIONS: OptionNames<ConsumeOptions> = /* @__PURE__ */ changeNames(

@@ -13,13 +13,13 @@ export type FrameHandler = (frame: DataFrame) => void | Promise<void>;
  * as the service's queue setting `max_delivery` allows, the service drops the item. `"release"` leaves it until a reconnect.
  * `"commit"` deletes it.
  */
-export type FailureVerdict = "negative" | "release" | "commit";
+export type FailureAction = "negative" | "release" | "commit";
 
 /** Options of `consume`, checked and complete. */
 export interface ConsumeSettings {
   readonly concurrency: number;
   readonly window: number;
-  readonly onError: ((error: unknown, frame: DataFrame) => FailureVerdict | Promise<FailureVerdict>) | undefined;
+  readonly onError: ((error: unknown, frame: DataFrame) => FailureAction | Promise<FailureAction>) | undefined;
   readonly signal: AbortSignal | undefined;
 }
 
@@ -36,7 +36,7 @@ export interface ConsumedWatcher extends AsyncIterator<DataFrame, undefined> {
 const FIRST_DELAY_MS = 100;
 const MAX_DELAY_MS = 10_000;
 
-const VERDICTS: readonly unknown[] = ["negative", "release", "commit"];
+const FAILURE_ACTIONS: readonly unknown[] = ["negative", "release", "commit"];
 
 /** Runs `handler` for the frames of a watcher until the signal fires or the watcher ends; then lets what runs end. */
 export async function handleItems(
@@ -161,16 +161,16 @@ class Worker {
     // A commit that the handler awaits may have failed: the watcher retries it, and the handler must not run again.
     if (frame.isSettled) return this.#warn(`the handler of ${nameOf(frame)} failed after settling it`, error);
     if (onError === undefined) this.#warn(`the handler of ${nameOf(frame)} failed; it is returned to the queue`, error);
-    const verdict = onError === undefined ? "negative" : await onError(error, frame);
-    if (!VERDICTS.includes(verdict)) {
+    const action = onError === undefined ? "negative" : await onError(error, frame);
+    if (!FAILURE_ACTIONS.includes(action)) {
       throw argumentTypeError(
         "ERR_EAS_ARG_WATCH",
-        `onError returned ${show(verdict)}: it must be "negative", "release" or "commit"`,
+        `onError returned ${show(action)}: it must be "negative", "release" or "commit"`,
       );
     }
-    if (verdict === "commit") return this.#acknowledged(frame.commit());
+    if (action === "commit") return this.#acknowledged(frame.commit());
     await this.#delay(Math.min(MAX_DELAY_MS, FIRST_DELAY_MS * 2 ** this.#failures++));
-    if (verdict === "release") frame.release();
+    if (action === "release") frame.release();
     else await this.#acknowledged(frame.negative(undefined, reasonOf(error)));
   }
 

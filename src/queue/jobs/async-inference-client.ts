@@ -8,10 +8,10 @@ import { listFacts } from "../../util/list-facts.js";
 import { changeNames, checkOptionNames, type OptionNames } from "../../util/option-names.js";
 import { randomUuid } from "../../util/uuid.js";
 import { QueueClient } from "../client.js";
-import { checkIndex } from "../frame-index.js";
 import type { PutOptions } from "../operations.js";
 import { type KnownOptions, QUEUE_OPTIONS, type QueueClientOptions, type QueueData } from "../options.js";
 import { checkTags } from "../tags.js";
+import { checkIndex } from "../values.js";
 import { InferenceJob, type InferenceJobJson, JOB_TAG, ResultWaits } from "./inference-job.js";
 
 /** Options of an `AsyncInferenceClient`. */

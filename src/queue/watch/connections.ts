@@ -9,7 +9,7 @@ import type { WatchSettings, WatchTransport } from "./options.js";
 import type { FrameSource, OpenSource, SourceEvents } from "./sources/frame-source.js";
 import { frameTooLarge } from "./sources/frame-splitter.js";
 import { httpSource } from "./sources/http.js";
-import { indexSource } from "./sources/index-order.js";
+import { indexSource } from "./sources/index-only.js";
 import { instanceSource } from "./sources/instances.js";
 import { pollSource, type Room } from "./sources/poll.js";
 import { websocketSource } from "./sources/websocket.js";

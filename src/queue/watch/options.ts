@@ -1,9 +1,9 @@
 import { checkCount, checkFunction, checkSignal, checkTimeout } from "../../config/validate.js";
 import { argumentRangeError, argumentTypeError, show } from "../../util/argument-errors.js";
 import { checkOptionNames, type OptionNames } from "../../util/option-names.js";
-import { checkIndex, type FrameIndex, isLast } from "../frame-index.js";
 import { refuseUndefined } from "../options.js";
 import { checkTags, type QueueTags } from "../tags.js";
+import { checkIndex, type FrameIndex, isLast } from "../values.js";
 import { checkSkipRepeated, type SkipRepeatedOptions } from "./deliveries/skip-repeated.js";
 
 /** Over what a watch runs: a WebSocket, an HTTP answer that does not end, or one get after another. */
@@ -18,9 +18,9 @@ export interface ReconnectOptions {
    */
   readonly attempts?: number | undefined;
   /** Milliseconds before the first try; they double with each failure, and vary at random. Default 200. */
-  readonly leastDelay?: number | undefined;
+  readonly minDelay?: number | undefined;
   /** The most milliseconds before a try. Default 10,000. */
-  readonly mostDelay?: number | undefined;
+  readonly maxDelay?: number | undefined;
 }
 
 /** What a watcher says of its connection. */
@@ -76,7 +76,7 @@ export const WATCH_OPTIONS: OptionNames<WatchOptions> = {
   signal: 1,
 };
 
-const RECONNECT_OPTIONS: OptionNames<ReconnectOptions> = { attempts: 1, leastDelay: 1, mostDelay: 1 };
+const RECONNECT_OPTIONS: OptionNames<ReconnectOptions> = { attempts: 1, minDelay: 1, maxDelay: 1 };
 
 /** Options of a watch, checked and complete. */
 export interface WatchSettings {
@@ -88,8 +88,8 @@ export interface WatchSettings {
   readonly tags: readonly (readonly [string, string])[];
   readonly transport: WatchTransport | "auto";
   readonly attempts: number;
-  readonly leastDelay: number;
-  readonly mostDelay: number;
+  readonly minDelay: number;
+  readonly maxDelay: number;
   readonly onStatus: ((status: WatchStatus) => void) | undefined;
   /** How many request ids to remember; undefined where repeated items are not skipped. */
   readonly remember: number | undefined;
@@ -133,7 +133,7 @@ export function checkWatch(index: FrameIndex, window: number, options: WatchOpti
     );
   }
   if (reconnect) checkOptionNames("reconnect", reconnect, RECONNECT_OPTIONS);
-  const { attempts = Number.POSITIVE_INFINITY, leastDelay = 200, mostDelay = 10_000 } = reconnect || { attempts: 0 };
+  const { attempts = Number.POSITIVE_INFINITY, minDelay = 200, maxDelay = 10_000 } = reconnect || { attempts: 0 };
   return {
     start: isLast(index) ? undefined : checkIndex("index", index),
     window,
@@ -142,8 +142,8 @@ export function checkWatch(index: FrameIndex, window: number, options: WatchOpti
     tags: checkTags(tags),
     transport,
     attempts: attempts === Number.POSITIVE_INFINITY ? attempts : checkCount("reconnect.attempts", attempts, 0),
-    leastDelay: checkTimeout("reconnect.leastDelay", leastDelay),
-    mostDelay: checkTimeout("reconnect.mostDelay", mostDelay),
+    minDelay: checkTimeout("reconnect.minDelay", minDelay),
+    maxDelay: checkTimeout("reconnect.maxDelay", maxDelay),
     remember: checkSkipRepeated(options.skipRepeated),
     onStatus: onStatus === undefined ? undefined : checkFunction("onStatus", onStatus),
     signal: signal === undefined ? undefined : checkSignal(signal),

@@ -8,7 +8,7 @@ import { idOf, isSame } from "./deliveries/delivery-tracker.js";
 const UNREADABLE_STATUSES: readonly number[] = [400, 403, 405, 501];
 
 /** Whether the queue has the item of a frame. Its index may name another item after the queue was recreated. */
-export async function isThere(calls: QueueCalls, frame: DataFrame, signal: AbortSignal): Promise<boolean> {
+export async function queueHasItem(calls: QueueCalls, frame: DataFrame, signal: AbortSignal): Promise<boolean> {
   const { index, owner } = frame;
   try {
     const [found] = await calls.run(getOperation({ index, autoDelete: false, timeout: 0, signal }, owner));

@@ -15,7 +15,7 @@ import type { WatchSettings, WatchStatus } from "./options.js";
 import type { FrameSource, OpenSource, SourceEnd, SourceEvents } from "./sources/frame-source.js";
 
 /** The watcher, as the reconnect loop sees it. */
-export interface Keeper {
+export interface ReconnectHost {
   readonly open: OpenSource;
   readonly settings: WatchSettings;
   /** Fires when no connection is wanted any more. */
@@ -61,8 +61,8 @@ const MANY_BRIEF = 3;
  * Keeps a connection open and reopens it when it breaks, until the signal fires or the watch has to end. Resolves with the
  * error that ended the watch, or with undefined.
  */
-export async function keepConnected(keeper: Keeper): Promise<unknown> {
-  const { settings, signal, tell } = keeper;
+export async function reconnectLoop(host: ReconnectHost): Promise<unknown> {
+  const { settings, signal, tell } = host;
   let failures = 0;
   let refusals = 0;
   let brief = 0;
@@ -72,7 +72,7 @@ export async function keepConnected(keeper: Keeper): Promise<unknown> {
     let end: SourceEnd;
     let opened: Connection | undefined;
     try {
-      opened = await connect(keeper);
+      opened = await connect(host);
       end = opened;
     } catch (error) {
       end = { graceful: false, cause: error as Error };
@@ -83,20 +83,20 @@ export async function keepConnected(keeper: Keeper): Promise<unknown> {
     if (opened) brief = opened.isBrief && !end.asked ? brief + 1 : 0;
     // Gateways and proxies end idle connections in good order, too. Only the attributes tell an ended queue.
     const mayBeEnd = end.graceful && !end.asked && !opened?.isUseful && settings.attempts > 0;
-    if (mayBeEnd && (await keeper.hasEnded(opened?.isBrief === true))) break;
+    if (mayBeEnd && (await host.hasEnded(opened?.isBrief === true))) break;
     if (signal.aborted) break;
     if (isCallersFault(end.cause)) return end.cause;
     if (!isProven && !isGood) {
       if (isUnreadable(end.cause) || (opened === undefined && isFinal(end.cause))) return end.cause;
       // A token may have expired on the way: a token function is asked once more.
-      if (isRefusal(end.cause) && (++refusals === 2 || !keeper.hasFreshTokens())) return end.cause;
+      if (isRefusal(end.cause) && (++refusals === 2 || !host.hasFreshTokens())) return end.cause;
     }
     isProven ||= opened !== undefined;
     if (failures > settings.attempts && !end.asked) {
       return end.graceful && settings.attempts === 0 ? undefined : closedError(end);
     }
     const delay = delayAfter(end.cause, Math.max(failures, brief - FREE_BRIEF), settings);
-    warn(keeper, end.cause, failures, opened ? brief : undefined);
+    warn(host, end.cause, failures, opened ? brief : undefined);
     tell({ state: "reconnecting", cause: end.cause, failures, delay });
     await pause(delay, signal).catch(() => {});
   }
@@ -104,8 +104,8 @@ export async function keepConnected(keeper: Keeper): Promise<unknown> {
 }
 
 /** Makes one connection and resolves when it is over. */
-async function connect(keeper: Keeper): Promise<Connection> {
-  const { signal } = keeper;
+async function connect(host: ReconnectHost): Promise<Connection> {
+  const { signal } = host;
   let isUseful = false;
   let onEnd!: (end: SourceEnd) => void;
   const ended = new Promise<SourceEnd>((resolve) => {
@@ -114,11 +114,11 @@ async function connect(keeper: Keeper): Promise<Connection> {
   const note = (isNew: boolean) => {
     isUseful ||= isNew;
   };
-  const source = await keeper.open(
+  const source = await host.open(
     {
-      onFrame: (frame) => note(keeper.onFrame(frame)),
-      onItem: (frame) => note(keeper.onItem(frame)),
-      onUnreadable: (error, index) => note(keeper.onUnreadable(error, index)),
+      onFrame: (frame) => note(host.onFrame(frame)),
+      onItem: (frame) => note(host.onItem(frame)),
+      onUnreadable: (error, index) => note(host.onUnreadable(error, index)),
       onEnd,
     },
     signal,
@@ -127,15 +127,15 @@ async function connect(keeper: Keeper): Promise<Connection> {
   const onAbort = () => void source.close();
   signal.addEventListener("abort", onAbort, { once: true });
   if (signal.aborted) onAbort();
-  else keeper.onConnected(source);
+  else host.onConnected(source);
   const end = await ended;
   signal.removeEventListener("abort", onAbort);
-  keeper.onDisconnected();
+  host.onDisconnected();
   return { ...end, isUseful, isBrief: clockNow() - openedAt < STABLE_MS };
 }
 
 /** Logs failures that repeat. One alone is routine: gateways and proxies close connections. */
-function warn({ warn: log, consumer }: Keeper, cause: Error, failures: number, brief: number | undefined): void {
+function warn({ warn: log, consumer }: ReconnectHost, cause: Error, failures: number, brief: number | undefined): void {
   const message = messageOf(cause);
   if (brief === undefined || brief === 0) {
     if (failures > 1) log(message, `the watch failed ${failures} times in a row: ${message}`);
@@ -152,8 +152,8 @@ function warn({ warn: log, consumer }: Keeper, cause: Error, failures: number, b
 }
 
 /** Milliseconds until the next connect. */
-function delayAfter(cause: Error, failures: number, { leastDelay, mostDelay }: WatchSettings): number {
-  const longest = Math.min(mostDelay, leastDelay * 2 ** (failures - 1));
+function delayAfter(cause: Error, failures: number, { minDelay, maxDelay }: WatchSettings): number {
+  const longest = Math.min(maxDelay, minDelay * 2 ** (failures - 1));
   // Between half and all of it, so that consumers do not come back together.
   const delay = longest * (0.5 + Math.random() / 2);
   const { retryAfter = 0 } = cause instanceof EasHttpError ? cause : {};

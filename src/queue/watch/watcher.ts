@@ -12,8 +12,8 @@ import type { QueueCalls } from "../calls.js";
 import { type DataFrame, readFrame, readIndex } from "../frame.js";
 import { attributesOperation, type NegativeOptions } from "../operations.js";
 import type { QueueLogger } from "../options.js";
-import { Acknowledgements } from "./deliveries/acknowledgements.js";
-import { HeldFrames } from "./deliveries/delivery-tracker.js";
+import { Acknowledgments } from "./deliveries/acknowledgments.js";
+import { DeliveryTracker } from "./deliveries/delivery-tracker.js";
 import { RepeatFilter } from "./deliveries/repeat-filter.js";
 import { UnreadableItems } from "./deliveries/unreadable-items.js";
 import type { WatchSettings, WatchStatus, WatchTransport } from "./options.js";
@@ -33,11 +33,11 @@ export interface WatcherHost {
 /**
  * The items of a queue, in the order in which they are pushed. Delivery is at least once: an item that was not committed
  * may be pushed again, after a reconnect or to another consumer. It is not handed out a second time while its first copy is
- * held (not committed, negated or released), nor when its commit was answered or is being retried. Connections that break
+ * held (not committed, nackSettled or released), nor when its commit was answered or is being retried. Connections that break
  * are reopened.
  *
  * Commits and negatives that fail are retried in the background while the watcher lives; see `DataFrame.commit` and
- * `DataFrame.negative`. When the queue is deleted and recreated, acknowledgements of earlier items are not sent to the new
+ * `DataFrame.negative`. When the queue is deleted and recreated, acknowledgments of earlier items are not sent to the new
  * queue, even if it uses their indexes again.
  *
  * @example
@@ -52,9 +52,9 @@ export class Watcher implements AsyncIterableIterator<DataFrame> {
   readonly closed: Promise<void>;
   readonly #host: WatcherHost;
   readonly #settings: WatchSettings;
-  readonly #held: HeldFrames;
+  readonly #held: DeliveryTracker;
   readonly #repeats: RepeatFilter;
-  readonly #acks: Acknowledgements;
+  readonly #acks: Acknowledgments;
   readonly #buffer: FrameBuffer;
   readonly #reports: WatchReports;
   readonly #unreadable: UnreadableItems;
@@ -69,8 +69,8 @@ export class Watcher implements AsyncIterableIterator<DataFrame> {
     this.#settings = settings;
     this.#reports = new WatchReports(host.logger);
     this.#transport = transportOf(host.calls.pool, host.dialWebSocket, settings, this.#reports);
-    this.#held = new HeldFrames(settings.window);
-    this.#acks = new Acknowledgements({
+    this.#held = new DeliveryTracker(settings.window);
+    this.#acks = new Acknowledgments({
       calls: host.calls,
       held: this.#held,
       settings,
@@ -86,7 +86,7 @@ export class Watcher implements AsyncIterableIterator<DataFrame> {
       () => host.logger().warn("eas-prediction: items arrive faster than they are read, and cannot be paused here"),
     );
     const unreadable = {
-      giveBack: (index: bigint) => this.#acks.refuse(index),
+      returnToQueue: (index: bigint) => this.#acks.refuse(index),
       report: (error: EasDecodeError) => this.#buffer.push(error),
     };
     this.#unreadable = new UnreadableItems(unreadable, this.#reports);
@@ -149,13 +149,13 @@ export class Watcher implements AsyncIterableIterator<DataFrame> {
   }
 
   /** Acknowledges by `send` items that this watcher may have handed out. @internal */
-  acknowledging(
+  trackAcknowledgment(
     indexes: readonly bigint[],
     send: (indexes: readonly bigint[]) => Promise<void>,
     how: "PUT" | "DELETE" | NegativeOptions,
   ): Promise<void> {
-    if (typeof how === "string") return this.#acks.committing(indexes, send, how);
-    return this.#acks.negating(indexes, send, { code: how.code, reason: how.reason });
+    if (typeof how === "string") return this.#acks.trackCommit(indexes, send, how);
+    return this.#acks.trackNack(indexes, send, { code: how.code, reason: how.reason });
   }
 
   #finish(error: unknown, dropped: boolean): void {
@@ -169,16 +169,16 @@ export class Watcher implements AsyncIterableIterator<DataFrame> {
 
   async #run(): Promise<void> {
     const { signal } = this.#life;
-    const error = await this.#keepConnected(signal).catch((thrown: unknown) => (signal.aborted ? undefined : thrown));
+    const error = await this.#reconnectLoop(signal).catch((thrown: unknown) => (signal.aborted ? undefined : thrown));
     this.#finish(error, false);
     this.#tell({ state: "closed", error: error ?? this.#settings.signal?.reason });
   }
 
   /** Resolves with what ended the watch. Rejects if its code cannot be loaded. */
-  async #keepConnected(signal: AbortSignal): Promise<unknown> {
+  async #reconnectLoop(signal: AbortSignal): Promise<unknown> {
     const settings = this.#settings;
     const { calls, dialWebSocket } = this.#host;
-    const { keepConnected, WatchConnections } = await raceAbort(import("../lazy.js"), signal);
+    const { reconnectLoop, WatchConnections } = await raceAbort(import("../lazy.js"), signal);
     const room = {
       size: () => (settings.autoCommit ? settings.window : this.#held.room),
       change: () =>
@@ -195,7 +195,7 @@ export class Watcher implements AsyncIterableIterator<DataFrame> {
       this.#acks.owner,
       room,
     );
-    return keepConnected({
+    return reconnectLoop({
       open: (events, life) => {
         this.#acks.connecting();
         return connections.open(events, life);
@@ -257,6 +257,6 @@ export class Watcher implements AsyncIterableIterator<DataFrame> {
     this.#roomChanged?.();
     // The server waits for the commits of what was released, until the connection ends.
     const isIdle = this.#held.room === this.#settings.window;
-    if (this.#held.isStuck || (isIdle && this.#source?.isSpare)) void this.#source?.close();
+    if (this.#held.isStuck || (isIdle && this.#source?.isReplaceable)) void this.#source?.close();
   }
 }

@@ -7,8 +7,8 @@ import {
   parseEndpoint,
 } from "../../../src/endpoint/parse-endpoint.js";
 import { checkDuration } from "../../../src/queue/duration.js";
-import { checkIndex } from "../../../src/queue/frame-index.js";
 import { checkTags } from "../../../src/queue/tags.js";
+import { checkIndex } from "../../../src/queue/values.js";
 import { type Bytes, must, table, textOf, utf8 } from "../decoder.js";
 
 // What callers give, and what may come from their own callers.

@@ -260,7 +260,7 @@ describe("queues", () => {
       const emulator = await startInstances(2, { queues: { q: {} } });
       const queue = directQueueOf(emulator);
       await queue.put("0");
-      const watcher = queue.watch(0, 2, { transport, reconnect: { leastDelay: 1, mostDelay: 5 } });
+      const watcher = queue.watch(0, 2, { transport, reconnect: { minDelay: 1, maxDelay: 5 } });
       const takeNext = async () => {
         const { value } = await watcher.next();
         await value?.commit();

@@ -163,7 +163,7 @@ describe("close() leaves no handle", () => {
     leavesNothing(`
       const queue = queueOf({ retryCount: 0 }, refused);
       let told = false;
-      queue.watch(0, 1, { transport: "${transport}", reconnect: { leastDelay: 60000, mostDelay: 60000 },
+      queue.watch(0, 1, { transport: "${transport}", reconnect: { minDelay: 60000, maxDelay: 60000 },
         onStatus: ({ state }) => { told ||= state === "reconnecting"; } });
       await until(() => told);
       await queue.close();`),

@@ -457,14 +457,14 @@ describe("watch", () => {
       count(/reconnect\.attempts is -1/),
     ],
     [
-      "reconnect.leastDelay 0",
-      (client) => client.watch(0, 1, { reconnect: { leastDelay: 0 } }),
-      timeout("RangeError", /reconnect\.leastDelay is 0/),
+      "reconnect.minDelay 0",
+      (client) => client.watch(0, 1, { reconnect: { minDelay: 0 } }),
+      timeout("RangeError", /reconnect\.minDelay is 0/),
     ],
     [
-      "reconnect.mostDelay too long",
-      (client) => client.watch(0, 1, { reconnect: { mostDelay: 2 ** 31 } }),
-      timeout("RangeError", /reconnect\.mostDelay is/),
+      "reconnect.maxDelay too long",
+      (client) => client.watch(0, 1, { reconnect: { maxDelay: 2 ** 31 } }),
+      timeout("RangeError", /reconnect\.maxDelay is/),
     ],
     [
       "onStatus that is none",

@@ -6,7 +6,7 @@ import { createEmulator, type EmulatorQueueOptions } from "../../../src/emulator
 import {
   type ConsumeOptions,
   type DataFrame,
-  type FailureVerdict,
+  type FailureAction,
   QueueClient,
   type QueueClientOptions,
 } from "../../../src/index.js";
@@ -16,7 +16,7 @@ afterEach(() => {
   vi.restoreAllMocks();
 });
 
-const FAST = { leastDelay: 1, mostDelay: 5 };
+const FAST = { minDelay: 1, maxDelay: 5 };
 
 /** An emulator with the queue "q", and clients of it without a network. */
 function open(options: EmulatorQueueOptions = {}) {
@@ -295,7 +295,7 @@ describe("a handler that throws", () => {
     expect(input.dead).toMatchObject([{ index: bad }]);
   });
 
-  const verdicts: [string, () => FailureVerdict | Promise<FailureVerdict>, { negatives: number; tries: number }][] = [
+  const actions: [string, () => FailureAction | Promise<FailureAction>, { negatives: number; tries: number }][] = [
     ["negative", () => "negative", { negatives: 1, tries: 2 }],
     ["negative, later", () => Promise.resolve("negative"), { negatives: 1, tries: 2 }],
     ["release", () => "release", { negatives: 0, tries: 2 }],
@@ -303,7 +303,7 @@ describe("a handler that throws", () => {
     ["commit, later", () => Promise.resolve("commit"), { negatives: 0, tries: 1 }],
   ];
 
-  test.each(verdicts)("onError says %s", async (_, verdict, { negatives, tries }) => {
+  test.each(actions)("onError says %s", async (_, verdict, { negatives, tries }) => {
     delays(0);
     const { input, client, warnings } = open();
     const bad = input.put("bad");
@@ -552,7 +552,7 @@ describe("the stop", () => {
     }
   });
 
-  test.each<FailureVerdict>(["negative", "release"])(
+  test.each<FailureAction>(["negative", "release"])(
     "during the delay of a failed item: it is let go at once (%s)",
     async (verdict) => {
       const asked = delays(1_000_000);

@@ -15,12 +15,12 @@ export interface Negative extends Pick<NegativeOptions, "code" | "reason"> {
   readonly method?: undefined;
 }
 
-/** Acknowledgements with the same object are sent together. */
-export type Acknowledgement = Commit | Negative;
+/** Acknowledgments with the same object are sent together. */
+export type Acknowledgment = Commit | Negative;
 
 /** What background retries need of their watcher. */
 export interface BackgroundRetriesHost {
-  readonly settings: Pick<WatchSettings, "leastDelay" | "mostDelay">;
+  readonly settings: Pick<WatchSettings, "minDelay" | "maxDelay">;
   /** Fires when the watcher closes. */
   readonly life: AbortSignal;
   /** Logs `message` once for each `cause`. */
@@ -41,25 +41,25 @@ export function isArgumentError(error: unknown): boolean {
 }
 
 /**
- * Retries failed acknowledgements: one request at a time, with increasing delays, until the service answers or the watcher
+ * Retries failed acknowledgments: one request at a time, with increasing delays, until the service answers or the watcher
  * closes.
  */
 export class BackgroundRetries {
   readonly #host: BackgroundRetriesHost;
-  readonly #send: (indexes: readonly bigint[], how: Acknowledgement) => Promise<void>;
-  readonly #failed = new Map<bigint, Acknowledgement>();
+  readonly #send: (indexes: readonly bigint[], how: Acknowledgment) => Promise<void>;
+  readonly #failed = new Map<bigint, Acknowledgment>();
   #isRunning = false;
   #wake: (() => void) | undefined;
   #maxIndexes = MAX_INDEXES;
 
   /** `send` calls `delete` for what it has acknowledged. */
-  constructor(host: BackgroundRetriesHost, send: (indexes: readonly bigint[], how: Acknowledgement) => Promise<void>) {
+  constructor(host: BackgroundRetriesHost, send: (indexes: readonly bigint[], how: Acknowledgment) => Promise<void>) {
     this.#host = host;
     this.#send = send;
   }
 
   /** Retries `how` for these items. */
-  add(indexes: readonly bigint[], how: Acknowledgement): void {
+  add(indexes: readonly bigint[], how: Acknowledgment): void {
     for (const index of indexes) this.#failed.set(index, how);
     if (this.#isRunning || this.#failed.size === 0 || this.#host.life.aborted) return;
     this.#isRunning = true;
@@ -77,7 +77,7 @@ export class BackgroundRetries {
     for (const index of this.#failed.keys()) if (isGone(index)) this.#failed.delete(index);
   }
 
-  /** Retries at once when the service has pushed an item again: it certainly waits for the acknowledgement then. */
+  /** Retries at once when the service has pushed an item again: it certainly waits for the acknowledgment then. */
   pushedAgain(index: bigint): void {
     if (this.#failed.has(index)) this.#wake?.();
   }
@@ -113,7 +113,10 @@ export class BackgroundRetries {
         if (life.aborted) return;
         if (++failures > 1) continue;
         const message = messageOf(error);
-        warn(`acknowledging: ${message}`, `acknowledging ${this.#failed.size} items failed and is retried: ${message}`);
+        warn(
+          `trackAcknowledgment: ${message}`,
+          `trackAcknowledgment ${this.#failed.size} items failed and is retried: ${message}`,
+        );
       }
     }
   }
@@ -137,7 +140,7 @@ export class BackgroundRetries {
 
   async #delay(failures: number): Promise<void> {
     const { life, settings } = this.#host;
-    const longest = Math.min(settings.mostDelay, settings.leastDelay * 2 ** failures);
+    const longest = Math.min(settings.maxDelay, settings.minDelay * 2 ** failures);
     const woken = new AbortController();
     this.#wake = () => woken.abort();
     linkSignal(life, woken);

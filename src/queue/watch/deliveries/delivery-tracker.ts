@@ -16,7 +16,7 @@ export type Taken = "new" | "held" | "committed" | "other";
  * The frames of a watcher, so that a frame that the service pushes again after a reconnect is not handed out a second time
  * while its first copy is held, or after its commit was answered.
  */
-export class HeldFrames {
+export class DeliveryTracker {
   #held = new AscendingIndexes<DataFrame>();
   /** The latest answered commits with the ids of their items, and those before. A map that evicts one by one is slow. */
   #committed = new Map<bigint, string | undefined>();
@@ -24,7 +24,7 @@ export class HeldFrames {
   /** Released on this connection. The service waits for their commits until the connection ends. */
   readonly #released = new Set<bigint>();
   /** Negatives under way. The service may push them again before it answers. */
-  readonly #negated = new Map<bigint, DataFrame>();
+  readonly #nacking = new Map<bigint, DataFrame>();
   readonly #window: number;
 
   constructor(window: number) {
@@ -52,7 +52,7 @@ export class HeldFrames {
         memory.delete(index);
       }
       this.#released.delete(index);
-      this.#negated.delete(index);
+      this.#nacking.delete(index);
     }
     this.#held.add(index, frame);
     return "new";
@@ -77,18 +77,18 @@ export class HeldFrames {
   }
 
   /** Releases a frame that the service is asked to give to a consumer again. */
-  negating(index: bigint): void {
+  nacking(index: bigint): void {
     const frame = this.#held.delete(index);
-    if (frame !== undefined) this.#negated.set(index, frame);
+    if (frame !== undefined) this.#nacking.set(index, frame);
   }
 
   /**
    * Records how a negative ended. `"refused"`: the service certainly did not carry it out, so the frame is held again.
    * `"unknown"`: it is released. A frame that was pushed in the meantime stays with whom it was handed to.
    */
-  negated(index: bigint, outcome: "done" | "refused" | "unknown"): void {
-    const frame = this.#negated.get(index);
-    this.#negated.delete(index);
+  nackSettled(index: bigint, outcome: "done" | "refused" | "unknown"): void {
+    const frame = this.#nacking.get(index);
+    this.#nacking.delete(index);
     if (outcome === "done") this.#released.delete(index);
     else if (frame !== undefined && outcome === "refused") this.#held.add(index, frame);
     else if (frame !== undefined) this.#released.add(index);
@@ -112,7 +112,7 @@ export class HeldFrames {
     this.#committed.clear();
     this.#committedBefore.clear();
     this.#released.clear();
-    this.#negated.clear();
+    this.#nacking.clear();
   }
 
   /** How many more frames the window has room for. */
@@ -125,7 +125,7 @@ export class HeldFrames {
    * service would give the held ones to other consumers.
    */
   get isStuck(): boolean {
-    return this.#released.size > 0 && this.#held.size === 0 && this.#negated.size === 0;
+    return this.#released.size > 0 && this.#held.size === 0 && this.#nacking.size === 0;
   }
 }
 

@@ -15,7 +15,7 @@ interface Entry {
 /** What happens with an item that cannot be read. */
 export interface UnreadableActions {
   /** Tells the service that the item could not be handled. */
-  giveBack(index: bigint): Promise<void>;
+  returnToQueue(index: bigint): Promise<void>;
   /** Hands the error to the iteration. */
   report(error: EasDecodeError): void;
 }
@@ -63,7 +63,7 @@ export class UnreadableItems {
     const send = () => {
       entry.timer = undefined;
       // Without an answer the item would keep its place in the window.
-      this.#actions.giveBack(index).catch(() => this.#schedule(index, entry));
+      this.#actions.returnToQueue(index).catch(() => this.#schedule(index, entry));
     };
     const delay = entry.returns === 0 ? 0 : Math.min(MAX_DELAY_MS, FIRST_DELAY_MS * 2 ** (entry.returns - 1));
     entry.returns++;

@@ -36,7 +36,7 @@ export interface FrameSource {
   readonly pause: (() => void) | undefined;
   readonly resume: (() => void) | undefined;
   /** Whether another connection would serve better: the watcher closes this one when it has nothing in hand. */
-  readonly isSpare?: boolean | undefined;
+  readonly isReplaceable?: boolean | undefined;
   /** Ends the connection in good order, and by force when that takes too long. Resolves when it is over. */
   close(): Promise<void>;
 }

@@ -110,7 +110,7 @@ describe.each(TRANSPORTS)("a watch over %s", (transport) => {
   test("can be closed while it waits to reconnect", async () => {
     const { client, cut } = await openQueue();
     const told = new Told();
-    const reconnect = { leastDelay: 60_000, mostDelay: 60_000 };
+    const reconnect = { minDelay: 60_000, maxDelay: 60_000 };
     const watcher = client().watch(0, 1, { transport, reconnect, onStatus: told.onStatus });
     await eventually(() => expect(told.count("open")).toBe(1));
     await settle();
@@ -222,7 +222,7 @@ test("hundreds of reconnects leave no listener and no timer", async () => {
   const { client, dialer } = fakeClient();
   const { signal } = new AbortController();
   const told = new Told();
-  const watcher = client.watch(0, 5, { signal, onStatus: told.onStatus, reconnect: { leastDelay: 1, mostDelay: 1 } });
+  const watcher = client.watch(0, 5, { signal, onStatus: told.onStatus, reconnect: { minDelay: 1, maxDelay: 1 } });
   for (let i = 0; i < 300; i++) {
     await tick(2);
     if (i % 3 === 0) {

@@ -63,7 +63,7 @@ describe("Retry-After", () => {
   });
 
   test("shortens no delay", async () => {
-    expect((await refused("1", { leastDelay: 8000 })).delay).toBeGreaterThanOrEqual(4000);
+    expect((await refused("1", { minDelay: 8000 })).delay).toBeGreaterThanOrEqual(4000);
   });
 
   test.each(["http", "poll"] as const)("is read from a service's answer, over %s", async (transport) => {

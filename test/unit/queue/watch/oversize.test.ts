@@ -33,7 +33,7 @@ describe.each(TRANSPORTS)("an item over maxResponseBytes, over %s", (transport) 
     const done = queue.consume((frame) => void handled.push(frame.index), {
       transport,
       window,
-      reconnect: { leastDelay: 4, mostDelay: 20 },
+      reconnect: { minDelay: 4, maxDelay: 20 },
       onStatus: told.onStatus,
     });
     await eventually(() => expect(handled).toEqual(small));

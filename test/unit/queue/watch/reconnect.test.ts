@@ -61,7 +61,7 @@ describe("delays", () => {
 
   test("are half at the least", async () => {
     expect((await delays(8, 0, {})).delays).toEqual([100, 200, 400, 800, 1600, 3200, 5000, 5000]);
-    expect((await delays(4, 0.5, { leastDelay: 40, mostDelay: 100 })).delays).toEqual([30, 60, 75, 75]);
+    expect((await delays(4, 0.5, { minDelay: 40, maxDelay: 100 })).delays).toEqual([30, 60, 75, 75]);
   });
 
   test("last as long as was told", async () => {

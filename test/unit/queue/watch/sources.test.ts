@@ -130,7 +130,7 @@ describe("a WebSocket", () => {
   test("a paused watch can be closed, and one that broke is paused again", async () => {
     fakeTime();
     const { client, dialer } = fakeClient();
-    const watcher = client.watch(0, 1, { autoCommit: true, reconnect: { leastDelay: 1 } });
+    const watcher = client.watch(0, 1, { autoCommit: true, reconnect: { minDelay: 1 } });
     await tick();
     for (let i = 1; i <= 17; i++) dialer.last.push(frameBytes(i, new Uint8Array(MB)));
     dialer.last.connection.terminate();

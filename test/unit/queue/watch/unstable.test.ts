@@ -80,7 +80,7 @@ describe("a server that accepts the watch and ends it at once", () => {
     const { counts, origin } = await acceptingServer({ socket: end ?? resend });
     const told = new Told();
     const client = clientFor(origin, { logger: told.logger });
-    const reconnect = { attempts: 3, leastDelay: 1, mostDelay: 4 };
+    const reconnect = { attempts: 3, minDelay: 1, maxDelay: 4 };
     const { errors, done, indexes } = watchWith(client, 0, 5, { reconnect, onStatus: told.onStatus });
     await done;
     // The first item that arrives is progress: the count begins with the connection after it.
@@ -101,7 +101,7 @@ describe("a server that accepts the watch and ends it at once", () => {
     const { counts, origin } = await acceptingServer({ stream });
     const told = new Told();
     const client = clientFor(origin, { logger: told.logger });
-    const reconnect = { attempts: 3, leastDelay: 1, mostDelay: 4 };
+    const reconnect = { attempts: 3, minDelay: 1, maxDelay: 4 };
     const { errors, done } = watchWith(client, 0, 5, { transport: "http", reconnect });
     await done;
     expect(counts.watches).toBe(4);

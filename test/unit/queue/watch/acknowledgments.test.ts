@@ -88,7 +88,7 @@ describe.each(PUSHING)("over %s", (transport) => {
     put(2);
     const { frames, indexes, told } = watchWith(client(), 0, 2, {
       transport,
-      reconnect: { leastDelay: 10, mostDelay: 10 },
+      reconnect: { minDelay: 10, maxDelay: 10 },
     });
     await eventually(() => expect(frames).toHaveLength(2));
     let isFailing = true;
@@ -115,7 +115,7 @@ describe.each(PUSHING)("over %s", (transport) => {
   test.each(["release", "negative"] as const)("%s after a failed commit cancels its retries", async (method) => {
     const { client, proxy, put, input } = await openFaulty();
     put(1);
-    const { frames } = watchWith(client(), 0, 1, { transport, reconnect: { leastDelay: 50, mostDelay: 50 } });
+    const { frames } = watchWith(client(), 0, 1, { transport, reconnect: { minDelay: 50, maxDelay: 50 } });
     await eventually(() => expect(frames).toHaveLength(1));
     proxy.decide(failing("commit", "reset", 1));
     await expect(frames[0]?.commit()).rejects.toBeInstanceOf(EasNetworkError);
@@ -221,10 +221,10 @@ describe("a queue with counter indexes that is deleted and recreated", () => {
     expect(fresh.length).toBe(0);
   });
 
-  test.each(PUSHING)("over %s: the acknowledgement of an old item meets no new one", async (transport) => {
+  test.each(PUSHING)("over %s: the acknowledgment of an old item meets no new one", async (transport) => {
     const { client, put, emulator, proxy } = await openFaulty();
     put(4);
-    const { frames, told } = watchWith(client(), 0, 20, { transport, reconnect: { leastDelay: 300, mostDelay: 300 } });
+    const { frames, told } = watchWith(client(), 0, 20, { transport, reconnect: { minDelay: 300, maxDelay: 300 } });
     await eventually(() => expect(frames).toHaveLength(4));
     const old = frames.slice();
     proxy.decide(failing("commit", 500, 1));

@@ -1,9 +1,9 @@
+import type { Route } from "./direct-route.js";
 import type { EndpointSource } from "./endpoint-source.js";
-import type { Route } from "./route.js";
 import type { Router, RouterHost } from "./router.js";
 
 /** The routers of the services that are reached directly, each shared by all clients of the pool. */
-export class Routers {
+export class RouterCache {
   readonly #host: RouterHost;
   readonly #routers = new Map<EndpointSource | undefined, Map<string, Router | Promise<Router>>>();
 
@@ -35,7 +35,7 @@ export class Routers {
   /** On first use, so that pages and processes behind a gateway do not load it. */
   async #load(route: Route, routers: Map<string, Router | Promise<Router>>): Promise<Router> {
     try {
-      const { createRouter } = await import("./direct.js");
+      const { createRouter } = await import("./direct-router.js");
       const router = createRouter(route, this.#host);
       routers.set(route.key, router);
       return router;

@@ -4,7 +4,7 @@ import { CommitBatch } from "../../commit-batch.js";
 import type { DataFrame, FrameOwner } from "../../frame.js";
 import { indexesOperation, negativeOperation } from "../../operations.js";
 import type { WatchSettings, WatchTransport } from "../options.js";
-import { isThere } from "../queue-exists.js";
+import { queueHasItem } from "../queue-exists.js";
 import {
   BackgroundRetries,
   type BackgroundRetriesHost,
@@ -13,13 +13,13 @@ import {
   isRefusal,
   type Negative,
 } from "./background-retries.js";
-import { type HeldFrames, isReusable } from "./delivery-tracker.js";
+import { type DeliveryTracker, isReusable } from "./delivery-tracker.js";
 
-/** What acknowledgements need of their watcher. */
-export interface AcknowledgementsHost extends BackgroundRetriesHost {
+/** What acknowledgments need of their watcher. */
+export interface AcknowledgmentsHost extends BackgroundRetriesHost {
   readonly calls: QueueCalls;
-  readonly held: HeldFrames;
-  readonly settings: Pick<WatchSettings, "autoCommit" | "leastDelay" | "mostDelay">;
+  readonly held: DeliveryTracker;
+  readonly settings: Pick<WatchSettings, "autoCommit" | "minDelay" | "maxDelay">;
   readonly transport: WatchTransport;
   readonly onCommitted: (indexes: readonly bigint[]) => void;
   /** Called when the caller returns items to the queue. */
@@ -35,9 +35,9 @@ const DELETE: Commit = { method: "DELETE" };
 class ConnectionFrames implements FrameOwner {
   /** How often the queue had been recreated when the frames were pushed. */
   generation: number;
-  readonly #acks: Acknowledgements;
+  readonly #acks: Acknowledgments;
 
-  constructor(acks: Acknowledgements, generation: number) {
+  constructor(acks: Acknowledgments, generation: number) {
     this.#acks = acks;
     this.generation = generation;
   }
@@ -61,8 +61,8 @@ class ConnectionFrames implements FrameOwner {
  * An index that counts from 1 may name another item after a reconnect, when the queue was deleted and recreated. So an item
  * of an earlier connection is read again, without deleting it, and is acknowledged only if it has the same id.
  */
-export class Acknowledgements {
-  readonly #host: AcknowledgementsHost;
+export class Acknowledgments {
+  readonly #host: AcknowledgmentsHost;
   readonly #commits: CommitBatch;
   readonly #retries: BackgroundRetries;
   /** How often the queue was recreated, as far as is known. */
@@ -72,10 +72,10 @@ export class Acknowledgements {
   /** Fires when the connection ends, or when there is one again. */
   #phase = new AbortController();
 
-  constructor(host: AcknowledgementsHost) {
+  constructor(host: AcknowledgmentsHost) {
     this.#host = host;
     this.#retries = new BackgroundRetries(host, (indexes, how) =>
-      how.method === undefined ? this.#negate(indexes, how) : this.#commit(indexes, how, 0),
+      how.method === undefined ? this.#nack(indexes, how) : this.#commit(indexes, how, 0),
     );
     // A poll leaves items in the queue, without a consumer: they are done when they are deleted.
     const how = host.transport === "poll" ? DELETE : COMMIT;
@@ -130,7 +130,7 @@ export class Acknowledgements {
   async negative(index: bigint, how: Negative, owner: ConnectionFrames): Promise<void> {
     // Checks the arguments in any case.
     negativeOperation([index], { code: how.code, reason: how.reason });
-    if (!this.#host.settings.autoCommit && !this.#isGone(owner)) await this.#negate([index], how);
+    if (!this.#host.settings.autoCommit && !this.#isGone(owner)) await this.#nack([index], how);
   }
 
   release(index: bigint, owner: ConnectionFrames): void {
@@ -151,7 +151,7 @@ export class Acknowledgements {
   }
 
   /** Commits items by `send`, those of the watcher among them. Retries in the background what fails. */
-  async committing(
+  async trackCommit(
     indexes: readonly bigint[],
     send: (indexes: readonly bigint[]) => Promise<void>,
     method: "PUT" | "DELETE",
@@ -180,7 +180,7 @@ export class Acknowledgements {
   }
 
   /** Returns items to the queue by `send`, those of the watcher among them. */
-  async negating(
+  async trackNack(
     indexes: readonly bigint[],
     send: (indexes: readonly bigint[]) => Promise<void>,
     how: Negative,
@@ -191,7 +191,7 @@ export class Acknowledgements {
     for (const index of indexes) {
       this.#retries.delete(index);
       // Before the service is asked, which may push the item again before it answers.
-      held.negating(index);
+      held.nacking(index);
     }
     onReturned(returned);
     onRelease();
@@ -206,7 +206,7 @@ export class Acknowledgements {
       if (isRetried || isArgumentError(error)) outcome = "refused";
       throw error;
     } finally {
-      for (const index of indexes) held.negated(index, outcome);
+      for (const index of indexes) held.nackSettled(index, outcome);
       if (isRetried)
         this.#retries.add(
           indexes.filter((index) => held.get(index) !== undefined),
@@ -239,16 +239,16 @@ export class Acknowledgements {
         if (still.length > 0) await send(still);
       }
     };
-    return this.committing(indexes, send, method);
+    return this.trackCommit(indexes, send, method);
   }
 
-  #negate(indexes: readonly bigint[], how: Negative): Promise<void> {
+  #nack(indexes: readonly bigint[], how: Negative): Promise<void> {
     const { transport, calls } = this.#host;
     const send = async (rest: readonly bigint[]): Promise<void> => {
       // An item that is polled has no consumer that could return it.
       if (transport !== "poll") await calls.run(negativeOperation(rest, { code: how.code, reason: how.reason }));
     };
-    return this.negating(indexes, send, how);
+    return this.trackNack(indexes, send, how);
   }
 
   #begin(isConnected: boolean): void {
@@ -294,7 +294,7 @@ export class Acknowledgements {
     doubtful: readonly (DataFrame | undefined)[],
   ): Promise<readonly bigint[]> {
     const { calls, life } = this.#host;
-    const found = await Promise.all(doubtful.map((frame) => frame === undefined || isThere(calls, frame, life)));
+    const found = await Promise.all(doubtful.map((frame) => frame === undefined || queueHasItem(calls, frame, life)));
     return indexes.filter((_, i) => found[i]);
   }
 }

@@ -24,7 +24,7 @@ export function indexSource(
     const waiting: Bytes[] = [];
     let isPaused = false;
     let isBusy = false;
-    let isSpare = false;
+    let isReplaceable = false;
     let failure: Error | undefined;
     let end: SourceEnd | undefined;
     let timer: ReturnType<typeof setTimeout> | undefined;
@@ -33,7 +33,7 @@ export function indexSource(
       onFound();
       clearTimeout(timer);
       timer = setTimeout(() => {
-        isSpare = true;
+        isReplaceable = true;
       }, SPARE_MS);
     };
     const read = async (bytes: Bytes): Promise<void> => {
@@ -85,8 +85,8 @@ export function indexSource(
     );
     void work();
     const result: FrameSource = {
-      get isSpare() {
-        return isSpare;
+      get isReplaceable() {
+        return isReplaceable;
       },
       pause() {
         isPaused = true;

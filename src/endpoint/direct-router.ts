@@ -1,11 +1,11 @@
 import { BALANCERS, type Turns } from "./balancers.js";
+import type { Route } from "./direct-route.js";
 import { EasDiscovery } from "./discovery.js";
 import { Ejection, Health } from "./ejection.js";
 import type { Balancer, EndpointSource } from "./endpoint-source.js";
 import type { FoundInstance } from "./instance.js";
 import { InstanceList } from "./instance-list.js";
 import { HedgeBudget, Latency } from "./latency.js";
-import type { Route } from "./route.js";
 import type { Lease, Router, RouterHost } from "./router.js";
 
 /** Turns of the balancer that are tried before all instances are looked at. */
