@@ -1,5 +1,5 @@
 import { mock } from "node:test";
-import { afterEach, describe, expect, test, vi } from "vitest";
+import { afterEach, beforeAll, describe, expect, test, vi } from "vitest";
 import { EasTimeoutError, PredictClient } from "../../../src/index.js";
 import type { TransportRequest } from "../../../src/platform/contract.js";
 import { errorOf } from "../../support/calls.js";
@@ -95,6 +95,11 @@ function watched<T>(promise: Promise<T>): { readonly isSettled: boolean; readonl
   );
   return state;
 }
+
+// The code for failed attempts is loaded on first use, which takes real time.
+beforeAll(async () => {
+  await errorOf(clientOf([503]).client.predict("x", { retryCount: 0 }));
+});
 
 describe.each(Object.entries(FAKES))("%s", (_, { enable, advance }) => {
   test("an attempt times out", async () => {
