@@ -8,29 +8,30 @@ import { linkSignal, unlinkSignal } from "../util/timing/abort.js";
 import type { PredictClient } from "./client.js";
 import { type PredictInput, type PredictOutput, toRequest } from "./input/inputs.js";
 
-/** How far a batch is. */
+/** Progress of a batch. */
 export interface BatchProgress {
-  /** Requests that have ended, the failed ones included. */
+  /** Number of completed requests, including failed requests. */
   readonly done: number;
+  /** Number of failed requests. */
   readonly failed: number;
-  /** All requests, where they came as an array. */
+  /** Number of all requests; undefined unless they were passed as an array. */
   readonly total: number | undefined;
-  /** Serialized bytes of the requests that have ended, before compression. */
+  /** Size of the completed requests in bytes, before compression. */
   readonly bytes: number;
 }
 
-/** How a batch is sent: options of its own, and those of each call. */
+/** Options for `batch`, and for each of its calls. */
 export interface BatchOptions extends CallOptions {
   /**
-   * The most requests in flight. Default 8: an instance has 5 workers by default, so this keeps it busy while answers travel,
-   * and leaves its queue (64 requests by default) to others.
+   * Maximum number of requests in flight. Default 8, which keeps the 5 workers of an instance busy and leaves most of its
+   * queue (64 requests) to other clients.
    */
   readonly concurrency?: number | undefined;
-  /** The most serialized bytes in flight; a larger request goes alone. Default: no limit. */
+  /** Maximum size of the requests in flight, in bytes. A larger request is sent alone. Default: no limit. */
   readonly maxBytes?: number | undefined;
-  /** Called when a request has ended. What it throws ends the batch. */
+  /** Called after each request. An error that it throws ends the batch. */
   readonly onProgress?: ((progress: BatchProgress) => void) | undefined;
-  /** `"stop"`: the first error ends the batch. `"collect"`: errors stand among the results. Default `"stop"`. */
+  /** `"stop"`: the first error ends the batch. `"collect"`: errors are part of the results. Default `"stop"`. */
   readonly onError?: "stop" | "collect" | undefined;
 }
 
@@ -52,20 +53,28 @@ const BATCH_OPTIONS: OptionNames<BatchOptions> = /* @__PURE__ */ changeNames(CAL
 });
 
 /**
- * Sends many requests, some at a time, and resolves with the answers in the order of the requests. These may come from an
- * iterable or an async iterable, which is asked for the next one only when there is room for it, and closed when the batch ends
- * early. Rejects with the first error, or with the signal's reason; calls in flight are then aborted and no more are begun.
- * With `onError: "collect"` it resolves to what `Promise.allSettled` would give, and rejects only for an abort, a source that
- * fails or an `onProgress` that throws.
+ * Sends many requests concurrently and collects their errors. Resolves with the results of `Promise.allSettled`, in the
+ * order of the requests. Rejects only if the signal aborts, if `requests` fails or if `onProgress` throws.
  *
  * @example
- * const answers = await batch(client, rows.map((row) => [row]), { concurrency: 16 });
+ * const results = await batch(client, requests, { onError: "collect" });
+ * const failed = results.filter(({ status }) => status === "rejected");
  */
 export function batch<Q extends PredictInput>(
   client: Pick<PredictClient, "predict">,
   requests: Iterable<Q> | AsyncIterable<Q>,
   options: CollectingBatchOptions,
 ): Promise<PromiseSettledResult<PredictOutput<Q>>[]>;
+/**
+ * Sends many requests concurrently. Resolves with the responses, in the order of the requests. An iterable or async
+ * iterable is read only when the next request can be sent, and closed if the batch ends early.
+ *
+ * Rejects with the first error, or with the reason of the signal. Calls in flight are then aborted, and no more requests
+ * are sent.
+ *
+ * @example
+ * const answers = await batch(client, rows.map((row) => [row]), { concurrency: 16 });
+ */
 export function batch<Q extends PredictInput>(
   client: Pick<PredictClient, "predict">,
   requests: Iterable<Q> | AsyncIterable<Q>,
@@ -124,7 +133,7 @@ export async function batch(
     inFlight--;
     bytesInFlight -= size;
     try {
-      // It may be async though nobody waits for it.
+      // `onProgress` may be async, and its rejection must end the batch too.
       if (!calls.signal.aborted) Promise.resolve(onProgress?.({ done, failed, total, bytes })).catch(stop);
       if (failure && onError === "stop") stop(failure.reason);
     } catch (error) {
@@ -175,28 +184,28 @@ export async function batch(
 type Source = Iterator<PredictInput> | AsyncIterator<PredictInput>;
 
 function iteratorOf(requests: Iterable<PredictInput> | AsyncIterable<PredictInput>): Source {
-  const { [Symbol.asyncIterator]: many, [Symbol.iterator]: some } = Object(requests);
-  // A text or bytes are iterable too, but one request.
-  if (typeof requests !== "string" && !ArrayBuffer.isView(requests) && (many ?? some))
-    return (many ?? some).call(requests);
+  const { [Symbol.asyncIterator]: async, [Symbol.iterator]: sync } = Object(requests);
+  // Text and bytes are iterable, but each is a single request.
+  if (typeof requests !== "string" && !ArrayBuffer.isView(requests) && (async ?? sync))
+    return (async ?? sync).call(requests);
   throw argumentTypeError(
     "ERR_EAS_ARG_REQUEST",
     `batch takes an array, an iterable or an async iterable of requests, not ${show(requests)}`,
   );
 }
 
-/** Lets a source know that no more is wanted. Not waited for: it may be busy with a request that never comes. */
+/** Closes an iterator. Does not wait, because a pending read may never settle. */
 function close(source: Source): void {
   void (async () => source.return?.())().catch(() => {});
 }
 
 interface Measured {
   readonly request: PredictInput;
-  /** Serialized bytes. */
+  /** Size in bytes, before compression. */
   readonly size: number;
 }
 
-/** Serializes a request, once: `predict` is given the result. */
+/** Serializes a request to measure it. The returned request has the bytes, so that `predict` does not serialize it again. */
 function measure(input: PredictInput): Measured {
   if (isBytes(input)) return { request: input, size: input.length };
   try {

@@ -329,9 +329,9 @@ export class PredictClient {
   }
 
   /**
-   * Returns options for the npm package `openai`, and for libraries with the same options, so that they call this service:
-   * the URL of `/v1`, a `fetch` function and a placeholder for the key. The token stays with the client. Each request uses
-   * the settings that the client has at that time. Error messages of the service end with a hint.
+   * Returns options for the npm package `openai`, and for libraries with the same options, so that they call this service.
+   * They contain the URL of `/v1`, a `fetch` function and a placeholder for the key. The token stays with the client. Each
+   * request uses the settings that the client has at that time. Error messages of the service end with a hint.
    *
    * @example
    * const openai = new OpenAI(client.openai());

@@ -1,6 +1,6 @@
 /**
- * What a client loads when it is first asked for it, beside plain predictions. One file, so that bundlers make one piece of it:
- * each piece more would cut what a page loads at its start into more and smaller pieces, too.
+ * Features loaded on first use, so that pages which only call `predict` do not pay for them. One file, so that bundlers
+ * create a single chunk. Each further chunk would also split the code that is loaded at start.
  */
 export { clientFetch } from "./fetch/client-fetch.js";
 export { libraryFetch } from "./fetch/library-fetch.js";

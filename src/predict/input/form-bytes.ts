@@ -5,8 +5,8 @@ import { argumentTypeError, show } from "../../util/argument-errors.js";
 import { isBlob, messageOf } from "../../util/realms.js";
 
 /**
- * Writes a form as `multipart/form-data` (RFC 7578), as browsers do. Its files may be of any realm. Rejects with a `TypeError`
- * that names the field whose value cannot be sent.
+ * Encodes a form as `multipart/form-data` (RFC 7578), like browsers. Accepts files of any realm. Rejects with a `TypeError`
+ * that names the field if its value cannot be sent.
  */
 export async function formBytes(fields: readonly (readonly [string, unknown])[], boundary: string): Promise<Bytes> {
   const encoder = new TextEncoder();
@@ -29,7 +29,7 @@ export async function formBytes(fields: readonly (readonly [string, unknown])[],
   return joinChunks(chunks, totalLength(chunks));
 }
 
-/** Reads a `Blob` of any realm. */
+/** Reads a `Blob` of any realm. Rejects with a `TypeError` that names `subject` if it cannot be read. */
 export async function blobBytes(subject: string, blob: Blob): Promise<Bytes> {
   try {
     return await bytesOfBlob(blob);
@@ -39,7 +39,7 @@ export async function blobBytes(subject: string, blob: Blob): Promise<Bytes> {
 }
 
 function fieldText(name: string, value: unknown): string {
-  // `FormData.append` converts a stream, and any other object, to such text.
+  // `FormData.append` converts streams and other objects to such strings.
   if (typeof value === "string" && !/^\[object \w+\]$/.test(value)) return value;
   throw argumentTypeError(
     "ERR_EAS_ARG_REQUEST",

@@ -20,22 +20,22 @@ export type PredictOutput<Q extends PredictInput> = Q extends string
       ? Bytes
       : StringResponse;
 
-/** The content type of JSON. */
+/** Content type of JSON bodies. */
 export const JSON_TYPE = "application/json";
 
-/** An input as a request object, with what only inputs of the runtime's own classes need. */
+/** A request object for any input, with additional fields for inputs such as forms and blobs. */
 export interface InputRequest extends PredictRequest<unknown> {
-  /** Whether the body is text without a content type of its own. */
+  /** Whether the body is text without a specific content type. */
   readonly isText?: boolean | undefined;
-  /** Reads the bytes when the call has begun, in place of `toBinary`. */
+  /** Reads the body when the call has started. Replaces `toBinary`. */
   readonly read?: (() => Promise<Bytes>) | undefined;
-  /** About as many bytes as `read` will give. */
+  /** Approximate number of bytes that `read` returns. */
   readonly size?: number;
-  /** Whether the service can read the body by this content type only. */
+  /** Whether the service cannot parse the body with another content type. */
   readonly needsContentType?: boolean;
 }
 
-/** Returns the request object of an input; throws a `TypeError` for a value that cannot be sent. Objects are serialized at once. */
+/** Returns a request object for an input. Serializes JSON immediately. Throws a `TypeError` for an unsupported input. */
 export function toRequest(input: PredictInput): InputRequest {
   if (typeof input === "string") return new StringRequest(input);
   if (isBytes(input)) return bytesRequest(input as Bytes);
@@ -48,7 +48,7 @@ export function toRequest(input: PredictInput): InputRequest {
     if (tag === "URLSearchParams") {
       return textRequest(String(input), FORM_TYPE);
     }
-    // That of the package form-data cannot be iterated: it is a stream.
+    // The FormData of the npm package form-data is not iterable: it is a stream.
     if (tag === "FormData" && Symbol.iterator in input) return formRequest(input as FormData);
     if (isBlob(input)) return blobRequest(input);
     if (!("getReader" in input || "pipe" in input || Symbol.asyncIterator in input)) {
@@ -96,7 +96,7 @@ function blobRequest(blob: Blob): InputRequest {
 
 function formRequest(form: FormData): InputRequest {
   const boundary = newBoundary();
-  // The form may change while the code that writes it is loaded.
+  // Copied, because the form may change while the encoder is loaded.
   const fields = [...form];
   return {
     ...textRequest("", multipartType(boundary)),

@@ -3,7 +3,7 @@ import { keyPath } from "../../util/key-path.js";
 import { tagOf } from "../../util/realms.js";
 import { isJson, MAX_DEPTH, type Place } from "./json-text.js";
 
-/** What to pass in place of an object that JSON cannot hold. */
+/** Advice for objects that JSON cannot represent, by class. */
 const OBJECTS: Readonly<Record<string, string>> = {
   Map: "pass Object.fromEntries(map)",
   Set: "pass Array.from(set)",
@@ -15,7 +15,7 @@ const OBJECTS: Readonly<Record<string, string>> = {
   ArrayBuffer: "pass Array.from(new Uint8Array(buffer)), or its base64 text",
 };
 
-/** Why JSON cannot hold other values, by type, and what to pass instead. */
+/** Explanation and advice for other values that JSON cannot represent, by type. */
 const OTHERS: Readonly<Record<string, string>> = {
   number: "JSON has no such number; pass null or text",
   bigint: "JSON has no bigint; pass a number, or String(value)",
@@ -23,12 +23,12 @@ const OTHERS: Readonly<Record<string, string>> = {
 };
 
 /**
- * Creates the error for an input that JSON cannot hold: a `TypeError` that names the place of the first value that
- * `JSON.stringify` would leave out or change. Loaded on first use.
+ * Creates the error for an input that JSON cannot represent: a `TypeError` with the path of the first value that
+ * `JSON.stringify` would omit or change. Loaded on first use.
  */
 export function jsonRefusal(input: object): TypeError {
   const place: Place = { keys: [], values: [] };
-  // A getter may return another value than before.
+  // A getter may return a different value each time.
   if (isJson(input, "", place)) return refusal("input changed while it was read: pass a copy of it");
   const { keys, values } = place;
   const value = values[values.length - 1];

@@ -1,23 +1,24 @@
 import { tagOf } from "../../util/realms.js";
 
-/** Deepest nesting that is sent. Many servers accept less. */
+/** Maximum nesting depth of an input. Many servers accept less. */
 export const MAX_DEPTH = 1000;
 
-/** A value within an input: the keys that lead to it, and the values from the input itself to this one. */
+/** Position of a value within an input: the keys and the values from the input to the value. */
 export interface Place {
-  /** Begins with the empty key of the input itself. */
+  /** The first key is "", for the input itself. */
   readonly keys: PropertyKey[];
   readonly values: unknown[];
 }
 
-/** Returns a value as JSON text; `undefined` if `JSON.stringify` would leave out or change a part of it without an error. */
+/** Returns a value as JSON text; undefined if `JSON.stringify` would silently omit or change a part of it. */
 export function jsonText(value: object): string | undefined {
   return isJson(value, "", { keys: [], values: [] }) ? JSON.stringify(value) : undefined;
 }
 
 /**
- * Whether JSON holds the whole value, which is `key` of the container at `place`. If it does not, `place` is afterwards that of
- * the first value that JSON cannot hold. One pass finds it: a second one for each level would take minutes for a cycle.
+ * Returns whether JSON can represent a value, which is `key` of the container at `place`. If not, `place` becomes the
+ * position of the first value that JSON cannot represent. A single pass, because a pass for each level would take minutes
+ * for a cycle.
  */
 export function isJson(given: unknown, key: PropertyKey, place: Place): boolean {
   const value = ownForm(given, key);
@@ -45,7 +46,7 @@ export function isJson(given: unknown, key: PropertyKey, place: Place): boolean 
   } else {
     for (let index = 0; index < value.length; index++) {
       const each: unknown = value[index];
-      // Most values of large arrays are numbers.
+      // Fast path: most large arrays contain numbers.
       if (!(typeof each === "number" && Number.isFinite(each)) && !isJson(each, index, place)) return false;
     }
   }
@@ -60,7 +61,7 @@ function fail(value: unknown, key: PropertyKey, { keys, values }: Place): false 
   return false;
 }
 
-/** Returns what `JSON.stringify` converts in place of a value. Services do not read the JSON form of Node's `Buffer`. */
+/** Returns the result of `toJSON`, like `JSON.stringify`. Ignores it for Node's `Buffer`, whose JSON form services cannot read. */
 function ownForm(value: unknown, key: PropertyKey): unknown {
   const isObject = typeof value === "object" && value !== null && !ArrayBuffer.isView(value);
   if (!isObject && typeof value !== "bigint") return value;

@@ -20,14 +20,14 @@ import { isChunkList, totalLength } from "../../platform/chunks.js";
 import { argumentTypeError, show } from "../../util/argument-errors.js";
 import { type InputRequest, JSON_TYPE, type PredictInput, toRequest } from "./inputs.js";
 
-/** A call that is ready to be made. */
+/** The serialized input of a call and its plan. */
 export interface SerializedCall {
   readonly request: PredictRequest<unknown>;
   readonly plan: CallPlan;
   readonly body: CallBody;
 }
 
-/** Serializes what is to be sent, at once, and works out the plan of its call. */
+/** Serializes an input immediately, and derives the plan of its call. `sendsChunks`: whether the transport accepts chunks. */
 export function serialize(
   input: PredictInput,
   call: CallOptions | undefined,
@@ -48,7 +48,7 @@ export function serialize(
   plan = withContentType(plan, request);
   const compression = request.compression ?? ofClient;
   if (compression !== undefined && announceCompression) plan = withContentEncoding(plan, compression);
-  // What the request is compressed with, its answer may be.
+  // The service may compress its response with the codec of the request.
   if (request.compression) plan = { ...plan, decoding: decodingOf(decompression, compression) };
   const checked = <B extends Bytes | readonly Bytes[]>(body: B): B => {
     const length = isChunkList(body) ? totalLength(body) : body.length;
@@ -56,7 +56,7 @@ export function serialize(
     return body;
   };
   const { read, size = 0 } = request;
-  // Before all of it is read into the memory.
+  // Checked before the whole input is read into memory.
   if (compression === undefined && size > template.maxRequestBytes) throw bodyTooLarge(size, template);
   if (read === undefined && compression === undefined) {
     const body = checked((plan.zeroCopy && sendsChunks && request.toChunks?.()) || request.toBinary());
@@ -93,7 +93,7 @@ function withContentType(plan: CallPlan, request: InputRequest): CallPlan {
   } else if (plan.hasContentType) {
     return plan;
   } else if (request.isText) {
-    // OpenAI-compatible servers accept nothing else there.
+    // OpenAI-compatible servers only accept JSON.
     type = isOpenAIPath(plan) ? JSON_TYPE : undefined;
   }
   return type === undefined ? plan : withHeaders(plan, checkHeaders({ "content-type": type }));

@@ -14,14 +14,14 @@ import { raceAbort } from "../../util/timing/abort.js";
 import type { JsonOptions } from "./json-options.js";
 import type { StandardIssue, StandardSchema } from "./standard-schema.js";
 
-/** Characters of a body or a value that stand in a message. */
+/** Maximum number of characters of a body or a value in an error message. */
 const EXCERPT = 200;
-/** Characters of a value that an error keeps as text. */
+/** Maximum number of characters of a value in `EasSchemaError.text`. */
 const MAX_TEXT = 1000;
-/** Issues that an error keeps. */
+/** Maximum number of issues in `EasSchemaError.issues`. */
 const MAX_ISSUES = 100;
 
-/** Makes a call whose answer is JSON, and checks the answer with the schema. Loaded on first use. */
+/** Runs a call, parses its response as JSON and validates it with the schema. Loaded on first use. */
 export async function callJson(
   pool: ConnectionPool,
   plan: CallPlan,
@@ -43,15 +43,17 @@ export async function callJson(
   const validation = Promise.resolve(schema["~standard"].validate(value));
   const checked = await (plan.signal === undefined ? validation : raceAbort(validation, plan.signal));
   if (typeof checked !== "object" || checked === null) {
-    const right = `return { value } or { issues }, and not ${show(checked)}`;
-    throw argumentTypeError("ERR_EAS_ARG_OPTION", `schema: its validate() must ${right}`);
+    throw argumentTypeError(
+      "ERR_EAS_ARG_OPTION",
+      `schema: its validate() must return { value } or { issues }, and not ${show(checked)}`,
+    );
   }
   if (checked.issues === undefined) return checked.value;
-  throw misfit(plan, result, value, checked.issues);
+  throw schemaError(plan, result, value, checked.issues);
 }
 
 function checkSchema(schema: StandardSchema): void {
-  // ArkType's schemas are functions.
+  // The schemas of ArkType are functions.
   const { "~standard": standard } = Object(schema) as Partial<StandardSchema>;
   if (standard?.version === 1 && typeof standard.validate === "function") return;
   throw optionError(
@@ -65,18 +67,18 @@ function notJson(plan: CallPlan, { response, body, token }: CallResult, text: st
   const { status, headers } = response;
   const type = headers.get("content-type");
   const advice = /^text\/event-stream\b/i.test(type ?? "") ? " To read events, call stream() in place of json()." : "";
-  const said =
+  const what =
     text.trim() === ""
       ? "an empty body, which is not JSON; predict() accepts it"
       : `${type ?? "no content type"}, and its body of ${body.length} bytes is not JSON: ${excerptOf(text.trim(), token)}`;
-  return new EasDecodeError(`${describeCall(plan)} was answered with ${status}, ${said}.${advice}`, { format: "json" });
+  return new EasDecodeError(`${describeCall(plan)} was answered with ${status}, ${what}.${advice}`, { format: "json" });
 }
 
 function excerptOf(text: string, token: Secrets): string {
   return text.length > EXCERPT ? `${redactTruncated(text.slice(0, EXCERPT), token)}…` : redactText(text, token);
 }
 
-function misfit(
+function schemaError(
   plan: CallPlan,
   { attempts, response, token }: CallResult,
   answer: unknown,
@@ -106,23 +108,23 @@ function valueAt(answer: unknown, path: NonNullable<StandardIssue["path"]>): unk
   let value = answer;
   for (const part of path) {
     const key = typeof part === "object" ? part.key : part;
-    // Own members only: an issue may name a key that is missing, such as "constructor".
+    // Own properties only: an issue may name a missing key, such as "constructor".
     value = Object.hasOwn(Object(value), key) ? (value as Record<PropertyKey, unknown>)[key] : undefined;
   }
   return value;
 }
 
-/** Replaces tokens in all texts of a value that was parsed of JSON, in place. Not recursive: the nesting may be deep. */
+/** Redacts tokens in all strings of a parsed JSON value, in place. Not recursive, because the nesting may be deep. */
 function redactValue(root: unknown, token: Secrets): unknown {
   const whole: Record<string, unknown> = { root };
-  // A set also ends where a schema has added a cycle. Its iteration includes what is added meanwhile.
+  // A set terminates for cycles, which a schema may add. Its iteration includes members added meanwhile.
   const containers = new Set([whole]);
   for (const container of containers) {
     for (const [key, value] of Object.entries(container)) {
       const name = redactText(key, token);
       const clean = typeof value === "string" ? redactText(value, token) : value;
       if (name !== key) delete container[key];
-      // A schema may have frozen what has no token in it.
+      // A schema may have frozen objects. Assign only if the value contains a token.
       if (name !== key || clean !== value) container[name] = clean;
       if (typeof value === "object" && value !== null) containers.add(value as Record<string, unknown>);
     }

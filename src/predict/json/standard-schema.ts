@@ -1,6 +1,6 @@
 /**
- * A schema of any library that implements Standard Schema v1 (https://standardschema.dev), such as zod, valibot and ArkType.
- * Only what is read here is declared.
+ * A schema of a library that implements Standard Schema v1 (https://standardschema.dev), such as zod, valibot or ArkType.
+ * Declares only the members that this package reads.
  */
 export interface StandardSchema<Output = unknown> {
   readonly "~standard": {
@@ -11,16 +11,18 @@ export interface StandardSchema<Output = unknown> {
   };
 }
 
-/** What `validate` of a schema returns. */
+/** The result of a schema's `validate`. */
 export type StandardResult<Output> =
   | { readonly value: Output; readonly issues?: undefined }
   | { readonly issues: readonly StandardIssue[] };
 
-/** A part of a value that does not fit a schema. */
+/** A value that does not match a schema. */
 export interface StandardIssue {
+  /** Explanation of the schema library. */
   readonly message: string;
+  /** Keys from the validated value to this value. */
   readonly path?: readonly (PropertyKey | { readonly key: PropertyKey })[] | undefined;
 }
 
-/** The type of the values that a schema returns. */
+/** The output type of a schema. */
 export type SchemaOutput<S extends StandardSchema> = NonNullable<S["~standard"]["types"]>["output"];
