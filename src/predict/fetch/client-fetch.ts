@@ -26,49 +26,51 @@ import { argumentTypeError, show } from "../../util/argument-errors.js";
 import { isBlob, isBytes, tagOf } from "../../util/realms.js";
 import { blobBytes, formBytes } from "../input/form-bytes.js";
 import { FORM_TYPE, multipartType, newBoundary } from "../input/form-type.js";
-import { reasonPhrase } from "../readiness/reason-phrases.js";
+import { reasonPhrase } from "./reason-phrases.js";
 import { PLACEHOLDER_KEY, serviceUrl } from "./service-url.js";
 
-/** Bytes of an answer that are read before somebody asks for them, so that small ones free their connection by themselves. */
-const AHEAD_BYTES = 65_536;
-/** Statuses whose answers have no body. */
+/** Bytes of a response that are read ahead, so that an unread small response does not occupy its connection. */
+const READ_AHEAD_BYTES = 65_536;
+/** Statuses whose responses have no body. */
 const BODILESS: readonly number[] = [101, 204, 205, 304];
-/** What the connection says itself; browsers drop them in the same way. */
-const OF_CONNECTION: ReadonlySet<string> = new Set(["host", "accept-encoding"]);
+/** Headers that the connection sets. They are dropped, like in browsers. */
+const CONNECTION_HEADERS: ReadonlySet<string> = new Set(["host", "accept-encoding"]);
 
 /**
- * Headers by which the packages "openai" and "@anthropic-ai/sdk" identify themselves: a service with a narrow CORS list would
- * refuse the preflight.
+ * Headers by which the packages "openai" and "@anthropic-ai/sdk" identify themselves. They are dropped, because services
+ * with a narrow CORS list would refuse the preflight.
  */
-const OF_LIBRARIES = /^(x-stainless-|anthropic-dangerous-direct-browser-access$)/;
+const LIBRARY_HEADERS = /^(x-stainless-|anthropic-dangerous-direct-browser-access$)/;
 
-/** Options of `PredictClient.openai` and `PredictClient.anthropic`. */
+/** Options for `PredictClient.openai` and `PredictClient.anthropic`. */
 export interface LibraryOptions {
   /**
-   * `"token"`: the raw token. `"bearer"`: `Bearer <token>`. Default: the client's `auth`, where `"auto"` and `"signature"` send the
-   * raw token, and Bearer to `/v1/files` and `/v1/batches`, which take nothing else.
+   * The form of the `Authorization` header. `"token"` sends the raw token, `"bearer"` sends `Bearer <token>`. Default: the
+   * client's `auth`. With `"auto"` and `"signature"` the client sends the raw token, and Bearer to `/v1/files` and
+   * `/v1/batches`, which require it.
    */
   readonly auth?: Exclude<Auth, "signature"> | undefined;
 }
 
-/** Options of `client.fetch` in addition to those of `fetch`. */
+/** Options for `PredictClient.fetch`, in addition to those of `fetch`. */
 export type ClientFetchOptions = Pick<CallOptions, "timeout" | "totalTimeout" | "retryCount" | "retryOn"> &
   LibraryOptions;
 
-/** Looks at a body while it is passed on. */
+/** Inspects the chunks of a response body while the caller reads it. */
 export interface BodyCheck {
-  add(piece: Bytes): void;
-  /** Called at the end of the body. Returns the error with which it ends instead, if there is one. */
+  /** Inspects a chunk. */
+  add(chunk: Bytes): void;
+  /** Called at the end of the body. Returns an error that the reader must receive instead of the end. */
   end(): Error | undefined;
 }
 
-/** Returns the check for a successful answer. Undefined if its body passes unchecked. */
+/** Returns the check for the body of a successful response; undefined if it needs no check. */
 export type CheckBody = (headers: Headers, call: FailedCall) => BodyCheck | undefined;
 
-/** The batch API of the LLM gateway: it is documented with Bearer only. */
+/** Paths of the LLM gateway's batch API, which is documented with Bearer only. */
 const BEARER_ONLY = /^\/v1\/(files|batches)(?=[/?]|$)/;
 
-/** `fetch`, with a client's service, authorization and connections. Loaded on first use. */
+/** Implements `PredictClient.fetch`. Loaded on first use. */
 export async function clientFetch(
   pool: ConnectionPool,
   settings: Settings,
@@ -92,14 +94,14 @@ export async function clientFetch(
   }
   const { bytes, source, type } = await readBody(body);
   if (bytes && bytes.length > template.maxRequestBytes) throw bodyTooLarge(bytes.length, template);
-  const headers = sendable(new Headers(init.headers ?? request?.headers), template.plan);
+  const headers = requestHeaders(new Headers(init.headers ?? request?.headers), template.plan);
   if (type !== null && !headers.some(([name]) => name === "content-type")) headers.push(["content-type", type]);
   const plan = {
     ...withCallOptions(withHeaders(template.plan, headers), {
       path: suffix.signed,
       ...(signal && { signal }),
       ...options,
-      // What is sent as it comes can be sent once only.
+      // A stream can be sent once only.
       retryCount: source ? 0 : (options.retryCount ?? 0),
     }),
     method,
@@ -109,9 +111,10 @@ export async function clientFetch(
   );
 }
 
-/** By settings: a client replaces its settings and never changes them, so one template for each `auth` is enough. */
+/** Templates by settings and `auth`. A client replaces its settings and never mutates them. */
 const templates = /* @__PURE__ */ new WeakMap<Settings, Map<Auth, CallTemplate>>();
 
+/** Returns the template for settings and `auth`, which is built once. */
 function templateOf(settings: Settings, auth: Auth, platform: Platform): CallTemplate {
   const known = templates.get(settings) ?? new Map<Auth, CallTemplate>();
   templates.set(settings, known);
@@ -120,7 +123,7 @@ function templateOf(settings: Settings, auth: Auth, platform: Platform): CallTem
   return template;
 }
 
-/** The part of a path that is behind the client's service; refuses every other place, since the token goes with it. */
+/** Returns the path of a URL behind the client's service. Throws a `TypeError` for other URLs, which must not get the token. */
 function pathWithin(input: string, plan: CallPlan): string {
   if (!/^[a-z][a-z\d+.-]*:/i.test(input)) return input;
   const base = new URL(serviceUrl(plan));
@@ -163,9 +166,9 @@ async function readBody(body: RequestInit["body"]): Promise<ReadBody> {
     if (!body.locked) return { source: body as ByteStream, type: null };
     throw argumentTypeError("ERR_EAS_ARG_REQUEST", "body is a stream that is already being read");
   }
-  // A copy, since the caller may change its bytes after the call.
+  // Copied, because the caller may change the bytes after the call.
   if (isBytes(body)) return { bytes: new Uint8Array(body), type: null };
-  // `Response` converts those of another realm, such as jsdom's, to text like "[object Blob]".
+  // `Response` would convert a Blob of another realm, such as jsdom's, to text like "[object Blob]".
   if (isBlob(body)) return { bytes: await blobBytes("body", body), type: body.type || null };
   const tag = tagOf(body);
   if (tag === "URLSearchParams") return { bytes: new TextEncoder().encode(String(body)), type: FORM_TYPE };
@@ -175,7 +178,7 @@ async function readBody(body: RequestInit["body"]): Promise<ReadBody> {
   }
   const whole = new Response(body);
   const type = whole.headers.get("content-type");
-  // `Response` has converted an object to text: its class is of another realm, or fetch does not take it.
+  // `Response` converts an object to text if its class is of another realm, or is not supported.
   if (typeof body === "object" && type?.startsWith("text/plain")) {
     throw argumentTypeError(
       "ERR_EAS_ARG_REQUEST",
@@ -185,59 +188,59 @@ async function readBody(body: RequestInit["body"]): Promise<ReadBody> {
   return { bytes: new Uint8Array(await whole.arrayBuffer()), type };
 }
 
-/** Headers of a library: without the placeholder, and without those that a `fetch` sets itself, as it would drop them. */
-function sendable(headers: Headers, { droppedHeaders }: CallPlan): HeaderPair[] {
+/** Removes the placeholder key and headers that only the connection may set, and checks the rest. */
+function requestHeaders(headers: Headers, { droppedHeaders }: CallPlan): HeaderPair[] {
   const pairs = [...headers].filter(
     ([name, value]) =>
       isSettableHeader(name) &&
-      !OF_CONNECTION.has(name) &&
+      !CONNECTION_HEADERS.has(name) &&
       !droppedHeaders?.test(name) &&
-      !OF_LIBRARIES.test(name) &&
+      !LIBRARY_HEADERS.test(name) &&
       !(name === "authorization" && value === `Bearer ${PLACEHOLDER_KEY}`) &&
       !(name === "x-api-key" && value === PLACEHOLDER_KEY),
   );
   return checkHeaders(pairs);
 }
 
-/** How the request of a response was authorized. */
+/** The authorization of a request. */
 export interface Sent {
   readonly auth: CallPlan["auth"];
-  /** The token, or several: a service may echo them. */
+  /** The tokens that were sent, which the service may echo. */
   readonly token: Secrets;
 }
 
-/** By response, for what explains them afterwards. */
+/** Authorization by response, for `libraryFetch`, which explains errors. */
 const sent = new WeakMap<Response, Sent>();
 
-/** Returns how the request of a response was authorized. Undefined for a response that is not one of `clientFetch`. */
+/** Returns the authorization of a response's request; undefined for a response that `clientFetch` did not create. */
 export function sentWith(response: Response): Sent | undefined {
   return sent.get(response);
 }
 
-/** A `Response` whose body is read from the answer as it is asked for. */
+/** Creates a `Response` whose body is read on demand. */
 function toResponse(answer: StreamResult, plan: CallPlan, checkBody: CheckBody | undefined): Response {
   const { response, endpoint } = answer;
   const call = limitStreamLifetime(answer, plan);
   const headers = new Headers(response.headers);
-  const isUndone = canDecode(response);
-  if (isUndone && headers.has("content-encoding")) {
-    // What is handed on has neither any more.
+  const isDecoded = canDecode(response);
+  if (isDecoded && headers.has("content-encoding")) {
+    // They describe the encoded body.
     headers.delete("content-encoding");
     headers.delete("content-length");
   }
   const { status } = response;
   if (status > 599) throw new EasDecodeError(`a Response cannot have the status ${status}`, { format: "status" });
-  const check = isUndone && isSuccess(status) ? checkBody?.(headers, call) : undefined;
-  const body = plan.method === "HEAD" || BODILESS.includes(status) ? emptied(answer) : bodyOf(answer, isUndone, check);
-  const made = new Response(body, { status, statusText: reasonPhrase(status), headers });
-  sent.set(made, { auth: plan.auth, token: answer.token });
-  Object.defineProperty(made, "url", { value: endpoint + plan.path.split("?", 1)[0] });
-  return made;
+  const check = isDecoded && isSuccess(status) ? checkBody?.(headers, call) : undefined;
+  const body = plan.method === "HEAD" || BODILESS.includes(status) ? emptied(answer) : bodyOf(answer, isDecoded, check);
+  const result = new Response(body, { status, statusText: reasonPhrase(status), headers });
+  sent.set(result, { auth: plan.auth, token: answer.token });
+  Object.defineProperty(result, "url", { value: endpoint + plan.path.split("?", 1)[0] });
+  return result;
 }
 
 function emptied({ response }: StreamResult): null {
   response.read().then(
-    (piece) => piece && response.cancel(undefined),
+    (chunk) => chunk && response.cancel(undefined),
     () => {},
   );
   return null;
@@ -245,16 +248,16 @@ function emptied({ response }: StreamResult): null {
 
 function bodyOf(
   { response, platform }: StreamResult,
-  isUndone: boolean,
+  isDecoded: boolean,
   check: BodyCheck | undefined,
 ): ReadableStream<Uint8Array> {
-  const reader = isUndone ? decodedReader(response, platform) : response;
+  const reader = isDecoded ? decodedReader(response, platform) : response;
   const cancel = () => response.cancel(undefined);
-  if (check === undefined) return chunkStream({ read: () => reader.read(), cancel }, AHEAD_BYTES);
+  if (check === undefined) return chunkStream({ read: () => reader.read(), cancel }, READ_AHEAD_BYTES);
   const read = async () => {
-    const piece = await reader.read();
-    if (piece !== undefined) check.add(piece);
-    return piece;
+    const chunk = await reader.read();
+    if (chunk !== undefined) check.add(chunk);
+    return chunk;
   };
-  return chunkStream({ read, cancel, failure: () => check.end() }, AHEAD_BYTES);
+  return chunkStream({ read, cancel, failure: () => check.end() }, READ_AHEAD_BYTES);
 }

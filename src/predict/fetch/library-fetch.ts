@@ -4,11 +4,11 @@ import { statusHint } from "../../call/failures/status-hint.js";
 import { readAll } from "../../platform/chunks.js";
 import type { ByteStream } from "../../platform/contract.js";
 import { isError, isRecord } from "../../util/realms.js";
-import { reasonPhrase } from "../readiness/reason-phrases.js";
 import { type CheckBody, type ClientFetchOptions, type LibraryOptions, sentWith } from "./client-fetch.js";
 import { checkOfStreams } from "./library-stream.js";
+import { reasonPhrase } from "./reason-phrases.js";
 
-/** Sends a request as `PredictClient.fetch` does, with a check of the body of a successful answer. */
+/** Sends a request as `PredictClient.fetch` does, and checks the body of a successful response. */
 export type LibrarySend = (
   path: string,
   init: RequestInit,
@@ -17,8 +17,8 @@ export type LibrarySend = (
 ) => Promise<Response>;
 
 /**
- * Sends a request of a library for a model's API. `service` is the address that the library was given. It is replaced by
- * the address that the client has now. Errors of the service have the form that the library shows. Loaded on first use.
+ * Sends a request of an API library. `service` is the URL that the library was configured with. It is replaced by the
+ * client's current URL. Error responses are converted to the form that the library expects. Loaded on first use.
  */
 export async function libraryFetch(
   send: LibrarySend,
@@ -31,19 +31,19 @@ export async function libraryFetch(
   try {
     const path = pathBelow(service, request?.url ?? String(input));
     const check = checkOfStreams(path, init.body);
-    const answer = await send(path, { ...fieldsOf(request), ...init }, options, check);
-    return answer.ok ? answer : await withJsonError(answer);
+    const response = await send(path, { ...fieldsOf(request), ...init }, options, check);
+    return response.ok ? response : await withJsonError(response);
   } catch (error) {
-    // The libraries would retry it, and show "Connection error." in the end.
+    // The libraries would retry after an error that is thrown, and finally report "Connection error.".
     if (isRefusal(error)) return refusalOf(error);
     throw error;
   }
 }
 
-/** Returns the path of a URL below the address that the library was given. Other addresses stay as they are. */
+/** Returns the path of a URL behind `service`. Other URLs are returned unchanged. */
 function pathBelow(service: string, url: string): string {
   if (!URL.canParse(url)) return url;
-  // Libraries normalize URLs: ":80" of http goes, for example.
+  // Libraries normalize URLs. For example, they remove ":80" from http URLs.
   const [base, { href }] = [new URL(`${service}/`).href, new URL(url)];
   return href.startsWith(base) ? href.slice(base.length - 1) : url;
 }
@@ -54,23 +54,23 @@ function fieldsOf(request: Request | undefined): RequestInit {
   return { method, headers, body, signal };
 }
 
-/** Maximum size of an error in JSON that is passed on. */
+/** Maximum size of an error response that is kept, in bytes. */
 const MAX_ERROR_BYTES = 1024 * 1024;
 
 /**
- * Returns an error in the form that libraries for OpenAI's and Anthropic's API read: JSON with `error.message`, which ends with a
- * hint. All other fields of the service's own JSON are kept. Tokens that the service echoes are redacted, since these libraries
- * show the body and the headers in their errors.
+ * Converts an error response to the form that libraries for OpenAI's and Anthropic's API expect: JSON with an
+ * `error.message`, which ends with a hint. Other fields of the service's JSON are kept. Tokens that the service echoes are
+ * redacted, because the libraries show body and headers in their errors.
  */
-async function withJsonError(answer: Response): Promise<Response> {
-  const { status, statusText, body, url } = answer;
-  const { auth, token } = sentWith(answer) ?? { auth: "token", token: "" };
-  const headers = redactHeaders(new Headers(answer.headers), token);
+async function withJsonError(response: Response): Promise<Response> {
+  const { status, statusText, body, url } = response;
+  const { auth, token } = sentWith(response) ?? { auth: "token", token: "" };
+  const headers = redactHeaders(new Headers(response.headers), token);
   let content: string | null = null;
   if (body !== null) {
     const read = await readAll(body as ByteStream, MAX_ERROR_BYTES + 1, undefined);
     const bytes = redactBytes(read, token);
-    // A coding that is still there could not be decompressed.
+    // A body that still has a content coding could not be decompressed.
     const text = headers.has("content-encoding") ? "" : unwrapEventData(new TextDecoder().decode(bytes).trim());
     const hint = statusHint(status, text, auth, headers);
     content = JSON.stringify(errorBody(status, text, hint));
@@ -82,20 +82,20 @@ async function withJsonError(answer: Response): Promise<Response> {
   return Object.defineProperty(new Response(content, { status, statusText, headers }), "url", { value: url });
 }
 
-/** Header by which the libraries decide on a retry, if it is there. */
+/** Header that tells the libraries whether to retry. */
 const RETRY_HEADER = "x-should-retry";
-/** Statuses that mean other things on EAS than the libraries expect: they retry 408 and 504, and do not know 450. */
+/** Overrides for statuses that the libraries treat differently: they retry 408 and 504, and do not know 450. */
 const SHOULD_RETRY: Readonly<Record<number, "true" | "false">> = {
-  // The service took too long. It would do so again, and compute everything twice.
+  // The service timed out, and would compute everything a second time.
   408: "false",
   504: "false",
-  // The instance's queue is full: refused before any work was done.
+  // The instance's queue is full. The request was refused before any work was done.
   450: "true",
 };
 
 type Fields = Readonly<Record<string, unknown>>;
 
-/** Types of errors in Anthropic's API; the libraries have them as `error.type`. */
+/** Error types of Anthropic's API, which the libraries expose as `error.type`. */
 const TYPES: Readonly<Record<number, string>> = {
   401: "authentication_error",
   403: "permission_error",
@@ -110,31 +110,31 @@ function errorBody(status: number, text: string, hint: string): Fields {
   const body = parsed(text);
   const fields = isRecord(body) ? body : {};
   const own = isRecord(fields.error) ? fields.error : undefined;
-  const said = messageOf(own?.message ?? fields.error ?? fields.message ?? fields.detail);
+  const original = messageOf(own?.message ?? fields.error ?? fields.message ?? fields.detail);
   const message =
-    said === undefined
+    original === undefined
       ? `${reasonPhrase(status) || `Status ${status}`}: ${hint}${text === "" ? "" : `. Response: ${text.slice(0, 200)}`}`
-      : `${said} (EAS: ${engineHint(status, said) ?? hint})`;
+      : `${original} (EAS: ${engineHint(status, original) ?? hint})`;
   if (own !== undefined) return { ...fields, error: { ...own, message } };
   const {
     type = TYPES[status] ?? (status < 500 ? "invalid_request_error" : "api_error"),
     code = status,
     param,
   } = fields;
-  // Anthropic's package shows the outer message, if there is one.
+  // Anthropic's package shows the outer message if it exists.
   const outer = typeof fields.message === "string" && { message };
   return { ...fields, ...outer, error: { message, type, code, ...(param !== undefined && { param }) } };
 }
 
-/** Returns a hint for an engine's own refusal, which the meaning of the status on EAS does not explain. */
-function engineHint(status: number, said: string): string | undefined {
-  if (status === 404 && /\bmodels?\b/i.test(said)) return "GET /v1/models lists the models of this service";
+/** Returns a hint for a refusal by the engine itself, which the general hint for the status does not explain. */
+function engineHint(status: number, message: string): string | undefined {
+  if (status === 404 && /\bmodels?\b/i.test(message)) return "GET /v1/models lists the models of this service";
   return status === 400 || status === 422
     ? "the engine does not accept this request: compare its fields with those that the engine's version supports"
     : undefined;
 }
 
-/** Reads a message: a text, or FastAPI's list of faults. Undefined when there is none. */
+/** Returns the message of an error, which is a string or FastAPI's list of faults; undefined if there is none. */
 function messageOf(value: unknown): string | undefined {
   if (typeof value === "string") return value.trim() || undefined;
   if (!Array.isArray(value)) return undefined;
@@ -150,12 +150,12 @@ function parsed(text: string): unknown {
   }
 }
 
-/** Whether the client refuses to send the request: for an argument or a setting, or since it is closed. */
+/** Returns whether the client refused to send the request, for an invalid argument or because it is closed. */
 function isRefusal(error: unknown): error is Error & { readonly code: string } {
   return isError(error) && "code" in error && /^ERR_EAS_(ARG_|CLOSED|UNSUPPORTED)/.test(String(error.code));
 }
 
-/** Returns the answer for a request that the client refuses to send. */
+/** Returns a response for a request that the client refused to send. */
 function refusalOf({ message, code }: Error & { readonly code: string }): Response {
   const error = { message, type: "invalid_request_error", code };
   return Response.json({ error }, { status: 400, statusText: reasonPhrase(400), headers: { [RETRY_HEADER]: "false" } });

@@ -7,21 +7,21 @@ import { joinChunks, totalLength } from "../../platform/chunks.js";
 import { GATEWAY_LINE } from "../stream/stream-end.js";
 import type { BodyCheck, CheckBody } from "./client-fetch.js";
 
-/** How the streams of an API end, by the path of the request. */
+/** The end of streams in each API, by the path of the request. */
 const APIS: readonly { readonly path: RegExp; readonly end: RegExp; readonly name: string }[] = [
   { path: /\/completions$/, end: /(^|[\r\n])data: ?\[DONE\]\s*?([\r\n]|$)/, name: "the line data: [DONE]" },
   { path: /\/messages$/, end: /"message_stop"/, name: "the event message_stop" },
 ];
-/** Bytes that are kept of the end of a stream. More than its last event and the comments behind it. */
+/** Number of bytes kept from the end of a stream: more than its last event and trailing comments. */
 const TAIL_BYTES = 1024;
-/** Bytes that are kept of an answer that is not a stream, for its error. */
+/** Number of bytes of an unexpected response that its error keeps. */
 const MAX_EXCERPT_BYTES = 65_536;
-/** Characters of it that are part of the message. */
+/** Number of its characters in the error message. */
 const EXCERPT = 200;
 
 /**
- * Returns the check for the answer to a request: a stream must have the end that its API defines. Gateways end a stream in
- * good order after they lost the engine, and the libraries take every such end for the end of the answer.
+ * Returns the check for the response to a request: a stream must end as its API defines. Gateways end a stream normally
+ * after they lose the engine, and the libraries would accept it as complete.
  */
 export function checkOfStreams(path: string, body: unknown): CheckBody | undefined {
   const [bare = ""] = path.split("?", 1);
@@ -36,22 +36,22 @@ export function checkOfStreams(path: string, body: unknown): CheckBody | undefin
   );
 }
 
-/** Whether the JSON of a request asks for a stream. Quotes within its texts have backslashes. */
+/** Returns whether the JSON of a request has `"stream": true`. Within strings, quotes would have backslashes. */
 function asksForStream(body: unknown): boolean {
   return typeof body === "string" && /"stream"\s*:\s*true\b/.test(body);
 }
 
 type Api = (typeof APIS)[number];
 
-/** Looks at the last bytes only, so that streams are as fast as without it. */
+/** Checks the end of an event stream. Inspects the last bytes only, so that streams do not become slower. */
 function endCheck({ end, name }: Api, call: FailedCall): BodyCheck {
   let tail: Uint8Array = new Uint8Array(0);
   return {
-    add(piece) {
+    add(chunk) {
       tail =
-        piece.length >= TAIL_BYTES
-          ? piece.slice(-TAIL_BYTES)
-          : joinChunks([tail, piece], tail.length + piece.length).subarray(-TAIL_BYTES);
+        chunk.length >= TAIL_BYTES
+          ? chunk.slice(-TAIL_BYTES)
+          : joinChunks([tail, chunk], tail.length + chunk.length).subarray(-TAIL_BYTES);
     },
     end() {
       const text = new TextDecoder().decode(tail);
@@ -63,25 +63,25 @@ function endCheck({ end, name }: Api, call: FailedCall): BodyCheck {
   };
 }
 
-/** An answer of another type is an error, unless it is an event stream after all. */
+/** Reports a response of another content type as an error, unless its body is an event stream. */
 function typeCheck(api: Api, type: string, call: FailedCall): BodyCheck {
   const stream = endCheck(api, call);
-  const pieces: Bytes[] = [];
+  const chunks: Bytes[] = [];
   let length = 0;
   return {
-    add(piece) {
-      stream.add(piece);
-      if (length < MAX_EXCERPT_BYTES) pieces.push(piece);
-      length += piece.length;
+    add(chunk) {
+      stream.add(chunk);
+      if (length < MAX_EXCERPT_BYTES) chunks.push(chunk);
+      length += chunk.length;
     },
     end() {
       if (stream.end() === undefined) return undefined;
-      const kept = totalLength(pieces);
-      const received = new TextDecoder().decode(joinChunks(pieces, kept));
+      const kept = totalLength(chunks);
+      const received = new TextDecoder().decode(joinChunks(chunks, kept));
       const data = kept < length ? redactTruncated(received, call.token) : redactText(received, call.token);
       const excerpt = data.length > EXCERPT ? `${data.slice(0, EXCERPT)}…` : data.trim();
       return failure(
-        `did not answer with a stream, which the request asks for (stream: true): its Content-Type is ${type}. It answered: ${excerpt}`,
+        `did not respond with a stream, which the request asks for (stream: true): its Content-Type is ${type}. Response: ${excerpt}`,
         data,
         call,
         false,

@@ -6,8 +6,8 @@ import { FORM_TYPE, multipartType, newBoundary } from "./form-type.js";
 import { jsonText } from "./json-text.js";
 
 /**
- * The input of a prediction: text; bytes, a `Blob` or a `File`; a plain object or an array, sent as JSON; a `FormData` or
- * `URLSearchParams`; a request object; or `null` for a request without a body.
+ * The input of a prediction: text, bytes, a `Blob`, a `FormData`, a `URLSearchParams` or a request object. A plain object
+ * or an array is sent as JSON. `null` sends a request without a body.
  */
 export type PredictInput = string | PredictRequest<unknown> | object | null;
 

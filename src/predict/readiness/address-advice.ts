@@ -2,19 +2,19 @@ import type { CallPlan } from "../../call/call-plan.js";
 import { easHost } from "../../endpoint/host-names.js";
 import { EasHttpError, EasNetworkError, EasTimeoutError } from "../../errors.js";
 
-/** What is wrong with the address of a call. */
+/** Advice about the address of a call. */
 interface AddressAdvice {
-  /** The finding; undefined if the error itself determines it. */
+  /** The finding; undefined if it follows from the error. */
   readonly finding?: "path";
   readonly text: string;
 }
 
-/** Parts of the runtimes' messages about a host name that cannot be resolved. */
+/** Matches the runtimes' messages about a host name that cannot be resolved. Not all runtimes report an error code. */
 const UNKNOWN_HOST = /ENOTFOUND|EAI_AGAIN|\bdns\b|\blookup\b/i;
 
-/** Explains a failed call by its address, if host and path do not fit together or the host cannot be reached from here. */
+/** Explains a failed call by its address: the path does not fit the host, or the host cannot be reached from here. */
 export function addressAdvice({ route, target, path }: CallPlan, error: unknown): AddressAdvice | undefined {
-  // Instances that are called directly have addresses instead of names.
+  // Instances that are called directly have IP addresses.
   const host = route === undefined ? new URL(target.origin).hostname : "";
   const eas = easHost(host);
   if (eas === undefined) return undefined;
@@ -23,7 +23,7 @@ export function addressAdvice({ route, target, path }: CallPlan, error: unknown)
     const named = /^.*?\/api\/predict(\/[^/?]*)?/.exec(path)?.[0];
     if (![400, 404, 405].includes(error.status) || (named === undefined) === (service !== undefined)) return undefined;
     const text = service
-      ? `The host ${host} leads to the service "${service}" and takes paths as they are: leave "${named}" out of the path`
+      ? `The host ${host} leads to the service "${service}" and takes paths unchanged: leave "${named}" out of the path`
       : `The host ${host} is a gateway, and the path names no service: it must begin with "/api/predict/<service>"`;
     return { finding: "path", text };
   }

@@ -16,40 +16,42 @@ import { addressAdvice } from "./address-advice.js";
 import { isAnsweredByModel, notReadyReason } from "./not-ready.js";
 import { probe, probePlan } from "./probe.js";
 
-/** What stands between a client and its service. */
+/** The state of the connection between a client and its service. */
 export type Finding =
-  /** The service answered; the way there is free and the token is taken. */
+  /** The service responded and accepts the token. */
   | "ok"
-  /** The gateway or the service refuses the token, or there is none. */
+  /** The gateway or the service refuses the token, or the client has no token. */
   | "token"
-  /** There is no such service or path. */
+  /** The service or the path does not exist. */
   | "path"
   /** The service is stopped, starting or scaled to zero. */
   | "not-ready"
-  /** The browser blocks the call: the page came over https, the endpoint is http. */
+  /** The browser blocks the call, because the page was loaded over https and the endpoint is http. */
   | "mixed-content"
-  /** The browser gives no reason; likely the service does not allow this page's origin. */
+  /** The browser gives no reason; probably the service does not allow this page's origin. */
   | "cors"
-  /** The host cannot be reached, or no instance of the service is found for a direct connection. */
+  /** The host cannot be reached, or discovery finds no instance of the service. */
   | "network"
-  /** No answer in time. */
+  /** The service did not respond within the timeout. */
   | "timeout"
-  /** The service answered, but it fails. */
+  /** The service responded with another error. */
   | "service"
-  /** The client's own settings cannot work. */
+  /** The settings of the client are invalid. */
   | "settings";
 
 /** The result of `PredictClient.diagnose`. */
 export interface Diagnosis {
+  /** Whether predictions can succeed: the finding is `"ok"`. */
   readonly ok: boolean;
+  /** The category of the result. */
   readonly finding: Finding;
-  /** The finding in words, with what to do about it. */
+  /** Explanation of the finding, with advice. */
   readonly message: string;
-  /** The status that came, where one came. */
+  /** The HTTP status; undefined if no response was received. */
   readonly status: number | undefined;
 }
 
-/** Sends one GET request and explains its result, with regard to the address that it was sent to. */
+/** Implements `PredictClient.diagnose`. Loaded on first use. */
 export async function diagnose(
   pool: ConnectionPool,
   settings: Settings,
@@ -75,7 +77,7 @@ export async function diagnose(
 }
 
 const OK_DESPITE_STATUS =
-  "the service responds and accepts the token. It refuses a GET without a body, as most models do";
+  "the service responds and accepts the token. Like most models, it refuses a GET without a body";
 
 function findingOf(error: unknown): Finding {
   if (error instanceof EasHttpError) return findingOfStatus(error);

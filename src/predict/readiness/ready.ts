@@ -10,53 +10,53 @@ import { sleep, waitFor } from "../../util/timing/abort.js";
 import { clockNow } from "../../util/timing/clock.js";
 import { isAnsweredByModel, notReadyReason } from "./not-ready.js";
 
-/** Default of `timeout`, in milliseconds: a large model takes minutes to load. */
+/** Default of `timeout`, in milliseconds. A large model takes minutes to load. */
 const DEFAULT_TIMEOUT_MS = 600_000;
-/** Timeout of one request in milliseconds. EAS may hold it for 2 to 4 minutes while it starts an instance (`interceptTraffic`). */
-const HELD_MS = 300_000;
-/** First wait between two questions, in milliseconds; it doubles with each. */
-const MIN_WAIT_MS = 500;
-/** Longest wait. To ask each second would eat up a service's rate limit. */
-const MAX_WAIT_MS = 10_000;
+/** Timeout of a probe, in milliseconds. EAS may hold a request for 4 minutes while an instance starts (`interceptTraffic`). */
+const PROBE_TIMEOUT_MS = 300_000;
+/** First delay between two probes, in milliseconds. It doubles after each probe. */
+const MIN_DELAY_MS = 500;
+/** Maximum delay between two probes. More frequent probes would use up a service's rate limit. */
+const MAX_DELAY_MS = 10_000;
 
-/** Options of `PredictClient.ready`. */
+/** Options for `PredictClient.ready`. */
 export interface ReadyOptions extends WaitOptions {
-  /** Path behind the service to ask, for example `"/health"`. Default: the service's own. */
+  /** Path behind the service to probe, for example `"/health"`. Default: the path of the client. */
   readonly path?: string | undefined;
-  /** Ends the wait at once; it then rejects with `signal.reason`. */
+  /** Aborts the wait, which then rejects with `signal.reason`. */
   readonly signal?: AbortSignal | undefined;
 }
 
-/** What it took until a service was ready. */
+/** The result of `PredictClient.ready`. */
 export interface Readiness {
-  /** Milliseconds. */
+  /** Milliseconds until the service was ready. */
   readonly elapsed: number;
-  /** How often the service was asked. */
+  /** Number of probes that were sent. */
   readonly attempts: number;
 }
 
-/** Makes one call, which must not repeat itself where the service is not ready. */
-type Ask = (call: CallOptions) => Promise<unknown>;
+/** Sends one probe. Must not retry if the service is not ready. */
+type Probe = (call: CallOptions) => Promise<unknown>;
 
-/** Asks until the service is ready. */
-export async function ready(pool: ConnectionPool, ask: Ask, options: ReadyOptions): Promise<Readiness> {
-  const wait = new Wait(pool, options, options.signal, { path: 1, signal: 1 });
-  await wait.out(ask, options.path, (error) => isAnsweredByModel(error) || isBusy(error));
+/** Implements `PredictClient.ready`. Loaded on first use. */
+export async function ready(pool: ConnectionPool, probe: Probe, options: ReadyOptions): Promise<Readiness> {
+  const wait = new ReadinessWait(pool, options, options.signal, { path: 1, signal: 1 });
+  await wait.probeUntilReady(probe, options.path, (error) => isAnsweredByModel(error) || isBusy(error));
   return { elapsed: wait.elapsed, attempts: wait.attempts };
 }
 
 /**
- * Makes a call, and makes it again when the service was not ready and has become so. What the call waits for in between is no
- * part of its `totalTimeout`.
+ * Sends a call. If the service is not ready, waits until it is, and sends the call again. The wait does not count towards
+ * the `totalTimeout` of the call.
  */
 export async function untilReady<R>(
-  make: (plan: CallPlan) => Promise<R>,
+  send: (plan: CallPlan) => Promise<R>,
   plan: CallPlan,
   pool: ConnectionPool,
-  ask: Ask,
+  probe: Probe,
   options: WaitOptions,
 ): Promise<R> {
-  const wait = new Wait(pool, options, plan.signal, undefined, (reason, timeout) => {
+  const wait = new ReadinessWait(pool, options, plan.signal, undefined, (reason, timeout) => {
     const logger = plan.logger ?? console;
     logger.warn(
       `eas-prediction: the service at ${plan.target.origin}${plan.target.path} is not ready (${reason}), and the call waits for it, at most ${timeout} ms. If you do not expect that, check the service name`,
@@ -64,39 +64,39 @@ export async function untilReady<R>(
   });
   const { retryOn } = plan;
   // Otherwise the call would use up its retries while the service starts.
-  const patient: CallPlan = {
+  const unretried: CallPlan = {
     ...plan,
-    retryOn: (error, attempt) => (isNotBegun(error) ? false : retryOn?.(error, attempt)),
+    retryOn: (error, attempt) => (isNotStarted(error) ? false : retryOn?.(error, attempt)),
   };
   for (;;) {
     try {
-      return await make(patient);
+      return await send(unretried);
     } catch (error) {
-      if (!isNotBegun(error)) throw error;
-      await wait.after(error);
+      if (!isNotStarted(error)) throw error;
+      await wait.delayAfter(error);
     }
-    // Any answer but "not ready" ends the wait: what it is worth, the call itself finds out.
-    await wait.out(ask, undefined, () => true);
+    // Any response other than "not ready" ends the wait. If it is an error, the call reports it.
+    await wait.probeUntilReady(probe, undefined, () => true);
   }
 }
 
-/** Whether a call has failed because the service is not ready, and was certainly not begun. */
-function isNotBegun(error: unknown): boolean {
+/** Returns whether a call failed because the service is not ready, and certainly did not start. */
+function isNotStarted(error: unknown): boolean {
   const reason = notReadyReason(error);
-  // The gateway may have lost its engine in the middle of the request.
+  // With this reason the gateway may have lost its engine during the request.
   return reason !== undefined && reason !== "failed to forward request";
 }
 
-/** The time that is spent on a service that is not ready. */
-class Wait {
+/** One wait for a service that is not ready: its time limit, probes and delays. */
+class ReadinessWait {
   attempts = 0;
   readonly #startedAt = clockNow();
   readonly #timeout: number;
   readonly #onWait: WaitOptions["onWait"];
   readonly #signal: AbortSignal | undefined;
   readonly #pool: ConnectionPool;
-  #waits = 0;
-  /** The last answer by which the service was not ready. */
+  #delays = 0;
+  /** The last response that the service was not ready. */
   #last: EasHttpError | undefined;
 
   constructor(
@@ -117,7 +117,7 @@ class Wait {
     if (onWait !== undefined) checkFunction("onWait", onWait);
     if (signal !== undefined) checkSignal(signal);
     let hasWarned = false;
-    // A wait of minutes without a sign looks like a program that hangs.
+    // Without a warning, a wait of minutes looks like a program that hangs.
     this.#onWait =
       onWait ??
       ((_, reason) => {
@@ -131,53 +131,54 @@ class Wait {
     return clockNow() - this.#startedAt;
   }
 
-  /** Asks until the answer is a success, or an error that `isReady` takes for one; throws every other one. */
-  async out(ask: Ask, path: string | undefined, isReady: (error: unknown) => boolean): Promise<void> {
+  /** Sends probes until one succeeds or fails with an error that `isReady` accepts. Rejects with other errors. */
+  async probeUntilReady(probe: Probe, path: string | undefined, isReady: (error: unknown) => boolean): Promise<void> {
     for (;;) {
       this.attempts++;
       try {
-        await ask({
+        await probe({
           path,
           signal: this.#signal,
-          timeout: HELD_MS,
+          timeout: PROBE_TIMEOUT_MS,
           totalTimeout: Math.max(1, this.#timeout - this.elapsed),
-          // A service that reports that it is busy or not ready has answered.
+          // These responses are handled here.
           retryOn: (error) => (isBusy(error) || notReadyReason(error) !== undefined ? false : undefined),
         });
         return;
       } catch (error) {
         this.#signal?.throwIfAborted();
         if (notReadyReason(error) === undefined && !this.#isExpired(error) && isReady(error)) return;
-        await this.after(error);
+        await this.delayAfter(error);
       }
     }
   }
 
-  /** Waits before the service is asked again; throws an error that says something else than that it is not ready. */
-  async after(error: unknown): Promise<void> {
+  /** Waits before the next probe. Rejects with an error that is not "not ready", and after the time limit. */
+  async delayAfter(error: unknown): Promise<void> {
     const reason = notReadyReason(error);
     if (reason === undefined) {
-      // The last attempt had little time: what the service said before says more.
+      // The last probe was cut short, so that the response before it is more informative.
       if (this.#isExpired(error) && this.#last)
         throw this.#expired(this.#last, notReadyReason(this.#last) as NotReadyReason);
       throw error;
     }
     this.#last = error as EasHttpError;
     const { retryAfter = 0 } = error as EasHttpError;
-    const most = Math.min(MAX_WAIT_MS, MIN_WAIT_MS * 2 ** this.#waits++);
-    const delay = requestedWait(retryAfter, most / 2 + (Math.random() * most) / 2, this.#timeout - this.elapsed);
+    const maxDelay = Math.min(MAX_DELAY_MS, MIN_DELAY_MS * 2 ** this.#delays++);
+    const jittered = (maxDelay * (1 + Math.random())) / 2;
+    const delay = requestedWait(retryAfter, jittered, this.#timeout - this.elapsed);
     if (this.elapsed + delay >= this.#timeout) throw this.#expired(error as EasHttpError, reason);
     this.#onWait?.(this.elapsed, reason);
-    await this.#pause(delay);
+    await this.#sleep(delay);
   }
 
-  /** Whether an attempt ended because the time for the wait is over, which says nothing about the service. */
+  /** Returns whether a probe ended only because the time limit of the wait has passed. */
   #isExpired(error: unknown): boolean {
     return error instanceof EasTimeoutError && error.phase === "total" && this.elapsed >= this.#timeout;
   }
 
-  /** Waits, until the caller aborts or the client is closed. */
-  async #pause(milliseconds: number): Promise<void> {
+  /** Resolves after a delay. Rejects when the caller aborts or the client is closed. */
+  async #sleep(milliseconds: number): Promise<void> {
     const signal = this.#signal;
     signal?.throwIfAborted();
     const wait = sleep(milliseconds);
@@ -189,9 +190,9 @@ class Wait {
   }
 
   #expired(cause: EasHttpError, reason: NotReadyReason): EasTimeoutError {
-    const asked = this.attempts === 0 ? "" : ` (${this.attempts} requests)`;
+    const probes = this.attempts === 0 ? "" : ` (${this.attempts} requests)`;
     return new EasTimeoutError(
-      `the service was not ready within ${this.#timeout} ms${asked}; last response: ${reason}. ${cause.message}`,
+      `the service was not ready within ${this.#timeout} ms${probes}; last response: ${reason}. ${cause.message}`,
       {
         attempts: Math.max(this.attempts, cause.attempts),
         retryable: true,
@@ -203,7 +204,7 @@ class Wait {
   }
 }
 
-/** Busy is ready: somebody is there who says so. */
+/** Returns whether the service is busy. It is ready then: an instance responded. */
 function isBusy(error: unknown): boolean {
   return error instanceof EasHttpError && (error.status === 429 || error.status === 450);
 }

@@ -1,7 +1,7 @@
 import type { Bytes } from "../../formats/request.js";
 
-/** What a message weighs beside its content: small ones take memory too. */
-const MESSAGE_BYTES = 64;
+/** Approximate memory of a message in addition to its content, in bytes. */
+const MESSAGE_OVERHEAD_BYTES = 64;
 
 type Result = IteratorResult<string | Bytes, undefined>;
 
@@ -10,21 +10,21 @@ interface Waiting {
   readonly reject: (reason: unknown) => void;
 }
 
-/** What a buffer tells its socket. */
+/** Callbacks of a `MessageBuffer`. */
 export interface BufferEvents {
-  /** Enough waits to be taken. */
+  /** Called when the buffer exceeds its limit. */
   onFull(): void;
-  /** Half of that was taken. */
-  onRoom(): void;
+  /** Called when the buffer has shrunk to half of its limit. */
+  onDrain(): void;
 }
 
-/** Messages between the socket, which brings them, and the iteration, which takes them; in their order. */
+/** Queue of messages between a socket and the iteration over its messages. */
 export class MessageBuffer {
-  /** About how much memory waits to be taken. */
+  /** Approximate memory of the queued messages, in bytes. */
   bytes = 0;
   readonly #highWater: number;
   readonly #events: BufferEvents;
-  /** Taken from `#first` on, since `shift` moves all that is behind. */
+  /** The queued messages start at `#first`, because `shift` would move all of them. */
   #messages: (string | Bytes)[] = [];
   #first = 0;
   #isFull = false;
@@ -36,6 +36,7 @@ export class MessageBuffer {
     this.#events = events;
   }
 
+  /** Adds a message, or passes it to a pending `next`. Ignored after the end. */
   push(message: string | Bytes): void {
     if (this.#end !== undefined) return;
     const waiting = this.#waiting.shift();
@@ -51,15 +52,19 @@ export class MessageBuffer {
     }
   }
 
+  /** Resolves with the next message. Settles with the end after all messages. */
   next(): Promise<Result> {
     if (this.#first < this.#messages.length) return Promise.resolve({ done: false, value: this.#take() });
     if (this.#end !== undefined) return this.#ended();
     return new Promise((resolve, reject) => this.#waiting.push({ resolve, reject }));
   }
 
-  /** Ends the iteration: with `error` once, unless it is undefined; after what waits, or at once when that is `dropped`. */
-  end(error: unknown, dropped: boolean): void {
-    if (dropped) {
+  /**
+   * Ends the iteration after the queued messages, which `discard` drops. If `error` is not undefined, one call of `next`
+   * rejects with it.
+   */
+  end(error: unknown, discard: boolean): void {
+    if (discard) {
       this.#messages = [];
       this.#first = 0;
       this.bytes = 0;
@@ -87,13 +92,13 @@ export class MessageBuffer {
     this.bytes -= weightOf(message);
     if (this.#isFull && this.bytes < this.#highWater / 2) {
       this.#isFull = false;
-      this.#events.onRoom();
+      this.#events.onDrain();
     }
     return message;
   }
 }
 
-/** Text takes two bytes for each unit at the most. */
+/** Returns the approximate memory of a message. Text takes at most two bytes per UTF-16 code unit. */
 function weightOf(message: string | Bytes): number {
-  return MESSAGE_BYTES + (typeof message === "string" ? message.length * 2 : message.length);
+  return MESSAGE_OVERHEAD_BYTES + (typeof message === "string" ? message.length * 2 : message.length);
 }

@@ -18,10 +18,10 @@ import {
   type SocketOptions,
 } from "./socket-options.js";
 
-/** Statuses of a bare GET that tell why there is no WebSocket, too; others may be its path's own. */
-const TELLING: readonly number[] = [401, 403, 429, 503];
+/** Statuses of a probe that also explain a failed WebSocket. Other statuses may be specific to the probe's path. */
+const EXPLAINING_STATUSES: readonly number[] = [401, 403, 429, 503];
 
-/** Opens a WebSocket to a service. Loaded on first use. */
+/** Implements `PredictClient.connect`. Loaded on first use. */
 export async function connect(
   pool: ConnectionPool,
   settings: Settings,
@@ -47,13 +47,13 @@ export async function connect(
   }
   const signal = given ?? new AbortController().signal;
   const ask = async () => {
-    const answer = await probe(pool, settings, { timeout: plan.timeout, signal, retryCount: 0 }).catch((e) => e);
-    if (answer instanceof EasHttpError && TELLING.includes(answer.status)) throw answer;
+    const outcome = await probe(pool, settings, { timeout: plan.timeout, signal, retryCount: 0 }).catch((e) => e);
+    if (outcome instanceof EasHttpError && EXPLAINING_STATUSES.includes(outcome.status)) throw outcome;
   };
   return open(pool, plan, { dial, protocols, signal, ask }, keepAlive);
 }
 
-/** Takes an instance and a slot, which the socket keeps for as long as it lives. */
+/** Acquires an instance and a connection slot, which the socket holds until it is closed. */
 async function open(
   pool: ConnectionPool,
   plan: CallPlan,
@@ -65,22 +65,22 @@ async function open(
   const leased = await leaseInstance(pool, plan, [], (work) => raceAbort(work, signal));
   try {
     const limiter = pool.limiter(leased.plan.target.origin);
-    if (!limiter.tryAcquire(true)) await slot(pool, leased.plan, signal);
+    if (!limiter.tryAcquire(true)) await acquireSlot(pool, leased.plan, signal);
     try {
-      const dialled = await dialSocket(pool, leased.plan, settings);
+      const dialed = await dialSocket(pool, leased.plan, settings);
       if (signal.aborted) {
-        dialled.connection.terminate();
+        dialed.connection.terminate();
         throw signal.reason;
       }
-      if (keepAlive.pingInterval !== undefined && !dialled.connection.ping) {
-        dialled.connection.terminate();
+      if (keepAlive.pingInterval !== undefined && !dialed.connection.ping) {
+        dialed.connection.terminate();
         throw new EasUnsupportedError(
           "pingInterval is not supported: the WebSocket of this runtime cannot send pings. Leave it out",
         );
       }
-      return new PredictSocket(dialled, pool, signal, keepAlive, () => {
+      return new PredictSocket(dialed, pool, signal, keepAlive, () => {
         limiter.release(true);
-        // It had answered, and may have ended for many reasons.
+        // The instance responded, so that the end of the socket is not counted as its failure.
         leased.lease?.end(false, true);
       });
     } catch (error) {
@@ -93,8 +93,8 @@ async function open(
   }
 }
 
-/** Waits for a slot that may be held long, unless the time is over or the caller aborts before. */
-async function slot(pool: ConnectionPool, plan: CallPlan, signal: AbortSignal): Promise<void> {
+/** Waits for a slot for a long-lived connection. Rejects with `EasTimeoutError` after `timeout`, or when the caller aborts. */
+async function acquireSlot(pool: ConnectionPool, plan: CallPlan, signal: AbortSignal): Promise<void> {
   const { timeout } = plan;
   const wait = pool.limiter(plan.target.origin).acquire(true);
   const timer = setTimeout(() => {
@@ -105,7 +105,7 @@ async function slot(pool: ConnectionPool, plan: CallPlan, signal: AbortSignal): 
   await waitFor(wait, signal).finally(() => clearTimeout(timer));
 }
 
-/** Refuses headers that the upgrade sets itself. */
+/** Throws a `TypeError` for headers that the WebSocket handshake sets. */
 function checkUpgrade({ headers }: CallPlan): void {
   const own = headers.find(([name]) => name.startsWith("sec-websocket-"));
   if (own === undefined) return;

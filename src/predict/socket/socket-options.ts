@@ -5,23 +5,27 @@ import { argumentRangeError, argumentTypeError, optionError, show } from "../../
 import { checkOptionNames, type OptionNames } from "../../util/option-names.js";
 import { isBytes } from "../../util/realms.js";
 
-/** Options of `PredictClient.connect`. */
+/** Options for `PredictClient.connect`. */
 export interface SocketOptions extends Pick<CallOptions, "query" | "headers"> {
-  /** Subprotocols to offer, best first. The service must then choose one. Default: none. */
+  /** Subprotocols to offer, in order of preference. The service must choose one of them. Default: none. */
   readonly protocols?: string | readonly string[] | undefined;
-  /** Milliseconds for the dial, and as many for a free connection before it. Default: the client's `timeout`. */
+  /**
+   * Timeout for the handshake, in milliseconds, and separately for the wait for a free connection. Default: the client's
+   * `timeout`.
+   */
   readonly timeout?: number | undefined;
   /**
-   * Milliseconds between pings, at most 2,147,483,647. Default: no pings. Set it where a gateway cuts idle connections, but not behind the LLM
-   * gateway, whose first generation loses messages after a ping. `connect` rejects where the runtime cannot ping.
+   * Interval between pings, in milliseconds, at most 2,147,483,647. Default: no pings. Set it if a gateway closes idle
+   * connections, but not behind the LLM gateway, whose first generation loses messages after a ping. If the runtime cannot
+   * send pings, `connect` rejects with `EasUnsupportedError`.
    */
   readonly pingInterval?: number | undefined;
   /**
-   * Milliseconds without a message or a pong after which the socket is given up, with `EasSocketClosedError`. Default: 60,000, or
-   * twice `pingInterval` if that is more; without `pingInterval`, no limit.
+   * Maximum time without a message or pong, in milliseconds. The socket then fails with `EasSocketClosedError`. Default:
+   * 60,000, or twice `pingInterval` if that is more. Without `pingInterval`: no limit.
    */
   readonly idleTimeout?: number | undefined;
-  /** Ends the dial, and later the socket, at once; `connect` or the iteration rejects with `signal.reason`. */
+  /** Aborts the handshake, and later the socket. `connect` or the iteration rejects with `signal.reason`. */
   readonly signal?: AbortSignal | undefined;
 }
 
@@ -35,10 +39,10 @@ const SOCKET_OPTIONS: OptionNames<SocketOptions> = {
   signal: 1,
 };
 
-/** What a close frame has room for. */
+/** Maximum size of a close reason in bytes (RFC 6455). */
 const MAX_REASON_BYTES = 123;
 
-/** Checks the options of a socket: subprotocols in their place, as `WebSocket` has them, would be ignored. */
+/** Checks the options of `connect`. Refuses subprotocols in their place, which the constructor of `WebSocket` accepts. */
 export function checkSocketOptions(options: unknown): void {
   if (typeof options === "object" && options !== null && !Array.isArray(options)) {
     return checkOptionNames("connect", options, SOCKET_OPTIONS);
@@ -49,20 +53,21 @@ export function checkSocketOptions(options: unknown): void {
   );
 }
 
-/** How a socket is kept alive. */
+/** The keep-alive settings of a socket, in milliseconds. */
 export interface KeepAlive {
   readonly pingInterval: number | undefined;
   readonly idleTimeout: number | undefined;
 }
 
-/** Without any sign of life for so long, though it was pinged, the connection is dead. A busy model may keep pongs waiting. */
-const PONG_MS = 60_000;
+/** Minimum of the default `idleTimeout` with pings, in milliseconds. A busy model may delay pongs. */
+const MIN_PONG_TIMEOUT_MS = 60_000;
 
-/** Checks how a socket is to be kept alive, and fills in the default. */
+/** Checks the keep-alive options and returns them with their defaults. */
 export function checkKeepAlive({ pingInterval, idleTimeout }: SocketOptions): KeepAlive {
   if (pingInterval !== undefined) checkTimeout("pingInterval", pingInterval);
   if (idleTimeout !== undefined) checkTimeout("idleTimeout", idleTimeout);
-  const limit = pingInterval === undefined ? undefined : Math.min(Math.max(PONG_MS, pingInterval * 2), MAX_TIMER_MS);
+  const limit =
+    pingInterval === undefined ? undefined : Math.min(Math.max(MIN_PONG_TIMEOUT_MS, pingInterval * 2), MAX_TIMER_MS);
   return { pingInterval, idleTimeout: idleTimeout ?? limit };
 }
 
@@ -89,7 +94,7 @@ export function checkProtocols(value: SocketOptions["protocols"] = []): readonly
   return [...list];
 }
 
-/** Checks with what a WebSocket is to be closed. */
+/** Checks the arguments of `close`. Throws a `RangeError`. */
 export function checkClose(code: number, reason: string): void {
   if (code !== 1000 && !(Number.isInteger(code) && code >= 3000 && code <= 4999)) {
     throw argumentRangeError(
@@ -105,7 +110,7 @@ export function checkClose(code: number, reason: string): void {
   }
 }
 
-/** Checks what is to be sent. */
+/** Checks the argument of `send`. Throws a `TypeError`. */
 export function checkMessage(data: unknown): void {
   if (typeof data === "string" || isBytes(data)) return;
   throw argumentTypeError("ERR_EAS_ARG_REQUEST", `send takes a string or a Uint8Array, not ${show(data)}`);

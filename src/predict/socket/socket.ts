@@ -15,73 +15,79 @@ import { linkSignal, unlinkSignal } from "../../util/timing/abort.js";
 import { MessageBuffer } from "./message-buffer.js";
 import { checkClose, checkMessage, type KeepAlive } from "./socket-options.js";
 
-/** Bytes that wait to be taken before the service is held back. */
+/** Size of unread messages in bytes at which the client stops reading from the connection. */
 const HIGH_WATER_BYTES = 1_048_576;
-/** The connection ended without a close frame. */
+/** Close code of a connection that ended without a close frame. */
 const ABNORMAL = 1006;
-/** Codes of an end in good order; 1005 is none at all. Not 1001: whoever is going away may have more to say. */
-const IN_GOOD_ORDER: readonly number[] = [1000, 1005];
-/** Codes after which the same may go well with another connection: gone away, broken, restarting, too busy, bad gateway. */
-const RETRYABLE: readonly number[] = [1001, ABNORMAL, 1012, 1013, 1014];
+/** Close codes of a normal end; 1005 means that there is no code. 1001 (going away) may cut off a response. */
+const NORMAL_CODES: readonly number[] = [1000, 1005];
+/** Close codes after which another connection may succeed: going away, broken, restarting, overloaded, bad gateway. */
+const RETRYABLE_CODES: readonly number[] = [1001, ABNORMAL, 1012, 1013, 1014];
 
-/** How a socket ended. */
+/** The end of a socket. */
 export interface SocketClose {
-  /** The close code; 1005 when the service gave none, 1006 when the connection ended without a close frame. */
+  /** The close code; 1005 if the close frame has no code, 1006 if the connection ended without a close frame. */
   readonly code: number;
-  /** What the service said, or what the runtime says of a broken connection; may be empty. */
+  /** The reason of the service, or the runtime's message for a broken connection; may be empty. */
   readonly reason: string;
 }
 
 /**
- * An open WebSocket to a service. Its messages come once, by `for await`: text as text, binary ones as bytes that are the
- * receiver's own. Whoever leaves the loop early closes the socket. While nobody reads, the service is held back, or, where the
- * runtime cannot do that, the socket is cut off at `maxResponseBytes` that wait.
+ * An open WebSocket to a service. Iterate over it once to receive its messages: text messages as strings, binary messages
+ * as bytes that belong to the caller. Leaving the loop early closes the socket. Unread messages cause backpressure. If the
+ * runtime does not support that, the socket is terminated when more than `maxResponseBytes` are unread.
  *
- * The iteration ends when this side has closed the socket, or the service with 1000 or without a code. Else it rejects: with
- * `EasSocketClosedError`, with `EasDecodeError` for a message of more than `maxResponseBytes`, or with the signal's reason.
+ * The iteration ends when the caller closes the socket, or when the service closes it with code 1000 or without a code.
+ * Otherwise it rejects with `EasSocketClosedError`, with the reason of the signal, or with `EasDecodeError` for a message
+ * larger than `maxResponseBytes`.
+ *
+ * @example
+ * const socket = await client.connect("/ws", { protocols: "chat" });
+ * socket.send(JSON.stringify({ prompt: "hello" }));
+ * for await (const message of socket) console.log(message);
  */
 export class PredictSocket implements AsyncIterable<string | Bytes> {
-  /** The subprotocol that the service chose; empty when there is none. */
+  /** The subprotocol that the service chose; `""` if there is none. */
   readonly protocol: string;
-  /** Scheme, host and port that answered. */
+  /** Scheme, host and port of the server that responded. */
   readonly endpoint: string;
-  /** Resolves when the socket is closed, whoever closed it; never rejects. */
+  /** Resolves when the socket is closed by either side. Never rejects. */
   readonly closed: Promise<SocketClose>;
   readonly #connection: WebSocketConnection;
   readonly #name: string;
   readonly #heartbeat: Heartbeat;
   readonly #messages: MessageBuffer;
   #isTaken = false;
-  /** What this side has closed it with. */
-  #asked: number | undefined;
+  /** The code that the caller closed the socket with. */
+  #ownCode: number | undefined;
   #closing: ReturnType<typeof setTimeout> | undefined;
-  /** Why this side has given it up. */
+  /** The error for which this side terminated the socket. */
   #cause: { readonly error: unknown } | undefined;
   #end: SocketClose | undefined;
 
-  /** @internal `atEnd` is called once, when the connection is over. */
+  /** @internal `onEnd` is called once, when the connection is closed. */
   constructor(
     { connection, call }: DialedSocket,
     pool: ConnectionPool,
     signal: AbortSignal | undefined,
     { pingInterval, idleTimeout }: KeepAlive,
-    atEnd: () => void,
+    onEnd: () => void,
   ) {
     const { plan, token } = call;
-    const mostBytes = plan.maxResponseBytes;
+    const maxBytes = plan.maxResponseBytes;
     this.protocol = connection.protocol ?? "";
     this.endpoint = plan.target.origin;
     this.#connection = connection;
     this.#name = describeCall(plan);
     this.#heartbeat = new Heartbeat(connection, idleTimeout, pingInterval, () =>
-      this.#giveUp(this.#error(`timed out: nothing received for ${idleTimeout} ms (idleTimeout)`)),
+      this.#terminate(this.#error(`timed out: nothing received for ${idleTimeout} ms (idleTimeout)`)),
     );
-    this.#messages = new MessageBuffer(Math.min(HIGH_WATER_BYTES, mostBytes), {
+    this.#messages = new MessageBuffer(Math.min(HIGH_WATER_BYTES, maxBytes), {
       onFull: () => this.#heartbeat.pause(),
-      onRoom: () => this.#heartbeat.resume(),
+      onDrain: () => this.#heartbeat.resume(),
     });
-    const abortable = { abort: (reason: unknown) => this.#giveUp(reason) };
-    const stream = { cancel: () => this.#giveUp(this.#error("was terminated: the client was closed")) };
+    const abortable = { abort: (reason: unknown) => this.#terminate(reason) };
+    const stream = { cancel: () => this.#terminate(this.#error("was terminated: the client was closed")) };
     linkSignal(signal, abortable);
     pool.hold(stream);
     this.closed = new Promise((resolve) => {
@@ -90,10 +96,10 @@ export class PredictSocket implements AsyncIterable<string | Bytes> {
         pool.streams.delete(stream);
         clearTimeout(this.#closing);
         this.#heartbeat.stop();
-        atEnd();
+        onEnd();
         if (close.tooLarge) {
-          this.#cause ??= { error: tooLarge(mostBytes) };
-          // Else it waits for a service that is busy sending.
+          this.#cause ??= { error: tooLarge(maxBytes) };
+          // Otherwise the close waits for a service that is still sending.
           connection.terminate();
         }
         resolve(this.#finish({ code: close.code, reason: redactTruncated(close.reason, token) }));
@@ -101,11 +107,11 @@ export class PredictSocket implements AsyncIterable<string | Bytes> {
     });
     connection.onMessage = (data) => {
       this.#heartbeat.touch();
-      if (isLarger(data, mostBytes)) this.#giveUp(tooLarge(mostBytes));
-      else this.#messages.push(owned(data));
-      if (!connection.pause && this.#messages.bytes > mostBytes) {
-        const held = `more than ${mostBytes} received bytes (maxResponseBytes) are unread, and this runtime cannot pause the service`;
-        this.#giveUp(this.#error(`was terminated: ${held}. Read faster, or raise maxResponseBytes`));
+      if (isLarger(data, maxBytes)) this.#terminate(tooLarge(maxBytes));
+      else this.#messages.push(withOwnMemory(data));
+      if (!connection.pause && this.#messages.bytes > maxBytes) {
+        const unread = `more than ${maxBytes} received bytes (maxResponseBytes) are unread, and this runtime cannot pause the service`;
+        this.#terminate(this.#error(`was terminated: ${unread}. Read faster, or raise maxResponseBytes`));
       }
     };
     closeOnDispose(this);
@@ -113,8 +119,8 @@ export class PredictSocket implements AsyncIterable<string | Bytes> {
   }
 
   /**
-   * Sends text as a text message, bytes as a binary one; they are copied. Throws `EasSocketClosedError` when the socket has ended
-   * or is ending. What is sent while the connection breaks is lost.
+   * Sends a string as a text message, or bytes as a binary message. Bytes are copied. Throws `EasSocketClosedError` if the
+   * socket is closed or closing. Messages sent while the connection breaks are lost.
    */
   send(data: string | Uint8Array): void {
     checkMessage(data);
@@ -125,16 +131,17 @@ export class PredictSocket implements AsyncIterable<string | Bytes> {
   }
 
   /**
-   * Closes the socket in good order, and by force when the service does not answer within 2 s; resolves when it is closed. What
-   * has come before is still given to the iteration, which then ends; what comes later is dropped. `code` is 1000 or 3000 to
-   * 4999, `reason` at most 123 bytes; else it rejects with a `RangeError`. Without effect after the end.
+   * Closes the socket, and terminates it if the service does not reply within 2 s. Resolves when it is closed. The iteration
+   * still yields messages received before, and then ends; later messages are dropped. Has no effect on a closed socket.
+   *
+   * `code` must be 1000 or 3000 to 4999, and `reason` at most 123 bytes. Otherwise it rejects with a `RangeError`.
    */
   async close(code = 1000, reason = ""): Promise<void> {
     checkClose(code, reason);
     if (!this.#isEnding) {
-      this.#asked = code;
+      this.#ownCode = code;
       this.#closing = setTimeout(() => this.#connection.terminate(), CLOSE_MS);
-      // The service's answer is behind all that was not read yet.
+      // The close frame of the service follows all unread messages.
       this.#connection.onMessage = () => {};
       this.#heartbeat.resume();
       this.#connection.close(code, reason);
@@ -142,7 +149,7 @@ export class PredictSocket implements AsyncIterable<string | Bytes> {
     await this.closed;
   }
 
-  /** The messages, as they come. Once for a socket. */
+  /** Iterates over the messages. Throws a `TypeError` if called twice. */
   [Symbol.asyncIterator](): AsyncIterator<string | Bytes, undefined> {
     if (this.#isTaken) {
       throw argumentTypeError("ERR_EAS_ARG_REQUEST", "this socket is already being read: read it once");
@@ -165,11 +172,11 @@ export class PredictSocket implements AsyncIterable<string | Bytes> {
   }
 
   get #isEnding(): boolean {
-    return this.#end !== undefined || this.#cause !== undefined || this.#asked !== undefined;
+    return this.#end !== undefined || this.#cause !== undefined || this.#ownCode !== undefined;
   }
 
-  /** Ends the socket at once, and the iteration with `error`. */
-  #giveUp(error: unknown): void {
+  /** Closes the connection immediately. The iteration rejects with `error`. */
+  #terminate(error: unknown): void {
     if (this.#end || this.#cause) return;
     this.#cause = { error };
     this.#messages.end(error, true);
@@ -179,16 +186,16 @@ export class PredictSocket implements AsyncIterable<string | Bytes> {
   #finish(close: SocketClose): SocketClose {
     this.#end = close;
     const { code, reason } = close;
-    const isGood = this.#asked !== undefined || IN_GOOD_ORDER.includes(code);
-    const said = reason === "" ? "" : `: ${reason}`;
-    const given = this.#cause ?? { error: isGood ? undefined : this.#error(`was closed with ${code}${said}`) };
-    this.#messages.end(given.error, false);
+    const isNormal = this.#ownCode !== undefined || NORMAL_CODES.includes(code);
+    const suffix = reason === "" ? "" : `: ${reason}`;
+    const { error } = this.#cause ?? { error: isNormal ? undefined : this.#error(`was closed with ${code}${suffix}`) };
+    this.#messages.end(error, false);
     return close;
   }
 
   #error(happened: string): EasSocketClosedError {
-    const { code: closeCode = this.#asked ?? ABNORMAL, reason = "" }: Partial<WebSocketClose> = this.#end ?? {};
-    const retryable = RETRYABLE.includes(closeCode);
+    const { code: closeCode = this.#ownCode ?? ABNORMAL, reason = "" }: Partial<WebSocketClose> = this.#end ?? {};
+    const retryable = RETRYABLE_CODES.includes(closeCode);
     return new EasSocketClosedError(`the WebSocket of ${this.#name} ${happened}`, {
       attempts: 1,
       retryable,
@@ -198,21 +205,21 @@ export class PredictSocket implements AsyncIterable<string | Bytes> {
   }
 }
 
-/** The message in memory of its own: a runtime may hand out a view of what it has read. */
-function owned(data: Bytes | string): Bytes | string {
+/** Copies a message if it is a view of a larger buffer, such as the runtime's read buffer. */
+function withOwnMemory(data: Bytes | string): Bytes | string {
   return typeof data === "string" || data.byteLength === data.buffer.byteLength ? data : data.slice();
 }
 
-/** Whether a message has more bytes than it may have. Text is counted only where it may matter: a unit takes up to three. */
-function isLarger(data: Bytes | string, mostBytes: number): boolean {
-  if (typeof data !== "string" || data.length > mostBytes) return data.length > mostBytes;
-  return data.length * 3 > mostBytes && new TextEncoder().encode(data).length > mostBytes;
+/** Returns whether a message exceeds `maxBytes`. Encodes text only if it may exceed it: a code unit takes up to three bytes. */
+function isLarger(data: Bytes | string, maxBytes: number): boolean {
+  if (typeof data !== "string" || data.length > maxBytes) return data.length > maxBytes;
+  return data.length * 3 > maxBytes && new TextEncoder().encode(data).length > maxBytes;
 }
 
-function tooLarge(mostBytes: number): EasDecodeError {
-  return new EasDecodeError(`a message has more than ${mostBytes} bytes (maxResponseBytes)`, {
+function tooLarge(maxBytes: number): EasDecodeError {
+  return new EasDecodeError(`a message has more than ${maxBytes} bytes (maxResponseBytes)`, {
     format: "message",
-    offset: mostBytes,
+    offset: maxBytes,
     attempts: 1,
   });
 }

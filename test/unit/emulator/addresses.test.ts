@@ -154,7 +154,7 @@ describe("diagnose()", () => {
     const diagnosis = await diagnose({ customUrl }, path);
     expect(diagnosis).toMatchObject({ ok: false, finding: "path", status });
     expect(diagnosis.message).toContain(
-      `. The host ${hostname} leads to the service "${hostname.split(".")[0]}" and takes paths as they are: leave "${named}" out of the path`,
+      `. The host ${hostname} leads to the service "${hostname.split(".")[0]}" and takes paths unchanged: leave "${named}" out of the path`,
     );
   });
 

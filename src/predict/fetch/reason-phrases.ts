@@ -1,4 +1,4 @@
-/** Phrases of consecutive statuses, from the IANA registry. Empty: not registered. */
+/** Reason phrases of consecutive statuses, from the IANA registry; empty for unregistered statuses. */
 const RUNS: readonly (readonly [first: number, phrases: string])[] = [
   [
     200,
@@ -23,7 +23,7 @@ const RUNS: readonly (readonly [first: number, phrases: string])[] = [
   ],
 ];
 
-/** Returns the reason phrase of a status from 200 to 599, or `""`. HTTP/2 does not send it, and libraries show it. */
+/** Returns the reason phrase of a status from 200 to 599, or `""`. Libraries show it, and HTTP/2 does not send it. */
 export function reasonPhrase(status: number): string {
   for (const [first, phrases] of RUNS) {
     const phrase = phrases.split(",")[status - first];
