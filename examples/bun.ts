@@ -1,6 +1,6 @@
 // A prediction from Bun: a handwritten digit, sent as an ONNX tensor.
 //
-//   bun add eas-prediction
+//   bun add eas-prediction   # not yet on npm: see README.md
 //   EAS_ENDPOINT=… EAS_SERVICE_NAME=digits EAS_TOKEN=… bun bun.ts
 //
 // The EAS console shows these values on the page of the service. Without a service of your own, run

@@ -2,7 +2,7 @@
 // Worker: a page calls `https://<the worker>/eas/v1/chat/completions` without one, by `new PredictClient({ customUrl })`, by
 // the npm package `openai` or by `fetch`.
 //
-//   npm install eas-prediction
+//   npm install eas-prediction   # not yet on npm: see README.md
 //   npx wrangler secret put EAS_TOKEN
 //   npx wrangler deploy
 //

@@ -1,7 +1,7 @@
 // A Cloudflare Worker that responds to `POST {"pixels": [64 numbers]}` with the digit that they show. The token stays in the
 // Worker, so callers never see it.
 //
-//   npm install eas-prediction
+//   npm install eas-prediction   # not yet on npm: see README.md
 //   npx wrangler secret put EAS_TOKEN
 //   npx wrangler deploy
 //

@@ -1,6 +1,6 @@
 // A prediction from Deno: a handwritten digit, sent as a PyTorch tensor.
 //
-//   deno add npm:eas-prediction
+//   deno add npm:eas-prediction   # not yet on npm: see README.md
 //   EAS_ENDPOINT=… EAS_SERVICE_NAME=digits EAS_TOKEN=… deno run --allow-env --allow-net deno.ts
 //
 // The EAS console shows these values on the page of the service. Without a service of your own, run

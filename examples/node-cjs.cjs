@@ -1,6 +1,6 @@
 // A prediction from Node with `require`: numbers that describe two cell images, as JSON.
 //
-//   npm install eas-prediction
+//   npm install eas-prediction   # not yet on npm: see README.md
 //   EAS_ENDPOINT=… EAS_SERVICE_NAME=scorecard EAS_TOKEN=… node node-cjs.cjs
 //
 // The EAS console shows these values on the page of the service. Without a service of your own, run

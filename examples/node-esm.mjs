@@ -1,6 +1,6 @@
 // A prediction from Node, as an ES module: a handwritten digit, sent as a TensorFlow tensor.
 //
-//   npm install eas-prediction
+//   npm install eas-prediction   # not yet on npm: see README.md
 //   EAS_ENDPOINT=… EAS_SERVICE_NAME=digits EAS_TOKEN=… node node-esm.mjs
 //
 // The EAS console shows these values on the page of the service. Without a service of your own, run

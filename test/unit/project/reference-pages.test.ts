@@ -12,8 +12,8 @@ const ENTRIES = [
   "image/index",
   "emulator/index",
 ];
-/** Options of interfaces that the packages of others declare, and of queues that the emulator alone has. */
-const OTHERS = new Set(["EmulatorQueueOptions", "WebSocketDialOptions", "EasErrorOptions"]);
+/** Interfaces that only authors of transports and errors use. */
+const OTHERS = new Set(["WebSocketDialOptions", "EasErrorOptions"]);
 
 const { config } = ts.readConfigFile("tsconfig.json", ts.sys.readFile);
 const program = ts.createProgram(
@@ -56,12 +56,14 @@ function rowsAfter(document: string, name: string): string[] {
 const PAGE_OF: Readonly<Record<string, string>> = {
   ImageOptions: "docs/inputs.md",
   EmulatorOptions: "docs/testing.md",
+  EmulatorQueueOptions: "docs/testing.md",
+  QueueSettings: "docs/testing.md",
   StartEmulatorOptions: "docs/testing.md",
   LlmServiceOptions: "docs/testing.md",
   LlmGatewayOptions: "docs/testing.md",
 };
 
-const options = [...exported.keys()].filter((name) => /Options$|^RelayRule$/.test(name) && !OTHERS.has(name));
+const options = [...exported.keys()].filter((name) => /Options$|^RelayRule$|^QueueSettings$/.test(name) && !OTHERS.has(name));
 const withMembers = options.filter((name) => ownMembers(name).length > 0 && !/^(Stopping|Collecting)/.test(name));
 
 describe("the tables of options have exactly the options of the types", () => {
