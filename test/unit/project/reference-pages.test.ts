@@ -63,7 +63,9 @@ const PAGE_OF: Readonly<Record<string, string>> = {
   LlmGatewayOptions: "docs/testing.md",
 };
 
-const options = [...exported.keys()].filter((name) => /Options$|^RelayRule$|^QueueSettings$/.test(name) && !OTHERS.has(name));
+const options = [...exported.keys()].filter(
+  (name) => /Options$|^RelayRule$|^QueueSettings$/.test(name) && !OTHERS.has(name),
+);
 const withMembers = options.filter((name) => ownMembers(name).length > 0 && !/^(Stopping|Collecting)/.test(name));
 
 describe("the tables of options have exactly the options of the types", () => {
