@@ -14,19 +14,19 @@ import {
   FaultQueue,
   refuseConnection,
 } from "./faults.js";
-import { type AuthForm, authorizationOf } from "./gateway/authorization.js";
-import { checkCompressors } from "./gateway/compression.js";
+import { type AuthForm, verifyAuthorization } from "./gateway/authorization.js";
+import { checkService } from "./gateway/compression.js";
 import { Cors, type EmulatorCors } from "./gateway/cors.js";
-import { requestOf } from "./gateway/incoming-request.js";
+import { createRequest } from "./gateway/incoming-request.js";
 import { findRootQueue, findTarget } from "./gateway/request-target.js";
-import { acceptSocket, answerWithoutService, runHandler } from "./gateway/responses.js";
+import { acceptSocket, gatewayResponse, runHandler } from "./gateway/responses.js";
 import {
+  createInstances,
   discoveredService,
-  discoveryAnswer,
+  discoveryBody,
   type EmulatorDiscoveryPath,
   type EmulatorInstance,
   type EmulatorInstances,
-  makeInstances,
 } from "./instances.js";
 import type { EmulatorQueue } from "./queue/handle.js";
 import type { EmulatorQueueOptions } from "./queue/options.js";
@@ -168,10 +168,10 @@ export function createEmulator(options: EmulatorOptions = {}): Emulator {
   const services = new Map<string, EmulatorService>();
   const faults = new FaultQueue();
   const requests: EmulatorLogEntry[] = [];
-  const instances = makeInstances(options.instances);
+  const instances = createInstances(options.instances);
 
   function addService(name: string, service: EmulatorService | EmulatorHandler): void {
-    services.set(name, typeof service === "function" ? { handle: service } : checkCompressors(service));
+    services.set(name, typeof service === "function" ? { handle: service } : checkService(service));
   }
   for (const [name, service] of Object.entries({ ...createDemoServices(), ...options.services }))
     addService(name, service);
@@ -179,7 +179,7 @@ export function createEmulator(options: EmulatorOptions = {}): Emulator {
   const queues = new Queues();
   for (const [name, queue] of Object.entries(options.queues ?? {})) queues.add(name, queue);
   /** Requests in progress. On Node, the signal of a request that was garbage-collected never fires. */
-  const held = new Set<Request>();
+  const inProgress = new Set<Request>();
 
   /** Logs and authorizes a request, applies faults, and finds its target. Runs before every response. */
   async function receive(request: Request, isUpgrade: boolean) {
@@ -208,50 +208,56 @@ export function createEmulator(options: EmulatorOptions = {}): Emulator {
     };
     requests.push(entry);
     if (requests.length > logLength) requests.shift();
-    const wanted = found === undefined ? "" : ((found.queue ?? found.service)?.token ?? getToken());
-    entry.auth = await authorizationOf(request, body, pathname + url.search, wanted, options.strictSignatures ?? false);
+    const expectedToken = found === undefined ? "" : ((found.queue ?? found.service)?.token ?? getToken());
+    entry.auth = await verifyAuthorization(
+      request,
+      body,
+      pathname + url.search,
+      expectedToken,
+      options.strictSignatures ?? false,
+    );
     const fault = instance?.takeFault(found?.name) ?? faults.take(found?.name, discovered !== undefined);
     await breakBeforeHead(fault, request.signal);
-    const knows = discovered !== undefined && (services.has(discovered) || queues.get(discovered) !== undefined);
-    const list = knows
-      ? discoveryAnswer(
+    const isKnown = discovered !== undefined && (services.has(discovered) || queues.get(discovered) !== undefined);
+    const list = isKnown
+      ? discoveryBody(
           { service: discovered, services: [...new Set([...services.keys(), ...queues.names()])], gateway: url },
           instances,
         )
       : undefined;
     const call = { request, query: url.searchParams, body, path: found?.path ?? "", entry, found, fault };
-    return { ...call, refusal: answerWithoutService(call, { token: wanted, list, isUpgrade }) };
+    return { ...call, refusal: gatewayResponse(call, { token: expectedToken, list, isUpgrade }) };
   }
 
   async function handle(request: Request): Promise<Response> {
-    held.add(request);
+    inProgress.add(request);
     try {
       const call = await receive(request, false);
       const { entry, found, fault } = call;
-      const answer = call.refusal ?? (await (found?.queue?.answer(call) ?? runHandler(call)));
-      entry.status = answer.status;
-      if (closesAfter(fault)) answer.headers.set("connection", "close");
+      const response = call.refusal ?? (await (found?.queue?.handle(call) ?? runHandler(call)));
+      entry.status = response.status;
+      if (closesAfter(fault)) response.headers.set("connection", "close");
       // The body of a watch is endless, so in-body faults do not apply. Use `cutConnections` instead.
-      const isEndless = found?.queue !== undefined && !answer.headers.has("content-length");
-      return breaksBody(fault) && !isEndless ? await breakBody(answer, fault) : answer;
+      const isEndless = found?.queue !== undefined && !response.headers.has("content-length");
+      return breaksBody(fault) && !isEndless ? await breakBody(response, fault) : response;
     } finally {
-      held.delete(request);
+      inProgress.delete(request);
     }
   }
 
-  async function sharedAnswer(cors: Cors, request: Request): Promise<Response> {
+  async function handleWithCors(cors: Cors, request: Request): Promise<Response> {
     return cors.preflight(request) ?? cors.share(request, await handle(request));
   }
 
   async function connect(request: Request): Promise<Response | AcceptedSocket> {
-    held.add(request);
+    inProgress.add(request);
     try {
       const call = await receive(request, true);
-      const answer = call.refusal ?? (await acceptSocket(call));
-      call.entry.status = isResponse(answer) ? answer.status : 101;
-      return answer;
+      const response = call.refusal ?? (await acceptSocket(call));
+      call.entry.status = isResponse(response) ? response.status : 101;
+      return response;
     } finally {
-      held.delete(request);
+      inProgress.delete(request);
     }
   }
 
@@ -262,11 +268,11 @@ export function createEmulator(options: EmulatorOptions = {}): Emulator {
     },
     requests,
     instances,
-    fetch: cors === undefined ? handle : (request) => sharedAnswer(cors, request),
+    fetch: cors === undefined ? handle : (request) => handleWithCors(cors, request),
     corsHeaders: (origin) => cors?.headers(origin) ?? [],
     transport: {
       ...fetchTransport({
-        fetch: (url, init) => handle(requestOf(url, init)),
+        fetch: (url, init) => handle(createRequest(url, init)),
         // No runtime's `fetch` is involved that would decode the body.
         decodes: [],
       }),
@@ -281,7 +287,7 @@ export function createEmulator(options: EmulatorOptions = {}): Emulator {
     fault: (fault) => faults.add(fault),
     reset() {
       faults.clear();
-      for (const instance of instances) instance.heal();
+      for (const instance of instances) instance.clearFaults();
       requests.length = 0;
       queues.clearHistory();
     },

@@ -19,7 +19,7 @@ export interface EmulatorInstance {
   /** Makes the next requests to this instance fail. These faults apply before those of the whole emulator. */
   fault(fault: Fault): void;
   /** Clears the pending faults of this instance. */
-  heal(): void;
+  clearFaults(): void;
   /** Stops the instance like a killed process: breaks its connections and refuses further connections. */
   stop(): Promise<void>;
   /** Starts the instance again at the same address. */
@@ -66,7 +66,7 @@ export class Instance implements EmulatorInstance {
     this.#faults.add(fault);
   }
 
-  heal(): void {
+  clearFaults(): void {
     this.#faults.clear();
   }
 
@@ -93,7 +93,7 @@ export class Instance implements EmulatorInstance {
 export type EmulatorInstances = number | readonly { readonly weight?: number | undefined }[];
 
 /** Creates the instances. Their ports are placeholders until a server listens on them. */
-export function makeInstances(instances: EmulatorInstances = 0): Instance[] {
+export function createInstances(instances: EmulatorInstances = 0): Instance[] {
   const each = typeof instances === "number" ? Array.from({ length: instances }, () => ({})) : instances;
   return each.map(({ weight = 100 }: { readonly weight?: number | undefined }, i) => new Instance(50_001 + i, weight));
 }
@@ -113,7 +113,7 @@ export function discoveredService(
 }
 
 /** Parameters of a discovery response, besides the instances. */
-interface DiscoveryQuestion {
+interface DiscoveryRequest {
   readonly service: string;
   /** Names of all services and queues. */
   readonly services: readonly string[];
@@ -122,8 +122,8 @@ interface DiscoveryQuestion {
 }
 
 /** Returns the body of a discovery response: the instances, or the gateway itself without instances, and the service's group. */
-export function discoveryAnswer(question: DiscoveryQuestion, instances: readonly Instance[]): string {
-  const { service, services, gateway } = question;
+export function discoveryBody(request: DiscoveryRequest, instances: readonly Instance[]): string {
+  const { service, services, gateway } = request;
   const self = { ip: gateway.hostname.replace(/^\[|\]$/g, ""), port: Number(gateway.port || 80), weight: 100 };
   const named = (instances.length === 0 ? [self] : instances).map((instance, i) => ({
     instance,

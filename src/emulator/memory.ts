@@ -26,7 +26,7 @@ export type { EmulatorQueueItem } from "./queue/consumers.js";
 export type {
   EmulatorCommit,
   EmulatorDeadItem,
-  EmulatorNegative,
+  EmulatorNegativeCommit,
   EmulatorPush,
   EmulatorTakeover,
 } from "./queue/entries/history.js";
@@ -38,16 +38,16 @@ export {
   type QueueSettings,
 } from "./queue/options.js";
 export type { EmulatorConnection } from "./queue/watch/watch.js";
-export type { AcceptedSocket, AttachedSocket, EmulatorServiceSocket, EmulatorSocket } from "./server/socket.js";
+export type { AcceptedSocket, EmulatorServiceSocket, EmulatorSocket, SocketHandlers } from "./server/socket.js";
 export type { LlmServiceOptions } from "./services/llm/settings.js";
 export { llmService } from "./services/llm-service.js";
 export type {
-  EmulatorAnswer,
   EmulatorCall,
   EmulatorCompressor,
   EmulatorContentEncoding,
   EmulatorDecompressor,
   EmulatorHandler,
+  EmulatorResult,
   EmulatorService,
-  SocketAnswer,
+  UpgradeResult,
 } from "./services/service.js";

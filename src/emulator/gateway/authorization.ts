@@ -11,7 +11,7 @@ const MAX_CLOCK_SKEW_MS = 15 * 60_000;
  * Signatures of the official SDKs therefore pass, although they send local time labeled GMT, and Java's MD5 lacks leading
  * zeros.
  */
-export async function authorizationOf(
+export async function verifyAuthorization(
   request: Request,
   body: Uint8Array,
   resource: string,
@@ -31,7 +31,7 @@ export async function authorizationOf(
     if (md5 !== (await platform.md5([body]))) return "wrong";
     if (!(Math.abs(Date.parse(date) - Date.now()) <= MAX_CLOCK_SKEW_MS)) return "wrong";
   }
-  for (const signed of signedForms(resource)) {
+  for (const signed of signedResources(resource)) {
     const text = `${request.method}\n${md5}\n${headers.get("content-type") ?? ""}\n${date}\n${signed}`;
     if (authorization === `EAS ${await platform.hmacSha1(token, text)}`) return "signature";
   }
@@ -39,13 +39,13 @@ export async function authorizationOf(
 }
 
 /** Returns the resource strings that clients sign: with or without the query, percent-encoded or decoded. */
-function signedForms(resource: string): Set<string> {
+function signedResources(resource: string): Set<string> {
   // The gateway adds any prefix before /api/predict itself, so it is not signed.
-  const own = resource.slice(Math.max(0, resource.indexOf("/api/predict/")));
-  const path = own.split("?", 1)[0] as string;
-  const query = own.slice(path.length);
+  const signedPart = resource.slice(Math.max(0, resource.indexOf("/api/predict/")));
+  const path = signedPart.split("?", 1)[0] as string;
+  const query = signedPart.slice(path.length);
   const plain = decode(path);
-  return new Set([own, path, plain + query, plain, decode(own)]);
+  return new Set([signedPart, path, plain + query, plain, decode(signedPart)]);
 }
 
 function decode(text: string): string {

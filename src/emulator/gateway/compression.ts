@@ -59,11 +59,11 @@ const SERVICE_OPTIONS: OptionNames<EmulatorService> = {
 };
 
 /** Returns the service unchanged. Throws a `TypeError` for unknown options and invalid compression settings. */
-export function checkCompressors(service: EmulatorService): EmulatorService {
+export function checkService(service: EmulatorService): EmulatorService {
   checkOptionNames("service options", service, SERVICE_OPTIONS);
-  const check = (name: string, value: unknown, right: readonly string[]) => {
-    if (value === undefined || right.includes(value as string)) return;
-    throw argumentTypeError("ERR_EAS_ARG_OPTION", `${name} is ${show(value)}: it must be one of ${right.join(", ")}`);
+  const check = (name: string, value: unknown, allowed: readonly string[]) => {
+    if (value === undefined || allowed.includes(value as string)) return;
+    throw argumentTypeError("ERR_EAS_ARG_OPTION", `${name} is ${show(value)}: it must be one of ${allowed.join(", ")}`);
   };
   check("decompressor", service.decompressor, DECOMPRESSORS);
   check("compressor", service.compressor, COMPRESSORS);
@@ -96,20 +96,21 @@ export async function decompressBody(
     // The call's headers are not passed: no SDK sends the length of an LZ4 block, and EAS is not known to require it.
     return await (codec.decompress?.(body, { maxBytes: MAX_BODY_BYTES, headers: new Headers() }) ?? body);
   } catch (cause) {
-    const why = messageOf(cause);
-    throw new Error(`the body cannot be decompressed as ${name}: ${why}`, { cause });
+    const reason = messageOf(cause);
+    throw new Error(`the body cannot be decompressed as ${name}: ${reason}`, { cause });
   }
 }
 
 /** Compresses a successful response. Responses without a body, or with a `Content-Encoding`, are returned unchanged. */
-export async function compressAnswer(name: EmulatorCompressor | undefined, answer: Response): Promise<Response> {
-  if (name === undefined || !answer.ok || answer.body === null || answer.headers.has("content-encoding")) return answer;
+export async function compressResponse(name: EmulatorCompressor | undefined, response: Response): Promise<Response> {
+  if (name === undefined || !response.ok || response.body === null || response.headers.has("content-encoding"))
+    return response;
   const { contentEncoding, codec } = CODINGS[name];
-  const plain = new Uint8Array(await answer.arrayBuffer());
-  const packed = await (await codec()).compress(plain);
-  const headers = new Headers(answer.headers);
+  const plain = new Uint8Array(await response.arrayBuffer());
+  const compressed = await (await codec()).compress(plain);
+  const headers = new Headers(response.headers);
   headers.set("content-encoding", contentEncoding);
-  headers.set("content-length", String(packed.length));
+  headers.set("content-length", String(compressed.length));
   if (name === "lz4") headers.set("x-lz4-original-length", String(plain.length));
-  return new Response(packed, { status: answer.status, headers });
+  return new Response(compressed, { status: response.status, headers });
 }

@@ -27,7 +27,7 @@ export class Cors {
     if (setting === undefined || setting === false) return undefined;
     if (setting === true) return new Cors({});
     if (typeof setting === "object" && setting !== null && !Array.isArray(setting)) return new Cors(setting);
-    throw refused("cors", setting, 'true, or an object such as { origins: ["https://example.com"] }');
+    throw invalidOption("cors", setting, 'true, or an object such as { origins: ["https://example.com"] }');
   }
 
   private constructor({ origins, exposeHeaders = [] }: EmulatorCors) {
@@ -40,20 +40,20 @@ export class Cors {
     const origin = headers.get("origin");
     const isPreflight = method === "OPTIONS" && headers.has("access-control-request-method");
     if (!isPreflight || !this.#allows(origin)) return undefined;
-    const answer = new Response(null, { status: 204, headers: this.headers(origin) });
-    answer.headers.delete("access-control-expose-headers");
-    answer.headers.set("access-control-allow-methods", METHODS);
+    const response = new Response(null, { status: 204, headers: this.headers(origin) });
+    response.headers.delete("access-control-expose-headers");
+    response.headers.set("access-control-allow-methods", METHODS);
     // The headers are listed because `*` does not cover Authorization.
     const asked = headers.get("access-control-request-headers");
-    if (asked) answer.headers.set("access-control-allow-headers", asked);
-    answer.headers.set("access-control-max-age", String(MAX_AGE));
-    return answer;
+    if (asked) response.headers.set("access-control-allow-headers", asked);
+    response.headers.set("access-control-max-age", String(MAX_AGE));
+    return response;
   }
 
   /** Returns a copy of the response with this policy's CORS headers, which replace those of the service. */
-  share(request: Request, answer: Response): Response {
+  share(request: Request, response: Response): Response {
     // A copy, because the headers of a response that came from `fetch` are immutable.
-    const shared = new Response(answer.body, answer);
+    const shared = new Response(response.body, response);
     for (const name of ["access-control-allow-origin", "access-control-expose-headers"]) shared.headers.delete(name);
     for (const [name, value] of this.headers(request.headers.get("origin"))) {
       // The service may have added a Vary header of its own.
@@ -81,14 +81,14 @@ export class Cors {
 }
 
 function checkList(name: string, value: readonly string[]): readonly string[] {
-  if (!Array.isArray(value)) throw refused(`cors.${name}`, value, "a list");
+  if (!Array.isArray(value)) throw invalidOption(`cors.${name}`, value, "a list");
   return value;
 }
 
 /** Returns a valid origin. Throws a `TypeError` for text that browsers never send as an origin. */
 function checkOrigin(text: string): string {
   if (isOrigin(text)) return text;
-  throw refused("cors.origins", text, 'scheme, host and port only, as in "https://example.com"', "has");
+  throw invalidOption("cors.origins", text, 'scheme, host and port only, as in "https://example.com"', "has");
 }
 
 /** Returns a valid header name. Throws a `TypeError` for other names, which would make every response fail. */
@@ -99,9 +99,9 @@ function checkName(name: string): string {
   } catch {
     // The error below reports the invalid name.
   }
-  throw refused("cors.exposeHeaders", name, "the name of a header", "has");
+  throw invalidOption("cors.exposeHeaders", name, "the name of a header", "has");
 }
 
-function refused(name: string, value: unknown, right: string, verb = "is"): TypeError {
-  return argumentTypeError("ERR_EAS_ARG_OPTION", `${name} ${verb} ${show(value)}: it must be ${right}`);
+function invalidOption(name: string, value: unknown, expected: string, verb = "is"): TypeError {
+  return argumentTypeError("ERR_EAS_ARG_OPTION", `${name} ${verb} ${show(value)}: it must be ${expected}`);
 }

@@ -23,7 +23,7 @@ interface IncomingRequest extends AsyncIterable<unknown> {
 }
 
 /** Reads a whole request of Node's server. Rejects with a `RefusedRequest` if the request must be refused. */
-export async function toRequest(
+export async function readRequest(
   incoming: IncomingRequest,
   isAllowed: HostCheck,
   signal: AbortSignal,
@@ -43,11 +43,11 @@ export async function toRequest(
   for (let i = 0; i < rawHeaders.length; i += 2) headers.append(rawHeaders[i] as string, rawHeaders[i + 1] as string);
   // Not a Blob: in test environments such as jsdom, the global `Blob` is not the class that `Request` accepts.
   const body = method === "GET" || method === "HEAD" ? null : joinChunks(chunks, length);
-  return requestOf(url, { method, headers, body, signal });
+  return createRequest(url, { method, headers, body, signal });
 }
 
 /** Creates a request with all of its headers, including those that the environment's `Request` would drop. */
-export function requestOf(url: string | URL, init: RequestInit): Request {
+export function createRequest(url: string | URL, init: RequestInit): Request {
   const request = withSignal(url, init);
   const headers = new Headers(init.headers);
   // The `Request` of browsers and happy-dom drops Cookie, Date and others, and the date is part of a signature.

@@ -4,10 +4,10 @@ import { isResponse, messageOf } from "../../util/realms.js";
 import type { Fault } from "../faults.js";
 import type { QueueCall } from "../queue/queue-state.js";
 import { type AcceptedSocket, chooseProtocol } from "../server/socket.js";
-import type { EmulatorCall, EmulatorService, SocketAnswer } from "../services/service.js";
+import type { EmulatorCall, EmulatorService, UpgradeResult } from "../services/service.js";
 import { attachService, breakSocket } from "../services/service-socket.js";
 import type { AuthForm } from "./authorization.js";
-import { compressAnswer, decompressBody } from "./compression.js";
+import { compressResponse, decompressBody } from "./compression.js";
 import type { Target } from "./request-target.js";
 
 /** A request that the gateway has received, with its target, log entry and fault. */
@@ -18,20 +18,20 @@ export interface ReceivedCall extends QueueCall {
 }
 
 /** Returns the response that the gateway sends without calling a service: `list` is the discovery response, if requested. */
-export function answerWithoutService(
+export function gatewayResponse(
   { request, entry, found, fault }: ReceivedCall,
   { token, list, isUpgrade }: { token: string; list: string | undefined; isUpgrade: boolean },
 ): Response | undefined {
-  if (fault?.status !== undefined) return answerWith(fault.status, fault.body ?? "", fault.headers);
-  if (list !== undefined) return answerWith(200, list, { "content-type": "application/json" });
-  if (found === undefined) return answerWith(404, `service of ${unknownPlace(request)} not found`);
+  if (fault?.status !== undefined) return createResponse(fault.status, fault.body ?? "", fault.headers);
+  if (list !== undefined) return createResponse(200, list, { "content-type": "application/json" });
+  if (found === undefined) return createResponse(404, `service of ${unknownPlace(request)} not found`);
   if (token !== "" && (entry.auth === "none" || entry.auth === "wrong")) {
-    return answerWith(401, entry.auth === "none" ? "no authorization" : "authorization failed");
+    return createResponse(401, entry.auth === "none" ? "no authorization" : "authorization failed");
   }
   const methods = found.service?.methods ?? ["POST"];
   const takesSocket = isUpgrade && (found.service?.accept ?? found.service?.socket) !== undefined;
   if (found.queue === undefined && !takesSocket && !methods.includes(entry.method)) {
-    return answerWith(405, "method not allowed", { allow: methods.join(", ") });
+    return createResponse(405, "method not allowed", { allow: methods.join(", ") });
   }
   return undefined;
 }
@@ -54,12 +54,12 @@ export function runHandler(received: ReceivedCall): Promise<Response> {
 /** Calls a service's handler and returns its response; 400 when the handler throws. Rejects when the caller disconnects. */
 export async function runService(service: EmulatorService, call: EmulatorCall): Promise<Response> {
   try {
-    const answer = await service.handle({ ...call, body: await decompressBody(service, call) });
-    const response = isResponse(answer) ? answer : answerWith(200, answer);
-    return await compressAnswer(service.compressor, response);
+    const result = await service.handle({ ...call, body: await decompressBody(service, call) });
+    const response = isResponse(result) ? result : createResponse(200, result);
+    return await compressResponse(service.compressor, response);
   } catch (error) {
     call.signal.throwIfAborted();
-    return isResponse(error) ? error : answerWith(400, messageOf(error));
+    return isResponse(error) ? error : createResponse(400, messageOf(error));
   }
 }
 
@@ -71,21 +71,21 @@ export async function acceptSocket(received: ReceivedCall): Promise<Response | A
     return isResponse(attach) ? attach : { protocol: chooseProtocol(request.headers, undefined), attach };
   }
   const { service, call } = callOf(received);
-  const attach = await acceptByService(service, call, fault);
+  const attach = await serviceUpgrade(service, call, fault);
   return isResponse(attach) ? attach : { protocol: chooseProtocol(request.headers, service.protocols), attach };
 }
 
 /** Lets a service accept or refuse a WebSocket upgrade. */
-export async function acceptByService(
+export async function serviceUpgrade(
   service: EmulatorService,
   call: EmulatorCall,
   fault: Fault | undefined,
-): Promise<SocketAnswer> {
+): Promise<UpgradeResult> {
   if (service.accept !== undefined) {
     const attach = await service.accept(call);
     return isResponse(attach) || fault === undefined ? attach : (socket) => attach(breakSocket(socket, fault));
   }
-  if (service.socket === undefined) return answerWith(400, `${call.service} does not accept WebSockets`);
+  if (service.socket === undefined) return createResponse(400, `${call.service} does not accept WebSockets`);
   return attachService(service, call, chooseProtocol(call.headers, service.protocols), fault);
 }
 
@@ -96,7 +96,7 @@ function callOf({ request, query, body, path, found }: ReceivedCall): { service:
 }
 
 /** Creates a response with a `Content-Length`. Text is sent as `text/plain`, bytes as `application/octet-stream`. */
-export function answerWith(
+export function createResponse(
   status: number,
   body: string | Uint8Array,
   headers?: Readonly<Record<string, string>>,

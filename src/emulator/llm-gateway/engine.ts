@@ -3,7 +3,7 @@ import type { Bytes } from "../../formats/request.js";
 import { joinChunks, totalLength } from "../../platform/chunks.js";
 import { linkSignal, raceAbort, sleep, unlinkSignal } from "../../util/timing/abort.js";
 import { breakBeforeHead, breakBody, breaksBody, isBrokenByFault, isEndedByFault, resetConnection } from "../faults.js";
-import { answerWith, runService } from "../gateway/responses.js";
+import { createResponse, runService } from "../gateway/responses.js";
 import { Instance } from "../instances.js";
 import type { EmulatorCall, EmulatorService } from "../services/service.js";
 import { EngineError } from "./engine-error.js";
@@ -145,7 +145,7 @@ export class EngineClient {
     if (isTransparent) headers.set("accept-encoding", "gzip");
     try {
       const response = await withLimit(
-        raceAbort(this.#answer(engine, { ...request, headers }, connection.signal), connection.signal),
+        raceAbort(this.#respond(engine, { ...request, headers }, connection.signal), connection.signal),
         this.#limits.headerTimeout,
         "net/http: timeout awaiting response headers",
       );
@@ -153,28 +153,29 @@ export class EngineClient {
       reader = response.body?.getReader();
       const { status, statusText } = response;
       const received = new Headers(response.headers);
-      let body = readBody(reader, connection.signal, close, (error) => explain(error, "unexpected EOF"));
+      let body = readChunks(reader, connection.signal, close, (error) => explain(error, "unexpected EOF"));
       if (isTransparent && received.get("content-encoding") === "gzip") {
         received.delete("content-encoding");
         received.delete("content-length");
         body = decompressed(body);
       }
-      return { status, statusText, headers: received, body: inChunks(body), discard: close };
+      return { status, statusText, headers: received, body: splitChunks(body), discard: close };
     } catch (error) {
       close(error);
       throw explain(error, "EOF");
     }
   }
 
-  async #answer(engine: Engine, request: EngineRequest, signal: AbortSignal): Promise<Response> {
+  async #respond(engine: Engine, request: EngineRequest, signal: AbortSignal): Promise<Response> {
     const { search, ...rest } = request;
     const call: EmulatorCall = { ...rest, query: new URLSearchParams(search), signal };
     this.#log(call);
     const fault = engine.takeFault(request.service);
     await breakBeforeHead(fault, signal);
-    if (fault?.status !== undefined) return answerWith(fault.status, fault.body ?? "", fault.headers);
+    if (fault?.status !== undefined) return createResponse(fault.status, fault.body ?? "", fault.headers);
     const methods = this.#service.methods ?? ["POST"];
-    if (!methods.includes(request.method)) return answerWith(405, "method not allowed", { allow: methods.join(", ") });
+    if (!methods.includes(request.method))
+      return createResponse(405, "method not allowed", { allow: methods.join(", ") });
     const response = await runService(this.#service, call);
     return breaksBody(fault) ? await breakBody(response, fault) : response;
   }
@@ -199,7 +200,7 @@ function checkHeaderSize(headers: Headers): void {
   );
 }
 
-async function* readBody(
+async function* readChunks(
   reader: ReadableStreamDefaultReader<Uint8Array> | undefined,
   signal: AbortSignal,
   close: () => void,
@@ -231,7 +232,7 @@ async function* decompressed(chunks: AsyncGenerator<Uint8Array>): AsyncGenerator
   yield bytes;
 }
 
-async function* inChunks(chunks: AsyncGenerator<Uint8Array>): AsyncGenerator<Uint8Array> {
+async function* splitChunks(chunks: AsyncGenerator<Uint8Array>): AsyncGenerator<Uint8Array> {
   for await (const chunk of chunks) {
     for (let at = 0; at < chunk.length; at += READ_BYTES) yield chunk.subarray(at, at + READ_BYTES);
   }

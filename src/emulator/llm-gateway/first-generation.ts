@@ -6,7 +6,7 @@ import { readEvents } from "./event-reader.js";
 import { engineRequest, type Gateway, type Generation, hasTooLargeHeaders, type NoEngine } from "./gateway.js";
 import { utf8 } from "./go-text.js";
 import { JsonError, scanJson } from "./json-scanner.js";
-import { type Flushed, flushedAnswer, textAnswer, wholeAnswer } from "./responses.js";
+import { completeResponse, type Flushed, flushedResponse, textResponse } from "./responses.js";
 import { acceptThrough } from "./socket-bridge.js";
 
 /** Maximum number of retries of a request whose connection broke before the response headers. */
@@ -29,44 +29,44 @@ const HOP_HEADERS = [
 
 /** Responses to requests for which no engine is available. */
 const NO_ENGINE: Readonly<Record<NoEngine, () => Response>> = {
-  unknown: () => textAnswer(404, "no backend endpoint found"),
-  busy: () => textAnswer(429, "too many requests"),
-  overflow: () => textAnswer(429, "requests buffer queue overflow"),
+  unknown: () => textResponse(404, "no backend endpoint found"),
+  busy: () => textResponse(429, "too many requests"),
+  overflow: () => textResponse(429, "requests buffer queue overflow"),
 };
 
 /** Emulates the gateway of January 2026. */
 export function firstGeneration(gateway: Gateway): Generation {
   return {
-    handle: (call) => answer(gateway, call),
+    handle: (call) => handle(gateway, call),
     accept: (call) => acceptThrough(gateway, call, (reason) => NO_ENGINE[reason]()),
   };
 }
 
 /** Creates the response to a request with too large headers. */
 export const tooLargeHeaders = (): Response =>
-  wholeAnswer(
+  completeResponse(
     431,
     { "content-type": "text/plain; charset=utf-8", connection: "close" },
     "431 Request Header Fields Too Large",
   );
 
-async function answer(gateway: Gateway, call: EmulatorCall): Promise<Response> {
+async function handle(gateway: Gateway, call: EmulatorCall): Promise<Response> {
   if (hasTooLargeHeaders(call)) return tooLargeHeaders();
-  if (call.path === "/healthz") return wholeAnswer(200, {});
+  if (call.path === "/healthz") return completeResponse(200, {});
   let isStream: boolean;
   try {
-    isStream = asksForStream(call.body);
+    isStream = requestsStream(call.body);
   } catch (error) {
-    if (error instanceof JsonError) return textAnswer(400, error.message);
+    if (error instanceof JsonError) return textResponse(400, error.message);
     throw error;
   }
-  if (call.path === "/v1/models" && call.query.size === 0) return answerUnchanged(gateway, call);
+  if (call.path === "/v1/models" && call.query.size === 0) return forwardUnchanged(gateway, call);
   const engine = await gateway.take(call.signal, true);
   if (typeof engine === "string") return NO_ENGINE[engine]();
-  return answerThrough(gateway, engine, call, isStream);
+  return forward(gateway, engine, call, isStream);
 }
 
-function asksForStream(body: Uint8Array): boolean {
+function requestsStream(body: Uint8Array): boolean {
   const { stream } = body.length === 0 ? { stream: undefined } : scanJson(body);
   return stream === "true" || stream?.toLowerCase() === '"true"';
 }
@@ -86,16 +86,16 @@ function withoutHopHeaders(headers: Headers): Headers {
 }
 
 /** Returns the response of any engine, including errors and their headers. */
-async function answerUnchanged(gateway: Gateway, call: EmulatorCall): Promise<Response> {
+async function forwardUnchanged(gateway: Gateway, call: EmulatorCall): Promise<Response> {
   const engine = gateway.pick();
   if (engine === undefined) return NO_ENGINE.unknown();
   const life = new AbortController();
   try {
     const request = engineRequest(call, { headers: forwardedHeaders(call) });
     const { status, headers, body } = await gateway.client.send(engine, request, life.signal, MAX_RETRIES);
-    return wholeAnswer(status, withoutHopHeaders(headers), await wholeBody(body));
+    return completeResponse(status, withoutHopHeaders(headers), await readBody(body));
   } catch (error) {
-    if (error instanceof EngineError) return textAnswer(400, error.message);
+    if (error instanceof EngineError) return textResponse(400, error.message);
     throw error;
   } finally {
     life.abort();
@@ -103,12 +103,7 @@ async function answerUnchanged(gateway: Gateway, call: EmulatorCall): Promise<Re
 }
 
 /** Returns the response of an engine. The engine's call continues even if the client disconnects. */
-async function answerThrough(
-  gateway: Gateway,
-  engine: Engine,
-  call: EmulatorCall,
-  isStream: boolean,
-): Promise<Response> {
+async function forward(gateway: Gateway, engine: Engine, call: EmulatorCall, isStream: boolean): Promise<Response> {
   const life = new AbortController();
   const finish = () => {
     if (life.signal.aborted) return;
@@ -120,17 +115,17 @@ async function answerThrough(
     const request = engineRequest(call, { headers: forwardedHeaders(call) });
     response = await gateway.client.send(engine, request, life.signal, MAX_RETRIES);
     if (response.status !== 200) {
-      const text = await wholeBody(response.body, true);
+      const text = await readBody(response.body, true);
       finish();
-      return textAnswer(response.status, text);
+      return textResponse(response.status, text);
     }
   } catch (error) {
     finish();
-    if (error instanceof EngineError) return textAnswer(400, error.message);
+    if (error instanceof EngineError) return textResponse(400, error.message);
     throw error;
   }
   const headers = withoutHopHeaders(response.headers);
-  return flushedAnswer(headers, flushed(gateway, response, isStream, finish), call.signal);
+  return flushedResponse(headers, flushed(gateway, response, isStream, finish), call.signal);
 }
 
 async function* flushed(
@@ -144,7 +139,7 @@ async function* flushed(
     for (;;) {
       const next = await (isStream ? withLimit(chunks.next(), readTimeout, "read timeout") : chunks.next());
       if (next.done) return new Uint8Array();
-      if (next.value.length > 0) yield isStream ? eventOf(next.value) : next.value;
+      if (next.value.length > 0) yield isStream ? formatEvent(next.value) : next.value;
     }
   } catch (error) {
     if (error instanceof EngineError) return utf8(BROKEN);
@@ -155,7 +150,7 @@ async function* flushed(
 }
 
 /** Formats an event like the gateway, which writes the field name only before the first line of the data. */
-export function eventOf(data: Uint8Array): Uint8Array {
+export function formatEvent(data: Uint8Array): Uint8Array {
   const event = new Uint8Array(data.length + 8);
   event.set(utf8("data: "));
   event.set(data, 6);
@@ -164,7 +159,7 @@ export function eventOf(data: Uint8Array): Uint8Array {
 }
 
 /** Reads a body to its end. With `allowPartial`, an incomplete body is returned instead of throwing an `EngineError`. */
-export async function wholeBody(chunks: AsyncGenerator<Uint8Array>, allowPartial = false): Promise<Uint8Array> {
+export async function readBody(chunks: AsyncGenerator<Uint8Array>, allowPartial = false): Promise<Uint8Array> {
   const bytes: Uint8Array[] = [];
   try {
     for await (const chunk of chunks) bytes.push(chunk);

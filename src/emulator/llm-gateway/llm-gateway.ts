@@ -1,6 +1,6 @@
 import { optionError } from "../../util/argument-errors.js";
 import { checkOptionNames, type OptionNames } from "../../util/option-names.js";
-import { checkCompressors } from "../gateway/compression.js";
+import { checkService } from "../gateway/compression.js";
 import type { EmulatorInstance } from "../instances.js";
 import { tokenize } from "../models/ngram.js";
 import { llmService } from "../services/llm-service.js";
@@ -113,11 +113,11 @@ const MAX_DELAY_MS = 2 ** 31 - 1;
 function settingsOf(options: LlmGatewayOptions): GatewaySettings {
   const { engine = llmService(), concurrency, now = Date.now, countTokens = (text) => tokenize(text).length } = options;
   const isHandler = typeof engine === "function";
-  if (!isHandler && typeof engine?.handle !== "function") throw wrong("engine", engine, "a service or its handler");
-  if (typeof now !== "function") throw wrong("now", now, "a function");
-  if (typeof countTokens !== "function") throw wrong("countTokens", countTokens, "a function");
+  if (!isHandler && typeof engine?.handle !== "function") throw invalid("engine", engine, "a service or its handler");
+  if (typeof now !== "function") throw invalid("now", now, "a function");
+  if (typeof countTokens !== "function") throw invalid("countTokens", countTokens, "a function");
   return {
-    engine: isHandler ? { handle: engine, methods: METHODS } : checkCompressors(engine),
+    engine: isHandler ? { handle: engine, methods: METHODS } : checkService(engine),
     concurrency:
       concurrency === undefined
         ? Number.POSITIVE_INFINITY
@@ -136,11 +136,11 @@ function settingsOf(options: LlmGatewayOptions): GatewaySettings {
 function checkInteger(name: string, value: number | undefined, fallback: number, min: number, max: number): number {
   const number = value ?? fallback;
   if (Number.isInteger(number) && number >= min && number <= max) return number;
-  throw wrong(name, value, `an integer from ${min} to ${max}`);
+  throw invalid(name, value, `an integer from ${min} to ${max}`);
 }
 
-function wrong(name: string, value: unknown, right: string): TypeError {
-  return optionError(`${name} of llmGateway`, value, `be ${right}`);
+function invalid(name: string, value: unknown, expected: string): TypeError {
+  return optionError(`${name} of llmGateway`, value, `be ${expected}`);
 }
 
 class LlmGateway implements EmulatorLlmGateway {

@@ -10,7 +10,7 @@ const LF = 10;
 const BODILESS: readonly number[] = [101, 204, 205, 304];
 
 /** Creates a response from a complete body. */
-export function wholeAnswer(status: number, headers: HeadersInit, body: string | Uint8Array = ""): Response {
+export function completeResponse(status: number, headers: HeadersInit, body: string | Uint8Array = ""): Response {
   const bytes = typeof body === "string" ? new TextEncoder().encode(body) : body;
   const isBodiless = BODILESS.includes(status);
   const own = new Headers(headers);
@@ -19,7 +19,7 @@ export function wholeAnswer(status: number, headers: HeadersInit, body: string |
 }
 
 /** Creates a text response: the form of all errors of the first generation, and of some errors of the second. */
-export function textAnswer(status: number, body: string | Uint8Array, headers: HeadersInit = {}): Response {
+export function textResponse(status: number, body: string | Uint8Array, headers: HeadersInit = {}): Response {
   const bytes = typeof body === "string" ? new TextEncoder().encode(body) : body;
   const line = new Uint8Array(bytes.length + 1);
   line.set(bytes);
@@ -27,7 +27,7 @@ export function textAnswer(status: number, body: string | Uint8Array, headers: H
   const own = new Headers(headers);
   own.set("content-type", "text/plain; charset=utf-8");
   own.set("x-content-type-options", "nosniff");
-  return wholeAnswer(status, own, line);
+  return completeResponse(status, own, line);
 }
 
 /** Yields the chunks that the gateway flushes, and returns the bytes that remain in its buffer at the end. */
@@ -37,7 +37,7 @@ export type Flushed = AsyncGenerator<Uint8Array, Uint8Array>;
  * Creates a response whose headers are sent with the first chunk. Like the gateway, it notices a disconnected client only at
  * the next chunk, and then stops. `onCancel` is called immediately.
  */
-export async function flushedAnswer(
+export async function flushedResponse(
   headers: HeadersInit,
   chunks: Flushed,
   signal: AbortSignal,
@@ -49,7 +49,7 @@ export async function flushedAnswer(
     await chunks.return(new Uint8Array());
     throw signal.reason;
   }
-  if (first.done) return wholeAnswer(status, headers, first.value);
+  if (first.done) return completeResponse(status, headers, first.value);
   let isFirst = true;
   let isPulling = false;
   const body = new ReadableStream<Uint8Array>(

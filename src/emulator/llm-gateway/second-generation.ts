@@ -4,12 +4,12 @@ import type { EmulatorCall } from "../services/service.js";
 import { type Engine, withLimit } from "./engine.js";
 import { EngineError } from "./engine-error.js";
 import { readEvents } from "./event-reader.js";
-import { eventOf, tooLargeHeaders, wholeBody } from "./first-generation.js";
+import { formatEvent, readBody, tooLargeHeaders } from "./first-generation.js";
 import { engineRequest, type Gateway, type Generation, hasTooLargeHeaders } from "./gateway.js";
 import { utf8 } from "./go-text.js";
 import { type OpenAiRequest, readOpenAiRequest } from "./openai-request.js";
-import { AnswerBuilder } from "./rebuilt-answer.js";
-import { type Flushed, flushedAnswer, textAnswer, wholeAnswer } from "./responses.js";
+import { ResponseBuilder } from "./response-builder.js";
+import { completeResponse, type Flushed, flushedResponse, textResponse } from "./responses.js";
 
 /** Maximum number of retries of a request whose connection broke before the response headers. */
 const MAX_RETRIES = 2;
@@ -20,24 +20,24 @@ const EVENTS_TYPE = { "content-type": "text/event-stream; charset=utf-8" };
 
 /** Emulates the gateway of April 2026. */
 export function secondGeneration(gateway: Gateway): Generation {
-  const handle = (call: EmulatorCall) => answer(gateway, call);
-  return { handle, accept: handle };
+  const handler = (call: EmulatorCall) => handle(gateway, call);
+  return { handle: handler, accept: handler };
 }
 
-async function answer(gateway: Gateway, call: EmulatorCall): Promise<Response> {
+async function handle(gateway: Gateway, call: EmulatorCall): Promise<Response> {
   if (hasTooLargeHeaders(call)) return tooLargeHeaders();
   switch (call.path) {
     case "/healthz":
-      return wholeAnswer(200, {});
+      return completeResponse(200, {});
     case "/metrics":
-      return wholeAnswer(200, { "content-type": "text/plain; version=0.0.4; charset=utf-8" }, metricsOf(gateway));
+      return completeResponse(200, { "content-type": "text/plain; version=0.0.4; charset=utf-8" }, metricsOf(gateway));
     case "/v1/models":
-      return answerModels(gateway, call);
+      return handleModels(gateway, call);
     case "/v1/chat/completions":
     case "/v1/completions":
-      return answerOpenAi(gateway, call);
+      return handleOpenAi(gateway, call);
     default:
-      return textAnswer(404, "404 page not found");
+      return textResponse(404, "404 page not found");
   }
 }
 
@@ -46,39 +46,39 @@ function metricsOf({ engines }: Gateway): string {
   return `# TYPE gateway_current_requests gauge\ngateway_current_requests ${active}\n`;
 }
 
-async function answerModels(gateway: Gateway, call: EmulatorCall): Promise<Response> {
+async function handleModels(gateway: Gateway, call: EmulatorCall): Promise<Response> {
   const engine = gateway.pick();
-  if (engine === undefined) return textAnswer(503, "failed to get endpoint");
+  if (engine === undefined) return textResponse(503, "failed to get endpoint");
   try {
     const { status, headers, body } = await gateway.client.send(engine, engineRequest(call), call.signal, 0);
-    return wholeAnswer(status, headers, await wholeBody(body, true));
+    return completeResponse(status, headers, await readBody(body, true));
   } catch (error) {
     call.signal.throwIfAborted();
-    if (error instanceof EngineError) return textAnswer(502, "failed to forward request");
+    if (error instanceof EngineError) return textResponse(502, "failed to forward request");
     throw error;
   }
 }
 
-async function answerOpenAi(gateway: Gateway, call: EmulatorCall): Promise<Response> {
+async function handleOpenAi(gateway: Gateway, call: EmulatorCall): Promise<Response> {
   const request = readOpenAiRequest(call, gateway.settings.countTokens);
-  if (request === undefined) return textAnswer(400, "Invalid OpenAI request");
+  if (request === undefined) return textResponse(400, "Invalid OpenAI request");
   const engine = await gateway.take(call.signal, false);
   // Unlike the first generation, this one waits indefinitely while its engines are busy.
-  if (typeof engine === "string") return failure(request, 503, utf8(NO_ENGINE));
+  if (typeof engine === "string") return errorResponse(request, 503, utf8(NO_ENGINE));
   const life = new AbortController();
-  const messages = rebuilt(gateway, engine, call, request, life);
+  const messages = rebuildMessages(gateway, engine, call, request, life);
   try {
     const first = await messages.next();
-    if (first.done) return wholeAnswer(400, {});
+    if (first.done) return completeResponse(400, {});
     if (request.isStream) {
-      return await flushedAnswer(EVENTS_TYPE, eventsOf(first.value, messages), call.signal, () => life.abort());
+      return await flushedResponse(EVENTS_TYPE, formatEvents(first.value, messages), call.signal, () => life.abort());
     }
     await messages.return();
-    return wholeAnswer(200, JSON_TYPE, first.value);
+    return completeResponse(200, JSON_TYPE, first.value);
   } catch (error) {
     call.signal.throwIfAborted();
-    if (error instanceof UpstreamError) return failure(request, error.status, error.body);
-    if (error instanceof EngineError) return failure(request, 400, utf8(error.message));
+    if (error instanceof UpstreamError) return errorResponse(request, error.status, error.body);
+    if (error instanceof EngineError) return errorResponse(request, 400, utf8(error.message));
     throw error;
   }
 }
@@ -95,17 +95,17 @@ class UpstreamError extends Error {
   }
 }
 
-function failure({ isStream }: OpenAiRequest, status: number, body: Uint8Array): Response {
-  if (!isStream) return wholeAnswer(status, JSON_TYPE, body);
-  const events = [eventOf(body), eventOf(utf8(DONE))];
-  return wholeAnswer(status, EVENTS_TYPE, joinChunks(events, totalLength(events)));
+function errorResponse({ isStream }: OpenAiRequest, status: number, body: Uint8Array): Response {
+  if (!isStream) return completeResponse(status, JSON_TYPE, body);
+  const events = [formatEvent(body), formatEvent(utf8(DONE))];
+  return completeResponse(status, EVENTS_TYPE, joinChunks(events, totalLength(events)));
 }
 
 /** Formats messages as events. An error after the first event only ends the response. */
-async function* eventsOf(first: string, messages: AsyncGenerator<string>): Flushed {
+async function* formatEvents(first: string, messages: AsyncGenerator<string>): Flushed {
   try {
-    yield eventOf(utf8(first));
-    for await (const message of messages) yield eventOf(utf8(message));
+    yield formatEvent(utf8(first));
+    for await (const message of messages) yield formatEvent(utf8(message));
   } catch (error) {
     if (!(error instanceof EngineError)) throw error;
   } finally {
@@ -115,7 +115,7 @@ async function* eventsOf(first: string, messages: AsyncGenerator<string>): Flush
 }
 
 /** Yields the messages that the gateway builds from an engine's response, and `[DONE]`. Releases the engine at the end. */
-async function* rebuilt(
+async function* rebuildMessages(
   gateway: Gateway,
   engine: Engine,
   call: EmulatorCall,
@@ -127,7 +127,7 @@ async function* rebuilt(
   linkSignal(call.signal, abort);
   try {
     const events = readEvents(await generate(gateway, engine, call, request, life.signal), maxEventBytes);
-    const builder = new AnswerBuilder(request, countTokens);
+    const builder = new ResponseBuilder(request, countTokens);
     for (;;) {
       const next = await withLimit(events.next(), readTimeout, "read timeout");
       if (next.done) return;
@@ -164,5 +164,5 @@ async function generate(
     throw new EngineError(`network error for request to ${engine.origin}/v1/completions: ${error.message}`);
   });
   if (response.status === 200) return response.body;
-  throw new UpstreamError(response.status, await wholeBody(response.body, true));
+  throw new UpstreamError(response.status, await readBody(response.body, true));
 }

@@ -3,18 +3,18 @@ import { ABNORMAL } from "../../platform/websocket-connection.js";
 import { isResponse } from "../../util/realms.js";
 import { startTimer, type TimerHandle } from "../../util/timing/clock.js";
 import { breakBeforeHead, type Fault } from "../faults.js";
-import { acceptByService, answerWith } from "../gateway/responses.js";
-import type { AcceptedSocket, AttachedSocket, EmulatorSocket } from "../server/socket.js";
-import type { EmulatorCall, SocketAnswer } from "../services/service.js";
+import { createResponse, serviceUpgrade } from "../gateway/responses.js";
+import type { AcceptedSocket, EmulatorSocket, SocketHandlers } from "../server/socket.js";
+import type { EmulatorCall, UpgradeResult } from "../services/service.js";
 import type { Gateway, GatewaySettings, NoEngine } from "./gateway.js";
-import { textAnswer } from "./responses.js";
+import { textResponse } from "./responses.js";
 
 /** Opens a WebSocket to an engine and forwards messages between it and the client, like the first generation. */
 export async function acceptThrough(
   gateway: Gateway,
   call: EmulatorCall,
   refuse: (reason: NoEngine) => Response,
-): Promise<SocketAnswer> {
+): Promise<UpgradeResult> {
   const engine = await gateway.take(call.signal, true);
   if (typeof engine === "string") return refuse(engine);
   const connection = engine.connect();
@@ -40,7 +40,7 @@ export async function acceptThrough(
     };
   } catch (error) {
     release();
-    if (error instanceof DialError) return textAnswer(503, "Service Unavailable");
+    if (error instanceof DialError) return textResponse(503, "Service Unavailable");
     throw error;
   }
 }
@@ -48,15 +48,15 @@ export async function acceptThrough(
 /** Thrown when the connection to an engine fails or breaks before the response. */
 class DialError extends Error {}
 
-async function dial(gateway: Gateway, call: EmulatorCall, fault: Fault | undefined): Promise<SocketAnswer> {
+async function dial(gateway: Gateway, call: EmulatorCall, fault: Fault | undefined): Promise<UpgradeResult> {
   gateway.log(call);
   try {
     await breakBeforeHead(fault, call.signal);
   } catch {
     throw new DialError();
   }
-  if (fault?.status !== undefined) return answerWith(fault.status, fault.body ?? "", fault.headers);
-  return acceptByService(gateway.settings.engine, call, fault);
+  if (fault?.status !== undefined) return createResponse(fault.status, fault.body ?? "", fault.headers);
+  return serviceUpgrade(gateway.settings.engine, call, fault);
 }
 
 /** Refuses cross-origin pages. Like the gateway, it checks the origin only after the engine has accepted. */
@@ -65,7 +65,7 @@ function refuseOrigin({ headers }: EmulatorCall): Response | undefined {
   if (origin === null) return undefined;
   const host = URL.canParse(origin) ? new URL(origin).host : undefined;
   if (host !== undefined && host === headers.get("host")) return undefined;
-  return textAnswer(403, "Forbidden", { "sec-websocket-version": "13" });
+  return textResponse(403, "Forbidden", { "sec-websocket-version": "13" });
 }
 
 /** The state of one direction of the connection. */
@@ -78,14 +78,14 @@ interface Direction {
 }
 
 /** Forwards messages between a client and an engine, until both directions have ended. */
-class SocketBridge implements AttachedSocket {
+class SocketBridge implements SocketHandlers {
   readonly #client: EmulatorSocket;
   readonly #settings: GatewaySettings;
   readonly #endsGracefully: boolean;
   readonly #release: () => void;
   readonly #toEngine: Direction = { isOver: false, writtenAt: undefined, timer: undefined };
   readonly #toClient: Direction = { isOver: false, writtenAt: undefined, timer: undefined };
-  #engine: AttachedSocket | undefined;
+  #engine: SocketHandlers | undefined;
   #isEngineBroken = false;
   #isOver = false;
 
@@ -112,10 +112,10 @@ class SocketBridge implements AttachedSocket {
       },
       terminate: () => this.#breakEngine(this.#endsGracefully),
     });
-    if (this.#isOver) this.#engine.closed(ABNORMAL, "");
+    if (this.#isOver) this.#engine.onClose(ABNORMAL, "");
   }
 
-  received(message: Bytes | string): void {
+  onMessage(message: Bytes | string): void {
     if (this.#toEngine.isOver) return;
     if (this.#isEngineBroken) {
       this.#end(this.#toEngine);
@@ -123,7 +123,7 @@ class SocketBridge implements AttachedSocket {
     }
     this.#toEngine.writtenAt = this.#settings.now();
     this.#startTimer(this.#toEngine);
-    this.#engine?.received(message);
+    this.#engine?.onMessage(message);
   }
 
   /**
@@ -131,7 +131,7 @@ class SocketBridge implements AttachedSocket {
    * same side. Once the deadline has passed, that write and all later writes fail. The gateway then stops reading the side from
    * which the ping or pong came.
    */
-  pinged(): boolean {
+  onPing(): boolean {
     for (const direction of [this.#toEngine, this.#toClient]) {
       if (direction.isOver) return false;
       if (this.#isStale(direction)) {
@@ -144,13 +144,13 @@ class SocketBridge implements AttachedSocket {
     return false;
   }
 
-  drained(): void {
-    this.#engine?.drained();
+  onDrain(): void {
+    this.#engine?.onDrain();
   }
 
-  closed(code: number, reason: string): void {
+  onClose(code: number, reason: string): void {
     this.#finish();
-    this.#engine?.closed(code, reason);
+    this.#engine?.onClose(code, reason);
   }
 
   #sent(message: Bytes | string): void {
@@ -164,7 +164,7 @@ class SocketBridge implements AttachedSocket {
   #breakEngine(isGraceful: boolean): void {
     if (this.#isOver) return;
     this.#isEngineBroken = true;
-    this.#engine?.closed(ABNORMAL, "");
+    this.#engine?.onClose(ABNORMAL, "");
     this.#end(this.#toClient);
     if (isGraceful) this.#end(this.#toEngine);
   }
@@ -187,7 +187,7 @@ class SocketBridge implements AttachedSocket {
     if (this.#toEngine.isOver && this.#toClient.isOver) {
       this.#finish();
       this.#client.terminate();
-      this.#engine?.closed(ABNORMAL, "");
+      this.#engine?.onClose(ABNORMAL, "");
     } else if (direction === this.#toEngine) {
       this.#client.pause?.();
     }

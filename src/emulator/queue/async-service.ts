@@ -1,6 +1,6 @@
 import type { Bytes } from "../../formats/request.js";
 import { isResponse, messageOf } from "../../util/realms.js";
-import type { EmulatorAnswer, EmulatorHandler } from "../services/service.js";
+import type { EmulatorHandler, EmulatorResult } from "../services/service.js";
 import type { Consumer, EmulatorQueueItem } from "./consumers.js";
 import type { QueueSide, Receiver } from "./queue-side.js";
 
@@ -72,7 +72,7 @@ export class AsyncService {
     try {
       // Call the handler after the push has completed.
       await Promise.resolve();
-      const answer = await this.#handler({
+      const result = await this.#handler({
         service: this.#name,
         method: "POST",
         path: item.path,
@@ -82,7 +82,7 @@ export class AsyncService {
         body: item.data.slice(),
         signal: this.#stopped.signal,
       });
-      return { item, ...(await readAnswer(answer)) };
+      return { item, ...(await readResult(result)) };
     } catch (error) {
       // The same response as when the handler of a synchronous service throws.
       return { item, status: 400, body: encode(messageOf(error)) };
@@ -113,11 +113,11 @@ export class AsyncService {
   }
 }
 
-async function readAnswer(answer: EmulatorAnswer): Promise<{ status: number; body: Bytes }> {
-  if (!isResponse(answer)) {
-    return { status: 200, body: typeof answer === "string" ? encode(answer) : answer.slice() };
+async function readResult(result: EmulatorResult): Promise<{ status: number; body: Bytes }> {
+  if (!isResponse(result)) {
+    return { status: 200, body: typeof result === "string" ? encode(result) : result.slice() };
   }
-  return { status: answer.status, body: new Uint8Array(await answer.arrayBuffer()) };
+  return { status: result.status, body: new Uint8Array(await result.arrayBuffer()) };
 }
 
 function encode(text: string): Bytes {

@@ -1,5 +1,5 @@
 import type { Bytes } from "../../formats/request.js";
-import { Lanes } from "./entries/priority-lists.js";
+import { PriorityLists } from "./entries/priority-lists.js";
 import { hasTags } from "./query.js";
 
 /** An item of a queue. */
@@ -20,7 +20,7 @@ export interface EmulatorQueueItem {
 
 /** An item with its state in the queue. */
 export interface StoredItem extends EmulatorQueueItem {
-  gone: boolean;
+  isDeleted: boolean;
   /** Groups for which the item is kept although another group has committed it. */
   awaitedBy: Set<string> | undefined;
 }
@@ -91,7 +91,7 @@ interface Progress {
   negatives: number;
   holder: Consumer | undefined;
   /** The user that last returned the item with a negative commit. Another user receives it next, if there is one. */
-  refusedBy: string | undefined;
+  nackedBy: string | undefined;
 }
 
 /** An item that is delivered to a consumer. */
@@ -109,11 +109,11 @@ export class Group {
   readonly consumers: Map<string, Consumer> = new Map();
   readonly former: Map<string, FormerConsumer> = new Map();
   /** Indexes that this group has committed and that are kept for other groups. */
-  readonly done: Set<bigint> = new Set();
+  readonly committed: Set<bigint> = new Set();
   deliveries = 0;
   lastIndex = 0n;
   readonly #progress = new Map<bigint, Progress>();
-  readonly #ready = new Lanes<StoredItem>((item) => !item.gone && !this.done.has(item.index));
+  readonly #ready = new PriorityLists<StoredItem>((item) => !item.isDeleted && !this.committed.has(item.index));
 
   constructor(gid: string) {
     this.gid = gid;
@@ -189,7 +189,7 @@ export class Group {
     const { uid } = consumer.request;
     return this.#ready.take(
       (item) =>
-        consumer.wants(item) && !(this.#progress.get(item.index)?.refusedBy === uid && this.#hasOther(consumer, item)),
+        consumer.wants(item) && !(this.#progress.get(item.index)?.nackedBy === uid && this.#hasOther(consumer, item)),
     );
   }
 
@@ -216,12 +216,12 @@ export class Group {
   }
 
   /** Returns an item from its consumer to the group. Returns the number of attempts, by both ways of counting. */
-  refuse(item: StoredItem): { readonly negatives: number; readonly deliveries: number } | undefined {
+  nack(item: StoredItem): { readonly negatives: number; readonly deliveries: number } | undefined {
     const progress = this.#progress.get(item.index);
     if (progress?.holder === undefined) return undefined;
     const { request, pending, inherited } = progress.holder;
     progress.negatives++;
-    progress.refusedBy = request.uid;
+    progress.nackedBy = request.uid;
     pending.delete(item.index);
     // Otherwise the item would be delivered twice when the same consumer receives it again.
     if (inherited.includes(item)) inherited.splice(inherited.indexOf(item), 1);
@@ -236,7 +236,7 @@ export class Group {
 
   /** Whether an item waits for delivery in this group. */
   isReady(item: StoredItem): boolean {
-    return !item.gone && !this.done.has(item.index) && this.holderOf(item.index) === undefined;
+    return !item.isDeleted && !this.committed.has(item.index) && this.holderOf(item.index) === undefined;
   }
 
   /** Returns the number of items that are delivered and not committed. */
@@ -255,7 +255,7 @@ export class Group {
 
   /** Whether an item that another group commits must be kept for this group. */
   awaits(item: StoredItem, now: number, grace: number): boolean {
-    if (this.done.has(item.index)) return false;
+    if (this.committed.has(item.index)) return false;
     if ([...this.consumers.values()].some((consumer) => consumer.wants(item) || consumer.pending.has(item.index))) {
       return true;
     }
@@ -272,7 +272,7 @@ export class Group {
   #progressOf(item: StoredItem): Progress {
     let progress = this.#progress.get(item.index);
     if (progress === undefined) {
-      progress = { deliveries: 0, negatives: 0, holder: undefined, refusedBy: undefined };
+      progress = { deliveries: 0, negatives: 0, holder: undefined, nackedBy: undefined };
       this.#progress.set(item.index, progress);
     }
     return progress;

@@ -2,7 +2,7 @@ import type { EmulatorQueueItem } from "./consumers.js";
 import type {
   EmulatorCommit,
   EmulatorDeadItem,
-  EmulatorNegative,
+  EmulatorNegativeCommit,
   EmulatorPush,
   EmulatorTakeover,
 } from "./entries/history.js";
@@ -35,21 +35,21 @@ export interface EmulatorQueueSide {
   /** Commits of items. */
   readonly commits: readonly EmulatorCommit[];
   /** Negative commits. */
-  readonly negatives: readonly EmulatorNegative[];
+  readonly negatives: readonly EmulatorNegativeCommit[];
   /** Watches that were replaced by another watch of the same user. */
   readonly takeovers: readonly EmulatorTakeover[];
   /** Items that exceeded the maximum number of deliveries. */
   readonly dead: readonly EmulatorDeadItem[];
   /** The dead-letter queue, which callers reach with the header `X-EAS-QueueService-Access-Rear`. Undefined for itself. */
-  readonly rear: EmulatorQueueSide | undefined;
+  readonly deadLetters: EmulatorQueueSide | undefined;
   /** Adds an item without a request and returns its index. Bytes are copied. */
   put(data: string | Uint8Array, options?: { tags?: Record<string, string>; priority?: number }): bigint;
 }
 
 /** Creates the public view of one side. */
-export function viewOf(side: QueueSide): EmulatorQueueSide {
+export function createView(side: QueueSide): EmulatorQueueSide {
   const { store, history } = side;
-  const rear = side.rear && viewOf(side.rear);
+  const deadLetters = side.deadLetters && createView(side.deadLetters);
   return {
     get length() {
       return store.length;
@@ -71,7 +71,7 @@ export function viewOf(side: QueueSide): EmulatorQueueSide {
     negatives: history.negatives.entries,
     takeovers: history.takeovers.entries,
     dead: history.dead.entries,
-    rear,
+    deadLetters,
     put(data, { tags = {}, priority } = {}) {
       const bytes = typeof data === "string" ? new TextEncoder().encode(data) : data.slice();
       return side.put({ data: bytes, tags: { ...tags, requestId: tags.requestId ?? crypto.randomUUID() }, priority })

@@ -54,7 +54,7 @@ export interface QueueSettings {
   /** Counts only negative commits as attempts, or every delivery. Assumption: 1 is documented as "no retry after an error". */
   readonly triesCounted: "negatives" | "deliveries";
   /** Drops an item after its last attempt, or moves it to the dead-letter queue. Assumption. */
-  readonly deadItems: "drop" | "rear";
+  readonly deadItems: "drop" | "dead-letter";
   /** Handling of a `_timeout_` without a unit: as seconds, ignored, or rejected. The sources contradict each other. */
   readonly bareTimeout: "seconds" | "ignore" | "reject";
   /** Status of an empty protobuf response to a get: 204, or 200 with an empty list. An empty JSON response is always 204. */
@@ -139,7 +139,7 @@ export const QUEUE_DEFAULTS: QueueSettings = {
 const CHOICES: { readonly [Name in keyof QueueSettings]?: readonly QueueSettings[Name][] } = {
   indexShape: ["time", "counter"],
   triesCounted: ["negatives", "deliveries"],
-  deadItems: ["drop", "rear"],
+  deadItems: ["drop", "dead-letter"],
   bareTimeout: ["seconds", "ignore", "reject"],
   emptyGet: [200, 204],
   partialGet: ["wait", "answer"],

@@ -38,7 +38,7 @@ export class QueueSide {
   readonly store: QueueStore;
   readonly history: History;
   /** The dead-letter queue of this side. */
-  readonly rear: QueueSide | undefined;
+  readonly deadLetters: QueueSide | undefined;
   readonly #receivers = new Map<Consumer, Receiver>();
   readonly #waiting = new Set<(item: StoredItem | undefined) => void>();
   readonly #listeners: (() => void)[] = [];
@@ -46,9 +46,9 @@ export class QueueSide {
   #pumping = false;
   #pumpAgain = false;
 
-  constructor(context: SideContext, rear: QueueSide | undefined) {
+  constructor(context: SideContext, deadLetters: QueueSide | undefined) {
     this.context = context;
-    this.rear = rear;
+    this.deadLetters = deadLetters;
     this.history = new History(context.settings.historyLength);
     this.store = new QueueStore(context.settings, context.now, context.onChange);
   }
@@ -75,10 +75,10 @@ export class QueueSide {
     }
     if (this.store.isEnded) throw new QueueRefusal(badParameterStatus, "the queue has ended: it accepts no more items");
     if (this.isFull) throw new QueueRefusal(fullStatus, `the queue is full: the maximum is ${maxLength} items`);
-    return this.#admit(item);
+    return this.#append(item);
   }
 
-  #admit(item: NewItem): StoredItem {
+  #append(item: NewItem): StoredItem {
     const stored = this.store.put(item);
     // Requests are served in the order of arrival: one that deletes the item leaves nothing for the next.
     for (const check of [...this.#waiting]) check(stored);
@@ -103,7 +103,7 @@ export class QueueSide {
     for (const index of indexes) {
       this.history.negatives.add({ index, ...by, time: this.context.now() });
       const dead = this.store.negative(gid, index);
-      if (dead) this.#bury(dead, gid);
+      if (dead) this.#moveToDeadLetters(dead, gid);
     }
     this.pump();
   }
@@ -123,12 +123,12 @@ export class QueueSide {
   /** Ends the queue: no more items are accepted. `force` deletes the remaining items. */
   end(force: boolean): void {
     this.store.end(force);
-    this.endWaits();
+    this.completeWaits();
     this.pump();
   }
 
   /** Completes all waiting requests with the items that are available. */
-  endWaits(): void {
+  completeWaits(): void {
     for (const check of [...this.#waiting]) check(undefined);
   }
 
@@ -160,7 +160,7 @@ export class QueueSide {
   leave(consumer: Consumer): void {
     // A watch that was replaced or ended is no longer in the map.
     if (!this.#receivers.delete(consumer)) return;
-    for (const dead of this.store.disconnect(consumer)) this.#bury(dead, consumer.request.gid);
+    for (const dead of this.store.disconnect(consumer)) this.#moveToDeadLetters(dead, consumer.request.gid);
     this.pump();
   }
 
@@ -214,11 +214,11 @@ export class QueueSide {
     }
   }
 
-  #bury(item: StoredItem, gid: string): void {
-    const became = this.rear === undefined ? "drop" : this.context.settings.deadItems;
-    this.history.dead.add({ index: item.index, gid, became, time: this.context.now() });
+  #moveToDeadLetters(item: StoredItem, gid: string): void {
+    const action = this.deadLetters === undefined ? "drop" : this.context.settings.deadItems;
+    this.history.dead.add({ index: item.index, gid, action, time: this.context.now() });
     // Not `put`, which would lose the item if the dead-letter queue is full.
-    if (became === "rear" && this.rear !== undefined) this.rear.#admit(item);
+    if (action === "dead-letter" && this.deadLetters !== undefined) this.deadLetters.#append(item);
   }
 
   /** Returns items, and deletes them with `autoDelete`. Waits up to `timeout` milliseconds for them. */

@@ -2,17 +2,17 @@ import type { Bytes } from "../../formats/request.js";
 import type { AcceptedSocket } from "../server/socket.js";
 import { AsyncService } from "./async-service.js";
 import { AppendOnlyLog, type StoreName } from "./entries/append-only-log.js";
-import { type EmulatorQueue, type EmulatorQueueSide, viewOf } from "./handle.js";
+import { createView, type EmulatorQueue, type EmulatorQueueSide } from "./handle.js";
 import { type EmulatorQueueOptions, settingsOf } from "./options.js";
 import { Parameters, QueueRefusal, tagsOf } from "./query.js";
 import { QueueSide } from "./queue-side.js";
-import { answerQueueRequest, identityOf } from "./requests.js";
+import { handleQueueRequest, identityOf } from "./requests.js";
 import type { Watches, WatchPlan } from "./watch/watch.js";
 import { watchOverHttp } from "./watch/watch-http.js";
 import { watchOverSocket } from "./watch/watch-websocket.js";
 
 /** Undocumented header that the official Go SDK's tests send to reach the dead-letter queue. */
-const REAR_HEADER = "x-eas-queueservice-access-rear";
+const DEAD_LETTER_HEADER = "x-eas-queueservice-access-rear";
 
 /** A request to a queue, as passed on by the gateway. */
 export interface QueueCall {
@@ -38,21 +38,24 @@ export class Queue implements EmulatorQueue {
   constructor(name: string, options: EmulatorQueueOptions, watches: Watches) {
     const settings = settingsOf(options);
     const log = new AppendOnlyLog(options.log);
-    const makeSide = (store: StoreName, queueName: string, maxLength: number, rear?: QueueSide) => {
+    const createSide = (store: StoreName, queueName: string, maxLength: number, deadLetters?: QueueSide) => {
       const now = options.now ?? Date.now;
-      return new QueueSide({ queueName, settings, maxLength, now, onChange: (change) => log.add(store, change) }, rear);
+      return new QueueSide(
+        { queueName, settings, maxLength, now, onChange: (change) => log.add(store, change) },
+        deadLetters,
+      );
     };
     const { maxLength } = settings;
     const sinkMaxLength = options.sinkMaxLength ?? maxLength;
-    const inputRear = makeSide("input-rear", name, maxLength);
-    const sinkRear = makeSide("sink-rear", `${name}/sink`, sinkMaxLength);
-    const input = makeSide("input", name, maxLength, inputRear);
-    const sink = makeSide("sink", `${name}/sink`, sinkMaxLength, sinkRear);
+    const inputDeadLetters = createSide("input-dead-letters", name, maxLength);
+    const sinkDeadLetters = createSide("sink-dead-letters", `${name}/sink`, sinkMaxLength);
+    const input = createSide("input", name, maxLength, inputDeadLetters);
+    const sink = createSide("sink", `${name}/sink`, sinkMaxLength, sinkDeadLetters);
     this.name = name;
     this.token = options.token;
-    this.input = viewOf(input);
-    this.sink = viewOf(sink);
-    this.#sides = { input, sink, "input-rear": inputRear, "sink-rear": sinkRear };
+    this.input = createView(input);
+    this.sink = createView(sink);
+    this.#sides = { input, sink, "input-dead-letters": inputDeadLetters, "sink-dead-letters": sinkDeadLetters };
     this.#log = log;
     this.#watches = watches;
     this.#service = options.service && new AsyncService(name, options.service, { input, sink });
@@ -76,11 +79,11 @@ export class Queue implements EmulatorQueue {
   }
 
   /** Handles a request, and responds after its changes have been logged. Rejects when the caller disconnects. */
-  async answer(call: QueueCall): Promise<Response> {
+  async handle(call: QueueCall): Promise<Response> {
     const { request, query, body } = call;
     await this.#restored;
-    const { side, path, place } = this.#target(call);
-    const response = await answerQueueRequest({
+    const { side, path, location } = this.#target(call);
+    const response = await handleQueueRequest({
       side,
       method: request.method,
       query,
@@ -88,16 +91,16 @@ export class Queue implements EmulatorQueue {
       body,
       path,
       signal: request.signal,
-      watch: () => watchOverHttp(this.#watches, planWatch(call, side, place), request),
+      watch: () => watchOverHttp(this.#watches, planWatch(call, side, location), request),
     });
-    await this.#log.kept();
+    await this.#log.written();
     return response;
   }
 
   /** Accepts or refuses a WebSocket upgrade for a watch. */
   async accept(call: QueueCall): Promise<Response | AcceptedSocket["attach"]> {
     await this.#restored;
-    const { side, place } = this.#target(call);
+    const { side, location } = this.#target(call);
     try {
       if (!new Parameters(call.query, side.context.settings).boolean("_watch_", false)) {
         throw new QueueRefusal(
@@ -105,7 +108,7 @@ export class Queue implements EmulatorQueue {
           "only watch requests can be upgraded to a WebSocket",
         );
       }
-      return watchOverSocket(this.#watches, planWatch(call, side, place));
+      return watchOverSocket(this.#watches, planWatch(call, side, location));
     } catch (error) {
       if (error instanceof QueueRefusal) return new Response(error.message, { status: error.status });
       throw error;
@@ -120,25 +123,25 @@ export class Queue implements EmulatorQueue {
   /** Stops the service and ends all watches and waiting requests, when another queue replaces this one. */
   stop(): void {
     this.#service?.stop();
-    for (const side of Object.values(this.#sides)) side.endWaits();
+    for (const side of Object.values(this.#sides)) side.completeWaits();
     this.#watches.cut(({ queue }) => queue === this.name);
   }
 
-  #target({ request, path }: QueueCall): { side: QueueSide; path: string; place: WatchPlan["place"] } {
+  #target({ request, path }: QueueCall): { side: QueueSide; path: string; location: WatchPlan["location"] } {
     const isSink = path === "/sink" || path.startsWith("/sink/");
-    const isRear = request.headers.get(REAR_HEADER)?.toLowerCase() === "true";
+    const isDeadLetter = request.headers.get(DEAD_LETTER_HEADER)?.toLowerCase() === "true";
     const name = isSink ? "sink" : "input";
-    const store: StoreName = isRear ? `${name}-rear` : name;
+    const store: StoreName = isDeadLetter ? `${name}-dead-letters` : name;
     return {
       side: this.#sides[store],
       // A trailing slash is not part of the path.
       path: (isSink ? path.slice("/sink".length) : path).replace(/^\/$/, ""),
-      place: { queue: this.name, side: name, isRear },
+      location: { queue: this.name, side: name, isDeadLetter },
     };
   }
 }
 
-function planWatch({ query, request }: QueueCall, side: QueueSide, place: WatchPlan["place"]): WatchPlan {
+function planWatch({ query, request }: QueueCall, side: QueueSide, location: WatchPlan["location"]): WatchPlan {
   const { settings } = side.context;
   const parameters = new Parameters(query, settings);
   const { uid, gid } = identityOf(request.headers, side);
@@ -151,5 +154,5 @@ function planWatch({ query, request }: QueueCall, side: QueueSide, place: WatchP
     throw new QueueRefusal(409, `${gid}.${uid} is watching already`);
   }
   const start = index === -1n ? side.store.lastIndex + 1n : index;
-  return { side, place, request: { uid, gid, start, window, indexOnly, autoCommit, tags: tagsOf(query) } };
+  return { side, location, request: { uid, gid, start, window, indexOnly, autoCommit, tags: tagsOf(query) } };
 }

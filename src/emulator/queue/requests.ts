@@ -42,7 +42,7 @@ const OPERATIONS: readonly Operation[] = [
 ];
 
 /** Handles a request. A refused request has a response, too. Rejects when the caller disconnects. */
-export async function answerQueueRequest(request: QueueRequest): Promise<Response> {
+export async function handleQueueRequest(request: QueueRequest): Promise<Response> {
   const parameters = new Parameters(request.query, request.side.context.settings);
   try {
     const operation = OPERATIONS.find(
@@ -97,7 +97,7 @@ function end({ side }: QueueRequest, parameters: Parameters): Response {
 
 function attributes({ side, headers }: QueueRequest): Response {
   const found = attributesOf(side);
-  return asksForProtobuf(headers) ? binary(encodeAttributes(found)) : json(JSON.stringify(found));
+  return acceptsProtobuf(headers) ? binary(encodeAttributes(found)) : json(JSON.stringify(found));
 }
 
 function count({ side, query }: QueueRequest, parameters: Parameters): Response {
@@ -119,9 +119,9 @@ function search({ side, headers }: QueueRequest, parameters: Parameters): Respon
 async function get({ side, query, headers, signal }: QueueRequest, parameters: Parameters): Promise<Response> {
   const { settings } = side.context;
   const accept = headers.get("accept") ?? "";
-  const isProtobuf = asksForProtobuf(headers);
-  const asksForList = isProtobuf || accept.includes("application/json");
-  const isRaw = parameters.boolean("_raw_", asksForList ? false : settings.getRaw);
+  const isProtobuf = acceptsProtobuf(headers);
+  const acceptsList = isProtobuf || accept.includes("application/json");
+  const isRaw = parameters.boolean("_raw_", acceptsList ? false : settings.getRaw);
   const items = await side.get(
     { index: parameters.index("_index_", settings.getIndex, -1n), tags: Object.entries(tagsOf(query)) },
     {
@@ -182,7 +182,7 @@ function remove({ side }: QueueRequest, parameters: Parameters): Response {
   return text(200, "OK");
 }
 
-function asksForProtobuf(headers: Headers): boolean {
+function acceptsProtobuf(headers: Headers): boolean {
   return (headers.get("accept") ?? "").includes(PROTOBUF);
 }
 

@@ -13,8 +13,8 @@ import {
   untilAborted,
 } from "../../platform/websocket-connection.js";
 import { isResponse, messageOf } from "../../util/realms.js";
-import { requestOf } from "../gateway/incoming-request.js";
-import type { AcceptedSocket, AttachedSocket } from "./socket.js";
+import { createRequest } from "../gateway/incoming-request.js";
+import type { AcceptedSocket, SocketHandlers } from "./socket.js";
 
 /** Opens WebSockets to an emulator without a network. */
 export function memoryDialer(connect: (request: Request) => Promise<Response | AcceptedSocket>): WebSocketDialer {
@@ -24,7 +24,7 @@ export function memoryDialer(connect: (request: Request) => Promise<Response | A
       if (protocols.length > 0) sent.push(["sec-websocket-protocol", protocols.join(", ")]);
       let request: Request;
       try {
-        request = requestOf(url.replace(/^ws/, "http"), { headers: sent, signal });
+        request = createRequest(url.replace(/^ws/, "http"), { headers: sent, signal });
       } catch (error) {
         throw invalidDial(error);
       }
@@ -57,7 +57,7 @@ function openPair(accepted: AcceptedSocket): WebSocketConnection {
     isScheduled = false;
     for (let message = next(); message !== undefined; message = next()) connection.receive(message);
     if (closing !== undefined && buffered.length === 0 && !isOver) end(closing);
-    else if (!isOver && buffered.length === 0) attached?.drained();
+    else if (!isOver && buffered.length === 0) attached?.onDrain();
   };
   const next = (): Bytes | string | undefined => {
     if (isPaused || isOver) return undefined;
@@ -75,19 +75,19 @@ function openPair(accepted: AcceptedSocket): WebSocketConnection {
     if (isOver) return;
     isOver = true;
     buffered.length = 0;
-    attached?.closed(close.code, close.reason);
+    attached?.onClose(close.code, close.reason);
     setTimeout(() => connection.end(close), 0);
   };
 
   const ping = () => {
-    if (!isOver && isRead && (attached?.pinged?.() ?? true)) connection.onPong?.();
+    if (!isOver && isRead && (attached?.onPing?.() ?? true)) connection.onPong?.();
   };
 
   const connection = new CallbackConnection({
     protocol: accepted.protocol,
     send: (data) => {
       const message = typeof data === "string" ? data : data.slice();
-      setTimeout(() => !isOver && isRead && attached?.received(message), 0);
+      setTimeout(() => !isOver && isRead && attached?.onMessage(message), 0);
     },
     close: (code, reason) => void setTimeout(() => isRead && end(closing ?? { code, reason }), 0),
     terminate: () => end({ code: ABNORMAL, reason: "" }),
@@ -100,7 +100,7 @@ function openPair(accepted: AcceptedSocket): WebSocketConnection {
       schedule();
     },
   });
-  let attached: AttachedSocket | undefined;
+  let attached: SocketHandlers | undefined;
   attached = accepted.attach({
     send(message) {
       buffered.push(message);
@@ -120,7 +120,7 @@ function openPair(accepted: AcceptedSocket): WebSocketConnection {
     },
   });
   // `attach` may have terminated the connection before `attached` was assigned.
-  if (isOver) attached.closed(ABNORMAL, "");
+  if (isOver) attached.onClose(ABNORMAL, "");
   return connection;
 }
 

@@ -1,25 +1,25 @@
 import type { Duplex } from "node:stream";
 import type { WebSocket } from "ws";
-import type { AcceptedSocket, AttachedSocket } from "./socket.js";
+import type { AcceptedSocket, SocketHandlers } from "./socket.js";
 
 /** Connects a socket of `ws` to the queue or service that accepted it. @internal */
 export function attach(accepted: AcceptedSocket, webSocket: WebSocket): void {
-  let attached: AttachedSocket | undefined;
+  let attached: SocketHandlers | undefined;
   // `ws` closes the connection itself after a malformed frame.
   webSocket.on("error", () => {});
-  webSocket.on("close", (code, reason) => attached?.closed(code, reason.toString()));
+  webSocket.on("close", (code, reason) => attached?.onClose(code, reason.toString()));
   webSocket.on("message", (data, isBinary) => {
     // Always a single Buffer: `ws` uses the other types only for other values of `binaryType`.
     const bytes = data as Buffer;
-    attached?.received(isBinary ? new Uint8Array(bytes) : bytes.toString());
+    attached?.onMessage(isBinary ? new Uint8Array(bytes) : bytes.toString());
   });
   // The pong is sent here instead of by `ws`, because a service may choose not to respond to pings.
   webSocket.on("ping", (data) => {
-    if (attached?.pinged?.() ?? true) webSocket.pong(data);
+    if (attached?.onPing?.() ?? true) webSocket.pong(data);
   });
   attached = accepted.attach({
     // One frame for each message: the Go SDK treats every fragment as a message. `ws` may keep the bytes: they are not shared.
-    send: (message) => webSocket.send(message, { binary: typeof message !== "string" }, () => attached?.drained()),
+    send: (message) => webSocket.send(message, { binary: typeof message !== "string" }, () => attached?.onDrain()),
     get bufferedBytes() {
       // A closing socket discards everything that is sent.
       return webSocket.readyState === webSocket.OPEN ? webSocket.bufferedAmount : Number.POSITIVE_INFINITY;

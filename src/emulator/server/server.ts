@@ -9,7 +9,7 @@ import { isError, isResponse } from "../../util/realms.js";
 import { createEmulator, EMULATOR_OPTIONS, type Emulator, type EmulatorOptions } from "../emulator.js";
 import { isBrokenByFault, isEndedByFault } from "../faults.js";
 import { type HostCheck, hostCheck } from "../gateway/host-names.js";
-import { RefusedRequest, toRequest } from "../gateway/incoming-request.js";
+import { RefusedRequest, readRequest } from "../gateway/incoming-request.js";
 import type { Instance, Listener } from "../instances.js";
 import type { EmulatorQueueLog } from "../queue/options.js";
 import { attach, refuseUpgrade, reset } from "./server-socket.js";
@@ -66,9 +66,9 @@ export interface RunningEmulator extends Emulator {
  */
 export async function startEmulator(options: StartEmulatorOptions = {}): Promise<RunningEmulator> {
   checkOptionNames("the emulator", options, { ...EMULATOR_OPTIONS, ...SERVER_OPTIONS });
-  const { emulator: given, port = 0, instancePort = 0, hosts, ...rest } = options;
+  const { emulator: existing, port = 0, instancePort = 0, hosts, ...rest } = options;
   const isAllowed = hostCheck(hosts);
-  const emulator = given ?? createEmulator(rest);
+  const emulator = existing ?? createEmulator(rest);
   const [{ createServer }, { WebSocketServer }] = await serverModules();
   /** Starts the server of the gateway or of one instance. */
   async function listen(at: number): Promise<Listener> {
@@ -80,11 +80,11 @@ export async function startEmulator(options: StartEmulatorOptions = {}): Promise
       autoPong: false,
       handleProtocols: (_offered, incoming) => protocols.get(incoming) ?? false,
     });
-    const server = createServer((incoming, outgoing) => void answer(emulator, isAllowed, incoming, outgoing));
+    const server = createServer((incoming, outgoing) => void handleRequest(emulator, isAllowed, incoming, outgoing));
     const unattached = new Set<Duplex>();
     server.on("upgrade", (incoming: IncomingMessage, socket: Duplex, head: Uint8Array) => {
       if (incoming.headers.upgrade?.toLowerCase() !== "websocket")
-        return answerWithoutUpgrade(server, incoming, socket, head);
+        return continueWithoutUpgrade(server, incoming, socket, head);
       unattached.add(socket);
       void upgrade(emulator, { sockets, protocols, isAllowed }, incoming, socket, head).finally(() =>
         unattached.delete(socket),
@@ -153,16 +153,16 @@ function close(server: Server, sockets: WebSocketServer): Promise<void> {
   });
 }
 
-async function answer(
+async function handleRequest(
   emulator: Emulator,
   isAllowed: HostCheck,
   incoming: IncomingMessage,
   outgoing: ServerResponse,
 ): Promise<void> {
-  const gone = new AbortController();
-  outgoing.once("close", () => gone.abort());
+  const disconnected = new AbortController();
+  outgoing.once("close", () => disconnected.abort());
   try {
-    const response = await emulator.fetch(await toRequest(incoming, isAllowed, gone.signal));
+    const response = await emulator.fetch(await readRequest(incoming, isAllowed, disconnected.signal));
     const headers: [string, string][] = [...response.headers];
     // Without a status text, Node sends its own reason phrase.
     if (response.statusText === "") outgoing.writeHead(response.status, headers.flat());
@@ -177,7 +177,7 @@ async function answer(
       outgoing.writeHead(error.status, [...REFUSAL_HEADERS, length, ...shared].flat()).end(error.message);
       return;
     }
-    if (!gone.signal.aborted) reportFailure(error);
+    if (!disconnected.signal.aborted) reportFailure(error);
     if (isEndedByFault(error)) incoming.socket.end();
     else incoming.socket.resetAndDestroy();
   }
@@ -195,7 +195,7 @@ function reportFailure(error: unknown): void {
 }
 
 /** Continues with HTTP/1.1, which declines the offered protocol. The HTTP clients of Java and curl offer HTTP/2. */
-function answerWithoutUpgrade(server: Server, incoming: IncomingMessage, socket: Duplex, head: Uint8Array): void {
+function continueWithoutUpgrade(server: Server, incoming: IncomingMessage, socket: Duplex, head: Uint8Array): void {
   const { method, url, rawHeaders } = incoming;
   const lines = [`${method} ${url} HTTP/1.1`];
   for (let i = 0; i < rawHeaders.length; i += 2) {
@@ -227,10 +227,10 @@ async function upgrade(
   // `ws` does not handle errors of the connection before the upgrade is complete.
   const onError = () => socket.destroy();
   socket.on("error", onError);
-  const gone = new AbortController();
-  socket.once("close", () => gone.abort());
+  const disconnected = new AbortController();
+  socket.once("close", () => disconnected.abort());
   try {
-    const accepted = await emulator.connect(await toRequest(incoming, isAllowed, gone.signal));
+    const accepted = await emulator.connect(await readRequest(incoming, isAllowed, disconnected.signal));
     if (isResponse(accepted)) {
       refuseUpgrade(socket, accepted.status, accepted.statusText, [...accepted.headers], await accepted.text());
       return;
@@ -240,7 +240,7 @@ async function upgrade(
     sockets.handleUpgrade(incoming, socket, head as Buffer, (webSocket) => attach(accepted, webSocket));
   } catch (error) {
     if (error instanceof RefusedRequest) return refuseUpgrade(socket, error.status, "", REFUSAL_HEADERS, error.message);
-    if (!gone.signal.aborted) reportFailure(error);
+    if (!disconnected.signal.aborted) reportFailure(error);
     if (isEndedByFault(error)) socket.end();
     else reset(socket);
   }
@@ -280,13 +280,13 @@ async function pipe(response: Response, outgoing: ServerResponse): Promise<void>
   for (;;) {
     const { done, value } = await reader.read();
     if (done) break;
-    if (!outgoing.write(value)) await drained(outgoing);
+    if (!outgoing.write(value)) await waitForDrain(outgoing);
   }
   outgoing.end();
 }
 
 /** Resolves when the response can take more data or is closed. Removes its listeners, since an endless body waits often. */
-function drained(outgoing: ServerResponse): Promise<void> {
+function waitForDrain(outgoing: ServerResponse): Promise<void> {
   return new Promise((resolve) => {
     const done = () => {
       outgoing.off("drain", done).off("close", done);

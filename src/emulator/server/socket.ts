@@ -15,15 +15,15 @@ export interface EmulatorSocket {
 }
 
 /** Callbacks through which a server reports the events of a socket to the emulator. */
-export interface AttachedSocket {
+export interface SocketHandlers {
   /** Called for each message from the caller. The receiver owns the bytes. */
-  received(message: Bytes | string): void;
+  onMessage(message: Bytes | string): void;
   /** Called after some of `bufferedBytes` were sent. */
-  drained(): void;
+  onDrain(): void;
   /** Called for each ping. Returns whether the server responds with a pong. Default: it responds. */
-  pinged?(): boolean;
+  onPing?(): boolean;
   /** Called when the connection has ended, whichever side ended it. */
-  closed(code: number, reason: string): void;
+  onClose(code: number, reason: string): void;
 }
 
 /** A WebSocket upgrade that the emulator accepts. The server opens the socket and attaches it. */
@@ -31,7 +31,7 @@ export interface AcceptedSocket {
   /** The subprotocol chosen from those that the caller offered; undefined when none was chosen. */
   readonly protocol: string | undefined;
   /** Connects the opened socket to its queue watch or service. */
-  attach(socket: EmulatorSocket): AttachedSocket;
+  attach(socket: EmulatorSocket): SocketHandlers;
 }
 
 /** A service's end of a WebSocket. */

@@ -39,7 +39,7 @@ interface Classified {
 type Format = (body: Bytes) => Bytes | undefined;
 
 // Torch must be last: without input names, it cannot be told apart from the other formats.
-const FORMATS: readonly Format[] = [answerTf, answerBlade, answerOnnx, answerCaffe, answerTorch];
+const FORMATS: readonly Format[] = [predictTf, predictBlade, predictOnnx, predictCaffe, predictTorch];
 
 /** Returns the model's inputs and outputs, in the form in which EAS's TensorFlow processor responds to a GET request. */
 export function digitsSignature(): Response {
@@ -59,15 +59,15 @@ export function digitsSignature(): Response {
 
 /** Classifies images with the digits model, in any of the supported request formats. */
 export function classifyImages(body: Bytes): Bytes {
-  for (const answer of FORMATS) {
-    const answered = answer(body);
-    if (answered !== undefined) return answered;
+  for (const predict of FORMATS) {
+    const response = predict(body);
+    if (response !== undefined) return response;
   }
   throw new Error(`the body is not a TF, Torch, Blade, Caffe or ONNX request with an input "${INPUT}"`);
 }
 
 /** Parses a message; undefined when the bytes do not have this schema. */
-function read<D extends DescMessage>(schema: D, body: Bytes): MessageShape<D> | undefined {
+function parse<D extends DescMessage>(schema: D, body: Bytes): MessageShape<D> | undefined {
   try {
     return fromBinary(schema, body);
   } catch {
@@ -75,8 +75,8 @@ function read<D extends DescMessage>(schema: D, body: Bytes): MessageShape<D> | 
   }
 }
 
-function answerTf(body: Bytes): Bytes | undefined {
-  const request = read(PredictRequestSchema, body);
+function predictTf(body: Bytes): Bytes | undefined {
+  const request = parse(PredictRequestSchema, body);
   if (request === undefined) return undefined;
   const { signatureName, inputs, outputFilter } = request;
   if (Object.keys(inputs).length === 0 || Object.values(inputs).some(({ dtype }) => dtype === 0)) return undefined;
@@ -92,12 +92,12 @@ function answerTf(body: Bytes): Bytes | undefined {
     scores: { dtype: ArrayDataType.DT_FLOAT, arrayShape: { dim: scores.dims }, floatVal: Array.from(scores.values) },
     labels: { dtype: ArrayDataType.DT_INT64, arrayShape: { dim: labels.dims }, int64Val: labels.values },
   };
-  const wanted = wantedOf(outputs, outputFilter);
-  return toBinary(PredictResponseSchema, create(PredictResponseSchema, { outputs: Object.fromEntries(wanted) }));
+  const selected = selectOutputs(outputs, outputFilter);
+  return toBinary(PredictResponseSchema, create(PredictResponseSchema, { outputs: Object.fromEntries(selected) }));
 }
 
-function answerTorch(body: Bytes): Bytes | undefined {
-  const request = read(TorchRequestSchema, body);
+function predictTorch(body: Bytes): Bytes | undefined {
+  const request = parse(TorchRequestSchema, body);
   if (request === undefined) return undefined;
   const { inputs, outputFilter } = request;
   const [images] = inputs;
@@ -113,12 +113,12 @@ function answerTorch(body: Bytes): Bytes | undefined {
   ];
   const unknown = outputFilter.find((index) => outputs[index] === undefined);
   if (unknown !== undefined) throw new Error(`unknown output ${unknown}: the outputs are 0 and 1`);
-  const wanted = outputFilter.length === 0 ? outputs : outputFilter.map((index) => outputs[index]!);
-  return toBinary(TorchResponseSchema, create(TorchResponseSchema, { outputs: wanted }));
+  const selected = outputFilter.length === 0 ? outputs : outputFilter.map((index) => outputs[index]!);
+  return toBinary(TorchResponseSchema, create(TorchResponseSchema, { outputs: selected }));
 }
 
-function answerBlade(body: Bytes): Bytes | undefined {
-  const request = read(BladeRequestSchema, body);
+function predictBlade(body: Bytes): Bytes | undefined {
+  const request = parse(BladeRequestSchema, body);
   const input = request?.inputs.find(({ nameInDlModel }) => nameInDlModel === INPUT);
   if (request === undefined || input === undefined) return undefined;
   checkSignature(request.tfSignatureName);
@@ -138,19 +138,19 @@ function answerBlade(body: Bytes): Bytes | undefined {
       throw new Error(`output "${nameInDlModel}" has the type ${type}, not ${dataType}`);
     }
   }
-  const wanted = wantedOf(
+  const selected = selectOutputs(
     outputs,
     request.outputInfo.map(({ nameInDlModel }) => nameInDlModel),
   );
-  return toBinary(BladeResponseSchema, create(BladeResponseSchema, { outputs: wanted.map(([, output]) => output) }));
+  return toBinary(BladeResponseSchema, create(BladeResponseSchema, { outputs: selected.map(([, output]) => output) }));
 }
 
 function named(name: string): { bladeBlobName: string; nameInDlModel: string } {
   return { bladeBlobName: name, nameInDlModel: name };
 }
 
-function answerOnnx(body: Bytes): Bytes | undefined {
-  const request = read(DataProtoSchema, body);
+function predictOnnx(body: Bytes): Bytes | undefined {
+  const request = parse(DataProtoSchema, body);
   const input = request?.tensors.find(({ name }) => name === INPUT);
   if (input === undefined) return undefined;
   const { dataType, dims, rawData } = input;
@@ -186,8 +186,8 @@ function floatsOf(bytes: Uint8Array): Float32Array {
   return Float32Array.from({ length: bytes.length / 4 }, (_, i) => view.getFloat32(i * 4, true));
 }
 
-function answerCaffe(body: Bytes): Bytes | undefined {
-  const request = read(CaffeRequestSchema, body);
+function predictCaffe(body: Bytes): Bytes | undefined {
+  const request = parse(CaffeRequestSchema, body);
   const index = request?.inputName.indexOf(INPUT) ?? -1;
   if (request === undefined || index === -1) return undefined;
   const input = request.inputData[index];
@@ -196,12 +196,12 @@ function answerCaffe(body: Bytes): Bytes | undefined {
     scores: { shape: { dim: scores.dims }, data: Array.from(scores.values) },
     labels: { shape: { dim: labels.dims }, data: labels.values.map(Number) },
   };
-  const wanted = wantedOf(outputs, request.outputFilter);
+  const selected = selectOutputs(outputs, request.outputFilter);
   return toBinary(
     CaffeResponseSchema,
     create(CaffeResponseSchema, {
-      outputName: wanted.map(([name]) => name),
-      outputData: wanted.map(([, output]) => output),
+      outputName: selected.map(([name]) => name),
+      outputData: selected.map(([, output]) => output),
     }),
   );
 }
@@ -211,7 +211,7 @@ function checkSignature(signatureName: string): void {
 }
 
 /** Selects the requested outputs, or all of them without a filter. */
-function wantedOf<S, L>(
+function selectOutputs<S, L>(
   outputs: { readonly scores: S; readonly labels: L },
   filter: readonly string[],
 ): [string, S | L][] {

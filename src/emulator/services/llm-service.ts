@@ -1,25 +1,25 @@
 import { decode } from "../gateway/request-target.js";
 import type { EmulatorServiceSocket } from "../server/socket.js";
 import { BATCH_ROUTES, createLlm, type Llm, type Routes } from "./llm/batches/batch-routes.js";
-import { embeddingsAnswer } from "./llm/embeddings.js";
+import { createEmbeddings } from "./llm/embeddings.js";
 import { requireMaxTokens, toChatFields } from "./llm/interfaces/anthropic-request.js";
-import { anthropicAnswer, anthropicEvents } from "./llm/interfaces/anthropic-response.js";
+import { anthropicEvents, anthropicResponse } from "./llm/interfaces/anthropic-response.js";
 import { readChatRequest } from "./llm/interfaces/chat-request.js";
 import { type Fields, LlmRefusal, parseFields } from "./llm/interfaces/fields.js";
 import {
   answer,
-  answerEvents,
-  answerJson,
-  answerRefusal,
-  answerStream,
+  eventStreamResponse,
+  jsonResponse,
   readJson,
+  refusalResponse,
   refusalText,
+  streamResponse,
   textOf,
 } from "./llm/interfaces/http.js";
-import { growingReply, readOlderRequest } from "./llm/interfaces/legacy-form.js";
-import { CHAT, COMPLETION, type OpenAiForm, openAiAnswer, openAiChunks } from "./llm/interfaces/openai-response.js";
+import { cumulativeReply, readLegacyRequest } from "./llm/interfaces/legacy-form.js";
+import { CHAT, COMPLETION, type OpenAiForm, openAiChunks, openAiResponse } from "./llm/interfaces/openai-response.js";
 import { readCompletionRequest, type TextRequest } from "./llm/interfaces/text-request.js";
-import { rerankAnswer } from "./llm/rerank.js";
+import { rerankDocuments } from "./llm/rerank.js";
 import { checkLlmOptions, LLM_CONTEXT_TOKENS, type LlmServiceOptions, type LlmSettings } from "./llm/settings.js";
 import type { EmulatorCall, EmulatorService } from "./service.js";
 
@@ -27,16 +27,16 @@ const CHAT_PATH = "/v1/chat/completions";
 
 const ROUTES: Routes = {
   "/health": { GET: () => answer("", "text/plain") },
-  "/v1/models": { GET: (_, settings) => answerJson(200, listModels(settings)) },
-  [CHAT_PATH]: { POST: (call, settings) => answerOpenAi(CHAT, readChatRequest, call, settings) },
-  "/v1/completions": { POST: (call, settings) => answerOpenAi(COMPLETION, readCompletionRequest, call, settings) },
-  "/v1/messages": { POST: answerMessages },
-  "/v1/messages/count_tokens": { POST: answerTokenCount },
-  "/v1/embeddings": { POST: (call, settings) => answerFields(embeddingsAnswer, call, settings) },
-  "/v1/rerank": { POST: (call, settings) => answerFields(rerankAnswer, call, settings) },
-  "/v2/rerank": { POST: (call, settings) => answerFields(rerankAnswer, call, settings) },
-  "/rerank": { POST: (call, settings) => answerFields(rerankAnswer, call, settings) },
-  "": { POST: answerOlder },
+  "/v1/models": { GET: (_, settings) => jsonResponse(200, listModels(settings)) },
+  [CHAT_PATH]: { POST: (call, settings) => handleOpenAi(CHAT, readChatRequest, call, settings) },
+  "/v1/completions": { POST: (call, settings) => handleOpenAi(COMPLETION, readCompletionRequest, call, settings) },
+  "/v1/messages": { POST: handleMessages },
+  "/v1/messages/count_tokens": { POST: handleTokenCount },
+  "/v1/embeddings": { POST: (call, settings) => handleJson(createEmbeddings, call, settings) },
+  "/v1/rerank": { POST: (call, settings) => handleJson(rerankDocuments, call, settings) },
+  "/v2/rerank": { POST: (call, settings) => handleJson(rerankDocuments, call, settings) },
+  "/rerank": { POST: (call, settings) => handleJson(rerankDocuments, call, settings) },
+  "": { POST: handleLegacy },
   ...BATCH_ROUTES,
 };
 
@@ -63,15 +63,15 @@ async function handle(call: EmulatorCall, llm: Llm): Promise<Response> {
   const [, room = "", id = "", rest = ""] = /^(\/v1\/(?:files|batches))\/([^/]+)(\/.*)?$/.exec(path) ?? [];
   const pattern = id === "" ? path : `${room}/*${rest}`;
   const route = Object.hasOwn(ROUTES, pattern) ? ROUTES[pattern] : undefined;
-  if (route === undefined) return answerJson(404, { detail: "Not Found" });
-  const answerCall = Object.hasOwn(route, call.method) ? route[call.method] : undefined;
-  if (answerCall === undefined) {
-    return answerJson(405, { detail: "Method Not Allowed" }, { allow: Object.keys(route).join(", ") });
+  if (route === undefined) return jsonResponse(404, { detail: "Not Found" });
+  const handler = Object.hasOwn(route, call.method) ? route[call.method] : undefined;
+  if (handler === undefined) {
+    return jsonResponse(405, { detail: "Method Not Allowed" }, { allow: Object.keys(route).join(", ") });
   }
   try {
-    return await answerCall(call, llm, decode(id));
+    return await handler(call, llm, decode(id));
   } catch (error) {
-    if (error instanceof LlmRefusal) return answerRefusal(error, path, llm);
+    if (error instanceof LlmRefusal) return refusalResponse(error, path, llm);
     throw error;
   }
 }
@@ -89,15 +89,15 @@ function listModels({ models }: LlmSettings): object {
   return { object: "list", data };
 }
 
-async function answerOpenAi(
+async function handleOpenAi(
   form: OpenAiForm,
   read: (fields: Fields, settings: LlmSettings) => TextRequest,
   call: EmulatorCall,
   settings: LlmSettings,
 ): Promise<Response> {
   const request = read(readJson(call, settings), settings);
-  if (!request.isStreamed) return answerJson(200, await openAiAnswer(form, request, call.signal, settings));
-  return answerEvents(events(openAiChunks(form, request, call.signal, settings)), call.signal);
+  if (!request.isStreamed) return jsonResponse(200, await openAiResponse(form, request, call.signal, settings));
+  return eventStreamResponse(events(openAiChunks(form, request, call.signal, settings)), call.signal);
 }
 
 /** Formats chunks as server-sent events, followed by the `[DONE]` event of OpenAI's interface. */
@@ -106,36 +106,36 @@ async function* events(chunks: AsyncIterable<object>): AsyncGenerator<string> {
   yield "data: [DONE]\n\n";
 }
 
-async function answerMessages(call: EmulatorCall, settings: LlmSettings): Promise<Response> {
+async function handleMessages(call: EmulatorCall, settings: LlmSettings): Promise<Response> {
   const fields = readJson(call, settings);
   requireMaxTokens(fields);
   const request = readChatRequest(toChatFields(fields), settings);
-  if (!request.isStreamed) return answerJson(200, await anthropicAnswer(request, call.signal, settings));
-  return answerEvents(anthropicEvents(request, call.signal, settings), call.signal);
+  if (!request.isStreamed) return jsonResponse(200, await anthropicResponse(request, call.signal, settings));
+  return eventStreamResponse(anthropicEvents(request, call.signal, settings), call.signal);
 }
 
-function answerTokenCount(call: EmulatorCall, settings: LlmSettings): Response {
+function handleTokenCount(call: EmulatorCall, settings: LlmSettings): Response {
   const { promptTokens } = readChatRequest(toChatFields(readJson(call, settings)), settings);
-  return answerJson(200, { input_tokens: promptTokens });
+  return jsonResponse(200, { input_tokens: promptTokens });
 }
 
-async function answerFields(
-  answerOf: (fields: Fields, settings: LlmSettings, signal: AbortSignal) => Promise<object>,
+async function handleJson(
+  respond: (fields: Fields, settings: LlmSettings, signal: AbortSignal) => Promise<object>,
   call: EmulatorCall,
   settings: LlmSettings,
 ): Promise<Response> {
-  return answerJson(200, await answerOf(readJson(call, settings), settings, call.signal));
+  return jsonResponse(200, await respond(readJson(call, settings), settings, call.signal));
 }
 
 /** Responds to the legacy form of EAS. The oldest services ignore the content type, so every type is accepted here. */
-async function answerOlder({ body, signal }: EmulatorCall, settings: LlmSettings): Promise<Response> {
-  const request = readOlderRequest(parseFields(textOf(body)), settings);
-  const replies = growingReply(request, signal, settings);
+async function handleLegacy({ body, signal }: EmulatorCall, settings: LlmSettings): Promise<Response> {
+  const request = readLegacyRequest(parseFields(textOf(body)), settings);
+  const replies = cumulativeReply(request, signal, settings);
   if (request.isStreamed && !request.isPlain)
-    return answerStream("application/octet-stream", endedByNul(replies), signal);
+    return streamResponse("application/octet-stream", endedByNul(replies), signal);
   let text = "";
   for await (const grown of replies) text = grown;
-  return request.isPlain ? answer(text, "text/plain; charset=utf-8") : answerJson(200, { response: text });
+  return request.isPlain ? answer(text, "text/plain; charset=utf-8") : jsonResponse(200, { response: text });
 }
 
 async function* endedByNul(replies: AsyncIterable<string>): AsyncGenerator<string> {
@@ -149,7 +149,7 @@ function chat(call: EmulatorCall, socket: EmulatorServiceSocket, settings: LlmSe
     return;
   }
   let last: Promise<void> = Promise.resolve();
-  const answerMessage = async (message: string | Uint8Array) => {
+  const handleMessage = async (message: string | Uint8Array) => {
     try {
       const text = typeof message === "string" ? message : textOf(message);
       const request = readChatRequest(parseFields(text), settings);
@@ -163,7 +163,7 @@ function chat(call: EmulatorCall, socket: EmulatorServiceSocket, settings: LlmSe
     socket.send("[DONE]");
   };
   socket.onMessage = (message) => {
-    last = last.then(() => answerMessage(message));
+    last = last.then(() => handleMessage(message));
     return last;
   };
 }

@@ -2,7 +2,7 @@ import type { Bytes } from "../../formats/request.js";
 import { argumentRangeError, show } from "../../util/argument-errors.js";
 import { messageOf } from "../../util/realms.js";
 import { breaksBody, DEFAULT_CHUNKS, type Fault } from "../faults.js";
-import type { AcceptedSocket, AttachedSocket, EmulatorServiceSocket, EmulatorSocket } from "../server/socket.js";
+import type { AcceptedSocket, EmulatorServiceSocket, EmulatorSocket, SocketHandlers } from "../server/socket.js";
 import type { EmulatorCall, EmulatorService } from "./service.js";
 
 const MAX_REASON_BYTES = 123;
@@ -17,25 +17,29 @@ export function attachService(
   fault: Fault | undefined,
 ): AcceptedSocket["attach"] {
   return (socket) => {
-    const gone = new AbortController();
-    const own = new ServiceSocket(fault === undefined ? socket : breakSocket(socket, fault), protocol ?? "", gone);
-    own.run(() => service.socket?.({ ...call, signal: gone.signal }, own.view));
+    const disconnected = new AbortController();
+    const own = new ServiceSocket(
+      fault === undefined ? socket : breakSocket(socket, fault),
+      protocol ?? "",
+      disconnected,
+    );
+    own.run(() => service.socket?.({ ...call, signal: disconnected.signal }, own.view));
     return own;
   };
 }
 
-class ServiceSocket implements AttachedSocket {
+class ServiceSocket implements SocketHandlers {
   /** The socket that the service receives. */
   readonly view: EmulatorServiceSocket;
   readonly #socket: EmulatorSocket;
-  readonly #gone: AbortController;
+  readonly #disconnected: AbortController;
   #waiting: (string | Bytes)[] = [];
   #onMessage: EmulatorServiceSocket["onMessage"] = undefined;
   #isEnding = false;
 
-  constructor(socket: EmulatorSocket, protocol: string, gone: AbortController) {
+  constructor(socket: EmulatorSocket, protocol: string, disconnected: AbortController) {
     this.#socket = socket;
-    this.#gone = gone;
+    this.#disconnected = disconnected;
     const own = this;
     this.view = {
       protocol,
@@ -44,7 +48,7 @@ class ServiceSocket implements AttachedSocket {
       },
       set onMessage(callback) {
         own.#onMessage = callback;
-        for (const message of own.#waiting.splice(0)) own.received(message);
+        for (const message of own.#waiting.splice(0)) own.onMessage(message);
       },
       onClose: undefined,
       send(message) {
@@ -67,19 +71,19 @@ class ServiceSocket implements AttachedSocket {
     }
   }
 
-  received(message: Bytes | string): void {
+  onMessage(message: Bytes | string): void {
     const callback = this.#onMessage;
     if (callback === undefined) this.#waiting.push(message);
     else this.run(() => callback(message));
   }
 
-  drained(): void {}
+  onDrain(): void {}
 
-  closed(code: number, reason: string): void {
-    if (this.#gone.signal.aborted) return;
+  onClose(code: number, reason: string): void {
+    if (this.#disconnected.signal.aborted) return;
     this.#isEnding = true;
     this.#waiting = [];
-    this.#gone.abort();
+    this.#disconnected.abort();
     this.run(() => this.view.onClose?.({ code, reason }));
   }
 

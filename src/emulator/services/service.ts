@@ -20,10 +20,10 @@ export interface EmulatorCall {
 }
 
 /** The result of a handler. Text and bytes are sent with status 200. */
-export type EmulatorAnswer = string | Uint8Array | Response;
+export type EmulatorResult = string | Uint8Array | Response;
 
 /** Computes a service's response. If it throws, the emulator responds with 400, like EAS for a custom processor. */
-export type EmulatorHandler = (call: EmulatorCall) => EmulatorAnswer | Promise<EmulatorAnswer>;
+export type EmulatorHandler = (call: EmulatorCall) => EmulatorResult | Promise<EmulatorResult>;
 
 /**
  * Compression format of request bodies, as named by EAS. `"lz4"` accepts frames, and raw blocks without their length; a raw
@@ -41,7 +41,7 @@ export type EmulatorContentEncoding = "gzip" | "deflate" | "snappy" | "lz4" | "z
 export type EmulatorCompressor = "gzip" | "zlib" | "deflate" | "snappy" | "lz4" | "lz4-frame" | "zstd";
 
 /** The result of a WebSocket upgrade: a response that refuses it, or the function that attaches the socket. */
-export type SocketAnswer = Response | AcceptedSocket["attach"];
+export type UpgradeResult = Response | AcceptedSocket["attach"];
 
 /** A service of the emulator. */
 export interface EmulatorService {
@@ -58,7 +58,7 @@ export interface EmulatorService {
    * Accepts or refuses WebSocket upgrades instead of `socket`. A `Response` refuses the upgrade. A function is called like
    * `AcceptedSocket.attach`, so the service sees pings and can break the connection. Default: `socket` handles them.
    */
-  readonly accept?: ((call: EmulatorCall) => SocketAnswer | Promise<SocketAnswer>) | undefined;
+  readonly accept?: ((call: EmulatorCall) => UpgradeResult | Promise<UpgradeResult>) | undefined;
   /** Subprotocols of `socket`; the first offered one among them is chosen. Default: the first that the caller offers. */
   readonly protocols?: readonly string[] | undefined;
   /** Accepted methods. Other methods are refused with status 405. Default: POST. */

@@ -84,10 +84,10 @@ describe("a service with accept()", () => {
   test("receives pings and may leave them unanswered", async () => {
     let pings = 0;
     const socket = await start(() => (own) => ({
-      received: (message) => own.send(message),
-      drained: () => {},
-      closed: () => {},
-      pinged: () => ++pings > 1,
+      onMessage: (message) => own.send(message),
+      onDrain: () => {},
+      onClose: () => {},
+      onPing: () => ++pings > 1,
     }));
     await once(socket, "open");
     socket.ping("first");
@@ -100,13 +100,13 @@ describe("a service with accept()", () => {
   test("stops reading messages of the caller", async () => {
     const received: unknown[] = [];
     const socket = await start(() => (own) => ({
-      received(message) {
+      onMessage(message) {
         received.push(message);
         own.send("pausing");
         own.pause?.();
       },
-      drained: () => {},
-      closed: () => {},
+      onDrain: () => {},
+      onClose: () => {},
     }));
     await once(socket, "open");
     socket.send("1");

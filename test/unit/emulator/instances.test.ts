@@ -125,7 +125,7 @@ describe("instances", () => {
     expect((await post(one.origin)).status).toBe(503);
     expect((await post(other.origin)).status).toBe(500);
     expect((await post(other.origin)).status).toBe(200);
-    one.heal();
+    one.clearFaults();
     expect((await post(one.origin)).status).toBe(200);
     one.fault({ status: 503 });
     emulator.reset();

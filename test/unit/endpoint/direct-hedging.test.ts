@@ -88,7 +88,7 @@ describe("a call that is not answered for a while", () => {
     const emulator = await startInstances(2);
     const client = directClientOf(emulator, { hedgeAfter: 20, timeout: 30_000 });
     await client.predict("x");
-    for (const instance of emulator.instances) instance.heal();
+    for (const instance of emulator.instances) instance.clearFaults();
     const [slow] = emulator.instances;
     slow?.fault({ stall: "before-headers", times: Number.POSITIVE_INFINITY });
     for (let i = 0; i < 6; i++) {

@@ -4,12 +4,12 @@ import type { EmulatorQueueLog } from "../options.js";
 import type { QueueChange } from "./entry-storage.js";
 
 /** Names of a queue's stores in the log. */
-export type StoreName = "input" | "sink" | "input-rear" | "sink-rear";
+export type StoreName = "input" | "sink" | "input-dead-letters" | "sink-dead-letters";
 
 /** Writes changes to a log as lines of JSON, and reads them. */
 export class AppendOnlyLog {
   readonly #log: EmulatorQueueLog | undefined;
-  #kept: Promise<void> = Promise.resolve();
+  #written: Promise<void> = Promise.resolve();
 
   constructor(log: EmulatorQueueLog | undefined) {
     this.#log = log;
@@ -34,14 +34,14 @@ export class AppendOnlyLog {
     const log = this.#log;
     if (log === undefined) return;
     const line = writeLine(store, change);
-    this.#kept = this.#kept.then(() => log.append(line));
+    this.#written = this.#written.then(() => log.append(line));
     // `kept` reports the error to its callers; without callers it must not become an unhandled rejection.
-    this.#kept.catch(() => {});
+    this.#written.catch(() => {});
   }
 
   /** Resolves when all changes so far have been written. Rejects permanently once a write has failed. */
-  kept(): Promise<void> {
-    return this.#kept;
+  written(): Promise<void> {
+    return this.#written;
   }
 }
 
@@ -50,7 +50,7 @@ function writeLine(store: StoreName, change: QueueChange): string {
   return JSON.stringify({ store, ...change }, (name, value) => {
     if (typeof value === "bigint") return String(value);
     if (isBytes(value)) return base64Encode(value);
-    return name === "gone" || name === "awaitedBy" ? (Array.isArray(value) ? value : undefined) : value;
+    return name === "isDeleted" || name === "awaitedBy" ? (Array.isArray(value) ? value : undefined) : value;
   });
 }
 
@@ -59,7 +59,7 @@ function readLine(line: string): { store: StoreName; change: QueueChange } {
   switch (kept.change) {
     case "put": {
       const { index, tags, data, priority, path, contentType } = kept.item;
-      const item = { tags, priority, path, contentType, gone: false, awaitedBy: undefined };
+      const item = { tags, priority, path, contentType, isDeleted: false, awaitedBy: undefined };
       return { store, change: { change: "put", item: { ...item, index: BigInt(index), data: base64Decode(data) } } };
     }
     case "remove":

@@ -4,7 +4,7 @@ import type { QueueSettings } from "../options.js";
 import { hasTags } from "../query.js";
 import { AwaitedItems } from "./awaited-items.js";
 import { nextIndex } from "./entry-index.js";
-import { Lanes } from "./priority-lists.js";
+import { PriorityLists } from "./priority-lists.js";
 
 /** The content of a put request. */
 export interface NewItem {
@@ -32,7 +32,7 @@ export interface ItemFilter {
 }
 
 /** The position of an item for the consumers of a group. */
-export interface ItemPlace {
+export interface ItemPosition {
   /** The user that received the item and has not committed it. */
   readonly holder: string | undefined;
   /** Number of undelivered items before this item. */
@@ -50,7 +50,7 @@ export class QueueStore {
   readonly #onChange: (change: QueueChange) => void;
   /** The items in index order. */
   readonly #items = new Map<bigint, StoredItem>();
-  readonly #order = new Lanes<StoredItem>((item) => !item.gone);
+  readonly #order = new PriorityLists<StoredItem>((item) => !item.isDeleted);
   readonly #awaited: AwaitedItems;
   #last = 0n;
   #connections = 0;
@@ -82,7 +82,7 @@ export class QueueStore {
   /** Adds an item. */
   put({ data, tags, priority = 0, path = "", contentType }: NewItem): StoredItem {
     const index = nextIndex(this.#settings.indexShape, this.#last, this.#now());
-    const item = { index, data, tags, priority, path, contentType, gone: false, awaitedBy: undefined };
+    const item = { index, data, tags, priority, path, contentType, isDeleted: false, awaitedBy: undefined };
     this.#insert(item);
     this.#onChange({ change: "put", item });
     return item;
@@ -145,18 +145,18 @@ export class QueueStore {
    */
   commit(gid: string, indexes: readonly bigint[]): bigint[] {
     const group = this.group(gid);
-    const gone: bigint[] = [];
+    const deleted: bigint[] = [];
     const committed = indexes.filter((index) => {
       const item = this.#items.get(index);
-      if (item === undefined || group.done.has(index)) return false;
+      if (item === undefined || group.committed.has(index)) return false;
       this.#markDone(group, item);
       if (item.awaitedBy?.size === 0) {
         this.#drop(item);
-        gone.push(index);
+        deleted.push(index);
       }
       return true;
     });
-    if (gone.length > 0) this.#onChange({ change: "remove", indexes: gone });
+    if (deleted.length > 0) this.#onChange({ change: "remove", indexes: deleted });
     for (const index of committed) {
       const awaitedBy = this.#items.get(index)?.awaitedBy;
       if (awaitedBy) this.#onChange({ change: "commit", index, gid, awaitedBy: [...awaitedBy] });
@@ -165,7 +165,7 @@ export class QueueStore {
   }
 
   #markDone(group: Group, item: StoredItem): void {
-    group.done.add(item.index);
+    group.committed.add(item.index);
     group.forget(item.index);
     item.awaitedBy ??= new Set();
     item.awaitedBy.delete(group.gid);
@@ -181,7 +181,7 @@ export class QueueStore {
    */
   negative(gid: string, index: bigint): StoredItem | undefined {
     const item = this.#items.get(index);
-    const tries = item && this.groups.get(gid)?.refuse(item);
+    const tries = item && this.groups.get(gid)?.nack(item);
     if (item === undefined || tries === undefined) return undefined;
     this.#onChange({ change: "negative", index, gid });
     if (tries[this.#settings.triesCounted] < this.#settings.maxDeliveries) return undefined;
@@ -191,13 +191,13 @@ export class QueueStore {
 
   /** Deletes items for all groups. Returns the number of deleted items. */
   remove(indexes: readonly bigint[]): number {
-    const gone = indexes.filter((index) => {
+    const deleted = indexes.filter((index) => {
       const item = this.#items.get(index);
       if (item !== undefined) this.#drop(item);
       return item !== undefined;
     });
-    if (gone.length > 0) this.#onChange({ change: "remove", indexes: gone });
-    return gone.length;
+    if (deleted.length > 0) this.#onChange({ change: "remove", indexes: deleted });
+    return deleted.length;
   }
 
   /** Deletes all items before an index. Returns the number of deleted items. */
@@ -238,10 +238,10 @@ export class QueueStore {
   }
 
   /** Returns the position of an item for a group; undefined if the item does not exist or the group has committed it. */
-  search(gid: string, index: bigint): ItemPlace | undefined {
+  search(gid: string, index: bigint): ItemPosition | undefined {
     this.#dropUnawaited();
     const group = this.groups.get(gid);
-    if (!this.#items.has(index) || group?.done.has(index)) return undefined;
+    if (!this.#items.has(index) || group?.committed.has(index)) return undefined;
     const holder = group?.holderOf(index)?.request.uid;
     if (holder !== undefined) return { holder, waitCount: 0 };
     let waitCount = 0;
@@ -264,7 +264,7 @@ export class QueueStore {
       const group = this.group(change.gid);
       if (change.change === "negative") group.restoreNegatives(item);
       else {
-        group.done.add(item.index);
+        group.committed.add(item.index);
         item.awaitedBy = new Set(change.awaitedBy);
         this.#awaited.restore(item, this.#now());
       }
@@ -282,12 +282,12 @@ export class QueueStore {
   }
 
   #drop(item: StoredItem): void {
-    item.gone = true;
+    item.isDeleted = true;
     this.#awaited.delete(item);
     this.#items.delete(item.index);
     for (const group of this.groups.values()) {
       group.forget(item.index);
-      group.done.delete(item.index);
+      group.committed.delete(item.index);
     }
   }
 }

@@ -22,7 +22,7 @@ export interface EmulatorCommit {
 }
 
 /** A negative commit, even if its item does not exist. */
-export interface EmulatorNegative {
+export interface EmulatorNegativeCommit {
   readonly index: bigint;
   readonly uid: string;
   readonly gid: string;
@@ -44,7 +44,7 @@ export interface EmulatorTakeover {
 export interface EmulatorDeadItem {
   readonly index: bigint;
   readonly gid: string;
-  readonly became: "drop" | "rear";
+  readonly action: "drop" | "dead-letter";
   readonly time: number;
 }
 
@@ -68,7 +68,7 @@ class Latest<Entry> {
 export class History {
   readonly pushes: Latest<EmulatorPush>;
   readonly commits: Latest<EmulatorCommit>;
-  readonly negatives: Latest<EmulatorNegative>;
+  readonly negatives: Latest<EmulatorNegativeCommit>;
   readonly takeovers: Latest<EmulatorTakeover>;
   readonly dead: Latest<EmulatorDeadItem>;
 

@@ -16,7 +16,7 @@ export function watchOverHttp(watches: Watches, plan: WatchPlan, caller: Request
       start(controller) {
         const onAbort = () => {
           controller.error(request.signal.reason);
-          session?.closed();
+          session?.onClose();
         };
         const stop = () => request.signal.removeEventListener("abort", onAbort);
         request.signal.addEventListener("abort", onAbort);
@@ -35,8 +35,8 @@ export function watchOverHttp(watches: Watches, plan: WatchPlan, caller: Request
         });
         if (request.signal.aborted) onAbort();
       },
-      pull: () => session?.drained(),
-      cancel: () => session?.closed(),
+      pull: () => session?.onDrain(),
+      cancel: () => session?.onClose(),
     },
     new ByteLengthQueuingStrategy({ highWaterMark: MAX_BUFFERED }),
   );

@@ -14,6 +14,6 @@ export function watchOverSocket(watches: Watches, plan: WatchPlan): AcceptedSock
       end: (code, reason) => socket.close(code, reason),
       cut: () => socket.terminate(),
     });
-    return { received: () => {}, drained: () => session.drained(), closed: () => session.closed() };
+    return { onMessage: () => {}, onDrain: () => session.onDrain(), onClose: () => session.onClose() };
   };
 }

@@ -8,7 +8,7 @@ export interface EmulatorConnection {
   readonly queue: string;
   readonly side: "input" | "sink";
   /** Whether it watches the dead-letter queue of that side. */
-  readonly isRear: boolean;
+  readonly isDeadLetter: boolean;
   readonly uid: string;
   readonly gid: string;
   /** Number of the connection, which also identifies it in the queue's history. */
@@ -33,7 +33,7 @@ export interface WatchWire {
 export interface WatchPlan {
   readonly side: QueueSide;
   readonly request: ConsumerRequest;
-  readonly place: Pick<EmulatorConnection, "queue" | "side" | "isRear">;
+  readonly location: Pick<EmulatorConnection, "queue" | "side" | "isDeadLetter">;
 }
 
 /** The watches of an emulator. */
@@ -71,9 +71,9 @@ export class WatchSession implements Receiver {
   }
 
   get connection(): EmulatorConnection {
-    const { place, request } = this.#plan;
+    const { location, request } = this.#plan;
     const { uid, gid } = request;
-    return { ...place, uid, gid, connection: this.#consumer?.connection ?? 0, transport: this.#wire.transport };
+    return { ...location, uid, gid, connection: this.#consumer?.connection ?? 0, transport: this.#wire.transport };
   }
 
   /** Joins the queue. */
@@ -85,12 +85,12 @@ export class WatchSession implements Receiver {
   }
 
   /** Must be called when the transport is no longer full. */
-  drained(): void {
+  onDrain(): void {
     if (!this.#isOver && this.#consumer?.isFull) this.#plan.side.pump();
   }
 
   /** Must be called when the connection has ended, whichever side ended it. Its items are redelivered to other consumers. */
-  closed(): void {
+  onClose(): void {
     if (this.#isOver) return;
     this.#isOver = true;
     this.#onEnd();
@@ -100,7 +100,7 @@ export class WatchSession implements Receiver {
   /** Breaks the connection. */
   cut(): void {
     this.#wire.cut();
-    this.closed();
+    this.onClose();
   }
 
   isFull(): boolean {

@@ -1,27 +1,27 @@
 import { randomUuid } from "../../../util/uuid.js";
-import { type Fields, LlmRefusal, readNumber, readText, wrong } from "./interfaces/fields.js";
+import { type Fields, invalid, LlmRefusal, readNumber, readText } from "./interfaces/fields.js";
 import { countTokens } from "./interfaces/text-request.js";
-import { turn } from "./pace.js";
+import { yieldToEventLoop } from "./pace.js";
 import { LLM_CONTEXT_TOKENS, type LlmSettings, readModel } from "./settings.js";
 
 /** Maximum number of inputs in one request, as in OpenAI's interface. */
 const MAX_INPUTS = 2048;
 /** Number of inputs to compute before yielding to the event loop. */
-const INPUTS_PER_TURN = 64;
+const INPUTS_PER_SLICE = 64;
 
 /** Returns the response body of `/v1/embeddings`. */
-export async function embeddingsAnswer(fields: Fields, settings: LlmSettings, signal: AbortSignal): Promise<object> {
+export async function createEmbeddings(fields: Fields, settings: LlmSettings, signal: AbortSignal): Promise<object> {
   const model = readModel(fields, settings);
   const inputs = readInputs(fields.input);
   const { EMBEDDING_DIMENSIONS, embed, featuresOf } = await import("../../models/text-vectors.js");
-  const right = `an integer from 1 to ${EMBEDDING_DIMENSIONS}`;
-  const isRight = (value: number) => Number.isInteger(value) && value >= 1 && value <= EMBEDDING_DIMENSIONS;
-  const dimensions = readNumber(fields, "dimensions", right, EMBEDDING_DIMENSIONS, isRight);
+  const expected = `an integer from 1 to ${EMBEDDING_DIMENSIONS}`;
+  const isValid = (value: number) => Number.isInteger(value) && value >= 1 && value <= EMBEDDING_DIMENSIONS;
+  const dimensions = readNumber(fields, "dimensions", expected, EMBEDDING_DIMENSIONS, isValid);
   const format = readText(fields, "encoding_format") ?? "float";
-  if (format !== "float" && format !== "base64") throw wrong("encoding_format", format, '"float" or "base64"');
+  if (format !== "float" && format !== "base64") throw invalid("encoding_format", format, '"float" or "base64"');
   const data: object[] = [];
   for (const [index, { text }] of inputs.entries()) {
-    if (index % INPUTS_PER_TURN === 0) await turn();
+    if (index % INPUTS_PER_SLICE === 0) await yieldToEventLoop();
     signal.throwIfAborted();
     const vector = embed(featuresOf(text), dimensions);
     data.push({ index, object: "embedding", embedding: format === "base64" ? toBase64(vector) : [...vector] });
@@ -46,7 +46,7 @@ function readInputs(input: unknown): readonly Input[] {
   const isOne = typeof input === "string" || (Array.isArray(input) && typeof input[0] === "number");
   const list: unknown = isOne ? [input] : input;
   if (!Array.isArray(list) || list.length === 0) {
-    throw wrong("input", input, "a string, a list of token ids, or a non-empty list of them");
+    throw invalid("input", input, "a string, a list of token ids, or a non-empty list of them");
   }
   if (list.length > MAX_INPUTS)
     throw new LlmRefusal(`input has ${list.length} texts: the maximum is ${MAX_INPUTS}`, "input");
@@ -56,7 +56,7 @@ function readInputs(input: unknown): readonly Input[] {
 function readInput(name: string, input: unknown): Input {
   if (typeof input === "string") return checkLength(name, { text: input, tokens: countTokens([input]) });
   if (!Array.isArray(input) || input.length === 0 || !input.every((id) => Number.isInteger(id) && id >= 0)) {
-    throw wrong(name, input, "a string or a non-empty list of token ids");
+    throw invalid(name, input, "a string or a non-empty list of token ids");
   }
   // The model has no table of token ids, so each id is treated as a word.
   return checkLength(name, { text: input.map((id) => `id${id}`).join(" "), tokens: input.length });

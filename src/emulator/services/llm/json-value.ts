@@ -30,7 +30,7 @@ interface Source {
  *
  * @throws LlmRefusal if the schema is malformed, cannot be satisfied, or requires too large a value.
  */
-export function makeValue(schema: unknown, values: PromptValues, isFull: boolean): unknown {
+export function createValue(schema: unknown, values: PromptValues, isFull: boolean): unknown {
   return buildValue(schema, { root: schema, resolved: new Map(), values, isFull, parts: 0 }, 0);
 }
 
@@ -141,14 +141,14 @@ function makeText(schema: Fields, values: PromptValues): string {
 function makeNumber(schema: Fields, values: PromptValues, isInteger: boolean): number {
   const step = numberOf(schema.multipleOf) ?? (isInteger ? 1 : undefined);
   const { minimum, maximum, exclusiveMinimum: above, exclusiveMaximum: below } = schema;
-  const isRight = (value: unknown): value is number =>
+  const isValid = (value: unknown): value is number =>
     typeof value === "number" &&
     !(step !== undefined && !isWhole(value / step)) &&
     !(typeof minimum === "number" && (above === true ? value <= minimum : value < minimum)) &&
     !(typeof maximum === "number" && (below === true ? value >= maximum : value > maximum)) &&
     !(typeof above === "number" && value <= above) &&
     !(typeof below === "number" && value >= below);
-  const found = values.takeNumber(isRight) ?? [schema.default, ...listOf(schema.examples), 0, 1].find(isRight);
+  const found = values.takeNumber(isValid) ?? [schema.default, ...listOf(schema.examples), 0, 1].find(isValid);
   if (found !== undefined) return found;
   const low = Math.max(numberOf(minimum) ?? Number.NEGATIVE_INFINITY, numberOf(above) ?? Number.NEGATIVE_INFINITY);
   const high = Math.min(numberOf(maximum) ?? Number.POSITIVE_INFINITY, numberOf(below) ?? Number.POSITIVE_INFINITY);
@@ -159,7 +159,7 @@ function makeNumber(schema: Fields, values: PromptValues, isInteger: boolean): n
     Math.floor(high / by) * by,
     Math.ceil(high / by - 1) * by,
   ];
-  const fallback = [low, ...near, high, (low + high) / 2].find((value) => Number.isFinite(value) && isRight(value));
+  const fallback = [low, ...near, high, (low + high) / 2].find((value) => Number.isFinite(value) && isValid(value));
   if (fallback !== undefined) return fallback;
   throw new LlmRefusal("the JSON schema has a number that no value can satisfy");
 }
@@ -187,18 +187,18 @@ function makeArray(schema: Fields, source: Source, depth: number): unknown[] {
 function makeObject(schema: Fields, source: Source, depth: number): object {
   const properties = fieldsOf(schema.properties);
   const required = listOf(schema.required);
-  const made = new Map<string, unknown>();
+  const created = new Map<string, unknown>();
   // Required properties take values from the prompt before optional properties do.
   for (const name of required as string[]) {
-    made.set(name, buildValue(Object.hasOwn(properties, name) ? properties[name] : true, source, depth + 1));
+    created.set(name, buildValue(Object.hasOwn(properties, name) ? properties[name] : true, source, depth + 1));
   }
   for (const [name, property] of Object.entries(properties)) {
-    if (made.has(name)) continue;
-    const isWanted = source.isFull ? depth < SMALL_DEPTH : hasValue(resolve(property, source), source.values);
-    if (isWanted) made.set(name, buildValue(property, source, depth + 1));
+    if (created.has(name)) continue;
+    const isIncluded = source.isFull ? depth < SMALL_DEPTH : hasValue(resolve(property, source), source.values);
+    if (isIncluded) created.set(name, buildValue(property, source, depth + 1));
   }
-  const names = [...new Set([...Object.keys(properties), ...made.keys()])].filter((name) => made.has(name));
-  return Object.fromEntries(names.map((name) => [name, made.get(name)]));
+  const names = [...new Set([...Object.keys(properties), ...created.keys()])].filter((name) => created.has(name));
+  return Object.fromEntries(names.map((name) => [name, created.get(name)]));
 }
 
 /** Whether the prompt has a value for an optional property. */

@@ -1,7 +1,7 @@
 import { show } from "../../../util/argument-errors.js";
 import { isRecord } from "../../../util/realms.js";
-import { type Fields, LlmRefusal, wrong } from "./interfaces/fields.js";
-import { makeValue } from "./json-value.js";
+import { type Fields, invalid, LlmRefusal } from "./interfaces/fields.js";
+import { createValue } from "./json-value.js";
 import { PromptValues } from "./prompt-values.js";
 
 /** Fields for vLLM's guided decoding that this model does not support. */
@@ -13,7 +13,7 @@ const UNSUPPORTED = ["guided_regex", "guided_grammar", "regex", "grammar", "stru
  */
 export function formattedText(fields: Fields, prompt: string): string | undefined {
   const structured = fields.structured_outputs ?? {};
-  if (!isRecord(structured)) throw wrong("structured_outputs", structured, "an object");
+  if (!isRecord(structured)) throw invalid("structured_outputs", structured, "an object");
   for (const name of UNSUPPORTED) {
     const value = fields[name] ?? structured[name];
     if (value !== undefined && value !== null)
@@ -22,14 +22,14 @@ export function formattedText(fields: Fields, prompt: string): string | undefine
   const choices = fields.guided_choice ?? structured.choice;
   if (choices !== undefined && choices !== null) return chooseText(choices, prompt);
   const schema = readSchema(fields, structured);
-  return schema === undefined ? undefined : JSON.stringify(makeValue(schema, new PromptValues(prompt), true));
+  return schema === undefined ? undefined : JSON.stringify(createValue(schema, new PromptValues(prompt), true));
 }
 
 function chooseText(choices: unknown, prompt: string): string {
   if (!Array.isArray(choices) || choices.length === 0 || !choices.every((each) => typeof each === "string")) {
-    throw wrong("guided_choice", choices, "a list of strings");
+    throw invalid("guided_choice", choices, "a list of strings");
   }
-  return makeValue({ enum: choices }, new PromptValues(prompt), true) as string;
+  return createValue({ enum: choices }, new PromptValues(prompt), true) as string;
 }
 
 /** The schema for requests that accept any JSON object. */
@@ -41,7 +41,7 @@ function readSchema({ response_format: format, guided_json }: Fields, structured
     return typeof guided === "string" ? parseSchema(guided) : checkSchema("guided_json", guided);
   if (structured.json_object === true) return ANY_OBJECT;
   if (format === undefined || format === null) return undefined;
-  if (!isRecord(format)) throw wrong("response_format", format, 'an object such as {"type": "json_object"}');
+  if (!isRecord(format)) throw invalid("response_format", format, 'an object such as {"type": "json_object"}');
   switch (format.type) {
     case "text":
       return undefined;
@@ -50,11 +50,11 @@ function readSchema({ response_format: format, guided_json }: Fields, structured
     case "json_schema": {
       const { json_schema: holder } = format;
       if (!isRecord(holder))
-        throw wrong("response_format.json_schema", holder, 'an object such as {"name": …, "schema": …}');
+        throw invalid("response_format.json_schema", holder, 'an object such as {"name": …, "schema": …}');
       return checkSchema("response_format.json_schema.schema", holder.schema);
     }
     default:
-      throw wrong("response_format.type", format.type, '"text", "json_object" or "json_schema"');
+      throw invalid("response_format.type", format.type, '"text", "json_object" or "json_schema"');
   }
 }
 
@@ -63,11 +63,11 @@ function parseSchema(text: string): unknown {
     return checkSchema("guided_json", JSON.parse(text));
   } catch (error) {
     if (error instanceof LlmRefusal) throw error;
-    throw wrong("guided_json", text, "a JSON schema, as an object or as JSON text");
+    throw invalid("guided_json", text, "a JSON schema, as an object or as JSON text");
   }
 }
 
 function checkSchema(name: string, schema: unknown): unknown {
   if (isRecord(schema)) return schema;
-  throw wrong(name, schema, "a JSON schema");
+  throw invalid(name, schema, "a JSON schema");
 }

@@ -10,19 +10,19 @@ export interface Pace {
 }
 
 /** Returns a function that resolves when the next token is due. */
-export function pacer({ tokensPerSecond, pause }: Pace, signal: AbortSignal): () => Promise<void> {
-  if (tokensPerSecond === undefined) return turn;
+export function createPacer({ tokensPerSecond, pause }: Pace, signal: AbortSignal): () => Promise<void> {
+  if (tokensPerSecond === undefined) return yieldToEventLoop;
   const start = clockNow();
   let count = 0;
   return () => {
     count++;
     const left = start + (count * 1000) / tokensPerSecond - clockNow();
-    return left > 0 ? pause(left, signal) : turn();
+    return left > 0 ? pause(left, signal) : yieldToEventLoop();
   };
 }
 
 /** Yields to the event loop, so that a long reply does not block other work or the caller's abort. */
-export function turn(): Promise<void> {
+export function yieldToEventLoop(): Promise<void> {
   return new Promise((resolve) => setTimeout(resolve, 0));
 }
 

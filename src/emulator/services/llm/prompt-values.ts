@@ -5,7 +5,7 @@ const NAMES = /(?<=[\p{L}\p{N},;:] )\p{Lu}[\p{L}'’-]+(?: \p{Lu}[\p{L}'’-]+)*
 const NUMBERS = /(?<![\p{Script=Latin}\p{N}_.])(?:(?<![\p{L})])-)?\d+(?:\.\d+)?/gu;
 
 /** For each format of JSON Schema, a pattern to find in the prompt and the default value. */
-const FORMATS: Readonly<Record<string, readonly [find: RegExp, standard: string]>> = {
+const FORMATS: Readonly<Record<string, readonly [find: RegExp, fallback: string]>> = {
   "date-time": [/\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d+)?(?:Z|[+-]\d\d:\d\d)/, "2026-01-01T00:00:00Z"],
   date: [/\d{4}-\d\d-\d\d/, "2026-01-01"],
   time: [/\d\d:\d\d:\d\d/, "00:00:00Z"],
@@ -43,14 +43,14 @@ export class PromptValues {
     return this.#quoted.length;
   }
 
-  /** Removes and returns the first number that `isRight` accepts. */
-  takeNumber(isRight: (value: number) => boolean): number | undefined {
-    return take(this.#numbers, isRight);
+  /** Removes and returns the first number that `isValid` accepts. */
+  takeNumber(isValid: (value: number) => boolean): number | undefined {
+    return take(this.#numbers, isValid);
   }
 
-  /** Removes and returns the first quoted word that `isRight` accepts or, with `withNames`, the first name. */
-  takeText(isRight: (value: string) => boolean, withNames: boolean): string | undefined {
-    return take(this.#quoted, isRight) ?? (withNames ? take(this.#names, isRight) : undefined);
+  /** Removes and returns the first quoted word that `isValid` accepts or, with `withNames`, the first name. */
+  takeText(isValid: (value: string) => boolean, withNames: boolean): string | undefined {
+    return take(this.#quoted, isValid) ?? (withNames ? take(this.#names, isValid) : undefined);
   }
 
   /** Returns the first text of a format in the prompt, or the format's default. Undefined for an unknown format. */
@@ -60,7 +60,7 @@ export class PromptValues {
   }
 }
 
-function take<T>(values: T[], isRight: (value: T) => boolean): T | undefined {
-  const at = values.findIndex(isRight);
+function take<T>(values: T[], isValid: (value: T) => boolean): T | undefined {
+  const at = values.findIndex(isValid);
   return at === -1 ? undefined : values.splice(at, 1)[0];
 }

@@ -1,11 +1,11 @@
 import type { FinishReason } from "../../models/language-model.js";
 import { tokenize } from "../../models/ngram.js";
 import type { TextRequest } from "./interfaces/text-request.js";
-import { type Pace, pacer } from "./pace.js";
+import { createPacer, type Pace } from "./pace.js";
 import { StopText } from "./stop-text.js";
 
 /** A part of a reply. Each part is one token, except the start of a call. */
-export type Piece =
+export type ReplyPart =
   | { readonly kind: "text" | "reasoning"; readonly text: string }
   | { readonly kind: "call"; readonly index: number; readonly id: string; readonly name: string }
   | { readonly kind: "arguments"; readonly index: number; readonly text: string };
@@ -21,7 +21,7 @@ export interface ReplyEnd {
 }
 
 /** Yields the parts of a reply and returns its result. */
-export type Reply = AsyncGenerator<Piece, ReplyEnd>;
+export type Reply = AsyncGenerator<ReplyPart, ReplyEnd>;
 
 /**
  * Generates a reply. Each token is computed when its part is requested. Text that may be the start of a stop sequence is held
@@ -32,14 +32,14 @@ export async function* reply(request: TextRequest, signal: AbortSignal, pace: Pa
   const { generate } = await import("../../models/language-model.js");
   const tokens = write(request, generate);
   const stop = new StopText(request.stops);
-  const wait = pacer(pace, signal);
+  const wait = createPacer(pace, signal);
   let isFirst = true;
   let completionTokens = 0;
   for (;;) {
     await wait();
     signal.throwIfAborted();
     const isFull = completionTokens === request.sampling.maxTokens;
-    const next: IteratorResult<Piece, ReplyEnd["finishReason"]> = isFull
+    const next: IteratorResult<ReplyPart, ReplyEnd["finishReason"]> = isFull
       ? { done: true, value: "length" }
       : tokens.next();
     const written = next.done ? undefined : next.value;
@@ -50,10 +50,10 @@ export async function* reply(request: TextRequest, signal: AbortSignal, pace: Pa
     }
     const text = written === undefined ? stop.rest() : stop.push(written.text);
     // The model's tokens start with a space, but a message does not.
-    const piece = isFirst && request.isMessage ? text.trimStart() : text;
-    if (piece !== "") {
+    const part = isFirst && request.isMessage ? text.trimStart() : text;
+    if (part !== "") {
       isFirst = false;
-      yield { kind: "text", text: piece };
+      yield { kind: "text", text: part };
     }
     if (next.done) return { finishReason: next.value, stop: undefined, completionTokens };
     completionTokens++;
@@ -65,7 +65,7 @@ export async function* reply(request: TextRequest, signal: AbortSignal, pace: Pa
 function* write(
   { prompt, sampling, reasoning, calls = [], fixedText }: TextRequest,
   generate: (prompt: string, sampling: TextRequest["sampling"]) => Generator<string, FinishReason>,
-): Generator<Piece, ReplyEnd["finishReason"]> {
+): Generator<ReplyPart, ReplyEnd["finishReason"]> {
   for (const text of tokenize(reasoning ?? "")) yield { kind: "reasoning", text };
   for (const [index, { id, name, arguments: text }] of calls.entries()) {
     yield { kind: "call", index, id, name };

@@ -1,7 +1,7 @@
 import { isRecord } from "../../../util/realms.js";
 import { randomUuid } from "../../../util/uuid.js";
 import { checkLength } from "./embeddings.js";
-import { type Fields, LlmRefusal, readBoolean, readNumber, wrong } from "./interfaces/fields.js";
+import { type Fields, invalid, LlmRefusal, readBoolean, readNumber } from "./interfaces/fields.js";
 import { countTokens } from "./interfaces/text-request.js";
 import { type LlmSettings, readModel } from "./settings.js";
 
@@ -9,10 +9,10 @@ import { type LlmSettings, readModel } from "./settings.js";
 const MAX_DOCUMENTS = 2048;
 
 /** Returns the response body of `/rerank`, `/v1/rerank` and `/v2/rerank`: documents by similarity to the query, best first. */
-export async function rerankAnswer(fields: Fields, settings: LlmSettings): Promise<object> {
+export async function rerankDocuments(fields: Fields, settings: LlmSettings): Promise<object> {
   const model = readModel(fields, settings);
   const { query } = fields;
-  if (typeof query !== "string") throw wrong("query", query, "a string");
+  if (typeof query !== "string") throw invalid("query", query, "a string");
   const documents = readDocuments(fields.documents);
   const isCount = (value: number) => Number.isInteger(value) && value >= 0;
   const topN = readNumber(fields, "top_n", "an integer; 0 returns all documents", 0, isCount);
@@ -37,13 +37,13 @@ export async function rerankAnswer(fields: Fields, settings: LlmSettings): Promi
 
 function readDocuments(documents: unknown): readonly { readonly text: string; readonly tokens: number }[] {
   if (!Array.isArray(documents) || documents.length === 0)
-    throw wrong("documents", documents, "a non-empty list of strings");
+    throw invalid("documents", documents, "a non-empty list of strings");
   if (documents.length > MAX_DOCUMENTS) {
     throw new LlmRefusal(`documents has ${documents.length} texts: the maximum is ${MAX_DOCUMENTS}`, "documents");
   }
   return documents.map((document: unknown, index) => {
     const text = isRecord(document) ? document.text : document;
     if (typeof text === "string") return checkLength(`documents[${index}]`, { text, tokens: countTokens([text]) });
-    throw wrong(`documents[${index}]`, document, 'a string, or an object such as {"text": …}');
+    throw invalid(`documents[${index}]`, document, 'a string, or an object such as {"text": …}');
   });
 }

@@ -62,8 +62,8 @@ export function checkLlmOptions(options: LlmServiceOptions): LlmSettings {
   return { tokensPerSecond, pause, models: [...models], errors, batchDelay };
 }
 
-function rangeError(name: string, value: unknown, right: string): RangeError {
-  return argumentRangeError("ERR_EAS_ARG_OPTION", `${name} is ${show(value)}: it must be ${right}`);
+function rangeError(name: string, value: unknown, expected: string): RangeError {
+  return argumentRangeError("ERR_EAS_ARG_OPTION", `${name} is ${show(value)}: it must be ${expected}`);
 }
 
 /** Returns the model name of a request. Throws an `LlmRefusal` with status 404 if the service does not have it. */

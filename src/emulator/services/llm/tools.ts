@@ -2,8 +2,8 @@ import { show } from "../../../util/argument-errors.js";
 import { isRecord } from "../../../util/realms.js";
 import { randomUuid } from "../../../util/uuid.js";
 import { isCommon, wordsOf } from "../../models/words.js";
-import { type Fields, LlmRefusal, readBoolean, readText, wrong } from "./interfaces/fields.js";
-import { makeValue } from "./json-value.js";
+import { type Fields, invalid, LlmRefusal, readBoolean, readText } from "./interfaces/fields.js";
+import { createValue } from "./json-value.js";
 import { PromptValues } from "./prompt-values.js";
 
 /** A function call that the model requests. */
@@ -41,15 +41,15 @@ export function chooseCalls(fields: Fields, prompt: string, isAnswered: boolean)
 
 function readTools({ tools }: Fields): readonly Tool[] {
   const list = tools ?? [];
-  if (!Array.isArray(list)) throw wrong("tools", tools, "a list of functions");
+  if (!Array.isArray(list)) throw invalid("tools", tools, "a list of functions");
   return list.map((tool: unknown, index) => {
     const at = `tools[${index}]`;
-    if (!isRecord(tool)) throw wrong(at, tool, 'an object such as {"type": "function", "function": {"name": …}}');
-    if (tool.type !== "function") throw wrong(`${at}.type`, tool.type, '"function"');
-    if (!isRecord(tool.function)) throw wrong(`${at}.function`, tool.function, "an object with a name");
+    if (!isRecord(tool)) throw invalid(at, tool, 'an object such as {"type": "function", "function": {"name": …}}');
+    if (tool.type !== "function") throw invalid(`${at}.type`, tool.type, '"function"');
+    if (!isRecord(tool.function)) throw invalid(`${at}.function`, tool.function, "an object with a name");
     const { name, parameters } = tool.function;
-    if (typeof name !== "string" || name === "") throw wrong(`${at}.function.name`, name, "a non-empty string");
-    if (!isRecord(parameters ?? {})) throw wrong(`${at}.function.parameters`, parameters, "a JSON schema");
+    if (typeof name !== "string" || name === "") throw invalid(`${at}.function.name`, name, "a non-empty string");
+    if (!isRecord(parameters ?? {})) throw invalid(`${at}.function.parameters`, parameters, "a JSON schema");
     return { name, parameters: parameters ?? {}, description: readText(tool.function, "description") ?? "" };
   });
 }
@@ -61,8 +61,8 @@ function readChoice({ tool_choice }: Fields, tools: readonly Tool[]): { choice: 
   if (tool_choice === "auto" || tool_choice === "required") return { choice: tool_choice };
   const chosen = isRecord(tool_choice) && tool_choice.type === "function" ? tool_choice.function : undefined;
   if (!isRecord(chosen)) {
-    const right = '"none", "auto", "required" or {"type": "function", "function": {"name": …}}';
-    throw wrong("tool_choice", tool_choice, right);
+    const expected = '"none", "auto", "required" or {"type": "function", "function": {"name": …}}';
+    throw invalid("tool_choice", tool_choice, expected);
   }
   if (typeof chosen.name === "string" && tools.some(({ name }) => name === chosen.name)) {
     return { choice: "named", name: chosen.name };
@@ -87,6 +87,6 @@ function scoreOf({ name, description }: Tool, prompt: string): number {
 function callOf({ name, parameters }: Tool, prompt: string): ToolCall {
   // Arguments are always an object, even if the schema does not say so.
   const schema = { type: "object", ...(parameters as object) };
-  const value = makeValue(schema, new PromptValues(prompt), false);
+  const value = createValue(schema, new PromptValues(prompt), false);
   return { id: `chatcmpl-tool-${randomUuid().replaceAll("-", "")}`, name, arguments: JSON.stringify(value) };
 }

@@ -6,7 +6,7 @@ import { zodResponseFormat } from "openai/helpers/zod";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { z } from "zod";
 import { type RunningEmulator, startEmulator } from "../../../../src/emulator/index.js";
-import { makeValue } from "../../../../src/emulator/services/llm/json-value.js";
+import { createValue } from "../../../../src/emulator/services/llm/json-value.js";
 import { PromptValues } from "../../../../src/emulator/services/llm/prompt-values.js";
 
 let emulator: RunningEmulator;
@@ -421,7 +421,7 @@ describe("values for a JSON schema", () => {
     fc.assert(
       fc.property(anySchema, prompt, fc.boolean(), (schema, text, isFull) => {
         const json = JSON.parse(JSON.stringify(z.toJSONSchema(schema)));
-        const value = JSON.parse(JSON.stringify(makeValue(json, new PromptValues(text), isFull)));
+        const value = JSON.parse(JSON.stringify(createValue(json, new PromptValues(text), isFull)));
         const { success, error } = schema.safeParse(value);
         if (!success) throw new Error(`${JSON.stringify(value)} for ${JSON.stringify(json)}: ${error.message}`);
       }),
@@ -439,7 +439,7 @@ describe("values for a JSON schema", () => {
         return Tree.nullable();
       },
     });
-    const value = makeValue(JSON.parse(JSON.stringify(z.toJSONSchema(Tree))), new PromptValues("a tree"), true);
+    const value = createValue(JSON.parse(JSON.stringify(z.toJSONSchema(Tree))), new PromptValues("a tree"), true);
     expect(Tree.safeParse(value).success).toBe(true);
     expect(JSON.stringify(value).length).toBeLessThan(10_000);
   });
@@ -449,7 +449,7 @@ describe("values for a JSON schema", () => {
     const doubling = Object.fromEntries(Array.from({ length: 30 }, (_, i) => [`d${i}`, { allOf: [next(i), next(i)] }]));
     const last = { type: "object", properties: { a: { const: 1 } }, required: ["a"] };
     const schema = { $ref: "#/$defs/d0", $defs: { ...doubling, d30: last } };
-    expect(makeValue(schema, new PromptValues("a"), true)).toEqual({ a: 1 });
+    expect(createValue(schema, new PromptValues("a"), true)).toEqual({ a: 1 });
   });
 
   test("support allOf, references, and formats found in the prompt", () => {
@@ -461,6 +461,6 @@ describe("values for a JSON schema", () => {
       ],
     };
     const values = new PromptValues("from 2024-05-06, write to ada@example.org");
-    expect(makeValue(schema, values, false)).toEqual({ from: "2024-05-06", mail: "ada@example.org" });
+    expect(createValue(schema, values, false)).toEqual({ from: "2024-05-06", mail: "ada@example.org" });
   });
 });

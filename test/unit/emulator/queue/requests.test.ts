@@ -425,7 +425,7 @@ describe("other operations", () => {
         "meta.header.user": USER,
       });
     }
-    expect([input.length, input.rear?.length, sink.length, sink.rear?.length]).toEqual([0, 1, 0, 1]);
+    expect([input.length, input.deadLetters?.length, sink.length, sink.deadLetters?.length]).toEqual([0, 1, 0, 1]);
   });
 
   test("items can be put without a request, and reset clears the history but keeps items", async () => {

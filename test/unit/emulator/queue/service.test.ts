@@ -163,7 +163,7 @@ describe("a log", () => {
     return { lines, load: () => [...lines], append: (line) => void lines.push(line) };
   };
   const stateOf = ({ input, sink }: ReturnType<typeof open>) =>
-    [input, sink, input.rear, sink.rear].map((side) => [side?.isEnded, side?.items]);
+    [input, sink, input.deadLetters, sink.deadLetters].map((side) => [side?.isEnded, side?.items]);
 
   test("restores items, commits, deletes, the end and dead letters, and continues the indexes", async () => {
     const path = join(folder, "queue.log");

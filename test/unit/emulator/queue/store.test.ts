@@ -5,7 +5,7 @@ import { formatDuration, parseDuration } from "../../../../src/emulator/queue/du
 import { AppendOnlyLog } from "../../../../src/emulator/queue/entries/append-only-log.js";
 import { nextIndex } from "../../../../src/emulator/queue/entries/entry-index.js";
 import { type QueueChange, QueueStore } from "../../../../src/emulator/queue/entries/entry-storage.js";
-import { Lanes } from "../../../../src/emulator/queue/entries/priority-lists.js";
+import { PriorityLists } from "../../../../src/emulator/queue/entries/priority-lists.js";
 
 const SETTINGS = { indexShape: "counter", maxDeliveries: 5, triesCounted: "negatives", groupGrace: 0 } as const;
 const storeOf = (settings: Partial<ConstructorParameters<typeof QueueStore>[0]> = {}, changes: QueueChange[] = []) =>
@@ -96,7 +96,7 @@ test("priority lists behave like a sorted list when items are returned and remov
     fc.property(fc.array(step, { maxLength: 120 }), (steps) => {
       type Item = { index: bigint; priority: number };
       const unwanted = new Set<Item>();
-      const lanes = new Lanes<Item>((item) => !unwanted.has(item));
+      const lanes = new PriorityLists<Item>((item) => !unwanted.has(item));
       let model: Item[] = [];
       const out: Item[] = [];
       const insert = (item: Item) => {
@@ -436,7 +436,7 @@ test("any sequence of operations keeps the delivery guarantees, also in a restor
           const [consumer] = live.splice(event.pick % Math.max(1, live.length), 1);
           if (consumer) store.disconnect(consumer);
         } else {
-          await log.kept();
+          await log.written();
           const before = [...store.items()].map(({ index, tags, priority }) => ({ index, tags, priority }));
           store = open();
           for (const { change } of await log.load()) store.restore(change);

@@ -241,7 +241,9 @@ describe.each([
     const c = await watch(emulator, "", { uid: "c", path: "/api/predict/q/sink" });
     const indexes = await put(2);
     await eventually(() => expect([a.frames.length, b.frames.length]).toEqual([2, 2]));
-    expect(emulator.cutConnections(({ uid, side, isRear }) => uid === "a" && side === "input" && !isRear)).toBe(1);
+    expect(
+      emulator.cutConnections(({ uid, side, isDeadLetter }) => uid === "a" && side === "input" && !isDeadLetter),
+    ).toBe(1);
     expect(await a.closed).toBe(1006);
     expect([b.isClosed(), c.isClosed()]).toEqual([false, false]);
     const d = await watch(emulator, "", { uid: "d" });
@@ -520,21 +522,21 @@ describe("the server", () => {
   });
 
   test("moves an item to the dead-letter queue after too many negative commits, where it can be watched", async () => {
-    const { emulator, send, put, input } = await open({ maxDeliveries: 2, deadItems: "rear" });
+    const { emulator, send, put, input } = await open({ maxDeliveries: 2, deadItems: "dead-letter" });
     const a = await overWebSocket(emulator);
     const [index] = await put(1, "?k=v");
     for (const count of [1, 2]) {
       await eventually(() => expect(a.frames).toHaveLength(count));
       await send("PUT", `?_indexes_=${index}&_negative_=true`, { body: "_code_=Bad" });
     }
-    expect([input.length, input.rear?.length]).toEqual([0, 1]);
-    expect(input.dead).toMatchObject([{ index, gid: "eas", became: "rear" }]);
-    expect(input.rear?.items[0]?.tags).toMatchObject({ k: "v" });
+    expect([input.length, input.deadLetters?.length]).toEqual([0, 1]);
+    expect(input.dead).toMatchObject([{ index, gid: "eas", action: "dead-letter" }]);
+    expect(input.deadLetters?.items[0]?.tags).toMatchObject({ k: "v" });
     const rear = await fetch(emulator.endpoint + withDefaults("_auto_commit_=true"), {
       headers: { ...headersOf({}), "X-EAS-QueueService-Access-Rear": "true" },
     });
     expect((await rear.body!.getReader().read()).value?.length).toBeGreaterThan(10);
-    expect(input.rear?.length).toBe(0);
+    expect(input.deadLetters?.length).toBe(0);
   });
 });
 

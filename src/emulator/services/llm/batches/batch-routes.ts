@@ -1,5 +1,5 @@
 import type { EmulatorCall } from "../../service.js";
-import { answer, answerJson, readJson } from "../interfaces/http.js";
+import { answer, jsonResponse, readJson } from "../interfaces/http.js";
 import { pauseInBackground } from "../pace.js";
 import type { LlmSettings } from "../settings.js";
 import { Batches } from "./batches.js";
@@ -35,22 +35,22 @@ export function createLlm(settings: LlmSettings, handle: (call: EmulatorCall, ll
 /** The routes of files and batches. Like EAS, they accept the token only as Bearer. */
 export const BATCH_ROUTES: Routes = {
   "/v1/files": {
-    GET: withBearer(({ query }, { files }) => answerJson(200, files.list(query))),
-    POST: withBearer(async (call, { files }) => answerJson(200, await files.upload(call))),
+    GET: withBearer(({ query }, { files }) => jsonResponse(200, files.list(query))),
+    POST: withBearer(async (call, { files }) => jsonResponse(200, await files.upload(call))),
   },
   "/v1/files/*": {
-    GET: withBearer((_, { files }, id) => answerJson(200, files.get(id).file)),
-    DELETE: withBearer((_, { files }, id) => answerJson(200, files.delete(id))),
+    GET: withBearer((_, { files }, id) => jsonResponse(200, files.get(id).file)),
+    DELETE: withBearer((_, { files }, id) => jsonResponse(200, files.delete(id))),
   },
   "/v1/files/*/content": {
     GET: withBearer((_, { files }, id) => answer(files.get(id).content, "application/octet-stream")),
   },
   "/v1/batches": {
-    GET: withBearer(({ query }, { batches }) => answerJson(200, batches.list(query))),
-    POST: withBearer((call, llm) => answerJson(200, llm.batches.create(readJson(call, llm)))),
+    GET: withBearer(({ query }, { batches }) => jsonResponse(200, batches.list(query))),
+    POST: withBearer((call, llm) => jsonResponse(200, llm.batches.create(readJson(call, llm)))),
   },
-  "/v1/batches/*": { GET: withBearer((_, { batches }, id) => answerJson(200, batches.get(id))) },
-  "/v1/batches/*/cancel": { POST: withBearer((_, { batches }, id) => answerJson(200, batches.cancel(id))) },
+  "/v1/batches/*": { GET: withBearer((_, { batches }, id) => jsonResponse(200, batches.get(id))) },
+  "/v1/batches/*/cancel": { POST: withBearer((_, { batches }, id) => jsonResponse(200, batches.cancel(id))) },
 };
 
 function withBearer(route: Route): Route {

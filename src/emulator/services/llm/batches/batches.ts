@@ -53,7 +53,7 @@ interface BatchObject {
 }
 
 /** Sends one request of a batch to the service. */
-export type AnswerRequest = (path: string, body: Fields, signal: AbortSignal) => Promise<Response>;
+export type SendRequest = (path: string, body: Fields, signal: AbortSignal) => Promise<Response>;
 
 /**
  * The batches of a service. A batch starts to run in the background when it is created, and its object changes while it runs.
@@ -61,15 +61,15 @@ export type AnswerRequest = (path: string, body: Fields, signal: AbortSignal) =>
  */
 export class Batches {
   readonly #files: FileStore;
-  readonly #answer: AnswerRequest;
+  readonly #send: SendRequest;
   /** Milliseconds that a batch stays in each state without work. */
   readonly #delay: number;
   readonly #batches = new Map<string, { readonly batch: BatchObject; readonly cancellation: AbortController }>();
 
-  constructor(files: FileStore, delay: number, answer: AnswerRequest) {
+  constructor(files: FileStore, delay: number, send: SendRequest) {
     this.#files = files;
     this.#delay = delay;
-    this.#answer = answer;
+    this.#send = send;
   }
 
   /** Creates a batch and starts it. Throws an `LlmRefusal` for invalid fields or too many running batches. */
@@ -164,7 +164,7 @@ export class Batches {
       await pauseInBackground(this.#delay, signal);
       batch.status = "in_progress";
       batch.in_progress_at = now();
-      await this.#answerAll(batch, requests, output, signal);
+      await this.#runRequests(batch, requests, output, signal);
       batch.status = "finalize";
       batch.finalizing_at = now();
       await pauseInBackground(this.#delay, signal);
@@ -188,7 +188,7 @@ export class Batches {
     }
   }
 
-  async #answerAll(
+  async #runRequests(
     batch: BatchObject,
     requests: readonly BatchRequest[],
     output: Output,
@@ -199,15 +199,15 @@ export class Batches {
       while (next < requests.length) {
         const index = next++;
         const { customId, body } = requests[index] as BatchRequest;
-        const { status_code, answer } = await this.#answerOne(batch.endpoint, body, signal);
-        const isGood = status_code === 200;
-        output.add(index, isGood, {
+        const { status_code, result } = await this.#runRequest(batch.endpoint, body, signal);
+        const isSuccess = status_code === 200;
+        output.add(index, isSuccess, {
           id: `batch_req_${randomUuid()}`,
           custom_id: customId,
-          response: { status_code, request_id: randomUuid(), body: answer },
+          response: { status_code, request_id: randomUuid(), body: result },
           error: null,
         });
-        batch.request_counts[isGood ? "completed" : "failed"]++;
+        batch.request_counts[isSuccess ? "completed" : "failed"]++;
       }
     };
     const stop = (error: unknown) => {
@@ -217,12 +217,12 @@ export class Batches {
     await Promise.all(Array.from({ length: CONCURRENCY }, () => work().catch(stop)));
   }
 
-  async #answerOne(path: string, body: Fields, signal: AbortSignal): Promise<{ status_code: number; answer: unknown }> {
-    if (body.stream === true) return { status_code: 400, answer: STREAMED };
-    const response = await this.#answer(path, body, signal);
-    const answer: unknown = await response.json();
+  async #runRequest(path: string, body: Fields, signal: AbortSignal): Promise<{ status_code: number; result: unknown }> {
+    if (body.stream === true) return { status_code: 400, result: STREAMED };
+    const response = await this.#send(path, body, signal);
+    const result: unknown = await response.json();
     signal.throwIfAborted();
-    return { status_code: response.status, answer };
+    return { status_code: response.status, result };
   }
 
   #write(batch: BatchObject, output: Output): void {
@@ -240,19 +240,19 @@ const STREAMED = {
 
 /** The responses of a batch, in the order of its requests. */
 class Output {
-  readonly #lines: { readonly isGood: boolean; readonly line: Uint8Array }[] = [];
+  readonly #lines: { readonly isSuccess: boolean; readonly line: Uint8Array }[] = [];
   #bytes = 0;
 
-  add(index: number, isGood: boolean, answer: object): void {
-    const line = new TextEncoder().encode(`${JSON.stringify(answer)}\n`);
+  add(index: number, isSuccess: boolean, result: object): void {
+    const line = new TextEncoder().encode(`${JSON.stringify(result)}\n`);
     this.#bytes += line.length;
     if (this.#bytes > MAX_OUTPUT_BYTES) throw new Error(`the responses have more than ${MAX_OUTPUT_BYTES} bytes`);
-    this.#lines[index] = { isGood, line };
+    this.#lines[index] = { isSuccess, line };
   }
 
   /** Joins the lines of the successful responses, or of the others. */
-  bytesOf(isGood: boolean): Uint8Array {
-    const lines = this.#lines.filter((each) => each?.isGood === isGood).map(({ line }) => line);
+  bytesOf(isSuccess: boolean): Uint8Array {
+    const lines = this.#lines.filter((each) => each?.isSuccess === isSuccess).map(({ line }) => line);
     return joinChunks(
       lines,
       lines.reduce((sum, line) => sum + line.length, 0),

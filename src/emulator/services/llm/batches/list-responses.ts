@@ -9,10 +9,10 @@ export function badRequest(message: string, param: string | null = null, status 
 export function pageOf(
   newestFirst: readonly { readonly id: string }[],
   query: URLSearchParams,
-  standardLimit: number,
+  defaultLimit: number,
   maxLimit: number,
 ): object {
-  const limit = Number(query.get("limit") ?? standardLimit);
+  const limit = Number(query.get("limit") ?? defaultLimit);
   if (!Number.isInteger(limit) || limit < 1 || limit > maxLimit) {
     throw badRequest(`limit is ${query.get("limit")}: it must be an integer from 1 to ${maxLimit}`, "limit");
   }

@@ -1,5 +1,5 @@
 import { isRecord } from "../../../../util/realms.js";
-import { type Fields, LlmRefusal, readText, wrong } from "./fields.js";
+import { type Fields, invalid, LlmRefusal, readText } from "./fields.js";
 
 /**
  * Translates a request of Anthropic's Messages API to the fields of a chat request, as vLLM does. `system` becomes the first
@@ -7,7 +7,7 @@ import { type Fields, LlmRefusal, readText, wrong } from "./fields.js";
  */
 export function toChatFields(fields: Fields): Fields {
   const { messages, system, tools, tool_choice, thinking, stop_sequences, output_config } = fields;
-  if (!Array.isArray(messages) || messages.length === 0) throw wrong("messages", messages, "a list of messages");
+  if (!Array.isArray(messages) || messages.length === 0) throw invalid("messages", messages, "a list of messages");
   const texts =
     system === undefined || system === null ? [] : [{ role: "system", content: blockTexts("system", system) }];
   const choice = readChoice(tool_choice ?? undefined);
@@ -36,23 +36,23 @@ export function requireMaxTokens({ max_tokens }: Fields): void {
 
 function translateMessage(message: unknown, index: number): object[] {
   const name = `messages[${index}]`;
-  if (!isRecord(message)) throw wrong(name, message, "an object with a role and a content");
+  if (!isRecord(message)) throw invalid(name, message, "an object with a role and a content");
   const { role, content } = message;
   if (role !== "user" && role !== "assistant" && role !== "system") {
-    throw wrong(`${name}.role`, role, '"user" or "assistant"');
+    throw invalid(`${name}.role`, role, '"user" or "assistant"');
   }
   if (typeof content === "string") return [{ role, content }];
-  if (!Array.isArray(content)) throw wrong(`${name}.content`, content, "a string or a list of blocks");
+  if (!Array.isArray(content)) throw invalid(`${name}.content`, content, "a string or a list of blocks");
   const texts: string[] = [];
   const calls: object[] = [];
   const results: object[] = [];
   for (const [at, block] of content.entries()) {
     const blockName = `${name}.content[${at}]`;
-    if (!isRecord(block)) throw wrong(blockName, block, "an object with a type");
+    if (!isRecord(block)) throw invalid(blockName, block, "an object with a type");
     const translate =
       typeof block.type === "string" && Object.hasOwn(BLOCKS, block.type) ? BLOCKS[block.type] : undefined;
     if (translate === undefined)
-      throw wrong(`${blockName}.type`, block.type, `one of ${Object.keys(BLOCKS).join(", ")}`);
+      throw invalid(`${blockName}.type`, block.type, `one of ${Object.keys(BLOCKS).join(", ")}`);
     translate(blockName, block, { texts, calls, results });
   }
   const own = { role, content: texts.join("\n"), ...(calls.length > 0 ? { tool_calls: calls } : {}) };
@@ -69,18 +69,18 @@ interface Parts {
 /** Functions that add a block to the parts of its message, by block type. */
 const BLOCKS: Readonly<Record<string, (name: string, block: Fields, parts: Parts) => void>> = {
   text(name, block, { texts }) {
-    if (typeof block.text !== "string") throw wrong(`${name}.text`, block.text, "a string");
+    if (typeof block.text !== "string") throw invalid(`${name}.text`, block.text, "a string");
     texts.push(block.text);
   },
   thinking: () => {},
   redacted_thinking: () => {},
   tool_use(name, { id, name: called, input }, { calls }) {
-    if (typeof id !== "string") throw wrong(`${name}.id`, id, "a string");
-    if (typeof called !== "string") throw wrong(`${name}.name`, called, "a string");
+    if (typeof id !== "string") throw invalid(`${name}.id`, id, "a string");
+    if (typeof called !== "string") throw invalid(`${name}.name`, called, "a string");
     calls.push({ id, type: "function", function: { name: called, arguments: JSON.stringify(input ?? {}) } });
   },
   tool_result(name, { tool_use_id, content }, { results }) {
-    if (typeof tool_use_id !== "string") throw wrong(`${name}.tool_use_id`, tool_use_id, "a string");
+    if (typeof tool_use_id !== "string") throw invalid(`${name}.tool_use_id`, tool_use_id, "a string");
     results.push({ role: "tool", tool_call_id: tool_use_id, content: blockTexts(`${name}.content`, content ?? "") });
   },
 };
@@ -88,25 +88,25 @@ const BLOCKS: Readonly<Record<string, (name: string, block: Fields, parts: Parts
 /** Returns the text of a string or of a list of text blocks. */
 function blockTexts(name: string, content: unknown): string {
   if (typeof content === "string") return content;
-  if (!Array.isArray(content)) throw wrong(name, content, "a string or a list of text blocks");
+  if (!Array.isArray(content)) throw invalid(name, content, "a string or a list of text blocks");
   const texts = content.map((block: unknown, index) => {
     if (isRecord(block) && block.type === "text" && typeof block.text === "string") return block.text;
-    throw wrong(`${name}[${index}]`, block, "a block of the type text, the only type that this model supports");
+    throw invalid(`${name}[${index}]`, block, "a block of the type text, the only type that this model supports");
   });
   return texts.join("\n");
 }
 
 function readStops(stops: unknown): unknown {
   if (Array.isArray(stops)) return stops;
-  throw wrong("stop_sequences", stops, "a list of strings");
+  throw invalid("stop_sequences", stops, "a list of strings");
 }
 
 function readTools(tools: unknown): object[] {
-  if (!Array.isArray(tools)) throw wrong("tools", tools, "a list of tools");
+  if (!Array.isArray(tools)) throw invalid("tools", tools, "a list of tools");
   return tools.map((tool: unknown, index) => {
     const at = `tools[${index}]`;
-    if (!isRecord(tool)) throw wrong(at, tool, 'an object such as {"name": …, "input_schema": …}');
-    if (!isRecord(tool.input_schema)) throw wrong(`${at}.input_schema`, tool.input_schema, "a JSON schema");
+    if (!isRecord(tool)) throw invalid(at, tool, 'an object such as {"name": …, "input_schema": …}');
+    if (!isRecord(tool.input_schema)) throw invalid(`${at}.input_schema`, tool.input_schema, "a JSON schema");
     const { name, input_schema: parameters } = tool;
     return { type: "function", function: { name, description: readText(tool, "description"), parameters } };
   });
@@ -114,7 +114,7 @@ function readTools(tools: unknown): object[] {
 
 function readChoice(choice: unknown): Fields {
   if (choice === undefined) return {};
-  if (!isRecord(choice)) throw wrong("tool_choice", choice, 'an object such as {"type": "auto"}');
+  if (!isRecord(choice)) throw invalid("tool_choice", choice, 'an object such as {"type": "auto"}');
   const common = { parallel_tool_calls: choice.disable_parallel_tool_use !== true };
   switch (choice.type) {
     case "none":
@@ -125,21 +125,21 @@ function readChoice(choice: unknown): Fields {
     case "tool":
       return { tool_choice: { type: "function", function: { name: choice.name } }, ...common };
     default:
-      throw wrong("tool_choice.type", choice.type, '"auto", "any", "tool" or "none"');
+      throw invalid("tool_choice.type", choice.type, '"auto", "any", "tool" or "none"');
   }
 }
 
 function readThinking(thinking: unknown): Fields | undefined {
   if (thinking === undefined) return undefined;
   if (!isRecord(thinking))
-    throw wrong("thinking", thinking, 'an object such as {"type": "enabled", "budget_tokens": 1024}');
+    throw invalid("thinking", thinking, 'an object such as {"type": "enabled", "budget_tokens": 1024}');
   const isKnown = ["enabled", "adaptive", "disabled"].includes(String(thinking.type));
-  if (!isKnown) throw wrong("thinking.type", thinking.type, '"enabled", "adaptive" or "disabled"');
+  if (!isKnown) throw invalid("thinking.type", thinking.type, '"enabled", "adaptive" or "disabled"');
   return { enable_thinking: thinking.type !== "disabled" };
 }
 
 function readFormat(config: unknown): Fields | undefined {
-  if (!isRecord(config ?? {})) throw wrong("output_config", config, "an object");
+  if (!isRecord(config ?? {})) throw invalid("output_config", config, "an object");
   const format = isRecord(config) ? config.format : undefined;
   if (!isRecord(format)) return undefined;
   return { type: format.type, json_schema: { name: "json_schema", schema: format.schema } };

@@ -1,18 +1,18 @@
 import { randomUuid } from "../../../../util/uuid.js";
 import type { Pace } from "../pace.js";
-import { type Piece, type ReplyEnd, reply } from "../reply.js";
+import { type ReplyEnd, type ReplyPart, reply } from "../reply.js";
 import { callsOf, readReply, textOf } from "./openai-response.js";
 import type { TextRequest } from "./text-request.js";
 
 /** Returns the body of a non-streamed response of `/v1/messages`. */
-export async function anthropicAnswer(request: TextRequest, signal: AbortSignal, pace: Pace): Promise<object> {
+export async function anthropicResponse(request: TextRequest, signal: AbortSignal, pace: Pace): Promise<object> {
   const end = await readReply(reply(request, signal, pace));
-  const thinking = textOf(end.pieces, "reasoning");
-  const text = textOf(end.pieces, "text");
+  const thinking = textOf(end.parts, "reasoning");
+  const text = textOf(end.parts, "text");
   const content = [
     ...(thinking === "" ? [] : [{ type: "thinking", thinking, signature: SIGNATURE }]),
     ...(text === "" ? [] : [{ type: "text", text }]),
-    ...callsOf(end.pieces).map((call) => ({
+    ...callsOf(end.parts).map((call) => ({
       type: "tool_use",
       id: call.id,
       name: call.name,
@@ -27,7 +27,7 @@ export async function* anthropicEvents(request: TextRequest, signal: AbortSignal
   const message = { ...head(request), content: [], stop_reason: null, stop_sequence: null, usage: usageOf(request, 0) };
   yield event("message_start", { message });
   yield event("ping", {});
-  const pieces = reply(request, signal, pace);
+  const parts = reply(request, signal, pace);
   let index = -1;
   let open: string | undefined;
   const close = () => {
@@ -35,7 +35,7 @@ export async function* anthropicEvents(request: TextRequest, signal: AbortSignal
     return open === undefined ? "" : `${signature}${event("content_block_stop", { index })}`;
   };
   for (;;) {
-    const { done, value } = await pieces.next();
+    const { done, value } = await parts.next();
     if (done) {
       const closing = close();
       if (closing !== "") yield closing;
@@ -89,23 +89,23 @@ function parseInput(text: string): object {
 }
 
 /** Returns the initial form of the block that a part belongs to. */
-function blockOf(piece: Piece): { readonly type: string } {
-  switch (piece.kind) {
+function blockOf(part: ReplyPart): { readonly type: string } {
+  switch (part.kind) {
     case "text":
       return { type: "text", text: "" } as { type: string };
     case "reasoning":
       return { type: "thinking", thinking: "", signature: "" } as { type: string };
     case "call":
-      return { type: "tool_use", id: piece.id, name: piece.name, input: {} } as { type: string };
+      return { type: "tool_use", id: part.id, name: part.name, input: {} } as { type: string };
     case "arguments":
       return { type: "tool_use" };
   }
 }
 
-function deltaOf(piece: Exclude<Piece, { kind: "call" }>): object {
-  if (piece.kind === "text") return { type: "text_delta", text: piece.text };
-  if (piece.kind === "reasoning") return { type: "thinking_delta", thinking: piece.text };
-  return { type: "input_json_delta", partial_json: piece.text };
+function deltaOf(part: Exclude<ReplyPart, { kind: "call" }>): object {
+  if (part.kind === "text") return { type: "text_delta", text: part.text };
+  if (part.kind === "reasoning") return { type: "thinking_delta", thinking: part.text };
+  return { type: "input_json_delta", partial_json: part.text };
 }
 
 function blockDelta(index: number, delta: object): string {

@@ -2,14 +2,14 @@ import { isRecord } from "../../../../util/realms.js";
 import { formattedText } from "../output-format.js";
 import { LLM_CONTEXT_TOKENS, type LlmSettings, readModel } from "../settings.js";
 import { chooseCalls } from "../tools.js";
-import { type Fields, readBoolean, readText, wrong } from "./fields.js";
+import { type Fields, invalid, readBoolean, readText } from "./fields.js";
 import { readTextRequest, type TextRequest } from "./text-request.js";
 
 /** Reads the body of `/v1/chat/completions`. Throws an `LlmRefusal` if it is invalid. */
 export function readChatRequest(fields: Fields, settings: LlmSettings): TextRequest {
   const model = readModel(fields, settings);
   const { messages } = fields;
-  if (!Array.isArray(messages) || messages.length === 0) throw wrong("messages", messages, "a list of messages");
+  if (!Array.isArray(messages) || messages.length === 0) throw invalid("messages", messages, "a list of messages");
   const texts = messages.map(readMessage);
   const roles = messages.map(({ role }: Fields) => role);
   const prompt = texts.at(roles.lastIndexOf("user")) as string;
@@ -31,32 +31,32 @@ const ROLES: readonly unknown[] = ["system", "developer", "user", "assistant", "
 
 function readMessage(message: unknown, index: number): string {
   const name = `messages[${index}]`;
-  if (!isRecord(message)) throw wrong(name, message, "an object with a role and a content");
+  if (!isRecord(message)) throw invalid(name, message, "an object with a role and a content");
   const { role, content, tool_calls } = message;
-  if (!ROLES.includes(role)) throw wrong(`${name}.role`, role, `one of ${ROLES.join(", ")}`);
-  if (!Array.isArray(tool_calls ?? [])) throw wrong(`${name}.tool_calls`, tool_calls, "a list of calls");
+  if (!ROLES.includes(role)) throw invalid(`${name}.role`, role, `one of ${ROLES.join(", ")}`);
+  if (!Array.isArray(tool_calls ?? [])) throw invalid(`${name}.tool_calls`, tool_calls, "a list of calls");
   if (role === "tool") readText(message, "tool_call_id");
   if (typeof content === "string") return content;
   // An assistant message that only calls functions has no text.
   if (role === "assistant" && (content === undefined || content === null)) return "";
-  if (!Array.isArray(content)) throw wrong(`${name}.content`, content, "a string or a list of parts");
+  if (!Array.isArray(content)) throw invalid(`${name}.content`, content, "a string or a list of parts");
   return content.map((part: unknown, at) => readPart(`${name}.content[${at}]`, part)).join("\n");
 }
 
 function readPart(name: string, part: unknown): string {
-  if (!isRecord(part)) throw wrong(name, part, 'an object such as {"type": "text", "text": "…"}');
-  if (part.type !== "text") throw wrong(`${name}.type`, part.type, '"text", the only type that this model supports');
-  if (typeof part.text !== "string") throw wrong(`${name}.text`, part.text, "a string");
+  if (!isRecord(part)) throw invalid(name, part, 'an object such as {"type": "text", "text": "…"}');
+  if (part.type !== "text") throw invalid(`${name}.type`, part.type, '"text", the only type that this model supports');
+  if (typeof part.text !== "string") throw invalid(`${name}.text`, part.text, "a string");
   return part.text;
 }
 
 /** Whether the reply includes reasoning: requested as for the chat templates of Qwen3 and DeepSeek, or by the model's name. */
 function isReasoning(fields: Fields, model: string): boolean {
   const options = fields.chat_template_kwargs ?? {};
-  if (!isRecord(options)) throw wrong("chat_template_kwargs", options, "an object");
-  const standard = model.endsWith("-reasoning");
-  const isWanted = readBoolean(options, "thinking") || readBoolean(options, "enable_thinking", standard);
-  return isWanted && readBoolean(fields, "include_reasoning", true);
+  if (!isRecord(options)) throw invalid("chat_template_kwargs", options, "an object");
+  const fallback = model.endsWith("-reasoning");
+  const isIncluded = readBoolean(options, "thinking") || readBoolean(options, "enable_thinking", fallback);
+  return isIncluded && readBoolean(fields, "include_reasoning", true);
 }
 
 function reasoningAbout(prompt: string, messages: number): string {

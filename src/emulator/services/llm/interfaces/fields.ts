@@ -30,35 +30,35 @@ export function parseFields(text: string): Fields {
   throw new LlmRefusal(`the request is ${show(fields)}: it must be a JSON object`);
 }
 
-/** Creates the refusal of a field's value. `right` describes the allowed values. */
-export function wrong(name: string, value: unknown, right: string): LlmRefusal {
-  return new LlmRefusal(`${name} is ${show(value)}: it must be ${right}`, name);
+/** Creates the refusal of a field's value. `expected` describes the allowed values. */
+export function invalid(name: string, value: unknown, expected: string): LlmRefusal {
+  return new LlmRefusal(`${name} is ${show(value)}: it must be ${expected}`, name);
 }
 
 /** Reads a boolean. Like vLLM, it also accepts the strings "true" and "false". */
-export function readBoolean(fields: Fields, name: string, standard = false): boolean {
-  const value = fields[name] ?? standard;
+export function readBoolean(fields: Fields, name: string, fallback = false): boolean {
+  const value = fields[name] ?? fallback;
   if (typeof value === "boolean") return value;
   if (value === "true" || value === "false") return value === "true";
-  throw wrong(name, value, "true or false");
+  throw invalid(name, value, "true or false");
 }
 
-/** Reads a number. `right` describes the numbers that `isRight` accepts. */
+/** Reads a number. `expected` describes the numbers that `isValid` accepts. */
 export function readNumber(
   fields: Fields,
   name: string,
-  right: string,
-  standard: number,
-  isRight: (value: number) => boolean,
+  expected: string,
+  fallback: number,
+  isValid: (value: number) => boolean,
 ): number {
-  const value = fields[name] ?? standard;
-  if (typeof value === "number" && isRight(value)) return value;
-  throw wrong(name, value, right);
+  const value = fields[name] ?? fallback;
+  if (typeof value === "number" && isValid(value)) return value;
+  throw invalid(name, value, expected);
 }
 
 /** Reads an optional string. */
 export function readText(fields: Fields, name: string): string | undefined {
   const value = fields[name] ?? undefined;
   if (value === undefined || typeof value === "string") return value;
-  throw wrong(name, value, "a string");
+  throw invalid(name, value, "a string");
 }

@@ -17,12 +17,12 @@ export function answer(
 }
 
 /** Creates a JSON response. */
-export function answerJson(status: number, value: object, headers?: Readonly<Record<string, string>>): Response {
+export function jsonResponse(status: number, value: object, headers?: Readonly<Record<string, string>>): Response {
   return answer(JSON.stringify(value), "application/json", status, headers);
 }
 
 /** Creates a response that sends each text of a generator as one chunk. The stream fails when the caller disconnects. */
-export function answerStream(contentType: string, texts: AsyncGenerator<string>, signal: AbortSignal): Response {
+export function streamResponse(contentType: string, texts: AsyncGenerator<string>, signal: AbortSignal): Response {
   const encoder = new TextEncoder();
   const body = new ReadableStream<Uint8Array>(
     {
@@ -40,8 +40,8 @@ export function answerStream(contentType: string, texts: AsyncGenerator<string>,
 }
 
 /** Creates a response of server-sent events. */
-export function answerEvents(texts: AsyncGenerator<string>, signal: AbortSignal): Response {
-  return answerStream("text/event-stream; charset=utf-8", texts, signal);
+export function eventStreamResponse(texts: AsyncGenerator<string>, signal: AbortSignal): Response {
+  return streamResponse("text/event-stream; charset=utf-8", texts, signal);
 }
 
 /** Decodes UTF-8. */
@@ -67,8 +67,8 @@ const ANTHROPIC_TYPES: Readonly<Record<number, string>> = {
 };
 
 /** Creates the error response to a refused request, in the form of the interface that the path belongs to. */
-export function answerRefusal(refusal: LlmRefusal, path: string, { errors }: LlmSettings): Response {
-  return answerJson(refusal.status, refusalBody(refusal, path, errors));
+export function refusalResponse(refusal: LlmRefusal, path: string, { errors }: LlmSettings): Response {
+  return jsonResponse(refusal.status, refusalBody(refusal, path, errors));
 }
 
 function refusalBody(

@@ -1,6 +1,6 @@
 import { randomUuid } from "../../../../util/uuid.js";
 import type { Pace } from "../pace.js";
-import { type Piece, type Reply, type ReplyEnd, reply } from "../reply.js";
+import { type Reply, type ReplyEnd, type ReplyPart, reply } from "../reply.js";
 import type { TextRequest } from "./text-request.js";
 
 /** The differences between the responses of OpenAI's two interfaces. */
@@ -9,11 +9,11 @@ export interface OpenAiForm {
   readonly object: string;
   readonly chunkObject: string;
   /** Returns the content of a choice in a non-streamed response. */
-  whole(pieces: readonly Piece[]): object;
+  whole(parts: readonly ReplyPart[]): object;
   /** The content of the choice in the first chunk; undefined if the response does not start with such a chunk. */
   readonly first: object | undefined;
   /** Returns the content of the choice in a chunk. The last chunk has no part. */
-  chunk(piece: Piece | undefined): object;
+  chunk(part: ReplyPart | undefined): object;
 }
 
 /** The responses of `/v1/chat/completions`. */
@@ -21,9 +21,9 @@ export const CHAT: OpenAiForm = {
   idPrefix: "chatcmpl-",
   object: "chat.completion",
   chunkObject: "chat.completion.chunk",
-  whole: (pieces) => ({ message: messageOf(pieces) }),
+  whole: (parts) => ({ message: messageOf(parts) }),
   first: { delta: { role: "assistant", content: "" } },
-  chunk: (piece) => ({ delta: deltaOf(piece) }),
+  chunk: (part) => ({ delta: deltaOf(part) }),
 };
 
 /** The responses of `/v1/completions`. */
@@ -31,30 +31,30 @@ export const COMPLETION: OpenAiForm = {
   idPrefix: "cmpl-",
   object: "text_completion",
   chunkObject: "text_completion",
-  whole: (pieces) => ({ text: textOf(pieces, "text") }),
+  whole: (parts) => ({ text: textOf(parts, "text") }),
   first: undefined,
-  chunk: (piece) => ({ text: piece?.kind === "text" ? piece.text : "" }),
+  chunk: (part) => ({ text: part?.kind === "text" ? part.text : "" }),
 };
 
 /** Joins the text of all parts of a kind. */
-export function textOf(pieces: readonly Piece[], kind: "text" | "reasoning"): string {
-  return pieces.map((piece) => (piece.kind === kind ? piece.text : "")).join("");
+export function textOf(parts: readonly ReplyPart[], kind: "text" | "reasoning"): string {
+  return parts.map((part) => (part.kind === kind ? part.text : "")).join("");
 }
 
 /** Returns the calls in the parts of a reply, each with its complete arguments. */
-export function callsOf(pieces: readonly Piece[]): { id: string; name: string; arguments: string }[] {
+export function callsOf(parts: readonly ReplyPart[]): { id: string; name: string; arguments: string }[] {
   const calls: { id: string; name: string; arguments: string }[] = [];
-  for (const piece of pieces) {
-    if (piece.kind === "call") calls.push({ id: piece.id, name: piece.name, arguments: "" });
-    if (piece.kind === "arguments") calls[piece.index]!.arguments += piece.text;
+  for (const part of parts) {
+    if (part.kind === "call") calls.push({ id: part.id, name: part.name, arguments: "" });
+    if (part.kind === "arguments") calls[part.index]!.arguments += part.text;
   }
   return calls;
 }
 
-function messageOf(pieces: readonly Piece[]): object {
-  const content = textOf(pieces, "text");
-  const reasoning = textOf(pieces, "reasoning");
-  const calls = callsOf(pieces).map(({ id, name, arguments: text }) => ({
+function messageOf(parts: readonly ReplyPart[]): object {
+  const content = textOf(parts, "text");
+  const reasoning = textOf(parts, "reasoning");
+  const calls = callsOf(parts).map(({ id, name, arguments: text }) => ({
     id,
     type: "function",
     function: { name, arguments: text },
@@ -68,34 +68,34 @@ function messageOf(pieces: readonly Piece[]): object {
   };
 }
 
-function deltaOf(piece: Piece | undefined): object {
-  switch (piece?.kind) {
+function deltaOf(part: ReplyPart | undefined): object {
+  switch (part?.kind) {
     case undefined:
       return {};
     case "text":
-      return { content: piece.text };
+      return { content: part.text };
     case "reasoning":
-      return { reasoning_content: piece.text };
+      return { reasoning_content: part.text };
     case "call": {
-      const { index, id, name } = piece;
+      const { index, id, name } = part;
       return { tool_calls: [{ index, id, type: "function", function: { name, arguments: "" } }] };
     }
     case "arguments":
-      return { tool_calls: [{ index: piece.index, function: { arguments: piece.text } }] };
+      return { tool_calls: [{ index: part.index, function: { arguments: part.text } }] };
   }
 }
 
 /** The parts and the result of a complete reply. */
 export interface WholeReply extends ReplyEnd {
-  readonly pieces: readonly Piece[];
+  readonly parts: readonly ReplyPart[];
 }
 
 /** Reads a reply to its end. */
-export async function readReply(pieces: Reply): Promise<WholeReply> {
-  const read: Piece[] = [];
+export async function readReply(parts: Reply): Promise<WholeReply> {
+  const read: ReplyPart[] = [];
   for (;;) {
-    const { done, value } = await pieces.next();
-    if (done) return { ...value, pieces: read };
+    const { done, value } = await parts.next();
+    if (done) return { ...value, parts: read };
     read.push(value);
   }
 }
@@ -110,14 +110,14 @@ function replies(request: TextRequest, signal: AbortSignal, pace: Pace): Reply[]
 }
 
 /** Returns the body of a non-streamed response. */
-export async function openAiAnswer(
+export async function openAiResponse(
   form: OpenAiForm,
   request: TextRequest,
   signal: AbortSignal,
   pace: Pace,
 ): Promise<object> {
   const read = await Promise.all(replies(request, signal, pace).map(readReply));
-  const choices = read.map(({ pieces, finishReason }, index) => choice(index, form.whole(pieces), finishReason));
+  const choices = read.map(({ parts, finishReason }, index) => choice(index, form.whole(parts), finishReason));
   const completionTokens = read.reduce((sum, each) => sum + each.completionTokens, 0);
   return { ...head(form, form.object, request), choices, usage: usageOf(request, completionTokens) };
 }
@@ -133,14 +133,14 @@ export async function* openAiChunks(
   pace: Pace,
 ): AsyncGenerator<object> {
   const common = { ...head(form, form.chunkObject, request), ...(request.includesUsage ? { usage: null } : {}) };
-  let open = replies(request, signal, pace).map((pieces, index) => ({ pieces, index }));
+  let open = replies(request, signal, pace).map((parts, index) => ({ parts, index }));
   if (form.first !== undefined) {
     for (const { index } of open) yield { ...common, choices: [choice(index, form.first, null)] };
   }
   let completionTokens = 0;
   while (open.length > 0) {
     for (const each of open) {
-      const { done, value } = await each.pieces.next();
+      const { done, value } = await each.parts.next();
       if (done) {
         completionTokens += value.completionTokens;
         open = open.filter((other) => other !== each);

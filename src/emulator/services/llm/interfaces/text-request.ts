@@ -4,7 +4,7 @@ import type { Sampling } from "../../../models/language-model.js";
 import { tokenize } from "../../../models/ngram.js";
 import { LLM_CONTEXT_TOKENS, type LlmSettings, readModel } from "../settings.js";
 import type { ToolCall } from "../tools.js";
-import { type Fields, LlmRefusal, readBoolean, readNumber, wrong } from "./fields.js";
+import { type Fields, invalid, LlmRefusal, readBoolean, readNumber } from "./fields.js";
 
 /** A request for text, independent of the interface through which it arrived. */
 export interface TextRequest {
@@ -40,7 +40,7 @@ export function readCompletionRequest(fields: Fields, settings: LlmSettings): Te
   refuse(fields, COMPLETION_UNSUPPORTED);
   const prompts = Array.isArray(fields.prompt) ? (fields.prompt as unknown[]) : [fields.prompt];
   const [prompt] = prompts;
-  if (typeof prompt !== "string" || prompts.length !== 1) throw wrong("prompt", fields.prompt, "one string");
+  if (typeof prompt !== "string" || prompts.length !== 1) throw invalid("prompt", fields.prompt, "one string");
   // 16 tokens are the default of OpenAI's interface.
   return { model, ...readTextRequest(fields, { prompt, texts: [prompt], maxTokens: 16, isMessage: false }) };
 }
@@ -96,11 +96,11 @@ export function readTextRequest(
   const limit = (fields.max_completion_tokens ?? undefined) === undefined ? "max_tokens" : "max_completion_tokens";
   const room = `an integer from 1 to ${left}, since the context is ${LLM_CONTEXT_TOKENS} and the prompt has ${promptTokens}`;
   const seed = fields.seed ?? undefined;
-  if (seed !== undefined && !Number.isInteger(seed)) throw wrong("seed", seed, "an integer");
+  if (seed !== undefined && !Number.isInteger(seed)) throw invalid("seed", seed, "an integer");
   const isStreamed = readBoolean(fields, "stream");
   const options = fields.stream_options ?? undefined;
-  if (options !== undefined && !isStreamed) throw wrong("stream_options", options, "omitted unless stream is true");
-  if (options !== undefined && !isRecord(options)) throw wrong("stream_options", options, "an object");
+  if (options !== undefined && !isStreamed) throw invalid("stream_options", options, "omitted unless stream is true");
+  if (options !== undefined && !isRecord(options)) throw invalid("stream_options", options, "an object");
   const temperature = readNumber(
     fields,
     "temperature",
@@ -137,8 +137,8 @@ const isCount = (value: number): boolean => Number.isInteger(value) && value >= 
 const isTopK = (value: number): boolean => Number.isInteger(value) && value >= -1;
 
 function readCount(fields: Fields, temperature: number): number {
-  const right = `an integer from 1 to ${MAX_COUNT}`;
-  const count = readNumber(fields, "n", right, 1, (n) => isCount(n) && n <= MAX_COUNT);
+  const expected = `an integer from 1 to ${MAX_COUNT}`;
+  const count = readNumber(fields, "n", expected, 1, (n) => isCount(n) && n <= MAX_COUNT);
   if (count === 1 || temperature > 0) return count;
   throw new LlmRefusal(`n must be 1 when using greedy sampling, got ${count}.`, "n");
 }
@@ -146,5 +146,5 @@ function readCount(fields: Fields, temperature: number): number {
 function readStops(value: unknown): readonly string[] {
   const stops: unknown[] = Array.isArray(value) ? value : [value];
   if (stops.every((stop) => typeof stop === "string" && stop !== "")) return stops as string[];
-  throw wrong("stop", value, "a non-empty string, or a list of them");
+  throw invalid("stop", value, "a non-empty string, or a list of them");
 }

@@ -21,7 +21,7 @@ interface Choice {
 }
 
 /** Builds the response of the second generation from the `/v1/completions` chunks of an engine. */
-export class AnswerBuilder {
+export class ResponseBuilder {
   readonly #request: OpenAiRequest;
   readonly #countTokens: (text: string) => number;
   /** The last chunk, which is repeated at the end of a chat. */
@@ -61,7 +61,7 @@ export class AnswerBuilder {
     if ((isChat || !isStream) && (this.#current?.choices.length ?? 0) > 1) {
       throw new EngineError(`post-processor failed: ${kind} response has more than one choice`);
     }
-    const value = isStream ? this.#streamed(isEnd) : this.#wholeAnswer(isEnd);
+    const value = isStream ? this.#streamed(isEnd) : this.#completeResponse(isEnd);
     if (!isChat) this.#current = undefined;
     return value && toJson(value);
   }
@@ -88,8 +88,9 @@ export class AnswerBuilder {
     return chunk(choice.index, choice.text, "");
   }
 
-  #wholeAnswer(isEnd: boolean): object | undefined {
-    if (isEnd) return this.#whole && (this.#request.isChat ? chatAnswer(this.#whole) : completionAnswer(this.#whole));
+  #completeResponse(isEnd: boolean): object | undefined {
+    if (isEnd)
+      return this.#whole && (this.#request.isChat ? chatResponse(this.#whole) : completionResponse(this.#whole));
     const current = this.#current as Completion;
     this.#whole ??= { first: current, text: "", finishReason: "", usage: current.usage };
     const choice = current.choices[0];
@@ -115,7 +116,7 @@ export class AnswerBuilder {
 
 type Whole = NonNullable<{ first: Completion; text: string; finishReason: string; usage: object | null }>;
 
-function chatAnswer({ first, text, finishReason, usage }: Whole): object {
+function chatResponse({ first, text, finishReason, usage }: Whole): object {
   return {
     id: chatId(first),
     object: "chat.completion",
@@ -133,7 +134,7 @@ function chatAnswer({ first, text, finishReason, usage }: Whole): object {
   };
 }
 
-function completionAnswer({ first, text, finishReason, usage }: Whole): object {
+function completionResponse({ first, text, finishReason, usage }: Whole): object {
   return {
     id: chatId(first),
     object: first.object,
