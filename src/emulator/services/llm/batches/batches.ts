@@ -217,7 +217,11 @@ export class Batches {
     await Promise.all(Array.from({ length: CONCURRENCY }, () => work().catch(stop)));
   }
 
-  async #runRequest(path: string, body: Fields, signal: AbortSignal): Promise<{ status_code: number; result: unknown }> {
+  async #runRequest(
+    path: string,
+    body: Fields,
+    signal: AbortSignal,
+  ): Promise<{ status_code: number; result: unknown }> {
     if (body.stream === true) return { status_code: 400, result: STREAMED };
     const response = await this.#send(path, body, signal);
     const result: unknown = await response.json();
