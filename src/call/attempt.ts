@@ -5,8 +5,8 @@ import { type Timeouts, TimerEntry } from "../util/timing/timers.js";
 import type { CallPlan } from "./call-plan.js";
 
 /**
- * One attempt of a call: the request that a transport sees, its clock, and its one way to be ended early. Its members are
- * not `#private`: it is made for each attempt, and those cost more to set up.
+ * One attempt of a call: the request that the transport receives, its timeout and its cancellation. Its members are not `#private`,
+ * because an instance is created for each attempt and private members take longer to initialize.
  */
 export class Attempt extends TimerEntry implements TransportRequest {
   readonly method: string;
@@ -19,20 +19,22 @@ export class Attempt extends TimerEntry implements TransportRequest {
   readonly onUploadProgress: TransportRequest["onUploadProgress"];
   readonly repeatable: boolean;
   exchange: Exchange | undefined = undefined;
-  readonly self: unknown = this;
   partial: TransportRequest["partial"] = undefined;
-  phase: "connect" | "headers" | "body" = "headers";
-  /** True when it was ended by its own clock: asked before any runtime's word for what happened. */
+  /** Called when the transport receives the response headers. */
+  onHead: (() => void) | undefined = undefined;
+  /** Whether the timeout of the attempt fired. Takes precedence over the error that the transport reports. */
   expired = false;
 
   private readonly timeouts: Timeouts;
   private readonly timeout: number;
+  private currentPhase: TransportRequest["phase"] = "headers";
   private settled = false;
-  private cancelled = false;
+  private canceled = false;
   private reason: unknown = undefined;
   private controller: AbortController | undefined = undefined;
   private reject: ((reason: unknown) => void) | undefined = undefined;
 
+  /** `timeout` is in milliseconds; `Infinity` disables it. The headers include those of the authorization. */
   constructor(
     plan: CallPlan,
     headers: readonly HeaderPair[],
@@ -54,58 +56,68 @@ export class Attempt extends TimerEntry implements TransportRequest {
     this.timeout = timeout;
   }
 
-  /** Whether nobody waits for it any more. */
+  /** Whether the attempt has ended. A response that arrives later must be discarded. */
   get isOver(): boolean {
     return this.settled;
+  }
+
+  get phase(): TransportRequest["phase"] {
+    return this.currentPhase;
+  }
+
+  /** Set by the transport. */
+  set phase(phase: TransportRequest["phase"]) {
+    this.currentPhase = phase;
+    if (phase === "body") this.onHead?.();
   }
 
   get signal(): AbortSignal {
     if (this.controller === undefined) {
       this.controller = new AbortController();
-      // Who asks only now must not go on for ever.
-      if (this.cancelled) this.controller.abort(this.reason);
+      // Already canceled: a signal created now must start out aborted.
+      if (this.canceled) this.controller.abort(this.reason);
     }
     return this.controller.signal;
   }
 
-  /** Starts the clock, which runs until `settle`. To be called before the transport is. */
+  /** Starts the timeout, which runs until `settle`. Call it before the transport's `send`. */
   start(): void {
     if (this.timeout !== Number.POSITIVE_INFINITY) this.timeouts.start(this, this.timeout);
   }
 
-  /** Waits for what the transport gives. Rejects at once when the attempt is cancelled or expires. */
+  /** Resolves with the response of the transport. Rejects at once when the attempt is canceled or times out. */
   until<T>(sent: Promise<T>): Promise<T> {
-    // An exchange rejects by itself when it is cancelled; other transports may be slow to notice, or never do.
+    // An exchange rejects when it is canceled. Transports without one may ignore the signal, or notice it late.
     return this.exchange === undefined ? this.outlive(sent) : sent;
   }
 
-  /** Waits for work that may not end by itself when the attempt is cancelled. */
+  /** Settles as `work` does. Rejects at once when the attempt is canceled or times out, even if `work` never settles. */
   outlive<T>(work: Promise<T>): Promise<T> {
     return new Promise((resolve, reject) => {
-      if (this.cancelled) reject(this.reason);
+      if (this.canceled) reject(this.reason);
       this.reject = reject;
       work.then(resolve, reject);
     });
   }
 
-  /** Starts the clock anew: what the transport did before was its own preparation. */
+  /** Restarts the timeout. Called by a transport that had to load or connect first: that time does not count. */
   onDispatch(): void {
     if (this.settled) return;
     this.timeouts.stop(this);
     this.start();
   }
 
-  /** Stops the clock: the last byte is decoded, or the attempt has failed. */
+  /** Stops the timeout, after the last byte was decoded or the attempt failed. */
   settle(): void {
     this.settled = true;
     this.timeouts.stop(this);
   }
 
-  /** Ends the attempt with `reason`, whether or not the transport listens. */
+  /** Ends the attempt with `reason`, whether or not the transport observes the signal. */
   cancel(reason: unknown): void {
     if (this.settled) return;
     this.settle();
-    this.cancelled = true;
+    this.canceled = true;
     this.reason = reason;
     this.reject?.(reason);
     this.exchange?.cancel(reason);

@@ -3,10 +3,11 @@ import { checkTokenText } from "../config/validate.js";
 import { EasUnsupportedError } from "../errors.js";
 import type { HeaderPair, Platform, Signer } from "../platform/contract.js";
 import { argumentTypeError } from "../util/argument-errors.js";
+import { raceAbort } from "../util/timing/abort.js";
 import type { CallPlan } from "./call-plan.js";
 import type { Secrets } from "./failures/redact.js";
 
-/** How this request is to be authorised: `"auto"` is decided here. */
+/** Resolves `"auto"` to the scheme for one request. Throws `EasUnsupportedError` where signatures are not available. */
 export function resolveAuth(
   auth: Auth,
   platform: Platform,
@@ -14,7 +15,7 @@ export function resolveAuth(
 ): Exclude<Auth, "auto"> {
   if (auth === "signature" && platform.signer === undefined) {
     throw new EasUnsupportedError(
-      'auth "signature" is not available in browsers: the signature covers the Date header, which pages cannot set; use "token", or a relay that keeps the token on a server',
+      'auth "signature" is not available in browsers: the signature covers the Date header, which pages cannot set. Use "token", or a relay that keeps the token on a server',
     );
   }
   if (auth !== "auto") return auth;
@@ -23,7 +24,7 @@ export function resolveAuth(
   return signs ? "signature" : "token";
 }
 
-/** All headers of a call whose authorization is the same in all attempts: no token, or a fixed one that is sent as it is. */
+/** Returns all headers of a call if they are the same in each attempt: without a token, or with a constant, unsigned one. */
 export function fixedHeaders(
   headers: readonly HeaderPair[],
   auth: Exclude<Auth, "auto">,
@@ -37,13 +38,13 @@ function tokenHeader(auth: "token" | "bearer", token: string): HeaderPair {
   if (!/^[\x20-\x7e\x80-\xff]*$/.test(token)) {
     throw argumentTypeError(
       "ERR_EAS_ARG_TOKEN",
-      'the token has a control character or one outside Latin-1, so it cannot be a header: only auth "signature" can use it',
+      'token has a control character or a character outside Latin-1, which headers cannot carry: only auth "signature" supports it',
     );
   }
   return ["authorization", auth === "bearer" ? `Bearer ${token}` : token];
 }
 
-/** The headers that prove who sends. */
+/** Returns the headers that authenticate one attempt. `signer` is required for the scheme `"signature"`. */
 export function authorize(
   plan: CallPlan,
   token: string,
@@ -55,23 +56,23 @@ export function authorize(
   return [tokenHeader(auth, token)];
 }
 
-/** Origins for which the check below was done. One check per process is enough. */
+/** Origins that `warnIfPlain` has checked. It warns once per process. */
 const checkedOrigins = /* @__PURE__ */ new Set<string>();
 
-/** Warns once for each public host to which a token is about to be sent over plain http. */
+/** Warns once for each public host before a token is sent to it over plain http. */
 export function warnIfPlain(plan: CallPlan): void {
   const { origin } = plan.target;
   if (origin.startsWith("https:") || checkedOrigins.has(origin)) return;
   checkedOrigins.add(origin);
-  // A logger may throw.
+  // The import may fail offline, and a logger may throw.
   import("./lazy.js").then(({ warnOfPlainToken }) => warnOfPlainToken(plan)).catch(() => {});
 }
 
-/** Tokens that are remembered of each function: a service may echo one of an earlier attempt. */
+/** Number of recent tokens to remember for each token function. A service may echo the token of an earlier attempt. */
 const REMEMBERED = 8;
 const remembered = /* @__PURE__ */ new WeakMap<Exclude<Token, string>, string[]>();
 
-/** What errors must not show: the token of the attempt, and the tokens that the same function has returned lately. */
+/** Returns the tokens to redact in errors: that of the attempt, and those that the same function has returned recently. */
 export function secretsOf(source: Token | undefined, token: string): Secrets {
   if (typeof source !== "function") return (source ?? token).trim();
   const known = remembered.get(source) ?? [];
@@ -80,9 +81,25 @@ export function secretsOf(source: Token | undefined, token: string): Secrets {
   return remembered.get(source) as string[];
 }
 
-/** Returns the token, or asks the function that the caller gave for it. */
+/** Returns the token, or calls the token function of the caller. */
 export function currentToken(token: Token | undefined): string | Promise<string> {
   if (typeof token !== "function") return token ?? "";
   const given = token();
   return typeof given === "string" ? checkTokenText(given) : Promise.resolve(given).then(checkTokenText);
+}
+
+/**
+ * Returns the headers of one unsigned attempt, and the token that they contain. Rejects with the signal's reason if it fires while
+ * the token function runs.
+ */
+export async function attemptHeaders(
+  plan: CallPlan,
+  signal: AbortSignal | undefined,
+): Promise<{ readonly headers: readonly HeaderPair[]; readonly token: string }> {
+  signal?.throwIfAborted();
+  const given = currentToken(plan.token);
+  const token = typeof given === "string" || signal === undefined ? await given : await raceAbort(given, signal);
+  signal?.throwIfAborted();
+  if (token === "") return { headers: plan.headers, token };
+  return { headers: [...plan.headers, ...(await authorize(plan, token, undefined))], token };
 }

@@ -22,7 +22,7 @@ import { fixedHeaders, resolveAuth } from "./auth.js";
 import type { CallPlan, GivenOptions } from "./call-plan.js";
 import { decodingOf } from "./decoding/decoding.js";
 
-/** What all calls under the same settings have in common. */
+/** The plan that all calls under the same settings start from. */
 export interface CallTemplate {
   readonly target: Target;
   readonly plan: CallPlan;
@@ -30,8 +30,8 @@ export interface CallTemplate {
 }
 
 /**
- * Works out what all calls under `settings` have in common; throws for what cannot work together. `contentType` is sent
- * where neither the settings nor a request say one; without it none is.
+ * Builds the template for all calls under `settings`. `defaultContentType` applies if neither the settings nor the request set a
+ * content type. Throws a `TypeError` if settings contradict each other.
  */
 export function buildTemplate(settings: Settings, platform: Platform, defaultContentType?: string): CallTemplate {
   const route = routeOf(settings);
@@ -69,7 +69,7 @@ export function buildTemplate(settings: Settings, platform: Platform, defaultCon
   };
 }
 
-/** The path of calls that set none: the client's own, or that of the endpoint. */
+/** Returns the default path of calls: the option `requestPath`, or the path in the endpoint. */
 function requestPathOf({ requestPath }: Settings, { requestPath: pasted }: Target): string {
   if (requestPath === "" || pasted === "" || requestPath === pasted) return requestPath || pasted;
   throw argumentTypeError(
@@ -78,7 +78,7 @@ function requestPathOf({ requestPath }: Settings, { requestPath: pasted }: Targe
   );
 }
 
-/** What a preset sets; options that are `given` override it. */
+/** Returns the options that a preset determines. Options that are set explicitly override the preset. */
 function presetOf(
   preset: Preset | undefined,
   { timeout, totalTimeout, retryOn, hedgeAfter }: GivenOptions,
@@ -88,17 +88,17 @@ function presetOf(
     timeout: timeout ?? (isLong ? LONG_TIMEOUT_MS : DEFAULT_TIMEOUT_MS),
     totalTimeout: totalTimeout ?? (isLong ? Number.POSITIVE_INFINITY : DEFAULT_TOTAL_TIMEOUT_MS),
     retryOn,
-    // A second attempt in parallel would compute everything twice.
+    // A parallel attempt would double the cost of a long computation.
     hedgeAfter: isLong ? undefined : hedgeAfter,
     runsOnce: isLong,
     waitForReady: isLong,
   };
 }
 
-/** Paths of OpenAI's API: text is sent as JSON there, and a service is likely to be a language model. */
+/** Matches paths of OpenAI's API. Text is sent as JSON there, and the service is probably a language model. */
 const OPENAI_PATH = /^[^?]*\/v1(?:[/?]|$)/;
 
-/** Whether a call goes to a path of OpenAI's API. Behind `/api/predict/`, a service may be named "v1". */
+/** Whether a call goes to a path of OpenAI's API. Ignores the name of the service, which may be "v1". */
 export function isOpenAIPath({ target, suffix, path }: Pick<CallPlan, "target" | "suffix" | "path">): boolean {
   return OPENAI_PATH.test(target.isPredict ? suffix.wire : path);
 }
@@ -107,15 +107,15 @@ function pathsOf({ path, query, resource }: Target, { wire, signed }: Suffix): P
   return { path: joinPath(path, query, wire), resource: joinPath(resource, query, signed) };
 }
 
-/** A plan for what is never signed, such as a bare GET: with the raw token, or with `Bearer` where the client says so. */
+/** Returns a plan for unsigned requests, such as a GET: with the raw token, or as `Bearer` if the settings ask for it. */
 export function unsignedPlan(settings: Settings, platform: Platform): CallPlan {
   const auth = settings.auth === "bearer" ? "bearer" : "token";
   return buildTemplate({ ...settings, auth }, platform).plan;
 }
 
 /**
- * The same for calls whose answer is read while it comes: repeated only when they were certainly not begun, without the times
- * of other calls, and never signed unless `auth` says so, since only a model's own interface takes signatures.
+ * Returns the template for streamed calls. They have no default timeouts and are retried only if the service has certainly not
+ * started them. They are signed only if `auth` requires it, since other APIs than EAS's own do not accept signatures.
  */
 export function forStreams(
   template: CallTemplate,
@@ -134,19 +134,19 @@ export function forStreams(
   return { ...template, plan: withoutAutoSignature(streamed, auth) };
 }
 
-/** A plan for another method than POST: signed only if `auth` requires it, and never sent twice at the same time. */
+/** Returns the plan for an HTTP method. Methods other than POST are not hedged, and are signed only if `auth` requires it. */
 export function withMethod(plan: CallPlan, method: Method, auth: Auth): CallPlan {
   return method === "POST" ? plan : withoutAutoSignature({ ...plan, method, hedgeAfter: undefined }, auth);
 }
 
-/** A plan with the raw token in place of a signature that `"auto"` has chosen. */
+/** Replaces a signature that `"auto"` selected with the raw token. */
 function withoutAutoSignature(plan: CallPlan, auth: Auth): CallPlan {
   if (plan.auth !== "signature" || auth === "signature") return plan;
   const unsigned = { ...plan, auth: "token" as const };
   return { ...unsigned, ...planHeaders(plan.headers, unsigned) };
 }
 
-/** A plan with the options of one call above it. */
+/** Returns a plan with the options of one call. Throws a `TypeError` or `RangeError` for an invalid option. */
 export function withCallOptions(inherited: CallPlan, call: CallOptions): CallPlan {
   checkOptionNames("call options", call, CALL_OPTIONS);
   const { path, query, headers, contentType, preset, signal, onUploadProgress } = call;
@@ -180,13 +180,13 @@ export function withCallOptions(inherited: CallPlan, call: CallOptions): CallPla
   };
 }
 
-/** A plan without the default content type, for a request without a body. */
+/** Returns the plan for a request without a body, which has no default content type. */
 export function withoutContentType(plan: CallPlan): CallPlan {
   const headers = plan.headers.filter(([name]) => name !== "content-type");
   return { ...plan, ...planHeaders(headers, plan) };
 }
 
-/** Settings for calls that read JSON: they ask for it, unless the client asks for something of its own. */
+/** Returns the template for calls that read JSON. Adds `Accept: application/json` unless the client sets `Accept`. */
 export function forJson(template: CallTemplate): CallTemplate {
   const { plan } = template;
   const accepting = plan.headers.some(([name]) => name === "accept")
@@ -195,14 +195,14 @@ export function forJson(template: CallTemplate): CallTemplate {
   return { ...template, plan: { ...accepting, readsJson: true } };
 }
 
-/** A plan with more headers, which stand above those that it has. */
+/** Returns a plan with more headers. They override those of the same name. */
 export function withHeaders(plan: CallPlan, added: readonly HeaderPair[]): CallPlan {
   return { ...plan, ...planHeaders(mergeHeaders(plan.headers, added), plan) };
 }
 
 /**
- * What a plan says of its headers. Refuses those that the runtime or the authorization sets itself: they would be silently
- * dropped, or sent twice.
+ * Returns the properties of a plan that depend on its headers. Throws a `TypeError` for headers that the runtime or the authorization
+ * sets: they would be dropped silently, or sent twice.
  */
 function planHeaders(
   headers: readonly HeaderPair[],
@@ -230,13 +230,13 @@ function planHeaders(
   };
 }
 
-/** The error for a body over the limit. */
+/** Returns the error for a request body that exceeds the limit. */
 export function bodyTooLarge(length: number, { target, maxRequestBytes }: CallTemplate): RangeError {
   const whose = target.isSharedGateway ? "the maximum of the shared gateway" : "maxRequestBytes";
   return argumentRangeError(
     "ERR_EAS_ARG_BODY_SIZE",
-    `the request body has ${length} bytes, and the limit is ${maxRequestBytes} (${whose}): send less or smaller values ` +
-      "(an encoded image, UINT8 in place of FLOAT); compress it (setCompression, with metadata.rpc.decompressor in the " +
-      "service's configuration); or put the data into object storage and send its URL. For a dedicated gateway, set maxRequestBytes",
+    `the request body has ${length} bytes, and the limit is ${maxRequestBytes} (${whose}): send fewer or smaller values ` +
+      "(an encoded image, UINT8 instead of FLOAT); compress it (setCompression, with metadata.rpc.decompressor in the " +
+      "service's configuration); or store the data in object storage and send its URL. For a dedicated gateway, set maxRequestBytes",
   );
 }

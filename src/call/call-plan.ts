@@ -9,7 +9,7 @@ import type { HeaderPair, TransportRequest, TransportResponse } from "../platfor
 import type { Decoding } from "./decoding/decoding.js";
 import type { Secrets } from "./failures/redact.js";
 
-/** Options that a preset has a say in, as far as they are set. */
+/** Options that a preset determines unless they are set. */
 export interface GivenOptions {
   readonly preset?: Preset | undefined;
   readonly timeout?: number | undefined;
@@ -18,43 +18,48 @@ export interface GivenOptions {
   readonly hedgeAfter?: CallPlan["hedgeAfter"];
 }
 
-/** What calls under the same settings have in common; nothing in it changes while a call is under way. */
+/** Everything that determines how a call is made, except its body. Immutable. */
 export interface CallPlan {
+  /** Effect of the call on the service, which decides about retries. */
   readonly kind: CallKind;
-  /** Whether the service holds the answer back on purpose, so that it must not take the last connections. */
+  /** Whether the call may stay open for long, like a stream or a long poll. Such calls use at most half of the connections. */
   readonly isLongLived: boolean;
-  /** When a second attempt is sent beside the first; only with a route, and for a predict call. */
+  /** Delay in milliseconds before a parallel attempt is sent. Applies to predict calls that go to instances directly. */
   readonly hedgeAfter: number | "p95" | undefined;
   readonly method: string;
-  /** Where it goes; with a route, one instance in each attempt. */
+  /** Address of the service. With a route, each attempt replaces its origin with that of an instance. */
   readonly target: Target;
-  /** How instances are chosen, where calls go to them directly. */
+  /** Selects the instance of each attempt; undefined behind a gateway. */
   readonly route: Route | undefined;
+  /** Path and query behind the service. */
   readonly suffix: Suffix;
-  /** Path and query as they are sent. */
+  /** Path and query as sent, percent-encoded. */
   readonly path: string;
-  /** Path and query as a signature names them. */
+  /** Path and query as signed, not percent-encoded. */
   readonly resource: string;
-  /** All headers but those of the authorization. */
+  /** All headers except those of the authorization. */
   readonly headers: readonly HeaderPair[];
-  /** All headers, where the authorization is the same in all attempts. */
+  /** All headers, if the authorization is the same in each attempt. */
   readonly fixedHeaders: readonly HeaderPair[] | undefined;
-  /** Names of headers that the runtime drops; see `Platform`. */
+  /** Matches the names of headers that the runtime drops; see `Platform`. */
   readonly droppedHeaders: RegExp | undefined;
+  /** Value of the header `Content-Type`, or an empty string. */
   readonly contentType: string;
   /** Whether the client or the call sets the content type, so that inputs do not. */
   readonly hasContentType: boolean;
   readonly auth: Exclude<Auth, "auto">;
   readonly token: Token | undefined;
+  /** Timeout of one attempt, in milliseconds. */
   readonly timeout: number;
+  /** Timeout of the whole call, in milliseconds. */
   readonly totalTimeout: number;
-  /** Whether the call is retried only if it was certainly not begun, as a stream. */
+  /** Whether the call is retried only if the service has certainly not started it. */
   readonly runsOnce: boolean;
   /** Default of the option `waitForReady`. */
   readonly waitForReady: boolean;
-  /** The client's own options, which a preset of the call overrides or brings back. */
+  /** Options of the client that a preset of the call overrides, or restores. */
   readonly given: GivenOptions;
-  /** Whether the call reads JSON, so that it may be slow at paths of language models. */
+  /** Whether the call reads JSON. Such calls to paths of OpenAI's API default to the preset `"long-running"`. */
   readonly readsJson?: boolean;
   readonly retryCount: number;
   readonly retryOn: RetryOn | undefined;
@@ -63,28 +68,33 @@ export interface CallPlan {
   readonly zeroCopy: boolean;
   readonly decoding: Decoding;
   readonly onUploadProgress?: TransportRequest["onUploadProgress"];
-  /** Who hears of the call; undefined where nobody does, so that it costs nothing. */
+  /** Hooks to notify of the call. Undefined if nothing observes calls, so that the call has no overhead. */
   readonly hooks: readonly CallHooks[] | undefined;
-  /** Hears of hooks that fail; one that is more, of all calls. */
+  /** Receives warnings from failing hooks; a full `CallLogger` also logs every call. */
   readonly logger: CallLogger | Warner | undefined;
 }
 
-/**
- * A body, whole or in pieces, or a function that makes it when the call has begun, such as a compression; it may give the call
- * another plan, of the same target and kind.
- */
-export type CallBody = Bytes | readonly Bytes[] | null | ((call: { plan: CallPlan }) => Promise<Bytes>);
+/** A body that was created after the start of its call. */
+export interface LateBody {
+  readonly body: Bytes;
+  /** Headers to add to the call. */
+  readonly headers?: readonly HeaderPair[];
+}
 
-/** A successful answer and what it took. */
+/** A body, as bytes or chunks, or a function that creates it after the start of the call, for example by compression. */
+export type CallBody = Bytes | readonly Bytes[] | null | ((plan: CallPlan) => Promise<LateBody>);
+
+/** A successful response and facts about its call. */
 export interface CallResult {
   readonly response: TransportResponse;
-  /** The response's body, with its content coding undone. */
+  /** The decoded body of the response. */
   readonly body: Bytes;
-  /** Scheme, host and port that answered. */
+  /** Scheme, host and port of the server that responded. */
   readonly endpoint: string;
+  /** Number of attempts, including the successful one. */
   readonly attempts: number;
-  /** The tokens that no error may show. */
+  /** Tokens to redact in errors. */
   readonly token: Secrets;
-  /** When the call began, by `performance.now()`. */
+  /** Start of the call, by `clockNow()`. */
   readonly startedAt: number;
 }

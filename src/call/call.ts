@@ -3,11 +3,18 @@ import type { Lease } from "../endpoint/router.js";
 import { EasDecodeError, type EasError, EasUnsupportedError } from "../errors.js";
 import type { Bytes } from "../formats/request.js";
 import { isChunkList, totalLength } from "../platform/chunks.js";
-import { type HeaderPair, isSuccess, type Signer, type TransportResponse } from "../platform/contract.js";
+import {
+  type HeaderPair,
+  isSuccess,
+  type Signer,
+  type Transport,
+  type TransportResponse,
+} from "../platform/contract.js";
 import { type Abortable, linkSignal, sleep, unlinkSignal, type Wait } from "../util/timing/abort.js";
 import { clockNow } from "../util/timing/clock.js";
 import { Attempt } from "./attempt.js";
 import { authorize, currentToken, secretsOf, warnIfPlain } from "./auth.js";
+import { withHeaders } from "./build-plan.js";
 import type { CallBody, CallPlan, CallResult } from "./call-plan.js";
 import type { ConnectionPool, Running } from "./connections/connection-pool.js";
 import { isFailureStatus, isInstanceFault, leaseInstance } from "./connections/instance-lease.js";
@@ -24,21 +31,24 @@ import {
 } from "./failures/failure.js";
 import type { Secrets } from "./failures/redact.js";
 import type { CallObserver } from "./observers/call-observer.js";
-import { checkUploadProgress } from "./observers/upload-progress.js";
 import { sendable } from "./sendable.js";
 import type { StreamingResponse } from "./streaming-response.js";
 
-/** One call under way. Its members are not `#private`: it is made for each call, and those cost more to set up. */
+/**
+ * One call in flight. Its members are not `#private`, because an instance is created for each call and private members take longer
+ * to initialize.
+ */
 export class Call implements Abortable, Running {
+  /** Number of attempts so far. */
   attempts = 0;
   lastError: EasError | undefined = undefined;
-  /** The token that the attempt under way is sent with, as a service sees it: errors are cleaned of it. */
+  /** Tokens to redact in errors: that of the current attempt, and recent tokens of the same function. */
   token: Secrets = "";
   plan: CallPlan;
   before: Running | undefined = undefined;
   after: Running | undefined = undefined;
   protected readonly pool: ConnectionPool;
-  /** The answer, where its body is still to come. */
+  /** The response of a streamed call, from its headers on. */
   opened: StreamingResponse | undefined = undefined;
   protected readonly observer: CallObserver | undefined;
   private readonly startedAt = clockNow();
@@ -46,11 +56,11 @@ export class Call implements Abortable, Running {
   private signer: Signer | undefined = undefined;
   private retriedOnce = false;
   private waited = false;
-  /** Instances that it went to. */
+  /** Origins of the instances that earlier attempts used. */
   private tried: string[] | undefined;
-  /** Set when it was aborted. */
+  /** Set once the call was aborted. */
   private ended: { readonly reason: unknown } | undefined = undefined;
-  /** What an abort has to end: the attempt or the wait under way. */
+  /** The attempt or wait in progress, which an abort cancels. */
   private current: { cancel(reason: unknown): void } | undefined = undefined;
 
   constructor(pool: ConnectionPool, plan: CallPlan, tried?: string[], observer?: CallObserver) {
@@ -78,8 +88,7 @@ export class Call implements Abortable, Running {
     linkSignal(signal, this);
     pool.enter(this);
     try {
-      const made = typeof body === "function" ? await this.race(body(this)) : body;
-      this.body = made && sendable(made);
+      this.body = typeof body === "function" ? await this.createBody(body) : body && sendable(body);
       return await this.loop(read);
     } catch (error) {
       this.observer?.failed(error);
@@ -102,17 +111,17 @@ export class Call implements Abortable, Running {
       try {
         if (!limiter.tryAcquire(plan.isLongLived)) await this.wait(limiter.acquire(plan.isLongLived));
         try {
-          // With the slot in hand, so that a token is as fresh and a date as true as can be when they are sent.
+          // Create the headers after the wait for a slot, so that the token and the date are fresh.
           let headers = this.headers();
           if (headers instanceof Promise) headers = await this.race(headers);
           if (this.observer && !this.ended) headers = this.observer.sending(this, headers, this.requestBytes);
-          // It may have come in the turn in which a wait ended, when there was nothing left to cancel.
+          // An abort in the turn in which a wait ended found nothing to cancel.
           if (this.ended) throw this.ended.reason;
           const remaining = this.attempts === 0 && !this.waited ? plan.totalTimeout : this.remaining();
           const attempt = new Attempt(plan, headers, this.body, pool.timeouts, Math.min(plan.timeout, remaining));
           this.attempts++;
           this.current = attempt;
-          this.observer?.watch(attempt);
+          if (this.observer) attempt.onHead = this.observer.onHead;
           try {
             attempt.start();
             response = await attempt.until(this.send(attempt));
@@ -122,10 +131,10 @@ export class Call implements Abortable, Running {
           } catch (error) {
             if (this.observer) this.observer.status = response?.status;
             // The status of a response that is not a success says more than the failure of its body.
-            const answer = this.ended ? undefined : (response ?? attempt.partial?.());
-            if (answer !== undefined && !this.isAccepted(answer.status)) {
-              response = answer;
-              body = answer.body;
+            const received = this.ended ? undefined : (response ?? attempt.partial?.());
+            if (received !== undefined && !this.isAccepted(received.status)) {
+              response = received;
+              body = received.body;
             } else {
               failure = this.failureOf(error, attempt, remaining);
             }
@@ -141,12 +150,13 @@ export class Call implements Abortable, Running {
           failure = await httpFailure(this, response, body);
         }
       } finally {
-        // It had answered, and may have broken off for many reasons.
         const { opened } = this;
-        if (opened) opened.atEnd((error) => lease?.end(isInstanceFault(error) ?? isFailureStatus(opened.status), true));
-        else lease?.end(failure === undefined ? response && false : isInstanceFault(failure.error));
+        if (opened) endLeaseWithStream(lease, opened);
+        else if (failure) lease?.end(isInstanceFault(failure.error));
+        // Without a response the call ended before the attempt, which says nothing about the instance.
+        else lease?.end(response ? false : undefined);
       }
-      // Outside, since what these throw is no failure of the attempt.
+      // Outside of the try block: errors that these throw are not failures of the attempt.
       if (failure === undefined) return this.succeed(response as TransportResponse, body as Bytes, read);
       const delay = this.delayAfter(failure);
       this.lastError = failure.error;
@@ -154,7 +164,7 @@ export class Call implements Abortable, Running {
     }
   }
 
-  /** Bytes of the body that is sent; undefined when they are not known. */
+  /** Size of the body in bytes; undefined if it is unknown. */
   protected get requestBytes(): number | undefined {
     return totalLength(this.pieces);
   }
@@ -169,12 +179,19 @@ export class Call implements Abortable, Running {
     return this.pool.transport.send(attempt);
   }
 
-  /** Whether a status ends the call as an answer and not as a failure. */
+  /** Whether a response with this status is the result of the call. */
   protected isAccepted(status: number): boolean {
     return isSuccess(status);
   }
 
-  /** Chooses the instance of the next attempt. */
+  /** Creates a body after the start of the call, and adds the headers that come with it. */
+  private async createBody(create: Extract<CallBody, (...args: never) => unknown>): Promise<Bytes> {
+    const { body, headers = [] } = await this.race(create(this.plan));
+    if (headers.length > 0) this.plan = withHeaders(this.plan, headers);
+    return sendable(body);
+  }
+
+  /** Selects the instance of the next attempt. */
   private async toInstance(): Promise<Lease | undefined> {
     this.tried ??= [];
     const { plan, lease } = await leaseInstance(this.pool, this.plan, this.tried, (work) => this.raceClose(work));
@@ -193,13 +210,13 @@ export class Call implements Abortable, Running {
       return result;
     } catch (error) {
       if (this.observer) this.observer.status = response.status;
-      // Nobody is there to read it.
+      // The caller never receives the stream, so it must not keep its connection.
       this.opened?.cancel(error);
       throw error instanceof EasDecodeError ? decodeFailure(this, error) : error;
     }
   }
 
-  /** Headers of the next attempt; a promise only when the token or the hash takes time. */
+  /** Returns the headers of the next attempt: a promise only if the token or the signature is asynchronous. */
   private headers(): readonly HeaderPair[] | Promise<readonly HeaderPair[]> {
     const { fixedHeaders, token: given } = this.plan;
     if (fixedHeaders !== undefined) {
@@ -225,11 +242,11 @@ export class Call implements Abortable, Running {
     return this.plan.totalTimeout - (clockNow() - this.startedAt);
   }
 
-  /** Waits, unless the caller aborts or the whole call's time runs out before. */
+  /** Waits. Rejects when the caller aborts, or when the whole call times out. */
   private async wait(wait: Wait): Promise<void> {
     this.current = wait;
     this.waited = true;
-    // An abort may have come between two waits, when there was nothing to cancel.
+    // An abort between two waits found nothing to cancel.
     if (this.ended) wait.cancel(this.ended.reason);
     const remaining = this.remaining();
     const timer =
@@ -244,7 +261,7 @@ export class Call implements Abortable, Running {
     }
   }
 
-  /** Waits before a retry, unless the client is closed before or meanwhile. */
+  /** Waits before a retry. Rejects when the client is closed. */
   private async backOff(delay: number, error: EasError): Promise<void> {
     const wait = sleep(delay);
     const { maybeAccepted, maybeTaken } = error;
@@ -253,7 +270,7 @@ export class Call implements Abortable, Running {
     await this.wait(wait).finally(() => this.pool.streams.delete(closable));
   }
 
-  /** Waits for a promise that cannot be cancelled itself. */
+  /** Waits for a promise that cannot be canceled. */
   private async race<T>(promise: Promise<T>): Promise<T> {
     let cancel!: (reason: unknown) => void;
     let result!: T;
@@ -268,7 +285,7 @@ export class Call implements Abortable, Running {
     return result;
   }
 
-  /** Waits for the instances of a service, unless the client is closed before or meanwhile. */
+  /** Waits for the instances of a service. Rejects when the client is closed. */
   private raceClose<T>(promise: Promise<T>): Promise<T> {
     const raced = this.race(promise);
     const { current } = this;
@@ -278,10 +295,10 @@ export class Call implements Abortable, Running {
     return raced.finally(() => this.pool.streams.delete(closable));
   }
 
-  /** Makes of what was thrown the failure that is judged, or throws what no retry can help. */
+  /** Converts an error of an attempt to a failure. Throws the errors that must not be retried. */
   protected failureOf(error: unknown, attempt: Attempt, remaining: number): Failure {
     const { plan } = this;
-    // Our own signals are asked first: runtimes have many words for an abort.
+    // Check the own state first, since runtimes report aborts with various errors.
     if (attempt.expired) {
       if (remaining < plan.timeout) throw totalTimeoutError(this);
       return timeoutFailure(this, attempt.phase);
@@ -292,7 +309,7 @@ export class Call implements Abortable, Running {
     return networkFailure(this, error, attempt.phase, this.pool.respondedOrigins.has(plan.target.origin));
   }
 
-  /** Milliseconds until the next attempt; throws the failure's error when there is to be none. */
+  /** Returns the delay before the next attempt in milliseconds. Throws the error of the failure if it is not retried. */
   private delayAfter({ outcome, error, retryAfter, beforeResponse }: Failure): number {
     const { kind, runsOnce, retryCount, retryOn } = this.plan;
     const retries = this.attempts - 1;
@@ -302,14 +319,27 @@ export class Call implements Abortable, Running {
     if (!wanted || retries >= retryCount) throw error;
     if (retryAfter !== undefined && retryAfter > MAX_RETRY_AFTER_MS) throw error;
     const immediate = beforeResponse && retries === 0;
-    const least = immediate ? 0 : backoff(retries);
+    const minDelay = immediate ? 0 : backoff(retries);
     const remaining = this.remaining();
-    const delay = retryAfter === undefined ? least : requestedWait(retryAfter, least, remaining);
-    // Waiting for an attempt that could not be made any more would only hide the error for a while.
+    const delay = retryAfter === undefined ? minDelay : requestedWait(retryAfter, minDelay, remaining);
+    // No time is left for another attempt, so waiting would only delay the error.
     if (delay >= remaining) throw error;
     if (!this.pool.budget.spend(outcome === "not sent" && retries === 0)) throw error;
     if (decision === "once") this.retriedOnce = true;
     this.observer?.retrying(error, delay);
     return delay;
   }
+}
+
+/** Ends the lease when the stream ends. An instance that has responded is at fault only for some errors and statuses. */
+function endLeaseWithStream(lease: Lease | undefined, stream: StreamingResponse): void {
+  stream.atEnd((error) => lease?.end(isInstanceFault(error) ?? isFailureStatus(stream.status), true));
+}
+
+/** Throws `EasUnsupportedError` before anything is sent, if upload progress cannot be reported. */
+function checkUploadProgress({ kind }: CallPlan, { reportsUploads }: Transport): void {
+  if (reportsUploads && kind !== "stream") return;
+  throw new EasUnsupportedError(
+    "onUploadProgress works only in web pages and their workers, with predict(), and without the options transport and fetch",
+  );
 }

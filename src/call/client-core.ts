@@ -12,7 +12,7 @@ import { checkOptionNames } from "../util/option-names.js";
 import { buildTemplate, type CallTemplate } from "./build-plan.js";
 import { type ConnectionPool, createPool } from "./connections/connection-pool.js";
 
-/** The connections of a client, its current settings, and what all calls under these settings have in common. */
+/** Connections and current settings of a client, with the template for its calls. */
 export class ClientCore {
   readonly pool: ConnectionPool;
   #settings: Settings;
@@ -23,7 +23,7 @@ export class ClientCore {
     this.#settings = settings;
   }
 
-  /** Checks the options of a `PredictClient`. Throws a `TypeError` or `RangeError` for an invalid option. */
+  /** Creates the core for the options of a `PredictClient`. Throws a `TypeError` or `RangeError` for an invalid option. */
   static of(options: PredictClientOptions): ClientCore {
     checkOptionNames("PredictClient", options, CLIENT_OPTIONS);
     return new ClientCore(createPool(platform, options), checkOptions(options));
@@ -44,7 +44,7 @@ export class ClientCore {
     this.#template = undefined;
   }
 
-  /** Returns what all calls under the current settings have in common. Throws if the settings contradict each other. */
+  /** Returns the template for calls under the current settings. Throws a `TypeError` if the settings contradict each other. */
   template(): CallTemplate {
     this.#template ??= buildTemplate(this.#settings, platform, OCTET_STREAM);
     return this.#template;

@@ -1,17 +1,17 @@
 import type { Router } from "../endpoint/router.js";
 import type { EasError } from "../errors.js";
-import type { Bytes } from "../formats/request.js";
-import type { CallBody, CallPlan, CallResult } from "./call-plan.js";
+import type { CallBody, CallPlan, CallResult, LateBody } from "./call-plan.js";
 
-/** A call of which there may be two. */
+/** One of the two parallel calls. */
 export interface HedgedCall {
   run<R>(body: CallBody, read: (result: CallResult) => R): Promise<R>;
   abort(reason: unknown): void;
 }
 
 /**
- * Makes a call, and a second one beside it when no answer has come for a while; the first answer counts, and the other call
- * is aborted. `start` makes a call that goes to none of `tried`, and notes there where it goes. The second makes one attempt.
+ * Runs a call, and a second one in parallel if there is no response after `plan.hedgeAfter`. Resolves with the first response and
+ * aborts the other call. `start` creates a call that avoids the instances in `tried` and adds its own. The second call makes one
+ * attempt.
  */
 export function hedge<R>(
   clockNow: () => number,
@@ -24,13 +24,13 @@ export function hedge<R>(
   const startedAt = clockNow();
   const tried: string[] = [];
   const readAll = (result: CallResult) => read({ ...result, attempts: tried.length, startedAt });
-  let made: Promise<Bytes> | undefined;
-  const once: CallBody =
+  let created: Promise<LateBody> | undefined;
+  const createOnce: CallBody =
     typeof body !== "function"
       ? body
-      : (call) => {
-          made ??= body(call);
-          return made;
+      : (plan) => {
+          created ??= body(plan);
+          return created;
         };
   return new Promise((resolve, reject) => {
     const running = new Set<HedgedCall>();
@@ -38,28 +38,28 @@ export function hedge<R>(
     let firstError: unknown;
     const settle = (act: () => void) => {
       clearTimeout(timer);
-      for (const call of running) call.abort(new Error("the other attempt was answered first"));
+      for (const call of running) call.abort(new Error("the other attempt received a response first"));
       act();
     };
     const run = (plan: CallPlan, isFirst: boolean) => {
       const call = start(plan, tried);
       running.add(call);
-      call.run(once, readAll).then(
-        (answer) => {
+      call.run(createOnce, readAll).then(
+        (response) => {
           running.delete(call);
-          settle(() => resolve(answer));
+          settle(() => resolve(response));
         },
         (error: unknown) => {
           running.delete(call);
           if (isFirst) firstError = error;
-          // What no retry helps is an answer too; else the other call may still get one.
+          // An error that is not retryable ends the call. After other errors the parallel call may still succeed.
           const isOver = isFirst && (error as Partial<EasError> | undefined)?.retryable !== true;
           if (isOver || running.size === 0) settle(() => reject(firstError ?? error));
         },
       );
     };
     const onTime = (delay: number) => {
-      // It has not yet found out where to go: nothing that a second attempt would do sooner.
+      // The first call has no instance yet. A second call would wait for the same discovery.
       if (tried.length === 0) return wait(delay);
       const router = routerNow();
       const left = plan.totalTimeout - (clockNow() - startedAt);

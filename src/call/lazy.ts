@@ -1,4 +1,4 @@
-/** What a plain call does without, loaded by the first that needs it. One file, so that bundlers make one piece of it. */
+/** Code that most calls do not need, loaded on first use. One file, so that bundlers create one chunk. */
 
 export { knownResponse, unwrapEventData } from "./failures/known-responses.js";
 export { statusHint } from "./failures/status-hint.js";
@@ -6,7 +6,7 @@ export { hedge } from "./hedge.js";
 export { CallObserver } from "./observers/call-observer.js";
 export { warnOfPlainToken } from "./plain-token.js";
 
-/** Returns the bytes of a `Blob` of any realm. */
+/** Returns the bytes of a `Blob`, which may come from another realm. */
 export async function bytesOfBlob(blob: Blob): Promise<Uint8Array<ArrayBuffer>> {
   if (typeof blob.arrayBuffer === "function") return new Uint8Array(await blob.arrayBuffer());
   // The Blob of jsdom before 27 has neither arrayBuffer() nor stream().

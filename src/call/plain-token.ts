@@ -1,27 +1,27 @@
 import type { CallPlan } from "./call-plan.js";
 
-/** Addresses of loopback, link-local and private networks, and the range 100.64.0.0/10 that clouds use for their own services. */
+/** Addresses of loopback, link-local and private networks, and the range 100.64.0.0/10 that cloud services use. */
 const PRIVATE_IPV4 =
   /^(0|10|127)\.|^192\.168\.|^169\.254\.|^172\.(1[6-9]|2\d|3[01])\.|^100\.(6[4-9]|[7-9]\d|1[01]\d|12[0-7])\./;
 const PRIVATE_IPV6 = /^\[(::1?\]|f[cd]|fe[89ab]|::ffff:)/;
-/** Names that public DNS never resolves (RFC 2606, 6761, 6762, 8375), and those of Kubernetes. */
+/** Names that public DNS does not resolve (RFC 2606, 6761, 6762, 8375), and names of Kubernetes. */
 const PRIVATE_NAME = /\.(localhost|local|internal|svc|test|invalid|example|lan|home\.arpa)$/;
 /** Endpoints inside a VPC: `<uid>.vpc.<region>.pai-eas…`, `pai-eas-vpc.<region>…`. */
 const VPC = /(^|[.-])vpc[.-]/;
 
-/** Whether requests to a host, as `URL` writes it, leave private networks. */
+/** Whether requests to a host leave private networks. `host` is in the form of `URL.hostname`. */
 export function isPublicHost(host: string): boolean {
   if (host.startsWith("[")) return !PRIVATE_IPV6.test(host);
   if (/^[\d.]+$/.test(host)) return !PRIVATE_IPV4.test(host);
-  // A top-level domain has no digits and hyphens, unless it is an internationalised one.
+  // Only internationalized top-level domains have digits and hyphens.
   return /\.([a-z]{2,}|xn--[a-z0-9-]+)$/.test(host) && !PRIVATE_NAME.test(host) && !VPC.test(host);
 }
 
-/** Warns that the token can be read on the way, if the host is a public one. */
+/** Warns if a call sends its token to a public host, where every network on the way can read it. */
 export function warnOfPlainToken({ target: { origin, isInternal }, logger }: CallPlan): void {
   const { hostname } = new URL(origin);
   if (isInternal || !isPublicHost(hostname)) return;
   (logger ?? console).warn(
-    `eas-prediction: the token is sent to ${hostname} over plain http, where every network in between can read it. Use an endpoint with https://, or the VPC endpoint inside a VPC`,
+    `eas-prediction: the token is sent to ${hostname} over plain http, where every network on the way can read it. Use an endpoint with https://, or the VPC endpoint inside a VPC`,
   );
 }

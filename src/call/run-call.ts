@@ -4,7 +4,7 @@ import { Call } from "./call.js";
 import type { CallBody, CallPlan, CallResult } from "./call-plan.js";
 import type { ConnectionPool } from "./connections/connection-pool.js";
 import type { CallObserver } from "./observers/call-observer.js";
-import { withHooks } from "./observers/make-told.js";
+import { withHooks } from "./observers/with-hooks.js";
 
 /**
  * Makes one logical call: attempts, waits between them, and the decision when they have failed. `read` makes the caller's

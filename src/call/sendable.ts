@@ -2,12 +2,12 @@ import type { Bytes } from "../formats/request.js";
 import { isChunkList } from "../platform/chunks.js";
 import { argumentTypeError } from "../util/argument-errors.js";
 
-/** A body, whole or in pieces. */
+/** A body, as bytes or as chunks. */
 type Body = Bytes | readonly Bytes[];
 
 /**
- * Returns the body in a form that every transport can send: memory that is shared or can be resized is copied. Throws a
- * `TypeError` for an array whose memory was transferred.
+ * Returns the body in a form that every transport can send: copies memory that is shared or resizable. Throws a `TypeError` for an
+ * array whose memory was transferred.
  */
 export function sendable<B extends Body>(body: B): B {
   return (isChunkList(body as Body) ? (body as readonly Bytes[]).map(ownMemory) : ownMemory(body as Bytes)) as B;
@@ -16,7 +16,7 @@ export function sendable<B extends Body>(body: B): B {
 function ownMemory(bytes: Bytes): Bytes {
   if (bytes.length === 0) {
     try {
-      // Throws for memory that was transferred or has shrunk; an empty array looks the same otherwise.
+      // Memory that was transferred or has shrunk also has the length 0, but slice() throws for it.
       bytes.slice();
     } catch {
       throw argumentTypeError(

@@ -17,7 +17,7 @@ import type { ConnectionPool } from "./connections/connection-pool.js";
 import { type Failure, isTransportError, networkFailure } from "./failures/failure.js";
 import type { Secrets } from "./failures/redact.js";
 import type { CallObserver } from "./observers/call-observer.js";
-import { withHooks } from "./observers/make-told.js";
+import { withHooks } from "./observers/with-hooks.js";
 import { StreamingResponse } from "./streaming-response.js";
 
 /** Time for the body of an answer that is no success: it may have no end. */

@@ -7,48 +7,49 @@ import {
   type WebSocketDialOptions,
 } from "../platform/contract.js";
 import { linkSignal, raceAbort, unlinkSignal } from "../util/timing/abort.js";
-import { attemptHeaders } from "./attempt-headers.js";
-import { secretsOf } from "./auth.js";
+import { IdleTimer } from "../util/timing/idle-timer.js";
+import { attemptHeaders, secretsOf } from "./auth.js";
 import type { CallPlan } from "./call-plan.js";
 import type { ConnectionPool } from "./connections/connection-pool.js";
 import { DECODING_TOOLS } from "./decoding/decoding.js";
 import { type FailedCall, httpFailure, isTransportError, networkFailure, timeoutFailure } from "./failures/failure.js";
 
-/** The server's time for its half of the closing handshake, in milliseconds. */
+/** Timeout for the server's part of the closing handshake, in milliseconds. */
 export const CLOSE_MS = 2_000;
 
-/** Statuses that `Retry-After` may accompany. */
+/** Statuses for which a `Retry-After` header is common. */
 const BUSY: readonly number[] = [429, 503];
 const NO_BODY = { body: new Uint8Array(0), contentEncoding: undefined };
 
-/** How a WebSocket is opened. */
+/** Parameters for opening a WebSocket. */
 export interface DialSettings {
   readonly dial: WebSocketDialer;
+  /** Subprotocols to offer, in order of preference. */
   readonly protocols?: readonly string[] | undefined;
-  /** Ends the dial, and has no say over what is open. */
+  /** Aborts the opening. Has no effect on an open connection. */
   readonly signal: AbortSignal;
-  /** Makes some call of the same service: where a runtime does not tell why an upgrade failed, HTTP does. */
+  /** Makes an HTTP call to the same service. Used to find the cause of a failed upgrade where the runtime hides it. */
   readonly ask: () => Promise<unknown>;
 }
 
-/** An open WebSocket, and what errors need to know of it. */
+/** An open WebSocket and the facts that its errors need. */
 export interface DialedSocket {
   readonly connection: WebSocketConnection;
   readonly call: FailedCall;
 }
 
-/** Opens a WebSocket within `plan.timeout`. Rejects with the error of a call, or with the signal's reason. */
+/** Opens a WebSocket within `plan.timeout`. Rejects with an `EasError`, or with the signal's reason. */
 export async function dialSocket(
   pool: ConnectionPool,
   plan: CallPlan,
   { dial, protocols, signal, ask }: DialSettings,
 ): Promise<DialedSocket> {
   const { headers, token } = await attemptHeaders(plan, signal);
-  // It may have fired in the turn in which that ended.
+  // The signal may have fired in the same turn as the token resolved.
   signal.throwIfAborted();
   const url = plan.target.origin.replace(/^http/, "ws") + plan.path;
   const call: FailedCall = { plan, token: secretsOf(plan.token, token), attempts: 1 };
-  // Not AbortSignal.any, which some runtimes do not have.
+  // AbortSignal.any is missing in some supported runtimes.
   const deadline = new AbortController();
   const abortable = { abort: (reason: unknown) => deadline.abort(reason) };
   linkSignal(signal, abortable);
@@ -66,16 +67,16 @@ export async function dialSocket(
       const { status, response } = error;
       // Deno and Bun report only the status. Where `Retry-After` matters, HTTP reports the headers as well.
       if (!response && BUSY.includes(status)) {
-        await ask().catch((answer) => {
-          if (answer instanceof EasHttpError && answer.status === status) throw answer;
+        await ask().catch((error) => {
+          if (error instanceof EasHttpError && error.status === status) throw error;
         });
         signal.throwIfAborted();
       }
       throw await refusal(pool, call, response ?? { ...NO_BODY, status, headers: new Headers() });
     }
     if (isUnexplained(error)) {
-      await ask().catch((answer) => {
-        if (answer instanceof EasHttpError) throw answer;
+      await ask().catch((error) => {
+        if (error instanceof EasHttpError) throw error;
       });
     }
     throw networkFailure(call, error, "headers", pool.respondedOrigins.has(plan.target.origin)).error;
@@ -96,13 +97,13 @@ async function refusal({ platform }: ConnectionPool, call: FailedCall, response:
   return error;
 }
 
-/** Whether all that is known is that there is no WebSocket, as with the `WebSocket` of Node itself, which edge VMs have. */
+/** Whether an error gives no cause, as that of the global `WebSocket` of Node and edge VMs. */
 function isUnexplained(error: unknown): boolean {
   if (!isTransportError(error)) return false;
   return error.sent === "maybe" && error.status === undefined && error.systemCode === undefined && !error.final;
 }
 
-/** Dials, and waits no longer than the signal allows, whether or not the dialer listens to it. */
+/** Opens the connection. Rejects when the signal fires, whether or not the dialer observes it. */
 async function dialInTime(
   dial: WebSocketDialer,
   url: string,
@@ -115,5 +116,64 @@ async function dialInTime(
     // The dialer may ignore the signal, or the connection may have opened in the same turn.
     void dialing.then((connection) => connection.terminate()).catch(() => {});
     throw error;
+  }
+}
+
+/**
+ * Interval between the pings of a queue's watch, in milliseconds. Gateways close idle connections
+ * (github.com/pai-eas/eas-golang-sdk, commit 6787189).
+ */
+export const PING_MS = 2_000;
+
+/** Keeps a WebSocket alive where the runtime can send pings, and detects a server that no longer responds. */
+export class Heartbeat {
+  readonly #connection: WebSocketConnection;
+  readonly #idle: IdleTimer | undefined;
+  readonly #pinging: ReturnType<typeof setInterval> | undefined;
+  #isOver = false;
+
+  /**
+   * Calls `onIdle` when nothing was received for `limit` milliseconds, and sends a ping every `interval` milliseconds. Undefined
+   * disables the check or the pings.
+   */
+  constructor(
+    connection: WebSocketConnection,
+    limit: number | undefined,
+    interval: number | undefined,
+    onIdle: () => void,
+  ) {
+    this.#connection = connection;
+    this.#idle = limit === undefined ? undefined : new IdleTimer(limit, onIdle);
+    const { ping } = connection;
+    if (ping && interval !== undefined) {
+      this.#pinging = setInterval(ping, interval);
+      connection.onPong = () => this.touch();
+    }
+    this.#idle?.start();
+  }
+
+  /** Records that something was received. */
+  touch(): void {
+    this.#idle?.touch();
+  }
+
+  /** Pauses the connection. Nothing is read during the pause, not even pongs, so the idle check pauses too. */
+  pause(): void {
+    this.#idle?.stop();
+    this.#connection.pause?.();
+  }
+
+  /** Resumes the connection and the idle check. */
+  resume(): void {
+    // The caller may resume in the turn in which the connection ended.
+    if (!this.#isOver) this.#idle?.start();
+    this.#connection.resume?.();
+  }
+
+  /** Stops the pings and the idle check. Call it when the connection ends. */
+  stop(): void {
+    this.#isOver = true;
+    clearInterval(this.#pinging);
+    this.#idle?.stop();
   }
 }

@@ -1,8 +1,8 @@
-import { withHeaders } from "../call/build-plan.js";
 import type { CallPlan } from "../call/call-plan.js";
 import { isSettableHeader } from "../config/headers.js";
 import { EasDecodeError, EasHttpError } from "../errors.js";
 import type { Bytes } from "../formats/request.js";
+import type { HeaderPair } from "../platform/contract.js";
 import { argumentRangeError } from "../util/argument-errors.js";
 import { plainText } from "../util/exact-json.js";
 import { clockNow } from "../util/timing/clock.js";
@@ -108,8 +108,13 @@ export class LimitsCache {
   }
 }
 
-/** Checks an item against the limits of its queue, and adds the header of its priority. */
-export function withLimits(plan: CallPlan, limits: QueueLimits, size: number, priority: number | undefined): CallPlan {
+/** Checks an item against the limits of its queue and returns the header for its priority. Throws a `RangeError`. */
+export function headersWithin(
+  limits: QueueLimits,
+  plan: CallPlan,
+  size: number,
+  priority: number | undefined,
+): readonly HeaderPair[] {
   const { maxPayloadBytes, priorityHeader } = limits;
   if (size > maxPayloadBytes) {
     throw argumentRangeError(
@@ -117,9 +122,9 @@ export function withLimits(plan: CallPlan, limits: QueueLimits, size: number, pr
       `the item has ${size} bytes, and the queue takes at most ${maxPayloadBytes} (meta.maxPayloadBytes): put the data into object storage and send its URL`,
     );
   }
-  if (priority === undefined || priorityHeader === undefined) return plan;
+  if (priority === undefined || priorityHeader === undefined) return [];
   const isSet = plan.headers.some(([name]) => name === priorityHeader);
-  return isSet ? plan : withHeaders(plan, [[priorityHeader, String(priority)]]);
+  return isSet ? [] : [[priorityHeader, String(priority)]];
 }
 
 function isUntold(error: unknown): boolean {

@@ -12,7 +12,7 @@ import { showAsText } from "../util/inspect.js";
 import { listFacts } from "../util/list-facts.js";
 import { checkOptionNames } from "../util/option-names.js";
 import { randomUuid } from "../util/uuid.js";
-import { LimitsCache, lastEntryOf, type QueueAttributes, withLimits } from "./attributes.js";
+import { headersWithin, LimitsCache, lastEntryOf, type QueueAttributes } from "./attributes.js";
 import { type QueueCallOptions, QueueCalls, type QueueOperation } from "./calls.js";
 import { CommitBatch } from "./commit-batch.js";
 import { type ConsumeOptions, checkConsume, consume } from "./consume/consume.js";
@@ -185,11 +185,9 @@ export class QueueClient {
     const template = this.#calls.template();
     const body = await toBytes(data);
     if (body.length > template.maxRequestBytes) throw bodyTooLarge(body.length, template);
-    return this.#calls.run(operation, async (call) => {
-      const { target } = call.plan;
-      const limits = await this.#limits.get(target.origin + target.path);
-      call.plan = withLimits(call.plan, limits, body.length, options.priority);
-      return body;
+    return this.#calls.run(operation, async (plan) => {
+      const limits = await this.#limits.get(plan.target.origin + plan.target.path);
+      return { body, headers: headersWithin(limits, plan, body.length, options.priority) };
     });
   }
 

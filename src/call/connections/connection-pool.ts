@@ -21,30 +21,30 @@ import { Timeouts } from "../../util/timing/timers.js";
 import { FORCED } from "../failures/failure.js";
 import { Limiter } from "./limiter.js";
 
-/** What the clients of one pool share: connections, limits, timers and the retry budget. */
+/** Connections, limits, timers and the retry budget, which several clients may share. */
 export class ConnectionPool {
   readonly platform: Platform;
   readonly budget: RetryBudget = new RetryBudget();
   readonly timeouts: Timeouts = new Timeouts();
-  /** Origins that have answered: from then on a browser's bare "failed to fetch" is a network fault, not CORS. */
+  /** Origins that have responded. A later "failed to fetch" of a browser is a network fault there, not CORS. */
   readonly respondedOrigins: Set<string> = new Set();
-  /** Who chooses instances, for services that are reached directly. */
+  /** Selects instances, for services with `ENDPOINT_TYPE_DIRECT`. */
   readonly routers: RouterCache;
-  /** What `close` ends: answers that are being read piece by piece, sockets, waits for a service. */
+  /** Open streams, sockets and waits, which `close` cancels. */
   readonly streams: Set<Pick<StreamedResponse, "cancel">> = new Set();
   readonly #limiters = new Map<string, Limiter>();
-  readonly #given: Transport | undefined;
+  readonly #custom: Transport | undefined;
   #connectionCount: number;
   #transport: Transport | undefined;
   #closing: Promise<void> | undefined;
-  /** The last of what is under way: `close` waits for all of it, or ends it when it is forced. A list, since a set is slower. */
+  /** Last element of a linked list of the work in flight, which `close` waits for or ends. A `Set` is slower. */
   #last: Running | undefined;
   #idle: (() => void) | undefined;
 
   constructor(platform: Platform, connectionCount: number, transport: Transport | undefined) {
     this.platform = platform;
     this.#connectionCount = connectionCount;
-    this.#given = transport;
+    this.#custom = transport;
     this.routers = new RouterCache({
       transport: () => this.transport,
       env: platform.env,
@@ -65,11 +65,12 @@ export class ConnectionPool {
     });
   }
 
+  /** Maximum number of requests in flight to one host. */
   get connectionCount(): number {
     return this.#connectionCount;
   }
 
-  /** Changes the limit from the next call on; calls in flight end on the connections that they have. */
+  /** Changes the limit for later calls. Calls in flight keep their connections. */
   set connectionCount(value: number) {
     if (value === this.#connectionCount) return;
     this.#connectionCount = value;
@@ -78,42 +79,45 @@ export class ConnectionPool {
     this.#transport = undefined;
   }
 
+  /** Whether `close` was called. */
   get closed(): boolean {
     return this.#closing !== undefined;
   }
 
-  /** Throws when the client was closed. */
+  /** Throws `EasClosedError` if the pool is closed. */
   checkOpen(): void {
     if (this.closed) throw new EasClosedError();
   }
 
+  /** The custom transport of the client, or the runtime's own, which is created on first use. */
   get transport(): Transport {
-    if (this.#given) return this.#given;
+    if (this.#custom) return this.#custom;
     this.#transport ??= this.platform.createTransport({ connections: this.#connectionCount });
     return this.#transport;
   }
 
-  /** Opens WebSockets; undefined where the runtime cannot, and where the given transport or `fetch` cannot. */
+  /** Opens WebSockets. Undefined if the runtime, or the custom transport or `fetch`, cannot do so. */
   get dialWebSocket(): WebSocketDialer | undefined {
     const { platform } = this;
-    // Node's own `fetch` may have a proxy, which its WebSockets would bypass.
-    const isOwn = !this.#given || (platform.name !== "node" && usesOwnFetch(this.#given));
-    return this.#given?.dialWebSocket ?? (isOwn ? platform.dialWebSocket : undefined);
+    // The `fetch` of Node may use a proxy, which a WebSocket would bypass.
+    const isOwn = !this.#custom || (platform.name !== "node" && usesOwnFetch(this.#custom));
+    return this.#custom?.dialWebSocket ?? (isOwn ? platform.dialWebSocket : undefined);
   }
 
-  /** Says why there is no `dialWebSocket`, and what to do instead. */
+  /** Reason why `dialWebSocket` is undefined, for error messages. */
   get webSocketsUnavailable(): string {
-    return this.#given
+    return this.#custom
       ? "the transport or fetch of this client cannot open WebSockets, and a separate connection would bypass its proxy and certificates"
       : "this runtime cannot send headers with a WebSocket, and the token is a header";
   }
 
-  /** Loads what the first call would load, and finds the instances that it could go to. */
+  /** Loads the code that the first call needs and, for a direct service, the list of its instances. */
   async ready({ route }: { readonly route: Route | undefined }): Promise<void> {
     await this.transport.ready?.();
     if (route !== undefined) await (await this.routers.get(route)).ready();
   }
 
+  /** Returns the limiter of an origin. */
   limiter(origin: string): Limiter {
     let limiter = this.#limiters.get(origin);
     if (limiter === undefined) {
@@ -123,13 +127,13 @@ export class ConnectionPool {
     return limiter;
   }
 
-  /** Notes a stream for `close` to end: at once when that was called before. */
+  /** Registers a stream, socket or wait that `close` cancels. Cancels it at once if the pool is already closed. */
   hold(stream: Pick<StreamedResponse, "cancel">): void {
     this.streams.add(stream);
     if (this.closed) stream.cancel(closedError());
   }
 
-  /** Does what is a call under way from its first turn on, though it has to be loaded first. */
+  /** Runs `work` as a call in flight: `close` waits for it, or ends it with `force`. Used while the code of a call is loaded. */
   track<T>(work: () => Promise<T>): Promise<T> {
     return new Promise<T>((resolve, reject) => {
       const running: Running = {
@@ -142,14 +146,14 @@ export class ConnectionPool {
     });
   }
 
-  /** A call begins. */
+  /** Adds a call to those in flight. */
   enter(call: Running): void {
     call.before = this.#last;
     if (this.#last) this.#last.after = call;
     this.#last = call;
   }
 
-  /** A call has ended. */
+  /** Removes a call from those in flight. */
   leave(call: Running): void {
     const { before, after } = call;
     if (before) before.after = after;
@@ -160,8 +164,8 @@ export class ConnectionPool {
   }
 
   /**
-   * Lets calls in flight end, or ends them with `force`; ends waits for a retry, cuts streams off, and closes the connections that
-   * this pool created. Those given to it stay open.
+   * Waits for calls in flight, or ends them with `force`. Cancels waits for retries and open streams, and closes the connections
+   * that this pool created. A custom transport stays open.
    */
   close(options: CloseOptions = {}): Promise<void> {
     checkOptionNames("close", options, { force: 1 });
@@ -172,7 +176,7 @@ export class ConnectionPool {
         this.routers.close();
         return this.#transport?.close();
       });
-      // Now: calls in flight may wait for the slots that they have.
+      // Cancel streams immediately: calls in flight may wait for their connections.
       for (const stream of this.streams) stream.cancel(closedError());
     }
     return this.#closing;
@@ -188,10 +192,10 @@ export class ConnectionPool {
 
 /** Work that `close({ force: true })` can end. */
 export interface Running {
-  /** The work that began before this, and after it, as long as it is under way; set by the pool. */
+  /** Neighbors in the list of the pool, which sets them. */
   before?: Running | undefined;
   after?: Running | undefined;
-  /** Ends it at once with an error that says so. */
+  /** Ends the work at once with an error that names `close`. */
   endNow(): void;
 }
 
@@ -207,18 +211,18 @@ export function createPool(
   return new ConnectionPool(
     platform,
     checkCount("maxConnectionCount", maxConnectionCount, 1),
-    givenTransport(platform, transport, fetch),
+    customTransport(platform, transport, fetch),
   );
 }
 
-function givenTransport(
+function customTransport(
   platform: Platform,
   transport: Transport | undefined,
   fetch: FetchFunction | undefined,
 ): Transport | undefined {
   if (fetch === undefined) return transport === undefined ? undefined : checkTransport(transport);
   if (transport !== undefined) {
-    throw argumentTypeError("ERR_EAS_ARG_OPTION", "transport and fetch are both given: leave one of them out");
+    throw argumentTypeError("ERR_EAS_ARG_OPTION", "transport and fetch are both set: leave one of them out");
   }
   checkFunction("fetch", fetch, OWN_CONNECTIONS);
   return fetchTransport({ fetch, opaque: platform.name === "browser" });

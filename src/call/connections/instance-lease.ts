@@ -3,15 +3,15 @@ import { EasHttpError, EasNetworkError, EasTimeoutError } from "../../errors.js"
 import type { CallPlan } from "../call-plan.js";
 import type { ConnectionPool } from "./connection-pool.js";
 
-/** A plan whose target is one instance, and the use of that instance. */
+/** A plan whose target is one instance, and the lease of that instance. */
 export interface LeasedPlan {
   readonly plan: CallPlan;
   readonly lease: Lease | undefined;
 }
 
 /**
- * Chooses the instance for one attempt and notes it in `tried`, where calls go to instances directly. `until` waits for what
- * takes time, and rejects when the call is over before.
+ * Selects the instance for one attempt and adds it to `tried`. Returns the plan unchanged behind a gateway. `until` waits for
+ * discovery; it must reject if the call ends first.
  */
 export async function leaseInstance(
   pool: ConnectionPool,
@@ -30,19 +30,19 @@ export async function leaseInstance(
   return { plan: { ...plan, target: { ...plan.target, origin: lease.origin } }, lease };
 }
 
-/** Statuses by which an instance says that it is not well. */
-const UNWELL: readonly number[] = [500, 502, 503, 504];
+/** Statuses that indicate a faulty instance. */
+const FAILURE_STATUSES: readonly number[] = [500, 502, 503, 504];
 
-/** Whether a status says that the instance is at fault. */
+/** Whether a status indicates a faulty instance. */
 export function isFailureStatus(status: number): boolean {
-  return UNWELL.includes(status);
+  return FAILURE_STATUSES.includes(status);
 }
 
-/** Whether an attempt's error is its instance's fault; undefined when it tells nothing of it. */
+/** Whether the error of an attempt indicates a faulty instance; undefined if it says nothing about the instance. */
 export function isInstanceFault(error: unknown): boolean | undefined {
   if (error instanceof EasTimeoutError) return true;
   if (error instanceof EasHttpError) return isFailureStatus(error.status);
-  // What no retry can help never came to the instance.
+  // An error that is neither retryable nor ambiguous did not reach the instance.
   if (error instanceof EasNetworkError) return error.retryable || error.maybeAccepted || error.maybeTaken || undefined;
   return undefined;
 }

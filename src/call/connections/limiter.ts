@@ -1,20 +1,21 @@
 import type { Wait } from "../../util/timing/abort.js";
 
-/** Who waits: a member of a ring, so that to come and to go takes no look at the others. */
+/** A waiter, as a node of a circular list: joining and leaving are O(1). */
 interface Waiter {
   previous: Waiter;
   next: Waiter;
-  /** The smallest has waited longest. */
+  /** Position in the order of arrival. */
   readonly place: number;
   readonly isLongLived: boolean;
-  /** Tells that the slot is there; the end of a ring has none. */
+  /** Resolves the wait. Undefined for the sentinel of a list. */
   readonly take?: () => void;
 }
 
-function ring(): Waiter {
-  const end = { place: Infinity } as Waiter;
-  end.previous = end.next = end;
-  return end;
+/** Returns the sentinel of an empty circular list. */
+function emptyList(): Waiter {
+  const sentinel = { place: Infinity } as Waiter;
+  sentinel.previous = sentinel.next = sentinel;
+  return sentinel;
 }
 
 function leave({ previous, next }: Waiter): void {
@@ -23,37 +24,37 @@ function leave({ previous, next }: Waiter): void {
 }
 
 /**
- * Lets at most `limit` requests be in flight; the others wait in the order in which they came. Those that are held long
- * (streams, watches, long polls) never take more than half of the slots, so that short ones always come through.
+ * Limits the number of requests in flight. Further requests wait in order of arrival. Long-lived requests (streams, watches and long
+ * polls) use at most half of the slots, so that they cannot block short requests.
  */
 export class Limiter {
   #limit: number;
   #inFlight = 0;
-  #held = 0;
+  #longLived = 0;
   #places = 0;
-  /** The ends of two rings, of those who wait and of those who wait for a slot that is held long. */
-  readonly #short: Waiter = ring();
-  readonly #long: Waiter = ring();
+  /** Sentinels of the lists of waiters, for short and for long-lived requests. */
+  readonly #short: Waiter = emptyList();
+  readonly #long: Waiter = emptyList();
 
   constructor(limit: number) {
     this.#limit = limit;
   }
 
-  /** Changes the limit: more are let in at once, and none that is in flight is stopped. */
+  /** Changes the limit. A higher limit admits waiters at once. A lower limit does not affect requests in flight. */
   set limit(limit: number) {
     this.#limit = limit;
     this.#admit();
   }
 
-  /** Takes a slot if one is free. */
+  /** Takes a slot if one is free, and returns whether it did. */
   tryAcquire(isLongLived = false): boolean {
-    // Nobody passes who could take it just as well.
+    // Do not overtake a waiter that could use this slot.
     const isTaken = this.#isFree(isLongLived) && !this.#first().take && !(isLongLived && this.#long.next.take);
     if (isTaken) this.#take(isLongLived);
     return isTaken;
   }
 
-  /** Waits for a slot; a wait that is cancelled takes none. */
+  /** Waits for a slot. A canceled wait does not take a slot. */
   acquire(isLongLived = false): Wait {
     let take!: () => void;
     let fail!: (reason: unknown) => void;
@@ -61,39 +62,39 @@ export class Limiter {
       take = resolve;
       fail = reject;
     });
-    const end = isLongLived ? this.#long : this.#short;
-    const { previous } = end;
+    const sentinel = isLongLived ? this.#long : this.#short;
+    const { previous } = sentinel;
     const waiter: Waiter & Wait = {
       previous,
-      next: end,
+      next: sentinel,
       place: this.#places++,
       isLongLived,
       take,
       done,
       cancel(reason) {
-        // Else it has left the ring.
+        // A waiter that has left the list already holds its slot.
         if (waiter.previous.next === waiter) {
           leave(waiter);
           fail(reason);
         }
       },
     };
-    end.previous = previous.next = waiter;
+    sentinel.previous = previous.next = waiter;
     return waiter;
   }
 
-  /** Gives a slot back, to the one who has waited longest. */
+  /** Releases a slot and admits the first waiter. */
   release(isLongLived = false): void {
     this.#inFlight--;
-    if (isLongLived) this.#held--;
+    if (isLongLived) this.#longLived--;
     this.#admit();
   }
 
   #isFree(isLongLived: boolean): boolean {
-    return this.#inFlight < this.#limit && (!isLongLived || this.#held < Math.max(1, Math.floor(this.#limit / 2)));
+    return this.#inFlight < this.#limit && (!isLongLived || this.#longLived < Math.max(1, Math.floor(this.#limit / 2)));
   }
 
-  /** Who has waited longest of those who could take a slot; the end of the short ones when there is nobody. */
+  /** Returns the first waiter that could use a slot, or the sentinel of the short list if there is none. */
   #first(): Waiter {
     const short = this.#short.next;
     const long = this.#long.next;
@@ -102,7 +103,7 @@ export class Limiter {
 
   #take(isLongLived: boolean): void {
     this.#inFlight++;
-    if (isLongLived) this.#held++;
+    if (isLongLived) this.#longLived++;
   }
 
   #admit(): void {

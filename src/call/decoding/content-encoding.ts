@@ -2,7 +2,7 @@ import type { Bytes, Compression, CompressionCodec } from "../../formats/request
 import type { DecompressionFormat, Platform, TransportResponse } from "../../platform/contract.js";
 import type { Decoding, DecodingTools } from "./decoding.js";
 
-/** Content codings that are decompressed here, where the transport has not done so. "deflate" may also be raw: see `formatOf`. */
+/** Content codings that the client decompresses if the transport has not. "deflate" may also be raw; see `formatOf`. */
 export const CODINGS: ReadonlyMap<string, "gzip" | "zlib" | "br"> = /* @__PURE__ */ new Map([
   ["gzip", "gzip"],
   ["x-gzip", "gzip"],
@@ -11,26 +11,25 @@ export const CODINGS: ReadonlyMap<string, "gzip" | "zlib" | "br"> = /* @__PURE__
   ["br", "br"],
 ]);
 
-/** Registered content codings (IANA) that are not decompressed here. Other names, such as "UTF-8" or "none", are ignored. */
+/** Registered content codings (IANA) that are not supported. Other names, such as "UTF-8" or "none", are ignored. */
 const REFUSED = /^(aes128gcm|(x-)?compress|dcb|dcz|exi|pack200-gzip)$/;
 
-/** Returns the format of a body. "deflate" is zlib by the standard; some servers send it raw, which the first two bytes tell. */
+/** Returns the format of a body from its coding and first bytes. "deflate" means zlib, but some servers send raw deflate. */
 export function formatOf(coding: string, [first = 0, second = 0]: Uint8Array): DecompressionFormat | undefined {
   const format = CODINGS.get(coding);
   const isZlib = (first & 0x8f) === 8 && ((first << 8) | second) % 31 === 0;
   return coding === "deflate" && !isZlib ? "raw" : format;
 }
 
-/** Each is a whole decompression; nobody means more. */
+/** Maximum number of content codings of one body. Each one costs a decompression, so more would allow an attack. */
 export const MAX_CODINGS = 4;
 
 /**
- * The body with its content codings undone, the last of them first, and then with the one compression that a client was told
- * of for all answers. That one is undone once only: not again where `Content-Encoding` names it, whether that is undone here
- * or was undone by the runtime's `fetch`, which leaves the header in place. An empty body is left alone; of an error's body only
- * the `Content-Encoding` is undone, since a gateway's errors are no answers of the model.
+ * Decodes the content codings of a body, the last one first, and then the compression that the option `decompression` names. The
+ * latter is skipped if `Content-Encoding` names it too: then it was decoded here, or by the runtime's `fetch`, which keeps the
+ * header. Also skipped for error bodies, since the errors of a gateway do not come from the model. An empty body stays empty.
  *
- * At most `maxBytes` at each step. Rejects with `EasDecodeError`.
+ * Each step decodes at most `maxBytes`. Rejects with `EasDecodeError`.
  */
 export async function decodeContent(
   response: TransportResponse,
@@ -47,30 +46,38 @@ export async function decodeContent(
   const encoding = response.contentEncoding ?? "";
   const codings = codingsOf(tools, encoding, codecs);
   if (codings.length > MAX_CODINGS) {
-    throw failure(`the response has ${codings.length} content codings, and more than ${MAX_CODINGS} are not decoded`);
+    throw failure(`the response has ${codings.length} content codings: at most ${MAX_CODINGS} are supported`);
   }
-  if (encoding === "zstd" && isZstdUndone(response, platform)) codings.pop();
+  if (encoding === "zstd" && isZstdDecoded(response, platform)) codings.pop();
   for (const coding of codings.reverse()) {
     const compression = formatOf(coding, body) ?? codecs.find(({ contentCodings }) => contentCodings?.includes(coding));
     if (compression === undefined) throw unknownCoding(encoding, coding, tools);
-    body = await undo(compression, body, response, platform, maxBytes, `Content-Encoding is ${show(encoding)}`, tools);
+    body = await decompress(
+      compression,
+      body,
+      response,
+      platform,
+      maxBytes,
+      `Content-Encoding is ${show(encoding)}`,
+      tools,
+    );
   }
   if (always !== undefined && success) {
     const named = codingsOf(tools, response.headers.get("content-encoding") ?? "", codecs);
-    if (!named.some((coding) => undoes(always, coding))) {
+    if (!named.some((coding) => decodes(always, coding))) {
       const name = typeof always === "string" ? always : always.name;
-      body = await undo(always, body, response, platform, maxBytes, `decompression is ${show(name)}`, tools);
+      body = await decompress(always, body, response, platform, maxBytes, `decompression is ${show(name)}`, tools);
     }
   }
   return body;
 }
 
 /**
- * Whether `fetch` has undone zstd, which it does in Bun, in newer browsers and in Node 24, and nowhere says: then the body does
- * not begin as zstd, and has not the length that was sent. Where no length was sent, Node's own connections are trusted to
- * have left the body as it came.
+ * Whether `fetch` has already decoded zstd, as it does in Bun, newer browsers and Node 24 without reporting it. The body then does not
+ * start with a zstd frame, and its length differs from `Content-Length`. Without that header, bodies on Node count as encoded, since
+ * the client's own connections do not decode.
  */
-function isZstdUndone({ body, headers }: TransportResponse, { name }: Platform): boolean {
+function isZstdDecoded({ body, headers }: TransportResponse, { name }: Platform): boolean {
   const [first = 0, second, third, fourth] = body;
   const isFrame = first === 0x28 && second === 0xb5 && third === 0x2f && fourth === 0xfd;
   const isSkippable = first >> 4 === 5 && second === 0x2a && third === 0x4d && fourth === 0x18;
@@ -95,18 +102,18 @@ export function codingsOf(
     .filter(isCoding);
 }
 
-function undoes(compression: Compression, coding: string): boolean {
+function decodes(compression: Compression, coding: string): boolean {
   if (typeof compression === "string") return CODINGS.get(coding) === compression;
   return compression.contentCodings?.includes(coding) ?? false;
 }
 
-async function undo(
+async function decompress(
   compression: Compression | DecompressionFormat,
   bytes: Bytes,
   { headers }: TransportResponse,
   platform: Platform,
   maxBytes: number,
-  said: string,
+  subject: string,
   { failure, isBytes, isError, messageOf }: DecodingTools,
 ): Promise<Bytes> {
   let decoded: Bytes | undefined;
@@ -117,17 +124,17 @@ async function undo(
         : await compression.decompress?.(bytes, { maxBytes, headers });
   } catch (cause) {
     if (isError(cause) && (cause as { readonly code?: unknown }).code === "ERR_EAS_UNSUPPORTED") {
-      throw failure(`${said}, which is not decompressed here: ${cause.message}`, cause);
+      throw failure(`${subject}, which is not supported: ${cause.message}`, cause);
     }
     const what =
       isError(cause) && cause.name === "RangeError"
         ? `has more than ${maxBytes} bytes (maxResponseBytes)`
         : "cannot be decompressed";
-    throw failure(`${said}, but the body ${what}: ${messageOf(cause)}`, cause);
+    throw failure(`${subject}, but the body ${what}: ${messageOf(cause)}`, cause);
   }
-  if (!isBytes(decoded)) throw failure(`${said}, but its decompress() did not return bytes`);
+  if (!isBytes(decoded)) throw failure(`${subject}, but its decompress() did not return bytes`);
   if (decoded.length > maxBytes) {
-    throw failure(`${said}, but the body has more than ${maxBytes} bytes (maxResponseBytes): ${decoded.length}`);
+    throw failure(`${subject}, but the body has more than ${maxBytes} bytes (maxResponseBytes): ${decoded.length}`);
   }
   return decoded;
 }
@@ -136,7 +143,7 @@ function unknownCoding(encoding: string, coding: string, { failure, importOf, sh
   const entry = importOf(coding);
   const advice = entry
     ? `${entry} and list it in the option decompression`
-    : "only gzip, deflate, br (Node) and the codecs that the option decompression lists are decoded here";
+    : "only gzip, deflate, br (on Node) and the codecs in the option decompression are supported";
   return failure(
     `the response has Content-Encoding ${show(encoding)}, and ${show(coding)} cannot be decoded: ${advice}`,
   );

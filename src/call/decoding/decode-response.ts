@@ -5,10 +5,10 @@ import type { CallPlan } from "../call-plan.js";
 import type { ConnectionPool } from "../connections/connection-pool.js";
 import { DECODING_TOOLS } from "./decoding.js";
 
-/** Limit for the decoded body of an error. A larger body stays encoded: errors keep 64 KiB, and a small body can expand to much. */
+/** Maximum decoded size of an error body. A larger body stays encoded, since errors keep only 64 KiB of it. */
 const MAX_DECODED_ERROR_BYTES: number = 8 * MAX_ERROR_BYTES;
 
-/** Decodes the content coding of a response, unless the attempt ends first. */
+/** Decodes the content codings of a response. Rejects when the attempt is canceled or times out. */
 export function decodeResponse(
   pool: ConnectionPool,
   { decoding, maxResponseBytes }: CallPlan,
@@ -16,12 +16,12 @@ export function decodeResponse(
   attempt: Attempt,
 ): Promise<Bytes> {
   const success = isSuccess(response.status);
-  const most = success ? maxResponseBytes : Math.min(maxResponseBytes, MAX_DECODED_ERROR_BYTES);
-  // Loaded on first use: in browsers `fetch` decodes by itself.
+  const maxBytes = success ? maxResponseBytes : Math.min(maxResponseBytes, MAX_DECODED_ERROR_BYTES);
+  // Loaded on first use, since `fetch` decodes in browsers.
   const loading = import("./content-encoding.js");
   const decoded = loading.then(({ decodeContent }) =>
-    decodeContent(response, pool.platform, most, decoding, success, DECODING_TOOLS),
+    decodeContent(response, pool.platform, maxBytes, decoding, success, DECODING_TOOLS),
   );
-  // An error must surface as the error that it is, even when its body cannot be decoded.
+  // The status of an error matters more than a body that cannot be decoded.
   return attempt.outlive(success ? decoded : decoded.catch(() => response.body));
 }

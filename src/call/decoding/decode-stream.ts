@@ -99,7 +99,7 @@ function decompressed(
       response.cancel(undefined);
       const why =
         cause instanceof EasUnsupportedError
-          ? `which is not decompressed here: ${cause.message}`
+          ? `which is not supported: ${cause.message}`
           : "but cannot be decompressed";
       throw new EasDecodeError(`the stream has Content-Encoding ${show(coding)}, ${why}`, {
         format: "content-encoding",

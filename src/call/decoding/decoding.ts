@@ -6,17 +6,17 @@ import { show } from "../../util/argument-errors.js";
 import { isBytes, isError, messageOf } from "../../util/realms.js";
 import { cleanCause } from "../failures/redact.js";
 
-/** How the bodies of a call's answers are decompressed. */
+/** Decompression of the response bodies of a call. */
 export interface Decoding {
-  /** What undoes a `Content-Encoding`, beside gzip and zlib. */
+  /** Codecs for `Content-Encoding`, in addition to the built-in codecs. */
   readonly codecs: readonly CompressionCodec[];
   /** Compression of every successful body, regardless of its headers. */
   readonly always: Compression | undefined;
 }
 
-/** What a client's option and the compression of a request come to. */
+/** Combines the option `decompression` with the compression of the request, which the response may use as well. */
 export function decodingOf(decompression: Decompression, compression: Compression | undefined): Decoding {
-  // A request's own compression is not checked yet.
+  // The compression of a request is not checked at this point.
   const sent = typeof compression === "object" && compression !== null && compression.decompress ? [compression] : [];
   if (decompression === "auto") return { codecs: sent, always: undefined };
   if (isList(decompression)) return { codecs: [...decompression, ...sent], always: undefined };
@@ -27,14 +27,14 @@ function isList(value: Compression | readonly CompressionCodec[]): value is read
   return Array.isArray(value);
 }
 
-/** Whether there is anything to undo. */
+/** Whether the body of a response must be decoded. */
 export function isEncoded({ contentEncoding }: TransportResponse, { always }: Decoding): boolean {
   return contentEncoding !== undefined || always !== undefined;
 }
 
 /**
- * What `decodeContent` is given and does not import: it is loaded later, and what it shared with the start of a page would be a
- * piece of its own there.
+ * Functions that `decodeContent` receives as a parameter. It is loaded on first use. If it imported them, bundlers would move them to
+ * a shared chunk, which every page would load as an extra file.
  */
 export interface DecodingTools {
   readonly show: typeof show;
@@ -46,6 +46,7 @@ export interface DecodingTools {
   failure(message: string, cause?: unknown): EasDecodeError;
 }
 
+/** The functions that `decodeContent` needs. */
 export const DECODING_TOOLS: DecodingTools = {
   show,
   isBytes,

@@ -19,49 +19,49 @@ import { isError, messageOf } from "../../util/realms.js";
 import type { CallPlan } from "../call-plan.js";
 import { cleanCause, longestSecretLength, redactBytes, redactHeaders, redactText, type Secrets } from "./redact.js";
 
-/** How an attempt failed: what the retry table asks, and the error that surfaces when there is no retry. */
+/** A failed attempt: the row of the retry table, and the error of the call if there is no retry. */
 export interface Failure {
   readonly outcome: Outcome;
   readonly error: EasError;
-  /** Milliseconds that the service asked to wait. */
+  /** Delay that the service requested, in milliseconds. */
   readonly retryAfter?: number | undefined;
-  /** Whether a connection died with the request on it, before a byte of the response came. */
+  /** Whether the connection broke after the request was sent and before the response began. */
   readonly beforeResponse?: boolean;
 }
 
-/** What a failure needs to know of its call. */
+/** The facts about a call that its errors need. */
 export interface FailedCall {
   readonly plan: CallPlan;
   readonly attempts: number;
   readonly token: Secrets;
-  /** How the last attempt before failed. */
+  /** Error of the previous attempt. */
   readonly lastError?: EasError | undefined;
 }
 
-/** Bytes of an error's body that are kept. */
+/** Number of bytes of the response body that an error keeps. */
 const ERROR_BODY_BYTES = 65_536;
-/** Characters of it that stand in the message. */
+/** Number of characters of the response body that an error message quotes. */
 const ERROR_EXCERPT = 200;
 
-/** The call as errors name it: without its query, which may hold what belongs in no log. */
+/** Returns method and URL of a call for error messages. Omits the query, which may contain private data. */
 export function describeCall({ method, target, path }: CallPlan): string {
   return `${method} ${target.origin}${path.split("?", 1)[0]}`;
 }
 
-/** What all errors say of a call; `happened` when a queue may have done what it asked. */
+/** Returns the properties that all errors of a call have. `happened`: whether a queue may have performed the operation. */
 function factsOf({ plan: { kind }, attempts }: FailedCall, happened: boolean) {
   return { attempts, maybeAccepted: happened && kind === "put", maybeTaken: happened && kind === "take" };
 }
 
-/** What all errors after an attempt say of it; `sent` when the request may have arrived although another attempt is useless. */
+/** Returns the properties that errors of an attempt have. `sent`: whether a request that is not retried may have arrived. */
 function attemptFacts(call: FailedCall, outcome: Outcome, sent = false) {
   const { kind } = call.plan;
-  // A stream is a prediction, too: who makes it again need fear nothing.
+  // A stream is a prediction, which callers may safely retry.
   const decision = retryDecisionOn(kind === "stream" ? "predict" : kind, outcome);
   return { ...factsOf(call, sent || decision === "unsure"), retryable: decision === "retry" || decision === "once" };
 }
 
-/** A decoder's error, which knows nothing of calls, as the call's own: with its attempts, and clean of the token. */
+/** Adds the facts about a call to the error of a decoder, and redacts tokens in its message. */
 export function decodeFailure(call: FailedCall, error: EasDecodeError): EasDecodeError {
   const { message, format, offset } = error;
   const facts = factsOf(call, true);
@@ -71,8 +71,8 @@ export function decodeFailure(call: FailedCall, error: EasDecodeError): EasDecod
 }
 
 /**
- * Returns the failure for a response whose status is not a success; `decoded` is its decompressed body. What is known of
- * statuses is loaded on first use.
+ * Returns the failure for a response whose status is not a success. `decoded` is its decoded body. The explanations of statuses are
+ * loaded on first use.
  */
 export async function httpFailure(
   call: FailedCall,
@@ -82,7 +82,7 @@ export async function httpFailure(
 ): Promise<Failure> {
   const { plan, token } = call;
   const { status } = response;
-  // Cleaned before it is cut, so that no half of a token stays.
+  // Redact before truncating, so that no part of a token remains.
   const body = redactBytes(decoded.slice(0, ERROR_BODY_BYTES + longestSecretLength(token) * 4), token).slice(
     0,
     ERROR_BODY_BYTES,
@@ -90,17 +90,18 @@ export async function httpFailure(
   const headers = redactHeaders(response.headers, token);
   const text = new TextDecoder().decode(body).trim();
   const isAuthorized = Boolean(plan.token) || plan.headers.some(([name]) => name === "authorization");
-  // The status must not be lost where the file cannot be loaded, as in a page that has gone offline.
+  // If the import fails, for example in a page that is offline, the error must still report the status.
   const known = await import("../lazy.js").catch(() => undefined);
   const hint =
-    known?.statusHint(status, text, plan.auth, headers, isAuthorized, isUpgrade) ?? "its meaning could not be loaded";
+    known?.statusHint(status, text, plan.auth, headers, isAuthorized, isUpgrade) ??
+    "its explanation could not be loaded";
   const outcome = known?.knownResponse(status, text)?.outcome ?? outcomeOfStatus(status);
   const plain = known?.unwrapEventData(text) ?? text;
   const excerpt = plain.length > ERROR_EXCERPT ? `${plain.slice(0, ERROR_EXCERPT)}…` : plain;
-  const said = plain === "" ? "" : ` Response: ${excerpt}`;
+  const quote = plain === "" ? "" : ` Response: ${excerpt}`;
   const cut = response.isTruncated ? " The rest of the response body was not received." : "";
   const retryAfter = parseRetryAfter(headers.get("retry-after"), headers.get("date"));
-  const error = new EasHttpError(`${describeCall(plan)} was answered with ${status}: ${hint}.${cut}${said}`, {
+  const error = new EasHttpError(`${describeCall(plan)} was answered with ${status}: ${hint}.${cut}${quote}`, {
     ...attemptFacts(call, outcome),
     requestId: headers.get("x-request-id") ?? undefined,
     status,
@@ -112,15 +113,15 @@ export async function httpFailure(
   return { outcome, retryAfter, error };
 }
 
-/** Default limit of Node's own `fetch` for the head of a response, and for the time between two chunks, in milliseconds. */
+/** Default timeout of Node's `fetch` for the response headers, and between two chunks of the body, in milliseconds. */
 const FETCH_TIMEOUT_MS = 300_000;
 
-/** No answer within the attempt's time, or within that of Node's `fetch`, whose code is then `fetchCode`. */
+/** Returns the failure for an attempt that timed out, or for a timeout of Node's `fetch`, whose code is `fetchCode`. */
 export function timeoutFailure(call: FailedCall, phase: TransportRequest["phase"], fetchCode?: string): Failure {
   const { plan } = call;
   const timeout = fetchCode ? FETCH_TIMEOUT_MS : plan.timeout;
   const limit = fetchCode ? `${fetchCode} of Node's fetch: use nodeTransport() of eas-prediction/node` : "timeout";
-  // Without a connection nothing was sent, so nothing can happen twice.
+  // Without a connection nothing was sent, so the request cannot run twice.
   const outcome: Outcome = phase === "connect" ? "not sent" : "timeout or 504";
   const awaited = { connect: "connection", headers: "response", body: "complete response body" }[phase];
   const advice = phase === "connect" || fetchCode ? "" : slowAdvice(plan, timeout === DEFAULT_TIMEOUT_MS);
@@ -134,14 +135,14 @@ export function timeoutFailure(call: FailedCall, phase: TransportRequest["phase"
   return { outcome, error };
 }
 
-/** What to do where a slow service exceeds a default. */
+/** Returns advice for slow services if the timeout is a default. */
 function slowAdvice({ kind }: CallPlan, isDefault: boolean): string {
   return kind !== "predict" || !isDefault
     ? ""
     : '. For a slow service set preset: "long-running", or timeout and totalTimeout; for long jobs use AsyncInferenceClient, which goes through a queue';
 }
 
-/** The whole call's time ran out. */
+/** Returns the error for a call that exceeds `totalTimeout`. */
 export function totalTimeoutError(call: FailedCall): EasTimeoutError {
   const { lastError: cause } = call;
   const { kind, totalTimeout } = call.plan;
@@ -162,20 +163,20 @@ export function totalTimeoutError(call: FailedCall): EasTimeoutError {
   });
 }
 
-/** Why a call ended that `close({ force: true })` has cancelled. */
+/** Reason for calls that `close({ force: true })` cancels. */
 export const FORCED = "the client was closed with { force: true }";
 
 /**
- * The client was closed: while the call waited to retry after `cause`, by force in an attempt that was perhaps `sent`, or for the
- * reason `otherwise`.
+ * Returns the error for a call that ends because the client is closed. `cause` is the error of the last attempt, if the call was
+ * waiting for a retry. `sent`: whether the request may have arrived. `reason` is used without a `cause`.
  */
 export function closedFailure(
   call: FailedCall,
   sent: boolean,
   cause?: EasError,
-  otherwise: string = FORCED,
+  reason: string = FORCED,
 ): EasNetworkError {
-  const why = cause ? `the client was closed before the next attempt. ${cause.message}` : otherwise;
+  const why = cause ? `the client was closed before the next attempt. ${cause.message}` : reason;
   const facts = factsOf(call, sent);
   return new EasNetworkError(`${describeCall(call.plan)} failed: ${why}`, {
     ...facts,
@@ -184,12 +185,15 @@ export function closedFailure(
   });
 }
 
-/** No complete answer: what the transport threw. Throws itself what is no matter of the network. */
+/**
+ * Returns the failure for an error of the transport. Throws `EasDecodeError` for a response that is too large. `responded`: whether
+ * the origin has responded before.
+ */
 export function networkFailure(
   call: FailedCall,
   thrown: unknown,
   phase: TransportRequest["phase"],
-  reached: boolean,
+  responded: boolean,
 ): Failure {
   const { plan, token } = call;
   const error = isTransportError(thrown)
@@ -204,7 +208,7 @@ export function networkFailure(
   }
   const { systemCode } = error;
   if (systemCode && /^UND_ERR_(HEADERS|BODY)_TIMEOUT$/.test(systemCode)) return timeoutFailure(call, phase, systemCode);
-  const hidden = error.opaque && !reached;
+  const hidden = error.opaque && !responded;
   const outcome: Outcome = error.final || hidden ? "final" : error.sent === "no" ? "not sent" : "broken after sending";
   const { reason, why } = hidden
     ? hiddenReason(plan.target.origin)
@@ -221,14 +225,14 @@ export function networkFailure(
   };
 }
 
-/** By its marks and not its class: a transport may come with another copy of this package. */
+/** Whether an error is a `TransportError`. Checks its properties, since a transport may use another copy of this package. */
 export function isTransportError(error: unknown): error is TransportError {
   return isError(error) && error.name === "TransportError" && "sent" in error;
 }
 
 function reasonOf({ sent, systemCode, message, final }: TransportError, phase: TransportRequest["phase"]): string {
   const what = systemCode ? `${systemCode}: ${message}` : message;
-  // The other side of a connection that was there broke a rule, or this side ended it.
+  // A protocol error of the server, or a limit of the client: the message alone explains it.
   if (final && sent === "maybe") return what;
   const where =
     sent === "no"
@@ -251,6 +255,6 @@ function hiddenReason(origin: string): { readonly reason: EasNetworkErrorReason;
   }
   return {
     reason: "cors",
-    why: "the browser reports no reason. Probably CORS: the service does not allow this page's origin or the Authorization header (curl and servers are not affected); or the host cannot be reached. A relay on a server of yours avoids CORS and keeps the token off the page",
+    why: "the browser reports no reason. Probably CORS: the service does not allow this page's origin or the Authorization header (curl and servers are not affected); or the host cannot be reached. A relay on your own server avoids CORS and keeps the token off the page",
   };
 }

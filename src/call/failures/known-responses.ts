@@ -2,20 +2,21 @@ import type { NotReadyReason } from "../../config/options.js";
 import type { Outcome } from "../../config/retry.js";
 
 /**
- * An error that is known by its text: one that a gateway in front of the service sends itself, or one that a common engine
- * sends. The texts of the LLM gateway are compared as a whole, so that an engine's error that quotes one is not mistaken for it.
+ * An error response that is recognized by its text, from a gateway in front of the service or from a common engine. Texts of the LLM
+ * gateway must match completely, so that an engine's error that quotes one does not match.
  */
 export interface KnownResponse {
-  /** 0 for every status. */
+  /** HTTP status; 0 matches every status. */
   readonly status: number;
+  /** Text of the body, without white space around it. */
   readonly text: string | RegExp;
-  /** What it means and what to do about it. */
+  /** Explanation and remedy, for error messages. */
   readonly hint: string;
-  /** How the attempt failed, if the status alone does not say it. */
+  /** Outcome of the attempt, if it differs from that of the status. */
   readonly outcome?: Outcome;
-  /** Set if the answer means that the service is not ready. */
+  /** Set if the response means that the service is not ready. */
   readonly notReady?: NotReadyReason;
-  /** Whether the gateway sends it without asking an engine. The state of the engine is unknown then. */
+  /** Whether the gateway responds without contacting an engine, so that the state of the engine is unknown. */
   readonly isGatewayOnly?: boolean;
 }
 
@@ -26,17 +27,17 @@ const NO_INSTANCE = "no instance is ready: the service is stopped, starting, sca
 const NO_ENGINE =
   "the LLM gateway has no engine: the inference service behind it is stopped, starting or scaled to zero";
 const JSON_ONLY =
-  "the LLM gateway accepts only requests in JSON: send an object or json(), and no text, form, tensor or compressed body";
+  "the LLM gateway accepts only JSON requests: send an object or use json(), not text, a form, a tensor or a compressed body";
 
-/** How Go quotes a request that failed: `Post "http://10.0.0.1:8000/v1/completions": `. */
+/** Prefix of Go's errors for failed requests: `Post "http://10.0.0.1:8000/v1/completions": `. */
 const FAILED_REQUEST = String.raw`^(?:network error for request to \S+: )?(?:Get|Head|Post|Put|Patch|Delete|Options) "(?:https?:/)?/[^"\s]*": `;
 
-/** The JSON errors of the LLM gateway. */
+/** Matches a JSON error of the LLM gateway. */
 function gatewayJson(code: number, message: string): RegExp {
   return new RegExp(String.raw`^\{"error": ?\{"code": ?${code}, ?"message": ?"${message}"\}\}$`);
 }
 
-const KNOWN: readonly KnownResponse[] = [
+const KNOWN_RESPONSES: readonly KnownResponse[] = [
   // The EAS gateway.
   {
     status: 503,
@@ -106,13 +107,13 @@ const KNOWN: readonly KnownResponse[] = [
   {
     status: 400,
     text: new RegExp(`${FAILED_REQUEST}[^\n]+$`),
-    hint: "the LLM gateway lost its engine before the response, after up to 4 attempts of its own: the engine may have crashed on this request",
+    hint: "the LLM gateway lost the connection to its engine before the response, after up to 4 attempts: the engine may have crashed on this request",
     outcome: BROKEN,
   },
   {
     status: 400,
     text: /^read tcp \S+->\S+: read: connection reset by peer$/,
-    hint: "the LLM gateway lost its engine in the response: the engine may have crashed on this request",
+    hint: "the LLM gateway lost the connection to its engine during the response: the engine may have crashed on this request",
     outcome: BROKEN,
   },
   {
@@ -173,8 +174,8 @@ const KNOWN: readonly KnownResponse[] = [
 ];
 
 /**
- * Returns the text of an error. An LLM gateway of 2026-04 sends errors in response to `stream: true` as the data of a
- * server-sent event, as do some engines.
+ * Returns the text of an error without the framing of a server-sent event. The LLM gateway of 2026-04 and some engines send errors
+ * as events if the request has `stream: true`.
  */
 export function unwrapEventData(text: string): string {
   if (!text.startsWith("data:")) return text;
@@ -182,10 +183,10 @@ export function unwrapEventData(text: string): string {
   return event.replace(/^data: ?/gm, "").trim();
 }
 
-/** Returns what is known of an error with this status and text, without spaces around it. */
+/** Returns the known response with this status and text, if there is one. `text` is trimmed. */
 export function knownResponse(status: number, text: string): KnownResponse | undefined {
   const plain = unwrapEventData(text);
-  return KNOWN.find((known) => {
+  return KNOWN_RESPONSES.find((known) => {
     if (known.status !== status && known.status !== 0) return false;
     return typeof known.text === "string" ? known.text === plain : known.text.test(plain);
   });

@@ -5,22 +5,22 @@ import { isError } from "../../util/realms.js";
 export type Secrets = string | readonly string[];
 
 /** Shorter tokens are not redacted: their text also occurs in ordinary words. */
-export const MIN_TOKEN_LENGTH = 4;
+const MIN_TOKEN_LENGTH = 4;
 
-/** The secrets that are long enough, the longest first: one may be the beginning of another. */
-export function redactableTokens(secrets: Secrets): string[] {
+/** Returns the tokens that are long enough to redact. The longest come first, since a token may start with another one. */
+function redactableTokens(secrets: Secrets): string[] {
   return [secrets]
     .flat()
     .filter(({ length }) => length >= MIN_TOKEN_LENGTH)
     .sort((a, b) => b.length - a.length);
 }
 
-/** Characters of the longest secret. */
+/** Returns the length of the longest token that is redacted. */
 export function longestSecretLength(secrets: Secrets): number {
   return redactableTokens(secrets)[0]?.length ?? 0;
 }
 
-/** Replaces each token, which a service may have echoed, with stars; changes and returns `bytes`. */
+/** Replaces each token in `bytes` with asterisks, in place, and returns `bytes`. A service may echo the token. */
 export function redactBytes(bytes: Bytes, secrets: Secrets): Bytes {
   for (const token of redactableTokens(secrets)) {
     const secret = new TextEncoder().encode(token);
@@ -32,29 +32,40 @@ export function redactBytes(bytes: Bytes, secrets: Secrets): Bytes {
   return bytes;
 }
 
-/** Returns headers with stars in place of each token. */
+/** Returns headers with asterisks in place of each token. */
 export function redactHeaders(headers: Headers, secrets: Secrets): Headers {
   const tokens = redactableTokens(secrets);
   if (tokens.length === 0) return headers;
   const clean = new Headers();
-  // Names are in lower case here, whatever was sent.
+  // `Headers` converts names to lower case.
   const lower = tokens.map((token) => token.toLowerCase());
   for (const [name, value] of headers) clean.append(redactText(name, lower), redactText(value, tokens));
   return clean;
 }
 
-/** Returns text with stars in place of each token. */
+/** Returns text with asterisks in place of each token. */
 export function redactText(text: string, secrets: Secrets): string {
   for (const token of redactableTokens(secrets)) text = text.replaceAll(token, "***");
   return text;
 }
 
-/** Deepest chain of causes that is kept. */
+/** Redacts text that may have been truncated: also replaces the beginning of a token at its end. */
+export function redactTruncated(text: string, secrets: Secrets): string {
+  const clean = redactText(text, secrets);
+  for (const token of redactableTokens(secrets)) {
+    for (let length = token.length - 1; length >= MIN_TOKEN_LENGTH; length--) {
+      if (clean.endsWith(token.slice(0, length))) return `${clean.slice(0, -length)}***`;
+    }
+  }
+  return clean;
+}
+
+/** Maximum depth of a chain of causes. */
 const MAX_CAUSES = 8;
 
 /**
- * Returns what is kept of an error underneath: names, messages and codes, without tokens. Not the error itself, since runtimes
- * attach requests, sockets and received data to theirs.
+ * Returns a copy of an error to use as `cause`, with its name, message and code, and without tokens. The original is not kept, since
+ * runtimes attach requests, sockets and received data to their errors.
  */
 export function cleanCause(cause: unknown, secrets: Secrets, depth = 0): unknown {
   if (!isError(cause)) return typeof cause === "string" ? redactText(cause, secrets) : undefined;

@@ -1,37 +1,37 @@
-import type { CallEvent, CallHooks } from "../../config/hooks.js";
+import type { CallEvent, CallHooks, CallLogger } from "../../config/hooks.js";
 import type { EasError, EasHttpError } from "../../errors.js";
 import type { HeaderPair } from "../../platform/contract.js";
 import type { CallPlan } from "../call-plan.js";
 import type { Secrets } from "../failures/redact.js";
-import { loggingHooks } from "./logging-hooks.js";
+import type { ObservedCallStart } from "./notify.js";
 import type { ObserverTools } from "./observer-tools.js";
-import type { ObservedCallStart } from "./tell.js";
 
-/** The call as far as it is told. */
+/** The call, as far as events contain it. */
 interface ObservedCall {
   readonly plan: CallPlan;
   readonly token: Secrets;
 }
 
-/** What both sides of a hedged call share. */
+/** State that both sides of a hedged call share. */
 interface Shared extends ObservedCallStart {
   readonly hooks: readonly CallHooks[];
   attempts: number;
+  /** Whether the final event was sent. */
   isOver: boolean;
-  /** Which side failed with what: the call as a whole fails only when hedging says so. */
+  /** The side that failed with each error. The call fails only if hedging passes one of the errors on. */
   readonly failed: Map<unknown, CallObserver>;
 }
 
-/** Tells hooks of one call. It is made only where there are some. */
+/** Notifies hooks of the events of one call. Created only if there are hooks. */
 export class CallObserver {
-  /** The status of an answer that is read piece by piece, or could not be read. */
+  /** Status of a streamed response, or of a response that could not be decoded. */
   status: number | undefined;
   readonly #plan: CallPlan;
   readonly #tools: ObserverTools;
-  readonly #told: Shared;
+  readonly #shared: Shared;
   readonly #isSide: boolean;
   #endpoint: string;
-  /** When the attempt under way, or the next one, began to wait. */
+  /** Time at which the current attempt, or the next one, began to wait. */
   #waitsSince: number;
   #queued: number | undefined;
   #sentAt = 0;
@@ -40,13 +40,13 @@ export class CallObserver {
   #requestBytes: number | undefined = 0;
   #token: Secrets = "";
 
-  /** With `shared`, tells of one side of a hedged call. */
-  constructor(plan: CallPlan, told: ObservedCallStart, tools: ObserverTools, shared?: Shared) {
+  /** `shared` is set for one side of a hedged call. */
+  constructor(plan: CallPlan, start: ObservedCallStart, tools: ObserverTools, shared?: Shared) {
     const { logger, hooks = [] } = plan;
     this.#plan = plan;
     this.#tools = tools;
-    this.#told = shared ?? {
-      ...told,
+    this.#shared = shared ?? {
+      ...start,
       hooks: logger !== undefined && "debug" in logger ? [loggingHooks(logger, tools), ...hooks] : hooks,
       attempts: 0,
       isOver: false,
@@ -54,22 +54,22 @@ export class CallObserver {
     };
     this.#isSide = shared !== undefined;
     this.#endpoint = plan.target.origin;
-    this.#waitsSince = shared === undefined ? told.startedAt : this.#tools.clockNow();
+    this.#waitsSince = shared === undefined ? start.startedAt : this.#tools.clockNow();
   }
 
-  /** Tells of one of the two calls that a hedged call may be made of. */
+  /** Returns the observer of one side of a hedged call. */
   side(): CallObserver {
-    return new CallObserver(this.#plan, this.#told, this.#tools, this.#told);
+    return new CallObserver(this.#plan, this.#shared, this.#tools, this.#shared);
   }
 
-  /** An attempt is about to be made; returns its headers with those that hooks add. */
+  /** Notifies of an attempt that is about to be sent. Returns its headers, including those that hooks set. */
   sending(
     { plan, token }: ObservedCall,
     headers: readonly HeaderPair[],
     requestBytes: number | undefined,
   ): readonly HeaderPair[] {
-    if (this.#told.isOver) return headers;
-    this.#attempt = ++this.#told.attempts;
+    if (this.#shared.isOver) return headers;
+    this.#attempt = ++this.#shared.attempts;
     this.#endpoint = plan.target.origin;
     this.#requestBytes = requestBytes;
     this.#token = token;
@@ -79,13 +79,13 @@ export class CallObserver {
     let added: readonly HeaderPair[] = headers;
     let isSent = false;
     const { argumentTypeError, checkHeaders, mergeHeaders } = this.#tools;
-    const refused = (name: string, why: string) =>
+    const refusal = (name: string, why: string) =>
       argumentTypeError("ERR_EAS_ARG_HEADER", `header ${name} cannot be set by a hook: ${why}`);
     const setHeader = (name: string, value: string) => {
       const [pair] = checkHeaders([[name, value]]) as [HeaderPair];
-      if (isSent) throw refused(pair[0], "the request was already sent. Set headers before the hook's first await");
-      if (OWNED.test(pair[0])) throw refused(pair[0], "the client sets it");
-      if (plan.droppedHeaders?.test(pair[0])) throw refused(pair[0], "browsers remove it without an error");
+      if (isSent) throw refusal(pair[0], "the request was already sent. Set headers before the hook's first await");
+      if (OWNED.test(pair[0])) throw refusal(pair[0], "the client sets it");
+      if (plan.droppedHeaders?.test(pair[0])) throw refusal(pair[0], "browsers remove it without an error");
       added = mergeHeaders(added, [pair]);
     };
     this.#notify("request", { ...this.#event(), setHeader });
@@ -94,31 +94,27 @@ export class CallObserver {
     return added;
   }
 
-  /** Notes when the head of the attempt's answer comes, which the transport says by its phase. */
-  watch(attempt: { phase: string }): void {
-    let phase = attempt.phase;
-    Object.defineProperty(attempt, "phase", {
-      get: () => phase,
-      set: (value: string) => {
-        phase = value;
-        if (value === "body") this.#headAt ??= this.#tools.clockNow();
-      },
-    });
-  }
+  /** Records the time at which the response headers of the attempt arrive. */
+  readonly onHead = (): void => {
+    this.#headAt ??= this.#tools.clockNow();
+  };
 
+  /** Notifies of the response that ended the call. */
   answered({ status, headers }: { readonly status: number; readonly headers: Headers }, responseBytes: number): void {
-    // A copy, since the caller has the headers, too.
+    // Copied because the caller receives the same headers.
     const copy = new Headers(this.#tools.redactHeaders(headers, this.#token));
     this.#end("response", { ...this.#event(), status, headers: copy, responseBytes });
   }
 
+  /** Notifies of a failed attempt that is retried after `delay` milliseconds. */
   retrying(error: EasError, delay: number): void {
-    if (!this.#told.isOver) this.#notify("retry", { ...this.#event(), error, delay, status: this.#statusOf(error) });
+    if (!this.#shared.isOver) this.#notify("retry", { ...this.#event(), error, delay, status: this.#statusOf(error) });
     this.#waitsSince = this.#tools.clockNow() + delay;
   }
 
+  /** Notifies of the error that ended the call. For one side of a hedged call, only records it. */
   failed(error: unknown): void {
-    const { failed } = this.#told;
+    const { failed } = this.#shared;
     if (this.#isSide) failed.set(error, this);
     else (failed.get(error) ?? this).#fail(error);
   }
@@ -128,14 +124,14 @@ export class CallObserver {
   }
 
   #end<K extends "response" | "error">(name: K, event: Parameters<NonNullable<CallHooks[K]>>[0]): void {
-    if (this.#told.isOver) return;
-    this.#told.isOver = true;
+    if (this.#shared.isOver) return;
+    this.#shared.isOver = true;
     this.#notify(name, event);
   }
 
   #event(): CallEvent {
     const now = this.#tools.clockNow();
-    const { info, startedAt } = this.#told;
+    const { info, startedAt } = this.#shared;
     return {
       call: info,
       method: info.method,
@@ -152,15 +148,31 @@ export class CallObserver {
   }
 
   #statusOf(error: unknown): number | undefined {
-    // Not by its class, which would be an import.
+    // Checks the code instead of the class, which would have to be imported.
     const { code, status } = (error ?? {}) as Partial<EasHttpError>;
     return code === "ERR_EAS_HTTP" ? status : this.status;
   }
 
   #notify<K extends keyof CallHooks>(name: K, event: Parameters<NonNullable<CallHooks[K]>>[0]): void {
-    this.#tools.notify(this.#plan, this.#told.hooks, name, event);
+    this.#tools.notify(this.#plan, this.#shared.hooks, name, event);
   }
 }
 
-/** Headers by which a call proves who sends it, and says what its body is. */
+/** Headers of the authorization and the body, which hooks cannot set. */
 const OWNED = /^(authorization|date|content-(md5|type|encoding))$/;
+
+/** Returns hooks that log each event as one line. */
+function loggingHooks(logger: CallLogger, { oneLineMessage }: ObserverTools): CallHooks {
+  const describe = ({ method, url, attempt }: CallEvent) => `${method} ${url} (attempt ${attempt})`;
+  return {
+    response(event) {
+      const { status, responseBytes, timings } = event;
+      logger.debug(`${describe(event)}: ${status}, ${responseBytes} bytes after ${Math.round(timings.total)} ms`);
+    },
+    retry: (event) =>
+      logger.warn(
+        `${describe(event)} failed, retrying in ${Math.round(event.delay)} ms: ${oneLineMessage(event.error)}`,
+      ),
+    error: (event) => logger.error(`${describe(event)} failed: ${oneLineMessage(event.error)}`),
+  };
+}

@@ -3,11 +3,11 @@ import { oneLineMessage } from "../../config/hooks.js";
 import { argumentTypeError } from "../../util/argument-errors.js";
 import { clockNow } from "../../util/timing/clock.js";
 import { redactHeaders } from "../failures/redact.js";
-import { notify } from "./tell.js";
+import { notify } from "./notify.js";
 
 /**
- * What `CallObserver` is given and does not import: it is loaded later, and what it shared with the start of a page would be a
- * piece of its own there.
+ * Functions that `CallObserver` receives as a parameter. It is loaded on first use. If it imported them, bundlers would move them to
+ * a shared chunk, which every page would load as an extra file.
  */
 export interface ObserverTools {
   readonly argumentTypeError: typeof argumentTypeError;
@@ -19,6 +19,7 @@ export interface ObserverTools {
   readonly notify: typeof notify;
 }
 
+/** The functions that `CallObserver` needs. */
 export const OBSERVER_TOOLS: ObserverTools = {
   argumentTypeError,
   clockNow,

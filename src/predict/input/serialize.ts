@@ -65,7 +65,8 @@ export function serialize(
   const known = read === undefined ? sendable(request.toBinary()) : undefined;
   const body = async () => {
     const bytes = known ?? (await (read as () => Promise<Bytes>)());
-    return checked(compression === undefined ? bytes : await compress(checkCompression(compression), bytes));
+    const compressed = compression === undefined ? bytes : await compress(checkCompression(compression), bytes);
+    return { body: checked(compressed) };
   };
   return { request, plan, body };
 }

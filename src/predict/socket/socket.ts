@@ -1,9 +1,8 @@
 import type { ConnectionPool } from "../../call/connections/connection-pool.js";
 import { describeCall } from "../../call/failures/failure.js";
-import { redactTruncated } from "../../call/failures/redact-cut.js";
-import { Heartbeat } from "../../call/heartbeat.js";
+import { redactTruncated } from "../../call/failures/redact.js";
 import { sendable } from "../../call/sendable.js";
-import { CLOSE_MS, type DialedSocket } from "../../call/websocket.js";
+import { CLOSE_MS, type DialedSocket, Heartbeat } from "../../call/websocket.js";
 import { EasDecodeError, EasSocketClosedError } from "../../errors.js";
 import type { Bytes } from "../../formats/request.js";
 import type { WebSocketClose, WebSocketConnection } from "../../platform/contract.js";

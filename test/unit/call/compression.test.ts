@@ -233,8 +233,8 @@ describe("Content-Encoding", () => {
     ["Snappy", 'import { snappy } from "eas-prediction/compression/snappy"'],
     ["lz4", 'import { lz4 } from "eas-prediction/compression/lz4"'],
     ["gzip, zstd", 'import { zstd } from "eas-prediction/compression/zstd"'],
-    ["compress", "only gzip, deflate, br (Node) and the codecs"],
-    ["dcz", "only gzip, deflate, br (Node) and the codecs"],
+    ["compress", "only gzip, deflate, br (on Node) and the codecs"],
+    ["dcz", "only gzip, deflate, br (on Node) and the codecs"],
   ])("unknown: %s", async (coding, advice) => {
     const error = await errorOf(answered(coding, await zstd.compress(PLAIN)));
     expect(error).toMatchObject({ code: "ERR_EAS_DECODE", format: "content-encoding", attempts: 1 });

@@ -68,6 +68,6 @@ test("a runtime without a stream for br refuses it by name", async () => {
   for (const call of [client.predict("x"), client.stream("x").then((stream) => stream.bytes())]) {
     const error = await errorOf(call);
     expect(error).toMatchObject({ code: "ERR_EAS_DECODE", format: "content-encoding" });
-    expect(error.message).toContain('"br", which is not decompressed here: br needs DecompressionStream("brotli")');
+    expect(error.message).toContain('"br", which is not supported: br needs DecompressionStream("brotli")');
   }
 });

@@ -32,7 +32,7 @@ describe("Content-Encoding of requests", () => {
     const error = await errorOf(client.predict("x"));
     expect(error).toMatchObject({ code: "ERR_EAS_HTTP", status: 415 });
     expect(error.message).toMatch(
-      /the service does not read this Content-Type or Content-Encoding.*Response: Content-Encoding is "br": the service accepts gzip, deflate, snappy, lz4, zstd$/,
+      /the service does not support this Content-Type or Content-Encoding.*Response: Content-Encoding is "br": the service accepts gzip, deflate, snappy, lz4, zstd$/,
     );
   });
 

@@ -77,7 +77,7 @@ describe("a connection that broke after the engine may have started", () => {
     // Like a 502: a prediction may be retried, a stream may not.
     const failed = await errorOf(client.stream("question"));
     expect(failed).toMatchObject({ status: 400, attempts: 1, retryable: true });
-    expect(failed.hint).toContain("the LLM gateway lost its engine");
+    expect(failed.hint).toContain("the LLM gateway lost the connection to its engine");
     server.requests.length = 0;
     server.play(answer(400, PLAIN, body), answer(200, {}, "answer"));
     expect(String(await client.predict("question"))).toBe("answer");
@@ -188,7 +188,7 @@ describe("hints distinguish the gateway from the engine", () => {
     [
       400,
       'cannot parse JSON: cannot parse empty string; unparsed tail: ""\n',
-      /^the LLM gateway accepts only requests in J/,
+      /^the LLM gateway accepts only JSON requests/,
     ],
     [400, "Invalid OpenAI request\n", /^the LLM gateway accepts only .* OpenAI's API$/],
     [400, "wrong input name", /^the service could not read the request/],

@@ -2,14 +2,14 @@ import { type CallHooks, type CallInfo, oneLineMessage } from "../../config/hook
 import { clockNow } from "../../util/timing/clock.js";
 import type { CallPlan } from "../call-plan.js";
 
-/** A call whose start was told. */
+/** A call whose hooks were notified of its start. */
 export interface ObservedCallStart {
   readonly info: CallInfo;
-  /** By `performance.now()`. */
+  /** Start of the call, by `clockNow()`. */
   readonly startedAt: number;
 }
 
-/** Tells hooks of a call's start. */
+/** Notifies hooks of the start of a call. */
 export function notifyStart(plan: CallPlan): ObservedCallStart {
   const { kind, method } = plan;
   const path = plan.path.split("?", 1)[0] as string;
@@ -19,7 +19,7 @@ export function notifyStart(plan: CallPlan): ObservedCallStart {
   return { info, startedAt };
 }
 
-/** Calls the hook of a name, of all that have it. What watches a call must not change it. */
+/** Calls one hook of each object in `list`. Errors of hooks become warnings: a hook must not change the outcome of a call. */
 export function notify<K extends keyof CallHooks>(
   { logger }: CallPlan,
   list: readonly CallHooks[],
@@ -30,14 +30,14 @@ export function notify<K extends keyof CallHooks>(
     try {
       logger?.warn(`eas-prediction: the hook "${name}" failed: ${oneLineMessage(error)}`);
     } catch {
-      // There is nobody left to tell.
+      // The logger failed as well, so the error cannot be reported.
     }
   };
   for (const hooks of list) {
     try {
-      const told = hooks[name]?.(event as never) as Partial<PromiseLike<unknown>> | null | undefined;
-      // It is nobody's to wait for.
-      told?.then?.(undefined, onFailure);
+      const result = hooks[name]?.(event as never) as Partial<PromiseLike<unknown>> | null | undefined;
+      // Not awaited: calls do not wait for hooks.
+      result?.then?.(undefined, onFailure);
     } catch (error) {
       onFailure(error);
     }
