@@ -127,6 +127,7 @@ export type {
   ValuesOf,
 } from "./formats/tensor/dtype.js";
 export { fromBFloat16, fromFloat16, toBFloat16, toFloat16 } from "./formats/tensor/float16.js";
+export type { TensorRequest } from "./formats/tensor/request.js";
 export { type DTypeOfArray, type Tensor, tensor } from "./formats/tensor/tensor.js";
 export type { NamedTensorResponse, TensorResponse } from "./formats/tensor/tensor-response.js";
 

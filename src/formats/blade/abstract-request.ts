@@ -1,29 +1,38 @@
-import { showAsText } from "../../util/inspect.js";
+import { show } from "../../util/argument-errors.js";
 import { checkRequestOptions } from "../../util/option-names.js";
-import { inChunks, serialized } from "../protobuf/encoded-field.js";
-import type { Bytes, Compression, RequestOptions } from "../request.js";
-import { checkName, listFeeds } from "../tensor/request-inputs.js";
-import { BladeMessage } from "./message.js";
+import type { EncodedField } from "../protobuf/encoded-field.js";
+import type { RequestOptions } from "../request.js";
+import type { BladeDType } from "../tensor/dtype.js";
+import { TensorRequest } from "../tensor/request.js";
+import { checkName, checkUnused, listFeeds } from "../tensor/request-inputs.js";
+import type { Tensor } from "../tensor/tensor.js";
+import {
+  type BladeFeed,
+  type BladeFetch,
+  type BladeNameOptions,
+  checkBatchSize,
+  encodeFeed,
+  encodeFetch,
+  encodeSignature,
+  outputDType,
+} from "./message.js";
 
-/** What both Blade requests have in common. */
-export abstract class AbstractBladeRequest {
+/** Base class of the Blade requests. */
+export abstract class AbstractBladeRequest<R> extends TensorRequest<R> {
   static readonly DT_FLOAT = "DT_FLOAT";
   static readonly DT_INT32 = "DT_INT32";
   static readonly DT_INT64 = "DT_INT64";
   static readonly DT_STRING = "DT_STRING";
 
-  readonly compression: Compression | undefined;
-  /** @internal */
-  protected readonly message: BladeMessage = new BladeMessage();
   readonly #name: string;
+  readonly #feeds = new Map<string, BladeFeed>();
+  readonly #fetches = new Map<string, BladeFetch>();
   #signatureName: string | undefined;
 
-  /** `name` is the class's own, for errors and for people. */
+  /** `name` is the name of the class, for error messages and logs. */
   constructor(name: string, signatureName: string | undefined, options: RequestOptions) {
-    checkRequestOptions(name, options);
+    super(name, options);
     this.#name = name;
-    this.compression = options.compression;
-    showAsText(this);
     this.#signatureName = signatureName === undefined ? undefined : checkName("signatureName", signatureName);
   }
 
@@ -33,20 +42,40 @@ export abstract class AbstractBladeRequest {
     return this;
   }
 
-  /** The serialized request. Checks all content again, since feeds refer to the caller's arrays. */
-  toBinary(): Bytes {
-    return serialized(this.message.parts(this.#signatureName));
+  /** Returns the signature, the inputs with dtype and shape, and the requested outputs, for logs. */
+  override toString(): string {
+    const inputs = listFeeds(Array.from(this.#feeds, ([name, { tensor }]) => [name, tensor] as const));
+    return `${this.#name}(${this.#signatureName ?? ""}) { ${inputs} } → ${[...this.#fetches.keys()].join(", ") || "all outputs"}`;
   }
 
-  /** As `toBinary`, in pieces: large arrays of the dtype's own kind are among them as they are. */
-  toChunks(): Bytes[] {
-    return inChunks(this.message.parts(this.#signatureName));
+  /** Adds an input with a checked tensor. Without `batchSize`, it is the first dimension. @internal */
+  protected feed(inputName: string, batchSize: number | undefined, tensor: Tensor, options?: BladeNameOptions): this {
+    checkUnused("inputName", inputName, this.#feeds);
+    if (batchSize === undefined) checkBatchSize(tensor.shape, `input ${show(inputName)}`);
+    this.#feeds.set(inputName, { blobName: blobNameOf(inputName, options), batchSize, tensor });
+    return this;
   }
 
-  /** For people: signature, inputs with dtype and shape, and fetched outputs. */
-  toString(): string {
-    const { feeds, fetches } = this.message;
-    const inputs = listFeeds(Array.from(feeds, ([name, { tensor }]) => [name, tensor] as const));
-    return `${this.#name}(${this.#signatureName ?? ""}) { ${inputs} } → ${[...fetches.keys()].join(", ") || "all outputs"}`;
+  /** Requests an output. @internal */
+  protected fetch(outputName: string, dtype?: BladeDType, options?: BladeNameOptions): this {
+    checkUnused("outputName", outputName, this.#fetches);
+    const number = outputDType(dtype, `output ${show(outputName)}`);
+    this.#fetches.set(outputName, { blobName: blobNameOf(outputName, options), dtype: number });
+    return this;
   }
+
+  /** @internal */
+  protected override fields(): EncodedField[] {
+    return [
+      encodeSignature(this.#signatureName),
+      ...Array.from(this.#feeds, ([name, feed]) => encodeFeed(name, feed)),
+      ...Array.from(this.#fetches, ([name, fetch]) => encodeFetch(name, fetch)),
+    ];
+  }
+}
+
+function blobNameOf(name: string, options: BladeNameOptions = {}): string | null {
+  checkRequestOptions("the last argument", options, { bladeBlobName: 1 });
+  const { bladeBlobName = name } = options;
+  return bladeBlobName === null ? null : checkName(`bladeBlobName of ${show(name)}`, bladeBlobName);
 }

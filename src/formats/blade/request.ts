@@ -1,5 +1,5 @@
 import { show } from "../../util/argument-errors.js";
-import type { Bytes, PredictRequest, RequestOptions } from "../request.js";
+import type { Bytes, RequestOptions } from "../request.js";
 import type { BladeDType, ContentOf, DType } from "../tensor/dtype.js";
 import { checkInt32, isTensor } from "../tensor/request-inputs.js";
 import type { Tensor } from "../tensor/tensor.js";
@@ -9,17 +9,25 @@ import { BladeResponse } from "./response.js";
 
 type Content = ContentOf<DType> | BladeScalarOf<BladeDType>;
 
-/** A request of named tensors with a batch size each, for the Blade processor. Answers with a `BladeResponse`. */
-export class BladeRequest extends AbstractBladeRequest implements PredictRequest<BladeResponse> {
-  /** `signatureName`: the model's signature. Default: none is sent. */
+/**
+ * A request with named tensors, each with a batch size, for the Blade processor. `predict` resolves with a `BladeResponse`.
+ *
+ * @example
+ * const request = new BladeRequest().addFeed("x", 1, [1, 3], "DT_FLOAT", [0.1, 0.2, 0.3]).addFetch("y", "DT_FLOAT");
+ * const response = await client.predict(request);
+ * response.getValues("y", "DT_FLOAT"); // Float32Array
+ */
+export class BladeRequest extends AbstractBladeRequest<BladeResponse> {
+  /** `signatureName` is the model's signature. Default: none is sent. */
   constructor(signatureName?: string, options: RequestOptions = {}) {
     super("BladeRequest", signatureName, options);
   }
 
   /**
-   * Adds an input; each name once. `batchSize` is the number of samples, at least 1. `content` is one-dimensional, in C
-   * order, or a single value for a shape of one element. It is not copied: what it holds when `predict` is called is
-   * what is sent. Throws a `TypeError` or `RangeError` that names the input when something does not fit.
+   * Adds an input. Each name can be added once. `batchSize` is the number of samples, at least 1. `content` is
+   * one-dimensional, in C order, or a single value for a shape of one element. An array is not copied: the request
+   * contains the values that it has when `predict` is called. Throws a `TypeError` or `RangeError` that names the input if
+   * the arguments do not match.
    */
   addFeed<D extends BladeDType>(
     inputName: string,
@@ -43,17 +51,15 @@ export class BladeRequest extends AbstractBladeRequest implements PredictRequest
     checkInt32(`${of}: batchSize`, batchSize, 1);
     const isOptions = isTensor(first) && typeof dtypeOrOptions === "object";
     const tensor = toBladeTensor(first, isOptions ? undefined : (dtypeOrOptions as BladeDType), content, of);
-    this.message.feed(inputName, batchSize, tensor, isOptions ? dtypeOrOptions : options);
-    return this;
+    return this.feed(inputName, batchSize, tensor, isOptions ? dtypeOrOptions : options);
   }
 
-  /** Asks for an output, each name once. Without `dtype` its type is left to the model. */
+  /** Requests an output. Each name can be added once. Without `dtype`, the model decides the dtype. */
   addFetch(outputName: string, dtype?: BladeDType, options?: BladeNameOptions): this {
-    this.message.fetch(outputName, dtype, options);
-    return this;
+    return this.fetch(outputName, dtype, options);
   }
 
-  parseResponse(body: Bytes): BladeResponse {
+  override parseResponse(body: Bytes): BladeResponse {
     return new BladeResponse(body);
   }
 }

@@ -1,5 +1,5 @@
 import { show } from "../../util/argument-errors.js";
-import type { Bytes, PredictRequest, RequestOptions } from "../request.js";
+import type { Bytes, RequestOptions } from "../request.js";
 import type { BladeDType, ContentOf, DType } from "../tensor/dtype.js";
 import type { Tensor } from "../tensor/tensor.js";
 import { AbstractBladeRequest } from "./abstract-request.js";
@@ -7,16 +7,19 @@ import { type BladeScalarOf, toBladeTensor } from "./message.js";
 import { BladeResponse } from "./response.js";
 
 /**
- * A Blade request with the methods of a `TFRequest`: the batch size of each input is its first dimension, and outputs are
- * fetched without a type. In the official Python SDK it is `eas_prediction.blade_tf_request.TFRequest`.
+ * A Blade request with the methods of a `TFRequest`. The batch size of each input is its first dimension, and outputs are
+ * requested without a dtype. The official Python SDK has it as `eas_prediction.blade_tf_request.TFRequest`.
  */
-export class BladeTFRequest extends AbstractBladeRequest implements PredictRequest<BladeTFResponse> {
-  /** `signatureName`: the model's signature. Default: none is sent. */
+export class BladeTFRequest extends AbstractBladeRequest<BladeTFResponse> {
+  /** `signatureName` is the model's signature. Default: none is sent. */
   constructor(signatureName?: string, options: RequestOptions = {}) {
     super("BladeTFRequest", signatureName, options);
   }
 
-  /** Adds an input; each name once. The shape has at least one dimension. Otherwise as `BladeRequest.addFeed`. */
+  /**
+   * Adds an input. Each name can be added once. The shape has at least one dimension. `content` is used as by
+   * `BladeRequest.addFeed`.
+   */
   addFeed<D extends BladeDType>(
     inputName: string,
     shape: readonly number[],
@@ -32,20 +35,18 @@ export class BladeTFRequest extends AbstractBladeRequest implements PredictReque
     content?: ContentOf<DType> | BladeScalarOf<BladeDType>,
   ): this {
     const tensor = toBladeTensor(first, dtype, content, `input ${show(inputName)}`);
-    this.message.feed(inputName, undefined, tensor, undefined);
-    return this;
+    return this.feed(inputName, undefined, tensor);
   }
 
-  /** Asks for an output, each name once. */
+  /** Requests an output. Each name can be added once. */
   addFetch(outputName: string): this {
-    this.message.fetch(outputName, undefined, undefined);
-    return this;
+    return this.fetch(outputName);
   }
 
-  parseResponse(body: Bytes): BladeTFResponse {
+  override parseResponse(body: Bytes): BladeTFResponse {
     return new BladeTFResponse(body);
   }
 }
 
-/** The outputs of a model that Blade has optimised; as `BladeResponse`. */
+/** The response to a `BladeTFRequest`. It has the methods of a `BladeResponse`. */
 export class BladeTFResponse extends BladeResponse {}

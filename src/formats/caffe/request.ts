@@ -1,13 +1,13 @@
 import { show } from "../../util/argument-errors.js";
-import { showAsText } from "../../util/inspect.js";
-import { checkRequestOptions } from "../../util/option-names.js";
-import { type EncodedField, inChunks, message, serialized, text } from "../protobuf/encoded-field.js";
-import type { Bytes, Compression, PredictRequest, RequestOptions } from "../request.js";
-import { type ContentOf, checkDTypeOf } from "../tensor/dtype.js";
+import { type EncodedField, message, text } from "../protobuf/encoded-field.js";
+import type { Bytes, RequestOptions } from "../request.js";
+import { encodeShape } from "../tensor/array-proto.js";
+import { checkTensor, formatOf } from "../tensor/check-values.js";
+import type { ContentOf } from "../tensor/dtype.js";
 import { encodeValues } from "../tensor/encode-values.js";
+import { TensorRequest } from "../tensor/request.js";
 import { checkUnused, isTensor, listFeeds, toTensor } from "../tensor/request-inputs.js";
-import { encodeShape } from "../tensor/shape-proto.js";
-import { checkShape, type Tensor } from "../tensor/tensor.js";
+import type { Tensor } from "../tensor/tensor.js";
 import { CaffeResponse } from "./response.js";
 
 /** Field numbers of the official Java SDK's `caffe_predict` schema (github.com/pai-eas/eas-java-sdk). */
@@ -17,73 +17,60 @@ const OUTPUT_FILTER = 3;
 const SHAPE = 1;
 const DATA = 2;
 
-/** The only dtype that Caffe has. */
-const DTYPES = { DT_FLOAT: DATA } as const;
+const CAFFE = /* @__PURE__ */ formatOf({ DT_FLOAT: DATA });
 
-/** A request of named blobs of floats, for the Caffe processor. Answers with a `CaffeResponse`. */
-export class CaffeRequest implements PredictRequest<CaffeResponse> {
-  readonly compression: Compression | undefined;
+/**
+ * A request with named tensors of 32-bit floats for the Caffe processor. `predict` resolves with a `CaffeResponse`.
+ *
+ * @example
+ * const request = new CaffeRequest().addFeed("data", [1, 3], [0.1, 0.2, 0.3]).addFetch("prob");
+ * const response = await client.predict(request);
+ * response.getValues("prob", "DT_FLOAT"); // Float32Array
+ */
+export class CaffeRequest extends TensorRequest<CaffeResponse> {
   readonly #feeds = new Map<string, Tensor>();
   readonly #fetches = new Set<string>();
 
   constructor(options: RequestOptions = {}) {
-    checkRequestOptions("CaffeRequest", options);
-    this.compression = options.compression;
-    showAsText(this);
+    super("CaffeRequest", options);
   }
 
   /**
-   * Adds an input; each name once. `content` is one-dimensional, in C order, and sent as 32-bit floats, the only type
-   * that Caffe has. It is not copied: what it holds when `predict` is called is what is sent. Throws a `TypeError` or
-   * `RangeError` that names the input when shape and content do not fit.
+   * Adds an input. Each name can be added once. `content` is one-dimensional, in C order, and sent as 32-bit floats, the
+   * only dtype of Caffe. It is not copied: the request contains the values that the array has when `predict` is called.
+   * Throws a `TypeError` or `RangeError` that names the input if shape and content do not match.
    */
   addFeed(inputName: string, shape: readonly number[], content: ContentOf<"DT_FLOAT">): this;
   /** Adds a tensor of floats as an input. */
   addFeed(inputName: string, tensor: Tensor): this;
   addFeed(inputName: string, first: readonly number[] | Tensor, content?: ContentOf<"DT_FLOAT">): this {
     checkUnused("inputName", inputName, this.#feeds);
-    const tensor = toTensor(
-      DTYPES,
-      first,
-      isTensor(first) ? undefined : "DT_FLOAT",
-      content,
-      `input ${show(inputName)}`,
-    );
-    encodeBlob(inputName, tensor);
-    this.#feeds.set(inputName, tensor);
+    const dtype = isTensor(first) ? undefined : "DT_FLOAT";
+    this.#feeds.set(inputName, toTensor(CAFFE, first, dtype, content, `input ${show(inputName)}`));
     return this;
   }
 
-  /** Asks for an output, each name once. Without any, all outputs come. */
+  /** Requests an output. Each name can be added once. Without any, the service returns all outputs. */
   addFetch(outputName: string): this {
     checkUnused("outputName", outputName, this.#fetches);
     this.#fetches.add(outputName);
     return this;
   }
 
-  /** The serialized request. Checks all content again, since feeds refer to the caller's arrays. */
-  toBinary(): Bytes {
-    return serialized(this.#parts());
-  }
-
-  /** As `toBinary`, in pieces: large arrays of the dtype's own kind are among them as they are. */
-  toChunks(): Bytes[] {
-    return inChunks(this.#parts());
-  }
-
-  parseResponse(body: Bytes): CaffeResponse {
+  override parseResponse(body: Bytes): CaffeResponse {
     return new CaffeResponse(body);
   }
 
-  /** For people: inputs with their shape, and fetched outputs. */
-  toString(): string {
+  /** Returns the inputs with their shape, and the requested outputs, for logs. */
+  override toString(): string {
     return `CaffeRequest { ${listFeeds(this.#feeds)} } → ${[...this.#fetches].join(", ") || "all outputs"}`;
   }
 
-  #parts(): EncodedField[] {
+  /** @internal */
+  protected override fields(): EncodedField[] {
     return [
       ...Array.from(this.#feeds.keys(), (name) => text(INPUT_NAME, name)),
-      // Joined with the names by position.
+      // The service matches names and tensors by position.
       ...Array.from(this.#feeds, ([name, tensor]) => encodeBlob(name, tensor)),
       ...Array.from(this.#fetches, (name) => text(OUTPUT_FILTER, name)),
     ];
@@ -91,10 +78,6 @@ export class CaffeRequest implements PredictRequest<CaffeResponse> {
 }
 
 function encodeBlob(name: string, tensor: Tensor): EncodedField {
-  const of = `input ${show(name)}`;
-  const { shape, data } = tensor;
-  const dtype = checkDTypeOf(DTYPES, tensor.dtype, of);
-  // Again, since a feed refers to the caller's arrays, which may have changed.
-  checkShape(shape, data, dtype, of);
-  return message(INPUT_DATA, [encodeShape(SHAPE, shape), encodeValues(DATA, data, dtype, of)]);
+  const dtype = checkTensor(CAFFE, tensor, `input ${show(name)}`);
+  return message(INPUT_DATA, [encodeShape(SHAPE, tensor.shape), encodeValues(DATA, tensor.data, dtype)]);
 }

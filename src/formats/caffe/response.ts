@@ -2,9 +2,8 @@ import { show } from "../../util/argument-errors.js";
 import { LENGTH_DELIMITED } from "../protobuf/wire.js";
 import { WireReader } from "../protobuf/wire-reader.js";
 import type { Bytes } from "../request.js";
-import { readArrayValues } from "../tensor/array-proto.js";
+import { readArrayValues, readShape } from "../tensor/array-proto.js";
 import { RawTensor } from "../tensor/raw-tensor.js";
-import { readShape } from "../tensor/shape-proto.js";
 import { listOutputs, NamedTensorResponse } from "../tensor/tensor-response.js";
 
 /** Field numbers of the official Java SDK's `caffe_predict` schema (github.com/pai-eas/eas-java-sdk). */

@@ -4,10 +4,9 @@ import { FIXED32, LENGTH_DELIMITED, VARINT } from "../protobuf/wire.js";
 import { readInt32, WireReader } from "../protobuf/wire-reader.js";
 import { readEntry, readTextEntry } from "../recommend/read-maps.js";
 import type { Bytes } from "../request.js";
-import { readArray, readArrayValues } from "../tensor/array-proto.js";
+import { readArray, readArrayValues, readTensorMap } from "../tensor/array-proto.js";
 import type { Float64Values } from "../tensor/dtype.js";
 import type { RawTensor } from "../tensor/raw-tensor.js";
-import { readTensorMap } from "../tensor/tensor-map.js";
 import { listOutputs, NamedTensorResponse } from "../tensor/tensor-response.js";
 
 /** How the processor fared; a number is a status that this SDK does not know. */
@@ -98,7 +97,7 @@ export class EasyRecResponse extends NamedTensorResponse {
       [ITEM_IDS]: () => itemIds.push(reader.text()),
       [OUTPUTS]: () => targets.push(reader.text()),
       [RAW_FEATURES]: () => readTextEntry(reader, rawFeatures),
-      [TF_OUTPUTS]: () => readTensorMap(reader, this.outputs, (raw) => readArray(reader, raw, "tf")),
+      [TF_OUTPUTS]: () => readTensorMap(reader, this.outputs, (raw) => readArray(reader, raw)),
     };
     while (reader.tag()) {
       const read = reader.wireType === LENGTH_DELIMITED ? readers[reader.field] : undefined;

@@ -1,21 +1,13 @@
 import { show } from "../../util/argument-errors.js";
-import { showAsText } from "../../util/inspect.js";
-import { checkRequestOptions } from "../../util/option-names.js";
-import {
-  type EncodedField,
-  inChunks,
-  int32,
-  message,
-  packedSizes,
-  serialized,
-  text,
-} from "../protobuf/encoded-field.js";
-import type { Bytes, Compression, PredictRequest, RequestOptions } from "../request.js";
-import { type ContentOf, checkDTypeOf, type DType, type OnnxDType } from "../tensor/dtype.js";
+import { type EncodedField, int32, message, packedSizes, text } from "../protobuf/encoded-field.js";
+import type { Bytes, RequestOptions } from "../request.js";
+import { checkTensor } from "../tensor/check-values.js";
+import type { ContentOf, DType, OnnxDType } from "../tensor/dtype.js";
+import { TensorRequest } from "../tensor/request.js";
 import { checkFullName, listFeeds, toTensor } from "../tensor/request-inputs.js";
-import { checkShape, type Tensor } from "../tensor/tensor.js";
+import type { Tensor } from "../tensor/tensor.js";
 import { OnnxResponse } from "./response.js";
-import { encodeMemory, MEMORY, type OnnxContentOf } from "./values.js";
+import { encodeMemory, MEMORY, ONNX, type OnnxContentOf } from "./values.js";
 
 /** Field numbers of `DataProto` and `TensorProto` in the official Python SDK's `onnx_processor_data` schema. */
 const TENSORS = 1;
@@ -24,8 +16,15 @@ const DIMS = 2;
 const DATA_TYPE = 3;
 const RAW_DATA = 5;
 
-/** A request of named tensors, for the ONNX (HIE) processor. Answers with an `OnnxResponse`. */
-export class OnnxRequest implements PredictRequest<OnnxResponse> {
+/**
+ * A request with named tensors for the ONNX (HIE) processor. `predict` resolves with an `OnnxResponse`.
+ *
+ * @example
+ * const request = new OnnxRequest().addTensor("x", [1, 3], "DT_FLOAT", [0.1, 0.2, 0.3]);
+ * const response = await client.predict(request);
+ * response.getValues(0, "DT_FLOAT"); // Float32Array
+ */
+export class OnnxRequest extends TensorRequest<OnnxResponse> {
   static readonly DT_FLOAT = "DT_FLOAT";
   static readonly DT_DOUBLE = "DT_DOUBLE";
   static readonly DT_HALF = "DT_HALF";
@@ -38,20 +37,17 @@ export class OnnxRequest implements PredictRequest<OnnxResponse> {
   static readonly DT_UINT32 = "DT_UINT32";
   static readonly DT_UINT64 = "DT_UINT64";
 
-  readonly compression: Compression | undefined;
   readonly #tensors = new Map<string, Tensor>();
 
   constructor(options: RequestOptions = {}) {
-    checkRequestOptions("OnnxRequest", options);
-    this.compression = options.compression;
-    showAsText(this);
+    super("OnnxRequest", options);
   }
 
   /**
-   * Sets an input; one of the same name is replaced, at its place. `content` is one-dimensional, in C order. It is not
-   * copied: what it holds when `predict` is called is what is sent. A typed array of the dtype's own kind is sent as the
-   * memory that it is; DT_HALF takes a `Float16Array` or its bits. Throws a `TypeError` or `RangeError` that names the
-   * input when shape, dtype and content do not fit.
+   * Sets an input, and replaces one of the same name in its position. `content` is one-dimensional, in C order. It is not
+   * copied: the request contains the values that the array has when `predict` is called. DT_HALF takes a `Float16Array`,
+   * or its bits as a `Uint16Array`. Throws a `TypeError` or `RangeError` that names the input if shape, dtype and content
+   * do not match.
    */
   addTensor<D extends OnnxDType>(
     inputName: string,
@@ -63,45 +59,31 @@ export class OnnxRequest implements PredictRequest<OnnxResponse> {
   addTensor(inputName: string, tensor: Tensor): this;
   addTensor(inputName: string, first: readonly number[] | Tensor, dtype?: DType, content?: ContentOf<DType>): this {
     checkFullName("inputName", inputName);
-    const tensor = toTensor(MEMORY, first, dtype, content, `input ${show(inputName)}`);
-    encodeTensor(inputName, tensor);
-    this.#tensors.set(inputName, tensor);
+    this.#tensors.set(inputName, toTensor(ONNX, first, dtype, content, `input ${show(inputName)}`));
     return this;
   }
 
-  /** The serialized request. Checks all content again, since tensors refer to the caller's arrays. */
-  toBinary(): Bytes {
-    return serialized(this.#parts());
-  }
-
-  /** As `toBinary`, in pieces: large arrays of the dtype's own kind are among them as they are. */
-  toChunks(): Bytes[] {
-    return inChunks(this.#parts());
-  }
-
-  parseResponse(body: Bytes): OnnxResponse {
+  override parseResponse(body: Bytes): OnnxResponse {
     return new OnnxResponse(body);
   }
 
-  /** For people: inputs with dtype and shape. */
-  toString(): string {
+  /** Returns the inputs with dtype and shape, for logs. */
+  override toString(): string {
     return `OnnxRequest { ${listFeeds(this.#tensors)} }`;
   }
 
-  #parts(): EncodedField[] {
+  /** @internal */
+  protected override fields(): EncodedField[] {
     return Array.from(this.#tensors, ([name, tensor]) => encodeTensor(name, tensor));
   }
 }
 
 function encodeTensor(name: string, tensor: Tensor): EncodedField {
-  const of = `input ${show(name)}`;
-  const { shape, data } = tensor;
-  const dtype = checkDTypeOf(MEMORY, tensor.dtype, of);
-  checkShape(shape, data, dtype, of);
+  const dtype = checkTensor(ONNX, tensor, `input ${show(name)}`);
   return message(TENSORS, [
     text(NAME, name),
-    packedSizes(DIMS, shape),
+    packedSizes(DIMS, tensor.shape),
     int32(DATA_TYPE, MEMORY[dtype].number),
-    encodeMemory(RAW_DATA, data, dtype, of),
+    encodeMemory(RAW_DATA, tensor.data, dtype),
   ]);
 }

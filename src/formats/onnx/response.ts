@@ -2,9 +2,9 @@ import { show } from "../../util/argument-errors.js";
 import { LENGTH_DELIMITED, VARINT } from "../protobuf/wire.js";
 import { WireReader } from "../protobuf/wire-reader.js";
 import type { Bytes } from "../request.js";
+import { readSizes } from "../tensor/array-proto.js";
 import type { DType, OnnxDType, ValuesOf } from "../tensor/dtype.js";
 import { RawTensor } from "../tensor/raw-tensor.js";
-import { readSizes } from "../tensor/shape-proto.js";
 import { findOutput, listOutputs, outputAt, TensorResponse } from "../tensor/tensor-response.js";
 import { MEMORY, readMemory } from "./values.js";
 

@@ -1,18 +1,15 @@
-import { argumentTypeError } from "../../util/argument-errors.js";
-import { type EncodedField, int32, message } from "../protobuf/encoded-field.js";
+import { argumentTypeError, show } from "../../util/argument-errors.js";
+import { type EncodedField, int32, joined, message, packedSizes, text } from "../protobuf/encoded-field.js";
 import { countVarints } from "../protobuf/varints.js";
-import { FIXED32, FIXED64, LENGTH_DELIMITED, VARINT } from "../protobuf/wire.js";
+import { FIXED32, FIXED64, LENGTH_DELIMITED, MAP_KEY, MAP_VALUE, VARINT } from "../protobuf/wire.js";
 import type { WireReader } from "../protobuf/wire-reader.js";
-import { byNumber, checkDTypeOf, type DType, type TFDType, traitsOf, type ValueField } from "./dtype.js";
+import { checkTensor, formatOf, type TensorFormat } from "./check-values.js";
+import { byNumber, type DType, type TFDType, type TorchDType, traitsOf, type ValueField } from "./dtype.js";
 import { encodeValues } from "./encode-values.js";
-import type { RawTensor } from "./raw-tensor.js";
-import { encodeShape, readShape } from "./shape-proto.js";
-import { checkShape, type Tensor } from "./tensor.js";
+import { RawTensor } from "./raw-tensor.js";
+import type { Tensor } from "./tensor.js";
 
-/**
- * `ArrayProto`, the tensor of the TF and the Torch format. Numbers as in the official SDKs' `tf_predict` and
- * `pytorch_predict` schemas (github.com/pai-eas/eas-python-sdk).
- */
+/** Field numbers of `ArrayProto` in the official SDKs' `tf_predict` and `pytorch_predict` schemas. */
 const DTYPE = 1;
 const SHAPE = 2;
 const FIELD_NUMBERS: Readonly<Record<ValueField, number>> = {
@@ -24,8 +21,11 @@ const FIELD_NUMBERS: Readonly<Record<ValueField, number>> = {
   bool: 8,
 };
 
-/** The enum `ArrayDataType`; the numbers are TensorFlow's own. */
-export const DTYPE_NUMBERS: Readonly<Record<TFDType, number>> = {
+/** The only field of `ArrayShape` (TF, Torch, Caffe) and of `Shape` (Blade). */
+const DIM = 1;
+
+/** The enum `ArrayDataType`. The numbers are TensorFlow's. */
+const DTYPE_NUMBERS: Readonly<Record<TFDType, number>> = {
   DT_FLOAT: 1,
   DT_DOUBLE: 2,
   DT_INT32: 3,
@@ -48,39 +48,53 @@ export const DTYPE_NUMBERS: Readonly<Record<TFDType, number>> = {
 };
 const DTYPES: ReadonlyMap<number, DType> = /* @__PURE__ */ (() => byNumber(DTYPE_NUMBERS))();
 
-/** The two formats that carry `ArrayProto`; Torch's has no field for booleans. */
-export type ArrayFormat = "tf" | "torch";
+/** The TensorFlow format. */
+export const TF: TensorFormat<TFDType> = /* @__PURE__ */ formatOf(DTYPE_NUMBERS);
 
-/** Refuses a dtype that a format has no field for. */
-function checkArrayDType(format: ArrayFormat, dtype: DType, of: string): TFDType {
-  if (format === "torch" && dtype === "DT_BOOL") {
-    throw argumentTypeError(
-      "ERR_EAS_ARG_DTYPE",
-      `${of}: the Torch format has no field for DT_BOOL: feed DT_UINT8 with 0 and 1, and let the model convert`,
-    );
-  }
-  return checkDTypeOf(DTYPE_NUMBERS, dtype, of);
-}
+/** The PyTorch format. It has the dtypes of TensorFlow, except that it has no field for booleans. */
+export const TORCH: TensorFormat<TorchDType> = {
+  checkDType(dtype, of) {
+    if (dtype === "DT_BOOL") {
+      throw argumentTypeError(
+        "ERR_EAS_ARG_DTYPE",
+        `${of}: the Torch format has no field for DT_BOOL: feed DT_UINT8 with 0 and 1, and let the model convert`,
+      );
+    }
+    return TF.checkDType(dtype, of) as TorchDType;
+  },
+};
 
-/**
- * Checks a tensor and makes it a field of a message, or the content of a map's entry; `of` names the feed in errors.
- */
-export function encodeArray(format: ArrayFormat, field: number, tensor: Tensor, of: string): EncodedField {
-  const { shape, data } = tensor;
-  const dtype = checkArrayDType(format, tensor.dtype, of);
-  // Again, since a feed refers to the caller's arrays, which may have changed.
-  checkShape(shape, data, dtype, of);
+/** Checks a tensor and encodes it as an `ArrayProto` in `field`. `of` names the input in errors. */
+export function encodeArray(format: TensorFormat<TFDType>, field: number, tensor: Tensor, of: string): EncodedField {
+  const dtype = checkTensor(format, tensor, of);
   return message(field, [
     int32(DTYPE, DTYPE_NUMBERS[dtype]),
-    // Also for a scalar, whose shape has no dimension: the official SDKs always write it.
-    encodeShape(SHAPE, shape),
-    encodeValues(FIELD_NUMBERS[traitsOf(dtype).field as ValueField], data, dtype, of),
+    encodeShape(SHAPE, tensor.shape),
+    encodeValues(FIELD_NUMBERS[traitsOf(dtype).field as ValueField], tensor.data, dtype),
   ]);
+}
+
+/** Checks named tensors and encodes them as the `map<string, ArrayProto>` in `field`. */
+export function encodeTensorMap(
+  format: TensorFormat<TFDType>,
+  field: number,
+  feeds: ReadonlyMap<string, Tensor>,
+): EncodedField {
+  return joined(
+    Array.from(feeds, ([name, tensor]) =>
+      message(field, [text(MAP_KEY, name), encodeArray(format, MAP_VALUE, tensor, `input ${show(name)}`)]),
+    ),
+  );
+}
+
+/** Encodes a shape. A scalar, which has no dimension, has an empty message, as in the official SDKs. */
+export function encodeShape(field: number, shape: readonly number[]): EncodedField {
+  return message(field, [packedSizes(DIM, shape)]);
 }
 
 const FIELDS: ReadonlyMap<number, ValueField> = /* @__PURE__ */ (() => byNumber(FIELD_NUMBERS))();
 
-/** Wire type of an element that comes alone, and bytes of an element in a packed field (0: varints). */
+/** The wire type of an unpacked element, and the bytes of an element in a packed field; 0 for varints. */
 const ELEMENTS: Readonly<Record<ValueField, { readonly alone: number; readonly width: number }>> = {
   float: { alone: FIXED32, width: 4 },
   double: { alone: FIXED64, width: 8 },
@@ -91,10 +105,10 @@ const ELEMENTS: Readonly<Record<ValueField, { readonly alone: number; readonly w
 };
 
 /**
- * Reads one message into `raw`, which it merges with as protobuf wants it. Notes where the values are and checks that
- * they are whole; `RawTensor` copies them out when they are asked for.
+ * Reads an `ArrayProto` into `raw`, and merges it with what `raw` has, as protobuf requires. Records where the values are
+ * and checks that they are complete. `RawTensor` copies them when they are requested. Values in the field `unsupported` are skipped.
  */
-export function readArray(reader: WireReader, raw: RawTensor, format: ArrayFormat): void {
+export function readArray(reader: WireReader, raw: RawTensor, unsupported?: ValueField): void {
   while (reader.tag()) {
     const { field: number, wireType } = reader;
     if (number === DTYPE && wireType === VARINT) {
@@ -104,14 +118,17 @@ export function readArray(reader: WireReader, raw: RawTensor, format: ArrayForma
       reader.nested(() => readShape(reader, raw.dimensions));
     } else {
       const field = FIELDS.get(number);
-      if (field === undefined || (format === "torch" && field === "bool") || !readArrayValues(reader, raw, field)) {
+      if (field === undefined || field === unsupported || !readArrayValues(reader, raw, field)) {
         reader.skip();
       }
     }
   }
 }
 
-/** Notes the values of a field, packed or alone, and passes over them; false when the wire type is neither. */
+/**
+ * Records where the values of the current field are, packed or not, and skips them. Returns false if the field has
+ * another wire type.
+ */
 export function readArrayValues(reader: WireReader, raw: RawTensor, field: ValueField): boolean {
   const { alone, width } = ELEMENTS[field];
   const tagEnd = reader.position;
@@ -119,15 +136,64 @@ export function readArrayValues(reader: WireReader, raw: RawTensor, field: Value
     const end = reader.delimitedEnd();
     const start = reader.position;
     if (field !== "string" && width > 0 && (end - start) % width !== 0) {
-      reader.fail(`packed values whose length is not a multiple of ${width}`, start);
+      reader.fail(`the length of packed values is not a multiple of ${width}`, start);
     }
     const count = field === "string" ? 1 : width > 0 ? (end - start) / width : countVarints(reader, end);
-    raw.note(field, start, end, count);
+    raw.add(field, start, end, count);
     reader.position = end;
     return true;
   }
   if (reader.wireType !== alone) return false;
   reader.skip();
-  raw.note(field, tagEnd, reader.position, 1);
+  raw.add(field, tagEnd, reader.position, 1);
+  return true;
+}
+
+/**
+ * Reads an entry of a `map<string, tensor>`. The last of several entries with the same key replaces the others. A missing
+ * key is the empty string. Key and value can be in either order.
+ */
+export function readTensorMap(
+  reader: WireReader,
+  into: Map<string, RawTensor>,
+  readValue: (raw: RawTensor) => void,
+): void {
+  reader.nested(() => {
+    let key = "";
+    const values: { position: number }[] = [];
+    while (reader.tag()) {
+      if (reader.field === MAP_KEY && reader.wireType === LENGTH_DELIMITED) key = reader.name();
+      else {
+        if (reader.field === MAP_VALUE && reader.wireType === LENGTH_DELIMITED) {
+          values.push({ position: reader.position });
+        }
+        reader.skip();
+      }
+    }
+    // Values are read after the key, because errors name it.
+    const raw = new RawTensor(reader.bytes, `output ${show(key)}`);
+    const { position } = reader;
+    for (const value of values) {
+      reader.position = value.position;
+      reader.nested(() => readValue(raw));
+    }
+    reader.position = position;
+    into.set(key, raw);
+  });
+}
+
+/** Reads a shape and appends its dimensions to `dimensions`. */
+export function readShape(reader: WireReader, dimensions: bigint[]): void {
+  while (reader.tag()) if (reader.field !== DIM || !readSizes(reader, dimensions)) reader.skip();
+}
+
+/** Reads dimensions, packed or not. Returns false if the field has another wire type. */
+export function readSizes(reader: WireReader, dimensions: bigint[]): boolean {
+  if (reader.wireType === VARINT) dimensions.push(reader.int64());
+  else if (reader.wireType === LENGTH_DELIMITED) {
+    reader.nested(() => {
+      while (reader.position < reader.end) dimensions.push(reader.int64());
+    });
+  } else return false;
   return true;
 }

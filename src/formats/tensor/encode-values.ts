@@ -1,12 +1,11 @@
-import { argumentRangeError, argumentTypeError, show } from "../../util/argument-errors.js";
-import { isBytes, typedArrayName } from "../../util/realms.js";
+import { typedArrayName } from "../../util/realms.js";
 import { type EncodedField, joined, memory, packed, text } from "../protobuf/encoded-field.js";
 import { LITTLE_ENDIAN } from "../protobuf/wire.js";
 import type { WireWriter } from "../protobuf/wire-writer.js";
 import type { ContentOf, DType, NumberArray, ValueField } from "./dtype.js";
 import { traitsOf } from "./dtype.js";
 
-type Encoder = (field: number, content: never, dtype: DType, of: string) => EncodedField;
+type Encoder = (field: number, content: never) => EncodedField;
 
 const ENCODERS: Readonly<Record<ValueField, Encoder>> = {
   float: encodeFloats,
@@ -18,84 +17,40 @@ const ENCODERS: Readonly<Record<ValueField, Encoder>> = {
 };
 
 /**
- * Checks every element of `content` against `dtype` and computes the size of its field. `of` names the feed in errors.
- * Typed arrays of the dtype's own kind are not copied: their memory is read when the field is written.
+ * Computes the field of a tensor's elements, which `checkValues` has checked. A `Float32Array` or `Float64Array` of the
+ * dtype's own type is not copied: its memory is read when the field is written.
  */
-export function encodeValues(field: number, content: ContentOf<DType>, dtype: DType, of: string): EncodedField {
+export function encodeValues(field: number, content: ContentOf<DType>, dtype: DType): EncodedField {
   const { field: kind } = traitsOf(dtype);
-  // Each format has checked the dtype against its own table.
   if (kind === undefined) throw new TypeError(`${dtype} has no value field`);
-  return ENCODERS[kind](field, content as never, dtype, of);
+  return ENCODERS[kind](field, content as never);
 }
 
-/** The error for an element that its dtype cannot hold. */
-export function unfit(of: string, dtype: DType, index: number, value: unknown, right: string): Error {
-  const make = typeof value === "number" || typeof value === "bigint" ? argumentRangeError : argumentTypeError;
-  return make(
-    "ERR_EAS_ARG_CONTENT",
-    `${of}: content[${index}] is ${show(value)}, which does not fit ${dtype}: ${right}`,
-  );
+function encodeFloats(field: number, content: NumberArray): EncodedField {
+  const isFloat32 = typedArrayName(content) === "Float32Array";
+  return memory(field, isFloat32 ? (content as Float32Array) : new Float32Array(content), 4);
 }
 
-function isBigIntArray(content: unknown): content is BigInt64Array | BigUint64Array {
-  const name = typedArrayName(content);
-  return name === "BigInt64Array" || name === "BigUint64Array";
+function encodeDoubles(field: number, content: NumberArray): EncodedField {
+  const isFloat64 = typedArrayName(content) === "Float64Array";
+  return memory(field, isFloat64 ? (content as Float64Array) : new Float64Array(content), 8);
 }
 
-function encodeFloats(field: number, content: NumberArray, dtype: DType, of: string): EncodedField {
-  if ((dtype === "DT_HALF" || dtype === "DT_BFLOAT16") && typedArrayName(content) === "Uint16Array") {
-    const name = dtype === "DT_HALF" ? "fromFloat16" : "fromBFloat16";
-    throw argumentTypeError(
-      "ERR_EAS_ARG_CONTENT",
-      `${of}: content is a Uint16Array, which may hold the bits of ${dtype}. This format sends floats: pass ${name}(content)`,
-    );
-  }
-  const own = typedArrayName(content) === "Float32Array";
-  const values = own ? (content as Float32Array) : new Float32Array(content.length);
-  if (!own) fillNumbers(values, content, dtype, of);
-  return memory(field, values, 4);
-}
-
-function encodeDoubles(field: number, content: NumberArray, dtype: DType, of: string): EncodedField {
-  const own = typedArrayName(content) === "Float64Array";
-  const values = own ? (content as Float64Array) : new Float64Array(content.length);
-  if (!own) fillNumbers(values, content, dtype, of);
-  return memory(field, values, 8);
-}
-
-/** Copies numbers into an array of floats, each as the nearest. */
-export function fillNumbers(values: Float32Array | Float64Array, content: NumberArray, dtype: DType, of: string): void {
-  for (let i = 0; i < values.length; i++) {
-    const value = content[i];
-    if (typeof value !== "number") throw unfit(of, dtype, i, value, "it must be a number");
-    values[i] = value;
-  }
-}
-
-function encodeIntegers(field: number, content: NumberArray, dtype: DType, of: string): EncodedField {
-  if (isBigIntArray(content) && content.length > 0) {
-    throw unfit(of, dtype, 0, content[0], "it must be a number; bigints fit DT_INT64");
-  }
-  const [least, greatest] = traitsOf(dtype).range ?? [-2_147_483_648, 2_147_483_647];
-  const { length } = content;
+function encodeIntegers(field: number, content: NumberArray): EncodedField {
   let size = 0;
-  for (let i = 0; i < length; i++) {
+  for (let i = 0; i < content.length; i++) {
     const value = content[i] as number;
-    // The second comparison is true for all numbers that are no 32-bit integers: fractions, NaN, larger ones.
-    if (typeof value !== "number" || (value | 0) !== value || value < least || value > greatest) {
-      throw unfit(of, dtype, i, value, `it must be an integer from ${least} to ${greatest}`);
-    }
-    // Negative ones take ten bytes: the sign of 32 bits adds five.
-    size += bytesOf(32 - Math.clz32(value | 1)) + ((value >> 31) & 5);
+    // A negative number takes ten bytes: its sign is extended to 64 bits, which adds five.
+    size += varintBytes(32 - Math.clz32(value | 1)) + ((value >> 31) & 5);
   }
   return packed(field, size, (writer) => writeIntegers(writer, content));
 }
 
 /**
- * Bytes of a varint of 1 to 64 bits: a seventh of them, rounded up. Without a branch for each length, as which comes next
- * cannot be guessed where numbers are of mixed size, and that takes longer than all the rest.
+ * Returns the bytes of a varint of 1 to 64 bits: a seventh of them, rounded up. There is no branch for each length,
+ * because numbers of mixed size would make the processor mispredict it.
  */
-function bytesOf(bits: number): number {
+function varintBytes(bits: number): number {
   return (bits * 9 + 64) >>> 6;
 }
 
@@ -123,32 +78,25 @@ function writeIntegers(writer: WireWriter, content: NumberArray): void {
 function encodeInt64s(
   field: number,
   content: NumberArray | readonly (number | bigint)[] | BigInt64Array,
-  dtype: DType,
-  of: string,
 ): EncodedField {
-  // Pairs of low and high 32 bits: working on bigints one by one takes five times as long.
+  // Pairs of low and high 32 bits: reading each element as a bigint takes five times as long.
   const halves =
     LITTLE_ENDIAN && typedArrayName(content) === "BigInt64Array"
       ? new Uint32Array((content as BigInt64Array).buffer, (content as BigInt64Array).byteOffset, content.length * 2)
-      : toHalves(content, dtype, of);
+      : toHalves(content);
   return packed(field, sizeOfHalves(halves), (writer) => writeHalves(writer, halves));
 }
 
-const INT64_RIGHT = "it must be an integer: a number within ±(2^53 - 1), or a bigint within 64 bits";
-
-function toHalves(content: ArrayLike<number | bigint>, dtype: DType, of: string): Uint32Array {
+function toHalves(content: ArrayLike<number | bigint>): Uint32Array {
   const halves = new Uint32Array(content.length * 2);
   for (let i = 0; i < content.length; i++) {
     const value = content[i] as number | bigint;
     if (typeof value === "number") {
-      if (!Number.isSafeInteger(value)) throw unfit(of, dtype, i, value, INT64_RIGHT);
       halves[2 * i] = value >>> 0;
       halves[2 * i + 1] = Math.floor(value / 0x1_0000_0000) >>> 0;
-    } else if (typeof value === "bigint" && BigInt.asIntN(64, value) === value) {
+    } else {
       halves[2 * i] = Number(BigInt.asUintN(32, value));
       halves[2 * i + 1] = Number(BigInt.asUintN(32, value >> 32n));
-    } else {
-      throw unfit(of, dtype, i, value, INT64_RIGHT);
     }
   }
   return halves;
@@ -159,7 +107,7 @@ function sizeOfHalves(halves: Uint32Array): number {
   for (let i = 0; i < halves.length; i += 2) {
     const low = halves[i] as number;
     const high = halves[i + 1] as number;
-    size += bytesOf(high === 0 ? 32 - Math.clz32(low | 1) : 64 - Math.clz32(high));
+    size += varintBytes(high === 0 ? 32 - Math.clz32(low | 1) : 64 - Math.clz32(high));
   }
   return size;
 }
@@ -184,26 +132,12 @@ function writeHalves(writer: WireWriter, halves: Uint32Array): void {
   writer.position = at;
 }
 
-function encodeBooleans(field: number, content: ArrayLike<unknown>, dtype: DType, of: string): EncodedField {
-  for (let i = 0; i < content.length; i++) {
-    const value = content[i];
-    if (value !== true && value !== false && value !== 0 && value !== 1) {
-      throw unfit(of, dtype, i, value, "it must be true, false, 1 or 0");
-    }
-  }
+function encodeBooleans(field: number, content: ArrayLike<unknown>): EncodedField {
   return packed(field, content.length, (writer) => {
     for (let i = 0; i < content.length; i++) writer.bytes[writer.position++] = content[i] ? 1 : 0;
   });
 }
 
-function encodeStrings(field: number, content: ArrayLike<unknown>, dtype: DType, of: string): EncodedField {
-  const elements: EncodedField[] = [];
-  for (let i = 0; i < content.length; i++) {
-    const value = content[i];
-    if (typeof value !== "string" && !isBytes(value)) {
-      throw unfit(of, dtype, i, value, "it must be a string, sent as UTF-8, or a Uint8Array");
-    }
-    elements.push(text(field, value));
-  }
-  return joined(elements);
+function encodeStrings(field: number, content: ArrayLike<string | Uint8Array>): EncodedField {
+  return joined(Array.from(content, (value) => text(field, value)));
 }

@@ -45,7 +45,7 @@ export class RawTensor {
     this.#bytes = bytes;
   }
 
-  note(field: ValueField, start: number, end: number, count: number): void {
+  add(field: ValueField, start: number, end: number, count: number): void {
     this.#segments.push({ field, start, end, count });
   }
 

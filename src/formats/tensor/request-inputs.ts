@@ -1,34 +1,33 @@
 import { argumentRangeError, argumentTypeError, show } from "../../util/argument-errors.js";
-import { type ContentOf, checkDTypeOf, type DType } from "./dtype.js";
-import { checkShape, type Tensor } from "./tensor.js";
+import { checkTensor, type TensorFormat } from "./check-values.js";
+import type { ContentOf, DType } from "./dtype.js";
+import type { Tensor } from "./tensor.js";
 
-/** The tensor of an `addFeed` call in either of its forms. `dtypes` is the table of those that the format has. */
+/** Checks the arguments of an `addFeed` call, which are a tensor or its parts, and returns the tensor. */
 export function toTensor(
-  dtypes: Readonly<Partial<Record<DType, unknown>>>,
+  format: TensorFormat<DType>,
   first: readonly number[] | Tensor,
   dtype: DType | undefined,
   content: ContentOf<DType> | undefined,
   of: string,
 ): Tensor {
-  const given = isTensor(first) ? first : { shape: first, dtype, data: content as ContentOf<DType> };
+  const given = isTensor(first) ? first : { shape: first, dtype: dtype as DType, data: content as ContentOf<DType> };
   if (given === first && (dtype !== undefined || content !== undefined)) {
     throw argumentTypeError(
       "ERR_EAS_ARG_FEED",
       `${of}: a Tensor already carries dtype and content: remove the arguments after it`,
     );
   }
-  const checked = checkDTypeOf(dtypes as Record<DType, unknown>, given.dtype, of);
-  const tensor = { shape: given.shape, dtype: checked, data: given.data };
-  checkShape(tensor.shape, tensor.data, tensor.dtype, of);
-  return tensor;
+  const { shape, data } = given;
+  return { shape, dtype: checkTensor(format, given, of), data };
 }
 
-/** Whether an argument is a tensor, where a shape may stand too. */
+/** Whether an argument that can be a tensor or a shape is a tensor. */
 export function isTensor(argument: readonly number[] | Tensor): argument is Tensor {
   return typeof argument === "object" && argument !== null && "data" in argument;
 }
 
-/** Checks a name that is sent and returns it. */
+/** Returns a name, or throws a `TypeError` if it is not a string. */
 export function checkName(argument: string, name: string): string {
   if (typeof name !== "string") {
     throw argumentTypeError("ERR_EAS_ARG_FEED", `${argument} is ${show(name)}: it must be a string`);
@@ -36,7 +35,7 @@ export function checkName(argument: string, name: string): string {
   return name;
 }
 
-/** Checks a name that must not be empty and returns it. */
+/** Returns a name, or throws if it is empty or not a string. */
 export function checkFullName(argument: string, name: string): string {
   if (checkName(argument, name) === "") {
     throw argumentRangeError("ERR_EAS_ARG_FEED", `${argument} is "": it must not be empty`);
@@ -44,7 +43,7 @@ export function checkFullName(argument: string, name: string): string {
   return name;
 }
 
-/** Checks a name that the server would find twice. */
+/** Throws if a name is empty or already in `used`. */
 export function checkUnused(argument: string, name: string, used: { has(name: string): boolean }): void {
   checkFullName(argument, name);
   if (used.has(name)) {
@@ -52,16 +51,16 @@ export function checkUnused(argument: string, name: string, used: { has(name: st
   }
 }
 
-/** Checks a 32-bit integer of at least `least` and returns it. */
-export function checkInt32(argument: string, value: number, least = -2_147_483_648): number {
-  if (!Number.isInteger(value) || (value | 0) !== value || value < least) {
-    const right = least === -2_147_483_648 ? "a 32-bit integer" : `a 32-bit integer of at least ${least}`;
+/** Returns a number, or throws a `RangeError` if it is not a 32-bit integer of at least `min`. */
+export function checkInt32(argument: string, value: number, min = -2_147_483_648): number {
+  if (!Number.isInteger(value) || (value | 0) !== value || value < min) {
+    const right = min === -2_147_483_648 ? "a 32-bit integer" : `a 32-bit integer of at least ${min}`;
     throw argumentRangeError("ERR_EAS_ARG_FEED", `${argument} is ${show(value)}: it must be ${right}`);
   }
   return value;
 }
 
-/** Feeds for people: each with dtype and shape. */
+/** Formats inputs for logs, with the dtype and shape of each. */
 export function listFeeds(feeds: Iterable<readonly [unknown, Tensor]>): string {
   return Array.from(feeds, ([name, { dtype, shape }]) => `${name}: ${dtype} [${shape.join(", ")}]`).join("; ");
 }

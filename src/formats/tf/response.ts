@@ -1,8 +1,7 @@
 import { LENGTH_DELIMITED } from "../protobuf/wire.js";
 import { WireReader } from "../protobuf/wire-reader.js";
 import type { Bytes } from "../request.js";
-import { readArray } from "../tensor/array-proto.js";
-import { readTensorMap } from "../tensor/tensor-map.js";
+import { readArray, readTensorMap } from "../tensor/array-proto.js";
 import { listOutputs, NamedTensorResponse } from "../tensor/tensor-response.js";
 
 /** Field number of `PredictResponse.outputs` in the official SDKs' `tf_predict` schema. */
@@ -16,7 +15,7 @@ export class TFResponse extends NamedTensorResponse {
     const reader = new WireReader(body, "tf");
     while (reader.tag()) {
       if (reader.field === OUTPUTS && reader.wireType === LENGTH_DELIMITED) {
-        readTensorMap(reader, this.outputs, (raw) => readArray(reader, raw, "tf"));
+        readTensorMap(reader, this.outputs, (raw) => readArray(reader, raw));
       } else {
         reader.skip();
       }

@@ -1,11 +1,10 @@
 import { LENGTH_DELIMITED } from "../protobuf/wire.js";
 import { WireReader } from "../protobuf/wire-reader.js";
 import type { Bytes } from "../request.js";
-import { readArray } from "../tensor/array-proto.js";
+import { readArray, readTensorMap } from "../tensor/array-proto.js";
 import type { DType, ValuesOf } from "../tensor/dtype.js";
 import { RawTensor } from "../tensor/raw-tensor.js";
 import type { Tensor } from "../tensor/tensor.js";
-import { readTensorMap } from "../tensor/tensor-map.js";
 import { findOutput, listOutputs, outputAt, TensorResponse } from "../tensor/tensor-response.js";
 
 /** Field numbers of `PredictResponse` in the official SDKs' `pytorch_predict` schema. */
@@ -27,10 +26,10 @@ export class TorchResponse extends TensorResponse<number> {
     while (reader.tag()) {
       if (reader.field === OUTPUTS && reader.wireType === LENGTH_DELIMITED) {
         const raw = new RawTensor(body, `output ${this.#outputs.length}`);
-        reader.nested(() => readArray(reader, raw, "torch"));
+        reader.nested(() => readArray(reader, raw, "bool"));
         this.#outputs.push(raw);
       } else if (reader.field === MAP_OUTPUTS && reader.wireType === LENGTH_DELIMITED) {
-        readTensorMap(reader, this.#named, (raw) => readArray(reader, raw, "torch"));
+        readTensorMap(reader, this.#named, (raw) => readArray(reader, raw, "bool"));
       } else {
         reader.skip();
       }

@@ -5,6 +5,7 @@ import { MAP_KEY, MAP_VALUE } from "../protobuf/wire.js";
 import { isList } from "../recommend/argument-checks.js";
 import { encodeScalar, type Place, type Scalar, toInt64 } from "../recommend/scalar-values.js";
 import type { Bytes } from "../request.js";
+import { checkValues } from "../tensor/check-values.js";
 import type { ContentOf, TFDType } from "../tensor/dtype.js";
 import { encodeValues } from "../tensor/encode-values.js";
 import { type FeatureKind, kindOf } from "./dtype.js";
@@ -83,7 +84,9 @@ function encodeList(scalar: Scalar, value: unknown, place: Place): EncodedField 
       ),
     );
   }
-  return encodeValues(ELEMENTS, elements as ContentOf<"DT_INT64">, ELEMENT_DTYPES[scalar], `${of} (${dtype})`);
+  const content = elements as ContentOf<"DT_INT64">;
+  checkValues(content, ELEMENT_DTYPES[scalar], `${of} (${dtype})`);
+  return encodeValues(ELEMENTS, content, ELEMENT_DTYPES[scalar]);
 }
 
 function encodeEntries(kind: FeatureKind, value: unknown, place: Place): EncodedField[] {

@@ -3,8 +3,7 @@ import { LENGTH_DELIMITED } from "../protobuf/wire.js";
 import { WireReader } from "../protobuf/wire-reader.js";
 import { readTextEntry } from "../recommend/read-maps.js";
 import type { Bytes } from "../request.js";
-import { readArray } from "../tensor/array-proto.js";
-import { readTensorMap } from "../tensor/tensor-map.js";
+import { readArray, readTensorMap } from "../tensor/array-proto.js";
 import { listOutputs, NamedTensorResponse } from "../tensor/tensor-response.js";
 
 /** Field numbers of `PBResponse` in the official Java SDK's `torchrec_predict` schema. */
@@ -37,7 +36,7 @@ export class TorchRecResponse extends NamedTensorResponse {
     const passThroughData = new Map<string, string>();
     const reader = new WireReader(body, "torchrec");
     const readers: Readonly<Record<number, () => void>> = {
-      [MAP_OUTPUTS]: () => readTensorMap(reader, this.outputs, (raw) => readArray(reader, raw, "torch")),
+      [MAP_OUTPUTS]: () => readTensorMap(reader, this.outputs, (raw) => readArray(reader, raw, "bool")),
       [GENERATE_FEATURES]: () => readTextEntry(reader, generateFeatures),
       [RAW_FEATURES]: () => readTextEntry(reader, rawFeatures),
       [ITEM_IDS]: () => itemIds.push(reader.text()),

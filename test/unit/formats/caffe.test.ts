@@ -305,7 +305,7 @@ describe("responses", () => {
   test("packed values of a length that no floats have", () => {
     expect(thrownBy(() => new CaffeResponse(fromHex("0a016112051203000000")))).toMatchObject({
       name: "EasDecodeError",
-      message: expect.stringMatching(/length is not a multiple of 4 at byte 7/),
+      message: expect.stringMatching(/length of packed values is not a multiple of 4 at byte 7/),
     });
   });
 

@@ -204,7 +204,7 @@ test.each([
   ["120512031a01ff", /a string is not UTF-8 at byte 6$/],
   // IntList with packed varints that are cut off; FloatList of three bytes.
   ["12081206aa01030a0180", /a varint is truncated at byte 9$/],
-  ["120a1208c201050a03000000", /packed values whose length is not a multiple of 4 at byte 9$/],
+  ["120a1208c201050a03000000", /the length of packed values is not a multiple of 4 at byte 9$/],
   // StringList with an element that is no UTF-8; IntIntMap with a key of text, and with a third field.
   ["12081206ba01030a01ff", /a string is not UTF-8 at byte 9$/],
   ["120912078a01040a020a00", /field 1 has the wire type 2 at byte 10$/],

@@ -272,7 +272,7 @@ describe.each(["tf", "torch"] as const)("%s", (format) => {
 
 test.each([
   ["0a05", 1, /a field is longer than the message/],
-  ["0a110a0179120c080112030a01011a03000000", 16, /length is not a multiple of 4/],
+  ["0a110a0179120c080112030a01011a03000000", 16, /length of packed values is not a multiple of 4/],
   ["0a0f0a0179120a080312030a01012a0181", 16, /a varint is truncated/],
   ["0e00", 1, /field 1 has the unexpected wire type 6/],
   ["0001", 0, /a tag is not valid/],

@@ -1,0 +1,110 @@
+import { argumentRangeError, argumentTypeError, show } from "../../util/argument-errors.js";
+import { isBytes, typedArrayName } from "../../util/realms.js";
+import { type ContentOf, checkDTypeOf, type DType, type NumberArray, traitsOf } from "./dtype.js";
+import { checkShape, type Tensor } from "./tensor.js";
+
+/** What a request format accepts as a tensor. */
+export interface TensorFormat<D extends DType> {
+  /** Returns `dtype`, or throws a `TypeError` if the format does not have it. `of` names the input in errors. */
+  checkDType(dtype: unknown, of: string): D;
+  /** Throws if an element of `content` does not fit `dtype`. Default: `checkValues`. */
+  checkValues?(content: ContentOf<DType>, dtype: D, of: string): void;
+}
+
+/** Returns the format whose dtypes are the keys of `dtypes`. */
+export function formatOf<D extends DType>(dtypes: Readonly<Record<D, unknown>>): TensorFormat<D> {
+  return { checkDType: (dtype, of) => checkDTypeOf(dtypes, dtype, of) };
+}
+
+/**
+ * Checks dtype, shape and values of a tensor and returns its dtype. `of` names the input in errors. Requests check their
+ * tensors when they are added and when they are serialized, since a tensor refers to the caller's arrays.
+ */
+export function checkTensor<D extends DType>(format: TensorFormat<D>, tensor: Tensor, of: string): D {
+  const { shape, data } = tensor;
+  const dtype = format.checkDType(tensor.dtype, of);
+  checkShape(shape, data, dtype, of);
+  if (format.checkValues) format.checkValues(data, dtype, of);
+  else checkValues(data, dtype, of);
+  return dtype;
+}
+
+type Check = (value: unknown) => boolean;
+
+/** Throws a `TypeError` or `RangeError` for the first element of `content` that does not fit `dtype`. */
+export function checkValues(content: ContentOf<DType>, dtype: DType, of: string): void {
+  switch (dtype) {
+    case "DT_STRING":
+      return check(content, dtype, of, isText, "it must be a string, sent as UTF-8, or a Uint8Array");
+    case "DT_BOOL":
+      return check(content, dtype, of, isBoolean, "it must be true, false, 1 or 0");
+    case "DT_INT64":
+      if (typedArrayName(content) === "BigInt64Array") return;
+      return check(content, dtype, of, isInt64, integerOf64Bits("within"));
+    case "DT_UINT64":
+      if (typedArrayName(content) === "BigUint64Array") return;
+      return check(content, dtype, of, isUint64, integerOf64Bits("of at least 0 and within"));
+    case "DT_HALF":
+    case "DT_BFLOAT16":
+      if (typedArrayName(content) === "Uint16Array") {
+        const name = dtype === "DT_HALF" ? "fromFloat16" : "fromBFloat16";
+        throw argumentTypeError(
+          "ERR_EAS_ARG_CONTENT",
+          `${of}: content is a Uint16Array, which may hold the bits of ${dtype}. This format sends floats: pass ${name}(content)`,
+        );
+      }
+  }
+  const { field } = traitsOf(dtype);
+  if (field !== "float" && field !== "double") checkIntegers(content as NumberArray, dtype, of);
+  else if (typedArrayName(content) === undefined || isBigIntArray(content)) {
+    check(content, dtype, of, isNumber, "it must be a number");
+  }
+}
+
+function check(content: ArrayLike<unknown>, dtype: DType, of: string, fits: Check, right: string): void {
+  for (let i = 0; i < content.length; i++) if (!fits(content[i])) throw unfit(of, dtype, i, content[i], right);
+}
+
+function checkIntegers(content: NumberArray, dtype: DType, of: string): void {
+  if (isBigIntArray(content) && content.length > 0) {
+    throw unfit(of, dtype, 0, content[0], "it must be a number; bigints fit DT_INT64");
+  }
+  const { integers = Int32Array, range } = traitsOf(dtype);
+  if (typedArrayName(content) === integers.name) return;
+  const [min, max] = range ?? [-2_147_483_648, 2_147_483_647];
+  // Not through `check`: a call per element takes longer than these comparisons.
+  for (let i = 0; i < content.length; i++) {
+    const value = content[i];
+    if (typeof value !== "number" || !Number.isInteger(value) || value < min || value > max) {
+      throw unfit(of, dtype, i, value, `it must be an integer from ${min} to ${max}`);
+    }
+  }
+}
+
+const isText: Check = (value) => typeof value === "string" || isBytes(value);
+const isBoolean: Check = (value) => value === true || value === false || value === 0 || value === 1;
+const isNumber: Check = (value) => typeof value === "number";
+const isInt64: Check = (value) =>
+  typeof value === "bigint" ? BigInt.asIntN(64, value) === value : Number.isSafeInteger(value);
+const isUint64: Check = (value) =>
+  typeof value === "bigint"
+    ? BigInt.asUintN(64, value) === value
+    : Number.isSafeInteger(value) && (value as number) >= 0;
+
+function integerOf64Bits(range: string): string {
+  return `it must be an integer: a number ${range} ±(2^53 - 1), or a bigint ${range} 64 bits`;
+}
+
+function isBigIntArray(content: unknown): content is BigInt64Array | BigUint64Array {
+  const name = typedArrayName(content);
+  return name === "BigInt64Array" || name === "BigUint64Array";
+}
+
+/** Returns the error for an element that does not fit its dtype: a `RangeError` for a number, otherwise a `TypeError`. */
+function unfit(of: string, dtype: DType, index: number, value: unknown, right: string): Error {
+  const create = typeof value === "number" || typeof value === "bigint" ? argumentRangeError : argumentTypeError;
+  return create(
+    "ERR_EAS_ARG_CONTENT",
+    `${of}: content[${index}] is ${show(value)}, which does not fit ${dtype}: ${right}`,
+  );
+}
