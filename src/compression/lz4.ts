@@ -4,14 +4,15 @@ import { compressFrame, decompressFrames, isFrame } from "./lz4/frame.js";
 import { Output } from "./lz4/output.js";
 
 const ORIGINAL_LENGTH = "x-lz4-original-length";
-/** What is taken at first where the length is not known. */
+/** Initial capacity in bytes if the length is not known. */
 const FIRST_CAPACITY = 65_536;
 
 /**
- * LZ4 as one raw block without any length: the official Java SDK's `LZ4`. A service that takes it must know or guess how
- * large the body was: `lz4Frame` is the better choice where the service takes frames.
+ * LZ4 as one raw block without its length: the official Java SDK's `LZ4`. A service must know or guess the length of
+ * the body, so prefer `lz4Frame` if the service supports frames.
  *
- * Decompresses both forms. A block's length is what the header `X-LZ4-Original-Length` says, or else whatever comes out.
+ * Decompresses both forms. The length of a block is taken from the header `X-LZ4-Original-Length`, if the response has
+ * it.
  *
  * @example
  * import { lz4 } from "eas-prediction/compression/lz4";
@@ -28,8 +29,12 @@ export const lz4: CompressionCodec = {
 };
 
 /**
- * LZ4 as one frame of independent 64 KiB blocks, with a checksum of each block and one of the content: the official Java
- * SDK's `LZ4Frame`. Decompresses both forms; checksums in a frame are verified.
+ * LZ4 as one frame of independent 64 KiB blocks, with a checksum for each block and one for the content: the official
+ * Java SDK's `LZ4Frame`. Decompresses both forms, and verifies the checksums of a frame.
+ *
+ * @example
+ * import { lz4Frame } from "eas-prediction/compression/lz4";
+ * client.setCompression(lz4Frame);
  */
 export const lz4Frame: CompressionCodec = {
   name: "lz4-frame",
@@ -39,8 +44,8 @@ export const lz4Frame: CompressionCodec = {
 };
 
 /**
- * The first bytes tell the two apart. As a block, a frame's magic number would begin with a match (04: no literals) 19,746
- * bytes back (22 4D), where nothing is yet: no block begins so.
+ * The first bytes identify a frame. No block starts with the magic number of a frame, which would be a match without
+ * literals (04) at a distance of 19,746 bytes (22 4D), before the start of the data.
  */
 function decompress(bytes: Uint8Array, { maxBytes, headers }: DecompressionLimits): Bytes {
   if (isFrame(bytes)) {

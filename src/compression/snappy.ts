@@ -1,12 +1,12 @@
 import { compress, decompress } from "@stablelib/snappy";
 import type { Bytes, CompressionCodec } from "../formats/request.js";
 
-/** A copy gives at most 64 bytes for each 3 that it takes. */
+/** A copy of at most 64 bytes takes 3 bytes of input. */
 const MAX_PER_BYTE: number = 64 / 3;
 
 /**
- * Snappy as one raw block: what the official SDKs send and what a service with `metadata.rpc.decompressor: snappy` takes. Not
- * the framing format of files.
+ * Snappy as one raw block, as the official SDKs send it and a service with `metadata.rpc.decompressor: snappy` expects
+ * it. It is not the framing format of files.
  *
  * @example
  * import { snappy } from "eas-prediction/compression/snappy";
@@ -26,7 +26,10 @@ export const snappy: CompressionCodec = {
   },
 };
 
-/** The length that a block begins with. Read here, since the library takes one that never ends for 0. */
+/**
+ * Reads the length at the start of a block. The library does not do this safely: it reads a length that never ends as
+ * 0.
+ */
 function originalLength(bytes: Uint8Array): number {
   let length = 0;
   for (let i = 0; i < 5; i++) {

@@ -7,18 +7,18 @@ interface Size {
   readonly height: number;
 }
 
-/** How an image comes into the size that is wanted. */
+/** How an image is resized and cropped to a requested size. */
 export interface Fitted {
-  /** What the whole image is resized to. */
+  /** The size that the whole image is resized to. */
   readonly resized: Size;
-  /** The part of that which is kept. */
+  /** The part of the resized image that is kept. */
   readonly window: Window;
-  /** Where it stands in the result; beside it is background. */
+  /** Position of the window in the result. The rest of the result is background. */
   readonly left: number;
   readonly top: number;
 }
 
-/** Works out how an image comes into a size; `of` names the image in errors. */
+/** Computes how an image is resized and cropped. `of` is the subject of the error message. */
 export function fitInto(image: Size, size: Size, { fit, shorterSide }: CheckedImageOptions, of: string): Fitted {
   const whole = { left: 0, top: 0 };
   if (fit === "fill") return { resized: size, window: { ...whole, ...size }, ...whole };
@@ -42,7 +42,10 @@ export function fitInto(image: Size, size: Size, { fit, shorterSide }: CheckedIm
   return { resized, window, ...whole };
 }
 
-/** The other side is cut to whole pixels, as torchvision's `Resize` does it. */
+/**
+ * Returns the size of an image that covers `size`. The longer side is rounded down to whole pixels, as torchvision's
+ * `Resize` does.
+ */
 function covering({ width, height }: Size, size: Size, shorterSide: number | undefined): Size {
   const wanted = shorterSide === undefined ? size : { width: shorterSide, height: shorterSide };
   return width * wanted.height >= wanted.width * height
@@ -50,7 +53,7 @@ function covering({ width, height }: Size, size: Size, shorterSide: number | und
     : { width: wanted.width, height: Math.floor((wanted.width * height) / width) };
 }
 
-/** Half of what is cut off: halves to even, as torchvision's `CenterCrop` does it. */
+/** Returns half of a surplus, rounded to even, as torchvision's `CenterCrop` does. */
 function middle(surplus: number): number {
   const half = Math.floor(surplus / 2);
   return surplus % 2 === 1 && half % 2 === 1 ? half + 1 : half;

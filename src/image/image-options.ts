@@ -5,15 +5,19 @@ import type { Tensor } from "../formats/tensor/tensor.js";
 import { argumentRangeError, argumentTypeError, show } from "../util/argument-errors.js";
 import { checkOptionNames, type OptionNames } from "../util/option-names.js";
 
-/** `"NCHW"`: one plane for each channel, as PyTorch and ONNX models have it; `"NHWC"`: channels side by side, as TensorFlow's. */
+/**
+ * The order of the dimensions. `"NCHW"` has a plane for each channel, as PyTorch and ONNX models expect. `"NHWC"` has
+ * the channels of a pixel side by side, as TensorFlow models expect.
+ */
 export type ImageLayout = "NCHW" | "NHWC";
 
-/** The channels of the tensor, in their order. Grey is the luma of ITU-R 601. */
+/** The channels of the tensor, in their order. Gray is the luma of ITU-R 601. */
 export type ImageColor = "RGB" | "BGR" | "GRAY";
 
 /**
- * How an image of another shape comes into the size. `"fill"`: stretched. `"cover"`: resized until it covers the size, and its
- * middle kept. `"contain"`: resized until it is within the size, in the middle of the background.
+ * How an image with another aspect ratio gets the requested size. `"fill"` stretches it. `"cover"` resizes it until it
+ * covers the size, and keeps the center. `"contain"` resizes it until it fits into the size, and centers it on the
+ * background.
  */
 export type ImageFit = "fill" | "cover" | "contain";
 
@@ -24,41 +28,46 @@ interface ValuesByDType {
   DT_UINT8: Bytes;
 }
 
-/** The dtypes that an image can be made of. */
+/** The dtypes of an image tensor. */
 export type ImageDType = keyof ValuesByDType;
 
-/** The tensor of one image or more: `[n, channels, height, width]` or `[n, height, width, channels]`. */
+/** A tensor of one or more images: `[n, channels, height, width]` or `[n, height, width, channels]`. */
 export type ImageTensor<D extends ImageDType = "DT_FLOAT"> = Tensor<D, ValuesByDType[D]>;
 
-/** How images become a tensor. */
+/** Options for `imageToTensor` and `pixelsToTensor`. */
 export interface ImageOptions<D extends ImageDType = "DT_FLOAT"> {
-  /** `[height, width]` in pixels, or one number for both. Default: the image's own, which all must have. */
+  /**
+   * `[height, width]` in pixels, or one number for both, from 1 to 65,535. Default: the size of the image, which must
+   * be the same for all images.
+   */
   readonly size?: number | readonly [height: number, width: number] | undefined;
-  /** Default `"fill"`. */
+  /** How images of another aspect ratio are resized. Default `"fill"`. */
   readonly fit?: ImageFit | undefined;
   /**
-   * With `fit: "cover"`: the shorter side of the image before its middle is cut out. `{ size: 224, fit: "cover", shorterSide: 256 }`
-   * is torchvision's `Resize(256), CenterCrop(224)`. Default: the least that covers the size.
+   * With `fit: "cover"`: the length in pixels of the shorter side before the center is cropped. `{ size: 224, fit:
+   * "cover", shorterSide: 256 }` is torchvision's `Resize(256), CenterCrop(224)`. Default: the smallest that covers the
+   * size.
    */
   readonly shorterSide?: number | undefined;
-  /** Default `"NCHW"`. */
+  /** The order of the dimensions. Default `"NCHW"`. */
   readonly layout?: ImageLayout | undefined;
-  /** Default `"RGB"`. */
+  /** The channels. Default `"RGB"`. */
   readonly color?: ImageColor | undefined;
   /**
-   * Red, green and blue, 0 to 255: what is seen through transparent pixels, and beside an image with `fit: "contain"`. Default:
-   * alpha is left out, as by Pillow's `convert("RGB")`, and black is beside an image.
+   * Red, green and blue, 0 to 255: the color behind transparent pixels, and around an image with `fit: "contain"`.
+   * Default: alpha is dropped, as by Pillow's `convert("RGB")`, and the color around an image is black.
    */
   readonly background?: readonly [red: number, green: number, blue: number] | undefined;
-  /** What each value from 0 to 255 is multiplied with at first. Default 1/255; 1 for models of Caffe's kind. */
+  /** Factor by which each value from 0 to 255 is multiplied first. Default 1/255. Caffe models usually need 1. */
   readonly scale?: number | undefined;
-  /** Subtracted after `scale`: one number, or one for each channel in the order of `color`. Default 0. */
+  /** Subtracted after `scale`: a number, or one for each channel in the order of `color`. Default 0. */
   readonly mean?: number | readonly number[] | undefined;
-  /** Divides after that, given as `mean` is. Default 1. */
+  /** Divisor applied after `mean`: a number, or one for each channel. Must not be 0. Default 1. */
   readonly std?: number | readonly number[] | undefined;
   /**
-   * Default `"DT_FLOAT"`. `"DT_UINT8"` is 0 to 255 as they are, a quarter of the bytes. `"DT_HALF"` is rounded to it and held as
-   * floats, as TF and Torch take it; ONNX takes `toFloat16(data)`.
+   * Default `"DT_FLOAT"`. `"DT_UINT8"` keeps the values 0 to 255 and takes a quarter of the bytes. `"DT_HALF"` values
+   * are rounded to half precision and stored as floats, as the TF and Torch formats expect. For ONNX, pass
+   * `toFloat16(data)`.
    */
   readonly dtype?: D | undefined;
 }
@@ -76,7 +85,7 @@ const IMAGE_OPTIONS: OptionNames<ImageOptions> = {
   dtype: 1,
 };
 
-/** The options, checked. */
+/** The options after validation. */
 export interface CheckedImageOptions {
   readonly size: { readonly width: number; readonly height: number } | undefined;
   readonly fit: ImageFit;
@@ -85,9 +94,9 @@ export interface CheckedImageOptions {
   readonly background: readonly number[] | undefined;
   readonly dtype: ImageDType;
   readonly channels: 1 | 3;
-  /** Which of the image's channels is each of the tensor's. */
+  /** For each channel of the tensor, the index of the image's channel. */
   readonly order: readonly number[];
-  /** For each of the tensor's channels what the values 0 to 255 become. */
+  /** For each channel of the tensor, the results for the values 0 to 255. */
   readonly tables: readonly ValuesByDType[ImageDType][];
 }
 
@@ -95,7 +104,7 @@ const ORDERS: Readonly<Record<ImageColor, readonly number[]>> = { RGB: [0, 1, 2]
 const FITS: readonly ImageFit[] = ["fill", "cover", "contain"];
 const LAYOUTS: readonly ImageLayout[] = ["NCHW", "NHWC"];
 
-/** Makes the 256 values of a dtype. */
+/** Converts the 256 values to a dtype. */
 const ROUNDED: Readonly<Record<ImageDType, (values: readonly number[]) => ValuesByDType[ImageDType]>> = {
   DT_FLOAT: (values) => Float32Array.from(values),
   DT_DOUBLE: (values) => Float64Array.from(values),
@@ -103,10 +112,10 @@ const ROUNDED: Readonly<Record<ImageDType, (values: readonly number[]) => Values
   DT_UINT8: (values) => Uint8Array.from(values),
 };
 
-/** The longest side: what a JPEG can have. */
+/** Maximum length of a side in pixels, as in a JPEG. */
 const MAX_PIXELS = 65_535;
 
-/** Checks the options; `of` names the function in errors. */
+/** Checks the options, and computes the tables. Throws a `TypeError` or `RangeError` with `of` as its subject. */
 export function checkImageOptions(options: ImageOptions<ImageDType>, of: string): CheckedImageOptions {
   if (typeof options !== "object" || options === null) {
     throw argumentTypeError("ERR_EAS_ARG_OPTION", `${of} takes options such as { size: 224 }, not ${show(options)}`);
@@ -158,7 +167,7 @@ function checkSide(of: string, name: string, value: number): number {
   if (Number.isInteger(value) && value >= 1 && value <= MAX_PIXELS) return value;
   throw argumentRangeError(
     "ERR_EAS_ARG_OPTION",
-    `${of}: ${name} is ${show(value)}: it must be whole pixels from 1 to ${MAX_PIXELS}`,
+    `${of}: ${name} is ${show(value)}: it must be an integer number of pixels from 1 to ${MAX_PIXELS}`,
   );
 }
 
@@ -203,7 +212,7 @@ function tablesOf(of: string, { scale, mean, std }: ImageOptions<ImageDType>, dt
   });
 }
 
-/** One number stands for all channels. */
+/** Checks numbers. A single number is repeated for all channels. */
 function checkNumbers(
   of: string,
   name: string,

@@ -5,26 +5,31 @@ import { checkImageOptions, type ImageDType, type ImageOptions, type ImageTensor
 import type { Pixels } from "./pixels.js";
 import { isPixels, listOf, toTensor } from "./pixels-to-tensor.js";
 
-/** What the browser's `createImageBitmap` takes: a `Blob`, a canvas, an `ImageBitmap`, an `<img>`. Nothing where there is none. */
+/**
+ * The types that the browser's `createImageBitmap` accepts: a `Blob`, a canvas, an `ImageBitmap`, an `<img>`. `never`
+ * on other runtimes.
+ */
 export type DecodableImage = typeof globalThis extends {
   createImageBitmap: (image: infer Image, options?: never) => unknown;
 }
   ? Image
   : never;
 
-/** An image in any of its forms. */
+/** An image: decoded pixels, or in browsers anything that they can decode. */
 export type ImageSource = Pixels | DecodableImage;
 
 /**
- * Makes a tensor of images: `[1, 3, height, width]` of one, `[n, …]` of a list. In browsers and their workers from a `Blob`
- * or `File` (turned as its EXIF orientation says), a canvas, an `ImageBitmap` or an `<img>`; everywhere from decoded pixels, for
- * which `pixelsToTensor` needs no promise. Colours are sRGB. Resizes as Pillow and torchvision do, alike on all runtimes. Sources
- * are the caller's and stay as they are: do not change them until the promise has settled. Throws `EasUnsupportedError` where a
- * runtime cannot decode, a `TypeError` or `RangeError` for what cannot be right.
+ * Converts an image to a tensor `[1, 3, height, width]`, or a list of images to `[n, …]`. Browsers and their workers
+ * accept a `Blob` or `File`, rotated by its EXIF orientation, a canvas, an `ImageBitmap` or an `<img>`. Every runtime
+ * accepts decoded pixels, for which `pixelsToTensor` is synchronous. Colors are sRGB. Resizing has the same result on
+ * all runtimes, and matches Pillow and torchvision. Do not change the sources until the promise settles.
+ *
+ * Rejects with `EasUnsupportedError` if the runtime cannot decode images, and with a `TypeError` or `RangeError` if a
+ * source or an option is not valid.
  *
  * @example
  * const input = await imageToTensor(file, { size: 224, fit: "cover", mean: [0.485, 0.456, 0.406], std: [0.229, 0.224, 0.225] });
- * const answer = await client.predict(new TorchRequest().addFeed(0, input));
+ * const response = await client.predict(new TorchRequest().addFeed(0, input));
  */
 export async function imageToTensor<D extends ImageDType = "DT_FLOAT">(
   source: ImageSource | readonly ImageSource[],
@@ -38,12 +43,15 @@ export async function imageToTensor<D extends ImageDType = "DT_FLOAT">(
   return toTensor(images, checked, "imageToTensor") as ImageTensor<D>;
 }
 
-/** A canvas that is taken at once; phones' browsers show nothing on one of more than 16 million pixels, and say nothing. */
+/**
+ * Maximum number of pixels that are drawn at once. Browsers on phones silently show nothing on a canvas of more than 16
+ * million pixels.
+ */
 const MAX_CANVAS_PIXELS = 4_194_304;
 
 type Context = Pick<CanvasRenderingContext2D, "drawImage" | "clearRect" | "getImageData">;
 
-/** Decodes by the browser. */
+/** Decodes an image with the browser. */
 async function decode(source: unknown, of: string): Promise<Pixels> {
   const blob = isBlob(source) ? source : undefined;
   if (!("createImageBitmap" in globalThis) || !contextOf(1, 1)) throw blob ? cannotDecode(of) : unusable(of, source);
@@ -51,7 +59,7 @@ async function decode(source: unknown, of: string): Promise<Pixels> {
   try {
     bitmap = await createImageBitmap(source as Blob).catch(async (error) => {
       if (blob === undefined) throw error;
-      // Firefox cannot decode some that are made of several parts, though it can their copy.
+      // Firefox cannot decode some Blobs that consist of several parts, but it can decode a copy.
       return createImageBitmap(new Blob([await blob.arrayBuffer()], blob));
     });
     return read(bitmap);
@@ -82,20 +90,23 @@ function read(bitmap: ImageBitmap): Pixels {
   return { data, width, height, channels: 4 };
 }
 
-/** A canvas to read from; nothing where there is none, or none to draw on, as in Deno. */
+/**
+ * Returns a canvas context to read pixels from. Returns a nullish value if the runtime has no canvas, or one that
+ * cannot be drawn on, as Deno.
+ */
 function contextOf(width: number, height: number): Context | null | undefined {
   const { OffscreenCanvas, document } = globalThis as Partial<typeof globalThis>;
   const canvas =
     OffscreenCanvas === undefined
       ? document && Object.assign(document.createElement("canvas"), { width, height })
       : new OffscreenCanvas(width, height);
-  // For reading, and so not on the graphics card, whose rounding is its own.
+  // `willReadFrequently` keeps the canvas off the graphics card, which rounds differently.
   return canvas?.getContext("2d", { willReadFrequently: true, colorSpace: "srgb" }) as Context | null | undefined;
 }
 
 function cannotDecode(of: string): EasUnsupportedError {
   return new EasUnsupportedError(
-    `${of} is a Blob, which only browsers can decode (createImageBitmap and a canvas): decode it with a library such as sharp, jpeg-js or pngjs, and give { data, width, height }`,
+    `${of} is a Blob, which only browsers can decode (createImageBitmap and a canvas): decode it with a library such as sharp, jpeg-js or pngjs, and pass { data, width, height }`,
   );
 }
 
@@ -106,12 +117,14 @@ function unusable(of: string, source: unknown): TypeError {
   );
 }
 
-/** The browser's own words come last, since they are its own. */
+/**
+ * Returns the error for an image that cannot be decoded. The browser's message is at its end, because browsers differ.
+ */
 function unreadable(of: string, source: unknown, error: unknown): TypeError {
   const { name, message } = error as Partial<Error>;
   const why =
     name === "SecurityError"
-      ? 'it shows an image of another origin, which the page may not read: load it with crossOrigin = "anonymous" from a site that allows it, or fetch() it and give the Blob'
+      ? 'it shows an image of another origin, which the page may not read: load it with crossOrigin = "anonymous" from a site that allows it, or fetch() it and pass the Blob'
       : isBlob(source)
         ? `the browser cannot decode ${source.size} bytes of type ${show(source.type)}: they are damaged, or the browser does not support the format`
         : "it is empty, closed or not loaded yet";

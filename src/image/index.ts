@@ -1,6 +1,6 @@
 /**
- * Images as a model's input: decoded, resized and normalised on every runtime in the same way, as a `Tensor` that a
- * request's `addFeed` takes.
+ * Images as the input of a model: decoded, resized and normalized in the same way on every runtime, as a `Tensor` for
+ * the `addFeed` of a request.
  */
 export type { ImageColor, ImageDType, ImageFit, ImageLayout, ImageOptions, ImageTensor } from "./image-options.js";
 export { type DecodableImage, type ImageSource, imageToTensor } from "./image-to-tensor.js";

@@ -11,8 +11,9 @@ import { checkPixels, colorsOf, luma, type Pixels } from "./pixels.js";
 import { resize } from "./resize.js";
 
 /**
- * Makes a tensor of decoded pixels, at once and on every runtime: `[1, 3, height, width]` of one image, `[n, …]` of a list.
- * Resizes as Pillow and torchvision do. New memory. Throws a `TypeError` or `RangeError` that names what cannot be right.
+ * Converts decoded pixels to a tensor `[1, 3, height, width]`, or a list of images to `[n, …]`. Synchronous, on every
+ * runtime. Resizing matches Pillow and torchvision. The tensor has new memory. Throws a `TypeError` or `RangeError` if
+ * an image or an option is not valid.
  *
  * @example
  * const { data, info } = await sharp(file).raw().toBuffer({ resolveWithObject: true });
@@ -34,20 +35,20 @@ export function pixelsToTensor<D extends ImageDType = "DT_FLOAT">(
   return toTensor(images, checked, "pixelsToTensor") as ImageTensor<D>;
 }
 
-/** Whether something is meant to be decoded pixels. */
+/** Whether a value has the form of decoded pixels. */
 export function isPixels(value: unknown): value is Pixels {
   return typeof value === "object" && value !== null && "data" in value;
 }
 
-/** One image or many, as a list with at least one. */
+/** Returns one image or a list of images as a list. Throws a `RangeError` if it is empty. */
 export function listOf<T>(images: T | readonly T[], of: string): readonly T[] {
   const list = Array.isArray(images) ? (images as readonly T[]) : [images as T];
   if (list.length === 0)
-    throw argumentRangeError("ERR_EAS_ARG_CONTENT", `${of}: the list of images is empty: give at least one`);
+    throw argumentRangeError("ERR_EAS_ARG_CONTENT", `${of}: the list of images is empty: pass at least one`);
   return list;
 }
 
-/** Makes the tensor of images that are decoded. */
+/** Creates the tensor of decoded images. */
 export function toTensor(images: readonly Pixels[], options: CheckedImageOptions, of: string): ImageTensor<ImageDType> {
   const { channels, dtype, layout, tables } = options;
   const checked = images.map((image, i) => checkPixels(image, `${of}: image ${i}`));
@@ -69,7 +70,7 @@ export function toTensor(images: readonly Pixels[], options: CheckedImageOptions
   return { dtype, shape: [images.length, ...shape], data };
 }
 
-/** An array of the table's kind with room for all values of a shape. */
+/** Allocates an array of the table's type for all values of a shape. */
 function allocate(table: Float32Array, shape: readonly number[], of: string): Float32Array<ArrayBuffer> {
   const Values = table.constructor as Float32ArrayConstructor;
   try {
@@ -80,7 +81,7 @@ function allocate(table: Float32Array, shape: readonly number[], of: string): Fl
   }
 }
 
-/** An image at the size that is wanted, channels side by side. */
+/** Returns an image in the requested size, with the channels of a pixel side by side. */
 function pixelsAt(
   size: { width: number; height: number },
   image: Required<Pixels>,
@@ -104,7 +105,7 @@ function pixelsAt(
   return whole;
 }
 
-/** Writes an image's values where the tensor has them. */
+/** Writes the values of an image to their positions in the tensor. */
 function write(
   pixels: Uint8ClampedArray,
   data: Float32Array,

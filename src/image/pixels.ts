@@ -1,16 +1,22 @@
 import { argumentRangeError, argumentTypeError, show } from "../util/argument-errors.js";
 import { isBytes, typedArrayName } from "../util/realms.js";
 
-/** A decoded image: rows from top to bottom, pixels from left to right, channels of one pixel side by side, 0 to 255 in sRGB. */
+/**
+ * A decoded image: rows from top to bottom, pixels from left to right, the channels of a pixel side by side, 0 to 255
+ * in sRGB.
+ */
 export interface Pixels {
   readonly data: Uint8Array | Uint8ClampedArray;
   readonly width: number;
   readonly height: number;
-  /** 1 is grey, 3 is RGB, 4 is RGBA, not premultiplied. Default: what `data` has for each pixel, as `ImageData` has 4. */
+  /**
+   * Number of channels: 1 is gray, 3 is RGB, and 4 is RGBA, not premultiplied. Default: the number of bytes in `data`
+   * for each pixel.
+   */
   readonly channels?: number | undefined;
 }
 
-/** Pixels with one channel for grey or three for RGB, which stand at the beginning of each `stride` bytes. */
+/** Pixels with one channel (gray) or three (RGB) at the start of each `stride` bytes. */
 export interface Planes {
   readonly data: Uint8Array | Uint8ClampedArray;
   readonly width: number;
@@ -19,7 +25,7 @@ export interface Planes {
   readonly count: 1 | 3;
 }
 
-/** Checks an image; `of` names it in errors. */
+/** Checks an image, and computes its channels. Throws a `TypeError` or `RangeError` with `of` as its subject. */
 export function checkPixels(value: Pixels, of: string): Required<Pixels> {
   const { data, width, height, channels } = value;
   const colorSpace = (value as { colorSpace?: unknown }).colorSpace ?? "srgb";
@@ -36,10 +42,10 @@ export function checkPixels(value: Pixels, of: string): Required<Pixels> {
   }
   const found = channels ?? data.length / (width * height);
   if (![1, 3, 4].includes(found) || data.length !== width * height * found) {
-    const said = channels === undefined ? "" : ` of ${show(channels)} channels`;
+    const ofChannels = channels === undefined ? "" : ` of ${show(channels)} channels`;
     throw argumentRangeError(
       "ERR_EAS_ARG_CONTENT",
-      `${of}: ${data.length} bytes for ${width} x ${height} pixels${said}: there must be 1 (grey), 3 (RGB) or 4 (RGBA) for each pixel`,
+      `${of}: ${data.length} bytes for ${width} x ${height} pixels${ofChannels}: there must be 1 (gray), 3 (RGB) or 4 (RGBA) for each pixel`,
     );
   }
   if (colorSpace !== "srgb") {
@@ -51,7 +57,10 @@ export function checkPixels(value: Pixels, of: string): Required<Pixels> {
   return { data, width, height, channels: found };
 }
 
-/** An image's colours over a background; without one, its alpha is left out. Copies only what has to change. */
+/**
+ * Returns the colors of an image over a background. Without a background, alpha is dropped. Pixels are copied only if
+ * they change.
+ */
 export function colorsOf(image: Required<Pixels>, count: 1 | 3, background: readonly number[] | undefined): Planes {
   const { width, height, channels } = image;
   const isBlended = channels === 4 && background !== undefined;
@@ -75,7 +84,7 @@ function blended(data: Planes["data"], background: readonly number[]): Uint8Arra
   return colors;
 }
 
-/** Luma of ITU-R 601 in 16-bit fixed point, as Pillow's `convert("L")` rounds it. */
+/** Returns the luma of ITU-R 601 in 16-bit fixed point, rounded as by Pillow's `convert("L")`. */
 export function luma(red: number, green: number, blue: number): number {
   return (red * 19_595 + green * 38_470 + blue * 7_471 + 0x8000) >> 16;
 }

@@ -8,21 +8,21 @@ export interface Window {
   readonly height: number;
 }
 
-/** Bits after the point of a weight: 255 times 1 still fits 32 bits with its sign. */
+/** Fraction bits of a weight. 255 times 1 still fits into a signed 32-bit integer. */
 const FRACTION_BITS = 22;
 const HALF = 1 << (FRACTION_BITS - 1);
 
-/** The source samples that make one of the result, and their weights in fixed point. */
+/** The source samples of each sample of the result, with their weights in fixed point. */
 interface Taps {
   readonly first: number;
   readonly weights: Int32Array;
 }
 
 /**
- * Resizes an image and gives a window of the result, whose channels stand side by side. Bilinear, with the triangle as wide as
- * the step between the result's pixels where it shrinks, so that every source pixel counts (antialiasing). Rows first, rounded
- * to 8 bits, then columns: to the bit what Pillow's `resize(size, BILINEAR)` gives, and with it torchvision's on its images.
- * Pillow 13 goes the other way, with differences of one level, where an image grows across and shrinks down.
+ * Resizes an image and returns a window of the result with the channels of a pixel side by side. Bilinear and
+ * antialiased: where the image shrinks, every source pixel contributes. Rows are resized first and rounded to 8 bits,
+ * then columns. The result is bit-identical to Pillow's `resize(size, BILINEAR)` and to torchvision on Pillow images.
+ * Pillow 13 resizes columns first if an image grows in width and shrinks in height, which differs by one level.
  */
 export function resize(image: Planes, size: { width: number; height: number }, window: Window): Uint8ClampedArray {
   const { count } = image;
@@ -30,13 +30,13 @@ export function resize(image: Planes, size: { width: number; height: number }, w
   const down = tapsOf(image.height, size.height, window.top, window.height);
   const top = (down[0] as Taps).first;
   const { first, weights } = down[down.length - 1] as Taps;
-  // Clamped, since the weights' own rounding can add up to more than 1.
+  // Values are clamped, because rounded weights can add up to more than 1.
   const rows = new Uint8ClampedArray((first + weights.length - top) * window.width * count);
   (count === 1 ? resizeGreyRows : resizeColorRows)(image, top, across, rows);
   return resizeColumns(rows, window.width * count, top, down);
 }
 
-/** Weights of a result's samples from `start` on. */
+/** Computes the weights of the result's samples from `start` on. */
 function tapsOf(from: number, to: number, start: number, length: number): Taps[] {
   const step = from / to;
   const reach = Math.max(step, 1);
@@ -83,7 +83,7 @@ function resizeGreyRows({ data, width, stride }: Planes, top: number, taps: read
   }
 }
 
-/** `rows` begins with the source's row `top`. */
+/** Resizes columns. `rows` begins with the row `top` of the source. */
 function resizeColumns(rows: Uint8ClampedArray, length: number, top: number, taps: readonly Taps[]): Uint8ClampedArray {
   const result = new Uint8ClampedArray(taps.length * length);
   const sums = new Int32Array(length);

@@ -1,6 +1,6 @@
 /**
- * Messages of the ONNX processor, for requests built by hand; `OnnxRequest` is the shorter way.
- * `DataProto` is the request and the answer.
+ * Messages of the ONNX processor, for requests built by hand; `OnnxRequest` is the shorter way. Request and response
+ * are both a `DataProto`.
  *
  * @example
  * ```ts

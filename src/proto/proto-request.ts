@@ -7,7 +7,7 @@ import { checkRequestOptions } from "../util/option-names.js";
 import { messageOf } from "../util/realms.js";
 
 /**
- * A request of any message that Buf generates, for formats of your own or for fields that the other request classes do
+ * A request with any message that Buf generates, for your own formats or for fields that the other request classes do
  * not set. The schemas of all EAS formats are at `eas-prediction/proto/<format>`.
  *
  * @example
@@ -19,7 +19,10 @@ export class ProtoRequest<I extends DescMessage, O extends DescMessage> implemen
   readonly #message: MessageShape<I>;
   readonly #responseSchema: O;
 
-  /** Keeps a reference to `message`; it is serialized when the request is sent. */
+  /**
+   * Keeps a reference to `message`, which is serialized when the request is sent. Throws a `TypeError` if it is not a
+   * message of `schema`.
+   */
   constructor(schema: I, message: MessageShape<I>, responseSchema: O, options: RequestOptions = {}) {
     checkRequestOptions("ProtoRequest", options);
     this.compression = options.compression;
@@ -36,7 +39,7 @@ export class ProtoRequest<I extends DescMessage, O extends DescMessage> implemen
     return toBinary(this.#schema, this.#message);
   }
 
-  /** Returns the name of the class and of its schema. The message itself can be large, and is not part of it. */
+  /** Returns the names of the class and of the schema. The message is left out, because it can be large. */
   toString(): string {
     return `ProtoRequest { ${this.#schema.typeName} }`;
   }

@@ -1,13 +1,13 @@
 /**
- * Messages of the queue service, to read frames that were stored or relayed as they came; `QueueClient` needs no help.
- * They travel over queue URLs, not through `ProtoRequest`.
+ * Messages of the queue service, to read frames that were stored or relayed unchanged. `QueueClient` reads frames
+ * itself. They are sent to queue URLs, not with `ProtoRequest`.
  *
  * @example
  * ```ts
  * import { fromBinary } from "@bufbuild/protobuf";
  * import { DataFrameListProtoSchema } from "eas-prediction/proto/queue";
  *
- * // The frames are in a field that is called index.
+ * // The field of the frames is called index.
  * for (const frame of fromBinary(DataFrameListProtoSchema, bytes).index) console.log(frame.index, frame.tags);
  * ```
  */

@@ -1,37 +1,42 @@
 import { copy, type Output } from "./output.js";
 
-// The LZ4 block format, version 1.6.3. Written here since no library will do: lz4js begins matches too near to a block's
-// end, so that the official decoder refuses every fifth block of mixed data, checks neither distances nor lengths when it reads, and
-// takes 5 MiB when it is loaded; the others are native or WASM, which does not run everywhere.
+// The LZ4 block format, version 1.6.3. It is our own code because no library works. lz4js starts matches too close to
+// the end of a block, so that the official decoder rejects every fifth block of mixed data. It also does not check
+// distances or lengths when it decompresses, and takes 5 MiB of memory when it is loaded. Other libraries are native or
+// WebAssembly, which not every runtime can load.
 
 const MIN_MATCH = 4;
-/** No match begins nearer to a block's end: decoders copy in large steps until there. */
+/** A match must not start closer to the end of a block: up to there, decoders copy in large steps. */
 const LAST_MATCH_START = 12;
-/** A block's last bytes are literals. */
+/** The last bytes of a block are literals. */
 const LAST_LITERALS = 5;
 const MAX_DISTANCE = 65_535;
 const HASH_BITS = 14;
-/** A length of 15 in a token goes on in the bytes behind it. */
+/** With a length of 15 in the token, further bytes of the length follow. */
 const LONG = 15;
 
-/** The most bytes that a block of `length` bytes can take. */
+/** Returns the maximum size of a block with `length` bytes of input. */
 export function compressedBound(length: number): number {
   return length + Math.ceil(length / 255) + 16;
 }
 
-/** The most bytes that a block in `length` bytes can hold: each of them makes a match at most 255 bytes longer. */
+/**
+ * Returns the maximum number of bytes that a block of `length` bytes can contain: each byte makes a match at most 255
+ * bytes longer.
+ */
 export function decompressedBound(length: number): number {
   return length * 255;
 }
 
-/** A table for `compressBlock`. */
+/** Creates a table for `compressBlock`. */
 export function newTable(): Int32Array {
   return new Int32Array(1 << HASH_BITS);
 }
 
 /**
- * Writes `input` from `start` to `end` as one block to `output` from `at` on, where `compressedBound` must have room;
- * returns where it ends. Whatever `table` holds is forgotten, so that the block needs none before it.
+ * Compresses `input` from `start` to `end` to one block, and writes it to `output` from `at` on, where
+ * `compressedBound` bytes must be free. Returns the end of the block. Clears `table`, so that the block does not depend
+ * on earlier blocks.
  */
 export function compressBlock(
   input: Uint8Array,
@@ -50,11 +55,11 @@ export function compressBlock(
   for (let position = start; position <= lastStart; ) {
     const word = wordAt(input, position);
     const slot = Math.imul(word, 0x9e3779b1) >>> (32 - HASH_BITS);
-    // Positions are kept plus one: zero is none.
+    // Positions are stored plus one, so that zero means that there is none.
     const candidate = (table[slot] as number) - 1;
     table[slot] = position + 1;
     if (candidate < start || position - candidate > MAX_DISTANCE || wordAt(input, candidate) !== word) {
-      // The longer nothing repeats, the larger the steps: data that cannot be compressed costs little.
+      // The step grows while nothing matches, so that incompressible data takes little time.
       position += 1 + (misses++ >>> 6);
       continue;
     }
@@ -81,7 +86,7 @@ function wordAt(bytes: Uint8Array, at: number): number {
   );
 }
 
-/** Writes a token for the literals and a match behind them, and the literals. */
+/** Writes a token for literals and the match after them, and the literals. */
 function writeLiterals(
   input: Uint8Array,
   start: number,
@@ -97,7 +102,7 @@ function writeLiterals(
   return next + count;
 }
 
-/** Writes what of a length has no room in the token. */
+/** Writes the part of a length that does not fit into the token. */
 function writeLength(length: number, output: Uint8Array, at: number): number {
   if (length < LONG) return at;
   let next = at;
@@ -108,8 +113,8 @@ function writeLength(length: number, output: Uint8Array, at: number): number {
 }
 
 /**
- * Appends what the block in `input` from `start` to `end` holds. Matches reach back to `floor` in the output at most.
- * Throws for what is no block, and the output's `RangeError`.
+ * Appends the content of the block in `input` from `start` to `end`. A match can refer to the output from `floor` on.
+ * Throws an `Error` if the block is invalid, and a `RangeError` if the output exceeds its limit.
  */
 export function decompressBlock(input: Uint8Array, start: number, end: number, output: Output, floor: number): void {
   let at = start;
@@ -129,7 +134,7 @@ export function decompressBlock(input: Uint8Array, start: number, end: number, o
     output.append(input, at, at + literals);
     at += literals;
     if (at === end) {
-      // No encoder leaves the length of a match in the last token.
+      // The last token of a block has no match, so every encoder leaves its length 0.
       if ((token & LONG) !== 0) throw new Error("the LZ4 block ends within a match");
       return;
     }

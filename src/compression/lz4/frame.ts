@@ -6,10 +6,10 @@ import { xxHash32 } from "./xxhash32.js";
 // The LZ4 frame format, version 1.6.4.
 
 const MAGIC = 0x184d2204;
-/** The first of sixteen magic numbers of frames to be skipped. */
+/** The first of 16 magic numbers of skippable frames. */
 const SKIPPABLE_MAGIC = 0x184d2a50;
 
-/** The flags of a frame's descriptor. */
+/** Flags of the frame descriptor. */
 const VERSION_1 = 0x40;
 const VERSION_MASK = 0xc0;
 const INDEPENDENT_BLOCKS = 0x20;
@@ -19,18 +19,18 @@ const CONTENT_CHECKSUM = 0x04;
 const RESERVED = 0x02;
 const DICTIONARY = 0x01;
 
-/** A block's size has this bit when the block is stored as it was. */
+/** The bit of a block's size that marks an uncompressed block. */
 const STORED = 0x80000000;
 
-/** As the official Java SDK writes frames. */
+/** The flags that the official Java SDK uses. */
 const FLAGS: number = VERSION_1 | INDEPENDENT_BLOCKS | BLOCK_CHECKSUMS | CONTENT_CHECKSUM;
 const BLOCK_SIZE_ID = 4;
 const BLOCK_SIZE = 65_536;
 
-/** The largest block by its number in the descriptor. */
+/** Returns the maximum block size for its number in the descriptor. */
 const blockSizeOf = (id: number): number => 1 << (8 + 2 * id);
 
-/** Whether `bytes` begin as a frame. */
+/** Whether `bytes` start with a frame. */
 export function isFrame(bytes: Uint8Array): boolean {
   return bytes.length >= 4 && viewOf(bytes).getUint32(0, true) === MAGIC;
 }
@@ -39,7 +39,7 @@ function viewOf(bytes: Uint8Array): DataView {
   return new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
 }
 
-/** One frame of independent 64 KiB blocks, with a checksum of each block and one of the content. */
+/** Compresses to one frame of independent 64 KiB blocks, with a checksum for each block and one for the content. */
 export function compressFrame(input: Uint8Array): Bytes {
   const blocks = Math.ceil(input.length / BLOCK_SIZE);
   const output = new Uint8Array(15 + input.length + blocks * (8 + compressedBound(BLOCK_SIZE) - BLOCK_SIZE));
@@ -68,7 +68,10 @@ export function compressFrame(input: Uint8Array): Bytes {
   return output.slice(0, at + 8);
 }
 
-/** Appends what all frames in `input` hold. Throws for what is no frame, and the output's `RangeError`. */
+/**
+ * Appends the content of all frames in `input`. Throws an `Error` if a frame is invalid, and a `RangeError` if the
+ * output exceeds its limit.
+ */
 export function decompressFrames(input: Uint8Array, output: Output, maxBytes: number): void {
   const view = viewOf(input);
   for (let at = 0; at < input.length; ) {
@@ -85,7 +88,7 @@ export function decompressFrames(input: Uint8Array, output: Output, maxBytes: nu
   }
 }
 
-/** Reads the frame whose descriptor begins at `start`, and returns where it ends. */
+/** Decompresses the frame whose descriptor starts at `start`, and returns its end. */
 function decompressFrame(input: Uint8Array, start: number, output: Output, maxBytes: number): number {
   const view = viewOf(input);
   const frameStart = output.length;
@@ -148,13 +151,13 @@ function decompressFrame(input: Uint8Array, start: number, output: Output, maxBy
   return at;
 }
 
-/** The unsigned number at `at`. Throws where the bytes end before. */
+/** Reads the unsigned number at `at`. Throws if it is truncated. */
 function uint32(view: DataView, at: number): number {
   need(view, at, 4);
   return view.getUint32(at, true);
 }
 
-/** Throws where fewer than `count` bytes follow. */
+/** Throws if fewer than `count` bytes follow. */
 function need(view: DataView, at: number, count: number): void {
   if (count > view.byteLength - at) throw new Error("the LZ4 frame is truncated");
 }

@@ -1,9 +1,9 @@
 import type { Bytes } from "../../formats/request.js";
 
-/** Up to so many bytes a loop is faster than a call of the runtime. */
+/** Maximum number of bytes for which a loop is faster than a call to the runtime. */
 const SHORT = 32;
 
-/** Bytes that grow as they are decompressed, never beyond a limit. */
+/** A growing buffer with a limit. */
 export class Output {
   bytes: Bytes;
   length = 0;
@@ -14,7 +14,9 @@ export class Output {
     this.#maxBytes = maxBytes;
   }
 
-  /** Makes room for `count` more bytes. Throws a `RangeError` when that passes the limit, before any memory is taken. */
+  /**
+   * Allocates room for `count` more bytes. Throws a `RangeError` if that exceeds the limit, before memory is allocated.
+   */
   reserve(count: number): void {
     const needed = this.length + count;
     if (needed <= this.bytes.length) return;
@@ -32,7 +34,7 @@ export class Output {
     this.length += count;
   }
 
-  /** Appends `count` bytes from `distance` bytes before the end; where the two overlap, what was just written repeats. */
+  /** Appends `count` bytes from `distance` bytes before the end. If the two overlap, the bytes just written repeat. */
   repeat(distance: number, count: number): void {
     this.reserve(count);
     const { bytes } = this;
@@ -41,7 +43,7 @@ export class Output {
       for (let at = this.length; at < end; at++) bytes[at] = bytes[at - distance] as number;
     } else {
       const from = this.length - distance;
-      // Each copy doubles what the next may copy without an overlap.
+      // Each copy doubles the number of bytes that the next one can copy without an overlap.
       for (let at = this.length; at < end; ) {
         const part = Math.min(at - from, end - at);
         bytes.copyWithin(at, from, from + part);
@@ -51,7 +53,7 @@ export class Output {
     this.length = end;
   }
 
-  /** The bytes so far, in memory of exactly their length. */
+  /** Returns the bytes in memory of exactly their length. */
   finish(): Bytes {
     return this.length === this.bytes.length ? this.bytes : this.bytes.slice(0, this.length);
   }

@@ -6,7 +6,7 @@ const PRIME_5 = 0x165667b1;
 
 const rotate = (value: number, bits: number): number => (value << bits) | (value >>> (32 - bits));
 
-/** XXH32 with seed 0 of `bytes` from `start` to `end`, as LZ4 frames have it for their checksums; unsigned. */
+/** Computes the unsigned XXH32 of `bytes` from `start` to `end` with seed 0, the checksum of LZ4 frames. */
 export function xxHash32(bytes: Uint8Array, start: number, end: number): number {
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
   const mix = (lane: number, at: number): number =>

@@ -1,31 +1,31 @@
-/** One zstd frame as far as it can be seen without decompressing it. */
+/** The properties of a zstd frame that are known without decompressing it. */
 export interface ZstdFrame {
   readonly start: number;
   readonly end: number;
-  /** What its header says it holds, where it does. */
+  /** The size of the content in the frame header, if there is one. */
   readonly contentSize: number | undefined;
-  /** The most that its blocks can hold. */
-  readonly mostBytes: number;
+  /** Maximum size of the content of its blocks. */
+  readonly maxContentBytes: number;
 }
 
 const MAGIC = 0xfd2fb528;
-/** The first of sixteen magic numbers of frames to be skipped. */
+/** The first of 16 magic numbers of skippable frames. */
 const SKIPPABLE_MAGIC = 0x184d2a50;
 
-/** The bits of a frame header's first byte, beside those that say how long its fields are. */
+/** Bits of the first byte of a frame header, besides those for the lengths of its fields. */
 const SINGLE_SEGMENT = 0x20;
 const RESERVED = 0x08;
 const CHECKSUM = 0x04;
 
 const MAX_PER_BLOCK = 131_072;
-/** Far more than anyone writes; each of them costs a call, however little it holds. */
+/** Maximum number of frames. Real data has far fewer, and each takes a call, however small it is. */
 const MAX_FRAMES = 1024;
 const REPEATED = 1;
 const COMPRESSED = 2;
 
 /**
- * The frames of `bytes`, which must be whole and nothing else: Deno and Bun hand out what there is of a stream that is cut
- * off, and all but libzstd itself ignore what follows a frame. RFC 8878.
+ * Parses the frames of `bytes` (RFC 8878), and checks that they are complete and that nothing follows. Deno and Bun
+ * return partial output for a truncated frame, and only libzstd itself checks the data after a frame.
  */
 export function framesOf(bytes: Uint8Array): ZstdFrame[] {
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
@@ -67,14 +67,14 @@ function frameAt(view: DataView, start: number): ZstdFrame {
   at += dictionaryBytes;
   const contentSize = sizeAt(view, at, sizeBytes);
   at += sizeBytes;
-  let mostBytes = 0;
+  let maxContentBytes = 0;
   for (let last = false; !last; ) {
     need(view, at, 3);
     const header = view.getUint16(at, true) | (view.getUint8(at + 2) << 16);
     const type = (header >>> 1) & 3;
     const size = header >>> 3;
     if (type > COMPRESSED || size > MAX_PER_BLOCK) throw new Error("the zstd frame has an invalid block");
-    mostBytes += type === COMPRESSED ? MAX_PER_BLOCK : size;
+    maxContentBytes += type === COMPRESSED ? MAX_PER_BLOCK : size;
     at += 3;
     const stored = type === REPEATED ? 1 : size;
     need(view, at, stored);
@@ -85,13 +85,13 @@ function frameAt(view: DataView, start: number): ZstdFrame {
     need(view, at, 4);
     at += 4;
   }
-  if (contentSize !== undefined && contentSize > mostBytes) {
+  if (contentSize !== undefined && contentSize > maxContentBytes) {
     throw new Error(`the zstd frame declares ${contentSize} bytes, and its blocks cannot hold that many`);
   }
-  return { start, end: at, contentSize, mostBytes };
+  return { start, end: at, contentSize, maxContentBytes };
 }
 
-/** The content size in a field of `count` bytes. */
+/** Reads the content size from a field of `count` bytes. */
 function sizeAt(view: DataView, at: number, count: number): number | undefined {
   if (count === 1) return view.getUint8(at);
   if (count === 2) return view.getUint16(at, true) + 256;
@@ -99,7 +99,7 @@ function sizeAt(view: DataView, at: number, count: number): number | undefined {
   return count === 8 ? Number(view.getBigUint64(at, true)) : undefined;
 }
 
-/** Throws where fewer than `count` bytes follow. */
+/** Throws if fewer than `count` bytes follow. */
 function need(view: DataView, at: number, count: number): void {
   if (count > view.byteLength - at) throw new Error("the zstd frame is truncated");
 }

@@ -2,11 +2,14 @@ import { EasUnsupportedError } from "../../errors.js";
 import type { Bytes } from "../../formats/request.js";
 import type { ZstdFrame } from "./frames.js";
 
-/** What is used of @bokuweb/zstd-wasm's module, by the names that its build gives; its own loader wants a file or a URL. */
+/**
+ * The part of @bokuweb/zstd-wasm's module that is used, by the names in its build. Its own loader needs a file or a
+ * URL.
+ */
 interface ZstdExports {
-  /** The memory. */
+  /** The memory of the instance. */
   readonly f: WebAssembly.Memory;
-  /** The constructors, to be called first. */
+  /** Runs the constructors. Must be called first. */
   g(): void;
   /** ZSTD_isError */
   h(code: number): number;
@@ -22,18 +25,20 @@ interface ZstdExports {
   t(at: number): void;
 }
 
-/** zstd's own default. */
+/** The default level of zstd. */
 const LEVEL = 3;
-/** ZSTD_error_dstSize_tooSmall, as a function returns it. */
+/** The error code ZSTD_error_dstSize_tooSmall. */
 const TARGET_TOO_SMALL = -70;
 const PAGE = 65_536;
-/** What is taken at first for a frame that does not say its size. */
+/** Initial capacity in bytes for a frame without its content size. */
 const FIRST_CAPACITY = 1 << 20;
 const MAX_MEMORY = 2 ** 31;
 
 let compiled: Promise<WebAssembly.Module> | undefined;
 
-/** Compiled once. Loaded apart, since it is large and most runtimes have a zstd of their own. */
+/**
+ * Compiles the module once. The binary is a separate chunk, because it is large and max runtimes have their own zstd.
+ */
 function compile(): Promise<WebAssembly.Module> {
   compiled ??= (async () => {
     try {
@@ -52,7 +57,10 @@ function compile(): Promise<WebAssembly.Module> {
   return compiled;
 }
 
-/** An instance at rest. Memory only grows, so one that has grown far is let go, and one that failed as well. */
+/**
+ * An instance that is not in use. Memory never shrinks, so an instance with large memory is discarded, and so is one
+ * that failed.
+ */
 let idle: ZstdExports | undefined;
 const MAX_IDLE_MEMORY = 32 << 20;
 
@@ -61,7 +69,7 @@ async function instantiate(): Promise<ZstdExports> {
   const stop = (): never => {
     throw new Error("the zstd module aborted");
   };
-  // exit, keepalive, abort, timers, and the growth of the memory, by the names of the build.
+  // Imports by the names in the build: exit, keepalive, abort, timers, and growth of the memory.
   const imports = { a: { a: stop, b: () => {}, c: stop, d: () => 0, e: (length: number) => grow(length >>> 0) } };
   const zstd = (await WebAssembly.instantiate(module, imports)).exports as unknown as ZstdExports;
   const grow = (length: number): number => {
@@ -77,7 +85,10 @@ async function instantiate(): Promise<ZstdExports> {
   return zstd;
 }
 
-/** Works on `bytes` in an instance's memory. `work` is not asynchronous: no two calls are ever in one instance. */
+/**
+ * Copies `bytes` into the memory of an instance and runs `work`. `work` is synchronous, so two calls never share an
+ * instance.
+ */
 async function withInstance(bytes: Uint8Array, work: (memory: Memory, source: number) => Bytes): Promise<Bytes> {
   const taken = idle;
   idle = undefined;
@@ -91,7 +102,7 @@ async function withInstance(bytes: Uint8Array, work: (memory: Memory, source: nu
   return result;
 }
 
-/** The memory of an instance, and what one call has taken of it. */
+/** The memory of an instance, and the allocations of one call. */
 class Memory {
   readonly zstd: ZstdExports;
   readonly #taken: number[] = [];
@@ -115,7 +126,7 @@ class Memory {
     while (this.#taken.length > 0) this.freeLast();
   }
 
-  /** As it is now: it is another one as soon as the memory grows. */
+  /** Returns a new view, because the buffer is replaced when the memory grows. */
   view(): Uint8Array {
     return new Uint8Array(this.zstd.f.buffer);
   }
@@ -125,7 +136,7 @@ class Memory {
   }
 }
 
-/** One frame. */
+/** Compresses to one frame. */
 export function compressByWasm(bytes: Uint8Array): Promise<Bytes> {
   return withInstance(bytes, (memory, source) => {
     const { zstd } = memory;
@@ -137,19 +148,19 @@ export function compressByWasm(bytes: Uint8Array): Promise<Bytes> {
   });
 }
 
-/** What a frame holds, at most `maxBytes`. */
+/** Decompresses a frame to at max `maxBytes` bytes. */
 export function decompressByWasm(bytes: Uint8Array, frame: ZstdFrame, maxBytes: number): Promise<Bytes> {
-  const { start, end, contentSize, mostBytes } = frame;
+  const { start, end, contentSize, maxContentBytes } = frame;
   return withInstance(bytes.subarray(start, end), (memory, source) => {
     const { zstd } = memory;
-    const most = Math.min(maxBytes, contentSize ?? mostBytes);
-    for (let capacity = Math.min(most, contentSize ?? FIRST_CAPACITY); ; capacity = Math.min(most, capacity * 4)) {
+    const max = Math.min(maxBytes, contentSize ?? maxContentBytes);
+    for (let capacity = Math.min(max, contentSize ?? FIRST_CAPACITY); ; capacity = Math.min(max, capacity * 4)) {
       const target = memory.allocate(capacity);
       const length = zstd.r(target, capacity, source, end - start);
       if (!zstd.h(length)) return memory.copyOf(target, length);
       if (length !== TARGET_TOO_SMALL) throw new Error(`the zstd frame is corrupt (code ${length})`);
-      if (capacity === most) {
-        if (most < maxBytes) throw new Error("the zstd frame holds more bytes than it declares");
+      if (capacity === max) {
+        if (max < maxBytes) throw new Error("the zstd frame holds more bytes than it declares");
         throw new RangeError(`more than ${maxBytes} bytes`);
       }
       memory.freeLast();

@@ -10,15 +10,20 @@ import { readBladeArray } from "./message.js";
 const OUTPUTS = 1;
 
 /**
- * The outputs of a model that Blade has optimised. An output is found by its name in the model, or else by its blob name
- * in the engine; blanks around names do not count; of two outputs with one name the first has it. No dtype comes with an
- * output: it follows from its values, and for an output without any it is what the caller says.
+ * The response of a model that Blade has optimized. An output is found by its name in the model or by its blob name in
+ * the engine. Blanks around names are ignored. If two outputs have the same name, the first is used. The response does
+ * not state dtypes: the dtype of an output follows from its values, and for an output without values the caller passes
+ * it.
+ *
+ * @example
+ * const response = await client.predict(request);
+ * response.getValues("scores", "DT_FLOAT"); // Float32Array
  */
 export class BladeResponse extends NamedTensorResponse {
   readonly #byBlobName = new Map<string, RawTensor>();
   readonly #batchSizes = new Map<RawTensor, number | undefined>();
 
-  /** Reads a response body. Keeps a reference to it. Throws `EasDecodeError` when it is no such message. */
+  /** Parses a response body, and keeps a reference to it. Throws `EasDecodeError` if it is invalid. */
   constructor(body: Bytes) {
     super();
     const reader = new WireReader(body, "blade");
@@ -40,12 +45,12 @@ export class BladeResponse extends NamedTensorResponse {
     }
   }
 
-  /** The number of samples that an output is for; undefined when the response does not say. */
+  /** Returns the number of samples of an output, or undefined if the response does not state it. */
   getBatchSize(outputName: string): number | undefined {
     return this.#batchSizes.get(this.find(outputName));
   }
 
-  /** For people: the outputs with their first values. */
+  /** Returns the outputs with their first values, for logs. */
   override toString(): string {
     return `BladeResponse { ${listOutputs(this.outputs)} }`;
   }

@@ -12,9 +12,15 @@ const OUTPUT_DATA = 2;
 const SHAPE = 1;
 const DATA = 2;
 
-/** The outputs of a Caffe model: blobs of floats. Of two outputs with one name the first has it. */
+/**
+ * The response of a Caffe model, with outputs of floats. If two outputs have the same name, the first is used.
+ *
+ * @example
+ * const response = await client.predict(request);
+ * response.getValues("prob", "DT_FLOAT"); // Float32Array
+ */
 export class CaffeResponse extends NamedTensorResponse {
-  /** Reads a response body. Keeps a reference to it. Throws `EasDecodeError` when it is no such message. */
+  /** Parses a response body, and keeps a reference to it. Throws `EasDecodeError` if it is invalid. */
   constructor(body: Bytes) {
     super();
     const reader = new WireReader(body, "caffe");
@@ -36,7 +42,7 @@ export class CaffeResponse extends NamedTensorResponse {
     }
   }
 
-  /** For people: the outputs with their first values. */
+  /** Returns the outputs with their first values, for logs. */
   override toString(): string {
     return `CaffeResponse { ${listOutputs(this.outputs)} }`;
   }

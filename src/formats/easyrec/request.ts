@@ -8,17 +8,17 @@ import type { Bytes, PredictRequest, RequestOptions } from "../request.js";
 import type { ContentOf } from "../tensor/dtype.js";
 import { EasyRecResponse } from "./response.js";
 
-/** The dtypes of EasyRec's features. LONG, INT64 and BIGINT are one: 64-bit integers. */
+/** The dtypes of EasyRec features. LONG, INT64 and BIGINT are synonyms for 64-bit integers. */
 export type EasyRecDType = "INT" | "LONG" | "INT64" | "BIGINT" | "FLOAT" | "STRING";
 
-/** A dtype as it may be given: in capital letters or in small ones. */
+/** The name of a dtype, in upper or lower case. */
 export type EasyRecDTypeName = EasyRecDType | Lowercase<EasyRecDType>;
 
-/** What a value of a dtype is given as: 64-bit integers as a number within ±(2^53 - 1) or as a bigint. */
+/** The JavaScript type of a feature's value. A 64-bit integer is a number within ±(2^53 - 1) or a bigint. */
 export type EasyRecValue<D extends EasyRecDTypeName> =
   Uppercase<D> extends "STRING" ? string : Uppercase<D> extends "LONG" | "INT64" | "BIGINT" ? number | bigint : number;
 
-/** What the values of a context feature are given as: an array, or a typed array. */
+/** The JavaScript types of a context feature's values: arrays and typed arrays. */
 export type EasyRecValues<D extends EasyRecDTypeName> =
   Uppercase<D> extends "STRING"
     ? readonly string[]
@@ -26,9 +26,9 @@ export type EasyRecValues<D extends EasyRecDTypeName> =
       ? ContentOf<"DT_INT64">
       : ContentOf<"DT_INT32">;
 
-/** How an `EasyRecRequest` is sent and how its text helpers read. */
+/** Options for `EasyRecRequest`. */
 export interface EasyRecRequestOptions extends RequestOptions {
-  /** What stands between the features in the text helpers; as `setSeparator`. Default: U+0002. */
+  /** Separator of features in the text methods, as set by `setSeparator`. Default: U+0002. */
   readonly separator?: string | undefined;
 }
 
@@ -50,8 +50,16 @@ const KINDS: Readonly<Record<EasyRecDType, Kind>> = {
 };
 
 /**
- * A request of features and items, for recommendation models of the EasyRec processor. Answers with an
- * `EasyRecResponse`. Every method checks and copies what it is given, so that later changes have no effect.
+ * A request with features and items for a recommendation model of the EasyRec processor. `predict` resolves with an
+ * `EasyRecResponse`. Every method checks and copies its arguments, so later changes have no effect.
+ *
+ * @example
+ * const request = new EasyRecRequest()
+ *   .addUserFeature("age", 30, "INT")
+ *   .addItemId("item-1")
+ *   .addItemId("item-2");
+ * const response = await client.predict(request);
+ * response.getScores("item-1"); // Float64Array
  */
 export class EasyRecRequest extends RecommendRequest implements PredictRequest<EasyRecResponse> {
   #separator = "\u0002";
@@ -62,10 +70,11 @@ export class EasyRecRequest extends RecommendRequest implements PredictRequest<E
   }
 
   /**
-   * Sets a feature of the user; one of the same name is replaced. Without a dtype a string goes as STRING and a bigint
-   * as LONG; a number needs it said, since a model takes INT, LONG or FLOAT.
+   * Sets a feature of the user from a string, sent as STRING, or a bigint, sent as LONG. Replaces one of the same name.
+   * Throws a `TypeError` or `RangeError` if the value is not valid.
    */
   addUserFeature(name: string, value: string | bigint): this;
+  /** Sets a feature of the user with a dtype. Numbers need one, because models have INT, LONG and FLOAT features. */
   addUserFeature<D extends EasyRecDTypeName>(name: string, value: EasyRecValue<D>, dtype: D): this;
   addUserFeature(name: string, value: unknown, dtype?: EasyRecDTypeName): this {
     const of = `user feature ${show(checkFeatureName("name", name))}`;
@@ -75,10 +84,11 @@ export class EasyRecRequest extends RecommendRequest implements PredictRequest<E
   }
 
   /**
-   * Sets a feature that depends on user and item, one value for each item in the order of the item ids; one of the same
-   * name is replaced. Without a dtype strings go as STRING and bigints as LONG.
+   * Sets a feature that depends on user and item, with one value for each item in the order of the item ids. Replaces
+   * one of the same name. Strings are sent as STRING, and bigints as LONG.
    */
   addContextFeature(name: string, values: readonly string[] | readonly bigint[] | BigInt64Array): this;
+  /** Sets a context feature with a dtype, which numbers need. */
   addContextFeature<D extends EasyRecDTypeName>(name: string, values: EasyRecValues<D>, dtype: D): this;
   addContextFeature(name: string, values: unknown, dtype?: EasyRecDTypeName): this {
     const of = `context feature ${show(checkFeatureName("name", name))}`;
@@ -88,7 +98,7 @@ export class EasyRecRequest extends RecommendRequest implements PredictRequest<E
         `${of}: values is ${show(values)}: it must be an array with one value for each item`,
       );
     }
-    // Without values any dtype will do, but one that is named must be one.
+    // Without values, any dtype works. A named dtype must be valid.
     const kind = values.length === 0 && dtype === undefined ? STRING : kindOf(dtype, values[0], of);
     this.#setContextFeature(
       name,
@@ -98,11 +108,11 @@ export class EasyRecRequest extends RecommendRequest implements PredictRequest<E
   }
 
   /**
-   * Sets features of the user from one text, as Java's `appendUserFeatureString`: features apart by the separator, in
-   * each of them the name before the first colon, and after it the value, which is sent as STRING. What that does with
-   * odd texts, this does too: a part without a colon is passed over; colons at the end of a part are not sent; when
-   * neither the first `|` nor the first U+001D of a value is its first character, each U+001D becomes a comma. A part
-   * without a name is an error.
+   * Sets features of the user from a text, as Java's `appendUserFeatureString` does. Features are separated by the
+   * separator. The name ends at the first colon, and the rest is the value, sent as STRING. Unusual texts have the same
+   * result as in Java: a part without a colon is skipped, and colons at its end are not sent. If a value contains both
+   * `|` and U+001D, and starts with neither, each U+001D becomes a comma. Throws a `RangeError` for a part without a
+   * name.
    */
   appendUserFeatureString(text: string): this {
     for (const [name, value] of encodeTexts(splitFeatures(checkString("text", text), this.#separator).user, "user")) {
@@ -112,10 +122,10 @@ export class EasyRecRequest extends RecommendRequest implements PredictRequest<E
   }
 
   /**
-   * Sets context features from one text, as Java's `appendContextFeatureString`: features apart by the separator, in
-   * each of them the name and then the values, one for each item, all apart by colons and sent as STRING. A part without
-   * a colon is passed over, and empty values at the end of a part are not sent, as in Java. A part without a name is an
-   * error.
+   * Sets context features from a text, as Java's `appendContextFeatureString` does. Features are separated by the
+   * separator. The name and the values, one for each item, are separated by colons and sent as STRING. As in Java, a
+   * part without a colon is skipped, and empty values at its end are not sent. Throws a `RangeError` for a part without
+   * a name.
    */
   appendContextFeatureString(text: string): this {
     const { context } = splitFeatures(checkString("text", text), this.#separator);
@@ -124,8 +134,8 @@ export class EasyRecRequest extends RecommendRequest implements PredictRequest<E
   }
 
   /**
-   * Adds items from one text, as Java's `appendItemStr`: ids apart by commas, whatever the separator is. Empty ids at
-   * the end are not sent, but the empty text is one empty id, as in Java.
+   * Adds item ids from a text with commas between them, as Java's `appendItemStr` does. Empty ids at the end are not
+   * sent, but the empty text is one empty id, as in Java.
    */
   appendItemStr(text: string): this {
     this.content.addItemIds(splitItems(checkString("text", text)));
@@ -133,8 +143,8 @@ export class EasyRecRequest extends RecommendRequest implements PredictRequest<E
   }
 
   /**
-   * Sets what stands between the features in the text helpers, for the texts to come. Default: U+0002. It is taken as it
-   * is; Java takes it for a regular expression.
+   * Sets the separator of features for later calls of the text methods. Default: U+0002. It is used literally, unlike
+   * in Java, where it is a regular expression.
    */
   setSeparator(separator: string): this {
     checkString("separator", separator);
@@ -148,7 +158,7 @@ export class EasyRecRequest extends RecommendRequest implements PredictRequest<E
     return this;
   }
 
-  /** Takes away all item ids but the first; features stay as they are. */
+  /** Removes all item ids except the first. Features do not change. */
   keepOneItemIds(): this {
     this.content.keepOneItemId();
     return this;
@@ -163,7 +173,7 @@ export class EasyRecRequest extends RecommendRequest implements PredictRequest<E
   }
 }
 
-/** As for all requests, but the text is one that the official Python SDK takes. */
+/** Checks the options. The message explains a string, which the official Python SDK accepts. */
 function checkOptions(options: EasyRecRequestOptions): EasyRecRequestOptions {
   if (typeof options === "string") {
     throw argumentTypeError(
@@ -178,7 +188,7 @@ function kindOf(dtype: unknown, value: unknown, of: string): Kind {
   if (dtype === undefined && typeof value === "string") return STRING;
   if (dtype === undefined && typeof value === "bigint") return LONG;
   const name = typeof dtype === "string" ? dtype.toUpperCase() : "";
-  // The dotless i, for one, has a capital letter in ASCII.
+  // Some letters outside ASCII, such as the dotless i, have an upper-case letter in ASCII.
   if (Object.hasOwn(KINDS, name) && /^[a-z0-9]+$/i.test(dtype as string)) return KINDS[name as EasyRecDType];
   const names = Object.keys(KINDS).join(", ");
   throw argumentTypeError(
@@ -195,7 +205,7 @@ function encodeFeature({ field, scalar }: Kind, value: unknown, of: string, dtyp
   ]);
 }
 
-/** Names with texts as names with serialized features: all of them before any is set, so that an error changes nothing. */
+/** Encodes all features before any is set, so that an error changes nothing. */
 function encodeTexts(named: NamedTexts, kind: string): [name: string, values: Bytes[]][] {
   return named.map(([name, texts]) => [
     name,

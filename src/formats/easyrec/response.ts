@@ -9,10 +9,10 @@ import type { Float64Values } from "../tensor/dtype.js";
 import type { RawTensor } from "../tensor/raw-tensor.js";
 import { listOutputs, NamedTensorResponse } from "../tensor/tensor-response.js";
 
-/** How the processor fared; a number is a status that this SDK does not know. */
+/** The status of the processor. A number is a status that this SDK does not know. */
 export type EasyRecStatusCode = "OK" | "INPUT_EMPTY" | "EXCEPTION" | number;
 
-/** A value of a context feature; undefined when none is set. 64-bit integers are bigints. */
+/** A value of a context feature. Undefined if it has no value. 64-bit integers are bigints. */
 export type EasyRecContextValue = number | bigint | string | undefined;
 
 /** Field numbers of `PBResponse` in the official SDKs' `easyrec_predict` schema. */
@@ -27,7 +27,7 @@ const OUTPUTS = 8;
 const RAW_FEATURES = 9;
 const TF_OUTPUTS = 10;
 
-/** The only field of `Results`, and of `ContextFeatures`. */
+/** Number of the only field of `Results` and of `ContextFeatures`. */
 const SCORES = 1;
 const FEATURES = 1;
 
@@ -42,38 +42,42 @@ const MEMBERS: Readonly<Record<number, { readonly wireType: number; read(reader:
 
 const STATUS_CODES = ["OK", "INPUT_EMPTY", "EXCEPTION"] as const;
 
-/** More names than anybody reads in a message. */
+/** Maximum number of names in an error message. */
 const MAX_NAMES = 10;
 
 /**
- * The scores of an EasyRec model. Its output tensors (`tf_outputs` in the schema) are read as those of a `TFResponse`:
- * `outputNames`, `getValues`. Which of them and of the debugging maps the service fills is up to its version and to the
- * request's debug level.
+ * The response of an EasyRec model. Output tensors (`tf_outputs` in the schema) are read as those of a `TFResponse`,
+ * with `outputNames` and `getValues`. Whether the service sends tensors and debugging maps depends on its version and
+ * on the debug level of the request.
+ *
+ * @example
+ * const response = await client.predict(request);
+ * for (const [itemId, scores] of response.results) console.log(itemId, scores);
  */
 export class EasyRecResponse extends NamedTensorResponse {
-  /** Scores by item id: one for each of `targets`, in their order. */
+  /** Scores by item id. The scores of an item have the order of `targets`. */
   readonly results: ReadonlyMap<string, Float64Values>;
   /** Ids of the items. */
   readonly itemIds: readonly string[];
   /**
-   * What each score is of: names of the model's outputs. The schema calls this `outputs`, which here are tensors, as in
-   * the other responses.
+   * Names of the scores, which are the outputs of the model. The field is `outputs` in the schema, a name that means
+   * tensors in this SDK.
    */
   readonly targets: readonly string[];
   /** Features of the items as text, for debugging. */
   readonly itemFeatures: ReadonlyMap<string, string>;
-  /** Features that the feature generator made, as text, for debugging. */
+  /** Features that the feature generator created, as text, for debugging. */
   readonly generateFeatures: ReadonlyMap<string, string>;
-  /** Features that went into the feature generator, as text, for debugging. */
+  /** Features that the feature generator received, as text, for debugging. */
   readonly rawFeatures: ReadonlyMap<string, string>;
   /** Context features by name, for debugging. */
   readonly contextFeatures: ReadonlyMap<string, readonly EasyRecContextValue[]>;
-  /** How the processor fared: on `"EXCEPTION"` see `errorMsg`. The HTTP status may be 200 all the same. */
+  /** Status of the processor. On `"EXCEPTION"`, see `errorMsg`. The HTTP status can still be 200. */
   readonly statusCode: EasyRecStatusCode;
-  /** What went wrong; empty when nothing did. */
+  /** The error message of the service; empty if there is none. */
   readonly errorMsg: string;
 
-  /** Reads a response body. Keeps a reference to it. Throws `EasDecodeError` when it is no such message. */
+  /** Parses a response body, and keeps a reference to it. Throws `EasDecodeError` if it is invalid. */
   constructor(body: Bytes) {
     super();
     const scores = new Map<string, RawTensor>();
@@ -117,8 +121,8 @@ export class EasyRecResponse extends NamedTensorResponse {
   }
 
   /**
-   * The scores of an item, one for each of `targets`. Throws a `RangeError` that says what there is, when the response
-   * has none of that item.
+   * Returns the scores of an item in the order of `targets`. Throws a `RangeError` that lists the items if the response
+   * does not contain it.
    */
   getScores(itemId: string | number | bigint): Float64Values {
     const scores = this.results.get(String(itemId));
@@ -127,20 +131,21 @@ export class EasyRecResponse extends NamedTensorResponse {
     const names = ids.slice(0, MAX_NAMES).map(show).join(", ");
     const there = ids.length === 0 ? "it has no items" : `its items are ${names}`;
     const more = ids.length > MAX_NAMES ? `, … (${ids.length} in all)` : "";
-    const status = this.statusCode === "OK" ? "" : `; the service answered ${this.statusCode}: ${show(this.errorMsg)}`;
+    const status =
+      this.statusCode === "OK" ? "" : `; the service responded with ${this.statusCode}: ${show(this.errorMsg)}`;
     throw argumentRangeError(
       "ERR_EAS_ARG_OUTPUT",
       `item ${show(String(itemId))} has no scores in the response: ${there}${more}${status}`,
     );
   }
 
-  /** Returns all fields as plain data, for `JSON.stringify`. Maps become objects; the tensors are in `outputs`. */
+  /** Returns all fields as plain data, for `JSON.stringify`. Maps become objects. The tensors are in `outputs`. */
   override toJSON(): Record<string, unknown> {
     const { outputs: _, ...fields } = this;
     return { ...(jsonForm(fields) as object), outputs: super.toJSON() };
   }
 
-  /** For people: the status, how many items have scores, and the outputs with their first values. */
+  /** Returns the status, the number of items with scores, and the outputs with their first values, for logs. */
   override toString(): string {
     const parts = [
       `${this.statusCode}${this.errorMsg === "" ? "" : ` ${show(this.errorMsg)}`}`,
@@ -152,7 +157,7 @@ export class EasyRecResponse extends NamedTensorResponse {
   }
 }
 
-/** Scores are read as the values of a tensor, which may come packed, alone and in parts. */
+/** Scores are read as the values of a tensor, which can be packed, unpacked and in several parts. */
 function readScores(reader: WireReader, raw: RawTensor): void {
   while (reader.tag()) {
     if (reader.field !== SCORES || !readArrayValues(reader, raw, "double")) reader.skip();
@@ -181,7 +186,7 @@ function readContextFeatures(reader: WireReader, into: Map<string, EasyRecContex
   );
 }
 
-/** A `PBFeature`, of whose members the last that came holds. */
+/** Reads a `PBFeature`. The last of several members is its value. */
 function readFeature(reader: WireReader): EasyRecContextValue {
   let value: EasyRecContextValue;
   reader.nested(() => {
@@ -196,7 +201,7 @@ function readFeature(reader: WireReader): EasyRecContextValue {
 
 function readFloat(reader: WireReader): number {
   const start = reader.position;
-  // Checks that all four bytes are there.
+  // Skipping the value checks that all four bytes exist.
   reader.skip();
   const { buffer, byteOffset } = reader.bytes;
   return new DataView(buffer, byteOffset + start, 4).getFloat32(0, true);

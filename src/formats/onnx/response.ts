@@ -19,15 +19,19 @@ const DTYPES: ReadonlyMap<number, OnnxDType> = /* @__PURE__ */ (() =>
   new Map(Array.from(Object.entries(MEMORY), ([dtype, { number }]) => [number, dtype as OnnxDType])))();
 
 /**
- * The outputs of an ONNX model. An output is asked for by its name, or by its position, from 0; of two outputs with one
- * name the first has it. DT_HALF comes as floats, each exact.
+ * The response of an ONNX model. An output is identified by its name or by its position from 0. If two outputs have the
+ * same name, the first is used. DT_HALF values are returned as floats.
+ *
+ * @example
+ * const response = await client.predict(request);
+ * response.getValues("scores", "DT_FLOAT"); // Float32Array
  */
 export class OnnxResponse extends TensorResponse<string | number> {
   readonly #outputs: RawTensor[] = [];
   readonly #names: string[] = [];
   readonly #named = new Map<string, RawTensor>();
 
-  /** Reads a response body. Keeps a reference to it. Throws `EasDecodeError` when it is no such message. */
+  /** Parses a response body, and keeps a reference to it. Throws `EasDecodeError` if it is invalid. */
   constructor(body: Bytes) {
     super();
     const reader = new WireReader(body, "onnx");
@@ -48,23 +52,23 @@ export class OnnxResponse extends TensorResponse<string | number> {
     }
   }
 
-  /** Names of the outputs, in their order. */
+  /** Names of the outputs, in the order of the response. */
   get outputNames(): string[] {
     return [...this.#names];
   }
 
-  /** How many outputs came. */
+  /** Returns the number of outputs. */
   getSize(): number {
     return this.#outputs.length;
   }
 
-  /** The name of the output at a position. */
+  /** Returns the name of the output at a position. */
   getName(outputIndex: number): string {
     outputAt(this.#outputs, outputIndex);
     return this.#names.at(outputIndex) as string;
   }
 
-  /** For people: the outputs with their first values. */
+  /** Returns the outputs with their first values, for logs. */
   override toString(): string {
     return `OnnxResponse { ${listOutputs(this.#outputs.map((raw, index) => [this.#names[index], raw]))} }`;
   }
@@ -80,7 +84,7 @@ export class OnnxResponse extends TensorResponse<string | number> {
   }
 }
 
-/** Reads one tensor into `raw` and gives its name. */
+/** Reads a tensor into `raw` and returns its name. */
 function readTensor(reader: WireReader, raw: RawTensor): string {
   let name = "";
   let data = { start: 0, end: 0 };
@@ -102,7 +106,7 @@ function readTensor(reader: WireReader, raw: RawTensor): string {
   return name;
 }
 
-/** The values of a tensor, which came as plain memory. */
+/** Returns the values of a tensor, which the response has as raw memory. */
 function readValues(raw: RawTensor, dtype: OnnxDType, data: { start: number; end: number }): ValuesOf<DType> {
   const { width } = MEMORY[dtype];
   const elements = raw.shape().reduce((product, dimension) => product * dimension, 1);

@@ -1,12 +1,15 @@
 import type { Bytes } from "../request.js";
 import { delimitedSize, LENGTH_DELIMITED, LITTLE_ENDIAN, tagSize, VARINT, varintSize } from "./wire.js";
-import { MIN_PIECE_BYTES, WireWriter } from "./wire-writer.js";
+import { MIN_CHUNK_BYTES, WireWriter } from "./wire-writer.js";
 
-/** A field that is ready to be written. Its size is known before anything is, so that nothing is written twice. */
+/**
+ * An encoded field whose size is known before it is written, so that the message is written once into memory of the
+ * right size.
+ */
 export interface EncodedField {
-  /** Bytes of the whole field, tags and lengths included; 0 when it is left out. */
+  /** Size of the field in bytes, with tags and lengths. 0 if it is left out. */
   readonly size: number;
-  /** Of these, bytes of memory that may be sent as it is. Default none. */
+  /** The part of `size` that is memory of the caller, which can be sent without a copy. Default 0. */
   readonly borrowed?: number;
   write(writer: WireWriter): void;
 }
@@ -14,7 +17,7 @@ export interface EncodedField {
 /** A field that is left out. */
 export const NOTHING: EncodedField = { size: 0, write: () => {} };
 
-/** Fields one after another. */
+/** Combines fields into one. */
 export function joined(parts: readonly EncodedField[]): EncodedField {
   let size = 0;
   let borrowed = 0;
@@ -31,7 +34,10 @@ export function joined(parts: readonly EncodedField[]): EncodedField {
   };
 }
 
-/** A length-delimited field, whose content `write` writes in `length` bytes, of which some may be `borrowed`. */
+/**
+ * Creates a length-delimited field. `write` writes its content of `length` bytes, of which `borrowed` are the caller's
+ * memory.
+ */
 export function delimited(
   field: number,
   length: number,
@@ -49,24 +55,24 @@ export function delimited(
   };
 }
 
-/** A packed field of `length` bytes; without any it is left out. */
+/** Creates a packed field of `length` bytes, which is left out if it is empty. */
 export function packed(field: number, length: number, write: (writer: WireWriter) => void): EncodedField {
   return length === 0 ? NOTHING : delimited(field, length, write);
 }
 
-/** A message in a message; written although it may be empty. */
+/** Creates a nested message, which is written even if it is empty. */
 export function message(field: number, parts: readonly EncodedField[]): EncodedField {
   const content = joined(parts);
   return delimited(field, content.size, (writer) => content.write(writer), content.borrowed);
 }
 
-/** The elements of `values`, each of `width` bytes, as they lie in memory; without any it is left out. */
+/** Creates a field with the memory of `values`, whose elements have `width` bytes. It is left out if it is empty. */
 export function memory(field: number, values: ArrayBufferView, width: number): EncodedField {
   const bytes = new Uint8Array(values.buffer, values.byteOffset, values.byteLength) as Bytes;
   const { length } = bytes;
   if (length === 0) return NOTHING;
   if (LITTLE_ENDIAN) {
-    const borrowed = length < MIN_PIECE_BYTES ? 0 : length;
+    const borrowed = length < MIN_CHUNK_BYTES ? 0 : length;
     return delimited(field, length, (writer) => writer.memory(bytes), borrowed);
   }
   return delimited(field, length, (writer) => {
@@ -74,9 +80,12 @@ export function memory(field: number, values: ArrayBufferView, width: number): E
   });
 }
 
-/** Created on first use, because jest-environment-jsdom has no TextEncoder; shared, because creating one is as slow as encoding a name. */
+/**
+ * Created on first use, because jest-environment-jsdom has no TextEncoder. Shared, because creating one is as slow as
+ * encoding a name.
+ */
 let encoder: TextEncoder | undefined;
-/** Up to so many characters, a loop is faster than a call out of the engine. */
+/** Maximum number of characters for which a loop is faster than a call to TextEncoder. */
 const SHORT = 64;
 
 function encode(value: string): Uint8Array {
@@ -84,14 +93,14 @@ function encode(value: string): Uint8Array {
   return encoder.encode(value);
 }
 
-/** A text or bytes; written although it may be empty. */
+/** Creates a field of text or bytes, which is written even if it is empty. */
 export function text(field: number, value: string | Uint8Array): EncodedField {
   const isPlain = typeof value !== "string" || (value.length <= SHORT && !/[^\0-\x7f]/.test(value));
   const content = isPlain ? value : encode(value);
   return delimited(field, content.length, (writer) => writer.raw(content));
 }
 
-/** An int32; written although it may be 0. */
+/** Creates an int32 field, which is written even if it is 0. */
 export function int32(field: number, value: number): EncodedField {
   return {
     size: tagSize(field) + int32Size(value),
@@ -102,7 +111,7 @@ export function int32(field: number, value: number): EncodedField {
   };
 }
 
-/** Packed int32 values; without any it is left out. */
+/** Creates a packed field of int32 values, which is left out if it is empty. */
 export function packedInt32s(field: number, values: readonly number[]): EncodedField {
   let length = 0;
   for (const value of values) length += int32Size(value);
@@ -111,7 +120,7 @@ export function packedInt32s(field: number, values: readonly number[]): EncodedF
   });
 }
 
-/** Packed sizes of dimensions, which are non-negative safe integers; without any it is left out. */
+/** Creates a packed field of dimensions, which are non-negative safe integers. It is left out if it is empty. */
 export function packedSizes(field: number, values: readonly number[]): EncodedField {
   let length = 0;
   for (const value of values) length += varintSize(value);
@@ -120,17 +129,17 @@ export function packedSizes(field: number, values: readonly number[]): EncodedFi
   });
 }
 
-/** The bytes of a message of these fields, in pieces: large memory as it is, and what is around it. */
+/** Serializes a message to chunks: large memory of the caller without a copy, and the bytes around it. */
 export function inChunks(parts: readonly EncodedField[]): Bytes[] {
   const content = joined(parts);
-  const pieces: Bytes[] = [];
-  const writer = new WireWriter(content.size - (content.borrowed ?? 0), pieces);
+  const chunks: Bytes[] = [];
+  const writer = new WireWriter(content.size - (content.borrowed ?? 0), chunks);
   content.write(writer);
-  writer.endPiece();
-  return pieces;
+  writer.endChunk();
+  return chunks;
 }
 
-/** The bytes of a message of these fields. */
+/** Serializes a message. */
 export function serialized(parts: readonly EncodedField[]): Bytes {
   const content = joined(parts);
   const writer = new WireWriter(content.size);

@@ -3,27 +3,28 @@ import { MAX_VARINT_BYTES } from "./wire.js";
 import type { WireReader } from "./wire-reader.js";
 
 /**
- * Counts the varints from the reader's position to `end` and checks that each is whole. Eight bytes at once: where lengths
- * follow no rule, a branch for each byte is guessed wrong for each varint, and that took half the time of a tensor.
+ * Counts the varints from the reader's position to `end`, and checks that each is complete. Reads eight bytes at a
+ * time: a branch for each byte would be mispredicted for varints of mixed length, which took half of the time of a
+ * tensor.
  */
 export function countVarints(reader: WireReader, end: number): number {
   const { bytes, position: start } = reader;
   const words = new DataView(bytes.buffer, bytes.byteOffset, end);
   let count = 0;
   let at = start;
-  // A bit for each of the last 32 bytes, the newest lowest: set where another byte of the same varint follows.
+  // One bit for each of the last 32 bytes, the newest lowest. It is set if the varint continues after the byte.
   for (let followed = 0; end - at >= 8; at += 8) {
     const first = (words.getInt32(at, true) >>> 7) & 0x0101_0101;
     const second = (words.getInt32(at + 4, true) >>> 7) & 0x0101_0101;
-    // The product puts the lowest bits of four bytes side by side.
+    // The product collects the lowest bit of four bytes in adjacent bits.
     followed =
       (followed << 8) | ((Math.imul(first, 0x0804_0201) >>> 24) << 4) | (Math.imul(second, 0x0804_0201) >>> 24);
-    // Where two, four, eight of them in a row are set; then ten, and the loop below says where that is.
+    // Finds runs of two, four, eight and ten set bits. For ten, the loop below finds the position.
     let row = followed & (followed >>> 1);
     row &= row >>> 2;
     row &= row >>> 4;
     if ((row & (row >>> 2)) !== 0) break;
-    // This product has the sum of four bytes at its top.
+    // The product has the sum of four bytes in its highest byte.
     count += 8 - (Math.imul(first + second, 0x0101_0101) >>> 24);
   }
   let begin = at;
@@ -40,11 +41,14 @@ export function countVarints(reader: WireReader, end: number): number {
 }
 
 /*
- * These loops take apart each varint step by step: as an inner loop over its bytes they take two to three times as long.
- * That every varint is whole was checked when they were counted.
+ * The loops below unroll the bytes of a varint. An inner loop would take two to three times as long. `countVarints` has
+ * checked that every varint is complete.
  */
 
-/** Reads the varints of `bytes` from `start` to `end` as signed 32-bit integers into `values`, from `first` on. */
+/**
+ * Reads the varints from `start` to `end` of `bytes` as signed 32-bit integers, and writes them to `values` from index
+ * `first` on.
+ */
 export function readInt32s(bytes: Bytes, start: number, end: number, values: Int32Array, first: number): void {
   let i = first;
   let at = start;
@@ -63,7 +67,7 @@ export function readInt32s(bytes: Bytes, start: number, end: number, values: Int
           if (byte > 127) {
             byte = bytes[at++] as number;
             value = (value & 0xfff_ffff) | (byte << 28);
-            // What is above 32 bits is a sign, or is dropped, as all protobuf implementations do.
+            // The bits above 32 are the sign, or are dropped, as in all protobuf implementations.
             while (byte > 127) byte = bytes[at++] as number;
           }
         }
@@ -73,7 +77,7 @@ export function readInt32s(bytes: Bytes, start: number, end: number, values: Int
   }
 }
 
-/** Reads varints as pairs of low and high 32 bits, the low ones at even places. */
+/** Reads varints as pairs of low and high 32 bits. The low bits are at even indices of `halves`. */
 export function readInt64Halves(bytes: Bytes, start: number, end: number, halves: Int32Array, first: number): void {
   let i = first;
   let at = start;
@@ -81,7 +85,7 @@ export function readInt64Halves(bytes: Bytes, start: number, end: number, halves
     let byte = bytes[at++] as number;
     let low = byte & 127;
     let high = 0;
-    // Left as soon as a byte is the varint's last; a label, since nesting goes ten levels deep.
+    // A label leaves the block after the last byte of a varint. Nested conditions would be ten levels deep.
     // biome-ignore lint/suspicious/noConfusingLabels: see above
     varint: {
       if (byte < 128) break varint;

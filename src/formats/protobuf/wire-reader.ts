@@ -4,19 +4,19 @@ import { FIXED32, FIXED64, fromStrictUtf8, fromUtf8, LENGTH_DELIMITED, MAX_VARIN
 
 const START_GROUP = 3;
 const END_GROUP = 4;
-/** Deeper nesting than any real message has; a bound, since it is the sender who chooses it. */
+/** Maximum nesting of groups, which is deeper than in any real message. It bounds what a sender can cause. */
 const MAX_GROUP_DEPTH = 100;
 
-/** Reads a message; every fault is an `EasDecodeError` that says at which byte. */
+/** Reads a protobuf message. Errors are `EasDecodeError`s with the position of the invalid byte. */
 export class WireReader {
   readonly bytes: Bytes;
   readonly format: string;
   position: number;
-  /** Where the message being read ends. */
+  /** The end of the current message. */
   end: number;
-  /** Set by `tag`. */
+  /** Field number of the last tag. */
   field = 0;
-  /** Set by `tag`. */
+  /** Wire type of the last tag. */
   wireType = 0;
 
   constructor(bytes: Bytes, format: string) {
@@ -33,7 +33,7 @@ export class WireReader {
     });
   }
 
-  /** Reads the next tag into `field` and `wireType`; false at the end of the message. */
+  /** Reads the next tag into `field` and `wireType`. Returns false at the end of the message. */
   tag(): boolean {
     if (this.position >= this.end) return false;
     const start = this.position;
@@ -44,10 +44,10 @@ export class WireReader {
     return true;
   }
 
-  /** A varint as a number; bits beyond 2^53 are lost, so only for tags, lengths and enums. */
+  /** Reads a varint as a number. Bits beyond 2^53 are lost, so this is only for tags, lengths and enums. */
   varint(): number {
     const { bytes, end, position: start } = this;
-    // Most are one byte: all tags, and the lengths of what is small.
+    // Most varints have one byte: all tags, and the lengths of short fields.
     if (start < end && (bytes[start] as number) < 128) return bytes[this.position++] as number;
     let value = 0;
     let scale = 1;
@@ -64,7 +64,7 @@ export class WireReader {
     return this.fail("a varint is truncated", start);
   }
 
-  /** A varint as a signed 64-bit integer. */
+  /** Reads a varint as a signed 64-bit integer. */
   int64(): bigint {
     const start = this.position;
     this.skipVarint();
@@ -75,7 +75,10 @@ export class WireReader {
     return BigInt.asIntN(64, value);
   }
 
-  /** The end of the length-delimited field that begins here, with the position set to its first byte. */
+  /**
+   * Reads the length of a length-delimited field and returns the position of its end. The position is then its first
+   * byte.
+   */
   delimitedEnd(): number {
     const start = this.position;
     const end = this.varint() + this.position;
@@ -83,7 +86,7 @@ export class WireReader {
     return end;
   }
 
-  /** A length-delimited field as text. */
+  /** Reads a length-delimited field as text. */
   text(): string {
     const end = this.delimitedEnd();
     const bytes = this.bytes.subarray(this.position, end);
@@ -92,8 +95,8 @@ export class WireReader {
   }
 
   /**
-   * Reads a length-delimited field as text that names something, such as a key of a map. Fails when the bytes are not UTF-8:
-   * with U+FFFD in their place, two different names could become equal.
+   * Reads a length-delimited field as text that identifies something, such as the key of a map. Fails if the bytes are
+   * not UTF-8: with U+FFFD instead, two different names could become equal.
    */
   name(): string {
     const end = this.delimitedEnd();
@@ -106,7 +109,7 @@ export class WireReader {
     }
   }
 
-  /** Reads a nested message by `read`, which sees nothing beyond it. */
+  /** Calls `read` with `end` set to the end of the nested message at the position. */
   nested(read: () => void): void {
     const { end } = this;
     this.end = this.delimitedEnd();
@@ -115,7 +118,7 @@ export class WireReader {
     this.end = end;
   }
 
-  /** Passes over the value of the field whose tag was read last. */
+  /** Skips the value of the field whose tag was read last. */
   skip(depth = 0): void {
     const { field, wireType } = this;
     const start = this.position;
@@ -161,11 +164,11 @@ export class WireReader {
   }
 }
 
-// Functions and no methods, so that bundles leave out what their formats have no field of.
+// These are functions instead of methods, so that bundlers leave out those that a page does not use.
 
 const WORDS: DataView = /* @__PURE__ */ new DataView(/* @__PURE__ */ new ArrayBuffer(8));
 
-/** Reads a varint as an unsigned 64-bit integer. Not bit by bit as a bigint, which takes three times as long. */
+/** Reads a varint as an unsigned 64-bit integer. Building a bigint bit by bit takes three times as long. */
 export function readUint64(reader: WireReader): bigint {
   const { bytes, position: start } = reader;
   reader.skipVarint();
@@ -180,13 +183,16 @@ export function readUint64(reader: WireReader): bigint {
     } else high |= bits << (shift - 32);
   }
   if (high === 0) return BigInt(low >>> 0);
-  // Not by shifts of bigints, each of which makes another one.
+  // Shifting bigints would create a new one for each shift.
   WORDS.setUint32(0, high);
   WORDS.setUint32(4, low);
   return WORDS.getBigUint64(0);
 }
 
-/** Reads a varint as a signed 32-bit integer; what is above is a sign, or is dropped, as all protobuf implementations do. */
+/**
+ * Reads a varint as a signed 32-bit integer. Higher bits are the sign, or are dropped, as in all protobuf
+ * implementations.
+ */
 export function readInt32(reader: WireReader): number {
   return Number(BigInt.asIntN(32, reader.int64()));
 }

@@ -1,27 +1,32 @@
 import type { Bytes } from "../request.js";
 import { LENGTH_DELIMITED } from "./wire.js";
 
-/** Memory of fewer bytes is copied even where pieces are made: that costs less than to send one more. */
-export const MIN_PIECE_BYTES = 65_536;
+/**
+ * Minimum size in bytes of memory that is sent without a copy. Copying less takes less time than sending one more
+ * chunk.
+ */
+export const MIN_CHUNK_BYTES = 65_536;
 
-/** Writes into an array whose size was computed before, so that nothing is ever joined or copied again. */
+/** Writes a message into memory whose size was computed before, so that it never has to grow. */
 export class WireWriter {
   readonly bytes: Bytes;
   position = 0;
-  private readonly pieces: Bytes[] | undefined;
-  private pieceStart = 0;
+  private readonly chunks: Bytes[] | undefined;
+  private chunkStart = 0;
 
-  /** With `pieces`, large memory stands among them as it is, and `size` is that of all the rest. */
-  constructor(size: number, pieces?: Bytes[]) {
+  /**
+   * With `chunks`, large memory of the caller is appended to them without a copy. `size` is then the size of the rest.
+   */
+  constructor(size: number, chunks?: Bytes[]) {
     this.bytes = new Uint8Array(size);
-    this.pieces = pieces;
+    this.chunks = chunks;
   }
 
   tag(field: number, wireType: number): void {
     this.varint(field * 8 + wireType);
   }
 
-  /** A non-negative safe integer. */
+  /** Writes a non-negative safe integer as a varint. */
   varint(value: number): void {
     const { bytes } = this;
     let rest = value;
@@ -32,7 +37,10 @@ export class WireWriter {
     bytes[this.position++] = rest;
   }
 
-  /** A signed 32-bit integer; negative ones take ten bytes, as protobuf extends their sign to 64 bits. */
+  /**
+   * Writes a signed 32-bit integer as a varint. A negative integer takes ten bytes, because protobuf extends its sign
+   * to 64 bits.
+   */
   int32(value: number): void {
     if (value >= 0) return this.varint(value);
     const { bytes } = this;
@@ -50,7 +58,7 @@ export class WireWriter {
     this.position = at;
   }
 
-  /** Bytes, or a text of ASCII. */
+  /** Writes bytes or ASCII text. */
   raw(content: Uint8Array | string): void {
     if (typeof content === "string") {
       for (let i = 0; i < content.length; i++) this.bytes[this.position++] = content.charCodeAt(i);
@@ -60,20 +68,20 @@ export class WireWriter {
     }
   }
 
-  /** Bytes that are not going to change while they are sent, if the caller has promised that. */
+  /** Writes memory of the caller, which must not change until it is sent if it is not copied. */
   memory(bytes: Bytes): void {
-    if (this.pieces === undefined || bytes.length < MIN_PIECE_BYTES) return this.raw(bytes);
-    this.endPiece();
-    this.pieces.push(bytes);
+    if (this.chunks === undefined || bytes.length < MIN_CHUNK_BYTES) return this.raw(bytes);
+    this.endChunk();
+    this.chunks.push(bytes);
   }
 
-  /** Makes a piece of what was written since the last one. */
-  endPiece(): void {
-    if (this.position > this.pieceStart) this.pieces?.push(this.bytes.subarray(this.pieceStart, this.position));
-    this.pieceStart = this.position;
+  /** Appends the bytes written since the last chunk to the chunks. */
+  endChunk(): void {
+    if (this.position > this.chunkStart) this.chunks?.push(this.bytes.subarray(this.chunkStart, this.position));
+    this.chunkStart = this.position;
   }
 
-  /** Tag, length and bytes of a field. */
+  /** Writes tag, length and bytes of a field. */
   delimited(field: number, bytes: Uint8Array): void {
     this.tag(field, LENGTH_DELIMITED);
     this.varint(bytes.length);

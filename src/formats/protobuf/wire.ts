@@ -1,6 +1,6 @@
 /**
- * The protobuf wire format, as far as tensors need it: https://protobuf.dev/programming-guides/encoding. Written by hand
- * because a packed `repeated float` is the little-endian memory of a `Float32Array`, which a general codec copies number
+ * The part of the protobuf wire format that tensors need: https://protobuf.dev/programming-guides/encoding. It is our
+ * own code because a packed `repeated float` is the memory of a `Float32Array`, which a general library copies number
  * by number.
  */
 
@@ -9,15 +9,15 @@ export const FIXED64 = 1;
 export const LENGTH_DELIMITED = 2;
 export const FIXED32 = 5;
 
-/** The fields of a map's entry. */
+/** Field numbers of a map's entry. */
 export const MAP_KEY = 1;
 export const MAP_VALUE = 2;
 
-/** Bytes of the longest varint: 64 bits, seven in a byte. */
+/** Size in bytes of the longest varint, which has 64 bits, seven in each byte. */
 export const MAX_VARINT_BYTES = 10;
 
-// Both decoders keep a byte order mark. They are shared, because creating one takes longer than decoding a name, and created
-// on first use, because jest-environment-jsdom has no TextDecoder: importing this package must not fail there.
+// Both decoders keep a byte order mark. They are shared, because creating one takes longer than decoding a name. They
+// are created on first use, because jest-environment-jsdom has no TextDecoder and must be able to import this package.
 let decoder: TextDecoder | undefined;
 let strictDecoder: TextDecoder | undefined;
 
@@ -27,28 +27,30 @@ export function fromUtf8(bytes: Uint8Array): string {
   return decoder.decode(bytes);
 }
 
-/** Decodes UTF-8. Throws a `TypeError` when the bytes are not UTF-8. */
+/** Decodes UTF-8. Throws a `TypeError` if the bytes are not UTF-8. */
 export function fromStrictUtf8(bytes: Uint8Array): string {
   strictDecoder ??= new TextDecoder("utf-8", { ignoreBOM: true, fatal: true });
   return strictDecoder.decode(bytes);
 }
 
-/** Whether typed arrays have the byte order of the wire. All current hosts have. */
+/** Whether typed arrays have the byte order of the wire, as on all current hosts. */
 export const LITTLE_ENDIAN: boolean = /* @__PURE__ */ (() => new Uint8Array(new Uint16Array([1]).buffer)[0] === 1)();
 
-/** Bytes that a varint of a non-negative safe integer takes. */
+/** Returns the size in bytes of a non-negative safe integer as a varint. */
 export function varintSize(value: number): number {
   let size = 1;
   for (let rest = value; rest >= 128; rest = Math.floor(rest / 128)) size++;
   return size;
 }
 
-/** Bytes that a length-delimited field of `length` bytes takes, with tag and length. The field number is below 2,048. */
+/**
+ * Returns the size in bytes of a length-delimited field of `length` bytes, with tag and length. `field` is below 2,048.
+ */
 export function delimitedSize(field: number, length: number): number {
   return tagSize(field) + varintSize(length) + length;
 }
 
-/** Bytes that a field's tag takes. */
+/** Returns the size in bytes of a field's tag. */
 export function tagSize(field: number): number {
   return field < 16 ? 1 : 2;
 }

@@ -2,10 +2,10 @@ import { argumentRangeError, argumentTypeError, type EasArgumentErrorCode, show 
 import { typedArrayName } from "../../util/realms.js";
 import { checkFullName, checkName } from "../tensor/request-inputs.js";
 
-/** Half of a surrogate pair. A whole pair is one character to a regular expression with the flag `u`, and no match. */
+/** One half of a surrogate pair. With the flag `u`, a complete pair is one character and does not match. */
 const LONE_SURROGATE = /\p{Surrogate}/u;
 
-/** Checks that a text can be sent as it is. `of` is how errors call it. */
+/** Returns a text, or throws a `RangeError` if UTF-8 cannot encode it. `of` is the subject of the error message. */
 export function checkText(of: string, value: string, code: EasArgumentErrorCode): string {
   if (LONE_SURROGATE.test(value)) {
     throw argumentRangeError(
@@ -16,17 +16,17 @@ export function checkText(of: string, value: string, code: EasArgumentErrorCode)
   return value;
 }
 
-/** Checks an argument that must be a text. */
+/** Returns an argument, or throws if it is not a string that UTF-8 can encode. */
 export function checkString(argument: string, value: string): string {
   return checkText(argument, checkName(argument, value), "ERR_EAS_ARG_FEED");
 }
 
-/** Checks the name of a feature, or the key of meta data. */
+/** Checks the name of a feature, or the key of metadata, and returns it. It must not be empty. */
 export function checkFeatureName(argument: string, value: string): string {
   return checkText(argument, checkFullName(argument, value), "ERR_EAS_ARG_FEED");
 }
 
-/** Checks an item's id and gives the text that is sent. */
+/** Checks the id of an item and returns the text that is sent. */
 export function itemIdText(id: unknown): string {
   if (typeof id === "bigint") return id.toString();
   if (typeof id === "string") return checkText("id", id, "ERR_EAS_ARG_FEED");
@@ -42,9 +42,9 @@ export function itemIdText(id: unknown): string {
   return id.toString();
 }
 
-/** Checks a value of meta data and gives the text that is sent. */
+/** Checks a value of metadata and returns the text that is sent. */
 export function metaText(key: string, value: unknown): string {
-  const of = `the value of meta data ${show(key)}`;
+  const of = `the value of metadata ${show(key)}`;
   if (typeof value === "bigint") return value.toString();
   if (typeof value === "string") return checkText(of, value, "ERR_EAS_ARG_CONTENT");
   if (typeof value !== "number") {

@@ -1,11 +1,11 @@
 import { argumentRangeError, show } from "../../util/argument-errors.js";
 
-/** Names, each with its texts. */
+/** Names, each with a list of texts. */
 export type NamedTexts = readonly (readonly [name: string, texts: readonly string[]])[];
 
 /**
- * Takes apart the text of Java's `appendUserFeatureString` (one text for each name) and `appendContextFeatureString`
- * (any number).
+ * Parses the text of Java's `appendUserFeatureString`, which has one value per name, and `appendContextFeatureString`,
+ * which has any number.
  */
 export function splitFeatures(
   text: string,
@@ -27,20 +27,20 @@ export function splitFeatures(
   return { user: parts.map(([name, texts]) => [name, [userText(texts.join(":"))]]), context: parts };
 }
 
-/** Takes apart the text of Java's `appendItemStr`. */
+/** Parses the text of Java's `appendItemStr`. */
 export function splitItems(text: string): string[] {
-  // Java's split gives the whole text where no comma is in it, the empty one too.
+  // Java's `split` returns the whole text if it does not contain a comma, even if it is empty.
   return text === "" ? [""] : withoutTrailingEmpty(text.split(","));
 }
 
-/** Java's `split` drops empty pieces at the end, but no others. */
+/** Removes empty parts at the end only, as Java's `split` does. */
 function withoutTrailingEmpty(pieces: readonly string[]): string[] {
   let length = pieces.length;
   while (length > 0 && pieces[length - 1] === "") length--;
   return pieces.slice(0, length);
 }
 
-/** Lists inside of a list come with U+001D between their elements, where commas are wanted. */
+/** Replaces the U+001D between the elements of a list inside a list by commas, which the service expects. */
 function userText(text: string): string {
   return text.indexOf("|") > 0 && text.indexOf("\u001d") > 0 ? text.replaceAll("\u001d", ",") : text;
 }

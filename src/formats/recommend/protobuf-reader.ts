@@ -10,13 +10,13 @@ import { FEATURE_KINDS } from "../torchrec/dtype.js";
 import * as content from "./request-content.js";
 import { type Scalar, wireTypeOf } from "./scalar-values.js";
 
-/** The two formats of recommendation processors. */
+/** The formats of the recommendation processors. */
 export type RecommendFormat = "EasyRec" | "TorchRec";
 
-/** The fields of `PBFeature` that a format has: EasyRec the first four. */
+/** The number of members of `PBFeature` in a format. EasyRec has the first four. */
 const FEATURE_FIELDS: Readonly<Record<RecommendFormat, number>> = { EasyRec: 4, TorchRec: 30 };
 
-/** The field of a tensor whose packed values are laid out as a list's elements. */
+/** The tensor field whose packed values have the encoding of a list's elements. */
 const VALUE_FIELDS: Readonly<Record<Scalar, ValueField>> = {
   INT: "int",
   INT64: "int64",
@@ -26,15 +26,15 @@ const VALUE_FIELDS: Readonly<Record<Scalar, ValueField>> = {
 };
 
 /**
- * Reads a serialized `PBRequest` that somebody feeds, and checks that it is whole: what is fed is sent on. The bytes are
- * copied before.
+ * Reads a copy of a serialized `PBRequest`, and checks that it is complete, since its parts are sent on. Throws a
+ * `TypeError` or `RangeError`.
  */
 export function readFeed(data: Uint8Array, format: RecommendFormat): content.RequestContent {
   if (!isBytes(data)) {
     const entry = `eas-prediction/proto/${format.toLowerCase()}`;
     throw argumentTypeError(
       "ERR_EAS_ARG_FEED",
-      `data is ${show(data)}: it must be a Uint8Array, a serialized PBRequest; serialize a message with toBinary(PBRequestSchema, message) and the schema of ${entry}, or send it as a ProtoRequest`,
+      `data is ${show(data)}: it must be a Uint8Array with a serialized PBRequest. Serialize a message with toBinary(PBRequestSchema, message) and the schema of ${entry}, or send it as a ProtoRequest`,
     );
   }
   return new FeedReader(new Uint8Array(data), format).read();
@@ -49,7 +49,7 @@ class FeedReader extends WireReader {
     this.#format = format;
   }
 
-  /** The bytes come from the caller: an error of an argument, and not of a response. */
+  /** Throws an argument error, because the bytes come from the caller and not from a response. */
   override fail(why: string, offset: number = this.position): never {
     throw argumentRangeError("ERR_EAS_ARG_FEED", `data is not a PBRequest of ${this.format}: ${why} at byte ${offset}`);
   }
@@ -64,7 +64,7 @@ class FeedReader extends WireReader {
     return this.#content;
   }
 
-  /** Reads the field whose tag was read; false when the format has no such. */
+  /** Reads the field whose tag was read. Returns false if the format does not have it. */
   #readField(): boolean {
     const into = this.#content;
     const { field } = this;
@@ -81,7 +81,7 @@ class FeedReader extends WireReader {
       case content.USER_FEATURES: {
         const parts: Bytes[] = [];
         const name = this.#entry(() => parts.push(this.#feature()));
-        // Two values of one entry are one message in two parts.
+        // Several values of one entry are parts of one message.
         into.userFeatures.set(name, concatenated(parts));
         return true;
       }
@@ -113,13 +113,13 @@ class FeedReader extends WireReader {
     return readInt32(this);
   }
 
-  /** A text that is the same when it is written again. */
+  /** Reads text that has the same bytes when it is written again. */
   #exactText(): string {
     this.#expect(LENGTH_DELIMITED);
     return this.name();
   }
 
-  /** Reads an entry of a map by `readValue` and gives its key. */
+  /** Reads an entry of a map. `readValue` reads its value. Returns its key. */
   #entry(readValue: () => void): string {
     this.#expect(LENGTH_DELIMITED);
     let key = "";
@@ -150,7 +150,7 @@ class FeedReader extends WireReader {
     into.set(key, list);
   }
 
-  /** The bytes of the `PBFeature` that comes next. */
+  /** Checks the next `PBFeature` and returns its bytes. */
   #feature(): Bytes {
     this.#expect(LENGTH_DELIMITED);
     let start = 0;
@@ -185,7 +185,7 @@ class FeedReader extends WireReader {
     }
   }
 
-  /** Checks a message whose only field, number 1, is checked by `check`. */
+  /** Checks a message that has one known field, number 1. `check` checks its value. */
   #eachElement(check: () => void): void {
     this.#expect(LENGTH_DELIMITED);
     this.nested(() => {
@@ -205,7 +205,7 @@ class FeedReader extends WireReader {
   #checkElements(scalar: Scalar): void {
     if (scalar === "STRING") return this.#checkScalar(scalar);
     const { field, wireType } = this;
-    // A tensor that nobody reads, whose reader checks that packed values are whole.
+    // The tensor is not used: reading it checks that the packed values are complete.
     if (!readArrayValues(this, new RawTensor(this.bytes, ""), VALUE_FIELDS[scalar])) {
       this.fail(`field ${field} has the wire type ${wireType}`);
     }

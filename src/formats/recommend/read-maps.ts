@@ -2,9 +2,9 @@ import { LENGTH_DELIMITED, MAP_KEY, MAP_VALUE } from "../protobuf/wire.js";
 import type { WireReader } from "../protobuf/wire-reader.js";
 
 /**
- * Reads one entry of a map from texts to texts or messages. `empty` makes what a value is before anything was read;
- * `readValue` reads a value that comes, and is given what the same entry had before, which a message merges with. Of two
- * entries with one key the last holds, whole; a key that is left out is the empty text.
+ * Reads an entry of a map with string keys. `empty` creates a missing value. `readValue` reads a value and gets the
+ * previous value of the same entry, with which a message is merged. The last of several entries with the same key
+ * replaces the others. A missing key is the empty string.
  */
 export function readEntry<V>(
   reader: WireReader,
@@ -25,7 +25,7 @@ export function readEntry<V>(
   });
 }
 
-/** Reads one entry of a map from texts to texts. */
+/** Reads an entry of a map from strings to strings. */
 export function readTextEntry(reader: WireReader, into: Map<string, string>): void {
   readEntry(
     reader,

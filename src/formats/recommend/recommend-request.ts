@@ -6,7 +6,7 @@ import { itemIdText } from "./argument-checks.js";
 import { type RecommendFormat, readFeed } from "./protobuf-reader.js";
 import { RequestContent } from "./request-content.js";
 
-/** What the requests of both recommendation processors have in common. */
+/** Base class of the requests for recommendation processors. */
 export abstract class RecommendRequest {
   readonly compression: Compression | undefined;
   /** @internal */
@@ -20,29 +20,29 @@ export abstract class RecommendRequest {
     showAsText(this);
   }
 
-  /** Adds an item to score. A number must be a safe integer; it goes as its decimal text, as a bigint does. */
+  /** Adds the id of an item to score. A number must be a safe integer. Numbers and bigints are sent as decimal text. */
   addItemId(id: string | number | bigint): this {
     this.content.addItemIds([itemIdText(id)]);
     return this;
   }
 
-  /** Sets how many neighbours the service returns when it recalls items by vector search (Faiss). */
-  setFaissNeighNum(neighbours: number): this {
-    this.content.faissNeighNum = checkInt32("neighbours", neighbours, 0);
+  /** Sets how many neighbors the service returns when it recalls items by vector search (Faiss). */
+  setFaissNeighNum(neighbors: number): this {
+    this.content.faissNeighNum = checkInt32("neighbors", neighbors, 0);
     return this;
   }
 
-  /** Sets how much the answer tells about the features. Default 0, for normal use. */
+  /** Sets the level of debugging information about features in the response. Default 0: none. */
   setDebugLevel(debugLevel = 0): this {
     this.content.debugLevel = checkInt32("debugLevel", debugLevel);
     return this;
   }
 
   /**
-   * Adds all that a serialized `PBRequest` holds, which is copied, as protobuf merges messages: item ids are added,
-   * features and meta data of the same name are replaced. Fields that this SDK does not know are sent on. A `debugLevel`
-   * stands above the message's own; the official SDKs set it to 0 when it is left out. Throws a `RangeError` that says at
-   * which byte, and changes nothing, when the bytes are no such message.
+   * Merges a serialized `PBRequest` into this request, as protobuf merges messages: item ids are appended, and features
+   * and metadata of the same name are replaced. The bytes are copied. Unknown fields are sent on. `debugLevel`
+   * overrides that of the message; the official SDKs set it to 0 if it is left out. Throws a `RangeError` with the
+   * position if the bytes are invalid, and then changes nothing.
    */
   addFeed(data: Uint8Array, debugLevel?: number): this {
     const level = debugLevel === undefined ? undefined : checkInt32("debugLevel", debugLevel);
@@ -52,14 +52,14 @@ export abstract class RecommendRequest {
   }
 
   /**
-   * The serialized request. Throws a `RangeError` when context or item features have more than one value, but neither
-   * as many as each other nor as there are items, since the service joins them by position.
+   * Serializes the request. Throws a `RangeError` if context or item features have different numbers of values, or not
+   * as many as there are items, because the service matches them by position. A feature with one value is accepted.
    */
   toBinary(): Bytes {
     return this.content.toBinary();
   }
 
-  /** For people: the names of all features, and how much there is of the rest. */
+  /** Returns the names of all features, and the number of other parts, for logs. */
   toString(): string {
     return `${this.#format}Request { ${this.content} }`;
   }

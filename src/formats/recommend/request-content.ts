@@ -3,7 +3,7 @@ import { type EncodedField, int32, message, NOTHING, serialized, text } from "..
 import { MAP_KEY, MAP_VALUE } from "../protobuf/wire.js";
 import type { Bytes } from "../request.js";
 
-/** Field numbers of `PBRequest`, which both formats share; EasyRec has none beyond 5. */
+/** Field numbers of `PBRequest`, which both formats share. EasyRec has the fields up to 5. */
 export const DEBUG_LEVEL = 1;
 export const USER_FEATURES = 2;
 export const ITEM_IDS = 3;
@@ -12,20 +12,23 @@ export const FAISS_NEIGH_NUM = 5;
 export const ITEM_FEATURES = 6;
 export const META_DATA = 7;
 
-/** The only field of `ContextFeatures`. */
+/** Number of the only field of `ContextFeatures`. */
 export const FEATURES = 1;
 
-/** The values of one context or item feature. */
+/** The values of a context or item feature. */
 export interface FeatureList {
-  /** A serialized `PBFeature` each. */
+  /** Serialized `PBFeature`s. */
   readonly values: Uint8Array[];
-  /** Fields that this SDK does not know, as they were fed. */
+  /** Unknown fields of the message that was added, unchanged. */
   readonly unknown: Uint8Array[];
 }
 
-/** What a request holds: features as the bytes they are sent as, so that no later change of the caller's has an effect. */
+/**
+ * The content of a request. Features are stored as serialized bytes, so that later changes to the caller's values have
+ * no effect.
+ */
 export class RequestContent {
-  // Undefined until they are set, by which feeds tell whether they have them.
+  // Undefined until it is set, so that `merge` can tell whether to replace it.
   debugLevel: number | undefined = undefined;
   faissNeighNum: number | undefined = undefined;
   readonly userFeatures: Map<string, Uint8Array> = new Map();
@@ -33,9 +36,9 @@ export class RequestContent {
   readonly contextFeatures: Map<string, FeatureList> = new Map();
   readonly itemFeatures: Map<string, FeatureList> = new Map();
   readonly metaData: Map<string, string> = new Map();
-  /** Fields that this SDK does not know, as they were fed. */
+  /** Unknown fields of the message that was added, unchanged. */
   readonly unknown: Uint8Array[] = [];
-  /** How many item ids there were before all but the first were taken away. */
+  /** The number of item ids before `keepOneItemId` removed all but the first. */
   #itemsBefore: number | undefined = undefined;
 
   addItemIds(ids: readonly string[]): void {
@@ -43,7 +46,7 @@ export class RequestContent {
     if (ids.length > 0) this.#itemsBefore = undefined;
   }
 
-  /** Takes away all item ids but the first. */
+  /** Removes all item ids except the first. */
   keepOneItemId(): void {
     if (this.itemIds.length === 0) {
       throw argumentRangeError("ERR_EAS_ARG_FEED", "there is no item id to keep: add item ids first");
@@ -52,7 +55,7 @@ export class RequestContent {
     this.itemIds.length = 1;
   }
 
-  /** Takes over all of `other`, as protobuf merges messages. */
+  /** Merges `other` into this content, as protobuf merges messages. */
   merge(other: RequestContent): void {
     this.debugLevel = other.debugLevel ?? this.debugLevel;
     this.faissNeighNum = other.faissNeighNum ?? this.faissNeighNum;
@@ -65,7 +68,7 @@ export class RequestContent {
     takeOver(this.metaData, other.metaData);
   }
 
-  /** The serialized message. Throws when features and items cannot be joined by position. */
+  /** Serializes the message. Throws a `RangeError` if features and items cannot be matched by position. */
   toBinary(): Bytes {
     const items = this.#itemsBefore ?? this.itemIds.length;
     checkLengths("context feature", this.contextFeatures, items);
@@ -82,7 +85,7 @@ export class RequestContent {
     ]);
   }
 
-  /** For people: names and counts. No values, which may be about persons. */
+  /** Returns names and counts, for logs. It has no values, which can be personal data. */
   toString(): string {
     const lists = (features: ReadonlyMap<string, FeatureList>) =>
       Array.from(features, ([name, { values }]) => `${name} (${values.length})`);
@@ -95,13 +98,13 @@ export class RequestContent {
     return [
       ...parts.flatMap(([kind, names]) => (names.length === 0 ? [] : [`${kind}: ${names.join(", ")}`])),
       `${this.itemIds.length} item ids`,
-      ...(this.faissNeighNum ? [`${this.faissNeighNum} neighbours`] : []),
+      ...(this.faissNeighNum ? [`${this.faissNeighNum} neighbors`] : []),
       ...(this.debugLevel ? [`debug level ${this.debugLevel}`] : []),
     ].join("; ");
   }
 }
 
-/** The values of a feature, which is made when it is not there yet. */
+/** Returns the values of a feature, which is added if it does not exist. */
 export function featureList(features: Map<string, FeatureList>, name: string): FeatureList {
   const list = features.get(name) ?? { values: [], unknown: [] };
   features.set(name, list);
@@ -113,7 +116,7 @@ function takeOver<V>(into: Map<string, V>, from: ReadonlyMap<string, V>): void {
 }
 
 function mapEntries<V>(field: number, map: ReadonlyMap<string, V>, encode: (value: V) => EncodedField): EncodedField[] {
-  // The empty key too is written.
+  // The key is written even if it is empty.
   return Array.from(map, ([key, value]) => message(field, [text(MAP_KEY, key), encode(value)]));
 }
 
@@ -126,9 +129,9 @@ function verbatim(bytes: Uint8Array): EncodedField {
 }
 
 /**
- * Refuses lists that the service could not join by position. A feature with one value may stand beside any, since a
- * processor may take it for all items; that is our reading, as nothing is written about it. One without any says
- * nothing of any item.
+ * Throws a `RangeError` for lists that the service cannot match by position. A feature with one value is accepted,
+ * since a processor may apply it to all items; this is an assumption, because it is not documented. A feature without
+ * values is ignored.
  */
 function checkLengths(kind: string, features: ReadonlyMap<string, FeatureList>, items: number): void {
   const rule = "the service matches values to items by position, so give one value for each item, or a single value";

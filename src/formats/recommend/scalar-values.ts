@@ -3,22 +3,22 @@ import { type EncodedField, int32, text } from "../protobuf/encoded-field.js";
 import { FIXED32, FIXED64, LENGTH_DELIMITED, tagSize, VARINT } from "../protobuf/wire.js";
 import { checkText } from "./argument-checks.js";
 
-/** The types that a feature's values, its elements and the keys and values of its maps are made of. */
+/** The types of values, of list elements, and of keys and values of maps. */
 export type Scalar = "INT" | "INT64" | "STRING" | "FLOAT" | "DOUBLE";
 
-/** A surrounding for errors: what the value belongs to, and the dtype by the name that the caller gave it. */
+/** The subject of error messages. */
 export interface Place {
-  /** What the value is, for example `user feature "age"`. */
+  /** The value, for example `user feature "age"`. */
   readonly of: string;
-  /** The dtype as the caller named it. */
+  /** The dtype, as the caller wrote it. */
   readonly dtype: string;
 }
 
 interface ScalarTraits {
   readonly wireType: number;
-  /** What is right, for errors. */
+  /** Describes valid values in error messages. */
   readonly right: string;
-  /** The field, written although it may be 0 or empty; undefined when the value does not fit. */
+  /** Encodes a value, even if it is 0 or empty. Returns undefined if the value is not valid. */
   encode(field: number, value: unknown, place: Place): EncodedField | undefined;
 }
 
@@ -26,7 +26,7 @@ const SCALARS: Readonly<Record<Scalar, ScalarTraits>> = {
   INT: {
     wireType: VARINT,
     right: "it must be an integer from -2147483648 to 2147483647",
-    // False for all numbers that are no 32-bit integers: fractions, NaN, larger ones.
+    // `value | 0` differs from every number that is not a 32-bit integer, such as fractions and NaN.
     encode: (field, value) => (typeof value === "number" && (value | 0) === value ? int32(field, value) : undefined),
   },
   INT64: {
@@ -55,7 +55,7 @@ const SCALARS: Readonly<Record<Scalar, ScalarTraits>> = {
   },
 };
 
-/** Checks a value and makes it a field, which is written although the value may be 0 or empty. */
+/** Checks a value and encodes it as a field, even if it is 0 or empty. Throws a `TypeError` or `RangeError`. */
 export function encodeScalar(scalar: Scalar, field: number, value: unknown, place: Place): EncodedField {
   const { right, encode } = SCALARS[scalar];
   const encoded = encode(field, value, place);
@@ -66,12 +66,15 @@ export function encodeScalar(scalar: Scalar, field: number, value: unknown, plac
   throw make("ERR_EAS_ARG_CONTENT", `${place.of} is ${show(value)}, which does not fit ${place.dtype}: ${right}`);
 }
 
-/** The wire type of a field that holds one such value. */
+/** Returns the wire type of a field with one such value. */
 export function wireTypeOf(scalar: Scalar): number {
   return SCALARS[scalar].wireType;
 }
 
-/** An integer of 64 bits; undefined when it is none, or a number that may have been rounded. */
+/**
+ * Returns a 64-bit integer as a bigint, or undefined if the value is not one, or is a number that may have been
+ * rounded.
+ */
 export function toInt64(value: unknown): bigint | undefined {
   if (typeof value === "number") return Number.isSafeInteger(value) ? BigInt(value) : undefined;
   return typeof value === "bigint" && BigInt.asIntN(64, value) === value ? value : undefined;
@@ -88,7 +91,7 @@ function int64(field: number, value: bigint): EncodedField {
   return plain(field, VARINT, Uint8Array.from(bytes));
 }
 
-/** A float, as the nearest of 32 bits. */
+/** Encodes a number as the nearest 32-bit float. */
 function fixed32(field: number, value: number): EncodedField {
   const bytes = new Uint8Array(4);
   new DataView(bytes.buffer).setFloat32(0, value, true);
@@ -101,7 +104,7 @@ function fixed64(field: number, value: number): EncodedField {
   return plain(field, FIXED64, bytes);
 }
 
-/** A field without a length. */
+/** Encodes a field without a length. */
 function plain(field: number, wireType: number, bytes: Uint8Array): EncodedField {
   return {
     size: tagSize(field) + bytes.length,

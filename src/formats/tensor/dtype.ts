@@ -2,8 +2,8 @@ import { argumentTypeError, show } from "../../util/argument-errors.js";
 import type { Bytes } from "../request.js";
 
 /**
- * What a tensor's elements are: one name in all formats, since the numbers on the wire differ between them (INT32 is 3
- * in TF and 2 in Blade).
+ * The type of a tensor's elements. All formats use these names, because the numbers on the wire differ: INT32 is 3 in
+ * TF and 2 in Blade.
  */
 export type DType =
   | "DT_FLOAT"
@@ -28,7 +28,7 @@ export type DType =
   | "DT_UINT32"
   | "DT_UINT64";
 
-/** The dtypes of the TF format, which are TensorFlow's. */
+/** The dtypes of the TF format. */
 export type TFDType = Exclude<DType, "DT_UINT32" | "DT_UINT64">;
 /** The dtypes of the Torch format, which has no field for booleans. */
 export type TorchDType = Exclude<TFDType, "DT_BOOL">;
@@ -48,7 +48,9 @@ export type OnnxDType =
   | "DT_UINT32"
   | "DT_UINT64";
 
-/** `Float32Array` over memory that is not shared between threads; likewise the others. */
+/**
+ * A `Float32Array` over memory that is not shared between threads. The types below are the same for other typed arrays.
+ */
 export type Float32Values = ReturnType<Float32Array["slice"]>;
 export type Float64Values = ReturnType<Float64Array["slice"]>;
 export type Int8Values = ReturnType<Int8Array["slice"]>;
@@ -59,7 +61,7 @@ export type Uint32Values = ReturnType<Uint32Array["slice"]>;
 export type BigInt64Values = ReturnType<BigInt64Array["slice"]>;
 export type BigUint64Values = ReturnType<BigUint64Array["slice"]>;
 
-/** A `Float16Array`, where the runtime has it: Node 24, Deno, Bun, current browsers. */
+/** A `Float16Array`, on runtimes that have it: Node 24, Deno, Bun and current browsers. */
 export interface Float16Values extends ArrayLike<number>, ArrayBufferView {
   readonly [Symbol.toStringTag]: "Float16Array";
 }
@@ -89,8 +91,9 @@ interface ValuesByDType {
 }
 
 /**
- * What values of a dtype come back as: its own typed array; `boolean[]` for BOOL; bytes for STRING. HALF and BFLOAT16
- * travel as full floats. COMPLEX holds real and imaginary parts in turn, two entries for each element.
+ * The array in which values of a dtype are returned: the typed array of the dtype, `boolean[]` for BOOL, `Uint8Array[]`
+ * for STRING. HALF and BFLOAT16 are returned as 32-bit floats. COMPLEX has two entries for each element, the real and
+ * the imaginary part.
  */
 export type ValuesOf<D extends DType> = ValuesByDType[D];
 
@@ -109,8 +112,8 @@ export type NumberArray =
   | Float16Values;
 
 /**
- * What may be fed as a dtype's content, one-dimensional, in C order. Every element must fit the dtype: none is rounded
- * or wrapped, except that DT_FLOAT takes any number as the nearest 32-bit float.
+ * The arrays that are accepted as the content of a tensor, one-dimensional and in C order. Every element must fit the
+ * dtype. No element is rounded or wrapped, except that a float dtype takes any number and sends the nearest float.
  */
 export type ContentOf<D extends DType> = D extends "DT_STRING"
   ? readonly (string | Uint8Array)[]
@@ -122,20 +125,20 @@ export type ContentOf<D extends DType> = D extends "DT_STRING"
         ? NumberArray | readonly (number | bigint)[] | BigUint64Array
         : NumberArray;
 
-/** Which of a message's value fields holds a dtype's elements. */
+/** The kind of the protobuf field that has a dtype's elements. */
 export type ValueField = "float" | "double" | "int" | "int64" | "string" | "bool";
 
-/** An array that integers are read into. */
+/** An array of integers of at most 32 bits. */
 export type IntegerValues = Int8Values | Int16Values | Int32Values | Bytes | Uint16Values;
 
 interface DTypeTraits {
-  /** Undefined for what only travels as plain memory, in the ONNX format. */
+  /** Undefined for dtypes that only the ONNX format has, as raw memory. */
   readonly field: ValueField | undefined;
-  /** Entries in the value field for each element. */
+  /** Number of entries in the value field for each element. */
   readonly entries: 1 | 2;
-  /** Least and greatest value, where not all 32-bit integers fit. */
-  readonly range?: readonly [least: number, greatest: number];
-  /** The array for integers of fewer than 32 bits. */
+  /** Minimum and maximum value, for dtypes that do not have all 32-bit integers. */
+  readonly range?: readonly [min: number, max: number];
+  /** Constructor of the array for integers of fewer than 32 bits. */
   readonly integers?: new (
     values: Int32Array,
   ) => IntegerValues;
@@ -172,12 +175,14 @@ const TRAITS: Readonly<Record<DType, DTypeTraits>> = {
   DT_UINT64: { field: undefined, entries: 1 },
 };
 
-/** Checks a dtype's name; `of` says whose it is. */
+/**
+ * Returns `dtype`, or throws a `TypeError` if it is not the name of a dtype. `of` is the subject of the error message.
+ */
 export function checkDType(dtype: unknown, of: string): DType {
   return checkDTypeOf(TRAITS, dtype, of);
 }
 
-/** Names of NumPy, PyTorch and ONNX that are not a dtype's name after `DT_`. */
+/** Names in NumPy, PyTorch and ONNX that differ from the part of a dtype's name after `DT_`. */
 const OTHER_NAMES: Readonly<Record<string, DType>> = {
   FLOAT32: "DT_FLOAT",
   FLOAT64: "DT_DOUBLE",
@@ -198,7 +203,7 @@ function meantDType(table: Readonly<Record<string, unknown>>, dtype: string): st
   return Object.hasOwn(table, meant) ? meant : undefined;
 }
 
-/** Checks that a format's table of dtypes has a dtype. */
+/** Returns `dtype`, or throws a `TypeError` if it is not a key of `table`. `of` is the subject of the error message. */
 export function checkDTypeOf<D extends DType>(table: Readonly<Record<D, unknown>>, dtype: unknown, of: string): D {
   if (typeof dtype !== "string" || !Object.hasOwn(table, dtype)) {
     const meant = typeof dtype === "string" ? meantDType(table, dtype) : undefined;
@@ -210,12 +215,12 @@ export function checkDTypeOf<D extends DType>(table: Readonly<Record<D, unknown>
   return dtype as D;
 }
 
-/** How a dtype travels. */
+/** Returns how a dtype is encoded. */
 export function traitsOf(dtype: DType): DTypeTraits {
   return TRAITS[dtype];
 }
 
-/** A table of numbers on the wire, the other way round. */
+/** Inverts a table of enum numbers. */
 export function byNumber<K extends string>(table: Readonly<Record<K, number>>): ReadonlyMap<number, K> {
   return new Map(Object.entries<number>(table).map(([key, number]) => [number, key as K]));
 }

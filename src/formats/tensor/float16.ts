@@ -3,31 +3,43 @@ import { typedArrayName } from "../../util/realms.js";
 import type { Float32Values, Uint16Values } from "./dtype.js";
 
 /*
- * All on bit patterns, since an engine may change the bits of a NaN that it reads as a number. binary16 has 5 bits of
- * exponent and 10 of fraction, bfloat16 8 and 7, and a 32-bit float 8 and 23.
+ * This file works on bit patterns, because an engine can change the bits of a NaN that it reads as a number. A binary16
+ * number has 5 bits of exponent and 10 of fraction, bfloat16 has 8 and 7, and a 32-bit float 8 and 23.
  */
 
 const FLOAT32_INFINITY = 0x7f80_0000;
 
 /**
- * Rounds numbers to binary16 (IEEE 754, `DT_HALF`), to nearest and ties to even, and gives their bits. Beyond 65,504 they
- * become infinite from 65,520 on; NaN stays NaN. New memory. Throws a `TypeError` for what is no number.
+ * Rounds numbers to binary16 (IEEE 754, `DT_HALF`) and returns their bits in new memory. Rounds to nearest, ties to
+ * even. Numbers from 65,520 on become infinite. NaN stays NaN. Throws a `TypeError` if an element is not a number.
+ *
+ * @example
+ * const bits = toFloat16([1, 0.5]); // Uint16Array [0x3c00, 0x3800]
  */
 export function toFloat16(values: Float32Array | ArrayLike<number>): Uint16Values {
   return convert(values, float16Bits);
 }
 
-/** The numbers of binary16 bits, each exact. New memory. Throws for what is no integer from 0 to 65,535. */
+/**
+ * Converts the bits of binary16 numbers to numbers in new memory. The conversion is exact. Throws a `RangeError` if an
+ * element is not an integer from 0 to 65,535.
+ */
 export function fromFloat16(bits: Uint16Array | ArrayLike<number>): Float32Values {
   return widen(bits, float32BitsOfFloat16);
 }
 
-/** Rounds numbers to bfloat16 (`DT_BFLOAT16`), to nearest and ties to even, and gives their bits. New memory. */
+/**
+ * Rounds numbers to bfloat16 (`DT_BFLOAT16`) and returns their bits in new memory. Rounds to nearest, ties to even.
+ * Throws a `TypeError` if an element is not a number.
+ */
 export function toBFloat16(values: Float32Array | ArrayLike<number>): Uint16Values {
   return convert(values, bfloat16Bits);
 }
 
-/** The numbers of bfloat16 bits, each exact. New memory. Throws for what is no integer from 0 to 65,535. */
+/**
+ * Converts the bits of bfloat16 numbers to numbers in new memory. The conversion is exact. Throws a `RangeError` if an
+ * element is not an integer from 0 to 65,535.
+ */
 export function fromBFloat16(bits: Uint16Array | ArrayLike<number>): Float32Values {
   return widen(bits, (bits) => bits << 16);
 }
@@ -74,8 +86,8 @@ function bitsOf(floats: Float32Array): Uint32Array {
 }
 
 /**
- * The bits of 32-bit floats that still tell on which side of a tie a 64-bit number was: what cannot be held exactly is
- * cut off and made odd. Rounded to nearest twice, 1 + 2^-11 + 2^-30 would end below.
+ * Returns the bits of 32-bit floats that preserve on which side of a tie a 64-bit number is (round to odd): inexact
+ * numbers are truncated, and their last bit is set. Rounding to nearest twice would round 1 + 2^-11 + 2^-30 down.
  */
 function bitsRoundedToOdd(values: ArrayLike<number>): Uint32Array {
   const floats = Float32Array.from(values);
@@ -94,19 +106,19 @@ function float16Bits(bits: number): number {
   const sign = (bits >>> 16) & 0x8000;
   const magnitude = bits & 0x7fff_ffff;
   if (magnitude > FLOAT32_INFINITY) return sign | 0x7c00 | ((magnitude >>> 13) & 0x3ff || 0x200);
-  // 65,520 is half way from the greatest number to what would come next.
+  // 65,520 is halfway between 65,504, the largest number, and the next multiple, 65,536.
   if (magnitude >= 0x477f_f000) return sign | 0x7c00;
   if (magnitude >= 0x3880_0000) {
-    // The bias of the exponent goes from 127 to 15.
+    // The bias of the exponent changes from 127 to 15.
     return sign | roundedShift(magnitude - 0x3800_0000, 13);
   }
-  // Below 2^-14 a number is a multiple of 2^-24; half of that and less is 0.
+  // Below 2^-14, a number is a multiple of 2^-24. At most half of that becomes 0.
   const exponent = magnitude >>> 23;
   if (exponent < 102) return sign;
   return sign | roundedShift((magnitude & 0x7f_ffff) | 0x80_0000, 126 - exponent);
 }
 
-/** Shifts right, to nearest and ties to even. A carry goes into the exponent, where it belongs. */
+/** Shifts right, and rounds to nearest, ties to even. A carry increments the exponent, as it should. */
 function roundedShift(value: number, by: number): number {
   const shifted = value >>> by;
   const rest = value & ((1 << by) - 1);
@@ -121,7 +133,7 @@ function float32BitsOfFloat16(bits: number): number {
   if (exponent === 0x1f) return sign | FLOAT32_INFINITY | (fraction << 13);
   if (exponent > 0) return sign | ((exponent + 112) << 23) | (fraction << 13);
   if (fraction === 0) return sign;
-  // A multiple of 2^-24: a 32-bit float has it with its first bit implied.
+  // The fraction is a multiple of 2^-24. A 32-bit float stores it without its leading bit.
   const shift = Math.clz32(fraction) - 21;
   return sign | ((113 - shift) << 23) | (((fraction << shift) & 0x3ff) << 13);
 }

@@ -15,7 +15,7 @@ import {
 } from "./dtype.js";
 import { makeTensor, type Tensor, tensorText } from "./tensor.js";
 
-/** Where some of a tensor's values are in the response. */
+/** A range of the response that contains values of a tensor. */
 interface Segment {
   readonly field: ValueField;
   readonly start: number;
@@ -23,15 +23,17 @@ interface Segment {
   readonly count: number;
 }
 
-/** A tensor of a response: where its values are, until somebody asks for them. */
+/** A tensor of a response that records where its values are, and reads them when they are requested. */
 export class RawTensor {
-  /** Undefined when the response has none, or one that this SDK does not know. */
+  /** Undefined if the response has no dtype, or an unknown one. */
   dtype: DType | undefined;
-  /** As it came; 0 when it did not come. */
+  /** The number of the dtype in the response, or 0 if there is none. */
   dtypeNumber = 0;
-  /** Set where the format states no dtype: those that it has. That of a tensor without values is what the caller says. */
+  /**
+   * The dtypes of a format that does not state the dtype. The caller then names the dtype of a tensor without values.
+   */
   dtypesToName: Readonly<Partial<Record<DType, unknown>>> | undefined;
-  /** Set where values are no fields of numbers: reads them. */
+  /** Reads the values, in formats that do not have them in fields of numbers. */
   read: (() => ValuesOf<DType>) | undefined;
   readonly dimensions: bigint[] = [];
   readonly #bytes: Bytes;
@@ -39,7 +41,7 @@ export class RawTensor {
 
   constructor(
     bytes: Bytes,
-    /** How errors call it: `output "scores"`. Some formats tell the name after the rest. */
+    /** The subject of error messages, such as `output "scores"`. Some formats have the name after the values. */
     public name: string,
   ) {
     this.#bytes = bytes;
@@ -49,7 +51,7 @@ export class RawTensor {
     this.#segments.push({ field, start, end, count });
   }
 
-  /** Whether any values came in a field. */
+  /** Whether the response has values in a field. */
   has(field: ValueField): boolean {
     return this.#segments.some((segment) => segment.field === field && segment.count > 0);
   }
@@ -64,8 +66,8 @@ export class RawTensor {
   }
 
   /**
-   * The values in an array of their own, as many as came; `expected` makes sure of the dtype. Strings that are not `copied`
-   * are views of the response.
+   * Returns the values in a new array. Throws a `TypeError` if `expected` is another dtype than that of the tensor.
+   * With `copied` false, strings are views of the response.
    */
   values(expected?: DType, copied = true): ValuesOf<DType> {
     const dtype = this.dtype ?? this.#named(expected);
@@ -105,7 +107,7 @@ export class RawTensor {
       case "string":
         return segments.map(({ start, end }) => {
           const view = this.#bytes.subarray(start, end);
-          // Not `slice`, which on a Buffer copies nothing.
+          // Unlike `slice`, this copies the bytes of a Buffer, too.
           return copied ? new Uint8Array(view) : view;
         });
     }
@@ -121,7 +123,7 @@ export class RawTensor {
     return makeTensor(this.dtype as DType, this.shape(), data);
   }
 
-  /** The values as numbers; int64 only where a number holds it exactly. */
+  /** Returns the values as numbers. Throws a `RangeError` for an int64 value that a number cannot represent exactly. */
   numbers(): number[] {
     const values = this.values();
     const { dtype } = this;
@@ -140,18 +142,18 @@ export class RawTensor {
     });
   }
 
-  /** STRING values as text; bytes that are no UTF-8 become U+FFFD. */
+  /** Returns the values of a STRING tensor as text. Bytes that are not UTF-8 become U+FFFD. */
   strings(): string[] {
     return (this.values("DT_STRING", false) as Bytes[]).map(fromUtf8);
   }
 
-  /** A format may state no dtype for an output without values: then it has only a shape. */
+  /** Returns the tensor, or only the shape for an output without values in a format that does not state the dtype. */
   toJSON(): unknown {
     const isUntyped = this.dtype === undefined && this.dtypesToName !== undefined;
     return isUntyped ? { shape: this.shape(), data: [] } : this.tensor();
   }
 
-  /** For people: dtype, shape and the first values. Never throws, since it goes into logs. */
+  /** Returns dtype, shape and the first values, for logs. Never throws. */
   toString(): string {
     try {
       return tensorText(this.dtype, this.dimensions, this.values());
@@ -160,7 +162,7 @@ export class RawTensor {
     }
   }
 
-  /** The bytes of fixed-width values, in fresh memory and in the host's order. */
+  /** Returns the bytes of fixed-width values in new memory and in the byte order of the host. */
   memory(segments: readonly Pick<Segment, "start" | "end">[], width: number): ArrayBuffer {
     const { buffer, byteOffset } = this.#bytes;
     const [only] = segments;
@@ -183,7 +185,7 @@ export class RawTensor {
     const values = this.#varints(readInt32s, segments, count, 1);
     const { integers, range } = traitsOf(dtype);
     if (integers === undefined || range === undefined) return values;
-    // Not `find`, which takes ten times as long.
+    // A loop is ten times faster than `find` here.
     for (let i = 0; i < count; i++) {
       const value = values[i] as number;
       if (value < range[0] || value > range[1])
@@ -193,7 +195,7 @@ export class RawTensor {
   }
 
   #int64s(segments: readonly Segment[], count: number): ValuesOf<"DT_INT64"> {
-    // As 32-bit halves: making a bigint for each element takes three times as long.
+    // The integers are read as 32-bit halves: creating a bigint for each element takes three times as long.
     const halves = this.#varints(readInt64Halves, segments, count, 2);
     if (!LITTLE_ENDIAN) for (let i = 0; i < halves.length; i += 2) halves.subarray(i, i + 2).reverse();
     return new BigInt64Array(halves.buffer);
@@ -206,7 +208,7 @@ export class RawTensor {
     return values;
   }
 
-  /** All varints of the segments, read by `read`, which makes `width` numbers of each. */
+  /** Reads all varints of the segments with `read`, which writes `width` numbers for each. */
   #varints(read: typeof readInt32s, segments: readonly Segment[], count: number, width: number): Int32Values {
     const values = new Int32Array(count * width);
     let first = 0;

@@ -4,46 +4,51 @@ import type { DType, ValuesOf } from "./dtype.js";
 import type { RawTensor } from "./raw-tensor.js";
 import type { Tensor } from "./tensor.js";
 
-/** What all responses of tensors can do. `K` is what an output is asked for by: its name, or its position. */
+/** Base class of the responses that contain tensors. `K` identifies an output: its name or its position. */
 export abstract class TensorResponse<K = string> {
   constructor() {
     showAsText(this);
   }
 
-  /** The shape of an output. Throws a `RangeError` that names the outputs there are, when there is no such. */
+  /** Returns the shape of an output. Throws a `RangeError` that lists the outputs if there is no such output. */
   getTensorShape(output: K): number[] {
     return this.find(output).shape();
   }
 
   /**
-   * The values of an output in its dtype's own array, the caller's own memory. With `dtype` the result is typed by it,
-   * and an output of another dtype is a `TypeError`.
+   * Returns the values of an output in the array of its dtype. The array is a copy and belongs to the caller. Throws a
+   * `TypeError` if the output has another dtype than `dtype`, a `RangeError` if there is no such output, and an
+   * `EasDecodeError` if its values are invalid.
    */
   getValues<D extends DType>(output: K, dtype: D): ValuesOf<D>;
+  /** Returns the values of an output of any dtype. The array is a copy and belongs to the caller. */
   getValues(output: K): ValuesOf<DType>;
   getValues(output: K, dtype?: DType): ValuesOf<DType> {
     return this.find(output).values(dtype);
   }
 
-  /** Dtype, shape and values of an output. */
+  /** Returns dtype, shape and values of an output. */
   getTensor(output: K): Tensor<DType, ValuesOf<DType>> {
     return this.find(output).tensor();
   }
 
-  /** The values of an output as numbers. Throws a `RangeError` for a 64-bit integer that a number cannot hold. */
+  /**
+   * Returns the values of an output as numbers. Throws a `RangeError` for a 64-bit integer that a number cannot
+   * represent exactly, and a `TypeError` for a STRING or BOOL output.
+   */
   getNumbers(output: K): number[] {
     return this.find(output).numbers();
   }
 
-  /** The values of a STRING output as text. */
+  /** Returns the values of a STRING output as text. */
   getStrings(output: K): string[] {
     return this.find(output).strings();
   }
 
   /**
-   * Returns dtype, shape and data of each output by its name, or by its position, for `JSON.stringify`. 64-bit integers become
-   * decimal text, STRING values become text, and JSON turns NaN and infinities into null. Throws `EasDecodeError` for an
-   * output that cannot be read.
+   * Returns dtype, shape and data of each output by its name or position, for `JSON.stringify`. 64-bit integers become
+   * decimal strings, and STRING values become text. JSON has null for NaN and infinities. Throws `EasDecodeError` if an
+   * output is invalid.
    */
   toJSON(): Record<string, unknown> {
     return Object.fromEntries(Array.from(this.all(), ([name, raw]) => [name, raw.toJSON()]));
@@ -52,16 +57,16 @@ export abstract class TensorResponse<K = string> {
   /** @internal */
   protected abstract find(output: K): RawTensor;
 
-  /** All outputs with their names or positions. @internal */
+  /** Returns all outputs with their names or positions. @internal */
   protected abstract all(): Iterable<readonly [string | number, RawTensor]>;
 }
 
-/** A response whose outputs have names. */
+/** Base class of the responses whose outputs have names. */
 export abstract class NamedTensorResponse extends TensorResponse {
   /** @internal */
   protected readonly outputs: Map<string, RawTensor> = new Map();
 
-  /** Names of the outputs, as they came. */
+  /** Names of the outputs, in the order of the response. */
   get outputNames(): string[] {
     return [...this.outputs.keys()];
   }
@@ -77,7 +82,7 @@ export abstract class NamedTensorResponse extends TensorResponse {
   }
 }
 
-/** The output `name`, or an error that names those there are. */
+/** Returns the output `name`, or throws a `RangeError` that lists the outputs. */
 export function findOutput(outputs: ReadonlyMap<string, RawTensor>, name: string): RawTensor {
   const output = outputs.get(name);
   if (output !== undefined) return output;
@@ -88,7 +93,7 @@ export function findOutput(outputs: ReadonlyMap<string, RawTensor>, name: string
   );
 }
 
-/** The output at a position, a negative one counted from the end, or an error that says how many there are. */
+/** Returns the output at a position, or throws a `RangeError`. A negative position counts from the end. */
 export function outputAt(outputs: readonly RawTensor[], index: number): RawTensor {
   const output = Number.isInteger(index) ? outputs.at(index) : undefined;
   if (output !== undefined) return output;
@@ -97,7 +102,7 @@ export function outputAt(outputs: readonly RawTensor[], index: number): RawTenso
   throw argumentRangeError("ERR_EAS_ARG_OUTPUT", `output ${show(index)} is not in the response: ${there}`);
 }
 
-/** Outputs for people: each with its first values. */
+/** Formats outputs for logs, each with its first values. */
 export function listOutputs(outputs: Iterable<readonly [unknown, RawTensor]>): string {
   return Array.from(outputs, ([name, raw]) => `${name}: ${raw}`).join("; ");
 }

@@ -5,14 +5,14 @@ import { isBytes, typedArrayName } from "../../util/realms.js";
 import { fromUtf8 } from "../protobuf/wire.js";
 import { type ContentOf, checkDType, type DType, type Float16Values, traitsOf } from "./dtype.js";
 
-/** A dtype, a shape and the elements in C order. It refers to the caller's memory and copies nothing. */
+/** A multi-dimensional array: dtype, shape and the elements in C order. It refers to the caller's memory. */
 export interface Tensor<D extends DType = DType, V = ContentOf<D>> {
   readonly dtype: D;
   readonly shape: readonly number[];
   readonly data: V;
 }
 
-/** The dtype of an array when `tensor` is called without one. */
+/** The dtype that `tensor` infers from an array. */
 export type DTypeOfArray<T> = T extends Float32Array
   ? "DT_FLOAT"
   : T extends Float64Array
@@ -57,10 +57,15 @@ const DTYPE_BY_TAG: Readonly<Record<string, DType>> = {
 };
 
 /**
- * Makes a tensor. The dtype follows from a typed array, from `boolean[]` and from `string[]`; an array of numbers needs
- * it named. Throws when the shape does not fit the length.
+ * Creates a tensor from a shape, elements in C order and a dtype. `data` is not copied. Throws a `TypeError` or
+ * `RangeError` if the shape does not match the number of elements.
+ *
+ * @example
+ * const image = tensor([1, 2, 2], [0, 0.5, 0.5, 1], "DT_FLOAT");
+ * request.addFeed("image", image);
  */
 export function tensor<const D extends DType>(shape: readonly number[], data: ContentOf<D>, dtype: D): Tensor<D>;
+/** Creates a tensor whose dtype is inferred from `data`: a typed array, `boolean[]` or `string[]`. */
 export function tensor<T>(
   shape: readonly number[],
   data: T & (DTypeOfArray<T> extends never ? never : T),
@@ -71,7 +76,7 @@ export function tensor(shape: readonly number[], data: ContentOf<DType>, dtype?:
   return makeTensor(resolved, shape, data);
 }
 
-/** Makes a tensor of checked parts, with the methods for logs and JSON. */
+/** Creates a tensor from checked parts, with methods for logs and JSON. */
 export function makeTensor<D extends DType, V extends ArrayLike<unknown>>(
   dtype: D,
   shape: readonly number[],
@@ -101,10 +106,10 @@ class TensorOfParts<D extends DType, V extends ArrayLike<unknown>> implements Te
   }
 }
 
-/** Maximum number of values that a text shows of a tensor. */
+/** Maximum number of values in the text of a tensor. */
 const SHOWN_VALUES = 8;
 
-/** Formats a tensor for people: dtype, shape and the first values. */
+/** Formats a tensor for logs: dtype, shape and the first values. */
 export function tensorText(
   dtype: DType | undefined,
   shape: readonly (number | bigint)[],
@@ -131,7 +136,10 @@ function dtypeOf(data: unknown, shape: unknown): DType {
   );
 }
 
-/** Checks a shape against the number of entries it is to hold; `of` names whose it is. */
+/**
+ * Throws a `TypeError` or `RangeError` if a shape is not valid or does not match the length of `content`. `of` is the
+ * subject of the error message.
+ */
 export function checkShape(shape: readonly number[], content: ContentOf<DType>, dtype: DType, of: string): void {
   if (typeof shape !== "object" || shape === null || !(Symbol.iterator in shape)) {
     throw argumentTypeError("ERR_EAS_ARG_SHAPE", `${of}: shape is ${show(shape)}: it must be an array of integers`);
@@ -158,7 +166,7 @@ export function checkShape(shape: readonly number[], content: ContentOf<DType>, 
         `${of}: shape [${[...shape].join(", ")}] has the dimension ${show(dimension)}: each must be an integer of at least 0${swapped(shape, content)}`,
       );
     }
-    // Not a plain product: of dimensions beyond all numbers and a 0 it would be NaN.
+    // A plain product would be NaN for an infinite product and a dimension of 0.
     elements = elements === 0 || dimension === 0 ? 0 : elements * dimension;
   }
   const { entries } = traitsOf(dtype);
@@ -171,7 +179,7 @@ export function checkShape(shape: readonly number[], content: ContentOf<DType>, 
   }
 }
 
-/** Returns advice for an error when shape and content fit each other the other way round. */
+/** Returns advice for the error message if shape and content seem to be swapped. */
 function swapped(shape: unknown, content: unknown): string {
   const { length } = (shape ?? {}) as { length?: unknown };
   const fits = Array.isArray(content) && content.reduce((product, size) => product * Number(size), 1) === length;

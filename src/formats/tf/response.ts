@@ -7,9 +7,16 @@ import { listOutputs, NamedTensorResponse } from "../tensor/tensor-response.js";
 /** Field number of `PredictResponse.outputs` in the official SDKs' `tf_predict` schema. */
 const OUTPUTS = 1;
 
-/** The outputs of a TensorFlow model. */
+/**
+ * The response of a TensorFlow model.
+ *
+ * @example
+ * const response = await client.predict(request);
+ * response.outputNames; // ["scores"]
+ * response.getValues("scores", "DT_FLOAT"); // Float32Array
+ */
 export class TFResponse extends NamedTensorResponse {
-  /** Reads a response body. Keeps a reference to it. Throws `EasDecodeError` when it is no such message. */
+  /** Parses a response body, and keeps a reference to it. Throws `EasDecodeError` if it is invalid. */
   constructor(body: Bytes) {
     super();
     const reader = new WireReader(body, "tf");
@@ -22,7 +29,7 @@ export class TFResponse extends NamedTensorResponse {
     }
   }
 
-  /** For people: the outputs with their first values. */
+  /** Returns the outputs with their first values, for logs. */
   override toString(): string {
     return `TFResponse { ${listOutputs(this.outputs)} }`;
   }

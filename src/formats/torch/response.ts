@@ -12,14 +12,18 @@ const OUTPUTS = 1;
 const MAP_OUTPUTS = 2;
 
 /**
- * The outputs of a PyTorch model, by position and by name. A negative position counts from the end; the methods whose
- * names end in `Map` take a name.
+ * The response of a PyTorch model, with outputs by position and by name. A negative position counts from the end. The
+ * methods whose names end in `Map` take a name.
+ *
+ * @example
+ * const response = await client.predict(request);
+ * response.getValues(0, "DT_FLOAT"); // Float32Array
  */
 export class TorchResponse extends TensorResponse<number> {
   readonly #outputs: RawTensor[] = [];
   readonly #named = new Map<string, RawTensor>();
 
-  /** Reads a response body. Keeps a reference to it. Throws `EasDecodeError` when it is no such message. */
+  /** Parses a response body, and keeps a reference to it. Throws `EasDecodeError` if it is invalid. */
   constructor(body: Bytes) {
     super();
     const reader = new WireReader(body, "torch");
@@ -36,34 +40,35 @@ export class TorchResponse extends TensorResponse<number> {
     }
   }
 
-  /** How many outputs came by position. */
+  /** Number of the outputs by position. */
   get outputCount(): number {
     return this.#outputs.length;
   }
 
-  /** Names of the outputs that came by name. */
+  /** Names of the outputs by name, in the order of the response. */
   get outputNames(): string[] {
     return [...this.#named.keys()];
   }
 
-  /** The shape of a named output. */
+  /** Returns the shape of a named output. Throws as `getTensorShape` does. */
   getTensorShapeMap(outputName: string): number[] {
     return findOutput(this.#named, outputName).shape();
   }
 
-  /** The values of a named output; as `getValues`. */
+  /** Returns the values of a named output. Throws as `getValues` does. */
   getValuesMap<D extends DType>(outputName: string, dtype: D): ValuesOf<D>;
+  /** Returns the values of a named output of any dtype. */
   getValuesMap(outputName: string): ValuesOf<DType>;
   getValuesMap(outputName: string, dtype?: DType): ValuesOf<DType> {
     return findOutput(this.#named, outputName).values(dtype);
   }
 
-  /** Dtype, shape and values of a named output. */
+  /** Returns dtype, shape and values of a named output. */
   getTensorMap(outputName: string): Tensor<DType, ValuesOf<DType>> {
     return findOutput(this.#named, outputName).tensor();
   }
 
-  /** For people: the outputs with their first values. */
+  /** Returns the outputs with their first values, for logs. */
   override toString(): string {
     return `TorchResponse { ${listOutputs(this.all())} }`;
   }

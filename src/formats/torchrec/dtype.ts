@@ -6,8 +6,8 @@ type ScalarName = Scalar | "BIGINT";
 type KeyName = "INT" | "INT64" | "BIGINT" | "STRING";
 
 /**
- * The names of TorchRec's dtypes. BIGINT is INT64, and ARRAY is LIST. `LIST<LIST<X>>` and `ARRAY<ARRAY<X>>` of other
- * elements than FLOAT are in the schema, but the official SDKs have no name for them.
+ * The names of TorchRec dtypes. BIGINT is INT64, and ARRAY is LIST. The schema also has lists of lists of other
+ * elements than FLOAT, but the official SDKs have no names for them.
  */
 export type TorchRecDType =
   | ScalarName
@@ -17,7 +17,7 @@ export type TorchRecDType =
   | `ARRAY<ARRAY<${ScalarName}>>`
   | `MAP<${KeyName},${ScalarName}>`;
 
-/** A dtype as it may be given: in capital letters or in small ones. */
+/** The name of a dtype, in upper or lower case. */
 export type TorchRecDTypeName = TorchRecDType | Lowercase<TorchRecDType>;
 
 type ScalarValue<X> = X extends "STRING" ? string : X extends "INT64" | "BIGINT" ? number | bigint : number;
@@ -28,7 +28,7 @@ type ListValue<X> = X extends "STRING"
     ? ContentOf<"DT_INT64">
     : ContentOf<"DT_INT32">;
 
-/** Integer keys may also be decimal text, since the keys of an object are text. */
+/** An integer key can be decimal text, because the keys of an object are strings. */
 type KeyValue<K> = K extends "STRING" ? string : K extends "INT" ? number | string : number | bigint | string;
 
 type ValueOfName<D> = D extends `MAP<${infer K},${infer V}>`
@@ -40,20 +40,20 @@ type ValueOfName<D> = D extends `MAP<${infer K},${infer V}>`
       : ScalarValue<D>;
 
 /**
- * What a feature of a dtype is given as. INT is a 32-bit integer; INT64 a number within ±(2^53 - 1) or a bigint; a list
- * an array or a typed array; a map a `Map` or a plain object. `null`, `undefined`, an empty list and an empty map stand
- * for a missing value.
+ * The JavaScript type of a feature's value. INT is a 32-bit integer. INT64 is a number within ±(2^53 - 1) or a bigint.
+ * A list is an array or a typed array. A map is a `Map` or a plain object. `null`, `undefined`, an empty list and an
+ * empty map are a missing value.
  */
 export type TorchRecValue<D extends TorchRecDTypeName> = ValueOfName<Uppercase<D>> | null | undefined;
 
-/** One of the members of the `oneof` in `PBFeature`. */
+/** A member of the `oneof` in `PBFeature`. */
 export interface FeatureKind {
-  /** Its field number. */
+  /** Field number of the member. */
   readonly field: number;
   readonly form: "scalar" | "map" | "list" | "lists";
-  /** The type of a map's keys; of no meaning elsewhere. */
+  /** Type of the keys of a map. Not used for other forms. */
   readonly key: Scalar;
-  /** The type of the value, of each element, or of a map's values. */
+  /** Type of the value, of the elements of a list, or of the values of a map. */
   readonly value: Scalar;
 }
 
@@ -62,8 +62,8 @@ const MAP_KEYS = ["INT64", "STRING", "INT"] as const;
 const MAP_VALUES = ["STRING", "INT", "INT64", "FLOAT", "DOUBLE"] as const;
 
 /**
- * The members by field number. The numbers follow an order: scalars from 1, maps from 6, lists from 21, lists of lists
- * from 26, as in the official Java SDK's `torchrec_predict.proto`.
+ * The members by field number, as in the official Java SDK's `torchrec_predict.proto`. Scalars begin at 1, maps at 6,
+ * lists at 21, and lists of lists at 26.
  */
 export const FEATURE_KINDS: ReadonlyMap<number, FeatureKind> = /* @__PURE__ */ (() =>
   new Map(
@@ -82,7 +82,7 @@ const KINDS_BY_NAME: ReadonlyMap<string, FeatureKind> = /* @__PURE__ */ (() =>
     ),
   ))();
 
-/** All names of a kind. */
+/** Returns all names of a kind. */
 function namesOf({ form, key, value }: FeatureKind): string[] {
   const values = aliases(value);
   switch (form) {
@@ -101,10 +101,16 @@ function aliases(scalar: Scalar): string[] {
   return scalar === "INT64" ? ["INT64", "BIGINT"] : [scalar];
 }
 
-/** What a name is made of. Beyond ASCII some small letters have a capital one in it, such as the dotless i. */
+/**
+ * The characters of a name. Some lower-case letters outside ASCII, such as the dotless i, have an upper-case letter in
+ * ASCII.
+ */
 const LETTERS = /^[A-Za-z0-9<>,]+$/;
 
-/** The kind that a dtype names, in small or capital letters; `of` says whose dtype it is. */
+/**
+ * Returns the kind of a dtype, which can be in upper or lower case, or throws a `TypeError`. `of` is the subject of the
+ * error message.
+ */
 export function kindOf(dtype: unknown, of: string): FeatureKind {
   const kind = typeof dtype === "string" && LETTERS.test(dtype) ? KINDS_BY_NAME.get(dtype.toUpperCase()) : undefined;
   if (kind !== undefined) return kind;

@@ -11,16 +11,16 @@ import { encodeValues } from "../tensor/encode-values.js";
 import { type FeatureKind, kindOf } from "./dtype.js";
 
 const STRING_FEATURE = 3;
-/** The only field of each list and of each map message. */
+/** Number of the only field of each list and map message. */
 const ELEMENTS = 1;
 
 /**
- * Checks a value against its dtype and gives the bytes of its `PBFeature`; `of` names the feature in errors. The dtype
- * is checked although the value may be missing.
+ * Checks a value and serializes it as a `PBFeature`. Throws a `TypeError` or `RangeError` with `of` as its subject. The
+ * dtype is checked even if the value is missing.
  */
 export function encodeFeature(value: unknown, dtype: unknown, of: string): Bytes {
   const kind = kindOf(dtype, of);
-  // Whatever the dtype: all three official SDKs send the empty text for a missing value.
+  // All three official SDKs send the empty text for a missing value, for every dtype.
   if (isMissing(value)) return serialized([text(STRING_FEATURE, "")]);
   return serialized([ENCODERS[kind.form](kind, value, { of, dtype: dtype as string })]);
 }
@@ -48,7 +48,7 @@ function isMissing(value: unknown): boolean {
   return isPlainObject(value) && Object.keys(value).length === 0;
 }
 
-/** Whether a value is an object as `{}` or `JSON.parse` makes it, from any realm, or one without a prototype. */
+/** Whether a value is an object from `{}` or `JSON.parse`, in any realm, or an object without a prototype. */
 function isPlainObject(value: unknown): value is Readonly<Record<string, unknown>> {
   if (typeof value !== "object" || value === null) return false;
   const prototype: unknown = Object.getPrototypeOf(value);
@@ -65,7 +65,7 @@ function checkList(value: unknown, { of, dtype }: Place): ArrayLike<unknown> {
   return value;
 }
 
-/** The dtype of tensors whose values travel as a list's elements. */
+/** The tensor dtype whose values have the encoding of a list's elements. */
 const ELEMENT_DTYPES = {
   INT: "DT_INT32",
   INT64: "DT_INT64",
@@ -77,7 +77,7 @@ function encodeList(scalar: Scalar, value: unknown, place: Place): EncodedField 
   const elements = checkList(value, place);
   const { of, dtype } = place;
   if (scalar === "STRING") {
-    // Array.from, since an array's own map passes over its holes.
+    // Unlike `map`, Array.from visits the holes of a sparse array.
     return joined(
       Array.from(elements, (element, i) =>
         encodeScalar(scalar, ELEMENTS, element, { dtype, of: `${of}: element ${i}` }),
@@ -114,10 +114,13 @@ function encodeEntries(kind: FeatureKind, value: unknown, place: Place): Encoded
   });
 }
 
-/** Decimal text that no other text of the same integer exists beside. */
+/** Canonical decimal text of an integer. */
 const DECIMAL = /^(0|-?[1-9][0-9]*)$/;
 
-/** A key as a bigint, so that a number, a bigint and a text of one integer are equal; undefined when it is none. */
+/**
+ * Returns a key as a bigint, so that a number, a bigint and a text of the same integer are equal. Returns undefined if
+ * it is not an integer.
+ */
 function toIntegerKey(key: unknown): bigint | undefined {
   return toInt64(typeof key === "string" && DECIMAL.test(key) ? BigInt(key) : key);
 }

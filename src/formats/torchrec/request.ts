@@ -8,19 +8,30 @@ import { encodeFeature } from "./feature.js";
 import { TorchRecResponse } from "./response.js";
 
 /**
- * A request of features and items, for recommendation models of the TorchEasyRec processor. Answers with a
- * `TorchRecResponse`. Every method checks and copies what it is given, so that later changes have no effect.
+ * A request with features and items for a recommendation model of the TorchEasyRec processor. `predict` resolves with a
+ * `TorchRecResponse`. Every method checks and copies its arguments, so later changes have no effect.
  *
- * A dtype is a name such as `"INT"`, `"LIST<FLOAT>"` or `"MAP<STRING,DOUBLE>"`, in capital or in small letters. A value
- * that is `null` or `undefined`, an empty list or an empty map goes as the empty text, by which the official SDKs say
- * that it is missing.
+ * A dtype is a name such as `"INT"`, `"LIST<FLOAT>"` or `"MAP<STRING,DOUBLE>"`, in upper or lower case. A value that is
+ * `null`, `undefined`, an empty list or an empty map is sent as the empty text, which means a missing value in the
+ * official SDKs.
+ *
+ * @example
+ * const request = new TorchRecRequest()
+ *   .addUserFeature("age", 30, "INT")
+ *   .addUserFeature("tags", ["a", "b"], "LIST<STRING>")
+ *   .addItemId("item-1");
+ * const response = await client.predict(request);
+ * response.getValues("probs", "DT_FLOAT"); // Float32Array
  */
 export class TorchRecRequest extends RecommendRequest implements PredictRequest<TorchRecResponse> {
   constructor(options: RequestOptions = {}) {
     super("TorchRec", options);
   }
 
-  /** Sets a feature of the user; one of the same name is replaced. */
+  /**
+   * Sets a feature of the user, and replaces one of the same name. Throws a `TypeError` or `RangeError` if the value
+   * does not fit the dtype.
+   */
   addUserFeature<D extends TorchRecDTypeName>(name: string, value: TorchRecValue<D>, dtype: D): this {
     const of = `user feature ${show(checkFeatureName("name", name))}`;
     this.content.userFeatures.set(name, encodeFeature(value, dtype, of));
@@ -28,20 +39,20 @@ export class TorchRecRequest extends RecommendRequest implements PredictRequest<
   }
 
   /**
-   * Adds one value to a feature that depends on user and item: call it once for each item, in the order of the item ids.
+   * Adds a value to a feature that depends on user and item. Call it once for each item, in the order of the item ids.
    */
   addContextFeature<D extends TorchRecDTypeName>(name: string, value: TorchRecValue<D>, dtype: D): this {
     return addValue(this, this.content.contextFeatures, "context feature", name, value, dtype);
   }
 
-  /** Adds one value to a feature of the items: call it once for each item, in the order of the item ids. */
+  /** Adds a value to a feature of the items. Call it once for each item, in the order of the item ids. */
   addItemFeature<D extends TorchRecDTypeName>(name: string, value: TorchRecValue<D>, dtype: D): this {
     return addValue(this, this.content.itemFeatures, "item feature", name, value, dtype);
   }
 
   /**
-   * Sets free data about the request; data of the same key is replaced. Numbers and bigints go as JavaScript writes them:
-   * `1` and not `1.0`.
+   * Sets metadata of the request, and replaces a value of the same key. A number is sent as JavaScript formats it: `1`,
+   * not `1.0`.
    */
   addMetaData(key: string, value: string | number | bigint): this {
     checkFeatureName("key", key);

@@ -14,20 +14,24 @@ const ITEM_IDS = 4;
 const PASS_THROUGH_DATA = 5;
 
 /**
- * The outputs of a TorchEasyRec model. Its tensors (`map_outputs` in the schema) are read by name: `outputNames`,
+ * The response of a TorchEasyRec model. Its tensors (`map_outputs` in the schema) are read with `outputNames` and
  * `getValues`.
+ *
+ * @example
+ * const response = await client.predict(request);
+ * response.getValues("probs", "DT_FLOAT"); // Float32Array
  */
 export class TorchRecResponse extends NamedTensorResponse {
-  /** Features that the feature generator made, as text, for debugging. */
+  /** Features that the feature generator created, as text, for debugging. */
   readonly generateFeatures: ReadonlyMap<string, string>;
-  /** Features that went into the feature generator, as text, for debugging. */
+  /** Features that the feature generator received, as text, for debugging. */
   readonly rawFeatures: ReadonlyMap<string, string>;
   /** Ids of the items. */
   readonly itemIds: readonly string[];
-  /** Data that the model's configuration hands through to the caller. */
+  /** Data that the configuration of the model passes through to the caller. */
   readonly passThroughData: ReadonlyMap<string, string>;
 
-  /** Reads a response body. Keeps a reference to it. Throws `EasDecodeError` when it is no such message. */
+  /** Parses a response body, and keeps a reference to it. Throws `EasDecodeError` if it is invalid. */
   constructor(body: Bytes) {
     super();
     const generateFeatures = new Map<string, string>();
@@ -53,13 +57,13 @@ export class TorchRecResponse extends NamedTensorResponse {
     this.passThroughData = passThroughData;
   }
 
-  /** Returns all fields as plain data, for `JSON.stringify`. Maps become objects; the tensors are in `outputs`. */
+  /** Returns all fields as plain data, for `JSON.stringify`. Maps become objects. The tensors are in `outputs`. */
   override toJSON(): Record<string, unknown> {
     const { outputs: _, ...fields } = this;
     return { ...(jsonForm(fields) as object), outputs: super.toJSON() };
   }
 
-  /** For people: how many items there are, and the outputs with their first values. */
+  /** Returns the number of item ids, and the outputs with their first values, for logs. */
   override toString(): string {
     const outputs = this.outputs.size === 0 ? "" : `; ${listOutputs(this.outputs)}`;
     return `TorchRecResponse { ${this.itemIds.length} item ids${outputs} }`;

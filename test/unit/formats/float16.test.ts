@@ -29,7 +29,7 @@ function expectSame(actual: Uint16Array, expected: Uint16Array): void {
   if (!memory(actual).equals(memory(expected))) expect(actual).toEqual(expected);
 }
 
-/** The neighbours of a positive finite number among the doubles. */
+/** The neighbors of a positive finite number among the doubles. */
 function beside(value: number): { below: number; above: number } {
   const pattern = new BigUint64Array(Float64Array.of(value).buffer)[0] as bigint;
   const [below, above] = new Float64Array(BigUint64Array.of(pattern - 1n, pattern + 1n).buffer);
@@ -71,7 +71,7 @@ describe.each(Object.entries(CASES))("%s", (_, { format, to, from }) => {
     }
   });
 
-  test("a tie goes to the even pattern, and the least more or less to the nearer: between all neighbours", () => {
+  test("a tie goes to the even pattern, and the least more or less to the nearer: between all neighbors", () => {
     const ties = magnitudes.map((value, i) => (value + (next[i] as number)) / 2);
     const even = Uint16Array.from(ties, (_, i) => (i % 2 === 0 ? i : i + 1));
     for (const sign of [1, -1]) {
@@ -86,7 +86,7 @@ describe.each(Object.entries(CASES))("%s", (_, { format, to, from }) => {
       const below = ties.map((tie) => sign * beside(tie).below);
       expectSame(to(above), signed(Uint16Array.from(ties, (_, i) => i + 1)));
       expectSame(to(below), signed(Uint16Array.from(ties, (_, i) => i)));
-      // The neighbours among 32-bit floats, too.
+      // The neighbors among 32-bit floats, too.
       const floatTies = bits32(Float32Array.from(ties));
       const floats = (by: number) => Float32Array.from(floatTies, (bits) => sign * asFloat(bits + by));
       expectSame(to(floats(1)), signed(Uint16Array.from(ties, (_, i) => i + 1)));

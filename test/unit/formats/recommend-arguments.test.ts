@@ -301,13 +301,13 @@ describe("other bad arguments", () => {
     [() => torch().addItemId("\ud800"), "RangeError", FEED, `id is "\\ud800", ${SURROGATE}`],
   ];
   const META: readonly Refused[] = [
-    [() => torch().addMetaData("m", any({})), "TypeError", CONTENT, /^the value of meta data "m" is a plain object: /],
-    [() => torch().addMetaData("m", Number.NaN), "RangeError", CONTENT, /^the value of meta data "m" is NaN: .*finite/],
+    [() => torch().addMetaData("m", any({})), "TypeError", CONTENT, /^the value of metadata "m" is a plain object: /],
+    [() => torch().addMetaData("m", Number.NaN), "RangeError", CONTENT, /^the value of metadata "m" is NaN: .*finite/],
     [
       () => torch().addMetaData("m", "\ud800"),
       "RangeError",
       CONTENT,
-      `the value of meta data "m" is "\\ud800", ${SURROGATE}`,
+      `the value of metadata "m" is "\\ud800", ${SURROGATE}`,
     ],
   ];
   const NUMBERS: readonly Refused[] = [
@@ -315,9 +315,9 @@ describe("other bad arguments", () => {
       () => torch().setFaissNeighNum(-1),
       "RangeError",
       FEED,
-      /^neighbours is -1: it must be a 32-bit integer of at least 0$/,
+      /^neighbors is -1: it must be a 32-bit integer of at least 0$/,
     ],
-    [() => easy().setFaissNeighNum(1.5), "RangeError", FEED, /^neighbours is 1\.5: /],
+    [() => easy().setFaissNeighNum(1.5), "RangeError", FEED, /^neighbors is 1\.5: /],
     [() => easy().setDebugLevel(2 ** 31), "RangeError", FEED, "debugLevel is 2147483648: it must be a 32-bit integer"],
     [
       () => torch().addFeed(new Uint8Array(0), any("1")),
@@ -441,7 +441,7 @@ describe("feeds", () => {
       name: "TypeError",
       code: FEED,
       message:
-        "data is a plain object: it must be a Uint8Array, a serialized PBRequest; serialize a message with toBinary(PBRequestSchema, message) and the schema of eas-prediction/proto/easyrec, or send it as a ProtoRequest",
+        "data is a plain object: it must be a Uint8Array with a serialized PBRequest. Serialize a message with toBinary(PBRequestSchema, message) and the schema of eas-prediction/proto/easyrec, or send it as a ProtoRequest",
     });
     expect(thrownBy(() => torch().addFeed(any("abc"))).message).toMatch(/^data is "abc": .*proto\/torchrec/);
   });
@@ -479,7 +479,7 @@ describe("feeds", () => {
     expect(readTorch(torch().setDebugLevel(5).addFeed(torch().toBinary())).debugLevel).toBe(5);
   });
 
-  test("keep the neighbours that are set when they have none", () => {
+  test("keep the neighbors that are set when they have none", () => {
     const data = torch().addItemId("a").toBinary();
     expect(readTorch(torch().setFaissNeighNum(5).addFeed(data)).faissNeighNum).toBe(5);
   });
@@ -621,7 +621,7 @@ test("for people: names and counts, and no values", () => {
     .setFaissNeighNum(3)
     .setDebugLevel(1);
   expect(`${request}`).toBe(
-    "TorchRecRequest { user: age; context: c (1); item: i (1); meta data: m; 1 item ids; 3 neighbours; debug level 1 }",
+    "TorchRecRequest { user: age; context: c (1); item: i (1); meta data: m; 1 item ids; 3 neighbors; debug level 1 }",
   );
 });
 
@@ -756,7 +756,7 @@ describe("EasyRecResponse.getScores", () => {
     ],
     [
       response({}, { statusCode: 2, errorMsg: "no model" }),
-      /it has no items; the service answered EXCEPTION: "no model"$/,
+      /it has no items; the service responded with EXCEPTION: "no model"$/,
     ],
   ])("says what there is: %s", (response, message) => {
     expect(thrownBy(() => response.getScores("x"))).toMatchObject({

@@ -169,14 +169,14 @@ describe("TorchRec requests are read by the generated code", () => {
       item: columns(items),
       ids: fc.array(fc.oneof(text, fc.maxSafeInteger(), int64), { minLength: items, maxLength: items }),
       meta: fc.dictionary(names, fc.oneof(text, fc.integer(), int64), { maxKeys: 3, noNullPrototype: true }),
-      neighbours: fc.nat({ max: INT32.max }),
+      neighbors: fc.nat({ max: INT32.max }),
       debugLevel: int32,
     }),
   );
   type Parts = typeof requests extends fc.Arbitrary<infer T> ? T : never;
 
   function build(parts: Parts): TorchRecRequest {
-    const request = new TorchRecRequest().setFaissNeighNum(parts.neighbours).setDebugLevel(parts.debugLevel);
+    const request = new TorchRecRequest().setFaissNeighNum(parts.neighbors).setDebugLevel(parts.debugLevel);
     for (const [key, { given, dtype }] of Object.entries(parts.user)) {
       request.addUserFeature(key, given as never, dtype as "INT");
     }
@@ -207,7 +207,7 @@ describe("TorchRec requests are read by the generated code", () => {
       itemFeatures: lists(parts.item),
       itemIds: parts.ids.map(String),
       metaData: mapped(parts.meta, String),
-      faissNeighNum: parts.neighbours,
+      faissNeighNum: parts.neighbors,
       debugLevel: parts.debugLevel,
     });
   }
@@ -236,7 +236,7 @@ describe("TorchRec requests are read by the generated code", () => {
       item: one,
       ids: fc.array(text, { maxLength: 2 }),
       meta: fc.dictionary(names, text, { maxKeys: 3, noNullPrototype: true }),
-      neighbours: fc.nat({ max: 2 }),
+      neighbors: fc.nat({ max: 2 }),
       debugLevel: int32,
     });
     fc.assert(
@@ -308,7 +308,7 @@ describe("EasyRec requests are read by the generated code", () => {
     );
   });
 
-  test("a context feature is replaced, items and neighbours are set, and the debug level", () => {
+  test("a context feature is replaced, items and neighbors are set, and the debug level", () => {
     const request = new EasyRecRequest()
       .addContextFeature("c", [1, 2], "INT")
       .addContextFeature("c", [3, 4, 5], "LONG")

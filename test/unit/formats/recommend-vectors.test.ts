@@ -73,7 +73,7 @@ const METHODS: Readonly<Record<string, (request: EasyRecRequest & TorchRecReques
   add_item_fea: (request) => (name, value, dtype) => request.addItemFeature(name, value, dtype),
   add_item_id: (request) => (id) => request.addItemId(id),
   add_meta_data: (request) => (key, value) => request.addMetaData(key, value),
-  set_faiss_neigh_num: (request) => (neighbours) => request.setFaissNeighNum(neighbours),
+  set_faiss_neigh_num: (request) => (neighbors) => request.setFaissNeighNum(neighbors),
   set_debug_level: (request) => (level) => request.setDebugLevel(level),
   keep_one_item_ids: (request) => () => request.keepOneItemIds(),
 };
@@ -145,12 +145,12 @@ const INSTEAD: Readonly<Record<string, Refusal>> = {
     code: "ERR_EAS_ARG_REQUEST",
     message: /not "sig": the official Python SDK takes a signature name here, but never sends it$/,
   },
-  "torchrec/meta-true": { name: "TypeError", code: "ERR_EAS_ARG_CONTENT", message: /meta data "m" is true: it must/ },
-  "torchrec/meta-none": { name: "TypeError", code: "ERR_EAS_ARG_CONTENT", message: /meta data "m" is null: it must/ },
+  "torchrec/meta-true": { name: "TypeError", code: "ERR_EAS_ARG_CONTENT", message: /metadata "m" is true: it must/ },
+  "torchrec/meta-none": { name: "TypeError", code: "ERR_EAS_ARG_CONTENT", message: /metadata "m" is null: it must/ },
   "torchrec/meta-list": {
     name: "TypeError",
     code: "ERR_EAS_ARG_CONTENT",
-    message: /meta data "m" is an array: it must/,
+    message: /metadata "m" is an array: it must/,
   },
 };
 

@@ -246,7 +246,7 @@ describe("what cannot be right", () => {
     ["null", null, /image 0 is null: it must be (decoded pixels )?\{ data, width, height \}/],
     ["encoded bytes", new Uint8Array(100), /image 0 is an instance of Uint8Array/],
     ["a path", "cat.jpg", /image 0 is "cat.jpg"/],
-    ["no image", [], /the list of images is empty: give at least one/],
+    ["no image", [], /the list of images is empty: pass at least one/],
     ["a hole", [pixel, undefined], /image 1 is undefined/],
     ["different sizes without one", [pixel, GRADIENT], /image 1 is 8 x 6 and image 0 is 1 x 1: set the option size/],
   ])("of images: %s", async (_, image, message) => {
@@ -260,7 +260,7 @@ describe("what cannot be right", () => {
   });
 
   test.each<[Record<string, unknown>, RegExp]>([
-    [{ size: 0 }, /size is 0: it must be whole pixels from 1 to 65535/],
+    [{ size: 0 }, /size is 0: it must be an integer number of pixels from 1 to 65535/],
     [{ size: 2.5 }, /size is 2.5/],
     [{ size: "224" }, /size is "224"/],
     [{ size: [224] }, /it must be \[height, width\]/],
