@@ -2,8 +2,9 @@ import type { Bytes } from "../formats/request.js";
 import type { ByteStream } from "./contract.js";
 
 /**
- * Reads a stream to its end, or throws what `tooLarge` makes as soon as more than `maxBytes` have come; without it, their
- * beginning is enough. `chunks` takes what has come, for a reader that can use a part.
+ * Reads a stream to its end and returns its bytes. With more than `maxBytes`, throws what `tooLarge` returns, or
+ * returns the beginning if there is no `tooLarge`. `chunks` receives the chunks, for callers that can use an incomplete
+ * body.
  */
 export async function readAll(
   stream: ByteStream,
@@ -11,7 +12,7 @@ export async function readAll(
   tooLarge: ((maxBytes: number) => Error) | undefined,
   chunks: Uint8Array[] = [],
 ): Promise<Bytes> {
-  // Not `for await`: WebKit's streams are no async iterables.
+  // WebKit's streams are not async iterables, so `for await` does not work.
   const reader = stream.getReader();
   let length = 0;
   for (;;) {
@@ -27,12 +28,15 @@ export async function readAll(
   }
 }
 
-/** Smaller chunks take more memory for themselves than for their bytes, when there are many. */
+/** Chunks of fewer bytes are small: many of them take more memory for their objects than for their bytes. */
 const SMALL_BYTES = 4096;
-/** So many small chunks in a row are joined. */
+/** Maximum number of consecutive small chunks before they are joined. */
 const MAX_SMALL = 1024;
 
-/** Adds a chunk. Many small ones become one, so that a body that comes byte by byte takes no more memory than another. */
+/**
+ * Appends a chunk. Many small chunks are joined, so that a body that arrives byte by byte takes no more memory than
+ * others.
+ */
 export function pushChunk(chunks: Uint8Array[], chunk: Uint8Array): void {
   chunks.push(chunk);
   if (chunks.length % MAX_SMALL !== 0) return;
@@ -44,26 +48,26 @@ export function pushChunk(chunks: Uint8Array[], chunk: Uint8Array): void {
   if (chunks.length - first > 1) chunks.push(joinChunks(chunks.splice(first), length));
 }
 
-/** Whether a body is in pieces. Not whether it is no `Uint8Array`: it may be one of another realm. */
+/** Whether a body is a list of chunks. Does not test for `Uint8Array`, which can be from another realm. */
 export function isChunkList<B extends Uint8Array>(body: B | readonly B[] | null): body is readonly B[] {
   return Array.isArray(body);
 }
 
-/** Bytes of all chunks together. */
+/** Returns the total length of the chunks in bytes. */
 export function totalLength(chunks: readonly Uint8Array[]): number {
   let length = 0;
   for (const chunk of chunks) length += chunk.length;
   return length;
 }
 
-/** Copies chunks into one array of exactly `length` bytes. */
+/** Joins chunks into one new array of exactly `length` bytes. */
 export function joinChunks(chunks: readonly Uint8Array[], length: number): Bytes {
   const whole = new Uint8Array(length);
   copyChunks(chunks, whole);
   return whole;
 }
 
-/** Copies chunks one after another to the beginning of `target`. */
+/** Copies chunks one after another to the start of `target`. */
 export function copyChunks(chunks: readonly Uint8Array[], target: Uint8Array): void {
   let offset = 0;
   for (const chunk of chunks) {

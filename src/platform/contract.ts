@@ -3,116 +3,134 @@ import { TransportError, type TransportResponse } from "./transport-error.js";
 
 export { systemCodeOf, TransportError, type TransportResponse } from "./transport-error.js";
 
-/** The one seam to the runtime: everything outside this folder is written on Web APIs that all runtimes have. */
+/**
+ * The contract between this package and a runtime. Code outside this folder uses only web APIs that all runtimes have.
+ */
 export interface Platform {
-  /** The runtime family, for messages. */
+  /** The runtime family, for error messages. */
   readonly name: "node" | "browser" | "workerd" | "web";
   /**
-   * Signs the attempts of a call with this body, which is in pieces, with the MD5 given or its own; undefined where requests
-   * cannot carry the `Date` header that a signature covers, as in browsers, which drop it silently.
+   * Creates the function that signs the attempts of a call with this body, which is a list of chunks. Undefined if
+   * requests cannot have the `Date` header that a signature covers: browsers drop it silently.
    */
   readonly signer: ((body: readonly Uint8Array[]) => Signer) | undefined;
-  /** Names of headers that the runtime drops, or sets itself, without a word; undefined where there are none. */
+  /** Matches names of headers that the runtime silently drops or sets itself. Undefined if there are none. */
   readonly droppedHeaders: RegExp | undefined;
-  /** Default for the requests in flight to one host. */
+  /** Default maximum number of requests in flight to one host. */
   readonly connectionCount: number;
-  /** Makes the runtime's own transport. */
+  /** Creates the runtime's own transport. */
   createTransport(options: TransportOptions): Transport;
-  /** Opens WebSockets; undefined where the runtime cannot send headers with the upgrade, as in browsers. */
+  /** Opens WebSockets. Undefined if the runtime cannot send headers with the upgrade, as in browsers. */
   readonly dialWebSocket: WebSocketDialer | undefined;
-  /** MD5 of all `pieces` together, as 32 lower-case hexadecimal digits. */
+  /** Returns the MD5 of the concatenated `pieces` as 32 lower-case hexadecimal digits. */
   md5(pieces: readonly Uint8Array[]): string | Promise<string>;
-  /** HMAC-SHA1 of `text` under `key`, both as UTF-8, in base64. */
+  /** Returns the HMAC-SHA1 of `text` under `key`, both as UTF-8, in base64. */
   hmacSha1(key: string, text: string): string | Promise<string>;
   /** Compresses as gzip (RFC 1952) or zlib (RFC 1950). */
   deflate(format: "gzip" | "zlib", bytes: Uint8Array): Promise<Bytes>;
-  /** Decompresses; rejects with a `RangeError` as soon as the output passes `maxBytes`. */
+  /** Decompresses. Rejects with a `RangeError` as soon as the output exceeds `maxBytes`. */
   inflate(format: DecompressionFormat, bytes: Uint8Array, maxBytes: number): Promise<Bytes>;
-  /** Creates a stream that decompresses. Throws `EasUnsupportedError` where the runtime has none. */
+  /** Creates a stream that decompresses. Throws `EasUnsupportedError` if the runtime does not have one. */
   decompressor(format: DecompressionFormat): Decompressor;
-  /** The environment variable `name`, or undefined where there is none; never throws. */
+  /** Returns the environment variable `name`, or undefined if there is none. Never throws. */
   env(name: string): string | undefined;
 }
 
-/** Formats that a platform decompresses: RFC 1952, 1950, 1951 and, where the runtime has it, 7932. */
+/** Formats that a platform decompresses: RFC 1952, 1950, 1951 and, if the runtime supports it, 7932. */
 export type DecompressionFormat = "gzip" | "zlib" | "raw" | "br";
 
-/** Gives the headers that prove who sends an attempt, with a date of its own; a promise only when the hash takes time. */
+/**
+ * Returns the headers that authenticate an attempt, with the current date. Returns a promise only if hashing is
+ * asynchronous.
+ */
 export type Signer = (request: SignedRequest, token: string) => HeaderPair[] | Promise<HeaderPair[]>;
 
-/** What a signature covers, beside the body and the date. */
+/** The parts of a request that a signature covers, besides the body and the date. */
 export interface SignedRequest {
   readonly method: string;
   readonly contentType: string;
-  /** Path and query, not percent-encoded and without a gateway's prefix. */
+  /** Path and query, not percent-encoded and without the prefix of a gateway. */
   readonly resource: string;
 }
 
-/** What the client tells a platform's own transport. */
+/** Options that the client passes to a platform's own transport. */
 export interface TransportOptions {
-  /** Connections to keep to one host at the most. */
+  /** Maximum number of connections to one host. */
   readonly connections: number;
 }
 
 /**
- * The function between this package and a network: one HTTP exchange, buffered both ways. Implement it to bring
- * connections of your own; see `fetchTransport` and `nodeTransport`.
+ * Sends the HTTP requests of a client. Implement it to use your own connections; see `fetchTransport` and
+ * `nodeTransport`.
+ *
+ * @example
+ * const transport: Transport = {
+ *   send: (request) => sendOverMyConnection(request),
+ *   close: async () => {},
+ * };
+ * const client = new PredictClient({ endpoint, serviceName, token, transport });
  */
 export interface Transport {
   /**
-   * Sends one request and resolves when the last byte of the answer is there, whatever its status. Rejects with a
-   * `TransportError`, or with the reason of the request's cancellation. Follows no redirects.
+   * Sends one request. Resolves when the response is complete, whatever its status. Rejects with a `TransportError`, or
+   * with the reason of the cancellation. Does not follow redirects.
    */
   send(request: TransportRequest): Promise<TransportResponse>;
   /**
-   * Sends one request and resolves when the head of the answer is there, whatever its status; the body is then read piece
-   * by piece. Fails as `send` does; the request's signal and its `exchange` end the body too. `maxResponseBytes` is of no
-   * meaning here. Without it, streams cannot be had over this transport.
+   * Sends one request. Resolves when the head of the response has arrived, whatever its status. The body is then read
+   * in chunks. Fails as `send` does. The request's signal and its `exchange` also end the body. `maxResponseBytes` is
+   * not used. Without this method, the transport does not support streams.
    */
   stream?(request: StreamRequest): Promise<StreamedResponse>;
-  /** Opens WebSockets with the same proxy and certificates as `send`. Without it, no WebSockets are opened over this transport. */
+  /**
+   * Opens WebSockets with the same proxy and certificates as `send`. Without it, the transport does not support
+   * WebSockets.
+   */
   readonly dialWebSocket?: WebSocketDialer | undefined;
   /**
-   * Whether the network stack below may send a request twice although its `repeatable` is false, as browsers do when a
-   * reused connection dies. The client then makes requests that do no harm when they are repeated. Default false.
+   * Whether the network stack below can send a request twice although its `repeatable` is false, as browsers do when a
+   * reused connection fails. The client then changes requests so that a repetition has no effect. Default false.
    */
   readonly mayResend?: boolean | undefined;
-  /** Whether `send` takes a body in pieces. Default false. */
+  /** Whether `send` accepts a body in chunks. Default false. */
   readonly sendsChunks?: boolean | undefined;
   /**
-   * Whether responses keep `Content-Length` and `Transfer-Encoding` as they were received: with neither, the end of the connection
-   * ended the body, which may be cut. Default false.
+   * Whether responses keep `Content-Length` and `Transfer-Encoding` as received. A body with neither ends with its
+   * connection, and may be incomplete. Default false.
    */
   readonly showsFraming?: boolean | undefined;
-  /** Whether `send` calls a request's `onUploadProgress`; else a call that has one is refused. Default false. */
+  /** Whether `send` calls a request's `onUploadProgress`. Otherwise a call that has one is rejected. Default false. */
   readonly reportsUploads?: boolean | undefined;
-  /** Loads what the first `send` would load. */
+  /** Loads the code that the first `send` would load. */
   ready?(): Promise<void>;
-  /** Lets requests in flight end and frees the connections; streams that are open may be cut. */
+  /** Waits for the requests in flight and closes the connections. Open streams may be canceled. */
   close(): Promise<void>;
 }
 
-/** One attempt of a call, as a transport sees it. */
+/** One attempt of a call, as passed to a transport. */
 export interface TransportRequest {
   readonly method: string;
-  /** Scheme, host and port: `http://127.0.0.1:8080`. */
+  /** Scheme, host and port, for example `http://127.0.0.1:8080`. */
   readonly origin: string;
-  /** Path and query, percent-encoded: `/api/predict/service?x=1`. */
+  /** Path and query, percent-encoded, for example `/api/predict/service?x=1`. */
   readonly path: string;
-  /** Names in lower case. `Host` and `Content-Length` are the transport's own. */
+  /** Names in lower case. The transport sets `Host` and `Content-Length`. */
   readonly headers: readonly HeaderPair[];
-  /** The caller's memory until the promise settles: it must not be changed. */
+  /** The body. Belongs to the caller and must not be changed. */
   readonly body: Uint8Array | null;
-  /** The body in pieces, in place of `body`: only where the transport `sendsChunks`. */
+  /** The body in chunks, instead of `body`. Only set for a transport with `sendsChunks`. */
   readonly pieces?: readonly Uint8Array[] | undefined;
   /**
-   * The most bytes that an answer may have. Of one that is no success no more than `MAX_ERROR_BYTES` are of use: what is
-   * beyond may be left out, and the connection given up.
+   * Maximum size of the response body in bytes. Of a response that is not a success, only `MAX_ERROR_BYTES` bytes are
+   * used: the transport may drop the rest, and close the connection.
    */
   readonly maxResponseBytes: number;
-  /** Fires when the exchange is to end at once. Made on first reading: who sets `exchange` need not pay for it. */
+  /**
+   * Aborts when the exchange must end. Created when it is first read, so that transports that set `exchange` do not pay
+   * for it.
+   */
   readonly signal: AbortSignal;
-  /** A transport may set this in place of listening to `signal`, which costs an eighth of all requests a second. */
+  /** Set by a transport instead of listening to `signal`, which costs an eighth of the requests per second. */
   exchange: Exchange | undefined;
   /**
    * The request itself, if the client ends the exchange through `exchange` in every case. A transport that gets this very object
@@ -120,32 +138,33 @@ export interface TransportRequest {
    */
   readonly self?: unknown;
   /**
-   * Set by the transport when the head of a response that is not a success has come: gives the response with the part of its body
-   * that was received. If the rest of it fails or is late, the call fails with this response instead of the later error.
+   * Set by the transport when the head of a response that is not a success has arrived. Returns the response with the
+   * received part of its body. If the rest fails or times out, the call fails with this response instead of the later
+   * error.
    */
   partial?: (() => TransportResponse) | undefined;
-  /** To be called with how much of `body` has gone, from 0 on, by a transport that `reportsUploads`. */
+  /** Called with the number of bytes of `body` that were sent, from 0 on, by a transport with `reportsUploads`. */
   readonly onUploadProgress?: ((progress: UploadProgress) => void) | undefined;
   /**
-   * False when the service must not receive the request twice, as with a put. Many runtimes resend a request by themselves
-   * when a reused connection dies before the response: use a new connection where that cannot be switched off. Default true.
+   * Whether the service can receive the request twice. False for example for a put. Many runtimes resend a request when
+   * a reused connection fails before the response: if that cannot be switched off, use a new connection. Default true.
    */
   readonly repeatable?: boolean | undefined;
-  /** To be called when the exchange really starts, if the transport had to prepare itself first. */
+  /** Must be called when the exchange starts, if the transport had to prepare first. */
   onDispatch(): void;
-  /** What the exchange waits for. At first `"headers"`; the transport keeps it true, as far as it can tell. */
+  /** What the exchange waits for. Initially `"headers"`. The transport updates it as far as it can. */
   phase: "connect" | "headers" | "body";
 }
 
-/** How much of a request's body has been handed to the network. */
+/** The progress of sending a request's body. */
 export interface UploadProgress {
-  /** Bytes that have gone. */
+  /** Number of bytes sent. */
   readonly loaded: number;
-  /** All bytes of the body, as it is sent: compressed, where it is. */
+  /** Size of the body in bytes, after compression. */
   readonly total: number;
 }
 
-/** The parts of a `DecompressionStream` that are used. Not every consumer's compiler knows that type. */
+/** The part of `DecompressionStream` that is used. Some users' compilers do not know that type. */
 export interface Decompressor {
   readonly readable: ByteStream;
   readonly writable: {
@@ -158,7 +177,7 @@ export interface Decompressor {
   };
 }
 
-/** What is used of a `ReadableStream` of bytes, a name that a consumer's compiler need not know. */
+/** The part of a `ReadableStream` of bytes that is used. Some users' compilers do not know that type. */
 export interface ByteStream {
   getReader(): {
     read(): Promise<{ done: false; value: Uint8Array } | { done: true; value?: Uint8Array | undefined }>;
@@ -166,40 +185,40 @@ export interface ByteStream {
   };
 }
 
-/** An attempt whose answer is read piece by piece. */
+/** An attempt whose response is read in chunks. */
 export interface StreamRequest extends Omit<TransportRequest, "body"> {
   /**
-   * A stream is sent piece by piece as it comes, and cancelled when the exchange ends before it; where the runtime cannot
-   * send streams, as in browsers, it is read whole first.
+   * The body. A stream is sent in chunks as they become available, and canceled if the exchange ends before it.
+   * Runtimes that cannot send streams, such as browsers, read it completely first.
    */
   readonly body: Uint8Array | ByteStream | null;
 }
 
-/** An exchange under way that can be ended. */
+/** An exchange in progress, which can be canceled. */
 export interface Exchange {
-  /** Rejects the promise of `send` with `reason` at once and gives the connection up. */
+  /** Rejects the promise of `send` with `reason` immediately, and closes the connection. */
   cancel(reason: unknown): void;
 }
 
-/** A header's name and value. */
+/** The name and value of a header. */
 export type HeaderPair = readonly [name: string, value: string];
 
-/** An answer whose body is still to come. */
+/** A response whose body is still arriving. */
 export interface StreamedResponse {
   readonly status: number;
   readonly headers: Headers;
-  /** The `Content-Encoding` that the pieces still have; undefined where the runtime undoes it, or there is none. */
+  /** The `Content-Encoding` of the chunks. Undefined if the runtime decodes it, or there is none. */
   readonly contentEncoding: string | undefined;
-  /** As in `TransportResponse`. */
+  /** See `TransportResponse.isUndelimited`. */
   readonly isUndelimited?: boolean | undefined;
   /**
-   * Resolves with the next piece, or with undefined at the end. One read at a time. While no read is pending, the server is
-   * held back. Rejects with a `TransportError` when the connection breaks, or with the reason of `cancel`. The piece is the
-   * caller's own memory. With `isBorrowed`, the caller reads it once, in the turn in which it gets it, and the transport need
-   * not copy it. Default: false.
+   * Resolves with the next chunk, or with undefined at the end. Only one read can be pending. While no read is pending,
+   * backpressure reaches the server. Rejects with a `TransportError` when the connection fails, or with the reason of
+   * `cancel`. The chunk belongs to the caller. With `isBorrowed`, the caller uses it only in the turn in which it gets
+   * it, and the transport need not copy it. Default: false.
    */
   read(isBorrowed?: boolean): Promise<Bytes | undefined>;
-  /** Gives the connection up; a read that waits rejects with `reason`. Without effect after the end. */
+  /** Closes the connection. A pending read rejects with `reason`. Does nothing after the end. */
   cancel(reason: unknown): void;
 }
 
@@ -210,79 +229,83 @@ export interface StreamedResponse {
  */
 export type WebSocketDialer = (url: string, options: WebSocketDialOptions) => Promise<WebSocketConnection>;
 
-/** What a dial needs beside the URL. */
+/** Options of a `WebSocketDialer`. */
 export interface WebSocketDialOptions {
-  /** Sent with the upgrade; each name once. */
+  /** Headers of the upgrade request. Each name occurs once. */
   readonly headers: readonly HeaderPair[];
   /** Subprotocols to offer, best first. Default: none. */
   readonly protocols?: readonly string[] | undefined;
   /**
-   * The most bytes of a message. A dialer that can ends the connection at the head of a larger one, whose `onClose` then
-   * says `tooLarge`; others may hand it over. Default: no limit.
+   * Maximum size of a message in bytes. A dialer that supports it ends the connection at the head of a larger message,
+   * and calls `onClose` with `tooLarge`. Others may deliver it. Default: no limit.
    */
   readonly maxMessageBytes?: number | undefined;
-  /** Ends the dial. Has no say over the connection once it is open, and keeps no listener. */
+  /** Aborts the dial. Has no effect on the connection once it is open, and keeps no listener. */
   readonly signal: AbortSignal;
 }
 
 /**
- * An open WebSocket. Messages and the close come in their order, each to its callback; what has no callback yet waits
- * for it. Setting a callback hands over at once what has waited. Callbacks must not throw.
+ * An open WebSocket. Messages and the close are passed to their callbacks in order. They are queued until the callback
+ * is set, and delivered when it is. Callbacks must not throw.
  */
 export interface WebSocketConnection {
-  /** The subprotocol that the server chose; undefined or empty when there is none. */
+  /** The subprotocol that the server selected. Undefined or empty if there is none. */
   readonly protocol?: string | undefined;
   /**
-   * Takes a binary message as bytes, a text message as text. The bytes are a view that the socket will not write to
-   * again, but that may keep the larger memory of a network read alive: copy what is to be kept for long.
+   * Receives a binary message as bytes, and a text message as text. The bytes are a view that does not change, but it
+   * may keep the memory of a larger network read alive. Copy bytes that you keep for long.
    */
   onMessage: ((data: Bytes | string) => void) | undefined;
-  /** Called once, after the last message, whoever ended the connection. */
+  /** Called once, after the last message, regardless of which side closed the connection. */
   onClose: ((close: WebSocketClose) => void) | undefined;
-  /** Called when a pong arrives; never where there is no `ping`. Pongs do not wait for a callback. */
+  /** Called when a pong arrives. Pongs are not queued. Never called if `ping` is undefined. */
   onPong: (() => void) | undefined;
-  /** Sends bytes as a binary message or text as a text message; without effect when the connection is ending. */
+  /** Sends bytes as a binary message, or text as a text message. Does nothing while the connection is closing. */
   send(data: Uint8Array | string): void;
-  /** Sends an empty ping; undefined where the runtime has no ping frames. */
+  /** Sends an empty ping. Undefined if the runtime has no ping frames. */
   readonly ping: (() => void) | undefined;
-  /** Reads no more, so that the server is held back; pongs and the close stay unread as well. Undefined where it cannot. */
+  /**
+   * Stops reading, so that backpressure reaches the server. Pongs and the close are not read either. Undefined if the
+   * runtime does not support it.
+   */
   readonly pause: (() => void) | undefined;
-  /** Ends a pause; messages that had been read already are handed over before it returns. */
+  /** Resumes reading. Messages that were already read are delivered before it returns. */
   readonly resume: (() => void) | undefined;
   /**
-   * Begins the closing handshake; messages may come until `onClose`, which waits for the server: who cannot wait calls
-   * `terminate`. `code` is 1000 or 3000 to 4999, else the runtime throws; `reason` at most 123 bytes of UTF-8.
+   * Starts the closing handshake. Messages can arrive until `onClose`, which waits for the server. Call `terminate` to
+   * close without waiting. `code` is 1000 or 3000 to 4999, otherwise the runtime throws. `reason` has at most 123 bytes
+   * of UTF-8.
    */
   close(code: number, reason: string): void;
-  /** Gives the connection up at once: no message comes after it, and `onClose` gets 1006 soon after. */
+  /** Closes the connection immediately. No message arrives after it, and `onClose` is called with code 1006. */
   terminate(): void;
 }
 
 /** How a connection ended. */
 export interface WebSocketClose {
-  /** The server's close code; 1005 when it gave none, 1006 when the connection ended without a close frame. */
+  /** The close code of the server; 1005 if it sent none, 1006 if the connection ended without a close frame. */
   readonly code: number;
-  /** The server's reason, or what the runtime says of a broken connection; may be empty. */
+  /** The reason of the server, or the runtime's message for a broken connection. Can be empty. */
   readonly reason: string;
-  /** Set when this side ended it because of a message of more than `maxMessageBytes`. */
+  /** Whether this side closed the connection because a message exceeded `maxMessageBytes`. */
   readonly tooLarge?: boolean | undefined;
 }
 
 /**
- * Bytes that are read of the body of an answer that is no success: the 64 KiB that errors keep, and as many more, so that a
- * token that crosses their end is seen whole.
+ * Number of bytes that are read of the body of an unsuccessful response. Errors keep 64 KiB; the other half is read so
+ * that a token that crosses that limit is recognized and redacted.
  */
 export const MAX_ERROR_BYTES = 131_072;
 
-/** Whether a status is a success, whose body is wanted whole. */
+/** Whether a status is a success, whose body is read completely. */
 export function isSuccess(status: number): boolean {
   return status >= 200 && status < 300;
 }
 
-/** The `systemCode` of the error for an answer that is larger than the caller allows. */
+/** The `systemCode` of the error for a response that exceeds the limit. */
 export const RESPONSE_TOO_LARGE = "ERR_RESPONSE_TOO_LARGE";
 
-/** The error for an answer that is larger than the caller allows. */
+/** Returns the error for a response that exceeds the limit. */
 export function responseTooLarge(maxBytes: number): TransportError {
   return new TransportError(`the response has more than ${maxBytes} bytes (maxResponseBytes)`, {
     sent: "maybe",

@@ -1,13 +1,13 @@
 import { chunkStream, type PieceSource } from "./piece-stream.js";
 
-/** A response whose body is read piece by piece, without a `Response` and a stream around it. */
+/** A response whose body is read in chunks, without a `Response` and its stream. */
 export interface PieceResponse {
   readonly status: number;
   readonly headers: Headers;
   readonly pieces: PieceSource;
 }
 
-/** A function that answers a request, and returns a `PieceResponse` where it can. */
+/** A function that handles a request, and returns a `PieceResponse` if possible. */
 export interface PieceHandler {
   readonly handle: (request: Request) => Promise<Response | PieceResponse>;
   /** Whether other code may clone the request. Otherwise a signal that only the request itself has is enough. */
@@ -16,7 +16,7 @@ export interface PieceHandler {
 
 const handlers = /* @__PURE__ */ new WeakMap<object, PieceHandler>();
 
-/** Creates a public function from a `PieceHandler`. It returns a `Response` always. */
+/** Creates a public function from a `PieceHandler`. It always returns a `Response`. */
 export function responseHandler(handler: PieceHandler): (request: Request) => Promise<Response> {
   const handle = async (request: Request) => {
     const answer = await handler.handle(request);
@@ -29,8 +29,8 @@ export function responseHandler(handler: PieceHandler): (request: Request) => Pr
 }
 
 /**
- * Returns the `PieceHandler` that `responseHandler` made a function from; undefined for other functions. For each request it
- * costs a listener less than the function itself.
+ * Returns the `PieceHandler` that `responseHandler` created a function from, or undefined for other functions. It saves
+ * a listener for each request.
  */
 export function pieceHandlerOf(handle: object): PieceHandler | undefined {
   return handlers.get(handle);

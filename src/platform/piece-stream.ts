@@ -1,13 +1,13 @@
 import type { Bytes } from "../formats/request.js";
 
-/** What a stream is made of. */
+/** The source of a stream. */
 export interface PieceSource {
-  /** Resolves with the next piece, or with undefined at the end. One read at a time. */
+  /** Resolves with the next chunk, or with undefined at the end. Only one read can be pending. */
   read(): Promise<Bytes | undefined>;
   cancel(reason: unknown): void | Promise<void>;
-  /** Returns why the end is a failure, if it is. What was read before it is delivered. */
+  /** Returns the error if the end is a failure. Chunks that were read before are delivered. */
   failure?(): Error | undefined;
-  /** Takes a function that makes the stream fail at once, also while it is not read. */
+  /** Registers a function that makes the stream fail immediately, even while it is not read. */
   onFail?(fail: (error: unknown) => void): void;
 }
 
@@ -19,13 +19,14 @@ export interface PieceStreamReader {
   readonly closed: Promise<unknown>;
 }
 
-/** The streams of this package, each with its source. */
+/** The streams of this package, with their sources. */
 const sources = /* @__PURE__ */ new WeakMap<ReadableStream, QueuedSource>();
 
-/** Creates a stream that reads up to `aheadBytes` before it is asked for them. */
+/** Creates a stream that reads up to `aheadBytes` bytes ahead. */
 export function chunkStream(source: PieceSource, aheadBytes: number): ReadableStream<Bytes> {
   const queued = new QueuedSource(source);
-  // Not a ByteLengthQueuingStrategy, which some edge runtimes do not have. No piece weighs nothing, so that an empty one is seen.
+  // Some edge runtimes do not have ByteLengthQueuingStrategy. An empty chunk counts as one byte, so that the stream
+  // reads it.
   const strategy = { highWaterMark: aheadBytes, size: ({ length }: Bytes) => Math.max(1, length) };
   const stream = new ReadableStream<Bytes>(queued, strategy);
   if (source.failure === undefined) sources.set(stream, queued);
@@ -33,8 +34,8 @@ export function chunkStream(source: PieceSource, aheadBytes: number): ReadableSt
 }
 
 /**
- * Locks a stream and reads it. A stream that `chunkStream` made is read at its source: the queues of two streams, one behind the
- * other, cost as much as all other work of a relay.
+ * Locks a stream and reads it. A stream that `chunkStream` created is read at its source: two queued streams in series
+ * take as much time as the rest of a relay's work.
  */
 export function readPieces(stream: ReadableStream<Bytes>): PieceStreamReader {
   const reader = stream.getReader();
@@ -51,7 +52,7 @@ class QueuedSource {
   readonly #source: PieceSource;
   #controller: ReadableStreamDefaultController<Bytes> | undefined;
   #highWaterMark = 0;
-  /** The read for the stream's queue that is under way. */
+  /** The pending read for the stream's queue. */
   #pulled: Promise<Bytes | undefined> | undefined;
   #failure: Error | undefined;
   #isDirect = false;
@@ -75,12 +76,13 @@ class QueuedSource {
     try {
       this.#pulled = this.#failure ? undefined : this.#source.read();
       const piece = await this.#pulled;
-      // It belongs to the direct reader, which has begun meanwhile.
+      // The chunk belongs to the direct reader, which has started in the meantime.
       if (this.#isDirect) return;
       this.#pulled = undefined;
       if (piece !== undefined) return controller.enqueue(piece);
       this.#failure ??= this.#source.failure?.();
-      // An error discards what is queued. The stream pulls again after each read, until nothing is left.
+      // An error would discard the queue, so it waits. The stream pulls again after each read, until the queue is
+      // empty.
       if (this.#failure !== undefined && controller.desiredSize !== this.#highWaterMark) return;
       this.#isOver = true;
       if (this.#failure !== undefined) controller.error(this.#failure);
@@ -96,7 +98,7 @@ class QueuedSource {
     return this.#source.cancel(reason);
   }
 
-  /** `viaStream` reads what the stream has in its queue, and its end. */
+  /** Reads the source directly, after the chunks in the stream's queue, which `viaStream` reads. */
   readDirectly(viaStream: () => Promise<Bytes | undefined>): Promise<Bytes | undefined> {
     this.#isDirect = true;
     if (this.#isOver || this.#controller?.desiredSize !== this.#highWaterMark) return viaStream();

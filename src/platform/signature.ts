@@ -1,8 +1,11 @@
 import type { HeaderPair, Platform, SignedRequest, Signer } from "./contract.js";
 
-/** Signs as the official SDKs do: HMAC-SHA1 over method, MD5 of the body, content type, date and path. */
+/**
+ * Returns a function that signs requests as the official SDKs do: HMAC-SHA1 of method, MD5 of the body, content type,
+ * date and path.
+ */
 export function signerOf(platform: Pick<Platform, "md5" | "hmacSha1">, body: readonly Uint8Array[]): Signer {
-  // Once for the call: the body is the same in all attempts, and hashing is what a large one costs most.
+  // Computed once for a call, because all attempts have the same body and hashing is the largest cost of a large body.
   let bodyMd5: string | undefined;
 
   function sign(request: SignedRequest, token: string): HeaderPair[] | Promise<HeaderPair[]> {
@@ -18,7 +21,7 @@ export function signerOf(platform: Pick<Platform, "md5" | "hmacSha1">, body: rea
     }
     const date = httpDate();
     const headers = (hmac: string): HeaderPair[] => [
-      // Hexadecimal, against RFC 1864: EAS has it so (github.com/pai-eas/eas-python-sdk, predict_client.py).
+      // EAS expects hexadecimal digits, unlike RFC 1864 (github.com/pai-eas/eas-python-sdk, predict_client.py).
       ["content-md5", bodyMd5 as string],
       ["date", date],
       ["authorization", `EAS ${hmac}`],
@@ -34,7 +37,7 @@ export function signerOf(platform: Pick<Platform, "md5" | "hmacSha1">, body: rea
 let lastSecond = -1;
 let lastDate = "";
 
-/** Now, as HTTP writes it, in true GMT: the official Python and Go SDKs label local time as GMT. */
+/** Returns the current HTTP date in GMT. The official Python and Go SDKs send local time labeled as GMT. */
 function httpDate(): string {
   const now = Date.now();
   const second = Math.floor(now / 1000);

@@ -4,25 +4,28 @@ import type { Bytes } from "../formats/request.js";
 export interface TransportResponse {
   readonly status: number;
   readonly headers: Headers;
-  /** The receiver's own memory. */
+  /** The body. The memory belongs to the receiver. */
   readonly body: Bytes;
-  /** The `Content-Encoding` that `body` still has; undefined where the runtime has decompressed it, or there was none. */
+  /** The `Content-Encoding` of `body`. Undefined if the runtime has decoded it, or there was none. */
   readonly contentEncoding: string | undefined;
   /**
-   * Whether only the end of the connection ended the body, so that it may be incomplete: the response had neither a length nor
-   * chunks. Undefined where the runtime does not tell.
+   * Whether the body had neither a length nor chunked encoding, so that it ended with its connection and may be
+   * incomplete. Undefined if the runtime does not report it.
    */
   readonly isUndelimited?: boolean | undefined;
   /** Whether the body is known to be incomplete. Default false. */
   readonly isTruncated?: boolean | undefined;
 }
 
-/** Errors of TLS and of proxies that no retry changes, by the codes and texts of Node, Bun and Deno. */
+/** Matches TLS and proxy errors that a retry cannot solve, by the codes and messages of Node, Bun and Deno. */
 const NOT_TLS = /WRONG_VERSION_NUMBER|PACKET_LENGTH_TOO_LONG|InvalidContentType/;
 const CLIENT_CERTIFICATE = /ALERT_(BAD_|UNKNOWN_C|CERT|NO_CERT|UNSUPPORTED_CERT)/;
 const CERTIFICATE = /^CERT_|_CERT($|_)|UNABLE_TO_|HOSTNAME_MISMATCH|INVALID_(CA|PURPOSE)$|peer certificate/;
 
-/** Returns what a permanent error of a connection means and what to do; `""` when it says so itself, undefined for other errors. */
+/**
+ * Returns the meaning of a permanent connection error and its solution. Returns `""` if its message is sufficient, and
+ * undefined for other errors.
+ */
 function permanentReason(text: string): string | undefined {
   if (NOT_TLS.test(text)) return "this is not a TLS port: use http://";
   if (CLIENT_CERTIFICATE.test(text)) return "the server does not accept the client's certificate: check cert and key";
@@ -32,24 +35,24 @@ function permanentReason(text: string): string | undefined {
   return text.startsWith("ERR_PROXY_REFUSED") ? "" : undefined;
 }
 
-/** Returns a message on one line: OpenSSL's have two, with paths of its own source. */
+/** Returns a message on one line. Messages of OpenSSL have a second line with paths of its source. */
 function onOneLine(message: string): string {
   return (/:SSL routines:[^:]*:([^:]*):/.exec(message)?.[1] ?? message).trim();
 }
 
-/** The error of a transport that has no response, and of a dialer that has no WebSocket. */
+/** The error of a transport without a response, or of a dialer without a WebSocket. */
 export class TransportError extends Error {
-  /** `"no"` when certainly no byte of the request was sent; `"maybe"` where the runtime cannot tell. */
+  /** `"no"` if no byte of the request was sent, or `"maybe"` if the runtime cannot tell. */
   readonly sent: "no" | "maybe";
-  /** The system's own code, for example `ECONNRESET`, where the runtime exposes it. */
+  /** The error code of the system, for example `ECONNRESET`, if the runtime exposes it. */
   readonly systemCode: string | undefined;
   /** Whether the runtime hides the reason, as browsers do. */
   readonly opaque: boolean;
   /** Whether a retry cannot succeed, for example with a body over the limit. */
   readonly final: boolean;
-  /** The HTTP status of a response that came instead of a WebSocket, where the runtime exposes it. */
+  /** The HTTP status of a response to a WebSocket upgrade, if the runtime exposes it. */
   readonly status: number | undefined;
-  /** The response that came instead of a WebSocket, where the runtime exposes it. Its body may be cut off. */
+  /** The response to a WebSocket upgrade, if the runtime exposes it. Its body may be truncated. */
   readonly response: TransportResponse | undefined;
 
   constructor(
@@ -65,7 +68,7 @@ export class TransportError extends Error {
     },
   ) {
     const systemCode = options.systemCode ?? systemCodeOf(options.cause);
-    // Deno has no codes.
+    // Deno has no error codes.
     const permanent = permanentReason(systemCode ?? message);
     super(permanent ? `${permanent} (${onOneLine(message)})` : onOneLine(message), options);
     this.name = "TransportError";

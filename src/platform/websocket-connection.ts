@@ -9,7 +9,7 @@ import {
   type WebSocketConnection,
 } from "./contract.js";
 
-/** The code of a connection that ended without a close frame. */
+/** The close code of a connection that ended without a close frame. */
 export const ABNORMAL = 1006;
 
 /** Maximum time to read the body of a refused upgrade. The status and headers are reported even if the body never ends. */
@@ -17,7 +17,11 @@ const REFUSAL_BODY_MS = 1_000;
 
 /** Returns the error for an HTTP response that came instead of a WebSocket. */
 export function upgradeRefused(status: number, response?: TransportResponse): TransportError {
-  return new TransportError(`the WebSocket upgrade was answered with ${status}`, { sent: "maybe", status, response });
+  return new TransportError(`the WebSocket upgrade got a response with status ${status}`, {
+    sent: "maybe",
+    status,
+    response,
+  });
 }
 
 /** Returns the error for a refused upgrade with the status, the headers and the beginning of the body, which `next` reads. */
@@ -39,7 +43,7 @@ export async function refusalOf(
   const late = new Promise<void>((resolve) => {
     timer = setTimeout(resolve, REFUSAL_BODY_MS);
   });
-  // A body that breaks off is reported as far as it was received.
+  // If the body breaks off, the received part is reported.
   await Promise.race([read(), late]).catch(() => {});
   clearTimeout(timer);
   const contentEncoding = headers.get("content-encoding") ?? undefined;
@@ -54,7 +58,10 @@ export async function refusedFetch({ status, headers, body }: Response): Promise
   return error;
 }
 
-/** The error for arguments that a runtime makes no WebSocket of. Has no text of theirs: Deno's quotes the header's value. */
+/**
+ * Returns the error for arguments that a runtime rejects. It leaves out their message, because Deno's contains the
+ * header's value.
+ */
 export function invalidDial(error: unknown): TransportError {
   const name = isError(error) ? error.name : "error";
   return new TransportError(`cannot open a WebSocket with this URL, these headers and protocols (${name})`, {
@@ -64,8 +71,8 @@ export function invalidDial(error: unknown): TransportError {
 }
 
 /**
- * Runs a dial until it settles or `signal` fires: then it rejects at once with the signal's reason and aborts `life`.
- * Leaves no listener on the signal.
+ * Runs a dial until it settles or `signal` aborts. On abort, rejects immediately with the signal's reason and aborts
+ * `life`. Leaves no listener on the signal.
  */
 export function untilAborted<T>(signal: AbortSignal, dial: (life: AbortController) => Promise<T>): Promise<T> {
   return new Promise((resolve, reject) => {
@@ -73,7 +80,7 @@ export function untilAborted<T>(signal: AbortSignal, dial: (life: AbortControlle
       reject(signal.reason);
       return;
     }
-    // The caller's signal may fire when the connection is open already, and must not end it then.
+    // An own controller, because the caller's signal must not end the connection once it is open.
     const life = new AbortController();
     const onAbort = () => {
       reject(signal.reason);
@@ -93,13 +100,15 @@ export function untilAborted<T>(signal: AbortSignal, dial: (life: AbortControlle
   });
 }
 
-/** What a connection does with its socket. */
+/** The socket operations that a connection uses. */
 export type SocketControls = Pick<
   WebSocketConnection,
   "protocol" | "send" | "close" | "terminate" | "ping" | "pause" | "resume"
 >;
 
-/** Hands what a socket receives to the connection's callbacks, in order, and keeps what has no callback yet. */
+/**
+ * Delivers messages and the close of a socket to the callbacks in order, and queues them until the callbacks are set.
+ */
 export class CallbackConnection implements WebSocketConnection {
   onPong: (() => void) | undefined = undefined;
   readonly ping: (() => void) | undefined;
@@ -117,12 +126,12 @@ export class CallbackConnection implements WebSocketConnection {
   constructor(socket: SocketControls) {
     this.#socket = socket;
     this.ping = socket.ping;
-    // One network read holds many messages: what is behind the one that asked for a pause is kept here.
+    // One network read can contain many messages. Those after a pause are queued here.
     this.pause = socket.pause && (() => this.#pause(true));
     this.resume = socket.resume && (() => this.#pause(false));
   }
 
-  // Runtimes know it when the connection is open, and not when it is made.
+  // Runtimes know the protocol when the connection is open, not when it is created.
   get protocol(): string | undefined {
     return this.#socket.protocol;
   }
@@ -157,7 +166,7 @@ export class CallbackConnection implements WebSocketConnection {
     this.#held.length = 0;
     this.#close ??= { code: ABNORMAL, reason: "" };
     this.#socket.terminate();
-    // Not inside the call: the caller may be in the middle of something.
+    // Delivered in a microtask, because the caller that sets a callback may not be ready.
     queueMicrotask(() => this.#deliver());
   }
 
@@ -175,11 +184,11 @@ export class CallbackConnection implements WebSocketConnection {
     } finally {
       this.#delivering = false;
     }
-    // What the callback has set free.
+    // The callback may have set another callback or resumed.
     if (this.#held.length > 0 || this.#close !== undefined) this.#deliver();
   }
 
-  /** Takes the end of the connection from the socket; the first counts. */
+  /** Receives the end of the connection from the socket. Only the first counts. */
   end(close: WebSocketClose): void {
     if (this.#close) return;
     this.#close = close;
@@ -194,7 +203,7 @@ export class CallbackConnection implements WebSocketConnection {
   }
 
   #deliver(): void {
-    // A callback may set callbacks or resume: the loop below goes on for it.
+    // If a callback sets callbacks or resumes, the loop below continues.
     if (this.#delivering) return;
     this.#delivering = true;
     try {

@@ -37,7 +37,7 @@ const MAX_MEMORY = 2 ** 31;
 let compiled: Promise<WebAssembly.Module> | undefined;
 
 /**
- * Compiles the module once. The binary is a separate chunk, because it is large and max runtimes have their own zstd.
+ * Compiles the module once. The binary is a separate chunk, because it is large and most runtimes have their own zstd.
  */
 function compile(): Promise<WebAssembly.Module> {
   compiled ??= (async () => {
@@ -148,7 +148,7 @@ export function compressByWasm(bytes: Uint8Array): Promise<Bytes> {
   });
 }
 
-/** Decompresses a frame to at max `maxBytes` bytes. */
+/** Decompresses a frame to at most `maxBytes` bytes. */
 export function decompressByWasm(bytes: Uint8Array, frame: ZstdFrame, maxBytes: number): Promise<Bytes> {
   const { start, end, contentSize, maxContentBytes } = frame;
   return withInstance(bytes.subarray(start, end), (memory, source) => {

@@ -9,20 +9,22 @@ function unsigned(): never {
   );
 }
 
-/** Web pages and their workers. */
+/** The platform of web pages and their workers. */
 export const platform: Platform = {
   name: "browser",
   signer: undefined,
-  // The Fetch standard's "forbidden request-header" names but those that no request may set; User-Agent, which Chromium drops.
+  // The "forbidden request-header" names of the Fetch standard, except those that no request may set, and User-Agent,
+  // which Chromium drops.
   droppedHeaders:
     /^(accept-(charset|encoding)|access-control-request-.+|cookie2?|date|dnt|host|origin|referer|set-cookie|user-agent|via|(proxy|sec)-.*)$/,
-  // What browsers open to one host over HTTP/1.1: more would wait in the browser's queue, with the clock running.
+  // The number of connections that browsers open to one host over HTTP/1.1. More requests would wait in the browser's
+  // queue while their timeout runs.
   connectionCount: 6,
   createTransport() {
     const transport = fetchTransport({ opaque: true });
     return {
       ...transport,
-      // Service workers have none.
+      // Service workers do not have XMLHttpRequest.
       reportsUploads: "XMLHttpRequest" in globalThis,
       send: (request) =>
         request.onUploadProgress && request.body

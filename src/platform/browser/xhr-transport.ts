@@ -3,14 +3,15 @@ import type * as contract from "../contract.js";
 import type { TransportRequest, TransportResponse } from "../contract.js";
 
 /**
- * What is needed of the contract. Handed over and not imported: what this file, which is loaded on first use, shared with others
- * would be a file of its own in a page, and cost all pages 0.4 kB.
+ * The part of the contract that is needed. It is passed as an argument, because a shared import would become a chunk of
+ * its own, and cost every page 0.4 kB.
  */
 type Contract = typeof contract;
 
 /**
- * One exchange by XMLHttpRequest, which alone tells a page how much of a body has gone. It follows redirects by itself, and the
- * browser takes the authorization off where one leads to another origin; that it was redirected is an error all the same.
+ * Sends a request with XMLHttpRequest, the only way for a page to report upload progress. XMLHttpRequest follows
+ * redirects, without the authorization header if they lead to another origin. The response to a redirected request is
+ * an error.
  */
 export function sendByXhr(
   request: TransportRequest,
@@ -21,7 +22,7 @@ export function sendByXhr(
 ): Promise<TransportResponse> {
   return new Promise((resolve, reject) => {
     const { signal, body, onUploadProgress } = request;
-    // This file may have been waited for.
+    // The exchange starts now, because loading this file may have taken time.
     request.onDispatch();
     if (signal.aborted) return reject(signal.reason);
     const url = request.origin + request.path;
@@ -29,15 +30,15 @@ export function sendByXhr(
     xhr.open(request.method, url);
     for (const [name, value] of request.headers) xhr.setRequestHeader(name, value);
     xhr.responseType = "arraybuffer";
-    // How the body of an error is read, which must be known before: a part of it can be had as text only.
+    // The charset must be set before the response. A partial body can only be read as text.
     xhr.overrideMimeType("text/plain; charset=x-user-defined");
 
     let loaded = -1;
     const tell = (now: number) => {
-      // The last piece is told twice, as progress and as the end.
+      // The last progress event and the load event report the same number of bytes.
       if (now <= loaded) return;
       loaded = now;
-      // Out of an event handler what it throws is reported as an uncaught error, and nothing else.
+      // If it throws, the event handler reports an uncaught error without further effects.
       onUploadProgress?.({ loaded, total: body?.length ?? 0 });
     };
     xhr.upload.onloadstart = () => tell(0);
@@ -49,7 +50,7 @@ export function sendByXhr(
       xhr.upload.onloadstart = xhr.upload.onprogress = xhr.upload.onload = null;
       xhr.onreadystatechange = xhr.onprogress = xhr.onload = xhr.onerror = xhr.onabort = null;
       act();
-      // Without effect where it has ended by itself.
+      // Has no effect if the request has already ended.
       xhr.abort();
     };
     const fail = (error: unknown) => settle(() => reject(error));
@@ -58,7 +59,7 @@ export function sendByXhr(
 
     const answer = (bytes: Bytes) =>
       settle(() => resolve({ status: xhr.status, headers: headersOf(xhr), body: bytes, contentEncoding: undefined }));
-    /** The most bytes that are wanted; beyond them there is nothing to wait for. */
+    /** Returns the maximum number of bytes to read. */
     const most = () => {
       const { maxResponseBytes } = request;
       return isSuccess(xhr.status) ? maxResponseBytes : Math.min(maxResponseBytes, mostErrorBytes);
@@ -75,16 +76,16 @@ export function sendByXhr(
       if (xhr.readyState !== XMLHttpRequest.HEADERS_RECEIVED) return;
       request.phase = "body";
       if (xhr.responseURL !== "" && xhr.responseURL !== new URL(url).href) {
-        const message = "the response comes from a redirect, which XMLHttpRequest followed by itself";
+        const message = "the response is the target of a redirect, which XMLHttpRequest followed";
         return fail(new TransportError(message, { sent: "maybe", final: true }));
       }
-      // Firefox's workers give nothing of a body whose type is changed so late: there it is had whole or not at all.
+      // Workers in Firefox return nothing of a body whose type changes this late, so there the body is read completely.
       if (!isSuccess(xhr.status) && "document" in globalThis) xhr.responseType = "text";
       else check(Number(xhr.getResponseHeader("content-length") ?? 0));
     };
     xhr.onprogress = (event) => check(event.loaded);
     xhr.onload = () => {
-      // Null where the memory did not suffice.
+      // The response is null if there was not enough memory.
       const { response } = xhr as { response: ArrayBuffer | string | null };
       const bytes = typeof response === "string" ? bytesOf(response) : response && new Uint8Array(response);
       const isTooLarge = bytes === null || (isSuccess(xhr.status) && bytes.length > most());
@@ -92,16 +93,16 @@ export function sendByXhr(
       else answer(bytes.length > most() ? bytes.slice(0, most()) : bytes);
     };
     xhr.onerror = xhr.onabort = () => {
-      // Why there is no answer, browsers say to nobody.
+      // Browsers do not report why a request failed.
       fail(new TransportError("XMLHttpRequest failed", { sent: "maybe", opaque: request.phase !== "body" }));
     };
     xhr.send(body as Bytes | null);
   });
 }
 
-/** The bytes of a text in "x-user-defined", which has each in a character of its own. */
+/** Returns the bytes of text in the charset "x-user-defined", which has one character for each byte. */
 function bytesOf(text: string): Bytes {
-  // A byte order mark overrules the charset: then it is a text after all, without its mark.
+  // A byte order mark overrides the charset. The body is then UTF-8 text, without its mark.
   if (/[^\0-\x7f\uf780-\uf7ff]/.test(text)) return new TextEncoder().encode(text);
   return Uint8Array.from(text, (character) => character.charCodeAt(0) & 0xff);
 }

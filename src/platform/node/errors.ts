@@ -1,20 +1,20 @@
 import { TransportError } from "../contract.js";
 
-/** Codes of undici for a request that it refuses: another attempt would be refused as well. */
+/** Error codes of undici for a request that it rejects. A retry would be rejected, too. */
 const REFUSED = new Set(["UND_ERR_INVALID_ARG", "UND_ERR_CLOSED", "UND_ERR_DESTROYED"]);
 
 /** How far an exchange got. */
 export interface Progress {
   /** Whether the request may have been sent. */
   readonly isSent: boolean;
-  /** Whether the head of the response came. */
+  /** Whether the head of the response was received. */
   readonly hasHead: boolean;
 }
 
-/** The transport's error for an error of undici. */
+/** Converts an error of undici to a `TransportError`. */
 export function failureOf(error: Error, { isSent, hasHead }: Progress): TransportError {
   const { code = "" } = error as { code?: string };
-  // A request that was not sent sees the violation of an earlier response on its connection.
+  // For a request that was not sent, the protocol violation is that of an earlier response on the connection.
   const violation = isSent ? violationIn(error, code, hasHead) : undefined;
   return new TransportError(violation ?? error.message, {
     sent: isSent ? "maybe" : "no",
@@ -23,18 +23,21 @@ export function failureOf(error: Error, { isSent, hasHead }: Progress): Transpor
   });
 }
 
-/** How the server broke the protocol; undefined if it did not. It would do so again, so the request is not retried. */
+/**
+ * Returns how the server violated the protocol, or undefined if it did not. Such a request is not retried, because the
+ * server would do it again.
+ */
 function violationIn({ name, message }: Error, code: string, hasHead: boolean): string | undefined {
   if (code === "UND_ERR_HEADERS_OVERFLOW") {
     return "the response headers are too large: the option maxHeaderSize of nodeTransport sets the limit";
   }
   if (name === "HTTPParserError") {
-    // That state is the end of the connection in the middle of a response.
+    // This parser state means that the connection ended in the middle of a response.
     return /invalid eof/i.test(message)
       ? undefined
       : `the response is not valid HTTP/1.1: ${message.replace(/^Response does not match the HTTP\/1\.1 protocol /, "")}`;
   }
-  // undici's parser reports any error in a head with a Content-Length like this.
+  // undici's parser reports any error in a head with a Content-Length with this code.
   if (code === "UND_ERR_RES_CONTENT_LENGTH_MISMATCH" && !hasHead) {
     return "the response is not valid HTTP/1.1: its headers contradict each other, or Content-Length is not one number";
   }

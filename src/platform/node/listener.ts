@@ -5,28 +5,28 @@ import { type PieceSource, readPieces } from "../piece-stream.js";
 import { BodyTakenError, incomingBody } from "./http/incoming-body.js";
 import { takeTurn } from "./http/pipeline.js";
 
-/** The part of an `IncomingMessage` in the public types: a consumer's compiler need not know `node:http`. */
+/** The part of `IncomingMessage` that the public types need, so that users' compilers need not know `node:http`. */
 export interface NodeIncoming {
   readonly rawHeaders: readonly string[];
   readonly complete: boolean;
 }
 
-/** The part of a `ServerResponse` in the public types. */
+/** The part of `ServerResponse` that the public types need. */
 export interface NodeOutgoing {
   statusCode: number;
   readonly writableEnded: boolean;
 }
 
-/** A function that answers requests. */
+/** A function that handles a request. */
 export type RequestHandler = (request: Request) => Response | Promise<Response>;
 
 /**
- * Creates a listener for the servers of `node:http`, `node:https` and `node:http2`, and a handler for Express, from a function
- * that answers a `Request`, such as a relay. Both bodies are streamed, and the request's signal fires when the caller
- * disconnects. When the function, or the body of its answer, fails, the connection is closed.
+ * Creates a listener for the servers of `node:http`, `node:https` and `node:http2`, or a handler for Express, from a
+ * function that handles a `Request`, such as a relay. Both bodies are streamed. The request's signal aborts when the
+ * caller disconnects. If the function or the body of its response fails, the connection is closed.
  *
- * Mount it before body parsers. It accepts a body that a parser has left as bytes or as UTF-8 text; otherwise it answers 500
- * with an explanation, and the function is not called.
+ * Mount it before body parsers. It accepts a body that a parser left as bytes or as UTF-8 text. Otherwise it responds
+ * with 500 and an explanation, and does not call the function.
  *
  * @example
  * createServer(nodeListener(relay)).listen(8080);
@@ -43,7 +43,7 @@ export function nodeListener(handler: RequestHandler): (incoming: NodeIncoming, 
   };
 }
 
-/** Ends an answer so that the caller sees it as broken. */
+/** Ends a response so that the caller sees that it is incomplete. */
 function breakOff({ httpVersionMajor, socket }: IncomingMessage, outgoing: ServerResponse): void {
   if (httpVersionMajor < 2) socket.destroy();
   else (outgoing as unknown as ServerHttp2).stream.close(INTERNAL_ERROR);
@@ -52,9 +52,9 @@ function breakOff({ httpVersionMajor, socket }: IncomingMessage, outgoing: Serve
 interface ServerHttp2 {
   readonly stream: { close(code: number): void };
 }
-/** The error code of RFC 9113, section 7. */
+/** The error code INTERNAL_ERROR of RFC 9113, section 7. */
 const INTERNAL_ERROR = 2;
-/** Headers of a connection, which HTTP/2 does not have. */
+/** Headers of an HTTP/1.1 connection, which HTTP/2 does not have. */
 const OF_CONNECTION = /^(connection|keep-alive|proxy-connection|transfer-encoding|upgrade)$/;
 
 async function respond(
@@ -82,29 +82,30 @@ async function respond(
   outgoing.statusCode = status;
   for (const [name, value] of headers) {
     if (isHttp2 && OF_CONNECTION.test(name)) continue;
-    // One line for each cookie.
+    // Each cookie needs its own header line.
     outgoing.setHeader(name, name === "set-cookie" ? headers.getSetCookie() : value);
   }
-  // Without it, surplus or missing bytes would be read as a part of the next answer.
+  // Otherwise surplus or missing bytes would be read as part of the next response.
   outgoing.strictContentLength = true;
   if ("pieces" in answer || answer.body !== null) {
     const source = piecesOf(answer, fail);
     if (incoming.method === "HEAD") {
       void Promise.resolve(source.cancel(undefined)).catch(() => {});
     } else {
-      // A piece that is there already is sent with the head, in one packet. The head must not wait for a later one.
+      // A chunk that is already available is sent with the head in one packet. The head does not wait for a later
+      // chunk.
       setImmediate(flushHead, outgoing, fail);
       await send(source, outgoing, signal);
     }
   }
-  // Without this, Node would add a Content-Length to an answer without a piece.
+  // Otherwise Node would add a Content-Length to a response without a chunk.
   if (!outgoing.headersSent) outgoing.flushHeaders();
   outgoing.end();
-  // The unread rest of a body would block the next request.
+  // An unread rest of the request body would block the next request.
   if (!incoming.complete) incoming.resume();
 }
 
-/** Sends the head if no piece was sent with it. Calls `fail` when it is not valid. */
+/** Sends the head if no chunk was sent with it. Calls `fail` if it is not valid. */
 function flushHead(outgoing: ServerResponse, fail: () => void): void {
   try {
     if (!outgoing.headersSent) outgoing.flushHeaders();
@@ -119,12 +120,12 @@ function refuse(outgoing: ServerResponse, status: number, error: string): void {
   outgoing.end(JSON.stringify({ error }));
 }
 
-/** Returns undefined for a request that has no URL: the first line of a request can be anything. */
+/** Converts a request. Returns undefined if it has no valid URL, since the first line of a request can be anything. */
 function requestOf(
   incoming: IncomingMessage,
   body: ReturnType<typeof incomingBody>,
   signal: AbortSignal,
-  /** Whether clones of the request have its signal too. */
+  /** Whether clones of the request have its signal, too. */
   clonesSignal: boolean,
 ): Request | undefined {
   const { method = "GET", url = "/", rawHeaders, headers: parsed, socket } = incoming;
@@ -132,15 +133,15 @@ function requestOf(
   try {
     for (let i = 0; i < rawHeaders.length; i += 2) {
       const name = rawHeaders[i] as string;
-      // HTTP/2 has the method, the path and the host in headers.
+      // HTTP/2 has method, path and host in pseudo-headers.
       if (!name.startsWith(":")) headers.append(name, rawHeaders[i + 1] as string);
     }
     const authority = parsed[":authority"];
     if (typeof authority === "string" && !headers.has("host")) headers.set("host", authority);
     const scheme = parsed[":scheme"] ?? ("encrypted" in socket ? "https" : "http");
-    // Joined, not resolved: "//other.example/" would name another host.
+    // The parts are concatenated, because resolving "//other.example/" would change the host.
     const host = headers.get("host") || "localhost";
-    // These characters would make a part of the host a path, a query or a user.
+    // These characters would turn a part of the host into a path, a query or credentials.
     if (/[/\\?#@]/.test(host) || !/^https?$/.test(String(scheme))) return undefined;
     const whole = `${scheme}://${host}${url.startsWith("/") ? url : `/${url}`}`;
     const hasBody = method !== "GET" && method !== "HEAD";
@@ -153,7 +154,7 @@ function requestOf(
   }
 }
 
-/** Returns how the body of an answer is read. Calls `fail` when the body fails while it is not read. */
+/** Returns a reader for the body of a response. Calls `fail` if the body fails while it is not read. */
 function piecesOf(answer: Response | PieceResponse, fail: () => void): PieceSource {
   if ("pieces" in answer) {
     answer.pieces.onFail?.(fail);
@@ -164,9 +165,9 @@ function piecesOf(answer: Response | PieceResponse, fail: () => void): PieceSour
   return reader;
 }
 
-/** Sends a body at the caller's pace, until the signal fires. */
+/** Sends a body at the caller's pace, until the signal aborts. */
 async function send(source: PieceSource, outgoing: ServerResponse, signal: AbortSignal): Promise<void> {
-  // An endless body would otherwise not end when the caller disconnects.
+  // Otherwise an endless body would continue after the caller has disconnected.
   let isCancelled = false;
   const cancel = () => {
     isCancelled = true;
@@ -181,7 +182,10 @@ async function send(source: PieceSource, outgoing: ServerResponse, signal: Abort
   }
 }
 
-/** Resolves when more can be written, or nothing ever again. Leaves no listeners: an endless body waits often. */
+/**
+ * Resolves when more can be written, or when the connection has ended. Removes its listeners, because an endless body
+ * waits often.
+ */
 function drained(outgoing: ServerResponse, signal: AbortSignal): Promise<void> {
   return new Promise((resolve) => {
     const done = () => {

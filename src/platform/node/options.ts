@@ -3,10 +3,15 @@ import { checkOptionNames, type OptionNames } from "../../util/option-names.js";
 import { isBytes, tagOf } from "../../util/realms.js";
 import { checkConnectionOptions } from "./http/connector.js";
 
-/** Certificates or a private key as PEM, in text or in bytes. */
+/** One or more certificates, or a private key, as PEM text or bytes. */
 export type Pem = string | Uint8Array;
 
-/** Options for `nodeTransport`. */
+/**
+ * Options for `nodeTransport`.
+ *
+ * @example
+ * const transport = nodeTransport({ connections: 20, proxy: "http://127.0.0.1:3128" });
+ */
 export interface NodeTransportOptions {
   /** Maximum number of connections to one host. Default 100. */
   readonly connections?: number | undefined;
@@ -30,25 +35,26 @@ export interface NodeTransportOptions {
   /** Maximum size of the headers of a response, in bytes: 1,024 to 16,777,216. Default 262,144 (256 KiB). */
   readonly maxHeaderSize?: number | undefined;
   /**
-   * Whether a connection may carry more than one request. Default true. With false each request has a connection of its own, so
-   * that no faulty server or proxy can answer it with bytes that belong to another; each then costs a handshake.
+   * Whether a connection can be used for more than one request. Default true. With false, every request opens a new
+   * connection, so that a faulty server or proxy cannot answer it with bytes of another response. Each request then
+   * needs a handshake.
    */
   readonly reuseConnections?: boolean | undefined;
 }
 
-/** How connections are established. Checked, and the same for requests, streams and WebSockets. */
+/** Checked options of the connections for requests, streams and WebSockets. */
 export interface ConnectSettings {
   readonly connections: number;
   readonly connectTimeout: number;
   readonly maxHeaderSize: number;
   readonly proxy: HttpProxy | undefined;
-  /** A `SecureContext` of `node:tls`, whose type consumers without the types of Node do not have. */
+  /** A `SecureContext` of `node:tls`, without its type, which users without Node's types do not have. */
   readonly secureContext: object | undefined;
 }
 
 /** An HTTP proxy. */
 export interface HttpProxy {
-  /** Without credentials. */
+  /** The proxy's URL without credentials. */
   readonly url: URL;
   /** The value of `Proxy-Authorization`, if the URL has credentials. */
   readonly authorization: string | undefined;
@@ -57,7 +63,7 @@ export interface HttpProxy {
 /** Default maximum number of connections to one host, as in the official SDKs. */
 const DEFAULT_CONNECTIONS = 100;
 const DEFAULT_CONNECT_TIMEOUT_MS = 10_000;
-/** Node's own 16 KiB are less than some gateways send, with large cookies or policy headers. */
+/** Node's default of 16 KiB is less than some gateways send, with large cookies or policy headers. */
 const DEFAULT_MAX_HEADER_BYTES = 262_144;
 
 const NODE_TRANSPORT_OPTIONS: OptionNames<NodeTransportOptions> = {
@@ -71,7 +77,7 @@ const NODE_TRANSPORT_OPTIONS: OptionNames<NodeTransportOptions> = {
   reuseConnections: 1,
 };
 
-/** Checks the options that say how connections are established. Throws a `TypeError` or a `RangeError`. */
+/** Checks the options that describe how connections are established. Throws a `TypeError` or `RangeError`. */
 export function checkConnect(options: NodeTransportOptions): ConnectSettings {
   checkOptionNames("nodeTransport", options, NODE_TRANSPORT_OPTIONS);
   const { connections = DEFAULT_CONNECTIONS, connectTimeout = DEFAULT_CONNECT_TIMEOUT_MS, proxy } = options;
@@ -91,7 +97,7 @@ export function checkConnect(options: NodeTransportOptions): ConnectSettings {
   };
 }
 
-/** Checks a proxy's URL. No message shows its credentials. */
+/** Checks a proxy's URL. Error messages do not contain its credentials. */
 function checkProxy(value: string | URL): HttpProxy {
   const wrong = (right: string) => {
     const shown =
@@ -135,7 +141,7 @@ function decoded(text: string): string {
   }
 }
 
-/** Returns what TLS connections need, or undefined for Node's defaults. */
+/** Returns the TLS settings, or undefined for Node's defaults. */
 function secureContextOf({ ca, cert, key }: NodeTransportOptions): object | undefined {
   const pems = { ca: pemsOf("ca", ca), cert: pemsOf("cert", cert), key: pemsOf("key", key) };
   if ((pems.cert === undefined) !== (pems.key === undefined)) {
@@ -147,7 +153,7 @@ function secureContextOf({ ca, cert, key }: NodeTransportOptions): object | unde
   for (const name of ["ca", "cert"] as const) {
     for (const pem of pems[name] ?? []) {
       try {
-        // Node ignores certificates that it cannot read.
+        // Checked here, because Node ignores certificates that it cannot read.
         new X509Certificate(pem);
       } catch (error) {
         throw unreadable(name, error);
@@ -175,7 +181,7 @@ function pemsOf(name: string, value: Pem | readonly Pem[] | undefined): Buffer[]
   const list = Array.isArray(value) ? (value as readonly Pem[]) : [value as Pem];
   if (list.length === 0) throw optionError(name, "[]", "have at least one PEM, or be left out");
   return list.map((pem) => {
-    // Never the value: it may be a private key.
+    // The message must not contain the value, which may be a private key.
     if (typeof pem !== "string" && !isBytes(pem)) {
       const type = pem === null ? "null" : typeof pem;
       throw argumentTypeError(

@@ -24,7 +24,7 @@ function md5([first = NO_BYTES, ...others]: readonly Uint8Array[]): string {
   return hash.digest("hex");
 }
 
-/** Node 20.18.1 and later. */
+/** The platform of Node 20.18.1 and later. */
 export const platform: Platform = {
   name: "node",
   signer: (body) => signerOf(platform, body),
@@ -37,7 +37,7 @@ export const platform: Platform = {
   deflate: (format, bytes) =>
     run((done) => (format === "gzip" ? zlib().gzip(bytes, done) : zlib().deflate(bytes, done))),
   inflate: (format, bytes, maxBytes) => {
-    // zlib refuses a limit beyond what one buffer can hold.
+    // zlib rejects a limit above the maximum size of a buffer.
     const maxOutputLength = Math.min(maxBytes, process.getBuiltinModule("node:buffer").constants.MAX_LENGTH);
     const names = { gzip: "gunzip", zlib: "inflate", raw: "inflateRaw", br: "brotliDecompress" } as const;
     // The overloads of brotliDecompress differ from those of the others.
@@ -54,7 +54,7 @@ export const platform: Platform = {
 
 function run(start: (done: (error: Error | null, bytes: Buffer) => void) => void): Promise<Bytes> {
   return new Promise((resolve, reject) => {
-    // A Buffer may be a window on a pool; what leaves here is the receiver's own.
+    // Copied, because a Buffer can be a view of pooled memory, and the result belongs to the receiver.
     start((error, bytes) => (error ? reject(error) : resolve(new Uint8Array(bytes))));
   });
 }

@@ -11,24 +11,27 @@ import { type Connect, connectionsOf } from "./http/connect.js";
 import { loadFailure } from "./load-failure.js";
 import { checkConnect } from "./options.js";
 
-/** The greatest limit that ws takes: it cuts larger ones to 32 bits. */
+/** Maximum `maxPayload` that ws accepts. Larger values are truncated to 32 bits. */
 const MAX_PAYLOAD = 2 ** 31 - 1;
 
 /** Opens WebSockets over the connections of a transport without options. */
 export const dialWebSocket: WebSocketDialer = (url, options) =>
   dialerOver(async () => (await connectionsOf(checkConnect({}))).forSockets)(url, options);
 
-/** Returns a dialer over these connections, by `isomorphic-ws`, which is `ws` on Node. It is loaded by the first dial. */
+/**
+ * Returns a dialer that uses these connections, with `isomorphic-ws`, which is `ws` on Node. It is loaded by the first
+ * dial.
+ */
 export const dialerOver =
   (connect: () => Promise<Connect>): WebSocketDialer =>
   (url, options) =>
     untilAborted(options.signal, async (life) => {
       const connector = await connect();
-      // Its named exports are undefined at run time, whatever its types say.
+      // The named exports of isomorphic-ws are undefined at run time, although its types declare them.
       const { default: WebSocket } = await import("isomorphic-ws").catch((error) => {
         throw loadFailure("isomorphic-ws", error);
       });
-      // The import cannot be aborted: a caller that gave up in the meantime must get no socket.
+      // The import cannot be aborted. A caller that aborted in the meantime must not get a socket.
       life.signal.throwIfAborted();
       return open(WebSocket, connector, url, options, life);
     });
@@ -64,11 +67,11 @@ function open(
 
   return new Promise((resolve, reject) => {
     let refused = false;
-    // First of all, and never taken off: an error without a listener would end the process.
+    // Added first and never removed, because an error without a listener would end the process.
     socket.on("error", (error) => {
-      // While the body of a refusal is read, the refusal is the error, not the connection that breaks.
+      // While the body of a refusal is read, the refusal is reported, not a connection error.
       if (!refused) reject(new TransportError(error.message, { sent, cause: error }));
-      // A broken frame: ws begins a closing handshake, which the server may leave unanswered.
+      // The server sent an invalid frame. ws starts a closing handshake, which the server may not complete.
       const tooLarge = (error as NodeJS.ErrnoException).code === "WS_ERR_UNSUPPORTED_MESSAGE_LENGTH" || undefined;
       connection.end({ code: 1006, reason: error.message, tooLarge });
     });
@@ -94,12 +97,13 @@ function open(
       const body = response[Symbol.asyncIterator]();
       void refusalOf(status, headers, () => body.next()).then((error) => {
         reject(error);
-        // ws leaves the connection to this listener.
+        // ws does not close the connection when this listener exists.
         socket.terminate();
       });
     });
     socket.on("message", (data, isBinary) => {
-      // Always one Buffer, of a fragmented message too: the other forms of the type are of other binaryTypes.
+      // The data is always one Buffer, even for a fragmented message. Other binaryTypes have the other forms of the
+      // type.
       const bytes = data as Buffer<ArrayBuffer>;
       connection.receive(isBinary ? viewOf(bytes) : bytes.toString());
     });
@@ -125,12 +129,14 @@ function connectBy(connect: Connect, url: string, signal: AbortSignal): typeof c
       else done(error, socket ?? undefined);
     });
     signal.addEventListener("abort", () => dialling.destroy(), { once: true });
-    // node:http would take what this returns as a connection that is established.
+    // node:http would use a returned socket as an established connection.
     return undefined;
   }) as never;
 }
 
-/** The same memory as a plain array: a Buffer's `slice` shares memory, where an array's copies. */
+/**
+ * Returns the memory of a Buffer as a plain array. `slice` of a Buffer shares memory, while `slice` of an array copies.
+ */
 function viewOf(buffer: Buffer<ArrayBuffer>): Bytes {
   return new Uint8Array(buffer.buffer, buffer.byteOffset, buffer.byteLength);
 }

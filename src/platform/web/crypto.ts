@@ -5,8 +5,8 @@ interface NodeCrypto {
 }
 
 /**
- * The runtime's own `node:crypto`, where it has one (Deno, Bun): ten times as fast as portable MD5. Asked for, never
- * imported, so that no bundler follows it.
+ * Returns the runtime's `node:crypto`, if there is one (Deno, Bun). It is ten times faster than portable MD5. It is
+ * looked up instead of imported, so that bundlers do not follow it.
  */
 function nativeCrypto(): NodeCrypto | undefined {
   const { process } = globalThis as { process?: { getBuiltinModule?: (id: string) => unknown } };
@@ -17,7 +17,7 @@ function nativeCrypto(): NodeCrypto | undefined {
   }
 }
 
-/** MD5 of all pieces in hexadecimal; WebCrypto has none. */
+/** Returns the MD5 of all pieces in hexadecimal. WebCrypto does not have MD5. */
 export function md5(pieces: readonly Uint8Array[]): string {
   const native = nativeCrypto();
   const hash = native ? native.createHash("md5") : portableMd5.create();
@@ -26,7 +26,9 @@ export function md5(pieces: readonly Uint8Array[]): string {
   return typeof digest === "string" ? digest : toHex(digest);
 }
 
-/** HMAC-SHA1 by WebCrypto, which exists in every runtime here (browsers: in secure contexts only). */
+/**
+ * Returns an HMAC-SHA1, computed by WebCrypto, which every supported runtime has (browsers only in secure contexts).
+ */
 export async function hmacSha1(key: string, text: string): Promise<string> {
   const encoder = new TextEncoder();
   const algorithm = { name: "HMAC", hash: "SHA-1" };
@@ -35,7 +37,7 @@ export async function hmacSha1(key: string, text: string): Promise<string> {
   return btoa(String.fromCharCode(...new Uint8Array(mac)));
 }
 
-/** Bytes as lower-case hexadecimal digits. */
+/** Returns bytes as lower-case hexadecimal digits. */
 export function toHex(bytes: Uint8Array): string {
   let text = "";
   for (const byte of bytes) text += byte.toString(16).padStart(2, "0");

@@ -17,22 +17,28 @@ import {
 import { systemCodeOf } from "../transport-error.js";
 import { NewConnections } from "./new-connections.js";
 
-/** How `fetchTransport` sends. */
+/** Options for `fetchTransport`. */
 export interface FetchTransportOptions {
-  /** The function to send with. Default: the global `fetch`, looked up at each call. */
+  /** The function that sends requests. Default: the global `fetch`, looked up for each call. */
   readonly fetch?: FetchFunction | undefined;
-  /** Content codings that this `fetch` undoes by itself, one at a time. Default: what the runtime's own undoes. */
+  /**
+   * Content codings that this `fetch` decodes itself, if a response has one of them. Default: those that the runtime's
+   * `fetch` decodes.
+   */
   readonly decodes?: readonly string[] | undefined;
-  /** Whether this `fetch` hides why a connection failed and sends no streams, as in browsers. Default false. */
+  /** Whether this `fetch` hides why a connection failed and cannot send streams, as in browsers. Default false. */
   readonly opaque?: boolean | undefined;
   /**
-   * Whether this `fetch` may send a request twice by itself. Default: true in browsers, in Cloudflare Workers and in unknown
-   * runtimes, and for a `fetch` of your own on Deno.
+   * Whether this `fetch` can send a request twice. Default: true in browsers, in Cloudflare Workers and in unknown
+   * runtimes, and for a custom `fetch` on Deno.
    */
   readonly mayResend?: boolean | undefined;
 }
 
-/** The part of `fetch` that is used: it is called with a URL as text, never with a `Request` of another realm. */
+/**
+ * The part of `fetch` that is used. It is called with a URL as text, never with a `Request`, which can be from another
+ * realm.
+ */
 export type FetchFunction = (
   url: string,
   init: {
@@ -42,45 +48,51 @@ export type FetchFunction = (
     signal: AbortSignal;
     redirect: "manual";
     cache?: "no-store";
-    /** Set on Bun, where it asks for a new connection. */
+    /** Requests a new connection on Bun. */
     keepalive?: false;
-    /** Set on Deno, where it asks for a new connection. */
+    /** Requests a new connection on Deno. */
     client?: unknown;
-    /** Set where `body` is a `ReadableStream`, which only `client.fetch` sends. */
+    /** Set if `body` is a `ReadableStream`, which only `client.fetch` sends. */
     duplex?: "half";
   },
 ) => Promise<Response>;
 
 /**
- * Whether the runtime's own `fetch` undoes a coding, or a list of them; as measured, since none says so. To take a coding
- * for undone that is not would give packed bytes as the result.
+ * Whether the runtime's `fetch` decodes a coding or a list of codings, as measured, because runtimes do not report it.
+ * Wrongly assuming that a body is decoded would return compressed bytes.
  */
 function isUndoneByRuntime(coding: string): boolean {
   const { userAgent } = (globalThis as { navigator?: { userAgent?: string } }).navigator ?? {};
   if ("Deno" in globalThis || userAgent === "Cloudflare-Workers") return coding === "gzip" || coding === "br";
-  // Node and browsers undo lists too, as the Fetch standard wants it.
+  // Node and browsers also decode lists, as the Fetch standard requires.
   const codings = "Bun" in globalThis ? [coding] : coding.split(",");
   return codings.every((coding) => ["gzip", "x-gzip", "br", "deflate"].includes(coding.trim()));
 }
 
 /**
- * No answer may come from a cache (Next.js has one behind its `fetch`), and browsers send requests of one URL one after
- * another unless they are told so: six long polls would take turns. workerd before its compatibility date of 2024-11-11
- * throws at the option.
+ * Responses must not come from a cache, which Next.js has in its `fetch`. Without this option, browsers also send
+ * requests with the same URL one after another, which would delay parallel long polls. workerd throws for the option
+ * before its compatibility date 2024-11-11.
  */
 const UNCACHED: { cache?: "no-store" } = "WebSocketPair" in globalThis ? {} : { cache: "no-store" };
 
 type Head = Pick<StreamedResponse, "status" | "headers" | "contentEncoding">;
 
-/** Transports that send by the runtime's own `fetch`. */
+/** Transports that use the runtime's own `fetch`. */
 const overOwnFetch = /* @__PURE__ */ new WeakSet<Transport>();
 
-/** Whether a transport sends by the runtime's own `fetch`, so that the runtime's own WebSockets do not bypass it. */
+/** Whether a transport uses the runtime's own `fetch`, so that the runtime's own WebSockets do not bypass it. */
 export function usesOwnFetch(transport: Transport): boolean {
   return overOwnFetch.has(transport);
 }
 
-/** A transport over `fetch`, for every runtime that has one. Redirects come back as they are and are never followed. */
+/**
+ * Creates a transport that uses `fetch`, for every runtime that has it. Redirects are returned and not followed.
+ *
+ * @example
+ * const transport = fetchTransport({ fetch: myFetch });
+ * const client = new PredictClient({ endpoint, serviceName, token, transport });
+ */
 export function fetchTransport(options: FetchTransportOptions = {}): Transport {
   checkOptionNames("fetchTransport", options, {
     fetch: 1,
@@ -94,7 +106,7 @@ export function fetchTransport(options: FetchTransportOptions = {}): Transport {
 
   async function exchange(request: TransportRequest | StreamRequest, signal: AbortSignal): Promise<Response> {
     const send = options.fetch ?? (globalThis.fetch as unknown as FetchFunction);
-    // As in jest-environment-jsdom.
+    // jest-environment-jsdom has no fetch.
     if (!send) throw new EasUnsupportedError("this runtime has no fetch: set globalThis.fetch or the option transport");
     const url = request.origin + request.path;
     let init: Parameters<FetchFunction>[1] | undefined;
@@ -123,7 +135,7 @@ export function fetchTransport(options: FetchTransportOptions = {}): Transport {
   }
 
   function headOf(response: Response): Head {
-    // A browser shows nothing of a redirect but that it was one.
+    // Browsers reveal only that the response was a redirect.
     if (response.type === "opaqueredirect") return { status: 302, headers: new Headers(), contentEncoding: undefined };
     const { status, headers } = response;
     const coding = headers.get("content-encoding")?.trim().toLowerCase();
@@ -149,7 +161,7 @@ export function fetchTransport(options: FetchTransportOptions = {}): Transport {
     async stream(request) {
       const { signal } = request;
       if (signal.aborted) throw signal.reason;
-      // A signal of its own, since some runtimes leave their listeners on the one that they get.
+      // A separate signal for each request, because some runtimes leave their listeners on the signal.
       const own = new AbortController();
       const pass = () => own.abort(signal.reason);
       signal.addEventListener("abort", pass, { once: true });
@@ -174,13 +186,13 @@ function isStream(body: StreamRequest["body"]): body is ByteStream {
   return body !== null && "getReader" in body;
 }
 
-/** A streamed body as `fetch` takes it. Pages send streams over HTTP/2 only, and not in all browsers. */
+/** Returns a streamed body as `fetch` accepts it. Pages can send streams only over HTTP/2, and not in all browsers. */
 async function streamBody(stream: ByteStream, isPage: boolean): Promise<{ body: Bytes; duplex?: "half" }> {
   if (isPage) return { body: await readAll(stream, Number.POSITIVE_INFINITY, undefined) };
   return { body: stream as never, duplex: "half" };
 }
 
-/** An answer whose body is read piece by piece. */
+/** Creates a response whose body is read in chunks. */
 function streamOf(
   request: StreamRequest,
   response: Response,
@@ -195,16 +207,16 @@ function streamOf(
     controller.abort(error);
     throw error;
   }
-  // Not `for await`: WebKit's streams are no async iterables.
+  // WebKit's streams are not async iterables, so `for await` does not work.
   const reader = response.body?.getReader();
-  /** What all reads to come are answered with. */
+  /** The result of all further reads. */
   let outcome: Promise<undefined> | undefined;
   let rejectRead: ((reason: unknown) => void) | undefined;
   const onAbort = () => cancel(signal.reason);
 
   function end(result: Promise<undefined>): Promise<undefined> {
     signal.removeEventListener("abort", onAbort);
-    // Nobody need read it.
+    // The rejection is reported by `read`, if it is called.
     result.catch(() => {});
     outcome = result;
     return result;
@@ -222,7 +234,7 @@ function streamOf(
   function cancel(reason: unknown): void {
     if (outcome !== undefined) return;
     end(Promise.reject(reason));
-    // Runtimes differ in which of the two makes them let go of the connection, and in what it does to a waiting read.
+    // Runtimes differ in which of the two calls closes the connection, and in their effect on a pending read.
     void reader?.cancel(reason).catch(() => {});
     controller.abort(reason);
     rejectRead?.(reason);
@@ -232,10 +244,10 @@ function streamOf(
     try {
       for (;;) {
         const { done, value } = await (reader as ReadableStreamDefaultReader<Uint8Array>).read();
-        // A cancelled reader is done, too.
+        // A canceled reader also reports that it is done.
         if (outcome !== undefined) return await outcome;
         if (done) return await end(Promise.resolve(undefined));
-        // A copy, since a `fetch` from elsewhere may keep what it gives, or give a view of more.
+        // The copy is necessary because a custom `fetch` may keep the memory or return a view of larger memory.
         if (value.length > 0) return new Uint8Array(value);
       }
     } catch (error) {
@@ -251,26 +263,26 @@ function streamOf(
 }
 
 function failure(error: unknown, request: Pick<TransportRequest, "signal" | "phase">, opaque: boolean): unknown {
-  // Runtimes disagree on the error of an abort, so our own signal is asked, not the error's name.
+  // Runtimes disagree on the error of an abort, so this tests our signal, not the name of the error.
   if (request.signal.aborted) return request.signal.reason;
   return new TransportError(messageOf(error), {
-    // A connection that was there can break with some of these codes, too.
+    // Some of these codes also occur when an established connection fails.
     sent: request.phase !== "body" && neverSent(error) ? "no" : "maybe",
     cause: error,
     opaque,
   });
 }
 
-/** Facts of a request that `fetch` refused to send. */
+/** Options of the error for a request that `fetch` rejected before it was sent. */
 const REFUSED = { sent: "no", final: true } as const;
 
-/** Whether `fetch` refused the request's own parts. It then throws what the `Request` constructor throws. */
+/** Whether `fetch` rejected the arguments of the request. The `Request` constructor then throws the same error. */
 function isRefused(error: unknown, url: string, { body, signal: _, ...init }: Parameters<FetchFunction>[1]): boolean {
   if (!isError(error) || error.name !== "TypeError" || systemCodeOf(error) !== undefined) return false;
-  // React Native and jsdom may have a `fetch` without it.
+  // React Native and jsdom can have a `fetch` without `Request`.
   if (typeof Request !== "function") return false;
   try {
-    // A stream is in use already.
+    // A stream cannot be used twice, so it is left out here.
     new Request(url, { ...init, body: body && "getReader" in body ? null : body } as RequestInit);
     return false;
   } catch {
@@ -278,7 +290,7 @@ function isRefused(error: unknown, url: string, { body, signal: _, ...init }: Pa
   }
 }
 
-/** Codes by which a server runtime says that no connection was made, so that no byte can have left. */
+/** Error codes of server runtimes that mean that no connection was established, so that nothing was sent. */
 const NEVER_SENT = new Set([
   "ECONNREFUSED",
   "ConnectionRefused",
@@ -295,8 +307,8 @@ function neverSent(error: unknown): boolean {
 }
 
 /**
- * Reads a whole body, at most `maxResponseBytes` of it, so that an endless one cannot fill the memory; of one that is no
- * success the beginning.
+ * Reads a body of at most `maxResponseBytes` bytes, so that an endless body cannot fill the memory. Only the beginning
+ * is read if the response is not a success.
  */
 async function readBody(response: Response, maxResponseBytes: number, chunks: Uint8Array[]): Promise<Bytes> {
   const success = isSuccess(response.status);
@@ -306,7 +318,7 @@ async function readBody(response: Response, maxResponseBytes: number, chunks: Ui
     void response.body?.cancel().catch(() => {});
     throw responseTooLarge(maxBytes);
   }
-  // Some runtimes (React Native) have no body stream; there the length can only be checked afterwards.
+  // Some runtimes, such as React Native, have no body stream. The length can then only be checked afterwards.
   if (!response.body) {
     const whole = new Uint8Array(await response.arrayBuffer());
     if (whole.length <= maxBytes) return whole;

@@ -1,42 +1,42 @@
-/** The part of Deno that opens connections which are used once. */
+/** The part of Deno that creates connections for a single request. */
 interface DenoHttp {
   createHttpClient(options: { poolMaxIdlePerHost: number }): { close(): void };
 }
 
 /**
- * Asks a `fetch` for new connections. Most runtimes resend a request by themselves when the connection dies before the
- * response, but only when it is a reused connection. The header `connection: close` does not help: Deno and Bun send it over
- * a reused connection.
+ * Makes `fetch` use new connections. Most runtimes resend a request when its connection fails before the response, but
+ * only if the connection was reused. The header `connection: close` does not help: Deno and Bun send it over a reused
+ * connection.
  */
 export class NewConnections {
   readonly #isOwnFetch: boolean;
   readonly #isOpaque: boolean | undefined;
   #denoClient: ReturnType<DenoHttp["createHttpClient"]> | undefined;
 
-  /** `fetch`: one of the caller's own. `opaque`: whether it is that of a browser. */
+  /** `fetch` is a custom function, if there is one. `opaque` is true for the `fetch` of a browser. */
   constructor({ fetch, opaque }: { readonly fetch?: unknown; readonly opaque?: boolean | undefined }) {
     this.#isOwnFetch = fetch !== undefined;
     this.#isOpaque = opaque;
   }
 
   /**
-   * Whether requests may be resent all the same. By measurement: by browsers and by Cloudflare Workers; not by Node's
-   * `fetch`, which never resends, nor by Deno's and Bun's over a new connection. Unknown runtimes count as resending.
+   * Whether requests can still be resent, as measured: browsers and Cloudflare Workers do it. Node's `fetch` never
+   * does, and Deno's and Bun's do not over a new connection. Unknown runtimes are assumed to do it.
    */
   get mayResend(): boolean {
     if (this.#isOpaque) return true;
     if ("Bun" in globalThis) return false;
     if ("Deno" in globalThis) return this.#isOwnFetch;
     const { process } = globalThis as { process?: { versions?: { node?: string } } };
-    // Workers have a process too, for compatibility.
+    // Workers also have `process`, for compatibility.
     return process?.versions?.node === undefined || "WebSocketPair" in globalThis;
   }
 
-  /** What a call of `fetch` is given for a new connection. */
+  /** Returns the options that make `fetch` use a new connection. */
   next(): { keepalive?: false; client?: unknown } {
     if ("Bun" in globalThis) return { keepalive: false };
     const { Deno } = globalThis as { Deno?: DenoHttp };
-    // The caller's own `fetch` may have a client of its own, with a proxy.
+    // A custom `fetch` can have its own client, for example with a proxy.
     if (Deno === undefined || this.#isOwnFetch) return {};
     this.#denoClient ??= Deno.createHttpClient({ poolMaxIdlePerHost: 0 });
     return { client: this.#denoClient };

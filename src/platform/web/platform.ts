@@ -5,7 +5,7 @@ import { hmacSha1, md5 } from "./crypto.js";
 import { fetchTransport } from "./fetch-transport.js";
 import { dialWebSocket } from "./websocket.js";
 
-/** Deno, Bun, edge functions and every other runtime with web APIs and no conditions of its own. */
+/** The platform of Deno, Bun, edge functions and all other runtimes with web APIs. */
 export const platform: Platform = {
   name: "web",
   signer: (body) => signerOf(platform, body),
@@ -23,7 +23,7 @@ export const platform: Platform = {
     try {
       return process?.env?.[name];
     } catch {
-      // Deno throws when it may not read the environment.
+      // Deno throws without the permission to read the environment.
       return undefined;
     }
   },

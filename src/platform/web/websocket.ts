@@ -1,7 +1,7 @@
 import { systemCodeOf, TransportError, type WebSocketClose, type WebSocketDialer } from "../contract.js";
 import { ABNORMAL, CallbackConnection, invalidDial, untilAborted, upgradeRefused } from "../websocket-connection.js";
 
-/** The part of a standard WebSocket that is used, and what some runtimes (Bun) add to it. */
+/** The part of a standard WebSocket that is used, with the extensions of some runtimes (Bun). */
 export interface StandardSocket {
   binaryType: string;
   readonly readyState: number;
@@ -18,7 +18,7 @@ export interface StandardSocket {
   terminate?(): void;
 }
 
-/** The constructor as Deno, Bun and Node 22 have it, beyond the standard. */
+/** The extended constructor of Deno, Bun and Node 22. */
 type SocketConstructor = new (
   url: string,
   options: { headers: Record<string, string>; protocols: string[]; perMessageDeflate: false },
@@ -26,7 +26,7 @@ type SocketConstructor = new (
 
 const OPEN = 1;
 
-/** Dials by a global `WebSocket` that takes headers: Deno's, Bun's, that of Node 22 and later. */
+/** Opens WebSockets with a global `WebSocket` that accepts headers, as Deno, Bun and Node 22 or later have. */
 export const dialWebSocket: WebSocketDialer = (url, { headers, protocols = [], signal }) =>
   untilAborted(
     signal,
@@ -35,8 +35,8 @@ export const dialWebSocket: WebSocketDialer = (url, { headers, protocols = [], s
         const { WebSocket } = globalThis as unknown as { WebSocket: SocketConstructor };
         let socket: StandardSocket;
         try {
-          // Two arguments: given three, these runtimes connect without the headers and say nothing. Bun would offer
-          // compression by itself.
+          // The constructor has two arguments: with three, these runtimes silently connect without the headers. Bun
+          // would offer compression by default.
           socket = new WebSocket(url, {
             headers: Object.fromEntries(headers),
             protocols: [...protocols],
@@ -46,7 +46,7 @@ export const dialWebSocket: WebSocketDialer = (url, { headers, protocols = [], s
           reject(invalidDial(error));
           return;
         }
-        // The standard knows no other way to give a socket up than to close it.
+        // `close` is the only way of the standard to abandon a socket.
         life.signal.addEventListener("abort", () => (socket.terminate ? socket.terminate() : socket.close()));
         const connection = connectionOver(socket, life);
         socket.addEventListener("open", () => resolve(connection));
@@ -57,26 +57,29 @@ export const dialWebSocket: WebSocketDialer = (url, { headers, protocols = [], s
       }),
   );
 
-/** What Deno and Bun say when there was no connection, so that no byte can have left. */
+/** Matches the messages of Deno and Bun for connections that were not established, so that nothing was sent. */
 const NEVER_SENT = /(?:tcp connect error|dns error|Failed to connect)$/;
 
 function dialFailure(message: string, error: unknown): TransportError {
-  // The status is in the text alone: "Invalid status code: 401" (Deno), "Expected 101 status code: 401" (Bun).
+  // The status is only in the message: "Invalid status code: 401" (Deno), "Expected 101 status code: 401" (Bun).
   const status = /status code: (\d{3})$/.exec(message)?.[1];
   if (status !== undefined) return upgradeRefused(Number(status));
-  // No cause: its text has the URL in Bun.
+  // The error has no cause, because the message of Bun's error contains the URL.
   return new TransportError(withoutUrl(message) || "no WebSocket", {
     sent: NEVER_SENT.test(message) ? "no" : "maybe",
     systemCode: systemCodeOf(error),
   });
 }
 
-/** Bun's messages begin with the URL and its query, which belongs in no log. */
+/** Removes the URL and its query from the start of Bun's messages, because it must not be logged. */
 function withoutUrl(message: string): string {
   return message.replace(/^WebSocket connection to '.*' failed: /, "");
 }
 
-/** A connection over a standard socket. `life` is aborted to give the socket up; `protocol` says what the socket does not. */
+/**
+ * Creates a connection over a standard socket. Aborting `life` abandons the socket. `protocol` overrides that of the
+ * socket.
+ */
 export function connectionOver(socket: StandardSocket, life: AbortController, protocol?: string): CallbackConnection {
   socket.binaryType = "arraybuffer";
   const connection = new CallbackConnection({
@@ -84,7 +87,7 @@ export function connectionOver(socket: StandardSocket, life: AbortController, pr
       return protocol ?? socket.protocol;
     },
     send(data) {
-      // workerd throws where the standard says that nothing happens.
+      // workerd throws where the standard requires no effect.
       if (socket.readyState === OPEN) socket.send(data);
     },
     close: (code, reason) => socket.close(code, reason),
@@ -97,11 +100,12 @@ export function connectionOver(socket: StandardSocket, life: AbortController, pr
     connection.receive(typeof data === "string" ? data : new Uint8Array(data)),
   );
   socket.addEventListener("pong", () => connection.onPong?.());
-  // workerd ends some broken connections with an error alone; elsewhere the error says more than the close after it.
+  // workerd ends some broken connections with an error event only. On other runtimes, the error has more details than
+  // the close event after it.
   socket.addEventListener("error", ({ message = "" }) =>
     connection.end({ code: ABNORMAL, reason: withoutUrl(message) }),
   );
-  // Deno's code of a broken connection is 0.
+  // Deno reports the code 0 for a broken connection.
   socket.addEventListener("close", ({ code, reason }) => connection.end({ code: code || ABNORMAL, reason }));
   return connection;
 }

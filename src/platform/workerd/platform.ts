@@ -6,12 +6,15 @@ import { hmacSha1, toHex } from "../web/crypto.js";
 import { fetchTransport } from "../web/fetch-transport.js";
 import { dialWebSocket } from "./websocket.js";
 
-/** Cloudflare Workers. Nothing is made at module level: a worker's I/O belongs to one request. */
+/**
+ * The platform of Cloudflare Workers. Nothing is created at module level, because I/O objects belong to one incoming
+ * request.
+ */
 export const platform: Platform = {
   name: "workerd",
   signer: (body) => signerOf(platform, body),
   droppedHeaders: undefined,
-  // Workers may have six connections open at once for one incoming request.
+  // Workers can have six open connections for one incoming request.
   connectionCount: 6,
   createTransport: () => fetchTransport({ decodes: ["gzip", "br"] }),
   dialWebSocket,

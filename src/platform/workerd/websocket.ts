@@ -3,21 +3,21 @@ import { TransportError, type WebSocketDialer } from "../contract.js";
 import { connectionOver, type StandardSocket } from "../web/websocket.js";
 import { refusedFetch, untilAborted } from "../websocket-connection.js";
 
-/** A socket as workerd hands it out: silent until it is accepted. */
+/** A socket of workerd, which delivers no events until it is accepted. */
 interface WorkerSocket extends StandardSocket {
   accept(): void;
 }
 
 const CLOSED = 3;
 
-/** Dials by `fetch`, the only way to send headers with an upgrade from Cloudflare Workers. */
+/** Opens WebSockets with `fetch`, the only way to send headers with an upgrade on Cloudflare Workers. */
 export const dialWebSocket: WebSocketDialer = (url, { headers, protocols = [], signal }) =>
   untilAborted(signal, async (life) => {
     const sent: Record<string, string> = { ...Object.fromEntries(headers), upgrade: "websocket" };
     if (protocols.length > 0) sent["sec-websocket-protocol"] = protocols.join(", ");
     let response: Response;
     try {
-      // `fetch` knows http: and https: only. Its signal ends the open socket too, more surely than a close would.
+      // `fetch` accepts only http: and https: URLs. Its signal also ends the open socket, more reliably than `close`.
       response = await fetch(url.replace(/^ws/, "http"), {
         headers: sent,
         redirect: "manual",
@@ -30,12 +30,12 @@ export const dialWebSocket: WebSocketDialer = (url, { headers, protocols = [], s
     if (!socket) {
       throw await refusedFetch(response);
     }
-    // The socket's own `protocol` is empty there.
+    // The `protocol` of the socket is empty on workerd.
     const connection = connectionOver(socket, life, response.headers.get("sec-websocket-protocol") ?? "");
     socket.addEventListener("close", ({ code, reason }) => {
       if (socket.readyState === CLOSED) return;
-      // Before the compatibility date of 2026 workerd leaves it to us to answer the server's close. 1005 and 1006 are
-      // no codes to send.
+      // Before its compatibility date of 2026, workerd does not answer the server's close frame. The codes 1005 and
+      // 1006 cannot be sent.
       if (code === 1005 || code === 1006) socket.close();
       else socket.close(code, reason);
     });

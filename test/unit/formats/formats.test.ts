@@ -146,9 +146,9 @@ describe("ranker", () => {
   });
 
   test.each<[string, PredictRequest<unknown>, RegExp]>([
-    ["no pixels", new EasyRecRequest().addItemId("1"), /there must be a user feature "pixels"/],
+    ["no pixels", new EasyRecRequest().addItemId("1"), /the user feature "pixels" is missing or has another type/],
     ["no such item", new TorchRecRequest().addItemId("ten"), /unknown item "ten"/],
-    ["too few", new EasyRecRequest().addUserFeature("pixels", "1,2", "STRING"), /pixels holds 2 numbers/],
+    ["too few", new EasyRecRequest().addUserFeature("pixels", "1,2", "STRING"), /pixels has 2 numbers/],
   ])("says what is wrong: %s", async (_, request, message) => {
     const error = await client
       .service("ranker")

@@ -3,7 +3,7 @@ import type { ConnectSettings, HttpProxy } from "../options.js";
 import type { Connections } from "./connect.js";
 import type { Connectors } from "./connector.js";
 
-/** What a transport uses of undici's dispatchers. */
+/** The part of undici's dispatchers that a transport uses. */
 export interface RequestAgent {
   dispatch: Dispatcher["dispatch"];
   destroy(): Promise<void>;

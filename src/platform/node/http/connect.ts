@@ -2,11 +2,11 @@ import type { Socket } from "node:net";
 import type { buildConnector } from "undici";
 import type { ConnectSettings, HttpProxy } from "../options.js";
 
-/** Where a connection goes to. */
+/** The target of a connection. */
 export interface ConnectTarget {
   readonly protocol: string;
   readonly hostname: string;
-  /** Host and port, for the name in the TLS handshake. */
+  /** Host and port, for the server name of the TLS handshake. */
   readonly host?: string;
   readonly port: string;
   readonly servername?: string;
@@ -14,28 +14,28 @@ export interface ConnectTarget {
 
 type Done = (error: Error | null, socket: Socket | null) => void;
 
-/** Establishes a connection and calls `done` once. Returns how to give up. */
+/** Establishes a connection and calls `done` once. Returns an object that abandons it. */
 export type Connect = (target: ConnectTarget, done: Done) => { destroy(): void };
 
-/** The connections of one transport. */
+/** The connectors of one transport. */
 export interface Connections {
-  /** For requests: to a proxy itself where the endpoint is `http:`. */
+  /** Connects for requests. For `http:` endpoints with a proxy, connects to the proxy itself. */
   readonly forRequests: Connect;
-  /** For WebSockets: through a proxy's tunnel always. */
+  /** Connects for WebSockets, always through the tunnel of a proxy. */
   readonly forSockets: Connect;
 }
 
-/** Loads undici and returns the connections that these settings describe. */
+/** Loads undici and returns the connectors that these settings describe. */
 export async function connectionsOf(settings: ConnectSettings): Promise<Connections> {
   const { buildConnector } = await import("undici");
   const { proxy, secureContext, connectTimeout } = settings;
   const tls = secureContext && { secureContext: secureContext as import("node:tls").SecureContext };
   if (proxy === undefined) {
     const connector = (timeout: number) => buildConnector({ ...tls, timeout }) as unknown as Connect;
-    // The connectors of the pool bound the time themselves.
+    // The connectors of the pool have their own timeout.
     return { forRequests: connector(0), forSockets: connector(connectTimeout) };
   }
-  // One timer covers the proxy's connection, its tunnel and TLS inside the tunnel.
+  // One timeout covers the connection to the proxy, its tunnel and TLS inside the tunnel.
   const dial = buildConnector({ ...tls, timeout: 0 });
   const through =
     (tunnels: (target: ConnectTarget) => boolean): Connect =>
@@ -44,7 +44,7 @@ export async function connectionsOf(settings: ConnectSettings): Promise<Connecti
   return { forRequests: through(({ protocol }) => protocol === "https:"), forSockets: through(() => true) };
 }
 
-/** Connects to a proxy, and through its tunnel to the target if `tunnels`. */
+/** Connects to a proxy and, if `tunnels`, through its tunnel to the target. */
 function connectThrough(
   proxy: HttpProxy,
   dial: buildConnector.connector,
@@ -71,7 +71,7 @@ function connectThrough(
     finish(Object.assign(new Error(message), { code: "UND_ERR_CONNECT_TIMEOUT" }), null);
   }, timeout);
   const connect = (options: buildConnector.Options, next: (socket: Socket) => void) => {
-    // Its declared type does not have the socket that it returns.
+    // The declared type lacks the returned socket.
     current = dial(options, (error, socket) => {
       if (error) finish(error, null);
       else if (isOver) socket?.destroy();
@@ -97,7 +97,7 @@ function connectThrough(
   };
 }
 
-/** Asks a proxy for a tunnel to the target. */
+/** Requests a tunnel to the target from a proxy. */
 function openTunnel({ url, authorization }: HttpProxy, socket: Socket, target: ConnectTarget, done: Done): void {
   const port = target.port || (target.protocol === "https:" ? "443" : "80");
   const { hostname } = target;
@@ -115,11 +115,11 @@ function openTunnel({ url, authorization }: HttpProxy, socket: Socket, target: C
       done(null, tunnel);
       return;
     }
-    // The socket is destroyed by whoever takes this error; it must not end the process before.
+    // The receiver of this error destroys the socket. Until then, an error event must not end the process.
     tunnel.on("error", () => {});
     const isFinal = status < 500 && status !== 408 && status !== 429;
     const advice = status === 407 ? ": put the credentials into the proxy's URL" : "";
-    const message = `the proxy ${url.host} answered CONNECT ${authority} with ${status}${advice}`;
+    const message = `the proxy ${url.host} responded to CONNECT ${authority} with ${status}${advice}`;
     done(Object.assign(new Error(message), { code: isFinal ? "ERR_PROXY_REFUSED" : "ERR_PROXY_FAILED" }), null);
   });
   request.end();

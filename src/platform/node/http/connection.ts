@@ -1,17 +1,18 @@
 import type { Socket } from "node:net";
 
 /**
- * A connection of the pool, with backpressure at its socket. undici applies backpressure by pausing its parser, and up to its 7th
- * version the process dies when a connection ends while the parser is paused (github.com/nodejs/undici/issues/5360). Here undici
- * gets no bytes from a socket that is held, so its parser is never paused.
+ * A connection of the pool with backpressure at its socket. undici applies backpressure by pausing its parser. Up to
+ * version 7, the process crashes if a connection ends while the parser is paused
+ * (github.com/nodejs/undici/issues/5360). Here undici gets no bytes from a paused socket, so its parser is never
+ * paused.
  */
 export class Connection {
   /**
-   * The connection whose bytes are being parsed. undici reads a socket, parses what it read and calls the handler of the exchange
-   * in one turn, so inside these calls this is the connection of the exchange.
+   * The connection whose bytes are being parsed. undici reads a socket, parses the bytes and calls the handler in one
+   * turn, so inside these calls this is the connection of the exchange.
    */
   static parsing: Connection | undefined;
-  /** The socket's error. undici takes a reset for the end of a response that has no length. */
+  /** The error of the socket. undici treats a reset as the end of a response without a length. */
   error: Error | undefined = undefined;
   private readonly socket: Socket;
   private held = false;
@@ -20,12 +21,12 @@ export class Connection {
     this.socket = socket;
   }
 
-  /** Attaches to a socket; to be called before undici adds its listeners. */
+  /** Attaches to a socket. Must be called before undici adds its listeners. */
   static attach(socket: Socket): void {
     const connection = new Connection(socket);
     const { read } = socket;
     socket.read = (size) => {
-      // Only Node itself gives a size, to fill the buffer of the socket.
+      // Only Node itself passes a size, to fill the buffer of the socket.
       if (size === undefined) {
         Connection.parsing = connection;
         if (connection.held) return null;
@@ -37,19 +38,22 @@ export class Connection {
     });
   }
 
-  /** Stops reading. The socket buffers at most 64 KiB more; then the server is held back. */
+  /** Stops reading. The socket buffers at most 64 KiB more, and then backpressure reaches the server. */
   hold(): void {
     this.held = true;
   }
 
-  /** Reads on. Bytes that wait in the socket are parsed before this returns: never call it from a handler's method. */
+  /**
+   * Resumes reading. Bytes in the socket's buffer are parsed before this returns, so it must not be called from a
+   * handler's method.
+   */
   release(): void {
     if (!this.held) return;
     this.held = false;
     this.socket.emit("readable");
   }
 
-  /** Marks the end of an exchange: undici itself reads on. */
+  /** Marks the end of an exchange. undici itself resumes reading. */
   free(): void {
     this.held = false;
   }

@@ -11,14 +11,14 @@ const MAX_TIMER_MS = 2_147_483_647;
 const MIN_HEADER_BYTES = 1_024;
 const MAX_HEADER_BYTES = 16_777_216;
 
-/** The options of `nodeTransport` that say how connections are made and used. */
+/** The options of `nodeTransport` for establishing and using connections. */
 interface ConnectionOptions {
   readonly connectTimeout?: number | undefined;
   readonly maxHeaderSize?: number | undefined;
   readonly reuseConnections?: boolean | undefined;
 }
 
-/** Checks these options. */
+/** Checks the options for connections. Throws a `TypeError` or `RangeError`. */
 export function checkConnectionOptions(options: ConnectionOptions): void {
   const { connectTimeout, maxHeaderSize, reuseConnections } = options;
   const isTime = typeof connectTimeout === "number" && connectTimeout >= 1 && connectTimeout <= MAX_TIMER_MS;
@@ -36,9 +36,11 @@ export function checkConnectionOptions(options: ConnectionOptions): void {
 
 const isWithin = (bytes: number) => bytes >= MIN_HEADER_BYTES && bytes <= MAX_HEADER_BYTES;
 
-/** Establishes the connections of a transport's pools: bounds the time for each, and can abandon those not established yet. */
+/**
+ * Establishes the connections of a transport's pools, with a timeout for each, and can abandon the pending connections.
+ */
 export class Connectors {
-  /** Maximum time for one connection, in milliseconds. */
+  /** Timeout for one connection, in milliseconds. */
   readonly timeout: number;
   private readonly pending = new Set<(error: Error) => void>();
 
@@ -46,7 +48,7 @@ export class Connectors {
     this.timeout = connectTimeout;
   }
 
-  /** The `factory` of an undici agent: creates the pool for one origin. */
+  /** Creates the pool for one origin. This is the `factory` of an undici agent. */
   factory({ Pool, buildConnector, errors }: Undici): (origin: string | URL, options: object) => Dispatcher {
     return (origin, options) => {
       const { connect } = options as { connect?: Connector | buildConnector.BuildOptions };
@@ -58,7 +60,7 @@ export class Connectors {
     };
   }
 
-  /** Abandons the connections that are being established. */
+  /** Abandons the pending connections. */
   abandon(error: Error): void {
     for (const abandon of this.pending) abandon(error);
   }
@@ -80,7 +82,7 @@ export class Connectors {
       };
       const abandon = (error: Error) => {
         settle();
-        // A tunnel is abandoned by the signal, a socket by its destruction.
+        // The signal abandons a tunnel, and destruction abandons a socket.
         controller.abort(error);
         if (isSocket(connecting)) connecting.destroy();
         callback(error, null);
@@ -102,7 +104,7 @@ export class Connectors {
   }
 }
 
-/** Whether a connector returned the socket that it connects; that of a proxy returns a promise. */
+/** Whether a connector returned the socket that it connects. The connector of a proxy returns a promise. */
 function isSocket(value: unknown): value is Socket {
   return typeof (value as Socket | undefined)?.destroy === "function";
 }

@@ -14,13 +14,17 @@ import { Connection } from "./connection.js";
 import { bodyHeaders, hasBody, isBodiless, isDelimited, type RawHeaders, toHeaders } from "./raw-headers.js";
 import type { Traffic } from "./traffic.js";
 
-/** Memory that is allocated at once for a `Content-Length`; of larger bodies an eighth must have come before. */
+/**
+ * Maximum number of bytes that are allocated immediately for a `Content-Length`. For a larger body, an eighth must have
+ * arrived.
+ */
 const AT_ONCE_BYTES = 1_048_576;
 const EIGHTH = 8;
 
 /**
- * undici's handler for one exchange whose response is buffered. It has undici's older form, which passes raw headers on as they
- * are: for the newer form, undici parses the headers and trailers of each response, which costs a tenth of the calls a second.
+ * undici's handler for an exchange whose response is buffered. It uses undici's legacy handler interface, which passes
+ * raw headers. With the newer interface, undici parses headers and trailers, which costs a tenth of the calls per
+ * second.
  */
 export class BufferedExchange implements Dispatcher.DispatchHandler, Exchange {
   private readonly request: TransportRequest;
@@ -35,12 +39,12 @@ export class BufferedExchange implements Dispatcher.DispatchHandler, Exchange {
   private contentEncoding: string | undefined = undefined;
   private isBodiless = false;
   private isUndelimited = false;
-  /** Memory for the whole body, where its length is known. */
+  /** Memory for the whole body, if its length is known. */
   private body: Bytes | undefined = undefined;
   private chunks: Uint8Array[] | undefined = undefined;
-  /** Bytes received. */
+  /** Number of received bytes. */
   private length = 0;
-  /** `Content-Length`; 0 when there is none. */
+  /** `Content-Length`, or 0 if there is none. */
   private stated = 0;
   private maxBytes = 0;
 
@@ -65,8 +69,8 @@ export class BufferedExchange implements Dispatcher.DispatchHandler, Exchange {
   }
 
   onConnect(abort: (reason?: Error) => void): void {
-    // A request that waits for a connection cannot be withdrawn; it is refused here, before a byte is written. `abort` would
-    // close the connection as well.
+    // A request that waits for a connection cannot be withdrawn, so it is rejected here before a byte is written.
+    // `abort` would also close the connection.
     if (this.settled) throw new Error("cancelled");
     this.abort = abort;
     this.request.phase = "headers";
@@ -87,7 +91,7 @@ export class BufferedExchange implements Dispatcher.DispatchHandler, Exchange {
     request.phase = "body";
     if (isBodiless(request.method, status)) {
       this.isBodiless = true;
-      // A server that describes a body here may send it as well, and it would be taken for the next response.
+      // A server that announces a body here may also send it, and it would be parsed as the next response.
       if (hasBody(found)) this.connection?.drop();
       return;
     }
@@ -113,7 +117,7 @@ export class BufferedExchange implements Dispatcher.DispatchHandler, Exchange {
         this.body.set(chunk, offset);
         return;
       }
-      // More than was stated.
+      // The body is longer than its Content-Length.
       this.chunks = [this.body.subarray(0, offset)];
       this.body = undefined;
       this.stated = 0;
@@ -128,7 +132,7 @@ export class BufferedExchange implements Dispatcher.DispatchHandler, Exchange {
     else if (this.stated <= this.maxBytes) this.allocate();
   }
 
-  /** Allocates memory for a body of a stated length, unless so little of it has come that the length may be a lie. */
+  /** Allocates memory for a body of known length, unless so little has arrived that the length may be false. */
   private allocate(): void {
     if (this.stated > Math.max(AT_ONCE_BYTES, this.length * EIGHTH) || this.stated === 0) return;
     this.body = new Uint8Array(this.stated);
@@ -145,7 +149,7 @@ export class BufferedExchange implements Dispatcher.DispatchHandler, Exchange {
 
   onError(error: Error): void {
     if (!this.settle()) return;
-    // Such a response is complete with its head.
+    // A response without a body is complete with its head.
     if (this.isBodiless) this.resolve(this.response(false));
     else this.reject(failureOf(error, this.progress));
   }
@@ -157,7 +161,7 @@ export class BufferedExchange implements Dispatcher.DispatchHandler, Exchange {
     return new BufferedResponse(this.status, this.headers, whole, this.contentEncoding, isUndelimited, truncated);
   }
 
-  /** The beginning of an error's body is enough; it may have no end. */
+  /** Stops reading the body of an error, of which the beginning is sufficient. It may be endless. */
   private cutOff(): void {
     const body = joinChunks(this.chunks ?? [], this.length).slice(0, this.maxBytes);
     if (!this.settle()) return;
@@ -173,7 +177,7 @@ export class BufferedExchange implements Dispatcher.DispatchHandler, Exchange {
     return { isSent: this.abort !== undefined, hasHead: this.status !== 0 };
   }
 
-  /** Ends the exchange; false if it has ended before. */
+  /** Ends the exchange. Returns false if it has already ended. */
   private settle(): boolean {
     if (this.settled) return false;
     this.settled = true;

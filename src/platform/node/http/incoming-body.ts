@@ -2,27 +2,28 @@ import type { IncomingMessage } from "node:http";
 import type { Bytes } from "../../../formats/request.js";
 import { isBytes } from "../../../util/realms.js";
 
-/** What body parsers add to a request, and what `node:http2` has in addition to `node:http`. */
+/** Properties that body parsers add to a request, and those that `node:http2` has in addition to `node:http`. */
 interface ParsedIncoming extends IncomingMessage {
   readonly body?: unknown;
-  /** Cloud Functions and others keep the original bytes here. */
+  /** Cloud Functions and other frameworks store the original bytes here. */
   readonly rawBody?: unknown;
   readonly stream?: { readonly endAfterHeaders: boolean; readonly destroyed: boolean; readonly rstCode: number };
 }
 
-/** The body of a request was read before the listener could, and what is left of it is not what the caller sent. */
+/** The error for a request body that was read before the listener, and differs from the body that the caller sent. */
 export class BodyTakenError extends Error {
   constructor(why: string) {
     super(
-      `the body of this request was read before the listener had it, ${why}. Mount the listener before body parsers such as express.json(), or let express.raw({ type: () => true }) leave the bytes`,
+      `the body of this request was read before the listener received it, ${why}. Mount the listener before body parsers such as express.json(), or let express.raw({ type: () => true }) leave the bytes`,
     );
     this.name = "BodyTakenError";
   }
 }
 
 /**
- * Returns the body of a request, which stays in the socket until it is read; null when there is none. Takes the bytes or text
- * that a body parser has left. Throws `BodyTakenError` when the body is gone, or can differ from the one that was sent.
+ * Returns the body of a request, which stays in the socket until it is read, or null if there is none. Uses the bytes
+ * or text that a body parser left. Throws `BodyTakenError` if the body is lost, or can differ from the one that was
+ * sent.
  */
 export function incomingBody(incoming: IncomingMessage): ReadableStream<Bytes> | Bytes | null {
   if (!hasBody(incoming)) return null;
@@ -37,7 +38,7 @@ function hasBody({ headers, httpVersionMajor, stream }: ParsedIncoming): boolean
 function leftBody({ body, rawBody, headers }: ParsedIncoming): Bytes {
   const left = rawBody ?? body;
   const encoding = headers["content-encoding"] ?? "identity";
-  // Parsers decompress what they read.
+  // Parsers decompress the body.
   if (!/^identity$/i.test(encoding)) throw new BodyTakenError(`and its content encoding (${encoding}) was removed`);
   const bytes = typeof left === "string" ? encoded(left, headers["content-type"] ?? "") : left;
   if (!isBytes(bytes)) {
@@ -52,14 +53,14 @@ function leftBody({ body, rawBody, headers }: ParsedIncoming): Bytes {
 
 function encoded(text: string, contentType: string): Uint8Array {
   const charset = /charset\s*=\s*"?([\w-]+)/i.exec(contentType)?.[1] ?? "utf-8";
-  // A replacement character may have been another byte.
+  // A replacement character can replace any invalid bytes.
   if (/^(utf-8|utf8|us-ascii)$/i.test(charset) && !text.includes("\ufffd")) return new TextEncoder().encode(text);
   throw new BodyTakenError("and was decoded to text");
 }
 
 function streamedBody(incoming: ParsedIncoming): ReadableStream<Bytes> {
   let pieces: AsyncIterator<Uint8Array> | undefined;
-  // Kept: a request that is closed no longer has it.
+  // Stored, because a closed request does not have it any more.
   const { stream } = incoming;
   return new ReadableStream<Bytes>(
     {
@@ -67,7 +68,7 @@ function streamedBody(incoming: ParsedIncoming): ReadableStream<Bytes> {
         pieces ??= incoming.iterator({ destroyOnReturn: false });
         const { done, value } = await pieces.next();
         if (!done) controller.enqueue(value as Bytes);
-        // The body of a stream that was reset, which only HTTP/2 has, looks complete.
+        // In HTTP/2, the body of a stream that was reset looks complete.
         else if (stream?.destroyed || stream?.rstCode) controller.error(new Error("the caller disconnected"));
         else controller.close();
       },

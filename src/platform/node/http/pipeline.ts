@@ -1,35 +1,39 @@
 import type { IncomingMessage, ServerResponse } from "node:http";
 import type { Socket } from "node:net";
 
-/** Requests of one connection that are answered at a time. No browser sends a second one before the answer to the first. */
+/** Maximum number of requests of one connection that are handled concurrently. No browser pipelines requests. */
 const MAX_RUNNING = 8;
 /**
- * With more waiting requests than this, a connection is closed after the answers to them. Requests take much more memory than
- * their bytes. The socket is paused while requests wait, so this limit is above the number that fits into the 64 KiB that Node
- * reads at a time.
+ * Maximum number of waiting requests. With more, the connection is closed after their responses. A request takes much
+ * more memory than its bytes. The socket is paused while requests wait, so this limit is above the number that fits
+ * into the 64 KiB that Node reads at a time.
  */
 const MAX_WAITING = 4000;
-/** A connection whose waiting requests make no progress for this time is closed: while it is paused, its end is not seen. */
+/**
+ * A connection whose waiting requests make no progress for this time is closed, in milliseconds. While its socket is
+ * paused, its end is not detected.
+ */
 const STALLED_MS = 60_000;
 
-/** A request that waits for its turn. */
+/** A queued request. */
 interface Waiting {
   readonly outgoing: ServerResponse;
   readonly start: Start;
 }
 
-/** `isPipelined`: other requests of the connection wait. */
+/** Starts a request. `isPipelined` is true while other requests of the connection wait. */
 type Start = (signal: AbortSignal, isPipelined: boolean) => void;
 
 const connections = new WeakMap<Socket, Connection>();
 
 /**
- * Calls `start` when it is the request's turn, with a signal that fires when the caller disconnects before its answer is
- * complete. Of the requests of an HTTP/1.1 connection, a limited number is answered at a time; the rest is not read.
+ * Calls `start` when the request can be handled, with a signal that aborts if the caller disconnects before its
+ * response is complete. The number of concurrent requests of an HTTP/1.1 connection is limited; the rest is not read.
  */
 export function takeTurn(incoming: IncomingMessage, outgoing: ServerResponse, start: Start): void {
   if (incoming.httpVersionMajor >= 2) {
-    // Each request has a stream of its own, which reports its end. The response does not say whether all was sent.
+    // In HTTP/2, each request has its own stream, which reports its end. The response does not report whether
+    // everything was sent.
     const { stream } = incoming as IncomingMessage & { readonly stream: NodeJS.EventEmitter };
     const gone = new AbortController();
     stream.once("close", () => {
@@ -53,9 +57,9 @@ function abort(gone: AbortController): void {
 
 class Connection {
   readonly #socket: Socket;
-  /** One for each request that is being answered. */
+  /** Controllers of the requests that are being handled. */
   readonly #running = new Set<AbortController>();
-  /** Those before `#next` have been started, and are released. */
+  /** The queue. Entries before `#next` have been started, and are undefined. */
   #waiting: (Waiting | undefined)[] = [];
   #next = 0;
   #isScheduled = false;
@@ -69,7 +73,7 @@ class Connection {
     socket.on("resume", () => {
       if (this.#isPaused) socket.pause();
     });
-    // One listener for all requests. A response that waits behind another one is not notified of the end.
+    // One listener for all requests, because a queued response is not notified of the end.
     socket.on("close", () => {
       clearTimeout(this.#stalled);
       this.#waiting = [];
@@ -89,7 +93,7 @@ class Connection {
   #start({ outgoing, start }: Waiting): void {
     const gone = new AbortController();
     this.#running.add(gone);
-    // Until the answer is sent, not only written: those behind a slow one would pile up.
+    // Waits until the response is sent, not only written, because responses behind a slow one would accumulate.
     outgoing.once("close", () => {
       if (!outgoing.writableFinished) abort(gone);
       this.#running.delete(gone);
@@ -98,7 +102,7 @@ class Connection {
     start(gone.signal, this.#waiting.length > 0);
   }
 
-  /** Starts the next requests in a later turn of the event loop, so that other connections have theirs in between. */
+  /** Starts the next requests in a later turn of the event loop, so that other connections are served in between. */
   #schedule(): void {
     if (this.#isScheduled) return;
     this.#isScheduled = true;

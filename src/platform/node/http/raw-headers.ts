@@ -1,24 +1,24 @@
 import type { Dispatcher } from "undici";
 
-/** Names and values in turn, as bytes. */
+/** Names and values alternately, as bytes. */
 export type RawHeaders = readonly Buffer[];
 
-/** What the headers of a response say of its body. */
+/** Headers of a response that describe its body. */
 export interface BodyHeaders {
-  /** `Content-Length`; undefined if there is none, or none that is a number. */
+  /** `Content-Length`. Undefined if there is none, or it is not a number. */
   length: number | undefined;
-  /** `Content-Encoding` in lower case; undefined if there is none. */
+  /** `Content-Encoding` in lower case. Undefined if there is none. */
   contentEncoding: string | undefined;
-  /** `Transfer-Encoding`; undefined if there is none. */
+  /** `Transfer-Encoding`. Undefined if there is none. */
   transferEncoding: string | undefined;
 }
 
-/** The headers of the response that undici hands over. */
+/** Returns the raw headers of a response from undici's controller. */
 export function rawHeadersOf({ rawHeaders }: Dispatcher.DispatchController): RawHeaders {
   return (rawHeaders ?? []) as Buffer[];
 }
 
-/** Raw headers as `Headers`. */
+/** Converts raw headers to `Headers`. */
 export function toHeaders(raw: RawHeaders): Headers {
   const headers = new Headers();
   for (let i = 0; i + 1 < raw.length; i += 2) {
@@ -27,7 +27,7 @@ export function toHeaders(raw: RawHeaders): Headers {
   return headers;
 }
 
-/** Reads only the headers that say how the body is to be read. */
+/** Reads only the headers that describe the body. */
 export function bodyHeaders(raw: RawHeaders): BodyHeaders {
   const found: BodyHeaders = { length: undefined, contentEncoding: undefined, transferEncoding: undefined };
   for (let i = 0; i + 1 < raw.length; i += 2) {
@@ -44,8 +44,8 @@ export function bodyHeaders(raw: RawHeaders): BodyHeaders {
 }
 
 /**
- * Whether the end of a body can be told from the end of its connection (RFC 9112, 6.3): `chunked` must be the last transfer
- * coding, and with any other transfer coding a length counts for nothing.
+ * Whether the end of a body can be distinguished from the end of its connection (RFC 9112, 6.3). `chunked` must be the
+ * last transfer coding. With any other transfer coding, the length is ignored.
  */
 export function isDelimited({ length, transferEncoding }: BodyHeaders): boolean {
   if (transferEncoding === undefined) return length !== undefined;
@@ -57,17 +57,17 @@ export function hasBody({ length, transferEncoding }: BodyHeaders): boolean {
   return transferEncoding !== undefined || (length ?? 0) > 0;
 }
 
-/** Whether a response has no body, whatever its headers say. */
+/** Whether a response has no body, regardless of its headers. */
 export function isBodiless(method: string, status: number): boolean {
   return method === "HEAD" || status === 204 || status === 304;
 }
 
-/** A value without the whitespace around it, which does not belong to it (RFC 9110, 5.5). */
+/** Returns a value without surrounding whitespace (RFC 9110, 5.5). */
 function textOf(raw: Buffer): string {
   return raw.toString("latin1").trim();
 }
 
-/** The value of `Content-Length`. A list of equal numbers is one number (RFC 9110, 8.6). */
+/** Parses `Content-Length`. A list of equal numbers is one number (RFC 9110, 8.6). */
 function lengthIn(value: string): number | undefined {
   if (/^\d{1,15}$/.test(value)) return Number(value);
   const [first, ...others] = value.split(",").map((each) => each.trim());
@@ -75,17 +75,17 @@ function lengthIn(value: string): number | undefined {
   return Number(first);
 }
 
-/** Headers of one name are one list (RFC 9110, 5.3). */
+/** Joins headers of the same name to a list (RFC 9110, 5.3). */
 function joined(before: string | undefined, raw: Buffer): string | undefined {
   const value = textOf(raw).toLowerCase();
   if (value === "") return before;
   return before === undefined ? value : `${before}, ${value}`;
 }
 
-/** Whether a raw header name is `name`, given in lower case; the lengths are equal already. */
+/** Whether a raw header name equals `name`, which is in lower case and has the same length. */
 function isNamed(raw: Buffer, name: string): boolean {
   for (let i = 0; i < name.length; i++) {
-    // Setting 0x20 makes an upper-case letter lower-case and leaves `-` as it is.
+    // Setting the bit 0x20 converts letters to lower case and does not change `-`.
     if (((raw[i] as number) | 0x20) !== name.charCodeAt(i)) return false;
   }
   return true;

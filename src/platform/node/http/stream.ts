@@ -12,23 +12,23 @@ import { failureOf, type Progress } from "../errors.js";
 import { Connection } from "./connection.js";
 import { bodyHeaders, hasBody, isBodiless, isDelimited, rawHeadersOf, toHeaders } from "./raw-headers.js";
 
-/** Bytes that may wait to be read before the server is held back. */
+/** Number of unread bytes above which the server is paused. */
 const HIGH_WATER_BYTES = 262_144;
-/** Memory of a chunk in addition to its bytes, so that very small chunks cannot fill the memory. */
+/** Estimated memory of a chunk in addition to its bytes, so that tiny chunks cannot fill the memory. */
 const CHUNK_BYTES = 256;
-/** Chunks that wait are joined to pieces of about this size: `openai` takes quadratic time for the events of a piece. */
+/** Waiting chunks are joined to about this size, because `openai` takes quadratic time for the events of a chunk. */
 const PIECE_BYTES = 16_384;
-/** Bytes that may wait on a connection that cannot be held back. */
+/** Maximum number of unread bytes on a connection that cannot be paused. */
 const MAX_BYTES = 64 * 1024 * 1024;
 
-/** A read that waits for the next piece. */
+/** A pending read. */
 interface Reader {
   readonly isBorrowed: boolean;
   readonly resolve: (piece: Bytes | undefined) => void;
   readonly reject: (reason: unknown) => void;
 }
 
-/** undici's handler for one exchange whose body is read piece by piece. */
+/** undici's handler for an exchange whose body is read in chunks. */
 export class StreamedExchange implements Dispatcher.DispatchHandler, Exchange, StreamedResponse {
   status = 0;
   headers: Headers = new Headers();
@@ -46,10 +46,10 @@ export class StreamedExchange implements Dispatcher.DispatchHandler, Exchange, S
   private weight = 0;
   private reader: Reader | undefined = undefined;
   private outcome: { readonly failed: boolean; readonly reason?: unknown } | undefined = undefined;
-  /** Whether the reader knows the outcome, so that nothing changes it any more. */
+  /** Whether the reader has received the outcome, which is then final. */
   private over = false;
 
-  /** Is a member of `open` until undici has finished the exchange. */
+  /** Adds itself to `open`, until undici has finished the exchange. */
   constructor(
     request: StreamRequest,
     resolve: (response: StreamedResponse) => void,
@@ -63,7 +63,7 @@ export class StreamedExchange implements Dispatcher.DispatchHandler, Exchange, S
     open.add(this);
     request.exchange = this;
     request.phase = "connect";
-    // A signal takes 5 µs, so it is used only if the client may not see this `exchange`.
+    // A signal takes 5 µs, so it is only used if the client may not see this `exchange`.
     if (request.self !== request) request.signal.addEventListener("abort", this.onAbort, { once: true });
   }
 
@@ -74,7 +74,7 @@ export class StreamedExchange implements Dispatcher.DispatchHandler, Exchange, S
     this.outcome = { failed: true, reason };
     this.finish();
     this.reject(reason);
-    // Without effect when the response has ended: the connection belongs to another exchange then.
+    // Has no effect after the response has ended, when the connection belongs to another exchange.
     this.controller?.abort(new Error("cancelled"));
   }
 
@@ -82,7 +82,7 @@ export class StreamedExchange implements Dispatcher.DispatchHandler, Exchange, S
     if (this.reader !== undefined) return Promise.reject(new Error("a read is already pending: read one at a time"));
     if (this.chunks.length > 0) {
       const piece = pieceOf(this.takeSome(), isBorrowed);
-      // May receive more before it returns.
+      // More bytes can arrive before `release` returns.
       if (this.weight < HIGH_WATER_BYTES) this.connection?.release();
       return Promise.resolve(piece);
     }
@@ -93,8 +93,8 @@ export class StreamedExchange implements Dispatcher.DispatchHandler, Exchange, S
   }
 
   onRequestStart(controller: Dispatcher.DispatchController): void {
-    // A request that waits for a connection cannot be withdrawn; it is refused here, before a byte is written. `abort` would
-    // close the connection as well.
+    // A request that waits for a connection cannot be withdrawn, so it is rejected here before a byte is written.
+    // `abort` would also close the connection.
     if (this.over) throw new Error("cancelled");
     this.controller = controller;
     this.request.phase = "headers";
@@ -112,7 +112,7 @@ export class StreamedExchange implements Dispatcher.DispatchHandler, Exchange, S
     this.isUndelimited = !this.isBodiless && !isDelimited(found);
     this.request.phase = "body";
     this.resolve(this);
-    // A server that describes a body here may send it as well, and it would be taken for the next response.
+    // A server that announces a body here may also send it, and it would be parsed as the next response.
     if (this.isBodiless && hasBody(found)) this.connection?.drop();
   }
 
@@ -174,11 +174,11 @@ export class StreamedExchange implements Dispatcher.DispatchHandler, Exchange, S
 
   private finish(): void {
     this.open.delete(this);
-    // The connection's next response belongs to another exchange.
+    // The next response of the connection belongs to another exchange.
     this.connection?.free();
     this.connection = undefined;
     this.tell();
-    // What still waits to be read may be cancelled; without a head there is nobody who reads.
+    // A chunk that waits to be read can still be canceled. Without a head there is no reader.
     if (this.over || this.status === 0) this.unlisten();
   }
 
@@ -187,7 +187,7 @@ export class StreamedExchange implements Dispatcher.DispatchHandler, Exchange, S
     if (request.self !== request) request.signal.removeEventListener("abort", this.onAbort);
   }
 
-  /** Tells the reader the outcome, if there are both. */
+  /** Passes the outcome to the pending read, if there is one. */
   private tell(): void {
     const { reader, outcome } = this;
     if (reader === undefined || outcome === undefined) return;
@@ -199,7 +199,7 @@ export class StreamedExchange implements Dispatcher.DispatchHandler, Exchange, S
   }
 }
 
-/** A body as undici takes it: a stream as what can be iterated. */
+/** Converts a body for undici: a stream becomes an async iterable. */
 export function bodyOf(body: StreamRequest["body"]): Uint8Array | null {
   return body !== null && "getReader" in body ? (piecesOf(body) as never) : body;
 }
@@ -220,14 +220,14 @@ async function* piecesOf(stream: ByteStream): AsyncGenerator<Uint8Array> {
 }
 
 /**
- * Joins chunks to one piece. A piece that is not borrowed has its own memory: most chunks are views of a larger network read, or
- * of memory that Node shares out.
+ * Joins chunks. Unless it is borrowed, the result has its own memory: most chunks are views of a larger network read,
+ * or of pooled memory.
  */
 function pieceOf(chunks: readonly Buffer[], isBorrowed: boolean): Bytes {
   const [chunk] = chunks as [Buffer];
   if (chunks.length === 1) {
     if (isBorrowed) return chunk as Bytes;
-    // The whole of its memory: undici does not use it any more, and there is no other view of it.
+    // The chunk is the only view of its memory, and undici does not use it any more.
     if (chunk.length === chunk.buffer.byteLength) return new Uint8Array(chunk.buffer as ArrayBuffer);
   }
   return joinChunks(chunks, totalLength(chunks));

@@ -1,4 +1,4 @@
-/** Counts the exchanges of a transport that are under way. */
+/** Counts the exchanges of a transport that are in progress. */
 export class Traffic {
   private count = 0;
   private onIdle: (() => void) | undefined = undefined;
@@ -11,7 +11,7 @@ export class Traffic {
     if (--this.count === 0) this.onIdle?.();
   }
 
-  /** Resolves when no exchange is under way. */
+  /** Resolves when no exchange is in progress. */
   idle(): Promise<void> {
     return new Promise((resolve) => {
       this.onIdle = resolve;

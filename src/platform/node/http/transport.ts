@@ -23,9 +23,16 @@ import { Traffic } from "./traffic.js";
 export type { NodeTransportOptions } from "../options.js";
 
 /**
- * A transport with a connection pool, by undici's `Agent.dispatch`. undici is loaded by the first `send`, or by `ready`. An agent
- * is never given to the global `fetch`: the two may be of different undici versions. `close` waits for the exchanges under way,
- * each of which its call ends in time, and cancels the streams.
+ * Creates a transport with a connection pool, based on undici's `Agent.dispatch`. undici is loaded by the first `send`
+ * or by `ready`. `close` waits for the exchanges in progress, which end by their timeouts at the latest, and cancels
+ * streams.
+ *
+ * @example
+ * const transport = nodeTransport({ connections: 20 });
+ * const client = new PredictClient({ endpoint, serviceName, token, transport });
+ * // …
+ * await client.close();
+ * await transport.close();
  */
 export function nodeTransport(options: NodeTransportOptions = {}): Transport {
   const settings = checkConnect(options);
@@ -35,10 +42,10 @@ export function nodeTransport(options: NodeTransportOptions = {}): Transport {
   let closing: Promise<void> | undefined;
   const connectors = new Connectors(options);
   const traffic = new Traffic();
-  // undici sends `Connection: close` with such a request. Not by a spread in the request, which is slow.
+  // With `reset`, undici sends `Connection: close`. A spread in the request would be slow.
   const reset = options.reuseConnections === false ? true : undefined;
   const streams = new Set<StreamedExchange>();
-  // Nearly all requests of a client have the very same headers, so the last ones are kept in undici's form.
+  // Nearly all requests of a client have the same headers, so the last ones are cached in undici's format.
   let lastHeaders: readonly HeaderPair[] = [];
   let lastFlat: string[] = [];
 
@@ -70,7 +77,7 @@ export function nodeTransport(options: NodeTransportOptions = {}): Transport {
     return new Promise((resolve, reject) => {
       if (request.headers !== lastHeaders) {
         lastHeaders = request.headers;
-        // A loop, since `flat` takes twenty times as long, and signed headers are new in each request.
+        // `flat` takes twenty times as long as a loop, and signed headers differ in each request.
         lastFlat = [];
         for (const [name, value] of request.headers) lastFlat.push(name, value);
       }
@@ -88,7 +95,7 @@ export function nodeTransport(options: NodeTransportOptions = {}): Transport {
           begin(request, resolve, reject),
         );
       } catch (error) {
-        // undici reports its own errors to the handler, so this is not an agent, or not one that works.
+        // undici reports its own errors to the handler, so an exception means that this is not a working agent.
         const why = messageOf(error);
         const failure = new TransportError(`undici cannot send: ${why}`, { sent: "no", final: true, cause: error });
         request.exchange?.cancel(failure);
@@ -102,7 +109,7 @@ export function nodeTransport(options: NodeTransportOptions = {}): Transport {
     if (agent) return dispatch(agent, request, begin);
     return load().then((agent) => {
       if (request.signal.aborted) throw request.signal.reason;
-      // Loading undici is no part of the attempt's time.
+      // The time to load undici does not count for the attempt.
       request.onDispatch();
       return dispatch(agent, request, begin);
     });
@@ -117,11 +124,11 @@ export function nodeTransport(options: NodeTransportOptions = {}): Transport {
     if (!loading) return;
     const agent = await loading.catch(() => undefined);
     if (agent === undefined) return;
-    // A stream need not have an end.
+    // Streams are canceled, because a stream may be endless.
     const reason = new TransportError("the transport was closed", { sent: "maybe", final: true });
     for (const stream of streams) stream.cancel(reason);
     await traffic.idle();
-    // undici would also wait for requests that were given up, as long as they wait for a connection.
+    // undici would also wait for abandoned requests, as long as they wait for a connection.
     connectors.abandon(reason);
     await agent.destroy();
   }
@@ -149,7 +156,7 @@ export function nodeTransport(options: NodeTransportOptions = {}): Transport {
   };
 }
 
-/** Makes undici's handler for one exchange. */
+/** Creates undici's handler for an exchange. */
 type Begin<Answer, R extends StreamRequest> = (
   request: R,
   resolve: (answer: Answer) => void,
