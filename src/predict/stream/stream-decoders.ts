@@ -7,9 +7,12 @@ export const MAX_CHARACTERS: number = 16 * 1024 * 1024;
 /** Decodes values from text that arrives in parts, and adds each value when it is complete. Undefined ends the text. */
 export type TextStep<T> = (text: string | undefined, add: (value: T) => void) => void;
 
-/** Decoders of whole chunks. A byte order mark at the beginning of a body is not part of its text. */
-const FIRST_CHUNK = /* @__PURE__ */ new TextDecoder("utf-8", { fatal: true });
-const OTHER_CHUNKS = /* @__PURE__ */ new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
+/**
+ * Decoders of whole chunks. A byte order mark at the beginning of a body is not part of its text. Created on first use,
+ * because jest-environment-jsdom has no TextDecoder and must be able to import this package.
+ */
+let firstChunk: TextDecoder | undefined;
+let otherChunks: TextDecoder | undefined;
 
 /**
  * Returns a function that decodes the chunks of a UTF-8 body, which may split characters. An undefined chunk ends the body.
@@ -25,7 +28,9 @@ export function textDecoder(): (chunk: Bytes | undefined) => string {
     const endsWithAscii = (chunk[chunk.length - 1] as number) < 0x80;
     let text: string;
     if (wasAscii && endsWithAscii) {
-      text = (isFirst ? FIRST_CHUNK : OTHER_CHUNKS).decode(chunk);
+      firstChunk ??= new TextDecoder("utf-8", { fatal: true });
+      otherChunks ??= new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
+      text = (isFirst ? firstChunk : otherChunks).decode(chunk);
     } else {
       // In Node, the option `stream` slows ASCII down by a factor of up to six, and doubles the speed for other characters.
       streamDecoder ??= new TextDecoder("utf-8", { fatal: true, ignoreBOM: !isFirst });

@@ -33,7 +33,7 @@ test("the WebAssembly in src/ is that of the package", () => {
   }
   expect(gunzipSync(Buffer.from(ZSTD_WASM_GZIP, "base64")).equals(wasm)).toBe(true);
   const { version } = JSON.parse(readFileSync("node_modules/@bokuweb/zstd-wasm/package.json", "utf8"));
-  expect(readFileSync(file, "utf8")).toContain(`zstd-wasm ${version} `);
+  expect(readFileSync(file, "utf8")).toContain(`zstd-wasm ${version},`);
 });
 
 describe("by WebAssembly", () => {

@@ -152,9 +152,9 @@ test("a serialized request of another realm is fed", () => {
 
 /** Classes whose instances only this package creates, so that `instanceof` is exact. */
 const OWN_CLASSES =
-  /^(Eas[A-Za-z]*Error|[A-Z][A-Za-z]*Refusal|BodyTooLarge|BodyError|BodyTakenError|BadTarget|RefusedRequest|NoAnswer|EngineError|JsonError|DialError|UpstreamError|Attempt|TransportError|DataFrame|WireReader|Promise)$/;
+  /^(Eas[A-Za-z]*Error|[A-Z][A-Za-z]*Refusal|BodyTooLarge|BodyError|BodyTakenError|BadTarget|RefusedRequest|NoAnswer|EngineError|JsonError|DialError|UpstreamError|Attempt|ClientCore|ConnectionPool|TransportError|DataFrame|WireReader|Promise)$/;
 
-test("src recognises what callers pass in without instanceof", () => {
+test("src recognizes the arguments of callers without instanceof", () => {
   const src = fileURLToPath(new URL("../../../src/", import.meta.url));
   const found = readdirSync(src, { recursive: true, encoding: "utf8" })
     .filter((path) => path.endsWith(".ts") && !path.startsWith("gen"))
