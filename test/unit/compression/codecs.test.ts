@@ -13,7 +13,7 @@ const named = CODECS.map((codec) => [codec.name, codec] as const);
 const bytesOf = (hex: string): Uint8Array => new Uint8Array(Buffer.from(hex, "hex"));
 const hexOf = (bytes: Uint8Array): string => Buffer.from(bytes).toString("hex");
 
-/** Undoes `bytes`; always a promise, so that all codecs fail in the same way. */
+/** Decompresses `bytes`. Always returns a promise, so that all codecs fail in the same way. */
 async function undo(codec: CompressionCodec, bytes: Uint8Array, maxBytes = 1 << 20, headers = {}): Promise<Uint8Array> {
   return (codec.decompress as NonNullable<CompressionCodec["decompress"]>)(bytes, {
     maxBytes,
@@ -21,7 +21,7 @@ async function undo(codec: CompressionCodec, bytes: Uint8Array, maxBytes = 1 << 
   });
 }
 
-/** What independent implementations made of it is below. */
+/** The expected bytes of independent implementations are below. */
 const TEXT = new TextEncoder().encode(
   `${"EAS answers with what the model says: ".repeat(6)}${String.fromCharCode(...Array(64).keys())}${"\0".repeat(100)}`,
 );
@@ -30,14 +30,14 @@ const UP_TO_64 = hexOf(Uint8Array.from({ length: 64 }, (_, i) => i));
 const LZ4_BLOCK = `ff17${WORDS}2600abff32${UP_TO_64}0001004b500000000000`;
 const OUR_LZ4_BLOCK = `ff17${WORDS}2600abff33${UP_TO_64}000002004a500000000000`;
 
-/** An LZ4 frame's magic number, its descriptor and the descriptor's checksum. */
+/** The magic number of an LZ4 frame, its descriptor and the descriptor's checksum. */
 function frameHead(descriptor: string): string {
   const bytes = bytesOf(descriptor);
   const checksum = (xxHash32(bytes, 0, bytes.length) >>> 8) & 0xff;
   return `04224d18${descriptor}${checksum.toString(16).padStart(2, "0")}`;
 }
 
-/** By python-snappy 0.7, python-lz4 4.4 (with liblz4), zstandard 0.25 and cramjam 2.14. */
+/** Created with python-snappy 0.7, python-lz4 4.4 (with liblz4), zstandard 0.25 and cramjam 2.14. */
 const GOLDENS: readonly (readonly [string, CompressionCodec, string, Uint8Array])[] = [
   ["python-snappy, a block", snappy, `880398${WORDS}45fe2600fe2600f22600f043${UP_TO_64}00000000fe03007e0300`, TEXT],
   ["liblz4, a block", lz4, LZ4_BLOCK, TEXT],
@@ -63,26 +63,27 @@ const GOLDENS: readonly (readonly [string, CompressionCodec, string, Uint8Array]
   ["libzstd, without its size", zstd, `28b52ffd00589d03007406${WORDS}${UP_TO_64}00020001c0a5d1bb44a927`, TEXT],
 ];
 
-describe("bytes of other implementations", () => {
+describe("decompresses bytes of other implementations", () => {
   test.each(GOLDENS)("%s", async (_, codec, hex, expected) => {
     expect(hexOf(await undo(codec, bytesOf(hex)))).toBe(hexOf(expected));
   });
 
-  // What python-snappy, liblz4 and libzstd have undone once, as they have 400 other inputs: a change needs them again.
+  // python-snappy, liblz4 and libzstd have decompressed these bytes, and those of 400 other inputs. They must do so
+  // again after a change.
   test.each([
     ["snappy", snappy, `880394${WORDS}fe2600fe2600f62600f042${UP_TO_64}000000fe0300820300`],
     ["lz4", lz4, OUR_LZ4_BLOCK],
     ["lz4-frame", lz4Frame, `04224d187440bd78000000${OUR_LZ4_BLOCK}beae748400000000e503d9f6`],
-  ])("ours is what they have read: %s", async (_, codec, hex) => {
+  ])("compresses to bytes that other implementations decompress: %s", async (_, codec, hex) => {
     expect(hexOf(await codec.compress(TEXT))).toBe(hex);
   });
 
-  test("no LZ4 match begins in the last twelve bytes: liblz4 refuses it, and so stores the same bytes", async () => {
+  test("does not start an LZ4 match in the last twelve bytes, which liblz4 would reject", async () => {
     const text = "abcdefghij0123456789ABCDEFabcdefghij";
     expect(hexOf(await lz4.compress(Buffer.from(text)))).toBe(`f015${Buffer.from(text).toString("hex")}`);
   });
 
-  test("either LZ4 codec reads both forms", async () => {
+  test("either LZ4 codec decompresses both forms", async () => {
     for (const writer of [lz4, lz4Frame]) {
       for (const reader of [lz4, lz4Frame])
         expect(await undo(reader, await writer.compress(TEXT))).toEqual(new Uint8Array(TEXT));
@@ -90,7 +91,7 @@ describe("bytes of other implementations", () => {
   });
 });
 
-/** Data that repeats itself at all distances, and data that does not. */
+/** Data that repeats at all distances, and random data. */
 const data = fc.oneof(
   fc.uint8Array({ maxLength: 300 }),
   fc
@@ -101,10 +102,10 @@ const data = fc.oneof(
 );
 
 describe.each(named)("%s", (_, codec) => {
-  test("undoes what it makes, in memory of its own", async () => {
+  test("decompresses what it compresses, into new memory", async () => {
     await fc.assert(
       fc.asyncProperty(data, fc.integer({ min: 0, max: 7 }), async (bytes, offset) => {
-        // A window on a larger array, as a Node Buffer is.
+        // A view of a larger array, like a Node Buffer.
         const window = new Uint8Array(bytes.length + offset + 3).subarray(offset, offset + bytes.length);
         window.set(bytes);
         const packed = await codec.compress(window);
@@ -117,7 +118,7 @@ describe.each(named)("%s", (_, codec) => {
     );
   });
 
-  test("and a megabyte of floats", async () => {
+  test("decompresses a megabyte of floats", async () => {
     const floats = Float32Array.from({ length: 1 << 18 }, (_, i) => Math.max(0, Math.sin(i * i)));
     const bytes = new Uint8Array(floats.buffer);
     const packed = await codec.compress(bytes);
@@ -125,7 +126,7 @@ describe.each(named)("%s", (_, codec) => {
     expect(Buffer.compare(await undo(codec, packed), bytes)).toBe(0);
   });
 
-  test("one byte less than there is, is a RangeError", async () => {
+  test("throws a RangeError if the limit is one byte too low", async () => {
     const packed = await codec.compress(TEXT);
     expect((await undo(codec, packed, TEXT.length)).length).toBe(TEXT.length);
     for (const maxBytes of [TEXT.length - 1, 65, 1, 0]) {
@@ -133,10 +134,11 @@ describe.each(named)("%s", (_, codec) => {
     }
   });
 
-  test("every truncation is an error", async () => {
+  test("throws for every truncation", async () => {
     const packed = await codec.compress(TEXT);
     for (let length = 0; length < packed.length; length++) {
-      // A raw block that ends behind literals is a shorter block: nothing in it says otherwise but the length beside it.
+      // A raw block that is truncated after literals is a shorter valid block. Only the length in the header reveals
+      // it.
       const headers = codec === lz4 ? { "x-lz4-original-length": `${TEXT.length}` } : {};
       const error = await errorOf(undo(codec, packed.subarray(0, length), 1 << 20, headers));
       expect(error, `${length} bytes`).toBeInstanceOf(Error);
@@ -144,7 +146,7 @@ describe.each(named)("%s", (_, codec) => {
     }
   });
 
-  test("random bytes are an error or bytes, at once, and never more than allowed", async () => {
+  test("throws or returns at most the limit for random bytes", async () => {
     const starts = [[], [0x04, 0x22, 0x4d, 0x18], [0x28, 0xb5, 0x2f, 0xfd]];
     await fc.assert(
       fc.asyncProperty(fc.constantFrom(...starts), fc.uint8Array({ maxLength: 200 }), async (start, bytes) => {
@@ -156,7 +158,7 @@ describe.each(named)("%s", (_, codec) => {
     );
   });
 
-  test("a damaged byte is an error or other bytes of a size that is allowed", async () => {
+  test("throws or returns at most the limit for a damaged byte", async () => {
     const packed = await codec.compress(TEXT);
     await fc.assert(
       fc.asyncProperty(fc.nat(packed.length - 1), fc.integer({ min: 1, max: 255 }), async (at, flip) => {
@@ -170,19 +172,19 @@ describe.each(named)("%s", (_, codec) => {
     );
   });
 
-  test("a bomb is stopped at the limit", async () => {
+  test("stops at the limit for a decompression bomb", async () => {
     const bomb = await codec.compress(new Uint8Array(32 << 20));
     const error = await errorOf(undo(codec, bomb, 1 << 20));
     expect(error).toBeInstanceOf(RangeError);
     expect(error.message).toContain("1048576");
   });
 
-  test("no bytes at all are no form of it", async () => {
+  test("throws for an empty input", async () => {
     expect(await errorOf(undo(codec, new Uint8Array(0)))).toBeInstanceOf(Error);
   });
 });
 
-// By python-xxhash and, as checksums in its frames, liblz4.
+// Computed with python-xxhash and, as checksums in its frames, liblz4.
 test.each([
   ["", 0x02cc5d05],
   ["a", 0x550d7456],
@@ -193,7 +195,7 @@ test.each([
   expect(xxHash32(bytes, 1, bytes.length - 1)).toBe(expected);
 });
 
-describe("damage that checksums show", () => {
+describe("damage that checksums detect", () => {
   const frame = bytesOf((GOLDENS[2] as (typeof GOLDENS)[number])[2]);
   test.each([
     ["the header", 5, /unsupported version/],
@@ -207,7 +209,7 @@ describe("damage that checksums show", () => {
     expect((await errorOf(undo(lz4Frame, damaged))).message).toMatch(message);
   });
 
-  test("anywhere in an LZ4 frame of ours", async () => {
+  test("anywhere in an LZ4 frame that we compressed", async () => {
     const packed = await lz4Frame.compress(TEXT);
     for (let at = 0; at < packed.length; at++) {
       const damaged = packed.slice();
@@ -223,7 +225,7 @@ describe("damage that checksums show", () => {
   });
 });
 
-describe("what hostile streams say", () => {
+describe("hostile streams", () => {
   const GIB_4 = "ffffffff";
   test.each<[string, CompressionCodec, string, Record<string, string>, RegExp]>([
     ["snappy: 4 GiB", snappy, "ffffffff0f00", {}, /more than/],
@@ -314,8 +316,8 @@ describe("what hostile streams say", () => {
     expect(error.message).toMatch(message);
   });
 
-  test("zstd says 100 MB and its blocks could hold them: an error without the memory", async () => {
-    // 800 blocks that are said to be compressed, of one byte each.
+  test("zstd that declares 100 MB fails before memory is allocated", async () => {
+    // 800 blocks of one byte each that are marked as compressed.
     const blocks = Array.from({ length: 800 }, (_, i) => (i === 799 ? "0d000000" : "0c000000")).join("");
     const error = await errorOf(undo(zstd, bytesOf(`28b52ffda000e1f505${blocks}`), 256 << 20));
     expect(error).toBeInstanceOf(Error);
@@ -328,7 +330,7 @@ describe("what hostile streams say", () => {
     expect(error.message).toContain("more than 1024");
   });
 
-  test("frames one behind the other are read, and what is to be skipped is skipped", async () => {
+  test("reads consecutive frames, and skips skippable frames", async () => {
     const skipped = Buffer.from("532a4d1803000000abcdef", "hex");
     for (const codec of [lz4Frame, zstd]) {
       const frame = await codec.compress(TEXT);
@@ -338,7 +340,7 @@ describe("what hostile streams say", () => {
     }
   });
 
-  test("frames that do not say their size share one limit", async () => {
+  test("frames without their size share one limit", async () => {
     const zstdFrame = Buffer.from("28b52ffd005809000061", "hex");
     const lz4OfOne = Buffer.from(`${frameHead("6040")}010000806100000000`, "hex");
     for (const [codec, frame] of [
@@ -350,7 +352,7 @@ describe("what hostile streams say", () => {
     }
   });
 
-  test("a block of LZ4 holds more than its frame allows", async () => {
+  test("rejects an LZ4 block that holds more than its frame allows", async () => {
     const big = await lz4.compress(new Uint8Array(70_000));
     const size = Buffer.alloc(4);
     size.writeUInt32LE(big.length);
@@ -358,8 +360,8 @@ describe("what hostile streams say", () => {
     expect((await errorOf(undo(lz4Frame, frame))).message).toContain("exceeds the maximum block size");
   });
 
-  test("an independent block of LZ4 does not reach into the one before it, and a linked one does", async () => {
-    // Two blocks: "a" stored; then no literals, four bytes from one byte back, and no literals.
+  test("an independent LZ4 block cannot refer to the block before it, and a linked block can", async () => {
+    // Two blocks: "a" uncompressed; then no literals, four bytes at a distance of one, and no literals.
     const blocks = "01000080610400000000010000";
     const linked = bytesOf(`${frameHead("4040")}${blocks}00000000`);
     const independent = bytesOf(`${frameHead("6040")}${blocks}00000000`);

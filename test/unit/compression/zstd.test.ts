@@ -16,12 +16,12 @@ afterEach(() => {
   vi.unstubAllGlobals();
 });
 
-/** Makes node:zlib look as another runtime's. */
+/** Replaces the node:zlib that the codec finds. */
 function pretendZlib(zlib: unknown): void {
   Object.assign(process, { getBuiltinModule: () => zlib });
 }
 
-test("the WebAssembly in src/ is that of the package", () => {
+test("the WebAssembly in src/ equals that of the package", () => {
   const wasm = readFileSync("node_modules/@bokuweb/zstd-wasm/dist/esm/zstd.wasm");
   const file = "src/compression/zstd/wasm-binary.ts";
   if (process.env.UPDATE_ZSTD_WASM) {
@@ -36,8 +36,8 @@ test("the WebAssembly in src/ is that of the package", () => {
   expect(readFileSync(file, "utf8")).toContain(`zstd-wasm ${version},`);
 });
 
-describe("by WebAssembly", () => {
-  test("many calls at once do not meet in one memory", async () => {
+describe("with WebAssembly", () => {
+  test("parallel calls do not share memory", async () => {
     pretendZlib({});
     const bodies = Array.from({ length: 20 }, (_, i) => new Uint8Array(1000 * i).fill(i));
     const packed = await Promise.all(bodies.map((body) => zstd.compress(body)));
@@ -45,7 +45,7 @@ describe("by WebAssembly", () => {
     expect(undone).toEqual(bodies);
   });
 
-  test("more than a memory that stays", async () => {
+  test("input that is larger than the retained memory", async () => {
     pretendZlib({});
     const large = new Uint8Array(40 << 20).fill(7);
     const packed = await zstd.compress(large);
@@ -53,7 +53,7 @@ describe("by WebAssembly", () => {
     expect(Buffer.compare((await undo(await zstd.compress(TEXT))) as Uint8Array, TEXT)).toBe(0);
   });
 
-  test("after a failure", async () => {
+  test("works after a failure", async () => {
     pretendZlib({});
     const damaged = Uint8Array.from(await zstd.compress(TEXT));
     damaged.fill(0xff, 10);
@@ -62,16 +62,16 @@ describe("by WebAssembly", () => {
     expect(Buffer.compare((await undo(await zstd.compress(TEXT))) as Uint8Array, TEXT)).toBe(0);
   });
 
-  test("a large frame that does not say its size", async () => {
+  test("a large frame without its size", async () => {
     pretendZlib({});
-    // 100 blocks that repeat a byte 131,072 times; none but the window is said.
+    // 100 blocks that repeat a byte 131,072 times. Only the window size is declared.
     const blocks = Array.from({ length: 100 }, (_, i) => [i === 99 ? 3 : 2, 0, 0x10, 0x61]).flat();
     const frame = Uint8Array.of(0x28, 0xb5, 0x2f, 0xfd, 0x00, 0x58, ...blocks);
     expect((await undo(frame, 1e8))?.length).toBe(13_107_200);
     expect(await errorOf(undo(frame, 13_107_199))).toBeInstanceOf(RangeError);
   });
 
-  test("where nothing may be compiled, the error says what to do", async () => {
+  test("explains what to do if WebAssembly cannot be compiled", async () => {
     pretendZlib(undefined);
     vi.resetModules();
     vi.stubGlobal("WebAssembly", {
@@ -92,14 +92,14 @@ describe("by WebAssembly", () => {
 
 const frame = Promise.resolve(zstd.compress(TEXT));
 
-describe("by the runtime", () => {
-  /** As node:zlib is; it holds what it is given, so that the tests can look at it. */
+describe("with the runtime's zstd", () => {
+  /** A fake node:zlib that keeps its arguments. */
   const fakeZlib = (undone: Uint8Array) => ({
     zstdCompress: (_: Uint8Array, done: (error: null, bytes: Uint8Array) => void) => done(null, Buffer.from("packed")),
     zstdDecompressSync: vi.fn((_: Uint8Array, __: { maxOutputLength: number }) => undone),
   });
 
-  test("it is asked first, with a limit that no runtime refuses", async () => {
+  test("is preferred, with a limit that every runtime accepts", async () => {
     const packed = await frame;
     const zlib = fakeZlib(Buffer.from(TEXT));
     pretendZlib(zlib);
@@ -110,7 +110,7 @@ describe("by the runtime", () => {
     expect(zlib.zstdDecompressSync).toHaveBeenCalledTimes(1);
   });
 
-  test("what it cuts off or makes too long is an error", async () => {
+  test("output that is truncated or too long is an error", async () => {
     const packed = await frame;
     pretendZlib(fakeZlib(TEXT.subarray(0, 500)));
     expect((await errorOf(undo(packed))).message).toContain("declares 1000 bytes but holds 500");
@@ -129,7 +129,7 @@ describe("by the runtime", () => {
     expect(await errorOf(undo(silent, 49))).toBeInstanceOf(RangeError);
   });
 
-  test("a stream that is cut off never reaches it: Deno and Bun would hand out a part", async () => {
+  test("is not called for a truncated stream, of which Deno and Bun would return a part", async () => {
     const packed = await frame;
     const zlib = fakeZlib(new Uint8Array(0));
     pretendZlib(zlib);

@@ -30,7 +30,7 @@ import { FLOAT_REFUSALS } from "../../support/refusals.js";
 import { bits, name, type Sample, sampleOf } from "../../support/tensors.js";
 
 const RUNS = { numRuns: 100 };
-// To make a failing body smaller takes minutes.
+// Shrinking a failing body takes minutes.
 const MANY_RUNS = { numRuns: 300, endOnFailure: true };
 
 const hex = (bytes: Uint8Array): string => Buffer.from(bytes).toString("hex");
@@ -44,7 +44,7 @@ const nameOptions: fc.Arbitrary<BladeNameOptions | undefined> = fc.oneof(
   name.map((bladeBlobName) => ({ bladeBlobName })),
 );
 
-/** The blob name that is sent, said apart from src/. */
+/** The blob name that is sent, computed independently of src/. */
 function blobNameOf(name: string, options: BladeNameOptions | undefined): string | undefined {
   const given = options?.bladeBlobName;
   return given === null ? undefined : (given ?? name);
@@ -59,7 +59,7 @@ const outputInfo = (name: string, dtype: BladeDType | undefined, options?: Blade
   });
 };
 
-/** A Blade message of the generated code; `undefined` leaves the signature out. */
+/** A Blade message of the generated code. `undefined` leaves out the signature. */
 const bladeMessage = (signature: string | undefined, inputs: blade.Array[], outputInfo: blade.OutputInfo[]) =>
   create(blade.RequestSchema, {
     ...(signature === undefined ? {} : { tfSignatureName: signature }),
@@ -67,7 +67,7 @@ const bladeMessage = (signature: string | undefined, inputs: blade.Array[], outp
     outputInfo,
   });
 
-/** Bytes and meaning are the generated code's. */
+/** Checks the bytes and the meaning against the generated code. */
 function expectMessage(body: Uint8Array, message: blade.Request): void {
   expect(body).toEqual(toBinary(blade.RequestSchema, message));
   expect(fromBinary(blade.RequestSchema, body)).toEqual(message);
@@ -151,13 +151,13 @@ describe("requests have the bytes of the generated code", () => {
 });
 
 describe("requests, byte by byte", () => {
-  // Both as the official Python SDK sends them.
+  // The bytes are those of the official Python SDK.
   test("a Blade request", () => {
     const request = new BladeRequest("sig").addFeed("i", 1, [1], "DT_FLOAT", [1]).addFetch("o", "DT_FLOAT");
     expect(hex(request.toBinary())).toBe("0a0373696712130a0169120169180122030a01012a040000803f1a080a016f12016f1801");
   });
 
-  test("a Blade-TF request, which always writes DT_UNKNOWN", () => {
+  test("a Blade-TF request, which always has DT_UNKNOWN", () => {
     expect(hex(new BladeTFRequest("sig").addFetch("o").toBinary())).toBe("0a037369671a080a016f12016f1800");
   });
 
@@ -177,7 +177,7 @@ describe("requests, byte by byte", () => {
     }
   });
 
-  test("blob names of inputs: the same by default, another, empty, none", () => {
+  test("blob names of inputs: the same by default, another, empty, left out", () => {
     const sent = (options?: BladeNameOptions) =>
       hex(new BladeRequest().addFeed("in", 1, [], "DT_INT32", [7], options).toBinary());
     const rest = "1202696e" + "1801" + "2200" + "320107";
@@ -198,7 +198,7 @@ describe("requests, byte by byte", () => {
     }
   });
 
-  test("the batch size is the caller's matter in a Blade request", () => {
+  test("a Blade request does not check the batch size against the shape", () => {
     const sent = (batchsize: number) =>
       fromBinary(blade.RequestSchema, new BladeRequest().addFeed("x", batchsize, [2], "DT_INT32", [1, 2]).toBinary());
     for (const batchsize of [1, 2, 3, 127, 128, 2 ** 31 - 1]) {
@@ -222,7 +222,7 @@ describe("a single value", () => {
     ["DT_STRING", new Uint8Array(0), [""]],
     ["DT_STRING", Buffer.from([7]), [Uint8Array.of(7)]],
   ];
-  test.each(SCALARS)("of %s: %s stands for a content of one element", (dtype, single, list) => {
+  test.each(SCALARS)("of %s: %s becomes a content of one element", (dtype, single, list) => {
     for (const shape of [[], [1], [1, 1]]) {
       const of = (content: unknown) =>
         hex(new BladeRequest().addFeed("x", 1, shape, dtype, anything(content)).toBinary());
@@ -264,14 +264,14 @@ describe("a single value", () => {
     }
   });
 
-  test("bytes are a list of numbers where numbers are wanted", () => {
+  test("bytes are a list of numbers for a numeric dtype", () => {
     const of = (content: unknown) =>
       hex(new BladeRequest().addFeed("x", 1, [2], "DT_INT32", anything(content)).toBinary());
     expect(of(Uint8Array.of(1, 200))).toBe(of([1, 200]));
   });
 });
 
-describe("content in arrays of any kind", () => {
+describe("content in other arrays", () => {
   const memory = Uint8Array.from({ length: 64 }, (_, i) => i * 3);
   const VIEWS: readonly (readonly [string, BladeDType, ArrayLike<number | bigint>])[] = [
     ["Float32Array", "DT_FLOAT", new Float32Array(memory.buffer, 12, 3)],
@@ -300,7 +300,7 @@ describe("content in arrays of any kind", () => {
   });
 });
 
-// What is refused.
+// Rejected arguments.
 
 type Refusal = readonly [what: string, act: () => unknown, kind: string, code: string, message: RegExp | string];
 const FEED = "ERR_EAS_ARG_FEED";
@@ -315,7 +315,7 @@ describe.each<[string, (shape: never, dtype: never, content: never) => unknown]>
   ["BladeRequest, a tensor", (shape, dtype, data) => new BladeRequest().addFeed("in", 1, { shape, dtype, data })],
   ["BladeTFRequest", (...feed) => new BladeTFRequest().addFeed("in", ...feed)],
   ["BladeTFRequest, a tensor", (shape, dtype, data) => new BladeTFRequest().addFeed("in", { shape, dtype, data })],
-])("%s refuses", (_, feed) => {
+])("%s rejects", (_, feed) => {
   test.each(FLOAT_REFUSALS)("%s", (_, [shape, content], kind, code, message) => {
     const error = thrownBy(() => feed(anything(shape), anything(F), anything(content)));
     expect(error).toMatchObject({ name: kind, code, message: expect.stringMatching(message) });
@@ -337,7 +337,7 @@ describe.each<[string, (shape: never, dtype: never, content: never) => unknown]>
   });
 
   test.each<DType>(["DT_DOUBLE", "DT_UINT8", "DT_INT16", "DT_BOOL", "DT_HALF", "DT_UINT32", "DT_UINT64"])(
-    "%s, which Blade has not",
+    "%s, which Blade does not have",
     (dtype) => {
       const error = thrownBy(() => feed(anything([2]), anything(dtype), anything([0, 1])));
       expect(error).toMatchObject({
@@ -355,7 +355,7 @@ describe.each<[string, (shape: never, dtype: never, content: never) => unknown]>
   });
 });
 
-describe("refused arguments", () => {
+describe("rejected arguments", () => {
   const FEEDS: readonly Refusal[] = [
     [
       "a batch size of 0",
@@ -533,7 +533,7 @@ describe("refused arguments", () => {
     expect(thrownBy(act)).toMatchObject({ name: kind, code, message: text });
   });
 
-  test("a refused call leaves the request as it was", () => {
+  test("a rejected call does not change the request", () => {
     const request = new BladeRequest("s").addFeed("x", 1, [1], F, [1]).addFetch("o");
     const before = request.toBinary();
     expect(() => request.addFeed("x", 1, [1], F, [2])).toThrow(RangeError);
@@ -543,12 +543,12 @@ describe("refused arguments", () => {
     expect(() => request.addFetch("p", anything("x"))).toThrow(TypeError);
     expect(() => request.setSignatureName(anything(null))).toThrow(TypeError);
     expect(request.toBinary()).toEqual(before);
-    // The names are free still.
+    // The names are still unused.
     request.addFeed("y", 1, [1], F, [2]).addFetch("p");
   });
 });
 
-describe("what is changed after it was fed", () => {
+describe("values that are changed after addFeed", () => {
   const client = () => {
     const transport = new RecordingTransport(() => transportAnswer(200));
     return { transport, client: new PredictClient({ endpoint: "http://h", serviceName: "svc", transport }) };
@@ -580,7 +580,7 @@ describe("what is changed after it was fed", () => {
     expect(transport.requests).toEqual([]);
   });
 
-  test("to something as good is what is sent", async () => {
+  test("are sent if they are valid", async () => {
     const { transport, client: ours } = client();
     const floats = Float32Array.of(1, 2);
     const list = [1, 2];
@@ -606,12 +606,10 @@ describe("what is changed after it was fed", () => {
   });
 });
 
-// Responses.
-
-/** Whether any value came, from which the dtype follows. */
+/** Whether there is a value, from which the dtype follows. */
 const hasValues = ({ wire }: Sample): boolean => Object.values(wire).some((list) => list.length > 0);
 
-/** Compares all that a response says with what was written into it; names are looked up by a search of the list. */
+/** Compares everything that a response reports with what was written. Names are looked up in the list. */
 function expectBlade(body: Uint8Array<ArrayBuffer>, outputs: readonly BladeSample[]): void {
   const response = new BladeResponse(body);
   const inModel = ({ nameInDlModel = "", bladeBlobName = "" }: BladeSample) =>
@@ -643,7 +641,7 @@ function expectBlade(body: Uint8Array<ArrayBuffer>, outputs: readonly BladeSampl
 const responseOf = (outputs: readonly BladeSample[]) =>
   create(blade.ResponseSchema, { outputs: outputs.map(bladeArray) });
 
-describe("responses give the values that were written", () => {
+describe("responses return the values that were written", () => {
   const whole = bladeSample.map((sample) => ({ ...sample, batchsize: sample.batchsize ?? 1 }));
 
   test("by the generated code", () => {
@@ -655,7 +653,7 @@ describe("responses give the values that were written", () => {
     );
   });
 
-  test("in any layout that protobuf allows, as the generated code reads it", () => {
+  test("in any layout that protobuf allows, as by the generated code", () => {
     fc.assert(
       fc.property(fc.gen(), fc.array(bladeSample, { maxLength: 4 }), (g, outputs) => {
         const body = bladeBody(g, outputs, { asGenerated: true });
@@ -677,7 +675,7 @@ describe("responses give the values that were written", () => {
 });
 
 type Init = Parameters<typeof create<typeof blade.ArraySchema>>[1];
-/** A response of these outputs, made by the generated code. */
+/** A response with these outputs, created by the generated code. */
 const respond = (...outputs: Init[]): BladeResponse =>
   new BladeResponse(
     toBinary(
@@ -692,7 +690,7 @@ describe("names of outputs", () => {
   const shape = create(blade.ShapeSchema, { dim: [1n] });
   const of = (floatVal: number, names: Init): Init => ({ ...(names as object), shape, floatVal: [floatVal] });
 
-  test("of the model, else of the blob; blanks do not count, neither in the response nor in the question", () => {
+  test("an output has the name in the model or its blob name; blanks around names are ignored", () => {
     const response = respond(
       of(1, { nameInDlModel: " out ", bladeBlobName: "blob" }),
       of(2, { bladeBlobName: "\tonly blob\n" }),
@@ -704,11 +702,11 @@ describe("names of outputs", () => {
     expect(response.getNumbers(" only blob")).toEqual([2]);
     expect(response.getNumbers("empty")).toEqual([3]);
     expect(response.getNumbers("blank ")).toEqual([4]);
-    // Blanks within a name do.
+    // Blanks within a name count.
     expect(thrownBy(() => response.getNumbers("onlyblob"))).toMatchObject({ code: "ERR_EAS_ARG_OUTPUT" });
   });
 
-  test("the first of two with one name has it, and a name of the model goes before that of a blob", () => {
+  test("the first of two outputs with the same name is used, and names in the model precede blob names", () => {
     const response = respond(
       of(1, { nameInDlModel: "a", bladeBlobName: "b" }),
       of(2, { nameInDlModel: "b", bladeBlobName: "a" }),
@@ -719,7 +717,7 @@ describe("names of outputs", () => {
     expect(["a", "b", "c", "d"].map((name) => response.getNumbers(name)[0])).toEqual([1, 2, 3, 4]);
   });
 
-  test("one that is not there: the error names those that are", () => {
+  test("the error for an unknown name lists the outputs", () => {
     for (const read of [
       (name: string) => respond(of(1, { nameInDlModel: "y" }), of(2, { bladeBlobName: "z" })).getValues(name),
       (name: string) => respond(of(1, { nameInDlModel: "y" }), of(2, { bladeBlobName: "z" })).getBatchSize(name),
@@ -738,14 +736,14 @@ describe("names of outputs", () => {
     expect(thrownBy(() => respond().getValues(anything(0)))).toMatchObject({ code: "ERR_EAS_ARG_OUTPUT" });
   });
 
-  test("an output without a blob name is not asked for by the empty name", () => {
+  test("the empty name does not match an output without a blob name", () => {
     const response = respond(of(1, { nameInDlModel: "a" }), of(2, { nameInDlModel: "b", bladeBlobName: " " }));
     for (const name of ["", " "]) {
       expect(thrownBy(() => response.getValues(name))).toMatchObject({ code: "ERR_EAS_ARG_OUTPUT" });
     }
   });
 
-  test("an output without any name is asked for by the empty one", () => {
+  test("the empty name matches an output without any name", () => {
     const response = respond(of(1, {}));
     expect(response.outputNames).toEqual([""]);
     expect(response.getNumbers("")).toEqual([1]);
@@ -776,7 +774,7 @@ describe("the dtype follows from the values", () => {
     expect(thrownBy(() => response.getValues("y", anything(BLADE_NUMBERS[dtype])))).toMatchObject({ code: DTYPE });
   });
 
-  test("of an output without values it is what the caller says", () => {
+  test("the caller passes the dtype of an output without values", () => {
     const response = respond({ nameInDlModel: "y", shape: create(blade.ShapeSchema, { dim: [2n, 0n] }) });
     expect(response.getTensorShape("y")).toEqual([2, 0]);
     expect(response.getValues("y", "DT_FLOAT")).toEqual(new Float32Array(0));
@@ -793,14 +791,14 @@ describe("the dtype follows from the values", () => {
     }
   });
 
-  test("an empty packed field is no value", () => {
+  test("an empty packed field has no values", () => {
     // A float_val of no bytes, then an int_val.
     const response = new BladeResponse(fromHex("0a0a" + "120179" + "1801" + "2a00" + "320107"));
     expect(response.getValues("y")).toEqual(Int32Array.of(7));
   });
 });
 
-test("the batch size: as it came, or undefined", () => {
+test("the batch size is the one in the response, or undefined", () => {
   const response = respond(
     { nameInDlModel: "a", batchsize: 5 },
     { nameInDlModel: "b", bladeBlobName: "blob", batchsize: 0 },
@@ -812,7 +810,7 @@ test("the batch size: as it came, or undefined", () => {
   expect(new BladeResponse(fromHex("0a03120179")).getBatchSize("y")).toBeUndefined();
 });
 
-describe("responses for people", () => {
+describe("responses in logs", () => {
   test("requests and responses as text", () => {
     const request = new BladeRequest("sig").addFeed("x", 2, [1, 2], F, [1, 2]).addFetch("y").addFetch("z", "DT_INT32");
     expect(`${request}`).toBe("BladeRequest(sig) { x: DT_FLOAT [1, 2] } → y, z");
@@ -828,17 +826,17 @@ describe("responses for people", () => {
   });
 });
 
-test("a Blade-TF request answers with its own response", () => {
+test("a Blade-TF request returns its own response class", () => {
   const response = new BladeTFRequest().parseResponse(fromHex("0a0d" + "120179" + "1801" + "2200" + "2a040000803f"));
   expect(response).toBeInstanceOf(BladeTFResponse);
   expect(response).toBeInstanceOf(BladeResponse);
   expect(response.getNumbers("y")).toEqual([1]);
 });
 
-describe("what was found by review", () => {
+describe("regressions", () => {
   const empty = () => respond({ nameInDlModel: "y", shape: create(blade.ShapeSchema, { dim: [0n] }) });
 
-  test("the batch size of a Blade-TF input is its first dimension when it is sent, as the shape is", () => {
+  test("the batch size of a Blade-TF input is the first dimension at the time of sending", () => {
     const shape = [2, 3];
     const request = new BladeTFRequest().addFeed("x", shape, "DT_INT32", [1, 2, 3, 4, 5, 6]);
     shape.reverse();
@@ -852,7 +850,7 @@ describe("what was found by review", () => {
   });
 
   test.each(["DT_UINT32", "DT_UINT64", "DT_DOUBLE", "DT_BOOL"] as const)(
-    "%s, which Blade has not, as the dtype of an output without values",
+    "%s, which Blade does not have, as the dtype of an output without values",
     (dtype) => {
       expect(thrownBy(() => empty().getValues("y", dtype))).toMatchObject({ name: "TypeError", code: DTYPE });
     },
@@ -862,7 +860,7 @@ describe("what was found by review", () => {
     ["an input", () => new BladeRequest().addFeed("x", 1, [1], F, [1], anything(null))],
     ["an input that is a tensor", () => new BladeRequest().addFeed("x", 1, tensor([1], [1], F), anything(null))],
     ["an output", () => new BladeRequest().addFetch("x", F, anything(null))],
-  ])("null as the options of %s: an error with a code, or nothing", (_, act) => {
+  ])("null as the options of %s: an error with a code, or no error", (_, act) => {
     let error: unknown;
     try {
       act();
@@ -872,14 +870,14 @@ describe("what was found by review", () => {
     if (error !== undefined) expect(error).toMatchObject({ code: expect.stringMatching(/^ERR_EAS_ARG_/) });
   });
 
-  test("a dtype beside a tensor is not dropped in silence", () => {
+  test("a dtype after a tensor is rejected", () => {
     const floats = tensor([1], Float32Array.of(1.5));
     const act = () => new BladeRequest().addFeed("x", 1, floats, anything("DT_INT32"));
     expect(thrownBy(act)).toMatchObject({ name: "TypeError" });
   });
 });
 
-// Damage.
+// Invalid bodies.
 
 const EACH: readonly (readonly [BladeDType, Sample["wire"], unknown])[] = [
   ["DT_FLOAT", { floatVal: [1, -0, 1.5] }, Float32Array.of(1, -0, 1.5)],
@@ -921,23 +919,21 @@ describeDamage<string>({
   field: 1,
 });
 
-describe("values are the caller's own", () => {
+describe("values belong to the caller", () => {
   test.each(Object.entries(PLACES))("%s", (_, place) => {
     const body = place(EACH_BODY);
     const response = new BladeResponse(body);
     const read = () => EACH.map(([dtype]) => response.getValues(dtype, dtype));
     const expected = EACH.map(([, , values]) => bits(values));
-    // What one reading gave can be changed without a trace in the next.
+    // Changing values of one response does not affect the next.
     for (const values of read()) overwrite(values);
     const values = read();
     expect(values.map(bits)).toEqual(expected);
-    // The body can be overwritten without a trace in what was read before.
+    // Overwriting the body does not affect values that were read before.
     body.fill(0xff);
     expect(values.map(bits)).toEqual(expected);
   });
 });
-
-// Types.
 
 test("types", () => {
   const request = new BladeRequest();
@@ -970,7 +966,7 @@ test("types", () => {
     () => new BladeTFRequest().addFetch(1),
   ];
   for (const act of wrong) expect(act).toThrow(/./);
-  // What the types take.
+  // The accepted types.
   const taken = new BladeRequest("s", { compression: "gzip" })
     .addFeed("a", 1, [1], BladeRequest.DT_FLOAT, 1)
     .addFeed("b", 1, [1], BladeRequest.DT_INT32, Int32Array.of(1))

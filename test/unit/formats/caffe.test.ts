@@ -9,14 +9,14 @@ import { type CaffeSample, caffeArray, caffeBody, caffeSample, fullName } from "
 import { FLOAT_REFUSALS } from "../../support/refusals.js";
 import { bits, sampleOf } from "../../support/tensors.js";
 
-// To make a failing body smaller takes minutes.
+// Shrinking a failing body takes minutes.
 const RUNS = { numRuns: 300, endOnFailure: true };
 
 const hex = (bytes: Uint8Array): string => Buffer.from(bytes).toString("hex");
 const fromHex = (text: string): Uint8Array<ArrayBuffer> => new Uint8Array(Buffer.from(text, "hex"));
 const anything = (value: unknown) => value as never;
 
-test("requests have the bytes of the generated code, which reads them too", () => {
+test("requests have the bytes of the generated code, which also reads them", () => {
   const feeds = fc.uniqueArray(fc.tuple(fullName, sampleOf("DT_FLOAT"), fc.boolean()), {
     selector: ([name]) => name,
     maxLength: 4,
@@ -65,7 +65,7 @@ describe("requests, byte by byte", () => {
     );
   });
 
-  test("nothing", () => {
+  test("an empty request", () => {
     expect(hex(new CaffeRequest().toBinary())).toBe("");
   });
 
@@ -87,7 +87,7 @@ describe("requests, byte by byte", () => {
 describe.each<[string, (shape: never, content: never) => unknown]>([
   ["addFeed", (...feed) => new CaffeRequest().addFeed("in", ...feed)],
   ["addFeed of a tensor", (shape, data) => new CaffeRequest().addFeed("in", { shape, dtype: "DT_FLOAT", data })],
-])("%s refuses", (_, feed) => {
+])("%s rejects", (_, feed) => {
   test.each(FLOAT_REFUSALS)("%s", (_, [shape, content], kind, code, message) => {
     const error = thrownBy(() => feed(anything(shape), anything(content)));
     expect(error).toMatchObject({ name: kind, code, message: expect.stringMatching(message) });
@@ -101,7 +101,7 @@ describe.each<[string, (shape: never, content: never) => unknown]>([
   });
 });
 
-describe("refused arguments", () => {
+describe("rejected arguments", () => {
   const FEED = "ERR_EAS_ARG_FEED";
   test.each<[what: string, act: () => unknown, kind: string, code: string, message: RegExp]>([
     ["an empty name", () => new CaffeRequest().addFeed("", [1], [1]), "RangeError", FEED, /inputName is "": /],
@@ -147,13 +147,13 @@ describe("refused arguments", () => {
     expect(thrownBy(act)).toMatchObject({ name, code, message: expect.stringMatching(message) });
   });
 
-  test("no content: the error does not speak of dtypes, which nobody gives here", () => {
+  test("the error for missing content does not mention dtypes, which Caffe requests do not have", () => {
     const error = thrownBy(() => new CaffeRequest().addFeed("in", [1], anything(undefined)));
     expect(error).toMatchObject({ name: "TypeError", code: "ERR_EAS_ARG_CONTENT" });
     expect(error.message).toMatch(/^input "in": content is undefined/);
   });
 
-  test("a refused call leaves the request as it was", () => {
+  test("a rejected call does not change the request", () => {
     const request = new CaffeRequest().addFeed("x", [1], [1]).addFetch("o");
     const before = request.toBinary();
     expect(() => request.addFeed("x", [1], [2])).toThrow(RangeError);
@@ -164,7 +164,7 @@ describe("refused arguments", () => {
   });
 });
 
-describe("what is changed after it was fed", () => {
+describe("values that are changed after addFeed", () => {
   const client = () => {
     const transport = new RecordingTransport(() => transportAnswer(200));
     return { transport, client: new PredictClient({ endpoint: "http://h", serviceName: "svc", transport }) };
@@ -186,7 +186,7 @@ describe("what is changed after it was fed", () => {
     expect(transport.requests).toEqual([]);
   });
 
-  test("to something as good is what is sent", async () => {
+  test("are sent if they are valid", async () => {
     const { transport, client: ours } = client();
     const [floats, list] = [Float32Array.of(1, 2), [1, 2]];
     const request = new CaffeRequest().addFeed("a", [2], floats).addFeed("b", [2], list);
@@ -199,9 +199,10 @@ describe("what is changed after it was fed", () => {
   });
 });
 
-// Responses.
-
-/** Compares all that a response says with what was written into it: the first of a name has it. */
+/**
+ * Compares everything that a response reports with what was written. The first of several outputs with the same name
+ * counts.
+ */
 function expectCaffe(body: Uint8Array<ArrayBuffer>, outputs: readonly CaffeSample[]): void {
   const response = new CaffeResponse(body);
   const names = [...new Set(outputs.map(({ name }) => name))];
@@ -222,7 +223,7 @@ const responseOf = (outputs: readonly CaffeSample[]) =>
   });
 const bodyOf = (outputs: readonly CaffeSample[]) => toBinary(caffe.PredictResponseSchema, responseOf(outputs));
 
-describe("responses give the values that were written", () => {
+describe("responses return the values that were written", () => {
   const samples = fc.array(caffeSample, { maxLength: 4 });
 
   test("by the generated code", () => {
@@ -232,7 +233,7 @@ describe("responses give the values that were written", () => {
     );
   });
 
-  test("in any layout that protobuf allows, as the generated code reads it", () => {
+  test("in any layout that protobuf allows, as by the generated code", () => {
     fc.assert(
       fc.property(fc.gen(), samples, (g, outputs) => {
         const body = caffeBody(g, outputs, { asGenerated: true });
@@ -268,13 +269,13 @@ const blob = (name: string, ...numbers: number[]): CaffeSample => {
 };
 
 describe("responses", () => {
-  test("the first of two outputs with one name has it; names count as they are", () => {
+  test("the first of two outputs with the same name is used; names are not trimmed", () => {
     const response = new CaffeResponse(bodyOf([blob("y", 1), blob("y", 2), blob(" y", 3), blob("", 4)]));
     expect(response.outputNames).toEqual(["y", " y", ""]);
     expect(response.outputNames.map((name) => response.getNumbers(name))).toEqual([[1], [3], [4]]);
   });
 
-  test("names and data may come in any order, each list in its own", () => {
+  test("names and data can be interleaved", () => {
     const names = "0a0161" + "0a0162";
     const data = "12081204" + "0000803f" + "0a00" + "12081204" + "00000040" + "0a00";
     for (const body of [names + data, data + names]) {
@@ -288,7 +289,7 @@ describe("responses", () => {
     ["0a0161", /1 names for 0 outputs at byte 3/],
     ["1200", /0 names for 1 outputs at byte 2/],
     ["0a01610a01621200", /2 names for 1 outputs at byte 8/],
-  ])("names and data of different number: %s", (body, message) => {
+  ])("different numbers of names and data: %s", (body, message) => {
     expect(thrownBy(() => new CaffeResponse(fromHex(body)))).toMatchObject({
       name: "EasDecodeError",
       code: "ERR_EAS_DECODE",
@@ -302,14 +303,14 @@ describe("responses", () => {
     expect(response.getTensor("a")).toEqual({ dtype: "DT_FLOAT", shape: [], data: new Float32Array(0) });
   });
 
-  test("packed values of a length that no floats have", () => {
+  test("packed values with a length that is not a multiple of four", () => {
     expect(thrownBy(() => new CaffeResponse(fromHex("0a016112051203000000")))).toMatchObject({
       name: "EasDecodeError",
       message: expect.stringMatching(/length of packed values is not a multiple of 4 at byte 7/),
     });
   });
 
-  test("a shape that no array can have", () => {
+  test("a shape that is out of range", () => {
     const response = new CaffeResponse(fromHex("0a0161120d0a0b08ffffffffffffffffff01"));
     expect(thrownBy(() => response.getTensorShape("a"))).toMatchObject({
       name: "EasDecodeError",
@@ -317,7 +318,7 @@ describe("responses", () => {
     });
   });
 
-  test("one that is not there, and other dtypes", () => {
+  test("unknown names and other dtypes are rejected", () => {
     const response = new CaffeResponse(bodyOf([blob("y", 1), blob("z")]));
     expect(thrownBy(() => response.getValues("x"))).toMatchObject({
       name: "RangeError",
@@ -355,7 +356,7 @@ describeDamage({
     return { response, outputs: response.outputNames };
   },
   body: BODY,
-  // Names and data belong together, so that only nothing at all is whole.
+  // Names and data must match, so only the empty body is complete.
   wholeParts: 1,
   bodies: fc.gen().map((g) =>
     caffeBody(
@@ -367,7 +368,7 @@ describeDamage({
   field: 2,
 });
 
-describe("values are the caller's own", () => {
+describe("values belong to the caller", () => {
   test.each(Object.entries(PLACES))("%s", (_, place) => {
     const body = place(BODY);
     const response = new CaffeResponse(body);

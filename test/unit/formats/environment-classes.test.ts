@@ -3,7 +3,8 @@ import { createEmulator } from "../../../src/emulator/index.js";
 import { fetchTransport, PredictClient, QueueClient } from "../../../src/index.js";
 import { errorOf } from "../../support/calls.js";
 
-// Environments such as jsdom and happy-dom replace classes of the web. What they lack is stood in for here by classes without it.
+// Environments such as jsdom and happy-dom replace web classes. Their gaps are reproduced here by classes without the
+// missing members.
 
 afterEach(() => {
   vi.unstubAllGlobals();
@@ -160,7 +161,7 @@ test("the emulator receives headers that the environment's Request drops, such a
   expect(emulator.requests[0]?.headers.get("cookie")).toBe("a=b");
 });
 
-test("without fetch, the error says so", async () => {
+test("the error says that there is no fetch", async () => {
   vi.stubGlobal("fetch", undefined);
   const client = new PredictClient({ endpoint: "http://127.0.0.1:9", serviceName: "s", transport: fetchTransport() });
   for (const call of [client.predict("x"), client.stream("x")]) {

@@ -4,7 +4,7 @@ import { fromBFloat16, fromFloat16, toBFloat16, toFloat16 } from "../../../src/i
 import { thrownBy } from "../../support/calls.js";
 import { BFLOAT16, FLOAT16, type Format, infinityOf, nearest, numberOf } from "../../support/halves.js";
 
-// 16-bit floats against their definition, which support/halves.ts works out in exact integers.
+// Tests 16-bit floats against their definition, which support/halves.ts computes with exact integers.
 
 const RUNS = { numRuns: 2_000 };
 
@@ -23,13 +23,13 @@ const ALL = Uint16Array.from({ length: 65_536 }, (_, bits) => bits);
 const bits32 = (floats: Float32Array): Uint32Array => new Uint32Array(floats.buffer, floats.byteOffset, floats.length);
 const asFloat = (bits: number): number => new Float32Array(Uint32Array.of(bits).buffer)[0] as number;
 
-/** Compares by memory: for tens of thousands of values `toEqual` is slow. */
+/** Compares memory, because `toEqual` is slow for tens of thousands of values. */
 function expectSame(actual: Uint16Array, expected: Uint16Array): void {
   const memory = (values: Uint16Array) => Buffer.from(values.buffer, values.byteOffset, values.byteLength);
   if (!memory(actual).equals(memory(expected))) expect(actual).toEqual(expected);
 }
 
-/** The neighbors of a positive finite number among the doubles. */
+/** Returns the two doubles next to a positive finite number. */
 function beside(value: number): { below: number; above: number } {
   const pattern = new BigUint64Array(Float64Array.of(value).buffer)[0] as bigint;
   const [below, above] = new Float64Array(BigUint64Array.of(pattern - 1n, pattern + 1n).buffer);
@@ -38,27 +38,27 @@ function beside(value: number): { below: number; above: number } {
 
 describe.each(Object.entries(CASES))("%s", (_, { format, to, from }) => {
   const infinity = infinityOf(format);
-  /** Finite numbers that are not negative, and what would follow them: the place is the pattern. */
+  /** The non-negative finite numbers by bit pattern, and the number after the last. */
   const magnitudes = Array.from({ length: infinity }, (_, bits) => numberOf(format, bits));
   const last = magnitudes[infinity - 1] as number;
   const beyond = last + (last - (magnitudes[infinity - 2] as number));
   const next = [...magnitudes.slice(1), beyond];
 
-  test("every pattern is worth what the standard says", () => {
+  test("every bit pattern has the value that the standard defines", () => {
     const numbers = from(ALL);
     expect(numbers).toBeInstanceOf(Float32Array);
     expect(numbers).toEqual(Float32Array.from(ALL, (bits) => numberOf(format, bits)));
-    // The same from a list.
+    // A list has the same result.
     expect(from([...ALL])).toEqual(numbers);
   });
 
-  test("every pattern survives the way there and back, NaN with its payload too", () => {
+  test("every bit pattern survives a round trip, including NaN payloads", () => {
     const back = to(from(ALL));
     expect(back).toBeInstanceOf(Uint16Array);
     expectSame(back, ALL);
   });
 
-  test("every pattern of a number survives it through 64-bit floats and lists; NaN stays NaN", () => {
+  test("the bits of every number survive a round trip through 64-bit floats and lists; NaN stays NaN", () => {
     const numbers = from(ALL);
     for (const values of [Float64Array.from(numbers), [...numbers]]) {
       const back = to(values);
@@ -71,14 +71,14 @@ describe.each(Object.entries(CASES))("%s", (_, { format, to, from }) => {
     }
   });
 
-  test("a tie goes to the even pattern, and the least more or less to the nearer: between all neighbors", () => {
+  test("ties are rounded to even, and numbers next to a tie to the nearest, between all neighbors", () => {
     const ties = magnitudes.map((value, i) => (value + (next[i] as number)) / 2);
     const even = Uint16Array.from(ties, (_, i) => (i % 2 === 0 ? i : i + 1));
     for (const sign of [1, -1]) {
       const signBit = sign < 0 ? 0x8000 : 0;
       const signed = (bits: Uint16Array) => bits.map((magnitude) => magnitude + signBit);
       const values = ties.map((tie) => sign * tie);
-      // 32-bit floats hold all ties exactly.
+      // 32-bit floats represent all ties exactly.
       expectSame(to(Float32Array.from(values)), signed(even));
       expectSame(to(Float64Array.from(values)), signed(even));
       expectSame(to(values), signed(even));
@@ -86,7 +86,7 @@ describe.each(Object.entries(CASES))("%s", (_, { format, to, from }) => {
       const below = ties.map((tie) => sign * beside(tie).below);
       expectSame(to(above), signed(Uint16Array.from(ties, (_, i) => i + 1)));
       expectSame(to(below), signed(Uint16Array.from(ties, (_, i) => i)));
-      // The neighbors among 32-bit floats, too.
+      // Tests the adjacent 32-bit floats, too.
       const floatTies = bits32(Float32Array.from(ties));
       const floats = (by: number) => Float32Array.from(floatTies, (bits) => sign * asFloat(bits + by));
       expectSame(to(floats(1)), signed(Uint16Array.from(ties, (_, i) => i + 1)));
@@ -94,7 +94,7 @@ describe.each(Object.entries(CASES))("%s", (_, { format, to, from }) => {
     }
   });
 
-  // Of the same exponents as the format, besides doubles of all kinds.
+  // Numbers with the exponents of the format, besides doubles of all kinds.
   const near = fc
     .tuple(fc.integer({ min: 0, max: infinity - 1 }), fc.double({ min: -2, max: 2, noNaN: true }), fc.boolean())
     .map(([pattern, steps, negative]) => {
@@ -126,7 +126,7 @@ describe.each(Object.entries(CASES))("%s", (_, { format, to, from }) => {
     );
   });
 
-  test("integers in arrays of their own", () => {
+  test("integers in other typed arrays", () => {
     fc.assert(
       fc.property(fc.array(fc.integer(), { maxLength: 20 }), (values) => {
         const expected = Uint16Array.from(values, (value) => nearest(format, value));
@@ -136,19 +136,19 @@ describe.each(Object.entries(CASES))("%s", (_, { format, to, from }) => {
     );
   });
 
-  test("zeros keep their sign, and so does what becomes zero", () => {
+  test("zeros keep their sign, also after underflow", () => {
     const least = numberOf(format, 1);
     for (const values of [[0, -0, least / 2, -least / 2, 0, -0]]) {
       const expected = Uint16Array.of(0, 0x8000, 0, 0x8000, 0, 0x8000);
       expect(to(values)).toEqual(expected);
       expect(to(Float32Array.from(values))).toEqual(expected);
     }
-    // Below all 32-bit floats.
+    // Smaller than every 32-bit float.
     expect(to([5e-324, -5e-324])).toEqual(Uint16Array.of(0, 0x8000));
     expect(Object.is(from(Uint16Array.of(0x8000))[0], -0)).toBe(true);
   });
 
-  test("infinities stay, and what is too great becomes infinite", () => {
+  test("infinities do not change, and larger numbers become infinite", () => {
     const limit = last + (beyond - last) / 2;
     const { below } = beside(limit);
     const values = [Number.POSITIVE_INFINITY, limit, below, last, Number.MAX_VALUE];
@@ -160,7 +160,7 @@ describe.each(Object.entries(CASES))("%s", (_, { format, to, from }) => {
   test("every kind of NaN stays NaN, with its sign", () => {
     const payload = fc.oneof(
       fc.integer({ min: 1, max: 0x7f_ffff }),
-      // Bits that are cut off only, and those at the edges of what is kept.
+      // Bits that are dropped, and those next to the bits that are kept.
       fc.constantFrom(1, 0x1fff, 0x2000, 0xffff, 0x1_0000, 0x3f_ffff, 0x40_0000, 0x7f_ffff),
     );
     fc.assert(
@@ -176,7 +176,7 @@ describe.each(Object.entries(CASES))("%s", (_, { format, to, from }) => {
     expect(from(to([Number.NaN]))).toEqual(Float32Array.of(Number.NaN));
   });
 
-  test("the result is new memory of the same length, also of views and of nothing", () => {
+  test("the result has new memory of the same length, also for views and empty arrays", () => {
     expect(to([])).toEqual(new Uint16Array(0));
     expect(from([])).toEqual(new Float32Array(0));
     const floats = Float32Array.of(9, 1, 2, 9).subarray(1, 3);
@@ -192,10 +192,10 @@ describe.each(Object.entries(CASES))("%s", (_, { format, to, from }) => {
   });
 });
 
-// By numpy 1.24 and 2: np.array(values, np.float64).astype(np.float16).view(np.uint16).
+// Computed with numpy 1.24 and 2: np.array(values, np.float64).astype(np.float16).view(np.uint16).
 test.each<[value: number, bits: number]>([
   [1 + 2 ** -11, 0x3c00],
-  // Rounded twice, by way of 32 bits, it would end below.
+  // Rounding twice, through 32 bits, would round down.
   [1 + 2 ** -11 + 2 ** -30, 0x3c01],
   [1 + 3 * 2 ** -11, 0x3c02],
   [65_504, 0x7bff],
@@ -213,12 +213,12 @@ test.each<[value: number, bits: number]>([
   [2_049, 0x6800],
   [2_051, 0x6802],
   [1 / 3, 0x3555],
-])("toFloat16 of %d as numpy has it", (value, bits) => {
+])("toFloat16 of %d equals numpy", (value, bits) => {
   expect(toFloat16([value])).toEqual(Uint16Array.of(bits));
   expect(nearest(FLOAT16, value)).toBe(bits);
 });
 
-// bfloat16 is the upper half of a 32-bit float, so these can be worked out by hand.
+// bfloat16 is the upper half of a 32-bit float, so these were computed by hand.
 test.each<[value: number, bits: number]>([
   [1, 0x3f80],
   [1 + 2 ** -8, 0x3f80],
@@ -236,7 +236,7 @@ test.each<[value: number, bits: number]>([
   expect(nearest(BFLOAT16, value)).toBe(bits);
 });
 
-describe("bad input", () => {
+describe("invalid arguments", () => {
   test.each<[what: string, values: unknown]>([
     ["a single number", 5],
     ["nothing", undefined],
@@ -245,7 +245,7 @@ describe("bad input", () => {
     ["64-bit integers", BigInt64Array.of(1n)],
     ["nested arrays", [[1]]],
     ["a hole", new Array(1)],
-  ])("%s in the place of numbers: a TypeError with a code", (_, values) => {
+  ])("%s instead of numbers is a TypeError with a code", (_, values) => {
     for (const act of [toFloat16, toBFloat16, fromFloat16, fromBFloat16]) {
       expect(thrownBy(() => act(values as never))).toMatchObject({
         name: expect.stringMatching(/^(Type|Range)Error$/),
@@ -254,7 +254,7 @@ describe("bad input", () => {
     }
   });
 
-  test.each([[-1], [65_536], [1.5], [Number.NaN]])("%d, which are no 16 bits", (bits) => {
+  test.each([[-1], [65_536], [1.5], [Number.NaN]])("%d is not a 16-bit integer", (bits) => {
     for (const act of [fromFloat16, fromBFloat16]) {
       expect(thrownBy(() => act([bits]))).toMatchObject({ name: "RangeError", code: "ERR_EAS_ARG_CONTENT" });
     }
@@ -265,7 +265,7 @@ interface Float16Runtime {
   readonly Float16Array?: { from(values: ArrayLike<number>): ArrayLike<number> & ArrayBufferView };
 }
 
-test.skipIf((globalThis as Float16Runtime).Float16Array === undefined)("as the runtime's own Float16Array", () => {
+test.skipIf((globalThis as Float16Runtime).Float16Array === undefined)("agrees with the runtime's Float16Array", () => {
   const { Float16Array: Own } = globalThis as unknown as Required<Float16Runtime>;
   fc.assert(
     fc.property(fc.array(fc.double({ noNaN: true })), (values) => {

@@ -15,7 +15,7 @@ import {
   TorchRequest,
 } from "../../../src/index.js";
 
-// Each format over a real socket, to the models behind the emulator, which reads and writes by the generated code.
+// Sends each format over a real socket to the models of the emulator, which uses the generated code.
 
 let emulator: RunningEmulator;
 let client: PredictClient;
@@ -39,7 +39,7 @@ interface Outputs {
   readonly labels: number[];
 }
 
-/** How each format asks for the same, and what it reads. */
+/** The same request in each format, and how its response is read. */
 const CLASSIFIERS: Readonly<Record<string, () => Promise<Outputs>>> = {
   TF: () => classify(new TFRequest().addFeed("images", SHAPE, "DT_FLOAT", PIXELS)),
   Torch: async () => {
@@ -79,14 +79,17 @@ async function classify(request: PredictRequest<NamedOutputs>): Promise<Outputs>
 }
 
 describe("digits", () => {
-  test.each(Object.entries(CLASSIFIERS))("by %s: the same scores and labels as by TF", async (_, classifier) => {
-    const expected = await (CLASSIFIERS["TF"] as () => Promise<Outputs>)();
-    const outputs = await classifier();
-    expect(outputs).toEqual(expected);
-    expect(outputs.shape).toEqual([COUNT, 10]);
-    const right = outputs.labels.filter((label, image) => label === labels[image]).length;
-    expect(right / COUNT).toBe(0.99);
-  });
+  test.each(Object.entries(CLASSIFIERS))(
+    "returns the same scores and labels for %s as for TF",
+    async (_, classifier) => {
+      const expected = await (CLASSIFIERS["TF"] as () => Promise<Outputs>)();
+      const outputs = await classifier();
+      expect(outputs).toEqual(expected);
+      expect(outputs.shape).toEqual([COUNT, 10]);
+      const right = outputs.labels.filter((label, image) => label === labels[image]).length;
+      expect(right / COUNT).toBe(0.99);
+    },
+  );
 
   test.each<[string, PredictRequest<unknown>, RegExp]>([
     ["Blade, other type", blade().addFetch("labels", "DT_FLOAT"), /output "labels" has the type 3, not 1/],
@@ -99,7 +102,7 @@ describe("digits", () => {
     ["Blade, signature", blade("other"), /unknown signature "other"/],
     ["Caffe, shape", new CaffeRequest().addFeed("images", [64], PIXELS.slice(0, 64)), /the images must be \[n, 64\]/],
     ["ONNX, type", new OnnxRequest().addTensor("images", [1, 64], "DT_INT32", images[0] ?? []), /must be DT_FLOAT/],
-  ])("says what is wrong: %s", async (_, request, message) => {
+  ])("reports what is wrong: %s", async (_, request, message) => {
     const error = await client.predict(request).catch((error: unknown) => error);
     expect(error).toBeInstanceOf(EasHttpError);
     expect(error).toMatchObject({ status: 400, message: expect.stringMatching(message) });
@@ -113,7 +116,7 @@ describe("digits", () => {
 describe("ranker", () => {
   const ITEMS = ["7", "3", "0", "9"];
 
-  test("by EasyRec and by TorchRec: the scores that digits gives", async () => {
+  test("returns the scores of digits for EasyRec and TorchRec", async () => {
     const ranker = client.service("ranker");
     const { scores } = await (CLASSIFIERS["TF"] as () => Promise<Outputs>)();
     for (let image = 0; image < 5; image++) {
@@ -137,7 +140,7 @@ describe("ranker", () => {
     }
   });
 
-  test("ranks all digits when no item is named, and the right one first", async () => {
+  test("ranks all digits if there are no item ids, with the right one first", async () => {
     const request = new TorchRecRequest().addUserFeature("pixels", images[0] ?? [], "LIST<FLOAT>");
     const response = await client.service("ranker").predict(request);
     const probabilities = response.getNumbers("probs");
@@ -149,7 +152,7 @@ describe("ranker", () => {
     ["no pixels", new EasyRecRequest().addItemId("1"), /the user feature "pixels" is missing or has another type/],
     ["no such item", new TorchRecRequest().addItemId("ten"), /unknown item "ten"/],
     ["too few", new EasyRecRequest().addUserFeature("pixels", "1,2", "STRING"), /pixels has 2 numbers/],
-  ])("says what is wrong: %s", async (_, request, message) => {
+  ])("reports what is wrong: %s", async (_, request, message) => {
     const error = await client
       .service("ranker")
       .predict(request)
@@ -159,7 +162,7 @@ describe("ranker", () => {
 });
 
 describe("scorecard by JsonRequest", () => {
-  test("gives what the scorecard gives", async () => {
+  test("returns the result of the scorecard", async () => {
     const request = new JsonRequest();
     for (const { features } of scorecardSamples) request.addRow(features);
     const { outputs } = await client.service("scorecard").predict(request);
@@ -172,7 +175,7 @@ describe("scorecard by JsonRequest", () => {
     }
   });
 
-  test("says what is wrong", async () => {
+  test("reports what is wrong", async () => {
     const request = new JsonRequest().addRow({ mean_radius: "large" });
     const error = await client
       .service("scorecard")

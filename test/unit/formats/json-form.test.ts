@@ -30,7 +30,7 @@ async function open() {
   return emulator.endpoint;
 }
 
-test("a put result has its index as text", async () => {
+test("the result of put has its index as text", async () => {
   const queue = new QueueClient({ endpoint: await open(), queueName: "q", token: TOKEN, logger: null });
   onTestFinished(() => queue.close());
   const put = await queue.put("data");
@@ -76,7 +76,7 @@ describe("tensors", () => {
     [tensor([1], [1n], "DT_INT64"), { dtype: "DT_INT64", shape: [1], data: ["1"] }],
   ])("%s", (made, json) => {
     expect(parsed(made)).toEqual(json);
-    // Still plain data: it can be copied, spread and sent to a worker.
+    // The tensor is still plain data, which can be cloned, spread and sent to a worker.
     expect({ ...structuredClone(made) }).toEqual({ dtype: made.dtype, shape: made.shape, data: made.data });
   });
 });
@@ -114,7 +114,7 @@ describe("other responses", () => {
     expect(parsed(torchrec)).toMatchObject({ itemIds: ["i1"], outputs: { y: int64 } });
   });
 
-  test("text is text, and maps of a JsonResponse are objects", () => {
+  test("text does not change, and maps of a JsonResponse become objects", () => {
     expect(parsed(new StringResponse(bytesOf(...utf8('{"a": 1}'))))).toBe('{"a": 1}');
     const body =
       '{"outputs":[{"outputLabel":"x","outputMulti":{"x":0.5},"outputValue":{"big":9007199254740993,"n":{"a":[1]}}}]}';

@@ -3,7 +3,7 @@ import { describe, expect, test } from "vitest";
 import { EasDecodeError, JsonRequest, JsonResponse, type JsonValue } from "../../../src/index.js";
 import { thrownBy } from "../../support/calls.js";
 
-/** Lets a value through that the types forbid. */
+/** Passes a value that the types forbid. */
 const anything = (value: unknown): never => value as never;
 
 const row = (features: Record<string, JsonValue>) => new JsonRequest().addRow(features).toString();
@@ -37,7 +37,7 @@ describe("JsonRequest", () => {
     expect(row({ f: value })).toBe(`{"inputs":[{"f":${text}}]}`);
   });
 
-  test("has rows in their order, from objects and from Maps, and keeps no reference", () => {
+  test("keeps the order of rows, from objects and from Maps, and no reference to them", () => {
     const features: Record<string, JsonValue> = { a: 1 };
     const request = new JsonRequest()
       .addRow(features)
@@ -110,11 +110,11 @@ describe("JsonRequest", () => {
       "ERR_EAS_ARG_REQUEST",
       /^JsonRequest takes options/,
     ],
-  ])("refuses %s", (_, act, name, code, message) => {
+  ])("rejects %s", (_, act, name, code, message) => {
     expect(thrownBy(act)).toMatchObject({ name, code, message: expect.stringMatching(message) });
   });
 
-  test("is JSON whatever the names and texts are", () => {
+  test("is JSON for all names and texts", () => {
     fc.assert(
       fc.property(fc.dictionary(fc.string({ minLength: 1 }), fc.string()), (features) => {
         const { inputs } = JSON.parse(row(features)) as { inputs: Record<string, { dataValue: string }>[] };
@@ -147,13 +147,13 @@ describe("JsonResponse", () => {
     expect(String(response('{"outputs":[{"outputLabel":1},{}]}'))).toBe("JsonResponse { 1,  }");
   });
 
-  test("reads on after an output that lacks a field", () => {
+  test("continues after an output without a field", () => {
     const { outputs } = response('{"outputs":[{},{"outputLabel":"b","outputMulti":null}]}');
     expect(outputs.map(({ outputLabel }) => outputLabel)).toEqual([undefined, "b"]);
     expect(outputs[1]?.outputMulti.size).toBe(0);
   });
 
-  test("holds integers beyond 2^53 exactly, and leaves texts and keys that look like them alone", () => {
+  test("returns integers beyond 2^53 exactly, and does not change texts and keys that look like them", () => {
     const text = `{"outputs":[{"outputValue":{
       "id": 9223372036854775807, "small": -12, "float": 12345678901234567890.5, "power": 1e20,
       "9223372036854775807": "9223372036854775807", "t": "n9223372036854775807",
@@ -170,10 +170,10 @@ describe("JsonResponse", () => {
     });
   });
 
-  test("agrees with JSON.parse wherever no integer is beyond 2^53", () => {
+  test("agrees with JSON.parse if no integer is beyond 2^53", () => {
     fc.assert(
       fc.property(fc.dictionary(fc.string(), fc.jsonValue()), (values) => {
-        // The long text makes it take the exact way.
+        // The long text selects the exact parser.
         const text = JSON.stringify({ outputs: [{ outputValue: { ...values, long: "0123456789012345678" } }] });
         const expected = (JSON.parse(text) as { outputs: [{ outputValue: object }] }).outputs[0].outputValue;
         const unsafe = (_: string, value: unknown) =>
@@ -185,7 +185,7 @@ describe("JsonResponse", () => {
     );
   });
 
-  test("does not touch prototypes", () => {
+  test("does not change prototypes", () => {
     const { outputs } = response(
       '{"outputs":[{"outputMulti":{"__proto__":0.5},"outputValue":{"__proto__":{"polluted":1},"constructor":2}}]}',
     );
@@ -201,7 +201,7 @@ describe("JsonResponse", () => {
     ["outputs of another kind", '{"outputs":{}}'],
     ["an output of another kind", '{"outputs":[1]}'],
     ["values of another kind", '{"outputs":[{"outputValue":[1]}]}'],
-  ])("fails on %s, and shows nothing of it", (_, text) => {
+  ])("fails for %s, and does not quote it", (_, text) => {
     const error = thrownBy(() => response(text));
     expect(error).toBeInstanceOf(EasDecodeError);
     expect(error).toMatchObject({ format: "json" });

@@ -30,7 +30,7 @@ import {
 import { FLOAT_REFUSALS } from "../../support/refusals.js";
 import { bits, name } from "../../support/tensors.js";
 
-// To make a failing body smaller takes minutes.
+// Shrinking a failing body takes minutes.
 const RUNS = { numRuns: 100, endOnFailure: true };
 const MANY_RUNS = { numRuns: 300, endOnFailure: true };
 
@@ -42,10 +42,10 @@ const messageOf = (tensors: Named) =>
   create(onnx.DataProtoSchema, { tensors: tensors.map(([name, sample]) => onnxTensor(name, sample)) });
 const bodyOf = (tensors: Named) => toBinary(onnx.DataProtoSchema, messageOf(tensors));
 
-describe("requests have the bytes of the generated code, which reads them too", () => {
+describe("requests have the bytes of the generated code, which also reads them", () => {
   /**
-   * Bytes and meaning are the generated code's. proto3 leaves out zeros only, and there are none: names are not empty
-   * and dtypes are known.
+   * Checks the bytes and the meaning against the generated code. proto3 leaves out only zeros, and there are none here:
+   * names are not empty and dtypes are known.
    */
   function expectMessage(request: OnnxRequest, tensors: Named): void {
     const body = request.toBinary();
@@ -64,13 +64,13 @@ describe("requests have the bytes of the generated code, which reads them too", 
     );
   });
 
-  test("whole requests: a name that was given before is replaced at its place", () => {
+  test("whole requests: an input of the same name is replaced in its position", () => {
     const key = fc.oneof(fullName, fc.constantFrom("a", "b"));
     fc.assert(
       fc.property(fc.array(fc.tuple(key, anyOnnxSample), { maxLength: 5 }), (tensors) => {
         const request = new OnnxRequest();
         for (const [name, { tensor }] of tensors) request.addTensor(name, tensor);
-        // A Map keeps the place of a key, and the last of its values.
+        // A Map keeps the position of a key, and its last value.
         expectMessage(request, [...new Map(tensors)]);
       }),
       MANY_RUNS,
@@ -82,7 +82,7 @@ describe("requests, byte by byte", () => {
   const of = (...[shape, dtype, content]: [number[], OnnxDType, unknown]) =>
     hex(new OnnxRequest().addTensor("x", shape, dtype, content as never).toBinary());
 
-  test("name, dims, dtype and memory; a scalar has no dims, an empty tensor no memory", () => {
+  test("name, dims, dtype and memory; a scalar has no dims, and an empty tensor has no memory", () => {
     expect(of([1, 2], "DT_FLOAT", [1.5, 2])).toBe("0a130a01781202010218012a080000c03f00000040");
     expect(of([], "DT_FLOAT", [2.5])).toBe("0a0b0a017818012a0400002040");
     expect(of([2, 0], "DT_INT64", [])).toBe("0a090a0178120202001807");
@@ -100,11 +100,11 @@ describe("requests, byte by byte", () => {
     ["DT_UINT32", [4_294_967_295, 1], "ffffffff01000000"],
     ["DT_INT64", [-2, 9_007_199_254_740_993n], "feffffffffffffff0100000000002000"],
     ["DT_UINT64", [2n ** 64n - 1n, 1], "ffffffffffffffff0100000000000000"],
-  ])("%s lies in memory little-endian", (dtype, content, memory) => {
+  ])("%s is little-endian in memory", (dtype, content, memory) => {
     expect(of([content.length], dtype, content).endsWith(memory)).toBe(true);
   });
 
-  test("DT_HALF: bits as they are", () => {
+  test("DT_HALF: bits are sent unchanged", () => {
     const expected = "0a0e0a0178120102" + "180a" + "2a04003c00c0";
     expect(of([2], "DT_HALF", Uint16Array.of(0x3c00, 0xc000))).toBe(expected);
     expect(of([2], "DT_HALF", toFloat16([1, -2]))).toBe(expected);
@@ -121,7 +121,7 @@ describe("requests, byte by byte", () => {
     expect(of([2], "DT_HALF", Own.of(1, -2))).toBe("0a0e0a0178120102" + "180a" + "2a04003c00c0");
   });
 
-  test("content of every array that numbers can be in", () => {
+  test("content in every array type of numbers", () => {
     const expected = of([2], "DT_UINT8", [5, 255]);
     for (const content of [
       Uint8Array.of(5, 255),
@@ -136,7 +136,7 @@ describe("requests, byte by byte", () => {
     ]) {
       expect(of([2], "DT_UINT8", content)).toBe(expected);
     }
-    // A Buffer is a window on a pool: never are four of its bytes one float.
+    // A Buffer is a view of a pool, and its four bytes are never one float.
     expect(of([4], "DT_FLOAT", Buffer.from([1, 2, 3, 4]))).toBe(of([4], "DT_FLOAT", [1, 2, 3, 4]));
     expect(of([1], "DT_INT64", BigUint64Array.of(5n))).toBe(of([1], "DT_INT64", [5]));
     expect(of([1], "DT_UINT64", BigInt64Array.of(5n))).toBe(of([1], "DT_UINT64", [5n]));
@@ -156,7 +156,7 @@ const CONTENT = "ERR_EAS_ARG_CONTENT";
 describe.each<[string, (shape: never, dtype: never, content: never) => unknown]>([
   ["addTensor", (...feed) => new OnnxRequest().addTensor("in", ...feed)],
   ["addTensor of a tensor", (shape, dtype, data) => new OnnxRequest().addTensor("in", { shape, dtype, data })],
-])("%s refuses", (_, feed) => {
+])("%s rejects", (_, feed) => {
   const refuse = (given: readonly unknown[], kind: string, code: string, message: RegExp) => {
     const error = thrownBy(() => feed(...(given as [never, never, never])));
     expect(error).toMatchObject({ name: kind, code, message: expect.stringMatching(message) });
@@ -211,13 +211,13 @@ describe.each<[string, (shape: never, dtype: never, content: never) => unknown]>
   });
 
   test.each<DType>(["DT_BOOL", "DT_STRING", "DT_BFLOAT16", "DT_QINT8", "DT_QUINT16"])(
-    "%s, which ONNX has not",
+    "%s, which ONNX does not have",
     (dtype) => {
       refuse([[2], dtype, [0, 1]], "TypeError", DTYPE, new RegExp(`dtype is "${dtype}": it must be one of DT_FLOAT, `));
     },
   );
 
-  test("complex numbers, which ONNX has not", () => {
+  test("complex numbers, which ONNX does not have", () => {
     refuse([[1], "DT_COMPLEX64", [0, 1]], "TypeError", DTYPE, /dtype is "DT_COMPLEX64"/);
   });
 
@@ -252,17 +252,17 @@ test.each<[what: string, act: () => unknown, kind: string, code: string, message
     "ERR_EAS_ARG_REQUEST",
     /^OnnxRequest takes options/,
   ],
-])("%s is refused", (_, act, name, code, message) => {
+])("%s is rejected", (_, act, name, code, message) => {
   expect(thrownBy(act)).toMatchObject({ name, code, message: expect.stringMatching(message) });
 });
 
-test("an error shows a name as text that ends: short, and with its quotation marks escaped", () => {
+test("an error truncates a name and escapes its quotation marks", () => {
   const long = `a"${"b".repeat(100)}`;
   const error = thrownBy(() => new OnnxRequest().addTensor(long, [1], "DT_FLOAT", [1, 2]));
   expect(error.message.startsWith(`input "a\\"${"b".repeat(78)}…": shape [1] has 1 elements`)).toBe(true);
 });
 
-test("a refused tensor leaves the request as it was", () => {
+test("a rejected tensor does not change the request", () => {
   const request = new OnnxRequest().addTensor("x", [1], "DT_FLOAT", [1]);
   const before = request.toBinary();
   expect(() => request.addTensor("x", [2], "DT_FLOAT", [1])).toThrow(RangeError);
@@ -271,7 +271,7 @@ test("a refused tensor leaves the request as it was", () => {
   expect(request.toBinary()).toEqual(before);
 });
 
-describe("what is changed after it was fed", () => {
+describe("values that are changed after addTensor", () => {
   const client = () => {
     const transport = new RecordingTransport(() => transportAnswer(200));
     return { transport, client: new PredictClient({ endpoint: "http://h", serviceName: "svc", transport }) };
@@ -298,7 +298,7 @@ describe("what is changed after it was fed", () => {
     expect(transport.requests).toEqual([]);
   });
 
-  test("to something as good is what is sent", async () => {
+  test("are sent if they are valid", async () => {
     const { transport, client: ours } = client();
     const [floats, list, half] = [Float32Array.of(1, 2), [1, 2], toFloat16([1])];
     const request = new OnnxRequest()
@@ -319,9 +319,7 @@ describe("what is changed after it was fed", () => {
   });
 });
 
-// Responses.
-
-/** Compares all that a response says with what was written into it, by position and by name. */
+/** Compares everything that a response reports with what was written, by position and by name. */
 function expectOnnx(body: Uint8Array<ArrayBuffer>, outputs: Named): void {
   const response = new OnnxResponse(body);
   const { length } = outputs;
@@ -344,7 +342,7 @@ function expectOnnx(body: Uint8Array<ArrayBuffer>, outputs: Named): void {
   }
 }
 
-describe("responses give the values that were written", () => {
+describe("responses return the values that were written", () => {
   const outputs = fc.array(fc.tuple(fc.oneof(name, fc.constant("y")), anyOnnxSample), { maxLength: 4 });
 
   test("by the generated code", () => {
@@ -354,7 +352,7 @@ describe("responses give the values that were written", () => {
     );
   });
 
-  test("in any layout that protobuf allows, as the generated code reads it", () => {
+  test("in any layout that protobuf allows, as by the generated code", () => {
     fc.assert(
       fc.property(fc.gen(), outputs, (g, outputs) => {
         const body = onnxBody(g, outputs, { asGenerated: true });
@@ -388,7 +386,7 @@ describe("responses", () => {
         new OnnxRequest().addTensor("a", [1], "DT_INT32", [1]).addTensor("0", [1], "DT_INT32", [2]).toBinary(),
       );
 
-  test("a number is a position, text a name", () => {
+  test("a number is a position, and a string is a name", () => {
     const response = two();
     expect([0, 1, -1, -2].map((index) => response.getNumbers(index)[0])).toEqual([1, 2, 2, 1]);
     expect(["a", "0"].map((name) => response.getNumbers(name)[0])).toEqual([1, 2]);
@@ -397,7 +395,7 @@ describe("responses", () => {
   });
 
   test.each([2, -3, 0.5, Number.NaN, Number.POSITIVE_INFINITY, 2 ** 32])(
-    "the position %d, which is not there",
+    "the position %d, which does not exist",
     (at) => {
       for (const read of [() => two().getValues(at), () => two().getName(at), () => two().getTensorShape(at)]) {
         expect(thrownBy(read)).toMatchObject({
@@ -413,7 +411,7 @@ describe("responses", () => {
     },
   );
 
-  test("a name that is not there", () => {
+  test("a name that does not exist", () => {
     for (const [name, shown] of [
       ["x", '"x"'],
       [" a", '" a"'],
@@ -426,7 +424,7 @@ describe("responses", () => {
         message: `output ${shown} is not in the response: its outputs are "a", "0"`,
       });
     }
-    // Names are for getValues; getName takes a position only.
+    // getName takes only a position.
     expect(thrownBy(() => two().getName(anything("a")))).toMatchObject({ code: "ERR_EAS_ARG_OUTPUT" });
   });
 
@@ -439,7 +437,7 @@ describe("responses", () => {
     expect(thrownBy(() => two().getStrings(0))).toMatchObject({ code: DTYPE });
   });
 
-  test("DT_HALF comes as floats, all of them exact", () => {
+  test("DT_HALF values are returned as exact floats", () => {
     const patterns = Uint16Array.of(0x3c00, 0x8000, 0x0001, 0x7bff, 0x7c00, 0xfc00, 0x7e00);
     const response = output([7n], 10, new Uint8Array(patterns.buffer));
     const values = response.getValues("y", "DT_HALF");
@@ -450,7 +448,7 @@ describe("responses", () => {
     expect(toFloat16(values)).toEqual(patterns);
   });
 
-  test("an answer can be asked again: the values of DT_HALF by way of toFloat16", () => {
+  test("a response can be sent again: the values of DT_HALF with toFloat16", () => {
     const request = new OnnxRequest().addTensor("y", [2], "DT_HALF", toFloat16([0.1, -3]));
     const { dtype, shape, data } = new OnnxResponse(request.toBinary()).getTensor("y");
     expect(dtype).toBe("DT_HALF");
@@ -458,7 +456,7 @@ describe("responses", () => {
     expect(again.toBinary()).toEqual(request.toBinary());
   });
 
-  test.each(ONNX_DTYPES)("memory of %s that does not fit the shape", (dtype) => {
+  test.each(ONNX_DTYPES)("memory of %s that does not match the shape", (dtype) => {
     const { number, width } = ONNX_KINDS[dtype];
     for (const [dims, bytes] of [
       [[2n], width],
@@ -510,7 +508,7 @@ describe("responses", () => {
     }
   });
 
-  test("64-bit integers as numbers, where numbers hold them", () => {
+  test("64-bit integers as numbers, if numbers can represent them", () => {
     const of = (content: bigint[]) =>
       new OnnxResponse(new OnnxRequest().addTensor("y", [content.length], "DT_UINT64", content).toBinary());
     expect(of([1n, 2n ** 53n - 1n]).getNumbers("y")).toEqual([1, 2 ** 53 - 1]);
@@ -530,7 +528,7 @@ describe("responses", () => {
   });
 });
 
-// Damage, and memory.
+// Invalid bodies and memory.
 
 const EACH: Named = ONNX_DTYPES.map((dtype) => {
   const { array, put, width } = ONNX_KINDS[dtype];
@@ -562,17 +560,17 @@ describeDamage({
   field: 1,
 });
 
-describe("values are the caller's own", () => {
+describe("values belong to the caller", () => {
   test.each(Object.entries(PLACES))("%s", (_, place) => {
     const body = place(BODY);
     const response = new OnnxResponse(body);
     const read = () => EACH.map(([name, { tensor }]) => response.getValues(name, tensor.dtype));
     const expected = EACH.map(([, { values }]) => bits(values));
-    // What one reading gave can be changed without a trace in the next.
+    // Changing values of one response does not affect the next.
     for (const values of read()) overwrite(values);
     const values = read();
     expect(values.map(bits)).toEqual(expected);
-    // The body can be overwritten without a trace in what was read before.
+    // Overwriting the body does not affect values that were read before.
     body.fill(0xff);
     expect(values.map(bits)).toEqual(expected);
   });

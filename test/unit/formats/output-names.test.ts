@@ -66,13 +66,13 @@ test.each<[string, () => Bytes, (bytes: Bytes) => unknown]>([
     () => body(TorchRecSchema, { mapOutputs: { [A]: {}, [B]: {} } }),
     (bytes) => new TorchRecResponse(bytes),
   ],
-])("%s: names that are not UTF-8 are an error, since two could become one", (_, make, read) => {
+])("%s: names that are not UTF-8 are an error, since two of them could become equal", (_, make, read) => {
   const error = thrownBy(() => read(make()));
   expect(error).toBeInstanceOf(EasDecodeError);
   expect(error.message).toMatch(/a string is not UTF-8 at byte \d+/);
 });
 
-test("names of any UTF-8 are read, and a byte order mark stays", () => {
+test("names can be any UTF-8, and keep a byte order mark", () => {
   const names = ["\ufeffn", "n", "\ufffd", "\u{1f600}", ""];
   const outputs = Object.fromEntries(names.map((name) => [name, {}]));
   const bytes = toBinary(TFSchema, create(TFSchema, { outputs })) as Bytes;

@@ -235,7 +235,10 @@ const FORMATS: Record<Format, { file: DescFile; generated: object; entry: object
 
 const isProto2 = (file: DescFile): boolean => file.edition === Edition.EDITION_PROTO2;
 
-/** The name of a type as seen from a file: without its package, or with the format's name when it is another's. */
+/**
+ * The name of a type relative to a file: without its package, or with the format's name if it belongs to another
+ * format.
+ */
 const localName = (type: DescMessage | DescEnum, from: DescFile): string =>
   type.typeName.replace(`${from.proto.package}.`, "").replace(/^eas\./, "");
 
@@ -247,12 +250,12 @@ function fieldType(field: DescField, file: DescFile): string {
   if (field.fieldKind === "list") return `${type}*${field.packed ? " p" : ""}`;
   if (field.oneof) return `${field.oneof.name === "value" ? "oneof" : field.oneof.name} ${type}`;
   if (field.presence === FeatureSet_FieldPresence.LEGACY_REQUIRED) return `required ${type}`;
-  // proto3 has a label only where the field was declared `optional`; a message is always absent or present.
+  // proto3 has a label only for fields declared `optional`. A message is always either absent or present.
   const explicit = field.presence === FeatureSet_FieldPresence.EXPLICIT && field.fieldKind !== "message";
   return isProto2(file) || explicit ? `optional ${type}` : type;
 }
 
-/** A file as a sorted list of lines, in the notation of the tables. */
+/** Describes a file as a sorted list of lines, in the notation of the tables. */
 function describeFile(file: DescFile): string[] {
   const lines = [`${isProto2(file) ? "proto2" : "proto3"} ${file.proto.package}`];
   for (const type of nestedTypes(file)) {
@@ -276,11 +279,11 @@ describe.each(Object.keys(TABLES) as Format[])("format %s", (format) => {
     expect(describeFile(file)).toEqual(linesOf(TABLES[format]));
   });
 
-  it("is all in its public entry, values and types", () => {
+  it("exports everything from its public entry, values and types", () => {
     const names = Object.keys(generated).filter((name) => !name.startsWith("file_"));
     expect(Object.keys(entry).sort()).toEqual(names.sort());
 
-    // Types leave no trace at run time: they are read from the text.
+    // Types do not exist at run time, so they are read from the source.
     const text = readFileSync(new URL(`../../../src/proto/${format}.ts`, import.meta.url), "utf8");
     const types = /export type \{([^}]*)\}/.exec(text)?.[1]?.match(/\w+/g);
     const messages = [...nestedTypes(file)].filter((type) => type.kind === "message").map((type) => type.name);
@@ -303,7 +306,7 @@ describe("packing on the wire", () => {
 });
 
 describe("Blade (proto2)", () => {
-  it("makes the bytes of the official Python SDK for a request with one input and one output", () => {
+  it("has the bytes of the official Python SDK for a request with one input and one output", () => {
     const request = create(blade.RequestSchema, {
       tfSignatureName: "sig",
       inputs: [{ bladeBlobName: "i", nameInDlModel: "i", batchsize: 1, shape: { dim: [1n] }, floatVal: [1] }],
@@ -313,7 +316,7 @@ describe("Blade (proto2)", () => {
     expect(hex(toBinary(blade.RequestSchema, request))).toBe(expected);
   });
 
-  it("makes the bytes of the official Python SDK's TensorFlow look-alike for an output of unknown type", () => {
+  it("has the bytes of the official Python SDK's TFRequest for an output of unknown type", () => {
     const request = create(blade.RequestSchema, {
       tfSignatureName: "sig",
       outputInfo: [{ bladeBlobName: "o", nameInDlModel: "o", dataType: blade.DataType.DT_UNKNOWN }],
@@ -321,7 +324,7 @@ describe("Blade (proto2)", () => {
     expect(hex(toBinary(blade.RequestSchema, request))).toBe("0a037369671a080a016f12016f1800");
   });
 
-  it("writes a field that was set to zero and leaves out one that was not set", () => {
+  it("writes a field that was set to zero, and leaves out one that was not set", () => {
     const unknown = create(blade.OutputInfoSchema, { dataType: blade.DataType.DT_UNKNOWN });
     expect(hex(toBinary(blade.OutputInfoSchema, unknown))).toBe("1800");
 
@@ -334,7 +337,7 @@ describe("Blade (proto2)", () => {
     expect(isFieldSet(fromBinary(blade.OutputInfoSchema, new Uint8Array()), dataType)).toBe(false);
   });
 
-  it("refuses to write an array without a batch size and writes batch size 0", () => {
+  it("rejects an array without a batch size, and writes batch size 0", () => {
     expect(() => toBinary(blade.ArraySchema, create(blade.ArraySchema, { floatVal: [1] }))).toThrow(/batchsize/);
     expect(hex(toBinary(blade.ArraySchema, create(blade.ArraySchema, { batchsize: 0 })))).toBe("1800");
   });
@@ -344,7 +347,7 @@ describe("features (oneof)", () => {
   it.each([
     ["EasyRec", easyrec.PBFeatureSchema],
     ["TorchRec", torchrec.PBFeatureSchema],
-  ] as const)("%s writes the empty text and zero when they are set", (_, schema) => {
+  ] as const)("%s writes the empty text and zero if they are set", (_, schema) => {
     const feature = (value: { case: "stringFeature"; value: string } | { case: "intFeature"; value: number }): string =>
       hex(toBinary(schema, create(schema, { value })));
     expect(feature({ case: "stringFeature", value: "" })).toBe("1a00");

@@ -20,9 +20,9 @@ import {
   toFloat16,
 } from "../../../src/index.js";
 
-// Values of another realm behave as those of this one: in an iframe, a `vm` context, under jest and jsdom.
+// Values of another realm work like those of this one: in an iframe, in a `vm` context, with jest and jsdom.
 
-/** Evaluates an expression in a realm of its own, which has none of this realm's classes. */
+/** Evaluates an expression in a new realm, which has none of this realm's classes. */
 function foreign<T>(expression: string): T {
   return runInNewContext(`(${expression})`) as T;
 }
@@ -39,7 +39,7 @@ afterAll(async () => {
   await emulator.close();
 });
 
-test("the realm is foreign", () => {
+test("the values are of another realm", () => {
   expect(foreign("new Uint8Array(1)")).not.toBeInstanceOf(Uint8Array);
   expect(foreign("new Map()")).not.toBeInstanceOf(Map);
 });
@@ -48,7 +48,7 @@ test("predict sends foreign bytes unchanged", async () => {
   expect([...(await client.predict(foreign<Uint8Array>("Uint8Array.of(1, 2, 255)")))]).toEqual([1, 2, 255]);
 });
 
-test("the stream body may be foreign bytes", async () => {
+test("the stream body can be foreign bytes", async () => {
   const stream = await client.stream(foreign<Uint8Array>('Uint8Array.from("hello", (c) => c.charCodeAt(0))'));
   expect(await stream.text()).toBe("hello");
 });
@@ -73,7 +73,7 @@ const ARRAYS: Readonly<Record<string, string>> = {
 };
 const ELEMENTS: Readonly<Record<string, string>> = { BigInt64Array: "[1n, -(2n ** 63n)]" };
 
-test.each(Object.entries(ARRAYS))("a foreign %s is encoded as one of this realm", (name, dtype) => {
+test.each(Object.entries(ARRAYS))("a foreign %s is encoded like one of this realm", (name, dtype) => {
   const elements = ELEMENTS[name] ?? "[1, 2]";
   const encode = (data: never) => {
     const given = tensor([2], data);
@@ -87,7 +87,7 @@ test.each(Object.entries(ARRAYS))("a foreign %s is encoded as one of this realm"
   expect(encode(foreign<never>(`${name}.from(${elements})`))).toEqual(encode(here));
 });
 
-test("no module creates at import what a test environment may lack", () => {
+test("no module creates an object at import that a test environment may lack", () => {
   const src = fileURLToPath(new URL("../../../src/", import.meta.url));
   const found = readdirSync(src, { recursive: true, encoding: "utf8" })
     .filter((path) => path.endsWith(".ts") && !path.startsWith("gen") && !path.startsWith("platform/node"))
@@ -103,7 +103,7 @@ test("no module creates at import what a test environment may lack", () => {
   expect(found).toEqual([]);
 });
 
-test("foreign half-precision bits are refused where floats travel, and taken by ONNX", () => {
+test("foreign half-precision bits are rejected by formats that send floats, and accepted by ONNX", () => {
   const bits = foreign<never>("Uint16Array.of(0x3c00)");
   expect(() => new TFRequest("s").addFeed("x", [1], "DT_HALF", bits).toBinary()).toThrow(/fromFloat16/);
   expect(new OnnxRequest().addTensor("x", [1], "DT_HALF", bits).toBinary()).toEqual(
@@ -113,7 +113,7 @@ test("foreign half-precision bits are refused where floats travel, and taken by 
   expect([...toFloat16(foreign<Float32Array>("Float32Array.of(1)"))]).toEqual([0x3c00]);
 });
 
-test("foreign bytes are strings of a tensor", () => {
+test("foreign bytes are accepted as STRING elements", () => {
   const strings = foreign<never>("[Uint8Array.of(104, 105)]");
   const here = [Uint8Array.of(104, 105)] as never;
   for (const Request of [TFRequest, BladeRequest]) {
@@ -129,7 +129,7 @@ test("foreign bytes are strings of a tensor", () => {
   );
 });
 
-test("a foreign Map is a row, and the value of a feature", () => {
+test("a foreign Map is accepted as a row and as the value of a feature", () => {
   const row = (map: never) => new JsonRequest().addRow(map).toString();
   expect(row(foreign<never>('new Map([["age", 42]])'))).toBe(row(new Map([["age", 42]]) as never));
   expect(row(foreign<never>('new Map([["age", 42]])'))).toContain("42");
@@ -144,7 +144,7 @@ test("foreign pixels become a tensor", () => {
   expect([...pixelsToTensor(pixels, {}).data]).toEqual([1, 1, 1]);
 });
 
-test("a serialized request of another realm is fed", () => {
+test("a serialized request of another realm is accepted", () => {
   const bytes = new EasyRecRequest().addUserFeature("f", "v", "STRING").toBinary();
   const copy = runInNewContext("Uint8Array.from(bytes)", { bytes: [...bytes] }) as Uint8Array;
   expect(new EasyRecRequest().addFeed(copy).toBinary()).toEqual(bytes);

@@ -5,11 +5,11 @@ import * as torchrec from "../../../src/gen/eas/torchrec/torchrec_pb.js";
 import { EasyRecRequest, EasyRecResponse, TorchRecRequest } from "../../../src/index.js";
 import { thrownBy } from "../../support/calls.js";
 
-// What the two recommendation requests take and refuse, and the text helpers of EasyRec case by case.
+// Tests the arguments that the two recommendation requests accept and reject, and the text methods of EasyRec.
 
 const torch = (): TorchRecRequest => new TorchRecRequest();
 const easy = (): EasyRecRequest => new EasyRecRequest();
-/** For arguments that the types refuse. */
+/** Passes arguments that the types forbid. */
 const any = (value: unknown): never => value as never;
 
 const readTorch = (request: TorchRecRequest): torchrec.PBRequest =>
@@ -239,14 +239,14 @@ test.each([
   "BOOL",
   "__proto__",
   "constructor",
-  // Their capital letters are ASCII: INT, STRING.
+  // The upper-case letters of these are ASCII: INT, STRING.
   "ınt",
   "ſtring",
   undefined,
   null,
   3,
   ["INT"],
-])("TorchRec: dtype %j is none, whatever the value", (dtype) => {
+])("TorchRec: dtype %j is rejected for every value", (dtype) => {
   for (const value of [1, null, [], {}]) {
     expect(thrownBy(() => torch().addUserFeature("age", any(value), any(dtype)))).toMatchObject({
       name: "TypeError",
@@ -269,15 +269,15 @@ test.each([
   ["MAP<INT,INT>", {}],
   ["MAP<INT,INT>", Object.create(null)],
   ["MAP<INT,INT>", new Map()],
-  // In all three official SDKs the dtype is not looked at then.
+  // The official SDKs do not look at the dtype of a missing value.
   ["INT", []],
   ["STRING", {}],
-])("TorchRec: %s %j is missing, which is the empty text", (dtype, value) => {
+])("TorchRec: %s %j is a missing value, sent as the empty text", (dtype, value) => {
   const request = torch().addUserFeature("k", any(value), any(dtype));
   expect(Buffer.from(request.toBinary()).toString("hex")).toBe("12070a016b12021a00");
 });
 
-describe("other bad arguments", () => {
+describe("other invalid arguments", () => {
   const NAMES: readonly Refused[] = [
     [() => torch().addUserFeature("", 1, "INT"), "RangeError", FEED, 'name is "": it must not be empty'],
     [() => torch().addContextFeature("", 1, "INT"), "RangeError", FEED, 'name is "": it must not be empty'],
@@ -434,8 +434,8 @@ describe("other bad arguments", () => {
   });
 });
 
-describe("feeds", () => {
-  test("a message object is refused with what to do", () => {
+describe("addFeed", () => {
+  test("rejects a message object and says what to do", () => {
     const message = create(easyrec.PBRequestSchema, { itemIds: ["a"] });
     expect(thrownBy(() => easy().addFeed(any(message)))).toMatchObject({
       name: "TypeError",
@@ -446,7 +446,7 @@ describe("feeds", () => {
     expect(thrownBy(() => torch().addFeed(any("abc"))).message).toMatch(/^data is "abc": .*proto\/torchrec/);
   });
 
-  test("are copied", () => {
+  test("copies the bytes", () => {
     const data = toBinary(
       torchrec.PBRequestSchema,
       create(torchrec.PBRequestSchema, {
@@ -460,18 +460,18 @@ describe("feeds", () => {
     expect(request.toBinary()).toEqual(before);
   });
 
-  test("fields that nobody knows are sent on, in the message and in features", () => {
+  test("sends on unknown fields, in the message and in features", () => {
     // Field 99 of the message, field 50 of a PBFeature, field 9 of ContextFeatures.
     const data = Uint8Array.from(Buffer.from("9a0601ff", "hex"));
     expect(torch().addFeed(data).toBinary()).toEqual(data);
     const nested = Uint8Array.from(Buffer.from("220f0a0163120a0a0592030201024a0178", "hex"));
     expect(torch().addFeed(nested).toBinary()).toEqual(nested);
-    // EasyRec has no item features.
+    // EasyRec does not have item features.
     const item = torch().addItemFeature("i", 1, "INT").toBinary();
     expect(easy().addFeed(item).toBinary()).toEqual(item);
   });
 
-  test("bring their debug level, unless another is given", () => {
+  test("uses the message's debug level, unless another is passed", () => {
     const data = torch().setDebugLevel(3).addItemId("a").toBinary();
     expect(readTorch(torch().setDebugLevel(5).addFeed(data)).debugLevel).toBe(3);
     expect(readTorch(torch().setDebugLevel(5).addFeed(data, 0)).debugLevel).toBe(0);
@@ -479,21 +479,21 @@ describe("feeds", () => {
     expect(readTorch(torch().setDebugLevel(5).addFeed(torch().toBinary())).debugLevel).toBe(5);
   });
 
-  test("keep the neighbors that are set when they have none", () => {
+  test("keeps the number of neighbors if the message has none", () => {
     const data = torch().addItemId("a").toBinary();
     expect(readTorch(torch().setFaissNeighNum(5).addFeed(data)).faissNeighNum).toBe(5);
   });
 
-  test("features are appended to those that were fed", () => {
+  test("appends features to those of the message", () => {
     const data = torch().addContextFeature("c", 1, "INT").toBinary();
     const request = torch().addFeed(data).addContextFeature("c", "x", "STRING");
     expect(readTorch(request).contextFeatures.c?.features.map(({ value }) => value.value)).toEqual([1, "x"]);
-    // Feeding the same again replaces, and what was read before is left alone.
+    // Adding the same message again replaces, and does not change what was read before.
     expect(readTorch(request.addFeed(data)).contextFeatures.c?.features).toHaveLength(1);
   });
 });
 
-describe("lengths that the service could not join", () => {
+describe("lengths that the service cannot match", () => {
   test.each<Refused>([
     [
       () =>
@@ -538,7 +538,7 @@ describe("lengths that the service could not join", () => {
     expect(thrownBy(act)).toMatchObject({ name, code, message });
   });
 
-  test("one value may stand beside any, and item features beside other context features", () => {
+  test("one value matches any length, and item features are independent of context features", () => {
     const request = torch()
       .addContextFeature("one", 1, "INT")
       .addContextFeature("two", 1, "INT")
@@ -549,7 +549,7 @@ describe("lengths that the service could not join", () => {
     expect(Object.keys(readTorch(request).contextFeatures)).toEqual(["one", "two"]);
   });
 
-  test("keepOneItemIds leaves features as they were with all items", () => {
+  test("keepOneItemIds does not change features", () => {
     const request = easy()
       .addItemId(1)
       .addItemId(2)
@@ -560,7 +560,7 @@ describe("lengths that the service could not join", () => {
   });
 });
 
-test("what is given is copied", () => {
+test("arguments are copied", () => {
   const list = [1, 2];
   const typed = Int32Array.of(1, 2);
   const map = new Map([["a", 1]]);
@@ -580,14 +580,14 @@ test("what is given is copied", () => {
 });
 
 describe("objects are read by their own enumerable keys", () => {
-  test("and by no others", () => {
+  test("inherited keys are ignored", () => {
     const value = Object.defineProperty({ a: 1, [Symbol("s")]: 3 } as Record<string, number>, "hidden", { value: 2 });
     expect(readTorch(torch().addUserFeature("m", value, "MAP<STRING,INT>")).userFeatures.m?.value.value).toMatchObject({
       mapField: { a: 1 },
     });
   });
 
-  test("__proto__ is a key and a name like any other", () => {
+  test("__proto__ is an ordinary key and name", () => {
     const parsed = JSON.parse('{"__proto__": 1}') as Record<string, number>;
     const request = torch().addUserFeature("__proto__", parsed, "MAP<STRING,INT>");
     const name = "0a095f5f70726f746f5f5f";
@@ -596,7 +596,7 @@ describe("objects are read by their own enumerable keys", () => {
   });
 });
 
-test("meta data goes as text", () => {
+test("metadata is sent as text", () => {
   const request = torch()
     .addMetaData("s", "")
     .addMetaData("n", 1.5)
@@ -611,7 +611,7 @@ test("the compression is the caller's", () => {
   expect(new TorchRecRequest().compression).toBeUndefined();
 });
 
-test("for people: names and counts, and no values", () => {
+test("toString has names and counts, but no values", () => {
   const request = torch()
     .addUserFeature("age", 77, "INT")
     .addContextFeature("c", "secret", "STRING")
@@ -627,13 +627,13 @@ test("for people: names and counts, and no values", () => {
 
 const texts = (features: readonly easyrec.PBFeature[] | undefined) => features?.map(({ value }) => value.value);
 
-describe("the text helpers of Java", () => {
+describe("the text methods of Java", () => {
   const S = "\u0002";
 
   test.each<[text: string, features: Record<string, string>]>([
     ["a:1", { a: "1" }],
     [`a:1${S}b:2`, { a: "1", b: "2" }],
-    // Colons after the first are the value's, but not those at the end.
+    // Colons after the first belong to the value, except at its end.
     ["a:1:2", { a: "1:2" }],
     ["a:1:", { a: "1" }],
     ["a:1::", { a: "1" }],
@@ -641,15 +641,15 @@ describe("the text helpers of Java", () => {
     ["a::x:", { a: ":x" }],
     ["a::", { a: "" }],
     ["a:", { a: "" }],
-    // Parts without a colon are passed over, and so are empty ones.
+    // Parts without a colon and empty parts are skipped.
     [`a:1${S}b${S}${S}c:3${S}${S}`, { a: "1", c: "3" }],
     ["", {}],
     ["abc", {}],
-    // No trimming.
+    // Blanks are kept.
     [` a : 1 ${S}`, { " a ": " 1 " }],
     // A later name replaces an earlier one.
     [`a:1${S}a:2`, { a: "2" }],
-    // U+001D becomes a comma when | is there too, neither of them as the first character.
+    // U+001D becomes a comma if the value also contains | and neither is its first character.
     ["a:x|y\u001dz\u001d", { a: "x|y,z," }],
     ["a:x\u001dy|z", { a: "x,y|z" }],
     ["a:x\u001dy", { a: "x\u001dy" }],
@@ -665,7 +665,7 @@ describe("the text helpers of Java", () => {
 
   test.each<[text: string, features: Record<string, string[]>]>([
     ["k:v1:v2", { k: ["v1", "v2"] }],
-    // Empty values inside stay; those at the end do not.
+    // Empty values are kept, except at the end.
     ["k:v1::v2", { k: ["v1", "", "v2"] }],
     ["k::v2", { k: ["", "v2"] }],
     ["k:v1::", { k: ["v1"] }],
@@ -682,7 +682,7 @@ describe("the text helpers of Java", () => {
     ).toEqual(features);
   });
 
-  test("a context feature of before is replaced", () => {
+  test("a context feature is replaced", () => {
     const request = easy().addContextFeature("k", [1, 2, 3], "INT").appendContextFeatureString("k:a:b");
     expect(texts(readEasy(request).contextFeatures.k?.features)).toEqual(["a", "b"]);
   });
@@ -712,7 +712,7 @@ describe("the text helpers of Java", () => {
     }
   });
 
-  test.each(["|", ".", "\\|", "||", "[", ";"])("the separator %j is taken as it is", (separator) => {
+  test.each(["|", ".", "\\|", "||", "[", ";"])("the separator %j is used literally", (separator) => {
     const text = `a:1${separator}b:2`;
     const features = (request: EasyRecRequest) =>
       Object.keys(readEasy(request.appendUserFeatureString(text)).userFeatures);
@@ -721,7 +721,7 @@ describe("the text helpers of Java", () => {
     expect(features(easy())).toEqual(["a"]);
   });
 
-  test("texts that are none, or that cannot be sent", () => {
+  test("arguments that are not texts, or cannot be encoded", () => {
     for (const method of ["appendUserFeatureString", "appendContextFeatureString", "appendItemStr"] as const) {
       expect(thrownBy(() => easy()[method](any(5)))).toMatchObject({
         name: "TypeError",
@@ -737,7 +737,7 @@ describe("EasyRecResponse.getScores", () => {
   const response = (results: Record<string, { scores: number[] }>, more = {}) =>
     new EasyRecResponse(toBinary(easyrec.PBResponseSchema, create(easyrec.PBResponseSchema, { results, ...more })));
 
-  test("takes what addItemId takes", () => {
+  test("accepts the same ids as addItemId", () => {
     const scored = response({ 7: { scores: [0.5] } });
     expect([scored.getScores("7"), scored.getScores(7), scored.getScores(7n)]).toEqual(
       Array(3).fill(Float64Array.of(0.5)),
@@ -758,7 +758,7 @@ describe("EasyRecResponse.getScores", () => {
       response({}, { statusCode: 2, errorMsg: "no model" }),
       /it has no items; the service responded with EXCEPTION: "no model"$/,
     ],
-  ])("says what there is: %s", (response, message) => {
+  ])("lists the items: %s", (response, message) => {
     expect(thrownBy(() => response.getScores("x"))).toMatchObject({
       name: "RangeError",
       code: "ERR_EAS_ARG_OUTPUT",
@@ -766,7 +766,7 @@ describe("EasyRecResponse.getScores", () => {
     });
   });
 
-  test("for people", () => {
+  test("responses in logs", () => {
     const ok = response({ a: { scores: [1] } }, { outputs: ["ctr"] });
     expect(`${ok}`).toBe("EasyRecResponse { OK; scores of 1 items; targets ctr }");
     expect(`${response({}, { statusCode: 2, errorMsg: "x" })}`).toBe(
@@ -777,7 +777,7 @@ describe("EasyRecResponse.getScores", () => {
 });
 
 test("the types follow from the dtype", () => {
-  // Never called: only the types are looked at.
+  // Never called: only the types are checked.
   const types = (t: TorchRecRequest, e: EasyRecRequest) => {
     t.addUserFeature("k", 12, "INT").addUserFeature("k", 12n, "BIGINT").addUserFeature("k", 12, "int64");
     t.addUserFeature("k", "s", "STRING").addUserFeature("k", 1.5, "float").addUserFeature("k", null, "DOUBLE");

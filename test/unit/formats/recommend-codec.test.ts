@@ -7,13 +7,12 @@ import * as torchrec from "../../../src/gen/eas/torchrec/torchrec_pb.js";
 import { EasyRecRequest, EasyRecResponse, TorchRecRequest, TorchRecResponse } from "../../../src/index.js";
 import { bits, DTYPES, int64, name, namedSamples, TORCH_DTYPES, tfArray, torchArray } from "../../support/tensors.js";
 
-// The codec is written by hand. What it owes is written in the schema, and the generated code is the schema at work:
-// it reads what ours writes, and ours reads what it writes.
+// Tests our codec against the generated code: each reads what the other writes.
 
 const RUNS = { numRuns: 60 };
 const MANY_RUNS = { numRuns: 200 };
 
-/** What is given for a value, and what the generated code reads for it. */
+/** A value that is passed, and the value that the generated code reads for it. */
 interface Sample {
   readonly given: unknown;
   readonly read: unknown;
@@ -38,7 +37,7 @@ const SCALARS: Readonly<Record<string, fc.Arbitrary<Sample>>> = {
   STRING: asIs(text),
 };
 
-/** The names that the schema has for them. */
+/** The names in the schema. */
 const WORDS: Readonly<Record<string, string>> = {
   INT: "int",
   INT64: "long",
@@ -97,7 +96,7 @@ interface Feature {
 
 const capital = (word: string): string => word.charAt(0).toUpperCase() + word.slice(1);
 
-/** All dtypes that there are, written down apart from src/. */
+/** All dtypes, listed independently of src/. */
 const FEATURES: readonly Feature[] = [
   ...NAMES.map(([dtype, scalar]) => ({ dtype, member: `${WORDS[scalar]}Feature`, sample: scalarOf(scalar) })),
   ...["LIST", "ARRAY"].flatMap((list) =>
@@ -197,7 +196,7 @@ describe("TorchRec requests are read by the generated code", () => {
   function message(parts: Parts): torchrec.PBRequest {
     const lists = (columns: Parts["context"]) =>
       mapped(
-        // A name that was never added is not there.
+        // A name that was never added is missing.
         Object.fromEntries(Object.entries(columns).filter(([, values]) => values.length > 0)),
         (values) => ({ features: values.map(feature) }),
       );
@@ -212,13 +211,13 @@ describe("TorchRec requests are read by the generated code", () => {
     });
   }
 
-  test("whole requests, which can be fed as well", () => {
+  test("whole requests, which can also be passed to addFeed", () => {
     fc.assert(
       fc.property(requests, (parts) => {
         const body = build(parts).toBinary();
         const expected = message(parts);
         expect(fromBinary(torchrec.PBRequestSchema, body)).toEqual(expected);
-        // What the generated code writes is taken over, and so is ours, byte for byte.
+        // Bytes of the generated code and our own are sent on unchanged.
         expect(new TorchRecRequest().addFeed(body, parts.debugLevel).toBinary()).toEqual(body);
         const theirs = new TorchRecRequest().addFeed(toBinary(torchrec.PBRequestSchema, expected), parts.debugLevel);
         expect(fromBinary(torchrec.PBRequestSchema, theirs.toBinary())).toEqual(expected);
@@ -227,8 +226,8 @@ describe("TorchRec requests are read by the generated code", () => {
     );
   });
 
-  test("a feed is merged with what is there, as the generated code merges", () => {
-    // With one value for each feature, any two requests fit together.
+  test("addFeed merges as the generated code does", () => {
+    // With one value per feature, any two requests can be merged.
     const one = fc.dictionary(names, fc.tuple(anyFeature), { maxKeys: 3, noNullPrototype: true });
     const parts = fc.record({
       user: fc.dictionary(names, anyFeature, { maxKeys: 3, noNullPrototype: true }),
@@ -242,7 +241,7 @@ describe("TorchRec requests are read by the generated code", () => {
     fc.assert(
       fc.property(parts, parts, (first, second) => {
         const bytes = [first, second].map((each) => build(each as Parts).toBinary());
-        // Two messages one after another are the message of both; an entry of a map is replaced as a whole.
+        // The concatenation of two messages is their merge. An entry of a map is replaced as a whole.
         const merged = fromBinary(torchrec.PBRequestSchema, Uint8Array.from(Buffer.concat(bytes)));
         merged.debugLevel = 7;
         const request = build(first as Parts).addFeed(bytes[1] as Uint8Array, 7);
@@ -330,11 +329,11 @@ describe("EasyRec requests are read by the generated code", () => {
   });
 });
 
-/** Text maps as the generated code and as ours have them. */
+/** Text maps, as the generated code and our code represent them. */
 const texts = fc.dictionary(name, text, { maxKeys: 3, noNullPrototype: true });
 const asMap = <V>(object: Record<string, V>): ReadonlyMap<string, V> => new Map(Object.entries(object));
 
-/** Fields that nobody knows, of every wire type, and known numbers with a wire type that is not theirs. */
+/** Unknown fields of every wire type, and known fields with another wire type. */
 const unknownFields = fc
   .array(fc.tuple(fc.nat({ max: 5 }), fc.constantFrom(77, 2_000, 536_870_911)), { maxLength: 3 })
   .map((fields) => {
@@ -353,7 +352,7 @@ const unknownFields = fc
 const around = (before: Uint8Array, body: Uint8Array, after: Uint8Array): Uint8Array<ArrayBuffer> =>
   Uint8Array.from(Buffer.concat([before, body, after]));
 
-describe("responses of the generated code are read equal", () => {
+describe("responses of the generated code are read with equal values", () => {
   test("EasyRec", () => {
     const values = fc.oneof(
       int32.map((value) => ({ case: "intFeature", value }) as const),
@@ -462,7 +461,7 @@ describe("layouts that the generated code does not write", () => {
       for (const value of values) writer.tag(1, WireType.Bit64).double(value);
     });
 
-  test("scores packed and alone, a value in two parts, value before key, unknown fields in an entry", () => {
+  test("packed and unpacked scores, a value in two parts, a value before its key, unknown fields in an entry", () => {
     const packed = entry(bytes(1, new Uint8Array(Float64Array.of(1, 2).buffer)));
     const body = entry(
       bytes(
@@ -475,7 +474,7 @@ describe("layouts that the generated code does not write", () => {
           bytes(2, scores(3)),
         ),
       ),
-      // Of two entries with one key the last holds, whole.
+      // The second entry with the same key replaces the first.
       bytes(1, entry(string(1, "b"), bytes(2, scores(9, 9)))),
       bytes(1, entry(string(1, "b"), bytes(2, scores(4)))),
       bytes(1, entry()),
@@ -489,7 +488,7 @@ describe("layouts that the generated code does not write", () => {
     );
   });
 
-  test("text maps without key or value, in any order, with the last of two", () => {
+  test("text maps without key or value, in any order, with a repeated key", () => {
     const body = entry(
       bytes(5, entry(string(2, "v"), string(1, "k"), bytes(9, Uint8Array.of(0)))),
       bytes(5, entry(string(1, "only key"))),
@@ -508,7 +507,7 @@ describe("layouts that the generated code does not write", () => {
     expect(Object.prototype).not.toHaveProperty("k");
   });
 
-  test("context features in two parts, and members with a wire type that is not theirs", () => {
+  test("context features in two parts, and members with another wire type", () => {
     const body = entry(
       bytes(
         4,

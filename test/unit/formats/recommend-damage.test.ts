@@ -15,8 +15,8 @@ import {
 } from "../../../src/index.js";
 import { thrownBy } from "../../support/calls.js";
 
-// Bytes that are no good: cut off, with flipped bits, or of another format. Of a response comes a value or an
-// EasDecodeError; of a feed, a request or a RangeError that says at which byte; never anything else.
+// Tests invalid bytes: truncated, with flipped bits, or of another format. A response is read or throws an
+// EasDecodeError. addFeed succeeds or throws a RangeError with the position.
 
 type Bytes = Uint8Array<ArrayBuffer>;
 type Outcome = "read" | "refused";
@@ -45,7 +45,10 @@ function readResponse(parse: () => EasyRecResponse | TorchRecResponse): Outcome 
   return made;
 }
 
-/** Feeds bytes. What is taken must be sent as it is; what is refused must leave the request as it was. */
+/**
+ * Adds bytes to a request. If they are accepted, they must be sent unchanged. If they are rejected, the request must
+ * not change.
+ */
 function feed(request: EasyRecRequest | TorchRecRequest, bytes: Bytes): Outcome {
   (request as EasyRecRequest).addUserFeature("before", "x", "STRING");
   const before = request.toBinary();
@@ -65,7 +68,7 @@ function feed(request: EasyRecRequest | TorchRecRequest, bytes: Bytes): Outcome 
     const again = request instanceof EasyRecRequest ? new EasyRecRequest() : new TorchRecRequest();
     expect(again.addFeed(body).toBinary()).toEqual(body);
   } catch (error) {
-    // Features may be of unequal lengths then.
+    // The features can then have different lengths.
     expect(error).toMatchObject({
       name: "RangeError",
       message: expect.stringMatching(/matches values to items by position/),
@@ -149,7 +152,7 @@ describe.each(Object.keys(READS))("%s", (kind) => {
 
   test("cut off at any byte", () => {
     const outcomes = Array.from(body, (_, length) => read(body.slice(0, length)));
-    // Between two fields of the outermost message nothing shows that more was to come.
+    // A truncation between two fields of the outermost message cannot be detected.
     expect(outcomes.filter((outcome) => outcome === "read").length).toBeLessThan(12);
   });
 
@@ -171,12 +174,12 @@ describe.each(Object.keys(READS))("%s", (kind) => {
     }
   });
 
-  test("garbage", () => {
+  test("random bytes", () => {
     fc.assert(
       fc.property(fc.uint8Array({ maxLength: 200 }), fc.integer({ min: 1, max: 10 }), (garbage, field) => {
         const bytes = Uint8Array.from(garbage);
         read(bytes);
-        // The same as the value of a map's entry, which is where reading goes on.
+        // Tests the same bytes as the value of a map's entry.
         const writer = new BinaryWriter().tag(field, WireType.LengthDelimited).fork();
         read(writer.tag(2, WireType.LengthDelimited).bytes(bytes).join().finish());
       }),
@@ -184,14 +187,14 @@ describe.each(Object.keys(READS))("%s", (kind) => {
     );
   });
 
-  test("text, as a proxy may answer", () => {
+  test("text, as a proxy may respond", () => {
     for (const text of ['{"error":"x"}', "<html><body>502 Bad Gateway</body></html>", "no healthy upstream", "ok"]) {
       expect(read(new TextEncoder().encode(text))).toBe("refused");
     }
   });
 });
 
-/** The hex of a feed, and why it is none. */
+/** The hexadecimal bytes, and why they are invalid. */
 test.each([
   ["12", /a varint is truncated at byte 1$/],
   ["1205", /a field is longer than the message at byte 1$/],
@@ -202,14 +205,14 @@ test.each([
   ["12021800", /unexpected field 3 in a map entry at byte 3$/],
   ["120412020a00", /field 1 has the wire type 2 at byte 5$/],
   ["120512031a01ff", /a string is not UTF-8 at byte 6$/],
-  // IntList with packed varints that are cut off; FloatList of three bytes.
+  // IntList with truncated packed varints; FloatList of three bytes.
   ["12081206aa01030a0180", /a varint is truncated at byte 9$/],
   ["120a1208c201050a03000000", /the length of packed values is not a multiple of 4 at byte 9$/],
-  // StringList with an element that is no UTF-8; IntIntMap with a key of text, and with a third field.
+  // StringList with an element that is not UTF-8; IntIntMap with a text key, and with a third field.
   ["12081206ba01030a01ff", /a string is not UTF-8 at byte 9$/],
   ["120912078a01040a020a00", /field 1 has the wire type 2 at byte 10$/],
   ["120912078a01040a021800", /unexpected field 3 in a map entry at byte 10$/],
-])("%s is no feed", (hex, message) => {
+])("%s is rejected", (hex, message) => {
   const data = new Uint8Array(Buffer.from(hex, "hex"));
   expect(thrownBy(() => new TorchRecRequest().addFeed(data)).message).toMatch(message);
 });

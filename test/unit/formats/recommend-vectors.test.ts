@@ -6,8 +6,8 @@ import * as torchrec from "../../../src/gen/eas/torchrec/torchrec_pb.js";
 import { EasyRecRequest, EasyRecResponse, TorchRecRequest, type TorchRecResponse } from "../../../src/index.js";
 import { thrownBy } from "../../support/calls.js";
 
-// What the official Python SDK sent and read for the two recommendation processors, against ours. The record's first
-// element explains the encodings.
+// Compares our requests and responses with those of the official Python SDK. The first element of the record explains
+// the encodings.
 
 type Step = readonly [name: string, ...args: unknown[]];
 
@@ -25,7 +25,7 @@ const RECORD = JSON.parse(
 ) as readonly Vector[];
 const OURS = RECORD.filter(({ name }) => /^(resp\/)?(easyrec|torchrec)\//.test(name));
 
-/** Vectors whose bytes ours are not to equal, and why; below is what ours does instead. */
+/** Vectors whose bytes differ from ours, and why. The tests below show what our code does instead. */
 const SKIPPED: Readonly<Record<string, string>> = {
   "easyrec/flt-from-str": "Python makes a float of text; ours wants a number, since a float in text may be rounded",
   "easyrec/int-from-str": "Python makes an int of text; ours wants a number",
@@ -53,7 +53,7 @@ function decode(value: unknown): unknown {
     case "$map":
       return new Map(decode(held) as [unknown, unknown][]);
     case "$pb":
-      // Messages are fed by their bytes.
+      // Messages are passed as bytes.
       return fromHex((value as unknown as { hex: string }).hex);
     default:
       throw new Error(`no encoding ${key}`);
@@ -62,7 +62,7 @@ function decode(value: unknown): unknown {
 
 type Call = (...args: never[]) => unknown;
 
-/** Ours for each method of theirs. */
+/** Our method for each method of the Python SDK. */
 const METHODS: Readonly<Record<string, (request: EasyRecRequest & TorchRecRequest) => Call>> = {
   add_feed: (request) => (data: never, level: never) => request.addFeed(data, level),
   add_user_fea: (request) => (name, value, dtype) => request.addUserFeature(name, value, dtype),
@@ -109,7 +109,7 @@ test.each(REQUESTS)("$name", (vector) => {
   expect(read(body)).toEqual(read(fromHex(vector.bodyHex)));
 });
 
-test("all vectors are answered for", () => {
+test("all vectors are covered", () => {
   expect(OURS).toHaveLength(78);
   expect(REQUESTS).toHaveLength(61);
   expect(RESPONSES).toHaveLength(6);
@@ -178,7 +178,7 @@ const BUILD_ERRORS: Readonly<Record<string, Refusal | { readonly sends: object }
     code: "ERR_EAS_ARG_CONTENT",
     message: /^user feature "k" is 5, which does not fit LIST<INT>: it must be an array$/,
   },
-  // In the schema, but no official SDK has a name for it.
+  // The schema has it, but the official SDKs have no name for it.
   "torchrec/user-nested-array-int": {
     sends: {
       userFeatures: {
@@ -197,7 +197,7 @@ test.each(Object.entries(BUILD_ERRORS))("%s: a clear error or the right bytes", 
   }
 });
 
-/** What ours gives for each of the calls of theirs. */
+/** Our result for each call of the Python SDK. */
 const EASYREC_READS: Readonly<Record<string, (response: EasyRecResponse) => unknown>> = {
   "results['item_1'].scores": (response) => [...response.getScores("item_1")],
   "results keys": (response) => [...response.results.keys()],
@@ -251,7 +251,7 @@ function by<R>(table: Readonly<Record<string, (response: R) => unknown>>, respon
   };
 }
 
-test("a 64-bit integer stays exact, and a value of an unset member is undefined", () => {
+test("a 64-bit integer stays exact, and the value of an unset member is undefined", () => {
   const { contextFeatures } = new EasyRecResponse(fromHex(named("resp/easyrec/all").bodyHex));
   expect(contextFeatures.get("c")).toEqual([0, 9_007_199_254_740_993n, ""]);
   expect(new EasyRecResponse(fromHex("22070a016312020a00")).contextFeatures.get("c")).toEqual([undefined]);

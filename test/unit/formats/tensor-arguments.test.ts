@@ -11,7 +11,7 @@ import {
 import { errorOf, RecordingTransport, thrownBy, transportAnswer } from "../../support/calls.js";
 import { DTYPES, TORCH_DTYPES } from "../../support/tensors.js";
 
-// What is fed is checked when it is fed, and again when it is sent. An error says which input, and what would be right.
+// Inputs are checked when they are added and when they are sent. Errors name the input and say what is allowed.
 
 type Feed = readonly [shape: unknown, dtype: unknown, content: unknown];
 type Refusal = readonly [what: string, feed: Feed, kind: "TypeError" | "RangeError", code: string, message: RegExp];
@@ -117,7 +117,7 @@ const REFUSALS: readonly Refusal[] = [
   ["bytes as STRING content", [[1], "DT_STRING", Uint8Array.of(1)], "RangeError", CONTENT, /is 1,.*Uint8Array/],
 ];
 
-/** The same of BOOL, which only TF has. */
+/** The same for BOOL, which only TF has. */
 const BOOL_REFUSALS: readonly Refusal[] = [
   ["2 in BOOL", [[2], "DT_BOOL", [1, 2]], "RangeError", CONTENT, /content\[1\] is 2.*true, false, 1 or 0/],
   ["2 in bytes of BOOL", [[1], "DT_BOOL", Uint8Array.of(2)], "RangeError", CONTENT, /is 2.*true, false, 1 or 0/],
@@ -125,7 +125,7 @@ const BOOL_REFUSALS: readonly Refusal[] = [
   ["null in BOOL", [[1], "DT_BOOL", [null]], "TypeError", CONTENT, /is null.*true, false, 1 or 0/],
 ];
 
-/** Feeds in all the ways there are; the name is how an error calls the input. */
+/** All ways to add an input. The name is the subject of the error message. */
 const WAYS: Readonly<Record<string, (feed: Feed) => unknown>> = {
   'input "images"': ([shape, dtype, content]) =>
     new TFRequest().addFeed("images", shape as number[], dtype as never, content as never),
@@ -133,7 +133,7 @@ const WAYS: Readonly<Record<string, (feed: Feed) => unknown>> = {
     new TorchRequest().addFeedMap("image map", shape as number[], dtype as never, content as never),
   "input 3": ([shape, dtype, content]) =>
     new TorchRequest().addFeed(3, shape as number[], dtype as never, content as never),
-  // The shape is checked when a tensor is made, its content when it is fed.
+  // The shape is checked by `tensor`, the content by `addFeed`.
   'input "as tensor"': ([shape, dtype, data]) =>
     new TFRequest().addFeed("as tensor", { shape, dtype, data } as unknown as Tensor),
 };
@@ -151,7 +151,7 @@ describe.each(Object.keys(WAYS))("%s", (input) => {
   });
 });
 
-test("a refused feed leaves the request as it was", () => {
+test("a rejected input does not change the request", () => {
   const request = new TFRequest("s").addFeed("x", [1], "DT_FLOAT", [1]);
   const before = request.toBinary();
   expect(() => request.addFeed("x", [2], "DT_FLOAT", [1])).toThrow(RangeError);
@@ -314,7 +314,7 @@ describe("other arguments", () => {
   });
 });
 
-describe("what is changed after it was fed", () => {
+describe("values that are changed after addFeed", () => {
   const client = () => {
     const transport = new RecordingTransport(() => transportAnswer(200));
     return { transport, client: new PredictClient({ endpoint: "http://h", serviceName: "svc", transport }) };
@@ -347,7 +347,7 @@ describe("what is changed after it was fed", () => {
     ];
     change(content, shape);
     for (const request of requests) {
-      // It rejects; it does not throw.
+      // The promise rejects. The call does not throw.
       const error = await errorOf(ours.predict(request as TFRequest));
       expect(error.code).toBe(code);
       expect(error.message).toMatch(/^input ("late"|7): /);
@@ -355,7 +355,7 @@ describe("what is changed after it was fed", () => {
     expect(transport.requests).toEqual([]);
   });
 
-  test("to something as good is what is sent, up to the call and not after it", async () => {
+  test("are sent if they are valid when predict is called", async () => {
     const { transport, client: ours } = client();
     const content = Float32Array.of(1, 2);
     const text = Uint8Array.of(97);
@@ -385,8 +385,8 @@ test("the dtypes of the classes are their own names", () => {
   expect(statics(TorchRequest).map(([name]) => name)).not.toContain("DT_BOOL");
 });
 
-describe("once wrong", () => {
-  test.each([[undefined], [null]])("content %s is refused with a code", (content) => {
+describe("regressions", () => {
+  test.each([[undefined], [null]])("content %s is rejected with a code", (content) => {
     const error = thrownBy(() => new TFRequest().addFeed("x", [2], "DT_FLOAT", content as never));
     expect(error).toMatchObject({ name: "TypeError", code: CONTENT });
   });
@@ -394,14 +394,14 @@ describe("once wrong", () => {
   test.each<[what: string, value: unknown]>([
     ["a bigint", 1n],
     ["a symbol", Symbol("a")],
-  ])("%s in INT32 is refused with a code", (_, value) => {
+  ])("%s in INT32 is rejected with a code", (_, value) => {
     const error = thrownBy(() => new TFRequest().addFeed("x", [1], "DT_INT32", [value] as never));
     expect(error.code).toBe(CONTENT);
   });
 });
 
-describe("arguments of other kinds", () => {
-  test("a shape that is no array of numbers", () => {
+describe("arguments of other types", () => {
+  test("a shape that is not an array of numbers", () => {
     const shape = new DataView(new ArrayBuffer(2)) as never;
     expect(thrownBy(() => new TFRequest().addFeed("x", shape, "DT_FLOAT", [1]))).toMatchObject({
       name: "TypeError",

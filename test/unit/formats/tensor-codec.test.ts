@@ -20,15 +20,14 @@ import {
   torchArray,
 } from "../../support/tensors.js";
 
-// The codec of tensors is written by hand. What it owes is written in the schema, and the generated code is the schema
-// at work: both give the same bytes and read the same values.
+// Tests our tensor codec against the generated code: both write the same bytes and read the same values.
 
 const RUNS = { numRuns: 100 };
 const MANY_RUNS = { numRuns: 300 };
 
 const join = (parts: readonly Uint8Array[]): Uint8Array => new Uint8Array(Buffer.concat(parts));
 
-/** The message in parts, as the generated code has no order for the entries of a map. */
+/** The parts of the message, because the generated code has no order for the entries of a map. */
 const tfParts = (signatureName: string, inputs: readonly [string, Sample][], outputFilter: string[]) =>
   join(
     [
@@ -94,7 +93,7 @@ describe("requests have the bytes of the generated code", () => {
         int32,
         (inputs, named, outputFilter, debugLevel) => {
           const request = new TorchRequest().setDebugLevel(debugLevel);
-          // From the last to the first: an input stands where its index says. What is left out is empty.
+          // Added from last to first: the index determines the position. Missing inputs are empty.
           for (const [index, sample] of [...inputs.entries()].reverse()) {
             if (sample !== null) request.addFeed(index, sample.tensor);
           }
@@ -126,7 +125,7 @@ describe("requests have the bytes of the generated code", () => {
   });
 });
 
-/** Compares all that a TF response says with what was written into it. */
+/** Compares everything that a TF response reports with what was written. */
 function expectTF(body: Uint8Array<ArrayBuffer>, outputs: readonly (readonly [string, Sample])[]): void {
   const response = new TFResponse(body);
   expect(response.outputNames.sort()).toEqual(outputs.map(([key]) => key).sort());
@@ -137,7 +136,7 @@ function expectTF(body: Uint8Array<ArrayBuffer>, outputs: readonly (readonly [st
   }
 }
 
-/** The same of a Torch response. */
+/** Compares everything that a Torch response reports with what was written. */
 function expectTorch(
   body: Uint8Array<ArrayBuffer>,
   outputs: readonly Sample[],
@@ -168,7 +167,7 @@ const torchMessage = (outputs: readonly Sample[], named: readonly (readonly [str
     mapOutputs: Object.fromEntries(named.map(([key, sample]) => [key, torchArray(sample)])),
   });
 
-describe("responses of the generated code give the values that were written", () => {
+describe("responses of the generated code return the values that were written", () => {
   test.each(DTYPES)("TF, %s", (dtype) => {
     fc.assert(
       fc.property(name, sampleOf(dtype), (key, sample) => {
@@ -199,7 +198,7 @@ describe("responses of the generated code give the values that were written", ()
 
 describe("responses in any layout that protobuf allows", () => {
   // Packed, unpacked, split, in any order, with unknown fields and groups between.
-  test("TF, as the generated code reads it", () => {
+  test("TF, as by the generated code", () => {
     fc.assert(
       fc.property(fc.gen(), namedSamples(DTYPES), (g, outputs) => {
         const body = tfBody(g, outputs, { asGenerated: true });
@@ -211,7 +210,7 @@ describe("responses in any layout that protobuf allows", () => {
     );
   });
 
-  test("TF, with what the generated code does not read rightly", () => {
+  test("TF, for layouts that the generated code reads wrongly", () => {
     fc.assert(
       fc.property(fc.gen(), namedSamples(DTYPES), (g, outputs) => {
         expectTF(tfBody(g, outputs, { asGenerated: false }), outputs);
@@ -220,7 +219,7 @@ describe("responses in any layout that protobuf allows", () => {
     );
   });
 
-  test("Torch, as the generated code reads it", () => {
+  test("Torch, as by the generated code", () => {
     fc.assert(
       fc.property(
         fc.gen(),
@@ -237,7 +236,7 @@ describe("responses in any layout that protobuf allows", () => {
     );
   });
 
-  test("Torch, with what the generated code does not read rightly", () => {
+  test("Torch, for layouts that the generated code reads wrongly", () => {
     fc.assert(
       fc.property(
         fc.gen(),
@@ -250,7 +249,7 @@ describe("responses in any layout that protobuf allows", () => {
   });
 });
 
-/** A TF response with one output "y" of one dimension, whose values are given as they are on the wire. */
+/** A TF response with one output "y" of one dimension, with values as encoded bytes. */
 function oneOutput(dtype: number, length: number, field: number, packed: Uint8Array): Uint8Array<ArrayBuffer> {
   const writer = new BinaryWriter();
   writer.tag(1, WireType.LengthDelimited).fork().tag(1, WireType.LengthDelimited).string("y");
@@ -261,7 +260,7 @@ function oneOutput(dtype: number, length: number, field: number, packed: Uint8Ar
 }
 
 describe("floats keep their bits", () => {
-  // NaN with a payload, -0, subnormals: all of them are patterns of 32 or 64 bits.
+  // NaN with a payload, -0 and subnormals are all bit patterns of 32 or 64 bits.
   const SINGLES = ["DT_FLOAT", "DT_HALF", "DT_BFLOAT16"] as const;
   const NUMBERS: Readonly<Partial<Record<DType, number>>> = { DT_FLOAT: 1, DT_HALF: 19, DT_BFLOAT16: 14 };
 
@@ -299,7 +298,7 @@ describe("floats keep their bits", () => {
     );
   });
 
-  /** The inputs of a request are field 2, the outputs of a response field 1; all else is the same. */
+  /** Inputs of a request are field 2, and outputs of a response field 1. The rest is equal. */
   function asResponse(request: TFRequest): Uint8Array {
     const bytes = request.toBinary();
     expect(bytes[0]).toBe(0x12);
@@ -309,7 +308,7 @@ describe("floats keep their bits", () => {
 });
 
 describe("int64", () => {
-  test("every length of a varint, at both its ends", () => {
+  test("every length of a varint, with its smallest and largest value", () => {
     const edges = Array.from({ length: 64 }, (_, bit) => 1n << BigInt(bit)).flatMap((edge) => [edge - 1n, edge, -edge]);
     const values = BigInt64Array.from(edges, (edge) => BigInt.asIntN(64, edge));
     const packed = new BinaryWriter();
@@ -334,7 +333,7 @@ describe("int64", () => {
     );
   });
 
-  test("getNumbers gives what a number holds, and refuses the rest", () => {
+  test("getNumbers returns exact numbers, and rejects others", () => {
     fc.assert(
       fc.property(fc.array(int64, { minLength: 1, maxLength: 3 }), (values) => {
         const packed = new BinaryWriter();
@@ -351,9 +350,9 @@ describe("int64", () => {
   });
 });
 
-test("the name __proto__ is a name like any other", () => {
+test("the name __proto__ is an ordinary name", () => {
   const body = new TFRequest().addFeed("__proto__", [1], "DT_FLOAT", [1]).addFeed("b", [1], "DT_INT32", [2]).toBinary();
-  // The same bytes as a response: both entries of field 2 become field 1.
+  // As a response, the fields 2 of both entries become fields 1.
   const second = body.indexOf(0x12, 1 + (body[1] as number) + 1);
   for (const at of [0, second]) body[at] = 0x0a;
   const response = new TFResponse(body);

@@ -19,15 +19,14 @@ import {
   torchArray,
 } from "../../support/tensors.js";
 
-// Bodies that are no good: cut off, with flipped bits, or of another format. What comes of them is a value or an
-// EasDecodeError, and never anything else.
+// Tests invalid bodies: truncated, with flipped bits, or of another format. They are read or throw an EasDecodeError.
 
 const RUNS = { numRuns: 500 };
 
 type Bytes = Uint8Array<ArrayBuffer>;
 type Outcome = "read" | "refused";
 
-/** Runs a read; any error but an EasDecodeError is thrown on. */
+/** Runs a read. Errors other than an EasDecodeError are rethrown. */
 function outcomeOf(read: () => unknown): Outcome {
   try {
     read();
@@ -40,7 +39,7 @@ function outcomeOf(read: () => unknown): Outcome {
   }
 }
 
-/** Reads a body and all that is in it, by all accessors. */
+/** Reads a body and its content with all accessors. */
 function readAll(format: "tf" | "torch", body: Bytes): Outcome {
   const reads: (() => unknown)[] = [];
   const made = outcomeOf(() => {
@@ -84,7 +83,7 @@ function readAll(format: "tf" | "torch", body: Bytes): Outcome {
   return made === "refused" || outcomes.includes("refused") ? "refused" : "read";
 }
 
-/** Those accessors that a dtype has; an int64 may be beyond what a number holds. */
+/** The accessors for a dtype. An int64 can be beyond what a number represents. */
 function byDType(dtype: DType, read: { numbers(): number[]; strings(): string[] }): void {
   if (dtype === "DT_STRING") read.strings();
   else if (dtype !== "DT_BOOL" && dtype !== "DT_INT64") read.numbers();
@@ -133,7 +132,7 @@ describe.each(["tf", "torch"] as const)("%s", (format) => {
 
   test("cut off at any byte", () => {
     const outcomes = Array.from(body, (_, length) => readAll(format, body.slice(0, length)));
-    // Between two fields of the outermost message nothing shows that more was to come.
+    // A truncation between two fields of the outermost message cannot be detected.
     const whole = outcomes.filter((outcome) => outcome === "read").length;
     expect(whole).toBe(format === "tf" ? samples.length : 2 * torchSamples.length);
   });
@@ -158,7 +157,7 @@ describe.each(["tf", "torch"] as const)("%s", (format) => {
           Uint8Array.from(body, (was, i) => (i === at ? byte : was)),
         );
     }
-    // The last byte is a value's own; a varint that does not end there is refused.
+    // The last byte is part of a value. A varint that does not end there is rejected.
     const stretched = body.slice();
     stretched[1] = 0xff;
     expect(readAll(format, stretched)).toBe("refused");
@@ -179,7 +178,7 @@ describe.each(["tf", "torch"] as const)("%s", (format) => {
         ),
   );
 
-  test("random bodies, cut off, with bits flipped and with bytes put in", () => {
+  test("random bodies, truncated, with flipped bits and with inserted bytes", () => {
     fc.assert(
       fc.property(
         bodies,
@@ -200,12 +199,12 @@ describe.each(["tf", "torch"] as const)("%s", (format) => {
     );
   });
 
-  test("garbage", () => {
+  test("random bytes", () => {
     fc.assert(
       fc.property(fc.uint8Array({ maxLength: 300 }), (garbage) => {
         const bytes = Uint8Array.from(garbage);
         readAll(format, bytes);
-        // The same as the content of an output, which is where reading goes on.
+        // Tests the same bytes as the content of an output.
         const writer = new BinaryWriter().tag(1, WireType.LengthDelimited).fork();
         if (format === "tf") writer.tag(2, WireType.LengthDelimited).fork().raw(bytes).join();
         else writer.raw(bytes);
@@ -215,13 +214,13 @@ describe.each(["tf", "torch"] as const)("%s", (format) => {
     );
   });
 
-  test("text, as a proxy may answer", () => {
+  test("text, as a proxy may respond", () => {
     for (const text of ['{"error":"x"}', "<html><body>502 Bad Gateway</body></html>", "no healthy upstream", "ok"]) {
       expect(readAll(format, new TextEncoder().encode(text))).toBe("refused");
     }
   });
 
-  test("groups without an end, without a beginning, and deeper than any message", () => {
+  test("groups without an end, without a start, and nested too deeply", () => {
     const group = (depth: number, end: boolean) => {
       const writer = new BinaryWriter();
       for (let i = 0; i < depth; i++) writer.tag(60, WireType.StartGroup);
@@ -237,8 +236,8 @@ describe.each(["tf", "torch"] as const)("%s", (format) => {
     expect(readAll(format, group(1_000_000, true))).toBe("refused");
   });
 
-  test("fields of fixed width that are cut off, known and unknown", () => {
-    // Within an output, so that the bytes after it could be taken for the rest.
+  test("truncated fixed-width fields, known and unknown", () => {
+    // Inside an output, so that the bytes after it could be mistaken for its rest.
     const inOutput = (tensor: Bytes) => {
       const writer = new BinaryWriter().tag(1, WireType.LengthDelimited).fork();
       if (format === "tf") writer.tag(2, WireType.LengthDelimited).bytes(tensor);
@@ -284,7 +283,7 @@ test.each([
   expect(error.message).toContain(`at byte ${offset}`);
 });
 
-describe("values are the caller's own", () => {
+describe("values belong to the caller", () => {
   const places: Readonly<Record<string, (body: Bytes) => Bytes>> = {
     "a body of its own": (body) => body.slice(),
     "a view into a larger buffer": (body) => {
@@ -305,14 +304,14 @@ describe("values are the caller's own", () => {
     const expected = samples.map(({ values }) => bits(values));
     const expectedTorch = torchSamples.flatMap(({ values }) => [bits(values), bits(values)]);
 
-    // What one reading gave can be changed without a trace in the next.
+    // Changing values of one response does not affect the next.
     for (const values of [...read(), ...readTorch()]) overwrite(values);
     const values = read();
     const torchValues = readTorch();
     expect(values.map(bits)).toEqual(expected);
     expect(torchValues.map(bits)).toEqual(expectedTorch);
 
-    // The body can be overwritten without a trace in what was read before.
+    // Overwriting the body does not affect values that were read before.
     ours.fill(0xff);
     theirs.fill(0xff);
     expect(values.map(bits)).toEqual(expected);
@@ -329,7 +328,7 @@ describe("values are the caller's own", () => {
   }
 });
 
-/** A TF response with the output "y" of a dtype, and one length-delimited field beside it. */
+/** A TF response with the output "y" of a dtype, and one more length-delimited field. */
 function withField(dtype: number, field: number, content: readonly number[]): Bytes {
   const tensor = new BinaryWriter().tag(1, WireType.Varint).int32(dtype);
   tensor.tag(field, WireType.LengthDelimited).bytes(Uint8Array.from(content));
@@ -342,7 +341,7 @@ test.each([
   ["DT_INT32", 3, 5],
   ["DT_INT64", 9, 7],
   ["DT_BOOL", 10, 8],
-] as const)("packed varints of %s have ten bytes at the most", (dtype, number, field) => {
+] as const)("packed varints of %s have at most ten bytes", (dtype, number, field) => {
   const ones = (count: number) => [...Array<number>(count - 1).fill(0x80), 0x00, 0x01];
   const values = new TFResponse(withField(number, field, ones(10))).getValues("y", dtype);
   expect(Array.from(values, Number)).toEqual([0, 1]);
@@ -357,21 +356,21 @@ test("a boolean is true when any bit of its varint is set", () => {
   expect(new TFResponse(withField(10, 8, packed)).getValues("y", "DT_BOOL")).toEqual([true, false, true, true]);
 });
 
-test("field 8 holds booleans in TF; in Torch it is unknown, so that nothing looks into it", () => {
+test("field 8 contains booleans in TF; in Torch it is unknown and skipped", () => {
   const cutOff = withField(1, 8, [0x80]);
   expect(() => new TFResponse(cutOff)).toThrow(EasDecodeError);
-  // Torch has its named outputs in field 2.
+  // The named outputs of Torch are field 2.
   const torchResponse = new TorchResponse(Uint8Array.from(cutOff, (byte, i) => (i === 0 ? 0x12 : byte)));
   expect(torchResponse.getValuesMap("y", "DT_FLOAT")).toEqual(new Float32Array(0));
 });
 
-test("the dtypes here are all there are", () => {
+test("the list of dtypes is complete", () => {
   expect(DTYPES).toHaveLength(19);
   expect(new Set(Object.values(KINDS).map(({ number }) => number)).size).toBe(19);
 });
 
-describe("once wrong", () => {
-  test("STRING values from a body that is a Buffer are the caller's own", () => {
+describe("regressions", () => {
+  test("STRING values from a body that is a Buffer belong to the caller", () => {
     const body = Buffer.from(BODIES.tf) as Uint8Array as Bytes;
     const values = new TFResponse(body).getValues("DT_STRING", "DT_STRING");
     const before = bits(values);

@@ -4,27 +4,27 @@ import { expect, test } from "vitest";
 import { ArrayDataType, PredictRequestSchema, PredictResponseSchema } from "../../../src/gen/eas/tf/tf_pb.js";
 import { TFRequest, TFResponse } from "../../../src/index.js";
 
-// Short texts of ASCII are written by a loop, all others by the runtime: both as the runtime's encoder has them.
+// Short ASCII text is encoded by a loop, and other text by the runtime. Both must have the same bytes.
 
 const text = fc.oneof(
   fc.string({ unit: "binary-ascii", maxLength: 70 }),
   fc.string({ unit: "grapheme", maxLength: 70 }),
-  // Lone surrogates too, which become U+FFFD.
+  // Includes lone surrogates, which become U+FFFD.
   fc.array(fc.nat({ max: 0xffff }), { maxLength: 5 }).map((units) => String.fromCharCode(...units)),
-  // Around the length from which all is the runtime's, with a last character that needs more than a byte, or not.
+  // Lengths around the limit of the loop, with and without a last character of several bytes.
   fc
     .tuple(fc.integer({ min: 60, max: 68 }), fc.constantFrom("", "\x7f", "\x80", "é", "推"))
     .map(([length, last]) => "a".repeat(length) + last),
 );
 
-/** What comes of a text on its way. */
+/** The text after encoding and decoding. */
 function received(text: string): string {
   return new TextDecoder("utf-8", { ignoreBOM: true }).decode(new TextEncoder().encode(text));
 }
 
-test("texts are written as the generated code writes their UTF-8, and read again", () => {
+test("texts are encoded as by the generated code, and decoded again", () => {
   fc.assert(
-    // `__proto__` as a key is lost by the generated code's `create`.
+    // The generated code's `create` loses the key `__proto__`.
     fc.property(
       fc.array(text),
       text.filter((name) => name !== "__proto__"),
@@ -52,9 +52,9 @@ test("texts are written as the generated code writes their UTF-8, and read again
   );
 });
 
-test("strings read as bytes are the caller's own", () => {
+test("strings read as bytes belong to the caller", () => {
   const body = new TFRequest().addFeed("y", [1], "DT_STRING", ["abc"]).toBinary();
-  // An input of a request is field 2, an output of a response field 1; all else is the same.
+  // An input of a request is field 2, and an output of a response is field 1. The rest is equal.
   body[0] = 0x0a;
   const [bytes] = new TFResponse(body).getValues("y", "DT_STRING");
   bytes?.fill(0);

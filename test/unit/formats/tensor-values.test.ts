@@ -11,11 +11,11 @@ import {
 } from "../../../src/index.js";
 import { thrownBy } from "../../support/calls.js";
 
-// What each dtype is on the wire and comes back as, by example; hexadecimal, written down by hand from the schema.
+// Tests the encoding of each dtype by examples in hexadecimal, written by hand from the schema.
 
 const hex = (bytes: Uint8Array): string => Buffer.from(bytes).toString("hex");
 
-/** The tensor of a request with the one input "x", without what is around it. */
+/** The bytes of the tensor in a request with the single input "x". */
 function onWire(request: TFRequest): string {
   const text = hex(request.toBinary());
   expect(text.slice(0, 2)).toBe("12");
@@ -27,7 +27,7 @@ function onWire(request: TFRequest): string {
 const feed = (...[shape, dtype, content]: [number[], TFDType, unknown]): string =>
   onWire(new TFRequest().addFeed("x", shape, dtype, content as never));
 
-/** The tensor of a request as the output "y" of a response. */
+/** A response whose output "y" is the tensor of a request. */
 function back<D extends DType>(sent: Tensor<D>): TFResponse {
   const bytes = new TFRequest().addFeed("y", sent).toBinary();
   bytes[0] = 0x0a;
@@ -35,13 +35,13 @@ function back<D extends DType>(sent: Tensor<D>): TFResponse {
 }
 
 describe("dtypes on the wire", () => {
-  test("HALF and BFLOAT16 go as full floats, in float_val", () => {
+  test("HALF and BFLOAT16 are sent as 32-bit floats, in float_val", () => {
     expect(feed([2], "DT_HALF", [1.5, 0.1])).toBe("0813" + "12030a0102" + "1a08" + "0000c03f" + "cdcccc3d");
     expect(feed([1], "DT_BFLOAT16", Float32Array.of(0.1))).toBe("080e" + "12030a0101" + "1a04" + "cdcccc3d");
     expect(back(tensor([1], [0.1], "DT_HALF")).getValues("y", "DT_HALF")).toEqual(Float32Array.of(0.1));
   });
 
-  test("COMPLEX64 and COMPLEX128 go as pairs: real and imaginary part in turn", () => {
+  test("COMPLEX64 and COMPLEX128 are sent as pairs of real and imaginary part", () => {
     // 1 + 2i, 3 - 4i
     expect(feed([2], "DT_COMPLEX64", [1, 2, 3, -4])).toBe(
       "0808" + "12030a0102" + "1a10" + "0000803f" + "00000040" + "00004040" + "000080c0",
@@ -53,24 +53,24 @@ describe("dtypes on the wire", () => {
     expect(response.getTensorShape("y")).toEqual([2]);
     expect(response.getValues("y", "DT_COMPLEX64")).toEqual(Float32Array.of(1, 2, 3, -4));
     expect(back(tensor([1], [1, -2], "DT_COMPLEX128")).getValues("y")).toEqual(Float64Array.of(1, -2));
-    // A scalar is a pair too.
+    // A scalar is also a pair.
     expect(feed([], "DT_COMPLEX64", [1, 2])).toBe("0808" + "1200" + "1a08" + "0000803f" + "00000040");
   });
 
-  test("small and quantised integers go in int_val, negative ones in ten bytes", () => {
+  test("small and quantized integers are sent in int_val, negative integers in ten bytes", () => {
     expect(feed([2], "DT_QUINT8", Uint8Array.of(0, 255))).toBe("080c" + "12030a0102" + "2a03" + "00" + "ff01");
     expect(feed([1], "DT_QINT16", [-2])).toBe("080f" + "12030a0101" + "2a0a" + "feffffffffffffffff01");
     expect(feed([1], "DT_QUINT16", Uint8ClampedArray.of(7))).toBe("0810" + "12030a0101" + "2a01" + "07");
     expect(feed([1], "DT_INT32", [-0])).toBe("0803" + "12030a0101" + "2a01" + "00");
   });
 
-  test("STRING goes element by element; text is UTF-8", () => {
+  test("STRING is sent element by element; text is UTF-8", () => {
     expect(feed([3], "DT_STRING", ["é", "", Uint8Array.of(0xff)])).toBe(
       "0807" + "12030a0103" + "3202c3a9" + "3200" + "3201ff",
     );
   });
 
-  test("BOOL takes booleans, 0 and 1, and bytes", () => {
+  test("BOOL accepts booleans, 0 and 1, and bytes", () => {
     const expected = "080a" + "12030a0102" + "4202" + "0100";
     for (const content of [[true, false], [1, 0], [true, 0], Uint8Array.of(1, 0)]) {
       expect(feed([2], "DT_BOOL", content)).toBe(expected);
@@ -79,7 +79,7 @@ describe("dtypes on the wire", () => {
     expect(onWire(new TFRequest().addFeed("x", [2], TFRequest.TF_BOOL, [true, false]))).toBe(expected);
   });
 
-  test("FLOAT takes any number as the nearest float", () => {
+  test("FLOAT sends any number as the nearest float", () => {
     expect(feed([3], "DT_FLOAT", [1e39, 16_777_217, 2 ** -150])).toBe(
       "0801" + "12030a0103" + "1a0c" + "0000807f" + "0000804b" + "00000000",
     );
@@ -87,14 +87,14 @@ describe("dtypes on the wire", () => {
     expect(feed([1], "DT_FLOAT", Float64Array.of(0.1))).toBe("0801" + "12030a0101" + "1a04" + "cdcccc3d");
   });
 
-  test("a shape may be a typed array", () => {
+  test("a shape can be a typed array", () => {
     expect(feed(Int32Array.of(1, 2) as unknown as number[], "DT_UINT8", [1, 2])).toBe(
       "0804" + "12040a020102" + "2a02" + "0102",
     );
   });
 });
 
-describe("views into larger buffers encode only what they show", () => {
+describe("views of larger buffers encode only the view", () => {
   const bytes = Uint8Array.from({ length: 64 }, (_, i) => i);
   const sameAsCopy = (dtype: TFDType, view: ArrayLike<unknown> & { slice(): unknown }) => {
     const shape = [view.length];
@@ -112,7 +112,7 @@ describe("views into larger buffers encode only what they show", () => {
     expect(feed([4], "DT_UINT8", bytes.subarray(5, 9))).toBe("0804" + "12030a0104" + "2a04" + "05060708");
   });
 
-  test("bytes of a STRING, and Buffers, which are windows on a pool", () => {
+  test("bytes of a STRING, and Buffers, which are views of a pool", () => {
     const expected = "0807" + "12030a0101" + "3203" + "050607";
     expect(feed([1], "DT_STRING", [bytes.subarray(5, 8)])).toBe(expected);
     expect(feed([1], "DT_STRING", [Buffer.from([5, 6, 7])])).toBe(expected);
@@ -132,7 +132,7 @@ describe("views into larger buffers encode only what they show", () => {
 });
 
 describe("tensor()", () => {
-  test("takes the dtype from the array", () => {
+  test("infers the dtype from the array", () => {
     const dtypes = [
       tensor([1], new Float32Array(1)),
       tensor([1], new Float64Array(1)),
@@ -165,14 +165,14 @@ describe("tensor()", () => {
     ]);
   });
 
-  test("a dtype that is named stands above the array's own", () => {
+  test("a dtype argument overrides the dtype of the array", () => {
     expectTypeOf(tensor([1], new Float32Array(1)).dtype).toEqualTypeOf<"DT_FLOAT">();
     expectTypeOf(tensor([1], [1], "DT_HALF").dtype).toEqualTypeOf<"DT_HALF">();
     expect(tensor([1], new Float32Array(1), "DT_HALF").dtype).toBe("DT_HALF");
     expect(tensor([2], Float32Array.of(1, 2), "DT_INT8").dtype).toBe("DT_INT8");
   });
 
-  test("keeps the caller's memory, and is fed like its parts", () => {
+  test("keeps the caller's memory, and is accepted like its parts", () => {
     const data = Float32Array.of(1, 2);
     const made = tensor([1, 2], data);
     expect(made.data).toBe(data);
@@ -185,8 +185,8 @@ describe("tensor()", () => {
   });
 });
 
-describe("feeding twice replaces", () => {
-  test("TF, by name, in the first one's place", () => {
+describe("adding an input twice replaces it", () => {
+  test("TF, by name, in the position of the first", () => {
     const request = new TFRequest()
       .addFeed("a", [2], "DT_FLOAT", [1, 2])
       .addFeed("b", [1], "DT_INT32", [3])
@@ -211,7 +211,7 @@ describe("feeding twice replaces", () => {
     expect(hex(new TorchRequest().setDebugLevel(3).setDebugLevel().toBinary())).toBe("");
   });
 
-  test("outputs are asked for as often as they are named, in that order", () => {
+  test("outputs are requested in the order and number of the calls", () => {
     expect(hex(new TFRequest().addFetch("b").addFetch("a").addFetch("b").toBinary())).toBe(
       "1a0162" + "1a0161" + "1a0162",
     );
@@ -219,7 +219,7 @@ describe("feeding twice replaces", () => {
   });
 });
 
-test("positions of Torch inputs that are left out are empty tensors", () => {
+test("missing positions of Torch inputs are empty tensors", () => {
   const request = new TorchRequest().addFeed(2, [1], "DT_UINT8", [7]);
   expect(hex(request.toBinary())).toBe("0a00" + "0a00" + "0a0a" + "0804" + "12030a0101" + "2a0107");
 });
@@ -234,7 +234,7 @@ describe("outputs", () => {
     bytes[2 + (bytes[1] as number)] = 0x0a;
     return bytes;
   })();
-  // Inputs of a Torch request are where its outputs are, and named ones in field 3 for 2.
+  // Inputs of a Torch request have the field of its outputs, and named inputs have field 3 instead of 2.
   const torchBody = (() => {
     const named = new TorchRequest().addFeedMap("m", [1], "DT_INT64", [2n ** 53n]).toBinary();
     named[0] = 0x12;
@@ -242,7 +242,7 @@ describe("outputs", () => {
     return new Uint8Array([...outputs.toBinary(), ...named]);
   })();
 
-  test("an unknown name: the error lists those there are", () => {
+  test("the error for an unknown name lists the outputs", () => {
     const response = new TFResponse(body);
     expect(response.outputNames).toEqual(["scores", "ids"]);
     for (const read of [
@@ -259,7 +259,7 @@ describe("outputs", () => {
     expect(thrownBy(() => new TFResponse(new Uint8Array(0)).getValues("y")).message).toContain("it has no outputs");
   });
 
-  test("names that every object has are no outputs", () => {
+  test("names of Object.prototype are not outputs", () => {
     for (const name of ["constructor", "toString", "__proto__"]) {
       expect(thrownBy(() => new TFResponse(body).getValues(name)).code).toBe("ERR_EAS_ARG_OUTPUT");
     }
@@ -286,7 +286,7 @@ describe("outputs", () => {
     expect(response.getValues(-1)).toEqual(response.getValues(1));
   });
 
-  test("getValues with another dtype", () => {
+  test("getValues rejects another dtype", () => {
     const response = new TFResponse(body);
     const error = thrownBy(() => response.getValues("scores", "DT_DOUBLE"));
     expect(error).toMatchObject({ name: "TypeError", code: "ERR_EAS_ARG_DTYPE" });
@@ -320,13 +320,13 @@ describe("outputs", () => {
     expect(thrownBy(() => torch.getStrings(0))).toMatchObject({ name: "TypeError", code: "ERR_EAS_ARG_DTYPE" });
   });
 
-  test("BOOL comes back as booleans, INT64 as bigints", () => {
+  test("BOOL is returned as booleans, INT64 as bigints", () => {
     expect(back(tensor([2], [true, false])).getValues("y", "DT_BOOL")).toEqual([true, false]);
     expect(back(tensor([1], [7], "DT_INT64")).getValues("y", "DT_INT64")).toEqual(BigInt64Array.of(7n));
   });
 });
 
-test("toString is for people", () => {
+test("toString describes requests and responses for logs", () => {
   const request = new TFRequest("sig").addFeed("x", [1, 2], "DT_FLOAT", [1, 2]).addFetch("y");
   expect(`${request}`).toBe("TFRequest(sig) { x: DT_FLOAT [1, 2] } → y");
   const torch = new TorchRequest().addFeed(0, [1], "DT_UINT8", [1]).addFeedMap("m", [1], "DT_UINT8", [1]);

@@ -4,14 +4,14 @@ import { describe, expect, test } from "vitest";
 import { EasDecodeError, TFRequest, TFResponse } from "../../../src/index.js";
 import { thrownBy } from "../../support/calls.js";
 
-// Packed varints are read several bytes at once, so what stands beside one matters, and where it lies in memory. Against a
-// reader that takes byte by byte, in bigints.
+// Packed varints are read several bytes at a time, so neighboring varints and the position in memory matter. Compares
+// with a reader that takes one byte at a time and uses bigints.
 
 const RUNS = { numRuns: 1000 };
 const INT32 = { dtype: 3, field: 5 };
 const INT64 = { dtype: 9, field: 7 };
 
-/** A varint of 1 to 10 bytes: any bits, so also one that is longer than its value needs, or has bits above the 64th. */
+/** A varint of 1 to 10 bytes with any bits, which can be longer than necessary or have bits above the 64th. */
 const anyVarint = fc
   .array(fc.nat({ max: 127 }), { minLength: 1, maxLength: 10 })
   .map((bytes) => bytes.map((bits, i) => (i < bytes.length - 1 ? bits | 128 : bits)));
@@ -25,7 +25,7 @@ const ofInteger = (value: bigint): number[] => {
 const int32 = fc.integer({ min: -(2 ** 31), max: 2 ** 31 - 1 }).map((value) => ofInteger(BigInt(value)));
 const int64 = fc.bigInt({ min: -(2n ** 63n), max: 2n ** 63n - 1n }).map(ofInteger);
 const small = fc.integer({ min: -300, max: 300 }).map((value) => ofInteger(BigInt(value)));
-/** Runs of one kind, as data has them, and all kinds mixed. */
+/** Runs of one kind, as in real data, and all kinds mixed. */
 const varints = fc
   .array(
     fc.oneof(
@@ -41,11 +41,11 @@ function bigintOf(varint: readonly number[]): bigint {
 
 interface Body {
   readonly bytes: Uint8Array<ArrayBuffer>;
-  /** Where the packed values begin. */
+  /** Position of the packed values. */
   readonly start: number;
 }
 
-/** A TF response with one output "y" whose values are `packed`, which begin in memory as far from a word as `offset` says. */
+/** A TF response with one output "y" whose values are `packed`. They start at `offset` bytes after a word boundary. */
 function body({ dtype, field }: { dtype: number; field: number }, packed: readonly number[], offset = 0): Body {
   const writer = new BinaryWriter();
   writer.tag(1, WireType.LengthDelimited).fork().tag(1, WireType.LengthDelimited).string("y");
@@ -53,17 +53,17 @@ function body({ dtype, field }: { dtype: number; field: number }, packed: readon
   writer.tag(field, WireType.LengthDelimited).bytes(Uint8Array.from(packed)).join().join();
   const whole = writer.finish();
   const start = whole.length - packed.length;
-  // Other bytes on both sides, which are not to be read: they end no varint.
+  // The bytes on both sides must not be read: they do not end a varint.
   const shift = (((offset - start) % 8) + 8) % 8;
   const memory = new Uint8Array(shift + whole.length + 16).fill(255);
   memory.set(whole, shift);
   return { bytes: memory.subarray(shift, shift + whole.length), start };
 }
 
-describe("packed varints of any lengths, at any place in memory", () => {
+describe("packed varints of any length, at any position in memory", () => {
   const offset = fc.nat({ max: 7 });
 
-  test("int32: what is above 32 bits is dropped", () => {
+  test("int32: bits above the 32nd are dropped", () => {
     fc.assert(
       fc.property(varints, offset, (list, offset) => {
         const values = new TFResponse(body(INT32, list.flat(), offset).bytes).getValues("y", "DT_INT32");
@@ -73,7 +73,7 @@ describe("packed varints of any lengths, at any place in memory", () => {
     );
   });
 
-  test("int64: what is above 64 bits is dropped", () => {
+  test("int64: bits above the 64th are dropped", () => {
     fc.assert(
       fc.property(varints, offset, (list, offset) => {
         const values = new TFResponse(body(INT64, list.flat(), offset).bytes).getValues("y", "DT_INT64");
@@ -83,7 +83,7 @@ describe("packed varints of any lengths, at any place in memory", () => {
     );
   });
 
-  test("each length beside each other, from each alignment, with each number of bytes behind", () => {
+  test("each length next to each other length, from each alignment, with each number of following bytes", () => {
     const ofLength = (length: number) => ofInteger(length === 10 ? -3n : 1n << BigInt(7 * (length - 1)));
     const lengths = Array.from({ length: 10 }, (_, i) => i + 1);
     for (let offset = 0; offset < 4; offset++) {
@@ -101,14 +101,14 @@ describe("packed varints of any lengths, at any place in memory", () => {
   });
 });
 
-describe("packed varints that are none", () => {
+describe("invalid packed varints", () => {
   function failure(bytes: Uint8Array<ArrayBuffer>): unknown {
     const error = thrownBy(() => new TFResponse(bytes));
     expect(error).toBeInstanceOf(EasDecodeError);
     return error;
   }
 
-  test("one of eleven bytes or more, wherever it is", () => {
+  test("a varint of eleven bytes or more, at any position", () => {
     fc.assert(
       fc.property(
         varints,
@@ -126,7 +126,7 @@ describe("packed varints that are none", () => {
     );
   });
 
-  test("the last one truncated", () => {
+  test("a truncated last varint", () => {
     fc.assert(
       fc.property(varints, fc.integer({ min: 1, max: 40 }), fc.nat({ max: 7 }), (before, length, offset) => {
         const { bytes, start } = body(INT64, [...before.flat(), ...Array.from({ length }, () => 255)], offset);
@@ -138,7 +138,7 @@ describe("packed varints that are none", () => {
   });
 });
 
-test("int32 of every number of bits, at both its ends, is written as short as it can be", () => {
+test("int32 of every number of bits is written with the minimum number of bytes", () => {
   const edges = Array.from({ length: 32 }, (_, bit) => 2 ** bit).flatMap((edge) => [edge - 1, edge, -edge]);
   const values = Int32Array.from(edges.filter((edge) => edge < 2 ** 31));
   const packed = [...values].flatMap((value) => ofInteger(BigInt(value)));

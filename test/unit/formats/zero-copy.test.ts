@@ -14,7 +14,7 @@ import {
 import { clientOf, errorOf, RecordingTransport, startServer, TOKEN } from "../../support/calls.js";
 import { answer, answerEarly, resetBeforeHeaders, stallBeforeHeaders } from "../../support/misbehaving-server.js";
 
-/** Elements of a Float32Array of 64 KiB, from which on memory is sent as it is. */
+/** Number of elements of a Float32Array of 64 KiB, the minimum size that is sent without a copy. */
 const LEAST = 16_384;
 
 const floats = (length: number, from = 0) => Float32Array.from({ length }, (_, i) => i + from);
@@ -69,12 +69,12 @@ function fed<R>(
   return request as unknown as Required<PredictRequest<unknown>>;
 }
 
-describe.each(FORMATS)("pieces of a %s request", (_, build) => {
-  test("are the bytes of toBinary, and large arrays themselves", () => {
+describe.each(FORMATS)("the chunks of a %s request", (_, build) => {
+  test("equal the bytes of toBinary, and contain large arrays themselves", () => {
     const lengths = fc.array(fc.oneof(fc.nat(50), fc.integer({ min: LEAST - 1, max: LEAST + 1 })), { maxLength: 4 });
     fc.assert(
       fc.property(lengths, fc.nat(3), (lengths, skipped) => {
-        // Views that begin anywhere in their memory.
+        // The views start at any position in their memory.
         const arrays = lengths.map((length, i) => floats(length + skipped, i).subarray(skipped));
         const request = build(arrays);
         const pieces = request.toChunks();
@@ -90,13 +90,13 @@ describe.each(FORMATS)("pieces of a %s request", (_, build) => {
   });
 });
 
-test("content of another kind is converted once, and is no memory of the caller's", () => {
+test("content of another type is converted once, and does not refer to the caller's memory", () => {
   const numbers = Array.from({ length: LEAST }, (_, i) => i);
   const request = new TFRequest().addFeed("x", [LEAST], "DT_FLOAT", numbers).addFeed("i", [LEAST], "DT_INT32", numbers);
   expect(Buffer.compare(Buffer.concat(request.toChunks()), request.toBinary())).toBe(0);
 });
 
-/** A server that answers with an empty response. */
+/** A server that responds with an empty response. */
 async function startService() {
   const server = await startServer();
   server.always(answer(200));
@@ -108,7 +108,7 @@ describe("a call with zeroCopy", () => {
   const request = () => new TFRequest("s").addFeed("x", [array.length], "DT_FLOAT", array).addFetch("y");
   const bytes = Buffer.from(request().toBinary());
 
-  test("sends the bytes that a copy would have, with their length, and no content coding", async () => {
+  test("sends the same bytes as a copy, with their length and no content coding", async () => {
     const server = await startService();
     const client = clientOf(server, { zeroCopy: true, auth: "token" });
     expect(await client.predict(request())).toBeInstanceOf(TFResponse);
@@ -118,7 +118,7 @@ describe("a call with zeroCopy", () => {
     expect(seen?.headers["transfer-encoding"]).toBeUndefined();
   });
 
-  test("signs all pieces", async () => {
+  test("signs all chunks", async () => {
     const server = await startService();
     await clientOf(server, { auth: "signature" }).predict(request(), { zeroCopy: true });
     const { headers } = await server.seen();
@@ -128,7 +128,7 @@ describe("a call with zeroCopy", () => {
     expect(headers.authorization).toBe(`EAS ${createHmac("sha1", TOKEN).update(text).digest("base64")}`);
   });
 
-  test("sends all of it again in each attempt", async () => {
+  test("sends all chunks again in each attempt", async () => {
     const server = await startService();
     server.play(resetBeforeHeaders, answer(503), answer(200));
     const { attempts } = await clientOf(server, { zeroCopy: true }).predictDetailed(request(), { retryCount: 3 });
@@ -136,16 +136,16 @@ describe("a call with zeroCopy", () => {
     expect(server.requests.map(({ body }) => body.equals(bytes))).toEqual([true, true, true]);
   });
 
-  test("takes its answer also when it comes before the end of the request", async () => {
+  test("accepts a response that arrives before the end of the request", async () => {
     const server = await startService();
     server.play(answerEarly(413, "too large"));
     const error = await errorOf(clientOf(server, { zeroCopy: true, retryCount: 0 }).predict(request()));
-    // The service may have closed the connection before its answer was read.
+    // The service may have closed the connection before its response was read.
     expect(["ERR_EAS_HTTP", "ERR_EAS_NETWORK"]).toContain(error.code);
     expect(await clientOf(server, { zeroCopy: true }).predict(request())).toBeInstanceOf(TFResponse);
   });
 
-  test("ends at once when it is aborted, and its time over", async () => {
+  test("ends immediately when it is aborted or times out", async () => {
     const server = await startService();
     server.always(stallBeforeHeaders);
     const client = clientOf(server, { zeroCopy: true, retryCount: 0 });
@@ -158,14 +158,14 @@ describe("a call with zeroCopy", () => {
     expect((await errorOf(client.predict(request(), { timeout: 50 }))).code).toBe("ERR_EAS_TIMEOUT");
   });
 
-  test("is refused when it is too large, before anything is sent", async () => {
+  test("is rejected if the body is too large, before anything is sent", async () => {
     const server = await startService();
     const client = clientOf(server, { zeroCopy: true, maxRequestBytes: bytes.length - 1 });
     expect((await errorOf(client.predict(request()))).message).toContain(`the request body has ${bytes.length} bytes`);
     expect(server.requests).toEqual([]);
   });
 
-  test("tells hooks how much is sent", async () => {
+  test("reports the number of sent bytes to hooks", async () => {
     const server = await startService();
     const sizes: unknown[] = [];
     const hooks = {
@@ -196,7 +196,7 @@ describe("a call with zeroCopy", () => {
     if ("transport" in options) expect(options.transport.requests[0]?.pieces).toBeUndefined();
   });
 
-  test("that only one call has: the others may change their arrays as soon as predict has returned", async () => {
+  test("affects only its own call: the arrays of other calls can change after predict has returned", async () => {
     const server = await startService();
     const client = clientOf(server);
     const own = floats(200_000);
@@ -206,7 +206,7 @@ describe("a call with zeroCopy", () => {
     expect(server.requests[0]?.body.equals(bytes)).toBe(true);
   });
 
-  test.each([true, false])("is not mistaken for one where bytes are of another realm: %s", async (zeroCopy) => {
+  test.each([true, false])("is not confused by bytes of another realm: %s", async (zeroCopy) => {
     const server = await startService();
     const foreign = runInNewContext("new Uint8Array(100_000).fill(7)") as Uint8Array<ArrayBuffer>;
     expect(foreign).not.toBeInstanceOf(Uint8Array);
@@ -217,7 +217,7 @@ describe("a call with zeroCopy", () => {
     expect(headers["content-md5"]).toBe(createHash("md5").update(body).digest("hex"));
   });
 
-  test("takes true and false, and nothing else", async () => {
+  test("accepts only true and false", async () => {
     const server = await startService();
     expect((await errorOf(clientOf(server).predict("x", { zeroCopy: 1 as never }))).message).toBe(
       "zeroCopy is 1: it must be true or false",

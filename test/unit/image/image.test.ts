@@ -39,12 +39,12 @@ describe("values", () => {
     const values = (options: ImageOptions) => plain(pixelsToTensor(image, options).data);
     expect(values({ scale: 1, mean: [1, 2, 3], std: [2, 4, 8] })).toEqual([4.5, 4.5, 3.375]);
     expect(values({ scale: 2, mean: 5, std: -5 })).toEqual([-3, -7, -11]);
-    // Caffe's: the order is that of the tensor's channels.
+    // For Caffe, the order is that of the tensor's channels.
     expect(values({ color: "BGR", scale: 1, mean: [30, 0, 1] })).toEqual([0, 20, 9]);
     expect(values({ color: "GRAY", scale: 1, mean: [18] })).toEqual([0]);
   });
 
-  test("as torchvision's ToTensor and Normalize have them, to a 32-bit float's precision", () => {
+  test("equal torchvision's ToTensor and Normalize, to the precision of a 32-bit float", () => {
     const [mean, std] = [
       [0.485, 0.456, 0.406],
       [0.229, 0.224, 0.225],
@@ -56,13 +56,13 @@ describe("values", () => {
     }
   });
 
-  test("grey pixels have three equal channels unless one is asked for", () => {
+  test("gray pixels have three equal channels unless color is GRAY", () => {
     const image = { data: Uint8Array.of(7, 9), width: 2, height: 1 };
     expect(plain(pixelsToTensor(image, BYTES).data)).toEqual([7, 9, 7, 9, 7, 9]);
     expect(pixelsToTensor(image, { ...BYTES, color: "GRAY" })).toMatchObject({ shape: [1, 1, 1, 2] });
   });
 
-  test("alpha is left out, or shows the background", () => {
+  test("alpha is dropped, or shows the background", () => {
     const image = { data: Uint8Array.of(200, 100, 0, 0, 200, 100, 0, 51), width: 2, height: 1 };
     const values = (options: ImageOptions<"DT_UINT8">) =>
       plain(pixelsToTensor(image, { layout: "NHWC", ...options, ...BYTES }).data);
@@ -71,7 +71,7 @@ describe("values", () => {
     expect(values({ background: [255, 255, 255], color: "GRAY" })[0]).toBe(255);
   });
 
-  test("every request takes the tensors", () => {
+  test("every request accepts the tensors", () => {
     const float = pixelsToTensor(GRADIENT);
     new TFRequest()
       .addFeed("x", float)
@@ -86,7 +86,7 @@ describe("values", () => {
 });
 
 describe("shapes", () => {
-  test("of one and of many, in both layouts", () => {
+  test("of one image and of several, in both layouts", () => {
     const shape = (images: Pixels | Pixels[], options: ImageOptions = {}) => pixelsToTensor(images, options).shape;
     expect(shape(GRADIENT)).toEqual([1, 3, 6, 8]);
     expect(shape([GRADIENT, GRADIENT], { layout: "NHWC" })).toEqual([2, 6, 8, 3]);
@@ -94,7 +94,7 @@ describe("shapes", () => {
     expect(shape([GRADIENT], { size: 7, color: "GRAY", layout: "NHWC" })).toEqual([1, 7, 7, 1]);
   });
 
-  test("a batch is its images one after another", () => {
+  test("a batch consists of its images in order", () => {
     fc.assert(
       fc.property(fc.array(images, { minLength: 1, maxLength: 4 }), sides, sides, (list, height, width) => {
         const options = { size: [height, width] as const, ...BYTES };
@@ -104,7 +104,7 @@ describe("shapes", () => {
     );
   });
 
-  test("NCHW and NHWC hold the same values, and RGB and BGR", () => {
+  test("NCHW and NHWC have the same values, and so do RGB and BGR", () => {
     fc.assert(
       fc.property(images, sides, sides, (image, height, width) => {
         const options = { size: [height, width] as const, ...BYTES };
@@ -124,7 +124,7 @@ describe("shapes", () => {
 });
 
 describe("resizing", () => {
-  test("to its own size changes nothing, however it is fitted", () => {
+  test("to the same size changes nothing, with any fit", () => {
     fc.assert(
       fc.property(images, fc.constantFrom("fill", "cover", "contain"), (image, fit) => {
         const { width, height } = image;
@@ -136,7 +136,7 @@ describe("resizing", () => {
     );
   });
 
-  test("a plain colour stays as it is", () => {
+  test("a plain color does not change", () => {
     fc.assert(
       fc.property(fc.uint8Array({ minLength: 3, maxLength: 3 }), sides, sides, sides, sides, (color, w, h, W, H) => {
         const data = Uint8Array.from({ length: w * h * 3 }, (_, i) => color[i % 3]!);
@@ -151,7 +151,7 @@ describe("resizing", () => {
     );
   });
 
-  test("stays within the least and the greatest value, also from very many pixels to one", () => {
+  test("results stay between the minimum and the maximum value, also from very many pixels to one", () => {
     fc.assert(
       fc.property(images, sides, sides, (image, height, width) => {
         const { data } = pixelsToTensor(image, { size: [height, width], color: "GRAY", dtype: "DT_UINT8" });
@@ -164,14 +164,14 @@ describe("resizing", () => {
     expect(plain(pixelsToTensor(white, { size: 1, dtype: "DT_UINT8", color: "GRAY" }).data)).toEqual([255]);
   });
 
-  test("keeps what all pixels together are, where it halves", () => {
+  test("halving keeps the average of all pixels", () => {
     const data = Uint8Array.from({ length: 64 * 64 }, (_, i) => (i * 7919) % 251);
     const half = pixelsToTensor({ data, width: 64, height: 64 }, { size: 32, color: "GRAY", scale: 1 }).data;
     const mean = (values: ArrayLike<number>) => plain(values).reduce((sum, value) => sum + value, 0) / values.length;
     expect(Math.abs(mean(half) - mean(data))).toBeLessThan(1);
   });
 
-  test("cover keeps the middle, contain all of it in the middle of the background", () => {
+  test("cover keeps the center, and contain centers the whole image on the background", () => {
     // Columns 0 to 5 of two rows.
     const image = { data: Uint8Array.of(0, 10, 20, 30, 40, 50, 0, 10, 20, 30, 40, 50), width: 6, height: 2 };
     const grey = { color: "GRAY", dtype: "DT_UINT8" } as const;
@@ -188,14 +188,14 @@ describe("resizing", () => {
     expect(plain(pixelsToTensor(thin, { ...grey, size: 3, fit: "contain" }).data)).toEqual([0, 0, 0, 9, 9, 9, 0, 0, 0]);
   });
 
-  test("cover of what is very much longer than wide", () => {
+  test("cover of an image that is very much longer than wide", () => {
     const image = { data: new Uint8Array(60_000), width: 1, height: 60_000 };
     image.data.fill(200, 29_000, 31_000);
     const { data } = pixelsToTensor(image, { size: [1, 65_535], fit: "cover", color: "GRAY", dtype: "DT_UINT8" });
     expect(new Set(data)).toEqual(new Set([200]));
   });
 
-  test("any shape into any other", () => {
+  test("any aspect ratio to any other", () => {
     fc.assert(
       fc.property(images, sides, sides, fc.constantFrom("fill", "cover", "contain"), (image, height, width, fit) => {
         const made = pixelsToTensor(image, { size: [height, width], fit: fit as "fill" });
@@ -207,7 +207,7 @@ describe("resizing", () => {
 });
 
 describe("the caller's memory", () => {
-  test("is not changed, and not kept", () => {
+  test("is not changed or kept", () => {
     const data = new Uint8ClampedArray([1, 2, 3, 4, 5, 6]);
     const made = pixelsToTensor({ data, width: 2, height: 1 }, { layout: "NHWC", dtype: "DT_UINT8" });
     data.fill(0);
@@ -216,7 +216,7 @@ describe("the caller's memory", () => {
     expect(plain(data)).toEqual([0, 0, 0, 0, 0, 0]);
   });
 
-  test("may be a part of a larger one, or shared", () => {
+  test("can be a view of a larger buffer, or shared", () => {
     const image = { data: Uint8Array.of(9, 9, 1, 2, 3).subarray(2), width: 1, height: 1 };
     expect(plain(pixelsToTensor(image, BYTES).data)).toEqual([1, 2, 3]);
     const shared = new Uint8Array(new SharedArrayBuffer(3)).fill(8);
@@ -225,7 +225,7 @@ describe("the caller's memory", () => {
   });
 });
 
-describe("what cannot be right", () => {
+describe("invalid arguments", () => {
   const pixel = { data: new Uint8Array(3), width: 1, height: 1 };
 
   test.each<[string, unknown, RegExp]>([
@@ -299,20 +299,20 @@ describe("what cannot be right", () => {
     expect((await errorOf(imageToTensor(GRADIENT, options as ImageOptions))).message).toMatch(message);
   });
 
-  test("of a tensor that no memory holds", () => {
+  test("a tensor that is too large for memory", () => {
     const refuse = () => pixelsToTensor(new Array(4).fill(GRADIENT), { size: 65_535, dtype: "DT_UINT8" });
     const error = thrownBy(refuse);
     expect(error.message).toMatch(/4 x 3 x 65535 x 65535 values/);
     expect(error.code).toBe("ERR_EAS_ARG_SHAPE");
   });
 
-  test("no options object", () => {
+  test("options that are not an object", () => {
     expect(thrownBy(() => pixelsToTensor(GRADIENT, 224 as never)).message).toMatch(/takes options such as/);
   });
 });
 
-describe("what only browsers decode", () => {
-  /** Stands for a browser: a picture's name is what its bytes say. */
+describe("images that only browsers decode", () => {
+  /** A fake browser: the bytes of an image are its name. */
   class Canvas {
     static made: string[] = [];
     readonly name: string;
@@ -331,7 +331,7 @@ describe("what only browsers decode", () => {
           top = -y;
           if (bitmap.tainted) this.getImageData = () => fail("SecurityError", "tainted");
         },
-        /** Each row has its number. */
+        /** Every row has its own number. */
         getImageData(_x: number, _y: number, width: number, height: number) {
           return {
             data: Uint8ClampedArray.from({ length: width * height * 4 }, (_, i) => top + ((i / (width * 4)) | 0)),
@@ -357,7 +357,7 @@ describe("what only browsers decode", () => {
   const grey = { color: "GRAY", dtype: "DT_UINT8" } as const;
   const blob = new Blob(["x"], { type: "image/png" }) as never;
 
-  test("a Blob is refused in words elsewhere", async () => {
+  test("rejects a Blob with an explanation on other runtimes", async () => {
     const error = await errorOf(imageToTensor(blob));
     expect([error.name, error.code]).toEqual(["EasUnsupportedError", "ERR_EAS_UNSUPPORTED"]);
     expect(error.message).toMatch(
@@ -365,7 +365,7 @@ describe("what only browsers decode", () => {
     );
     vi.stubGlobal("createImageBitmap", async () => ({}));
     expect((await errorOf(imageToTensor(blob))).name).toBe("EasUnsupportedError");
-    // As in Deno.
+    // Deno has an OffscreenCanvas without a context.
     vi.stubGlobal(
       "OffscreenCanvas",
       class {
@@ -375,7 +375,7 @@ describe("what only browsers decode", () => {
     expect((await errorOf(imageToTensor([GRADIENT, blob]))).message).toMatch(/image 1 is a Blob, which only browsers/);
   });
 
-  test("a large image is read in bands, each where it belongs, and its bitmap closed", async () => {
+  test("reads a large image in bands, in order, and closes its bitmap", async () => {
     const seen = inBrowser(() => ({ width: 40_000, height: 250 }));
     const made = await imageToTensor(blob, grey);
     expect(made.shape).toEqual([1, 1, 250, 40_000]);
@@ -403,14 +403,14 @@ describe("what only browsers decode", () => {
     expect(error.cause).toBeDefined();
   });
 
-  test("a Blob that decodes when it is copied", async () => {
+  test("decodes a copy of a Blob that cannot be decoded", async () => {
     let tries = 0;
     inBrowser(() => (++tries === 1 ? fail("InvalidStateError", "parts") : { width: 2, height: 1 }));
     expect((await imageToTensor(blob)).shape).toEqual([1, 3, 1, 2]);
     expect(tries).toBe(2);
   });
 
-  test("no canvas of that size", async () => {
+  test("reports a canvas that is too large", async () => {
     inBrowser(() => ({ width: 9, height: 9 }));
     vi.stubGlobal(
       "OffscreenCanvas",
@@ -421,7 +421,7 @@ describe("what only browsers decode", () => {
     expect((await errorOf(imageToTensor({} as never))).message).toMatch(/cannot create a canvas of this size/);
   });
 
-  test("closed, or of no kind that the browser knows", async () => {
+  test("reports a closed source or one of an unknown type", async () => {
     inBrowser(() => fail("InvalidStateError", "detached"));
     const bitmap = { width: 0, height: 0 } as never;
     expect((await errorOf(imageToTensor(bitmap))).message).toMatch(/is empty, closed or not loaded yet/);
@@ -431,7 +431,7 @@ describe("what only browsers decode", () => {
     expect((await errorOf(imageToTensor("x.png" as never))).message).toMatch(/image 0 is "x.png": it must be decoded/);
   });
 
-  test("no bitmap is left when one of many fails", async () => {
+  test("closes all bitmaps when one of several images fails", async () => {
     let count = 0;
     const seen = inBrowser(() => ({ width: 1, height: 1, tainted: ++count === 1 }));
     await errorOf(imageToTensor([blob, blob, blob]));
