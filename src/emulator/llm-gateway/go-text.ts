@@ -21,10 +21,11 @@ const ESCAPES: Readonly<Record<string, string>> = {
 
 /** Length of the parts of a quoted string. Joining parts is faster than appending each character to one long string. */
 const PART_LENGTH = 8192;
-const CHARACTER = new TextDecoder("utf-8", { ignoreBOM: true });
 
 /** Formats bytes like Go's `%q`: escapes bytes that are not valid UTF-8, and characters that are not printable. */
 export function quote(bytes: Uint8Array): string {
+  // Created here, because jest-environment-jsdom has no TextDecoder and must be able to import the emulator.
+  const decoder = new TextDecoder("utf-8", { ignoreBOM: true });
   const parts: string[] = [];
   let part = '"';
   for (let at = 0; at < bytes.length; ) {
@@ -32,7 +33,7 @@ export function quote(bytes: Uint8Array): string {
     const length = sequenceLength(bytes, at);
     if (length === 0) part += INVALID[byte];
     else if (length === 1) part += ASCII[byte];
-    else part += printed(CHARACTER.decode(bytes.subarray(at, at + length)));
+    else part += printed(decoder.decode(bytes.subarray(at, at + length)));
     at += length || 1;
     if (part.length < PART_LENGTH) continue;
     parts.push(part);
