@@ -56,6 +56,15 @@ describe("links between documents", () => {
   });
 });
 
+test("docs/reliability.md names tests that exist", () => {
+  const text = readFileSync("docs/reliability.md", "utf8");
+  const suites = [...text.matchAll(/`([\w/-]+\.test\.ts)`/g)].map(([, file]) => `test/unit/${file}`);
+  const harnesses = [...text.matchAll(/`([\w-]+\.mjs)`/g)].map(([, file]) => `test/faults/${file}`);
+  expect(suites.length).toBeGreaterThan(15);
+  expect(harnesses.length).toBeGreaterThan(10);
+  expect([...suites, ...harnesses].filter((file) => !existsSync(file))).toEqual([]);
+});
+
 describe("README", () => {
   const text = readFileSync("README.md", "utf8");
 
