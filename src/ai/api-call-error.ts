@@ -2,10 +2,10 @@ import { isEasError } from "../errors.js";
 import { isError } from "../util/realms.js";
 
 const NAME = "AI_APICallError";
-/** By these symbols `APICallError.isInstance` of the AI SDK recognizes errors, also those of other copies of its packages. */
+/** Symbols by which `APICallError.isInstance` of the AI SDK recognizes its errors across copies of its packages. */
 const MARKERS: readonly symbol[] = ["vercel.ai.error", `vercel.ai.error.${NAME}`].map((name) => Symbol.for(name));
 
-/** What the AI SDK's `APICallError` has. */
+/** Fields of the AI SDK's `APICallError`. */
 export interface ApiCallFields {
   readonly url: string;
   readonly requestBodyValues: unknown;
@@ -17,8 +17,8 @@ export interface ApiCallFields {
 }
 
 /**
- * Returns an error that `APICallError.isInstance` of the AI SDK accepts. It is made without the SDK's class, which is in a package
- * that strict package managers do not let this one import; `instanceof` does not hold.
+ * Creates an error that `APICallError.isInstance` of the AI SDK accepts. It is not an instance of the SDK's class, whose
+ * package this package cannot import with strict package managers.
  */
 export function apiCallError(message: string, fields: ApiCallFields): Error {
   const error = new Error(message);
@@ -28,19 +28,19 @@ export function apiCallError(message: string, fields: ApiCallFields): Error {
 }
 
 /**
- * Completes an error of the SDK and returns it: the message is that of the client's error, where that is the cause, and
- * `isRetryable` is what the statuses mean on EAS.
+ * Improves an error of the SDK and returns it. The message becomes that of the client's error if that is the cause, and
+ * `isRetryable` follows the meaning of the statuses on EAS.
  */
-export function explained(error: unknown): unknown {
+export function withEasDetails(error: unknown): unknown {
   if (!isError(error) || !MARKERS.every((marker) => marker in error)) return error;
   const { cause, responseHeaders } = error as Error & Partial<ApiCallFields>;
-  // The message of the SDK itself is "Failed to process successful response".
+  // The SDK's own message is "Failed to process successful response".
   if (isEasError(cause)) error.message = cause.message;
   const retry = responseHeaders?.["x-should-retry"];
   return retry === undefined ? error : Object.assign(error, { isRetryable: retry === "true" });
 }
 
-/** Whether the AI SDK would retry a status. */
+/** Returns whether the AI SDK would retry a status. */
 export function isRetryableStatus(status: number, headers: Headers): boolean {
   const retry = headers.get("x-should-retry");
   return retry === null ? [408, 409, 429].includes(status) || status >= 500 : retry === "true";

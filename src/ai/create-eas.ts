@@ -5,33 +5,34 @@ import type { LibraryOptions } from "../predict/fetch/client-fetch.js";
 import { optionError } from "../util/argument-errors.js";
 import { checkOptionNames, type OptionNames } from "../util/option-names.js";
 import { isError } from "../util/realms.js";
-import { apiCallError, explained } from "./api-call-error.js";
+import { apiCallError, withEasDetails } from "./api-call-error.js";
 import { rerankingModel } from "./reranking-model.js";
 import type { LanguageModel, LanguageModelOptions, RerankingModel, StreamPart } from "./sdk-types.js";
 
-/** Options of `createEas`. */
+/** Options for `createEas`. */
 export interface EasProviderOptions extends LibraryOptions {
-  /** The client of the service. The token stays with it. It may be configured later. */
+  /** The client of the service, which keeps the token. It may be configured later. */
   readonly client: Pick<PredictClient, "openai">;
-  /** Whether streams ask for the usage in their last chunk (`stream_options.include_usage`). Default true. */
+  /** Whether streams request the token usage (`stream_options.include_usage`). Default true. */
   readonly includeUsage?: boolean | undefined;
-  /** Whether schemas are sent (`response_format: json_schema`), as vLLM and SGLang take them. Default true. */
+  /** Whether schemas are sent (`response_format: json_schema`), which vLLM and SGLang support. Default true. */
   readonly supportsStructuredOutputs?: boolean | undefined;
 }
 
 const OPTIONS: OptionNames<EasProviderOptions> = { client: 1, auth: 1, includeUsage: 1, supportsStructuredOutputs: 1 };
 
-/** A provider for the Vercel AI SDK. Call it with the name of a model for a chat model. */
+/** A provider for the Vercel AI SDK. Called with the name of a model, it returns a chat model. */
 export interface EasProvider extends OpenAICompatibleProvider {
-  /** Returns a chat model (`/v1/chat/completions`), as calling the provider does. */
+  /** Returns a chat model (`/v1/chat/completions`), like a call of the provider. */
   chat(modelId: string): LanguageModel;
   /** Returns a reranking model (`/v1/rerank`). */
   rerankingModel(modelId: string): RerankingModel;
 }
 
 /**
- * Creates a provider for the Vercel AI SDK, of the major whose `@ai-sdk/openai-compatible` is installed: 3 for ai 7, 2 for ai 6.
- * Fields that only the engine knows go into `providerOptions.eas`, for example `{ chat_template_kwargs: { … } }`.
+ * Creates a provider for the Vercel AI SDK. Version 3 of `@ai-sdk/openai-compatible` supports ai 7, version 2 supports
+ * ai 6. Pass fields of the engine in `providerOptions.eas`, for example `{ chat_template_kwargs: { … } }`. Throws a
+ * `TypeError` for an invalid option.
  *
  * @example
  * const eas = createEas({ client });
@@ -53,7 +54,9 @@ export function createEas(options: EasProviderOptions): EasProvider {
   const embeddingModel = (modelId: string) => {
     const model = base.embeddingModel(modelId);
     const doEmbed = model.doEmbed.bind(model);
-    return Object.assign(model, { doEmbed: (...args: Parameters<typeof doEmbed>) => rethrown(doEmbed(...args)) });
+    return Object.assign(model, {
+      doEmbed: (...args: Parameters<typeof doEmbed>) => withErrorDetails(doEmbed(...args)),
+    });
   };
   return Object.assign((modelId: string) => chat(modelId), {
     ...base,
@@ -67,7 +70,7 @@ export function createEas(options: EasProviderOptions): EasProvider {
   });
 }
 
-/** Throws the client's retryable errors in the form in which the SDK recognizes network errors, which it retries. */
+/** Wraps retryable errors of the client in the form of network errors, which the SDK retries. */
 function networkErrorsFor(fetch: OpenAIOptions["fetch"]): OpenAIOptions["fetch"] {
   return async (input, init) => {
     try {
@@ -78,37 +81,37 @@ function networkErrorsFor(fetch: OpenAIOptions["fetch"]): OpenAIOptions["fetch"]
   };
 }
 
-/** Makes a model's errors say what the client's errors say, and sends `topK`. */
+/** Adds the details of the client's errors to those of a model, and sends `topK`. */
 function withErrors(model: LanguageModel): LanguageModel {
   const doGenerate = model.doGenerate.bind(model);
   const doStream = model.doStream.bind(model);
   return Object.assign(model, {
-    doGenerate: (options: LanguageModelOptions) => rethrown(doGenerate(withTopK(options))),
+    doGenerate: (options: LanguageModelOptions) => withErrorDetails(doGenerate(withTopK(options))),
     doStream: async (options: LanguageModelOptions) => {
-      const result = await rethrown(doStream(withTopK(options)));
+      const result = await withErrorDetails(doStream(withTopK(options)));
       return { ...result, stream: withStreamErrors(result.stream) };
     },
   });
 }
 
-/** The SDK's package for OpenAI-compatible services leaves out `topK`, which engines have as `top_k`. */
+/** Sends `topK` as `top_k`, which the SDK's package for OpenAI-compatible services omits. */
 function withTopK({ topK, ...options }: LanguageModelOptions): LanguageModelOptions {
   if (topK === undefined) return options;
   const { providerOptions } = options;
   return { ...options, providerOptions: { ...providerOptions, eas: { top_k: topK, ...providerOptions?.eas } } };
 }
 
-async function rethrown<T>(result: PromiseLike<T>): Promise<T> {
+async function withErrorDetails<T>(result: PromiseLike<T>): Promise<T> {
   try {
     return await result;
   } catch (error) {
-    throw explained(error);
+    throw withEasDetails(error);
   }
 }
 
 /**
- * A stream that fails gives a part with the error, which `onError` and pages receive, and then fails: its text must not pass for
- * complete.
+ * Returns a stream that, on an error, first yields a part with the error, which `onError` and web pages receive. Then it
+ * fails, so that its text is not considered complete.
  */
 function withStreamErrors(stream: ReadableStream<StreamPart>): ReadableStream<StreamPart> {
   const reader = stream.getReader();
@@ -118,7 +121,7 @@ function withStreamErrors(stream: ReadableStream<StreamPart>): ReadableStream<St
       const { value } = await reader.read();
       return value?.type === "error" ? { ...value, error: asError(value.error) } : value;
     } catch (error) {
-      return { type: "error", error: explained(error) };
+      return { type: "error", error: withEasDetails(error) };
     }
   };
   return new ReadableStream<StreamPart>({
@@ -136,7 +139,7 @@ function withStreamErrors(stream: ReadableStream<StreamPart>): ReadableStream<St
   });
 }
 
-/** An error that the service sends within a stream is a plain object in the SDK. */
+/** Converts an error within a stream, which is a plain object in the SDK, to an `Error`. */
 function asError(error: unknown): unknown {
   const { message, code } = (error ?? {}) as { readonly message?: unknown; readonly code?: unknown };
   if (isError(error) || typeof message !== "string") return error;

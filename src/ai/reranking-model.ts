@@ -5,7 +5,7 @@ import type { RerankingModel, RerankingOptions, RerankingResult } from "./sdk-ty
 
 type Service = Pick<OpenAIOptions, "baseURL" | "fetch">;
 
-/** Returns a model of the AI SDK's `rerank` that calls `/v1/rerank`, as vLLM, SGLang and others have it. */
+/** Returns a reranking model of the AI SDK. It calls `/v1/rerank`, which vLLM, SGLang and other engines support. */
 export function rerankingModel(
   service: Service,
   specificationVersion: RerankingModel["specificationVersion"],
@@ -40,20 +40,20 @@ async function rerank({ baseURL, fetch }: Service, model: string, options: Reran
   });
   const { status: statusCode } = response;
   const responseHeaders = Object.fromEntries(response.headers);
-  const answer = { ...call, statusCode, responseHeaders };
+  const facts = { ...call, statusCode, responseHeaders };
   const responseBody = await response.text().catch((cause: unknown) => {
-    throw isEasError(cause) ? apiCallError(cause.message, { ...answer, isRetryable: false, cause }) : cause;
+    throw isEasError(cause) ? apiCallError(cause.message, { ...facts, isRetryable: false, cause }) : cause;
   });
   const body = parsed(responseBody);
   if (!response.ok) {
     const message = body?.error?.message ?? response.statusText;
     const isRetryable = isRetryableStatus(statusCode, response.headers);
-    throw apiCallError(message, { ...answer, responseBody, isRetryable });
+    throw apiCallError(message, { ...facts, responseBody, isRetryable });
   }
   const ranking = body?.results?.map(({ index, relevance_score }) => ({ index, relevanceScore: relevance_score }));
   if (!ranking?.every(({ index, relevanceScore }) => Number.isInteger(index) && Number.isFinite(relevanceScore))) {
-    const message = `the answer of ${call.url} is not {"results": [{"index", "relevance_score"}]}, but ${responseBody.slice(0, 200)}: does the service have a reranking model?`;
-    throw apiCallError(message, { ...answer, responseBody, isRetryable: false });
+    const message = `the response of ${call.url} is not {"results": [{"index", "relevance_score"}]}, but ${responseBody.slice(0, 200)}: check that the service has a reranking model`;
+    throw apiCallError(message, { ...facts, responseBody, isRetryable: false });
   }
   return {
     ranking: ranking.sort((a, b) => b.relevanceScore - a.relevanceScore),
@@ -68,19 +68,19 @@ const OBJECTS_WARNING = {
   details: "Objects are sent as JSON text.",
 };
 
-/** What an answer may have. Nothing of it is certain. */
-interface RerankAnswer {
+/** Fields that a response may have. None of them is validated. */
+interface RerankResponse {
   readonly id?: string;
   readonly model?: string;
   readonly results?: readonly { readonly index: number; readonly relevance_score: number }[];
   readonly error?: { readonly message?: string };
 }
 
-function parsed(text: string): RerankAnswer | undefined {
+function parsed(text: string): RerankResponse | undefined {
   try {
     const value: unknown = JSON.parse(text);
     if (typeof value !== "object" || value === null) return undefined;
-    const { results, ...rest } = value as RerankAnswer;
+    const { results, ...rest } = value as RerankResponse;
     return isListOfObjects(results) ? { ...rest, results } : rest;
   } catch {
     return undefined;

@@ -7,8 +7,12 @@ export type LanguageModel = ReturnType<OpenAICompatibleProvider["chatModel"]>;
 /** A reranking model of the AI SDK. */
 export type RerankingModel = ReturnType<NonNullable<OpenAICompatibleProvider["rerankingModel"]>>;
 
+/** Options of a call of a language model. */
 export type LanguageModelOptions = Parameters<LanguageModel["doStream"]>[0];
+/** A part of a language model's stream. */
 export type StreamPart =
   Awaited<ReturnType<LanguageModel["doStream"]>>["stream"] extends ReadableStream<infer P> ? P : never;
+/** Options of a call of a reranking model. */
 export type RerankingOptions = Parameters<RerankingModel["doRerank"]>[0];
+/** The result of a call of a reranking model. */
 export type RerankingResult = Awaited<ReturnType<RerankingModel["doRerank"]>>;

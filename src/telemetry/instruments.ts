@@ -1,6 +1,6 @@
 import { type Counter, type Histogram, type Meter, type UpDownCounter, ValueType } from "@opentelemetry/api";
 
-/** What the metrics of calls are recorded with. */
+/** Instruments that record the metrics of calls. */
 export interface Instruments {
   readonly requestDuration: Histogram;
   readonly activeRequests: UpDownCounter;
@@ -8,12 +8,12 @@ export interface Instruments {
   readonly retries: Counter;
 }
 
-/** The boundaries that the semantic conventions of HTTP name, in seconds. */
+/** Bucket boundaries of OpenTelemetry's semantic conventions for HTTP, in seconds. */
 const SECONDS = [0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1, 2.5, 5, 7.5, 10];
-/** A call may have several attempts, and a stream goes on for long. */
+/** Bucket boundaries for calls, which may have several attempts or stream for minutes. */
 const CALL_SECONDS = [...SECONDS, 30, 60, 120, 300];
 
-/** The first two are of OpenTelemetry's semantic conventions; the others are named by us. */
+/** Creates the instruments. The HTTP metrics follow OpenTelemetry's semantic conventions; `eas.*` metrics are our own. */
 export function instrumentsOf(meter: Meter): Instruments {
   return {
     requestDuration: meter.createHistogram("http.client.request.duration", {

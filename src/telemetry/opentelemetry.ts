@@ -18,11 +18,11 @@ import { checkOptionNames, type OptionNames } from "../util/option-names.js";
 import { isError } from "../util/realms.js";
 import { type Instruments, instrumentsOf } from "./instruments.js";
 
-/** Where `openTelemetryHooks` sends what it hears. */
+/** Options for `openTelemetryHooks`. */
 export interface OpenTelemetryOptions {
-  /** Default: the global one. */
+  /** Provider of the tracer. Default: the global tracer provider. */
   readonly tracerProvider?: TracerProvider | undefined;
-  /** Default: the global one, as it is when the first call begins. */
+  /** Provider of the meter. Default: the global meter provider at the time of the first call. */
   readonly meterProvider?: MeterProvider | undefined;
 }
 
@@ -30,10 +30,10 @@ const TELEMETRY_OPTIONS: OptionNames<OpenTelemetryOptions> = { tracerProvider: 1
 
 /** Name of the tracer and of the meter. */
 const SCOPE = "eas-prediction";
-/** `error.type` where what was thrown has no name. */
+/** `error.type` for a thrown value without a name. */
 const OTHER = "_OTHER";
-/** `error.type` of an attempt that is given up because another one of the same call has ended it. */
-const CANCELLED = "cancelled";
+/** `error.type` of an attempt that was canceled because another attempt of the same call completed. */
+const CANCELED = "cancelled";
 
 interface OpenAttempt {
   readonly span: Span;
@@ -46,13 +46,13 @@ interface OpenCall {
   readonly context: Context;
   readonly startedAt: number;
   readonly attributes: Attributes;
-  /** Attempts under way, by their numbers; more than one in a hedged call only. */
+  /** Attempts in flight by number. Only a hedged call has more than one. */
   readonly attempts: Map<number, OpenAttempt>;
-  /** Attempts so far. */
-  made: number;
+  /** Number of attempts so far. */
+  attemptCount: number;
 }
 
-/** How an attempt ended. */
+/** The outcome of an attempt. */
 interface End {
   readonly status?: number | undefined;
   readonly responseBytes?: number | undefined;
@@ -61,9 +61,11 @@ interface End {
 }
 
 /**
- * Hooks that make OpenTelemetry spans and metrics of a client's calls: a span for each call, a child of the context that is
- * active when the call is made; a client span for each attempt, whose context is sent as the global propagator says, such as
- * `traceparent`; and metrics of both. docs/telemetry.md names all of them. Throws a `TypeError` for what is no provider.
+ * Returns hooks that record OpenTelemetry spans and metrics for the calls of a client. Each call has an internal span, a
+ * child of the active context, and each attempt has a client span. The global propagator sends the context of the attempt,
+ * for example as `traceparent`. docs/telemetry.md lists spans, attributes and metrics.
+ *
+ * Throws a `TypeError` for an option that is not a provider.
  *
  * @example
  * const client = new PredictClient({ endpoint, serviceName, token, hooks: openTelemetryHooks() });
@@ -73,11 +75,11 @@ export function openTelemetryHooks(options: OpenTelemetryOptions = {}): CallHook
   checkProvider("tracerProvider", options.tracerProvider, "getTracer");
   checkProvider("meterProvider", options.meterProvider, "getMeter");
   const tracer = (options.tracerProvider ?? trace.getTracerProvider()).getTracer(SCOPE);
-  // Not before: an application may make its clients before its SDK, and a global meter provider stands for no later one.
-  let made: Instruments | undefined;
+  // Created on first use: an application may create its clients before it registers a global meter provider.
+  let created: Instruments | undefined;
   const instruments = () => {
-    made ??= instrumentsOf((options.meterProvider ?? metrics.getMeterProvider()).getMeter(SCOPE));
-    return made;
+    created ??= instrumentsOf((options.meterProvider ?? metrics.getMeterProvider()).getMeter(SCOPE));
+    return created;
   };
   const calls = new WeakMap<CallInfo, OpenCall>();
 
@@ -92,7 +94,7 @@ export function openTelemetryHooks(options: OpenTelemetryOptions = {}): CallHook
     };
     span.setAttributes(outcome);
     if (responseBytes !== undefined) span.setAttribute("http.response.body.size", responseBytes);
-    if (errorType !== undefined && errorType !== CANCELLED) span.setStatus(failed(message));
+    if (errorType !== undefined && errorType !== CANCELED) span.setStatus(failed(message));
     span.end();
     instruments().activeRequests.add(-1, attributes);
     instruments().requestDuration.record(secondsSince(startedAt), { ...attributes, ...outcome });
@@ -103,11 +105,11 @@ export function openTelemetryHooks(options: OpenTelemetryOptions = {}): CallHook
     if (call === undefined) return;
     calls.delete(info);
     endAttempt(call, attempt, end);
-    for (const number of [...call.attempts.keys()]) endAttempt(call, number, { errorType: CANCELLED });
-    const { span, startedAt, attributes, made } = call;
-    // A status that the caller wanted to see is an error of the attempt and not of the call.
+    for (const number of [...call.attempts.keys()]) endAttempt(call, number, { errorType: CANCELED });
+    const { span, startedAt, attributes, attemptCount } = call;
+    // If the caller accepts any status, an error status is a failure of the attempt and not of the call.
     const outcome: Attributes = failure === undefined ? {} : { "error.type": end.errorType };
-    span.setAttributes({ ...outcome, "eas.call.attempts": made });
+    span.setAttributes({ ...outcome, "eas.call.attempts": attemptCount });
     if (failure !== undefined) {
       if (isError(failure.error)) span.recordException(failure.error);
       span.setStatus(failed(end.message));
@@ -124,7 +126,7 @@ export function openTelemetryHooks(options: OpenTelemetryOptions = {}): CallHook
       const name = service === undefined ? info.kind : `${info.kind} ${service}`;
       const span = tracer.startSpan(name, { kind: SpanKind.INTERNAL, attributes }, parent);
       const own = { span, context: trace.setSpan(parent, span), attributes };
-      calls.set(info, { ...own, startedAt: performance.now(), attempts: new Map(), made: 0 });
+      calls.set(info, { ...own, startedAt: performance.now(), attempts: new Map(), attemptCount: 0 });
     },
 
     request(event) {
@@ -135,7 +137,7 @@ export function openTelemetryHooks(options: OpenTelemetryOptions = {}): CallHook
       span.setAttribute("url.full", event.url);
       if (event.attempt > 1) span.setAttribute("http.request.resend_count", event.attempt - 1);
       if (event.requestBytes !== undefined) span.setAttribute("http.request.body.size", event.requestBytes);
-      call.made++;
+      call.attemptCount++;
       call.attempts.set(event.attempt, { span, attributes, startedAt: performance.now() });
       instruments().activeRequests.add(1, attributes);
       propagation.inject(trace.setSpan(call.context, span), event, SETTER);
@@ -170,7 +172,7 @@ const SETTER = {
 
 const DEFAULT_PORTS: Readonly<Record<string, number>> = { "https:": 443, "http:": 80 };
 
-/** What spans and metrics of an attempt say of where it goes. */
+/** Returns the attributes of an attempt's target, for its span and its metrics. */
 function targetOf({ method, endpoint }: CallEvent): Attributes {
   const { hostname, port, protocol } = new URL(endpoint);
   return {
@@ -180,7 +182,7 @@ function targetOf({ method, endpoint }: CallEvent): Attributes {
   };
 }
 
-/** The service or queue, as the path names it; undefined for a URL of a service's own. */
+/** Returns the name of the service or queue in the path; undefined if the path has no name. */
 function serviceOf({ path }: CallInfo): string | undefined {
   return /\/api\/predict\/([^/]+)/.exec(path)?.[1];
 }
