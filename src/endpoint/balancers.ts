@@ -1,67 +1,60 @@
 import type { Balancer } from "./endpoint-source.js";
 import { WeightedRoundRobin } from "./weighted-round-robin.js";
 
-/** What a balancer knows of an instance. */
+/** The properties of an instance that a balancer uses. */
 export interface Candidate {
   readonly weight: number;
-  /** Attempts under way. */
+  /** Number of attempts in flight. */
   readonly inFlight: number;
 }
 
-/** Whose turn it is among candidates, of whom some may be left out for a while, but never all. */
-export interface Turns<C> {
+/** Selects candidates one after another. Candidates can be excluded for a time, but never all of them. */
+export interface Rotation<C> {
+  /** Returns the candidate for the next attempt. */
   next(): C;
-  leaveOut(candidate: C, isOut: boolean): void;
+  /** Excludes a candidate, or includes it again. */
+  setExcluded(candidate: C, isExcluded: boolean): void;
 }
 
-/** At least one of the candidates must weigh more than nothing. */
-type MakeTurns = <C extends Candidate>(candidates: readonly C[]) => Turns<C>;
+/** Creates a rotation. At least one of the candidates must have a weight above 0. */
+type CreateRotation = <C extends Candidate>(candidates: readonly C[]) => Rotation<C>;
 
-// When half of a large service is ejected, it is so one by one: to leave one out must not take a look at all the others.
-export const BALANCERS: Readonly<Record<Balancer, MakeTurns>> = {
-  "weighted-round-robin": byWeight,
-  "least-inflight": byLoad,
+/** The rotation of each `Balancer`. */
+export const BALANCERS: Readonly<Record<Balancer, CreateRotation>> = {
+  "weighted-round-robin": weightedRoundRobin,
+  "least-inflight": leastInFlight,
 };
 
-function byWeight<C extends Candidate>(candidates: readonly C[]): Turns<C> {
-  const turns = new WeightedRoundRobin(candidates.map(({ weight }) => weight));
-  const places = new Map(candidates.map((candidate, at) => [candidate, at]));
+function weightedRoundRobin<C extends Candidate>(candidates: readonly C[]): Rotation<C> {
+  const rotation = new WeightedRoundRobin(candidates.map(({ weight }) => weight));
   return {
-    next: () => candidates[turns.next() as number] as C,
-    leaveOut: (candidate, isOut) => turns.leaveOut(places.get(candidate) as number, isOut),
+    next: () => candidates[rotation.next() as number] as C,
+    setExcluded: (candidate, isExcluded) => rotation.setExcluded(candidates.indexOf(candidate), isExcluded),
   };
 }
 
-// Two at random do nearly as well as the best of all, and the clients of a service do not all run to the same one.
-function byLoad<C extends Candidate>(candidates: readonly C[]): Turns<C> {
-  const open = candidates.filter(({ weight }) => weight > 0);
-  const places = new Map(open.map((candidate, at) => [candidate, at]));
+/**
+ * Selects the less loaded of two random candidates. This is nearly as good as the minimum over all candidates, and the
+ * clients of a service do not all choose the same instance.
+ */
+function leastInFlight<C extends Candidate>(candidates: readonly C[]): Rotation<C> {
+  const active = candidates.filter(({ weight }) => weight > 0);
   return {
     next() {
-      const at = Math.floor(Math.random() * open.length);
-      const step = 1 + Math.floor(Math.random() * (open.length - 1));
-      const one = open[at] as C;
-      const other = open[(at + step) % open.length] as C;
-      return load(other) < load(one) ? other : one;
+      const at = Math.floor(Math.random() * active.length);
+      const step = 1 + Math.floor(Math.random() * (active.length - 1));
+      const first = active[at] as C;
+      const second = active[(at + step) % active.length] as C;
+      return load(second) < load(first) ? second : first;
     },
-    leaveOut(candidate, isOut) {
-      if (!isOut) {
-        places.set(candidate, open.length);
-        open.push(candidate);
-        return;
-      }
-      const at = places.get(candidate) as number;
-      places.delete(candidate);
-      const last = open.pop() as C;
-      if (last === candidate) return;
-      // The last one takes its place.
-      open[at] = last;
-      places.set(last, at);
+    setExcluded(candidate, isExcluded) {
+      if (isExcluded) active.splice(active.indexOf(candidate), 1);
+      else active.push(candidate);
     },
   };
 }
 
-/** How busy an instance would be with one attempt more. */
+/** Returns the load of an instance with one more attempt, relative to its weight. */
 function load({ weight, inFlight }: Candidate): number {
   return (inFlight + 1) / weight;
 }

@@ -3,19 +3,19 @@ import type { DirectOptions } from "./endpoint-source.js";
 import { checkServiceName, endpointOf, type GatewayOptions, type Target } from "./parse-endpoint.js";
 import { encodePath } from "./path.js";
 
-/** Where the calls of a service go that is reached directly. */
+/** The route of a service with direct connections. */
 export interface Route extends DirectOptions {
-  /** The service as discovery knows it. */
+  /** The name of the service in discovery. */
   readonly serviceName: string;
-  /** Scheme, host, port and prefix of EAS's discovery; undefined where the instances come from the user's own source. */
+  /** Scheme, host, port and path prefix of EAS's discovery. Undefined with an `endpointSource`. */
   readonly discoveryUrl: string | undefined;
-  /** Routes of the same key and the same `endpointSource` lead to the same instances. */
+  /** Routes with the same key and the same `endpointSource` share a router. */
   readonly key: string;
-  /** What the calls have in common; each attempt has an origin of its own. */
+  /** The target of all calls. Its origin is a placeholder, because each attempt has its own. */
   readonly target: Target;
 }
 
-/** Finds out how a service is reached directly; throws a `TypeError` that says what is missing or wrong. */
+/** Returns the route for direct connections. Throws a `TypeError` for options that are missing or contradict each other. */
 export function directRoute(options: GatewayOptions & DirectOptions): Route {
   const { endpointSource, discovery, balancer } = options;
   if (options.customUrl) {
@@ -38,7 +38,7 @@ export function directRoute(options: GatewayOptions & DirectOptions): Route {
       'endpoint is empty: for ENDPOINT_TYPE_DIRECT set it to the region\'s discovery, for example "pai-eas-vpc.cn-shanghai.aliyuncs.com", or set endpointSource',
     );
   }
-  // What follows is a path within the service: "service/model" or "service/sink".
+  // The rest of the name is a path within the service, as in "service/model" or "service/sink".
   const serviceName = name.split("/", 1)[0] as string;
   const discoveryUrl = endpointSource || !endpoint ? undefined : endpoint.origin + endpoint.prefix;
   return {

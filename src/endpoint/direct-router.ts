@@ -1,21 +1,22 @@
-import { BALANCERS, type Turns } from "./balancers.js";
+import { BALANCERS, type Rotation } from "./balancers.js";
 import type { Route } from "./direct-route.js";
 import { EasDiscovery } from "./discovery.js";
 import { Ejection, Health } from "./ejection.js";
 import type { Balancer, EndpointSource } from "./endpoint-source.js";
-import type { FoundInstance } from "./instance.js";
+import type { FoundInstance } from "./instance-list.js";
 import { InstanceList } from "./instance-list.js";
 import { HedgeBudget, Latency } from "./latency.js";
 import type { Lease, Router, RouterHost } from "./router.js";
 
-/** Turns of the balancer that are tried before all instances are looked at. */
-const TURNS = 8;
+/** Number of candidates that the balancer proposes before all instances are compared. */
+const MAX_PROPOSALS = 8;
 
-/** An instance, and how it fares. */
+/** An instance of the service and its state. */
 class Instance extends Health {
   readonly origin: string;
   weight: number;
   inFlight = 0;
+  /** Whether discovery no longer lists the instance. */
   isGone = false;
 
   constructor({ origin, weight }: FoundInstance) {
@@ -25,7 +26,7 @@ class Instance extends Health {
   }
 }
 
-/** Makes the router of a service that is reached directly. */
+/** Creates the router of a service with direct connections. */
 export function createRouter(route: Route, host: RouterHost): Router {
   return new DirectRouter(route, host);
 }
@@ -37,15 +38,15 @@ class DirectRouter implements Router {
   readonly #ejection: Ejection<Instance>;
   readonly #latency = new Latency();
   readonly #hedges = new HedgeBudget();
-  /** Those that take calls, by their origins. */
+  /** Instances with a weight above 0, by origin. */
   #instances = new Map<string, Instance>();
-  /** Those of them that are not ejected. */
-  #rotation = new Set<Instance>();
-  #turns: Turns<Instance> = { next: noInstance, leaveOut: noInstance };
+  /** Instances that are not ejected. */
+  #available = new Set<Instance>();
+  #rotation: Rotation<Instance> = { next: noInstance, setExcluded: noInstance };
 
   constructor(route: Route, host: RouterHost) {
     this.#host = host;
-    this.#ejection = new Ejection(host.tools.clockNow, (instance, isOut) => this.#leaveOut(instance, isOut));
+    this.#ejection = new Ejection(host.tools.clockNow, (instance, isEjected) => this.#setExcluded(instance, isEjected));
     this.#balancer = route.balancer ?? "weighted-round-robin";
     const { serviceName, discovery, discoveryUrl, endpointSource } = route;
     this.#list = new InstanceList({
@@ -65,8 +66,8 @@ class DirectRouter implements Router {
   pick(tried: readonly string[], capacity: number): Lease {
     const probe = this.#ejection.takeProbe(({ origin }) => !tried.includes(origin));
     if (probe !== undefined) return this.#lease(probe, true);
-    for (let turn = 0; turn < TURNS; turn++) {
-      const instance = this.#turns.next();
+    for (let i = 0; i < MAX_PROPOSALS; i++) {
+      const instance = this.#rotation.next();
       if (!tried.includes(instance.origin) && instance.inFlight < capacity) return this.#lease(instance, false);
     }
     return this.#lease(this.#leastBad(tried, capacity), false);
@@ -77,7 +78,7 @@ class DirectRouter implements Router {
   }
 
   takeHedge(tried: readonly string[]): boolean {
-    for (const { origin } of this.#rotation) if (!tried.includes(origin)) return this.#hedges.spend();
+    for (const { origin } of this.#available) if (!tried.includes(origin)) return this.#hedges.spend();
     return false;
   }
 
@@ -103,15 +104,17 @@ class DirectRouter implements Router {
   }
 
   #balance(): void {
-    this.#rotation = new Set(this.#instances.values());
-    this.#turns = BALANCERS[this.#balancer]([...this.#rotation]);
-    for (const instance of this.#instances.values()) if (this.#ejection.has(instance)) this.#leaveOut(instance, true);
+    this.#available = new Set(this.#instances.values());
+    this.#rotation = BALANCERS[this.#balancer]([...this.#available]);
+    for (const instance of this.#instances.values()) {
+      if (this.#ejection.has(instance)) this.#setExcluded(instance, true);
+    }
   }
 
-  #leaveOut(instance: Instance, isOut: boolean): void {
-    if (isOut) this.#rotation.delete(instance);
-    else this.#rotation.add(instance);
-    this.#turns.leaveOut(instance, isOut);
+  #setExcluded(instance: Instance, isExcluded: boolean): void {
+    if (isExcluded) this.#available.delete(instance);
+    else this.#available.add(instance);
+    this.#rotation.setExcluded(instance, isExcluded);
   }
 
   #drop(instance: Instance): void {
@@ -119,11 +122,11 @@ class DirectRouter implements Router {
     if (instance.inFlight === 0) this.#host.forget(instance.origin);
   }
 
-  /** Of those in the rotation one that was not tried, or not last, with room, and with little to do. */
+  /** Prefers instances that were not tried, then not tried last, then below `capacity`, then with the fewest attempts. */
   #leastBad(tried: readonly string[], capacity: number): Instance {
     const rank = ({ origin, inFlight }: Instance) =>
       (tried.at(-1) === origin ? 4 : 0) + (tried.includes(origin) ? 2 : 0) + (inFlight < capacity ? 0 : 1);
-    return [...this.#rotation].reduce((best, each) => {
+    return [...this.#available].reduce((best, each) => {
       const difference = rank(each) - rank(best);
       return difference < 0 || (difference === 0 && each.inFlight < best.inFlight) ? each : best;
     });
@@ -138,9 +141,9 @@ class DirectRouter implements Router {
       end: (atFault, isStream = false) => {
         instance.inFlight--;
         const time = this.#host.tools.clockNow() - startedAt;
-        // What was given up took longer than that, which counts where it is long already.
-        const isTelling = atFault === false || (atFault === undefined && time > (this.p95 ?? Number.POSITIVE_INFINITY));
-        if (isTelling && !isStream) this.#latency.add(time);
+        // An abandoned attempt would have taken longer. Its time counts only if it is already above the percentile.
+        const isSample = atFault === false || (atFault === undefined && time > (this.p95 ?? Number.POSITIVE_INFINITY));
+        if (isSample && !isStream) this.#latency.add(time);
         if (instance.isGone) {
           if (instance.inFlight === 0 && !this.#instances.has(instance.origin)) this.#host.forget(instance.origin);
         } else this.#ejection.report(instance, isProbe, atFault);
@@ -153,9 +156,9 @@ function noInstance(): never {
   throw new Error("the list of instances is not loaded yet");
 }
 
-/** EAS's own discovery, as the user has set it. */
+/** Returns EAS's discovery as an `EndpointSource`. */
 function discoveryOf({ discoveryUrl, discovery }: Route, host: RouterHost): EndpointSource {
-  // What the official Python SDK takes for a pod of EAS (cacheserver_endpoint.py).
+  // The official Python SDK detects a pod of EAS in the same way (cacheserver_endpoint.py).
   const internal = discovery?.internal ?? Boolean(host.env("NAMESPACE") && host.env("POD_NAME"));
   const eas = new EasDiscovery(discoveryUrl as string, discovery?.path, internal, host);
   return (query) => eas.list(query);

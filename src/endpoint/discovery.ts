@@ -4,26 +4,26 @@ import type { RouterHost } from "./router.js";
 
 type PathName = Exclude<DiscoveryOptions["path"], "auto" | undefined>;
 
-/** github.com/pai-eas/eas-golang-sdk (cacheserver_endpoint.go) and, since January 2026, eas-python-sdk (cacheserver_endpoint.py). */
+/** From eas-golang-sdk (cacheserver_endpoint.go) and, since January 2026, eas-python-sdk (cacheserver_endpoint.py). */
 const PATHS: Readonly<Record<PathName, string>> = {
   "exported-apis": "/exported/apis/eas.alibaba-inc.k8s.io/v1/upstreams/",
   "service-discovery": "/api/v1/servicediscovery/upstreams/",
 };
 
-/** The `RESPONSE_TOO_LARGE` of transports. */
+/** The `systemCode` of a transport error for a response above `maxResponseBytes`. */
 const TOO_LARGE = "ERR_RESPONSE_TOO_LARGE";
 
-/** Thousands of instances fit. */
-const MAX_ANSWER_BYTES = 8 * 1024 * 1024;
+/** Enough for thousands of instances. */
+const MAX_RESPONSE_BYTES = 8 * 1024 * 1024;
 
-/** Asks EAS's discovery for the instances of a service. It takes no token, so none is sent. */
+/** Requests the instances of a service from EAS's discovery. Discovery needs no token, so none is sent. */
 export class EasDiscovery {
   readonly #url: string;
   readonly #host: Pick<RouterHost, "transport" | "tools">;
   readonly #query: string;
   #paths: readonly string[];
 
-  /** `url` is what stands before the paths. */
+  /** `url` is the base URL, to which the discovery path is appended. */
   constructor(
     url: string,
     path: DiscoveryOptions["path"],
@@ -36,21 +36,21 @@ export class EasDiscovery {
     this.#paths = path === undefined || path === "auto" ? Object.values(PATHS) : [PATHS[path]];
   }
 
-  /** The instances, as they came. Rejects with what the path said that was asked first. */
+  /** Returns the listed instances, unchecked. If all paths fail, rejects with the error of the first one. */
   async list({ serviceName, signal }: EndpointQuery): Promise<Iterable<ServiceInstance>> {
     const failures: Error[] = [];
     for (const path of this.#paths) {
-      let answer: TransportResponse | undefined;
+      let response: TransportResponse | undefined;
       try {
-        answer = await get(this.#host, this.#url, path + encodeURIComponent(serviceName) + this.#query, signal);
-        const items = itemsOf(answer);
-        if (items.length === 0) throw new Error("it lists no instances of the service");
-        // The one that knows the service is asked first from now on.
+        response = await get(this.#host, this.#url, path + encodeURIComponent(serviceName) + this.#query, signal);
+        const items = itemsOf(response);
+        if (items.length === 0) throw new Error("the response lists no instances of the service");
+        // Later requests start with the path that knows the service.
         this.#paths = [path, ...this.#paths.filter((other) => other !== path)];
         return items;
       } catch (error) {
-        // The other path is not tried over a connection that failed.
-        if (answer === undefined && (error as TransportError).systemCode !== TOO_LARGE) throw error;
+        // After a connection failure the other path would fail too.
+        if (response === undefined && (error as TransportError).systemCode !== TOO_LARGE) throw error;
         failures.push(
           new Error(`GET ${this.#url}${path}${serviceName}: ${(error as Error).message}`, { cause: error }),
         );
@@ -60,16 +60,16 @@ export class EasDiscovery {
   }
 }
 
-/** The list in an answer; items may be anything yet. */
+/** Returns the items of a response. Their fields are not checked yet. */
 function itemsOf({ status, body }: TransportResponse): ServiceInstance[] {
-  if (status !== 200) throw new Error(`it was answered with ${status}`);
+  if (status !== 200) throw new Error(`the response has status ${status}`);
   const { endpoints } = (JSON.parse(new TextDecoder().decode(body)) ?? {}) as { endpoints?: { items?: unknown } };
   const items = endpoints?.items ?? [];
-  if (!Array.isArray(items)) throw new Error("endpoints.items is not a list");
+  if (!Array.isArray(items)) throw new Error("endpoints.items is not an array");
   return items.map((item) => ({ host: item?.ip, port: item?.port, weight: item?.weight }));
 }
 
-/** One GET that ends with the signal, whether or not the transport listens. */
+/** Sends one GET request. Rejects when the signal fires, even if the transport ignores it. */
 function get(
   { transport, tools }: Pick<RouterHost, "transport" | "tools">,
   url: string,
@@ -83,7 +83,7 @@ function get(
     path: pathname.replace(/\/$/, "") + path,
     headers: [["accept", "application/json"]],
     body: null,
-    maxResponseBytes: MAX_ANSWER_BYTES,
+    maxResponseBytes: MAX_RESPONSE_BYTES,
     signal,
     exchange: undefined,
     onDispatch() {},

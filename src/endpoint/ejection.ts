@@ -1,87 +1,87 @@
-/** Attempts that fail in a row until an instance leaves the rotation; as many as Envoy's outlier detection wants. */
-const FAILURES = 5;
-/** For how long it leaves at first; each time without a good while between is twice as long. */
-const FIRST_MS = 1_000;
-const MAX_MS = 60_000;
+/** Consecutive failures after which an instance is ejected. The default of Envoy's outlier detection. */
+const MAX_FAILURES = 5;
+/** Duration of the first ejection. It doubles with each ejection that follows soon after the last. */
+const FIRST_EJECTION_MS = 1_000;
+const MAX_EJECTION_MS = 60_000;
 
-/** What ejection knows of an instance. */
+/** The state of an instance that ejection keeps. */
 export class Health {
-  /** Attempts that failed since the last that did not. */
+  /** Failed attempts since the last success. */
   failures = 0;
-  /** How often it was ejected lately. */
+  /** Number of recent ejections. */
   ejections = 0;
-  /** For how long, the last time. */
+  /** Duration of the last ejection in milliseconds. */
   duration = 0;
-  /** When the ejection ends, by `performance.now()`, or ended. */
+  /** End of the last ejection, by `clockNow()`. */
   until = 0;
+  /** Whether a probe is in flight. */
+  isProbed = false;
 }
 
 /**
- * Takes instances out of the rotation that fail again and again, never more than half of them. When its time is over, one
- * attempt is made: what comes of it brings the instance back, or keeps it out for twice the time.
+ * Removes instances that fail repeatedly from the rotation, but never more than half of them. After an ejection, one
+ * attempt probes the instance: a success readmits it, and a failure ejects it for twice the time.
  */
 export class Ejection<I extends Health> {
   readonly #ejected = new Set<I>();
-  /**
-   * Those of them that no attempt is under way to, by how long they are out: of each kind the first is the first whose time is
-   * over, so that nobody has to look at all of them.
-   */
-  readonly #waiting = new Map<number, Set<I>>();
   readonly #clockNow: () => number;
-  readonly #onChange: (instance: I, isOut: boolean) => void;
-  #most = 0;
-  /** Before that no probe is due. */
+  readonly #onChange: (instance: I, isEjected: boolean) => void;
+  #maxEjected = 0;
+  /** Time of the next probe. Before it, calls do not scan the ejected instances. */
   #nextProbe = Number.POSITIVE_INFINITY;
 
-  /** `onChange` is called when an instance has left the rotation, or come back, but for what `update` does. */
-  constructor(clockNow: () => number, onChange: (instance: I, isOut: boolean) => void) {
+  /** `onChange` is called after `report` has ejected or readmitted an instance. `update` does not call it. */
+  constructor(clockNow: () => number, onChange: (instance: I, isEjected: boolean) => void) {
     this.#clockNow = clockNow;
     this.#onChange = onChange;
   }
 
+  /** Whether the instance is ejected. */
   has(instance: I): boolean {
     return this.#ejected.has(instance);
   }
 
-  /** These are all the instances from now on. */
+  /** Sets the instances of the service. Readmits ejected instances that are more than half of them. */
   update(instances: ReadonlySet<I>): void {
-    for (const instance of this.#ejected) if (!instances.has(instance)) this.#forget(instance);
-    this.#most = Math.floor(instances.size / 2);
-    // There may be fewer now, of whom too many are out.
+    for (const instance of this.#ejected) if (!instances.has(instance)) this.#ejected.delete(instance);
+    this.#maxEjected = Math.floor(instances.size / 2);
     const bySoonest = [...this.#ejected].sort((a, b) => a.until - b.until);
-    for (const instance of bySoonest.slice(0, Math.max(0, bySoonest.length - this.#most))) this.#readmit(instance);
+    for (const instance of bySoonest.slice(0, Math.max(0, bySoonest.length - this.#maxEjected))) {
+      this.#readmit(instance);
+    }
     this.#schedule();
   }
 
-  /** An instance whose time is over, for one attempt; whoever takes it tells the attempt's end. */
+  /**
+   * Returns an instance whose ejection is over and that no probe is testing, or undefined. The caller must send one attempt
+   * to it and pass the outcome to `report`.
+   */
   takeProbe(isWanted: (instance: I) => boolean): I | undefined {
     const now = this.#clockNow();
     if (now < this.#nextProbe) return undefined;
-    for (const waiting of this.#waiting.values()) {
-      for (const instance of waiting) {
-        if (instance.until > now) break;
-        if (!isWanted(instance)) continue;
-        waiting.delete(instance);
-        this.#schedule();
-        return instance;
-      }
+    for (const instance of this.#ejected) {
+      if (instance.isProbed || instance.until > now || !isWanted(instance)) continue;
+      instance.isProbed = true;
+      this.#schedule();
+      return instance;
     }
     return undefined;
   }
 
-  /** An attempt ended; `atFault` is undefined when it tells nothing of the instance. */
+  /** Records the outcome of an attempt. `atFault` is undefined if the outcome says nothing about the instance. */
   report(instance: I, isProbe: boolean, atFault: boolean | undefined): void {
     if (this.#ejected.has(instance)) {
-      // Of what was under way before it was ejected nothing more is learnt.
+      // Attempts that started before the ejection do not count.
       if (!isProbe) return;
+      instance.isProbed = false;
       if (atFault) this.#eject(instance);
       else if (atFault === false) {
         this.#readmit(instance);
         this.#onChange(instance, false);
-      } else this.#wait(instance, 0);
+      }
       this.#schedule();
     } else if (atFault === false) instance.failures = 0;
-    else if (atFault && ++instance.failures >= FAILURES && this.#ejected.size < this.#most) {
+    else if (atFault && ++instance.failures >= MAX_FAILURES && this.#ejected.size < this.#maxEjected) {
       this.#eject(instance);
       this.#schedule();
       this.#onChange(instance, true);
@@ -90,38 +90,25 @@ export class Ejection<I extends Health> {
 
   #eject(instance: I): void {
     const now = this.#clockNow();
-    // It was well for longer than it was out: what was before counts no more.
+    // An instance that worked for longer than its last ejection starts again at the first duration.
     if (!this.#ejected.has(instance) && now - instance.until > instance.duration) instance.ejections = 0;
-    instance.duration = Math.min(MAX_MS, FIRST_MS * 2 ** instance.ejections);
+    instance.duration = Math.min(MAX_EJECTION_MS, FIRST_EJECTION_MS * 2 ** instance.ejections);
     instance.ejections++;
     instance.until = now + instance.duration;
+    instance.isProbed = false;
     this.#ejected.add(instance);
-    this.#wait(instance, instance.duration);
-  }
-
-  #wait(instance: I, duration: number): void {
-    const waiting = this.#waiting.get(duration) ?? new Set();
-    this.#waiting.set(duration, waiting.add(instance));
-  }
-
-  #forget(instance: I): void {
-    this.#ejected.delete(instance);
-    for (const waiting of this.#waiting.values()) waiting.delete(instance);
   }
 
   #readmit(instance: I): void {
-    this.#forget(instance);
+    this.#ejected.delete(instance);
     instance.failures = 0;
     instance.until = this.#clockNow();
   }
 
   #schedule(): void {
     this.#nextProbe = Number.POSITIVE_INFINITY;
-    for (const waiting of this.#waiting.values()) {
-      for (const { until } of waiting) {
-        this.#nextProbe = Math.min(this.#nextProbe, until);
-        break;
-      }
+    for (const { isProbed, until } of this.#ejected) {
+      if (!isProbed) this.#nextProbe = Math.min(this.#nextProbe, until);
     }
   }
 }

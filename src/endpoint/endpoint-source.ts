@@ -1,27 +1,28 @@
-/** One instance of a service, as an `EndpointSource` names it. */
+/** One instance of a service, as returned by an `EndpointSource`. */
 export interface ServiceInstance {
   /** IPv4 or IPv6 address, or host name. */
   readonly host: string;
+  /** From 1 to 65,535. */
   readonly port: number;
-  /** Its share of the calls, in proportion to the others'. Default 100, as EAS gives it; 0 takes it out. */
+  /** Share of the calls relative to the other instances. Default 100, as in EAS. An instance with 0 receives no calls. */
   readonly weight?: number | undefined;
   /** Default `"http"`. */
   readonly protocol?: "http" | "https" | undefined;
 }
 
-/** What an `EndpointSource` is asked for. */
+/** The argument of an `EndpointSource`. */
 export interface EndpointQuery {
-  /** The service, without what follows a `/` in its name. */
+  /** The service name up to the first `/`. */
   readonly serviceName: string;
-  /** Fires when nobody waits for the answer any more. */
+  /** Fires when the result is no longer needed. */
   readonly signal: AbortSignal;
 }
 
 /**
- * Gives the instances of a service for direct connections, in place of EAS's own discovery: from Nacos, Consul, DNS or a
- * file. Asked when the first call needs it, and again when calls are made and the list is older than `discovery.interval`;
- * never twice at a time. When it throws, gives none, or takes longer than `discovery.timeout`, the list before stays.
- * The client sends its token to all instances that are named here.
+ * Returns the instances of a service for direct connections, for example from Nacos, Consul, DNS or a file. Replaces EAS's
+ * discovery. The client calls it before the first call, and again during calls when the list is older than
+ * `discovery.interval`. It is never called twice at a time. If it throws, returns no instances, or takes longer than
+ * `discovery.timeout`, the previous list stays in use. The client sends its token to all returned instances.
  *
  * @example
  * const endpointSource: EndpointSource = async ({ serviceName }) =>
@@ -31,41 +32,41 @@ export type EndpointSource = (
   query: EndpointQuery,
 ) => Iterable<ServiceInstance> | PromiseLike<Iterable<ServiceInstance>>;
 
-/** How the instances of a service are found and kept up to date. */
+/** Options for finding the instances of a service and keeping the list up to date. */
 export interface DiscoveryOptions {
-  /**
-   * The path of EAS's discovery: `"exported-apis"` (`/exported/apis/…/upstreams/`, which the official Go and Java SDKs ask),
-   * `"service-discovery"` (`/api/v1/servicediscovery/upstreams/`, which the Python SDK asks), or `"auto"`, the default: both in
-   * this order, and from then on the one that knew the service.
+  /*   * The path of EAS's discovery. `"exported-apis"` is `/exported/apis/…/upstreams/`, as in the official Go and Java SDKs.
+   * `"service-discovery"` is `/api/v1/servicediscovery/upstreams/`, as in the Python SDK. Default `"auto"`: tries both in
+   * this order, and later starts with the one that knew the service.
    */
   readonly path?: "auto" | "exported-apis" | "service-discovery" | undefined;
-  /** Whether to ask for addresses within the cluster (`?internal=true`). Default: whether this runs in a pod of EAS. */
+  /**
+   * Whether to request addresses within the cluster (`?internal=true`). Default: true in a pod of EAS, otherwise false.
+   */
   readonly internal?: boolean | undefined;
-  /** Milliseconds after which the list is asked for again, while calls are made. Default 3,000. */
+  /** Milliseconds after which the next call refreshes the list in the background. Default 3,000. */
   readonly interval?: number | undefined;
-  /** Milliseconds for the first list, retries included, and for each answer after it. Default 5,000. */
+  /** Milliseconds for the first list, including retries, and for each later refresh. Default 5,000. */
   readonly timeout?: number | undefined;
 }
 
-/**
- * Which instance a call goes to. `"weighted-round-robin"`: in turn, as the official SDKs do. `"least-inflight"`: of two taken
- * at random the one with fewer calls under way, which keeps off instances that are slow.
+/* * Selects the instance for a call. `"weighted-round-robin"` distributes calls in proportion to the weights, in the order of the
+ * official SDKs. `"least-inflight"` compares two random instances and takes the one with fewer calls in flight for its
+ * weight, so that slow instances receive fewer calls.
  */
 export type Balancer = "weighted-round-robin" | "least-inflight";
 
-/** Options of `ENDPOINT_TYPE_DIRECT`. Behind a gateway `endpointSource` and `hedgeAfter` are refused. */
+/** Options for `ENDPOINT_TYPE_DIRECT`. With a gateway, `endpointSource` and `hedgeAfter` throw a `TypeError`. */
 export interface DirectOptions {
-  /** Where the instances are found. Default: EAS's discovery at `endpoint`. */
+  /** Returns the instances. Default: EAS's discovery at `endpoint`. */
   readonly endpointSource?: EndpointSource | undefined;
-  /** How the list of instances is kept up to date. */
+  /** Options for the list of instances. */
   readonly discovery?: DiscoveryOptions | undefined;
-  /** Default `"weighted-round-robin"`. */
+  /** Selects the instance for each call. Default `"weighted-round-robin"`. */
   readonly balancer?: Balancer | undefined;
-  /**
-   * When a prediction has no answer after so many milliseconds, it is sent to a second instance as well, and the first answer
-   * counts; the other attempt is aborted. `"p95"`: the time within which 95 of 100 attempts were answered lately, from the
-   * 32nd on. At most a tenth of the calls get a second attempt, which is made once and not repeated; none where discovery
-   * knows no other instance. Default: off. Only for predictions: queues refuse it, and so do clients behind a gateway.
+  /*   * Milliseconds without a response after which a prediction is also sent to a second instance (a hedge). The first response
+   * is used, and the other attempt is aborted. `"p95"` uses the 95th percentile of recent response times, from the 32nd
+   * attempt on. At most a tenth of the calls are hedged. A hedge is not retried, and needs a second instance. Default: off.
+   * Queue clients and clients behind a gateway throw a `TypeError`.
    */
   readonly hedgeAfter?: number | "p95" | undefined;
 }

@@ -1,6 +1,6 @@
-/** A host name of EAS, as the console shows it. */
+/** The parts of an EAS host name. */
 export interface EasHost {
-  /** The only service that the host leads to, as the host spells it; undefined for a gateway, which leads to all. */
+  /** The service in the host name, as spelled there. Undefined for the host name of a gateway. */
   readonly service: string | undefined;
   /** The host of the gateway. */
   readonly gateway: string;
@@ -11,8 +11,9 @@ export interface EasHost {
 const DOMAIN = ".pai-eas.aliyuncs.com";
 
 /**
- * Takes a host name of EAS apart: `[<service>.]<gateway>.<region>.pai-eas.aliyuncs.com`. The shared gateway is named by the
- * account's number, with `.vpc` behind it inside a VPC; a dedicated gateway by its id. Undefined for any other host.
+ * Parses an EAS host name: `[<service>.]<gateway>.<region>.pai-eas.aliyuncs.com`. `<gateway>` is the account's number for
+ * the shared gateway, followed by `.vpc` inside a VPC, and the id of a dedicated gateway. Returns undefined for any other
+ * host.
  */
 export function easHost(hostname: string): EasHost | undefined {
   const host = hostname.toLowerCase().replace(/\.$/, "");
@@ -29,7 +30,7 @@ export function easHost(hostname: string): EasHost | undefined {
   };
 }
 
-/** Whether two spellings name one service. Host names are in lower case and have "-" in place of "_". */
+/** Whether two names refer to the same service. Host names are lower case and have "-" instead of "_". */
 export function isSameService(a: string, b: string): boolean {
   return hostSpelling(a) === hostSpelling(b);
 }

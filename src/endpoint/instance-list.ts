@@ -1,36 +1,34 @@
 import type { DiscoveryOptions, EndpointSource } from "./endpoint-source.js";
-import { type FoundInstance, readInstances } from "./instance.js";
 import type { RouterTools } from "./router.js";
 
 const INTERVAL_MS = 3_000;
-/** As the official Python SDK waits for the first list (endpoint.py). */
+/** Default of the official Python SDK for the first list (endpoint.py). */
 const TIMEOUT_MS = 5_000;
-/** Between two attempts to get the first list. */
+/** Pause between two attempts to get the first list. */
 const PAUSE_MS = 200;
 
-/** What a list of instances is kept by. */
+/** Options for `InstanceList`. */
 export interface ListOptions extends Pick<DiscoveryOptions, "interval" | "timeout"> {
   readonly serviceName: string;
   readonly source: EndpointSource;
-  /** What errors call the source. */
+  /** Name of the source in error messages. */
   readonly sourceName: string;
   readonly tools: RouterTools;
-  /** Called with each list that came and has an instance that takes calls. */
+  /** Called with each list that has an instance with a weight above 0. */
   onList(instances: readonly FoundInstance[]): void;
 }
 
-/**
- * The list of a service's instances, asked for when it is used and has become old. Nothing runs between the uses, so that
- * nothing keeps a process alive.
+/* * Keeps the list of a service's instances. A stale list is refreshed when it is used. No timer runs between uses, so an idle
+ * client does not keep a process alive.
  */
 export class InstanceList {
   readonly #options: ListOptions;
   readonly #interval: number;
   readonly #timeout: number;
   readonly #life = new AbortController();
-  #askedAt = Number.NEGATIVE_INFINITY;
-  #isThere = false;
-  #asking: Promise<void> | undefined;
+  #refreshedAt = Number.NEGATIVE_INFINITY;
+  #isLoaded = false;
+  #refreshing: Promise<void> | undefined;
   #first: Promise<void> | undefined;
 
   constructor(options: ListOptions) {
@@ -39,19 +37,25 @@ export class InstanceList {
     this.#timeout = options.timeout ?? TIMEOUT_MS;
   }
 
-  /** Undefined when there is a list, which is then refreshed behind the caller's back if it is old; else a wait for the first. */
+  /**
+   * Returns undefined if a list is loaded, and refreshes a stale list in the background. Otherwise returns a promise for
+   * the first list, which rejects with an `EasDiscoveryError` if there is none in time.
+   */
   use(): Promise<void> | undefined {
-    if (!this.#isThere) {
+    if (!this.#isLoaded) {
       this.#first ??= this.#waitForFirst().finally(() => {
         this.#first = undefined;
       });
       return this.#first;
     }
-    // What fails leaves the list as it is.
-    if (this.#options.tools.clockNow() - this.#askedAt >= this.#interval) this.#ask(this.#timeout).catch(() => {});
+    // A failed refresh leaves the list unchanged.
+    if (this.#options.tools.clockNow() - this.#refreshedAt >= this.#interval) {
+      this.#refresh(this.#timeout).catch(() => {});
+    }
     return undefined;
   }
 
+  /** Aborts a refresh in progress. */
   close(): void {
     this.#life.abort(new Error("the client was closed"));
   }
@@ -62,11 +66,11 @@ export class InstanceList {
     for (;;) {
       const left = this.#timeout - (this.#options.tools.clockNow() - startedAt);
       try {
-        await this.#ask(Math.max(1, left));
+        await this.#refresh(Math.max(1, left));
         return;
       } catch (error) {
         // The earlier failure is more informative than the timeout that ended the call.
-        if (known === undefined || !(error instanceof NoAnswer)) known = error;
+        if (known === undefined || !(error instanceof SourceTimeout)) known = error;
         const isLast = this.#options.tools.clockNow() - startedAt + PAUSE_MS >= this.#timeout;
         if (isLast || this.#isFinal(error) || this.#life.signal.aborted) throw this.#noInstances(known);
       }
@@ -83,35 +87,35 @@ export class InstanceList {
     return tools.discoveryError(message, sourceName, cause);
   }
 
-  /** Asks once; whoever asks while an answer is awaited waits for that one. */
-  #ask(milliseconds: number): Promise<void> {
-    this.#asking ??= this.#askSource(milliseconds).finally(() => {
-      this.#asking = undefined;
-      this.#askedAt = this.#options.tools.clockNow();
+  /** Gets a new list. Concurrent calls share one request. */
+  #refresh(milliseconds: number): Promise<void> {
+    this.#refreshing ??= this.#load(milliseconds).finally(() => {
+      this.#refreshing = undefined;
+      this.#refreshedAt = this.#options.tools.clockNow();
     });
-    return this.#asking;
+    return this.#refreshing;
   }
 
-  async #askSource(milliseconds: number): Promise<void> {
+  async #load(milliseconds: number): Promise<void> {
     const { source, serviceName, onList, tools } = this.#options;
     const deadline = new AbortController();
     const { signal: life } = this.#life;
     life.throwIfAborted();
     tools.linkSignal(life, deadline);
     const timer = setTimeout(
-      () => deadline.abort(new NoAnswer(`no answer within ${Math.round(milliseconds)} ms`)),
+      () => deadline.abort(new SourceTimeout(`no response within ${Math.round(milliseconds)} ms`)),
       milliseconds,
     );
-    // A refresh that hangs is nothing to stay alive for; on Node a timer is an object.
-    if (this.#isThere) (timer as unknown as { unref?(): void }).unref?.();
+    // On Node, a refresh that hangs must not keep the process alive.
+    if (this.#isLoaded) (timer as unknown as { unref?(): void }).unref?.();
     try {
       const query = { serviceName, signal: deadline.signal };
       // A function, since the source may throw before it returns a promise.
-      const asking = (async () => source(query))();
+      const loading = (async () => source(query))();
       // The source may ignore the signal and never settle.
-      const list = readInstances(await tools.raceAbort(asking, deadline.signal));
+      const list = readInstances(await tools.raceAbort(loading, deadline.signal));
       if (!list.some(({ weight }) => weight > 0)) throw new Error("no instance accepts calls");
-      this.#isThere = true;
+      this.#isLoaded = true;
       onList(list);
     } finally {
       clearTimeout(timer);
@@ -119,7 +123,7 @@ export class InstanceList {
     }
   }
 
-  /** Whether the source would fail in the same way again: its answer is too large, or its certificate is wrong. */
+  /** Whether a retry would fail in the same way, as for a response that is too large or a wrong certificate. */
   #isFinal(error: unknown): boolean {
     const { isError } = this.#options.tools;
     for (let each = error; isError(each); each = each.cause) {
@@ -129,5 +133,56 @@ export class InstanceList {
   }
 }
 
-/** The source did not answer in time. */
-class NoAnswer extends Error {}
+/** The error for a source that did not respond in time. */
+class SourceTimeout extends Error {}
+
+/** An instance with a valid address. */
+export interface FoundInstance {
+  /** Scheme, host and port. */
+  readonly origin: string;
+  /** Share of the calls. An instance with 0 receives none. */
+  readonly weight: number;
+}
+
+/** The weight that EAS assigns by default. */
+const DEFAULT_WEIGHT = 100;
+
+/* * Returns the valid instances of a list, without duplicates. For an instance that is listed twice, the last weight is used, as
+ * in the official Python SDK. Throws a `TypeError` if the value is not iterable, or has items but no valid instance.
+ */
+export function readInstances(list: unknown): FoundInstance[] {
+  if (typeof list !== "object" || list === null || !(Symbol.iterator in list)) {
+    throw new TypeError(`the list of instances is of type ${typeof list}: it must be an iterable of instances`);
+  }
+  const items = [...(list as Iterable<unknown>)];
+  const weights = new Map<string, number>();
+  for (const item of items) {
+    const { protocol, host, port, weight } = (item ?? {}) as Record<string, unknown>;
+    const origin = originOf(protocol ?? "http", host, port);
+    if (origin !== undefined) weights.set(origin, weightOf(weight));
+  }
+  if (items.length > 0 && weights.size === 0) {
+    throw new TypeError(`none of the ${items.length} instances has a valid host and port`);
+  }
+  return [...weights].map(([origin, weight]) => ({ origin, weight }));
+}
+
+function originOf(protocol: unknown, host: unknown, port: unknown): string | undefined {
+  if (protocol !== "http" && protocol !== "https") return undefined;
+  // Some servers send numbers as strings.
+  if (typeof host !== "string" || (typeof port !== "number" && typeof port !== "string")) return undefined;
+  if (!/^[1-9]\d{0,4}$/.test(String(port)) || Number(port) > 65_535) return undefined;
+  const bare = host.replace(/^\[(.*)\]$/, "$1");
+  if (!/^[\w.-]+$|^[\da-fA-F:.]+$/.test(bare)) return undefined;
+  const url = `${protocol}://${bare.includes(":") ? `[${bare}]` : bare}:${port}`;
+  try {
+    return new URL(url).origin;
+  } catch {
+    return undefined;
+  }
+}
+
+function weightOf(weight: unknown): number {
+  const value = typeof weight === "string" && weight.trim() !== "" ? Number(weight) : weight;
+  return typeof value === "number" && Number.isFinite(value) ? Math.max(0, value) : DEFAULT_WEIGHT;
+}

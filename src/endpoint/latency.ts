@@ -1,42 +1,44 @@
-/** Attempts that are remembered. */
-const REMEMBERED = 256;
-/** Attempts after which it is worked out anew, and before which it is not known. */
-const RENEWED = 32;
+/** Number of attempts whose times are kept. */
+const MAX_SAMPLES = 256;
+/** Number of attempts after which the percentile is computed again. It is unknown before the first computation. */
+const SAMPLES_PER_UPDATE = 32;
 
-/** How long attempts took lately: the time within which 95 of 100 were answered. */
+/** Computes the 95th percentile of the response times of recent attempts. */
 export class Latency {
-  readonly #times = new Float64Array(REMEMBERED);
+  readonly #times = new Float64Array(MAX_SAMPLES);
   #count = 0;
   #p95: number | undefined;
 
-  /** Milliseconds; undefined until enough is known. */
+  /** The 95th percentile in milliseconds. Undefined before the 32nd attempt. */
   get p95(): number | undefined {
     return this.#p95;
   }
 
+  /** Records the time of an attempt. */
   add(milliseconds: number): void {
-    this.#times[this.#count % REMEMBERED] = milliseconds;
+    this.#times[this.#count % MAX_SAMPLES] = milliseconds;
     this.#count++;
-    if (this.#count % RENEWED !== 0) return;
+    if (this.#count % SAMPLES_PER_UPDATE !== 0) return;
     const sorted = this.#times.slice(0, this.#count).sort();
     this.#p95 = sorted[Math.floor(sorted.length * 0.95)];
   }
 }
 
-/** What a service may have of second attempts at first, and at the most. */
-const ALLOWANCE = 10;
-/** What each call adds. */
-const SHARE = 0.1;
+/** Initial and maximum number of hedges that a service may send without further calls. */
+const MAX_HEDGES = 10;
+/** Share of a hedge that each call adds. */
+const HEDGES_PER_CALL = 0.1;
 
-/** Keeps second attempts to a tenth of the calls, however slow the service becomes. */
+/** Limits hedges to a tenth of the calls, so that a slow service does not receive twice the load. */
 export class HedgeBudget {
-  #left: number = ALLOWANCE;
+  #left: number = MAX_HEDGES;
 
+  /** Adds the share of one call. */
   earn(): void {
-    this.#left = Math.min(ALLOWANCE, this.#left + SHARE);
+    this.#left = Math.min(MAX_HEDGES, this.#left + HEDGES_PER_CALL);
   }
 
-  /** Takes one; false when there is none left. */
+  /** Takes one hedge. Returns false if the budget is used up. */
   spend(): boolean {
     if (this.#left < 1) return false;
     this.#left -= 1;

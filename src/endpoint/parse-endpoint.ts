@@ -2,7 +2,7 @@ import { argumentTypeError, show, showUrl } from "../util/argument-errors.js";
 import { easHost, isSameService } from "./host-names.js";
 import { checkSegments, encodePath } from "./path.js";
 
-/** Where a service's requests go. */
+/** The address of a service. */
 export interface Target {
   /** Scheme, host and port. */
   readonly origin: string;
@@ -10,30 +10,32 @@ export interface Target {
   readonly path: string;
   /** A query that comes before the call's own: `""`, or text that begins with `?`. */
   readonly query: string;
-  /** Path behind the service that the endpoint was pasted with: of calls that set no other. `""`, or text that begins with `/`. */
+  /** Path within the service, from the endpoint. Default path of calls. `""`, or text that begins with `/`. */
   readonly requestPath: string;
-  /** What a signature names as the service's path: not encoded, without a prefix before `/api/predict/`. */
+  /** The path that is signed: not percent-encoded, and without a prefix before `/api/predict/`. */
   readonly resource: string;
-  /** Whether this is the standard form below `/api/predict/`. */
+  /** Whether the path is below `/api/predict/`. */
   readonly isPredict: boolean;
-  /** Whether the host is the shared gateway, which takes bodies of 1 MiB at the most. */
+  /** Whether the host is the shared gateway, which accepts bodies of at most 1 MiB. */
   readonly isSharedGateway: boolean;
-  /** Whether the host is a name of the cluster in which this process runs. */
+  /** Whether the host is a name inside the cluster in which this process runs. */
   readonly isInternal?: boolean;
 }
 
-/** What names a service behind a gateway. */
+/** Options that identify a service behind a gateway. */
 export interface GatewayOptions {
-  /** The gateway, in any form that people paste. */
+  /** The gateway, with or without a scheme, or the URL of a service from the console. */
   readonly endpoint?: string | undefined;
   readonly serviceName?: string | undefined;
-  /** The whole URL of a service that is not below `/api/predict/`. */
+  /** The complete URL of a service that is not below `/api/predict/`. */
   readonly customUrl?: string | undefined;
 }
 
 const PREDICT = "/api/predict";
 
-/** Finds out where a service is; throws a `TypeError` that says what is missing or wrong. */
+/**
+ * Returns the address of a service. Throws a `TypeError` for options that are missing, invalid or contradict each other.
+ */
 export function gatewayTarget(options: GatewayOptions, env: (name: string) => string | undefined): Target {
   if (options.customUrl !== undefined && options.customUrl !== "") return customTarget(options.customUrl);
   const endpoint = endpointOf(options);
@@ -59,7 +61,7 @@ export function gatewayTarget(options: GatewayOptions, env: (name: string) => st
   };
 }
 
-/** The target behind a host that leads to one service: what follows the service's name in `serviceName` is a path in it. */
+/** Returns the target for the host of one service. The rest of `serviceName` after the first `/` is a path within it. */
 function serviceHostTarget({ origin, host, requestPath }: ParsedEndpoint, serviceName: string): Target {
   const slash = serviceName.indexOf("/");
   const path = slash === -1 ? "/" : serviceName.slice(slash);
@@ -78,16 +80,16 @@ function isSharedGateway(host: string): boolean {
   return easHost(host)?.isShared === true;
 }
 
-/** What a service name must not have, and why. */
+/** Patterns that a service name must not match, each with the end of the error message. */
 const NAME_FAULTS: readonly (readonly [RegExp, string])[] = [
-  [/^$/, 'is empty: it must name the service, for example "scorecard", "group.scorecard" or "scorecard/v2"'],
+  [/^$/, 'is empty: set it to the name of the service, for example "scorecard", "group.scorecard" or "scorecard/v2"'],
   [/^\s|\s$/, "has spaces at its start or end: remove them"],
   [/[?#]/, 'has a "?" or "#": pass a query in the call option query'],
   [/\.\.|\\/, 'has ".." or a backslash, which would leave the service'],
   [/^\/|\/$|\/\//, "has an empty part before or after a /: remove that /"],
 ];
 
-/** Checks a service name and returns it: `service`, `group.service` or `service/model`. */
+/** Returns a valid service name: `service`, `group.service` or `service/model`. Throws a `TypeError` for any other. */
 export function checkServiceName(name: string): string {
   const why = typeof name === "string" ? NAME_FAULTS.find(([fault]) => fault.test(name))?.[1] : "is not a string";
   if (why) throw argumentTypeError("ERR_EAS_ARG_SERVICE_NAME", `serviceName ${showUrl(name)} ${why}`);
@@ -95,13 +97,13 @@ export function checkServiceName(name: string): string {
   return name;
 }
 
-/** The endpoint taken apart, if there is one; refuses one that names a service together with the name of another. */
+/** Parses the endpoint, if there is one. Throws a `TypeError` if it names another service than `serviceName`. */
 export function endpointOf({ endpoint, serviceName }: GatewayOptions): ParsedEndpoint | undefined {
   if (!endpoint) return undefined;
   const parsed = parseEndpoint(endpoint);
   const { serviceName: named, gateway, requestPath } = parsed;
   if (named === undefined || !serviceName || serviceName === named) return parsed;
-  // A model named "v1", which the endpoint alone would not tell from the interface below /v1.
+  // A model can be named "v1". From the endpoint alone it looks like the OpenAI interface below /v1.
   if (gateway === undefined && serviceName === named + requestPath) return { ...parsed, serviceName, requestPath: "" };
   if (gateway !== undefined && isSameService(firstSegment(serviceName), named)) return parsed;
   throw argumentTypeError(
@@ -110,23 +112,24 @@ export function endpointOf({ endpoint, serviceName }: GatewayOptions): ParsedEnd
   );
 }
 
-/** An endpoint taken apart. */
+/** The parts of an endpoint. */
 export interface ParsedEndpoint {
   readonly origin: string;
   readonly host: string;
-  /** Path before `/api/predict`, without a slash at its end. */
+  /** Path before `/api/predict`, without a trailing slash. */
   readonly prefix: string;
-  /** The service that the host or a pasted console URL names. */
+  /** The service that the host or the path names. */
   readonly serviceName: string | undefined;
-  /** Path behind the service, percent-encoded: `""`, or text that begins with `/`. */
+  /** Path within the service, percent-encoded: `""`, or text that begins with `/`. */
   readonly requestPath: string;
-  /** Of a host that leads to one service and has no `/api/predict`: the host of its gateway. */
+  /** The host of the gateway, if the endpoint is the host of one service. */
   readonly gateway?: string | undefined;
 }
 
 /**
- * Reads an endpoint as people paste it: with or without scheme, slash at the end, or the console's URL of a service, which may be
- * followed by a path in it, as in the base URL of an OpenAI client.
+ * Parses an endpoint. Accepts a host or URL, with or without a scheme and a trailing slash, and the URL of a service from
+ * the console. A path within the service may follow, as in the base URL of an OpenAI client. Throws a `TypeError` for any
+ * other text.
  */
 export function parseEndpoint(text: string): ParsedEndpoint {
   const url = parseUrl("endpoint", text);
@@ -155,7 +158,7 @@ export function parseEndpoint(text: string): ParsedEndpoint {
   return { origin, host, prefix: "", serviceName: eas.service, requestPath, gateway: eas.gateway };
 }
 
-/** The path before `/api/predict`, and what follows it, both without slashes at their ends. */
+/** Splits a path into the parts before and after `/api/predict/`, without trailing slashes. */
 function splitAtPredict(text: string, pathname: string): [before: string, named: string | undefined] {
   const parts = `${withoutSlashesBehind(pathname)}/`.split(`${PREDICT}/`);
   if (parts.length > 2) throw badUrl("endpoint", text, `has ${PREDICT}/ twice: name one service`);
@@ -163,7 +166,9 @@ function splitAtPredict(text: string, pathname: string): [before: string, named:
   return [before, named?.replace(/^\/+/, "")];
 }
 
-/** The service that follows `/api/predict/`, and the path behind it: all from `/v1`, where OpenAI's interface is. */
+/**
+ * Splits the part after `/api/predict/` into the service and the path within it. A path is recognized only from `/v1` on.
+ */
 function serviceOf(text: string, named: string | undefined): Pick<ParsedEndpoint, "serviceName" | "requestPath"> {
   if (!named) return { serviceName: undefined, requestPath: "" };
   const behind = behindFirst(named);
@@ -188,20 +193,20 @@ function decoded(text: string, part: string): string {
   }
 }
 
-/** Checks an endpoint and returns it. */
+/** Returns a valid endpoint unchanged. Throws a `TypeError` for an invalid one. */
 export function checkEndpoint(text: string): string {
   parseEndpoint(text);
   return text;
 }
 
-/** Not by a regular expression, which would look at slashes in the middle again and again. */
+/** Removes trailing slashes. A regular expression would take quadratic time for many slashes in the middle. */
 function withoutSlashesBehind(path: string): string {
   let end = path.length;
   while (path[end - 1] === "/") end--;
   return path.slice(0, end);
 }
 
-/** Checks the whole URL of a service and returns it. */
+/** Returns a valid `customUrl` unchanged. Throws a `TypeError` for an invalid one. */
 export function checkCustomUrl(text: string): string {
   parseUrl("customUrl", text);
   return text;
@@ -220,19 +225,20 @@ function customTarget(text: string): Target {
   };
 }
 
-/** Namespaces of Kubernetes itself. Services of EAS do not run in them. */
+/** Namespaces of Kubernetes itself, in which EAS services do not run. */
 const KUBERNETES_OWN = /^(default|kube-.*)$/;
 
 /**
- * Returns the namespace of the EAS instance in which this process runs. EAS sets both `NAMESPACE` and `POD_NAME`. `NAMESPACE`
- * alone is common in other clusters, where the name that is made from it would receive the token.
+ * Returns the namespace of the EAS instance in which this process runs, or undefined outside of EAS. EAS sets both
+ * `NAMESPACE` and `POD_NAME`. Other clusters often set only `NAMESPACE`; a host name built from it would receive the token
+ * there.
  */
 export function easNamespace(env: (name: string) => string | undefined): string | undefined {
   const namespace = env("NAMESPACE");
   return namespace && env("POD_NAME") && !KUBERNETES_OWN.test(namespace) ? namespace : undefined;
 }
 
-/** Finds a service by the namespace of the EAS instance, as the official Python SDK does (gateway_endpoint.py). */
+/** Returns the address of a service in the same cluster, as the official Python SDK does (gateway_endpoint.py). */
 function inCluster(serviceName: string, env: (name: string) => string | undefined): ParsedEndpoint {
   const namespace = easNamespace(env);
   const host = `${firstSegment(serviceName).replaceAll("_", "-")}.${namespace}`;
@@ -252,10 +258,10 @@ function inCluster(serviceName: string, env: (name: string) => string | undefine
 function parseUrl(name: string, text: string): URL {
   if (typeof text !== "string") throw badUrl(name, "", `is ${show(text)}: it must be a string`);
   const trimmed = text.trim();
-  // A URL parser drops some of them, and takes a backslash for a slash.
-  // biome-ignore lint/suspicious/noControlCharactersInRegex: they are what is refused
+  // URL parsers drop some control characters and treat a backslash as a slash.
+  // biome-ignore lint/suspicious/noControlCharactersInRegex: the expression rejects control characters
   if (/[\x00-\x1f\x7f\\]/.test(trimmed)) throw badUrl(name, text, "has a control character or a backslash: remove it");
-  // It would read the scheme of the first as a host, and pass over the slashes of the second.
+  // URL parsers would treat "https" as a host in "https:8080", and would ignore the third slash of "https:///host".
   if (/^https?:(?!\/\/[^/])\D/i.test(trimmed)) throw badUrl(name, text, 'must have "//" and a host after the scheme');
   const scheme = /^([A-Za-z][A-Za-z0-9+.-]*):\/\//.exec(trimmed)?.[1]?.toLowerCase();
   if (scheme !== undefined && scheme !== "http" && scheme !== "https") {
@@ -274,7 +280,7 @@ function parseUrl(name: string, text: string): URL {
   return url;
 }
 
-/** The text itself is shown only when it cannot hold a password, and without its query. */
+/** Creates the error for an invalid URL. Shows the URL without its query, and not if it may contain a password. */
 function badUrl(name: string, text: string, why: string): TypeError {
   return argumentTypeError(
     "ERR_EAS_ARG_ENDPOINT",

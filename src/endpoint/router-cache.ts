@@ -2,7 +2,7 @@ import type { Route } from "./direct-route.js";
 import type { EndpointSource } from "./endpoint-source.js";
 import type { Router, RouterHost } from "./router.js";
 
-/** The routers of the services that are reached directly, each shared by all clients of the pool. */
+/** Creates the routers of services with direct connections. All clients of a pool share them. */
 export class RouterCache {
   readonly #host: RouterHost;
   readonly #routers = new Map<EndpointSource | undefined, Map<string, Router | Promise<Router>>>();
@@ -11,7 +11,7 @@ export class RouterCache {
     this.#host = host;
   }
 
-  /** The router of a route; a promise until its code is loaded. */
+  /** Returns the router of a route, or a promise for it while its code is loading. */
   get(route: Route): Router | Promise<Router> {
     let ofSource = this.#routers.get(route.endpointSource);
     if (ofSource === undefined) {
@@ -26,13 +26,14 @@ export class RouterCache {
     return router;
   }
 
+  /** Closes all routers. */
   close(): void {
     for (const ofSource of this.#routers.values()) {
       for (const router of ofSource.values()) void Promise.resolve(router).then((router) => router.close());
     }
   }
 
-  /** On first use, so that pages and processes behind a gateway do not load it. */
+  /** Loads the code of routers on first use, so that clients behind a gateway do not load it. */
   async #load(route: Route, routers: Map<string, Router | Promise<Router>>): Promise<Router> {
     try {
       const { createRouter } = await import("./direct-router.js");
@@ -40,7 +41,7 @@ export class RouterCache {
       routers.set(route.key, router);
       return router;
     } catch (error) {
-      // A page may have been without a network for a moment.
+      // The next call tries again: the page may have lost its network for a moment.
       routers.delete(route.key);
       throw error;
     }

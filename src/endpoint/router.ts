@@ -3,44 +3,41 @@ import type { isError, messageOf } from "../util/realms.js";
 import type * as abort from "../util/timing/abort.js";
 import type { clockNow } from "../util/timing/clock.js";
 
-/**
- * Functions that a router is given and does not import: its code is loaded on first use, and bundlers would split what it shared
- * with the start of a page into one more file there.
+/* * Functions that are passed to a router instead of imported. Its code is loaded on first use, and bundlers would move modules
+ * that it shares with the start of a page into an additional file.
  */
 export interface RouterTools extends Pick<typeof abort, "linkSignal" | "unlinkSignal" | "pause" | "raceAbort"> {
   readonly clockNow: typeof clockNow;
   readonly isError: typeof isError;
   readonly messageOf: typeof messageOf;
-  /** Creates the error for a list that did not come. */
+  /** Creates the error for a first list that is not available. */
   discoveryError(message: string, source: string, cause: unknown): Error;
 }
 
-/** What a router works with. */
+/** The dependencies of a router. */
 export interface RouterHost {
   readonly transport: () => Transport;
   readonly env: (name: string) => string | undefined;
   readonly tools: RouterTools;
-  /** An instance is no longer there, and no attempt on it is under way. */
+  /** Releases the resources of an instance that was removed and has no attempt in flight. */
   forget(origin: string): void;
 }
 
-/** Chooses the instance for each attempt. */
+/** Selects the instance for each attempt. */
 export interface Router {
-  /**
-   * Undefined when there is a list of instances; else a wait for the first one, which rejects with an `EasDiscoveryError`
-   * when there is none in time.
+  /*   * Returns undefined if a list of instances is loaded. Otherwise returns a promise for the first list, which rejects with an
+   * `EasDiscoveryError` if there is none in time.
    */
   ready(): Promise<void> | undefined;
-  /**
-   * An instance for one attempt, when there is a list. Not one of `tried`, nor one with `capacity` attempts under way, where
-   * there are others.
+  /*   * Returns an instance for one attempt. A list must be loaded. Avoids the origins in `tried` and instances with at least
+   * `capacity` attempts in flight, unless there is no other instance.
    */
   pick(tried: readonly string[], capacity: number): Lease;
-  /** The milliseconds within which 95 of 100 attempts were answered lately; undefined until enough is known. */
+  /** The 95th percentile of recent response times in milliseconds. Undefined before the 32nd attempt. */
   readonly p95: number | undefined;
-  /** Whether a second attempt may be made beside one under way: there is an instance for it, and not too many were made. */
+  /** Takes one hedge from the budget. Returns false if the budget is used up or there is no instance besides `tried`. */
   takeHedge(tried: readonly string[]): boolean;
-  /** Asks for no more lists. */
+  /** Stops refreshing the list. */
   close(): void;
 }
 
@@ -48,9 +45,9 @@ export interface Router {
 export interface Lease {
   /** Scheme, host and port. */
   readonly origin: string;
-  /**
-   * To be called once at the end: whether the instance was at fault; undefined when the attempt tells nothing of it. How long it
-   * took counts for `p95`, unless the answer came piece by piece: that one takes as long as it is.
+  /*   * Ends the lease. Must be called once. `atFault` is whether the instance caused a failure, or undefined if the outcome says
+   * nothing about it. The duration counts for `p95` unless `isStream` is true, because it then depends on the length of the
+   * stream.
    */
   end(atFault: boolean | undefined, isStream?: boolean): void;
 }

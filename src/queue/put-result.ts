@@ -1,5 +1,4 @@
-import { showAsText } from "../util/inspect.js";
-import { listFacts } from "../util/list-facts.js";
+import { listFacts, showAsText } from "../util/inspect.js";
 
 /** A put result as JSON can hold it. */
 export interface PutResultJson {

@@ -1,4 +1,4 @@
-import { isOrigin } from "../endpoint/origin.js";
+import { isOrigin } from "../endpoint/path.js";
 import { optionError } from "../util/argument-errors.js";
 import { METHODS } from "./allow-list.js";
 import type { HeaderLists } from "./relay-headers.js";

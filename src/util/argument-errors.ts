@@ -1,4 +1,4 @@
-/** The `code` of a `TypeError` or `RangeError` for a bad argument; it is thrown before anything is sent. */
+/** The `code` of a `TypeError` or `RangeError` for an invalid argument. Such errors are thrown before anything is sent. */
 export type EasArgumentErrorCode =
   | "ERR_EAS_ARG_ENDPOINT"
   | "ERR_EAS_ARG_SERVICE_NAME"
@@ -19,26 +19,26 @@ export type EasArgumentErrorCode =
   | "ERR_EAS_ARG_TAG"
   | "ERR_EAS_ARG_WATCH";
 
-/** A `TypeError` for an argument of the wrong kind. */
+/** Creates a `TypeError` for an argument of the wrong type or form. */
 export function argumentTypeError(code: EasArgumentErrorCode, message: string): TypeError {
   return Object.assign(new TypeError(message), { code });
 }
 
-/** A `RangeError` for an argument of the right kind with an impossible value. */
+/** Creates a `RangeError` for an argument of the right type with a value out of range. */
 export function argumentRangeError(code: EasArgumentErrorCode, message: string): RangeError {
   return Object.assign(new RangeError(message), { code });
 }
 
-/** A `TypeError` for an option that cannot be right; `right` says what it must do: "be a function". */
-export function optionError(name: string, value: unknown, right: string): TypeError {
-  return argumentTypeError("ERR_EAS_ARG_OPTION", `${name} is ${show(value)}: it must ${right}`);
+/** Creates a `TypeError` for an invalid option. `requirement` completes "it must …", as in "be a function". */
+export function optionError(name: string, value: unknown, requirement: string): TypeError {
+  return argumentTypeError("ERR_EAS_ARG_OPTION", `${name} is ${show(value)}: it must ${requirement}`);
 }
 
-/** A value as it can stand in a message: short, and never an object's content. */
+/** Formats a value for an error message: at most 80 characters of text, and never the content of an object. */
 export function show(value: unknown): string {
   if (typeof value === "string") return JSON.stringify(value.length > 80 ? `${value.slice(0, 80)}…` : value);
   if (typeof value === "bigint") return `${value}n`;
-  // Not its text, which is all of its source.
+  // The text of a function would be its source code.
   if (typeof value === "function") return value.name === "" ? "an anonymous function" : `the function ${value.name}`;
   if (Array.isArray(value)) return "an array";
   if (typeof value === "object" && value !== null) {
@@ -48,7 +48,7 @@ export function show(value: unknown): string {
   return String(value);
 }
 
-/** As `show`, for the text of a URL or a part of one: without its query, which may hold what belongs in no log. */
+/** Formats a URL or a part of one like `show`, without the query and fragment, which may contain secrets. */
 export function showUrl(text: unknown): string {
   const cut = typeof text === "string" ? text.search(/[?#]/) : -1;
   return show(cut === -1 ? text : `${(text as string).slice(0, cut + 1)}…`);

@@ -1,6 +1,5 @@
-/**
- * Makes `await using` close a client. Set on the object and not on its class: some runtimes have no such symbol, and a
- * module must not act when it is loaded.
+/* * Makes `await using` close a client. Defines the method on the object, because some runtimes lack the symbol and modules of this
+ * package have no side effects on import.
  */
 export function closeOnDispose(client: { close(): Promise<void> }): void {
   const { asyncDispose } = Symbol as { asyncDispose?: symbol };

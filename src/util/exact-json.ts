@@ -1,19 +1,18 @@
-/** Longer integers stay numbers, as `JSON.parse` has them: to make a bigint of digits takes more than linear time. */
+/** Maximum length of an integer that becomes a bigint. The conversion takes more than linear time. */
 const MAX_DIGITS = 4096;
 
 const NUMBERS = /-?\d+(?:\.\d+)?(?:[eE][-+]?\d+)?/g;
 
-/**
- * As `JSON.parse`, but integers beyond 2^53 of up to 4,096 digits become bigints. Throws a `SyntaxError` for what is no
- * JSON. Neither long texts nor deep nesting are too much: no part of it is recursive, or a regular expression on a text.
+/* * Parses JSON like `JSON.parse`, but integers beyond 2^53 with up to 4,096 digits become bigints. Throws a `SyntaxError` for
+ * invalid JSON. Not recursive, so that deep nesting does not overflow the stack.
  */
 export function parseExactly(text: string): unknown {
   const parsed: unknown = JSON.parse(text);
-  // `JSON.parse` shows a number only after rounding. So those are sent through it as texts, and all texts get a mark.
+  // `JSON.parse` rounds large integers. They are passed through it as strings, and a prefix marks every string.
   return /\d{16}/.test(text) ? unmarked(JSON.parse(marked(text))) : parsed;
 }
 
-/** `text`, which is known to be JSON, with `n` before integers, now texts, that a number cannot hold, and `t` before texts. */
+/** Replaces large integers in valid JSON by strings with the prefix `n`, and adds the prefix `t` to all string values. */
 function marked(text: string): string {
   let result = "";
   for (let at = 0; ; ) {
@@ -30,7 +29,7 @@ function markedNumber(token: string): string {
   return isExact ? token : `"n${token}"`;
 }
 
-/** Where the text ends that begins at `quote`. */
+/** Returns the end of the string that begins at `quote`. */
 function endOfText(text: string, quote: number): number {
   for (let end = text.indexOf('"', quote + 1); ; end = text.indexOf('"', end + 1)) {
     let backslashes = 0;
@@ -39,21 +38,21 @@ function endOfText(text: string, quote: number): number {
   }
 }
 
-/** Whether a colon follows. */
+/** Whether the string that ends at `end` is a key, so that a colon follows. */
 function isKey(text: string, end: number): boolean {
   let at = end;
   while (" \n\r\t".includes(text[at] ?? ":")) at++;
   return text[at] === ":";
 }
 
-/** Undoes the marks, in place. */
+/** Removes the prefixes in place. */
 function unmarked(root: unknown): unknown {
   const whole = [root];
   const containers: Record<string, unknown>[] = [whole as never];
   for (let container = containers.pop(); container !== undefined; container = containers.pop()) {
     for (const key of Object.keys(container)) {
       const value = container[key];
-      // A property that is there: no name means anything but itself.
+      // The property exists, so that even the name "__proto__" is an ordinary assignment.
       if (typeof value === "string") container[key] = value.startsWith("t") ? value.slice(1) : BigInt(value.slice(1));
       else if (typeof value === "object" && value !== null) containers.push(value as Record<string, unknown>);
     }
@@ -61,7 +60,7 @@ function unmarked(root: unknown): unknown {
   return whole[0];
 }
 
-/** What JSON has in the place of a text, as text; undefined for arrays and objects, which have none that could be meant. */
+/** Returns a primitive JSON value as text, or undefined for an array or object. */
 export function plainText(value: unknown): string | undefined {
   return typeof value === "object" && value !== null ? undefined : String(value);
 }

@@ -1,11 +1,10 @@
-/**
- * Calls an application's function from the background, where its failure would otherwise be an uncaught exception or an
- * unhandled rejection. It may be asynchronous.
+/* * Calls a function of the application from a background task. A thrown error or a rejected promise goes to `onFailure`, so that it
+ * does not become an uncaught exception or an unhandled rejection.
  */
 export function guarded(call: () => unknown, onFailure: (error: unknown) => void = () => {}): void {
   try {
     const result = call();
-    // A promise of another realm too.
+    // `instanceof Promise` would miss promises of another realm.
     if (typeof (result as PromiseLike<unknown> | undefined)?.then === "function")
       Promise.resolve(result).catch(onFailure);
   } catch (error) {

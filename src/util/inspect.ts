@@ -1,4 +1,4 @@
-/** The method that `console.log` of Node, Deno and Bun calls, as do `util.inspect`, `Deno.inspect` and `Bun.inspect`. */
+/** The method that `console.log`, `util.inspect`, `Deno.inspect` and `Bun.inspect` call. */
 const INSPECT = Symbol.for("nodejs.util.inspect.custom");
 
 /** A custom inspector, as Node defines it. Browsers have none: their consoles show objects as trees. */
@@ -9,16 +9,23 @@ export type Inspector = (
   inspect: (value: unknown, options: object) => string,
 ) => string;
 
-/**
- * Makes consoles show an object as `String(object)`, instead of its fields. Called by constructors: bundlers keep classes
- * with a computed member even if they are unused, and a module must not act when it is loaded. Defined once per class.
+/* * Makes consoles show an object as `String(object)` instead of its fields. Constructors call it, because bundlers keep classes
+ * with a computed member even if they are unused. Defines the method once per class.
  */
 export function showAsText(object: object, inspector: Inspector = textOf): void {
   if (INSPECT in object) return;
-  // Without effect on a frozen prototype, which must not make the constructor throw.
+  // `Reflect.defineProperty` returns false for a frozen prototype, where `Object.defineProperty` would throw.
   Reflect.defineProperty(Object.getPrototypeOf(object), INSPECT, { value: inspector, configurable: true });
 }
 
 function textOf(this: unknown): string {
   return String(this);
+}
+
+/** Formats facts as `Name { key: value, … }`. Facts that are undefined or empty are left out. */
+export function listFacts(name: string, facts: Readonly<Record<string, unknown>>): string {
+  const parts = Object.entries(facts).map(([key, fact]) =>
+    fact === undefined || fact === "" ? "" : ` ${key}: ${fact}`,
+  );
+  return `${name} {${parts.filter(Boolean).join(",")} }`;
 }

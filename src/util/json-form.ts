@@ -1,8 +1,7 @@
 import { isBytes, isMap, typedArrayName } from "./realms.js";
 
-/**
- * Converts a value to what JSON can hold: bigints become decimal text, typed arrays become arrays, maps become objects, and
- * bytes inside an array become text.
+/* * Converts a value to a form that `JSON.stringify` accepts. Bigints become decimal strings, typed arrays become arrays, maps become
+ * objects, and bytes inside an array become text.
  */
 export function jsonForm(value: unknown): unknown {
   if (typeof value === "bigint") return String(value);
@@ -20,7 +19,7 @@ function formOf(entries: Iterable<readonly [string, unknown]>): Record<string, u
   return Object.fromEntries(Array.from(entries, ([name, value]) => [name, jsonForm(value)]));
 }
 
-/** Returns a value as JSON text of at most `length` characters; bigints become decimal text. Never throws. */
+/** Returns a value as JSON text of at most `length` characters; bigints become decimal strings. Never throws. */
 export function jsonExcerpt(value: unknown, length: number): string {
   try {
     const text = JSON.stringify(jsonForm(value)) ?? String(value);

@@ -6,17 +6,16 @@ import { argumentTypeError, show } from "./argument-errors.js";
  */
 export type OptionNames<T> = { readonly [Name in keyof T]-?: unknown };
 
-/**
- * Returns the options of `names` without `left`, and `added`. Called as a pure function, so that bundlers drop tables that
- * a page does not use; they keep a destructured object or a spread.
+/* * Returns a copy of `names` without `omitted` and with `added`. A call that is marked as pure lets bundlers drop unused tables;
+ * they would keep a spread.
  */
 export function changeNames<A extends object, L extends keyof A = never, B extends object = object>(
   names: A,
-  left: readonly L[],
+  omitted: readonly L[],
   added?: B,
 ): Omit<A, L> & B {
   const changed = { ...names, ...added } as Record<string, unknown>;
-  for (const name of left) delete changed[name as string];
+  for (const name of omitted) delete changed[name as string];
   return changed as Omit<A, L> & B;
 }
 
@@ -35,13 +34,14 @@ export function checkOptionNames(
   }
 }
 
-/** Checks the options of a request object: an object that has only options in `names`. */
+/** Throws a `TypeError` if the options of a request object are not an object, or have a name that is not in `names`. */
 export function checkRequestOptions(
   of: string,
   options: unknown,
   names: Readonly<Record<string, unknown>> = { compression: 1 },
 ): void {
-  // In the official Python SDK, `TorchRequest(True)` means Snappy. Ignored, the service could not read the body.
+  // In the official Python SDK, `TorchRequest(True)` enables Snappy. Ignoring it would send a body that the service
+  // cannot read.
   if (typeof options !== "object" || options === null) {
     throw argumentTypeError("ERR_EAS_ARG_REQUEST", `${of} takes options such as { compression }, not ${show(options)}`);
   }

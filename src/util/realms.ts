@@ -1,9 +1,9 @@
 // `instanceof` fails for values of another realm: an iframe, a `vm` context, the globals of jest and jsdom. Everything
-// that a caller passes in is recognised by these functions instead.
+// that a caller passes in is recognized by these functions instead.
 
 /** Returns the constructor name of a typed array, such as `"Float32Array"`, or `undefined` for any other value. */
 export function typedArrayName(value: unknown): string | undefined {
-  // A `DataView` has its own tag, which is not one of the typed arrays'.
+  // The tag of a `DataView` does not end with "Array".
   const tag = ArrayBuffer.isView(value)
     ? (value as Uint8Array as { [Symbol.toStringTag]: string })[Symbol.toStringTag]
     : "";
@@ -25,7 +25,7 @@ export function isMap(value: unknown): value is ReadonlyMap<unknown, unknown> {
   return tagOf(value) === "Map";
 }
 
-/** Whether a value is a `Blob` or `File` of any realm. By its members, since the Blob of happy-dom has no tag. */
+/** Whether a value is a `Blob` or `File` of any realm. Checks the members, because the Blob of happy-dom has no tag. */
 export function isBlob(value: unknown): value is Blob {
   const { size, slice } = Object(value) as Partial<Blob>;
   return typeof size === "number" && typeof slice === "function";

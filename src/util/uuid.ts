@@ -1,6 +1,6 @@
-/** A random UUID (version 4). A page that came over plain http has no `crypto.randomUUID`. */
+/** Returns a random UUID (version 4). Works in pages served over plain http, which have no `crypto.randomUUID`. */
 export function randomUuid(): string {
-  // The types say that it is there.
+  // The type declarations assume that it always exists.
   const { randomUUID } = crypto as { randomUUID?: () => string };
   if (randomUUID !== undefined) return randomUUID.call(crypto);
   const bytes = crypto.getRandomValues(new Uint8Array(16));

@@ -1,4 +1,4 @@
-import { isOrigin } from "../../endpoint/origin.js";
+import { isOrigin } from "../../endpoint/path.js";
 import { argumentTypeError, show } from "../../util/argument-errors.js";
 
 /** Options for cross-origin calls from web pages. */

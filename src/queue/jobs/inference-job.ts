@@ -1,7 +1,6 @@
 import { checkSignal, checkTimeout } from "../../config/validate.js";
 import { EasClosedError, EasHttpError, EasModelError, EasTimeoutError } from "../../errors.js";
-import { showAsText } from "../../util/inspect.js";
-import { listFacts } from "../../util/list-facts.js";
+import { listFacts, showAsText } from "../../util/inspect.js";
 import { checkOptionNames } from "../../util/option-names.js";
 import { messageOf } from "../../util/realms.js";
 import { linkSignal, pause, sleep, unlinkSignal, waitFor } from "../../util/timing/abort.js";

@@ -1,19 +1,18 @@
 import { startTimer, type TimerHandle } from "./clock.js";
 
-/** Work that a signal can end. */
+/** An operation that an `AbortSignal` can end. */
 export interface Abortable {
   abort(reason: unknown): void;
 }
 
-/** A wait that can be cancelled: `done` then rejects with the reason. */
+/** A wait that can be canceled. `done` then rejects with the reason. */
 export interface Wait {
   readonly done: Promise<void>;
   cancel(reason: unknown): void;
 }
 
-/**
- * All work that is linked to one signal. One listener serves all of it: applications share a signal between hundreds of calls,
- * and Node warns of a leak from the eleventh listener on.
+/* * The operations that are linked to one signal. They share one listener, because applications use a signal for hundreds of calls
+ * and Node warns of a leak at the eleventh listener.
  */
 class SharedListener {
   readonly targets: Set<Abortable> = new Set();
@@ -30,7 +29,7 @@ class SharedListener {
 
 const listeners = /* @__PURE__ */ new WeakMap<AbortSignal, SharedListener>();
 
-/** Aborts `target` when `signal` fires, until `unlinkSignal`; at once if the signal has already fired. */
+/** Aborts `target` when `signal` fires, or at once if it has already fired. Call `unlinkSignal` when `target` is done. */
 export function linkSignal(signal: AbortSignal | undefined, target: Abortable): void {
   if (signal === undefined) return;
   if (signal.aborted) {
@@ -52,7 +51,7 @@ export function unlinkSignal(signal: AbortSignal | undefined, target: Abortable)
   if (shared?.targets.delete(target) && shared.targets.size === 0) signal?.removeEventListener("abort", shared);
 }
 
-/** Resolves when the wait is over. Cancels the wait and rejects with the signal's reason if the signal fires first. */
+/** Resolves when the wait is over. If the signal fires first, cancels the wait and rejects with the signal's reason. */
 export async function waitFor(wait: Wait, signal: AbortSignal | undefined): Promise<void> {
   const target = { abort: wait.cancel };
   linkSignal(signal, target);
@@ -63,7 +62,7 @@ export async function waitFor(wait: Wait, signal: AbortSignal | undefined): Prom
   }
 }
 
-/** Starts a timer of `milliseconds` that can be cancelled. */
+/** Starts a timer of `milliseconds` that can be canceled. */
 export function sleep(milliseconds: number): Wait {
   let timer: TimerHandle;
   let cancel!: (reason: unknown) => void;
@@ -77,12 +76,12 @@ export function sleep(milliseconds: number): Wait {
   return { done, cancel };
 }
 
-/** Resolves after `milliseconds`; rejects with the signal's reason if the signal fires first. */
+/** Resolves after `milliseconds`. Rejects with the signal's reason if the signal fires first. */
 export function pause(milliseconds: number, signal: AbortSignal): Promise<void> {
   return waitFor(sleep(milliseconds), signal);
 }
 
-/** Settles as `work` does; rejects with the signal's reason if the signal fires first. The work itself is not stopped. */
+/** Settles like `work`. Rejects with the signal's reason if the signal fires first. Does not stop the work itself. */
 export function raceAbort<T>(work: PromiseLike<T>, signal: AbortSignal): Promise<T> {
   return new Promise((resolve, reject) => {
     const target: Abortable = {

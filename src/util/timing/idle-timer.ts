@@ -1,65 +1,64 @@
-/** Parts of the limit after which the timer looks again whether it was late. */
-const PARTS = 4;
-/** Time for what has arrived to be read before silence is reported. */
+/** Number of checks within the limit. Each check detects whether the timer itself was late. */
+const CHECKS = 4;
+/** Time to read data that has arrived before `onIdle` is called. */
 const READ_MS = 50;
 
-/**
- * Calls back when nothing was heard for some time. Time in which the event loop was blocked, or the process was stopped, is
- * not silence, since nothing could be heard in it: a late timer counts only as the time that it was armed for. Costs a
- * comparison for each sign of life.
+/* * Calls back when there was no activity for some time. Time in which the event loop was blocked or the process was stopped does not count. A late timer counts only as its own delay. `touch` costs one comparison.
  */
 export class IdleTimer {
   readonly #limit: number;
   readonly #onIdle: () => void;
-  /** Milliseconds without a sign of life, as of the last look. */
-  #silent = 0;
-  #heardAt: number | undefined;
-  #isHeard = false;
+  /** Milliseconds without activity at the last check. */
+  #idle = 0;
+  #touchedAt: number | undefined;
+  #isTouched = false;
   #timer: ReturnType<typeof setTimeout> | undefined;
 
+  /** `onIdle` is called after `milliseconds` without activity. */
   constructor(milliseconds: number, onIdle: () => void) {
     this.#limit = milliseconds;
     this.#onIdle = onIdle;
   }
 
-  /** Begins to listen. */
+  /** Starts the timer, or restarts it. */
   start(): void {
     this.stop();
-    this.#silent = 0;
-    this.#heardAt = undefined;
+    this.#idle = 0;
+    this.#touchedAt = undefined;
     this.#arm();
   }
 
+  /** Stops the timer. */
   stop(): void {
     clearTimeout(this.#timer);
     this.#timer = undefined;
   }
 
-  /** Takes note of a sign of life. */
+  /** Records activity. */
   touch(): void {
-    // Of many in one turn only the first asks for the time.
-    if (this.#isHeard) return;
-    this.#isHeard = true;
+    // Reads the clock once for many calls in one turn.
+    if (this.#isTouched) return;
+    this.#isTouched = true;
     queueMicrotask(() => {
-      this.#isHeard = false;
-      this.#heardAt = performance.now();
+      this.#isTouched = false;
+      this.#touchedAt = performance.now();
     });
   }
 
   #arm(): void {
-    const rest = this.#limit - this.#silent;
-    // At the limit the event loop gets one more turn: it may have been blocked, and a sign of life may wait to be read.
-    const armed = rest > 0 ? Math.ceil(Math.min(rest, this.#limit / PARTS)) : READ_MS;
+    const rest = this.#limit - this.#idle;
+    // At the limit, one more delay lets a blocked event loop read the data that has already arrived.
+    const delay = rest > 0 ? Math.ceil(Math.min(rest, this.#limit / CHECKS)) : READ_MS;
     this.#timer = setTimeout(() => {
-      if (this.#heardAt !== undefined) {
-        this.#silent = Math.min(armed, performance.now() - this.#heardAt);
-        this.#heardAt = undefined;
+      if (this.#touchedAt !== undefined) {
+        this.#idle = Math.min(delay, performance.now() - this.#touchedAt);
+        this.#touchedAt = undefined;
       } else if (rest > 0) {
-        this.#silent += armed;
+        this.#idle += delay;
       } else {
         return this.#onIdle();
       }
       this.#arm();
-    }, armed);
+    }, delay);
   }
 }

@@ -1,6 +1,6 @@
 import { clockNow, hasFakeTimers, startTimer, type TimerHandle } from "./clock.js";
 
-/** Something whose time can run out. A node of a list, so that waiting costs no memory of its own. */
+/** An entry of `Timeouts`. It is a node of a linked list, so that starting a timeout allocates nothing. */
 export abstract class TimerEntry {
   /** @internal */ previous: TimerEntry | undefined;
   /** @internal */ next: TimerEntry | undefined;
@@ -8,11 +8,11 @@ export abstract class TimerEntry {
   /** @internal */ expiresAt = 0;
   /** @internal */ ownTimer: TimerHandle | undefined = undefined;
 
-  /** Called when the time has run out; it is no longer listed then. */
+  /** Called when the entry times out. It is already removed from the list. */
   abstract expire(): void;
 }
 
-/** All that wait equally long, the first to expire first, behind one timer. */
+/** The entries with the same delay, in the order of expiry. They share one timer. */
 class List {
   readonly milliseconds: number;
   first: TimerEntry | undefined;
@@ -24,17 +24,16 @@ class List {
   }
 }
 
-/**
- * Timeouts that share timers: nearly all calls of a client wait equally long, and a timer for each would cost a tenth
- * of all requests a second. With nothing waiting there is no timer, so none keeps a process alive.
+/* * Timeouts that share timers. Nearly all calls of a client have the same timeout, and a timer for each would cost a tenth of the
+ * throughput. Without entries there is no timer that could keep a process alive.
  */
 export class Timeouts {
   readonly #lists = new Map<number, List>();
 
-  /** Expires `item` after `milliseconds`, which must be a valid timer delay. An item may wait once at a time. */
+  /** Expires `item` after `milliseconds`, which must be a valid timer delay. An entry can have one timeout at a time. */
   start(item: TimerEntry, milliseconds: number): void {
     if (hasFakeTimers()) {
-      // The clock may stand still, so that a shared timer cannot tell which of the items are due.
+      // The clock may not advance, so that a shared timer could not find the entries that are due.
       item.ownTimer = startTimer(() => {
         item.ownTimer = undefined;
         item.expire();
@@ -55,7 +54,7 @@ export class Timeouts {
     list.timer ??= this.#arm(list, milliseconds);
   }
 
-  /** Takes `item` out; does nothing when it is not waiting. */
+  /** Removes `item`. Does nothing if it is not listed. */
   stop(item: TimerEntry): void {
     const { list, previous, next, ownTimer } = item;
     if (ownTimer !== undefined) {
@@ -82,7 +81,7 @@ export class Timeouts {
 
   #run(list: List, due: number): void {
     list.timer = undefined;
-    // A timer that fired as armed is due, even if the clock is behind.
+    // The entries of a timer that has fired are due, even if the clock is behind.
     const now = Math.max(due, clockNow());
     while (list.first && list.first.expiresAt <= now) {
       const item = list.first;
@@ -93,7 +92,7 @@ export class Timeouts {
   }
 }
 
-/** A delay that timers take: whole milliseconds. */
+/** Rounds up to whole milliseconds, as timers require. */
 function delayOf(milliseconds: number): number {
   return Math.max(1, Math.ceil(milliseconds));
 }

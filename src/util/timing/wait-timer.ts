@@ -1,8 +1,7 @@
 import { clockNow, hasFakeTimers, startTimer, type TimerHandle } from "./clock.js";
 
-/**
- * Limits waits that follow one another, such as the reads of a stream, to the same time each. One timer serves many waits: it
- * looks at the clock when it fires, so that a wait reads the clock and does not create a timer.
+/* * Limits consecutive waits, such as the reads of a stream, to the same time each. One timer serves many waits: it compares the
+ * clock when it fires, so that starting a wait does not create a timer.
  */
 export class WaitTimer {
   readonly #limit: number;
@@ -10,26 +9,26 @@ export class WaitTimer {
   #since: number | undefined;
   #timer: TimerHandle | undefined;
 
-  /** `limit` is in milliseconds. */
+  /** `onExpire` is called when a wait takes longer than `limit` milliseconds. */
   constructor(limit: number, onExpire: () => void) {
     this.#limit = limit;
     this.#onExpire = onExpire;
   }
 
-  /** Begins a wait. */
+  /** Starts a wait. */
   start(): void {
     this.#since = clockNow();
     this.#timer ??= this.#arm(this.#limit);
   }
 
-  /** Ends a wait. The timer may be left to fire once. */
+  /** Ends a wait. The timer may still fire once, without effect. */
   stop(): void {
     this.#since = undefined;
-    // With fake timers the clock may stand still, so that the timer of one wait cannot serve the next.
+    // With fake timers the clock may not advance, so that the timer of one wait cannot serve the next.
     if (hasFakeTimers()) this.end();
   }
 
-  /** Ends the last wait: no timer is left. */
+  /** Ends the last wait and clears the timer. */
   end(): void {
     this.#since = undefined;
     clearTimeout(this.#timer as never);

@@ -1,6 +1,6 @@
 import fc from "fast-check";
 import { EasDiscovery } from "../../../src/endpoint/discovery.js";
-import { type FoundInstance, readInstances } from "../../../src/endpoint/instance.js";
+import { type FoundInstance, readInstances } from "../../../src/endpoint/instance-list.js";
 import { EasDecodeError, JsonResponse, StringResponse } from "../../../src/index.js";
 import { lastEntryOf, readAttributes } from "../../../src/queue/attributes.js";
 import { readFrames } from "../../../src/queue/frame.js";

@@ -303,7 +303,7 @@ describe("the first list", () => {
     server.always(stallBeforeHeaders);
     const error = await errorOf(directClientOf({ endpoint: server.origin }, short()).predict("x"));
     expect(error).toMatchObject({ code: "ERR_EAS_DISCOVERY" });
-    expect(error.message).toContain("no answer within");
+    expect(error.message).toContain("no response within");
   });
 
   test("it comes late: asked again until then", async () => {
@@ -510,8 +510,8 @@ describe("answers of discovery that are not as they should be", () => {
     const options = { discovery: { timeout: 1_000, path: "exported-apis" } } as const;
     const error = await errorOf(directClientOf({ endpoint: server.origin }, options).predict("x"));
     expect(error).toMatchObject({ code: "ERR_EAS_DISCOVERY" });
-    expect(error.message).toContain("it was answered with 500");
-    expect(error.message).not.toContain("no answer within");
+    expect(error.message).toContain("the response has status 500");
+    expect(error.message).not.toContain("no response within");
   });
 });
 

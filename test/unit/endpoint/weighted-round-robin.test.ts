@@ -105,9 +105,9 @@ describe("who is left out", () => {
 
   test("has no turn, while the others have theirs in proportion; taken in again, it has its own", () => {
     const turns = new WeightedRoundRobin([1, 2, 3]);
-    turns.leaveOut(0, true);
+    turns.setExcluded(0, true);
     expect(counts(turns, 50)).toEqual({ 1: 20, 2: 30 });
-    turns.leaveOut(0, false);
+    turns.setExcluded(0, false);
     expect(counts(turns, 60)).toEqual({ 0: 10, 1: 20, 2: 30 });
   });
 
@@ -115,7 +115,7 @@ describe("who is left out", () => {
     for (let before = 0; before < 20; before++) {
       const turns = new WeightedRoundRobin([1, 9, 2]);
       counts(turns, before);
-      turns.leaveOut(1, true);
+      turns.setExcluded(1, true);
       // What is left of the round that is under way may be one turn more or less.
       const { 0: light = 0, 2: heavy = 0, ...others } = counts(turns, 30);
       expect(others).toEqual({});
@@ -125,10 +125,10 @@ describe("who is left out", () => {
 
   test("may be all: then nobody has a turn", () => {
     const turns = new WeightedRoundRobin([1, 2]);
-    turns.leaveOut(0, true);
-    turns.leaveOut(1, true);
+    turns.setExcluded(0, true);
+    turns.setExcluded(1, true);
     expect(turns.next()).toBeUndefined();
-    turns.leaveOut(0, false);
+    turns.setExcluded(0, false);
     expect(turns.next()).toBe(0);
   });
 });

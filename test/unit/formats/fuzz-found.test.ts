@@ -1,5 +1,5 @@
 import { describe, expect, test } from "vitest";
-import { readInstances } from "../../../src/endpoint/instance.js";
+import { readInstances } from "../../../src/endpoint/instance-list.js";
 import { gatewayTarget, parseEndpoint } from "../../../src/endpoint/parse-endpoint.js";
 import { EasDecodeError, JsonResponse } from "../../../src/index.js";
 import { readAttributes } from "../../../src/queue/attributes.js";
