@@ -31,8 +31,8 @@ import {
 import type { EmulatorQueue } from "./queue/handle.js";
 import type { EmulatorQueueOptions } from "./queue/options.js";
 import { Queues } from "./queue/registry.js";
-import type { EmulatorConnection } from "./queue/watch/watch.js";
-import { memoryDialer } from "./server/memory-websocket.js";
+import type { EmulatorConnection } from "./queue/watch.js";
+import { memoryDialer } from "./server/memory-dialer.js";
 import type { AcceptedSocket } from "./server/socket.js";
 import { createDemoServices } from "./services/demo-services.js";
 import type { EmulatorHandler, EmulatorService } from "./services/service.js";

@@ -37,7 +37,7 @@ export {
   QUEUE_DEFAULTS,
   type QueueSettings,
 } from "./queue/options.js";
-export type { EmulatorConnection } from "./queue/watch/watch.js";
+export type { EmulatorConnection } from "./queue/watch.js";
 export type { AcceptedSocket, EmulatorServiceSocket, EmulatorSocket, SocketHandlers } from "./server/socket.js";
 export type { LlmServiceOptions } from "./services/llm/settings.js";
 export { llmService } from "./services/llm-service.js";

@@ -1,4 +1,5 @@
 import { platform } from "#platform";
+import { decode } from "./request-target.js";
 
 /** The form in which a caller authenticated; `"none"` without credentials, `"wrong"` when they were rejected. */
 export type AuthForm = "token" | "bearer" | "signature" | "none" | "wrong";
@@ -46,12 +47,4 @@ function signedResources(resource: string): Set<string> {
   const query = signedPart.slice(path.length);
   const plain = decode(path);
   return new Set([signedPart, path, plain + query, plain, decode(signedPart)]);
-}
-
-function decode(text: string): string {
-  try {
-    return decodeURIComponent(text);
-  } catch {
-    return text;
-  }
 }

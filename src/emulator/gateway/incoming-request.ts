@@ -1,5 +1,5 @@
 import { joinChunks } from "../../platform/chunks.js";
-import type { HostCheck } from "./host-names.js";
+import type { HostCheck } from "./host-check.js";
 
 /** Maximum size of a request body; larger bodies are refused with status 413. */
 const MAX_BODY_BYTES = 256 * 1024 * 1024;

@@ -1,8 +1,8 @@
 import { easHost } from "../../endpoint/host-names.js";
-import type { Bytes } from "../../formats/request.js";
 import { isResponse, messageOf } from "../../util/realms.js";
 import type { Fault } from "../faults.js";
 import type { QueueCall } from "../queue/queue-state.js";
+import { createResponse } from "../response.js";
 import { type AcceptedSocket, chooseProtocol } from "../server/socket.js";
 import type { EmulatorCall, EmulatorService, UpgradeResult } from "../services/service.js";
 import { attachService, breakSocket } from "../services/service-socket.js";
@@ -93,19 +93,4 @@ function callOf({ request, query, body, path, found }: ReceivedCall): { service:
   const { name, service } = found as { name: string; service: EmulatorService };
   const { method, headers, signal } = request;
   return { service, call: { service: name, method, path, query, headers, body, signal } };
-}
-
-/** Creates a response with a `Content-Length`. Text is sent as `text/plain`, bytes as `application/octet-stream`. */
-export function createResponse(
-  status: number,
-  body: string | Uint8Array,
-  headers?: Readonly<Record<string, string>>,
-): Response {
-  const bytes = typeof body === "string" ? new TextEncoder().encode(body) : body;
-  const type = typeof body === "string" ? "text/plain; charset=utf-8" : "application/octet-stream";
-  // 204 and 304 have no body, and `Response` refuses even an empty one.
-  return new Response(status === 204 || status === 304 ? null : (bytes as Bytes), {
-    status,
-    headers: { "content-type": type, "content-length": String(bytes.length), ...headers },
-  });
 }

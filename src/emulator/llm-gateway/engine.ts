@@ -3,10 +3,21 @@ import type { Bytes } from "../../formats/request.js";
 import { joinChunks, totalLength } from "../../platform/chunks.js";
 import { linkSignal, raceAbort, sleep, unlinkSignal } from "../../util/timing/abort.js";
 import { breakBeforeHead, breakBody, breaksBody, isBrokenByFault, isEndedByFault, resetConnection } from "../faults.js";
-import { createResponse, runService } from "../gateway/responses.js";
+import { runService } from "../gateway/responses.js";
 import { Instance } from "../instances.js";
+import { createResponse } from "../response.js";
 import type { EmulatorCall, EmulatorService } from "../services/service.js";
-import { EngineError } from "./engine-error.js";
+
+/** Thrown when an engine does not send a complete response. `message` is that of the gateway's HTTP client. */
+export class EngineError extends Error {
+  /** Whether one of the gateway's timeouts has expired. Such a request is not retried. */
+  readonly isTimeout: boolean;
+
+  constructor(message: string, isTimeout = false) {
+    super(message);
+    this.isTimeout = isTimeout;
+  }
+}
 
 /** An engine behind the gateway. */
 export class Engine extends Instance {

@@ -1,5 +1,5 @@
 import { joinChunks, totalLength } from "../../platform/chunks.js";
-import { EngineError } from "./engine-error.js";
+import { EngineError } from "./engine.js";
 
 const LF = 10;
 const CR = 13;

@@ -1,7 +1,6 @@
 import { joinChunks, totalLength } from "../../platform/chunks.js";
 import type { EmulatorCall } from "../services/service.js";
-import { type Engine, type EngineResponse, withLimit } from "./engine.js";
-import { EngineError } from "./engine-error.js";
+import { type Engine, EngineError, type EngineResponse, withLimit } from "./engine.js";
 import { readEvents } from "./event-reader.js";
 import { engineRequest, type Gateway, type Generation, hasTooLargeHeaders, type NoEngine } from "./gateway.js";
 import { utf8 } from "./go-text.js";

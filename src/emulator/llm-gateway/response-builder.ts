@@ -1,4 +1,4 @@
-import { EngineError } from "./engine-error.js";
+import { EngineError } from "./engine.js";
 import { toJson } from "./go-text.js";
 import type { OpenAiRequest } from "./openai-request.js";
 

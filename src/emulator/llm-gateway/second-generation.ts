@@ -1,8 +1,7 @@
 import { joinChunks, totalLength } from "../../platform/chunks.js";
 import { linkSignal, unlinkSignal } from "../../util/timing/abort.js";
 import type { EmulatorCall } from "../services/service.js";
-import { type Engine, withLimit } from "./engine.js";
-import { EngineError } from "./engine-error.js";
+import { type Engine, EngineError, withLimit } from "./engine.js";
 import { readEvents } from "./event-reader.js";
 import { formatEvent, readBody, tooLargeHeaders } from "./first-generation.js";
 import { engineRequest, type Gateway, type Generation, hasTooLargeHeaders } from "./gateway.js";

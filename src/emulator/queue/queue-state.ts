@@ -7,9 +7,7 @@ import { type EmulatorQueueOptions, settingsOf } from "./options.js";
 import { Parameters, QueueRefusal, tagsOf } from "./query.js";
 import { QueueSide } from "./queue-side.js";
 import { handleQueueRequest, identityOf } from "./requests.js";
-import type { Watches, WatchPlan } from "./watch/watch.js";
-import { watchOverHttp } from "./watch/watch-http.js";
-import { watchOverSocket } from "./watch/watch-websocket.js";
+import { type Watches, type WatchPlan, watchOverHttp, watchOverSocket } from "./watch.js";
 
 /** Undocumented header that the official Go SDK's tests send to reach the dead-letter queue. */
 const DEAD_LETTER_HEADER = "x-eas-queueservice-access-rear";

@@ -1,6 +1,6 @@
 import type { EmulatorQueueOptions } from "./options.js";
 import { Queue } from "./queue-state.js";
-import { Watches } from "./watch/watch.js";
+import { Watches } from "./watch.js";
 
 /** The queues of an emulator. */
 export class Queues {

@@ -1,4 +1,5 @@
 import type { Bytes } from "../../formats/request.js";
+import { createResponse } from "../response.js";
 import { attributesOf } from "./attributes.js";
 import type { EmulatorQueueItem } from "./consumers.js";
 import { encodeAttributes, encodeFrames, framesToJson, PROTOBUF } from "./frames.js";
@@ -49,9 +50,9 @@ export async function handleQueueRequest(request: QueueRequest): Promise<Respons
       ({ method, key }) => method === request.method && (key === undefined || parameters.boolean(key, false)),
     );
     if (operation !== undefined) return await operation.run(request, parameters);
-    return text(405, `a queue does not support ${request.method}`, { allow: "POST, GET, PUT, DELETE" });
+    return createResponse(405, `a queue does not support ${request.method}`, { allow: "POST, GET, PUT, DELETE" });
   } catch (error) {
-    if (error instanceof QueueRefusal) return text(error.status, error.message);
+    if (error instanceof QueueRefusal) return createResponse(error.status, error.message);
     throw error;
   }
 }
@@ -82,7 +83,7 @@ function put({ side, query, headers, body, path }: QueueRequest, parameters: Par
     contentType: headers.get("content-type") ?? undefined,
   });
   // Only digits: Go and Java do not trim the text, and web pages parse it as JSON.
-  return text(200, String(index), { "X-Eas-Queueservice-Request-Id": headerValue(requestId) });
+  return createResponse(200, String(index), { "X-Eas-Queueservice-Request-Id": headerValue(requestId) });
 }
 
 /** Percent-encodes a request id that contains characters which are not allowed in headers. */
@@ -92,24 +93,24 @@ function headerValue(value: string): string {
 
 function end({ side }: QueueRequest, parameters: Parameters): Response {
   side.end(parameters.boolean("_force_", false));
-  return text(200, "OK");
+  return createResponse(200, "OK");
 }
 
 function attributes({ side, headers }: QueueRequest): Response {
   const found = attributesOf(side);
-  return acceptsProtobuf(headers) ? binary(encodeAttributes(found)) : json(JSON.stringify(found));
+  return acceptsProtobuf(headers) ? protobuf(encodeAttributes(found)) : json(JSON.stringify(found));
 }
 
 function count({ side, query }: QueueRequest, parameters: Parameters): Response {
   const priority = parameters.has("_priority_") ? parameters.integer("_priority_", 0, 0) : undefined;
-  return text(200, String(side.store.count(Object.entries(tagsOf(query)), priority)));
+  return createResponse(200, String(side.store.count(Object.entries(tagsOf(query)), priority)));
 }
 
 function search({ side, headers }: QueueRequest, parameters: Parameters): Response {
   const index = parameters.index("_index_", undefined, 1n);
   const { uid, gid } = identityOf(headers, side);
   const place = side.store.search(gid, index);
-  if (place === undefined) return text(404, "no data in stream");
+  if (place === undefined) return createResponse(404, "no data in stream");
   const { holder, waitCount } = place;
   return json(
     JSON.stringify({ ConsumerId: `${gid}.${holder ?? uid}`, IsPending: holder !== undefined, WaitCount: waitCount }),
@@ -134,23 +135,23 @@ async function get({ side, query, headers, signal }: QueueRequest, parameters: P
   const [first] = items;
   if (first === undefined) {
     // Never an empty JSON list: programs read its first element whenever the status is not 204.
-    return isProtobuf && !isRaw && settings.emptyGet === 200 ? binary(encodeFrames([])) : noContent();
+    return isProtobuf && !isRaw && settings.emptyGet === 200 ? protobuf(encodeFrames([])) : noContent();
   }
   if (isRaw) return raw(first);
-  return isProtobuf ? binary(encodeFrames(items)) : json(framesToJson(items));
+  return isProtobuf ? protobuf(encodeFrames(items)) : json(framesToJson(items));
 }
 
 /** Creates a raw response. The headers of EAS are not documented, so their names here show that they are the emulator's own. */
 function raw({ index, tags, data }: EmulatorQueueItem): Response {
   const headers = { "X-Emulator-Index": String(index), "X-Emulator-Request-Id": headerValue(tags.requestId ?? "") };
-  return binary(data, "application/octet-stream", headers);
+  return createResponse(200, data, headers);
 }
 
 function commit({ side, headers }: QueueRequest, parameters: Parameters): Response {
   const { uid, gid } = identityOf(headers, side);
   // Unknown indexes are ignored: the official Go SDK commits index 0 after the server has closed its watch.
   side.commit(parameters.indexes("_indexes_"), uid, gid);
-  return text(200, "OK");
+  return createResponse(200, "OK");
 }
 
 /** The Go SDK's rule for codes, including its unescaped dot. */
@@ -169,37 +170,30 @@ function negative({ side, headers, body }: QueueRequest, parameters: Parameters)
     );
   const indexes = parameters.indexes("_indexes_");
   side.negative(indexes, { ...identityOf(headers, side), code, reason: form.get("_reason_") ?? "" });
-  return text(200, "OK");
+  return createResponse(200, "OK");
 }
 
 function truncate({ side }: QueueRequest, parameters: Parameters): Response {
   side.truncate(parameters.index("_index_", undefined, 0n));
-  return text(200, "OK");
+  return createResponse(200, "OK");
 }
 
 function remove({ side }: QueueRequest, parameters: Parameters): Response {
   side.remove(parameters.indexes("_indexes_"));
-  return text(200, "OK");
+  return createResponse(200, "OK");
 }
 
 function acceptsProtobuf(headers: Headers): boolean {
   return (headers.get("accept") ?? "").includes(PROTOBUF);
 }
 
-function text(status: number, body: string, headers?: Record<string, string>): Response {
-  return binary(new TextEncoder().encode(body), "text/plain; charset=utf-8", headers, status);
-}
-
 /** Creates a JSON response. Python's aiohttp accepts only this exact media type. */
 function json(body: string): Response {
-  return binary(new TextEncoder().encode(body), "application/json");
+  return createResponse(200, body, { "content-type": "application/json" });
 }
 
-function binary(body: Uint8Array, type: string = PROTOBUF, headers?: Record<string, string>, status = 200): Response {
-  return new Response(body as Bytes, {
-    status,
-    headers: { "content-type": type, "content-length": String(body.length), ...headers },
-  });
+function protobuf(body: Bytes): Response {
+  return createResponse(200, body, { "content-type": PROTOBUF });
 }
 
 function noContent(): Response {

@@ -8,11 +8,11 @@ import { checkOptionNames, type OptionNames } from "../../util/option-names.js";
 import { isError, isResponse } from "../../util/realms.js";
 import { createEmulator, EMULATOR_OPTIONS, type Emulator, type EmulatorOptions } from "../emulator.js";
 import { isBrokenByFault, isEndedByFault } from "../faults.js";
-import { type HostCheck, hostCheck } from "../gateway/host-names.js";
+import { type HostCheck, hostCheck } from "../gateway/host-check.js";
 import { RefusedRequest, readRequest } from "../gateway/incoming-request.js";
 import type { Instance, Listener } from "../instances.js";
 import type { EmulatorQueueLog } from "../queue/options.js";
-import { attach, refuseUpgrade, reset } from "./server-socket.js";
+import { attach, refuseUpgrade, reset } from "./upgrade.js";
 
 /** Options for `startEmulator`: those of `createEmulator`, and those of the server. */
 export interface StartEmulatorOptions extends EmulatorOptions {

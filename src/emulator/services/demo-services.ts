@@ -1,4 +1,5 @@
 import { scoreApplicants } from "../models/scorecard.js";
+import { createResponse } from "../response.js";
 import { classifyImages, digitsSignature } from "./digits-service.js";
 import { llmService } from "./llm-service.js";
 import { rankDigits } from "./ranker-service.js";
@@ -13,12 +14,7 @@ export const createDemoServices = (): Readonly<Record<string, EmulatorHandler | 
   /** Responds with the request body. Over WebSocket, it sends each message back. */
   echo: {
     handle: ({ body, headers }) =>
-      new Response(body, {
-        headers: {
-          "content-type": headers.get("content-type") ?? "application/octet-stream",
-          "content-length": String(body.length),
-        },
-      }),
+      createResponse(200, body, { "content-type": headers.get("content-type") ?? "application/octet-stream" }),
     socket: (_call, socket) => {
       socket.onMessage = (message) => socket.send(message);
     },

@@ -17,6 +17,7 @@ import {
   PredictResponseSchema as TorchResponseSchema,
 } from "../../gen/eas/torch/torch_pb.js";
 import { classifyDigits } from "../models/digits.js";
+import { createResponse } from "../response.js";
 
 const PIXELS = 64;
 const CLASSES = 10;
@@ -51,10 +52,7 @@ export function digitsSignature(): Response {
     ],
     signature_name: "predict_images",
   };
-  const body = new TextEncoder().encode(JSON.stringify(signature));
-  return new Response(body, {
-    headers: { "content-type": "application/json", "content-length": String(body.length) },
-  });
+  return createResponse(200, JSON.stringify(signature), { "content-type": "application/json" });
 }
 
 /** Classifies images with the digits model, in any of the supported request formats. */

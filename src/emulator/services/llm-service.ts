@@ -1,4 +1,5 @@
 import { decode } from "../gateway/request-target.js";
+import { createResponse } from "../response.js";
 import type { EmulatorServiceSocket } from "../server/socket.js";
 import { BATCH_ROUTES, createLlm, type Llm, type Routes } from "./llm/batches/batch-routes.js";
 import { createEmbeddings } from "./llm/embeddings.js";
@@ -7,7 +8,6 @@ import { anthropicEvents, anthropicResponse } from "./llm/interfaces/anthropic-r
 import { readChatRequest } from "./llm/interfaces/chat-request.js";
 import { type Fields, LlmRefusal, parseFields } from "./llm/interfaces/fields.js";
 import {
-  answer,
   eventStreamResponse,
   jsonResponse,
   readJson,
@@ -26,7 +26,7 @@ import type { EmulatorCall, EmulatorService } from "./service.js";
 const CHAT_PATH = "/v1/chat/completions";
 
 const ROUTES: Routes = {
-  "/health": { GET: () => answer("", "text/plain") },
+  "/health": { GET: () => createResponse(200, "", { "content-type": "text/plain" }) },
   "/v1/models": { GET: (_, settings) => jsonResponse(200, listModels(settings)) },
   [CHAT_PATH]: { POST: (call, settings) => handleOpenAi(CHAT, readChatRequest, call, settings) },
   "/v1/completions": { POST: (call, settings) => handleOpenAi(COMPLETION, readCompletionRequest, call, settings) },
@@ -135,7 +135,7 @@ async function handleLegacy({ body, signal }: EmulatorCall, settings: LlmSetting
     return streamResponse("application/octet-stream", endedByNul(replies), signal);
   let text = "";
   for await (const grown of replies) text = grown;
-  return request.isPlain ? answer(text, "text/plain; charset=utf-8") : jsonResponse(200, { response: text });
+  return request.isPlain ? createResponse(200, text) : jsonResponse(200, { response: text });
 }
 
 async function* endedByNul(replies: AsyncIterable<string>): AsyncGenerator<string> {

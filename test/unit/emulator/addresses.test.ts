@@ -217,7 +217,7 @@ describe("diagnose()", () => {
     ["bearer", "t", 'auth: "token"'],
   ] as const)(
     "explains a token that was sent as %s to a service that accepts only the other form",
-    async (auth, taken, said) => {
+    async (auth, taken, expected) => {
       const { transport } = createEmulator({
         services: {
           my_chat: {
@@ -228,10 +228,10 @@ describe("diagnose()", () => {
         token: "",
       });
       const client = new PredictClient({ endpoint: `my-chat.${DOMAIN}`, token: "t", auth, transport, logger: null });
-      expect((await errorOf(client.predict("x"))).message).toContain(said);
+      expect((await errorOf(client.predict("x"))).message).toContain(expected);
       const { finding, message } = await client.diagnose();
       expect(finding).toBe("token");
-      expect(message).toContain(said);
+      expect(message).toContain(expected);
     },
   );
 });

@@ -72,8 +72,8 @@ describe("a service with accept()", () => {
   }
 
   test("refuses a WebSocket with its own response", async () => {
-    const answer = () => new Response("not now", { status: 503, statusText: "Later", headers: { "retry-after": "3" } });
-    const socket = await start(answer);
+    const refuse = () => new Response("not now", { status: 503, statusText: "Later", headers: { "retry-after": "3" } });
+    const socket = await start(refuse);
     socket.on("error", () => {});
     const [, response] = await once(socket, "unexpected-response");
     expect([response.statusCode, response.statusMessage, response.headers["retry-after"]]).toEqual([503, "Later", "3"]);

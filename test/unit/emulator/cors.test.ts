@@ -64,13 +64,13 @@ function fetchOf(page: string): NonNullable<QueueClientOptions["fetch"]> {
       const fits = asked.ok && isAllowed(asked) && names.every((name) => allowed.includes(name));
       if (!fits || !methods.includes(init.method.toLowerCase())) throw blocked();
     }
-    const answer = await fetch(url, { ...init, headers: [...init.headers, ["origin", page]] });
-    if (!isAllowed(answer)) throw blocked();
-    const exposed = [...READABLE, ...list(answer.headers, "access-control-expose-headers")];
-    const { body, status } = answer;
+    const response = await fetch(url, { ...init, headers: [...init.headers, ["origin", page]] });
+    if (!isAllowed(response)) throw blocked();
+    const exposed = [...READABLE, ...list(response.headers, "access-control-expose-headers")];
+    const { body, status } = response;
     return new Response(body, {
       status,
-      headers: [...answer.headers].filter(([name]) => exposed.includes(name)),
+      headers: [...response.headers].filter(([name]) => exposed.includes(name)),
     });
   };
 }
@@ -78,9 +78,9 @@ function fetchOf(page: string): NonNullable<QueueClientOptions["fetch"]> {
 describe("a preflight", () => {
   test("is answered for every page by default, with methods, header names and a maximum age", async () => {
     const emulator = await start(true);
-    const answer = await preflight(emulator, ASKED);
-    expect([answer.status, await answer.text()]).toEqual([204, ""]);
-    expect(sharing(answer)).toEqual({
+    const response = await preflight(emulator, ASKED);
+    expect([response.status, await response.text()]).toEqual([204, ""]);
+    expect(sharing(response)).toEqual({
       "access-control-allow-origin": "*",
       "access-control-allow-methods": "GET, HEAD, POST, PUT, PATCH, DELETE",
       "access-control-allow-headers": "authorization,content-type,x-own",
@@ -93,11 +93,11 @@ describe("a preflight", () => {
   test("names the page if only some pages may call, so that caches keep them apart", async () => {
     const emulator = await start({ origins: [PAGE, "http://localhost:3000"], exposeHeaders: ["X-A"] });
     for (const origin of [PAGE, "http://localhost:3000"]) {
-      const answer = await preflight(emulator, { ...ASKED, origin });
-      expect(answer.status).toBe(204);
-      expect(sharing(answer)).toMatchObject({ "access-control-allow-origin": origin, vary: "Origin" });
+      const response = await preflight(emulator, { ...ASKED, origin });
+      expect(response.status).toBe(204);
+      expect(sharing(response)).toMatchObject({ "access-control-allow-origin": origin, vary: "Origin" });
       // Meaningless in the response to a preflight.
-      expect(answer.headers.has("access-control-expose-headers")).toBe(false);
+      expect(response.headers.has("access-control-expose-headers")).toBe(false);
     }
   });
 
@@ -112,8 +112,8 @@ describe("a preflight", () => {
     ["without CORS", undefined, ASKED],
   ] as const)("%s is handled like any OPTIONS request", async (_name, cors, headers) => {
     const emulator = await start(cors as EmulatorCors | undefined);
-    const answer = await preflight(emulator, headers);
-    expect([answer.status, sharing(answer)]).toEqual([401, cors === undefined ? {} : { vary: "Origin" }]);
+    const response = await preflight(emulator, headers);
+    expect([response.status, sharing(response)]).toEqual([401, cors === undefined ? {} : { vary: "Origin" }]);
     expect(emulator.requests.map(({ method }) => method)).toEqual(["OPTIONS"]);
   });
 
@@ -132,8 +132,8 @@ describe("a preflight", () => {
       services: { echo: { handle: ({ method }) => method, methods: ["OPTIONS", "POST"], token: "" } },
     });
     for (const headers of [{ origin: PAGE }, { "access-control-request-method": "POST" }]) {
-      const answer = await preflight(emulator, headers as Record<string, string>);
-      expect([answer.status, await answer.text()]).toEqual([200, "OPTIONS"]);
+      const response = await preflight(emulator, headers as Record<string, string>);
+      expect([response.status, await response.text()]).toEqual([200, "OPTIONS"]);
     }
     const post = await preflight(emulator, ASKED, "POST");
     expect([post.status, await post.text()]).toEqual([200, "POST"]);
@@ -148,12 +148,12 @@ describe("a response", () => {
       [{ origins: [PAGE] }, { vary: "Origin" }],
     ] as const) {
       const emulator = await start(cors as EmulatorOptions["cors"]);
-      const answer = await fetch(`${emulator.endpoint}/api/predict/echo`, {
+      const response = await fetch(`${emulator.endpoint}/api/predict/echo`, {
         method: "POST",
         headers: { authorization: TOKEN },
         body: "x",
       });
-      expect([answer.status, sharing(answer)]).toEqual([200, expected]);
+      expect([response.status, sharing(response)]).toEqual([200, expected]);
     }
   });
 
@@ -175,13 +175,13 @@ describe("a response", () => {
       [true, OTHER, { "access-control-allow-origin": "*", vary: "Accept" }],
     ] as const) {
       const emulator = await start(cors as EmulatorOptions["cors"], { services: { own: handle } });
-      const answer = await fetch(`${emulator.endpoint}/api/predict/own`, {
+      const response = await fetch(`${emulator.endpoint}/api/predict/own`, {
         method: "POST",
         headers: { origin: page, authorization: TOKEN },
         body: "x",
       });
-      expect([answer.status, answer.headers.get("x-a"), await answer.text()]).toEqual([200, "1", "ok"]);
-      expect(sharing(answer)).toEqual(expected);
+      expect([response.status, response.headers.get("x-a"), await response.text()]).toEqual([200, "1", "ok"]);
+      expect(sharing(response)).toEqual(expected);
     }
   });
 
@@ -322,10 +322,10 @@ describe("the option cors", () => {
     ["an origin instead of an object", PAGE, `cors is "${PAGE}"`],
     ["null", null, "cors is null"],
     ["a list", [PAGE], "cors is an array"],
-  ])("throws for %s", (_name, cors, said) => {
+  ])("throws for %s", (_name, cors, expected) => {
     const error = thrownBy(() => make(cors));
     expect(error).toMatchObject({ name: "TypeError", code: "ERR_EAS_ARG_OPTION" });
-    expect(error.message).toContain(said);
+    expect(error.message).toContain(expected);
   });
 
   test("exposes every header with a valid name", () => {

@@ -71,9 +71,9 @@ describe("the Host header", () => {
   test("is explained if it is refused, also on the port of an instance", async () => {
     const emulator = await start();
     for (const port of [emulator.port, emulator.instances[0]?.port as number]) {
-      const answer = await send(port, "GET /api/predict/echo HTTP/1.1", ["host: evil.example"]);
-      expect(answer).toMatch(/^HTTP\/1\.1 403 /);
-      expect(answer).toMatch(/\r\n\r\nThe host "evil\.example" is not allowed.*option "hosts" of startEmulator/);
+      const response = await send(port, "GET /api/predict/echo HTTP/1.1", ["host: evil.example"]);
+      expect(response).toMatch(/^HTTP\/1\.1 403 /);
+      expect(response).toMatch(/\r\n\r\nThe host "evil\.example" is not allowed.*option "hosts" of startEmulator/);
     }
     expect(emulator.requests).toEqual([]);
   });

@@ -39,7 +39,7 @@ function throughProxy(emulator: RunningEmulator, target: string, method: string,
           authorization: emulator.token,
         },
       },
-      async (answer) => resolve({ status: answer.statusCode, body: await textOf(answer) }),
+      async (response) => resolve({ status: response.statusCode, body: await textOf(response) }),
     );
     asked.on("error", reject).end(body);
   });
@@ -90,8 +90,11 @@ test("accepts a watch over WebSocket with a target in absolute form", async () =
 
 test.each(["*", "http://", "http://[/"])("responds with 400 to the target %j", async (target) => {
   const emulator = await start();
-  const answer = await onSocket(emulator, `OPTIONS ${target} HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n`);
-  expect(answer).toMatch(/^HTTP\/1\.1 400 /);
+  const response = await onSocket(
+    emulator,
+    `OPTIONS ${target} HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n`,
+  );
+  expect(response).toMatch(/^HTTP\/1\.1 400 /);
 });
 
 test.each([
@@ -103,8 +106,8 @@ test.each([
   const { fetch, queue, token } = createEmulator({ queues: { q: {} }, rootQueue: "q", discoveryPaths });
   const headers = { authorization: token };
   await fetch(new Request("http://e/", { method: "POST", body: "item", headers }));
-  const answer = await fetch(new Request(`http://e${path}?_auto_delete_=true`, { headers }));
-  expect(answer.status).toBe(404);
+  const response = await fetch(new Request(`http://e${path}?_auto_delete_=true`, { headers }));
+  expect(response.status).toBe(404);
   expect(queue("q")?.input.length).toBe(1);
   expect(await (await fetch(new Request("http://e/?_index_=0", { headers }))).text()).toBe("item");
 });
@@ -174,15 +177,15 @@ test.each([
   async (status, close, wanted) => {
     const emulator = createEmulator();
     emulator.fault({ status, close });
-    const answer = await emulator.fetch(new Request("http://e/api/predict/echo", { method: "POST", body: "x" }));
-    expect([answer.status, answer.headers.get("connection")]).toEqual([status, wanted]);
+    const response = await emulator.fetch(new Request("http://e/api/predict/echo", { method: "POST", body: "x" }));
+    expect([response.status, response.headers.get("connection")]).toEqual([status, wanted]);
   },
 );
 
 test("responds to a GET of digits with the model's signature, like EAS's TensorFlow processor", async () => {
   const { fetch, token } = createEmulator();
-  const answer = await fetch(new Request("http://e/api/predict/digits", { headers: { authorization: token } }));
-  expect([answer.status, await answer.json()]).toEqual([
+  const response = await fetch(new Request("http://e/api/predict/digits", { headers: { authorization: token } }));
+  expect([response.status, await response.json()]).toEqual([
     200,
     {
       inputs: [{ name: "images", shape: [-1, 64], type: "DT_FLOAT" }],
@@ -201,8 +204,8 @@ test("lists the services of the same group in discovery", async () => {
     queues: { "shop.jobs": {} },
   });
   const ask = async (service: string) => {
-    const answer = await fetch(new Request(`http://e/api/v1/servicediscovery/upstreams/${service}`));
-    return ((await answer.json()) as { correlative: string[] }).correlative;
+    const response = await fetch(new Request(`http://e/api/v1/servicediscovery/upstreams/${service}`));
+    return ((await response.json()) as { correlative: string[] }).correlative;
   };
   expect(await ask("shop.rank")).toEqual(["shop.rank", "shop.embed", "shop.jobs"]);
   expect(await ask("other.rank")).toEqual(["other.rank"]);

@@ -282,8 +282,8 @@ describe.each([
     const isDone = (message: unknown) => message === "[DONE]";
     await eventually(() => expect(end.messages.filter(isDone)).toHaveLength(5));
     const answers = (end.messages as string[]).join("\n").split("[DONE]").slice(0, -1);
-    const parsed = answers.map((answer) =>
-      answer
+    const parsed = answers.map((response) =>
+      response
         .trim()
         .split("\n")
         .map((line) => JSON.parse(line)),
@@ -329,8 +329,8 @@ describe.each([
     }
     expect(emulator.requests.map(({ status }) => status)).toEqual([400, 405, 404, 401]);
     // HTTP requests to the service still work.
-    const answer = await fetch(`${emulator.endpoint}/api/predict/echo`, { headers: { authorization: "t" } });
-    expect(answer.status).toBe(405);
+    const response = await fetch(`${emulator.endpoint}/api/predict/echo`, { headers: { authorization: "t" } });
+    expect(response.status).toBe(405);
   });
 });
 
@@ -343,7 +343,7 @@ describe("subprotocols", () => {
     ["none if the caller offers none", undefined, [], "", "null → "],
     ["the first offered if the service accepts any", undefined, ["b", "a"], "b", "b,a → b"],
     ["the first offered that the service supports", ["a", "c"], ["b", "c", "a"], "c", "b,c,a → c"],
-  ])("%s", async (_, spoken, offered, chosen, said) => {
+  ])("%s", async (_, spoken, offered, chosen, expected) => {
     const emulator = await start(say, spoken === undefined ? {} : { protocols: spoken });
     const { socket, messages } = webSocketOf(emulator, { protocols: offered });
     await eventually(() => expect(messages).toHaveLength(1));
@@ -351,7 +351,7 @@ describe("subprotocols", () => {
     const end = await inMemory(emulator, { protocols: offered });
     await eventually(() => expect(end.messages).toHaveLength(1));
     const plain = (text: unknown) => String(text).replaceAll(", ", ",");
-    expect([plain(messages[0]), plain(end.messages[0])]).toEqual([said, said]);
+    expect([plain(messages[0]), plain(end.messages[0])]).toEqual([expected, expected]);
   });
 
   test("none if the service supports none of the offered subprotocols, which callers may refuse", async () => {

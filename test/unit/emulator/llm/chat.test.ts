@@ -79,12 +79,12 @@ describe("with the package openai", () => {
   });
 
   test("responds to a chat", async () => {
-    const answer = await openai().chat.completions.create({ model: MODEL, messages: [...CONFUCIUS], temperature: 0 });
-    expect(answer).toMatchObject({ object: "chat.completion", model: MODEL });
-    expect(answer.choices).toMatchObject([
+    const response = await openai().chat.completions.create({ model: MODEL, messages: [...CONFUCIUS], temperature: 0 });
+    expect(response).toMatchObject({ object: "chat.completion", model: MODEL });
+    expect(response.choices).toMatchObject([
       { index: 0, message: { role: "assistant", content: CONTINUED }, finish_reason: "stop" },
     ]);
-    expect(answer.usage).toEqual({ prompt_tokens: 5, completion_tokens: 31, total_tokens: 36 });
+    expect(response.usage).toEqual({ prompt_tokens: 5, completion_tokens: 31, total_tokens: 36 });
     expect(emulator.requests).toMatchObject([{ auth: "bearer", status: 200, service: "llm" }]);
   });
 
@@ -365,10 +365,10 @@ describe("the interface of OpenAI", () => {
       const { status, json } = await new Promise<{ status: number; json: string }>((resolve, reject) => {
         const { authorization, ...rest } = { authorization: emulator.token, ...(type && { "content-type": type }) };
         const url = `${emulator.endpoint}/api/predict/llm/v1/completions`;
-        const asked = request(url, { method: "POST", headers: { authorization, ...rest } }, async (answer) => {
+        const asked = request(url, { method: "POST", headers: { authorization, ...rest } }, async (response) => {
           let json = "";
-          for await (const chunk of answer) json += chunk;
-          resolve({ status: answer.statusCode ?? 0, json });
+          for await (const chunk of response) json += chunk;
+          resolve({ status: response.statusCode ?? 0, json });
         });
         asked.on("error", reject).end(body);
       });
@@ -379,8 +379,8 @@ describe("the interface of OpenAI", () => {
 
   test("accepts a JSON content type with parameters, case-insensitively", async () => {
     const headers = { authorization: emulator.token, "content-type": "Application/JSON; charset=utf-8" };
-    const answer = await send("/v1/completions", { model: MODEL, prompt: "a", max_tokens: 1 }, { headers });
-    expect(answer.status).toBe(200);
+    const response = await send("/v1/completions", { model: MODEL, prompt: "a", max_tokens: 1 }, { headers });
+    expect(response.status).toBe(200);
   });
 });
 

@@ -47,15 +47,17 @@ const TRIPLES = [
 describe("embeddings", () => {
   test("returns unit vectors in order, with the usage, to the package openai, which requests base64", async () => {
     const input = ["hello world", "床前明月光", ""];
-    const answer = await openai.embeddings.create({ model: MODEL, input });
-    expect(answer).toMatchObject({ object: "list", model: MODEL, usage: { prompt_tokens: 7, total_tokens: 7 } });
-    expect(answer.data.map(({ index, object }) => [index, object])).toEqual(input.map((_, i) => [i, "embedding"]));
-    for (const { embedding } of answer.data) {
+    const response = await openai.embeddings.create({ model: MODEL, input });
+    expect(response).toMatchObject({ object: "list", model: MODEL, usage: { prompt_tokens: 7, total_tokens: 7 } });
+    expect(response.data.map(({ index, object }) => [index, object])).toEqual(input.map((_, i) => [i, "embedding"]));
+    for (const { embedding } of response.data) {
       expect(embedding).toHaveLength(512);
       expect(product(embedding, embedding)).toBeCloseTo(1, 5);
     }
     const floats = await post("/v1/embeddings", { input });
-    expect(floats.body.data.map(({ embedding }: any) => embedding)).toEqual(answer.data.map((each) => each.embedding));
+    expect(floats.body.data.map(({ embedding }: any) => embedding)).toEqual(
+      response.data.map((each) => each.embedding),
+    );
   });
 
   test("accepts a text, and lists of texts and token ids", async () => {

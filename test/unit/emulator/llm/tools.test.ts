@@ -71,11 +71,11 @@ describe("the choice of functions", () => {
       ],
     ],
   ])("calls the matching functions for %j", async (prompt, calls) => {
-    const answer = await chat(prompt);
-    expect(answer.calls).toEqual(calls);
-    expect(answer.finish).toBe(calls.length > 0 ? "tool_calls" : "stop");
-    if (calls.length > 0) expect(answer.content).toBeNull();
-    else expect(answer.content).toMatch(/./);
+    const response = await chat(prompt);
+    expect(response.calls).toEqual(calls);
+    expect(response.finish).toBe(calls.length > 0 ? "tool_calls" : "stop");
+    if (calls.length > 0) expect(response.content).toBeNull();
+    else expect(response.content).toMatch(/./);
   });
 
   test("follows tool_choice and parallel_tool_calls", async () => {
@@ -187,9 +187,9 @@ describe("JSON output", () => {
     additionalProperties: false,
   };
   const contentOf = async (body: object) => {
-    const answer = await post({ messages: [user('"Ada" is 36, with the tags "math" and "code"')], ...body });
-    expect(answer.status).toBe(200);
-    return answer.body.choices[0].message.content;
+    const response = await post({ messages: [user('"Ada" is 36, with the tags "math" and "code"')], ...body });
+    expect(response.status).toBe(200);
+    return response.body.choices[0].message.content;
   };
 
   test.each([

@@ -28,9 +28,9 @@ function open(queue: EmulatorQueueOptions = {}, options: EmulatorOptions = {}) {
   return { emulator, send, call, input, sink };
 }
 const put = async (call: ReturnType<typeof open>["call"], query = "", body: BodyInit | null = "abc", headers = {}) => {
-  const { status, text, headers: answer } = await call("POST", query, { body, headers });
+  const { status, text, headers: response } = await call("POST", query, { body, headers });
   expect([status, text]).toEqual([200, expect.stringMatching(/^[1-9]\d*$/)]);
-  return { index: text, requestId: answer.get("X-Eas-Queueservice-Request-Id") as string };
+  return { index: text, requestId: response.get("X-Eas-Queueservice-Request-Id") as string };
 };
 
 describe("put", () => {
@@ -163,9 +163,9 @@ describe("paths and tokens", () => {
       ["GET", "?_watch_=true&_window_=0"],
       ["GET", "?_watch_=true&_index_=x"],
     ] as const) {
-      const answer = await call(method, query);
-      expect([query, answer.status]).toEqual([query, 400]);
-      expect(answer.text).not.toBe("");
+      const response = await call(method, query);
+      expect([query, response.status]).toEqual([query, 400]);
+      expect(response.text).not.toBe("");
     }
     expect((await open({ badParameterStatus: 422 }).call("PUT")).status).toBe(422);
   });
@@ -259,7 +259,7 @@ describe("get", () => {
     const holds = timers.mock.calls.map(([, hold]) => hold);
     for (const hold of [190, 4900, 59_900]) expect(holds).toContain(hold);
     await put(call);
-    for (const answer of waiting) expect((await answer).status).toBe(200);
+    for (const response of waiting) expect((await response).status).toBe(200);
   });
 
   test("waits for the requested number of items, or not, by partialGet", async () => {

@@ -3,8 +3,7 @@ import { describe, expect, test } from "vitest";
 import type { Consumer, ConsumerRequest } from "../../../../src/emulator/queue/consumers.js";
 import { formatDuration, parseDuration } from "../../../../src/emulator/queue/duration.js";
 import { AppendOnlyLog } from "../../../../src/emulator/queue/entries/append-only-log.js";
-import { nextIndex } from "../../../../src/emulator/queue/entries/entry-index.js";
-import { type QueueChange, QueueStore } from "../../../../src/emulator/queue/entries/entry-storage.js";
+import { nextIndex, type QueueChange, QueueStore } from "../../../../src/emulator/queue/entries/entry-storage.js";
 import { PriorityLists } from "../../../../src/emulator/queue/entries/priority-lists.js";
 
 const SETTINGS = { indexShape: "counter", maxDeliveries: 5, triesCounted: "negatives", groupGrace: 0 } as const;

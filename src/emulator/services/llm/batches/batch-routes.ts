@@ -1,5 +1,6 @@
+import { createResponse } from "../../../response.js";
 import type { EmulatorCall } from "../../service.js";
-import { answer, jsonResponse, readJson } from "../interfaces/http.js";
+import { jsonResponse, readJson } from "../interfaces/http.js";
 import { pauseInBackground } from "../pace.js";
 import type { LlmSettings } from "../settings.js";
 import { Batches } from "./batches.js";
@@ -43,7 +44,7 @@ export const BATCH_ROUTES: Routes = {
     DELETE: withBearer((_, { files }, id) => jsonResponse(200, files.delete(id))),
   },
   "/v1/files/*/content": {
-    GET: withBearer((_, { files }, id) => answer(files.get(id).content, "application/octet-stream")),
+    GET: withBearer((_, { files }, id) => createResponse(200, files.get(id).content)),
   },
   "/v1/batches": {
     GET: withBearer(({ query }, { batches }) => jsonResponse(200, batches.list(query))),

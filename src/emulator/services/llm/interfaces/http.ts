@@ -1,24 +1,11 @@
+import { createResponse } from "../../../response.js";
 import type { EmulatorCall } from "../../service.js";
 import type { LlmSettings } from "../settings.js";
 import { type Fields, LlmRefusal, parseFields } from "./fields.js";
 
-/** Creates a response with a `Content-Length`. */
-export function answer(
-  body: string | Uint8Array,
-  contentType: string,
-  status = 200,
-  headers?: Readonly<Record<string, string>>,
-): Response {
-  const bytes = typeof body === "string" ? new TextEncoder().encode(body) : body;
-  return new Response(bytes as Uint8Array<ArrayBuffer>, {
-    status,
-    headers: { "content-type": contentType, "content-length": String(bytes.length), ...headers },
-  });
-}
-
 /** Creates a JSON response. */
 export function jsonResponse(status: number, value: object, headers?: Readonly<Record<string, string>>): Response {
-  return answer(JSON.stringify(value), "application/json", status, headers);
+  return createResponse(status, JSON.stringify(value), { "content-type": "application/json", ...headers });
 }
 
 /** Creates a response that sends each text of a generator as one chunk. The stream fails when the caller disconnects. */

@@ -1,7 +1,9 @@
-import type { Bytes } from "../../../formats/request.js";
-import type { Consumer, ConsumerRequest, Delivery } from "../consumers.js";
-import { encodeFrame } from "../frames.js";
-import type { QueueSide, Receiver } from "../queue-side.js";
+import type { Bytes } from "../../formats/request.js";
+import { resetConnection } from "../faults.js";
+import type { AcceptedSocket } from "../server/socket.js";
+import type { Consumer, ConsumerRequest, Delivery } from "./consumers.js";
+import { encodeFrame, PROTOBUF, withLength } from "./frames.js";
+import type { QueueSide, Receiver } from "./queue-side.js";
 
 /** The connection of a watch, for the filter of `cutConnections`. */
 export interface EmulatorConnection {
@@ -116,4 +118,61 @@ export class WatchSession implements Receiver {
     this.#onEnd();
     this.#wire.end(code, reason);
   }
+}
+
+/** Number of buffered bytes at which deliveries pause until the caller reads. */
+const MAX_HTTP_BUFFER_BYTES = 256 * 1024;
+
+/** Starts a watch whose frames are an endless response body, each after its length. It ends when the caller disconnects. */
+export function watchOverHttp(watches: Watches, plan: WatchPlan, caller: Request): Response {
+  // The closures below keep the request alive: on Node, the signal of a garbage-collected request never fires.
+  const request = caller;
+  let session: WatchSession | undefined;
+  const body = new ReadableStream<Bytes>(
+    {
+      start(controller) {
+        const onAbort = () => {
+          controller.error(request.signal.reason);
+          session?.onClose();
+        };
+        const stop = () => request.signal.removeEventListener("abort", onAbort);
+        request.signal.addEventListener("abort", onAbort);
+        session = watches.start(plan, {
+          transport: "http",
+          isFull: () => (controller.desiredSize ?? 0) <= 0,
+          send: (frame) => controller.enqueue(withLength(frame)),
+          end() {
+            stop();
+            controller.close();
+          },
+          cut() {
+            stop();
+            controller.error(resetConnection());
+          },
+        });
+        if (request.signal.aborted) onAbort();
+      },
+      pull: () => session?.onDrain(),
+      cancel: () => session?.onClose(),
+    },
+    new ByteLengthQueuingStrategy({ highWaterMark: MAX_HTTP_BUFFER_BYTES }),
+  );
+  return new Response(body, { headers: { "content-type": PROTOBUF } });
+}
+
+/** Number of buffered bytes at which deliveries pause until the caller reads. */
+const MAX_SOCKET_BUFFER_BYTES = 1024 * 1024;
+
+/** Returns a function that starts a watch over a WebSocket. Messages from the client are ignored. */
+export function watchOverSocket(watches: Watches, plan: WatchPlan): AcceptedSocket["attach"] {
+  return (socket) => {
+    const session = watches.start(plan, {
+      transport: "websocket",
+      isFull: () => socket.bufferedBytes > MAX_SOCKET_BUFFER_BYTES,
+      send: (frame) => socket.send(frame),
+      end: (code, reason) => socket.close(code, reason),
+      cut: () => socket.terminate(),
+    });
+    return { onMessage: () => {}, onDrain: () => session.onDrain(), onClose: () => session.onClose() };
+  };
 }
