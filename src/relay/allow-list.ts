@@ -3,27 +3,27 @@ import { optionError } from "../util/argument-errors.js";
 import { checkOptionNames, type OptionNames } from "../util/option-names.js";
 import {
   checkQueueRule,
-  judgeOperation,
+  type Decision,
+  decideOperation,
   type QueueRule,
   queueControlIn,
   type RelayOperation,
-  type Verdict,
 } from "./queue-rules.js";
 
-/** Methods that a relay can pass on. It answers `OPTIONS` itself. */
+/** Methods that a relay can forward. It responds to `OPTIONS` itself. */
 export type RelayMethod = "GET" | "HEAD" | "POST" | "PUT" | "PATCH" | "DELETE";
 
 /** All methods that a rule can name. */
 export const METHODS: readonly RelayMethod[] = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"];
 
-/** Requests that a relay passes on: those with one of the methods, or of a queue's operations, on one of the paths. */
+/** Requests that a relay forwards: those on one of the paths, with one of the methods or one of a queue's operations. */
 export interface RelayRule {
   /** Default `["POST"]`. Cannot be combined with `operations`, which imply the methods. */
   readonly methods?: readonly RelayMethod[] | undefined;
   /**
-   * Paths behind the service, without a query: each exact, such as `"/v1/chat/completions"`, or with one `*` as its last part:
-   * `"/v1/*"` covers everything below `/v1/`. `"/"` is the service itself. With `services` each begins with the name:
-   * `"/jobs"`, `"/jobs/sink"`, `"/chat/v1/*"`. With `operations` a `*` does not cover a queue's sink.
+   * Paths of the service, without a query. A path is exact, such as `"/v1/chat/completions"`, or ends with `*`: `"/v1/*"`
+   * covers everything below `/v1/`. `"/"` is the service itself. With `services` each path begins with a name: `"/jobs"`,
+   * `"/jobs/sink"`, `"/chat/v1/*"`. With `operations` a `*` does not cover a queue's sink.
    */
   readonly paths: readonly string[];
   /**
@@ -32,8 +32,8 @@ export interface RelayRule {
    */
   readonly operations?: readonly RelayOperation[] | undefined;
   /**
-   * The consumer group (`gid`) of callers that watch, commit or search, sent in place of theirs. `"*"` lets them choose.
-   * Their `uid` is passed on as well. Without it, such a request that names a uid or gid is refused.
+   * The consumer group (`gid`) for callers that watch, commit or search. It replaces the caller's own group, unless it is
+   * `"*"`. The caller's `uid` is forwarded. Without this option, such a request with a uid or gid is refused.
    */
   readonly gid?: string | undefined;
 }
@@ -45,11 +45,11 @@ interface CheckedRule {
   readonly queue: QueueRule | undefined;
 }
 
-/** Decides which requests may pass. */
+/** Decides which requests the relay forwards. */
 export class AllowList {
   readonly #rules: readonly CheckedRule[];
 
-  /** `services` are the paths of the services, with which those of the rules must begin; undefined where there is only one. */
+  /** `services` are the paths of the services, with which the paths of rules must begin; undefined for a single service. */
   constructor(rules: readonly RelayRule[], services: readonly string[] | undefined) {
     if (!Array.isArray(rules) || rules.length === 0) {
       throw optionError(
@@ -61,16 +61,16 @@ export class AllowList {
     this.#rules = rules.map((rule, i) => checkRule(`allow[${i}]`, rule, services));
   }
 
-  /** Decides about a request for `path`, which is the path that is sent. The first rule that allows the request counts. */
-  judge(method: string, path: string, search: string, headers: Headers): Verdict {
+  /** Decides about a request. `path` is the path to send. The first rule that allows the request applies. */
+  decide(method: string, path: string, search: string, headers: Headers): Decision {
     let refused = `this relay does not allow ${method} on this path`;
     if (!isPlainPath(path)) return { refused };
     for (const rule of this.#rules) {
       if (!covers(rule, path)) continue;
       if (rule.queue !== undefined) {
-        const verdict = judgeOperation(rule.queue, method, search, headers);
-        if (verdict.refused === undefined) return verdict;
-        refused = verdict.refused;
+        const decision = decideOperation(rule.queue, method, search, headers);
+        if (decision.refused === undefined) return decision;
+        refused = decision.refused;
       } else if (rule.methods.some((allowed) => allowed === method)) {
         const control = queueControlIn(search, headers);
         if (control === undefined) return { refused: undefined, search, headers: [] };
@@ -115,26 +115,26 @@ function covers({ exact, prefixes, queue }: CheckedRule, path: string): boolean 
   return prefixes.some((prefix) => path.startsWith(prefix) && !(queue && leadsToSink(path.slice(prefix.length))));
 }
 
-/** Whether a path leads to an output queue: everything else below a queue is a path of its input. */
+/** Whether a path names an output queue. All other paths below a queue belong to its input. */
 function leadsToSink(path: string): boolean {
   return plainText(path)
     .split("/")
     .some((segment) => /^\s*sink\s*(;|$)/i.test(segment));
 }
 
-/** The path as the most lenient server may read it. Throws for an invalid escape or invalid UTF-8. */
+/** Returns the path as the most lenient server could read it. Throws for an invalid escape or invalid UTF-8. */
 function plainText(path: string): string {
   return decodeURIComponent(path).normalize("NFKC");
 }
 
-/** Characters that look like a slash, a backslash or a dot, which servers and file systems map to one. */
+/** Characters that look like a slash, a backslash or a dot. Some servers and file systems replace them by it. */
 const LOOK_ALIKES =
   /[\u2024-\u2026\u2044\u2215\u2216\u2571\u2572\u29f5\u29f8\u29f9\u3002\ufe52\ufe68\uff0e\uff0f\uff3c\uff61]/;
 
 /**
- * Whether every server on the way reads a path as it is written here. Otherwise a path that passes as "/v1/x" may arrive as
- * another one: servers decode escapes before they resolve ".." or look for "?", and some decode twice, read a backslash or a
- * look-alike as a slash, drop what follows ";" in a segment, or join slashes.
+ * Whether every server reads a path in the same way. Otherwise a path that is allowed as "/v1/x" could reach the service as
+ * another path. Servers decode escapes before they resolve ".." or look for "?". Some decode twice, read a backslash or a
+ * look-alike as a slash, drop the part after ";" in a segment, or merge slashes.
  */
 export function isPlainPath(path: string): boolean {
   let text: string;
@@ -156,14 +156,14 @@ export function isPlainPath(path: string): boolean {
   );
 }
 
-/** Checks a configured path and returns it as it is written in a URL. `name` is its name in errors. */
+/** Checks a configured path and returns it encoded for a URL. `name` is its name in errors. */
 export function checkPlainPath(name: string, text: string): string {
   if (typeof text === "string") {
     checkText("ERR_EAS_ARG_OPTION", name, text);
     const path = encodePath(text);
     if (isPlainPath(path)) return path;
   }
-  throw optionError(name, text, 'begin with a slash, as "/v1/chat", and have no query, empty part or ".."');
+  throw optionError(name, text, 'begin with a slash, such as "/v1/chat", and have no query, empty part or ".."');
 }
 
 function checkRulePath(name: string, text: string, services: readonly string[] | undefined): string {
@@ -171,7 +171,7 @@ function checkRulePath(name: string, text: string, services: readonly string[] |
   const path = checkPlainPath(name, isPrefix ? text.slice(0, -1) : text);
   if (path.includes("*")) throw optionError(name, text, 'have no "*", or one as its last part: "/v1/*"');
   if (isPrefix && path === "/") return "/*";
-  // The service itself, as it is without the slash.
+  // A path that names only the service is stored without the slash at its end.
   const own = services?.find((service) => path === service || path === `${service}/`);
   if (own !== undefined && !isPrefix) return own;
   if (services?.some((service) => path.startsWith(`${service}/`)) === false) {

@@ -1,10 +1,10 @@
 import type { Bytes } from "../formats/request.js";
 import { joinChunks, pushChunk, totalLength } from "../platform/chunks.js";
 import { chunkStream, type PieceSource, readPieces } from "../platform/piece-stream.js";
-import type { AnswerEnd } from "./answer-end.js";
-import { Patience } from "./patience.js";
+import { CallerTimer } from "./caller-timer.js";
+import type { ResponseEnd } from "./response-end.js";
 
-/** Why a request's body cannot be passed on, with the status of the answer. */
+/** Error for a request body that cannot be forwarded, with the status of the response. */
 export class BodyError extends Error {
   readonly status: 400 | 408 | 413;
 
@@ -15,11 +15,20 @@ export class BodyError extends Error {
   }
 }
 
+/** Creates the error for a body that exceeds `maxBytes`. */
 export function bodyTooLarge(maxBytes: number): BodyError {
   return new BodyError(413, `the body has more than ${maxBytes} bytes`);
 }
 
-/** What a request's body is held to. */
+/** Creates the error for a body whose length differs from `Content-Length`, often because a body parser has read it. */
+export function lengthMismatch(found: string, statedBytes: number): BodyError {
+  return new BodyError(
+    400,
+    `the body has ${found} bytes, but its Content-Length is ${statedBytes}: mount the relay before body parsers and decompression`,
+  );
+}
+
+/** Limits for a request's body. */
 export interface BodyLimits {
   readonly maxBytes: number;
   /** Milliseconds in which the caller must send 1 KiB or the rest. */
@@ -29,38 +38,38 @@ export interface BodyLimits {
 }
 
 /**
- * Reads a body unchanged, and checks it against its limits. When it breaks one, or fails, `call` is aborted with the reason.
- * When `call` is aborted, no more of the body is read.
+ * Reads a body unchanged and checks it against its limits. When the body exceeds a limit or fails, `call` is aborted with the
+ * error. When `call` is aborted, the rest of the body is not read.
  */
-function countedPieces(
+function limitedSource(
   body: ReadableStream<Bytes>,
   { maxBytes, idleTimeout, statedBytes }: BodyLimits,
   call: AbortController,
 ): PieceSource {
   const reader = body.getReader();
   const { signal } = call;
-  const patience = new Patience(idleTimeout, () =>
+  const timer = new CallerTimer(idleTimeout, () =>
     call.abort(new BodyError(408, `the body arrived too slowly: less than 1 KiB in ${idleTimeout} ms`)),
   );
   signal.addEventListener("abort", () => {
-    patience.end();
+    timer.end();
     void reader.cancel(signal.reason).catch(() => {});
   });
   let length = 0;
-  let isCancelled = false;
+  let isCanceled = false;
   const next = async (): Promise<Bytes | undefined> => {
-    patience.start();
+    timer.start();
     const { done, value } = await reader.read().catch((cause: unknown) => {
-      // An inner countedBody has named the reason already.
+      // The body that `authorize` reads is limited too, so that its error already names the reason.
       throw cause instanceof BodyError
         ? cause
         : new BodyError(400, "the connection broke before the end of the body", { cause });
     });
-    patience.stop(value?.byteLength);
-    // A cancelled reader is done as well: the service must not take that for the end of the body.
+    timer.stop(value?.byteLength);
+    // A canceled reader also reports `done`. The service must not receive that as the end of the body.
     signal.throwIfAborted();
     if (!done) length += value.byteLength;
-    // Written so that it also refuses chunks that are not bytes, and have no length.
+    // The negation also refuses chunks that are not bytes, whose length is NaN.
     if (!(length <= maxBytes)) throw bodyTooLarge(maxBytes);
     if (statedBytes !== undefined && (done ? length < statedBytes : length > statedBytes)) {
       throw lengthMismatch(done ? `${length}` : "more", statedBytes);
@@ -70,114 +79,105 @@ function countedPieces(
   return {
     async read() {
       try {
-        const piece = await next();
-        if (piece === undefined) patience.end();
-        return piece;
+        const chunk = await next();
+        if (chunk === undefined) timer.end();
+        return chunk;
       } catch (error) {
-        patience.end();
-        // A service that wants no more of the body may still answer.
-        if (!isCancelled) call.abort(error);
+        timer.end();
+        // A service that canceled the body can still respond.
+        if (!isCanceled) call.abort(error);
         throw error;
       }
     },
     cancel(reason) {
-      isCancelled = true;
-      patience.end();
+      isCanceled = true;
+      timer.end();
       return reader.cancel(reason);
     },
   };
 }
 
-/** Returns a body that is checked while it is read, as `countedPieces` does. */
-export function countedBody(
+/** Returns a stream of the body that checks the limits while it is read, as `limitedSource` does. */
+export function limitedStream(
   body: ReadableStream<Bytes>,
   limits: BodyLimits,
   call: AbortController,
 ): ReadableStream<Bytes> {
-  // Nothing is read before it is asked for.
-  return chunkStream(countedPieces(body, limits, call), 0);
+  return chunkStream(limitedSource(body, limits, call), 0);
 }
 
-/** Reads a body whole and checks it meanwhile, as `countedPieces` does. */
-export async function countedBytes(
+/** Reads the whole body and checks the limits meanwhile, as `limitedSource` does. */
+export async function limitedBytes(
   body: ReadableStream<Bytes>,
   limits: BodyLimits,
   call: AbortController,
 ): Promise<Bytes> {
-  const source = countedPieces(body, limits, call);
+  const source = limitedSource(body, limits, call);
   const chunks: Bytes[] = [];
-  for (let piece = await source.read(); piece !== undefined; piece = await source.read()) pushChunk(chunks, piece);
+  for (let chunk = await source.read(); chunk !== undefined; chunk = await source.read()) pushChunk(chunks, chunk);
   return joinChunks(chunks, totalLength(chunks));
 }
 
-/** The body is not the one that the caller sent, often because a body parser has read it before the relay. */
-export function lengthMismatch(found: string, statedBytes: number): BodyError {
-  return new BodyError(
-    400,
-    `the body has ${found} bytes, but its Content-Length is ${statedBytes}: mount the relay before body parsers and decompression`,
-  );
-}
-
 /**
- * Passes an answer on unchanged, at the pace at which it is read. Cancelling it cancels its source. A caller that takes no
- * more of it for `idleTimeout` milliseconds ends it, with `onIdle`. `onEnd` is called once: with the error that the source
- * failed with, or with undefined. An answer that was cut off ends with the report of `answerEnd`, or fails if it has none.
+ * Forwards a response's body unchanged, at the pace at which it is read. Canceling it cancels `body`. If the caller reads less
+ * than 1 KiB within `idleTimeout` milliseconds, the body fails and `onIdle` is called. `onEnd` is called once: with the error
+ * of `body`, or with undefined. A body that was cut off ends with the report of `responseEnd`, or fails if there is none.
  */
-export function passedPieces(
+export function forwardedSource(
   body: ReadableStream<Bytes>,
   idleTimeout: number,
-  answerEnd: AnswerEnd,
+  responseEnd: ResponseEnd,
   onIdle: (error: Error) => void,
   onEnd: (error: unknown) => void,
 ): PieceSource {
   const reader = readPieces(body);
   let isOver = false;
-  /** The caller took too long. */
-  let expired: Error | undefined;
-  /** Bytes that the caller was given last. */
-  let given = 0;
+  /** Set when the caller was too slow. */
+  let idleError: Error | undefined;
+  /** Length of the chunk that the caller received last. */
+  let lastLength = 0;
   let fail: (error: Error) => void = () => {};
-  const patience = new Patience(idleTimeout, () => {
-    expired = new Error(`the caller read less than 1 KiB of the response in ${idleTimeout} ms`);
+  const timer = new CallerTimer(idleTimeout, () => {
+    idleError = new Error(`the caller read less than 1 KiB of the response in ${idleTimeout} ms`);
     end(undefined);
-    fail(expired);
-    onIdle(expired);
-    void reader.cancel(expired).catch(() => {});
+    fail(idleError);
+    onIdle(idleError);
+    void reader.cancel(idleError).catch(() => {});
   });
   const end = (error: unknown) => {
     if (isOver) return;
     isOver = true;
-    patience.end();
+    timer.end();
     onEnd(error);
   };
-  patience.start();
+  timer.start();
   return {
     onFail(failNow) {
       fail = failNow;
     },
     async read() {
-      if (expired !== undefined) throw expired;
-      // The report was the last piece.
+      if (idleError !== undefined) throw idleError;
+      // The report was the last chunk.
       if (isOver) return undefined;
-      patience.stop(given);
+      timer.stop(lastLength);
       try {
-        const piece = await reader.read();
-        if (expired !== undefined) throw expired;
+        const chunk = await reader.read();
+        if (idleError !== undefined) throw idleError;
         if (isOver) return undefined;
-        if (piece === undefined) {
-          const error = answerEnd.ended();
+        if (chunk === undefined) {
+          const error = responseEnd.incompleteError();
           if (error !== undefined) throw error;
           end(undefined);
           return undefined;
         }
-        answerEnd.add(piece);
-        given = piece.byteLength;
-        patience.start();
-        return piece;
+        responseEnd.add(chunk);
+        lastLength = chunk.byteLength;
+        timer.start();
+        return chunk;
       } catch (error) {
-        const report = isOver ? undefined : answerEnd.failed();
+        const report = isOver ? undefined : responseEnd.report();
         end(error);
-        if (report === undefined) throw expired ?? error;
+        if (report === undefined) throw idleError ?? error;
         return report;
       }
     },

@@ -3,22 +3,25 @@ import { EasTimeoutError } from "../errors.js";
 import type { Bytes } from "../formats/request.js";
 import { type PieceResponse, responseHandler } from "../platform/piece-response.js";
 import { optionError } from "../util/argument-errors.js";
-import { AnswerEnd } from "./answer-end.js";
-import { BodyError, bodyTooLarge, countedBody, countedBytes, lengthMismatch, passedPieces } from "./bodies.js";
-import { refusalOf, refuse, refusedAnswer } from "./failure-answer.js";
-import type { Verdict } from "./queue-rules.js";
+import { BodyError, bodyTooLarge, forwardedSource, lengthMismatch, limitedBytes, limitedStream } from "./bodies.js";
+import type { Decision } from "./queue-rules.js";
+import { refusalOf, refuse, statusError } from "./refusals.js";
 import { checkRelayOptions, type RelayOptions, type RelaySettings } from "./relay-options.js";
+import { ResponseEnd } from "./response-end.js";
 import type { RelayRequestInit, RelayTarget } from "./services.js";
 
 /**
- * Creates a function that passes requests on to an EAS service with a token that the caller never sees. A Worker, a route of
- * Next.js, `Deno.serve`, `Bun.serve` and `nodeListener` (`eas-prediction/node`) can answer with it. It passes on the requests
- * that `allow` names, from pages of `origins`, streams both bodies, and aborts the call when the caller disconnects.
+ * Creates a function that forwards requests to an EAS service with a token that the caller never sees. Workers, routes of
+ * Next.js, `Deno.serve`, `Bun.serve` and `nodeListener` (`eas-prediction/node`) accept the function. It forwards the requests
+ * that `allow` names, from pages of `origins`, streams both bodies, and aborts the call when the caller disconnects. The
+ * function never rejects.
  *
- * Its own answers are JSON, `{"error": "…"}`, and have the header `X-EAS-Relay`: 403 for a request that is not allowed, 404
- * for a path that is not below `base`, 400 for a body that is incomplete, 408 for one that comes too slowly, 413 for one of
- * more than `maxBytes`, 502 and 504 when there is no usable answer of the service. Throws a `TypeError` or `RangeError` for
- * an invalid option. The returned function never rejects.
+ * Responses of the relay itself are JSON, `{"error": "…"}`, with the header `X-EAS-Relay`. Their status is:
+ * - 400 for an incomplete body, 408 for a body that arrives too slowly, and 413 for a body of more than `maxBytes`
+ * - 403 for a request that is not allowed, and 404 for a path that is not below `base`
+ * - 502 or 504 if the service sends no usable response
+ *
+ * Throws a `TypeError` or `RangeError` for an invalid option.
  *
  * @example
  * const client = new PredictClient({ endpoint, serviceName: "chat", token });
@@ -27,34 +30,34 @@ import type { RelayRequestInit, RelayTarget } from "./services.js";
 export function createRelay(options: RelayOptions): (request: Request) => Promise<Response> {
   const settings = checkRelayOptions(options);
   const handle = async (request: Request) => {
-    const answer = await answerTo(settings, request);
-    settings.origins.share(request, answer.headers);
-    for (const [name, value] of HARDENING) answer.headers.set(name, value);
-    return answer;
+    const response = await respond(settings, request);
+    settings.origins.addHeaders(request, response.headers);
+    for (const [name, value] of HARDENING) response.headers.set(name, value);
+    return response;
   };
   return responseHandler({ handle, mayClone: settings.authorize !== undefined });
 }
 
-/** Keeps browsers from storing an answer, or showing it as a page of this site: a model may answer with any text. */
+/** Keeps browsers from storing a response, and from showing it as a page of this site: a model can return any text. */
 const HARDENING: ReadonlyMap<string, string> = new Map([
   ["cache-control", "no-store"],
   ["content-security-policy", "default-src 'none'; sandbox"],
   ["x-content-type-options", "nosniff"],
 ]);
 
-type Allowed = Extract<Verdict, { refused: undefined }>;
+type Allowed = Extract<Decision, { refused: undefined }>;
 
-async function answerTo(settings: RelaySettings, request: Request): Promise<Response | PieceResponse> {
+async function respond(settings: RelaySettings, request: Request): Promise<Response | PieceResponse> {
   const { services, allow, origins, maxBytes } = settings;
   const { method, headers } = request;
   const { pathname, search } = new URL(request.url);
-  if (!origins.admits(request)) return refuse(403, "this relay does not serve pages of this origin");
-  const preflight = origins.preflight(request);
-  if (preflight !== undefined) return preflight;
+  if (!origins.allows(request)) return refuse(403, "this relay does not serve pages of this origin");
+  const preflightResponse = origins.preflightResponse(request);
+  if (preflightResponse !== undefined) return preflightResponse;
   const target = services.find(pathname);
   if (target === undefined) return refuse(404, "there is no such service at this relay");
-  const verdict = allow.judge(method, target.listed, search, headers);
-  if (verdict.refused !== undefined) return refuse(403, verdict.refused);
+  const decision = allow.decide(method, target.rulePath, search, headers);
+  if (decision.refused !== undefined) return refuse(403, decision.refused);
   if (headers.has("upgrade")) return refuse(403, "this relay has no WebSocket: watch a queue over HTTP");
   const length = statedLength(headers);
   if (Number.isNaN(length)) return refuse(400, "the Content-Length is not a number");
@@ -63,122 +66,121 @@ async function answerTo(settings: RelaySettings, request: Request): Promise<Resp
   }
   if (length !== undefined && length > maxBytes) return refuse(413, bodyTooLarge(maxBytes).message);
   if (length && !request.body) return refuse(400, lengthMismatch("0", length).message);
-  const shown = settings.authorize ? boundedRequest(request, settings) : request;
-  return (await authorize(settings, shown)) ?? passOn(settings, request, shown, target, verdict);
+  const limited = settings.authorize ? limitedRequest(request, settings) : request;
+  return (await authorize(settings, limited)) ?? forward(settings, request, limited, target, decision);
 }
 
-/** Bytes that the request's body has according to its headers; undefined when they do not say, `NaN` when they are wrong. */
+/** Parses `Content-Length`, in bytes. Returns undefined if there is none, `NaN` if it is invalid. */
 function statedLength(headers: Headers): number | undefined {
   const text = headers.get("content-length");
   if (text === null) return undefined;
   return /^\d+$/.test(text) ? Number(text) : Number.NaN;
 }
 
-/** Bounds a body of unknown length before `authorize` can read it: copies of the request would buffer all of it. */
-function boundedRequest(request: Request, { maxBytes, idleTimeout }: RelaySettings): Request {
+/** Limits a body of unknown length before `authorize` can read it: a clone of the request would buffer the whole body. */
+function limitedRequest(request: Request, { maxBytes, idleTimeout }: RelaySettings): Request {
   const { body, bodyUsed, headers } = request;
   // The server enforces a stated length.
   if (body === null || bodyUsed || body.locked || headers.has("content-length")) return request;
   const limits = { maxBytes, idleTimeout, statedBytes: undefined };
   const call = new AbortController();
-  const counted = countedBody(body as ReadableStream<Bytes>, limits, call);
-  return new Request(request, { body: counted, duplex: "half" } as RequestInit);
+  const limited = limitedStream(body as ReadableStream<Bytes>, limits, call);
+  return new Request(request, { body: limited, duplex: "half" } as RequestInit);
 }
 
-/** Returns undefined when the request may pass. */
+/** Asks `authorize`. Returns the response to a request that it refuses, otherwise undefined. */
 async function authorize(settings: RelaySettings, request: Request): Promise<Response | undefined> {
   try {
-    const verdict = settings.authorize === undefined || (await settings.authorize(request));
-    if (isResponse(verdict)) return new Response(verdict.body, verdict);
-    if (verdict !== true && verdict !== false)
-      throw optionError("the result of authorize", verdict, "be true, false or a Response");
-    if (verdict && request.bodyUsed)
+    const result = settings.authorize === undefined || (await settings.authorize(request));
+    if (isResponse(result)) return new Response(result.body, result);
+    if (result !== true && result !== false)
+      throw optionError("the result of authorize", result, "be true, false or a Response");
+    if (result && request.bodyUsed)
       throw optionError("request.bodyUsed", true, "be false after authorize: read the body of request.clone() instead");
-    return verdict ? undefined : refuse(403, "this relay does not serve this caller");
+    return result ? undefined : refuse(403, "this relay does not serve this caller");
   } catch (error) {
     if (error instanceof BodyError) return refuse(error.status, error.message);
-    tell(settings, error, request);
+    reportError(settings, error, request);
     return refuse(500, "the relay could not check this caller");
   }
 }
 
-/** Not `instanceof`: frameworks have classes of their own. */
+/** `instanceof` would not recognize the `Response` classes of frameworks. */
 function isResponse(value: boolean | Response): value is Response {
   return typeof value === "object" && value !== null && typeof value.status === "number" && value.headers !== undefined;
 }
 
-async function passOn(
+/** Sends a request to the service. `limited` is the same request, with the body to send. */
+async function forward(
   settings: RelaySettings,
   request: Request,
-  /** The same request, with the body that is to be read. */
-  shown: Request,
+  limited: Request,
   { client, path }: RelayTarget,
   allowed: Allowed,
 ): Promise<Response | PieceResponse> {
   const call = new AbortController();
-  // The closures below hold the whole request: on Node the signal of a collected request never fires.
-  const isGone = () => request.signal?.aborted === true;
-  const onGone = () => call.abort(request.signal.reason);
-  request.signal?.addEventListener("abort", onGone);
-  const release = () => request.signal?.removeEventListener("abort", onGone);
-  if (isGone()) onGone();
+  // The closures below reference the request, not its signal: on Node the signal of a collected request never fires.
+  const isDisconnected = () => request.signal?.aborted === true;
+  const onDisconnect = () => call.abort(request.signal.reason);
+  request.signal?.addEventListener("abort", onDisconnect);
+  const release = () => request.signal?.removeEventListener("abort", onDisconnect);
+  if (isDisconnected()) onDisconnect();
   let isSent = false;
   const expire = () => call.abort(isSent ? timeoutError(settings.timeout) : bodyTooLate(settings.timeout));
   const timer = setTimeout(expire, settings.timeout);
 
-  /** The call is over. If the caller or a limit has ended it before, the error is only a consequence. */
+  /** Ends the call. An error that follows an abort by the caller or a limit is only a consequence, and is not reported. */
   function end(error: unknown): void {
     release();
-    if (error !== undefined && !call.signal.aborted) tell(settings, error, request);
+    if (error !== undefined && !call.signal.aborted) reportError(settings, error, request);
   }
 
-  let answer: Response;
+  let response: Response;
   try {
-    const body = await bodyOf(shown, settings, call);
+    const body = await bodyToSend(limited, settings, call);
     call.signal.throwIfAborted();
     isSent = true;
-    answer = await client.fetch(path + allowed.search, {
+    response = await client.fetch(path + allowed.search, {
       method: request.method,
       headers: [...settings.headers.toService(request.headers), ...allowed.headers],
       body,
       signal: call.signal,
     });
-    const refused = call.signal.aborted ? call.signal.reason : refusedAnswer(answer);
-    if (refused !== undefined) {
-      void answer.body?.cancel().catch(() => {});
-      throw refused;
+    const error = call.signal.aborted ? call.signal.reason : statusError(response);
+    if (error !== undefined) {
+      void response.body?.cancel().catch(() => {});
+      throw error;
     }
   } catch (error) {
     release();
     const reason = call.signal.aborted ? call.signal.reason : error;
-    if (isGone()) return refuse(499, "the caller disconnected");
-    const { status, error: words } = refusalOf(reason);
-    if (status >= 500) tell(settings, reason, request);
-    return refuse(status, words);
+    if (isDisconnected()) return refuse(499, "the caller disconnected");
+    const { status, error: message } = refusalOf(reason);
+    if (status >= 500) reportError(settings, reason, request);
+    return refuse(status, message);
   } finally {
     clearTimeout(timer);
   }
-  const { status } = answer;
-  const headers = new Headers(settings.headers.toCaller(answer.headers));
-  if (answer.body !== null && request.method !== "HEAD" && status !== 204 && status !== 205) {
+  const { status } = response;
+  const headers = new Headers(settings.headers.toCaller(response.headers));
+  if (response.body !== null && request.method !== "HEAD" && status !== 204 && status !== 205) {
     const onIdle = (error: Error) => call.abort(error);
-    const answerEnd = new AnswerEnd(status, headers);
-    const body = answer.body as ReadableStream<Bytes>;
-    const pieces = passedPieces(body, settings.idleTimeout, answerEnd, onIdle, end);
+    const body = response.body as ReadableStream<Bytes>;
+    const pieces = forwardedSource(body, settings.idleTimeout, new ResponseEnd(status, headers), onIdle, end);
     return { status, headers, pieces };
   }
   // Some runtimes return a stream even if there is no body.
   end(undefined);
-  void answer.body?.cancel().catch(() => {});
+  void response.body?.cancel().catch(() => {});
   return new Response(null, { status, headers });
 }
 
 /**
- * Returns the body to send; it aborts the call when it breaks a limit. A body of a stated length is read whole and sent with
+ * Returns the body to send, which aborts the call when it exceeds a limit. A body of a stated length is read whole and sent with
  * its length, as the official SDKs send theirs: the service need not support chunked bodies. Bodies of unknown length, and
  * those that are larger than the shared gateway accepts, are streamed.
  */
-async function bodyOf(
+async function bodyToSend(
   { method, headers, body }: Request,
   { maxBytes, idleTimeout }: RelaySettings,
   call: AbortController,
@@ -186,8 +188,8 @@ async function bodyOf(
   const statedBytes = statedLength(headers);
   if (method === "GET" || method === "HEAD" || body === null || statedBytes === 0) return null;
   const isWhole = statedBytes !== undefined && statedBytes <= SHARED_GATEWAY_MAX_REQUEST_BYTES;
-  const counted = isWhole ? countedBytes : countedBody;
-  return counted(body as ReadableStream<Bytes>, { maxBytes, idleTimeout, statedBytes }, call);
+  const read = isWhole ? limitedBytes : limitedStream;
+  return read(body as ReadableStream<Bytes>, { maxBytes, idleTimeout, statedBytes }, call);
 }
 
 function bodyTooLate(timeout: number): BodyError {
@@ -202,7 +204,7 @@ function timeoutError(timeout: number): EasTimeoutError {
   });
 }
 
-function tell({ onError }: RelaySettings, error: unknown, request: Request): void {
+function reportError({ onError }: RelaySettings, error: unknown, request: Request): void {
   try {
     Promise.resolve(onError(error, request)).catch(() => {});
   } catch {

@@ -1,4 +1,4 @@
-/** A relay that keeps the token of a service on a server, for pages that call it. */
+/** Relay for web pages: keeps the token of a service on a server. */
 export type { RelayMethod, RelayRule } from "./allow-list.js";
 export { createRelay } from "./create-relay.js";
 export type { RelayOperation } from "./queue-rules.js";

@@ -3,10 +3,10 @@ import { optionError } from "../util/argument-errors.js";
 import { METHODS } from "./allow-list.js";
 import type { HeaderLists } from "./relay-headers.js";
 
-/** Seconds for which a browser may keep the answer to a preflight; Chromium keeps none longer. */
+/** Seconds for which a browser may cache the response to a preflight. Chromium limits it to this value. */
 const MAX_AGE = 7200;
 
-/** Knows which pages may call, and tells browsers so (fetch.spec.whatwg.org, "CORS protocol"). */
+/** Decides which pages may call, and sets the headers for browsers (fetch.spec.whatwg.org, "CORS protocol"). */
 export class Origins {
   readonly #origins: "*" | ReadonlySet<string>;
   readonly #headers: HeaderLists;
@@ -19,37 +19,37 @@ export class Origins {
     this.#origins = origins === "*" ? "*" : new Set(origins.map(checkOrigin));
   }
 
-  /** Whether the request is one of a page that may call, or of no page at all. */
-  admits({ headers }: Request): boolean {
+  /** Whether the request comes from a page that may call, or not from a page at all. */
+  allows({ headers }: Request): boolean {
     if (this.#origins === "*") return true;
     const origin = headers.get("origin");
     if (origin !== null && this.#origins.has(origin)) return true;
-    // No page can set it. Nor is there an Origin with all requests of a page: with an image's there is none.
+    // Pages cannot set this header. `Origin` alone is not sufficient: browsers omit it for images, for example.
     const site = headers.get("sec-fetch-site");
     return site === "same-origin" || (origin === null && (site === null || site === "none"));
   }
 
-  /** The answer to a preflight; undefined when the request is none. */
-  preflight(request: Request): Response | undefined {
+  /** Returns the response to a preflight; undefined if the request is not a preflight. */
+  preflightResponse(request: Request): Response | undefined {
     const { headers } = request;
     if (request.method !== "OPTIONS" || !headers.has("access-control-request-method")) return undefined;
-    const answer = new Response(null, { status: 204 });
-    // All of them, and for every path: the page can read why a call is refused, but not why a preflight is.
-    answer.headers.set("access-control-allow-methods", METHODS.join(", "));
-    const asked = (headers.get("access-control-request-headers") ?? "").split(",").map((name) => name.trim());
-    // By name, since "*" does not stand for Authorization.
-    const accepted = asked.filter((name) => this.#headers.accepts(name.toLowerCase()));
-    if (accepted.length > 0) answer.headers.set("access-control-allow-headers", accepted.join(", "));
-    answer.headers.set("access-control-max-age", String(MAX_AGE));
-    return answer;
+    const response = new Response(null, { status: 204 });
+    // All methods, for every path: a page can read why a call is refused, but not why a preflight is refused.
+    response.headers.set("access-control-allow-methods", METHODS.join(", "));
+    const requested = (headers.get("access-control-request-headers") ?? "").split(",").map((name) => name.trim());
+    // Headers are listed by name, because "*" does not include Authorization.
+    const accepted = requested.filter((name) => this.#headers.accepts(name.toLowerCase()));
+    if (accepted.length > 0) response.headers.set("access-control-allow-headers", accepted.join(", "));
+    response.headers.set("access-control-max-age", String(MAX_AGE));
+    return response;
   }
 
-  /** Lets a page that may call read an answer, with all of its headers. */
-  share({ headers: asked }: Request, headers: Headers): void {
-    const origin = asked.get("origin");
-    // Else it could read but few of them.
+  /** Adds the headers that let a page that may call read the response and all of its headers. */
+  addHeaders(request: Request, headers: Headers): void {
+    const origin = request.headers.get("origin");
+    // Without a list, browsers let pages read only a few headers.
     const exposed = [...headers.keys()].filter((name) => !name.startsWith("access-control-"));
-    // Also where nobody may read it: a cache would give that answer to a page that may.
+    // Set for refused origins too. Otherwise a cache could return the response to a page that may call.
     if (this.#origins !== "*") headers.append("vary", "Origin");
     if (origin === null || !(this.#origins === "*" || this.#origins.has(origin))) return;
     headers.set("access-control-allow-origin", this.#origins === "*" ? "*" : origin);
@@ -57,7 +57,7 @@ export class Origins {
   }
 }
 
-/** Refuses what no browser ever sends as its origin. */
+/** Checks that a browser can send `text` as an origin. */
 function checkOrigin(text: string): string {
   if (isOrigin(text)) return text;
   throw optionError("origins", text, 'have scheme, host and port only, as "https://example.com"');

@@ -1,7 +1,7 @@
 import { checkIdentity } from "../queue/options.js";
 import { optionError } from "../util/argument-errors.js";
 
-/** What a rule can allow on a queue. */
+/** An operation that a rule can allow on a queue. */
 export type RelayOperation =
   /** Adds an item. */
   | "put"
@@ -13,13 +13,17 @@ export type RelayOperation =
   | "take"
   /** Receives items as a consumer. With `_auto_commit_` it also needs `commit`. */
   | "watch"
+  /** Deletes received items. */
   | "commit"
+  /** Returns received items to the queue. */
   | "negative"
   /** Deletes items by index. */
   | "delete"
-  /** Reads where an item stands. */
+  /** Reads the position of an item. */
   | "search"
+  /** Counts items. */
   | "count"
+  /** Reads the attributes of the queue. */
   | "attributes"
   /** Deletes all items before an index. */
   | "truncate"
@@ -33,28 +37,28 @@ export type RelayOperation =
 /** The queue part of a rule, checked. */
 export interface QueueRule {
   readonly operations: ReadonlySet<RelayOperation>;
-  /** Undefined: callers cannot name a group. `"*"`: they name their own. */
+  /** The consumer group. `"*"` lets callers choose it; undefined refuses requests that name one. */
   readonly gid: string | undefined;
 }
 
-/** What a rule decides about a request. */
-export type Verdict =
+/** A decision about a request. `search` and `headers` are sent to the service. */
+export type Decision =
   | { readonly refused: string }
   | { readonly refused: undefined; readonly search: string; readonly headers: readonly [string, string][] };
 
-/** How the wire shows an operation: its method, and the parameter that selects it among those of the same method. */
+/** The request of an operation: its method, and the parameter that tells it from other operations with the same method. */
 interface Form {
   readonly operation: Exclude<RelayOperation, "result" | "take" | "priority" | "rear">;
   readonly method: string;
   readonly selector?: string;
   readonly parameters?: readonly string[];
-  /** Whether other parameters are tags. */
+  /** Whether all other parameters are tags. */
   readonly hasTags?: true;
-  /** Whether the caller's uid and gid change what it does. */
+  /** Whether the operation depends on the caller's uid and gid. */
   readonly usesGroup?: true;
 }
 
-// Method and query of each operation as the official SDKs send them (queue_client.py, queue_client.go, QueueClient.java).
+// Method and query of each operation, as sent by the official SDKs (queue_client.py, queue_client.go, QueueClient.java).
 const FORMS: readonly Form[] = [
   { operation: "end", method: "POST", selector: "_eos_", parameters: ["_force_"] },
   { operation: "put", method: "POST", parameters: ["_priority_"], hasTags: true },
@@ -96,16 +100,15 @@ const GID = `${QUEUE_HEADERS}redis-gid`;
 const PRIORITY = `${QUEUE_HEADERS}priority`;
 const REAR = `${QUEUE_HEADERS}access-rear`;
 
-/** Parameters that select the items of one job: the service's id, and the tag of `AsyncInferenceClient`. */
 /** A random UUID (version 4). */
 const UUID = /^[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$/i;
-
+/** Parameters that select the items of one job: the service's id, and the tag of `AsyncInferenceClient`. */
 const JOB_FILTERS: readonly string[] = ["requestId", "easJob"];
 /** Values of a control parameter: indexes, counts, durations and booleans. */
 const CONTROL_VALUE = /^[\w.,+\-µμ]*$/;
-/** Names of tags that every server reads in the same way: no separators, escapes or brackets, and no leading punctuation. */
+/** Tag names that every server reads in the same way: without separators, escapes, brackets or leading punctuation. */
 const TAG_NAME = /^[\p{L}\p{N}][^\p{C}\p{Z}%&;=+?#[\]\ufffd]*$/u;
-/** Only these values are certain to mean false. */
+/** Values that every server reads as false. */
 const FALSE = /^([Ff]alse|0)$/;
 
 /** Checks the queue options of a rule. `name` is the rule's name in errors. */
@@ -126,10 +129,10 @@ export function checkQueueRule(
   return { operations: new Set(operations), gid: gid === undefined ? undefined : checkIdentity("gid", gid) };
 }
 
-/** Whether the rule allows an operation of a queue. What is sent is rebuilt from what was checked. */
-export function judgeOperation(rule: QueueRule, method: string, search: string, headers: Headers): Verdict {
-  // Old servers take it for "&".
-  if (search.includes(";")) return refuse('";" in the query of a queue: write %3B');
+/** Decides about a request to a queue. The query to send is built from the checked parameters. */
+export function decideOperation(rule: QueueRule, method: string, search: string, headers: Headers): Decision {
+  // Old servers read ";" as "&".
+  if (search.includes(";")) return notAllowed('";" in the query of a queue: write %3B');
   const query = new URLSearchParams(search);
   const pairs = [...query];
   const names = pairs.map(([name]) => name);
@@ -138,20 +141,20 @@ export function judgeOperation(rule: QueueRule, method: string, search: string, 
     ({ method: own, selector }) =>
       own === method && (selector === undefined ? selectors.length === 0 : selector === selectors[0]),
   );
-  if (form === undefined) return refuse(selectors.length > 0 ? `${method} with ${selectors[0]}` : method);
+  if (form === undefined) return notAllowed(selectors.length > 0 ? `${method} with ${selectors[0]}` : method);
   const { selector, parameters = [], operation } = form;
   for (const [name, value] of pairs) {
     const isControl = name === selector || parameters.includes(name);
-    // Servers differ in which of several they take.
+    // Servers differ in which of several values they use.
     if ((isControl || JOB_FILTERS.includes(name)) && names.indexOf(name) !== names.lastIndexOf(name)) {
-      return refuse(`${name} more than once`);
+      return notAllowed(`${name} more than once`);
     }
     if (isControl ? !CONTROL_VALUE.test(value) : !form.hasTags || !TAG_NAME.test(name)) {
-      return refuse(`the parameter ${show(name)} for ${operation}`);
+      return notAllowed(`the parameter ${show(name)} for ${operation}`);
     }
   }
   if (selector !== undefined && query.get(selector) !== "true") {
-    return refuse(`${selector} with a value other than true`);
+    return notAllowed(`${selector} with a value other than true`);
   }
   return (
     refusedOperation(rule, form, query, headers) ?? {
@@ -167,44 +170,45 @@ function refusedOperation(
   { operation, method, usesGroup }: Form,
   query: URLSearchParams,
   headers: Headers,
-): Verdict | undefined {
+): Decision | undefined {
   const deletes = !FALSE.test(query.get("_auto_delete_") ?? "");
   const commits = !FALSE.test(query.get("_auto_commit_") ?? "");
   if (operation === "get") {
     const isResult = operations.has("result") && JOB_FILTERS.some((name) => query.get(name));
     if (!operations.has("take") && !isResult && (deletes || !operations.has("get"))) {
       const kind = deletes ? "take (a get without _auto_delete_=false)" : "get";
-      return refuse(operations.has("result") ? `${kind} without a requestId` : kind);
+      return notAllowed(operations.has("result") ? `${kind} without a requestId` : kind);
     }
-    // In pages, a deleting get reads first and then deletes by index. A take can delete any item anyway.
+    // The client in a page reads first and then deletes by index. A take can delete any item, so this allows nothing more.
   } else if (!operations.has(operation) && !(operation === "delete" && operations.has("take")))
-    return refuse(operation);
+    return notAllowed(operation);
   if (operation === "watch" && commits && !operations.has("commit")) {
-    return refuse("watch without _auto_commit_=false");
+    return notAllowed("watch without _auto_commit_=false");
   }
   if (operation === "put") {
-    if ((query.has("_priority_") || headers.has(PRIORITY)) && !operations.has("priority")) return refuse("priority");
-    // Results are found by it, so ids that others can guess are refused. Pages choose a random one for each put.
+    if ((query.has("_priority_") || headers.has(PRIORITY)) && !operations.has("priority"))
+      return notAllowed("priority");
+    // The id gives access to the result, so that ids that others can guess are refused. Pages choose a random id per put.
     if (query.has("requestId") && !UUID.test(query.get("requestId") ?? "")) {
-      return refuse("put with a requestId that is not a random UUID");
+      return notAllowed("put with a requestId that is not a random UUID");
     }
   }
-  // In a negative commit the service reads parameters from such a body, so it may do so in others.
+  // The service reads parameters of a negative commit from such a body, and may do so for other operations.
   if (operation !== "negative" && /x-www-form-urlencoded/i.test(headers.get("content-type") ?? "")) {
-    return refuse(`${operation} with a body of application/x-www-form-urlencoded`);
+    return notAllowed(`${operation} with a body of application/x-www-form-urlencoded`);
   }
   for (const [name] of headers) {
     if (!name.startsWith(QUEUE_HEADERS)) continue;
     if (name === UID || name === GID) {
-      if (usesGroup && gid === undefined) return refuse(`${operation} with ${name}, since the rule has no gid`);
+      if (usesGroup && gid === undefined) return notAllowed(`${operation} with ${name}, since the rule has no gid`);
     } else if (!(name === REAR && operations.has("rear")) && !(name === PRIORITY && method === "POST")) {
-      return refuse(name === REAR ? "rear" : `the header ${name}`);
+      return notAllowed(name === REAR ? "rear" : `the header ${name}`);
     }
   }
   return undefined;
 }
 
-/** The headers of a queue that are sent. Where the rule has no gid, the caller's uid and gid change nothing and are left out. */
+/** Returns the queue headers to send. If the rule has no gid, the caller's uid and gid have no effect and are left out. */
 function queueHeaders({ gid }: QueueRule, headers: Headers): [string, string][] {
   const own = gid === "*" ? headers.get(GID) : gid;
   return [...headers]
@@ -212,7 +216,7 @@ function queueHeaders({ gid }: QueueRule, headers: Headers): [string, string][] 
     .concat(own === undefined || own === null ? [] : [[GID, own]]);
 }
 
-/** A control parameter or header of a queue in a request whose rule names no operations; undefined when there is none. */
+/** Finds a control parameter or header of a queue in a request whose rule names no operations. */
 export function queueControlIn(search: string, headers: Headers): string | undefined {
   for (const pair of search.slice(1).split(/[&;]/)) {
     const name = foldedName(pair.split("=", 1)[0] as string);
@@ -222,7 +226,7 @@ export function queueControlIn(search: string, headers: Headers): string | undef
   return [...headers.keys()].find((name) => name.startsWith(QUEUE_HEADERS));
 }
 
-/** The name as the most lenient server may read it. */
+/** Returns the name as the most lenient server could read it. */
 function foldedName(text: string): string {
   let name = text;
   for (let i = 0; i < 3; i++) {
@@ -238,7 +242,7 @@ function foldedName(text: string): string {
     .replace(/^[^\p{L}\p{N}_]+/u, "");
 }
 
-function refuse(what: string): Verdict {
+function notAllowed(what: string): Decision {
   return { refused: `this relay does not allow ${what} on this path` };
 }
 

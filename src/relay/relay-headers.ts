@@ -1,7 +1,7 @@
 import { checkHeaders } from "../config/headers.js";
 import { optionError } from "../util/argument-errors.js";
 
-/** Request headers that pass: those that calls of this package need, and those of tracing and language. */
+/** Request headers that the relay forwards: those that calls of this package need, and those for tracing and language. */
 const TO_SERVICE: readonly string[] = [
   "accept",
   "accept-language",
@@ -15,7 +15,7 @@ const TO_SERVICE: readonly string[] = [
   "x-request-id",
 ];
 
-/** Headers of an answer that pass. */
+/** Response headers that the relay forwards. */
 const TO_CALLER: readonly string[] = [
   "content-encoding",
   "content-language",
@@ -27,34 +27,34 @@ const TO_CALLER: readonly string[] = [
 const EAS = "x-eas-";
 
 /**
- * Headers that a page may send although they do not pass by themselves: the caller's credentials, which are for `authorize`,
- * those in which the `openai` package describes itself, and those of a queue, which are for the rules.
+ * Headers that a page may send although the relay does not forward them: credentials for `authorize`, the `openai` package's
+ * description of itself, and headers of a queue. The rules decide about the latter.
  */
 const ACCEPTED = /^(authorization|x-stainless-[a-z-]+|x-eas-queueservice-[a-z-]+)$/;
 
-/** Headers that carry the caller's secrets or identity, and those that control a queue, which rules name. */
+/** Headers with the caller's secrets or identity, and headers that control a queue, which the rules check. */
 const NEVER_TO_SERVICE =
   /^(authorization|cookie|host|origin|referer|forwarded|x-forwarded-.*|x-eas-queueservice-.*|proxy-.*|sec-.*|access-control-.*)$/;
-/** Headers that the relay sets itself, that set a secret, or that ask for a secret that only the relay has. */
+/** Headers that the relay sets itself, that set a secret, or that request a secret that only the relay has. */
 const NEVER_TO_CALLER = /^(set-cookie|www-authenticate|cache-control|vary|proxy-.*|access-control-.*)$/;
 
-/** Decides which headers pass in each direction. */
+/** Decides which headers the relay forwards in each direction. */
 export class HeaderLists {
   readonly #toService: ReadonlySet<string>;
   readonly #toCaller: ReadonlySet<string>;
 
-  /** Both are names in addition to those that always pass. */
+  /** Both are names in addition to the headers that the relay always forwards. */
   constructor(requestHeaders: readonly string[], responseHeaders: readonly string[]) {
     this.#toService = new Set([...TO_SERVICE, ...checkNames("requestHeaders", requestHeaders, NEVER_TO_SERVICE)]);
     this.#toCaller = new Set([...TO_CALLER, ...checkNames("responseHeaders", responseHeaders, NEVER_TO_CALLER)]);
   }
 
-  /** Returns the headers of a request that are sent to the service. */
+  /** Returns the request headers to send to the service. */
   toService(headers: Headers): [name: string, value: string][] {
     return [...headers].filter(([name]) => this.#toService.has(name));
   }
 
-  /** Returns the headers of an answer that are sent to the caller. */
+  /** Returns the response headers to send to the caller. */
   toCaller(headers: Headers): [name: string, value: string][] {
     return [...headers].filter(([name]) => this.#toCaller.has(name) || name.startsWith(EAS));
   }
@@ -65,10 +65,11 @@ export class HeaderLists {
   }
 }
 
+/** Returns the names in lower case. Throws if one is invalid or in `never`. */
 function checkNames(option: string, names: readonly string[], never: RegExp): readonly string[] {
   if (!Array.isArray(names)) throw optionError(option, names, 'be a list of names such as ["x-own"]');
   return names.map((name) => {
-    // Refuses invalid names and the headers of the connection.
+    // `checkHeaders` refuses invalid names and headers of the connection.
     const [[lower] = [""]] = checkHeaders([[name, ""]]);
     if (never.test(lower)) throw optionError(option, name, "not be listed: the relay never forwards this header");
     return lower;

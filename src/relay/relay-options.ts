@@ -10,52 +10,52 @@ import { type RelayClient, Services } from "./services.js";
 /** Options of `createRelay`. */
 export interface RelayOptions {
   /**
-   * The client of the one service that is behind the relay, with its token. A page's client then has the relay as its
-   * `customUrl`. Either this or `services` must be given.
+   * The client of the single service behind the relay, with its token. A page's client then has the relay as its
+   * `customUrl`. Set exactly one of `client` and `services`.
    */
   readonly client?: RelayClient | undefined;
   /**
-   * Clients of several services and queues, by the name that pages call them by. A page's client then has the relay as its
-   * `endpoint`, and the name as its `serviceName` or `queueName`. A queue's sink is a path of the queue.
+   * Clients of several services and queues, by the name that pages use. A page's client then has the relay as its `endpoint`,
+   * and the name as its `serviceName` or `queueName`. A queue's sink is a path of the queue.
    */
   readonly services?: Readonly<Record<string, RelayClient>> | undefined;
-  /** The requests that are passed on. All others are refused. */
+  /** The requests to forward. All others are refused with 403. */
   readonly allow: readonly RelayRule[];
   /**
-   * Origins of the pages that may call, as `["https://example.com"]`; `"*"` for the pages of everybody. Default: none but
-   * pages of the relay's own origin, as far as the browser says so (`Sec-Fetch-Site`: Safari does from 16.4 on).
+   * Origins of the pages that may call, such as `["https://example.com"]`, or `"*"` for all pages. Default: only pages of the
+   * relay's own origin, if the browser reports it (`Sec-Fetch-Site`, which Safari supports from 16.4).
    */
   readonly origins?: "*" | readonly string[] | undefined;
   /** Path at which the relay is mounted, such as `"/eas"`. Default: the root. */
   readonly base?: string | undefined;
-  /** Maximum number of bytes of a request's body. Default 1 MiB, as on the shared gateway. */
+  /** Maximum number of bytes of a request's body; `Infinity` for no limit. Default 1 MiB, as on the shared gateway. */
   readonly maxBytes?: number | undefined;
-  /** Milliseconds until the service's answer must begin. Default 300,000. */
+  /** Milliseconds within which the service must begin its response. Default 300,000. */
   readonly timeout?: number | undefined;
   /**
-   * Milliseconds that the relay waits for a caller to send 1 KiB more of its body, or to take 1 KiB more of the answer; time
-   * in which the service is slow does not count. Then the call is aborted, so that a stalled caller does not occupy one of the
+   * Milliseconds in which the caller must send the next 1 KiB of its body, or read the next 1 KiB of the response. Time in
+   * which the service is slow does not count. A slower call is aborted, so that a stalled caller does not occupy one of the
    * client's connections. Default 30,000; `Infinity` for no limit.
    */
   readonly idleTimeout?: number | undefined;
-  /** Names of request headers that pass, in addition to those that calls of this package need. */
+  /** Names of request headers to forward, in addition to those that calls of this package need. */
   readonly requestHeaders?: readonly string[] | undefined;
-  /** Names of answer headers that pass, in addition to those that calls of this package need. */
+  /** Names of response headers to forward, in addition to those that calls of this package need. */
   readonly responseHeaders?: readonly string[] | undefined;
   /**
-   * Decides on each request that could pass, before anything is sent: `true` lets it pass, `false` refuses it with 403, a
-   * `Response` is the answer to it. It must leave the body alone: `request.clone()` is there to read it. A request whose body
-   * has no stated length is a copy, of the runtime's own class.
+   * Decides about each request that the rules allow, before anything is sent. `true` forwards it, `false` refuses it with 403,
+   * and a `Response` is sent to the caller. To read the body, read `request.clone()`. A request whose body has no
+   * `Content-Length` is passed as a copy, an instance of the runtime's own `Request`.
    */
   readonly authorize?: ((request: Request) => boolean | Response | Promise<boolean | Response>) | undefined;
   /**
-   * Receives the errors that callers are not told about: the service refuses the relay's token, cannot be reached, does not
-   * answer or breaks off, or `authorize` threw. Exceptions of the function itself are ignored.
+   * Receives the errors whose details the caller does not receive: the service refuses the relay's token, cannot be reached,
+   * does not respond or breaks off, or `authorize` threw. Exceptions of `onError` itself are ignored.
    */
   readonly onError?: ((error: unknown, request: Request) => unknown) | undefined;
 }
 
-/** The options of a relay, checked. */
+/** The checked options of a relay. */
 export interface RelaySettings {
   readonly services: Services;
   readonly allow: AllowList;
@@ -86,7 +86,7 @@ const RELAY_OPTIONS: OptionNames<RelayOptions> = {
 const DEFAULT_TIMEOUT_MS = 300_000;
 const DEFAULT_IDLE_TIMEOUT_MS = 30_000;
 
-/** Checks all options of a relay. */
+/** Checks all options of a relay and fills in defaults. */
 export function checkRelayOptions(options: RelayOptions): RelaySettings {
   if (typeof options !== "object" || options === null) {
     throw optionError("options", options, "be an object such as { client, allow: [{ paths: [...] }] }");

@@ -4,42 +4,42 @@ import type { Bytes } from "../formats/request.js";
 import { optionError } from "../util/argument-errors.js";
 import { checkPlainPath } from "./allow-list.js";
 
-/** What a relay needs of a client: a `PredictClient`, or whatever has such a `fetch`. */
+/** The client that a relay calls: a `PredictClient`, or an object with the same `fetch`. */
 export interface RelayClient {
   /**
-   * Sends a request to the service with the token, and resolves with its answer, whatever its status, as soon as its head is
-   * there. `path` begins with a slash, a question mark or not at all, and may have a query.
+   * Sends a request to the service with the token. Resolves with the response as soon as its head has arrived, whatever its
+   * status. `path` is empty or begins with a slash or a question mark, and can have a query.
    */
   fetch(path: string, init: RelayRequestInit): Promise<Response>;
 }
 
-/** How a relay calls `RelayClient.fetch`. */
+/** Options with which a relay calls `RelayClient.fetch`. */
 export interface RelayRequestInit {
   readonly method: string;
   readonly headers: [name: string, value: string][];
-  /** Bytes, a stream, which is to be sent as it comes, or null. */
+  /** Bytes, a stream to send while it is read, or null. */
   readonly body: Bytes | ReadableStream<Bytes> | null;
-  /** Ends the call, and the body of its answer. */
+  /** Aborts the call and the body of its response. */
   readonly signal: AbortSignal;
 }
 
-/** Where a request goes. */
+/** The client and the path for a request. */
 export interface RelayTarget {
   readonly client: RelayClient;
-  /** What the allow-list knows it by. */
-  readonly listed: string;
-  /** What is sent: the path behind the service. */
+  /** The path that rules name. With `services` it begins with the name of the service. */
+  readonly rulePath: string;
+  /** The path to send, after the service. */
   readonly path: string;
 }
 
-/** How a page's client joins an endpoint and a service (endpoint/gateway.ts). */
+/** The path between endpoint and service name in URLs of a page's client (endpoint/gateway.ts). */
 const PREDICT = "/api/predict";
 
 /** The services behind a relay. */
 export class Services {
   readonly #base: string;
   readonly #only: RelayClient | undefined;
-  /** The longest name first, since one may begin with another. */
+  /** The longest name first, because a name can begin with another name. */
   readonly #named: (readonly [path: string, client: RelayClient])[];
 
   constructor(
@@ -60,35 +60,35 @@ export class Services {
       .sort(([a], [b]) => b.length - a.length);
   }
 
-  /** The paths of the services by name; undefined where there is one service without a name. */
+  /** The paths of the named services; undefined for a single service without a name. */
   get paths(): readonly string[] | undefined {
     return this.#only === undefined ? this.#named.map(([path]) => path) : undefined;
   }
 
-  /** Where a path leads; undefined when it is not below the relay's own, or when there is no such service. */
+  /** Finds the target of a path; undefined if the path is not below `base`, or if there is no such service. */
   find(pathname: string): RelayTarget | undefined {
-    // As it will be sent: a URL leaves some characters alone that the client escapes.
-    const path = behind(this.#base, encodePath(pathname));
+    // Encoded as it will be sent: `URL` does not escape some characters that the client escapes.
+    const path = pathAfter(this.#base, encodePath(pathname));
     if (path === undefined) return undefined;
     if (this.#only !== undefined) return targetOf(this.#only, "", path);
-    const named = behind(PREDICT, path);
+    const named = pathAfter(PREDICT, path);
     if (named === undefined) return undefined;
     for (const [name, client] of this.#named) {
-      const rest = behind(name, named);
+      const rest = pathAfter(name, named);
       if (rest !== undefined) return targetOf(client, name, rest);
     }
     return undefined;
   }
 }
 
-/** The service itself is the same with a slash at the end and without: a page at the root has no way to leave it out. */
+/** Removes the slash after the service itself, because clients of a relay at the root cannot leave it out. */
 function targetOf(client: RelayClient, name: string, rest: string): RelayTarget {
   const path = rest === "/" ? "" : rest;
-  return { client, listed: name + path || "/", path };
+  return { client, rulePath: name + path || "/", path };
 }
 
-/** What comes behind whole segments; undefined when they are not there. */
-function behind(prefix: string, path: string): string | undefined {
+/** Returns the part of `path` after `prefix`; undefined if `path` does not begin with these segments. */
+function pathAfter(prefix: string, path: string): string | undefined {
   const rest = path.slice(prefix.length);
   return path.startsWith(prefix) && (rest === "" || rest.startsWith("/")) ? rest : undefined;
 }
@@ -102,7 +102,7 @@ function isClient(value: unknown): value is RelayClient {
   return typeof (value as RelayClient | null | undefined)?.fetch === "function";
 }
 
-/** False for null too. */
+/** `value` can also be null. */
 function hasEntries(value: object): boolean {
   return Object.keys(value ?? {}).length > 0;
 }

@@ -518,20 +518,25 @@ describe("authorize", () => {
 
 describe("what goes wrong behind the relay", () => {
   const failing: [string, () => Promise<Response>, number, RegExp][] = [
-    ["the token is refused", async () => new Response("token abc", { status: 401 }), 502, /answered with 401.*token/],
-    ["the gateway refuses", async () => new Response("no", { status: 403 }), 502, /answered with 403/],
+    [
+      "the token is refused",
+      async () => new Response("token abc", { status: 401 }),
+      502,
+      /responded to the relay with 401.*token/,
+    ],
+    ["the gateway refuses", async () => new Response("no", { status: 403 }), 502, /responded to the relay with 403/],
     [
       "a redirect",
       async () => Response.redirect("http://10.0.0.1/"),
       502,
-      /answered with 302.*redirects are not followed/,
+      /responded to the relay with 302.*redirects are not followed/,
     ],
-    ["a hidden redirect", async () => Response.error(), 502, /answered with 0/],
+    ["a hidden redirect", async () => Response.error(), 502, /responded to the relay with 0/],
     [
       "a status that is none",
       async () => Object.defineProperty(new Response(), "status", { value: 700 }),
       502,
-      /answered with 700/,
+      /responded to the relay with 700/,
     ],
     ["the network", () => Promise.reject(new EasNetworkError("connect 10.0.0.1", {})), 502, /10\.0\.0\.1/],
     ["a timeout", () => Promise.reject(new EasTimeoutError("10.0.0.1", { phase: "headers", timeout: 1 })), 504, /10/],

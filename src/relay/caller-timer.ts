@@ -1,17 +1,17 @@
-/** A caller that makes this much progress has the whole time again. */
+/** Number of bytes after which the caller has the whole time limit again. */
 const PROGRESS_BYTES = 1024;
 
 /**
- * Limits how long a relay waits for its caller, so that callers that stall or drip do not occupy connections to the service.
- * Only the time between `start` and `stop` counts: a service that is slow costs the caller nothing. One timer serves all turns
- * of the caller: it looks at the clock when it fires, so that a turn reads the clock and does not create a timer.
+ * Limits how long a relay waits for its caller, so that slow callers do not occupy connections to the service. Only the time
+ * between `start` and `stop` counts, not the time in which the service is slow. One timer serves all waits: it reads the clock
+ * when it fires, so that a wait does not create a timer.
  */
-export class Patience {
+export class CallerTimer {
   readonly #limit: number;
   readonly #onExpire: () => void;
   #waited = 0;
   #progress = 0;
-  /** When the caller's turn began; undefined when it is not the caller's turn. */
+  /** Time at which the current wait began; undefined between waits. */
   #since: number | undefined;
   #timer: ReturnType<typeof setTimeout> | undefined;
 
@@ -21,14 +21,14 @@ export class Patience {
     this.#onExpire = onExpire;
   }
 
-  /** From now on it is the caller's turn. */
+  /** Begins a wait, unless one is under way. */
   start(): void {
     if (this.#limit === Number.POSITIVE_INFINITY || this.#since !== undefined) return;
     this.#since = performance.now();
-    this.#timer ??= setTimeout(this.#look, Math.max(0, this.#limit - this.#waited));
+    this.#timer ??= setTimeout(this.#check, Math.max(0, this.#limit - this.#waited));
   }
 
-  /** Ends the caller's turn, in which it sent or received `bytes`. The timer may be left to fire once. */
+  /** Ends a wait in which the caller sent or received `bytes`. The timer may still fire once. */
   stop(bytes = 0): void {
     if (this.#since === undefined) return;
     this.#waited += performance.now() - this.#since;
@@ -39,27 +39,27 @@ export class Patience {
     this.#progress = 0;
   }
 
-  /** Ends the last turn: no timer is left. */
+  /** Ends the last wait and clears the timer. */
   end(): void {
     this.#since = undefined;
     clearTimeout(this.#timer);
     this.#timer = undefined;
   }
 
-  readonly #look = (): void => {
+  readonly #check = (): void => {
     this.#timer = undefined;
     const since = this.#since;
     if (since === undefined) return;
     const left = this.#limit - this.#waited - (performance.now() - since);
     if (left > 0) {
-      this.#timer = setTimeout(this.#look, Math.ceil(left));
+      this.#timer = setTimeout(this.#check, Math.ceil(left));
       return;
     }
-    // After a long turn of the event loop, what the caller did in the meantime is read first.
+    // If the event loop was blocked, data that arrived in the meantime is read before the wait expires.
     this.#timer = setTimeout(() => {
       this.#timer = undefined;
       if (this.#since === since) this.#onExpire();
-      else if (this.#since !== undefined) this.#look();
+      else if (this.#since !== undefined) this.#check();
     }, 0);
   };
 }

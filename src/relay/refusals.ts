@@ -2,22 +2,22 @@ import { RELAY_HEADER } from "../call/failures/status-hint.js";
 import { EasHttpError, EasTimeoutError } from "../errors.js";
 import { BodyError } from "./bodies.js";
 
-/** What a caller is told in place of the service's answer. */
+/** The status and message that the caller receives instead of the service's response. */
 export interface Refusal {
   readonly status: number;
   readonly error: string;
 }
 
-/** An answer of the relay itself. The header lets clients of this package tell it from one of the service. */
+/** Creates a response of the relay itself. Its header lets clients of this package tell it from a response of the service. */
 export function refuse(status: number, error: string): Response {
   const headers = { "content-type": "application/json", [RELAY_HEADER]: "refused" };
   return new Response(JSON.stringify({ error }), { status, headers });
 }
 
-/** Codes of a client that refuses what the caller sent. */
-const CALLERS_FAULTS = ["ERR_EAS_ARG_HEADER", "ERR_EAS_ARG_PATH"];
+/** Codes of errors that a client throws for an invalid request of the caller. */
+const CALLER_ERRORS = ["ERR_EAS_ARG_HEADER", "ERR_EAS_ARG_PATH"];
 
-/** What a caller is told of a call that failed: nothing of the token, the address or the service's own message. */
+/** Returns what the caller receives for a failed call. It contains no token, address or message of the service. */
 export function refusalOf(error: unknown): Refusal {
   const { code, name } = (typeof error === "object" && error !== null ? error : {}) as {
     code?: unknown;
@@ -25,7 +25,7 @@ export function refusalOf(error: unknown): Refusal {
   };
   if (error instanceof BodyError) return { status: error.status, error: error.message };
   if (code === "ERR_EAS_ARG_BODY_SIZE") return { status: 413, error: "the body is too large for the service" };
-  if (CALLERS_FAULTS.includes(String(code))) return { status: 400, error: "the path or a header cannot be forwarded" };
+  if (CALLER_ERRORS.includes(String(code))) return { status: 400, error: "the path or a header cannot be forwarded" };
   if (error instanceof EasTimeoutError || name === "TimeoutError") {
     return { status: 504, error: "the service sent no response within the relay's timeout" };
   }
@@ -36,8 +36,8 @@ export function refusalOf(error: unknown): Refusal {
 const WRONG_TOKEN =
   "the token of the relay's client is missing, wrong, of another service, or sent in the wrong form (auth)";
 
-/** What a status that cannot be passed on means for the owner of the relay. */
-function meaningOf(status: number): string {
+/** Explains to the owner of the relay why a status cannot be forwarded. */
+function hintFor(status: number): string {
   if (status === 401) return WRONG_TOKEN;
   if (status === 403)
     return "the gateway or the service refuses the relay's server or its token: check the access lists and the token";
@@ -48,18 +48,18 @@ function meaningOf(status: number): string {
 }
 
 /**
- * Why an answer of the service must not be passed on; undefined when it may. A refused token concerns the relay only, as does
- * the target of a redirect, and some statuses are not possible in a `Response`.
+ * Returns an error if a response of the service must not be forwarded. A refused token concerns only the relay, as does the
+ * target of a redirect, and a `Response` cannot have some statuses.
  */
-export function refusedAnswer({ status }: Response): EasHttpError | undefined {
+export function statusError({ status }: Response): EasHttpError | undefined {
   const isUsual = (status >= 200 && status < 300) || (status >= 400 && status < 600);
   if (isUsual && status !== 401 && status !== 403) return undefined;
-  const hint = meaningOf(status);
-  return new EasHttpError(`the relay's own call was answered with ${status}: ${hint}`, {
+  const hint = hintFor(status);
+  return new EasHttpError(`the service responded to the relay with ${status}: ${hint}`, {
     status,
     hint,
     attempts: 1,
-    // Those of the answer are left out, since a service may echo the token.
+    // The response's own headers and body are left out, because a service may echo the token.
     headers: new Headers(),
     body: new Uint8Array(0),
   });
