@@ -3,7 +3,9 @@ import { decode } from "./gateway/request-target.js";
 
 /** One instance of the emulated services and queues, for clients that call instances directly. */
 export interface EmulatorInstance {
+  /** IP address of the instance. */
   readonly ip: string;
+  /** Port of the instance. */
   readonly port: number;
   /** Scheme, address and port. */
   readonly origin: string;

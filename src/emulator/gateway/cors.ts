@@ -44,8 +44,8 @@ export class Cors {
     response.headers.delete("access-control-expose-headers");
     response.headers.set("access-control-allow-methods", METHODS);
     // The headers are listed because `*` does not cover Authorization.
-    const asked = headers.get("access-control-request-headers");
-    if (asked) response.headers.set("access-control-allow-headers", asked);
+    const requestedHeaders = headers.get("access-control-request-headers");
+    if (requestedHeaders) response.headers.set("access-control-allow-headers", requestedHeaders);
     response.headers.set("access-control-max-age", String(MAX_AGE));
     return response;
   }

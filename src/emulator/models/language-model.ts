@@ -75,10 +75,10 @@ function choose(
   const likely = model.distribution(history).subarray(0, vocabulary.length);
   // Passages are never empty.
   if (history.at(-1) === END) likely[model.idOf(END)] = 0;
-  const most = likely.reduce((a, b) => Math.max(a, b));
-  if (temperature < MIN_TEMPERATURE) return vocabulary[likely.indexOf(most)]!;
+  const max = likely.reduce((a, b) => Math.max(a, b));
+  if (temperature < MIN_TEMPERATURE) return vocabulary[likely.indexOf(max)]!;
   // Relative to the maximum, so that a low temperature does not round all weights to 0.
-  let chosen = Array.from(likely, (p, id) => ({ id, weight: (p / most) ** (1 / temperature) }));
+  let chosen = Array.from(likely, (p, id) => ({ id, weight: (p / max) ** (1 / temperature) }));
   chosen = chosen.filter(({ weight }) => weight > 0);
   if (topK > 0 || topP < 1) {
     chosen.sort((a, b) => b.weight - a.weight);

@@ -163,8 +163,8 @@ export function settingsOf(options: EmulatorQueueOptions): QueueSettings {
     const value = options[name as keyof QueueSettings] ?? fallback;
     const choices: readonly unknown[] | undefined = CHOICES[name as keyof QueueSettings];
     if (typeof value !== typeof fallback || Number.isNaN(value) || (choices && !choices.includes(value))) {
-      const right = choices ? choices.map(show).join(" or ") : `a ${typeof fallback}`;
-      throw optionError(name, value, `be ${right}`);
+      const expected = choices ? choices.map(show).join(" or ") : `a ${typeof fallback}`;
+      throw optionError(name, value, `be ${expected}`);
     }
     settings[name] = value;
   }

@@ -7,14 +7,19 @@ import type { QueueSide, Receiver } from "./queue-side.js";
 
 /** The connection of a watch, for the filter of `cutConnections`. */
 export interface EmulatorConnection {
+  /** Name of the queue. */
   readonly queue: string;
+  /** Side of the queue that is watched. */
   readonly side: "input" | "sink";
   /** Whether it watches the dead-letter queue of that side. */
   readonly isDeadLetter: boolean;
+  /** User name of the consumer. */
   readonly uid: string;
+  /** Group of the consumer. */
   readonly gid: string;
   /** Number of the connection, which also identifies it in the queue's history. */
   readonly connection: number;
+  /** Transport of the watch. */
   readonly transport: "websocket" | "http";
 }
 

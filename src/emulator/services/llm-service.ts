@@ -134,7 +134,7 @@ async function handleLegacy({ body, signal }: EmulatorCall, settings: LlmSetting
   if (request.isStreamed && !request.isPlain)
     return streamResponse("application/octet-stream", endedByNul(replies), signal);
   let text = "";
-  for await (const grown of replies) text = grown;
+  for await (const textSoFar of replies) text = textSoFar;
   return request.isPlain ? createResponse(200, text) : jsonResponse(200, { response: text });
 }
 

@@ -35,7 +35,7 @@ export class AppendOnlyLog {
     if (log === undefined) return;
     const line = writeLine(store, change);
     this.#written = this.#written.then(() => log.append(line));
-    // `kept` reports the error to its callers; without callers it must not become an unhandled rejection.
+    // `written` reports the error to its callers; without callers it must not become an unhandled rejection.
     this.#written.catch(() => {});
   }
 

@@ -1,51 +1,55 @@
-/** A delivery of an item to a consumer. */
-export interface EmulatorPush {
-  readonly index: bigint;
-  readonly uid: string;
+/** The properties that every event in a queue's history has. */
+interface QueueEvent {
+  /** Group of the consumer. */
   readonly gid: string;
+  /** Time of the event, in milliseconds. */
+  readonly time: number;
+}
+
+/** An event that concerns one item and one consumer. */
+interface ItemEvent extends QueueEvent {
+  /** Index of the item. */
+  readonly index: bigint;
+  /** User name of the consumer. */
+  readonly uid: string;
+}
+
+/** A delivery of an item to a consumer. */
+export interface EmulatorPush extends ItemEvent {
   /** Number of deliveries of the item in this group, starting at 1. */
   readonly delivery: number;
   /** Number of the consumer's connection. */
   readonly connection: number;
-  /** Time of the delivery, in milliseconds. */
-  readonly time: number;
 }
 
 /** A commit of an existing item. */
-export interface EmulatorCommit {
-  readonly index: bigint;
-  readonly uid: string;
-  readonly gid: string;
+export interface EmulatorCommit extends ItemEvent {
   /** Whether the queue committed the item itself, for a watch with `_auto_commit_`. */
   readonly auto: boolean;
-  readonly time: number;
 }
 
 /** A negative commit, even if its item does not exist. */
-export interface EmulatorNegativeCommit {
-  readonly index: bigint;
-  readonly uid: string;
-  readonly gid: string;
+export interface EmulatorNegativeCommit extends ItemEvent {
+  /** The `_code_` of the request; `""` without one. */
   readonly code: string;
+  /** The `_reason_` of the request; `""` without one. */
   readonly reason: string;
-  readonly time: number;
 }
 
 /** A watch that replaced another watch of the same user. */
-export interface EmulatorTakeover {
+export interface EmulatorTakeover extends QueueEvent {
+  /** User name of the consumer. */
   readonly uid: string;
-  readonly gid: string;
   /** Number of takeovers of this user so far. Two clients with the same uid replace each other indefinitely. */
   readonly count: number;
-  readonly time: number;
 }
 
 /** An item that reached the maximum number of attempts. */
-export interface EmulatorDeadItem {
+export interface EmulatorDeadItem extends QueueEvent {
+  /** Index of the item. */
   readonly index: bigint;
-  readonly gid: string;
+  /** Whether the item was dropped or moved to the dead-letter queue. */
   readonly action: "drop" | "dead-letter";
-  readonly time: number;
 }
 
 /** Keeps the latest entries. */
