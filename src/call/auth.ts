@@ -3,7 +3,6 @@ import { checkTokenText } from "../config/validate.js";
 import { EasUnsupportedError } from "../errors.js";
 import type { HeaderPair, Platform, Signer } from "../platform/contract.js";
 import { argumentTypeError } from "../util/argument-errors.js";
-import { raceAbort } from "../util/timing/abort.js";
 import type { CallPlan } from "./call-plan.js";
 import type { Secrets } from "./failures/redact.js";
 
@@ -86,20 +85,4 @@ export function currentToken(token: Token | undefined): string | Promise<string>
   if (typeof token !== "function") return token ?? "";
   const given = token();
   return typeof given === "string" ? checkTokenText(given) : Promise.resolve(given).then(checkTokenText);
-}
-
-/**
- * Returns the headers of one unsigned attempt, and the token that they contain. Rejects with the signal's reason if it fires while
- * the token function runs.
- */
-export async function attemptHeaders(
-  plan: CallPlan,
-  signal: AbortSignal | undefined,
-): Promise<{ readonly headers: readonly HeaderPair[]; readonly token: string }> {
-  signal?.throwIfAborted();
-  const given = currentToken(plan.token);
-  const token = typeof given === "string" || signal === undefined ? await given : await raceAbort(given, signal);
-  signal?.throwIfAborted();
-  if (token === "") return { headers: plan.headers, token };
-  return { headers: [...plan.headers, ...(await authorize(plan, token, undefined))], token };
 }

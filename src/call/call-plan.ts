@@ -78,7 +78,7 @@ export interface CallPlan {
 export interface LateBody {
   readonly body: Bytes;
   /** Headers to add to the call. */
-  readonly headers?: readonly HeaderPair[];
+  readonly headers?: readonly HeaderPair[] | undefined;
 }
 
 /** A body, as bytes or chunks, or a function that creates it after the start of the call, for example by compression. */

@@ -88,7 +88,13 @@ export class Call implements Abortable, Running {
     linkSignal(signal, this);
     pool.enter(this);
     try {
-      this.body = typeof body === "function" ? await this.createBody(body) : body && sendable(body);
+      let bytes = body;
+      if (typeof bytes === "function") {
+        const late = await this.race(bytes(this.plan));
+        if (late.headers) this.plan = withHeaders(this.plan, late.headers);
+        bytes = late.body;
+      }
+      this.body = bytes && sendable(bytes);
       return await this.loop(read);
     } catch (error) {
       this.observer?.failed(error);
@@ -151,7 +157,8 @@ export class Call implements Abortable, Running {
         }
       } finally {
         const { opened } = this;
-        if (opened) endLeaseWithStream(lease, opened);
+        // An instance that has responded is at fault only for some errors and statuses.
+        if (opened) opened.atEnd((error) => lease?.end(isInstanceFault(error) ?? isFailureStatus(opened.status), true));
         else if (failure) lease?.end(isInstanceFault(failure.error));
         // Without a response the call ended before the attempt, which says nothing about the instance.
         else lease?.end(response ? false : undefined);
@@ -182,13 +189,6 @@ export class Call implements Abortable, Running {
   /** Whether a response with this status is the result of the call. */
   protected isAccepted(status: number): boolean {
     return isSuccess(status);
-  }
-
-  /** Creates a body after the start of the call, and adds the headers that come with it. */
-  private async createBody(create: Extract<CallBody, (...args: never) => unknown>): Promise<Bytes> {
-    const { body, headers = [] } = await this.race(create(this.plan));
-    if (headers.length > 0) this.plan = withHeaders(this.plan, headers);
-    return sendable(body);
   }
 
   /** Selects the instance of the next attempt. */
@@ -329,11 +329,6 @@ export class Call implements Abortable, Running {
     this.observer?.retrying(error, delay);
     return delay;
   }
-}
-
-/** Ends the lease when the stream ends. An instance that has responded is at fault only for some errors and statuses. */
-function endLeaseWithStream(lease: Lease | undefined, stream: StreamingResponse): void {
-  stream.atEnd((error) => lease?.end(isInstanceFault(error) ?? isFailureStatus(stream.status), true));
 }
 
 /** Throws `EasUnsupportedError` before anything is sent, if upload progress cannot be reported. */

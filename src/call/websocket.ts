@@ -1,5 +1,6 @@
 import { type EasError, EasHttpError } from "../errors.js";
 import {
+  type HeaderPair,
   MAX_ERROR_BYTES,
   type TransportResponse,
   type WebSocketConnection,
@@ -8,7 +9,7 @@ import {
 } from "../platform/contract.js";
 import { linkSignal, raceAbort, unlinkSignal } from "../util/timing/abort.js";
 import { IdleTimer } from "../util/timing/idle-timer.js";
-import { attemptHeaders, secretsOf } from "./auth.js";
+import { authorize, currentToken, secretsOf } from "./auth.js";
 import type { CallPlan } from "./call-plan.js";
 import type { ConnectionPool } from "./connections/connection-pool.js";
 import { DECODING_TOOLS } from "./decoding/decoding.js";
@@ -45,7 +46,7 @@ export async function dialSocket(
   { dial, protocols, signal, ask }: DialSettings,
 ): Promise<DialedSocket> {
   const { headers, token } = await attemptHeaders(plan, signal);
-  // The signal may have fired in the same turn as the token resolved.
+  // The signal may have fired in the same turn as the headers were ready.
   signal.throwIfAborted();
   const url = plan.target.origin.replace(/^http/, "ws") + plan.path;
   const call: FailedCall = { plan, token: secretsOf(plan.token, token), attempts: 1 };
@@ -84,6 +85,22 @@ export async function dialSocket(
     clearTimeout(timer);
     unlinkSignal(signal, abortable);
   }
+}
+
+/**
+ * Returns the headers of one unsigned attempt, and the token that they contain. Rejects with the signal's reason if it fires while
+ * the token function runs.
+ */
+async function attemptHeaders(
+  plan: CallPlan,
+  signal: AbortSignal,
+): Promise<{ readonly headers: readonly HeaderPair[]; readonly token: string }> {
+  signal.throwIfAborted();
+  const given = currentToken(plan.token);
+  const token = typeof given === "string" ? given : await raceAbort(given, signal);
+  signal.throwIfAborted();
+  if (token === "") return { headers: plan.headers, token };
+  return { headers: [...plan.headers, ...(await authorize(plan, token, undefined))], token };
 }
 
 /** Returns the error for a refused upgrade. Decompresses the body where that is possible. */

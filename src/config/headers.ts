@@ -67,7 +67,7 @@ export function checkHeaderValue(name: string, value: unknown): string {
   if (!VALUE.test(value)) {
     throw argumentTypeError(
       "ERR_EAS_ARG_HEADER",
-      `header ${name} has a value with a control character, such as a line break, or a character outside Latin-1: encode the value first`,
+      `header ${name} has a control character or a character outside Latin-1 in its value: encode it first`,
     );
   }
   return value.trim();

@@ -114,7 +114,7 @@ export function headersWithin(
   plan: CallPlan,
   size: number,
   priority: number | undefined,
-): readonly HeaderPair[] {
+): readonly HeaderPair[] | undefined {
   const { maxPayloadBytes, priorityHeader } = limits;
   if (size > maxPayloadBytes) {
     throw argumentRangeError(
@@ -122,9 +122,9 @@ export function headersWithin(
       `the item has ${size} bytes, and the queue takes at most ${maxPayloadBytes} (meta.maxPayloadBytes): put the data into object storage and send its URL`,
     );
   }
-  if (priority === undefined || priorityHeader === undefined) return [];
+  if (priority === undefined || priorityHeader === undefined) return undefined;
   const isSet = plan.headers.some(([name]) => name === priorityHeader);
-  return isSet ? [] : [[priorityHeader, String(priority)]];
+  return isSet ? undefined : [[priorityHeader, String(priority)]];
 }
 
 function isUntold(error: unknown): boolean {

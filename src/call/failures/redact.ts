@@ -5,10 +5,10 @@ import { isError } from "../../util/realms.js";
 export type Secrets = string | readonly string[];
 
 /** Shorter tokens are not redacted: their text also occurs in ordinary words. */
-const MIN_TOKEN_LENGTH = 4;
+export const MIN_TOKEN_LENGTH = 4;
 
 /** Returns the tokens that are long enough to redact. The longest come first, since a token may start with another one. */
-function redactableTokens(secrets: Secrets): string[] {
+export function redactableTokens(secrets: Secrets): string[] {
   return [secrets]
     .flat()
     .filter(({ length }) => length >= MIN_TOKEN_LENGTH)
@@ -47,17 +47,6 @@ export function redactHeaders(headers: Headers, secrets: Secrets): Headers {
 export function redactText(text: string, secrets: Secrets): string {
   for (const token of redactableTokens(secrets)) text = text.replaceAll(token, "***");
   return text;
-}
-
-/** Redacts text that may have been truncated: also replaces the beginning of a token at its end. */
-export function redactTruncated(text: string, secrets: Secrets): string {
-  const clean = redactText(text, secrets);
-  for (const token of redactableTokens(secrets)) {
-    for (let length = token.length - 1; length >= MIN_TOKEN_LENGTH; length--) {
-      if (clean.endsWith(token.slice(0, length))) return `${clean.slice(0, -length)}***`;
-    }
-  }
-  return clean;
 }
 
 /** Maximum depth of a chain of causes. */

@@ -1,5 +1,6 @@
 import { describeCall, type FailedCall } from "../../call/failures/failure.js";
-import { redactText, redactTruncated } from "../../call/failures/redact.js";
+import { redactText } from "../../call/failures/redact.js";
+import { redactTruncated } from "../../call/failures/redact-truncated.js";
 import { EasStreamError } from "../../errors.js";
 import type { Bytes } from "../../formats/request.js";
 import { joinChunks, totalLength } from "../../platform/chunks.js";

@@ -1,7 +1,8 @@
 import type { CallBody, CallPlan, CallResult } from "../../call/call-plan.js";
 import type { ConnectionPool } from "../../call/connections/connection-pool.js";
 import { describeCall } from "../../call/failures/failure.js";
-import { redactText, redactTruncated, type Secrets } from "../../call/failures/redact.js";
+import { redactText, type Secrets } from "../../call/failures/redact.js";
+import { redactTruncated } from "../../call/failures/redact-truncated.js";
 import { runCall } from "../../call/run-call.js";
 import { checkBoolean } from "../../config/validate.js";
 import { EasDecodeError, EasSchemaError, type EasSchemaIssue } from "../../errors.js";

@@ -1,6 +1,6 @@
 import type { ConnectionPool } from "../../call/connections/connection-pool.js";
 import { describeCall } from "../../call/failures/failure.js";
-import { redactTruncated } from "../../call/failures/redact.js";
+import { redactTruncated } from "../../call/failures/redact-truncated.js";
 import { sendable } from "../../call/sendable.js";
 import { CLOSE_MS, type DialedSocket, Heartbeat } from "../../call/websocket.js";
 import { EasDecodeError, EasSocketClosedError } from "../../errors.js";

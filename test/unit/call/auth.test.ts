@@ -274,7 +274,9 @@ test("a 401 for a client without a token says that there was none", async () => 
   const emulator = createEmulator();
   const options = { endpoint: "h", serviceName: "echo", transport: emulator.transport };
   const hintOf = async (client: PredictClient) => (await errorOf(client.predict("x"))).message;
-  expect(await hintOf(new PredictClient(options))).toContain("the service requires a token, but the client does not have one");
+  expect(await hintOf(new PredictClient(options))).toContain(
+    "the service requires a token, but the client does not have one",
+  );
   expect(await hintOf(new PredictClient({ ...options, token: "wrong" }))).toContain("it was sent as a signature");
   const own = new PredictClient({ ...options, headers: { authorization: "wrong" } });
   expect(await hintOf(own)).toContain("the token is missing, wrong or belongs to another service");

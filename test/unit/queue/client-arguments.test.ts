@@ -311,7 +311,7 @@ const CASES: Case[] = [
   [
     "put: header with a line break",
     (client) => client.put("x", { headers: { a: "1\r\nb: 2" } }),
-    ["TypeError", "ERR_EAS_ARG_HEADER", /header a has a value with a control character, such as a line break/],
+    ["TypeError", "ERR_EAS_ARG_HEADER", /header a has a control character/],
   ],
   [
     "put: an authorization beside the token",
@@ -359,7 +359,11 @@ describe("bad options of the client are refused when it is made", () => {
     ],
     ["auth auto", { auth: "auto" }, ["TypeError", "ERR_EAS_ARG_OPTION", /auth must be "token" or "bearer"/]],
     ["a uid in Chinese", { uid: "你" }, ["TypeError", "ERR_EAS_ARG_HEADER", /header uid has .* outside Latin-1/]],
-    ["a uid with a line break", { uid: "a\nb" }, ["TypeError", "ERR_EAS_ARG_HEADER", /header uid has a value with a control character, such as a line break/]],
+    [
+      "a uid with a line break",
+      { uid: "a\nb" },
+      ["TypeError", "ERR_EAS_ARG_HEADER", /header uid has a control character/],
+    ],
     ["a uid that is a number", { uid: 5 }, ["TypeError", "ERR_EAS_ARG_OPTION", /uid is 5: it must be a name/]],
     ["a uid that is null", { uid: null }, ["TypeError", "ERR_EAS_ARG_OPTION", /uid is null: it must be a name/]],
     ["a gid in Chinese", { gid: "你" }, ["TypeError", "ERR_EAS_ARG_HEADER", /header gid has .* outside Latin-1/]],

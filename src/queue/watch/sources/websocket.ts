@@ -1,7 +1,7 @@
 import type { CallPlan } from "../../../call/call-plan.js";
 import type { ConnectionPool } from "../../../call/connections/connection-pool.js";
 import { describeCall } from "../../../call/failures/failure.js";
-import { redactTruncated } from "../../../call/failures/redact.js";
+import { redactTruncated } from "../../../call/failures/redact-truncated.js";
 import { CLOSE_MS, type DialedSocket, dialSocket, Heartbeat, PING_MS } from "../../../call/websocket.js";
 import { EasNetworkError } from "../../../errors.js";
 import type { WebSocketConnection, WebSocketDialer } from "../../../platform/contract.js";
