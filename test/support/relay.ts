@@ -5,12 +5,12 @@ import { PredictClient } from "../../src/index.js";
 import { nodeListener } from "../../src/node.js";
 import { createRelay, type RelayClient, type RelayOptions, type RelayRequestInit } from "../../src/relay/index.js";
 
-/** A call that came to a service. */
+/** A call that a service received. */
 export interface RelayedCall extends RelayRequestInit {
   readonly path: string;
 }
 
-/** A service in memory, which remembers what it was called with. */
+/** Creates a client whose service is a function, and records its calls. */
 export function memoryService(answer: (call: RelayedCall) => Response | Promise<Response> = () => new Response("ok")) {
   const calls: RelayedCall[] = [];
   const client: RelayClient = {
@@ -23,7 +23,7 @@ export function memoryService(answer: (call: RelayedCall) => Response | Promise<
   return { client, calls };
 }
 
-/** A relay before a service in memory, and a way to ask it. */
+/** Creates a relay before a service in memory, and a function that sends requests to it. */
 export function memoryRelay(
   options: Partial<RelayOptions> = {},
   answer?: (call: RelayedCall) => Response | Promise<Response>,
@@ -41,13 +41,13 @@ export function memoryRelay(
   return { relay, ask, calls, errors };
 }
 
-/** What a refused caller is told. */
+/** Returns the status and the message of a refusal. */
 export async function refusalOf(answer: Response): Promise<[status: number, error: string]> {
   const { error } = (await answer.json()) as { error: string };
   return [answer.status, error];
 }
 
-/** A server of `node:http` of this test's own. */
+/** Starts a `node:http` server that is closed after the test. Returns its origin. */
 export async function listen(listener: (incoming: IncomingMessage, outgoing: ServerResponse) => void): Promise<string> {
   const server = createServer(listener);
   await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
@@ -58,12 +58,12 @@ export async function listen(listener: (incoming: IncomingMessage, outgoing: Ser
   return `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
 }
 
-/** A relay that listens on a port of its own. */
+/** Starts a relay on a free port. Returns its origin. */
 export function listenRelay(options: RelayOptions): Promise<string> {
   return listen(nodeListener(createRelay(options)));
 }
 
-/** The client of a relay: it has the token of the emulator's services. */
+/** Creates the client for a relay, with the token of the emulator's services. */
 export function serviceClient(
   emulator: { readonly endpoint: string; readonly token: string },
   serviceName: string,

@@ -9,7 +9,7 @@ const collectGarbage = runInNewContext("gc") as () => void;
 
 const bytes = (text: string) => new TextEncoder().encode(text);
 
-/** A body that is given piece by piece, when the test says so. */
+/** A body whose chunks the test sends one by one. */
 function handMade() {
   let cancelled: unknown;
   let controller!: ReadableStreamDefaultController<Uint8Array<ArrayBuffer>>;
@@ -36,7 +36,7 @@ function handMade() {
 const textOf = (value: Uint8Array | undefined) => new TextDecoder().decode(value);
 const readerOf = ({ body }: { body: unknown }) => (body as ReadableStream<Uint8Array>).getReader();
 
-/** A body of so many pieces, which are made as they are wanted. */
+/** A body of `count` chunks, which are created on demand. */
 function onDemand(count: number) {
   let made = 0;
   const stream = new ReadableStream<Uint8Array<ArrayBuffer>>(
@@ -51,8 +51,8 @@ function onDemand(count: number) {
   return { stream, made: () => made };
 }
 
-describe("the request's body", () => {
-  test("goes on piece by piece, also after the answer began, and none is read before it is wanted", async () => {
+describe("request body", () => {
+  test("is forwarded chunk by chunk, also after the response began, and is read only on demand", async () => {
     const body = onDemand(20);
     const { ask, calls } = memoryRelay({}, () => new Response("answered before the body came"));
     expect(await (await ask("/", { body: body.stream })).text()).toBe("answered before the body came");
@@ -66,10 +66,10 @@ describe("the request's body", () => {
   });
 
   test.each([
-    ["exactly as many as may", 8, 200],
-    ["one more", 7, 413],
-    ["none may", 0, 413],
-  ])("is counted where no length is stated: %s", async (_, maxBytes, status) => {
+    ["as many bytes as allowed", 8, 200],
+    ["one byte more", 7, 413],
+    ["no bytes allowed", 0, 413],
+  ])("is limited by maxBytes without a Content-Length: %s", async (_, maxBytes, status) => {
     let reason: unknown;
     const { ask, errors } = memoryRelay({ maxBytes }, async (call) => {
       call.signal.addEventListener("abort", () => {
@@ -87,25 +87,25 @@ describe("the request's body", () => {
     else {
       expect((await refusalOf(answer))[1]).toBe(`the body has more than ${maxBytes} bytes`);
       expect(String(reason)).toContain("more than");
-      // No matter of the relay's owner.
+      // The owner of the relay is not notified of errors of the caller.
       expect(errors).toEqual([]);
     }
   });
 
-  test("is counted although a smaller length was stated", async () => {
+  test("is limited by maxBytes even if the Content-Length is smaller", async () => {
     const { ask } = memoryRelay({ maxBytes: 3 }, async (call) => new Response(await new Response(call.body).text()));
     const answer = await ask("/", { body: "four", headers: { "content-length": "1" } });
     expect(answer.status).toBe(413);
   });
 
-  test("by the stated length: 413, and nothing is sent", async () => {
+  test("returns 413 for a larger Content-Length and sends nothing", async () => {
     const { ask, calls } = memoryRelay({ maxBytes: 3 });
     const body = onDemand(4);
     expect((await ask("/", { body: body.stream, headers: { "content-length": "4" } })).status).toBe(413);
     expect([calls.length, body.made()]).toEqual([0, 0]);
   });
 
-  test("has 1 MiB at the most, unless told otherwise", async () => {
+  test("is limited to 1 MiB by default", async () => {
     const length = (bytes: number) => ({
       body: new Uint8Array(bytes),
       headers: { "content-length": String(bytes) },
@@ -115,7 +115,7 @@ describe("the request's body", () => {
     expect((await memoryRelay({ maxBytes: Infinity }).ask("/", length(3 * 1024 * 1024))).status).toBe(200);
   });
 
-  test("too large after the answer began: the answer breaks off, and the call is ended", async () => {
+  test("aborts the call and the response if it exceeds the limit after the response began", async () => {
     const body = handMade();
     const answered = handMade();
     let signal: AbortSignal | undefined;
@@ -138,7 +138,7 @@ describe("the request's body", () => {
     expect(body.cancelled()).toBeDefined();
   });
 
-  test("that breaks off is the caller's fault: 400, and the call is ended", async () => {
+  test("returns 400 and aborts the call if the body breaks off", async () => {
     const body = handMade();
     const { ask, calls, errors } = memoryRelay({}, async (call) => new Response(await new Response(call.body).text()));
     const asked = ask("/", { body: body.stream });
@@ -149,7 +149,7 @@ describe("the request's body", () => {
     expect(errors).toEqual([]);
   });
 
-  test("that the service wants no more of does not end the call", async () => {
+  test("continues the call if the service cancels the body", async () => {
     const body = handMade();
     const { ask, calls, errors } = memoryRelay({}, async (call) => {
       const reader = readerOf(call);
@@ -164,7 +164,7 @@ describe("the request's body", () => {
     expect([calls[0]?.signal.aborted, errors]).toEqual([false, []]);
   });
 
-  test("that is no bytes does not pass by the limit", async () => {
+  test("returns 413 for chunks that are not bytes", async () => {
     const { ask } = memoryRelay({}, async (call) => new Response(await new Response(call.body).text()));
     const body = new ReadableStream({
       start(controller) {
@@ -175,13 +175,13 @@ describe("the request's body", () => {
     expect((await ask("/", { body })).status).toBe(413);
   });
 
-  test("of a stated length goes on whole, with its length", async () => {
+  test("is sent whole if it has a Content-Length", async () => {
     const { ask, calls } = memoryRelay();
     await ask("/", { body: onDemand(10).stream, headers: { "content-length": "10" } });
     expect(textOf(calls[0]?.body as Uint8Array)).toBe("0123456789");
   });
 
-  test("of a stated length that breaks off: nothing is sent", async () => {
+  test("sends nothing if a body with a Content-Length breaks off", async () => {
     const { ask, calls, errors } = memoryRelay();
     const body = handMade();
     const asked = ask("/", { body: body.stream, headers: { "content-length": "10" } });
@@ -191,7 +191,7 @@ describe("the request's body", () => {
     expect([calls, errors]).toEqual([[], []]);
   });
 
-  test("of a stated length that does not arrive within the timeout: 408, nothing is sent, and no more is read", async () => {
+  test("returns 408, sends nothing and stops reading if the body does not arrive within the timeout", async () => {
     const { ask, calls, errors } = memoryRelay({ timeout: 1 });
     const body = handMade();
     const answer = await ask("/", { body: body.stream, headers: { "content-length": "10" } });
@@ -200,13 +200,13 @@ describe("the request's body", () => {
     expect(body.cancelled()).toMatchObject({ status: 408 });
   });
 
-  test("of more than the shared gateway takes goes on as it comes, whatever its length", async () => {
+  test("streams a body that is larger than the shared gateway accepts", async () => {
     const { ask, calls } = memoryRelay({ maxBytes: 1e9 });
     await ask("/", { body: onDemand(10).stream, headers: { "content-length": "10000000" } });
     expect(calls[0]?.body).toBeInstanceOf(ReadableStream);
   });
 
-  test("that the service leaves alone is not read", async () => {
+  test("is not read if the service does not read it", async () => {
     const body = onDemand(4);
     const { ask } = memoryRelay();
     expect((await ask("/", { body: body.stream })).status).toBe(200);
@@ -216,7 +216,7 @@ describe("the request's body", () => {
   test.each([
     ["without authorize", undefined],
     ["with authorize", () => true],
-  ])("that somebody has read before is an error in words, %s", async (_, authorize) => {
+  ])("reports a body that was already read to onError, %s", async (_, authorize) => {
     const { client, calls } = memoryService();
     const errors: unknown[] = [];
     const relay = createRelay({ client, allow: [{ paths: ["/"] }], onError: (error) => errors.push(error), authorize });
@@ -227,7 +227,7 @@ describe("the request's body", () => {
     expect(calls).toEqual([]);
   });
 
-  test("of no bytes is none", async () => {
+  test("sends null for an empty body", async () => {
     const { ask, calls } = memoryRelay();
     await ask("/");
     await ask("/", { body: "", headers: { "content-length": "0" } });
@@ -235,13 +235,13 @@ describe("the request's body", () => {
   });
 });
 
-describe("a stated length", () => {
+describe("Content-Length", () => {
   test.each([
     ["fewer bytes, read whole", "abc", "10", 1024, "3"],
     ["no bytes, read whole", "", "10", 1024, "0"],
     ["more bytes, read whole", "abc", "2", 1024, "more"],
     ["fewer bytes, streamed", "abc", "2000000", 1e9, "3"],
-  ])("of another body is the caller's fault: %s", async (_, text, stated, maxBytes, found) => {
+  ])("returns 400 for a body of another length: %s", async (_, text, stated, maxBytes, found) => {
     const { ask, calls, errors } = memoryRelay(
       { maxBytes },
       async ({ body }) => new Response(await new Response(body).text()),
@@ -254,27 +254,30 @@ describe("a stated length", () => {
       400,
       `the body has ${found} bytes, but its Content-Length is ${stated}: mount the relay before body parsers and decompression`,
     ]);
-    // A service that reads a stream sees it fail, not end.
+    // A service that reads a stream must receive an error, not the end.
     expect(calls.map(({ signal }) => signal.aborted)).toEqual(maxBytes > 1024 ? [true] : []);
     expect(errors).toEqual([]);
   });
 
-  test("of a request without a body is the caller's fault", async () => {
+  test("returns 400 for a request without a body", async () => {
     const { ask, calls } = memoryRelay();
     const [status, error] = await refusalOf(await ask("/", { headers: { "content-length": "10" } }));
     expect([status, error.slice(0, 56)]).toEqual([400, "the body has 0 bytes, but its Content-Length is 10: moun"]);
     expect(calls).toEqual([]);
   });
 
-  test.each(["-1", "1.5", "0x1", "a", "1, 1", "1e1", ""])("that is not a number: %j", async (stated) => {
-    const { ask, calls } = memoryRelay();
-    const answer = await ask("/", { body: "x", headers: { "content-length": stated } });
-    expect(await refusalOf(answer)).toEqual([400, "the Content-Length is not a number"]);
-    expect(calls).toEqual([]);
-  });
+  test.each(["-1", "1.5", "0x1", "a", "1, 1", "1e1", ""])(
+    "returns 400 for a value that is not a number: %j",
+    async (stated) => {
+      const { ask, calls } = memoryRelay();
+      const answer = await ask("/", { body: "x", headers: { "content-length": stated } });
+      expect(await refusalOf(answer)).toEqual([400, "the Content-Length is not a number"]);
+      expect(calls).toEqual([]);
+    },
+  );
 });
 
-describe("a slow caller", () => {
+describe("slow caller", () => {
   const SLOWLY = "the body arrived too slowly: less than 1 KiB in 1000 ms";
 
   function stopClock() {
@@ -284,9 +287,9 @@ describe("a slow caller", () => {
   const pass = (milliseconds: number) => vi.advanceTimersByTimeAsync(milliseconds);
 
   test.each([
-    ["of a stated length, and nothing is sent", { "content-length": "5000" }, 0],
-    ["of no stated length, and the call is aborted", {}, 1],
-  ])("whose body stalls is answered with 408: %s", async (_, headers, count) => {
+    ["with a Content-Length, nothing is sent", { "content-length": "5000" }, 0],
+    ["without a Content-Length, the call is aborted", {}, 1],
+  ])("receives 408 if its body stalls: %s", async (_, headers, count) => {
     stopClock();
     const { ask, calls, errors } = memoryRelay({ idleTimeout: 1000 }, async ({ body }) => {
       return new Response(await new Response(body).text());
@@ -304,7 +307,7 @@ describe("a slow caller", () => {
     expect(errors).toEqual([]);
   });
 
-  test("whose body drips is answered with 408", async () => {
+  test("receives 408 if its body arrives too slowly", async () => {
     stopClock();
     const { ask } = memoryRelay(
       { idleTimeout: 1000 },
@@ -320,7 +323,7 @@ describe("a slow caller", () => {
     expect(await refusalOf(await asked)).toEqual([408, SLOWLY]);
   });
 
-  test("that sends 1 KiB in time may take as long as it wants", async () => {
+  test("has no total limit if it sends each 1 KiB in time", async () => {
     stopClock();
     const { ask } = memoryRelay(
       { idleTimeout: 1000 },
@@ -337,7 +340,7 @@ describe("a slow caller", () => {
     expect(await (await asked).text()).toHaveLength(20 * 1024);
   });
 
-  test("whose body the service does not read is not slow", async () => {
+  test("is not slow if the service does not read its body", async () => {
     stopClock();
     let answer!: (response: Response) => void;
     const { ask } = memoryRelay({ idleTimeout: 1000 }, () => new Promise((resolve) => (answer = resolve)));
@@ -347,7 +350,7 @@ describe("a slow caller", () => {
     expect((await asked).status).toBe(200);
   });
 
-  test("that does not read the answer loses it, and the service's connection is released", async () => {
+  test("loses the response if it does not read it, and the service's connection is released", async () => {
     stopClock();
     const answered = onDemand(100);
     const { ask, calls, errors } = memoryRelay({ idleTimeout: 1000 }, () => new Response(answered.stream));
@@ -358,7 +361,7 @@ describe("a slow caller", () => {
     expect(errors).toEqual([]);
   });
 
-  test("that takes the answer in drips loses it", async () => {
+  test("loses the response if it reads too slowly", async () => {
     stopClock();
     const answered = onDemand(100);
     const { ask, calls } = memoryRelay({ idleTimeout: 1000 }, () => new Response(answered.stream));
@@ -374,7 +377,7 @@ describe("a slow caller", () => {
     expect(calls[0]?.signal.aborted).toBe(true);
   });
 
-  test("is not one that waits for a slow service", async () => {
+  test("is not slow while it waits for a slow service", async () => {
     stopClock();
     const answered = handMade();
     const { ask, calls } = memoryRelay({ idleTimeout: 1000 }, () => new Response(answered.stream));
@@ -404,7 +407,7 @@ describe("a slow caller", () => {
     expect(vi.getTimerCount()).toBe(0);
   });
 
-  test("leaves no timer, however its call ends", async () => {
+  test("leaves no timer however its call ends", async () => {
     stopClock();
     const { ask } = memoryRelay(
       { authorize: () => true },
@@ -422,8 +425,8 @@ describe("a slow caller", () => {
   });
 });
 
-describe("the answer's body", () => {
-  test("comes piece by piece, and none is read before it is wanted", async () => {
+describe("response body", () => {
+  test("arrives chunk by chunk and is read only on demand", async () => {
     const answered = onDemand(20);
     const { ask } = memoryRelay({}, () => new Response(answered.stream));
     const reader = readerOf(await ask("/"));
@@ -435,7 +438,7 @@ describe("the answer's body", () => {
     expect((await reader.read()).done).toBe(true);
   });
 
-  test("that the caller cancels is cancelled", async () => {
+  test("is canceled when the caller cancels it", async () => {
     const answered = handMade();
     const { ask, errors } = memoryRelay({}, () => new Response(answered.stream));
     const { body } = await ask("/");
@@ -444,7 +447,7 @@ describe("the answer's body", () => {
     expect(errors).toEqual([]);
   });
 
-  test("that the caller cancels while it waits for a piece is cancelled", async () => {
+  test("is canceled when the caller cancels it while it waits for a chunk", async () => {
     const answered = handMade();
     const { ask, errors } = memoryRelay({}, () => new Response(answered.stream));
     const reader = readerOf(await ask("/"));
@@ -455,7 +458,7 @@ describe("the answer's body", () => {
     expect([answered.cancelled(), errors]).toEqual(["enough", []]);
   });
 
-  test("that breaks off breaks off, and the owner hears why", async () => {
+  test("fails if the service breaks off, and onError receives the cause", async () => {
     const answered = handMade();
     const { ask, errors } = memoryRelay({}, () => new Response(answered.stream));
     const reading = (await ask("/")).text();
@@ -466,7 +469,7 @@ describe("the answer's body", () => {
     expect(errors).toEqual([broken]);
   });
 
-  test("of a refused token is given up", async () => {
+  test("is canceled if the service refused the token", async () => {
     const answered = handMade();
     const { ask } = memoryRelay({}, () => new Response(answered.stream, { status: 401 }));
     expect((await ask("/")).status).toBe(502);
@@ -474,8 +477,8 @@ describe("the answer's body", () => {
   });
 });
 
-describe("the caller goes", () => {
-  /** A request whose caller can go, and whose listeners are counted. */
+describe("disconnect of the caller", () => {
+  /** A request whose caller can disconnect, and whose listeners are counted. */
   function leaving() {
     const { relay, calls, errors } = memoryRelay({}, (call) => respond(call));
     let respond: (call: RelayedCall) => Response | Promise<Response> = () => new Response("ok");
@@ -498,7 +501,7 @@ describe("the caller goes", () => {
     return { ask, leave: () => caller.abort(new Error("gone")), calls, errors, listeners: () => listeners };
   }
 
-  test("before the relay has the request: nothing is sent", async () => {
+  test("sends nothing if it precedes the request", async () => {
     const { ask, leave, errors, calls, listeners } = leaving();
     leave();
     const answer = await ask(() => new Response("too late"));
@@ -506,7 +509,7 @@ describe("the caller goes", () => {
     expect([errors, calls, listeners()]).toEqual([[], [], 0]);
   });
 
-  test("before the answer: the call is ended with its reason", async () => {
+  test("aborts the call with its reason before the response", async () => {
     const { ask, leave, calls, errors, listeners } = leaving();
     const asked = ask(({ signal }) => {
       const answer = new Promise<never>((_resolve, reject) => {
@@ -520,7 +523,7 @@ describe("the caller goes", () => {
     expect([errors, listeners()]).toEqual([[], 0]);
   });
 
-  test("and a client that does not listen answers nobody", async () => {
+  test("discards the response of a client that ignores the signal", async () => {
     const { ask, leave, errors, listeners } = leaving();
     const answered = handMade();
     const answer = await ask(() => {
@@ -532,7 +535,7 @@ describe("the caller goes", () => {
     expect([errors, listeners()]).toEqual([[], 0]);
   });
 
-  test("in the middle of the answer: the call is ended, and it is no news", async () => {
+  test("aborts the call during the response, without a report to onError", async () => {
     const { ask, leave, calls, errors, listeners } = leaving();
     const answered = handMade();
     const answer = await ask(({ signal }) => {
@@ -547,7 +550,7 @@ describe("the caller goes", () => {
     expect([errors, listeners()]).toEqual([[], 0]);
   });
 
-  test("in the middle of the body: its end is none", async () => {
+  test("aborts the call during the request body, which does not end normally", async () => {
     const { relay, calls } = memoryRelay({}, () => new Response(handMade().stream));
     const caller = new AbortController();
     const body = handMade();
@@ -562,7 +565,7 @@ describe("the caller goes", () => {
     expect(String(body.cancelled())).toContain("gone");
   });
 
-  test("after the end: no listener is left", async () => {
+  test("leaves no listener after the end", async () => {
     for (const how of [
       () => new Response("ok"),
       () => new Response(null),
@@ -577,12 +580,12 @@ describe("the caller goes", () => {
     }
   });
 
-  test("while nobody but the relay holds the request", async () => {
+  test("aborts the call if only the relay references the request", async () => {
     const { relay, calls } = memoryRelay({}, () => new Response(handMade().stream));
     const caller = new AbortController();
     const ask = () => relay(new Request("https://my.site/", { method: "POST", signal: caller.signal }));
     const answer = await ask();
-    // On Node the signal of a request that is collected never fires.
+    // On Node the signal of a request that was garbage-collected never fires.
     for (let i = 0; i < 3; i++) {
       collectGarbage();
       await new Promise((go) => setImmediate(go));
@@ -592,7 +595,7 @@ describe("the caller goes", () => {
     await answer.body?.cancel().catch(() => {});
   });
 
-  test("on a runtime whose requests have no signal", async () => {
+  test("is not detected on runtimes whose requests have no signal", async () => {
     const { relay } = memoryRelay();
     const request = new Request("https://my.site/", { method: "POST" });
     Object.defineProperty(request, "signal", { value: undefined });

@@ -13,15 +13,15 @@ const DONE = "data: [DONE]\n\n";
 const chunked = (type: string, text: string, more = "") =>
   `HTTP/1.1 200 OK\r\nContent-Type: ${type}\r\n${more}Transfer-Encoding: chunked\r\n\r\n${Buffer.byteLength(text).toString(16)}\r\n${text}\r\n`;
 
-/** An answer that the service breaks off by a reset. */
+/** A response that the service breaks off with a connection reset. */
 const broken = (type: string, text: string, more = ""): Behaviour => ({
   on: "request",
   run: (socket) => void socket.write(chunked(type, text, more), () => setImmediate(() => socket.resetAndDestroy())),
 });
-/** An answer that the service, or a gateway before it, ends in good order. */
+/** A response that the service, or a gateway before it, ends normally. */
 const ended = (type: string, text: string, more = "") => raw(`${chunked(type, text, more)}0\r\n\r\n`);
 
-/** A relay before a service that answers in this way, a page's client of it, and what the owner hears. */
+/** Starts a relay before a service with this response. Returns a page's client and the errors reported to the owner. */
 async function relayBefore(behaviour: Behaviour) {
   const server = await startServer();
   server.always(behaviour);
@@ -37,7 +37,7 @@ async function relayBefore(behaviour: Behaviour) {
   return { page, ask, errors };
 }
 
-describe("a stream that the service breaks off", () => {
+describe("stream that the service breaks off", () => {
   test("ends with an error event, which the page's client reports", async () => {
     const { page, ask, errors } = await relayBefore(broken("text/event-stream", chunk("hel")));
     expect(await (await ask()).text()).toBe(`${chunk("hel")}\nevent: error\ndata: ${REPORT}\n\n`);
@@ -53,7 +53,7 @@ describe("a stream that the service breaks off", () => {
   });
 
   test.each(["data: {", 'data: {"choices":[{"ind', "da", "data", "event: x\n", 'data: {"a":1}\n'])(
-    "after %j ends with an error event too",
+    "ends with an error event after %j",
     async (part) => {
       const { page } = await relayBefore(broken("text/event-stream", chunk("hel") + part));
       const seen: string[] = [];
@@ -68,7 +68,7 @@ describe("a stream that the service breaks off", () => {
     },
   );
 
-  test("before its first byte ends with an error event", async () => {
+  test("ends with an error event before its first byte", async () => {
     const { ask } = await relayBefore(broken("text/event-stream", ": ping\n\n"));
     expect(await (await ask()).text()).toContain(REPORT);
   });
@@ -79,7 +79,7 @@ describe("a stream that the service breaks off", () => {
     ["application/jsonl; charset=utf-8", '{"n":1}\n', "\n"],
     ["application/octet-stream", '{"n":1}\0', "\0"],
     ["text/plain", '{"n":1}\0{"n":2}', "\0"],
-  ])("of %s as %j ends with an error object", async (type, text, separator) => {
+  ])("ends with an error object: %s, %j", async (type, text, separator) => {
     const { page, ask, errors } = await relayBefore(broken(type, text));
     const whole = text.endsWith(separator) ? text : text + separator;
     expect(await (await ask()).text()).toBe(`${whole}${REPORT}${separator}`);
@@ -95,25 +95,25 @@ describe("a stream that the service breaks off", () => {
     ["application/json", '{"n":1}\n'],
     ["application/octet-stream", "\u0001\0\0"],
     ["application/octet-stream", "x{\0"],
-  ])("of %s as %j breaks", async (type, text) => {
+  ])("fails without a report: %s, %j", async (type, text) => {
     const { ask, errors } = await relayBefore(broken(type, text));
     await expect((await ask()).text()).rejects.toThrow();
     expect(errors).toHaveLength(1);
   });
 
-  test("with a coding that the relay does not know breaks", async () => {
+  test("fails without a report if it is compressed", async () => {
     const { ask } = await relayBefore(broken("text/event-stream", chunk("a"), "Content-Encoding: zstd\r\n"));
     await expect((await ask()).arrayBuffer()).rejects.toThrow();
   });
 });
 
-describe("a stream that a gateway ends too early", () => {
+describe("stream that a gateway ends too early", () => {
   test.each([
     ["without [DONE] and finish_reason", chunk("hel")],
-    ["with the LLM gateway's line", `${chunk("a", "stop")}Bad Request\n`],
+    ["with the error line of the LLM gateway", `${chunk("a", "stop")}Bad Request\n`],
     ["within an event", `${chunk("a", "stop")}data: {"cho`],
-    ["after more than is kept of it", chunk("x".repeat(30_000)) + chunk("y".repeat(30_000))],
-  ])("%s, ends with an error event", async (_, text) => {
+    ["after more bytes than the relay keeps", chunk("x".repeat(30_000)) + chunk("y".repeat(30_000))],
+  ])("ends with an error event: %s", async (_, text) => {
     const { page, ask, errors } = await relayBefore(ended("text/event-stream", text));
     expect(await (await ask()).text()).toBe(`${text}\nevent: error\ndata: ${REPORT}\n\n`);
     expect(errors).toEqual([expect.any(EasStreamError)]);
@@ -124,16 +124,16 @@ describe("a stream that a gateway ends too early", () => {
     ["with [DONE]", chunk("hel") + DONE],
     ["with a finish_reason", chunk("hel") + chunk("", "stop")],
     ["with a finish_reason after a long text", chunk("x".repeat(60_000)) + chunk("", "stop") + DONE],
-    ["of another kind", "data: hello\n\n: ping\n\n"],
-    ["with nothing", ""],
-  ])("is not one that ends %s", async (_, text) => {
+    ["with events of another service", "data: hello\n\n: ping\n\n"],
+    ["without an event", ""],
+  ])("is forwarded unchanged if it ends %s", async (_, text) => {
     const { ask, errors } = await relayBefore(text === "" ? raw(`${EMPTY}`) : ended("text/event-stream", text));
     expect(await (await ask()).text()).toBe(text);
     expect(errors).toEqual([]);
   });
   const EMPTY = "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n";
 
-  test("is an error for the npm package openai in a page", async () => {
+  test("raises an error in the npm package openai in a page", async () => {
     for (const behaviour of [broken("text/event-stream", chunk("hel")), ended("text/event-stream", chunk("hel"))]) {
       const { page } = await relayBefore(behaviour);
       const openai = new OpenAI({ ...page.openai(), maxRetries: 0 });

@@ -4,7 +4,7 @@ import { PredictClient } from "../../../src/index.js";
 import { createRelay } from "../../../src/relay/index.js";
 import { clientOf, TOKEN } from "../../support/calls.js";
 
-test("a relay passes on JSON, forms, methods and announced compression", async () => {
+test("forwards JSON, forms, methods and compressed bodies", async () => {
   const emulator = createEmulator({
     token: TOKEN,
     services: {

@@ -16,20 +16,20 @@ async function start(options: EmulatorOptions = {}) {
   return emulator;
 }
 
-/** A client in a page: it has no token. */
+/** The client of a page, which has no token. */
 function pageClient(options: PredictClientOptions): PredictClient {
   const client = new PredictClient(options);
   onTestFinished(() => void client.close());
   return client;
 }
 
-/** The client of a relay before a server of this test's own. */
+/** The client of a relay whose service is the test's own server. */
 function clientOf(customUrl: string): PredictClient {
   return pageClient({ customUrl, token: TOKEN });
 }
 
-describe("between a page's client and the emulator", () => {
-  test("one service, as a customUrl", async () => {
+describe("relay between a page's client and the emulator", () => {
+  test("serves one service as customUrl", async () => {
     const emulator = await start();
     const relay = await listenRelay({
       client: serviceClient(emulator, "echo"),
@@ -47,7 +47,7 @@ describe("between a page's client and the emulator", () => {
     expect(emulator.requests[0]?.headers.get("content-length")).toBe("6");
   });
 
-  test("several services, as an endpoint", async () => {
+  test("serves several services as endpoint", async () => {
     const emulator = await start({ services: { "group.model-v3": () => "42" } });
     const relay = await listenRelay({
       services: { model: serviceClient(emulator, "group.model-v3"), echo: serviceClient(emulator, "echo") },
@@ -64,7 +64,7 @@ describe("between a page's client and the emulator", () => {
     expect(emulator.requests.map(({ service }) => service)).toEqual(["group.model-v3"]);
   });
 
-  test("a queue, watched over HTTP, and its commits", async () => {
+  test("serves a queue, a watch over HTTP and its commits", async () => {
     const emulator = await start();
     const relay = await listenRelay({
       services: { q: serviceClient(emulator, "jobs") },
@@ -89,7 +89,7 @@ describe("between a page's client and the emulator", () => {
     expect((await queue.get()).map((frame) => frame.text())).toEqual(["three"]);
   });
 
-  test("a watch over WebSocket ends, in place of trying for ever", async () => {
+  test("ends a watch over WebSocket instead of reconnecting indefinitely", async () => {
     const emulator = await start();
     const relay = await listenRelay({
       services: { jobs: serviceClient(emulator, "jobs") },
@@ -101,7 +101,7 @@ describe("between a page's client and the emulator", () => {
     expect(emulator.requests).toEqual([]);
   });
 
-  test("a page that leaves a watch ends it", async () => {
+  test("closes the service's watch when the page closes its own", async () => {
     const emulator = await start();
     const relay = await listenRelay({
       services: { jobs: serviceClient(emulator, "jobs") },
@@ -122,11 +122,11 @@ describe("between a page's client and the emulator", () => {
     };
     expect(watches()).toBe(1);
     await watcher.close();
-    // The emulator has no event for it.
+    // Polled, because the emulator has no event for it.
     while (watches() > 0) await new Promise((go) => setTimeout(go));
   });
 
-  test("a wrong token is no matter of the page", async () => {
+  test("hides a wrong token from the page", async () => {
     const emulator = await start();
     const errors: unknown[] = [];
     const wrong = serviceClient({ endpoint: emulator.endpoint, token: "wrong-token-77" }, "echo");
@@ -142,7 +142,7 @@ describe("between a page's client and the emulator", () => {
     expect(JSON.stringify([error, errors])).not.toContain("wrong-token-77");
   });
 
-  test("a caller's own token is for authorize, and goes no further", async () => {
+  test("passes the caller's own token only to authorize", async () => {
     const emulator = await start();
     const relay = await listenRelay({
       client: serviceClient(emulator, "echo"),
@@ -156,7 +156,7 @@ describe("between a page's client and the emulator", () => {
     expect(emulator.requests.map(({ headers }) => headers.get("authorization"))).toEqual([TOKEN]);
   });
 
-  test("the npm package openai, whole and streamed", async () => {
+  test("serves the npm package openai, whole and streamed", async () => {
     const emulator = await start();
     const relay = await listenRelay({
       client: serviceClient(emulator, "llm"),
@@ -184,7 +184,7 @@ describe("between a page's client and the emulator", () => {
     });
   });
 
-  test("a service that is not there", async () => {
+  test("returns 404 for a service that does not exist", async () => {
     const { port } = await new Promise<{ port: number }>((resolve) => {
       const server = createServer().listen(0, "127.0.0.1", () => {
         const address = server.address() as { port: number };
@@ -201,7 +201,7 @@ describe("between a page's client and the emulator", () => {
 });
 
 describe("streams", () => {
-  /** A service that answers each piece of the body as it comes, and says when a connection of its has closed. */
+  /** A service that echoes each chunk of the body and records when one of its connections has closed. */
   async function echoService() {
     let closed!: () => void;
     const gone = new Promise<void>((resolve) => {
@@ -223,7 +223,7 @@ describe("streams", () => {
 
   const allow: RelayOptions["allow"] = [{ paths: ["/"] }];
 
-  /** A call whose body the test writes piece by piece. */
+  /** A call whose body the test writes chunk by chunk. */
   function open(url: string, headers: Record<string, string> = {}) {
     const call = httpRequest(url, { method: "POST", headers });
     onTestFinished(() => void call.destroy());
@@ -235,10 +235,10 @@ describe("streams", () => {
     return { call, answered };
   }
 
-  test("both ways at once, each piece as it comes", async () => {
+  test("forwards both directions at once, chunk by chunk", async () => {
     const { origin } = await echoService();
     const { call, answered } = open(await listenRelay({ client: clientOf(origin), allow }));
-    // Clients send the head of a call with the first piece of its body.
+    // Clients send the head of a call together with the first chunk of its body.
     call.write("first");
     const answer = await answered;
     const pieces = answer[Symbol.asyncIterator]();
@@ -251,7 +251,7 @@ describe("streams", () => {
     expect(answer.complete).toBe(true);
   });
 
-  test("a caller that goes before the answer ends the call", async () => {
+  test("aborts the call if the caller disconnects before the response", async () => {
     let arrived!: () => void;
     const begun = new Promise<void>((resolve) => {
       arrived = resolve;
@@ -271,7 +271,7 @@ describe("streams", () => {
     await gone;
   });
 
-  test("a caller that goes in the middle of its body: the service does not take that for the end", async () => {
+  test("aborts the call if the caller disconnects during its body, which the service sees as incomplete", async () => {
     let begin!: () => void;
     const begun = new Promise<void>((resolve) => {
       begin = resolve;
@@ -291,7 +291,7 @@ describe("streams", () => {
     expect(await closed).toBe(false);
   });
 
-  test("a caller that goes in the middle ends the call", async () => {
+  test("aborts the call if the caller disconnects during the response", async () => {
     const { origin, gone } = await echoService();
     const { call, answered } = open(await listenRelay({ client: clientOf(origin), allow }));
     call.write("x");
@@ -299,7 +299,7 @@ describe("streams", () => {
     await gone;
   });
 
-  test("a service that breaks off in the middle breaks the caller's answer off", async () => {
+  test("breaks off the response if the service does", async () => {
     const errors: unknown[] = [];
     const origin = await listen((_incoming, outgoing) => {
       outgoing.write("half", () => outgoing.destroy());
@@ -311,7 +311,7 @@ describe("streams", () => {
     expect(errors).toHaveLength(1);
   });
 
-  test("a body without a stated length that grows too large: 413, and the call is ended", async () => {
+  test("returns 413 and aborts the call if a chunked body grows too large", async () => {
     let closed!: () => void;
     const gone = new Promise<void>((resolve) => {
       closed = resolve;
@@ -342,7 +342,7 @@ describe("streams", () => {
     expect(received).toBeLessThanOrEqual(10);
   });
 
-  test("a stated length that is too large: 413, nothing is sent, and the connection goes on", async () => {
+  test("returns 413, sends nothing and keeps the connection if the Content-Length is too large", async () => {
     const { origin, seen } = await echoService();
     const relay = await listenRelay({ client: clientOf(origin), allow, maxBytes: 10 });
     const socket = connect(Number(new URL(relay).port), "127.0.0.1");
@@ -356,7 +356,7 @@ describe("streams", () => {
     expect(seen).toEqual(["y"]);
   });
 
-  test("a slow reader holds the service back", async () => {
+  test("applies the backpressure of a slow reader to the service", async () => {
     let made = 0;
     const endless = new ReadableStream<Uint8Array>(
       {
@@ -372,7 +372,7 @@ describe("streams", () => {
     const { call, answered } = open(relay);
     call.end("x");
     const answer = await answered;
-    // While others are served, which without a brake would have to wait for all of it.
+    // Without backpressure, the other calls would have to wait until the whole response is buffered.
     for (let i = 0; i < 20; i++) expect(await (await fetch(`${relay}/other`, { method: "POST" })).text()).toBe("ok");
     expect(made).toBeLessThan(1000);
     let length = 0;
@@ -382,7 +382,7 @@ describe("streams", () => {
 });
 
 describe("nodeListener", () => {
-  test("the relay itself needs none of Node: a Request from anywhere", async () => {
+  test("the relay itself accepts a Request of any runtime", async () => {
     const emulator = await start();
     const relay = createRelay({ client: serviceClient(emulator, "echo"), allow: [{ paths: ["/"] }] });
     const answer = await relay(new Request("https://my.site/", { method: "POST", body: "x" }));
@@ -390,10 +390,10 @@ describe("nodeListener", () => {
   });
 
   test.each([
-    ["another host in the first line", "http://evil.example/", 404],
+    ["another host in the request line", "http://evil.example/", 404],
     ["another host, without a scheme", "//evil.example/", 404],
-    ["what is no path", "*", 404],
-    ["a path that leads up", "/a/../../", 403],
+    ["a target that is not a path", "*", 404],
+    ["a path with ".."", "/a/../../", 403],
     ["the service", "/", 200],
   ])("%s", async (_, target, status) => {
     const emulator = await start();

@@ -3,7 +3,7 @@ import { expect, test } from "vitest";
 import { createRelay } from "../../../src/relay/index.js";
 import { memoryService } from "../../support/relay.js";
 
-/** What paths are made of that were ever used to get around such a list. */
+/** Parts of paths that have been used to bypass such allow-lists. */
 const PIECES = [
   "/",
   "//",
@@ -76,7 +76,7 @@ const PIECES = [
   "é",
   "模型",
 ];
-/** "One up", in every writing. */
+/** All spellings of "..". */
 const UP = fc.tuple(
   fc.constantFrom("..", "%2e%2e", ".%2e", "%252e%252e", "．．", "‥", "..;x", "..%20"),
   fc.constantFrom(
@@ -111,7 +111,7 @@ const path = fc.array(
 );
 const method = fc.constantFrom("GET", "POST", "PUT", "DELETE", "HEAD", "PATCH", "OPTIONS");
 
-/** All that a path may become on its way through servers: decoded up to three times, folded, cut at ";", resolved. */
+/** All readings of a path by servers: decoded up to three times, normalized, cut at ";", resolved. */
 function readings(sent: string): string[] {
   const found = new Set<string>();
   const add = (text: string, depth: number) => {
@@ -147,7 +147,7 @@ function resolve(text: string): string {
   return segments.join("/").replace(/\/{2,}/g, "/");
 }
 
-/** Asks a relay of each kind, and gives what came through. */
+/** Sends the path to each kind of relay and returns the forwarded requests. */
 async function passed(method: string, path: string): Promise<{ only: string[]; named: string[] }> {
   const [only, files, chat] = [memoryService(), memoryService(), memoryService()];
   const relays = [
@@ -167,7 +167,7 @@ async function passed(method: string, path: string): Promise<{ only: string[]; n
     try {
       request = new Request(`https://my.site${path}`, { method });
     } catch {
-      // No server gets such a one.
+      // Servers never receive such a path.
       continue;
     }
     const { status } = await relay(request);
@@ -178,14 +178,14 @@ async function passed(method: string, path: string): Promise<{ only: string[]; n
 }
 
 const CASES: readonly [string, fc.Arbitrary<string>][] = [
-  ["below nothing", path.map((pieces) => `/${pieces.join("")}`)],
+  ["below the root", path.map((pieces) => `/${pieces.join("")}`)],
   ["below the base", path.map((pieces) => `/eas/${pieces.join("")}`)],
-  ["below what may pass", path.map((pieces) => `/eas/files/${pieces.join("")}`)],
-  ["below what may pass of a service", path.map((pieces) => `/eas/api/predict/files/${pieces.join("")}`)],
-  ["below a path that may pass", path.map((pieces) => `/eas/v1/chat${pieces.join("")}`)],
+  ["below an allowed prefix", path.map((pieces) => `/eas/files/${pieces.join("")}`)],
+  ["below an allowed prefix of a service", path.map((pieces) => `/eas/api/predict/files/${pieces.join("")}`)],
+  ["below an allowed path", path.map((pieces) => `/eas/v1/chat${pieces.join("")}`)],
 ];
 
-test.each(CASES)("whatever comes in, only what is allowed goes on, however it is read: %s", async (_, arbitrary) => {
+test.each(CASES)("forwards only allowed paths, however servers read them: %s", async (_, arbitrary) => {
   await fc.assert(
     fc.asyncProperty(method, arbitrary, async (method, path) => {
       const { only, named } = await passed(method, path);
@@ -210,7 +210,7 @@ test.each(CASES)("whatever comes in, only what is allowed goes on, however it is
   );
 });
 
-test("and what is allowed does go on", async () => {
+test("forwards all allowed paths", async () => {
   await fc.assert(
     fc.asyncProperty(fc.array(fc.stringMatching(/^[A-Za-z0-9_~-]{1,8}$/), { maxLength: 4 }), async (segments) => {
       const path = ["", ...segments].join("/") || "/";

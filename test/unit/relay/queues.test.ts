@@ -6,7 +6,7 @@ import { createRelay, type RelayOperation, type RelayOptions } from "../../../sr
 import { errorOf } from "../../support/calls.js";
 import { memoryRelay, refusalOf } from "../../support/relay.js";
 
-/** The value of `allow` in an example of docs/relay.md, word for word. */
+/** The value of `allow` in the example of docs/relay.md, verbatim. */
 function allowOfExample(heading: string): RelayOptions["allow"] {
   const document = readFileSync(new URL("../../../docs/relay.md", import.meta.url), "utf8");
   const section = document.slice(document.indexOf(`## ${heading}\n`));
@@ -17,7 +17,7 @@ function allowOfExample(heading: string): RelayOptions["allow"] {
 const INPUT = "/api/predict/images";
 const SINK = `${INPUT}/sink`;
 
-/** The example "Several services, and queues", with a job of another visitor whose result waits in the sink. */
+/** The example "Several services, and queues", with a job of another visitor whose result is in the sink. */
 async function startExample() {
   const service: EmulatorHandler = ({ body }) => new TextDecoder().decode(body).toUpperCase();
   const emulator = await startEmulator({
@@ -37,15 +37,15 @@ async function startExample() {
   const fetch = (url: string | URL | Request, init?: RequestInit) => relay(new Request(url, init));
   const page = new AsyncInferenceClient({ endpoint: "https://my.site", serviceName: "images", fetch: fetch as never });
   const other = await page.submit("the other visitor's job");
-  // Until the service has written its result.
+  // Polls until the service has written its result.
   while (queue.sink.length === 0) await new Promise((go) => setTimeout(go));
   const ask = (method: string, path: string, headers: Record<string, string> = {}, body?: string) =>
     relay(new Request(`https://my.site${path}`, { method, headers, ...(body !== undefined && { body }) }));
   return { emulator, page, other, queue, ask };
 }
 
-describe("the example of docs/relay.md", () => {
-  test("lets a page submit a job, read its result and delete it, and nothing of the others", async () => {
+describe("example of docs/relay.md", () => {
+  test("lets a page submit a job, read its result and delete it, but not those of others", async () => {
     const { page, other, queue } = await startExample();
     const job = await page.submit("a cat");
     expect((await job.result()).text()).toBe("A CAT");
@@ -54,7 +54,7 @@ describe("the example of docs/relay.md", () => {
     expect(queue.sink.length).toBe(0);
   });
 
-  test("lets a page that has only the job's tag read the result and delete it", async () => {
+  test("lets a page that has only the job's tag read and delete the result", async () => {
     const { page, other, queue } = await startExample();
     const { index, tag } = other.toJSON();
     const resumed = page.resume({ index, tag });
@@ -68,7 +68,7 @@ describe("the example of docs/relay.md", () => {
     ["an empty request id", "GET", `${SINK}?requestId=&_auto_delete_=false`],
     ["two request ids", "GET", `${SINK}?requestId=&requestId=x`],
     ["the request id as an array", "GET", `${SINK}?requestId[]=x`],
-    ["the request id in other letters", "GET", `${SINK}?RequestId=x`],
+    ["the request id in other case", "GET", `${SINK}?RequestId=x`],
     ["another tag", "GET", `${SINK}?task=1`],
     ["taking", "GET", `${SINK}?_auto_delete_=true`],
     ["watching", "GET", `${SINK}?_watch_=true&_index_=0&_window_=10`],
@@ -82,19 +82,19 @@ describe("the example of docs/relay.md", () => {
     ["committing", "PUT", `${INPUT}?_indexes_=1`],
     ["a negative commit", "PUT", `${INPUT}?_indexes_=1&_negative_=true`],
     ["ending the input", "POST", `${INPUT}?_eos_=true&_force_=true`, {}, "x"],
-    ["ending the input, in other words", "POST", `${INPUT}?_eos_=1`, {}, "x"],
+    ["ending the input, with another value", "POST", `${INPUT}?_eos_=1`, {}, "x"],
     ["ending the input, escaped", "POST", `${INPUT}?%5Feos%5f=true`, {}, "x"],
     ["ending the input, escaped twice", "POST", `${INPUT}?%255feos%255f=true`, {}, "x"],
     ["ending the input, in capitals", "POST", `${INPUT}?_EOS_=true`, {}, "x"],
     ["ending the input, as an array", "POST", `${INPUT}?_eos_[]=true`, {}, "x"],
     ["ending the input, twice", "POST", `${INPUT}?_eos_=false&_eos_=true`, {}, "x"],
-    ["ending the input, behind a semicolon", "POST", `${INPUT}?a=1;_eos_=true`, {}, "x"],
-    ["ending the input, behind a semicolon in a name", "POST", `${INPUT}?a%3b_eos_=true`, {}, "x"],
-    ["ending the input, behind a second question mark", "POST", `${INPUT}??_eos_=true`, {}, "x"],
-    ["ending the input, behind a blank", "POST", `${INPUT}?+_eos_=true`, {}, "x"],
-    ["ending the input, by look-alikes", "POST", `${INPUT}?＿eos＿=true`, {}, "x"],
+    ["ending the input, after a semicolon", "POST", `${INPUT}?a=1;_eos_=true`, {}, "x"],
+    ["ending the input, after a semicolon in a name", "POST", `${INPUT}?a%3b_eos_=true`, {}, "x"],
+    ["ending the input, after a second question mark", "POST", `${INPUT}??_eos_=true`, {}, "x"],
+    ["ending the input, after a blank", "POST", `${INPUT}?+_eos_=true`, {}, "x"],
+    ["ending the input, with look-alike characters", "POST", `${INPUT}?＿eos＿=true`, {}, "x"],
     [
-      "ending the input, by a form",
+      "ending the input, with a form body",
       "POST",
       INPUT,
       { "content-type": "Application/X-WWW-Form-Urlencoded" },
@@ -137,7 +137,7 @@ describe("the example of docs/relay.md", () => {
   });
 });
 
-describe("each operation needs its name", () => {
+describe("operations", () => {
   const REQUESTS: Readonly<Record<string, readonly [string, string, Record<string, string>?]>> = {
     put: ["POST", "?task=1&%E6%A0%87=%26"],
     "put, from a page": ["POST", "?requestId=0b0e1f6a-9d3c-4c55-8f6e-2f1f7b3f9a10"],
@@ -202,7 +202,7 @@ describe("each operation needs its name", () => {
     expect(passed).toEqual(allowed);
   });
 
-  test("and rules add up", async () => {
+  test("are the union of all rules of a path", async () => {
     const { ask, calls } = memoryRelay({
       allow: [
         { paths: ["/"], operations: ["put"] },
@@ -218,7 +218,7 @@ describe("each operation needs its name", () => {
   });
 });
 
-describe("the consumer group", () => {
+describe("consumer group", () => {
   const headers = { "x-eas-queueservice-redis-uid": "u", "x-eas-queueservice-redis-gid": "theirs" };
   const GROUPED = [
     ["GET", "/?_watch_=true&_auto_commit_=false"],
@@ -230,7 +230,7 @@ describe("the consumer group", () => {
   const queueHeaders = (calls: readonly { headers: readonly [string, string][] }[]) =>
     Object.fromEntries(calls[0]?.headers.filter(([name]) => name.startsWith("x-eas-")) ?? []);
 
-  test.each(GROUPED)("without gid, a caller that names one is refused: %s %s", async (method, path) => {
+  test.each(GROUPED)("is refused without gid in the rule: %s %s", async (method, path) => {
     for (const [name, value] of Object.entries(headers)) {
       const { ask, calls } = memoryRelay({ allow: [{ paths: ["/"], operations }] });
       const [status, error] = await refusalOf(await ask(path, { method, headers: { [name]: value } }));
@@ -241,13 +241,13 @@ describe("the consumer group", () => {
     }
   });
 
-  test("without gid, uid and gid of a put are left out, since they change nothing", async () => {
+  test("is removed from a put without gid in the rule", async () => {
     const { ask, calls } = memoryRelay({ allow: [{ paths: ["/"], operations }] });
     expect((await ask("/", { headers })).status).toBe(200);
     expect(queueHeaders(calls)).toEqual({});
   });
 
-  test.each(GROUPED)("the gid of the rule replaces the caller's: %s %s", async (method, path) => {
+  test.each(GROUPED)("is replaced by the gid of the rule: %s %s", async (method, path) => {
     const { ask, calls } = memoryRelay({ allow: [{ paths: ["/"], operations, gid: "pages" }] });
     expect((await ask(path, { method, headers })).status).toBe(200);
     expect(queueHeaders(calls)).toEqual({ ...headers, "x-eas-queueservice-redis-gid": "pages" });
@@ -256,13 +256,13 @@ describe("the consumer group", () => {
     expect(queueHeaders(calls)).toEqual({ "x-eas-queueservice-redis-gid": "pages" });
   });
 
-  test("gid * lets callers choose", async () => {
+  test("is chosen by the caller with gid " * "", async () => {
     const { ask, calls } = memoryRelay({ allow: [{ paths: ["/"], operations, gid: "*" }] });
     await ask("/?_watch_=true&_auto_commit_=false", { method: "GET", headers });
     expect(queueHeaders(calls)).toEqual(headers);
   });
 
-  test("a queue client without a rule for its group is told so", async () => {
+  test("is named in the error of a queue client whose rule has no gid", async () => {
     const { relay } = memoryRelay({ allow: [{ paths: ["/"], operations: ["search"] }] });
     const fetch = (url: string | URL | Request, init?: RequestInit) => relay(new Request(url, init));
     const queue = new QueueClient({ customUrl: "https://my.site/", fetch: fetch as never, logger: null });
@@ -274,7 +274,7 @@ describe("the consumer group", () => {
   });
 });
 
-describe("rules without operations", () => {
+describe("rule without operations", () => {
   test.each([
     "/?_eos_=true",
     "/?a=1&_WATCH_=true",
@@ -286,7 +286,7 @@ describe("rules without operations", () => {
     "/?+_eos_",
     "/??_eos_",
     "/?_new_one_=1",
-  ])("refuse the parameters of a queue: %s", async (path) => {
+  ])("refuses the parameters of a queue: %s", async (path) => {
     const { ask, calls } = memoryRelay({ allow: [{ methods: ["POST", "GET", "DELETE"], paths: ["/*"] }] });
     const [status, error] = await refusalOf(await ask(path));
     expect(status).toBe(403);
@@ -295,7 +295,7 @@ describe("rules without operations", () => {
   });
 
   test.each(["uid", "redis-uid", "redis-gid", "access-rear", "priority"])(
-    "refuse the headers of a queue: %s",
+    "refuses the headers of a queue: %s",
     async (name) => {
       const { ask, calls } = memoryRelay();
       const answer = await ask("/", { headers: { [`X-EAS-QueueService-${name}`]: "1" } });
@@ -305,7 +305,7 @@ describe("rules without operations", () => {
   );
 
   test.each(["/?_t=1", "/?a=_eos_", "/?__theme=dark", "/?eos_=1", "/?a_b_=1", "/?_1_=1"])(
-    "pass other parameters unchanged: %s",
+    "forwards other parameters unchanged: %s",
     async (path) => {
       const { ask, calls } = memoryRelay();
       expect((await ask(path)).status).toBe(200);
@@ -314,7 +314,7 @@ describe("rules without operations", () => {
   );
 });
 
-describe("paths with a star, and a sink", () => {
+describe("path with a star and operations", () => {
   test.each([
     ["/jobs/v1/txt2img", 200],
     ["/jobs/sinks", 200],
@@ -326,12 +326,12 @@ describe("paths with a star, and a sink", () => {
     ["/jobs/%EF%BD%93ink", 403],
     ["/jobs/sink;x", 403],
     ["/jobs/sink%20", 403],
-  ])("a put on %s: %i", async (path, status) => {
+  ])("does not cover a sink: %s, %i", async (path, status) => {
     const { ask } = memoryRelay({ allow: [{ paths: ["/jobs/*"], operations: ["put"] }] });
     expect((await ask(path)).status).toBe(status);
   });
 
-  test("the sink by its own path", async () => {
+  test("a sink is allowed by its own path", async () => {
     const { ask } = memoryRelay({ allow: [{ paths: ["/jobs/*", "/jobs/sink"], operations: ["put"] }] });
     expect((await ask("/jobs/sink")).status).toBe(200);
   });
@@ -341,15 +341,15 @@ test.each<[string, object, string]>([
   ["no operations", { operations: [] }, "allow[0].operations is an array"],
   ["one operation as text", { operations: "put" }, 'allow[0].operations is "put"'],
   ["an unknown operation", { operations: ["put", "peek"] }, 'allow[0].operations is "peek": it must be a list'],
-  ["a priority of nothing", { operations: ["priority"] }, "allow[0].operations"],
-  ["methods in addition", { methods: ["POST"], operations: ["put"] }, "allow[0].methods is an array"],
-  ["a gid of no queue", { gid: "eas" }, 'allow[0].gid is "eas"'],
+  ["priority alone", { operations: ["priority"] }, "allow[0].operations"],
+  ["methods and operations", { methods: ["POST"], operations: ["put"] }, "allow[0].methods is an array"],
+  ["a gid without operations", { gid: "eas" }, 'allow[0].gid is "eas"'],
   ["an empty gid", { operations: ["watch"], gid: "" }, 'gid is ""'],
   ["a gid with a line break", { operations: ["watch"], gid: "a\nb" }, "gid"],
-])("a rule is refused: %s", (_, wrong, words) => {
+])("refuses a rule with an explanatory message: %s", (_, wrong, words) => {
   expect(() => memoryRelay({ allow: [{ paths: ["/"], ...wrong }] as never })).toThrow(words);
 });
 
-test("the headers of a queue cannot be named for all paths", () => {
+test("refuses headers of a queue in requestHeaders", () => {
   expect(() => memoryRelay({ requestHeaders: ["X-EAS-QueueService-Redis-Uid"] })).toThrow("requestHeaders");
 });

@@ -9,72 +9,72 @@ const { client } = memoryService();
 
 test.each<[string, Record<string, unknown>, string]>([
   ["no client", { client: undefined }, "client is undefined"],
-  ["two ways to name the client", { services: { a: client } }, "one of the two"],
+  ["client and services", { services: { a: client } }, "one of the two"],
   ["a client without fetch", { client: {} }, "client is a plain object: it must be a PredictClient"],
-  ["a client as services", { client: undefined, services: client }, "clients by name"],
+  ["a client in place of services", { client: undefined, services: client }, "clients by name"],
   ["no services", { client: undefined, services: {} }, "services is a plain object"],
   ["an empty name", { client: undefined, services: { "": client } }, "serviceName"],
-  ["a name that leads out", { client: undefined, services: { "../a": client } }, "serviceName"],
+  ["a name with ".."", { client: undefined, services: { "../a": client } }, "serviceName"],
   ["a service without fetch", { client: undefined, services: { a: 1 } }, "services.a is 1"],
   ["no rules", { allow: [] }, "allow is an array"],
-  ["one rule", { allow: { paths: ["/"] } }, "allow is a plain object"],
+  ["one rule without a list", { allow: { paths: ["/"] } }, "allow is a plain object"],
   ["a rule that is null", { allow: [null] }, "allow[0].paths is undefined"],
   ["a rule without paths", { allow: [{ methods: ["GET"] }] }, "allow[0].paths is undefined"],
-  ["paths as text", { allow: [{ paths: "/" }] }, 'allow[0].paths is "/"'],
-  ["no paths", { allow: [{ paths: [] }] }, "allow[0].paths"],
+  ["paths as a string", { allow: [{ paths: "/" }] }, 'allow[0].paths is "/"'],
+  ["an empty list of paths", { allow: [{ paths: [] }] }, "allow[0].paths"],
   ["a path without a slash", { allow: [{ paths: ["v1"] }] }, 'allow[0].paths is "v1"'],
   ["an empty path", { allow: [{ paths: [""] }] }, 'allow[0].paths is ""'],
   ["a number as a path", { allow: [{ paths: [1] }] }, "allow[0].paths is 1"],
   ["a path with a query", { allow: [{ paths: ["/a?b=1"] }] }, 'allow[0].paths is "/a?b=1"'],
-  ["a path that leads up", { allow: [{ paths: ["/a/../b"] }] }, "allow[0].paths"],
-  ["a path that leads up, escaped", { allow: [{ paths: ["/a/%2e%2E/b"] }] }, "allow[0].paths"],
-  ["a path that leads up by escaped slashes", { allow: [{ paths: ["/a%2f..%2fb"] }] }, "allow[0].paths"],
-  ["a path with an empty part", { allow: [{ paths: ["/a//b"] }] }, "allow[0].paths"],
-  ["a path with half a character", { allow: [{ paths: ["/\ud800"] }] }, "allow[0].paths"],
-  ["half a segment", { allow: [{ paths: ["/v1*"] }] }, 'have no "*"'],
+  ["a path with ".."", { allow: [{ paths: ["/a/../b"] }] }, "allow[0].paths"],
+  ["a path with an escaped ".."", { allow: [{ paths: ["/a/%2e%2E/b"] }] }, "allow[0].paths"],
+  ["a path with ".." and escaped slashes", { allow: [{ paths: ["/a%2f..%2fb"] }] }, "allow[0].paths"],
+  ["a path with an empty segment", { allow: [{ paths: ["/a//b"] }] }, "allow[0].paths"],
+  ["a path with a lone surrogate", { allow: [{ paths: ["/\ud800"] }] }, "allow[0].paths"],
+  ["a star within a segment", { allow: [{ paths: ["/v1*"] }] }, 'have no "*"'],
   ["a star in the middle", { allow: [{ paths: ["/*/a"] }] }, 'have no "*"'],
   ["two stars", { allow: [{ paths: ["/*/*"] }] }, 'have no "*"'],
-  ["no methods", { allow: [{ methods: [], paths: ["/"] }] }, "allow[0].methods is undefined"],
-  ["a method in small letters", { allow: [{ methods: ["GET", "post"], paths: ["/"] }] }, 'allow[0].methods is "post"'],
+  ["an empty list of methods", { allow: [{ methods: [], paths: ["/"] }] }, "allow[0].methods is undefined"],
+  ["a method in lower case", { allow: [{ methods: ["GET", "post"], paths: ["/"] }] }, 'allow[0].methods is "post"'],
   ["OPTIONS", { allow: [{ methods: ["OPTIONS"], paths: ["/"] }] }, 'allow[0].methods is "OPTIONS"'],
   [
-    "a rule of no service",
+    "a rule for an unknown service",
     { client: undefined, services: { a: client }, allow: [{ paths: ["/b"] }] },
     "name of a service: /a",
   ],
   [
-    "a rule of all services' roots",
+    "a rule for all services",
     { client: undefined, services: { a: client }, allow: [{ paths: ["/"] }] },
     "name of a",
   ],
   ["an origin with a slash", { origins: ["https://page.example/"] }, 'origins is "https://page.example/"'],
-  ["an origin in capitals", { origins: ["https://Page.example"] }, "origins"],
-  ["an origin of nothing", { origins: ["null"] }, 'origins is "null"'],
+  ["an origin in upper case", { origins: ["https://Page.example"] }, "origins"],
+  ["the origin "null"", { origins: ["null"] }, 'origins is "null"'],
   ["a star among origins", { origins: ["*"] }, 'origins is "*"'],
-  ["one origin", { origins: "https://page.example" }, 'origins is "https://page.example"'],
+  ["one origin without a list", { origins: "https://page.example" }, 'origins is "https://page.example"'],
   ["a base without a slash", { base: "eas" }, 'base is "eas"'],
   ["a base that is a URL", { base: "https://my.site/eas" }, "base"],
-  ["no number of bytes", { maxBytes: "1MB" }, "maxBytes"],
-  ["less than nothing", { maxBytes: -1 }, "maxBytes"],
-  ["no time", { timeout: 0 }, "timeout"],
-  ["no time for callers", { idleTimeout: 0 }, "idleTimeout"],
-  ["idleTimeout as text", { idleTimeout: "1s" }, "idleTimeout"],
-  ["headers as text", { requestHeaders: "x-own" }, "requestHeaders"],
-  ["no header", { requestHeaders: ["x own"] }, "header name"],
-  ["the caller's cookies", { requestHeaders: ["Cookie"] }, 'requestHeaders is "Cookie"'],
-  ["the caller's authorization", { requestHeaders: ["Authorization"] }, 'requestHeaders is "Authorization"'],
-  ["the caller's address", { requestHeaders: ["X-Forwarded-For"] }, "requestHeaders"],
-  ["the message's length", { responseHeaders: ["content-length"] }, "content-length"],
-  ["the service's cookies", { responseHeaders: ["Set-Cookie"] }, 'responseHeaders is "Set-Cookie"'],
-  ["authorize as a value", { authorize: true }, "authorize is true"],
-  ["onError as a value", { onError: console }, "onError"],
-])("refuses, before anything is sent: %s", (_, wrong, words) => {
+  ["maxBytes as a string", { maxBytes: "1MB" }, "maxBytes"],
+  ["a negative maxBytes", { maxBytes: -1 }, "maxBytes"],
+  ["a timeout of 0", { timeout: 0 }, "timeout"],
+  ["an idleTimeout of 0", { idleTimeout: 0 }, "idleTimeout"],
+  ["idleTimeout as a string", { idleTimeout: "1s" }, "idleTimeout"],
+  ["headers as a string", { requestHeaders: "x-own" }, "requestHeaders"],
+  ["an invalid header name", { requestHeaders: ["x own"] }, "header name"],
+  ["the request header Cookie", { requestHeaders: ["Cookie"] }, 'requestHeaders is "Cookie"'],
+  ["the request header Authorization", { requestHeaders: ["Authorization"] }, 'requestHeaders is "Authorization"'],
+  ["the request header X-Forwarded-For", { requestHeaders: ["X-Forwarded-For"] }, "requestHeaders"],
+  ["the response header Content-Length", { responseHeaders: ["content-length"] }, "content-length"],
+  ["the response header Set-Cookie", { responseHeaders: ["Set-Cookie"] }, 'responseHeaders is "Set-Cookie"'],
+  ["authorize that is not a function", { authorize: true }, "authorize is true"],
+  ["onError that is not a function", { onError: console }, "onError"],
+])("throws at creation for an invalid option: %s", (_, wrong, words) => {
   const error = thrownBy(() => createRelay({ client, allow: [{ paths: ["/"] }], ...wrong } as RelayOptions));
   expect(error.code).toMatch(/^ERR_EAS_ARG_/);
   expect(error.message).toContain(words);
 });
 
-test("refuses options that are none", () => {
+test("throws for options that are not an object", () => {
   expect(thrownBy(() => createRelay(undefined as never)).code).toBe("ERR_EAS_ARG_OPTION");
   expect(thrownBy(() => createRelay({ client } as never)).message).toContain("allow is undefined");
 });
@@ -97,7 +97,7 @@ describe("paths", () => {
     ["HEAD", "/eas/v1/models", "/v1/models"],
     ["GET", "/eas/files/", "/files/"],
     ["GET", "/eas/files/a/b.c;d|e", "/files/a/b.c;d%7Ce"],
-  ])("passes on %s %s", async (method, path, sent) => {
+  ])("forwards %s %s", async (method, path, sent) => {
     const { ask, calls } = memoryRelay({ base: "/eas", allow });
     expect((await ask(path, { method })).status).toBe(200);
     expect(calls.map((call) => [call.method, call.path])).toEqual([[method, sent]]);
@@ -154,7 +154,7 @@ describe("paths", () => {
     ["GET", "/eas/files/a%0d%0aHost:x"],
     ["GET", "/eas/files/%"],
     ["GET", "/eas/files/%zz"],
-  ])("refuses with 403, and sends nothing: %s %s", async (method, path) => {
+  ])("returns 403 and sends nothing: %s %s", async (method, path) => {
     const { ask, calls } = memoryRelay({ base: "/eas", allow });
     const [status, error] = await refusalOf(await ask(path, { method }));
     expect([status, error]).toEqual([403, `this relay does not allow ${method} on this path`]);
@@ -162,7 +162,7 @@ describe("paths", () => {
   });
 
   test.each(["/", "/other", "/easy", "/EAS", "/eas%2f", "//eas", "/eas/../v1", "/eas/..", "/%65as"])(
-    "is not there: %s",
+    "returns 404 outside the base: %s",
     async (path) => {
       const { ask, calls } = memoryRelay({ base: "/eas" });
       expect((await refusalOf(await ask(path)))[0]).toBe(404);
@@ -170,20 +170,20 @@ describe("paths", () => {
     },
   );
 
-  test.each(["", "/"])("a relay at the root: base %j", async (base) => {
+  test.each(["", "/"])("serves the root: base %j", async (base) => {
     const { ask, calls } = memoryRelay({ base, allow: [{ paths: ["/", "/a"] }] });
     await ask("/");
     await ask("/a?b");
     expect(calls.map(({ path }) => path)).toEqual(["", "/a?b"]);
   });
 
-  test("a base with a slash at its end is the same without", async () => {
+  test("ignores a slash at the end of the base", async () => {
     const { ask, calls } = memoryRelay({ base: "/my/eas/" });
     for (const path of ["/my/eas", "/my/eas/", "/my/eas/a"]) await ask(path);
     expect(calls.map(({ path }) => path)).toEqual(["", "", "/a"]);
   });
 
-  test("a name in a URL's fragment or host changes nothing", async () => {
+  test("ignores the fragment and the host of a URL", async () => {
     const { relay, calls } = memoryRelay({ base: "/eas", allow: [{ paths: ["/a"] }] });
     await relay(new Request("http://user.evil.example:81/eas/a?b#/../c", { method: "POST" }));
     expect(calls.map(({ path }) => path)).toEqual(["/a?b"]);
@@ -203,7 +203,7 @@ describe("several services", () => {
     return { ask, seen };
   }
 
-  test("each is called by its name, and its paths by its own rules", async () => {
+  test("calls each service by its name and applies the rules of its paths", async () => {
     const { ask, seen } = setUp([
       { paths: ["/scorecard", "/chat/v1/*", "/chat/v2/", "/组.模型"] },
       { paths: ["/jobs/sink"], operations: ["watch", "commit"] },
@@ -214,7 +214,7 @@ describe("several services", () => {
     expect(await at("/scorecard/v1")).toBe(403);
     expect(await at("/chat")).toBe(403);
     expect(await at("/chat/v1/x")).toBe(200);
-    // The longest name counts.
+    // The longest matching name applies.
     expect(await at("/chat/v2")).toBe(200);
     expect(await at("/chat/v2/x")).toBe(403);
     expect(await at("/jobs")).toBe(403);
@@ -241,13 +241,13 @@ describe("several services", () => {
     "/__proto__",
     "/scorecard%2f",
     "//scorecard",
-  ])("is not there: %j", async (path) => {
+  ])("returns 404 for a path without a service: %j", async (path) => {
     const { ask, seen } = setUp([{ paths: ["/*"] }]);
     expect((await ask(`/eas/api/predict${path}`)).status).toBe(404);
     expect(seen()).toEqual([]);
   });
 
-  test("and nothing is without /api/predict", async () => {
+  test("returns 404 without /api/predict", async () => {
     const { ask, seen } = setUp([{ paths: ["/*"] }]);
     for (const path of ["/eas", "/eas/", "/eas/scorecard", "/eas/api/predictor/scorecard", "/api/predict/scorecard"]) {
       expect((await ask(path)).status).toBe(404);
@@ -257,7 +257,7 @@ describe("several services", () => {
 });
 
 describe("headers", () => {
-  test("of the request: what calls need goes on, the caller's own does not", async () => {
+  test("forwards the request headers that calls need, and drops the caller's own", async () => {
     const { ask, calls } = memoryRelay({ requestHeaders: ["X-Own"] });
     const passed = {
       accept: "text/event-stream",
@@ -288,7 +288,7 @@ describe("headers", () => {
     expect(Object.fromEntries(calls[0]?.headers ?? [])).toEqual(passed);
   });
 
-  test("of the answer: what says too much stays, and pages can read the rest", async () => {
+  test("drops response headers about the server, and lets pages read the rest", async () => {
     const passed = {
       "content-encoding": "snappy",
       "content-language": "zh",
@@ -338,27 +338,27 @@ describe("origins", () => {
   const SAME = { "sec-fetch-site": "same-origin" };
   const CROSS = { "sec-fetch-site": "cross-site" };
   test.each<[string, RelayOptions["origins"], Record<string, string>, boolean]>([
-    ["a page that is named", [OTHER, PAGE], { origin: PAGE, ...CROSS }, true],
-    ["one that is not", [PAGE], { origin: OTHER, ...CROSS }, false],
-    ["one with another port", [PAGE], { origin: `${PAGE}:8443` }, false],
-    ["one with another scheme", [PAGE], { origin: PAGE.replace("https", "http") }, false],
-    ["one whose name has it in it", [PAGE], { origin: `${PAGE}.evil.example` }, false],
-    ["one below it", [PAGE], { origin: PAGE.replace("page", "sub.page") }, false],
-    ["a sandboxed one", [PAGE], { origin: "null" }, false],
-    ["two at once", [PAGE], { origin: `${PAGE}, ${OTHER}` }, false],
-    ["one in capitals", [PAGE], { origin: PAGE.toUpperCase() }, false],
-    ["none is named", undefined, { origin: PAGE, ...CROSS }, false],
-    ["the relay's own, as its URL says it", undefined, { origin: "https://my.site" }, false],
-    ["the relay's own, as the browser says it", undefined, { origin: "https://my.site", ...SAME }, true],
+    ["a listed page", [OTHER, PAGE], { origin: PAGE, ...CROSS }, true],
+    ["an unlisted page", [PAGE], { origin: OTHER, ...CROSS }, false],
+    ["a listed page with another port", [PAGE], { origin: `${PAGE}:8443` }, false],
+    ["a listed page with another scheme", [PAGE], { origin: PAGE.replace("https", "http") }, false],
+    ["a host that begins with a listed host", [PAGE], { origin: `${PAGE}.evil.example` }, false],
+    ["a subdomain of a listed host", [PAGE], { origin: PAGE.replace("page", "sub.page") }, false],
+    ["a sandboxed page", [PAGE], { origin: "null" }, false],
+    ["two origins at once", [PAGE], { origin: `${PAGE}, ${OTHER}` }, false],
+    ["an origin in upper case", [PAGE], { origin: PAGE.toUpperCase() }, false],
+    ["a page, without listed origins", undefined, { origin: PAGE, ...CROSS }, false],
+    ["the relay's own origin, according to its URL", undefined, { origin: "https://my.site" }, false],
+    ["the relay's own origin, according to the browser", undefined, { origin: "https://my.site", ...SAME }, true],
     ["a GET of the relay's own page", undefined, SAME, true],
     ["an image in another page", [PAGE], CROSS, false],
-    ["an image in a page of a sister host", [PAGE], { "sec-fetch-site": "same-site" }, false],
-    ["what a browser may say one day", [PAGE], { "sec-fetch-site": "same-origin, cross-site" }, false],
-    ["the address bar", [PAGE], { "sec-fetch-site": "none" }, true],
+    ["an image in a page of a sibling host", [PAGE], { "sec-fetch-site": "same-site" }, false],
+    ["an unknown value of Sec-Fetch-Site", [PAGE], { "sec-fetch-site": "same-origin, cross-site" }, false],
+    ["a navigation from the address bar", [PAGE], { "sec-fetch-site": "none" }, true],
     ["a server", [PAGE], {}, true],
-    ["everybody", "*", { origin: OTHER, ...CROSS }, true],
-    ["everybody, sandboxed", "*", { origin: "null" }, true],
-    ["everybody's images", "*", CROSS, true],
+    ["any page, with origins "*"", "*", { origin: OTHER, ...CROSS }, true],
+    ["a sandboxed page, with origins "*"", "*", { origin: "null" }, true],
+    ["an image in any page, with origins "*"", "*", CROSS, true],
   ])("%s", async (_, origins, headers, passes) => {
     const { ask, calls } = memoryRelay({ ...(origins && { origins }), allow: [{ methods: ["GET"], paths: ["/"] }] });
     const answer = await ask("/", { method: "GET", headers });
@@ -380,7 +380,7 @@ describe("origins", () => {
     },
   });
 
-  test("a preflight is answered by the relay itself, by name", async () => {
+  test("responds to a preflight itself and lists the allowed headers", async () => {
     let asked = 0;
     const { ask, calls } = memoryRelay({ origins: [PAGE], requestHeaders: ["x-own"], authorize: () => ++asked > 0 });
     const names =
@@ -401,28 +401,28 @@ describe("origins", () => {
   });
 
   test.each(["/", "/other", "/eas/not/allowed"])(
-    "a preflight is answered whatever the path, so that the page hears why: %s",
+    "responds to a preflight for any path, so that the page can read the refusal of the call: %s",
     async (path) => {
       const { ask } = memoryRelay({ base: "/eas", origins: [PAGE], allow: [{ paths: ["/"] }] });
       expect((await ask(path, preflight("content-type"))).status).toBe(204);
     },
   );
 
-  test("a preflight without headers allows none", async () => {
+  test("allows no headers in a preflight that requests none", async () => {
     const { ask } = memoryRelay({ origins: "*" });
     const { headers } = await ask("/", preflight());
     expect(headers.get("access-control-allow-origin")).toBe("*");
     expect(headers.has("access-control-allow-headers")).toBe(false);
   });
 
-  test("a preflight of another page is refused", async () => {
+  test("refuses a preflight of another page", async () => {
     const { ask } = memoryRelay({ origins: ["https://other.example"] });
     const answer = await ask("/", preflight("content-type"));
     expect(answer.status).toBe(403);
     expect([...answer.headers.keys()].filter((name) => name.startsWith("access-control-"))).toEqual([]);
   });
 
-  test("the page can read why it is refused", async () => {
+  test("lets the page read the reason of a refusal", async () => {
     const { ask } = memoryRelay({ base: "/eas", origins: [PAGE], allow: [{ paths: ["/a"] }], maxBytes: 3 });
     const headers = { origin: PAGE };
     const answers = [
@@ -445,10 +445,10 @@ describe("authorize", () => {
     ["a promise of true", async () => true, 200, 1],
     ["false", () => false, 403, 0],
     ["a promise of false", async () => false, 403, 0],
-    ["an answer", () => new Response("log in", { status: 401 }), 401, 0],
+    ["a Response", () => new Response("log in", { status: 401 }), 401, 0],
     ["a redirect", () => Response.redirect("https://my.site/login", 303), 303, 0],
-    ["nothing", (() => {}) as never, 500, 0],
-    ["something else", (() => "yes") as never, 500, 0],
+    ["undefined", (() => {}) as never, 500, 0],
+    ["another value", (() => "yes") as never, 500, 0],
     ["an exception", () => Promise.reject(new Error("no database")), 500, 0],
   ])("%s", async (_, authorize, status, count) => {
     const { ask, calls, errors } = memoryRelay({ origins: [PAGE], ...(authorize && { authorize }) });
@@ -460,7 +460,7 @@ describe("authorize", () => {
     expect(await answer.text()).not.toContain("database");
   });
 
-  test("sees the request as it came, and may read a copy of its body", async () => {
+  test("receives the unchanged request, and can read a clone of its body", async () => {
     const seen: unknown[] = [];
     const { ask, calls } = memoryRelay({
       async authorize(request) {
@@ -473,7 +473,7 @@ describe("authorize", () => {
     expect(await new Response(calls[0]?.body).text()).toBe("text");
   });
 
-  test("that reads the body itself is an error, in words for the relay's owner", async () => {
+  test("is reported to onError if it reads the body itself", async () => {
     const { ask, calls, errors } = memoryRelay({ authorize: async (request) => (await request.text()) === "text" });
     expect((await ask("/", { body: "text" })).status).toBe(500);
     expect(calls).toEqual([]);
@@ -483,11 +483,11 @@ describe("authorize", () => {
   test.each([
     ["is read", (request: Request) => request.clone().text()],
     ["is read twice", (request: Request) => request.clone().clone().arrayBuffer()],
-  ])("a copy that %s has no more bytes than may pass, though no length is stated", async (_, read) => {
+  ])("receives a clone whose body is limited by maxBytes without a Content-Length: the clone %s", async (_, read) => {
     let made = 0;
     const pull = (controller: ReadableStreamDefaultController) => {
       controller.enqueue(new Uint8Array(10));
-      // Else a relay without a bound would fill the memory here.
+      // Without a limit, a relay would fill the memory here.
       if (++made === 1000) controller.close();
     };
     const { ask, calls, errors } = memoryRelay({
@@ -500,13 +500,13 @@ describe("authorize", () => {
     expect([calls, errors]).toEqual([[], []]);
   });
 
-  test("a copy may be read of a body without a stated length", async () => {
+  test("can read a clone of a body without a Content-Length", async () => {
     const { ask, calls } = memoryRelay({ authorize: async (request) => (await request.clone().text()) === "text" });
     expect((await ask("/", { body: new Blob(["text"]).stream() })).status).toBe(200);
     expect(await new Response(calls[0]?.body).text()).toBe("text");
   });
 
-  test("is not asked about what is refused anyway", async () => {
+  test("is not called for requests that the relay refuses", async () => {
     let asked = 0;
     const { ask } = memoryRelay({ allow: [{ paths: ["/a"] }], maxBytes: 1, authorize: () => ++asked > 0 });
     await ask("/b");
@@ -516,7 +516,7 @@ describe("authorize", () => {
   });
 });
 
-describe("what goes wrong behind the relay", () => {
+describe("failures behind the relay", () => {
   const failing: [string, () => Promise<Response>, number, RegExp][] = [
     [
       "the token is refused",
@@ -533,7 +533,7 @@ describe("what goes wrong behind the relay", () => {
     ],
     ["a hidden redirect", async () => Response.error(), 502, /responded to the relay with 0/],
     [
-      "a status that is none",
+      "an invalid status",
       async () => Object.defineProperty(new Response(), "status", { value: 700 }),
       502,
       /responded to the relay with 700/,
@@ -541,11 +541,11 @@ describe("what goes wrong behind the relay", () => {
     ["the network", () => Promise.reject(new EasNetworkError("connect 10.0.0.1", {})), 502, /10\.0\.0\.1/],
     ["a timeout", () => Promise.reject(new EasTimeoutError("10.0.0.1", { phase: "headers", timeout: 1 })), 504, /10/],
     ["a runtime's timeout", () => Promise.reject(new DOMException("10.0.0.1", "TimeoutError")), 504, /10/],
-    ["something else", () => Promise.reject("10.0.0.1"), 502, /10/],
-    ["nothing", () => Promise.reject(), 502, /undefined/],
-    ["no answer", () => Promise.resolve(undefined as never), 502, /undefined/],
+    ["another value", () => Promise.reject("10.0.0.1"), 502, /10/],
+    ["undefined", () => Promise.reject(), 502, /undefined/],
+    ["no response", () => Promise.resolve(undefined as never), 502, /undefined/],
   ];
-  test.each(failing)("%s: the caller hears nothing of it, the owner all", async (_, answer, status, told) => {
+  test.each(failing)("hides the cause from the caller and reports it to onError: %s", async (_, answer, status, told) => {
     const { ask, errors } = memoryRelay({ origins: "*" }, answer);
     const answered = await ask("/", { headers: { origin: PAGE } });
     expect(answered.headers.get("access-control-allow-origin")).toBe("*");
@@ -567,12 +567,12 @@ describe("what goes wrong behind the relay", () => {
       },
     ],
     ["rejects", () => Promise.reject(new Error("no log"))],
-  ])("an onError that %s breaks nothing", async (_, onError) => {
+  ])("ignores an onError that %s", async (_, onError) => {
     const { ask } = memoryRelay({ ...(onError && { onError }) }, () => new Response("", { status: 401 }));
     expect((await ask("/")).status).toBe(502);
   });
 
-  test("a client that throws at once", async () => {
+  test("returns 502 if the client throws synchronously", async () => {
     const client: RelayClient = {
       fetch() {
         throw new Error("not set up");
@@ -582,7 +582,7 @@ describe("what goes wrong behind the relay", () => {
     expect((await relay(new Request("https://my.site/", { method: "POST" }))).status).toBe(502);
   });
 
-  test("a path or header that the client refuses is the caller's fault", async () => {
+  test("returns 400 for a path or header that the client refuses", async () => {
     const { ask, errors } = memoryRelay({}, () => {
       throw Object.assign(new TypeError("header x has a line break"), { code: "ERR_EAS_ARG_HEADER" });
     });
@@ -590,7 +590,7 @@ describe("what goes wrong behind the relay", () => {
     expect(errors).toEqual([]);
   });
 
-  test("a body that the client refuses is too large", async () => {
+  test("returns 413 for a body that the client refuses as too large", async () => {
     const { ask, errors } = memoryRelay({}, () => {
       throw Object.assign(new RangeError("the limit is 10"), { code: "ERR_EAS_ARG_BODY_SIZE" });
     });
@@ -598,7 +598,7 @@ describe("what goes wrong behind the relay", () => {
     expect(errors).toEqual([]);
   });
 
-  test("no answer within the relay's timeout: 504, and the call is ended", async () => {
+  test("returns 504 and aborts the call if there is no response within the timeout", async () => {
     let reason: unknown;
     const { ask, errors } = memoryRelay({ timeout: 1 }, ({ signal }) =>
       untilAborted(signal, (it) => {
@@ -610,7 +610,7 @@ describe("what goes wrong behind the relay", () => {
     expect(reason).toMatchObject({ code: "ERR_EAS_TIMEOUT", phase: "headers", timeout: 1 });
   });
 
-  test("a service's own errors pass", async () => {
+  test("forwards the service's own errors", async () => {
     for (const status of [400, 404, 429, 450, 500, 503]) {
       const { ask, errors } = memoryRelay({}, () => new Response("words", { status, headers: { "retry-after": "1" } }));
       const answer = await ask("/");
@@ -619,7 +619,7 @@ describe("what goes wrong behind the relay", () => {
     }
   });
 
-  test("a page's client does not mistake the relay's own answers for the gateway's", async () => {
+  test("marks its own responses, so that a page's client does not attribute them to the gateway", async () => {
     for (const [answer, options, status, hint] of [
       [
         () => Promise.reject(new Error("down")),
@@ -647,7 +647,7 @@ describe("what goes wrong behind the relay", () => {
     }
   });
 
-  test("answers without a body", async () => {
+  test("forwards responses without a body", async () => {
     for (const status of [204, 205]) {
       const { ask } = memoryRelay({}, () => new Response(null, { status }));
       expect((await ask("/")).body).toBe(null);
@@ -657,9 +657,9 @@ describe("what goes wrong behind the relay", () => {
   });
 });
 
-test("a WebSocket is refused", async () => {
+test("refuses a WebSocket upgrade", async () => {
   const { relay, calls } = memoryRelay({ allow: [{ paths: ["/"], operations: ["watch", "commit"] }] });
-  // `Request` lets nobody set the header; servers do.
+  // `Request` does not let callers set this header, but servers can.
   const request = new Request("https://my.site/?_watch_=true");
   Object.defineProperty(request, "headers", { value: new Headers({ upgrade: "websocket" }) });
   expect(await refusalOf(await relay(request))).toEqual([403, "this relay has no WebSocket: watch a queue over HTTP"]);
@@ -667,7 +667,7 @@ test("a WebSocket is refused", async () => {
 });
 
 test.each([{ "content-length": "1" }, { "transfer-encoding": "chunked" }])(
-  "a GET with a body is refused: %j",
+  "refuses a GET with a body: %j",
   async (headers) => {
     const { relay, calls } = memoryRelay({ allow: [{ methods: ["GET"], paths: ["/"] }] });
     const request = new Request("https://my.site/");
@@ -677,7 +677,7 @@ test.each([{ "content-length": "1" }, { "transfer-encoding": "chunked" }])(
   },
 );
 
-/** Never answers; rejects when the call is ended. */
+/** Never resolves. Rejects when the call is aborted. */
 function untilAborted(signal: RelayedCall["signal"], onAbort: (reason: unknown) => void): Promise<never> {
   return new Promise((_resolve, reject) => {
     signal.addEventListener("abort", () => {
