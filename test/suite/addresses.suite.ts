@@ -26,7 +26,7 @@ function open(test: TestContext, options: PredictClientOptions) {
 }
 
 for (const [address, path] of ADDRESSES) {
-  test("addresses", `${address}, however it is pasted`, async (test) => {
+  test("addresses", `accepts ${address} in all spellings`, async (test) => {
     for (const pasted of [address, address.slice("http://".length), address.toUpperCase().replace(/\/API.*/, path)]) {
       for (const endpoint of [pasted, `${pasted.replace(/\/$/, "")}`, `${pasted.replace(/\/$/, "")}//`]) {
         const { client, requests } = open(test, { endpoint });
@@ -39,7 +39,7 @@ for (const [address, path] of ADDRESSES) {
     }
   });
 
-  test("addresses", `${address}, as the base URL of an OpenAI client`, async (test) => {
+  test("addresses", `accepts ${address} as the base URL of an OpenAI client`, async (test) => {
     const { client } = open(test, { endpoint: `${address.replace(/\/$/, "")}/v1/` });
     expect((await client.predict("x")).json()).to.equal("/v1");
     expect((await client.predict("x", { path: "/v1/models" })).json()).to.equal("/v1/models");
@@ -47,7 +47,7 @@ for (const [address, path] of ADDRESSES) {
   });
 }
 
-test("addresses", "two services in one address", async (test) => {
+test("addresses", "refuses an address with two services", async (test) => {
   const error = await rejection(
     (async () => open(test, { endpoint: `http://my-chat.1234.${REGION}/api/predict/other` }))(),
   );

@@ -4,14 +4,14 @@ import { expect, expectError, rejection, thrown } from "./expect.js";
 import { test, testAbsence } from "./harness.js";
 
 for (const auth of ["token", "bearer"] as const) {
-  test("token", `auth "${auth}" comes as such`, async (test) => {
+  test("token", `sends auth "${auth}"`, async (test) => {
     const { client, requests } = await openService(test, "echo", { auth });
     await client.predict("x");
     expect((await requests()).map(({ auth, status }) => [auth, status])).to.deep.equal([[auth, 200]]);
   });
 }
 
-test("token", "a token function is asked before each attempt", async (test) => {
+test("token", "calls a token function before each attempt", async (test) => {
   let asked = 0;
   const token = async () => (++asked === 1 ? "stale" : test.token);
   const { client, requests } = await openService(test, "echo", {
@@ -23,7 +23,7 @@ test("token", "a token function is asked before each attempt", async (test) => {
   expect((await requests()).map(({ status }) => status)).to.deep.equal([401, 200]);
 });
 
-test("token", "a wrong token is a 401 that names the other form, and holds no token", async (test) => {
+test("token", "reports a wrong token as 401, names the other form, and hides the token", async (test) => {
   const token = "wrong-token-4711";
   const { client, requests } = await openService(test, "echo", { token, auth: "bearer" });
   const error = await rejection(client.predict("x"));
@@ -47,7 +47,7 @@ test(
   },
 );
 
-test("signature", "is refused by a service whose token is another", async (test) => {
+test("signature", "is refused by a service with another token", async (test) => {
   const { client } = await openService(test, "echo", { token: "another", auth: "signature" });
   expectError(await rejection(client.predict("x")), { status: 401 });
 });
@@ -66,7 +66,7 @@ testAbsence("signature", '"auto" sends the token', async (test) => {
   expect((await requests()).map(({ auth }) => auth)).to.deep.equal(["token"]);
 });
 
-test("token", "headers are those that were meant, and none that the runtime forbids", async (test) => {
+test("token", "sends only the intended headers, and none that the runtime forbids", async (test) => {
   const { client } = await openService(test, "headers", { auth: "token" });
   const { headers } = (await client.predict("x", { headers: { "X-Trace": "7" } })).json<{
     headers: Record<string, string>;
@@ -78,7 +78,7 @@ test("token", "headers are those that were meant, and none that the runtime forb
   if (test.isAbsent("signature")) expect(headers).not.to.include.keys("date", "content-md5");
 });
 
-test("failures", "bad arguments are thrown before anything is sent", async (test) => {
+test("failures", "throws for invalid arguments before anything is sent", async (test) => {
   const { client, requests } = await openService(test, "echo");
   expectError(
     thrown(() => new PredictClient({ endpoint: "ftp://x" })),
@@ -94,7 +94,7 @@ test("failures", "bad arguments are thrown before anything is sent", async (test
   expect(await requests()).to.have.length(0);
 });
 
-test("failures", "a closed client says that it is closed", async (test) => {
+test("failures", "reports that the client is closed", async (test) => {
   const { client, requests } = await openService(test, "echo");
   await client.close();
   const error = await rejection(client.predict("x"));

@@ -8,7 +8,7 @@ import { test, testAbsence } from "./harness.js";
 
 const TEXT = '{"特征": [0, 1, 2]}'.repeat(2000);
 
-test("large", "16 MiB go up and come down as they are", async (test) => {
+test("large", "sends and receives 16 MiB unchanged", async (test) => {
   const { client } = await openService(test, "echo", { timeout: 60_000 });
   const sent = new Uint8Array(16 * 1024 * 1024);
   // No two blocks alike, so that none can be lost, doubled or put elsewhere.
@@ -20,20 +20,20 @@ test("large", "16 MiB go up and come down as they are", async (test) => {
   expect(words.findIndex((word, i) => received[i] !== word)).to.equal(-1);
 });
 
-test("large", "an answer over maxResponseBytes is an error, and the connection is good for more", async (test) => {
+test("large", "rejects a response over maxResponseBytes and continues to work", async (test) => {
   const { client } = await openService(test, "echo", { maxResponseBytes: 1000 });
   expectError(await rejection(client.predict("0".repeat(100_000))), { name: "EasDecodeError" });
   expect(String(await client.predict("small"))).to.equal("small");
 });
 
-test("large", "a body over maxRequestBytes is an error before anything is sent", async (test) => {
+test("large", "rejects a body over maxRequestBytes before anything is sent", async (test) => {
   const { client, requests } = await openService(test, "echo", { maxRequestBytes: 1000 });
   expectError(await rejection(client.predict("0".repeat(1001))), { code: "ERR_EAS_ARG_BODY_SIZE" });
   expect(await requests()).to.have.length(0);
 });
 
 for (const compression of ["gzip", "zlib"] as const) {
-  test("gzip", `${compression} requests are smaller, and read by the service`, async (test) => {
+  test("gzip", `sends smaller ${compression} requests that the service reads`, async (test) => {
     const { client, requests } = await openService(test, compression, { compression });
     expect(String(await client.predict(TEXT))).to.equal(TEXT);
     expect((await requests())[0]?.length).to.be.lessThan(TEXT.length / 10);
@@ -49,19 +49,19 @@ for (const compression of ["gzip", "zlib"] as const) {
 }
 
 for (const kind of ["answers-gzip", "answers-deflate"]) {
-  test("answers", `${kind} is undone`, async (test) => {
+  test("answers", `decompresses ${kind}`, async (test) => {
     const { client } = await openService(test, kind);
     expect(String(await client.predict(TEXT))).to.equal(TEXT);
   });
 }
 
-test("answers", "a gzip bomb ends at maxResponseBytes", async (test) => {
+test("answers", "stops a gzip bomb at maxResponseBytes", async (test) => {
   const { client } = await openService(test, "bomb", { maxResponseBytes: 100_000 });
   expectError(await rejection(client.predict("x")), { name: "EasDecodeError" });
 });
 
 function testCodec(feature: "codecs" | "zstd", codec: CompressionCodec): void {
-  test(feature, `${codec.name}, there and back`, async (test) => {
+  test(feature, `sends and receives ${codec.name}`, async (test) => {
     const { client, requests } = await openService(test, codec.name, { decompression: [codec] });
     const answer = await client.predict(new StringRequest(TEXT, { compression: codec }));
     expect(String(answer)).to.equal(TEXT);

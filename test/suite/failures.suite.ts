@@ -3,7 +3,7 @@ import { openService } from "./clients.js";
 import { expect, expectError, rejection } from "./expect.js";
 import { test } from "./harness.js";
 
-test("failures", "503, 429 and 450 are tried again", async (test) => {
+test("failures", "retries after 503, 429 and 450", async (test) => {
   const { client, service, counterpart, requests } = await openService(test, "echo");
   for (const status of [503, 429, 450]) await counterpart.fault({ service, status });
   const { response, attempts } = await client.predictDetailed("x");
@@ -11,7 +11,7 @@ test("failures", "503, 429 and 450 are tried again", async (test) => {
   expect((await requests()).map(({ status }) => status)).to.deep.equal([503, 429, 450, 200]);
 });
 
-test("failures", "400 and a redirect are not", async (test) => {
+test("failures", "does not retry after 400 or a redirect", async (test) => {
   const { client, service, counterpart, requests } = await openService(test, "echo");
   await counterpart.fault({ service, status: 400, body: "bad 输入" });
   const error = await rejection(client.predict("x"));
@@ -25,14 +25,14 @@ test("failures", "400 and a redirect are not", async (test) => {
   expect(await requests()).to.have.length(2);
 });
 
-test("failures", "what lasts is an error with its number of attempts", async (test) => {
+test("failures", "reports the number of attempts in a lasting failure", async (test) => {
   const { client, service, counterpart, requests } = await openService(test, "echo", { retryCount: 2 });
   await counterpart.fault({ service, status: 503, times: 5, body: "no healthy upstream" });
   expectError(await rejection(client.predict("x")), { status: 503, attempts: 3, retryable: true });
   expect(await requests()).to.have.length(3);
 });
 
-test("failures", "a connection that breaks before the answer, or in it, is made again", async (test) => {
+test("failures", "retries after a connection breaks before or during the response", async (test) => {
   const { client, service, counterpart, requests } = await openService(test, "echo");
   // First a success: what a browser says of a first failure might be CORS.
   await client.predict("x");
@@ -42,7 +42,7 @@ test("failures", "a connection that breaks before the answer, or in it, is made 
   expect(await requests()).to.have.length.of.at.least(4);
 });
 
-test("failures", "a server that is not there is a network error", async (test) => {
+test("failures", "reports an unreachable server as a network error", async (test) => {
   const { origin } = new URL(test.endpoint);
   const client = test.closing(
     new PredictClient({ endpoint: origin.replace(/\d+$/, "9"), serviceName: "s", token: test.token, retryCount: 1 }),
@@ -51,7 +51,7 @@ test("failures", "a server that is not there is a network error", async (test) =
 });
 
 for (const stall of ["before-headers", "in-body"] as const) {
-  test("failures", `an answer that stalls ${stall} ends by the timeout, and is tried once more`, async (test) => {
+  test("failures", `times out and retries a response that stalls ${stall}`, async (test) => {
     const { client, service, counterpart, requests } = await openService(test, "echo", { timeout: 300 });
     await counterpart.fault({ service, stall, times: 2 });
     const error = await rejection(client.predict("some text"));
@@ -61,13 +61,13 @@ for (const stall of ["before-headers", "in-body"] as const) {
   });
 }
 
-test("failures", "the whole call ends by totalTimeout, waits included", async (test) => {
+test("failures", "applies totalTimeout to the whole call, including delays", async (test) => {
   const { client, service, counterpart } = await openService(test, "echo", { timeout: 400, totalTimeout: 500 });
   await counterpart.fault({ service, stall: "before-headers", times: 9 });
   expectError(await rejection(client.predict("x")), { name: "EasTimeoutError" });
 });
 
-test("failures", "an abort in flight rejects with the caller's own reason", async (test) => {
+test("failures", "rejects with the caller's reason after an abort in flight", async (test) => {
   const { client, service, counterpart } = await openService(test, "echo");
   await counterpart.fault({ service, stall: "before-headers" });
   const { signal, abort } = signalOf(test);
@@ -78,7 +78,7 @@ test("failures", "an abort in flight rejects with the caller's own reason", asyn
   expect(await rejection(call)).to.equal(reason);
 });
 
-test("failures", "an abort in the answer's body, too", async (test) => {
+test("failures", "rejects with the caller's reason after an abort during the response body", async (test) => {
   const { client, service, counterpart } = await openService(test, "echo");
   await counterpart.fault({ service, stall: "in-body" });
   const { signal, abort } = signalOf(test);
@@ -88,7 +88,7 @@ test("failures", "an abort in the answer's body, too", async (test) => {
   expect(await rejection(call)).to.equal("reason");
 });
 
-test("failures", "an abort ends a wait before a retry", async (test) => {
+test("failures", "ends the delay before a retry on abort", async (test) => {
   const { client, service, counterpart, requests } = await openService(test, "echo");
   await counterpart.fault({ service, status: 503, headers: { "retry-after": "30" } });
   const { signal, abort } = signalOf(test);
@@ -97,16 +97,20 @@ test("failures", "an abort ends a wait before a retry", async (test) => {
   expect(await requests()).to.have.length(1);
 });
 
-test("failures", "an aborted signal sends nothing, and one that never fires keeps no listener", async (test) => {
-  const { client, requests } = await openService(test, "echo");
-  const aborted = new AbortController();
-  aborted.abort("before");
-  expect(await rejection(client.predict("x", { signal: aborted.signal }))).to.equal("before");
-  expect(await requests()).to.have.length(0);
-  const { signal } = test.signal();
-  await Promise.all(Array.from({ length: 20 }, (_, i) => client.predict(`call ${i}`, { signal })));
-  expect(await requests()).to.have.length(20);
-});
+test(
+  "failures",
+  "sends nothing with an aborted signal, and leaves no listener on a signal that never fires",
+  async (test) => {
+    const { client, requests } = await openService(test, "echo");
+    const aborted = new AbortController();
+    aborted.abort("before");
+    expect(await rejection(client.predict("x", { signal: aborted.signal }))).to.equal("before");
+    expect(await requests()).to.have.length(0);
+    const { signal } = test.signal();
+    await Promise.all(Array.from({ length: 20 }, (_, i) => client.predict(`call ${i}`, { signal })));
+    expect(await requests()).to.have.length(20);
+  },
+);
 
 function signalOf(test: { signal(): { signal: AbortSignal; abort(reason?: unknown): void } }) {
   const counted = test.signal();

@@ -18,7 +18,7 @@ const bytesOf = async (image: ImageSource) => Array.from((await imageToTensor(im
 const NOISE = { seed: 0, width: 13, height: 7, channels: 3 };
 const RESIZED = "dnNxY61eX4dlVn5vdY6RjYthaIZgb4F5aKCciqGAimdraod7cpOLibaFnJpkV4t4cIl8U3qnbrNtupI9";
 
-test("images", "raw pixels are resized to the bit as Pillow does it", async () => {
+test("images", "resizes raw pixels to the same bytes as Pillow", async () => {
   const { seed, width, height, channels } = NOISE;
   let state = seed;
   const data = Uint8Array.from({ length: width * height * channels }, () => {
@@ -29,7 +29,7 @@ test("images", "raw pixels are resized to the bit as Pillow does it", async () =
   expect(btoa(String.fromCharCode(...made.data))).to.equal(RESIZED);
 });
 
-test("images", "an image becomes a model's input", async (test) => {
+test("images", "converts an image to a model's input", async (test) => {
   const { images, labels } = heldOutDigits;
   // Ink from 0 to 16 as a scanner would give it, twice as large.
   const scans = images.slice(0, 20).map((ink) => {
@@ -46,7 +46,7 @@ test("images", "an image becomes a model's input", async (test) => {
   expect(right.length).to.be.greaterThan(17);
 });
 
-test("canvas", "ImageData, canvases, an ImageBitmap and a PNG are the same as their pixels", async () => {
+test("canvas", "decodes ImageData, canvases, an ImageBitmap and a PNG to the same pixels", async () => {
   const expected = await bytesOf(PIXELS);
   const { data, width, height } = PIXELS;
   const imageData = new ImageData(data, width, height);
@@ -69,7 +69,7 @@ test("canvas", "ImageData, canvases, an ImageBitmap and a PNG are the same as th
   expect(shape).to.deep.equal([3, 3, 4, 5]);
 });
 
-test("canvas", "a JPEG is turned as its EXIF orientation says", async () => {
+test("canvas", "rotates a JPEG according to its EXIF orientation", async () => {
   const canvas = Object.assign(document.createElement("canvas"), { width: 32, height: 16 });
   const context = canvas.getContext("2d") as CanvasRenderingContext2D;
   context.fillRect(0, 0, 32, 16);
@@ -91,7 +91,7 @@ test("canvas", "a JPEG is turned as its EXIF orientation says", async () => {
   expect(data.at(-1)).to.be.lessThan(10);
 });
 
-test("canvas", "half-transparent pixels show the background", async () => {
+test("canvas", "blends half-transparent pixels with the background", async () => {
   const canvas = new OffscreenCanvas(1, 1);
   const context = canvas.getContext("2d") as OffscreenCanvasRenderingContext2D;
   context.fillStyle = "rgba(255, 0, 0, 0.2)";
@@ -100,7 +100,7 @@ test("canvas", "half-transparent pixels show the background", async () => {
   expect([...data]).to.deep.equal([51, 0, 204]);
 });
 
-test("canvas", "what cannot be read is said in words", async () => {
+test("canvas", "explains why an image cannot be read", async () => {
   const text = new Blob(["no image"], { type: "image/png" });
   const damaged = await rejection(imageToTensor(text));
   expectError(damaged, { name: "TypeError", code: "ERR_EAS_ARG_CONTENT" });
@@ -113,7 +113,7 @@ test("canvas", "what cannot be read is said in words", async () => {
   expect(foreign.message).to.include("it must be decoded pixels");
 });
 
-test("canvas", "an image of another site cannot be read, and the error says what to do", async (test) => {
+test("canvas", "refuses an image of another site with an error that says what to do", async (test) => {
   const image = document.createElement("img");
   // The page is of another origin than this.
   image.src = `${test.control}/picture`;

@@ -17,7 +17,7 @@ interface Seen {
 
 const CHINESE = "你好，世界 🌏";
 
-test("json", "an object is sent as JSON, and the answer is parsed", async (test) => {
+test("json", "sends an object as JSON and parses the response", async (test) => {
   const { client } = await openService(test, "reflect");
   const seen = await client.json<Seen>({ text: CHINESE, list: [1, null] }, { path: "/v1/x" });
   expect(seen).to.include({ method: "POST", path: "/v1/x", type: "application/json" });
@@ -27,7 +27,7 @@ test("json", "an object is sent as JSON, and the answer is parsed", async (test)
   expect(answer.json<Seen>()).to.include({ type: "application/json", body: '[{"a":1}]' });
 });
 
-test("json", "a Blob and a File have their own type, bytes are bytes", async (test) => {
+test("json", "sends the type of a Blob or File, and application/octet-stream for bytes", async (test) => {
   const { client } = await openService(test, "reflect");
   const seen = async (input: Blob | ArrayBuffer) =>
     JSON.parse(new TextDecoder().decode(await client.predict(input))) as Seen;
@@ -37,7 +37,7 @@ test("json", "a Blob and a File have their own type, bytes are bytes", async (te
   expect(await seen(buffer)).to.include({ type: "application/octet-stream", body: "x" });
 });
 
-test("json", "a form arrives with its files, parameters as such", async (test) => {
+test("json", "sends a form with its files, and URL parameters", async (test) => {
   const { client } = await openService(test, "reflect");
   const form = new FormData();
   form.append("prompt", CHINESE);
@@ -52,7 +52,7 @@ test("json", "a form arrives with its files, parameters as such", async (test) =
   expect(parameters).to.include({ type: "application/x-www-form-urlencoded;charset=UTF-8", body: "q=a+b" });
 });
 
-test("json", "methods, and null for a request without a body", async (test) => {
+test("json", "sends other methods, and no body for null", async (test) => {
   const { client } = await openService(test, "reflect");
   expect(await client.json(null)).to.include({ method: "GET", type: null, body: "" });
   for (const method of ["PUT", "PATCH", "DELETE"] as const) {
@@ -62,7 +62,7 @@ test("json", "methods, and null for a request without a body", async (test) => {
   expect(JSON.parse(await stream.text())).to.include({ method: "GET" });
 });
 
-test("json", "integers beyond 2^53 are exact", async (test) => {
+test("json", "keeps integers beyond 2^53 exact", async (test) => {
   const { client } = await openService(test, "echo");
   const sent = new TextEncoder().encode('{"id":9007199254740993}');
   expect(await client.json(sent, { bigint: true })).to.deep.equal({ id: 9007199254740993n });
@@ -70,7 +70,7 @@ test("json", "integers beyond 2^53 are exact", async (test) => {
   expect(answer.json({ bigint: true })).to.deep.equal({ id: 9007199254740993n });
 });
 
-test("json", "what JSON cannot hold is refused with its place, and nothing is sent", async (test) => {
+test("json", "refuses values that JSON cannot represent, with their path, and sends nothing", async (test) => {
   const { client, requests } = await openService(test, "echo");
   const cycle: Record<string, unknown> = {};
   cycle.self = cycle;
@@ -88,7 +88,7 @@ test("json", "what JSON cannot hold is refused with its place, and nothing is se
   expect(await requests()).to.have.length(0);
 });
 
-test("json", "an answer that is not JSON is shown", async (test) => {
+test("json", "shows a response that is not JSON", async (test) => {
   const { client } = await openService(test, "echo");
   const error = await rejection(client.json(new TextEncoder().encode("<html>")));
   expectError(error, { name: "EasDecodeError", code: "ERR_EAS_DECODE", format: "json" });
@@ -102,7 +102,7 @@ const SCHEMAS = [
 ] as const;
 
 for (const [name, schema] of SCHEMAS) {
-  test("schema", `${name}: its output, and where an answer does not fit`, async (test) => {
+  test("schema", `returns the output of ${name}, or where a response does not match`, async (test) => {
     const { client } = await openService(test, "echo");
     const answer = await client.json({ list: [{ id: "7" }] }, { schema });
     expect(answer.list[0]?.id).to.equal(7);
@@ -113,7 +113,7 @@ for (const [name, schema] of SCHEMAS) {
   });
 }
 
-test("schema", "a value that is not a schema is refused, and nothing is sent", async (test) => {
+test("schema", "refuses a value that is not a schema and sends nothing", async (test) => {
   const { client, requests } = await openService(test, "echo");
   const error = await rejection(client.json({}, { schema: { type: "object" } as never }));
   expectError(error, { name: "TypeError", code: "ERR_EAS_ARG_OPTION" });

@@ -7,7 +7,7 @@ import { test } from "./harness.js";
 
 for (const maxConnectionCount of [undefined, 6]) {
   const limit = maxConnectionCount ?? "as many as are usual";
-  test("limits", `100 calls at once, ${limit} at a time: none runs out of time while it waits`, async (test) => {
+  test("limits", `excludes the wait for a connection from the timeout: 100 calls, ${limit} at a time`, async (test) => {
     // With six, seventeen rounds of 100 ms, as in a browser's own queue: the clock of a call that waits must not run.
     const options = { maxConnectionCount, timeout: 1000, retryCount: 0 };
     const { client, requests } = await openService(test, "slow", options);
@@ -17,7 +17,7 @@ for (const maxConnectionCount of [undefined, 6]) {
   });
 }
 
-test("limits", "six long polls do not stop a short call", async (test) => {
+test("limits", "does not delay a short call behind six long polls", async (test) => {
   const { client, name, counterpart } = await openQueue(test, {}, { maxConnectionCount: 6 });
   const counted = test.signal();
   let ended = 0;
@@ -36,7 +36,7 @@ test("limits", "six long polls do not stop a short call", async (test) => {
   expect(await Promise.all(polls)).to.deep.equal(Array.from({ length: 6 }, () => "done"));
 });
 
-test("pool", "64 calls at once over four connections, which are used again", async (test) => {
+test("pool", "reuses four connections for 64 concurrent calls", async (test) => {
   // Not at the top: no bundle of another runtime could have it.
   const { nodeTransport } = await import("eas-prediction/node");
   const counterpart = new Counterpart(test);
@@ -55,7 +55,7 @@ test("pool", "64 calls at once over four connections, which are used again", asy
   expect(await counterpart.connections()).to.equal(4);
 });
 
-test("memory", "a program's own tests need no network", async (test) => {
+test("memory", "tests a program without a network", async (test) => {
   const emulator = createEmulator({
     services: { 倍: ({ body }) => String(Number(new TextDecoder().decode(body)) * 2) },
   });
@@ -73,7 +73,7 @@ test("memory", "a program's own tests need no network", async (test) => {
   expect(emulator.requests).to.have.length(2);
 });
 
-test("memory", "the LLM gateway in front of engines that fail", async () => {
+test("memory", "simulates the LLM gateway in front of failing engines", async () => {
   const request = JSON.stringify({
     model: "eas-ngram",
     messages: [{ role: "user", content: "学而时习之" }],

@@ -20,7 +20,7 @@ test(
   },
 );
 
-test("page", "a watch of such a queue ends with the same error", async (test) => {
+test("page", "ends a watch of such a queue with the same error", async (test) => {
   const { name } = await openQueue(test);
   const client = test.closing(
     new QueueClient({ endpoint: test.closedEndpoint, queueName: name, token: test.token, logger: null }),
@@ -29,7 +29,7 @@ test("page", "a watch of such a queue ends with the same error", async (test) =>
   expect(error.message).to.include("CORS");
 });
 
-test("page", "a redirect is an error, though the page sees nothing of it", async (test) => {
+test("page", "reports a redirect although pages cannot read it", async (test) => {
   const { client, service, counterpart } = await openService(test, "echo");
   await counterpart.fault({ service, status: 302, headers: { location: `${test.control}/stolen` } });
   expectError(await rejection(client.predict("x")), { name: "EasHttpError", status: 302 });

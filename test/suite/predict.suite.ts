@@ -23,12 +23,12 @@ const IMAGE = heldOutDigits.images[0] as readonly number[];
 const DIGIT = heldOutDigits.labels[0] as number;
 const CHINESE = "你好，世界 🌏";
 
-test("predict", "text is answered with text", async (test) => {
+test("predict", "returns text for text", async (test) => {
   const answer = await demoClient(test, "echo").predict(`[{"fea1": 1, "名": "${CHINESE}"}]`);
   expect(answer.json()).to.deep.equal([{ fea1: 1, 名: CHINESE }]);
 });
 
-test("predict", "bytes are answered with bytes of the caller's own", async (test) => {
+test("predict", "returns bytes that the caller owns", async (test) => {
   const sent = Uint8Array.from({ length: 256 }, (_, i) => i);
   const answer = await demoClient(test, "echo").predict(sent);
   expect(answer).to.deep.equal(sent);
@@ -36,11 +36,11 @@ test("predict", "bytes are answered with bytes of the caller's own", async (test
   expect(answer.buffer.byteLength).to.equal(256);
 });
 
-test("predict", "an empty body is a body", async (test) => {
+test("predict", "sends an empty body", async (test) => {
   expect(await demoClient(test, "echo").predict(new Uint8Array(0))).to.have.length(0);
 });
 
-test("predict", "rows of features as JSON", async (test) => {
+test("predict", "sends rows of features as JSON", async (test) => {
   const request = new JsonRequest();
   for (const { features } of scorecardSamples) request.addRow(features);
   const { outputs } = await demoClient(test, "scorecard").predict(request);
@@ -49,7 +49,7 @@ test("predict", "rows of features as JSON", async (test) => {
   );
 });
 
-test("predict", "path, query and headers in Chinese come as they were given", async (test) => {
+test("predict", "sends path, query and headers in Chinese unchanged", async (test) => {
   const { client } = await openService(test, "headers");
   const answer = await client.predict("x", {
     path: "/模型/v1",
@@ -64,7 +64,7 @@ test("predict", "path, query and headers in Chinese come as they were given", as
   expect(headers["x-ask"]).to.equal(encodeURIComponent(CHINESE));
 });
 
-test("predict", "predictDetailed tells status, headers, who answered and how long it took", async (test) => {
+test("predict", "returns status, headers, instance and duration from predictDetailed", async (test) => {
   const { response, status, headers, endpoint, attempts, elapsed } = await demoClient(test, "echo").predictDetailed(
     "x",
   );
@@ -131,7 +131,7 @@ const ROUND_TRIPS = [
 ] as const;
 
 for (const [dtype, content, expected] of ROUND_TRIPS) {
-  test("tensors", `${dtype} is exact, there and back`, async (test) => {
+  test("tensors", `sends and receives ${dtype} exactly`, async (test) => {
     const { client } = await openService(test, "tensors");
     const request = new TFRequest().addFeed("x", [2, 2], dtype, content as never);
     const response = await client.predict(request);
@@ -140,13 +140,13 @@ for (const [dtype, content, expected] of ROUND_TRIPS) {
   });
 }
 
-test("tensors", "strings in Chinese, there and back", async (test) => {
+test("tensors", "sends and receives strings in Chinese", async (test) => {
   const { client } = await openService(test, "tensors");
   const request = new TFRequest("签名").addFeed("输入", [2], TFRequest.DT_STRING, [CHINESE, ""]);
   expect((await client.predict(request)).getStrings("输入")).to.deep.equal([CHINESE, ""]);
 });
 
-test("tensors", "an int64 that no number holds is an error before anything is sent", async (test) => {
+test("tensors", "refuses an inexact int64 before anything is sent", async (test) => {
   const { client, requests } = await openService(test, "tensors");
   const request = new TFRequest();
   expect(() => request.addFeed("x", [1], "DT_INT64", [2 ** 53])).to.throw(/x/);
@@ -177,7 +177,7 @@ test("recommend", "TorchEasyRec", async (test) => {
   expect(response.itemIds[probabilities.indexOf(Math.max(...probabilities))]).to.equal(String(DIGIT));
 });
 
-test("proto", "a message made by generated code", async (test) => {
+test("proto", "sends and receives a message of generated code", async (test) => {
   const { client } = await openService(test, "tensors");
   const message = create(PredictRequestSchema, {
     inputs: { x: { dtype: 9, arrayShape: { dim: [1n] }, int64Val: [9007199254740993n] } },
@@ -186,7 +186,7 @@ test("proto", "a message made by generated code", async (test) => {
   expect(answer.outputs.x?.int64Val).to.deep.equal([9007199254740993n]);
 });
 
-test("predict", "a batch keeps the order, some at a time, and stops at the first error", async (test) => {
+test("predict", "keeps the order of a batch, limits its concurrency, and stops at the first error", async (test) => {
   const { client, service, counterpart, requests } = await openService(test, "echo", { retryCount: 0 });
   const rows = Array.from({ length: 20 }, (_, i) => `${i}`);
   const { signal } = test.signal();

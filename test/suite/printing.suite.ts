@@ -23,7 +23,7 @@ async function expectShown(value: object, token: string): Promise<void> {
   expect(await consoleText([value])).to.include(text);
 }
 
-test("predict", "clients, streams, tensors and responses print as their text, without the token", async (test) => {
+test("predict", "prints clients, streams, tensors and responses as text, without the token", async (test) => {
   const { client } = await openService(test, "echo");
   expect(String(client)).to.match(/^PredictClient { service: ".+", endpoint: "http/);
   await expectShown(client, test.token);
@@ -42,7 +42,7 @@ test("predict", "clients, streams, tensors and responses print as their text, wi
   expect(JSON.parse(JSON.stringify(answer)).scores.shape).to.deep.equal([1, 10]);
 });
 
-test("failures", "errors print stack, fields and text, without headers, bytes and the token", async (test) => {
+test("failures", "prints stack, fields and text of errors, without headers, bytes and the token", async (test) => {
   const { client, service, counterpart } = await openService(test, "echo");
   await counterpart.fault({ service, status: 400, body: "no such input" });
   const error = await rejection(client.predict("x"));
@@ -54,7 +54,7 @@ test("failures", "errors print stack, fields and text, without headers, bytes an
   for (const part of [test.token, "Uint8Array", "Headers"]) expect(shown).not.to.include(part);
 });
 
-test("queue", "put results and frames print as their text, and become JSON", async (test) => {
+test("queue", "prints put results and frames as text, and converts them to JSON", async (test) => {
   const { client } = await openQueue(test);
   const put = await client.put("data", { tags: { a: "b" } });
   await expectShown(put, test.token);

@@ -3,7 +3,7 @@ import { openQueue } from "./clients.js";
 import { expect, expectError, rejection } from "./expect.js";
 import { test } from "./harness.js";
 
-test("queue", "what is put is got, with its tags and data as they were, and deleted", async (test) => {
+test("queue", "gets an item with its tags and data unchanged, and deletes it", async (test) => {
   const { client } = await openQueue(test);
   const { index, requestId } = await client.put("你好 🌏", { tags: { 任务: "一&二=三" }, priority: 1 });
   expect(index > 2n ** 53n).to.equal(true);
@@ -15,7 +15,7 @@ test("queue", "what is put is got, with its tags and data as they were, and dele
   expect(await client.get({ timeout: 0 })).to.deep.equal([]);
 });
 
-test("queue", "bytes, and many at once, in order", async (test) => {
+test("queue", "stores bytes and keeps the order of many items", async (test) => {
   const { client } = await openQueue(test);
   const sent = Array.from({ length: 20 }, (_, i) => Uint8Array.of(i, 0, 255));
   for (const data of sent) await client.put(data);
@@ -24,7 +24,7 @@ test("queue", "bytes, and many at once, in order", async (test) => {
   expect(await client.count()).to.equal(20);
 });
 
-test("queue", "search, count, attributes, commit, delete, truncate, clear", async (test) => {
+test("queue", "supports search, count, attributes, commit, delete, truncate and clear", async (test) => {
   const { client } = await openQueue(test);
   const indexes: bigint[] = [];
   for (let i = 0; i < 6; i++)
@@ -44,7 +44,7 @@ test("queue", "search, count, attributes, commit, delete, truncate, clear", asyn
   expect(await client.count()).to.equal(0);
 });
 
-test("queue", "a get waits for what is not there yet", async (test) => {
+test("queue", "waits in get for a later item", async (test) => {
   const { client, name, counterpart } = await openQueue(test);
   const waiting = client.get({ timeout: "20s" });
   await counterpart.arrived(name, 1);
@@ -52,7 +52,7 @@ test("queue", "a get waits for what is not there yet", async (test) => {
   expect((await waiting).map((frame) => frame.text())).to.deep.equal(["late"]);
 });
 
-test("queue", "a get that is aborted takes nothing", async (test) => {
+test("queue", "takes no item in an aborted get", async (test) => {
   const { client, name, counterpart } = await openQueue(test);
   const counted = test.signal();
   const waiting = client.get({ timeout: "20s", signal: counted.signal });
@@ -63,7 +63,7 @@ test("queue", "a get that is aborted takes nothing", async (test) => {
   expect(await client.count()).to.equal(1);
 });
 
-test("queue", "negative, and the end of a queue", async (test) => {
+test("queue", "supports negative and the end of a queue", async (test) => {
   const { client, seen } = await openQueue(test);
   const { index } = await client.put("x");
   const watcher = client.watch(0, 1);
@@ -75,7 +75,7 @@ test("queue", "negative, and the end of a queue", async (test) => {
   expect((await seen()).isEnded).to.equal(true);
 });
 
-test("queue", "a put whose answer is lost is not sent again, and says that it may have been accepted", async (test) => {
+test("queue", "does not retry a put whose response is lost, and reports maybeAccepted", async (test) => {
   const { client, name, counterpart, seen } = await openQueue(test);
   await client.put("before");
   await counterpart.fault({ service: name, status: 502 });
@@ -88,7 +88,7 @@ test("queue", "a put whose answer is lost is not sent again, and says that it ma
   expect((await seen()).length).to.equal(1);
 });
 
-test("queue", "bad input sends nothing, and a closed client says so", async (test) => {
+test("queue", "sends nothing for invalid input, and reports a closed client", async (test) => {
   const { client, name, counterpart } = await openQueue(test);
   const before = (await counterpart.requests(name)).length;
   expectError(await rejection(client.put({} as never)), { code: "ERR_EAS_ARG_REQUEST" });
@@ -99,7 +99,7 @@ test("queue", "bad input sends nothing, and a closed client says so", async (tes
   expect((await counterpart.requests(name)).length).to.equal(before);
 });
 
-test("queue", "a wrong token is a 401, and no error holds it", async (test) => {
+test("queue", "reports a wrong token as 401 and hides it", async (test) => {
   const { name } = await openQueue(test);
   const token = "wrong-token-4711";
   const client = test.closing(new QueueClient({ endpoint: test.endpoint, queueName: name, token, logger: null }));

@@ -15,7 +15,7 @@ function openRelay(test: TestContext, settings: Omit<RelaySettings, "origins">):
   return new Counterpart(test).relay({ ...settings, origins: ownOrigins() });
 }
 
-test("relay", "a service through it: no token here, the right one there", async (test) => {
+test("relay", "adds the token to calls of a service", async (test) => {
   const { service, requests } = await openService(test, "headers");
   const customUrl = await openRelay(test, { only: service, allow: [{ paths: ["/", "/v1/*"] }] });
   const client = test.closing(new PredictClient({ customUrl }));
@@ -30,7 +30,7 @@ test("relay", "a service through it: no token here, the right one there", async 
   expect(urls).to.deep.equal([`POST ${path}`, `POST ${path}/v1/%E6%A8%A1%E5%9E%8B?a=1%262`]);
 });
 
-test("relay", "what it refuses, it says in words, and sends nothing", async (test) => {
+test("relay", "explains a refusal and sends nothing", async (test) => {
   const { service, requests } = await openService(test, "echo");
   const settings = { services: [service], allow: [{ paths: [`/${service}`] }], maxBytes: 10 };
   const endpoint = await openRelay(test, settings);
@@ -53,7 +53,7 @@ test("relay", "what it refuses, it says in words, and sends nothing", async (tes
   expect(String(await client.predict("ten or not"))).to.equal("ten or not");
 });
 
-test("relay", "a stream through it comes piece by piece, and ends when its reader goes", async (test) => {
+test("relay", "forwards a stream chunk by chunk, and ends it when the reader cancels", async (test) => {
   const { service, client: direct } = await openService(test, "stepwise");
   const customUrl = await openRelay(test, { only: service, allow: [{ paths: ["/stream"] }] });
   const client = test.closing(new PredictClient({ customUrl, requestPath: "/stream" }));
@@ -84,7 +84,7 @@ test("relay", "a stream through it comes piece by piece, and ends when its reade
   while ((await push()) === "there") await new Promise((go) => setTimeout(go, 5));
 });
 
-test("relay", "a queue through it: put, and a watch over HTTP with its commits", async (test) => {
+test("relay", "forwards a put, a watch over HTTP and its commits", async (test) => {
   const { name, seen } = await openQueue(test);
   const endpoint = await openRelay(test, {
     services: [name],
@@ -108,7 +108,7 @@ test("relay", "a queue through it: put, and a watch over HTTP with its commits",
   while ((await counterpart.cut(name)) > 0) await new Promise((go) => setTimeout(go, 5));
 });
 
-test("relay", "an asynchronous service through it: jobs go in, and each result comes out by its id", async (test) => {
+test("relay", "forwards jobs of asynchronous inference and their results", async (test) => {
   const serviceName = await new Counterpart(test).addQueue({}, "upper");
   const endpoint = await openRelay(test, {
     services: [serviceName],
@@ -122,7 +122,7 @@ test("relay", "an asynchronous service through it: jobs go in, and each result c
   expect((await job.result({ timeout: 30_000 })).text()).to.equal("WORDS");
 });
 
-test("server", "streams both ways, and ends the call when the caller goes", async (test) => {
+test("server", "streams in both directions, and aborts the call when the caller disconnects", async (test) => {
   const allow = [{ paths: ["/", "/stream"] }];
   const relay = createRelay({ client: demoClient(test, "echo"), allow });
   const asked = (body: string, path = "/") => new Request(`https://my.site${path}`, { method: "POST", body });
@@ -142,7 +142,7 @@ test("server", "streams both ways, and ends the call when the caller goes", asyn
   while ((await step()) === "there") await new Promise((go) => setTimeout(go, 5));
 });
 
-test("page", "a relay that does not serve this page: the error names CORS, and nothing is sent", async (test) => {
+test("page", "names CORS in the error of a relay that refuses this page, and sends nothing", async (test) => {
   const { service, counterpart, requests } = await openService(test, "echo");
   const allow = [{ paths: ["/"] }];
   const customUrl = await counterpart.relay({ only: service, allow, origins: ["https://other.example"] });

@@ -37,7 +37,7 @@ async function fill(client: QueueClient, ...texts: string[]): Promise<bigint[]> 
 }
 
 for (const death of DEATHS) {
-  test("once", `a put is stored once, and says that it may have been accepted (${death})`, async (test) => {
+  test("once", `stores a put once and reports maybeAccepted (${death})`, async (test) => {
     const { client, die, received, seen } = await openDying(test);
     await die(death, "POST");
     expectError(await rejection(client.put("x")), { name: "EasNetworkError", maybeAccepted: true, attempts: 1 });
@@ -48,7 +48,7 @@ for (const death of DEATHS) {
     expect((await seen()).length).to.equal(2);
   });
 
-  test("once", `a request of asynchronous inference is submitted once (${death})`, async (test) => {
+  test("once", `submits a job of asynchronous inference once (${death})`, async (test) => {
     const counterpart = new Counterpart(test);
     const serviceName = await counterpart.addQueue({}, "upper");
     const endpoint = test.dyingEndpoint;
@@ -61,7 +61,7 @@ for (const death of DEATHS) {
     expect((await counterpart.queue(serviceName, "sink")).items.map(({ text }) => text)).to.deep.equal(["X"]);
   });
 
-  test("once", `a negative counts once (${death})`, async (test) => {
+  test("once", `counts a negative commit once (${death})`, async (test) => {
     const { client, die, received, seen, direct } = await openDying(test);
     const [index] = (await fill(direct, "x")) as [bigint];
     const watcher = test.closing(direct.watch(0, 1));
@@ -72,7 +72,7 @@ for (const death of DEATHS) {
     expect((await seen()).negatives).to.have.length(1);
   });
 
-  test("once", `a stream is begun once (${death})`, async (test) => {
+  test("once", `starts a stream once (${death})`, async (test) => {
     const counterpart = new Counterpart(test);
     const serviceName = await counterpart.service("echo");
     const client = test.closing(new PredictClient({ endpoint: test.dyingEndpoint, serviceName, token: test.token }));
@@ -129,7 +129,7 @@ for (const death of DEATHS) {
     expect((await received("PUT")).length).to.be.within(1, 2);
   });
 
-  test("kept", `a get that deletes loses nothing without saying so (${death})`, async (test) => {
+  test("kept", `reports maybeTaken if a deleting get may have lost items (${death})`, async (test) => {
     const { client, die, received, seen, direct } = await openDying(test);
     await fill(direct, "first", "second");
     await die(death, "GET", "_auto_delete_");
@@ -147,7 +147,7 @@ for (const death of DEATHS) {
     expect((await seen()).length).to.equal(0);
   });
 
-  test("kept", `a deletion behind a get, and a polled item, are not lost (${death})`, async (test) => {
+  test("kept", `repeats the deletion after a get, and loses no polled item (${death})`, async (test) => {
     const { client, die, seen, direct } = await openDying(test);
     await fill(direct, "first", "second", "third");
     await die(death, "DELETE");
@@ -167,7 +167,7 @@ for (const death of DEATHS) {
     expect((await seen()).length).to.equal(0);
   });
 
-  test("kept", `a commit whose connection dies is repeated on another one (${death})`, async (test) => {
+  test("kept", `retries a commit on another connection (${death})`, async (test) => {
     const { client, die, received, seen, direct } = await openDying(test);
     const [first] = (await fill(direct, "first", "second")) as [bigint];
     const watcher = test.closing(direct.watch(0, 2));
@@ -180,7 +180,7 @@ for (const death of DEATHS) {
     expect((await seen()).items.map(({ text }) => text)).to.deep.equal(["second"]);
   });
 
-  test("kept", `a prediction whose connection dies is answered on another one (${death})`, async (test) => {
+  test("kept", `retries a prediction on another connection (${death})`, async (test) => {
     const counterpart = new Counterpart(test);
     const serviceName = await counterpart.service("echo");
     const client = test.closing(new PredictClient({ endpoint: test.dyingEndpoint, serviceName, token: test.token }));

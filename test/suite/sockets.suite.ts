@@ -2,7 +2,7 @@ import { demoClient } from "./clients.js";
 import { expect, expectError, rejection } from "./expect.js";
 import { test, testAbsence } from "./harness.js";
 
-test("socket", "text and bytes come back, each as what it was", async (test) => {
+test("socket", "receives text as text and bytes as bytes", async (test) => {
   const socket = await demoClient(test, "echo").connect("", { protocols: ["v1", "v2"] });
   expect(socket.protocol).to.equal("v1");
   const sent = ["学而时习之🙂", new Uint8Array([0, 1, 255]), "", new Uint8Array(70_000).fill(7)];
@@ -20,7 +20,7 @@ test("socket", "text and bytes come back, each as what it was", async (test) => 
   expect((await socket.closed).code).to.be.oneOf([1000, 1006]);
 });
 
-test("socket", "a model that streams over it", async (test) => {
+test("socket", "streams the output of a model", async (test) => {
   const socket = await demoClient(test, "llm").connect("/v1/chat/completions");
   const messages = [{ role: "user", content: "学而时习之，" }];
   socket.send(JSON.stringify({ model: "eas-ngram", messages, temperature: 0, max_tokens: 8, stream: true }));
@@ -32,7 +32,7 @@ test("socket", "a model that streams over it", async (test) => {
   expect(text).to.equal("不亦说乎？有朋自");
 });
 
-test("socket", "the end by the service has its code and its reason", async (test) => {
+test("socket", "reports the service's close code and reason", async (test) => {
   const socket = await demoClient(test, "llm").connect("/elsewhere");
   const error = await rejection(socket[Symbol.asyncIterator]().next());
   expectError(error, { name: "EasSocketClosedError", closeCode: 1008, reason: "Not Found", retryable: false });
@@ -40,7 +40,7 @@ test("socket", "the end by the service has its code and its reason", async (test
   expect(() => socket.send("x")).to.throw(/has ended/);
 });
 
-test("socket", "this side closes it in good order", async (test) => {
+test("socket", "closes normally", async (test) => {
   const socket = await demoClient(test, "echo").connect();
   const next = socket[Symbol.asyncIterator]().next();
   await socket.close(4001, "enough");
@@ -48,14 +48,14 @@ test("socket", "this side closes it in good order", async (test) => {
   expect((await socket.closed).code).to.be.oneOf([4001, 1006]);
 });
 
-test("socket", "a wrong token is refused, and stands in no error", async (test) => {
+test("socket", "reports a wrong token as 401 and hides it", async (test) => {
   const token = "wrong-token-7c2f";
   const error = await rejection(demoClient(test, "echo", { token }).connect());
   expectError(error, { name: "EasHttpError", status: 401 });
   expect(`${error} ${JSON.stringify(error)}`).not.to.include(token);
 });
 
-test("socket", "an abort ends it with the caller's reason, and gives the slot back", async (test) => {
+test("socket", "rejects with the caller's reason on abort, and frees the connection slot", async (test) => {
   const client = demoClient(test, "echo", { maxConnectionCount: 2 });
   const reason = new Error("enough");
   for (let i = 0; i < 3; i++) {

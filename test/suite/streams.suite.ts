@@ -21,7 +21,7 @@ async function collect<T>(values: AsyncIterable<T>): Promise<T[]> {
   return all;
 }
 
-test("stream", "text is whole, wherever its characters are cut", async (test) => {
+test("stream", "decodes characters that are split between chunks", async (test) => {
   const { client } = await openService(test, "pieces");
   const stream = await client.stream(CHINESE);
   expect(stream.status).to.equal(200);
@@ -29,7 +29,7 @@ test("stream", "text is whole, wherever its characters are cut", async (test) =>
   expect(await collect((await client.stream(CHINESE)).lines())).to.deep.equal(CHINESE.trim().split("\n"));
 });
 
-test("stream", "bytes come while the service still sends", async (test) => {
+test("stream", "yields bytes while the service still sends", async (test) => {
   const { client } = await openService(test, "endless");
   let count = 0;
   for await (const piece of await client.stream("x")) {
@@ -39,7 +39,7 @@ test("stream", "bytes come while the service still sends", async (test) => {
   expect(count).to.equal(3);
 });
 
-test("stream", "JSON by lines and by NUL, and events", async (test) => {
+test("stream", "parses JSON lines, JSON separated by NUL, and events", async (test) => {
   const { client } = await openService(test, "pieces");
   const values = [{ n: 1 }, "字", [2]];
   for (const separator of ["\n", "\0"]) {
@@ -50,7 +50,7 @@ test("stream", "JSON by lines and by NUL, and events", async (test) => {
   expect(events.map(({ event, data, id }) => [event, data, id])).to.deep.equal([["message", "字", "1"]]);
 });
 
-test("stream", "an abort rejects with the caller's reason, and gives the slot back", async (test) => {
+test("stream", "rejects with the caller's reason on abort, and frees the connection slot", async (test) => {
   const { client } = await openService(test, "stalls", { maxConnectionCount: 2 });
   const reason = new Error("enough");
   for (let i = 0; i < 3; i++) {
@@ -62,20 +62,20 @@ test("stream", "an abort rejects with the caller's reason, and gives the slot ba
   }
 });
 
-test("stream", "a service that falls silent is given up", async (test) => {
+test("stream", "times out if the service falls silent", async (test) => {
   const { client } = await openService(test, "stalls");
   const stream = await client.stream("x", { idleTimeout: 200 });
   expectError(await rejection(stream.text()), { name: "EasTimeoutError", phase: "idle", received: "first" });
 });
 
-test("stream", "a connection that breaks is a typed error with what had come", async (test) => {
+test("stream", "reports a broken connection with the received text", async (test) => {
   const { client, service, counterpart } = await openService(test, "pieces");
   await counterpart.fault({ service, reset: "in-body", chunks: 2 });
   const error = await rejection((await client.stream("0123456789".repeat(10))).text());
   expectError(error, { name: "EasNetworkError", retryable: true });
 });
 
-test("pace", "what is not read is not sent", async (test) => {
+test("pace", "applies backpressure to the service", async (test) => {
   const { client } = await openService(test, "flood");
   const { client: counter } = await openService(test, "flooded");
   const stream = await client.stream("x", { query: { id: client.openai().baseURL } });
@@ -93,7 +93,7 @@ test("pace", "what is not read is not sent", async (test) => {
   await pieces.return();
 });
 
-test("stream", "an error of the service in the middle is typed", async (test) => {
+test("stream", "reports an error of the service in the middle of a stream", async (test) => {
   const { client } = await openService(test, "pieces");
   const stream = await client.stream('data: {"n":1}\n\ndata: {"error":{"message":"out of memory","code":500}}\n\n');
   const events = stream.events();
@@ -106,7 +106,7 @@ test("stream", "an error of the service in the middle is typed", async (test) =>
   });
 });
 
-test("stream", "what cannot be begun is repeated, and nothing else", async (test) => {
+test("stream", "retries only streams that have not begun", async (test) => {
   const { client, service, counterpart, requests } = await openService(test, "pieces");
   await counterpart.fault({ service, status: 503, body: "no healthy upstream" });
   expect(await (await client.stream("x")).text()).to.equal("x");
@@ -115,7 +115,7 @@ test("stream", "what cannot be begun is repeated, and nothing else", async (test
   expect(await requests()).to.have.length(3);
 });
 
-test("stream", "a cold start is waited out", async (test) => {
+test("stream", "waits for a cold start", async (test) => {
   const { client, service, counterpart, requests } = await openService(test, "pieces");
   await counterpart.fault({ service, status: 503, body: "no healthy upstream", times: 2 });
   const heard: string[] = [];
@@ -125,7 +125,7 @@ test("stream", "a cold start is waited out", async (test) => {
   expect((await requests()).map(({ method }) => method)).to.deep.equal(["POST", "GET", "GET", "POST"]);
 });
 
-test("llm", "tokens come as events", async (test) => {
+test("llm", "yields tokens as events", async (test) => {
   const stream = await demoClient(test, "llm").stream(chat(), { path: "/v1/chat/completions", headers: JSON_TYPE });
   const events = await collect(stream.events());
   expect(events.length).to.be.greaterThan(5);
@@ -133,7 +133,7 @@ test("llm", "tokens come as events", async (test) => {
   expect(text).to.match(/\p{Script=Han}/u);
 });
 
-test("llm", "client.fetch is a fetch for the service, any status is an answer", async (test) => {
+test("llm", "resolves client.fetch for any status", async (test) => {
   const { fetch } = demoClient(test, "llm");
   const models = await fetch("/v1/models");
   expect([models.status, (await models.json()).data[0].id]).to.deep.equal([200, "eas-ngram"]);
@@ -142,14 +142,14 @@ test("llm", "client.fetch is a fetch for the service, any status is an answer", 
   expectError(await rejection(fetch("http://other.example/v1/models")), { code: "ERR_EAS_ARG_PATH" });
 });
 
-test("llm", "a body that is a stream reaches the service whole", async (test) => {
+test("llm", "sends a stream as a body", async (test) => {
   const { client } = await openService(test, "echo");
   const body = new Response(CHINESE).body as ReadableStream<Uint8Array>;
   const answer = await client.fetch("/", { method: "POST", body });
   expect(await answer.text()).to.equal(CHINESE);
 });
 
-test("openai", "a chat, whole and streamed", async (test) => {
+test("openai", "completes a chat, whole and streamed", async (test) => {
   const openai = new OpenAI({ ...demoClient(test, "llm").openai(), dangerouslyAllowBrowser: true });
   const asked = JSON.parse(chat({ stream: undefined })) as OpenAI.ChatCompletionCreateParamsNonStreaming;
   const whole = await openai.chat.completions.create(asked);

@@ -18,7 +18,7 @@ function listener() {
 /** Call options whose progress nothing reads. */
 const listening = () => ({ onUploadProgress: listener().onUploadProgress });
 
-test("upload", "4 MiB tell how far they are, and come to the service as they are", async (test) => {
+test("upload", "reports the progress of 4 MiB, which arrive unchanged", async (test) => {
   const { client, requests } = await openService(test, "echo", { timeout: 60_000 });
   const body = Uint8Array.from({ length: 4 * MIB }, (_, i) => (i * 2654435761) >>> 24);
   const { seen, loaded, onUploadProgress } = listener();
@@ -35,7 +35,7 @@ test("upload", "4 MiB tell how far they are, and come to the service as they are
   expect(request?.headers["content-type"]).to.equal("application/octet-stream");
 });
 
-test("upload", "an abort in the middle ends it at once", async (test) => {
+test("upload", "stops immediately on abort", async (test) => {
   const { client } = await openService(test, "echo", { timeout: 60_000 });
   const caller = test.signal();
   const reason = new Error("enough");
@@ -53,7 +53,7 @@ test("upload", "an abort in the middle ends it at once", async (test) => {
   expect(seen).to.have.length(told);
 });
 
-test("upload", "each attempt begins again with 0", async (test) => {
+test("upload", "restarts at 0 for each attempt", async (test) => {
   const { client, service, counterpart } = await openService(test, "echo");
   await counterpart.fault({ service, status: 503, body: "busy" });
   const { loaded, onUploadProgress } = listener();
@@ -62,7 +62,7 @@ test("upload", "each attempt begins again with 0", async (test) => {
   expect(loaded()).to.deep.equal([0, 1000, 0, 1000]);
 });
 
-test("upload", "errors are what they are without it, their bodies cut", async (test) => {
+test("upload", "throws the same errors as without progress, with limited bodies", async (test) => {
   const { client, service, counterpart } = await openService(test, "echo", { retryCount: 0 });
   await counterpart.fault({ service, status: 400, body: "数据 is wrong", headers: { "x-request-id": "r-1" } });
   const error = await rejection(client.predict("x", listening()));
@@ -78,7 +78,7 @@ test("upload", "errors are what they are without it, their bodies cut", async (t
   expectError(await rejection(stranger.predict("x", listening())), { name: "EasHttpError", status: 401 });
 });
 
-test("upload", "answers are undone, and have an end", async (test) => {
+test("upload", "decompresses responses and limits their size", async (test) => {
   const zipped = await openService(test, "answers-gzip");
   expect(String(await zipped.client.predict("text ".repeat(1000), listening()))).to.equal("text ".repeat(1000));
   const bomb = await openService(test, "bomb", { maxResponseBytes: 100_000 });
@@ -88,7 +88,7 @@ test("upload", "answers are undone, and have an end", async (test) => {
   expect(String(await client.predict("small", listening()))).to.equal("small");
 });
 
-test("upload", "a redirect is an error", async (test) => {
+test("upload", "reports a redirect as an error", async (test) => {
   const { client, service, counterpart, requests } = await openService(test, "echo");
   await counterpart.fault({
     service,
@@ -101,7 +101,7 @@ test("upload", "a redirect is an error", async (test) => {
   expect((await requests()).length).to.be.lessThanOrEqual(4);
 });
 
-test("upload", "a broken connection is tried again, and CORS named", async (test) => {
+test("upload", "retries after a broken connection, and names CORS", async (test) => {
   const { client, service, counterpart } = await openService(test, "echo");
   await client.predict("known");
   await counterpart.fault({ service, reset: "in-body" });
@@ -114,7 +114,7 @@ test("upload", "a broken connection is tried again, and CORS named", async (test
   expect(error.message).to.include("CORS");
 });
 
-test("upload", "what onUploadProgress throws does not touch the call", async (test) => {
+test("upload", "ignores exceptions of onUploadProgress", async (test) => {
   const { client } = await openService(test, "echo");
   // Reported as any handler's error is.
   const heard: unknown[] = [];

@@ -7,7 +7,7 @@ import { test, testAbsence } from "./harness.js";
 const TRANSPORTS: readonly (WatchTransport & Feature)[] = ["websocket", "http", "poll"];
 
 for (const transport of TRANSPORTS) {
-  test(transport, "60 items come in order, each once, and are gone when they are committed", async (test) => {
+  test(transport, "delivers 60 items in order, each once, and deletes them on commit", async (test) => {
     const { open, seen } = await openQueue(test);
     const [producer, consumer] = [open(), open()];
     const sent = Array.from({ length: 60 }, (_, i) => `第 ${i} 个`);
@@ -29,7 +29,7 @@ for (const transport of TRANSPORTS) {
     expect((await seen()).length).to.equal(0);
   });
 
-  test(transport, "commits itself, if it is told to", async (test) => {
+  test(transport, "commits automatically with autoCommit", async (test) => {
     const { client, seen } = await openQueue(test);
     for (let i = 0; i < 10; i++) await client.put(`item ${i}`);
     const received: string[] = [];
@@ -41,7 +41,7 @@ for (const transport of TRANSPORTS) {
     expect((await seen()).length).to.equal(0);
   });
 
-  test(transport, "what is given back comes again", async (test) => {
+  test(transport, "redelivers an item after a negative commit", async (test) => {
     const { client, seen } = await openQueue(test);
     await client.put("try me twice");
     const watcher = client.watch(0, 1, { transport, reconnect: { minDelay: 1, maxDelay: 10 } });
@@ -54,7 +54,7 @@ for (const transport of TRANSPORTS) {
     expect((await seen()).length).to.equal(0);
   });
 
-  test(transport, "a signal closes it with its reason, and leaves no listener", async (test) => {
+  test(transport, "ends with the reason of its signal, and leaves no listener", async (test) => {
     const { client } = await openQueue(test);
     const counted = test.signal();
     const watcher = client.watch(0, 1, { transport, signal: counted.signal });
@@ -69,7 +69,7 @@ for (const transport of TRANSPORTS) {
     await second.close();
   });
 
-  test(transport, "items of 1 MiB", async (test) => {
+  test(transport, "delivers items of 1 MiB", async (test) => {
     const { open } = await openQueue(test);
     const [producer, consumer] = [open(), open()];
     const sent = Array.from({ length: 5 }, (_, i) => new Uint8Array(1024 * 1024).fill(i + 1));
@@ -86,7 +86,7 @@ for (const transport of TRANSPORTS) {
     }
   });
 
-  test(transport, "close() while nothing comes ends at once", async (test) => {
+  test(transport, "ends immediately on close() while it waits", async (test) => {
     const { client } = await openQueue(test);
     const watcher = client.watch(0, 1, { transport });
     const next = watcher.next();
@@ -96,7 +96,7 @@ for (const transport of TRANSPORTS) {
   });
 
   if (transport !== "poll") {
-    test(transport, "connections that break lose nothing", async (test) => {
+    test(transport, "loses no item when connections break", async (test) => {
       const { name, open, seen, counterpart } = await openQueue(test);
       const [producer, consumer] = [open(), open()];
       const count = 40;
@@ -120,7 +120,7 @@ for (const transport of TRANSPORTS) {
     });
   }
 
-  test(transport, "a wrong token ends it with the error", async (test) => {
+  test(transport, "ends with the error of a wrong token", async (test) => {
     const { open } = await openQueue(test);
     const watcher = open({ token: "wrong-token-4711" }).watch(0, 1, { transport });
     const error = await rejection(watcher.next());
@@ -130,7 +130,7 @@ for (const transport of TRANSPORTS) {
   });
 }
 
-test("http", '"auto" takes what the runtime has', async (test) => {
+test("http", 'uses what the runtime supports with "auto"', async (test) => {
   const { client } = await openQueue(test);
   await client.put("x");
   const watcher = client.watch(0, 1);

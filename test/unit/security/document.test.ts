@@ -6,7 +6,7 @@ const scripts = Object.keys(
   JSON.parse(readFileSync(new URL("../../../package.json", import.meta.url), "utf8")).scripts,
 );
 
-test("what SECURITY.md names as a proof is there", () => {
+test("SECURITY.md names only tests that exist", () => {
   const files = [...text.matchAll(/`(test\/[^`]+)`/g)].map(([, file]) => file as string);
   expect(files.length).toBeGreaterThan(8);
   expect(files.filter((file) => !existsSync(new URL(`../../../${file}`, import.meta.url)))).toEqual([]);

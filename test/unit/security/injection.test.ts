@@ -21,8 +21,8 @@ import { readFrame, readFrames } from "../../../src/queue/frame.js";
 import { startServer, TOKEN } from "../../support/calls.js";
 import type { MisbehavingServer, SeenRequest } from "../../support/misbehaving-server.js";
 
-// What callers hand on from their own callers begins no header, no second request, no other path and no other host; and
-// what services answer changes no prototype.
+// Text from untrusted users must not inject a header or a request, nor change the path or the host. Responses of
+// services must not change a prototype.
 
 const HOSTILE = [
   "\r\nX-Injected: 1",
@@ -35,7 +35,7 @@ const HOSTILE = [
   "\u0085X-Injected: 1",
   "\u2028X-Injected: 1",
   "\u2029",
-  // Their last bytes are CR and LF, where somebody cuts UTF-16 down to bytes.
+  // Truncated to one byte per UTF-16 unit, these characters are CR and LF.
   "\u010d\u010aX-Injected: 1",
   "嘊嘍X-Injected: 1",
   "%0d%0aX-Injected: 1",
@@ -88,7 +88,7 @@ const queue = (options: object, use: (client: QueueClient) => Promise<unknown>) 
   return use(client).finally(() => client.close());
 };
 
-/** Where a text may go in. */
+/** Places that accept text. */
 const PLACES: Readonly<Record<string, Call>> = {
   serviceName: (x, origin) => predict({ serviceName: `svc${x}` })(origin),
   "the first characters of serviceName": (x, origin) => predict({ serviceName: `${x}svc` })(origin),
@@ -134,20 +134,20 @@ const HEADERS = new Set([
   "x-eas-queueservice-redis-uid",
 ]);
 
-/** What came must be one request of ours, to the very host and below the very path. */
+/** Checks that the server received one request of the client, for the expected host and below the expected path. */
 function check({ path, rawHeaders, headers }: SeenRequest, server: MisbehavingServer, place: string): void {
   expect(headers.host).toBe(`127.0.0.1:${server.port}`);
   expect(path).toMatch(place === "customUrl" ? /^\/[\x21-\x7e]*$/ : /^\/api\/predict\/[\x21-\x7e]*$/);
   expect(path).not.toContain("#");
   const names = rawHeaders.map(([name]) => name.toLowerCase());
-  // A name that is one may be set by who sets headers.
+  // Callers that set headers may set a valid header name.
   const added = names.filter((name) => !HEADERS.has(name) && !(place === "a header's name" && name.startsWith("x-a")));
   expect(added).toEqual([]);
   expect(new Set(names).size).toBe(names.length);
   const pathname = path.split("?", 1)[0] as string;
-  // As the most lenient proxy may read it.
+  // The path as the most lenient proxy could read it.
   const plain = pathname.replace(/%2e/gi, ".").replace(/%2f|%5c|\\/gi, "/");
-  // A custom URL is all of it the caller's own word.
+  // The caller controls the whole custom URL.
   if (place !== "customUrl")
     expect(plain.split("/").filter((segment) => segment === ".." || segment === ".")).toEqual([]);
   if (!/^(serviceName|the first|customUrl|endpoint|queueName)/.test(place)) {
@@ -163,31 +163,31 @@ describe.each(Object.entries(PLACES))("%s", (place, call) => {
       error = caught;
     });
     if (server.requests.length === 0) {
-      // Refused before anything was sent, by an error that says which argument it is.
+      // Refused before anything was sent, with an error that names the argument.
       expect(error?.code).toMatch(/^ERR_EAS_ARG_/);
     } else {
       expect(server.requests).toHaveLength(1);
       check(server.requests[0] as SeenRequest, server, place);
-      // Whatever came as an answer was no answer of a queue: that is no matter here.
+      // The server's response is not that of a queue, which this test ignores.
       if (error !== undefined) expect(error.code).toBe("ERR_EAS_DECODE");
     }
   });
 });
 
 test.each([
-  ["http://127.0.0.1@127.0.0.2", "a user"],
-  ["127.0.0.1:80@127.0.0.2", "a user and a password without a scheme"],
-  ["http://a\n.example", "a line break within"],
-  ["http://a\t.example", "a tab within"],
-  ["http:\\\\127.0.0.2\\x", "backslashes for slashes"],
+  ["http://127.0.0.1@127.0.0.2", "user information"],
+  ["127.0.0.1:80@127.0.0.2", "user information without a scheme"],
+  ["http://a\n.example", "a line break"],
+  ["http://a\t.example", "a tab"],
+  ["http:\\\\127.0.0.2\\x", "backslashes instead of slashes"],
   ["http://127.0.0.1\\@127.0.0.2", "a backslash before the host"],
   ["http:/127.0.0.2", "one slash"],
   ["https:///127.0.0.2", "three slashes"],
   ["http:127.0.0.2", "no slash"],
-  ["javascript:alert(1)", "a scheme of scripts"],
+  ["javascript:alert(1)", "a script URL"],
   ["file:///etc/passwd", "a file"],
   ["data:text/plain,x", "data"],
-])("an endpoint %j is refused: %s", (endpoint) => {
+])("refuses an endpoint: %j, %s", (endpoint) => {
   const make = () => new PredictClient({ endpoint, serviceName: "svc" });
   expect(make).toThrow(expect.objectContaining({ code: "ERR_EAS_ARG_ENDPOINT" }));
   expect(() => new PredictClient({ customUrl: endpoint })).toThrow(
@@ -195,7 +195,7 @@ test.each([
   );
 });
 
-describe("no prototype is changed, and no name means another thing", () => {
+describe("names of object properties", () => {
   const NAMES = ["__proto__", "constructor", "toString", "hasOwnProperty", "valueOf"];
   const before = Reflect.ownKeys(Object.prototype);
   const unchanged = () => {
@@ -205,7 +205,7 @@ describe("no prototype is changed, and no name means another thing", () => {
   };
 
   const array = { dtype: tf.ArrayDataType.DT_FLOAT, arrayShape: { dim: [1n] }, floatVal: [1] };
-  /** A message of one entry of a map: the generated classes put names into objects. */
+  /** A message with one map entry: the generated classes use names as property names. */
   const mapOf = (field: number, name: string, value: Uint8Array) =>
     new BinaryWriter()
       .tag(field, WireType.LengthDelimited)
@@ -254,21 +254,21 @@ describe("no prototype is changed, and no name means another thing", () => {
       ).getValues(name),
   };
 
-  test.each(Object.entries(READS))("outputs of %s", (_, read) => {
+  test.each(Object.entries(READS))("are plain keys in outputs of %s", (_, read) => {
     for (const name of NAMES) {
       expect(read(name)).toEqual(Float32Array.of(1));
       unchanged();
     }
   });
 
-  test("outputs that are not there have no inherited ones in their place", () => {
+  test("do not find inherited properties for missing outputs", () => {
     for (const name of NAMES) {
       expect(() => new TFResponse(new Uint8Array(0)).getValues(name)).toThrow(/is not in the response/);
       expect(() => new EasyRecResponse(new Uint8Array(0)).getScores(name)).toThrow(/no scores/);
     }
   });
 
-  test("maps of EasyRec, as its generated code writes them", () => {
+  test("are plain keys in maps of EasyRec written by generated code", () => {
     const body = toBinary(
       easyrec.PBResponseSchema,
       create(easyrec.PBResponseSchema, { itemFeatures: Object.fromEntries(NAMES.map((name) => [name, "x"])) }),
@@ -281,7 +281,7 @@ describe("no prototype is changed, and no name means another thing", () => {
   const utf8 = (text: string) => new TextEncoder().encode(text);
   const hostileJson = NAMES.map((name) => `${JSON.stringify(name)}:"polluted"`).join();
 
-  test("tags of frames, in protobuf and in JSON, and what is stored of them", () => {
+  test("are plain keys in tags of frames, in protobuf, JSON and stored frames", () => {
     const writer = new BinaryWriter().tag(1, WireType.Varint).uint64(1n);
     const parts = [writer.finish(), ...NAMES.map((name) => mapOf(2, name, utf8("polluted")))];
     const frames = [
@@ -298,13 +298,13 @@ describe("no prototype is changed, and no name means another thing", () => {
     }
   });
 
-  test("attributes of a queue", () => {
+  test("are plain keys in attributes of a queue", () => {
     const attributes = readAttributes(utf8(`{${hostileJson}}`));
     for (const name of NAMES) expect(attributes[name]).toBe("polluted");
     unchanged();
   });
 
-  test("JSON answers, exact ones too", () => {
+  test("are plain keys in JSON responses, also with exact integers", () => {
     const hostile = '{"__proto__":{"polluted":9007199254740993},"constructor":{"prototype":{"polluted":1}}}';
     const { outputs } = new JsonResponse(utf8(`{"outputs":[{"outputValue":${hostile}},${hostile}]}`));
     const value = outputs[0]?.outputValue.get("__proto__");
@@ -313,7 +313,7 @@ describe("no prototype is changed, and no name means another thing", () => {
     expect((outputs[0] as { polluted?: unknown }).polluted).toBeUndefined();
   });
 
-  test("options that came out of JSON", async () => {
+  test("are not read as options from parsed JSON", async () => {
     const server = await startServer();
     const parsed = JSON.parse('{"__proto__":"x","constructor":"y"}') as Record<string, string>;
     const client = new PredictClient({ endpoint: server.origin, serviceName: "svc", token: TOKEN, headers: parsed });
@@ -328,7 +328,7 @@ describe("no prototype is changed, and no name means another thing", () => {
     unchanged();
   });
 
-  test("inputs of a request", () => {
+  test("are plain keys in inputs of a request", () => {
     const request = new TFRequest();
     for (const name of NAMES) request.addFeed(name, [1], "DT_FLOAT", [1]);
     const sent = Buffer.from(request.toBinary()).toString("latin1");

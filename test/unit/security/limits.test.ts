@@ -14,15 +14,15 @@ import { clientOf, errorOf, startServer, TOKEN } from "../../support/calls.js";
 import { answer, type Behaviour } from "../../support/misbehaving-server.js";
 import { watchWith } from "../../support/queue-watch.js";
 
-// A service, or who stands in its place, takes no more memory and time than the limits allow.
+// A service, or an attacker in its place, must not cause more use of memory and time than the limits allow.
 
 const MiB = 1024 * 1024;
 const CONNECTIONS = [
-  ["by the runtime's connections", {}],
-  ["by fetch", { fetch: globalThis.fetch as never }],
+  ["with the runtime's connections", {}],
+  ["with fetch", { fetch: globalThis.fetch as never }],
 ] as const;
 
-/** An answer whose head is `head`, and whose body is `piece` for as long as somebody takes it. */
+/** A response with this head, whose body repeats `piece` for as long as the client reads. */
 function endless(head: string, piece: string | Uint8Array) {
   let sent = 0;
   let closed: () => void = () => {};
@@ -48,15 +48,15 @@ function endless(head: string, piece: string | Uint8Array) {
 }
 
 const CHUNK = `10000\r\n${"x".repeat(65_536)}\r\n`;
-/** What may be on the way when a connection is given up: the buffers of both ends. */
+/** Maximum number of bytes in transit when a connection is closed: the buffers of both ends. */
 const ON_THE_WAY = 32 * MiB;
 
-describe.each(CONNECTIONS)("error bodies without an end, %s", (_, options) => {
+describe.each(CONNECTIONS)("endless error bodies, %s", (_, options) => {
   test.each([
     ["chunked", "Transfer-Encoding: chunked", CHUNK],
-    ["of a stated length", `Content-Length: ${4 * 1024 * MiB}`, "x".repeat(65_536)],
+    ["with a Content-Length", `Content-Length: ${4 * 1024 * MiB}`, "x".repeat(65_536)],
     ["until the connection ends", "Connection: close", "x".repeat(65_536)],
-  ])("%s: the first 64 KiB are kept, and the connection is given up", async (_, header, piece) => {
+  ])("keeps the first 64 KiB and closes the connection: %s", async (_, header, piece) => {
     const server = await startServer();
     for (const status of [400, 500]) {
       const { behaviour, gone, sent } = endless(`HTTP/1.1 ${status} Bad\r\n${header}\r\n\r\n`, piece);
@@ -70,7 +70,7 @@ describe.each(CONNECTIONS)("error bodies without an end, %s", (_, options) => {
     }
   });
 
-  test("a limit below 64 KiB holds for them, and the status is not lost", async () => {
+  test("applies a maxResponseBytes below 64 KiB and keeps the status", async () => {
     const server = await startServer();
     server.always(answer(503, {}, "x".repeat(1001)));
     const error = await errorOf(clientOf(server, { maxResponseBytes: 1000, retryCount: 0, ...options }).predict("x"));
@@ -78,7 +78,7 @@ describe.each(CONNECTIONS)("error bodies without an end, %s", (_, options) => {
     expect(error.body).toHaveLength(1000);
   });
 
-  test("the next call has a connection that works", async () => {
+  test("uses a working connection for the next call", async () => {
     const server = await startServer();
     server.play(endless("HTTP/1.1 500 Bad\r\nTransfer-Encoding: chunked\r\n\r\n", CHUNK).behaviour);
     const client = clientOf(server, { retryCount: 1, ...options });
@@ -86,17 +86,17 @@ describe.each(CONNECTIONS)("error bodies without an end, %s", (_, options) => {
     expect(`${await client.predict("x")}`).toBe("ok");
   });
 
-  test("one that is compressed, and holds very much", async () => {
+  test("limits a decompressed error body", async () => {
     const server = await startServer();
     server.always(answer(400, { "Content-Encoding": "gzip" }, gzipSync(Buffer.alloc(64 * MiB))));
     const error = await errorOf(clientOf(server, options).predict("x"));
     expect(error).toMatchObject({ code: "ERR_EAS_HTTP", status: 400 });
-    // What it holds, where the runtime undoes it, or what came.
+    // The decompressed bytes if the runtime decompresses them, otherwise the received bytes.
     expect(error.body?.length).toBeLessThanOrEqual(65_536);
   });
 });
 
-test("an error body without an end of a queue, and of a watch", async () => {
+test("limits endless error bodies of a queue and of a watch", async () => {
   const server = await startServer();
   const client = new QueueClient({
     endpoint: server.origin,
@@ -124,8 +124,8 @@ test("an error body without an end of a queue, and of a watch", async () => {
   }
 });
 
-describe("bodies of answers", () => {
-  test("a length that is only stated takes no memory", async () => {
+describe("response bodies", () => {
+  test("allocates no memory for a Content-Length whose bytes have not arrived", async () => {
     const server = await startServer();
     server.always({
       on: "request",
@@ -136,7 +136,7 @@ describe("bodies of answers", () => {
     const gone = new AbortController();
     const calls = Array.from({ length: 5 }, () => client.predict("x", { signal: gone.signal }).catch(() => {}));
     await server.seen(5);
-    // Until what was answered has been read: five round trips of another client.
+    // Five round trips of another client take longer than reading the rest of the response.
     const other = clientOf(await startServer());
     for (let i = 0; i < 5; i++) await other.predict("x");
     expect(process.memoryUsage().arrayBuffers - before).toBeLessThan(20 * MiB);
@@ -145,7 +145,7 @@ describe("bodies of answers", () => {
   });
 
   test.each([0, 1, MiB - 1, MiB, MiB + 1, 9 * MiB])(
-    "one of %i bytes comes whole, in pieces of any size",
+    "joins a body of %i bytes from chunks of any size",
     async (length) => {
       const server = await startServer();
       const body = Buffer.alloc(length, "0123456789abcdef-");
@@ -156,8 +156,8 @@ describe("bodies of answers", () => {
     },
   );
 
-  test("those that come byte by byte are not kept so, but whole", () => {
-    // A list of as many arrays would take a hundred times their bytes.
+  test("does not keep a separate chunk for each byte", () => {
+    // A list of one array per byte would take a hundred times as much memory.
     for (const sizes of [[1], [1, 3, 0, 2], [5000, 1], [4095, 4096, 1, 70_000]]) {
       const chunks: Uint8Array<ArrayBuffer>[] = [];
       const hash = createHash("sha1");
@@ -174,7 +174,7 @@ describe("bodies of answers", () => {
     }
   });
 
-  test.each(CONNECTIONS)("one in chunks of a byte is the same, %s", async (_, options) => {
+  test.each(CONNECTIONS)("reads chunks of one byte, %s", async (_, options) => {
     const server = await startServer();
     const body = Array.from({ length: 20_000 }, (_, i) => String.fromCharCode(97 + (i % 26))).join("");
     const chunks = [...body].map((byte) => `1\r\n${byte}\r\n`).join("");
@@ -183,17 +183,20 @@ describe("bodies of answers", () => {
     expect(`${await clientOf(server, options).predict("x")}`).toBe(body);
   });
 
-  test.each(CONNECTIONS)("an endless one ends at maxResponseBytes, and its connection too, %s", async (_, options) => {
-    const server = await startServer();
-    const { behaviour, gone, sent } = endless("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n", CHUNK);
-    server.always(behaviour);
-    const error = await errorOf(clientOf(server, { maxResponseBytes: MiB, ...options }).predict("x"));
-    expect(error).toMatchObject({ code: "ERR_EAS_DECODE", attempts: 1 });
-    await gone;
-    expect(sent()).toBeLessThan(ON_THE_WAY);
-  });
+  test.each(CONNECTIONS)(
+    "stops an endless body at maxResponseBytes and closes its connection, %s",
+    async (_, options) => {
+      const server = await startServer();
+      const { behaviour, gone, sent } = endless("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n", CHUNK);
+      server.always(behaviour);
+      const error = await errorOf(clientOf(server, { maxResponseBytes: MiB, ...options }).predict("x"));
+      expect(error).toMatchObject({ code: "ERR_EAS_DECODE", attempts: 1 });
+      await gone;
+      expect(sent()).toBeLessThan(ON_THE_WAY);
+    },
+  );
 
-  test.each(CONNECTIONS)("endless headers end the call, %s", async (_, options) => {
+  test.each(CONNECTIONS)("rejects endless headers, %s", async (_, options) => {
     const server = await startServer();
     for (const head of ["HTTP/1.1 200 OK\r\n", "HTTP/1.1 200 OK\r\nX-A: "]) {
       const { behaviour, gone, sent } = endless(
@@ -212,8 +215,8 @@ describe("bodies of answers", () => {
     ["headers", "HTTP/1.1 200 OK\r\n", "X"],
     ["a body", "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n", "1\r\nx\r\n"],
     ["the body of an error", "HTTP/1.1 500 Bad\r\nTransfer-Encoding: chunked\r\n\r\n", "1\r\nx\r\n"],
-    ["interim answers", "", "HTTP/1.1 102 Processing\r\n\r\n"],
-  ])("%s that drip are ended by the timeout, whatever still comes", async (what, head, drop) => {
+    ["interim responses", "", "HTTP/1.1 102 Processing\r\n\r\n"],
+  ])("times out although bytes still arrive: %s", async (what, head, drop) => {
     const server = await startServer();
     server.always({
       on: "request",
@@ -252,19 +255,19 @@ describe("decompression bombs", () => {
     return error.message;
   }
 
-  test.each(codecs.map((codec) => [codec.name, codec] as const))("of %s", async (_, codec) => {
+  test.each(codecs.map((codec) => [codec.name, codec] as const))("stops at maxResponseBytes: %s", async (_, codec) => {
     const bomb = new Uint8Array(await codec.compress(zeros));
     expect(await refused(codec.contentCodings?.[0] as string, bomb)).toContain("maxResponseBytes");
   });
 
-  test("of an LZ4 block, with and without its length", async () => {
+  test("stops at maxResponseBytes: an LZ4 block, with and without its length", async () => {
     const bomb = new Uint8Array(await lz4.compress(zeros));
     expect(await refused("", bomb, lz4)).toContain("maxResponseBytes");
     const length = { "X-LZ4-Original-Length": String(zeros.length) };
     expect(await refused("", bomb, lz4, length)).toContain("maxResponseBytes");
   });
 
-  test("one in another, up to the four that are undone", async () => {
+  test("stops at maxResponseBytes: up to four nested codings", async () => {
     let bomb = gzipSync(zeros);
     for (let depth = 1; depth <= 4; depth++) {
       const encoding = Array(depth).fill("gzip").join(", ");
@@ -274,15 +277,15 @@ describe("decompression bombs", () => {
     expect(await refused("gzip, gzip, gzip, gzip, gzip", bomb)).toContain("5 content codings");
   });
 
-  test("of a codec in gzip, where each is small", async () => {
+  test("stops at maxResponseBytes: a codec within gzip, each below the limit", async () => {
     for (const codec of [lz4Frame, zstd]) {
       const inner = await codec.compress(zeros);
       expect(await refused(`${codec.contentCodings?.[0]}, gzip`, gzipSync(inner))).toContain("maxResponseBytes");
     }
   });
 
-  test("a frame that claims much and holds little takes no memory", async () => {
-    // zstd: a frame of one empty block that says 2^40 bytes; snappy: 2^32 - 1.
+  test("allocates no memory for the length that a frame claims", async () => {
+    // zstd: a frame of one empty block that claims 2^40 bytes. snappy: a claim of 2^32 - 1 bytes.
     const claims: [string, string][] = [
       ["zstd", "28b52ffde00000000000010000010000"],
       ["snappy", "ffffffff0f00"],
@@ -293,7 +296,7 @@ describe("decompression bombs", () => {
   });
 });
 
-/** Whether somebody listens there. */
+/** Whether a server accepts connections at this address. */
 async function isOpen(host: string, port: number): Promise<boolean> {
   const socket = connect({ host, port });
   try {
@@ -307,8 +310,8 @@ async function isOpen(host: string, port: number): Promise<boolean> {
 }
 
 describe("the emulator", () => {
-  test("listens on 127.0.0.1 only, and has no option for another address", async () => {
-    // Options that other servers have.
+  test("listens only on 127.0.0.1 and has no option for another address", async () => {
+    // Options that other servers accept.
     for (const name of ["host", "hostname", "address", "listen"]) {
       await expect(startEmulator({ [name]: "0.0.0.0" } as never)).rejects.toMatchObject({ code: "ERR_EAS_ARG_OPTION" });
     }
@@ -320,7 +323,7 @@ describe("the emulator", () => {
       .flatMap((addresses) => addresses ?? [])
       .filter(({ address, scopeid }) => address !== "127.0.0.1" && !scopeid)
       .map(({ address }) => address);
-    // One more on loopback, which a server that listens everywhere would answer.
+    // Another loopback address, at which a server that listens on all interfaces would respond.
     for (const host of [...others, "127.0.0.2", "::1"]) expect([host, await isOpen(host, port)]).toEqual([host, false]);
   });
 });

@@ -5,11 +5,11 @@ import { answer, type MisbehavingServer } from "../../support/misbehaving-server
 import { watchWith } from "../../support/queue-watch.js";
 import { callsOf } from "../../support/queues.js";
 
-// Nothing goes to another origin, whatever an answer says. A listening server, where everything points to, proves it.
+// No response makes the client send anything to another origin. A server that all redirects point to proves it.
 
 const REDIRECTS = [301, 302, 303, 307, 308];
 
-/** Ways to send to another place. */
+/** Headers that point to another location. */
 function headersTo(origin: string): Record<string, string> {
   const { port } = new URL(origin);
   return {
@@ -33,11 +33,11 @@ const queueOf = ({ origin }: MisbehavingServer, options = {}): QueueClient => {
   return client;
 };
 
-describe.each(REDIRECTS)("a redirect with %i to another origin receives nothing", (status) => {
+describe.each(REDIRECTS)("a redirect with %i to another origin is not followed", (status) => {
   test.each([
-    ["by the runtime's connections", {}],
-    ["by fetch", { fetch: globalThis.fetch as never }],
-  ])("of predict and diagnose, %s", async (_, options) => {
+    ["with the runtime's connections", {}],
+    ["with fetch", { fetch: globalThis.fetch as never }],
+  ])("by predict and diagnose, %s", async (_, options) => {
     const { server, trap } = await servers();
     server.always(answer(status, headersTo(trap.origin), "moved"));
     for (const auth of ["token", "bearer", "signature"] as const) {
@@ -49,7 +49,7 @@ describe.each(REDIRECTS)("a redirect with %i to another origin receives nothing"
     expect(trap.connections).toBe(0);
   });
 
-  test("of all calls of a queue", async () => {
+  test("by any call of a queue", async () => {
     const { server, trap } = await servers();
     server.always(answer(status, headersTo(trap.origin)));
     const client = queueOf(server);
@@ -59,13 +59,13 @@ describe.each(REDIRECTS)("a redirect with %i to another origin receives nothing"
     expect(trap.connections).toBe(0);
   });
 
-  test.each(["websocket", "http", "poll"] as const)("of a watch over %s", async (transport) => {
+  test.each(["websocket", "http", "poll"] as const)("by a watch over %s", async (transport) => {
     const { server, trap } = await servers();
     for (const scheme of ["http", "ws"]) {
       const { port } = trap;
       server.always(answer(status, { ...headersTo(trap.origin), Location: `${scheme}://127.0.0.1:${port}/` }));
       const { told, done } = watchWith(queueOf(server), 0, 1, { transport });
-      // A watch whose first connection is refused for good ends.
+      // A watch ends if its first connection is refused with a final status.
       await done;
       expect(told.statuses).toMatchObject([{ state: "closed", error: { code: "ERR_EAS_HTTP", status } }]);
     }
@@ -73,7 +73,7 @@ describe.each(REDIRECTS)("a redirect with %i to another origin receives nothing"
     expect(trap.connections).toBe(0);
   });
 
-  test("nor does another path of the same origin", async () => {
+  test("to another path of the same origin either", async () => {
     const { server } = await servers();
     server.always(answer(status, { Location: "/elsewhere" }));
     await errorOf(clientOf(server).predict("x"));
@@ -81,7 +81,7 @@ describe.each(REDIRECTS)("a redirect with %i to another origin receives nothing"
   });
 });
 
-test.each([200, 401, 404, 407, 421, 503])("no header of an answer with %i leads elsewhere", async (status) => {
+test.each([200, 401, 404, 407, 421, 503])("follows no header of a response with status %i", async (status) => {
   const { server, trap } = await servers();
   server.always(answer(status, headersTo(trap.origin), "x"));
   const client = clientOf(server, { retryCount: 1, auth: "token" });
@@ -90,7 +90,7 @@ test.each([200, 401, 404, 407, 421, 503])("no header of an answer with %i leads 
   expect(trap.connections).toBe(0);
 });
 
-test("each client's token goes to its own endpoint, also after setEndpoint and over one pool", async () => {
+test("sends each client's token only to its own endpoint, also after setEndpoint and with a shared pool", async () => {
   const [first, second] = [await startServer(), await startServer()];
   const client = clientOf(first, { auth: "token" });
   const other = client.service("other", { token: "other-token" });
@@ -108,7 +108,7 @@ test("each client's token goes to its own endpoint, also after setEndpoint and o
   expect(sent(second)).toEqual([["/api/predict/svc", "second-token"]]);
 });
 
-test("proxies of the environment get nothing", async () => {
+test("ignores proxies of the environment", async () => {
   const { server, trap } = await servers();
   const names = ["http_proxy", "HTTP_PROXY", "https_proxy", "HTTPS_PROXY", "all_proxy", "ALL_PROXY"];
   const before = names.map((name) => process.env[name]);

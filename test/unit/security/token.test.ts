@@ -14,7 +14,8 @@ import { answer, type SeenRequest } from "../../support/misbehaving-server.js";
 import { eventually, fakeClient, Told, watchWith } from "../../support/queue-watch.js";
 import { callsOf } from "../../support/queues.js";
 
-// The token is in nothing that is looked at, logged, stored or thrown. What errors of calls hold: errors.test.ts.
+// The token does not occur in anything that is inspected, logged, stored or thrown. For errors of calls see
+// errors.test.ts.
 
 const WAYS: Readonly<Record<string, (value: unknown) => string>> = {
   inspect: (value) =>
@@ -27,7 +28,7 @@ const WAYS: Readonly<Record<string, (value: unknown) => string>> = {
     }),
   "JSON.stringify": (value) =>
     JSON.stringify(value, (_, each: unknown) => (typeof each === "bigint" ? `${each}` : each)) ?? "",
-  // What has no prototype has no text.
+  // Objects without a prototype cannot be converted to a string.
   String: (value) => (Object.getPrototypeOf(value) === null ? "" : String(value)),
   "structuredClone, or why it fails": (value) => {
     try {
@@ -40,7 +41,7 @@ const WAYS: Readonly<Record<string, (value: unknown) => string>> = {
   "spread into another object": (value) => inspect({ ...(value as object) }, { depth: 6 }),
 };
 
-/** Shows `value` in all ways, the token in none. Bytes as inspect writes them count too. */
+/** Prints `value` in all ways and checks that the token does not occur, also as bytes in the notation of `inspect`. */
 function expectNoToken(value: unknown): void {
   const forms = [TOKEN, [...Buffer.from(TOKEN)].join(", "), Buffer.from(TOKEN).toString("hex").match(/../g)?.join(" ")];
   for (const [name, show] of Object.entries(WAYS)) {
@@ -52,7 +53,7 @@ function expectNoToken(value: unknown): void {
   }
 }
 
-/** A service and a queue that take the token, and remember nothing of it. */
+/** A service and a queue that accept the token and do not echo it. */
 async function open() {
   const emulator = await startEmulator({
     token: TOKEN,
@@ -67,7 +68,7 @@ describe.each([
   ["a text", TOKEN],
   ["a function", async () => TOKEN],
 ] as const)("a token that is %s", (_, token) => {
-  test("PredictClient, before and after calls, good and bad", async () => {
+  test("is hidden in PredictClient, before and after successful and failed calls", async () => {
     const server = await startServer();
     server.play(
       answer(200, {}, "ok"),
@@ -86,7 +87,7 @@ describe.each([
     }
   });
 
-  test("QueueClient, its frames and its watcher", async () => {
+  test("is hidden in QueueClient, its frames and its watcher", async () => {
     const { endpoint } = await open();
     const warnings: string[] = [];
     const client = new QueueClient({
@@ -114,7 +115,7 @@ describe.each([
     expectNoToken(warnings);
   });
 
-  test("AsyncInferenceClient and its jobs, stored ones too", async () => {
+  test("is hidden in AsyncInferenceClient and its jobs, also stored jobs", async () => {
     const { endpoint } = await open();
     const client = new AsyncInferenceClient({ endpoint, serviceName: "q", token, logger: null });
     onTestFinished(() => client.close());
@@ -125,7 +126,7 @@ describe.each([
     expectNoToken(client.resume(JSON.parse(JSON.stringify(job))));
   });
 
-  test("transports, which see it in each request", async () => {
+  test("is hidden in transports, which receive it in each request", async () => {
     const server = await startServer();
     for (const transport of [nodeTransport(), fetchTransport()]) {
       const client = new PredictClient({ endpoint: server.origin, serviceName: "svc", token, transport });
@@ -138,10 +139,10 @@ describe.each([
   });
 });
 
-describe("a server that echoes it", () => {
+describe("token that a server echoes", () => {
   const echo = (request: SeenRequest) => request.headers.authorization as string;
 
-  test("in the reason with which it closes a WebSocket", async () => {
+  test("is redacted in the close reason of a WebSocket", async () => {
     const told = new Told();
     const { client, dialer } = fakeClient({ logger: told.logger });
     const { done, errors } = watchWith(client, 0, 1, { onStatus: told.onStatus });
@@ -155,11 +156,11 @@ describe("a server that echoes it", () => {
     expectNoToken(told.statuses);
     expectNoToken(told.warnings);
     expectNoToken(errors);
-    // The rest of the reason is kept.
+    // The rest of the reason stays.
     expect(inspect(told.statuses, { depth: 6 })).toContain("you sent ***");
   });
 
-  test("where the kept part of a stream's error ends, with a piece that ends within it", async () => {
+  test("is redacted at the end of the kept part of a stream's error, also across chunks", async () => {
     const pieces = ["x".repeat(65_536 - 12) + TOKEN.slice(0, 12), TOKEN.slice(12), "x".repeat(100)];
     const transport: Transport = {
       send: async () => transportAnswer(200, {}, "{}"),
@@ -181,7 +182,7 @@ describe("a server that echoes it", () => {
     expectNoToken(errors);
   });
 
-  test("in the status line, in header names, in trailers and in interim answers", async () => {
+  test("is redacted in the status line, header names, trailers and interim responses", async () => {
     const server = await startServer();
     const lines = [
       `HTTP/1.1 400 ${TOKEN}\r\nContent-Length: 0\r\n\r\n`,
@@ -197,7 +198,7 @@ describe("a server that echoes it", () => {
     }
   });
 
-  test("over a queue, for all its calls", async () => {
+  test("is redacted in errors of all calls of a queue", async () => {
     const server = await startServer();
     server.always(answer(400, (request) => ({ "X-Echo": echo(request) }), echo));
     const client = new QueueClient({ endpoint: server.origin, queueName: "q", token: TOKEN, logger: null });
@@ -206,8 +207,8 @@ describe("a server that echoes it", () => {
   });
 });
 
-describe("arguments that are refused", () => {
-  test("a token of the wrong kind is not shown", () => {
+describe("token in a refused argument", () => {
+  test("is hidden if it has the wrong type", () => {
     for (const token of [{ secret: TOKEN }, [TOKEN], `${TOKEN}\r\nX-Injected: 1`, `${TOKEN}密`]) {
       expectNoToken(
         thrownBy(() => {
@@ -219,14 +220,14 @@ describe("arguments that are refused", () => {
     }
   });
 
-  test("a token in an endpoint: as a password, and as a query", () => {
+  test("is hidden in an endpoint, as a password and in a query", () => {
     for (const endpoint of [`http://u:${TOKEN}@h`, `${TOKEN}@h`, `http://h/?token=${TOKEN}`, `http://h/#${TOKEN}`]) {
       expectNoToken(thrownBy(() => new PredictClient({ endpoint, serviceName: "svc" })));
     }
     expectNoToken(thrownBy(() => new PredictClient({ customUrl: `http://h/x?token=${TOKEN}#y` })));
   });
 
-  test("a header's value", () => {
+  test("is hidden in the value of a header", () => {
     expectNoToken(
       thrownBy(() => new PredictClient({ headers: { authorization: `${TOKEN}\n` }, endpoint: "h", serviceName: "s" })),
     );
