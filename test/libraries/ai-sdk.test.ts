@@ -40,7 +40,7 @@ afterAll(async () => {
   await emulator.close();
 });
 
-/** A provider for a server of the test's own. */
+/** Creates a provider for a server of the test. */
 async function easFor(answer: (exchange: Exchange) => unknown) {
   const server = await startStreamServer(answer);
   return { server, eas: createEas({ client: clientOf(server) }), sent: () => bodiesOf(server.exchanges) };
@@ -66,7 +66,7 @@ const asEvents =
     response.end();
   };
 
-/** All parts of a stream of the SDK. */
+/** Reads all parts of a stream of the SDK. */
 async function partsOf(model: ReturnType<EasProvider>, more = {}) {
   const onError = vi.fn();
   const stream = streamText({ model, prompt: "hi", maxRetries: 0, onError, ...more });
@@ -74,7 +74,7 @@ async function partsOf(model: ReturnType<EasProvider>, more = {}) {
   try {
     for await (const part of stream.fullStream) parts.push(part);
   } catch (error) {
-    // What a part has said, and the texts that are not complete.
+    // The text of each part, and the texts that are incomplete.
     expect(error).toBe(errorIn(parts));
     expect(await errorOf(Promise.resolve(stream.text))).toBe(error);
   }
@@ -89,7 +89,7 @@ const errorIn = (parts: any[]) => parts.find(isError)?.error;
 describe("chat", () => {
   const asked = { prompt: "学而时习之", temperature: 0, maxOutputTokens: 16 };
 
-  test("whole and streamed alike, with the usage", async () => {
+  test("completes a chat with and without streaming, with the usage", async () => {
     const whole = await generateText({ model: eas(MODEL), ...asked });
     expect(whole.text).toMatch(/\p{Script=Han}/u);
     expect(whole.usage.outputTokens).toBeGreaterThan(0);
@@ -107,7 +107,7 @@ describe("chat", () => {
     ]);
   });
 
-  test("the provider has the models of the SDK's provider, and no token", () => {
+  test("the provider has all models of the SDK's provider and does not contain the token", () => {
     for (const model of [eas("m"), eas.languageModel("m"), eas.chatModel("m"), eas.completionModel("m")]) {
       expect(model.modelId).toBe("m");
       expect(model.provider).toMatch(/^eas\./);
@@ -122,7 +122,7 @@ describe("chat", () => {
     expect(text).toMatch(/\p{Script=Han}/u);
   });
 
-  test("reasoning, whole and streamed", async () => {
+  test("reasoning, with and without streaming", async () => {
     const providerOptions = { eas: { chat_template_kwargs: { enable_thinking: true } } };
     const question = { prompt: "What is a queue?", temperature: 0, maxOutputTokens: 60, providerOptions };
     const whole = await generateText({ model: eas(MODEL), ...question });
@@ -140,7 +140,7 @@ describe("chat", () => {
     }),
   };
 
-  test("tools, whole and streamed", async () => {
+  test("tools, with and without streaming", async () => {
     const question = { prompt: "Add 2 and 3", tools, stopWhen: stepCountIs(5) };
     const whole = await generateText({ model: eas(MODEL), ...question });
     expect(whole.steps).toHaveLength(2);
@@ -150,7 +150,7 @@ describe("chat", () => {
     expect((await stream.steps)[0]?.toolCalls).toMatchObject([{ toolName: "add", input: { a: 2, b: 3 } }]);
   });
 
-  test("structured output by a schema", async () => {
+  test("structured output with a schema", async () => {
     const schema = z.object({ name: z.string(), servings: z.number().int().min(1).max(12) });
     const question = { prompt: 'A dessert, "Tiramisu", for 4' };
     const { object } = await generateObject({ model: eas(MODEL), schema, ...question });
@@ -162,7 +162,7 @@ describe("chat", () => {
     expect(await stream.object).toEqual(object);
   });
 
-  test("fields of the engine are sent, and topK", async () => {
+  test("sends fields of the engine and topK", async () => {
     const { eas, sent } = await easFor(
       asJson({ id: "1", choices: [{ message: { role: "assistant", content: "yes" }, finish_reason: "stop" }] }),
     );
@@ -178,7 +178,7 @@ describe("chat", () => {
     expect(warnings).toEqual([]);
   });
 
-  test("a client that is configured later", async () => {
+  test("supports a client that is configured later", async () => {
     const later = new PredictClient();
     const model = createEas({ client: later, auth: "bearer" })(MODEL);
     const error = await errorOf(generateText({ model, prompt: "hi" }));
@@ -194,7 +194,7 @@ describe("chat", () => {
 describe("embeddings and reranking", () => {
   const values = ["猫在垫子上", "The cat is on the mat", "Interest rates went up"];
 
-  test("one text and many", async () => {
+  test("embeds one text and several texts", async () => {
     const { embeddings, usage } = await embedMany({ model: eas.embeddingModel(MODEL), values });
     expect(embeddings).toHaveLength(3);
     expect(usage.tokens).toBeGreaterThan(0);
@@ -202,7 +202,7 @@ describe("embeddings and reranking", () => {
     expect(embedding).toEqual(embeddings[1]);
   });
 
-  test("rerank puts the best document first", async () => {
+  test("rerank returns the best document first", async () => {
     const documents = ["a queue", "the cat on the mat", "rates"];
     const { ranking, rerankedDocuments } = await rerank({
       model: eas.rerankingModel(MODEL),
@@ -245,7 +245,7 @@ describe("embeddings and reranking", () => {
     ["a list of others", '{"results": [{"index": "0"}]}'],
     ["a list of null", '{"results": [null]}'],
     ["not JSON", "<html>"],
-  ])("rerank refuses an answer with %s", async (_, body) => {
+  ])("rerank rejects a response with %s", async (_, body) => {
     const { eas } = await easFor(asJson(body));
     const error = await errorOf(rerank({ model: eas.rerankingModel("m"), query: "q", documents: ["a"] }));
     expect(APICallError.isInstance(error)).toBe(true);
@@ -287,7 +287,7 @@ describe.each(Object.entries(CALLS))("errors of %s", (_name, call) => {
     expect(JSON.stringify(error)).not.toContain(TOKEN);
   });
 
-  test("the SDK repeats what it may, and only that", async () => {
+  test("the SDK retries only retryable errors", async () => {
     const { eas, server } = await easFor(asJson("full", 450, { "retry-after-ms": "1" }));
     const error = await errorOf(call(eas, { maxRetries: 1 }));
     expect(RetryError.isInstance(error)).toBe(true);
@@ -297,7 +297,7 @@ describe.each(Object.entries(CALLS))("errors of %s", (_name, call) => {
     expect(final.server.exchanges).toHaveLength(1);
   });
 
-  test("a service that is not there", async () => {
+  test("a service that does not exist", async () => {
     const nowhere = new PredictClient({ endpoint: await refusedOrigin(), serviceName: "svc", token: TOKEN });
     const error = await errorOf(call(createEas({ client: nowhere })));
     expect(APICallError.isInstance(error)).toBe(true);
@@ -306,7 +306,7 @@ describe.each(Object.entries(CALLS))("errors of %s", (_name, call) => {
     await nowhere.close();
   });
 
-  test("an answer that is cut off", async () => {
+  test("a response that is cut off", async () => {
     const { eas } = await easFor(({ response }) => {
       response.writeHead(200, { "content-type": "application/json", "content-length": 100 });
       response.write('{"id": "1", ', () => response.destroy());
@@ -342,10 +342,10 @@ describe("streams that fail", () => {
         response.write(begun.join(""), () => response.destroy());
       },
     ],
-  ])("that %s are errors", async (_, answer) => {
+  ])("are errors if they %s", async (_, answer) => {
     const { eas } = await easFor(answer);
     const parts = await partsOf(eas("m"));
-    // The SDK's own pipes drop what they hold when the body fails.
+    // The SDK's own pipes drop buffered parts when the body fails.
     const texts = parts.filter(({ type }) => type === "text-delta").map(({ text }) => text);
     expect("hello".startsWith(texts.join(""))).toBe(true);
     const error = errorIn(parts);
@@ -367,7 +367,7 @@ describe("streams that fail", () => {
     }
   });
 
-  test("an error that the service sends is one with its message", async () => {
+  test("an error event is an Error with the message of the service", async () => {
     const event = 'data: {"error":{"message":"out of memory","type":"InternalServerError","code":500}}\n\n';
     const { eas } = await easFor(asEvents(...begun, event, "data: [DONE]\n\n"));
     const error = errorIn(await partsOf(eas("m")));
@@ -376,7 +376,7 @@ describe("streams that fail", () => {
     expect(error).toMatchObject({ message: "out of memory", statusCode: 500, isRetryable: false });
   });
 
-  test("a page receives the error", async () => {
+  test("a web page receives the error", async () => {
     const { eas } = await easFor(asEvents(...begun));
     const stream = streamText({ model: eas("m"), prompt: "hi", onError: () => {} });
     const chunks: string[] = [];
@@ -387,14 +387,14 @@ describe("streams that fail", () => {
     expect(Buffer.from(chunks.join(",").split(",").map(Number)).toString()).toContain('"type":"error"');
   });
 
-  test("an error before the stream is a part, too", async () => {
+  test("an error before the stream is a part", async () => {
     const { eas } = await easFor(asJson("no healthy upstream", 503));
     const error = errorIn(await partsOf(eas("m")));
     expect(error).toMatchObject({ statusCode: 503, isRetryable: true });
     expect(error.message).toMatch(/^Service Unavailable: no instance is ready/);
   });
 
-  test("an abort ends the stream at the service, too", async () => {
+  test("an abort ends the request", async () => {
     const { eas, server } = await easFor(({ response }) => {
       response.writeHead(200, { "content-type": "text/event-stream" });
       for (const event of begun) response.write(event);

@@ -34,7 +34,7 @@ async function anthropicFor(answer: (exchange: Exchange) => unknown, options = {
 const textOf = ({ content }: Anthropic.Message) => content.map((block) => (block.type === "text" ? block.text : ""));
 
 describe("messages", () => {
-  test("whole and streamed alike", async () => {
+  test("completes a message with and without streaming", async () => {
     const whole = await anthropic.messages.create(request);
     expect(textOf(whole).join("")).toMatch(/\p{Script=Han}/u);
     expect(whole.usage.output_tokens).toBeGreaterThan(0);
@@ -63,7 +63,7 @@ describe("messages", () => {
     expect(content).toMatchObject([{ type: "tool_use", name: "get_weather", input: { city: "Paris" } }]);
   });
 
-  test("the count of tokens", async () => {
+  test("count tokens", async () => {
     const { model, messages } = request;
     expect((await anthropic.messages.countTokens({ model, messages })).input_tokens).toBeGreaterThan(0);
   });
@@ -74,7 +74,7 @@ describe("authorization", () => {
     ["the raw token", {}, {}, TOKEN],
     ["Bearer, as the client says", { auth: "bearer" }, {}, `Bearer ${TOKEN}`],
     ["Bearer, as anthropic() says", {}, { auth: "bearer" }, `Bearer ${TOKEN}`],
-  ])("%s goes in place of the placeholder", async (_, options, library, authorization) => {
+  ])("sends %s in place of the placeholder", async (_, options, library, authorization) => {
     const server = await startStreamServer(({ response }) => response.writeHead(500).end());
     const anthropic = new Anthropic({ ...clientOf(server, options).anthropic(library), maxRetries: 0 });
     await errorOf(anthropic.messages.create(request));
@@ -85,7 +85,7 @@ describe("authorization", () => {
     expect(Object.keys(headers).filter((name) => /x-api-key|x-stainless|browser-access/.test(name))).toEqual([]);
   });
 
-  test("the library never holds the token, nor sends another one", async () => {
+  test("the library never contains the token, and sends no other", async () => {
     vi.stubEnv("ANTHROPIC_API_KEY", "sk-from-env");
     vi.stubEnv("ANTHROPIC_AUTH_TOKEN", "token-from-env");
     vi.stubEnv("ANTHROPIC_BASE_URL", "http://elsewhere.example");
@@ -119,7 +119,7 @@ describe("errors", () => {
       /too long \(EAS: /,
     ],
     [503, "no healthy upstream", "overloaded_error", /no instance is ready/],
-  ])("%i: the type and a message with a hint", async (status, body, type, message) => {
+  ])("%i: has the type and a message with a hint", async (status, body, type, message) => {
     const { anthropic } = await anthropicFor(({ response }) => {
       response.writeHead(status).end(typeof body === "string" ? body : JSON.stringify(body));
     });
@@ -149,7 +149,7 @@ describe("errors", () => {
     }
   });
 
-  test("a client without a service answers at once", async () => {
+  test("a client without a service rejects immediately", async () => {
     const unset = new PredictClient();
     const error = await errorOf(new Anthropic(unset.anthropic()).messages.create(request));
     expect(error).toMatchObject({ status: 400 });

@@ -12,7 +12,7 @@ const asJson =
     response.writeHead(status, { "content-type": type }).end(typeof value === "string" ? value : JSON.stringify(value));
   };
 
-/** A server that answers every request with the same JSON, a client for it, and the library. */
+/** Starts a server that responds with the same JSON, and creates a client and the library. */
 async function openaiFor(answer: (exchange: Exchange) => unknown, options = {}, library = {}) {
   const server = await startStreamServer(answer);
   const client = clientOf(server, options);
@@ -79,7 +79,7 @@ describe("errors", () => {
     expect(error.error).toEqual(expect.objectContaining(fields));
   });
 
-  test("an error that the LLM gateway framed as an event is read", async () => {
+  test("parses an error that the LLM gateway sends as an event", async () => {
     const framed = 'data: {"error": {"code": 429, "message": "rate limit exceeded"}}\n\ndata: [DONE]\n\n';
     const error = await apiErrorOf(asJson(framed, 429, "text/event-stream; charset=utf-8"));
     expect(error).toBeInstanceOf(OpenAI.RateLimitError);
@@ -88,7 +88,7 @@ describe("errors", () => {
     expect(empty.message).toMatch(/^503 Service Unavailable: no instance is ready/);
   });
 
-  test("a client without an endpoint answers at once, and says what is missing", async () => {
+  test("a client without an endpoint rejects immediately with what is missing", async () => {
     const client = new PredictClient();
     const error = (await errorOf(new OpenAI(client.openai()).models.list())) as unknown as ApiError;
     expect(error).toBeInstanceOf(OpenAI.BadRequestError);
@@ -97,7 +97,7 @@ describe("errors", () => {
     expect(await errorOf(new OpenAI(client.openai()).models.list())).toMatchObject({ code: "ERR_EAS_CLOSED" });
   });
 
-  test("a full queue is retried, and what took too long is not", async () => {
+  test("retries after a full queue, and not after a timeout", async () => {
     const statuses: Record<string, number> = { 450: 2, 503: 2, 408: 1, 504: 1, 400: 1 };
     for (const [status, requests] of Object.entries(statuses)) {
       const answer = ({ response }: Exchange) => {
@@ -111,7 +111,7 @@ describe("errors", () => {
 });
 
 describe("a client that is configured later", () => {
-  test("is asked for its address with each request", async () => {
+  test("is read again for each request", async () => {
     const first = await startStreamServer(asJson(MODELS));
     const second = await startStreamServer(asJson(MODELS));
     const client = new PredictClient();
@@ -126,12 +126,12 @@ describe("a client that is configured later", () => {
     expect([one.headers.authorization, two.headers.authorization]).toEqual([TOKEN, TOKEN]);
   });
 
-  test("the address is in baseURL as soon as there is one", async () => {
+  test("sets baseURL when it is configured", async () => {
     const client = new PredictClient();
     expect(client.openai().baseURL).toBe("http://unconfigured.invalid/v1");
     client.setEndpoint("gateway.example").setServiceName("a");
     expect(client.openai().baseURL).toBe("http://gateway.example/api/predict/a/v1");
-    // The token goes to the client's service only.
+    // The token is sent to the client's service only.
     expect((await client.openai().fetch("http://other.example/v1/models")).status).toBe(400);
   });
 });
@@ -163,14 +163,14 @@ describe("authorization", () => {
     expect(() => client.openai({ token: "x" } as object)).toThrow(/token/);
   });
 
-  test("refuses a value that is not one", async () => {
+  test("refuses an invalid auth", async () => {
     const client = clientOf(await startStreamServer(asJson(MODELS)));
     expect(() => client.openai({ auth: "basic" as "bearer" })).toThrow(/^auth must be one of auto, token, bearer;/);
   });
 });
 
 describe("embeddings", () => {
-  test("come as numbers, although the library asks for base64", async () => {
+  test("are numbers, although the library requests base64", async () => {
     const vector = new Float32Array([0.5, -1, 2]);
     const { openai, server } = await openaiFor(({ body, response }) => {
       const { encoding_format } = JSON.parse(`${body}`);
@@ -198,7 +198,7 @@ describe("files and batches", () => {
     purpose: "batch",
   };
 
-  test("a file is uploaded as multipart, with Bearer", async () => {
+  test("uploads a file as multipart, with Bearer", async () => {
     const { openai, server } = await openaiFor(asJson(FILE));
     const line = '{"custom_id":"1","method":"POST","url":"/v1/chat/completions","body":{}}\n';
     const file = await openai.files.create({ file: await toFile(Buffer.from(line), "input.jsonl"), purpose: "batch" });
@@ -214,12 +214,12 @@ describe("files and batches", () => {
     expect((form.get("file") as File).name).toBe("input.jsonl");
   });
 
-  test("the content of a file is read, whole and as it comes", async () => {
+  test("reads the content of a file, at once and as a stream", async () => {
     const { openai } = await openaiFor(asJson("line 1\nline 2\n", 200, "application/octet-stream"));
     expect(await (await openai.files.content("batch_output_1")).text()).toBe("line 1\nline 2\n");
   });
 
-  test("a batch is created, read and cancelled", async () => {
+  test("creates, reads and cancels a batch", async () => {
     const { openai, server } = await openaiFor(asJson({ id: "batch_1", object: "batch", status: "pending" }));
     const created = await openai.batches.create({
       input_file_id: FILE.id,
@@ -246,7 +246,7 @@ describe("tools", () => {
   const chunk = (delta: object, finish_reason: string | null = null) =>
     `data: ${JSON.stringify({ id: "1", object: "chat.completion.chunk", created: 1, model: "qwen", choices: [{ index: 0, delta, finish_reason }] })}\n\n`;
 
-  test("a call is read whole and from a stream", async () => {
+  test("reads a call with and without streaming", async () => {
     const { openai } = await openaiFor(({ body, response }) => {
       if (!JSON.parse(`${body}`).stream) {
         const function_ = { name: "weather", arguments: '{"city":"杭州"}' };
@@ -275,8 +275,8 @@ describe("tools", () => {
   });
 });
 
-describe("time", () => {
-  test("the library's timeout holds, and the client adds none", async () => {
+describe("timeouts", () => {
+  test("uses the library's timeout, without one of the client", async () => {
     const { openai, server } = await openaiFor(() => {}, { timeout: 1, totalTimeout: 1 });
     const error = await errorOf(openai.models.list({ timeout: 200 }));
     expect(error).toBeInstanceOf(OpenAI.APIConnectionTimeoutError);

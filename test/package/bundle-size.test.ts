@@ -2,7 +2,7 @@ import { readdirSync, readFileSync } from "node:fs";
 import { describe, expect, test } from "vitest";
 import { bundle, CASES } from "../../scripts/bundles.mjs";
 
-/** Texts by which each part of the package is known in a bundle, however its names were shortened. */
+/** Strings that identify each part of the package in a minified bundle. */
 const PARTS = {
   tensors: ["DT_FLOAT", "TFRequest", "Float32Array", "BigInt64Array", "a varint is truncated"],
   queue: ["_index_", "x-eas-queueservice-", "DataFrame", "QueueClient", "is not base64"],
@@ -13,9 +13,9 @@ const PARTS = {
   direct: ["/v1/servicediscovery/upstreams/", "the endpointSource", "the other attempt was answered"],
   // Loaded by the first watch.
   watch: ["_watch_", "times in a row", "no pong within", "the queue has ended"],
-  // Loaded by the first call that hooks hear of.
+  // Loaded by the first call with hooks.
   hooks: ["cannot be set by a hook", "retrying in "],
-  // What only servers can use, or have.
+  // Modules for servers only.
   servers: [
     "undici",
     "isomorphic-ws",
@@ -39,7 +39,7 @@ const PARTS = {
   ],
 } as const;
 
-/** What each bundle holds; it must hold nothing of all the others. */
+/** The parts that each bundle contains. It must not contain any other part. */
 const HELD: Readonly<Record<string, readonly string[]>> = {
   "string predict": [],
   "+ TF": ["tensors"],
@@ -47,7 +47,7 @@ const HELD: Readonly<Record<string, readonly string[]>> = {
   everything: ["tensors", "queue", "other tensor formats", "recommend", "json"],
 };
 
-/** The package's other entries, which no page gets that does not ask for them. */
+/** The other entries of the package, which are only bundled if a page imports them. */
 const ENTRIES = [
   "/proto",
   "/compression/snappy",
@@ -59,7 +59,7 @@ const ENTRIES = [
   "/ai",
 ];
 
-test("the texts are there, where their parts are", async () => {
+test("the strings exist in the bundles of their parts", async () => {
   const { servers, direct, watch, hooks, ...others } = PARTS;
   const { text } = await bundle(["", ...ENTRIES].map((entry) => `export * from "eas-prediction${entry}";`).join(""));
   expect(
@@ -74,18 +74,18 @@ test("the texts are there, where their parts are", async () => {
 describe.each(CASES.map(({ name, ...rest }) => [name, rest] as const))("a page with %s", (name, { code, budget }) => {
   const bundled = bundle(code);
 
-  test.each(Object.entries(PARTS))("%s: held, or nothing of it", async (part, words) => {
+  test.each(Object.entries(PARTS))("contains %s only if listed", async (part, words) => {
     const { text } = await bundled;
     const found = words.filter((word) => text.includes(word));
     expect(found).toEqual(HELD[name]?.includes(part) ? words : []);
   });
 
-  test("is within its budget", async () => {
+  test("is within its size budget", async () => {
     expect((await bundled).kB).toBeLessThanOrEqual(budget);
   });
 
-  // A module that is loaded on first use and imports what the others do not puts it in one more file, which compresses by itself.
-  test("begins with at most three files", async () => {
+  // A lazy module with imports of its own would create another file, which compresses separately.
+  test("starts with at most three files", async () => {
     expect((await bundled).files).toBeLessThanOrEqual(3);
   });
 });

@@ -7,7 +7,7 @@ import ts from "typescript";
 import { afterAll, expect, onTestFinished, test, vi } from "vitest";
 
 const root = fileURLToPath(new URL("../..", import.meta.url));
-// Inside the package, so that its own name resolves to what npm would install.
+// Inside the package, so that its name resolves to the built package.
 const folder = `${root}test/.tmp/dev-servers`;
 
 mkdirSync(folder, { recursive: true });
@@ -25,7 +25,7 @@ function moduleOf(heading: string): string {
   return file;
 }
 
-test("the route of Next.js relays what it allows, with the token of the server, over a socket", async () => {
+test("the route of Next.js relays allowed requests with the token of the server", async () => {
   const { startEmulator } = await import("eas-prediction/emulator" as string);
   const { nodeListener } = await import("eas-prediction/node" as string);
   const { PredictClient } = await import("eas-prediction" as string);
@@ -36,7 +36,7 @@ test("the route of Next.js relays what it allows, with the token of the server, 
   vi.stubEnv("EAS_TOKEN", emulator.token);
   const route: Record<string, unknown> = await import(moduleOf("Next.js"));
   expect(Object.keys(route).sort()).toEqual(["GET", "OPTIONS", "POST", "dynamic"]);
-  // Next.js calls the export that is named as the method.
+  // Next.js calls the export with the name of the method.
   const handle = (request: Request) => (route[request.method] as (request: Request) => Promise<Response>)(request);
   const server = createServer(nodeListener(handle)).listen(0, "127.0.0.1");
   onTestFinished(() => void server.close());

@@ -4,7 +4,7 @@ import ts from "typescript";
 import { afterAll, expect, test } from "vitest";
 
 const root = fileURLToPath(new URL("../..", import.meta.url));
-// Inside the package, so that its own name resolves to the built declarations.
+// Inside the package, so that its name resolves to the built declarations.
 const folder = `${root}test/.tmp/document-types`;
 const documents = ["README.md", ...readdirSync(`${root}docs`).map((name) => `docs/${name}`)];
 

@@ -8,13 +8,13 @@ import { afterAll, beforeAll, describe, expect, test } from "vitest";
 
 const run = promisify(execFile);
 const root = fileURLToPath(new URL("../..", import.meta.url));
-// Inside the package, so that its own name resolves to what npm would install.
+// Inside the package, so that its name resolves to the built package.
 const folder = `${root}test/.tmp/documents`;
 
-/** Types are removed, and nothing else is changed. */
+/** Compiler options that only remove types. */
 const OPTIONS: ts.CompilerOptions = { target: ts.ScriptTarget.ESNext, module: ts.ModuleKind.ESNext };
 
-/** What each snippet prints, by its document and the heading above it. */
+/** The output of each snippet, by document and heading. */
 const EXPECTED: Readonly<Record<string, Readonly<Record<string, readonly RegExp[]>>>> = {
   "README.md": {
     "eas-prediction": [/^\[ { age: 42, income: 50000 } \]\n$/],
@@ -114,7 +114,7 @@ const EXPECTED: Readonly<Record<string, Readonly<Record<string, readonly RegExp[
   },
 };
 
-/** Headings of README whose snippets call a service of the environment, with the name of a service that can answer them. */
+/** Headings of README whose snippets call a service, with the emulated service that responds to them. */
 const SERVICES: Readonly<Record<string, string>> = {
   "eas-prediction": "/api/predict/echo",
   "Language models": "/api/predict/llm",
@@ -122,14 +122,14 @@ const SERVICES: Readonly<Record<string, string>> = {
   Tensors: "/api/predict/digits",
   "Web pages": "/api/predict/llm",
 };
-/** Heading of README whose snippet starts a server, which a test of its own ends. */
+/** Heading of README whose snippet starts a server, which a separate test stops. */
 const SERVER = "No account? Start the emulator";
 
 const documents = ["README.md", ...readdirSync(`${root}docs`).map((name) => `docs/${name}`)];
 
 interface Snippet {
   readonly heading: string;
-  /** From 0, under its heading. */
+  /** Index of the snippet under its heading, from 0. */
   readonly index: number;
   readonly language: string;
   readonly code: string;
@@ -149,7 +149,7 @@ function snippetsOf(document: string): Snippet[] {
   return snippets;
 }
 
-/** Writes a snippet as a module below the package. Returns its path. */
+/** Writes a snippet as a module inside the package, and returns its path. */
 function moduleOf(document: string, { heading, index, language, code }: Snippet): string {
   const name = `${document}-${heading}-${index}`.replace(/\W+/g, "-");
   const file = `${folder}/${name}.${language === "cjs" ? "cjs" : "mjs"}`;

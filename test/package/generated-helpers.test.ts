@@ -5,7 +5,7 @@ import { afterAll, expect, test } from "vitest";
 import { CONSUMER_OPTIONS } from "./consumer-options.js";
 import { generateHelpers } from "./generated-helpers.js";
 
-// Inside the package, so that its own name resolves to the built declarations.
+// Inside the package, so that its name resolves to the built declarations.
 const folder = fileURLToPath(new URL("../.tmp/generated-helpers", import.meta.url));
 mkdirSync(folder, { recursive: true });
 afterAll(() => rmSync(folder, { recursive: true }));

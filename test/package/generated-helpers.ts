@@ -8,15 +8,15 @@ const NAME = "eas-prediction";
 /** A module of helpers: one for each signature of each public function, constructor and method. */
 export interface GeneratedHelpers {
   readonly text: string;
-  /** What each line of the text helps with, such as `eas-prediction PredictClient.predict`. */
+  /** The subject of each line of the text, such as `eas-prediction PredictClient.predict`. */
   readonly names: ReadonlyMap<number, string>;
-  /** Types that a helper has to name and that no entry exports. */
+  /** Types that a helper must name but that no entry exports. */
   readonly unexported: ReadonlySet<string>;
   /** Signatures that omit a type or use `any`, and functions that are declared as constants. */
   readonly untyped: ReadonlySet<string>;
 }
 
-/** Each public entry of package.json, and its declarations. */
+/** Returns each public entry of package.json and its declarations. */
 function entries(): Map<string, string> {
   const { exports } = JSON.parse(readFileSync(`${root}package.json`, "utf8")) as {
     exports: Readonly<Record<string, { readonly import?: { readonly types: string } }>>;
@@ -31,7 +31,7 @@ function entries(): Map<string, string> {
 type Signature = ts.FunctionDeclaration | ts.MethodDeclaration | ts.MethodSignature | ts.ConstructorDeclaration;
 type Generic = ts.ClassDeclaration | ts.InterfaceDeclaration;
 
-/** Writes helpers with the types of the built declarations, each of which is taken from a public entry. */
+/** Generates helpers with the types of the built declarations, imported from public entries. */
 export function generateHelpers(): GeneratedHelpers {
   const modules = entries();
   const program = ts.createProgram([...modules.values()], {
@@ -45,7 +45,7 @@ export function generateHelpers(): GeneratedHelpers {
   const resolved = (symbol: ts.Symbol) =>
     symbol.flags & ts.SymbolFlags.Alias ? checker.getAliasedSymbol(symbol) : symbol;
 
-  /** How each exported symbol is written. */
+  /** The expression for each exported symbol. */
   const written = new Map<ts.Symbol, string>();
   const isTypeOnly = new Map<ts.Symbol, boolean>();
   const lines: string[] = [];
@@ -70,7 +70,7 @@ export function generateHelpers(): GeneratedHelpers {
   const untyped = new Set<string>();
   const external = new Map<string, string>();
 
-  /** The text of a type, with the names of this package as the entries export them. */
+  /** Returns the text of a type, with the names under which the entries export types. */
   const textOf = (node: ts.Node, of: string, given?: ReadonlyMap<ts.Symbol, string>): string => {
     const source = node.getSourceFile();
     const changes: { readonly start: number; readonly end: number; readonly text: string }[] = [];
@@ -119,7 +119,7 @@ export function generateHelpers(): GeneratedHelpers {
   const argumentsOf = (node: Generic | Signature) =>
     node.typeParameters === undefined ? "" : `<${node.typeParameters.map((each) => each.name.text).join(", ")}>`;
 
-  /** What the type parameters of the class that declares an inherited method are. */
+  /** Returns the type arguments of the class that declares an inherited method. */
   const inherited = (type: ts.Type, from: ts.Node): ReadonlyMap<ts.Symbol, string> => {
     for (const base of type.isClassOrInterface() ? checker.getBaseTypes(type) : []) {
       const { target = base } = base as ts.TypeReference;
@@ -210,7 +210,7 @@ export function generateHelpers(): GeneratedHelpers {
       if (ts.isFunctionDeclaration(declaration)) {
         if (!isTypeOnly.get(symbol)) emit(named(path), declaration, path);
       } else if (ts.isClassDeclaration(declaration) || ts.isInterfaceDeclaration(declaration)) {
-        // A class may be merged with an interface. Its type has the members of both.
+        // A class may be merged with an interface, so that its type has the members of both.
         const all = symbol.declarations ?? [];
         if (declaration === (all.find(ts.isClassDeclaration) ?? all.find(ts.isInterfaceDeclaration)))
           members(symbol, declaration, path);

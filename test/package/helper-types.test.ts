@@ -6,9 +6,9 @@ import { CONSUMER_OPTIONS } from "./consumer-options.js";
 
 const root = fileURLToPath(new URL("../..", import.meta.url));
 const HELPERS = `${root}test/package/helpers.ts`;
-/** Classes whose every public method has a helper in the file. */
+/** Classes that must have a helper for every public method. */
 const CLASSES = ["PredictClient", "QueueClient", "AsyncInferenceClient", "PredictStream", "InferenceJob", "DataFrame"];
-/** Methods of the language, which need no type of this package. */
+/** Methods of JavaScript, which do not need a type of this package. */
 const OF_THE_LANGUAGE = ["toString"];
 
 test("helpers around each public function compile against the built declarations", () => {

@@ -81,7 +81,7 @@ import {
 import { type NodeTransportOptions, nodeTransport, type Pem } from "eas-prediction/node";
 
 type Same<A, B> = (<T>() => T extends A ? 1 : 2) extends <T>() => T extends B ? 1 : 2 ? true : false;
-/** Fails to compile where the two types differ. */
+/** Fails to compile if the two types differ. */
 function same<A, B>(_yes: Same<A, B>): void {}
 
 // PredictClient
@@ -108,7 +108,7 @@ export async function unions(
   same<typeof unknownAnswer, unknown>(true);
   const stream = await client.stream(request);
   same<typeof stream, PredictStream>(true);
-  // The exact overloads are still taken first.
+  // The exact overloads take precedence.
   const text = await client.predict("text");
   same<typeof text, StringResponse>(true);
   const numbers = await client.predict({
@@ -280,7 +280,7 @@ export function statusOf(error: unknown): number | undefined {
   }
 }
 
-/** What must not compile. */
+/** Calls that must not compile. */
 export function mistakes(queue: QueueClient, async: AsyncInferenceClient, tags: Record<string, string>): void {
   interface TagsOnly {
     readonly tags: QueueTags;
@@ -307,7 +307,7 @@ export function mistakes(queue: QueueClient, async: AsyncInferenceClient, tags: 
   void queue.count("x");
   // @ts-expect-error unknown option
   void queue.get({ auto_delete: false });
-  // @ts-expect-error unknown option, beside a known one
+  // @ts-expect-error unknown option, next to a known option
   void queue.put("x", { priority: 1, task: "1" });
   // @ts-expect-error undefined would get the head of the queue
   void queue.get({ requestId: undefined });

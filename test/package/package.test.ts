@@ -16,20 +16,20 @@ function node(name: string, code: string): string {
   return execFileSync(process.execPath, [`${folder}/${name}`], { encoding: "utf8" });
 }
 
-/** Bundles for a browser what a page would import, as esbuild does it with no settings of its own. */
+/** Bundles the imports of a page for browsers, with default settings of esbuild. */
 async function bundle(code: string, conditions: string[] = []) {
   const { outputFiles, metafile } = await build({ ...pageOf(code), conditions });
   return { text: (outputFiles[0] as { text: string }).text, inputs: Object.keys(metafile.inputs) };
 }
 
 describe("the built package", () => {
-  test("has every file that package.json names", () => {
+  test("contains every file that package.json names", () => {
     const files = JSON.stringify([manifest.exports, manifest.imports]).match(/\.\/dist\/[^"]+/g) as string[];
     expect(files.length).toBeGreaterThan(50);
     expect(files.filter((file) => !existsSync(`${root}${file}`))).toEqual([]);
   });
 
-  test("is imported and required, with one class for all entries of a format", () => {
+  test("can be imported and required, with one class for all entries of a format", () => {
     const check = `
       const client = new PredictClient({ endpoint: "http://127.0.0.1:1", serviceName: "s", retryCount: 0 });
       client.predict("x").catch((error) => {
@@ -43,7 +43,7 @@ describe("the built package", () => {
     expect(node("classes.cjs", cjs)).toBe("true true true\n");
   });
 
-  test("loads undici with the first call and not before", () => {
+  test("loads undici with the first call", () => {
     const loaded = "Object.keys(require.cache).some((file) => file.includes('/undici/'))";
     const out = node(
       "undici.cjs",
@@ -55,7 +55,7 @@ describe("the built package", () => {
     expect(out).toBe("false\ntrue\n");
   });
 
-  test("brings nothing of Node into a browser's bundle", async () => {
+  test("adds no module of Node to a browser bundle", async () => {
     const { text, inputs } = await bundle('export * from "eas-prediction"');
     expect(inputs.some((file) => file.endsWith("platform/browser.js"))).toBe(true);
     // The parser of events is small, and loaded by the first stream.
@@ -64,19 +64,19 @@ describe("the built package", () => {
     expect(text).not.toMatch(/from"node:|require\("|undici/);
   });
 
-  test("takes the platform of the runtime", async () => {
+  test("selects the platform of the runtime", async () => {
     const { inputs } = await bundle('export * from "eas-prediction"', ["workerd"]);
     expect(inputs.filter((file) => /platform\/\w+\.js$/.test(file))).toEqual(["dist/platform/workerd.js"]);
   });
 
-  test("leaves out of a bundle what is not used", async () => {
+  test("is tree-shakeable", async () => {
     const { text } = await bundle('export { PredictClient, StringRequest } from "eas-prediction"');
     expect(text).not.toContain("DT_FLOAT");
     expect(text).not.toContain("TorchRequest");
     expect(text).not.toContain("google.protobuf");
   });
 
-  test("has declarations that name neither #platform nor undici nor ws", () => {
+  test("has declarations without #platform, undici and ws", () => {
     const files = readdirSync(`${root}dist/types`, { recursive: true, encoding: "utf8" });
     const names = (file: string) =>
       /#platform|undici|isomorphic-ws|from "ws"/.test(readFileSync(`${root}dist/types/${file}`, "utf8"));

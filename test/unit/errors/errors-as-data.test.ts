@@ -37,13 +37,13 @@ test("JSON.stringify shows message, code, status, attempts and the body as text"
   expect(JSON.parse(JSON.stringify({ nested: [error] })).nested[0].code).toBe("ERR_EAS_HTTP");
 });
 
-test("the text in JSON is cut after 1,000 characters, and error.text is whole", async () => {
+test("JSON.stringify truncates the text to 1,000 characters, and error.text is complete", async () => {
   const error = await refusedCall("x".repeat(5000));
   expect(JSON.parse(JSON.stringify(error)).text).toHaveLength(1000);
   expect(error.text).toHaveLength(5000);
 });
 
-test("an error without a body has no text in JSON", () => {
+test("JSON.stringify omits the text of an error without a body", () => {
   const error = new EasTimeoutError("too late", { phase: "total", timeout: 5, attempts: 2 });
   expect(JSON.parse(JSON.stringify(error))).toEqual({
     name: "EasTimeoutError",
@@ -58,7 +58,7 @@ test("an error without a body has no text in JSON", () => {
   });
 });
 
-test("isEasError narrows to a union, in which the code narrows to a class", () => {
+test("isEasError narrows to a union, and its code to a class", () => {
   const error: unknown = new EasHttpError("refused", {
     status: 404,
     headers: new Headers(),

@@ -26,7 +26,7 @@ afterEach(() => {
   vi.restoreAllMocks();
 });
 
-/** All ways in which people and loggers look at an error, its causes included. */
+/** Returns all textual forms of an error, including its causes. */
 function everythingOf(error: unknown): string {
   const texts: string[] = [];
   for (let current = error, depth = 0; current instanceof Error && depth < 8; depth++) {
@@ -40,18 +40,18 @@ function everythingOf(error: unknown): string {
   return texts.join("\n");
 }
 
-/** The token as bytes, as `inspect` and JSON show them. */
+/** The token as bytes, in the forms of `inspect` and JSON. */
 const AS_BYTES = [...Buffer.from(TOKEN)];
 
 function expectNoToken(error: unknown): void {
   const text = everythingOf(error);
   const forms = [TOKEN, AS_BYTES.join(", "), AS_BYTES.join(","), AS_BYTES.map((byte) => byte.toString(16)).join(" ")];
-  // Not toContain(): its report would be as long as the error.
+  // toContain() would print the whole error.
   const found = forms.map((form) => text.indexOf(form)).find((at) => at !== -1);
   expect(found === undefined ? "" : text.slice(Math.max(0, found - 100), found + 100)).toBe("");
 }
 
-describe("no token in any error", () => {
+describe("errors do not contain the token", () => {
   const echo = (request: SeenRequest) => request.headers.authorization ?? "";
   const echoing = (status: number) =>
     answer(
@@ -93,7 +93,7 @@ describe("no token in any error", () => {
     }
   });
 
-  test("a token function's token, under retries", async () => {
+  test("of a token function, with retries", async () => {
     const server = await startServer();
     server.always(
       answer(
@@ -107,7 +107,7 @@ describe("no token in any error", () => {
     expectNoToken(client);
   });
 
-  test("a token that was pasted with blanks, which no server gets to see", async () => {
+  test("of a token that was pasted with surrounding spaces", async () => {
     const server = await startServer();
     server.always(answer(400, (request) => ({ "X-Echo": echo(request) }), echo));
     // FAULT (small): redaction looks for the token with its blanks.
@@ -116,7 +116,7 @@ describe("no token in any error", () => {
     }
   });
 
-  test("nobody listens; nothing answers in time", async () => {
+  test("of a refused connection and of a timeout", async () => {
     for (const auth of ["token", "bearer", "signature"] as const) {
       const refused = clientOf({ origin: await refusedOrigin() }, { auth, retryCount: 0 });
       expectNoToken(await errorOf(refused.predict("x")));
@@ -138,7 +138,7 @@ describe("no token in any error", () => {
         },
       },
     ],
-  ])("a cause with a property %s is looked through without harm", async (_, property) => {
+  ])("of a cause with a property %s, which is searched safely", async (_, property) => {
     const cause = Object.defineProperty(new Error("broken"), "odd", property);
     const transport = new RecordingTransport(() => Promise.reject(cause));
     const error = await errorOf(clientOf({ origin: "http://h" }, { transport, retryCount: 0 }).predict("x"));
@@ -146,7 +146,7 @@ describe("no token in any error", () => {
     expect(error).toMatchObject({ code: "ERR_EAS_NETWORK", attempts: 1 });
   });
 
-  test("a token in a property of a cause that is no text", async () => {
+  test("of a cause with the token in a property that is not a string", async () => {
     for (const value of [{ sent: TOKEN }, new TextEncoder().encode(TOKEN), [{ sent: TOKEN }]]) {
       const cause = Object.assign(new Error("broken"), { value });
       const transport = new RecordingTransport(() => Promise.reject(cause));
@@ -155,16 +155,16 @@ describe("no token in any error", () => {
     }
   });
 
-  test("where the kept part of a body cuts an echoed token in two, no half of it stays", async () => {
+  test("of a body that is truncated within an echoed token", async () => {
     const server = await startServer();
-    // Its first 12 characters are the last of the 64 KiB.
+    // The first 12 characters of the token are the last of the 64 KiB.
     server.always(answer(400, {}, "x".repeat(65_536 - 12) + TOKEN));
     const error = await errorOf(clientOf(server, { auth: "token", retryCount: 0 }).predict("x"));
     expect(error.body).toHaveLength(65_536);
     expect(new TextDecoder().decode(error.body?.slice(-12))).not.toBe(TOKEN.slice(0, 12));
   });
 
-  test("a successful answer that echoes the token and is no JSON", async () => {
+  test("of a successful response that echoes the token and is not JSON", async () => {
     const server = await startServer();
     server.always(answer(200, {}, (request) => echo(request)));
     const response = await clientOf(server, { auth: "token" }).predict("x");
@@ -178,7 +178,7 @@ describe("no token in any error", () => {
     expectNoToken(thrown);
   });
 
-  test("the query of a call, which may hold secrets, is in no message", async () => {
+  test("messages do not contain the query of a call, which may contain secrets", async () => {
     const server = await startServer();
     server.always(answer(400));
     const error = await errorOf(clientOf(server).predict("x", { path: "/p?key=s3cret-a", query: { k: "s3cret-b" } }));
@@ -186,14 +186,14 @@ describe("no token in any error", () => {
     expect(everythingOf(error)).not.toContain("s3cret");
   });
 
-  test("a client shows nothing of what it was told", () => {
+  test("printing a client does not show its settings", () => {
     const client = new sdk.PredictClient({ endpoint: "h", serviceName: "s", token: TOKEN });
     expect(inspect(client, { depth: 10, showHidden: true })).not.toContain(TOKEN);
     expect(JSON.stringify(client)).toBe("{}");
   });
 });
 
-describe("what an HTTP error tells", () => {
+describe("EasHttpError", () => {
   test.each([
     ["token", "http:", 'auth: "bearer"'],
     ["bearer", "http:", 'auth: "token"'],
@@ -208,7 +208,7 @@ describe("what an HTTP error tells", () => {
     expect(error.message).toContain(error.hint);
   });
 
-  test("status, headers, body, request id and where it was", async () => {
+  test("has the status, headers, body and request id, and names the URL", async () => {
     const server = await startServer();
     server.always(answer(400, { "X-Request-Id": "r-1", "X-Tag": "t" }, "bad input name"));
     const error = await errorOf(clientOf(server).predict("x"));
@@ -219,7 +219,7 @@ describe("what an HTTP error tells", () => {
     expect(error.message).toContain("bad input name");
   });
 
-  test("of a large body 64 KiB are kept, and 200 characters stand in the message", async () => {
+  test("keeps 64 KiB of a large body, and 200 characters in the message", async () => {
     const server = await startServer();
     server.always(answer(400, {}, "ä".repeat(100_000)));
     const error = await errorOf(clientOf(server).predict("x"));
@@ -227,7 +227,7 @@ describe("what an HTTP error tells", () => {
     expect(error.message.length).toBeLessThan(600);
   });
 
-  test("the body of an error is decoded, and kept as it came where it cannot be", async () => {
+  test("decompresses the body, or keeps it unchanged if that fails", async () => {
     const server = await startServer();
     server.play(
       answer(400, { "Content-Encoding": "gzip" }, gzipSync("readable")),
@@ -246,7 +246,7 @@ describe("what an HTTP error tells", () => {
     expect(bodies[3]?.length).toBeLessThan(1000);
   });
 
-  test.each([301, 302, 303, 307, 308])("a redirect %i is an error, and its Location is never asked", async (status) => {
+  test.each([301, 302, 303, 307, 308])("is thrown for a redirect %i, which is not followed", async (status) => {
     const server = await startServer();
     const elsewhere = await startServer();
     server.always(answer(status, { Location: `${elsewhere.origin}/api/predict/svc` }));
@@ -260,7 +260,7 @@ describe("what an HTTP error tells", () => {
   });
 });
 
-describe("answers that cannot be read", () => {
+describe("EasDecodeError", () => {
   const text = "the answer";
   const gzipped = gzipSync(text);
 
@@ -271,28 +271,31 @@ describe("answers that cannot be read", () => {
     ["deflate", deflateSync(text)],
     ["", Buffer.from(text)],
     ["identity", Buffer.from(text)],
-  ])("Content-Encoding %j is undone", async (coding, body) => {
+  ])("is not thrown for Content-Encoding %j, which is decompressed", async (coding, body) => {
     const server = await startServer();
     server.always(answer(200, { "Content-Encoding": coding }, body));
     expect((await clientOf(server).predict("x")).toString()).toBe(text);
   });
 
-  test("a coded answer without a body is empty, and no error", async () => {
+  test("is not thrown for an empty body with a content coding", async () => {
     const server = await startServer();
     server.play(raw("HTTP/1.1 204 No Content\r\nContent-Encoding: gzip\r\n\r\n"));
     expect((await clientOf(server).predict("x")).toString()).toBe("");
   });
 
-  test.each(["br", "zstd", "compress", "gzip, gzip"])("Content-Encoding %s: EasDecodeError, once", async (coding) => {
-    const server = await startServer();
-    server.always(answer(200, { "Content-Encoding": coding }, "x"));
-    const error = await errorOf(clientOf(server).predict("x"));
-    expect(error).toBeInstanceOf(sdk.EasDecodeError);
-    expect(error).toMatchObject({ format: "content-encoding", attempts: 1, retryable: false });
-    expect(error.message).toContain(coding);
-  });
+  test.each(["br", "zstd", "compress", "gzip, gzip"])(
+    "is thrown without a retry for Content-Encoding %s",
+    async (coding) => {
+      const server = await startServer();
+      server.always(answer(200, { "Content-Encoding": coding }, "x"));
+      const error = await errorOf(clientOf(server).predict("x"));
+      expect(error).toBeInstanceOf(sdk.EasDecodeError);
+      expect(error).toMatchObject({ format: "content-encoding", attempts: 1, retryable: false });
+      expect(error.message).toContain(coding);
+    },
+  );
 
-  test("gzip that is broken or cut off", async () => {
+  test("is thrown for gzip that is invalid or cut off", async () => {
     const server = await startServer();
     for (const body of [gzipped.subarray(0, -4), Buffer.from("no gzip"), Buffer.concat([gzipped.subarray(0, 12)])]) {
       server.always(answer(200, { "Content-Encoding": "gzip" }, body));
@@ -305,7 +308,7 @@ describe("answers that cannot be read", () => {
     ["chunked", raw(`HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3e9\r\n${"x".repeat(1001)}\r\n0\r\n\r\n`)],
     ["until the connection ends", raw(`HTTP/1.1 200 OK\r\n\r\n${"x".repeat(1001)}`)],
     ["endless", raw(`HTTP/1.1 200 OK\r\nContent-Length: 99999999999\r\n\r\nx`)],
-  ])("more than maxResponseBytes, %s", async (_, behaviour) => {
+  ])("is thrown for more than maxResponseBytes, %s", async (_, behaviour) => {
     const server = await startServer();
     server.always(behaviour);
     for (const options of [{}, { fetch }]) {
@@ -317,7 +320,7 @@ describe("answers that cannot be read", () => {
     expect(server.requests).toHaveLength(2);
   });
 
-  test("exactly maxResponseBytes is allowed, plain, chunked and decoded", async () => {
+  test("is not thrown for exactly maxResponseBytes, plain, chunked and compressed", async () => {
     const server = await startServer();
     const body = "x".repeat(1000);
     server.play(
@@ -329,7 +332,7 @@ describe("answers that cannot be read", () => {
     for (let i = 0; i < 3; i++) expect((await client.predict("x")).toString()).toBe(body);
   });
 
-  test("a decompression bomb is stopped at maxResponseBytes", async () => {
+  test("stops a decompression bomb at maxResponseBytes", async () => {
     const server = await startServer();
     // 64 MiB in 64 KiB.
     server.always(answer(200, { "Content-Encoding": "gzip" }, gzipSync(Buffer.alloc(64 * 1024 * 1024))));
@@ -338,7 +341,7 @@ describe("answers that cannot be read", () => {
     expect(error.message).toContain("1048576 bytes (maxResponseBytes)");
   });
 
-  test("a maxResponseBytes beyond what one buffer can hold is no error by itself", async () => {
+  test("is not thrown because maxResponseBytes exceeds the maximum buffer size", async () => {
     const server = await startServer();
     server.always(answer(200, { "Content-Encoding": "gzip" }, gzipped));
     const client = clientOf(server, { maxResponseBytes: Number.MAX_SAFE_INTEGER });
@@ -346,7 +349,7 @@ describe("answers that cannot be read", () => {
   });
 });
 
-describe("classes", () => {
+describe("error classes", () => {
   const { EasError, isEasError } = sdk;
   const all: [name: string, code: string, make: (from: typeof sdk) => Error][] = [
     [
@@ -378,7 +381,7 @@ describe("classes", () => {
     }
   });
 
-  test.each(all)("%s knows itself across two copies of the package", async (name, _, make) => {
+  test.each(all)("instanceof %s works across two copies of the package", async (name, _, make) => {
     vi.resetModules();
     const copy = await import("../../../src/index.js");
     expect(copy.EasError).not.toBe(EasError);
@@ -395,7 +398,7 @@ describe("classes", () => {
     }
   });
 
-  test("what is no error of ours", () => {
+  test("instanceof and isEasError reject other values", () => {
     for (const value of [undefined, null, 5, "ERR_EAS_HTTP", {}, { code: "ERR_EAS_HTTP" }, new Error("x")]) {
       expect(isEasError(value)).toBe(false);
       expect((value as object) instanceof EasError).toBe(false);
@@ -403,14 +406,14 @@ describe("classes", () => {
     }
   });
 
-  test("a class of one's own above them", () => {
+  test("instanceof works for a subclass of an application", () => {
     class MyError extends sdk.EasNetworkError {}
     const mine = new MyError("m", {});
     expect(mine instanceof MyError && mine instanceof sdk.EasNetworkError && mine instanceof EasError).toBe(true);
     expect(new sdk.EasNetworkError("m", {}) instanceof MyError).toBe(false);
   });
 
-  test("a TransportError of another copy keeps what it says", async () => {
+  test("a TransportError of another copy keeps its fields", async () => {
     vi.resetModules();
     const copy = await import("../../../src/index.js");
     const transport = (error: Error) => new RecordingTransport(() => Promise.reject(error));

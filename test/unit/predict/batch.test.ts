@@ -18,7 +18,7 @@ import {
 import { clientOf, errorOf, startServer } from "../../support/calls.js";
 import { answer, handOver } from "../../support/misbehaving-server.js";
 
-/** A local gateway with the services "echo" and "hold", which answers when it is let go. */
+/** A local gateway with the services "echo" and "hold". The service "hold" responds when the test releases it. */
 async function start() {
   const emulator = await startEmulator();
   onTestFinished(() => emulator.close());
@@ -32,7 +32,7 @@ async function start() {
   return { emulator, client };
 }
 
-/** Answers in the order in which it is told to. */
+/** A client whose calls the test settles in an order of its choice. */
 class HeldClient {
   readonly calls: { input: unknown; size: number; signal: AbortSignal; end(): void; fail(error: unknown): void }[] = [];
   most = 0;
@@ -61,13 +61,13 @@ class HeldClient {
     });
 }
 
-/** All that can happen without anybody's doing has happened. */
+/** Resolves after all pending microtasks and timers of 0 ms. */
 const settled = () => new Promise((resolve) => setImmediate(resolve));
 
 const texts = (answers: readonly StringResponse[]) => answers.map(String);
 const numbers = (count: number) => Array.from({ length: count }, (_, i) => `${i}`);
 
-/** A source that knows how far it was read, and whether it was closed. */
+/** An iterable that records how many requests were read and whether it was closed. */
 function counted<T>(values: readonly T[]) {
   const seen = { asked: 0, closed: 0 };
   return {
@@ -85,8 +85,8 @@ function counted<T>(values: readonly T[]) {
   };
 }
 
-describe("answers", () => {
-  test("come in the order of the requests, from every kind of source and of request", async () => {
+describe("responses of a batch", () => {
+  test("have the order of the requests, for each kind of source and request", async () => {
     const { client } = await start();
     const rows = numbers(40);
     async function* later() {
@@ -107,7 +107,7 @@ describe("answers", () => {
     expect(await batch(client, [])).toEqual([]);
   });
 
-  test("have the types of the requests", async () => {
+  test("have the types that follow from the requests", async () => {
     const client = {} as PredictClient;
     const never = async () => {
       expectTypeOf(await batch(client, ["x"])).toEqualTypeOf<StringResponse[]>();
@@ -125,7 +125,7 @@ describe("answers", () => {
     expect(never).toBeInstanceOf(Function);
   });
 
-  test("come for any order in which they are given", async () => {
+  test("have the order of the requests, whatever the order of completion", async () => {
     await fc.assert(
       fc.asyncProperty(
         fc.array(fc.nat(20), { maxLength: 15 }),
@@ -156,7 +156,7 @@ describe("answers", () => {
     );
   });
 
-  test("pass the options of calls on, and each request's own content type and compression", async () => {
+  test("are sent with the call options, and with the content type and compression of each request", async () => {
     const { client, emulator } = await start();
     const request = { contentType: "application/json", toBinary: () => Uint8Array.of(1), parseResponse: () => 1 };
     const compressed = new StringRequest("x".repeat(100), { compression: "gzip" });
@@ -172,7 +172,7 @@ describe("answers", () => {
     expect(text?.body.length).toBeLessThan(100);
   });
 
-  test("serialize each request once, and only when its turn has come", async () => {
+  test("need one serialization for each request, just before it is sent", async () => {
     const client = new HeldClient();
     let serialized = 0;
     const request: PredictRequest<string> = {
@@ -194,8 +194,8 @@ describe("answers", () => {
   });
 });
 
-describe("no more is in flight than", () => {
-  test("8 requests, and the source is asked for no more", async () => {
+describe("limits of the requests in flight", () => {
+  test("8 requests by default, and the source is not read further", async () => {
     const client = new HeldClient();
     const source = counted(numbers(100));
     const done = batch(client, source);
@@ -209,7 +209,7 @@ describe("no more is in flight than", () => {
     expect(client.most).toBe(8);
   });
 
-  test("concurrency, on sockets", async () => {
+  test("the option concurrency, over sockets", async () => {
     const { client, emulator } = await start();
     let open = 0;
     let most = 0;
@@ -229,7 +229,7 @@ describe("no more is in flight than", () => {
     expect(most).toBe(5);
   });
 
-  test("maxBytes, but a larger request goes alone", async () => {
+  test("the option maxBytes, and a larger request is sent alone", async () => {
     const client = new HeldClient();
     const sizes = [3, 3, 3, 50, 1, 10];
     const done = batch(
@@ -249,8 +249,8 @@ describe("no more is in flight than", () => {
   });
 });
 
-describe("progress", () => {
-  test("is told after each, with what is known", async () => {
+describe("onProgress", () => {
+  test("is called after each request with the counts", async () => {
     const { client, emulator } = await start();
     const seen: BatchProgress[] = [];
     const onProgress = (progress: BatchProgress) => void seen.push(progress);
@@ -273,7 +273,7 @@ describe("progress", () => {
     expect(seen).toEqual([{ done: 1, failed: 1, total: 2, bytes: 1 }]);
   });
 
-  test.each(["stop", "collect"] as const)("what it throws ends the batch (%s)", async (onError) => {
+  test.each(["stop", "collect"] as const)("ends the batch by an error that it throws (%s)", async (onError) => {
     const client = new HeldClient();
     const source = counted(numbers(10));
     const error = new Error("the bar broke");
@@ -293,15 +293,15 @@ describe("progress", () => {
   });
 });
 
-test("what an async onProgress rejects with ends the batch", async () => {
+test("ends the batch by a rejection of an async callback", async () => {
   const { client } = await start();
   const error = new Error("the bar broke");
   const onProgress = () => Promise.reject(error);
   expect(await errorOf(batch(client, numbers(3), { onProgress, concurrency: 1 }))).toBe(error);
 });
 
-describe("an error", () => {
-  test("ends the batch, aborts what is in flight, begins no more and closes the source", async () => {
+describe("an error in a batch", () => {
+  test("ends the batch, aborts calls in flight, sends no more requests and closes the source", async () => {
     const client = new HeldClient();
     const source = counted(numbers(10));
     const done = batch(client, source, { concurrency: 3 });
@@ -315,7 +315,7 @@ describe("an error", () => {
     expect(source.seen).toEqual({ asked: 3, closed: 1 });
   });
 
-  test("also of the last request", async () => {
+  test("ends the batch if the last request fails", async () => {
     const client = new HeldClient();
     const done = batch(client, ["x"]);
     await settled();
@@ -338,7 +338,7 @@ describe("an error", () => {
     if (!socket.closed) await once(socket, "close");
   });
 
-  test("is collected, with its place", async () => {
+  test("is collected at the index of its request", async () => {
     const { client, emulator } = await start();
     emulator.addService("odd", ({ body }) => {
       if (Number(new TextDecoder().decode(body)) % 2 === 1) throw new Error("odd");
@@ -352,7 +352,7 @@ describe("an error", () => {
     expect(String((results[4] as PromiseFulfilledResult<StringResponse>).value)).toBe("4");
   });
 
-  test("of a request that is none, or that cannot be serialized", async () => {
+  test("is collected for an invalid request and for one that cannot be serialized", async () => {
     const { client, emulator } = await start();
     const broken: PredictRequest<string> = {
       toBinary() {
@@ -369,7 +369,7 @@ describe("an error", () => {
     expect((await errorOf(batch(client, [broken]))).message).toBe("cannot");
   });
 
-  test.each(["stop", "collect"] as const)("of the source ends the batch (%s)", async (onError) => {
+  test.each(["stop", "collect"] as const)("ends the batch if the source fails (%s)", async (onError) => {
     const client = new HeldClient();
     async function* source() {
       yield "1";
@@ -382,17 +382,17 @@ describe("an error", () => {
   });
 });
 
-describe("an abort", () => {
+describe("an abort of a batch", () => {
   const reason = new Error("enough");
 
-  test("before: nothing is begun, and the source not touched", async () => {
+  test("before the start sends nothing and does not read the source", async () => {
     const client = new HeldClient();
     const source = counted(["1"]);
     expect(await errorOf(batch(client, source, { signal: AbortSignal.abort(reason) }))).toBe(reason);
     expect([client.calls.length, source.seen.asked]).toEqual([0, 0]);
   });
 
-  test.each(["stop", "collect"] as const)("while calls are in flight (%s)", async (onError) => {
+  test.each(["stop", "collect"] as const)("aborts calls in flight (%s)", async (onError) => {
     const client = new HeldClient();
     const source = counted(numbers(10));
     const controller = new AbortController();
@@ -406,7 +406,7 @@ describe("an abort", () => {
     expect(source.seen).toEqual({ asked: 2, closed: 1 });
   });
 
-  test("while a source is waited for, which is closed", async () => {
+  test("closes a source that is being read", async () => {
     let closed = 0;
     const source: AsyncIterable<string> = {
       [Symbol.asyncIterator]: () => ({
@@ -425,7 +425,7 @@ describe("an abort", () => {
     expect(closed).toBe(1);
   });
 
-  test("while there is no room for more bytes", async () => {
+  test("ends a batch that waits because of maxBytes", async () => {
     const client = new HeldClient();
     const controller = new AbortController();
     const done = batch(client, [new Uint8Array(9), new Uint8Array(9)], { maxBytes: 10, signal: controller.signal });
@@ -436,14 +436,14 @@ describe("an abort", () => {
     expect(client.calls).toHaveLength(1);
   });
 
-  test("by onProgress itself", async () => {
+  test("may come from onProgress", async () => {
     const { client } = await start();
     const controller = new AbortController();
     const onProgress = () => controller.abort(reason);
     expect(await errorOf(batch(client, numbers(9), { signal: controller.signal, onProgress }))).toBe(reason);
   });
 
-  test("leaves no listener", async () => {
+  test("leaves no listener on the signal", async () => {
     const { client } = await start();
     const { signal } = new AbortController();
     let listeners = 0;
@@ -464,7 +464,7 @@ describe("an abort", () => {
   });
 });
 
-describe("bad arguments", () => {
+describe("batch() refuses", () => {
   test.each<[unknown, Record<string, unknown>, RegExp]>([
     ["text", {}, /batch takes an array, an iterable or an async iterable of requests, not "text"/],
     [Uint8Array.of(1), {}, /not an instance of Uint8Array/],
@@ -486,7 +486,7 @@ describe("bad arguments", () => {
     expect(emulator.requests).toHaveLength(0);
   });
 
-  test("no client", async () => {
+  test("a value that is not a client", async () => {
     expect((await errorOf(batch({} as PredictClient, ["x"]))).message).toMatch(/batch takes a PredictClient first/);
   });
 });

@@ -25,7 +25,7 @@ interface Echo {
 const read = async (response: Promise<Response>) => (await (await response).json()) as Echo;
 
 describe("client.fetch", () => {
-  test("goes to the client's service, with its token", async () => {
+  test("sends requests to the client's service with its token", async () => {
     const server = await startStreamServer(echo);
     const client = clientOf(server);
     const { fetch } = client;
@@ -69,7 +69,7 @@ describe("client.fetch", () => {
     expect(headers["content-type"] ?? "").toMatch(type);
   });
 
-  test("sends a form", async () => {
+  test("sends a FormData as multipart", async () => {
     const form = new FormData();
     form.set("file", new Blob(["content"]), "a.txt");
     const server = await startStreamServer(echo);
@@ -78,7 +78,7 @@ describe("client.fetch", () => {
     expect(body).toContain("content");
   });
 
-  test("resolves for every status, and follows no redirect", async () => {
+  test("resolves for every status and does not follow redirects", async () => {
     const server = await startServer();
     server.play(answer(500, {}, "broken"), answer(302, { Location: "http://example.com/" }), answer(204), answer(429));
     const { fetch } = clientOf(server);
@@ -91,11 +91,11 @@ describe("client.fetch", () => {
     expect(server.requests).toHaveLength(4);
   });
 
-  test("repeats only when it is asked to, and no stream ever", async () => {
+  test("retries only with retryCount, and never a stream", async () => {
     const server = await startServer();
     server.play(answer(429), answer(200, {}, "ok"));
     const { fetch } = clientOf(server);
-    // Every status is an answer, so that only what was never answered is repeated.
+    // Every status counts as a response, so that only attempts without a response are retried.
     expect((await fetch("/", {}, { retryCount: 1 })).status).toBe(429);
     const nowhere = new PredictClient({ endpoint: await refusedOrigin(), serviceName: "svc" });
     expect(await errorOf(nowhere.fetch("/"))).toMatchObject({ attempts: 1 });
@@ -106,7 +106,7 @@ describe("client.fetch", () => {
     });
   });
 
-  test("rejects with typed errors, and breaks off with them", async () => {
+  test("rejects with typed errors, and ends the body with them", async () => {
     const server = await startServer();
     server.play(resetBeforeHeaders, resetInBody);
     const { fetch } = clientOf(server);
@@ -115,7 +115,7 @@ describe("client.fetch", () => {
     expect(await errorOf(response.text())).toBeInstanceOf(EasNetworkError);
   });
 
-  test("undoes gzip, and says nothing of it then", async () => {
+  test("decompresses gzip and removes the headers that describe it", async () => {
     const server = await startStreamServer(
       inChunks(gzipSync("packed"), 5, { "content-encoding": "gzip", "content-length": `${gzipSync("packed").length}` }),
     );
@@ -125,7 +125,7 @@ describe("client.fetch", () => {
     expect(server.exchanges[0]?.request.headers["accept-encoding"]).toBeUndefined();
   });
 
-  test("is aborted by its signal, before and after the head", async () => {
+  test("is aborted by its signal, before and after the response headers", async () => {
     const server = await startStreamServer(({ response, request }) => {
       if (request.url?.endsWith("/head")) {
         response.writeHead(200);
@@ -148,7 +148,7 @@ describe("client.fetch", () => {
     for (const { closed } of server.exchanges) await closed;
   });
 
-  test("cancelling the body ends the request", async () => {
+  test("ends the request when the body is canceled", async () => {
     const server = await startStreamServer(({ response }) => {
       response.write("first");
     });
@@ -159,7 +159,7 @@ describe("client.fetch", () => {
     await server.exchanges[0]?.closed;
   });
 
-  test("small answers free their connection though nobody reads them", async () => {
+  test("releases the connection of an unread small response", async () => {
     const server = await startStreamServer(({ response }) => response.end("small"));
     const { fetch } = clientOf(server, { maxConnectionCount: 2 });
     for (let i = 0; i < 5; i++) expect((await fetch("/")).status).toBe(200);
@@ -167,7 +167,7 @@ describe("client.fetch", () => {
     for (let i = 0; i < 3; i++) await clientOf(heads, { maxConnectionCount: 1 }).fetch("/", { method: "HEAD" });
   });
 
-  test("a slow reader holds the service back, and a slow service the sender", async () => {
+  test("applies backpressure in both directions", async () => {
     let written = 0;
     const server = await startStreamServer(async ({ response, closed }) => {
       response.writeHead(200);
@@ -190,8 +190,8 @@ describe("client.fetch", () => {
     await response.body?.cancel();
   });
 
-  test("half of the connections are left for others, so that who reads an answer may make calls for each piece", async () => {
-    // More than is read ahead: an answer that small gives its connection back by itself.
+  test("leaves half of the connections for calls made while responses are read", async () => {
+    // More than is read ahead, because a small response releases its connection by itself.
     const server = await startStreamServer(({ request, response, body }) => {
       if (request.url?.endsWith("/long")) response.write("x".repeat(1_000_000));
       else response.end(body);
@@ -199,13 +199,13 @@ describe("client.fetch", () => {
     const client = clientOf(server, { maxConnectionCount: 4 });
     const long = [1, 2, 3, 4].map(() => client.fetch("/long"));
     await Promise.all(long.slice(0, 2));
-    // Were all four places taken by answers whose readers wait for this, none of them would ever end.
+    // If the four responses occupied all connections, their readers would wait for this call indefinitely.
     expect(await Promise.all([client.predict("a"), client.predict("b")]).then(String)).toBe("a,b");
     expect(server.exchanges).toHaveLength(4);
     for (const answer of long) await (await answer).body?.cancel();
   });
 
-  test("a body that is a stream is sent as it comes, and cancelled when the call ends", async () => {
+  test("sends a stream body while it is produced, and cancels it when the call ends", async () => {
     const pieces: string[] = [];
     let feed!: ReadableStreamDefaultController<Uint8Array>;
     let cancelled: unknown;
@@ -244,7 +244,7 @@ describe("client.fetch", () => {
   });
 });
 
-describe("where client.fetch may go", () => {
+describe("targets of client.fetch", () => {
   const client = new PredictClient({ endpoint: "http://gateway.example", serviceName: "svc", token: TOKEN });
 
   test.each([
@@ -262,14 +262,14 @@ describe("where client.fetch may go", () => {
     "/%2e%2e/other",
     "/a/..%2f..%2fother",
     "..\\other",
-  ])("not to %s", async (input) => {
+  ])("refuses %s", async (input) => {
     const error = await errorOf(client.fetch(input));
     expect(error).toBeInstanceOf(TypeError);
     expect(error.code).toBe("ERR_EAS_ARG_PATH");
     expect(error.message).not.toContain("password@");
   });
 
-  test("nowhere else, whatever it is given", async () => {
+  test("refuses every URL that is not below the service", async () => {
     const seen: string[] = [];
     const emulator = createEmulator({ token: TOKEN });
     const client = new PredictClient({
@@ -319,11 +319,11 @@ describe("where client.fetch may go", () => {
     [{ method: "GET\r\nx: y" }, "ERR_EAS_ARG_OPTION"],
     [{ headers: { authorization: "Bearer other" } }, "ERR_EAS_ARG_HEADER"],
     [{ signal: {} as AbortSignal }, "ERR_EAS_ARG_OPTION"],
-  ])("not with %j", async (init, code) => {
+  ])("refuses the method or body %j", async (init, code) => {
     expect(await errorOf(client.fetch("/", init))).toMatchObject({ code });
   });
 
-  test("the body's limit holds", async () => {
+  test("enforces maxRequestBytes", async () => {
     const shared = new PredictClient({ endpoint: "1234.cn-shanghai.pai-eas.aliyuncs.com", serviceName: "svc" });
     const body = new Uint8Array(1024 * 1024 + 1);
     expect(await errorOf(shared.fetch("/", { method: "POST", body }))).toMatchObject({ code: "ERR_EAS_ARG_BODY_SIZE" });
@@ -331,7 +331,7 @@ describe("where client.fetch may go", () => {
 });
 
 describe("openai()", () => {
-  test("says where the service's /v1 is, and holds no token", async () => {
+  test("returns the URL of /v1 without the token", async () => {
     const server = await startStreamServer(echo);
     for (const options of [{}, { customUrl: `${server.origin}/own/`, endpoint: undefined, serviceName: undefined }]) {
       const { baseURL, apiKey, fetch } = clientOf(server, options).openai();
@@ -345,7 +345,7 @@ describe("openai()", () => {
     }
   });
 
-  test("a signature is refused, since what libraries send is not signed", async () => {
+  test('refuses auth "signature", because requests of libraries are not signed', async () => {
     const client = clientOf(await startStreamServer(echo));
     const message = "auth must be one of auto, token, bearer; the token itself is the option token";
     const auth = "signature" as never;
@@ -353,7 +353,7 @@ describe("openai()", () => {
     expect(await errorOf(client.fetch("/", {}, { auth }))).toMatchObject({ code: "ERR_EAS_ARG_OPTION", message });
   });
 
-  test("a customUrl may end with /v1, and a service may have that name", async () => {
+  test("accepts a customUrl that ends with /v1, and a service named v1", async () => {
     const server = await startStreamServer(echo);
     const { origin } = server;
     const custom = { customUrl: `${origin}/own/v1/`, endpoint: undefined, serviceName: undefined };
@@ -397,7 +397,7 @@ describe("openai()", () => {
     [401, "Unauthorized", "no token"],
     [404, "Not Found", ""],
     [503, "Service Unavailable", "no healthy upstream"],
-  ])("an error in plain text becomes one that libraries show: %i", async (status, statusText, body) => {
+  ])("converts a plain-text error to JSON: %i", async (status, statusText, body) => {
     const server = await startStreamServer(({ response }) => {
       response.writeHead(status, "", { "content-type": "text/plain", "content-length": body.length });
       response.end(body);
@@ -420,7 +420,7 @@ describe("openai()", () => {
     ["JSON", "application/json", (echo: string) => JSON.stringify({ error: { message: `bad token ${echo}` } })],
     ["JSON without its type", "text/plain", (echo: string) => JSON.stringify({ detail: echo })],
     ["too much JSON", "application/json", (echo: string) => JSON.stringify({ detail: echo.repeat(200_000) })],
-  ])("the token that a service echoes in %s is redacted", async (_name, type, body) => {
+  ])("redacts a token that the service echoes in %s", async (_name, type, body) => {
     let received: string | undefined;
     const server = await startStreamServer(({ request, response }) => {
       received = request.headers.authorization;
@@ -439,7 +439,7 @@ describe("openai()", () => {
     }
   });
 
-  test("an error declared as JSON without a body becomes one that libraries show", async () => {
+  test("converts an empty JSON error to one with a message", async () => {
     const server = await startStreamServer(({ response }) => {
       response.writeHead(503, { "content-type": "application/json", "content-length": 0 }).end();
     });
@@ -448,7 +448,7 @@ describe("openai()", () => {
     expect(error.message).toMatch(/^Service Unavailable: no instance is ready/);
   });
 
-  test("an error in JSON keeps its fields; the message ends with a hint", async () => {
+  test("keeps the fields of a JSON error and adds a hint to its message", async () => {
     const server = await startStreamServer(({ response }) => {
       response.writeHead(429, { "content-type": "application/json" });
       response.end('{"error": {"message": "busy", "code": null, "own": [1]}, "id": 7}');
@@ -469,7 +469,7 @@ test.each([
   ]
     .concat(431, 451)
     .map((status) => [status, STATUS_CODES[status]]),
-  // Node's table has the phrases of older RFCs.
+  // Node's table contains phrases of older RFCs.
   [413, "Content Too Large"],
   [422, "Unprocessable Content"],
   [450, "Queue Full"],

@@ -23,7 +23,7 @@ async function sent(call: (client: PredictClient) => Promise<unknown>, options =
   return server.requests[0] as SeenRequest;
 }
 
-/** The fields of a multipart body, read by the runtime. */
+/** Parses a multipart body with the runtime's own parser. */
 async function formOf({ headers, body }: SeenRequest): Promise<[string, unknown][]> {
   const type = headers["content-type"] as string;
   const form = await new Response(new Uint8Array(body), { headers: { "content-type": type } }).formData();
@@ -85,7 +85,7 @@ describe("inputs of predict and stream", () => {
     }
   });
 
-  test("types of the answers", () => {
+  test("the type of the response follows from the input", () => {
     const client = {} as PredictClient;
     interface Body {
       readonly model: string;
@@ -125,7 +125,7 @@ describe("inputs of predict and stream", () => {
     }
   });
 
-  test("a stream is refused", async () => {
+  test("refuses a stream", async () => {
     const npmForm = Object.assign(new Readable(), { [Symbol.toStringTag]: "FormData" });
     for (const input of [new ReadableStream(), Readable.from(["a"]), npmForm]) {
       const server = await startServer();
@@ -138,7 +138,7 @@ describe("inputs of predict and stream", () => {
 });
 
 describe("a FormData", () => {
-  test("is written as browsers write it", async () => {
+  test("is encoded like in browsers", async () => {
     const form = new FormData();
     form.append("prompt", "línea\nzwei\r\n");
     form.append('a"b\n', "");
@@ -153,7 +153,7 @@ describe("a FormData", () => {
     expect((await formOf(seen)).map(([name]) => name)).toEqual(["prompt", 'a"b\r\n', "file", "blob", "file"]);
   });
 
-  test("may change when the call has begun", async () => {
+  test("may change after the call", async () => {
     const form = new FormData();
     form.append("a", "1");
     const seen = await sent((client) => {
@@ -164,7 +164,7 @@ describe("a FormData", () => {
     expect(await formOf(seen)).toEqual([["a", "1"]]);
   });
 
-  test("a retry sends the same bytes and the same boundary", async () => {
+  test("is sent with the same boundary in a retry", async () => {
     const form = new FormData();
     form.append("f", new Blob(["x"]));
     const server = await startServer();
@@ -175,7 +175,7 @@ describe("a FormData", () => {
     expect(second?.headers["content-type"]).toBe(first?.headers["content-type"]);
   });
 
-  test("a field that was a stream or an object", async () => {
+  test("refuses a field that was a stream or an object", async () => {
     const form = new FormData();
     form.append("f", new ReadableStream() as never);
     const error = await errorOf(sent((client) => client.predict(form)));
@@ -186,7 +186,7 @@ describe("a FormData", () => {
     ]);
   });
 
-  test("a file that cannot be read", async () => {
+  test("rejects with the name of a file that cannot be read", async () => {
     const broken = Object.assign(new Blob(["x"]), {
       arrayBuffer: () => Promise.reject(new Error("the file has changed")),
     });
@@ -198,7 +198,7 @@ describe("a FormData", () => {
     ]);
   });
 
-  test("its content type overrides the client's; a multipart type of the caller's is refused", async () => {
+  test("overrides the client's content type and refuses a multipart type of the caller", async () => {
     const form = new FormData();
     form.append("a", "1");
     const seen = await sent((client) => client.predict(form), { contentType: "application/json" });
@@ -215,7 +215,7 @@ describe("a FormData", () => {
     }
   });
 
-  test("with a limit, compressed, in a batch", async () => {
+  test("supports size limits, compression and batches", async () => {
     const form = new FormData();
     form.append("a", "x".repeat(1000));
     const error = await errorOf(sent((client) => client.predict(form), { maxRequestBytes: 900 }));
@@ -273,19 +273,19 @@ describe("the content type", () => {
     }
   });
 
-  test("bytes stay bytes below /v1/", async () => {
+  test("bytes keep their content type below /v1/", async () => {
     const seen = await sent((client) => client.predict(bytes("x"), { path: "/v1/x" }));
     expect(seen.headers["content-type"]).toBe("application/octet-stream");
   });
 
-  test("a value that cannot be a header is refused", async () => {
+  test("refuses a value that is not a valid header", async () => {
     const error = await errorOf(sent((client) => client.predict("", { contentType: "a\r\nb: c" })));
     expect(error.code).toBe("ERR_EAS_ARG_HEADER");
   });
 });
 
 describe("the method", () => {
-  test.each(["POST", "PUT", "PATCH", "DELETE"] as const)("%s has a body, or none", async (method) => {
+  test.each(["POST", "PUT", "PATCH", "DELETE"] as const)("%s sends the expected body", async (method) => {
     const seen = await sent((client) => client.predict({ a: 1 }, { method }));
     expect([seen.method, seen.body.toString()]).toEqual([method, '{"a":1}']);
     const empty = await sent((client) => client.predict(null, { method }));
@@ -294,7 +294,7 @@ describe("the method", () => {
     expect([stream.method, stream.body.toString()]).toEqual([method, "[1]"]);
   });
 
-  test("a GET with a body is refused", async () => {
+  test("refuses a GET with a body", async () => {
     for (const input of ["", "x", {}, bytes("")]) {
       const error = await errorOf(sent((client) => client.predict(input, { method: "GET" })));
       expect([error.name, error.code, error.message]).toEqual([
@@ -305,7 +305,7 @@ describe("the method", () => {
     }
   });
 
-  test.each(["HEAD", "get", "", 1, null])("%o is refused", async (method) => {
+  test.each(["HEAD", "get", "", 1, null])("refuses %o", async (method) => {
     const error = await errorOf(sent((client) => client.predict("", { method: method as never })));
     expect([error.code, error.message]).toEqual([
       "ERR_EAS_ARG_OPTION",
@@ -313,7 +313,7 @@ describe("the method", () => {
     ]);
   });
 
-  test("only a POST is signed by itself; a signature signs the method", async () => {
+  test("signs only POST by default, and includes the method in signatures", async () => {
     const { createEmulator } = await import("../../../src/emulator/index.js");
     const emulator = createEmulator({
       token: "t0ken",
@@ -334,7 +334,7 @@ describe("the method", () => {
     ]);
   });
 
-  test("hooks see it", async () => {
+  test("passes the method to hooks", async () => {
     const methods: string[] = [];
     await sent((client) => client.predict(null), {
       hooks: { start: ({ method }: { method: string }) => methods.push(method) },
@@ -344,7 +344,7 @@ describe("the method", () => {
 });
 
 describe("announceCompression", () => {
-  test("names the compression in Content-Encoding", async () => {
+  test("sends the name of the compression in Content-Encoding", async () => {
     const options = { compression: "gzip", announceCompression: true } as const;
     const seen = await sent((client) => client.predict({ a: 1 }), options);
     expect(seen.headers).toMatchObject({ "content-encoding": "gzip", "content-type": "application/json" });
@@ -359,7 +359,7 @@ describe("announceCompression", () => {
     ).toBe("x-own");
   });
 
-  test("is off by default, and without a compression or a body", async () => {
+  test("is off by default, and has no effect without compression or body", async () => {
     for (const [input, options] of [
       ["x", { compression: "gzip" }],
       ["x", { announceCompression: true }],
@@ -369,7 +369,7 @@ describe("announceCompression", () => {
     }
   });
 
-  test("the caller's own header is kept", async () => {
+  test("keeps a Content-Encoding of the caller", async () => {
     const options = {
       compression: "gzip",
       announceCompression: true,
@@ -378,7 +378,7 @@ describe("announceCompression", () => {
     expect((await sent((client) => client.predict("x"), options)).headers["content-encoding"]).toBe("x-gzip");
   });
 
-  test("a codec without a name for the header is refused", async () => {
+  test("refuses a codec without contentCodings", async () => {
     const codec = { name: "own", compress: (data: Uint8Array) => data.slice() };
     const error = await errorOf(
       sent((client) => client.predict("x"), { compression: codec, announceCompression: true }),
@@ -391,14 +391,14 @@ describe("announceCompression", () => {
   });
 });
 
-test("a Blob above the limit is refused before it is read", async () => {
+test("refuses a Blob above maxRequestBytes before reading it", async () => {
   const read = { arrayBuffer: () => Promise.reject(new Error("it was read")) };
   const blob = Object.assign(new Blob(["xy"]), read) as Blob;
   const error = await errorOf(clientOf(await startServer(), { maxRequestBytes: 1 }).predict(blob));
   expect(error.message).toContain("the request body has 2 bytes, and the limit is 1");
 });
 
-test("an input that is read late ends with the call's signal", async () => {
+test("an abort ends the reading of an input", async () => {
   const server = await startStreamServer(({ response }) => response.end("ok"));
   const controller = new AbortController();
   const never = Object.assign(new Blob(["x"]), { arrayBuffer: () => new Promise(() => {}) });

@@ -7,7 +7,7 @@ import { answer } from "../../support/misbehaving-server.js";
 
 const JSON_HEADERS = { "Content-Type": "application/json" };
 
-/** A server that answers each call with this text. */
+/** Starts a server that responds to each call with this text. */
 async function serverOf(text: string, headers: Record<string, string> = JSON_HEADERS, status = 200) {
   const server = await startServer();
   server.always(answer(status, headers, text));
@@ -15,7 +15,7 @@ async function serverOf(text: string, headers: Record<string, string> = JSON_HEA
 }
 
 describe("client.json", () => {
-  test("sends a value as JSON and resolves with the parsed answer", async () => {
+  test("sends a value as JSON and resolves with the parsed response", async () => {
     const server = await serverOf('{"data":[1,2]}\n', { "Content-Type": "text/plain" });
     const client = clientOf(server);
     const answered = await client.json<{ data: number[] }>({ model: "m", input: ["é"] }, { path: "/v1/embeddings" });
@@ -37,14 +37,14 @@ describe("client.json", () => {
     expect(request?.headers).not.toHaveProperty("content-length");
   });
 
-  test("the caller's Accept is kept", async () => {
+  test("keeps the Accept header of the caller", async () => {
     const server = await serverOf("1");
     await clientOf(server).json({}, { headers: { Accept: "application/x-a" } });
     await clientOf(server, { headers: { accept: "application/x-b" } }).json({});
     expect(server.requests.map(({ headers }) => headers.accept)).toEqual(["application/x-a", "application/x-b"]);
   });
 
-  test("text is refused before anything is sent", async () => {
+  test("refuses text before anything is sent", async () => {
     const server = await serverOf("1");
     const error = await errorOf(clientOf(server).json('{"a":1}' as never));
     expect([error.name, error.code]).toEqual(["TypeError", "ERR_EAS_ARG_REQUEST"]);
@@ -54,7 +54,7 @@ describe("client.json", () => {
     expect(server.requests).toHaveLength(0);
   });
 
-  test("is serialized before the call returns", async () => {
+  test("serializes its input before it returns", async () => {
     const server = await serverOf("1");
     const value = { list: [1] };
     const call = clientOf(server).json(value);
@@ -63,14 +63,14 @@ describe("client.json", () => {
     expect(server.requests[0]?.body.toString()).toBe('{"list":[1]}');
   });
 
-  test("a retry sends the same bytes", async () => {
+  test("sends the same bytes in a retry", async () => {
     const server = await startServer();
     server.play(answer(503), answer(200, JSON_HEADERS, "1"));
     await expect(clientOf(server).json({ a: 1 })).resolves.toBe(1);
     expect(server.requests.map(({ body }) => body.toString())).toEqual(['{"a":1}', '{"a":1}']);
   });
 
-  test("integers beyond 2^53 are exact with bigint", async () => {
+  test("parses integers beyond 2^53 exactly with bigint", async () => {
     const server = await serverOf('{"id":9007199254740993,"n":1}');
     const client = clientOf(server);
     await expect(client.json({})).resolves.toEqual({ id: 9007199254740992, n: 1 });
@@ -79,7 +79,7 @@ describe("client.json", () => {
     expect(await errorOf(client.json({}, { bigint: 1 as never }))).toMatchObject({ code: "ERR_EAS_ARG_OPTION" });
   });
 
-  test("an answer that is not JSON is shown in the error, without the token", async () => {
+  test("shows an excerpt of a response that is not JSON, without the token", async () => {
     const page = `<!doctype html><title>${TOKEN}</title>${"x".repeat(300)}`;
     const server = await serverOf(page, { "Content-Type": "text/html" });
     const error = await errorOf(clientOf(server).json({}));
@@ -93,7 +93,7 @@ describe("client.json", () => {
     expect(JSON.stringify(error)).not.toContain(TOKEN);
   });
 
-  test("no half of a token stays where the excerpt is cut", async () => {
+  test("redacts a token that the excerpt cuts in two", async () => {
     for (let before = 180; before <= 205; before++) {
       const server = await serverOf(`${"x".repeat(before)}${TOKEN}${"y".repeat(300)}`, {});
       expect((await errorOf(clientOf(server).json({}))).message).not.toContain(TOKEN.slice(0, 4));
@@ -114,7 +114,7 @@ describe("client.json", () => {
     expect((await errorOf(clientOf(server).json({}))).message).toContain(message);
   });
 
-  test("the error of a hook is the caller's", async () => {
+  test("rejects with the error that a hook throws", async () => {
     const server = await serverOf("no");
     const seen: unknown[] = [];
     const client = clientOf(server, { hooks: { error: ({ error }) => seen.push(error) } });
@@ -124,21 +124,21 @@ describe("client.json", () => {
 });
 
 test.each([
-  [415, /JSON only, which is sent for an object, as by client\.json/],
+  [415, /accept only JSON; send an object, for example with client\.json/],
   [422, /do not match the service's schema \(FastAPI\): the response body lists them/],
-])("the hint of %i", async (status, hint) => {
+])("includes the hint for the status %i", async (status, hint) => {
   const server = await serverOf('{"detail":[{"loc":["body","model"],"msg":"Field required"}]}', JSON_HEADERS, status);
   const error = await errorOf(clientOf(server).json({}));
   expect(error.hint).toMatch(hint);
   expect(error.message).toContain('Response: {"detail":');
 });
 
-describe("a schema", () => {
+describe("client.json with a schema", () => {
   const ANSWER = '{"choices":[{"message":{"content":null}}],"id":"7"}';
   const ZOD = z.object({ choices: z.array(z.object({ message: z.object({ content: z.string() }) })) });
   const VALIBOT = v.object({ choices: v.array(v.object({ message: v.object({ content: v.string() }) })) });
 
-  test("zod: its output and its type", async () => {
+  test("supports zod, with its output type", async () => {
     const client = clientOf(await serverOf('{"id":"7","at":"2026-12-01","more":1}'));
     const schema = z.object({ id: z.string().transform(Number), at: z.coerce.date() });
     const value = await client.json({}, { schema });
@@ -146,14 +146,14 @@ describe("a schema", () => {
     expect(value).toEqual({ id: 7, at: new Date("2026-12-01") });
   });
 
-  test("valibot: its output and its type", async () => {
+  test("supports valibot, with its output type", async () => {
     const client = clientOf(await serverOf('{"id":"7"}'));
     const value = await client.json({}, { schema: v.object({ id: v.pipe(v.string(), v.transform(Number)) }) });
     expectTypeOf(value).toEqualTypeOf<{ id: number }>();
     expect(value).toEqual({ id: 7 });
   });
 
-  test("asynchronous schemas", async () => {
+  test("supports asynchronous schemas", async () => {
     const client = clientOf(await serverOf('{"id":"7"}'));
     const ofZod = z.object({ id: z.string().refine(async (id) => id === "7") });
     await expect(client.json({}, { schema: ofZod })).resolves.toEqual({ id: "7" });
@@ -171,7 +171,7 @@ describe("a schema", () => {
   test.each<[string, StandardSchema]>([
     ["zod", ZOD],
     ["valibot", VALIBOT],
-  ])("a mismatch, %s", async (_, schema) => {
+  ])("rejects with EasSchemaError for a mismatch, %s", async (_, schema) => {
     const client = clientOf(await serverOf(ANSWER, { ...JSON_HEADERS, "X-Request-Id": "r1" }));
     const error = await errorOf(client.json({}, { schema }));
     expect(error).toBeInstanceOf(EasSchemaError);
@@ -200,7 +200,7 @@ describe("a schema", () => {
     });
   });
 
-  test("the answer itself, a missing value, several issues", async () => {
+  test("reports the response itself, a missing value and several issues", async () => {
     const client = clientOf(await serverOf("[1]"));
     const error = await errorOf(client.json({}, { schema: z.object({}) }));
     expect(error).toMatchObject({ path: [], value: [1] });
@@ -212,7 +212,7 @@ describe("a schema", () => {
     expect((missing as unknown as EasSchemaError).issues[1]?.path).toEqual(["a b"]);
   });
 
-  test("the token is redacted in path, value, issues and message", async () => {
+  test("redacts the token in path, value, issues and message", async () => {
     const client = clientOf(await serverOf(`{"a":{"${TOKEN}":["${TOKEN} x"]}}`));
     const schema: StandardSchema = {
       "~standard": {
@@ -226,7 +226,7 @@ describe("a schema", () => {
     for (const text of [error.message, JSON.stringify(error), String(error.stack)]) expect(text).not.toContain(TOKEN);
   });
 
-  test("a schema may freeze the value, or add a cycle", async () => {
+  test("accepts schemas that freeze the value or add a cycle", async () => {
     const client = clientOf(await serverOf(`{"a":{"b":"c"}}`));
     const schema = (change: (value: Record<string, unknown>) => void): StandardSchema => ({
       "~standard": {
@@ -244,7 +244,7 @@ describe("a schema", () => {
     expect(cyclic.code).toBe("ERR_EAS_SCHEMA");
   });
 
-  test("bigints and large values can be shown", async () => {
+  test("shows bigints and large values in errors", async () => {
     const client = clientOf(await serverOf(`{"id":9007199254740993,"text":"${"x".repeat(5000)}"}`));
     const error = await errorOf(client.json({}, { bigint: true, schema: z.string() }));
     expect(error.message).toContain('The value is {"id":"9007199254740993","text":"xx');
@@ -258,7 +258,7 @@ describe("a schema", () => {
     ["a version of the future", { "~standard": { version: 2, vendor: "x", validate: () => ({ value: 1 }) } }],
     ["a JSON Schema", { type: "object" }],
     ["text", "schema"],
-  ])("what is not a schema is refused before anything is sent: %s", async (_, schema) => {
+  ])("refuses an invalid schema before anything is sent: %s", async (_, schema) => {
     const server = await serverOf("{}");
     const error = await errorOf(clientOf(server).json({}, { schema: schema as never }));
     expect([error.name, error.code]).toEqual(["TypeError", "ERR_EAS_ARG_OPTION"]);
@@ -266,7 +266,7 @@ describe("a schema", () => {
     expect(server.requests).toHaveLength(0);
   });
 
-  test("is for json alone", async () => {
+  test("refuses the option schema in predict", async () => {
     const server = await serverOf("{}");
     const client = clientOf(server);
     const error = await errorOf(client.predict({}, { schema: ZOD } as never));
@@ -277,7 +277,7 @@ describe("a schema", () => {
     );
   });
 
-  test("an abort ends a validation that does not end", async () => {
+  test("an abort ends a pending validation", async () => {
     const client = clientOf(await serverOf("{}"));
     const controller = new AbortController();
     const schema: StandardSchema = {
@@ -294,7 +294,7 @@ describe("a schema", () => {
   });
 });
 
-test("a schema whose validate() returns nothing is named", async () => {
+test("names a schema whose validate() returns nothing", async () => {
   const server = await startServer();
   server.play(answer(200, {}, "{}"));
   const schema = { "~standard": { version: 1, vendor: "own", validate: () => undefined } } as never;

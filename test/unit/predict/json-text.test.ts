@@ -4,7 +4,7 @@ import { describe, expect, test } from "vitest";
 import { clientOf, errorOf, startServer } from "../../support/calls.js";
 import { answer } from "../../support/misbehaving-server.js";
 
-/** The error of a call with this input, which must not send anything. */
+/** Returns the error of a call with this input, which must not send anything. */
 async function refusalOf(input: unknown) {
   const server = await startServer();
   const error = await errorOf(clientOf(server).predict(input as object));
@@ -14,7 +14,7 @@ async function refusalOf(input: unknown) {
 
 const refused = (message: string) => ["TypeError", "ERR_EAS_ARG_REQUEST", message];
 
-describe("a value that JSON would leave out or change is refused with its place", () => {
+describe("refuses a value that JSON would omit or change, with its path", () => {
   const UNDEFINED = "JSON has no such value; leave it out, or pass null";
   const NUMBER = "JSON has no such number; pass null or text";
   const cycle: Record<string, unknown> = { messages: [{ content: "x" }] };
@@ -103,7 +103,7 @@ describe("a value that JSON would leave out or change is refused with its place"
     expect(await refusalOf(input)).toEqual(refused(message));
   });
 
-  test("a cycle next to many values is found at once", async () => {
+  test("finds a cycle next to many values quickly", async () => {
     const large: Record<string, unknown> = { list: Array.from({ length: 20_000 }, (_, id) => ({ id })) };
     large["self"] = large;
     const start = performance.now();
@@ -114,7 +114,7 @@ describe("a value that JSON would leave out or change is refused with its place"
     expect(performance.now() - start).toBeLessThan(8_000);
   }, 20_000);
 
-  test("nesting without an end", async () => {
+  test("refuses unlimited nesting", async () => {
     let deep: unknown = 1;
     for (let i = 0; i < 1001; i++) deep = [deep];
     expect((await refusalOf(deep))[2]).toMatch(/^input is nested more than 1000 levels deep, at input(\[0\])+…$/);
@@ -123,7 +123,7 @@ describe("a value that JSON would leave out or change is refused with its place"
   });
 });
 
-describe("what JSON holds is sent as JSON.stringify writes it", () => {
+describe("sends JSON like JSON.stringify", () => {
   const shared = { a: 1 };
   class Point {
     readonly x = 1;
@@ -151,7 +151,7 @@ describe("what JSON holds is sent as JSON.stringify writes it", () => {
     expect(server.requests[0]?.headers["content-type"]).toBe("application/json");
   });
 
-  test("whatever JSON.parse gives", async () => {
+  test("sends every result of JSON.parse", async () => {
     const server = await startServer();
     const client = clientOf(server);
     await fc.assert(
@@ -163,7 +163,7 @@ describe("what JSON holds is sent as JSON.stringify writes it", () => {
     );
   });
 
-  test("a bigint that the application has given a toJSON", async () => {
+  test("sends a bigint if the application defines its toJSON", async () => {
     const prototype = BigInt.prototype as unknown as { toJSON?: () => string };
     prototype.toJSON = function (this: bigint) {
       return String(this);

@@ -10,7 +10,7 @@ import { checkOfStreams } from "../../../src/predict/fetch/library-stream.js";
 import { clientOf, collect, errorOf, startServer, TOKEN } from "../../support/calls.js";
 import { type MisbehavingServer, raw } from "../../support/misbehaving-server.js";
 
-/** Answers of the LLM gateway, recorded byte for byte, by the name of its generation and of the case. */
+/** Recorded responses of the LLM gateway, by generation and case. */
 const captures = new Map<string, Buffer>();
 beforeAll(async () => {
   const text = await readFile(new URL("../../vectors/llm-gateway.json", import.meta.url), "utf8");
@@ -26,7 +26,7 @@ function openaiOf(server: MisbehavingServer): OpenAI {
   return new OpenAI({ ...clientOf(server).openai(), maxRetries: 0 });
 }
 
-/** Sends a request for a stream, and reads it to its end. */
+/** Requests a stream and reads it to its end. */
 async function readBy(openai: OpenAI): Promise<string> {
   const chunks = await collect(await openai.chat.completions.create({ ...asked, stream: true }));
   return chunks.map((chunk) => chunk.choices[0]?.delta?.content ?? "").join("");
@@ -55,7 +55,7 @@ const WHOLE = [
 ].concat(["2026-04 comments", "2026-04 crlf", "2026-04 split", "2026-04 bom", "2026-04 gzipsse"]);
 
 describe("the npm package openai", () => {
-  test("ends in an error where the LLM gateway ended a stream too early", async () => {
+  test("fails for a stream that the LLM gateway cut off", async () => {
     const server = await startServer();
     for (const name of CUT) {
       server.play(raw(capture(name)));
@@ -68,7 +68,7 @@ describe("the npm package openai", () => {
     }
   });
 
-  test("gets all chunks before the error", async () => {
+  test("yields all chunks before the error", async () => {
     const server = await startServer();
     server.always(answerOf(chunk.repeat(50)));
     let hasEnded = () => {};
@@ -78,7 +78,7 @@ describe("the npm package openai", () => {
     const { fetch, baseURL } = clientOf(server, { hooks: { response: hasEnded } }).openai();
     const { body } = await fetch(`${baseURL}/chat/completions`, { method: "POST", body: "{}" });
     const reader = (body as ReadableStream<Uint8Array>).getReader();
-    // It is read ahead.
+    // The library reads ahead.
     await end;
     let length = 0;
     const error = await errorOf(
@@ -102,7 +102,7 @@ describe("the npm package openai", () => {
     ["byte by byte", 1],
     ["in pieces that cut the last line", 7],
     ["at once", 10_000],
-  ])("reads a stream that comes %s", async (_, size) => {
+  ])("reads a stream that arrives %s", async (_, size) => {
     const server = await startServer();
     const body = `${chunk}${last}data:[DONE]\r\n\r\n`;
     const bytes = Buffer.from(`${head("text/event-stream")}${body}`);
@@ -129,7 +129,7 @@ describe("the npm package openai", () => {
     expect(await readBy(openaiOf(server))).toBe("hel");
   });
 
-  test("ends in an error for an answer that is not a stream, without a second request", async () => {
+  test("fails without a retry for a response that is not a stream", async () => {
     const server = await startServer();
     const answers: [body: string, type: string, said: string][] = [
       ['{"choices":[{"message":{"content":"hello"}}]}', "application/json", "Content-Type is application/json"],
@@ -150,7 +150,7 @@ describe("the npm package openai", () => {
     expect(await readBy(openaiOf(server))).toBe("hel");
   });
 
-  test("no half of a token stays where the answer is cut", () => {
+  test("redacts a token that the excerpt of a response cuts in two", () => {
     const plan = { method: "POST", target: { origin: "http://svc" }, path: "/v1/completions" };
     const call = { plan, token: TOKEN, attempts: 1 } as unknown as FailedCall;
     const check = checkOfStreams("/v1/completions", '{"stream":true}')?.(new Headers(), call) as BodyCheck;
@@ -159,7 +159,7 @@ describe("the npm package openai", () => {
     expect((check.end() as EasStreamError).data).toMatch(/x\*\*\*$/);
   });
 
-  test("gets whole answers and other paths unchecked", async () => {
+  test("does not check complete responses and other paths", async () => {
     const server = await startServer();
     const openai = openaiOf(server);
     server.always(answerOf('{"choices":[],"data":[],"embedding":[]}', "application/json"));
@@ -171,7 +171,7 @@ describe("the npm package openai", () => {
     expect(await answer.text()).toBe(chunk);
   });
 
-  test("shows the errors that the LLM gateway sends as events", async () => {
+  test("reports errors that the LLM gateway sends as events", async () => {
     const server = await startServer();
     for (const [name, status, said] of [
       ["2026-04 s400", 400, "max_tokens must be at least 1, got 0."],
@@ -193,7 +193,7 @@ describe("the npm package openai", () => {
     }
   });
 
-  test("ends in an error for a stream of Anthropic's API that was cut off", async () => {
+  test("fails for a stream of Anthropic's API that was cut off", async () => {
     const server = await startServer();
     const client = clientOf(server);
     const read = async (name: string) => {
@@ -218,7 +218,7 @@ describe("the npm package openai", () => {
 describe("the AI SDK", () => {
   const modelOf = (server: MisbehavingServer) =>
     createOpenAICompatible({ name: "eas", ...clientOf(server).openai() }).chatModel("m");
-  /** Reads a stream to its end. Returns the errors among its parts, and the cause of the one that it ends with. */
+  /** Reads a stream to its end. Returns the errors among its parts, and the cause of its final error. */
   async function errorsOf(server: MisbehavingServer): Promise<unknown[]> {
     const { fullStream } = streamText({ model: modelOf(server), prompt: "hello", maxRetries: 0, onError: () => {} });
     const errors: unknown[] = [];
@@ -230,24 +230,24 @@ describe("the AI SDK", () => {
     return errors;
   }
 
-  test("has an error where the LLM gateway ended a stream too early, and none otherwise", async () => {
+  test("fails only for streams that the LLM gateway cut off", async () => {
     const server = await startServer();
     for (const name of CUT) {
       server.play(raw(capture(name)));
       expect(await errorsOf(server), name).toEqual([expect.any(EasStreamError)]);
     }
-    // The AI SDK itself demands a finish_reason, which the other captures do not have.
+    // The AI SDK requires a finish_reason, which the other captures lack.
     server.play(raw(capture("2026-01 ok")));
     expect(await errorsOf(server)).toEqual([]);
   });
 
-  test("has an error for an answer that is not a stream", async () => {
+  test("fails for a response that is not a stream", async () => {
     const server = await startServer();
     server.play(answerOf('{"choices":[{"message":{"content":"hello"}}]}', "application/json"));
     expect(await errorsOf(server)).toEqual([expect.any(EasStreamError)]);
   });
 
-  test("shows the errors that the LLM gateway sends as events", async () => {
+  test("reports errors that the LLM gateway sends as events", async () => {
     const server = await startServer();
     server.play(raw(capture("2026-04 s400")));
     const [error] = await errorsOf(server);

@@ -25,7 +25,7 @@ function clientWith(options: PredictClientOptions): PredictClient {
   return new PredictClient({ endpoint: emulator.endpoint, serviceName: "llm", token: emulator.token, ...options });
 }
 
-/** Makes the next calls fail at once, with the header by which the library need not wait long. */
+/** Makes the next calls fail immediately, with a header that shortens the library's delay. */
 const fail = (status: number, times: number) =>
   emulator.fault({
     status,
@@ -39,7 +39,7 @@ const calls = () => emulator.requests.map(({ method, url }) => `${method} ${url}
 describe("the npm package openai", () => {
   const openai = (options = {}) => new OpenAI({ ...client.openai(), ...options });
 
-  test("lists models, with the raw token", async () => {
+  test("lists models with the raw token", async () => {
     const { data } = await openai().models.list();
     expect(data.map(({ id }) => id)).toEqual([MODEL]);
     expect(calls()).toEqual(["GET /api/predict/llm/v1/models"]);
@@ -47,20 +47,20 @@ describe("the npm package openai", () => {
     expect(emulator.requests[0]?.headers.get("authorization")).toBe(emulator.token);
   });
 
-  test("sends Bearer where the client is told so", async () => {
+  test('sends Bearer if the auth of the client is "bearer"', async () => {
     const bearer = clientWith({ auth: "bearer" });
     await new OpenAI(bearer.openai()).models.list();
     expect(emulator.requests[0]?.headers.get("authorization")).toBe(`Bearer ${emulator.token}`);
     await bearer.close();
   });
 
-  test("refuses a wrong auth at once", () => {
+  test("refuses an invalid auth immediately", () => {
     const client = clientWith({});
     expect(() => client.openai({ auth: "basic" as never })).toThrow(/^auth must be one of/);
     expect(() => client.anthropic({ auth: "basic" as never })).toThrow(/^auth must be one of/);
   });
 
-  test("never holds the token", () => {
+  test("never contains the token", () => {
     const seen = new Set<unknown>();
     const walk = (value: unknown): void => {
       if (typeof value === "string") expect(value).not.toContain(emulator.token);
@@ -71,7 +71,7 @@ describe("the npm package openai", () => {
     walk(openai());
   });
 
-  test("completes a chat, whole and streamed alike", async () => {
+  test("completes a chat with and without streaming", async () => {
     const asked = { model: MODEL, messages: QUESTION, max_tokens: 24, temperature: 0 };
     const whole = await openai().chat.completions.create(asked);
     const text = whole.choices[0]?.message.content ?? "";
@@ -84,7 +84,7 @@ describe("the npm package openai", () => {
     expect(pieces.filter((piece) => piece !== "").length).toBeGreaterThan(5);
   });
 
-  test("raises its own errors for what the service refuses", async () => {
+  test("throws its own errors for refused requests", async () => {
     const unknown = openai().chat.completions.create({ model: "unknown", messages: QUESTION });
     expect(await errorOf(unknown)).toBeInstanceOf(OpenAI.NotFoundError);
     const wrong = new OpenAI(clientWith({ token: "wrong-token" }).openai());
@@ -93,7 +93,7 @@ describe("the npm package openai", () => {
     expect(error.message).not.toContain("wrong-token");
   });
 
-  test("makes its own retries, which ours do not multiply", async () => {
+  test("retries by itself, without additional retries of the client", async () => {
     fail(503, 2);
     await openai({ maxRetries: 2 }).models.list();
     expect(calls()).toHaveLength(3);
@@ -105,7 +105,7 @@ describe("the npm package openai", () => {
     expect(calls()).toHaveLength(6);
   });
 
-  test("says that the connection failed where it did", async () => {
+  test("reports a failed connection", async () => {
     emulator.fault({ reset: "before-headers", times: 10 });
     const error = await errorOf(openai({ maxRetries: 0 }).models.list());
     expect(error).toBeInstanceOf(OpenAI.APIConnectionError);
@@ -113,14 +113,14 @@ describe("the npm package openai", () => {
     expect(JSON.stringify([error.message, `${error.cause}`])).not.toContain(emulator.token);
   });
 
-  test("is aborted, before the answer and within it", async () => {
+  test("can be aborted before and during the response", async () => {
     emulator.fault({ stall: "before-headers" });
     const first = new AbortController();
     const asking = errorOf(openai().models.list({ signal: first.signal }));
     await vi.waitFor(() => expect(calls()).toHaveLength(1));
     first.abort();
     expect(await asking).toBeInstanceOf(OpenAI.APIUserAbortError);
-    // vLLM's own field, by which the model goes on and on.
+    // A field of vLLM that makes the model generate up to max_tokens.
     const more = { ignore_eos: true, max_tokens: 4000 };
     const stream = await openai().chat.completions.create({ model: MODEL, messages: QUESTION, stream: true, ...more });
     let count = 0;
@@ -128,13 +128,13 @@ describe("the npm package openai", () => {
       expect(chunk.object).toBe("chat.completion.chunk");
       if (++count === 5) stream.controller.abort();
     }
-    // No more than what was on its way.
+    // At most the data that was already in transit.
     expect(count).toBeLessThan(1000);
-    // A slot was given back each time: the client has not run out of them.
+    // Each request released its slot, so that the client still has free slots.
     for (let i = 0; i < 60; i++) await openai().models.list();
   });
 
-  test("raises its error for one in the middle of a stream", async () => {
+  test("throws its own error for an error within a stream", async () => {
     emulator.fault({ failure: 'data: {"error":{"message":"out of memory","code":500}}\n\n', chunks: 3 });
     const stream = await openai().chat.completions.create({ model: MODEL, messages: QUESTION, stream: true });
     const reading = (async () => {
@@ -169,7 +169,7 @@ describe("the AI SDK", () => {
     expect(pieces.length).toBeGreaterThan(5);
   });
 
-  test("makes its own retries, which ours do not multiply", async () => {
+  test("retries by itself, without additional retries of the client", async () => {
     fail(503, 1);
     await generateText({ model: model(), prompt: "x", maxRetries: 1, maxOutputTokens: 2 });
     expect(calls()).toHaveLength(2);
@@ -183,7 +183,7 @@ describe("the AI SDK", () => {
     [404, "", /^Not Found: the service is not ready/],
     [503, "no healthy upstream", /^Service Unavailable: no instance is ready.*no healthy upstream/],
     [450, "queue", /^Queue Full: .*queue/],
-  ])("shows why a request failed with %i in plain text", async (status, body, message) => {
+  ])("shows the reason of a plain-text error with status %i", async (status, body, message) => {
     emulator.fault({ status, body, headers: { "content-type": "text/plain" } });
     const error = await errorOf(generateText({ model: model(), prompt: "x", maxRetries: 0 }));
     expect(error).toBeInstanceOf(APICallError);
@@ -195,7 +195,7 @@ describe("the AI SDK", () => {
     expect(errors).toEqual([expect.objectContaining({ message: expect.stringMatching(message) })]);
   });
 
-  test("is aborted", async () => {
+  test("can be aborted", async () => {
     const controller = new AbortController();
     const { fullStream } = streamText({
       model: model(),
@@ -215,8 +215,8 @@ describe("the AI SDK", () => {
 
 const JSON_TYPE = { "content-type": "application/json" };
 
-describe("the client's own stream", () => {
-  test("reads what LLM services send: events, and the older form with NUL", async () => {
+describe("PredictClient.stream", () => {
+  test("reads events, and the older form with NUL", async () => {
     const body = { model: MODEL, messages: QUESTION, stream: true, max_tokens: 24, temperature: 0 };
     const stream = await client.stream(JSON.stringify(body), { path: "/v1/chat/completions", headers: JSON_TYPE });
     let text = "";
@@ -235,7 +235,7 @@ describe("the client's own stream", () => {
     for (const [i, answer] of answers.entries()) expect(answers[i + 1] ?? answer).toContain(answer);
   });
 
-  test("an error in the middle is typed, with what was received", async () => {
+  test("rejects with EasStreamError and the received text for an error within a stream", async () => {
     emulator.fault({ failure: 'data: {"error":{"message":"out of memory","code":500}}\n\n', chunks: 3 });
     const body = { model: MODEL, messages: QUESTION, stream: true };
     const stream = await client.stream(JSON.stringify(body), { path: "/v1/chat/completions", headers: JSON_TYPE });
@@ -247,7 +247,7 @@ describe("the client's own stream", () => {
     expect((error as { received?: string }).received).toContain("chat.completion.chunk");
   });
 
-  test("a cut in the middle is typed, too", async () => {
+  test("rejects with a typed error for a broken connection", async () => {
     emulator.fault({ reset: "in-body", chunks: 3 });
     const body = { model: MODEL, messages: QUESTION, stream: true };
     const stream = await client.stream(JSON.stringify(body), { path: "/v1/chat/completions", headers: JSON_TYPE });

@@ -13,7 +13,7 @@ type Answer = readonly [status: number, body?: string, headers?: Record<string, 
 
 const NO_UPSTREAM: Answer = [503, "no healthy upstream"];
 
-/** A client whose calls are answered by `answers`, the last of them for ever, on a clock that the test moves. */
+/** Creates a client whose calls get `answers` in order, and the last one indefinitely. The test controls the clock. */
 function clientOf(answers: readonly (Answer | Error)[], options: PredictClientOptions = {}) {
   const seen: { method: string; url: string; at: number; body: string }[] = [];
   const client = new PredictClient({
@@ -35,13 +35,13 @@ function clientOf(answers: readonly (Answer | Error)[], options: PredictClientOp
 
 const COLD: Answer[] = [NO_UPSTREAM, [503, ""], [404, ""], NO_UPSTREAM];
 
-// What is loaded on first use is then there, and time passes by timers only.
+// Loads lazy modules first, so that time only passes by timers.
 beforeAll(() => Promise.all([import("../../../src/predict/lazy.js"), import("../../../src/call/lazy.js")]));
 
-describe("on a clock of the test's own", () => {
+describe("with a fake clock", () => {
   beforeEach(() => {
     vi.useFakeTimers({ now: 0 });
-    // Waits are then as long as they may be.
+    // Delays are then as long as possible.
     vi.spyOn(Math, "random").mockReturnValue(1);
   });
   afterEach(() => {
@@ -56,7 +56,7 @@ describe("on a clock of the test's own", () => {
     return promise;
   }
 
-  test("ready() asks by GET, ever more seldom, and says why it waits", async () => {
+  test("ready() sends GET requests at increasing intervals, and passes the reason to onWait", async () => {
     const { client, seen } = clientOf([...COLD, NO_UPSTREAM, NO_UPSTREAM, NO_UPSTREAM, [200, "ok"]]);
     const heard: [number, string][] = [];
     const readiness = await settled(client.ready({ onWait: (elapsed, reason) => heard.push([elapsed, reason]) }));
@@ -84,7 +84,7 @@ describe("on a clock of the test's own", () => {
     ["a full queue", [450, "queue is full"]],
     ["a rate limit", [429]],
     ["FastAPI without a root", [404, '{"detail":"Not Found"}']],
-  ])("ready is %s", async (_, answer) => {
+  ])("ready() resolves for %s", async (_, answer) => {
     const { client, seen } = clientOf([answer], { retryCount: 0 });
     expect((await settled(client.ready())).attempts).toBe(1);
     expect(seen).toHaveLength(1);
@@ -97,53 +97,53 @@ describe("on a clock of the test's own", () => {
     ["a service that fails", [500, "boom"], 500],
     ["a 503 of the service's own", [503, "model is overloaded"], 503],
     ["a redirect", [302], 302],
-  ])("nothing to wait for is %s", async (_, answer, status) => {
+  ])("ready() rejects immediately for %s", async (_, answer, status) => {
     const { client } = clientOf([answer], { retryCount: 0 });
     const error = await errorOf(settled(client.ready()));
     expect(error).toBeInstanceOf(EasHttpError);
     expect(error.status).toBe(status);
   });
 
-  test("a busy service is asked once", async () => {
+  test("ready() resolves for a busy service after one request", async () => {
     const { client, seen } = clientOf([[429], [450]]);
     await settled(client.ready());
     await settled(client.ready());
     expect(seen).toHaveLength(2);
   });
 
-  test("a network that fails is repeated as in any call, and then an error", async () => {
+  test("ready() rejects after the retries of a network error", async () => {
     const { client, seen } = clientOf([new TypeError("fetch failed")], { retryCount: 2 });
     expect(await errorOf(settled(client.ready()))).toBeInstanceOf(EasNetworkError);
     expect(seen).toHaveLength(3);
   });
 
-  test("the time is over", async () => {
+  test("ready() rejects after its timeout", async () => {
     const { client, seen } = clientOf([NO_UPSTREAM]);
     const error = await errorOf(settled(client.ready({ timeout: 10_000 })));
     expect(error).toBeInstanceOf(EasTimeoutError);
     expect(error).toMatchObject({ phase: "total", timeout: 10_000, retryable: true, attempts: 5 });
     expect(error.message).toMatch(/not ready within 10000 ms \(5 requests\); last response: no healthy upstream/);
-    // The next wait would have been longer than what was left.
+    // The next delay would exceed the remaining time.
     expect(seen.at(-1)?.at).toBe(7500);
   });
 
-  test("Retry-After is waited for", async () => {
+  test("ready() honors Retry-After", async () => {
     const { client, seen } = clientOf([
       [503, "", { "retry-after": "7" }],
       [200, "ok"],
     ]);
     await settled(client.ready());
-    // And 60 % of it at most, so that clients do not return together: here Math.random() is 1.
+    // Plus at most 60 % jitter; here Math.random() is 1.
     expect(seen.map(({ at }) => at)).toEqual([0, 11_200]);
   });
 
-  test("another path is asked where the service has one", async () => {
+  test("ready() sends requests to the option path", async () => {
     const { client, seen } = clientOf([[200, "ok"]]);
     await settled(client.ready({ path: "/health" }));
     expect(seen[0]?.url).toBe("http://gateway.example/api/predict/svc/health");
   });
 
-  test("an abort ends the wait at once", async () => {
+  test("an abort ends the wait immediately", async () => {
     const { client, seen } = clientOf([NO_UPSTREAM]);
     const controller = new AbortController();
     const reason = new Error("enough");
@@ -156,7 +156,7 @@ describe("on a clock of the test's own", () => {
     expect(seen).toHaveLength(2);
   });
 
-  test("what onWait throws ends the wait", async () => {
+  test("an error that onWait throws ends the wait", async () => {
     const { client } = clientOf([NO_UPSTREAM]);
     const reason = new Error("do not wait");
     const onWait = () => {
@@ -171,7 +171,7 @@ describe("on a clock of the test's own", () => {
     [{ onWait: "x" as never }, /onWait is "x"/],
     [{ signal: {} as never }, /signal is/],
     [{ path: "../x" }, /path/],
-  ])("%j is refused before anything is sent", async (options, message) => {
+  ])("refuses %j before anything is sent", async (options, message) => {
     const { client, seen } = clientOf([[200, "ok"]]);
     expect((await errorOf(settled(client.ready(options)))).message).toMatch(message);
     if (!("path" in options) && !("signal" in options)) {
@@ -180,7 +180,7 @@ describe("on a clock of the test's own", () => {
     expect(seen).toEqual([]);
   });
 
-  test("a prediction waits for the service, and is then made again", async () => {
+  test("a prediction waits for the service and is then retried", async () => {
     const { client, seen } = clientOf([NO_UPSTREAM, [503], [404], [200, "up"], [200, "answer"]]);
     const heard: string[] = [];
     const onWait = (_: number, reason: string) => heard.push(reason);
@@ -193,18 +193,18 @@ describe("on a clock of the test's own", () => {
       "POST question",
     ]);
     expect(heard).toEqual(["no healthy upstream", "empty 503", "empty 404"]);
-    // No retries of the call's own in between, and a wait before each question.
+    // The call itself is not retried meanwhile, and each probe follows a delay.
     expect(seen.map(({ at }) => at)).toEqual([0, 500, 1500, 3500, 3500]);
   });
 
-  test("a stream waits, too", async () => {
+  test("a stream waits for the service", async () => {
     const { client, seen } = clientOf([NO_UPSTREAM, [405], [200, "answer"]]);
     const stream = await settled(client.stream("question", { waitForReady: true }));
     expect(await stream.text()).toBe("answer");
     expect(seen).toHaveLength(3);
   });
 
-  test("a service that comes and goes is waited for until the time is over", async () => {
+  test("waits until the timeout for a service that becomes unready again", async () => {
     const { client, seen } = clientOf(
       Array.from({ length: 100 }, (_, i): Answer => (i % 2 ? [200, "up"] : NO_UPSTREAM)),
     );
@@ -213,7 +213,7 @@ describe("on a clock of the test's own", () => {
     expect(seen.length).toBeLessThan(20);
   });
 
-  test("a service that stops answering is not sent the call again", async () => {
+  test("does not retry the call after a probe that times out", async () => {
     const methods: string[] = [];
     const client = new PredictClient({
       endpoint: "http://gateway.example",
@@ -230,13 +230,13 @@ describe("on a clock of the test's own", () => {
     expect(methods).toEqual(["POST", "GET"]);
   });
 
-  test("other failures of a call end it as ever", async () => {
+  test("other failures of a call are not waited for", async () => {
     const { client, seen } = clientOf([[400, "bad shape"]]);
     expect(await errorOf(settled(client.predict("x", { waitForReady: true })))).toMatchObject({ status: 400 });
     expect(seen).toHaveLength(1);
   });
 
-  test("any answer but that it is not ready ends the wait, and the call finds out what it is worth", async () => {
+  test('any response other than "not ready" ends the wait, and the call is retried', async () => {
     const routed = clientOf([NO_UPSTREAM, [404, "404 page not found"], [200, "answer"]]);
     expect(String(await settled(routed.client.predict("x", { waitForReady: true })))).toBe("answer");
     const wrong = clientOf([NO_UPSTREAM, [401, "no"]]);
@@ -244,7 +244,7 @@ describe("on a clock of the test's own", () => {
     expect(wrong.seen.map(({ method }) => method)).toEqual(["POST", "GET", "POST"]);
   });
 
-  test("setters do not reach a call that waits", async () => {
+  test("setters do not affect a waiting call", async () => {
     const { client, seen } = clientOf([NO_UPSTREAM, [200, "up"], [200, "answer"]]);
     const waiting = client.predict("x", { waitForReady: true });
     const readying = client.ready();
@@ -264,14 +264,14 @@ describe("on a clock of the test's own", () => {
     expect((await errorOf(settled(client.ready()))).message).toMatch(/closed/);
   });
 
-  test.each(["yes", 1, null])("waitForReady: %j is refused", async (waitForReady) => {
+  test.each(["yes", 1, null])("refuses waitForReady: %j", async (waitForReady) => {
     const { client, seen } = clientOf([[200, "ok"]]);
     const call = { waitForReady: waitForReady as never };
     expect(await errorOf(settled(client.predict("x", call)))).toMatchObject({ code: "ERR_EAS_ARG_OPTION" });
     expect(seen).toEqual([]);
   });
 
-  test("without it a call fails after its retries", async () => {
+  test("without waitForReady a call fails after its retries", async () => {
     const { client, seen } = clientOf([NO_UPSTREAM], { retryCount: 2 });
     for (const waitForReady of [undefined, false]) {
       expect(await errorOf(settled(client.predict("x", { waitForReady })))).toMatchObject({ status: 503, attempts: 3 });
@@ -279,7 +279,7 @@ describe("on a clock of the test's own", () => {
     expect(seen).toHaveLength(6);
   });
 
-  test("retryOn still has its say on all else", async () => {
+  test("retryOn still decides on other errors", async () => {
     const { client, seen } = clientOf([[500, "boom"], NO_UPSTREAM, [200, "up"], [200, "answer"]]);
     const asked: string[] = [];
     const retryOn = (error: Error) => {
@@ -291,7 +291,7 @@ describe("on a clock of the test's own", () => {
     expect(seen).toHaveLength(4);
   });
 
-  test("an abort in the call's wait is no lost one", async () => {
+  test("an abort during the call's retry delay is not lost", async () => {
     const { client } = clientOf([NO_UPSTREAM]);
     const controller = new AbortController();
     const reason = new Error("enough");
@@ -301,7 +301,7 @@ describe("on a clock of the test's own", () => {
     expect(await waiting).toBe(reason);
   });
 
-  test("the token is in no error", async () => {
+  test("errors do not contain the token", async () => {
     const { client } = clientOf([[503, "", { "x-echo": "secret-token" }]]);
     const error = await errorOf(settled(client.ready({ timeout: 1000 })));
     expect(JSON.stringify([error.message, String(error.cause)])).not.toContain("secret-token");

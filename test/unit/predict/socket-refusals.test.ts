@@ -8,7 +8,7 @@ import { createEmulator } from "../../../src/emulator/index.js";
 import { QueueClient, TransportError, type WatchStatus, type WebSocketDialer } from "../../../src/index.js";
 import { clientOf, errorOf, TOKEN } from "../../support/calls.js";
 
-/** A server that writes `refusal` in response to each upgrade, and answers other requests with `status`. */
+/** Starts a server that sends `refusal` for each upgrade, and `status` for other requests. */
 async function refusingServer(refusal: (request: IncomingMessage) => (string | Uint8Array)[], status = 200) {
   const upgrades: IncomingMessage[] = [];
   const requests: IncomingMessage[] = [];
@@ -70,7 +70,7 @@ describe("a refused upgrade", () => {
     expect(error.message).toMatch(/503.*Response: the model is busy$/);
   });
 
-  test("reports what was received of a body without an end", async () => {
+  test("reports the received part of an endless body", async () => {
     for (const end of [(_: Socket) => {}, (socket: Socket) => void setTimeout(() => socket.resetAndDestroy(), 20)]) {
       const server = await refusingServer((request) => {
         end(request.socket);
@@ -82,7 +82,7 @@ describe("a refused upgrade", () => {
     }
   });
 
-  test("reads no more than an error keeps of a body without an end", async () => {
+  test("reads only as much of an endless body as an error keeps", async () => {
     const server = await refusingServer(() => [
       "HTTP/1.1 500 No\r\nContent-Length: 50000000\r\n\r\n",
       new Uint8Array(4_000_000).fill(120),
@@ -91,14 +91,14 @@ describe("a refused upgrade", () => {
     expect(error.body).toHaveLength(65_536);
   });
 
-  test("says that 200 is a page and not a WebSocket, and is not retryable", async () => {
+  test("explains that status 200 is a page and not a WebSocket, and is not retryable", async () => {
     const server = await refusingServer(() => ["HTTP/1.1 200 OK\r\nContent-Length: 13\r\n\r\n", "<html></html>"]);
     const error = await errorOf(clientOf(server).connect("chat"));
     expect(error).toMatchObject({ code: "ERR_EAS_HTTP", status: 200, retryable: false });
     expect(error.message).toMatch(/an HTTP response instead of opening a WebSocket: check the path.*<html>/);
   });
 
-  test.each([400, 405, 426, 501])("does not speak of input names, for %i", async (status) => {
+  test.each([400, 405, 426, 501])("does not mention input names for status %i", async (status) => {
     const server = await refusingServer(() => [`HTTP/1.1 ${status} No\r\nContent-Length: 0\r\n\r\n`]);
     const { hint } = await errorOf(clientOf(server).connect("chat"));
     expect(hint).toBe("the service does not accept this WebSocket: check the path, the headers and the subprotocols");
@@ -134,14 +134,14 @@ describe("a runtime that reports only the status", () => {
   const dialWebSocket = (status: number): WebSocketDialer =>
     vi.fn(() => Promise.reject(new TransportError("refused", { sent: "maybe", status })));
 
-  test.each([429, 503])("asks over HTTP for the headers of a %i", async (status) => {
+  test.each([429, 503])("sends a GET for the headers of a %i", async (status) => {
     const server = await refusingServer(() => [], status);
     const error = await errorOf(clientOf(server, { dialWebSocket: dialWebSocket(status) }).connect("chat"));
     expect(error).toMatchObject({ status, retryAfter: 7_000 });
     expect(server.requests).toHaveLength(1);
   });
 
-  test("keeps the status where HTTP reports another, and asks nothing for others", async () => {
+  test("keeps the status if the GET has another one, and sends no GET for other statuses", async () => {
     const server = await refusingServer(() => [], 401);
     const busy = await errorOf(clientOf(server, { dialWebSocket: dialWebSocket(503) }).connect("chat"));
     expect(busy).toMatchObject({ status: 503, retryAfter: undefined });

@@ -26,7 +26,7 @@ afterEach(() => {
 
 const listeners = (signal: AbortSignal): number => getEventListeners(signal, "abort").length;
 
-/** A server whose paths begin with what they do: a status refuses, `hang` never answers, all else is handed to `serve`. */
+/** Starts a server. A path that begins with a status is refused, `hang` never responds, and `serve` handles the rest. */
 async function startServer(serve: (peer: Peer, request: IncomingMessage) => void = () => {}) {
   const requests: IncomingMessage[] = [];
   const sockets: Socket[] = [];
@@ -62,27 +62,27 @@ async function startServer(serve: (peer: Peer, request: IncomingMessage) => void
 
 const echo = (peer: Peer) => void peer.on("message", (data, isBinary) => peer.send(data, { binary: isBinary }));
 
-/** All messages of a socket up to its end. */
+/** Reads all messages of a socket. */
 async function allOf(socket: PredictSocket): Promise<(string | Uint8Array)[]> {
   const messages: (string | Uint8Array)[] = [];
   for await (const message of socket) messages.push(message);
   return messages;
 }
 
-/** What a limiter of one held slot lets through only when nothing else is held. */
+/** Resolves if a slot for long-lived connections is free. */
 async function expectFreeSlot(client: PredictClient): Promise<void> {
   const socket = await client.connect("free");
   await socket.close();
 }
 
-describe("a conversation", () => {
-  test("text and bytes come back as what they were, each in its own memory", async () => {
+describe("messages of a socket", () => {
+  test("keep their type, and each binary message has its own memory", async () => {
     const server = await startServer(echo);
     const socket = await clientOf(server).connect("/chat");
     const bytes = new Uint8Array([1, 2, 3]);
     socket.send("你好");
     socket.send(bytes);
-    // It was copied.
+    // The client copied the message.
     bytes.fill(0);
     socket.send("");
     socket.send(new Uint8Array(0));
@@ -93,11 +93,11 @@ describe("a conversation", () => {
       if (received.length === 4) break;
     }
     expect(received).toEqual(["你好", new Uint8Array([1, 2, 3]), "", new Uint8Array(0)]);
-    // Leaving the loop closes it.
+    // Leaving the loop closes the socket.
     expect(await socket.closed).toEqual({ code: 1000, reason: "" });
   });
 
-  test("it goes to the service's path with its query, headers and token, as one GET that is not signed", async () => {
+  test("the handshake is one unsigned GET with the path, query, headers and token", async () => {
     const server = await startServer(echo);
     const client = clientOf(server, { headers: { "x-a": "1" } });
     const socket = await client.connect("chat?a=1", { query: { b: "二" }, headers: { "x-b": "2" } });
@@ -117,7 +117,7 @@ describe("a conversation", () => {
     expect(server.requests[0]?.headers.authorization).toBe(auth === "bearer" ? `Bearer ${TOKEN}` : TOKEN);
   });
 
-  test("the subprotocol that the service chose", async () => {
+  test("protocol is the subprotocol that the service chose", async () => {
     const server = await startServer(echo);
     const client = clientOf(server);
     for (const [protocols, chosen] of [
@@ -131,7 +131,7 @@ describe("a conversation", () => {
     }
   });
 
-  test("messages that come before the iteration wait for it, and those before the end are not lost", async () => {
+  test("messages received before the iteration and before the end are not lost", async () => {
     const server = await startServer((peer) => {
       for (let i = 0; i < 2000; i++) peer.send(`${i}`);
       peer.close(1000, "done");
@@ -141,7 +141,7 @@ describe("a conversation", () => {
     expect(await allOf(socket)).toEqual(Array.from({ length: 2000 }, (_, i) => `${i}`));
   });
 
-  test("over the emulator, without a network", async () => {
+  test("work over the emulator without a network", async () => {
     const { dialWebSocket, transport, token } = createEmulator();
     const client = clientOf({ origin: "http://h" }, { serviceName: "echo", dialWebSocket, transport, token });
     const socket = await client.connect("", { protocols: ["v1"] });
@@ -155,11 +155,11 @@ describe("a conversation", () => {
   });
 });
 
-describe("the end", () => {
+describe("the end of a socket", () => {
   test.each([
     [1000, "bye"],
     [undefined, ""],
-  ])("closed by the service with %s, the iteration ends", async (code, reason) => {
+  ])("ends the iteration if the service closes with %s", async (code, reason) => {
     const server = await startServer((peer) => {
       peer.send("last");
       peer.close(code, reason);
@@ -176,7 +176,7 @@ describe("the end", () => {
     [1012, true],
     [1013, true],
     [4000, false],
-  ])("closed by the service with %i, it rejects, and sends no more", async (code, retryable) => {
+  ])("rejects the iteration if the service closes with %i, and refuses to send", async (code, retryable) => {
     const server = await startServer((peer) => {
       peer.send("last");
       peer.close(code, `why ${TOKEN}`);
@@ -195,7 +195,7 @@ describe("the end", () => {
     await socket.close();
   });
 
-  test("a connection that is cut", async () => {
+  test("rejects the iteration if the connection breaks", async () => {
     const server = await startServer(echo);
     const socket = await clientOf(server).connect("chat");
     const messages = errorOf(allOf(socket));
@@ -204,7 +204,7 @@ describe("the end", () => {
     expect((await socket.closed).code).toBe(1006);
   });
 
-  test("close() with a code and a reason ends the iteration, after what had come", async () => {
+  test("close() with a code and a reason ends the iteration after the received messages", async () => {
     const server = await startServer((peer) => peer.send("first"));
     const closed = new Promise((resolve) => {
       void until(() => server.peers.length > 0).then(() =>
@@ -223,7 +223,7 @@ describe("the end", () => {
     expect(await closed).toEqual([4001, "enough"]);
   });
 
-  test("a service that does not answer a close is given up after 2 s", async () => {
+  test("terminates the connection if the service does not reply to a close within 2 s", async () => {
     const server = await startServer((peer) => peer.pause());
     const socket = await clientOf(server).connect("chat");
     const timers = vi.spyOn(globalThis, "setTimeout").mockImplementationOnce(((run: () => void, delay: number) => {
@@ -236,7 +236,7 @@ describe("the end", () => {
     expect(await allOf(socket)).toEqual([]);
   });
 
-  test("closing the client cuts it off, and frees what it held", async () => {
+  test("closing the client terminates the socket and releases its slot", async () => {
     const server = await startServer(echo);
     const client = clientOf(server);
     const { signal } = new AbortController();
@@ -251,14 +251,14 @@ describe("the end", () => {
     expect((await errorOf(client.connect("chat"))).message).toContain("this client is closed");
   });
 
-  test("its messages come once", async () => {
+  test("a second iteration is refused", async () => {
     const socket = await clientOf(await startServer(echo)).connect("chat");
     socket[Symbol.asyncIterator]();
     expect(thrownBy(() => socket[Symbol.asyncIterator]())).toMatchObject({ code: "ERR_EAS_ARG_REQUEST" });
     await socket.close();
   });
 
-  test("an error in the loop closes it", async () => {
+  test("an error in the loop closes the socket", async () => {
     const server = await startServer((peer) => peer.send("x"));
     const socket = await clientOf(server).connect("chat");
     const mine = new Error("mine");
@@ -270,8 +270,8 @@ describe("the end", () => {
   });
 });
 
-describe("a dial that fails", () => {
-  test.each([401, 403, 404, 500, 503])("refused with %i", async (status) => {
+describe("a handshake that fails", () => {
+  test.each([401, 403, 404, 500, 503])("rejects with EasHttpError for status %i", async (status) => {
     const server = await startServer();
     const client = clientOf(server, { maxConnectionCount: 1 });
     const error = await errorOf(client.connect(`${status}`));
@@ -281,7 +281,7 @@ describe("a dial that fails", () => {
     await expectFreeSlot(client);
   });
 
-  test("no answer in time", async () => {
+  test("rejects with EasTimeoutError after the timeout", async () => {
     const server = await startServer();
     const client = clientOf(server, { maxConnectionCount: 1 });
     const error = await errorOf(client.connect("hang", { timeout: 50 }));
@@ -289,17 +289,17 @@ describe("a dial that fails", () => {
     await expectFreeSlot(client);
   });
 
-  test("the client's own timeout is the default", async () => {
+  test("uses the client's timeout by default", async () => {
     const error = await errorOf(clientOf(await startServer(), { timeout: 40 }).connect("hang"));
     expect(error).toMatchObject({ code: "ERR_EAS_TIMEOUT", timeout: 40 });
   });
 
-  test("nobody listens", async () => {
+  test("rejects with EasNetworkError if the connection is refused", async () => {
     const error = await errorOf(clientOf({ origin: "http://127.0.0.1:9" }).connect("chat"));
     expect(error).toMatchObject({ code: "ERR_EAS_NETWORK", systemCode: "ECONNREFUSED", retryable: true });
   });
 
-  test("a runtime that does not tell why: a GET does, where it is about the token", async () => {
+  test("sends a GET to explain a refusal if the runtime hides the status", async () => {
     const dialWebSocket: WebSocketDialer = async () => {
       throw new TransportError("no WebSocket", { sent: "maybe" });
     };
@@ -314,13 +314,13 @@ describe("a dial that fails", () => {
     }
   });
 
-  test("a dialer of another copy of this package tells the status, too", async () => {
+  test("reads the status from a dialer of another copy of this package", async () => {
     const refused = Object.assign(new Error("refused"), { name: "TransportError", sent: "maybe", status: 401 });
     const client = clientOf({ origin: "http://h" }, { dialWebSocket: () => Promise.reject(refused) });
     expect(await errorOf(client.connect("chat"))).toMatchObject({ code: "ERR_EAS_HTTP", status: 401 });
   });
 
-  test("where the runtime has no dialer, nothing is sent", async () => {
+  test("sends nothing if the runtime has no WebSocket", async () => {
     vi.spyOn(platform, "dialWebSocket", "get" as never).mockReturnValue(undefined as never);
     const server = await startServer();
     const token = vi.fn(() => TOKEN);
@@ -332,7 +332,7 @@ describe("a dial that fails", () => {
   });
 });
 
-describe("what is refused before anything is sent", () => {
+describe("arguments that are refused before anything is sent", () => {
   test.each<[string, unknown, unknown, string, RegExp]>([
     ["protocols of the wrong kind", "chat", { protocols: 1 }, "ERR_EAS_ARG_OPTION", /protocols is 1/],
     ["a protocol that is no name", "chat", { protocols: ["a b"] }, "ERR_EAS_ARG_OPTION", /"a b"/],
@@ -359,7 +359,7 @@ describe("what is refused before anything is sent", () => {
     expect(server.sockets).toHaveLength(0);
   });
 
-  test("what cannot be sent, and codes that cannot be", async () => {
+  test("invalid messages and close codes", async () => {
     const socket = await clientOf(await startServer(echo)).connect("chat");
     for (const data of [undefined, null, 1, {}, new ArrayBuffer(1), [1]]) {
       expect(thrownBy(() => socket.send(data as never))).toMatchObject({ code: "ERR_EAS_ARG_REQUEST" });
@@ -369,23 +369,23 @@ describe("what is refused before anything is sent", () => {
     }
     expect(await errorOf(socket.close(1000, "长".repeat(42)))).toMatchObject({ code: "ERR_EAS_ARG_OPTION" });
     expect(await errorOf(socket.close(1000, 1 as never))).toMatchObject({ code: "ERR_EAS_ARG_OPTION" });
-    // It is open still.
+    // The socket is still open.
     socket.send("x");
     expect((await socket[Symbol.asyncIterator]().next()).value).toBe("x");
     await socket.close(1000, "长".repeat(41));
   });
 
-  test("a dialer that is none", () => {
+  test("refuses a dialWebSocket that is not a function", () => {
     expect(thrownBy(() => clientOf({ origin: "http://h" }, { dialWebSocket: 1 as never })).message).toContain(
       "dialWebSocket is 1",
     );
   });
 });
 
-describe("an abort", () => {
+describe("an abort of a socket", () => {
   const reason = new Error("the caller's own reason");
 
-  test("before all: nothing is sent", async () => {
+  test("before the handshake sends nothing", async () => {
     const server = await startServer();
     const signal = AbortSignal.abort(reason);
     expect(await errorOf(clientOf(server).connect("chat", { signal }))).toBe(reason);
@@ -410,7 +410,7 @@ describe("an abort", () => {
     await expectFreeSlot(client.setToken(TOKEN));
   });
 
-  test("while it waits for a connection, which is then not taken", async () => {
+  test("while waiting for a connection does not occupy it", async () => {
     const server = await startServer(echo);
     const client = clientOf(server, { maxConnectionCount: 1 });
     const first = await client.connect("chat");
@@ -428,7 +428,7 @@ describe("an abort", () => {
     expect(server.requests).toHaveLength(2);
   });
 
-  test("of the open socket: its iteration rejects at once, whatever waits", async () => {
+  test("rejects the iteration immediately and drops queued messages", async () => {
     const server = await startServer((peer) => peer.send("unread"));
     const client = clientOf(server, { maxConnectionCount: 1 });
     const controller = new AbortController();
@@ -445,7 +445,7 @@ describe("an abort", () => {
     await expectFreeSlot(client);
   });
 
-  test("in the turn in which it opened", async () => {
+  test("in the tick in which the socket opened rejects connect()", async () => {
     const controller = new AbortController();
     const terminate = vi.fn();
     const dialWebSocket: WebSocketDialer = async () => {
@@ -461,7 +461,7 @@ describe("an abort", () => {
     expect(terminate).toHaveBeenCalledOnce();
   });
 
-  test("after the end it changes nothing", async () => {
+  test("after the end has no effect", async () => {
     const server = await startServer((peer) => peer.close(1000, "done"));
     const controller = new AbortController();
     const socket = await clientOf(server).connect("chat", { signal: controller.signal });
@@ -472,7 +472,7 @@ describe("an abort", () => {
   });
 });
 
-/** A connection by hand. */
+/** A connection that the test controls. */
 function fakeConnection(options: Partial<WebSocketConnection> = {}) {
   const connection = {
     onMessage: undefined as WebSocketConnection["onMessage"],
@@ -500,8 +500,8 @@ async function overFake(
   return { connection, client, socket: await client.connect("chat", connecting) };
 }
 
-describe("memory", () => {
-  test("a reader that is slow holds the service back, and loses nothing", async () => {
+describe("memory of a socket", () => {
+  test("a slow reader causes backpressure and loses no message", async () => {
     const piece = Buffer.alloc(65_536, 1);
     let sent = 0;
     const server = await startServer((peer) => {
@@ -515,7 +515,7 @@ describe("memory", () => {
       more();
     });
     const socket = await clientOf(server).connect("chat");
-    // What is on its way fills all buffers, and then nothing moves.
+    // The data in transit fills all buffers, and then the service must wait.
     let before = -1;
     for (let still = 0; still < 200; await turn()) {
       still = sent === before ? still + 1 : 0;
@@ -527,12 +527,12 @@ describe("memory", () => {
     expect(length).toBe(400 * 65_536);
   });
 
-  test("one that is held back can be closed in good order, and what it had received is not lost", async () => {
+  test("a paused socket can be closed without losing received messages", async () => {
     const server = await startServer((peer) => {
       for (let i = 0; i < 64; i++) peer.send(Buffer.alloc(65_536, i));
     });
     const socket = await clientOf(server).connect("chat");
-    // All that the client and the kernel have room for has been sent, which need not be everything.
+    // The buffers of the client and the kernel are full, and part of the data may be unsent.
     let before = -1;
     let unchanged = 0;
     await until(() => {
@@ -548,7 +548,7 @@ describe("memory", () => {
     expect(messages.map((message) => message[0])).toEqual(messages.map((_, i) => i));
   });
 
-  test("where the runtime cannot hold it back, the socket is cut off at the limit", async () => {
+  test("without backpressure the socket is terminated at maxResponseBytes", async () => {
     const { connection, socket } = await overFake({}, { maxResponseBytes: 1000 });
     connection.onMessage?.(new Uint8Array(500));
     expect(connection.terminate).not.toHaveBeenCalled();
@@ -560,7 +560,7 @@ describe("memory", () => {
     expect(error.message).toContain("1000 received bytes (maxResponseBytes) are unread");
   });
 
-  test("it pauses and resumes by what is taken", async () => {
+  test("pauses when its buffer is full, and resumes when it is half empty", async () => {
     const pause = vi.fn();
     const resume = vi.fn();
     const { connection, socket } = await overFake({ pause, resume }, { maxResponseBytes: 1000 });
@@ -576,12 +576,12 @@ describe("memory", () => {
     await socket.close();
   });
 
-  test.each(["text", "bytes"])("a message over maxResponseBytes: %s", async (kind) => {
+  test.each(["text", "bytes"])("rejects a message larger than maxResponseBytes: %s", async (kind) => {
     const server = await startServer((peer) => peer.send(kind === "text" ? "长".repeat(400) : Buffer.alloc(1001)));
     const socket = await clientOf(server, { maxResponseBytes: 1000 }).connect("chat");
     expect(await errorOf(allOf(socket))).toMatchObject({ code: "ERR_EAS_DECODE", format: "message" });
     await socket.closed;
-    // The same of a dialer that has no limit.
+    // The dialer does not enforce a limit.
     const fake = await overFake({}, { maxResponseBytes: 1000 });
     fake.connection.onMessage?.(kind === "text" ? "长".repeat(334) : new Uint8Array(1001));
     expect(await errorOf(allOf(fake.socket))).toMatchObject({ code: "ERR_EAS_DECODE", format: "message" });
@@ -589,8 +589,8 @@ describe("memory", () => {
   });
 });
 
-describe("signs of life", () => {
-  test("no pings by default, and silence ends nothing", async () => {
+describe("keep-alive of a socket", () => {
+  test("sends no pings by default, and has no idle timeout", async () => {
     vi.useFakeTimers();
     const ping = vi.fn();
     const { connection, socket } = await overFake({ ping });
@@ -601,7 +601,7 @@ describe("signs of life", () => {
     expect(vi.getTimerCount()).toBe(0);
   });
 
-  test("no ping frame reaches a server by default", async () => {
+  test("sends no ping frame by default", async () => {
     const pings = vi.fn();
     const server = await startServer((peer) => {
       peer.on("ping", pings);
@@ -627,7 +627,7 @@ describe("signs of life", () => {
     [{ pingInterval: 50_000 }, 100_000],
     [{ pingInterval: 2_000, idleTimeout: 7_000 }, 7_000],
     [{ idleTimeout: 90_000 }, 90_000],
-  ])("%o: given up after the silence", async (options, limit) => {
+  ])("%o: times out without messages and pongs", async (options, limit) => {
     const ping = vi.fn();
     vi.useFakeTimers();
     const { connection, socket } = await overFake({ ping }, {}, options);
@@ -648,7 +648,7 @@ describe("signs of life", () => {
     expect(vi.getTimerCount()).toBe(0);
   });
 
-  test("pingInterval is refused where the runtime cannot ping, and gives the connection back", async () => {
+  test("refuses pingInterval if the runtime cannot ping, and releases the connection", async () => {
     const error = await errorOf(overFake({}, {}, { pingInterval: 1_000 }));
     expect(error).toMatchObject({ code: "ERR_EAS_UNSUPPORTED", message: expect.stringContaining("cannot send pings") });
   });
@@ -664,8 +664,8 @@ describe("signs of life", () => {
   );
 });
 
-describe("what a socket holds", () => {
-  test("a slot for as long as it lives, and predictions still go through", async () => {
+describe("resources of a socket", () => {
+  test("occupies a slot until its end, while predictions still succeed", async () => {
     const server = await startServer(echo);
     const client = clientOf(server, { maxConnectionCount: 2 });
     const socket = await client.connect("chat");
@@ -678,12 +678,12 @@ describe("what a socket holds", () => {
     await (second.value as PredictSocket).close();
   });
 
-  test("an instance, where it goes to instances directly", async () => {
+  test("occupies an instance in direct mode", async () => {
     const servers = [await startServer(echo), await startServer(echo)] as const;
     const instances = servers.map(({ origin }) => ({ host: "127.0.0.1", port: Number(new URL(origin).port) }));
     const direct = { endpointType: ENDPOINT_TYPE_DIRECT, balancer: "least-inflight" } as const;
     const client = clientOf(servers[0], { ...direct, endpoint: "", endpointSource: () => instances });
-    // Of two instances the one is taken that has no socket.
+    // The instance without a socket is chosen.
     let open = await client.connect("chat");
     for (let i = 0; i < 10; i++) {
       const other = await client.connect("chat");
@@ -694,7 +694,7 @@ describe("what a socket holds", () => {
     await open.close();
   });
 
-  test("no instance after a dial that failed", async () => {
+  test("releases its instance after a failed handshake", async () => {
     const server = await startServer(echo);
     const endpointSource = () => [{ host: "127.0.0.1", port: Number(new URL(server.origin).port) }];
     const direct = { endpointType: ENDPOINT_TYPE_DIRECT, maxConnectionCount: 1 } as const;
@@ -704,13 +704,13 @@ describe("what a socket holds", () => {
     expect(server.requests.map(({ url }) => url)).toEqual(["/svc/404", "/svc/free"].map((url) => `/api/predict${url}`));
   });
 
-  test("an instance that nobody can connect to leaves the rotation", async () => {
+  test("ejects an instance that refuses connections", async () => {
     const server = await startServer(echo);
     const ports = [9, Number(new URL(server.origin).port)];
     const endpointSource = () => ports.map((port) => ({ host: "127.0.0.1", port }));
     const client = clientOf(server, { endpointType: ENDPOINT_TYPE_DIRECT, endpoint: "", endpointSource });
     await client.init();
-    // So that its time out of the rotation does not end.
+    // Long enough that the ejection does not end during the test.
     vi.spyOn(performance, "now").mockReturnValue(performance.now());
     const outcomes: string[] = [];
     for (let i = 0; i < 16; i++) {
@@ -725,7 +725,7 @@ describe("what a socket holds", () => {
     expect(outcomes.slice(-5)).toEqual(Array(5).fill("open"));
   });
 
-  test("for services of one client, too", async () => {
+  test("works for the clients of service()", async () => {
     const server = await startServer(echo);
     const { dialWebSocket } = platform;
     const dial = vi.fn(dialWebSocket as WebSocketDialer);

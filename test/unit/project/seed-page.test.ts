@@ -11,9 +11,8 @@ import {
   TorchResponse,
 } from "../../../src/index.js";
 
-// The predict half of the page of the official Python SDK: its examples, with its names in camelCase. The services
-// answer with what they were sent, and requests and responses of TF and Torch are alike enough for that: inputs and
-// outputs have other numbers in TF, so that one is answered by hand.
+// The predict examples on the page of the official Python SDK, with its names in camelCase. The services echo requests,
+// which works for Torch, whose requests and responses have the same fields. For TF, the response is built by hand.
 let emulator: RunningEmulator;
 beforeAll(async () => {
   emulator = await startEmulator({
@@ -24,7 +23,7 @@ beforeAll(async () => {
         const answer = new TFRequest()
           .addFeed("scores", [1, 10], "DT_FLOAT", [0, 1, 2, 3, 4, 5, 6, 7, 8, 9])
           .toBinary();
-        // Field 2 of the request, a map of tensors, is field 1 of the response.
+        // The map of tensors is field 2 of the request and field 1 of the response.
         answer[0] = 0x0a;
         return answer;
       },
@@ -126,7 +125,7 @@ test("the dtypes that the page lists for TensorFlow and PyTorch", () => {
   new TFRequest().addFeed("x", [1], TFRequest.DT_STRING, ["text"]).addFeed("y", [1], TFRequest.TF_BOOL, [true]);
   expect(TFRequest.TF_BOOL).toBe("DT_BOOL");
   new TorchRequest().addFeed(0, [1], TFRequest.DT_STRING, ["text"]);
-  // The Torch schema has no field for booleans in any official SDK.
+  // No official SDK has a field for booleans in the Torch schema.
   // @ts-expect-error
   expect(() => new TorchRequest().addFeed(0, [1], TFRequest.TF_BOOL, [true])).toThrow(/no field for DT_BOOL/);
 });

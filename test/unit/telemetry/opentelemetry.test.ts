@@ -39,7 +39,7 @@ const ERROR = SpanStatusCode.ERROR;
 const UNSET = SpanStatusCode.UNSET;
 
 describe("spans", () => {
-  test("of a call and its attempt have the names of the semantic conventions", async () => {
+  test("of a call and its attempt follow the semantic conventions", async () => {
     const { sdk, server, client } = await open();
     server.play(answer(200, {}, "answer"));
     await client.predict("hello", { path: "/v1/a", query: { secret: "1" } });
@@ -76,7 +76,7 @@ describe("spans", () => {
     ]);
   });
 
-  test("of a URL of a service's own have no name of a service", async () => {
+  test("of a customUrl have no service name", async () => {
     const { sdk, server, client } = await open({ endpoint: undefined, serviceName: undefined });
     const own = clientOf(server, {
       endpoint: undefined,
@@ -90,7 +90,7 @@ describe("spans", () => {
     expect(sdk.calls[0]?.attributes).toEqual({ "eas.call.kind": "predict", "eas.call.attempts": 1 });
   });
 
-  test("are children of the context in which each call is made, under concurrency", async () => {
+  test("are children of the active context of each concurrent call", async () => {
     const { sdk, server, client } = await open({ compression: "gzip", token: async () => TOKEN });
     let release!: () => void;
     const all = new Promise<void>((resolve) => {
@@ -122,7 +122,7 @@ describe("spans", () => {
     expect(new Set(sdk.calls.map((span) => span.spanContext().traceId)).size).toBe(COUNT);
   });
 
-  test("of retries are siblings, with why each failed", async () => {
+  test("of retries are siblings, each with its error", async () => {
     const { sdk, server, client } = await open();
     server.play(answer(503, {}, "busy"), resetBeforeHeaders, answer(200));
     await client.predict("x");
@@ -138,7 +138,7 @@ describe("spans", () => {
     expect(attempts.map(({ events }) => events.map(({ name }) => name))).toEqual([["exception"], ["exception"], []]);
   });
 
-  test("of a call that fails have its error, without the token", async () => {
+  test("of a failed call have its error without the token", async () => {
     const { sdk, server, client } = await open();
     server.play(answer(401, () => ({ "X-Echo": TOKEN }), `no: ${TOKEN}`));
     const error = await errorOf(client.predict(TOKEN));
@@ -158,7 +158,7 @@ describe("spans", () => {
     expect(text).not.toContain(TOKEN);
   });
 
-  test("of an answer that cannot be read have its status and the error", async () => {
+  test("of a response that cannot be decoded have its status and the error", async () => {
     const { sdk, server, client } = await open();
     server.play(answer(200, { "Content-Encoding": "gzip" }, "no gzip"));
     await errorOf(client.predict("x"));
@@ -173,7 +173,7 @@ describe("spans", () => {
 describe("spans end when a call is aborted", () => {
   const outcome = (sdk: MemorySdk) => sdk.spans.map(({ name, attributes }) => [name, attributes["error.type"]]);
 
-  test("before it began", async () => {
+  test("before it starts", async () => {
     const { sdk, client } = await open();
     await errorOf(client.predict("x", { signal: AbortSignal.abort() }));
     sdk.expectEnded();
@@ -195,7 +195,7 @@ describe("spans end when a call is aborted", () => {
     expect(sdk.attempts).toHaveLength(1);
   });
 
-  test("in an attempt, with a reason of any kind", async () => {
+  test("in an attempt, with any reason", async () => {
     for (const reason of [undefined, null, "text", new Error("own"), Object.create(null), Symbol("s")]) {
       const { sdk, server, client } = await open();
       server.always(stallBeforeHeaders);
@@ -215,7 +215,7 @@ describe("spans end when a call is aborted", () => {
     }
   });
 
-  test("in the wait between two attempts", async () => {
+  test("in the delay between two attempts", async () => {
     const { sdk, server, client } = await open();
     server.always(answer(429, { "Retry-After": "30" }));
     const controller = new AbortController();
@@ -230,7 +230,7 @@ describe("spans end when a call is aborted", () => {
     ]);
   });
 
-  test("by its own time", async () => {
+  test("by its timeout", async () => {
     const { sdk, server, client } = await open({ timeout: 20, retryCount: 0 });
     server.always(stallBeforeHeaders);
     await errorOf(client.predict("x"));
@@ -251,7 +251,7 @@ describe("streams", () => {
     return { sdk, server, client: clientOf(server, { hooks: openTelemetryHooks(sdk) }) };
   }
 
-  test("last until their body has ended", async () => {
+  test("have spans that last until the end of the body", async () => {
     const { sdk, server, client } = await openStream(begun);
     const stream = await sdk.tracerProvider.getTracer("test").startActiveSpan("parent", async (span) => {
       const opened = await client.stream("x");
@@ -268,14 +268,14 @@ describe("streams", () => {
     expect(attempt?.attributes["http.response.body.size"]).toBe(6);
   });
 
-  test("end when their reader leaves, without an error", async () => {
+  test("have spans that end without an error when the reader leaves", async () => {
     const { sdk, client } = await openStream(begun);
     for await (const _ of await client.stream("x")) break;
     sdk.expectEnded();
     expect(sdk.spans.map(({ status }) => status.code)).toEqual([UNSET, UNSET]);
   });
 
-  test("end when they are aborted", async () => {
+  test("have spans that end when they are aborted", async () => {
     const { sdk, client } = await openStream(begun);
     const controller = new AbortController();
     const text = errorOf((await client.stream("x", { signal: controller.signal })).text());
@@ -285,7 +285,7 @@ describe("streams", () => {
     expect(sdk.attempts[0]?.attributes).toMatchObject({ "error.type": "AbortError", "http.response.status_code": 200 });
   });
 
-  test("end when they break, and when their client is closed", async () => {
+  test("have spans that end when they break and when the client is closed", async () => {
     const { sdk, server, client } = await open();
     server.play(resetInBody);
     await errorOf((await client.stream("x")).text());
@@ -298,7 +298,7 @@ describe("streams", () => {
     for (const { calls } of [sdk, cut.sdk]) expect(calls[0]?.attributes["error.type"]).toBe("ERR_EAS_NETWORK");
   });
 
-  test("client.fetch: a status is an error of the attempt, not of the call", async () => {
+  test("client.fetch: an error status is an error of the attempt, not of the call", async () => {
     const { sdk, client } = await openStream(({ response }) => response.writeHead(404).end());
     await (await client.fetch("/v1/models?x=1")).text();
     sdk.expectEnded();
@@ -312,7 +312,7 @@ describe("streams", () => {
 });
 
 describe("queues and direct calls", () => {
-  test("queue operations are calls of their kinds; a watch over HTTP ends with its span", async () => {
+  test("queue operations have spans of their kind, and a watch over HTTP ends its span", async () => {
     const sdk = new MemorySdk();
     const { client } = await openEmulatorQueue({}, { hooks: openTelemetryHooks(sdk) });
     await client.put("item");
@@ -327,7 +327,7 @@ describe("queues and direct calls", () => {
     expect([...names].sort()).toEqual(["other q", "put q"]);
   });
 
-  test("a hedged call is one span; its attempt that was not answered first is cancelled, not failed", async () => {
+  test("a hedged call has one span, and its slower attempt is canceled, not failed", async () => {
     const sdk = new MemorySdk();
     const held: ((response: never) => void)[] = [];
     const transport = new RecordingTransport(() => new Promise((resolve) => held.push(resolve as never)));
@@ -353,7 +353,7 @@ describe("queues and direct calls", () => {
 });
 
 describe("propagation", () => {
-  test("each attempt sends its own span's ids", async () => {
+  test("each attempt sends the ids of its span", async () => {
     const { sdk, server, client } = await open({ auth: "signature" });
     server.play(answer(503), answer(200));
     await client.predict("x");
@@ -367,7 +367,7 @@ describe("propagation", () => {
     expect(server.requests[0]?.headers.authorization).toMatch(/^EAS /);
   });
 
-  test("stands above the caller's own header, and streams have it too", async () => {
+  test("overrides the caller's header, also for streams", async () => {
     const { sdk, server, client } = await open({ headers: { traceparent: "mine", tracestate: "a=1" } });
     await (await client.stream("x")).bytes();
     const [attempt] = sdk.attempts;
@@ -376,7 +376,7 @@ describe("propagation", () => {
     expect(server.requests[0]?.headers.tracestate).toBe("a=1");
   });
 
-  test("sends nothing where there is no SDK", async () => {
+  test("sends nothing without an OpenTelemetry SDK", async () => {
     const server = await startServer();
     const client = clientOf(server, { hooks: openTelemetryHooks() });
     expect(String(await client.predict("x"))).toBe("ok");
@@ -385,7 +385,7 @@ describe("propagation", () => {
 });
 
 describe("metrics", () => {
-  test("of attempts and calls", async () => {
+  test("count attempts and calls", async () => {
     const { sdk, server, client } = await open();
     server.play(answer(503), answer(200), answer(200), answer(400));
     await client.predict("x");
@@ -413,7 +413,7 @@ describe("metrics", () => {
     expect(await sdk.sums("http.client.active_requests")).toEqual([[target, 0]]);
   });
 
-  test("of durations are seconds, of the attempt and of the whole call", async () => {
+  test("record durations in seconds, of attempts and of calls", async () => {
     const sdk = new MemorySdk();
     vi.useFakeTimers();
     onTestFinished(() => void vi.useRealTimers());
@@ -432,7 +432,7 @@ describe("metrics", () => {
     expect(await sums("eas.client.call.duration")).toEqual([4.025]);
   });
 
-  test("count what is in flight", async () => {
+  test("count requests in flight", async () => {
     const { sdk, server, client } = await open();
     let release!: () => void;
     const all = new Promise<void>((resolve) => {
@@ -449,7 +449,7 @@ describe("metrics", () => {
 });
 
 describe("providers", () => {
-  test("are the global ones by default, even when they come after the hooks", async () => {
+  test("default to the global providers, even if they are registered after the hooks", async () => {
     const hooks = openTelemetryHooks();
     const sdk = new MemorySdk();
     trace.setGlobalTracerProvider(sdk.tracerProvider);
@@ -467,14 +467,14 @@ describe("providers", () => {
     ["tracerProvider", "global"],
     ["meterProvider", { getTracer() {} }],
     ["meterProvider", 1],
-  ])("refuses %s: %s", (name, value) => {
+  ])("refuse %s: %s", (name, value) => {
     const error = thrownBy(() => openTelemetryHooks({ [name]: value }));
     expect(error).toBeInstanceOf(TypeError);
     expect(error.code).toBe("ERR_EAS_ARG_OPTION");
     expect(error.message).toMatch(new RegExp(`^${name} is .*: it must have get(Tracer|Meter)\\(\\)$`));
   });
 
-  test("one set of hooks serves many clients", async () => {
+  test("hooks can be shared by many clients", async () => {
     const sdk = new MemorySdk();
     const hooks = openTelemetryHooks(sdk);
     const server = await startServer();

@@ -21,7 +21,7 @@ const usage = { prompt_tokens: 3, completion_tokens: 5, total_tokens: 8 };
 const text = (text: string, index = 0): ChatEvent => ({ type: "text", text, index });
 const finish = (finishReason: string, index = 0): ChatEvent => ({ type: "finish", finishReason, index });
 
-describe("a chat", () => {
+describe("PredictStream.chat", () => {
   const ANSWER =
     delta({ role: "assistant", content: "" }) +
     delta({ reasoning_content: "Let me " }) +
@@ -33,7 +33,7 @@ describe("a chat", () => {
     event({ ...HEAD, choices: [], usage }) +
     DONE;
 
-  test("is iterated part by part, and put together", async () => {
+  test("yields the parts of a chat and merges them", async () => {
     const chat = await chatOf(ANSWER);
     expect(await collect(chat)).toEqual([
       { type: "reasoning", text: "Let me ", index: 0 },
@@ -58,7 +58,7 @@ describe("a chat", () => {
     });
   });
 
-  test("gives the final text or message without a loop", async () => {
+  test("returns the final text or message without a loop", async () => {
     expect(await (await chatOf(ANSWER)).finalText()).toBe("学而时习之");
     expect((await (await chatOf(ANSWER)).finalMessage()).content).toBe("学而时习之");
     const stream = await open(ANSWER);
@@ -68,14 +68,14 @@ describe("a chat", () => {
     expect(stream.isComplete).toBe(true);
   });
 
-  test("shows what was received so far", async () => {
+  test("exposes the response received so far", async () => {
     const chat = await chatOf(ANSWER);
     const seen: unknown[] = [];
     for await (const part of chat) if (part.type === "text") seen.push(chat.completion.choices[0]?.message.content);
     expect(seen).toEqual(["学而", "学而时习之"]);
   });
 
-  test("waits for the loop that reads it", async () => {
+  test("resolves the final message when a loop has read the stream", async () => {
     const chat = await chatOf(ANSWER);
     const parts = chat[Symbol.asyncIterator]();
     await parts.next();
@@ -84,20 +84,20 @@ describe("a chat", () => {
     expect(await final).toBe("学而时习之");
   });
 
-  test("has the reasoning of services that name it otherwise, once", async () => {
+  test("reads reasoning under both field names, once", async () => {
     const chat = await chatOf(
       delta({ reasoning: "a" }) + delta({ reasoning: "b", reasoning_content: "b" }) + delta({ content: "c" }, "stop"),
     );
     expect(await chat.finalMessage()).toEqual({ role: "assistant", content: "c", reasoning_content: "ab" });
   });
 
-  test("has refusals", async () => {
+  test("yields refusals", async () => {
     const chat = await chatOf(delta({ refusal: "I can" }) + delta({ refusal: "not" }, "stop") + DONE);
     expect(await chat.finalMessage()).toEqual({ role: "assistant", content: null, refusal: "I cannot" });
     expect(await chat.finalText()).toBe("");
   });
 
-  test("has several choices, in the order of their indexes", async () => {
+  test("orders several choices by index", async () => {
     const chat = await chatOf(
       delta({ content: "b" }, null, 1) + delta({ content: "a" }) + delta({}, "length", 0) + delta({}, "stop", 1) + DONE,
     );
@@ -109,13 +109,13 @@ describe("a chat", () => {
     ]);
   });
 
-  test("of the older completions API is text", async () => {
+  test("reads the older completions API as text", async () => {
     const chunk = (text: string, reason: string | null = null) =>
       event({ id: "cmpl-1", choices: [{ index: 0, text, finish_reason: reason }] });
     expect(await (await chatOf(chunk("a") + chunk("b", "stop") + DONE)).finalText()).toBe("ab");
   });
 
-  test("takes the LLM gateway's repeated last chunk once", async () => {
+  test("ignores the last chunk that the LLM gateway repeats", async () => {
     const last = delta({ content: "lo", reasoning_content: "", tool_calls: [] }, "stop");
     const chat = await chatOf(delta({ content: "hel" }, "") + last + last + DONE);
     expect(await collect(chat)).toEqual([text("hel"), text("lo"), finish("stop")]);
@@ -130,7 +130,7 @@ describe("function calls", () => {
     function: { name, arguments: piece },
   });
 
-  test("in parallel are put together by their indexes", async () => {
+  test("are merged by index if they arrive in parallel", async () => {
     const chat = await chatOf(
       delta({ tool_calls: [call(0, "call-a", "weather", "")] }) +
         delta({ tool_calls: [call(0, null, null, '{"city":')] }) +
@@ -181,7 +181,7 @@ describe("function calls", () => {
   test.each([
     ["no index", [call(undefined, "x", "f", "{}"), call(undefined, "y", "f", "{"), call(undefined, null, null, "}")]],
     ["the same index", [call(0, "x", "f", "{}"), call(0, "y", "g", "{"), call(0, null, null, "}")]],
-  ])("one after the other with %s stay apart", async (_, parts) => {
+  ])("stay separate if they arrive one after another with %s", async (_, parts) => {
     const body = parts.map((part) => delta({ tool_calls: [part] })).join("");
     const { tool_calls: calls = [] } = await (await chatOf(body + delta({}, "tool_calls"))).finalMessage();
     expect(calls.map(({ id, function: { arguments: text } }) => [id, text])).toEqual([
@@ -190,7 +190,7 @@ describe("function calls", () => {
     ]);
   });
 
-  test("with arguments nested too deeply reject with an EasDecodeError", async () => {
+  test("reject with EasDecodeError if their arguments are nested too deeply", async () => {
     const nested = `{"a":${"[".repeat(20_000)}${"]".repeat(20_000)}}`;
     const body = `data: {"choices":[{"delta":{"tool_calls":[{"index":0,"id":"x","function":{"name":"f","arguments":${nested}}}]}}]}\n\n`;
     const error = await errorOf((await chatOf(body + DONE)).finalMessage());
@@ -204,7 +204,7 @@ describe("function calls", () => {
   });
 });
 
-describe("a whole answer", () => {
+describe("PredictStream.chat for a complete response", () => {
   const message = {
     role: "assistant",
     content: "hello",
@@ -221,17 +221,17 @@ describe("a whole answer", () => {
     ["in several lines", `\n${JSON.stringify(answer, null, 2)}\n`, "application/json"],
     ["of another type", JSON.stringify(answer), "application/octet-stream"],
     ["in an event", event(answer), "text/event-stream"],
-  ])("%s is read too", async (_, body, type) => {
+  ])("supports %s", async (_, body, type) => {
     const chat = await chatOf(body, type);
     expect(await chat.finalCompletion()).toEqual({ ...answer, object: "chat.completion" });
   });
 
-  test("of the older completions API is read too", async () => {
+  test("supports the older completions API", async () => {
     const body = JSON.stringify({ choices: [{ index: 0, text: "hello", finish_reason: "stop" }] });
     expect(await (await chatOf(body, "application/json")).finalText()).toBe("hello");
   });
 
-  test("that is an error is one", async () => {
+  test("reports a response that is an error", async () => {
     for (const body of [
       '{"error":{"message":"failed","code":500}}',
       '{"object":"error","message":"failed","code":500}',
@@ -244,8 +244,8 @@ describe("a whole answer", () => {
   });
 });
 
-describe("a chat that fails", () => {
-  test("rejects the loop and the final message, and keeps what it has", async () => {
+describe("a failed chat", () => {
+  test("rejects the loop and the final message, and keeps the received part", async () => {
     const stream = await open(delta({ content: "hel" }) + delta({ content: "lo" }));
     const chat = stream.chat();
     const error = await errorOf(collect(chat));
@@ -261,11 +261,11 @@ describe("a chat that fails", () => {
     ["no values", ""],
     ["JSON of another kind", '{"response":"hello"}'],
     ["an event stream of texts", event("hello")],
-  ])("for %s", async (_, body) => {
+  ])("rejects for %s", async (_, body) => {
     expect(await errorOf((await chatOf(body)).finalText())).toBeInstanceOf(EasDecodeError);
   });
 
-  test("if the loop is left, which ends the request", async () => {
+  test("rejects the final message if the loop ends early, which ends the request", async () => {
     const server = await startStreamServer(({ response }) => {
       response.writeHead(200, { "content-type": "text/event-stream" });
       response.write(delta({ content: "a" }) + delta({ content: "b" }));
@@ -280,7 +280,7 @@ describe("a chat that fails", () => {
     expect(() => chat[Symbol.asyncIterator]()).toThrow(/read it once/);
   });
 
-  test("with the reason of the caller's signal", async () => {
+  test("rejects with the reason of the caller's signal", async () => {
     const server = await startStreamServer(({ response }) => {
       response.writeHead(200, { "content-type": "text/event-stream" });
       response.write(delta({ content: "a" }));
@@ -293,7 +293,7 @@ describe("a chat that fails", () => {
     expect(await final).toBe(reason);
   });
 
-  test("leaves the connection to the next call after [DONE]", async () => {
+  test("reuses the connection after [DONE]", async () => {
     const server = await startStreamServer(inChunks(delta({ content: "a" }, "stop") + DONE, 1000));
     const client = clientOf(server, { maxConnectionCount: 2 });
     for (let i = 0; i < 5; i++) expect(await (await client.stream("x")).chat().finalText()).toBe("a");

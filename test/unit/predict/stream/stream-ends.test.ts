@@ -7,7 +7,7 @@ import { endOfEvents } from "../../../../src/predict/stream/stream-end.js";
 import { clientOf, errorOf, turn } from "../../../support/calls.js";
 import { type Exchange, startStreamServer } from "../../../support/stream-server.js";
 
-// Ends of streams that an independent reading of the code found to be wrong, or that it doubted.
+// Edge cases at the end of streams, found in a review.
 
 const silent = ({ response }: Exchange) => {
   response.writeHead(200);
@@ -25,7 +25,7 @@ async function rawServer(answer: (socket: Socket) => void) {
   return { origin: `http://127.0.0.1:${(server.address() as { port: number }).port}` };
 }
 
-describe("leaving", () => {
+describe("leaving a stream early", () => {
   test("before the first value ends the request", async () => {
     const server = await startStreamServer(silent);
     const stream = await clientOf(server).stream("x");
@@ -43,7 +43,7 @@ describe("leaving", () => {
     await server.exchanges[0]?.closed;
   });
 
-  test("a packed stream at [DONE] lets its connection go, and is no failure", async () => {
+  test("a compressed stream ends at [DONE] without an error and releases its connection", async () => {
     const server = await startStreamServer(({ response }) => {
       response.writeHead(200, { "content-encoding": "gzip" });
       const packer = createGzip();
@@ -60,14 +60,17 @@ describe("leaving", () => {
   });
 });
 
-test.each(["[DONE] ", " [DONE]", "  [DONE]\t", "[DONE]"])("events end at %j, with or without blanks", async (data) => {
-  const server = await startStreamServer(({ response }) => void response.end(`data: {"a":1}\n\ndata: ${data}\n\n`));
-  const values: unknown[] = [];
-  for await (const event of (await clientOf(server).stream("x")).events()) values.push(event.json());
-  expect(values).toEqual([{ a: 1 }]);
-});
+test.each(["[DONE] ", " [DONE]", "  [DONE]\t", "[DONE]"])(
+  "events() ends at %j, with or without white space",
+  async (data) => {
+    const server = await startStreamServer(({ response }) => void response.end(`data: {"a":1}\n\ndata: ${data}\n\n`));
+    const values: unknown[] = [];
+    for await (const event of (await clientOf(server).stream("x")).events()) values.push(event.json());
+    expect(values).toEqual([{ a: 1 }]);
+  },
+);
 
-test("json() of an event without data says that it is empty", async () => {
+test("json() of an event without data reports that it is empty", async () => {
   const server = await startStreamServer(({ response }) => void response.end("data:\n\n"));
   const events = (await clientOf(server).stream("x")).events();
   const { value } = await events.next();
@@ -75,8 +78,8 @@ test("json() of an event without data says that it is empty", async () => {
   expect(() => value?.json()).toThrow("empty event");
 });
 
-describe("a client that closes", () => {
-  test("ends the stream that is read, and the one that waits for its slot", async () => {
+describe("close() of a client with streams", () => {
+  test("ends an open stream and a stream that waits for a slot", async () => {
     const server = await startStreamServer(silent);
     const client = clientOf(server, { maxConnectionCount: 1 });
     const first = errorOf((await client.stream("a")).text());
@@ -87,7 +90,7 @@ describe("a client that closes", () => {
     expect((await second).message).toMatch(/closed/);
   });
 
-  test("ends a stream that it was asked for just before", async () => {
+  test("ends a stream that was just requested", async () => {
     const server = await startStreamServer(silent);
     const client = clientOf(server);
     const opened = errorOf(client.stream("x").then((stream) => stream.text()));
@@ -96,7 +99,7 @@ describe("a client that closes", () => {
   });
 });
 
-describe("packed streams", () => {
+describe("compressed streams", () => {
   const packed = (body: Buffer, coding = "gzip") =>
     startStreamServer(({ response }) => {
       response.writeHead(200, { "content-encoding": coding });
@@ -113,7 +116,7 @@ describe("packed streams", () => {
     expect(await (await clientOf(server).fetch("/")).text()).toBe(text);
   });
 
-  test("an abort is noticed though much is still packed", async () => {
+  test("an abort takes effect while much data is still compressed", async () => {
     const server = await startStreamServer(({ response }) => {
       response.writeHead(200, { "content-encoding": "gzip" });
       response.write(gzipSync("x".repeat(50_000_000)));
@@ -133,7 +136,7 @@ describe("packed streams", () => {
     expect(length).toBeLessThan(5_000_000);
   });
 
-  test("what cannot be undone lets its connection go, by fetch too", async () => {
+  test("a body that cannot be decompressed releases its connection, for fetch too", async () => {
     const server = await startStreamServer(({ response }) => {
       response.writeHead(200, { "content-encoding": "gzip" });
       response.write("this is no gzip");
@@ -145,7 +148,7 @@ describe("packed streams", () => {
 });
 
 describe("client.fetch", () => {
-  test("refuses a status that no Response can have, and gives its slot back", async () => {
+  test("refuses a status that a Response cannot have, and releases its slot", async () => {
     const server = await rawServer((socket) => socket.write("HTTP/1.1 999 Odd\r\ncontent-length: 5\r\n\r\nhello"));
     const client = clientOf(server, { maxConnectionCount: 1 });
     for (let i = 0; i < 2; i++) expect(await errorOf(client.fetch("/"))).toBeInstanceOf(EasDecodeError);
@@ -159,7 +162,7 @@ describe("client.fetch", () => {
     expect(await errorOf(client.fetch(used))).toBeInstanceOf(TypeError);
   });
 
-  test("cancels a streamed body that was never asked for", async () => {
+  test("cancels a stream body that was never read", async () => {
     const cancelled: string[] = [];
     const body = (name: string) => new ReadableStream<Uint8Array>({ cancel: () => void cancelled.push(name) });
     const client = new PredictClient({
@@ -179,7 +182,7 @@ describe("client.fetch", () => {
     expect(cancelled).toEqual(["waiting", "aborted"]);
   });
 
-  test("an early answer ends the body that is still sent", async () => {
+  test("an early response ends the request body", async () => {
     const server = await rawServer((socket) =>
       socket.end("HTTP/1.1 413 Too Large\r\ncontent-length: 3\r\nconnection: close\r\n\r\nbig"),
     );
@@ -200,7 +203,7 @@ describe("client.fetch", () => {
   });
 });
 
-test("cancel() after [DONE] does not make the answer incomplete", async () => {
+test("cancel() after [DONE] keeps isComplete", async () => {
   const server = await startStreamServer(({ response }) => {
     response.writeHead(200, { "content-type": "text/event-stream" });
     response.write("data: 1\n\ndata: [DONE]\n\n");
@@ -212,7 +215,7 @@ test("cancel() after [DONE] does not make the answer incomplete", async () => {
   await server.exchanges[0]?.closed;
 });
 
-test("the last part of a long line does not show how a stream ended", () => {
+test("isComplete is undefined if only the end of a long line is kept", () => {
   const whole = `data: ${JSON.stringify({ text: "x".repeat(100) })}`;
   expect(endOfEvents(whole.slice(-50), false)).toEqual({ isComplete: undefined });
   expect(endOfEvents(`${whole.slice(-50)}\nBad Request`, false).isComplete).toBe(false);

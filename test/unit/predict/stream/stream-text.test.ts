@@ -10,7 +10,7 @@ async function* each<T>(values: Iterable<T>): AsyncGenerator<T, void, undefined>
   yield* values;
 }
 
-/** Bytes cut at any places: empty pieces and cuts within characters are among them. */
+/** Splits bytes at random, including empty chunks and splits within characters. */
 const cutBytes = (bytes: Uint8Array) =>
   fc
     .array(fc.nat(bytes.length), { maxLength: 12 })
@@ -22,7 +22,7 @@ const encode = (text: string) => new TextEncoder().encode(text);
 const wellFormed = fc.string({ unit: "binary" }).map((text) => text.replace(/^\uFEFF/, ""));
 
 describe("text", () => {
-  test("is the same over any borders of pieces", async () => {
+  test("is the same for any chunk boundaries", async () => {
     await fc.assert(
       fc.asyncProperty(
         wellFormed.chain((text) => cutBytes(encode(text)).map((pieces) => ({ text, pieces }))),
@@ -33,7 +33,7 @@ describe("text", () => {
     );
   });
 
-  test("is the same where pieces of ASCII follow other pieces", async () => {
+  test("is the same if chunks of ASCII follow other chunks", async () => {
     const mixed = fc.string({ unit: fc.constantFrom("a", "b", "\n", "é", "字", "🦊"), maxLength: 40 });
     await fc.assert(
       fc.asyncProperty(
@@ -45,7 +45,7 @@ describe("text", () => {
     );
   });
 
-  test("is cut byte by byte", async () => {
+  test("is decoded byte by byte", async () => {
     const text = "学而时习之，不亦说乎？🙂 Ünïcödé";
     const pieces = [...encode(text)].map((byte) => Uint8Array.of(byte));
     expect((await collect(textIn(pieces))).join("")).toBe(text);
@@ -57,7 +57,7 @@ describe("text", () => {
     ["an overlong form", [[0xc0, 0x80]], 0],
     ["half of a surrogate pair", [[0xed, 0xa0, 0x80]], 0],
     ["UTF-16", [[0xff, 0xfe, 0x61, 0x00]], 0],
-  ])("that is no UTF-8: %s", async (_, pieces, offset) => {
+  ])("rejects with EasDecodeError if it is not UTF-8: %s", async (_, pieces, offset) => {
     const error = await errorOf(collect(textIn(pieces.map((bytes) => Uint8Array.from(bytes)))));
     expect(error).toBeInstanceOf(EasDecodeError);
     expect(error).toMatchObject({ format: "utf-8", offset });
@@ -70,7 +70,7 @@ describe("text", () => {
   test.each([
     ["ASCII", "a"],
     ["other characters", "é"],
-  ])("keeps a zero width no-break space that begins a later piece, after %s", async (_name, first) => {
+  ])("keeps a zero width no-break space at the start of a later chunk, after %s", async (_name, first) => {
     const pieces = ["", first, "\uFEFFb", "c"].map(encode);
     expect((await collect(textIn(pieces))).join("")).toBe(`${first}\uFEFFbc`);
   });
@@ -79,14 +79,14 @@ describe("text", () => {
 const cutText = (text: string) => cutBytes(encode(text)).map((pieces) => ({ text, pieces }));
 
 describe("lines", () => {
-  test("are those of split, over any borders", async () => {
+  test("equal those of split, for any chunk boundaries", async () => {
     const line = fc.string({ unit: fc.constantFrom("a", "字", " ", "\t", "\u2028", "\r") });
     await fc.assert(
       fc.asyncProperty(
         fc.array(fc.tuple(line, fc.constantFrom("\n", "\r\n"))).chain((lines) => cutText(lines.flat().join(""))),
         async ({ text, pieces }) => {
           const expected = text.split("\n").map((line) => line.replace(/\r$/, ""));
-          // What is behind the last line break is a line only if there is something.
+          // Text after the last line break is a line unless it is empty.
           if (text === "" || text.endsWith("\n")) expected.pop();
           expect(await collect(linesOf(textIn(pieces)))).toEqual(expected);
         },
@@ -107,24 +107,27 @@ describe("lines", () => {
 describe("JSON values", () => {
   const value = fc.jsonValue().filter((value) => value !== undefined);
 
-  test.each(["\n", "\0", "\r\n", "\0\n", "\n\n"])("separated by %j, over any borders", async (separator) => {
-    await fc.assert(
-      fc.asyncProperty(
-        fc
-          .tuple(fc.array(value, { minLength: 1 }), fc.boolean())
-          .chain(([values, ends]) =>
-            cutText(values.map((each) => JSON.stringify(each)).join(separator) + (ends ? separator : "")).map(
-              ({ pieces }) => ({ values, pieces }),
+  test.each(["\n", "\0", "\r\n", "\0\n", "\n\n"])(
+    "are decoded for any chunk boundaries if separated by %j",
+    async (separator) => {
+      await fc.assert(
+        fc.asyncProperty(
+          fc
+            .tuple(fc.array(value, { minLength: 1 }), fc.boolean())
+            .chain(([values, ends]) =>
+              cutText(values.map((each) => JSON.stringify(each)).join(separator) + (ends ? separator : "")).map(
+                ({ pieces }) => ({ values, pieces }),
+              ),
             ),
-          ),
-        async ({ values, pieces }) => {
-          expect(await collect(jsonOf(textIn(pieces)))).toEqual(JSON.parse(JSON.stringify(values)));
-        },
-      ),
-    );
-  });
+          async ({ values, pieces }) => {
+            expect(await collect(jsonOf(textIn(pieces)))).toEqual(JSON.parse(JSON.stringify(values)));
+          },
+        ),
+      );
+    },
+  );
 
-  test("of several lines each, separated by NUL", async () => {
+  test("may span lines if separated by NUL", async () => {
     await fc.assert(
       fc.asyncProperty(
         fc.array(value, { minLength: 1 }).chain((values) =>
@@ -134,7 +137,7 @@ describe("JSON values", () => {
           })),
         ),
         async ({ values, pieces }) => {
-          // A first value of one line, with more behind it on lines of their own, is taken for one that lines separate.
+          // If the first line is a complete value, line breaks separate values.
           fc.pre(values.length === 1 || JSON.stringify(values[0], null, 2).includes("\n") || !hasLines(values));
           expect(await collect(jsonOf(textIn(pieces)))).toEqual(JSON.parse(JSON.stringify(values)));
         },
@@ -144,7 +147,7 @@ describe("JSON values", () => {
 
   const hasLines = (values: readonly unknown[]) => values.some((each) => JSON.stringify(each, null, 2).includes("\n"));
 
-  test("a single document of several lines", async () => {
+  test("may be a single document of several lines", async () => {
     expect(await collect(jsonOf(each(['{\n  "a": 1,\n', '  "b": 2\n}\n'])))).toEqual([{ a: 1, b: 2 }]);
   });
 
@@ -152,7 +155,7 @@ describe("JSON values", () => {
     ["the second line", ['{"a":1}\n{"a":\n{"a":3}\n'], 1],
     ["the end", ['{"a":1}\n{"a":'], 1],
     ["all of it", ["<html>\n<body>"], 0],
-  ])("that are none: %s", async (_, texts, before) => {
+  ])("reject with EasDecodeError if they are not JSON: %s", async (_, texts, before) => {
     const values = jsonOf(each(texts));
     for (let i = 0; i < before; i++) expect((await values.next()).done).toBe(false);
     const error = await errorOf(values.next());
@@ -184,7 +187,7 @@ describe("server-sent events", () => {
     data: fc.array(word, { minLength: 1, maxLength: 3 }),
   });
 
-  test.each(["\n", "\r", "\r\n"])("with lines ended by %j, over any borders", async (end) => {
+  test.each(["\n", "\r", "\r\n"])("are decoded for any chunk boundaries with lines ended by %j", async (end) => {
     await fc.assert(
       fc.asyncProperty(
         fc.array(event).chain((events) => {
@@ -211,7 +214,7 @@ describe("server-sent events", () => {
     );
   });
 
-  test("with CR are there as soon as their last byte is", async () => {
+  test("with CR are yielded when their last byte arrives", async () => {
     let resume = () => {};
     const more = new Promise<void>((resolve) => {
       resume = resolve;
@@ -240,7 +243,7 @@ describe("server-sent events", () => {
     expect((await collect(eventsOf(each([text])))).map(({ data }) => data)).toEqual(data);
   });
 
-  test("say how long to wait before a reconnect", async () => {
+  test("contain the reconnection time", async () => {
     const events = await collect(eventsOf(each(["data: 0\n\nretry: 500\ndata: 1\n\nretry: x\ndata: 2\n\n"])));
     expect(events.map(({ retry }) => retry)).toEqual([undefined, 500, 500]);
   });
@@ -252,7 +255,7 @@ describe("server-sent events", () => {
   });
 });
 
-describe("what has no end", () => {
+describe("text without an end", () => {
   const endless = (text: string) =>
     (async function* () {
       for (;;) yield text;
@@ -265,7 +268,7 @@ describe("what has no end", () => {
     ["the line of an event", () => eventsOf(endless("data: x".repeat(10_000))), "sse"],
     ["an event of lines", () => eventsOf(endless("data: x\n".repeat(10_000))), "sse"],
     ["an event's name", () => eventsOf(endless("event: x".repeat(10_000))), "sse"],
-  ])("%s is an error, and not all of the memory", async (_, values, format) => {
+  ])("%s rejects before it exhausts memory", async (_, values, format) => {
     expect(MAX_CHARACTERS).toBeLessThanOrEqual(2 ** 24);
     expect(await errorOf(collect<unknown>(values()))).toMatchObject({ code: "ERR_EAS_DECODE", format });
   });

@@ -5,13 +5,13 @@ import { clientOf, collect, errorOf, startServer, TOKEN } from "../../../support
 import { raw } from "../../../support/misbehaving-server.js";
 import { inChunks, startStreamServer } from "../../../support/stream-server.js";
 
-/** An answer of the LLM gateway, recorded byte for byte. */
+/** A recorded response of the LLM gateway. */
 interface Capture {
   readonly gateway: "2026-01" | "2026-04";
   readonly name: string;
-  /** Whether the request asked for a stream. */
+  /** Whether the request had stream: true. */
   readonly streamed: boolean;
-  /** Each character is a byte. */
+  /** The body, with one character for each byte. */
   readonly raw: string;
 }
 
@@ -22,7 +22,7 @@ beforeAll(async () => {
 
 const nameOf = ({ gateway, name, streamed }: Capture) => `${gateway} ${name} ${streamed ? "streamed" : "whole"}`;
 
-/** Answers that the gateway ended in good order although the engine had broken off, or had sent something unreadable. */
+/** Responses that the gateway ended normally although the engine failed or sent unreadable data. */
 const TRUNCATED = new Set([
   "2026-01 nodone streamed",
   "2026-01 unended streamed",
@@ -42,7 +42,7 @@ const TRUNCATED = new Set([
   "2026-04 rst streamed",
   "2026-04 fin streamed",
 ]);
-/** Other errors: reported by the engine within the stream, and bytes that are not UTF-8. */
+/** Responses with errors of the engine, or with bytes that are not UTF-8. */
 const OTHER_ERRORS: Readonly<Record<string, unknown>> = {
   "2026-01 fields whole": EasStreamError,
   "2026-01 errevent streamed": EasStreamError,
@@ -63,7 +63,7 @@ describe("chunks of a chat as JSON values", () => {
     return clientOf(server).stream("{}");
   }
 
-  test.each(["\n", "\0"])("without a finish_reason, a stream is cut off (%j)", async (end) => {
+  test.each(["\n", "\0"])("reject as cut off without a finish_reason (%j)", async (end) => {
     const body = chunk("he") + end + chunk("llo") + end;
     const failure = { code: "ERR_EAS_STREAM", received: body };
     const stream = await openChat(body);
@@ -72,13 +72,13 @@ describe("chunks of a chat as JSON values", () => {
     expect(await errorOf((await openChat(body)).chat().finalText())).toMatchObject(failure);
   });
 
-  test.each(["\n", "\0"])("with one, it is complete (%j)", async (end) => {
+  test.each(["\n", "\0"])("are complete with a finish_reason (%j)", async (end) => {
     const stream = await openChat(chunk("he") + end + chunk("llo", "stop") + end);
     expect(await stream.chat().finalText()).toBe("hello");
     expect(stream.isComplete).toBe(true);
   });
 
-  test("other values have no end of their own", async () => {
+  test("other JSON values do not mark their end", async () => {
     for (const value of [{ choices: [{ text: "a" }] }, { choices: [{ message: {} }] }, { choices: ["a"] }, 1, null]) {
       const text = JSON.stringify(value);
       const stream = await openChat(`${text}\n${text}\n`);
@@ -88,8 +88,8 @@ describe("chunks of a chat as JSON values", () => {
   });
 });
 
-describe("captured answers of the LLM gateway", () => {
-  /** Reads an answer as its content type says. */
+describe("captured responses of the LLM gateway", () => {
+  /** Reads a response according to its content type. */
   async function read(stream: PredictStream): Promise<void> {
     const type = stream.headers.get("content-type") ?? "";
     if (type.startsWith("text/event-stream")) await collect(stream.events());
@@ -97,7 +97,7 @@ describe("captured answers of the LLM gateway", () => {
     else await stream.text();
   }
 
-  test("each that was cut off is an error, and no other one is", async () => {
+  test("only responses that were cut off are errors", async () => {
     const server = await startServer();
     const client = clientOf(server);
     const cut: string[] = [];
@@ -131,7 +131,7 @@ describe("captured answers of the LLM gateway", () => {
   });
 });
 
-test("errors that the LLM gateway sends as events are shown without their frame", async () => {
+test("errors that the LLM gateway sends as events are shown without their event syntax", async () => {
   const server = await startServer();
   const shown = async (name: string) => {
     const found = captures.find((each) => nameOf(each) === name) as Capture;
@@ -146,7 +146,7 @@ test("errors that the LLM gateway sends as events are shown without their frame"
   expect((await shown("2026-01 http500sse streamed")).message).toMatch(/ Response: \{"error":/);
 });
 
-/** A stream of a body with this content type, in small pieces. */
+/** Opens a stream of a body with this content type, in small chunks. */
 async function open(body: string, type = "text/event-stream", size = 9): Promise<PredictStream> {
   const server = await startStreamServer(inChunks(body, size, { "content-type": type }));
   return clientOf(server).stream("x");
@@ -163,7 +163,7 @@ const toolCall = event({
   choices: [{ index: 0, delta: { tool_calls: [{ index: 0, function: { name: "f", arguments: "{}" } }] } }],
 });
 
-describe("an event stream is complete", () => {
+describe("an event stream that is complete", () => {
   test.each([
     ["with [DONE]", `${chunk("a")}${event("[DONE]")}`],
     ["with [DONE] between blanks", `${chunk("a")}data:   [DONE]  \n\n`],
@@ -194,13 +194,13 @@ describe("an event stream is complete", () => {
     ["an unknown field before its last event", `${event("a")}Bad Request\ndata: b\n\n`],
     ["blank lines at the end", `${event("a")}\n \n\t\n`],
     ["a last event that no line break ends", 'data: {"a":1}\n\ndata: {"a":2}'],
-  ])("as far as is known, with %s", async (_, body) => {
+  ])("has no known end with %s", async (_, body) => {
     const stream = await open(body);
     await collect(stream.events());
     expect(stream.isComplete).toBeUndefined();
   });
 
-  test("when the text is longer than what is kept of it", async () => {
+  test("is detected if only its end is kept", async () => {
     const long = Array.from({ length: 40 }, (_, i) => chunk(`${i}${"x".repeat(100_000)}`)).join("");
     const stream = await open(long + chunk("", "stop"), "text/event-stream", 65_536);
     expect(await collect(stream.events())).toHaveLength(41);
@@ -210,7 +210,7 @@ describe("an event stream is complete", () => {
   });
 });
 
-describe("an event stream was cut off", () => {
+describe("an event stream that was cut off", () => {
   test.each([
     ["without [DONE] and finish_reason", chunk("a") + chunk("b"), "without [DONE] and without a finish_reason"],
     ["after empty finish reasons", chunk("a", "") + chunk("b", ""), "without [DONE]"],
@@ -235,27 +235,27 @@ describe("an event stream was cut off", () => {
     expect(stream.isComplete).toBe(false);
   });
 
-  test("after events that were read, which are not lost", async () => {
+  test("rejects after the events that were received", async () => {
     const events = (await open(chunk("a") + chunk("b"))).events();
     expect((await events.next()).done).toBe(false);
     expect((await events.next()).done).toBe(false);
     expect(await errorOf(events.next())).toBeInstanceOf(EasStreamError);
   });
 
-  test("and an event that is cut is not among the events", async () => {
+  test("does not yield the event that was cut off", async () => {
     const events = (await open(`${event({ n: 1 })}data: {"n":`)).events();
     expect((await events.next()).value?.json()).toEqual({ n: 1 });
     expect(await errorOf(events.next())).toBeInstanceOf(EasStreamError);
   });
 
-  test("and the error shows no token", async () => {
+  test("rejects with an error without the token", async () => {
     const error = await errorOf(collect((await open(`${event("a")}${"x".repeat(75)}${TOKEN}\n`)).events()));
     expect(error.message).toContain("x***");
     expect(JSON.stringify([error, error.message])).not.toContain(TOKEN.slice(0, 5));
   });
 });
 
-describe("other ways to read", () => {
+describe("the end of streams read by other methods", () => {
   test("json() reads the data of an event stream", async () => {
     const stream = await open(`${event({ n: 1 })}data:\n\n: ping\n\n${event({ n: 2 })}${event("[DONE]")}`);
     expect(await collect(stream.json())).toEqual([{ n: 1 }, { n: 2 }]);
@@ -264,7 +264,7 @@ describe("other ways to read", () => {
     expect(await errorOf(collect((await open(event("text"))).json()))).toBeInstanceOf(EasDecodeError);
   });
 
-  test("json() of a single document is complete, and that of JSON lines is not known to be", async () => {
+  test("json() is complete for a single document, and undetermined for JSON lines", async () => {
     const whole = await open('{\n  "a": 1\n}\n', "application/json");
     expect(await collect(whole.json())).toEqual([{ a: 1 }]);
     expect(whole.isComplete).toBe(true);
@@ -276,7 +276,7 @@ describe("other ways to read", () => {
   });
 
   test.each(['{"a":1}\nBad Request\n', '{"a":1}\0Bad Request\n', '{"a":Bad Request\n', "Bad Request\n"])(
-    "json() of %j is cut off by the LLM gateway",
+    "json() rejects for %j, cut off by the LLM gateway",
     async (body) => {
       const error = await errorOf(collect((await open(body, "application/json")).json()));
       expect(error).toBeInstanceOf(EasStreamError);
@@ -284,7 +284,7 @@ describe("other ways to read", () => {
     },
   );
 
-  test("text() and lines() give what came, and isComplete judges it", async () => {
+  test("text() and lines() return the received part, and set isComplete", async () => {
     const cut = await open(chunk("a"));
     expect(await cut.text()).toBe(chunk("a"));
     expect(cut.isComplete).toBe(false);
@@ -296,7 +296,7 @@ describe("other ways to read", () => {
     expect(plain.isComplete).toBeUndefined();
   });
 
-  test("a body of a stated length is complete", async () => {
+  test("a body with Content-Length is complete", async () => {
     const server = await startStreamServer(({ response }) =>
       response.writeHead(200, { "content-length": 4 }).end("text"),
     );
@@ -307,7 +307,7 @@ describe("other ways to read", () => {
     }
   });
 
-  test("a stream that is left or cancelled is not complete", async () => {
+  test("a stream that is left or canceled is not complete", async () => {
     const left = await open(chunk("a") + event("[DONE]"));
     for await (const _ of left.events()) break;
     expect(left.isComplete).toBe(false);

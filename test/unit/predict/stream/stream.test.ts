@@ -19,13 +19,13 @@ import { type Exchange, inChunks, startStreamServer } from "../../../support/str
 
 const encoder = new TextEncoder();
 
-/** A stream of an answer that the test writes. */
+/** Opens a stream whose response the test writes. */
 async function open(answer: (exchange: Exchange) => unknown, options = {}): Promise<PredictStream> {
   const server = await startStreamServer(answer);
   return clientOf(server, options).stream("hello");
 }
 
-/** A stream whose head has come and nothing more. */
+/** Opens a stream of which only the response headers have arrived. */
 async function openSilent(call = {}, options = {}) {
   const server = await startStreamServer(({ response }) => {
     response.writeHead(200);
@@ -37,8 +37,8 @@ async function openSilent(call = {}, options = {}) {
   return { client, stream, exchange };
 }
 
-describe("a stream", () => {
-  test("is ended by the caller's signal if a transport gets a copy of the request", async () => {
+describe("PredictClient.stream", () => {
+  test("is ended by the caller's signal if a transport copies the request", async () => {
     let arrive!: (closed: Promise<unknown>) => void;
     const arrived = new Promise<{ readonly closed: Promise<unknown> }>((resolve) => {
       arrive = (closed) => resolve({ closed });
@@ -59,7 +59,7 @@ describe("a stream", () => {
     await closed;
   });
 
-  test("is there when the head of the answer is", async () => {
+  test("resolves when the response headers arrive", async () => {
     const { stream, exchange } = await openSilent();
     expect(stream.status).toBe(200);
     expect(stream.attempts).toBe(1);
@@ -70,7 +70,7 @@ describe("a stream", () => {
     expect(await stream.text()).toBe("all of it");
   });
 
-  test("is sent with the raw token, and with Bearer where the client says so", async () => {
+  test('sends the raw token, and Bearer if auth is "bearer"', async () => {
     const server = await startStreamServer(({ response }) => response.end());
     await (await clientOf(server).stream("a")).bytes();
     await (await clientOf(server, { auth: "bearer" }).stream("a")).bytes();
@@ -79,7 +79,7 @@ describe("a stream", () => {
     expect(sent).toEqual([TOKEN, `Bearer ${TOKEN}`, expect.stringMatching(/^EAS /)]);
   });
 
-  test("takes request objects, paths, queries and headers, and null for a GET", async () => {
+  test("accepts request objects, paths, queries and headers, and null for a GET", async () => {
     const server = await startStreamServer(({ response }) => response.end());
     const client = clientOf(server);
     await (await client.stream(new StringRequest("x"), { path: "/v1/chat", headers: { "x-a": "1" } })).bytes();
@@ -93,7 +93,7 @@ describe("a stream", () => {
     ]);
   });
 
-  test("gives bytes as they come", async () => {
+  test("yields bytes when they arrive", async () => {
     const { stream, exchange } = await openSilent();
     const pieces = stream[Symbol.asyncIterator]();
     for (const text of ["one", "two", "three"]) {
@@ -105,7 +105,7 @@ describe("a stream", () => {
     expect(await pieces.next()).toEqual({ done: true, value: undefined });
   });
 
-  test("is read once", async () => {
+  test("can be read once", async () => {
     const stream = await open(inChunks("x", 1));
     await stream.text();
     for (const again of [() => stream.text(), () => stream.bytes()]) {
@@ -121,7 +121,7 @@ describe("a stream", () => {
     }
   });
 
-  test("is serialized before stream() returns", async () => {
+  test("serializes its input before it returns", async () => {
     const server = await startStreamServer(({ response }) => response.end());
     let serialized = 0;
     const promise = clientOf(server).stream({
@@ -135,7 +135,7 @@ describe("a stream", () => {
     await (await promise).bytes();
   });
 
-  test("undoes gzip piece by piece", async () => {
+  test("decompresses gzip incrementally", async () => {
     const text = "压缩".repeat(10_000);
     const stream = await open(inChunks(gzipSync(text), 100, { "content-encoding": "gzip" }));
     expect(await stream.text()).toBe(text);
@@ -145,7 +145,7 @@ describe("a stream", () => {
     expect(await errorOf(other.text())).toMatchObject({ code: "ERR_EAS_DECODE", format: "content-encoding" });
   });
 
-  test("of more than maxResponseBytes is no text", async () => {
+  test("rejects text() and bytes() above maxResponseBytes", async () => {
     const stream = await open(inChunks("x".repeat(2000), 100), { maxResponseBytes: 1000 });
     expect(await errorOf(stream.text())).toMatchObject({ code: "ERR_EAS_DECODE", format: "body" });
     const iterated = await open(inChunks("x".repeat(2000), 100), { maxResponseBytes: 1000 });
@@ -157,7 +157,7 @@ describe("a stream", () => {
     ["idleTimeout", { idleTimeout: Number.POSITIVE_INFINITY }],
     ["timeout", { timeout: -1 }],
     ["signal", { signal: {} as AbortSignal }],
-  ])("refuses a wrong %s before anything is sent", async (name, call) => {
+  ])("refuses an invalid %s before anything is sent", async (name, call) => {
     const server = await startStreamServer(({ response }) => response.end());
     const error = await errorOf(clientOf(server).stream("x", call));
     expect(error.message).toContain(name);
@@ -165,7 +165,7 @@ describe("a stream", () => {
   });
 });
 
-describe("an end before the end", () => {
+describe("ending a stream early", () => {
   test("leaving the loop ends the request", async () => {
     const { stream, exchange } = await openSilent();
     exchange.response.write("first");
@@ -235,7 +235,7 @@ describe("an end before the end", () => {
     expect(remove.mock.calls.length).toBe(add.mock.calls.length);
   });
 
-  test("cancel() rejects who reads, with the reason", async () => {
+  test("cancel() rejects pending reads with the reason", async () => {
     const { stream, exchange } = await openSilent();
     const text = errorOf(stream.text());
     await turn();
@@ -249,7 +249,7 @@ describe("an end before the end", () => {
     expect(await errorOf(unread.text())).toMatchObject({ code: "ERR_EAS_ARG_REQUEST" });
   });
 
-  test("close() of the client cuts it off", async () => {
+  test("close() of the client cuts off the stream", async () => {
     const { client, stream } = await openSilent();
     const text = errorOf(stream.text());
     await client.close();
@@ -258,13 +258,13 @@ describe("an end before the end", () => {
     expect(error.message).toContain("closed");
   });
 
-  test("nothing for idleTimeout is an end, and a slow reader is none", async () => {
+  test("idleTimeout rejects without data, but not because of a slow reader", async () => {
     const { stream, exchange } = await openSilent({ idleTimeout: 50 });
     exchange.response.write("first");
     const pieces = stream[Symbol.asyncIterator]();
     await pieces.next();
     exchange.response.write("second");
-    // Nobody waits, so no time runs.
+    // The timer is stopped, because no read is pending.
     await new Promise((resolve) => setTimeout(resolve, 100));
     expect((await pieces.next()).done).toBe(false);
     const error = await errorOf(pieces.next());
@@ -273,7 +273,7 @@ describe("an end before the end", () => {
     await exchange.closed;
   });
 
-  test("timeout is the time for the head only, totalTimeout that for all", async () => {
+  test("timeout limits the headers only, and totalTimeout the whole call", async () => {
     const { stream, exchange } = await openSilent({ timeout: 50 });
     await new Promise((resolve) => setTimeout(resolve, 80));
     exchange.response.end("late");
@@ -288,7 +288,7 @@ describe("an end before the end", () => {
     expect(await errorOf(short.text())).toMatchObject({ phase: "total", timeout: 50, received: "part" });
   });
 
-  test("a connection that breaks is a typed error with what had come", async () => {
+  test("a broken connection rejects with a typed error and the received text", async () => {
     const { stream, exchange } = await openSilent();
     exchange.response.write("data: 1\n\ndata: 2\n\n");
     const events = stream.events();
@@ -300,7 +300,7 @@ describe("an end before the end", () => {
     expect(error).toMatchObject({ received: "data: 1\n\ndata: 2\n\n", retryable: true, attempts: 1 });
   });
 
-  test("a body that is broken by the token's echo shows it nowhere", async () => {
+  test("an invalid body that echoes the token does not leak it", async () => {
     const { stream, exchange } = await openSilent();
     exchange.response.write(`token ${TOKEN}`);
     const text = errorOf(stream.text());
@@ -309,10 +309,10 @@ describe("an end before the end", () => {
     expect(((await text) as { received?: string }).received).toBe("token ***");
   });
 
-  test("no half of a token stays where an error keeps the end of a long text", async () => {
+  test("the received text does not start with a part of a token", async () => {
     const { stream, exchange } = await openSilent();
     const kept = 1024 * 1024;
-    // The cut goes through the token.
+    // The text is truncated within the token.
     exchange.response.write(`${"x".repeat(1000)}${TOKEN}${"y".repeat(kept - 6)}\n`);
     const lines = stream.lines();
     await lines.next();
@@ -324,8 +324,8 @@ describe("an end before the end", () => {
   });
 });
 
-describe("retries", () => {
-  test("none once the answer has begun", async () => {
+describe("retries of a stream", () => {
+  test("does not retry after the response has started", async () => {
     const server = await startServer();
     server.play(resetInBody);
     const stream = await clientOf(server).stream("x");
@@ -333,7 +333,7 @@ describe("retries", () => {
     expect(server.requests).toHaveLength(1);
   });
 
-  test.each([429, 450])("a %d is repeated", async (status) => {
+  test.each([429, 450])("retries after status %d", async (status) => {
     const server = await startServer();
     server.play(answer(status), answer(200, {}, "ok"));
     const stream = await clientOf(server).stream("x");
@@ -341,7 +341,7 @@ describe("retries", () => {
     expect(stream.attempts).toBe(2);
   });
 
-  test("503 no healthy upstream is repeated, another 503 is not", async () => {
+  test('retries after 503 with "no healthy upstream", and not after another 503', async () => {
     const server = await startServer();
     server.play(answer(503, {}, "no healthy upstream"), answer(200, {}, "ok"), answer(503, {}, "overload"));
     expect(await (await clientOf(server).stream("x")).text()).toBe("ok");
@@ -353,7 +353,7 @@ describe("retries", () => {
     ["500", answer(500)],
     ["504", answer(504)],
     ["what is no HTTP", raw("nonsense\r\n\r\n")],
-  ])("%s is not repeated", async (_, behaviour) => {
+  ])("does not retry after %s", async (_, behaviour) => {
     const server = await startServer();
     server.play(behaviour);
     const error = await errorOf(clientOf(server).stream("x"));
@@ -361,7 +361,7 @@ describe("retries", () => {
     expect(server.requests).toHaveLength(1);
   });
 
-  test("an answer that is no success is an EasHttpError with its body", async () => {
+  test("rejects with EasHttpError and the body for an error status", async () => {
     const server = await startServer();
     server.play(answer(404, { "content-type": "application/json" }, '{"detail":"Not Found"}'));
     const error = (await errorOf(clientOf(server).stream("x"))) as unknown as EasHttpError;
@@ -370,8 +370,8 @@ describe("retries", () => {
   });
 });
 
-describe("slots and memory", () => {
-  test("a stream holds a slot until its end, its failure or its cancellation", async () => {
+describe("slots and memory of streams", () => {
+  test("a stream occupies a slot until it ends, fails or is canceled", async () => {
     const ends: ((how: "end" | "destroy") => void)[] = [];
     const server = await startStreamServer(({ response }) => {
       response.writeHead(200);
@@ -399,7 +399,7 @@ describe("slots and memory", () => {
     fourth.cancel();
   });
 
-  test("a slow reader holds the service back", async () => {
+  test("a slow reader causes backpressure", async () => {
     let written = 0;
     const server = await startStreamServer(async ({ response, closed }) => {
       response.writeHead(200);
@@ -416,7 +416,7 @@ describe("slots and memory", () => {
     const stream = await clientOf(server).stream("x");
     const pieces = stream[Symbol.asyncIterator]();
     await pieces.next();
-    // The server can write until all buffers on the way are full, and then no more.
+    // The server can write until all buffers in between are full.
     let before = -1;
     while (before !== written) {
       before = written;
@@ -429,7 +429,7 @@ describe("slots and memory", () => {
   });
 });
 
-describe("an error of the service in the middle", () => {
+describe("an error event within a stream", () => {
   const failing = (text: string) => open(inChunks(`data: {"n":1}\n\n${text}\n\n`, 7));
 
   test.each([
@@ -451,19 +451,19 @@ describe("an error of the service in the middle", () => {
     return undefined;
   });
 
-  test("a field of that name with nothing in it is none", async () => {
+  test("ignores an empty field error", async () => {
     const stream = await failing('data: {"error":null}\n\ndata: {"error":""}\n\ndata: the word "error"');
     expect(await collect(stream.events())).toHaveLength(4);
   });
 
-  test("the token in it is shown nowhere", async () => {
+  test("redacts the token in error events", async () => {
     const events = (await failing(`data: {"error":"token ${TOKEN}"}`)).events();
     await events.next();
     const error = (await errorOf(events.next())) as unknown as EasStreamError;
     expect(JSON.stringify([error.message, error.data, error.received])).not.toContain(TOKEN);
   });
 
-  test("of JSON values: an object with nothing else", async () => {
+  test("counts as an error among JSON values only if error is its single field", async () => {
     const values = (await open(inChunks('{"a":1,"error":"x"}\n{"error":"y"}\n', 5))).json();
     expect((await values.next()).value).toEqual({ a: 1, error: "x" });
     expect(await errorOf(values.next())).toBeInstanceOf(EasStreamError);
