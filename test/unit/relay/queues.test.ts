@@ -256,7 +256,7 @@ describe("consumer group", () => {
     expect(queueHeaders(calls)).toEqual({ "x-eas-queueservice-redis-gid": "pages" });
   });
 
-  test("is chosen by the caller with gid " * "", async () => {
+  test("is chosen by the caller with gid *", async () => {
     const { ask, calls } = memoryRelay({ allow: [{ paths: ["/"], operations, gid: "*" }] });
     await ask("/?_watch_=true&_auto_commit_=false", { method: "GET", headers });
     expect(queueHeaders(calls)).toEqual(headers);
