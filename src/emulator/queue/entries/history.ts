@@ -1,55 +1,71 @@
-/** The properties that every event in a queue's history has. */
-interface QueueEvent {
-  /** Group of the consumer. */
-  readonly gid: string;
-  /** Time of the event, in milliseconds. */
-  readonly time: number;
-}
-
-/** An event that concerns one item and one consumer. */
-interface ItemEvent extends QueueEvent {
+/** A delivery of an item to a consumer. */
+export interface EmulatorPush {
   /** Index of the item. */
   readonly index: bigint;
   /** User name of the consumer. */
   readonly uid: string;
-}
-
-/** A delivery of an item to a consumer. */
-export interface EmulatorPush extends ItemEvent {
+  /** Group of the consumer. */
+  readonly gid: string;
   /** Number of deliveries of the item in this group, starting at 1. */
   readonly delivery: number;
   /** Number of the consumer's connection. */
   readonly connection: number;
+  /** Time of the event, in milliseconds. */
+  readonly time: number;
 }
 
 /** A commit of an existing item. */
-export interface EmulatorCommit extends ItemEvent {
+export interface EmulatorCommit {
+  /** Index of the item. */
+  readonly index: bigint;
+  /** User name of the consumer. */
+  readonly uid: string;
+  /** Group of the consumer. */
+  readonly gid: string;
   /** Whether the queue committed the item itself, for a watch with `_auto_commit_`. */
   readonly auto: boolean;
+  /** Time of the event, in milliseconds. */
+  readonly time: number;
 }
 
 /** A negative commit, even if its item does not exist. */
-export interface EmulatorNegativeCommit extends ItemEvent {
+export interface EmulatorNegativeCommit {
+  /** Index of the item. */
+  readonly index: bigint;
+  /** User name of the consumer. */
+  readonly uid: string;
+  /** Group of the consumer. */
+  readonly gid: string;
   /** The `_code_` of the request; `""` without one. */
   readonly code: string;
   /** The `_reason_` of the request; `""` without one. */
   readonly reason: string;
+  /** Time of the event, in milliseconds. */
+  readonly time: number;
 }
 
 /** A watch that replaced another watch of the same user. */
-export interface EmulatorTakeover extends QueueEvent {
+export interface EmulatorTakeover {
   /** User name of the consumer. */
   readonly uid: string;
+  /** Group of the consumer. */
+  readonly gid: string;
   /** Number of takeovers of this user so far. Two clients with the same uid replace each other indefinitely. */
   readonly count: number;
+  /** Time of the event, in milliseconds. */
+  readonly time: number;
 }
 
 /** An item that reached the maximum number of attempts. */
-export interface EmulatorDeadItem extends QueueEvent {
+export interface EmulatorDeadItem {
   /** Index of the item. */
   readonly index: bigint;
+  /** Group of the consumer. */
+  readonly gid: string;
   /** Whether the item was dropped or moved to the dead-letter queue. */
   readonly action: "drop" | "dead-letter";
+  /** Time of the event, in milliseconds. */
+  readonly time: number;
 }
 
 /** Keeps the latest entries. */
