@@ -44,8 +44,8 @@ export const lz4Frame: CompressionCodec = {
 };
 
 /**
- * The first bytes identify a frame. No block starts with the magic number of a frame, which would be a match without
- * literals (04) at a distance of 19,746 bytes (22 4D), before the start of the data.
+ * The first bytes identify a frame. No block starts with the magic number of a frame: as a block, it would be a match
+ * without literals (04) at a distance of 19,746 bytes (22 4D). That is before the start of the data.
  */
 function decompress(bytes: Uint8Array, { maxBytes, headers }: DecompressionLimits): Bytes {
   if (isFrame(bytes)) {

@@ -7,7 +7,7 @@ interface Size {
   readonly height: number;
 }
 
-/** How an image is resized and cropped to a requested size. */
+/** The steps that resize and crop an image to a requested size. */
 export interface Fitted {
   /** The size that the whole image is resized to. */
   readonly resized: Size;

@@ -15,7 +15,7 @@ export type ImageLayout = "NCHW" | "NHWC";
 export type ImageColor = "RGB" | "BGR" | "GRAY";
 
 /**
- * How an image with another aspect ratio gets the requested size. `"fill"` stretches it. `"cover"` resizes it until it
+ * The way in which an image with another aspect ratio gets the requested size. `"fill"` stretches it. `"cover"` resizes it until it
  * covers the size, and keeps the center. `"contain"` resizes it until it fits into the size, and centers it on the
  * background.
  */
@@ -41,7 +41,7 @@ export interface ImageOptions<D extends ImageDType = "DT_FLOAT"> {
    * be the same for all images.
    */
   readonly size?: number | readonly [height: number, width: number] | undefined;
-  /** How images of another aspect ratio are resized. Default `"fill"`. */
+  /** The way in which images of another aspect ratio are resized. Default `"fill"`. */
   readonly fit?: ImageFit | undefined;
   /**
    * With `fit: "cover"`: the length in pixels of the shorter side before the center is cropped. `{ size: 224, fit:

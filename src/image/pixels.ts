@@ -66,7 +66,7 @@ export function colorsOf(image: Required<Pixels>, count: 1 | 3, background: read
   const isBlended = channels === 4 && background !== undefined;
   const data = isBlended ? blended(image.data, background) : image.data;
   const stride = isBlended ? 3 : (channels as number);
-  if (count === 1) return { data: stride === 1 ? data : greyOf(data, stride), width, height, stride: 1, count };
+  if (count === 1) return { data: stride === 1 ? data : grayOf(data, stride), width, height, stride: 1, count };
   return stride === 1
     ? { data: tripled(data), width, height, stride: 3, count }
     : { data, width, height, stride, count };
@@ -89,12 +89,12 @@ export function luma(red: number, green: number, blue: number): number {
   return (red * 19_595 + green * 38_470 + blue * 7_471 + 0x8000) >> 16;
 }
 
-function greyOf(data: Planes["data"], stride: number): Uint8Array {
-  const grey = new Uint8Array(data.length / stride);
-  for (let from = 0, to = 0; to < grey.length; from += stride, to++) {
-    grey[to] = luma(data[from] as number, data[from + 1] as number, data[from + 2] as number);
+function grayOf(data: Planes["data"], stride: number): Uint8Array {
+  const gray = new Uint8Array(data.length / stride);
+  for (let from = 0, to = 0; to < gray.length; from += stride, to++) {
+    gray[to] = luma(data[from] as number, data[from + 1] as number, data[from + 2] as number);
   }
-  return grey;
+  return gray;
 }
 
 function tripled(data: Planes["data"]): Uint8Array {

@@ -32,7 +32,7 @@ export function resize(image: Planes, size: { width: number; height: number }, w
   const { first, weights } = down[down.length - 1] as Taps;
   // Values are clamped, because rounded weights can add up to more than 1.
   const rows = new Uint8ClampedArray((first + weights.length - top) * window.width * count);
-  (count === 1 ? resizeGreyRows : resizeColorRows)(image, top, across, rows);
+  (count === 1 ? resizeGrayRows : resizeColorRows)(image, top, across, rows);
   return resizeColumns(rows, window.width * count, top, down);
 }
 
@@ -72,13 +72,13 @@ function resizeColorRows({ data, width, stride }: Planes, top: number, taps: rea
   }
 }
 
-function resizeGreyRows({ data, width, stride }: Planes, top: number, taps: readonly Taps[], rows: Uint8ClampedArray) {
+function resizeGrayRows({ data, width, stride }: Planes, top: number, taps: readonly Taps[], rows: Uint8ClampedArray) {
   for (let at = 0, row = top * width * stride; at < rows.length; row += width * stride) {
     for (let x = 0; x < taps.length; x++) {
       const { first, weights } = taps[x] as Taps;
-      let grey = HALF;
-      for (let k = 0; k < weights.length; k++) grey += Math.imul(data[row + first + k] as number, weights[k] as number);
-      rows[at++] = grey >> FRACTION_BITS;
+      let gray = HALF;
+      for (let k = 0; k < weights.length; k++) gray += Math.imul(data[row + first + k] as number, weights[k] as number);
+      rows[at++] = gray >> FRACTION_BITS;
     }
   }
 }

@@ -152,7 +152,7 @@ export interface TransportRequest {
   readonly repeatable?: boolean | undefined;
   /** Must be called when the exchange starts, if the transport had to prepare first. */
   onDispatch(): void;
-  /** What the exchange waits for. Initially `"headers"`. The transport updates it as far as it can. */
+  /** The event that the exchange waits for. Initially `"headers"`. The transport updates it as far as it can. */
   phase: "connect" | "headers" | "body";
 }
 
@@ -281,7 +281,7 @@ export interface WebSocketConnection {
   terminate(): void;
 }
 
-/** How a connection ended. */
+/** The end of a connection. */
 export interface WebSocketClose {
   /** The close code of the server; 1005 if it sent none, 1006 if the connection ended without a close frame. */
   readonly code: number;

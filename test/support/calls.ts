@@ -9,27 +9,27 @@ import {
 } from "../../src/index.js";
 import { MisbehavingServer } from "./misbehaving-server.js";
 
-/** A server of this test's own, gone when the test ends. */
+/** Starts a server that is closed when the test ends. */
 export async function startServer(): Promise<MisbehavingServer> {
   const server = await MisbehavingServer.start();
   onTestFinished(() => server.close());
   return server;
 }
 
-/** The token of all clients here, unless a test says otherwise. */
+/** The token of all clients, unless a test sets another. */
 export const TOKEN = "test-token-7c2f";
 
-/** A client of this test's own for the service "svc", closed when the test ends. */
+/** Creates a client for the service "svc" that is closed when the test ends. */
 export function clientOf(server: { readonly origin: string }, options: PredictClientOptions = {}): PredictClient {
   const { token = TOKEN, ...more } = options;
   const client = new PredictClient({ endpoint: server.origin, serviceName: "svc", token, ...more });
-  // A client that was given no token, which as an option would be an error.
+  // The option token does not accept undefined.
   if ("token" in options && options.token === undefined) client.setToken(null);
   onTestFinished(() => void client.close());
   return client;
 }
 
-/** Whatever a test wants to know of an error. */
+/** The properties of errors that tests check. */
 export type Caught = Error & {
   readonly code?: string;
   readonly attempts?: number;
@@ -46,14 +46,14 @@ export type Caught = Error & {
   readonly format?: string;
 };
 
-/** All values, when there are no more. */
+/** Collects all values of an iterable. */
 export async function collect<T>(values: AsyncIterable<T>): Promise<T[]> {
   const all: T[] = [];
   for await (const value of values) all.push(value);
   return all;
 }
 
-/** The error that a promise rejects with; fails when it resolves. */
+/** Returns the error that a promise rejects with. Fails if it resolves. */
 export async function errorOf(promise: Promise<unknown>): Promise<Caught> {
   const nothing = Symbol("nothing");
   const error = await promise.then(
@@ -65,21 +65,21 @@ export async function errorOf(promise: Promise<unknown>): Promise<Caught> {
 }
 
 /**
- * Runs a test of a timeout with longer and longer ones until it passes. On a busy machine a short timeout can end a call before
- * what the test is about has happened; the last one decides.
+ * Runs a test of a timeout with increasing timeouts until it passes. On a busy machine, a short timeout can end a call
+ * too early. The last timeout decides.
  */
 export async function withTimeouts(run: (timeout: number) => Promise<void>): Promise<void> {
   for (const timeout of [50, 500]) {
     try {
       return await run(timeout);
     } catch {
-      // Too short, or a failure that the next timeout shows again.
+      // The timeout was too short, or the next one will fail in the same way.
     }
   }
   await run(5_000);
 }
 
-/** The error that a function throws; fails when it throws none. */
+/** Returns the error that a function throws. Fails if it does not throw. */
 export function thrownBy(act: () => unknown): Caught {
   try {
     act();
@@ -89,15 +89,15 @@ export function thrownBy(act: () => unknown): Caught {
   throw new Error("it should have thrown");
 }
 
-/** Lets one turn of the event loop pass. */
+/** Waits for one turn of the event loop. */
 export const turn = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
 
-/** Lets turns pass until something is so; the test's own time limit ends it. */
+/** Waits until a condition is true. The timeout of the test limits it. */
 export async function until(isSo: () => boolean): Promise<void> {
   while (!isSo()) await turn();
 }
 
-/** What a promise has come to, looked at from outside. */
+/** Observes the state of a promise. */
 export function watch(promise: Promise<unknown>): { state: "pending" | "resolved" | "rejected"; value: unknown } {
   const watched: { state: "pending" | "resolved" | "rejected"; value: unknown } = {
     state: "pending",
@@ -110,7 +110,7 @@ export function watch(promise: Promise<unknown>): { state: "pending" | "resolved
   return watched;
 }
 
-/** An answer for a transport of a test's own. */
+/** Creates a response of a custom transport. */
 export function transportAnswer(status: number, headers: Record<string, string> = {}, body = ""): TransportResponse {
   return {
     status,
@@ -120,7 +120,7 @@ export function transportAnswer(status: number, headers: Record<string, string> 
   };
 }
 
-/** A transport without a network: it keeps what it was given and answers what `send` says, 200 "ok" by default. */
+/** A transport without a network. It records the requests and returns the responses of `send`, by default 200 "ok". */
 export class RecordingTransport implements Transport {
   readonly requests: TransportRequest[] = [];
   readonly send: (request: TransportRequest) => Promise<TransportResponse>;
@@ -135,7 +135,7 @@ export class RecordingTransport implements Transport {
     };
   }
 
-  /** The last request's header. */
+  /** Returns a header of the last request. */
   header(name: string, at = -1): string | undefined {
     return new Map(this.requests.at(at)?.headers as HeaderPair[]).get(name);
   }

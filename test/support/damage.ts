@@ -3,38 +3,37 @@ import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { EasDecodeError, type TensorResponse } from "../../src/index.js";
 
-// Bodies that are no good, for formats whose outputs are repeated messages. What comes of them is a value or an
-// EasDecodeError, and never anything else.
+// Tests invalid bodies of formats whose outputs are repeated messages. They are read or throw an EasDecodeError.
 
 type Bytes = Uint8Array<ArrayBuffer>;
 type Outcome = "read" | "refused";
 
-/** A response and what its outputs are asked for by. */
+/** A response and the identifiers of its outputs. */
 interface Opened<K> {
   readonly response: TensorResponse<K>;
   readonly outputs: readonly K[];
-  /** Accessors that other formats have not. */
+  /** Accessors that only this format has. */
   readonly more?: (output: K) => unknown;
 }
 
 export interface Damaged<K> {
   readonly format: string;
   readonly open: (body: Bytes) => Opened<K>;
-  /** A body of several outputs of all kinds, which can be read. */
+  /** A valid body with several outputs of all kinds. */
   readonly body: Bytes;
-  /** After how many bytes, short of all, the body may end and nobody notices: between its outermost fields. */
+  /** Numbers of bytes after which the body can be truncated undetected: between its outermost fields. */
   readonly wholeParts: number;
   readonly bodies: fc.Arbitrary<Bytes>;
-  /** The field that holds outputs. */
+  /** The field of the outputs. */
   readonly field: number;
 }
 
-// To make a failing body smaller takes minutes.
+// Shrinking a failing body takes minutes.
 const RUNS = { numRuns: 300, endOnFailure: true };
 
-/** Tests that nothing but an `EasDecodeError` comes of a damaged body. */
+/** Tests that damaged bodies cause only `EasDecodeError`s. */
 export function describeDamage<K>({ format, open, body, wholeParts, bodies, field }: Damaged<K>): void {
-  /** Runs a read; any error but an EasDecodeError is thrown on. */
+  /** Runs a read. Errors other than an EasDecodeError are rethrown. */
   function outcomeOf(read: () => unknown): Outcome {
     try {
       read();
@@ -47,7 +46,7 @@ export function describeDamage<K>({ format, open, body, wholeParts, bodies, fiel
     }
   }
 
-  /** Reads a body and all that is in it, by all accessors. */
+  /** Reads a body and its content with all accessors. */
   function readAll(body: Bytes): Outcome {
     const reads: (() => unknown)[] = [];
     const made = outcomeOf(() => {
@@ -59,7 +58,7 @@ export function describeDamage<K>({ format, open, body, wholeParts, bodies, fiel
           () => more?.(output),
           () => {
             const { dtype } = response.getTensor(output);
-            // A 64-bit integer may be beyond what a number holds.
+            // A 64-bit integer can be beyond what a number represents.
             if (dtype === "DT_STRING") response.getStrings(output);
             else if (dtype !== "DT_INT64" && dtype !== "DT_UINT64") response.getNumbers(output);
           },
@@ -99,7 +98,7 @@ export function describeDamage<K>({ format, open, body, wholeParts, bodies, fiel
       }
     });
 
-    test("random bodies, cut off, with bits flipped and with bytes put in", () => {
+    test("random bodies, truncated, with flipped bits and with inserted bytes", () => {
       const flip = fc.tuple(fc.nat(), fc.nat({ max: 7 }));
       fc.assert(
         fc.property(
@@ -121,7 +120,7 @@ export function describeDamage<K>({ format, open, body, wholeParts, bodies, fiel
       );
     });
 
-    test("garbage, alone and as an output", () => {
+    test("random bytes, alone and as an output", () => {
       fc.assert(
         fc.property(fc.uint8Array({ maxLength: 300 }), (garbage) => {
           readAll(Uint8Array.from(garbage));
@@ -131,13 +130,13 @@ export function describeDamage<K>({ format, open, body, wholeParts, bodies, fiel
       );
     });
 
-    test("text, as a proxy may answer", () => {
+    test("text, as a proxy may respond", () => {
       for (const text of ['{"error":"x"}', "<html><body>502 Bad Gateway</body></html>", "no healthy upstream", "ok"]) {
         expect(readAll(new TextEncoder().encode(text))).toBe("refused");
       }
     });
 
-    test("groups without an end, without a beginning, and deeper than any message", () => {
+    test("groups without an end, without a start, and nested too deeply", () => {
       const group = (depth: number, end: boolean) => {
         const writer = new BinaryWriter();
         for (let i = 0; i < depth; i++) writer.tag(60, WireType.StartGroup);
@@ -158,7 +157,7 @@ export function describeDamage<K>({ format, open, body, wholeParts, bodies, fiel
       }
     });
 
-    test("an error says the format and the byte", () => {
+    test("an error has the format and the position", () => {
       const cutOff = new BinaryWriter().tag(field, WireType.LengthDelimited).uint32(5).finish();
       let error: unknown;
       try {
@@ -176,14 +175,14 @@ export function describeDamage<K>({ format, open, body, wholeParts, bodies, fiel
   });
 }
 
-/** Writes over values that a response gave. */
+/** Overwrites the values of a response. */
 export function overwrite(values: unknown): void {
   if (values instanceof BigInt64Array || values instanceof BigUint64Array) values.fill(77n);
   else if (ArrayBuffer.isView(values)) (values as Uint8Array).fill(77);
   else if (Array.isArray(values)) for (const value of values) if (value instanceof Uint8Array) value.fill(77);
 }
 
-/** The places that a body may be at in memory. */
+/** Positions of a body in memory. */
 export const PLACES: Readonly<Record<string, (body: Bytes) => Bytes>> = {
   "a body of its own": (body) => body.slice(),
   "a view into a larger buffer, one byte from its beginning": (body) => {

@@ -9,7 +9,7 @@ import {
 } from "../../src/index.js";
 import { TOKEN } from "./calls.js";
 
-/** An emulator with instances, gone when the test ends. */
+/** Starts an emulator with instances that is closed when the test ends. */
 export async function startInstances(
   instances: EmulatorOptions["instances"],
   options: EmulatorOptions = {},
@@ -19,7 +19,7 @@ export async function startInstances(
   return emulator;
 }
 
-/** A client that calls the instances of the service "echo" directly, closed when the test ends. */
+/** Creates a client that calls the instances of the service "echo" directly. It is closed when the test ends. */
 export function directClientOf(
   { endpoint }: { readonly endpoint: string },
   options: PredictClientOptions = {},
@@ -35,12 +35,12 @@ export function directClientOf(
   return client;
 }
 
-/** Requests to discovery so far, as paths. */
+/** Returns the paths of the requests to discovery. */
 export function discoveryCalls({ requests }: Pick<RunningEmulator, "requests">): string[] {
   return requests.filter(({ url }) => url.includes("/upstreams/")).map(({ url }) => url);
 }
 
-/** A clock that stands ahead of the true one by as much as it was moved. */
+/** A clock that can be moved forward. */
 export function movableClock(): { move(milliseconds: number): void } {
   const { now } = performance;
   let ahead = 0;
@@ -53,7 +53,7 @@ export function movableClock(): { move(milliseconds: number): void } {
   };
 }
 
-/** A source whose answers are given by the test, each when it wants to. */
+/** A discovery source whose responses the test controls. */
 export function askedSource() {
   const asked: {
     readonly serviceName: string;

@@ -1,6 +1,6 @@
 import { onTestFinished, vi } from "vitest";
 
-/** What a test makes of the answer; the events come when it says so. */
+/** A response that the test defines. The test also fires the events. */
 interface Answer {
   readonly status: number;
   readonly headers?: string;
@@ -9,10 +9,13 @@ interface Answer {
 
 type Handler = ((event: { loaded: number }) => void) | null;
 
-/** An `XMLHttpRequest` whose events a test fires. As a browser's, its handlers' errors reach nobody but `uncaught`. */
+/**
+ * A fake `XMLHttpRequest` whose events the test fires. As in browsers, exceptions in its handlers are only reported as
+ * `uncaught`.
+ */
 export class FakeXhr {
   static readonly HEADERS_RECEIVED = 2;
-  /** All that were made, in order. */
+  /** All instances, in order. */
   static made: FakeXhr[] = [];
   static uncaught: unknown[] = [];
   static #sent = 0;
@@ -45,7 +48,7 @@ export class FakeXhr {
     FakeXhr.made.push(this);
   }
 
-  /** Puts it in place of the browser's for the rest of the test. */
+  /** Replaces the global XMLHttpRequest for the rest of the test. */
   static install(where: "page" | "worker" = "page"): typeof FakeXhr {
     FakeXhr.made = [];
     FakeXhr.uncaught = [];
@@ -56,7 +59,7 @@ export class FakeXhr {
     return FakeXhr;
   }
 
-  /** The first, second … that is sent, when it is. */
+  /** Returns the request with a number, counted from 1, when it is sent. */
   static async sent(count = 1): Promise<FakeXhr> {
     while (FakeXhr.#sent < count) {
       await new Promise<void>((resolve) => {
@@ -102,12 +105,12 @@ export class FakeXhr {
     return this.response as string;
   }
 
-  /** So many bytes of the body have gone. */
+  /** Reports the number of sent bytes. */
   uploaded(loaded: number): void {
     this.tell(this.upload.onprogress, loaded);
   }
 
-  /** The head of the answer is there. */
+  /** Receives the head of the response. */
   head({ status, headers = "", responseURL = this.url }: Answer): this {
     Object.assign(this, { status, responseURL, readyState: 2 });
     this.#allHeaders = headers;
@@ -115,7 +118,7 @@ export class FakeXhr {
     return this;
   }
 
-  /** More of the body is there: of a success its number of bytes, of another answer its text so far. */
+  /** Receives more of the body: for a success a number of bytes, otherwise the text so far. */
   came(bytes: number | string): this {
     this.readyState = 3;
     if (typeof bytes === "string") this.response = bytes;
@@ -123,7 +126,7 @@ export class FakeXhr {
     return this;
   }
 
-  /** The whole body is there. */
+  /** Completes the body. */
   end(response: ArrayBuffer | string | null): void {
     Object.assign(this, { readyState: 4, response });
     this.tell(this.onload, 0);

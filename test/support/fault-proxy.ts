@@ -4,8 +4,8 @@ import { type AddressInfo, connect, type Socket } from "node:net";
 import { onTestFinished } from "vitest";
 
 /**
- * What a proxy does with a request: forwards it, answers with a status in the server's place, forwards it and resets the
- * connection instead of answering, resets it without forwarding, or never answers.
+ * What a proxy does with a request. It forwards it, responds with a status itself, forwards it and resets the
+ * connection instead of responding, resets it without forwarding, or never responds.
  */
 export type ProxyVerdict = "pass" | number | "lose" | "reset" | "hang";
 
@@ -17,7 +17,7 @@ export interface ProxiedRequest {
   readonly indexes: readonly string[];
 }
 
-/** A proxy on a real socket between a client and a server. WebSockets are passed on. */
+/** Starts a proxy on a real socket between a client and a server. It forwards WebSockets. */
 export async function startFaultProxy(target: string, decide: (request: ProxiedRequest) => ProxyVerdict) {
   const { port } = new URL(target);
   const seen: (ProxiedRequest & { readonly verdict: ProxyVerdict })[] = [];

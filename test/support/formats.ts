@@ -19,17 +19,17 @@ import {
 } from "./layout.js";
 import { int64, name, type Sample, sampleOf, type WireValues } from "./tensors.js";
 
-// The same for Blade, Caffe and ONNX: random tensors, as messages of the generated code, and in any layout on the wire.
+// Random tensors for Blade, Caffe and ONNX, as messages of the generated code and in any layout.
 
 type Bytes = Uint8Array<ArrayBuffer>;
 
-/** Names that may be sent. */
+/** Names that can be sent. */
 export const fullName: fc.Arbitrary<string> = name.filter((text) => text !== "");
 
 const int32 = (min: number) => fc.integer({ min, max: 2 ** 31 - 1 });
 const maybe = <T>(arbitrary: fc.Arbitrary<T>) => fc.option(arbitrary, { nil: undefined });
 
-/** A length-delimited field, alone. */
+/** A single length-delimited field. */
 const field =
   (number: number, bytes: Uint8Array): Write =>
   (writer) =>
@@ -40,18 +40,18 @@ const intField =
   (writer) =>
     writer.tag(number, WireType.Varint).int32(value);
 
-/** A field that may be given twice, of which the last holds. */
+/** A field that can occur twice, of which the last counts. */
 const lastOf = (g: Gen, earlier: Write, last: Write): Write[] =>
   g(fc.nat, { max: 4 }) === 0 ? [earlier, last] : [last];
 
-/** A shape in two messages, which are one. */
+/** A shape in two messages, which are merged. */
 function shapes(g: Gen, number: number, shape: readonly number[]): Write[] {
   const dims = shape.map(BigInt);
   const cut = g(fc.nat, { max: dims.length });
   return [dims.slice(0, cut), dims.slice(cut)].map((part) => field(number, message(g, [chunks(g, DIM, part)], 2)));
 }
 
-/** Known numbers with other wire types, which are unknown fields. */
+/** Known field numbers with other wire types, which are unknown fields. */
 const otherTypes = (g: Gen, freedom: Freedom, fields: readonly (readonly [number, WireType])[]): Write[] =>
   freedom.asGenerated || g(fc.boolean)
     ? []
@@ -63,9 +63,7 @@ const otherTypes = (g: Gen, freedom: Freedom, fields: readonly (readonly [number
         else tagged.bytes(Uint8Array.of(7));
       });
 
-// Blade
-
-/** Blade's dtypes with the numbers of its enum, written down apart from src/. */
+/** Blade's dtypes with the numbers of its enum, listed independently of src/. */
 export const BLADE_NUMBERS = { DT_FLOAT: 1, DT_INT32: 2, DT_INT64: 3, DT_STRING: 4 } as const;
 export const BLADE_DTYPES = Object.keys(BLADE_NUMBERS) as BladeDType[];
 
@@ -80,7 +78,7 @@ export interface BladeSample {
 const blanks = fc.constantFrom("", "", "", " ", "\t\n");
 const padded = fc.tuple(blanks, name, blanks).map((parts) => parts.join(""));
 
-/** What a service may answer: names with blanks, and with anything left out. */
+/** Arrays that a service can send: names with blanks, and any part left out. */
 export const bladeSample: fc.Arbitrary<BladeSample> = fc.record({
   sample: fc.constantFrom(...BLADE_DTYPES).chain(sampleOf),
   bladeBlobName: maybe(padded),
@@ -129,8 +127,6 @@ export function bladeBody(g: Gen, outputs: readonly BladeSample[], freedom: Free
   return message(g, [arrays, otherTypes(g, freedom, [[1, WireType.Varint]])], 2);
 }
 
-// Caffe
-
 export interface CaffeSample {
   readonly name: string;
   readonly sample: Sample;
@@ -144,7 +140,7 @@ export const caffeArray = ({ sample: { tensor, wire } }: CaffeSample): caffe.Arr
     data: wire.floatVal ?? [],
   });
 
-/** The body of a Caffe response in any layout: names and data in two lists, each in its order. */
+/** Writes the body of a Caffe response in any layout, with names and data as two lists in order. */
 export function caffeBody(g: Gen, outputs: readonly CaffeSample[], freedom: Freedom): Bytes {
   const names = outputs.map(({ name }) => textField(1, name));
   const arrays = outputs.map(({ sample: { tensor, wire } }) => {
@@ -163,16 +159,14 @@ export function caffeBody(g: Gen, outputs: readonly CaffeSample[], freedom: Free
   return message(g, [names, arrays, others], 3);
 }
 
-// ONNX
-
 interface OnnxKind {
   readonly number: number;
   readonly width: number;
   readonly array: { from(values: never[]): ArrayLike<number | bigint>; new (memory: ArrayBuffer, at: number): object };
-  /** What else can hold the values, beside a list and the dtype's own array. */
+  /** Array types for the values, besides a list and the dtype's own array. */
   readonly forms: readonly ("list" | "own" | "view" | "double" | "mixed" | "Buffer" | "clamped")[];
   readonly value: fc.Arbitrary<number> | fc.Arbitrary<bigint>;
-  /** Writes an element as it lies in memory, by the standard library. */
+  /** Writes an element to memory with the standard library. */
   put(view: DataView, at: number, value: never): void;
 }
 
@@ -182,10 +176,10 @@ const integers = (bits: number, signed: boolean) =>
     ? fc.integer({ min: -(2 ** (bits - 1)), max: 2 ** (bits - 1) - 1 })
     : fc.integer({ min: 0, max: 2 ** bits - 1 });
 const float = fc.double({ noNaN: true });
-/** All patterns but those of NaN, whose bits are a test's own matter. */
+/** All bit patterns except NaN, which other tests cover. */
 const halfBits = fc.integer({ min: 0, max: 0xffff }).filter((bits) => !Number.isNaN(numberOf(FLOAT16, bits)));
 
-/** ONNX's dtypes with the numbers of its enum, written down apart from src/. */
+/** ONNX's dtypes with the numbers of its enum, listed independently of src/. */
 export const ONNX_KINDS: Readonly<Record<OnnxDType, OnnxKind>> = {
   DT_FLOAT: kind(1, 4, Float32Array, FORMS, float, (v, at, x: number) => v.setFloat32(at, x, true)),
   DT_UINT8: kind(2, 1, Uint8Array, [...FORMS, "Buffer", "clamped"], integers(8, false), (v, at, x: number) =>
@@ -223,7 +217,7 @@ function kind<T extends number | bigint>(
   return { number, width, array: array as never, forms, value: value as never, put: put as never };
 }
 
-/** An ONNX tensor to feed, its memory, and the values that ours gives back for it. */
+/** An ONNX tensor, its memory, and the values that our code returns for it. */
 export interface OnnxSample {
   readonly tensor: Tensor<OnnxDType>;
   readonly memory: Bytes;
@@ -232,7 +226,7 @@ export interface OnnxSample {
 
 const onnxShape = fc.array(fc.integer({ min: 0, max: 5 }), { maxLength: 3 });
 
-/** A tensor of one dtype, its content in any form that the dtype takes. */
+/** A tensor of one dtype, with content of any accepted type. */
 export function onnxSampleOf(dtype: OnnxDType): fc.Arbitrary<OnnxSample> {
   const { array, forms, put, value, width } = ONNX_KINDS[dtype];
   return onnxShape.chain((shape) => {
@@ -259,7 +253,7 @@ export function onnxSampleOf(dtype: OnnxDType): fc.Arbitrary<OnnxSample> {
   });
 }
 
-/** The same values in the midst of a larger buffer, one element from its beginning. */
+/** Copies values into a larger buffer, one element after its start. */
 export function inLarger<T extends Uint8Array>(values: T, width: number): T {
   const larger = new Uint8Array(values.byteLength + 2 * width).fill(0xee);
   larger.set(new Uint8Array(values.buffer, values.byteOffset, values.byteLength), width);

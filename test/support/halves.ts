@@ -1,7 +1,7 @@
-// 16-bit floats by their definition (IEEE 754-2019, 3.4): what a pattern of bits is worth, and which pattern is nearest
-// to a number. Slow and exact: all on integers of any length, with nothing that rounds on the way.
+// Computes 16-bit floats by their definition (IEEE 754-2019, 3.4): the number of a bit pattern, and the pattern nearest
+// to a number. Slow and exact: all computation uses bigints, without rounding.
 
-/** How 16 bits are divided: one is the sign. */
+/** The number of bits of exponent and fraction. One more bit is the sign. */
 export interface Format {
   readonly exponentBits: number;
   readonly fractionBits: number;
@@ -11,11 +11,11 @@ export const FLOAT16: Format = { exponentBits: 5, fractionBits: 10 };
 export const BFLOAT16: Format = { exponentBits: 8, fractionBits: 7 };
 
 export const biasOf = ({ exponentBits }: Format): number => 2 ** (exponentBits - 1) - 1;
-/** The pattern of infinity: all bits of the exponent. */
+/** Returns the pattern of infinity, which has all bits of the exponent. */
 export const infinityOf = ({ exponentBits, fractionBits }: Format): number =>
   (2 ** exponentBits - 1) * 2 ** fractionBits;
 
-/** The number that a pattern stands for, by the formula of the standard. */
+/** Returns the number of a bit pattern, by the formula of the standard. */
 export function numberOf(format: Format, bits: number): number {
   const sign = bits >= 0x8000 ? -1 : 1;
   const magnitude = bits % 0x8000;
@@ -24,12 +24,12 @@ export function numberOf(format: Format, bits: number): number {
   const fraction = magnitude % fractions;
   if (magnitude === infinityOf(format)) return sign * Number.POSITIVE_INFINITY;
   if (magnitude > infinityOf(format)) return Number.NaN;
-  // An exponent of 0 means the same scale as one of 1, without the first bit that is implied otherwise.
+  // An exponent of 0 has the scale of 1, without the implied first bit.
   const scale = 2 ** (Math.max(exponent, 1) - biasOf(format));
   return sign * scale * ((exponent === 0 ? 0 : 1) + fraction / fractions);
 }
 
-/** A finite number that is not negative, as a multiple of 2^-1074, of which every double is one. */
+/** Returns a finite non-negative number as a multiple of 2^-1074, which every double is. */
 function exact(value: number): bigint {
   const bits = new BigUint64Array(Float64Array.of(value).buffer)[0] as bigint;
   const exponent = bits >> 52n;
@@ -39,7 +39,7 @@ function exact(value: number): bigint {
 
 const tables = new Map<Format, readonly bigint[]>();
 
-/** All numbers that are not negative, in order, at the place of their patterns; infinity as the number that would follow. */
+/** Returns all non-negative numbers by bit pattern. Infinity is the number that would follow the last. */
 function tableOf(format: Format): readonly bigint[] {
   const known = tables.get(format);
   if (known !== undefined) return known;
@@ -51,13 +51,13 @@ function tableOf(format: Format): readonly bigint[] {
   return table;
 }
 
-/** The pattern of the number that is nearest; of two as near the even one. Not for NaN. */
+/** Returns the pattern of the nearest number, ties to even. Not for NaN. */
 export function nearest(format: Format, value: number): number {
   const sign = Object.is(Math.sign(value), -0) || value < 0 ? 0x8000 : 0;
   if (!Number.isFinite(value)) return sign + infinityOf(format);
   const wanted = exact(Math.abs(value));
   const table = tableOf(format);
-  // The greatest that is not above.
+  // The largest pattern whose number is not above the value.
   let below = 0;
   let above = table.length;
   while (above - below > 1) {

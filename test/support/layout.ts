@@ -2,17 +2,17 @@ import { BinaryWriter, WireType } from "@bufbuild/protobuf/wire";
 import fc from "fast-check";
 import { KINDS, type Sample, type WireValues } from "./tensors.js";
 
-// Response bodies as any writer may lay them out: fields in any order, packed or not or both, split, with fields
-// between them that nobody knows. All written by hand over the general writer; the reader under test has no part in it.
+// Writes response bodies in every layout that protobuf allows: fields in any order, packed or not, split, with unknown
+// fields between them. Uses the general writer and nothing of the reader under test.
 
 export type Gen = fc.GeneratorValue;
 export type Write = (writer: BinaryWriter) => void;
 
-/** How free a layout is. */
+/** The freedom of a layout. */
 export interface Freedom {
   /**
-   * Only what the generated code reads rightly too: it does not pass over unknown fields in a map's entry, takes the
-   * last of two values of an entry where protobuf merges them, and does not look at wire types.
+   * Whether to use only layouts that the generated code reads correctly. It does not skip unknown fields in a map's
+   * entry, and does not check wire types. It takes the last of two values of an entry, where protobuf merges them.
    */
   readonly asGenerated: boolean;
 }
@@ -34,7 +34,7 @@ export const VALUE_FIELDS: Readonly<Record<keyof WireValues, ValueField>> = {
 
 export const DIM: ValueField = { number: 1, type: WireType.Varint, element: (writer, value) => writer.int64(value) };
 
-/** The body of a TF response. */
+/** Writes the body of a TF response. */
 export function tfBody(
   g: Gen,
   outputs: readonly (readonly [string, Sample])[],
@@ -43,7 +43,7 @@ export function tfBody(
   return message(g, [mapEntries(g, 1, outputs, freedom)], 2);
 }
 
-/** The body of a Torch response. */
+/** Writes the body of a Torch response. */
 export function torchBody(
   g: Gen,
   outputs: readonly Sample[],
@@ -58,7 +58,10 @@ export function torchBody(
   return message(g, [indexed, mapEntries(g, 2, named, freedom)], 3);
 }
 
-/** Pieces of which each list keeps its order, mixed with each other and with unknown fields from `unknownFrom` on. */
+/**
+ * Writes lists of parts. Each list keeps its order, but they are mixed with each other and with unknown fields from
+ * `unknownFrom` on.
+ */
 export function message(g: Gen, lists: readonly (readonly Write[])[], unknownFrom: number): Uint8Array<ArrayBuffer> {
   const writer = new BinaryWriter();
   const left = lists.map((list) => [...list]).filter((list) => list.length > 0);
@@ -80,7 +83,7 @@ export function nested(writer: BinaryWriter, field: number, bytes: Uint8Array): 
 function mapEntries(g: Gen, field: number, outputs: readonly (readonly [string, Sample])[], freedom: Freedom): Write[] {
   return outputs.flatMap(([name, sample]) => {
     const write: Write = (writer) => nested(writer, field, mapEntry(g, name, sample, freedom));
-    // An earlier entry of the same key, with a tensor without anything, is replaced as a whole.
+    // An earlier entry with the same key and an empty tensor, which is replaced as a whole.
     const earlier: Write = (writer) =>
       nested(writer, field, message(g, [[key(name)], [(w) => nested(w, 2, new Uint8Array(0))]], 0));
     return g(fc.nat, { max: 4 }) === 0 ? [earlier, write] : [write];
@@ -94,12 +97,12 @@ const key =
 
 function mapEntry(g: Gen, name: string, sample: Sample, freedom: Freedom): Uint8Array {
   const pieces = arrayPieces(g, sample, freedom);
-  // The empty key may be left out.
+  // An empty key can be left out.
   const keys = name === "" && g(fc.boolean) ? [] : [key(name)];
   if (freedom.asGenerated || g(fc.boolean)) {
     return message(g, [keys, [(writer) => nested(writer, 2, message(g, pieces, 9))]], freedom.asGenerated ? 0 : 3);
   }
-  // Two values in an entry are one message in two parts.
+  // Two values in an entry are two parts of one message.
   const first = pieces.map((list) => list.slice(0, Math.ceil(list.length / 2)));
   const second = pieces.map((list) => list.slice(Math.ceil(list.length / 2)));
   const values = [first, second].map(
@@ -112,10 +115,10 @@ function mapEntry(g: Gen, name: string, sample: Sample, freedom: Freedom): Uint8
 
 const array = (g: Gen, sample: Sample, freedom: Freedom): Uint8Array => message(g, arrayPieces(g, sample, freedom), 9);
 
-/** An `ArrayProto` in pieces: dtype, shape and values, each a list that keeps its order. */
+/** An `ArrayProto` as lists of parts in order: dtype, shape and values. */
 function arrayPieces(g: Gen, { tensor, wire }: Sample, { asGenerated }: Freedom): Write[][] {
   const dtype: Write = (writer) => writer.tag(1, WireType.Varint).int32(KINDS[tensor.dtype].number);
-  // The last of two dtypes holds.
+  // The last of two dtypes counts.
   const dtypes =
     g(fc.nat, { max: 4 }) === 0 ? [((writer) => writer.tag(1, WireType.Varint).int32(2)) as Write, dtype] : [dtype];
   const dims = tensor.shape.map(BigInt);
@@ -129,7 +132,7 @@ function arrayPieces(g: Gen, { tensor, wire }: Sample, { asGenerated }: Freedom)
     chunks(g, VALUE_FIELDS[field as keyof WireValues], list as unknown[]),
   );
   const lists = [dtypes, shapes, values];
-  // A known number with another wire type is an unknown field.
+  // A known field number with another wire type is an unknown field.
   if (!asGenerated && g(fc.boolean)) {
     lists.push([
       (writer) => writer.tag(2, WireType.Varint).uint32(7),
@@ -139,7 +142,7 @@ function arrayPieces(g: Gen, { tensor, wire }: Sample, { asGenerated }: Freedom)
   return lists;
 }
 
-/** A repeated field in chunks: each packed, which may be empty, or element by element. Bytes are never packed. */
+/** A repeated field in parts, each packed (also empty) or element by element. Bytes are never packed. */
 export function chunks(g: Gen, { number, type, element }: ValueField, values: readonly unknown[]): Write[] {
   const alone =
     (value: unknown): Write =>
@@ -163,7 +166,7 @@ export function chunks(g: Gen, { number, type, element }: ValueField, values: re
   return writes;
 }
 
-/** A field that nobody knows, of any wire type. */
+/** Writes an unknown field of any wire type. */
 function unknown(g: Gen, writer: BinaryWriter, from: number, depth = 0): void {
   const number = g(fc.constantFrom, from, from + 1, 99, 2_048, 536_870_911);
   switch (g(fc.nat, { max: depth < 3 ? 4 : 3 })) {

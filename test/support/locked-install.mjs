@@ -1,24 +1,24 @@
-// Packages that only some tests need, in folders with a package.json and a lock of their own: installed when they are asked for.
+// Installs packages that only some tests need, in folders with their own package.json and lock file, on demand.
 import { spawnSync } from "node:child_process";
 import { existsSync, readFileSync, writeFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 
 const ROOT = fileURLToPath(new URL("../..", import.meta.url));
-/** So that a registry that does not answer fails the run and does not hang it. */
+/** Timeout in milliseconds, so that an unresponsive registry fails the run instead of blocking it. */
 const MAX_MS = 600_000;
 
 /**
- * Runs `npm ci` in a folder, and then `node` with each of `scripts`, where nothing is installed yet or by another lock. Throws,
- * with what was said, where that fails. The folder's path ends with a slash.
+ * Runs `npm ci` in a folder, and then `node` with each of `scripts`, unless it is installed from the same lock file.
+ * Throws with the output if a command fails. The folder's path ends with a slash.
  */
 export function installLocked(folder, scripts = []) {
   const lock = readFileSync(`${folder}package-lock.json`, "utf8");
-  /** The lock that the packages were installed by. */
+  /** The lock file of the installed packages. */
   const stamp = `${folder}node_modules/.installed-lock.json`;
   if (existsSync(stamp) && readFileSync(stamp, "utf8") === lock) return;
   run(folder, "npm", ["ci", "--no-audit", "--no-fund"]);
   for (const script of scripts) run(folder, process.execPath, [script]);
-  // Last, so that what was left half installed is installed again.
+  // Written last, so that an incomplete installation is repeated.
   writeFileSync(stamp, lock);
 }
 

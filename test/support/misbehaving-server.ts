@@ -1,23 +1,23 @@
 import { once } from "node:events";
 import { type AddressInfo, createServer, type Server, type Socket } from "node:net";
 
-/** One request as it came over the wire. */
+/** A received request. */
 export interface SeenRequest {
   readonly method: string;
-  /** Path and query as they were sent. */
+  /** Path and query, as received. */
   readonly path: string;
-  /** Header lines in order, names as they were sent. */
+  /** Header lines in order, with names as received. */
   readonly rawHeaders: readonly (readonly [string, string])[];
-  /** The values by lower-case name. */
+  /** Header values by lower-case name. */
   readonly headers: Readonly<Record<string, string>>;
   readonly body: Buffer;
-  /** Number of the connection that it came on, from 1. */
+  /** Number of the connection, from 1. */
   readonly connection: number;
-  /** When its last byte came, by `performance.now()`. */
+  /** The time at which its last byte arrived, by `performance.now()`. */
   readonly at: number;
 }
 
-/** What happens to one request, or to one connection before a byte of it is read. */
+/** What the server does with one request, or with one connection before it reads a byte. */
 export type Behaviour =
   | { readonly on: "request"; run(socket: Socket, request: SeenRequest): void | Promise<void> }
   | { readonly on: "connection"; run(socket: Socket): void };
@@ -34,7 +34,7 @@ function head(status: number, headers: HeaderLines): string {
   return `HTTP/1.1 ${status} Status\r\n${lines.join("")}\r\n`;
 }
 
-/** A proper answer, by default on a connection that stays. `headers` may be made of the request, to echo it. */
+/** Sends a valid response and, by default, keeps the connection open. `headers` can be computed from the request. */
 export function answer(
   status: number,
   headers: HeaderLines | ((request: SeenRequest) => HeaderLines) = {},
@@ -48,7 +48,7 @@ export function answer(
   });
 }
 
-/** As `answer`, after `milliseconds`. */
+/** Responds as `answer` does, after `milliseconds`. */
 export function answerAfter(milliseconds: number, status: number, body = ""): Behaviour {
   const now = answer(status, {}, body);
   return onRequest((socket, request) => {
@@ -61,13 +61,13 @@ export function answerAfter(milliseconds: number, status: number, body = ""): Be
   });
 }
 
-/** As `answer`, when `when` has resolved. */
+/** Responds as `answer` does, when `when` has resolved. */
 export function answerWhen(when: Promise<unknown>, status: number, body = ""): Behaviour {
   const now = answer(status, {}, body);
   return onRequest((socket, request) => void when.then(() => now.run(socket, request)));
 }
 
-/** Answers at the first bytes of a request, reads no more of it, and ends the connection. */
+/** Responds at the first bytes of a request, reads no more of it, and closes the connection. */
 export function answerEarly(status: number, body: string): Behaviour {
   return {
     on: "connection",
@@ -79,59 +79,59 @@ export function answerEarly(status: number, body: string): Behaviour {
   };
 }
 
-/** Any bytes at all, and the connection stays. */
+/** Sends any bytes, and keeps the connection open. */
 export function raw(bytes: string | Uint8Array): Behaviour {
   return onRequest((socket) => void socket.write(bytes));
 }
 
-/** RST as soon as the connection is there. */
+/** Sends RST as soon as the connection is established. */
 export const resetBeforeReading: Behaviour = { on: "connection", run: (socket) => socket.resetAndDestroy() };
 
-/** RST when the whole request came. */
+/** Sends RST when the whole request has arrived. */
 export const resetBeforeHeaders: Behaviour = onRequest((socket) => void socket.resetAndDestroy());
 
-/** FIN when the whole request came. */
+/** Sends FIN when the whole request has arrived. */
 export const finBeforeHeaders: Behaviour = onRequest((socket) => void socket.end());
 
-/** Writes, and breaks the connection when that has surely been sent. */
+/** Writes, and closes the connection when everything was sent. */
 function writeThen(text: string, end: (socket: Socket) => void): Behaviour {
   return onRequest((socket) => void socket.write(text, () => setImmediate(() => end(socket))));
 }
 
-/** RST in the middle of the headers. */
+/** Sends RST in the middle of the headers. */
 export const resetInHeaders: Behaviour = writeThen("HTTP/1.1 200 OK\r\nContent-Le", (socket) =>
   socket.resetAndDestroy(),
 );
 
-/** RST in the middle of a body of a stated length. */
+/** Sends RST in the middle of a body with a Content-Length. */
 export const resetInBody: Behaviour = writeThen("HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nabc", (socket) =>
   socket.resetAndDestroy(),
 );
 
-/** FIN in the middle of a body of a stated length. */
+/** Sends FIN in the middle of a body with a Content-Length. */
 export const finInBody: Behaviour = writeThen("HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nabc", (socket) =>
   socket.end(),
 );
 
-/** FIN before the last chunk of a chunked body. */
+/** Sends FIN before the last chunk of a chunked body. */
 export const truncatedChunks: Behaviour = writeThen(
   "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n",
   (socket) => socket.end(),
 );
 
-/** Never answers. */
+/** Never responds. */
 export const stallBeforeHeaders: Behaviour = onRequest(() => {});
 
-/** Answers the headers and a part of the body. */
+/** Sends the headers and a part of the body. */
 export const stallInBody: Behaviour = raw("HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nabc");
 
-/** Something that is no HTTP. */
+/** Sends something that is not HTTP. */
 export const garbage: Behaviour = writeThen("SSH-2.0-OpenSSH_9.6\r\n\r\n", (socket) => socket.end());
 
-/** 408 as EAS gives it: the connection is closed with it. */
+/** Sends a 408 as EAS does: it also closes the connection. */
 export const requestTimeout: Behaviour = answer(408, { Connection: "close" }, "request timeout");
 
-/** An answer that comes byte by byte, one in each turn of the event loop. */
+/** Sends a response byte by byte, one in each turn of the event loop. */
 export function drip(body: string): Behaviour {
   return onRequest(async (socket) => {
     for (const byte of Buffer.from(head(200, { "Content-Length": `${body.length}` }) + body)) {
@@ -140,7 +140,7 @@ export function drip(body: string): Behaviour {
   });
 }
 
-/** Leaves the connection to the test, which writes the whole answer by itself. */
+/** Leaves the connection to the test, which writes the whole response. */
 export function handOver(): { readonly behaviour: Behaviour; readonly socket: Promise<Socket> } {
   let give: (socket: Socket) => void = () => {};
   const socket = new Promise<Socket>((resolve) => {
@@ -149,11 +149,11 @@ export function handOver(): { readonly behaviour: Behaviour; readonly socket: Pr
   return { behaviour: onRequest((socket) => give(socket)), socket };
 }
 
-/** A raw HTTP/1.1 server on loopback that does with each request what its script says. */
+/** A raw HTTP/1.1 server on loopback that follows a script for each request. */
 export class MisbehavingServer {
-  /** All requests that came whole, in order. */
+  /** All complete requests, in order. */
   readonly requests: SeenRequest[] = [];
-  /** Connections taken so far. */
+  /** Number of connections so far. */
   connections = 0;
   readonly #server: Server;
   readonly #sockets = new Set<Socket>();
@@ -180,17 +180,17 @@ export class MisbehavingServer {
     return `http://127.0.0.1:${this.port}`;
   }
 
-  /** One behaviour for each request to come; after them it answers 200 "ok". */
+  /** Adds one behavior for each of the next requests. Later requests get 200 "ok". */
   play(...script: Behaviour[]): void {
     this.#script = script;
   }
 
-  /** The same behaviour for all requests that no script is left for. */
+  /** Sets the behavior for all requests after the script. */
   always(behaviour: Behaviour): void {
     this.#then = behaviour;
   }
 
-  /** Resolves when `count` requests in all have come, with the last of them. */
+  /** Resolves with the last request when `count` requests have arrived in total. */
   async seen(count = 1): Promise<SeenRequest> {
     if (this.requests.length < count) {
       await new Promise<void>((seen) => this.#waiting.push({ count, seen }));
@@ -198,7 +198,7 @@ export class MisbehavingServer {
     return this.requests[count - 1] as SeenRequest;
   }
 
-  /** Stops listening and breaks all connections. */
+  /** Stops listening and closes all connections. */
   async close(): Promise<void> {
     for (const socket of this.#sockets) socket.destroy();
     if (!this.#server.listening) return;
@@ -209,7 +209,7 @@ export class MisbehavingServer {
   #take(socket: Socket): void {
     this.#sockets.add(socket);
     socket.once("close", () => this.#sockets.delete(socket));
-    // Clients of a misbehaving server break connections too.
+    // Clients of a misbehaving server also break connections.
     socket.on("error", () => {});
     const connection = ++this.connections;
     const next = this.#script[0] ?? this.#then;
@@ -241,7 +241,7 @@ export class MisbehavingServer {
   }
 }
 
-/** The first whole request in `bytes` and its length; undefined while there is none. */
+/** Parses the first complete request in `bytes` and its length. Returns undefined if there is none. */
 function parse(bytes: Buffer, connection: number): { request: SeenRequest; length: number } | undefined {
   const end = bytes.indexOf("\r\n\r\n");
   if (end === -1) return undefined;
@@ -258,7 +258,7 @@ function parse(bytes: Buffer, connection: number): { request: SeenRequest; lengt
   return { request: { method, path, rawHeaders, headers, body, connection, at: performance.now() }, length };
 }
 
-/** An origin at which nobody listens. */
+/** Returns an origin on which no server listens. */
 export async function refusedOrigin(): Promise<string> {
   const server = await MisbehavingServer.start();
   const { origin } = server;

@@ -25,10 +25,10 @@ import {
 } from "@opentelemetry/sdk-trace-base";
 import { expect, onTestFinished } from "vitest";
 
-/** Sees whether each span that began has ended, and ended once. */
+/** Checks that each span that started has ended exactly once. */
 class Balance implements SpanProcessor {
   readonly #open = new Map<string, string>();
-  /** All spans' ids, in the order in which they began. */
+  /** Ids of all spans, in the order in which they started. */
   readonly begun: string[] = [];
   readonly ended: string[] = [];
 
@@ -50,7 +50,7 @@ class Balance implements SpanProcessor {
   async shutdown(): Promise<void> {}
 }
 
-/** The real SDK with exporters in memory; its context manager and propagator are global until the test ends. */
+/** The real SDK with exporters in memory. Its context manager and propagator are global until the test ends. */
 export class MemorySdk {
   readonly #spans = new InMemorySpanExporter();
   readonly #balance = new Balance();
@@ -74,14 +74,14 @@ export class MemorySdk {
     });
   }
 
-  /** Spans that have ended, in the order in which they began. */
+  /** Ended spans, in the order in which they started. */
   get spans(): ReadableSpan[] {
-    // Their times are too coarse.
+    // Their timestamps are too coarse.
     const at = (span: ReadableSpan) => this.#balance.begun.indexOf(span.spanContext().spanId);
     return this.#spans.getFinishedSpans().sort((a, b) => at(a) - at(b));
   }
 
-  /** Ended spans of calls, and those of attempts. */
+  /** Ended spans of calls and attempts. */
   get calls(): ReadableSpan[] {
     return this.spans.filter(({ attributes }) => "eas.call.kind" in attributes);
   }
@@ -90,12 +90,12 @@ export class MemorySdk {
     return this.spans.filter(({ attributes }) => "http.request.method" in attributes);
   }
 
-  /** Ended children of a span. */
+  /** Returns the ended children of a span. */
   childrenOf(parent: ReadableSpan): ReadableSpan[] {
     return this.spans.filter(({ parentSpanContext }) => parentSpanContext?.spanId === parent.spanContext().spanId);
   }
 
-  /** Fails unless all spans have ended, each once. */
+  /** Fails unless all spans have ended exactly once. */
   expectEnded(): void {
     expect(this.#balance.open).toEqual([]);
     expect(new Set(this.#balance.ended).size).toBe(this.#balance.ended.length);
@@ -111,7 +111,7 @@ export class MemorySdk {
     return all.find(({ descriptor }) => descriptor.name === name);
   }
 
-  /** A sum's points, as attributes and value. */
+  /** Returns the points of a sum as attributes and value. */
   async sums(name: string): Promise<[Attributes, number][]> {
     const metric = await this.#metric(name);
     return (metric?.dataPoints ?? []).map(({ attributes, value }) => [attributes, value as number]);

@@ -19,19 +19,19 @@ import {
 import { joinChunks } from "../../src/platform/chunks.js";
 import type { StreamedResponse, WebSocketDialer } from "../../src/platform/contract.js";
 import { CallbackConnection } from "../../src/platform/websocket-connection.js";
-// What watches load on first use is then there, and under fake timers nothing waits for the loader.
+// Loads the code that watches load on first use, so that no test with fake timers waits for the loader.
 import "../../src/queue/lazy.js";
 import { TOKEN, transportAnswer } from "./calls.js";
 
 export const TRANSPORTS = ["websocket", "http", "poll"] as const;
 
-/** Reconnects that no test has to wait for. */
+/** Reconnect delays that are short enough for tests. */
 export const SOON = { minDelay: 4, maxDelay: 20 };
 
 export const eventually = (check: () => void) => vi.waitFor(check, { timeout: 10_000, interval: 2 });
 export const settle = (milliseconds = 40) => new Promise<void>((resolve) => setTimeout(resolve, milliseconds));
 
-/** What a watcher tells, and its logger beside it. */
+/** Records the events and the log messages of a watcher. */
 export class Told {
   readonly statuses: WatchStatus[] = [];
   readonly warnings: string[] = [];
@@ -53,7 +53,7 @@ export function clientFor(endpoint: string, options: QueueClientOptions = {}): Q
   return client;
 }
 
-/** A queue behind a listener, which can be restarted without losing it. */
+/** Opens a queue behind a listener that can be restarted without losing the queue. */
 export async function openQueue(settings: EmulatorQueueOptions = {}) {
   const emulator = createEmulator({ token: TOKEN, queues: { q: { indexShape: "counter", ...settings } } });
   let listener: RunningEmulator = await startEmulator({ emulator });
@@ -71,7 +71,7 @@ export async function openQueue(settings: EmulatorQueueOptions = {}) {
     client: (options: QueueClientOptions = {}) => clientFor(listener.endpoint, options),
     put: (count: number, options?: { tags?: Record<string, string> }) =>
       Array.from({ length: count }, (_, i) => input.put(`item ${i}`, options)),
-    /** Breaks all connections: of watches without a word; whoever polls finds no listener for a moment. */
+    /** Closes all connections: watches end silently, and polls briefly find no listener. */
     async cut() {
       emulator.cutConnections();
       await restart();
@@ -80,7 +80,7 @@ export async function openQueue(settings: EmulatorQueueOptions = {}) {
   };
 }
 
-/** Takes frames as they come. */
+/** Collects frames as they arrive. */
 export function collect(watcher: Watcher) {
   const frames: DataFrame[] = [];
   const errors: unknown[] = [];
@@ -99,14 +99,14 @@ export function collect(watcher: Watcher) {
   return { frames, errors, done, indexes: () => frames.map(({ index }) => index) };
 }
 
-/** A watch with what it told, reconnecting soon. */
+/** Starts a watch that reconnects soon, and records its events. */
 export function watchWith(client: QueueClient, index: number | bigint, window: number, options: WatchOptions = {}) {
   const told = new Told();
   const watcher = client.watch(index, window, { reconnect: SOON, onStatus: told.onStatus, ...options });
   return { told, watcher, ...collect(watcher) };
 }
 
-/** A frame as the service sends it. */
+/** Returns the bytes of a frame, as the service sends it. */
 export function frameBytes(index: number | bigint, data: string | Uint8Array = "x", tags: Record<string, string> = {}) {
   const bytes = typeof data === "string" ? new TextEncoder().encode(data) : (data as Uint8Array<ArrayBuffer>);
   return encodeFrame(
@@ -115,7 +115,7 @@ export function frameBytes(index: number | bigint, data: string | Uint8Array = "
   );
 }
 
-/** With its length before it, as an HTTP stream has it. */
+/** Returns frames with length prefixes, as in an HTTP stream. */
 export function prefixed(...frames: Uint8Array[]): Uint8Array<ArrayBuffer> {
   const all = frames.map((frame) => withLength(frame as Uint8Array<ArrayBuffer>));
   return joinChunks(
@@ -124,7 +124,7 @@ export function prefixed(...frames: Uint8Array[]): Uint8Array<ArrayBuffer> {
   );
 }
 
-/** One socket that a test drives by hand. */
+/** A socket that the test controls. */
 export class FakeSocket {
   readonly connection: CallbackConnection;
   readonly controls: string[] = [];
@@ -150,11 +150,11 @@ export class FakeSocket {
   }
 }
 
-/** A dialer that a test drives by hand. */
+/** A dialer that the test controls. */
 export class FakeDialer {
   readonly sockets: FakeSocket[] = [];
   readonly dials: { url: string; headers: Map<string, string>; signal: AbortSignal }[] = [];
-  /** What the next dial does in place of opening. */
+  /** Replaces the next dial. */
   instead: (() => Promise<never>) | undefined;
   readonly can = { ping: true, pause: true };
   readonly dial: WebSocketDialer = async (url, { headers, signal }) => {
@@ -175,7 +175,7 @@ export class FakeDialer {
   }
 }
 
-/** One streamed answer that a test drives by hand. */
+/** A streamed response that the test controls. */
 export class FakeStream implements StreamedResponse {
   status = 200;
   readonly headers = new Headers();
@@ -217,12 +217,12 @@ export class FakeStream implements StreamedResponse {
   }
 }
 
-/** A transport that a test drives by hand: streams, and the other calls with what was asked. */
+/** A transport that the test controls. It records other calls than streams. */
 export class FakeTransport implements Transport {
   readonly streams: FakeStream[] = [];
   readonly streamed: TransportRequest[] = [];
   readonly requests: TransportRequest[] = [];
-  /** False: the head of a stream never comes. */
+  /** False if the head of a stream never arrives. */
   opens = true;
   answer: (request: TransportRequest) => Promise<ReturnType<typeof transportAnswer>> = async ({ path }) =>
     transportAnswer(200, {}, path.includes("_attrs_") ? "{}" : "OK");
@@ -245,7 +245,7 @@ export class FakeTransport implements Transport {
     return this.streams.at(-1) as FakeStream;
   }
 
-  /** The indexes that were committed, one list for each request. */
+  /** The committed indexes, one list for each request. */
   get commits(): string[] {
     return this.requests
       .filter(({ method, path }) => method === "PUT" && !path.includes("_negative_"))
@@ -255,7 +255,7 @@ export class FakeTransport implements Transport {
   async close(): Promise<void> {}
 }
 
-/** A client over a fake dialer and a fake transport. */
+/** Creates a client with a fake dialer and a fake transport. */
 export function fakeClient(options: QueueClientOptions = {}) {
   const dialer = new FakeDialer();
   const transport = new FakeTransport();
@@ -263,7 +263,7 @@ export function fakeClient(options: QueueClientOptions = {}) {
   return { dialer, transport, client };
 }
 
-/** Expects that nothing shows the token. */
+/** Checks that no value contains the token. */
 export function expectNoToken(...values: unknown[]): void {
   const seen: string[] = [];
   const show = (value: unknown, depth: number): void => {

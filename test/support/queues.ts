@@ -13,7 +13,7 @@ import {
 } from "../../src/index.js";
 import { RecordingTransport, TOKEN, transportAnswer } from "./calls.js";
 
-/** A client of this test's own for the queue "q", closed when the test ends. */
+/** Creates a client for the queue "q" that is closed when the test ends. */
 export function queueClientOf(server: { readonly origin: string }, options: QueueClientOptions = {}): QueueClient {
   const client = new QueueClient({
     endpoint: server.origin,
@@ -27,7 +27,7 @@ export function queueClientOf(server: { readonly origin: string }, options: Queu
   return client;
 }
 
-/** Every call that a client makes of a queue by itself, each once. */
+/** Returns every single call that a queue client can make. */
 export function callsOf(client: QueueClient): readonly (() => Promise<unknown>)[] {
   return [
     () => client.put("x"),
@@ -43,7 +43,7 @@ export function callsOf(client: QueueClient): readonly (() => Promise<unknown>)[
   ];
 }
 
-/** One request that a queue got, its query as pairs. */
+/** A request that a queue received, with its query as pairs. */
 export interface SeenCall {
   readonly method: string;
   readonly pathname: string;
@@ -55,7 +55,7 @@ export function callOf(method: string, url: string): SeenCall {
   return { method, pathname, pairs: [...searchParams] };
 }
 
-/** A queue "q" of an emulator behind a real socket, with a client of it. */
+/** Opens the emulator queue "q" on a real socket, with a client. */
 export async function openEmulatorQueue(settings: EmulatorQueueOptions = {}, options: QueueClientOptions = {}) {
   const emulator: RunningEmulator = await startEmulator({ token: TOKEN, queues: { q: settings } });
   onTestFinished(() => emulator.close());
@@ -67,14 +67,14 @@ export async function openEmulatorQueue(settings: EmulatorQueueOptions = {}, opt
     input: queue.input,
     clientWith,
     client: clientWith(options),
-    /** What was asked so far, but for the attributes that a put reads by itself. */
+    /** The calls so far, except for the attributes that a put reads itself. */
     calls: () =>
       emulator.requests.filter(({ url }) => !url.includes("_attrs_")).map(({ method, url }) => callOf(method, url)),
     attributeReads: () => emulator.requests.filter(({ url }) => url.includes("_attrs_")).length,
   };
 }
 
-/** Answers as an empty queue without limits does; `respond` stands above it where it gives an answer. */
+/** Responds like an empty queue without limits. A response of `respond` overrides it. */
 export function queueTransport(
   respond: (request: TransportRequest) => TransportResponse | Promise<TransportResponse> | undefined = () => undefined,
 ): RecordingTransport {
@@ -93,7 +93,7 @@ export function queueTransport(
   });
 }
 
-/** A client without a network, and what it would have sent. */
+/** Creates a client without a network that records what it would send. */
 export function recordingQueueClient(
   options: QueueClientOptions = {},
   respond?: (request: TransportRequest) => TransportResponse | Promise<TransportResponse> | undefined,

@@ -16,7 +16,7 @@ type Told =
   | { readonly name: "retry"; readonly event: CallRetryEvent }
   | { readonly name: "error"; readonly event: CallErrorEvent };
 
-/** Hooks that keep all that they hear. */
+/** Hooks that record all events. */
 export class RecordedHooks implements CallHooks {
   readonly all: Told[] = [];
 
@@ -40,7 +40,7 @@ export class RecordedHooks implements CallHooks {
     this.all.push({ name: "error", event });
   }
 
-  /** What was told, as names, with the attempt's number where there is one. */
+  /** The names of the events, with the number of the attempt if there is one. */
   get names(): string[] {
     return this.all.map(({ name, event }) => ("attempt" in event ? `${name} ${event.attempt}` : name));
   }
@@ -69,7 +69,7 @@ export class RecordedHooks implements CallHooks {
     return this.all.flatMap(({ event }) => ("call" in event ? [event] : []));
   }
 
-  /** Whether each call that began has ended, and ended once, with nothing told after it. */
+  /** Checks that each call that started has ended exactly once, without later events. */
   expectWhole(): void {
     for (const call of this.calls) {
       const own = this.all.filter(({ event }) => event === call || ("call" in event && event.call === call));
@@ -82,7 +82,7 @@ export class RecordedHooks implements CallHooks {
     expect(this.events.every(({ call }) => this.calls.includes(call))).toBe(true);
   }
 
-  /** All that was told, as text: what a token must not be in. */
+  /** All events as text, in which no token may occur. */
   get text(): string {
     const seen = new Set<unknown>();
     const walk = (value: unknown): unknown => {

@@ -5,7 +5,7 @@ import { type AddressInfo, connect, type Socket } from "node:net";
 import { onTestFinished } from "vitest";
 import { CA, type Certificate } from "./certificates.js";
 
-/** What a proxy received. */
+/** A request that a proxy received. */
 export interface ProxiedRequest {
   /** `CONNECT host:port`, or the method and the whole URL. */
   readonly line: string;
@@ -13,9 +13,9 @@ export interface ProxiedRequest {
 }
 
 export interface ProxyOptions {
-  /** Status for a `CONNECT` in place of a tunnel. */
+  /** Returns the status for a `CONNECT` that is refused. */
   readonly refuse?: ((authority: string) => number | undefined) | undefined;
-  /** Leaves `CONNECT` without an answer. */
+  /** Whether `CONNECT` gets no response. */
   readonly hang?: boolean;
   /** Serves TLS with this certificate. */
   readonly tls?: Certificate | undefined;

@@ -1,4 +1,4 @@
-// What no format takes, as shape and content of a tensor of DT_FLOAT.
+// Shapes and contents of a DT_FLOAT tensor that every format rejects.
 
 export type Refused = readonly [
   what: string,
@@ -11,7 +11,7 @@ export type Refused = readonly [
 const SHAPE = "ERR_EAS_ARG_SHAPE";
 const CONTENT = "ERR_EAS_ARG_CONTENT";
 
-/** Each ends in an error of this kind, code and message, after the input's name. */
+/** Each causes an error of this class, code and message, after the input's name. */
 export const FLOAT_REFUSALS: readonly Refused[] = [
   [
     "content too short",

@@ -1,4 +1,4 @@
-// Readers of streams that work piece by piece, as functions of asynchronous iterables.
+// Wraps the incremental stream parsers as functions of async iterables.
 
 import { eventStep, type ServerSentEvent } from "../../src/predict/stream/server-sent-events.js";
 import { jsonStep, lineStep, type TextStep, textDecoder } from "../../src/predict/stream/stream-decoders.js";
@@ -10,7 +10,7 @@ async function* through<T>(step: TextStep<T>, texts: AsyncIterable<string>): Val
   yield* valuesOf(step, undefined);
 }
 
-/** The values of one piece; those before an error come before it. */
+/** Yields the values of one chunk. Values before an error are yielded before it is thrown. */
 function* valuesOf<T>(step: TextStep<T>, text: string | undefined): Generator<T, void, undefined> {
   const values: T[] = [];
   let failure: { readonly error: unknown } | undefined;

@@ -3,16 +3,16 @@ import { createServer, type IncomingMessage, type ServerResponse } from "node:ht
 import type { AddressInfo } from "node:net";
 import { onTestFinished } from "vitest";
 
-/** A request whose body has come, and the answer that the test writes. */
+/** A complete request, and the response that the test writes. */
 export interface Exchange {
   readonly request: IncomingMessage;
   readonly body: Buffer;
   readonly response: ServerResponse;
-  /** Resolves when the connection of the answer is closed, by whomever. */
+  /** Resolves when either side has closed the connection of the response. */
   readonly closed: Promise<unknown>;
 }
 
-/** A server of this test's own on a real socket, whose answers the test writes piece by piece. */
+/** Starts a server on a real socket whose responses the test writes in chunks. */
 export async function startStreamServer(answer: (exchange: Exchange) => unknown) {
   const exchanges: Exchange[] = [];
   const server = createServer(async (request, response) => {
@@ -21,7 +21,7 @@ export async function startStreamServer(answer: (exchange: Exchange) => unknown)
     try {
       for await (const chunk of request) chunks.push(chunk as Buffer);
     } catch {
-      // It was broken off.
+      // The connection was closed.
     }
     const exchange = { request, response, body: Buffer.concat(chunks), closed: once(response, "close") };
     exchanges.push(exchange);
@@ -36,14 +36,14 @@ export async function startStreamServer(answer: (exchange: Exchange) => unknown)
   return { origin: `http://127.0.0.1:${(server.address() as AddressInfo).port}`, exchanges };
 }
 
-/** An answer of one text or of bytes, sent in pieces of `size` bytes, each a chunk of its own. */
+/** Responds with text or bytes in parts of `size` bytes, each in its own chunk. */
 export function inChunks(body: string | Uint8Array, size: number, headers: Record<string, string> = {}) {
   return async ({ response }: Exchange) => {
     const bytes = Buffer.from(body);
     response.writeHead(200, headers);
     for (let at = 0; at < bytes.length; at += size) {
       response.write(bytes.subarray(at, at + size));
-      // So that each piece is one for who reads.
+      // Waits a turn, so that the client reads each part separately.
       await new Promise((resolve) => setImmediate(resolve));
     }
     response.end();

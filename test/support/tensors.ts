@@ -4,10 +4,9 @@ import * as tf from "../../src/gen/eas/tf/tf_pb.js";
 import * as torch from "../../src/gen/eas/torch/torch_pb.js";
 import type { Tensor, TFDType, TorchDType } from "../../src/index.js";
 
-// Random tensors: what is fed, and what it is on the wire, said twice over: as a message of the generated code, and as
-// the values that ours is to give back.
+// Random tensors, with the expected message of the generated code and the values that our code must return.
 
-/** The value fields of `ArrayProto`, as the generated code names them. */
+/** The value fields of `ArrayProto`, by their names in the generated code. */
 export interface WireValues {
   floatVal?: number[];
   doubleVal?: number[];
@@ -17,7 +16,7 @@ export interface WireValues {
   boolVal?: boolean[];
 }
 
-/** A tensor to feed, what the wire then holds, and what ours gives back for that. */
+/** A tensor, its expected encoding, and the values that our code returns for it. */
 export interface Sample {
   readonly tensor: Tensor<TFDType>;
   readonly wire: WireValues;
@@ -33,7 +32,7 @@ interface Kind {
 
 const exactly = (length: number) => ({ minLength: length, maxLength: length });
 
-/** Floats of all kinds but NaN, whose bits are a test's own matter. */
+/** Floats of all kinds except NaN, which other tests cover. */
 const float64 = fc.double({ noNaN: true });
 
 const FLOATS = (length: number) =>
@@ -59,13 +58,13 @@ const INTEGERS = (min: number, max: number, array: IntegerArray) => (length: num
       values: array.from(numbers),
     }));
 
-/** Integers of a range, with those near the lengths of varints more often. */
+/** Integers of a range, with preference for those near the limits of varint lengths. */
 function near(min: number, max: number): fc.Arbitrary<number> {
   const edges = [0, 1, -1, 127, 128, 16_383, 16_384, 2_097_151, 2_097_152, 268_435_455, 268_435_456, min, max];
   return fc.oneof(fc.integer({ min, max }), fc.constantFrom(...edges.filter((edge) => edge >= min && edge <= max)));
 }
 
-/** The whole range of 64 bits, with the edges of each varint length more often. */
+/** All 64-bit integers, with preference for the limits of varint lengths. */
 export const int64: fc.Arbitrary<bigint> = fc.oneof(
   fc.bigInt({ min: -(2n ** 63n), max: 2n ** 63n - 1n }),
   fc
@@ -99,7 +98,7 @@ const BOOLEANS = (length: number) =>
 
 const INT32_RANGE = [-2_147_483_648, 2_147_483_647] as const;
 
-/** All dtypes that travel in fields of numbers, written down apart from src/. */
+/** All dtypes with a field for their values, listed independently of src/. */
 export const KINDS: Readonly<Record<TFDType, Kind>> = {
   DT_FLOAT: { number: 1, entries: 1, sample: FLOATS },
   DT_DOUBLE: { number: 2, entries: 1, sample: DOUBLES },
@@ -123,10 +122,10 @@ export const KINDS: Readonly<Record<TFDType, Kind>> = {
 };
 
 export const DTYPES = Object.keys(KINDS) as TFDType[];
-/** Those that the Torch format has a field for. */
+/** The dtypes of the Torch format. */
 export const TORCH_DTYPES: TorchDType[] = DTYPES.filter((dtype) => dtype !== "DT_BOOL");
 
-/** Shapes of few elements: scalars, empty ones, and up to four dimensions. */
+/** Shapes of few elements: scalars, empty shapes, and up to four dimensions. */
 const shape = fc
   .array(fc.oneof({ weight: 9, arbitrary: fc.integer({ min: 1, max: 6 }) }, { weight: 1, arbitrary: fc.constant(0) }), {
     maxLength: 4,
@@ -149,10 +148,10 @@ export function sampleOf(dtype: TFDType): fc.Arbitrary<Sample> {
 export const anySample = (dtypes: readonly TFDType[]): fc.Arbitrary<Sample> =>
   fc.constantFrom(...dtypes).chain(sampleOf);
 
-/** Text for names. The generated code keeps maps in objects, where `__proto__` is no key like the others. */
+/** Text for names. The generated code stores maps in objects, where `__proto__` is not an ordinary key. */
 export const name: fc.Arbitrary<string> = fc
   .oneof(text, fc.constantFrom("", "1", "0", "constructor", "输入", "a".repeat(130)))
-  // The generated code drops a byte order mark when it reads; ours keeps it, which is tested apart.
+  // The generated code drops a byte order mark. Our code keeps it, which other tests cover.
   .filter((text) => text !== "__proto__" && !text.startsWith("\ufeff"));
 
 /** Tensors by name. */
@@ -177,7 +176,7 @@ export function torchArray({ tensor, wire }: Sample): torch.ArrayProto {
   });
 }
 
-/** The memory of values, for comparing them bit by bit. */
+/** Returns the memory of values, for comparing them bit by bit. */
 export function bits(values: unknown): string {
   if (ArrayBuffer.isView(values)) {
     return `${(values as Uint8Array)[Symbol.toStringTag]} ${hex(values)}`;

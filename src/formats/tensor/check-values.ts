@@ -3,7 +3,7 @@ import { isBytes, typedArrayName } from "../../util/realms.js";
 import { type ContentOf, checkDTypeOf, type DType, type NumberArray, traitsOf } from "./dtype.js";
 import { checkShape, type Tensor } from "./tensor.js";
 
-/** What a request format accepts as a tensor. */
+/** The dtypes of a request format, and its check of values. */
 export interface TensorFormat<D extends DType> {
   /** Returns `dtype`, or throws a `TypeError` if the format does not have it. `of` names the input in errors. */
   checkDType(dtype: unknown, of: string): D;

@@ -86,8 +86,8 @@ function bitsOf(floats: Float32Array): Uint32Array {
 }
 
 /**
- * Returns the bits of 32-bit floats that preserve on which side of a tie a 64-bit number is (round to odd): inexact
- * numbers are truncated, and their last bit is set. Rounding to nearest twice would round 1 + 2^-11 + 2^-30 down.
+ * Converts to 32-bit floats and returns their bits, rounded to odd: inexact numbers are truncated, and their last bit is
+ * set. The result preserves on which side of a tie a number is. Rounding to nearest twice would round 1 + 2^-11 + 2^-30 down.
  */
 function bitsRoundedToOdd(values: ArrayLike<number>): Uint32Array {
   const floats = Float32Array.from(values);

@@ -3,7 +3,7 @@ import { TransportError } from "../contract.js";
 /** Error codes of undici for a request that it rejects. A retry would be rejected, too. */
 const REFUSED = new Set(["UND_ERR_INVALID_ARG", "UND_ERR_CLOSED", "UND_ERR_DESTROYED"]);
 
-/** How far an exchange got. */
+/** The progress of an exchange. */
 export interface Progress {
   /** Whether the request may have been sent. */
   readonly isSent: boolean;

@@ -168,16 +168,16 @@ function piecesOf(answer: Response | PieceResponse, fail: () => void): PieceSour
 /** Sends a body at the caller's pace, until the signal aborts. */
 async function send(source: PieceSource, outgoing: ServerResponse, signal: AbortSignal): Promise<void> {
   // Otherwise an endless body would continue after the caller has disconnected.
-  let isCancelled = false;
+  let isCanceled = false;
   const cancel = () => {
-    isCancelled = true;
+    isCanceled = true;
     void Promise.resolve(source.cancel(undefined)).catch(() => {});
   };
   signal.addEventListener("abort", cancel);
   if (signal.aborted) cancel();
-  while (!isCancelled) {
+  while (!isCanceled) {
     const piece = await source.read();
-    if (piece === undefined || isCancelled) return;
+    if (piece === undefined || isCanceled) return;
     if (!outgoing.write(piece)) await drained(outgoing, signal);
   }
 }

@@ -21,7 +21,7 @@ export interface NodeTransportOptions {
    * environment variables are not read.
    */
   readonly proxy?: string | URL | undefined;
-  /** Certificates of the authorities to trust instead of Node's built-in ones. */
+  /** Certificates of the authorities to trust instead of the authorities that Node trusts. */
   readonly ca?: Pem | readonly Pem[] | undefined;
   /** The client's certificate chain. Requires `key`. */
   readonly cert?: Pem | readonly Pem[] | undefined;

@@ -124,11 +124,11 @@ function connectBy(connect: Connect, url: string, signal: AbortSignal): typeof c
     port: port || (isSecure ? "443" : "80"),
   };
   return ((_options: unknown, done: (error: Error | null, socket?: Socket) => void) => {
-    const dialling = connect(target, (error, socket) => {
+    const dialing = connect(target, (error, socket) => {
       if (signal.aborted) socket?.destroy();
       else done(error, socket ?? undefined);
     });
-    signal.addEventListener("abort", () => dialling.destroy(), { once: true });
+    signal.addEventListener("abort", () => dialing.destroy(), { once: true });
     // node:http would use a returned socket as an established connection.
     return undefined;
   }) as never;

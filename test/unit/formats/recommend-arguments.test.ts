@@ -479,7 +479,7 @@ describe("addFeed", () => {
     expect(readTorch(torch().setDebugLevel(5).addFeed(torch().toBinary())).debugLevel).toBe(5);
   });
 
-  test("keeps the number of neighbors if the message has none", () => {
+  test("keeps the number of neighbors if the message does not set it", () => {
     const data = torch().addItemId("a").toBinary();
     expect(readTorch(torch().setFaissNeighNum(5).addFeed(data)).faissNeighNum).toBe(5);
   });

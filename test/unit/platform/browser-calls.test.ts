@@ -11,12 +11,12 @@ import { clientOf, errorOf, startServer, TOKEN, thrownBy, until } from "../../su
 import { answer, answerAfter, type Behaviour } from "../../support/misbehaving-server.js";
 import { queueClientOf } from "../../support/queues.js";
 
-// The whole client on the platform of web pages; what only a real browser can show is shown there.
+// Runs the whole client on the platform of web pages. test/browsers tests what only a real browser shows.
 vi.mock("#platform", () => import("../../../src/platform/browser/platform.js"));
 
 afterEach(() => void vi.unstubAllGlobals());
 
-/** The header names of all that goes through the global `fetch`, which is still the real one. */
+/** The header names of all requests of the global `fetch`, which still sends them. */
 function spyOnFetch(): Set<string> {
   const names = new Set<string>();
   const real = fetch;
@@ -27,21 +27,21 @@ function spyOnFetch(): Set<string> {
   return names;
 }
 
-/** A `fetch` that fails as it does for a page, and how often it was called. */
+/** A `fetch` that fails as for a page, and the number of its calls. */
 function blockFetch() {
   const blocked = vi.fn(() => Promise.reject(new TypeError("Failed to fetch")));
   vi.stubGlobal("fetch", blocked);
   return blocked;
 }
 
-/** "Forbidden request-header" of the Fetch standard: by name, by prefix, and User-Agent, which Chromium drops still. */
+/** The "forbidden request-header" names and prefixes of the Fetch standard, and User-Agent, which Chromium drops. */
 const FORBIDDEN =
   "accept-charset accept-encoding access-control-request-headers access-control-request-method access-control-request-private-network connection content-length cookie cookie2 date dnt expect host keep-alive origin referer set-cookie te trailer transfer-encoding upgrade via proxy-authorization proxy-connection sec-fetch-mode sec-ch-ua user-agent".split(
     " ",
   );
 
 describe("headers that a browser drops", () => {
-  test("are never set by the package itself", async () => {
+  test("the package does not set them itself", async () => {
     const emulator = await startEmulator({
       token: TOKEN,
       queues: { q: {}, svc: {}, "svc/sink": {} },
@@ -85,7 +85,7 @@ describe("headers that a browser drops", () => {
     expect(FORBIDDEN.filter((name) => names.has(name))).toEqual([]);
   });
 
-  test.each(FORBIDDEN)("%s is refused by name, in each way to set it, and nothing is sent", async (name) => {
+  test.each(FORBIDDEN)("%s is rejected by name, wherever it is set, and nothing is sent", async (name) => {
     const fetched = blockFetch();
     const headers = { [name.toUpperCase()]: "1" };
     const common = { endpoint: "http://h", token: TOKEN, logger: null };
@@ -110,7 +110,7 @@ describe("headers that a browser drops", () => {
     expect(fetched).not.toHaveBeenCalled();
   });
 
-  test("others only look like them", async () => {
+  test("similar names are accepted", async () => {
     const names = spyOnFetch();
     const server = await startServer();
     const headers = Object.fromEntries(
@@ -120,13 +120,13 @@ describe("headers that a browser drops", () => {
     );
     await clientOf(server, { headers }).predict("x");
     expect([...names]).toEqual(expect.arrayContaining(Object.keys(headers)));
-    // Without a token, the caller may authorize itself.
+    // Without a token, the caller can authenticate the requests itself.
     await clientOf(server, { token: undefined, headers: { authorization: "own" } }).predict("x");
     expect(server.requests.at(-1)?.headers.authorization).toBe("own");
   });
 });
 
-test("a signature is refused with the reason, and nothing is sent", async () => {
+test("a signature is rejected with the reason, and nothing is sent", async () => {
   const fetched = blockFetch();
   const client = clientOf({ origin: "http://h" }, { auth: "signature" });
   const error = await errorOf(client.predict("x"));
@@ -146,28 +146,31 @@ describe("a call that the browser blocks", () => {
     ["a page over https, to its own machine", "https:", "http://127.0.0.1:9", cors, "cors"],
     ["a page over https, to localhost", "https:", "http://localhost:9", cors, "cors"],
     ["a worker without a location", undefined, "http://h", cors, "cors"],
-  ])("%s: the error names the likely reason, and there is no retry", async (_name, protocol, origin, said, finding) => {
-    vi.stubGlobal("location", protocol && { protocol });
-    const fetched = blockFetch();
-    // By the runtime's own fetch, and by one that wraps it.
-    for (const option of [undefined, (...args: Parameters<typeof fetch>) => fetch(...args)]) {
-      fetched.mockClear();
-      const options = { fetch: option as QueueClientOptions["fetch"] };
-      const client = clientOf({ origin }, options);
-      const queue = queueClientOf({ origin }, options);
-      const calls = [() => client.predict("x"), () => queue.attributes(), () => queue.watch(0, 1).next()];
-      for (const call of calls) {
-        const error = await errorOf(call());
-        expect(error).toMatchObject({ name: "EasNetworkError", attempts: 1, retryable: false });
-        expect(error.message).toMatch(said);
-        expect(error.message).not.toContain(TOKEN);
+  ])(
+    "%s: the error states the likely reason, and there is no retry",
+    async (_name, protocol, origin, said, finding) => {
+      vi.stubGlobal("location", protocol && { protocol });
+      const fetched = blockFetch();
+      // With the runtime's own fetch, and with a wrapper of it.
+      for (const option of [undefined, (...args: Parameters<typeof fetch>) => fetch(...args)]) {
+        fetched.mockClear();
+        const options = { fetch: option as QueueClientOptions["fetch"] };
+        const client = clientOf({ origin }, options);
+        const queue = queueClientOf({ origin }, options);
+        const calls = [() => client.predict("x"), () => queue.attributes(), () => queue.watch(0, 1).next()];
+        for (const call of calls) {
+          const error = await errorOf(call());
+          expect(error).toMatchObject({ name: "EasNetworkError", attempts: 1, retryable: false });
+          expect(error.message).toMatch(said);
+          expect(error.message).not.toContain(TOKEN);
+        }
+        expect(fetched).toHaveBeenCalledTimes(calls.length);
+        expect(await client.diagnose()).toMatchObject({ ok: false, finding, message: expect.stringMatching(said) });
       }
-      expect(fetched).toHaveBeenCalledTimes(calls.length);
-      expect(await client.diagnose()).toMatchObject({ ok: false, finding, message: expect.stringMatching(said) });
-    }
-  });
+    },
+  );
 
-  test("once the origin has answered, it is the network: it is tried again, and called so", async () => {
+  test("is a network error and retried, once the origin has responded", async () => {
     const server = await startServer();
     const client = clientOf(server, { retryCount: 1 });
     await client.predict("x");
@@ -181,7 +184,7 @@ describe("a call that the browser blocks", () => {
 });
 
 describe('transport "websocket"', () => {
-  test.each([0, -1])("is refused at once, from %i too: nothing is sent", async (index) => {
+  test.each([0, -1])("is rejected immediately, also from index %i: nothing is sent", async (index) => {
     const fetched = blockFetch();
     const queue = queueClientOf({ origin: "http://h" });
     const onStatus = vi.fn();
@@ -193,11 +196,11 @@ describe('transport "websocket"', () => {
     }
     expect(onStatus).not.toHaveBeenCalled();
     expect(fetched).not.toHaveBeenCalled();
-    // The refused one does not stand in the way.
+    // The rejected watch does not block another.
     await queue.watch(0, 1).close();
   });
 
-  test("works with a dialer of the caller's own", async () => {
+  test("works with a custom dialer", async () => {
     const dialWebSocket = vi.fn(() => new Promise<never>(() => {}));
     const watcher = queueClientOf({ origin: "http://h" }, { dialWebSocket }).watch(0, 1, { transport: "websocket" });
     await until(() => dialWebSocket.mock.calls.length === 1);
@@ -205,8 +208,8 @@ describe('transport "websocket"', () => {
   });
 });
 
-describe("the six connections that a browser has to a host", () => {
-  /** Answers with `behaviour`, and counts how many requests are under way at once. */
+describe("six connections to a host, as in a browser", () => {
+  /** Responds with `behaviour`, and counts the concurrent requests. */
   function counted(behaviour: Behaviour) {
     const seen = { now: 0, most: 0 };
     const counting: Behaviour = {
@@ -225,20 +228,20 @@ describe("the six connections that a browser has to a host", () => {
     return { seen, counting };
   }
 
-  test("100 calls at once, which take longer together than one may: none times out", async () => {
+  test("100 concurrent calls, which take longer in total than the timeout of one: none times out", async () => {
     const server = await startServer();
     const { seen, counting } = counted(answerAfter(100, 200, "ok"));
     server.always(counting);
     const client = clientOf(server, { timeout: 1200, retryCount: 0 });
     const began = performance.now();
     const answers = await Promise.all(Array.from({ length: 100 }, () => client.predict("x")));
-    // Else nothing was shown: the last ones have waited longer than an attempt may take.
+    // Otherwise the test proves nothing: the last calls must have waited longer than their timeout.
     expect(performance.now() - began).toBeGreaterThan(1200);
     expect(answers.map(String)).toEqual(answers.map(() => "ok"));
     expect([server.requests.length, seen.most]).toEqual([100, 6]);
   });
 
-  test("the two queues of an asynchronous service share them", async () => {
+  test("the two queues of an asynchronous service share connections", async () => {
     const server = await startServer();
     const { seen, counting } = counted(answerAfter(20, 200, "1"));
     server.always(counting);
@@ -249,7 +252,7 @@ describe("the six connections that a browser has to a host", () => {
     expect(seen.most).toBe(6);
   });
 
-  test("a watch and five long polls stop no call", async () => {
+  test("a watch and five long polls do not block calls", async () => {
     const server = await startServer();
     const count = answer(200, {}, "7") as Extract<Behaviour, { on: "request" }>;
     const head = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n";
@@ -273,7 +276,7 @@ describe("the six connections that a browser has to a host", () => {
     const polls = Array.from({ length: 5 }, () => errorOf(queue.get({ timeout: "60s", signal: stop.signal })));
     await server.seen(3);
     expect(await Promise.all(Array.from({ length: 20 }, () => queue.count()))).toEqual(Array(20).fill(7));
-    // The stream and two of the polls have half of the connections.
+    // The stream and two of the polls use half of the connections.
     expect(server.requests.filter(({ path }) => !path.includes("_count_"))).toHaveLength(3);
     stop.abort();
     await Promise.all(polls);

@@ -114,7 +114,7 @@ describe("options of nodeTransport", () => {
       { rejectUnauthorized: false },
       /^nodeTransport: unknown option "rejectUnauthorized"; the options are connections, proxy, ca/,
     ],
-  ])("%o is refused", (options, message) => {
+  ])("%o is rejected", (options, message) => {
     const error = thrownBy(() => nodeTransport(options as NodeTransportOptions));
     expect(error).toMatchObject({ code: expect.stringMatching(/^ERR_EAS_ARG_(OPTION|TIMEOUT)$/) });
     expect(error.message).toMatch(message);
@@ -122,7 +122,7 @@ describe("options of nodeTransport", () => {
     expect(error.message).not.toContain("PRIVATE KEY");
   });
 
-  test("certificates may be text, Buffers, bytes and lists of them", async () => {
+  test("certificates can be text, Buffers, bytes and lists of them", async () => {
     const service = await startService({ ...SERVER, ca: CA, requestCert: true, rejectUnauthorized: true });
     const bytes = (text: string) => new TextEncoder().encode(text);
     const forms: NodeTransportOptions[] = [
@@ -155,12 +155,12 @@ describe("an http endpoint behind a proxy", () => {
     for (const { headers } of proxy.seen) {
       expect(headers).toMatchObject({ host: `127.0.0.1:${service.port}`, "proxy-authorization": credentials });
     }
-    // Connections to the proxy are reused, and the service never sees the credentials of the proxy.
+    // Connections to the proxy are reused, and the service does not see the credentials of the proxy.
     expect(proxy.sockets.size).toBeLessThan(4);
     for (const { headers } of service.requests) expect(headers).not.toHaveProperty("proxy-authorization");
   });
 
-  test("the limit of connections holds", async () => {
+  test("the connection limit applies", async () => {
     const service = await startService();
     const proxy = await startProxy();
     const client = clientWith(service, { proxy: proxy.origin, connections: 2 });
@@ -168,7 +168,7 @@ describe("an http endpoint behind a proxy", () => {
     expect(proxy.sockets.size).toBeLessThanOrEqual(2);
   });
 
-  test("a proxy that asks for credentials is reported with 407", async () => {
+  test("a proxy that requires credentials is reported with 407", async () => {
     const service = await startService({ ...SERVER });
     const proxy = await startProxy({ refuse: () => 407 });
     const client = clientWith(service, { proxy: `http://user:s3cret@127.0.0.1:${proxy.port}`, ca: CA });
@@ -217,7 +217,7 @@ describe.each([
     expect(proxy.seen.filter(isTunnel).length).toBeGreaterThanOrEqual(1);
     if (isSecure) expect(proxy.seen.every(isTunnel)).toBe(true);
     else expect(proxy.seen.filter((seen) => !isTunnel(seen))).toHaveLength(service.requests.length);
-    // Every connection that the service has came from the proxy.
+    // Every connection of the service came from the proxy.
     const fromProxy = new Set([...proxy.sockets].map(({ localPort }) => localPort));
     for (const { remotePort } of service.sockets) if (isSecure) expect(fromProxy).toContain(remotePort);
     expect(service.upgrades).toHaveLength(1);
@@ -246,7 +246,7 @@ test("discovery goes through the proxy", async () => {
 });
 
 describe("a queue", () => {
-  test("a watch over WebSocket goes through the proxy, and never around it", async () => {
+  test("a watch over WebSocket uses the proxy, and never bypasses it", async () => {
     const service = await startService({ ...SERVER });
     const proxy = await startProxy();
     const transport = transportOf({ proxy: proxy.origin, ca: CA });
@@ -262,7 +262,7 @@ describe("a queue", () => {
     for (const { remotePort } of service.sockets) expect(fromProxy).toContain(remotePort);
   });
 
-  test("the proxy's refusal of the tunnel is final for a watch", async () => {
+  test("a proxy that refuses the tunnel ends a watch", async () => {
     const service = await startService();
     const proxy = await startProxy({ refuse: () => 403 });
     const transport = transportOf({ proxy: proxy.origin });
@@ -278,7 +278,7 @@ describe("a queue", () => {
   });
 });
 
-test("a transport over the own fetch of Deno, Bun or a Worker opens the WebSockets of that runtime", () => {
+test("a transport over the own fetch of Deno, Bun or a Worker uses the WebSockets of that runtime", () => {
   const dialWebSocket = vi.fn();
   const dialerOf = (name: Platform["name"], transport: Transport) =>
     new ConnectionPool({ ...platform, name, dialWebSocket }, 1, transport).dialWebSocket;
@@ -290,7 +290,7 @@ test("a transport over the own fetch of Deno, Bun or a Worker opens the WebSocke
   expect(dialerOf("node", fetchTransport())).toBeUndefined();
 });
 
-describe("a transport or fetch that opens no WebSockets is never bypassed", () => {
+describe("a transport or fetch without WebSockets is never bypassed", () => {
   const foreign: [string, () => PredictClientOptions][] = [
     ["fetchTransport()", () => ({ transport: fetchTransport() })],
     ["fetch", () => ({ fetch: globalThis.fetch })],
@@ -303,7 +303,7 @@ describe("a transport or fetch that opens no WebSockets is never bypassed", () =
     ],
   ];
 
-  test.each(foreign)("%s: connect() is refused, and nothing is sent", async (_, options) => {
+  test.each(foreign)("%s: connect() is rejected, and nothing is sent", async (_, options) => {
     const service = await startService();
     const error = await errorOf(clientOf(service, options()).connect("chat"));
     expect(error).toMatchObject({ code: "ERR_EAS_UNSUPPORTED" });
@@ -311,7 +311,7 @@ describe("a transport or fetch that opens no WebSockets is never bypassed", () =
     expect(service.sockets).toHaveLength(0);
   });
 
-  test.each(foreign)("%s: a watch takes HTTP, and refuses WebSockets", async (_, options) => {
+  test.each(foreign)("%s: a watch uses HTTP, and rejects WebSockets", async (_, options) => {
     const service = await startService();
     const queue = new QueueClient({
       endpoint: service.origin,
@@ -333,7 +333,7 @@ describe("a transport or fetch that opens no WebSockets is never bypassed", () =
     expect(service.upgrades).toHaveLength(0);
   });
 
-  test.each(foreign)("%s: a dialWebSocket of the client's own is used", async (_, options) => {
+  test.each(foreign)("%s: the client's own dialWebSocket is used", async (_, options) => {
     const service = await startService();
     const dialWebSocket = vi.fn(transportOf({}).dialWebSocket as NonNullable<Transport["dialWebSocket"]>);
     await expectEcho(clientOf(service, { ...options(), dialWebSocket }));
@@ -342,20 +342,23 @@ describe("a transport or fetch that opens no WebSockets is never bypassed", () =
 });
 
 describe("connectTimeout", () => {
-  test.each(["predict", "connect"] as const)("bounds a proxy that never answers CONNECT: %s", async (call) => {
-    const proxy = await startProxy({ hang: true });
-    const client = clientWith(
-      { origin: "https://127.0.0.1:9" },
-      { proxy: proxy.origin, connectTimeout: 60 },
-      { retryCount: 0, timeout: 60_000 },
-    );
-    const error = await errorOf(call === "predict" ? client.predict("x") : client.connect("x"));
-    expect(error).toMatchObject({ code: "ERR_EAS_NETWORK", systemCode: "UND_ERR_CONNECT_TIMEOUT", retryable: true });
-    expect(error.message).toMatch(/nothing was sent.*within 60 ms \(connectTimeout\)/);
-    await vi.waitFor(() => expect([...proxy.sockets].every(({ destroyed }) => destroyed)).toBe(true));
-  });
+  test.each(["predict", "connect"] as const)(
+    "limits the time of a proxy that never answers CONNECT: %s",
+    async (call) => {
+      const proxy = await startProxy({ hang: true });
+      const client = clientWith(
+        { origin: "https://127.0.0.1:9" },
+        { proxy: proxy.origin, connectTimeout: 60 },
+        { retryCount: 0, timeout: 60_000 },
+      );
+      const error = await errorOf(call === "predict" ? client.predict("x") : client.connect("x"));
+      expect(error).toMatchObject({ code: "ERR_EAS_NETWORK", systemCode: "UND_ERR_CONNECT_TIMEOUT", retryable: true });
+      expect(error.message).toMatch(/nothing was sent.*within 60 ms \(connectTimeout\)/);
+      await vi.waitFor(() => expect([...proxy.sockets].every(({ destroyed }) => destroyed)).toBe(true));
+    },
+  );
 
-  test("bounds the TLS handshake of a WebSocket", async () => {
+  test("limits the time of a WebSocket's TLS handshake", async () => {
     const silent = createTcpServer((socket) => void socket.on("error", () => {}).resume()).listen(0, "127.0.0.1");
     await once(silent, "listening");
     onTestFinished(() => void silent.close());
@@ -365,7 +368,7 @@ describe("connectTimeout", () => {
     expect(error).toMatchObject({ code: "ERR_EAS_NETWORK", systemCode: "UND_ERR_CONNECT_TIMEOUT" });
   });
 
-  test("an abort closes a tunnel that is being opened", async () => {
+  test("an abort closes a tunnel that is being established", async () => {
     const proxy = await startProxy({ hang: true });
     const client = clientWith({ origin: "https://127.0.0.1:9" }, { proxy: proxy.origin });
     const abort = new AbortController();
@@ -410,7 +413,7 @@ describe("certificate errors are final and say what to do", () => {
     expect(service.sockets).toHaveLength(2);
   });
 
-  test("a queue watch ends at the first", async () => {
+  test("ends a queue watch at the first error", async () => {
     const service = await startService({ ...SERVER });
     const queue = new QueueClient({ endpoint: service.origin, queueName: "q", token: TOKEN, logger: null });
     onTestFinished(() => queue.close());

@@ -9,12 +9,12 @@ afterEach(() => {
   vi.useRealTimers();
 });
 
-/** Lets everything that waits for no timer run. */
+/** Runs everything that does not wait for a timer. */
 const turn = () => new Promise<void>((resolve) => setImmediate(resolve));
 
 interface FakeTimers {
   readonly enable: () => void;
-  /** Moves the time in small steps, so that what a timer starts can arm timers of its own. */
+  /** Advances the time in small steps, so that callbacks of timers can start further timers. */
   readonly advance: (milliseconds: number) => Promise<void>;
 }
 
@@ -47,7 +47,7 @@ const FAKES: Readonly<Record<string, FakeTimers>> = {
   },
 };
 
-/** Answers with the statuses in order, and never after the last. */
+/** Responds with the statuses in order, and not at all after the last. */
 class ScriptedTransport {
   readonly mayResend = false;
   readonly requests: TransportRequest[] = [];
@@ -68,7 +68,7 @@ class ScriptedTransport {
     return Promise.resolve({ status, headers: new Headers(), body: new Uint8Array(0), contentEncoding: undefined });
   }
 
-  /** Resolves when `count` requests were sent. */
+  /** Resolves when `count` requests have been sent. */
   async sent(count: number): Promise<void> {
     while (this.requests.length < count) await turn();
   }
@@ -82,7 +82,7 @@ function clientOf(statuses: readonly number[], options = {}) {
   return { client, transport };
 }
 
-/** Whether a promise has settled, without waiting for it. */
+/** Observes whether a promise has settled, without waiting for it. */
 function watched<T>(promise: Promise<T>): { readonly isSettled: boolean; readonly promise: Promise<T> } {
   const state = { isSettled: false, promise };
   promise.then(
@@ -102,7 +102,7 @@ beforeAll(async () => {
 });
 
 describe.each(Object.entries(FAKES))("%s", (_, { enable, advance }) => {
-  test("an attempt times out", async () => {
+  test("calls that start at different times each have their whole timeout", async () => {
     enable();
     const { client, transport } = clientOf([], { timeout: 5_000, retryCount: 0 });
     const call = watched(client.predict("x"));
@@ -142,7 +142,7 @@ describe.each(Object.entries(FAKES))("%s", (_, { enable, advance }) => {
     await call.promise;
   });
 
-  test("totalTimeout ends a call that retries", async () => {
+  test("Each timer may start up to one step late.", async () => {
     enable();
     const { client, transport } = clientOf([], {
       timeout: 3_000,

@@ -5,7 +5,7 @@ import { type NodeTransportOptions, nodeTransport } from "../../../src/platform/
 import { clientOf, errorOf, startServer, watch } from "../../support/calls.js";
 import { handOver, stallBeforeHeaders } from "../../support/misbehaving-server.js";
 
-// How connections are established and given up.
+// Tests how connections are established and abandoned.
 
 /** A server or proxy that accepts connections and never writes a byte. */
 async function startSilent() {
@@ -33,7 +33,7 @@ test("connectTimeout includes the tunnel of a proxy that does not answer", async
   const proxy = await startSilent();
   const transport = nodeTransport({ proxy: `http://127.0.0.1:${proxy.port}`, connectTimeout: 200, connections: 1 });
   const client = clientOf({ origin: "https://eas.invalid" }, { transport, retryCount: 1 });
-  // The pool goes on: the second call has a tunnel of its own.
+  // The pool continues: the second call opens its own tunnel.
   for (let i = 1; i <= 2; i++) {
     const error = await errorOf(client.predict("x"));
     expect(error).toMatchObject({ code: "ERR_EAS_NETWORK", systemCode: "UND_ERR_CONNECT_TIMEOUT", attempts: 2 });
@@ -56,7 +56,7 @@ test("connectTimeout includes TLS", async () => {
 test.each([
   ["a tunnel", "https", true],
   ["TLS", "https", false],
-])("close() does not wait for %s of a call that was given up", async (_name, scheme, isProxy) => {
+])("close() does not wait for %s of an aborted call", async (_name, scheme, isProxy) => {
   const silent = await startSilent();
   const proxy = isProxy ? `http://127.0.0.1:${silent.port}` : undefined;
   const transport = nodeTransport({ proxy, connectTimeout: 2_147_483_647 });
@@ -67,7 +67,7 @@ test.each([
   await allClosed(silent.sockets);
 });
 
-test("close() waits for a call under way, and for nothing else", async () => {
+test("close() waits only for calls in progress", async () => {
   const server = await startServer();
   const transport = nodeTransport({ connections: 1 });
   const client = clientOf(server, { transport, retryCount: 0 });
@@ -75,7 +75,7 @@ test("close() waits for a call under way, and for nothing else", async () => {
   server.play(behaviour, stallBeforeHeaders);
   const first = client.predict("x");
   const sending = await socket;
-  // It waits for the connection of the first when it is aborted.
+  // The aborted call waits for the connection of the first.
   const controller = new AbortController();
   const second = errorOf(client.predict("y", { signal: controller.signal }));
   controller.abort("enough");
@@ -101,7 +101,7 @@ test.each<[NodeTransportOptions, RegExp]>([
   [{ connectTimeout: Number.POSITIVE_INFINITY }, /connectTimeout/],
   [{ connectTimeout: "1" as never }, /connectTimeout is "1"/],
   [{ reuseConnections: 1 as never }, /reuseConnections is 1: it must be true or false/],
-])("%o is refused by the constructor", (options, message) => {
+])("%o is rejected by the constructor", (options, message) => {
   expect(() => nodeTransport(options)).toThrow(message);
   expect(() => nodeTransport(options)).toThrow(expect.objectContaining({ code: "ERR_EAS_ARG_OPTION" }));
 });

@@ -10,7 +10,7 @@ import { type RunningEmulator, startEmulator } from "../../../src/emulator/index
 import { TOKEN } from "../../support/calls.js";
 import { refusedOrigin } from "../../support/misbehaving-server.js";
 
-// A process that has used the package must end by itself: nothing here calls process.exit.
+// A process that used the package must exit by itself: no script calls process.exit.
 
 const source = (file: string) => fileURLToPath(new URL(`../../../src/${file}`, import.meta.url));
 
@@ -36,7 +36,7 @@ beforeEach(async () => {
   return () => emulator.close();
 });
 
-/** What every script has: the package as `eas`, and short words for its clients. */
+/** The start of every script: the package as `eas`, and helpers. */
 const prelude = () => `
   const eas = require("./package.cjs");
   const on = (endpoint, more) => ({ endpoint, token: ${JSON.stringify(TOKEN)}, logger: null, ...more });
@@ -57,7 +57,7 @@ const prelude = () => `
   };
 `;
 
-/** Runs a script in a process of its own, and waits for its end; `said` is what it printed. */
+/** Runs a script in a new process and waits for its exit. `said` is its output. */
 async function run(script: string): Promise<{ said: string[]; code: number; lingered: number }> {
   const child = spawn(
     process.execPath,
@@ -75,15 +75,15 @@ async function run(script: string): Promise<{ said: string[]; code: number; ling
   return { said: output.trim().split("\n"), code, lingered: performance.now() - lastSaid };
 }
 
-/** Runs a script that prints only "done", and whose process ends long before undici lets go of an idle connection. */
+/** Runs a script that prints only "done" and must exit long before undici closes idle connections. */
 async function ends(script: string): Promise<void> {
   const { said, code, lingered } = await run(script);
   expect([said, code]).toEqual([["done"], 0]);
-  // undici keeps a connection for 4 s; one that nobody waits for must not keep the process.
+  // undici keeps a connection for 4 s. An idle connection must not keep the process alive.
   expect(lingered).toBeLessThan(3_500);
 }
 
-describe("a process ends by itself, though nothing was closed,", () => {
+describe("a process exits by itself without closing anything", () => {
   test.each([
     [
       "that only made clients",
@@ -112,7 +112,7 @@ describe("a process ends by itself, though nothing was closed,", () => {
   test.each([
     ["timed out", "{ timeout: 100, retryCount: 0 }", ""],
     ["was aborted", "{ signal: controller.signal }", "setTimeout(() => controller.abort(), 100);"],
-  ])("whose call %s", async (_name, call, act) => {
+  ])("after a call that %s", async (_name, call, act) => {
     for (const stall of ["before-headers", "in-body"] as const) {
       for (const client of ["predictor()", "predictor({ fetch })"]) {
         emulator.fault({ stall });
@@ -127,7 +127,7 @@ describe("a process ends by itself, though nothing was closed,", () => {
 });
 
 describe("close() leaves no handle", () => {
-  // Only what keeps a process is listed there.
+  // Only resources that keep a process alive are listed there.
   const nothingHeld = 'await until(() => held() === atStart).then(() => console.log("nothing held"));';
 
   async function leavesNothing(script: string): Promise<void> {
@@ -159,7 +159,7 @@ describe("close() leaves no handle", () => {
       const code = await waiting;
       if (code !== "ERR_EAS_CLOSED") console.log("the wait ended with", code);`));
 
-  test.each(["websocket", "http", "poll"])("of a watch over %s that waits to connect again", (transport) =>
+  test.each(["websocket", "http", "poll"])("of a watch over %s that waits to reconnect", (transport) =>
     leavesNothing(`
       const queue = queueOf({ retryCount: 0 }, refused);
       let told = false;
@@ -169,14 +169,14 @@ describe("close() leaves no handle", () => {
       await queue.close();`),
   );
 
-  test.each(["websocket", "http", "poll"])("of a watch over %s that just began", (transport) =>
+  test.each(["websocket", "http", "poll"])("of a watch over %s that has just started", (transport) =>
     leavesNothing(`
       const queue = queueOf();
       queue.watch(0, 1, { transport: "${transport}" });
       await queue.close();`),
   );
 
-  test("of an emulator that is closed under its callers", () =>
+  test("of an emulator that closes while it has callers", () =>
     leavesNothing(`
       const { startEmulator } = require("./emulator.cjs");
       const own = await startEmulator({ token: "", queues: { q: {} }, cors: true });

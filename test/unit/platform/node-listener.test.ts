@@ -9,7 +9,7 @@ import { nodeListener, type RequestHandler } from "../../../src/node.js";
 import { createRelay } from "../../../src/relay/index.js";
 import { listen, memoryService, type RelayedCall } from "../../support/relay.js";
 
-/** Sends text as it stands, and gives all that is answered. */
+/** Sends raw text, and returns the whole response. */
 async function exchange(origin: string, text: string): Promise<string> {
   const socket = connect(Number(new URL(origin).port), "127.0.0.1");
   onTestFinished(() => void socket.destroy());
@@ -19,10 +19,10 @@ async function exchange(origin: string, text: string): Promise<string> {
   return answered;
 }
 
-/** What a handler is asked, in words. */
+/** Responds with a description of the request. */
 const tell: RequestHandler = ({ method, url }) => new Response(`${method} ${url}`);
 
-test("a request is what it was on the wire", async () => {
+test("passes the request to the handler unchanged", async () => {
   const origin = await listen(
     nodeListener(async (request) => {
       const { method, url, headers } = request;
@@ -38,7 +38,7 @@ test("a request is what it was on the wire", async () => {
   expect(await (await fetch(origin)).json()).toEqual(["GET", `${origin}/`, null, ""]);
 });
 
-test("an answer has its status, its headers, and a line for each cookie", async () => {
+test("sends the status, the headers and a line for each cookie", async () => {
   const headers = new Headers({ "x-own": "1" });
   headers.append("set-cookie", "a=1, b");
   headers.append("set-cookie", "c=2");
@@ -79,7 +79,7 @@ test.each<[string, RequestHandler]>([
   ["rejects", () => Promise.reject(new Error("no"))],
   ["gives nothing", (() => {}) as never],
   ["gives a body that fails", () => new Response(new ReadableStream({ pull: () => Promise.reject(new Error("no")) }))],
-])("a handler that %s breaks the connection, and the server goes on", async (_, handler) => {
+])("closes the connection if a handler %s, and the server continues", async (_, handler) => {
   const origin = await listen(
     nodeListener((request) => (request.url.endsWith("/ok") ? new Response("ok") : handler(request))),
   );
@@ -87,7 +87,7 @@ test.each<[string, RequestHandler]>([
   expect(await (await fetch(`${origin}/ok`)).text()).toBe("ok");
 });
 
-test("a body that nobody reads is in no other request's way", async () => {
+test("an unread body does not block other requests", async () => {
   const origin = await listen(nodeListener(() => new Response("no, thanks")));
   const body = "x".repeat(200_000);
   const one = `POST / HTTP/1.1\r\nhost: my.site\r\ncontent-length: ${body.length}\r\n\r\n${body}`;
@@ -95,12 +95,12 @@ test("a body that nobody reads is in no other request's way", async () => {
   expect(answered.match(/no, thanks/g)).toHaveLength(3);
 });
 
-test("the signal fires when the caller goes, and not when the answer is complete", async () => {
+test("the signal aborts when the caller disconnects, but not when the response is complete", async () => {
   const signals: AbortSignal[] = [];
   const requests: Request[] = [];
   const origin = await listen(
     nodeListener((request) => {
-      // On Node the signal of a request that nobody holds never fires.
+      // On Node, the signal of a request without references never aborts.
       requests.push(request);
       signals.push(request.signal);
       return new Response(request.url.endsWith("/ok") ? "ok" : new ReadableStream());
@@ -116,20 +116,20 @@ test("the signal fires when the caller goes, and not when the answer is complete
   expect(complete.aborted).toBe(false);
 });
 
-/** A body without an end, and when it is cancelled. */
+/** An endless body, and the time of its cancellation. */
 function endless() {
   let cancel!: () => void;
   const cancelled = new Promise<void>((resolve) => {
     cancel = resolve;
   });
   const piece = new Uint8Array(65_536);
-  // In turns, so that whoever reads it for ever does not stop all else.
+  // Uses turns of the event loop, so that an endless reader does not block everything.
   const pull = (controller: ReadableStreamDefaultController) =>
     new Promise<void>((resolve) => setImmediate(resolve)).then(() => controller.enqueue(piece));
   return { body: new ReadableStream({ pull, cancel }), cancelled };
 }
 
-test("a caller that goes while its request waits behind another: the signal fires, and the body is cancelled", async () => {
+test("a caller that disconnects while its request is queued: the signal aborts, and the body is canceled", async () => {
   const { body, cancelled } = endless();
   const requests: Request[] = [];
   let take!: () => void;
@@ -153,7 +153,7 @@ test("a caller that goes while its request waits behind another: the signal fire
   await Promise.all([...gone, cancelled]);
 });
 
-test("an answer to a caller that has gone is cancelled", async () => {
+test("a response to a caller that has disconnected is canceled", async () => {
   const { body, cancelled } = endless();
   const caller = new AbortController();
   const origin = await listen(
@@ -169,7 +169,7 @@ test("an answer to a caller that has gone is cancelled", async () => {
   await cancelled;
 });
 
-test("a connection has one close listener, however many requests it has", async () => {
+test("a connection has one close listener, regardless of the number of requests", async () => {
   const counts: number[] = [];
   const listener = nodeListener(() => new Response("ok"));
   const origin = await listen((incoming, outgoing) => {
@@ -186,12 +186,12 @@ test("a connection has one close listener, however many requests it has", async 
       answered += await new Promise((resolve) => socket.once("data", resolve));
     }
   }
-  // One for the connection, however many requests it has.
+  // One for the connection, regardless of its number of requests.
   const [before = 0, ...later] = counts;
   expect(later).toEqual([before + 1, before + 1]);
 });
 
-test("a HEAD has no body, whatever the handler answers with, and the connection goes on", async () => {
+test("a HEAD response has no body, whatever the handler returns, and the connection stays open", async () => {
   const { body, cancelled } = endless();
   const origin = await listen(nodeListener(({ method }) => new Response(method === "HEAD" ? body : "ok")));
   const answered = await exchange(
@@ -205,16 +205,19 @@ test("a HEAD has no body, whatever the handler answers with, and the connection 
 test.each([
   ["more", "hello HTTP/1.1 200 OK"],
   ["less", "hell"],
-])("a body of %s than its length breaks the connection, and is not taken for another answer", async (_, text) => {
-  const origin = await listen(nodeListener(() => new Response(text, { headers: { "content-length": "5" } })));
-  const one = "GET / HTTP/1.1\r\nhost: my.site\r\n\r\n";
-  const answered = await exchange(origin, one + one).catch((error) => error.code as string);
-  expect(answered.match(/HTTP\/1.1 200 OK/g) ?? []).not.toHaveLength(2);
-  await expect(fetch(origin).then((answer) => answer.text())).rejects.toThrow();
-});
+])(
+  "a body that is %s than its length closes the connection, and is not parsed as another response",
+  async (_, text) => {
+    const origin = await listen(nodeListener(() => new Response(text, { headers: { "content-length": "5" } })));
+    const one = "GET / HTTP/1.1\r\nhost: my.site\r\n\r\n";
+    const answered = await exchange(origin, one + one).catch((error) => error.code as string);
+    expect(answered.match(/HTTP\/1.1 200 OK/g) ?? []).not.toHaveLength(2);
+    await expect(fetch(origin).then((answer) => answer.text())).rejects.toThrow();
+  },
+);
 
-describe("behind a body parser", () => {
-  /** A relay behind what frameworks do: the body is read first, and something is left in its place. */
+describe("after a body parser", () => {
+  /** A relay behind a framework that reads the body first and leaves something in its place. */
   async function listenBehind(parse: (bytes: Buffer) => Record<string, unknown>) {
     const seen: RelayedCall[] = [];
     const { client } = memoryService(async (call) => {
@@ -235,7 +238,7 @@ describe("behind a body parser", () => {
     ["express.raw()", (body) => ({ body })],
     ["express.text()", (body) => ({ body: body.toString() })],
     ["rawBody beside parsed JSON", (rawBody) => ({ rawBody, body: JSON.parse(String(rawBody)) })],
-  ])("that leaves the whole body, the service gets it: %s", async (_, parse) => {
+  ])("that leaves the whole body, the service receives it: %s", async (_, parse) => {
     const { origin, seen } = await listenBehind(parse);
     const body = '{ "文": 1.0 }';
     expect(await (await fetch(origin, { method: "POST", body })).text()).toBe(body);
@@ -267,7 +270,7 @@ describe("behind a body parser", () => {
       { body: new Uint8Array(gzipSync("x")), headers: { "content-encoding": "gzip" } },
       "its content encoding (gzip) was removed",
     ],
-  ])("that does not, it is an error with an explanation, and nothing is sent: %s", async (_, parse, init, words) => {
+  ])("that does not, the response explains the error, and nothing is sent: %s", async (_, parse, init, words) => {
     const { origin, seen } = await listenBehind(parse);
     const answer = await fetch(origin, { method: "POST", ...init });
     expect(answer.status).toBe(500);
@@ -277,7 +280,7 @@ describe("behind a body parser", () => {
     expect(seen).toEqual([]);
   });
 
-  test("that had nothing to read changes nothing", async () => {
+  test("that had nothing to read, nothing changes", async () => {
     const { origin, seen } = await listenBehind(() => ({ body: {} }));
     expect((await fetch(origin)).status).toBe(200);
     expect((await fetch(origin, { method: "POST" })).status).toBe(200);
@@ -330,12 +333,12 @@ describe("behind node:http2", () => {
     expect((await answerOf(ask({ ":method": "GET", ":path": "/other" }))).head[":status"]).toBe(404);
   });
 
-  test("headers of the connection are left out", async () => {
+  test("leaves out headers of the connection", async () => {
     const { ask } = await open(() => new Response("ok", { headers: { connection: "close", "keep-alive": "a" } }));
     expect((await answerOf(ask({ ":path": "/" }))).text).toBe("ok");
   });
 
-  test("a caller that goes in the middle of its body: the body fails, and the signal fires", async () => {
+  test("a caller that disconnects in the middle of its body: the body fails, and the signal aborts", async () => {
     let taken!: (request: Request) => void;
     const request = new Promise<Request>((resolve) => {
       taken = resolve;
@@ -359,7 +362,7 @@ describe("behind node:http2", () => {
     expect(given.signal.aborted).toBe(true);
   });
 
-  test("a handler that fails resets its stream only", async () => {
+  test("a handler that fails resets only its stream", async () => {
     const { ask } = await open(({ url }) => {
       if (url.endsWith("/ok")) return new Response("ok");
       throw new Error("no");
@@ -372,7 +375,7 @@ describe("behind node:http2", () => {
 describe("pipelined requests", () => {
   const one = (path: string) => `GET ${path} HTTP/1.1\r\nhost: my.site\r\n\r\n`;
 
-  test("few are answered at a time, and all in order", async () => {
+  test("are handled a few at a time, and answered in order", async () => {
     let running = 0;
     let most = 0;
     const origin = await listen(
@@ -395,7 +398,7 @@ describe("pipelined requests", () => {
     expect(most).toBeLessThanOrEqual(8);
   });
 
-  test("a slow first one holds the others back, and they are not called when the caller goes", async () => {
+  test("a slow first request delays the others, which are not handled if the caller disconnects", async () => {
     const called: string[] = [];
     const signals: Request[] = [];
     let begin!: () => void;
@@ -424,7 +427,7 @@ describe("pipelined requests", () => {
     expect(called).toHaveLength(8);
   });
 
-  test("thousands are answered, while no more than one chunk of them waits", async () => {
+  test("thousands are answered, while at most one chunk of them waits", async () => {
     const listener = nodeListener(() => new Response("!"));
     let waiting = 0;
     let most = 0;
@@ -437,11 +440,11 @@ describe("pipelined requests", () => {
     const last = one("/").replace(/\r\n\r\n$/, "\r\nconnection: close\r\n\r\n");
     const answered = await exchange(origin, one("/").repeat(count - 1) + last);
     expect(answered.match(/HTTP\/1.1 200 OK/g)?.length).toBe(count);
-    // Node reads at most 64 KiB at a time; a request has 38 bytes.
+    // Node reads at most 64 KiB at a time, and a request has 38 bytes.
     expect(most).toBeLessThan(2 * (65_536 / one("/").length));
   });
 
-  test("a connection that delivers more than 4,000 at once is closed after the answers to these", async () => {
+  test("a connection that sends more than 4,000 at once is closed after the responses to them", async () => {
     const server = createServer(nodeListener(() => new Response("!")));
     let text = "";
     const flood = new Duplex({

@@ -5,13 +5,13 @@ import { QueueClient } from "../../../src/index.js";
 import { clientOf, startServer, until } from "../../support/calls.js";
 import { answer, type Behaviour, handOver } from "../../support/misbehaving-server.js";
 
-// What a pool of connections promises on Node, counted by the server.
+// Tests the connection pool of Node by counting connections in the server.
 
 type RequestBehaviour = Extract<Behaviour, { on: "request" }>;
 
 const REQUEST_END = "\r\n\r\n";
 
-/** A server that answers each request and lets `idle` do something with the connection then. */
+/** A server that answers each request, and then runs `idle` on the connection. */
 async function poolServer(headers: string, idle: (socket: Socket) => void) {
   const seen = { connections: 0, requests: 0, closedByClient: 0 };
   const server = createServer({ noDelay: true }, (socket) => {
@@ -32,9 +32,9 @@ async function poolServer(headers: string, idle: (socket: Socket) => void) {
 }
 
 describe("the pool of Node", () => {
-  test("64 calls in flight with maxConnectionCount 4 open 4 sockets, and use them again", async () => {
+  test("64 concurrent calls with maxConnectionCount 4 open 4 sockets, and reuse them", async () => {
     const server = await startServer();
-    // The first four are held until all four are there: fewer sockets would never answer.
+    // The first four responses wait for four sockets: with fewer, the test would hang.
     const held = Array.from({ length: 4 }, handOver);
     server.play(...held.map(({ behaviour }) => behaviour));
     server.always(answer(200, {}, ({ body }) => body));
@@ -55,11 +55,11 @@ describe("the pool of Node", () => {
   });
 
   test.each([
-    // Shorter than any gateway's that is known: EAS's dedicated one has 600 s, load balancers have 15 s and more.
+    // Shorter than in any known gateway: the dedicated gateway of EAS has 600 s, and load balancers have at least 15 s.
     ["that names no time", "", 15_000],
     ["that names one", "Keep-Alive: timeout=3\r\n", 3000],
     ["that names one that is too short to wait for", "Keep-Alive: timeout=1\r\n", 1000],
-  ])("an idle socket is closed before a gateway %s would", async (_name, header, milliseconds) => {
+  ])("an idle socket is closed before a gateway %s would close it", async (_name, header, milliseconds) => {
     let whoClosed: (who: string) => void = () => {};
     const closed = new Promise<string>((resolve) => {
       whoClosed = resolve;
@@ -75,7 +75,7 @@ describe("the pool of Node", () => {
     expect(await closed).toBe("the client");
   });
 
-  test("close() closes idle sockets, however long the gateway would keep them", async () => {
+  test("close() closes idle sockets, regardless of the gateway's timeout", async () => {
     let closed = 0;
     const { seen, origin } = await poolServer("Keep-Alive: timeout=600\r\n", (socket) => {
       socket.once("close", () => closed++);
@@ -87,8 +87,8 @@ describe("the pool of Node", () => {
     await until(() => closed === 3);
   });
 
-  test("a server that closes idle sockets fails none of 1,000 calls", async () => {
-    // Some go while the next request is on its way, which is what cannot be avoided.
+  test("a server that closes idle sockets causes no failure in 1,000 calls", async () => {
+    // Some close while the next request is being sent, which cannot be avoided.
     const { seen, origin } = await poolServer("", (socket) => {
       setTimeout(() => socket.destroy(), Math.random() * 3);
     });
@@ -103,11 +103,11 @@ describe("the pool of Node", () => {
     await Promise.all(Array.from({ length: 4 }, caller));
     expect(answered).toBe(1000);
     expect(seen.requests).toBeGreaterThanOrEqual(1000);
-    // Else nothing was shown: they were really closed, over and over.
+    // Otherwise the test proves nothing: sockets must have been closed many times.
     expect(seen.connections).toBeGreaterThan(100);
   });
 
-  test("six long polls do not stop a call, with as few connections as a browser has", async () => {
+  test("six long polls do not block a call, with as few connections as a browser has", async () => {
     const server = await startServer();
     const count = answer(200, {}, "42") as RequestBehaviour;
     server.always({

@@ -20,7 +20,7 @@ import {
 } from "../../support/misbehaving-server.js";
 import { queueClientOf } from "../../support/queues.js";
 
-// What a server may send and what it must not, as seen through the transport of Node.
+// Tests valid and invalid responses with the transport of Node.
 
 const OK = "HTTP/1.1 200 OK\r\n";
 const HELLO = "Content-Length: 5\r\n\r\nhello";
@@ -31,7 +31,7 @@ function transportOf(options: NodeTransportOptions = {}): Transport {
   return transport;
 }
 
-/** Writes and ends the connection, by FIN or by RST, when all has been sent. */
+/** Writes, and then closes the connection with FIN or RST when all bytes were sent. */
 function breakAfter(bytes: string | Uint8Array, how: "FIN" | "RST"): Behaviour {
   const end = (socket: Socket) => (how === "FIN" ? socket.end() : socket.resetAndDestroy());
   return { on: "request", run: (socket) => void socket.write(bytes, () => setImmediate(() => end(socket))) };
@@ -52,7 +52,7 @@ function requestTo(server: MisbehavingServer, method = "GET"): TransportRequest 
   };
 }
 
-/** What a transport gives for one request. */
+/** Sends one request and returns the response of a transport. */
 function sent(server: MisbehavingServer, method = "GET", transport = transportOf()): Promise<TransportResponse> {
   return transport.send(requestTo(server, method));
 }
@@ -76,7 +76,7 @@ describe("header values", () => {
     ["a transfer coding in capitals", "Transfer-Encoding: Chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n"],
     ["blanks around Connection", "Connection:  close \r\nContent-Length: 5\r\n\r\nhello"],
     ["blanks around Keep-Alive", "Keep-Alive:  timeout=5 , max=1 \r\nContent-Length: 5\r\n\r\nhello"],
-  ])("%s: the body is whole", async (_name, rest) => {
+  ])("%s: the body is complete", async (_name, rest) => {
     const server = await startServer();
     server.always(raw(OK + rest));
     expect(textOf(await clientOf(server).predict("x"))).toBe("hello");
@@ -91,7 +91,7 @@ describe("header values", () => {
     ["a length with a unit", "Content-Length: 5b\r\n\r\nhello"],
     ["a length of 30 digits", `Content-Length: ${"9".repeat(30)}\r\n\r\nhello`],
     ["a chunk size that is not a number", "Transfer-Encoding: chunked\r\n\r\nzz\r\nhello\r\n0\r\n\r\n"],
-  ])("%s: an error, and never a part of the body", async (_name, rest) => {
+  ])("%s: an error, never a part of the body", async (_name, rest) => {
     const server = await startServer();
     server.always(raw(OK + rest));
     const error = await errorOf(clientOf(server).predict("x"));
@@ -100,7 +100,7 @@ describe("header values", () => {
     expect(server.requests).toHaveLength(1);
   });
 
-  test("two Content-Encoding headers are one list", async () => {
+  test("two Content-Encoding headers are joined to one list", async () => {
     const server = await startServer();
     const body = gzipSync(gzipSync("hello"));
     const coding = "Content-Encoding: gzip \r\n";
@@ -110,19 +110,16 @@ describe("header values", () => {
     expect(textOf(await clientOf(server).predict("x"))).toBe("hello");
   });
 
-  test.each([204, 304])(
-    "a %s that states a length is complete, and its connection is not used again",
-    async (status) => {
-      const server = await startServer();
-      server.play(raw(`HTTP/1.1 ${status} No\r\nContent-Length: 5\r\n\r\n`), answer(200, {}, "next"));
-      const transport = transportOf({ connections: 1 });
-      expect(await sent(server, "GET", transport)).toMatchObject({ status, body: new Uint8Array(0) });
-      expect(textOf((await sent(server, "GET", transport)).body)).toBe("next");
-      expect(server.requests.map(({ connection }) => connection)).toEqual([1, 2]);
-    },
-  );
+  test.each([204, 304])("a %s that states a length is complete, and its connection is not reused", async (status) => {
+    const server = await startServer();
+    server.play(raw(`HTTP/1.1 ${status} No\r\nContent-Length: 5\r\n\r\n`), answer(200, {}, "next"));
+    const transport = transportOf({ connections: 1 });
+    expect(await sent(server, "GET", transport)).toMatchObject({ status, body: new Uint8Array(0) });
+    expect(textOf((await sent(server, "GET", transport)).body)).toBe("next");
+    expect(server.requests.map(({ connection }) => connection)).toEqual([1, 2]);
+  });
 
-  test("a 204 with chunks: they are not taken for the next response", async () => {
+  test("a 204 with chunks: they are not parsed as the next response", async () => {
     const server = await startServer();
     server.play(raw("HTTP/1.1 204 No\r\nTransfer-Encoding: chunked\r\n\r\n"), raw(`HTTP/1.1 200 OK\r\n${HELLO}`));
     const transport = transportOf({ connections: 1 });
@@ -135,7 +132,7 @@ describe("header values", () => {
 describe("response heads", () => {
   const headOf = (bytes: number) => `${OK}X-Large: ${"x".repeat(bytes)}\r\n${HELLO}`;
 
-  test.each([20_000, 250_000])("of %i bytes are read", async (bytes) => {
+  test.each([20_000, 250_000])("of %i bytes are accepted", async (bytes) => {
     const server = await startServer();
     server.always(raw(headOf(bytes)));
     expect(textOf(await clientOf(server).predict("x"))).toBe("hello");
@@ -165,7 +162,7 @@ describe("response heads", () => {
       /switched protocols/,
     ],
     ["a 100 Continue", `HTTP/1.1 100 Continue\r\n\r\n${OK}${HELLO}`, /sent 100 Continue, although .* did not ask/],
-  ])("%s: final and named, and a queue may have acted", async (_name, bytes, said) => {
+  ])("%s: final and explained, and a queue may have accepted the request", async (_name, bytes, said) => {
     const server = await startServer();
     server.always(raw(bytes));
     const queue = queueClientOf(server);
@@ -187,13 +184,13 @@ describe("response heads", () => {
       });
       expect(error.message).toMatch(said);
       expect(error.message).not.toContain("the connection broke");
-      // A put asks for the limits of the queue before.
+      // A put reads the limits of the queue first.
       const lines = server.requests.slice(before).map(({ method, path }) => `${method} ${path}`);
       expect(lines, name).toEqual([...new Set(lines)]);
     }
   });
 
-  test("a connection that ends in the middle of a chunked response is not a violation: retried", async () => {
+  test("a connection that ends in the middle of a chunked response is retried as a network error", async () => {
     vi.spyOn(Math, "random").mockReturnValue(0);
     onTestFinished(() => void vi.restoreAllMocks());
     const server = await startServer();
@@ -207,7 +204,7 @@ describe("response heads", () => {
   });
 });
 
-describe("a response that is not a success and does not end", () => {
+describe("an unsuccessful response that does not end", () => {
   const PART = "HTTP/1.1 500 Bad\r\nX-Request-Id: r-1\r\nContent-Length: 100\r\n\r\nout of memory";
   const TRANSPORTS: [string, () => PredictClientOptions][] = [
     ["nodeTransport", () => ({})],
@@ -229,29 +226,32 @@ describe("a response that is not a success and does not end", () => {
     expect(error.message).toMatch(/rest of the response body was not received/);
   }
 
-  test.each(cases)("$name, it $how: the error is the 500 with what came", async ({ how, options, behaviour }) => {
-    const server = await startServer();
-    server.always(behaviour);
-    const client = clientOf(server, { timeout: 400, retryCount: 0, ...options() });
-    check(await errorOf(client.predict("x")));
-    // A stream has a time of its own for such a body.
-    if (how !== "stalls") check(await errorOf(client.stream("x")));
-  });
+  test.each(cases)(
+    "$name, it $how: the error is the 500 with the received part",
+    async ({ how, options, behaviour }) => {
+      const server = await startServer();
+      server.always(behaviour);
+      const client = clientOf(server, { timeout: 400, retryCount: 0, ...options() });
+      check(await errorOf(client.predict("x")));
+      // A stream has its own timeout for such a body.
+      if (how !== "stalls") check(await errorOf(client.stream("x")));
+    },
+  );
 
-  test("the time of the whole call ends it as well", async () => {
+  test("the total timeout also ends it", async () => {
     const server = await startServer();
     server.always(raw(PART));
     check(await errorOf(clientOf(server, { totalTimeout: 400 }).predict("x")));
   });
 
-  test("it is retried as the status says", async () => {
+  test("the retry depends on its status", async () => {
     const server = await startServer();
     server.play(raw(PART), raw(PART));
     expect(textOf(await clientOf(server, { timeout: 300 }).predict("x"))).toBe("ok");
     expect(server.requests).toHaveLength(3);
   });
 
-  test("a caller's abort is still the caller's", async () => {
+  test("an abort by the caller is still reported as such", async () => {
     const server = await startServer();
     const { behaviour, socket } = handOver();
     server.play(behaviour);
@@ -263,7 +263,7 @@ describe("a response that is not a success and does not end", () => {
     expect(await call).toBe("enough");
   });
 
-  test("a success that stalls is a timeout", async () => {
+  test("a successful response that stalls times out", async () => {
     const server = await startServer();
     server.always(stallInBody);
     const error = await errorOf(clientOf(server, { timeout: 300, retryCount: 0 }).predict("x"));
@@ -271,7 +271,7 @@ describe("a response that is not a success and does not end", () => {
   });
 });
 
-describe("a body whose end is the end of the connection", () => {
+describe("a body that ends with its connection", () => {
   const HEADS: [string, string, boolean][] = [
     ["no length", OK, true],
     ["HTTP/1.0 without a length", "HTTP/1.0 200 OK\r\n", true],
@@ -288,7 +288,7 @@ describe("a body whose end is the end of the connection", () => {
     expect([textOf(response.body), response.isUndelimited]).toEqual(["hello", isUndelimited]);
   });
 
-  test("chunks and empty responses are not marked", async () => {
+  test("chunked and empty responses are not marked", async () => {
     const server = await startServer();
     server.play(raw(`${OK}Transfer-Encoding: gzip\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n`));
     expect((await sent(server)).isUndelimited).toBe(false);
@@ -298,7 +298,7 @@ describe("a body whose end is the end of the connection", () => {
     expect((await sent(server, "HEAD")).isUndelimited).toBe(false);
   });
 
-  // A reset that comes together with the last bytes is the end of the connection for Node.
+  // For Node, a reset that arrives with the last bytes is the end of the connection.
   test.each(HEADS.filter(([, , marked]) => marked))("%s: a reset is not an end", async (_name, head) => {
     const server = await startServer();
     for (const how of ["send", "stream"] as const) {
@@ -320,7 +320,7 @@ describe("a body whose end is the end of the connection", () => {
   });
 });
 
-describe("a connection that ends while the server is held back", () => {
+describe("a connection that ends while it is paused", () => {
   const BYTES = 262_144;
   const HEADS: [string, string, boolean][] = [
     ["HTTP/1.0 with a length", "HTTP/1.0 200 OK\r\nContent-Length: 999999\r\n\r\n", true],
@@ -333,7 +333,7 @@ describe("a connection that ends while the server is held back", () => {
   const cases = HEADS.flatMap((head) => (["FIN", "RST"] as const).map((how) => [...head, how] as const));
 
   test.each(cases)(
-    "%s: what came is read, and no exception is uncaught (delimited: %s, %s)",
+    "%s: the received part is read, and there is no uncaught exception (delimited: %s, %s)",
     async (_name, head, isDelimited, how) => {
       const server = await startServer();
       const { behaviour, socket: socketing } = handOver();
@@ -360,7 +360,7 @@ describe("a connection that ends while the server is held back", () => {
   );
 });
 
-describe("bytes after a response", () => {
+describe("surplus bytes after a response", () => {
   const WHOLE = `${OK}${HELLO}`;
 
   test.each([
@@ -368,17 +368,17 @@ describe("bytes after a response", () => {
     ["another response", `${WHOLE}${OK}Content-Length: 5\r\n\r\nwrong`],
     ["half a response", `${WHOLE}HTTP/1.1 2`],
     ["an empty line and another response", `${WHOLE}\r\n\r\n${OK}Content-Length: 5\r\n\r\nwrong`],
-  ])("that are %s: the connection is not used again", async (_name, bytes) => {
+  ])("that are %s: the connection is not reused", async (_name, bytes) => {
     const server = await startServer();
     server.play(raw(bytes), answer(200, {}, "second"));
     const transport = transportOf({ connections: 1 });
-    // The second waits for the connection of the first.
+    // The second request waits for the connection of the first.
     const texts = await Promise.all([sent(server, "GET", transport), sent(server, "GET", transport)]);
     expect(texts.map(({ body }) => textOf(body))).toEqual(["hello", "second"]);
     expect(server.requests.map(({ connection }) => connection)).toEqual([1, 2]);
   });
 
-  test("that come while the connection is idle: it is not used again", async () => {
+  test("that arrive on an idle connection: it is not reused", async () => {
     const server = await startServer();
     const { behaviour, socket } = handOver();
     server.play(behaviour, answer(200, {}, "second"));

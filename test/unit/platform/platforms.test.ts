@@ -10,7 +10,7 @@ import { platform as node } from "../../../src/platform/node/platform.js";
 import { platform as web } from "../../../src/platform/web/platform.js";
 import { platform as workerd } from "../../../src/platform/workerd/platform.js";
 
-// What the runtimes' own tests cannot show on Node is shown there; here is what every platform owes to the contract.
+// Tests the contract of every platform on Node. test/runtimes tests what only the runtimes themselves show.
 const all = [node, web, workerd, browser];
 
 let server: Server;
@@ -52,12 +52,12 @@ function requestTo(path: string, more: Partial<TransportRequest> = {}): Transpor
 }
 
 describe.each(all.map((platform) => [platform.name, platform] as const))("platform %s", (name, platform) => {
-  test("says what the runtime can do", () => {
+  test("reports the capabilities of the runtime", () => {
     expect(platform.signer === undefined).toBe(name === "browser");
     expect(platform.connectionCount).toBe(name === "browser" || name === "workerd" ? 6 : 100);
   });
 
-  test("hashes as node:crypto does, or says why not", async () => {
+  test("hashes like node:crypto, or explains why it cannot", async () => {
     if (name === "browser") {
       expect(() => platform.md5([])).toThrow(/browsers: they cover the Date header/);
       expect(() => platform.hmacSha1("key", "text")).toThrow(expect.objectContaining({ code: "ERR_EAS_UNSUPPORTED" }));
@@ -87,14 +87,14 @@ describe.each(all.map((platform) => [platform.name, platform] as const))("platfo
     await expect(platform.inflate("gzip", gzipSync(bytes).subarray(0, 50), 1_000_000)).rejects.toThrow();
   });
 
-  test("reads the environment, or has none", () => {
+  test("reads the environment, if there is one", () => {
     vi.stubEnv("EAS_TEST_VARIABLE", "value");
     expect(platform.env("EAS_TEST_VARIABLE")).toBe(name === "node" || name === "web" ? "value" : undefined);
     expect(platform.env("EAS_TEST_NOTHING")).toBeUndefined();
     vi.unstubAllEnvs();
   });
 
-  test("sends", async () => {
+  test("sends requests", async () => {
     const transport = platform.createTransport({ connections: 2 });
     const response = await transport.send(requestTo("/path?q=1"));
     expect(response.status).toBe(200);
@@ -103,7 +103,7 @@ describe.each(all.map((platform) => [platform.name, platform] as const))("platfo
   });
 });
 
-test("portable MD5 where there is no node:crypto", async () => {
+test("portable MD5 without node:crypto", async () => {
   const { getBuiltinModule } = process;
   try {
     Object.assign(process, { getBuiltinModule: undefined });
@@ -119,12 +119,12 @@ describe.each([
   ["nodeTransport", () => nodeTransport({ connections: 3 })],
   ["fetchTransport", () => fetchTransport()],
 ])("%s", (name, make) => {
-  test("hands out redirects as they are", async () => {
+  test("returns redirects without following them", async () => {
     const response = await make().send(requestTo("/redirect"));
     expect([response.status, response.headers.get("location")]).toEqual([302, "/target"]);
   });
 
-  test("says which content coding is left", async () => {
+  test("reports the remaining content coding", async () => {
     const { body, contentEncoding } = await make().send(requestTo("/gzip"));
     if (name === "fetchTransport") {
       expect([contentEncoding, new TextDecoder().decode(body)]).toEqual([undefined, "unpacked"]);
@@ -140,12 +140,12 @@ describe.each([
     expect(body.length).toBe(1400);
   });
 
-  test("has an empty body where there is none", async () => {
+  test("returns an empty body if there is none", async () => {
     const { status, body } = await make().send(requestTo("/empty"));
     expect([status, body.length]).toEqual([204, 0]);
   });
 
-  test("says that nothing was sent when the port is closed", async () => {
+  test("reports that nothing was sent if the port is closed", async () => {
     const gone = createServer();
     await new Promise<void>((resolve) => gone.listen(0, "127.0.0.1", resolve));
     const { port } = gone.address() as AddressInfo;
@@ -154,13 +154,13 @@ describe.each([
     await expect(make().send(closed)).rejects.toMatchObject({ sent: "no", systemCode: "ECONNREFUSED" });
   });
 
-  test("gives a body that is the receiver's own", async () => {
+  test("returns a body that belongs to the receiver", async () => {
     const { body } = await make().send(requestTo("/x"));
     expect([body.byteOffset, body.buffer.byteLength]).toEqual([0, body.length]);
   });
 });
 
-test("nodeTransport goes through a proxy and trusts what it is told to", async () => {
+test("nodeTransport uses its proxy and trusts its certificate authority", async () => {
   const seen: string[] = [];
   const proxy = createServer((request, response) => {
     seen.push(`${request.method} ${request.url}`);

@@ -33,7 +33,10 @@ import {
 
 const MIB = 1024 * 1024;
 
-/** Resolves when a number has stayed the same for 1,000 turns of the event loop, in which both sides could have gone on. */
+/**
+ * Resolves when a number has not changed for 1,000 turns of the event loop, in which both sides could have made
+ * progress.
+ */
 async function standstill(progress: () => number): Promise<void> {
   let last = -1;
   for (let turns = 0; turns < 1_000; turns++) {
@@ -45,7 +48,7 @@ async function standstill(progress: () => number): Promise<void> {
 const CHUNKED = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n";
 const LAST = "0\r\n\r\n";
 
-// Whichever undici comes first is the one that the global fetch sends by: it has to be the runtime's own.
+// The first undici that is loaded becomes the one of the global fetch, which must be the runtime's own.
 beforeAll(() => fetch("data:,"));
 
 let signals: AbortSignal[] = [];
@@ -84,7 +87,7 @@ const text = (piece: Uint8Array | undefined) => new TextDecoder().decode(piece);
 const chunk = (body: string | Uint8Array) =>
   Buffer.concat([Buffer.from(`${body.length.toString(16)}\r\n`), Buffer.from(body), Buffer.from("\r\n")]);
 
-/** Everything that is still to come; each piece has to be memory of its own. */
+/** Reads the rest of a stream. Each chunk must have its own memory. */
 async function rest(stream: StreamedResponse): Promise<Buffer> {
   const pieces: Uint8Array[] = [];
   for (;;) {
@@ -96,7 +99,7 @@ async function rest(stream: StreamedResponse): Promise<Buffer> {
   }
 }
 
-/** Reads until `bytes` have come. */
+/** Reads until `bytes` bytes have arrived. */
 async function readBytes(stream: StreamedResponse, bytes: number): Promise<string> {
   let read = "";
   while (read.length < bytes) {
@@ -107,12 +110,12 @@ async function readBytes(stream: StreamedResponse, bytes: number): Promise<strin
   return read;
 }
 
-/** Resolves when the client has given the connection up. */
+/** Resolves when the client has closed the connection. */
 async function gone(socket: Socket): Promise<void> {
   if (!socket.destroyed) await new Promise<void>((resolve) => socket.once("close", () => resolve()));
 }
 
-/** An answer begun by the server's side and the client's. */
+/** Starts a response on the server's and the client's side. */
 async function begin(transport: Transport, head = CHUNKED, server?: MisbehavingServer) {
   const used = server ?? (await startServer());
   const { behaviour, socket: socketing } = handOver();
@@ -124,7 +127,7 @@ async function begin(transport: Transport, head = CHUNKED, server?: MisbehavingS
   return { server: used, request, socket, stream: await opening };
 }
 
-/** Writes, and resolves when the system has taken it. */
+/** Writes, and resolves when the system has accepted it. */
 const write = (socket: Socket, bytes: string | Uint8Array) =>
   new Promise<void>((resolve) => socket.write(bytes, () => resolve()));
 
@@ -138,7 +141,7 @@ describe.each([
     ["in chunks", CHUNKED, chunk, LAST],
     ["of a stated length", "HTTP/1.1 200 OK\r\nContent-Length: 15\r\n\r\n", (body: string) => body, ""],
     ["until the connection ends", "HTTP/1.1 200 OK\r\n\r\n", (body: string) => body, undefined],
-  ])("gives the pieces of a body %s as they come", async (_name, head, frame, last) => {
+  ])("returns the chunks of a body %s as they arrive", async (_name, head, frame, last) => {
     const server = await startServer();
     const { behaviour, socket: socketing } = handOver();
     server.play(behaviour);
@@ -172,7 +175,7 @@ describe.each([
     ["a length of 0", "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n"],
     ["no chunk", `${CHUNKED}${LAST}`],
     ["a status without a body", "HTTP/1.1 204 No Content\r\n\r\n"],
-  ])("an empty body by %s ends at once", async (_name, answer) => {
+  ])("an empty body by %s ends immediately", async (_name, answer) => {
     const server = await startServer();
     server.play(raw(answer));
     const stream = await open(make(), server);
@@ -180,7 +183,7 @@ describe.each([
     expect(await stream.read()).toBeUndefined();
   });
 
-  test("skips what comes before the answer, and hands out any status as it is", async () => {
+  test("skips informational responses, and returns any status", async () => {
     const server = await startServer();
     server.play(
       raw("HTTP/1.1 103 Early Hints\r\nLink: </x>\r\n\r\nHTTP/1.1 503 No\r\nContent-Length: 4\r\n\r\ngone"),
@@ -198,7 +201,7 @@ describe.each([
     expect(server.requests).toHaveLength(2);
   });
 
-  test("pieces are the receiver's own memory", async () => {
+  test("chunks belong to the receiver", async () => {
     const { socket, stream } = await begin(make());
     socket.write(Buffer.concat([chunk("aaaa"), chunk("bbbb"), chunk("cccc")]));
     const first = (await stream.read()) as Uint8Array<ArrayBuffer>;
@@ -212,7 +215,7 @@ describe.each([
   test.each([
     ["in chunks", true],
     ["of a stated length", false],
-  ])("carries a large body %s unchanged, however slowly it is read", async (_name, chunked) => {
+  ])("transfers a large body %s unchanged, however slowly it is read", async (_name, chunked) => {
     const body = new Uint8Array(3 * MIB + 17).map((_, i) => (i * 2654435761) >>> 13);
     const head = chunked ? CHUNKED : `HTTP/1.1 200 OK\r\nContent-Length: ${body.length}\r\n\r\n`;
     const { socket, stream } = await begin(make(), head);
@@ -227,7 +230,7 @@ describe.each([
     expect(Buffer.concat([first, await rest(stream)]).equals(body)).toBe(true);
   });
 
-  test("many small chunks", async () => {
+  test("transfers many small chunks", async () => {
     const { socket, stream } = await begin(make());
     const expected = Array.from({ length: 30_000 }, (_, i) => String(i % 10)).join("");
     socket.write(Buffer.concat([...expected].map((byte) => chunk(byte))));
@@ -236,7 +239,7 @@ describe.each([
     expect(String(await rest(stream))).toBe(expected);
   });
 
-  test("holds the server back while nobody reads, and lets it go on", async () => {
+  test("pauses the server while nothing is read, and then continues", async () => {
     const { socket, stream } = await begin(make());
     const part = chunk(new Uint8Array(65_536));
     let written = 0;
@@ -266,7 +269,7 @@ describe.each([
     ["a reset", resetInBody],
     ["an end before the stated length", finInBody],
     ["an end before the last chunk", truncatedChunks],
-  ])("%s in the body is an error, now and later", async (_name, behaviour) => {
+  ])("%s in the body is an error, for this read and all later reads", async (_name, behaviour) => {
     const server = await startServer();
     server.play(behaviour);
     const stream = await open(make(), server);
@@ -278,14 +281,14 @@ describe.each([
     expect(await errorOf(stream.read())).toBe(error);
   });
 
-  test("a read that waits hears of a connection that breaks", async () => {
+  test("a pending read rejects when the connection fails", async () => {
     const { socket, stream } = await begin(make());
     const reading = errorOf(stream.read());
     socket.resetAndDestroy();
     expect(await reading).toMatchObject({ sent: "maybe", systemCode: "ECONNRESET" });
   });
 
-  test("a failure before the head", async () => {
+  test("a failure before the head rejects", async () => {
     const server = await startServer();
     const transport = make();
     for (const behaviour of [resetBeforeHeaders, finBeforeHeaders, resetInHeaders, garbage]) {
@@ -305,13 +308,13 @@ describe.each([
     request.abort("never mind");
     const transport = make();
     expect(await errorOf(open(transport, request))).toBe("never mind");
-    // The second time, undici is there already.
+    // The second time, undici is already loaded.
     await rest(await open(transport, server));
     expect(await errorOf(open(transport, request))).toBe("never mind");
     expect([server.requests.length, server.connections]).toEqual([1, 1]);
   });
 
-  test("an abort while the transport prepares itself sends nothing", async () => {
+  test("an abort while the transport prepares sends nothing", async () => {
     const server = await startServer();
     const request = requestTo(server.origin);
     const opening = open(make(), request);
@@ -321,7 +324,7 @@ describe.each([
     expect(server.requests).toHaveLength(0);
   });
 
-  test("an abort while waiting for the head", async () => {
+  test("an abort while waiting for the head rejects", async () => {
     const server = await startServer();
     const { behaviour, socket: socketing } = handOver();
     server.play(behaviour);
@@ -333,7 +336,7 @@ describe.each([
     await gone(socket);
   });
 
-  test.each(["abort", "cancel"] as const)("%s in the body", async (how) => {
+  test.each(["abort", "cancel"] as const)("%s in the body rejects", async (how) => {
     const transport = make();
     const server = await startServer();
     const reason = { no: "error" };
@@ -360,11 +363,11 @@ describe.each([
       await gone(socket);
     }
     expect(String(await rest(await open(transport, server)))).toBe("ok");
-    // None of these connections was used twice.
+    // None of these connections was reused.
     expect(new Set(server.requests.map(({ connection }) => connection)).size).toBe(5);
   });
 
-  test("a cancel takes what has come, though the server has ended", async () => {
+  test("a cancel discards received chunks, even if the server has finished", async () => {
     const { socket, stream } = await begin(make());
     await write(socket, Buffer.concat([chunk("unread"), Buffer.from(LAST)]));
     await sleep(30);
@@ -372,7 +375,7 @@ describe.each([
     expect(await errorOf(stream.read())).toBe("enough");
   });
 
-  test("an abort when all is read changes nothing", async () => {
+  test("an abort after the last read changes nothing", async () => {
     const server = await startServer();
     const request = requestTo(server.origin);
     const stream = await open(make(), request);
@@ -382,7 +385,7 @@ describe.each([
     expect(await stream.read()).toBeUndefined();
   });
 
-  test("one read at a time", async () => {
+  test("only one read can be pending", async () => {
     const { socket, stream } = await begin(make());
     const reading = stream.read();
     await expect(stream.read()).rejects.toThrow("one at a time");
@@ -391,7 +394,7 @@ describe.each([
     stream.cancel("enough");
   });
 
-  test("streams at the same time do not meet", async () => {
+  test("concurrent streams are independent", async () => {
     const server = await startServer();
     const transport = make();
     const begun = [];
@@ -407,7 +410,7 @@ describe.each([
     for (const [i, { stream }] of begun.entries()) if (i !== 3) expect(await stream.read()).toBeUndefined();
   });
 
-  test("says which content coding the pieces still have", async () => {
+  test("reports the remaining content coding of the chunks", async () => {
     const packed = gzipSync("unpacked");
     const head = CHUNKED.replace("OK\r\n", "OK\r\nContent-Encoding: GZIP\r\n");
     const { socket, stream } = await begin(make(), head);
@@ -424,13 +427,13 @@ describe.each([
     await gone(other.socket);
   });
 
-  test("a connection whose stream has ended is used again", async () => {
+  test("the connection of a finished stream is reused", async () => {
     const server = await startServer();
     const transport = make({ connections: 1 });
     for (let i = 0; i < 3; i++) {
       const { socket, stream } = await begin(transport, CHUNKED, server);
       await write(socket, Buffer.concat([chunk("some"), Buffer.from(LAST)]));
-      // Read late or at once: the connection is free in both cases.
+      // The connection is free whether the body is read late or immediately.
       if (i === 1) await sleep(20);
       expect(String(await rest(stream))).toBe("some");
       await sleep(20);
@@ -438,11 +441,11 @@ describe.each([
     expect(server.connections).toBe(1);
   });
 
-  test("cancel in every order leaves nothing behind", async () => {
+  test("cancel leaves nothing behind in any order", async () => {
     const server = await startServer();
     const transport = make();
     server.always(raw(`${CHUNKED}${chunk("some")}`));
-    // Beside the arrival of the head, whenever that is.
+    // At various times around the arrival of the head.
     for (let turns = 0; turns < 25; turns++) {
       const request = requestTo(server.origin);
       const opening = open(transport, request);
@@ -453,7 +456,7 @@ describe.each([
     }
   });
 
-  test("the process ends when the streams have", async () => {
+  test("the process exits when the streams have ended", async () => {
     const server = await startServer();
     server.play(raw(`${CHUNKED}${chunk("ended")}${LAST}`), raw(`${CHUNKED}${chunk("cut")}`), stallBeforeHeaders);
     const file = isNode ? "node/http/transport" : "web/fetch-transport";
@@ -489,13 +492,13 @@ describe.each([
     const said = once(child.stdout, "end").then(() => performance.now());
     const [code] = await once(child, "close");
     expect([output, code]).toEqual(["too long\n", 0]);
-    // undici keeps connections for 4 s; they must not keep the process.
+    // undici keeps connections for 4 s, which must not keep the process alive.
     expect(performance.now() - (await said)).toBeLessThan(3_500);
   });
 });
 
 describe("on Node", () => {
-  test("a request that waits for its connection can be given up, and is never sent", async () => {
+  test("a request that waits for its connection can be abandoned, and is never sent", async () => {
     const server = await startServer();
     const transport = closing(nodeTransport({ connections: 1 }));
     const { socket, stream } = await begin(transport, CHUNKED, server);
@@ -512,7 +515,7 @@ describe("on Node", () => {
     expect([server.requests.length, server.connections]).toEqual([2, 1]);
   });
 
-  test("the exchange ends it while the head or the body is awaited", async () => {
+  test("its exchange ends it while the head or the body is pending", async () => {
     const transport = closing(nodeTransport());
     const server = await startServer();
     const { behaviour, socket: socketing } = handOver();
@@ -530,7 +533,7 @@ describe("on Node", () => {
     await gone(begun.socket);
   });
 
-  test("the pieces come before the error that followed them", async () => {
+  test("delivers chunks before the error after them", async () => {
     const { socket, stream } = await begin(closing(nodeTransport()));
     await write(socket, chunk("first"));
     await write(socket, chunk("other"));
@@ -543,12 +546,12 @@ describe("on Node", () => {
     expect(error).toMatchObject({ sent: "maybe" });
   });
 
-  // undici's parser must not be paused then: the process would die.
+  // undici's parser must not be paused then, or the process would crash.
   test.each([
     ["until its end", "HTTP/1.1 200 OK\r\n\r\n"],
     ["that is to close", "HTTP/1.1 200 OK\r\nConnection: Close\r\nContent-Length: 600001\r\n\r\n"],
     ["that is to close, in chunks", `${CHUNKED.replace("\r\n\r\n", "\r\nConnection: close\r\n\r\n")}927C1\r\n`],
-  ])("nobody reads, and the server ends a connection %s", async (_name, head) => {
+  ])("without a reader, the server ends a connection %s", async (_name, head) => {
     for (const end of [(socket: Socket) => socket.end(), (socket: Socket) => socket.resetAndDestroy()]) {
       const { socket, stream } = await begin(closing(nodeTransport()), head);
       await write(socket, new Uint8Array(600_000));
@@ -559,14 +562,14 @@ describe("on Node", () => {
       const reading = (async () => {
         for (let piece = await stream.read(); piece !== undefined; piece = await stream.read()) length += piece.length;
       })();
-      // undici takes a reset for the end where the end says nothing else either.
+      // undici treats a reset as the end if nothing else marks the end.
       if (head === "HTTP/1.1 200 OK\r\n\r\n") await reading;
       else expect(await errorOf(reading)).toBeInstanceOf(TransportError);
       expect(length).toBe(600_000);
     }
   });
 
-  test("nobody reads, and the server closes when all is sent", async () => {
+  test("without a reader, the server closes after sending everything", async () => {
     const head = "HTTP/1.1 200 OK\r\nContent-Length: 600000\r\n\r\n";
     for (const length of [600_000, 262_144, 100]) {
       const { socket, stream } = await begin(closing(nodeTransport()), head.replace("600000", String(length)));
@@ -581,7 +584,7 @@ describe("on Node", () => {
   test.each([
     ["in chunks", `${CHUNKED}${(300_003).toString(16)}\r\n`],
     ["of a stated length", "HTTP/1.1 200 OK\r\nContent-Length: 300003\r\n\r\n"],
-  ])("a body %s goes on when all that had come was read", async (_name, head) => {
+  ])("a body %s continues after all received bytes were read", async (_name, head) => {
     const { socket, stream } = await begin(closing(nodeTransport()), head);
     await write(socket, new Uint8Array(300_000));
     await sleep(50);
@@ -600,7 +603,7 @@ describe("on Node", () => {
     ["without a length", "HTTP/1.1 200 OK\r\n\r\n"],
     ["on a connection that is to close", "HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 104857600\r\n\r\n"],
     ["of an unknown transfer coding", "HTTP/1.1 200 OK\r\nTransfer-Encoding: xchunked\r\n\r\n"],
-  ])("a response %s is held back and comes whole", async (_name, head) => {
+  ])("a response %s is paused and arrives completely", async (_name, head) => {
     const { socket, stream } = await begin(closing(nodeTransport()), head);
     const part = new Uint8Array(MIB);
     let written = 0;
@@ -611,7 +614,7 @@ describe("on Node", () => {
       }
       socket.end();
     })();
-    // The system's buffers take a few MiB; nothing else goes on until there is a read.
+    // The system buffers a few MiB. After that, nothing moves until there is a read.
     await standstill(() => written);
     expect(written).toBeLessThan(40 * MIB);
     let length = 0;
@@ -620,7 +623,7 @@ describe("on Node", () => {
     expect(length).toBe(100 * MIB);
   });
 
-  test.each(["read", "cancelled"])("what is %s late leaves the next answer on the connection alone", async (how) => {
+  test.each(["read", "cancelled"])("late bytes %s do not affect the next response on the connection", async (how) => {
     const server = await startServer();
     const transport = closing(nodeTransport({ connections: 1 }));
     const first = await begin(transport, CHUNKED, server);
@@ -636,7 +639,7 @@ describe("on Node", () => {
     expect(await rest(second.stream)).toHaveLength(300_000);
   });
 
-  test("close breaks streams off, whatever they wait for, and lets what is being sent end", async () => {
+  test("close cancels streams in any state, and waits for pending requests", async () => {
     const server = await startServer();
     const transport = nodeTransport({ connections: 3 });
     const idle = await begin(transport, CHUNKED, server);
@@ -660,7 +663,7 @@ describe("on Node", () => {
     expect(server.requests).toHaveLength(3);
   });
 
-  test("close while undici loads", async () => {
+  test("close works while undici loads", async () => {
     const server = await startServer();
     server.always(stallBeforeHeaders);
     const transport = nodeTransport();
@@ -669,7 +672,7 @@ describe("on Node", () => {
     expect(await opening).toMatchObject({ message: "the transport was closed" });
   });
 
-  test("the clock starts when undici is there", async () => {
+  test("the timeout starts when undici is loaded", async () => {
     const server = await startServer();
     const transport = closing(nodeTransport());
     const onDispatch = vi.fn();
@@ -677,14 +680,14 @@ describe("on Node", () => {
     expect(onDispatch).toHaveBeenCalledOnce();
   });
 
-  test("an argument that undici refuses is final", async () => {
+  test("an argument that undici rejects is final", async () => {
     const server = await startServer();
     const error = await errorOf(open(closing(nodeTransport()), requestTo(server.origin, { path: "/a b" })));
     expect(error).toMatchObject({ sent: "no", final: true });
   });
 });
 
-describe("over a fetch of one's own", () => {
+describe("with a custom fetch", () => {
   const answering = (response: object, seen: { signal?: AbortSignal } = {}): FetchFunction => {
     return async (_url, { signal }) => {
       seen.signal = signal;
@@ -692,7 +695,7 @@ describe("over a fetch of one's own", () => {
     };
   };
 
-  test("a runtime without body streams says so, and lets go of the answer", async () => {
+  test("a runtime without body streams is reported, and the response is released", async () => {
     const seen: { signal?: AbortSignal } = {};
     const fetch = answering({ status: 200, type: "basic", headers: new Headers() }, seen);
     const error = await errorOf(open(fetchTransport({ fetch }), requestTo("http://e")));
@@ -700,13 +703,13 @@ describe("over a fetch of one's own", () => {
     expect(seen.signal?.aborted).toBe(true);
   });
 
-  test("a redirect that a browser hides is one without a body", async () => {
+  test("a redirect that a browser hides has no body", async () => {
     const fetch = answering({ status: 0, type: "opaqueredirect", headers: new Headers(), body: null });
     const stream = await open(fetchTransport({ fetch }), requestTo("http://e"));
     expect([stream.status, await stream.read()]).toEqual([302, undefined]);
   });
 
-  test("a fetch that does not listen to its signal is left by the body's cancel", async () => {
+  test("a fetch that ignores its signal is ended by canceling the body", async () => {
     for (const how of ["abort", "cancel", "early"]) {
       const cancelled = vi.fn();
       const request = requestTo("http://e");
@@ -728,7 +731,7 @@ describe("over a fetch of one's own", () => {
     }
   });
 
-  test("a body that does not listen to its cancel is left by the signal", async () => {
+  test("a body that ignores its cancellation is ended by the signal", async () => {
     const seen: { signal?: AbortSignal } = {};
     const reader = { read: () => new Promise(() => {}), cancel: () => Promise.reject(new Error("not here")) };
     const body = { getReader: () => reader };
@@ -740,7 +743,7 @@ describe("over a fetch of one's own", () => {
     expect(seen.signal?.reason).toBe("enough");
   });
 
-  test("copies what it is given, and leaves out empty pieces", async () => {
+  test("copies chunks, and leaves out empty chunks", async () => {
     const kept = Buffer.from("keep this");
     const body = new ReadableStream({
       start(controller) {
@@ -757,7 +760,7 @@ describe("over a fetch of one's own", () => {
     expect(await stream.read()).toBeUndefined();
   });
 
-  test("a code of a failed connection says nothing once the head was there", async () => {
+  test("an error code of a failed connection proves nothing after the head", async () => {
     const body = new ReadableStream({
       pull: () => Promise.reject(Object.assign(new Error("lost"), { code: "EHOSTUNREACH" })),
     });
@@ -765,7 +768,7 @@ describe("over a fetch of one's own", () => {
     expect(await errorOf(stream.read())).toMatchObject({ sent: "maybe", systemCode: "EHOSTUNREACH" });
   });
 
-  test("the emulator's transport carries watches", async () => {
+  test("the emulator's transport supports watches", async () => {
     const emulator = createEmulator({ token: "t", queues: { q: {} } });
     const query = "_watch_=true&_index_=0&_window_=5&_index_only_=false&_auto_commit_=false";
     const headers = [
@@ -801,7 +804,7 @@ describe("over a fetch of one's own", () => {
   });
 });
 
-/** A transport that is closed when the test ends. */
+/** Returns a transport that is closed when the test ends. */
 function closing(transport: Transport): Transport {
   onTestFinished(() => transport.close());
   return transport;

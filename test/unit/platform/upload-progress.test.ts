@@ -7,7 +7,7 @@ import { clientOf, errorOf, startServer, TOKEN } from "../../support/calls.js";
 import { FakeXhr } from "../../support/fake-xhr.js";
 import { queueClientOf } from "../../support/queues.js";
 
-// On the platform of web pages, with an XMLHttpRequest that a test plays; test/suite/upload.suite.ts has the browsers' own.
+// Runs on the platform of web pages with a fake XMLHttpRequest. test/suite/upload.suite.ts tests those of browsers.
 vi.mock("#platform", () => import("../../../src/platform/browser/platform.js"));
 
 const ORIGIN = { origin: "http://eas.example" };
@@ -15,7 +15,7 @@ const URL_OF_CALL = "http://eas.example/api/predict/svc";
 const BODY = new TextEncoder().encode("0123456789");
 const bytes = (text: string) => new TextEncoder().encode(text).buffer as ArrayBuffer;
 
-/** A call whose progress is kept. */
+/** Starts a call and records its progress. */
 function call(client: PredictClient, more: Parameters<PredictClient["predict"]>[1] = {}) {
   const seen: UploadProgress[] = [];
   const answer = client.predict(BODY, { onUploadProgress: (progress) => void seen.push(progress), ...more });
@@ -24,7 +24,7 @@ function call(client: PredictClient, more: Parameters<PredictClient["predict"]>[
 }
 
 describe("a call with onUploadProgress", () => {
-  test("goes by XMLHttpRequest, and tells what has gone", async () => {
+  test("uses XMLHttpRequest, and reports the number of sent bytes", async () => {
     FakeXhr.install();
     const { answer, seen } = call(clientOf(ORIGIN, { headers: { "x-own": "1" } }));
     const xhr = await FakeXhr.sent();
@@ -45,7 +45,7 @@ describe("a call with onUploadProgress", () => {
     expect(seen).toEqual([0, 4, 10].map((loaded) => ({ loaded, total: 10 })));
   });
 
-  test("tells that all has gone where the browser tells only the end", async () => {
+  test("reports that everything was sent, if the browser reports only the end", async () => {
     FakeXhr.install();
     const { answer, loaded } = call(clientOf(ORIGIN));
     const xhr = await FakeXhr.sent();
@@ -56,7 +56,7 @@ describe("a call with onUploadProgress", () => {
     expect(loaded()).toEqual([0, 10]);
   });
 
-  test("gives status and headers", async () => {
+  test("returns status and headers", async () => {
     FakeXhr.install();
     const answer = clientOf(ORIGIN).predictDetailed("x", { onUploadProgress: () => {} });
     const xhr = await FakeXhr.sent();
@@ -66,7 +66,7 @@ describe("a call with onUploadProgress", () => {
     expect([status, headers.get("x-a"), String(response)]).toEqual([201, "b: c", "unpacked"]);
   });
 
-  test("begins again with 0 when it is tried again", async () => {
+  test("starts again at 0 for a retry", async () => {
     FakeXhr.install();
     const { answer, loaded } = call(clientOf(ORIGIN));
     const first = await FakeXhr.sent();
@@ -74,7 +74,7 @@ describe("a call with onUploadProgress", () => {
     first.head({ status: 503 });
     first.end("busy");
     const second = await FakeXhr.sent(2);
-    // It has ended: nobody hears of it.
+    // The attempt has ended, so this is not reported.
     first.uploaded(9);
     second.uploaded(10);
     second.head({ status: 200 });
@@ -83,7 +83,7 @@ describe("a call with onUploadProgress", () => {
     expect(loaded()).toEqual([0, 7, 0, 10]);
   });
 
-  test("is not touched by what onUploadProgress throws", async () => {
+  test("is not affected by an exception in onUploadProgress", async () => {
     FakeXhr.install();
     const error = new Error("the bar broke");
     const answer = clientOf(ORIGIN).predict("x", {
@@ -98,14 +98,14 @@ describe("a call with onUploadProgress", () => {
     expect(FakeXhr.uncaught).toEqual([error]);
   });
 
-  test("other calls go by fetch", async () => {
+  test("other calls use fetch", async () => {
     FakeXhr.install();
     const server = await startServer();
     expect(String(await clientOf(server).predict("x"))).toBe("ok");
     expect(FakeXhr.made).toHaveLength(0);
   });
 
-  test("a put to a queue has it too", async () => {
+  test("also works for a put to a queue", async () => {
     FakeXhr.install();
     vi.stubGlobal("fetch", async () => new Response(null, { status: 404 }));
     const seen: UploadProgress[] = [];
@@ -120,13 +120,13 @@ describe("a call with onUploadProgress", () => {
   });
 });
 
-describe("it ends", () => {
+describe("ends", () => {
   test.each<[string, (xhr: FakeXhr) => unknown]>([
     ["before anything has gone", () => {}],
     ["in the upload", (xhr) => xhr.uploaded(5)],
     ["after the head", (xhr) => xhr.head({ status: 200 })],
     ["in the body", (xhr) => xhr.head({ status: 200 }).came(3)],
-  ])("at once when it is aborted %s", async (_, until) => {
+  ])("immediately when it is aborted %s", async (_, until) => {
     FakeXhr.install();
     const controller = new AbortController();
     const { answer, loaded } = call(clientOf(ORIGIN), { signal: controller.signal });
@@ -142,7 +142,7 @@ describe("it ends", () => {
     expect(loaded()).toEqual(before);
   });
 
-  test("without an XMLHttpRequest when it is aborted while that is loaded, or by the first word", async () => {
+  test("without an XMLHttpRequest when it is aborted while the code loads, or by the first event", async () => {
     FakeXhr.install();
     const reason = new Error("enough");
     const controller = new AbortController();
@@ -158,7 +158,7 @@ describe("it ends", () => {
   test.each<[string, (xhr: FakeXhr) => unknown]>([
     ["response", (xhr) => xhr.uploaded(5)],
     ["complete response body", (xhr) => xhr.head({ status: 200 })],
-  ])("at its timeout, which says that it waited for the %s", async (awaited, until) => {
+  ])("at its timeout, with an error that says that it waited for the %s", async (awaited, until) => {
     FakeXhr.install();
     const { answer } = call(clientOf(ORIGIN, { timeout: 100, retryCount: 0 }));
     const xhr = await FakeXhr.sent();
@@ -171,7 +171,7 @@ describe("it ends", () => {
     expect(xhr.aborted).toBe(true);
   });
 
-  test("leaves no listener on the attempt", async () => {
+  test("without leaving a listener on the attempt", async () => {
     FakeXhr.install();
     const { send } = (await import("../../../src/platform/browser/platform.js")).platform.createTransport({
       connections: 1,
@@ -202,13 +202,13 @@ describe("it ends", () => {
   });
 });
 
-describe("an answer", () => {
+describe("a response", () => {
   test.each<[string, (xhr: FakeXhr) => unknown]>([
     ["by its declared length", (xhr) => xhr.head({ status: 200, headers: "content-length: 101\r\n" })],
     ["while it comes", (xhr) => xhr.head({ status: 200 }).came(60).came(101)],
     ["at its end", (xhr) => xhr.head({ status: 200 }).end(new ArrayBuffer(101))],
     ["that no memory holds", (xhr) => xhr.head({ status: 200 }).end(null)],
-  ])("over maxResponseBytes is an error: %s", async (_, play) => {
+  ])("above maxResponseBytes is an error: %s", async (_, play) => {
     FakeXhr.install();
     const { answer } = call(clientOf(ORIGIN, { maxResponseBytes: 100 }));
     const xhr = await FakeXhr.sent();
@@ -219,7 +219,7 @@ describe("an answer", () => {
     expect(FakeXhr.made).toHaveLength(1);
   });
 
-  test("of exactly maxResponseBytes is none", async () => {
+  test("of exactly maxResponseBytes is accepted", async () => {
     FakeXhr.install();
     const { answer } = call(clientOf(ORIGIN, { maxResponseBytes: 100 }));
     const xhr = await FakeXhr.sent();
@@ -229,7 +229,7 @@ describe("an answer", () => {
     expect((await answer).length).toBe(100);
   });
 
-  test("that is an error keeps its beginning, and is not waited for", async () => {
+  test("that is an error keeps the beginning of its body, and is not awaited", async () => {
     FakeXhr.install();
     const { answer } = call(clientOf(ORIGIN));
     const xhr = await FakeXhr.sent();
@@ -242,7 +242,7 @@ describe("an answer", () => {
     expect(xhr.aborted).toBe(true);
   });
 
-  test("that is an error is had whole or not at all in workers", async () => {
+  test("that is an error is read completely or not at all in workers", async () => {
     FakeXhr.install("worker");
     const client = clientOf(ORIGIN, { maxResponseBytes: 200_000 });
     const small = call(client).answer;
@@ -258,7 +258,7 @@ describe("an answer", () => {
     expect(second.aborted).toBe(true);
   });
 
-  test("that is an error is read whole where it is small, whatever its bytes", async () => {
+  test("that is an error is read completely if it is small, whatever its bytes", async () => {
     FakeXhr.install();
     const first = call(clientOf(ORIGIN)).answer;
     const xhr = await FakeXhr.sent();
@@ -268,12 +268,12 @@ describe("an answer", () => {
     const second = call(clientOf(ORIGIN)).answer;
     const marked = await FakeXhr.sent(2);
     marked.head({ status: 400 });
-    // As it comes with a byte order mark.
+    // The text arrives with a byte order mark.
     marked.end("数据");
     expect(new TextDecoder().decode((await errorOf(second)).body)).toBe("数据");
   });
 
-  test("of a redirect that was followed is an error, and not tried again", async () => {
+  test("of a redirect that was followed is an error, and not retried", async () => {
     FakeXhr.install();
     const { answer } = call(clientOf(ORIGIN));
     const xhr = await FakeXhr.sent();
@@ -283,7 +283,7 @@ describe("an answer", () => {
     expect([xhr.aborted, FakeXhr.made.length]).toEqual([true, 1]);
   });
 
-  test("from the URL as the browser writes it is none", async () => {
+  test("from the same URL in the browser's notation is not a redirect", async () => {
     FakeXhr.install();
     const { answer } = call(clientOf({ origin: "http://eas.example:80" }), { path: "/a/%7E", query: { q: "ü" } });
     const xhr = await FakeXhr.sent();
@@ -294,7 +294,7 @@ describe("an answer", () => {
 });
 
 describe("a failure", () => {
-  test("before the first answer is likely CORS, as with fetch, and not tried again", async () => {
+  test("before the first response is likely CORS, as with fetch, and not retried", async () => {
     FakeXhr.install();
     const { answer } = call(clientOf(ORIGIN));
     (await FakeXhr.sent()).fail();
@@ -303,7 +303,7 @@ describe("a failure", () => {
     expect(error.message).toContain("CORS");
   });
 
-  test("in the body is a broken connection, and tried again", async () => {
+  test("in the body is a network error, and retried", async () => {
     FakeXhr.install();
     const { answer } = call(clientOf(ORIGIN));
     const xhr = await FakeXhr.sent();
@@ -316,7 +316,7 @@ describe("a failure", () => {
   });
 });
 
-describe("where nobody can tell, nothing is sent", () => {
+describe("sends nothing if the progress cannot be reported", () => {
   const onUploadProgress = () => {};
 
   async function refusal(client: PredictClient) {
@@ -331,7 +331,7 @@ describe("where nobody can tell, nothing is sent", () => {
     expect(server.requests).toHaveLength(0);
   });
 
-  test("with a fetch or a transport of one's own", async () => {
+  test("with a custom fetch or transport", async () => {
     FakeXhr.install();
     const fetch = vi.fn();
     await refusal(clientOf(ORIGIN, { fetch }));
@@ -354,7 +354,7 @@ describe("where nobody can tell, nothing is sent", () => {
     }
   });
 
-  test("a transport of one's own that tells it is used", async () => {
+  test("a custom transport that reports uploads is used", async () => {
     const seen: UploadProgress[] = [];
     const transport = {
       ...fetchTransport({ fetch: async () => new Response("ok") }),
@@ -369,7 +369,7 @@ describe("where nobody can tell, nothing is sent", () => {
     expect(seen).toEqual([{ loaded: 1, total: 1 }]);
   });
 
-  test("what is no function is refused", async () => {
+  test("a value that is not a function is rejected", async () => {
     const error = await errorOf(clientOf(ORIGIN).predict("x", { onUploadProgress: true as never }));
     expect([error.code, error.message]).toEqual([
       "ERR_EAS_ARG_OPTION",

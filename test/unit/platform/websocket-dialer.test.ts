@@ -21,7 +21,7 @@ const HEADERS = [
   ["x-eas-queueservice-uid", "u1"],
 ] as const;
 
-/** What the server does with the next connection. */
+/** The behavior of the server for the next connection. */
 let serve: (peer: PeerSocket, request: IncomingMessage) => void;
 let server: Server;
 let requests: IncomingMessage[] = [];
@@ -41,7 +41,7 @@ beforeAll(async () => {
     socket.on("error", () => {});
     const status = /^\/(\d{3})/.exec(request.url ?? "")?.[1];
     if (status) {
-      // Left open: it is the dialer that has to give it up.
+      // The socket stays open, because the dialer must close it.
       socket.resume().once("end", () => socket.end());
       socket.write(`HTTP/1.1 ${status} No\r\nLocation: /moved\r\nContent-Length: 2\r\n\r\nno`);
     } else if (request.url === "/hang") {
@@ -65,7 +65,7 @@ afterEach(() => {
 });
 afterAll(() => void server.close());
 
-/** The server's side of the next connection; `first` runs in the very tick of the upgrade. */
+/** The server's side of the next connection. `first` runs in the same tick as the upgrade. */
 function nextPeer(first: (peer: PeerSocket) => void = () => {}): Promise<PeerSocket> {
   return new Promise((resolve) => {
     serve = (peer) => {
@@ -75,7 +75,7 @@ function nextPeer(first: (peer: PeerSocket) => void = () => {}): Promise<PeerSoc
   });
 }
 
-/** Dials, and checks that the signal keeps no listener however the dial ends. */
+/** Dials, and checks that the signal keeps no listener, however the dial ends. */
 async function open(dial: WebSocketDialer, path = "/", options: { protocols?: string[]; signal?: AbortSignal } = {}) {
   const { signal = new AbortController().signal, ...rest } = options;
   try {
@@ -97,7 +97,7 @@ async function failure(dialing: Promise<unknown>): Promise<TransportError> {
 
 const eventually = (check: () => void) => vi.waitFor(check, { timeout: 10_000, interval: 5 });
 
-/** Everything that a connection hands over, in order. */
+/** Records everything that a connection delivers, in order. */
 function record(connection: WebSocketConnection) {
   const messages: (Uint8Array | string)[] = [];
   const events: unknown[] = [];
@@ -114,7 +114,7 @@ function record(connection: WebSocketConnection) {
   return { messages, events, closed };
 }
 
-/** A global WebSocket with the additions that Bun's has, over a real connection. */
+/** A global WebSocket with the extensions of Bun, over a real connection. */
 class HeaderSocket extends PeerSocket {
   constructor(
     url: string,
@@ -129,7 +129,7 @@ const dialWebOverWs: WebSocketDialer = (...args) => {
   return dialWeb(...args);
 };
 
-test("browsers have no dialer: they send no headers", () => {
+test("browsers have no dialer, because they cannot send headers", () => {
   expect(browser.dialWebSocket).toBeUndefined();
 });
 
@@ -148,7 +148,7 @@ describe.each([
     expect(headers).not.toHaveProperty("sec-websocket-extensions");
   });
 
-  test("carries bytes and text both ways", async () => {
+  test("transfers bytes and text both ways", async () => {
     const peer = nextPeer((peer) => peer.on("message", (data, binary) => peer.send(data, { binary })));
     const connection = await open(dial);
     const { messages } = record(connection);
@@ -159,7 +159,7 @@ describe.each([
     expect(messages).toEqual([before.slice(3), new Uint8Array(0), "grüß 你好", ""]);
     expect((messages[0] as Uint8Array).constructor).toBe(Uint8Array);
     expect(bytes).toEqual(before);
-    // A message in fragments arrives whole.
+    // A fragmented message arrives as one.
     for (const [part, fin] of [
       ["ab", false],
       ["c".repeat(100_000), false],
@@ -171,7 +171,7 @@ describe.each([
     expect(new TextDecoder().decode(messages[4] as Uint8Array)).toBe(`ab${"c".repeat(100_000)}d`);
   });
 
-  test("loses nothing that comes before the callbacks are set", async () => {
+  test("delivers messages that arrive before the callbacks are set", async () => {
     const texts = [...Array(50).keys()].map(String);
     const opening = nextPeer((peer) => {
       for (const text of texts) peer.send(text);
@@ -191,13 +191,13 @@ describe.each([
     expect(events).toHaveLength(51);
   });
 
-  test("says how the server closed", async () => {
+  test("reports how the server closed", async () => {
     const closings: [(peer: PeerSocket) => void, number, RegExp][] = [
       [(peer) => peer.close(1000, "done"), 1000, /^done$/],
       [(peer) => peer.close(4403, "nö"), 4403, /^nö$/],
       [(peer) => peer.close(), 1005, /^$/],
       [(peer) => peer.terminate(), 1006, /^$/],
-      // A frame with reserved bits breaks the connection at once, with no wait for the server's close frame.
+      // A frame with reserved bits closes the connection immediately, without waiting for the server's close frame.
       [(peer) => void (peer as unknown as { _socket: Socket })._socket.write(Buffer.from([0xf2, 0])), 1006, /RSV/],
     ];
     for (const [close, code, reason] of closings) {
@@ -208,7 +208,7 @@ describe.each([
     }
   });
 
-  test("closes by the handshake, and sends nothing after it", async () => {
+  test("closes with the handshake, and sends nothing after it", async () => {
     const peer = nextPeer((peer) => peer.on("message", () => expect.fail("late message")));
     const connection = await open(dial);
     const { closed } = record(connection);
@@ -222,7 +222,7 @@ describe.each([
     }
   });
 
-  test("terminate gives the socket up at once, held messages too", async () => {
+  test("terminate closes the socket immediately, and discards queued messages", async () => {
     const opening = nextPeer((peer) => peer.send("held"));
     const connection = await open(dial);
     const peer = await opening;
@@ -241,7 +241,7 @@ describe.each([
     expect(events).toHaveLength(1);
   });
 
-  test("pause holds messages back, resume hands them on in order", async () => {
+  test("pause queues messages, and resume delivers them in order", async () => {
     const all = [...Array(200).keys()].map(String);
     const peer = nextPeer();
     const connection = await open(dial);
@@ -263,8 +263,8 @@ describe.each([
     expect(events).toEqual([...all, { code: 1000, reason: "end" }]);
   });
 
-  test("gives the status of a refused upgrade and follows no redirect", async () => {
-    if (name === "web") return; // ws tells it in a way of its own; Deno's and Bun's are below.
+  test("reports the status of a refused upgrade, and does not follow redirects", async () => {
+    if (name === "web") return; // ws reports it in another way. Deno and Bun are tested below.
     for (const status of [401, 302, 307, 503]) {
       const error = await failure(open(dial, `/${status}?_watch_=true`));
       expect(error).toMatchObject({ status, sent: "maybe", final: false });
@@ -274,7 +274,7 @@ describe.each([
     await eventually(() => expect(sockets.filter(({ destroyed }) => !destroyed)).toEqual([]));
   });
 
-  test("says that nothing was sent when there is no connection", async () => {
+  test("reports that nothing was sent if there is no connection", async () => {
     const free = createTcpServer().listen(0, "127.0.0.1");
     await once(free, "listening");
     const { port } = free.address() as AddressInfo;
@@ -284,7 +284,7 @@ describe.each([
     if (name === "node") expect(error.sent).toBe("no");
   });
 
-  test("refuses what no socket can be made of, without showing a header", async () => {
+  test("rejects invalid arguments without showing a header", async () => {
     const { signal } = new AbortController();
     const bad = await failure(dial(base, { headers: [["authorization", `${TOKEN}\n`]], signal }));
     expect(bad).toMatchObject({ sent: "no", final: true, message: expect.stringMatching(/TypeError/) });
@@ -293,10 +293,10 @@ describe.each([
     expect(requests).toEqual([]);
   });
 
-  test("an abort ends the dial at once and leaves no socket", async () => {
+  test("an abort ends the dial immediately and leaves no socket", async () => {
     const reason = { no: "error" };
     await expect(open(dial, "/hang", { signal: AbortSignal.abort(reason) })).rejects.toBe(reason);
-    // In the tick of the dial, when nothing has been made yet, and in the middle of the handshake.
+    // In the same tick as the dial, before anything is created, and in the middle of the handshake.
     for (const wait of [0, 1]) {
       const abort = new AbortController();
       const dialing = open(dial, "/hang", { signal: abort.signal });
@@ -311,7 +311,7 @@ describe.each([
     expect(requests).toHaveLength(1);
   });
 
-  test("an abort after the open changes nothing", async () => {
+  test("an abort after the open has no effect", async () => {
     const abort = new AbortController();
     const peer = nextPeer();
     const { messages } = record(await open(dial, "/", { signal: abort.signal }));
@@ -322,7 +322,7 @@ describe.each([
 });
 
 describe("on Node", () => {
-  test("pings, and tells of pongs", async () => {
+  test("sends pings, and reports pongs", async () => {
     const pinged = nextPeer().then((peer) => once(peer, "ping"));
     const connection = await open(dialNode);
     const pong = new Promise<void>((resolve) => {
@@ -333,7 +333,7 @@ describe("on Node", () => {
     await pong;
   });
 
-  test("a paused connection holds the server back", async () => {
+  test("a paused connection pauses the server", async () => {
     const peer = nextPeer();
     const connection = await open(dialNode);
     let received = 0;
@@ -349,7 +349,7 @@ describe("on Node", () => {
     await eventually(() => expect(received).toBe(40_000_000));
   });
 
-  test("a connection that breaks in the handshake may have been used", async () => {
+  test("a connection that fails in the handshake may have been used", async () => {
     const rude = createTcpServer((socket) => void socket.once("data", () => socket.destroy())).listen(0, "127.0.0.1");
     await once(rude, "listening");
     const error = await failure(open(dialNode, `ws://127.0.0.1:${(rude.address() as AddressInfo).port}/`));
@@ -357,7 +357,7 @@ describe("on Node", () => {
     rude.close();
   });
 
-  test("a server that never answers is left by the signal's deadline", async () => {
+  test("a server that never answers is ended by the deadline of the signal", async () => {
     const accepted: Socket[] = [];
     const silent = createTcpServer((socket) => void accepted.push(socket)).listen(0, "127.0.0.1");
     await once(silent, "listening");
@@ -371,7 +371,7 @@ describe("on Node", () => {
   });
 });
 
-/** A socket of a runtime as far as the dialers see it; `calls` are theirs, events come from the test. */
+/** A fake socket of a runtime. `calls` are those of the dialer; the test fires the events. */
 class FakeSocket extends EventTarget {
   static made: { socket: FakeSocket; args: unknown[] }[] = [];
   binaryType = "blob";
@@ -410,7 +410,7 @@ describe("over a global WebSocket", () => {
       socket.emit("close", { code: 0, reason: "" });
     }).then(({ dialing }) => failure(dialing));
 
-  test("gives the constructor two arguments: with three, headers are dropped", async () => {
+  test("passes two arguments to the constructor: with three, headers are dropped", async () => {
     const { dialing, args, socket } = await start((socket) => socket.emit("open"));
     const headers = Object.fromEntries(HEADERS);
     expect(args).toEqual(["ws://queue/?tag=private", { headers, protocols: [], perMessageDeflate: false }]);
@@ -419,7 +419,7 @@ describe("over a global WebSocket", () => {
     expect([ping, pause, resume]).toEqual([undefined, undefined, undefined]);
   });
 
-  test("reads what Deno and Bun say of a failure", async () => {
+  test("parses the error messages of Deno and Bun", async () => {
     const deno = "NetworkError: failed to connect to WebSocket: ";
     const bun = "WebSocket connection to 'ws://queue/?tag=private' failed: ";
     expect(await refusal(`${deno}Invalid status code: 401`)).toMatchObject({ status: 401, sent: "maybe" });
@@ -431,7 +431,7 @@ describe("over a global WebSocket", () => {
     expect(await refusal("")).toMatchObject({ sent: "maybe", message: "no WebSocket" });
   });
 
-  test("a broken connection is 1006, whatever number the runtime has for it", async () => {
+  test("reports a broken connection as 1006, whatever the runtime's code", async () => {
     const { dialing, socket } = await start((socket) => socket.emit("open"));
     const { events } = record(await dialing);
     socket.emit("message", { data: new Uint8Array([1, 2]).buffer });
@@ -444,7 +444,7 @@ describe("over a global WebSocket", () => {
     expect(await closed).toEqual({ code: 1006, reason: "" });
   });
 
-  test("hands over one thing at a time, and nothing within terminate or after it", async () => {
+  test("delivers one event at a time, and none during or after terminate", async () => {
     const { dialing, socket } = await start((socket) => socket.emit("open"));
     const connection = await dialing;
     for (const data of ["a", "b"]) socket.emit("message", { data });
@@ -482,7 +482,7 @@ describe("on workerd", () => {
     return { socket, connection, abort, url: calls.url, init: calls.init as RequestInit };
   }
 
-  test("upgrades by fetch and accepts when all is listening", async () => {
+  test("upgrades with fetch, and accepts after all listeners are added", async () => {
     const { socket, connection, url, init } = await accepted();
     expect(url).toBe("https://queue/");
     expect(init.headers).toEqual({
@@ -500,7 +500,7 @@ describe("on workerd", () => {
     expect(socket.calls).toEqual([["accept"], ["send", "x"]]);
   });
 
-  test("answers the server's close where the runtime does not", async () => {
+  test("answers the server's close if the runtime does not", async () => {
     const answers: [number, number, unknown[][]][] = [
       [2, 4001, [["close", 4001, "why"]]],
       [2, 1005, [["close"]]],
@@ -516,7 +516,7 @@ describe("on workerd", () => {
     }
   });
 
-  test("ends the socket by fetch's own signal, which the caller's fires no more", async () => {
+  test("ends the socket with the signal of fetch, which the caller's signal no longer aborts", async () => {
     const { connection, abort, init } = await accepted();
     abort.abort();
     expect(init.signal?.aborted).toBe(false);

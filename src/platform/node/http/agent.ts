@@ -10,7 +10,7 @@ export interface RequestAgent {
 }
 
 /**
- * How long an idle connection is kept when the server sends no `Keep-Alive` header. It is shorter than the idle timeout of known
+ * Time for which an idle connection is kept, in milliseconds, when the server sends no `Keep-Alive` header. It is shorter than the idle timeout of known
  * servers: some close after 5 s (Node's own server) or 15 s. With a `Keep-Alive` header, undici closes 2 s before the stated time.
  */
 const IDLE_MS = 4_000;

@@ -93,7 +93,7 @@ class Connection {
   #start({ outgoing, start }: Waiting): void {
     const gone = new AbortController();
     this.#running.add(gone);
-    // Waits until the response is sent, not only written, because responses behind a slow one would accumulate.
+    // Waits until the response is sent, not only written, because responses would accumulate behind a slow response.
     outgoing.once("close", () => {
       if (!outgoing.writableFinished) abort(gone);
       this.#running.delete(gone);

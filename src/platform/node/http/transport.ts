@@ -24,7 +24,7 @@ export type { NodeTransportOptions } from "../options.js";
 
 /**
  * Creates a transport with a connection pool, based on undici's `Agent.dispatch`. undici is loaded by the first `send`
- * or by `ready`. `close` waits for the exchanges in progress, which end by their timeouts at the latest, and cancels
+ * or by `ready`. `close` waits for the exchanges in progress, which their timeouts limit, and cancels
  * streams.
  *
  * @example
@@ -45,7 +45,7 @@ export function nodeTransport(options: NodeTransportOptions = {}): Transport {
   // With `reset`, undici sends `Connection: close`. A spread in the request would be slow.
   const reset = options.reuseConnections === false ? true : undefined;
   const streams = new Set<StreamedExchange>();
-  // Nearly all requests of a client have the same headers, so the last ones are cached in undici's format.
+  // Nearly all requests of a client have the same headers, so the last list of headers is cached in undici's format.
   let lastHeaders: readonly HeaderPair[] = [];
   let lastFlat: string[] = [];
 
