@@ -1,7 +1,7 @@
 import { create, fromBinary, toBinary } from "@bufbuild/protobuf";
 import fc from "fast-check";
 import { describe, expect, expectTypeOf, test } from "vitest";
-import * as onnx from "../../../src/gen/eas/onnx/onnx_pb.js";
+import * as onnx from "../../../../src/gen/eas/onnx/onnx_pb.js";
 import {
   type DType,
   fromFloat16,
@@ -13,9 +13,9 @@ import {
   type Tensor,
   tensor,
   toFloat16,
-} from "../../../src/index.js";
-import { errorOf, RecordingTransport, thrownBy, transportAnswer } from "../../support/calls.js";
-import { describeDamage, overwrite, PLACES } from "../../support/damage.js";
+} from "../../../../src/index.js";
+import { errorOf, RecordingTransport, thrownBy, transportAnswer } from "../../../support/calls.js";
+import { describeDamage, overwrite, PLACES } from "../../../support/damage.js";
 import {
   anyOnnxSample,
   fullName,
@@ -26,9 +26,9 @@ import {
   onnxBody,
   onnxSampleOf,
   onnxTensor,
-} from "../../support/formats.js";
-import { FLOAT_REFUSALS } from "../../support/refusals.js";
-import { bits, name } from "../../support/tensors.js";
+} from "../../../support/formats.js";
+import { FLOAT_REFUSALS } from "../../../support/refusals.js";
+import { bits, name } from "../../../support/tensors.js";
 
 // Shrinking a failing body takes minutes.
 const RUNS = { numRuns: 100, endOnFailure: true };

@@ -2,10 +2,19 @@ import { create, fromBinary, type MessageInitShape, toBinary } from "@bufbuild/p
 import { BinaryWriter, WireType } from "@bufbuild/protobuf/wire";
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
-import * as easyrec from "../../../src/gen/eas/easyrec/easyrec_pb.js";
-import * as torchrec from "../../../src/gen/eas/torchrec/torchrec_pb.js";
-import { EasyRecRequest, EasyRecResponse, TorchRecRequest, TorchRecResponse } from "../../../src/index.js";
-import { bits, DTYPES, int64, name, namedSamples, TORCH_DTYPES, tfArray, torchArray } from "../../support/tensors.js";
+import * as easyrec from "../../../../src/gen/eas/easyrec/easyrec_pb.js";
+import * as torchrec from "../../../../src/gen/eas/torchrec/torchrec_pb.js";
+import { EasyRecRequest, EasyRecResponse, TorchRecRequest, TorchRecResponse } from "../../../../src/index.js";
+import {
+  bits,
+  DTYPES,
+  int64,
+  name,
+  namedSamples,
+  TORCH_DTYPES,
+  tfArray,
+  torchArray,
+} from "../../../support/tensors.js";
 
 // Tests our codec against the generated code: each reads what the other writes.
 

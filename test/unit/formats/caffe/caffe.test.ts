@@ -1,13 +1,13 @@
 import { create, fromBinary, toBinary } from "@bufbuild/protobuf";
 import fc from "fast-check";
 import { describe, expect, expectTypeOf, test } from "vitest";
-import * as caffe from "../../../src/gen/eas/caffe/caffe_pb.js";
-import { CaffeRequest, CaffeResponse, PredictClient, type Tensor, tensor } from "../../../src/index.js";
-import { errorOf, RecordingTransport, thrownBy, transportAnswer } from "../../support/calls.js";
-import { describeDamage, overwrite, PLACES } from "../../support/damage.js";
-import { type CaffeSample, caffeArray, caffeBody, caffeSample, fullName } from "../../support/formats.js";
-import { FLOAT_REFUSALS } from "../../support/refusals.js";
-import { bits, sampleOf } from "../../support/tensors.js";
+import * as caffe from "../../../../src/gen/eas/caffe/caffe_pb.js";
+import { CaffeRequest, CaffeResponse, PredictClient, type Tensor, tensor } from "../../../../src/index.js";
+import { errorOf, RecordingTransport, thrownBy, transportAnswer } from "../../../support/calls.js";
+import { describeDamage, overwrite, PLACES } from "../../../support/damage.js";
+import { type CaffeSample, caffeArray, caffeBody, caffeSample, fullName } from "../../../support/formats.js";
+import { FLOAT_REFUSALS } from "../../../support/refusals.js";
+import { bits, sampleOf } from "../../../support/tensors.js";
 
 // Shrinking a failing body takes minutes.
 const RUNS = { numRuns: 300, endOnFailure: true };

@@ -2,11 +2,11 @@ import { create, toBinary } from "@bufbuild/protobuf";
 import { BinaryWriter, WireType } from "@bufbuild/protobuf/wire";
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
-import * as tf from "../../../src/gen/eas/tf/tf_pb.js";
-import * as torch from "../../../src/gen/eas/torch/torch_pb.js";
-import { type DType, EasDecodeError, type TFDType, TFResponse, TorchResponse } from "../../../src/index.js";
-import { thrownBy } from "../../support/calls.js";
-import { tfBody, torchBody } from "../../support/layout.js";
+import * as tf from "../../../../src/gen/eas/tf/tf_pb.js";
+import * as torch from "../../../../src/gen/eas/torch/torch_pb.js";
+import { type DType, EasDecodeError, type TFDType, TFResponse, TorchResponse } from "../../../../src/index.js";
+import { thrownBy } from "../../../support/calls.js";
+import { tfBody, torchBody } from "../../../support/layout.js";
 import {
   anySample,
   bits,
@@ -17,7 +17,7 @@ import {
   TORCH_DTYPES,
   tfArray,
   torchArray,
-} from "../../support/tensors.js";
+} from "../../../support/tensors.js";
 
 // Tests invalid bodies: truncated, with flipped bits, or of another format. They are read or throw an EasDecodeError.
 

@@ -1,8 +1,8 @@
 import { create, toBinary } from "@bufbuild/protobuf";
 import fc from "fast-check";
 import { expect, test } from "vitest";
-import { ArrayDataType, PredictRequestSchema, PredictResponseSchema } from "../../../src/gen/eas/tf/tf_pb.js";
-import { TFRequest, TFResponse } from "../../../src/index.js";
+import { ArrayDataType, PredictRequestSchema, PredictResponseSchema } from "../../../../src/gen/eas/tf/tf_pb.js";
+import { TFRequest, TFResponse } from "../../../../src/index.js";
 
 // Short ASCII text is encoded by a loop, and other text by the runtime. Both must have the same bytes.
 

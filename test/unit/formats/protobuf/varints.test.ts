@@ -1,8 +1,8 @@
 import { BinaryWriter, WireType } from "@bufbuild/protobuf/wire";
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
-import { EasDecodeError, TFRequest, TFResponse } from "../../../src/index.js";
-import { thrownBy } from "../../support/calls.js";
+import { EasDecodeError, TFRequest, TFResponse } from "../../../../src/index.js";
+import { thrownBy } from "../../../support/calls.js";
 
 // Packed varints are read several bytes at a time, so neighboring varints and the position in memory matter. Compares
 // with a reader that takes one byte at a time and uses bigints.

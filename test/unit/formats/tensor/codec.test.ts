@@ -2,10 +2,10 @@ import { create, fromBinary, toBinary } from "@bufbuild/protobuf";
 import { BinaryWriter, WireType } from "@bufbuild/protobuf/wire";
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
-import * as tf from "../../../src/gen/eas/tf/tf_pb.js";
-import * as torch from "../../../src/gen/eas/torch/torch_pb.js";
-import { type DType, TFRequest, TFResponse, TorchRequest, TorchResponse } from "../../../src/index.js";
-import { tfBody, torchBody } from "../../support/layout.js";
+import * as tf from "../../../../src/gen/eas/tf/tf_pb.js";
+import * as torch from "../../../../src/gen/eas/torch/torch_pb.js";
+import { type DType, TFRequest, TFResponse, TorchRequest, TorchResponse } from "../../../../src/index.js";
+import { tfBody, torchBody } from "../../../support/layout.js";
 import {
   anySample,
   bits,
@@ -18,7 +18,7 @@ import {
   TORCH_DTYPES,
   tfArray,
   torchArray,
-} from "../../support/tensors.js";
+} from "../../../support/tensors.js";
 
 // Tests our tensor codec against the generated code: both write the same bytes and read the same values.
 

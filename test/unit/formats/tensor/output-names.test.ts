@@ -1,11 +1,11 @@
 import { create, type DescMessage, type MessageInitShape, toBinary } from "@bufbuild/protobuf";
 import { expect, test } from "vitest";
-import { ResponseSchema as BladeSchema } from "../../../src/gen/eas/blade/blade_pb.js";
-import { PredictResponseSchema as CaffeSchema } from "../../../src/gen/eas/caffe/caffe_pb.js";
-import { PBResponseSchema as EasyRecSchema } from "../../../src/gen/eas/easyrec/easyrec_pb.js";
-import { DataProtoSchema } from "../../../src/gen/eas/onnx/onnx_pb.js";
-import { PredictResponseSchema as TFSchema } from "../../../src/gen/eas/tf/tf_pb.js";
-import { PBResponseSchema as TorchRecSchema } from "../../../src/gen/eas/torchrec/torchrec_pb.js";
+import { ResponseSchema as BladeSchema } from "../../../../src/gen/eas/blade/blade_pb.js";
+import { PredictResponseSchema as CaffeSchema } from "../../../../src/gen/eas/caffe/caffe_pb.js";
+import { PBResponseSchema as EasyRecSchema } from "../../../../src/gen/eas/easyrec/easyrec_pb.js";
+import { DataProtoSchema } from "../../../../src/gen/eas/onnx/onnx_pb.js";
+import { PredictResponseSchema as TFSchema } from "../../../../src/gen/eas/tf/tf_pb.js";
+import { PBResponseSchema as TorchRecSchema } from "../../../../src/gen/eas/torchrec/torchrec_pb.js";
 import {
   BladeResponse,
   CaffeResponse,
@@ -14,8 +14,8 @@ import {
   OnnxResponse,
   TFResponse,
   TorchRecResponse,
-} from "../../../src/index.js";
-import { thrownBy } from "../../support/calls.js";
+} from "../../../../src/index.js";
+import { thrownBy } from "../../../support/calls.js";
 
 // Two names that differ only in bytes that are not UTF-8 would both become "n\ufffd", and one output would replace the other.
 

@@ -1,7 +1,7 @@
 import { create, fromBinary, toBinary } from "@bufbuild/protobuf";
 import fc from "fast-check";
 import { describe, expect, expectTypeOf, test } from "vitest";
-import * as blade from "../../../src/gen/eas/blade/blade_pb.js";
+import * as blade from "../../../../src/gen/eas/blade/blade_pb.js";
 import {
   type BladeDType,
   type BladeNameOptions,
@@ -14,9 +14,9 @@ import {
   PredictClient,
   type Tensor,
   tensor,
-} from "../../../src/index.js";
-import { errorOf, RecordingTransport, thrownBy, transportAnswer } from "../../support/calls.js";
-import { describeDamage, overwrite, PLACES } from "../../support/damage.js";
+} from "../../../../src/index.js";
+import { errorOf, RecordingTransport, thrownBy, transportAnswer } from "../../../support/calls.js";
+import { describeDamage, overwrite, PLACES } from "../../../support/damage.js";
 import {
   BLADE_DTYPES,
   BLADE_NUMBERS,
@@ -25,9 +25,9 @@ import {
   bladeBody,
   bladeSample,
   fullName,
-} from "../../support/formats.js";
-import { FLOAT_REFUSALS } from "../../support/refusals.js";
-import { bits, name, type Sample, sampleOf } from "../../support/tensors.js";
+} from "../../../support/formats.js";
+import { FLOAT_REFUSALS } from "../../../support/refusals.js";
+import { bits, name, type Sample, sampleOf } from "../../../support/tensors.js";
 
 const RUNS = { numRuns: 100 };
 // Shrinking a failing body takes minutes.

@@ -2,18 +2,18 @@ import { create, toBinary } from "@bufbuild/protobuf";
 import { BinaryWriter, WireType } from "@bufbuild/protobuf/wire";
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
-import * as easyrec from "../../../src/gen/eas/easyrec/easyrec_pb.js";
-import * as tf from "../../../src/gen/eas/tf/tf_pb.js";
-import * as torch from "../../../src/gen/eas/torch/torch_pb.js";
-import * as torchrec from "../../../src/gen/eas/torchrec/torchrec_pb.js";
+import * as easyrec from "../../../../src/gen/eas/easyrec/easyrec_pb.js";
+import * as tf from "../../../../src/gen/eas/tf/tf_pb.js";
+import * as torch from "../../../../src/gen/eas/torch/torch_pb.js";
+import * as torchrec from "../../../../src/gen/eas/torchrec/torchrec_pb.js";
 import {
   EasDecodeError,
   EasyRecRequest,
   EasyRecResponse,
   TorchRecRequest,
   TorchRecResponse,
-} from "../../../src/index.js";
-import { thrownBy } from "../../support/calls.js";
+} from "../../../../src/index.js";
+import { thrownBy } from "../../../support/calls.js";
 
 // Tests invalid bytes: truncated, with flipped bits, or of another format. A response is read or throws an
 // EasDecodeError. addFeed succeeds or throws a RangeError with the position.

@@ -1,9 +1,9 @@
 import { create, fromBinary, toBinary } from "@bufbuild/protobuf";
 import { describe, expect, test } from "vitest";
-import * as easyrec from "../../../src/gen/eas/easyrec/easyrec_pb.js";
-import * as torchrec from "../../../src/gen/eas/torchrec/torchrec_pb.js";
-import { EasyRecRequest, EasyRecResponse, TorchRecRequest } from "../../../src/index.js";
-import { thrownBy } from "../../support/calls.js";
+import * as easyrec from "../../../../src/gen/eas/easyrec/easyrec_pb.js";
+import * as torchrec from "../../../../src/gen/eas/torchrec/torchrec_pb.js";
+import { EasyRecRequest, EasyRecResponse, TorchRecRequest } from "../../../../src/index.js";
+import { thrownBy } from "../../../support/calls.js";
 
 // Tests the arguments that the two recommendation requests accept and reject, and the text methods of EasyRec.
 

@@ -8,8 +8,8 @@ import {
   TorchRequest,
   TorchResponse,
   tensor,
-} from "../../../src/index.js";
-import { thrownBy } from "../../support/calls.js";
+} from "../../../../src/index.js";
+import { thrownBy } from "../../../support/calls.js";
 
 // Tests the encoding of each dtype by examples in hexadecimal, written by hand from the schema.
 

@@ -1,8 +1,8 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
-import { fromBFloat16, fromFloat16, toBFloat16, toFloat16 } from "../../../src/index.js";
-import { thrownBy } from "../../support/calls.js";
-import { BFLOAT16, FLOAT16, type Format, infinityOf, nearest, numberOf } from "../../support/halves.js";
+import { fromBFloat16, fromFloat16, toBFloat16, toFloat16 } from "../../../../src/index.js";
+import { thrownBy } from "../../../support/calls.js";
+import { BFLOAT16, FLOAT16, type Format, infinityOf, nearest, numberOf } from "../../../support/halves.js";
 
 // Tests 16-bit floats against their definition, which support/halves.ts computes with exact integers.
 

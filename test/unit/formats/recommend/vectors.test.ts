@@ -1,10 +1,10 @@
 import { readFileSync } from "node:fs";
 import { create, fromBinary } from "@bufbuild/protobuf";
 import { describe, expect, test } from "vitest";
-import * as easyrec from "../../../src/gen/eas/easyrec/easyrec_pb.js";
-import * as torchrec from "../../../src/gen/eas/torchrec/torchrec_pb.js";
-import { EasyRecRequest, EasyRecResponse, TorchRecRequest, type TorchRecResponse } from "../../../src/index.js";
-import { thrownBy } from "../../support/calls.js";
+import * as easyrec from "../../../../src/gen/eas/easyrec/easyrec_pb.js";
+import * as torchrec from "../../../../src/gen/eas/torchrec/torchrec_pb.js";
+import { EasyRecRequest, EasyRecResponse, TorchRecRequest, type TorchRecResponse } from "../../../../src/index.js";
+import { thrownBy } from "../../../support/calls.js";
 
 // Compares our requests and responses with those of the official Python SDK. The first element of the record explains
 // the encodings.
@@ -21,7 +21,7 @@ interface Vector {
 }
 
 const RECORD = JSON.parse(
-  readFileSync(new URL("../../vectors/python-sdk.json", import.meta.url), "utf8"),
+  readFileSync(new URL("../../../vectors/python-sdk.json", import.meta.url), "utf8"),
 ) as readonly Vector[];
 const OURS = RECORD.filter(({ name }) => /^(resp\/)?(easyrec|torchrec)\//.test(name));
 

@@ -1,7 +1,7 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
-import { EasDecodeError, JsonRequest, JsonResponse, type JsonValue } from "../../../src/index.js";
-import { thrownBy } from "../../support/calls.js";
+import { EasDecodeError, JsonRequest, JsonResponse, type JsonValue } from "../../../../src/index.js";
+import { thrownBy } from "../../../support/calls.js";
 
 /** Passes a value that the types forbid. */
 const anything = (value: unknown): never => value as never;

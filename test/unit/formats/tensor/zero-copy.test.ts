@@ -10,9 +10,9 @@ import {
   TFRequest,
   TFResponse,
   TorchRequest,
-} from "../../../src/index.js";
-import { clientOf, errorOf, RecordingTransport, startServer, TOKEN } from "../../support/calls.js";
-import { answer, answerEarly, resetBeforeHeaders, stallBeforeHeaders } from "../../support/misbehaving-server.js";
+} from "../../../../src/index.js";
+import { clientOf, errorOf, RecordingTransport, startServer, TOKEN } from "../../../support/calls.js";
+import { answer, answerEarly, resetBeforeHeaders, stallBeforeHeaders } from "../../../support/misbehaving-server.js";
 
 /** Number of elements of a Float32Array of 64 KiB, the minimum size that is sent without a copy. */
 const LEAST = 16_384;

@@ -7,9 +7,9 @@ import {
   type TorchDType,
   TorchRequest,
   tensor,
-} from "../../../src/index.js";
-import { errorOf, RecordingTransport, thrownBy, transportAnswer } from "../../support/calls.js";
-import { DTYPES, TORCH_DTYPES } from "../../support/tensors.js";
+} from "../../../../src/index.js";
+import { errorOf, RecordingTransport, thrownBy, transportAnswer } from "../../../support/calls.js";
+import { DTYPES, TORCH_DTYPES } from "../../../support/tensors.js";
 
 // Inputs are checked when they are added and when they are sent. Errors name the input and say what is allowed.
 
