@@ -1,6 +1,6 @@
 import { isRepeatable } from "../config/retry.js";
 import { isChunkList } from "../platform/chunks.js";
-import type { Exchange, HeaderPair, TransportRequest } from "../platform/contract.js";
+import type { Exchange, HeaderPair, StreamRequest, TransportRequest } from "../platform/contract.js";
 import { type Timeouts, TimerEntry } from "../util/timing/timers.js";
 import type { CallPlan } from "./call-plan.js";
 
@@ -8,12 +8,12 @@ import type { CallPlan } from "./call-plan.js";
  * One attempt of a call: the request that the transport receives, its timeout and its cancellation. Its members are not `#private`,
  * because an instance is created for each attempt and private members take longer to initialize.
  */
-export class Attempt extends TimerEntry implements TransportRequest {
+export class Attempt extends TimerEntry implements StreamRequest {
   readonly method: string;
   readonly origin: string;
   readonly path: string;
   readonly headers: readonly HeaderPair[];
-  readonly body: Uint8Array | null;
+  readonly body: StreamRequest["body"];
   readonly pieces: TransportRequest["pieces"];
   readonly maxResponseBytes: number;
   readonly onUploadProgress: TransportRequest["onUploadProgress"];
@@ -34,11 +34,11 @@ export class Attempt extends TimerEntry implements TransportRequest {
   private controller: AbortController | undefined = undefined;
   private reject: ((reason: unknown) => void) | undefined = undefined;
 
-  /** `timeout` is in milliseconds; `Infinity` disables it. The headers include those of the authorization. */
+  /** `timeout` is in milliseconds; `Infinity` disables it. The headers include those of the authorization. Only streamed calls may pass a stream as the body. */
   constructor(
     plan: CallPlan,
     headers: readonly HeaderPair[],
-    body: Uint8Array | readonly Uint8Array[] | null,
+    body: StreamRequest["body"] | readonly Uint8Array[],
     timeouts: Timeouts,
     timeout: number,
   ) {

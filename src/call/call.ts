@@ -7,7 +7,9 @@ import {
   type HeaderPair,
   isSuccess,
   type Signer,
+  type StreamRequest,
   type Transport,
+  type TransportRequest,
   type TransportResponse,
 } from "../platform/contract.js";
 import { type Abortable, linkSignal, sleep, unlinkSignal, type Wait } from "../util/timing/abort.js";
@@ -48,7 +50,7 @@ export class Call implements Abortable, Running {
   before: Running | undefined = undefined;
   after: Running | undefined = undefined;
   protected readonly pool: ConnectionPool;
-  /** The response of a streamed call, from its headers on. */
+  /** The response of a streamed call, once its headers have arrived. */
   opened: StreamingResponse | undefined = undefined;
   protected readonly observer: CallObserver | undefined;
   private readonly startedAt = clockNow();
@@ -124,7 +126,13 @@ export class Call implements Abortable, Running {
           // An abort in the turn in which a wait ended found nothing to cancel.
           if (this.ended) throw this.ended.reason;
           const remaining = this.attempts === 0 && !this.waited ? plan.totalTimeout : this.remaining();
-          const attempt = new Attempt(plan, headers, this.body, pool.timeouts, Math.min(plan.timeout, remaining));
+          const attempt = new Attempt(
+            plan,
+            headers,
+            this.attemptBody,
+            pool.timeouts,
+            Math.min(plan.timeout, remaining),
+          );
           this.attempts++;
           this.current = attempt;
           if (this.observer) attempt.onHead = this.observer.onHead;
@@ -182,8 +190,15 @@ export class Call implements Abortable, Running {
     return isChunkList(body) ? body : [body];
   }
 
+  /** The body of the next attempt. */
+  protected get attemptBody(): StreamRequest["body"] | readonly Bytes[] {
+    return this.body;
+  }
+
+  /** Sends one attempt. */
   protected send(attempt: Attempt): Promise<TransportResponse> {
-    return this.pool.transport.send(attempt);
+    // Only streamed calls have a stream as their body, and they override this method.
+    return this.pool.transport.send(attempt as Attempt & TransportRequest);
   }
 
   /** Whether a response with this status is the result of the call. */
@@ -335,6 +350,6 @@ export class Call implements Abortable, Running {
 function checkUploadProgress({ kind }: CallPlan, { reportsUploads }: Transport): void {
   if (reportsUploads && kind !== "stream") return;
   throw new EasUnsupportedError(
-    "onUploadProgress works only in web pages and their workers, with predict(), and without the options transport and fetch",
+    "onUploadProgress works only in web pages and their workers, with predict(), and without a custom transport or fetch",
   );
 }

@@ -6,10 +6,7 @@ import type { ConnectionPool } from "./connections/connection-pool.js";
 import type { CallObserver } from "./observers/call-observer.js";
 import { withHooks } from "./observers/with-hooks.js";
 
-/**
- * Makes one logical call: attempts, waits between them, and the decision when they have failed. `read` makes the caller's
- * result of the answer.
- */
+/** Makes one logical call with its attempts and retries. `read` converts the response to the result of the call. */
 export function runCall<R>(
   pool: ConnectionPool,
   plan: CallPlan,
@@ -43,7 +40,7 @@ function makeHedgedCall<R>(
   observer: CallObserver | undefined,
 ): Promise<R> {
   return pool.track(async () => {
-    // On first use, as all of direct connections.
+    // Loaded on first use, like all code for direct connections.
     const { hedge } = await import("./lazy.js");
     const start = (plan: CallPlan, tried: string[]) => new Call(pool, plan, tried, observer?.side());
     return hedge(clockNow, start, () => pool.routers.get(route), plan, body, read);

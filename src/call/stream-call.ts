@@ -7,49 +7,59 @@ import {
   MAX_ERROR_BYTES,
   type Platform,
   type StreamedResponse,
+  type StreamRequest,
   TransportError,
   type TransportResponse,
 } from "../platform/contract.js";
+import { linkSignal, unlinkSignal } from "../util/timing/abort.js";
+import { clockNow } from "../util/timing/clock.js";
 import type { Attempt } from "./attempt.js";
 import { Call } from "./call.js";
 import type { CallBody, CallPlan, CallResult } from "./call-plan.js";
 import type { ConnectionPool } from "./connections/connection-pool.js";
-import { type Failure, isTransportError, networkFailure } from "./failures/failure.js";
+import {
+  type FailedCall,
+  type Failure,
+  isTransportError,
+  networkFailure,
+  totalTimeoutError,
+} from "./failures/failure.js";
 import type { Secrets } from "./failures/redact.js";
 import type { CallObserver } from "./observers/call-observer.js";
 import { withHooks } from "./observers/with-hooks.js";
 import { StreamingResponse } from "./streaming-response.js";
 
-/** Time for the body of an answer that is no success: it may have no end. */
-const REFUSAL_MS = 10_000;
+/** Timeout for the body of an error response in milliseconds. Such a body may never end. */
+const ERROR_BODY_TIMEOUT_MS = 10_000;
 const EMPTY = new Uint8Array(0);
 
-/** How a call differs from the others whose answer is read piece by piece. */
+/** Options for a streamed call. */
 export interface StreamSettings {
-  /** A body that is sent as it comes, in place of the call's own: it can be sent once only. */
+  /** Stream to send instead of the body of the call. It can be sent only once. */
   readonly source?: ByteStream | undefined;
-  /** Whether every status is an answer; else those that are no success end the call with an error. Default false. */
+  /** Whether responses with an error status are results too. Otherwise they reject the call. Default `false`. */
   readonly anyStatus?: boolean | undefined;
 }
 
-/** An answer whose body is read piece by piece, and what it took to get it. */
+/** A streamed response and facts about its call. */
 export interface StreamResult {
-  /** Its errors are the call's own. */
+  /** The response. Its errors are those of the call. */
   readonly response: StreamingResponse;
-  /** Scheme, host and port that answered. */
+  /** Scheme, host and port of the server that responded. */
   readonly endpoint: string;
+  /** Number of attempts, including the successful one. */
   readonly attempts: number;
   readonly platform: Platform;
-  /** The token that it was sent with, to clean errors of. */
+  /** Tokens to redact in errors. */
   readonly token: Secrets;
-  /** When the call began, by `performance.now()`. */
+  /** Start of the call, by `clockNow()`. */
   readonly startedAt: number;
 }
 
 /**
- * Makes a call up to the head of its answer. `plan.timeout` is the time for that head, and `plan.signal` has no say over the
- * body: `read` is called in the same turn, and may see to that. The call takes one of the slots that are held long, until the
- * body's end, its failure or its cancellation.
+ * Makes a call and calls `read` when the response headers arrive. `plan.timeout` and `plan.signal` apply until then. To apply the
+ * signal and the total timeout to the body too, `read` must call `limitStreamLifetime` synchronously. The call uses a slot for
+ * long-lived requests until the body ends or is canceled.
  */
 export function openStream<R>(
   pool: ConnectionPool,
@@ -76,7 +86,7 @@ export function openStream<R>(
 
 class StreamCall extends Call {
   readonly #settings: StreamSettings;
-  /** Reads the body that is sent as it comes. */
+  /** Reads the stream to send. */
   readonly #reader: ReturnType<ByteStream["getReader"]> | undefined;
 
   constructor(pool: ConnectionPool, plan: CallPlan, settings: StreamSettings, observer: CallObserver | undefined) {
@@ -98,18 +108,21 @@ class StreamCall extends Call {
     return this.#settings.source === undefined ? super.requestBytes : undefined;
   }
 
+  protected override get attemptBody(): StreamRequest["body"] | readonly Bytes[] {
+    return this.#reader === undefined ? super.attemptBody : streamOf(this.#reader);
+  }
+
   protected override async send(attempt: Attempt): Promise<TransportResponse> {
     const { pool } = this;
     const { transport } = pool;
     if (transport.stream === undefined) {
       throw new EasUnsupportedError("this transport has no stream(): it returns whole responses only");
     }
-    if (this.#reader !== undefined) Object.defineProperty(attempt, "body", { value: streamOf(this.#reader) });
     let response: StreamedResponse;
     try {
       response = await transport.stream(attempt);
     } catch (error) {
-      throw pool.transport === transport ? error : replaced(error);
+      throw pool.transport === transport ? error : replacedTransport(error);
     }
     if (attempt.isOver) {
       response.cancel(undefined);
@@ -117,15 +130,16 @@ class StreamCall extends Call {
     }
     const { status, headers, contentEncoding } = response;
     if (!this.isAccepted(status)) {
-      const pieces: Bytes[] = [];
-      const answer = { status, headers, contentEncoding };
-      const soFar = (isTruncated: boolean) => ({
-        ...answer,
-        body: joinChunks(pieces, totalLength(pieces)),
+      const chunks: Bytes[] = [];
+      const received = (isTruncated: boolean) => ({
+        status,
+        headers,
+        contentEncoding,
+        body: joinChunks(chunks, totalLength(chunks)),
         isTruncated,
       });
-      attempt.partial = () => soFar(true);
-      return soFar(!(await readSome(response, pieces)));
+      attempt.partial = () => received(true);
+      return received(!(await readErrorBody(response, chunks)));
     }
     this.open(response);
     return { status, headers, contentEncoding: undefined, body: EMPTY };
@@ -139,7 +153,7 @@ class StreamCall extends Call {
       pool.streams.delete(opened);
       this.endSource();
       const { observer } = this;
-      // An attempt that failed although its head came is judged elsewhere.
+      // A response that arrived after its attempt ended; `failureOf` has handled the attempt.
       if (observer === undefined || this.opened !== opened) return;
       observer.status = opened.status;
       if (error === undefined) observer.answered(opened, opened.length);
@@ -148,12 +162,12 @@ class StreamCall extends Call {
     pool.hold(opened);
   }
 
-  /** Whoever makes the body need not go on. */
+  /** Cancels the stream to send. */
   private endSource(): void {
     void this.#reader?.cancel().catch(() => {});
   }
 
-  /** The call's error for what ended the body; reasons of callers stay as they are. */
+  /** Converts an error of the transport to one of the call. Returns other errors, such as abort reasons, unchanged. */
   private explain(thrown: unknown): unknown {
     if (!isTransportError(thrown)) return thrown;
     return networkFailure(this, thrown, "body", true).error;
@@ -164,7 +178,7 @@ class StreamCall extends Call {
   }
 
   protected override failureOf(error: unknown, attempt: Attempt, remaining: number): Failure {
-    // It may have come in the turn in which the attempt ended.
+    // The response may have arrived in the turn in which the attempt ended.
     const late = this.opened;
     this.opened = undefined;
     late?.cancel(error);
@@ -172,7 +186,32 @@ class StreamCall extends Call {
   }
 }
 
-/** A stream that can be ended from outside while somebody else reads it. */
+/**
+ * Cancels the body when the caller's signal fires or the whole call exceeds `totalTimeout`. Call it synchronously from `read`, so that
+ * no abort is missed. Returns the facts about the call that errors need.
+ */
+export function limitStreamLifetime(
+  { response, attempts, token, startedAt }: StreamResult,
+  plan: CallPlan,
+): FailedCall {
+  const call: FailedCall = { plan, attempts, token };
+  const { signal, totalTimeout } = plan;
+  const abortable = { abort: (reason: unknown) => response.cancel(reason) };
+  // Aborts at once if the signal fired in the turn in which the headers arrived.
+  linkSignal(signal, abortable);
+  let timer: ReturnType<typeof setTimeout> | undefined;
+  if (totalTimeout !== Number.POSITIVE_INFINITY) {
+    const left = totalTimeout - (clockNow() - startedAt);
+    timer = setTimeout(() => response.cancel(totalTimeoutError(call)), Math.max(1, left));
+  }
+  response.atEnd(() => {
+    clearTimeout(timer);
+    unlinkSignal(signal, abortable);
+  });
+  return call;
+}
+
+/** Returns a stream that the transport reads. Its `reader` can be canceled while the stream is locked. */
 function streamOf(reader: ReturnType<ByteStream["getReader"]>): ByteStream {
   return new ReadableStream<Uint8Array>({
     async pull(controller) {
@@ -184,24 +223,27 @@ function streamOf(reader: ReturnType<ByteStream["getReader"]>): ByteStream {
   });
 }
 
-/** A failure of a transport that another limit of connections closed: the next attempt has another one. */
-function replaced(cause: unknown): TransportError {
+/** Returns the error for a transport that was closed by a change of `maxConnectionCount`. The next attempt uses a new one. */
+function replacedTransport(cause: unknown): TransportError {
   return new TransportError("maxConnectionCount was changed", { sent: "maybe", cause });
 }
 
-/** Reads the beginning of a body: what an error keeps of it, and enough to see a token there whole. False if it is late. */
-async function readSome(response: StreamedResponse, pieces: Bytes[]): Promise<boolean> {
+/**
+ * Reads up to `MAX_ERROR_BYTES` of the body of an error response into `chunks`. Resolves with `false` if the body does not end within
+ * `ERROR_BODY_TIMEOUT_MS`.
+ */
+async function readErrorBody(response: StreamedResponse, chunks: Bytes[]): Promise<boolean> {
   let length = 0;
-  const timer = setTimeout(() => response.cancel(undefined), REFUSAL_MS);
+  const timer = setTimeout(() => response.cancel(undefined), ERROR_BODY_TIMEOUT_MS);
   try {
     while (length < MAX_ERROR_BYTES) {
-      const piece = await response.read();
-      if (piece === undefined) break;
-      pieces.push(piece);
-      length += piece.length;
+      const chunk = await response.read();
+      if (chunk === undefined) break;
+      chunks.push(chunk);
+      length += chunk.length;
     }
   } catch (error) {
-    // Given up: the status tells enough of a refusal that does not end.
+    // Undefined is the reason of the timer above: report the status with the part that was received.
     if (error !== undefined) throw error;
     return false;
   } finally {

@@ -2,21 +2,21 @@ import type { Bytes } from "../formats/request.js";
 import type { StreamedResponse } from "../platform/contract.js";
 
 /**
- * An answer of a call whose body is still to come. Its errors are the call's own, and it tells once when there is no more to
- * come.
+ * A response whose body is still streaming. Converts the errors of the transport to those of the call, and runs the callbacks of
+ * `atEnd` once.
  */
 export class StreamingResponse implements StreamedResponse {
   readonly status: number;
   readonly headers: Headers;
   readonly contentEncoding: string | undefined;
-  /** Bytes that have come. */
+  /** Number of bytes received so far. */
   length = 0;
   readonly #response: StreamedResponse;
   readonly #explain: (error: unknown) => unknown;
   #ends: ((error: unknown) => void)[] = [];
   #end: { readonly error: unknown } | undefined;
 
-  /** `explain` makes the call's error of what a transport threw. */
+  /** `explain` converts an error of the transport to one of the call. */
   constructor(response: StreamedResponse, explain: (error: unknown) => unknown) {
     this.status = response.status;
     this.headers = response.headers;
@@ -25,20 +25,20 @@ export class StreamingResponse implements StreamedResponse {
     this.#explain = explain;
   }
 
-  /** Calls `done` once when the body has ended: with undefined, or with why it broke off or was given up. */
+  /** Calls `done` once when the body ends: with undefined, or with the error or reason of a cancellation. */
   atEnd(done: (error: unknown) => void): void {
     if (this.#end) done(this.#end.error);
     else this.#ends.push(done);
   }
 
   read(isBorrowed?: boolean): Promise<Bytes | undefined> {
-    return this.#response.read(isBorrowed).then(this.#onPiece, this.#onError);
+    return this.#response.read(isBorrowed).then(this.#onChunk, this.#onError);
   }
 
-  readonly #onPiece = (piece: Bytes | undefined): Bytes | undefined => {
-    if (piece === undefined) this.#finish(undefined);
-    else this.length += piece.length;
-    return piece;
+  readonly #onChunk = (chunk: Bytes | undefined): Bytes | undefined => {
+    if (chunk === undefined) this.#finish(undefined);
+    else this.length += chunk.length;
+    return chunk;
   };
 
   readonly #onError = (thrown: unknown): never => {

@@ -49,7 +49,7 @@ export function pushChunk(chunks: Uint8Array[], chunk: Uint8Array): void {
 }
 
 /** Whether a body is a list of chunks. Does not test for `Uint8Array`, which can be from another realm. */
-export function isChunkList<B extends Uint8Array>(body: B | readonly B[] | null): body is readonly B[] {
+export function isChunkList<B extends object>(body: B | readonly B[] | null): body is readonly B[] {
   return Array.isArray(body);
 }
 

@@ -7,29 +7,29 @@ import { show } from "../../util/argument-errors.js";
 import type { StreamingResponse } from "../streaming-response.js";
 import { CODINGS, codingsOf, formatOf, MAX_CODINGS } from "./content-encoding.js";
 
-/** What is read piece by piece. */
+/** A body that is read in chunks. */
 export interface ChunkReader {
   /** As in `StreamedResponse`. */
   read(isBorrowed?: boolean): Promise<Bytes | undefined>;
 }
 
-/** The codings that the pieces still have. */
+/** Returns the content codings that the chunks still have. */
 function codingsIn({ contentEncoding }: Pick<StreamingResponse, "contentEncoding">): string[] {
   return codingsOf({ importOf }, contentEncoding ?? "");
 }
 
-/** Whether the pieces of an answer are as they were sent, or can be made so. */
+/** Whether the chunks of a response can be decoded, or need no decoding. */
 export function canDecode(response: Pick<StreamingResponse, "contentEncoding">): boolean {
   return codingsIn(response).every((coding) => CODINGS.has(coding));
 }
 
-/** Reads the body of an answer with its content codings decompressed. Throws `EasDecodeError` for one that cannot be. */
+/** Returns a reader of the decoded chunks of a response. Throws `EasDecodeError` for a content coding that is not supported. */
 export function decodedReader(response: StreamingResponse, platform: Platform): ChunkReader {
   if (response.contentEncoding === undefined) return response;
   const codings = codingsIn(response);
   if (!canDecode(response) || codings.length > MAX_CODINGS) {
     throw new EasDecodeError(
-      `the stream has Content-Encoding ${show(codings.join(", "))}, but streams decompress only gzip, deflate and br, at most ${MAX_CODINGS} of them: use predict() with the option decompression`,
+      `the stream has Content-Encoding ${show(codings.join(", "))}: streams support only gzip, deflate and br, and at most ${MAX_CODINGS} codings. Use predict() with the option decompression`,
       { format: "content-encoding" },
     );
   }
@@ -39,18 +39,18 @@ export function decodedReader(response: StreamingResponse, platform: Platform): 
   );
 }
 
-/** Reads the first pieces of a body until its format is known. */
+/** Reads the first 2 bytes of a body or more, which determine its format. */
 async function headOf(source: ChunkReader): Promise<Bytes> {
-  const pieces: Bytes[] = [];
-  for (let length = 0; length < 2; length = totalLength(pieces)) {
-    const piece = await source.read();
-    if (piece === undefined) break;
-    pieces.push(piece);
+  const chunks: Bytes[] = [];
+  for (let length = 0; length < 2; length = totalLength(chunks)) {
+    const chunk = await source.read();
+    if (chunk === undefined) break;
+    chunks.push(chunk);
   }
-  return joinChunks(pieces, totalLength(pieces));
+  return joinChunks(chunks, totalLength(chunks));
 }
 
-/** Decompresses one coding. */
+/** Returns a reader that decodes one content coding. */
 function decompressed(
   source: ChunkReader,
   coding: string,
@@ -60,7 +60,7 @@ function decompressed(
   let failure: { readonly error: unknown } | undefined;
   let rejectRead: ((error: unknown) => void) | undefined;
   let writer: ReturnType<Decompressor["writable"]["getWriter"]> | undefined;
-  // At once: what is still packed may be a thousand times as much.
+  // Fail at once: the data that is still compressed may expand a thousand times.
   const fail = (error: unknown) => {
     failure = { error };
     rejectRead?.(error);
@@ -76,25 +76,25 @@ function decompressed(
     const opened = writable.getWriter();
     writer = opened;
     const pump = async () => {
-      for (let piece: Bytes | undefined = head; piece !== undefined; piece = await source.read()) {
-        await opened.write(piece);
-        // Not before the last piece was taken, so that the server is held back.
+      for (let chunk: Bytes | undefined = head; chunk !== undefined; chunk = await source.read()) {
+        await opened.write(chunk);
+        // Wait for the writer to drain so that backpressure reaches the server.
         await opened.ready;
       }
       await opened.close();
     };
-    // A failure of this side is reported by the reading side.
+    // The reader reports the error of the writer.
     pump().catch((error) => opened.abort(error).catch(() => {}));
     return readable.getReader();
   };
   let opening: ReturnType<typeof open> | undefined;
-  const undone = async () => {
+  const readDecoded = async () => {
     try {
       opening ??= open();
       const { done, value } = await (await opening).read();
       return done ? undefined : new Uint8Array(value);
     } catch (cause) {
-      // An empty body is none, as in other calls.
+      // An empty body stays empty, as in other calls.
       if (response.length === 0) return undefined;
       response.cancel(undefined);
       const why =
@@ -111,7 +111,7 @@ function decompressed(
       new Promise((resolve, reject) => {
         if (failure) return reject(failure.error);
         rejectRead = reject;
-        undone().then(resolve, reject);
+        readDecoded().then(resolve, reject);
         return undefined;
       }),
   };

@@ -2,7 +2,7 @@ import type { CallPlan } from "../../call/call-plan.js";
 import { type ChunkReader, decodedReader } from "../../call/decoding/decode-stream.js";
 import { decodeFailure, describeCall, type FailedCall } from "../../call/failures/failure.js";
 import type { StreamResult } from "../../call/stream-call.js";
-import { limitStreamLifetime } from "../../call/stream-life.js";
+import { limitStreamLifetime } from "../../call/stream-call.js";
 import type { StreamingResponse } from "../../call/streaming-response.js";
 import { EasDecodeError, EasTimeoutError, isEasError } from "../../errors.js";
 import type { Bytes } from "../../formats/request.js";
