@@ -4,7 +4,7 @@ import { expect, rejection } from "./expect.js";
 import { type TestContext, test } from "./harness.js";
 
 const REGION = "cn-shanghai.pai-eas.aliyuncs.com";
-/** Addresses of the service "my_chat" as the console shows them, and the path at which its calls arrive. */
+/** Addresses of the service "my_chat" as shown by the console, each with the request path it leads to. */
 const ADDRESSES: readonly (readonly [address: string, path: string])[] = [
   [`http://1234.${REGION}/api/predict/my_chat`, "/api/predict/my_chat"],
   [`http://1234.vpc.${REGION}/api/predict/my_chat`, "/api/predict/my_chat"],
@@ -15,7 +15,7 @@ const ADDRESSES: readonly (readonly [address: string, path: string])[] = [
   ["http://nlb-x1y2.cn-shanghai.nlb.aliyuncs.com:9090/api/predict/my_chat", "/api/predict/my_chat"],
 ];
 
-/** A client over an emulator in memory, which every host leads to. */
+/** A client over an emulator in memory that serves every host. */
 function open(test: TestContext, options: PredictClientOptions) {
   const emulator = createEmulator({
     services: { my_chat: { methods: ["GET", "POST"], handle: ({ path }) => JSON.stringify(path) } },

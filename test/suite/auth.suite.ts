@@ -74,7 +74,7 @@ test("token", "sends only the intended headers, and none that the runtime forbid
   expect(headers["x-trace"]).to.equal("7");
   expect(headers["content-length"]).to.equal("1");
   expect(headers.authorization).to.equal(test.token);
-  // What a browser would drop without a word is not set at all.
+  // The client does not set headers that browsers would silently drop.
   if (test.isAbsent("signature")) expect(headers).not.to.include.keys("date", "content-md5");
 });
 

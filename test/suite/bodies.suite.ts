@@ -11,7 +11,7 @@ const TEXT = '{"特征": [0, 1, 2]}'.repeat(2000);
 test("large", "sends and receives 16 MiB unchanged", async (test) => {
   const { client } = await openService(test, "echo", { timeout: 60_000 });
   const sent = new Uint8Array(16 * 1024 * 1024);
-  // No two blocks alike, so that none can be lost, doubled or put elsewhere.
+  // All blocks differ, so that a lost, duplicated or misplaced block is noticed.
   const words = new Uint32Array(sent.buffer);
   for (let i = 0; i < words.length; i++) words[i] = Math.imul(i, 2654435761);
   const answer = await client.predict(sent);

@@ -2,7 +2,7 @@ import { PredictClient, type PredictClientOptions, QueueClient, type QueueClient
 import { Counterpart } from "./counterpart.js";
 import type { TestContext } from "./harness.js";
 
-/** A client for a service of one of the counterpart's kinds, which no other test uses. */
+/** A client for a service of one of the counterpart's kinds that no other test uses. */
 export async function openService(test: TestContext, kind: string, options: PredictClientOptions = {}) {
   const counterpart = new Counterpart(test);
   const service = await counterpart.service(kind);
@@ -17,7 +17,7 @@ export function demoClient(test: TestContext, serviceName: string, options: Pred
   return test.closing(new PredictClient({ endpoint: test.endpoint, serviceName, token: test.token, ...options }));
 }
 
-/** A queue that no other test uses, and as many clients of it as are wanted. */
+/** A queue that no other test uses, with the requested number of clients. */
 export async function openQueue(
   test: TestContext,
   settings: Readonly<Record<string, unknown>> = {},

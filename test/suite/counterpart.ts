@@ -2,7 +2,7 @@ import type { Fault } from "eas-prediction/emulator/memory";
 import type { RelayOptions } from "eas-prediction/relay";
 import type { SuiteContext, SuiteReport } from "./harness.js";
 
-/** A request that the emulator has seen. */
+/** A request that the emulator received. */
 export interface SeenRequest {
   readonly method: string;
   readonly url: string;
@@ -13,7 +13,7 @@ export interface SeenRequest {
   readonly service: string | undefined;
 }
 
-/** A queue as it stands. */
+/** The state of a queue. */
 export interface SeenQueue {
   readonly length: number;
   readonly isEnded: boolean;
@@ -27,31 +27,31 @@ export interface SeenQueue {
   readonly negatives: readonly { readonly index: string; readonly code: string; readonly reason: string }[];
 }
 
-/** How a connection ends without a response: in good order, or by a reset. */
+/** How a connection ends without a response: normally (FIN), or with a reset (RST). */
 export type Death = "fin" | "rst";
 
-/** A request that came over `dyingEndpoint` and was carried out. */
+/** A request that arrived over `dyingEndpoint` and was processed. */
 export interface ReceivedRequest {
   readonly method: string;
   /** Path and query. */
   readonly target: string;
-  /** Whether its connection had carried another request. */
+  /** Whether its connection had carried another request before. */
   readonly reused: boolean;
   readonly status: number;
-  /** Whether the connection was ended in place of the response. */
+  /** Whether the connection ended instead of a response. */
   readonly died: boolean;
 }
 
-/** What a relay of a test's own is told. */
+/** Options for a test's own relay. */
 export interface RelaySettings extends Pick<RelayOptions, "allow" | "maxBytes"> {
-  /** Names of services and queues behind it. */
+  /** Names of the services and queues behind the relay. */
   readonly services?: readonly string[];
-  /** In their place: the one service behind it. */
+  /** Name of the single service behind the relay, instead of `services`. */
   readonly only?: string;
   readonly origins: "*" | readonly string[];
 }
 
-/** The other side of a test, which the runner keeps outside of the runtime under test. */
+/** The server side of a test. The runner keeps it outside of the runtime under test. */
 export class Counterpart {
   readonly #control: string;
 
@@ -59,70 +59,73 @@ export class Counterpart {
     this.#control = control;
   }
 
-  /** Makes the next requests to a service go wrong. */
+  /** Injects faults into the next requests to a service. */
   fault(fault: Fault): Promise<void> {
     return this.#ask("fault", fault);
   }
 
-  /** What has been asked of a service or a queue so far. */
+  /** Returns the requests to a service or a queue so far. */
   requests(service: string): Promise<SeenRequest[]> {
     return this.#ask("requests", { service });
   }
 
-  /** Makes a service that no other test uses; its name is given. What kinds there are: `test/runtimes/services.mjs`. */
+  /** Creates a service that no other test uses and returns its name. For the kinds see `test/runtimes/services.mjs`. */
   service(kind: string): Promise<string> {
     return this.#ask("service", { kind });
   }
 
-  /** Makes a queue that no other test uses; its name is given. `kind`: whose answers a service's queue has. */
+  /**
+   * Creates a queue that no other test uses and returns its name. `kind` is the kind of service that writes to its
+   * sink.
+   */
   addQueue(settings: Readonly<Record<string, unknown>> = {}, kind?: string): Promise<string> {
     return this.#ask("addQueue", { settings, kind });
   }
 
-  /** Makes a relay before the emulator that no other test uses; its URL is given. */
+  /** Creates a relay before the emulator that no other test uses, and returns its URL. */
   relay(settings: RelaySettings): Promise<string> {
     return this.#ask("relay", settings);
   }
 
-  /** The input queue, or the sink. */
+  /** Returns the state of the input queue or the sink. */
   queue(name: string, side: "input" | "sink" = "input"): Promise<SeenQueue> {
     return this.#ask("queue", { name, side });
   }
 
-  /** Breaks the connections of all watches of a queue; resolves with their number. */
+  /** Breaks the connections of all watches of a queue. Resolves with their number. */
   cut(queue: string): Promise<number> {
     return this.#ask("cut", { queue });
   }
 
-  /** Resolves when so many requests to a service are under way, or have been. */
+  /** Resolves when `count` requests to a service are under way, or have been. */
   arrived(service: string, count: number): Promise<void> {
     return this.#ask("arrived", { service, count });
   }
 
-  /** How many connections have been made to `countedEndpoint`. */
+  /** Returns the number of connections to `countedEndpoint` so far. */
   connections(): Promise<number> {
     return this.#ask("connections", {});
   }
 
   /**
-   * Lets a connection to `dyingEndpoint` die: the next request to a service with this method, and with this text in its
-   * target, is carried out, and its connection then ended without a byte of the response.
+   * Breaks a connection to `dyingEndpoint`. The next request to a service with this method, and with this text in
+   * its target, is processed. Then its connection is ended without a byte of the response.
    */
   die(service: string, death: Death, method: string, text = ""): Promise<void> {
     return this.#ask("die", { service, death, method, text });
   }
 
-  /** What has been received for a service over `dyingEndpoint`, CORS preflights left out. */
+  /** Returns the requests for a service over `dyingEndpoint`, without CORS preflights. */
   received(service: string): Promise<ReceivedRequest[]> {
     return this.#ask("received", { service });
   }
 
-  /** A test begins. */
+  /** Called when a test begins. */
   started(title: string): Promise<void> {
     return this.#ask("started", { title });
   }
 
-  /** The suite has ended. */
+  /** Called when the suite has ended. */
   finished(report: SuiteReport): Promise<void> {
     return this.#ask("finished", report);
   }

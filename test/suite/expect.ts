@@ -2,7 +2,7 @@ import { expect } from "chai";
 
 export { expect };
 
-/** What a promise is rejected with; fails when it is not. */
+/** Returns what a promise rejects with. Fails if it does not reject. */
 export async function rejection(promise: Promise<unknown>): Promise<Error & Record<string, unknown>> {
   try {
     await promise;
@@ -12,7 +12,7 @@ export async function rejection(promise: Promise<unknown>): Promise<Error & Reco
   throw new Error("it was fulfilled");
 }
 
-/** What a function throws; fails when it does not. */
+/** Returns what a function throws. Fails if it does not throw. */
 export function thrown(work: () => unknown): Error & Record<string, unknown> {
   try {
     work();
@@ -22,7 +22,7 @@ export function thrown(work: () => unknown): Error & Record<string, unknown> {
   throw new Error("nothing was thrown");
 }
 
-/** Checks some of an error's properties, each by its own. */
+/** Checks some properties of an error, each with `Object.is`. */
 export function expectError(error: Error & Record<string, unknown>, expected: Readonly<Record<string, unknown>>): void {
   const found = Object.fromEntries(Object.keys(expected).map((key) => [key, error[key]]));
   if (Object.keys(expected).some((key) => found[key] !== expected[key])) {

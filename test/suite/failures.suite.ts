@@ -34,7 +34,7 @@ test("failures", "reports the number of attempts in a lasting failure", async (t
 
 test("failures", "retries after a connection breaks before or during the response", async (test) => {
   const { client, service, counterpart, requests } = await openService(test, "echo");
-  // First a success: what a browser says of a first failure might be CORS.
+  // Begins with a success: otherwise a browser could report the failure as CORS.
   await client.predict("x");
   for (const reset of ["before-headers", "in-body"] as const) await counterpart.fault({ service, reset });
   const body = "0123456789".repeat(1000);
@@ -117,7 +117,7 @@ function signalOf(test: { signal(): { signal: AbortSignal; abort(reason?: unknow
   return { signal: counted.signal, abort: (reason: unknown) => counted.abort(reason) };
 }
 
-/** The decision to retry, with the abort in the turn after it, when the wait has begun. */
+/** Aborts in the turn after the decision to retry, when the delay has begun. */
 function queueMicrotaskAbort(abort: (reason: unknown) => void): true {
   setTimeout(() => abort("stop"));
   return true;

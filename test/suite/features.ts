@@ -1,4 +1,4 @@
-/** What the suite shows, in the order of the table in docs/runtimes.md. */
+/** Features that the suite tests, in the order of the table in docs/runtimes.md. */
 export const FEATURES = {
   predict: "Text, bytes, JSON",
   json: "Objects, Blobs, forms, methods",
@@ -41,7 +41,7 @@ export const FEATURES = {
 
 export type Feature = keyof typeof FEATURES;
 
-/** All runtimes that the suite runs on, as the table names them. */
+/** All runtimes that the suite runs on, with their names in the table. */
 export const RUNTIMES = {
   node20: "Node 20",
   node22: "Node 22",
@@ -69,7 +69,7 @@ const BROWSERS: Readonly<Partial<Record<Feature, string>>> = {
 const NO_PAGE = { page: "no page", canvas: "no canvas to decode with", upload: "no XMLHttpRequest" };
 const NO_POOL = "fetch has its own";
 
-/** What a runtime cannot do, and why. The suite shows there that it is refused in words. */
+/** Features that a runtime lacks, and why. There the suite tests that the refusal has an explanatory message. */
 export const ABSENT: Readonly<Record<RuntimeName, Readonly<Partial<Record<Feature, string>>>>> = {
   node20: NO_PAGE,
   node22: NO_PAGE,

@@ -1,34 +1,34 @@
 import { ABSENT, type Feature, type RuntimeName } from "./features.js";
 
-/** What a run is told from outside. */
+/** Options for a run. */
 export interface SuiteContext {
   readonly runtime: RuntimeName;
-  /** The emulator, which lets pages call. */
+  /** URL of the emulator, which accepts pages of all origins. */
   readonly endpoint: string;
-  /** The same emulator without a word of CORS. */
+  /** URL of the same emulator without CORS headers. */
   readonly closedEndpoint: string;
-  /** A way to the emulator whose connections are counted. */
+  /** URL of a proxy to the emulator that counts its connections. */
   readonly countedEndpoint: string;
-  /** A way to the emulator that ends connections before the response; see `Counterpart.die`. */
+  /** URL of a proxy to the emulator that ends connections before the response; see `Counterpart.die`. */
   readonly dyingEndpoint: string;
-  /** Where the suite arranges what is to go wrong, and asks what was seen; see `counterpart.ts`. */
+  /** URL at which the suite injects faults and reads the received requests; see `counterpart.ts`. */
   readonly control: string;
   readonly token: string;
-  /** Only tests whose feature and name have this in them. Default: all. */
+  /** Runs only tests whose feature and name contain this text. Default: all. */
   readonly only?: string;
 }
 
-/** What became of one test. */
+/** The result of a test. */
 export interface CaseReport {
   readonly feature: Feature;
   readonly name: string;
   readonly status: "passed" | "failed" | "skipped";
   readonly milliseconds?: number;
-  /** Why it failed or was skipped. */
+  /** The reason for which it failed or was skipped. */
   readonly reason?: string;
 }
 
-/** What became of a run. */
+/** The result of a run. */
 export interface SuiteReport {
   readonly runtime: RuntimeName;
   readonly userAgent: string;
@@ -39,36 +39,39 @@ interface Case {
   readonly feature: Feature;
   readonly name: string;
   readonly run: (test: TestContext) => Promise<void>;
-  /** Whether it shows how what is absent is refused: it runs only where the feature is absent. */
+  /** Whether it tests the refusal of a missing feature. It runs only where the feature is absent. */
   readonly ofAbsence: boolean;
 }
 
-/** What a test has. */
+/** The context of a test. */
 export interface TestContext extends SuiteContext {
-  /** Closes something when the test has ended, however it ended. */
+  /** Closes something when the test has ended, also after a failure. */
   closing<T extends { close(): Promise<unknown> }>(closable: T): T;
-  /** A signal whose listeners are counted: one that is left when the test has ended fails it. */
+  /** A signal whose listeners are counted. A listener that is left when the test has ended fails the test. */
   signal(): { readonly signal: AbortSignal; abort(reason?: unknown): void };
-  /** Whether the runtime cannot do something. */
+  /** Whether the runtime lacks a feature. */
   isAbsent(feature: Feature): boolean;
 }
 
 const cases: Case[] = [];
 
-/** Adds a test of a feature; it is skipped where the feature is absent. */
+/** Adds a test of a feature. It is skipped where the feature is absent. */
 export function test(feature: Feature, name: string, run: Case["run"]): void {
   cases.push({ feature, name, run, ofAbsence: false });
 }
 
-/** Adds a test of what is said where a feature is absent. */
+/** Adds a test of the error where a feature is absent. */
 export function testAbsence(feature: Feature, name: string, run: Case["run"]): void {
   cases.push({ feature, name, run, ofAbsence: true });
 }
 
-/** A test that has not ended by then has hung. */
+/** Milliseconds after which a test counts as hung. */
 const DEADLINE_MS = 60_000;
 
-/** Runs all tests, one after the other. `onStart` hears the title of each, so that one that takes the runtime down is known. */
+/**
+ * Runs all tests, one after the other. `onStart` receives the title of each test, so that a test that crashes the
+ * runtime is known.
+ */
 export async function runSuite(context: SuiteContext, onStart: (title: string) => Promise<void>): Promise<SuiteReport> {
   const leaks: string[] = [];
   watchUnhandledRejections(leaks);
@@ -96,7 +99,7 @@ export async function runSuite(context: SuiteContext, onStart: (title: string) =
   return { runtime: context.runtime, userAgent: navigator?.userAgent ?? "", cases: reports };
 }
 
-/** Undefined when it passed. */
+/** Returns the error of a failed test; undefined if it passed. */
 async function runCase(context: SuiteContext, run: Case["run"], leaks: string[]): Promise<string | undefined> {
   const closables: { close(): Promise<unknown> }[] = [];
   const signals: CountedSignal[] = [];
@@ -115,7 +118,7 @@ async function runCase(context: SuiteContext, run: Case["run"], leaks: string[])
   };
   let failure = await withinDeadline(run(test));
   for (const closable of closables.reverse()) failure ??= await withinDeadline(closable.close());
-  // Rejections count as unhandled when the turn is over.
+  // Runtimes report unhandled rejections at the end of the turn.
   await new Promise((resolve) => setTimeout(resolve));
   if (leaks.length > 0) failure ??= leaks.join("; ");
   leaks.length = 0;
@@ -139,7 +142,7 @@ async function withinDeadline(work: Promise<unknown>): Promise<string | undefine
   }
 }
 
-/** An `AbortController` that knows how many listen. */
+/** An `AbortController` that counts the listeners of its signal. */
 class CountedSignal {
   readonly #controller = new AbortController();
   readonly #listening = new Set<unknown>();
@@ -162,7 +165,7 @@ class CountedSignal {
   }
 
   get listeners(): number {
-    // Those of a signal that has fired are no leak: it fires once, and goes with its caller.
+    // Listeners of a signal that has fired are not a leak: it fires once, and is released with its caller.
     return this.signal.aborted ? 0 : this.#listening.size;
   }
 
@@ -171,7 +174,7 @@ class CountedSignal {
   }
 }
 
-/** Adds the rejections that nobody handles, as they come, by whichever of its two ways the runtime tells them. */
+/** Collects unhandled rejections, by whichever of its two APIs the runtime reports them. */
 function watchUnhandledRejections(leaks: string[]): void {
   const add = (reason: unknown) => leaks.push(`a rejection that nobody handled: ${textOf(reason)}`);
   const { process, addEventListener } = globalThis as {
@@ -187,7 +190,10 @@ function watchUnhandledRejections(leaks: string[]): void {
   }
 }
 
-/** Adds what is written to the console: these tests give no reason to. What a browser itself says there is not heard. */
+/**
+ * Collects writes to the console, which these tests should not cause. Messages of the browser itself are not
+ * collected.
+ */
 function watchConsole(leaks: string[]): void {
   for (const level of ["log", "info", "warn", "error"] as const) {
     console[level] = (...words: unknown[]) => leaks.push(`console.${level}: ${words.map(textOf).join(" ")}`);

@@ -5,7 +5,7 @@ import { demoClient } from "./clients.js";
 import { expect, expectError, rejection } from "./expect.js";
 import { test, testAbsence } from "./harness.js";
 
-/** Four rows of five pixels, no two alike, opaque. */
+/** Four rows of five opaque pixels, all different. */
 const PIXELS: Pixels & { data: Uint8ClampedArray<ArrayBuffer> } = {
   data: Uint8ClampedArray.from({ length: 80 }, (_, i) => (i % 4 === 3 ? 255 : (i * 37) % 251)),
   width: 5,
@@ -14,7 +14,7 @@ const PIXELS: Pixels & { data: Uint8ClampedArray<ArrayBuffer> } = {
 const OPTIONS = { size: [3, 2], layout: "NHWC", dtype: "DT_UINT8" } as const;
 const bytesOf = async (image: ImageSource) => Array.from((await imageToTensor(image, OPTIONS)).data);
 
-/** What Pillow makes of noise: see test/vectors/image, from which this is. */
+/** Pillow's result for noise, copied from test/vectors/image. */
 const NOISE = { seed: 0, width: 13, height: 7, channels: 3 };
 const RESIZED = "dnNxY61eX4dlVn5vdY6RjYthaIZgb4F5aKCciqGAimdraod7cpOLibaFnJpkV4t4cIl8U3qnbrNtupI9";
 
@@ -31,7 +31,7 @@ test("images", "resizes raw pixels to the same bytes as Pillow", async () => {
 
 test("images", "converts an image to a model's input", async (test) => {
   const { images, labels } = heldOutDigits;
-  // Ink from 0 to 16 as a scanner would give it, twice as large.
+  // Ink from 0 to 16, as from a scanner, at twice the size.
   const scans = images.slice(0, 20).map((ink) => {
     const data = Uint8Array.from(
       { length: 256 },
@@ -63,7 +63,7 @@ test("canvas", "decodes ImageData, canvases, an ImageBitmap and a PNG to the sam
   for (const source of [imageData, offscreen, canvas, bitmap, blob, image]) {
     expect(await bytesOf(source), source.constructor.name).to.deep.equal(expected);
   }
-  // It is the caller's still.
+  // The bitmap still belongs to the caller and is not closed.
   expect(bitmap.width).to.equal(5);
   const { shape } = await imageToTensor([canvas, PIXELS, blob]);
   expect(shape).to.deep.equal([3, 3, 4, 5]);
@@ -76,7 +76,7 @@ test("canvas", "rotates a JPEG according to its EXIF orientation", async () => {
   context.fillStyle = "white";
   context.fillRect(0, 0, 16, 16);
   const blob = await new Promise<Blob>((resolve) => canvas.toBlob((blob) => resolve(blob as Blob), "image/jpeg", 1));
-  // Orientation 6: what is at the left belongs to the top.
+  // Orientation 6: the left side of the stored image is its top.
   const exif = [
     0xff,
     0xe1,
@@ -115,7 +115,7 @@ test("canvas", "explains why an image cannot be read", async () => {
 
 test("canvas", "refuses an image of another site with an error that says what to do", async (test) => {
   const image = document.createElement("img");
-  // The page is of another origin than this.
+  // The image has another origin than the page.
   image.src = `${test.control}/picture`;
   await image.decode();
   const canvas = Object.assign(document.createElement("canvas"), { width: 1, height: 1 });

@@ -4,14 +4,14 @@ import { openService } from "./clients.js";
 import { expect, expectError, rejection } from "./expect.js";
 import { test } from "./harness.js";
 
-/** What the service saw of a request. */
+/** The parts of a request that the service received. */
 interface Seen {
   readonly method: string;
   readonly path: string;
   readonly type: string | null;
   readonly accept: string | null;
   readonly body: string;
-  /** Fields of a form; files as their name, type and text. */
+  /** Fields of a form. Files are represented by name, type and text. */
   readonly form?: readonly (readonly [name: string, value: string | readonly string[]])[];
 }
 

@@ -8,7 +8,8 @@ import { test } from "./harness.js";
 for (const maxConnectionCount of [undefined, 6]) {
   const limit = maxConnectionCount ?? "as many as are usual";
   test("limits", `excludes the wait for a connection from the timeout: 100 calls, ${limit} at a time`, async (test) => {
-    // With six, seventeen rounds of 100 ms, as in a browser's own queue: the clock of a call that waits must not run.
+    // With six connections there are seventeen rounds of 100 ms, as in a browser's queue. The timeout must not include
+    // this wait.
     const options = { maxConnectionCount, timeout: 1000, retryCount: 0 };
     const { client, requests } = await openService(test, "slow", options);
     const answers = await Promise.all(Array.from({ length: 100 }, (_, i) => client.predict(`call ${i}`)));
@@ -28,7 +29,7 @@ test("limits", "does not delay a short call behind six long polls", async (test)
       .finally(() => ended++),
   );
   await counterpart.arrived(name, 3);
-  // Browsers let requests of one URL wait for each other, unless they are told that none is to be cached.
+  // Browsers serialize requests of one URL, unless caching is disabled.
   expect(ended).to.equal(0);
   expect(await client.count()).to.equal(0);
   expect(String(await demoClient(test, "echo").predict("x"))).to.equal("x");
@@ -37,7 +38,7 @@ test("limits", "does not delay a short call behind six long polls", async (test)
 });
 
 test("pool", "reuses four connections for 64 concurrent calls", async (test) => {
-  // Not at the top: no bundle of another runtime could have it.
+  // Imported here because bundles for other runtimes cannot contain it.
   const { nodeTransport } = await import("eas-prediction/node");
   const counterpart = new Counterpart(test);
   const transport = test.closing(nodeTransport({ connections: 4 }));

@@ -20,7 +20,7 @@ import "./upload.suite.js";
 import { Counterpart } from "./counterpart.js";
 import { runSuite, type SuiteContext, type SuiteReport } from "./harness.js";
 
-/** Runs the suite here, and tells the runner what came of it. What a runtime's own program calls. */
+/** Runs the suite and reports its result to the runner. Called by the program of each runtime. */
 export async function run(context: SuiteContext): Promise<SuiteReport> {
   const counterpart = new Counterpart(context);
   const report = await runSuite(context, (title) => counterpart.started(title));
@@ -28,5 +28,5 @@ export async function run(context: SuiteContext): Promise<SuiteReport> {
   return report;
 }
 
-// For those that know no modules.
+// For runtimes without modules.
 Object.assign(globalThis, { runEasPredictionSuite: run });

@@ -15,7 +15,7 @@ test(
     expectError(error, { name: "EasNetworkError", attempts: 1 });
     expect(error.message).to.include("CORS");
     expect((await client.diagnose()).finding).to.equal("cors");
-    // Not even the first: its preflight was not answered as the browser wants it.
+    // No request arrived: the response to the preflight did not allow it.
     expect((await counterpart.requests(service)).filter(({ method }) => method === "POST")).to.have.length(0);
   },
 );

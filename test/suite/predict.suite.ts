@@ -112,7 +112,7 @@ test("tensors", "ONNX", async (test) => {
   expect((await demoClient(test, "digits").predict(request)).getNumbers("labels")).to.deep.equal([DIGIT]);
 });
 
-/** Each is what a service sees in the generated code's hands, and sends back. */
+/** Messages of generated code that the service parses and returns. */
 const ROUND_TRIPS = [
   [
     "DT_FLOAT",

@@ -3,7 +3,7 @@ import { demoClient, openQueue, openService } from "./clients.js";
 import { expect, rejection } from "./expect.js";
 import { test } from "./harness.js";
 
-/** What the runtime's own console shows of a value; undefined where its console shows objects as trees. */
+/** Returns the console's text for a value; undefined if the console shows objects as trees. */
 async function consoleText(value: unknown): Promise<string | undefined> {
   const { Deno, Bun, process } = globalThis as {
     Deno?: { inspect(value: unknown): string };
@@ -13,7 +13,7 @@ async function consoleText(value: unknown): Promise<string | undefined> {
   return (Deno ?? Bun ?? process?.getBuiltinModule?.("node:util"))?.inspect(value);
 }
 
-/** Checks that the runtime's console shows what `String` says, also of an object inside another. */
+/** Checks that the runtime's console shows the same text as `String`, also for an object inside another. */
 async function expectShown(value: object, token: string): Promise<void> {
   const text = String(value);
   expect(text).not.to.include(token);

@@ -5,7 +5,7 @@ import { Counterpart, type RelaySettings } from "./counterpart.js";
 import { expect, expectError, rejection } from "./expect.js";
 import { type TestContext, test } from "./harness.js";
 
-/** Those of the page, or of nobody. */
+/** The origin of the page, or an empty list outside of pages. */
 function ownOrigins(): readonly string[] {
   const { location } = globalThis as { location?: { origin: string } };
   return location === undefined ? [] : [location.origin];
@@ -60,7 +60,7 @@ test("relay", "forwards a stream chunk by chunk, and ends it when the reader can
   const step = async (text: string) => String(await direct.predict(text, { path: "/step" }));
 
   const opening = client.stream("go");
-  // A browser may wait for the first piece before it shows the head.
+  // A browser may wait for the first chunk before it resolves with the head.
   while ((await step("data: 第一\n\n")) === "gone") await new Promise((go) => setTimeout(go, 5));
   const stream = await opening;
   expect(stream.headers.get("content-type")).to.equal("text/event-stream");
@@ -80,7 +80,7 @@ test("relay", "forwards a stream chunk by chunk, and ends it when the reader can
   while ((await push()) === "gone") await new Promise((go) => setTimeout(go, 5));
   await left;
   counted.abort(new Error("enough"));
-  // The service hears of it as soon as the relay does.
+  // The relay aborts its own call as soon as the caller disconnects.
   while ((await push()) === "there") await new Promise((go) => setTimeout(go, 5));
 });
 
@@ -103,7 +103,7 @@ test("relay", "forwards a put, a watch over HTTP and its commits", async (test) 
   }
   expect(received).to.deep.equal(Array.from({ length: 20 }, (_, i) => `item ${i}`));
   expect((await seen()).length).to.equal(0);
-  // The watch has ended behind the relay, too.
+  // The watch behind the relay has ended as well.
   const counterpart = new Counterpart(test);
   while ((await counterpart.cut(name)) > 0) await new Promise((go) => setTimeout(go, 5));
 });

@@ -4,12 +4,12 @@ import { Counterpart, type Death } from "./counterpart.js";
 import { expect, expectError, rejection } from "./expect.js";
 import { type TestContext, test, testAbsence } from "./harness.js";
 
-// Many runtimes send a request again by themselves when a reused connection dies before the response. These tests let it die
-// after the service has carried the request out, and count what the service received.
+// Many runtimes resend a request when a reused connection dies before the response. These tests break the connection
+// after the service has processed the request, and count the requests that the service received.
 
 const DEATHS: readonly Death[] = ["fin", "rst"];
 
-/** A queue whose client has a connection that was used before, on the way where connections die. */
+/** A queue whose client has a used connection to `dyingEndpoint`. */
 async function openDying(test: TestContext, settings: Readonly<Record<string, unknown>> = {}) {
   const queue = await openQueue(test, settings);
   const client = test.closing(
@@ -24,12 +24,12 @@ async function openDying(test: TestContext, settings: Readonly<Record<string, un
   return { ...queue, client, received, die, direct: queue.client };
 }
 
-/** Leaves a connection in the runtime's pool. */
+/** Sends a request, so that the runtime's pool contains a connection. */
 async function warm(call: () => Promise<unknown>): Promise<void> {
   for (let i = 0; i < 3; i++) await call();
 }
 
-/** Puts items on a way where nothing dies. */
+/** Puts items over connections that do not break. */
 async function fill(client: QueueClient, ...texts: string[]): Promise<bigint[]> {
   const indexes: bigint[] = [];
   for (const text of texts) indexes.push((await client.put(text)).index);
@@ -43,7 +43,7 @@ for (const death of DEATHS) {
     expectError(await rejection(client.put("x")), { name: "EasNetworkError", maybeAccepted: true, attempts: 1 });
     expect(await received("POST")).to.have.length(1);
     expect((await seen()).items.map(({ text }) => text)).to.deep.equal(["x"]);
-    // The next one has a connection again.
+    // The next request has a working connection.
     await client.put("y");
     expect((await seen()).length).to.equal(2);
   });
@@ -175,7 +175,7 @@ for (const death of DEATHS) {
     await die(death, "PUT");
     await client.commit(first);
     expect((await received("PUT")).map(({ died }) => died)).to.deep.equal([true, false]);
-    // The runtime does reuse connections: otherwise these tests would show nothing.
+    // Checks that the runtime reuses connections, without which these tests would prove nothing.
     expect((await received("GET", "_attrs_")).some(({ reused }) => reused)).to.equal(true);
     expect((await seen()).items.map(({ text }) => text)).to.deep.equal(["second"]);
   });

@@ -12,11 +12,12 @@ test("socket", "receives text as text and bytes as bytes", async (test) => {
     received.push(message);
     if (received.length === sent.length) break;
   }
-  // Not all bytes by `equal`, which is slow for so many.
+  // Compares samples, because `equal` is slow for so many bytes.
   const shown = (message: string | Uint8Array) =>
     typeof message === "string" ? message : [message.length, message.reduce((sum, byte) => sum + byte, 0)];
   expect(received.map(shown)).to.deep.equal(sent.map(shown));
-  // Whose half of the close is lost with the connection, as in workerd when the server is quick, is 1006 and not 1000.
+  // The code is 1006 instead of 1000 if the close frame is lost with the connection, as in workerd when the server
+  // closes fast.
   expect((await socket.closed).code).to.be.oneOf([1000, 1006]);
 });
 

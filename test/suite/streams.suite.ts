@@ -88,7 +88,7 @@ test("pace", "applies backpressure to the service", async (test) => {
     await new Promise((resolve) => setTimeout(resolve, 300));
     sent = Number(await counter.predict("", { query: { id: client.openai().baseURL } }));
   }
-  // 256 MiB would come if nothing held it back.
+  // Without backpressure, 256 MiB would arrive.
   expect(sent).to.be.lessThan(64 * 1024 * 1024);
   await pieces.return();
 });

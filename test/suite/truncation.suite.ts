@@ -8,7 +8,7 @@ const chunk = (content: string, reason: string | null = null) =>
   `data: ${JSON.stringify({ choices: [{ index: 0, delta: { content }, finish_reason: reason }] })}\n\n`;
 const ANSWER = `${chunk("学而")}${chunk("时习之")}${chunk("", "stop")}data: [DONE]\n\n`;
 
-/** What ends the answer in its middle: the connection, or a gateway in good order. */
+/** Ways to end a response in the middle: the connection breaks, or a gateway ends it normally. */
 const CUTS = {
   fin: { end: "in-body" },
   rst: { reset: "in-body" },
@@ -16,7 +16,7 @@ const CUTS = {
   nothing: { failure: "" },
 } as const;
 
-/** A service that answers `ANSWER`, and is cut off as the test says. */
+/** A service whose response is cut off as the test specifies. */
 async function open(test: TestContext, cut?: keyof typeof CUTS) {
   const { client, service, counterpart } = await openService(test, "events");
   if (cut !== undefined) await counterpart.fault({ service, chunks: 2, ...CUTS[cut] });
@@ -27,7 +27,7 @@ for (const cut of ["fin", "rst", "line", "nothing"] as const) {
   test("truncation", `reports events and chats that are cut off: ${cut}`, async (test) => {
     const stream = await (await open(test, cut)).stream(ANSWER);
     const error = await rejection(stream.chat().finalText());
-    // Some runtimes take a connection that breaks for the end of the body.
+    // Some runtimes report a broken connection as the end of the body.
     expect(error)
       .to.have.property("name")
       .that.matches(cut === "line" || cut === "nothing" ? /^EasStreamError$/ : /^Eas(Stream|Network)Error$/);

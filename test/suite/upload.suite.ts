@@ -5,7 +5,7 @@ import { test, testAbsence } from "./harness.js";
 
 const MIB = 1024 * 1024;
 
-/** Keeps what is told. */
+/** Collects progress events. */
 function listener() {
   const seen: UploadProgress[] = [];
   return {
@@ -15,7 +15,7 @@ function listener() {
   };
 }
 
-/** Call options whose progress nothing reads. */
+/** Call options with a progress handler that ignores the events. */
 const listening = () => ({ onUploadProgress: listener().onUploadProgress });
 
 test("upload", "reports the progress of 4 MiB, which arrive unchanged", async (test) => {
@@ -116,7 +116,7 @@ test("upload", "retries after a broken connection, and names CORS", async (test)
 
 test("upload", "ignores exceptions of onUploadProgress", async (test) => {
   const { client } = await openService(test, "echo");
-  // Reported as any handler's error is.
+  // The exception is reported like that of any event handler.
   const heard: unknown[] = [];
   const onError = (event: ErrorEvent) => {
     heard.push(event.error);

@@ -1,8 +1,9 @@
 /**
- * Certificates of a certificate authority that exists only in these tests, valid from 2020 to 2125. `SERVER` and `EXPIRED` name
- * 127.0.0.1, `ELSEWHERE` names elsewhere.test, `SELF_SIGNED` has no authority, `CLIENT` authenticates clients.
+ * Certificates of a certificate authority that exists only in these tests, valid from 2020 to 2125. `SERVER` and
+ * `EXPIRED` name 127.0.0.1, `ELSEWHERE` names elsewhere.test, `SELF_SIGNED` has no authority, `CLIENT` authenticates
+ * clients.
  *
- * Made with OpenSSL 3: `openssl ecparam -name prime256v1 -genkey` and `openssl ca -startdate 20200101000000Z`.
+ * Created with OpenSSL 3: `openssl ecparam -name prime256v1 -genkey` and `openssl ca -startdate 20200101000000Z`.
  */
 export interface Certificate {
   readonly cert: string;
