@@ -14,7 +14,7 @@ export function resolveAuth(
 ): Exclude<Auth, "auto"> {
   if (auth === "signature" && platform.signer === undefined) {
     throw new EasUnsupportedError(
-      'auth "signature" is not available in browsers: the signature covers the Date header, which pages cannot set. Use "token", or a relay that keeps the token on a server',
+      'auth "signature" is not available in browsers: the signature covers the Date header, which pages cannot set. Use "token" or a relay',
     );
   }
   if (auth !== "auto") return auth;

@@ -350,6 +350,6 @@ export class Call implements Abortable, Running {
 function checkUploadProgress({ kind }: CallPlan, { reportsUploads }: Transport): void {
   if (reportsUploads && kind !== "stream") return;
   throw new EasUnsupportedError(
-    "onUploadProgress works only in web pages and their workers, with predict(), and without a custom transport or fetch",
+    "onUploadProgress works only in web pages and workers, with predict() and without a custom transport or fetch",
   );
 }

@@ -42,13 +42,13 @@ async function expectRejectedAtOnce(promise: Promise<unknown>, controller: Abort
   expect(listeners(controller.signal)).toBe(0);
 }
 
-describe("a signal that has aborted already", () => {
+describe("a signal that is already aborted", () => {
   test.each([
     ["an error", new Error("mine")],
     ["a string", "mine"],
     ["null", null],
     ["the default", undefined],
-  ])("%s: nothing is sent, and the reason is its own", async (_, reason) => {
+  ])("%s: sends nothing and rejects with the signal's reason", async (_, reason) => {
     const server = await startServer();
     const controller = new AbortController();
     controller.abort(reason);
@@ -63,7 +63,7 @@ describe("a signal that has aborted already", () => {
     expect(server.connections).toBe(0);
   });
 
-  test("predictDetailed is the same", async () => {
+  test("predictDetailed rejects in the same way", async () => {
     const server = await startServer();
     const signal = AbortSignal.abort("gone");
     const watched = watch(clientOf(server).predictDetailed("x", { signal }));
@@ -72,7 +72,7 @@ describe("a signal that has aborted already", () => {
     expect(server.connections).toBe(0);
   });
 
-  test("nothing is compressed for it", async () => {
+  test("does not compress the body", async () => {
     const compress = vi.fn((bytes: Uint8Array) => bytes as Uint8Array<ArrayBuffer>);
     const client = clientOf(await startServer(), { compression: { name: "own", compress } });
     const watched = watch(client.predict("x", { signal: AbortSignal.abort("gone") }));
@@ -201,7 +201,7 @@ describe("abort ends every wait within one turn", () => {
 });
 
 describe("an abort from inside the call", () => {
-  test("in retryOn: the wait after it does not begin", async () => {
+  test("in retryOn: skips the wait for the retry", async () => {
     const server = await startServer();
     server.always(answer(503, { "Retry-After": "30" }));
     const controller = new AbortController();
@@ -218,7 +218,7 @@ describe("an abort from inside the call", () => {
     expect(server.requests).toHaveLength(1);
   });
 
-  test("in a token function that never ends", async () => {
+  test("in a token function that never settles: rejects", async () => {
     const controller = new AbortController();
     const token = () => {
       controller.abort("stop");
@@ -229,7 +229,7 @@ describe("an abort from inside the call", () => {
     expect(watched).toEqual({ state: "rejected", value: "stop" });
   });
 
-  test("in a token function that answers", async () => {
+  test("in a token function that resolves: rejects", async () => {
     const server = await startServer();
     const controller = new AbortController();
     const token = () => {
@@ -242,7 +242,7 @@ describe("an abort from inside the call", () => {
     expect(server.connections).toBe(0);
   });
 
-  test("in the turn in which a slot becomes free: the slot is not lost", async () => {
+  test("in the turn in which a slot becomes free: releases the slot", async () => {
     const server = await startServer();
     let free = () => {};
     server.play(answerWhen(new Promise<void>((resolve) => (free = resolve)), 200));
@@ -261,8 +261,8 @@ describe("an abort from inside the call", () => {
   });
 });
 
-describe("what is left after an abort", () => {
-  test("in the turn in which the first call of a client begins, nothing is sent", async () => {
+describe("the state after an abort", () => {
+  test("sends nothing after an abort in the turn in which the first call starts", async () => {
     const server = await startServer();
     server.always(stallBeforeHeaders);
     const client = clientOf(server, { maxConnectionCount: 1 });
@@ -277,7 +277,7 @@ describe("what is left after an abort", () => {
     expect(server.requests.map(({ body }) => body.toString())).toEqual(["second"]);
   });
 
-  test("a request that waits for its connection is not sent", async () => {
+  test("does not send a request that waits for a connection", async () => {
     const server = await startServer();
     const client = clientOf(server);
     await client.init();
@@ -290,7 +290,7 @@ describe("what is left after an abort", () => {
     expect(server.requests.map(({ body }) => body.toString())).toEqual(["second"]);
   });
 
-  test("the connection of an aborted request is given up, and the next call has another", async () => {
+  test("closes the connection of an aborted request and opens another for the next call", async () => {
     const server = await startServer();
     server.play(stallBeforeHeaders, stallInBody);
     const client = clientOf(server, { maxConnectionCount: 1 });
@@ -305,7 +305,7 @@ describe("what is left after an abort", () => {
     expect(new Set(server.requests.map(({ connection }) => connection)).size).toBe(3);
   });
 
-  test("after the end of a call its signal means nothing", async () => {
+  test("ignores a signal that fires after the end of its call", async () => {
     const server = await startServer();
     const client = clientOf(server, { maxConnectionCount: 1 });
     const controller = new AbortController();
@@ -315,7 +315,7 @@ describe("what is left after an abort", () => {
     expect(server.connections).toBe(1);
   });
 
-  test("no listener is left after success, failure, timeout, retries or an abort", async () => {
+  test("removes its listener after success, failure, timeout, retries or an abort", async () => {
     const server = await startServer();
     const { signal } = new AbortController();
     const client = clientOf(server);
@@ -333,7 +333,7 @@ describe("what is left after an abort", () => {
     expect(listeners(signal)).toBe(0);
   });
 
-  test("one listener for a call, however many attempts it makes", async () => {
+  test("adds one listener for a call with several attempts", async () => {
     const server = await startServer();
     server.always(answer(503, { "Retry-After": "0" }));
     const { signal } = new AbortController();
@@ -346,7 +346,7 @@ describe("what is left after an abort", () => {
     expect(most).toBe(1);
   });
 
-  test("1,000 calls on one long-lived signal leave nothing, and no warning", async () => {
+  test("1,000 calls with one long-lived signal leave no listener and cause no warning", async () => {
     const warnings: Error[] = [];
     const onWarning = (warning: Error) => warnings.push(warning);
     process.on("warning", onWarning);
@@ -363,7 +363,7 @@ describe("what is left after an abort", () => {
     expect(warnings).toEqual([]);
   });
 
-  test("one signal ends all its calls, and no others", async () => {
+  test("one signal aborts all of its calls and no others", async () => {
     const server = await startServer();
     let free = () => {};
     server.always(answerWhen(new Promise<void>((resolve) => (free = resolve)), 200, "ok"));
@@ -379,7 +379,7 @@ describe("what is left after an abort", () => {
     expect((await other).toString()).toBe("ok");
   });
 
-  test("promises that nobody looks at after an abort make no unhandled rejections of the SDK's own", async () => {
+  test("unobserved promises of an aborted call cause no further unhandled rejections", async () => {
     const unhandled: unknown[] = [];
     const onUnhandled = (reason: unknown) => unhandled.push(reason);
     process.on("unhandledRejection", onUnhandled);

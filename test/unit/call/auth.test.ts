@@ -24,7 +24,7 @@ async function sent(options: PredictClientOptions, body = "[{}]", path?: string)
   return Object.fromEntries(transport.requests[0]?.headers ?? []);
 }
 
-/** What the headers must sign, made anew of the request as it was received. */
+/** Recomputes the signed text from the received request. */
 function expectedSignature(request: SeenRequest, resource: string, token = T): string {
   const { headers, method, body } = request;
   const md5 = createHash("md5").update(body).digest("hex");
@@ -35,7 +35,7 @@ function expectedSignature(request: SeenRequest, resource: string, token = T): s
   return `EAS ${createHmac("sha1", token).update(text).digest("base64")}`;
 }
 
-describe("how the token is sent", () => {
+describe("the Authorization header", () => {
   const rows: [name: string, options: PredictClientOptions, form: RegExp | undefined][] = [
     ["auto, http", {}, /^EAS [A-Za-z0-9+/]{27}=$/],
     ["auto, https", { endpoint: "https://h" }, /^test-token$/],
@@ -79,7 +79,7 @@ describe("how the token is sent", () => {
     ).toBe(expected);
   });
 
-  test("signature where Date cannot be set says so", () => {
+  test('rejects auth "signature" where Date cannot be set, and explains why', () => {
     const resolve = () =>
       resolveAuth(
         "signature",
@@ -89,7 +89,7 @@ describe("how the token is sent", () => {
     expect(resolve).toThrow(EasUnsupportedError);
   });
 
-  test("a header of the same name is refused beside a token, and taken without one", async () => {
+  test("refuses an Authorization header together with a token, and accepts it without a token", async () => {
     const own = { headers: { Authorization: "own" } };
     expect(await errorOf(sent({ token: T, ...own }))).toMatchObject({ code: "ERR_EAS_ARG_HEADER" });
     expect((await sent(own)).authorization).toBe("own");
@@ -112,7 +112,7 @@ describe("signature", () => {
     });
   });
 
-  test("the query of the call is signed as that of the path is", async () => {
+  test("signs the option query like a query in the path", async () => {
     vi.useFakeTimers({ toFake: ["Date"], now: Date.UTC(2025, 0, 6) });
     const transport = new RecordingTransport();
     const client = new PredictClient({ endpoint: "h", serviceName: "svc", token: T, transport });
@@ -133,19 +133,22 @@ describe("signature", () => {
     ["token function", { token: async () => T }, undefined, "/api/predict/svc"],
   ];
 
-  test.each(rows)("recomputed from what arrives: %s", async (_, options, path, resource) => {
-    const server = await startServer();
-    const client = clientOf(server, { token: T, ...options });
-    await client.predict("the body", path === undefined ? undefined : { path });
-    const request = server.requests[0] as SeenRequest;
-    const token = typeof options.token === "string" ? options.token : T;
-    expect(request.headers.authorization).toBe(expectedSignature(request, resource, token));
-    // No header twice: the server would choose.
-    const names = request.rawHeaders.map(([name]) => name.toLowerCase());
-    expect(new Set(names).size).toBe(names.length);
-  });
+  test.each(rows)(
+    "matches the signature recomputed from the received request: %s",
+    async (_, options, path, resource) => {
+      const server = await startServer();
+      const client = clientOf(server, { token: T, ...options });
+      await client.predict("the body", path === undefined ? undefined : { path });
+      const request = server.requests[0] as SeenRequest;
+      const token = typeof options.token === "string" ? options.token : T;
+      expect(request.headers.authorization).toBe(expectedSignature(request, resource, token));
+      // No header twice: the server would choose.
+      const names = request.rawHeaders.map(([name]) => name.toLowerCase());
+      expect(new Set(names).size).toBe(names.length);
+    },
+  );
 
-  test("a prefix before /api/predict is not signed", async () => {
+  test("does not sign a prefix before /api/predict", async () => {
     const server = await startServer();
     await clientOf({ origin: `${server.origin}/pre` }, { token: T }).predict("x");
     const request = server.requests[0] as SeenRequest;
@@ -153,7 +156,7 @@ describe("signature", () => {
     expect(request.headers.authorization).toBe(expectedSignature(request, "/api/predict/svc"));
   });
 
-  test("a custom URL with a query: what is signed is the path and query that are sent", async () => {
+  test("signs the path and query of a custom URL as they are sent", async () => {
     const server = await startServer();
     const customUrl = `${server.origin}/own?k=v`;
     await clientOf(server, { customUrl, auth: "signature", token: T }).predict("x", { path: "/p?q=1" });
@@ -162,7 +165,7 @@ describe("signature", () => {
     expect(request.headers.authorization).toBe(expectedSignature(request, "/own/p?k=v&q=1"));
   });
 
-  test("the content type of a call's header is the signed one", async () => {
+  test("signs the content type of the call's headers", async () => {
     const server = await startServer();
     await clientOf(server, { token: T }).predict("x", { headers: { "content-type": "text/csv" } });
     const request = server.requests[0] as SeenRequest;
@@ -170,7 +173,7 @@ describe("signature", () => {
     expect(request.headers.authorization).toBe(expectedSignature(request, "/api/predict/svc"));
   });
 
-  test("MD5 once for a call, a signature with a date of its own for each attempt", async () => {
+  test("computes the MD5 once for each call, and a dated signature for each attempt", async () => {
     const md5 = vi.spyOn(platform, "md5");
     const hmac = vi.spyOn(platform, "hmacSha1");
     vi.useFakeTimers({ toFake: ["Date"], now: Date.UTC(2025, 0, 6) });
@@ -189,14 +192,14 @@ describe("signature", () => {
     expect(md5).toHaveBeenCalledTimes(2);
   });
 
-  test("no MD5 where nothing is signed", async () => {
+  test("computes no MD5 for unsigned calls", async () => {
     const md5 = vi.spyOn(platform, "md5");
     await sent({ token: T, auth: "token" });
     await sent({});
     expect(md5).not.toHaveBeenCalled();
   });
 
-  test("an empty body is signed too", async () => {
+  test("signs an empty body", async () => {
     const server = await startServer();
     await clientOf(server, { token: T }).predict("");
     const request = server.requests[0] as SeenRequest;
@@ -206,26 +209,29 @@ describe("signature", () => {
 });
 
 describe("token function", () => {
-  test.each(["auto", "token", "bearer", "signature"] as Auth[])("asked once for each attempt (%s)", async (auth) => {
-    const server = await startServer();
-    server.play(resetBeforeHeaders, answer(503, { "Retry-After": "0" }));
-    let count = 0;
-    const token = vi.fn(async () => `token-${++count}`);
-    const client = clientOf(server, { auth, token });
-    expect((await client.predictDetailed("x")).attempts).toBe(3);
-    expect(token).toHaveBeenCalledTimes(3);
-    server.requests.forEach((request, i) => {
-      const expected = {
-        token: `token-${i + 1}`,
-        bearer: `Bearer token-${i + 1}`,
-        signature: expectedSignatureOr(request, `token-${i + 1}`),
-        auto: expectedSignatureOr(request, `token-${i + 1}`),
-      }[auth];
-      expect(request.headers.authorization).toBe(expected);
-    });
-  });
+  test.each(["auto", "token", "bearer", "signature"] as Auth[])(
+    "is called once for each attempt (%s)",
+    async (auth) => {
+      const server = await startServer();
+      server.play(resetBeforeHeaders, answer(503, { "Retry-After": "0" }));
+      let count = 0;
+      const token = vi.fn(async () => `token-${++count}`);
+      const client = clientOf(server, { auth, token });
+      expect((await client.predictDetailed("x")).attempts).toBe(3);
+      expect(token).toHaveBeenCalledTimes(3);
+      server.requests.forEach((request, i) => {
+        const expected = {
+          token: `token-${i + 1}`,
+          bearer: `Bearer token-${i + 1}`,
+          signature: expectedSignatureOr(request, `token-${i + 1}`),
+          auto: expectedSignatureOr(request, `token-${i + 1}`),
+        }[auth];
+        expect(request.headers.authorization).toBe(expected);
+      });
+    },
+  );
 
-  test("it is asked anew for each call, and never for a client that does not send", async () => {
+  test("is called for each call, and never by a client that sends nothing", async () => {
     const server = await startServer();
     let count = 0;
     const client = clientOf(server, { auth: "token", token: () => `token-${++count}` });
@@ -236,7 +242,7 @@ describe("token function", () => {
     expect(server.requests.map(({ headers }) => headers.authorization)).toEqual(["token-1", "token-2"]);
   });
 
-  test("it is asked when the attempt is to be sent, not before the wait for a free connection", async () => {
+  test("is called after the wait for a free connection", async () => {
     const server = await startServer();
     let free = () => {};
     server.play(answerWhen(new Promise<void>((resolve) => (free = resolve)), 200));
@@ -254,7 +260,7 @@ describe("token function", () => {
     expect(token).toHaveBeenCalledTimes(2);
   });
 
-  test("a 401 is not sent again under another form or token", async () => {
+  test("does not retry a 401 with another scheme or token", async () => {
     const server = await startServer();
     server.always(answer(401));
     const token = vi.fn(() => T);
@@ -270,7 +276,7 @@ function expectedSignatureOr(request: SeenRequest, token: string): string | unde
     : expectedSignature(request, "/api/predict/svc", token);
 }
 
-test("a 401 for a client without a token says that there was none", async () => {
+test("explains a 401 of a client without a token", async () => {
   const emulator = createEmulator();
   const options = { endpoint: "h", serviceName: "echo", transport: emulator.transport };
   const hintOf = async (client: PredictClient) => (await errorOf(client.predict("x"))).message;

@@ -10,7 +10,7 @@ import { nodeTransport } from "../../../src/node.js";
 import { clientOf, errorOf, RecordingTransport, startServer, TOKEN, transportAnswer } from "../../support/calls.js";
 import { queueClientOf } from "../../support/queues.js";
 
-// What fails before a byte is sent is final and names its cause, and what cannot be sent as it is, is copied.
+// Errors before the first byte are not retried and name their cause. Memory that cannot be sent is copied.
 
 afterEach(() => {
   vi.doUnmock("undici");
@@ -20,7 +20,7 @@ afterEach(() => {
 const REQUIRE_FAILS = 'Dynamic require of "node:assert" is not supported';
 
 describe("undici cannot be loaded", () => {
-  test("the call ends after one attempt, with the cause and the remedy; close() resolves", async () => {
+  test("fails after one attempt with cause and remedy, and close() resolves", async () => {
     vi.resetModules();
     vi.doMock("undici", () => {
       throw new Error(REQUIRE_FAILS);
@@ -37,7 +37,7 @@ describe("undici cannot be loaded", () => {
     await transport.close();
   });
 
-  test("an error of require() has the banner as its remedy", async () => {
+  test("suggests the banner for an error of require()", async () => {
     const { loadFailure } = await import("../../../src/platform/node/load-failure.js");
     const error = loadFailure("undici", new Error(REQUIRE_FAILS)) as TransportError;
     expect(error).toMatchObject({ sent: "no", final: true });
@@ -46,7 +46,7 @@ describe("undici cannot be loaded", () => {
     expect((loadFailure("undici", new Error("not found")) as Error).message).not.toContain("createRequire");
   });
 
-  test("an agent without dispatch", async () => {
+  test("rejects an agent without dispatch()", async () => {
     vi.resetModules();
     vi.doMock("undici", async (original) => ({
       ...(await original<typeof import("undici")>()),
@@ -68,7 +68,7 @@ describe("undici cannot be loaded", () => {
 });
 
 describe("fetch refuses the request", () => {
-  test("its own TypeError is final, and nothing was sent", async () => {
+  test("does not retry its own TypeError, and reports that nothing was sent", async () => {
     const server = await startServer();
     const { send, ...rest } = fetchTransport();
     // fetch refuses a GET with a body.
@@ -83,7 +83,7 @@ describe("fetch refuses the request", () => {
     expect(server.requests.filter(({ path }) => !path.includes("_attrs_"))).toEqual([]);
   });
 
-  test("a network error is retried, though it is a TypeError, too", async () => {
+  test("retries a network error, although it is a TypeError too", async () => {
     const transport = fetchTransport({
       fetch: async () => {
         throw new TypeError("fetch failed");
@@ -94,7 +94,7 @@ describe("fetch refuses the request", () => {
   });
 });
 
-describe("time limits of Node's own fetch", () => {
+describe("timeouts of Node's fetch", () => {
   test.each([
     ["UND_ERR_HEADERS_TIMEOUT", "headers", "response"],
     ["UND_ERR_BODY_TIMEOUT", "body", "complete response body"],
@@ -114,7 +114,7 @@ describe("time limits of Node's own fetch", () => {
   });
 });
 
-describe("the bytes of a request", () => {
+describe("the memory of a request body", () => {
   const text = "some bytes";
   const filled = (buffer: ArrayBufferLike) => {
     const bytes = new Uint8Array(buffer);
@@ -167,7 +167,7 @@ describe("the bytes of a request", () => {
         return bytes;
       },
     ],
-  ])("%s is an argument error, and nothing is sent", async (_, make) => {
+  ])("%s causes an argument error, and nothing is sent", async (_, make) => {
     const server = await startServer();
     for (const call of [
       () => clientOf(server).predict(make()),
@@ -181,7 +181,7 @@ describe("the bytes of a request", () => {
     expect(server.requests).toHaveLength(0);
   });
 
-  test("an empty array is sent", async () => {
+  test("sends an empty array", async () => {
     const server = await startServer();
     await clientOf(server).predict(new Uint8Array(0));
     expect(server.requests[0]?.body).toHaveLength(0);
@@ -195,7 +195,7 @@ describe("tokens in what a service echoes", () => {
       transportAnswer(503, { "x-echo": texts.join(" ") }, `${count}: ${texts.join(" ")}`),
     );
 
-  test("those of earlier attempts are redacted, too", async () => {
+  test("redacts the tokens of earlier attempts", async () => {
     const tokens = ["first-token-aaaa", "second-token-bbbb", "first-token-aaaa-longer"];
     let asked = 0;
     const token = () => tokens[asked++ % tokens.length] as string;

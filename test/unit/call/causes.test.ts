@@ -13,7 +13,7 @@ beforeAll(() => import("../../../src/call/lazy.js"));
 
 // What a service said, or did not finish saying, reaches the caller: as a cause, an error of its kind, and without the token.
 
-describe("the last failure is the cause of a timeout", () => {
+describe("the last error is the cause of a timeout", () => {
   test("of the whole call", async () => {
     const server = await startServer();
     server.play(answer(500, {}, "out of memory"));
@@ -33,14 +33,14 @@ describe("the last failure is the cause of a timeout", () => {
     expect(error.cause).toMatchObject({ code: "ERR_EAS_HTTP", status: 500 });
   });
 
-  test("and an error without one has no property cause", async () => {
+  test("an error without a cause has no property cause", async () => {
     const server = await startServer();
     server.always(stallBeforeHeaders);
     const error = await errorOf(clientOf(server, { timeout: 50, retryCount: 0 }).predict("x"));
     expect(Object.hasOwn(error, "cause")).toBe(false);
   });
 
-  test("of ready(): what the service said before", async () => {
+  test("of ready(): the last response of the service", async () => {
     const server = await startServer();
     server.play(answer(503, {}, "no healthy upstream"));
     server.always(stallBeforeHeaders);
@@ -88,7 +88,7 @@ describe("the token in the reason of a close", () => {
   });
 });
 
-describe("an answer without a length that ends with the connection", () => {
+describe("a response without a length, delimited by the end of the connection", () => {
   /** What the emulator answers to a get of three items. */
   async function answerOfThree(): Promise<Buffer> {
     const { client, emulator } = await openEmulatorQueue();
@@ -105,7 +105,7 @@ describe("an answer without a length that ends with the connection", () => {
       run: (socket) => void socket.end(Buffer.concat([Buffer.from("HTTP/1.1 200 OK\r\n\r\n"), body])),
     }) as ReturnType<typeof raw>;
 
-  test("a get that deletes: fewer items than asked for may be a part, which the error says", async () => {
+  test("a deleting get with fewer items than requested fails with maybeTaken", async () => {
     const server = await startServer();
     server.always(undelimited(await answerOfThree()));
     const error = await errorOf(queueClientOf(server).get({ length: 5 }));
@@ -115,19 +115,19 @@ describe("an answer without a length that ends with the connection", () => {
     expect(server.requests).toHaveLength(1);
   });
 
-  test("as many items as asked for are all of them", async () => {
+  test("accepts the requested number of items", async () => {
     const server = await startServer();
     server.always(undelimited(await answerOfThree()));
     expect(await queueClientOf(server).get({ length: 3 })).toHaveLength(3);
   });
 
-  test("a get that deletes nothing takes them: it can be repeated", async () => {
+  test("accepts fewer items for a get that does not delete", async () => {
     const server = await startServer();
     server.always(undelimited(await answerOfThree()));
     expect(await queueClientOf(server).get({ length: 5, autoDelete: false })).toHaveLength(3);
   });
 
-  test("with a length or in chunks fewer items are all of them", async () => {
+  test("accepts fewer items with a Content-Length or chunked encoding", async () => {
     const body = await answerOfThree();
     const server = await startServer();
     const chunked = `HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n${body.length.toString(16)}\r\n`;

@@ -24,7 +24,7 @@ describe("close() ends the wait for a retry", () => {
   test.each<[string, Record<string, string>]>([
     ["Retry-After", { "Retry-After": "50" }],
     ["backoff", {}],
-  ])("%s: with an error that says so and has the last failure as its cause", async (_, headers) => {
+  ])("%s: rejects with the last error as the cause", async (_, headers) => {
     const server = await startServer();
     server.always(answer(429, headers, "slow down"));
     const client = clientOf(server, { retryCount: 100 });
@@ -108,7 +108,7 @@ describe("close() ends the wait for a retry", () => {
     expect((await error).message).toContain("this client is closed");
   });
 
-  test("a call that failed in flight after close() does not wait either", async () => {
+  test("does not retry a call that fails after close()", async () => {
     const server = await startServer();
     let fail!: () => void;
     server.always(answerWhen(new Promise<void>((resolve) => (fail = resolve)), 503));
@@ -124,7 +124,7 @@ describe("close() ends the wait for a retry", () => {
 });
 
 describe("close()", () => {
-  test("lets an attempt in flight end", async () => {
+  test("waits for an attempt in flight", async () => {
     const server = await startServer();
     let free!: () => void;
     server.always(answerWhen(new Promise<void>((resolve) => (free = resolve)), 200, "ok"));
@@ -157,7 +157,7 @@ describe("close({ force: true })", () => {
     ["put()", (client) => client.put("x", LONG), { maybeAccepted: true, maybeTaken: false, retryable: false }],
     ["get()", (client) => client.get(), { maybeAccepted: false, maybeTaken: true, retryable: false }],
     ["commit()", (client) => client.commit(1), { maybeAccepted: false, maybeTaken: false, retryable: true }],
-  ])("%s says what the queue may have done", async (_, call, facts) => {
+  ])("%s reports what the queue may have done", async (_, call, facts) => {
     const server = await startServer();
     // The queue's limits, which the first put asks for.
     const attributes = answer(404);
@@ -187,7 +187,7 @@ describe("close({ force: true })", () => {
     }
   });
 
-  test("cancels a call that waits for a connection: nothing was sent", async () => {
+  test("cancels a call that waits for a connection, and nothing was sent", async () => {
     const server = await startServer();
     server.always(stallBeforeHeaders);
     const client = clientOf(server, { maxConnectionCount: 1 });
@@ -197,7 +197,7 @@ describe("close({ force: true })", () => {
     expect((await Promise.all(errors)).map(({ attempts }) => attempts)).toEqual([1, 0]);
   });
 
-  test("after close() that waits", async () => {
+  test("ends a close() that waits", async () => {
     const server = await startServer();
     server.always(stallBeforeHeaders);
     const client = clientOf(server);

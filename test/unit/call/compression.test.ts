@@ -63,7 +63,7 @@ const CODECS: readonly CompressionCodec[] = [snappy, lz4, lz4Frame, zstd];
 describe.each(CASES)("%s over a socket", (_, compression, decompressor, compressor) => {
   const echo: EmulatorService = { decompressor, compressor, handle: ({ body }) => body };
 
-  test("a request declares it, the call compresses, and auto undoes the answer", async () => {
+  test("compresses the request and decompresses the response for a compression of the request", async () => {
     const emulator = await emulatorOf(echo);
     const result = await clientFor(emulator).predictDetailed(requestOf(compression));
     expect(result.response).toBe(TEXT);
@@ -74,7 +74,7 @@ describe.each(CASES)("%s over a socket", (_, compression, decompressor, compress
     expect(sent?.headers.get("content-length")).toBe(String(sent?.body.length));
   });
 
-  test("the client declares it", async () => {
+  test("compresses the request for a compression of the client", async () => {
     const emulator = await emulatorOf(echo);
     const client = clientFor(emulator, { compression });
     expect((await client.predict(TEXT)).toString()).toBe(TEXT);
@@ -84,7 +84,7 @@ describe.each(CASES)("%s over a socket", (_, compression, decompressor, compress
     for (const { body } of emulator.requests) expect(body.length).toBeLessThan(PLAIN.length / 4);
   });
 
-  test("MD5 and signature cover the compressed bytes", async () => {
+  test("signs the compressed bytes", async () => {
     const emulator = await emulatorOf(echo, { strictSignatures: true });
     expect(await clientFor(emulator, { auth: "signature" }).predict(requestOf(compression))).toBe(TEXT);
     const [sent] = emulator.requests;
@@ -96,14 +96,14 @@ describe.each(CASES)("%s over a socket", (_, compression, decompressor, compress
     );
   });
 
-  test("an answer without any header, by the option", async () => {
+  test("decompresses a response without a header with the option decompression", async () => {
     const server = await startServer();
     server.always(answer(200, {}, Buffer.from(await pack(compression, PLAIN))));
     expect((await clientOf(server, { decompression: compression }).predict("x")).toString()).toBe(TEXT);
     expect((await clientOf(server).setDecompression(compression).predict("x")).toString()).toBe(TEXT);
   });
 
-  test("an answer that is not of it is an error, never a result", async () => {
+  test("rejects a response that is not compressed as configured", async () => {
     const server = await startServer();
     const coding = compressor === "lz4-frame" ? "lz4" : (compressor as string);
     const packed = Buffer.from(await pack(compression, PLAIN));
@@ -111,7 +111,7 @@ describe.each(CASES)("%s over a socket", (_, compression, decompressor, compress
     for (const [headers, body] of [
       [{}, Buffer.from(TEXT)],
       [{ "Content-Encoding": coding }, Buffer.from(TEXT)],
-      // Of a block that is cut off nobody knows who does not know its length.
+      // A truncated block can be detected only with its length.
       ...(compression === lz4
         ? []
         : ([
@@ -131,7 +131,7 @@ describe.each(CASES)("%s over a socket", (_, compression, decompressor, compress
     }
   });
 
-  test("a bomb is stopped by maxResponseBytes", async () => {
+  test("limits a decompression bomb to maxResponseBytes", async () => {
     const emulator = await emulatorOf({ compressor, handle: () => new Uint8Array(8 << 20) });
     const codecs = typeof compression === "object" ? [compression] : [];
     const client = clientFor(emulator, { decompression: codecs, maxResponseBytes: 1 << 20 });
@@ -142,7 +142,7 @@ describe.each(CASES)("%s over a socket", (_, compression, decompressor, compress
     expect((await enough.predict(new Uint8Array(1))).length).toBe(8 << 20);
   });
 
-  test("the emulator answers 400 for a body that is none, and does not ask the handler", async () => {
+  test("the emulator responds with 400 to a body in another format, and does not call the handler", async () => {
     let asked = 0;
     const emulator = await emulatorOf({ decompressor, handle: () => String(++asked) });
     const error = await errorOf(clientFor(emulator).predict(TEXT));
@@ -152,7 +152,7 @@ describe.each(CASES)("%s over a socket", (_, compression, decompressor, compress
     expect(emulator.requests[0]?.body).toEqual(PLAIN);
   });
 
-  test("without a network", async () => {
+  test("works with the emulator in memory", async () => {
     const emulator = createEmulator({ services: { svc: echo } });
     const client = new PredictClient({
       endpoint: "http://nowhere",
@@ -164,7 +164,7 @@ describe.each(CASES)("%s over a socket", (_, compression, decompressor, compress
   });
 });
 
-test("a TorchRequest declares its compression", async () => {
+test("a TorchRequest accepts a compression", async () => {
   const bodies: Uint8Array[] = [];
   const handle: EmulatorService["handle"] = ({ body }) => {
     bodies.push(body);
@@ -179,7 +179,7 @@ test("a TorchRequest declares its compression", async () => {
   expect(emulator.requests[0]?.body.length).toBeLessThan(500);
 });
 
-test("a request's compression stands above the client's", async () => {
+test("the compression of a request overrides that of the client", async () => {
   const transport = new RecordingTransport();
   const client = new PredictClient({ endpoint: "http://h", serviceName: "svc", transport, compression: "gzip" });
   await client.predict(requestOf(snappy));
@@ -191,7 +191,7 @@ test("a request's compression stands above the client's", async () => {
   expect(third).toEqual(PLAIN);
 });
 
-test("the request is within the limit after compression", async () => {
+test("maxRequestBytes applies after compression", async () => {
   const transport = new RecordingTransport();
   const options = { endpoint: "http://h", serviceName: "svc", transport, maxRequestBytes: 500 };
   await new PredictClient({ ...options, compression: snappy }).predict(requestOf());
@@ -207,7 +207,7 @@ describe("Content-Encoding", () => {
     return (await clientOf(server, options).predict("x")).toString();
   };
 
-  test("several are undone, the last first", async () => {
+  test("decodes several codings, the last one first", async () => {
     const decompression = CODECS;
     const zipped = gzipSync(TEXT);
     expect(await answered("gzip, snappy", await snappy.compress(zipped), { decompression })).toBe(TEXT);
@@ -223,7 +223,7 @@ describe("Content-Encoding", () => {
     expect(error).toMatchObject({ code: "ERR_EAS_DECODE", format: "content-encoding" });
   });
 
-  test("more than four are refused", async () => {
+  test("rejects more than four codings", async () => {
     const error = await errorOf(answered("gzip,gzip,gzip,gzip,gzip", gzipSync(TEXT)));
     expect(error.message).toContain("5 content codings");
   });
@@ -235,13 +235,13 @@ describe("Content-Encoding", () => {
     ["gzip, zstd", 'import { zstd } from "eas-prediction/compression/zstd"'],
     ["compress", "only gzip, deflate, br (on Node) and the codecs"],
     ["dcz", "only gzip, deflate, br (on Node) and the codecs"],
-  ])("unknown: %s", async (coding, advice) => {
+  ])("rejects the unknown coding %s", async (coding, advice) => {
     const error = await errorOf(answered(coding, await zstd.compress(PLAIN)));
     expect(error).toMatchObject({ code: "ERR_EAS_DECODE", format: "content-encoding", attempts: 1 });
     expect(error.message).toContain(advice);
   });
 
-  test("the codec of the request serves its answer, and only its own", async () => {
+  test("uses the codec of a request for its response only", async () => {
     const server = await startServer();
     server.always(answer(200, { "Content-Encoding": "snappy" }, Buffer.from(await snappy.compress(PLAIN))));
     const client = clientOf(server, { compression: lz4 });
@@ -251,7 +251,7 @@ describe("Content-Encoding", () => {
     expect(await client.setDecompression("auto").setCompression(snappy).predict(requestOf())).toBe(TEXT);
   });
 
-  test("lz4 with a length beside it that is wrong", async () => {
+  test("rejects lz4 with a wrong length", async () => {
     const server = await startServer();
     const body = Buffer.from(await lz4.compress(PLAIN));
     const answerWith = (length: number) =>
@@ -263,21 +263,21 @@ describe("Content-Encoding", () => {
     expect((await errorOf(client.predict("x"))).message).toContain("more than 5000 bytes (maxResponseBytes)");
   });
 
-  test("an empty answer is empty", async () => {
+  test("keeps an empty response empty", async () => {
     for (const decompression of [snappy, [snappy], "gzip"] as const) {
       expect(await answered("snappy", new Uint8Array(0), { decompression })).toBe("");
     }
   });
 });
 
-describe("one compression for all answers", () => {
+describe("one compression for all responses", () => {
   const predict = async (headers: Record<string, string>, body: Uint8Array, options: PredictClientOptions) => {
     const server = await startServer();
     server.always(answer(200, headers, Buffer.from(body)));
     return (await clientOf(server, options).predict("x")).toString();
   };
 
-  test("is undone once where Content-Encoding names it", async () => {
+  test("is decoded once if Content-Encoding names it", async () => {
     for (const [coding, compression] of [
       ["snappy", snappy],
       ["lz4", lz4],
@@ -293,7 +293,7 @@ describe("one compression for all answers", () => {
     }
   });
 
-  test("is undone after what Content-Encoding names", async () => {
+  test("is decoded after the codings in Content-Encoding", async () => {
     const body = gzipSync(await snappy.compress(PLAIN));
     expect(await predict({ "Content-Encoding": "gzip" }, body, { decompression: snappy })).toBe(TEXT);
     expect(await predict({ "Content-Encoding": "gzip" }, gzipSync(deflateSync(TEXT)), { decompression: "zlib" })).toBe(
@@ -301,7 +301,7 @@ describe("one compression for all answers", () => {
     );
   });
 
-  test("is undone once where fetch has undone it and left the header", async () => {
+  test("is decoded once if fetch has decoded it and kept the header", async () => {
     const headers = { "Content-Encoding": "gzip" };
     for (const decompression of ["gzip", "auto"] as const) {
       expect(await predict(headers, gzipSync(TEXT), { decompression, transport: fetchTransport() })).toBe(TEXT);
@@ -310,7 +310,7 @@ describe("one compression for all answers", () => {
     expect(await predict(headers, body, { decompression: snappy, transport: fetchTransport() })).toBe(TEXT);
   });
 
-  test("leaves errors alone", async () => {
+  test("does not apply to errors", async () => {
     const server = await startServer();
     const client = clientOf(server, { decompression: snappy });
     const packed = await snappy.compress(PLAIN);
@@ -329,7 +329,7 @@ describe("one compression for all answers", () => {
   });
 });
 
-describe("zstd and a fetch that may have undone it", () => {
+describe("zstd and a fetch that may have decoded it", () => {
   const respond = async (body: Uint8Array, length: number | undefined, decompression: Decompression = "auto") => {
     const headers = new Headers({ "content-encoding": "zstd" });
     if (length !== undefined) headers.set("content-length", `${length}`);
@@ -338,25 +338,25 @@ describe("zstd and a fetch that may have undone it", () => {
     return (await client.predict("x")).toString();
   };
 
-  test("it has: no codec is needed, and none is used", async () => {
+  test("needs no codec if fetch has decoded the body", async () => {
     expect(await respond(PLAIN, 77)).toBe(TEXT);
     expect(await respond(PLAIN, 77, [zstd])).toBe(TEXT);
     expect(await respond(PLAIN, 77, zstd)).toBe(TEXT);
   });
 
-  test("it has not", async () => {
+  test("decodes the body if fetch has not", async () => {
     const packed = await zstd.compress(PLAIN);
     expect(await respond(packed, packed.length, [zstd])).toBe(TEXT);
     expect(await respond(packed, undefined, [zstd])).toBe(TEXT);
     expect((await errorOf(respond(packed, packed.length))).message).toContain("compression/zstd");
   });
 
-  test("the body is no zstd, and came as it is", async () => {
+  test("returns a body without a zstd frame unchanged", async () => {
     expect((await errorOf(respond(PLAIN, PLAIN.length, [zstd]))).message).toContain("does not begin with a zstd frame");
   });
 });
 
-describe("a codec of the user's own", () => {
+describe("a custom codec", () => {
   const own: CompressionCodec = {
     name: "reverse",
     contentCodings: ["reverse"],
@@ -369,7 +369,7 @@ describe("a codec of the user's own", () => {
     return (await clientOf(server, { decompression: [codec], ...options }).predict("x")).toString();
   };
 
-  test("is asked", async () => {
+  test("is called", async () => {
     expect(await call(own)).toBe("cba");
   });
 
@@ -421,7 +421,7 @@ describe("options that are wrong", () => {
   ])("%j", async (value, message) => {
     for (const act of [
       () => new PredictClient({ compression: value as Compression }),
-      // null is none.
+      // null is not a codec.
       ...(value === null ? [] : [() => new PredictClient().setCompression(value as Compression)]),
       () => new PredictClient({ decompression: value as Decompression }),
       () => new PredictClient().setDecompression(value as Decompression),

@@ -26,7 +26,7 @@ const begun = ({ response }: Exchange) => {
 };
 
 describe("a stream", () => {
-  test("is answered when its body has ended, with the bytes that came", async () => {
+  test("has a response event after its body ended, with the received bytes", async () => {
     const { hooks, client, server } = await open(begun);
     const stream = await client.stream("hello", { query: { secret: "1" } });
     await turn();
@@ -42,14 +42,14 @@ describe("a stream", () => {
     expect(hooks.text).not.toContain("secret");
   });
 
-  test("counts bytes as they came, compressed", async () => {
+  test("counts compressed bytes", async () => {
     const packed = gzipSync("a".repeat(10_000));
     const { hooks, client } = await open(inChunks(packed, 10, { "Content-Encoding": "gzip" }));
     expect(await (await client.stream("x")).text()).toBe("a".repeat(10_000));
     expect(hooks.responses[0]?.responseBytes).toBe(packed.length);
   });
 
-  test("that its reader leaves is answered, with what came until then", async () => {
+  test("that its reader cancels has a response event with the bytes received so far", async () => {
     const { hooks, client } = await open(begun);
     for await (const piece of await client.stream("x")) {
       expect(`${Buffer.from(piece)}`).toBe("piece");
@@ -59,7 +59,7 @@ describe("a stream", () => {
     expect(hooks.responses[0]?.responseBytes).toBe(5);
   });
 
-  test("that is aborted fails, with its status", async () => {
+  test("that is aborted has an error event with its status", async () => {
     const { hooks, client } = await open(begun);
     const controller = new AbortController();
     const text = errorOf((await client.stream("x", { signal: controller.signal })).text());
@@ -69,7 +69,7 @@ describe("a stream", () => {
     expect(hooks.errors[0]).toMatchObject({ error: "enough", status: 200 });
   });
 
-  test("that breaks fails with the error that its reader gets", async () => {
+  test("that breaks has an error event with the error of its reader", async () => {
     const hooks = new RecordedHooks();
     const server = await startServer();
     server.play(resetInBody);
@@ -80,14 +80,14 @@ describe("a stream", () => {
     expect(hooks.errors[0]?.status).toBe(200);
   });
 
-  test("in which nothing comes for a while fails", async () => {
+  test("that exceeds its idle timeout has an error event", async () => {
     const { hooks, client } = await open(begun);
     await errorOf((await client.stream("x", { idleTimeout: 20 })).text());
     expect(hooks.names).toEqual(["start", "request 1", "error 1"]);
     expect(hooks.errors[0]?.error).toBeInstanceOf(EasTimeoutError);
   });
 
-  test("in which the service tells of an error fails, or ends, once", async () => {
+  test("that contains an error of the service has one final event", async () => {
     const { hooks, client } = await open(({ response }) => response.end('data: {"error":{"message":"oh"}}\n\n'));
     const read = async () => {
       for await (const _ of (await client.stream("x")).events()) {
@@ -98,7 +98,7 @@ describe("a stream", () => {
     hooks.expectWhole();
   });
 
-  test("that is cut off with its client fails", async () => {
+  test("that ends with its client has an error event", async () => {
     const { hooks, client } = await open(begun);
     const stream = await client.stream("x");
     await client.close();
@@ -107,7 +107,7 @@ describe("a stream", () => {
     expect(hooks.errors).toHaveLength(1);
   });
 
-  test("that is refused fails as other calls do; that was not begun is retried", async () => {
+  test("that is refused has an error event; that was not started is retried", async () => {
     const hooks = new RecordedHooks();
     const server = await startServer();
     const client = clientOf(server, { hooks });
@@ -117,7 +117,7 @@ describe("a stream", () => {
     expect(hooks.errors[0]?.status).toBe(500);
   });
 
-  test("whose head comes in the turn of its abort has one end: an error", async () => {
+  test("whose headers arrive in the turn of its abort has one final event: an error", async () => {
     const hooks = new RecordedHooks();
     const controller = new AbortController();
     const transport = Object.assign(new RecordingTransport(), {
@@ -141,7 +141,7 @@ describe("a stream", () => {
     expect(hooks.names).toEqual(["start", "request 1", "error 1"]);
   });
 
-  test("sends what hooks set", async () => {
+  test("sends headers that hooks set", async () => {
     const { client, server } = await open(({ response }) => response.end(), {
       hooks: { request: (event) => event.setHeader("traceparent", "00-1") },
     });
@@ -152,7 +152,7 @@ describe("a stream", () => {
 });
 
 describe("client.fetch", () => {
-  test("is a call that every status answers", async () => {
+  test("has a response event for every status", async () => {
     const { hooks, client } = await open(({ response }) => response.writeHead(404).end("none"));
     expect((await client.fetch("/v1/models?secret=1")).status).toBe(404);
     await until(() => hooks.responses.length === 1);
@@ -162,7 +162,7 @@ describe("client.fetch", () => {
     expect(hooks.text).not.toContain("secret");
   });
 
-  test("does not know the size of a body that it streams", async () => {
+  test("has no size for a streamed body", async () => {
     const { hooks, client, server } = await open(({ response }) => response.end());
     await (await client.fetch("/", { method: "POST", body: new Blob(["streamed"]).stream() })).text();
     expect(`${server.exchanges[0]?.body}`).toBe("streamed");
@@ -170,7 +170,7 @@ describe("client.fetch", () => {
     expect(hooks.responses[0]?.requestBytes).toBeUndefined();
   });
 
-  test("whose body is cancelled is answered; whose signal fires fails", async () => {
+  test("has a response event after its body is canceled, and an error event after its signal fires", async () => {
     const { hooks, client } = await open(begun);
     await (await client.fetch("/")).body?.cancel();
     const controller = new AbortController();
@@ -180,7 +180,7 @@ describe("client.fetch", () => {
     expect(hooks.names).toEqual(["start", "request 1", "response 1", "start", "request 1", "error 1"]);
   });
 
-  test("fails for a status that no Response can have, and lets its connection go", async () => {
+  test("has an error event for a status that Response does not allow, and releases the connection", async () => {
     const { hooks, client } = await open(({ response }) => response.writeHead(999).end("odd"), {
       maxConnectionCount: 1,
     });
@@ -189,7 +189,7 @@ describe("client.fetch", () => {
     expect(hooks.errors[0]?.status).toBe(999);
   });
 
-  test("holds no token in its events", async () => {
+  test("has no token in its events", async () => {
     const { hooks, client } = await open(({ request, response }) => {
       response.setHeader("x-echo", `${request.headers.authorization}`);
       response.end();

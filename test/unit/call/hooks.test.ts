@@ -60,7 +60,7 @@ function handle() {
 const withoutBackoff = () => void vi.spyOn(Math, "random").mockReturnValue(0);
 
 describe("a call", () => {
-  test("has a start, a request and a response, which name the same call", async () => {
+  test("has a start, a request and a response event of the same call", async () => {
     const { server, hooks, client } = await open();
     server.play(answer(200, { "X-Own": "1" }, "answer"));
     const before = Date.now();
@@ -84,7 +84,7 @@ describe("a call", () => {
     expect(hooks.responses[0]?.headers.get("x-own")).toBe("1");
   });
 
-  test("starts synchronously, before anything is waited for", async () => {
+  test("has a synchronous start event", async () => {
     const { hooks, client } = await open({ compression: "gzip", token: async () => TOKEN });
     const call = client.predict("hello");
     expect(hooks.names).toEqual(["start"]);
@@ -102,7 +102,7 @@ describe("a call", () => {
     expect(hooks.text).not.toContain("secret");
   });
 
-  test("has a request for each attempt, and a retry with why and how long", async () => {
+  test("has a request event for each attempt, and a retry event with error and delay", async () => {
     const { hooks, client, server } = await open();
     withoutBackoff();
     server.play(answer(503, {}, "busy"), resetBeforeHeaders, answer(429, { "Retry-After": "0" }), answer(200));
@@ -118,7 +118,7 @@ describe("a call", () => {
     expect(hooks.retries.map(({ error }) => error.constructor)).toEqual([EasHttpError, EasNetworkError, EasHttpError]);
   });
 
-  test("tells the delay that the service asked for", async () => {
+  test("has the delay that the service requested", async () => {
     withoutBackoff();
     const { hooks, client, server } = await open();
     server.always(answer(429, { "Retry-After": "30" }));
@@ -130,7 +130,7 @@ describe("a call", () => {
     await call;
   });
 
-  test("fails where there is no connection", async () => {
+  test("has an error event without a connection", async () => {
     withoutBackoff();
     const hooks = new RecordedHooks();
     const client = clientOf({ origin: await refusedOrigin() }, { hooks, retryCount: 1 });
@@ -140,7 +140,7 @@ describe("a call", () => {
     expect(hooks.errors[0]?.status).toBeUndefined();
   });
 
-  test("fails with the status that it was answered with, and the error that it rejects with", async () => {
+  test("has an error event with the status and the error of the promise", async () => {
     const { hooks, client, server } = await open();
     server.play(answer(401, {}, "no"));
     const error = await errorOf(client.predict("x"));
@@ -149,7 +149,7 @@ describe("a call", () => {
     expect(hooks.errors[0]?.status).toBe(401);
   });
 
-  test("fails when its answer cannot be read: with the status", async () => {
+  test("has an error event with the status if the response cannot be decoded", async () => {
     const { hooks, client, server } = await open();
     const request: PredictRequest<never> = {
       toBinary: () => new Uint8Array(3),
@@ -165,7 +165,7 @@ describe("a call", () => {
     expect(hooks.errors.map(({ status }) => status)).toEqual([200, 200]);
   });
 
-  test("fails when its token cannot be had", async () => {
+  test("has an error event if the token function fails", async () => {
     const { hooks, client } = await open({
       token: () => {
         throw new Error("no token today");
@@ -176,7 +176,7 @@ describe("a call", () => {
     expect(hooks.errors[0]).toMatchObject({ error, attempt: 0, requestBytes: 0, status: undefined });
   });
 
-  test("that is refused before it begins has no events", async () => {
+  test("with invalid options has no events", async () => {
     const { hooks, client } = await open();
     await errorOf(client.predict("x", { timeout: -1 }));
     await errorOf(client.predict(7 as never));
@@ -187,7 +187,7 @@ describe("a call", () => {
     expect(hooks.all).toEqual([]);
   });
 
-  test("tells of the calls of other services and of diagnose(), too", async () => {
+  test("has events with service() and diagnose()", async () => {
     const { hooks, client } = await open();
     await client.service("other").predict("x");
     await client.diagnose();
@@ -202,7 +202,7 @@ describe("a call", () => {
 describe("an aborted call", () => {
   const aborted = (): AbortSignal => AbortSignal.abort("before");
 
-  test("before it began", async () => {
+  test("before its start", async () => {
     const { hooks, client, server } = await open();
     await errorOf(client.predict("x", { signal: aborted() }));
     await errorOf(client.stream("x", { signal: aborted() }));
@@ -223,7 +223,7 @@ describe("an aborted call", () => {
     }
   });
 
-  test("while it waited for a free connection", async () => {
+  test("while it waits for a connection", async () => {
     const { hooks, client, server } = await open({ maxConnectionCount: 1 });
     const first = handle();
     server.play(answerWhen(first.promise, 200));
@@ -240,7 +240,7 @@ describe("an aborted call", () => {
     hooks.expectWhole();
   });
 
-  test("while its token was fetched", async () => {
+  test("while it waits for its token", async () => {
     const { hooks, client } = await open({ token: () => new Promise(() => {}) });
     const controller = new AbortController();
     const call = errorOf(client.predict("x", { signal: controller.signal }));
@@ -279,7 +279,7 @@ describe("an aborted call", () => {
     expect(hooks.errors[0]?.timings.queued).toBe(hooks.requests[0]?.timings.queued);
   });
 
-  test("by the whole call's time", async () => {
+  test("by totalTimeout", async () => {
     const { hooks, client, server } = await open({ totalTimeout: 40 });
     server.always(stallBeforeHeaders);
     await errorOf(client.predict("x"));
@@ -288,7 +288,7 @@ describe("an aborted call", () => {
 });
 
 describe("timings and sizes", () => {
-  test("what a call waits for a free connection is queued, not first byte", async () => {
+  test("counts the wait for a connection as queued, not as first byte", async () => {
     const { hooks, client, server } = await open({ maxConnectionCount: 1 });
     const first = handle();
     server.play(answerWhen(first.promise, 200, "1"));
@@ -309,7 +309,7 @@ describe("timings and sizes", () => {
     expect(hooks.requests.every(({ timings }) => timings.firstByte === undefined)).toBe(true);
   });
 
-  test("the wait before a retry is not queued, and the first byte is the last attempt's own", async () => {
+  test("does not count the delay of a retry as queued, and has the first byte of the last attempt", async () => {
     vi.useFakeTimers();
     vi.spyOn(Math, "random").mockReturnValue(0.5);
     const hooks = new RecordedHooks();
@@ -332,13 +332,13 @@ describe("timings and sizes", () => {
     expect(hooks.retries[0]?.delay).toBe(25);
   });
 
-  test("a transport that does not tell leaves the first byte open", async () => {
+  test("has no first byte for a transport that does not report it", async () => {
     const hooks = new RecordedHooks();
     await clientOf({ origin: "http://127.0.0.1:9" }, { transport: new RecordingTransport(), hooks }).predict("x");
     expect(hooks.responses[0]?.timings.firstByte).toBeUndefined();
   });
 
-  test("sizes are those on the wire", async () => {
+  test("has sizes on the wire", async () => {
     const { hooks, client, server } = await open({ compression: "gzip" });
     const text = "a".repeat(1000);
     const packed = gzipSync("b".repeat(500));
@@ -422,7 +422,7 @@ describe("setHeader", () => {
     ["", "a"],
     [undefined, "a"],
     ["__proto__", "a\n"],
-  ])("refuses %s: %s, and the call goes on", async (name, value) => {
+  ])("refuses %s: %s, and the call continues", async (name, value) => {
     const warnings: string[] = [];
     const logger = { debug: () => {}, warn: (text: string) => void warnings.push(text), error: () => {} };
     let thrown: unknown;
@@ -447,7 +447,7 @@ describe("setHeader", () => {
     expect(Object.keys(headers)).not.toContain("b");
   });
 
-  test("says so when it comes too late", async () => {
+  test("throws after the hook has returned", async () => {
     const late: unknown[] = [];
     const request = async (event: CallRequestEvent) => {
       await null;
@@ -463,7 +463,7 @@ describe("setHeader", () => {
     expect(String(late[0])).toMatch(/x-late cannot be set by a hook: the request was already sent/);
   });
 
-  test("what it adds is not kept for the next attempt or call", async () => {
+  test("does not affect the next attempt or call", async () => {
     let count = 0;
     const { server, client } = await open({
       hooks: { request: (event) => count++ === 0 && event.setHeader("x-once", "1") },
@@ -491,7 +491,7 @@ describe("a hook that fails", () => {
     ],
   ];
 
-  test.each(ways)("changes nothing when it %s, and the logger hears of it", async (_, fail) => {
+  test.each(ways)("does not affect the call when it %s, and the logger receives a warning", async (_, fail) => {
     withoutBackoff();
     const warnings: string[] = [];
     const told = new RecordedHooks();
@@ -514,7 +514,7 @@ describe("a hook that fails", () => {
     );
   });
 
-  test("changes nothing where there is no logger, or the logger fails too", async () => {
+  test("does not affect the call without a logger, or with one that fails", async () => {
     const rejected = vi.fn();
     process.on("unhandledRejection", rejected);
     const broken = () => {
@@ -531,7 +531,7 @@ describe("a hook that fails", () => {
     expect(rejected).not.toHaveBeenCalled();
   });
 
-  test("is not waited for when it is slow", async () => {
+  test("does not delay the call when it is slow", async () => {
     const never = () => new Promise(() => {});
     const { client } = await open({ hooks: { start: never, request: never, response: never } });
     expect(String(await client.predict("x"))).toBe("ok");
@@ -548,7 +548,7 @@ describe("a hook that fails", () => {
 });
 
 describe("the option", () => {
-  test("takes one or a list, which is copied; they are called in order, as methods", async () => {
+  test("accepts one object or a list, copies it, and calls the hooks in order as methods", async () => {
     const heard: string[] = [];
     class Named implements CallHooks {
       readonly #name: string;
@@ -566,7 +566,7 @@ describe("the option", () => {
     expect(heard).toEqual(["first", "second"]);
   });
 
-  test("an empty list and undefined hear nothing", async () => {
+  test("an empty list and undefined receive no events", async () => {
     for (const hooks of [[], undefined]) {
       const { client } = await open({ hooks });
       expect(String(await client.predict("x"))).toBe("ok");
@@ -595,7 +595,7 @@ describe("the option", () => {
 });
 
 describe("logger", () => {
-  test("hears of answers, retries and failures, each in one line", async () => {
+  test("receives one line for each response, retry and failure", async () => {
     withoutBackoff();
     const lines: string[] = [];
     const logger = Object.fromEntries(
@@ -645,7 +645,7 @@ describe("logger", () => {
 });
 
 describe("queues", () => {
-  test("each operation is a call of its kind", async () => {
+  test("report each operation as a call of its kind", async () => {
     const hooks = new RecordedHooks();
     const { client } = await openEmulatorQueue({}, { hooks });
     await client.put("item", { tags: { secret: "1" } });
@@ -663,7 +663,7 @@ describe("queues", () => {
     expect(hooks.text).not.toContain(TOKEN);
   });
 
-  test("a watch over HTTP is a call that ends with it", async () => {
+  test("report a watch over HTTP as one call", async () => {
     const hooks = new RecordedHooks();
     const { client, input } = await openEmulatorQueue({}, { hooks });
     input.put("watched");
@@ -678,7 +678,7 @@ describe("queues", () => {
     expect(watched?.status).toBe(200);
   });
 
-  test("its logger hears of hooks that fail, and not of calls", async () => {
+  test("its logger receives warnings of hooks, but not calls", async () => {
     const warnings: string[] = [];
     const fail = () => {
       throw new Error("broken");
@@ -694,7 +694,7 @@ describe("queues", () => {
 });
 
 describe("direct calls", () => {
-  test("name the instance that each attempt goes to", async () => {
+  test("report the instance of each attempt", async () => {
     const hooks = new RecordedHooks();
     const emulator = await startInstances(2);
     await directClientOf(emulator, { hooks }).predict("x");
@@ -703,7 +703,7 @@ describe("direct calls", () => {
     expect(hooks.responses[0]?.url).toMatch(/^http:\/\/127\.0\.0\.1:\d+\/api\/predict\/echo$/);
   });
 
-  test("that find no instance have an error without an attempt", async () => {
+  test("without an instance have an error event before the first attempt", async () => {
     const hooks = new RecordedHooks();
     const client = directClientOf({ endpoint: "" }, { endpointSource: () => [], hooks, totalTimeout: 30 });
     await errorOf(client.predict("x"));
@@ -732,7 +732,7 @@ describe("direct calls", () => {
   }
   const ok = { status: 200, headers: new Headers(), body: new Uint8Array(2), contentEncoding: undefined } as never;
 
-  test.each([0, 1])("hedged: one call with two attempts; the answer is that of attempt %i", async (winner) => {
+  test.each([0, 1])("hedged: one call with two attempts and the response of attempt %i", async (winner) => {
     const { hooks, held, client } = hedged();
     const call = client.predict("x");
     expect(hooks.names).toEqual(["start"]);
@@ -746,7 +746,7 @@ describe("direct calls", () => {
     hooks.expectWhole();
   });
 
-  test("hedged: fails once, with the error that it rejects with, when both have failed", async () => {
+  test("hedged: one error event, with the error of the promise, after both failed", async () => {
     const { hooks, held, client } = hedged();
     const call = errorOf(client.predict("x"));
     await until(() => held.length === 2);
@@ -760,7 +760,7 @@ describe("direct calls", () => {
     hooks.expectWhole();
   });
 
-  test("hedged: aborted while both are under way", async () => {
+  test("hedged: aborted while both are in flight", async () => {
     const { hooks, held, client } = hedged();
     const controller = new AbortController();
     const call = errorOf(client.predict("x", { signal: controller.signal }));
@@ -772,13 +772,13 @@ describe("direct calls", () => {
     hooks.expectWhole();
   });
 
-  test("hedged: aborted before it began", async () => {
+  test("hedged: aborted before its start", async () => {
     const { hooks, client } = hedged();
     await errorOf(client.predict("x", { signal: AbortSignal.abort("before") }));
     expect(hooks.names).toEqual(["start", "error 0"]);
   });
 
-  test("hedged: a retry of the first beside the second", async () => {
+  test("hedged: a retry of the first during the second", async () => {
     withoutBackoff();
     const { hooks, held, client } = hedged({ retryCount: 3 });
     const call = client.predict("x");

@@ -4,7 +4,7 @@ import { clientOf, RecordingTransport, startServer, transportAnswer, turn, until
 import { answer, answerWhen } from "../../support/misbehaving-server.js";
 
 describe("Limiter", () => {
-  test("lets in as many as the limit, and the others in the order in which they came", async () => {
+  test("admits requests up to the limit, and the others in order of arrival", async () => {
     const limiter = new Limiter(2);
     expect([limiter.tryAcquire(), limiter.tryAcquire(), limiter.tryAcquire()]).toEqual([true, true, false]);
     const order: number[] = [];
@@ -20,13 +20,13 @@ describe("Limiter", () => {
     expect(order).toEqual([1, 2, 3]);
   });
 
-  test("nobody passes those who wait", async () => {
+  test("does not let a new request overtake waiters", async () => {
     const limiter = new Limiter(1);
     limiter.tryAcquire();
     const waiting = watch(limiter.acquire().done);
     expect(limiter.tryAcquire()).toBe(false);
     limiter.release();
-    // The slot is handed over already, though the one who waits has not run yet.
+    // The slot is already assigned, although the waiter has not run yet.
     expect(limiter.tryAcquire()).toBe(false);
     await turn();
     expect(waiting.state).toBe("resolved");
@@ -34,7 +34,7 @@ describe("Limiter", () => {
     expect(limiter.tryAcquire()).toBe(true);
   });
 
-  test("requests that are held long take half of the slots, and short ones pass them", async () => {
+  test("limits long-lived requests to half of the slots, and lets short requests overtake them", async () => {
     const limiter = new Limiter(4);
     expect([limiter.tryAcquire(true), limiter.tryAcquire(true), limiter.tryAcquire(true)]).toEqual([true, true, false]);
     const held = watch(limiter.acquire(true).done);
@@ -48,14 +48,14 @@ describe("Limiter", () => {
     expect(held.state).toBe("resolved");
   });
 
-  test("one slot is for held requests too", async () => {
+  test("gives a single slot to long-lived requests too", async () => {
     const limiter = new Limiter(1);
     expect([limiter.tryAcquire(true), limiter.tryAcquire()]).toEqual([true, false]);
     limiter.release(true);
     expect(limiter.tryAcquire()).toBe(true);
   });
 
-  test("one who gives up rejects with the reason, takes no slot, and the next moves up", async () => {
+  test("a canceled wait rejects with the reason and takes no slot", async () => {
     const limiter = new Limiter(1);
     limiter.tryAcquire();
     const [first, second] = [limiter.acquire(), limiter.acquire()];
@@ -71,7 +71,7 @@ describe("Limiter", () => {
     expect(limiter.tryAcquire()).toBe(true);
   });
 
-  test("giving up after the slot was given changes nothing", async () => {
+  test("canceling after the slot was taken has no effect", async () => {
     const limiter = new Limiter(1);
     limiter.tryAcquire();
     const wait = limiter.acquire();
@@ -85,7 +85,7 @@ describe("Limiter", () => {
     expect(limiter.tryAcquire()).toBe(true);
   });
 
-  test("a higher limit lets in at once, a lower one waits for those in flight", async () => {
+  test("a higher limit admits waiters at once; a lower limit keeps requests in flight", async () => {
     const limiter = new Limiter(1);
     limiter.tryAcquire();
     const waiting = [1, 2, 3].map(() => watch(limiter.acquire().done));
@@ -103,7 +103,7 @@ describe("Limiter", () => {
   });
 });
 
-test("a slot is given in the order in which they came, whoever gives up and however long they hold it", async () => {
+test("admits waiters in order of arrival with random cancellations and durations", async () => {
   const limiter = new Limiter(4);
   for (let i = 0; i < 4; i++) limiter.tryAcquire();
   const order: number[] = [];
@@ -118,7 +118,7 @@ test("a slot is given in the order in which they came, whoever gives up and howe
   );
   for (let i = 0; i < 30; i += 5) waits[i]?.cancel("gone");
   const left = Array.from({ length: 30 }, (_, i) => i).filter((i) => i % 5 !== 0);
-  // At once given back, so that there is always room for one that is held long.
+  // Released at once, so that a long-lived request always finds a slot.
   for (const i of [-1, ...left]) {
     limiter.release(i >= 0 && i % 3 === 0);
     await turn();
@@ -128,7 +128,7 @@ test("a slot is given in the order in which they came, whoever gives up and howe
   expect([limiter.tryAcquire(true), limiter.tryAcquire(true), limiter.tryAcquire(true)]).toEqual([true, true, false]);
 });
 
-test("those who wait for a slot that is held long keep nobody back, and are not passed by their like", async () => {
+test("waiting long-lived requests do not block short requests, and keep their own order", async () => {
   const limiter = new Limiter(2);
   expect([limiter.tryAcquire(true), limiter.tryAcquire()]).toEqual([true, true]);
   const long = [1, 2].map(() => watch(limiter.acquire(true).done));
@@ -147,7 +147,7 @@ test("those who wait for a slot that is held long keep nobody back, and are not 
 });
 
 describe("requests in flight", () => {
-  test.each([1, 3])("never more than maxConnectionCount %i, whatever fails", async (maxConnectionCount) => {
+  test.each([1, 3])("never exceed maxConnectionCount %i, whatever fails", async (maxConnectionCount) => {
     let inFlight = 0;
     let most = 0;
     const transport = new RecordingTransport(async ({ signal }, count) => {
@@ -174,7 +174,7 @@ describe("requests in flight", () => {
     await Promise.all(again);
   });
 
-  test("on Node, as many connections", async () => {
+  test("use as many connections on Node", async () => {
     const server = await startServer();
     let free = () => {};
     server.always(answerWhen(new Promise<void>((resolve) => (free = resolve)), 200));
@@ -188,7 +188,7 @@ describe("requests in flight", () => {
     expect([server.requests.length, server.connections]).toEqual([20, 4]);
   });
 
-  test("a wait between attempts holds no slot", async () => {
+  test("hold no slot during the delay of a retry", async () => {
     const server = await startServer();
     server.play(answer(503, { "Retry-After": "30" }));
     const client = clientOf(server, { maxConnectionCount: 1 });
@@ -201,7 +201,7 @@ describe("requests in flight", () => {
     await until(() => waiting.state === "rejected");
   });
 
-  test("each host has its own limit", async () => {
+  test("have a separate limit for each host", async () => {
     const stalled = new RecordingTransport(() => new Promise(() => {}));
     const client = clientOf({ origin: "http://one" }, { transport: stalled, maxConnectionCount: 1 });
     const controller = new AbortController();

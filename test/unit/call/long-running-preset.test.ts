@@ -42,7 +42,7 @@ const V1 = "/v1/chat/completions";
 
 beforeAll(() => Promise.all([import("../../../src/predict/lazy.js"), import("../../../src/call/lazy.js")]));
 
-describe("on a clock of the test's own", () => {
+describe("with a simulated clock", () => {
   beforeEach(() => {
     vi.useFakeTimers({ now: 0 });
     vi.spyOn(Math, "random").mockReturnValue(1);
@@ -68,7 +68,7 @@ describe("on a clock of the test's own", () => {
     return [error.timeout, seen.length];
   }
 
-  test("a request that the gateway holds for 4 minutes is answered, and was sent once", async () => {
+  test("sends a request once that the gateway holds for 4 minutes", async () => {
     const { client, seen } = heldClient([[200, "answer", 240_000]], LONG);
     expect(String(await settled(client.predict("question")))).toBe("answer");
     expect(seen).toHaveLength(1);
@@ -77,7 +77,7 @@ describe("on a clock of the test's own", () => {
     expect(seen).toHaveLength(2);
   });
 
-  test("after a timeout nothing is generated a second time, while a default client tries once more", async () => {
+  test("does not retry after a timeout, whereas a default client retries once", async () => {
     expect(await limitOf(LONG, {})).toEqual([600_000, 1]);
     expect(await limitOf({}, LONG)).toEqual([600_000, 1]);
     expect(await limitOf({}, {})).toEqual([5_000, 2]);
@@ -89,13 +89,13 @@ describe("on a clock of the test's own", () => {
     ["500", [500, "died"]],
     ["503 of the engine", [503, "overloaded"]],
     ["a gateway that lost its engine", [400, 'Post "http://h:1/v1/completions": EOF']],
-  ])("%s is not repeated: the service may have executed the request", async (_, refusal) => {
+  ])("does not retry %s: the service may have executed the request", async (_, refusal) => {
     const { client, seen } = heldClient([refusal, [200, "answer"]], LONG);
     expect(await errorOf(settled(client.predict("question")))).toMatchObject({ status: refusal[0], attempts: 1 });
     expect(seen).toHaveLength(1);
   });
 
-  test("what was certainly not begun is repeated: 429 by a retry, a cold start after a wait", async () => {
+  test("retries requests that were not started: 429 at once, a cold start after a wait", async () => {
     const busy = heldClient(
       [
         [429, "too many requests"],
@@ -132,7 +132,7 @@ describe("on a clock of the test's own", () => {
     expect(impatient.seen).toHaveLength(1);
   });
 
-  test("attempts may take longer than the total of a default client", async () => {
+  test("allows attempts longer than the default totalTimeout", async () => {
     const { client, seen } = heldClient(
       [
         [429, "busy", 500_000],
@@ -171,7 +171,7 @@ describe("on a clock of the test's own", () => {
     expect(await limitOf(options, call, true)).toEqual(expected);
   });
 
-  test("json() warns once that it waits for a service that may not exist", async () => {
+  test("json() warns once while it waits for a service that may not exist", async () => {
     const warn = vi.fn();
     const logger = { debug: () => {}, warn, error: () => {} };
     const { client, seen } = heldClient(
@@ -204,17 +204,17 @@ describe("on a clock of the test's own", () => {
     expect(warn.mock.calls.filter(([message]) => message.includes("is not ready"))).toHaveLength(1);
   });
 
-  test("predict() with text below /v1/ keeps the default", async () => {
+  test("predict() with text below /v1/ keeps the default preset", async () => {
     expect(await limitOf({}, { path: V1 })).toEqual([5_000, 2]);
   });
 
-  test("a preset of the call overrides the client's retryOn, which would repeat; a retryOn of the call stays", async () => {
+  test("a preset of the call overrides the client's retryOn, but not that of the call", async () => {
     const retryOn = () => true;
     expect(await limitOf({ retryOn, retryCount: 2 }, LONG)).toEqual([600_000, 1]);
     expect(await limitOf({}, { ...LONG, retryOn, retryCount: 2 })).toEqual([600_000, 3]);
   });
 
-  test("the setter applies to the next call, and service() takes the preset with it", async () => {
+  test("the setter applies to the next call, and service() inherits the preset", async () => {
     const { client, seen } = heldClient([[200, "answer", 240_000]]);
     client.setPreset("long-running");
     expect(String(await settled(client.service("other").predict("x")))).toBe("answer");
@@ -223,7 +223,7 @@ describe("on a clock of the test's own", () => {
     expect(seen).toHaveLength(3);
   });
 
-  test("a stream may be silent for 10 minutes with the preset, and for one without it", async () => {
+  test("a stream may be idle for 10 minutes with the preset, and for one minute without it", async () => {
     const silence = async (options: PredictClientOptions, call: CallOptions = {}) => {
       const client = new PredictClient({
         endpoint: "http://h",
@@ -260,7 +260,7 @@ describe("on a clock of the test's own", () => {
   });
 });
 
-test("over a real socket the service receives one request", async () => {
+test("sends one request over a real socket", async () => {
   const server = await startServer();
   server.always(stallBeforeHeaders);
   const client = clientOf(server, LONG);
@@ -290,7 +290,7 @@ test.each<[PredictClientOptions, number]>([
   expect(servers.flatMap(({ requests }) => requests)).toHaveLength(count);
 });
 
-test.each(["fast", "", 1, null, true])("preset %j is refused", async (preset) => {
+test.each(["fast", "", 1, null, true])("refuses the preset %j", async (preset) => {
   const error = {
     code: "ERR_EAS_ARG_OPTION",
     message: expect.stringContaining('it must be "long-running" or "default"'),

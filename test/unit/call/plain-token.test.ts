@@ -32,7 +32,7 @@ function spyOnConsole() {
   return vi.spyOn(console, "warn").mockImplementation(() => {});
 }
 
-test("a raw token over http to a public host: one warning, without the token", async () => {
+test("warns once of a raw token over http to a public host, without the token", async () => {
   const warn = spyOnConsole();
   const host = publicHost();
   for (let i = 0; i < 3; i++) await clientOf(host).predict("x");
@@ -44,7 +44,7 @@ test("a raw token over http to a public host: one warning, without the token", a
   expect(lines[0]).not.toContain("tok-1234");
 });
 
-test("a token of a function, Bearer, and fetch() are warned of, too", async () => {
+test("warns of token functions, Bearer tokens and fetch()", async () => {
   const warn = spyOnConsole();
   const used = [publicHost(), publicHost(), publicHost(), publicHost()] as const;
   await clientOf(used[0], { token: async () => "tok-1234" }).predict("x");
@@ -65,7 +65,7 @@ test("a token of a function, Bearer, and fetch() are warned of, too", async () =
   for (const host of used) expect(lines.filter((line) => line.includes(`to ${host} over`))).toHaveLength(1);
 });
 
-test("the client's logger gets the warning; with null it is silent", async () => {
+test("sends the warning to the client's logger; null disables it", async () => {
   const warn = spyOnConsole();
   const logger = { debug: () => {}, warn: vi.fn(), error: () => {} };
   const host = publicHost();
@@ -76,7 +76,7 @@ test("the client's logger gets the warning; with null it is silent", async () =>
   expect(logger.warn.mock.calls[0]?.[0]).toContain(host);
 });
 
-test("signatures, https, private hosts and calls without a token are not warned of", async () => {
+test("does not warn of signatures, https, private hosts and calls without a token", async () => {
   const warn = spyOnConsole();
   await clientOf(publicHost(), { auth: "signature" }).predict("x");
   await clientOf(publicHost(), { auth: "auto" }).predict("x");

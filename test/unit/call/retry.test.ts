@@ -59,7 +59,7 @@ function withoutBackoff(): void {
 const RETRY_COUNT = 3;
 const ALL = RETRY_COUNT + 1;
 
-describe("what is retried: predict", () => {
+describe("retries of predict calls", () => {
   type Row = [
     name: string,
     behaviour: Behaviour,
@@ -120,7 +120,7 @@ describe("what is retried: predict", () => {
     expect(error).toMatchObject({ maybeAccepted: false, maybeTaken: false });
   });
 
-  test("a client without a token gets the same errors", async () => {
+  test("reports the same errors for a client without a token", async () => {
     withoutBackoff();
     const server = await startServer();
     server.always(answer(400, {}, "no"));
@@ -131,7 +131,7 @@ describe("what is retried: predict", () => {
     });
   });
 
-  test("refused: nothing was sent", async () => {
+  test("connection refused: reports that nothing was sent", async () => {
     withoutBackoff();
     const error = await errorOf(clientOf({ origin: await refusedOrigin() }, { retryCount: RETRY_COUNT }).predict("x"));
     expect(error).toBeInstanceOf(EasNetworkError);
@@ -144,7 +144,7 @@ describe("what is retried: predict", () => {
     expect(error.message).toContain("nothing was sent");
   });
 
-  test("reset before the request was read", async () => {
+  test("retries a reset before the request was read", async () => {
     withoutBackoff();
     const server = await startServer();
     server.always(resetBeforeReading);
@@ -154,7 +154,7 @@ describe("what is retried: predict", () => {
     expect(server.connections).toBe(ALL);
   });
 
-  test("what is not HTTP is a final error, and never a success", async () => {
+  test("does not retry a response that is not HTTP", async () => {
     withoutBackoff();
     const server = await startServer();
     server.always(garbage);
@@ -174,7 +174,7 @@ describe("what is retried: predict", () => {
     stallInBody,
     answer(503),
     answer(429, { Connection: "close" }),
-  ])("after failure %#, the next attempt succeeds with the whole body", async (behaviour) => {
+  ])("sends the whole body again after failure %#", async (behaviour) => {
     withoutBackoff();
     const server = await startServer();
     server.play(behaviour, answer(200, {}, "fine"));
@@ -187,14 +187,14 @@ describe("what is retried: predict", () => {
     for (const { body } of server.requests) expect(body.toString()).toBe("body");
   });
 
-  test("a slow drip is no failure", async () => {
+  test("accepts a response that arrives slowly", async () => {
     const server = await startServer();
     server.play(drip("drop by drop"));
     const result = await clientOf(server).predictDetailed("x");
     expect([result.response.toString(), result.attempts, result.status]).toEqual(["drop by drop", 1, 200]);
   });
 
-  test.each([200, 201, 202, 204, 206, 299])("%i is a success", async (status) => {
+  test.each([200, 201, 202, 204, 206, 299])("treats %i as a success", async (status) => {
     const server = await startServer();
     server.always(answer(status, { "X-Tag": "t" }, status === 204 ? "" : "yes"));
     const { response, headers, ...result } = await clientOf(server).predictDetailed("x");
@@ -203,13 +203,13 @@ describe("what is retried: predict", () => {
     expect(result).toMatchObject({ status, attempts: 1, endpoint: server.origin });
   });
 
-  test("informational answers before the real one are passed over", async () => {
+  test("skips informational responses", async () => {
     const server = await startServer();
     server.always(raw("HTTP/1.1 103 Early Hints\r\nLink: </x>\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"));
     expect((await clientOf(server).predict("x")).toString()).toBe("ok");
   });
 
-  test("an error in a request's own parseResponse is no fault of the network: it surfaces, once", async () => {
+  test("rejects with an error of parseResponse without a retry", async () => {
     withoutBackoff();
     const server = await startServer();
     const mistake = new TypeError("a mistake in my parser");
@@ -223,7 +223,7 @@ describe("what is retried: predict", () => {
     expect(server.requests).toHaveLength(1);
   });
 
-  test("a decode error in parseResponse surfaces once, with the attempts", async () => {
+  test("rejects with a decode error of parseResponse, with the number of attempts", async () => {
     const server = await startServer();
     const request: PredictRequest<never> = {
       toBinary: () => new Uint8Array(1),
@@ -237,7 +237,7 @@ describe("what is retried: predict", () => {
     expect(server.requests).toHaveLength(2);
   });
 
-  test("an answer that comes before the body was read is not lost with the connection", async () => {
+  test("keeps a response that arrives before the body was read", async () => {
     const server = await startServer();
     server.always(answerEarly(413, "too big"));
     const body = new Uint8Array(8 * 1024 * 1024);
@@ -246,7 +246,7 @@ describe("what is retried: predict", () => {
     expect(server.connections).toBe(1);
   });
 
-  test("504 and a timeout share the one retry", async () => {
+  test("allows one retry in total for 504 and timeouts", async () => {
     withoutBackoff();
     const server = await startServer();
     server.always(answer(504));
@@ -256,7 +256,7 @@ describe("what is retried: predict", () => {
   });
 });
 
-describe("what is retried: the table, column by column", () => {
+describe("the retry table", () => {
   // From the design page, by hand: y = yes, 1 = once, n = no, a = no and maybeAccepted or maybeTaken.
   const table: [
     row: Parameters<typeof retryDecisionOn>[1],
@@ -352,14 +352,14 @@ describe("Retry-After", () => {
     ["asctime", "Mon Jan  6 12:10:30 2025", "Mon Jan  6 12:10:00 2025", 30_000],
     ["before the response's own date", "Mon, 06 Jan 2025 12:09:30 GMT", "Mon, 06 Jan 2025 12:10:00 GMT", 0],
     ["seconds need no date", "30", "Mon, 06 Jan 1999 12:10:00 GMT", 30_000],
-  ])("is relative to the response's Date, whatever the client's clock: %s", (_, value, date, expected) => {
+  ])("is relative to the Date of the response: %s", (_, value, date, expected) => {
     for (const ahead of [-600_000, 0, 600_000]) {
       vi.useFakeTimers({ toFake: ["Date"], now: Date.UTC(2025, 0, 6, 12, 10) + ahead });
       expect(parseRetryAfter(value, date)).toBe(expected);
     }
   });
 
-  test("a Date that is not one is ignored", () => {
+  test("ignores an invalid Date", () => {
     vi.useFakeTimers({ toFake: ["Date"], now: Date.UTC(2025, 0, 6) });
     expect(parseRetryAfter("Mon, 06 Jan 2025 00:00:05 GMT", "yesterday")).toBe(5000);
   });
@@ -383,7 +383,7 @@ describe("Retry-After", () => {
     },
   );
 
-  test("400 clients come back over at least half of the time asked for, and none before it", () => {
+  test("spreads 400 clients over at least half of the requested time, and none earlier", () => {
     const waits = Array.from({ length: 400 }, () => requestedWait(30_000, 0));
     expect(Math.min(...waits)).toBeGreaterThanOrEqual(30_000);
     expect(Math.max(...waits) - Math.min(...waits)).toBeGreaterThanOrEqual(15_000);
@@ -394,7 +394,7 @@ describe("Retry-After", () => {
     }
   });
 
-  test("400 clients of one server come back over at least half of the time asked for", async () => {
+  test("spreads 400 clients of one server over at least half of the requested time", async () => {
     const server = await startServer();
     server.play(...Array(400).fill(answer(429, { "Retry-After": "1" })));
     const clients = Array.from({ length: 400 }, () => clientOf(server, { maxConnectionCount: 1 }));
@@ -407,7 +407,7 @@ describe("Retry-After", () => {
     expect(Math.min(...back) - Math.min(...refused)).toBeGreaterThanOrEqual(998);
   });
 
-  test("the random part leaves time for the attempt", () => {
+  test("leaves time for the attempt after the jitter", () => {
     const waits = Array.from({ length: 400 }, () => requestedWait(1_000, 0, 1_100));
     expect(Math.min(...waits)).toBeGreaterThanOrEqual(1_000);
     expect(Math.max(...waits)).toBeLessThanOrEqual(1_050);
@@ -431,28 +431,28 @@ describe("Retry-After", () => {
     expect(server.requests).toHaveLength(2);
   }
 
-  test("seconds are waited for", () => {
+  test("waits for seconds", () => {
     withoutBackoff();
     return waits("3", 3000);
   });
-  test("an HTTP date is waited for", () => {
+  test("waits for an HTTP date", () => {
     withoutBackoff();
     return waits("Mon, 06 Jan 2025 00:00:04 GMT", 4000);
   });
-  test("60 s are waited for", () => {
+  test("waits for 60 s", () => {
     withoutBackoff();
     return waits("60", 60_000, { totalTimeout: 120_000 });
   });
-  test("a malformed one is ignored: backoff", () => {
+  test("backs off with a malformed header", () => {
     vi.spyOn(Math, "random").mockReturnValue(0.5);
     return waits("soon", 25);
   });
-  test("without one: backoff", () => {
+  test("backs off without the header", () => {
     vi.spyOn(Math, "random").mockReturnValue(0.5);
     return waits(undefined, 25);
   });
 
-  test("one second, on a real clock", async () => {
+  test("waits one second on a real clock", async () => {
     const server = await startServer();
     server.play(answer(429, { "Retry-After": "1" }));
     await clientOf(server).predict("x");
@@ -461,15 +461,18 @@ describe("Retry-After", () => {
     expect(second - first).toBeGreaterThanOrEqual(998);
   });
 
-  test.each(["61", "86400", "999999999999999"])("%s s are not: the error surfaces with them", async (seconds) => {
-    const server = await startServer();
-    server.always(answer(503, { "Retry-After": seconds }));
-    const error = await errorOf(clientOf(server, { totalTimeout: 2_000_000_000 }).predict("x"));
-    expect(error).toMatchObject({ status: 503, attempts: 1, retryable: true, retryAfter: Number(seconds) * 1000 });
-    expect(server.requests).toHaveLength(1);
-  });
+  test.each(["61", "86400", "999999999999999"])(
+    "fails at once for %s s, and the error has retryAfter",
+    async (seconds) => {
+      const server = await startServer();
+      server.always(answer(503, { "Retry-After": seconds }));
+      const error = await errorOf(clientOf(server, { totalTimeout: 2_000_000_000 }).predict("x"));
+      expect(error).toMatchObject({ status: 503, attempts: 1, retryable: true, retryAfter: Number(seconds) * 1000 });
+      expect(server.requests).toHaveLength(1);
+    },
+  );
 
-  test("on an error that is not retried it is told all the same", async () => {
+  test("is on the error even without a retry", async () => {
     const server = await startServer();
     server.always(answer(400, { "Retry-After": "2", "X-Request-Id": "r-1" }));
     expect(await errorOf(clientOf(server).predict("x"))).toMatchObject({ retryAfter: 2000, requestId: "r-1" });
@@ -477,7 +480,7 @@ describe("Retry-After", () => {
 });
 
 describe("limits on retries", () => {
-  test("backoff doubles from 50 ms, is capped at 2 s, and is all jitter", () => {
+  test("doubles the backoff from 50 ms to at most 2 s, with full jitter", () => {
     const random = vi.spyOn(Math, "random");
     const limits = [50, 100, 200, 400, 800, 1600, 2000, 2000];
     random.mockReturnValue(1);
@@ -487,12 +490,12 @@ describe("limits on retries", () => {
     expect(backoff(3)).toBe(0);
   });
 
-  test("the first retry of a socket that died before any response byte is immediate, the second is not", async () => {
+  test("retries at once after a connection broke before the response, and then backs off", async () => {
     const server = await startServer();
     const client = clientOf(server);
     await client.init();
     vi.spyOn(Math, "random").mockReturnValue(0.5);
-    // Timers stand still: only what waits for none can succeed.
+    // Timers do not advance, so only calls that wait for no timer succeed.
     vi.useFakeTimers({ toFake: ["setTimeout", "clearTimeout"] });
     for (const behaviour of [resetBeforeHeaders, finBeforeHeaders]) {
       server.play(behaviour);
@@ -506,7 +509,7 @@ describe("limits on retries", () => {
     expect((await twice).attempts).toBe(3);
   });
 
-  test("no retry is immediate when a part of the response had come, or nobody listens", async () => {
+  test("backs off after a partial response or a refused connection", async () => {
     vi.spyOn(Math, "random").mockReturnValue(0.5);
     vi.useFakeTimers({ toFake: ["setTimeout", "clearTimeout"] });
     const server = await startServer();
@@ -524,7 +527,7 @@ describe("limits on retries", () => {
     expect((await refused).attempts).toBe(2);
   });
 
-  test("retryCount 0 makes one request; the call's own stands above the client's", async () => {
+  test("makes one request with retryCount 0; the call's value overrides the client's", async () => {
     withoutBackoff();
     const server = await startServer();
     server.always(answer(503));
@@ -535,7 +538,7 @@ describe("limits on retries", () => {
     expect(server.requests).toHaveLength(6);
   });
 
-  test("by default there are 5 retries", async () => {
+  test("makes 5 retries by default", async () => {
     withoutBackoff();
     const server = await startServer();
     server.always(answer(503));
@@ -543,7 +546,7 @@ describe("limits on retries", () => {
     expect(server.requests).toHaveLength(6);
   });
 
-  test("retryOn: true retries what the table does not, false does not what it does, undefined leaves it", async () => {
+  test("retryOn overrides the retry table with true and false, but not with undefined", async () => {
     withoutBackoff();
     const server = await startServer();
     const seen: [number | undefined, number][] = [];
@@ -569,13 +572,13 @@ describe("limits on retries", () => {
       ...[1, 2, 3].map((attempt) => [500, attempt]),
       [400, 1],
     ]);
-    // A call's own stands above the client's; a timeout may be retried more than once by it.
+    // The retryOn of a call overrides that of the client, and may retry a timeout more than once.
     server.always(stallBeforeHeaders);
     const error = await errorOf(client.predict("x", { timeout: 30, retryOn: () => true }));
     expect(error).toMatchObject({ code: "ERR_EAS_TIMEOUT", attempts: 3 });
   });
 
-  test("what retryOn throws ends the call", async () => {
+  test("rejects with an error that retryOn throws", async () => {
     const server = await startServer();
     server.always(answer(503));
     const mistake = new Error("my own");
@@ -586,7 +589,7 @@ describe("limits on retries", () => {
     expect(server.requests).toHaveLength(1);
   });
 
-  test("the retry budget: 100 retries, then the error surfaces; four successes buy one more", async () => {
+  test("the retry budget allows 100 retries, and one more after four successes", async () => {
     withoutBackoff();
     const server = await startServer();
     const failing = answer(503, { "Retry-After": "0" });
@@ -606,7 +609,7 @@ describe("limits on retries", () => {
     expect(await errorOf(client.predict("x"))).toMatchObject({ attempts: 2 });
   });
 
-  test("the budget is full at 100: successes do not pile up", async () => {
+  test("the retry budget does not grow above 100", async () => {
     withoutBackoff();
     const server = await startServer();
     const client = clientOf(server, { retryCount: 1000 });
@@ -615,7 +618,7 @@ describe("limits on retries", () => {
     expect(await errorOf(client.predict("x"))).toMatchObject({ attempts: 101 });
   });
 
-  test("retries of what was never sent count, too; the first retry of a call for half", async () => {
+  test("counts retries of requests that were not sent, and the first one as half", async () => {
     withoutBackoff();
     const transport = new RecordingTransport(() => {
       throw new TransportError("refused", { sent: "no", systemCode: "ECONNREFUSED" });
@@ -655,7 +658,7 @@ describe("limits on retries", () => {
     expect(transport.requests.length).toBe(before + 100);
   });
 
-  test("a refused port that comes up is found", async () => {
+  test("reaches a port that opens during the retries", async () => {
     withoutBackoff();
     const { port, origin } = await MisbehavingServer.start().then(async (server) => {
       const { port, origin } = server;
@@ -680,7 +683,7 @@ describe("limits on retries", () => {
     await server?.close();
   });
 
-  test("no attempt is started that the whole call's time does not allow", async () => {
+  test("starts no attempt after totalTimeout", async () => {
     const server = await startServer();
     server.always(answer(503, { "Retry-After": "30" }));
     const error = await errorOf(clientOf(server, { totalTimeout: 20_000 }).predict("x"));
@@ -688,14 +691,14 @@ describe("limits on retries", () => {
     expect(server.requests).toHaveLength(1);
   });
 
-  test("the last attempt is cut by the whole call's time, and the error says so", async () => {
+  test("ends the last attempt at totalTimeout, and the error says so", async () => {
     const server = await startServer();
     server.play(answer(503, { "Retry-After": "0" }), stallBeforeHeaders);
     const error = await errorOf(clientOf(server, { timeout: 10_000, totalTimeout: 600 }).predict("x"));
     expect(error).toMatchObject({ code: "ERR_EAS_TIMEOUT", phase: "total", timeout: 600, attempts: 2 });
   });
 
-  test("a service() of a client makes its retries on the same connections", async () => {
+  test("a client of service() retries on the same connections", async () => {
     const server = await startServer();
     const client = clientOf(server, { maxConnectionCount: 1 });
     await client.predict("x");

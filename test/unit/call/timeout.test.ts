@@ -24,7 +24,7 @@ describe("phases", () => {
     expect(error.message).toContain("300 ms");
   });
 
-  test("connect: a TLS handshake that nobody answers; nothing was sent, so all retries are made", async () => {
+  test("connect: makes all retries for a TLS handshake without a response", async () => {
     vi.spyOn(Math, "random").mockReturnValue(0);
     const server = await startServer();
     const error = await errorOf(
@@ -34,7 +34,7 @@ describe("phases", () => {
     expect(server.requests).toHaveLength(0);
   });
 
-  test("connect: what a transport of one's own says", async () => {
+  test("connect: uses the phase that a custom transport sets", async () => {
     const transport = new RecordingTransport((request) => {
       request.phase = "connect";
       return never();
@@ -45,13 +45,13 @@ describe("phases", () => {
     expect(error).toMatchObject({ phase: "connect", attempts: 2 });
   });
 
-  test("a transport that asks for the signal only after the attempt has ended finds it aborted", async () => {
+  test("a transport that reads the signal after the attempt ended finds it aborted", async () => {
     const transport = new RecordingTransport(() => never());
     await errorOf(clientOf({ origin: "http://h" }, { transport, timeout: 30, retryCount: 1 }).predict("x"));
     expect(transport.requests.map(({ signal }) => signal.aborted)).toEqual([true, true]);
   });
 
-  test("body: a content coding that takes too long", async () => {
+  test("body: includes the time to decode", async () => {
     const { platform } = await import("../../../src/platform/node/platform.js");
     vi.spyOn(platform, "inflate").mockReturnValue(never());
     const server = await startServer();
@@ -60,21 +60,21 @@ describe("phases", () => {
     expect(error).toMatchObject({ phase: "body", attempts: 1 });
   });
 
-  test("total: in an attempt", async () => {
+  test("total: ends an attempt", async () => {
     const server = await startServer();
     server.always(stallBeforeHeaders);
     const error = await errorOf(clientOf(server, { timeout: 5000, totalTimeout: 100 }).predict("x"));
     expect(error).toMatchObject({ phase: "total", timeout: 100, attempts: 1, retryable: true });
   });
 
-  test("total: waiting for a token", async () => {
+  test("total: ends the wait for a token", async () => {
     const server = await startServer();
     const error = await errorOf(clientOf(server, { token: () => never(), totalTimeout: 60 }).predict("x"));
     expect(error).toMatchObject({ phase: "total", timeout: 60, attempts: 0 });
     expect(server.connections).toBe(0);
   });
 
-  test("total: waiting for a free connection", async () => {
+  test("total: ends the wait for a free connection", async () => {
     const server = await startServer();
     server.always(stallBeforeHeaders);
     const client = clientOf(server, { maxConnectionCount: 1 });
@@ -88,14 +88,14 @@ describe("phases", () => {
     expect(server.requests).toHaveLength(1);
   });
 
-  test("total: compression is a part of the call", async () => {
+  test("total: includes compression", async () => {
     const server = await startServer();
     const client = clientOf(server, { compression: { name: "slow", compress: () => never() }, totalTimeout: 60 });
     const error = Promise.race([errorOf(client.predict("x")), new Promise((resolve) => setTimeout(resolve, 500))]);
     expect(await error).toMatchObject({ code: "ERR_EAS_TIMEOUT", phase: "total" });
   });
 
-  test("total: time that went by in the limiter's queue counts for the first attempt too", async () => {
+  test("total: includes the wait for a connection before the first attempt", async () => {
     const server = await startServer();
     server.play(answerAfter(300, 200), stallBeforeHeaders);
     const client = clientOf(server, { maxConnectionCount: 1 });
@@ -108,8 +108,8 @@ describe("phases", () => {
   });
 });
 
-describe("the attempt's clock", () => {
-  test("two calls at once have each their own", async () => {
+describe("the timeout of an attempt", () => {
+  test("is separate for parallel calls", async () => {
     const server = await startServer();
     server.always(stallBeforeHeaders);
     const client = clientOf(server, { retryCount: 0 });
@@ -123,7 +123,7 @@ describe("the attempt's clock", () => {
     expect(order).toEqual([60, 150, 250]);
   });
 
-  test("a setter applies to the next call; the call in flight keeps its own", async () => {
+  test("changes with a setter for the next call, not for the call in flight", async () => {
     const server = await startServer();
     server.always(stallBeforeHeaders);
     const client = clientOf(server, { retryCount: 0, timeout: 90 });
@@ -133,7 +133,7 @@ describe("the attempt's clock", () => {
     expect([(await first).timeout, (await second).timeout]).toEqual([90, 40]);
   });
 
-  test("it starts at dispatch, not in the limiter's queue", async () => {
+  test("starts at dispatch, not in the limiter's queue", async () => {
     const server = await startServer();
     server.play(answerAfter(600, 200, "first"), answer(200, {}, "second"));
     const client = clientOf(server, { maxConnectionCount: 1, retryCount: 0 });
@@ -143,14 +143,14 @@ describe("the attempt's clock", () => {
     expect((await second).toString()).toBe("second");
   });
 
-  test("it covers the whole attempt: a body that trickles does not start it anew", async () => {
+  test("covers the whole attempt, including a body that arrives slowly", async () => {
     const server = await startServer();
     server.always(drip("x".repeat(200_000)));
     const error = await errorOf(clientOf(server, { timeout: 500, retryCount: 0 }).predict("x"));
     expect(error).toMatchObject({ code: "ERR_EAS_TIMEOUT", phase: "body" });
   });
 
-  test("one that expires while undici is loaded for the first time sends nothing later", async () => {
+  test("prevents sending if it fires while undici is loaded", async () => {
     const server = await startServer();
     server.always(stallBeforeHeaders);
     const client = clientOf(server, { maxConnectionCount: 1, retryCount: 0 });
@@ -164,7 +164,7 @@ describe("the attempt's clock", () => {
     expect(server.requests.map(({ body }) => body.toString())).toEqual(["second"]);
   });
 
-  test("a late answer of a transport that does not listen is dropped", async () => {
+  test("discards a late response of a transport that ignores the signal", async () => {
     let late = (_: never) => {};
     const transport = new RecordingTransport(() => new Promise<never>((resolve) => (late = resolve)));
     const client = clientOf({ origin: "http://h" }, { transport, timeout: 30, retryCount: 0 });
@@ -174,7 +174,7 @@ describe("the attempt's clock", () => {
     await turn();
   });
 
-  test("no timer is left when calls have ended and the client is closed", async () => {
+  test("leaves no timer after the calls ended and the client is closed", async () => {
     const server = await startServer();
     const timersBefore = process.getActiveResourcesInfo().filter((name) => name === "Timeout").length;
     const client = clientOf(server, { retryCount: 1 });
@@ -193,7 +193,7 @@ describe("the attempt's clock", () => {
   });
 });
 
-describe("timers that are shared", () => {
+describe("shared timers", () => {
   class Item extends TimerEntry {
     readonly name: string;
     readonly log: string[];
@@ -209,7 +209,7 @@ describe("timers that are shared", () => {
     }
   }
 
-  test("each expires at its own time, in order, and none that was stopped", () => {
+  test("expire in order, except stopped timers", () => {
     vi.useFakeTimers({ toFake: ["setTimeout", "clearTimeout", "performance"] });
     const timeouts = new Timeouts();
     const log: string[] = [];
@@ -233,7 +233,7 @@ describe("timers that are shared", () => {
     expect(vi.getTimerCount()).toBe(0);
   });
 
-  test("what is started or stopped while others expire is neither lost nor early", () => {
+  test("handle entries that start or stop while others expire", () => {
     vi.useFakeTimers({ toFake: ["setTimeout", "clearTimeout", "performance"] });
     const timeouts = new Timeouts();
     const log: string[] = [];

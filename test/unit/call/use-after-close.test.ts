@@ -19,7 +19,7 @@ const ways: [name: string, close: (client: { close(): Promise<void> }) => unknow
 ];
 
 describe.each(ways)("%s", (_name, close) => {
-  test("a PredictClient, and what service() makes of it", async () => {
+  test("a PredictClient and its service()", async () => {
     const server = await startServer();
     const client = clientOf(server);
     const before = client.service("other");
@@ -60,7 +60,7 @@ describe.each(ways)("%s", (_name, close) => {
       await queue.close();
       expect(watcher.isClosed).toBe(true);
       expect(await watcher.next()).toEqual({ done: true, value: undefined });
-      // A poll may have been under way beside the commit.
+      // A poll may have been in flight together with the commit.
       const sent = emulator.requests.slice(before).filter(({ method }) => method !== "GET");
       expect(sent.map(({ method }) => method)).toEqual([over === "poll" ? "DELETE" : "PUT"]);
       expect(emulator.queue("q")?.input.length).toBe(0);
@@ -89,7 +89,7 @@ describe.each(ways)("%s", (_name, close) => {
   });
 });
 
-test("a wait for a result ends with the client", async () => {
+test("a closed client ends the wait for a result", async () => {
   const server = await startServer();
   server.always(stallBeforeHeaders);
   const client = new AsyncInferenceClient({ endpoint: server.origin, serviceName: "svc", logger: null });
@@ -99,7 +99,7 @@ test("a wait for a result ends with the client", async () => {
   expect(await waiting).toMatchObject(closed);
 });
 
-test("closing one queue of an asynchronous service closes both, when what is under way has ended", async () => {
+test("closing one queue of an asynchronous service closes both after the calls in flight", async () => {
   const server = await startServer();
   let release: () => void = () => {};
   server.always(answerWhen(new Promise<void>((resolve) => (release = resolve)), 200, "7"));
@@ -115,7 +115,7 @@ test("closing one queue of an asynchronous service closes both, when what is und
   expect(closing.state).toBe("resolved");
 });
 
-test("a transport of one's own that was closed, before its first use or after it", async () => {
+test("a custom transport that was closed before or after its first use", async () => {
   const server = await startServer();
   for (const used of [false, true]) {
     const transport = nodeTransport();
@@ -129,7 +129,7 @@ test("a transport of one's own that was closed, before its first use or after it
   expect(server.requests).toHaveLength(1);
 });
 
-test("a client that is closed needs no settings to say so", () => {
+test("a closed client reports so even without valid settings", () => {
   const queue = new QueueClient({ logger: null });
   void queue.close();
   expect(thrownBy(() => queue.watch(0, 1))).toMatchObject(closed);

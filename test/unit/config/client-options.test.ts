@@ -29,7 +29,7 @@ afterEach(() => {
 // Values that TypeScript refuses come from JavaScript all the same.
 const any = (value: unknown): never => value as never;
 
-describe("bad options of the client are refused when it is made", () => {
+describe("invalid options throw in the constructor", () => {
   const cases: [name: string, options: Record<string, unknown>, code: string, type: typeof Error][] = [
     ["service name with ..", { serviceName: "a/../b" }, "ERR_EAS_ARG_SERVICE_NAME", TypeError],
     ["service name with .. alone", { serviceName: ".." }, "ERR_EAS_ARG_SERVICE_NAME", TypeError],
@@ -148,11 +148,11 @@ describe("bad options of the client are refused when it is made", () => {
   test.each([
     ["a number", 5],
     ["null", null],
-  ])("%s in the place of the options", (_, value) => {
+  ])("%s instead of the options", (_, value) => {
     expect(thrownBy(() => new PredictClient(any(value)))).toMatchObject({ code: "ERR_EAS_ARG_OPTION" });
   });
 
-  test("limits themselves are allowed", () => {
+  test("accepts values at the limits", () => {
     const options: PredictClientOptions = {
       timeout: 2 ** 31 - 1,
       totalTimeout: 0.5,
@@ -164,14 +164,14 @@ describe("bad options of the client are refused when it is made", () => {
     expect(() => new PredictClient(options)).not.toThrow();
   });
 
-  test("VIPSERVER is told apart: it exists, but not here", () => {
+  test("explains that VIPSERVER is not supported", () => {
     const error = thrownBy(() => new PredictClient({ endpointType: any("VIPSERVER") }));
     expect(error).toBeInstanceOf(EasUnsupportedError);
     expect(error.message).toContain("ENDPOINT_TYPE_GATEWAY");
     expect(thrownBy(() => new PredictClient().setEndpointType(any("VIPSERVER"))).code).toBe("ERR_EAS_UNSUPPORTED");
   });
 
-  test("setters check as the options do, and leave the client as it was", async () => {
+  test("setters check like options, and a failed one leaves the client unchanged", async () => {
     const transport = new RecordingTransport();
     const client = clientOf({ origin: "http://h" }, { transport });
     const bad: [() => unknown, string][] = [
@@ -195,7 +195,7 @@ describe("bad options of the client are refused when it is made", () => {
   });
 });
 
-describe("bad options of a call are refused before anything is sent", () => {
+describe("invalid options of a call reject before anything is sent", () => {
   const cases: [name: string, call: Record<string, unknown>, code: string][] = [
     ["path with ..", { path: "/a/../b" }, "ERR_EAS_ARG_PATH"],
     ["path with ../ at its start", { path: "../b" }, "ERR_EAS_ARG_PATH"],
@@ -244,7 +244,7 @@ describe("bad options of a call are refused before anything is sent", () => {
     expect(server.connections).toBe(0);
   });
 
-  test("settings that no call can work with reject; nothing is thrown", async () => {
+  test("contradictory settings reject and do not throw", async () => {
     const cases: [PredictClient, string][] = [
       [new PredictClient(), "ERR_EAS_ARG_SERVICE_NAME"],
       [new PredictClient({ endpoint: "http://h" }), "ERR_EAS_ARG_SERVICE_NAME"],
@@ -277,15 +277,18 @@ describe("bad options of a call are refused before anything is sent", () => {
     },
   );
 
-  test.each([undefined, 5, null, {}, "", " ", "tok\n", "Bearer x"])("a token function that gives %j", async (given) => {
-    const server = await startServer();
-    for (const token of [() => any(given), async () => any(given)]) {
-      expect(await errorOf(clientOf(server, { token }).predict("x"))).toMatchObject({ code: "ERR_EAS_ARG_TOKEN" });
-    }
-    expect(server.connections).toBe(0);
-  });
+  test.each([undefined, 5, null, {}, "", " ", "tok\n", "Bearer x"])(
+    "a token function that returns %j",
+    async (given) => {
+      const server = await startServer();
+      for (const token of [() => any(given), async () => any(given)]) {
+        expect(await errorOf(clientOf(server, { token }).predict("x"))).toMatchObject({ code: "ERR_EAS_ARG_TOKEN" });
+      }
+      expect(server.connections).toBe(0);
+    },
+  );
 
-  test("what a token function throws is what the call rejects with", async () => {
+  test("rejects with the error of a token function", async () => {
     const server = await startServer();
     const mistake = new Error("no token today");
     const tokens = [
@@ -300,7 +303,7 @@ describe("bad options of a call are refused before anything is sent", () => {
 });
 
 describe("body size", () => {
-  test("maxRequestBytes: a RangeError with size, limit and what to do, and nothing is sent", async () => {
+  test("maxRequestBytes: rejects with size, limit and remedy, and sends nothing", async () => {
     const server = await startServer();
     const client = clientOf(server, { maxRequestBytes: 10 });
     await client.predict("0123456789");
@@ -313,7 +316,7 @@ describe("body size", () => {
     expect(server.requests).toHaveLength(1);
   });
 
-  test("it is counted after compression", async () => {
+  test("is measured after compression", async () => {
     const server = await startServer();
     const client = clientOf(server, { maxRequestBytes: 100, compression: "gzip" });
     await client.predict("x".repeat(10_000));
@@ -351,7 +354,7 @@ describe("body size", () => {
 });
 
 describe("setters", () => {
-  test("they return the client and apply to the next call", async () => {
+  test("return the client and apply to the next call", async () => {
     const transport = new RecordingTransport();
     const client = new PredictClient({ transport, headers: { "X-One": "1" } });
     const same = client
@@ -382,7 +385,7 @@ describe("setters", () => {
     expect(transport.header("authorization")).toBeUndefined();
   });
 
-  test("calls in flight keep what they began with, in all their attempts", async () => {
+  test("do not affect calls in flight and their retries", async () => {
     let fail = () => {};
     const failed = new Promise<void>((resolve) => (fail = resolve));
     const transport = new RecordingTransport(async (_, count) => {
@@ -403,7 +406,7 @@ describe("setters", () => {
     expect(second?.body).toEqual(first?.body);
   });
 
-  test("what is sent is what the request held when predict was called", async () => {
+  test("sends the values that the request had when predict was called", async () => {
     const server = await startServer();
     const content = new Float32Array([1, 2]);
     const request = new TFRequest("sig").addFeed("x", [2], "DT_FLOAT", content);
@@ -420,7 +423,7 @@ describe("setters", () => {
     expect(server.requests.some(({ body }) => body.equals(expected))).toBe(true);
   });
 
-  test("setMaxConnectionCount widens and narrows, and calls in flight end well", async () => {
+  test("setMaxConnectionCount changes the limit without an error of calls in flight", async () => {
     const server = await startServer();
     let free = () => {};
     server.always(answerWhen(new Promise<void>((resolve) => (free = resolve)), 200, "ok"));
@@ -438,7 +441,7 @@ describe("setters", () => {
 });
 
 describe("init, service and close", () => {
-  test("init may be left out, dropped or awaited, and its failure is thrown by the next call", async () => {
+  test("init is optional, and the next call rejects with its error", async () => {
     const server = await startServer();
     const client = clientOf(server);
     expect(await client.init()).toBeUndefined();
@@ -458,7 +461,7 @@ describe("init, service and close", () => {
     await bad.setEndpoint(server.origin).predict("x");
   });
 
-  test("the positional constructor of the official SDK", async () => {
+  test("accepts the positional arguments of the official SDK", async () => {
     const server = await startServer();
     const one = new PredictClient(server.origin, "svc");
     await one.init();
@@ -471,7 +474,7 @@ describe("init, service and close", () => {
     await Promise.all([one.close(), two.close(), three.close()]);
   });
 
-  test("service(): same settings and connections, a name and a token of its own", async () => {
+  test("service() shares settings and connections, with its own name and token", async () => {
     const server = await startServer();
     const client = clientOf(server, { auth: "token", maxConnectionCount: 1, headers: { "x-a": "1" } });
     const other = client.service("other");
@@ -490,12 +493,12 @@ describe("init, service and close", () => {
     expect(await errorOf(third.predict("x"))).toMatchObject({ code: "ERR_EAS_CLOSED" });
   });
 
-  test("service() of a client with a customUrl is refused", () => {
+  test("service() throws for a client with a customUrl", () => {
     const client = new PredictClient({ customUrl: "http://h/x" });
     expect(thrownBy(() => client.service("a"))).toMatchObject({ code: "ERR_EAS_ARG_SERVICE_NAME" });
   });
 
-  test("close: calls that have begun end well, later ones reject, and it may be called twice", async () => {
+  test("close waits for calls in flight, rejects later calls, and may be called twice", async () => {
     const server = await startServer();
     let free = () => {};
     server.always(answerWhen(new Promise<void>((resolve) => (free = resolve)), 200, "ok"));
@@ -512,7 +515,7 @@ describe("init, service and close", () => {
     expect(server.requests).toHaveLength(2);
   });
 
-  test("close: a call that waits for a slot has begun too", async () => {
+  test("close waits for a call that waits for a slot", async () => {
     const server = await startServer();
     let free = () => {};
     server.always(answerWhen(new Promise<void>((resolve) => (free = resolve)), 200, "ok"));
@@ -525,7 +528,7 @@ describe("init, service and close", () => {
     await closing;
   });
 
-  test("close of a client that never sent, and of one given a transport, which stays open", async () => {
+  test("close works before the first call, and leaves a custom transport open", async () => {
     await new PredictClient().close();
     const transport = new RecordingTransport();
     const close = vi.spyOn(transport, "close");
@@ -535,7 +538,7 @@ describe("init, service and close", () => {
     expect(close).not.toHaveBeenCalled();
   });
 
-  test("fetch as an option is what sends", async () => {
+  test("sends with the option fetch", async () => {
     const server = await startServer();
     const seen: string[] = [];
     const client = clientOf(server, {
@@ -589,7 +592,7 @@ describe("diagnose", () => {
     expect(server.requests[0]?.headers.authorization).toBe(TOKEN);
   });
 
-  test("nobody listens", async () => {
+  test("nothing listens on the port", async () => {
     const diagnosis = await clientOf({ origin: await refusedOrigin() }).diagnose();
     expect(diagnosis).toMatchObject({ ok: false, finding: "network", status: undefined });
     expect(diagnosis.message).toContain("ECONNREFUSED");
@@ -603,7 +606,7 @@ describe("diagnose", () => {
     expect(diagnosis).toMatchObject({ ok: false, finding: "settings", status: undefined });
   });
 
-  test("it never rejects, whatever it is given", async () => {
+  test("never rejects for invalid input", async () => {
     const server = await startServer();
     const client = clientOf(server);
     expect((await client.diagnose({ signal: AbortSignal.abort("stop") })).ok).toBe(false);

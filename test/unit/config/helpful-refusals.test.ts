@@ -23,7 +23,7 @@ function open() {
 
 const untyped = (value: unknown) => value as never;
 
-describe("JSON values in place of text", () => {
+describe("JSON values instead of text", () => {
   test.each([[undefined], [7], [true], [5n], [() => 1], [Symbol("s")]])("%o is not an input", async (value) => {
     const { emulator, client } = open();
     for (const call of [
@@ -136,7 +136,7 @@ describe("tensors", () => {
     }
   });
 
-  test("a dtype that the format lacks is answered with those that it has", () => {
+  test("lists the dtypes of a format for an unsupported one", () => {
     expect(thrownBy(() => new OnnxRequest().addTensor("x", [1], untyped("bfloat16"), [1] as never)).message).toMatch(
       /it must be one of DT_[^?]*$/,
     );
@@ -150,7 +150,7 @@ describe("tensors", () => {
 });
 
 describe("queues and headers", () => {
-  test("setLogger() without an argument says what a logger is", () => {
+  test("setLogger() without an argument explains what a logger is", () => {
     const { queue, emulator } = open();
     for (const logger of [undefined, {}, "console"]) {
       const error = thrownBy(() => queue.setLogger(untyped(logger)));
@@ -162,7 +162,7 @@ describe("queues and headers", () => {
     expect(emulator.requests).toHaveLength(0);
   });
 
-  test("init(null, group) says that a uid is a name or undefined", async () => {
+  test("init(null, group) explains that a uid is a name or undefined", async () => {
     const { queue, emulator } = open();
     for (const uid of [null, "", " ", 7]) {
       const error = thrownBy(() => queue.init(untyped(uid), "g"));

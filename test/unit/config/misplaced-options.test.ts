@@ -38,7 +38,7 @@ const misplaced: [name: string, value: unknown, shown: string][] = [
   ["a URL", new URL("http://user:secret@proxy"), "an instance of URL"],
 ];
 
-describe.each(["transport", "fetch"])("in the place of %s", (option) => {
+describe.each(["transport", "fetch"])("instead of %s", (option) => {
   test.each(misplaced)("%s", async (_name, value, shown) => {
     for (const error of await refusals({ [option]: value })) {
       expect(error).toBeInstanceOf(TypeError);
@@ -55,7 +55,7 @@ test.each([
   ["undici's class", Agent, "Agent"],
   ["what makes one", nodeTransport, "nodeTransport"],
   ["a fetch", npmFetch, "fetch"],
-])("in the place of transport: %s", async (_name, value, shown) => {
+])("instead of transport: %s", async (_name, value, shown) => {
   for (const error of await refusals({ transport: value })) {
     expect(error).toMatchObject({ name: "TypeError", code: "ERR_EAS_ARG_OPTION" });
     expect(error.message).toContain(`transport is the function ${shown}: it must be an object with send()`);
@@ -64,7 +64,7 @@ test.each([
   }
 });
 
-test("a transport in the place of fetch", async () => {
+test("a transport instead of fetch", async () => {
   for (const fetch of [nodeTransport(), fetchTransport()]) {
     for (const error of await refusals({ fetch })) {
       expect(error).toMatchObject({ name: "TypeError", code: "ERR_EAS_ARG_OPTION" });
@@ -73,7 +73,7 @@ test("a transport in the place of fetch", async () => {
   }
 });
 
-test("transport and fetch both: one would be ignored", async () => {
+test("refuses transport and fetch together", async () => {
   for (const error of await refusals({ transport: new RecordingTransport(), fetch })) {
     expect(error).toMatchObject({
       name: "TypeError",
@@ -83,7 +83,7 @@ test("transport and fetch both: one would be ignored", async () => {
   }
 });
 
-test("npm's fetch of undici is one like any other", async () => {
+test("accepts the fetch of the package undici", async () => {
   const server = await startServer();
   const client = new PredictClient({ endpoint: server.origin, serviceName: "s", fetch: npmFetch as never });
   expect(String(await client.predict("x"))).toBe("ok");
@@ -93,13 +93,13 @@ test.each([
   ["null", null, "null"],
   ["a URL", "ws://h", '"ws://h"'],
   ["an object", {}, "a plain object"],
-])("in the place of dialWebSocket: %s", async (_name, dialWebSocket, shown) => {
+])("instead of dialWebSocket: %s", async (_name, dialWebSocket, shown) => {
   const [error] = await refusals({ dialWebSocket }, [QueueClient]);
   expect(error).toMatchObject({ name: "TypeError", code: "ERR_EAS_ARG_OPTION" });
   expect(error?.message).toBe(`dialWebSocket is ${shown}: it must be a function`);
 });
 
-describe("in the place of an endpoint", () => {
+describe("instead of an endpoint", () => {
   const values: [name: string, value: unknown, shown: string][] = [
     ["a URL", new URL("http://secret.host"), "an instance of URL"],
     ["a request", new Request("http://secret.host"), "an instance of Request"],

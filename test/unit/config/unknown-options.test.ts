@@ -173,13 +173,13 @@ test.each<[of: string, option: string, meant: string, run: (options: object) => 
   );
 });
 
-test("tags at the top level of a put are refused with the place for them", async () => {
+test("refuses tags at the top level of a put, and names the option tags", async () => {
   const error = await errorOf(() => queue.put("x", { k: "v" } as never));
   expect(error.message).toContain('put: unknown option "k"; tags go into { tags: { … } }');
   expect(await queue.count()).toBe(0);
 });
 
-test("a queue refuses the options that only predictions have", async () => {
+test("a queue refuses options that only predictions have", async () => {
   for (const option of ["compression", "decompression", "requestPath"]) {
     const error = await errorOf(() => make(QueueClient, { endpoint: "h", queueName: "q" })({ [option]: "gzip" }));
     expect(error.message).toContain(`QueueClient: unknown option "${option}"`);
