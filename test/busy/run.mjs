@@ -94,7 +94,7 @@ function report() {
     console.error(`\nfailed in run ${runs.join(", ")}: ${test}\n${message.split("\n").slice(0, 6).join("\n")}`);
   }
   console.log(`\nbusy: ${runs - failedRuns} of ${runs} runs passed beside ${loops} busy loops`);
-  // A run without a failed test can fail all the same: an unhandled rejection, for example.
+  // A run can fail without a failed test, for example because of an unhandled rejection.
   process.exitCode = failedRuns === 0 && failures.size === 0 ? 0 : 1;
 }
 

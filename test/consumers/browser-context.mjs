@@ -1,6 +1,6 @@
 import { createContext, runInContext } from "node:vm";
 
-/** What a page has beside the language: nothing of Node. */
+/** Globals that a page has in addition to the language, without those of Node. */
 const WEB_GLOBALS = [
   ...["AbortController", "AbortSignal", "Blob", "CompressionStream", "DecompressionStream", "DOMException", "Event"],
   ...["EventTarget", "Headers", "ReadableStream", "Request", "Response", "TextDecoder", "TextEncoder"],
@@ -8,7 +8,7 @@ const WEB_GLOBALS = [
   ...["console", "crypto", "fetch", "performance", "queueMicrotask", "setInterval", "setTimeout", "structuredClone"],
 ];
 
-/** Runs scripts one after another as a page without a module system does, and returns what `answer` resolves with. */
+/** Runs scripts one after another, as a page without a module system does, and returns what `answer` resolves with. */
 export async function runScripts(scripts, { settings, fetch = globalThis.fetch } = {}) {
   const page = createContext({
     ...Object.fromEntries(WEB_GLOBALS.map((name) => [name, globalThis[name]])),
@@ -19,10 +19,10 @@ export async function runScripts(scripts, { settings, fetch = globalThis.fetch }
   try {
     for (const script of scripts) runInContext(script, page);
   } finally {
-    // Of a script that fails further down nobody waits for the answer.
+    // If a later script fails, this promise is not awaited.
     page.answer?.catch?.(() => {});
   }
   if (page.answer === undefined) throw new Error("the scripts gave no answer");
-  // Of this realm again, for comparisons.
+  // Copied to this realm, so that comparisons work.
   return structuredClone(await page.answer);
 }

@@ -1,4 +1,4 @@
-// Pages and workers that have the package in their bundle: what must not be in there is not, and they run.
+// Pages and workers that bundle the package. The bundles run, and contain nothing that they must not contain.
 import assert from "node:assert/strict";
 import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
@@ -7,20 +7,20 @@ import { runScripts } from "./browser-context.mjs";
 import { BUNDLERS, esbuildWith, metro, minify } from "./bundlers.mjs";
 import { project, readProgram } from "./workspace.mjs";
 
-/** Signs of what belongs to Node alone, by which a bundle is searched. */
+/** Texts that show code for Node only in a bundle. */
 const OF_NODE = {
   "a built-in": /["'`]node:|\brequire\(["'`]/,
   undici: /undici/i,
   ws: /isomorphic-ws|Sec-WebSocket-(?:Key|Version)/i,
 };
-/** zstd and the platform "web" ask the runtime for a built-in where there are any, and import none. */
+/** zstd and the platform "web" look up built-in modules if the runtime has them, and import none. */
 const IMPORT_OF_NODE = { ...OF_NODE, "a built-in": /(?:from|import|require)\s*\(?["'`]node:/ };
 
 const IMPORT = /^import (\{[^}]+\}) from "eas-prediction";$/m;
 const PAGE = { text: "你好", frame: "job", transport: "http" };
 const CODECS = ["snappy true 1000", "lz4-frame true 1000", "zstd true 1000"];
 
-/** Bundles and runs the programs. The emulator is that of the installed package. */
+/** Bundles and runs the programs. The emulator comes from the installed package. */
 export async function bundlerConsumers(report, folder, installed) {
   const { startEmulator, createEmulator, heldOutDigits } = await import(
     pathToFileURL(join(installed, "dist/emulator.js")).href
@@ -113,14 +113,14 @@ export async function bundlerConsumers(report, folder, installed) {
   await emulator.close();
 }
 
-/** How a page is refused that would listen: by the bundler, or by an error where the bundler overlooks `null` (Vite). */
+/** Error for a page that imports a server: from the bundler, or at run time where the bundler ignores `null` (Vite). */
 async function refusal(bundle, path) {
   const refused = await bundle(path, "page-with-server.js").then(
     (code) => ({ code }),
     (error) => ({ message: error.message }),
   );
   if (refused.code === undefined) {
-    // For the entry itself, and not for what Node's modules in it are to a browser.
+    // The error must name the entry itself, not Node's modules in it.
     assert.match(refused.message, /eas-prediction\/emulator|\.\/emulator\b/);
     assert.doesNotMatch(refused.message, /node:/);
     return "by the bundler";
@@ -129,7 +129,7 @@ async function refusal(bundle, path) {
   return "when it starts";
 }
 
-/** Which of the signs are in the code. */
+/** Returns the texts that the code contains. */
 function found(code, signs) {
   return Object.keys(signs).filter((name) => signs[name].test(code));
 }

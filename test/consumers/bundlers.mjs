@@ -1,4 +1,4 @@
-// How each bundler makes one script for browsers of a program, with as few settings as it takes.
+// Bundles a program into one script for browsers, with each bundler and as few settings as possible.
 import { readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { createRequire } from "node:module";
 import { join } from "node:path";
@@ -9,13 +9,13 @@ import { tool } from "./install.mjs";
 const load = (path) => import(pathToFileURL(tool(path)).href);
 const esbuild = () => load("esbuild/lib/main.js");
 
-/** A bundle without comments, which may well name what the code does not use. */
+/** Removes comments, which may mention names that the code does not use. */
 export async function minify(code) {
   const { transform } = await esbuild();
   return (await transform(code, { minify: true, legalComments: "none" })).code;
 }
 
-/** esbuild with more settings than it takes for browsers. */
+/** esbuild with additional settings. */
 export async function esbuildWith(folder, entry, options) {
   const { build } = await esbuild();
   const { outputFiles, metafile } = await build({
@@ -30,7 +30,7 @@ export async function esbuildWith(folder, entry, options) {
   return { code: outputFiles[0].text, inputs: Object.keys(metafile.inputs) };
 }
 
-/** For each bundler, the code that it makes of a folder's program. */
+/** By bundler: a function that returns the bundle of a folder's program. */
 export const BUNDLERS = {
   esbuild: async (folder, entry) => (await esbuildWith(folder, entry, {})).code,
 
@@ -43,7 +43,7 @@ export const BUNDLERS = {
       input: join(folder, entry),
       plugins: [nodeResolve({ browser: true })],
       onwarn(warning) {
-        // In a dependency; Rollup says itself what it makes of it.
+        // Rollup handles these warnings about dependencies itself.
         if (warning.code !== "THIS_IS_UNDEFINED") throw new Error(warning.message);
       },
     });
@@ -54,7 +54,7 @@ export const BUNDLERS = {
   async Vite(folder, entry) {
     const { build: buildSite } = await load("vite/dist/node/index.js");
     writeFileSync(join(folder, "index.html"), `<script type="module" src="/${entry}"></script>`);
-    // One script, without the polyfill, which looks for the page's document.
+    // One script, without the polyfill, which needs the page's document.
     const rolldownOptions = { output: { format: "iife" } };
     const options = { modulePreload: false, outDir: "vite", emptyOutDir: true, rolldownOptions };
     await buildSite({ root: folder, configFile: false, logLevel: "silent", build: options });
@@ -85,7 +85,7 @@ function onlyScript(folder) {
 
 const METRO_MODULES = ["metro-runtime", "@babel/runtime"];
 
-/** Metro, which bundles for React Native; with `mainField`, as it did before it knew the field "exports". */
+/** Metro, which bundles for React Native. With `mainField` it resolves as before it supported the field "exports". */
 export async function metro(folder, entry, { mainField }) {
   const require = createRequire(import.meta.url);
   const { runBuild } = require(tool("metro/src/index.js"));
@@ -96,7 +96,7 @@ export async function metro(folder, entry, { mainField }) {
     fileMapCacheDirectory: folder,
     maxWorkers: 1,
     watcher: { unstable_lazySha1: true },
-    // Metro's own modules are in every bundle; it takes none from folders that it was not told of.
+    // Metro adds its own modules to every bundle, and reads only folders that it is configured for.
     watchFolders: [folder, ...METRO_MODULES.map(tool)],
     reporter: { update() {} },
     resolver: {
@@ -107,7 +107,7 @@ export async function metro(folder, entry, { mainField }) {
     },
     transformer: {
       babelTransformerPath: tool("metro-babel-transformer/src/index.js"),
-      // In place of React Native's preset of Babel.
+      // Replaces React Native's Babel preset.
       getTransformOptions: async () => ({ transform: { experimentalImportSupport: true } }),
     },
   });

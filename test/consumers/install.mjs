@@ -1,16 +1,15 @@
-// The compilers, bundlers and runtimes that consumers use, as package-lock.json pins them: installed here, beside this
-// package and not in it.
+// Installs the compilers, bundlers and runtimes that consumers use, as pinned by package-lock.json, in this folder.
 import { fileURLToPath } from "node:url";
 import { installLocked } from "../support/locked-install.mjs";
 
 const FOLDER = fileURLToPath(new URL(".", import.meta.url));
 
-/** Installs them where they are absent, or of another lock. */
+/** Installs them if they are missing or from another lock file. */
 export function installTools() {
   installLocked(FOLDER);
 }
 
-/** The path of what a tool's package holds. */
+/** Returns the path of a file in a tool's package. */
 export function tool(path) {
   return `${FOLDER}node_modules/${path}`;
 }

@@ -1,4 +1,4 @@
-// Programs on Node: the oldest that the package's field "engines" admits, the newest, and the one that runs this.
+// Programs on Node: the oldest version that the field "engines" allows, the newest version, and the current one.
 import assert from "node:assert/strict";
 import { existsSync } from "node:fs";
 import { tool } from "./install.mjs";

@@ -1,5 +1,5 @@
-// Entries with an optional peer: what they say without it, and that they work with it. That all others do without it is what
-// the other consumers show, who have none.
+// Entries with an optional peer dependency: their error without it, and their function with it. The other consumers,
+// which have no peer installed, prove that the other entries do not need it.
 import assert from "node:assert/strict";
 import { cpSync } from "node:fs";
 import { join } from "node:path";
@@ -8,13 +8,14 @@ import { run } from "./run-command.mjs";
 import { compileEverywhere } from "./typescript-consumers.mjs";
 import { project } from "./workspace.mjs";
 
-/** By the peer's name: the entry, which its programs are named after, what they print, and what is installed with the peer. */
+/** By peer: its entry, after which the programs are named, their output, and further packages to install. */
 const PEERS = {
   "@opentelemetry/api": { entry: "opentelemetry", output: "predict echo, POST\n", packages: [] },
   "@ai-sdk/openai-compatible": {
     entry: "ai",
     output: "eas.chat eas-ngram 8 true\n",
-    // Its own declarations need the types of json-schema and of the DOM, and esModuleInterop. The second line is tsc's advice.
+    // Its declarations need the types of json-schema and of the DOM, and esModuleInterop. The second line is advice of
+    // tsc.
     foreign: /^\.\.\/node_modules\/(@ai-sdk|zod)\/|^ {2}/,
     packages: ["@ai-sdk/provider", "@ai-sdk/provider-utils", "@standard-schema/spec", "json-schema", "zod"],
   },
@@ -27,7 +28,7 @@ export async function peerConsumers(report, folder) {
     const path = project(folder, `peer-${entry}`, {
       programs: Object.fromEntries(programs.map((name) => [name, name])),
     });
-    /** The entry alone, in both formats, as options of Node. */
+    /** Node options that load only the entry, in both formats. */
     const loaded = {
       import: ["--input-type=module", "-e", `import "eas-prediction/${entry}"`],
       require: ["-e", `require("eas-prediction/${entry}")`],

@@ -1,4 +1,4 @@
-/** Results by consumer: printed as they come, and as one table at the end. */
+/** Results by consumer: printed immediately, and as a table at the end. */
 export class Report {
   #rows = [];
 
@@ -10,7 +10,7 @@ export class Report {
     return this.#rows.length - this.failed;
   }
 
-  /** Runs one check; it passes with what it returns as a note, and fails with what it throws. */
+  /** Runs one check. Its result is printed as a note; it fails if it throws. */
   async check(consumer, what, run) {
     const started = performance.now();
     let row;
@@ -25,7 +25,7 @@ export class Report {
     if (row.error) console.log(row.error.replace(/^/gm, "    "));
   }
 
-  /** Prints the table and the closing line, and says whether all passed. */
+  /** Prints the table and the closing line. Returns whether all checks passed. */
   close() {
     const lines = this.#rows.map(({ consumer, what, note, error }) => [
       consumer,
@@ -50,7 +50,10 @@ export class Report {
   }
 }
 
-/** A plain error's message says it all; others are faults of the check itself, or of what it runs here. */
+/**
+ * Returns the message of a plain `Error`. Other errors are faults of the check or its program, and are shown in
+ * full.
+ */
 function explain(error) {
   return error?.constructor === Error ? error.message : (error?.stack ?? String(error));
 }

@@ -1,9 +1,9 @@
 import { spawn } from "node:child_process";
 
-/** Far beyond what one command takes; so that one which hangs ends. */
+/** Milliseconds after which a command counts as hung and is stopped. */
 const COMMAND_MS = 120_000;
 
-/** What a program printed; rejects with it when the program fails. */
+/** Runs a program. Resolves with its output, and rejects with it if the program fails. */
 export function run(command, args, { cwd, env } = {}) {
   return new Promise((resolve, reject) => {
     const child = spawn(command, args, { cwd, env: { ...process.env, ...env }, timeout: COMMAND_MS });

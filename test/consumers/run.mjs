@@ -1,5 +1,5 @@
-// `npm run test:package`: packs the tarball, installs it in folders outside this repository, and uses it as consumers do.
-// `npm run test:package -- --update` writes the list of the tarball's files again.
+// `npm run test:package`: packs the tarball, installs it in folders outside this repository, and uses it as consumers
+// do. `npm run test:package -- --update` rewrites the list of the tarball's files.
 import { readFileSync } from "node:fs";
 import { bundlerConsumers } from "./bundler-consumers.mjs";
 import { installTools } from "./install.mjs";
@@ -29,7 +29,7 @@ await report.check("are the types wrong", "every entry, every resolution", () =>
 await nodeConsumers(report, folder, manifest);
 await bundlerConsumers(report, folder, installed);
 await typeScriptConsumers(report, folder);
-// Last: until here the optional peers are absent.
+// Last, because the other consumers must not have the optional peers.
 await peerConsumers(report, folder);
 
 if (!report.close()) process.exitCode = 1;

@@ -1,4 +1,4 @@
-// The tarball as npm packs it: which files are in it, and what the linters of packages say.
+// Checks the tarball packed by npm: its files, and the findings of package linters.
 import assert from "node:assert/strict";
 import { existsSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
@@ -11,15 +11,15 @@ const LIST = fileURLToPath(new URL("tarball-files.txt", import.meta.url));
 
 /** Builds and packs into `folder`, as publishing does. Returns the tarball's path, its files and sizes. */
 export async function pack(folder) {
-  // A build that npm did not run would leave this file in the tarball, where the list shows it.
+  // This file would remain in the tarball, and in its list, if npm did not run the build.
   if (existsSync(`${ROOT}dist`)) writeFileSync(`${ROOT}dist/not-built-by-prepare`, "");
   const { stdout } = await run("npm", ["pack", "--json", "--pack-destination", folder], { cwd: ROOT });
-  // What the build prints stands before it.
+  // The output of the build precedes the JSON.
   const [packed] = JSON.parse(stdout.slice(stdout.search(/^\[/m)));
   return { ...packed, path: join(folder, packed.filename), paths: packed.files.map(({ path }) => path).sort() };
 }
 
-/** Compares the tarball's files with the list that is committed; with `update`, writes that list. */
+/** Compares the tarball's files with the committed list. With `update`, rewrites that list. */
 export function checkFiles({ paths }, update) {
   const files = [...new Set(paths.map((path) => path.replace(/-[A-Z0-9]{8}(?=\.c?js)/, "-*")))].sort();
   if (update) writeFileSync(LIST, `${files.join("\n")}\n`);
@@ -32,12 +32,12 @@ export function checkFiles({ paths }, update) {
   return `${paths.length} files`;
 }
 
-/** The sizes, for people: nothing is demanded of them. */
+/** Prints the sizes, which are not checked. */
 export function describeSize({ size, unpackedSize }) {
   return `${Math.round(size / 1000)} kB packed, ${Math.round(unpackedSize / 1000)} kB unpacked`;
 }
 
-/** Source maps name sources by relative paths alone: nothing of the machine that built them. */
+/** Checks that source maps contain only relative paths, and so nothing about the build machine. */
 export function checkSourceMaps(installed) {
   const maps = readdirSync(`${installed}/dist`, { recursive: true }).filter((name) => name.endsWith(".map"));
   assert.ok(maps.length > 50);
@@ -61,7 +61,7 @@ export async function publint({ path }) {
   await run(process.execPath, [tool("publint/src/cli.js"), "run", path, "--strict"]);
 }
 
-/** Are the types wrong: every entry under every way of resolution that TypeScript has had, node10 included. */
+/** Runs "Are the types wrong" for every entry and module resolution of TypeScript, including node10. */
 export async function areTheTypesWrong({ path }, entries) {
   const cli = tool("@arethetypeswrong/cli/dist/index.js");
   const { stdout } = await run(process.execPath, [cli, path, "--format", "json"]);

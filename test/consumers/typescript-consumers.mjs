@@ -1,4 +1,5 @@
-// Programs that each compiler checks, strictly and with the declarations of all packages, under each way of resolution.
+// Compiles programs with each compiler, in strict mode, with the declarations of all packages and each module
+// resolution.
 import assert from "node:assert/strict";
 import { writeFileSync } from "node:fs";
 import { availableParallelism } from "node:os";
@@ -9,7 +10,7 @@ import { project } from "./workspace.mjs";
 
 const VERSIONS = ["5.4", "5.7", "5.9", "6.0", "7.0"];
 
-/** Compiler options by `moduleResolution`, and the names that the program is compiled under: they decide its format. */
+/** Compiler options by `moduleResolution`, and the file names of the program, which decide its format. */
 const RESOLUTIONS = {
   node16: {
     module: "node16",
@@ -26,7 +27,7 @@ const RESOLUTIONS = {
     programs: { "types.ts": "types.ts", "required.cts": "required.cts" },
     formats: "ESM and require",
   },
-  // What `module: commonjs` meant before TypeScript 6; 7 has it no more.
+  // The meaning of `module: commonjs` before TypeScript 6. TypeScript 7 does not have it.
   node10: {
     module: "commonjs",
     programs: { "types.ts": "types.ts" },
@@ -41,13 +42,16 @@ const LIBRARIES = {
   "types of the DOM": { lib: ["ES2022", "DOM"], types: [] },
 };
 
-/** What declarations need that neither ES2022 nor this package has: a consumer without it must skip them. */
+/**
+ * Types that declarations need and neither ES2022 nor this package contains. Consumers without them must skip the
+ * declarations.
+ */
 const WEB_NAMES = ["AbortSignal", "Blob", "Headers", "Request", "RequestInit", "Response", "URL"];
 
-/** Before TypeScript 5.7 the declarations of @bufbuild/protobuf, a dependency, do not compile: not ours to mend. */
+/** The declarations of the dependency @bufbuild/protobuf do not compile before TypeScript 5.7. */
 const FAULTS_OF_PROTOBUF = /^.*node_modules\/@bufbuild\/protobuf\/.*error TS2315: Type 'Uint8Array' is not generic\.$/;
 
-/** Compiles every program, as many at once as there are processors. */
+/** Compiles every program, one per processor at a time. */
 export async function typeScriptConsumers(report, folder) {
   const checks = VERSIONS.flatMap((version) => [
     ...Object.entries(RESOLUTIONS)
@@ -70,7 +74,7 @@ export async function typeScriptConsumers(report, folder) {
   );
 }
 
-/** Compiles a program with each compiler, under each way of resolution. */
+/** Compiles a program with each compiler and each module resolution. */
 export async function compileEverywhere(report, folder, source, foreign = /(?!)/) {
   for (const version of VERSIONS) {
     for (const [resolution, { until, formats, programs }] of Object.entries(RESOLUTIONS)) {
@@ -122,7 +126,7 @@ async function compileWithout(folder, version) {
   return `without it: no ${WEB_NAMES.join(", ")}`;
 }
 
-/** The lines of errors that the compiler prints. */
+/** Returns the error lines of the compiler. */
 async function tsc(path, version, files, options) {
   const compilerOptions = { strict: true, noEmit: true, target: "ES2022", skipLibCheck: false, ...options };
   writeFileSync(join(path, "tsconfig.json"), JSON.stringify({ compilerOptions, files }));
@@ -130,7 +134,7 @@ async function tsc(path, version, files, options) {
   return run(process.execPath, command, { cwd: path }).then(
     () => [],
     ({ stdout, message }) => {
-      // A compiler that does not start has no errors to count.
+      // A compiler that does not start prints no error lines.
       if (!stdout?.includes("error TS")) throw new Error(message);
       return stdout.trim().split("\n");
     },

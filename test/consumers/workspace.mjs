@@ -1,4 +1,4 @@
-// A folder outside this repository that has the tarball installed, as a consumer's project has it.
+// Creates folders outside this repository with the installed tarball, as in a consumer's project.
 import { cpSync, mkdirSync, mkdtempSync, readFileSync, realpathSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -12,21 +12,21 @@ export function readProgram(name) {
   return readFileSync(join(PROGRAMS, name), "utf8");
 }
 
-/** An empty folder of the system's; gone when the process ends. */
+/** Creates a temporary folder that is removed when the process ends. */
 export function temporaryFolder() {
   const folder = realpathSync(mkdtempSync(join(tmpdir(), "eas-prediction-")));
   process.once("exit", () => rmSync(folder, { recursive: true, force: true }));
   return folder;
 }
 
-/** Installs the tarball and what it depends on in `folder`. Returns where the package is then. */
+/** Installs the tarball and its dependencies in `folder`. Returns the path of the package. */
 export async function installTarball(folder, tarball) {
   writeFileSync(join(folder, "package.json"), JSON.stringify({ private: true }));
   await run("npm", ["install", "--no-package-lock", "--no-save", "--ignore-scripts", tarball], { cwd: folder });
   return join(folder, "node_modules/eas-prediction");
 }
 
-/** A project below the folder with the tarball: its programs, by their names there, and packages of its own. */
+/** Creates a project below the folder with the tarball, with its programs by name and its own packages. */
 export function project(folder, project, { programs = {}, packages = [], type = "module" }) {
   const path = join(folder, project);
   mkdirSync(path);

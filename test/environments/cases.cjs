@@ -1,4 +1,5 @@
-// What every environment runs. Values such as bytes and signals are made here, in the realm of the environment.
+// The cases that run in every environment. Values such as bytes and signals are created here, in the realm of the
+// environment.
 const assert = require("node:assert/strict");
 // Fake timers leave this function alone.
 const { setImmediate } = require("node:timers");
@@ -120,7 +121,7 @@ async function advanceUntilSettled(promise, advance) {
   return promise;
 }
 
-/** With fake timers, a call without an answer times out twice: once for each attempt. */
+/** With fake timers, a call without a response times out twice: once per attempt. */
 async function timesOut({ eas, advance }) {
   let sent = 0;
   const transport = {
@@ -138,7 +139,7 @@ async function timesOut({ eas, advance }) {
   assert.equal(sent, 2);
 }
 
-/** With fake timers, a call is sent again after its backoff, and a watch of a queue works. */
+/** With fake timers, a call is retried after its backoff, and a watch of a queue works. */
 async function retriesAndWatches({ eas, emulatorModule, advance }) {
   const emulator = emulatorModule.createEmulator(EMULATOR);
   const { transport, dialWebSocket, token } = emulator;

@@ -37,7 +37,10 @@ for (const [name, [args, env]] of Object.entries(ENVIRONMENTS)) {
 }
 if (!report.close()) process.exitCode = 1;
 
-/** Copies what the tarball holds of the code to where the tests find it. Its dependencies are those of this repository. */
+/**
+ * Copies the code of the tarball to the folder in which the tests find it. Its dependencies are those of this
+ * repository.
+ */
 function installPackage() {
   const installed = `${FOLDER}node_modules/eas-prediction`;
   rmSync(installed, { recursive: true, force: true });

@@ -1,5 +1,5 @@
-// The web page in Chromium: digits are drawn with the mouse, jobs go through the queue, and the console stays empty. With
-// the variable EXAMPLE_SCREENSHOT set, the picture of the page is taken again.
+// Tests the web page in Chromium: draws digits with the mouse, sends jobs through the queue, and checks that the
+// console stays empty. With the variable EXAMPLE_SCREENSHOT, updates the screenshot of the page.
 import { deepEqual, equal, match, ok } from "node:assert/strict";
 import { fileURLToPath } from "node:url";
 import { imageOf } from "../../examples/browser/digit-image.mjs";
@@ -16,7 +16,7 @@ const ARGUMENTS = [
   "--no-first-run",
   "--disable-background-networking",
 ];
-/** Which manner of writing each digit is drawn in. */
+/** The style in which each digit is drawn. */
 const MANNERS = [0, 1, 0, 1, 2, 0, 2, 1, 2, 0];
 const JOBS = 12;
 
@@ -26,7 +26,7 @@ export const browserPage = {
   async run({ emulator, programs }) {
     const hands = await checkHands(emulator);
     installBrowsers(["chromium"]);
-    // Not before the package is built.
+    // Imported after the package is built.
     const { QueueClient } = await import("../../dist/index.js");
     const { chromium } = await import("../runtimes/node_modules/playwright/index.mjs");
     const server = await startServer(
@@ -57,10 +57,10 @@ export const browserPage = {
   },
 };
 
-/** The least share of drawings by many hands that must be read: what the page's scaling reaches, less some. */
+/** Minimum share of drawings that must be recognized, slightly below the measured share. */
 const MIN_SHARE = 0.87;
 
-/** What the page makes of drawings, with more hands than a browser has time for. */
+/** Checks the page's preprocessing with more drawings than a browser could draw in time. */
 async function checkHands(emulator) {
   const { PredictClient, TFRequest } = await import("../../dist/index.js");
   const client = new PredictClient({ endpoint: emulator.endpoint, serviceName: "digits", token: emulator.token });
@@ -73,12 +73,12 @@ async function checkHands(emulator) {
   const right = drawings.filter(({ digit }, i) => labels[i] === digit).length;
   ok(right / drawings.length >= MIN_SHARE, `${right} of ${drawings.length} drawings read`);
   equal(imageOf([]), undefined);
-  // A dot is one in the middle, whatever its place.
+  // A dot is centered, wherever it was drawn.
   deepEqual(imageOf([[{ x: 0.9, y: 0.1 }]]), imageOf([[{ x: 0.2, y: 0.3 }]]));
   return `${right} of ${drawings.length} synthetic drawings read`;
 }
 
-/** Draws each digit with the mouse, and some with a finger, and reads what the page says. */
+/** Draws each digit with the mouse, some by touch, and reads the result of the page. */
 async function checkDigits(page) {
   await page.locator("#gateway", { hasText: /^127\.0\.0\.1:\d+$/ }).waitFor();
   for (const [digit, manner] of MANNERS.entries()) {
@@ -116,13 +116,13 @@ async function placeOnPad(page) {
   return (point) => [x + point.x * width, y + point.y * height];
 }
 
-/** What the page says once all that was drawn is answered. */
+/** Waits until the page shows the result of the whole drawing. */
 async function answerOf(page) {
   await page.locator("#answer[aria-busy=false]").waitFor();
   return page.locator("#digit").textContent();
 }
 
-/** Jobs wait, are received one after the other, are stopped halfway, thrown away, and done. */
+/** Jobs wait, are received one by one, canceled halfway, discarded, and completed. */
 async function checkQueue(page, queue) {
   const text = (id) => page.locator(`#${id}`).textContent();
   const state = (name) => page.locator(`#watch-state[data-state=${name}]`).waitFor();
@@ -134,12 +134,12 @@ async function checkQueue(page, queue) {
   await state("closed");
   await page.getByRole("spinbutton", { name: "Jobs" }).fill(String(JOBS));
   await button("Put jobs").click();
-  // What the queue says: the newest is behind all others.
+  // According to the queue, the newest job is last.
   await page.locator("#length", { hasText: exactly(JOBS) }).waitFor();
   await page.locator("#position", { hasText: exactly(JOBS - 1) }).waitFor();
   equal(await page.locator(".job[data-state=waiting]").count(), JOBS);
 
-  // Long enough for a slow machine to be in time.
+  // Sufficient for a slow machine.
   await page.getByLabel("Time for each").fill("1000");
   await button("Resume").click();
   await page.locator(".job[data-state=done]").first().waitFor();
@@ -158,7 +158,7 @@ async function checkQueue(page, queue) {
   await page.locator("#length", { hasText: exactly(0) }).waitFor();
   equal((await queue.attributes())["stream.length"], "0");
   const right = Number((await text("right")).split("/")[0]);
-  // The model has 96 % of them right.
+  // The model classifies 96 % correctly.
   ok(right >= JOBS - 4 && right <= JOBS, `${right} of ${JOBS} recognised`);
 
   await button("Pause").click();
@@ -174,7 +174,7 @@ async function checkQueue(page, queue) {
 
 const exactly = (number) => new RegExp(`^${number}$`);
 
-/** On the screen of a phone nothing is wider than it, and a finger draws. */
+/** On a phone's screen, no element is wider than the screen, and drawing by touch works. */
 async function checkPhone(page) {
   const before = page.viewportSize();
   await page.setViewportSize({ width: 360, height: 740 });
@@ -197,7 +197,7 @@ async function checkPhone(page) {
   await page.setViewportSize(before);
 }
 
-/** Without a gateway the page says in words what is wrong. */
+/** Without a gateway, the page explains the error. */
 async function checkFailure(page, server) {
   await server.stop("SIGINT");
   await page.locator("#watch-state[data-state=reconnecting]").waitFor();
@@ -210,7 +210,7 @@ async function checkFailure(page, server) {
   await page.locator("#queue-error", { hasText: "ERR_EAS_NETWORK" }).waitFor({ timeout: 60_000 });
 }
 
-/** As it is when somebody has drawn a digit and the queue is half done. */
+/** Takes the screenshot with a drawn digit and a half-empty queue. */
 async function takeScreenshot(page) {
   await drawWithMouse(page, DRAWINGS[2][0]);
   await answerOf(page);

@@ -1,4 +1,4 @@
-// The route of Next.js on the edge runtime: `next build`, `next start`, and calls of the route.
+// Tests the route of Next.js on the edge runtime with `next build`, `next start`, and calls of the route.
 import { equal, match } from "node:assert/strict";
 import { cpSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";

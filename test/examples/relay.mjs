@@ -1,10 +1,10 @@
-// The example that is a relay before the emulator's language model.
+// Tests the example of a relay, with the emulator's language model.
 import { deepEqual, equal, ok } from "node:assert/strict";
 
-/** The page that may call. */
+/** Origin of the page that may call. */
 export const PAGE_ORIGIN = "https://my.site";
 
-/** Calls the relay as pages do, those that may and those that may not. Returns what it was answered. */
+/** Calls the relay like an allowed page and like other pages. Returns the response to the allowed page. */
 export async function checkRelay(url, emulator) {
   const before = emulator.requests.length;
   const seen = () => emulator.requests.slice(before).map(({ method, url, status }) => `${method} ${url} ${status}`);

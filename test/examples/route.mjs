@@ -1,7 +1,10 @@
-// What the two examples that are servers have in common: `POST {"pixels": […]}` is answered with the digit.
+// Checks the two server examples: `POST {"pixels": […]}` returns the digit.
 import { deepEqual, equal, ok } from "node:assert/strict";
 
-/** Calls the route as its callers do, rightly and wrongly, and with a gateway that fails. Returns what it was answered. */
+/**
+ * Calls the route with valid and invalid requests, and with a failing gateway. Returns the response to the valid
+ * request.
+ */
 export async function checkRoute(url, emulator) {
   const { heldOutDigits } = await import("../../dist/emulator.js");
   const digits = [];

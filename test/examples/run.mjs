@@ -1,6 +1,6 @@
-// `npm run test:examples`: runs each file of examples/ as its own comment says, in a folder into which the packed package
-// has been installed, against an emulator on the loopback interface. With names as arguments, only those:
-// `npm run test:examples -- deno.ts browser`. It installs what it needs, and fails where that cannot be done.
+// `npm run test:examples`: runs each file of examples/ as its own comment describes, in a folder with the packed
+// package installed, against an emulator on the loopback interface. Arguments select examples: `npm run test:examples
+// -- deno.ts browser`. It installs the tools that it needs, and fails if that is not possible.
 import { cpSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import { installRuntimes } from "../runtimes/install.mjs";

@@ -1,14 +1,14 @@
-// The examples that are scripts: each prints what it was answered.
+// Tests the script examples, each of which prints the response.
 import { deepEqual } from "node:assert/strict";
 import { run } from "../runtimes/processes.mjs";
 
-/** How each is run as its own comment says, and what it must print. The digits are among those that the model has never seen. */
+/** By example: the command of its comment, and the expected output. The digits are not part of the training data. */
 const SCRIPTS = {
   "node-esm.mjs": { service: "digits", command: ({ node }) => [node, "node-esm.mjs"], digit: 5 },
   "node-cjs.cjs": {
     service: "scorecard",
     command: ({ node }) => [node, "node-cjs.cjs"],
-    // What train.py wrote of these two samples.
+    // The values that train.py wrote for these two samples.
     lines: ["malignant: benign with a probability of 0.283", "benign: benign with a probability of 0.707"],
   },
   "deno.ts": {
@@ -43,7 +43,7 @@ export const scripts = Object.entries(SCRIPTS).map(([file, { service, command, d
         [said.length, /^It is a (\d), with a probability of (0\.[5-9]\d\d|1\.000)\.$/.exec(said[0])?.[1]],
         [1, String(digit)],
       );
-    // It is not the script's own word only.
+    // Checks the queue itself in addition to the output of the script.
     const seen = emulator.requests.slice(before).map(({ service, status }) => `${service} ${status}`);
     deepEqual(seen, [`${service} 200`]);
     return said.join("; ");

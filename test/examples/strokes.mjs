@@ -1,6 +1,6 @@
-// Digits as people draw them, as strokes in a square of 1×1, in several manners of writing each.
+// Handwritten digits as strokes in a square of 1×1, in several styles per digit.
 
-/** Points on an arc of an ellipse; angles in quarter turns, from the right, with the clock. */
+/** Points on an arc of an ellipse. Angles are clockwise quarter turns, from the right. */
 function arc(x, y, rx, ry, from, to) {
   const steps = Math.ceil(Math.abs(to - from) * 8);
   return Array.from({ length: steps + 1 }, (_, i) => {
@@ -9,7 +9,7 @@ function arc(x, y, rx, ry, from, to) {
   });
 }
 
-/** Points on straight lines from corner to corner. */
+/** Points on the straight lines between corners. */
 function line(...corners) {
   return corners.flatMap(([x, y], i) => {
     const [px, py] = corners[Math.max(i - 1, 0)];
@@ -106,7 +106,7 @@ export const DRAWINGS = [
   ],
 ];
 
-/** Numbers from 0 to 1, the same in each run. */
+/** Random numbers from 0 to 1, the same in each run. */
 function numbers(seed) {
   let state = seed;
   return () => {
@@ -115,7 +115,7 @@ function numbers(seed) {
   };
 }
 
-/** Drawings of each digit by hands that differ: slanted, turned, narrow or wide, and not steady. */
+/** Drawings of each digit with variation: slanted, rotated, narrow, wide, and shaky. */
 export function* drawnByManyHands(count, seed = 1) {
   const random = numbers(seed);
   const around = (middle, spread) => middle + (2 * random() - 1) * spread;

@@ -1,11 +1,11 @@
-// The Cloudflare Workers: bundled with the settings of wrangler, run by workerd.
+// Tests the Cloudflare Workers: bundled with the settings of wrangler, run by workerd.
 import { writeFileSync } from "node:fs";
 import { build } from "esbuild";
 import { startServer } from "../runtimes/processes.mjs";
 import { checkRelay, PAGE_ORIGIN } from "./relay.mjs";
 import { checkRoute } from "./route.mjs";
 
-/** As the example's comment has it. */
+/** The settings from the example's comment. */
 const COMPATIBILITY_DATE = "2026-11-01";
 
 export const workers = [
@@ -13,7 +13,7 @@ export const workers = [
   workerOf("cloudflare-relay", { EAS_SERVICE_NAME: "llm", PAGE_ORIGIN }, checkRelay),
 ];
 
-/** `check` calls the worker at a URL, as its callers do. */
+/** `check` calls the worker at a URL. */
 function workerOf(name, variables, check) {
   const file = `${name}.ts`;
   return {

@@ -1,4 +1,4 @@
-/** Counts the bytes of memory that arrays are made with, by their constructors; views of memory that is there take none. */
+/** Counts the bytes that array constructors allocate. Views of existing memory do not count. */
 const CLASSES = [
   "ArrayBuffer",
   "Uint8Array",
@@ -16,14 +16,14 @@ const CLASSES = [
 
 let counted = 0;
 
-/** Puts the counting in the place of the global classes; modules that are loaded later see no difference. */
+/** Replaces the global classes by counting subclasses, for all modules that are loaded later. */
 export function countAllocations(): void {
   for (const name of CLASSES) {
     const real = globalThis[name] as unknown as new (...args: unknown[]) => ArrayBufferView | ArrayBuffer;
     const counting = new Proxy(real, {
       construct(target, args, newTarget) {
         const [first] = args as [unknown];
-        // Before it is made: what is far too large must be counted although it cannot be.
+        // Counted before the allocation, so that an allocation that fails counts too.
         if (typeof first === "number")
           counted += first * ((real as { BYTES_PER_ELEMENT?: number }).BYTES_PER_ELEMENT ?? 1);
         const made = Reflect.construct(target, args, newTarget) as ArrayBufferView;
@@ -35,7 +35,7 @@ export function countAllocations(): void {
   }
 }
 
-/** The bytes counted since the last question. */
+/** Returns the bytes counted since the last call. */
 export function takeCounted(): number {
   const bytes = counted;
   counted = 0;

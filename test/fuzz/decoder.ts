@@ -1,27 +1,27 @@
 export type Bytes = Uint8Array<ArrayBuffer>;
 
-/** Something that reads bytes which others have made. A new one is one more row in `decoders/`. */
+/** A function that reads untrusted bytes. To add one, add a row in `decoders/`. */
 export interface Decoder {
   readonly name: string;
-  /** Inputs that can be read, which the mutator starts from. `seed` makes random ones again. */
+  /** Valid inputs from which the mutator starts. The same `seed` gives the same inputs. */
   samples(seed: number): readonly Bytes[];
-  /** Pieces that mean something to it: put into inputs, and repeated when time is measured. */
+  /** Tokens of the format, which are inserted into inputs, and repeated to measure time. */
   readonly pieces: readonly Bytes[];
-  /** What stands around repeated pieces, so that they are reached: `["{", "}"]`. */
+  /** Text around repeated tokens, so that the decoder reaches them: `["{", "}"]`. */
   readonly around?: readonly (readonly [Bytes, Bytes])[];
   /**
-   * Reads all that is in `input`. Throws an `EasDecodeError` or an error of an argument for what cannot be read, and any
-   * other error where something is wrong with the decoder, also where what it gave is wrong.
+   * Reads the whole `input`. Throws an `EasDecodeError` or an argument error for invalid input. Any other error is a
+   * fault of the decoder, such as a wrong result.
    */
   decode(input: Bytes): unknown;
-  /** The most bytes that a limit lets it take, whatever the input's size. Default 0. */
+  /** Maximum number of bytes that a limit allows it to allocate for any input. Default 0. */
   readonly limit?: number;
 }
 
-/** A row of a table, which says itself what the others say in common. */
+/** A row of a table, which overrides the defaults. */
 type Row = Omit<Decoder, "pieces"> & Partial<Decoder>;
 
-/** Rows with what they have in common. */
+/** Adds the defaults to rows. */
 export function table(common: Pick<Decoder, "pieces"> & Partial<Decoder>, rows: readonly Row[]): readonly Decoder[] {
   return rows.map((row) => ({ ...common, ...row }));
 }
@@ -30,7 +30,7 @@ export const utf8 = (text: string): Bytes => new TextEncoder().encode(text);
 export const fromHex = (hex: string): Bytes => new Uint8Array(Buffer.from(hex, "hex"));
 export const textOf = (bytes: Bytes): string => new TextDecoder("utf-8", { ignoreBOM: true }).decode(bytes);
 
-/** Fails where something that was read is not what it must be. */
+/** Throws if a decoded value is wrong. */
 export function must(isSo: boolean, what: string): void {
   if (!isSo) throw new Error(`wrong: ${what}`);
 }

@@ -6,7 +6,7 @@ import { JSON_ANSWERS } from "./decoders/json.js";
 import { MESSAGES } from "./decoders/messages.js";
 import { STREAMS } from "./decoders/streams.js";
 
-/** All that reads bytes of others. */
+/** All functions that read untrusted bytes. */
 export const DECODERS: readonly Decoder[] = [
   ...MESSAGES,
   ...JSON_ANSWERS,

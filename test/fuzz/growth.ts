@@ -1,19 +1,19 @@
 import type { Bytes, Decoder } from "./decoder.js";
 
 const FACTOR = 8;
-/** Eight times as much may take up to so many times as long: twice would be `FACTOR` squared. */
+/** Maximum factor of time for eight times the input. Quadratic time would be 64. */
 const MAX_RATIO = 28;
-/** Times below are noise, in milliseconds. */
+/** Milliseconds below which times are noise. */
 const NOISE_MS = 20;
-/** Nothing linear takes so long. */
+/** Milliseconds that no linear decoder needs. */
 const MUCH_MS = 1000;
 const TRIES = 3;
-/** With what takes less than this, even its square is soon done. */
+/** Milliseconds below which the next size is measured, since even quadratic time is then short. */
 const LITTLE_MS = 0.25;
 const FIRST_SIZE = 4096;
 const LAST_SIZE = 4096 * FACTOR ** 3;
 
-/** Inputs of nothing but one piece, over and over: bytes, what the decoder knows, and whole samples. */
+/** Inputs that repeat one token: bytes, tokens of the format, and whole samples. */
 export function* repeatable(decoder: Decoder, samples: readonly Bytes[]): Generator<(size: number) => Bytes> {
   const nothing = new Uint8Array(0);
   const units = [...decoder.pieces, ...samples.slice(0, 2)].filter((unit) => unit.length > 0);
@@ -41,8 +41,9 @@ function repeated(before: Bytes, unit: Bytes, after: Bytes, size: number): Bytes
 }
 
 /**
- * Says what grows faster than the input; undefined where nothing does. Far from tight: it looks for squares, and for them
- * twice in a row, since many objects at once are slow as well.
+ * Returns a description of inputs whose time grows faster than their size; undefined if there are none. The limit is
+ * loose: it finds quadratic time, which must occur twice in a row, because creating many objects at once is slow as
+ * well.
  */
 export async function superLinear(
   read: (input: Bytes) => Promise<void>,
@@ -68,7 +69,8 @@ async function fastest(read: (input: Bytes) => Promise<void>, input: Bytes): Pro
     const cpuBefore = process.cpuUsage();
     await read(input);
     const { user, system } = process.cpuUsage(cpuBefore);
-    // On a busy machine, a long run waits for the processor and a short one does not. On an idle one, other threads count too.
+    // The minimum of wall time and CPU time: wall time includes waiting for the processor on a busy machine, and CPU
+    // time includes other threads.
     least = Math.min(least, performance.now() - startedAt, (user + system) / 1000);
   }
   return least;

@@ -1,7 +1,7 @@
 import type { Bytes, Decoder } from "./decoder.js";
 import { Random } from "./random.js";
 
-/** Varints that claim much: 2^31, 2^32 + 1, 2^53 + 1, 2^63, 2^64 - 1, and more than ten bytes. */
+/** Varints of large values: 2^31, 2^32 + 1, 2^53 + 1, 2^63, 2^64 - 1, and more than ten bytes. */
 const HUGE = [
   "8080808008",
   "8180808010",
@@ -10,12 +10,12 @@ const HUGE = [
   "ffffffffffffffffff01",
   "ff".repeat(11),
 ];
-/** What ends, begins or stretches something in most formats. */
+/** Bytes that begin, end or extend a value in most formats. */
 const BYTES = [0x00, 0x01, 0x0a, 0x0d, 0x22, 0x5c, 0x7f, 0x80, 0xc0, 0xfe, 0xff];
 
 const LONGEST = 65_536;
 
-/** Makes inputs for a decoder; the same for the same seed and number. */
+/** Creates inputs for a decoder. The same seed and number give the same input. */
 export class Mutator {
   readonly #decoder: Decoder;
   readonly #samples: readonly Bytes[];
@@ -31,7 +31,7 @@ export class Mutator {
     return this.#samples;
   }
 
-  /** The input of a run. */
+  /** Returns the input of a run. */
   input(run: number): Bytes {
     const random = new Random(`${this.#seed}/${this.#decoder.name}/${run}`);
     let bytes: Bytes;
@@ -42,7 +42,7 @@ export class Mutator {
     return bytes.slice(0, LONGEST);
   }
 
-  /** Something where the decoder must meet it, often in the same thing over and over. */
+  /** Inserts a token where the decoder reaches it, often the same token many times. */
   #nested(around: readonly (readonly [Bytes, Bytes])[], random: Random): Bytes {
     const [before, after] = random.pick(around);
     const [open, close] = random.pick(around);
@@ -66,23 +66,23 @@ export class Mutator {
       case 1:
         return put(bytes.subarray(end));
       case 2:
-        // A part once more, or many times.
+        // Repeats a part once or many times.
         return put(...Array(random.pick([1, 2, 50])).fill(bytes.subarray(at, end)), bytes.subarray(at));
       case 3: {
-        // The beginning of this and the end of another.
+        // Joins the beginning of this input and the end of another.
         const other = random.pick(this.#samples);
         return put(other.subarray(random.between(0, other.length)));
       }
       case 4:
         return put(random.pick(this.#decoder.pieces), bytes.subarray(random.once(2) ? at : end));
       case 5:
-        // A length that is not true.
+        // Replaces a byte by a wrong length.
         return put(
           new Uint8Array(Buffer.from(random.pick(HUGE), "hex")),
           bytes.subarray(Math.min(bytes.length, at + 1)),
         );
       case 6:
-        // Nested deeply: the same piece over and over.
+        // Nests the same token deeply.
         return put(...Array(random.pick([10, 120, 5000])).fill(random.pick(this.#decoder.pieces)), bytes.subarray(at));
       case 7:
         return put(Uint8Array.from(random.list(8, () => random.between(0, 255))), bytes.subarray(at));
@@ -100,7 +100,7 @@ export class Mutator {
   }
 }
 
-/** Parts as one, cut off where no input need be longer. */
+/** Joins parts, up to the maximum length of inputs. */
 export function joined(parts: readonly Uint8Array[]): Bytes {
   const length = parts.reduce((sum, part) => sum + part.length, 0);
   const whole = new Uint8Array(Math.min(length, LONGEST * 2));
@@ -112,7 +112,7 @@ export function joined(parts: readonly Uint8Array[]): Bytes {
   return whole;
 }
 
-/** A smaller input of which the same comes, found by leaving parts out. */
+/** Shrinks an input by leaving parts out, as long as the result is the same. */
 export async function smaller(input: Bytes, isSame: (input: Bytes) => Promise<boolean>): Promise<Bytes> {
   let best = input;
   let tries = 300;

@@ -1,4 +1,4 @@
-/** A generator of numbers (mulberry32), seeded by any text. */
+/** A random number generator (mulberry32), seeded by any text. */
 export class Random {
   #state = 0x9e3779b9;
 
@@ -15,12 +15,12 @@ export class Random {
     return (mixed ^ (mixed >>> 14)) >>> 0;
   }
 
-  /** An integer from `least` to `greatest`. */
-  between(least: number, greatest: number): number {
-    return least + Math.floor((this.#bits() / 2 ** 32) * (greatest - least + 1));
+  /** Returns an integer from `min` to `max`. */
+  between(min: number, max: number): number {
+    return min + Math.floor((this.#bits() / 2 ** 32) * (max - min + 1));
   }
 
-  /** True once in `n` times. */
+  /** Returns true with probability 1 / `n`. */
   once(n: number): boolean {
     return this.between(1, n) === 1;
   }
@@ -29,7 +29,7 @@ export class Random {
     return list[this.between(0, list.length - 1)] as T;
   }
 
-  /** A list of up to `most` of what `make` makes. */
+  /** Returns a list of at most `max` results of `make`. */
   list<T>(most: number, make: () => T): T[] {
     return Array.from({ length: this.between(0, most) }, make);
   }

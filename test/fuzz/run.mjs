@@ -1,8 +1,8 @@
-// Fuzzes every decoder. The work is done in a thread, so that one that never ends can be named and stopped.
+// Fuzzes every decoder, in a thread, so that a decoder that never returns can be named and stopped.
 //
-//   npm run test:fuzz -- [--runs 5000] [--seed 1] [--only tf,json] [--run 17]
+// npm run test:fuzz -- [--runs 5000] [--seed 1] [--only tf,json] [--run 17]
 //
-// or EAS_FUZZ_RUNS, EAS_FUZZ_SEED, EAS_FUZZ_ONLY, EAS_FUZZ_RUN.
+// The environment variables EAS_FUZZ_RUNS, EAS_FUZZ_SEED, EAS_FUZZ_ONLY and EAS_FUZZ_RUN set the same options.
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -12,7 +12,7 @@ import { Worker } from "node:worker_threads";
 import { build } from "esbuild";
 
 const DEFAULT_RUNS = 500;
-/** No input takes a decoder so long, on the slowest machine. */
+/** Milliseconds that no input needs, even on a slow machine. */
 const HANG_MS = 60_000;
 const INPUT_BYTES = 1 << 18;
 
@@ -50,7 +50,7 @@ await build({
   logLevel: "warning",
 });
 
-/** What the worker is at: number of steps, and length of the input; then the input. */
+/** Progress of the worker: number of steps, and length of the input, followed by the input. */
 const shared = new SharedArrayBuffer(8 + INPUT_BYTES);
 const [state, input] = [new Int32Array(shared, 0, 2), new Uint8Array(shared, 8)];
 let at = "the beginning";

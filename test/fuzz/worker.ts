@@ -13,16 +13,16 @@ const { settings, shared } = workerData as {
 const state = new Int32Array(shared, 0, 2);
 const kept = new Uint8Array(shared, 8);
 
-/** Bytes of memory for a byte of the input: an int64 of one byte has eight, and is asked for in many ways. */
+/** Bytes of memory per byte of input: an int64 of one byte takes eight, and several accessors read it. */
 const MEMORY_PER_BYTE = 100;
-/** What any decoder may take: its tables and first buffers. */
+/** Bytes that any decoder may allocate for its tables and first buffers. */
 const MEMORY_FOR_NOTHING = 1 << 18;
-/** Failures of one decoder that are shown. */
+/** Maximum number of failures shown per decoder. */
 const MAX_FAILURES = 5;
 
 type Outcome = "read" | "refused";
 
-/** Reads an input. Gives what came of it, or throws what must not come. */
+/** Reads an input. Returns the kind of result, or throws if the decoder is at fault. */
 async function outcomeOf(decoder: Decoder, input: Bytes): Promise<Outcome> {
   state[1] = input.length;
   kept.set(input.subarray(0, kept.length));
@@ -100,7 +100,7 @@ async function messageFor(decoder: Decoder, input: Bytes): Promise<string | unde
   }
 }
 
-/** Numbers differ from input to input, and the fault is the same. */
+/** Numbers are replaced, because they differ between inputs with the same fault. */
 function messageOf(error: unknown): string {
   const place = error instanceof Error ? error.stack?.split("\n").find((line) => line.includes(" at ")) : undefined;
   return `${String(error).slice(0, 200).replace(/\d+/g, "N")} (${place?.trim().replace(/\(.*\/|\)/g, "") ?? ""})`;

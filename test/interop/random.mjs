@@ -18,12 +18,12 @@ export class Random {
     return (mixed ^ (mixed >>> 14)) >>> 0;
   }
 
-  /** An integer from `least` to `greatest`. */
+  /** Returns an integer from `min` to `max`. */
   between(least, greatest) {
     return least + Math.floor((this.bits() / 2 ** 32) * (greatest - least + 1));
   }
 
-  /** True once in `n` times. */
+  /** Returns true with probability 1 / `n`. */
   once(n) {
     return this.between(1, n) === 1;
   }
@@ -32,7 +32,7 @@ export class Random {
     return list[this.between(0, list.length - 1)];
   }
 
-  /** A list of up to `most` of what `make` makes. */
+  /** Returns a list of at most `max` results of `make`. */
   list(most, make) {
     return Array.from({ length: this.between(0, most) }, make);
   }

@@ -1,4 +1,4 @@
-// Makes programs of the suite, each as its runtime takes it.
+// Bundles the suite as a program for each runtime.
 import { copyFileSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -7,10 +7,10 @@ import { build } from "esbuild";
 const SUITE = fileURLToPath(new URL("../suite/main.ts", import.meta.url));
 const PROGRAMS = fileURLToPath(new URL("programs/", import.meta.url));
 
-/** This package, and what it is used with, as the suite imports them. */
+/** This package and the packages that the suite imports with it. */
 const PACKAGES = /^(?:eas-prediction|@bufbuild\/protobuf)(?:\/|$)/;
 
-/** Takes the package from the folder where it was installed, whoever imports it. */
+/** Resolves the package from the folder in which it was installed, for every importer. */
 function installedIn(folder) {
   return {
     name: "installed",
@@ -25,12 +25,15 @@ function installedIn(folder) {
 const COMMON = {
   bundle: true,
   target: "es2022",
-  // Without this repository's own compiler settings, which a consumer does not have.
+  // Without this repository's compiler settings, which consumers do not have.
   tsconfigRaw: {},
   logLevel: "warning",
 };
 
-/** For runtimes that resolve packages themselves: the package is not in it, so that their own conditions count. */
+/**
+ * Bundle for runtimes that resolve packages themselves. The package is external, so that the runtime's own
+ * conditions apply.
+ */
 export async function bundleForServers(folder) {
   await build({
     ...COMMON,
@@ -44,7 +47,7 @@ export async function bundleForServers(folder) {
   return program;
 }
 
-/** A whole program. The first condition is the runtime's own. */
+/** Bundle with the package. The first condition is the runtime's own. */
 async function bundleWhole(folder, name, entry, format, conditions) {
   const outfile = join(folder, `suite-${name}.js`);
   await build({
@@ -53,17 +56,17 @@ async function bundleWhole(folder, name, entry, format, conditions) {
     format,
     outfile,
     conditions,
-    // Any other adds a condition of its own.
+    // Other platforms of esbuild add their own conditions.
     platform: conditions.includes("browser") ? "browser" : "neutral",
     mainFields: ["module", "main"],
     plugins: [installedIn(folder)],
-    // Node's own tests alone ask for it.
+    // Only Node's own tests import it.
     external: ["eas-prediction/node"],
   });
   return outfile;
 }
 
-/** As wrangler does it. */
+/** Bundles as wrangler does. */
 export function bundleForWorkerd(folder) {
   return bundleWhole(folder, "workerd", `${PROGRAMS}worker.mjs`, "esm", ["workerd", "worker", "browser"]);
 }

@@ -1,5 +1,6 @@
-// The other side of the suite: an emulator that lets pages call, the same one without CORS, relays before it, and a control
-// server by which the suite, wherever it runs, arranges faults and asks what was seen. One for each runtime.
+// The server side of the suite, one per runtime: an emulator that accepts pages, the same emulator without CORS,
+// relays before it, and a control server. Through the control server the suite injects faults and reads the received
+// requests.
 import { createServer } from "node:http";
 import { connect, createServer as createTcpServer } from "node:net";
 import { startEmulator } from "../../dist/emulator.js";
@@ -20,7 +21,7 @@ function originOf(server) {
   return `http://127.0.0.1:${server.address().port}`;
 }
 
-/** The same emulator for callers that get no leave to read its answers. */
+/** Returns a service without CORS headers, so that pages cannot read its responses. */
 function withoutCors(emulator) {
   return {
     ...emulator,
@@ -35,7 +36,7 @@ function withoutCors(emulator) {
   };
 }
 
-/** Starts the other side. `report` resolves with the suite's report. */
+/** Starts the server side. `report` resolves with the suite's report. */
 export async function startCounterpart() {
   const emulator = await startEmulator({
     token: TOKEN,
@@ -109,7 +110,7 @@ export async function startCounterpart() {
     },
     cut: ({ queue }) => emulator.cutConnections((connection) => connection.queue === queue),
     async arrived({ service, count }) {
-      // The log has no events; the suite's own deadline ends this.
+      // Polled, because the log has no events. The suite's own deadline limits this.
       while (emulator.requests.filter(isOf(service)).length < count) await new Promise((go) => setTimeout(go, 5));
     },
     connections: () => state.connections,
@@ -122,7 +123,7 @@ export async function startCounterpart() {
   };
 
   const control = createServer(async (request, response) => {
-    // As most sites send their images: for any page to show, and for none to read.
+    // Served like images of most sites: any page can show them, but not read them.
     if (request.url === "/picture") {
       response.writeHead(200, { "content-type": "image/svg+xml" }).end(PICTURE);
       return;
@@ -150,7 +151,7 @@ export async function startCounterpart() {
       token: TOKEN,
     },
     report,
-    /** The test that was under way last. */
+    /** The test that ran last. */
     lastStarted: () => state.started,
     async close() {
       control.close();

@@ -1,5 +1,5 @@
-// A server in front of the emulator that carries a request out and then ends the connection without a byte of the response, as
-// a gateway does that is restarted. It records what it received.
+// A server before the emulator that forwards a request and then ends the connection without a byte of the response,
+// like a gateway that restarts. It records the received requests.
 import { request as httpRequest } from "node:http";
 import { createServer } from "node:net";
 
@@ -7,9 +7,9 @@ const HEAD_END = "\r\n\r\n";
 
 /** Starts the server; `port` is the emulator's. */
 export async function startDyingFront(port) {
-  /** Every request of the suite, but for CORS preflights. */
+  /** Every request of the suite, except CORS preflights. */
   const received = [];
-  /** What is to die: see `die`. */
+  /** The requests whose connection is to be ended; see `die`. */
   const traps = [];
   const sockets = new Set();
 
@@ -26,7 +26,7 @@ export async function startDyingFront(port) {
         if (parsed === undefined) return;
         pending = pending.subarray(parsed.length);
         const nth = ++count;
-        // Where the emulator gives no answer, there is none to give.
+        // If the emulator does not respond, the connection is ended.
         working = working.then(() => carryOut(socket, parsed, nth)).catch(() => socket.destroy());
       }
     });
@@ -54,8 +54,8 @@ export async function startDyingFront(port) {
   return {
     origin: `http://127.0.0.1:${server.address().port}`,
     /**
-     * Ends the connection of the next request to a service by "fin" or "rst" after the emulator has answered it: one of this
-     * method, and with this text in its target.
+     * Ends the connection of the next request to a service with "fin" or "rst" after the emulator has responded.
+     * Applies to a request with this method, and with this text in its target.
      */
     die: (trap) => void traps.push(trap),
     received: ({ service }) => received.filter(({ target }) => isOf(target, service)),
@@ -78,7 +78,7 @@ function hasNoBody(status) {
   return status === 204 || status === 304;
 }
 
-/** One whole request at the beginning of `bytes`, or undefined. Bodies have a length or are chunked. */
+/** Returns a complete request at the beginning of `bytes`; otherwise undefined. Bodies have a length or are chunked. */
 function parseRequest(bytes) {
   const headEnd = bytes.indexOf(HEAD_END);
   if (headEnd < 0) return undefined;
@@ -116,7 +116,10 @@ function parseChunks(bytes, start) {
 
 const HOP_BY_HOP = ["connection", "keep-alive", "transfer-encoding", "content-length"];
 
-/** Makes the request to the emulator on a connection of its own, as long as `socket` is open; resolves with the whole answer. */
+/**
+ * Sends the request to the emulator on a separate connection, as long as `socket` is open. Resolves with the whole
+ * response.
+ */
 function forward(port, socket, { method, target, headers, body }) {
   return new Promise((resolve, reject) => {
     const kept = headers.filter(([name]) => !HOP_BY_HOP.includes(name));

@@ -1,4 +1,4 @@
-// The packages of this folder, which are the runtimes that the package is tested on: installed when they are asked for.
+// Installs the packages of this folder: the runtimes on which the package is tested.
 import { existsSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import { installLocked } from "../support/locked-install.mjs";
@@ -6,7 +6,7 @@ import { installLocked } from "../support/locked-install.mjs";
 const FOLDER = fileURLToPath(new URL(".", import.meta.url));
 const MODULES = `${FOLDER}node_modules/`;
 
-/** Paths of the programs of runtimes, beneath `node_modules`. */
+/** Paths of the runtimes' programs, below `node_modules`. */
 const PROGRAMS = {
   node20: "node20/bin/node",
   node22: "node22/bin/node",
@@ -17,11 +17,11 @@ const PROGRAMS = {
 };
 
 /**
- * Installs the packages of `test/runtimes` where they are absent or are those of another lock file. Returns the path of
- * each runtime's program by name. Throws, with what npm said, where they cannot be installed.
+ * Installs the packages of `test/runtimes` if they are missing or from another lock file. Returns the path of each
+ * runtime's program by name. Throws with npm's output if that fails.
  */
 export function installRuntimes() {
-  // Bun's program is a text until its own script has run, which npm leaves out where install scripts are not allowed.
+  // Bun's program is a placeholder until its install script has run, which npm skips if install scripts are disabled.
   installLocked(FOLDER, ["node_modules/bun/install.js"]);
   const programs = Object.fromEntries(Object.entries(PROGRAMS).map(([name, path]) => [name, MODULES + path]));
   const missing = Object.values(programs).filter((path) => !existsSync(path));

@@ -1,4 +1,4 @@
-// The package as npm installs it: what all runtimes are tested with.
+// Installs the package with npm, for the tests of all runtimes.
 import { spawnSync } from "node:child_process";
 import { mkdtempSync, readdirSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
@@ -7,9 +7,9 @@ import { fileURLToPath } from "node:url";
 
 const ROOT = fileURLToPath(new URL("../..", import.meta.url));
 
-/** Builds and packs the package, and installs it in a fresh folder, whose path it returns; it goes when the process ends. */
+/** Builds, packs and installs the package in a new folder, which is removed when the process ends. Returns its path. */
 export function installPackage() {
-  // Far from this repository: Bun and bundlers would take its compiler settings.
+  // Outside this repository, because Bun and bundlers would use its compiler settings.
   const folder = mkdtempSync(join(tmpdir(), "eas-prediction-runtimes-"));
   process.once("exit", () => rmSync(folder, { recursive: true, force: true }));
   npm(ROOT, "run", "build");

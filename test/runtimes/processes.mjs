@@ -1,10 +1,10 @@
-// Programs that tests run beside themselves.
+// Runs programs and servers for tests.
 import { spawn } from "node:child_process";
 
-/** Far beyond what any takes; so that one which hangs fails. */
+/** Milliseconds after which a program counts as hung. */
 const MAX_MS = 240_000;
 
-/** Runs a program to its end and returns what it printed. Rejects, with all that it said, when it fails. */
+/** Runs a program to its end and returns its output. Rejects with all of its output if it fails. */
 export async function run(command, args, options) {
   const program = spawnProgram(command, args, options);
   const timer = setTimeout(() => program.child.kill("SIGKILL"), MAX_MS);
@@ -15,8 +15,8 @@ export async function run(command, args, options) {
 }
 
 /**
- * Starts a server, and waits for it to print what `ready` matches. `stop` sends it a signal and gives its exit code, or
- * the name of the signal that ended it.
+ * Starts a server, and waits until its output matches `ready`. `stop` sends it a signal and returns its exit code,
+ * or the name of the signal that ended it.
  */
 export async function startServer(command, args, ready, options) {
   const { child, ended, printed, said } = spawnProgram(command, args, options);
@@ -49,7 +49,7 @@ function spawnProgram(command, args, { cwd, env } = {}) {
     errors += text;
   });
   const ended = new Promise((resolve) => {
-    // There is no such program.
+    // The program does not exist.
     child.once("error", ({ message }) => resolve(message));
     child.once("close", (code, signal) => resolve(code ?? signal));
   });

@@ -1,5 +1,5 @@
-// npm run test:browsers: the portable suite in Chromium, Firefox and WebKit. Names choose among them:
-// npm run test:browsers -- firefox
+// `npm run test:browsers`: runs the portable suite in Chromium, Firefox and WebKit. Arguments select browsers: `npm
+// run test:browsers -- firefox`.
 import { readFileSync } from "node:fs";
 import { createServer } from "node:http";
 import { BROWSER_NAMES, installBrowsers } from "./browsers/install.mjs";
@@ -10,7 +10,7 @@ import { runAll } from "./run.mjs";
 
 installRuntimes();
 installBrowsers(BROWSER_NAMES);
-// Not before they are there.
+// Imported after the installation.
 const { OPEN } = await import("./browsers/start.mjs");
 const { checkScriptTag } = await import("./browsers/script-tag.mjs");
 const folder = installPackage();
@@ -18,7 +18,7 @@ const script = readFileSync(await bundleForBrowsers(folder), "utf8");
 
 await runAll(Object.fromEntries(BROWSER_NAMES.map((name) => [name, (context) => inBrowser(name, context)])));
 
-/** Runs the suite in a page, which is of another origin than what it calls. */
+/** Runs the suite in a page whose origin differs from the servers that it calls. */
 async function inBrowser(name, context) {
   let fail;
   const failed = new Promise((_resolve, reject) => {
@@ -40,7 +40,7 @@ async function inBrowser(name, context) {
   return {
     ended: failed,
     endsByItself: false,
-    // One browser's word is enough for what is the same in all.
+    // One browser suffices for checks that do not differ between browsers.
     checks: () => (name === "chromium" ? checkScriptTag(folder, JSON.parse(context)) : []),
     async stop() {
       await close();

@@ -1,5 +1,5 @@
-// npm run test:runtimes: the portable suite on Node, Deno, Bun, workerd and the edge VM. Names choose among them:
-// npm run test:runtimes -- deno bun
+// `npm run test:runtimes`: runs the portable suite on Node, Deno, Bun, workerd and the edge VM. Arguments select
+// runtimes: `npm run test:runtimes -- deno bun`.
 import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { writeFileSync } from "node:fs";
@@ -29,7 +29,7 @@ await runAll({
   "edge-vm": (context) => program(process.execPath, [EDGE_VM, edge, context]),
 });
 
-/** Runs a program to its end, which it must come to by itself. */
+/** Runs a program, which must end by itself. */
 async function program(path, args, env = {}) {
   const child = spawn(path, args, { stdio: ["ignore", "inherit", "inherit"], env: { ...process.env, ...env } });
   return {

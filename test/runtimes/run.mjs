@@ -1,18 +1,18 @@
-// Runs the suite in one runtime after the other, and says what came of it.
+// Runs the suite in one runtime after the other and prints the results.
 import { mkdirSync, writeFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 
 const REPORTS = fileURLToPath(new URL("../.report/runtimes/", import.meta.url));
-/** All of a runtime's run. */
+/** Milliseconds for the whole run in a runtime. */
 const MAX_MS = 300_000;
-/** From the report to the end of the program. */
+/** Milliseconds from the report to the end of the program. */
 const MAX_END_MS = 15_000;
 
 /**
- * Runs the suite in each of these runtimes, or in those that the command line names, prints the table and what failed, and
- * sets the exit code. With EAS_SUITE_ONLY=text only tests run that have it in their feature or name. A runtime is a function
- * that starts it with the suite's context, as JSON, and gives `ended`, which rejects when it ends badly, `endsByItself`,
- * `stop`, and `checks` where there is more to check than the suite does.
+ * Runs the suite in each of these runtimes, or in those that the command line names. Prints the table and the
+ * failures, and sets the exit code. With EAS_SUITE_ONLY=text, only tests run whose feature or name contains the
+ * text. A runtime is a function that starts it with the suite's context as JSON. It returns `ended`, which rejects
+ * after a failure, `endsByItself`, `stop`, and `checks` for additional checks.
  */
 export async function runAll(runtimes) {
   const chosen = process.argv.slice(2);
@@ -43,7 +43,7 @@ export async function runAll(runtimes) {
 }
 
 async function runOne(name, start) {
-  // Not at the start: it is made of what has been built since.
+  // Imported late, because it is generated from the build.
   const { startCounterpart } = await import("./counterpart.mjs");
   const counterpart = await startCounterpart();
   const context = { ...counterpart.context, runtime: name, only: process.env.EAS_SUITE_ONLY ?? "" };
@@ -51,10 +51,10 @@ async function runOne(name, start) {
   let report;
   try {
     running = await start(JSON.stringify(context));
-    // One that ends without a report has failed.
+    // A program that ends without a report has failed.
     const early = running.ended.then(() => within(1000, counterpart.report, "the report of a program that has ended"));
     report = await within(MAX_MS, Promise.race([counterpart.report, early]), "the suite");
-    // What keeps a program alive was left open.
+    // Something was left open that keeps the program alive.
     if (running.endsByItself) await within(MAX_END_MS, running.ended, "the program, after its report,");
     return { ...report, cases: [...report.cases, ...((await running.checks?.()) ?? [])] };
   } catch (error) {

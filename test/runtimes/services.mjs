@@ -1,24 +1,24 @@
-// The services behind the counterpart's emulator, by kind: each test of the suite gets some of its own.
+// Services of the counterpart's emulator, by kind. Each test of the suite creates its own.
 import { deflateSync, gzipSync } from "node:zlib";
 import { create, fromBinary, toBinary } from "@bufbuild/protobuf";
 import { PredictRequestSchema, PredictResponseSchema } from "../../dist/proto/tf.js";
 
 const echo = ({ body }) => body;
 
-/** Answers the tensors that it was sent, by the generated code and not by the SDK's own codec. */
+/** Returns the received tensors, with the generated code instead of the SDK's codec. */
 function answerTensors({ body }) {
   const { inputs } = fromBinary(PredictRequestSchema, body);
   return toBinary(PredictResponseSchema, create(PredictResponseSchema, { outputs: inputs }));
 }
 
-/** Answers what it saw of the request, in JSON. */
+/** Returns the received request as JSON. */
 function answerHeaders({ service, path, query, headers }) {
   const text = query.toString();
   const url = `/api/predict/${service}${path}${text === "" ? "" : `?${text}`}`;
   return JSON.stringify({ url, headers: Object.fromEntries(headers) });
 }
 
-/** Answers what it saw of the request, with the fields of a form, in JSON. */
+/** Returns the received request and the fields of its form as JSON. */
 async function reflect({ method, path, headers, body }) {
   const type = headers.get("content-type");
   const seen = { method, path, type, accept: headers.get("accept"), body: new TextDecoder().decode(body) };
@@ -37,7 +37,10 @@ function encoded(coding, compress) {
 
 const streams = new Map();
 
-/** Streams; each call of "/step" adds its body, and "/end" ends it. Whether there was one to add to, the call is told. */
+/**
+ * Streams: each call of "/step" adds its body, and "/end" ends the stream. The call's response says whether a stream
+ * was open.
+ */
 function answerStepwise({ service, path, body }) {
   if (path === "/stream") {
     const stream = new ReadableStream({
@@ -57,7 +60,7 @@ function answerStepwise({ service, path, body }) {
 
 const BOMB = gzipSync(new Uint8Array(50_000_000));
 
-/** Answers pieces as long as they are wanted; `next` gives one, or nothing for a wait without end. */
+/** Sends chunks on demand. `next` returns a chunk, or undefined to wait indefinitely. */
 function pieces(next) {
   return new Response(
     new ReadableStream(
@@ -73,17 +76,17 @@ function pieces(next) {
   );
 }
 
-/** The body, each byte of it a piece of its own. */
+/** Returns the body with each byte in a separate chunk. */
 function inChunks({ body }) {
   let at = 0;
   return pieces(async () => {
-    // So that they are not joined on the way.
+    // Waits, so that the chunks are not joined.
     await new Promise((resolve) => setImmediate(resolve));
     return at < body.length ? body.slice(at, ++at) : undefined;
   });
 }
 
-/** The body as an event stream, each event of it a piece of its own. */
+/** Returns the body as an event stream with each event in a separate chunk. */
 function inEvents({ body }) {
   const events = new TextDecoder().decode(body).split(/(?<=\n\n)/);
   const { body: stream } = pieces(async () => {
@@ -100,7 +103,7 @@ const soon = () => new Promise((resolve) => setTimeout(resolve, 10));
 const flooded = new Map();
 const BLOCK = new Uint8Array(65_536);
 
-/** What a service of each kind is. */
+/** Services by kind. */
 export const SERVICES = {
   pieces: { handle: inChunks, methods: ["POST"] },
   events: { handle: inEvents, methods: ["POST"] },
@@ -143,7 +146,7 @@ export const SERVICES = {
   bomb: { handle: () => new Response(BOMB, { headers: { "content-encoding": "gzip" } }) },
 };
 
-/** What an asynchronous inference service of each kind computes. */
+/** Functions of asynchronous inference services, by kind. */
 export const QUEUE_SERVICES = {
   upper({ body }) {
     const text = new TextDecoder().decode(body);

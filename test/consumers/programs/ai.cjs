@@ -1,4 +1,4 @@
-// The provider for the AI SDK, which has an optional peer, required.
+// Loads the provider for the AI SDK with `require`.
 const { PredictClient } = require("eas-prediction");
 const { createEas } = require("eas-prediction/ai");
 const { startEmulator } = require("eas-prediction/emulator");

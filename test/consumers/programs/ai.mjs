@@ -1,4 +1,4 @@
-// The provider for the AI SDK, which has an optional peer, imported.
+// Loads the provider for the AI SDK with `import`.
 import { PredictClient } from "eas-prediction";
 import { createEas } from "eas-prediction/ai";
 import { startEmulator } from "eas-prediction/emulator";

@@ -1,4 +1,4 @@
-// The types of the provider for the AI SDK, compiled where the optional peer is installed.
+// Checks the types of the provider for the AI SDK. Compiled with the optional peer installed.
 import { PredictClient } from "eas-prediction";
 import { createEas, type EasProvider, type EasProviderOptions, type LanguageModel } from "eas-prediction/ai";
 

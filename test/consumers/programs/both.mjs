@@ -1,4 +1,4 @@
-// A process that has the package twice, by import and by require: what one makes, the other takes.
+// A process that loads the package twice, with `import` and `require`. Each copy accepts objects of the other.
 import assert from "node:assert/strict";
 import { createRequire } from "node:module";
 import * as imported from "eas-prediction";

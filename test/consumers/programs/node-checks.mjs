@@ -1,13 +1,13 @@
-// What is demanded of one format of the package, whichever way its entries were loaded.
+// Checks of one module format of the package, independent of how its entries were loaded.
 import assert from "node:assert/strict";
 
-/** `entries` by their names, "." being the main one; `create` is that of the consumer's own @bufbuild/protobuf. */
+/** `entries` are modules by name; "." is the main entry. `create` comes from the consumer's own @bufbuild/protobuf. */
 export async function checkEntries(entries, create) {
   const main = entries["."];
   const { startEmulator, createEmulator, heldOutDigits } = entries["./emulator"];
   assert.equal(createEmulator, entries["./emulator/memory"].createEmulator);
   for (const [name, value] of Object.entries(main)) if (typeof value === "function") assert.equal(value.name, name);
-  // Node maps its traces by the source maps, when it is told to.
+  // Node applies source maps to stack traces if enabled.
   assert.throws(
     () => new main.TFRequest().addFeed("images", [1], "float", [1]),
     ({ stack }) => stack.includes("TFRequest.addFeed") && /eas-prediction.src.tensor.tf-request\.ts:\d/.test(stack),
@@ -19,14 +19,14 @@ export async function checkEntries(entries, create) {
     const options = { endpoint: emulator.endpoint, serviceName: "digits", token: emulator.token };
     const image = heldOutDigits.images[0];
 
-    // A prediction over the client's own connections.
+    // Sends a prediction over the client's own connections.
     const client = new main.PredictClient(options);
     const request = new main.TFRequest("predict_images");
     request.addFeed("images", [1, 64], main.TFRequest.DT_FLOAT, image).addFetch("scores");
     const scores = (await client.predict(request)).getValues("scores", "DT_FLOAT");
     assert.equal(scores.indexOf(Math.max(...scores)), heldOutDigits.labels[0]);
 
-    // A message of the consumer's own, by the schemas of another entry.
+    // Creates a message with the schemas of another entry.
     const { ProtoRequest } = entries["./proto"];
     const { ArrayDataType, PredictRequestSchema, PredictResponseSchema } = entries["./proto/tf"];
     const images = { dtype: ArrayDataType.DT_FLOAT, arrayShape: { dim: [1n, 64n] }, floatVal: [...image] };
@@ -34,7 +34,7 @@ export async function checkEntries(entries, create) {
     const { outputs } = await client.predict(new ProtoRequest(PredictRequestSchema, message, PredictResponseSchema));
     assert.equal(Number(outputs.labels.int64Val[0]), heldOutDigits.labels[0]);
 
-    // Each compression's entry.
+    // Loads the entry of each compression.
     const codecs = [entries["./compression/snappy"].snappy, entries["./compression/lz4"].lz4Frame];
     for (const codec of [...codecs, entries["./compression/zstd"].zstd]) {
       const bytes = new TextEncoder().encode("text ".repeat(100));
@@ -42,7 +42,7 @@ export async function checkEntries(entries, create) {
       assert.deepEqual(new Uint8Array(undone), bytes, codec.name);
     }
 
-    // A queue over WebSocket, which is a package of its own on Node.
+    // Watches a queue over WebSocket, for which Node needs a package.
     const queue = new main.QueueClient({ endpoint: options.endpoint, token: options.token, queueName: "jobs" });
     await queue.put("job");
     for await (const frame of queue.watch(0, 1, { autoCommit: true, transport: "websocket" })) {
@@ -51,7 +51,7 @@ export async function checkEntries(entries, create) {
       break;
     }
 
-    // An error that comes from another entry is of the main entry's class.
+    // An error thrown by another entry has the main entry's class.
     const { signal } = new AbortController();
     const send = { method: "GET", url: "http://127.0.0.1:1/", headers: [], body: null, signal, onDispatch() {} };
     emulator.fault({ reset: "before-headers" });

@@ -1,4 +1,4 @@
-// The entry with an optional peer, required.
+// Loads the entry with an optional peer with `require`.
 const { INVALID_SPAN_CONTEXT, trace } = require("@opentelemetry/api");
 const { PredictClient } = require("eas-prediction");
 const { startEmulator } = require("eas-prediction/emulator");

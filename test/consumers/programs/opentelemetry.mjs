@@ -1,4 +1,4 @@
-// The entry with an optional peer, imported.
+// Loads the entry with an optional peer with `import`.
 import { INVALID_SPAN_CONTEXT, trace } from "@opentelemetry/api";
 import { PredictClient } from "eas-prediction";
 import { startEmulator } from "eas-prediction/emulator";

@@ -1,4 +1,4 @@
-// The types of the entry with an optional peer, compiled where the peer is installed.
+// Checks the types of the entry with an optional peer. Compiled with the peer installed.
 import { type MeterProvider, metrics, type TracerProvider, trace } from "@opentelemetry/api";
 import { type CallHooks, PredictClient } from "eas-prediction";
 import { type OpenTelemetryOptions, openTelemetryHooks } from "eas-prediction/opentelemetry";

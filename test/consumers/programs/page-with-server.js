@@ -1,4 +1,4 @@
-// No page can listen: bundlers must refuse this one.
+// Pages cannot run a server, so that bundlers must refuse this program.
 import { startEmulator } from "eas-prediction/emulator";
 
 globalThis.answer = startEmulator();

@@ -1,4 +1,4 @@
-// A page that has the emulator in it, and each compression.
+// A page that bundles the emulator and all compressions.
 import { PredictClient, TFRequest } from "eas-prediction";
 import { lz4Frame } from "eas-prediction/compression/lz4";
 import { snappy } from "eas-prediction/compression/snappy";

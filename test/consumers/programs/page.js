@@ -1,4 +1,4 @@
-// A page that predicts by text and by tensors, and watches a queue.
+// A page that predicts with text and tensors, and watches a queue.
 import { PredictClient, QueueClient, StringRequest, TFRequest } from "eas-prediction";
 
 async function work({ endpoint, token, image }) {

@@ -1,7 +1,7 @@
 const { create } = require("@bufbuild/protobuf");
 const manifest = require("eas-prediction/package.json");
 
-/** No module, and what needs an optional peer that is not here. */
+/** Exports that are not modules, or need an optional peer that is not installed. */
 const APART = ["./package.json", "./opentelemetry", "./ai"];
 const entries = {};
 for (const name of Object.keys(manifest.exports)) {

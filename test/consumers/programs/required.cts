@@ -1,4 +1,4 @@
-// What a bundler sees that is told to keep each import as it is written: `require` beside `import`.
+// A program for bundlers that keep imports unchanged: `require` next to `import`.
 import eas = require("eas-prediction");
 import node = require("eas-prediction/node");
 

@@ -1,5 +1,5 @@
-// The types of every public entry, as a consumer meets them. It is compiled as ESM and as CommonJS, with and without the
-// types of the DOM and of Node, by each compiler: nothing here may need one of them alone.
+// The types of every public entry, as consumers use them. Compiled as ESM and as CommonJS, with and without the types
+// of the DOM and of Node, by each compiler.
 import { create } from "@bufbuild/protobuf";
 import {
   type AnyEasError,
@@ -68,7 +68,7 @@ export async function calls(): Promise<void> {
   const detailed = await client.predictDetailed(new StringRequest("text"), { path: "/v1", timeout: 10 });
   same<typeof detailed, PredictResult<StringResponse>>(true);
   const contentType: string | null = detailed.headers.get("content-type");
-  // The platform's own fetch takes the bytes that come back as a body.
+  // The platform's own fetch accepts the returned bytes as a body.
   const response: Promise<Response> = fetch("http://127.0.0.1:1", { method: "POST", body: bytes });
   const stop = new AbortController();
   await client.predict("text", { signal: stop.signal, headers: { "x-trace": contentType ?? "" } });
@@ -129,7 +129,7 @@ export async function tensors(): Promise<void> {
   await client.predict(torchRec);
 }
 
-/** A request of the consumer's own. */
+/** A request class of the consumer. */
 export const count: PredictRequest<number> = {
   toBinary: () => new Uint8Array(1),
   parseResponse: ({ length }) => length,

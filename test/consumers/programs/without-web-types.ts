@@ -1,4 +1,4 @@
-// Nothing here needs a name of the web, but the declarations of the package do: Headers, AbortSignal.
+// This program does not use web types, but the declarations of the package do: Headers, AbortSignal.
 import { PredictClient, TFRequest } from "eas-prediction";
 
 const client = new PredictClient({ endpoint: "x", serviceName: "s" });

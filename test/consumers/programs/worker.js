@@ -1,4 +1,4 @@
-// A worker as wrangler bundles it.
+// A worker, bundled as by wrangler.
 import { PredictClient, QueueClient, TFRequest } from "eas-prediction";
 
 export default {

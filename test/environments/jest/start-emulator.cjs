@@ -1,4 +1,4 @@
-// Where an environment cannot run a server, the emulator runs in the process of the runner.
+// For environments that cannot run a server, the emulator runs in the process of the runner.
 const { EMULATOR } = require("../cases.cjs");
 
 module.exports = async () => {

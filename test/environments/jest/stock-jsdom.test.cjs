@@ -1,5 +1,5 @@
-// jest-environment-jsdom as it is: without fetch, Response, TextEncoder, TextDecoder and ReadableStream, and with the export
-// condition "browser".
+// The unchanged jest-environment-jsdom: without fetch, Response, TextEncoder, TextDecoder and ReadableStream, and with
+// the export condition "browser".
 const eas = require("eas-prediction");
 const { nodeTransport } = require("eas-prediction/node");
 

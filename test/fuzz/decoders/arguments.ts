@@ -11,7 +11,7 @@ import { checkTags } from "../../../src/queue/tags.js";
 import { checkIndex } from "../../../src/queue/values.js";
 import { type Bytes, must, table, textOf, utf8 } from "../decoder.js";
 
-// What callers give, and what may come from their own callers.
+// Arguments, which can contain text of untrusted users.
 
 const URL_PIECES = [
   "/",
@@ -65,16 +65,16 @@ const BEFORE_AND_AFTER = [
   ["a/", ""],
 ].map(([before, after]) => [utf8(before as string), utf8(after as string)] as const);
 
-/** A text as a caller may have it, halves of surrogate pairs too. */
+/** Any text, including lone surrogates. */
 const callers = (bytes: Bytes): string => textOf(bytes).replaceAll("\ufffd", "\ud800");
 
 const env = () => undefined;
 
-/** What comes of a target must be one request to the very origin, below the very path. */
+/** Checks that the target is one request to the expected origin, below the expected path. */
 function check(origin: string, path: string, below: string): void {
   const url = new URL(origin + path);
   must(url.origin === origin, "the origin");
-  // Which escapes an apostrophe in a query.
+  // `URL` escapes an apostrophe in a query.
   must(
     url.pathname + url.search.replaceAll("%27", "'") === path.replaceAll("%27", "'"),
     "the path as a URL parser sees it",
@@ -162,7 +162,7 @@ export const ARGUMENTS = table({ pieces: [...URL_PIECES, ...["1", "9", ".", "h",
     decode(input: Bytes) {
       const text = callers(input);
       const equals = text.indexOf("=");
-      // Not a literal: `__proto__` is a name like any other in one that was parsed.
+      // Parsed, because `__proto__` is an ordinary key in a parsed object, but not in a literal.
       const tags = JSON.parse(JSON.stringify([[text.slice(0, Math.max(0, equals)), text.slice(equals + 1)]])) as [
         string,
         string,

@@ -10,7 +10,7 @@ import { platform } from "../../../src/platform/node/platform.js";
 import { platform as webPlatform } from "../../../src/platform/web/platform.js";
 import { type Bytes, fromHex, must, table, utf8 } from "../decoder.js";
 
-// Compressed bodies, undone as those of answers are.
+// Compressed bodies, decompressed like those of responses.
 
 const MAX_BYTES = 1 << 18;
 const CODECS = [snappy, lz4Frame, zstd];
@@ -41,7 +41,7 @@ const PIECES = [
 ].map(fromHex);
 
 const WORDS = utf8(`${"EAS answers with what the model says. ".repeat(20)}${"\0".repeat(3000)}`);
-/** What no compression makes smaller, but each writes in its own way. */
+/** Incompressible data, which each format stores in its own way. */
 const NOISE = Uint8Array.from({ length: 400 }, (_, i) => (i * i * 31 + i * 17) >>> 3);
 const CONTENTS: readonly Bytes[] = [WORDS, NOISE, utf8("a"), new Uint8Array(70_000)];
 
@@ -75,7 +75,7 @@ const ZSTD = await compressed(zstd);
 const GZIP = CONTENTS.map((content): Bytes => new Uint8Array(gzipSync(content)));
 const ZLIB = CONTENTS.map((content): Bytes => new Uint8Array(deflateSync(content)));
 
-/** Buffers double, and what is in them is copied out once. */
+/** Buffers grow by doubling, and their content is copied once at the end. */
 const LIMIT = MAX_BYTES * 4;
 
 export const COMPRESSIONS = table({ pieces: PIECES, limit: LIMIT }, [

@@ -9,7 +9,7 @@ import { platform } from "../../../src/platform/node/platform.js";
 import { fetchTransport } from "../../../src/platform/web/fetch-transport.js";
 import { type Bytes, must, table, textOf, utf8 } from "../decoder.js";
 
-// What answers carry beside their bodies.
+// Headers of responses.
 
 const PIECES = [
   " ",
@@ -43,7 +43,7 @@ const PIECES = [
 
 const TOKEN = "token-7c2f";
 
-/** Text as it can come in a header: Latin-1 without control characters. */
+/** Text that a header can contain: Latin-1 without control characters. */
 const headerOf = (bytes: Bytes): string =>
   Buffer.from(bytes)
     .toString("latin1")
@@ -107,7 +107,7 @@ export const HEADERS = table({ pieces: PIECES }, [
     name: "raw headers",
     samples: () => [utf8("a: b\nContent-Type: x\nc: d")],
     decode(lines: Bytes) {
-      // As undici hands them over, after its parser has checked them.
+      // Raw headers in undici's form, after its parser has checked them.
       const raw = headerOf(lines)
         .split(",")
         .flatMap((value, i) => [Buffer.from(`x-${i % 50}`), Buffer.from(value, "latin1")]);

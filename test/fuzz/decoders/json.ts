@@ -9,7 +9,7 @@ import { parseExactly } from "../../../src/util/exact-json.js";
 import * as abort from "../../../src/util/timing/abort.js";
 import { type Bytes, must, table, textOf, utf8 } from "../decoder.js";
 
-// What is written in JSON, and the plain texts that a queue answers with.
+// JSON, and plain-text responses of a queue.
 
 const PIECES = [
   "[",
@@ -55,7 +55,7 @@ const AROUND = [
 
 const anyJson = (seed: number): Bytes[] => fc.sample(fc.json(), { numRuns: 10, seed }).map(utf8);
 
-/** What `JSON.parse` makes of the same text: another number only where a number cannot hold it. */
+/** Checks against `JSON.parse`. Numbers may differ only where a double is inexact. */
 function compare(exact: unknown, rounded: unknown): void {
   const stack: [unknown, unknown][] = [[exact, rounded]];
   for (let pair = stack.pop(); pair !== undefined; pair = stack.pop()) {
@@ -87,7 +87,7 @@ export const JSON_ANSWERS = table({ pieces: PIECES, around: AROUND }, [
       try {
         rounded = JSON.parse(text);
       } catch {
-        // No JSON: it must be refused as JSON.parse does.
+        // Invalid JSON must be refused, as by JSON.parse.
         try {
           parseExactly(text);
         } catch (error) {

@@ -26,9 +26,9 @@ import { type Gen, tfBody, torchBody } from "../../support/layout.js";
 import { anySample, DTYPES, name, namedSamples, TORCH_DTYPES } from "../../support/tensors.js";
 import { type Bytes, fromHex, must, table, utf8 } from "../decoder.js";
 
-// What is written in protobuf.
+// Protobuf messages.
 
-/** Fields of all wire types and small numbers, groups, and lengths that cannot be. */
+/** Fields of all wire types with small numbers, groups, and impossible lengths. */
 const PIECES = [
   "0a00",
   "0a02",
@@ -73,7 +73,7 @@ const layouts =
 
 const FREE = { asGenerated: false };
 
-/** Reads an output in all ways; what one way refuses, the others may read. */
+/** Reads an output with all accessors. An accessor may succeed although another one throws. */
 function readOutput<K>(response: TensorResponse<K>, output: K): void {
   for (const read of [
     () => response.getTensorShape(output),
@@ -90,7 +90,7 @@ function readOutput<K>(response: TensorResponse<K>, output: K): void {
   }
 }
 
-/** Another dtype than was asked for, or numbers that are too large. */
+/** The output has another dtype, or numbers that are too large. */
 function isOfOutput(error: unknown): boolean {
   const { code } = error as { code?: string };
   return code === "ERR_EAS_ARG_DTYPE" || code === "ERR_EAS_ARG_OUTPUT";
@@ -100,7 +100,7 @@ interface Readable<K> extends TensorResponse<K> {
   readonly outputNames: readonly K[];
 }
 
-/** Up to so many outputs are read: each way reads one alone, so that many are no other case. */
+/** Maximum number of outputs to read: accessors read outputs separately, so that more outputs test nothing new. */
 const MAX_OUTPUTS = 20;
 
 function readNamed<K>(response: Readable<K>): void {
@@ -128,7 +128,7 @@ const LIST = new Uint8Array([0x0a, FRAME.length, ...FRAME, 0x0a, FRAME.length, .
 const STREAM = new Uint8Array([0, 0, 0, FRAME.length, ...FRAME, 0, 0, 0, 0, 0, 0, 0, 2, 8, 1]);
 const MAX_FRAME = 1 << 16;
 
-/** The frames of a stream that comes in pieces of these sizes, in turn; what is wrong is a text at the end. */
+/** Returns the frames of a stream with these chunk sizes, repeated. An error is added as text. */
 function split(stream: Bytes, sizes: readonly number[]): string[] {
   const frames: string[] = [];
   const splitter = new FrameSplitter(MAX_FRAME, (frame) => frames.push(base64Encode(frame)));

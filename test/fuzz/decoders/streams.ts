@@ -5,7 +5,7 @@ import { errorOfEvent, errorOfValue } from "../../../src/predict/stream/stream-e
 import { decodeText, eventsOf, jsonOf, linesOf } from "../../support/steps.js";
 import { type Bytes, must, table, utf8 } from "../decoder.js";
 
-// What reads answers while they come. Each input is read as one piece and as many, which must give the same.
+// Readers of streams. Each input is read as one chunk and as many chunks, with the same result.
 
 const PIECES = [
   "\n",
@@ -53,7 +53,7 @@ async function* inChunks(input: Bytes, size: number): AsyncGenerator<Bytes, void
   for (let at = 0; at < input.length; at += size) yield input.slice(at, at + size);
 }
 
-/** All values of a reader, and the kind of its error. */
+/** Returns all values of a reader, and the class of its error. */
 async function outcome(values: AsyncIterable<unknown>): Promise<unknown[]> {
   const all: unknown[] = [];
   try {
@@ -72,7 +72,7 @@ function decodeBy(read: Reader) {
     const whole = await outcome(read(decodeText(inChunks(input, Math.max(1, input.length)))));
     for (const size of input.length > 4096 ? [1021] : [1, 7]) {
       const pieces = await outcome(read(decodeText(inChunks(input, size))));
-      // A whole piece with what is no UTF-8 in it gives nothing before its error.
+      // A chunk with invalid UTF-8 yields nothing before its error.
       const isText = JSON.stringify(whole.at(-1)) !== '["failed","utf-8"]';
       if (isText) must(JSON.stringify(pieces) === JSON.stringify(whole), `the same in pieces of ${size}`);
     }

@@ -1,8 +1,8 @@
-// Where the system has the browsers, and how they come there.
+// Finds and installs the system's browsers.
 import { spawnSync } from "node:child_process";
 import { existsSync, readdirSync } from "node:fs";
 
-/** For each browser: Debian's packages, and the programs by which it is known that they are there. */
+/** By browser: Debian's packages, and the programs that show that it is installed. */
 const BROWSERS = {
   chromium: {
     packages: ["chromium"],
@@ -27,12 +27,12 @@ const BROWSERS = {
 /** Names of all browsers that the suite runs in. */
 export const BROWSER_NAMES = Object.keys(BROWSERS);
 
-/** Paths of a browser's programs by name; undefined for one that is not there. */
+/** Returns paths of a browser's programs by name; undefined for a missing program. */
 export function programsOf(browser) {
   return Object.fromEntries(Object.entries(BROWSERS[browser].programs).map(([name, find]) => [name, find()]));
 }
 
-/** Installs what is missing for these browsers. Throws, with the names of the packages, where that cannot be done. */
+/** Installs the missing packages of these browsers. Throws with the names of the packages if that fails. */
 export function installBrowsers(browsers) {
   const missing = browsers.filter((browser) => !isThere(browser));
   if (missing.length === 0) return;
@@ -41,7 +41,7 @@ export function installBrowsers(browsers) {
   if (process.getuid?.() !== 0 || firstOf("/usr/bin/apt-get") === undefined) {
     throw new Error(`${advice}. It is done here only by root, with apt-get.`);
   }
-  // Old lists name versions that the mirror no longer has.
+  // Outdated package lists name versions that the mirror no longer has.
   for (const args of [["update"], ["install", "-y", "--no-install-recommends", ...packages]]) {
     console.log(`> apt-get ${args.join(" ")}`);
     const { status, stdout, stderr, error } = spawnSync("apt-get", ["-q", ...args], {
@@ -68,7 +68,7 @@ function firstOf(...paths) {
   return paths.find((path) => existsSync(path));
 }
 
-/** WebKitGTK's own window, in a folder named for machine and version. */
+/** WebKitGTK's MiniBrowser, in a folder named after machine and version. */
 function findMiniBrowser() {
   for (const machine of ["x86_64-linux-gnu", "aarch64-linux-gnu"]) {
     const folder = `/usr/lib/${machine}`;

@@ -1,5 +1,5 @@
-// What only a page of its own shows, in Chromium: the package as a script tag, a console without a word of ours, and a page
-// that came over https and calls over http.
+// Checks in Chromium that need a separate page: the package as a script tag, an empty console, and an https page that
+// calls over http.
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { chromium } from "playwright";
@@ -47,7 +47,7 @@ export async function checkScriptTag(folder, context) {
   const package_ = join(folder, "node_modules/eas-prediction");
   const { unpkg } = JSON.parse(readFileSync(join(package_, "package.json"), "utf8"));
   const script = readFileSync(join(package_, unpkg), "utf8");
-  // The pages are of names that are nowhere, answered by the browser itself; the emulator's address is on this machine.
+  // The pages have invented host names, which the test serves within the browser. The emulator's address is local.
   const browser = await chromium.launch({
     executablePath: programsOf("chromium").chromium,
     args: [...CHROMIUM_ARGS, "--disable-features=LocalNetworkAccessChecks"],

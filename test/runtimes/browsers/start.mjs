@@ -1,4 +1,4 @@
-// Opens a page in a browser. Each resolves with a way to close it.
+// Opens a page in a browser. Each function resolves with a way to close it.
 import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { createServer } from "node:net";
@@ -6,7 +6,7 @@ import { chromium } from "playwright";
 import puppeteer from "puppeteer-core";
 import { programsOf } from "./install.mjs";
 
-/** What Debian's Chromium needs as root and without a network of its own. */
+/** Options that Debian's Chromium needs as root without its own network. */
 export const CHROMIUM_ARGS = [
   "--no-sandbox",
   "--disable-gpu",
@@ -17,7 +17,7 @@ export const CHROMIUM_ARGS = [
   "--disable-sync",
 ];
 
-/** Opens a URL, by the browser's name. */
+/** Functions that open a URL, by browser. */
 export const OPEN = {
   async chromium(url, { args = [], ...context } = {}) {
     const executablePath = programsOf("chromium").chromium;
@@ -38,11 +38,11 @@ export const OPEN = {
     return () => browser.close();
   },
 
-  /** By its WebDriver, since no library drives WebKitGTK. Its window needs a display. */
+  /** Uses WebDriver, because no library supports WebKitGTK. Its window needs a display. */
   async webkit(url) {
     const { driver, miniBrowser, xvfbRun } = programsOf("webkit");
     const port = await freePort();
-    // In a group of its own, so that the display and the browser end with it.
+    // Started in its own process group, so that the display and the browser end with it.
     const child = spawn(xvfbRun, ["-a", driver, `--port=${port}`], { stdio: "ignore", detached: true });
     const close = async () => {
       process.kill(-child.pid, "SIGKILL");
@@ -61,7 +61,7 @@ export const OPEN = {
   },
 };
 
-/** A command of the WebDriver protocol; waits until the driver listens. */
+/** Sends a command of the WebDriver protocol. Waits until the driver listens. */
 async function ask(port, path, body) {
   for (let attempt = 0; ; attempt++) {
     try {

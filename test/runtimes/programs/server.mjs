@@ -1,4 +1,4 @@
-// What Node, Deno and Bun run, beside the suite. It ends by itself, or something was left open.
+// Additional program for Node, Deno and Bun. It must end by itself; otherwise something was left open.
 import { run } from "./suite.mjs";
 
 await run(JSON.parse(process.argv[2]));

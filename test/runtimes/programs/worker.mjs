@@ -1,4 +1,4 @@
-// The suite as a worker: all that it does belongs to one request.
+// Runs the suite in a worker, within one request.
 import { run } from "../../suite/main.ts";
 
 export default {
