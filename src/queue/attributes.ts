@@ -9,12 +9,12 @@ import { clockNow } from "../util/timing/clock.js";
 import { MAX_INDEX } from "./values.js";
 
 /**
- * What a queue says of itself, all of it text: `stream.length`, `stream.lastEntry` (missing in an empty queue),
- * `meta.maxPayloadBytes`, `consumers.list.[0]`, … Without a prototype, so that any name can be looked up.
+ * The attributes of a queue, all as text: `stream.length`, `stream.lastEntry` (missing in an empty queue),
+ * `meta.maxPayloadBytes`, `consumers.list.[0]` and others. The object has no prototype, so that any name can be looked up.
  */
 export type QueueAttributes = Readonly<Record<string, string>>;
 
-/** Reads the answer to a request for attributes. */
+/** Decodes a response with attributes. Throws `EasDecodeError` if it is not a JSON object of primitive values. */
 export function readAttributes(body: Bytes): QueueAttributes {
   let answer: unknown;
   try {
@@ -33,21 +33,21 @@ export function readAttributes(body: Bytes): QueueAttributes {
   return attributes;
 }
 
-/** What the client itself has to know of a queue. */
+/** The limits of a queue that a client checks. */
 export interface QueueLimits {
-  /** The most bytes of an item; infinite when the queue names no limit. */
+  /** Maximum size of an item in bytes. Infinite if the queue reports no limit. */
   readonly maxPayloadBytes: number;
-  /** The header that carries the priority; undefined when the queue names none. */
+  /** The header for the priority. Undefined if the queue reports none. */
   readonly priorityHeader: string | undefined;
 }
 
-/** The most bytes of an item; infinite where the attributes name no limit. */
+/** Returns the maximum size of an item in bytes, or infinity if the attributes have no valid limit. */
 export function maxPayloadBytesOf(attributes: QueueAttributes): number {
   const payload = attributes["meta.maxPayloadBytes"];
   return payload !== undefined && /^[1-9]\d{0,15}$/.test(payload) ? Number(payload) : Number.POSITIVE_INFINITY;
 }
 
-/** What the attributes say of limits. What cannot be meant is as if it were not there. */
+/** Returns the limits in the attributes. Ignores invalid values. */
 function limitsOf(attributes: QueueAttributes): QueueLimits {
   const header = attributes["meta.header.priority"];
   return {
@@ -57,52 +57,52 @@ function limitsOf(attributes: QueueAttributes): QueueLimits {
   };
 }
 
-/** Answers of a queue that does not tell its attributes, and will not later. */
-const UNTOLD_STATUSES: readonly number[] = [400, 405, 501];
+/** Statuses of a queue that does not support attributes. The client does not request them again. */
+const UNSUPPORTED_STATUSES: readonly number[] = [400, 405, 501];
 
-/** After a failure, the attributes are asked for again by the first put after so many milliseconds. */
-const ASK_AGAIN_MS = 30_000;
+/** After a failed request for attributes, the first put after this time requests them again. */
+const RETRY_AFTER_MS = 30_000;
 
-/** The limits of the queue that was asked last, read once for all calls. */
+/** Caches the limits of the last used queue. */
 export class LimitsCache {
   readonly #read: (signal: AbortSignal | undefined) => Promise<QueueAttributes>;
   readonly #life = new AbortController();
   #queue = "";
   #limits: Promise<QueueLimits> | undefined;
-  /** When to ask again, by `performance.now()`. */
-  #askAgainAt = Number.POSITIVE_INFINITY;
+  /** Time of the next request after a failure, by `clockNow()`. */
+  #retryAt = Number.POSITIVE_INFINITY;
 
   constructor(read: (signal: AbortSignal | undefined) => Promise<QueueAttributes>) {
     this.#read = read;
   }
 
   /**
-   * Returns the limits of `queue`, its URL. Only the first call for a queue waits for them. If they cannot be read, they
-   * count as unlimited, and are asked for again in the background. Never rejects.
+   * Returns the limits of the queue with the URL `queue`. Only the first call for a queue waits for them. If they cannot be
+   * read, the queue counts as unlimited, and a later call reads them in the background. Never rejects.
    */
   get(queue: string): Promise<QueueLimits> {
     if (this.#limits === undefined || this.#queue !== queue) {
       this.#queue = queue;
-      this.#limits = this.#ask(queue, undefined).then((limits) => limits ?? limitsOf({}));
-    } else if (clockNow() >= this.#askAgainAt) {
-      void this.#ask(queue, this.#life.signal).then((limits) => {
+      this.#limits = this.#load(queue, undefined).then((limits) => limits ?? limitsOf({}));
+    } else if (clockNow() >= this.#retryAt) {
+      void this.#load(queue, this.#life.signal).then((limits) => {
         if (limits !== undefined && this.#queue === queue) this.#limits = Promise.resolve(limits);
       });
     }
     return this.#limits;
   }
 
-  /** Ends what is asked in the background: nothing waits for it. */
+  /** Aborts requests in the background. */
   close(): void {
     this.#life.abort(new Error("the client is closed"));
   }
 
-  async #ask(queue: string, signal: AbortSignal | undefined): Promise<QueueLimits | undefined> {
-    this.#askAgainAt = Number.POSITIVE_INFINITY;
+  async #load(queue: string, signal: AbortSignal | undefined): Promise<QueueLimits | undefined> {
+    this.#retryAt = Number.POSITIVE_INFINITY;
     try {
       return limitsOf(await this.#read(signal));
     } catch (error) {
-      if (this.#queue === queue && !isUntold(error)) this.#askAgainAt = clockNow() + ASK_AGAIN_MS;
+      if (this.#queue === queue && !isUnsupported(error)) this.#retryAt = clockNow() + RETRY_AFTER_MS;
       return undefined;
     }
   }
@@ -127,31 +127,31 @@ export function headersWithin(
   return isSet ? undefined : [[priorityHeader, String(priority)]];
 }
 
-function isUntold(error: unknown): boolean {
-  return error instanceof EasHttpError && UNTOLD_STATUSES.includes(error.status);
+function isUnsupported(error: unknown): boolean {
+  return error instanceof EasHttpError && UNSUPPORTED_STATUSES.includes(error.status);
 }
 
-/** The index of the first item; undefined where the attributes do not tell it. */
+/** Returns the index of the first item, or undefined if the attributes do not have it. */
 export function firstEntryOf(attributes: QueueAttributes): bigint | undefined {
   const first = attributes["stream.firstEntry"] ?? "";
   return /^\d{1,20}$/.test(first) ? BigInt(first) : undefined;
 }
 
-/** The index of the last item; undefined in an empty queue. */
+/** Returns the index of the last item, or undefined for an empty queue. Throws `EasDecodeError` for an invalid index. */
 export function lastEntryOf(attributes: QueueAttributes): bigint | undefined {
   const last = attributes["stream.lastEntry"];
   if (last === undefined || last === "") return undefined;
-  // The greatest index of all has none behind it.
+  // `MAX_INDEX` itself is rejected, because the next index after it does not exist.
   if (/^\d{1,20}$/.test(last) && BigInt(last) < MAX_INDEX) return BigInt(last);
   throw notAttributes("stream.lastEntry is not an index");
 }
 
-/** Whether the attributes say that nothing can be put any more. */
+/** Whether the queue has ended, so that it accepts no more items. */
 export function hasEnded(attributes: QueueAttributes): boolean {
   return attributes["meta.state"] === "End";
 }
 
-/** Whether the attributes say that there is nothing left in the queue. */
+/** Whether the queue has no items. */
 export function isEmpty(attributes: QueueAttributes): boolean {
   return attributes["stream.length"] === "0";
 }

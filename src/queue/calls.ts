@@ -15,7 +15,7 @@ import { inBatches } from "./commit-batch.js";
 import { checkIdentity, checkOperationOptions } from "./options.js";
 import { checkIndexes, type FrameIndex } from "./values.js";
 
-/** What may be set for one call to a queue; each option stands above the client's own. */
+/** Options for one call to a queue. They override the options of the client. */
 export type QueueCallOptions = Pick<
   CallOptions,
   "headers" | "timeout" | "totalTimeout" | "retryCount" | "retryOn" | "signal"
@@ -30,13 +30,13 @@ export const QUEUE_CALL_OPTIONS: OptionNames<QueueCallOptions> = {
   signal: 1,
 };
 
-/** The options of a call that operations pass on. */
+/** The names of `QueueCallOptions` and of the options that operations add to a call. */
 const PLAN_OPTIONS = /* @__PURE__ */ changeNames(QUEUE_CALL_OPTIONS, [], { onUploadProgress: 1 });
 
-/** Names and values of a query, in their order. */
+/** The names and values of a query, in order. */
 export type QueryPairs = readonly (readonly [name: string, value: string])[];
 
-/** Names of the headers by which the official Python and Java SDKs say who asks (queue_client.py). */
+/** Headers that identify the consumer, as in the official Python and Java SDKs (queue_client.py). */
 const UID = "x-eas-queueservice-redis-uid";
 const GID = "x-eas-queueservice-redis-gid";
 
@@ -45,20 +45,22 @@ export interface QueueOperation<R> {
   readonly kind: CallKind;
   readonly method: CallPlan["method"];
   readonly query: QueryPairs;
-  /** Path behind the queue. */
+  /** Path within the queue. */
   readonly path?: string | undefined;
   readonly headers?: readonly HeaderPair[] | undefined;
   readonly body?: Bytes | undefined;
-  /** Milliseconds for which the service may hold the answer back; the attempt and the call have that much more time. */
-  readonly held?: number | undefined;
+  /**
+   * Milliseconds for which the service may delay the response. They extend the timeouts of the attempt and of the call.
+   */
+  readonly longPoll?: number | undefined;
   readonly call?: QueueCallOptions | undefined;
   readonly read: (result: CallResult, transport: Transport) => R;
 }
 
-/** Sends an operation on a batch of items, or on those of them that it is still to be sent for. */
+/** Sends the operation of one batch by calling `send` with the indexes that still need it. */
 export type Through = (batch: readonly bigint[], send: (rest: readonly bigint[]) => Promise<void>) => Promise<void>;
 
-/** Makes the calls of a queue client, under the settings that it has at the time. */
+/** Sends the calls of a queue client with its current settings. */
 export class QueueCalls {
   readonly pool: ConnectionPool;
   #uid: string;
@@ -73,7 +75,7 @@ export class QueueCalls {
     this.#gid = checkIdentity("gid", gid);
   }
 
-  /** Who asks. */
+  /** The id of the consumer. */
   get uid(): string {
     return this.#uid;
   }
@@ -83,18 +85,19 @@ export class QueueCalls {
     return this.#gid;
   }
 
-  /** Sets who asks: a consumer, and the group that it is of. */
+  /** Sets the id of the consumer and its group. */
   identify(uid: string = this.#uid, gid: string = this.#gid): void {
     this.#uid = checkIdentity("uid", uid);
     this.#gid = checkIdentity("gid", gid);
     this.#template = undefined;
   }
 
-  /** Whether the transport may send a request twice by itself. */
+  /** Whether the transport may resend a request by itself. */
   get mayResend(): boolean {
     return this.pool.transport.mayResend === true;
   }
 
+  /** The settings of later calls. */
   get settings(): Settings {
     return this.#settings;
   }
@@ -104,7 +107,7 @@ export class QueueCalls {
     this.#template = undefined;
   }
 
-  /** Works out what all calls have in common; throws for what cannot work together. */
+  /** Returns the template of all calls. Throws a `TypeError` if settings contradict each other. */
   template(): CallTemplate {
     if (this.#template === undefined) {
       const template = buildTemplate(this.#settings, this.pool.platform);
@@ -118,7 +121,7 @@ export class QueueCalls {
     return this.#template;
   }
 
-  /** Checks the settings, and loads what the first call would load. */
+  /** Checks the settings and loads the code of the transport. */
   async ready(): Promise<void> {
     const { plan } = this.template();
     this.pool.checkOpen();
@@ -137,24 +140,24 @@ export class QueueCalls {
     }
   }
 
-  /** Makes the calls of an operation on items, as few as possible, each by `through`, which may leave out items. */
+  /** Sends an operation on items in as few requests as possible. `through` sends each batch and may leave out items. */
   async runForAll(
     indexes: FrameIndex | Iterable<FrameIndex>,
     operation: (batch: readonly bigint[]) => QueueOperation<void>,
     through: Through,
   ): Promise<void> {
     const batches = inBatches(checkIndexes("indexes", indexes));
-    // All are made before any is sent, so that bad input sends nothing.
+    // Creates all operations first, so that an invalid argument sends nothing.
     batches.map(operation);
     await Promise.all(batches.map((batch) => through(batch, (rest) => this.run(operation(rest)))));
   }
 
-  /** The plan of an operation. */
+  /** Returns the call plan of an operation. */
   planOf(operation: Omit<QueueOperation<unknown>, "read">): CallPlan {
-    const { kind, method, query, path, headers = [], held = 0, call = {} } = operation;
+    const { kind, method, query, path, headers = [], longPoll = 0, call = {} } = operation;
     checkOperationOptions("call options", "timeout: 1000", call, PLAN_OPTIONS);
     const { plan } = this.template();
-    // To copy a plan takes as long as all else here.
+    // Copying a plan takes as long as the rest of this method.
     const common = headers.length === 0 ? plan : withHeaders(plan, headers);
     const own = Object.keys(call).length === 0 ? common : withCallOptions(common, call);
     const { wire, signed } = path === undefined ? plan.suffix : suffixOf(path, undefined);
@@ -165,18 +168,18 @@ export class QueueCalls {
     return {
       ...own,
       kind,
-      isLongLived: held > 0,
+      isLongLived: longPoll > 0,
       method,
       suffix,
       path: joinPath(target.path, target.query, suffix.wire),
       resource: joinPath(target.resource, target.query, suffix.signed),
-      timeout: Math.min(own.timeout + held, MAX_TIMER_MS),
-      totalTimeout: Math.min(own.totalTimeout + held, MAX_TIMER_MS),
+      timeout: Math.min(own.timeout + longPoll, MAX_TIMER_MS),
+      totalTimeout: Math.min(own.totalTimeout + longPoll, MAX_TIMER_MS),
     };
   }
 }
 
-/** The host of a service: no documentation says that it leads to the service's queues. */
+/** Creates the error for an endpoint that is the host of a service. Such a host is not documented to serve queues. */
 function notOfQueues({ endpoint, serviceName }: Settings): TypeError {
   const { gateway, serviceName: own } = endpointOf({ endpoint }) ?? {};
   return argumentTypeError(

@@ -52,8 +52,8 @@ import { checkWatch, type WatchOptions } from "./watch/options.js";
 import { Watcher } from "./watch/watcher.js";
 
 /**
- * A client of one queue of the EAS queue service. Delivery is at least once: an item that a consumer does not commit is
- * given to another. Setters apply to the next call.
+ * A client for one queue of the EAS queue service. Delivery is at least once: an item that a consumer does not commit is
+ * delivered to another. Setters apply to later calls.
  *
  * @example
  * const queue = new QueueClient({ endpoint, queueName: "my_service", token });
@@ -69,11 +69,11 @@ export class QueueClient {
   readonly #limits = new LimitsCache((signal) => this.attributes({ retryCount: 0, signal }));
   #watcher: Watcher | undefined;
 
-  /** Throws a `TypeError` or `RangeError` for an option that cannot be right; nothing is connected yet. */
+  /** Creates a client without connecting. Throws a `TypeError` or `RangeError` for an invalid option. */
   constructor(options?: QueueClientOptions);
-  /** As the official Python SDK has it. */
+  /** Creates a client from positional arguments, as in the official Python SDK. */
   constructor(endpoint?: string, queueName?: string, customUrl?: string);
-  /** @internal Creates a client that shares the pool of another one. */
+  /** @internal Creates a client that shares the pool of another client. */
   constructor(options: QueueClientOptions, pool: ConnectionPool);
   constructor(first?: string | QueueClientOptions, second?: string | ConnectionPool, customUrl?: string) {
     const [queueName, pool] = second instanceof ConnectionPool ? [undefined, second] : [second, undefined];
@@ -103,14 +103,14 @@ export class QueueClient {
     showAsText(this);
   }
 
-  /** Who this client is among the consumers of its group. */
+  /** The id of this client among the consumers of its group. */
   get uid(): string {
     return this.#calls.uid;
   }
 
   /**
-   * Sets who this client is, checks the settings and loads what the first call would load. Optional; its promise may be
-   * dropped: what is wrong is thrown by the next call too.
+   * Sets the id and the group of this client, checks the settings and loads the code of the transport. Optional: the next
+   * call throws the same errors, so the promise may be ignored.
    */
   init(uid?: string, gid?: string): Promise<void> {
     this.#calls.identify(uid, gid);
@@ -119,7 +119,7 @@ export class QueueClient {
     return ready;
   }
 
-  /** Sets the gateway. */
+  /** Sets the gateway. Throws a `TypeError` for an invalid endpoint. */
   setEndpoint(endpoint: string): this {
     return this.#set("endpoint", endpoint);
   }
@@ -131,22 +131,22 @@ export class QueueClient {
     return this;
   }
 
-  /** Sets the milliseconds for one attempt. Default 5,000; a get has the time that it waits beside. */
+  /** Sets the timeout of one attempt in milliseconds. Default 5,000. The wait of a `get` is added to it. */
   setTimeout(timeout: number): this {
     return this.#set("timeout", timeout);
   }
 
-  /** Sets the retries after the first attempt. Default 5. A put is repeated only when the queue certainly has not got it. */
+  /** Sets the maximum number of retries. Default 5. A put is retried only if the queue certainly did not accept it. */
   setRetryCount(retryCount: number): this {
     return this.#set("retryCount", retryCount);
   }
 
-  /** The most requests in flight to one host. */
+  /** The maximum number of requests in flight to one host. */
   get maxConnectionCount(): number {
     return this.#calls.pool.connectionCount;
   }
 
-  /** Sets the requests in flight to one host and, on Node, the connections. */
+  /** Sets the maximum number of requests in flight to one host and, on Node, of connections. At least 1. */
   setMaxConnectionCount(maxConnectionCount: number): this {
     this.#calls.pool.connectionCount = checkCount("maxConnectionCount", maxConnectionCount, 1);
     return this;
@@ -157,12 +157,12 @@ export class QueueClient {
     return this.#set("contentType", contentType);
   }
 
-  /** Adds headers to all requests; one of the same name is replaced. */
+  /** Adds headers to all requests. Replaces headers with the same name. */
   addExtraHeaders(headers: HeadersInput): this {
     return this.#set("headers", [...this.#calls.settings.headers, ...checkHeaders(headers)]);
   }
 
-  /** Sets where warnings go; `null` for nowhere. */
+  /** Sets the logger for warnings. `null` disables them. */
   setLogger(logger: QueueLogger | null): this {
     this.#logger = checkLogger(logger);
     return this;
@@ -174,9 +174,12 @@ export class QueueClient {
   }
 
   /**
-   * Puts an item. It is not repeated when the queue may have it: then it rejects with an error whose `maybeAccepted` is
-   * true. The queue's own limit on items is read once, before the first put. Bytes are not copied: leave them as they are
-   * until the promise settles.
+   * Puts an item into the queue. A put that the queue may have accepted is not retried: it rejects with an error whose
+   * `maybeAccepted` is true. The client reads the size limit of the queue once, before the first put, and throws a
+   * `RangeError` for a larger item. Bytes are not copied: do not modify them until the promise settles.
+   *
+   * @example
+   * const { index } = await queue.put(JSON.stringify({ prompt: "a cat" }), { tags: { task: "1" }, priority: 1 });
    */
   put<O extends PutOptions>(data: QueueData, options?: KnownOptions<PutOptions, O>): Promise<PutResult>;
   async put(data: QueueData, options: PutOptions = {}): Promise<PutResult> {
@@ -191,22 +194,26 @@ export class QueueClient {
   }
 
   /**
-   * Gets items, and deletes them unless told otherwise. Resolves with an empty array when there are none within `timeout`. If
-   * the response is lost, the items may be deleted: then the error's `maybeTaken` is true.
+   * Gets items and deletes them, unless `autoDelete` is false. Resolves with an empty array if none arrive within
+   * `timeout`. If the response is lost, the items may be deleted: the error's `maybeTaken` is then true.
+   *
+   * @example
+   * const [frame] = await queue.get({ timeout: "10s" });
+   * if (frame) console.log(frame.text());
    */
   get<O extends GetOptions>(options?: KnownOptions<GetOptions, O>): Promise<DataFrame[]>;
   async get(options: GetOptions = {}): Promise<DataFrame[]> {
     return this.#getter.get(options, this.#owner);
   }
 
-  /** What the queue says of itself. */
+  /** Returns the attributes of the queue. */
   attributes(call?: QueueCallOptions): Promise<QueueAttributes> {
     return this.#calls.run(attributesOperation(call));
   }
 
   /**
-   * Where an item stands among those that wait; undefined when it is no longer there. The client's group must be that of
-   * the consumers, which for an inference service is the service's name.
+   * Returns the position of an item, or undefined if it is no longer in the queue. The group of the client must be the
+   * group of the consumers, which for an inference service is the name of the service.
    */
   async search(index: FrameIndex, call?: QueueCallOptions): Promise<SearchResult | undefined> {
     try {
@@ -217,7 +224,7 @@ export class QueueClient {
     }
   }
 
-  /** How many items there are, of a priority or with tags. */
+  /** Returns the number of items, optionally only those with a priority or tags. */
   count<O extends CountOptions>(options?: KnownOptions<CountOptions, O>): Promise<number>;
   async count(options: CountOptions = {}): Promise<number> {
     return this.#calls.run(countOperation(options));
@@ -228,36 +235,43 @@ export class QueueClient {
     return this.#acknowledge(indexes, "DELETE", (batch) => indexesOperation("DELETE", batch, call));
   }
 
-  /** Tells the service that items are done: they are deleted. */
+  /** Commits items: the service deletes them for the group of this client. */
   commit(indexes: FrameIndex | Iterable<FrameIndex>, call?: QueueCallOptions): Promise<void> {
     return this.#acknowledge(indexes, "PUT", (batch) => indexesOperation("PUT", batch, call));
   }
 
-  /** Tells the service that items could not be handled: they are given to a consumer again. */
+  /** Returns items to the queue after a failure. The service delivers them again and counts a failed try. */
   negative(indexes: FrameIndex | Iterable<FrameIndex>, options: NegativeOptions = {}): Promise<void> {
     return this.#acknowledge(indexes, options, (batch) => negativeOperation(batch, options));
   }
 
-  /** Deletes all items before `index`; that one stays. */
+  /** Deletes all items before `index`, but not the item at `index`. */
   async truncate(index: FrameIndex, call?: QueueCallOptions): Promise<void> {
     return this.#calls.run(truncateOperation(index, call));
   }
 
-  /** Deletes all items that are there now. */
+  /** Deletes all items that are in the queue at the time of the call. */
   async clear(call?: QueueCallOptions): Promise<void> {
     const last = lastEntryOf(await this.attributes(call));
     if (last !== undefined) await this.truncate(last + 1n, call);
   }
 
-  /** Ends the queue: nothing can be put any more. With `force` at once, without what has not been delivered. */
+  /** Ends the queue, so that it accepts no more items. With `force`, items that were not delivered are lost. */
   async end(options: EndOptions = {}): Promise<void> {
     return this.#calls.run(endOperation(options));
   }
 
   /**
-   * The items from `index` on as they come; -1 for only those that are put from now on. `window` is the most items that
-   * the service sends without a commit. A client has one watcher at a time: two of one `uid` would take each other's
-   * place. It begins to connect at once.
+   * Watches the queue for items from `index` on; -1 watches only for new items. `window` is the maximum number of items
+   * that the service sends without a commit, at least 1. The watcher starts to connect at once. A client can have one
+   * watcher at a time, because two connections with the same `uid` would replace each other; a second one throws a
+   * `TypeError`.
+   *
+   * @example
+   * for await (const frame of queue.watch(0, 5)) {
+   *   console.log(frame.text());
+   *   await frame.commit();
+   * }
    */
   watch(index: FrameIndex, window: number, options: WatchOptions = {}): Watcher {
     const settings = checkWatch(index, window, options);
@@ -276,9 +290,12 @@ export class QueueClient {
   }
 
   /**
-   * Handles items until the signal fires or the queue ends: runs `handler` for each, commits those whose handler is done,
-   * and lets `onError` decide on those whose handler threw. On the signal it takes no more, lets what runs end, commits
-   * it, and resolves. Rejects with what ended the watch.
+   * Runs `handler` for each item until the signal fires or the queue ends. Commits an item when its handler returns. If a
+   * handler throws, `onError` decides what happens to the item. When the signal fires, waits for the running handlers,
+   * commits their items, and resolves. Rejects with the error that ended the watch.
+   *
+   * @example
+   * await queue.consume(async (frame) => handle(frame.json()), { concurrency: 4, signal });
    */
   async consume(handler: FrameHandler, options: ConsumeOptions = {}): Promise<void> {
     checkFunction("handler", handler);
@@ -294,11 +311,14 @@ export class QueueClient {
     return consume(this.watch(index, settings.window, watching), handler, settings, () => this.#logger);
   }
 
-  /** Closes the watcher and the connections. Attempts in flight may end, unless `force` is true; waits for a retry end at once. */
+  /**
+   * Closes the watcher and the connections. Waits for attempts in flight, unless `force` is true. Calls that wait for a
+   * retry reject at once.
+   */
   async close(options?: CloseOptions): Promise<void> {
     this.#commits.flush();
     this.#limits.close();
-    // Both begin now, so that later calls reject at once.
+    // Both start in this turn, so that later calls reject at once.
     await Promise.all([this.#watcher?.close(), this.#calls.pool.close(options)]);
   }
 
@@ -314,7 +334,7 @@ export class QueueClient {
     return this;
   }
 
-  /** Sends acknowledgments by way of the watcher, which may have handed the items out. */
+  /** Sends acknowledgments through the watcher, which tracks the items that it has handed out. */
   #acknowledge(
     indexes: FrameIndex | Iterable<FrameIndex>,
     how: "PUT" | "DELETE" | NegativeOptions,

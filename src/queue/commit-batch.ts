@@ -1,60 +1,60 @@
-/** Maximum number of indexes in one request. With 19 digits each, they make a URL of about 2,000 characters. */
+/** Maximum number of indexes in one request. At 19 digits each, the URL has about 2,000 characters. */
 export const MAX_INDEXES = 100;
 /**
- * With fewer requests under way, commits go at the end of the turn. With more, a timer collects what comes within a
- * millisecond. Two, since the next item is often there before the answer to the commit that made room for it.
+ * With fewer requests in flight, commits are sent at the end of the turn. Otherwise a timer collects commits for a
+ * millisecond. It is 2 because the next item often arrives before the response to the previous commit.
  */
-const FEW = 2;
+const MIN_REQUESTS_TO_COLLECT = 2;
 
 /**
- * Sends the commits of one turn of the event loop together. Each settles as the request does that carried it, by a promise
- * that it shares with the others.
+ * Sends the commits of one turn of the event loop in one request. The commits of a request share one promise, which settles
+ * with the request.
  */
 export class CommitBatch {
   readonly #send: (indexes: readonly bigint[]) => Promise<void>;
   #indexes = new Set<bigint>();
-  #answered: Promise<void> | undefined;
-  #go: (() => void) | undefined;
-  #underWay = 0;
+  #sent: Promise<void> | undefined;
+  #sendNow: (() => void) | undefined;
+  #inFlight = 0;
 
   constructor(send: (indexes: readonly bigint[]) => Promise<void>) {
     this.#send = send;
   }
 
-  /** Resolves when the service has answered the commit of `index`. */
+  /** Commits `index`. Settles with the request that contains it. */
   commit(index: bigint): Promise<void> {
-    if (this.#go === undefined) this.#begin();
-    const answered = this.#answered as Promise<void>;
+    if (this.#sendNow === undefined) this.#begin();
+    const sent = this.#sent as Promise<void>;
     this.#indexes.add(index);
     if (this.#indexes.size === MAX_INDEXES) this.flush();
-    return answered;
+    return sent;
   }
 
-  /** Sends what waits now: there may be no later turn. */
+  /** Sends the collected commits now. */
   flush(): void {
-    const go = this.#go;
-    this.#go = undefined;
-    go?.();
+    const sendNow = this.#sendNow;
+    this.#sendNow = undefined;
+    sendNow?.();
   }
 
   #begin(): void {
     const indexes = new Set<bigint>();
     this.#indexes = indexes;
-    this.#answered = new Promise((resolve) => {
-      this.#go = () => {
-        this.#underWay++;
-        resolve(this.#send([...indexes]).finally(() => this.#underWay--));
+    this.#sent = new Promise((resolve) => {
+      this.#sendNow = () => {
+        this.#inFlight++;
+        resolve(this.#send([...indexes]).finally(() => this.#inFlight--));
       };
     });
-    const go = this.#go;
-    const flush = () => this.#go === go && this.flush();
+    const sendNow = this.#sendNow;
+    const flush = () => this.#sendNow === sendNow && this.flush();
     const { setImmediate } = globalThis as { setImmediate?: (callback: () => void) => void };
-    if (setImmediate && this.#underWay < FEW) setImmediate(flush);
+    if (setImmediate && this.#inFlight < MIN_REQUESTS_TO_COLLECT) setImmediate(flush);
     else setTimeout(flush);
   }
 }
 
-/** What is sent in as few requests as there must be. */
+/** Splits items into batches of at most `MAX_INDEXES`. */
 export function inBatches<T>(all: readonly T[]): T[][] {
   const batches: T[][] = [];
   for (let first = 0; first < all.length; first += MAX_INDEXES) batches.push(all.slice(first, first + MAX_INDEXES));

@@ -4,10 +4,10 @@ import type { Transport } from "../platform/contract.js";
 import type { DataFrame } from "./frame.js";
 
 /**
- * Returns the frames of an answer to a `get` of up to `length` items. Throws if only the end of the connection ended the answer and
- * it has fewer items: HTTP/1.1 cannot tell such an answer that was cut from a whole one, and the queue may have deleted the rest.
+ * Returns the frames of a response to a `get` of up to `length` items. Throws `EasDecodeError` if only the end of the
+ * connection ended the response and it has fewer items: it may be truncated, and the queue may have deleted the rest.
  */
-export function checkWhole(
+export function checkComplete(
   frames: DataFrame[],
   length: number,
   { response: { status, headers } }: CallResult,

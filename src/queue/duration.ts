@@ -4,7 +4,7 @@ import { argumentRangeError, argumentTypeError, show } from "../util/argument-er
 const MILLISECONDS: Readonly<Record<string, number>> = {
   ns: 1e-6,
   us: 1e-3,
-  // Go takes both: the micro sign and the Greek letter.
+  // Go accepts both the micro sign and the Greek letter.
   µs: 1e-3,
   μs: 1e-3,
   ms: 1,
@@ -15,16 +15,16 @@ const MILLISECONDS: Readonly<Record<string, number>> = {
 
 const TERMS = /(\d+(?:\.\d*)?|\.\d+)(ns|us|µs|μs|ms|s|m|h)/gy;
 
-/** A time to wait, as the queue service is told it and as a clock here needs it. */
+/** A time to wait, as text for the queue service and in milliseconds. */
 export interface Duration {
-  /** With its unit, as Go writes durations: what a bare number means to the service is unknown. */
+  /** The duration with its unit, in Go's syntax. The unit of a bare number is not documented. */
   readonly text: string;
   readonly milliseconds: number;
 }
 
 /**
- * A number of milliseconds or a Go duration (`"5s"`, `"1m30s"`, `"500ms"`), which is not negative and within what timers
- * can hold.
+ * Parses a number of milliseconds or a Go duration such as `"5s"`, `"1m30s"` or `"500ms"`. Throws a `TypeError` for other
+ * values, and a `RangeError` for negative durations and those above the maximum delay of timers.
  */
 export function checkDuration(argument: string, value: number | string): Duration {
   const milliseconds =

@@ -15,44 +15,50 @@ const TAGS = 2;
 const DATA = 3;
 const MESSAGE = 4;
 
-/** Receives the calls of a frame's own methods: the client that got the frame, or the connection that pushed it. */
+/** Executes `commit`, `negative` and `release` of a frame: the client that got it, or the connection that delivered it. */
 export interface FrameOwner {
   commit(index: bigint): Promise<void>;
   negative(index: bigint, code: string | undefined, reason: string | undefined): Promise<void>;
   release(index: bigint): void;
 }
 
-/** What is read when it is first asked for. */
-interface FrameRest {
+/** The fields of a frame that are decoded on first access. */
+export interface FrameRest {
   readonly tags: QueueTags;
   readonly message: string;
 }
 
-/** A frame as it can be stored; see `DataFrame.toJSON`. */
+/** The JSON form of a frame; see `DataFrame.toJSON`. */
 export interface DataFrameJson {
-  /** In decimal digits: JSON's numbers cannot hold it. */
+  /** Decimal digits, because JSON numbers cannot represent the index exactly. */
   readonly index: string;
   readonly tags: QueueTags;
-  /** In base64. */
+  /** The data in base64. */
   readonly data: string;
   readonly message: string;
 }
 
-/** An item of a queue, as it was received. */
+/**
+ * An item that was received from a queue.
+ *
+ * @example
+ * const [frame] = await queue.get();
+ * if (frame) console.log(frame.index, frame.tags, frame.text());
+ */
 export class DataFrame {
-  /** Its position in the queue: up to 19 digits. */
+  /** The index of the item in the queue, with up to 19 digits. */
   readonly index: bigint;
   /**
-   * Its content; empty when only indexes were asked for. A view of what was received, which nobody else writes to, but
-   * which is kept in memory as a whole: `slice()` makes a small one that stands alone.
+   * The data of the item. Empty if the watch has `indexOnly`. It is a view of the received response, which stays in memory
+   * as long as the view; `slice()` returns an independent copy. The client does not modify it.
    */
   readonly data: Bytes;
-  // Not #private: a frame is made for each message, and those cost more to set up.
-  /** A frame that a later connection pushes again belongs to that connection. @internal */
+  // These fields are not #private, because private fields make creating a frame slower.
+  /** The connection that delivered the frame last. @internal */
   owner: FrameOwner;
-  /** A reader at the frame's beginning until someone asks. */
+  /** A reader at the start of the frame until the fields are decoded. */
   private rest: FrameRest | WireReader;
-  /** Whether something was said of it already. @internal */
+  /** Whether the frame was committed, negated or released. @internal */
   isSettled = false;
 
   /** @internal */
@@ -65,31 +71,31 @@ export class DataFrame {
   }
 
   /**
-   * The tags it was put with, and those of the service. Without a prototype, so that any name can be looked up. They are
-   * read when they are first asked for: throws `EasDecodeError` when they are damaged.
+   * The tags of the item, including those that the service sets. The object has no prototype, so that any name can be
+   * looked up. Decoded on first access, which throws `EasDecodeError` if they are damaged.
    */
   get tags(): QueueTags {
     return this.readRest().tags;
   }
 
-  /** What the service says of the item; empty as a rule. */
+  /** A message of the service about the item. Usually empty. */
   get message(): string {
     return this.readRest().message;
   }
 
-  /** The id that the service gave the item when it was put. */
+  /** The request id of the item, or undefined for an item without an id. */
   get requestId(): string | undefined {
     return this.tags[REQUEST_ID];
   }
 
-  /** The content as text; bytes that are no UTF-8 become U+FFFD. */
+  /** Returns the data as text. Invalid UTF-8 becomes U+FFFD. */
   text(): string {
     return new TextDecoder().decode(this.data);
   }
 
   /**
-   * The content read as JSON. Throws `EasDecodeError` when it is none; the error holds nothing of it. The type is the
-   * caller's word.
+   * Returns the data parsed as JSON. Throws `EasDecodeError` for invalid JSON; the error does not contain the data. `T` is
+   * not checked.
    */
   json<T = unknown>(): T {
     try {
@@ -100,11 +106,11 @@ export class DataFrame {
   }
 
   /**
-   * Commits the item: the service deletes it. Commits of one turn of the event loop are sent together.
+   * Commits the item, so that the service deletes it. Commits of one turn of the event loop share a request.
    *
    * Rejects when the client's retries are used up. A watcher then continues to retry the commit in the background, with
-   * the delays of its `reconnect` option, until the service answers or the watcher closes, and does not hand the item out
-   * again. So do not handle the item again after a rejection. Calling `commit()` again is allowed but not required;
+   * the delays of its `reconnect` option, until the service responds or the watcher closes. It does not deliver the item
+   * again, so do not handle the item again after a rejection. Calling `commit()` again is allowed but not required;
    * `release()` and `negative()` cancel the background retries.
    */
   commit(): Promise<void> {
@@ -113,12 +119,12 @@ export class DataFrame {
   }
 
   /**
-   * Returns the item to the queue after a failure: the service gives it to a consumer again, and counts a failed try.
-   * `code` is a word such as `"Shutdown"`, or digits, of at most 20 characters.
+   * Returns the item to the queue after a failure. The service delivers it again and counts a failed try. `code` is a name
+   * such as `"Shutdown"`, or digits, of at most 20 characters. Throws a `TypeError` for an invalid code or reason.
    *
-   * Rejects when the client's retries are used up. A watcher retries it in the background if the service has certainly
-   * not counted it. When that is unknown (the error's `maybeTaken` is true), a retry could count a second try, so the item
-   * is released instead: the service pushes it again, after a reconnect at the latest.
+   * Rejects when the client's retries are used up. A watcher retries the negative in the background if the service
+   * certainly did not count it. If that is unknown (the error's `maybeTaken` is true), a retry could count twice. The item
+   * is then released instead, and the service delivers it again after a reconnect at the latest.
    */
   negative(code?: string, reason?: string): Promise<void> {
     this.isSettled = true;
@@ -131,14 +137,14 @@ export class DataFrame {
     this.owner.release(this.index);
   }
 
-  /** The frame as JSON can hold it. */
+  /** Returns the frame as plain data, for `JSON.stringify`. */
   toJSON(): DataFrameJson {
     let binary = "";
     for (const byte of this.data) binary += String.fromCharCode(byte);
     return { index: String(this.index), tags: { ...this.tags }, data: btoa(binary), message: this.message };
   }
 
-  /** For people: the index, the number of bytes and the tags. */
+  /** Returns the index, the number of bytes and the tags, for logs. */
   toString(): string {
     const tags = Object.entries(this.tags).map(([key, value]) => `${key}: ${value}`);
     return `DataFrame ${this.index} (${this.data.length} bytes) { ${tags.join(", ")} }`;
@@ -150,12 +156,12 @@ export class DataFrame {
   }
 }
 
-/** Reads one frame of a watch. Throws `EasDecodeError` when it is none. */
+/** Decodes one frame of a watch. Throws `EasDecodeError` for invalid bytes. */
 export function readFrame(bytes: Bytes, owner: FrameOwner): DataFrame {
   return readFrameFields(new WireReader(bytes, "queue"), owner);
 }
 
-/** The index of a frame that may be damaged behind it; undefined when it cannot be found. */
+/** Returns the index of a frame whose rest may be damaged or missing, or undefined if it cannot be found. */
 export function readIndex(bytes: Bytes): bigint | undefined {
   const reader = new WireReader(bytes, "queue");
   try {
@@ -164,12 +170,12 @@ export function readIndex(bytes: Bytes): bigint | undefined {
       reader.skip();
     }
   } catch {
-    // As if it were not there.
+    // Damaged bytes before the index: there is no index.
   }
   return undefined;
 }
 
-/** The index of the first frame in the answer to a get, of which only the first bytes need to be there. */
+/** Returns the index of the first frame in the response to a get. Only the start of the response is required. */
 export function readFirstIndex(bytes: Bytes): bigint | undefined {
   const reader = new WireReader(bytes, "queue");
   try {
@@ -181,7 +187,9 @@ export function readFirstIndex(bytes: Bytes): bigint | undefined {
   }
 }
 
-/** Reads the answer to a get: protobuf, or JSON where a relay turned it into that. */
+/**
+ * Decodes the response to a get: protobuf, or JSON from relays that convert it. Throws `EasDecodeError` for invalid data.
+ */
 export function readFrames(body: Bytes, contentType: string | null, owner: FrameOwner): DataFrame[] {
   if (body.length > 0 && contentType?.includes("json")) return readJsonFrames(body, owner);
   const frames: DataFrame[] = [];
@@ -221,7 +229,7 @@ function readerOf(bytes: Bytes, position: number, end: number): WireReader {
   return reader;
 }
 
-/** Only for who asks: texts cost more than all the rest of a frame. `frame` stays at its beginning. */
+/** Decodes tags and message. This happens on first access, because strings cost more than the rest of a frame. */
 function readTagsAndMessage(frame: WireReader): FrameRest {
   const tags = Object.create(null) as Record<string, string>;
   let message = "";
@@ -261,7 +269,7 @@ function readJsonFrame(item: unknown, element: number, owner: FrameOwner): DataF
   const { index, tags, data, message } = (item ?? {}) as Record<string, unknown>;
   const number = typeof index === "bigint" || Number.isSafeInteger(index) ? BigInt(index as bigint | number) : -1n;
   if (number < 0n || number > MAX_INDEX) throw notFrames(`element ${element} has no index`);
-  // Go writes what is empty as null.
+  // Go encodes empty maps and slices as null.
   if (typeof (tags ?? {}) !== "object" || typeof (data ?? "") !== "string") {
     throw notFrames(`element ${element} has tags or data of the wrong type`);
   }

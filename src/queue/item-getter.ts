@@ -5,17 +5,17 @@ import type { DataFrame, FrameOwner } from "./frame.js";
 import { type GetOptions, getOperation, indexesOperation } from "./operations.js";
 
 /**
- * Makes the gets of a client. A transport may resend requests by itself, and a deleting get that is resent deletes items
- * that nobody receives. Over such a transport, a deleting get is made as a get that leaves the items in the queue and a
- * deletion of exactly those: both can be repeated.
+ * Gets items for a client. Some transports resend requests by themselves, and a resent get that deletes would lose items.
+ * With such a transport, a get first reads the items without deleting them and then deletes exactly those. Both can be
+ * repeated.
  */
 export class ItemGetter {
   readonly #calls: () => QueueCalls;
-  /** Indexes that a get of this client is deleting. */
+  /** Indexes that a get of this client is currently deleting. */
   readonly #claimed = new Set<bigint>();
-  /** For each read under way, the indexes that were claimed at its start or since: its response may still have them. */
+  /** For each read in flight, the indexes that were claimed since its start. Its response may still contain them. */
   readonly #reads = new Set<Set<bigint>>();
-  /** Settles when all deletions under way have settled. */
+  /** Settles when all deletions in flight have settled. */
   #deletions: Promise<unknown> = Promise.resolve();
 
   constructor(calls: () => QueueCalls) {
@@ -29,7 +29,7 @@ export class ItemGetter {
     const operation = getOperation(options, owner);
     if (operation.kind !== "take" || !calls.mayResend) return calls.run(operation);
     const startedAt = clockNow();
-    const { held = 0, call } = operation;
+    const { longPoll = 0, call } = operation;
     const { totalTimeout } = calls.planOf(operation);
     let timeout = options.timeout;
     for (;;) {
@@ -44,9 +44,9 @@ export class ItemGetter {
         await this.#delete(own, Number.isFinite(rest) ? { ...call, totalTimeout: rest } : call);
       }
       if (own.length > 0 || frames.length === 0) return own;
-      // Another get of this client is deleting all of them; that may fail.
+      // Another get of this client is deleting all of these items. Its deletion may fail, so they are read again.
       await this.#deletions;
-      timeout = Math.max(0, Math.floor(held - elapsed));
+      timeout = Math.max(0, Math.floor(longPoll - elapsed));
     }
   }
 
@@ -64,7 +64,7 @@ export class ItemGetter {
     try {
       await deleted;
     } catch (error) {
-      // The service may have deleted them, and its response was lost.
+      // The service may have deleted the items although the response was lost.
       throw error instanceof EasError ? Object.assign(error, { maybeTaken: true }) : error;
     } finally {
       for (const index of indexes) this.#claimed.delete(index);

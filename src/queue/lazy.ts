@@ -1,6 +1,6 @@
 /**
- * What a queue client loads for its first watch: its connections and their reconnects, and the handlers of `consume`. One file, so
- * that bundlers make one piece of it. It imports nothing of the queue's own modules, see `WatchTools`.
+ * The code that a queue client loads for its first watch: connections, reconnects and the handlers of `consume`. It is one
+ * module, so that bundlers create one chunk. It does not import the modules of the queue client; see `WatchTools`.
  */
 export { handleItems } from "./consume/handle-items.js";
 export { WatchConnections } from "./watch/connections.js";

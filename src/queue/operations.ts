@@ -16,62 +16,67 @@ import { type PutResult, StoredItem } from "./put-result.js";
 import { checkRequestId, checkTags, type QueueTags, REQUEST_ID } from "./tags.js";
 import { checkIndex, type FrameIndex, isLast } from "./values.js";
 
-// Method and query of each operation as the official SDKs have them: queue_client.py of the Python SDK, queue_client.go of
+// The operations have the same methods and queries as in the official SDKs: queue_client.py of the Python SDK,
+// queue_client.go of
 // the Go SDK, QueueClient.java of the Java SDK.
 
-/** What may be set for a put. */
+/** Options for `QueueClient.put`. */
 export interface PutOptions extends QueueCallOptions, Pick<CallOptions, "onUploadProgress"> {
   /**
-   * Tags that the item carries; in an asynchronous inference service they come back with the result. They can be those of a
-   * received item: `requestId`, which the service has set there, is left out.
+   * Tags of the item. An asynchronous inference service copies them to the result. The tags of a received item are
+   * accepted; their `requestId`, which the service has set, is ignored.
    */
   readonly tags?: QueueTags | undefined;
   /**
-   * The item's request id. Default: the service chooses one. A worker that puts a result gives it the id of the request. A
-   * put that may have been accepted can be repeated under the same id: see `WatchOptions.skipRepeated`.
+   * The request id of the item. Default: the service chooses one. A worker that puts a result uses the id of the request. A
+   * put that may have been accepted can be repeated with the same id: see `WatchOptions.skipRepeated`.
    */
   readonly requestId?: string;
-  /** 1 goes before all items of 0, which is the default. */
+  /** Priority of the item. Items with 1 are delivered before items with 0. Default 0. */
   readonly priority?: number | undefined;
-  /** Path behind the queue, for services that take requests on several: `"/v1/txt2img"`. */
+  /** Path within the service, for services that accept requests on several paths, such as `"/v1/txt2img"`. */
   readonly path?: string | undefined;
 }
 
-/** What items a get is to find. */
+/** Options for `QueueClient.get`. */
 export interface GetOptions extends Omit<QueueCallOptions, "timeout"> {
-  /** Only items of this request id. Throws for `undefined`, which would get the head of the queue: leave the key out. */
+  /**
+   * Gets only items with this request id. Throws for `undefined`, which would get the head of the queue: omit the key.
+   */
   readonly requestId?: string;
   /**
-   * Where to begin: the item of this index, or the next one; -1 for the newest. Default 0, the head of the queue. Throws for
-   * `undefined`.
+   * Index of the first item; without an item at this index, the next item. -1 gets the newest item. Default 0, the head of
+   * the queue. Throws for `undefined`.
    */
   readonly index?: FrameIndex;
-  /** The most items to get. Default 1. */
+  /** Maximum number of items. Default 1. */
   readonly length?: number | undefined;
-  /** How long to wait for them: milliseconds, or a duration such as `"5s"`, which is the default. 0 does not wait. */
+  /**
+   * Time to wait for items: milliseconds, or a duration such as `"500ms"` or `"1m30s"`. 0 does not wait. Default `"5s"`.
+   */
   readonly timeout?: number | string | undefined;
   /**
-   * Whether the items are deleted with it. Default true. In web pages and in Cloudflare Workers they are read first and then
-   * deleted, so another client can receive them in between.
+   * Whether the service deletes the items. Default true. In web pages and in Cloudflare Workers the client first reads and
+   * then deletes them, so another client can receive them in between.
    */
   readonly autoDelete?: boolean | undefined;
-  /** Only items with these tags. Throws for `undefined`. */
+  /** Gets only items with these tags. Throws for `undefined`. */
   readonly tags?: QueueTags;
-  /** Milliseconds for one attempt beyond `timeout`. Default: the client's own `timeout`. */
+  /** Milliseconds for one attempt in addition to `timeout`. Default: the `timeout` of the client. */
   readonly attemptTimeout?: number | undefined;
 }
 
-/** Where an item stands; see `QueueClient.search`. */
+/** The position of an item; see `QueueClient.search`. */
 export interface SearchResult {
-  /** The consumer that has it, as `group.user`; empty when none has. */
+  /** The consumer that received the item, as `group.user`. Empty if no consumer has received it. */
   readonly consumerId: string;
-  /** Whether a consumer has it. */
+  /** Whether a consumer has received the item. */
   readonly isPending: boolean;
-  /** How many items are before it; 0 when a consumer has it. */
+  /** Number of items before it. 0 if a consumer has received it. */
   readonly waitCount: number;
 }
 
-/** Asks for frames in protobuf. */
+/** The header that requests frames in protobuf. */
 export const FRAMES: HeaderPair = ["accept", "application/vnd.google.protobuf"];
 
 const PUT_OPTIONS: OptionNames<PutOptions> = /* @__PURE__ */ changeNames(QUEUE_CALL_OPTIONS, [], {
@@ -91,13 +96,13 @@ const GET_OPTIONS: OptionNames<GetOptions> = /* @__PURE__ */ changeNames(QUEUE_C
   attemptTimeout: 1,
 });
 
-/** A put. `ownId` is the request id where the caller gives none, so that copies of the request can be told. */
-export function putOperation(options: PutOptions, ownId?: string): QueueOperation<PutResult> {
+/** Returns the operation of a put. `defaultId` is the request id for a put without one, which identifies resent copies. */
+export function putOperation(options: PutOptions, defaultId?: string): QueueOperation<PutResult> {
   checkOperationOptions("put", 'tags: { task: "1" }', options, PUT_OPTIONS);
   refuseUndefined("put", ["requestId"], options);
   const { tags, requestId, priority, path, ...call } = options;
   const query = checkTags(tags, "without request id");
-  const id = requestId === undefined ? ownId : checkRequestId(requestId);
+  const id = requestId === undefined ? defaultId : checkRequestId(requestId);
   if (id !== undefined) query.push([REQUEST_ID, id]);
   if (priority !== undefined) query.push(["_priority_", String(checkCount("priority", priority, 0))]);
   return {
@@ -119,6 +124,7 @@ function readIndex(body: Bytes): bigint {
   });
 }
 
+/** Returns the operation of a get. `owner` handles commits of the returned frames. */
 export function getOperation(options: GetOptions, owner: FrameOwner): QueueOperation<DataFrame[]> {
   checkOperationOptions("get", "requestId", options, GET_OPTIONS);
   refuseUndefined("get", ["requestId", "index", "tags"], options);
@@ -147,7 +153,7 @@ export function getOperation(options: GetOptions, owner: FrameOwner): QueueOpera
     method: "GET",
     query,
     headers: [FRAMES],
-    held: milliseconds,
+    longPoll: milliseconds,
     call: attemptTimeout === undefined ? call : { ...call, timeout: attemptTimeout },
     read(result, transport) {
       const frames = readFrames(result.body, result.response.headers.get("content-type"), owner);
@@ -156,6 +162,7 @@ export function getOperation(options: GetOptions, owner: FrameOwner): QueueOpera
   };
 }
 
+/** Returns the operation that reads the attributes. */
 export function attributesOperation(call: QueueCallOptions | undefined): QueueOperation<QueueAttributes> {
   return {
     kind: "other",
@@ -167,6 +174,7 @@ export function attributesOperation(call: QueueCallOptions | undefined): QueueOp
   };
 }
 
+/** Returns the operation of a search. Throws a `RangeError` for the index 0. */
 export function searchOperation(index: FrameIndex, call: QueueCallOptions | undefined): QueueOperation<SearchResult> {
   const checked = checkIndex("index", index);
   if (checked === 0n)
@@ -183,7 +191,7 @@ export function searchOperation(index: FrameIndex, call: QueueCallOptions | unde
   };
 }
 
-/** Whether a search failed because the item is no longer there; any other 404 is one of the service itself. */
+/** Whether a search failed because the item is no longer in the queue. Other 404 responses concern the service itself. */
 export function isGone(error: unknown): boolean {
   if (!(error instanceof EasHttpError) || error.status !== 404) return false;
   return new TextDecoder().decode(error.body).includes("no data in stream");
@@ -196,16 +204,17 @@ function readSearch({ body }: CallResult): SearchResult {
       return { consumerId: String(ConsumerId ?? ""), isPending: IsPending, waitCount: WaitCount as number };
     }
   } catch {
-    // As for an answer that is JSON of another kind.
+    // The error below also covers invalid JSON.
   }
   throw new EasDecodeError(`the response of ${body.length} bytes is not a search result`, {
     format: "queue",
   });
 }
 
-/** Which items `QueueClient.count` counts. Default: all. */
+/** Options for `QueueClient.count`. Default: counts all items. */
 export interface CountOptions extends Pick<PutOptions, "tags" | "priority">, QueueCallOptions {}
 
+/** Returns the operation of a count. */
 export function countOperation(options: CountOptions): QueueOperation<number> {
   checkOperationOptions("count", "priority: 1", options, { ...QUEUE_CALL_OPTIONS, tags: 1, priority: 1 });
   const { tags, priority, ...call } = options;
@@ -224,12 +233,13 @@ export function countOperation(options: CountOptions): QueueOperation<number> {
   };
 }
 
-/** How a queue is ended. */
+/** Options for `QueueClient.end`. */
 export interface EndOptions extends QueueCallOptions {
-  /** At once: what has not been delivered is lost. Default false. */
+  /** Whether the queue ends at once, so that items that were not delivered are lost. Default false. */
   readonly force?: boolean | undefined;
 }
 
+/** Returns the operation that ends a queue. */
 export function endOperation(options: EndOptions): QueueOperation<void> {
   checkOperationOptions("end", "force: true", options, { ...QUEUE_CALL_OPTIONS, force: 1 });
   const { force = false, ...call } = options;
@@ -237,6 +247,7 @@ export function endOperation(options: EndOptions): QueueOperation<void> {
   return plainOperation("POST", [["_eos_", "true"], ...forced], call);
 }
 
+/** Returns the operation that deletes all items before an index. */
 export function truncateOperation(index: FrameIndex, call: QueueCallOptions | undefined): QueueOperation<void> {
   const query: QueryPairs = [
     ["_index_", String(checkIndex("index", index))],
@@ -245,7 +256,7 @@ export function truncateOperation(index: FrameIndex, call: QueueCallOptions | un
   return plainOperation("DELETE", query, call);
 }
 
-/** An operation that only succeeds or fails. */
+/** Returns an operation without a result. */
 function plainOperation(
   method: "POST" | "PUT" | "DELETE",
   query: QueryPairs,
@@ -254,7 +265,7 @@ function plainOperation(
   return { kind: "other", method, query, call, read: () => {} };
 }
 
-/** Commit, negative commit or deletion of some items. */
+/** Returns the operation that commits (`PUT`) or deletes items. */
 export function indexesOperation(
   method: "PUT" | "DELETE",
   indexes: readonly bigint[],
@@ -263,17 +274,19 @@ export function indexesOperation(
   return plainOperation(method, [["_indexes_", indexes.join(",")]], call);
 }
 
-/** Words in capitals with at most one point, as the Go SDK wants them (types.go), or digits. */
+/** Capitalized words with at most one period, as in the Go SDK (types.go), or digits. */
 const NEGATIVE_CODE = /^(?:(?:[A-Z][a-z]*)+(?:\.[A-Z][a-z]*)?|\d+)$/;
 const MAX_CODE_CHARACTERS = 20;
 
-/** Why items could not be handled, for the service's records. */
+/** Options for `QueueClient.negative`. The service records the code and the reason. */
 export interface NegativeOptions extends QueueCallOptions {
-  /** A word such as `"Shutdown"`, which says that the consumer is about to leave, or digits; at most 20 characters. */
+  /** A name such as `"Shutdown"` or `"Model.Error"`, or digits, of at most 20 characters. */
   readonly code?: string | undefined;
+  /** Explanation for the failure, as free text. */
   readonly reason?: string | undefined;
 }
 
+/** Returns the operation of a negative commit. Throws a `TypeError` for an invalid code or reason. */
 export function negativeOperation(indexes: readonly bigint[], options: NegativeOptions): QueueOperation<void> {
   checkOperationOptions("negative", 'code: "Shutdown"', options, { ...QUEUE_CALL_OPTIONS, code: 1, reason: 1 });
   const { code, reason, ...call } = options;
@@ -289,11 +302,11 @@ export function negativeOperation(indexes: readonly bigint[], options: NegativeO
   if (reason !== undefined && typeof reason !== "string") {
     throw argumentTypeError("ERR_EAS_ARG_TAG", `reason is ${show(reason)}: it must be a string`);
   }
-  // Both, as the Go SDK has it: Cloudflare Workers resend a PUT with an empty body by themselves.
+  // Sends both fields even if they are empty, like the Go SDK: Cloudflare Workers resend a PUT with an empty body.
   const form = new URLSearchParams({ _code_: code ?? "", _reason_: reason ?? "" });
   return {
     ...indexesOperation("PUT", indexes, call),
-    // It counts as a failed delivery each time.
+    // Each negative counts as a failed delivery, so it is not retried after it may have been executed.
     kind: "take",
     query: [
       ["_indexes_", indexes.join(",")],

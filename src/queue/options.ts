@@ -8,39 +8,43 @@ import { guarded } from "../util/guarded.js";
 import { changeNames, checkOptionNames, type OptionNames } from "../util/option-names.js";
 import { isArrayBuffer, isBlob, isBytes } from "../util/realms.js";
 
-/** Options of a `QueueClient`. */
+/** Options for `QueueClient`. */
 export interface QueueClientOptions
   extends Omit<ClientOptions, "auth" | "compression" | "announceCompression" | "decompression" | "hedgeAfter"> {
-  /** The gateway, as the console shows it; see `PredictClientOptions.endpoint`. */
+  /** The gateway, as shown in the console; see `PredictClientOptions.endpoint`. */
   readonly endpoint?: string | undefined;
-  /** The queue: a service's name for its input queue, `"service/sink"` for its output queue. */
+  /** The queue: the name of a service for its input queue, or `"service/sink"` for its output queue. */
   readonly queueName?: string | undefined;
-  /** The whole URL of a queue that is not below `/api/predict/`. */
+  /** The complete URL of a queue that is not below `/api/predict/`. */
   readonly customUrl?: string | undefined;
-  /** Default `ENDPOINT_TYPE_GATEWAY`. */
+  /** Type of the endpoint. Default `ENDPOINT_TYPE_GATEWAY`. */
   readonly endpointType?: EndpointType | undefined;
-  /** How the token is sent: as it is, which is the default, or as `Bearer <token>`. Queues take no signature. */
+  /** Form of the token in requests: `"token"` sends it unchanged, `"bearer"` as `Bearer <token>`. Default `"token"`. */
   readonly auth?: "token" | "bearer" | undefined;
-  /** `Content-Type` of all requests. Default: none, as the official SDKs. */
+  /** `Content-Type` of all requests. Default: none, as in the official SDKs. */
   readonly contentType?: string | undefined;
-  /** Who this client is among the consumers of its group. Default: a random UUID. Two clients must not share one. */
+  /** The id of this client among the consumers of its group. Default: a random UUID. Two clients must not share an id. */
   readonly uid?: string | undefined;
-  /** The group of consumers: each group gets all items, each item goes to one consumer of it. Default `"eas"`. */
+  /**
+   * The group of consumers. Each group receives all items; within a group, each item goes to one consumer. Default
+   * `"eas"`.
+   */
   readonly gid?: string | undefined;
-  /** Where warnings go: `null` for nowhere. Default the console. */
+  /** Receives warnings. `null` disables them. Default: the console. */
   readonly logger?: QueueLogger | null | undefined;
-  /** Opens the WebSockets of watchers, in place of the runtime's own. */
+  /** Opens the WebSockets of watchers instead of the runtime. */
   readonly dialWebSocket?: WebSocketDialer | undefined;
 }
 
-/** Where a queue client says what happens to it. `console` is one. */
+/** Receives the warnings of a queue client. `console` is a valid logger. */
 export interface QueueLogger {
+  /** Logs a warning. Thrown errors and rejected promises are ignored. */
   warn(message: string): void;
 }
 
 /**
- * The options `O`, unless they may have keys that `Known` does not have. A `Record<string, string>` of tags, or a string, is
- * assignable to a type that has only optional keys, but it is not an object of options.
+ * The type `O`, or an error if `O` can have keys that `Known` does not have. Tags (`Record<string, string>`) and strings
+ * are assignable to a type with only optional keys, but they are not options.
  */
 export type KnownOptions<Known, O extends Known> = O &
   ([Exclude<keyof O, keyof Known>] extends [never]
@@ -49,7 +53,7 @@ export type KnownOptions<Known, O extends Known> = O &
       ? never
       : { readonly [K in Exclude<keyof O, keyof Known>]?: never });
 
-/** What can be put: text goes as UTF-8. */
+/** The data of an item. Text is encoded as UTF-8. */
 export type QueueData = string | Uint8Array | ArrayBuffer | Blob;
 
 /** `hedgeAfter` is listed because `refuseHedging` explains why a queue does not take it. */
@@ -61,27 +65,27 @@ export const QUEUE_OPTIONS: OptionNames<QueueClientOptions> = /* @__PURE__ */ ch
 
 const SILENT: QueueLogger = { warn: () => {} };
 
-/** Checks a logger; `null` is one that says nothing. */
+/** Returns a logger that never throws. `null` is a logger that drops warnings. Throws a `TypeError` for other values. */
 export function checkLogger(logger: QueueLogger | null): QueueLogger {
   if (logger === null) return SILENT;
   if (typeof logger?.warn !== "function") {
     throw optionError("logger", logger, "be an object with warn(), such as console, or null for no warnings");
   }
-  // It is called from background tasks, which a logger that fails must not end.
+  // A failing logger must not end the background task that calls it.
   return { warn: (message) => guarded(() => logger.warn(message)) };
 }
 
-/** Checks how a queue's token is to be sent. */
+/** Returns a valid `auth` option. Throws a `TypeError` for other values. */
 export function checkQueueAuth(auth: "token" | "bearer"): "token" | "bearer" {
   if (auth === "token" || auth === "bearer") return auth;
-  // Without the value, which may be the token.
+  // The message does not show the value, because it may be the token.
   throw argumentTypeError(
     "ERR_EAS_ARG_OPTION",
     'auth must be "token" or "bearer" for a queue; the token itself is the option token',
   );
 }
 
-/** Refuses what is for predictions only: on a queue, items would be put or read twice. */
+/** Throws a `TypeError` if `hedgeAfter` is set. On a queue, a hedge would put or read items twice. */
 export function refuseHedging({ hedgeAfter }: Pick<ClientOptions, "hedgeAfter">): void {
   if (hedgeAfter === undefined) return;
   throw argumentTypeError(
@@ -90,15 +94,15 @@ export function refuseHedging({ hedgeAfter }: Pick<ClientOptions, "hedgeAfter">)
   );
 }
 
-/** Checks the name of a consumer or of a group, which is sent as a header. */
+/** Returns the valid id of a consumer or group, which is sent as a header. Throws a `TypeError` for other values. */
 export function checkIdentity(name: "uid" | "gid", value: string): string {
   if (typeof value === "string" && value.trim() !== "") return checkHeaderValue(name, value);
   throw optionError(name, value, "be a name, or be left out: undefined keeps the current value or the default");
 }
 
 /**
- * Checks that the options of an operation are an object with known names only: the official SDKs take text in their place,
- * and tags beside them, which would be ignored.
+ * Throws a `TypeError` if the options of an operation are not an object or have an unknown name. The official SDKs accept a
+ * string or tags in this position, which would be ignored here.
  */
 export function checkOperationOptions(
   operation: string,
@@ -117,8 +121,8 @@ export function checkOperationOptions(
 }
 
 /**
- * Refuses options that are present with the value `undefined`. Taken as absent, the operation would apply to other items than
- * the caller meant, such as the head of the queue.
+ * Throws a `TypeError` for options that are present with the value `undefined`. Treating them as absent would apply the
+ * operation to other items than intended, such as the head of the queue.
  */
 export function refuseUndefined(operation: string, names: readonly string[], options: object): void {
   for (const name of names) {
@@ -131,7 +135,7 @@ export function refuseUndefined(operation: string, names: readonly string[], opt
   }
 }
 
-/** The bytes of what is put. */
+/** Returns the bytes of an item, without copying a `Uint8Array` or `ArrayBuffer`. */
 export async function toBytes(data: QueueData): Promise<Bytes> {
   if (typeof data === "string") return new TextEncoder().encode(data);
   if (isBytes(data)) return data as Bytes;

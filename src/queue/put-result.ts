@@ -1,29 +1,29 @@
 import { listFacts, showAsText } from "../util/inspect.js";
 
-/** A put result as JSON can hold it. */
+/** The JSON form of a put result. */
 export interface PutResultJson {
-  /** In decimal digits: JSON's numbers cannot hold it. */
+  /** Decimal digits, because JSON numbers cannot represent the index exactly. */
   readonly index: string;
   readonly requestId?: string | undefined;
 }
 
 /**
- * An item that was put. It is an object and not a pair as in the official Python SDK:
+ * The result of `QueueClient.put`. The official Python SDK returns a tuple; here it is an object:
  * `const { index, requestId } = await queue.put(data)`.
  */
 export interface PutResult {
-  /** Its position in the queue. */
+  /** The index of the item in the queue. */
   readonly index: bigint;
   /**
-   * The item's request id. Undefined in a page that did not give one, when the service does not expose the header to it
-   * (CORS).
+   * The request id of the item. Undefined in a web page, if the put had none and the service does not expose the response
+   * header (CORS).
    */
   readonly requestId: string | undefined;
   /** Returns the result as plain data, for `JSON.stringify`, with the index as decimal text. */
   toJSON(): PutResultJson;
 }
 
-/** The result of a put. Prints as text, and can be written as JSON. */
+/** The implementation of `PutResult`. */
 export class StoredItem implements PutResult {
   readonly index: bigint;
   readonly requestId: string | undefined;

@@ -1,13 +1,16 @@
 import { checkText } from "../endpoint/path.js";
 import { argumentTypeError, show } from "../util/argument-errors.js";
 
-/** Tags of an item: text by text. They are parameters of the query, and come back with the item. */
+/** The tags of an item, by name. The service returns them with the item. */
 export type QueueTags = Readonly<Record<string, string>>;
 
-/** What the service keeps for itself: the id that it gives each item. */
+/** The reserved tag for the id that the service assigns to each item. */
 export const REQUEST_ID = "requestId";
 
-/** Checks tags and returns their pairs; "without request id": those of a received item, too. */
+/**
+ * Returns tags as pairs. Throws a `TypeError` for invalid or reserved names. `"without request id"` accepts the tags of a
+ * received item and leaves out the request id.
+ */
 export function checkTags(tags: QueueTags | undefined, which?: "without request id"): [string, string][] {
   if (tags === undefined) return [];
   if (typeof tags !== "object" || tags === null || Symbol.iterator in tags) {
@@ -33,7 +36,7 @@ export function checkTags(tags: QueueTags | undefined, which?: "without request 
   return pairs;
 }
 
-/** Checks a request id and returns it. */
+/** Returns a valid request id. Throws a `TypeError` for other values. */
 export function checkRequestId(requestId: string): string {
   if (typeof requestId === "string" && requestId !== "") {
     checkText("ERR_EAS_ARG_TAG", "requestId", requestId);

@@ -1,15 +1,15 @@
 import { argumentRangeError, argumentTypeError, show } from "../util/argument-errors.js";
 
 /**
- * The index of an item in a queue. Real ones have up to 19 digits, which a number cannot hold: a number is taken only when
- * it is a safe integer.
+ * The index of an item in a queue. Indexes have up to 19 digits, which a number cannot represent exactly, so a number must
+ * be a safe integer.
  */
 export type FrameIndex = bigint | number | string;
 
-/** The greatest index that there can be. */
+/** The maximum index. */
 export const MAX_INDEX: bigint = 0xffff_ffff_ffff_ffffn;
 
-/** An index as a bigint: an integer from 0 to 2^64 - 1. */
+/** Returns an index as a bigint. Throws a `TypeError` or `RangeError` unless it is an integer from 0 to 2^64 - 1. */
 export function checkIndex(argument: string, value: FrameIndex): bigint {
   const index = toBigint(value);
   if (index === undefined || index < 0n || index > MAX_INDEX) {
@@ -22,12 +22,12 @@ export function checkIndex(argument: string, value: FrameIndex): bigint {
   return index;
 }
 
-/** Whether it is the -1 by which some operations know the end of the queue (the Java SDK's README). */
+/** Whether an index is -1, which some operations accept for the end of the queue (README of the Java SDK). */
 export function isLast(index: FrameIndex): boolean {
   return index === -1 || index === -1n || index === "-1";
 }
 
-/** One index or many, each once, in the order in which they were given. */
+/** Returns one or more indexes as bigints in the given order, without duplicates. */
 export function checkIndexes(argument: string, value: FrameIndex | Iterable<FrameIndex>): bigint[] {
   if (typeof value !== "object" || value === null) return [checkIndex(argument, value)];
   if (!(Symbol.iterator in value)) {

@@ -8,17 +8,17 @@ import type { FrameIndex } from "../values.js";
 import { WATCH_OPTIONS, type WatchOptions } from "../watch/options.js";
 import type { ConsumedWatcher, ConsumeSettings, FailureAction, FrameHandler, handleItems } from "./handle-items.js";
 
-/** How `QueueClient.consume` works. */
+/** Options for `QueueClient.consume`. */
 export interface ConsumeOptions extends Omit<WatchOptions, "autoCommit" | "indexOnly"> {
-  /** Where it begins. Default 0, the head of the queue. */
+  /** Index of the first item. Default 0, the head of the queue. -1 handles only new items. */
   readonly index?: FrameIndex | undefined;
-  /** The most items that the service sends without a commit. Default: twice the `concurrency`. */
+  /** Maximum number of items that the service sends without a commit. Default: twice the `concurrency`. */
   readonly window?: number | undefined;
-  /** The most handlers at work at once. Default 1. */
+  /** Maximum number of handlers that run at once. Default 1. */
   readonly concurrency?: number | undefined;
   /**
-   * Decides on an item whose handler threw before it settled the item. Default: logs the error with the item's index and tags,
-   * and returns `"negative"`. A negative carries the error's message as its reason.
+   * Decides what happens to an item whose handler threw before it settled the item. Default: logs the error with the item's
+   * index and tags, and returns `"negative"`. The reason of the negative is the name and message of the error.
    */
   readonly onError?: ((error: unknown, frame: DataFrame) => FailureAction | Promise<FailureAction>) | undefined;
 }
@@ -29,7 +29,7 @@ const CONSUME_OPTIONS: OptionNames<ConsumeOptions> = /* @__PURE__ */ changeNames
   { index: 1, window: 1, concurrency: 1, onError: 1 },
 );
 
-/** Checks how `consume` is to work. */
+/** Checks the options of `consume` and adds the defaults. Throws a `TypeError` or `RangeError` for an invalid option. */
 export function checkConsume(options: ConsumeOptions): ConsumeSettings {
   if (typeof options !== "object" || options === null) {
     throw argumentTypeError(
@@ -48,8 +48,8 @@ export function checkConsume(options: ConsumeOptions): ConsumeSettings {
 }
 
 /**
- * Runs `handler` for the frames of a watcher until the signal fires or the watcher ends; then lets what runs end. The code for that
- * is loaded on first use, with that of watches.
+ * Runs `handler` for the frames of a watcher until the signal fires or the watcher ends, and waits for running handlers.
+ * Its code is loaded on first use, together with the code of watches.
  */
 export async function consume(
   watcher: ConsumedWatcher,
@@ -60,7 +60,7 @@ export async function consume(
   const { signal } = settings;
   let code: { readonly handleItems: typeof handleItems } | undefined;
   try {
-    // A client that is closed does not wait for a page without a network.
+    // Closing the client must not wait for code that a page without a network cannot load.
     const loading = Promise.race([import("../lazy.js"), watcher.closed.then(() => undefined)]);
     code = await (signal === undefined ? loading : raceAbort(loading, signal));
   } catch (error) {
@@ -69,7 +69,7 @@ export async function consume(
     throw error;
   }
   if (code === undefined) {
-    // Rejects with what ended the watcher, if it was an error.
+    // Rejects with the error that ended the watcher, if there is one.
     await watcher.next();
     return;
   }

@@ -5,13 +5,13 @@ import { type Abortable, linkSignal, unlinkSignal } from "../../util/timing/abor
 import type { DataFrame } from "../frame.js";
 import type { QueueLogger } from "../options.js";
 
-/** Handles an item. The item is committed when the promise resolves, unless the handler has settled it itself. */
+/** Handles an item. The item is committed when the handler returns, unless it has already settled the item. */
 export type FrameHandler = (frame: DataFrame) => void | Promise<void>;
 
 /**
- * What happens to an item whose handler failed. `"negative"` returns it to the queue, which counts a failed try: after as many
- * as the service's queue setting `max_delivery` allows, the service drops the item. `"release"` leaves it until a reconnect.
- * `"commit"` deletes it.
+ * The action for an item whose handler failed. `"negative"` returns it to the queue, which counts a failed try and drops
+ * the item when the queue setting `max_delivery` is exceeded. `"release"` leaves it to the service until a reconnect.
+ * `"commit"` deletes the item.
  */
 export type FailureAction = "negative" | "release" | "commit";
 
@@ -23,7 +23,7 @@ export interface ConsumeSettings {
   readonly signal: AbortSignal | undefined;
 }
 
-/** What `consume` uses of a watcher. */
+/** The members of a watcher that `consume` uses. */
 export interface ConsumedWatcher extends AsyncIterator<DataFrame, undefined> {
   readonly closed: Promise<void>;
   readonly isClosed: boolean;
@@ -32,13 +32,17 @@ export interface ConsumedWatcher extends AsyncIterator<DataFrame, undefined> {
   close(): Promise<void>;
 }
 
-/** Milliseconds before the first failure in a row is told; doubled with each, so that a broken handler spins on nothing. */
+/**
+ * Delay before the first consecutive failure is nacked. It doubles each time, so that a broken handler does not busy-loop.
+ */
 const FIRST_DELAY_MS = 100;
 const MAX_DELAY_MS = 10_000;
 
 const FAILURE_ACTIONS: readonly unknown[] = ["negative", "release", "commit"];
 
-/** Runs `handler` for the frames of a watcher until the signal fires or the watcher ends; then lets what runs end. */
+/**
+ * Runs `handler` for the frames of a watcher until the signal fires or the watcher ends, and waits for running handlers.
+ */
 export async function handleItems(
   watcher: ConsumedWatcher,
   handler: FrameHandler,
@@ -47,19 +51,20 @@ export async function handleItems(
 ): Promise<void> {
   const worker = new Worker(handler, settings, logger);
   const { signal } = settings;
-  // Also while all slots are taken, when `next` is not called.
+  // This also works while all slots are occupied and `next` is not called.
   void watcher.closed.then(() => worker.hurry());
   try {
     for (;;) {
       await unlessStopped(worker.free(), signal);
       if (signal?.aborted) break;
       const frame = await unlessStopped(take(watcher), signal);
-      // The signal may have fired after the frame came: then it is left to others.
+      // The signal may have fired after the frame arrived. Other consumers receive it then.
       if (frame === undefined || signal?.aborted) break;
       worker.start(frame);
     }
   } finally {
-    // Before the watcher closes: the service would deliver uncommitted items to another consumer.
+    // Handlers finish before the watcher closes, because the service then delivers uncommitted items to other
+    // consumers.
     await worker.finish();
     await watcher.flush();
     await watcher.close();
@@ -67,8 +72,8 @@ export async function handleItems(
 }
 
 /**
- * What a promise gives, or undefined as soon as the signal fires. Not a race with one promise for the signal: that would
- * keep all that it was ever raced with, which are the frames.
+ * Resolves like `promise`, or with undefined when the signal fires. `Promise.race` with one promise for the signal would
+ * keep all frames in memory.
  */
 function unlessStopped<T>(promise: Promise<T>, signal: AbortSignal | undefined): Promise<T | undefined> {
   if (signal === undefined) return promise;
@@ -79,7 +84,9 @@ function unlessStopped<T>(promise: Promise<T>, signal: AbortSignal | undefined):
   });
 }
 
-/** The next frame; undefined at the end. The watcher logs items that cannot be read, and returns them to the queue. */
+/**
+ * Returns the next frame, or undefined at the end. Skips unreadable items, which the watcher logs and returns to the queue.
+ */
 async function take(watcher: ConsumedWatcher): Promise<DataFrame | undefined> {
   for (;;) {
     try {
@@ -91,13 +98,13 @@ async function take(watcher: ConsumedWatcher): Promise<DataFrame | undefined> {
   }
 }
 
-/** The handlers at work. */
+/** Runs handlers and settles their items. */
 class Worker {
   readonly #handler: FrameHandler;
   readonly #settings: ConsumeSettings;
   readonly #logger: () => QueueLogger;
   readonly #running = new Set<Promise<void>>();
-  /** Ends each delay under way. */
+  /** Functions that end the current delays. */
   readonly #delays = new Set<() => void>();
   #freed: (() => void) | undefined;
   #failures = 0;
@@ -109,7 +116,7 @@ class Worker {
     this.#logger = logger;
   }
 
-  /** Resolves when another handler may begin. For one who waits. */
+  /** Resolves when another handler may start. Supports one waiting caller. */
   async free(): Promise<void> {
     if (this.#running.size < this.#settings.concurrency) return;
     await new Promise<void>((resolve) => {
@@ -117,26 +124,25 @@ class Worker {
     });
   }
 
-  /** What failed waits no longer: nothing that comes again is taken here. */
+  /** Ends the delays of failed items. They need no delay when the watcher takes no more items. */
   hurry(): void {
     this.#isEnding = true;
     for (const end of this.#delays) end();
   }
 
-  /** Resolves when nothing is at work any more. */
+  /** Resolves when all handlers have finished. */
   async finish(): Promise<void> {
     this.hurry();
     await Promise.all(this.#running);
   }
 
+  /** Starts the handler of a frame. */
   start(frame: DataFrame): void {
     const running: Promise<void> = this.#handle(frame)
-      // Whatever went wrong, the frame must not stay in the window.
+      // After any failure the frame must leave the window.
       .catch((error: unknown) => {
         frame.release();
-        this.#logger().warn(
-          `eas-prediction: item ${frame.index} is left to the service for redelivery: ${messageOf(error)}`,
-        );
+        this.#logger().warn(`eas-prediction: item ${frame.index} was released for redelivery: ${messageOf(error)}`);
       })
       .finally(() => {
         this.#running.delete(running);
@@ -152,13 +158,12 @@ class Worker {
     } catch (error) {
       return this.#fail(error, frame);
     }
-    // The handler may have settled it itself.
     if (!frame.isSettled) await this.#acknowledged(frame.commit());
   }
 
   async #fail(error: unknown, frame: DataFrame): Promise<void> {
     const { onError } = this.#settings;
-    // A commit that the handler awaits may have failed: the watcher retries it, and the handler must not run again.
+    // A commit in the handler may have failed. The watcher retries it, and the handler must not run again.
     if (frame.isSettled) return this.#warn(`the handler of ${nameOf(frame)} failed after settling it`, error);
     if (onError === undefined) this.#warn(`the handler of ${nameOf(frame)} failed; it is returned to the queue`, error);
     const action = onError === undefined ? "negative" : await onError(error, frame);
@@ -174,7 +179,7 @@ class Worker {
     else await this.#acknowledged(frame.negative(undefined, reasonOf(error)));
   }
 
-  /** The watcher retries what fails, and logs it: the item is not handled again. */
+  /** Ignores a failed acknowledgment: the watcher retries and logs it, and the item is not handled again. */
   async #acknowledged(sent: Promise<void>): Promise<void> {
     await sent.catch((error: unknown) => {
       if (!(error instanceof EasError)) throw error;
@@ -185,7 +190,7 @@ class Worker {
     this.#logger().warn(`eas-prediction: ${what}: ${reasonOf(error)}`);
   }
 
-  /** Waits, but not when the worker is to end. */
+  /** Resolves after a delay, or at once when the worker ends. */
   async #delay(milliseconds: number): Promise<void> {
     if (this.#isEnding) return;
     await new Promise<void>((resolve) => {
@@ -203,13 +208,13 @@ class Worker {
 /** Maximum number of characters of an error's message in a negative or a log line. */
 const MAX_REASON = 500;
 
-/** The name and message of an error. Anything may have been thrown. */
+/** Returns the name and message of an error, or any other thrown value as text. */
 function reasonOf(error: unknown): string {
   const text = isError(error) ? `${error.name}: ${error.message}` : messageOf(error);
   return text.slice(0, MAX_REASON);
 }
 
-/** The item for a log line: its index and tags. */
+/** Returns the index and tags of an item, for a log line. */
 function nameOf(frame: DataFrame): string {
   try {
     return `item ${frame.index} ${JSON.stringify(frame.tags)}`;

@@ -13,10 +13,10 @@ import { checkTags } from "../tags.js";
 import { checkIndex } from "../values.js";
 import { InferenceJob, type InferenceJobJson, JOB_TAG, ResultWaits } from "./inference-job.js";
 
-/** Options of an `AsyncInferenceClient`. */
+/** Options for `AsyncInferenceClient`. */
 export interface AsyncInferenceClientOptions
   extends Omit<QueueClientOptions, "queueName" | "customUrl" | "gid" | "uid" | "dialWebSocket"> {
-  /** The asynchronous inference service. */
+  /** The name of the asynchronous inference service. Required. */
   readonly serviceName?: string | undefined;
 }
 
@@ -27,9 +27,9 @@ const ASYNC_OPTIONS: OptionNames<AsyncInferenceClientOptions> = /* @__PURE__ */ 
 );
 
 /**
- * Calls an asynchronous inference service: requests go into its input queue, and the results are fetched from its output
- * queue, by this process or by another. A service whose output queue is full works no more: fetch or discard what you
- * submit.
+ * A client for an asynchronous inference service. Puts requests into its input queue and gets results from its output
+ * queue, in this process or in another. A service stops when its output queue is full, so get or discard the result of each
+ * job.
  *
  * @example
  * const client = new AsyncInferenceClient({ endpoint, serviceName: "txt2img", token });
@@ -37,26 +37,27 @@ const ASYNC_OPTIONS: OptionNames<AsyncInferenceClientOptions> = /* @__PURE__ */ 
  * const frame = await job.result({ timeout: 600_000 });
  */
 export class AsyncInferenceClient {
-  /** The queue that requests go into; it shares its connections and their limit with `sink`, and is closed with it. */
+  /** The input queue. It shares its connections and their limit with `sink`. */
   readonly input: QueueClient;
-  /** The queue that results come out of. */
+  /** The output queue. */
   readonly sink: QueueClient;
   readonly #waits: ResultWaits;
   readonly #serviceName: string;
 
+  /** Creates a client without connecting. Throws a `TypeError` or `RangeError` for an invalid option. */
   constructor(options: AsyncInferenceClientOptions) {
     checkOptionNames("AsyncInferenceClient", options, ASYNC_OPTIONS);
     const { serviceName, ...rest } = options ?? {};
     if (typeof serviceName !== "string" || serviceName === "") {
       throw argumentTypeError(
         "ERR_EAS_ARG_SERVICE_NAME",
-        `serviceName is ${show(serviceName)}: it must be the service's name`,
+        `serviceName is ${show(serviceName)}: it must be the name of the service`,
       );
     }
     this.#waits = new ResultWaits(() => this.sink.maxConnectionCount);
-    // Both queues belong to one service, and share one pool with one limit.
+    // Both queues belong to one service and share a pool with one limit.
     const pool = createPool(platform, rest);
-    // The service consumes its input in the group of its own name, and positions are known in that group only.
+    // The service consumes its input in the group with its own name. Only that group knows the positions of items.
     this.input = new QueueClient({ ...rest, queueName: serviceName, gid: serviceName }, pool);
     this.sink = new QueueClient({ ...rest, queueName: `${serviceName}/sink`, gid: serviceName }, pool);
     closeOnDispose(this);
@@ -65,20 +66,23 @@ export class AsyncInferenceClient {
   }
 
   /**
-   * Puts a request into the input queue. It is not repeated when the queue may have it: then it rejects with an error
+   * Puts a request into the input queue. A put that the queue may have accepted is not retried: it rejects with an error
    * whose `maybeAccepted` is true.
    */
   submit<O extends PutOptions>(data: QueueData, options?: KnownOptions<PutOptions, O>): Promise<InferenceJob>;
   async submit(data: QueueData, options: PutOptions = {}): Promise<InferenceJob> {
-    // The tags may be those of another job's result: its job tag is replaced.
+    // The tags may come from the result of another job. Its job tag is replaced.
     const tags = Object.fromEntries(checkTags(options.tags, "without request id"));
-    // A tag of our own, since a page sees the request id only if the service exposes its header.
+    // The tag identifies the result, because a web page sees the request id only if the service exposes its header.
     const tag = randomUuid();
     const { index, requestId } = await this.input.put(data, { ...options, tags: { ...tags, [JOB_TAG]: tag } });
     return this.#job({ index, requestId: requestId === "" ? undefined : requestId, tag });
   }
 
-  /** The job that another process has submitted, from what its `toJSON` gave. */
+  /**
+   * Returns a job that another process has submitted, from the result of its `toJSON`. Throws a `TypeError` for other
+   * values.
+   */
   resume(job: InferenceJobJson): InferenceJob {
     const { index, requestId, tag } = job ?? {};
     if (
@@ -104,8 +108,8 @@ export class AsyncInferenceClient {
   }
 
   /**
-   * Ends the waits for results, which reject, lets other attempts in flight end and closes the connections. With
-   * `{ force: true }` attempts in flight are cancelled as well.
+   * Rejects pending `result()` calls with `EasClosedError`, waits for other attempts in flight, and closes the connections.
+   * `{ force: true }` aborts attempts in flight.
    */
   async close(options?: CloseOptions): Promise<void> {
     this.#waits.close();

@@ -9,61 +9,62 @@ import type { QueueClient } from "../client.js";
 import type { DataFrame } from "../frame.js";
 import type { SearchResult } from "../operations.js";
 
-/** The tag by which a result is found: the service hands tags on to it. */
+/** The tag that identifies the result of a job. The service copies tags from the request to the result. */
 export const JOB_TAG = "easJob";
 
-/** A tag that results carry when the model answered with another status than 200 (aliyun/pai-python-sdk, predictor.py). */
+/** The tag with the status of the model, if it is not 200 (aliyun/pai-python-sdk, predictor.py). */
 const LAST_CODE = "lastCode";
 
-/** How long the service may hold one answer back, in milliseconds. */
-const WAIT_MS = 20_000;
+/** Milliseconds for which the service may delay one response. */
+const LONG_POLL_MS = 20_000;
 /** Maximum time in milliseconds for which `result` waits for the deletion of a result that has arrived. */
 const MAX_DELETION_MS = 1_000;
 
-/** Milliseconds between two questions that the service does not hold back: at least, and for each job that waits. */
+/** Minimum pause between two requests that the service does not delay. */
 const MIN_PAUSE_MS = 500;
+/** Pause for each waiting job, so that many jobs do not overload the service. */
 const PAUSE_PER_JOB_MS = 20;
 
-/** What is known of a submitted request. */
+/** The identity of a submitted request. */
 interface JobFacts {
   readonly index: bigint;
   readonly requestId: string | undefined;
   readonly tag: string;
 }
 
-/** A job as it can be stored. */
+/** The JSON form of a job; see `InferenceJob.toJSON`. */
 export interface InferenceJobJson {
-  /** In decimal digits: JSON's numbers cannot hold it. */
+  /** Decimal digits, because JSON numbers cannot represent the index exactly. */
   readonly index: string;
   readonly requestId?: string | undefined;
   readonly tag: string;
 }
 
-/** How long to wait for a result. */
+/** Options for `InferenceJob.result`. */
 export interface ResultOptions {
-  /** Milliseconds. Default: no limit. */
+  /** Maximum time to wait for the result in milliseconds. Default: no limit. */
   readonly timeout?: number | undefined;
-  /** Ends the wait, which rejects with the signal's reason. The job can be asked again. */
+  /** Ends the wait, which rejects with the signal's reason. `result` can be called again. */
   readonly signal?: AbortSignal | undefined;
 }
 
-/** What the waits of a client's jobs share. */
+/** Coordinates the waits for results of all jobs of a client. */
 export class ResultWaits {
   readonly #connections: () => number;
   readonly #lives = new Set<AbortController>();
-  #held = 0;
+  #longPolls = 0;
 
-  /** `connections`: the most that the client has at the time. */
+  /** `connections` returns the current maximum number of connections of the client. */
   constructor(connections: () => number) {
     this.#connections = connections;
   }
 
-  /** How long to wait before a question that the service does not hold back, so that many jobs do not flood it. */
+  /** Milliseconds to pause before a request that the service does not delay. */
   get pause(): number {
     return Math.max(MIN_PAUSE_MS, this.#lives.size * PAUSE_PER_JOB_MS);
   }
 
-  /** Runs a wait, which ends with the caller's signal and with the client. */
+  /** Runs a wait. Its signal fires with the caller's signal and when the client closes. */
   async run<T>(signal: AbortSignal | undefined, wait: (signal: AbortSignal) => Promise<T>): Promise<T> {
     const life = new AbortController();
     if (signal !== undefined) {
@@ -79,33 +80,42 @@ export class ResultWaits {
     }
   }
 
-  /** Asks a question that holds a connection if there is one to spare, and one with an answer at once if not. */
-  async ask<T>(longest: number, question: (timeout: number) => Promise<T>): Promise<{ answer: T; held: number }> {
-    // As many as the limiter lets through: more would wait for each other, and their time would run out.
-    const mostHeld = Math.floor(this.#connections() / 2);
-    if (longest === 0 || this.#held >= mostHeld) return { answer: await question(0), held: 0 };
-    this.#held++;
+  /**
+   * Sends a long poll of at most `maxWait` ms if a connection is available for it, and otherwise a request without a
+   * wait.
+   */
+  async poll<T>(maxWait: number, request: (timeout: number) => Promise<T>): Promise<{ result: T; waited: number }> {
+    // More long polls than the limiter admits would wait for each other and time out.
+    const maxLongPolls = Math.floor(this.#connections() / 2);
+    if (maxWait === 0 || this.#longPolls >= maxLongPolls) return { result: await request(0), waited: 0 };
+    this.#longPolls++;
     try {
-      return { answer: await question(longest), held: longest };
+      return { result: await request(maxWait), waited: maxWait };
     } finally {
-      this.#held--;
+      this.#longPolls--;
     }
   }
 
-  /** Ends all waits. */
+  /** Ends all waits with `EasClosedError`. */
   close(): void {
     const reason = new EasClosedError();
     for (const life of this.#lives) life.abort(reason);
   }
 }
 
-/** A request that was put into the input queue of an asynchronous inference service. */
+/**
+ * A request that was put into the input queue of an asynchronous inference service.
+ *
+ * @example
+ * const job = await client.submit(data);
+ * const frame = await job.result({ timeout: 600_000 });
+ */
 export class InferenceJob {
-  /** Its position in the input queue. */
+  /** The index of the request in the input queue. */
   readonly index: bigint;
-  /** The id that the service gave it, where it was visible. */
+  /** The request id. Undefined in a web page if the service does not expose its header. */
   readonly requestId: string | undefined;
-  /** What the client marked it with. */
+  /** The tag by which the client finds the result. */
   readonly tag: string;
   readonly #input: QueueClient;
   readonly #sink: QueueClient;
@@ -123,12 +133,13 @@ export class InferenceJob {
   }
 
   /**
-   * Waits for the result, and deletes it from the output queue once it has arrived. Rejects with `EasModelError` when the model
-   * failed, and with `EasTimeoutError` when no result arrives within `timeout`. The service writes no result for an empty
-   * answer, so set a `timeout` where the model may answer with nothing.
+   * Waits for the result and deletes it from the output queue. Rejects with `EasModelError` if the model failed, and with
+   * `EasTimeoutError` if no result arrives within `timeout`. The service writes no result for an empty response of the
+   * model, so set a `timeout` if that can happen.
    *
-   * A result that has arrived is always returned. If its deletion is not answered by the deadline, by the signal or within one
-   * second, it continues in the background. A failed deletion is logged: the result then stays in the output queue.
+   * A result that has arrived is always returned. Its deletion continues in the background after the deadline, after the
+   * signal fires, or after one second. If the deletion fails, the result stays in the output queue, and a warning is
+   * logged.
    */
   async result(options: ResultOptions = {}): Promise<DataFrame> {
     checkOptionNames("result", options, { timeout: 1, signal: 1 });
@@ -148,8 +159,8 @@ export class InferenceJob {
   }
 
   /**
-   * Deletes a result that has arrived. Waits until the deadline or the signal, and at most `MAX_DELETION_MS`; the deletion then
-   * continues in the background. A failure is logged, since the result must not be lost because it could not be deleted.
+   * Deletes a result. Waits until the deadline or the signal, and at most `MAX_DELETION_MS`; then the deletion continues in
+   * the background. A failure is only logged, so that the caller still receives the result.
    */
   async #dropInTime(frame: DataFrame, end: number, signal: AbortSignal | undefined): Promise<void> {
     const deleted = this.#drop(frame).catch((error: unknown) => {
@@ -161,7 +172,9 @@ export class InferenceJob {
     wait.cancel(undefined);
   }
 
-  /** Deletes the result. A relay may refuse to delete by index, which callers can guess, and allow it by the job's id. */
+  /**
+   * Deletes a result. A relay may forbid deletion by index, which callers can guess, and allow it by the id of the job.
+   */
   async #drop({ index }: DataFrame): Promise<void> {
     try {
       await this.#sink.delete(index);
@@ -171,33 +184,35 @@ export class InferenceJob {
     }
   }
 
-  /** Asks until the result is there; undefined when it is not by `end`. */
+  /** Polls until the result arrives. Returns undefined at `end`. */
   async #wait(end: number, signal: AbortSignal): Promise<DataFrame | undefined> {
     for (;;) {
       const began = clockNow();
       const rest = Math.max(0, end - began);
-      const { answer, held } = await this.#waits.ask(Math.min(WAIT_MS, rest), (timeout) => this.#find(timeout, signal));
-      if (answer !== undefined || rest === 0) return answer;
-      // Services answer early, and at once when the queue has ended: they are not to be asked again without a pause.
+      const { result, waited } = await this.#waits.poll(Math.min(LONG_POLL_MS, rest), (timeout) =>
+        this.#find(timeout, signal),
+      );
+      if (result !== undefined || rest === 0) return result;
+      // A service may respond early, and responds at once after the queue has ended. The pause prevents a busy loop.
       const now = clockNow();
-      const unheld = held === 0 ? this.#waits.pause : Math.min(began + held - now, this.#waits.pause);
-      await pause(Math.min(unheld, end - now), signal);
+      const early = waited === 0 ? this.#waits.pause : Math.min(began + waited - now, this.#waits.pause);
+      await pause(Math.min(early, end - now), signal);
     }
   }
 
-  /** Where the request stands in the input queue; undefined when the service has taken and finished it. */
+  /** Returns the position of the request in the input queue, or undefined if the service has finished it. */
   position(signal?: AbortSignal): Promise<SearchResult | undefined> {
     return this.#input.search(this.index, { signal });
   }
 
-  /** Deletes the request, and the result if there is one already. What the service is working on goes on. */
+  /** Deletes the request, and its result if it has arrived. Does not stop a request that the service is processing. */
   async discard(): Promise<void> {
     await this.#input.delete(this.index);
     const frame = await this.#find(0, undefined);
     if (frame !== undefined) await this.#drop(frame);
   }
 
-  /** What `AsyncInferenceClient.resume` takes, in this process or another. */
+  /** Returns the job as plain data, for `AsyncInferenceClient.resume` in this process or another. */
   toJSON(): InferenceJobJson {
     const { index, requestId, tag } = this;
     return requestId === undefined ? { index: String(index), tag } : { index: String(index), requestId, tag };
@@ -208,7 +223,7 @@ export class InferenceJob {
     return listFacts("InferenceJob", { ...this.toJSON() });
   }
 
-  /** Reads the result. By default it stays in the queue, so that an answer that is lost on the way takes nothing with it. */
+  /** Reads the result. By default it stays in the queue, so that a lost response does not lose the result. */
   async #find(timeout: number, signal: AbortSignal | undefined, autoDelete = false): Promise<DataFrame | undefined> {
     const { requestId, tag } = this;
     const filter = requestId === undefined ? { tags: { [JOB_TAG]: tag } } : { requestId };
@@ -221,7 +236,7 @@ function succeeded(frame: DataFrame): DataFrame {
   const code = frame.tags[LAST_CODE];
   if (code === undefined || /^2\d\d$/.test(code)) return frame;
   const excerpt = frame.text().slice(0, 200);
-  throw new EasModelError(`the model answered with ${code}${excerpt === "" ? "" : `: ${excerpt}`}`, {
+  throw new EasModelError(`the model responded with ${code}${excerpt === "" ? "" : `: ${excerpt}`}`, {
     requestId: frame.requestId,
     status: Number(code),
     body: frame.data.slice(),

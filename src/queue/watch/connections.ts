@@ -15,10 +15,10 @@ import { pollSource, type Room } from "./sources/poll.js";
 import { websocketSource } from "./sources/websocket.js";
 import type { WatchTools } from "./tools.js";
 
-/** Bytes by which the answer to a get is longer than the one frame in it. */
+/** Maximum number of bytes that the response to a get adds to its one frame. */
 const LIST_BYTES = 16;
 
-/** Opens the connections of one watch, each from the same start. */
+/** Opens the connections of one watch, all with the same start index. */
 export class WatchConnections {
   readonly #tools: WatchTools;
   readonly #calls: QueueCalls;
@@ -29,7 +29,7 @@ export class WatchConnections {
   readonly #room: Room;
   readonly #lastInstance: string[] = [];
   #start: bigint | undefined;
-  /** Set while an item is in the way whose index is not known: the next connection brings indexes only. */
+  /** Whether the next connection requests indexes only, to find an item that is too large. */
   #indexesOnly = false;
 
   constructor(
@@ -51,13 +51,14 @@ export class WatchConnections {
     this.#start = settings.start;
   }
 
+  /** Opens the next connection. */
   async open(events: SourceEvents, signal: AbortSignal): Promise<FrameSource> {
     const start = await this.#pinned(signal);
     if (this.#transport === "poll") {
       return pollSource(this.#tools, this.#calls, this.#settings, start, this.#owner, this.#room)(events, signal);
     }
     const { indexOnly, autoCommit, attempts } = this.#settings;
-    // An item that is committed as it is sent cannot be read again.
+    // With autoCommit, an item that is too large cannot be read again, so a search for it is useless.
     if (this.#transport === "http" || autoCommit || indexOnly || attempts === 0) {
       return this.#connect(start, indexOnly)(events, signal);
     }
@@ -76,15 +77,15 @@ export class WatchConnections {
     }
     const onEnd: SourceEvents["onEnd"] = (end) => {
       if (end.tooLarge) this.#indexesOnly = true;
-      // This side ended the connection, to open one that finds the item.
+      // The watcher ended this connection itself, to find the item with the next one.
       events.onEnd(end.tooLarge ? { ...end, asked: true } : end);
     };
     return this.#connect(start, false)({ ...events, onEnd }, signal);
   }
 
   /**
-   * Where each connection begins. "From now on" is settled once, so that a reconnect skips no item. An empty queue may have
-   * been recreated, with indexes that begin again: everything in it is new, whatever its index.
+   * Returns the start index of connections. The start for new items is determined once, so that a reconnect skips no item.
+   * An empty queue may have been recreated with indexes from 1, so the watch then starts at 0.
    */
   async #pinned(signal: AbortSignal): Promise<bigint> {
     const { attributesOperation, isReusable, lastEntryOf } = this.#tools;
@@ -124,7 +125,10 @@ export class WatchConnections {
     ];
   }
 
-  /** Reads one item, which stays in the queue. Undefined: it is gone. Null: it was too large, and is gone now. */
+  /**
+   * Reads one item without deleting it. Returns undefined if it was deleted, and null if it was too large and deleted
+   * since.
+   */
   async #fetch(index: bigint, signal: AbortSignal): Promise<DataFrame | null | undefined> {
     const { pool } = this.#calls;
     const operation = this.#tools.getOperation({ index, timeout: 0, autoDelete: false, signal }, this.#owner);
@@ -136,7 +140,7 @@ export class WatchConnections {
       return frames.find((frame) => frame.index === index);
     } catch (error) {
       if (!isTooLarge(error)) throw error;
-      // Where the item is gone, the service answers with the next one, or with none.
+      // If the item was deleted, the service responds with the next item or without an item.
       const found = await indexAt(this.#tools, this.#calls, index, signal);
       if (found !== undefined && found !== index) return null;
       throw frameTooLarge(maxResponseBytes, undefined);

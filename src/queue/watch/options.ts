@@ -6,62 +6,67 @@ import { checkTags, type QueueTags } from "../tags.js";
 import { checkIndex, type FrameIndex, isLast } from "../values.js";
 import { checkSkipRepeated, type SkipRepeatedOptions } from "./deliveries/skip-repeated.js";
 
-/** Over what a watch runs: a WebSocket, an HTTP answer that does not end, or one get after another. */
+/** The transport of a watch: a WebSocket, a streamed HTTP response, or repeated gets. */
 export type WatchTransport = "websocket" | "http" | "poll";
 
-/** When a broken watch is made again. */
+/** Options for reconnects of a watch. */
 export interface ReconnectOptions {
   /**
-   * Maximum number of reconnects in a row without a good connection, after which the watcher gives up with the error. A
-   * connection is good when it brings an item that the watcher does not have, or lasts 2 s. Once a watch has been open, refusals
-   * such as 401 and 404 count like any other failure. Default: no limit.
+   * Maximum number of consecutive reconnects without a good connection. The watcher then ends with the last error. A
+   * connection is good if it delivers a new item or lasts for 2 s. After the first open, refusals such as 401 and 404 count
+   * like any other failure. Default: no limit.
    */
   readonly attempts?: number | undefined;
-  /** Milliseconds before the first try; they double with each failure, and vary at random. Default 200. */
+  /**
+   * Delay before the first reconnect in milliseconds. It doubles with each failure and has random jitter. Default 200.
+   */
   readonly minDelay?: number | undefined;
-  /** The most milliseconds before a try. Default 10,000. */
+  /** Maximum delay before a reconnect in milliseconds. Default 10,000. */
   readonly maxDelay?: number | undefined;
 }
 
-/** What a watcher says of its connection. */
+/** The state of a watcher's connection. */
 export type WatchStatus =
   | { readonly state: "open"; readonly transport: WatchTransport }
-  /** `failures` counts those in a row, `delay` is in milliseconds. */
+  /** `failures` is the number of consecutive failures. `delay` is in milliseconds. */
   | { readonly state: "reconnecting"; readonly cause: unknown; readonly failures: number; readonly delay: number }
-  /** For good; `error` is what the iteration ends with, undefined when it simply ends. */
+  /** The watcher does not reconnect. `error` is the error of the iteration, or undefined if it ends without one. */
   | { readonly state: "closed"; readonly error: unknown };
 
-/** Options of a watch. */
+/** Options for `QueueClient.watch`. */
 export interface WatchOptions {
-  /** Only indexes and tags come, and no data. Default false. */
+  /** Whether the service sends only indexes and tags, without data. Default false. */
   readonly indexOnly?: boolean | undefined;
-  /** The service commits each item as it sends it: at most once, and without a window. Default false. */
+  /**
+   * Whether the service commits each item when it sends it. Delivery is then at most once, without a window. Default
+   * false.
+   */
   readonly autoCommit?: boolean | undefined;
-  /** Only items with these tags. All consumers of a group must ask for the same. Throws for `undefined`. */
+  /** Watches only for items with these tags. All consumers of a group must use the same tags. Throws for `undefined`. */
   readonly tags?: QueueTags;
   /**
-   * Default `"auto"`: a WebSocket where the runtime can send headers with it, otherwise an HTTP stream, or polling where the
-   * transport has no streams. An HTTP stream keeps a connection of the client's, whose `maxConnectionCount` must be at least 2.
-   * Polled items belong to no consumer: all consumers of a group get each item, and a commit deletes it for every group. The
-   * logger is warned of that unless `autoCommit` is set.
+   * The transport. Default `"auto"`: a WebSocket if the runtime can send headers with it, otherwise an HTTP stream,
+   * otherwise polling. An HTTP stream occupies one connection of the client, whose `maxConnectionCount` must be at least 2.
+   * Polled items are not assigned to a consumer: all consumers of a group receive each item, and a commit deletes it for
+   * every group. The client logs a warning about this unless `autoCommit` is true.
    */
   readonly transport?: WatchTransport | "auto" | undefined;
   /**
-   * When a broken connection is made again. `false`: never; the iteration then ends with the connection, and with an error
-   * unless the server ended it in good order. Default: for ever.
+   * Options for reconnects, or `false` for none. Without reconnects the iteration ends with the connection, and with an
+   * error unless the server closed it normally. Default: reconnects indefinitely.
    */
   readonly reconnect?: ReconnectOptions | false | undefined;
-  /** Receives the state of the connection. If it fails, that is logged once and the watch continues. */
+  /** Called when the state of the connection changes. If it throws, a warning is logged and the watch continues. */
   readonly onStatus?: ((status: WatchStatus) => void) | undefined;
   /**
-   * Whether an item is skipped when an item of the same request id was committed by this watcher before. A skipped item is
-   * committed and not handed out. A put that was sent twice, by a browser or by the caller after `maybeAccepted`, is then
-   * handled once. While the first copy is with the caller, others wait for its outcome: if it is returned to the queue, the
-   * next copy is handed out. Copies that the service gives to different consumers are not recognised. Do not use it where
-   * items share a request id on purpose, as several results of one request do. Default false; true remembers 10,000 ids.
+   * Whether to skip an item if this watcher has committed an item with the same request id. A skipped item is committed
+   * without being delivered. A put that was sent twice, by a browser or after `maybeAccepted`, is then handled once. While
+   * the first copy is not settled, other copies wait for its outcome. If it is returned to the queue, the next copy is
+   * delivered. Copies that the service sends to different consumers are not recognized. Do not use this if items share a
+   * request id intentionally, as several results of one request do. Default false. True remembers 10,000 ids.
    */
   readonly skipRepeated?: boolean | SkipRepeatedOptions | undefined;
-  /** Closes the watcher; the iteration then rejects with its reason. */
+  /** Closes the watcher. The iteration then rejects with the reason of the signal. */
   readonly signal?: AbortSignal | undefined;
 }
 
@@ -80,7 +85,7 @@ const RECONNECT_OPTIONS: OptionNames<ReconnectOptions> = { attempts: 1, minDelay
 
 /** Options of a watch, checked and complete. */
 export interface WatchSettings {
-  /** Undefined: only items that are put from now on. */
+  /** The start index. Undefined watches only for new items. */
   readonly start: bigint | undefined;
   readonly window: number;
   readonly indexOnly: boolean;
@@ -91,14 +96,14 @@ export interface WatchSettings {
   readonly minDelay: number;
   readonly maxDelay: number;
   readonly onStatus: ((status: WatchStatus) => void) | undefined;
-  /** How many request ids to remember; undefined where repeated items are not skipped. */
+  /** Number of request ids to remember. Undefined without `skipRepeated`. */
   readonly remember: number | undefined;
   readonly signal: AbortSignal | undefined;
 }
 
 const TRANSPORTS: readonly unknown[] = ["auto", "websocket", "http", "poll"];
 
-/** Checks what a watch is asked for. `index` is where it begins, -1 for only what is put from now on. */
+/** Checks the arguments of `watch` and adds the defaults. Throws a `TypeError` or `RangeError` for an invalid one. */
 export function checkWatch(index: FrameIndex, window: number, options: WatchOptions): WatchSettings {
   if (typeof options !== "object" || options === null) {
     throw argumentTypeError(
@@ -123,7 +128,7 @@ export function checkWatch(index: FrameIndex, window: number, options: WatchOpti
   if (!Number.isSafeInteger(window) || window < 1) {
     throw argumentRangeError(
       "ERR_EAS_ARG_WATCH",
-      `window is ${show(window)}: it must be an integer of at least 1, the maximum of delivered items that are not committed`,
+      `window is ${show(window)}: it must be an integer of at least 1, the maximum number of delivered items without a commit`,
     );
   }
   if (reconnect !== false && (typeof reconnect !== "object" || reconnect === null)) {

@@ -1,7 +1,7 @@
 import { clockNow } from "../../util/timing/clock.js";
 import type { QueueLogger } from "../options.js";
 
-/** Milliseconds for which a cause that was logged is only counted. */
+/** Milliseconds after a warning in which repetitions of its cause are only counted. */
 const QUIET_MS = 600_000;
 /** Maximum number of causes that are remembered. */
 const MAX_CAUSES = 64;
@@ -12,7 +12,7 @@ interface Report {
   count: number;
 }
 
-/** Logs what goes wrong with one watch: each cause once. Repetitions are counted and logged with the cause later. */
+/** Logs the warnings of one watch, each cause once. Repetitions are counted and logged with a later warning. */
 export class WatchReports {
   readonly #logger: () => QueueLogger;
   readonly #reports = new Map<string, Report>();

@@ -5,8 +5,8 @@ import { attributesOperation, FRAMES, getOperation } from "../operations.js";
 import { isReusable } from "./deliveries/delivery-tracker.js";
 
 /**
- * What the connections of a watch are given and do not import: they are loaded on first use, and bundlers would load the modules
- * that they share with the queue client in pages that have no queue.
+ * Functions that are passed to the connections of a watch instead of imported. The connections are loaded on first use, and
+ * bundlers would otherwise load the modules that they share with the queue client in pages without a queue.
  */
 export interface WatchTools {
   readonly readFrame: typeof readFrame;
@@ -23,6 +23,7 @@ export interface WatchTools {
   readonly isReusable: typeof isReusable;
 }
 
+/** The functions for all watches. */
 export const WATCH_TOOLS: WatchTools = {
   readFrame,
   readIndex,

@@ -4,7 +4,9 @@ import type { WebSocketDialer } from "../../platform/contract.js";
 import type { WatchSettings, WatchTransport } from "./options.js";
 import type { WatchReports } from "./reports.js";
 
-/** Chooses what a watch runs over. Throws for what the runtime does not have, and logs what a poll cannot do. */
+/**
+ * Selects the transport of a watch. Throws `EasUnsupportedError` if it is not available. Logs the limitations of polling.
+ */
 export function transportOf(
   pool: ConnectionPool,
   dialWebSocket: WebSocketDialer | undefined,
@@ -22,10 +24,10 @@ export function transportOf(
     return dialWebSocket === undefined ? "http" : "websocket";
   }
   const why = fallsBack ? "the watch polls: this transport has neither WebSockets nor streams" : "the watch polls";
-  // With autoCommit each item is deleted as it is read, so that no other consumer gets it.
-  const but = autoCommit
+  // With autoCommit each item is deleted when it is read, so that no other consumer receives it.
+  const limitation = autoCommit
     ? ""
-    : ". Polled items belong to no consumer: all consumers of a group get each item, and a commit deletes it for every group. Use one consumer, or autoCommit, or another transport";
-  if (fallsBack || !autoCommit) reports.warn("poll", why + but);
+    : ". Polled items are not assigned to a consumer: all consumers of a group get each item, and a commit deletes it for every group. Use one consumer, or autoCommit, or another transport";
+  if (fallsBack || !autoCommit) reports.warn("poll", why + limitation);
   return "poll";
 }

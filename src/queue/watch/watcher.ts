@@ -22,7 +22,7 @@ import type { FrameSource } from "./sources/frame-source.js";
 import { WATCH_TOOLS } from "./tools.js";
 import { transportOf } from "./transport.js";
 
-/** What a watcher works with. */
+/** The dependencies of a watcher. */
 export interface WatcherHost {
   readonly calls: QueueCalls;
   readonly dialWebSocket: WebSocketDialer | undefined;
@@ -32,8 +32,8 @@ export interface WatcherHost {
 /**
  * The items of a queue, in the order in which they are pushed. Delivery is at least once: an item that was not committed
  * may be pushed again, after a reconnect or to another consumer. It is not handed out a second time while its first copy is
- * held (not committed, nackSettled or released), nor when its commit was answered or is being retried. Connections that break
- * are reopened.
+ * held (not committed, nackSettled or released), nor when its commit was answered or is being retried. Connections that
+ * break are reopened.
  *
  * Commits and negatives that fail are retried in the background while the watcher lives; see `DataFrame.commit` and
  * `DataFrame.negative`. When the queue is deleted and recreated, acknowledgments of earlier items are not sent to the new
@@ -47,7 +47,7 @@ export interface WatcherHost {
  * }
  */
 export class Watcher implements AsyncIterableIterator<DataFrame> {
-  /** Resolves when the watcher is closed, whatever closed it; never rejects. */
+  /** Resolves when the watcher has closed for any reason. Never rejects. */
   readonly closed: Promise<void>;
   readonly #host: WatcherHost;
   readonly #settings: WatchSettings;
@@ -99,38 +99,43 @@ export class Watcher implements AsyncIterableIterator<DataFrame> {
     this.closed = this.#run().finally(() => unlinkSignal(signal, abortable));
   }
 
-  /** Whether the watcher has ended, or is about to. */
+  /** Whether the watcher has closed or is closing. */
   get isClosed(): boolean {
     return this.#life.signal.aborted;
   }
 
-  /** Over what it runs. */
+  /** The transport that the watcher uses. */
   get transport(): WatchTransport {
     return this.#transport;
   }
 
-  /** The next frame. Rejects once with what ended the watcher, and with an `EasDecodeError` for each frame that is none. */
+  /**
+   * Resolves with the next frame. Rejects with an `EasDecodeError` for each item that cannot be read, after which the
+   * iteration can continue. At the end, rejects once with the error that ended the watcher, if there is one.
+   */
   next(): Promise<IteratorResult<DataFrame, undefined>> {
     return this.#buffer.next();
   }
 
-  /** Closes the watcher: what a `for await` calls that is left early. */
+  /** Closes the watcher. A `for await` loop calls this when it is left early. */
   async return(): Promise<IteratorResult<DataFrame, undefined>> {
     await this.close();
     return { done: true, value: undefined };
   }
 
-  /** The frames, each for one of those who iterate. */
+  /** Returns the watcher itself. Concurrent iterations share the frames. */
   [Symbol.asyncIterator](): this {
     return this;
   }
 
-  /** The frames; the official Python SDK's name for it. */
+  /** Returns the watcher itself, for compatibility with the official Python SDK. */
   run(): this {
     return this;
   }
 
-  /** Ends the iteration at once, and the connection in good order: what was not committed goes to other consumers. */
+  /**
+   * Ends the iteration at once and closes the connection. The service delivers items without a commit to other consumers.
+   */
   close(): Promise<void> {
     this.#finish(undefined, true);
     return this.closed;
@@ -142,12 +147,12 @@ export class Watcher implements AsyncIterableIterator<DataFrame> {
     return listFacts("Watcher", { transport: this.#transport, state });
   }
 
-  /** Resolves when failed commits have been sent once more. @internal */
+  /** Sends failed commits once more, and resolves when this is done. @internal */
   flush(): Promise<void> {
     return this.#acks.flush();
   }
 
-  /** Acknowledges by `send` items that this watcher may have handed out. @internal */
+  /** Sends an acknowledgment with `send` and tracks the items that this watcher has delivered. @internal */
   trackAcknowledgment(
     indexes: readonly bigint[],
     send: (indexes: readonly bigint[]) => Promise<void>,
@@ -158,7 +163,7 @@ export class Watcher implements AsyncIterableIterator<DataFrame> {
   }
 
   #finish(error: unknown, dropped: boolean): void {
-    // Before the client refuses further calls.
+    // Failed commits must be sent before the client refuses further calls.
     if (!this.isClosed) void this.#acks.flush();
     this.#buffer.end(error, dropped);
     this.#unreadable.close();
@@ -173,7 +178,7 @@ export class Watcher implements AsyncIterableIterator<DataFrame> {
     this.#tell({ state: "closed", error: error ?? this.#settings.signal?.reason });
   }
 
-  /** Resolves with what ended the watch. Rejects if its code cannot be loaded. */
+  /** Resolves with the error that ended the watch, or undefined. Rejects if the code cannot be loaded. */
   async #reconnectLoop(signal: AbortSignal): Promise<unknown> {
     const settings = this.#settings;
     const { calls, dialWebSocket } = this.#host;
@@ -202,10 +207,10 @@ export class Watcher implements AsyncIterableIterator<DataFrame> {
       settings,
       signal,
       hasFreshTokens: () => typeof calls.settings.token === "function",
-      tell: (status) => this.#tell(status),
+      notify: (status) => this.#notify(status),
       warn: (cause, message) => this.#reports.warn(cause, message),
       consumer: () => `the uid ${show(calls.uid)} in the group ${show(calls.gid)}`,
-      hasEnded: (atOnce) => this.#hasEnded(atOnce),
+      hasEnded: (isBrief) => this.#hasEnded(isBrief),
       onUnreadable: (error, index) => this.#unreadable.add(error, index),
       onFrame: (bytes) => this.#receive(bytes),
       onItem: (frame) => this.#take(frame),
@@ -222,17 +227,17 @@ export class Watcher implements AsyncIterableIterator<DataFrame> {
     });
   }
 
-  /** Reports a status. An `onStatus` that fails must not end the watch. */
-  #tell(status: WatchStatus): void {
+  /** Calls `onStatus`. If it fails, a warning is logged and the watch continues. */
+  #notify(status: WatchStatus): void {
     const onFailure = (error: unknown) => this.#reports.warn("onStatus", `onStatus failed: ${messageOf(error)}`);
     guarded(() => this.#settings.onStatus?.(status), onFailure);
   }
 
-  async #hasEnded(atOnce: boolean): Promise<boolean> {
+  async #hasEnded(isBrief: boolean): Promise<boolean> {
     const { signal } = this.#life;
     const attributes = await this.#host.calls.run(attributesOperation({ signal, retryCount: 0 })).catch(() => {});
-    // An ended queue with items left may give them to this watcher when another consumer leaves.
-    return attributes !== undefined && hasEnded(attributes) && (atOnce || isEmpty(attributes));
+    // While an ended queue has items, it may deliver them to this watcher after another consumer disconnects.
+    return attributes !== undefined && hasEnded(attributes) && (isBrief || isEmpty(attributes));
   }
 
   #receive(bytes: Bytes): boolean {
@@ -245,7 +250,7 @@ export class Watcher implements AsyncIterableIterator<DataFrame> {
     return this.#take(frame);
   }
 
-  /** Whether the frame is new. */
+  /** Delivers a frame if it is new. Returns whether it is. */
   #take(frame: DataFrame): boolean {
     const isNew = this.#settings.autoCommit || this.#acks.take(frame);
     if (isNew) this.#repeats.take(frame);
@@ -254,7 +259,7 @@ export class Watcher implements AsyncIterableIterator<DataFrame> {
 
   #released(): void {
     this.#roomChanged?.();
-    // The server waits for the commits of what was released, until the connection ends.
+    // The service waits for the commits of released items until the connection ends.
     const isIdle = this.#held.room === this.#settings.window;
     if (this.#held.isStuck || (isIdle && this.#source?.isReplaceable)) void this.#source?.close();
   }

@@ -122,7 +122,7 @@ describe("lastCode", () => {
     const job = await client.submit("a", { tags: { lastCode } });
     expect(await errorOf(job.result())).toMatchObject({
       name: "EasModelError",
-      message: `the model answered with ${lastCode}: <a>`,
+      message: `the model responded with ${lastCode}: <a>`,
     });
   });
 });

@@ -15,25 +15,26 @@ import {
 } from "./background-retries.js";
 import { type DeliveryTracker, isReusable } from "./delivery-tracker.js";
 
-/** What acknowledgments need of their watcher. */
+/** The dependencies of `Acknowledgments`. */
 export interface AcknowledgmentsHost extends BackgroundRetriesHost {
   readonly calls: QueueCalls;
   readonly held: DeliveryTracker;
   readonly settings: Pick<WatchSettings, "autoCommit" | "minDelay" | "maxDelay">;
   readonly transport: WatchTransport;
+  /** Called after commits have succeeded. */
   readonly onCommitted: (indexes: readonly bigint[]) => void;
   /** Called when the caller returns items to the queue. */
   readonly onReturned: (indexes: readonly bigint[]) => void;
-  /** Called when the watcher holds frames no longer: their places in its window are free. */
+  /** Called when the watcher no longer holds frames, so that its window has room. */
   readonly onRelease: () => void;
 }
 
 const COMMIT: Commit = { method: "PUT" };
 const DELETE: Commit = { method: "DELETE" };
 
-/** The owner of the frames of one connection. */
+/** The owner of the frames that one connection has delivered. */
 class ConnectionFrames implements FrameOwner {
-  /** How often the queue had been recreated when the frames were pushed. */
+  /** Number of times the queue had been recreated when the frames were delivered. */
   generation: number;
   readonly #acks: Acknowledgments;
 
@@ -56,20 +57,20 @@ class ConnectionFrames implements FrameOwner {
 }
 
 /**
- * Commits, negatives and releases of a watcher's frames. Those that fail are retried in the background.
+ * Commits, nacks and releases the frames of a watcher. Retries failed acknowledgments in the background.
  *
- * An index that counts from 1 may name another item after a reconnect, when the queue was deleted and recreated. So an item
- * of an earlier connection is read again, without deleting it, and is acknowledged only if it has the same id.
+ * If the indexes of a queue count from 1, an index may belong to another item after the queue was recreated. Before an item
+ * of an earlier connection is acknowledged, it is therefore read again, and must have the same request id.
  */
 export class Acknowledgments {
   readonly #host: AcknowledgmentsHost;
   readonly #commits: CommitBatch;
   readonly #retries: BackgroundRetries;
-  /** How often the queue was recreated, as far as is known. */
+  /** Number of times the queue was recreated while it was watched. */
   #generation = 0;
   #owner = new ConnectionFrames(this, 0);
   #isConnected = false;
-  /** Fires when the connection ends, or when there is one again. */
+  /** Fires when the connection ends, and when the next one opens. */
   #phase = new AbortController();
 
   constructor(host: AcknowledgmentsHost) {
@@ -77,31 +78,33 @@ export class Acknowledgments {
     this.#retries = new BackgroundRetries(host, (indexes, how) =>
       how.method === undefined ? this.#nack(indexes, how) : this.#commit(indexes, how, 0),
     );
-    // A poll leaves items in the queue, without a consumer: they are done when they are deleted.
+    // Polled items are not assigned to a consumer, so a commit has to delete them.
     const how = host.transport === "poll" ? DELETE : COMMIT;
     this.#commits = new CommitBatch((indexes) => this.#commit(indexes, how, undefined));
   }
 
-  /** The owner of the frames that the current connection brings. */
+  /** The owner of the frames that the current connection delivers. */
   get owner(): FrameOwner {
     return this.#owner;
   }
 
-  /** A connection is about to be opened. */
+  /** Prepares for the frames of a new connection. */
   connecting(): void {
     this.#owner = new ConnectionFrames(this, this.#generation);
   }
 
+  /** Records that a connection is open. */
   connected(): void {
     this.#host.held.reconnected();
     this.#begin(true);
   }
 
+  /** Records that the connection has ended. */
   disconnected(): void {
     this.#begin(false);
   }
 
-  /** Takes a pushed frame. Returns whether to hand it out. */
+  /** Handles a delivered frame. Returns whether it is passed to the caller. */
   take(frame: DataFrame): boolean {
     const { held } = this.#host;
     frame.owner = this.#owner;
@@ -112,27 +115,31 @@ export class Acknowledgments {
       taken = held.take(frame);
     }
     if (taken === "held") this.#retries.pushedAgain(frame.index);
-    // The service has lost its commit, or pushed the frame before it. The window would stay smaller by one.
+    // The service has lost the commit, or sent the frame before it. Without another commit the window would stay
+    // smaller by one.
     if (taken === "committed") {
       this.#commits.commit(frame.index).catch(() => {
-        // An index that may name another item later is committed when it is pushed again.
+        // A reusable index may belong to another item later. It is committed when the item is delivered again.
         if (!isReusable(frame.index)) this.#retries.add([frame.index], COMMIT);
       });
     }
     return taken === "new";
   }
 
+  /** Commits a frame. Does nothing if the queue was recreated since its delivery. */
   commit(index: bigint, owner: ConnectionFrames): Promise<void> {
     if (this.#host.settings.autoCommit || this.#isGone(owner)) return Promise.resolve();
     return this.#commits.commit(index);
   }
 
+  /** Nacks a frame. Does nothing if the queue was recreated since its delivery. */
   async negative(index: bigint, how: Negative, owner: ConnectionFrames): Promise<void> {
-    // Checks the arguments in any case.
+    // Throws for invalid arguments even if nothing is sent.
     negativeOperation([index], { code: how.code, reason: how.reason });
     if (!this.#host.settings.autoCommit && !this.#isGone(owner)) await this.#nack([index], how);
   }
 
+  /** Releases a frame without a request. */
   release(index: bigint, owner: ConnectionFrames): void {
     if (this.#isGone(owner)) return;
     this.#retries.delete(index);
@@ -144,13 +151,13 @@ export class Acknowledgments {
   /** Returns an item that cannot be read to the queue, so that it does not occupy the window indefinitely. */
   async refuse(index: bigint): Promise<void> {
     const { calls, settings, transport } = this.#host;
-    // The service does not wait for an item that was committed as it was sent, or that was polled.
+    // The service does not wait for acknowledgments with autoCommit or polling.
     if (settings.autoCommit || transport === "poll") return;
     const code = { code: "Unreadable", reason: "the client cannot read the item" };
     await calls.run(negativeOperation([index], code));
   }
 
-  /** Commits items by `send`, those of the watcher among them. Retries in the background what fails. */
+  /** Commits items with `send` and tracks the frames among them. Retries failed commits of frames in the background. */
   async trackCommit(
     indexes: readonly bigint[],
     send: (indexes: readonly bigint[]) => Promise<void>,
@@ -158,10 +165,10 @@ export class Acknowledgments {
   ): Promise<void> {
     const { held } = this.#host;
     const frames = indexes.map((index) => held.get(index));
-    // The queue may have been recreated in the meantime.
+    // The queue may be recreated while the request is in flight.
     const isSameFrame = (index: bigint, i: number) => held.get(index) === frames[i];
     try {
-      // Without a wait if possible: a client that closes takes no calls later.
+      // Sends in the same turn if possible, because a closing client refuses later calls.
       const doubtful = this.#doubtful(indexes);
       const rest = doubtful === undefined ? indexes : await this.#verified(indexes, doubtful);
       if (rest.length > 0) await send(rest);
@@ -179,7 +186,7 @@ export class Acknowledgments {
     this.#host.onRelease();
   }
 
-  /** Returns items to the queue by `send`, those of the watcher among them. */
+  /** Returns items to the queue with `send` and tracks the frames among them. */
   async trackNack(
     indexes: readonly bigint[],
     send: (indexes: readonly bigint[]) => Promise<void>,
@@ -190,7 +197,7 @@ export class Acknowledgments {
     const returned = indexes.filter((index) => held.get(index) !== undefined);
     for (const index of indexes) {
       this.#retries.delete(index);
-      // Before the service is asked, which may push the item again before it answers.
+      // The service may deliver the item again before it responds.
       held.nacking(index);
     }
     onReturned(returned);
@@ -216,17 +223,18 @@ export class Acknowledgments {
     }
   }
 
-  /** Sends commits that wait for the end of the turn, and failed ones once more. Never rejects. */
+  /** Sends collected commits now, and failed commits once more. Never rejects. */
   flush(): Promise<void> {
     this.#commits.flush();
     return this.#retries.flush();
   }
 
-  /** Never commits an index that names another item by now. */
+  /** Commits items, except for indexes that now belong to other items. */
   #commit(indexes: readonly bigint[], { method }: Commit, retryCount: number | undefined): Promise<void> {
     const { calls, life } = this.#host;
     const send = async (rest: readonly bigint[]): Promise<void> => {
-      // A retry of the call could meet a recreated queue: the items are verified again when the connection changes.
+      // The queue could be recreated before a retry of the call, so the items are verified again when the connection
+      // changes.
       const signal = rest.some(isReusable) ? this.#phase.signal : undefined;
       const retries = signal === undefined || this.#isConnected ? retryCount : 0;
       const call = { ...(signal && { signal }), ...(retries !== undefined && { retryCount: retries }) };
@@ -245,7 +253,7 @@ export class Acknowledgments {
   #nack(indexes: readonly bigint[], how: Negative): Promise<void> {
     const { transport, calls } = this.#host;
     const send = async (rest: readonly bigint[]): Promise<void> => {
-      // An item that is polled has no consumer that could return it.
+      // A polled item is not assigned to a consumer, so there is nothing to return.
       if (transport !== "poll") await calls.run(negativeOperation(rest, { code: how.code, reason: how.reason }));
     };
     return this.trackNack(indexes, send, how);
@@ -253,22 +261,22 @@ export class Acknowledgments {
 
   #begin(isConnected: boolean): void {
     this.#isConnected = isConnected;
-    // What is sent when the watcher closes is not interrupted.
+    // Requests that are sent when the watcher closes are not aborted.
     if (this.#host.life.aborted) return;
     this.#phase.abort(new Error("the connection that delivered the items has ended"));
     this.#phase = new AbortController();
   }
 
-  /** Whether frames are of a queue that was deleted. */
+  /** Whether the queue was recreated since the frames were delivered. */
   #isGone({ generation }: ConnectionFrames): boolean {
     return generation < this.#generation;
   }
 
-  /** The queue was recreated: its indexes name other items now. */
+  /** Discards the state of a queue that was recreated, because its indexes now belong to other items. */
   #forget(): void {
     const { held, transport, warn, onRelease } = this.#host;
     const generation = ++this.#generation;
-    // Polls of the old and the new queue have the same owner.
+    // With polling, the frames of the old and the new queue would share an owner.
     if (transport === "poll") this.#owner = new ConnectionFrames(this, generation);
     this.#owner.generation = generation;
     held.forget(this.#owner);
@@ -278,7 +286,7 @@ export class Acknowledgments {
     onRelease();
   }
 
-  /** The held frames of indexes that may name other items by now; undefined when there are none. */
+  /** Returns the held frames whose indexes may belong to other items now, or undefined if there are none. */
   #doubtful(indexes: readonly bigint[]): (DataFrame | undefined)[] | undefined {
     if (!indexes.some(isReusable)) return undefined;
     const frames = indexes.map((index) => {
@@ -288,7 +296,7 @@ export class Acknowledgments {
     return frames.some((frame) => frame !== undefined) ? frames : undefined;
   }
 
-  /** The indexes without those that name another item by now, or none. */
+  /** Returns the indexes that still belong to the same items. */
   async #verified(
     indexes: readonly bigint[],
     doubtful: readonly (DataFrame | undefined)[],

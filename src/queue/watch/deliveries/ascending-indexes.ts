@@ -2,19 +2,21 @@
 const MAX_DELETED = 1024;
 
 /**
- * A map by index, for indexes that are mostly added and mostly deleted in ascending order. A `Map` hashes each index,
- * which took a sixth of all the time of a watch.
+ * A map for indexes that are mostly added and deleted in ascending order. A `Map` hashes each index, which took a sixth of
+ * the time of a watch.
  */
 export class AscendingIndexes<T extends object> {
+  /** Number of entries. */
   size = 0;
-  /** The greatest index that was ever added. */
-  greatest = -1n;
-  /** Sorted from `#first` on, which is the position of the first entry that is not deleted. */
+  /** The maximum index that was ever added. */
+  max = -1n;
+  /** Sorted from position `#first` on, which is the first entry that is not deleted. */
   #indexes: bigint[] = [];
-  /** Undefined where the entry was deleted. */
+  /** The values. Undefined for deleted entries. */
   #values: (T | undefined)[] = [];
   #first = 0;
 
+  /** Returns the value of an index, or undefined if there is none. */
   get(index: bigint): T | undefined {
     const at = this.#placeOf(index);
     return this.#indexes[at] === index ? this.#values[at] : undefined;
@@ -23,8 +25,8 @@ export class AscendingIndexes<T extends object> {
   /** Adds an entry. Its index must not be in the map. */
   add(index: bigint, value: T): void {
     this.size++;
-    if (index > this.greatest) {
-      this.greatest = index;
+    if (index > this.max) {
+      this.max = index;
       this.#indexes.push(index);
       this.#values.push(value);
       return;
@@ -35,7 +37,7 @@ export class AscendingIndexes<T extends object> {
     this.#values.splice(at, old, value);
   }
 
-  /** Deletes an entry and returns it; undefined when there is none. */
+  /** Deletes an entry. Returns its value, or undefined if there is none. */
   delete(index: bigint): T | undefined {
     const at = this.#placeOf(index);
     const value = this.#indexes[at] === index ? this.#values[at] : undefined;
@@ -51,12 +53,12 @@ export class AscendingIndexes<T extends object> {
     return value;
   }
 
-  /** The values that are in the map, by index. */
+  /** Returns the values in the order of their indexes. */
   values(): T[] {
     return this.#values.filter((each) => each !== undefined);
   }
 
-  /** The position of an index, or where it belongs. */
+  /** Returns the position of an index, or the position at which it would be inserted. */
   #placeOf(index: bigint): number {
     let low = this.#first;
     if (this.#indexes[low] === index) return low;

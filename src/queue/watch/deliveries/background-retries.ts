@@ -5,20 +5,20 @@ import { MAX_INDEXES } from "../../commit-batch.js";
 import type { NegativeOptions } from "../../operations.js";
 import type { WatchSettings } from "../options.js";
 
-/** A commit, by the method that carries it out. */
+/** A commit with its HTTP method. */
 export interface Commit {
   readonly method: "PUT" | "DELETE";
 }
 
-/** A negative, with what it says. */
+/** A negative with its code and reason. */
 export interface Negative extends Pick<NegativeOptions, "code" | "reason"> {
   readonly method?: undefined;
 }
 
-/** Acknowledgments with the same object are sent together. */
+/** The kind of an acknowledgment. Items with the same object are sent in one request. */
 export type Acknowledgment = Commit | Negative;
 
-/** What background retries need of their watcher. */
+/** The dependencies of `BackgroundRetries`. */
 export interface BackgroundRetriesHost {
   readonly settings: Pick<WatchSettings, "minDelay" | "maxDelay">;
   /** Fires when the watcher closes. */
@@ -27,7 +27,7 @@ export interface BackgroundRetriesHost {
   readonly warn: (cause: string, message: string) => void;
 }
 
-/** Statuses after which the same request would be refused again. */
+/** Statuses with which the service would refuse the same request again. */
 const REFUSALS: readonly number[] = [400, 404, 405, 501];
 
 /** Whether the service refused a request, and would refuse it again. */
@@ -35,13 +35,13 @@ export function isRefusal(error: unknown): boolean {
   return error instanceof EasHttpError && REFUSALS.includes(error.status);
 }
 
-/** Whether a call was never sent, since the client is closed. */
+/** Whether a call was not sent because of an invalid argument or a closed client. */
 export function isArgumentError(error: unknown): boolean {
   return isError(error) && "code" in error && String(error.code).startsWith("ERR_EAS_ARG_");
 }
 
 /**
- * Retries failed acknowledgments: one request at a time, with increasing delays, until the service answers or the watcher
+ * Retries failed acknowledgments, one request at a time with increasing delays, until the service responds or the watcher
  * closes.
  */
 export class BackgroundRetries {
@@ -52,13 +52,13 @@ export class BackgroundRetries {
   #wake: (() => void) | undefined;
   #maxIndexes = MAX_INDEXES;
 
-  /** `send` calls `delete` for what it has acknowledged. */
+  /** `send` must call `delete` for the items that it has acknowledged. */
   constructor(host: BackgroundRetriesHost, send: (indexes: readonly bigint[], how: Acknowledgment) => Promise<void>) {
     this.#host = host;
     this.#send = send;
   }
 
-  /** Retries `how` for these items. */
+  /** Adds items whose acknowledgment failed. */
   add(indexes: readonly bigint[], how: Acknowledgment): void {
     for (const index of indexes) this.#failed.set(index, how);
     if (this.#isRunning || this.#failed.size === 0 || this.#host.life.aborted) return;
@@ -68,16 +68,17 @@ export class BackgroundRetries {
     });
   }
 
+  /** Removes an item. */
   delete(index: bigint): void {
     this.#failed.delete(index);
   }
 
-  /** Forgets the items for which `isGone` returns true. */
+  /** Removes the items for which `isGone` returns true. */
   forget(isGone: (index: bigint) => boolean): void {
     for (const index of this.#failed.keys()) if (isGone(index)) this.#failed.delete(index);
   }
 
-  /** Retries at once when the service has pushed an item again: it certainly waits for the acknowledgment then. */
+  /** Retries at once if the service has delivered an item again, because it then waits for the acknowledgment. */
   pushedAgain(index: bigint): void {
     if (this.#failed.has(index)) this.#wake?.();
   }
@@ -130,9 +131,9 @@ export class BackgroundRetries {
       await this.#send(indexes, how);
       this.#maxIndexes = MAX_INDEXES;
     } catch (error) {
-      // To the end of the order.
+      // Moves the items to the end of the map.
       for (const index of indexes) if (this.#failed.delete(index)) this.#failed.set(index, how);
-      // The service may refuse one index only: the others do not wait for it.
+      // The service may refuse a single index. Sending one at a time lets the others succeed.
       this.#maxIndexes = isRefusal(error) ? 1 : MAX_INDEXES;
       throw error;
     }
@@ -140,11 +141,11 @@ export class BackgroundRetries {
 
   async #delay(failures: number): Promise<void> {
     const { life, settings } = this.#host;
-    const longest = Math.min(settings.maxDelay, settings.minDelay * 2 ** failures);
+    const max = Math.min(settings.maxDelay, settings.minDelay * 2 ** failures);
     const woken = new AbortController();
     this.#wake = () => woken.abort();
     linkSignal(life, woken);
-    await pause(longest * (0.5 + Math.random() / 2), woken.signal).catch(() => {});
+    await pause(max * (0.5 + Math.random() / 2), woken.signal).catch(() => {});
     unlinkSignal(life, woken);
     this.#wake = undefined;
   }

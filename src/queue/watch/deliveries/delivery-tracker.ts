@@ -1,29 +1,29 @@
 import type { DataFrame } from "../../frame.js";
 import { AscendingIndexes } from "./ascending-indexes.js";
 
-/** Minimum number of answered commits that are remembered. */
+/** Minimum number of successful commits that are remembered. */
 const MIN_REMEMBERED = 1024;
 /**
- * Indexes from here on are made of the time (`milliseconds << 22`), so that no index is ever used twice. Below, they count
- * from 1, and a queue that is deleted and recreated uses the same indexes again for other items.
+ * Indexes from here on contain the time (`milliseconds << 22`) and are never reused. Smaller indexes count from 1, and a
+ * queue that is deleted and recreated reuses them for other items.
  */
 const FIRST_TIME_INDEX = 1n << 60n;
 
-/** What a pushed frame is to the watcher: `"other"` is an item of another queue with an index that is in use. */
+/** The state of a delivered frame. `"other"` is an item of a recreated queue with an index that is in use. */
 export type Taken = "new" | "held" | "committed" | "other";
 
 /**
- * The frames of a watcher, so that a frame that the service pushes again after a reconnect is not handed out a second time
- * while its first copy is held, or after its commit was answered.
+ * Tracks the frames of a watcher. A frame that the service delivers again after a reconnect is not passed to the caller
+ * while the caller holds its first copy, or after its commit succeeded.
  */
 export class DeliveryTracker {
   #held = new AscendingIndexes<DataFrame>();
-  /** The latest answered commits with the ids of their items, and those before. A map that evicts one by one is slow. */
+  /** Request ids of committed items, by index, in two generations. Evicting entries one by one would be slow. */
   #committed = new Map<bigint, string | undefined>();
   #committedBefore = new Map<bigint, string | undefined>();
-  /** Released on this connection. The service waits for their commits until the connection ends. */
+  /** Items released on this connection. The service waits for their commits until the connection ends. */
   readonly #released = new Set<bigint>();
-  /** Negatives under way. The service may push them again before it answers. */
+  /** Items with a negative in flight. The service may deliver them again before it responds. */
   readonly #nacking = new Map<bigint, DataFrame>();
   readonly #window: number;
 
@@ -31,11 +31,11 @@ export class DeliveryTracker {
     this.#window = window;
   }
 
-  /** Takes a pushed frame. Only a `"new"` one is to be handed out. */
+  /** Records a delivered frame and returns its state. Only a `"new"` frame is passed to the caller. */
   take(frame: DataFrame): Taken {
     const { index } = frame;
-    // An index above all earlier ones is new.
-    if (index <= this.#held.greatest) {
+    // An index above all earlier indexes is new.
+    if (index <= this.#held.max) {
       const held = this.#held.get(index);
       if (held !== undefined) {
         if (!isSame(idOf(held), frame)) return "other";
@@ -48,7 +48,7 @@ export class DeliveryTracker {
         const id = memory.get(index);
         if (id !== undefined && isSame(id, frame)) return "committed";
         if (id !== undefined) return "other";
-        // Without an id nothing proves that this item was handled: it must not be committed unseen.
+        // Without an id, this may be another item, which must not be committed unseen.
         memory.delete(index);
       }
       this.#released.delete(index);
@@ -58,12 +58,12 @@ export class DeliveryTracker {
     return "new";
   }
 
-  /** The frame that is held with this index. */
+  /** Returns the held frame with this index, or undefined. */
   get(index: bigint): DataFrame | undefined {
     return this.#held.get(index);
   }
 
-  /** Records that a commit was answered. */
+  /** Records that a commit succeeded. */
   committed(index: bigint): void {
     const frame = this.#held.delete(index);
     if (frame === undefined) {
@@ -76,15 +76,15 @@ export class DeliveryTracker {
     this.#committed = new Map();
   }
 
-  /** Releases a frame that the service is asked to give to a consumer again. */
+  /** Records that a negative for a frame is in flight. */
   nacking(index: bigint): void {
     const frame = this.#held.delete(index);
     if (frame !== undefined) this.#nacking.set(index, frame);
   }
 
   /**
-   * Records how a negative ended. `"refused"`: the service certainly did not carry it out, so the frame is held again.
-   * `"unknown"`: it is released. A frame that was pushed in the meantime stays with whom it was handed to.
+   * Records the outcome of a negative. `"refused"`: the service certainly did not execute it, so the frame is held again.
+   * `"unknown"`: the frame is released. A frame that was delivered again in the meantime stays held.
    */
   nackSettled(index: bigint, outcome: "done" | "refused" | "unknown"): void {
     const frame = this.#nacking.get(index);
@@ -94,17 +94,17 @@ export class DeliveryTracker {
     else if (frame !== undefined) this.#released.add(index);
   }
 
-  /** Releases a frame; `isAwaited`: the service waits for its commit until the connection ends. */
+  /** Releases a frame. `isAwaited` is whether the service waits for its commit until the connection ends. */
   released(index: bigint, isAwaited: boolean): void {
     if (this.#held.delete(index) !== undefined && isAwaited) this.#released.add(index);
   }
 
-  /** A new connection: the service pushes everything again that was not committed. */
+  /** Records a new connection, on which the service delivers all items without a commit again. */
   reconnected(): void {
     this.#released.clear();
   }
 
-  /** Forgets everything about a queue that is gone, and keeps the frames of `owner`'s connection. */
+  /** Discards the state of a queue that was deleted. Keeps the frames of `owner`. */
   forget(owner: unknown): void {
     const kept = this.#held.values().filter((frame) => frame.owner === owner);
     this.#held = new AscendingIndexes();
@@ -115,33 +115,33 @@ export class DeliveryTracker {
     this.#nacking.clear();
   }
 
-  /** How many more frames the window has room for. */
+  /** Number of frames for which the window has room. */
   get room(): number {
     return this.#window - this.#held.size;
   }
 
   /**
-   * Whether it is time for the reconnect that brings released frames back: no other frame is held. Not before, since the
-   * service would give the held ones to other consumers.
+   * Whether only released frames remain, so that a reconnect is needed to receive them again. While frames are held, a
+   * reconnect would deliver them to other consumers.
    */
   get isStuck(): boolean {
     return this.#released.size > 0 && this.#held.size === 0 && this.#nacking.size === 0;
   }
 }
 
-/** Whether an index may be used again by a queue that was recreated. */
+/** Whether a recreated queue may reuse the index. */
 export function isReusable(index: bigint): boolean {
   return index < FIRST_TIME_INDEX;
 }
 
-/** Whether a frame is the item with this id. Without ids, frames of one index count as the same. */
+/** Whether a frame can be the item with this request id. Frames without ids count as the same item. */
 export function isSame(id: string | undefined, frame: DataFrame): boolean {
   if (!isReusable(frame.index)) return true;
   const other = idOf(frame);
   return id === undefined || other === undefined || id === other;
 }
 
-/** The id that the service gave the item; undefined when it has none, or its tags are damaged. */
+/** Returns the request id of a frame, or undefined if it is missing or the tags are damaged. */
 export function idOf(frame: DataFrame): string | undefined {
   try {
     return frame.requestId;

@@ -8,14 +8,14 @@ import type { WatchTools } from "../tools.js";
 
 const NO_OWNER: FrameOwner = { commit: async () => {}, negative: async () => {}, release: () => {} };
 
-/** Whether an answer was longer than `maxResponseBytes`, before or after it was decompressed. */
+/** Whether a response was larger than `maxResponseBytes`, before or after decompression. */
 export function isTooLarge(error: unknown): error is EasDecodeError {
   return error instanceof EasDecodeError && error.format !== "queue";
 }
 
 /**
- * The index of the first item from `position` on, whose data is not read. Null when the answer is empty: the queue has no
- * such item. Undefined when the index cannot be determined.
+ * Returns the index of the first item from `position` on without reading its data. Returns null if the queue has no such
+ * item, and undefined if the index cannot be determined.
  */
 export async function indexAt(
   tools: WatchTools,
@@ -32,9 +32,9 @@ export async function indexAt(
   let head = new Uint8Array(0);
   try {
     for (;;) {
-      const piece = await response.read();
-      if (piece === undefined) return head.length === 0 ? null : undefined;
-      head = joinChunks([head, piece], head.length + piece.length);
+      const chunk = await response.read();
+      if (chunk === undefined) return head.length === 0 ? null : undefined;
+      head = joinChunks([head, chunk], head.length + chunk.length);
       const index = tools.readFirstIndex(head.subarray(0, FRAME_HEAD_BYTES));
       if (index !== undefined || head.length >= FRAME_HEAD_BYTES) return index;
     }

@@ -1,36 +1,36 @@
 import type { DataFrame, FrameOwner } from "../../frame.js";
 import type { WatchSettings } from "../options.js";
 
-/** Takes the frames that are handed out. */
+/** Receives the frames that pass the filter. */
 interface Sink {
   push(frame: DataFrame): void;
 }
 
 /**
- * Lets one copy of an item through where several were put under one request id. Another copy waits as long as the first is
- * with the caller. It is skipped when the first was committed, and delivered when the first was returned to the queue.
+ * Delivers one copy of the items that share a request id. Other copies wait while the caller holds the first. They are
+ * skipped when it is committed, and the next copy is delivered when it is returned to the queue.
  */
 export class RepeatFilter {
   readonly #settings: Pick<WatchSettings, "remember" | "autoCommit">;
   readonly #sink: Sink;
   readonly #owner: Pick<FrameOwner, "commit">;
-  /** Indexes of the copies that the caller has, by request id, and the reverse. */
+  /** Indexes of delivered copies by request id, and the reverse. */
   readonly #delivered = new Map<string, bigint>();
   readonly #ids = new Map<bigint, string>();
-  /** Copies that wait for the outcome of a delivered one. */
+  /** Copies that wait for the outcome of a delivered copy. */
   readonly #waiting = new Map<string, DataFrame[]>();
-  /** Request ids of committed items, in two generations: removing the oldest one by one makes a large set slow. */
+  /** Request ids of committed items, in two generations. Evicting entries one by one would be slow. */
   #committed = new Set<string>();
   #committedBefore = new Set<string>();
 
-  /** Without `remember` it delivers everything. */
+  /** Without `remember`, all frames pass. */
   constructor(settings: Pick<WatchSettings, "remember" | "autoCommit">, sink: Sink, owner: Pick<FrameOwner, "commit">) {
     this.#settings = settings;
     this.#sink = sink;
     this.#owner = owner;
   }
 
-  /** Takes a frame that the caller has not got yet. */
+  /** Delivers, holds back or skips a new frame. */
   take(frame: DataFrame): void {
     const id = this.#settings.remember === undefined ? undefined : idOf(frame);
     if (id === undefined) return this.#sink.push(frame);
@@ -42,12 +42,12 @@ export class RepeatFilter {
     else if (waiting.every(({ index }) => index !== frame.index)) waiting.push(frame);
   }
 
-  /** Notes that the commits of items were answered. */
+  /** Records that commits succeeded. */
   committed(indexes: readonly bigint[]): void {
     for (const index of indexes) this.#committedOne(index);
   }
 
-  /** Notes that the caller has returned items to the queue: the next copy takes the place of each. */
+  /** Records that the caller has returned items to the queue. Delivers the next copy of each. */
   returned(indexes: readonly bigint[]): void {
     for (const index of indexes) this.#returnedOne(index);
   }
@@ -75,7 +75,7 @@ export class RepeatFilter {
   }
 
   #skip({ index }: DataFrame): void {
-    // Where it fails, the item comes again after a reconnect, and is skipped then.
+    // If the commit fails, the item is delivered again after a reconnect and skipped then.
     this.#owner.commit(index).catch(() => {});
   }
 
@@ -86,7 +86,7 @@ export class RepeatFilter {
     if (this.#settings.autoCommit) this.#committedOne(frame.index);
   }
 
-  /** Forgets a delivered copy. Returns its request id, if it was one. */
+  /** Removes a delivered copy and returns its request id, if there is one. */
   #forget(index: bigint): string | undefined {
     const id = this.#ids.get(index);
     if (id !== undefined) this.#delivered.delete(id);
@@ -95,7 +95,7 @@ export class RepeatFilter {
   }
 }
 
-/** The frame's request id; undefined when it has none, or when its tags cannot be read. */
+/** Returns the request id of a frame, or undefined if it is missing or the tags are damaged. */
 function idOf(frame: DataFrame): string | undefined {
   try {
     return frame.requestId || undefined;

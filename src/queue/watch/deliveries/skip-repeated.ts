@@ -2,11 +2,11 @@ import { checkCount } from "../../../config/validate.js";
 import { argumentTypeError, show } from "../../../util/argument-errors.js";
 import { checkOptionNames, type OptionNames } from "../../../util/option-names.js";
 
-/** How a watch recognises items that are copies of one put. */
+/** Options for recognizing copies of an item. */
 export interface SkipRepeatedOptions {
   /**
-   * How many request ids of committed items are remembered, at least. Up to twice as many are kept in memory, about 100 bytes
-   * each. Default 10,000.
+   * Minimum number of request ids of committed items to remember. Up to twice as many are kept in memory, at about 100
+   * bytes each. Default 10,000.
    */
   readonly remember?: number | undefined;
 }
@@ -15,7 +15,7 @@ const SKIP_REPEATED_OPTIONS: OptionNames<SkipRepeatedOptions> = { remember: 1 };
 
 const DEFAULT_REMEMBER = 10_000;
 
-/** Checks `skipRepeated`. Returns how many request ids to remember; undefined for none. */
+/** Returns the number of request ids to remember, or undefined for none. Throws a `TypeError` for an invalid value. */
 export function checkSkipRepeated(value: boolean | SkipRepeatedOptions | undefined): number | undefined {
   if (value === undefined || value === false) return undefined;
   if (value === true) return DEFAULT_REMEMBER;

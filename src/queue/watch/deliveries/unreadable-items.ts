@@ -12,17 +12,17 @@ interface Entry {
   timer: ReturnType<typeof setTimeout> | undefined;
 }
 
-/** What happens with an item that cannot be read. */
+/** The actions for items that cannot be read. */
 export interface UnreadableActions {
-  /** Tells the service that the item could not be handled. */
+  /** Sends a negative for the item. */
   returnToQueue(index: bigint): Promise<void>;
-  /** Hands the error to the iteration. */
+  /** Passes the error to the iteration. */
   report(error: EasDecodeError): void;
 }
 
 /**
- * Reports items that cannot be read, each once, and returns them to the queue, since they would occupy a place in the window.
- * The service may push such an item again at once, so each return of the same item waits longer than the one before.
+ * Reports items that cannot be read, each once, and returns them to the queue, because they would occupy the window. The
+ * service may deliver such an item again at once, so the delay before each return of the same item increases.
  */
 export class UnreadableItems {
   readonly #actions: UnreadableActions;
@@ -35,7 +35,7 @@ export class UnreadableItems {
     this.#reports = reports;
   }
 
-  /** Takes the error for an item; without its index the item can only be reported. Returns whether the item is new. */
+  /** Handles an unreadable item. Without its index, the item is only reported. Returns whether the item is new. */
   add(error: EasDecodeError, index: bigint | undefined): boolean {
     const known = index === undefined ? undefined : this.#items.get(index);
     if (known === undefined) {
@@ -51,7 +51,7 @@ export class UnreadableItems {
     return known === undefined;
   }
 
-  /** Sends nothing more. */
+  /** Cancels all pending returns. */
   close(): void {
     this.#isClosed = true;
     for (const { timer } of this.#items.values()) clearTimeout(timer);
@@ -62,7 +62,7 @@ export class UnreadableItems {
     if (this.#isClosed || entry.timer !== undefined) return;
     const send = () => {
       entry.timer = undefined;
-      // Without an answer the item would keep its place in the window.
+      // A failed return is repeated, because the item would otherwise occupy the window.
       this.#actions.returnToQueue(index).catch(() => this.#schedule(index, entry));
     };
     const delay = entry.returns === 0 ? 0 : Math.min(MAX_DELAY_MS, FIRST_DELAY_MS * 2 ** (entry.returns - 1));

@@ -2,47 +2,49 @@ import type { EasDecodeError } from "../../../errors.js";
 import type { Bytes } from "../../../formats/request.js";
 import type { DataFrame } from "../../frame.js";
 
-/** What a source tells its watcher. Nothing comes after the end. */
+/** The events of a source. No event follows `onEnd`. */
 export interface SourceEvents {
-  /** A serialized frame, a view that nobody else writes to. */
+  /** Called with a serialized frame. The bytes are not modified later. */
   onFrame(frame: Bytes): void;
-  /** A frame that was read already. */
+  /** Called with a decoded frame. */
   onItem(frame: DataFrame): void;
-  /** An item that cannot be handed out; `index` where it is known. The connection goes on. */
+  /** Called for an item that cannot be delivered, with its index if it is known. The connection continues. */
   onUnreadable(error: EasDecodeError, index: bigint | undefined): void;
-  /** The connection is over, whoever ended it: `graceful` when the server did so in good order. */
+  /** Called once when the connection has ended for any reason. */
   onEnd(end: SourceEnd): void;
 }
 
-/** How a connection ended. */
+/** The end of a connection. */
 export interface SourceEnd {
+  /** Whether the server closed the connection normally. */
   readonly graceful: boolean;
-  /** Set when this side ended it with `close`: no failure, and no sign of the queue's end. */
+  /** Whether the watcher closed the connection, which is neither a failure nor the end of the queue. */
   readonly asked?: boolean | undefined;
-  /** Set when the service has confirmed that the queue has ended. */
+  /** Whether the service has confirmed that the queue has ended. */
   readonly isQueueEnd?: boolean | undefined;
-  /** Set when a message was refused at its head, so that its index is not known. */
+  /** Whether the runtime refused a message because of its size, so that its index is unknown. */
   readonly tooLarge?: boolean | undefined;
-  /** Why, for people and for the watcher's status. */
+  /** The reason, for messages and the status of the watcher. */
   readonly cause: Error;
   /** The close code and reason of a WebSocket. */
   readonly closeCode?: number | undefined;
   readonly reason?: string | undefined;
 }
 
-/** A connection over which frames come. */
+/** A connection that delivers frames. */
 export interface FrameSource {
-  /** Reads no more until `resume`; undefined where the runtime cannot hold the server back. */
+  /** Stops reading until `resume`. Undefined if the runtime has no backpressure. */
   readonly pause: (() => void) | undefined;
+  /** Continues reading. */
   readonly resume: (() => void) | undefined;
-  /** Whether another connection would serve better: the watcher closes this one when it has nothing in hand. */
+  /** Whether the watcher should replace this connection when it holds no frames. */
   readonly isReplaceable?: boolean | undefined;
-  /** Ends the connection in good order, and by force when that takes too long. Resolves when it is over. */
+  /** Closes the connection, and terminates it if that takes too long. Resolves when it has ended. */
   close(): Promise<void>;
 }
 
-/** Reads the index of a frame of which only the head may be known. Undefined if it has none, or is not a frame. */
+/** Reads the index from the start of a frame. Returns undefined if it has no index or is not a frame. */
 export type IndexReader = (head: Bytes) => bigint | undefined;
 
-/** Opens a connection; rejects with the error of a call, or with the signal's reason. */
+/** Opens a connection. Rejects with the error of the call, or with the signal's reason. */
 export type OpenSource = (events: SourceEvents, signal: AbortSignal) => Promise<FrameSource>;

@@ -4,12 +4,12 @@ import { pushChunk } from "../../../platform/chunks.js";
 
 /** Bytes of the big-endian length before each frame (github.com/pai-eas/eas-golang-sdk, types/codec.go). */
 const PREFIX = 4;
-/** Bytes of a frame that hold its index, which comes first. */
+/** Number of bytes at the start of a frame that contain its index. */
 export const FRAME_HEAD_BYTES = 64;
-/** Protobuf messages are smaller than this. A larger length does not belong to a frame. */
+/** Limit for the size of protobuf messages. A larger length is not the length of a frame. */
 const MAX_MESSAGE_BYTES = 2 ** 31;
 
-/** The error for a frame that is larger than the client allows; `size` where it is known. */
+/** Creates the error for a frame that is larger than the client allows. `size` is undefined if it is not known. */
 export function frameTooLarge(maxBytes: number, size: number | undefined): EasDecodeError {
   const frame = size === undefined ? "a frame" : `a frame of ${size} bytes`;
   return new EasDecodeError(`${frame} is larger than the limit of ${maxBytes} bytes (maxResponseBytes)`, {
@@ -18,20 +18,20 @@ export function frameTooLarge(maxBytes: number, size: number | undefined): EasDe
   });
 }
 
-/** Takes a stream of bytes apart into the frames in it, however it was cut into pieces. */
+/** Splits a stream of bytes into frames. Chunks may end anywhere. */
 export class FrameSplitter {
   readonly #maxBytes: number;
   readonly #onFrame: (frame: Bytes) => void;
   readonly #onTooLarge: (head: Bytes, size: number) => void;
-  /** Of the frame under way: its prefix, then its content. */
-  #pieces: Bytes[] = [];
+  /** Chunks of the incomplete frame, including its length prefix. */
+  #chunks: Bytes[] = [];
   #length = 0;
-  /** Bytes still to come of a frame that is skipped. */
+  /** Remaining bytes of a frame that is skipped. */
   #skipping = 0;
 
   /**
-   * A frame of more than `maxBytes` takes no memory: `onTooLarge` gets its first bytes, and the rest is skipped. Without it, or
-   * when it throws, the stream ends with an `EasDecodeError`.
+   * A frame of more than `maxBytes` is not kept in memory: `onTooLarge` gets its first bytes, and the rest is skipped.
+   * Without `onTooLarge`, `push` throws an `EasDecodeError` for such a frame.
    */
   constructor(maxBytes: number, onFrame: (frame: Bytes) => void, onTooLarge?: (head: Bytes, size: number) => void) {
     this.#maxBytes = maxBytes;
@@ -43,16 +43,16 @@ export class FrameSplitter {
       });
   }
 
-  /** Whether the stream may end here: between two frames. */
+  /** Whether the received bytes end between two frames. */
   get isBetweenFrames(): boolean {
     return this.#length === 0 && this.#skipping === 0;
   }
 
-  /** Takes the next piece. Throws `EasDecodeError` for a length that cannot be. */
-  push(piece: Bytes): void {
-    let rest = piece;
+  /** Handles the next chunk. Throws `EasDecodeError` for an invalid length. */
+  push(chunk: Bytes): void {
+    let rest = chunk;
     if (this.#length > 0) {
-      rest = this.#complete(piece);
+      rest = this.#complete(chunk);
       if (this.#length > 0) return;
     }
     let at = this.#skip(rest, 0);
@@ -66,44 +66,47 @@ export class FrameSplitter {
         at = this.#skip(rest, at);
         continue;
       }
-      // A frame without bytes is at most a sign of life.
+      // Ignores empty frames, which only keep the connection alive.
       if (size > 0) this.#onFrame(rest.subarray(at, at + size));
       at += size;
     }
     if (at < rest.length) {
-      this.#pieces = [rest.subarray(at)];
+      this.#chunks = [rest.subarray(at)];
       this.#length = rest.length - at;
     }
   }
 
-  /** Adds to the frame under way; gives what is behind it when it is whole, and keeps on waiting when it is not. */
-  #complete(piece: Bytes): Bytes {
-    pushChunk(this.#pieces, piece);
-    this.#length += piece.length;
-    if (this.#length < PREFIX) return piece.subarray(piece.length);
+  /**
+   * Adds a chunk to the incomplete frame. Returns all received bytes once the frame is complete, and no bytes before
+   * that.
+   */
+  #complete(chunk: Bytes): Bytes {
+    pushChunk(this.#chunks, chunk);
+    this.#length += chunk.length;
+    if (this.#length < PREFIX) return chunk.subarray(chunk.length);
     const total = PREFIX + this.#needed(this.#checked(sizeAt(this.#joined(PREFIX), 0)));
-    if (this.#length < total) return piece.subarray(piece.length);
+    if (this.#length < total) return chunk.subarray(chunk.length);
     const whole = this.#joined(this.#length);
-    this.#pieces = [];
+    this.#chunks = [];
     this.#length = 0;
     return whole;
   }
 
-  /** Passes over what `bytes` has of a frame that is skipped; gives where that ends. */
+  /** Skips bytes of a frame that is too large. Returns the position after them. */
   #skip(bytes: Bytes, at: number): number {
     const skipped = Math.min(this.#skipping, bytes.length - at);
     this.#skipping -= skipped;
     return at + skipped;
   }
 
-  /** The first bytes of the pieces, or all, as one. */
+  /** Returns the first `length` bytes of the chunks as one array. */
   #joined(length: number): Bytes {
-    const [first] = this.#pieces;
-    if (first !== undefined && first.length >= length && this.#pieces.length === 1) return first;
+    const [first] = this.#chunks;
+    if (first !== undefined && first.length >= length && this.#chunks.length === 1) return first;
     const joined = new Uint8Array(length);
     let at = 0;
-    for (const piece of this.#pieces) {
-      const part = piece.subarray(0, length - at);
+    for (const chunk of this.#chunks) {
+      const part = chunk.subarray(0, length - at);
       joined.set(part, at);
       at += part.length;
       if (at === length) break;
@@ -111,7 +114,7 @@ export class FrameSplitter {
     return joined;
   }
 
-  /** Bytes of a frame that must be there before it is handed over: all, or its head. */
+  /** Returns the number of bytes needed to process a frame: all, or only the start of a frame that is too large. */
   #needed(size: number): number {
     return size > this.#maxBytes ? Math.min(size, FRAME_HEAD_BYTES) : size;
   }

@@ -11,17 +11,19 @@ import { IdleTimer } from "../../../util/timing/idle-timer.js";
 import type { FrameSource, IndexReader, OpenSource, SourceEvents } from "./frame-source.js";
 import { FrameSplitter, frameTooLarge } from "./frame-splitter.js";
 
-/** The server's time for the head of its answer. */
+/** Timeout for the head of the response. */
 const HEAD_MS = 10_000;
-/** After so much silence the connection is made anew: nothing tells an idle queue from a dead connection. */
+/**
+ * Idle time after which the connection is reopened, because an idle queue cannot be distinguished from a dead connection.
+ */
 const SILENCE_MS = 60_000;
 
-/** Number of watches over HTTP that are open, by the limiter of their origin. */
+/** Number of open watches over HTTP, by the limiter of their origin. */
 const watches = /* @__PURE__ */ new WeakMap<Limiter, number>();
 
 /**
- * A watch over a plain HTTP answer that does not end: frames with their lengths before them. It takes one of the client's
- * connections for as long as it lasts.
+ * Returns a function that opens a watch over a streamed HTTP response of length-prefixed frames. The watch occupies one
+ * connection of the client until it ends.
  */
 export function httpSource(pool: ConnectionPool, plan: CallPlan, readIndex: IndexReader): OpenSource {
   return async (events, signal) => {
@@ -43,7 +45,7 @@ export function httpSource(pool: ConnectionPool, plan: CallPlan, readIndex: Inde
     const onOver = () => void watches.set(limiter, (watches.get(limiter) as number) - 1);
     try {
       const once = { timeout: HEAD_MS, totalTimeout: Number.POSITIVE_INFINITY, retryCount: 0, retryOn: undefined };
-      // Which instance it goes to is decided outside.
+      // The caller has already selected the instance.
       const options = { ...plan, ...once, route: undefined, signal };
       const { response } = await openStream(pool, options, null, {}, (answer) => answer);
       return new HttpSource(response, events, plan, readIndex, onOver);
@@ -80,7 +82,7 @@ class HttpSource implements FrameSource {
     const onTooLarge = (head: Bytes, size: number) => {
       const error = frameTooLarge(plan.maxResponseBytes, size);
       const index = readIndex(head);
-      // Not a frame at all, such as a page: the bytes behind it have no meaning.
+      // Without an index this is not a frame but, for example, a web page. The rest of the stream cannot be decoded.
       if (index === undefined) throw error;
       if (!this.#closing) events.onUnreadable(error, index);
     };
@@ -88,12 +90,12 @@ class HttpSource implements FrameSource {
     const read = async (): Promise<boolean> => {
       for (;;) {
         await this.#paused;
-        // Only while somebody reads: a watcher that is held back is no sign of a dead connection.
+        // The timer runs only during reads. A paused watcher does not mean that the connection is dead.
         silence.start();
-        const piece = await response.read();
-        if (piece === undefined) return splitter.isBetweenFrames;
+        const chunk = await response.read();
+        if (chunk === undefined) return splitter.isBetweenFrames;
         silence.stop();
-        splitter.push(piece);
+        splitter.push(chunk);
       }
     };
     this.#ended = read()

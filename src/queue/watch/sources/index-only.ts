@@ -4,13 +4,13 @@ import type { DataFrame, FrameOwner } from "../../frame.js";
 import type { WatchTools } from "../tools.js";
 import type { FrameSource, OpenSource, SourceEnd } from "./frame-source.js";
 
-/** Time without an item that is too large, after which a connection that brings the data as well serves better. */
-const SPARE_MS = 30_000;
+/** Time after the last item that was too large, after which the connection should be replaced by one with data. */
+const REPLACE_AFTER_MS = 30_000;
 
 /**
- * A watch that brings only indexes, whose items are read one by one. It finds the item that is too large for a WebSocket
- * whose runtime refuses the message at its head: `fetch` rejects with an `EasDecodeError`, or resolves with null when the
- * item was deleted after the refusal. Both call `onFound`. Undefined: an item that is gone.
+ * Opens a watch for indexes only and reads its items one by one. It finds an item that is too large for runtimes that close
+ * the WebSocket at such a message. For that item, `fetch` rejects with an `EasDecodeError`, or resolves with null if it was
+ * deleted; both call `onFound`. `fetch` resolves with undefined for other deleted items.
  */
 export function indexSource(
   { readFrame }: WatchTools,
@@ -34,7 +34,7 @@ export function indexSource(
       clearTimeout(timer);
       timer = setTimeout(() => {
         isReplaceable = true;
-      }, SPARE_MS);
+      }, REPLACE_AFTER_MS);
     };
     const read = async (bytes: Bytes): Promise<void> => {
       let index: bigint;
@@ -61,7 +61,7 @@ export function indexSource(
       try {
         while (!isPaused && end === undefined && waiting.length > 0) await read(waiting.shift() as Bytes);
       } catch (error) {
-        // What was not read is pushed again by the next connection.
+        // The next connection delivers the remaining items again.
         failure = error as Error;
         void source.close();
       }

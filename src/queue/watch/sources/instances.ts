@@ -5,8 +5,8 @@ import { raceAbort } from "../../../util/timing/abort.js";
 import type { OpenSource } from "./frame-source.js";
 
 /**
- * A connection to the plan's target, or to one of its instances, where they are reached directly; not to `last`, where there
- * are others. `last` then says which.
+ * Opens a connection to the target of the plan, or with direct connections to one of its instances. Avoids the instance in
+ * `last` if there are others, and stores the selected instance in it.
  */
 export function instanceSource(
   pool: ConnectionPool,
@@ -19,7 +19,7 @@ export function instanceSource(
     const leased = await leaseInstance(pool, plan, tried, (work) => raceAbort(work, signal));
     last.push(...tried.slice(-1));
     const onEnd: typeof events.onEnd = (end) => {
-      // It had answered, and may have ended for many reasons.
+      // The instance responded, so the end of the connection is not counted as its fault.
       leased.lease?.end(false, true);
       events.onEnd(end);
     };

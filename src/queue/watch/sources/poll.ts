@@ -9,26 +9,26 @@ import type { WatchSettings } from "../options.js";
 import type { WatchTools } from "../tools.js";
 import type { FrameSource, OpenSource, SourceEvents } from "./frame-source.js";
 
-/** How long the service may hold an answer back. */
+/** Time for which the service may delay the response. */
 const WAIT = "5s";
-/** The most items that are asked for at once. */
+/** Maximum number of items in one request. */
 const MAX_ITEMS = 100;
-/** Bytes of a frame beyond its data, tags included. */
+/** Estimated size of a frame without its data, including tags. */
 const FRAME_BYTES = 1_024;
-/** Answers in a row that are too large, after which a poll with autoCommit is given up. */
+/** Maximum number of consecutive responses that are too large. With autoCommit, the poll then fails. */
 const MAX_TOO_LARGE = 3;
-/** The least time between two answers without an item: an ended queue holds none back, nor may a proxy's. */
+/** Minimum time between two responses without items, because an ended queue responds without delay. */
 const IDLE_MS = 1_000;
 
-/** How much more a watcher takes. */
+/** The room in the window of a watcher. */
 export interface Room {
-  /** Frames that there is room for. */
+  /** Returns the number of frames that fit. */
   readonly size: () => number;
-  /** Resolves when there may be more, or nothing is wanted any more. */
+  /** Resolves when there may be more room, and when the watcher closes. */
   readonly change: () => Promise<void>;
 }
 
-/** A watch by one get after another, where nothing else works. Items stay in the queue until they are deleted. */
+/** Returns a function that starts a watch by repeated gets. Items stay in the queue until they are deleted. */
 export function pollSource(
   tools: WatchTools,
   calls: QueueCalls,
@@ -38,7 +38,7 @@ export function pollSource(
   room: Room,
 ): OpenSource {
   return async (events, signal) => {
-    // What is wrong shows before the watch counts as open; a get would wait, or take an item.
+    // This request fails for a wrong configuration before the watch counts as open. A get could wait or take an item.
     const attributes = await calls.run(tools.attributesOperation({ signal }));
     signal.throwIfAborted();
     return new PollSource(tools, calls, settings, start, owner, room, events, tools.maxPayloadBytesOf(attributes));
@@ -65,15 +65,19 @@ class PollSource implements FrameSource {
     const getter = new tools.ItemGetter(() => calls);
     const { maxResponseBytes } = calls.template().plan;
     let largest = 0;
-    /** Items to ask for at once: an answer with more may be larger than `maxResponseBytes`, and a deleting get would lose it. */
+    /**
+     * Returns the number of items to request. More could exceed `maxResponseBytes`, and a get that deletes would lose
+     * them.
+     */
     const batch = () => {
       const each = Math.min(maxPayloadBytes, 4 * largest) + FRAME_BYTES;
       return Math.min(MAX_ITEMS, room.size(), Math.floor(maxResponseBytes / each));
     };
     const get = (index: bigint, length: number, timeout: string) =>
       getter.get({ index, length, timeout, autoDelete: autoCommit, tags: Object.fromEntries(tags), signal }, owner);
-    // From 0 the service sorts by priority: whoever goes on behind an item of a high one passes over those before it.
-    // What is deleted as it is got is always taken from the head.
+    // A get from 0 sorts by priority. Continuing after an item of high priority would skip earlier items, so the poll
+    // starts at 1.
+    // With autoCommit, items are always taken from the head.
     const head = autoCommit || start > 0n ? start : 1n;
     const wanted = async () => {
       while (this.#paused !== undefined || room.size() < 1) {
@@ -86,7 +90,7 @@ class PollSource implements FrameSource {
       let position = head;
       let isUnread = true;
       let tooLarge = 0;
-      // At once, since with autoCommit nobody else has them any more.
+      // Delivers all items at once, because with autoCommit they are already deleted.
       const take = (frames: DataFrame[]) => {
         for (const frame of frames) {
           isUnread = false;
@@ -98,14 +102,14 @@ class PollSource implements FrameSource {
       for (;;) {
         await wanted();
         const askedAt = clockNow();
-        // One first, since a get waits for as many as it is asked for.
+        // Requests one item first, because a get waits until it has as many items as requested.
         const first = await get(position, 1, WAIT).catch(async (error: unknown) => {
           if (!isTooLarge(error)) throw error;
-          // With autoCommit the item is deleted by now, unless the deletion is a request of its own.
+          // With autoCommit the item is already deleted, unless the deletion is a separate request.
           const index = autoCommit && !calls.mayResend ? undefined : await indexAt(tools, calls, position, signal);
-          // The item was deleted in between.
+          // The item was deleted in the meantime.
           if (index === null) return undefined;
-          // Without an index to go on from, or when each answer is too large, the same would come again.
+          // Without an index to continue from, the next request would fail in the same way.
           if (index === undefined && (!autoCommit || ++tooLarge > MAX_TOO_LARGE)) throw error;
           if (index !== undefined) position = index + 1n;
           events.onUnreadable(error, index);
@@ -120,7 +124,7 @@ class PollSource implements FrameSource {
               return;
             await pause(rest, signal);
           }
-          // From the start again, where items may be that were let go of.
+          // Continues from the start, where released items may be.
           position = head;
           isUnread = true;
           continue;
@@ -132,7 +136,7 @@ class PollSource implements FrameSource {
           take(await get(position, length, "0s"));
         } catch (error) {
           if (!isTooLarge(error) || autoCommit) throw error;
-          // Together they are too large. One by one the item that is too large by itself is found.
+          // The items are too large together. Requesting one at a time finds the item that is too large.
           largest = maxResponseBytes;
         }
       }

@@ -8,14 +8,14 @@ import type { WebSocketConnection, WebSocketDialer } from "../../../platform/con
 import type { FrameSource, IndexReader, OpenSource, SourceEvents } from "./frame-source.js";
 import { FRAME_HEAD_BYTES, frameTooLarge } from "./frame-splitter.js";
 
-/** Without any sign of life for so long, though it was pinged, the connection is dead. */
+/** Time without a pong or data after which a pinged connection is considered dead. */
 const PONG_MS = 8_000;
-/** Where a runtime cannot ping, silence says little: an idle queue is silent too. */
+/** Idle time after which the connection is reopened in runtimes that cannot send pings. */
 const SILENCE_MS = 60_000;
 
 /**
- * A watch over a WebSocket, one frame in each message. `ask` makes some call of the same queue: where a runtime does not tell
- * why an upgrade failed, HTTP does.
+ * Returns a function that opens a watch over a WebSocket with one frame per message. `ask` sends an HTTP request to the
+ * same queue. It finds the reason of a failed upgrade in runtimes that do not report it.
  */
 export function websocketSource(
   pool: ConnectionPool,
@@ -25,8 +25,8 @@ export function websocketSource(
   readIndex: IndexReader,
 ): OpenSource {
   return async (events, signal) => {
-    const dialled = await dialSocket(pool, plan, { dial, signal, ask });
-    return new WebSocketSource(dialled, events, readIndex);
+    const dialed = await dialSocket(pool, plan, { dial, signal, ask });
+    return new WebSocketSource(dialed, events, readIndex);
   };
 }
 
@@ -36,18 +36,18 @@ class WebSocketSource implements FrameSource {
   readonly #connection: WebSocketConnection;
   readonly #heartbeat: Heartbeat;
   readonly #ended: Promise<void>;
-  #given: Error | undefined;
+  #failure: Error | undefined;
   #closing = false;
 
   constructor({ connection, call: { plan, token } }: DialedSocket, events: SourceEvents, readIndex: IndexReader) {
     this.#connection = connection;
     const { ping, pause, resume } = connection;
     const name = describeCall(plan);
-    const mostBytes = plan.maxResponseBytes;
+    const maxBytes = plan.maxResponseBytes;
     const limit = ping ? PONG_MS : SILENCE_MS;
     this.#heartbeat = new Heartbeat(connection, limit, PING_MS, () => {
-      const heard = ping ? `no pong within ${limit} ms` : `nothing received for ${limit} ms`;
-      this.#given = new EasNetworkError(`${name} timed out: ${heard}`, { attempts: 1, retryable: true });
+      const reason = ping ? `no pong within ${limit} ms` : `nothing received for ${limit} ms`;
+      this.#failure = new EasNetworkError(`${name} timed out: ${reason}`, { attempts: 1, retryable: true });
       connection.terminate();
     });
     this.pause = pause && (() => this.#heartbeat.pause());
@@ -56,28 +56,28 @@ class WebSocketSource implements FrameSource {
       connection.onClose = ({ code, reason: given, tooLarge }) => {
         const reason = redactTruncated(given, token);
         if (tooLarge) {
-          this.#given = frameTooLarge(mostBytes, undefined);
-          // Otherwise it waits for a server that is busy sending.
+          this.#failure = frameTooLarge(maxBytes, undefined);
+          // A close handshake would wait for a server that is busy sending.
           connection.terminate();
         }
         this.#heartbeat.stop();
-        const said = reason === "" ? "" : `: ${reason}`;
+        const suffix = reason === "" ? "" : `: ${reason}`;
         const cause =
-          this.#given ??
-          new EasNetworkError(`${name} was closed with ${code}${said}`, { attempts: 1, retryable: true });
+          this.#failure ??
+          new EasNetworkError(`${name} was closed with ${code}${suffix}`, { attempts: 1, retryable: true });
         resolve();
         events.onEnd({ graceful: code === 1000, asked: this.#closing, tooLarge, cause, closeCode: code, reason });
       };
     });
     connection.onMessage = (data) => {
       this.#heartbeat.touch();
-      // EAS sends no text; the official Java SDK passes over it too.
+      // EAS sends no text messages. The official Java SDK ignores them too.
       if (typeof data === "string") return;
-      if (data.length <= mostBytes) return events.onFrame(data);
-      const error = frameTooLarge(mostBytes, data.length);
+      if (data.length <= maxBytes) return events.onFrame(data);
+      const error = frameTooLarge(maxBytes, data.length);
       const index = readIndex(data.subarray(0, FRAME_HEAD_BYTES));
       if (index !== undefined) return events.onUnreadable(error, index);
-      this.#given = error;
+      this.#failure = error;
       connection.terminate();
     };
   }
@@ -85,7 +85,7 @@ class WebSocketSource implements FrameSource {
   async close(): Promise<void> {
     this.#closing = true;
     const timer = setTimeout(() => this.#connection.terminate(), CLOSE_MS);
-    // The server's answer is behind all that was not read yet.
+    // The close frame of the server follows all data that was not read yet.
     this.#connection.onMessage = () => {};
     this.resume?.();
     this.#connection.close(1000, "");
