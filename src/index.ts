@@ -194,10 +194,14 @@ export type {
 } from "./queue/operations.js";
 export type { KnownOptions, QueueClientOptions, QueueData, QueueLogger } from "./queue/options.js";
 export type { PutResult, PutResultJson } from "./queue/put-result.js";
-export type { QueueTags } from "./queue/tags.js";
-export type { FrameIndex } from "./queue/values.js";
-export type { SkipRepeatedOptions } from "./queue/watch/deliveries/skip-repeated.js";
-export type { ReconnectOptions, WatchOptions, WatchStatus, WatchTransport } from "./queue/watch/options.js";
+export type { FrameIndex, QueueTags } from "./queue/values.js";
+export type {
+  ReconnectOptions,
+  SkipRepeatedOptions,
+  WatchOptions,
+  WatchStatus,
+  WatchTransport,
+} from "./queue/watch/options.js";
 export { Watcher } from "./queue/watch/watcher.js";
 
 // Direct connections to the instances of a service

@@ -1,6 +1,6 @@
 /**
  * Weighted round robin in the order of the official Python SDK (weighted_round_robin.py). Each pass over the list selects
- * the entries that weigh at least a threshold. After a pass the threshold falls by the greatest common divisor of the
+ * the entries that weigh at least a threshold. After a pass the threshold falls by the GCD of the
  * weights; when it reaches zero, it starts again at the maximum weight.
  */
 export class WeightedRoundRobin {

@@ -4,9 +4,8 @@ import { readUint64, WireReader } from "../formats/protobuf/wire-reader.js";
 import type { Bytes } from "../formats/request.js";
 import { parseExactly, plainText } from "../util/exact-json.js";
 import { showAsText } from "../util/inspect.js";
-import type { QueueTags } from "./tags.js";
-import { REQUEST_ID } from "./tags.js";
-import { MAX_INDEX } from "./values.js";
+import type { QueueTags } from "./values.js";
+import { MAX_INDEX, REQUEST_ID } from "./values.js";
 
 /** Field numbers of the official Go SDK's `queue_service.proto` (github.com/pai-eas/eas-golang-sdk). */
 const LIST = 1;

@@ -3,18 +3,24 @@ import type { CallOptions } from "../config/options.js";
 import { checkBoolean, checkCount } from "../config/validate.js";
 import { EasDecodeError, EasHttpError } from "../errors.js";
 import type { Bytes } from "../formats/request.js";
-import type { HeaderPair } from "../platform/contract.js";
+import type { HeaderPair, Transport } from "../platform/contract.js";
 import { argumentRangeError, argumentTypeError, show } from "../util/argument-errors.js";
 import { changeNames, type OptionNames } from "../util/option-names.js";
 import { type QueueAttributes, readAttributes } from "./attributes.js";
 import { QUEUE_CALL_OPTIONS, type QueryPairs, type QueueCallOptions, type QueueOperation } from "./calls.js";
-import { checkWhole } from "./cut-answer.js";
-import { checkDuration } from "./duration.js";
 import { type DataFrame, type FrameOwner, readFrames } from "./frame.js";
 import { checkOperationOptions, refuseUndefined } from "./options.js";
 import { type PutResult, StoredItem } from "./put-result.js";
-import { checkRequestId, checkTags, type QueueTags, REQUEST_ID } from "./tags.js";
-import { checkIndex, type FrameIndex, isLast } from "./values.js";
+import {
+  checkDuration,
+  checkIndex,
+  checkRequestId,
+  checkTags,
+  type FrameIndex,
+  isLast,
+  type QueueTags,
+  REQUEST_ID,
+} from "./values.js";
 
 // The operations have the same methods and queries as in the official SDKs: queue_client.py of the Python SDK,
 // queue_client.go of
@@ -157,9 +163,28 @@ export function getOperation(options: GetOptions, owner: FrameOwner): QueueOpera
     call: attemptTimeout === undefined ? call : { ...call, timeout: attemptTimeout },
     read(result, transport) {
       const frames = readFrames(result.body, result.response.headers.get("content-type"), owner);
-      return autoDelete ? checkWhole(frames, length, result, transport) : frames;
+      return autoDelete ? checkComplete(frames, length, result, transport) : frames;
     },
   };
+}
+
+/**
+ * Returns the frames of a response to a `get` of up to `length` items. Throws `EasDecodeError` if only the end of the
+ * connection ended the response and it has fewer items: it may be truncated, and the queue may have deleted the rest.
+ */
+function checkComplete(
+  frames: DataFrame[],
+  length: number,
+  { response: { status, headers } }: CallResult,
+  { showsFraming }: Transport,
+): DataFrame[] {
+  if (!showsFraming || status !== 200 || frames.length >= length) return frames;
+  if (headers.has("content-length") || headers.has("transfer-encoding")) return frames;
+  const indexes = frames.map(({ index }) => index).join(", ") || "none";
+  throw new EasDecodeError(
+    `the response to get has no Content-Length and may be truncated: it has ${indexes} of up to ${length} items. The queue may have deleted more`,
+    { format: "queue" },
+  );
 }
 
 /** Returns the operation that reads the attributes. */

@@ -9,8 +9,7 @@ import { randomUuid } from "../../util/uuid.js";
 import { QueueClient } from "../client.js";
 import type { PutOptions } from "../operations.js";
 import { type KnownOptions, QUEUE_OPTIONS, type QueueClientOptions, type QueueData } from "../options.js";
-import { checkTags } from "../tags.js";
-import { checkIndex } from "../values.js";
+import { checkIndex, checkTags } from "../values.js";
 import { InferenceJob, type InferenceJobJson, JOB_TAG, ResultWaits } from "./inference-job.js";
 
 /** Options for `AsyncInferenceClient`. */

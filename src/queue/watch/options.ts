@@ -2,9 +2,7 @@ import { checkCount, checkFunction, checkSignal, checkTimeout } from "../../conf
 import { argumentRangeError, argumentTypeError, show } from "../../util/argument-errors.js";
 import { checkOptionNames, type OptionNames } from "../../util/option-names.js";
 import { refuseUndefined } from "../options.js";
-import { checkTags, type QueueTags } from "../tags.js";
-import { checkIndex, type FrameIndex, isLast } from "../values.js";
-import { checkSkipRepeated, type SkipRepeatedOptions } from "./deliveries/skip-repeated.js";
+import { checkIndex, checkTags, type FrameIndex, isLast, type QueueTags } from "../values.js";
 
 /** The transport of a watch: a WebSocket, a streamed HTTP response, or repeated gets. */
 export type WatchTransport = "websocket" | "http" | "poll";
@@ -32,6 +30,15 @@ export type WatchStatus =
   | { readonly state: "reconnecting"; readonly cause: unknown; readonly failures: number; readonly delay: number }
   /** The watcher does not reconnect. `error` is the error of the iteration, or undefined if it ends without one. */
   | { readonly state: "closed"; readonly error: unknown };
+
+/** Options for recognizing copies of an item. */
+export interface SkipRepeatedOptions {
+  /**
+   * Minimum number of request ids of committed items to remember. Up to twice as many are kept in memory, at about 100
+   * bytes each. Default 10,000.
+   */
+  readonly remember?: number | undefined;
+}
 
 /** Options for `QueueClient.watch`. */
 export interface WatchOptions {
@@ -153,4 +160,23 @@ export function checkWatch(index: FrameIndex, window: number, options: WatchOpti
     onStatus: onStatus === undefined ? undefined : checkFunction("onStatus", onStatus),
     signal: signal === undefined ? undefined : checkSignal(signal),
   };
+}
+
+const SKIP_REPEATED_OPTIONS: OptionNames<SkipRepeatedOptions> = { remember: 1 };
+
+const DEFAULT_REMEMBER = 10_000;
+
+/** Returns the number of request ids to remember, or undefined for none. Throws a `TypeError` for an invalid value. */
+export function checkSkipRepeated(value: boolean | SkipRepeatedOptions | undefined): number | undefined {
+  if (value === undefined || value === false) return undefined;
+  if (value === true) return DEFAULT_REMEMBER;
+  if (typeof value !== "object" || value === null || Array.isArray(value)) {
+    throw argumentTypeError(
+      "ERR_EAS_ARG_WATCH",
+      `skipRepeated is ${show(value)}: it must be true, false or options such as { remember: 1000 }`,
+    );
+  }
+  checkOptionNames("skipRepeated", value, SKIP_REPEATED_OPTIONS);
+  const { remember = DEFAULT_REMEMBER } = value;
+  return checkCount("skipRepeated.remember", remember, 1);
 }

@@ -30,12 +30,12 @@ export interface WatcherHost {
 }
 
 /**
- * The items of a queue, in the order in which they are pushed. Delivery is at least once: an item that was not committed
- * may be pushed again, after a reconnect or to another consumer. It is not handed out a second time while its first copy is
- * held (not committed, nackSettled or released), nor when its commit was answered or is being retried. Connections that
- * break are reopened.
+ * Iterates over the items of a queue in the order of delivery. Delivery is at least once: an item without a commit may be
+ * delivered again, after a reconnect or to another consumer. This watcher does not deliver an item again while the caller
+ * holds it, while its commit is retried, or after its commit succeeded. The caller holds an item until it commits, negates
+ * or releases it. Broken connections are reopened.
  *
- * Commits and negatives that fail are retried in the background while the watcher lives; see `DataFrame.commit` and
+ * Failed commits and negatives are retried in the background until the watcher closes; see `DataFrame.commit` and
  * `DataFrame.negative`. When the queue is deleted and recreated, acknowledgments of earlier items are not sent to the new
  * queue, even if it uses their indexes again.
  *
@@ -175,7 +175,7 @@ export class Watcher implements AsyncIterableIterator<DataFrame> {
     const { signal } = this.#life;
     const error = await this.#reconnectLoop(signal).catch((thrown: unknown) => (signal.aborted ? undefined : thrown));
     this.#finish(error, false);
-    this.#tell({ state: "closed", error: error ?? this.#settings.signal?.reason });
+    this.#notify({ state: "closed", error: error ?? this.#settings.signal?.reason });
   }
 
   /** Resolves with the error that ended the watch, or undefined. Rejects if the code cannot be loaded. */
@@ -218,7 +218,7 @@ export class Watcher implements AsyncIterableIterator<DataFrame> {
         this.#source = source;
         this.#acks.connected();
         this.#buffer.connected();
-        this.#tell({ state: "open", transport: this.#transport });
+        this.#notify({ state: "open", transport: this.#transport });
       },
       onDisconnected: () => {
         this.#source = undefined;

@@ -6,9 +6,7 @@ import {
   gatewayTarget,
   parseEndpoint,
 } from "../../../src/endpoint/parse-endpoint.js";
-import { checkDuration } from "../../../src/queue/duration.js";
-import { checkTags } from "../../../src/queue/tags.js";
-import { checkIndex } from "../../../src/queue/values.js";
+import { checkDuration, checkIndex, checkTags } from "../../../src/queue/values.js";
 import { type Bytes, must, table, textOf, utf8 } from "../decoder.js";
 
 // Arguments, which can contain text of untrusted users.

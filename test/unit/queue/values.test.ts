@@ -1,9 +1,7 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { parseDuration } from "../../../src/emulator/queue/duration.js";
-import { checkDuration } from "../../../src/queue/duration.js";
-import { checkTags } from "../../../src/queue/tags.js";
-import { checkIndex, checkIndexes, type FrameIndex } from "../../../src/queue/values.js";
+import { checkDuration, checkIndex, checkIndexes, checkTags, type FrameIndex } from "../../../src/queue/values.js";
 import { thrownBy } from "../../support/calls.js";
 
 // Indexes, durations and tags: what a caller may write, and what it comes to.

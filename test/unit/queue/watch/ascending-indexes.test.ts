@@ -30,20 +30,15 @@ describe("AscendingIndexes", () => {
         expect(indexes.values()).toEqual(sorted);
       }
     }
-    expect(indexes.greatest).toBe(BigInt(next));
+    expect(indexes.max).toBe(BigInt(next));
   });
 
   test("the greatest index stays when it is deleted", () => {
     const indexes = new AscendingIndexes<object>();
-    expect(indexes.greatest).toBe(-1n);
+    expect(indexes.max).toBe(-1n);
     indexes.add(5n, {});
     indexes.delete(5n);
-    expect([indexes.greatest, indexes.size, indexes.get(5n), indexes.delete(5n)]).toEqual([
-      5n,
-      0,
-      undefined,
-      undefined,
-    ]);
+    expect([indexes.max, indexes.size, indexes.get(5n), indexes.delete(5n)]).toEqual([5n, 0, undefined, undefined]);
     indexes.add(5n, {});
     expect(indexes.size).toBe(1);
   });

@@ -2,7 +2,7 @@ import { describe, expect, test } from "vitest";
 import { type DataFrame, QueueClient } from "../../../../src/index.js";
 import { DataFrame as Frame } from "../../../../src/queue/frame.js";
 import { RepeatFilter } from "../../../../src/queue/watch/deliveries/repeat-filter.js";
-import { checkSkipRepeated } from "../../../../src/queue/watch/deliveries/skip-repeated.js";
+import { checkSkipRepeated } from "../../../../src/queue/watch/options.js";
 import { errorOf, thrownBy } from "../../../support/calls.js";
 import { eventually, openQueue, settle, TRANSPORTS, watchWith } from "../../../support/queue-watch.js";
 
