@@ -8,13 +8,15 @@ import type { Bytes } from "../../formats/request.js";
 import type { WebSocketClose, WebSocketConnection } from "../../platform/contract.js";
 import { argumentTypeError } from "../../util/argument-errors.js";
 import { closeOnDispose } from "../../util/async-dispose.js";
+import { AsyncQueue } from "../../util/async-queue.js";
 import { listFacts, showAsText } from "../../util/inspect.js";
 import { linkSignal, unlinkSignal } from "../../util/timing/abort.js";
-import { MessageBuffer } from "./message-buffer.js";
 import { checkClose, checkMessage, type KeepAlive } from "./socket-options.js";
 
 /** Size of unread messages in bytes at which the client stops reading from the connection. */
 const HIGH_WATER_BYTES = 1_048_576;
+/** Approximate memory of a message in addition to its content, in bytes. */
+const MESSAGE_OVERHEAD_BYTES = 64;
 /** Close code of a connection that ended without a close frame. */
 const ABNORMAL = 1006;
 /** Close codes of a normal end; 1005 means that there is no code. 1001 (going away) may cut off a response. */
@@ -54,7 +56,7 @@ export class PredictSocket implements AsyncIterable<string | Bytes> {
   readonly #connection: WebSocketConnection;
   readonly #name: string;
   readonly #heartbeat: Heartbeat;
-  readonly #messages: MessageBuffer;
+  readonly #messages: AsyncQueue<string | Bytes>;
   #isTaken = false;
   /** The code that the caller closed the socket with. */
   #ownCode: number | undefined;
@@ -80,7 +82,9 @@ export class PredictSocket implements AsyncIterable<string | Bytes> {
     this.#heartbeat = new Heartbeat(connection, idleTimeout, pingInterval, () =>
       this.#terminate(this.#error(`timed out: nothing received for ${idleTimeout} ms (idleTimeout)`)),
     );
-    this.#messages = new MessageBuffer(Math.min(HIGH_WATER_BYTES, maxBytes), {
+    this.#messages = new AsyncQueue({
+      highWater: Math.min(HIGH_WATER_BYTES, maxBytes),
+      weigh: memoryOf,
       onFull: () => this.#heartbeat.pause(),
       onDrain: () => this.#heartbeat.resume(),
     });
@@ -107,7 +111,7 @@ export class PredictSocket implements AsyncIterable<string | Bytes> {
       this.#heartbeat.touch();
       if (isLarger(data, maxBytes)) this.#terminate(tooLarge(maxBytes));
       else this.#messages.push(withOwnMemory(data));
-      if (!connection.pause && this.#messages.bytes > maxBytes) {
+      if (!connection.pause && this.#messages.weight > maxBytes) {
         const unread = `more than ${maxBytes} received bytes (maxResponseBytes) are unread, and this runtime cannot pause the service`;
         this.#terminate(this.#error(`was terminated: ${unread}. Read faster, or raise maxResponseBytes`));
       }
@@ -220,4 +224,9 @@ function tooLarge(maxBytes: number): EasDecodeError {
     offset: maxBytes,
     attempts: 1,
   });
+}
+
+/** Returns the approximate memory of a message. Text takes at most two bytes per UTF-16 code unit. */
+function memoryOf(message: string | Bytes): number {
+  return MESSAGE_OVERHEAD_BYTES + (typeof message === "string" ? message.length * 2 : message.length);
 }

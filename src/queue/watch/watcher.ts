@@ -2,6 +2,7 @@ import type { EasDecodeError } from "../../errors.js";
 import type { Bytes } from "../../formats/request.js";
 import type { WebSocketDialer } from "../../platform/contract.js";
 import { show } from "../../util/argument-errors.js";
+import { AsyncQueue } from "../../util/async-queue.js";
 import { guarded } from "../../util/guarded.js";
 import { listFacts, showAsText } from "../../util/inspect.js";
 import { messageOf } from "../../util/realms.js";
@@ -17,10 +18,14 @@ import { RepeatFilter } from "./deliveries/repeat-filter.js";
 import { UnreadableItems } from "./deliveries/unreadable-items.js";
 import type { WatchSettings, WatchStatus, WatchTransport } from "./options.js";
 import { WatchReports } from "./reports.js";
-import { FrameBuffer } from "./sources/frame-buffer.js";
 import type { FrameSource } from "./sources/frame-source.js";
 import { WATCH_TOOLS } from "./tools.js";
 import { transportOf } from "./transport.js";
+
+/** Size of unread frames in bytes at which the watcher stops reading from the connection. */
+const HIGH_WATER_BYTES = 16_777_216;
+/** Approximate memory of a frame in addition to its data, in bytes. */
+const FRAME_BYTES = 512;
 
 /** The dependencies of a watcher. */
 export interface WatcherHost {
@@ -54,13 +59,14 @@ export class Watcher implements AsyncIterableIterator<DataFrame> {
   readonly #held: DeliveryTracker;
   readonly #repeats: RepeatFilter;
   readonly #acks: Acknowledgments;
-  readonly #buffer: FrameBuffer;
+  readonly #buffer: AsyncQueue<DataFrame>;
   readonly #reports: WatchReports;
   readonly #unreadable: UnreadableItems;
   readonly #life = new AbortController();
   readonly #transport: WatchTransport;
   #source: FrameSource | undefined;
   #roomChanged: (() => void) | undefined;
+  #hasWarnedOfOverflow = false;
 
   /** @internal */
   constructor(host: WatcherHost, settings: WatchSettings) {
@@ -80,13 +86,15 @@ export class Watcher implements AsyncIterableIterator<DataFrame> {
       onReturned: (indexes) => this.#repeats.returned(indexes),
       onRelease: () => this.#released(),
     });
-    this.#buffer = new FrameBuffer(
-      () => this.#source,
-      () => host.logger().warn("eas-prediction: items arrive faster than they are read, and cannot be paused here"),
-    );
+    this.#buffer = new AsyncQueue({
+      highWater: HIGH_WATER_BYTES,
+      weigh: ({ data }) => FRAME_BYTES + data.length,
+      onFull: () => this.#pauseSource(),
+      onDrain: () => this.#source?.resume?.(),
+    });
     const unreadable = {
       returnToQueue: (index: bigint) => this.#acks.refuse(index),
-      report: (error: EasDecodeError) => this.#buffer.push(error),
+      report: (error: EasDecodeError) => this.#buffer.pushError(error),
     };
     this.#unreadable = new UnreadableItems(unreadable, this.#reports);
     this.#repeats = new RepeatFilter(settings, this.#buffer, {
@@ -217,7 +225,7 @@ export class Watcher implements AsyncIterableIterator<DataFrame> {
       onConnected: (source) => {
         this.#source = source;
         this.#acks.connected();
-        this.#buffer.connected();
+        if (this.#buffer.isFull) this.#pauseSource();
         this.#notify({ state: "open", transport: this.#transport });
       },
       onDisconnected: () => {
@@ -225,6 +233,18 @@ export class Watcher implements AsyncIterableIterator<DataFrame> {
         this.#acks.disconnected();
       },
     });
+  }
+
+  /** Pauses the connection. Logs a warning once if the runtime has no backpressure. */
+  #pauseSource(): void {
+    const source = this.#source;
+    if (source === undefined) return;
+    if (source.pause !== undefined) return source.pause();
+    if (this.#hasWarnedOfOverflow) return;
+    this.#hasWarnedOfOverflow = true;
+    this.#host
+      .logger()
+      .warn("eas-prediction: items arrive faster than they are read, and this runtime cannot pause the service");
   }
 
   /** Calls `onStatus`. If it fails, a warning is logged and the watch continues. */
