@@ -14,7 +14,7 @@ export class Attempt extends TimerEntry implements StreamRequest {
   readonly path: string;
   readonly headers: readonly HeaderPair[];
   readonly body: StreamRequest["body"];
-  readonly pieces: TransportRequest["pieces"];
+  readonly chunks: TransportRequest["chunks"];
   readonly maxResponseBytes: number;
   readonly onUploadProgress: TransportRequest["onUploadProgress"];
   readonly repeatable: boolean;
@@ -48,7 +48,7 @@ export class Attempt extends TimerEntry implements StreamRequest {
     this.path = plan.path;
     this.headers = headers;
     this.body = isChunkList(body) ? null : body;
-    this.pieces = isChunkList(body) ? body : undefined;
+    this.chunks = isChunkList(body) ? body : undefined;
     this.maxResponseBytes = plan.maxResponseBytes;
     this.onUploadProgress = plan.onUploadProgress;
     this.repeatable = isRepeatable(plan.kind) && !plan.runsOnce;

@@ -22,8 +22,8 @@ export interface Platform {
   createTransport(options: TransportOptions): Transport;
   /** Opens WebSockets. Undefined if the runtime cannot send headers with the upgrade, as in browsers. */
   readonly dialWebSocket: WebSocketDialer | undefined;
-  /** Returns the MD5 of the concatenated `pieces` as 32 lower-case hexadecimal digits. */
-  md5(pieces: readonly Uint8Array[]): string | Promise<string>;
+  /** Returns the MD5 of the concatenated `chunks` as 32 lower-case hexadecimal digits. */
+  md5(chunks: readonly Uint8Array[]): string | Promise<string>;
   /** Returns the HMAC-SHA1 of `text` under `key`, both as UTF-8, in base64. */
   hmacSha1(key: string, text: string): string | Promise<string>;
   /** Compresses as gzip (RFC 1952) or zlib (RFC 1950). */
@@ -119,7 +119,7 @@ export interface TransportRequest {
   /** The body. Belongs to the caller and must not be changed. */
   readonly body: Uint8Array | null;
   /** The body in chunks, instead of `body`. Only set for a transport with `sendsChunks`. */
-  readonly pieces?: readonly Uint8Array[] | undefined;
+  readonly chunks?: readonly Uint8Array[] | undefined;
   /**
    * Maximum size of the response body in bytes. Of a response that is not a success, only `MAX_ERROR_BYTES` bytes are
    * used: the transport may drop the rest, and close the connection.

@@ -24,8 +24,7 @@ export function checkTensor<D extends DType>(format: TensorFormat<D>, tensor: Te
   const { shape, data } = tensor;
   const dtype = format.checkDType(tensor.dtype, of);
   checkShape(shape, data, dtype, of);
-  if (format.checkValues) format.checkValues(data, dtype, of);
-  else checkValues(data, dtype, of);
+  (format.checkValues ?? checkValues)(data, dtype, of);
   return dtype;
 }
 
@@ -39,11 +38,8 @@ export function checkValues(content: ContentOf<DType>, dtype: DType, of: string)
     case "DT_BOOL":
       return check(content, dtype, of, isBoolean, "it must be true, false, 1 or 0");
     case "DT_INT64":
-      if (typedArrayName(content) === "BigInt64Array") return;
-      return check(content, dtype, of, isInt64, integerOf64Bits("within"));
     case "DT_UINT64":
-      if (typedArrayName(content) === "BigUint64Array") return;
-      return check(content, dtype, of, isUint64, integerOf64Bits("of at least 0 and within"));
+      return checkInt64s(content, dtype, of);
     case "DT_HALF":
     case "DT_BFLOAT16":
       if (typedArrayName(content) === "Uint16Array") {
@@ -84,20 +80,21 @@ function checkIntegers(content: NumberArray, dtype: DType, of: string): void {
 const isText: Check = (value) => typeof value === "string" || isBytes(value);
 const isBoolean: Check = (value) => value === true || value === false || value === 0 || value === 1;
 const isNumber: Check = (value) => typeof value === "number";
-const isInt64: Check = (value) =>
-  typeof value === "bigint" ? BigInt.asIntN(64, value) === value : Number.isSafeInteger(value);
-const isUint64: Check = (value) =>
-  typeof value === "bigint"
-    ? BigInt.asUintN(64, value) === value
-    : Number.isSafeInteger(value) && (value as number) >= 0;
 
-function integerOf64Bits(range: string): string {
-  return `it must be an integer: a number ${range} ±(2^53 - 1), or a bigint ${range} 64 bits`;
+function checkInt64s(content: ArrayLike<unknown>, dtype: DType, of: string): void {
+  const isSigned = dtype === "DT_INT64";
+  if (typedArrayName(content) === (isSigned ? "BigInt64Array" : "BigUint64Array")) return;
+  const wrapped = isSigned ? BigInt.asIntN : BigInt.asUintN;
+  const fits: Check = (value) =>
+    typeof value === "bigint"
+      ? wrapped(64, value) === value
+      : Number.isSafeInteger(value) && (isSigned || (value as number) >= 0);
+  const range = isSigned ? "within" : "of at least 0 and within";
+  check(content, dtype, of, fits, `it must be an integer: a number ${range} ±(2^53 - 1), or a bigint ${range} 64 bits`);
 }
 
-function isBigIntArray(content: unknown): content is BigInt64Array | BigUint64Array {
-  const name = typedArrayName(content);
-  return name === "BigInt64Array" || name === "BigUint64Array";
+function isBigIntArray(content: unknown): boolean {
+  return typedArrayName(content)?.startsWith("Big") ?? false;
 }
 
 /** Returns the error for an element that does not fit its dtype: a `RangeError` for a number, otherwise a `TypeError`. */

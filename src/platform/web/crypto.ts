@@ -17,11 +17,11 @@ function nativeCrypto(): NodeCrypto | undefined {
   }
 }
 
-/** Returns the MD5 of all pieces in hexadecimal. WebCrypto does not have MD5. */
-export function md5(pieces: readonly Uint8Array[]): string {
+/** Returns the MD5 of all chunks in hexadecimal. WebCrypto does not have MD5. */
+export function md5(chunks: readonly Uint8Array[]): string {
   const native = nativeCrypto();
   const hash = native ? native.createHash("md5") : portableMd5.create();
-  for (const piece of pieces) hash.update(piece);
+  for (const chunk of chunks) hash.update(chunk);
   const digest = hash.digest("hex") as string | Uint8Array;
   return typeof digest === "string" ? digest : toHex(digest);
 }

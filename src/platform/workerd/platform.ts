@@ -18,8 +18,8 @@ export const platform: Platform = {
   connectionCount: 6,
   createTransport: () => fetchTransport({ decodes: ["gzip", "br"] }),
   dialWebSocket,
-  md5: async (pieces) => {
-    const whole = pieces.length === 1 ? pieces[0] : await new Blob(pieces as Bytes[]).arrayBuffer();
+  md5: async (chunks) => {
+    const whole = chunks.length === 1 ? chunks[0] : await new Blob(chunks as Bytes[]).arrayBuffer();
     return toHex(new Uint8Array(await crypto.subtle.digest("MD5", whole as BufferSource)));
   },
   hmacSha1,

@@ -81,15 +81,15 @@ export function nodeTransport(options: NodeTransportOptions = {}): Transport {
         lastFlat = [];
         for (const [name, value] of request.headers) lastFlat.push(name, value);
       }
-      const { pieces } = request;
+      const { chunks } = request;
       try {
         agent.dispatch(
           {
             origin: request.origin,
             path: request.path,
             method: request.method as Dispatcher.HttpMethod,
-            headers: pieces === undefined ? lastFlat : [...lastFlat, "content-length", String(totalLength(pieces))],
-            body: pieces === undefined ? bodyOf(request.body) : (pieces as never),
+            headers: chunks === undefined ? lastFlat : [...lastFlat, "content-length", String(totalLength(chunks))],
+            body: chunks === undefined ? bodyOf(request.body) : (chunks as never),
             reset: reset as true,
           },
           begin(request, resolve, reject),

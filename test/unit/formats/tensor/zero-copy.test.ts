@@ -77,10 +77,10 @@ describe.each(FORMATS)("the chunks of a %s request", (_, build) => {
         // The views start at any position in their memory.
         const arrays = lengths.map((length, i) => floats(length + skipped, i).subarray(skipped));
         const request = build(arrays);
-        const pieces = request.toChunks();
-        expect(Buffer.compare(Buffer.concat(pieces), request.toBinary())).toBe(0);
+        const chunks = request.toChunks();
+        expect(Buffer.compare(Buffer.concat(chunks), request.toBinary())).toBe(0);
         const large = arrays.filter(({ length }) => length >= LEAST);
-        const lent = pieces.filter(({ buffer }) => large.some((array) => array.buffer === buffer));
+        const lent = chunks.filter(({ buffer }) => large.some((array) => array.buffer === buffer));
         expect(lent.map(({ byteOffset, byteLength }) => [byteOffset, byteLength])).toEqual(
           large.map(({ byteOffset, byteLength }) => [byteOffset, byteLength]),
         );
@@ -193,7 +193,7 @@ describe("a call with zeroCopy", () => {
     expect(await clientOf(server, { zeroCopy: true, ...options }).predict(request())).toBeInstanceOf(TFResponse);
     const sent = "transport" in options ? options.transport.requests[0]?.body : server.requests[0]?.body;
     expect(sent?.length).toBe("transport" in options ? bytes.length : sent?.length);
-    if ("transport" in options) expect(options.transport.requests[0]?.pieces).toBeUndefined();
+    if ("transport" in options) expect(options.transport.requests[0]?.chunks).toBeUndefined();
   });
 
   test("affects only its own call: the arrays of other calls can change after predict has returned", async () => {
