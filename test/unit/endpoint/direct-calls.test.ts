@@ -56,7 +56,7 @@ describe("a retry goes to another instance", () => {
     expect(answers.map(String)).toEqual(Array.from({ length: 200 }, (_, i) => `call ${i}`));
     await emulator.instances[1]?.start();
     const { origin } = emulator.instances[1] as { origin: string };
-    // It was ejected for a second at the most.
+    // The ejection lasts at most one second.
     const isBack = async () => (await client.predictDetailed("x")).endpoint === origin;
     while (!(await isBack())) await turn();
   });
@@ -81,7 +81,7 @@ describe("a retry goes to another instance", () => {
     expect(await client.predictDetailed("x")).toMatchObject({ attempts: 2, endpoint: "http://light:1" });
   });
 
-  test("or to the same one, where there is no other", async () => {
+  test("retries on the same instance if there is no other", async () => {
     const transport = new RecordingTransport((_, count) => transportAnswer(count === 1 ? 503 : 200));
     const client = directClientOf({ endpoint: "" }, { transport, ...hosts("a") });
     expect(await client.predictDetailed("x")).toMatchObject({ attempts: 2, endpoint: "http://a:1" });
@@ -209,7 +209,7 @@ describe("least-inflight", () => {
 });
 
 describe("the list of instances changes", () => {
-  test("calls go to the new ones; those under way end where they are", async () => {
+  test("sends new calls to the new instances and lets calls in flight finish", async () => {
     const clock = movableClock();
     const { source, asked } = askedSource();
     const held: (() => void)[] = [];
@@ -246,7 +246,7 @@ describe("queues", () => {
     expect(emulator.requests.filter(({ method }) => method === "POST")).toHaveLength(1);
   });
 
-  test("a put that found nobody goes to another instance", async () => {
+  test("retries a put on another instance after a refused connection", async () => {
     const emulator = await startInstances(2, { queues: { q: {} } });
     const queue = directQueueOf(emulator);
     await emulator.instances[0]?.stop();

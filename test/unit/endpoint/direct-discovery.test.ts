@@ -102,7 +102,7 @@ describe("the two paths", () => {
     expect(called()).toEqual(["http://b:1"]);
   });
 
-  test("nobody there: the other path is on the same host, and not asked", async () => {
+  test("does not try the other path after a refused connection to the same host", async () => {
     const endpoint = await refusedOrigin();
     const error = (await errorOf(directClientOf({ endpoint }, short(SOCKETS)).predict("x"))) as EasDiscoveryError;
     expect(error).toBeInstanceOf(EasDiscoveryError);
@@ -207,7 +207,7 @@ describe("when it is asked", () => {
     ["an error", () => [500, "down"]],
     ["nothing but weight 0", () => listOf({ ip: "b", port: 1, weight: 0 })],
     ["nothing that can be called", () => listOf({ ip: "b" }, null, 7)],
-  ])("%s leaves the list as it is", async (_, list) => {
+  ])("keeps the previous list after a source returns %s", async (_, list) => {
     const clock = movableClock();
     const { client, asked, called } = clientOfList((count) =>
       count === 1 ? listOf({ ip: "a", port: 1 }) : list(count),
@@ -566,7 +566,7 @@ describe("a source of the user's own", () => {
         yield { host: "a", port: 8080 };
       },
     ],
-  ])("gives %s, and is told the service", async (_, source) => {
+  ])("accepts a source that returns %s and passes it the service name", async (_, source) => {
     const endpointSource = vi.fn(source);
     const { client, transport } = clientOfSource(endpointSource);
     await client.predict("x");

@@ -18,7 +18,7 @@ const breaks =
   };
 const never: Behave = () => new Promise(() => {});
 
-/** A client of instances `a`, `b`, … in a memory, each of which behaves as it is told. */
+/** A client of instances `a`, `b`, … in memory with configurable behavior. */
 function fleetOf(count: number, options: PredictClientOptions = {}) {
   const clock = movableClock();
   const names = Array.from({ length: count }, (_, i) => String.fromCharCode(97 + i));
@@ -73,7 +73,7 @@ describe("an instance that fails", () => {
     expect(await fleet.shares(20)).toEqual({ a: 10, c: 10 });
   });
 
-  test("in between does not: one success, and the count begins anew", async () => {
+  test("resets the failure count after one success", async () => {
     const fleet = fleetOf(2);
     for (let i = 0; i < 3; i++) {
       fleet.set("b", status(503));
@@ -227,7 +227,7 @@ describe("never more than half", () => {
   });
 });
 
-test("an instance that was gone and comes back begins anew", async () => {
+test("resets the state of an instance that was removed and returns", async () => {
   const fleet = fleetOf(3);
   fleet.set("b", status(503));
   await fleet.call(15);
@@ -283,7 +283,7 @@ describe("what counts as a failure of the instance", () => {
   });
 });
 
-test("least-inflight leaves out who is ejected, too", async () => {
+test("excludes ejected instances from least-inflight", async () => {
   const fleet = fleetOf(3, { balancer: "least-inflight" });
   fleet.set("b", status(503));
   await fleet.call(200);

@@ -209,7 +209,7 @@ describe("what a signature names", () => {
     expect(gatewayTarget(options, env).resource).toBe(resource);
   });
 
-  test("a pasted URL against a service name that was set before: told, not guessed", async () => {
+  test("rejects a URL that contradicts the service name", async () => {
     const client = new PredictClient({ endpoint: "h", serviceName: "a", transport: new RecordingTransport() });
     client.setEndpoint("http://h/api/predict/b");
     expect((await errorOf(client.predict("x"))).code).toBe("ERR_EAS_ARG_SERVICE_NAME");

@@ -48,7 +48,7 @@ test.each(Array.from({ length: 200 }, (_, seed) => seed))("in the official order
 
 describe("weights that no counting fits", () => {
   test.each([[[]], [[0]], [[0, 0]], [[-1, -5]], [[Number.NaN]], [[Number.NEGATIVE_INFINITY]]])(
-    "nobody has a turn: %j",
+    "selects no entry for the weights %j",
     (weights) => {
       expect(taken(weights, 3)).toEqual([undefined, undefined, undefined]);
     },
@@ -93,7 +93,7 @@ test("long lists: each turn is found, whatever the weights", () => {
   ).toBe(length);
 });
 
-describe("who is left out", () => {
+describe("excluded entries", () => {
   const counts = (turns: WeightedRoundRobin, count: number) => {
     const shares: Record<number, number> = {};
     for (let i = 0; i < count; i++) {
@@ -123,7 +123,7 @@ describe("who is left out", () => {
     }
   });
 
-  test("may be all: then nobody has a turn", () => {
+  test("selects no entry when all are excluded", () => {
     const turns = new WeightedRoundRobin([1, 2]);
     turns.setExcluded(0, true);
     turns.setExcluded(1, true);

@@ -75,7 +75,7 @@ describe("put", () => {
     expect(emulator.requests.at(-1)?.url).toBe("/api/predict/q?a%20b=c%20d%2Be");
   });
 
-  test("small indexes are bigints as the large ones are", async () => {
+  test("returns small indexes as bigints", async () => {
     const { client } = await openEmulatorQueue(SMALL);
     expect((await client.put("a")).index).toBe(1n);
     expect((await client.put("b")).index).toBe(2n);
@@ -136,7 +136,7 @@ describe("put", () => {
     expect(input.items[0]?.contentType).toBe("application/json");
   });
 
-  test("an answer without a request id is no failure", async () => {
+  test("accepts a response without a request id", async () => {
     const { client } = recordingQueueClient({}, ({ method }) =>
       method === "POST" ? transportAnswer(200, {}, " 18446744073709551615\n") : undefined,
     );
@@ -144,7 +144,7 @@ describe("put", () => {
   });
 
   test.each(["", "OK", "-1", "0x10", "1.5", "1e3", "1 2", "999999999999999999999"])(
-    "an answer that is no index, %j: the queue has the item",
+    "reports maybeAccepted for a response that is not an index: %j",
     async (body) => {
       const { client, transport } = recordingQueueClient({}, ({ method }) =>
         method === "POST" ? transportAnswer(200, {}, body) : undefined,
@@ -174,7 +174,7 @@ describe("put", () => {
 });
 
 describe("limits of the queue", () => {
-  test("are read once, whoever puts first, and kept", async () => {
+  test("reads the limits once and keeps them", async () => {
     const { client, attributeReads, input } = await openEmulatorQueue();
     await Promise.all([client.put("a"), client.put("b"), client.put("c")]);
     await client.put("d");
@@ -192,7 +192,7 @@ describe("limits of the queue", () => {
     expect(calls()).toHaveLength(1);
   });
 
-  test.each(["0", "-1", "", "ten", "1e3", "10.5"])("a limit that is none, %j, stops nothing", async (limit) => {
+  test.each(["0", "-1", "", "ten", "1e3", "10.5"])("ignores the invalid limit %j", async (limit) => {
     const { client } = recordingQueueClient({}, ({ path }) =>
       path.includes("_attrs_")
         ? transportAnswer(200, {}, JSON.stringify({ "meta.maxPayloadBytes": limit, "meta.header.priority": "" }))
@@ -404,7 +404,7 @@ describe("get", () => {
     expect(texts(await frames)).toEqual(["late"]);
   });
 
-  test("the wait is beside the time of the attempt and of the call", async () => {
+  test("adds the wait to the timeouts of the attempt and the call", async () => {
     const server = await startServer();
     server.always(stallBeforeHeaders);
     const get = (options: QueueClientOptions) =>
@@ -413,7 +413,7 @@ describe("get", () => {
     expect(await get({ totalTimeout: 50 })).toMatchObject({ phase: "total", timeout: 80 });
   });
 
-  test("attemptTimeout stands above the client's, beside the wait", async () => {
+  test("overrides the client's timeout by attemptTimeout, in addition to the wait", async () => {
     const server = await startServer();
     server.always(stallBeforeHeaders);
     const client = queueClientOf(server, { retryCount: 0 });
@@ -485,7 +485,7 @@ describe("attributes, search and count", () => {
     expect((await client.attributes())["stream.lastEntry"]).toBe(String(index));
   });
 
-  test("attributes that are no texts become such", async () => {
+  test("converts attributes to text", async () => {
     const { client } = recordingQueueClient({}, () => transportAnswer(200, {}, '{"a":1,"__proto__":"p","b":null}'));
     expect(Object.entries(await client.attributes())).toEqual([
       ["a", "1"],
@@ -546,7 +546,7 @@ describe("attributes, search and count", () => {
     ]);
   });
 
-  test.each(["", "many", "-1", "1.5", "1e3"])("an answer that is no count: %j", async (body) => {
+  test.each(["", "many", "-1", "1.5", "1e3"])("rejects a response that is not a count: %j", async (body) => {
     const { client } = recordingQueueClient({}, () => transportAnswer(200, {}, body));
     expect(await errorOf(client.count())).toMatchObject({ name: "EasDecodeError", message: /is no count/ });
   });
@@ -573,7 +573,7 @@ describe("delete, commit, negative, truncate, clear and end", () => {
         pairs: [["_indexes_", indexes]],
       })),
     );
-    // What is not there any more is no error.
+    // An item that was already deleted is not an error.
     await client[operation]([1, 2, 3]);
   });
 
@@ -597,7 +597,7 @@ describe("delete, commit, negative, truncate, clear and end", () => {
     },
   );
 
-  test("a commit is the group's, and says who did it", async () => {
+  test("sends the group and the uid with a commit", async () => {
     const { clientWith, input } = await openEmulatorQueue(SMALL);
     input.put("a");
     await clientWith({ uid: "me", gid: "mine" }).commit(1);
@@ -636,7 +636,7 @@ describe("delete, commit, negative, truncate, clear and end", () => {
     await watcher.close();
   });
 
-  test("a content type of the client's does not stand above the form's", async () => {
+  test("keeps the content type of the form over the client's", async () => {
     const { client, transport } = recordingQueueClient({ contentType: "application/json" });
     await client.negative(1, { code: "Shutdown" });
     expect(transport.header("content-type")).toBe("application/x-www-form-urlencoded");
@@ -778,7 +778,7 @@ describe("commits of frames", () => {
   });
 });
 
-describe("who asks, and where", () => {
+describe("uid, gid and the address of the queue", () => {
   const identity = ({ headers }: { headers: Headers }) => [
     headers.get("x-eas-queueservice-redis-uid"),
     headers.get("x-eas-queueservice-redis-gid"),
@@ -820,7 +820,7 @@ describe("who asks, and where", () => {
     ]);
   });
 
-  test("init without arguments leaves uid and gid as they are", async () => {
+  test("keeps uid and gid after init without arguments", async () => {
     const { client, transport } = recordingQueueClient({ uid: "mine", gid: "ours" });
     await client.init();
     await client.count();

@@ -131,7 +131,7 @@ describe("protobuf", () => {
     );
   });
 
-  test("fields in any order, with unknown ones between them, in a list with unknown ones too", () => {
+  test("decodes fields in any order and skips unknown fields", () => {
     fc.assert(
       fc.property(
         frame.chain((given) =>
@@ -173,7 +173,7 @@ describe("protobuf", () => {
         ...entry([0x0a, 1, 0x61]),
         ...entry([0x12, 1, 0x76, 0x0a, 1, 0x62]),
         ...entry([0x0a, 1, 0x63, 0x18, 5, 0x12, 1, 0x78]),
-        // A key that is a number is no key.
+        // A numeric key is invalid.
         ...entry([0x08, 5, 0x12, 1, 0x79]),
       ]),
     );
@@ -217,7 +217,7 @@ describe("protobuf", () => {
     );
   });
 
-  test("data is a view of what was received; a slice stands alone", () => {
+  test("returns data as a view of the response and a slice as a copy", () => {
     const body = join(fieldsOf({ index: 1n, tags: [["a", "b"]], data: Uint8Array.of(7, 8), message: "" }));
     const { data } = read(body);
     expect(data.buffer).toBe(body.buffer);
@@ -242,7 +242,7 @@ describe("uint64", () => {
     );
   });
 
-  test("any bits of any varint, overlong ones too, as arithmetic has it", () => {
+  test("decodes varints of any length, including overlong encodings", () => {
     fc.assert(
       fc.property(fc.array(fc.integer({ min: 0, max: 127 }), { minLength: 1, maxLength: 10 }), (groups) => {
         const encoded = groups.map((group, i) => (i === groups.length - 1 ? group : group | 128));
@@ -372,7 +372,7 @@ describe("damaged bodies", () => {
     }
   });
 
-  test("tags that are damaged leave index and data to be read; who asks for them hears of it each time", () => {
+  test("keeps index and data readable with damaged tags, and throws on each access to the tags", () => {
     const damaged = read(Uint8Array.of(0x08, 5, 0x12, 2, 0x0a, 5, 0x1a, 1, 0x61));
     expect([damaged.index, damaged.text()]).toEqual([5n, "a"]);
     for (const ask of [() => damaged.tags, () => damaged.message, () => damaged.requestId, () => damaged.toJSON()]) {
@@ -446,13 +446,13 @@ describe("JSON", () => {
     ["tags that are text", '[{"index":1,"tags":"a"}]', /element 0/],
     ["data that is a number", '[{"index":1,"data":5}]', /element 0/],
     ["data that is not base64", '[{"index":1,"data":"*"}]', /the data of element 0 is not base64/],
-  ])("%s is no list of items", (_name, body, message) => {
+  ])("rejects %s as a list of items", (_name, body, message) => {
     const error = thrownBy(() => readJson(body));
     expect(error).toBeInstanceOf(EasDecodeError);
     expect(error).toMatchObject({ format: "queue", message: expect.stringMatching(message) });
   });
 
-  test.each(["-1", "18446744073709551616", "-9007199254740993"])("the index %s is none", (digits) => {
+  test.each(["-1", "18446744073709551616", "-9007199254740993"])("rejects the index %s", (digits) => {
     expect(thrownBy(() => readJson(`[{"index":${digits}}]`))).toBeInstanceOf(EasDecodeError);
   });
 
@@ -461,7 +461,7 @@ describe("JSON", () => {
     expectSame(only!, { index: 5n, tags: [], data: new Uint8Array(0), message: "" });
   });
 
-  test("tags that are no texts", () => {
+  test("rejects tags that are not strings", () => {
     for (const value of Object.values(readJson('[{"index":5,"tags":{"a":5}}]')[0]!.tags)) {
       expect(typeof value).toBe("string");
     }

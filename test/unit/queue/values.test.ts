@@ -45,8 +45,8 @@ describe("durations", () => {
     for (const [nanoseconds, text] of cases) expect(goDuration(nanoseconds)).toBe(text);
   });
 
-  test("all that Go writes is taken as it is, and means the same", () => {
-    // Up to ten days, and the small ones as often as the large ones.
+  test("accepts all durations in Go's format", () => {
+    // Durations of up to ten days, on a logarithmic scale.
     const nanoseconds = fc
       .integer({ min: 0, max: 49 })
       .chain((bits) => fc.bigInt({ min: 0n, max: 2n ** BigInt(bits) }));
@@ -81,13 +81,13 @@ describe("durations", () => {
     );
   });
 
-  test("numbers are milliseconds, whole ones, never less than was said", () => {
+  test("rounds numbers up to whole milliseconds", () => {
     fc.assert(
       fc.property(fc.double({ min: 0, max: 2 ** 31 - 1, noNaN: true }), (value) => {
         const { text, milliseconds } = checkDuration("timeout", value);
         expect(milliseconds).toBe(Math.ceil(value));
         expect(text).toMatch(/^\d+ms$/);
-        // What the service is told is what the clock here waits for.
+        // The service and the client use the same duration.
         expect(parseDuration(text)).toBe(milliseconds);
       }),
       RUNS,

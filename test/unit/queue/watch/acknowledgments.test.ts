@@ -8,7 +8,7 @@ import { clientFor, eventually, openQueue, settle, Told, watchWith } from "../..
 const PUSHING = ["websocket", "http"] as const;
 const pass = (): ProxyVerdict => "pass";
 
-/** A queue behind a proxy that fails as told, and a client of the proxy. */
+/** Starts a queue behind a proxy with configurable failures, and a client of the proxy. */
 async function openFaulty(settings: Parameters<typeof openQueue>[0] = {}) {
   const queue = await openQueue({ maxDeliveries: Number.POSITIVE_INFINITY, ...settings });
   const proxy = await startFaultProxy(queue.endpoint, pass);

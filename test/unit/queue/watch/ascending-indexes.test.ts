@@ -33,7 +33,7 @@ describe("AscendingIndexes", () => {
     expect(indexes.max).toBe(BigInt(next));
   });
 
-  test("the greatest index stays when it is deleted", () => {
+  test("keeps the maximum index after its deletion", () => {
     const indexes = new AscendingIndexes<object>();
     expect(indexes.max).toBe(-1n);
     indexes.add(5n, {});

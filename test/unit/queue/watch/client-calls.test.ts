@@ -2,7 +2,7 @@ import { describe, expect, test } from "vitest";
 import { TOKEN } from "../../../support/calls.js";
 import { eventually, openQueue, TRANSPORTS, watchWith } from "../../../support/queue-watch.js";
 
-// Items end by calls of the client too, as in the documentation of the official SDKs: its watcher hears of it.
+// Items end by calls of the client too, as in the documentation of the official SDKs: its watcher tracks them.
 
 describe.each(TRANSPORTS)("what the client does with items of its watch over %s", (transport) => {
   test.each(["commit", "delete"] as const)("%s makes room in the window", async (method) => {
@@ -18,7 +18,7 @@ describe.each(TRANSPORTS)("what the client does with items of its watch over %s"
     expect(input.length).toBe(0);
   });
 
-  test.runIf(transport !== "poll")("an item that it gives back comes again", async () => {
+  test.runIf(transport !== "poll")("delivers an item again after a negative", async () => {
     const { client, put, input } = await openQueue();
     put(1);
     const queue = client();

@@ -51,7 +51,7 @@ describe.each(TRANSPORTS)("a watch over %s", (transport) => {
     await queue.close();
     // Without a timer of the test's own.
     await until(() => timers() <= before.timers && sockets() <= before.sockets);
-    // The server has let it go.
+    // The server has closed the connection.
     await eventually(() => expect([...input.pending.keys()]).toEqual([]));
     expect(emulator.cutConnections()).toBe(0);
   });
@@ -131,7 +131,7 @@ test("the handshake is closed with 1000", async () => {
   dialer.last.push(frameBytes(1));
   await watcher.close();
   expect(dialer.last.controls).toEqual(["resume", "close 1000"]);
-  // What had come is not handed out any more.
+  // Received frames are no longer delivered.
   expect(await watcher.next()).toEqual({ done: true, value: undefined });
   expect(vi.getTimerCount()).toBe(0);
 });
@@ -176,7 +176,7 @@ test("can be closed while it dials, and while it dials again", async () => {
   }
 });
 
-test("a socket that opens when nobody wants it any more is closed", async () => {
+test("closes a socket that opens after the watcher was closed", async () => {
   vi.useFakeTimers();
   const { client, dialer } = fakeClient();
   const told = new Told();

@@ -47,7 +47,7 @@ describe("Retry-After", () => {
     return { transport, told, delay: status?.state === "reconnecting" ? status.delay : undefined };
   }
 
-  test("is how long the next connect waits at the least", async () => {
+  test("is the minimum delay before the next connect", async () => {
     const { transport, told, delay } = await refused("7");
     expect(delay).toBe(7000);
     await tick(6999);
@@ -58,7 +58,7 @@ describe("Retry-After", () => {
     expect(told.states).toEqual(["reconnecting", "open"]);
   });
 
-  test("is waited for a minute at the most", async () => {
+  test("is limited to one minute", async () => {
     expect((await refused("86400")).delay).toBe(60_000);
   });
 
@@ -133,7 +133,7 @@ describe("a connect that fails for good ends the watch", () => {
     expect(dialer.dials).toHaveLength(1);
   });
 
-  test("a get whose items may be lost is no such failure", async () => {
+  test("does not retry a get whose items may be lost", async () => {
     const { client, put, emulator } = await openQueue();
     const { frames, told } = watchWith(client(), 0, 1, { transport: "poll", autoCommit: true });
     await eventually(() => expect(told.count("open")).toBe(1));

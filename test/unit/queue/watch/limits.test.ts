@@ -53,7 +53,7 @@ describe("an HTTP stream's connection", () => {
     expect(paths()).toHaveLength(3);
   });
 
-  test("is given back when the stream ends, breaks or cannot be read, and taken again by the next", async () => {
+  test("is released when the stream ends, breaks or cannot be read", async () => {
     const { server, client, socket, told, watcher, paths } = await openWatch();
     const ends: ((socket: Socket) => void)[] = [
       (socket) => socket.resetAndDestroy(),
@@ -79,7 +79,7 @@ describe("an HTTP stream's connection", () => {
     await watcher.close();
   });
 
-  test("is given back when the watch is refused", async () => {
+  test("is released when the watch is refused", async () => {
     const server = await startServer();
     server.always(answer(404, {}, "no such queue"));
     const client = clientFor(server.origin, { maxConnectionCount: 2 });
@@ -134,7 +134,7 @@ describe("an HTTP stream's connection", () => {
     },
   );
 
-  test.each(["websocket", "poll"] as const)("is no matter over %s, with one connection", async (transport) => {
+  test.each(["websocket", "poll"] as const)("does not apply to %s with one connection", async (transport) => {
     const { client, put, input } = await openQueue();
     put(3);
     // A poll whose window is full has no get under way that commits would wait for.
@@ -144,7 +144,7 @@ describe("an HTTP stream's connection", () => {
     expect(input.length).toBe(0);
   });
 
-  test("that is cut by setMaxConnectionCount is made again, before its head came and after, if it may be", async () => {
+  test("reopens a watch that setMaxConnectionCount closes", async () => {
     const { server, client, told, errors, done } = await openWatch();
     const second = handOver();
     server.play(second.behaviour, raw(STREAM));
@@ -223,7 +223,7 @@ describe("a message that is larger than maxResponseBytes", () => {
       .filter(({ path }) => path.includes("_negative_"))
       .map(({ path, body }) => `${/_indexes_=(\d+)/.exec(path)?.[1]} ${new TextDecoder().decode(body ?? undefined)}`);
 
-  test("is passed over with other dialers as it comes", async () => {
+  test("is delivered with other dialers unchanged", async () => {
     vi.useFakeTimers();
     const frame = frameBytes(1, new Uint8Array(200));
     const { client, dialer, transport } = fakeClient({ maxResponseBytes: frame.length });
@@ -257,7 +257,7 @@ describe("a message that is larger than maxResponseBytes", () => {
     }
   });
 
-  test("a dial without a limit has none, one with a limit tells of what was larger", async () => {
+  test("reports messages above the limit, and accepts all without a limit", async () => {
     const dial = node.dialWebSocket as WebSocketDialer;
     const { origin } = await serve((peer) => peer.send(new Uint8Array(200)));
     const ended = async (maxMessageBytes?: number) => {

@@ -71,7 +71,7 @@ class Consumer {
 
 test.each(["websocket", "http"] as const)("two groups over %s lose nothing", async (transport) => {
   const next = random(SEED);
-  // All times differ, so that they say what came first.
+  // All times differ, so that they determine the order.
   let time = Date.now();
   const now = () => {
     time = Math.max(time + 1 / 1024, Date.now());
@@ -137,7 +137,7 @@ test.each(["websocket", "http"] as const)("two groups over %s lose nothing", asy
       if (last === undefined) continue;
       again++;
       expect(push.delivery).toBeGreaterThan(1);
-      // Whoever had it before was cut off.
+      // The previous consumer was disconnected.
       expect(cuts.get(last.connection)).toBeLessThan(push.time);
     }
     const own = received.length - FRAMES;
@@ -145,7 +145,7 @@ test.each(["websocket", "http"] as const)("two groups over %s lose nothing", asy
     for (const index of repeated(received)) expect(before.get(index)?.delivery).toBeGreaterThan(1);
     duplicates += own;
   }
-  // One consumer is never handed a frame twice: it has let go of none.
+  // A consumer never receives a frame twice, because it has released none.
   expect(consumers.flatMap(({ wrong }) => wrong)).toEqual([]);
   expect(input.length).toBe(0);
   expect([...input.pending.values()].flat()).toEqual([]);
@@ -170,8 +170,8 @@ function repeated(all: readonly bigint[]): bigint[] {
   return all.filter((index) => seen.size === seen.add(index).size);
 }
 
-// Nobody is told that an item is in somebody's hands when it is polled, so there is one consumer and no group.
-test("one who polls loses nothing and gets nothing twice", async () => {
+// The service does not assign polled items to consumers, so the test uses one consumer.
+test("delivers each polled item exactly once", async () => {
   const next = random(SEED);
   const count = FRAMES;
   const { client, emulator, input, restart } = await openQueue();

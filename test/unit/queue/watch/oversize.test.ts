@@ -52,7 +52,7 @@ describe.each(TRANSPORTS)("an item over maxResponseBytes, over %s", (transport) 
     await done;
   });
 
-  test("is an EasDecodeError for who iterates, and the watch goes on", async () => {
+  test("rejects next with an EasDecodeError and continues the watch", async () => {
     const { client, input } = await openQueue({ maxDeliveries: 2 });
     input.put("first");
     input.put("x".repeat(2 * LIMIT));

@@ -22,7 +22,7 @@ import {
   watchWith,
 } from "../../../support/queue-watch.js";
 
-// When a connection is made again, and what ends a watch for good.
+// Reconnects, and the errors that end a watch.
 
 afterEach(() => {
   vi.useRealTimers();
@@ -59,12 +59,12 @@ describe("delays", () => {
     expectNoToken(told.statuses, told.warnings);
   });
 
-  test("are half at the least", async () => {
+  test("are at least half of the nominal delay", async () => {
     expect((await delays(8, 0, {})).delays).toEqual([100, 200, 400, 800, 1600, 3200, 5000, 5000]);
     expect((await delays(4, 0.5, { minDelay: 40, maxDelay: 100 })).delays).toEqual([30, 60, 75, 75]);
   });
 
-  test("last as long as was told", async () => {
+  test("last for the configured time", async () => {
     vi.useFakeTimers();
     vi.spyOn(Math, "random").mockReturnValue(0.5);
     const { client, dialer } = fakeClient();
@@ -78,7 +78,7 @@ describe("delays", () => {
     expect(dialer.dials).toHaveLength(3);
   });
 
-  test("begin anew after a good connection", async () => {
+  test("start again at the minimum after a good connection", async () => {
     vi.useFakeTimers();
     vi.spyOn(Math, "random").mockReturnValue(0);
     const { client, dialer } = fakeClient();

@@ -116,7 +116,7 @@ describe("the filter", () => {
     return { filter, delivered, skipped };
   }
 
-  test("remembers at least as many ids as it is told, and at most twice as many", () => {
+  test("remembers at least the configured number of ids, and at most twice as many", () => {
     const { filter, delivered, skipped } = open(10);
     for (let i = 0; i < 1000; i++) {
       filter.take(frame(i, `id ${i}`));
