@@ -29,7 +29,7 @@ afterEach(() => {
 const never = <T>(): Promise<T> => new Promise<T>(() => {});
 const listeners = (signal: AbortSignal): number => getEventListeners(signal, "abort").length;
 
-/** Aborts, and looks after one turn of the event loop whether the promise has rejected with that very reason. */
+/** Aborts and expects that the promise rejects with the same reason within one turn of the event loop. */
 async function expectRejectedAtOnce(promise: Promise<unknown>, controller: AbortController): Promise<void> {
   const reason = new Error("the caller's own reason");
   const watched = watch(promise);
@@ -88,7 +88,7 @@ describe("abort ends every wait within one turn", () => {
     call: CallOptions,
     server: MisbehavingServer,
   ) => Promise<Promise<unknown>[]>;
-  // Each brings a call into its wait; the call is the last of what it returns.
+  // Each function starts a call and resolves when it waits. The last element of its result is the call.
   const waits: [string, Start][] = [
     [
       "for the headers",
@@ -252,7 +252,7 @@ describe("an abort from inside the call", () => {
     await server.seen();
     const second = watch(client.predict("y", { signal: controller.signal }));
     free();
-    // At once when the first has ended, which is when its slot is handed on.
+    // Abort as soon as the first call ends, when its slot is assigned to the next.
     await first.then(() => controller.abort("stop"));
     await turn();
     expect(second).toEqual({ state: "rejected", value: "stop" });

@@ -14,7 +14,7 @@ afterEach(() => {
 
 const T = "test-token";
 
-/** The headers of one call's authorization, by a transport without a network. */
+/** Returns the authorization headers of one call, with a transport that uses no network. */
 async function sent(options: PredictClientOptions, body = "[{}]", path?: string): Promise<Record<string, string>> {
   const transport = new RecordingTransport();
   const { token, ...more } = options;
@@ -142,7 +142,7 @@ describe("signature", () => {
       const request = server.requests[0] as SeenRequest;
       const token = typeof options.token === "string" ? options.token : T;
       expect(request.headers.authorization).toBe(expectedSignature(request, resource, token));
-      // No header twice: the server would choose.
+      // A duplicate header would be ambiguous for the server.
       const names = request.rawHeaders.map(([name]) => name.toLowerCase());
       expect(new Set(names).size).toBe(names.length);
     },

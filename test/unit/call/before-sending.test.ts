@@ -189,7 +189,7 @@ describe("the memory of a request body", () => {
 });
 
 describe("tokens in what a service echoes", () => {
-  /** Names an earlier token in the answer to each later attempt. */
+  /** Echoes an earlier token in the response to each later attempt. */
   const echoing = (texts: string[]) =>
     new RecordingTransport((_, count) =>
       transportAnswer(503, { "x-echo": texts.join(" ") }, `${count}: ${texts.join(" ")}`),

@@ -8,10 +8,10 @@ import { clientOf, collect, errorOf, startServer, TOKEN } from "../../support/ca
 import { answer, raw, stallBeforeHeaders } from "../../support/misbehaving-server.js";
 import { openEmulatorQueue, queueClientOf } from "../../support/queues.js";
 
-// The first error loads what explains statuses, which takes longer here than the timeouts of some tests.
+// The first error loads the explanations of statuses, which takes longer than the timeouts of some tests.
 beforeAll(() => import("../../../src/call/lazy.js"));
 
-// What a service said, or did not finish saying, reaches the caller: as a cause, an error of its kind, and without the token.
+// Errors report the response of the service, even if it is incomplete, and never contain the token.
 
 describe("the last error is the cause of a timeout", () => {
   test("of the whole call", async () => {
@@ -89,7 +89,7 @@ describe("the token in the reason of a close", () => {
 });
 
 describe("a response without a length, delimited by the end of the connection", () => {
-  /** What the emulator answers to a get of three items. */
+  /** Result of a get of three items from the emulator. */
   async function answerOfThree(): Promise<Buffer> {
     const { client, emulator } = await openEmulatorQueue();
     for (const text of ["a", "b", "c"]) await client.put(text);

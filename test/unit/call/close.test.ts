@@ -4,7 +4,7 @@ import { AsyncInferenceClient, type PredictClient, QueueClient } from "../../../
 import { clientOf, errorOf, startServer, TOKEN, turn, until } from "../../support/calls.js";
 import { answer, answerWhen, stallBeforeHeaders, stallInBody } from "../../support/misbehaving-server.js";
 
-// What `close` does to calls that are under way.
+// Effect of `close` on calls in flight.
 
 type Client = PredictClient | QueueClient | AsyncInferenceClient;
 
@@ -159,7 +159,7 @@ describe("close({ force: true })", () => {
     ["commit()", (client) => client.commit(1), { maybeAccepted: false, maybeTaken: false, retryable: true }],
   ])("%s reports what the queue may have done", async (_, call, facts) => {
     const server = await startServer();
-    // The queue's limits, which the first put asks for.
+    // The first put reads the limits of the queue.
     const attributes = answer(404);
     server.always({
       on: "request",

@@ -41,7 +41,7 @@ async function pack(compression: Compression, bytes: Uint8Array): Promise<Uint8A
   return compression === "zlib" ? new Uint8Array(deflateSync(bytes)) : compression.compress(bytes);
 }
 
-/** A request of bytes with a compression of its own, answered with text. */
+/** A request of bytes with its own compression and a text response. */
 const requestOf = (compression?: Compression): PredictRequest<string> => ({
   compression,
   toBinary: () => PLAIN.slice(),
@@ -80,7 +80,7 @@ describe.each(CASES)("%s over a socket", (_, compression, decompressor, compress
     expect((await client.predict(TEXT)).toString()).toBe(TEXT);
     expect(await client.predict(PLAIN)).toEqual(PLAIN);
     expect(await client.predict(requestOf())).toBe(TEXT);
-    // For none of the calls more than once.
+    // At most once for each call.
     for (const { body } of emulator.requests) expect(body.length).toBeLessThan(PLAIN.length / 4);
   });
 

@@ -12,14 +12,14 @@ import { answer, resetInBody } from "../../support/misbehaving-server.js";
 import { RecordedHooks } from "../../support/recorded-hooks.js";
 import { type Exchange, inChunks, startStreamServer } from "../../support/stream-server.js";
 
-/** A client of a server that answers as the test says, and what its hooks hear. */
+/** A client, a server that responds as the test specifies, and the events that its hooks receive. */
 async function open(answer: (exchange: Exchange) => unknown, options: PredictClientOptions = {}) {
   const server = await startStreamServer(answer);
   const hooks = new RecordedHooks();
   return { hooks, server, client: clientOf(server, { hooks, ...options }) };
 }
 
-/** A head and a first piece, and nothing more until the test writes it. */
+/** Response headers and a first chunk. The test writes the rest. */
 const begun = ({ response }: Exchange) => {
   response.writeHead(200, { "X-Own": "1" });
   response.write("piece");

@@ -38,7 +38,7 @@ afterEach(() => {
   vi.useRealTimers();
 });
 
-/** A server, a client and what its hooks have heard. */
+/** A server, a client and the events that its hooks received. */
 async function open(options: PredictClientOptions = {}) {
   const server = await startServer();
   const hooks = new RecordedHooks();
@@ -56,7 +56,7 @@ function handle() {
   return { promise, resolve };
 }
 
-/** Backoff is a random part of a limit: with this it is 0. */
+/** Makes the jitter, and therefore the backoff, 0. */
 const withoutBackoff = () => void vi.spyOn(Math, "random").mockReturnValue(0);
 
 describe("a call", () => {
@@ -654,7 +654,7 @@ describe("queues", () => {
     const calls = hooks.calls.map(({ kind, method, path }) => `${kind} ${method} ${path}`);
     expect(calls).toEqual([
       "put POST /api/predict/q",
-      // The queue's limit on items, which the first put reads.
+      // The first put reads the limit on items of the queue.
       "other GET /api/predict/q",
       expect.stringMatching(/^(take|other) GET \/api\/predict\/q$/),
     ]);
@@ -711,7 +711,7 @@ describe("direct calls", () => {
     expect(hooks.errors[0]?.endpoint).toBe("(any instance)");
   });
 
-  /** A hedged client whose requests the test answers. */
+  /** A hedged client. The test responds to its requests. */
   function hedged(options = {}) {
     const hooks = new RecordedHooks();
     const held: { answer(response: never): void; fail(error: Error): void; signal: AbortSignal }[] = [];

@@ -107,7 +107,7 @@ test("admits waiters in order of arrival with random cancellations and durations
   const limiter = new Limiter(4);
   for (let i = 0; i < 4; i++) limiter.tryAcquire();
   const order: number[] = [];
-  // Every third is held long; every fifth gives up.
+  // Every third request is long-lived, and every fifth wait is canceled.
   const waits = Array.from({ length: 30 }, (_, i) => limiter.acquire(i % 3 === 0));
   waits.forEach(
     ({ done }, i) =>
@@ -139,7 +139,7 @@ test("waiting long-lived requests do not block short requests, and keep their ow
     expect(each.state).toBe("resolved");
   }
   limiter.release();
-  // A slot is free, but not for them.
+  // A slot is free, but not for long-lived requests.
   expect([limiter.tryAcquire(true), long.map(({ state }) => state)]).toEqual([false, ["pending", "pending"]]);
   limiter.release(true);
   await turn();
@@ -152,7 +152,7 @@ describe("requests in flight", () => {
     let most = 0;
     const transport = new RecordingTransport(async ({ signal }, count) => {
       most = Math.max(most, ++inFlight);
-      // A request that was aborted is in flight no more.
+      // An aborted request is no longer in flight.
       signal.addEventListener("abort", () => inFlight--);
       await turn();
       if (!signal.aborted) inFlight--;
@@ -167,7 +167,7 @@ describe("requests in flight", () => {
     });
     await Promise.all(calls);
     expect(most).toBe(maxConnectionCount);
-    // All slots are back: as many as the limit go out again at once.
+    // All slots are free again: requests up to the limit are sent at once.
     const before = transport.requests.length;
     const again = Array.from({ length: maxConnectionCount }, () => client.predict("x").catch(() => {}));
     expect(transport.requests.length - before).toBe(maxConnectionCount);

@@ -12,7 +12,7 @@ import { answer, stallBeforeHeaders } from "../../support/misbehaving-server.js"
 
 type Answer = readonly [status: number, body: string, after?: number];
 
-/** A client whose requests are answered by `answers`, the last of them repeatedly, on a clock that the test moves. */
+/** A client whose requests receive `answers` in order, the last one repeatedly, with a simulated clock. */
 function heldClient(answers: readonly Answer[], options: PredictClientOptions = {}) {
   const seen: { method: string; path: string; at: number }[] = [];
   const client = new PredictClient({
@@ -59,7 +59,7 @@ describe("with a simulated clock", () => {
     return promise;
   }
 
-  /** After how long one unanswered request is given up, and how many requests the service received. */
+  /** Time until a request without a response fails, and number of requests that the service received. */
   async function limitOf(options: PredictClientOptions, call: CallOptions, json = false) {
     const { client, seen } = heldClient([[200, "{}", NEVER]], options);
     const made = json ? client.json({}, call) : client.predict("x", call);

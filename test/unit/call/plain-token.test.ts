@@ -7,7 +7,7 @@ afterEach(() => {
   vi.restoreAllMocks();
 });
 
-// A host is warned of once in a process, so each test has hosts of its own.
+// Each host causes one warning per process, so each test uses its own hosts.
 let hosts = 0;
 function publicHost(): string {
   hosts++;

@@ -46,12 +46,12 @@ import {
 } from "../../support/misbehaving-server.js";
 
 afterEach(() => {
-  // In this order: a spy on a timer that is not real is taken off before the real one comes back.
+  // In this order: spies on fake timers must be removed before the real timers are restored.
   vi.restoreAllMocks();
   vi.useRealTimers();
 });
 
-/** Backoff is a random part of a limit: with this it is 0, and the tests need not wait. */
+/** Makes the jitter, and therefore the backoff, 0, so that tests need not wait. */
 function withoutBackoff(): void {
   vi.spyOn(Math, "random").mockReturnValue(0);
 }
@@ -110,7 +110,7 @@ describe("retries of predict calls", () => {
     withoutBackoff();
     const server = await startServer();
     server.always(behaviour);
-    // Short only where it is to run out.
+    // Short only in cases that test the timeout.
     const timeout = type === EasTimeoutError ? 250 : 5000;
     const client = clientOf(server, { retryCount: RETRY_COUNT, timeout, maxResponseBytes: 1000 });
     const error = await errorOf(client.predict("x"));
@@ -257,7 +257,7 @@ describe("retries of predict calls", () => {
 });
 
 describe("the retry table", () => {
-  // From the design page, by hand: y = yes, 1 = once, n = no, a = no and maybeAccepted or maybeTaken.
+  // y = yes, 1 = once, n = no, a = no with maybeAccepted or maybeTaken.
   const table: [
     row: Parameters<typeof retryDecisionOn>[1],
     predict: string,
@@ -330,7 +330,7 @@ describe("Retry-After", () => {
     ["Monday, 06-Jan-25 00:00:05 GMT", 5000],
     ["Friday, 06-Jan-95 00:00:05 GMT", 0],
     ["Monday, 06-Jan-75 00:00:00 GMT", Date.UTC(2075, 0, 6) - Date.UTC(2025, 0, 6)],
-    // More than 50 years ahead is in the past.
+    // A year more than 50 years ahead is in the past.
     ["Monday, 06-Jan-76 00:00:00 GMT", 0],
     // asctime
     ["Mon Jan  6 00:00:05 2025", 5000],
@@ -387,7 +387,7 @@ describe("Retry-After", () => {
     const waits = Array.from({ length: 400 }, () => requestedWait(30_000, 0));
     expect(Math.min(...waits)).toBeGreaterThanOrEqual(30_000);
     expect(Math.max(...waits) - Math.min(...waits)).toBeGreaterThanOrEqual(15_000);
-    // Evenly: each eighth of the time has a share of them.
+    // Evenly: each eighth of the time has some of them.
     for (let eighth = 0; eighth < 8; eighth++) {
       const from = 30_000 + (eighth * 18_000) / 8;
       expect(waits.filter((wait) => wait >= from && wait < from + 18_000 / 8).length).toBeGreaterThan(15);
@@ -403,7 +403,7 @@ describe("Retry-After", () => {
     const back = server.requests.slice(400).map(({ at }) => at);
     expect(Math.max(...back) - Math.min(...back)).toBeGreaterThanOrEqual(500);
     const refused = server.requests.slice(0, 400).map(({ at }) => at);
-    // None was early, measured from the refusal of the first client.
+    // No client was early, measured from the first 429.
     expect(Math.min(...back) - Math.min(...refused)).toBeGreaterThanOrEqual(998);
   });
 
@@ -413,7 +413,7 @@ describe("Retry-After", () => {
     expect(Math.max(...waits)).toBeLessThanOrEqual(1_050);
   });
 
-  // The sockets are real, the timers are not: that the client waits shows in the timer that it sets.
+  // The sockets are real and the timers are fake: a wait of the client shows as a timer.
   async function waits(header: string | undefined, expected: number, options = {}): Promise<void> {
     const server = await startServer();
     server.play(answer(503, header === undefined ? {} : { "Retry-After": header }));
@@ -630,7 +630,7 @@ describe("limits on retries", () => {
       expect(error).toMatchObject({ code: "ERR_EAS_NETWORK", retryable: true });
       attempts.push(error.attempts);
     }
-    // 19.5 tokens each, until none is left.
+    // 19.5 tokens each, until the budget is empty.
     expect(attempts).toEqual([21, 21, 21, 21, 21, 4, 1, 1]);
   });
 
@@ -671,7 +671,7 @@ describe("limits on retries", () => {
       { origin },
       {
         auth: "token",
-        // Asked before each attempt: the third finds a server.
+        // Called before each attempt: the third attempt finds a server.
         token: async () => {
           if (++token === 3) server = await MisbehavingServer.start(port);
           return "t";

@@ -101,7 +101,7 @@ describe("phases", () => {
     const client = clientOf(server, { maxConnectionCount: 1 });
     const first = client.predict("x");
     await server.seen();
-    // Were the wait not counted, it would end as phase "headers" after 300 + 900 ms.
+    // Without counting the wait, it would end with the phase "headers" after 300 + 900 ms.
     const second = await errorOf(client.predict("y", { timeout: 900, totalTimeout: 1000 }));
     await first;
     expect(second).toMatchObject({ phase: "total", timeout: 1000, attempts: 1 });

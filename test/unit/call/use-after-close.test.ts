@@ -12,7 +12,7 @@ const closed = {
   message: expect.stringMatching(/this client is closed: create a new one/),
 };
 
-/** Closed in both ways in which callers close: awaited, and in the turn of the next call. */
+/** Both ways to close: awaited, and in the same turn as the next call. */
 const ways: [name: string, close: (client: { close(): Promise<void> }) => unknown][] = [
   ["after close()", (client) => client.close()],
   ["in the turn of close()", (client) => void client.close()],
@@ -45,7 +45,7 @@ describe.each(ways)("%s", (_name, close) => {
       const watcher = queue.watch(0, 5, { transport: over });
       const { value: frame } = await watcher.next();
       const before = emulator.requests.length;
-      // Asked for in time: it is sent, and answered.
+      // Started before close: it is sent and succeeds.
       const committed = frame?.commit();
       await close(queue);
       const calls: (() => Promise<unknown> | Watcher)[] = [

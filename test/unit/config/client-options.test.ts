@@ -26,7 +26,7 @@ afterEach(() => {
   vi.restoreAllMocks();
 });
 
-// Values that TypeScript refuses come from JavaScript all the same.
+// JavaScript callers may pass values that TypeScript rejects.
 const any = (value: unknown): never => value as never;
 
 describe("invalid options throw in the constructor", () => {

@@ -5,12 +5,12 @@ import { AsyncInferenceClient, fetchTransport, PredictClient, QueueClient } from
 import { nodeTransport } from "../../../src/node.js";
 import { RecordingTransport, startServer, thrownBy } from "../../support/calls.js";
 
-// Things that look as if they belonged there. Each is refused when the client is made, with what to pass instead.
+// Values of similar types in the wrong option. The constructor refuses them and names the right option.
 
 const clients = [PredictClient, QueueClient, AsyncInferenceClient] as const;
 type AnyOptions = ConstructorParameters<typeof AsyncInferenceClient>[0];
 
-/** The error of each client that is made with these options; nothing may have been connected. */
+/** The error of each client with these options, before any connection. */
 async function refusals(options: Record<string, unknown>, of: readonly (typeof clients)[number][] = clients) {
   const server = await startServer();
   const errors = of.map((Client) => {

@@ -44,7 +44,7 @@ afterAll(async () => {
   await emulator.close();
 });
 
-/** Calls a function without the types that would refuse the options at compile time. */
+/** Calls a function without its types, which would reject the options at compile time. */
 const loose = (target: object, name: string) => (target as Record<string, (...args: unknown[]) => unknown>)[name];
 
 type Case = [name: string, run: (options: Record<string, unknown>) => unknown];
