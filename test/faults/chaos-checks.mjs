@@ -1,12 +1,13 @@
-// What must be true after a run of chaos.mjs, from what the server received and what each handler saw.
+// Checks the invariants after a run of chaos.mjs, from the requests that the server received and the items that each
+// handler saw.
 import { count } from "./chaos-proxy.mjs";
 
-/** Causes that are logged once for each item: it failed, or is too large. Each must be logged once. */
+/** Causes that must be logged once per item: it failed, or is too large. */
 const PER_ITEM = /on purpose|could not be read/;
-/** Logged once each time that it happens. */
+/** Causes that are logged each time that they occur. */
 const RECREATED = /the queue was recreated/;
 
-/** Returns what is wrong. */
+/** Returns the violated invariants. */
 export function checkChaos({ report, workers, required, window, blocks = 0 }) {
   const { generations } = report;
   const problems = [];
@@ -20,7 +21,7 @@ export function checkChaos({ report, workers, required, window, blocks = 0 }) {
       const generation = Number(text.split(":")[0]);
       if (contents[generation - 1].get(index) !== text) problems.push(`${uid} got "${text}" as item ${index}`);
     }
-    // A consumer that has an item, has committed it, or retries its commit does not get it again.
+    // A consumer that holds an item, has committed it, or retries its commit does not receive it again.
     for (const [text, times] of own) {
       if (times > 1 + (failures.get(text) ?? 0)) problems.push(`${uid} handled "${text}" ${times} times`);
     }
@@ -32,7 +33,7 @@ export function checkChaos({ report, workers, required, window, blocks = 0 }) {
       const textOf = (index) => contents[i].get(index);
       const unseen = commits.filter((each) => each[1] === gid && !runsOf.has(`${gid} ${textOf(each[0])}`));
       if (unseen.length > 0) problems.push(`${gid} committed ${unseen.length} items unseen, such as ${unseen[0][0]}`);
-      // A second run follows from another connection, or from a negative.
+      // A second run requires another connection, or a negative commit.
       const causes = new Map();
       const connections = new Set();
       for (const [index, group, , connection] of pushes) {
@@ -54,7 +55,7 @@ export function checkChaos({ report, workers, required, window, blocks = 0 }) {
   return problems;
 }
 
-/** Each connection follows from the end of the one before, and each end is reported. */
+/** Each connection follows the end of the previous one, and each end is reported. */
 function checkConnections({ uid, transport, statuses }, report, blocks) {
   const problems = [];
   const opened = new Map(report.opened).get(uid);
@@ -62,10 +63,9 @@ function checkConnections({ uid, transport, statuses }, report, blocks) {
   const of = (cause) => ends.get(`${uid} ${cause}`) ?? 0;
   const byServer = of("cut") + of("idle") + of("refused") + of("silent") + of("server");
   const tooLarge = tooLargeOf(report.generations).length;
-  // Over a WebSocket, an item that is too large takes one connection to notice, and one to find its index.
-  // An item that was released comes back with a new connection: at most one for each faulted negative.
+  // Over a WebSocket, an item that is too large costs one connection that fails, and one that finds its index.
   const released = new Map(report.faulted).get(`${uid} negative`) ?? 0;
-  // An attempt that times out, on a busy machine or behind a handler that blocks the event loop, may not have arrived.
+  // On a busy machine, or behind a handler that blocks the event loop, an attempt that timed out may not have arrived.
   const slow = blocks + statuses.filter(({ cause }) => cause?.code === "ERR_EAS_TIMEOUT").length;
   const byClient = (transport === "websocket" ? 2 * tooLarge : 0) + released + slow;
   if (of("client") > 1 + byClient) problems.push(`${uid} ended ${of("client")} connections, for ${byClient} reasons`);
@@ -91,7 +91,7 @@ function checkReports({ uid, gid, warnings, failures, unreadable, method }, gene
   for (const warning of warnings) count(times, PER_ITEM.test(warning) ? warning : warning.replace(/\d+/g, "#"));
   for (const [cause, many] of times) {
     const limit = RECREATED.test(cause) ? generations.length - 1 : 1;
-    // An index may name one item in each queue.
+    // The same index can occur in both queues.
     const most = /could not be read/.test(cause) ? generations.length : limit;
     if (many > most) problems.push(`${uid} logged ${many} times: ${cause}`);
   }
@@ -117,7 +117,7 @@ function checkReports({ uid, gid, warnings, failures, unreadable, method }, gene
   return problems;
 }
 
-/** Requests are repeated because of faults, ends of connections and timeouts only. */
+/** Requests are retried only because of faults, ended connections and timeouts. */
 function checkRequests(workers, { named, faulted, abandoned, opened, generations }, window) {
   const problems = [];
   const namedBy = new Map(named);

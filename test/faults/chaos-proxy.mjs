@@ -1,31 +1,32 @@
-// A proxy between queue clients and a queue. It answers commits and negatives wrongly, refuses watches, cuts them, and ends those
-// without traffic in good order. It counts what it received, by client, and why each watch ended.
+// A proxy between queue clients and a queue. It responds to commits and negatives with errors, refuses watches, breaks
+// them, and ends idle watches normally. It counts the requests per client, and the reasons for which watches ended.
 import { createHash } from "node:crypto";
 import { once } from "node:events";
 import { createServer, request as httpRequest } from "node:http";
 import { connect } from "node:net";
 
-/** Chunks up to this length on a WebSocket are pings, pongs or closes: a frame with an item is longer. */
+/** Chunks on a WebSocket up to this length are pings, pongs or closes. A frame with an item is longer. */
 const CONTROL_BYTES = 32;
-/** What happens to a commit or a negative that is faulted: not carried out, or carried out and its answer lost or late. */
+/** Fault of a commit or a negative: not processed, or processed with a lost or late response. */
 const FAULTS = ["500", "lost", "late"];
 const MAX_LATE_MS = 1_500;
 
 export class ChaosProxy {
   /**
-   * `faultRate`: share of commits and negatives that are faulted. `cutBytes`: mean number of bytes after which a watch is cut.
-   * `idleMs`: limit for watches without traffic. `clientSilenceMs`: limit for watches whose client sends nothing, not even pings.
+   * `faultRate`: share of commits and negatives with a fault. `cutBytes`: mean number of bytes after which a watch
+   * is broken. `idleMs`: limit for watches without traffic. `clientSilenceMs`: limit for watches whose client sends
+   * nothing, not even pings.
    */
   plan = {};
-  /** How the next watches of each client are refused, by uid. */
+  /** Refusals of the next watches of each client, by uid. */
   refusals = new Map();
   generation = 1;
-  /** Number of requests that named an item, by `uid operation`, and of those that were faulted. */
+  /** Number of requests that named an item, by `uid operation`, and the number of those with a fault. */
   named = new Map();
   faulted = new Map();
-  /** The same for requests that the client gave up before they were answered, as a slow machine makes it do. */
+  /** The same for requests that the client aborted before the response, as on a slow machine. */
   abandoned = new Map();
-  /** Why watches ended, by `uid cause`. A watch that was refused counts as one that was opened. */
+  /** Number of ended watches, by `uid cause`. A refused watch counts as opened. */
   ends = new Map();
   opened = new Map();
   #port;
@@ -38,7 +39,7 @@ export class ChaosProxy {
     this.#port = port;
     this.#random = random;
     this.server = createServer((incoming, outgoing) => void this.#handle(incoming, outgoing));
-    // A client whose event loop is blocked must not find that its idle connections were closed.
+    // Idle connections of a client whose event loop is blocked must not be closed.
     this.server.keepAliveTimeout = 600_000;
     this.server.on("upgrade", (incoming, socket, first) => this.#upgrade(incoming, socket, first));
     this.server.on("connection", (socket) => {
@@ -55,7 +56,7 @@ export class ChaosProxy {
     return this.server.address().port;
   }
 
-  /** Ends all watches for a reason of the server's. */
+  /** Ends all watches on behalf of the server. */
   endAll(cause) {
     for (const watch of [...this.#watches]) watch.end(cause, this.#random() < 0.5 ? "reset" : "close");
   }
@@ -68,7 +69,7 @@ export class ChaosProxy {
     await closed;
   }
 
-  /** Notes an open watch. `stop(how)` ends its connections: "reset", "close", or "graceful". */
+  /** Records an open watch. `stop(how)` ends its connections: "reset", "close", or "graceful". */
   #watch(uid, stop) {
     const now = performance.now();
     const { cutBytes } = this.plan;
@@ -86,7 +87,7 @@ export class ChaosProxy {
     return watch;
   }
 
-  /** The part of a chunk that is passed on before the watch is cut. */
+  /** Returns the part of a chunk that is forwarded before the watch is broken. */
   #pass(watch, chunk, write) {
     if (watch.left > 0) write(chunk.subarray(0, watch.left));
     watch.left -= chunk.length;
@@ -102,7 +103,7 @@ export class ChaosProxy {
     }
   }
 
-  /** How the next watch of a client is refused; undefined where it is not. */
+  /** Returns the refusal for the next watch of a client; undefined if it is accepted. */
   #refusal(uid) {
     count(this.opened, uid);
     const refusal = this.refusals.get(uid)?.shift();
@@ -224,7 +225,7 @@ const uidOf = ({ headers }) => headers["x-eas-queueservice-redis-uid"] ?? "";
 
 const closeFrame = (code) => Buffer.of(0x88, 2, code >> 8, code & 255);
 
-/** Completes a WebSocket's handshake, and closes it at once. */
+/** Completes a WebSocket handshake and closes the WebSocket immediately. */
 export function acceptAndClose({ headers }, socket, code) {
   const accept = createHash("sha1")
     .update(`${headers["sec-websocket-key"]}258EAFA5-E914-47DA-95CA-C5AB0DC85B11`)

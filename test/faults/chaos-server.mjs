@@ -1,4 +1,4 @@
-// A process with a queue of two groups, which can be deleted and recreated, and a proxy before it that makes everything go wrong.
+// A process with a queue of two groups, which can be deleted and recreated, and a proxy before it that injects faults.
 import { startEmulator } from "../../dist/emulator.js";
 import { ChaosProxy } from "./chaos-proxy.mjs";
 import { randomOf } from "./random.mjs";
@@ -8,7 +8,7 @@ const TOKEN = "fault-token";
 const OPTIONS = {
   indexShape: "counter",
   maxDeliveries: Number.POSITIVE_INFINITY,
-  // A group counts as live while its consumers reconnect.
+  // A group remains live while its consumers reconnect.
   groupGrace: 600_000,
   historyLength: 1_000_000,
 };
@@ -17,7 +17,7 @@ const emulator = await startEmulator({ token: TOKEN });
 let random = randomOf(1);
 const proxy = new ChaosProxy(Number(new URL(emulator.endpoint).port), () => random());
 const port = await proxy.listen();
-/** Each queue that there was: its view, and the text of each item by index. */
+/** All queues so far: the view of each, and the text of each item by index. */
 let queues = [];
 
 const current = () => queues.at(-1);
@@ -39,16 +39,16 @@ const COMMANDS = {
   plan(plan) {
     proxy.plan = plan;
   },
-  /** Refuses the next watches of each client, and cuts all watches, so that they are opened again. */
+  /** Refuses the next watches of each client, and breaks all watches, so that clients reconnect. */
   refuse(refusals) {
     for (const [uid, all] of Object.entries(refusals)) proxy.refusals.set(uid, all);
     proxy.endAll("cut");
   },
-  /** Deletes the queue and creates it again: indexes begin at 1. */
+  /** Deletes the queue and recreates it, so that indexes begin at 1. */
   recreate() {
     addQueue();
   },
-  /** Puts items. A text that is a number stands for an item of so many bytes. */
+  /** Puts items. A numeric text represents an item of that many bytes. */
   fill({ texts }) {
     const { view, texts: kept } = current();
     for (const text of texts) {

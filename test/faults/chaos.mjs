@@ -1,17 +1,21 @@
-// Two groups of workers on one queue while everything goes wrong. What the server received decides, not what the client says.
+// Two groups of workers on one queue with many concurrent faults. The server's record decides, not the client's
+// reports.
 import { EasDecodeError, QueueClient } from "../../dist/index.js";
 import { checkChaos } from "./chaos-checks.mjs";
 import { before, LoopClock, left, unhandled } from "./measure.mjs";
 import { startFaultServer } from "./server-process.mjs";
 
-/** Time without progress after which a run is given up. */
+/** Milliseconds without progress after which a run fails. */
 const STALL_MS = Number(process.env.FAULTS_STALL_MS ?? 60_000);
 const MAX_BYTES = 10_000;
 const IDLE_MS = 3_000;
 const BLOCK_MS = Number(process.env.FAULTS_BLOCK_MS ?? 9_000);
 const WINDOW = 8;
 
-/** Two consumers in each of two groups: over both transports, by `consume` and by `watch`. Half of them retry within a call. */
+/**
+ * Two consumers in each of two groups: over both transports, with `consume` and with `watch`. Half of them retry
+ * within a call.
+ */
 const CONSUMERS = [
   { uid: "a1", gid: "a", transport: "websocket", method: "consume", retryCount: 5 },
   { uid: "a2", gid: "a", transport: "http", method: "watch", retryCount: 0 },
@@ -24,7 +28,7 @@ export function chaos({ counts }) {
   return [{ name: "two groups under chaos", mode: "gateway", kind: "worker", calls, run: runChaos }];
 }
 
-/** What one consumer did and reported. */
+/** The actions and reports of one consumer. */
 class Worker {
   runs = [];
   failures = new Map();
@@ -80,7 +84,7 @@ class Worker {
     return this.#client.consume((frame) => this.#handle(frame), { ...options, signal, concurrency: 4, window: WINDOW });
   }
 
-  /** Acknowledges by itself, and does not wait for the answer each second time. */
+  /** A handler that acknowledges, and waits for every second response only. */
   async #watch(options) {
     this.#watcher = this.#client.watch(0, WINDOW, options);
     for (;;) {
@@ -140,7 +144,7 @@ async function runChaos(_server, { name, mode, kind, calls, seed, random }) {
   const handledBy = (gid) =>
     new Set(workers.filter((worker) => worker.gid === gid).flatMap(({ runs }) => runs.map(({ text }) => text)));
 
-  /** Waits until `isDone(status)`, as long as something happens. */
+  /** Waits until `isDone(status)`, as long as there is progress. */
   async function until(what, isDone) {
     let last = "";
     let since = performance.now();
@@ -166,7 +170,7 @@ async function runChaos(_server, { name, mode, kind, calls, seed, random }) {
     }
   }
   const joined = (what) => until(`all have joined ${what}`, ({ consumers }) => consumers.length === CONSUMERS.length);
-  /** Puts items with contents of their own, of which some fail once and some are too large. */
+  /** Puts distinct items, of which some fail once and some are too large. */
   async function fill(generation, wave, length, tooLarge) {
     const texts = Array.from({ length }, (_, i) => `${generation}:${wave}:${i}:${"x".repeat(20 + (i % 97))}`);
     for (const text of texts) if (random() < 0.03) failing.add(text);
@@ -190,7 +194,7 @@ async function runChaos(_server, { name, mode, kind, calls, seed, random }) {
   const startedAt = performance.now();
   try {
     await joined("the queue");
-    // Deleted while items wait, are handled, and are committed.
+    // The queue is deleted while items wait, are handled, and are committed.
     const first = await fill(1, 1, calls / 4, 2);
     await handled("the first queue is half done", first, 0.6);
     await server.ask("recreate");
@@ -202,7 +206,7 @@ async function runChaos(_server, { name, mode, kind, calls, seed, random }) {
     await until("the second wave is committed", ({ left }) => left === 0);
     note("committed");
     await server.ask("plan", { faultRate: 0.2, idleMs: IDLE_MS });
-    // Twice for each, since two ends in a row looked like the end of the queue.
+    // Two refusals each, because clients once mistook two ends in a row for the end of the queue.
     await until("the proxy has ended idle watches", ({ ends }) =>
       CONSUMERS.every(({ uid }) => (new Map(ends).get(`${uid} idle`) ?? 0) >= 2),
     );

@@ -1,11 +1,11 @@
-// Discovery that does not answer, or does not tell the truth.
+// Discovery that does not respond, or returns wrong lists.
 import { both } from "./scripted.mjs";
 
 const QUICK = { timeout: 300, totalTimeout: 3_000, discovery: { timeout: 400, interval: 50 } };
-/** For calls that must be answered, also on a busy machine. */
+/** Timeout of calls that must succeed, also on a busy machine. */
 const PATIENT = { timeout: 10_000, totalTimeout: 30_000, discovery: { timeout: 1_000, interval: 50 } };
 const DEAD = { ip: "127.0.0.1", port: 1, weight: 100 };
-/** Loopback addresses at which nobody listens. */
+/** Loopback addresses without a server. */
 const FOREIGN = [2, 3].map((last) => ({ ip: `127.0.0.${last}`, port: 1, weight: 100 }));
 
 const nobody =
@@ -16,7 +16,7 @@ const nobody =
   ];
 const everybody = ({ calls, answered }) => answered !== calls && `${answered} of ${calls} calls were answered`;
 
-/** Resolves when an instance has received a call, so that the client has a list. */
+/** Resolves when an instance has received a call, which shows that the client has a list. */
 async function firstCall(server) {
   while ((await server.ask("report")).received.length === 0) await new Promise((resolve) => setTimeout(resolve, 5));
 }

@@ -1,4 +1,5 @@
-// The client of ends.mjs, in a process of its own. Arguments: the server's port, the seed, the first run and how many there are.
+// The client of ends.mjs, in a separate process. Arguments: the server's port, the seed, the first run and the number
+// of runs.
 import { once } from "node:events";
 import { createServer, get } from "node:http";
 import { setTimeout as sleep } from "node:timers/promises";
@@ -14,7 +15,7 @@ const client = new PredictClient({
   serviceName: "svc",
   token: "t",
   retryCount: 0,
-  // Else a request can meet the end of a connection that was kept.
+  // Without keep-alive: otherwise a request could be sent on a connection that is being closed.
   transport,
 });
 const relay = createServer(
@@ -35,7 +36,7 @@ const OPEN = {
     }),
 };
 
-/** Reads what comes, as slowly as the run says. */
+/** Reads the response at the pace of the run. */
 async function read({ way, reader }, at) {
   const body = await OPEN[way](`/run-${at}`);
   if (reader === "late") await sleep(60);
@@ -51,7 +52,7 @@ async function read({ way, reader }, at) {
   return length;
 }
 
-/** What went wrong in a run; undefined if the body came whole or its failure was told. */
+/** Returns the problem of a run; undefined if the body was complete or its failure was reported. */
 function wrongIn({ framing, bytes, sent, ending, way }, length, error) {
   if (error !== undefined) {
     const isTold =
@@ -63,7 +64,7 @@ function wrongIn({ framing, bytes, sent, ending, way }, length, error) {
   }
   if (length === bytes) return undefined;
   if (FRAMINGS[framing].isDelimited) return `${length} of ${bytes} bytes, and no error`;
-  // Here only the end of the connection tells.
+  // In this framing only the end of the connection ends the body.
   return length === sent || ending === "RST" ? undefined : `${length} of ${sent} bytes that were sent, and no error`;
 }
 

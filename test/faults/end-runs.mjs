@@ -1,6 +1,6 @@
 import { randomOf } from "./random.mjs";
 
-/** The head of each framing, and whether its end can be told from the end of the connection. */
+/** The head of each framing, and whether the end of its body is explicit. */
 export const FRAMINGS = {
   "HTTP/1.0 with a length": { head: "HTTP/1.0 200 OK\r\nContent-Length: LENGTH\r\n\r\n", isDelimited: true },
   "HTTP/1.0 kept alive": {
@@ -33,15 +33,15 @@ export const FRAMINGS = {
   },
 };
 
-/** The byte at a place of every body. */
+/** Returns the byte at an offset of every body. */
 export const BYTE_AT = (place) => (place * 31 + (place >>> 8)) & 0xff;
 
-/** What happens in a run: the same for the server and the client. */
+/** Returns the plan of a run, which is the same for the server and the client. */
 export function runOf(seed, at) {
   const random = randomOf((seed + at * 104_729) % 2 ** 31);
   const pick = (values) => values[Math.floor(random() * values.length)];
   const framing = pick(Object.keys(FRAMINGS));
-  // Around the 256 KiB after which the client holds the server back.
+  // Near the 256 KiB after which the client applies backpressure.
   const bytes = pick([65_536, 262_144, 278_528, 300_000, 524_288, 1_048_576]);
   const sent = pick([bytes, bytes >> 1, bytes - 1, Math.min(bytes, 262_144)]);
   const way = pick(["stream", "fetch", "relay"]);

@@ -1,4 +1,4 @@
-// Connections that end while a slow reader holds the server back: no server can end the process of the client.
+// Connections that end while a slow reader applies backpressure. No server may crash the client's process.
 import { fork } from "node:child_process";
 import { once } from "node:events";
 import { createServer } from "node:net";
@@ -30,7 +30,7 @@ async function manyEnds(_, { name, kind, calls, seed }) {
     if (code === 0) break;
     crashes++;
     problems.push(`the process of the client ended with ${code}: ${stderr.trim().split("\n").slice(0, 8).join(" | ")}`);
-    // It goes on behind the runs that were reported, and behind those under way.
+    // Continues after the reported runs and those under way.
     first += results.length - before + 8;
   }
   server.close();
@@ -43,7 +43,7 @@ async function manyEnds(_, { name, kind, calls, seed }) {
   return { row: { name, mode: "-", kind, calls, answered: whole, failed }, problems };
 }
 
-/** Answers a run as its number says, and ends the connection. */
+/** Responds according to the number of the run, and ends the connection. */
 function answerRun(seed) {
   return (socket) => {
     socket.on("error", () => {});

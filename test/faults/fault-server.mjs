@@ -1,5 +1,5 @@
-// A process with a gateway, some instances of one service, their discovery, and real queues (the emulator's), all of which
-// go wrong as they are told. Apart from the client's process, so that its event loop is measured alone.
+// A process with a gateway, instances of one service, their discovery, and real queues of the emulator, all with
+// configurable faults. It is separate from the client's process, whose event loop is measured.
 import { createHash } from "node:crypto";
 import { Agent, request as httpRequest } from "node:http";
 import { connect, createServer } from "node:net";
@@ -9,12 +9,12 @@ import { randomOf } from "./random.mjs";
 
 const TOKEN = "fault-token";
 const emulator = await startEmulator({ token: TOKEN });
-// A connection for each: one that is kept may be closed just when a request is put on it.
+// A new connection for each request: a kept connection could be closed while a request is sent.
 const toEmulator = new Agent({ keepAlive: false });
 const emulatorPort = Number(new URL(emulator.endpoint).port);
 
 let random = randomOf(1);
-/** Requests that came whole, by the call that they are of; `refused` are those that were sent away undone. */
+/** Complete requests, by call. `refused` are those that were refused unprocessed. */
 let received = new Map();
 let refused = new Map();
 let answeredBy = new Map();
@@ -28,7 +28,7 @@ function count(map, key) {
   map.set(key, (map.get(key) ?? 0) + 1);
 }
 
-/** One place to call: the gateway or an instance. */
+/** A server that clients call: the gateway or an instance. */
 class Place {
   plan = {};
   port = 0;
@@ -45,7 +45,7 @@ class Place {
     this.port = this.server.address().port;
   }
 
-  /** As a process does that is killed: nobody listens, and all connections are reset. */
+  /** Stops like a killed process: closes the port and resets all connections. */
   async shut() {
     if (!this.server.listening) return;
     const closed = new Promise((resolve) => this.server.close(resolve));
@@ -91,10 +91,10 @@ class Place {
     socket.on("data", onData);
   }
 
-  /** Passes a WebSocket on, and breaks it after a number of bytes, when it is to. */
+  /** Forwards a WebSocket, and breaks it after a number of bytes if the plan says so. */
   upgrade(socket, begun) {
     upgrades++;
-    // Accepted, and closed at once: "try again later".
+    // The WebSocket is accepted and closed immediately with "try again later".
     if (this.plan.closesWatches > 0) {
       this.plan.closesWatches--;
       return acceptAndClose(socket, begun);
@@ -135,7 +135,7 @@ class Place {
 
   faultOf(id) {
     const { fault, faults, rate } = this.plan;
-    // Each call's first attempt, and of every fifth all of them.
+    // Affects the first attempt of each call, and all attempts of every fifth call.
     if (fault) return received.get(id) === 1 || Number(id) % 5 === 0 ? fault : undefined;
     if (rate && random() < rate) return faults[Math.floor(random() * faults.length)];
     return undefined;
@@ -165,7 +165,7 @@ function parseHead(text) {
   return { method, path, headers };
 }
 
-/** The emulator's answer. */
+/** Returns the emulator's response. */
 function forward({ method, path, headers, body }) {
   return new Promise((resolve, reject) => {
     const sent = httpRequest(
@@ -198,7 +198,7 @@ for (const place of places) await place.open();
 
 const COMMANDS = {
   ports: () => places.map(({ port }) => port),
-  /** Forgets what was before. `plans` are of the gateway and of the instances. */
+  /** Resets all records. `plans` apply to the gateway and the instances. */
   async begin({ seed, plans, queue, discovery: told }) {
     random = randomOf(seed);
     received = new Map();
@@ -212,7 +212,7 @@ const COMMANDS = {
   discovery(told) {
     discovery = told;
   },
-  /** Puts an item for each of the calls, and gives its index. */
+  /** Puts an item for each call, and returns the indexes. */
   fill({ queue, ids }) {
     return ids.map((id) => String(emulator.queue(queue).input.put(`item ${id}`, { tags: { call: String(id) } })));
   },
@@ -242,6 +242,6 @@ process.on("message", async ({ at, command, given }) => {
     if (command === "end") process.disconnect();
   });
 });
-// The one who started it is gone.
+// The parent process has ended.
 process.on("disconnect", () => process.exit(0));
 process.send({ at: 0, result: COMMANDS.ports() });

@@ -1,7 +1,7 @@
-// What can go wrong with an answer. Each is given the socket and the true answer, which it damages. The request was carried
-// out before: the worst case for a client that would send it again.
+// Faults of responses. Each receives the socket and the true response, which it damages. The request has been
+// processed before, which is the worst case for a client that retries.
 
-/** An answer's head. */
+/** Returns the head of a response. */
 export function headOf({ status, headers }, length) {
   const lines = Object.entries(headers).map(([name, value]) => `${name}: ${value}\r\n`);
   return `HTTP/1.1 ${status} Status\r\n${lines.join("")}${length}\r\n\r\n`;
@@ -11,7 +11,7 @@ export function bytesOf(answer) {
   return Buffer.concat([Buffer.from(headOf(answer, `content-length: ${answer.body.length}`)), answer.body]);
 }
 
-/** Writes a part of the answer, and does the rest when that has surely been sent. */
+/** Writes a part of the response, and calls back after it has been sent. */
 function writeThen(socket, bytes, end) {
   socket.write(bytes, () => setImmediate(() => end(socket)));
 }
@@ -20,17 +20,17 @@ const reset = (socket) => socket.resetAndDestroy();
 const finish = (socket) => socket.end();
 const stall = () => {};
 
-/** The answer up to the middle of its head. */
+/** Returns the response up to the middle of its head. */
 const inHead = (answer) => bytesOf(answer).subarray(0, 20);
 
-/** The answer up to the middle of its body; one that has none is given one. */
+/** Returns the response up to the middle of its body. A body is added if there is none. */
 function inBody(answer) {
   const body = answer.body.length > 1 ? answer.body : Buffer.from("a body");
   const bytes = bytesOf({ ...answer, body });
   return bytes.subarray(0, bytes.length - Math.ceil(body.length / 2));
 }
 
-/** Byte by byte. */
+/** Sends the response byte by byte. */
 async function drip(socket, bytes, pause) {
   for (const byte of bytes) {
     if (socket.destroyed) return;
@@ -75,10 +75,10 @@ export const FAULTS = {
   "status 503": status(503, "busy"),
 };
 
-/** What refuses a request before it is carried out: it may be sent again, whatever it is. */
+/** Faults that refuse a request before it is processed. The client may retry any such request. */
 export const REFUSALS = { "status 429": status(429, "too many") };
 
-/** What happens to a connection before a byte of it is read. */
+/** Faults of a connection before its first byte is read. */
 export const CONNECTION_FAULTS = {
   "accept and close": (socket) => socket.end(),
   "reset on accept": (socket) => socket.resetAndDestroy(),

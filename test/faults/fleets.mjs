@@ -1,14 +1,14 @@
-// Instances of which some are faulty, dead, or killed and started again.
+// Fleets in which some instances are faulty, dead, or killed and restarted.
 import { FAULTS } from "./faults.mjs";
 import { both } from "./scripted.mjs";
 import { startKilledInstance } from "./server-process.mjs";
 
 const RANDOM = { timeout: 500, totalTimeout: 5_000 };
-/** All but those that are an answer and those that last as long as the timeout, of which one is kept. */
+/** All faults except valid responses, and except those that last as long as the timeout, of which one is kept. */
 const KINDS = Object.keys(FAULTS).filter(
   (name) => !["slow drip", "endless drip", "length too short", "stall in headers", "stall in body"].includes(name),
 );
-/** What the issue promises with default options. */
+/** Minimum share of successful calls with default options. */
 const PROMISED = 0.9999;
 
 const promised = ({ calls, answered }) =>
@@ -51,7 +51,7 @@ export function fleets({ counts }) {
       concurrency: 8,
       modes: ["direct"],
       kinds: ["predict"],
-      // The one that is killed takes its log with it.
+      // The log of a killed instance is lost.
       hasLog: false,
       plans: Array(5).fill({ latency: 20 }),
       async during({ server, items }) {

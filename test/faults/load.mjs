@@ -1,4 +1,4 @@
-// Clocks, crowds, aborts and names that nobody knows.
+// Clock changes, many calls at once, aborts, and unknown host names.
 import { FAULTS } from "./faults.mjs";
 import { runScenario } from "./scenario.mjs";
 import { both } from "./scripted.mjs";
@@ -27,7 +27,7 @@ export function load({ counts }) {
       concurrency: counts.inFlight,
       kinds: ["predict"],
       client: { timeout: 400, totalTimeout: 800 },
-      // So many errors are made at one moment that it takes more than one turn.
+      // So many errors are created at once that it takes more than one turn of the event loop.
       allAtOnce: true,
       plans: Array(5).fill({ fault: "stall before headers" }),
     },
@@ -49,7 +49,7 @@ export function load({ counts }) {
       calls: counts.scripted,
       modes: ["gateway"],
       endpoint: "http://nobody.invalid",
-      // Look-ups of the system cannot be cancelled: those under way end by themselves.
+      // The system's name lookups cannot be canceled. Those under way end by themselves.
       givenBackIn: 20_000,
       client: { timeout: 1_000, totalTimeout: 3_000, retryCount: 1 },
       expect: ({ answered }, _, errors) => [
@@ -61,7 +61,7 @@ export function load({ counts }) {
   ].flatMap((scenario) => both(scenario));
 }
 
-/** The wall clock is set forward and back all the time, as by NTP or by hand. Deadlines must not be kept by it. */
+/** The wall clock is moved forward and back repeatedly, as by NTP or by hand. Deadlines must not depend on it. */
 async function withJumpingClock(server, options) {
   const { now } = Date;
   let ahead = 0;

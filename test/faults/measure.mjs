@@ -1,6 +1,8 @@
 import { channel } from "node:diagnostics_channel";
 
-/** Requests that undici was given, by the call that they are of. It tells of them itself, so that nothing in the client is changed. */
+/**
+ * Requests passed to undici, by call. They come from undici's diagnostics channels, so that the client is unchanged.
+ */
 export const attempts = new Map();
 
 channel("undici:request:create").subscribe(({ request }) => {
@@ -17,8 +19,8 @@ process.on("unhandledRejection", (reason) => unhandled.push(reason));
 const TICK_MS = 5;
 
 /**
- * Notes the turns of the event loop that took long: what is late by them is not the client's fault. A turn is from one
- * check phase to the next, so that all timers that run in a row are one turn.
+ * Records long turns of the event loop, because the client is not responsible for delays that they cause. A turn
+ * lasts from one check phase to the next, so that consecutive timers count as one turn.
  */
 export class LoopClock {
   turns = [];
@@ -38,7 +40,7 @@ export class LoopClock {
     this.#last = now;
   }
 
-  /** The longest turn that was under way between two moments; `all` adds them up. */
+  /** Returns the longest turn between two moments; `all` returns the sum. */
   busyIn(from, to, all) {
     const turns = this.turns.filter(([begin, end]) => begin <= to && end >= from).map(([begin, end]) => end - begin);
     return all ? turns.reduce((sum, each) => sum + each, 0) : Math.max(0, ...turns);
@@ -53,7 +55,7 @@ export class LoopClock {
 
 const SOCKETS = /^(TCP|Pipe|TLS)|GetAddrInfo/;
 
-/** What keeps the process busy, by kind. */
+/** Returns the number of active resources by type. */
 function resources() {
   const counts = { sockets: 0, timers: 0 };
   for (const name of process.getActiveResourcesInfo()) {
@@ -65,7 +67,7 @@ function resources() {
 
 export const before = () => ({ ...resources(), heap: heapUsed() });
 
-/** What is there that was not there before; the kernel may take some turns to give a closed socket back. */
+/** Returns the resources that were added since `start`. The kernel may need some turns to release a closed socket. */
 export async function left(start, patience = 1_000) {
   const giveUp = performance.now() + patience;
   for (;;) {
@@ -79,7 +81,7 @@ export async function left(start, patience = 1_000) {
 }
 
 function heapUsed() {
-  // Twice: what the first frees may hold more.
+  // Twice, because finalizers of the first run can release more objects.
   globalThis.gc();
   globalThis.gc();
   return process.memoryUsage().heapUsed;

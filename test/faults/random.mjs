@@ -1,4 +1,4 @@
-/** Numbers from 0 to 1 that a seed decides (mulberry32), so that a run can be made again. */
+/** Random numbers from 0 to 1 (mulberry32). The same seed repeats a run. */
 export function randomOf(seed) {
   let state = seed >>> 0;
   return () => {

@@ -1,4 +1,4 @@
-// A server of its own process, whose memory and event loop are measured: a relay, or a bare server of node:http.
+// A server in a separate process, whose memory and event loop are measured: a relay, or a plain node:http server.
 import { createServer } from "node:http";
 import { PredictClient } from "../../dist/index.js";
 import { nodeListener } from "../../dist/node.js";
@@ -28,7 +28,7 @@ const COMMANDS = {
   },
   end() {
     clock.stop();
-    // The peak of the process is that of all its life; what is there now is a lower bound of the one since `begin`.
+    // The process's peak covers its whole lifetime. The current value is a lower bound for the peak since `begin`.
     const peak = Math.max(process.resourceUsage().maxRSS * 1024, process.memoryUsage().rss);
     return { growth: peak - rss, longest: clock.longest };
   },

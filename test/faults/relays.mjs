@@ -1,4 +1,4 @@
-// Callers that try to stop a relay: by pipelining, by not reading, by dripping.
+// Callers that try to block a relay by pipelining, by not reading, or by sending slowly.
 import { fork } from "node:child_process";
 import { once } from "node:events";
 import { createServer } from "node:http";
@@ -7,11 +7,11 @@ import { connect } from "node:net";
 const MIB = 1024 * 1024;
 /** Requests of each round before the measurement. */
 const WARM_UP = 500;
-/** Hangs are failures. */
+/** Milliseconds after which a hang counts as a failure. */
 const PATIENCE_MS = 120_000;
 const MAX_GROWTH = 50 * MIB;
 const MAX_ROUNDS = 4;
-/** Calls that a client with default settings has under way at a time when their answers are long. */
+/** Maximum number of concurrent calls of a client with default settings and long responses. */
 const PLACES = 50;
 const IDLE_MS = 1_500;
 
@@ -56,7 +56,7 @@ async function startRelay(options) {
   return { port, ask, end };
 }
 
-/** Sends many requests on one socket at once, and counts the answers. */
+/** Sends many pipelined requests on one socket, and counts the responses. */
 async function pipeline(port, count) {
   const socket = connect(port, "127.0.0.1");
   let answers = 0;
@@ -81,7 +81,7 @@ async function runPipelined(_server, { calls, ...row }) {
   const measure = async (kind) => {
     const relay = await startRelay({ kind });
     try {
-      // Whatever is compiled at first is not a matter of the load.
+      // A first round, so that compilation does not count.
       for (let i = 0; i < 5; i++) await pipeline(relay.port, WARM_UP);
       await relay.ask("begin");
       const answered = await pipeline(relay.port, calls);
@@ -112,7 +112,7 @@ async function runPipelined(_server, { calls, ...row }) {
 
 const POST = (headers) => `POST /v1/x HTTP/1.1\r\nhost: relay.example\r\n${headers}\r\n\r\n`;
 
-/** Each opens a call in its way, and gives a function that stops it. */
+/** Each function opens a slow call, and returns a function that stops it. */
 function neverRead(socket) {
   socket.pause();
   socket.write(POST("content-length: 1").concat("x"));
@@ -139,7 +139,7 @@ function dripOfLength(socket) {
 
 function runSlow(open) {
   return async (_server, { calls, ...row }) => {
-    // A service with an answer that does not fit into the buffers on the way; it answers at once.
+    // A service that responds immediately with more bytes than all buffers on the way hold.
     const service = createServer((incoming, outgoing) => {
       incoming.resume().on("error", () => {});
       if (incoming.url.endsWith("/ok")) return void outgoing.end("ok");
@@ -167,7 +167,7 @@ function runSlow(open) {
         timers.push(open(socket));
       }
       const began = performance.now();
-      // One call more, which must be answered although all of the client's places are taken.
+      // One more call, which must succeed although all slots of the client are occupied.
       const answer = await within(fetch(`http://127.0.0.1:${relay.port}/ok`, { method: "POST", body: "x" }));
       const text = await answer.text();
       const waited = performance.now() - began;

@@ -15,7 +15,7 @@ const COLUMNS = [
   ["heap KiB", 9, ({ heap }) => (heap === undefined ? undefined : Math.round(heap / 1024))],
   ["failed with", 0, ({ failed, extra }) => [failed, extra].filter(Boolean).join("; ") || "-"],
 ];
-/** Problems that are printed of one scenario. */
+/** Maximum number of problems printed per scenario. */
 const MOST = 5;
 
 const line = (cells) =>

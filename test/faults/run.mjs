@@ -1,5 +1,5 @@
-// npm run test:faults [-- --quick] [--seed n] [name …]: real sockets and things that break. A name chooses the scenarios that
-// have it in theirs. docs/reliability.md says what is promised.
+// `npm run test:faults [-- --quick] [--seed n] [name …]`: tests with real sockets and faults. Arguments select
+// scenarios whose name contains them. docs/reliability.md states the promises.
 import { parseArgs } from "node:util";
 import { chaos } from "./chaos.mjs";
 import { discoveries } from "./discoveries.mjs";
@@ -40,7 +40,7 @@ const groups = [scripted, fleets, discoveries, load, totalFailures, watches, sto
 const all = groups.flatMap((group) => group(context));
 const chosen = all.filter(({ name }) => positionals.length === 0 || positionals.some((each) => name.includes(each)));
 console.log(`seed ${seed} (again: npm run test:faults -- --seed ${seed})\n`);
-// What is loaded and compiled by the first calls is nobody's leak.
+// Modules loaded and code compiled by the first calls do not count as leaks.
 for (const kind of ["predict", "queue"]) {
   await runScenario(server, { name: "warm up", mode: "direct", kind, calls: 500, seed });
 }

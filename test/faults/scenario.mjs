@@ -9,9 +9,9 @@ import {
 import { attempts, before, LoopClock, left, percentile, unhandled } from "./measure.mjs";
 
 const TOKEN = "fault-token";
-/** How late a deadline may be kept, beside the turn of the event loop that was under way. */
+/** Milliseconds by which a deadline may be late, in addition to the current turn of the event loop. */
 const LATE_MS = 50;
-/** How much more heap may be in use after a scenario than before. */
+/** Maximum growth of the heap after a scenario. */
 const HEAP_BYTES = 8 * 1024 * 1024;
 const BACKOFF_MS = 50;
 const BACKOFF_CAP_MS = 2_000;
@@ -19,10 +19,10 @@ const BACKOFF_CAP_MS = 2_000;
 let queues = 0;
 
 /**
- * Makes calls while things go wrong, and checks what must be true whatever goes wrong. Gives the table's row.
+ * Sends calls under faults, and checks the invariants. Returns the row of the table.
  *
- * `kind` is "predict" or "queue": puts, gets with autoDelete, gets without, and commits in turn.
- * `expect(row)` gives what is wrong beside the invariants.
+ * `kind` is "predict" or "queue": puts, gets with autoDelete, gets without it, and commits, round-robin.
+ * `expect(row)` returns further problems.
  */
 export async function runScenario(server, options) {
   const { name, mode, kind, calls, concurrency = 20, seed, plans = [], client: own = {}, call: callOptions } = options;
@@ -53,7 +53,7 @@ export async function runScenario(server, options) {
       ? new PredictClient({ ...settings, serviceName: "echo" })
       : new QueueClient({ ...settings, queueName: queue, logger: null });
   const operations = kind === "predict" ? PREDICT : QUEUE;
-  /** [id, operation, elapsed, error or undefined, aborted at or undefined, begun at] */
+  /** Entries: id, operation, elapsed time, error or undefined, time of the abort or undefined, start time. */
   const outcomes = [];
   const ended = during?.({ server, instances, items });
 
@@ -129,7 +129,7 @@ export async function runScenario(server, options) {
     report,
     extra,
   };
-  // What was made of the calls is not the client's, and must not count as its heap.
+  // The results of the calls belong to the test, and must not count as the client's heap.
   const errors = outcomes.map(({ error }) => error?.code ?? error?.name);
   if (expect) problems.push(...[expect(row, outcomes, errors)].flat().filter(Boolean));
   outcomes.length = durations.length = indexes.length = ids.length = 0;
@@ -146,7 +146,7 @@ export async function runScenario(server, options) {
 
 const DEFAULTS = { timeout: 5_000, totalTimeout: 60_000, retryCount: 5, maxConnectionCount: 100 };
 
-/** Whether a promise is not settled after so many milliseconds; what it rejects with is thrown. */
+/** Returns whether a promise is pending after a number of milliseconds. Throws what it rejects with. */
 async function unlessHung(promise, milliseconds) {
   let timer;
   const hung = new Promise((resolve) => {
@@ -170,7 +170,7 @@ const PREDICT = [
   },
 ];
 
-/** A get that names its own item, so that another's would be seen. */
+/** A get by index, so that an item of another call would be noticed. */
 const getOperation = (kind, autoDelete) => ({
   kind,
   run: (client, id, given) => client.get({ ...given, autoDelete, timeout: 0, tags: { call: id } }),
@@ -195,7 +195,7 @@ const putIndexes = new Map();
 
 const UNSAFE = { put: "maybeAccepted", take: "maybeTaken" };
 
-/** What the server's log says against the client: what was sent twice, and what the errors say of it. */
+/** Compares the server's log with the client's reports: requests sent twice, and properties of errors. */
 function sendingProblems(outcomes, { received, refused }) {
   const problems = [];
   for (const { id, operation, error, abortedAt } of outcomes) {
@@ -207,7 +207,7 @@ function sendingProblems(outcomes, { received, refused }) {
       continue;
     }
     if (done > 1) problems.push(`${operation.kind} ${id} was sent ${done} times`);
-    // The caller's own reason says nothing.
+    // An abort rejects with the caller's reason, which has no properties to check.
     if (error === undefined || abortedAt !== undefined) continue;
     if (done > 0 && !error[flag])
       problems.push(`${operation.kind} ${id} was carried out, and the error does not say ${flag}`);
@@ -215,7 +215,7 @@ function sendingProblems(outcomes, { received, refused }) {
   return problems;
 }
 
-/** What the queue holds against what the client was told. */
+/** Compares the queue's content with the client's results. */
 function storeProblems(outcomes, stored, mayBeCut) {
   const problems = [];
   const byTag = new Map();
@@ -238,7 +238,10 @@ function storeProblems(outcomes, stored, mayBeCut) {
   return problems;
 }
 
-/** The most milliseconds past a deadline; a problem where neither the allowance nor a busy loop explains them. */
+/**
+ * Returns the maximum delay past a deadline in milliseconds. Adds a problem if neither the allowance nor a busy
+ * event loop explains it.
+ */
 function lateness(outcomes, settings, clock, options, problems) {
   const { timeout, totalTimeout, maxConnectionCount } = settings;
   const { concurrency = 20, firstList = 0, allAtOnce = false } = options;
@@ -246,8 +249,7 @@ function lateness(outcomes, settings, clock, options, problems) {
   for (const { id, operation, begun, settled, error, abortedAt } of outcomes) {
     const made = Math.max(1, attempts.get(id) ?? 1);
     let limit = totalTimeout;
-    // With more calls than connections the wait for a turn is only the whole call's.
-    // A put may first have to ask for the queue's limits.
+    // With more calls than connections, the wait for a connection counts only against the timeout of the whole call.
     const others = firstList + (operation.kind === "put" ? timeout : 0);
     if (concurrency <= maxConnectionCount) limit = Math.min(limit, others + made * timeout + backoffs(made - 1));
     const due = Math.min(begun + limit, abortedAt ?? Number.POSITIVE_INFINITY);
@@ -272,7 +274,7 @@ function backoffs(retries) {
   return sum;
 }
 
-/** `put NETWORK×3` and the like. */
+/** A summary such as `put NETWORK×3`. */
 function failures(outcomes) {
   const counts = new Map();
   for (const { operation, error, abortedAt } of outcomes) {

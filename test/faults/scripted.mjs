@@ -1,8 +1,8 @@
-// Each fault by itself: it befalls the first attempt of each call, and of every fifth call all attempts.
+// Each fault separately. It affects the first attempt of each call, and all attempts of every fifth call.
 import { CONNECTION_FAULTS, FAULTS, REFUSALS } from "./faults.mjs";
 
 const QUICK = { timeout: 250, totalTimeout: 1_500, retryCount: 2 };
-/** Those that are answers after all. */
+/** Faults that are valid responses. */
 const HARMLESS = ["slow drip", "length too short"];
 /** Faults that break the protocol: a retry would not help, so that the first attempt is final. */
 const FINAL = ["garbage status line"];
@@ -50,7 +50,7 @@ export function scripted({ counts }) {
   return scenarios.flatMap((scenario) => both(scenario));
 }
 
-/** A put or a take whose first attempt went wrong cannot have an answer, unless it was refused undone. */
+/** A put or a take whose first attempt failed must not succeed, unless it was refused unprocessed. */
 function unsafeAnswers(outcomes, fault) {
   if (REFUSALS[fault]) return [];
   return outcomes
@@ -58,7 +58,7 @@ function unsafeAnswers(outcomes, fault) {
     .map(({ id, operation }) => `${operation.kind} ${id} was answered after "${fault}"`);
 }
 
-/** A scenario for predict and queue calls, behind a gateway and with instances. */
+/** A scenario for predict and queue calls, through a gateway and directly to instances. */
 export function both({ modes = ["gateway", "direct"], kinds = ["predict", "queue"], ...scenario }) {
   return modes.flatMap((mode) => kinds.map((kind) => ({ ...scenario, mode, kind })));
 }

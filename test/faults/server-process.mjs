@@ -1,7 +1,7 @@
 import { fork } from "node:child_process";
 import { once } from "node:events";
 
-/** Starts a server as a process of its own. */
+/** Starts a server in a separate process. */
 export async function startFaultServer(file = "fault-server.mjs") {
   const child = fork(new URL(file, import.meta.url), { execArgv: [] });
   const waiting = new Map();
@@ -28,7 +28,7 @@ export async function startFaultServer(file = "fault-server.mjs") {
   return {
     ports: await ports,
     ask,
-    /** Stops the process for some time, as a paused virtual machine is. */
+    /** Suspends the process for some time, like a paused virtual machine. */
     async stopFor(milliseconds) {
       child.kill("SIGSTOP");
       await new Promise((resolve) => setTimeout(resolve, milliseconds));
@@ -43,7 +43,7 @@ export async function startFaultServer(file = "fault-server.mjs") {
   };
 }
 
-/** An instance that is killed and started again until it is told to end. */
+/** Kills and restarts an instance repeatedly until it is stopped. */
 export async function startKilledInstance(upTime, downTime) {
   const pause = (milliseconds) => new Promise((resolve) => setTimeout(resolve, milliseconds));
   let port = 0;

@@ -1,15 +1,15 @@
-// A worker process that is stopped by SIGSTOP while it handles items, as a paused virtual machine is, and goes on later. In the
-// meantime the proxy drops its silent connection, and the other worker of the group gets its items.
+// A worker process that is suspended with SIGSTOP while it handles items, like a paused virtual machine, and resumes
+// later. In the meantime the proxy drops its silent connection, and the other worker of the group receives its items.
 import { fork } from "node:child_process";
 import { once } from "node:events";
 import { checkChaos } from "./chaos-checks.mjs";
 import { startFaultServer } from "./server-process.mjs";
 
-/** Milliseconds for which the process is stopped. */
+/** Milliseconds for which the process is suspended. */
 const STOP_MS = Number(process.env.FAULTS_STOP_MS ?? 12_000);
-/** After so much silence the proxy drops a connection. A client pings every 2 s. */
+/** Milliseconds of silence after which the proxy drops a connection. A client pings every 2 s. */
 const SILENCE_MS = 6_000;
-/** Time without progress after which a run is given up. */
+/** Milliseconds without progress after which a run fails. */
 const STALL_MS = 60_000;
 const WINDOW = 8;
 
@@ -18,7 +18,7 @@ export function stoppedClients({ counts }) {
   return [{ name, mode: "gateway", kind: "worker", calls: counts.scripted * 5, run: runStopped }];
 }
 
-/** A worker process, and what it has reported. */
+/** A worker process and its reports. */
 class WorkerProcess {
   gid = "g";
   transport = "websocket";
@@ -98,7 +98,7 @@ async function runStopped(_server, { name, mode, kind, calls, seed }) {
   await server.end();
   problems.push(...checkChaos({ report, workers, required: texts, window: WINDOW }));
   const runs = workers.reduce((sum, worker) => sum + worker.runs.length, 0);
-  // What the stopped worker held, other workers have handled again.
+  // The other workers handled the items of the suspended worker again.
   if (runs > calls + WINDOW) problems.push(`${runs} runs of ${calls} items`);
   if (stopped.runs.length === heldAtStop) problems.push("the stopped worker never went on");
   const silent = new Map(report.ends).get("stopped silent") ?? 0;

@@ -1,4 +1,4 @@
-// One worker as a process of its own, which can be stopped. It reports each item before it handles it.
+// A worker in a separate process that can be suspended. It reports each item before it handles it.
 import { QueueClient } from "../../dist/index.js";
 
 const [port, uid, gid, window] = process.argv.slice(2);

@@ -1,5 +1,5 @@
-// A service that fails for every call. Retries are limited by the budget, so the load on it must not multiply. Requests and
-// connections are counted at the server; where there is none, connections and look-ups are counted in Node itself.
+// A service that fails for every call. The budget limits retries, so that the load must not multiply. Requests and
+// connections are counted by the server. Without a server, connections and lookups are counted in Node.
 import { channel } from "node:diagnostics_channel";
 import dns from "node:dns";
 import { once } from "node:events";
@@ -12,7 +12,7 @@ import { percentile } from "./measure.mjs";
 
 const CALLS = 1_000;
 const CONCURRENCY = 50;
-/** What a call may cost, including the retries that are made until the budget is empty. */
+/** Maximum requests per call, including the retries until the budget is empty. */
 const MAX_PER_CALL = 1.2;
 
 const CASES = [
@@ -78,7 +78,7 @@ async function countLoad(_, { name, kind, calls, start, by, isFinal = false, may
   } else {
     for (const kind of by) {
       const each = counts[kind] / calls;
-      // Final is one request, or one TLS handshake, which is what a connection is for there.
+      // A final failure costs one request, or one TLS handshake, which counts as a connection.
       const isWrong = isFinal && kind === by[0] ? each !== 1 : each > MAX_PER_CALL || each === 0;
       if (isWrong) problems.push(`${counts[kind]} ${kind} for ${calls} calls`);
     }
@@ -121,7 +121,7 @@ function resetting(counts) {
   });
 }
 
-/** A port at which no process listens. */
+/** A port without a server. */
 async function refusing(counts) {
   const server = await listen(createServer());
   await server.close();
@@ -144,7 +144,7 @@ function tls(counts) {
     .on("secureConnection", (socket) => socket.on("error", () => {}));
 }
 
-/** Answers every request, even the beginning of a TLS handshake, as a server without TLS does. */
+/** Responds to everything, even to the beginning of a TLS handshake, like a server without TLS. */
 function plain(counts) {
   return createServer((socket) => {
     counts.connections++;

@@ -1,4 +1,5 @@
-// Watches whose connections break again and again: each item comes at least once, and none is left when all are committed.
+// Watches whose connections break repeatedly. Each item is delivered at least once, and none is left after all
+// commits.
 import { getEventListeners } from "node:events";
 import { ENDPOINT_TYPE_DIRECT, ENDPOINT_TYPE_GATEWAY, QueueClient } from "../../dist/index.js";
 import { before, LoopClock, left, percentile, unhandled } from "./measure.mjs";
@@ -6,7 +7,10 @@ import { before, LoopClock, left, percentile, unhandled } from "./measure.mjs";
 const PATIENCE_MS = 20_000;
 let watched = 0;
 
-/** Milliseconds for which the server is stopped, and for which a handler blocks the event loop; a watch is silent after 8 s. */
+/**
+ * Milliseconds for which the server is suspended, and for which a handler blocks the event loop. A watch counts as
+ * silent after 8 s.
+ */
 const STOP_MS = Number(process.env.FAULTS_STOP_MS ?? 12_000);
 const BLOCK_MS = Number(process.env.FAULTS_BLOCK_MS ?? 9_000);
 
@@ -26,7 +30,7 @@ export function watches({ counts }) {
       ...worker,
       name: "worker, 1013 after 5 upgrades",
       plan: { closesWatches: 5 },
-      // Each connection that is closed at once leads to one more.
+      // Each connection that is closed immediately causes one more.
       check: ({ upgrades, runs }) => [
         upgrades !== 6 && `${upgrades} connections and not 6`,
         runs !== calls && `${runs} runs of ${calls} items`,
@@ -51,7 +55,7 @@ export function watches({ counts }) {
       during: (server) => server.stopFor(STOP_MS),
       patience: STOP_MS + 60_000,
       check: ({ upgrades, runs, causes, warnings }) => [
-        // One every 5 s while nothing answers, since that is the timeout of a dial.
+        // One connection every 5 s while the server does not respond, because a dial times out after 5 s.
         upgrades > 4 + STOP_MS / 2_500 && `${upgrades} connections`,
         runs > calls + 1 && `${runs} runs of ${calls} items`,
         causes.length === 0 && "onStatus told nothing",
@@ -61,7 +65,7 @@ export function watches({ counts }) {
   ];
 }
 
-/** `consume` under one fault. What the server received is counted, and how often handlers ran. */
+/** Runs `consume` under one fault. Counts the requests at the server and the runs of handlers. */
 async function runWorker(server, { name, mode, kind, calls, seed, plan = {}, before: act, during, check, patience }) {
   const queue = `watch-${++watched}`;
   const [gateway] = server.ports;
@@ -104,7 +108,7 @@ async function runWorker(server, { name, mode, kind, calls, seed, plan = {}, bef
       onStatus: ({ state, cause }) => state === "reconnecting" && causes.push(String(cause?.message)),
     },
   );
-  // The fault begins while the worker is at work, and items are put when it is over.
+  // The fault begins while the worker handles items. More items are put after it.
   await Promise.race([done, halfHandled]);
   await during?.(server);
   await server.ask("fill", { queue, ids: ids.slice(half) });

@@ -30,7 +30,7 @@ export class Random {
   }
 
   /** Returns a list of at most `max` results of `make`. */
-  list<T>(most: number, make: () => T): T[] {
-    return Array.from({ length: this.between(0, most) }, make);
+  list<T>(max: number, make: () => T): T[] {
+    return Array.from({ length: this.between(0, max) }, make);
   }
 }

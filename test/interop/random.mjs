@@ -19,8 +19,8 @@ export class Random {
   }
 
   /** Returns an integer from `min` to `max`. */
-  between(least, greatest) {
-    return least + Math.floor((this.bits() / 2 ** 32) * (greatest - least + 1));
+  between(min, max) {
+    return min + Math.floor((this.bits() / 2 ** 32) * (max - min + 1));
   }
 
   /** Returns true with probability 1 / `n`. */
@@ -33,8 +33,8 @@ export class Random {
   }
 
   /** Returns a list of at most `max` results of `make`. */
-  list(most, make) {
-    return Array.from({ length: this.between(0, most) }, make);
+  list(max, make) {
+    return Array.from({ length: this.between(0, max) }, make);
   }
 }
 
