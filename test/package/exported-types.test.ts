@@ -11,8 +11,6 @@ const files = Object.values(entries).flatMap((entry) => (entry.import ? [root + 
 
 /** Types that appear in declarations but that callers never need to name, with the reason. */
 const INTERNAL: Readonly<Record<string, string>> = {
-  Platform: "phantom of Transport",
-
   RecommendRequest: "base class of the recommendation requests",
   AbstractBladeRequest: "base class of the Blade requests",
   ValueByType: "table behind JsonFeature",
