@@ -4,9 +4,7 @@ import {
   checkOptions,
   OCTET_STREAM,
   type PredictClientOptions,
-  type Setting,
   type Settings,
-  withSetting,
 } from "../config/settings.js";
 import { checkOptionNames } from "../util/option-names.js";
 import { buildTemplate, type CallTemplate } from "./build-plan.js";
@@ -29,18 +27,14 @@ export class ClientCore {
     return new ClientCore(createPool(platform, options), checkOptions(options));
   }
 
+  /** The current settings, which are never mutated. */
   get settings(): Settings {
     return this.#settings;
   }
 
-  /** Checks a setting and applies it to later calls. */
-  set(...setting: Setting): void {
-    this.change(withSetting(this.#settings, setting));
-  }
-
-  /** Applies changes that are already checked to later calls. */
-  change(changes: Partial<Settings>): void {
-    this.#settings = { ...this.#settings, ...changes };
+  /** Replaces the settings for later calls. They must be checked already. */
+  set settings(settings: Settings) {
+    this.#settings = settings;
     this.#template = undefined;
   }
 

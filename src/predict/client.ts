@@ -11,7 +11,13 @@ import {
   type Preset,
   type Token,
 } from "../config/options.js";
-import { type EndpointType, optionsOf, type PredictClientOptions, type Setting } from "../config/settings.js";
+import {
+  type EndpointType,
+  optionsOf,
+  type PredictClientOptions,
+  type Setting,
+  withSetting,
+} from "../config/settings.js";
 import { checkAuth, checkCount, checkPreset, checkTimeout, UNSIGNED_AUTHS } from "../config/validate.js";
 import { checkServiceName, endpointOf } from "../endpoint/parse-endpoint.js";
 import type { Bytes, Compression, Decompression, PredictRequest } from "../formats/request.js";
@@ -117,9 +123,7 @@ export class PredictClient {
 
   /** Sets the token of the service, or a function that returns it before each attempt. `null` sends no token. */
   setToken(token: Token | null): this {
-    if (token !== null) return this.#set("token", token);
-    this.#core.change({ token: undefined });
-    return this;
+    return token === null ? this.#clear("token") : this.#set("token", token);
   }
 
   /** Sets the maximum number of retries after the first attempt. Default 5; 0 disables retries. */
@@ -163,9 +167,7 @@ export class PredictClient {
 
   /** Sets the compression of all request bodies. `null` disables it. */
   setCompression(compression: Compression | null): this {
-    if (compression !== null) return this.#set("compression", compression);
-    this.#core.change({ compression: undefined });
-    return this;
+    return compression === null ? this.#clear("compression") : this.#set("compression", compression);
   }
 
   /** Sets whether requests name their compression in `Content-Encoding`; see the option `announceCompression`. Default false. */
@@ -456,7 +458,12 @@ export class PredictClient {
   }
 
   #set(...setting: Setting): this {
-    this.#core.set(...setting);
+    this.#core.settings = withSetting(this.#core.settings, setting);
+    return this;
+  }
+
+  #clear(name: "token" | "compression"): this {
+    this.#core.settings = { ...this.#core.settings, [name]: undefined };
     return this;
   }
 
@@ -505,7 +512,7 @@ function jsonInput(input: PredictInput): PredictInput {
   if (typeof input !== "string") return input;
   throw argumentTypeError(
     "ERR_EAS_ARG_REQUEST",
-    "json takes the value itself, not its JSON text: pass the object, or JSON.parse(text); predict(text) sends text",
+    "json takes the value itself, not its JSON text: pass the object, or JSON.parse(text)",
   );
 }
 

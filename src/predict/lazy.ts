@@ -11,4 +11,4 @@ export { diagnose } from "./readiness/diagnose.js";
 export { probe } from "./readiness/probe.js";
 export { ready, untilReady } from "./readiness/ready.js";
 export { connect } from "./socket/open-socket.js";
-export { openPredictStream } from "./stream/open-stream.js";
+export { openPredictStream } from "./stream/stream.js";

@@ -1,8 +1,8 @@
-import type { CallPlan } from "../../call/call-plan.js";
+import type { CallBody, CallPlan } from "../../call/call-plan.js";
+import type { ConnectionPool } from "../../call/connections/connection-pool.js";
 import { type ChunkReader, decodedReader } from "../../call/decoding/decode-stream.js";
 import { decodeFailure, describeCall, type FailedCall } from "../../call/failures/failure.js";
-import type { StreamResult } from "../../call/stream-call.js";
-import { limitStreamLifetime } from "../../call/stream-call.js";
+import { limitStreamLifetime, openStream, type StreamResult } from "../../call/stream-call.js";
 import type { StreamingResponse } from "../../call/streaming-response.js";
 import { EasDecodeError, EasTimeoutError, isEasError } from "../../errors.js";
 import type { Bytes } from "../../formats/request.js";
@@ -19,6 +19,16 @@ import { endOfEvents, GATEWAY_LINE, isChatChunk, isDone, type StreamEnd, ValuesE
 import { errorOfEnd, errorOfEvent, errorOfValue } from "./stream-error.js";
 import { type ChunkStep, StreamValues } from "./stream-values.js";
 import { TailBuffer } from "./tail-buffer.js";
+
+/** Sends a call whose response is read as a stream. Loaded on first use. */
+export function openPredictStream(
+  pool: ConnectionPool,
+  plan: CallPlan,
+  body: CallBody,
+  idleTimeout: number,
+): Promise<PredictStream> {
+  return openStream(pool, plan, body, {}, (result) => new PredictStream(result, plan, idleTimeout));
+}
 
 /** Decodes values from text that arrives in parts. Undefined ends the text. Values added before an error are delivered. */
 type TextReader<T> = (text: string | undefined, values: T[]) => void;
