@@ -48,9 +48,7 @@ describe("client.json", () => {
     const server = await serverOf("1");
     const error = await errorOf(clientOf(server).json('{"a":1}' as never));
     expect([error.name, error.code]).toEqual(["TypeError", "ERR_EAS_ARG_REQUEST"]);
-    expect(error.message).toBe(
-      "json takes the value itself, not its JSON text: pass the object, or JSON.parse(text)",
-    );
+    expect(error.message).toBe("json takes the value itself, not its JSON text: pass the object, or JSON.parse(text)");
     expect(server.requests).toHaveLength(0);
   });
 
