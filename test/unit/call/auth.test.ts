@@ -252,8 +252,7 @@ describe("token function", () => {
     await server.seen();
     const second = client.predict("y");
     await turn();
-    // FAULT (small): Call.loop() makes the headers, token and Date included, before it waits for the limiter: a
-    // short-lived token may have expired when they are sent.
+    // The call waits for a connection. Its token would be too old if it were created now.
     expect(token).toHaveBeenCalledTimes(1);
     free();
     await Promise.all([first, second]);
