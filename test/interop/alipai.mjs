@@ -1,4 +1,5 @@
-// The package alipai, unchanged, against the emulator: Predictor, AsyncPredictor by threads and asyncio, and openai().
+// Runs the unchanged package alipai against the emulator: Predictor, AsyncPredictor with threads and asyncio, and
+// openai().
 import assert from "node:assert/strict";
 import { create, fromBinary, toBinary } from "@bufbuild/protobuf";
 import { PredictClient } from "eas-prediction";
@@ -10,7 +11,7 @@ import { checksOf, runPython } from "./python-process.mjs";
 const QUEUE = "jobs";
 const IMAGES = 50;
 
-/** Runs alipai.py. Returns its checks, and those of what the emulator received. */
+/** Runs alipai.py. Returns its checks, and checks of the requests that the emulator received. */
 export async function alipaiChecks(python) {
   const service = ({ body }) => {
     const job = JSON.parse(new TextDecoder().decode(body));
@@ -30,7 +31,7 @@ export async function alipaiChecks(python) {
     const scores = JSON.parse(String(await client.predict(JSON.stringify(rows))));
     await client.close();
     emulator.reset();
-    // The SDK takes this for a gateway that is not ready yet, and asks again. The first check waits for it.
+    // The SDK treats this as a gateway that is not ready yet, and retries. The first check waits for it.
     emulator.fault({ service: "digits", status: 503, body: "no healthy upstream" });
     const images = heldOutDigits.images.slice(0, IMAGES);
     const labels = heldOutDigits.labels.slice(0, IMAGES);
@@ -44,7 +45,7 @@ export async function alipaiChecks(python) {
   }
 }
 
-/** What the service digits answers, in the format of the request. */
+/** Returns the response of the service digits, in the format of the request. */
 async function digits(emulator, body) {
   const headers = { authorization: emulator.token };
   const url = `${emulator.endpoint}/api/predict/digits`;

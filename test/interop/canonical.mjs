@@ -1,12 +1,12 @@
-// Messages with the entries of their maps in one order. All else stays byte for byte as it came: what is absent stays
-// absent, and no number is read, so that even the bits of a NaN are compared.
+// Sorts the entries of maps in encoded messages. All other bytes stay unchanged: absent fields stay absent, and
+// numbers are not decoded, so that even the bits of a NaN are compared.
 
 const VARINT = 0;
 const FIXED64 = 1;
 const DELIMITED = 2;
 const FIXED32 = 5;
 
-/** `schema` says which fields are maps and messages: one of those at `eas-prediction/proto/<format>`. */
+/** `schema` defines which fields are maps and messages: one of those in `eas-prediction/proto/<format>`. */
 export function canonical(bytes, schema) {
   const fields = new Map(schema.fields.map((field) => [field.number, field]));
   const pieces = [];
@@ -40,7 +40,7 @@ function entry(bytes, field) {
   return Buffer.concat(pieces);
 }
 
-/** Each field in two pieces: the tag, with the length where there is one, and the value. */
+/** Splits a message into fields: the tag with the length, if any, and the value. */
 function* piecesOf(bytes) {
   const buffer = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
   for (let at = 0; at < buffer.length; ) {

@@ -1,4 +1,4 @@
-// All checks, format by format: live calls, the same bytes, and answers of Python's making; and those of the queue.
+// All checks by format: live calls, equal bytes, and responses written by Python; and the checks of the queue.
 import { createHash } from "node:crypto";
 import { isDeepStrictEqual } from "node:util";
 import { PredictClient } from "eas-prediction";
@@ -16,24 +16,27 @@ import { string } from "./string-format.mjs";
 import { blade, bladeTf, onnx, tf, torch, torchSnappy } from "./tensor-formats.mjs";
 
 const FORMATS = { string, tf, torch, torchSnappy, blade, bladeTf, onnx, easyrec, torchrec };
-/** Stands beside the formats where they are chosen. */
+/** Name of the queue's checks where formats are selected. */
 const QUEUE = "queue";
-/** The package alipai, and the test modules of the wheel. */
+/** Names of the checks of the package alipai, and of the wheel's test modules. */
 const ALIPAI = "alipai";
 const PYTHON_TESTS = "python-tests";
 const REQUESTS = 200;
 const RESPONSES = 100;
-/** Of each format; more would say no more. */
+/** Maximum number of failures printed per format. */
 const SHOWN_FAILURES = 3;
 
-/** Runs all checks and prints them. `pythons` gives the Python with a package. Returns whether all checks passed. */
+/**
+ * Runs all checks and prints the results. `pythons` returns the Python with a package. Returns whether all checks
+ * passed.
+ */
 export async function check(pythons) {
   const python = pythons.sdk();
   const begun = performance.now();
   const seed = process.env.EAS_INTEROP_SEED || createHash("sha1").update(`${Date.now()}`).digest("hex").slice(0, 8);
   const wanted = wantedFormats();
   const emulator = await startEmulator();
-  // Takes all formats: an answer without anything is a message of each of them.
+  // Serves all formats: an empty response is a valid message in each of them.
   emulator.addService("sink", () => new Uint8Array(0));
   const client = new PredictClient({ endpoint: emulator.endpoint, serviceName: "sink", token: emulator.token });
   const peer = new Peer(python);
@@ -88,7 +91,7 @@ function checkFormat(context, name, seed) {
   return checkKinds(name, kinds);
 }
 
-/** Runs all kinds of checks of one format, or of the queue, and prints a line about them. */
+/** Runs all checks of one format, or of the queue, and prints a line with the result. */
 async function checkKinds(name, kinds) {
   const begun = performance.now();
   const results = [];
@@ -116,7 +119,7 @@ function report(results, seed, seconds) {
   return false;
 }
 
-/** Runs checks one after another: each has a name and a function that throws, or rejects, when it does not hold. */
+/** Runs named checks one after another. A check fails if its function throws or rejects. */
 async function runChecks(of, checks) {
   let passed = 0;
   const failures = [];
@@ -139,7 +142,7 @@ function randomRequests(format, random) {
   return Array.from({ length: REQUESTS }, () => ({ ...format.request(random), typed: random.once(2) }));
 }
 
-/** The generators must reach all dtypes that the Python class has; their names are taken in any case. */
+/** Checks that the generators cover all dtypes of the Python class, by case-insensitive name. */
 function dtypeChecks({ dtypes = [] }, specs) {
   const all = JSON.stringify(specs).toUpperCase();
   return dtypes.map((dtype) => [
@@ -150,7 +153,7 @@ function dtypeChecks({ dtypes = [] }, specs) {
   ]);
 }
 
-/** Both clients send what was built of the same values; what came to the emulator is compared. */
+/** Both clients send requests built from the same values. The bytes that the emulator received are compared. */
 function requestChecks(context, name, format, specs) {
   return specs.map((spec, i) => [
     `request ${i}`,
@@ -183,7 +186,7 @@ async function sentByOurs({ client, emulator }, request) {
   return emulator.requests.at(-1);
 }
 
-/** Our response class reads what Python's protobuf classes have written. */
+/** Checks that the response class of this package reads messages written by Python's protobuf classes. */
 function responseChecks({ peer }, name, format, random) {
   if (format.response === undefined) return [];
   return Array.from({ length: RESPONSES }, (_, i) => {
@@ -201,7 +204,7 @@ function responseChecks({ peer }, name, format, random) {
   });
 }
 
-/** Says which of the SDK's faults are still there; one that a new version has not is no failure of ours. */
+/** Reports which faults of the SDK remain. A fault that a new version has fixed is not a failure. */
 async function showPythonFaults(peer, faults) {
   const gone = [];
   for (const { name, format, new: args, steps, python } of faults) {
@@ -215,7 +218,7 @@ async function showPythonFaults(peer, faults) {
   if (gone.length > 0) console.log(`  GONE, so python-faults.mjs and the generators may follow:\n${gone.join("\n")}`);
 }
 
-/** What ours does instead. */
+/** Checks the behavior of this package for the same input. */
 function faultChecks(faults) {
   return faults.map(({ name, format, new: args, steps, ours }) => [
     name,
@@ -241,7 +244,7 @@ const hex = (bytes) => {
   return text.length > 2000 ? `${text.slice(0, 2000)}… (${bytes.length} bytes)` : text;
 };
 
-/** The two messages from shortly before the first byte in which they differ. */
+/** Returns parts of both messages from shortly before the first byte that differs. */
 function difference(python, ours) {
   const at = python.findIndex((byte, i) => byte !== ours[i]);
   const first = at === -1 ? python.length : at;

@@ -1,5 +1,5 @@
-// Live calls: what the unchanged Python client gets from the emulator in each format. Its answers must be those that our
-// client gets, and true.
+// Live calls: the results of the unchanged Python client from the emulator in each format. They must be correct, and
+// equal to those of this package's client.
 import assert from "node:assert/strict";
 import {
   BladeRequest,
@@ -22,10 +22,10 @@ const TAGGED_PIXELS = { floats: base64(PIXELS) };
 const FLOAT = { dtype: "DT_FLOAT" };
 
 const SCORECARD_BODY = JSON.stringify(scorecardSamples.map(({ features }) => features));
-/** Eight hours, which peer.mjs sets Python's clock ahead by; the SDK labels it GMT all the same. */
+/** Offset in seconds of Python's time zone in peer.mjs. The SDK labels local time as GMT. */
 const AHEAD_MS = 8 * 3_600_000;
 
-/** What the Python client reads of an answer, by paths of attributes, keys and calls. */
+/** Values that the Python client reads from a response, by paths of attributes, keys and calls. */
 function predict({ peer, emulator }, service, format, question) {
   const { endpoint, token } = emulator;
   return peer.ask("predict", { endpoint, service, token, customUrl: "", format, new: [], steps: [], ...question });
@@ -39,7 +39,7 @@ async function echo(context, body) {
   assert.deepEqual(Buffer.from(bytes, "base64"), wanted);
 }
 
-/** The status that Python's exception names. */
+/** Returns the status in the message of Python's exception. */
 async function statusOf(call) {
   const error = await call.then(
     () => assert.fail("no exception"),
@@ -103,7 +103,10 @@ const string = {
   },
 };
 
-/** The labels must be true as often as the training measured, and labels and scores those that our client gets. */
+/**
+ * Checks that the accuracy of the labels equals that of the training, and that labels and scores equal those of this
+ * package's client.
+ */
 function checkDigits([pythonLabels, labelsShape, scores, scoresShape], ours) {
   const right = pythonLabels.filter((label, i) => decode(label) === labels[i]).length;
   assert.equal(right / labels.length, DIGITS_HELD_OUT_ACCURACY);
@@ -254,7 +257,7 @@ const onnx = {
 
 const ITEMS = Array.from({ length: 10 }, (_, digit) => String(digit));
 
-/** Ranks all images one by one; the first in rank must be true as often as the training measured. */
+/** Ranks all images one by one, and checks that the accuracy of the first rank equals that of the training. */
 async function checkRanking(pythonProbabilities, ourProbabilities) {
   let right = 0;
   for (const [i, image] of images.entries()) {
@@ -311,5 +314,5 @@ const torchrec = {
     ),
 };
 
-/** By format: what is called, and a function that rejects when the answer is not right. */
+/** By format: the service, and a function that rejects if the response is wrong. */
 export const LIVE = { string, tf, torch, torchSnappy, blade, bladeTf, onnx, easyrec, torchrec };

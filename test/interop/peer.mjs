@@ -1,4 +1,4 @@
-// The Node end of peer.py: one question at a time, one line each way.
+// Communicates with peer.py: one request at a time, one line per message.
 import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { createInterface } from "node:readline";
@@ -7,7 +7,7 @@ import { fileURLToPath } from "node:url";
 const PROGRAM = fileURLToPath(new URL("peer.py", import.meta.url));
 const ANSWER_MS = 60_000;
 
-/** What the Python side raised. */
+/** Error for an exception in Python. */
 export class PythonError extends Error {
   constructor({ type, message, code }) {
     super(`${type}: ${message}`);
@@ -20,17 +20,17 @@ export class Peer {
   #answers;
 
   constructor(python) {
-    // Eight hours ahead of Greenwich all year: the SDK labels local time as GMT, which must show in what it sends.
+    // Eight hours ahead of UTC all year, to show that the SDK labels local time as GMT.
     const env = { ...process.env, TZ: "CST-8" };
-    // Isolated, so that no variable puts another SDK before the one that was installed; and nothing is written here.
+    // Isolated mode, so that no environment variable can load another SDK, and without writing bytecode.
     const args = ["-I", "-B", "-X", "utf8", PROGRAM];
     this.process = spawn(python, args, { stdio: ["pipe", "pipe", "inherit"], env });
-    // A program that has ended is seen by the answer that does not come.
+    // If the program has ended, the missing response shows it.
     this.process.stdin.on("error", () => {});
     this.#answers = createInterface({ input: this.process.stdout })[Symbol.asyncIterator]();
   }
 
-  /** What an operation of peer.py gives; rejects with a `PythonError` when it raises. */
+  /** Calls an operation of peer.py. Rejects with a `PythonError` if it raises. */
   async ask(op, question = {}) {
     this.process.stdin.write(`${JSON.stringify({ op, ...question })}\n`);
     const overdue = setTimeout(() => this.process.kill(), ANSWER_MS);

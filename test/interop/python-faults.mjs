@@ -1,10 +1,11 @@
-// Where the two clients differ and the official one is wrong, or ours is stricter: what the generators avoid. Every run
-// tries each row with both. `python` and `ours` match the bytes in hex, or the error.
+// Inputs for which the clients differ, because the official client is wrong or this package is stricter. The
+// generators avoid them. Every run tries each row with both clients. `python` and `ours` match the bytes in hex, or
+// the error.
 
 const dtype = (name) => ({ dtype: name });
 const floats = (...bits) => ({ floats: Buffer.from(Uint32Array.of(...bits).buffer).toString("base64") });
 const bytes = (hex) => ({ bytes: Buffer.from(hex, "hex").toString("base64") });
-/** The bits of 1. */
+/** The bits of the float 1. */
 const ONE = 0x3f800000;
 const feedFloat = (...first) => ["add_feed", ...first, [1], dtype("DT_FLOAT"), floats(ONE)];
 
@@ -183,7 +184,7 @@ export const PYTHON_FAULTS = [
   }).map(([name, [steps, python, ours]]) => ({ name, format: "torchrec", new: [], steps, python, ours })),
 ];
 
-/** Checks of alipai.py that fail by a fault of alipai, with the error of it. */
+/** Checks of alipai.py that fail because of a fault of alipai, with the error. */
 export const ALIPAI_FAULTS = [
   {
     check: "predict_pytorch_with_two_outputs",
@@ -197,5 +198,5 @@ export const ALIPAI_FAULTS = [
   },
 ];
 
-/** Tests of the wheel's own modules that fail by a fault of theirs. */
+/** Tests of the wheel's own modules that fail because of their own faults. */
 export const PYTHON_TEST_FAULTS = [];

@@ -4,10 +4,10 @@ import { once } from "node:events";
 import { createInterface } from "node:readline";
 import { fileURLToPath } from "node:url";
 
-/** A hang guard for a whole program. */
+/** Milliseconds after which a program counts as hung. */
 const PROGRAM_MS = 300_000;
 
-/** Returns what the program printed. A line that is not JSON, such as a warning of the SDK, is ignored. */
+/** Returns the printed results. A line that is not JSON, such as a warning of the SDK, is ignored. */
 export async function runPython(python, program, settings) {
   const path = fileURLToPath(new URL(program, import.meta.url));
   const args = ["-I", "-B", "-X", "utf8", path, JSON.stringify(settings)];
@@ -34,8 +34,8 @@ export async function runPython(python, program, settings) {
 }
 
 /**
- * Makes the printed results checks of check.mjs. A check of `faults` passes when it fails by that fault of the SDK, or no longer
- * fails, which is printed.
+ * Converts the printed results to checks of check.mjs. A check of `faults` passes if it fails with that fault of the
+ * SDK, or if it no longer fails, which is printed.
  */
 export function checksOf(lines, faults = []) {
   const results = lines.filter(({ name }) => name !== undefined);

@@ -6,7 +6,7 @@ import { startEmulator } from "eas-prediction/emulator";
 import { PYTHON_TEST_FAULTS } from "./python-faults.mjs";
 import { checksOf, runPython } from "./python-process.mjs";
 
-/** The tokens that the modules have in them. */
+/** Tokens in the test modules. */
 const TOKENS = {
   scorecard_pmml_example: "YWFlMDYyZDNmNTc3M2I3MzMwYmY0MmYwM2Y2MTYxMTY4NzBkNzdjOQ==",
   mnist_saved_model_example: "YTg2ZjE0ZjM4ZmE3OTc0NzYxZDMyNmYzMTJjZTQ1YmU0N2FjMTAyMA==",
@@ -20,14 +20,14 @@ const score = ({ body }) => {
   return JSON.stringify(rows.map(() => ({ p_0: 0.25, p_1: 0.75 })));
 };
 
-/** Runs the modules. Returns a check for each of their tests, and those of what the emulator received. */
+/** Runs the modules. Returns a check per test, and checks of the requests that the emulator received. */
 export async function pythonTestChecks(python) {
   const emulator = await startEmulator({
-    // The module calls the names of real gateways, which resolve to the emulator.
+    // The module uses host names of real gateways, which resolve to the emulator.
     hosts: "*",
     services: {
       scorecard_pmml_example: { handle: score, token: TOKENS.scorecard_pmml_example },
-      // The module does not look at the answer, and an empty one is a message without outputs.
+      // The module ignores the response. An empty response is a message without outputs.
       mnist_saved_model_example: { handle: () => new Uint8Array(0), token: TOKENS.mnist_saved_model_example },
       echo_vipserver: { handle: score, token: TOKENS.echo_vipserver },
     },
@@ -53,16 +53,16 @@ export async function pythonTestChecks(python) {
 }
 
 /**
- * VIPServer, as far as the SDK asks it: the list of its servers, and the hosts of a service. And `/settled`, which answers when no
- * watch of the sink is left: the SDK closes a watch without waiting for the server, which would still push an item to it, and lose
- * it for the next test, since these watches commit automatically.
+ * The part of VIPServer that the SDK uses: the list of its servers, and the hosts of a service. `/settled` responds
+ * when no watch of the sink is left. The SDK closes a watch without waiting for the server, which could still push
+ * an item to it. The next test would miss that item, because these watches commit automatically.
  */
 async function startOthers(emulator) {
   const { port } = emulator;
   const server = createServer(async ({ url }, answer) => {
     if (url === "/settled") {
       const { sink } = emulator.queue(QUEUE);
-      // A test that failed leaves its watch open.
+      // A failed test leaves its watch open.
       for (let i = 0; i < 500 && sink.pending.size > 0; i++) await new Promise((resolve) => setTimeout(resolve, 10));
       answer.end();
       return;

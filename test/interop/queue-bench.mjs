@@ -1,17 +1,17 @@
-// One queue with clients of both kinds, and what its checks share.
+// A queue with clients of both SDKs, and helpers for its checks.
 import assert from "node:assert/strict";
 import { QueueClient } from "eas-prediction";
 import { PythonError } from "./peer.mjs";
 import { base64 } from "./values.mjs";
 
-/** Group and window of all watches that name no others. */
+/** Default group and window of watches. */
 export const GROUP = "eas";
 export const WINDOW = 5;
 
-/** What our watcher can run over. */
+/** Transports of this package's watcher. */
 export const TRANSPORTS = ["websocket", "http", "poll"];
 
-/** Tells a watcher to take no more; queue_take of Python knows it too. */
+/** Item that makes a watcher stop. queue_take of Python knows it as well. */
 export const STOP = "stop";
 
 export const AWKWARD_TAGS = {
@@ -35,7 +35,7 @@ export const AWKWARD_TAGS = {
 export const numbered = (count, from = 0) => Array.from({ length: count }, (_, i) => String(from + i));
 const bytesOf = (data) => (typeof data === "string" ? Buffer.from(data) : data);
 
-/** A frame of either client in the form in which the two are compared. */
+/** Converts a frame of either client to a comparable form. */
 export const plainFrame = ({ index, data, tags, message }) => ({
   index: BigInt(index),
   data: typeof data === "string" ? data : base64(data),
@@ -43,7 +43,7 @@ export const plainFrame = ({ index, data, tags, message }) => ({
   message,
 });
 
-/** What a frame must be for what was put. */
+/** Returns the expected frame for a put. */
 export const frameOf = ({ index, requestId }, data, tags = {}) => ({
   index,
   data: base64(bytesOf(data)),
@@ -54,7 +54,7 @@ export const frameOf = ({ index, requestId }, data, tags = {}) => ({
 export const textsOf = (frames) => frames.map(({ data }) => Buffer.from(data, "base64").toString());
 export const indexesOf = (frames) => frames.map(({ index }) => index);
 
-/** One queue with clients of both kinds. */
+/** A queue with clients of both SDKs. */
 export class Bench {
   #ours = [];
   #watches = [];
@@ -63,12 +63,12 @@ export class Bench {
     this.emulator = emulator;
     this.name = name;
     this.queue = emulator.addQueue(name, options);
-    /** One process calls while another one waits for frames. */
+    /** Two Python processes: one calls while the other waits for frames. */
     this.peer = peer;
     this.watching = watching;
   }
 
-  /** What has come to this queue. */
+  /** Requests that this queue received. */
   get requests() {
     return this.emulator.requests.filter(({ service }) => service === this.name);
   }
@@ -84,7 +84,7 @@ export class Bench {
     return { endpoint: this.emulator.endpoint, queue, token, uid, gid };
   }
 
-  /** Python's put of several, and of one. */
+  /** Puts of Python: several items, and one item. */
   async putAll(items, client) {
     const tagged = items.map(({ data, tags = {} }) => {
       return { data: typeof data === "string" ? data : { bytes: base64(data) }, tags };
@@ -99,7 +99,7 @@ export class Bench {
   }
 
   async get(options, client) {
-    // The SDK's own "5s" is also its default for one attempt, so that the two race.
+    // The SDK's default "5s" is also its default timeout of an attempt, so that the two would race.
     const waits = { timeout: "0s", ...options };
     return (await this.peer.ask("queue_get", { client: this.#client(client), options: waits })).map(plainFrame);
   }
@@ -113,7 +113,7 @@ export class Bench {
     return this.watching.ask("queue_documented", { endpoint, queue, token });
   }
 
-  /** Python's watcher; it connects with the first frame that it is to take. */
+  /** Starts Python's watcher, which connects when it takes the first frame. */
   async watch(index, window, options = {}, client = {}) {
     const { watching } = this;
     const watch = `${this.name} ${this.#watches.length}`;
@@ -123,7 +123,7 @@ export class Bench {
     const watcher = {
       take(count, commit = false) {
         const taken = watching.ask("queue_take", { watch, count, commit }).then((frames) => frames.map(plainFrame));
-        // A check that fails before it looks at them ends the process, and that is enough of an error.
+        // A check that fails earlier does not await this promise. Its own error suffices.
         taken.catch(() => {});
         return taken;
       },
@@ -131,7 +131,7 @@ export class Bench {
         if (isOpen) await watching.ask("queue_unwatch", { watch });
         isOpen = false;
       },
-      /** For one that has never connected, which cannot be closed. */
+      /** A watcher that has never connected cannot be closed. */
       forget() {
         isOpen = false;
       },
@@ -150,7 +150,7 @@ export class Bench {
   }
 }
 
-/** Takes frames of our watcher until there are so many, or until one that says "stop". */
+/** Takes frames from this package's watcher up to a number, or until the item "stop". */
 export async function takeOurs(watcher, count, commit = false) {
   const frames = [];
   while (frames.length !== count) {
@@ -163,7 +163,7 @@ export async function takeOurs(watcher, count, commit = false) {
   return frames;
 }
 
-/** Until the queue is as it is to be; the check's own time ends it. */
+/** Waits until the queue has the expected state. The check's own time limit applies. */
 export async function until(holds, signal) {
   while (!(await holds())) {
     signal.throwIfAborted();
@@ -173,7 +173,7 @@ export async function until(holds, signal) {
 
 export const hasConsumer = (bench, id) => [...bench.queue.input.pending.keys()].includes(id);
 
-/** The status that Python's exception names. */
+/** Returns the status in the message of Python's exception. */
 export async function statusOf(call) {
   const error = await call.then(
     () => assert.fail("no exception"),

@@ -1,4 +1,4 @@
-// Both clients on one queue: each sees what the other has done.
+// Both clients on one queue. Each sees the effects of the other.
 import assert from "node:assert/strict";
 import {
   AWKWARD_TAGS,
@@ -28,7 +28,7 @@ async function ourFrames(client, options) {
   return (await client.get({ timeout: 0, ...options })).map(plainFrame);
 }
 
-/** What each client sends for the same: Python's call and ours. */
+/** By operation: the call in Python and in this package, whose requests are compared. */
 const SAME = {
   put: [(bench) => bench.put("data", AWKWARD_TAGS), (ours) => ours.put("data", { tags: AWKWARD_TAGS })],
   get: [
@@ -51,17 +51,17 @@ const SAME = {
   ],
 };
 
-/** What a request asks for, and who asks. */
+/** Returns the compared parts of a request: operation, parameters and identity. */
 function meaningOf({ method, url, headers, body }) {
   const { pathname, searchParams } = new URL(url, "http://host");
   const names = ["authorization", "content-type", "x-eas-queueservice-redis-uid", "x-eas-queueservice-redis-gid"];
-  // Python takes any form of the others, and the service has a default for each.
+  // Parameters that Python always sends, and for which the service has defaults.
   if (searchParams.has("_window_") || searchParams.has("_raw_")) names.push("accept");
   const sent = names.map((name) => headers.get(name));
   return { method, pathname, query: [...searchParams].sort(), sent, body: Buffer.from(body).toString() };
 }
 
-/** The last request of each, since our first put asks for the limits before. */
+/** The last request of each client, because the first put of this package requests the limits before. */
 export const requests = Object.fromEntries(
   Object.entries(SAME).map(([operation, [python, ours]]) => [
     operation,
@@ -78,7 +78,7 @@ export const requests = Object.fromEntries(
   ]),
 );
 
-/** Puts of either client, and gets of either client, for checks that cross them both ways. */
+/** Puts and gets of either client, for checks in all combinations. */
 const PYTHON = "Python";
 const OURS = "ours";
 const WAYS = [
@@ -132,7 +132,7 @@ export const operations = {
     await ours.put("ours 0");
     await bench.put("python 0");
     await ours.put("ours 1", { priority: 1 });
-    // Python has no other way to say it.
+    // Python has no other way to express it.
     await bench.put("python 1", { _priority_: "1" });
     const wanted = ["ours 1", "python 1", "ours 0", "python 0"];
     assert.deepEqual(textsOf(await ourFrames(ours, options)), wanted);
@@ -169,7 +169,7 @@ export const operations = {
     const theirs = await bench.watch(0, 2);
     const first = await theirs.take(2);
     await ours.commit(indexesOf(first));
-    // Its window is free again, and it commits the same a second time.
+    // The window is free again, and the client commits the same item a second time.
     assert.deepEqual(textsOf(await theirs.take(2)), ["2", "3"]);
     assert.equal(await bench.call("commit", [indexesOf(first).map(String)]), "OK");
     assert.equal(bench.queue.input.length, 2);
@@ -221,7 +221,7 @@ export const operations = {
   "a group that leaves no longer keeps items": { options: { maxLength: 20 }, holds: groupLeaves },
   "attributes are the same for both": async (bench) => {
     const ours = bench.ours({ uid: "ours" });
-    // Ages differ between two calls.
+    // Ages are removed, because they differ between two calls.
     const read = async (attributes) => JSON.parse(JSON.stringify(await attributes).replace(/Idle: [^,]+/g, "Idle: -"));
     const both = async () => {
       const theirs = await read(bench.call("attributes", []));
@@ -242,7 +242,7 @@ export const operations = {
   },
   "search says the same to both": async (bench) => {
     const puts = await bench.putAll(items(numbered(5)));
-    // Of one name: for an item that waits the answer has the caller's own.
+    // Both clients use the same name, because the response for a waiting item contains the caller's.
     const ours = bench.ours({ uid: "python" });
     const both = async ({ index }) => {
       const { ConsumerId, IsPending, WaitCount, ...rest } = await bench.call("search", [String(index)]);
@@ -309,7 +309,7 @@ export const operations = {
   },
 };
 
-/** One group has committed all items when the other one leaves without a commit: the queue has room again. */
+/** One group has committed all items when the other group leaves without a commit. The queue has room again. */
 async function groupLeaves(bench) {
   const ours = bench.ours({ gid: "workers", uid: "ours" });
   const monitor = bench.ours({ gid: "monitor", uid: "ours" }).watch(0, WINDOW);

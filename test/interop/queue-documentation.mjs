@@ -1,10 +1,10 @@
-// The flows of the documentation of the Python QueueClient, by Python alone.
+// The flows in the documentation of the Python QueueClient, with Python only.
 import assert from "node:assert/strict";
 import { frameOf, GROUP, hasConsumer, indexesOf, items, numbered, textsOf, until, WINDOW } from "./queue-bench.mjs";
 
 const AUTO = { auto_commit: true };
 
-/** Names to functions of a bench, or to `{ options, holds }` with the queue's options. */
+/** By name: functions of a bench, or `{ options, holds }` with the queue's options. */
 export const documentation = {
   ...Object.fromEntries(
     ["input", "sink"].map((side) => [
@@ -29,7 +29,7 @@ export const documentation = {
     const [, put] = await bench.putAll([{ data: "a" }, { data: "b", tags: { task: "1" } }, { data: "c" }]);
     const found = await bench.get({ request_id: put.requestId });
     assert.deepEqual(found, [frameOf(put, "b", { task: "1" })]);
-    // Deleted by it.
+    // The previous get has deleted the item.
     assert.deepEqual(await bench.get({ request_id: put.requestId }), []);
     assert.equal(bench.queue.input.length, 2);
   },
@@ -40,7 +40,7 @@ export const documentation = {
       "c",
     ]);
     assert.deepEqual(textsOf(await bench.get({ index: String(puts[1].index) })), ["b"]);
-    // Of one that is gone: the next.
+    // For a deleted index, the queue returns the next item.
     assert.deepEqual(textsOf(await bench.get({ index: String(puts[1].index) })), ["c"]);
     assert.deepEqual(textsOf(await bench.get({ index: -1, auto_delete: false })), ["d"]);
     assert.deepEqual(textsOf(await bench.get({ length: 10, timeout: "50ms" })), ["a", "d"]);

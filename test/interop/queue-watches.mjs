@@ -1,4 +1,4 @@
-// One client watches what the other one puts, and both while their connections are cut: nothing may be lost.
+// One client watches the items that the other puts, while the connections of both break. No item may be lost.
 import assert from "node:assert/strict";
 import {
   AWKWARD_TAGS,
@@ -13,7 +13,7 @@ import {
   WINDOW,
 } from "./queue-bench.mjs";
 
-/** Puts while the other one watches; the frames must come in order. */
+/** Puts while the other client watches. The frames must arrive in order. */
 export const watches = Object.fromEntries(
   [true, false].flatMap((autoCommit) => {
     const commits = autoCommit ? "automatic commit" : "commits of its own";
@@ -88,7 +88,7 @@ export const cuts = {
           [],
         );
         assert.equal(bench.queue.input.dead.length, 0);
-        // A frame whose commit was answered does not come to ours again.
+        // This package's client does not receive a frame again after its commit succeeded.
         assert.equal(new Set(indexesOf(ours)).size, ours.length);
         for (const uid of ["python", "ours"]) {
           const connections = bench.queue.input.pushes
@@ -116,7 +116,7 @@ export const cuts = {
       bench.emulator.cutConnections(({ queue }) => queue === bench.name),
       1,
     );
-    // The first is still held here, so it does not come a second time; its commit counts all the same.
+    // The first item is still held here, so that it is not redelivered. Its commit counts nevertheless.
     const last = await bench.put("last");
     assert.deepEqual(indexesOf(await takeOurs(watcher, 1, true)), [last.index]);
     await first.commit();

@@ -1,22 +1,23 @@
-// Queues: the unchanged Python QueueClient in the flows of its documentation, and both clients on one queue. All of it with
-// indexes of 19 digits and with those that count from 1.
+// Queues: the unchanged Python QueueClient in the flows of its documentation, and both clients on one queue. All
+// checks run with indexes of 19 digits and with indexes from 1.
 import { Peer } from "./peer.mjs";
 import { Bench } from "./queue-bench.mjs";
 import { exchange, operations, requests } from "./queue-crossed.mjs";
 import { documentation } from "./queue-documentation.mjs";
 import { cuts, watches } from "./queue-watches.mjs";
 
-/** Far beyond what a check takes; so that one which waits for what does not come fails. */
+/** Milliseconds after which a check counts as hung. */
 const CHECK_MS = 10_000;
 const INDEX_SHAPES = ["time", "counter"];
 
 const KINDS = { documentation, requests, exchange, operations, watches, cuts };
 
-/** By kind, what is checked: names and functions that reject when it does not hold. */
+/** Checks by kind: names, and functions that reject on failure. */
 export function queueChecks({ emulator, peer }, python) {
   let watching;
   let count = 0;
-  // The clock stands: of the indexes made in one millisecond all but the first need more digits than a number has.
+  // The clock stands still: all but the first of the indexes created in one millisecond exceed the exact range of
+  // numbers.
   const begun = Date.now();
   const now = () => begun;
   const run = async (entry, indexShape) => {
@@ -36,7 +37,7 @@ export function queueChecks({ emulator, peer }, python) {
     try {
       await Promise.race([holds(bench).then(() => bench.close()), late]);
     } catch (error) {
-      // Python may be waiting for frames that do not come.
+      // Python may be waiting for frames that will not arrive.
       watching.process.kill("SIGKILL");
       watching = undefined;
       bench.closeOurs().catch(() => {});

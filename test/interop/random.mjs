@@ -1,7 +1,7 @@
-// Random values for both ends. All follow from a seed, so that a failure can be made again.
+// Random values for both clients. A seed determines all values, so that failures can be reproduced.
 import { base64 } from "./values.mjs";
 
-/** A generator of numbers (mulberry32), seeded by any text. */
+/** A random number generator (mulberry32), seeded by any text. */
 export class Random {
   #state = 0x9e3779b9;
 
@@ -41,7 +41,7 @@ export class Random {
 const CHARACTERS = [
   ..." aZ09_-/:.,\"'\\%+&=?#<>\n\t\0\u007f\u00e9\u00df\u4e2d\u6587\u0444\u200d\ufeff\ufffd\u{1f600}\u{10ffff}e\u0301",
 ];
-/** Texts that some code takes for something else. */
+/** Texts that code often handles wrongly. */
 const TRICKY = ["", "__proto__", "constructor", "toString", "0", "-1", "a".repeat(200), "null", " x "];
 
 export function text(random) {
@@ -49,7 +49,7 @@ export function text(random) {
   return Array.from({ length: random.between(1, 12) }, () => random.pick(CHARACTERS)).join("");
 }
 
-/** Up to `most` texts, each once; also once without the blanks around them, which Blade does not count. */
+/** Returns at most `most` different texts. They also differ without surrounding spaces, which Blade ignores. */
 export function names(random, most, least = 0) {
   const found = new Map();
   const count = random.between(least, most);
@@ -60,7 +60,7 @@ export function names(random, most, least = 0) {
   return [...found.values()];
 }
 
-/** Names that are not empty. */
+/** Returns names that are not empty. */
 export function fullNames(random, most, least = 0) {
   return names(random, most, least).map((name, i) => (name.trim() === "" ? `n${i}` : name));
 }
@@ -69,7 +69,7 @@ export function bytes(random, most = 20) {
   return Uint8Array.from({ length: random.between(0, most) }, () => random.between(0, 255));
 }
 
-/** An integer of a range given as bigints, with the edges of the varints' lengths more often. */
+/** Returns an integer in a range of bigints, more often at the limits of varint lengths. */
 export function integer(random, least, greatest) {
   for (;;) {
     const bits = random.between(0, 64);
@@ -85,16 +85,16 @@ export const INT64 = [-(2n ** 63n), 2n ** 63n - 1n];
 
 export const int32 = (random) => Number(integer(random, ...INT32));
 
-/** Zeros, infinities, NaN plain and with other bits, least and greatest, with and without a sign. */
+/** Zeros, infinities, the usual NaN and NaNs with other bits, minimum and maximum, with both signs. */
 const FLOATS = [0, 0x7f800000, 0x7fc00000, 0x7fc12345, 1, 0x007fffff, 0x00800000, 0x7f7fffff, 0x3f800000];
 const DOUBLE_HIGHS = [0, 0x7ff00000, 0x7ff80000, 0x7ff81234, 0x000fffff, 0x00100000, 0x7fefffff, 0x3ff00000];
 
-/** Memory of random floats. No signalling NaN: Python makes them quiet (see python-faults.mjs). */
+/** Returns the bytes of random floats, without signaling NaNs, which Python makes quiet (see python-faults.mjs). */
 export function floats(random, length) {
   const memory = new Uint32Array(length).map(() => {
     const sign = random.pick([0, 0x80000000]);
     if (random.once(3)) return random.pick(FLOATS) | sign;
-    // Numbers like those that models get.
+    // Numbers of the range that models receive.
     if (random.once(2)) return new Uint32Array(Float32Array.of(random.between(-1000, 1000) / 64).buffer)[0];
     const any = random.bits();
     return (any & 0x7f800000) === 0x7f800000 ? any | 0x00400000 : any;
@@ -102,7 +102,7 @@ export function floats(random, length) {
   return new Float32Array(memory.buffer);
 }
 
-/** Memory of random doubles, likewise. */
+/** Returns the bytes of random doubles, likewise. */
 export function doubles(random, length) {
   const memory = new Uint32Array(length * 2);
   for (let i = 0; i < memory.length; i += 2) {
@@ -116,7 +116,7 @@ export function doubles(random, length) {
 
 const isInfinity = (high, low) => (high & 0x000fffff) === 0 && low === 0;
 
-/** A shape of few elements, now and then of many or of none. */
+/** Returns a shape with few elements, sometimes with many or none. */
 export function shape(random, leastRank = 0) {
   if (random.once(10)) return [random.between(100, 400)];
   const most = random.once(6) ? 0 : 1;
@@ -139,7 +139,7 @@ const INTEGER_RANGES = {
   DT_UINT64: [0n, 2n ** 64n - 1n],
 };
 
-/** Tagged values of a dtype. */
+/** Returns tagged values of a dtype. */
 export function content(random, dtype, length) {
   const range = INTEGER_RANGES[dtype];
   if (range !== undefined) return { ints: Array.from({ length }, () => String(integer(random, ...range))) };
@@ -161,12 +161,12 @@ export function content(random, dtype, length) {
   }
 }
 
-/** Shape, dtype and tagged values of a random tensor. */
+/** Returns shape, dtype and tagged values of a random tensor. */
 export function tensor(random, dtypes, leastRank = 0) {
   const dtype = random.pick(dtypes);
   const dims = shape(random, leastRank);
   return { shape: dims, dtype, values: content(random, dtype, elementsOf(dims)) };
 }
 
-/** How many elements a tensor of a shape has. */
+/** Returns the number of elements of a shape. */
 export const elementsOf = (dims) => dims.reduce((product, size) => product * size, 1);

@@ -1,4 +1,4 @@
-// Random requests and responses of EasyRec and TorchRec; as in tensor-formats.mjs.
+// Random requests and responses of EasyRec and TorchRec, in the form described in tensor-formats.mjs.
 import { create, toBinary } from "@bufbuild/protobuf";
 import { EasyRecRequest, EasyRecResponse, TorchRecRequest, TorchRecResponse } from "eas-prediction";
 import { PBRequestSchema as EasyRecMessage } from "eas-prediction/proto/easyrec";
@@ -7,30 +7,30 @@ import { content, doubles, floats, fullNames, INT32, INT64, int32, integer, name
 import { arrayProto, held, sorted, TF_ANSWERS, TORCH_ANSWERS } from "./tensor-formats.mjs";
 import { base64, contentOf, decode, tagged } from "./values.mjs";
 
-/** An id or a value of meta data, of which Python makes text: most often it is one. */
+/** Returns an id or a value of metadata, usually text. Python converts it to text. */
 const anyText = (random) => (random.once(3) ? { int: String(integer(random, ...INT64)) } : text(random));
 
-/** A number of neighbours: ours refuses a negative one. */
+/** Returns a number of neighbors, which must not be negative in this package. */
 const neighbours = (random) => Math.max(0, int32(random));
 
-/** A message to begin with, as bytes: of features that were gathered elsewhere. */
+/** Returns the bytes of a message to start from, with features collected elsewhere. */
 function feedStep(random, schema) {
   const feature = () => ({ value: plainFeature(random) });
-  // The generated code, which makes the bytes, holds maps in plain objects.
+  // The generated code that creates the bytes stores maps in plain objects.
   const keys = (most) => names(random, most).filter((name) => name !== "__proto__");
   const itemIds = random.list(4, () => text(random));
   const message = create(schema, {
     debugLevel: int32(random),
     userFeatures: Object.fromEntries(keys(3).map((name) => [name, feature()])),
     itemIds,
-    // One value for each item, as ours demands.
+    // One value per item, as this package requires.
     contextFeatures: Object.fromEntries(keys(2).map((name) => [name, { features: itemIds.map(feature) }])),
     faissNeighNum: random.once(2) ? int32(random) : 0,
   });
   return { items: itemIds.length, step: ["add_feed", { bytes: base64(toBinary(schema, message)) }, int32(random)] };
 }
 
-/** One of the kinds of features that both formats have, for the generated code. */
+/** Returns a feature of a kind that both formats have, for the generated code. */
 function plainFeature(random) {
   switch (random.between(1, 4)) {
     case 1:
@@ -46,7 +46,7 @@ function plainFeature(random) {
 
 const USUAL_NAN = Float32Array.of(Number.NaN);
 
-/** A float that a JavaScript number can stand for: with no other bits in a NaN than the usual. */
+/** Returns a float that a JavaScript number represents: NaN only with the usual bits. */
 function oneFloat(random) {
   const [value] = floats(random, 1);
   return { float: base64(Number.isNaN(value) ? USUAL_NAN : Float32Array.of(value)) };
@@ -61,7 +61,7 @@ const EASYREC_FEATURES = [
   ["add_user_fea_flt", oneFloat, "FLOAT"],
   ["add_user_fea_int", int32, "INT"],
   ["add_user_fea_str", text, "STRING"],
-  // Python's class has no method for it.
+  // Python's class has no method for this.
   ["easyrec_long", (random) => ({ int: String(integer(random, ...INT64)) }), "LONG"],
 ];
 
@@ -70,14 +70,14 @@ const EASYREC_DTYPES = Object.fromEntries(EASYREC_FEATURES.map(([step, , dtype])
 export const easyrec = {
   schema: EasyRecMessage,
   request(random) {
-    // First: Python forgets what was set before.
+    // This step comes first, because Python discards values that were set before.
     const feed = random.once(2) ? feedStep(random, EasyRecMessage) : undefined;
     const steps = feed === undefined ? [] : [feed.step];
     for (const name of fullNames(random, 5)) {
       const [step, value] = random.pick(EASYREC_FEATURES);
       steps.push([step, name, value(random)]);
     }
-    // Not after context features, of which there is a value for each item.
+    // Not after context features, which have one value per item.
     const ids = feed === undefined ? random.list(5, () => ["easyrec_item_id", text(random)]) : [];
     steps.push(...ids);
     if (random.once(2)) steps.push(["set_faiss_neigh_num", neighbours(random)]);
@@ -136,7 +136,7 @@ export const easyrec = {
   },
 };
 
-/** Maps of texts in the responses: their names in the schema and in ours. */
+/** Maps of texts in the responses: their names in the schema and in this package. */
 const DEBUG_MAPS = {
   easyrec: [
     ["item_features", "itemFeatures"],
@@ -151,7 +151,7 @@ const DEBUG_MAPS = {
 
 const textMap = (random) => names(random, 4).map((name) => [name, text(random)]);
 
-/** What Python's message is filled with, and what ours is to give for it. */
+/** Returns the fields of Python's message, and the values that this package must return for it. */
 function contextFeature(random) {
   switch (random.between(0, 4)) {
     case 0:
@@ -176,7 +176,7 @@ const tensorsOf = (response) =>
 
 const SCALARS = ["STRING", "FLOAT", "DOUBLE", "BIGINT", "INT64", "INT"];
 const MAP_KEYS = ["INT", "INT64", "BIGINT", "STRING"];
-/** All names that the Python class knows. */
+/** All names in the Python class. */
 const TORCHREC_DTYPES = [
   ...SCALARS,
   ...["LIST", "ARRAY"].flatMap((list) => SCALARS.map((element) => `${list}<${element}>`)),
@@ -194,7 +194,7 @@ const SCALAR_VALUES = {
   BIGINT: (random) => ({ int: String(integer(random, ...INT64)) }),
 };
 
-/** The tensor dtypes whose values are the elements of a list. */
+/** Tensor dtypes whose values are lists. */
 const ELEMENTS = { FLOAT: "DT_FLOAT", DOUBLE: "DT_DOUBLE", INT: "DT_INT32", INT64: "DT_INT64", BIGINT: "DT_INT64" };
 
 function list(random, element, least = 0) {
@@ -203,7 +203,7 @@ function list(random, element, least = 0) {
   return content(random, ELEMENTS[element], length);
 }
 
-/** A value of a dtype; now and then missing, which all dtypes may be. */
+/** Returns a value of a dtype, sometimes null, which all dtypes allow. */
 function featureValue(random, dtype) {
   if (random.once(12)) return random.pick([null, [], { map: [] }]);
   const [, outer, inner] = /^(\w+)(?:<(.+)>)?$/.exec(dtype);
@@ -213,7 +213,7 @@ function featureValue(random, dtype) {
   }
   const [key, value] = inner.split(",");
   const pairs = new Map();
-  // As text too: the keys of JSON's objects are, and Python makes integers of them.
+  // Also as text, like keys of JSON objects, which Python converts to integers.
   const asText = key !== "STRING" && random.once(2);
   for (const made of random.list(6, () => SCALAR_VALUES[key](random))) {
     pairs.set(JSON.stringify(made), [asText ? made.int : made, withoutMinusZero(SCALAR_VALUES[value](random))]);
@@ -221,7 +221,7 @@ function featureValue(random, dtype) {
   return { map: [...pairs.values()] };
 }
 
-/** Python's -0 in a map loses its sign (see python-faults.mjs). */
+/** In Python -0 in a map loses its sign (see python-faults.mjs). */
 function withoutMinusZero(value) {
   return Object.is(decode(value), -0) ? ("float" in value ? { float: "AAAAAA==" } : { double: "AAAAAAAAAAA=" }) : value;
 }
@@ -248,12 +248,12 @@ export const torchrec = {
       steps.push([step, name, featureValue(random, dtype), mixedCase(random, dtype)]);
     };
     const users = fullNames(random, 5);
-    // Set again, a feature is replaced by both.
+    // Both clients replace a feature that is set again.
     if (users.length > 0 && random.once(5)) users.push(users[0]);
     for (const name of users) feature("add_user_fea", name);
     for (const step of ["add_context_fea", "add_item_fea"]) {
       for (const name of fullNames(random, 2)) {
-        // One for each item, or one in all, as ours demands.
+        // One value per item, or a single value, as this package requires.
         const count = random.once(3) ? 1 : items;
         for (let i = 0; i < count; i++) feature(step, step === "add_item_fea" ? name : `c${name}`);
       }
@@ -300,7 +300,7 @@ export const torchrec = {
   },
 };
 
-/** A feature's value as a caller of ours has it. `typed`: lists as typed arrays, and maps as a `Map`. */
+/** Returns a feature's value as passed to this package. `typed`: lists as typed arrays, and maps as a `Map`. */
 function ownValue(value, dtype, typed) {
   if (value === null || typeof value !== "object") return value;
   if (Object.hasOwn(value, "map")) {

@@ -1,23 +1,23 @@
-// `npm run test:interop`: the official Python SDK, unchanged and of the latest version, against this package. It calls the
-// emulator in each of its formats, and both clients are given the same random values and must send the same bytes. Its
-// QueueClient does what its documentation shows, and shares queues with ours. The test modules in its wheel and the package
-// alipai, the PAI Python SDK, run unchanged against the emulator.
+// `npm run test:interop`: tests the latest official Python SDK, unchanged, against this package. It calls the emulator
+// in each of its formats. Both clients must send the same bytes for the same random values. Its QueueClient runs the
+// flows of its documentation, and shares queues with this package. The test modules in its wheel, and the package
+// alipai (the PAI Python SDK), run unchanged against the emulator.
 //
-// | variable            | does                                                                                     |
+// | variable            | effect                                                                                   |
 // | ------------------- | ---------------------------------------------------------------------------------------- |
-// | EAS_INTEROP=skip    | leaves the test out, for a machine without Python or its registry                        |
-// | EAS_INTEROP_SEED    | makes the random values of an earlier run again                                          |
-// | EAS_INTEROP_FORMATS | only these formats, separated by commas; also "queue", "python-tests" and "alipai"       |
-// | EAS_INTEROP_PYTHON  | the Python to make the virtual environment of, "python3" when absent                     |
+// | EAS_INTEROP=skip    | skips the test, for machines without Python or a Python registry                         |
+// | EAS_INTEROP_SEED    | repeats the random values of an earlier run                                              |
+// | EAS_INTEROP_FORMATS | runs only these, separated by commas: formats, "queue", "python-tests", "alipai"         |
+// | EAS_INTEROP_PYTHON  | the Python for the virtual environment, by default "python3"                             |
 //
-// `npm run test:interop -- --fresh` installs the SDK again, for its latest version.
+// `npm run test:interop -- --fresh` reinstalls the SDK, to get the latest version.
 import { spawnSync } from "node:child_process";
 import { existsSync, readdirSync, statSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import { pythonWithAlipai, pythonWithSdk } from "./environment.mjs";
 
 const ROOT = fileURLToPath(new URL("../../", import.meta.url));
-/** A hang guard. A run takes about two minutes, and the installation as much. */
+/** Milliseconds after which the run counts as hung. A run takes about two minutes, and the installation as long. */
 const WHOLE_RUN_MS = 900_000;
 
 if (process.env.EAS_INTEROP === "skip") {
@@ -32,7 +32,7 @@ if (process.env.EAS_INTEROP === "skip") {
       console.error(`interop: not done after ${WHOLE_RUN_MS / 1000} s`);
       process.exit(1);
     }, WHOLE_RUN_MS).unref();
-    // Not before the package is built.
+    // Imported after the package is built.
     const { check } = await import("./check.mjs");
     if (!(await check(pythons))) process.exitCode = 1;
   } catch (error) {
@@ -49,7 +49,7 @@ function once(create) {
   };
 }
 
-/** Builds the package when a source is newer than what was built. */
+/** Builds the package if a source is newer than the build. */
 function buildWhereStale() {
   const built = `${ROOT}dist/emulator.js`;
   const sources = readdirSync(`${ROOT}src`, { recursive: true }).map((name) => `${ROOT}src/${name}`);

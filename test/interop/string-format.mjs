@@ -1,4 +1,4 @@
-// Random bodies of the string format: text, or bytes as they are.
+// Random bodies of the string format: text or bytes.
 import { bytes, text } from "./random.mjs";
 import { base64, decode } from "./values.mjs";
 

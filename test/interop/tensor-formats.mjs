@@ -1,6 +1,6 @@
-// Random requests and responses of the formats of tensors. A request is what both ends build by: `new`, the arguments of
-// the Python class, and `steps`, calls of its methods. A response is `fields`, which Python's protobuf classes are filled
-// with, and `holds`, what our response class is to give.
+// Random requests and responses of the tensor formats. A request describes how both clients build it: `new`, the
+// arguments of the Python class, and `steps`, calls of its methods. A response has `fields` for Python's protobuf
+// classes, and `holds`, the values that the response class of this package must return.
 import {
   BladeRequest,
   BladeResponse,
@@ -28,27 +28,27 @@ const TF_DTYPES = [
   ...["DT_UINT16", "DT_QINT8", "DT_QUINT8", "DT_QINT16", "DT_QUINT16", "DT_QINT32", "DT_STRING", "DT_BOOL"],
 ];
 const BLADE_DTYPES = ["DT_FLOAT", "DT_INT32", "DT_INT64", "DT_STRING"];
-/** What a service may answer with beside those: the Python classes give None for these, the schema has them. */
+/** Further dtypes that a service can return. The Python classes return None for them, although the schema has them. */
 export const TF_ANSWERS = [...TF_DTYPES, "DT_HALF", "DT_BFLOAT16", "DT_COMPLEX64", "DT_COMPLEX128"];
 /** Torch has no field for booleans. */
 export const TORCH_ANSWERS = TF_ANSWERS.filter((dtype) => dtype !== "DT_BOOL");
 
 const dtypeTag = (dtype) => ({ dtype });
 
-/** A step that feeds a tensor, after what comes before shape, dtype and content. */
+/** Returns a step that adds a tensor, with the arguments before shape, dtype and content. */
 const feed = (step, first, { shape, dtype, values }) => [step, ...first, shape, dtypeTag(dtype), values];
 
-/** Calls a method of ours as a step says, whose last three arguments are shape, dtype and content. */
+/** Calls a method of this package for a step whose last three arguments are shape, dtype and content. */
 function feedOurs(request, method, args, typed) {
   const [dims, { dtype }, values] = args.slice(-3);
   request[method](...args.slice(0, -3), dims, dtype, contentOf(dtype, values, typed));
 }
 
-/** How the steps of the tensor formats are called by ours. */
+/** By step of the tensor formats: the call in this package. */
 const STEPS = {
   add_feed: (request, args, typed) => feedOurs(request, "addFeed", args, typed),
   add_feed_map: (request, args, typed) => feedOurs(request, "addFeedMap", args, typed),
-  // Ours says "unknown" by saying nothing.
+  // In this package an omitted argument means "unknown".
   add_fetch: (request, [name, tag]) =>
     tag === undefined || tag.dtype === "DT_UNKNOWN" ? request.addFetch(name) : request.addFetch(name, tag.dtype),
   set_signature_name: (request, [name]) => request.setSignatureName(name),
@@ -77,14 +77,14 @@ const VALUE_FIELDS = {
   DT_BOOL: "bool_val",
 };
 
-/** An `ArrayProto` for Python. */
+/** Returns an `ArrayProto` for Python. */
 export const arrayProto = ({ shape, dtype, values }) => ({
   dtype: dtypeTag(dtype),
   array_shape: { message: { dim: shape } },
   [VALUE_FIELDS[dtype] ?? "int_val"]: values,
 });
 
-/** What ours gave for an output, in the form of `tensor`. */
+/** Returns an output of this package in the form of `tensor`. */
 export const held = (shape, { dtype, data }) => ({ shape, dtype, values: tagged(dtype, data) });
 
 export const tf = {
@@ -118,7 +118,7 @@ export const torch = {
   schema: TorchMessage,
   dtypes: TORCH_DTYPES,
   request(random) {
-    // In any order and with gaps, which both fill with empty tensors.
+    // In any order and with gaps, which both clients fill with empty tensors.
     const indexes = [...new Set(random.list(4, () => random.between(0, 5)))];
     const steps = [
       ...indexes.map((index) => feed("add_feed", [index], tensor(random, TORCH_DTYPES))),
@@ -151,13 +151,16 @@ export const torch = {
   },
 };
 
-/** Torch with the body compressed, which in Python is a flag of the constructor. */
+/** Torch with a compressed body, for which Python has a flag in the constructor. */
 export const torchSnappy = {
   class: "torch",
   schema: TorchMessage,
   request: (random) => ({ ...torch.request(random), new: [true] }),
   ours: build(() => new TorchRequest({ compression: snappy })),
-  /** A compressor is free in what it finds, so what comes out again is compared, and each side must read the other's. */
+  /**
+   * Compressors may produce different bytes, so that the decompressed bytes are compared. Each client must
+   * decompress the other's bytes.
+   */
   async plain(body, { peer }) {
     const ours = snappy.decompress(body, { maxBytes: 2 ** 30, headers: new Headers() });
     const { bytes } = await peer.ask("unsnappy", { body: { bytes: base64(body) } });
@@ -181,7 +184,7 @@ const bladeArray = (batchSize, blobName, name, { shape, dtype, values }) => ({
   [BLADE_FIELDS[dtype]]: values,
 });
 
-/** Both Blade classes answer with the same message. */
+/** Both Blade classes return the same message. */
 const bladeResponse = (Response) => ({
   response(random) {
     const outputs = fullNames(random, 4).map((name) => ({
@@ -191,7 +194,7 @@ const bladeResponse = (Response) => ({
     }));
     return {
       fields: {
-        // Blanks around names do not count.
+        // Spaces around names are ignored.
         outputs: { messages: outputs.map((o) => bladeArray(o.batchSize, `b${o.name}`, ` ${o.name}\n`, o.tensor)) },
       },
       holds: outputs,
@@ -200,7 +203,7 @@ const bladeResponse = (Response) => ({
   read(body, { holds }) {
     const response = new Response(body);
     return response.outputNames.map((name, i) => {
-      // Without values an output has no dtype but what its reader says.
+      // An output without values has the dtype that its reader requests.
       const dtype = holds[i]?.tensor.dtype;
       const data = response.getValues(name, dtype);
       return {
@@ -237,7 +240,7 @@ export const bladeTf = {
     const feeds = fullNames(random, 4).map((name) => {
       for (;;) {
         const input = tensor(random, BLADE_DTYPES, 1);
-        // The first dimension is the batch size: ours refuses 0.
+        // The first dimension is the batch size, which must not be 0 in this package.
         if (input.shape[0] > 0) return feed("add_feed", [name], input);
       }
     });
@@ -247,7 +250,7 @@ export const bladeTf = {
   ...bladeResponse(BladeTFResponse),
 };
 
-/** ONNX's dtypes: the name in its schema, numpy's name, our name, and the array whose memory is random. */
+/** ONNX's dtypes: the names in its schema, in numpy and in this package, and the array with random bytes. */
 const ONNX_DTYPES = [
   ["FLOAT", "float32", "DT_FLOAT", Float32Array],
   ["DOUBLE", "float64", "DT_DOUBLE", Float64Array],
@@ -262,7 +265,7 @@ const ONNX_DTYPES = [
   ["UINT64", "uint64", "DT_UINT64", BigUint64Array],
 ];
 
-/** A tensor as memory, in which any bits may be, also those of a signalling NaN. */
+/** Returns a tensor as bytes, which can contain any bits, including those of a signaling NaN. */
 function onnxTensor(random) {
   const [onnx, numpy, dtype, array] = random.pick(ONNX_DTYPES);
   const dims = shape(random);
@@ -274,7 +277,7 @@ function onnxTensor(random) {
 function addTensor(request, [name, dims, pythonDType, { bytes }], typed) {
   const [, , dtype, array] = ONNX_DTYPES.find(([onnx, numpy]) => onnx === pythonDType || numpy === pythonDType);
   const values = new array(memoryOf(bytes));
-  // Halves are fed by their bits, which a list cannot be told from.
+  // Half floats are passed by their bits, because a list of bits looks like a list of numbers.
   request.addTensor(name, dims, dtype, typed || dtype === "DT_HALF" ? values : asList(values));
 }
 
@@ -283,11 +286,11 @@ export const onnx = {
   dtypes: ONNX_DTYPES.map(([, numpy]) => numpy),
   request(random) {
     const inputs = fullNames(random, 4);
-    // Fed again, an input is replaced at its place by both.
+    // Both clients replace an input that is added again, at its position.
     if (inputs.length > 0 && random.once(5)) inputs.push(inputs[0]);
     const steps = inputs.map((name) => {
       const { shape, onnx, numpy, memory } = onnxTensor(random);
-      // FLOAT16 only by hand; the others mostly by the helper.
+      // FLOAT16 only by its raw message, other dtypes mostly with the helper.
       if (onnx === "FLOAT16" || random.once(4)) return ["onnx_tensor", name, shape, onnx, { bytes: memory }];
       return ["onnx_array", name, shape, numpy, { bytes: memory }];
     });
@@ -339,16 +342,16 @@ const ONNX_NUMBERS = {
   UINT64: 13,
 };
 
-/** The memory of the values that ours gives: that which came, but halves as floats. */
+/** Returns the bytes of the values of this package: unchanged, but half floats as floats. */
 function onnxValues(dtype, memory) {
   if (dtype !== "DT_HALF") return memory;
   return base64(Float32Array.from(new Uint16Array(memoryOf(memory)), floatOfHalf));
 }
 
-/** A half's NaN has no bits that a float must have. */
+/** The bits of a NaN are not defined in the conversion from half float to float. */
 const oneNaN = (floats) => floats.map((value) => (Number.isNaN(value) ? Number.NaN : value));
 
-/** By the format's definition (IEEE 754 binary16), in a way that ours does not go. */
+/** Converts by the format's definition (IEEE 754 binary16), independently of this package's code. */
 function floatOfHalf(bits) {
   const sign = bits >> 15 ? -1 : 1;
   const exponent = (bits >> 10) & 31;
@@ -357,7 +360,7 @@ function floatOfHalf(bits) {
   return exponent === 0 ? sign * fraction * 2 ** -24 : sign * (1024 + fraction) * 2 ** (exponent - 25);
 }
 
-/** Pairs in the order of their names: maps come in any. */
+/** Sorts pairs by name, because maps have no defined order. */
 export function sorted(pairs) {
   return [...pairs].sort(([a], [b]) => (a < b ? -1 : 1));
 }

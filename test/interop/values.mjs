@@ -1,19 +1,19 @@
-// Values as both ends can say them in JSON, which has no NaN, no -0 and no 64-bit integers: text, booleans, null and lists
-// as they are; all else as an object with one tag.
+// Values in a JSON form for both clients, because JSON has no NaN, -0 and 64-bit integers. Text, booleans, null and lists are
+// unchanged. All other values are objects with one tag.
 //
 // | tag                  | content                                                            |
 // | -------------------- | ------------------------------------------------------------------ |
 // | `float`, `double`    | one number: its little-endian bytes in base64, 4 or 8 of them      |
 // | `floats`, `doubles`  | a list of them, the bytes joined                                   |
-// | `int`, `ints`        | decimal text; a list of such                                       |
-// | `bytes`, `bytesList` | base64; a list of such                                             |
+// | `int`, `ints`        | decimal text; a list of them                                       |
+// | `bytes`, `bytesList` | base64; a list of them                                             |
 // | `map`                | a list of pairs of key and value                                   |
 // | `dtype`              | a dtype's name; Python looks its number up in the format's schema  |
 import { isUtf8 } from "node:buffer";
 
 export const base64 = (bytes) => Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString("base64");
 
-/** Fresh memory, so that any typed array may lie in it. */
+/** Returns a copy in new memory, aligned for any typed array. */
 export function memoryOf(text) {
   return Uint8Array.from(Buffer.from(text, "base64")).buffer;
 }
@@ -31,7 +31,7 @@ const DECODERS = {
   dtype: (name) => name,
 };
 
-/** A tagged value as a caller of ours would give it: integers as numbers, as far as these hold them. */
+/** Returns a tagged value as passed to this package: integers as numbers, if exact. */
 export function decode(value) {
   if (Array.isArray(value)) return value.map(decode);
   if (typeof value !== "object" || value === null) return value;
@@ -46,10 +46,10 @@ function integer(text) {
 
 const textOf = (bytes) => new TextDecoder("utf-8", { ignoreBOM: true }).decode(bytes);
 
-/** A typed array as a plain list, where that can hold the same. */
+/** Returns a typed array as a plain list, if that represents the same values. */
 export const asList = (values) => (hasOddNaN(values) ? values : Array.from(values));
 
-/** Whether there is a NaN with other bits than the usual, which the engine may change when it makes a number of it. */
+/** Returns whether there is a NaN with unusual bits, which the engine may change in a conversion to a number. */
 function hasOddNaN(values) {
   if (values instanceof Float32Array) {
     const bits = new Uint32Array(values.buffer);
@@ -75,8 +75,8 @@ const INTEGER_ARRAYS = {
 };
 
 /**
- * The content of a feed. `typed`: in the dtype's own typed array where it has one; else as a plain list, and of bytes that
- * are UTF-8 as text.
+ * Returns the content of a tensor. `typed`: in the dtype's own typed array if there is one. Otherwise as a plain
+ * list, and bytes that are UTF-8 as text.
  */
 export function contentOf(dtype, tagged, typed) {
   const plain = decode(tagged);
@@ -87,7 +87,7 @@ export function contentOf(dtype, tagged, typed) {
   return INTEGER_ARRAYS[dtype]?.from(plain) ?? plain;
 }
 
-/** The values of a dtype that our response class gave, as a tagged value. */
+/** Returns the values of a dtype from this package's response class, as a tagged value. */
 export function tagged(dtype, values) {
   if (dtype === "DT_BOOL") return values;
   if (dtype === "DT_STRING") return { bytesList: values.map(base64) };
