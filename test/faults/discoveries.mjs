@@ -50,13 +50,13 @@ export function discoveries({ counts }) {
       expect: everybody,
     })),
     {
-      name: "discovery names only dead ones",
+      name: "discovery returns only dead instances",
       discovery: { status: 200, items: [DEAD, ...FOREIGN] },
       firstList: 1_000,
       expect: nobody(["ERR_EAS_NETWORK", "ERR_EAS_TIMEOUT"]),
     },
     {
-      name: "discovery begins to lie",
+      name: "discovery begins to return wrong lists",
       calls: calls * 10,
       plans: Array(5).fill({ latency: 20 }),
       client: PATIENT,

@@ -16,11 +16,11 @@ export const FRAMINGS = {
   "HTTP/1.1 to the end": { head: "HTTP/1.1 200 OK\r\n\r\n" },
   xchunked: { head: "HTTP/1.1 200 OK\r\nTransfer-Encoding: xchunked\r\n\r\n" },
   "chunked, identity": { head: "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked, identity\r\n\r\n" },
-  "to be closed, with a length": {
+  "closed, with a length": {
     head: "HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: LENGTH\r\n\r\n",
     isDelimited: true,
   },
-  "to be closed, in chunks": {
+  "closed, in chunks": {
     head: "HTTP/1.1 200 OK\r\nConnection: foo, CLOSE\r\nTransfer-Encoding: chunked\r\n\r\n",
     isDelimited: true,
     isChunked: true,

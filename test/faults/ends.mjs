@@ -5,7 +5,7 @@ import { createServer } from "node:net";
 import { BYTE_AT, FRAMINGS, runOf } from "./end-runs.mjs";
 
 export function ends({ counts }) {
-  return [{ name: "ends while held back", kind: "stream", calls: counts.ends, run: manyEnds }];
+  return [{ name: "ends during backpressure", kind: "stream", calls: counts.ends, run: manyEnds }];
 }
 
 async function manyEnds(_, { name, kind, calls, seed }) {

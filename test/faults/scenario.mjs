@@ -258,7 +258,7 @@ function lateness(outcomes, settings, clock, options, problems) {
     const busy = late > LATE_MS ? clock.busyIn(due, settled, allAtOnce) : 0;
     if (late > LATE_MS + busy) {
       problems.push(
-        `call ${id} ended ${Math.round(late)} ms after its deadline; the loop's longest turn was ${Math.round(busy)} ms`,
+        `call ${id} ended ${Math.round(late)} ms after its deadline; the longest turn of the event loop was ${Math.round(busy)} ms`,
       );
     }
     if (error?.code === "ERR_EAS_TIMEOUT" && settled - begun < error.timeout - 1) {

@@ -58,7 +58,7 @@ function receivedChecks(requests) {
   const of = (service) => requests.filter((request) => request.service === service);
   return [
     [
-      "every request has the raw token, and openai() a bearer token",
+      "sends the raw token in every request, and a bearer token from openai()",
       () => {
         for (const { service, auth, url } of requests) {
           if (service === undefined) continue;
@@ -68,7 +68,7 @@ function receivedChecks(requests) {
       },
     ],
     [
-      "digits is asked by GET whether it is ready, and for its signature",
+      "requests the readiness and the signature of digits with GET",
       () => {
         const statuses = of("digits")
           .filter(({ method }) => method === "GET")
@@ -77,7 +77,7 @@ function receivedChecks(requests) {
       },
     ],
     [
-      "each job is put once, and its result is found in the sink by its requestId",
+      "puts each job once, and finds its result in the sink by its requestId",
       () => {
         const jobs = of(QUEUE);
         const puts = jobs.filter(({ method }) => method === "POST");

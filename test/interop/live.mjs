@@ -50,11 +50,11 @@ async function statusOf(call) {
 }
 
 const string = {
-  "text comes back": (context) => echo(context, "na\u00efve \u4e2d\u6587 \u{1f600}"),
-  "bytes come back": (context) => echo(context, { bytes: base64(Uint8Array.from({ length: 256 }, (_, i) => i)) }),
-  "an empty body comes back": (context) => echo(context, ""),
-  "a megabyte comes back": (context) => echo(context, "0123456789abcdef".repeat(65_536)),
-  "the scorecard's answers are true, and those of ours": async (context) => {
+  "text is echoed": (context) => echo(context, "na\u00efve \u4e2d\u6587 \u{1f600}"),
+  "bytes are echoed": (context) => echo(context, { bytes: base64(Uint8Array.from({ length: 256 }, (_, i) => i)) }),
+  "an empty body is echoed": (context) => echo(context, ""),
+  "a megabyte is echoed": (context) => echo(context, "0123456789abcdef".repeat(65_536)),
+  "the scorecard's responses are correct and equal for both clients": async (context) => {
     const reads = [["response_data"]];
     const [{ bytes }] = await predict(context, "scorecard", "string", { new: [SCORECARD_BODY], reads });
     const results = JSON.parse(Buffer.from(bytes, "base64").toString());
@@ -66,32 +66,32 @@ const string = {
     const ours = await context.client.service("scorecard").predict(new StringRequest(SCORECARD_BODY));
     assert.deepEqual(results, ours.json());
   },
-  "its signature is taken with the local time that it labels GMT": async (context) => {
+  "the signature contains the local time that the SDK labels GMT": async (context) => {
     await echo(context, "signed");
     const { auth, headers } = context.emulator.requests.at(-1);
     assert.equal(auth, "signature");
     const ahead = Date.parse(headers.get("date")) - Date.now();
     assert.ok(Math.abs(ahead - AHEAD_MS) < 60_000, `Date: ${headers.get("date")}`);
   },
-  "a custom URL is called with the token as it is": async (context) => {
+  "a custom URL receives the unchanged token": async (context) => {
     const customUrl = `${context.emulator.endpoint}/api/predict/echo`;
     const question = { endpoint: "", customUrl, new: ["custom"], reads: [["response_data"]] };
     const [answer] = await predict(context, "", "string", question);
     assert.deepEqual(answer, { bytes: base64(Buffer.from("custom")) });
     assert.equal(context.emulator.requests.at(-1).auth, "token");
   },
-  "a wrong token is 401": async (context) => {
+  "a wrong token causes 401": async (context) => {
     const question = { new: ["x"], reads: [], token: "wrong" };
     assert.equal(await statusOf(predict(context, "echo", "string", question)), 401);
   },
-  "no token is 401": async (context) => {
+  "a missing token causes 401": async (context) => {
     const question = { new: ["x"], reads: [], token: "" };
     assert.equal(await statusOf(predict(context, "echo", "string", question)), 401);
   },
-  "an unknown service is 404": async (context) => {
+  "an unknown service causes 404": async (context) => {
     assert.equal(await statusOf(predict(context, "nobody", "string", { new: ["x"], reads: [] })), 404);
   },
-  "a body that the model cannot read is 400": async (context) => {
+  "a body that the model cannot read causes 400": async (context) => {
     assert.equal(await statusOf(predict(context, "scorecard", "string", { new: ["{"], reads: [] })), 400);
   },
   "500 is tried again": async (context) => {
@@ -139,7 +139,7 @@ const tf = {
       await context.client.service("digits").predict(request),
     );
   },
-  "only what is fetched comes": async (context) => {
+  "only the requested outputs are returned": async (context) => {
     const steps = [
       ["add_feed", "images", SHAPE, FLOAT, TAGGED_PIXELS],
       ["add_fetch", "labels"],
@@ -156,7 +156,7 @@ const tf = {
     assert.equal(values.length, labels.length);
     assert.deepEqual(names, ["labels"]);
   },
-  "an input of another shape is 400": async (context) => {
+  "an input of another shape causes 400": async (context) => {
     const steps = [["add_feed", "images", [1, 2], FLOAT, { floats: base64(Float32Array.of(1, 2)) }]];
     assert.equal(await statusOf(predict(context, "digits", "tf", { new: [""], steps, reads: [] })), 400);
   },
@@ -176,7 +176,7 @@ const torch = {
 };
 
 const torchSnappy = {
-  "digits are classified by a service that undoes Snappy": async (context) => {
+  "digits are classified by a service that decompresses Snappy": async (context) => {
     const { emulator } = context;
     emulator.addService("digits-snappy", {
       decompressor: "snappy",
@@ -186,7 +186,7 @@ const torchSnappy = {
     const sent = emulator.requests.findLast(({ service }) => service === "digits-snappy");
     assert.ok(sent.body.length < PIXELS.byteLength / 2, `a body of ${sent.body.length} bytes is not compressed`);
   },
-  "a service that does not undo it answers 400": async (context) => {
+  "a service that does not decompress Snappy returns 400": async (context) => {
     const steps = [["add_feed", 0, SHAPE, FLOAT, TAGGED_PIXELS]];
     assert.equal(await statusOf(predict(context, "digits", "torch", { new: [true], steps, reads: [] })), 400);
   },

@@ -27,7 +27,7 @@ export const PYTHON_FAULTS = [
     ours: /^12120a0169120d080112030a01011a040000803f$/,
   },
   {
-    name: "TF: an input that is fed twice has both shapes and both values; ours replaces it",
+    name: "TF: an input added twice has both shapes and both values; this package replaces it",
     format: "tf",
     new: [""],
     steps: [feedFloat("i"), feedFloat("i")],
@@ -35,7 +35,7 @@ export const PYTHON_FAULTS = [
     ours: /^12120a0169120d080112030a01011a040000803f$/,
   },
   {
-    name: "Torch: the same by position",
+    name: "Torch: an input added twice at a position has both shapes and both values; this package replaces it",
     format: "torch",
     new: [],
     steps: [feedFloat(0), feedFloat(0)],
@@ -43,7 +43,7 @@ export const PYTHON_FAULTS = [
     ours: /^0a0d080112030a01011a040000803f$/,
   },
   ...Object.entries({ DT_HALF: "13", DT_BFLOAT16: "0e" }).map(([name, number]) => ({
-    name: `TF: ${name} is sent without its values; ours sends them as the Java SDK does`,
+    name: `TF: ${name} is sent without its values; this package sends them like the Java SDK`,
     format: "tf",
     new: [""],
     steps: [["add_feed", "i", [1], dtype(name), floats(ONE)]],
@@ -51,7 +51,7 @@ export const PYTHON_FAULTS = [
     ours: new RegExp(`^12120a0169120d08${number}12030a01011a040000803f$`),
   })),
   {
-    name: "Torch: DT_STRING is sent without its values; ours sends them",
+    name: "Torch: DT_STRING is sent without its values; this package sends them",
     format: "torch",
     new: [],
     steps: [["add_feed", 0, [1], dtype("DT_STRING"), { bytesList: ["eA=="] }]],
@@ -59,7 +59,7 @@ export const PYTHON_FAULTS = [
     ours: /^0a0a080712030a0101320178$/,
   },
   {
-    name: "TF: a signalling NaN becomes a quiet one; ours sends a Float32Array's memory as it is",
+    name: "TF: a signaling NaN becomes a quiet NaN; this package sends the bytes of a Float32Array unchanged",
     format: "tf",
     new: [""],
     steps: [["add_feed", "i", [1], dtype("DT_FLOAT"), floats(0x7fa00000)]],
@@ -96,7 +96,7 @@ export const PYTHON_FAULTS = [
     ours,
   })),
   {
-    name: "Blade: one int64 in place of a list fails; ours takes it",
+    name: "Blade: one int64 instead of a list fails; this package accepts it",
     format: "blade",
     new: [""],
     steps: [["add_feed", "i", 1, [1], dtype("DT_INT64"), { int: "1" }]],
@@ -104,7 +104,7 @@ export const PYTHON_FAULTS = [
     ours: /3a0101$/,
   },
   {
-    name: "Blade: text fails, so that strings must come as bytes; ours takes both",
+    name: "Blade: text fails, strings must be bytes; this package accepts both",
     format: "blade",
     new: [""],
     steps: [["add_feed", "i", 1, [1], dtype("DT_STRING"), ["x"]]],
@@ -112,7 +112,7 @@ export const PYTHON_FAULTS = [
     ours: /420178$/,
   },
   {
-    name: "Blade: the error for an unknown dtype is one of its own; ours names the dtype",
+    name: "Blade: the error handling of an unknown dtype fails itself; this package names the dtype",
     format: "blade",
     new: [""],
     steps: [["add_feed", "i", 1, [1], dtype("DT_UNKNOWN"), floats(ONE)]],
@@ -120,7 +120,7 @@ export const PYTHON_FAULTS = [
     ours: /^TypeError: input "i": dtype is "DT_UNKNOWN"/,
   },
   {
-    name: "Blade: an input that is fed twice is sent twice; ours refuses the second",
+    name: "Blade: an input added twice is sent twice; this package refuses the second",
     format: "blade",
     new: [""],
     steps: [feedFloat("i", 1), feedFloat("i", 1)],
@@ -128,7 +128,7 @@ export const PYTHON_FAULTS = [
     ours: /^RangeError: inputName "i" was already given/,
   },
   {
-    name: "Blade-TF: a first dimension of 0 is a batch size of 0; ours refuses it",
+    name: "Blade-TF: a first dimension of 0 is a batch size of 0; this package refuses it",
     format: "bladeTf",
     new: [""],
     steps: [["add_feed", "i", [0], dtype("DT_FLOAT"), floats()]],
@@ -136,7 +136,7 @@ export const PYTHON_FAULTS = [
     ours: /^RangeError: input "i": shape \[0\]/,
   },
   {
-    name: "ONNX: the helper that makes tensors of arrays knows no FLOAT16; ours has DT_HALF",
+    name: "ONNX: the helper for arrays does not support FLOAT16; this package has DT_HALF",
     format: "onnx",
     new: [],
     steps: [["onnx_array", "i", [1], "float16", bytes("003c")]],
@@ -144,7 +144,7 @@ export const PYTHON_FAULTS = [
     ours: /180a2a02003c$/,
   },
   {
-    name: "TorchRec: -0 as a map's value loses its sign, by protobuf's implementation in Python",
+    name: "TorchRec: -0 as a value of a map loses its sign in Python's protobuf",
     format: "torchrec",
     new: [],
     steps: [["add_user_fea", "f", { map: [["k", { float: "AAAAgA==" }]] }, "MAP<STRING,FLOAT>"]],
@@ -152,7 +152,7 @@ export const PYTHON_FAULTS = [
     ours: /0a016b1500000080$/,
   },
   ...["easyrec", "torchrec"].map((format) => ({
-    name: `${format}: a message that is fed makes it forget all that was set before; ours adds to that`,
+    name: `${format}: adding a message discards all earlier values; this package adds to them`,
     format,
     new: [],
     steps: [
@@ -188,12 +188,12 @@ export const PYTHON_FAULTS = [
 export const ALIPAI_FAULTS = [
   {
     check: "predict_pytorch_with_two_outputs",
-    name: "the PyTorch serializer takes the list of outputs for their number",
+    name: "the PyTorch serializer uses the list of outputs as their number",
     python: /TypeError: 'RepeatedCompositeFieldContainer' object cannot be interpreted as an integer\s*$/,
   },
   {
     check: "async_error_by_asyncio",
-    name: "a failed prediction by asyncio raises its error with one of two arguments",
+    name: "a failed prediction with asyncio raises its error with one of two arguments",
     python: /TypeError: PredictionException\.__init__\(\) missing 1 required positional argument: 'message'\s*$/,
   },
 ];

@@ -87,7 +87,7 @@ function receivedChecks(requests, lines) {
   return [
     ["all tests were run", () => assert.equal(lines.at(-1)?.name, "done")],
     [
-      "predictions are signed, and queues are asked without a token",
+      "signs predictions, and calls queues without a token",
       () => {
         const forms = new Map();
         for (const { service, auth } of requests) forms.set(service, (forms.get(service) ?? new Set()).add(auth));

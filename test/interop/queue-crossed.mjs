@@ -122,12 +122,12 @@ export const exchange = Object.fromEntries(
 );
 
 export const operations = {
-  "a request id of Python's own": async (bench) => {
+  "a request id chosen by Python": async (bench) => {
     const put = await bench.put("mine", { requestId: "my id" });
     assert.equal(put.requestId, "my id");
     assert.deepEqual(await ourFrames(bench.ours(), { requestId: "my id" }), [frameOf(put, "mine")]);
   },
-  "priority: what either puts goes before all others, for both": async (bench) => {
+  "priority: items of either client precede all others, for both": async (bench) => {
     const [ours, options] = [bench.ours(), { autoDelete: false, length: 6 }];
     await ours.put("ours 0");
     await bench.put("python 0");
@@ -143,7 +143,7 @@ export const operations = {
     assert.deepEqual(textsOf(theirs), wanted);
     assert.deepEqual(await takeOurs(ours.watch(0, WINDOW), 4), theirs);
   },
-  "delete: what either deletes neither gets": async (bench) => {
+  "delete: items deleted by either client are gone for both": async (bench) => {
     const puts = await bench.putAll(items(numbered(4)));
     const ours = bench.ours();
     await ours.delete([puts[0].index, puts[2].index]);
@@ -152,7 +152,7 @@ export const operations = {
     assert.deepEqual(textsOf(await ourFrames(ours, { length: 4, autoDelete: false })), ["3"]);
     assert.deepEqual(await ourFrames(ours, { requestId: puts[1].requestId }), []);
   },
-  "truncate: what either cuts off neither gets": async (bench) => {
+  "truncate: items truncated by either client are gone for both": async (bench) => {
     const ours = bench.ours();
     const puts = [];
     for (const text of numbered(6)) puts.push(await ours.put(text));
@@ -163,7 +163,7 @@ export const operations = {
     await ours.clear();
     assert.equal((await bench.call("attributes", []))["stream.length"], "0");
   },
-  "commit: ours commits what Python watches, and the other way round": async (bench) => {
+  "commit: each client commits items that the other watches": async (bench) => {
     const puts = await bench.putAll(items(numbered(4)));
     const ours = bench.ours();
     const theirs = await bench.watch(0, 2);
@@ -182,7 +182,7 @@ export const operations = {
     assert.equal(fourth.index, puts[3].index);
     assert.equal((await bench.call("attributes", []))["stream.length"], "0");
   },
-  "negative: what ours refuses goes to Python": async (bench) => {
+  "negative: items that this package returns are delivered to Python": async (bench) => {
     const put = await bench.put("refused");
     const ours = bench.ours({ uid: "ours" });
     const watcher = ours.watch(0, WINDOW);
@@ -196,7 +196,7 @@ export const operations = {
     assert.deepEqual({ uid, code, reason }, { uid: "ours", code: "Model.Error", reason: "not mine" });
     assert.equal((await ours.attributes())["stream.length"], "0");
   },
-  "negative: what ours refuses for Python comes to it again": async (bench) => {
+  "negative: items that this package returns for Python are redelivered to it": async (bench) => {
     const put = await bench.put("again");
     const theirs = await bench.watch(0, 1);
     const [first] = await theirs.take(1);
@@ -204,7 +204,7 @@ export const operations = {
     assert.deepEqual(await theirs.take(1, true), [frameOf(put, "again")]);
     assert.equal(bench.queue.input.length, 0);
   },
-  "what Python leaves behind comes to ours, and the other way round": async (bench) => {
+  "uncommitted items of each client are redelivered to the other": async (bench) => {
     const puts = await bench.putAll(items(numbered(3)));
     const theirs = await bench.watch(0, WINDOW);
     await theirs.take(3);
@@ -217,8 +217,8 @@ export const operations = {
     assert.deepEqual(indexesOf(await again.take(3, true)), indexesOf(puts));
     assert.equal(bench.queue.input.length, 0);
   },
-  "each of two groups gets all": { options: { groupGrace: 60_000 }, holds: groupsGetAll },
-  "a group that leaves no longer keeps items": { options: { maxLength: 20 }, holds: groupLeaves },
+  "each of two groups receives all items": { options: { groupGrace: 60_000 }, holds: groupsGetAll },
+  "a group that has left does not retain items": { options: { maxLength: 20 }, holds: groupLeaves },
   "attributes are the same for both": async (bench) => {
     const ours = bench.ours({ uid: "ours" });
     // Ages are removed, because they differ between two calls.
@@ -240,7 +240,7 @@ export const operations = {
     assert.match(lines, /Id: eas\.python, .*Pending: 1, .*Window: 1, Slots: 0, .*Tags: tags\[kind=x\]/);
     assert.match(lines, /Id: eas\.ours, .*Pending: 3, .*Window: 5, Slots: 2, /);
   },
-  "search says the same to both": async (bench) => {
+  "search returns the same to both": async (bench) => {
     const puts = await bench.putAll(items(numbered(5)));
     // Both clients use the same name, because the response for a waiting item contains the caller's.
     const ours = bench.ours({ uid: "python" });
@@ -262,7 +262,7 @@ export const operations = {
     assert.equal(await both(puts[3]), undefined);
     assert.equal((await both(puts[4])).waitCount, 1);
   },
-  "an asynchronous service: Python asks and ours reads, and the other way round": {
+  "an asynchronous service: each client reads results of the other's requests": {
     options: { service: ({ body }) => new TextDecoder().decode(body).toUpperCase() },
     async holds(bench) {
       const queueName = `${bench.name}/sink`;
@@ -275,11 +275,11 @@ export const operations = {
       assert.deepEqual(textsOf(found), ["OURS"]);
     },
   },
-  "a queue that ours has ended takes nothing of Python's": async (bench) => {
+  "a queue that this package has ended refuses puts of Python": async (bench) => {
     await bench.ours().end();
     assert.equal(await statusOf(bench.put("late")), 400);
   },
-  "what is too much: 413 and 429 for Python, and for ours before it is sent": {
+  "limits: 413 and 429 for Python, errors before sending for this package": {
     options: { maxPayloadBytes: 100, maxLength: 1 },
     async holds(bench) {
       const ours = bench.ours({ retryCount: 0 });
@@ -290,7 +290,7 @@ export const operations = {
       await assert.rejects(ours.put("x"), { status: 429 });
     },
   },
-  "a wrong token is 401 for both, in calls and in watches": async (bench) => {
+  "a wrong token causes 401 for both, in calls and in watches": async (bench) => {
     const theirs = { token: "wrong" };
     const ours = bench.ours({ token: "wrong", retryCount: 0 });
     assert.equal(await statusOf(bench.put("x", {}, theirs)), 401);

@@ -8,7 +8,7 @@ const AUTO = { auto_commit: true };
 export const documentation = {
   ...Object.fromEntries(
     ["input", "sink"].map((side) => [
-      `the example of the page, on the ${side}: a thread puts 100 items, another one watches`,
+      `the example of the documentation, on the ${side}: one thread puts 100 items, another watches`,
       async (bench) => {
         const stale = numbered(3).map((text) => bench.queue[side].put(text));
         const { sent, received } = await bench.documented(side === "sink" ? `${bench.name}/sink` : bench.name);
@@ -33,7 +33,7 @@ export const documentation = {
     assert.deepEqual(await bench.get({ request_id: put.requestId }), []);
     assert.equal(bench.queue.input.length, 2);
   },
-  "get by index, and by the length": async (bench) => {
+  "get by index and with a length": async (bench) => {
     const puts = await bench.putAll(items(["a", "b", "c", "d"]));
     assert.deepEqual(textsOf(await bench.get({ index: String(puts[1].index), length: 2, auto_delete: false })), [
       "b",
@@ -50,14 +50,14 @@ export const documentation = {
     assert.deepEqual(textsOf(await bench.get({ tags: { kind: "y" } })), ["b"]);
     assert.deepEqual(await bench.get({ tags: { kind: "z" } }), []);
   },
-  "get waits for what is put": async (bench) => {
+  "get waits for an item": async (bench) => {
     const client = bench.ours();
     const waiting = bench.get({ timeout: "10s" });
     await until(() => bench.requests.some(({ url }) => url.includes("_timeout_=10s")), bench.signal);
     const put = await client.put("late");
     assert.deepEqual(await waiting, [frameOf(put, "late")]);
   },
-  "truncate leaves the index itself, and all are gone behind the last entry": async (bench) => {
+  "truncate keeps the item of the index, and deletes all items for an index after the last": async (bench) => {
     const puts = await bench.putAll(items(numbered(10)));
     await bench.call("truncate", [String(puts[4].index)]);
     assert.deepEqual(textsOf(await bench.get({ length: 10, auto_delete: false })), numbered(6, 4));
@@ -78,7 +78,7 @@ export const documentation = {
     );
     assert.equal((await bench.call("attributes", []))["stream.length"], "0");
   },
-  "watch with commits of its own: window 5 holds the sixth back": async (bench) => {
+  "watch with manual commits: window 5 holds back the sixth item": async (bench) => {
     const puts = await bench.putAll(items(numbered(10)));
     const watcher = await bench.watch(0, WINDOW);
     const first = await watcher.take(5);
@@ -88,7 +88,7 @@ export const documentation = {
     assert.deepEqual(textsOf([...first, ...(await watcher.take(5, true))]), numbered(10));
     assert.equal(bench.queue.input.length, 0);
   },
-  "watch of indexes only, of tags, and from an index on": async (bench) => {
+  "watch of indexes only, of tags, and from an index": async (bench) => {
     const puts = await bench.putAll(["x", "y", "x", "x"].map((kind, i) => ({ data: String(i), tags: { kind } })));
     const watcher = await bench.watch(puts[1].index, WINDOW, { ...AUTO, index_only: true, tags: { kind: "x" } });
     assert.deepEqual(
@@ -96,7 +96,7 @@ export const documentation = {
       puts.slice(2).map((put) => frameOf(put, "", { kind: "x" })),
     );
   },
-  "watch from now on": async (bench) => {
+  "watch of new items only": async (bench) => {
     await bench.put("before");
     const watcher = await bench.watch(-1, WINDOW, AUTO);
     const taken = watcher.take(1);
@@ -104,7 +104,7 @@ export const documentation = {
     const put = await bench.put("after");
     assert.deepEqual(await taken, [frameOf(put, "after")]);
   },
-  "search: who has an item, and how many are before it": async (bench) => {
+  "search: the consumer of an item, and the number of items before it": async (bench) => {
     const puts = await bench.putAll(items(numbered(4)));
     const search = (i) => bench.call("search", [String(puts[i].index)]);
     assert.deepEqual(await search(2), { ConsumerId: `${GROUP}.python`, IsPending: false, WaitCount: 2 });
@@ -115,13 +115,13 @@ export const documentation = {
     await bench.call("delete", [String(puts[3].index)]);
     assert.deepEqual(await search(3), {});
   },
-  "delete one, and several": async (bench) => {
+  "delete of one item and of several": async (bench) => {
     const puts = (await bench.putAll(items(numbered(5)))).map(({ index }) => String(index));
     assert.equal(await bench.call("delete", [puts[1]]), "OK");
     assert.equal(await bench.call("delete", [[puts[0], puts[3], puts[3]]]), "OK");
     assert.deepEqual(textsOf(await bench.get({ length: 5 })), ["2", "4"]);
   },
-  "an asynchronous service answers in the sink": {
+  "an asynchronous service writes results to the sink": {
     options: { service: ({ body }) => new TextDecoder().decode(body).toUpperCase() },
     async holds(bench) {
       const puts = await bench.putAll(items(["a", "b", "c"]));

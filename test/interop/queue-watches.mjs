@@ -19,7 +19,7 @@ export const watches = Object.fromEntries(
     const commits = autoCommit ? "automatic commit" : "commits of its own";
     return [
       ...TRANSPORTS.map((transport) => [
-        `ours watches over ${transport} what Python puts, ${commits}`,
+        `this package watches items of Python over ${transport}, ${commits}`,
         async (bench) => {
           const early = await bench.putAll(items(numbered(10), AWKWARD_TAGS));
           const watcher = bench.ours().watch(0, WINDOW, { autoCommit, transport, tags: AWKWARD_TAGS });
@@ -32,7 +32,7 @@ export const watches = Object.fromEntries(
         },
       ]),
       [
-        `Python watches what ours puts, ${commits}`,
+        `Python watches items of this package, ${commits}`,
         async (bench) => {
           const client = bench.ours();
           const puts = [];
@@ -55,7 +55,7 @@ export const watches = Object.fromEntries(
 export const cuts = {
   ...Object.fromEntries(
     ["websocket", "http"].map((transport) => [
-      `both watch as one group, ours over ${transport}: nothing is lost`,
+      `both watch as one group, this package over ${transport}: no item is lost`,
       async (bench) => {
         const theirs = await bench.watch(0, WINDOW);
         const watcher = bench.ours({ uid: "ours" }).watch(0, WINDOW, { transport, reconnect: { minDelay: 20 } });
@@ -99,7 +99,7 @@ export const cuts = {
       },
     ]),
   ),
-  "with five frames held, Python gets them again, and then ours does": async (bench) => {
+  "five held frames are redelivered to Python, then to this package": async (bench) => {
     const puts = await bench.putAll(items(numbered(5)));
     const theirs = await bench.watch(0, WINDOW);
     await theirs.take(5);

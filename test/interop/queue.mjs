@@ -16,7 +16,7 @@ const KINDS = { documentation, requests, exchange, operations, watches, cuts };
 export function queueChecks({ emulator, peer }, python) {
   let watching;
   let count = 0;
-  // The clock stands still: all but the first of the indexes created in one millisecond exceed the exact range of
+  // With a fixed clock, all but the first of the indexes created in one millisecond exceed the exact range of
   // numbers.
   const begun = Date.now();
   const now = () => begun;

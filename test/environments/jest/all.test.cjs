@@ -10,7 +10,7 @@ beforeAll(async () => {
 });
 afterAll(() => running?.close());
 
-test("the environment is the one that was asked for", () => {
+test("runs in the requested environment", () => {
   expect(typeof document === "object").toBe(isJsdom);
 });
 
@@ -30,17 +30,17 @@ describe("over HTTP", () => {
 describe("fake timers", () => {
   afterEach(() => jest.useRealTimers());
 
-  test("setTimeout alone: a call without an answer times out", async () => {
+  test("times out a call without a response, with only setTimeout faked", async () => {
     jest.useFakeTimers({ doNotFake: ["performance", "setImmediate", "nextTick", "queueMicrotask", "Date"] });
     await timesOut({ eas, advance: (milliseconds) => jest.advanceTimersByTime(milliseconds) });
   });
 
-  test("all: a call without an answer times out", async () => {
+  test("times out a call without a response, with all timers faked", async () => {
     jest.useFakeTimers();
     await timesOut({ eas, advance: (milliseconds) => jest.advanceTimersByTimeAsync(milliseconds) });
   });
 
-  test("all: a retry and a watch", async () => {
+  test("retries a call and watches a queue, with all timers faked", async () => {
     jest.useFakeTimers();
     const advance = (milliseconds) => jest.advanceTimersByTimeAsync(milliseconds);
     await retriesAndWatches({ eas, emulatorModule, advance });

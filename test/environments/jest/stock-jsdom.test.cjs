@@ -5,19 +5,19 @@ const { nodeTransport } = require("eas-prediction/node");
 
 const options = { endpoint: "http://127.0.0.1:9", serviceName: "s", token: "t", retryCount: 0 };
 
-test("the environment lacks what this file is about", () => {
+test("runs without the globals under test", () => {
   const names = ["fetch", "Response", "TextEncoder", "TextDecoder", "ReadableStream"];
   expect(names.filter((name) => name in globalThis)).toEqual([]);
 });
 
 test.each(["image", "node", "opentelemetry", "relay", "compression/snappy", "compression/lz4", "compression/zstd"])(
-  "eas-prediction/%s can be imported",
+  "imports eas-prediction/%s",
   (entry) => {
     expect(Object.keys(require(`eas-prediction/${entry}`))).not.toEqual([]);
   },
 );
 
-test("bytes are predicted over a transport of your own", async () => {
+test("predicts bytes over a custom transport", async () => {
   const sent = [];
   const transport = {
     mayResend: false,
@@ -33,7 +33,7 @@ test("bytes are predicted over a transport of your own", async () => {
   await client.close();
 });
 
-test("the error says that fetch is missing", async () => {
+test("reports that fetch is missing", async () => {
   const client = new eas.PredictClient(options);
   const failure = { code: "ERR_EAS_UNSUPPORTED", message: expect.stringMatching(/no fetch.*transport/) };
   await expect(client.predict(Uint8Array.of(1))).rejects.toMatchObject(failure);
@@ -41,14 +41,14 @@ test("the error says that fetch is missing", async () => {
   await client.close();
 });
 
-test("the error says that TextEncoder is missing", async () => {
+test("reports that TextEncoder is missing", async () => {
   const client = new eas.PredictClient(options);
   await expect(client.predict("text")).rejects.toThrow(/TextEncoder/);
   expect(() => require("eas-prediction/emulator/memory")).toThrow(/TextEncoder/);
   await client.close();
 });
 
-test("the error of nodeTransport says that TextDecoder is missing", async () => {
+test("reports in nodeTransport that TextDecoder is missing", async () => {
   const client = new eas.PredictClient({ ...options, transport: nodeTransport() });
   await expect(client.predict(Uint8Array.of(1))).rejects.toThrow(
     /undici could not be loaded: TextDecoder is not defined/,

@@ -22,12 +22,12 @@ describe("mock timers", () => {
   const advance = (milliseconds) => mock.timers.tick(milliseconds);
   afterEach(() => mock.timers.reset());
 
-  test("setTimeout alone: a call without an answer times out", async () => {
+  test("times out a call without a response, with only setTimeout faked", async () => {
     mock.timers.enable({ apis: ["setTimeout"] });
     await timesOut({ eas, advance });
   });
 
-  test("setTimeout, setInterval and Date: a retry and a watch", async () => {
+  test("retries a call and watches a queue, with setTimeout, setInterval and Date faked", async () => {
     mock.timers.enable({ apis: ["setTimeout", "setInterval", "Date"] });
     await retriesAndWatches({ eas, emulatorModule, advance });
   });

@@ -9,7 +9,7 @@ beforeAll(async () => {
 });
 afterAll(() => running.close());
 
-test("the environment is the one that was asked for", () => {
+test("runs in the requested environment", () => {
   expect(typeof document === "object").toBe(process.env.EAS_ENVIRONMENT !== "node");
 });
 
@@ -26,17 +26,17 @@ describe("over HTTP", () => {
 describe("fake timers", () => {
   afterEach(() => vi.useRealTimers());
 
-  test("setTimeout alone: a call without an answer times out", async () => {
+  test("times out a call without a response, with only setTimeout faked", async () => {
     vi.useFakeTimers({ toFake: ["setTimeout", "clearTimeout"] });
     await timesOut({ eas, advance: (milliseconds) => vi.advanceTimersByTime(milliseconds) });
   });
 
-  test("all: a call without an answer times out", async () => {
+  test("times out a call without a response, with all timers faked", async () => {
     vi.useFakeTimers();
     await timesOut({ eas, advance: (milliseconds) => vi.advanceTimersByTimeAsync(milliseconds) });
   });
 
-  test("all: a retry and a watch", async () => {
+  test("retries a call and watches a queue, with all timers faked", async () => {
     vi.useFakeTimers();
     const advance = (milliseconds) => vi.advanceTimersByTimeAsync(milliseconds);
     await retriesAndWatches({ eas, emulatorModule, advance });

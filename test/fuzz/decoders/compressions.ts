@@ -82,7 +82,7 @@ export const COMPRESSIONS = table({ pieces: PIECES, limit: LIMIT }, [
   { name: "snappy", samples: () => SNAPPY, decode: (body) => undo(body, "snappy") },
   { name: "lz4 block", samples: () => BLOCKS, decode: (body) => undo(body, "", platform, lz4) },
   {
-    name: "lz4 block of a stated length",
+    name: "lz4 block with its length",
     samples: () => [BLOCKS[0] as Bytes],
     decode: (body) => undo(body, "", platform, lz4, WORDS.length),
   },

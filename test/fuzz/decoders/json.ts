@@ -174,7 +174,7 @@ export const JSON_ANSWERS = table({ pieces: PIECES, around: AROUND }, [
     decode: reads(searchOperation(1n, undefined)),
   },
   {
-    name: "answer of discovery",
+    name: "response of discovery",
     samples: () => [
       utf8('{"endpoints":{"items":[{"ip":"10.0.0.1","port":8080,"weight":100},{"ip":"fd00::1","port":"80"}]}}'),
       utf8(
