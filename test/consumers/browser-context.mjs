@@ -22,7 +22,7 @@ export async function runScripts(scripts, { settings, fetch = globalThis.fetch }
     // If a later script fails, this promise is not awaited.
     page.answer?.catch?.(() => {});
   }
-  if (page.answer === undefined) throw new Error("the scripts gave no answer");
+  if (page.answer === undefined) throw new Error("the scripts returned no result");
   // Copied to this realm, so that comparisons work.
   return structuredClone(await page.answer);
 }

@@ -71,7 +71,7 @@ async function checkHands(emulator) {
   const labels = (await client.predict(request)).getNumbers("labels");
   await client.close();
   const right = drawings.filter(({ digit }, i) => labels[i] === digit).length;
-  ok(right / drawings.length >= MIN_SHARE, `${right} of ${drawings.length} drawings read`);
+  ok(right / drawings.length >= MIN_SHARE, `${right} of ${drawings.length} drawings recognized`);
   equal(imageOf([]), undefined);
   // A dot is centered, wherever it was drawn.
   deepEqual(imageOf([[{ x: 0.9, y: 0.1 }]]), imageOf([[{ x: 0.2, y: 0.3 }]]));
@@ -146,7 +146,7 @@ async function checkQueue(page, queue) {
   await button("Pause").click();
   await state("closed");
   const done = await page.locator(".job[data-state=done]").count();
-  ok(done >= 1 && done < JOBS, `${done} of ${JOBS} done when it was stopped`);
+  ok(done >= 1 && done < JOBS, `${done} of ${JOBS} done when it was canceled`);
   equal(await page.locator("#progress").evaluate(({ value, max }) => `${value}/${max}`), `${done}/${JOBS}`);
   equal(Number((await queue.attributes())["stream.length"]), JOBS - done);
   await page.getByLabel("Time for each").fill("50");
@@ -159,7 +159,7 @@ async function checkQueue(page, queue) {
   equal((await queue.attributes())["stream.length"], "0");
   const right = Number((await text("right")).split("/")[0]);
   // The model classifies 96 % correctly.
-  ok(right >= JOBS - 4 && right <= JOBS, `${right} of ${JOBS} recognised`);
+  ok(right >= JOBS - 4 && right <= JOBS, `${right} of ${JOBS} recognized`);
 
   await button("Pause").click();
   await state("closed");
@@ -179,7 +179,7 @@ async function checkPhone(page) {
   const before = page.viewportSize();
   await page.setViewportSize({ width: 360, height: 740 });
   const width = await page.evaluate(() => document.documentElement.scrollWidth);
-  ok(width <= 360, `the page is ${width} wide on a screen of 360`);
+  ok(width <= 360, `the page is ${width} px wide on a screen of 360 px`);
   await page.getByRole("button", { name: "Clear" }).click();
   const at = await placeOnPad(page);
   const session = await page.context().newCDPSession(page);

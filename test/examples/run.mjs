@@ -18,7 +18,7 @@ const unknown = wanted.filter((name) => !EXAMPLES.some((example) => example.name
 const chosen = EXAMPLES.filter(({ name }) => wanted.length === 0 || wanted.includes(name));
 try {
   if (unknown.length > 0) {
-    throw new Error(`no example ${unknown}: there are ${EXAMPLES.map(({ name }) => name).join(", ")}`);
+    throw new Error(`unknown example ${unknown}. The examples are ${EXAMPLES.map(({ name }) => name).join(", ")}`);
   }
   const programs = { ...installRuntimes(), node: process.execPath };
   const folder = installPackage();

@@ -32,7 +32,8 @@ export function checkChaos({ report, workers, required, window, blocks = 0 }) {
     for (const [i, { pushes, commits, negatives }] of generations.entries()) {
       const textOf = (index) => contents[i].get(index);
       const unseen = commits.filter((each) => each[1] === gid && !runsOf.has(`${gid} ${textOf(each[0])}`));
-      if (unseen.length > 0) problems.push(`${gid} committed ${unseen.length} items unseen, such as ${unseen[0][0]}`);
+      if (unseen.length > 0)
+        problems.push(`${gid} committed ${unseen.length} items that it had not handled, such as ${unseen[0][0]}`);
       // A second run requires another connection, or a negative commit.
       const causes = new Map();
       const connections = new Set();
@@ -97,7 +98,8 @@ function checkReports({ uid, gid, warnings, failures, unreadable, method }, gene
   }
   if (method === "consume") {
     const logged = warnings.filter((each) => /on purpose/.test(each)).length;
-    if (logged !== failures.size) problems.push(`${uid}: ${failures.size} handlers failed, and ${logged} were logged`);
+    if (logged !== failures.size)
+      problems.push(`${uid}: ${failures.size} handlers failed, but ${logged} failures were logged`);
   }
   const pushed = new Set(
     generations.flatMap(({ texts, pushes }, i) => {
@@ -130,7 +132,7 @@ function checkRequests(workers, { named, faulted, abandoned, opened, generations
     for (const operation of ["commit", "get"]) {
       const sent = namedBy.get(`${uid} ${operation}`) ?? 0;
       const limit = most + (abandonedBy.get(`${uid} ${operation}`) ?? 0);
-      if (sent > limit) problems.push(`${uid} sent ${sent} of "${operation}", and at most ${limit} have a cause`);
+      if (sent > limit) problems.push(`${uid} sent "${operation}" ${sent} times, but at most ${limit} have a cause`);
     }
   }
   return problems;

@@ -165,7 +165,7 @@ async function runChaos(_server, { name, mode, kind, calls, seed, random }) {
       if (now !== last) since = performance.now();
       last = now;
       if (performance.now() - since > STALL_MS)
-        throw new Error(`nothing happens before ${what}: ${JSON.stringify(status)}`);
+        throw new Error(`no progress before ${what}: ${JSON.stringify(status)}`);
       await new Promise((resolve) => setTimeout(resolve, 20));
     }
   }

@@ -31,7 +31,7 @@ const OPEN = {
     new Promise((resolve, reject) => {
       get(`http://127.0.0.1:${relay.address().port}/eas${path}`, (response) => {
         if (response.statusCode === 200) resolve(response);
-        else response.on("data", (data) => reject(new Error(`the relay answered ${response.statusCode}: ${data}`)));
+        else response.on("data", (data) => reject(new Error(`the relay returned ${response.statusCode}: ${data}`)));
       }).on("error", reject);
     }),
 };

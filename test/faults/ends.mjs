@@ -29,7 +29,7 @@ async function manyEnds(_, { name, kind, calls, seed }) {
     const [code] = await once(reader, "close");
     if (code === 0) break;
     crashes++;
-    problems.push(`the process of the client ended with ${code}: ${stderr.trim().split("\n").slice(0, 8).join(" | ")}`);
+    problems.push(`the client's process exited with ${code}: ${stderr.trim().split("\n").slice(0, 8).join(" | ")}`);
     // Continues after the reported runs and those under way.
     first += results.length - before + 8;
   }

@@ -12,7 +12,7 @@ const KINDS = Object.keys(FAULTS).filter(
 const PROMISED = 0.9999;
 
 const promised = ({ calls, answered }) =>
-  answered < PROMISED * calls && `${answered} of ${calls} were answered: less than ${100 * PROMISED} %`;
+  answered < PROMISED * calls && `${answered} of ${calls} calls succeeded: less than ${100 * PROMISED} %`;
 
 export function fleets({ counts }) {
   const calls = counts.random;

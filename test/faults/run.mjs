@@ -39,7 +39,7 @@ const context = { counts, server };
 const groups = [scripted, fleets, discoveries, load, totalFailures, watches, stoppedClients, chaos, relays, ends];
 const all = groups.flatMap((group) => group(context));
 const chosen = all.filter(({ name }) => positionals.length === 0 || positionals.some((each) => name.includes(each)));
-console.log(`seed ${seed} (again: npm run test:faults -- --seed ${seed})\n`);
+console.log(`seed ${seed} (repeat: npm run test:faults -- --seed ${seed})\n`);
 // Modules loaded and code compiled by the first calls do not count as leaks.
 for (const kind of ["predict", "queue"]) {
   await runScenario(server, { name: "warm up", mode: "direct", kind, calls: 500, seed });

@@ -201,16 +201,17 @@ function sendingProblems(outcomes, { received, refused }) {
   for (const { id, operation, error, abortedAt } of outcomes) {
     const flag = UNSAFE[operation.kind];
     const done = (received.get(id) ?? 0) - (refused.get(id) ?? 0);
-    if (error === undefined && done === 0) problems.push(`call ${id} was answered and never received`);
+    if (error === undefined && done === 0) problems.push(`call ${id} succeeded, but the server did not receive it`);
     if (flag === undefined) {
-      if (error?.maybeAccepted || error?.maybeTaken) problems.push(`${operation.kind} ${id} claims ${flag}`);
+      if (error?.maybeAccepted || error?.maybeTaken)
+        problems.push(`${operation.kind} ${id} reports ${flag} without a reason`);
       continue;
     }
     if (done > 1) problems.push(`${operation.kind} ${id} was sent ${done} times`);
     // An abort rejects with the caller's reason, which has no properties to check.
     if (error === undefined || abortedAt !== undefined) continue;
     if (done > 0 && !error[flag])
-      problems.push(`${operation.kind} ${id} was carried out, and the error does not say ${flag}`);
+      problems.push(`${operation.kind} ${id} was processed, but the error does not report ${flag}`);
   }
   return problems;
 }
@@ -227,11 +228,11 @@ function storeProblems(outcomes, stored, mayBeCut) {
       if (error === undefined) {
         const told = putIndexes.get(id);
         if (held[0] !== told && !(mayBeCut && held[0]?.startsWith(told)))
-          problems.push(`put ${id} is at ${held[0]} and not at ${told}`);
+          problems.push(`put ${id} is at ${held[0]} instead of ${told}`);
       } else if (held.length > 0 && error.code && !error.maybeAccepted)
-        problems.push(`put ${id} is stored, and the error denies it`);
+        problems.push(`put ${id} is stored, but the error does not report maybeAccepted`);
     } else if ((operation.kind === "commit" || operation.kind === "take") && error === undefined && byTag.has(id)) {
-      problems.push(`${operation.kind} ${id} succeeded, and its item is still there`);
+      problems.push(`${operation.kind} ${id} succeeded, but its item is still stored`);
     }
   }
   putIndexes.clear();

@@ -11,8 +11,8 @@ export async function startFaultServer(file = "fault-server.mjs") {
     waiting.set(0, resolve);
     child.once("exit", (code) => {
       if (ended) return;
-      reject(new Error(`the fault server ended with ${code}`));
-      console.error(`the fault server ended with ${code}`);
+      reject(new Error(`the fault server exited with ${code}`));
+      console.error(`the fault server exited with ${code}`);
       process.exit(1);
     });
   });

@@ -62,7 +62,7 @@ async function runStopped(_server, { name, mode, kind, calls, seed }) {
       const now = JSON.stringify([status.left, status.consumers, workers.map(({ runs }) => runs.length)]);
       if (now !== last) since = performance.now();
       last = now;
-      if (performance.now() - since > STALL_MS) throw new Error(`nothing happens before ${what}: ${now}`);
+      if (performance.now() - since > STALL_MS) throw new Error(`no progress before ${what}: ${now}`);
       await new Promise((resolve) => setTimeout(resolve, 10));
     }
   }
@@ -91,7 +91,7 @@ async function runStopped(_server, { name, mode, kind, calls, seed }) {
   }, STALL_MS);
   for (const { uid, exit } of workers) {
     const [code] = await exit;
-    if (code !== 0) problems.push(`${uid} ended with ${code}`);
+    if (code !== 0) problems.push(`${uid} exited with ${code}`);
   }
   clearTimeout(killAll);
   const report = await server.ask("report");
@@ -100,9 +100,9 @@ async function runStopped(_server, { name, mode, kind, calls, seed }) {
   const runs = workers.reduce((sum, worker) => sum + worker.runs.length, 0);
   // The other workers handled the items of the suspended worker again.
   if (runs > calls + WINDOW) problems.push(`${runs} runs of ${calls} items`);
-  if (stopped.runs.length === heldAtStop) problems.push("the stopped worker never went on");
+  if (stopped.runs.length === heldAtStop) problems.push("the suspended worker did not resume");
   const silent = new Map(report.ends).get("stopped silent") ?? 0;
-  if (silent !== 1) problems.push(`the stopped connection was dropped ${silent} times`);
+  if (silent !== 1) problems.push(`the suspended connection was dropped ${silent} times`);
   const connections = report.opened.reduce((sum, [, times]) => sum + times, 0);
   const warnings = workers.reduce((sum, worker) => sum + worker.warnings.length, 0);
   const extra = `${connections} connections, ${runs} runs, ${warnings} warnings`;

@@ -72,7 +72,7 @@ async function countLoad(_, { name, kind, calls, start, by, isFinal = false, may
   await Promise.all(Array.from({ length: CONCURRENCY }, caller));
   await client.close();
   await close();
-  if (answered > 0) problems.push(`${answered} calls were answered`);
+  if (answered > 0) problems.push(`${answered} calls succeeded`);
   if (mayAsk) {
     if (counts.posts !== calls) problems.push(`the ${calls} calls were sent ${counts.posts} times`);
   } else {

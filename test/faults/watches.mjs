@@ -118,8 +118,8 @@ async function runWorker(server, { name, mode, kind, calls, seed, plan = {}, bef
   clock.stop();
   const { upgrades } = await server.ask("report");
   const stored = await server.ask("items", { queue });
-  if (stored.length > 0) problems.push(`${stored.length} items are still there`);
-  if (handled.size < calls) problems.push(`${calls - handled.size} items never came`);
+  if (stored.length > 0) problems.push(`${stored.length} items are still stored`);
+  if (handled.size < calls) problems.push(`${calls - handled.size} items were not delivered`);
   problems.push(...check({ upgrades, runs, causes, warnings }).filter(Boolean));
   const row = {
     name,
@@ -172,7 +172,7 @@ async function runWatch(server, { name, mode, kind, calls, seed }) {
   const seen = new Set();
   let deliveries = 0;
   let reconnects = 0;
-  const giveUp = setTimeout(() => shared.abort(new Error("the items did not all come in time")), PATIENCE_MS);
+  const giveUp = setTimeout(() => shared.abort(new Error("not all items were delivered in time")), PATIENCE_MS);
   const watcher = client.watch(0, 10, {
     reconnect: { minDelay: 10, maxDelay: 50 },
     signal: shared.signal,
@@ -186,7 +186,7 @@ async function runWatch(server, { name, mode, kind, calls, seed }) {
       gaps.push(performance.now() - at);
       at = performance.now();
       const id = idOf.get(String(frame.index));
-      if (frame.text() !== `item ${id}`) problems.push(`item ${frame.index} has the content of another`);
+      if (frame.text() !== `item ${id}`) problems.push(`item ${frame.index} has the content of another item`);
       deliveries++;
       seen.add(id);
       await frame.commit();
@@ -199,7 +199,7 @@ async function runWatch(server, { name, mode, kind, calls, seed }) {
   await client.close();
   clock.stop();
   const stored = await server.ask("items", { queue });
-  if (stored.length > 0) problems.push(`${stored.length} items are still there`);
+  if (stored.length > 0) problems.push(`${stored.length} items are still stored`);
   if (reconnects === 0) problems.push("the watch never broke");
   const listeners = getEventListeners(shared.signal, "abort").length;
   const row = {
@@ -220,7 +220,7 @@ async function runWatch(server, { name, mode, kind, calls, seed }) {
   seen.clear();
   idOf.clear();
   Object.assign(row, await left(start));
-  if (row.answered < calls) problems.push(`${calls - row.answered} items never came`);
+  if (row.answered < calls) problems.push(`${calls - row.answered} items were not delivered`);
   if (row.sockets + row.timers + listeners > 0) {
     problems.push(`left: ${row.sockets} sockets, ${listeners} listeners, ${row.timers} timers`);
   }

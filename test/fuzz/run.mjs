@@ -23,7 +23,7 @@ const option = (name) => values[name] ?? process.env[`EAS_FUZZ_${name.toUpperCas
 const number = (name, otherwise) => {
   const text = option(name);
   if (text === undefined || text === "") return otherwise;
-  if (!/^\d{1,9}$/.test(text)) throw new TypeError(`${name} is ${JSON.stringify(text)}: it must be a whole number`);
+  if (!/^\d{1,9}$/.test(text)) throw new TypeError(`${name} is ${JSON.stringify(text)}: it must be an integer`);
   return Number(text);
 };
 
@@ -33,7 +33,7 @@ const settings = {
   only: option("only")?.split(",") ?? [],
   run: number("run", undefined),
 };
-console.log(`seed ${settings.seed}, ${settings.runs} runs for each decoder`);
+console.log(`seed ${settings.seed}, ${settings.runs} runs per decoder`);
 
 const folder = mkdtempSync(join(tmpdir(), "eas-fuzz-"));
 const program = join(folder, "worker.mjs");

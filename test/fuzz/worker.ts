@@ -37,7 +37,7 @@ async function outcomeOf(decoder: Decoder, input: Bytes): Promise<Outcome> {
   }
   const taken = takeCounted();
   const most = MEMORY_FOR_NOTHING + input.length * MEMORY_PER_BYTE + (decoder.limit ?? 0);
-  if (taken > most) throw new Error(`takes ${taken} bytes of memory, where ${most} are enough`);
+  if (taken > most) throw new Error(`allocates ${taken} bytes of memory: the limit is ${most}`);
   return outcome;
 }
 
@@ -59,7 +59,7 @@ async function fuzz(decoder: Decoder): Promise<void> {
 
   for (const [i, sample] of mutator.samples.entries()) {
     try {
-      if ((await outcomeOf(decoder, sample.slice())) !== "read") throw new Error("it is refused");
+      if ((await outcomeOf(decoder, sample.slice())) !== "read") throw new Error("it was refused");
     } catch (error) {
       fail(`sample ${i}: ${messageOf(error)}`, hexOf(sample));
     }
@@ -112,7 +112,8 @@ function hexOf(bytes: Bytes): string {
 
 countAllocations();
 const chosen = DECODERS.filter(({ name }) => settings.only.length === 0 || settings.only.includes(name));
-if (chosen.length === 0) throw new Error(`there is no such decoder: ${DECODERS.map(({ name }) => name).join(", ")}`);
+if (chosen.length === 0)
+  throw new Error(`unknown decoder. The decoders are ${DECODERS.map(({ name }) => name).join(", ")}`);
 for (const decoder of chosen) {
   say({ name: decoder.name });
   await fuzz(decoder);

@@ -148,7 +148,7 @@ function dtypeChecks({ dtypes = [] }, specs) {
   return dtypes.map((dtype) => [
     dtype,
     () => {
-      if (!all.includes(`"${dtype.toUpperCase()}"`)) throw new Error("no random request has it");
+      if (!all.includes(`"${dtype.toUpperCase()}"`)) throw new Error("no random request contains it");
     },
   ]);
 }
@@ -229,7 +229,7 @@ function faultChecks(faults) {
       } catch (error) {
         outcome = `${error.name}: ${error.message}`;
       }
-      if (!ours.test(outcome)) throw new Error(`ours gives ${outcome}, not ${ours}`);
+      if (!ours.test(outcome)) throw new Error(`this package returned ${outcome} instead of ${ours}`);
     },
   ]);
 }

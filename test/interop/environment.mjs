@@ -28,7 +28,7 @@ export function pythonWithAlipai(fresh) {
     const isOptional = (requirement) => /;.*\bextra\b/.test(requirement);
     const isLeftOut = (requirement) => LEFT_OUT_OF_ALIPAI.includes(requirement.match(/^[\w.-]+/)?.[0].toLowerCase());
     const needed = required.filter((requirement) => !isOptional(requirement) && !isLeftOut(requirement));
-    console.log(`installing what alipai requires, without ${LEFT_OUT_OF_ALIPAI.join(", ")}`);
+    console.log(`installing alipai's requirements without ${LEFT_OUT_OF_ALIPAI.join(", ")}`);
     install(...needed);
   });
 }

@@ -36,7 +36,8 @@ export class Peer {
     const overdue = setTimeout(() => this.process.kill(), ANSWER_MS);
     const { value, done } = await this.#answers.next();
     clearTimeout(overdue);
-    if (done) throw new Error(`peer.py ended, or was ended after ${ANSWER_MS / 1000} s without an answer, in "${op}"`);
+    if (done)
+      throw new Error(`peer.py exited, or was stopped after ${ANSWER_MS / 1000} s without a response, in "${op}"`);
     const { result, error } = JSON.parse(value);
     if (error !== undefined) throw new PythonError(error);
     return result;

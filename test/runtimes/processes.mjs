@@ -26,7 +26,7 @@ export async function startServer(command, args, ready, options) {
       const found = ready.exec(printed());
       if (found) resolve(found);
     });
-    void ended.then((status) => reject(new Error(`${command} ended with ${status} before it was ready\n${said()}`)));
+    void ended.then((status) => reject(new Error(`${command} exited with ${status} before it was ready\n${said()}`)));
   }).finally(() => clearTimeout(timer));
   return {
     match,

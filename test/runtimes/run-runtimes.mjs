@@ -34,7 +34,7 @@ async function program(path, args, env = {}) {
   const child = spawn(path, args, { stdio: ["ignore", "inherit", "inherit"], env: { ...process.env, ...env } });
   return {
     ended: once(child, "exit").then(([code, signal]) => {
-      if (code !== 0) throw new Error(`ended with ${signal ?? code}`);
+      if (code !== 0) throw new Error(`exited with ${signal ?? code}`);
     }),
     endsByItself: true,
     stop: () => child.kill("SIGKILL"),
@@ -63,7 +63,7 @@ const config :Workerd.Config = (
   const answered = fetch(`http://127.0.0.1:${server.match[1]}`, { method: "POST", body: context });
   return {
     ended: answered.then((response) => {
-      if (!response.ok) throw new Error(`the worker answered ${response.status}\n${server.said()}`);
+      if (!response.ok) throw new Error(`the worker returned ${response.status}\n${server.said()}`);
     }),
     endsByItself: true,
     stop: () => server.stop("SIGKILL"),

@@ -18,7 +18,7 @@ export async function runAll(runtimes) {
   const chosen = process.argv.slice(2);
   const unknown = chosen.filter((name) => !Object.hasOwn(runtimes, name));
   if (unknown.length > 0) {
-    throw new Error(`no runtime ${unknown.join(", ")}: there are ${Object.keys(runtimes).join(", ")}`);
+    throw new Error(`unknown runtime ${unknown.join(", ")}. The runtimes are ${Object.keys(runtimes).join(", ")}`);
   }
   mkdirSync(REPORTS, { recursive: true });
   const rows = [];

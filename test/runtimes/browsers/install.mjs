@@ -39,7 +39,7 @@ export function installBrowsers(browsers) {
   const packages = missing.flatMap((browser) => BROWSERS[browser].packages);
   const advice = `${missing.join(", ")} missing: install ${packages.join(" ")} (Debian's names) and run again`;
   if (process.getuid?.() !== 0 || firstOf("/usr/bin/apt-get") === undefined) {
-    throw new Error(`${advice}. It is done here only by root, with apt-get.`);
+    throw new Error(`${advice}. This script installs them only as root, with apt-get.`);
   }
   // Outdated package lists name versions that the mirror no longer has.
   for (const args of [["update"], ["install", "-y", "--no-install-recommends", ...packages]]) {
@@ -56,7 +56,9 @@ export function installBrowsers(browsers) {
   }
   const stillMissing = browsers.filter((browser) => !isThere(browser));
   if (stillMissing.length > 0) {
-    throw new Error(`${stillMissing.join(", ")} cannot be found where Debian puts them, after installing ${packages}`);
+    throw new Error(
+      `${stillMissing.join(", ")} cannot be found at Debian's paths after the installation of ${packages}`,
+    );
   }
 }
 

@@ -38,7 +38,7 @@ const CHECKS = {
     });
     expectEqual(finding, "mixed-content");
     if (!message.includes("mixed content")) throw new Error(`the message is: ${message}`);
-    if (message.includes("4711")) throw new Error("the message holds the token");
+    if (message.includes("4711")) throw new Error("the message contains the token");
   },
 };
 
@@ -79,5 +79,5 @@ export async function checkScriptTag(folder, context) {
 
 function expectEqual(actual, expected) {
   const [found, wanted] = [JSON.stringify(actual), JSON.stringify(expected)];
-  if (found !== wanted) throw new Error(`${found} in place of ${wanted}`);
+  if (found !== wanted) throw new Error(`${found} instead of ${wanted}`);
 }
