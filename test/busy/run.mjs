@@ -1,11 +1,10 @@
 // `npm run test:busy`: runs the tests several times while busy loops compete for the processor. A test that passes only on
-// an idle machine fails here.
+// an idle machine fails here. The default is all tests, three runs and four busy loops.
 //
-//   npm run test:busy                        all tests, three runs, four busy loops
-//   npm run test:busy -- --time --runs 1     only the test files that deal with time
-//   npm run test:busy -- test/unit/ready     the test files whose path contains this text
-//
-// `--loops N` sets the number of busy loops, `--runs N` the number of runs.
+// - `--loops N` sets the number of busy loops.
+// - `--runs N` sets the number of runs.
+// - `--time` selects the test files that deal with time.
+// - Other arguments select test files whose path contains them: `npm run test:busy -- test/unit/ready`.
 import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { mkdirSync, readFileSync, rmSync } from "node:fs";

@@ -31,7 +31,7 @@ export async function checkRoute(url, emulator) {
   emulator.fault({ status: 401, body: "authorization failed" });
   const { status, answer } = await post(url, { pixels: heldOutDigits.images[0] });
   deepEqual([status, answer], [502, { error: "ERR_EAS_HTTP" }]);
-  return `images of ${digits.join(", ")} told apart; bad input 400, a gateway that refuses 502`;
+  return `images of ${digits.join(", ")} classified; 400 for bad input, 502 if the gateway refuses`;
 }
 
 async function post(url, body) {

@@ -199,18 +199,18 @@ for (const place of places) await place.open();
 const COMMANDS = {
   ports: () => places.map(({ port }) => port),
   /** Resets all records. `plans` apply to the gateway and the instances. */
-  async begin({ seed, plans, queue, discovery: told }) {
+  async begin({ seed, plans, queue, discovery: discoveryPlan }) {
     random = randomOf(seed);
     received = new Map();
     refused = new Map();
     answeredBy = new Map();
-    discovery = told;
+    discovery = discoveryPlan;
     discoveryRequests = peak = upgrades = 0;
     if (queue) emulator.addQueue(queue, { maxDeliveries: Number.POSITIVE_INFINITY });
     for (const [i, place] of places.entries()) await place.follow(plans[i] ?? {});
   },
-  discovery(told) {
-    discovery = told;
+  discovery(discoveryPlan) {
+    discovery = discoveryPlan;
   },
   /** Puts an item for each call, and returns the indexes. */
   fill({ queue, ids }) {

@@ -226,9 +226,9 @@ function storeProblems(outcomes, stored, mayBeCut) {
       const held = byTag.get(`put ${id}`) ?? [];
       if (held.length > 1) problems.push(`put ${id} is stored ${held.length} times`);
       if (error === undefined) {
-        const told = putIndexes.get(id);
-        if (held[0] !== told && !(mayBeCut && held[0]?.startsWith(told)))
-          problems.push(`put ${id} is at ${held[0]} instead of ${told}`);
+        const reported = putIndexes.get(id);
+        if (held[0] !== reported && !(mayBeCut && held[0]?.startsWith(reported)))
+          problems.push(`put ${id} is at ${held[0]} instead of ${reported}`);
       } else if (held.length > 0 && error.code && !error.maybeAccepted)
         problems.push(`put ${id} is stored, but the error does not report maybeAccepted`);
     } else if ((operation.kind === "commit" || operation.kind === "take") && error === undefined && byTag.has(id)) {

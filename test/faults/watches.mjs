@@ -58,7 +58,7 @@ export function watches({ counts }) {
         // One connection every 5 s while the server does not respond, because a dial times out after 5 s.
         upgrades > 4 + STOP_MS / 2_500 && `${upgrades} connections`,
         runs > calls + 1 && `${runs} runs of ${calls} items`,
-        causes.length === 0 && "onStatus told nothing",
+        causes.length === 0 && "onStatus reported no cause",
         warnings > new Set(causes).size && `${warnings} warnings of ${new Set(causes).size} causes`,
       ],
     },

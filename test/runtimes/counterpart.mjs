@@ -119,7 +119,7 @@ export async function startCounterpart() {
     started({ title }) {
       state.started = title;
     },
-    finished: (told) => finish(told),
+    finished: (report) => finish(report),
   };
 
   const control = createServer(async (request, response) => {

@@ -48,9 +48,9 @@ test("upload", "stops immediately on abort", async (test) => {
     },
   });
   expect(await rejection(sent)).to.equal(reason);
-  const told = seen.length;
+  const count = seen.length;
   expect(String(await client.predict("next", listening()))).to.equal("next");
-  expect(seen).to.have.length(told);
+  expect(seen).to.have.length(count);
 });
 
 test("upload", "restarts at 0 for each attempt", async (test) => {

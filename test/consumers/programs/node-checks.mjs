@@ -38,8 +38,11 @@ export async function checkEntries(entries, create) {
     const codecs = [entries["./compression/snappy"].snappy, entries["./compression/lz4"].lz4Frame];
     for (const codec of [...codecs, entries["./compression/zstd"].zstd]) {
       const bytes = new TextEncoder().encode("text ".repeat(100));
-      const undone = await codec.decompress(await codec.compress(bytes), { maxBytes: 1000, headers: new Headers() });
-      assert.deepEqual(new Uint8Array(undone), bytes, codec.name);
+      const decompressed = await codec.decompress(await codec.compress(bytes), {
+        maxBytes: 1000,
+        headers: new Headers(),
+      });
+      assert.deepEqual(new Uint8Array(decompressed), bytes, codec.name);
     }
 
     // Watches a queue over WebSocket, for which Node needs a package.

@@ -543,7 +543,7 @@ describe("failures behind the relay", () => {
   ];
   test.each(failing)(
     "hides the cause from the caller and reports it to onError: %s",
-    async (_, answer, status, told) => {
+    async (_, answer, status, reported) => {
       const { ask, errors } = memoryRelay({ origins: "*" }, answer);
       const answered = await ask("/", { headers: { origin: PAGE } });
       expect(answered.headers.get("access-control-allow-origin")).toBe("*");
@@ -553,7 +553,7 @@ describe("failures behind the relay", () => {
         /^the (relay got no response from the service|service sent no response within the relay's timeout|relay cannot forward the service's response)$/,
       );
       expect(errors).toHaveLength(1);
-      expect(String(errors[0])).toMatch(told);
+      expect(String(errors[0])).toMatch(reported);
       expect(JSON.stringify(errors[0]) ?? "").not.toContain("abc");
     },
   );
