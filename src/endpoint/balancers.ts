@@ -19,7 +19,7 @@ export interface Rotation<C> {
 /** Creates a rotation. At least one of the candidates must have a weight above 0. */
 type CreateRotation = <C extends Candidate>(candidates: readonly C[]) => Rotation<C>;
 
-/** The rotation of each `Balancer`. */
+/** The function that creates the rotation for each `Balancer`. */
 export const BALANCERS: Readonly<Record<Balancer, CreateRotation>> = {
   "weighted-round-robin": weightedRoundRobin,
   "least-inflight": leastInFlight,

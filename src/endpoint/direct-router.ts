@@ -122,7 +122,10 @@ class DirectRouter implements Router {
     if (instance.inFlight === 0) this.#host.forget(instance.origin);
   }
 
-  /** Prefers instances that were not tried, then not tried last, then below `capacity`, then with the fewest attempts. */
+  /**
+   * Returns the instance for an attempt when no candidate of the balancer is suitable. Prefers an untried instance,
+   * then any except the one tried last, then one below `capacity`, then the one with the fewest attempts in flight.
+   */
   #leastBad(tried: readonly string[], capacity: number): Instance {
     const rank = ({ origin, inFlight }: Instance) =>
       (tried.at(-1) === origin ? 4 : 0) + (tried.includes(origin) ? 2 : 0) + (inFlight < capacity ? 0 : 1);
@@ -141,7 +144,8 @@ class DirectRouter implements Router {
       end: (atFault, isStream = false) => {
         instance.inFlight--;
         const time = this.#host.tools.clockNow() - startedAt;
-        // An abandoned attempt would have taken longer. Its time counts only if it is already above the percentile.
+        // An abandoned attempt would have taken longer than the measured time. Its time counts only if it already
+        // exceeds the percentile.
         const isSample = atFault === false || (atFault === undefined && time > (this.p95 ?? Number.POSITIVE_INFINITY));
         if (isSample && !isStream) this.#latency.add(time);
         if (instance.isGone) {

@@ -4,7 +4,10 @@ import type { RouterHost } from "./router.js";
 
 type PathName = Exclude<DiscoveryOptions["path"], "auto" | undefined>;
 
-/** From eas-golang-sdk (cacheserver_endpoint.go) and, since January 2026, eas-python-sdk (cacheserver_endpoint.py). */
+/**
+ * Paths of discovery. The first is that of eas-golang-sdk (cacheserver_endpoint.go), the second that of
+ * eas-python-sdk since January 2026 (cacheserver_endpoint.py).
+ */
 const PATHS: Readonly<Record<PathName, string>> = {
   "exported-apis": "/exported/apis/eas.alibaba-inc.k8s.io/v1/upstreams/",
   "service-discovery": "/api/v1/servicediscovery/upstreams/",
@@ -13,7 +16,7 @@ const PATHS: Readonly<Record<PathName, string>> = {
 /** The `systemCode` of a transport error for a response above `maxResponseBytes`. */
 const TOO_LARGE = "ERR_RESPONSE_TOO_LARGE";
 
-/** Enough for thousands of instances. */
+/** Maximum size of a response of discovery, in bytes. It is sufficient for thousands of instances. */
 const MAX_RESPONSE_BYTES = 8 * 1024 * 1024;
 
 /** Requests the instances of a service from EAS's discovery. Discovery needs no token, so none is sent. */
@@ -45,7 +48,7 @@ export class EasDiscovery {
         response = await get(this.#host, this.#url, path + encodeURIComponent(serviceName) + this.#query, signal);
         const items = itemsOf(response);
         if (items.length === 0) throw new Error("the response lists no instances of the service");
-        // Later requests start with the path that knows the service.
+        // Later requests start with the path that returned instances of the service.
         this.#paths = [path, ...this.#paths.filter((other) => other !== path)];
         return items;
       } catch (error) {

@@ -34,9 +34,10 @@ export type EndpointSource = (
 
 /** Options for finding the instances of a service and keeping the list up to date. */
 export interface DiscoveryOptions {
-  /*   * The path of EAS's discovery. `"exported-apis"` is `/exported/apis/…/upstreams/`, as in the official Go and Java SDKs.
-   * `"service-discovery"` is `/api/v1/servicediscovery/upstreams/`, as in the Python SDK. Default `"auto"`: tries both in
-   * this order, and later starts with the one that knew the service.
+  /**
+   * The path of EAS's discovery. `"exported-apis"` is `/exported/apis/…/upstreams/`, as in the official Go and Java
+   * SDKs. `"service-discovery"` is `/api/v1/servicediscovery/upstreams/`, as in the Python SDK. Default `"auto"`:
+   * tries both in this order, and then starts with the path that found the service.
    */
   readonly path?: "auto" | "exported-apis" | "service-discovery" | undefined;
   /**
@@ -45,13 +46,14 @@ export interface DiscoveryOptions {
   readonly internal?: boolean | undefined;
   /** Milliseconds after which the next call refreshes the list in the background. Default 3,000. */
   readonly interval?: number | undefined;
-  /** Milliseconds for the first list, including retries, and for each later refresh. Default 5,000. */
+  /** Timeout in milliseconds for the first list, including retries, and for each later refresh. Default 5,000. */
   readonly timeout?: number | undefined;
 }
 
-/* * Selects the instance for a call. `"weighted-round-robin"` distributes calls in proportion to the weights, in the order of the
- * official SDKs. `"least-inflight"` compares two random instances and takes the one with fewer calls in flight for its
- * weight, so that slow instances receive fewer calls.
+/**
+ * Selects the instance for a call. `"weighted-round-robin"` distributes calls in proportion to the weights, in the
+ * order of the official SDKs. `"least-inflight"` compares two random instances and takes the one with fewer calls in
+ * flight for its weight, so that slow instances receive fewer calls.
  */
 export type Balancer = "weighted-round-robin" | "least-inflight";
 
@@ -63,10 +65,11 @@ export interface DirectOptions {
   readonly discovery?: DiscoveryOptions | undefined;
   /** Selects the instance for each call. Default `"weighted-round-robin"`. */
   readonly balancer?: Balancer | undefined;
-  /*   * Milliseconds without a response after which a prediction is also sent to a second instance (a hedge). The first response
-   * is used, and the other attempt is aborted. `"p95"` uses the 95th percentile of recent response times, from the 32nd
-   * attempt on. At most a tenth of the calls are hedged. A hedge is not retried, and needs a second instance. Default: off.
-   * Queue clients and clients behind a gateway throw a `TypeError`.
+  /**
+   * Milliseconds without a response after which a prediction is also sent to a second instance (a hedge). The first
+   * response is used, and the other attempt is aborted. `"p95"` uses the 95th percentile of recent response times,
+   * from the 32nd attempt on. At most a tenth of the calls are hedged. A hedge is not retried, and needs a second
+   * instance. Default: off. Queue clients and clients behind a gateway throw a `TypeError`.
    */
   readonly hedgeAfter?: number | "p95" | undefined;
 }

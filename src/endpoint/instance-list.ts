@@ -2,9 +2,12 @@ import type { DiscoveryOptions, EndpointSource } from "./endpoint-source.js";
 import type { RouterTools } from "./router.js";
 
 const INTERVAL_MS = 3_000;
-/** Default of the official Python SDK for the first list (endpoint.py). */
+/**
+ * Default of `discovery.timeout` in milliseconds. The official Python SDK waits as long for the first list
+ * (endpoint.py).
+ */
 const TIMEOUT_MS = 5_000;
-/** Pause between two attempts to get the first list. */
+/** Pause between two attempts to get the first list, in milliseconds. */
 const PAUSE_MS = 200;
 
 /** Options for `InstanceList`. */
@@ -18,8 +21,9 @@ export interface ListOptions extends Pick<DiscoveryOptions, "interval" | "timeou
   onList(instances: readonly FoundInstance[]): void;
 }
 
-/* * Keeps the list of a service's instances. A stale list is refreshed when it is used. No timer runs between uses, so an idle
- * client does not keep a process alive.
+/**
+ * Keeps the list of a service's instances. A stale list is refreshed when it is used. No timer runs between uses, so
+ * an idle client does not keep a process alive.
  */
 export class InstanceList {
   readonly #options: ListOptions;
@@ -74,7 +78,7 @@ export class InstanceList {
         const isLast = this.#options.tools.clockNow() - startedAt + PAUSE_MS >= this.#timeout;
         if (isLast || this.#isFinal(error) || this.#life.signal.aborted) throw this.#noInstances(known);
       }
-      // Rejects when the client is closed, which the next round reports.
+      // Closing the client rejects the pause. The next iteration then throws the error.
       await this.#options.tools.pause(PAUSE_MS, this.#life.signal).catch(() => {});
     }
   }
@@ -110,7 +114,7 @@ export class InstanceList {
     if (this.#isLoaded) (timer as unknown as { unref?(): void }).unref?.();
     try {
       const query = { serviceName, signal: deadline.signal };
-      // A function, since the source may throw before it returns a promise.
+      // An async function converts an exception of the source to a rejection.
       const loading = (async () => source(query))();
       // The source may ignore the signal and never settle.
       const list = readInstances(await tools.raceAbort(loading, deadline.signal));
@@ -147,8 +151,10 @@ export interface FoundInstance {
 /** The weight that EAS assigns by default. */
 const DEFAULT_WEIGHT = 100;
 
-/* * Returns the valid instances of a list, without duplicates. For an instance that is listed twice, the last weight is used, as
- * in the official Python SDK. Throws a `TypeError` if the value is not iterable, or has items but no valid instance.
+/**
+ * Returns the valid instances of a list, without duplicates. For an instance that is listed twice, the last weight
+ * is used, as in the official Python SDK. Throws a `TypeError` if the value is not iterable, or has items but no
+ * valid instance.
  */
 export function readInstances(list: unknown): FoundInstance[] {
   if (typeof list !== "object" || list === null || !(Symbol.iterator in list)) {

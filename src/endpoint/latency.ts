@@ -26,7 +26,7 @@ export class Latency {
 
 /** Initial and maximum number of hedges that a service may send without further calls. */
 const MAX_HEDGES = 10;
-/** Share of a hedge that each call adds. */
+/** Fraction of a hedge that each call adds to the budget. */
 const HEDGES_PER_CALL = 0.1;
 
 /** Limits hedges to a tenth of the calls, so that a slow service does not receive twice the load. */

@@ -41,7 +41,7 @@ export class RouterCache {
       routers.set(route.key, router);
       return router;
     } catch (error) {
-      // The next call tries again: the page may have lost its network for a moment.
+      // The next call loads the code again, since the failure may have been a temporary network problem.
       routers.delete(route.key);
       throw error;
     }

@@ -3,8 +3,9 @@ import type { isError, messageOf } from "../util/realms.js";
 import type * as abort from "../util/timing/abort.js";
 import type { clockNow } from "../util/timing/clock.js";
 
-/* * Functions that are passed to a router instead of imported. Its code is loaded on first use, and bundlers would move modules
- * that it shares with the start of a page into an additional file.
+/**
+ * Functions that are passed to a router instead of imported. Its code is loaded on first use, and bundlers would
+ * move modules that it shares with the start of a page into an additional file.
  */
 export interface RouterTools extends Pick<typeof abort, "linkSignal" | "unlinkSignal" | "pause" | "raceAbort"> {
   readonly clockNow: typeof clockNow;
@@ -25,12 +26,14 @@ export interface RouterHost {
 
 /** Selects the instance for each attempt. */
 export interface Router {
-  /*   * Returns undefined if a list of instances is loaded. Otherwise returns a promise for the first list, which rejects with an
-   * `EasDiscoveryError` if there is none in time.
+  /**
+   * Returns undefined if a list of instances is loaded. Otherwise returns a promise for the first list, which
+   * rejects with an `EasDiscoveryError` if there is none in time.
    */
   ready(): Promise<void> | undefined;
-  /*   * Returns an instance for one attempt. A list must be loaded. Avoids the origins in `tried` and instances with at least
-   * `capacity` attempts in flight, unless there is no other instance.
+  /**
+   * Returns an instance for one attempt. A list must be loaded. Avoids the origins in `tried` and instances with at
+   * least `capacity` attempts in flight, unless there is no other instance.
    */
   pick(tried: readonly string[], capacity: number): Lease;
   /** The 95th percentile of recent response times in milliseconds. Undefined before the 32nd attempt. */
@@ -41,13 +44,14 @@ export interface Router {
   close(): void;
 }
 
-/** One attempt's use of an instance. */
+/** The use of an instance by one attempt. */
 export interface Lease {
   /** Scheme, host and port. */
   readonly origin: string;
-  /*   * Ends the lease. Must be called once. `atFault` is whether the instance caused a failure, or undefined if the outcome says
-   * nothing about it. The duration counts for `p95` unless `isStream` is true, because it then depends on the length of the
-   * stream.
+  /**
+   * Ends the lease. Must be called once. `atFault` is whether the instance caused a failure, or undefined if the
+   * outcome says nothing about it. The duration counts for `p95` unless `isStream` is true, because it then depends
+   * on the length of the stream.
    */
   end(atFault: boolean | undefined, isStream?: boolean): void;
 }

@@ -67,7 +67,7 @@ export class AsyncQueue<T> {
     else waiting.reject(error);
   }
 
-  /** Resolves with the next value. Settles with the end after all values. */
+  /** Resolves with the next value. After all values, resolves or rejects with the end of the queue. */
   next(): Promise<Result<T>> {
     if (this.#first < this.#entries.length) return this.#take();
     if (this.#end !== undefined) return this.#ended();

@@ -3,8 +3,9 @@ const MAX_DIGITS = 4096;
 
 const NUMBERS = /-?\d+(?:\.\d+)?(?:[eE][-+]?\d+)?/g;
 
-/* * Parses JSON like `JSON.parse`, but integers beyond 2^53 with up to 4,096 digits become bigints. Throws a `SyntaxError` for
- * invalid JSON. Not recursive, so that deep nesting does not overflow the stack.
+/**
+ * Parses JSON like `JSON.parse`, but integers beyond 2^53 with up to 4,096 digits become bigints. Throws a
+ * `SyntaxError` for invalid JSON. Not recursive, so that deep nesting does not overflow the stack.
  */
 export function parseExactly(text: string): unknown {
   const parsed: unknown = JSON.parse(text);

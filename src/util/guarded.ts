@@ -1,5 +1,6 @@
-/* * Calls a function of the application from a background task. A thrown error or a rejected promise goes to `onFailure`, so that it
- * does not become an uncaught exception or an unhandled rejection.
+/**
+ * Calls a function of the application from a background task. A thrown error or a rejected promise goes to
+ * `onFailure`, so that it does not become an uncaught exception or an unhandled rejection.
  */
 export function guarded(call: () => unknown, onFailure: (error: unknown) => void = () => {}): void {
   try {

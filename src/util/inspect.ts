@@ -1,7 +1,7 @@
 /** The method that `console.log`, `util.inspect`, `Deno.inspect` and `Bun.inspect` call. */
 const INSPECT = Symbol.for("nodejs.util.inspect.custom");
 
-/** A custom inspector, as Node defines it. Browsers have none: their consoles show objects as trees. */
+/** A custom inspector, as defined by Node. Browsers do not support inspectors: their consoles show objects as trees. */
 export type Inspector = (
   this: never,
   depth: number,
@@ -9,8 +9,9 @@ export type Inspector = (
   inspect: (value: unknown, options: object) => string,
 ) => string;
 
-/* * Makes consoles show an object as `String(object)` instead of its fields. Constructors call it, because bundlers keep classes
- * with a computed member even if they are unused. Defines the method once per class.
+/**
+ * Makes consoles show an object as `String(object)` instead of its fields. Constructors call it, because bundlers
+ * keep classes with a computed member even if they are unused. Defines the method once per class.
  */
 export function showAsText(object: object, inspector: Inspector = textOf): void {
   if (INSPECT in object) return;

@@ -1,7 +1,8 @@
 import { isBytes, isMap, typedArrayName } from "./realms.js";
 
-/* * Converts a value to a form that `JSON.stringify` accepts. Bigints become decimal strings, typed arrays become arrays, maps become
- * objects, and bytes inside an array become text.
+/**
+ * Converts a value to a form that `JSON.stringify` accepts. Bigints become decimal strings, typed arrays become
+ * arrays, maps become objects, and bytes inside an array become text.
  */
 export function jsonForm(value: unknown): unknown {
   if (typeof value === "bigint") return String(value);

@@ -6,8 +6,9 @@ import { argumentTypeError, show } from "./argument-errors.js";
  */
 export type OptionNames<T> = { readonly [Name in keyof T]-?: unknown };
 
-/* * Returns a copy of `names` without `omitted` and with `added`. A call that is marked as pure lets bundlers drop unused tables;
- * they would keep a spread.
+/**
+ * Returns a copy of `names` without `omitted` and with `added`. A call that is marked as pure lets bundlers drop
+ * unused tables; they would keep a spread.
  */
 export function changeNames<A extends object, L extends keyof A = never, B extends object = object>(
   names: A,
@@ -57,7 +58,7 @@ function unknownOption(of: string, name: string, names: Readonly<Record<string, 
     .replace(/^abort/, "");
   const meant =
     known.find((each) => plainName(each) === wanted) ??
-    // A typing error is rarely in the first letters.
+    // Typing errors are rare in the first letters, so these must match.
     known.find((each) => plainName(each).startsWith(wanted.slice(0, 4)));
   const remedy = meant ? `did you mean ${meant}?` : (advice ?? `the options are ${known.join(", ")}`);
   return argumentTypeError("ERR_EAS_ARG_OPTION", `${of}: unknown option ${show(name)}; ${remedy}`);

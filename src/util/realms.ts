@@ -51,7 +51,7 @@ export function isError(value: unknown): value is Error {
   return typeof value === "object" && value !== null && "message" in value && "name" in value;
 }
 
-/** Returns the message of anything that was thrown, an error of another realm included. */
+/** Returns the message of any thrown value, including errors of another realm. */
 export function messageOf(thrown: unknown): string {
   try {
     const { message } = (typeof thrown === "object" && thrown !== null ? thrown : {}) as { message?: unknown };

@@ -5,14 +5,18 @@ export interface Abortable {
   abort(reason: unknown): void;
 }
 
-/** A wait that can be canceled. `done` then rejects with the reason. */
+/**
+ * A wait that can be canceled. `done` resolves when the wait is over, and rejects with the reason when it is
+ * canceled.
+ */
 export interface Wait {
   readonly done: Promise<void>;
   cancel(reason: unknown): void;
 }
 
-/* * The operations that are linked to one signal. They share one listener, because applications use a signal for hundreds of calls
- * and Node warns of a leak at the eleventh listener.
+/**
+ * The operations that are linked to one signal. They share one listener, because applications use a signal for
+ * hundreds of calls and Node warns of a leak at the eleventh listener.
  */
 class SharedListener {
   readonly targets: Set<Abortable> = new Set();

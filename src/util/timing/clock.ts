@@ -1,14 +1,15 @@
 // Test suites often fake `setTimeout` but not `performance.now()`. This clock advances with the fake timers.
 
-// The functions at import. Fake timers replace them later.
+// The original functions, captured on import. Test suites may later replace the globals with fake timers.
 const setTimeoutAtImport = /* @__PURE__ */ (() => globalThis.setTimeout)();
 const nowAtImport = /* @__PURE__ */ (() => globalThis.performance?.now)();
 
 /** Milliseconds by which fake timers are ahead of `performance.now()`. */
 let ahead = 0;
 
-/* * Whether `setTimeout` is faked, as by vitest, jest, sinon or `node:test`, and `performance.now()` is not. The real clock does
- * not advance with the timers then.
+/**
+ * Whether `setTimeout` is faked, as by vitest, jest, sinon or `node:test`, but `performance.now()` is not. In that
+ * case the real clock does not advance with the timers.
  */
 export function hasFakeTimers(): boolean {
   const { setTimeout, performance } = globalThis;

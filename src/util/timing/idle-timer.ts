@@ -3,7 +3,9 @@ const CHECKS = 4;
 /** Time to read data that has arrived before `onIdle` is called. */
 const READ_MS = 50;
 
-/* * Calls back when there was no activity for some time. Time in which the event loop was blocked or the process was stopped does not count. A late timer counts only as its own delay. `touch` costs one comparison.
+/**
+ * Calls `onIdle` after a period without activity. Time in which the event loop was blocked or the process was
+ * stopped does not count: a late timer counts only its own delay. `touch` costs one comparison.
  */
 export class IdleTimer {
   readonly #limit: number;

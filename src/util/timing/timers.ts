@@ -24,8 +24,9 @@ class List {
   }
 }
 
-/* * Timeouts that share timers. Nearly all calls of a client have the same timeout, and a timer for each would cost a tenth of the
- * throughput. Without entries there is no timer that could keep a process alive.
+/**
+ * Timeouts that share timers. Nearly all calls of a client have the same timeout, and a timer for each would cost a
+ * tenth of the throughput. Without entries there is no timer that could keep a process alive.
  */
 export class Timeouts {
   readonly #lists = new Map<number, List>();
@@ -33,7 +34,7 @@ export class Timeouts {
   /** Expires `item` after `milliseconds`, which must be a valid timer delay. An entry can have one timeout at a time. */
   start(item: TimerEntry, milliseconds: number): void {
     if (hasFakeTimers()) {
-      // The clock may not advance, so that a shared timer could not find the entries that are due.
+      // With fake timers the clock may not advance, so a shared timer would not find the entries that are due.
       item.ownTimer = startTimer(() => {
         item.ownTimer = undefined;
         item.expire();

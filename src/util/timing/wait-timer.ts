@@ -1,7 +1,8 @@
 import { clockNow, hasFakeTimers, startTimer, type TimerHandle } from "./clock.js";
 
-/* * Limits consecutive waits, such as the reads of a stream, to the same time each. One timer serves many waits: it compares the
- * clock when it fires, so that starting a wait does not create a timer.
+/**
+ * Limits consecutive waits, such as the reads of a stream, to the same time each. One timer serves many waits: it
+ * compares the clock when it fires, so that starting a wait does not create a timer.
  */
 export class WaitTimer {
   readonly #limit: number;
@@ -24,7 +25,7 @@ export class WaitTimer {
   /** Ends a wait. The timer may still fire once, without effect. */
   stop(): void {
     this.#since = undefined;
-    // With fake timers the clock may not advance, so that the timer of one wait cannot serve the next.
+    // With fake timers the clock may not advance, so the timer of one wait cannot serve the next.
     if (hasFakeTimers()) this.end();
   }
 
