@@ -114,8 +114,9 @@ export function unsignedPlan(settings: Settings, platform: Platform): CallPlan {
 }
 
 /**
- * Returns the template for streamed calls. They have no default timeouts and are retried only if the service has certainly not
- * started them. They are signed only if `auth` requires it, since other APIs than EAS's own do not accept signatures.
+ * Returns the template for streamed calls. They have no default timeouts and are retried only if the service has
+ * certainly not started them. They are signed only if `auth` requires it, since only EAS's own API accepts
+ * signatures.
  */
 export function forStreams(
   template: CallTemplate,

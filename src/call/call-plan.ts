@@ -20,7 +20,7 @@ export interface GivenOptions {
 
 /** Everything that determines how a call is made, except its body. Immutable. */
 export interface CallPlan {
-  /** Effect of the call on the service, which decides about retries. */
+  /** Effect of the call on the service, which determines whether it may be retried. */
   readonly kind: CallKind;
   /** Whether the call may stay open for long, like a stream or a long poll. Such calls use at most half of the connections. */
   readonly isLongLived: boolean;
@@ -45,7 +45,7 @@ export interface CallPlan {
   readonly droppedHeaders: RegExp | undefined;
   /** Value of the header `Content-Type`, or an empty string. */
   readonly contentType: string;
-  /** Whether the client or the call sets the content type, so that inputs do not. */
+  /** Whether the client or the call sets the content type. If true, inputs do not change it. */
   readonly hasContentType: boolean;
   readonly auth: Exclude<Auth, "auto">;
   readonly token: Token | undefined;
@@ -57,7 +57,10 @@ export interface CallPlan {
   readonly runsOnce: boolean;
   /** Default of the option `waitForReady`. */
   readonly waitForReady: boolean;
-  /** Options of the client that a preset of the call overrides, or restores. */
+  /**
+   * Options that are set explicitly on the client. For one call, the preset `"long-running"` overrides them, and
+   * `"default"` restores them.
+   */
   readonly given: GivenOptions;
   /** Whether the call reads JSON. Such calls to paths of OpenAI's API default to the preset `"long-running"`. */
   readonly readsJson?: boolean;

@@ -123,7 +123,7 @@ export class Call implements Abortable, Running {
           let headers = this.headers();
           if (headers instanceof Promise) headers = await this.race(headers);
           if (this.observer && !this.ended) headers = this.observer.sending(this, headers, this.requestBytes);
-          // An abort in the turn in which a wait ended found nothing to cancel.
+          // If the caller aborted in the turn in which a wait ended, `current` was undefined and nothing was canceled.
           if (this.ended) throw this.ended.reason;
           const remaining = this.attempts === 0 && !this.waited ? plan.totalTimeout : this.remaining();
           const attempt = new Attempt(
@@ -171,7 +171,7 @@ export class Call implements Abortable, Running {
         // Without a response the call ended before the attempt, which says nothing about the instance.
         else lease?.end(response ? false : undefined);
       }
-      // Outside of the try block: errors that these throw are not failures of the attempt.
+      // The code below is outside the try block because the errors that it throws are not failures of the attempt.
       if (failure === undefined) return this.succeed(response as TransportResponse, body as Bytes, read);
       const delay = this.delayAfter(failure);
       this.lastError = failure.error;
@@ -257,11 +257,11 @@ export class Call implements Abortable, Running {
     return this.plan.totalTimeout - (clockNow() - this.startedAt);
   }
 
-  /** Waits. Rejects when the caller aborts, or when the whole call times out. */
+  /** Resolves when `wait` is over. Rejects when the caller aborts, or when the whole call times out. */
   private async wait(wait: Wait): Promise<void> {
     this.current = wait;
     this.waited = true;
-    // An abort between two waits found nothing to cancel.
+    // If the caller aborted between two waits, `current` was undefined and nothing was canceled.
     if (this.ended) wait.cancel(this.ended.reason);
     const remaining = this.remaining();
     const timer =
@@ -313,7 +313,7 @@ export class Call implements Abortable, Running {
   /** Converts an error of an attempt to a failure. Throws the errors that must not be retried. */
   protected failureOf(error: unknown, attempt: Attempt, remaining: number): Failure {
     const { plan } = this;
-    // Check the own state first, since runtimes report aborts with various errors.
+    // Check the state of this call first, since runtimes report aborts with different errors.
     if (attempt.expired) {
       if (remaining < plan.timeout) throw totalTimeoutError(this);
       return timeoutFailure(this, attempt.phase);

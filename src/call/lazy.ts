@@ -1,4 +1,7 @@
-/** Code that most calls do not need, loaded on first use. One file, so that bundlers create one chunk. */
+/**
+ * Exports the code that most calls do not need, which is loaded on first use. A single module keeps it in one chunk
+ * of a bundle.
+ */
 
 export { knownResponse, unwrapEventData } from "./failures/known-responses.js";
 export { statusHint } from "./failures/status-hint.js";

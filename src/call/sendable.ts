@@ -16,7 +16,7 @@ export function sendable<B extends Body>(body: B): B {
 function ownMemory(bytes: Bytes): Bytes {
   if (bytes.length === 0) {
     try {
-      // Memory that was transferred or has shrunk also has the length 0, but slice() throws for it.
+      // An array whose memory was transferred or has shrunk also has the length 0, but its slice() throws.
       bytes.slice();
     } catch {
       throw argumentTypeError(

@@ -153,7 +153,7 @@ class StreamCall extends Call {
       pool.streams.delete(opened);
       this.endSource();
       const { observer } = this;
-      // A response that arrived after its attempt ended; `failureOf` has handled the attempt.
+      // The response arrived after its attempt ended. `failureOf` has already handled that attempt.
       if (observer === undefined || this.opened !== opened) return;
       observer.status = opened.status;
       if (error === undefined) observer.answered(opened, opened.length);
@@ -243,7 +243,8 @@ async function readErrorBody(response: StreamedResponse, chunks: Bytes[]): Promi
       length += chunk.length;
     }
   } catch (error) {
-    // Undefined is the reason of the timer above: report the status with the part that was received.
+    // The timer above cancels with undefined as the reason. The call then reports the status and the received part of
+    // the body.
     if (error !== undefined) throw error;
     return false;
   } finally {

@@ -182,7 +182,7 @@ export class Heartbeat {
 
   /** Resumes the connection and the idle check. */
   resume(): void {
-    // The caller may resume in the turn in which the connection ended.
+    // The connection may have ended in the turn in which the caller resumes it.
     if (!this.#isOver) this.#idle?.start();
     this.#connection.resume?.();
   }

@@ -165,7 +165,7 @@ function wrongCompression(name: string, value: unknown, right: string): TypeErro
 /** Returns the import statement for a compression by name, or undefined for a compression of another package. */
 export function importOf(name: unknown): string | undefined {
   const key = typeof name === "string" ? name.toLowerCase() : "";
-  // An own entry only: "constructor" is not a compression.
+  // Only own properties count: an inherited name such as "constructor" is not a compression.
   const found = Object.hasOwn(IMPORTS, key) ? IMPORTS[key] : undefined;
   return found && `import { ${found[0]} } from "eas-prediction/compression/${found[1]}"`;
 }

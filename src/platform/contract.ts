@@ -133,8 +133,9 @@ export interface TransportRequest {
   /** Set by a transport instead of listening to `signal`, which costs an eighth of the requests per second. */
   exchange: Exchange | undefined;
   /**
-   * The request itself, if the client ends the exchange through `exchange` in every case. A transport that gets this very object
-   * and sets `exchange` need not listen to `signal`. A copy of the request has another identity and still needs the signal.
+   * The request itself, if the client ends the exchange through `exchange` in every case. A transport that receives
+   * this exact object and sets `exchange` need not listen to `signal`. A copy of the request is a different object,
+   * so its transport still needs the signal.
    */
   readonly self?: unknown;
   /**
@@ -146,8 +147,9 @@ export interface TransportRequest {
   /** Called with the number of bytes of `body` that were sent, from 0 on, by a transport with `reportsUploads`. */
   readonly onUploadProgress?: ((progress: UploadProgress) => void) | undefined;
   /**
-   * Whether the service can receive the request twice. False for example for a put. Many runtimes resend a request when
-   * a reused connection fails before the response: if that cannot be switched off, use a new connection. Default true.
+   * Whether the service may receive the request twice. False, for example, for a put. Many runtimes resend a request
+   * when a reused connection fails before the response. If that cannot be disabled, use a new connection. Default
+   * true.
    */
   readonly repeatable?: boolean | undefined;
   /** Must be called when the exchange starts, if the transport had to prepare first. */

@@ -10,7 +10,7 @@ export interface PieceResponse {
 /** A function that handles a request, and returns a `PieceResponse` if possible. */
 export interface PieceHandler {
   readonly handle: (request: Request) => Promise<Response | PieceResponse>;
-  /** Whether other code may clone the request. Otherwise a signal that only the request itself has is enough. */
+  /** Whether other code may clone the request. If not, only the request itself needs a signal. */
   readonly mayClone: boolean;
 }
 
@@ -29,8 +29,8 @@ export function responseHandler(handler: PieceHandler): (request: Request) => Pr
 }
 
 /**
- * Returns the `PieceHandler` that `responseHandler` created a function from, or undefined for other functions. It saves
- * a listener for each request.
+ * Returns the `PieceHandler` from which `responseHandler` created a function, or undefined for other functions.
+ * Calling it directly saves a listener for each request.
  */
 export function pieceHandlerOf(handle: object): PieceHandler | undefined {
   return handlers.get(handle);

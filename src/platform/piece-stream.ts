@@ -34,8 +34,8 @@ export function chunkStream(source: PieceSource, aheadBytes: number): ReadableSt
 }
 
 /**
- * Locks a stream and reads it. A stream that `chunkStream` created is read at its source: two queued streams in series
- * take as much time as the rest of a relay's work.
+ * Locks a stream and reads it. A stream that `chunkStream` created is read directly at its source, because two
+ * queued streams in series take as much time as the rest of a relay's work.
  */
 export function readPieces(stream: ReadableStream<Bytes>): PieceStreamReader {
   const reader = stream.getReader();
@@ -76,13 +76,13 @@ class QueuedSource {
     try {
       this.#pulled = this.#failure ? undefined : this.#source.read();
       const piece = await this.#pulled;
-      // The chunk belongs to the direct reader, which has started in the meantime.
+      // A direct reader has started in the meantime, and receives this chunk.
       if (this.#isDirect) return;
       this.#pulled = undefined;
       if (piece !== undefined) return controller.enqueue(piece);
       this.#failure ??= this.#source.failure?.();
-      // An error would discard the queue, so it waits. The stream pulls again after each read, until the queue is
-      // empty.
+      // An error would discard the queue, so it is delayed until the queue is empty. The stream pulls again after each
+      // read.
       if (this.#failure !== undefined && controller.desiredSize !== this.#highWaterMark) return;
       this.#isOver = true;
       if (this.#failure !== undefined) controller.error(this.#failure);

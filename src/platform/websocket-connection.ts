@@ -80,7 +80,7 @@ export function untilAborted<T>(signal: AbortSignal, dial: (life: AbortControlle
       reject(signal.reason);
       return;
     }
-    // An own controller, because the caller's signal must not end the connection once it is open.
+    // A separate controller, because the caller's signal must not end the connection once it is open.
     const life = new AbortController();
     const onAbort = () => {
       reject(signal.reason);

@@ -69,7 +69,7 @@ function limitedSource(
     // A canceled reader also reports `done`. The service must not receive that as the end of the body.
     signal.throwIfAborted();
     if (!done) length += value.byteLength;
-    // The negation also refuses chunks that are not bytes, whose length is NaN.
+    // The condition is negated so that it also refuses chunks that are not bytes, for which `length` is NaN.
     if (!(length <= maxBytes)) throw bodyTooLarge(maxBytes);
     if (statedBytes !== undefined && (done ? length < statedBytes : length > statedBytes)) {
       throw lengthMismatch(done ? `${length}` : "more", statedBytes);

@@ -88,7 +88,7 @@ function limitedRequest(request: Request, { maxBytes, idleTimeout }: RelaySettin
   return new Request(request, { body: limited, duplex: "half" } as RequestInit);
 }
 
-/** Asks `authorize`. Returns the response to a request that it refuses, otherwise undefined. */
+/** Calls `authorize`. Returns the response for a refused request, otherwise undefined. */
 async function authorize(settings: RelaySettings, request: Request): Promise<Response | undefined> {
   try {
     const result = settings.authorize === undefined || (await settings.authorize(request));
@@ -176,9 +176,9 @@ async function forward(
 }
 
 /**
- * Returns the body to send, which aborts the call when it exceeds a limit. A body of a stated length is read whole and sent with
- * its length, as the official SDKs send theirs: the service need not support chunked bodies. Bodies of unknown length, and
- * those that are larger than the shared gateway accepts, are streamed.
+ * Returns the body to send, which aborts the call when it exceeds a limit. A body of a stated length is read
+ * completely and sent with its length, as the official SDKs do: the service need not support chunked bodies. Bodies
+ * of unknown length, and bodies that exceed the limit of the shared gateway, are streamed.
  */
 async function bodyToSend(
   { method, headers, body }: Request,

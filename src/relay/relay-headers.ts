@@ -27,15 +27,16 @@ const TO_CALLER: readonly string[] = [
 const EAS = "x-eas-";
 
 /**
- * Headers that a page may send although the relay does not forward them: credentials for `authorize`, the `openai` package's
- * description of itself, and headers of a queue. The rules decide about the latter.
+ * Headers that a page may send although the relay does not forward them: credentials for `authorize`, headers with
+ * which the `openai` package describes itself, and headers of a queue. The rules of the relay decide whether queue
+ * headers are allowed.
  */
 const ACCEPTED = /^(authorization|x-stainless-[a-z-]+|x-eas-queueservice-[a-z-]+)$/;
 
 /** Headers with the caller's secrets or identity, and headers that control a queue, which the rules check. */
 const NEVER_TO_SERVICE =
   /^(authorization|cookie|host|origin|referer|forwarded|x-forwarded-.*|x-eas-queueservice-.*|proxy-.*|sec-.*|access-control-.*)$/;
-/** Headers that the relay sets itself, that set a secret, or that request a secret that only the relay has. */
+/** Headers that the relay sets itself, that set a cookie, or that request credentials. */
 const NEVER_TO_CALLER = /^(set-cookie|www-authenticate|cache-control|vary|proxy-.*|access-control-.*)$/;
 
 /** Decides which headers the relay forwards in each direction. */

@@ -13,7 +13,7 @@ const NUL = 0;
 const LF = 0x0a;
 const BRACE = 0x7b;
 
-/** The report to the caller. It leaves out the cause, which concerns the owner of the relay. */
+/** The report to the caller. It omits the cause, which only the operator of the relay may see. */
 const REPORT = JSON.stringify({
   error: { message: "the service broke off its response", type: "relay_error", code: 502 },
 });

@@ -9,7 +9,10 @@ import { CODINGS, codingsOf, formatOf, MAX_CODINGS } from "./content-encoding.js
 
 /** A body that is read in chunks. */
 export interface ChunkReader {
-  /** As in `StreamedResponse`. */
+  /**
+   * Resolves with the next chunk, or with undefined at the end. `isBorrowed` has the same meaning as in
+   * `StreamedResponse`.
+   */
   read(isBorrowed?: boolean): Promise<Bytes | undefined>;
 }
 

@@ -7,7 +7,10 @@ export type Secrets = string | readonly string[];
 /** Shorter tokens are not redacted: their text also occurs in ordinary words. */
 export const MIN_TOKEN_LENGTH = 4;
 
-/** Returns the tokens that are long enough to redact. The longest come first, since a token may start with another one. */
+/**
+ * Returns the tokens that are long enough to redact. Longer tokens come first, since a token may start with another
+ * one.
+ */
 export function redactableTokens(secrets: Secrets): string[] {
   return [secrets]
     .flat()

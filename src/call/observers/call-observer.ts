@@ -18,7 +18,7 @@ interface Shared extends ObservedCallStart {
   attempts: number;
   /** Whether the final event was sent. */
   isOver: boolean;
-  /** The side that failed with each error. The call fails only if hedging passes one of the errors on. */
+  /** Maps each error to the side that failed with it. The call fails only if hedging rethrows one of these errors. */
   readonly failed: Map<unknown, CallObserver>;
 }
 
@@ -62,7 +62,7 @@ export class CallObserver {
     return new CallObserver(this.#plan, this.#shared, this.#tools, this.#shared);
   }
 
-  /** Notifies of an attempt that is about to be sent. Returns its headers, including those that hooks set. */
+  /** Notifies the hooks of an attempt that is about to be sent. Returns its headers, including those that hooks set. */
   sending(
     { plan, token }: ObservedCall,
     headers: readonly HeaderPair[],
@@ -99,20 +99,20 @@ export class CallObserver {
     this.#headAt ??= this.#tools.clockNow();
   };
 
-  /** Notifies of the response that ended the call. */
+  /** Notifies the hooks of the response that ended the call. */
   answered({ status, headers }: { readonly status: number; readonly headers: Headers }, responseBytes: number): void {
     // Copied because the caller receives the same headers.
     const copy = new Headers(this.#tools.redactHeaders(headers, this.#token));
     this.#end("response", { ...this.#event(), status, headers: copy, responseBytes });
   }
 
-  /** Notifies of a failed attempt that is retried after `delay` milliseconds. */
+  /** Notifies the hooks of a failed attempt that is retried after `delay` milliseconds. */
   retrying(error: EasError, delay: number): void {
     if (!this.#shared.isOver) this.#notify("retry", { ...this.#event(), error, delay, status: this.#statusOf(error) });
     this.#waitsSince = this.#tools.clockNow() + delay;
   }
 
-  /** Notifies of the error that ended the call. For one side of a hedged call, only records it. */
+  /** Notifies the hooks of the error that ended the call. For one side of a hedged call, only records it. */
   failed(error: unknown): void {
     const { failed } = this.#shared;
     if (this.#isSide) failed.set(error, this);

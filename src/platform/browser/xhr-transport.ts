@@ -3,8 +3,8 @@ import type * as contract from "../contract.js";
 import type { TransportRequest, TransportResponse } from "../contract.js";
 
 /**
- * The part of the contract that is needed. It is passed as an argument, because a shared import would become a chunk of
- * its own, and cost every page 0.4 kB.
+ * The part of the contract that this module needs. It is passed as an argument: a shared import would become a
+ * separate chunk, which costs every page 0.4 kB.
  */
 type Contract = typeof contract;
 
@@ -79,7 +79,7 @@ export function sendByXhr(
         const message = "the response is the target of a redirect, which XMLHttpRequest followed";
         return fail(new TransportError(message, { sent: "maybe", final: true }));
       }
-      // Workers in Firefox return nothing of a body whose type changes this late, so there the body is read completely.
+      // In workers, Firefox returns no body if the type changes this late. There, the body is read completely.
       if (!isSuccess(xhr.status) && "document" in globalThis) xhr.responseType = "text";
       else check(Number(xhr.getResponseHeader("content-length") ?? 0));
     };

@@ -5,7 +5,7 @@ import { type PieceSource, readPieces } from "../piece-stream.js";
 import { BodyTakenError, incomingBody } from "./http/incoming-body.js";
 import { takeTurn } from "./http/pipeline.js";
 
-/** The part of `IncomingMessage` that the public types need, so that users' compilers need not know `node:http`. */
+/** The part of `IncomingMessage` that the public types need. Users' compilers then need not know `node:http`. */
 export interface NodeIncoming {
   readonly rawHeaders: readonly string[];
   readonly complete: boolean;
@@ -85,7 +85,8 @@ async function respond(
     // Each cookie needs its own header line.
     outgoing.setHeader(name, name === "set-cookie" ? headers.getSetCookie() : value);
   }
-  // Otherwise surplus or missing bytes would be read as part of the next response.
+  // Makes Node fail if the body and `Content-Length` differ. Otherwise the caller would read the wrong bytes as the
+  // next response.
   outgoing.strictContentLength = true;
   if ("pieces" in answer || answer.body !== null) {
     const source = piecesOf(answer, fail);
@@ -98,10 +99,10 @@ async function respond(
       await send(source, outgoing, signal);
     }
   }
-  // Otherwise Node would add a Content-Length to a response without a chunk.
+  // Sends the head first. Otherwise Node would add a Content-Length to a response without a chunk.
   if (!outgoing.headersSent) outgoing.flushHeaders();
   outgoing.end();
-  // An unread rest of the request body would block the next request.
+  // Discards the unread rest of the request body, which would block the next request of the connection.
   if (!incoming.complete) incoming.resume();
 }
 
@@ -125,7 +126,7 @@ function requestOf(
   incoming: IncomingMessage,
   body: ReturnType<typeof incomingBody>,
   signal: AbortSignal,
-  /** Whether clones of the request have its signal, too. */
+  /** Whether clones of the request also have its signal. */
   clonesSignal: boolean,
 ): Request | undefined {
   const { method = "GET", url = "/", rawHeaders, headers: parsed, socket } = incoming;

@@ -48,7 +48,7 @@ export interface ConnectSettings {
   readonly connectTimeout: number;
   readonly maxHeaderSize: number;
   readonly proxy: HttpProxy | undefined;
-  /** A `SecureContext` of `node:tls`, without its type, which users without Node's types do not have. */
+  /** A `SecureContext` of `node:tls`. It has no type here, because some users do not install Node's types. */
   readonly secureContext: object | undefined;
 }
 

@@ -5,7 +5,8 @@ import { decompressionStream } from "../web/compression.js";
 import { nodeTransport } from "./http/transport.js";
 import { dialWebSocket } from "./websocket.js";
 
-// Looked up on first use instead of imported: a process that sends with a token does not load node:crypto, and few compress.
+// Looked up on first use instead of imported: processes that send a token do not need node:crypto, and few processes
+// compress.
 let crypto: typeof import("node:crypto") | undefined;
 const zlib = () => process.getBuiltinModule("node:zlib");
 

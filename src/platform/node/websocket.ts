@@ -48,7 +48,7 @@ function open(
     new WebSocket(url, [...protocols], {
       headers: Object.fromEntries(headers),
       followRedirects: false,
-      // EAS refuses an upgrade that asks for extensions.
+      // EAS refuses an upgrade request that offers extensions.
       perMessageDeflate: false,
       // 0 means no limit. Without the option, ws applies its own default.
       maxPayload: maxMessageBytes > MAX_PAYLOAD ? 0 : maxMessageBytes,
@@ -97,7 +97,7 @@ function open(
       const body = response[Symbol.asyncIterator]();
       void refusalOf(status, headers, () => body.next()).then((error) => {
         reject(error);
-        // ws does not close the connection when this listener exists.
+        // ws does not close the connection itself when it has this listener.
         socket.terminate();
       });
     });

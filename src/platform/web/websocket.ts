@@ -35,8 +35,8 @@ export const dialWebSocket: WebSocketDialer = (url, { headers, protocols = [], s
         const { WebSocket } = globalThis as unknown as { WebSocket: SocketConstructor };
         let socket: StandardSocket;
         try {
-          // The constructor has two arguments: with three, these runtimes silently connect without the headers. Bun
-          // would offer compression by default.
+          // Call the constructor with two arguments: with three, these runtimes silently connect without the headers.
+          // `perMessageDeflate` is false because Bun would offer compression by default.
           socket = new WebSocket(url, {
             headers: Object.fromEntries(headers),
             protocols: [...protocols],

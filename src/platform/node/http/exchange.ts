@@ -15,8 +15,8 @@ import { bodyHeaders, hasBody, isBodiless, isDelimited, type RawHeaders, toHeade
 import type { Traffic } from "./traffic.js";
 
 /**
- * Maximum number of bytes that are allocated immediately for a `Content-Length`. For a larger body, an eighth must have
- * arrived.
+ * Maximum number of bytes that are allocated as soon as a `Content-Length` is received. Memory for a larger body is
+ * allocated when an eighth of it has arrived.
  */
 const AT_ONCE_BYTES = 1_048_576;
 const EIGHTH = 8;

@@ -53,14 +53,14 @@ function leftBody({ body, rawBody, headers }: ParsedIncoming): Bytes {
 
 function encoded(text: string, contentType: string): Uint8Array {
   const charset = /charset\s*=\s*"?([\w-]+)/i.exec(contentType)?.[1] ?? "utf-8";
-  // A replacement character can replace any invalid bytes.
+  // A replacement character may have replaced any invalid bytes, so the original bytes are lost.
   if (/^(utf-8|utf8|us-ascii)$/i.test(charset) && !text.includes("\ufffd")) return new TextEncoder().encode(text);
   throw new BodyTakenError("and was decoded to text");
 }
 
 function streamedBody(incoming: ParsedIncoming): ReadableStream<Bytes> {
   let pieces: AsyncIterator<Uint8Array> | undefined;
-  // Stored, because a closed request does not have it any more.
+  // Stored because a closed request no longer has it.
   const { stream } = incoming;
   return new ReadableStream<Bytes>(
     {

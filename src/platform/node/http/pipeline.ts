@@ -10,8 +10,8 @@ const MAX_RUNNING = 8;
  */
 const MAX_WAITING = 4000;
 /**
- * A connection whose waiting requests make no progress for this time is closed, in milliseconds. While its socket is
- * paused, its end is not detected.
+ * Time in milliseconds after which a connection is closed if its waiting requests make no progress. The end of a
+ * connection is not detected while its socket is paused.
  */
 const STALLED_MS = 60_000;
 
@@ -28,12 +28,13 @@ const connections = new WeakMap<Socket, Connection>();
 
 /**
  * Calls `start` when the request can be handled, with a signal that aborts if the caller disconnects before its
- * response is complete. The number of concurrent requests of an HTTP/1.1 connection is limited; the rest is not read.
+ * response is complete. Limits the number of concurrent requests of an HTTP/1.1 connection, and pauses the
+ * connection above the limit.
  */
 export function takeTurn(incoming: IncomingMessage, outgoing: ServerResponse, start: Start): void {
   if (incoming.httpVersionMajor >= 2) {
-    // In HTTP/2, each request has its own stream, which reports its end. The response does not report whether
-    // everything was sent.
+    // In HTTP/2, each request has its own stream, which emits "close". The response does not report whether everything
+    // was sent.
     const { stream } = incoming as IncomingMessage & { readonly stream: NodeJS.EventEmitter };
     const gone = new AbortController();
     stream.once("close", () => {
@@ -73,7 +74,7 @@ class Connection {
     socket.on("resume", () => {
       if (this.#isPaused) socket.pause();
     });
-    // One listener for all requests, because a queued response is not notified of the end.
+    // One listener serves all requests, because a queued response is not notified when the connection ends.
     socket.on("close", () => {
       clearTimeout(this.#stalled);
       this.#waiting = [];

@@ -63,7 +63,7 @@ export class StreamedExchange implements Dispatcher.DispatchHandler, Exchange, S
     open.add(this);
     request.exchange = this;
     request.phase = "connect";
-    // A signal takes 5 µs, so it is only used if the client may not see this `exchange`.
+    // Creating a signal takes 5 µs, so the signal is used only if the client may not see this `exchange`.
     if (request.self !== request) request.signal.addEventListener("abort", this.onAbort, { once: true });
   }
 
@@ -151,7 +151,7 @@ export class StreamedExchange implements Dispatcher.DispatchHandler, Exchange, S
     this.reject(reason);
   }
 
-  /** Takes chunks of `PIECE_BYTES` bytes, or all that wait. */
+  /** Removes waiting chunks from the queue until they have at least `PIECE_BYTES` bytes, or until none is left. */
   private takeSome(): Buffer[] {
     let length = 0;
     let count = 0;

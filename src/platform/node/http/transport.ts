@@ -42,7 +42,8 @@ export function nodeTransport(options: NodeTransportOptions = {}): Transport {
   let closing: Promise<void> | undefined;
   const connectors = new Connectors(options);
   const traffic = new Traffic();
-  // With `reset`, undici sends `Connection: close`. A spread in the request would be slow.
+  // With `reset`, undici sends `Connection: close`. Its value is undefined otherwise, because adding the key with a
+  // spread is slow.
   const reset = options.reuseConnections === false ? true : undefined;
   const streams = new Set<StreamedExchange>();
   // Nearly all requests of a client have the same headers, so the last list of headers is cached in undici's format.
@@ -77,7 +78,7 @@ export function nodeTransport(options: NodeTransportOptions = {}): Transport {
     return new Promise((resolve, reject) => {
       if (request.headers !== lastHeaders) {
         lastHeaders = request.headers;
-        // `flat` takes twenty times as long as a loop, and signed headers differ in each request.
+        // `flat` takes twenty times as long as a loop. This matters because signed headers differ in each request.
         lastFlat = [];
         for (const [name, value] of request.headers) lastFlat.push(name, value);
       }
