@@ -81,11 +81,11 @@ describe("request body", () => {
     body.give("four");
     body.give("four");
     body.end();
-    const answer = await ask("/", { body: body.stream });
-    expect(answer.status).toBe(status);
-    if (status === 200) expect(await answer.text()).toBe("fourfour");
+    const response = await ask("/", { body: body.stream });
+    expect(response.status).toBe(status);
+    if (status === 200) expect(await response.text()).toBe("fourfour");
     else {
-      expect((await refusalOf(answer))[1]).toBe(`the body has more than ${maxBytes} bytes`);
+      expect((await refusalOf(response))[1]).toBe(`the body has more than ${maxBytes} bytes`);
       expect(String(reason)).toContain("more than");
       // The owner of the relay is not notified of errors of the caller.
       expect(errors).toEqual([]);
@@ -94,8 +94,8 @@ describe("request body", () => {
 
   test("is limited by maxBytes even if the Content-Length is smaller", async () => {
     const { ask } = memoryRelay({ maxBytes: 3 }, async (call) => new Response(await new Response(call.body).text()));
-    const answer = await ask("/", { body: "four", headers: { "content-length": "1" } });
-    expect(answer.status).toBe(413);
+    const response = await ask("/", { body: "four", headers: { "content-length": "1" } });
+    expect(response.status).toBe(413);
   });
 
   test("returns 413 for a larger Content-Length and sends nothing", async () => {
@@ -159,8 +159,8 @@ describe("request body", () => {
       await new Promise((go) => setImmediate(go));
       return new Response("answered");
     });
-    const answer = await ask("/", { body: body.stream });
-    expect([answer.status, await answer.text(), body.cancelled()]).toEqual([200, "answered", "enough"]);
+    const response = await ask("/", { body: body.stream });
+    expect([response.status, await response.text(), body.cancelled()]).toEqual([200, "answered", "enough"]);
     expect([calls[0]?.signal.aborted, errors]).toEqual([false, []]);
   });
 
@@ -194,8 +194,8 @@ describe("request body", () => {
   test("returns 408, sends nothing and stops reading if the body does not arrive within the timeout", async () => {
     const { ask, calls, errors } = memoryRelay({ timeout: 1 });
     const body = handMade();
-    const answer = await ask("/", { body: body.stream, headers: { "content-length": "10" } });
-    expect(await refusalOf(answer)).toEqual([408, "the body did not arrive within 1 ms"]);
+    const response = await ask("/", { body: body.stream, headers: { "content-length": "10" } });
+    expect(await refusalOf(response)).toEqual([408, "the body did not arrive within 1 ms"]);
     expect([calls, errors]).toEqual([[], []]);
     expect(body.cancelled()).toMatchObject({ status: 408 });
   });
@@ -249,8 +249,8 @@ describe("Content-Length", () => {
     const body = handMade();
     if (text !== "") body.give(text);
     body.end();
-    const answer = await ask("/", { body: body.stream, headers: { "content-length": stated } });
-    expect(await refusalOf(answer)).toEqual([
+    const response = await ask("/", { body: body.stream, headers: { "content-length": stated } });
+    expect(await refusalOf(response)).toEqual([
       400,
       `the body has ${found} bytes, but its Content-Length is ${stated}: mount the relay before body parsers and decompression`,
     ]);
@@ -270,8 +270,8 @@ describe("Content-Length", () => {
     "returns 400 for a value that is not a number: %j",
     async (stated) => {
       const { ask, calls } = memoryRelay();
-      const answer = await ask("/", { body: "x", headers: { "content-length": stated } });
-      expect(await refusalOf(answer)).toEqual([400, "the Content-Length is not a number"]);
+      const response = await ask("/", { body: "x", headers: { "content-length": stated } });
+      expect(await refusalOf(response)).toEqual([400, "the Content-Length is not a number"]);
       expect(calls).toEqual([]);
     },
   );
@@ -342,11 +342,11 @@ describe("slow caller", () => {
 
   test("is not slow if the service does not read its body", async () => {
     stopClock();
-    let answer!: (response: Response) => void;
-    const { ask } = memoryRelay({ idleTimeout: 1000 }, () => new Promise((resolve) => (answer = resolve)));
+    let response!: (response: Response) => void;
+    const { ask } = memoryRelay({ idleTimeout: 1000 }, () => new Promise((resolve) => (response = resolve)));
     const asked = ask("/", { body: handMade().stream });
     await pass(100_000);
-    answer(new Response("ok"));
+    response(new Response("ok"));
     expect((await asked).status).toBe(200);
   });
 
@@ -504,19 +504,19 @@ describe("disconnect of the caller", () => {
   test("sends nothing if it precedes the request", async () => {
     const { ask, leave, errors, calls, listeners } = leaving();
     leave();
-    const answer = await ask(() => new Response("too late"));
-    expect(answer.status).toBe(499);
+    const response = await ask(() => new Response("too late"));
+    expect(response.status).toBe(499);
     expect([errors, calls, listeners()]).toEqual([[], [], 0]);
   });
 
   test("aborts the call with its reason before the response", async () => {
     const { ask, leave, calls, errors, listeners } = leaving();
     const asked = ask(({ signal }) => {
-      const answer = new Promise<never>((_resolve, reject) => {
+      const response = new Promise<never>((_resolve, reject) => {
         signal.addEventListener("abort", () => reject(signal.reason));
       });
       leave();
-      return answer;
+      return response;
     });
     expect((await asked).status).toBe(499);
     expect(String(calls[0]?.signal.reason)).toBe("Error: gone");
@@ -526,11 +526,11 @@ describe("disconnect of the caller", () => {
   test("discards the response of a client that ignores the signal", async () => {
     const { ask, leave, errors, listeners } = leaving();
     const answered = handMade();
-    const answer = await ask(() => {
+    const response = await ask(() => {
       leave();
       return new Response(answered.stream);
     });
-    expect(answer.status).toBe(499);
+    expect(response.status).toBe(499);
     expect(answered.cancelled()).toBeDefined();
     expect([errors, listeners()]).toEqual([[], 0]);
   });
@@ -538,11 +538,11 @@ describe("disconnect of the caller", () => {
   test("aborts the call during the response, without a report to onError", async () => {
     const { ask, leave, calls, errors, listeners } = leaving();
     const answered = handMade();
-    const answer = await ask(({ signal }) => {
+    const response = await ask(({ signal }) => {
       signal.addEventListener("abort", () => answered.fail(signal.reason));
       return new Response(answered.stream);
     });
-    const reading = answer.text();
+    const reading = response.text();
     answered.give("half");
     leave();
     await expect(reading).rejects.toThrow("gone");
@@ -584,7 +584,7 @@ describe("disconnect of the caller", () => {
     const { relay, calls } = memoryRelay({}, () => new Response(handMade().stream));
     const caller = new AbortController();
     const ask = () => relay(new Request("https://my.site/", { method: "POST", signal: caller.signal }));
-    const answer = await ask();
+    const response = await ask();
     // On Node the signal of a request that was garbage-collected never fires.
     for (let i = 0; i < 3; i++) {
       collectGarbage();
@@ -592,7 +592,7 @@ describe("disconnect of the caller", () => {
     }
     caller.abort();
     expect(calls[0]?.signal.aborted).toBe(true);
-    await answer.body?.cancel().catch(() => {});
+    await response.body?.cancel().catch(() => {});
   });
 
   test("is not detected on runtimes whose requests have no signal", async () => {

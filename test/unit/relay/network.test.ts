@@ -53,8 +53,8 @@ describe("relay between a page's client and the emulator", () => {
       services: { model: serviceClient(emulator, "group.model-v3"), echo: serviceClient(emulator, "echo") },
       allow: [{ paths: ["/model"] }],
     });
-    const answer = await pageClient({ endpoint: relay, serviceName: "model" }).predict("x");
-    expect(answer.json()).toBe(42);
+    const response = await pageClient({ endpoint: relay, serviceName: "model" }).predict("x");
+    expect(response.json()).toBe(42);
     const error = await errorOf(pageClient({ endpoint: relay, serviceName: "echo" }).predict("x"));
     expect(error).toBeInstanceOf(EasHttpError);
     expect([error.status, new TextDecoder().decode(error.body)]).toEqual([
@@ -192,8 +192,8 @@ describe("relay between a page's client and the emulator", () => {
       });
     });
     const relay = await listenRelay({ client: clientOf(`http://127.0.0.1:${port}`), allow: [{ paths: ["/"] }] });
-    const answer = await fetch(relay, { method: "POST", body: "x" });
-    expect([answer.status, await answer.text()]).toEqual([
+    const response = await fetch(relay, { method: "POST", body: "x" });
+    expect([response.status, await response.text()]).toEqual([
       502,
       '{"error":"the relay got no response from the service"}',
     ]);
@@ -210,9 +210,9 @@ describe("streams", () => {
     const seen: string[] = [];
     const origin = await listen((incoming, outgoing) => {
       outgoing.flushHeaders();
-      incoming.on("data", (piece) => {
-        seen.push(String(piece));
-        outgoing.write(piece);
+      incoming.on("data", (chunk) => {
+        seen.push(String(chunk));
+        outgoing.write(chunk);
       });
       incoming.on("end", () => outgoing.end());
       incoming.on("error", () => {});
@@ -240,15 +240,15 @@ describe("streams", () => {
     const { call, answered } = open(await listenRelay({ client: clientOf(origin), allow }));
     // Clients send the head of a call together with the first chunk of its body.
     call.write("first");
-    const answer = await answered;
-    const pieces = answer[Symbol.asyncIterator]();
+    const response = await answered;
+    const pieces = response[Symbol.asyncIterator]();
     for (const text of ["first", "second", "第三"]) {
       if (text !== "first") call.write(text);
       expect(String((await pieces.next()).value)).toBe(text);
     }
     call.end();
     expect((await pieces.next()).done).toBe(true);
-    expect(answer.complete).toBe(true);
+    expect(response.complete).toBe(true);
   });
 
   test("aborts the call if the caller disconnects before the response", async () => {
@@ -305,9 +305,9 @@ describe("streams", () => {
       outgoing.write("half", () => outgoing.destroy());
     });
     const relay = await listenRelay({ client: clientOf(origin), allow, onError: (error) => errors.push(error) });
-    const answer = await fetch(relay, { method: "POST", body: "x" });
-    expect(answer.status).toBe(200);
-    await expect(answer.text()).rejects.toThrow();
+    const response = await fetch(relay, { method: "POST", body: "x" });
+    expect(response.status).toBe(200);
+    await expect(response.text()).rejects.toThrow();
     expect(errors).toHaveLength(1);
   });
 
@@ -322,8 +322,8 @@ describe("streams", () => {
     });
     let received = 0;
     const origin = await listen((incoming) => {
-      incoming.on("data", (piece) => {
-        received += piece.length;
+      incoming.on("data", (chunk) => {
+        received += chunk.length;
         begin();
       });
       incoming.on("error", () => {});
@@ -333,9 +333,9 @@ describe("streams", () => {
     call.write("12345");
     await begun;
     call.write("678901");
-    const answer = await answered;
-    expect(answer.statusCode).toBe(413);
-    expect(String((await answer[Symbol.asyncIterator]().next()).value)).toBe(
+    const response = await answered;
+    expect(response.statusCode).toBe(413);
+    expect(String((await response[Symbol.asyncIterator]().next()).value)).toBe(
       '{"error":"the body has more than 10 bytes"}',
     );
     await gone;
@@ -351,7 +351,7 @@ describe("streams", () => {
     const head = "POST / HTTP/1.1\r\nhost: relay.example\r\ncontent-length:";
     socket.write(`${head} ${body.length}\r\n\r\n${body}${head} 1\r\nconnection: close\r\n\r\ny`);
     let text = "";
-    for await (const piece of socket) text += piece;
+    for await (const chunk of socket) text += chunk;
     expect(text.match(/HTTP\/1\.1 \d+/g)).toEqual(["HTTP/1.1 413", "HTTP/1.1 200"]);
     expect(seen).toEqual(["y"]);
   });
@@ -371,12 +371,12 @@ describe("streams", () => {
     const relay = await listenRelay({ client, allow: [{ paths: ["/*"] }] });
     const { call, answered } = open(relay);
     call.end("x");
-    const answer = await answered;
+    const response = await answered;
     // Without backpressure, the other calls would have to wait until the whole response is buffered.
     for (let i = 0; i < 20; i++) expect(await (await fetch(`${relay}/other`, { method: "POST" })).text()).toBe("ok");
     expect(made).toBeLessThan(1000);
     let length = 0;
-    for await (const piece of answer) length += piece.length;
+    for await (const chunk of response) length += chunk.length;
     expect([made, length]).toEqual([4096, 4096 * 64 * 1024]);
   });
 });
@@ -385,8 +385,8 @@ describe("nodeListener", () => {
   test("the relay itself accepts a Request of any runtime", async () => {
     const emulator = await start();
     const relay = createRelay({ client: serviceClient(emulator, "echo"), allow: [{ paths: ["/"] }] });
-    const answer = await relay(new Request("https://my.site/", { method: "POST", body: "x" }));
-    expect(await answer.text()).toBe("x");
+    const response = await relay(new Request("https://my.site/", { method: "POST", body: "x" }));
+    expect(await response.text()).toBe("x");
   });
 
   test.each([
@@ -406,7 +406,7 @@ describe("nodeListener", () => {
     onTestFinished(() => void socket.destroy());
     socket.write(`POST ${target} HTTP/1.1\r\nhost: relay.example\r\nconnection: close\r\ncontent-length: 1\r\n\r\nx`);
     let text = "";
-    for await (const piece of socket) text += piece;
+    for await (const chunk of socket) text += chunk;
     expect(text).toMatch(new RegExp(`^HTTP/1.1 ${status} `));
     expect(emulator.requests).toHaveLength(status === 200 ? 1 : 0);
   });

@@ -113,9 +113,9 @@ describe("example of docs/relay.md", () => {
   ])("refuses %s: nothing is sent, and nothing changes", async (_, method, path, headers, body) => {
     const { emulator, queue, ask } = await startExample();
     const before = emulator.requests.length;
-    const answer = await ask(method, path, headers, body);
-    expect(answer.status).toBe(403);
-    if (method !== "HEAD") expect((await refusalOf(answer))[1]).toMatch(/^this relay does not allow .+ on this path/);
+    const response = await ask(method, path, headers, body);
+    expect(response.status).toBe(403);
+    if (method !== "HEAD") expect((await refusalOf(response))[1]).toMatch(/^this relay does not allow .+ on this path/);
     expect(emulator.requests).toHaveLength(before);
     expect(queue.sink.length).toBe(1);
   });
@@ -298,8 +298,8 @@ describe("rule without operations", () => {
     "refuses the headers of a queue: %s",
     async (name) => {
       const { ask, calls } = memoryRelay();
-      const answer = await ask("/", { headers: { [`X-EAS-QueueService-${name}`]: "1" } });
-      expect((await refusalOf(answer))[0]).toBe(403);
+      const response = await ask("/", { headers: { [`X-EAS-QueueService-${name}`]: "1" } });
+      expect((await refusalOf(response))[0]).toBe(403);
       expect(calls).toEqual([]);
     },
   );

@@ -314,9 +314,9 @@ describe("headers", () => {
       { origins: [PAGE], responseHeaders: ["X-Own"] },
       () => new Response("ok", { status: 418, headers: { ...hidden, ...passed } }),
     );
-    const answer = await ask("/", { headers: { origin: PAGE } });
-    expect(answer.status).toBe(418);
-    expect(Object.fromEntries(answer.headers)).toEqual({
+    const response = await ask("/", { headers: { origin: PAGE } });
+    expect(response.status).toBe(418);
+    expect(Object.fromEntries(response.headers)).toEqual({
       ...passed,
       "access-control-allow-origin": PAGE,
       "access-control-expose-headers": Object.keys(passed).join(", "),
@@ -325,7 +325,7 @@ describe("headers", () => {
       vary: "Origin",
       "x-content-type-options": "nosniff",
     });
-    expect(await answer.text()).toBe("ok");
+    expect(await response.text()).toBe("ok");
   });
 });
 
@@ -357,14 +357,14 @@ describe("origins", () => {
     ["an image in any page, with origins *", "*", CROSS, true],
   ])("%s", async (_, origins, headers, passes) => {
     const { ask, calls } = memoryRelay({ ...(origins && { origins }), allow: [{ methods: ["GET"], paths: ["/"] }] });
-    const answer = await ask("/", { method: "GET", headers });
-    expect(answer.status).toBe(passes ? 200 : 403);
+    const response = await ask("/", { method: "GET", headers });
+    expect(response.status).toBe(passes ? 200 : 403);
     expect(calls).toHaveLength(passes ? 1 : 0);
-    if (!passes) expect((await refusalOf(answer))[1]).toBe("this relay does not serve pages of this origin");
-    const allowed = answer.headers.get("access-control-allow-origin");
+    if (!passes) expect((await refusalOf(response))[1]).toBe("this relay does not serve pages of this origin");
+    const allowed = response.headers.get("access-control-allow-origin");
     const listed = Array.isArray(origins) && origins.includes(headers.origin ?? "");
     expect(allowed).toBe(headers.origin && origins === "*" ? "*" : listed ? (headers.origin ?? "") : null);
-    expect(answer.headers.get("vary")).toBe(origins === "*" ? null : "Origin");
+    expect(response.headers.get("vary")).toBe(origins === "*" ? null : "Origin");
   });
 
   const preflight = (names?: string) => ({
@@ -381,10 +381,10 @@ describe("origins", () => {
     const { ask, calls } = memoryRelay({ origins: [PAGE], requestHeaders: ["x-own"], authorize: () => ++asked > 0 });
     const names =
       "authorization,content-type,X-Eas-QueueService-Redis-Uid,traceparent,x-own,x-stainless-os,x-unknown,cookie";
-    const answer = await ask("/", preflight(names));
-    expect(answer.status).toBe(204);
-    expect(answer.body).toBe(null);
-    const { headers } = answer;
+    const response = await ask("/", preflight(names));
+    expect(response.status).toBe(204);
+    expect(response.body).toBe(null);
+    const { headers } = response;
     expect(headers.get("access-control-allow-origin")).toBe(PAGE);
     expect(headers.get("access-control-allow-methods")).toBe("GET, HEAD, POST, PUT, PATCH, DELETE");
     expect(headers.get("access-control-allow-headers")).toBe(
@@ -413,24 +413,24 @@ describe("origins", () => {
 
   test("refuses a preflight of another page", async () => {
     const { ask } = memoryRelay({ origins: ["https://other.example"] });
-    const answer = await ask("/", preflight("content-type"));
-    expect(answer.status).toBe(403);
-    expect([...answer.headers.keys()].filter((name) => name.startsWith("access-control-"))).toEqual([]);
+    const response = await ask("/", preflight("content-type"));
+    expect(response.status).toBe(403);
+    expect([...response.headers.keys()].filter((name) => name.startsWith("access-control-"))).toEqual([]);
   });
 
   test("lets the page read the reason of a refusal", async () => {
     const { ask } = memoryRelay({ base: "/eas", origins: [PAGE], allow: [{ paths: ["/a"] }], maxBytes: 3 });
     const headers = { origin: PAGE };
-    const answers = [
+    const responses = [
       await ask("/other", { headers }),
       await ask("/eas/b", { headers }),
       await ask("/eas/a", { headers: { ...headers, "content-length": "4" }, body: "four" }),
     ];
-    expect(answers.map(({ status }) => status)).toEqual([404, 403, 413]);
-    for (const answer of answers) {
-      expect(answer.headers.get("access-control-allow-origin")).toBe(PAGE);
-      expect(answer.headers.get("content-type")).toBe("application/json");
-      expect((await refusalOf(answer))[1]).toMatch(/^[a-z].*[^.]$/);
+    expect(responses.map(({ status }) => status)).toEqual([404, 403, 413]);
+    for (const response of responses) {
+      expect(response.headers.get("access-control-allow-origin")).toBe(PAGE);
+      expect(response.headers.get("content-type")).toBe("application/json");
+      expect((await refusalOf(response))[1]).toMatch(/^[a-z].*[^.]$/);
     }
   });
 });
@@ -448,12 +448,12 @@ describe("authorize", () => {
     ["an exception", () => Promise.reject(new Error("no database")), 500, 0],
   ])("%s", async (_, authorize, status, count) => {
     const { ask, calls, errors } = memoryRelay({ origins: [PAGE], ...(authorize && { authorize }) });
-    const answer = await ask("/", { body: "x", headers: { origin: PAGE } });
-    expect(answer.status).toBe(status);
+    const response = await ask("/", { body: "x", headers: { origin: PAGE } });
+    expect(response.status).toBe(status);
     expect(calls).toHaveLength(count);
-    expect(answer.headers.get("access-control-allow-origin")).toBe(PAGE);
+    expect(response.headers.get("access-control-allow-origin")).toBe(PAGE);
     expect(errors).toHaveLength(status === 500 ? 1 : 0);
-    expect(await answer.text()).not.toContain("database");
+    expect(await response.text()).not.toContain("database");
   });
 
   test("receives the unchanged request, and can read a clone of its body", async () => {
@@ -490,8 +490,8 @@ describe("authorize", () => {
       maxBytes: 100,
       authorize: async (request) => !!(await read(request)),
     });
-    const answer = await ask("/", { body: new ReadableStream({ pull }, { highWaterMark: 0 }) });
-    expect(await refusalOf(answer)).toEqual([413, "the body has more than 100 bytes"]);
+    const response = await ask("/", { body: new ReadableStream({ pull }, { highWaterMark: 0 }) });
+    expect(await refusalOf(response)).toEqual([413, "the body has more than 100 bytes"]);
     expect(made).toBeLessThan(20);
     expect([calls, errors]).toEqual([[], []]);
   });
@@ -543,8 +543,8 @@ describe("failures behind the relay", () => {
   ];
   test.each(failing)(
     "hides the cause from the caller and reports it to onError: %s",
-    async (_, answer, status, reported) => {
-      const { ask, errors } = memoryRelay({ origins: "*" }, answer);
+    async (_, response, status, reported) => {
+      const { ask, errors } = memoryRelay({ origins: "*" }, response);
       const answered = await ask("/", { headers: { origin: PAGE } });
       expect(answered.headers.get("access-control-allow-origin")).toBe("*");
       const [found, error] = await refusalOf(answered);
@@ -612,14 +612,18 @@ describe("failures behind the relay", () => {
   test("forwards the service's own errors", async () => {
     for (const status of [400, 404, 429, 450, 500, 503]) {
       const { ask, errors } = memoryRelay({}, () => new Response("words", { status, headers: { "retry-after": "1" } }));
-      const answer = await ask("/");
-      expect([answer.status, answer.headers.get("retry-after"), await answer.text()]).toEqual([status, "1", "words"]);
+      const response = await ask("/");
+      expect([response.status, response.headers.get("retry-after"), await response.text()]).toEqual([
+        status,
+        "1",
+        "words",
+      ]);
       expect(errors).toEqual([]);
     }
   });
 
   test("marks its own responses, so that a page's client does not attribute them to the gateway", async () => {
-    for (const [answer, options, status, hint] of [
+    for (const [response, options, status, hint] of [
       [
         () => Promise.reject(new Error("down")),
         {},
@@ -637,7 +641,7 @@ describe("failures behind the relay", () => {
       [undefined, { base: "/eas" }, 404, "the relay itself refused the request"],
       [() => new Response("", { status: 503 }), {}, 503, "no instance is ready"],
     ] as const) {
-      const { relay } = memoryRelay(options, answer);
+      const { relay } = memoryRelay(options, response);
       const fetch = (url: string | URL | Request, init?: RequestInit) => relay(new Request(url, init));
       const page = new PredictClient({ customUrl: "https://my.site/", fetch: fetch as never, retryCount: 0 });
       const error = await errorOf(page.predict("x"));
