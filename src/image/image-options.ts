@@ -6,17 +6,17 @@ import { argumentRangeError, argumentTypeError, show } from "../util/argument-er
 import { checkOptionNames, type OptionNames } from "../util/option-names.js";
 
 /**
- * The order of the dimensions. `"NCHW"` has a plane for each channel, as PyTorch and ONNX models expect. `"NHWC"` has
- * the channels of a pixel side by side, as TensorFlow models expect.
+ * The order of the dimensions. `"NCHW"` stores one plane per channel, as PyTorch and ONNX models expect. `"NHWC"`
+ * interleaves the channels of each pixel, as TensorFlow models expect.
  */
 export type ImageLayout = "NCHW" | "NHWC";
 
-/** The channels of the tensor, in their order. Gray is the luma of ITU-R 601. */
+/** The channels of the tensor, in order. Gray is the ITU-R 601 luma. */
 export type ImageColor = "RGB" | "BGR" | "GRAY";
 
 /**
- * The way in which an image with another aspect ratio gets the requested size. `"fill"` stretches it. `"cover"` resizes it until it
- * covers the size, and keeps the center. `"contain"` resizes it until it fits into the size, and centers it on the
+ * How an image with a different aspect ratio is fitted to the requested size. `"fill"` stretches it. `"cover"` scales
+ * it to cover the size and crops the center. `"contain"` scales it to fit within the size and centers it on the
  * background.
  */
 export type ImageFit = "fill" | "cover" | "contain";
@@ -41,12 +41,12 @@ export interface ImageOptions<D extends ImageDType = "DT_FLOAT"> {
    * be the same for all images.
    */
   readonly size?: number | readonly [height: number, width: number] | undefined;
-  /** The way in which images of another aspect ratio are resized. Default `"fill"`. */
+  /** How images with a different aspect ratio are resized. Default `"fill"`. */
   readonly fit?: ImageFit | undefined;
   /**
-   * With `fit: "cover"`: the length in pixels of the shorter side before the center is cropped. `{ size: 224, fit:
-   * "cover", shorterSide: 256 }` is torchvision's `Resize(256), CenterCrop(224)`. Default: the smallest that covers the
-   * size.
+   * With `fit: "cover"`: length of the shorter side in pixels before the center crop. `{ size: 224, fit: "cover",
+   * shorterSide: 256 }` is equivalent to torchvision's `Resize(256), CenterCrop(224)`. Default: the smallest length
+   * that covers the size.
    */
   readonly shorterSide?: number | undefined;
   /** The order of the dimensions. Default `"NCHW"`. */
@@ -54,20 +54,21 @@ export interface ImageOptions<D extends ImageDType = "DT_FLOAT"> {
   /** The channels. Default `"RGB"`. */
   readonly color?: ImageColor | undefined;
   /**
-   * Red, green and blue, 0 to 255: the color behind transparent pixels, and around an image with `fit: "contain"`.
-   * Default: alpha is dropped, as by Pillow's `convert("RGB")`, and the color around an image is black.
+   * The background color: red, green and blue, each from 0 to 255. It is used behind transparent pixels, and around an
+   * image with `fit: "contain"`. Default: alpha is dropped, as Pillow's `convert("RGB")` does, and the color around an
+   * image is black.
    */
   readonly background?: readonly [red: number, green: number, blue: number] | undefined;
-  /** Factor by which each value from 0 to 255 is multiplied first. Default 1/255. Caffe models usually need 1. */
+  /** Factor that is first applied to each value from 0 to 255. Default 1/255. Caffe models usually need 1. */
   readonly scale?: number | undefined;
   /** Subtracted after `scale`: a number, or one for each channel in the order of `color`. Default 0. */
   readonly mean?: number | readonly number[] | undefined;
   /** Divisor applied after `mean`: a number, or one for each channel. Must not be 0. Default 1. */
   readonly std?: number | readonly number[] | undefined;
   /**
-   * Default `"DT_FLOAT"`. `"DT_UINT8"` keeps the values 0 to 255 and takes a quarter of the bytes. `"DT_HALF"` values
-   * are rounded to half precision and stored as floats, as the TF and Torch formats expect. For ONNX, pass
-   * `toFloat16(data)`.
+   * The dtype of the tensor. Default `"DT_FLOAT"`. `"DT_UINT8"` keeps the values 0 to 255 and needs a quarter of the
+   * memory. `"DT_HALF"` values are rounded to half precision and stored as floats, as the TF and Torch formats expect.
+   * For ONNX, pass `toFloat16(data)`.
    */
   readonly dtype?: D | undefined;
 }
@@ -94,9 +95,9 @@ export interface CheckedImageOptions {
   readonly background: readonly number[] | undefined;
   readonly dtype: ImageDType;
   readonly channels: 1 | 3;
-  /** For each channel of the tensor, the index of the image's channel. */
+  /** The index of the source image channel for each channel of the tensor. */
   readonly order: readonly number[];
-  /** For each channel of the tensor, the results for the values 0 to 255. */
+  /** One lookup table for each channel of the tensor, with the results for the values 0 to 255. */
   readonly tables: readonly ValuesByDType[ImageDType][];
 }
 
@@ -212,7 +213,7 @@ function tablesOf(of: string, { scale, mean, std }: ImageOptions<ImageDType>, dt
   });
 }
 
-/** Checks numbers. A single number is repeated for all channels. */
+/** Checks an option and returns one number for each channel. A single number applies to all channels. */
 function checkNumbers(
   of: string,
   name: string,

@@ -15,14 +15,14 @@ export type DecodableImage = typeof globalThis extends {
   ? Image
   : never;
 
-/** An image: decoded pixels, or in browsers anything that they can decode. */
+/** An image: decoded pixels or, in browsers, any source that the browser can decode. */
 export type ImageSource = Pixels | DecodableImage;
 
 /**
  * Converts an image to a tensor `[1, 3, height, width]`, or a list of images to `[n, …]`. Browsers and their workers
  * accept a `Blob` or `File`, rotated by its EXIF orientation, a canvas, an `ImageBitmap` or an `<img>`. Every runtime
- * accepts decoded pixels, for which `pixelsToTensor` is synchronous. Colors are sRGB. Resizing has the same result on
- * all runtimes, and matches Pillow and torchvision. Do not change the sources until the promise settles.
+ * accepts decoded pixels; `pixelsToTensor` converts them synchronously. Colors are sRGB. Resizing produces the same
+ * result on all runtimes, and matches Pillow and torchvision. Do not change the sources until the promise settles.
  *
  * Rejects with `EasUnsupportedError` if the runtime cannot decode images, and with a `TypeError` or `RangeError` if a
  * source or an option is not valid.
@@ -44,8 +44,8 @@ export async function imageToTensor<D extends ImageDType = "DT_FLOAT">(
 }
 
 /**
- * Maximum number of pixels that are drawn at once. Browsers on phones silently show nothing on a canvas of more than 16
- * million pixels.
+ * Maximum number of pixels that are drawn at once. Mobile browsers silently leave a canvas of more than 16 million
+ * pixels blank.
  */
 const MAX_CANVAS_PIXELS = 4_194_304;
 
@@ -91,8 +91,8 @@ function read(bitmap: ImageBitmap): Pixels {
 }
 
 /**
- * Returns a canvas context to read pixels from. Returns a nullish value if the runtime has no canvas, or one that
- * cannot be drawn on, as Deno.
+ * Returns a canvas context to read pixels from. Returns a nullish value if the runtime has no canvas, or one without
+ * drawing support, as in Deno.
  */
 function contextOf(width: number, height: number): Context | null | undefined {
   const { OffscreenCanvas, document } = globalThis as Partial<typeof globalThis>;
@@ -100,7 +100,7 @@ function contextOf(width: number, height: number): Context | null | undefined {
     OffscreenCanvas === undefined
       ? document && Object.assign(document.createElement("canvas"), { width, height })
       : new OffscreenCanvas(width, height);
-  // `willReadFrequently` keeps the canvas off the graphics card, which rounds differently.
+  // `willReadFrequently` prevents rendering on the GPU, which rounds differently.
   return canvas?.getContext("2d", { willReadFrequently: true, colorSpace: "srgb" }) as Context | null | undefined;
 }
 
@@ -118,7 +118,8 @@ function unusable(of: string, source: unknown): TypeError {
 }
 
 /**
- * Returns the error for an image that cannot be decoded. The browser's message is at its end, because browsers differ.
+ * Returns the error for an image that cannot be decoded. The browser's message comes last, because its wording differs
+ * between browsers.
  */
 function unreadable(of: string, source: unknown, error: unknown): TypeError {
   const { name, message } = error as Partial<Error>;

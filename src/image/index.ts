@@ -1,6 +1,6 @@
 /**
- * Images as the input of a model: decoded, resized and normalized in the same way on every runtime, as a `Tensor` for
- * the `addFeed` of a request.
+ * Converts images to the input of a model. Images are decoded, resized and normalized in the same way on every runtime.
+ * The result is a `Tensor` for the `addFeed` method of a request.
  */
 export type { ImageColor, ImageDType, ImageFit, ImageLayout, ImageOptions, ImageTensor } from "./image-options.js";
 export { type DecodableImage, type ImageSource, imageToTensor } from "./image-to-tensor.js";

@@ -11,9 +11,9 @@ import { checkPixels, colorsOf, luma, type Pixels } from "./pixels.js";
 import { resize } from "./resize.js";
 
 /**
- * Converts decoded pixels to a tensor `[1, 3, height, width]`, or a list of images to `[n, …]`. Synchronous, on every
- * runtime. Resizing matches Pillow and torchvision. The tensor has new memory. Throws a `TypeError` or `RangeError` if
- * an image or an option is not valid.
+ * Converts decoded pixels to a tensor `[1, 3, height, width]`, or a list of images to `[n, …]`. Works synchronously on
+ * every runtime. Resizing matches Pillow and torchvision. The tensor does not share memory with the images. Throws a
+ * `TypeError` or `RangeError` if an image or an option is not valid.
  *
  * @example
  * const { data, info } = await sharp(file).raw().toBuffer({ resolveWithObject: true });
@@ -81,7 +81,7 @@ function allocate(table: Float32Array, shape: readonly number[], of: string): Fl
   }
 }
 
-/** Returns an image in the requested size, with the channels of a pixel side by side. */
+/** Returns an image at the requested size, with interleaved channels. */
 function pixelsAt(
   size: { width: number; height: number },
   image: Required<Pixels>,

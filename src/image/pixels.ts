@@ -2,16 +2,16 @@ import { argumentRangeError, argumentTypeError, show } from "../util/argument-er
 import { isBytes, typedArrayName } from "../util/realms.js";
 
 /**
- * A decoded image: rows from top to bottom, pixels from left to right, the channels of a pixel side by side, 0 to 255
- * in sRGB.
+ * A decoded image in sRGB, with values from 0 to 255. Rows run from top to bottom and pixels from left to right. The
+ * channels of each pixel are interleaved.
  */
 export interface Pixels {
   readonly data: Uint8Array | Uint8ClampedArray;
   readonly width: number;
   readonly height: number;
   /**
-   * Number of channels: 1 is gray, 3 is RGB, and 4 is RGBA, not premultiplied. Default: the number of bytes in `data`
-   * for each pixel.
+   * Number of channels: 1 for gray, 3 for RGB, and 4 for RGBA, which is not premultiplied. Default: the number of bytes
+   * per pixel in `data`.
    */
   readonly channels?: number | undefined;
 }
@@ -25,7 +25,9 @@ export interface Planes {
   readonly count: 1 | 3;
 }
 
-/** Checks an image, and computes its channels. Throws a `TypeError` or `RangeError` with `of` as its subject. */
+/**
+ * Checks an image and determines its number of channels. Throws a `TypeError` or `RangeError` with `of` as its subject.
+ */
 export function checkPixels(value: Pixels, of: string): Required<Pixels> {
   const { data, width, height, channels } = value;
   const colorSpace = (value as { colorSpace?: unknown }).colorSpace ?? "srgb";
@@ -58,8 +60,8 @@ export function checkPixels(value: Pixels, of: string): Required<Pixels> {
 }
 
 /**
- * Returns the colors of an image over a background. Without a background, alpha is dropped. Pixels are copied only if
- * they change.
+ * Returns the colors of an image blended over a background. Without a background, alpha is dropped. Pixels are copied
+ * only if they change.
  */
 export function colorsOf(image: Required<Pixels>, count: 1 | 3, background: readonly number[] | undefined): Planes {
   const { width, height, channels } = image;
@@ -84,7 +86,7 @@ function blended(data: Planes["data"], background: readonly number[]): Uint8Arra
   return colors;
 }
 
-/** Returns the luma of ITU-R 601 in 16-bit fixed point, rounded as by Pillow's `convert("L")`. */
+/** Returns the luma of ITU-R 601 in 16-bit fixed point, rounded as Pillow's `convert("L")` does. */
 export function luma(red: number, green: number, blue: number): number {
   return (red * 19_595 + green * 38_470 + blue * 7_471 + 0x8000) >> 16;
 }

@@ -12,15 +12,15 @@ export interface Window {
 const FRACTION_BITS = 22;
 const HALF = 1 << (FRACTION_BITS - 1);
 
-/** The source samples of each sample of the result, with their weights in fixed point. */
+/** The source samples that contribute to each output sample, with their weights in fixed point. */
 interface Taps {
   readonly first: number;
   readonly weights: Int32Array;
 }
 
 /**
- * Resizes an image and returns a window of the result with the channels of a pixel side by side. Bilinear and
- * antialiased: where the image shrinks, every source pixel contributes. Rows are resized first and rounded to 8 bits,
+ * Resizes an image and returns a window of the result with interleaved channels. The filter is bilinear with
+ * antialiasing: where the image shrinks, every source pixel contributes. Rows are resized first and rounded to 8 bits,
  * then columns. The result is bit-identical to Pillow's `resize(size, BILINEAR)` and to torchvision on Pillow images.
  * Pillow 13 resizes columns first if an image grows in width and shrinks in height, which differs by one level.
  */
@@ -36,7 +36,7 @@ export function resize(image: Planes, size: { width: number; height: number }, w
   return resizeColumns(rows, window.width * count, top, down);
 }
 
-/** Computes the weights of the result's samples from `start` on. */
+/** Computes the weights of the output samples from `start` on. */
 function tapsOf(from: number, to: number, start: number, length: number): Taps[] {
   const step = from / to;
   const reach = Math.max(step, 1);

@@ -69,11 +69,11 @@ export function batch<Q extends PredictInput>(
  * Sends many requests concurrently. Resolves with the responses, in the order of the requests. An iterable or async
  * iterable is read only when the next request can be sent, and closed if the batch ends early.
  *
- * Rejects with the first error, or with the reason of the signal. Calls in flight are then aborted, and no more requests
- * are sent.
+ * Rejects with the first error, or with the reason of the signal. Calls in flight are then aborted, and no more
+ * requests are sent.
  *
  * @example
- * const answers = await batch(client, rows.map((row) => [row]), { concurrency: 16 });
+ * const responses = await batch(client, rows.map((row) => [row]), { concurrency: 16 });
  */
 export function batch<Q extends PredictInput>(
   client: Pick<PredictClient, "predict">,

@@ -57,7 +57,7 @@ export interface PredictResult<R> {
   readonly elapsed: number;
 }
 
-/** The module that streams need, once it is loaded. Each `import()` costs about 1 µs and several promises. */
+/** Caches the module for streams once it is loaded, because each `import()` costs about 1 µs and several promises. */
 let lazy: typeof import("./lazy.js") | undefined;
 
 /** Options for the constructor of an API library, such as `openai`, that make it call the service of a client. */
@@ -132,8 +132,8 @@ export class PredictClient {
   }
 
   /**
-   * Sets the maximum number of requests in flight to one host, and of connections on Node. Default 100; 6 in browsers and
-   * workerd. On Node, open streams on the old connections are cut off; other calls in flight complete.
+   * Sets the maximum number of requests in flight to one host and, on Node, of connections. Default 100; 6 in browsers
+   * and workerd. On Node, open streams on the old connections are cut off; other calls in flight complete.
    */
   setMaxConnectionCount(maxConnectionCount: number): this {
     this.#core.pool.connectionCount = checkCount("maxConnectionCount", maxConnectionCount, 1);
@@ -196,9 +196,9 @@ export class PredictClient {
   /** Sends bytes. They are not copied: do not change them until the promise settles. Resolves with the response body. */
   predict(bytes: Uint8Array | ArrayBuffer, call?: CallOptions): Promise<Bytes>;
   /**
-   * Sends a plain object or array as JSON, a `FormData`, a `URLSearchParams` or a `Blob`, or `null` for a GET without a
-   * body. Resolves with text, for a `Blob` with bytes. Rejects with a `TypeError` that names the first value that JSON
-   * cannot represent. If the input has a union type, the result is the union of the results.
+   * Sends a plain object or an array as JSON, or sends a `FormData`, `URLSearchParams` or `Blob`. `null` sends a GET
+   * without a body. Resolves with text, or with bytes for a `Blob`. Rejects with a `TypeError` that names the first
+   * value that JSON cannot represent. If the input has a union type, the result is the union of the results.
    */
   // `Blob` is not part of the overload for bytes: without DOM types it is `any`, which would also match request objects.
   predict<Q extends PredictInput>(input: Q, call?: CallOptions): Promise<PredictOutput<Q>>;
@@ -226,14 +226,14 @@ export class PredictClient {
   }
 
   /**
-   * Sends `input` as `predict` does, with `Accept: application/json`, and parses the response as JSON. With a `schema` it
-   * resolves with the output of the schema, whose type is inferred. Takes no text, which would be encoded twice.
+   * Sends `input` as `predict` does, with `Accept: application/json`, and parses the response as JSON. With a `schema`
+   * it resolves with the output of the schema, whose type is inferred. Takes no text, which would be encoded twice.
    *
-   * Rejects with `EasDecodeError` for a response that is not JSON, and with `EasSchemaError` for one that does not match
-   * the schema.
+   * Rejects with `EasDecodeError` for a response that is not JSON, and with `EasSchemaError` for one that does not
+   * match the schema.
    *
    * @example
-   * const answer = await client.json({ model: "bge-m3", input: ["a", "b"] }, { path: "/v1/embeddings", schema: Embeddings });
+   * const result = await client.json({ model: "bge-m3", input: ["a", "b"] }, { path: "/v1/embeddings", schema: Embeddings });
    */
   json<S extends StandardSchema>(
     input: object | null,
@@ -390,7 +390,7 @@ export class PredictClient {
         `service(): the endpoint ${showUrl(endpoint)} leads to the service ${show(own)} only; set the endpoint to the gateway ${gateway}, or create another client`,
       );
     }
-    // Without the path of the endpoint, which may name this client's service.
+    // Drop the path of the endpoint, because it may name this client's service.
     const core = new ClientCore(pool, { ...settings, endpoint: origin + prefix });
     const client = clientOf(core).setServiceName(serviceName);
     return "token" in options ? client.setToken(options.token as Token) : client;
@@ -467,7 +467,7 @@ export class PredictClient {
     return this;
   }
 
-  /** Returns a function that probes the service under the current settings; later changes do not affect it. */
+  /** Returns a function that probes the service with the current settings; later changes do not affect it. */
   #probe(): (call: CallOptions) => Promise<number> {
     const { pool, settings } = this.#core;
     return async (call) => {
@@ -516,8 +516,9 @@ function jsonInput(input: PredictInput): PredictInput {
   );
 }
 
-/** Creates a client with a given core, which no public overload of the constructor takes. */
-// Outside the class: bundlers rename a class that refers to itself, and console.log would show the new name.
+/** Creates a client with an existing core, which no public overload of the constructor accepts. */
+// This function is outside the class, because bundlers rename a class that refers to itself, and console.log would show
+// the new name.
 function clientOf(core: ClientCore): PredictClient {
   return new PredictClient(core as PredictClientOptions);
 }

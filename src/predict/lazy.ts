@@ -1,6 +1,6 @@
 /**
- * Features loaded on first use, so that pages which only call `predict` do not pay for them. One file, so that bundlers
- * create a single chunk. Each further chunk would also split the code that is loaded at start.
+ * Features loaded on first use, so that pages which only call `predict` do not pay for them. They are in one module, so
+ * that bundlers create a single chunk. Each further chunk would also split the code that is loaded at startup.
  */
 export { clientFetch } from "./fetch/client-fetch.js";
 export { libraryFetch } from "./fetch/library-fetch.js";

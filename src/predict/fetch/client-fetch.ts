@@ -28,11 +28,11 @@ import { FORM_TYPE, multipartType, newBoundary } from "../input/form-type.js";
 import { reasonPhrase } from "./reason-phrases.js";
 import { PLACEHOLDER_KEY, serviceUrl } from "./service-url.js";
 
-/** Bytes of a response that are read ahead, so that an unread small response does not occupy its connection. */
+/** Number of response bytes that are read ahead, so that a small unread response does not occupy its connection. */
 const READ_AHEAD_BYTES = 65_536;
 /** Statuses whose responses have no body. */
 const BODILESS: readonly number[] = [101, 204, 205, 304];
-/** Headers that the connection sets. They are dropped, like in browsers. */
+/** Headers that the connection sets. They are dropped, as in browsers. */
 const CONNECTION_HEADERS: ReadonlySet<string> = new Set(["host", "accept-encoding"]);
 
 /**
@@ -66,7 +66,7 @@ export interface BodyCheck {
 /** Returns the check for the body of a successful response; undefined if it needs no check. */
 export type CheckBody = (headers: Headers, call: FailedCall) => BodyCheck | undefined;
 
-/** Paths of the LLM gateway's batch API, which is documented with Bearer only. */
+/** Paths of the LLM gateway's batch API, whose documentation only shows Bearer tokens. */
 const BEARER_ONLY = /^\/v1\/(files|batches)(?=[/?]|$)/;
 
 /** Implements `PredictClient.fetch`. Loaded on first use. */
@@ -100,7 +100,7 @@ export async function clientFetch(
       path: suffix.signed,
       ...(signal && { signal }),
       ...options,
-      // A stream can be sent once only.
+      // A stream can be sent only once.
       retryCount: source ? 0 : (options.retryCount ?? 0),
     }),
     method,
@@ -110,7 +110,10 @@ export async function clientFetch(
   );
 }
 
-/** Templates by settings and `auth`. A client replaces its settings and never mutates them. */
+/**
+ * Request templates by settings and `auth`. Settings can be keys, because a client replaces them and never mutates
+ * them.
+ */
 const templates = /* @__PURE__ */ new WeakMap<Settings, Map<Auth, CallTemplate>>();
 
 /** Returns the template for settings and `auth`, which is built once. */
@@ -122,7 +125,10 @@ function templateOf(settings: Settings, auth: Auth, platform: Platform): CallTem
   return template;
 }
 
-/** Returns the path of a URL behind the client's service. Throws a `TypeError` for other URLs, which must not get the token. */
+/**
+ * Returns the path of a URL behind the client's service. Throws a `TypeError` for other URLs, which must not receive
+ * the token.
+ */
 function pathWithin(input: string, plan: CallPlan): string {
   if (!/^[a-z][a-z\d+.-]*:/i.test(input)) return input;
   const base = new URL(serviceUrl(plan));
@@ -208,7 +214,7 @@ export interface Sent {
   readonly token: Secrets;
 }
 
-/** Authorization by response, for `libraryFetch`, which explains errors. */
+/** The authorization of the request for each response. `libraryFetch` needs it to redact and explain errors. */
 const sent = new WeakMap<Response, Sent>();
 
 /** Returns the authorization of a response's request; undefined for a response that `clientFetch` did not create. */
@@ -223,7 +229,7 @@ function toResponse(answer: StreamResult, plan: CallPlan, checkBody: CheckBody |
   const headers = new Headers(response.headers);
   const isDecoded = canDecode(response);
   if (isDecoded && headers.has("content-encoding")) {
-    // They describe the encoded body.
+    // These headers describe the encoded body.
     headers.delete("content-encoding");
     headers.delete("content-length");
   }

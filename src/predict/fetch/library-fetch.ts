@@ -34,7 +34,7 @@ export async function libraryFetch(
     const response = await send(path, { ...fieldsOf(request), ...init }, options, check);
     return response.ok ? response : await withJsonError(response);
   } catch (error) {
-    // The libraries would retry after an error that is thrown, and finally report "Connection error.".
+    // If an error were thrown, the libraries would retry and finally report only "Connection error.".
     if (isRefusal(error)) return refusalOf(error);
     throw error;
   }
@@ -134,7 +134,10 @@ function engineHint(status: number, message: string): string | undefined {
     : undefined;
 }
 
-/** Returns the message of an error, which is a string or FastAPI's list of faults; undefined if there is none. */
+/**
+ * Returns the message of an error, which is a string or FastAPI's list of validation errors; undefined if there is
+ * none.
+ */
 function messageOf(value: unknown): string | undefined {
   if (typeof value === "string") return value.trim() || undefined;
   if (!Array.isArray(value)) return undefined;

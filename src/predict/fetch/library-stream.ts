@@ -7,7 +7,7 @@ import { joinChunks, totalLength } from "../../platform/chunks.js";
 import { GATEWAY_LINE } from "../stream/stream-end.js";
 import type { BodyCheck, CheckBody } from "./client-fetch.js";
 
-/** The end of streams in each API, by the path of the request. */
+/** The end marker of streams in each API, by the path of the request. */
 const APIS: readonly { readonly path: RegExp; readonly end: RegExp; readonly name: string }[] = [
   { path: /\/completions$/, end: /(^|[\r\n])data: ?\[DONE\]\s*?([\r\n]|$)/, name: "the line data: [DONE]" },
   { path: /\/messages$/, end: /"message_stop"/, name: "the event message_stop" },
@@ -16,7 +16,7 @@ const APIS: readonly { readonly path: RegExp; readonly end: RegExp; readonly nam
 const TAIL_BYTES = 1024;
 /** Number of bytes of an unexpected response that its error keeps. */
 const MAX_EXCERPT_BYTES = 65_536;
-/** Number of its characters in the error message. */
+/** Maximum number of characters of an unexpected response in the error message. */
 const EXCERPT = 200;
 
 /**
@@ -36,7 +36,10 @@ export function checkOfStreams(path: string, body: unknown): CheckBody | undefin
   );
 }
 
-/** Returns whether the JSON of a request has `"stream": true`. Within strings, quotes would have backslashes. */
+/**
+ * Returns whether the JSON of a request has `"stream": true`. The pattern cannot match inside a string, because quotes
+ * are escaped there.
+ */
 function asksForStream(body: unknown): boolean {
   return typeof body === "string" && /"stream"\s*:\s*true\b/.test(body);
 }

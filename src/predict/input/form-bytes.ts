@@ -5,8 +5,8 @@ import { argumentTypeError, show } from "../../util/argument-errors.js";
 import { isBlob, messageOf } from "../../util/realms.js";
 
 /**
- * Encodes a form as `multipart/form-data` (RFC 7578), like browsers. Accepts files of any realm. Rejects with a `TypeError`
- * that names the field if its value cannot be sent.
+ * Encodes a form as `multipart/form-data` (RFC 7578), as browsers do. Accepts files of any realm. Rejects with a
+ * `TypeError` that names the field if its value cannot be sent.
  */
 export async function formBytes(fields: readonly (readonly [string, unknown])[], boundary: string): Promise<Bytes> {
   const encoder = new TextEncoder();

@@ -17,8 +17,8 @@ export function jsonText(value: object): string | undefined {
 
 /**
  * Returns whether JSON can represent a value, which is `key` of the container at `place`. If not, `place` becomes the
- * position of the first value that JSON cannot represent. A single pass, because a pass for each level would take minutes
- * for a cycle.
+ * position of the first value that JSON cannot represent. It makes a single pass, because one pass per level would take
+ * minutes for a cycle.
  */
 export function isJson(given: unknown, key: PropertyKey, place: Place): boolean {
   const value = ownForm(given, key);
@@ -71,6 +71,6 @@ function ownForm(value: unknown, key: PropertyKey): unknown {
 
 function isPlain(value: object): boolean {
   const prototype: unknown = Object.getPrototypeOf(value);
-  // `Object.prototype` of any realm.
+  // This accepts `Object.prototype` of any realm.
   return prototype === null || Object.getPrototypeOf(prototype) === null;
 }

@@ -117,7 +117,8 @@ function valueAt(answer: unknown, path: NonNullable<StandardIssue["path"]>): unk
 /** Redacts tokens in all strings of a parsed JSON value, in place. Not recursive, because the nesting may be deep. */
 function redactValue(root: unknown, token: Secrets): unknown {
   const whole: Record<string, unknown> = { root };
-  // A set terminates for cycles, which a schema may add. Its iteration includes members added meanwhile.
+  // The set makes the loop terminate for cycles, which a schema may create. The iteration includes members that are
+  // added during the loop.
   const containers = new Set([whole]);
   for (const container of containers) {
     for (const [key, value] of Object.entries(container)) {

@@ -2,14 +2,16 @@ import { type KnownResponse, knownResponse } from "../../call/failures/known-res
 import type { NotReadyReason } from "../../config/options.js";
 import { EasHttpError } from "../../errors.js";
 
-/** Statuses with which models refuse a GET or a request without a body. */
+/** Statuses that models return for a GET or for a request without a body. */
 const REFUSALS_OF_A_MODEL: readonly number[] = [400, 405, 411, 415, 422];
 
 function knownOf(error: unknown): KnownResponse | undefined {
   return error instanceof EasHttpError ? knownResponse(error.status, error.text.trim()) : undefined;
 }
 
-/** Returns the reason for which a service is not ready; undefined for other errors. See pai-python-sdk, `pai/predictor.py`. */
+/**
+ * Returns the reason why a service is not ready; undefined for other errors. See pai-python-sdk, `pai/predictor.py`.
+ */
 export function notReadyReason(error: unknown): NotReadyReason | undefined {
   return knownOf(error)?.notReady;
 }

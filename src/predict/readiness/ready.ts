@@ -96,7 +96,7 @@ class ReadinessWait {
   readonly #signal: AbortSignal | undefined;
   readonly #pool: ConnectionPool;
   #delays = 0;
-  /** The last response that the service was not ready. */
+  /** The last response that reported that the service is not ready. */
   #last: EasHttpError | undefined;
 
   constructor(
@@ -141,7 +141,7 @@ class ReadinessWait {
           signal: this.#signal,
           timeout: PROBE_TIMEOUT_MS,
           totalTimeout: Math.max(1, this.#timeout - this.elapsed),
-          // These responses are handled here.
+          // These responses are not retried by the call, because this loop handles them.
           retryOn: (error) => (isBusy(error) || notReadyReason(error) !== undefined ? false : undefined),
         });
         return;
@@ -153,11 +153,11 @@ class ReadinessWait {
     }
   }
 
-  /** Waits before the next probe. Rejects with an error that is not "not ready", and after the time limit. */
+  /** Waits before the next probe. Rejects if `error` is not a "not ready" response, and after the time limit. */
   async delayAfter(error: unknown): Promise<void> {
     const reason = notReadyReason(error);
     if (reason === undefined) {
-      // The last probe was cut short, so that the response before it is more informative.
+      // The last probe was cut short, so the response before it is more informative.
       if (this.#isExpired(error) && this.#last)
         throw this.#expired(this.#last, notReadyReason(this.#last) as NotReadyReason);
       throw error;

@@ -42,7 +42,10 @@ const SOCKET_OPTIONS: OptionNames<SocketOptions> = {
 /** Maximum size of a close reason in bytes (RFC 6455). */
 const MAX_REASON_BYTES = 123;
 
-/** Checks the options of `connect`. Refuses subprotocols in their place, which the constructor of `WebSocket` accepts. */
+/**
+ * Checks the options of `connect`. Rejects subprotocols in place of the options, although the constructor of
+ * `WebSocket` accepts them there.
+ */
 export function checkSocketOptions(options: unknown): void {
   if (typeof options === "object" && options !== null && !Array.isArray(options)) {
     return checkOptionNames("connect", options, SOCKET_OPTIONS);

@@ -24,7 +24,7 @@ const NORMAL_CODES: readonly number[] = [1000, 1005];
 /** Close codes after which another connection may succeed: going away, broken, restarting, overloaded, bad gateway. */
 const RETRYABLE_CODES: readonly number[] = [1001, ABNORMAL, 1012, 1013, 1014];
 
-/** The end of a socket. */
+/** Describes how a socket was closed. */
 export interface SocketClose {
   /** The close code; 1005 if the close frame has no code, 1006 if the connection ended without a close frame. */
   readonly code: number;
@@ -101,7 +101,7 @@ export class PredictSocket implements AsyncIterable<string | Bytes> {
         onEnd();
         if (close.tooLarge) {
           this.#cause ??= { error: tooLarge(maxBytes) };
-          // Otherwise the close waits for a service that is still sending.
+          // Without this, closing would wait for a service that is still sending.
           connection.terminate();
         }
         resolve(this.#finish({ code: close.code, reason: redactTruncated(close.reason, token) }));

@@ -45,7 +45,7 @@ export interface ChatUsage {
   prompt_tokens?: number;
   /** Number of tokens in the response. */
   completion_tokens?: number;
-  /** Sum of both. */
+  /** Total number of tokens. */
   total_tokens?: number;
   [field: string]: unknown;
 }

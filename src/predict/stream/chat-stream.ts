@@ -55,7 +55,7 @@ export class ChatStream implements AsyncIterable<ChatEvent> {
       this.#resolve = resolve;
       this.#reject = reject;
     });
-    // Not unhandled: a loop over this chat rejects with the same error.
+    // This prevents an unhandled rejection: a loop over this chat rejects with the same error.
     this.#whole.catch(() => {});
   }
 

@@ -1,15 +1,17 @@
 import { EasDecodeError } from "../../errors.js";
 import type { Bytes } from "../../formats/request.js";
 
-/** Maximum length of a line, event or value in characters, so that one without an end does not exhaust memory. */
+/**
+ * Maximum length of a line, event or value in characters. It prevents input without a separator from exhausting memory.
+ */
 export const MAX_CHARACTERS: number = 16 * 1024 * 1024;
 
 /** Decodes values from text that arrives in parts, and adds each value when it is complete. Undefined ends the text. */
 export type TextStep<T> = (text: string | undefined, add: (value: T) => void) => void;
 
 /**
- * Decoders of whole chunks. A byte order mark at the beginning of a body is not part of its text. Created on first use,
- * because jest-environment-jsdom has no TextDecoder and must be able to import this package.
+ * Decoders of whole chunks. A byte order mark at the beginning of a body is not part of its text. They are created on
+ * first use, because this package must be importable in jest-environment-jsdom, which has no TextDecoder.
  */
 let firstChunk: TextDecoder | undefined;
 let otherChunks: TextDecoder | undefined;

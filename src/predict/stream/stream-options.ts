@@ -1,6 +1,9 @@
 import type { CallOptions } from "../../config/options.js";
 
-/** Options of `PredictClient.stream`. They override the client's options. The client's timeouts do not apply to streams. */
+/**
+ * Options for `PredictClient.stream`. They override the client's options. The client's timeouts do not apply to
+ * streams.
+ */
 export interface StreamOptions extends Omit<CallOptions, "onUploadProgress"> {
   /**
    * Timeout for the response headers of one attempt, in milliseconds. Default: no limit, because LLM services may queue a

@@ -202,7 +202,7 @@ export class PredictStream implements AsyncIterable<Bytes> {
     return listFacts("PredictStream", { status: this.status, type, endpoint: this.endpoint, state });
   }
 
-  /** Decodes events and converts them by `read`, which returns undefined for events to skip. */
+  /** Decodes events and converts them with `read`, which returns undefined for events to skip. */
   #eventReader<T>(read: (event: ServerSentEvent) => T | undefined): TextReader<T> {
     const step = eventStep();
     let count = 0;
