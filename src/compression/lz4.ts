@@ -8,8 +8,8 @@ const ORIGINAL_LENGTH = "x-lz4-original-length";
 const FIRST_CAPACITY = 65_536;
 
 /**
- * LZ4 as one raw block without its length: the official Java SDK's `LZ4`. A service must know or guess the length of
- * the body, so prefer `lz4Frame` if the service supports frames.
+ * Compresses to one raw LZ4 block without its length, as `LZ4` of the official Java SDK does. A service must know or
+ * guess the length of the body, so prefer `lz4Frame` if the service supports frames.
  *
  * Decompresses both forms. The length of a block is taken from the header `X-LZ4-Original-Length`, if the response has
  * it.
@@ -29,8 +29,8 @@ export const lz4: CompressionCodec = {
 };
 
 /**
- * LZ4 as one frame of independent 64 KiB blocks, with a checksum for each block and one for the content: the official
- * Java SDK's `LZ4Frame`. Decompresses both forms, and verifies the checksums of a frame.
+ * Compresses to one LZ4 frame of independent 64 KiB blocks, with a checksum for each block and one for the content, as
+ * `LZ4Frame` of the official Java SDK does. Decompresses both forms, and verifies the checksums of a frame.
  *
  * @example
  * import { lz4Frame } from "eas-prediction/compression/lz4";

@@ -5,8 +5,8 @@ import type { Bytes, CompressionCodec } from "../formats/request.js";
 const MAX_PER_BYTE: number = 64 / 3;
 
 /**
- * Snappy as one raw block, as the official SDKs send it and a service with `metadata.rpc.decompressor: snappy` expects
- * it. It is not the framing format of files.
+ * Compresses to one raw Snappy block, as the official SDKs do. A service with `metadata.rpc.decompressor: snappy`
+ * expects this format. It is not Snappy's framing format, which is used for files.
  *
  * @example
  * import { snappy } from "eas-prediction/compression/snappy";
@@ -27,8 +27,7 @@ export const snappy: CompressionCodec = {
 };
 
 /**
- * Reads the length at the start of a block. The library does not do this safely: it reads a length that never ends as
- * 0.
+ * Reads the length at the start of a block. The library does not do this safely: it reads an unterminated length as 0.
  */
 function originalLength(bytes: Uint8Array): number {
   let length = 0;

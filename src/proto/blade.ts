@@ -1,5 +1,5 @@
 /**
- * Messages of the Blade processor (proto2), for requests built by hand; `BladeRequest` is the shorter way.
+ * Messages of the Blade processor (proto2), for requests built by hand. `BladeRequest` is simpler to use.
  *
  * @example
  * ```ts

@@ -1,5 +1,5 @@
 /**
- * Messages of the Caffe processor (proto2), for requests built by hand; `CaffeRequest` is the shorter way.
+ * Messages of the Caffe processor (proto2), for requests built by hand. `CaffeRequest` is simpler to use.
  *
  * @example
  * ```ts

@@ -1,5 +1,5 @@
 /**
- * Messages of the EasyRec processor, for requests built by hand; `EasyRecRequest` is the shorter way.
+ * Messages of the EasyRec processor, for requests built by hand. `EasyRecRequest` is simpler to use.
  * The tensors of `PBResponse.tfOutputs` are the `ArrayProto` of `eas-prediction/proto/tf`.
  *
  * @example

@@ -1,5 +1,5 @@
 /**
- * Messages of the ONNX processor, for requests built by hand; `OnnxRequest` is the shorter way. Request and response
+ * Messages of the ONNX processor, for requests built by hand. `OnnxRequest` is simpler to use. Request and response
  * are both a `DataProto`.
  *
  * @example

@@ -1,5 +1,5 @@
 /**
- * Messages of the TensorFlow processor, for requests built by hand; `TFRequest` is the shorter way.
+ * Messages of the TensorFlow processor, for requests built by hand. `TFRequest` is simpler to use.
  *
  * @example
  * ```ts

@@ -1,5 +1,5 @@
 /**
- * Messages of the PyTorch processor, for requests built by hand; `TorchRequest` is the shorter way.
+ * Messages of the PyTorch processor, for requests built by hand. `TorchRequest` is simpler to use.
  *
  * @example
  * ```ts

@@ -1,5 +1,5 @@
 /**
- * Messages of the TorchEasyRec processor, for requests built by hand; `TorchRecRequest` is the shorter way.
+ * Messages of the TorchEasyRec processor, for requests built by hand. `TorchRecRequest` is simpler to use.
  * The tensors of `PBResponse.mapOutputs` are the `ArrayProto` of `eas-prediction/proto/torch`.
  *
  * @example

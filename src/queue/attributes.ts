@@ -63,7 +63,7 @@ const UNSUPPORTED_STATUSES: readonly number[] = [400, 405, 501];
 /** After a failed request for attributes, the first put after this time requests them again. */
 const RETRY_AFTER_MS = 30_000;
 
-/** Caches the limits of the last used queue. */
+/** Caches the limits of the most recently used queue. */
 export class LimitsCache {
   readonly #read: (signal: AbortSignal | undefined) => Promise<QueueAttributes>;
   readonly #life = new AbortController();

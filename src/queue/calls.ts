@@ -128,7 +128,7 @@ export class QueueCalls {
     await this.pool.ready(plan);
   }
 
-  /** Makes the call of an operation; `late` makes its body when the call has begun. */
+  /** Runs the call for an operation. `late` creates its body once the call has started. */
   run<R>(operation: QueueOperation<R>, late?: CallBody): Promise<R> {
     try {
       this.pool.checkOpen();
@@ -147,7 +147,7 @@ export class QueueCalls {
     through: Through,
   ): Promise<void> {
     const batches = inBatches(checkIndexes("indexes", indexes));
-    // Creates all operations first, so that an invalid argument sends nothing.
+    // Creates all operations first, so that nothing is sent if an argument is invalid.
     batches.map(operation);
     await Promise.all(batches.map((batch) => through(batch, (rest) => this.run(operation(rest)))));
   }
@@ -157,7 +157,7 @@ export class QueueCalls {
     const { kind, method, query, path, headers = [], longPoll = 0, call = {} } = operation;
     checkOperationOptions("call options", "timeout: 1000", call, PLAN_OPTIONS);
     const { plan } = this.template();
-    // Copying a plan takes as long as the rest of this method.
+    // The plan is copied only if needed, because a copy takes as long as the rest of this method.
     const common = headers.length === 0 ? plan : withHeaders(plan, headers);
     const own = Object.keys(call).length === 0 ? common : withCallOptions(common, call);
     const { wire, signed } = path === undefined ? plan.suffix : suffixOf(path, undefined);

@@ -318,7 +318,7 @@ export class QueueClient {
   async close(options?: CloseOptions): Promise<void> {
     this.#commits.flush();
     this.#limits.close();
-    // Both start in this turn, so that later calls reject at once.
+    // Both start in the current turn of the event loop, so that later calls reject at once.
     await Promise.all([this.#watcher?.close(), this.#calls.pool.close(options)]);
   }
 

@@ -2,7 +2,7 @@
 export const MAX_INDEXES = 100;
 /**
  * With fewer requests in flight, commits are sent at the end of the turn. Otherwise a timer collects commits for a
- * millisecond. It is 2 because the next item often arrives before the response to the previous commit.
+ * millisecond. The threshold is 2, because the next item often arrives before the response to the previous commit.
  */
 const MIN_REQUESTS_TO_COLLECT = 2;
 

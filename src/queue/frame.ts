@@ -14,7 +14,10 @@ const TAGS = 2;
 const DATA = 3;
 const MESSAGE = 4;
 
-/** Executes `commit`, `negative` and `release` of a frame: the client that got it, or the connection that delivered it. */
+/**
+ * Executes `commit`, `negative` and `release` of a frame. It is the client that received the frame, or the connection
+ * that delivered it.
+ */
 export interface FrameOwner {
   commit(index: bigint): Promise<void>;
   negative(index: bigint, code: string | undefined, reason: string | undefined): Promise<void>;
@@ -57,7 +60,7 @@ export class DataFrame {
   owner: FrameOwner;
   /** A reader at the start of the frame until the fields are decoded. */
   private rest: FrameRest | WireReader;
-  /** Whether the frame was committed, negated or released. @internal */
+  /** Whether the frame was committed, nacked or released. @internal */
   isSettled = false;
 
   /** @internal */
@@ -118,12 +121,12 @@ export class DataFrame {
   }
 
   /**
-   * Returns the item to the queue after a failure. The service delivers it again and counts a failed try. `code` is a name
-   * such as `"Shutdown"`, or digits, of at most 20 characters. Throws a `TypeError` for an invalid code or reason.
+   * Returns the item to the queue after a failure. The service delivers it again and counts a failed try. `code` is a
+   * name such as `"Shutdown"`, or digits, of at most 20 characters. Throws a `TypeError` for an invalid code or reason.
    *
-   * Rejects when the client's retries are used up. A watcher retries the negative in the background if the service
-   * certainly did not count it. If that is unknown (the error's `maybeTaken` is true), a retry could count twice. The item
-   * is then released instead, and the service delivers it again after a reconnect at the latest.
+   * Rejects when the client's retries are used up. A watcher retries the request in the background if the service
+   * certainly did not count it. If that is unknown (the error's `maybeTaken` is true), a retry could count twice. The
+   * item is then released instead, and the service delivers it again after a reconnect at the latest.
    */
   negative(code?: string, reason?: string): Promise<void> {
     this.isSettled = true;
@@ -228,7 +231,10 @@ function readerOf(bytes: Bytes, position: number, end: number): WireReader {
   return reader;
 }
 
-/** Decodes tags and message. This happens on first access, because strings cost more than the rest of a frame. */
+/**
+ * Decodes the tags and the message. Called on first access, because decoding strings takes longer than the rest of a
+ * frame.
+ */
 function readTagsAndMessage(frame: WireReader): FrameRest {
   const tags = Object.create(null) as Record<string, string>;
   let message = "";

@@ -22,9 +22,8 @@ import {
   REQUEST_ID,
 } from "./values.js";
 
-// The operations have the same methods and queries as in the official SDKs: queue_client.py of the Python SDK,
-// queue_client.go of
-// the Go SDK, QueueClient.java of the Java SDK.
+// The operations use the same methods and queries as the official SDKs: queue_client.py of the Python SDK,
+// queue_client.go of the Go SDK, and QueueClient.java of the Java SDK.
 
 /** Options for `QueueClient.put`. */
 export interface PutOptions extends QueueCallOptions, Pick<CallOptions, "onUploadProgress"> {
@@ -311,7 +310,7 @@ export interface NegativeOptions extends QueueCallOptions {
   readonly reason?: string | undefined;
 }
 
-/** Returns the operation of a negative commit. Throws a `TypeError` for an invalid code or reason. */
+/** Returns the operation that returns items to the queue. Throws a `TypeError` for an invalid code or reason. */
 export function negativeOperation(indexes: readonly bigint[], options: NegativeOptions): QueueOperation<void> {
   checkOperationOptions("negative", 'code: "Shutdown"', options, { ...QUEUE_CALL_OPTIONS, code: 1, reason: 1 });
   const { code, reason, ...call } = options;
@@ -331,7 +330,8 @@ export function negativeOperation(indexes: readonly bigint[], options: NegativeO
   const form = new URLSearchParams({ _code_: code ?? "", _reason_: reason ?? "" });
   return {
     ...indexesOperation("PUT", indexes, call),
-    // Each negative counts as a failed delivery, so it is not retried after it may have been executed.
+    // The service counts each of these requests as a failed delivery, so a request is not retried if it may have been
+    // executed.
     kind: "take",
     query: [
       ["_indexes_", indexes.join(",")],

@@ -32,7 +32,7 @@ export interface QueueClientOptions
   readonly gid?: string | undefined;
   /** Receives warnings. `null` disables them. Default: the console. */
   readonly logger?: QueueLogger | null | undefined;
-  /** Opens the WebSockets of watchers instead of the runtime. */
+  /** Opens the WebSockets of watchers. Default: the runtime opens them. */
   readonly dialWebSocket?: WebSocketDialer | undefined;
 }
 
@@ -56,7 +56,7 @@ export type KnownOptions<Known, O extends Known> = O &
 /** The data of an item. Text is encoded as UTF-8. */
 export type QueueData = string | Uint8Array | ArrayBuffer | Blob;
 
-/** `hedgeAfter` is listed because `refuseHedging` explains why a queue does not take it. */
+/** `hedgeAfter` is listed because `refuseHedging` explains why a queue does not accept it. */
 export const QUEUE_OPTIONS: OptionNames<QueueClientOptions> = /* @__PURE__ */ changeNames(
   CLIENT_OPTIONS,
   ["serviceName", "requestPath", "preset", "compression", "announceCompression", "decompression"],
@@ -122,7 +122,7 @@ export function checkOperationOptions(
 
 /**
  * Throws a `TypeError` for options that are present with the value `undefined`. Treating them as absent would apply the
- * operation to other items than intended, such as the head of the queue.
+ * operation to unintended items, such as the head of the queue.
  */
 export function refuseUndefined(operation: string, names: readonly string[], options: object): void {
   for (const name of names) {

@@ -1,12 +1,15 @@
 import { copy, type Output } from "./output.js";
 
-// The LZ4 block format, version 1.6.3. It is our own code because no library works. lz4js starts matches too close to
-// the end of a block, so that the official decoder rejects every fifth block of mixed data. It also does not check
-// distances or lengths when it decompresses, and takes 5 MiB of memory when it is loaded. Other libraries are native or
-// WebAssembly, which not every runtime can load.
+// The LZ4 block format, version 1.6.3. It is implemented here because no existing library is suitable. lz4js starts
+// matches too close to the end of a block, so that the official decoder rejects one in five blocks of mixed data. It
+// also does not check distances or lengths when it decompresses, and allocates 5 MiB of memory when it is loaded. Other
+// libraries are native or WebAssembly, which not every runtime can load.
 
 const MIN_MATCH = 4;
-/** A match must not start closer to the end of a block: up to there, decoders copy in large steps. */
+/**
+ * Minimum distance in bytes from the start of a match to the end of its block. Decoders rely on it to copy in large
+ * steps.
+ */
 const LAST_MATCH_START = 12;
 /** The last bytes of a block are literals. */
 const LAST_LITERALS = 5;

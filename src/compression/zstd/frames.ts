@@ -18,7 +18,7 @@ const RESERVED = 0x08;
 const CHECKSUM = 0x04;
 
 const MAX_PER_BLOCK = 131_072;
-/** Maximum number of frames. Real data has far fewer, and each takes a call, however small it is. */
+/** Maximum number of frames. Real data has far fewer, and each frame takes a call, however small it is. */
 const MAX_FRAMES = 1024;
 const REPEATED = 1;
 const COMPRESSED = 2;

@@ -7,7 +7,7 @@ interface NodeZlib {
   zstdDecompressSync(bytes: Uint8Array, options: { maxOutputLength: number }): Uint8Array;
 }
 
-/** workerd accepts no larger output limit, and derives the sizes of its growing buffers from it. */
+/** Maximum output limit that workerd accepts. workerd derives the sizes of its growing buffers from the limit. */
 const WORKERD_MAX_BYTES = 2 ** 27;
 const WORKERD_BUFFER = 131_072;
 /** Maximum output size of zlib in all runtimes. */
@@ -33,8 +33,8 @@ export function compressNatively(zlib: NodeZlib, bytes: Uint8Array): Promise<Byt
 }
 
 /**
- * Decompresses a frame. It is synchronous, because Deno throws a wrong checksum where no code can catch it otherwise,
- * which ends the process.
+ * Decompresses a frame. It is synchronous, because Deno otherwise reports a wrong checksum with an error that no code
+ * can catch, which ends the process.
  */
 export function decompressNatively(zlib: NodeZlib, bytes: Uint8Array, frame: ZstdFrame, maxBytes: number): Bytes {
   const max = Math.min(maxBytes, frame.contentSize ?? frame.maxContentBytes);

@@ -30,7 +30,7 @@ const TRAITS: Readonly<Record<BladeDType, BladeTraits>> = {
   DT_INT64: { number: 3, field: 7, holds: "int64" },
   DT_STRING: { number: 4, field: 8, holds: "string" },
 };
-/** Number of an output's dtype that the model decides. The official SDKs send it, too. */
+/** Number for an output whose dtype the model decides. The official SDKs also send it. */
 const DT_UNKNOWN = 0;
 
 const BLADE = /* @__PURE__ */ formatOf(TRAITS);
@@ -45,8 +45,8 @@ export type BladeScalarOf<D extends BladeDType> = D extends "DT_STRING"
 /** The name of a Blade input or output inside the engine. */
 export interface BladeNameOptions {
   /**
-   * Name of the blob in the Blade engine, if it differs from the model's. Default: the same name, as in the official
-   * Python SDK. `null` sends no name, as the Java SDK does.
+   * Name of the blob in the Blade engine, if it differs from the name in the model. Default: the same name, as in the
+   * official Python SDK. `null` sends no name, as the Java SDK does.
    */
   readonly bladeBlobName?: string | null | undefined;
 }
@@ -136,7 +136,7 @@ export interface BladeArray {
   readonly batchSize: number | undefined;
 }
 
-/** Reads an array into `raw`. It states no dtype, which follows from the field that has values. */
+/** Reads an array into `raw`. The array has no dtype field; its dtype follows from the field that has values. */
 export function readBladeArray(reader: WireReader, raw: RawTensor): BladeArray {
   let bladeBlobName = "";
   let nameInModel = "";

@@ -10,10 +10,10 @@ import { readBladeArray } from "./message.js";
 const OUTPUTS = 1;
 
 /**
- * The response of a model that Blade has optimized. An output is found by its name in the model or by its blob name in
- * the engine. Blanks around names are ignored. If two outputs have the same name, the first is used. The response does
- * not state dtypes: the dtype of an output follows from its values, and for an output without values the caller passes
- * it.
+ * The response of a model that was optimized by Blade. An output is found by its name in the model or by its blob name
+ * in the engine. White space around names is ignored. If two outputs have the same name, the first is used. The
+ * response does not state dtypes: the dtype of an output follows from its values, and for an output without values the
+ * caller passes it.
  *
  * @example
  * const response = await client.predict(request);

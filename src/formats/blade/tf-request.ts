@@ -7,8 +7,9 @@ import { type BladeScalarOf, toBladeTensor } from "./message.js";
 import { BladeResponse } from "./response.js";
 
 /**
- * A Blade request with the methods of a `TFRequest`. The batch size of each input is its first dimension, and outputs are
- * requested without a dtype. The official Python SDK has it as `eas_prediction.blade_tf_request.TFRequest`.
+ * A Blade request with the methods of a `TFRequest`. The batch size of each input is its first dimension, and outputs
+ * are requested without a dtype. It corresponds to `eas_prediction.blade_tf_request.TFRequest` in the official Python
+ * SDK.
  */
 export class BladeTFRequest extends AbstractBladeRequest<BladeTFResponse> {
   /** `signatureName` is the model's signature. Default: none is sent. */
@@ -17,8 +18,8 @@ export class BladeTFRequest extends AbstractBladeRequest<BladeTFResponse> {
   }
 
   /**
-   * Adds an input. Each name can be added once. The shape has at least one dimension. `content` is used as by
-   * `BladeRequest.addFeed`.
+   * Adds an input. Each name can be added once. The shape has at least one dimension. The rules for `content` are those
+   * of `BladeRequest.addFeed`.
    */
   addFeed<D extends BladeDType>(
     inputName: string,

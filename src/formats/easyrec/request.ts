@@ -108,11 +108,10 @@ export class EasyRecRequest extends RecommendRequest implements PredictRequest<E
   }
 
   /**
-   * Sets features of the user from a text, as Java's `appendUserFeatureString` does. Features are separated by the
-   * separator. The name ends at the first colon, and the rest is the value, sent as STRING. Unusual texts have the same
-   * result as in Java: a part without a colon is skipped, and colons at its end are not sent. If a value contains both
-   * `|` and U+001D, and starts with neither, each U+001D becomes a comma. Throws a `RangeError` for a part without a
-   * name.
+   * Sets features of the user from a string, as Java's `appendUserFeatureString` does. Features are separated by the
+   * separator. The name ends at the first colon, and the rest is the value, sent as STRING. Unusual strings are handled
+   * as in Java: a part without a colon is skipped, and trailing colons are not sent. If a value contains both `|` and
+   * U+001D, and starts with neither, each U+001D becomes a comma. Throws a `RangeError` for a part without a name.
    */
   appendUserFeatureString(text: string): this {
     for (const [name, value] of encodeTexts(splitFeatures(checkString("text", text), this.#separator).user, "user")) {
@@ -122,10 +121,10 @@ export class EasyRecRequest extends RecommendRequest implements PredictRequest<E
   }
 
   /**
-   * Sets context features from a text, as Java's `appendContextFeatureString` does. Features are separated by the
+   * Sets context features from a string, as Java's `appendContextFeatureString` does. Features are separated by the
    * separator. The name and the values, one for each item, are separated by colons and sent as STRING. As in Java, a
-   * part without a colon is skipped, and empty values at its end are not sent. Throws a `RangeError` for a part without
-   * a name.
+   * part without a colon is skipped, and trailing empty values are not sent. Throws a `RangeError` for a part without a
+   * name.
    */
   appendContextFeatureString(text: string): this {
     const { context } = splitFeatures(checkString("text", text), this.#separator);
@@ -134,8 +133,8 @@ export class EasyRecRequest extends RecommendRequest implements PredictRequest<E
   }
 
   /**
-   * Adds item ids from a text with commas between them, as Java's `appendItemStr` does. Empty ids at the end are not
-   * sent, but the empty text is one empty id, as in Java.
+   * Adds item ids from a comma-separated string, as Java's `appendItemStr` does. Trailing empty ids are not sent, but
+   * the empty string is one empty id, as in Java.
    */
   appendItemStr(text: string): this {
     this.content.addItemIds(splitItems(checkString("text", text)));

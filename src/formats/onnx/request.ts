@@ -44,10 +44,10 @@ export class OnnxRequest extends TensorRequest<OnnxResponse> {
   }
 
   /**
-   * Sets an input, and replaces one of the same name in its position. `content` is one-dimensional, in C order. It is not
-   * copied: the request contains the values that the array has when `predict` is called. DT_HALF takes a `Float16Array`,
-   * or its bits as a `Uint16Array`. Throws a `TypeError` or `RangeError` that names the input if shape, dtype and content
-   * do not match.
+   * Sets an input. Replaces an input of the same name and keeps its position. `content` is one-dimensional, in C order.
+   * It is not copied: the request contains the values that the array has when `predict` is called. DT_HALF takes a
+   * `Float16Array`, or its bits as a `Uint16Array`. Throws a `TypeError` or `RangeError` that names the input if shape,
+   * dtype and content do not match.
    */
   addTensor<D extends OnnxDType>(
     inputName: string,

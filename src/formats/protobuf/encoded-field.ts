@@ -3,18 +3,18 @@ import { delimitedSize, LENGTH_DELIMITED, LITTLE_ENDIAN, tagSize, VARINT, varint
 import { MIN_CHUNK_BYTES, WireWriter } from "./wire-writer.js";
 
 /**
- * An encoded field whose size is known before it is written, so that the message is written once into memory of the
- * right size.
+ * An encoded field whose size is known before it is written, so that the message is written once, into memory of
+ * exactly its size.
  */
 export interface EncodedField {
-  /** Size of the field in bytes, with tags and lengths. 0 if it is left out. */
+  /** Size of the field in bytes, with tags and lengths. 0 if it is omitted. */
   readonly size: number;
-  /** The part of `size` that is memory of the caller, which can be sent without a copy. Default 0. */
+  /** Number of bytes in `size` that are memory of the caller, which can be sent without a copy. Default 0. */
   readonly borrowed?: number;
   write(writer: WireWriter): void;
 }
 
-/** A field that is left out. */
+/** A field that is omitted. */
 export const NOTHING: EncodedField = { size: 0, write: () => {} };
 
 /** Combines fields into one. */

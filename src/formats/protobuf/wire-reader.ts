@@ -4,7 +4,10 @@ import { FIXED32, FIXED64, fromStrictUtf8, fromUtf8, LENGTH_DELIMITED, MAX_VARIN
 
 const START_GROUP = 3;
 const END_GROUP = 4;
-/** Maximum nesting of groups, which is deeper than in any real message. It bounds what a sender can cause. */
+/**
+ * Maximum nesting of groups, which is deeper than in any real message. It limits the recursion that a response can
+ * cause.
+ */
 const MAX_GROUP_DEPTH = 100;
 
 /** Reads a protobuf message. Errors are `EasDecodeError`s with the position of the invalid byte. */

@@ -1,7 +1,7 @@
 /**
- * The part of the protobuf wire format that tensors need: https://protobuf.dev/programming-guides/encoding. It is our
- * own code because a packed `repeated float` is the memory of a `Float32Array`, which a general library copies number
- * by number.
+ * The part of the protobuf wire format that tensors need: https://protobuf.dev/programming-guides/encoding. It is
+ * implemented here because a packed `repeated float` is the memory of a `Float32Array`, which a general-purpose library
+ * copies number by number.
  */
 
 export const VARINT = 0;
@@ -17,7 +17,8 @@ export const MAP_VALUE = 2;
 export const MAX_VARINT_BYTES = 10;
 
 // Both decoders keep a byte order mark. They are shared, because creating one takes longer than decoding a name. They
-// are created on first use, because jest-environment-jsdom has no TextDecoder and must be able to import this package.
+// are created on first use, because this package must be importable in jest-environment-jsdom, which has no
+// TextDecoder.
 let decoder: TextDecoder | undefined;
 let strictDecoder: TextDecoder | undefined;
 

@@ -4,8 +4,8 @@ import { argumentRangeError, show } from "../../util/argument-errors.js";
 export type NamedTexts = readonly (readonly [name: string, texts: readonly string[]])[];
 
 /**
- * Parses the text of Java's `appendUserFeatureString`, which has one value per name, and `appendContextFeatureString`,
- * which has any number.
+ * Parses the argument of Java's `appendUserFeatureString`, which has one value per name, and of
+ * `appendContextFeatureString`, which has any number of values.
  */
 export function splitFeatures(
   text: string,
@@ -27,20 +27,20 @@ export function splitFeatures(
   return { user: parts.map(([name, texts]) => [name, [userText(texts.join(":"))]]), context: parts };
 }
 
-/** Parses the text of Java's `appendItemStr`. */
+/** Parses the argument of Java's `appendItemStr`. */
 export function splitItems(text: string): string[] {
   // Java's `split` returns the whole text if it does not contain a comma, even if it is empty.
   return text === "" ? [""] : withoutTrailingEmpty(text.split(","));
 }
 
-/** Removes empty parts at the end only, as Java's `split` does. */
+/** Removes only trailing empty parts, as Java's `split` does. */
 function withoutTrailingEmpty(pieces: readonly string[]): string[] {
   let length = pieces.length;
   while (length > 0 && pieces[length - 1] === "") length--;
   return pieces.slice(0, length);
 }
 
-/** Replaces the U+001D between the elements of a list inside a list by commas, which the service expects. */
+/** Replaces the U+001D between the elements of a nested list with commas, which the service expects. */
 function userText(text: string): string {
   return text.indexOf("|") > 0 && text.indexOf("\u001d") > 0 ? text.replaceAll("\u001d", ",") : text;
 }

@@ -26,7 +26,7 @@ const VALUE_FIELDS: Readonly<Record<Scalar, ValueField>> = {
 };
 
 /**
- * Reads a copy of a serialized `PBRequest`, and checks that it is complete, since its parts are sent on. Throws a
+ * Reads a copy of a serialized `PBRequest`, and checks that it is complete, because its parts are forwarded. Throws a
  * `TypeError` or `RangeError`.
  */
 export function readFeed(data: Uint8Array, format: RecommendFormat): content.RequestContent {

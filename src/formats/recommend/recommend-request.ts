@@ -40,8 +40,8 @@ export abstract class RecommendRequest {
 
   /**
    * Merges a serialized `PBRequest` into this request, as protobuf merges messages: item ids are appended, and features
-   * and metadata of the same name are replaced. The bytes are copied. Unknown fields are sent on. `debugLevel`
-   * overrides that of the message; the official SDKs set it to 0 if it is left out. Throws a `RangeError` with the
+   * and metadata of the same name are replaced. The bytes are copied. Unknown fields are forwarded. `debugLevel`
+   * overrides that of the message; the official SDKs set it to 0 if it is omitted. Throws a `RangeError` with the
    * position if the bytes are invalid, and then changes nothing.
    */
   addFeed(data: Uint8Array, debugLevel?: number): this {

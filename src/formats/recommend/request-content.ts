@@ -85,7 +85,7 @@ export class RequestContent {
     ]);
   }
 
-  /** Returns names and counts, for logs. It has no values, which can be personal data. */
+  /** Returns names and counts, for logs. The result contains no values, because they can be personal data. */
   toString(): string {
     const lists = (features: ReadonlyMap<string, FeatureList>) =>
       Array.from(features, ([name, { values }]) => `${name} (${values.length})`);

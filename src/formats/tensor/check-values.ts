@@ -68,7 +68,7 @@ function checkIntegers(content: NumberArray, dtype: DType, of: string): void {
   const { integers = Int32Array, range } = traitsOf(dtype);
   if (typedArrayName(content) === integers.name) return;
   const [min, max] = range ?? [-2_147_483_648, 2_147_483_647];
-  // Not through `check`: a call per element takes longer than these comparisons.
+  // Does not call `check`, because a call per element takes longer than these comparisons.
   for (let i = 0; i < content.length; i++) {
     const value = content[i];
     if (typeof value !== "number" || !Number.isInteger(value) || value < min || value > max) {

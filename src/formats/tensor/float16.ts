@@ -11,7 +11,8 @@ const FLOAT32_INFINITY = 0x7f80_0000;
 
 /**
  * Rounds numbers to binary16 (IEEE 754, `DT_HALF`) and returns their bits in new memory. Rounds to nearest, ties to
- * even. Numbers from 65,520 on become infinite. NaN stays NaN. Throws a `TypeError` if an element is not a number.
+ * even. Numbers with a magnitude of at least 65,520 become infinite. NaN stays NaN. Throws a `TypeError` if an element
+ * is not a number.
  *
  * @example
  * const bits = toFloat16([1, 0.5]); // Uint16Array [0x3c00, 0x3800]
@@ -118,7 +119,7 @@ function float16Bits(bits: number): number {
   return sign | roundedShift((magnitude & 0x7f_ffff) | 0x80_0000, 126 - exponent);
 }
 
-/** Shifts right, and rounds to nearest, ties to even. A carry increments the exponent, as it should. */
+/** Shifts right, and rounds to nearest, ties to even. A carry increments the exponent, as intended. */
 function roundedShift(value: number, by: number): number {
   const shifted = value >>> by;
   const rest = value & ((1 << by) - 1);

@@ -107,7 +107,7 @@ export class RawTensor {
       case "string":
         return segments.map(({ start, end }) => {
           const view = this.#bytes.subarray(start, end);
-          // Unlike `slice`, this copies the bytes of a Buffer, too.
+          // The constructor also copies the bytes of a Buffer, unlike `slice`.
           return copied ? new Uint8Array(view) : view;
         });
     }

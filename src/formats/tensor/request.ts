@@ -5,7 +5,7 @@ import type { Bytes, Compression, PredictRequest, RequestOptions } from "../requ
 
 /** Base class of the requests that consist of tensors. `R` is the class of the response. */
 export abstract class TensorRequest<R> implements PredictRequest<R> {
-  /** Compression of this request's body. Undefined: that of the client. */
+  /** Compression of this request's body. If undefined, the client's `compression` is used. */
   readonly compression: Compression | undefined;
 
   /** `name` is the name of the class, for error messages. */
@@ -16,8 +16,8 @@ export abstract class TensorRequest<R> implements PredictRequest<R> {
   }
 
   /**
-   * Serializes the request. Throws a `TypeError` or `RangeError` if the caller has changed an array since it was added so
-   * that its values do not fit any more.
+   * Serializes the request. Throws a `TypeError` or `RangeError` if the caller has changed an array since it was added
+   * so that its values no longer fit.
    */
   toBinary(): Bytes {
     return serialized(this.fields());

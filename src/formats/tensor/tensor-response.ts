@@ -47,7 +47,7 @@ export abstract class TensorResponse<K = string> {
 
   /**
    * Returns dtype, shape and data of each output by its name or position, for `JSON.stringify`. 64-bit integers become
-   * decimal strings, and STRING values become text. JSON has null for NaN and infinities. Throws `EasDecodeError` if an
+   * decimal strings, and STRING values become text. NaN and infinities become null. Throws `EasDecodeError` if an
    * output is invalid.
    */
   toJSON(): Record<string, unknown> {

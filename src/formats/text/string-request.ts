@@ -7,7 +7,7 @@ import type { Bytes, Compression, PredictRequest, RequestOptions } from "../requ
 
 /** Options of `StringResponse.json`. */
 export interface JsonReadOptions {
-  /** Whether integers beyond ±2^53 are parsed to bigints. Default false: they are rounded, as by `JSON.parse`. */
+  /** Whether integers beyond ±2^53 are parsed to bigints. Default false: they are rounded, as `JSON.parse` does. */
   readonly bigint?: boolean | undefined;
 }
 
@@ -35,7 +35,10 @@ export class StringRequest implements PredictRequest<StringResponse> {
     this.#text = text;
   }
 
-  /** @internal Read instead of `instanceof`, which fails for a client of another copy of this package. */
+  /**
+   * @internal The client checks this instead of `instanceof`, which fails if the client is from another copy of this
+   * package.
+   */
   get isText(): boolean {
     return true;
   }

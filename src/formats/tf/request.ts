@@ -43,7 +43,7 @@ export class TFRequest extends TensorRequest<TFResponse> {
   static readonly DT_COMPLEX128 = "DT_COMPLEX128";
   static readonly DT_STRING = "DT_STRING";
   static readonly DT_BOOL = "DT_BOOL";
-  /** `DT_BOOL`, by the name that the documentation of the official Python SDK uses. */
+  /** `DT_BOOL`, under the name used in the documentation of the official Python SDK. */
   static readonly TF_BOOL = "DT_BOOL";
 
   #signatureName: string;

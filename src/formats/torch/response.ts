@@ -40,12 +40,12 @@ export class TorchResponse extends TensorResponse<number> {
     }
   }
 
-  /** Number of the outputs by position. */
+  /** Number of positional outputs. */
   get outputCount(): number {
     return this.#outputs.length;
   }
 
-  /** Names of the outputs by name, in the order of the response. */
+  /** Names of the named outputs, in the order of the response. */
   get outputNames(): string[] {
     return [...this.#named.keys()];
   }

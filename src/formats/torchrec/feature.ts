@@ -20,7 +20,7 @@ const ELEMENTS = 1;
  */
 export function encodeFeature(value: unknown, dtype: unknown, of: string): Bytes {
   const kind = kindOf(dtype, of);
-  // All three official SDKs send the empty text for a missing value, for every dtype.
+  // All three official SDKs send the empty string for a missing value, for every dtype.
   if (isMissing(value)) return serialized([text(STRING_FEATURE, "")]);
   return serialized([ENCODERS[kind.form](kind, value, { of, dtype: dtype as string })]);
 }

@@ -12,7 +12,7 @@ import { TorchRecResponse } from "./response.js";
  * `TorchRecResponse`. Every method checks and copies its arguments, so later changes have no effect.
  *
  * A dtype is a name such as `"INT"`, `"LIST<FLOAT>"` or `"MAP<STRING,DOUBLE>"`, in upper or lower case. A value that is
- * `null`, `undefined`, an empty list or an empty map is sent as the empty text, which means a missing value in the
+ * `null`, `undefined`, an empty list or an empty map is sent as the empty string, which means a missing value in the
  * official SDKs.
  *
  * @example

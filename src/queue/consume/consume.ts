@@ -17,8 +17,8 @@ export interface ConsumeOptions extends Omit<WatchOptions, "autoCommit" | "index
   /** Maximum number of handlers that run at once. Default 1. */
   readonly concurrency?: number | undefined;
   /**
-   * Decides what happens to an item whose handler threw before it settled the item. Default: logs the error with the item's
-   * index and tags, and returns `"negative"`. The reason of the negative is the name and message of the error.
+   * Decides what happens to an item whose handler threw before it settled the item. Default: logs the error with the
+   * item's index and tags, and returns `"negative"`. The error's name and message are sent as the reason.
    */
   readonly onError?: ((error: unknown, frame: DataFrame) => FailureAction | Promise<FailureAction>) | undefined;
 }

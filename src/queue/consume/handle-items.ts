@@ -124,7 +124,7 @@ class Worker {
     });
   }
 
-  /** Ends the delays of failed items. They need no delay when the watcher takes no more items. */
+  /** Ends the delays of failed items. The delays are not needed once the watcher accepts no more items. */
   hurry(): void {
     this.#isEnding = true;
     for (const end of this.#delays) end();
@@ -205,7 +205,7 @@ class Worker {
   }
 }
 
-/** Maximum number of characters of an error's message in a negative or a log line. */
+/** Maximum number of characters of an error's message in a reason or a log line. */
 const MAX_REASON = 500;
 
 /** Returns the name and message of an error, or any other thrown value as text. */

@@ -56,7 +56,8 @@ export class AsyncInferenceClient {
     this.#waits = new ResultWaits(() => this.sink.maxConnectionCount);
     // Both queues belong to one service and share a pool with one limit.
     const pool = createPool(platform, rest);
-    // The service consumes its input in the group with its own name. Only that group knows the positions of items.
+    // The service consumes its input in the group with its own name. The positions of items are available only in that
+    // group.
     this.input = new QueueClient({ ...rest, queueName: serviceName, gid: serviceName }, pool);
     this.sink = new QueueClient({ ...rest, queueName: `${serviceName}/sink`, gid: serviceName }, pool);
     closeOnDispose(this);

@@ -126,8 +126,8 @@ export class WatchConnections {
   }
 
   /**
-   * Reads one item without deleting it. Returns undefined if it was deleted, and null if it was too large and deleted
-   * since.
+   * Reads one item without deleting it. Returns undefined if it was deleted, and null if it was too large and has been
+   * deleted since.
    */
   async #fetch(index: bigint, signal: AbortSignal): Promise<DataFrame | null | undefined> {
     const { pool } = this.#calls;

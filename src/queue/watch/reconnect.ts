@@ -14,7 +14,7 @@ import type { DataFrame } from "../frame.js";
 import type { WatchSettings, WatchStatus } from "./options.js";
 import type { FrameSource, OpenSource, SourceEnd, SourceEvents } from "./sources/frame-source.js";
 
-/** The callbacks of the reconnect loop into its watcher. */
+/** The members of a watcher that the reconnect loop uses. */
 export interface ReconnectHost {
   /** Opens a connection. */
   readonly open: OpenSource;
@@ -30,8 +30,8 @@ export interface ReconnectHost {
   /** The consumer's uid and group, for messages. */
   readonly consumer: () => string;
   /**
-   * Requests from the service whether the queue has ended, after a connection that was closed normally. `isBrief` is
-   * whether the connection was brief. Resolves with false if the request fails.
+   * Asks the service whether the queue has ended, after a connection was closed normally. `isBrief`: whether that
+   * connection was brief. Resolves with false if the request fails.
    */
   readonly hasEnded: (isBrief: boolean) => Promise<boolean>;
   /** Handles a serialized frame. Returns whether it is new to the watcher. */
@@ -52,7 +52,10 @@ interface Connection extends SourceEnd {
   readonly isUseful: boolean;
 }
 
-/** A connection that lasts this long counts as good even without a frame. A successful handshake is not sufficient. */
+/**
+ * A connection that lasts for this time, in milliseconds, counts as good even without a frame. A successful handshake
+ * is not sufficient.
+ */
 const STABLE_MS = 2_000;
 /** Number of consecutive brief connections with frames that do not increase the delay. Networks may close a few. */
 const MAX_FREE_BRIEF = 5;

@@ -35,14 +35,14 @@ export interface WatcherHost {
 }
 
 /**
- * Iterates over the items of a queue in the order of delivery. Delivery is at least once: an item without a commit may be
- * delivered again, after a reconnect or to another consumer. This watcher does not deliver an item again while the caller
- * holds it, while its commit is retried, or after its commit succeeded. The caller holds an item until it commits, negates
- * or releases it. Broken connections are reopened.
+ * Iterates over the items of a queue in the order of delivery. Delivery is at least once: an item without a commit may
+ * be delivered again, after a reconnect or to another consumer. This watcher does not deliver an item again while the
+ * caller holds it, while its commit is retried, or after its commit succeeded. The caller holds an item until it calls
+ * `commit`, `negative` or `release`. Broken connections are reopened.
  *
- * Failed commits and negatives are retried in the background until the watcher closes; see `DataFrame.commit` and
- * `DataFrame.negative`. When the queue is deleted and recreated, acknowledgments of earlier items are not sent to the new
- * queue, even if it uses their indexes again.
+ * Failed commits and negative acknowledgments are retried in the background until the watcher closes; see
+ * `DataFrame.commit` and `DataFrame.negative`. When the queue is deleted and recreated, acknowledgments of earlier
+ * items are not sent to the new queue, even if it uses their indexes again.
  *
  * @example
  * const watcher = queue.watch(0, 5);

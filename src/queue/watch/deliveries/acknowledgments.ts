@@ -115,8 +115,8 @@ export class Acknowledgments {
       taken = held.take(frame);
     }
     if (taken === "held") this.#retries.pushedAgain(frame.index);
-    // The service has lost the commit, or sent the frame before it. Without another commit the window would stay
-    // smaller by one.
+    // The service lost the commit, or sent the frame before it received the commit. Without another commit the window
+    // would stay smaller by one.
     if (taken === "committed") {
       this.#commits.commit(frame.index).catch(() => {
         // A reusable index may belong to another item later. It is committed when the item is delivered again.

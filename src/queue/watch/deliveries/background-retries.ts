@@ -10,7 +10,7 @@ export interface Commit {
   readonly method: "PUT" | "DELETE";
 }
 
-/** A negative with its code and reason. */
+/** A negative acknowledgment with its code and reason. */
 export interface Negative extends Pick<NegativeOptions, "code" | "reason"> {
   readonly method?: undefined;
 }
@@ -27,7 +27,7 @@ export interface BackgroundRetriesHost {
   readonly warn: (cause: string, message: string) => void;
 }
 
-/** Statuses with which the service would refuse the same request again. */
+/** Statuses of a request that the service would refuse again. */
 const REFUSALS: readonly number[] = [400, 404, 405, 501];
 
 /** Whether the service refused a request, and would refuse it again. */

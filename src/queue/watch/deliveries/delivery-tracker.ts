@@ -23,7 +23,7 @@ export class DeliveryTracker {
   #committedBefore = new Map<bigint, string | undefined>();
   /** Items released on this connection. The service waits for their commits until the connection ends. */
   readonly #released = new Set<bigint>();
-  /** Items with a negative in flight. The service may deliver them again before it responds. */
+  /** Items with a negative acknowledgment in flight. The service may deliver them again before it responds. */
   readonly #nacking = new Map<bigint, DataFrame>();
   readonly #window: number;
 
@@ -76,15 +76,16 @@ export class DeliveryTracker {
     this.#committed = new Map();
   }
 
-  /** Records that a negative for a frame is in flight. */
+  /** Records that a negative acknowledgment for a frame is in flight. */
   nacking(index: bigint): void {
     const frame = this.#held.delete(index);
     if (frame !== undefined) this.#nacking.set(index, frame);
   }
 
   /**
-   * Records the outcome of a negative. `"refused"`: the service certainly did not execute it, so the frame is held again.
-   * `"unknown"`: the frame is released. A frame that was delivered again in the meantime stays held.
+   * Records the outcome of a negative acknowledgment. `"refused"`: the service certainly did not execute it, so the
+   * frame is held again. `"unknown"`: the frame is released. A frame that was delivered again in the meantime stays
+   * held.
    */
   nackSettled(index: bigint, outcome: "done" | "refused" | "unknown"): void {
     const frame = this.#nacking.get(index);

@@ -14,7 +14,7 @@ interface Entry {
 
 /** The actions for items that cannot be read. */
 export interface UnreadableActions {
-  /** Sends a negative for the item. */
+  /** Sends a negative acknowledgment for the item. */
   returnToQueue(index: bigint): Promise<void>;
   /** Passes the error to the iteration. */
   report(error: EasDecodeError): void;

@@ -2,7 +2,7 @@ import { EasDecodeError } from "../../../errors.js";
 import type { Bytes } from "../../../formats/request.js";
 import { pushChunk } from "../../../platform/chunks.js";
 
-/** Bytes of the big-endian length before each frame (github.com/pai-eas/eas-golang-sdk, types/codec.go). */
+/** Size in bytes of the big-endian length prefix of each frame (github.com/pai-eas/eas-golang-sdk, types/codec.go). */
 const PREFIX = 4;
 /** Number of bytes at the start of a frame that contain its index. */
 export const FRAME_HEAD_BYTES = 64;

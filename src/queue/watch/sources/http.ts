@@ -11,7 +11,7 @@ import { IdleTimer } from "../../../util/timing/idle-timer.js";
 import type { FrameSource, IndexReader, OpenSource, SourceEvents } from "./frame-source.js";
 import { FrameSplitter, frameTooLarge } from "./frame-splitter.js";
 
-/** Timeout for the head of the response. */
+/** Timeout for the response headers, in milliseconds. */
 const HEAD_MS = 10_000;
 /**
  * Idle time after which the connection is reopened, because an idle queue cannot be distinguished from a dead connection.
