@@ -51,7 +51,7 @@ export interface EmulatorLogEntry {
   readonly service: string | undefined;
   /** The instance that was called directly, as `<ip>:<port>`; undefined for calls through the gateway. */
   readonly instance: string | undefined;
-  /** Form in which the caller authenticated; `"wrong"` when its credentials were rejected. */
+  /** How the caller authenticated; `"wrong"` when its credentials were rejected. */
   readonly auth: AuthForm;
   /** Status of the response; 101 for an accepted WebSocket, 0 when a fault broke the connection instead. */
   readonly status: number;
@@ -79,9 +79,9 @@ export interface EmulatorOptions {
    */
   readonly strictSignatures?: boolean | undefined;
   /**
-   * Lets web pages of other origins call the emulator: `true` allows every origin. On EAS each service decides this for
-   * itself. Preflight requests are then answered first; they are not logged and do not consume faults. Default: no CORS
-   * headers are sent, so browsers do not expose responses to the page.
+   * Lets web pages of other origins call the emulator: `true` allows every origin. On EAS, CORS is configured for each
+   * service. Preflight requests are then handled before everything else: they are not logged and do not consume faults.
+   * Default: no CORS headers are sent, so browsers do not expose responses to the page.
    */
   readonly cors?: boolean | EmulatorCors | undefined;
   /**
@@ -123,7 +123,10 @@ export interface Emulator {
    * `Vary` header that keeps caches from serving the response to another origin.
    */
   corsHeaders(origin: string | null): [name: string, value: string][];
-  /** Value for a client's `transport` option: requests reach the emulator without a network. Any endpoint works. */
+  /**
+   * A transport for the option `transport` of a client, whose requests then reach the emulator without a network. Any
+   * endpoint works.
+   */
   readonly transport: Transport;
   /**
    * Accepts or refuses a WebSocket upgrade, for servers. Resolves with the socket to attach, or with the `Response` that
@@ -147,7 +150,7 @@ export interface Emulator {
 }
 
 /**
- * Creates an emulator without a server, on every runtime. Call it through `fetch`, or give its `transport` to a client.
+ * Creates an emulator without a server, on every runtime. Call it through `fetch`, or pass its `transport` to a client.
  *
  * @example
  * const emulator = createEmulator();
@@ -186,7 +189,8 @@ export function createEmulator(options: EmulatorOptions = {}): Emulator {
     const url = new URL(request.url);
     const instance = instances.find(({ ip, port }) => url.host === `${ip}:${port}`);
     if (instance?.isRunning === false) throw refuseConnection();
-    // Clients join slashes differently (github.com/pai-eas/eas-golang-sdk keeps those of the endpoint).
+    // Some clients send duplicate slashes: github.com/pai-eas/eas-golang-sdk keeps the trailing slashes of the
+    // endpoint.
     const pathname = url.pathname.replace(/\/{2,}/g, "/");
     // The host name of a single service serves neither discovery nor the root queue.
     const isServiceHost = easHost(url.hostname)?.service !== undefined;
@@ -273,7 +277,7 @@ export function createEmulator(options: EmulatorOptions = {}): Emulator {
     transport: {
       ...fetchTransport({
         fetch: (url, init) => handle(createRequest(url, init)),
-        // No runtime's `fetch` is involved that would decode the body.
+        // Requests do not go through the runtime's `fetch`, so nothing decodes the body.
         decodes: [],
       }),
       dialWebSocket,

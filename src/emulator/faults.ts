@@ -10,9 +10,9 @@ export interface Fault {
   readonly discovery?: boolean | undefined;
   /** Number of requests that the fault applies to. Default 1. */
   readonly times?: number | undefined;
-  /** Milliseconds to wait before anything else. Default: no delay. */
+  /** Milliseconds to wait before the fault takes effect. Default: no delay. */
   readonly delay?: number | undefined;
-  /** Respond with this status instead of calling the service. */
+  /** Status to respond with instead of calling the service. */
   readonly status?: number | undefined;
   /** Body of that response. Default empty. */
   readonly body?: string | Uint8Array | undefined;
@@ -20,18 +20,18 @@ export interface Fault {
   readonly headers?: Readonly<Record<string, string>> | undefined;
   /** Whether to close the connection after the response. Default true for status 408 and 450, as on EAS, and false otherwise. */
   readonly close?: boolean | undefined;
-  /** Reset the connection, before the response headers or in the middle of the body. */
+  /** When to reset the connection: before the response headers or in the middle of the body. */
   readonly reset?: "before-headers" | "in-body" | undefined;
   /**
-   * Close the connection gracefully (FIN), before the response headers or in the middle of the body, like a server that shuts
-   * down. Without a network this looks like `reset`.
+   * When to close the connection gracefully (FIN), as a server does that shuts down: before the response headers or in
+   * the middle of the body. Without a network this looks like `reset`.
    */
   readonly end?: "before-headers" | "in-body" | undefined;
-  /** Stop sending indefinitely, before the response headers or in the middle of the body. */
+  /** When to stop sending indefinitely: before the response headers or in the middle of the body. */
   readonly stall?: "before-headers" | "in-body" | undefined;
   /**
-   * Truncate the body and append this text, like a server that fails after it has sent status 200. For the service `llm` use
-   * `'data: {"error": {"message": "out of memory", "code": 500}}\n\n'`.
+   * Text to append to the truncated body, as a server does that fails after it has sent status 200. For the service
+   * `llm` use `'data: {"error": {"message": "out of memory", "code": 500}}\n\n'`.
    */
   readonly failure?: string | undefined;
   /**

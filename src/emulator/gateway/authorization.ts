@@ -1,16 +1,15 @@
 import { platform } from "#platform";
 import { decode } from "./request-target.js";
 
-/** The form in which a caller authenticated; `"none"` without credentials, `"wrong"` when they were rejected. */
+/** How a caller authenticated: `"none"` without credentials, `"wrong"` when they were rejected. */
 export type AuthForm = "token" | "bearer" | "signature" | "none" | "wrong";
 
 /** Maximum difference between a signature's date and the current time when signatures are strict. */
 const MAX_CLOCK_SKEW_MS = 15 * 60_000;
 
 /**
- * Returns the form in which a request is authorized. Like EAS, it computes the HMAC over the header values as received.
- * Signatures of the official SDKs therefore pass, although they send local time labeled GMT, and Java's MD5 lacks leading
- * zeros.
+ * Returns how a request is authorized. Like EAS, it computes the HMAC over the header values as received. Signatures of
+ * the official SDKs therefore pass, although they send local time labeled GMT, and Java's MD5 lacks leading zeros.
  */
 export async function verifyAuthorization(
   request: Request,

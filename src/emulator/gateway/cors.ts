@@ -12,7 +12,7 @@ export interface EmulatorCors {
   readonly exposeHeaders?: readonly string[] | undefined;
 }
 
-/** Seconds for which browsers may cache a preflight response. Chromium caps it at this value. */
+/** Seconds for which browsers may cache a preflight response. This is the maximum in Chromium. */
 const MAX_AGE = 7200;
 /** All methods that services and queues accept. */
 const METHODS = "GET, HEAD, POST, PUT, PATCH, DELETE";
@@ -52,7 +52,7 @@ export class Cors {
 
   /** Returns a copy of the response with this policy's CORS headers, which replace those of the service. */
   share(request: Request, response: Response): Response {
-    // A copy, because the headers of a response that came from `fetch` are immutable.
+    // The response is copied, because the headers of a response from `fetch` are immutable.
     const shared = new Response(response.body, response);
     for (const name of ["access-control-allow-origin", "access-control-expose-headers"]) shared.headers.delete(name);
     for (const [name, value] of this.headers(request.headers.get("origin"))) {
@@ -70,7 +70,8 @@ export class Cors {
       headers.push(["access-control-allow-origin", this.#origins === undefined ? "*" : origin]);
       if (this.#exposed !== "") headers.push(["access-control-expose-headers", this.#exposed]);
     }
-    // Also sent when the origin is not allowed: otherwise a cache could serve that response to an allowed origin.
+    // `Vary` is also sent when the origin is not allowed: otherwise a cache could serve that response to an allowed
+    // origin.
     if (this.#origins !== undefined) headers.push(["vary", "Origin"]);
     return headers;
   }

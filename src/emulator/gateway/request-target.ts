@@ -20,7 +20,10 @@ interface Known {
   readonly queues: Queues;
 }
 
-/** Finds the target of a URL: by its host name if a service has it, otherwise by the path after `/api/predict/`. */
+/**
+ * Finds the target of a URL: by its host name if that belongs to a service, otherwise by the path after
+ * `/api/predict/`.
+ */
 export function findTarget(hostname: string, pathname: string, known: Known): Target | undefined {
   const own = easHost(hostname)?.service;
   if (own !== undefined) return findOfHost(own, pathname, known);
@@ -37,7 +40,7 @@ function findOfHost(own: string, pathname: string, known: Known): Target | undef
   return findNamed([name.split("/", 1)[0] as string, ...path], known);
 }
 
-/** Finds the longest name that whole path segments form, since a name may contain slashes. */
+/** Finds the longest name that consists of whole path segments, because a name may contain slashes. */
 function findNamed(segments: readonly string[], { services, queues }: Known): Target | undefined {
   for (let length = segments.length; length > 0; length--) {
     const name = decode(segments.slice(0, length).join("/"));

@@ -63,7 +63,10 @@ export async function runService(service: EmulatorService, call: EmulatorCall): 
   }
 }
 
-/** Accepts or refuses a WebSocket upgrade to a queue's watch or a service. The gateway has not refused the request. */
+/**
+ * Accepts or refuses a WebSocket upgrade to a queue's watch or a service. Must not be called for a request that the
+ * gateway has refused.
+ */
 export async function acceptSocket(received: ReceivedCall): Promise<Response | AcceptedSocket> {
   const { request, found, fault } = received;
   if (found?.queue !== undefined) {

@@ -9,8 +9,9 @@ const MAX_NAME = "event".length;
 const BYTE_ORDER_MARK: readonly number[] = [0xef, 0xbb, 0xbf];
 
 /**
- * Yields the data of server-sent events, parsed like the gateway does. An event with only an id or a name has empty data.
- * Comments are not events. Throws an `EngineError` for an event that is larger than `maxBytes` or incomplete.
+ * Yields the data of server-sent events, parsed as the gateway parses them. An event with only an id or a name has
+ * empty data. Comments are not events. Throws an `EngineError` for an event that is larger than `maxBytes` or
+ * incomplete.
  */
 export async function* readEvents(chunks: AsyncGenerator<Uint8Array>, maxBytes: number): AsyncGenerator<Uint8Array> {
   const parser = new EventParser(maxBytes);
@@ -69,7 +70,7 @@ class EventParser {
       }
       if (this.#length >= this.#maxBytes) throw new EngineError("bufio.Scanner: token too long");
     }
-    // A copy, since the engine may reuse its memory.
+    // The bytes are copied, because the engine may reuse its memory.
     if (start < chunk.length) this.#line.push(chunk.slice(start));
   }
 

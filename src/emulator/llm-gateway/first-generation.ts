@@ -41,7 +41,7 @@ export function firstGeneration(gateway: Gateway): Generation {
   };
 }
 
-/** Creates the response to a request with too large headers. */
+/** Creates the response to a request whose headers are too large. */
 export const tooLargeHeaders = (): Response =>
   completeResponse(
     431,
@@ -148,7 +148,7 @@ async function* flushed(
   }
 }
 
-/** Formats an event like the gateway, which writes the field name only before the first line of the data. */
+/** Formats an event as the gateway does, which writes the field name only before the first line of the data. */
 export function formatEvent(data: Uint8Array): Uint8Array {
   const event = new Uint8Array(data.length + 8);
   event.set(utf8("data: "));

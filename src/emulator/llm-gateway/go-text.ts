@@ -1,6 +1,6 @@
 import type { Bytes } from "../../formats/request.js";
 
-// Text in the form in which Go's standard library prints it. The gateway is a Go program, and clients see such text.
+// Formats text as Go's standard library does. The gateway is written in Go, and its clients see text in this form.
 
 /** Encodes text as UTF-8. */
 export function utf8(text: string): Bytes {
@@ -24,7 +24,7 @@ const PART_LENGTH = 8192;
 
 /** Formats bytes like Go's `%q`: escapes bytes that are not valid UTF-8, and characters that are not printable. */
 export function quote(bytes: Uint8Array): string {
-  // Created here, because jest-environment-jsdom has no TextDecoder and must be able to import the emulator.
+  // Created on each call, because the emulator must be importable in jest-environment-jsdom, which has no TextDecoder.
   const decoder = new TextDecoder("utf-8", { ignoreBOM: true });
   const parts: string[] = [];
   let part = '"';

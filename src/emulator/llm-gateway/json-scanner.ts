@@ -4,7 +4,7 @@ import { quote } from "./go-text.js";
 /** Thrown for a body that the gateway cannot parse. `message` is the body of its response. */
 export class JsonError extends Error {}
 
-/** The part of a body that the first generation evaluates. */
+/** The part of a body that the first generation uses. */
 export interface ScannedJson {
   /** JSON text of the first `stream` value in the outermost object. */
   readonly stream: string | undefined;

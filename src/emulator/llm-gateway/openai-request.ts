@@ -110,7 +110,10 @@ const COMPLETION: Readonly<Record<string, Check>> = {
 };
 const isCompletion = struct(COMPLETION);
 
-/** The chat fields that are forwarded, by the name in the completion. The gateway itself confuses the two penalties. */
+/**
+ * The chat fields that are forwarded, by their name in the completion request. As in the real gateway, both penalties
+ * take the value of `presence_penalty` in the chat.
+ */
 const CHAT_FIELDS: Readonly<Record<string, string>> = {
   frequency_penalty: "presence_penalty",
   n: "n",

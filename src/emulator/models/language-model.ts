@@ -77,7 +77,7 @@ function choose(
   if (history.at(-1) === END) likely[model.idOf(END)] = 0;
   const max = likely.reduce((a, b) => Math.max(a, b));
   if (temperature < MIN_TEMPERATURE) return vocabulary[likely.indexOf(max)]!;
-  // Relative to the maximum, so that a low temperature does not round all weights to 0.
+  // The weights are relative to the maximum, so that a low temperature does not round all of them to 0.
   let chosen = Array.from(likely, (p, id) => ({ id, weight: (p / max) ** (1 / temperature) }));
   chosen = chosen.filter(({ weight }) => weight > 0);
   if (topK > 0 || topP < 1) {

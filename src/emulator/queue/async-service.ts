@@ -78,7 +78,7 @@ export class AsyncService {
         path: item.path,
         query: new URLSearchParams(tags),
         headers,
-        // A copy, since the item may be redelivered.
+        // The data is copied, because the item may be redelivered.
         body: item.data.slice(),
         signal: this.#stopped.signal,
       });
@@ -102,7 +102,7 @@ export class AsyncService {
     const failed = (code: number) => ({ ...item.tags, lastCode: String(code) });
     const { isEnded } = this.#sink.store;
     if (body.length > maxPayloadBytes) {
-      // An assumption: without a result, the sender would wait indefinitely.
+      // This is an assumption: without a result, the sender would wait indefinitely.
       const why = encode(`the result has ${body.length} bytes: the maximum is ${maxPayloadBytes}`);
       if (!isEnded) this.#sink.put({ data: why.slice(0, maxPayloadBytes), tags: failed(413) });
     } else if (!isEnded && (status !== 200 || body.length > 0)) {

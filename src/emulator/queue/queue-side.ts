@@ -217,7 +217,7 @@ export class QueueSide {
   #moveToDeadLetters(item: StoredItem, gid: string): void {
     const action = this.deadLetters === undefined ? "drop" : this.context.settings.deadItems;
     this.history.dead.add({ index: item.index, gid, action, time: this.context.now() });
-    // Not `put`, which would lose the item if the dead-letter queue is full.
+    // This does not call `put`, which would lose the item if the dead-letter queue is full.
     if (action === "dead-letter" && this.deadLetters !== undefined) this.deadLetters.#append(item);
   }
 

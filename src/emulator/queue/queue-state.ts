@@ -12,7 +12,7 @@ import { type Watches, type WatchPlan, watchOverHttp, watchOverSocket } from "./
 /** Undocumented header that the official Go SDK's tests send to reach the dead-letter queue. */
 const DEAD_LETTER_HEADER = "x-eas-queueservice-access-rear";
 
-/** A request to a queue, as passed on by the gateway. */
+/** A request to a queue, as forwarded by the gateway. */
 export interface QueueCall {
   readonly request: Request;
   readonly query: URLSearchParams;

@@ -27,7 +27,7 @@ interface Operation {
   readonly run: (request: QueueRequest, parameters: Parameters) => Response | Promise<Response>;
 }
 
-/** All operations. Among those of a method, the first is used whose parameter is true. */
+/** All operations. Of the operations of a method, the first one whose parameter is true is used. */
 const OPERATIONS: readonly Operation[] = [
   { method: "POST", key: "_eos_", run: end },
   { method: "POST", run: put },
@@ -42,7 +42,7 @@ const OPERATIONS: readonly Operation[] = [
   { method: "DELETE", run: remove },
 ];
 
-/** Handles a request. A refused request has a response, too. Rejects when the caller disconnects. */
+/** Handles a request. Also resolves with a response if the request is refused. Rejects when the caller disconnects. */
 export async function handleQueueRequest(request: QueueRequest): Promise<Response> {
   const parameters = new Parameters(request.query, request.side.context.settings);
   try {
@@ -82,7 +82,7 @@ function put({ side, query, headers, body, path }: QueueRequest, parameters: Par
     path,
     contentType: headers.get("content-type") ?? undefined,
   });
-  // Only digits: Go and Java do not trim the text, and web pages parse it as JSON.
+  // The body contains only digits, because Go and Java do not trim the text, and web pages parse it as JSON.
   return createResponse(200, String(index), { "X-Eas-Queueservice-Request-Id": headerValue(requestId) });
 }
 
@@ -134,7 +134,7 @@ async function get({ side, query, headers, signal }: QueueRequest, parameters: P
   );
   const [first] = items;
   if (first === undefined) {
-    // Never an empty JSON list: programs read its first element whenever the status is not 204.
+    // An empty JSON list is never sent, because programs read its first element whenever the status is not 204.
     return isProtobuf && !isRaw && settings.emptyGet === 200 ? protobuf(encodeFrames([])) : noContent();
   }
   if (isRaw) return raw(first);

@@ -9,7 +9,7 @@ export function attach(accepted: AcceptedSocket, webSocket: WebSocket): void {
   webSocket.on("error", () => {});
   webSocket.on("close", (code, reason) => attached?.onClose(code, reason.toString()));
   webSocket.on("message", (data, isBinary) => {
-    // Always a single Buffer: `ws` uses the other types only for other values of `binaryType`.
+    // The data is always a single Buffer: `ws` uses the other types only for other values of `binaryType`.
     const bytes = data as Buffer;
     attached?.onMessage(isBinary ? new Uint8Array(bytes) : bytes.toString());
   });
@@ -18,7 +18,8 @@ export function attach(accepted: AcceptedSocket, webSocket: WebSocket): void {
     if (attached?.onPing?.() ?? true) webSocket.pong(data);
   });
   attached = accepted.attach({
-    // One frame for each message: the Go SDK treats every fragment as a message. `ws` may keep the bytes: they are not shared.
+    // Each message is sent in one frame, because the Go SDK treats every fragment as a message. `ws` may keep the
+    // bytes, because they are not shared.
     send: (message) => webSocket.send(message, { binary: typeof message !== "string" }, () => attached?.onDrain()),
     get bufferedBytes() {
       // A closing socket discards everything that is sent.

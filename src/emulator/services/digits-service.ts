@@ -39,7 +39,7 @@ interface Classified {
 /** Predicts for a request in one format. Returns undefined for a request in another format. */
 type Format = (body: Bytes) => Bytes | undefined;
 
-// Torch must be last: without input names, it cannot be told apart from the other formats.
+// Torch must be last: without input names, it cannot be distinguished from the other formats.
 const FORMATS: readonly Format[] = [predictTf, predictBlade, predictOnnx, predictCaffe, predictTorch];
 
 /** Returns the model's inputs and outputs, in the form in which EAS's TensorFlow processor responds to a GET request. */
