@@ -85,13 +85,13 @@ export class Attempt extends TimerEntry implements StreamRequest {
     if (this.timeout !== Number.POSITIVE_INFINITY) this.timeouts.start(this, this.timeout);
   }
 
-  /** Resolves with the response of the transport. Rejects at once when the attempt is canceled or times out. */
+  /** Resolves with the response of the transport. Rejects immediately when the attempt is canceled or times out. */
   until<T>(sent: Promise<T>): Promise<T> {
     // An exchange rejects when it is canceled. Transports without one may ignore the signal, or notice it late.
     return this.exchange === undefined ? this.outlive(sent) : sent;
   }
 
-  /** Settles as `work` does. Rejects at once when the attempt is canceled or times out, even if `work` never settles. */
+  /** Settles as `work` does. Rejects immediately when the attempt is canceled or times out, even if `work` never settles. */
   outlive<T>(work: Promise<T>): Promise<T> {
     return new Promise((resolve, reject) => {
       if (this.canceled) reject(this.reason);

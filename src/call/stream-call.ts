@@ -197,7 +197,7 @@ export function limitStreamLifetime(
   const call: FailedCall = { plan, attempts, token };
   const { signal, totalTimeout } = plan;
   const abortable = { abort: (reason: unknown) => response.cancel(reason) };
-  // Aborts at once if the signal fired in the turn in which the headers arrived.
+  // Aborts immediately if the signal fired in the turn in which the headers arrived.
   linkSignal(signal, abortable);
   let timer: ReturnType<typeof setTimeout> | undefined;
   if (totalTimeout !== Number.POSITIVE_INFINITY) {

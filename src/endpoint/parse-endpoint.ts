@@ -249,7 +249,7 @@ function inCluster(serviceName: string, env: (name: string) => string | undefine
     throw argumentTypeError(
       "ERR_EAS_ARG_ENDPOINT",
       'endpoint is empty: set it to the gateway, for example "https://1234567890.cn-shanghai.pai-eas.aliyuncs.com", or set ' +
-        `customUrl. Only inside an EAS instance the endpoint may be left out: ${reason}`,
+        `customUrl. The endpoint may be left out only inside an EAS instance: ${reason}`,
     );
   }
   return { origin: `http://${host.toLowerCase()}:8080`, host, prefix: "", serviceName: undefined, requestPath: "" };

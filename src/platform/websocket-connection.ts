@@ -17,7 +17,7 @@ const REFUSAL_BODY_MS = 1_000;
 
 /** Returns the error for an HTTP response that came instead of a WebSocket. */
 export function upgradeRefused(status: number, response?: TransportResponse): TransportError {
-  return new TransportError(`the WebSocket upgrade was answered with ${status}`, {
+  return new TransportError(`the server responded to the WebSocket upgrade with ${status}`, {
     sent: "maybe",
     status,
     response,

@@ -15,7 +15,7 @@ const BRACE = 0x7b;
 
 /** The report to the caller. It omits the cause, which only the operator of the relay may see. */
 const REPORT = JSON.stringify({
-  error: { message: "the service broke off its response", type: "relay_error", code: 502 },
+  error: { message: "the response of the service was cut off", type: "relay_error", code: 502 },
 });
 
 /** Writes the report in a format, after a body whose last byte is `last`. */

@@ -10,7 +10,7 @@ const PARTS = {
   recommend: ["EasyRecRequest", "TorchRecRequest", "item id"],
   json: ["JsonRequest", "dataType", "JSON has no NaN"],
   // Loaded by the first call that goes to an instance directly.
-  direct: ["/v1/servicediscovery/upstreams/", "the endpointSource", "the other attempt was answered"],
+  direct: ["/v1/servicediscovery/upstreams/", "the endpointSource", "the other attempt received a response"],
   // Loaded by the first watch.
   watch: ["_watch_", "times in a row", "no pong within", "the queue has ended"],
   // Loaded by the first call with hooks.

@@ -26,7 +26,7 @@ const EXPECTED: Readonly<Record<string, Readonly<Record<string, readonly RegExp[
   "docs/calls.md": {
     "Text and JSON": [/^\[ { fea1: 1, fea2: 2 } \]\ntext of any kind\n$/],
     "Checked responses": [/^malignant\n\[ 0, 'label' \] malignant\n$/],
-    "One call": [/^hello 200 1 [\d.]+\nERR_EAS_HTTP POST .* was answered with 404: .*\nthe service responds/],
+    "One call": [/^hello 200 1 [\d.]+\nERR_EAS_HTTP POST .* returned 404: .*\nthe service responds/],
     Compression: [/^10000 bytes\nsnappy 10000 bytes true\nlz4-frame 10000 bytes true\nzstd 10000 bytes true\ntrue\n$/],
     Setters: [/^\[{"fea1": 1, "fea2": 2}\]\n$/],
   },

@@ -49,7 +49,7 @@ test("failures", "prints stack, fields and text of errors, without headers, byte
   expect(JSON.parse(JSON.stringify(error))).to.include({ code: "ERR_EAS_HTTP", status: 400, text: "no such input" });
   const shown = await consoleText(error);
   if (shown === undefined) return;
-  expect(shown).to.match(/^EasHttpError: POST .* was answered with 400/);
+  expect(shown).to.match(/^EasHttpError: POST .* returned 400/);
   for (const part of ["ERR_EAS_HTTP", "no such input", "status: 400"]) expect(shown).to.include(part);
   for (const part of [test.token, "Uint8Array", "Headers"]) expect(shown).not.to.include(part);
 });

@@ -127,7 +127,7 @@ export class ConnectionPool {
     return limiter;
   }
 
-  /** Registers a stream, socket or wait that `close` cancels. Cancels it at once if the pool is already closed. */
+  /** Registers a stream, socket or wait that `close` cancels. Cancels it immediately if the pool is already closed. */
   hold(stream: Pick<StreamedResponse, "cancel">): void {
     this.streams.add(stream);
     if (this.closed) stream.cancel(closedError());
@@ -195,7 +195,7 @@ export interface Running {
   /** Neighbors in the list of the pool, which sets them. */
   before?: Running | undefined;
   after?: Running | undefined;
-  /** Ends the work at once with an error that names `close`. */
+  /** Ends the work immediately with an error that names `close`. */
   endNow(): void;
 }
 

@@ -40,7 +40,7 @@ export class Limiter {
     this.#limit = limit;
   }
 
-  /** Changes the limit. A higher limit admits waiters at once. A lower limit does not affect requests in flight. */
+  /** Changes the limit. A higher limit admits waiters immediately. A lower limit does not affect requests in flight. */
   set limit(limit: number) {
     this.#limit = limit;
     this.#admit();

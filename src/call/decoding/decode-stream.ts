@@ -63,7 +63,7 @@ function decompressed(
   let failure: { readonly error: unknown } | undefined;
   let rejectRead: ((error: unknown) => void) | undefined;
   let writer: ReturnType<Decompressor["writable"]["getWriter"]> | undefined;
-  // Fail at once: the data that is still compressed may expand a thousand times.
+  // Fail immediately: the data that is still compressed may expand a thousand times.
   const fail = (error: unknown) => {
     failure = { error };
     rejectRead?.(error);

@@ -101,7 +101,7 @@ export async function httpFailure(
   const quote = plain === "" ? "" : ` Response: ${excerpt}`;
   const cut = response.isTruncated ? " The rest of the response body was not received." : "";
   const retryAfter = parseRetryAfter(headers.get("retry-after"), headers.get("date"));
-  const error = new EasHttpError(`${describeCall(plan)} was answered with ${status}: ${hint}.${cut}${quote}`, {
+  const error = new EasHttpError(`${describeCall(plan)} returned ${status}: ${hint}.${cut}${quote}`, {
     ...attemptFacts(call, outcome),
     requestId: headers.get("x-request-id") ?? undefined,
     status,

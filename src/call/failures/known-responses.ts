@@ -130,17 +130,17 @@ const KNOWN_RESPONSES: readonly KnownResponse[] = [
   {
     status: 429,
     text: "too many requests",
-    hint: "all engines of the LLM gateway were busy for too long (10 s by default): add instances or send fewer requests at once",
+    hint: "all engines of the LLM gateway were busy for too long (10 s by default): add instances or send fewer concurrent requests",
   },
   {
     status: 429,
     text: "requests buffer queue overflow",
-    hint: "the queue of the LLM gateway is full (512 requests by default): add instances or send fewer requests at once",
+    hint: "the queue of the LLM gateway is full (512 requests by default): add instances or send fewer concurrent requests",
   },
   {
     status: 429,
     text: gatewayJson(429, "rate limit exceeded"),
-    hint: "the rate limit of the LLM gateway is reached: send fewer requests at once",
+    hint: "the rate limit of the LLM gateway is reached: send fewer concurrent requests",
   },
   { status: 400, text: /^cannot parse JSON: /, hint: JSON_ONLY, isGatewayOnly: true },
   {

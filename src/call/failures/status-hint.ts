@@ -12,7 +12,7 @@ const HINTS: Readonly<Record<number, string>> = {
   415: "the service does not support this Content-Type or Content-Encoding: servers such as vLLM and FastAPI accept only JSON; send an object, for example with client.json({ … })",
   422: "the fields of the body do not match the service's schema (FastAPI): the response body lists them",
   429: "the rate limit is reached (shared gateway: 1,000 requests a second for each service)",
-  450: "the instance's request queue is full (metadata.rpc.max_queue_size): add instances or send fewer requests at once",
+  450: "the instance's request queue is full (metadata.rpc.max_queue_size): add instances or send fewer concurrent requests",
   500: "the service failed on this request",
   502: "the gateway received no valid response from the instance",
   503: "the service is not available at the moment: it is overloaded, starting, stopped or crashed",

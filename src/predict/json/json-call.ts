@@ -71,7 +71,7 @@ function notJson(plan: CallPlan, { response, body, token }: CallResult, text: st
     text.trim() === ""
       ? "an empty body, which is not JSON; predict() accepts it"
       : `${type ?? "no content type"}, and its body of ${body.length} bytes is not JSON: ${excerptOf(text.trim(), token)}`;
-  return new EasDecodeError(`${describeCall(plan)} was answered with ${status}, ${what}.${advice}`, { format: "json" });
+  return new EasDecodeError(`${describeCall(plan)} returned ${status} with ${what}.${advice}`, { format: "json" });
 }
 
 function excerptOf(text: string, token: Secrets): string {

@@ -33,7 +33,7 @@ class SharedListener {
 
 const listeners = /* @__PURE__ */ new WeakMap<AbortSignal, SharedListener>();
 
-/** Aborts `target` when `signal` fires, or at once if it has already fired. Call `unlinkSignal` when `target` is done. */
+/** Aborts `target` when `signal` fires, or immediately if it has already fired. Call `unlinkSignal` when `target` is done. */
 export function linkSignal(signal: AbortSignal | undefined, target: Abortable): void {
   if (signal === undefined) return;
   if (signal.aborted) {

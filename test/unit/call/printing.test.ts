@@ -175,7 +175,7 @@ describe("errors", () => {
     emulator.fault({ status: 400, body: `no such input: ${"é".repeat(3000)}`, headers: { "x-request-id": "r-1" } });
     const error = await errorOf(client.predict("x"));
     const text = inspect(error);
-    expect(text).toMatch(/^EasHttpError: POST .* was answered with 400/);
+    expect(text).toMatch(/^EasHttpError: POST .* returned 400/);
     expect(text).toMatch(/\n {4}at /);
     expect(text).toMatch(/code: 'ERR_EAS_HTTP'/);
     expect(text).toMatch(/status: 400/);

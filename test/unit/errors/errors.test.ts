@@ -182,7 +182,7 @@ describe("errors do not contain the token", () => {
     const server = await startServer();
     server.always(answer(400));
     const error = await errorOf(clientOf(server).predict("x", { path: "/p?key=s3cret-a", query: { k: "s3cret-b" } }));
-    expect(error.message).toContain("/api/predict/svc/p was answered");
+    expect(error.message).toContain("/api/predict/svc/p returned 400");
     expect(everythingOf(error)).not.toContain("s3cret");
   });
 
@@ -215,7 +215,7 @@ describe("EasHttpError", () => {
     expect(error).toMatchObject({ name: "EasHttpError", status: 400, requestId: "r-1", retryAfter: undefined });
     expect(error.headers?.get("x-tag")).toBe("t");
     expect(new TextDecoder().decode(error.body)).toBe("bad input name");
-    expect(error.message).toContain(`POST ${server.origin}/api/predict/svc was answered with 400`);
+    expect(error.message).toContain(`POST ${server.origin}/api/predict/svc returned 400`);
     expect(error.message).toContain("bad input name");
   });
 

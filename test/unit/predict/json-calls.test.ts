@@ -84,7 +84,7 @@ describe("client.json", () => {
     expect(error).toBeInstanceOf(EasDecodeError);
     expect(error).toMatchObject({ code: "ERR_EAS_DECODE", format: "json", attempts: 1 });
     expect(error.message).toContain(
-      "/api/predict/svc was answered with 200, text/html, and its body of 345 bytes is not JSON: <!doctype html><title>***</title>xxx",
+      "/api/predict/svc returned 200 with text/html, and its body of 345 bytes is not JSON: <!doctype html><title>***</title>xxx",
     );
     expect(error.message).toMatch(/x…\.$/);
     expect(error.message.length).toBeLessThan(400);
@@ -99,8 +99,8 @@ describe("client.json", () => {
   });
 
   test.each([
-    ["an empty body", "", {}, "was answered with 200, an empty body, which is not JSON; predict() accepts it."],
-    ["no content type", "?", {}, "was answered with 200, no content type, and its body of 1 bytes is not JSON: ?."],
+    ["an empty body", "", {}, "returned 200 with an empty body, which is not JSON; predict() accepts it."],
+    ["no content type", "?", {}, "returned 200 with no content type, and its body of 1 bytes is not JSON: ?."],
     [
       "events",
       "data: {}\n\n",

@@ -119,7 +119,7 @@ function openTunnel({ url, authorization }: HttpProxy, socket: Socket, target: C
     tunnel.on("error", () => {});
     const isFinal = status < 500 && status !== 408 && status !== 429;
     const advice = status === 407 ? ": put the credentials into the proxy's URL" : "";
-    const message = `the proxy ${url.host} answered CONNECT ${authority} with ${status}${advice}`;
+    const message = `the proxy ${url.host} responded to CONNECT ${authority} with ${status}${advice}`;
     done(Object.assign(new Error(message), { code: isFinal ? "ERR_PROXY_REFUSED" : "ERR_PROXY_FAILED" }), null);
   });
   request.end();

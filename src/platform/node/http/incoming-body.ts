@@ -42,7 +42,7 @@ function leftBody({ body, rawBody, headers }: ParsedIncoming): Bytes {
   if (!/^identity$/i.test(encoding)) throw new BodyTakenError(`and its content encoding (${encoding}) was removed`);
   const bytes = typeof left === "string" ? encoded(left, headers["content-type"] ?? "") : left;
   if (!isBytes(bytes)) {
-    throw new BodyTakenError(bytes === undefined ? "and nothing of it was left" : "and was parsed");
+    throw new BodyTakenError(bytes === undefined ? "and none of it was left" : "and was parsed");
   }
   const stated = headers["content-length"];
   if (stated !== undefined && Number(stated) !== bytes.length) {

@@ -227,7 +227,7 @@ function pieceOf(chunks: readonly Buffer[], isBorrowed: boolean): Bytes {
   const [chunk] = chunks as [Buffer];
   if (chunks.length === 1) {
     if (isBorrowed) return chunk as Bytes;
-    // The chunk is the only view of its memory, and undici does not use it any more.
+    // The chunk is the only view of its memory, and undici no longer uses it.
     if (chunk.length === chunk.buffer.byteLength) return new Uint8Array(chunk.buffer as ArrayBuffer);
   }
   return joinChunks(chunks, totalLength(chunks));

@@ -166,7 +166,7 @@ describe("a gateway that refuses a path without calling an engine", () => {
     server.always(answer(404, PLAIN, "404 page not found\n"));
     const error = await errorOf(clientOf(server).ready());
     expect(error).toMatchObject({ status: 404 });
-    expect(error.message).not.toContain("/v1/models was answered");
+    expect(error.message).not.toContain("/v1/models returned");
     expect(server.requests).toHaveLength(2);
   });
 
