@@ -125,7 +125,7 @@ export const PYTHON_FAULTS = [
     new: [""],
     steps: [feedFloat("i", 1), feedFloat("i", 1)],
     python: /^0a00(12130a0169120169180122030a01012a040000803f){2}$/,
-    ours: /^RangeError: inputName "i" was already given/,
+    ours: /^RangeError: inputName "i" was already added/,
   },
   {
     name: "Blade-TF: a first dimension of 0 is a batch size of 0; this package refuses it",

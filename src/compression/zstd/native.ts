@@ -45,7 +45,7 @@ export function decompressNatively(zlib: NodeZlib, bytes: Uint8Array, frame: Zst
     return new Uint8Array(zlib.zstdDecompressSync(bytes.subarray(frame.start, frame.end), { maxOutputLength }));
   } catch (error) {
     if ((error as Partial<Error>)?.name === "RangeError" && max < maxBytes)
-      throw new Error("the zstd frame holds more bytes than it declares");
+      throw new Error("the zstd frame contains more bytes than it declares");
     throw error;
   }
 }

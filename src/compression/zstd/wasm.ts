@@ -48,8 +48,8 @@ function compile(): Promise<WebAssembly.Module> {
       return await WebAssembly.compile(await new Response(unpacked).arrayBuffer());
     } catch (cause) {
       throw new EasUnsupportedError(
-        "zstd needs a runtime that has it (Node 22.15 and later, Deno, Bun, workerd with the compatibility flag nodejs_compat) " +
-          "or may compile WebAssembly (a page's Content-Security-Policy must allow 'wasm-unsafe-eval'): turn that on, or use gzip",
+        "zstd requires a runtime with built-in zstd (Node 22.15 and later, Deno, Bun, workerd with the compatibility flag nodejs_compat) " +
+          "or one that may compile WebAssembly (a page's Content-Security-Policy must allow 'wasm-unsafe-eval'): enable one of them, or use gzip",
         { cause },
       );
     }
@@ -160,7 +160,7 @@ export function decompressByWasm(bytes: Uint8Array, frame: ZstdFrame, maxBytes: 
       if (!zstd.h(length)) return memory.copyOf(target, length);
       if (length !== TARGET_TOO_SMALL) throw new Error(`the zstd frame is corrupt (code ${length})`);
       if (capacity === max) {
-        if (max < maxBytes) throw new Error("the zstd frame holds more bytes than it declares");
+        if (max < maxBytes) throw new Error("the zstd frame contains more bytes than it declares");
         throw new RangeError(`more than ${maxBytes} bytes`);
       }
       memory.freeLast();

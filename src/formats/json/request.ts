@@ -41,14 +41,14 @@ interface TypeTraits {
 const TYPES: Readonly<Record<JsonDataType, TypeTraits>> = {
   NULL: { number: 0, fits: (value) => value === null, allowed: "null" },
   BOOL: { number: 1, fits: (value) => typeof value === "boolean", allowed: "true or false" },
-  INT32: { number: 10, fits: (value) => Object.is((value as number) | 0, value), allowed: "an integer of 32 bits" },
+  INT32: { number: 10, fits: (value) => Object.is((value as number) | 0, value), allowed: "a 32-bit integer" },
   INT64: {
     number: 20,
     fits: (value) =>
       typeof value === "bigint"
         ? BigInt.asIntN(64, value) === value
         : Number.isSafeInteger(value) && !Object.is(value, -0),
-    allowed: "a safe integer, or a bigint of 64 bits",
+    allowed: "a safe integer, or a 64-bit bigint",
   },
   FLOAT: {
     number: 30,

@@ -128,14 +128,14 @@ export class RawTensor {
     const values = this.values();
     const { dtype } = this;
     if (dtype === "DT_STRING" || dtype === "DT_BOOL") {
-      throw argumentTypeError("ERR_EAS_ARG_DTYPE", `${this.name} is ${dtype}, which holds no numbers: use getValues()`);
+      throw argumentTypeError("ERR_EAS_ARG_DTYPE", `${this.name} is ${dtype}, which has no numbers: use getValues()`);
     }
     return Array.from(values as ArrayLike<number | bigint>, (value, i) => {
       const number = Number(value);
       if (typeof value === "bigint" && !Number.isSafeInteger(number)) {
         throw argumentRangeError(
           "ERR_EAS_ARG_OUTPUT",
-          `${this.name}: element ${i} is ${value}, which a number cannot hold exactly: use getValues(), which returns bigints`,
+          `${this.name}: element ${i} is ${value}, which a number cannot represent exactly: use getValues(), which returns bigints`,
         );
       }
       return number;

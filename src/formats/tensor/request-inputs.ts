@@ -47,7 +47,7 @@ export function checkFullName(argument: string, name: string): string {
 export function checkUnused(argument: string, name: string, used: { has(name: string): boolean }): void {
   checkFullName(argument, name);
   if (used.has(name)) {
-    throw argumentRangeError("ERR_EAS_ARG_FEED", `${argument} ${show(name)} was already given: give each one once`);
+    throw argumentRangeError("ERR_EAS_ARG_FEED", `${argument} ${show(name)} was already added: add each one only once`);
   }
 }
 

@@ -135,6 +135,6 @@ function encodeKey(scalar: Scalar, key: unknown, given: unknown, { of, dtype }: 
   const make = ["number", "bigint", "string"].includes(typeof given) ? argumentRangeError : argumentTypeError;
   throw make(
     "ERR_EAS_ARG_CONTENT",
-    `${of}: key is ${show(given)}, which does not fit ${dtype}: it must be an integer within ${bits} bits, or its decimal text without blanks, plus sign and leading zeros`,
+    `${of}: key is ${show(given)}, which does not fit ${dtype}: it must be an integer within ${bits} bits, or its decimal text without white space, a plus sign or leading zeros`,
   );
 }

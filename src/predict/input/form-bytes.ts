@@ -43,7 +43,7 @@ function fieldText(name: string, value: unknown): string {
   if (typeof value === "string" && !/^\[object \w+\]$/.test(value)) return value;
   throw argumentTypeError(
     "ERR_EAS_ARG_REQUEST",
-    `form field ${show(name)} is ${show(value)}, which FormData cannot hold: append text or a Blob; read a stream into a Blob first`,
+    `form field ${show(name)} is ${show(value)}, which FormData cannot represent: append text or a Blob; read a stream into a Blob first`,
   );
 }
 

@@ -36,7 +36,7 @@ export function jsonRefusal(input: object): TypeError {
   const path = pathOf(keys);
   if (first !== -1 && first < values.length - 1) {
     const outer = pathOf(keys.slice(0, first + 1));
-    return refusal(`${path} is the same object as ${outer}: JSON cannot hold a cycle; leave one of them out`);
+    return refusal(`${path} is the same object as ${outer}: JSON cannot represent a cycle; leave one of them out`);
   }
   if (values.length > MAX_DEPTH && typeof value === "object") {
     return refusal(`input is nested more than ${MAX_DEPTH} levels deep, at ${path}`);
@@ -51,7 +51,7 @@ function pathOf(keys: readonly PropertyKey[]): string {
 function reasonOf(value: unknown): string {
   if (typeof value !== "object") return `: ${OTHERS[typeof value] ?? "JSON has no such value; leave it out"}`;
   const otherwise = ArrayBuffer.isView(value) ? "pass Array.from(array)" : "pass a plain object";
-  return `, which JSON cannot hold: ${OBJECTS[tagOf(value)] ?? otherwise}`;
+  return `, which JSON cannot represent: ${OBJECTS[tagOf(value)] ?? otherwise}`;
 }
 
 function refusal(message: string): TypeError {

@@ -66,7 +66,7 @@ function checkSchema(schema: StandardSchema): void {
 function notJson(plan: CallPlan, { response, body, token }: CallResult, text: string): EasDecodeError {
   const { status, headers } = response;
   const type = headers.get("content-type");
-  const advice = /^text\/event-stream\b/i.test(type ?? "") ? " To read events, call stream() in place of json()." : "";
+  const advice = /^text\/event-stream\b/i.test(type ?? "") ? " To read events, call stream() instead of json()." : "";
   const what =
     text.trim() === ""
       ? "an empty body, which is not JSON; predict() accepts it"
@@ -99,7 +99,7 @@ function schemaError(
   const excerpt = text.length > EXCERPT ? `${text.slice(0, EXCERPT)}…` : text;
   const more = issues.length > 1 ? ` There are ${issues.length - 1} more issues.` : "";
   return new EasSchemaError(
-    `${describeCall(plan)}: ${keyPath("answer", path)} does not fit the schema: ${message}. The value is ${excerpt}.${more}`,
+    `${describeCall(plan)}: ${keyPath("response", path)} does not fit the schema: ${message}. The value is ${excerpt}.${more}`,
     { attempts, requestId: response.headers.get("x-request-id") ?? undefined, path, value, text, issues: clean },
   );
 }

@@ -18,7 +18,7 @@ export async function* chatEvents(
   if (chat.completion.choices.length === 0) {
     throw fail(
       new EasDecodeError(
-        "chat(): the stream has no choices. It reads the chunks and answers of OpenAI's chat completions and completions; read other streams with events() or json()",
+        "chat(): the stream has no choices. It reads the chunks and responses of OpenAI's chat completions and completions; read other streams with events() or json()",
         { format: "json" },
       ),
     );

@@ -51,7 +51,7 @@ function streamError(value: unknown, data: string, before: number, call: FailedC
   const message = redactText(messageOf(reportedError(value)) ?? data, call.token);
   const excerpt = message.length > EXCERPT ? `${message.slice(0, EXCERPT)}…` : message;
   return new EasStreamError(
-    `${describeCall(call.plan)} failed after ${before} events or values. The service said: ${excerpt}`,
+    `${describeCall(call.plan)} failed after ${before} events or values. The service reported: ${excerpt}`,
     {
       attempts: call.attempts,
       data: redactText(data, call.token),

@@ -182,7 +182,7 @@ describe("a FormData", () => {
     expect([error.name, error.code, error.message]).toEqual([
       "TypeError",
       "ERR_EAS_ARG_REQUEST",
-      'form field "f" is "[object ReadableStream]", which FormData cannot hold: append text or a Blob; read a stream into a Blob first',
+      'form field "f" is "[object ReadableStream]", which FormData cannot represent: append text or a Blob; read a stream into a Blob first',
     ]);
   });
 

@@ -115,8 +115,8 @@ export class BackgroundRetries {
         if (++failures > 1) continue;
         const message = messageOf(error);
         warn(
-          `trackAcknowledgment: ${message}`,
-          `trackAcknowledgment ${this.#failed.size} items failed and is retried: ${message}`,
+          `acknowledgment: ${message}`,
+          `acknowledging ${this.#failed.size} items failed and is retried: ${message}`,
         );
       }
     }

@@ -103,7 +103,7 @@ class HttpSource implements FrameSource {
       .then(
         (graceful) => {
           silence.stop();
-          const cause = ended(graceful ? "was ended" : "was closed inside a frame");
+          const cause = ended(graceful ? "was ended" : "was closed in the middle of a frame");
           events.onEnd({ graceful, asked: this.#closing, cause });
         },
         (error: unknown) => {

@@ -402,7 +402,7 @@ describe("rejected arguments", () => {
       () => new BladeRequest().addFeed("in", 1, [1], F, [1]).addFeed("in", 1, [1], F, [1]),
       "RangeError",
       FEED,
-      'inputName "in" was already given: give each one once',
+      'inputName "in" was already added: add each one only once',
     ],
     [
       "a number as blob name",
@@ -424,7 +424,7 @@ describe("rejected arguments", () => {
       () => new BladeRequest().addFetch("o", "DT_FLOAT").addFetch("o", "DT_INT32"),
       "RangeError",
       FEED,
-      'outputName "o" was already given: give each one once',
+      'outputName "o" was already added: add each one only once',
     ],
     [
       "an output of a dtype that Blade has not",
@@ -496,7 +496,7 @@ describe("rejected arguments", () => {
       () => new BladeTFRequest().addFeed("in", [1], F, [1]).addFeed("in", [1], F, [1]),
       "RangeError",
       FEED,
-      /inputName "in" was already given/,
+      /inputName "in" was already added/,
     ],
     [
       "Blade-TF: an output twice",

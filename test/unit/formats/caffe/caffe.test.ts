@@ -111,7 +111,7 @@ describe("rejected arguments", () => {
       () => new CaffeRequest().addFeed("in", [1], [1]).addFeed("in", [1], [1]),
       "RangeError",
       FEED,
-      /inputName "in" was already given: give each one once/,
+      /inputName "in" was already added: add each one only once/,
     ],
     ["an empty output", () => new CaffeRequest().addFetch(""), "RangeError", FEED, /outputName is "": /],
     ["no output", () => new CaffeRequest().addFetch(anything(undefined)), "TypeError", FEED, /outputName is undefined/],
@@ -120,7 +120,7 @@ describe("rejected arguments", () => {
       () => new CaffeRequest().addFetch("o").addFetch("o"),
       "RangeError",
       FEED,
-      /outputName "o" was already given: give each one once/,
+      /outputName "o" was already added: add each one only once/,
     ],
     [
       "a tensor of another dtype",

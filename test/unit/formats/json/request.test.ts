@@ -86,7 +86,7 @@ describe("JsonRequest", () => {
       () => row({ f: { dataType: "INT32", dataValue: 2 ** 31 } }),
       "RangeError",
       "ERR_EAS_ARG_CONTENT",
-      /does not fit INT32: it must be an integer of 32 bits/,
+      /does not fit INT32: it must be a 32-bit integer/,
     ],
     ["a bigint of 65 bits", () => row({ f: 2n ** 63n }), "RangeError", "ERR_EAS_ARG_CONTENT", /does not fit INT64/],
     [

@@ -24,7 +24,7 @@ const INT64 = "it must be an integer: a number within ±(2^53 - 1), or a bigint 
 const JOIN = "the service matches values to items by position, so give one value for each item, or a single value";
 const SURROGATE = "which contains an unpaired surrogate: UTF-8 cannot encode it, so remove it";
 const KEY = (bits: number) =>
-  `it must be an integer within ${bits} bits, or its decimal text without blanks, plus sign and leading zeros`;
+  `it must be an integer within ${bits} bits, or its decimal text without white space, a plus sign or leading zeros`;
 
 const CONTENT = "ERR_EAS_ARG_CONTENT";
 const FEED = "ERR_EAS_ARG_FEED";

@@ -354,7 +354,7 @@ describe("an HTTP stream", () => {
     expect(indexes()).toEqual([1n, 2n]);
     const causes = told.statuses.flatMap((status) => (status.state === "reconnecting" ? [status.cause] : []));
     expect(causes.map(String)).toEqual([
-      expect.stringMatching(/closed inside a frame/),
+      expect.stringMatching(/closed in the middle of a frame/),
       expect.stringMatching(/broke in the response body.*ECONNRESET/),
     ]);
     expectNoToken(told.statuses);
