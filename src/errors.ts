@@ -181,7 +181,7 @@ export class EasHttpError extends EasError {
 }
 
 /**
- * The reason for which a browser blocked a request. `"mixed-content"`: the page was loaded over https, and the endpoint is
+ * The reason why a browser blocked a request. `"mixed-content"`: the page was loaded over https, and the endpoint is
  * http. `"cors"`: the browser gives no reason; usually the service does not allow the page's origin.
  */
 export type EasNetworkErrorReason = "mixed-content" | "cors";
@@ -192,7 +192,7 @@ export class EasNetworkError extends EasError {
   declare readonly code: "ERR_EAS_NETWORK";
   /** The operating system's code, for example `"ECONNREFUSED"`, if the runtime reports one. */
   readonly systemCode: string | undefined;
-  /** The reason for which the browser blocked the request; undefined for all other failures. */
+  /** The reason why the browser blocked the request; undefined for all other failures. */
   readonly reason: EasNetworkErrorReason | undefined;
 
   constructor(

@@ -195,7 +195,7 @@ export const DEFAULT_TOTAL_TIMEOUT_MS = 60_000;
 export const DEFAULT_RETRY_COUNT = 5;
 /** Default of `maxResponseBytes`. */
 export const DEFAULT_MAX_RESPONSE_BYTES: number = 256 * 1024 * 1024;
-/** Maximum request body that the shared gateway accepts. */
+/** Maximum size of a request body that the shared gateway accepts, in bytes. */
 export const SHARED_GATEWAY_MAX_REQUEST_BYTES: number = 1024 * 1024;
 /** Maximum delay of `setTimeout`, in milliseconds. */
 export const MAX_TIMER_MS = 2_147_483_647;

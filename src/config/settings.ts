@@ -163,7 +163,7 @@ export type Setting = {
 
 type AnyCheck = (name: string, value: unknown) => unknown;
 
-/** Check of each setting. An empty endpoint, service name or URL means that a setter is expected to set it later. */
+/** The check of each setting. An empty endpoint, service name or URL is accepted, because a setter may set it later. */
 export const CHECKS: {
   readonly [K in keyof Settings]: (name: K, value: NonNullable<PredictClientOptions[K]>) => Settings[K];
 } = {

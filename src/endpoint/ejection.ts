@@ -1,10 +1,13 @@
 /** Consecutive failures after which an instance is ejected. The default of Envoy's outlier detection. */
 const MAX_FAILURES = 5;
-/** Duration of the first ejection. It doubles with each ejection that follows soon after the last. */
+/**
+ * Duration of the first ejection, in milliseconds. It doubles with each ejection that follows soon after the
+ * previous one.
+ */
 const FIRST_EJECTION_MS = 1_000;
 const MAX_EJECTION_MS = 60_000;
 
-/** The state of an instance that ejection keeps. */
+/** The state that ejection keeps for an instance. */
 export class Health {
   /** Failed attempts since the last success. */
   failures = 0;

@@ -2,11 +2,11 @@
 export interface ServiceInstance {
   /** IPv4 or IPv6 address, or host name. */
   readonly host: string;
-  /** From 1 to 65,535. */
+  /** Port, from 1 to 65,535. */
   readonly port: number;
   /** Share of the calls relative to the other instances. Default 100, as in EAS. An instance with 0 receives no calls. */
   readonly weight?: number | undefined;
-  /** Default `"http"`. */
+  /** Protocol of the instance. Default `"http"`. */
   readonly protocol?: "http" | "https" | undefined;
 }
 
@@ -44,7 +44,7 @@ export interface DiscoveryOptions {
    * Whether to request addresses within the cluster (`?internal=true`). Default: true in a pod of EAS, otherwise false.
    */
   readonly internal?: boolean | undefined;
-  /** Milliseconds after which the next call refreshes the list in the background. Default 3,000. */
+  /** Age of the list in milliseconds after which the next call refreshes it in the background. Default 3,000. */
   readonly interval?: number | undefined;
   /** Timeout in milliseconds for the first list, including retries, and for each later refresh. Default 5,000. */
   readonly timeout?: number | undefined;

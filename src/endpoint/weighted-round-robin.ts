@@ -20,7 +20,7 @@ export class WeightedRoundRobin {
     this.#step = this.#weights.reduce(greatestCommonDivisor, 0);
   }
 
-  /** Returns the position of the next entry, or undefined if all entries are excluded or weigh nothing. */
+  /** Returns the position of the next entry, or undefined if all entries are excluded or have no weight above 0. */
   next(): number | undefined {
     if (this.#max === 0) return undefined;
     let at = this.#threshold > 0 ? this.#find(this.#next) : -1;

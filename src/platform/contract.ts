@@ -121,8 +121,8 @@ export interface TransportRequest {
   /** The body in chunks, instead of `body`. Only set for a transport with `sendsChunks`. */
   readonly chunks?: readonly Uint8Array[] | undefined;
   /**
-   * Maximum size of the response body in bytes. Of a response that is not a success, only `MAX_ERROR_BYTES` bytes are
-   * used: the transport may drop the rest, and close the connection.
+   * Maximum size of the response body in bytes. The client uses only the first `MAX_ERROR_BYTES` bytes of a response
+   * that is not a success: the transport may drop the rest and close the connection.
    */
   readonly maxResponseBytes: number;
   /**
@@ -225,9 +225,10 @@ export interface StreamedResponse {
 }
 
 /**
- * Opens a WebSocket to a `ws:` or `wss:` URL, and resolves when it is open. Rejects with a `TransportError`, which has
- * the `response` to a refused upgrade where the runtime exposes it, otherwise its `status`, or immediately with the signal's
- * reason. Follows no redirects, offers no extensions and has no timeout of its own: the signal is the deadline.
+ * Opens a WebSocket to a `ws:` or `wss:` URL, and resolves when it is open. Rejects immediately with the signal's
+ * reason when the signal aborts, otherwise with a `TransportError`. For a refused upgrade, that error has the
+ * `response` where the runtime exposes it, otherwise its `status`. Does not follow redirects, offers no extensions
+ * and has no timeout of its own: the signal is the deadline.
  */
 export type WebSocketDialer = (url: string, options: WebSocketDialOptions) => Promise<WebSocketConnection>;
 

@@ -15,7 +15,7 @@ export const ABNORMAL = 1006;
 /** Maximum time to read the body of a refused upgrade. The status and headers are reported even if the body never ends. */
 const REFUSAL_BODY_MS = 1_000;
 
-/** Returns the error for an HTTP response that came instead of a WebSocket. */
+/** Returns the error for a WebSocket upgrade to which the server responded with an HTTP response. */
 export function upgradeRefused(status: number, response?: TransportResponse): TransportError {
   return new TransportError(`the server responded to the WebSocket upgrade with ${status}`, {
     sent: "maybe",
@@ -59,8 +59,8 @@ export async function refusedFetch({ status, headers, body }: Response): Promise
 }
 
 /**
- * Returns the error for arguments that a runtime rejects. It leaves out their message, because Deno's contains the
- * header's value.
+ * Returns the error for arguments that a runtime rejects. It omits the message of the runtime, because that of Deno
+ * contains the header's value.
  */
 export function invalidDial(error: unknown): TransportError {
   const name = isError(error) ? error.name : "error";
@@ -170,7 +170,7 @@ export class CallbackConnection implements WebSocketConnection {
     queueMicrotask(() => this.#deliver());
   }
 
-  /** Takes a message from the socket. */
+  /** Receives a message from the socket. */
   receive(data: Bytes | string): void {
     if (this.#close) return;
     const onMessage = this.#onMessage;

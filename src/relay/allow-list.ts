@@ -61,7 +61,10 @@ export class AllowList {
     this.#rules = rules.map((rule, i) => checkRule(`allow[${i}]`, rule, services));
   }
 
-  /** Decides about a request. `path` is the path to send. The first rule that allows the request applies. */
+  /**
+   * Decides whether to forward a request. `path` is the path to send. The first rule that allows the request
+   * applies.
+   */
   decide(method: string, path: string, search: string, headers: Headers): Decision {
     let refused = `this relay does not allow ${method} on this path`;
     if (!isPlainPath(path)) return { refused };

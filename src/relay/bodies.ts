@@ -31,7 +31,7 @@ export function lengthMismatch(found: string, statedBytes: number): BodyError {
 /** Limits for a request's body. */
 export interface BodyLimits {
   readonly maxBytes: number;
-  /** Milliseconds in which the caller must send 1 KiB or the rest. */
+  /** Time limit in milliseconds within which the caller must send the next 1 KiB, or the rest of the body. */
   readonly idleTimeout: number;
   /** The length in the request's `Content-Length`; undefined when there is none. */
   readonly statedBytes: number | undefined;
@@ -60,7 +60,7 @@ function limitedSource(
   const next = async (): Promise<Bytes | undefined> => {
     timer.start();
     const { done, value } = await reader.read().catch((cause: unknown) => {
-      // The body that `authorize` reads is limited too, so that its error already names the reason.
+      // The copy that `authorize` reads has a limited body, so the cause may already be a `BodyError`.
       throw cause instanceof BodyError
         ? cause
         : new BodyError(400, "the connection broke before the end of the body", { cause });

@@ -1,4 +1,4 @@
-/** Number of bytes after which the caller has the whole time limit again. */
+/** Number of bytes after which the caller's time limit starts again. */
 const PROGRESS_BYTES = 1024;
 
 /**

@@ -38,7 +38,10 @@ export function createRelay(options: RelayOptions): (request: Request) => Promis
   return responseHandler({ handle, mayClone: settings.authorize !== undefined });
 }
 
-/** Keeps browsers from storing a response, and from showing it as a page of this site: a model can return any text. */
+/**
+ * Headers that keep browsers from storing a response, and from showing it as a page of this site. They are needed
+ * because a model can return any text.
+ */
 const HARDENING: ReadonlyMap<string, string> = new Map([
   ["cache-control", "no-store"],
   ["content-security-policy", "default-src 'none'; sandbox"],
@@ -105,7 +108,7 @@ async function authorize(settings: RelaySettings, request: Request): Promise<Res
   }
 }
 
-/** `instanceof` would not recognize the `Response` classes of frameworks. */
+/** Whether a value is a `Response`. `instanceof` would not recognize the `Response` classes of frameworks. */
 function isResponse(value: boolean | Response): value is Response {
   return typeof value === "object" && value !== null && typeof value.status === "number" && value.headers !== undefined;
 }

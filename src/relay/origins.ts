@@ -6,7 +6,10 @@ import type { HeaderLists } from "./relay-headers.js";
 /** Seconds for which a browser may cache the response to a preflight. Chromium limits it to this value. */
 const MAX_AGE = 7200;
 
-/** Decides which pages may call, and sets the headers for browsers (fetch.spec.whatwg.org, "CORS protocol"). */
+/**
+ * Decides which pages may call the relay, and sets the headers for browsers (fetch.spec.whatwg.org, "CORS
+ * protocol").
+ */
 export class Origins {
   readonly #origins: "*" | ReadonlySet<string>;
   readonly #headers: HeaderLists;
@@ -19,7 +22,7 @@ export class Origins {
     this.#origins = origins === "*" ? "*" : new Set(origins.map(checkOrigin));
   }
 
-  /** Whether the request comes from a page that may call, or not from a page at all. */
+  /** Whether the request comes from an allowed page, or does not come from a page. */
   allows({ headers }: Request): boolean {
     if (this.#origins === "*") return true;
     const origin = headers.get("origin");
@@ -34,7 +37,8 @@ export class Origins {
     const { headers } = request;
     if (request.method !== "OPTIONS" || !headers.has("access-control-request-method")) return undefined;
     const response = new Response(null, { status: 204 });
-    // All methods, for every path: a page can read why a call is refused, but not why a preflight is refused.
+    // All methods are allowed for every path, because a page can read why a call is refused, but not why a preflight
+    // is refused.
     response.headers.set("access-control-allow-methods", METHODS.join(", "));
     const requested = (headers.get("access-control-request-headers") ?? "").split(",").map((name) => name.trim());
     // Headers are listed by name, because "*" does not include Authorization.
@@ -44,12 +48,12 @@ export class Origins {
     return response;
   }
 
-  /** Adds the headers that let a page that may call read the response and all of its headers. */
+  /** Adds the headers that let an allowed page read the response and all of its headers. */
   addHeaders(request: Request, headers: Headers): void {
     const origin = request.headers.get("origin");
     // Without a list, browsers let pages read only a few headers.
     const exposed = [...headers.keys()].filter((name) => !name.startsWith("access-control-"));
-    // Set for refused origins too. Otherwise a cache could return the response to a page that may call.
+    // Set for refused origins too. Otherwise a cache could return the response to an allowed page.
     if (this.#origins !== "*") headers.append("vary", "Origin");
     if (origin === null || !(this.#origins === "*" || this.#origins.has(origin))) return;
     headers.set("access-control-allow-origin", this.#origins === "*" ? "*" : origin);

@@ -34,19 +34,22 @@ export type RelayOperation =
   /** Lets the other operations address the dead letters of the queue. */
   | "rear";
 
-/** The queue part of a rule, checked. */
+/** The checked queue options of a rule. */
 export interface QueueRule {
   readonly operations: ReadonlySet<RelayOperation>;
   /** The consumer group. `"*"` lets callers choose it; undefined refuses requests that name one. */
   readonly gid: string | undefined;
 }
 
-/** A decision about a request. `search` and `headers` are sent to the service. */
+/** The decision whether to forward a request. `search` and `headers` are sent to the service. */
 export type Decision =
   | { readonly refused: string }
   | { readonly refused: undefined; readonly search: string; readonly headers: readonly [string, string][] };
 
-/** The request of an operation: its method, and the parameter that tells it from other operations with the same method. */
+/**
+ * The request of an operation: its method, and the parameter that distinguishes it from other operations with the
+ * same method.
+ */
 interface Form {
   readonly operation: Exclude<RelayOperation, "result" | "take" | "priority" | "rear">;
   readonly method: string;
@@ -129,7 +132,7 @@ export function checkQueueRule(
   return { operations: new Set(operations), gid: gid === undefined ? undefined : checkIdentity("gid", gid) };
 }
 
-/** Decides about a request to a queue. The query to send is built from the checked parameters. */
+/** Decides whether to forward a request to a queue. The query to send is built from the checked parameters. */
 export function decideOperation(rule: QueueRule, method: string, search: string, headers: Headers): Decision {
   // Old servers read ";" as "&".
   if (search.includes(";")) return notAllowed('";" in the query of a queue: write %3B');
@@ -216,7 +219,7 @@ function queueHeaders({ gid }: QueueRule, headers: Headers): [string, string][] 
     .concat(own === undefined || own === null ? [] : [[GID, own]]);
 }
 
-/** Finds a control parameter or header of a queue in a request whose rule names no operations. */
+/** Returns a control parameter or header of a queue in a request whose rule names no operations. */
 export function queueControlIn(search: string, headers: Headers): string | undefined {
   for (const pair of search.slice(1).split(/[&;]/)) {
     const name = foldedName(pair.split("=", 1)[0] as string);

@@ -8,7 +8,10 @@ export interface Refusal {
   readonly error: string;
 }
 
-/** Creates a response of the relay itself. Its header lets clients of this package tell it from a response of the service. */
+/**
+ * Creates a response of the relay itself. Its header lets clients of this package distinguish it from a response of
+ * the service.
+ */
 export function refuse(status: number, error: string): Response {
   const headers = { "content-type": "application/json", [RELAY_HEADER]: "refused" };
   return new Response(JSON.stringify({ error }), { status, headers });

@@ -39,7 +39,7 @@ const PREDICT = "/api/predict";
 export class Services {
   readonly #base: string;
   readonly #only: RelayClient | undefined;
-  /** The longest name first, because a name can begin with another name. */
+  /** Sorted from the longest to the shortest name, because a name can begin with another name. */
   readonly #named: (readonly [path: string, client: RelayClient])[];
 
   constructor(

@@ -21,13 +21,17 @@ export function formatOf(coding: string, [first = 0, second = 0]: Uint8Array): D
   return coding === "deflate" && !isZlib ? "raw" : format;
 }
 
-/** Maximum number of content codings of one body. Each one costs a decompression, so more would allow an attack. */
+/**
+ * Maximum number of content codings of one body. Each coding costs a decompression, so a higher limit would allow
+ * denial-of-service attacks.
+ */
 export const MAX_CODINGS = 4;
 
 /**
- * Decodes the content codings of a body, the last one first, and then the compression that the option `decompression` names. The
- * latter is skipped if `Content-Encoding` names it too: then it was decoded here, or by the runtime's `fetch`, which keeps the
- * header. Also skipped for error bodies, since the errors of a gateway do not come from the model. An empty body stays empty.
+ * Decodes the content codings of a body, the last one first, and then the compression that the option
+ * `decompression` names. Skips that compression if `Content-Encoding` names it too: it was then decoded here, or by
+ * the runtime's `fetch`, which keeps the header. Also skips it for error bodies, since the errors of a gateway do
+ * not come from the model. An empty body stays empty.
  *
  * Each step decodes at most `maxBytes`. Rejects with `EasDecodeError`.
  */

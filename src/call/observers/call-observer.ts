@@ -6,7 +6,7 @@ import type { Secrets } from "../failures/redact.js";
 import type { ObservedCallStart } from "./notify.js";
 import type { ObserverTools } from "./observer-tools.js";
 
-/** The call, as far as events contain it. */
+/** The properties of a call that its events contain. */
 interface ObservedCall {
   readonly plan: CallPlan;
   readonly token: Secrets;

@@ -70,7 +70,7 @@ function isUndoneByRuntime(coding: string): boolean {
 }
 
 /**
- * Responses must not come from a cache, which Next.js has in its `fetch`. Without this option, browsers also send
+ * Prevents responses from a cache, such as that of the `fetch` of Next.js. Without this option, browsers also send
  * requests with the same URL one after another, which would delay parallel long polls. workerd throws for the option
  * before its compatibility date 2024-11-11.
  */

@@ -46,7 +46,7 @@ export const dialWebSocket: WebSocketDialer = (url, { headers, protocols = [], s
           reject(invalidDial(error));
           return;
         }
-        // `close` is the only way of the standard to abandon a socket.
+        // In the standard, `close` is the only way to abandon a socket.
         life.signal.addEventListener("abort", () => (socket.terminate ? socket.terminate() : socket.close()));
         const connection = connectionOver(socket, life);
         socket.addEventListener("open", () => resolve(connection));
@@ -87,7 +87,7 @@ export function connectionOver(socket: StandardSocket, life: AbortController, pr
       return protocol ?? socket.protocol;
     },
     send(data) {
-      // workerd throws where the standard requires no effect.
+      // If the socket is not open, workerd throws, although the standard requires `send` to have no effect.
       if (socket.readyState === OPEN) socket.send(data);
     },
     close: (code, reason) => socket.close(code, reason),

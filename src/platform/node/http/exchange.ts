@@ -149,7 +149,7 @@ export class BufferedExchange implements Dispatcher.DispatchHandler, Exchange {
 
   onError(error: Error): void {
     if (!this.settle()) return;
-    // A response without a body is complete with its head.
+    // A response without a body is complete as soon as its head has arrived.
     if (this.isBodiless) this.resolve(this.response(false));
     else this.reject(failureOf(error, this.progress));
   }

@@ -140,7 +140,7 @@ export class StreamedExchange implements Dispatcher.DispatchHandler, Exchange, S
   }
 
   onResponseError(_controller: Dispatcher.DispatchController, error: Error): void {
-    // A response without a body is complete with its head.
+    // A response without a body is complete as soon as its head has arrived.
     if (this.isBodiless) {
       this.onResponseEnd();
       return;
