@@ -152,7 +152,7 @@ test("a serialized request of another realm is accepted", () => {
 
 /** Classes whose instances only this package creates, so that `instanceof` is exact. */
 const OWN_CLASSES =
-  /^(Eas[A-Za-z]*Error|[A-Z][A-Za-z]*Refusal|BodyTooLarge|BodyError|BodyTakenError|BadTarget|RefusedRequest|NoAnswer|EngineError|JsonError|DialError|UpstreamError|Attempt|ClientCore|ConnectionPool|SourceTimeout|TransportError|DataFrame|WireReader|Promise)$/;
+  /^(Eas[A-Za-z]*Error|[A-Z][A-Za-z]*Refusal|BodyTooLarge|BodyError|BodyTakenError|BadTarget|RefusedRequest|NoAnswer|EngineError|JsonError|DialError|UpstreamError|Attempt|ClientCore|ConnectionPool|QueuedError|SourceTimeout|TransportError|DataFrame|WireReader|Promise)$/;
 
 test("src recognizes the arguments of callers without instanceof", () => {
   const src = fileURLToPath(new URL("../../../src/", import.meta.url));

@@ -322,7 +322,7 @@ describe("sends nothing if the progress cannot be reported", () => {
   async function refusal(client: PredictClient) {
     const error = await errorOf(client.predict("x", { onUploadProgress }));
     expect([error.name, error.code, error.attempts]).toEqual(["EasUnsupportedError", "ERR_EAS_UNSUPPORTED", 0]);
-    expect(error.message).toMatch(/onUploadProgress works only in web pages and their workers/);
+    expect(error.message).toMatch(/onUploadProgress works only in web pages and workers/);
   }
 
   test("without XMLHttpRequest, as in service workers", async () => {

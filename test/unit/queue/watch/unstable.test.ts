@@ -318,7 +318,7 @@ describe("what is logged", () => {
     const { client } = fakeClient({ logger: told.logger });
     const watcher = client.watch(0, 1, { transport: "poll", autoCommit });
     await tick(20_000);
-    const shared = /Polled items belong to no consumer.*every group/;
+    const shared = /Polled items are not assigned to a consumer.*every group/;
     expect(told.warnings).toEqual(autoCommit ? [] : [expect.stringMatching(shared)]);
     await watcher.close();
   });
@@ -330,7 +330,7 @@ describe("what is logged", () => {
     const reports = new WatchReports(() => told.logger);
     expect(transportOf(pool, undefined, settings, reports)).toBe("poll");
     expect(told.warnings).toEqual([expect.stringMatching(/neither WebSockets nor streams/)]);
-    expect(/belong to no consumer/.test(told.warnings[0] ?? "")).toBe(!autoCommit);
+    expect(/are not assigned to a consumer/.test(told.warnings[0] ?? "")).toBe(!autoCommit);
   });
 });
 
