@@ -34,7 +34,10 @@ export class Attempt extends TimerEntry implements StreamRequest {
   private controller: AbortController | undefined = undefined;
   private reject: ((reason: unknown) => void) | undefined = undefined;
 
-  /** `timeout` is in milliseconds; `Infinity` disables it. The headers include those of the authorization. Only streamed calls may pass a stream as the body. */
+  /**
+   * `timeout` is in milliseconds; `Infinity` disables it. The headers include those of the authorization. Only
+   * streamed calls may pass a stream as the body.
+   */
   constructor(
     plan: CallPlan,
     headers: readonly HeaderPair[],

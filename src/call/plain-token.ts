@@ -17,11 +17,11 @@ export function isPublicHost(host: string): boolean {
   return /\.([a-z]{2,}|xn--[a-z0-9-]+)$/.test(host) && !PRIVATE_NAME.test(host) && !VPC.test(host);
 }
 
-/** Warns if a call sends its token to a public host, where every network on the way can read it. */
+/** Warns if a call sends its token to a public host, where any network on the path can read it. */
 export function warnOfPlainToken({ target: { origin, isInternal }, logger }: CallPlan): void {
   const { hostname } = new URL(origin);
   if (isInternal || !isPublicHost(hostname)) return;
   (logger ?? console).warn(
-    `eas-prediction: the token is sent to ${hostname} over plain http, where every network on the way can read it. Use an endpoint with https://, or the VPC endpoint inside a VPC`,
+    `eas-prediction: the token is sent to ${hostname} over plain http, where any network on the path can read it. Use an endpoint with https://, or the VPC endpoint inside a VPC`,
   );
 }

@@ -27,7 +27,7 @@ export interface DialSettings {
   readonly dial: WebSocketDialer;
   /** Subprotocols to offer, in order of preference. */
   readonly protocols?: readonly string[] | undefined;
-  /** Aborts the opening. Has no effect on an open connection. */
+  /** Aborts the opening of the connection. Has no effect once the connection is open. */
   readonly signal: AbortSignal;
   /** Makes an HTTP call to the same service. Used to find the cause of a failed upgrade where the runtime hides it. */
   readonly ask: () => Promise<unknown>;
@@ -114,7 +114,7 @@ async function refusal({ platform }: ConnectionPool, call: FailedCall, response:
   return error;
 }
 
-/** Whether an error gives no cause, as that of the global `WebSocket` of Node and edge VMs. */
+/** Whether an error does not report its cause, such as those of the global `WebSocket` of Node and edge VMs. */
 function isUnexplained(error: unknown): boolean {
   if (!isTransportError(error)) return false;
   return error.sent === "maybe" && error.status === undefined && error.systemCode === undefined && !error.final;
@@ -169,7 +169,7 @@ export class Heartbeat {
     this.#idle?.start();
   }
 
-  /** Records that something was received. */
+  /** Records that data was received. */
   touch(): void {
     this.#idle?.touch();
   }

@@ -36,8 +36,9 @@ export interface CallEvent {
 /** Durations in milliseconds. */
 export interface CallTimings {
   /**
-   * Time that the attempt waited for its token and a free connection, before it was sent. For the first attempt also the time to
-   * create and compress the body, and for direct calls the time for discovery. Excludes the delay before a retry.
+   * Time that the attempt waited for its token and a free connection, before it was sent. For the first attempt,
+   * includes the time to create and compress the body and, for direct calls, the time for discovery. Excludes the
+   * delay before a retry.
    */
   readonly queued: number;
   /** Time from sending to the response headers; undefined without a response, or if the transport does not report it. */

@@ -99,7 +99,7 @@ export function checkAuth(value: Auth, allowed: readonly Auth[] = AUTHS): Auth {
     // The message omits the value, which may be the token.
     throw argumentTypeError(
       "ERR_EAS_ARG_OPTION",
-      `auth must be one of ${allowed.join(", ")}; the token itself is the option token`,
+      `auth must be one of ${allowed.join(", ")}; pass the token itself in the option token`,
     );
   }
   return value;

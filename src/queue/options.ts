@@ -81,7 +81,7 @@ export function checkQueueAuth(auth: "token" | "bearer"): "token" | "bearer" {
   // The message does not show the value, because it may be the token.
   throw argumentTypeError(
     "ERR_EAS_ARG_OPTION",
-    'auth must be "token" or "bearer" for a queue; the token itself is the option token',
+    'auth must be "token" or "bearer" for a queue; pass the token itself in the option token',
   );
 }
 

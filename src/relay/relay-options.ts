@@ -49,9 +49,9 @@ export interface RelayOptions {
    */
   readonly authorize?: ((request: Request) => boolean | Response | Promise<boolean | Response>) | undefined;
   /**
-   * Receives the errors whose details the caller does not receive: the service refuses the relay's token, cannot be
-   * reached, does not respond or does not complete its response, or `authorize` threw. Exceptions of `onError`
-   * itself are ignored.
+   * Receives the errors whose details the caller does not receive. They occur when the service refuses the relay's
+   * token, cannot be reached, does not respond or does not complete its response, and when `authorize` throws.
+   * Exceptions of `onError` itself are ignored.
    */
   readonly onError?: ((error: unknown, request: Request) => unknown) | undefined;
 }

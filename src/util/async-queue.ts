@@ -5,7 +5,7 @@ interface Waiting<T> {
   readonly reject: (reason: unknown) => void;
 }
 
-/** A queued error, at its place among the values. */
+/** A queued error, in order with the values. */
 class QueuedError {
   readonly error: unknown;
 

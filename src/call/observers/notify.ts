@@ -36,7 +36,7 @@ export function notify<K extends keyof CallHooks>(
   for (const hooks of list) {
     try {
       const result = hooks[name]?.(event as never) as Partial<PromiseLike<unknown>> | null | undefined;
-      // Not awaited: calls do not wait for hooks.
+      // The promise is not awaited, because calls do not wait for hooks.
       result?.then?.(undefined, onFailure);
     } catch (error) {
       onFailure(error);

@@ -8,8 +8,8 @@ import type { Socket } from "node:net";
  */
 export class Connection {
   /**
-   * The connection whose bytes are being parsed. undici reads a socket, parses the bytes and calls the handler in one
-   * turn, so inside these calls this is the connection of the exchange.
+   * The connection whose bytes are being parsed. undici reads a socket, parses the bytes and calls the handler in
+   * one turn. Inside these calls, this is therefore the connection of the exchange.
    */
   static parsing: Connection | undefined;
   /** The error of the socket. undici treats a reset as the end of a response without a length. */

@@ -82,7 +82,7 @@ export class Connectors {
       };
       const abandon = (error: Error) => {
         settle();
-        // The signal abandons a tunnel, and destruction abandons a socket.
+        // Aborting the signal abandons the tunnel of a proxy. Destroying the socket abandons a direct connection.
         controller.abort(error);
         if (isSocket(connecting)) connecting.destroy();
         callback(error, null);
