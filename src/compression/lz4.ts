@@ -29,8 +29,8 @@ export const lz4: CompressionCodec = {
 };
 
 /**
- * Compresses to one LZ4 frame of independent 64 KiB blocks, with a checksum for each block and one for the content, as
- * `LZ4Frame` of the official Java SDK does. Decompresses both forms, and verifies the checksums of a frame.
+ * Compresses to one LZ4 frame, as `LZ4Frame` of the official Java SDK does. The frame has independent 64 KiB blocks, a
+ * checksum for each block, and one for the content. Decompresses both forms, and verifies the checksums of a frame.
  *
  * @example
  * import { lz4Frame } from "eas-prediction/compression/lz4";

@@ -227,7 +227,8 @@ export class PredictClient {
 
   /**
    * Sends `input` as `predict` does, with `Accept: application/json`, and parses the response as JSON. With a `schema`
-   * it resolves with the output of the schema, whose type is inferred. Takes no text, which would be encoded twice.
+   * it resolves with the output of the schema, whose type is inferred. Does not accept text, which would be encoded
+   * twice.
    *
    * Rejects with `EasDecodeError` for a response that is not JSON, and with `EasSchemaError` for one that does not
    * match the schema.

@@ -60,7 +60,7 @@ function limitsOf(attributes: QueueAttributes): QueueLimits {
 /** Statuses of a queue that does not support attributes. The client does not request them again. */
 const UNSUPPORTED_STATUSES: readonly number[] = [400, 405, 501];
 
-/** After a failed request for attributes, the first put after this time requests them again. */
+/** Time in milliseconds after a failed request for attributes. The first put after it requests them again. */
 const RETRY_AFTER_MS = 30_000;
 
 /** Caches the limits of the most recently used queue. */

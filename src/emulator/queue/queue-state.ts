@@ -149,7 +149,7 @@ function planWatch({ query, request }: QueueCall, side: QueueSide, location: Wat
   const window = parameters.integer("_window_", settings.watchWindow, autoCommit ? 0 : 1);
   const indexOnly = parameters.boolean("_index_only_", false);
   if (settings.sameUid === "refuse" && side.hasConsumer(uid, gid)) {
-    throw new QueueRefusal(409, `${gid}.${uid} is watching already`);
+    throw new QueueRefusal(409, `${gid}.${uid} already has a watch`);
   }
   const start = index === -1n ? side.store.lastIndex + 1n : index;
   return { side, location, request: { uid, gid, start, window, indexOnly, autoCommit, tags: tagsOf(query) } };

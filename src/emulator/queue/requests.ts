@@ -166,7 +166,7 @@ function negative({ side, headers, body }: QueueRequest, parameters: Parameters)
   if (strictNegative && !isValid)
     throw new QueueRefusal(
       badParameterStatus,
-      `_code_ is ${JSON.stringify(code)}: it must be a number, or words such as Shutdown, of at most ${MAX_NEGATIVE_CODE} characters`,
+      `_code_ is ${JSON.stringify(code)}: it must be a number, or a name such as Shutdown, of at most ${MAX_NEGATIVE_CODE} characters`,
     );
   const indexes = parameters.indexes("_indexes_");
   side.negative(indexes, { ...identityOf(headers, side), code, reason: form.get("_reason_") ?? "" });

@@ -74,7 +74,7 @@ export class EasyRecRequest extends RecommendRequest implements PredictRequest<E
    * Throws a `TypeError` or `RangeError` if the value is not valid.
    */
   addUserFeature(name: string, value: string | bigint): this;
-  /** Sets a feature of the user with a dtype. Numbers need one, because models have INT, LONG and FLOAT features. */
+  /** Sets a feature of the user with a dtype. Numbers require one, because models have INT, LONG and FLOAT features. */
   addUserFeature<D extends EasyRecDTypeName>(name: string, value: EasyRecValue<D>, dtype: D): this;
   addUserFeature(name: string, value: unknown, dtype?: EasyRecDTypeName): this {
     const of = `user feature ${show(checkFeatureName("name", name))}`;
@@ -88,7 +88,7 @@ export class EasyRecRequest extends RecommendRequest implements PredictRequest<E
    * one of the same name. Strings are sent as STRING, and bigints as LONG.
    */
   addContextFeature(name: string, values: readonly string[] | readonly bigint[] | BigInt64Array): this;
-  /** Sets a context feature with a dtype, which numbers need. */
+  /** Sets a context feature with a dtype, which is required for numbers. */
   addContextFeature<D extends EasyRecDTypeName>(name: string, values: EasyRecValues<D>, dtype: D): this;
   addContextFeature(name: string, values: unknown, dtype?: EasyRecDTypeName): this {
     const of = `context feature ${show(checkFeatureName("name", name))}`;

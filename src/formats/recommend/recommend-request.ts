@@ -52,8 +52,8 @@ export abstract class RecommendRequest {
   }
 
   /**
-   * Serializes the request. Throws a `RangeError` if context or item features have different numbers of values, or not
-   * as many as there are items, because the service matches them by position. A feature with one value is accepted.
+   * Serializes the request. Throws a `RangeError` if the numbers of values of context and item features differ from
+   * each other or from the number of items. The service matches them by position. A feature with one value is accepted.
    */
   toBinary(): Bytes {
     return this.content.toBinary();

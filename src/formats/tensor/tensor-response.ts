@@ -17,7 +17,7 @@ export abstract class TensorResponse<K = string> {
 
   /**
    * Returns the values of an output in the array of its dtype. The array is a copy and belongs to the caller. Throws a
-   * `TypeError` if the output has another dtype than `dtype`, a `RangeError` if there is no such output, and an
+   * `TypeError` if the dtype of the output is not `dtype`, and a `RangeError` if there is no such output. Throws an
    * `EasDecodeError` if its values are invalid.
    */
   getValues<D extends DType>(output: K, dtype: D): ValuesOf<D>;

@@ -76,7 +76,9 @@ export class TFRequest extends TensorRequest<TFResponse> {
     return this;
   }
 
-  /** Requests an output. Without any, a SavedModel returns all outputs. A frozen model requires at least one. */
+  /**
+   * Requests an output. If none is requested, a SavedModel returns all outputs. A frozen model requires at least one.
+   */
   addFetch(outputName: string): this {
     this.#fetches.push(checkName("outputName", outputName));
     return this;

@@ -11,9 +11,9 @@ import { TorchRecResponse } from "./response.js";
  * A request with features and items for a recommendation model of the TorchEasyRec processor. `predict` resolves with a
  * `TorchRecResponse`. Every method checks and copies its arguments, so later changes have no effect.
  *
- * A dtype is a name such as `"INT"`, `"LIST<FLOAT>"` or `"MAP<STRING,DOUBLE>"`, in upper or lower case. A value that is
- * `null`, `undefined`, an empty list or an empty map is sent as the empty string, which means a missing value in the
- * official SDKs.
+ * A dtype is a name such as `"INT"`, `"LIST<FLOAT>"` or `"MAP<STRING,DOUBLE>"`, in upper or lower case. `null`,
+ * `undefined`, an empty list and an empty map are sent as the empty string, which means a missing value in the official
+ * SDKs.
  *
  * @example
  * const request = new TorchRecRequest()

@@ -171,7 +171,7 @@ async function readBody(body: RequestInit["body"]): Promise<ReadBody> {
     if (!body.locked) return { source: body as ByteStream, type: null };
     throw argumentTypeError("ERR_EAS_ARG_REQUEST", "body is a stream that is already being read");
   }
-  // Copied, because the caller may change the bytes after the call.
+  // The bytes are copied, because the caller may change them after the call.
   if (isBytes(body)) return { bytes: new Uint8Array(body), type: null };
   // `Response` would convert a Blob of another realm, such as jsdom's, to text like "[object Blob]".
   if (isBlob(body)) return { bytes: await blobBytes("body", body), type: body.type || null };

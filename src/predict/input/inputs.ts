@@ -96,7 +96,7 @@ function blobRequest(blob: Blob): InputRequest {
 
 function formRequest(form: FormData): InputRequest {
   const boundary = newBoundary();
-  // Copied, because the form may change while the encoder is loaded.
+  // The form is copied, because it may change while the encoder is loaded.
   const fields = [...form];
   return {
     ...textRequest("", multipartType(boundary)),

@@ -56,7 +56,7 @@ export function serialize(
     return body;
   };
   const { read, size = 0 } = request;
-  // Checked before the whole input is read into memory.
+  // This is checked before the whole input is read into memory.
   if (compression === undefined && size > template.maxRequestBytes) throw bodyTooLarge(size, template);
   if (read === undefined && compression === undefined) {
     const body = checked((plan.zeroCopy && sendsChunks && request.toChunks?.()) || request.toBinary());

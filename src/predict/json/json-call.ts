@@ -108,7 +108,7 @@ function valueAt(answer: unknown, path: NonNullable<StandardIssue["path"]>): unk
   let value = answer;
   for (const part of path) {
     const key = typeof part === "object" ? part.key : part;
-    // Own properties only: an issue may name a missing key, such as "constructor".
+    // Only own properties are read, because an issue may name a missing key, such as "constructor".
     value = Object.hasOwn(Object(value), key) ? (value as Record<PropertyKey, unknown>)[key] : undefined;
   }
   return value;

@@ -10,7 +10,7 @@ export const MAX_CHARACTERS: number = 16 * 1024 * 1024;
 export type TextStep<T> = (text: string | undefined, add: (value: T) => void) => void;
 
 /**
- * Decoders of whole chunks. A byte order mark at the beginning of a body is not part of its text. They are created on
+ * Decoders for whole chunks. The first one removes a byte order mark at the beginning of a body. They are created on
  * first use, because this package must be importable in jest-environment-jsdom, which has no TextDecoder.
  */
 let firstChunk: TextDecoder | undefined;

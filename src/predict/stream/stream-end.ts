@@ -47,7 +47,7 @@ export function endOfEvents(text: string, isWhole = true): StreamEnd {
     },
   });
   const lines = text.replace(/\r\n?/g, "\n");
-  // A tail begins within a line, which is dropped.
+  // A tail may begin in the middle of a line, which is dropped.
   parser.feed(isWhole ? lines : lines.slice(`${lines}\n`.indexOf("\n") + 1));
   const ended = events.length;
   parser.feed("\n\n");

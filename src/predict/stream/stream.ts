@@ -142,21 +142,22 @@ export class PredictStream implements AsyncIterable<Bytes> {
   /**
    * Iterates over the server-sent events of the body. Ends at `[DONE]`, which is not yielded.
    *
-   * Rejects with `EasStreamError` if the service reports an error: an event named `error`, or whose data is a JSON object
-   * with an `error`. It rejects with the same error if the stream was cut off. Such a stream ends within an event, before
-   * the last event of OpenAI's or Anthropic's API, or with a foreign line, such as `Bad Request` of the LLM gateway.
+   * Rejects with `EasStreamError` if the service reports an error: an event named `error`, or whose data is a JSON
+   * object with an `error`. It rejects with the same error if the stream was cut off. Such a stream ends within an
+   * event, or before the last event of OpenAI's or Anthropic's API. It may also end with a line that is not part of an
+   * event, such as `Bad Request` of the LLM gateway.
    */
   events(): AsyncGenerator<ServerSentEvent, void, undefined> {
     return this.#textValues(this.#eventReader((event) => event));
   }
 
   /**
-   * Iterates over the JSON values of the body. With the `Content-Type` `text/event-stream` they are the data of the events.
-   * Otherwise they are separated by line breaks, or by NUL characters, which older LLM services of EAS send. The type `T`
-   * is not checked.
+   * Iterates over the JSON values of the body. With the `Content-Type` `text/event-stream` they are the data of the
+   * events. Otherwise they are separated by line breaks, or by NUL characters, which older LLM services of EAS send.
+   * The type `T` is not checked.
    *
-   * Rejects with `EasDecodeError` for text that is not JSON, and with `EasStreamError` for an object whose only field is
-   * `error` and for a stream that was cut off.
+   * Rejects with `EasDecodeError` for text that is not JSON. Rejects with `EasStreamError` for an object whose only
+   * field is `error`, and for a stream that was cut off.
    */
   json<T = unknown>(): AsyncGenerator<T, void, undefined> {
     const reader = this.#isOfEvents ? this.#dataReader() : this.#jsonReader();

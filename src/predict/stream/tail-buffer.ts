@@ -17,7 +17,7 @@ export class TailBuffer {
   add(text: string): void {
     this.#texts.push(text);
     this.#length += text.length;
-    // Truncated at twice the length, so that this does not happen for every chunk.
+    // The text is truncated at twice the length, so that not every chunk causes a truncation.
     if (this.#length > 2 * MAX_CHARACTERS) this.#keep();
   }
 
@@ -39,7 +39,7 @@ export class TailBuffer {
 
   #keep(): void {
     this.#isWhole = false;
-    // Redacted before it is truncated, so that no part of a token remains.
+    // The text is redacted before it is truncated, so that no part of a token remains.
     const text = redactText(this.#texts.join(""), this.#token).slice(-MAX_CHARACTERS);
     this.#texts = [text];
     this.#length = text.length;

@@ -57,7 +57,10 @@ interface Connection extends SourceEnd {
  * is not sufficient.
  */
 const STABLE_MS = 2_000;
-/** Number of consecutive brief connections with frames that do not increase the delay. Networks may close a few. */
+/**
+ * Number of consecutive brief connections with frames that do not increase the delay, because networks may close a few
+ * connections.
+ */
 const MAX_FREE_BRIEF = 5;
 /** Number of consecutive brief connections after which a warning is logged. */
 const MIN_BRIEF_TO_WARN = 3;

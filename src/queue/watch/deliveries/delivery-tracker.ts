@@ -13,8 +13,8 @@ const FIRST_TIME_INDEX = 1n << 60n;
 export type Taken = "new" | "held" | "committed" | "other";
 
 /**
- * Tracks the frames of a watcher. A frame that the service delivers again after a reconnect is not passed to the caller
- * while the caller holds its first copy, or after its commit succeeded.
+ * Tracks the frames of a watcher. After a reconnect, the service may deliver a frame again. It is not passed to the
+ * caller while the caller holds the first copy, or after its commit succeeded.
  */
 export class DeliveryTracker {
   #held = new AscendingIndexes<DataFrame>();

@@ -146,7 +146,7 @@ export class Batches {
       this.#batches.delete(id);
       return;
     }
-    throw badRequest(`${MAX_BATCHES} batches are running: the maximum is reached. Wait or cancel one`, null, 429);
+    throw badRequest(`${MAX_BATCHES} batches are running, which is the maximum. Wait or cancel one`, null, 429);
   }
 
   /** Runs a batch through its states. Never rejects. */
