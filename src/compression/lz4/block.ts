@@ -15,7 +15,7 @@ const LAST_MATCH_START = 12;
 const LAST_LITERALS = 5;
 const MAX_DISTANCE = 65_535;
 const HASH_BITS = 14;
-/** With a length of 15 in the token, further bytes of the length follow. */
+/** Length in a token that means that more bytes of the length follow. */
 const LONG = 15;
 
 /** Returns the maximum size of a block with `length` bytes of input. */

@@ -41,7 +41,8 @@ export async function readRequest(
   const headers = new Headers();
   const { rawHeaders, method = "GET" } = incoming;
   for (let i = 0; i < rawHeaders.length; i += 2) headers.append(rawHeaders[i] as string, rawHeaders[i + 1] as string);
-  // Not a Blob: in test environments such as jsdom, the global `Blob` is not the class that `Request` accepts.
+  // The body is not a Blob, because in test environments such as jsdom the global `Blob` is not the class that
+  // `Request` accepts.
   const body = method === "GET" || method === "HEAD" ? null : joinChunks(chunks, length);
   return createRequest(url, { method, headers, body, signal });
 }

@@ -84,7 +84,7 @@ export class AsyncService {
       });
       return { item, ...(await readResult(result)) };
     } catch (error) {
-      // The same response as when the handler of a synchronous service throws.
+      // This is the response that a synchronous service sends when its handler throws.
       return { item, status: 400, body: encode(messageOf(error)) };
     }
   }

@@ -252,7 +252,7 @@ export class QueueSide {
       };
       const check = (item: StoredItem | undefined) => {
         if (item === undefined) return finish();
-        // Only a new item can complete the result.
+        // An item that does not match the filter cannot complete the result.
         if (!matches(item, filter)) return undefined;
         return this.store.find(filter, wanted).length >= wanted ? finish() : undefined;
       };

@@ -83,7 +83,7 @@ export async function untilReady<R>(
 /** Returns whether a call failed because the service is not ready, and certainly did not start. */
 function isNotStarted(error: unknown): boolean {
   const reason = notReadyReason(error);
-  // With this reason the gateway may have lost its engine during the request.
+  // This reason may also mean that the gateway lost its engine during the request, so the call may have started.
   return reason !== undefined && reason !== "failed to forward request";
 }
 
