@@ -79,9 +79,9 @@ export interface EmulatorOptions {
    */
   readonly strictSignatures?: boolean | undefined;
   /**
-   * Lets web pages of other origins call the emulator: `true` allows every origin. On EAS, CORS is configured for each
-   * service. Preflight requests are then handled before everything else: they are not logged and do not consume faults.
-   * Default: no CORS headers are sent, so browsers do not expose responses to the page.
+   * Lets web pages of other origins call the emulator: `true` allows every origin. On EAS this depends on the service.
+   * Preflight requests are then handled before everything else: they are not logged and do not consume faults. Default:
+   * no CORS headers are sent, so browsers do not expose responses to the page.
    */
   readonly cors?: boolean | EmulatorCors | undefined;
   /**
