@@ -100,10 +100,15 @@ function find(ref: string, root: unknown): unknown {
   throw new LlmRefusal(`the JSON schema has no ${JSON.stringify(ref)}; a $ref must point into the schema`);
 }
 
+/** Returns the text of a type. `String` would throw for an object with a member `toString`. */
+function nameOf(type: unknown): string {
+  return typeof type === "string" ? type : JSON.stringify(type);
+}
+
 function typeOf(schema: Fields): string {
   const { type } = schema;
-  if (Array.isArray(type)) return String(type.find((each) => each !== "null") ?? "null");
-  if (type !== undefined) return String(type);
+  if (Array.isArray(type)) return nameOf(type.find((each) => each !== "null") ?? "null");
+  if (type !== undefined) return nameOf(type);
   if (schema.properties !== undefined || schema.required !== undefined) return "object";
   if (schema.items !== undefined || schema.prefixItems !== undefined) return "array";
   return "string";
@@ -176,7 +181,7 @@ function makeArray(schema: Fields, source: Source, depth: number): unknown[] {
       ? 0
       : type === "string"
         ? quotedCount
-        : /^(number|integer)$/.test(String(type))
+        : type === "number" || type === "integer"
           ? numberCount
           : 0;
   const wanted = Math.max(left, depth >= SMALL_DEPTH ? 0 : 1);

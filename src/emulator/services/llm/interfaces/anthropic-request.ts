@@ -133,7 +133,7 @@ function readThinking(thinking: unknown): Fields | undefined {
   if (thinking === undefined) return undefined;
   if (!isRecord(thinking))
     throw invalid("thinking", thinking, 'an object such as {"type": "enabled", "budget_tokens": 1024}');
-  const isKnown = ["enabled", "adaptive", "disabled"].includes(String(thinking.type));
+  const isKnown = ["enabled", "adaptive", "disabled"].includes(thinking.type as string);
   if (!isKnown) throw invalid("thinking.type", thinking.type, '"enabled", "adaptive" or "disabled"');
   return { enable_thinking: thinking.type !== "disabled" };
 }
