@@ -10,7 +10,7 @@ export async function checkEntries(entries, create) {
   // Node applies source maps to stack traces if enabled.
   assert.throws(
     () => new main.TFRequest().addFeed("images", [1], "float", [1]),
-    ({ stack }) => stack.includes("TFRequest.addFeed") && /eas-prediction.src.tensor.tf-request\.ts:\d/.test(stack),
+    ({ stack }) => stack.includes("TFRequest.addFeed") && /eas-prediction.src.formats.tf.request\.ts:\d/.test(stack),
   );
 
   const emulator = await startEmulator({ queues: { jobs: {} } });
