@@ -139,6 +139,6 @@ testAbsence("upload", "is refused in words, and nothing is sent", async (test) =
   const { client, requests } = await openService(test, "echo");
   const error = await rejection(client.predict("x", listening()));
   expectError(error, { name: "EasUnsupportedError", code: "ERR_EAS_UNSUPPORTED", attempts: 0 });
-  expect(error.message).to.include("web pages and their workers");
+  expect(error.message).to.include("web pages and workers");
   expect(await requests()).to.have.length(0);
 });
