@@ -28,7 +28,7 @@ afterEach(() => {
 const text = (bytes: Uint8Array) => new TextDecoder().decode(bytes);
 const echo: EmulatorHandler = ({ body }) => `<${text(body)}>`;
 
-/** A transport that leaves each exchange to a test. */
+/** Wraps a transport so that the test controls each exchange. */
 function around(
   transport: Transport,
   act: (request: TransportRequest, send: () => Promise<TransportResponse>) => Promise<TransportResponse>,
@@ -36,7 +36,7 @@ function around(
   return { send: (request) => act(request, () => transport.send(request)), close: async () => {} };
 }
 
-/** A transport as a page has it whose service does not expose its headers. */
+/** Wraps a transport so that it hides response headers, as browsers do when the service does not expose them. */
 const withoutHeader = (transport: Transport) =>
   around(transport, async (_, send) => {
     const answer = await send();
@@ -44,7 +44,7 @@ const withoutHeader = (transport: Transport) =>
     return answer;
   });
 
-/** An emulator with the service "q", and clients of it without a network. */
+/** Creates an emulator with the service "q", and clients that reach it in memory. */
 function open(options: EmulatorQueueOptions = { service: echo }) {
   const emulator = createEmulator({ token: "t", queues: { q: options } });
   const { input, sink } = emulator.queue("q")!;
@@ -58,7 +58,7 @@ function open(options: EmulatorQueueOptions = { service: echo }) {
         ...own,
       }),
     );
-  /** The gets of the sink that have come so far. */
+  /** Returns the gets that the sink has received. */
   const gets = () => emulator.requests.filter(({ method, url }) => method === "GET" && url.includes("/sink?"));
   return { emulator, input, sink, client, gets };
 }
@@ -68,7 +68,7 @@ function closing(client: AsyncInferenceClient): AsyncInferenceClient {
   return client;
 }
 
-/** A service whose answers a test gives by hand. */
+/** Creates a service whose calls stay pending until the test answers them. */
 function byHand() {
   const calls: { call: EmulatorCall; answer: (answer: Awaited<ReturnType<EmulatorHandler>>) => void }[] = [];
   const service: EmulatorHandler = (call) => new Promise((answer) => calls.push({ call, answer }));
@@ -80,7 +80,7 @@ async function turns(count = 10): Promise<void> {
 }
 
 describe("a result", () => {
-  test("comes with the tags of the request, and leaves nothing in the queues", async () => {
+  test("has the tags of the request, and is deleted from both queues", async () => {
     const { emulator, input, sink, client, gets } = open();
     const job = await client().submit("a", { tags: { user: "键", n: "1" } });
     const frame = await job.result();
@@ -97,7 +97,7 @@ describe("a result", () => {
     expect(emulator.requests.map(({ method }) => method).slice(-2)).toEqual(["GET", "DELETE"]);
   });
 
-  test("is found by the client's own tag where the request id cannot be seen", async () => {
+  test("is found by the client's own tag when the request id is hidden", async () => {
     const { emulator, sink, client, gets } = open();
     const hidden = client({ transport: withoutHeader(emulator.transport) });
     const jobs = [await hidden.submit("a"), await hidden.submit("b", { tags: { user: "u" } })];
@@ -110,7 +110,7 @@ describe("a result", () => {
     expect(Object.keys(jobs[0]!.toJSON())).toEqual(["index", "tag"]);
   });
 
-  test.each([204, 200] as const)("that is not there yet is waited for (%s)", async (emptyGet) => {
+  test.each([204, 200] as const)("is waited for when it is not there yet (%s)", async (emptyGet) => {
     const { calls, service } = byHand();
     const { client, gets } = open({ service, emptyGet });
     const job = await client().submit("a");
@@ -127,7 +127,7 @@ describe("a result", () => {
   test.each([
     [new Response("busy", { status: 503 }), 503, "busy"],
     [new Response(null, { status: 500 }), 500, ""],
-  ])("of a model that failed is an error, and is deleted", async (answer, status, body) => {
+  ])("rejects with an EasModelError when the model failed, and is deleted", async (answer, status, body) => {
     const { sink, client } = open({ service: () => answer });
     const job = await client().submit("a");
     const error = (await errorOf(job.result())) as unknown as EasModelError;
@@ -138,7 +138,7 @@ describe("a result", () => {
     expect(sink.length).toBe(0);
   });
 
-  test("comes whatever the order of the answers", async () => {
+  test("is matched to its job when the model answers out of order", async () => {
     const { calls, service } = byHand();
     const { client } = open({ service, workers: 5 });
     const queue = client();
@@ -150,7 +150,7 @@ describe("a result", () => {
     expect((await results).map((frame) => frame.text())).toEqual(["of a", "of b", "of c", "of d", "of e"]);
   });
 
-  test("comes to all who wait for it", async () => {
+  test("resolves all concurrent result() calls of a job", async () => {
     const { calls, service } = byHand();
     const { client, gets } = open({ service });
     const job = await client().submit("a");
@@ -160,7 +160,7 @@ describe("a result", () => {
     expect((await results).map((frame) => frame.text())).toEqual(["done", "done"]);
   });
 
-  test("is not lost with an answer that is lost on the way", async () => {
+  test("is not lost when the response that carries it is lost", async () => {
     const { emulator, sink, client } = open();
     let lost = 0;
     const transport = around(emulator.transport, async (request, send) => {
@@ -176,7 +176,7 @@ describe("a result", () => {
     expect(sink.length).toBe(0);
   });
 
-  test("is not lost with a sink that fails for a while", async () => {
+  test("is not lost when the sink fails temporarily", async () => {
     const { emulator, sink, client } = open();
     const job = await client().submit("a");
     await until(() => sink.length === 1);
@@ -191,7 +191,7 @@ describe("a result", () => {
       "does not arrive",
       () => Promise.reject(new TransportError("the connection broke", { sent: "maybe", final: true })),
     ],
-  ])("is handed over though its deletion %s", async (_, answer) => {
+  ])("is returned even if its deletion %s", async (_, answer) => {
     const { emulator, sink, client } = open();
     const transport = around(emulator.transport, (request, send) =>
       request.method === "DELETE" ? (answer() as Promise<TransportResponse>) : send(),
@@ -201,7 +201,7 @@ describe("a result", () => {
     expect(sink.length).toBe(1);
   });
 
-  test("is taken from a full sink, which lets the service go on", async () => {
+  test("is removed from a full sink, so that the service can continue", async () => {
     const { input, sink, client } = open({ service: echo, sinkMaxLength: 1 });
     const queue = client();
     const jobs: InferenceJob[] = [];
@@ -209,7 +209,7 @@ describe("a result", () => {
     await until(() => sink.length === 1);
     await turns();
     expect([input.length, sink.length]).toEqual([2, 1]);
-    // The last one waits first: it must not be in the way of those that have to come before.
+    // The last job waits first, and must not block the earlier jobs.
     const last = jobs[2]!.result();
     expect((await jobs[0]!.result()).text()).toBe("<a>");
     expect((await jobs[1]!.result()).text()).toBe("<b>");
@@ -218,13 +218,13 @@ describe("a result", () => {
 });
 
 describe("a wait", () => {
-  test("ends with its timeout, not before, and the job can be asked again", async () => {
+  test("times out after its timeout and not earlier, and can be repeated", async () => {
     const { calls, service } = byHand();
     const { client } = open({ service });
     const job = await client().submit("a");
     const began = performance.now();
     const error = await errorOf(job.result({ timeout: 60 }));
-    // Services answer a twentieth early.
+    // Services answer 5 % before the requested time.
     expect(performance.now() - began).toBeGreaterThanOrEqual(60);
     expect(error).toBeInstanceOf(EasTimeoutError);
     expect(error).toMatchObject({ phase: "total", timeout: 60, retryable: true, requestId: job.requestId });
@@ -233,7 +233,7 @@ describe("a wait", () => {
     expect((await job.result({ timeout: 10_000 })).text()).toBe("late");
   });
 
-  test("of a model that has nothing to say ends with its timeout", async () => {
+  test("times out when the model returns no result", async () => {
     const { input, client } = open({ service: () => "" });
     const job = await client().submit("a");
     await until(() => input.length === 0);
@@ -249,9 +249,9 @@ describe("a wait", () => {
   });
 
   test.each([
-    ["held back by the service", 100],
-    ["between two questions", 1],
-  ])("%s ends at once with its signal, and the job can be asked again", async (_, maxConnectionCount) => {
+    ["a wait at the service", 100],
+    ["a wait between two gets", 1],
+  ])("aborts %s immediately, after which the wait can be repeated", async (_, maxConnectionCount) => {
     const { calls, service } = byHand();
     const { client, gets } = open({ service });
     const job = await client({ maxConnectionCount }).submit("a");
@@ -269,14 +269,14 @@ describe("a wait", () => {
     expect((await job.result()).text()).toBe("done");
   });
 
-  test("whose signal has fired asks nothing", async () => {
+  test("sends no request when its signal has already fired", async () => {
     const { client, gets } = open();
     const job = await client().submit("a");
     expect(await errorOf(job.result({ signal: AbortSignal.abort("gone") }))).toBe("gone");
     expect(gets()).toEqual([]);
   });
 
-  test("leaves no listener on its signal", async () => {
+  test("removes its listener from its signal", async () => {
     const { client } = open();
     const { signal } = new AbortController();
     const queue = client();
@@ -285,7 +285,7 @@ describe("a wait", () => {
     expect(getEventListeners(signal, "abort")).toEqual([]);
   });
 
-  test("does not flood a queue that answers at once, as one that has ended does", async () => {
+  test("does not flood a queue that answers immediately because it has ended", async () => {
     const { client, gets } = open();
     const queue = client();
     await queue.sink.end();
@@ -298,7 +298,7 @@ describe("a wait", () => {
     await result;
   });
 
-  test.each([1, 2, 3])("of twenty jobs with %s connections: all come in, and others come through", async (count) => {
+  test.each([1, 2, 3])("returns twenty results over %s connections, and lets other calls pass", async (count) => {
     const { calls, service } = byHand();
     const emulator = await startEmulator({ token: "t", queues: { q: { service, workers: 30 } } });
     onTestFinished(() => emulator.close());
@@ -311,7 +311,7 @@ describe("a wait", () => {
     const results = jobs.map((job) => job.result({ signal }));
     await until(() => calls.length === 20);
     await until(() => emulator.requests.some(({ url }) => url.includes("/sink?")));
-    // While all wait, other calls come through.
+    // Other calls succeed while all jobs wait.
     const another = await client.submit("another");
     expect(await another.position()).toMatchObject({ isPending: true });
     await until(() => calls.length === 21);
@@ -322,7 +322,7 @@ describe("a wait", () => {
     expect(emulator.queue("q")?.sink.length).toBe(0);
   });
 
-  test("of more jobs than may be held keeps to its timeout", async () => {
+  test("times out while it is queued behind the maximum number of waits", async () => {
     const { service } = byHand();
     const { client, gets } = open({ service });
     const queue = client({ maxConnectionCount: 2 });
@@ -336,7 +336,7 @@ describe("a wait", () => {
 });
 
 describe("a request", () => {
-  test("reaches the service with its path, its type and its tags, and goes before others by its priority", async () => {
+  test("reaches the service with its path, content type and tags, and overtakes others by its priority", async () => {
     const { calls, service } = byHand();
     const { client } = open({ service });
     const queue = client({ contentType: "application/json" });
@@ -353,7 +353,7 @@ describe("a request", () => {
     expect(text(calls[1]!.call.body)).toBe("high");
   });
 
-  test("stands somewhere in the input queue until it is done", async () => {
+  test("has a position in the input queue until it is done", async () => {
     const { calls, service } = byHand();
     const { emulator, client } = open({ service });
     const queue = client();
@@ -371,7 +371,7 @@ describe("a request", () => {
     expect(await errorOf(jobs[1]!.position(AbortSignal.abort("gone")))).toBe("gone");
   });
 
-  test("that waits is discarded, and one whose result is there too; a second time does no harm", async () => {
+  test("can be discarded while it waits and when it is done, and repeatedly", async () => {
     const { calls, service } = byHand();
     const { input, sink, client } = open({ service });
     const queue = client();
@@ -389,17 +389,17 @@ describe("a request", () => {
   test.each([
     ["a request id that is undefined", { requestId: undefined }, "ERR_EAS_ARG_OPTION"],
     ["an empty request id", { requestId: "" }, "ERR_EAS_ARG_TAG"],
-    ["tags that are no object", { tags: null }, "ERR_EAS_ARG_TAG"],
+    ["tags that are null", { tags: null }, "ERR_EAS_ARG_TAG"],
     ["tags in a Map", { tags: new Map([["a", "b"]]) }, "ERR_EAS_ARG_TAG"],
     ["tags in an array", { tags: ["a"] }, "ERR_EAS_ARG_TAG"],
-    ["a priority that is none", { priority: -1 }, "ERR_EAS_ARG_OPTION"],
-  ])("with %s is refused", async (_, options, code) => {
+    ["a negative priority", { priority: -1 }, "ERR_EAS_ARG_OPTION"],
+  ])("is rejected with %s", async (_, options, code) => {
     const { input, client } = open({});
     expect(await errorOf(client().submit("a", options as never))).toMatchObject({ code });
     expect(input.length).toBe(0);
   });
 
-  test("takes the tags of another job's result, and a request id", async () => {
+  test("accepts the tags of another job's result, and a request id", async () => {
     const { calls, service } = byHand();
     const { client, input } = open({ service });
     const first = await client().submit("a", { tags: { user: "1" } });
@@ -414,13 +414,13 @@ describe("a request", () => {
     expect((await second.result({ timeout: 10_000 })).text()).toBe("c");
   });
 
-  test("that is no data is refused, and so is one that is too large", async () => {
+  test("is rejected when it is not data, or is too large", async () => {
     const { client } = open({ maxPayloadBytes: 10 });
     expect(await errorOf(client().submit({} as never))).toMatchObject({ code: "ERR_EAS_ARG_REQUEST" });
     expect(await errorOf(client().submit("12345678901"))).toMatchObject({ code: "ERR_EAS_ARG_BODY_SIZE" });
   });
 
-  test("whose answer is lost is not put again: the error says that it may be there", async () => {
+  test("is not retried when the response is lost, and the error says that it may have been accepted", async () => {
     const { emulator, input, client } = open({});
     const transport = around(emulator.transport, async (request, send) => {
       const answer = await send();
@@ -431,7 +431,7 @@ describe("a request", () => {
     expect(input.length).toBe(1);
   });
 
-  test("with a wrong token is refused, and so is the question for its result", async () => {
+  test("is rejected with a wrong token, as is the wait for its result", async () => {
     const { client } = open();
     const wrong = client({ token: "wrong" });
     expect(await errorOf(wrong.submit("a"))).toMatchObject({ status: 401 });
@@ -456,16 +456,16 @@ describe("another process", () => {
   });
 
   test.each<[string, unknown, string]>([
-    ["nothing", undefined, "ERR_EAS_ARG_REQUEST"],
+    ["undefined", undefined, "ERR_EAS_ARG_REQUEST"],
     ["null", null, "ERR_EAS_ARG_REQUEST"],
-    ["the text itself", '{"index":"1","tag":"x"}', "ERR_EAS_ARG_REQUEST"],
+    ["the JSON text itself", '{"index":"1","tag":"x"}', "ERR_EAS_ARG_REQUEST"],
     ["no tag", { index: "1", requestId: "r" }, "ERR_EAS_ARG_REQUEST"],
     ["an empty tag", { index: "1", tag: "" }, "ERR_EAS_ARG_REQUEST"],
-    ["a tag that is no text", { index: "1", tag: 1 }, "ERR_EAS_ARG_REQUEST"],
-    ["a request id that is no text", { index: "1", tag: "x", requestId: 1 }, "ERR_EAS_ARG_REQUEST"],
+    ["a tag that is not a string", { index: "1", tag: 1 }, "ERR_EAS_ARG_REQUEST"],
+    ["a request id that is not a string", { index: "1", tag: "x", requestId: 1 }, "ERR_EAS_ARG_REQUEST"],
     ["an empty request id", { index: "1", tag: "x", requestId: "" }, "ERR_EAS_ARG_REQUEST"],
     ["no index", { tag: "x" }, "ERR_EAS_ARG_INDEX"],
-    ["an index that a number has spoilt", { index: 2 ** 60, tag: "x" }, "ERR_EAS_ARG_INDEX"],
+    ["an index that is too large for a number", { index: 2 ** 60, tag: "x" }, "ERR_EAS_ARG_INDEX"],
   ])("does not resume from %s", (_, job, code) => {
     const { client } = open();
     const queue = client();
@@ -474,7 +474,7 @@ describe("another process", () => {
 });
 
 describe("the client", () => {
-  test("closes: waits end at once, later calls are refused, and a job can be asked by another client", async () => {
+  test("ends waits and rejects later calls after close(), and another client can resume the job", async () => {
     const { calls, service } = byHand();
     const { client, gets } = open({ service });
     const queue = client();
@@ -503,7 +503,7 @@ describe("the client", () => {
     await client.close();
   });
 
-  test("takes a fetch of the caller's", async () => {
+  test("uses the caller's fetch", async () => {
     const { emulator, client } = open();
     const fetch = vi.fn((url: string, init: RequestInit) => emulator.fetch(new Request(url, init)));
     const queue = client({ transport: undefined, fetch: fetch as never });
@@ -514,11 +514,11 @@ describe("the client", () => {
   test.each<[string, unknown, string]>([
     ["no options", undefined, "ERR_EAS_ARG_SERVICE_NAME"],
     ["no service name", { endpoint: "http://e" }, "ERR_EAS_ARG_SERVICE_NAME"],
-    ["an empty one", { endpoint: "http://e", serviceName: "" }, "ERR_EAS_ARG_SERVICE_NAME"],
+    ["an empty service name", { endpoint: "http://e", serviceName: "" }, "ERR_EAS_ARG_SERVICE_NAME"],
     ["no connections", { endpoint: "http://e", serviceName: "q", maxConnectionCount: 0 }, "ERR_EAS_ARG_OPTION"],
-    ["a token that is none", { endpoint: "http://e", serviceName: "q", token: 1 }, "ERR_EAS_ARG_TOKEN"],
-    ["a fetch that is none", { endpoint: "http://e", serviceName: "q", fetch: 1 }, "ERR_EAS_ARG_OPTION"],
-  ])("is not made with %s", (_, options, code) => {
+    ["an invalid token", { endpoint: "http://e", serviceName: "q", token: 1 }, "ERR_EAS_ARG_TOKEN"],
+    ["an invalid fetch", { endpoint: "http://e", serviceName: "q", fetch: 1 }, "ERR_EAS_ARG_OPTION"],
+  ])("throws when it is created with %s", (_, options, code) => {
     expect(thrownBy(() => new AsyncInferenceClient(options as AsyncInferenceClientOptions))).toMatchObject({ code });
   });
 });

@@ -4,16 +4,16 @@ import type { WebSocketDialer } from "../../../src/platform/contract.js";
 import { errorOf, RecordingTransport, TOKEN, thrownBy, transportAnswer } from "../../support/calls.js";
 import { queueClientOf, recordingQueueClient } from "../../support/queues.js";
 
-// What cannot be right is refused before anything is sent, with a name, a code and words that help.
+// Invalid arguments are rejected before anything is sent, with a class, a code and an explanatory message.
 
-// Values that TypeScript refuses come from JavaScript all the same.
+// JavaScript callers can pass values that TypeScript rejects.
 const any = (value: unknown): never => value as never;
 
-/** Why a call is refused. */
+/** The error that a call is expected to throw. */
 type Refusal = readonly [name: "TypeError" | "RangeError", code: string, message: RegExp];
 type Case = [name: string, call: (client: QueueClient) => Promise<unknown>, refusal: Refusal];
 
-/** Calls that take tags, with what they would do. */
+/** Calls that accept tags. */
 const TAGGED: Readonly<Record<string, (client: QueueClient, tags: unknown) => Promise<unknown>>> = {
   put: (client, tags) => client.put("x", { tags: any(tags) }),
   get: (client, tags) => client.get({ tags: any(tags) }),
@@ -24,8 +24,8 @@ const TAGGED: Readonly<Record<string, (client: QueueClient, tags: unknown) => Pr
 
 const tag = (message: RegExp): Refusal => ["TypeError", "ERR_EAS_ARG_TAG", message];
 const BAD_TAGS: [name: string, tags: unknown, refusal: Refusal][] = [
-  ["a key with _ before", { _length_: "99" }, tag(/tag "_length_" cannot be used: its key begins with "_"/)],
-  ["a key of _", { _: "x" }, tag(/tag "_" cannot be used/)],
+  ["a key that begins with _", { _length_: "99" }, tag(/tag "_length_" cannot be used: its key begins with "_"/)],
+  ["the key _", { _: "x" }, tag(/tag "_" cannot be used/)],
   ["__proto__", JSON.parse('{"__proto__":"x"}'), tag(/tag "__proto__" cannot be used/)],
   ["an empty key", { "": "x" }, tag(/tag "" cannot be used: its key is empty/)],
   ["a number", { n: 5 }, tag(/tag "n" is 5: its value must be a string/)],
@@ -35,12 +35,12 @@ const BAD_TAGS: [name: string, tags: unknown, refusal: Refusal][] = [
   ["undefined", { n: undefined }, tag(/tag "n" is undefined/)],
   ["an array", { n: ["a"] }, tag(/tag "n" is an array/)],
   ["an object", { n: {} }, tag(/tag "n" is a plain object/)],
-  ["tags that are text", "a=b", tag(/tags is "a=b": it must be an object of strings/)],
+  ["tags that are a string", "a=b", tag(/tags is "a=b": it must be an object of strings/)],
   ["tags that are null", null, tag(/tags is null/)],
   ["tags that are pairs", [["a", "b"]], tag(/tags is an array/)],
   ["tags that are a Map", new Map([["a", "b"]]), tag(/tags is an instance of Map/)],
-  ["half a character in a value", { k: "a\ud800" }, tag(/tag "k" has an unpaired surrogate/)],
-  ["half a character in a key", { "\udc00": "a" }, tag(/has an unpaired surrogate/)],
+  ["an unpaired surrogate in a value", { k: "a\ud800" }, tag(/tag "k" has an unpaired surrogate/)],
+  ["an unpaired surrogate in a key", { "\udc00": "a" }, tag(/has an unpaired surrogate/)],
 ];
 
 const index = (name: "TypeError" | "RangeError", shown: RegExp): Refusal => [
@@ -57,16 +57,16 @@ const BAD_INDEXES: [shown: string, index: unknown, refusal: Refusal][] = [
   ["2^53", 2 ** 53, index("RangeError", /is 9007199254740992/)],
   ["19 digits as a number", Number(6925387844634542080n), index("RangeError", /is 6925387844634542000/)],
   ["2^64", 2n ** 64n, index("RangeError", /is 18446744073709551616n/)],
-  ["2^64 as text", "18446744073709551616", index("TypeError", /is "18446744073709551616"/)],
+  ["2^64 as a string", "18446744073709551616", index("TypeError", /is "18446744073709551616"/)],
   ["21 digits", "1".repeat(21), index("TypeError", /is "1{21}"/)],
-  ["empty text", "", index("TypeError", /is ""/)],
-  ["text", "abc", index("TypeError", /is "abc"/)],
-  ["text of a negative", "-2", index("TypeError", /is "-2"/)],
-  ["text of a fraction", "5.0", index("TypeError", /is "5\.0"/)],
-  ["text with a blank", " 5", index("TypeError", /is " 5"/)],
-  ["text with a line break", "5\n", index("TypeError", /is "5\\n"/)],
+  ["an empty string", "", index("TypeError", /is ""/)],
+  ["a word", "abc", index("TypeError", /is "abc"/)],
+  ["a negative number as a string", "-2", index("TypeError", /is "-2"/)],
+  ["a fraction as a string", "5.0", index("TypeError", /is "5\.0"/)],
+  ["a string with a space", " 5", index("TypeError", /is " 5"/)],
+  ["a string with a line break", "5\n", index("TypeError", /is "5\\n"/)],
   ["hexadecimal", "0x10", index("TypeError", /is "0x10"/)],
-  ["other digits", "٣", index("TypeError", /is "٣"/)],
+  ["digits other than ASCII", "٣", index("TypeError", /is "٣"/)],
   ["null", null, index("TypeError", /is null/)],
   ["true", true, index("TypeError", /is true/)],
 ];
@@ -217,7 +217,7 @@ const CASES: Case[] = [
       timeout("TypeError", /timeout is .*: it must be milliseconds/),
     ],
   ),
-  // Timers hold 2^31 - 1 ms: a longer wait would end at once.
+  // The maximum delay of a timer is 2^31 - 1 ms. A timer with a longer delay fires immediately.
   ...[2 ** 31, 1e21, "9999h", "600h", `${"9".repeat(400)}s`].map(
     (value): Case => [
       `get: timeout beyond all timers, ${String(value).slice(0, 20)}`,
@@ -287,7 +287,7 @@ const CASES: Case[] = [
       ["TypeError", "ERR_EAS_ARG_REQUEST", /put takes a string, a Uint8Array, an ArrayBuffer or a Blob, not /],
     ],
   ),
-  // As the official SDKs have it, with arguments by their place: they would be ignored, and the first item be taken.
+  // The official SDKs take positional arguments. Ignoring them here would return the first item of the queue.
   ...["id", null, 5, ["id"]].flatMap((value): Case[] =>
     [
       ["put", (client: QueueClient) => client.put("x", any(value))] as const,
@@ -344,7 +344,7 @@ test.each(CASES)("%s", async (_name, call, refusal) => {
   await expectRefused(call, refusal);
 });
 
-describe("bad options of the client are refused when it is made", () => {
+describe("the constructor rejects invalid options", () => {
   const cases: [name: string, options: unknown, refusal: Refusal][] = [
     [
       "null",
@@ -381,14 +381,14 @@ describe("bad options of the client are refused when it is made", () => {
     ["a queue name with a query", { queueName: "a?b=c" }, ["TypeError", "ERR_EAS_ARG_SERVICE_NAME", /query/]],
     ["an endpoint with another scheme", { endpoint: "ws://h" }, ["TypeError", "ERR_EAS_ARG_ENDPOINT", /./]],
     ["a timeout of 0", { timeout: 0 }, ["RangeError", "ERR_EAS_ARG_TIMEOUT", /timeout is 0/]],
-    ["a transport that is none", { transport: {} }, ["TypeError", "ERR_EAS_ARG_OPTION", /transport is/]],
+    ["a transport that is not a Transport", { transport: {} }, ["TypeError", "ERR_EAS_ARG_OPTION", /transport is/]],
   ];
   test.each(cases)("%s", (_name, options, [name, errorCode, message]) => {
     const error = thrownBy(() => new QueueClient(any(options)));
     expect(error).toMatchObject({ name, code: errorCode, message: expect.stringMatching(message) });
   });
 
-  test("and so are those of the setters, which then change nothing", async () => {
+  test("the setters reject invalid values, and keep the previous value", async () => {
     const { client, transport } = recordingQueueClient();
     const setters: [() => unknown, string][] = [
       [() => client.setEndpoint("ftp://h"), "ERR_EAS_ARG_ENDPOINT"],
@@ -410,7 +410,7 @@ describe("bad options of the client are refused when it is made", () => {
     expect(transport.requests[0]?.headers.map(([name]) => name)).not.toContain("content-type");
   });
 
-  test("what goes together badly shows in the call", async () => {
+  test("rejects options that do not fit together at the first call", async () => {
     const nameless = new QueueClient({ endpoint: "http://h" });
     expect(await errorOf(nameless.get())).toMatchObject({ name: "TypeError", code: "ERR_EAS_ARG_SERVICE_NAME" });
     const direct = queueClientOf({ origin: "" }, { endpointType: "DIRECT" });
@@ -481,24 +481,27 @@ describe("watch", () => {
       ["TypeError", "ERR_EAS_ARG_OPTION", /signal is/],
     ],
   ];
-  test.each(cases)("%s: throws at once, and dials nobody", (_name, call, [name, errorCode, message]) => {
-    const dials: string[] = [];
-    const { client, transport } = recordingQueueClient({
-      dialWebSocket: (url) => {
-        dials.push(url);
-        return new Promise(() => {});
-      },
-    });
-    expect(thrownBy(() => call(client))).toMatchObject({
-      name,
-      code: errorCode,
-      message: expect.stringMatching(message),
-    });
-    expect(dials).toEqual([]);
-    expect(transport.requests).toEqual([]);
-  });
+  test.each(cases)(
+    "%s: throws synchronously, without opening a connection",
+    (_name, call, [name, errorCode, message]) => {
+      const dials: string[] = [];
+      const { client, transport } = recordingQueueClient({
+        dialWebSocket: (url) => {
+          dials.push(url);
+          return new Promise(() => {});
+        },
+      });
+      expect(thrownBy(() => call(client))).toMatchObject({
+        name,
+        code: errorCode,
+        message: expect.stringMatching(message),
+      });
+      expect(dials).toEqual([]);
+      expect(transport.requests).toEqual([]);
+    },
+  );
 
-  test("a second watcher is refused while the first is open, of this client only", async () => {
+  test("refuses a second watcher of one client while the first is open", async () => {
     const dialWebSocket: WebSocketDialer = (_url, { signal }) =>
       new Promise((_, reject) => signal.addEventListener("abort", () => reject(signal.reason), { once: true }));
     const options = { dialWebSocket, transport: new RecordingTransport() };
@@ -518,7 +521,7 @@ describe("watch", () => {
 });
 
 describe("frames", () => {
-  test("a code that is none is refused by the frame too", async () => {
+  test("rejects an invalid code in frame.negative() too", async () => {
     const { client, transport } = recordingQueueClient({}, ({ method }) =>
       method === "GET"
         ? transportAnswer(200, { "content-type": "application/json" }, '[{"index":1,"tags":{},"data":""}]')

@@ -25,11 +25,11 @@ import {
 } from "../../support/misbehaving-server.js";
 import { openEmulatorQueue, queueClientOf, recordingQueueClient } from "../../support/queues.js";
 
-// What is repeated: never what a queue may have stored, or handed out and deleted.
+// Which failures are retried. A put that may be stored and a get that may have deleted its items are never retried.
 
 afterEach(() => vi.restoreAllMocks());
 
-/** Backoff is a random part of a limit: with this it is 0, and the tests need not wait. */
+/** Removes the backoff, which is a random fraction of a limit. */
 function withoutBackoff(): void {
   vi.spyOn(Math, "random").mockReturnValue(0);
 }
@@ -56,7 +56,7 @@ const NAMES = Object.keys(CALLS);
 interface Expected {
   readonly type: new (...args: never[]) => Error;
   readonly status?: number;
-  /** For put and take: sent once, and unsure; all others are repeated. */
+  /** `unsure`: a put or a take is sent once, and its outcome is unknown. All other calls are retried. */
   readonly verdict: "unsure" | "repeated" | "never" | "others only";
 }
 
@@ -88,7 +88,7 @@ const TABLE: readonly [name: string, behaviour: Behaviour, expected: Expected][]
   ]),
 ];
 
-/** A client that knows the limits already, so that only the call itself is left to go wrong. */
+/** Creates a client that has already read the limits, so that only the call itself can fail. */
 async function readyClient(server: MisbehavingServer, options: QueueClientOptions = {}): Promise<QueueClient> {
   const client = queueClientOf(server, { retryCount: RETRY_COUNT, ...options });
   server.play(answer(200, {}, "{}"), answer(200, {}, "1"));
@@ -129,7 +129,7 @@ describe.each(NAMES)("%s", (name) => {
     ["429", answer(429)],
     ["450", answer(450)],
     ["503 no healthy upstream", answer(503, {}, "no healthy upstream")],
-  ])("%s, and then it goes through", async (_name, behaviour) => {
+  ])("succeeds after retries of %s", async (_name, behaviour) => {
     withoutBackoff();
     const server = await startServer();
     const client = await readyClient(server);
@@ -141,7 +141,7 @@ describe.each(NAMES)("%s", (name) => {
     expect(rest).toEqual([first, first]);
   });
 
-  test("refused: nothing was sent, so nothing can be there twice", async () => {
+  test("retries a refused connection, because nothing was sent", async () => {
     withoutBackoff();
     const client = queueClientOf({ origin: await refusedOrigin() }, { retryCount: RETRY_COUNT });
     expect(await errorOf(call(client))).toMatchObject({
@@ -154,7 +154,7 @@ describe.each(NAMES)("%s", (name) => {
     });
   });
 
-  test("no time is left while nothing was sent: nothing can have happened", async () => {
+  test("times out before anything was sent, and reports that nothing can have been accepted or taken", async () => {
     const { client } = recordingQueueClient({ totalTimeout: 40, retryCount: 0, token: () => new Promise(() => {}) });
     expect(await errorOf(call(client))).toMatchObject({
       code: "ERR_EAS_TIMEOUT",
@@ -165,7 +165,7 @@ describe.each(NAMES)("%s", (name) => {
     });
   });
 
-  test("no time is left after an attempt: who knows", () =>
+  test("times out after an attempt, and reports that the outcome is unknown", () =>
     withTimeouts(async (totalTimeout) => {
       const server = await startServer();
       const client = await readyClient(server, { totalTimeout });
@@ -182,7 +182,7 @@ describe.each(NAMES)("%s", (name) => {
 });
 
 describe("put", () => {
-  test("is repeated on a refused connection until somebody listens", async () => {
+  test("is retried on a refused connection until the server listens", async () => {
     withoutBackoff();
     const first = await MisbehavingServer.start();
     const { port, origin } = first;
@@ -193,7 +193,7 @@ describe("put", () => {
       { origin },
       {
         retryCount: 50,
-        // Asked for before each attempt: the attributes' one and two of the put find nobody.
+        // Called before each attempt. The attempt for the attributes and two attempts of the put are refused.
         token: async () => {
           if (++tries === 4) {
             server = await MisbehavingServer.start(port);
@@ -213,12 +213,12 @@ describe("put", () => {
   });
 
   test.each([
-    ["before it answers", { reset: "before-headers" } as const, 0],
-    ["in the answer", { reset: "in-body" } as const, 1],
-  ])("a connection that breaks %s: never two items", async (_name, fault, stored) => {
+    ["before the response", { reset: "before-headers" } as const, 0],
+    ["in the response body", { reset: "in-body" } as const, 1],
+  ])("never stores two items when the connection breaks %s", async (_name, fault, stored) => {
     const { client, emulator, input, calls } = await openEmulatorQueue();
     await client.attributes();
-    // The limits are read first: the fault is for what follows.
+    // The first put reads the limits, so that the fault applies to the second put.
     await client.put("first");
     emulator.fault({ service: "q", ...fault });
     const error = await errorOf(client.put("x"));
@@ -227,7 +227,7 @@ describe("put", () => {
     expect(calls().filter(({ method }) => method === "POST")).toHaveLength(2);
   });
 
-  test("retryOn stands above the table, and the item is there twice", async () => {
+  test("retryOn overrides the default rules, so that the item can be stored twice", async () => {
     const { client, emulator, input } = await openEmulatorQueue();
     await client.put("first");
     emulator.fault({ service: "q", reset: "in-body" });
@@ -237,7 +237,7 @@ describe("put", () => {
     expect(input.length).toBe(3);
   });
 
-  test("retryCount 0 of the call", async () => {
+  test("is not retried with the call option retryCount 0", async () => {
     const server = await startServer();
     const client = await readyClient(server);
     server.always(answer(429));
@@ -245,7 +245,7 @@ describe("put", () => {
     expect(server.requests).toHaveLength(1);
   });
 
-  test("reading the limits is tried once only, and stops nothing", async () => {
+  test("makes one attempt to read the limits, and sends the item when that fails", async () => {
     const server = await startServer();
     const client = queueClientOf(server, { retryCount: RETRY_COUNT });
     server.play(answer(500), answer(200, {}, "7"));
@@ -253,7 +253,7 @@ describe("put", () => {
     expect(server.requests.map(({ method }) => method)).toEqual(["GET", "POST"]);
   });
 
-  test("an error that says nothing of whether it was sent", async () => {
+  test("is not retried after a transport error that does not report whether the request was sent", async () => {
     const { client, transport } = recordingQueueClient({}, ({ method }) =>
       method === "POST" ? Promise.reject(new Error("who knows")) : undefined,
     );
@@ -264,17 +264,20 @@ describe("put", () => {
   test.each([
     ["no", ALL, false],
     ["maybe", 1, true],
-  ] as const)("a transport that says it was sent: %s", async (sent, attempts, maybeAccepted) => {
-    withoutBackoff();
-    const { client } = recordingQueueClient({ retryCount: RETRY_COUNT }, ({ method }) =>
-      method === "POST" ? Promise.reject(new TransportError("broken", { sent })) : undefined,
-    );
-    expect(await errorOf(client.put("x"))).toMatchObject({ code: "ERR_EAS_NETWORK", maybeAccepted, attempts });
-  });
+  ] as const)(
+    "is retried only if the transport reports that nothing was sent (sent: %s)",
+    async (sent, attempts, maybeAccepted) => {
+      withoutBackoff();
+      const { client } = recordingQueueClient({ retryCount: RETRY_COUNT }, ({ method }) =>
+        method === "POST" ? Promise.reject(new TransportError("broken", { sent })) : undefined,
+      );
+      expect(await errorOf(client.put("x"))).toMatchObject({ code: "ERR_EAS_NETWORK", maybeAccepted, attempts });
+    },
+  );
 });
 
 describe("get with autoDelete", () => {
-  test("an answer that is lost on the way: the item is gone, and the error says so", async () => {
+  test("reports that the item may have been taken when the response is lost", async () => {
     const { client, emulator, input, calls } = await openEmulatorQueue();
     input.put("a");
     input.put("b");
@@ -284,7 +287,7 @@ describe("get with autoDelete", () => {
     expect(calls()).toHaveLength(1);
   });
 
-  test("the same without autoDelete is read again", async () => {
+  test("retries the read without autoDelete", async () => {
     withoutBackoff();
     const { client, emulator, input, calls } = await openEmulatorQueue();
     input.put("a");
@@ -295,9 +298,9 @@ describe("get with autoDelete", () => {
   });
 
   test.each([
-    ["frames that are none", {}, "\u0001"],
-    ["JSON that is none", { "content-type": "application/json" }, "{"],
-  ])("an answer that cannot be read, %s, took the items too", async (_name, headers, body) => {
+    ["invalid frames", {}, "\u0001"],
+    ["invalid JSON", { "content-type": "application/json" }, "{"],
+  ])("reports that the items may have been taken when the response has %s", async (_name, headers, body) => {
     const { client, transport } = recordingQueueClient({}, () => transportAnswer(200, headers, body));
     expect(await errorOf(client.get())).toMatchObject({ code: "ERR_EAS_DECODE", attempts: 1, maybeTaken: true });
     expect(transport.requests).toHaveLength(1);
@@ -308,10 +311,10 @@ describe("get with autoDelete", () => {
   });
 
   test.each([
-    ["over maxResponseBytes", answer(200, {}, "x".repeat(101))],
-    ["with a content coding that nobody undoes", answer(200, { "Content-Encoding": "compress" }, "x")],
+    ["larger than maxResponseBytes", answer(200, {}, "x".repeat(101))],
+    ["with an unsupported content encoding", answer(200, { "Content-Encoding": "compress" }, "x")],
     ["with a broken gzip", answer(200, { "Content-Encoding": "gzip" }, "no gzip")],
-  ])("an answer %s took the items too", async (_name, behaviour) => {
+  ])("reports that the items may have been taken by a response %s", async (_name, behaviour) => {
     const server = await startServer();
     server.always(behaviour);
     const client = queueClientOf(server, { maxResponseBytes: 100 });

@@ -433,7 +433,7 @@ describe("get", () => {
     controller.abort(reason);
     await turn();
     expect(watched).toEqual({ state: "rejected", value: reason });
-    // The connection is gone, and with it the wait there: a second call gets what comes.
+    // The connection is gone, and with it the wait there: a second call receives the next item.
     const second = client.get({ timeout: "10m" });
     await until(() => emulator.requests.length === 2);
     input.put("x");

@@ -18,7 +18,7 @@ afterEach(() => {
 
 const FAST = { minDelay: 1, maxDelay: 5 };
 
-/** An emulator with the queue "q", and clients of it without a network. */
+/** Creates an emulator with the queue "q", and clients that reach it in memory. */
 function open(options: EmulatorQueueOptions = {}) {
   const emulator = createEmulator({ token: "t", queues: { q: options } });
   const { input } = emulator.queue("q")!;
@@ -46,7 +46,7 @@ interface Running {
   readonly fail: (error: unknown) => void;
 }
 
-/** A handler whose runs a test ends by hand. */
+/** Creates a handler whose runs stay pending until the test settles them. */
 function byHand() {
   const runs: Running[] = [];
   let most = 0;
@@ -72,7 +72,7 @@ function byHand() {
   return { runs, handler, active, most: () => most, texts: () => runs.map(({ text }) => text) };
 }
 
-/** Starts a worker of this test's own; it is stopped when the test ends. */
+/** Starts a worker, which is stopped when the test ends. */
 function start(queue: QueueClient, handler: (frame: DataFrame) => void | Promise<void>, options: ConsumeOptions = {}) {
   const controller = new AbortController();
   const done = queue.consume(handler, { reconnect: FAST, signal: controller.signal, ...options });
@@ -81,7 +81,7 @@ function start(queue: QueueClient, handler: (frame: DataFrame) => void | Promise
   return { done, watched, stop: () => controller.abort(new Error("stop")), signal: controller.signal };
 }
 
-/** Changes how long the delays of failed items are; gives those that were asked for. */
+/** Replaces the delays of failed items, and returns the delays that were requested. */
 function delays(milliseconds: number): number[] {
   const asked: number[] = [];
   const real = globalThis.setTimeout;
@@ -98,8 +98,8 @@ async function turns(count = 10): Promise<void> {
   for (let i = 0; i < count; i++) await turn();
 }
 
-describe("handlers at work", () => {
-  test("never more than the concurrency, each slot is used again, and each item is committed when it is done", async () => {
+describe("running handlers", () => {
+  test("runs at most `concurrency` handlers, reuses each slot, and commits each item when its handler is done", async () => {
     const { input, client, indexes } = open();
     const put = Array.from({ length: 8 }, (_, i) => input.put(`${i}`));
     const { runs, handler, most, texts } = byHand();
@@ -136,7 +136,7 @@ describe("handlers at work", () => {
     expect(new URL(emulator.requests[0]!.url, "http://e").searchParams.get("_window_")).toBe(window);
   });
 
-  test("a handler that gives its item back itself has the last word", async () => {
+  test("does not commit an item that the handler returned to the queue", async () => {
     const { input, client } = open();
     input.put("a");
     let times = 0;
@@ -148,7 +148,7 @@ describe("handlers at work", () => {
     expect(input.negatives).toHaveLength(1);
   });
 
-  test("one at a time by default, in order; the index is where it begins", async () => {
+  test("handles one item at a time by default, in order, beginning at `index`", async () => {
     const { input, client } = open();
     input.put("before");
     const first = input.put("a");
@@ -166,7 +166,7 @@ describe("handlers at work", () => {
     expect(most()).toBe(1);
   });
 
-  test("fewer window slots than concurrency: the window is the limit, and all goes on", async () => {
+  test("runs at most `window` handlers when the window is smaller than the concurrency", async () => {
     const { input, client } = open();
     for (let i = 0; i < 5; i++) input.put(`${i}`);
     const { runs, handler, most } = byHand();
@@ -179,7 +179,7 @@ describe("handlers at work", () => {
     expect(most()).toBeLessThanOrEqual(2);
   });
 
-  test("a handler without a promise is done when it returns", async () => {
+  test("commits the item when a synchronous handler returns", async () => {
     const { input, client } = open();
     const seen: string[] = [];
     for (let i = 0; i < 20; i++) input.put(`${i}`);
@@ -188,7 +188,7 @@ describe("handlers at work", () => {
     expect(seen).toHaveLength(20);
   });
 
-  test("two consumers of one group share the work", async () => {
+  test("shares the items between two consumers of one group", async () => {
     const { input, client } = open();
     const put = Array.from({ length: 12 }, (_, i) => input.put(`${i}`));
     const [one, two] = [byHand(), byHand()];
@@ -204,7 +204,7 @@ describe("handlers at work", () => {
     expect(input.pushes).toHaveLength(12);
   });
 
-  test("frames that were handled are not kept", async () => {
+  test("lets handled frames be garbage collected", async () => {
     setFlagsFromString("--expose-gc");
     const collect = runInNewContext("gc") as () => void;
     const { input, client } = open();
@@ -215,25 +215,25 @@ describe("handlers at work", () => {
     await turns();
     collect();
     expect(watched.state).toBe("pending");
-    // The last ones may still be on the stack.
+    // The last frames may still be on the stack.
     expect(seen.filter((reference) => reference.deref() !== undefined).length).toBeLessThan(10);
   });
 });
 
-describe("a handler that throws", () => {
+describe("a failing handler", () => {
   const failures: [string, () => void | Promise<void>][] = [
     [
-      "at once",
+      "throws",
       () => {
         throw new Error("bad");
       },
     ],
-    ["later", () => Promise.reject(new Error("bad"))],
-    ["undefined", () => Promise.reject()],
-    ["an object without a class", () => Promise.reject(Object.create(null))],
+    ["rejects", () => Promise.reject(new Error("bad"))],
+    ["rejects with undefined", () => Promise.reject()],
+    ["rejects with an object without a prototype", () => Promise.reject(Object.create(null))],
   ];
 
-  test.each(failures)("%s: its item is given again, and the others are done", async (_, fail) => {
+  test.each(failures)("redelivers the item of a handler that %s, and commits the others", async (_, fail) => {
     delays(0);
     const { input, client } = open();
     const [bad, good] = [input.put("bad"), input.put("good")];
@@ -248,7 +248,7 @@ describe("a handler that throws", () => {
     expect(new Set(input.commits.map(({ index }) => index))).toEqual(new Set([bad, good]));
   });
 
-  test("its delay grows with each failure in a row to ten seconds, and a success ends the row", async () => {
+  test("doubles the delay with each consecutive failure up to ten seconds, and resets it after a success", async () => {
     const asked = delays(0);
     const { input, client } = open({ maxDeliveries: Number.POSITIVE_INFINITY });
     input.put("a");
@@ -264,7 +264,7 @@ describe("a handler that throws", () => {
     expect(asked.slice(9)).toEqual([100]);
   });
 
-  test("during the delay its slot is taken, and other slots work", async () => {
+  test("keeps the slot of a failed item occupied during its delay, while other slots continue", async () => {
     delays(1_000_000);
     const { input, client } = open();
     for (const text of ["bad", "b", "c"]) input.put(text);
@@ -281,7 +281,7 @@ describe("a handler that throws", () => {
     await until(() => input.length === 1);
   });
 
-  test("a dead item is given no more: after the tries that the queue has for it", async () => {
+  test("does not receive an item again after the queue's maximum number of deliveries", async () => {
     delays(0);
     const { input, client } = open({ maxDeliveries: 3 });
     const bad = input.put("bad");
@@ -297,33 +297,36 @@ describe("a handler that throws", () => {
 
   const actions: [string, () => FailureAction | Promise<FailureAction>, { negatives: number; tries: number }][] = [
     ["negative", () => "negative", { negatives: 1, tries: 2 }],
-    ["negative, later", () => Promise.resolve("negative"), { negatives: 1, tries: 2 }],
+    ["negative in a promise", () => Promise.resolve("negative"), { negatives: 1, tries: 2 }],
     ["release", () => "release", { negatives: 0, tries: 2 }],
     ["commit", () => "commit", { negatives: 0, tries: 1 }],
-    ["commit, later", () => Promise.resolve("commit"), { negatives: 0, tries: 1 }],
+    ["commit in a promise", () => Promise.resolve("commit"), { negatives: 0, tries: 1 }],
   ];
 
-  test.each(actions)("onError says %s", async (_, verdict, { negatives, tries }) => {
-    delays(0);
-    const { input, client, warnings } = open();
-    const bad = input.put("bad");
-    input.put("good");
-    const error = new Error("bad");
-    let seen = 0;
-    const onError = vi.fn(verdict);
-    start(
-      client(),
-      (frame) => {
-        if (frame.text() === "bad" && ++seen === 1) throw error;
-      },
-      { onError, window: 1 },
-    );
-    await until(() => input.length === 0);
-    expect(seen).toBe(tries);
-    expect(input.negatives).toHaveLength(negatives);
-    expect(onError.mock.calls).toMatchObject([[error, { index: bad }]]);
-    expect(warnings).toEqual([]);
-  });
+  test.each(actions)(
+    "acknowledges the failed item as onError returns: %s",
+    async (_, verdict, { negatives, tries }) => {
+      delays(0);
+      const { input, client, warnings } = open();
+      const bad = input.put("bad");
+      input.put("good");
+      const error = new Error("bad");
+      let seen = 0;
+      const onError = vi.fn(verdict);
+      start(
+        client(),
+        (frame) => {
+          if (frame.text() === "bad" && ++seen === 1) throw error;
+        },
+        { onError, window: 1 },
+      );
+      await until(() => input.length === 0);
+      expect(seen).toBe(tries);
+      expect(input.negatives).toHaveLength(negatives);
+      expect(onError.mock.calls).toMatchObject([[error, { index: bad }]]);
+      expect(warnings).toEqual([]);
+    },
+  );
 
   const wrong: [string, () => unknown][] = [
     [
@@ -333,13 +336,13 @@ describe("a handler that throws", () => {
       },
     ],
     ["rejects", () => Promise.reject(new Error("mine"))],
-    ["throws an object without a class", () => Promise.reject(Object.create(null))],
-    ["gives nothing", () => undefined],
-    ["gives nonsense", () => "mine"],
-    ["gives nonsense of no class", () => Object.create(null)],
+    ["throws an object without a prototype", () => Promise.reject(Object.create(null))],
+    ["returns undefined", () => undefined],
+    ["returns an unknown action", () => "mine"],
+    ["returns an object without a prototype", () => Object.create(null)],
   ];
 
-  test.each(wrong)("onError %s: the item is released and comes again, and no slot is lost", async (_, onError) => {
+  test.each(wrong)("releases and receives the item again, and frees its slot, when onError %s", async (_, onError) => {
     const { input, client, warnings } = open();
     const bad = input.put("bad");
     const good = input.put("good");
@@ -358,7 +361,7 @@ describe("a handler that throws", () => {
     expect(watched.state).toBe("pending");
   });
 
-  test("a commit that fails is retried, and the handler is not run again", async () => {
+  test("retries a commit that fails, without running the handler again", async () => {
     const { emulator, input, client } = open();
     for (let i = 0; i < 8; i++) input.put(`${i}`);
     const runs = new Map<bigint, number>();
@@ -374,7 +377,7 @@ describe("a handler that throws", () => {
     expect([...runs.values()]).toEqual(Array(8).fill(1));
   });
 
-  test("a handler that throws is logged with its item, and the reason goes to the queue", async () => {
+  test("logs the item of a handler that throws, and sends the reason to the queue", async () => {
     delays(0);
     const { input, client, warnings } = open();
     const bad = input.put("bad", { tags: { task: "7" } });
@@ -387,7 +390,7 @@ describe("a handler that throws", () => {
     expect(input.negatives).toMatchObject([{ index: bad, reason: "TypeError: no such model" }]);
   });
 
-  test("a commit whose answer is lost is made again, and the item is not", async () => {
+  test("retries a commit whose response is lost, without handling the item again", async () => {
     const { emulator, input, client, warnings } = open();
     input.put("a");
     const { runs, handler } = byHand();
@@ -402,7 +405,7 @@ describe("a handler that throws", () => {
     expect(warnings).toEqual([]);
   });
 
-  test("a negative commit that is refused: no slot is lost", async () => {
+  test("frees the slot when a negative is refused", async () => {
     delays(0);
     const { emulator, input, client, warnings } = open();
     input.put("bad");
@@ -420,7 +423,7 @@ describe("a handler that throws", () => {
     expect(warnings).toHaveLength(1);
   });
 
-  test("many that fail leak no slot", async () => {
+  test("frees all slots after many failures", async () => {
     delays(0);
     const { input, client } = open({ maxDeliveries: Number.POSITIVE_INFINITY });
     for (let i = 0; i < 30; i++) input.put(`${i}`);
@@ -440,8 +443,8 @@ describe("a handler that throws", () => {
   });
 });
 
-describe("the stop", () => {
-  test("before it began: resolves, and nothing is handled", async () => {
+describe("stopping a worker", () => {
+  test("resolves without handling an item when the signal has already fired", async () => {
     const { input, client } = open();
     input.put("a");
     const handler = vi.fn();
@@ -452,7 +455,7 @@ describe("the stop", () => {
     expect(input.length).toBe(1);
   });
 
-  test("while nothing is to be done", async () => {
+  test("resolves while the worker is idle", async () => {
     const { emulator, input, client } = open();
     const queue = client();
     const { stop, done, signal } = start(queue, () => {});
@@ -462,7 +465,7 @@ describe("the stop", () => {
     await done;
     expect(input.pending.size).toBe(0);
     expect(getEventListeners(signal, "abort")).toEqual([]);
-    // The client's watcher has ended: another one may begin.
+    // The client's watcher has ended, so that the client may start another.
     const again = start(queue, () => {});
     input.put("a");
     await until(() => input.length === 0);
@@ -470,7 +473,7 @@ describe("the stop", () => {
     await again.done;
   });
 
-  test("while it connects", async () => {
+  test("resolves while the worker connects", async () => {
     const { emulator, client } = open();
     emulator.fault({ stall: "before-headers" });
     const { stop, done } = start(client(), () => {});
@@ -479,7 +482,7 @@ describe("the stop", () => {
     await done;
   });
 
-  test("while all slots are busy: what runs is finished and committed, and nobody else gets it", async () => {
+  test("finishes and commits the running handlers while all slots are busy, and no other consumer gets their items", async () => {
     const { input, client } = open();
     for (let i = 0; i < 6; i++) input.put(`${i}`);
     const { runs, handler, texts } = byHand();
@@ -505,7 +508,7 @@ describe("the stop", () => {
     expect(other.texts().sort()).toEqual(["2", "3", "4", "5"]);
   });
 
-  test("a handler may stop its own worker", async () => {
+  test("lets a handler stop its own worker", async () => {
     const { input, client } = open();
     for (let i = 0; i < 5; i++) input.put(`${i}`);
     const controller = new AbortController();
@@ -521,7 +524,7 @@ describe("the stop", () => {
     expect(input.length).toBe(2);
   });
 
-  test("at whatever moment it comes after a frame, nothing begins after it, and nothing is lost", async () => {
+  test("starts no handler after the stop and loses no item, at any moment after a frame", async () => {
     for (let ticks = 0; ticks < 16; ticks++) {
       const { emulator, input, client } = open();
       const controller = new AbortController();
@@ -553,7 +556,7 @@ describe("the stop", () => {
   });
 
   test.each<FailureAction>(["negative", "release"])(
-    "during the delay of a failed item: it is let go at once (%s)",
+    "returns a failed item to the queue without waiting for its delay (%s)",
     async (verdict) => {
       const asked = delays(1_000_000);
       const { input, client } = open();
@@ -571,7 +574,7 @@ describe("the stop", () => {
     },
   );
 
-  test("a failure after the stop waits for nothing", async () => {
+  test("acknowledges an item that fails after the stop without a delay", async () => {
     const asked = delays(1_000_000);
     const { input, client } = open();
     input.put("bad");
@@ -586,7 +589,7 @@ describe("the stop", () => {
     expect(input.negatives).toHaveLength(1);
   });
 
-  test("one signal for many workers leaves no listeners and no warning", async () => {
+  test("leaves no listeners and causes no warning when many workers share one signal", async () => {
     const warned: Error[] = [];
     const onWarning = (warning: Error) => warned.push(warning);
     process.on("warning", onWarning);
@@ -606,8 +609,8 @@ describe("the stop", () => {
   });
 });
 
-describe("the watch below", () => {
-  test("breaks while handlers run: no item is handled twice", async () => {
+describe("the worker's watch", () => {
+  test("handles no item twice when the connection breaks while handlers run", async () => {
     const { emulator, input, client } = open();
     const put = Array.from({ length: 6 }, (_, i) => input.put(`${i}`));
     const { runs, handler, texts } = byHand();
@@ -616,7 +619,7 @@ describe("the watch below", () => {
       await until(() => runs.length === next + 2);
       const connections = emulator.requests.filter(({ status }) => status === 101).length;
       expect(emulator.cutConnections()).toBe(1);
-      // One is done without a connection, the other after the new one has pushed it again.
+      // One handler ends while there is no connection, the other after the new connection has pushed its item again.
       runs[next]?.done();
       await until(() => emulator.requests.filter(({ status }) => status === 101).length > connections);
       await turns();
@@ -627,7 +630,7 @@ describe("the watch below", () => {
     expect(new Set(input.commits.map(({ index }) => index))).toEqual(new Set(put));
   });
 
-  test("breaks during the stop: what runs is committed all the same, and not handled again", async () => {
+  test("commits the running item once when the connection breaks during the stop", async () => {
     const { emulator, input, client } = open();
     input.put("a");
     const { runs, handler } = byHand();
@@ -642,7 +645,7 @@ describe("the watch below", () => {
     expect(input.length).toBe(0);
   });
 
-  test("a frame that cannot be read is passed over with a warning", async () => {
+  test("skips a frame that cannot be decoded, and logs a warning", async () => {
     const { emulator, input, client, warnings } = open();
     const damaged = [Uint8Array.of(0xff, 0xff), Uint8Array.of(0x08)];
     const queue = client({
@@ -667,7 +670,7 @@ describe("the watch below", () => {
     expect(watched.state).toBe("pending");
   });
 
-  test("the queue ends: resolves when all is done", async () => {
+  test("resolves when the queue has ended and all items are committed", async () => {
     const { input, client } = open();
     for (let i = 0; i < 3; i++) input.put(`${i}`);
     const { runs, handler } = byHand();
@@ -686,13 +689,13 @@ describe("the watch below", () => {
     expect(runs).toHaveLength(3);
   });
 
-  test("a wrong token: rejects", async () => {
+  test("rejects when the token is wrong", async () => {
     const { client } = open();
     const error = await errorOf(client({ token: "wrong" }).consume(() => {}));
     expect(error).toMatchObject({ name: "EasHttpError", status: 401 });
   });
 
-  test("ended in the middle: what runs is finished and committed first, and a failed item waits for nothing", async () => {
+  test("rejects after a break without reconnect once running items are committed and failed items returned", async () => {
     const asked = delays(1_000_000);
     const { emulator, input, client } = open();
     input.put("bad");
@@ -710,7 +713,7 @@ describe("the watch below", () => {
     expect(input.commits.map(({ index }) => index)).toEqual([good]);
   });
 
-  test("the client is closed: resolves", async () => {
+  test("resolves when the client is closed", async () => {
     const { emulator, client } = open();
     const queue = client();
     const { done } = start(queue, () => {});
@@ -720,7 +723,7 @@ describe("the watch below", () => {
     expect(await errorOf(queue.consume(() => {}))).toMatchObject({ code: "ERR_EAS_CLOSED" });
   });
 
-  test.each(["websocket", "http", "poll"] as const)("over %s: a failed item comes again", async (transport) => {
+  test.each(["websocket", "http", "poll"] as const)("receives a failed item again over %s", async (transport) => {
     delays(0);
     const { input, client } = open();
     for (let i = 0; i < 6; i++) input.put(`${i}`);
@@ -740,16 +743,16 @@ describe("the watch below", () => {
   });
 });
 
-describe("what it is asked for", () => {
+describe("invalid arguments", () => {
   test.each<[string, unknown, unknown, string]>([
-    ["a handler that is none", "x", {}, "ERR_EAS_ARG_OPTION"],
-    ["no options", () => {}, null, "ERR_EAS_ARG_WATCH"],
+    ["a handler that is not a function", "x", {}, "ERR_EAS_ARG_OPTION"],
+    ["options that are null", () => {}, null, "ERR_EAS_ARG_WATCH"],
     ["a concurrency of 0", () => {}, { concurrency: 0 }, "ERR_EAS_ARG_OPTION"],
-    ["a concurrency that is no number", () => {}, { concurrency: "2" }, "ERR_EAS_ARG_OPTION"],
+    ["a concurrency that is not a number", () => {}, { concurrency: "2" }, "ERR_EAS_ARG_OPTION"],
     ["a window of 0", () => {}, { window: 0 }, "ERR_EAS_ARG_WATCH"],
-    ["an onError that is no function", () => {}, { onError: "commit" }, "ERR_EAS_ARG_OPTION"],
-    ["a signal that is none", () => {}, { signal: {} }, "ERR_EAS_ARG_OPTION"],
-    ["an index that is none", () => {}, { index: "x" }, "ERR_EAS_ARG_INDEX"],
+    ["an onError that is not a function", () => {}, { onError: "commit" }, "ERR_EAS_ARG_OPTION"],
+    ["a signal that is not an AbortSignal", () => {}, { signal: {} }, "ERR_EAS_ARG_OPTION"],
+    ["an index that is not a number", () => {}, { index: "x" }, "ERR_EAS_ARG_INDEX"],
   ])("%s: rejects, and no watcher is left behind", async (_, handler, options, code) => {
     const { emulator, input, client } = open();
     const queue = client();
@@ -761,7 +764,7 @@ describe("what it is asked for", () => {
     await until(() => input.length === 0);
   });
 
-  test("one at a time for a client", async () => {
+  test("rejects a second consume() of one client", async () => {
     const { client } = open();
     const queue = client();
     start(queue, () => {});
@@ -771,7 +774,7 @@ describe("what it is asked for", () => {
 
 type Connection = Awaited<ReturnType<ReturnType<typeof createEmulator>["dialWebSocket"]>>;
 
-/** The connection, with what a message does in a test's hands. */
+/** Wraps a connection so that the test decides how each message is delivered. */
 function wrapMessages(
   connection: Connection,
   around: (deliver: () => void, receive: (data: unknown) => void) => void,

@@ -27,7 +27,7 @@ async function socketPair(): Promise<{ near: Socket; far: Socket }> {
   return { near, far };
 }
 
-test("silence is reported after the limit, and a sign of life begins it anew", async () => {
+test("reports silence after the limit, and restarts the limit at each touch()", async () => {
   vi.useFakeTimers();
   const onIdle = vi.fn();
   const timer = new IdleTimer(8_000, onIdle);
@@ -41,7 +41,7 @@ test("silence is reported after the limit, and a sign of life begins it anew", a
   expect(vi.getTimerCount()).toBe(0);
 });
 
-test("what waits to be read when the event loop was blocked is read before silence is judged", async () => {
+test("reads waiting data after the event loop was blocked before it reports silence", async () => {
   const { near, far } = await socketPair();
   const onIdle = vi.fn();
   const timer = new IdleTimer(LIMIT, onIdle);
@@ -52,7 +52,7 @@ test("what waits to be read when the event loop was blocked is read before silen
       return onIdle.mock.calls.length;
     });
     timer.start();
-    // In the kernel's memory while nothing can be read.
+    // The data waits in the kernel's buffer while the event loop is blocked.
     await new Promise<void>((resolve) => far.write("pong", () => resolve()));
     block(3 * LIMIT);
     expect(await read).toBe(0);
@@ -61,14 +61,14 @@ test("what waits to be read when the event loop was blocked is read before silen
   expect(onIdle).not.toHaveBeenCalled();
 });
 
-test("time in which the event loop was blocked is not silence: a peer that is asked after it can answer", async () => {
+test("does not count time in which the event loop was blocked, so that a ping sent after it can be answered", async () => {
   const { near, far } = await socketPair();
   far.on("data", () => far.write("pong"));
   const onIdle = vi.fn();
   const timer = new IdleTimer(1_000, onIdle);
   onTestFinished(() => timer.stop());
   timer.start();
-  // No ping was sent, so nothing waits to be read.
+  // No ping was sent, so no data waits to be read.
   block(1_500);
   await new Promise((resolve) => setTimeout(resolve));
   near.write("ping");
@@ -76,7 +76,7 @@ test("time in which the event loop was blocked is not silence: a peer that is as
   expect(onIdle).not.toHaveBeenCalled();
 });
 
-test("a dead connection is found although the event loop is blocked again and again", async () => {
+test("reports a dead connection although the event loop is blocked repeatedly", async () => {
   const onIdle = vi.fn();
   const timer = new IdleTimer(LIMIT, onIdle);
   onTestFinished(() => timer.stop());

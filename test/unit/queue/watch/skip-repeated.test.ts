@@ -8,13 +8,13 @@ import { eventually, openQueue, settle, TRANSPORTS, watchWith } from "../../../s
 
 const COPIES = { tags: { requestId: "copy" } };
 
-/** Next frame of a watcher, which must be there. */
+/** Returns the next frame of a watcher. */
 async function nextOf(watcher: { next(): Promise<IteratorResult<DataFrame, undefined>> }): Promise<DataFrame> {
   return (await watcher.next()).value as DataFrame;
 }
 
 describe.each(TRANSPORTS)("skipRepeated over %s", (transport) => {
-  test("a copy that comes after the first was committed is committed and not handed out", async () => {
+  test("commits a copy that arrives after the first was committed, without handing it out", async () => {
     const queue = await openQueue();
     const client = queue.client();
     const watcher = client.watch(0, 5, { transport, skipRepeated: true });
@@ -30,7 +30,7 @@ describe.each(TRANSPORTS)("skipRepeated over %s", (transport) => {
     expect((await client.attributes())["stream.length"]).toBe("0");
   });
 
-  test("copies that are there at once are handled once, whatever the order of the commits", async () => {
+  test("hands out one of several copies that arrive together, in any order of the commits", async () => {
     const queue = await openQueue();
     for (const text of ["a", "b", "a", "c", "b", "a"]) queue.input.put(text, { tags: { requestId: text } });
     const handled: string[] = [];
@@ -48,7 +48,7 @@ describe.each(TRANSPORTS)("skipRepeated over %s", (transport) => {
     expect(handled.sort()).toEqual(["a", "b", "c"]);
   });
 
-  test("a copy is handed out when the first one is given back, and the first is then skipped", async () => {
+  test("hands out a copy when the first is nacked, and then skips the first", async () => {
     const queue = await openQueue();
     queue.input.put("first", COPIES);
     queue.input.put("second", COPIES);
@@ -59,12 +59,12 @@ describe.each(TRANSPORTS)("skipRepeated over %s", (transport) => {
     const second = (await next).value as DataFrame;
     expect([first.text(), second.text()]).toEqual(["first", "second"]);
     await second.commit();
-    // It comes again, and its copy was handled.
+    // The first is redelivered and skipped, because its copy was committed.
     await eventually(() => expect(queue.input.length).toBe(0));
     await watcher.close();
   });
 
-  test("a copy waits as long as the first is in hand", async () => {
+  test("holds a copy back while the first is being handled", async () => {
     const queue = await openQueue();
     queue.input.put("first", COPIES);
     queue.input.put("second", COPIES);
@@ -79,7 +79,7 @@ describe.each(TRANSPORTS)("skipRepeated over %s", (transport) => {
     await eventually(() => expect(queue.input.length).toBe(0));
   });
 
-  test("without the option every copy is handed out", async () => {
+  test("hands out each copy without the option", async () => {
     const queue = await openQueue();
     queue.input.put("first", COPIES);
     queue.input.put("second", COPIES);
@@ -87,7 +87,7 @@ describe.each(TRANSPORTS)("skipRepeated over %s", (transport) => {
     await eventually(() => expect(frames.map((frame) => frame.text())).toEqual(["first", "second"]));
   });
 
-  test("with autoCommit a copy is dropped as soon as the first was handed out", async () => {
+  test("drops a copy with autoCommit once the first was handed out", async () => {
     const queue = await openQueue();
     for (const text of ["first", "second"]) queue.input.put(text, COPIES);
     queue.input.put("other");
@@ -129,7 +129,7 @@ describe("the filter", () => {
     expect(delivered).toHaveLength(1980);
   });
 
-  test("does not remember what was only seen, or given back", () => {
+  test("does not remember an item that was only handed out or returned to the queue", () => {
     const { filter, delivered, skipped } = open(10);
     filter.take(frame(1, "a"));
     filter.returned([1n]);
@@ -144,14 +144,14 @@ describe("the filter", () => {
     expect([delivered, skipped]).toEqual([[1n, 1n, 2n], [1n]]);
   });
 
-  test("hands out what has no id, and what is pushed again", () => {
+  test("hands out items without an id, and items that are pushed again", () => {
     const { filter, delivered } = open(10);
     for (const one of [frame(1), frame(2), frame(3, ""), frame(4, ""), frame(5, "x"), frame(5, "x")]) filter.take(one);
     expect(delivered).toEqual([1n, 2n, 3n, 4n, 5n, 5n]);
   });
 });
 
-test("options that cannot be right are refused", async () => {
+test("rejects invalid options", async () => {
   expect([undefined, false, true, {}, { remember: 5 }].map((value) => checkSkipRepeated(value))).toEqual([
     undefined,
     undefined,

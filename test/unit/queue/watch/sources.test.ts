@@ -5,18 +5,18 @@ import { TransportError } from "../../../../src/platform/contract.js";
 import { FrameSplitter } from "../../../../src/queue/watch/sources/frame-splitter.js";
 import { expectNoToken, fakeClient, frameBytes, prefixed, Told, watchWith } from "../../../support/queue-watch.js";
 
-// What comes over a connection, and what does not: sockets and streams that the test drives by hand, on fake time.
+// These tests drive the sockets and streams of a watch by hand, with fake timers.
 
 afterEach(() => void vi.useRealTimers());
 
 const fakeTime = () => vi.useFakeTimers();
-/** Lets all that is due run. */
+/** Advances the fake time and runs the timers that are due. */
 const tick = (milliseconds = 0) => vi.advanceTimersByTimeAsync(milliseconds);
 const MB = 1024 * 1024;
 const BROKEN = Uint8Array.of(0x1a, 0x7f, 1);
 
 describe("a WebSocket", () => {
-  test("is asked for with all that the watch wants, and the token", async () => {
+  test("is opened with the watch's options, the token, the uid and the gid", async () => {
     fakeTime();
     const { client, dialer } = fakeClient({ uid: "me", gid: "us" });
     const { told } = watchWith(client, 7, 3, { tags: { a: "b c" } });
@@ -32,7 +32,7 @@ describe("a WebSocket", () => {
     });
   });
 
-  test("is pinged, and given up when nothing answers", async () => {
+  test("is pinged, and is terminated and reopened when no pong arrives", async () => {
     fakeTime();
     const { client, dialer } = fakeClient();
     const { told, frames } = watchWith(client, 0, 5);
@@ -43,7 +43,7 @@ describe("a WebSocket", () => {
       socket.connection.onPong?.();
     }
     expect(socket.controls).toEqual(Array(10).fill("ping"));
-    // Any message is a sign of life, as well as a pong.
+    // Any message shows that the connection is alive, as a pong does.
     await tick(7000);
     socket.push(frameBytes(1));
     await tick(7000);
@@ -60,7 +60,7 @@ describe("a WebSocket", () => {
     expect(socket.controls).toHaveLength(length);
   });
 
-  test("without pings is given up after a minute of silence", async () => {
+  test("is reopened after a minute of silence when pings are not supported", async () => {
     fakeTime();
     const { client, dialer } = fakeClient();
     dialer.can.ping = false;
@@ -73,7 +73,7 @@ describe("a WebSocket", () => {
     expect(told.states).toEqual(["open", "reconnecting", "open"]);
   });
 
-  test("a dial that is not answered ends with the client's timeout", async () => {
+  test("times out after the client's timeout when the dial is not answered", async () => {
     fakeTime();
     const { client, dialer } = fakeClient({ timeout: 3000 });
     dialer.instead = () => new Promise(() => {});
@@ -92,7 +92,7 @@ describe("a WebSocket", () => {
     expect(told.states.at(-1)).toBe("open");
   });
 
-  test("is paused while too much waits, and goes on", async () => {
+  test("is paused while too much data waits to be read, and is resumed later", async () => {
     fakeTime();
     const { client, dialer } = fakeClient();
     const watcher = client.watch(0, 1, { autoCommit: true });
@@ -100,10 +100,10 @@ describe("a WebSocket", () => {
     const { controls } = dialer.last;
     for (let i = 1; i <= 16; i++) dialer.last.push(frameBytes(i, new Uint8Array(MB)));
     expect(controls).toEqual(["pause"]);
-    // Nothing is read, so no pong can be heard.
+    // A paused socket reads nothing, so no pong can arrive.
     await tick(120_000);
     expect(controls.filter((control) => control !== "ping")).toEqual(["pause"]);
-    // What the socket had read already waits, too.
+    // Frames that the socket had already read wait too.
     for (let i = 17; i <= 20; i++) dialer.last.push(frameBytes(i, new Uint8Array(MB)));
     const taken: bigint[] = [];
     const take = async () => taken.push((await watcher.next()).value?.index as bigint);
@@ -118,7 +118,7 @@ describe("a WebSocket", () => {
     expect(vi.getTimerCount()).toBe(0);
   });
 
-  test("many frames without data are bounded as well", async () => {
+  test("is paused by many frames without data too", async () => {
     fakeTime();
     const { client, dialer } = fakeClient();
     client.watch(0, 1, { autoCommit: true, indexOnly: true });
@@ -127,7 +127,7 @@ describe("a WebSocket", () => {
     expect(dialer.last.controls).toEqual(["pause"]);
   });
 
-  test("a paused watch can be closed, and one that broke is paused again", async () => {
+  test("is paused again after a reconnect while frames wait, and can be closed while paused", async () => {
     fakeTime();
     const { client, dialer } = fakeClient();
     const watcher = client.watch(0, 1, { autoCommit: true, reconnect: { minDelay: 1 } });
@@ -142,7 +142,7 @@ describe("a WebSocket", () => {
     expect(vi.getTimerCount()).toBe(0);
   });
 
-  test("where nothing can be held back the logger hears of it, once", async () => {
+  test("logs one warning when the socket cannot be paused", async () => {
     fakeTime();
     const told = new Told();
     const { client, dialer } = fakeClient({ logger: told.logger });
@@ -156,7 +156,7 @@ describe("a WebSocket", () => {
     expect(told.warnings).toEqual([expect.stringMatching(/faster than they are read/)]);
   });
 
-  test("a frame that cannot be read rejects one next, texts are passed over", async () => {
+  test("rejects one next() per frame that cannot be decoded, and skips text messages", async () => {
     fakeTime();
     const { client, dialer } = fakeClient();
     const watcher = client.watch(0, 5);
@@ -170,7 +170,7 @@ describe("a WebSocket", () => {
     expect(watcher.isClosed).toBe(false);
   });
 
-  test("a frame that cannot be read is given back by its index, which would else take a place in the window", async () => {
+  test("returns a frame that cannot be decoded to the queue by its index, so that it does not occupy the window", async () => {
     fakeTime();
     const { client, dialer, transport } = fakeClient();
     const watcher = client.watch(0, 1);
@@ -183,7 +183,7 @@ describe("a WebSocket", () => {
     expect(refusals).toEqual([expect.stringMatching(/\?_indexes_=7&_negative_=true$/)]);
   });
 
-  test("a frame that comes again after its commit was answered is committed again, and not handed out", async () => {
+  test("commits a frame again, without handing it out, when it is pushed after its commit", async () => {
     fakeTime();
     const { client, dialer, transport } = fakeClient();
     const { frames, indexes } = watchWith(client, 0, 5);
@@ -202,8 +202,8 @@ describe("a WebSocket", () => {
 
   test.each<[string, Record<string, string>]>([
     ["another item", { requestId: "b" }],
-    ["an item that nothing identifies", {}],
-  ])("%s with the index of a committed one is handed out, and not committed", async (_, tags) => {
+    ["an item without an id", {}],
+  ])("hands out %s with the index of a committed item, and does not commit it", async (_, tags) => {
     fakeTime();
     const { client, dialer, transport } = fakeClient();
     const { frames, indexes } = watchWith(client, 0, 5);
@@ -219,7 +219,7 @@ describe("a WebSocket", () => {
     expect(transport.commits).toEqual(["1"]);
   });
 
-  test("a refused frame that is pushed before the refusal is answered is handed out", async () => {
+  test("hands out a nacked frame that is pushed again before the negative is answered", async () => {
     fakeTime();
     const { client, dialer, transport } = fakeClient();
     const { frames, indexes } = watchWith(client, 0, 5);
@@ -235,7 +235,7 @@ describe("a WebSocket", () => {
     await tick();
     await refusing;
     expect(indexes()).toEqual([1n, 1n]);
-    // Whether the service has it is unknown. A push on the same connection says so.
+    // The outcome of the negative is unknown. A push on the same connection proves that the service accepted it.
     dialer.last.push(frameBytes(2));
     await tick();
     transport.answer = async () => {
@@ -258,7 +258,7 @@ describe("an HTTP stream", () => {
     return { ...faked, ...watch };
   };
 
-  test("has ten seconds for its head, and a minute of silence", async () => {
+  test("is reopened after ten seconds without response headers, and after a minute of silence", async () => {
     fakeTime();
     const { client, transport } = fakeClient();
     transport.opens = false;
@@ -280,7 +280,7 @@ describe("an HTTP stream", () => {
     expect(frames).toHaveLength(1);
   });
 
-  test("is not read while too much waits", async () => {
+  test("is not read while too much data waits", async () => {
     fakeTime();
     const { client, transport } = fakeClient();
     const watcher = client.watch(0, 1, { transport: "http", autoCommit: true });
@@ -302,7 +302,7 @@ describe("an HTTP stream", () => {
     expect(vi.getTimerCount()).toBe(0);
   });
 
-  test("a frame that cannot be read rejects one next", async () => {
+  test("rejects one next() for a frame that cannot be decoded", async () => {
     const { transport, errors, indexes, watcher } = await open();
     transport.last.push(prefixed(frameBytes(1), BROKEN, frameBytes(2)));
     await tick();
@@ -312,9 +312,13 @@ describe("an HTTP stream", () => {
   });
 
   test.each([
-    ["a length that cannot be", Uint8Array.of(0xff, 0xff, 0xff, 0xff, 1, 2, 3), /4294967295 bytes.*1000/],
-    ["a page", new TextEncoder().encode(`<html><body>${"maintenance ".repeat(10)}</body></html>`), /larger than.*1000/],
-  ])("%s ends a watch that has just begun, and takes no memory", async (_, bytes, message) => {
+    ["an impossible frame length", Uint8Array.of(0xff, 0xff, 0xff, 0xff, 1, 2, 3), /4294967295 bytes.*1000/],
+    [
+      "an HTML page",
+      new TextEncoder().encode(`<html><body>${"maintenance ".repeat(10)}</body></html>`),
+      /larger than.*1000/,
+    ],
+  ])("ends a watch that has just begun on %s, without allocating memory for it", async (_, bytes, message) => {
     const { transport, errors, told, done } = await open({ maxResponseBytes: 1000 });
     const before = process.memoryUsage().arrayBuffers;
     transport.last.push(bytes);
@@ -328,7 +332,7 @@ describe("an HTTP stream", () => {
     expect(transport.last.cancels).toHaveLength(1);
   });
 
-  test("a length that cannot be breaks the connection of a watch that has worked before", async () => {
+  test("is reopened on an impossible frame length once the watch has received a frame", async () => {
     const { transport, errors, indexes, told } = await open({ maxResponseBytes: 1000 });
     transport.last.push(prefixed(frameBytes(1)), Uint8Array.of(0xff, 0xff, 0xff, 0xff, 1, 2, 3));
     await tick(50);
@@ -343,7 +347,7 @@ describe("an HTTP stream", () => {
     expect(errors).toEqual([]);
   });
 
-  test("one that is cut off inside a frame is made anew, and shows no token", async () => {
+  test("is reopened when it ends inside a frame, and its errors contain no token", async () => {
     const { transport, told, indexes } = await open();
     transport.last.push(prefixed(frameBytes(1)), prefixed(frameBytes(2)).subarray(0, 5), undefined);
     await tick(30);
@@ -369,7 +373,7 @@ describe("an HTTP stream", () => {
   });
 });
 
-test("a poll is held back while too much waits", async () => {
+test("a poll sends no further get while too much data waits", async () => {
   fakeTime();
   const { client, transport } = fakeClient();
   const { encodeFrames } = await import("../../../../src/emulator/queue/frames.js");
@@ -390,7 +394,7 @@ test("a poll is held back while too much waits", async () => {
   expect(vi.getTimerCount()).toBe(0);
 });
 
-test("an answer without an item that comes at once is not asked for again at once", async () => {
+test("a poll waits before the next get after an immediate response without an item", async () => {
   fakeTime();
   const { client, transport } = fakeClient();
   const { answer } = transport;
@@ -403,8 +407,8 @@ test("an answer without an item that comes at once is not asked for again at onc
   expect(transport.requests.filter(({ path }) => !path.includes("_attrs_")).length).toBeLessThanOrEqual(11);
 });
 
-describe("the splitter", () => {
-  test("finds the frames however the stream is cut", () => {
+describe("FrameSplitter", () => {
+  test("finds the frames in a stream that is cut into random chunks", () => {
     fc.assert(
       fc.property(
         fc.array(fc.uint8Array({ maxLength: 40 }), { maxLength: 12 }),
@@ -421,7 +425,7 @@ describe("the splitter", () => {
             at = Math.min(end, at + size);
           }
           splitter.push(stream.slice(at, end));
-          // The model: one frame after the other, as far as they are whole.
+          // The expected result is all frames that the stream contains in full.
           const expected: Uint8Array[] = [];
           let whole = 0;
           for (const frame of frames) {
@@ -437,7 +441,7 @@ describe("the splitter", () => {
     );
   });
 
-  test("cuts at every byte make no difference", () => {
+  test("finds the frames for each position of a cut", () => {
     const frames = [1, 2, 300, 5].map((length, i) => new Uint8Array(length).fill(i + 1));
     const stream = prefixed(...frames);
     for (let cut = 0; cut <= stream.length; cut++) {

@@ -22,7 +22,7 @@ import {
   watchWith,
 } from "../../../support/queue-watch.js";
 
-// Connections that open and do not last: how often a watch reconnects, when it gives up, and what it reports.
+// Connections that open and soon end: how often a watch reconnects, when it gives up, and what it reports.
 
 afterEach(() => {
   vi.useRealTimers();
@@ -31,7 +31,7 @@ afterEach(() => {
 
 const tick = (milliseconds = 0) => vi.advanceTimersByTimeAsync(milliseconds);
 
-/** A server that accepts each watch and then does `end` with it. Attributes are answered with `state`. */
+/** Starts a server that accepts each watch and then ends it. The queue attributes report the state `state`. */
 async function acceptingServer(
   end: { socket?: (peer: PeerSocket) => void; stream?: (response: ServerResponse) => void },
   state = "OK",
@@ -64,15 +64,15 @@ async function acceptingServer(
   return { counts, origin: `http://127.0.0.1:${(server.address() as AddressInfo).port}` };
 }
 
-describe("a server that accepts the watch and ends it at once", () => {
+describe("a server that accepts each watch and ends it immediately", () => {
   test.each([
     ["WebSocket", "1000", (peer: PeerSocket) => peer.close(1000)],
     ["WebSocket", "1001", (peer: PeerSocket) => peer.close(1001, "going away")],
     ["WebSocket", "1013", (peer: PeerSocket) => peer.close(1013, "try again later")],
     ["WebSocket", "4409", (peer: PeerSocket) => peer.close(4409)],
     ["WebSocket", "a reset", (peer: PeerSocket) => peer.terminate()],
-    ["WebSocket", "1013 behind an item that it has sent before", undefined],
-  ])("over a %s with %s: the watch gives up after its attempts, with one warning", async (_, how, end) => {
+    ["WebSocket", "1013 after an item that was sent before", undefined],
+  ])("ends a watch over a %s after its attempts, with one warning (%s)", async (_, how, end) => {
     const resend = (peer: PeerSocket) => {
       peer.send(frameBytes(1));
       peer.close(1013, "try again later");
@@ -83,7 +83,7 @@ describe("a server that accepts the watch and ends it at once", () => {
     const reconnect = { attempts: 3, minDelay: 1, maxDelay: 4 };
     const { errors, done, indexes } = watchWith(client, 0, 5, { reconnect, onStatus: told.onStatus });
     await done;
-    // The first item that arrives is progress: the count begins with the connection after it.
+    // The first item counts as progress, so the attempts are counted from the next connection.
     const isFirstGood = end === undefined;
     expect(counts.watches).toBe(4);
     expect(indexes()).toEqual(isFirstGood ? [1n] : []);
@@ -95,9 +95,9 @@ describe("a server that accepts the watch and ends it at once", () => {
   });
 
   test.each([
-    ["ended in good order", (response: ServerResponse) => void response.end()],
+    ["ended without an error", (response: ServerResponse) => void response.end()],
     ["broken", (response: ServerResponse) => void response.destroy()],
-  ])("over an HTTP stream that is %s", async (_, stream) => {
+  ])("ends a watch over an HTTP stream after its attempts, with one warning (%s)", async (_, stream) => {
     const { counts, origin } = await acceptingServer({ stream });
     const told = new Told();
     const client = clientFor(origin, { logger: told.logger });
@@ -109,7 +109,7 @@ describe("a server that accepts the watch and ends it at once", () => {
     expect(told.warnings).toHaveLength(1);
   });
 
-  test("without a limit of attempts: the delays double, up to the longest", async () => {
+  test("doubles the delays up to the maximum without a limit of attempts", async () => {
     vi.useFakeTimers();
     vi.spyOn(Math, "random").mockReturnValue(0.9999999);
     const told = new Told();
@@ -131,7 +131,7 @@ describe("a server that accepts the watch and ends it at once", () => {
     await watcher.close();
   });
 
-  test("the delays begin anew after a connection that lasted", async () => {
+  test("resets the delays after a connection that lasted", async () => {
     vi.useFakeTimers();
     const { client, dialer } = fakeClient();
     const { told } = watchWith(client, 0, 5);
@@ -146,8 +146,8 @@ describe("a server that accepts the watch and ends it at once", () => {
   });
 });
 
-describe("two clients of one uid", () => {
-  test("wait longer before each takeover, and each is told once, with the uid", async () => {
+describe("two clients with one uid", () => {
+  test("wait longer before each takeover, and each logs at most one warning with the uid", async () => {
     vi.useFakeTimers();
     const emulator = createEmulator({ token: TOKEN, queues: { q: {} } });
     const input = emulator.queue("q")?.input;
@@ -165,7 +165,7 @@ describe("two clients of one uid", () => {
       await tick(500);
     }
     const watches = emulator.requests.filter(({ url }) => url.includes("_watch_")).length;
-    // Without longer delays it is about 800.
+    // Without increasing delays there would be about 800 watches.
     expect(watches).toBeLessThan(100);
     const warnings = told.warnings.filter((warning) => warning.includes("worker-7"));
     expect(warnings.length).toBeGreaterThanOrEqual(1);
@@ -176,7 +176,7 @@ describe("two clients of one uid", () => {
 });
 
 describe.each(TRANSPORTS)("a watch that has been open, over %s", (transport) => {
-  test.each([400, 401, 403, 404, 405])("waits for a service that answers %i for a while", async (status) => {
+  test.each([400, 401, 403, 404, 405])("reconnects when the service temporarily answers %i", async (status) => {
     const { emulator, client, put, cut } = await openQueue();
     const { frames, told, errors, watcher } = watchWith(client(), 0, 5, { transport });
     await eventually(() => expect(told.count("open")).toBe(1));
@@ -201,7 +201,7 @@ describe.each(TRANSPORTS)("a watch that has been open, over %s", (transport) => 
   });
 });
 
-test("a token function that fails for a while does not end a watch that has been open", async () => {
+test("a token function that fails temporarily does not end a watch that has been open", async () => {
   let isBroken = false;
   const token = () => {
     if (isBroken) throw new Error("vault is sealed");
@@ -219,15 +219,15 @@ test("a token function that fails for a while does not end a watch that has been
   expect(errors).toEqual([]);
 });
 
-describe("connections that end in good order", () => {
+describe("connections that end without an error", () => {
   const answerState = (transport: ReturnType<typeof fakeClient>["transport"], attributes: object) => {
     transport.answer = async () => transportAnswer(200, {}, JSON.stringify(attributes));
   };
 
   test.each([
     ["is open", { "meta.state": "OK" }],
-    ["says nothing of its state", {}],
-  ])("a queue that %s has not ended, over WebSockets and HTTP", async (_, attributes) => {
+    ["does not report its state", {}],
+  ])("a watch of a queue that %s reconnects over WebSockets and HTTP", async (_, attributes) => {
     for (const over of ["websocket", "http"] as const) {
       vi.useFakeTimers();
       const { client, dialer, transport } = fakeClient();
@@ -249,7 +249,7 @@ describe("connections that end in good order", () => {
     }
   });
 
-  test("the end of the queue is believed where the attributes confirm it, and not where they cannot be had", async () => {
+  test("consume() resolves only when the attributes confirm the end of the queue", async () => {
     vi.useFakeTimers();
     const { client, dialer, transport } = fakeClient();
     transport.answer = async () => transportAnswer(500, {}, "");
@@ -260,7 +260,7 @@ describe("connections that end in good order", () => {
     await tick(50);
     expect(done).not.toHaveBeenCalled();
     answerState(transport, { "meta.state": "End", "stream.length": "3" });
-    // Items are left, and the connection was only idle.
+    // The queue still has items: the connection ended because it was idle.
     await tick(3_000);
     dialer.last.connection.end({ code: 1000, reason: "" });
     await tick(50);
@@ -271,8 +271,8 @@ describe("connections that end in good order", () => {
   });
 });
 
-describe("what is logged", () => {
-  test("each cause once, with the number of failures in a row; onStatus gets all", async () => {
+describe("warnings", () => {
+  test("are logged once per cause with the number of consecutive failures, while onStatus receives each failure", async () => {
     vi.useFakeTimers();
     const told = new Told();
     const { client, dialer } = fakeClient({ logger: told.logger });
@@ -288,7 +288,7 @@ describe("what is logged", () => {
       expect.stringMatching(/failed \d+ times in a row.*second/),
     ]);
     expect(told.count("reconnecting")).toBeGreaterThan(10);
-    // Long after, the count of what was not logged comes with it.
+    // A later warning contains the number of failures that were not logged.
     await tick(600_000);
     expect(told.warnings).toHaveLength(3);
     expect(told.warnings[2]).toMatch(/second.*\d+ more times since the last log/);
@@ -312,18 +312,21 @@ describe("what is logged", () => {
     await watcher.close();
   });
 
-  test.each([true, false])("that a poll belongs to no consumer, unless autoCommit is %s", async (autoCommit) => {
-    vi.useFakeTimers();
-    const told = new Told();
-    const { client } = fakeClient({ logger: told.logger });
-    const watcher = client.watch(0, 1, { transport: "poll", autoCommit });
-    await tick(20_000);
-    const shared = /Polled items are not assigned to a consumer.*every group/;
-    expect(told.warnings).toEqual(autoCommit ? [] : [expect.stringMatching(shared)]);
-    await watcher.close();
-  });
+  test.each([true, false])(
+    "say that polled items are not assigned to a consumer, except with autoCommit (autoCommit: %s)",
+    async (autoCommit) => {
+      vi.useFakeTimers();
+      const told = new Told();
+      const { client } = fakeClient({ logger: told.logger });
+      const watcher = client.watch(0, 1, { transport: "poll", autoCommit });
+      await tick(20_000);
+      const shared = /Polled items are not assigned to a consumer.*every group/;
+      expect(told.warnings).toEqual(autoCommit ? [] : [expect.stringMatching(shared)]);
+      await watcher.close();
+    },
+  );
 
-  test.each([true, false])('that "auto" polls, with autoCommit %s', (autoCommit) => {
+  test.each([true, false])('say that "auto" fell back to polling (autoCommit: %s)', (autoCommit) => {
     const told = new Told();
     const pool = { transport: { send: () => {} } } as unknown as ConnectionPool;
     const settings = checkWatch(0, 1, { autoCommit });

@@ -14,15 +14,15 @@ import {
   watchWith,
 } from "../../../support/queue-watch.js";
 
-// Watches over all transports, against the emulator behind a real listener.
+// These tests run watches over all transports, against the emulator behind a real listener.
 
 describe.each(TRANSPORTS)("a watch over %s", (transport) => {
   const pushes = transport !== "poll";
-  /** A poll whose window is full has no connection, and hears of no cut. */
+  /** Waits for open connections. A poll whose window is full has no connection and does not notice a cut. */
   const opened = (told: Told, count: number) =>
     pushes ? eventually(() => expect(told.count("open")).toBe(count)) : settle();
 
-  test("gives what is there and what comes, in order, to many who wait at once", async () => {
+  test("delivers existing and new items in order to many concurrent next() calls", async () => {
     const { client, input } = await openQueue();
     const watcher = client().watch(0, 100, { transport });
     const waiting = Array.from({ length: 30 }, () => watcher.next());
@@ -37,7 +37,7 @@ describe.each(TRANSPORTS)("a watch over %s", (transport) => {
     expect(input.length).toBe(0);
   });
 
-  test("keeps to its window until a commit, and sends the commits of a turn together", async () => {
+  test("holds at most `window` items until a commit, and sends the commits of one turn together", async () => {
     const { client, input, put, emulator } = await openQueue();
     put(30);
     const { frames, told } = watchWith(client(), 0, 10, { transport });
@@ -53,7 +53,7 @@ describe.each(TRANSPORTS)("a watch over %s", (transport) => {
     expect(told.statuses).toEqual([{ state: "open", transport }]);
   });
 
-  test("hands out no frame again that is held or committed when the connection has broken", async () => {
+  test("does not hand out a held or committed frame again after a reconnect", async () => {
     const { client, input, put, cut } = await openQueue();
     put(6);
     const { frames, indexes, told } = watchWith(client(), 0, 5, { transport });
@@ -81,12 +81,12 @@ describe.each(TRANSPORTS)("a watch over %s", (transport) => {
     if (pushes) expect(input.pushes.some(({ delivery }) => delivery > 1)).toBe(true);
   });
 
-  test("a commit on its way at the cut counts", async () => {
+  test("counts a commit that is in flight when the connection is cut", async () => {
     const { client, input, put, emulator } = await openQueue();
     put(2);
     const { frames, told } = watchWith(client(), 0, 5, { transport });
     await eventually(() => expect(frames).toHaveLength(2));
-    // A poll has its next get under way by now.
+    // Wait until a poll has its next get in flight.
     await settle();
     emulator.fault({ delay: 150, service: "q" });
     const committing = frames[0]?.commit();
@@ -101,7 +101,7 @@ describe.each(TRANSPORTS)("a watch over %s", (transport) => {
     expect(input.items.map(({ index }) => index)).toEqual([2n]);
   });
 
-  test("a commit that fails leaves the frame held, and can be made again", async () => {
+  test("keeps a frame held when its commit fails, so that the commit can be retried", async () => {
     const { client, input, put, emulator, cut } = await openQueue();
     put(1);
     const { frames, told } = watchWith(client(), 0, 5, { transport });
@@ -117,7 +117,7 @@ describe.each(TRANSPORTS)("a watch over %s", (transport) => {
     expect(input.length).toBe(0);
   });
 
-  test("from now on is settled at the first connect: nothing is passed over", async () => {
+  test("fixes the start of a watch from now on at the first connect, and skips no later item", async () => {
     const { client, input, put, cut } = await openQueue();
     put(3);
     const { indexes, told, frames } = watchWith(client(), -1, 50, {
@@ -138,13 +138,13 @@ describe.each(TRANSPORTS)("a watch over %s", (transport) => {
     expect(frames.map((frame) => frame.text())).toContain("between");
   });
 
-  test("indexes alone, tags, and a queue that commits by itself", async () => {
+  test("supports indexOnly, tags and autoCommit", async () => {
     const { client, input, put } = await openQueue();
     put(2, { tags: { kind: "a" } });
     put(2, { tags: { kind: "b" } });
     const tagged = watchWith(client({ uid: "tagged" }), 0, 5, { transport, tags: { kind: "b" }, indexOnly: true });
     await eventually(() => expect(tagged.indexes()).toEqual([3n, 4n]));
-    // A get has no such option: it brings the data too.
+    // A get has no such option, so a poll receives the data too.
     if (pushes) expect(tagged.frames[0]?.data.length).toBe(0);
     expect(tagged.frames[0]?.tags.kind).toBe("b");
     await tagged.watcher.close();
@@ -161,7 +161,7 @@ describe.each(TRANSPORTS)("a watch over %s", (transport) => {
     expect(input.length).toBe(0);
   });
 
-  test("ends by itself when the queue has ended and all was delivered", async () => {
+  test("ends when the queue has ended and all items were delivered", async () => {
     const { client, put, input } = await openQueue();
     put(3);
     const queue = client();
@@ -179,7 +179,7 @@ describe.each(TRANSPORTS)("a watch over %s", (transport) => {
     await expect(watcher.next()).resolves.toEqual({ done: true, value: undefined });
   });
 
-  test("a client has one watcher at a time", async () => {
+  test("allows one watcher at a time per client", async () => {
     const { client } = await openQueue();
     const queue = client();
     const first = queue.watch(0, 1, { transport });
@@ -188,12 +188,12 @@ describe.each(TRANSPORTS)("a watch over %s", (transport) => {
     await queue.watch(0, 1, { transport }).close();
   });
 
-  test("what was let go of comes again", async () => {
+  test("receives released and nacked items again", async () => {
     const { client, put, input } = await openQueue({ maxDeliveries: Number.POSITIVE_INFINITY });
     put(1);
     const { frames, indexes } = watchWith(client(), 0, 5, { transport });
     await eventually(() => expect(frames).toHaveLength(1));
-    // The only frame: nothing but a reconnect, or a poll from the start, brings it back.
+    // No other frame is held, so only a reconnect or a poll from the start redelivers this frame.
     frames[0]?.release();
     await eventually(() => expect(frames).toHaveLength(2));
     for (let i = 2; i < (pushes ? 30 : 2); i++) {
@@ -205,20 +205,20 @@ describe.each(TRANSPORTS)("a watch over %s", (transport) => {
     expect(input.length).toBe(0);
   });
 
-  test("a window full of what was released is no end", async () => {
+  test("continues when all frames of a full window were released", async () => {
     const { client, put } = await openQueue();
     put(8);
     const { frames, indexes } = watchWith(client(), 0, 3, { transport });
     await eventually(() => expect(frames).toHaveLength(3));
     for (const frame of frames.splice(0)) frame.release();
     await eventually(() => expect(frames).toHaveLength(3));
-    // A poll goes on behind them, and comes back to them later.
+    // A poll continues after the released frames, and returns to them later.
     expect(indexes()).toEqual(pushes ? [1n, 2n, 3n] : [4n, 5n, 6n]);
     await Promise.all(frames.splice(0).map((frame) => frame.commit()));
     await eventually(() => expect(frames.length).toBeGreaterThan(0));
   });
 
-  test.runIf(pushes)("frames of before a cut can be refused and released", async () => {
+  test.runIf(pushes)("accepts a negative and a release of frames from before a cut", async () => {
     const { client, put, cut, input } = await openQueue({ maxDeliveries: Number.POSITIVE_INFINITY });
     put(2);
     const { frames, indexes, told } = watchWith(client(), 0, 2, { transport });
@@ -228,7 +228,7 @@ describe.each(TRANSPORTS)("a watch over %s", (transport) => {
     await settle();
     await frames[0]?.negative();
     frames[1]?.release();
-    // What was released comes with a reconnect, which waits until nothing else is in hand.
+    // A released frame comes with a reconnect, which waits until no other frame is held.
     for (let i = 2; i < 4; i++) {
       await eventually(() => expect(frames.length).toBeGreaterThan(i));
       await frames[i]?.commit();
@@ -239,7 +239,7 @@ describe.each(TRANSPORTS)("a watch over %s", (transport) => {
   });
 });
 
-test("priorities do not hide what is behind them from a poll", async () => {
+test("a poll also receives the items behind an item with a priority", async () => {
   const { client, input } = await openQueue();
   input.put("low");
   input.put("high", { priority: 1 });
@@ -248,7 +248,7 @@ test("priorities do not hide what is behind them from a poll", async () => {
   await eventually(() => expect(indexes().sort()).toEqual([1n, 2n, 3n]));
 });
 
-test("without a reconnect, a release is no end of the watch", async () => {
+test("a release does not end a watch with `reconnect: false`", async () => {
   const { client, put } = await openQueue();
   put(1);
   const { frames, errors, told } = watchWith(client(), 0, 1, { transport: "websocket", reconnect: false });
@@ -260,7 +260,7 @@ test("without a reconnect, a release is no end of the watch", async () => {
   expect(told.count("closed")).toBe(0);
 });
 
-test("releases of what another consumer has do not look like the end of the queue", async () => {
+test("a watch does not end when it releases frames that another consumer holds", async () => {
   const { client, put, emulator, input } = await openQueue();
   put(2);
   const a = watchWith(client({ uid: "a" }), 0, 2, { transport: "websocket" });
@@ -279,7 +279,7 @@ test("releases of what another consumer has do not look like the end of the queu
   expect(input.length).toBe(2);
 });
 
-test("a watch that is not made again ends with the server's words", async () => {
+test("a watch with `reconnect: false` ends with the server's close code and reason", async () => {
   const { client } = await openQueue();
   const { watcher, told } = {
     watcher: client({ uid: "same" }).watch(0, 1, { reconnect: false }),
@@ -300,9 +300,9 @@ test("a watch that is not made again ends with the server's words", async () => 
 
 describe.each([
   ["in memory", (emulator: Emulator) => ({ transport: emulator.transport, dialWebSocket: emulator.dialWebSocket })],
-  ["by the runtime's fetch", () => ({ fetch: globalThis.fetch, dialWebSocket: platform.dialWebSocket })],
+  ["with the runtime's fetch", () => ({ fetch: globalThis.fetch, dialWebSocket: platform.dialWebSocket })],
 ] as const)("%s", (_, options) => {
-  test.each(TRANSPORTS)("a watch over %s goes on after a cut, and closes", async (transport) => {
+  test.each(TRANSPORTS)("a watch over %s continues after a cut, and closes", async (transport) => {
     const { client, put, cut, emulator, input } = await openQueue();
     put(3);
     const { frames, indexes, watcher, told } = watchWith(client(options(emulator)), 0, 5, { transport });
