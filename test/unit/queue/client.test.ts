@@ -13,9 +13,9 @@ import {
 import { answer, answerWhen, stallBeforeHeaders } from "../../support/misbehaving-server.js";
 import { callOf, callsOf, openEmulatorQueue, queueClientOf, recordingQueueClient } from "../../support/queues.js";
 
-// What each operation of a QueueClient does, against the emulator's queue behind a real socket.
+// These tests run each operation of a QueueClient against the emulator's queue behind a real socket.
 
-// What errors are made with, which is loaded on first use: it must not take part of a time that a test measures.
+// Creating an error loads code on first use. It is loaded here, so that it does not delay the calls that tests measure.
 beforeAll(() => import("../../../src/call/lazy.js"));
 
 const UUID = /^[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$/;
@@ -23,7 +23,7 @@ const SMALL = { indexShape: "counter" } as const;
 const utf8 = (text: string) => new TextEncoder().encode(text);
 const texts = (frames: readonly DataFrame[]) => frames.map((frame) => frame.text());
 
-/** Something that a put takes, and its bytes. */
+/** Values that put accepts, with their bytes. */
 const backing = Uint8Array.of(9, 9, 0, 255, 10, 9);
 const DATA: [name: string, data: () => string | Uint8Array | ArrayBuffer | Blob, bytes: Uint8Array][] = [
   ["text", () => "héllo 值\n", utf8("héllo 值\n")],
@@ -60,7 +60,7 @@ describe("put", () => {
     expect(new Uint8Array(frame?.data as Uint8Array)).toEqual(new Uint8Array(bytes));
   });
 
-  test("tags come back as they went, whatever is in them", async () => {
+  test("returns tags unchanged, with any characters", async () => {
     const { client, calls } = await openEmulatorQueue(SMALL);
     const { requestId } = await client.put("x", { tags: TAGS });
     expect(calls()[0]?.pairs).toEqual(Object.entries(TAGS));
@@ -69,7 +69,7 @@ describe("put", () => {
     expect(frame?.requestId).toBe(requestId);
   });
 
-  test("a blank goes as %20, which all readers of queries take", async () => {
+  test("encodes a space as %20, which all query parsers accept", async () => {
     const { client, emulator } = await openEmulatorQueue();
     await client.put("x", { tags: { "a b": "c d+e" } });
     expect(emulator.requests.at(-1)?.url).toBe("/api/predict/q?a%20b=c%20d%2Be");
@@ -81,7 +81,7 @@ describe("put", () => {
     expect((await client.put("b")).index).toBe(2n);
   });
 
-  test("priority goes in the query and in the header that the attributes announce", async () => {
+  test("sends the priority in the query and in the header that the attributes announce", async () => {
     const { client, emulator, input, calls } = await openEmulatorQueue({ ...SMALL, priorityHeader: "X-Own-Priority" });
     await client.put("late");
     await client.put("first", { priority: 1 });
@@ -98,7 +98,7 @@ describe("put", () => {
     expect(input.length).toBe(0);
   });
 
-  test("without an announced header the query alone says the priority", async () => {
+  test("sends the priority only in the query when no header is announced", async () => {
     const { client, transport } = recordingQueueClient();
     await client.put("x", { priority: 7 });
     expect(callOf("POST", transport.requests.at(-1)?.path as string).pairs).toEqual([["_priority_", "7"]]);
@@ -109,7 +109,7 @@ describe("put", () => {
     ]);
   });
 
-  test("a path behind the queue, with a query of its own", async () => {
+  test("appends the path and its query to the queue's path", async () => {
     const { client, input, calls } = await openEmulatorQueue();
     await client.put("a", { path: "/v1/txt 2img" });
     await client.put("b", { path: "v1/x?lang=zh", tags: { task: "1" } });
@@ -127,7 +127,7 @@ describe("put", () => {
     expect(input.items.map(({ path }) => path)).toEqual(["/v1/txt%202img", "/v1/x"]);
   });
 
-  test("headers of the call and a content type reach the service", async () => {
+  test("sends the headers of the call and a content type", async () => {
     const { emulator, input, clientWith } = await openEmulatorQueue();
     const client = clientWith({ contentType: "application/json", headers: { "x-a": "1", "x-b": "1" } });
     await client.put("{}", { headers: { "X-B": "2" } });
@@ -162,7 +162,7 @@ describe("put", () => {
     },
   );
 
-  test("all queues that the name can say", async () => {
+  test("reaches each kind of queue by its name", async () => {
     const { queue, clientWith } = await openEmulatorQueue(SMALL);
     await clientWith({ queueName: "q/sink" }).put("out");
     await clientWith({ queueName: "" })
@@ -182,7 +182,7 @@ describe("limits of the queue", () => {
     expect(input.length).toBe(4);
   });
 
-  test("an item of just the limit goes, one more byte does not", async () => {
+  test("accepts an item of exactly the limit, and rejects one more byte", async () => {
     const { client, input, calls } = await openEmulatorQueue({ maxPayloadBytes: 10 });
     await client.put("1234567890");
     const error = await errorOf(client.put(Uint8Array.from({ length: 11 })));
@@ -223,7 +223,7 @@ describe("limits of the queue", () => {
       elapsed = 30_000;
       for (let i = 0; i < 3; i++) await client.put("1234");
       expect(reads).toBe(2);
-      // The half minute begins when the failed read is over, and the limits hold when the last read is. The test sees neither.
+      // The half minute begins at the end of the failed read, and the limits apply from the end of the last read.
       let puts = 6;
       const put = () => {
         puts++;
@@ -245,7 +245,7 @@ describe("limits of the queue", () => {
     },
   );
 
-  test("attributes that never come delay the first put only, and no close", async () => {
+  test("attributes that are never answered delay only the first put, and do not delay close()", async () => {
     const now = performance.now.bind(performance);
     let elapsed = 0;
     const clock = vi.spyOn(performance, "now").mockImplementation(() => now() + elapsed);
@@ -269,7 +269,7 @@ describe("limits of the queue", () => {
     expect(signals.map(({ aborted }) => aborted)).toEqual([true, true]);
   });
 
-  test("a queue that does not tell them is asked once", async () => {
+  test("asks a queue that does not report its limits once", async () => {
     const { client, transport } = recordingQueueClient({}, ({ path }) =>
       path.includes("_attrs_") ? transportAnswer(405, {}, "no") : undefined,
     );
@@ -278,7 +278,7 @@ describe("limits of the queue", () => {
     expect(transport.requests.map(({ method }) => method)).toEqual(["GET", "POST", "POST"]);
   });
 
-  test("the shared gateway takes 1 MiB, and maxRequestBytes is above it", async () => {
+  test("limits items to 1 MiB at the shared gateway, and maxRequestBytes overrides that", async () => {
     const mebibyte = new Uint8Array(1024 * 1024);
     const endpoint = "http://1234.cn-shanghai.pai-eas.aliyuncs.com";
     const { client, transport } = recordingQueueClient({ endpoint });
@@ -293,7 +293,7 @@ describe("limits of the queue", () => {
     expect((await errorOf(small.client.put("1234"))).message).toContain("the limit is 3 (maxRequestBytes)");
   });
 
-  test("a queue that is full answers 429, which is the caller's when no retry is left", async () => {
+  test("rejects with status 429 when the queue is full and no retry is left", async () => {
     const { clientWith, input } = await openEmulatorQueue({ maxLength: 1 });
     const client = clientWith({ retryCount: 0 });
     await client.put("a");
@@ -303,7 +303,7 @@ describe("limits of the queue", () => {
 });
 
 describe("get", () => {
-  test("by default the oldest item, which is deleted with it", async () => {
+  test("returns and deletes the oldest item by default", async () => {
     const { client, input, calls, emulator } = await openEmulatorQueue();
     const [first, second] = [input.put("a"), input.put("b")];
     const frames = await client.get();
@@ -332,19 +332,22 @@ describe("get", () => {
     ["counter", "bigint"],
     ["counter", "text"],
     ["counter", "number"],
-  ] as const)("by an index of the shape %s as %s: that item or the next one", async (indexShape, kind) => {
-    const { client, input } = await openEmulatorQueue({ indexShape });
-    const indexes = ["a", "b", "c"].map((text) => input.put(text));
-    const as = (index: bigint) => ({ bigint: index, text: `${index}`, number: Number(index) })[kind];
-    const get = async (index: bigint) => texts(await client.get({ index: as(index), timeout: 0, autoDelete: false }));
-    expect(await get(indexes[1] as bigint)).toEqual(["b"]);
-    await client.delete(as(indexes[1] as bigint));
-    expect(await get(indexes[1] as bigint)).toEqual(["c"]);
-    expect(await get((indexes[2] as bigint) + 1n)).toEqual([]);
-    expect(await get(-1n)).toEqual(["c"]);
-  });
+  ] as const)(
+    "returns the item with an index of the shape %s, given as %s, or the next item",
+    async (indexShape, kind) => {
+      const { client, input } = await openEmulatorQueue({ indexShape });
+      const indexes = ["a", "b", "c"].map((text) => input.put(text));
+      const as = (index: bigint) => ({ bigint: index, text: `${index}`, number: Number(index) })[kind];
+      const get = async (index: bigint) => texts(await client.get({ index: as(index), timeout: 0, autoDelete: false }));
+      expect(await get(indexes[1] as bigint)).toEqual(["b"]);
+      await client.delete(as(indexes[1] as bigint));
+      expect(await get(indexes[1] as bigint)).toEqual(["c"]);
+      expect(await get((indexes[2] as bigint) + 1n)).toEqual([]);
+      expect(await get(-1n)).toEqual(["c"]);
+    },
+  );
 
-  test("autoDelete false leaves the items there", async () => {
+  test("leaves the items in the queue with autoDelete false", async () => {
     const { client, input } = await openEmulatorQueue(SMALL);
     input.put("a");
     expect(texts(await client.get({ autoDelete: false }))).toEqual(["a"]);
@@ -354,7 +357,7 @@ describe("get", () => {
     expect(input.length).toBe(0);
   });
 
-  test("by request id, by tags, and by both", async () => {
+  test("selects items by request id, by tags, and by both", async () => {
     const { client } = await openEmulatorQueue(SMALL);
     const first = await client.put("a", { tags: { kind: "x y", n: "1" } });
     const second = await client.put("b", { tags: { kind: "x y", n: "2" } });
@@ -367,7 +370,7 @@ describe("get", () => {
     expect(await get({ tags: {} })).toEqual(["a", "b"]);
   });
 
-  test("several at once, in order, and fewer when there are fewer", async () => {
+  test("returns up to `length` items in order", async () => {
     const { client, input } = await openEmulatorQueue({ partialGet: "answer" });
     for (let i = 0; i < 5; i++) input.put(`${i}`);
     expect(texts(await client.get({ length: 3 }))).toEqual(["0", "1", "2"]);
@@ -385,18 +388,18 @@ describe("get", () => {
     ["0h0.02s", "0h0.02s"],
     [".02s", ".02s"],
     ["20000µs", "20000µs"],
-  ])("a timeout of %j goes as %s, and an empty queue gives an empty array", async (timeout, text) => {
+  ])("sends a timeout of %j as %s, and returns an empty array for an empty queue", async (timeout, text) => {
     const { client, calls } = await openEmulatorQueue({ bareTimeout: "reject" });
     expect(await client.get({ timeout })).toEqual([]);
     expect(calls()[0]?.pairs[2]).toEqual(["_timeout_", text]);
   });
 
-  test.each([200, 204] as const)("an empty answer of status %d", async (emptyGet) => {
+  test.each([200, 204] as const)("returns an empty array for an empty response with status %d", async (emptyGet) => {
     const { client } = await openEmulatorQueue({ emptyGet });
     expect(await client.get({ timeout: 0 })).toEqual([]);
   });
 
-  test("waits for an item that comes", async () => {
+  test("waits until an item arrives", async () => {
     const { client, input, emulator } = await openEmulatorQueue();
     const frames = client.get({ timeout: "10m" });
     await until(() => emulator.requests.length === 1);
@@ -424,7 +427,7 @@ describe("get", () => {
     });
   });
 
-  test("an abort ends a long wait at once, and nothing is taken", async () => {
+  test("an abort ends a long wait immediately, and no item is taken", async () => {
     const { client, emulator, input } = await openEmulatorQueue();
     const controller = new AbortController();
     const reason = new Error("the caller's own");
@@ -433,14 +436,14 @@ describe("get", () => {
     controller.abort(reason);
     await turn();
     expect(watched).toEqual({ state: "rejected", value: reason });
-    // The connection is gone, and with it the wait there: a second call receives the next item.
+    // The abort closed the connection and ended the wait at the service, so a second call receives the next item.
     const second = client.get({ timeout: "10m" });
     await until(() => emulator.requests.length === 2);
     input.put("x");
     expect(texts(await second)).toEqual(["x"]);
   });
 
-  test("a signal that has fired already sends nothing", async () => {
+  test("sends nothing when the signal has already fired", async () => {
     const { client, transport } = recordingQueueClient();
     const signal = AbortSignal.abort("mine");
     const calls = [
@@ -460,7 +463,7 @@ describe("get", () => {
     expect(transport.requests).toEqual([]);
   });
 
-  test("JSON, as a relay may make of it", async () => {
+  test("decodes frames as JSON, which a relay may return", async () => {
     const body = JSON.stringify([{ index: 1, tags: { a: "b" }, data: btoa("one") }]).replace(
       "1",
       "6925387844634542080",
@@ -475,7 +478,7 @@ describe("get", () => {
 });
 
 describe("attributes, search and count", () => {
-  test("attributes are texts without a prototype", async () => {
+  test("returns attributes as strings in an object without a prototype", async () => {
     const { client, input } = await openEmulatorQueue();
     const empty = await client.attributes();
     expect(empty["stream.length"]).toBe("0");
@@ -494,7 +497,7 @@ describe("attributes, search and count", () => {
     ]);
   });
 
-  test("where an item stands: waiting, held, and gone", async () => {
+  test("search reports an item as waiting, held, or gone", async () => {
     const { client, input } = await openEmulatorQueue({}, { gid: "g" });
     const [first, second] = [input.put("a"), input.put("b")];
     expect(await client.search(second)).toEqual({ consumerId: "g.u", isPending: false, waitCount: 1 });
@@ -508,7 +511,7 @@ describe("attributes, search and count", () => {
     await watcher.close();
   });
 
-  test("a service that is not there is an error, and no item that is gone", async () => {
+  test("search rejects when the service does not exist, instead of reporting the item as gone", async () => {
     const { clientWith } = await openEmulatorQueue();
     const error = await errorOf(clientWith({ queueName: "other" }).search(1));
     expect(error).toBeInstanceOf(EasHttpError);
@@ -518,19 +521,19 @@ describe("attributes, search and count", () => {
   });
 
   test.each(["", "{}", "null", "[]", '{"IsPending":"true","WaitCount":1}', '{"IsPending":true,"WaitCount":1.5}'])(
-    "an answer to search that says nothing: %j",
+    "search rejects an invalid response: %j",
     async (body) => {
       const { client } = recordingQueueClient({}, () => transportAnswer(200, {}, body));
       expect(await errorOf(client.search(1))).toMatchObject({ name: "EasDecodeError", format: "queue", attempts: 1 });
     },
   );
 
-  test("search without a consumer", async () => {
+  test("search returns an empty consumer id when no consumer is assigned", async () => {
     const { client } = recordingQueueClient({}, () => transportAnswer(200, {}, '{"IsPending":false,"WaitCount":3}'));
     expect(await client.search(1)).toEqual({ consumerId: "", isPending: false, waitCount: 3 });
   });
 
-  test("counts all, by tags and by priority", async () => {
+  test("counts all items, by tags and by priority", async () => {
     const { client, input, calls } = await openEmulatorQueue();
     input.put("a", { tags: { k: "v w" } });
     input.put("b", { tags: { k: "v w" }, priority: 1 });
@@ -553,29 +556,32 @@ describe("attributes, search and count", () => {
 });
 
 describe("delete, commit, negative, truncate, clear and end", () => {
-  test.each(["delete", "commit"] as const)("%s: one, several, and each once", async (operation) => {
-    const { client, input, calls } = await openEmulatorQueue(SMALL);
-    for (let i = 0; i < 8; i++) input.put(`${i}`);
-    await client[operation](1);
-    await client[operation]([2n, "3", 2, 3n]);
-    await client[operation](new Set([4n, 5n]));
-    await client[operation](
-      (function* () {
-        yield "6";
-      })(),
-    );
-    expect(input.items.map(({ index }) => index)).toEqual([7n, 8n]);
-    const method = operation === "delete" ? "DELETE" : "PUT";
-    expect(calls()).toEqual(
-      ["1", "2,3", "4,5", "6"].map((indexes) => ({
-        method,
-        pathname: "/api/predict/q",
-        pairs: [["_indexes_", indexes]],
-      })),
-    );
-    // An item that was already deleted is not an error.
-    await client[operation]([1, 2, 3]);
-  });
+  test.each(["delete", "commit"] as const)(
+    "%s accepts one index or several, and sends each index once",
+    async (operation) => {
+      const { client, input, calls } = await openEmulatorQueue(SMALL);
+      for (let i = 0; i < 8; i++) input.put(`${i}`);
+      await client[operation](1);
+      await client[operation]([2n, "3", 2, 3n]);
+      await client[operation](new Set([4n, 5n]));
+      await client[operation](
+        (function* () {
+          yield "6";
+        })(),
+      );
+      expect(input.items.map(({ index }) => index)).toEqual([7n, 8n]);
+      const method = operation === "delete" ? "DELETE" : "PUT";
+      expect(calls()).toEqual(
+        ["1", "2,3", "4,5", "6"].map((indexes) => ({
+          method,
+          pathname: "/api/predict/q",
+          pairs: [["_indexes_", indexes]],
+        })),
+      );
+      // An item that was already deleted is not an error.
+      await client[operation]([1, 2, 3]);
+    },
+  );
 
   test.each(["delete", "commit", "negative"] as const)("%s of nothing sends nothing", async (operation) => {
     const { client, transport } = recordingQueueClient();
@@ -604,7 +610,7 @@ describe("delete, commit, negative, truncate, clear and end", () => {
     expect(input.commits).toMatchObject([{ index: 1n, uid: "me", gid: "mine" }]);
   });
 
-  test("negative gives an item to another, with code and reason as a form", async () => {
+  test("negative makes an item available to another consumer, and sends code and reason as a form", async () => {
     const { client, emulator, input } = await openEmulatorQueue({ ...SMALL, strictNegative: true });
     input.put("a");
     const watcher = client.watch(0, 1, { transport: "http" });
@@ -651,7 +657,7 @@ describe("delete, commit, negative, truncate, clear and end", () => {
     },
   );
 
-  test("truncate deletes all before an index", async () => {
+  test("truncate deletes all items before an index", async () => {
     const { client, input, calls } = await openEmulatorQueue(SMALL);
     for (let i = 0; i < 4; i++) input.put(`${i}`);
     await client.truncate("3");
@@ -669,7 +675,7 @@ describe("delete, commit, negative, truncate, clear and end", () => {
   });
 
   test.each(["time", "counter"] as const)(
-    "clear deletes all, with indexes by %s; nothing to do is fine",
+    "clear deletes all items, with indexes by %s, and accepts an empty queue",
     async (indexShape) => {
       const { client, input, calls } = await openEmulatorQueue({ indexShape });
       await client.clear();
@@ -709,7 +715,7 @@ describe("delete, commit, negative, truncate, clear and end", () => {
 });
 
 describe("commits of frames", () => {
-  /** A client whose commits a test answers, and frames that it got. */
+  /** Creates a client whose commits stay pending until the test answers them, and frames of that client. */
   async function withFrames(count: number, respond: (indexes: string) => Promise<number> | number = () => 200) {
     const { client, input, emulator } = await openEmulatorQueue(SMALL);
     for (let i = 0; i < count; i++) input.put(`${i}`);
@@ -725,7 +731,7 @@ describe("commits of frames", () => {
     return { client, own, frames, commits };
   }
 
-  test("of one turn go out together, each index once", async () => {
+  test("are sent in one request per turn, with each index once", async () => {
     const { frames, commits } = await withFrames(3);
     const done = [...frames, ...frames].map((frame) => frame.commit());
     await Promise.resolve().then(() => done.push(frames[0]!.commit()));
@@ -735,7 +741,7 @@ describe("commits of frames", () => {
     expect(commits()).toHaveLength(2);
   });
 
-  test("settle as the request does that carried them", async () => {
+  test("settle with the request that carried them", async () => {
     const { frames, commits } = await withFrames(205, (indexes) => (indexes.startsWith("101,") ? 400 : 200));
     const done = frames.map((frame) => watch(frame.commit()));
     await until(() => done.every(({ state }) => state !== "pending"));
@@ -746,7 +752,7 @@ describe("commits of frames", () => {
     expect(done[150]?.value).toMatchObject({ status: 400, maybeAccepted: false });
   });
 
-  test("wait for the answer", async () => {
+  test("resolve only after the response", async () => {
     let answer: (status: number) => void = () => {};
     const { frames, commits } = await withFrames(1, () => new Promise((resolve) => (answer = resolve)));
     const watched = watch(frames[0]!.commit());
@@ -756,7 +762,7 @@ describe("commits of frames", () => {
     await until(() => watched.state === "resolved");
   });
 
-  test("negative of a frame", async () => {
+  test("frame.negative() sends the code and the reason", async () => {
     const { client, input } = await openEmulatorQueue(SMALL);
     input.put("a");
     const [frame] = await client.get({ autoDelete: false });
@@ -784,7 +790,7 @@ describe("uid, gid and the address of the queue", () => {
     headers.get("x-eas-queueservice-redis-gid"),
   ];
 
-  test("by default a UUID of its own and eas, in every request", async () => {
+  test("sends a UUID as uid and eas as gid with each request by default", async () => {
     const { emulator } = await openEmulatorQueue();
     const clients = [1, 2].map(
       () => new QueueClient({ endpoint: emulator.endpoint, queueName: "q", token: TOKEN, logger: null }),
@@ -804,7 +810,7 @@ describe("uid, gid and the address of the queue", () => {
     expect(clients[0]?.uid).not.toBe(clients[1]?.uid);
   });
 
-  test("uid and gid are options, and what init sets", async () => {
+  test("sets uid and gid by options and by init()", async () => {
     const { emulator, clientWith } = await openEmulatorQueue();
     const client = clientWith({ uid: "u 1", gid: "é" });
     await client.count();
@@ -828,7 +834,7 @@ describe("uid, gid and the address of the queue", () => {
     expect(transport.header("x-eas-queueservice-redis-gid")).toBe("ours");
   });
 
-  test("init loads what the first call would, and says what is wrong", async () => {
+  test("init() prepares the transport, and rejects when the options are invalid", async () => {
     const ready = vi.fn(async () => {});
     const transport = Object.assign(new RecordingTransport(), { ready });
     const client = queueClientOf({ origin: "http://127.0.0.1:9" }, { transport });
@@ -837,12 +843,12 @@ describe("uid, gid and the address of the queue", () => {
     expect(transport.requests).toEqual([]);
     const nowhere = new QueueClient({ queueName: "q" });
     expect(await errorOf(nowhere.init())).toMatchObject({ name: "TypeError", code: "ERR_EAS_ARG_ENDPOINT" });
-    // Dropped, as programs do: the next call says the same.
+    // Programs may ignore this promise. The next call rejects with the same error.
     void nowhere.init();
     expect(await errorOf(nowhere.get())).toMatchObject({ code: "ERR_EAS_ARG_ENDPOINT" });
   });
 
-  test("made and set up as the official Python SDK has it", async () => {
+  test("supports the constructor and setup of the official Python SDK", async () => {
     const { emulator, input } = await openEmulatorQueue();
     const client = new QueueClient(emulator.endpoint, "q");
     client.setToken(TOKEN);
@@ -856,7 +862,7 @@ describe("uid, gid and the address of the queue", () => {
     await custom.close();
   });
 
-  test("setters apply to the next call, and give the client", async () => {
+  test("setters return the client and apply to the next call", async () => {
     const first = recordingQueueClient();
     const { client, transport } = first;
     expect(client.setEndpoint("http://other:81")).toBe(client);
@@ -874,14 +880,14 @@ describe("uid, gid and the address of the queue", () => {
     ]);
   });
 
-  test("setTimeout and setRetryCount", async () => {
+  test("setTimeout and setRetryCount apply to the next call", async () => {
     const server = await startServer();
     server.always(stallBeforeHeaders);
     const client = queueClientOf(server).setTimeout(60).setRetryCount(1);
     expect(await errorOf(client.count())).toMatchObject({ code: "ERR_EAS_TIMEOUT", timeout: 60, attempts: 2 });
   });
 
-  test("a token as a bearer", async () => {
+  test('sends the token as a bearer token with auth: "bearer"', async () => {
     const { clientWith, emulator } = await openEmulatorQueue();
     await clientWith({ auth: "bearer" }).count();
     expect(emulator.requests[0]).toMatchObject({ auth: "bearer", status: 200 });
@@ -889,7 +895,7 @@ describe("uid, gid and the address of the queue", () => {
     expect(emulator.requests[1]).toMatchObject({ auth: "token", status: 200 });
   });
 
-  test("a token that is wrong: 401, and none of it in the error", async () => {
+  test("rejects a wrong token with status 401, and keeps the token out of the error", async () => {
     const { clientWith } = await openEmulatorQueue();
     const error = await errorOf(clientWith({ token: "wrong-token-secret" }).count());
     expect(error).toMatchObject({ status: 401, attempts: 1 });
@@ -898,7 +904,7 @@ describe("uid, gid and the address of the queue", () => {
 });
 
 describe("close", () => {
-  test("later calls reject, and send nothing", async () => {
+  test("rejects later calls without sending a request", async () => {
     const { client, transport } = recordingQueueClient();
     await client.close();
     await client.close();
@@ -914,7 +920,7 @@ describe("close", () => {
     expect(transport.requests).toEqual([]);
   });
 
-  test("calls in flight end first", async () => {
+  test("resolves after the calls in flight", async () => {
     const server = await startServer();
     let release: () => void = () => {};
     server.always(answerWhen(new Promise<void>((resolve) => (release = resolve)), 200, "7"));
@@ -929,7 +935,7 @@ describe("close", () => {
     await until(() => closing.state === "resolved");
   });
 
-  test("a put with others in flight is one POST each", async () => {
+  test("concurrent puts send one POST each", async () => {
     const server = await startServer();
     server.always(answer(200, {}, ({ method }) => (method === "POST" ? "1" : "{}")));
     const client = queueClientOf(server);
@@ -939,7 +945,7 @@ describe("close", () => {
 });
 
 describe("a put's own signal", () => {
-  test("ends it at once while the limits are read", async () => {
+  test("ends the put immediately while the limits are read", async () => {
     const server = await startServer();
     server.always(stallBeforeHeaders);
     const controller = new AbortController();
@@ -951,7 +957,7 @@ describe("a put's own signal", () => {
     expect(server.requests.map(({ method }) => method)).toEqual(["GET"]);
   });
 
-  test("ends it at once while the limits are read for another put", async () => {
+  test("ends the put immediately while the limits are read for another put", async () => {
     const server = await startServer();
     server.always(stallBeforeHeaders);
     const client = queueClientOf(server, { timeout: 500 });
@@ -966,7 +972,7 @@ describe("a put's own signal", () => {
     await first;
   });
 
-  test("of one put does not cost another one its limits", async () => {
+  test("does not cancel the reading of the limits for another put", async () => {
     const reads: (() => void)[] = [];
     const { client } = recordingQueueClient({}, ({ path, signal }) => {
       if (!path.includes("_attrs_")) return undefined;
@@ -993,9 +999,9 @@ describe("limits that a put reads", () => {
   const attributesWith = (attributes: Record<string, string>) => (request: { path: string }) =>
     request.path.includes("_attrs_") ? transportAnswer(200, {}, JSON.stringify(attributes)) : undefined;
 
-  // The announced name is used unchecked; on Node every put with a priority then fails in undici.
+  // Without a check of the announced name, each put with a priority fails in undici on Node.
   test.each(["a b", "x\r\ny", "Content-Length", "Transfer-Encoding", "Authorization"])(
-    "a priority header that cannot be sent, %j, stops nothing",
+    "sends the item without the priority header when its announced name is invalid: %j",
     async (name) => {
       const { client, transport } = recordingQueueClient({}, attributesWith({ "meta.header.priority": name }));
       await client.put("abc", { priority: 1 });
@@ -1004,16 +1010,16 @@ describe("limits that a put reads", () => {
     },
   );
 
-  // The put waits for the client's whole timeout, whatever its own is.
-  test("the put's totalTimeout holds while they are read", async () => {
+  // A put must not wait for the client's timeout when its own timeout is shorter.
+  test("the put's totalTimeout applies while the limits are read", async () => {
     const server = await startServer();
     server.play(stallBeforeHeaders, answer(200, {}, "42"));
     const client = queueClientOf(server, { timeout: 500 });
     expect(await errorOf(client.put("x", { totalTimeout: 60 }))).toMatchObject({ code: "ERR_EAS_TIMEOUT" });
   });
 
-  // They stay those of the first queue.
-  test("another endpoint has limits of its own", async () => {
+  // The limits of the first queue must not apply to the second queue.
+  test("are read again after the endpoint changes", async () => {
     const small = await openEmulatorQueue({ maxPayloadBytes: 3 });
     const large = await openEmulatorQueue();
     await small.client.put("123");
@@ -1021,8 +1027,8 @@ describe("limits that a put reads", () => {
     expect(await small.client.put("1234")).toMatchObject({ index: expect.any(BigInt) });
   });
 
-  // An answer of the service is judged as if the caller had given it.
-  test.each(["abc", "18446744073709551615"])("clear with a last entry of %s", async (last) => {
+  // An invalid value in a response must not be reported as an invalid argument.
+  test.each(["abc", "18446744073709551615"])("clear reports a decode error for the last entry %s", async (last) => {
     const { client } = recordingQueueClient({}, attributesWith({ "stream.lastEntry": last }));
     const error = await client.clear().then(
       () => undefined,

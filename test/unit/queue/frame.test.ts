@@ -8,7 +8,7 @@ import { type DataFrame, EasDecodeError } from "../../../src/index.js";
 import { type FrameOwner, readFrame, readFrames } from "../../../src/queue/frame.js";
 import { errorOf, thrownBy } from "../../support/calls.js";
 
-// Frames are read by hand. What that owes is written in the schema: ours must read what the generated code writes.
+// Frames are decoded by handwritten code, which must read all messages that the generated code writes.
 
 type Bytes = Uint8Array<ArrayBuffer>;
 type Frame = { index: bigint; tags: [string, string][]; data: Bytes; message: string };
@@ -24,7 +24,7 @@ const readJson = (text: string) => readList(new TextEncoder().encode(text), JSON
 
 const uint64 = fc.oneof(
   fc.bigInt({ min: 0n, max: 2n ** 64n - 1n }),
-  // Around all places where a varint grows, or its halves meet.
+  // Values around each length of a varint, and around the boundary of its 32-bit halves.
   fc.integer({ min: 0, max: 64 }).chain((bits) =>
     fc.constantFrom(-1n, 0n, 1n).map((more) => {
       const value = 2n ** BigInt(bits) + more;
@@ -43,7 +43,7 @@ const frame: fc.Arbitrary<Frame> = fc.record({
   message: text,
 });
 
-/** The fields of a frame, each on its own, so that their order is free. */
+/** Encodes each field of a frame separately, so that a test can order them. */
 function fieldsOf({ index, tags, data, message }: Frame): Bytes[] {
   const field = (write: (writer: BinaryWriter) => BinaryWriter) => write(new BinaryWriter()).finish() as Bytes;
   return [
@@ -65,7 +65,7 @@ function fieldsOf({ index, tags, data, message }: Frame): Bytes[] {
   ];
 }
 
-/** Fields that no schema of today has, of all wire types. */
+/** Unknown fields of all wire types. */
 const unknown = fc
   .tuple(fc.integer({ min: 5, max: 4000 }), fc.integer({ min: 0, max: 4 }), uint64, bytes)
   .map(([number, kind, value, content]) => {
@@ -90,13 +90,13 @@ const inList = (...frames: Uint8Array[]): Bytes => {
 
 const generated = ({ index, tags, data, message }: Frame): MessageInitShape<typeof DataFrameProtoSchema> => ({
   index,
-  // Own properties, whatever their names.
+  // Object.fromEntries makes own properties, also for a name such as "__proto__".
   tags: Object.fromEntries(tags),
   data,
   message,
 });
 
-/** What a frame is to be, as all of it is looked at. */
+/** Checks all properties of a frame. */
 function expectSame(actual: DataFrame, { index, tags, data, message }: Frame): void {
   expect(actual.index).toBe(index);
   expect(new Uint8Array(actual.data)).toEqual(data);
@@ -107,10 +107,10 @@ function expectSame(actual: DataFrame, { index, tags, data, message }: Frame): v
 }
 
 describe("protobuf", () => {
-  test("frames that the generated code wrote", () => {
+  test("decodes frames that the generated code wrote", () => {
     fc.assert(
       fc.property(frame, (given) => {
-        // The generated code's own object of tags cannot hold this one.
+        // The generated code cannot store this key in its tags object.
         fc.pre(given.tags.every(([name]) => name !== "__proto__"));
         expectSame(read(toBinary(DataFrameProtoSchema, create(DataFrameProtoSchema, generated(given)))), given);
       }),
@@ -118,7 +118,7 @@ describe("protobuf", () => {
     );
   });
 
-  test("lists that the generated code wrote", () => {
+  test("decodes lists that the generated code wrote", () => {
     fc.assert(
       fc.property(fc.array(frame, { maxLength: 5 }), (given) => {
         fc.pre(given.every(({ tags }) => tags.every(([name]) => name !== "__proto__")));
@@ -155,7 +155,7 @@ describe("protobuf", () => {
     );
   });
 
-  test("of a field that comes twice the last one counts, and of a tag too", () => {
+  test("uses the last value of a repeated field, and of a repeated tag", () => {
     fc.assert(
       fc.property(frame, frame, (first, second) => {
         const tags = [...new Map([...first.tags, ...second.tags])];
@@ -165,7 +165,7 @@ describe("protobuf", () => {
     );
   });
 
-  test("entries of tags without a key or a value, in the wrong order, and with more", () => {
+  test("decodes tags with missing keys or values, reordered fields and unknown fields", () => {
     const entry = (content: number[]) => [0x12, content.length, ...content];
     const { tags } = read(
       Uint8Array.from([
@@ -185,7 +185,7 @@ describe("protobuf", () => {
     ]);
   });
 
-  test("known fields of another wire type are passed over", () => {
+  test("skips known fields with another wire type", () => {
     const writer = new BinaryWriter();
     writer.tag(1, WireType.LengthDelimited).string("x").tag(2, WireType.Varint).uint64(1);
     writer.tag(3, WireType.Bit32).fixed32(1).tag(4, WireType.Bit64).fixed64(1);
@@ -193,7 +193,7 @@ describe("protobuf", () => {
     expect(readList(new BinaryWriter().tag(1, WireType.Varint).uint64(1).finish() as Bytes)).toEqual([]);
   });
 
-  test("a frame ends where its list says, though fields behind it look like its own", () => {
+  test("ends a frame at its length in the list, even if later fields look like its own", () => {
     const given: Frame = { index: 1n, tags: [["a", "b"]], data: Uint8Array.of(1), message: "m" };
     const behind = join(fieldsOf({ index: 2n, tags: [["c", "d"]], data: Uint8Array.of(2), message: "n" }).slice(1));
     const frames = readList(join([inList(join(fieldsOf(given))), behind]));
@@ -201,13 +201,13 @@ describe("protobuf", () => {
     expectSame(frames[0]!, given);
   });
 
-  test("an empty frame and an empty list", () => {
+  test("decodes an empty frame and an empty list", () => {
     expectSame(read(new Uint8Array(0)), { index: 0n, tags: [], data: new Uint8Array(0), message: "" });
     expect(readList(new Uint8Array(0))).toEqual([]);
     expect(readList(new Uint8Array(0), null)).toEqual([]);
   });
 
-  test("a part of a larger buffer, as sockets give it", () => {
+  test("decodes a view of a larger buffer", () => {
     fc.assert(
       fc.property(frame, fc.integer({ min: 1, max: 9 }), (given, before) => {
         const whole = join([new Uint8Array(before).fill(255), ...fieldsOf(given), new Uint8Array(5).fill(255)]);
@@ -232,7 +232,7 @@ describe("uint64", () => {
     return { value, position: reader.position };
   };
 
-  test("over the whole range, as the generated code writes it", () => {
+  test("decodes the whole range as the generated code writes it", () => {
     fc.assert(
       fc.property(uint64, (value) => {
         const encoded = new BinaryWriter().uint64(value).finish();
@@ -255,7 +255,7 @@ describe("uint64", () => {
     );
   });
 
-  test("each single bit", () => {
+  test("decodes each single bit", () => {
     for (let bit = 0n; bit < 64n; bit++) {
       expect(decode(new BinaryWriter().uint64(1n << bit).finish()).value).toBe(1n << bit);
     }
@@ -273,8 +273,8 @@ describe("uint64", () => {
   });
 });
 
-describe("damaged bodies", () => {
-  /** Reads all of a body; gives whether that worked. Nothing but an `EasDecodeError` may come of it. */
+describe("corrupt bodies", () => {
+  /** Reads a whole body and returns whether that succeeded. The only permitted error is an `EasDecodeError`. */
   function readAll(get: () => DataFrame[]): boolean {
     try {
       for (const each of get()) {
@@ -308,11 +308,11 @@ describe("damaged bodies", () => {
   );
   const JSON_BODY = new TextEncoder().encode(JSON.stringify(readList(BODY).map((each) => each.toJSON())));
 
-  test("the whole can be read", () => {
+  test("reads the intact body", () => {
     expect(readAll(() => readList(BODY))).toBe(true);
   });
 
-  test.each(["frame", "list"])("cut off at any byte, as a %s", (kind) => {
+  test.each(["frame", "list"])("decodes or rejects a %s that is truncated at any byte", (kind) => {
     const body =
       kind === "list"
         ? BODY
@@ -321,11 +321,11 @@ describe("damaged bodies", () => {
       const cut = body.slice(0, length);
       return readAll(() => (kind === "list" ? readList(cut) : [read(cut)]));
     });
-    // Between two fields of the outermost message nothing shows that more was to come.
+    // A truncation between two fields of the outermost message cannot be detected.
     expect(outcomes.filter(Boolean).length).toBeLessThan(5);
   });
 
-  test("any one bit flipped", () => {
+  test("decodes or rejects a body with any one bit flipped", () => {
     const outcomes = new Set<boolean>();
     for (let at = 0; at < BODY.length; at++) {
       for (let bit = 0; bit < 8; bit++) {
@@ -338,7 +338,7 @@ describe("damaged bodies", () => {
     expect(outcomes).toEqual(new Set([true, false]));
   });
 
-  test("garbage, bare and inside of a frame and of a tag", () => {
+  test("decodes or rejects random bytes, alone and inside a frame and a tag", () => {
     const wrapped = (field: number, content: Uint8Array) =>
       new BinaryWriter().tag(field, WireType.LengthDelimited).bytes(content).finish() as Bytes;
     fc.assert(
@@ -354,7 +354,7 @@ describe("damaged bodies", () => {
     );
   });
 
-  test("JSON with any byte replaced", () => {
+  test("decodes or rejects JSON with any byte replaced", () => {
     fc.assert(
       fc.property(fc.nat({ max: JSON_BODY.length - 1 }), fc.constantFrom(...'"{}[],:0-nt\\'), (at, character) => {
         const replaced = JSON_BODY.slice();
@@ -365,7 +365,7 @@ describe("damaged bodies", () => {
     );
   });
 
-  test("text, as a proxy may answer", () => {
+  test("rejects text that a proxy may return", () => {
     for (const said of ['{"error":"x"}', "<html><body>502 Bad Gateway</body></html>", "no healthy upstream", "ok"]) {
       expect(readAll(() => readList(new TextEncoder().encode(said)))).toBe(false);
       expect(readAll(() => readList(new TextEncoder().encode(said), JSON_TYPE))).toBe(false);
@@ -383,7 +383,7 @@ describe("damaged bodies", () => {
 });
 
 describe("JSON", () => {
-  test("comes back as it went out by toJSON, with exact indexes", () => {
+  test("decodes the output of toJSON(), with exact indexes", () => {
     fc.assert(
       fc.property(fc.array(frame, { maxLength: 4 }), (given) => {
         const frames = given.map((each) => read(join(fieldsOf(each))));
@@ -411,15 +411,15 @@ describe("JSON", () => {
     expect(readJson(`[ {"data":"", "index" : ${digits} } ]`)[0]?.index).toBe(index);
   });
 
-  test("what may be left out", () => {
+  test("accepts missing fields, an empty list and an empty body", () => {
     const [only] = readJson('[{"index":5}]');
     expectSame(only!, { index: 5n, tags: [], data: new Uint8Array(0), message: "" });
     expect(readJson("[]")).toEqual([]);
-    // A 204 whose relay says a content type all the same.
+    // A relay may add a content type to a 204 response.
     expect(readJson("")).toEqual([]);
   });
 
-  test("names of all objects are names of tags like any other", () => {
+  test("accepts names of Object.prototype as tags", () => {
     const [only] = readJson('[{"index":1,"tags":{"__proto__":"p","constructor":"c"},"data":"YQ==","message":"m"}]');
     const tags: [string, string][] = [
       ["__proto__", "p"],
@@ -456,7 +456,7 @@ describe("JSON", () => {
     expect(thrownBy(() => readJson(`[{"index":${digits}}]`))).toBeInstanceOf(EasDecodeError);
   });
 
-  test("null for what is empty", () => {
+  test("accepts null for empty fields", () => {
     const [only] = readJson('[{"index":5,"tags":null,"data":null,"message":null}]');
     expectSame(only!, { index: 5n, tags: [], data: new Uint8Array(0), message: "" });
   });
@@ -468,7 +468,7 @@ describe("JSON", () => {
   });
 });
 
-describe("what a frame can do", () => {
+describe("methods of a frame", () => {
   const withData = (data: string | Bytes, owner: FrameOwner = NOBODY) => {
     const content = typeof data === "string" ? new TextEncoder().encode(data) : data;
     return readFrame(
@@ -510,12 +510,12 @@ describe("what a frame can do", () => {
     expect(`${withData("hi")}`).toBe("DataFrame 7 (2 bytes) { requestId: r, a: b }");
   });
 
-  test("a large item, as JSON", () => {
+  test("decodes a large item from JSON", () => {
     const data = new Uint8Array(300_000).map((_, i) => i);
     expect(Buffer.from(withData(data).toJSON().data, "base64").equals(Buffer.from(data))).toBe(true);
   });
 
-  test("commit, negative and release go to its owner", async () => {
+  test("commit, negative and release are passed to the frame's owner", async () => {
     const owner = {
       commit: vi.fn(async () => {}),
       negative: vi.fn(async () => Promise.reject(new Error("no"))),

@@ -4,12 +4,12 @@ import { parseDuration } from "../../../src/emulator/queue/duration.js";
 import { checkDuration, checkIndex, checkIndexes, checkTags, type FrameIndex } from "../../../src/queue/values.js";
 import { thrownBy } from "../../support/calls.js";
 
-// Indexes, durations and tags: what a caller may write, and what it comes to.
+// These tests check which indexes, durations and tags are accepted, and how they are encoded.
 
 const GREATEST = 2n ** 64n - 1n;
 const RUNS = { numRuns: 500 };
 
-/** A duration as Go's `Duration.String()` writes it: the largest units first, below a second the unit that fits. */
+/** Formats a duration as Go's `Duration.String()` does: largest unit first, and one fitting unit below a second. */
 function goDuration(nanoseconds: bigint): string {
   if (nanoseconds === 0n) return "0s";
   const fraction = (value: bigint, digits: number): string => {
@@ -29,7 +29,7 @@ function goDuration(nanoseconds: bigint): string {
 }
 
 describe("durations", () => {
-  test("the oracle writes what Go writes", () => {
+  test("the test's formatter agrees with Go", () => {
     const cases: [bigint, string][] = [
       [0n, "0s"],
       [1n, "1ns"],
@@ -62,7 +62,7 @@ describe("durations", () => {
     );
   });
 
-  test("terms in any order and number are added up, as Go does", () => {
+  test("adds terms in any order and number, as Go does", () => {
     const units = { ns: 1e-6, us: 1e-3, µs: 1e-3, μs: 1e-3, ms: 1, s: 1e3, m: 6e4, h: 3.6e6 } as const;
     const term = fc.tuple(
       fc.constantFrom(...(Object.keys(units) as (keyof typeof units)[])),
@@ -95,7 +95,7 @@ describe("durations", () => {
     expect(checkDuration("timeout", -0)).toMatchObject({ text: "0ms" });
   });
 
-  test("any other text is refused, and so says the argument's name", () => {
+  test("rejects any other text with an error that names the argument", () => {
     fc.assert(
       fc.property(fc.oneof(fc.string({ maxLength: 8 }), fc.stringMatching(/^[0-9.hmsnuµ +-]{0,6}$/)), (text) => {
         fc.pre(parseDuration(text) === undefined);
@@ -109,7 +109,7 @@ describe("durations", () => {
     );
   });
 
-  test("whatever is taken, the emulator's own parser takes as well", () => {
+  test("accepts exactly the durations that the emulator's parser accepts", () => {
     fc.assert(
       fc.property(fc.stringMatching(/^([0-9]{0,2}(\.[0-9]?)?(h|m|s|ms|us|µs|ns)){1,3}$/), (text) => {
         let duration: ReturnType<typeof checkDuration> | undefined;
@@ -122,7 +122,7 @@ describe("durations", () => {
     );
   });
 
-  test("one after another: the pattern keeps nothing of the last text", () => {
+  test("parses consecutive texts independently", () => {
     expect(thrownBy(() => checkDuration("t", "5s5"))).toMatchObject({ code: "ERR_EAS_ARG_TIMEOUT" });
     expect(checkDuration("t", "5s").milliseconds).toBe(5000);
     expect(checkDuration("t", "1h30m").milliseconds).toBe(5_400_000);
@@ -132,7 +132,7 @@ describe("durations", () => {
 describe("indexes", () => {
   const uint64 = fc.bigInt({ min: 0n, max: GREATEST });
 
-  test("over the whole range, as a bigint and as text", () => {
+  test("accepts the whole range, as a bigint and as a string", () => {
     fc.assert(
       fc.property(uint64, (value) => {
         expect(checkIndex("index", value)).toBe(value);
@@ -144,7 +144,7 @@ describe("indexes", () => {
     for (const value of [0n, GREATEST]) expect(checkIndex("index", value)).toBe(value);
   });
 
-  test("safe numbers", () => {
+  test("accepts safe integers", () => {
     fc.assert(
       fc.property(fc.maxSafeNat(), (value) => {
         expect(checkIndex("index", value)).toBe(BigInt(value));
@@ -154,7 +154,7 @@ describe("indexes", () => {
     expect(checkIndex("index", -0)).toBe(0n);
   });
 
-  test("whatever is out of range is refused, and never comes to another index", () => {
+  test("rejects values outside the range, instead of rounding them to another index", () => {
     const outside = fc.oneof(
       fc.bigInt({ max: -1n }),
       fc.bigInt({ min: GREATEST + 1n }),
@@ -173,7 +173,7 @@ describe("indexes", () => {
     );
   });
 
-  test("lists keep their order, and each index once, however it is written", () => {
+  test("keeps the order of lists, and removes duplicates in any notation", () => {
     const written = fc
       .tuple(uint64, fc.boolean())
       .map(([value, asText]): [bigint, FrameIndex] => [
@@ -197,7 +197,7 @@ describe("indexes", () => {
 });
 
 describe("tags", () => {
-  test("all names but the service's own, all texts, in their order", () => {
+  test("accepts all values and all names that are not reserved, in their order", () => {
     const name = fc.string({ unit: "grapheme", minLength: 1, maxLength: 8 });
     const pairs = fc.uniqueArray(fc.tuple(name, fc.string({ unit: "grapheme" })), { selector: ([key]) => key });
     fc.assert(
@@ -211,7 +211,7 @@ describe("tags", () => {
     );
   });
 
-  test("none", () => {
+  test("accepts no tags", () => {
     expect(checkTags(undefined)).toEqual([]);
     expect(checkTags({})).toEqual([]);
   });
