@@ -5,8 +5,8 @@ import { type FetchFunction, fetchTransport } from "../../../src/platform/web/fe
 import { errorOf, TOKEN } from "../../support/calls.js";
 import { openEmulatorQueue, queueClientOf } from "../../support/queues.js";
 
-// Browsers, Cloudflare Workers, Deno and Bun resend a request by themselves when a reused connection dies before the response.
-// The tests look at what the service received and carried out.
+// Browsers, Cloudflare Workers, Deno and Bun resend a request when a reused connection breaks before the response.
+// These tests check what the service received and carried out.
 
 afterEach(() => void vi.unstubAllGlobals());
 
@@ -17,7 +17,7 @@ const twice: FetchFunction = async (url, init) => {
   return send();
 };
 
-/** A queue, and a client over a transport that resends everything. */
+/** Creates a queue, and a client over a transport that resends each request. */
 async function openResending(options: QueueClientOptions = {}) {
   const transport = fetchTransport({ fetch: twice, mayResend: true });
   const queue = await openEmulatorQueue({ indexShape: "counter" }, { transport, ...options });
@@ -27,7 +27,7 @@ async function openResending(options: QueueClientOptions = {}) {
 const texts = (frames: readonly DataFrame[]) => frames.map((frame) => frame.text());
 
 describe("over a transport that resends requests", () => {
-  test("a deleting get loses nothing: it is a read, and a deletion of what was read", async () => {
+  test("a deleting get loses no item, because it reads first and then deletes what it has read", async () => {
     const { client, input, calls } = await openResending();
     for (const text of ["a", "b", "c"]) input.put(text);
     expect(texts(await client.get({ length: 2 }))).toEqual(["a", "b"]);
@@ -37,7 +37,7 @@ describe("over a transport that resends requests", () => {
     expect(seen).toEqual([read, read, "DELETE _indexes_=1,2", "DELETE _indexes_=1,2"]);
   });
 
-  test("a get that does not delete, and one that finds nothing, delete nothing", async () => {
+  test("a get with autoDelete false and a get without a result send no deletion", async () => {
     const { client, input, methods } = await openResending();
     expect(await client.get({ timeout: 0 })).toEqual([]);
     input.put("a");
@@ -56,7 +56,7 @@ describe("over a transport that resends requests", () => {
     expect(input.length).toBe(0);
   });
 
-  test("two gets that wait for the same item: one returns it, the other goes on waiting for the next one", async () => {
+  test("two gets that wait for the same item return it once, and the other get waits for the next item", async () => {
     const { client, input, calls } = await openResending();
     const both = [client.get({ timeout: "20s" }), client.get({ timeout: "20s" })];
     await vi.waitFor(() => expect(calls()).toHaveLength(2));
@@ -68,11 +68,11 @@ describe("over a transport that resends requests", () => {
     expect(input.length).toBe(0);
   });
 
-  test("a deletion that fails: the error says that the items may have been taken, and they are still there", async () => {
+  test("a get whose deletion fails reports that items may have been taken, and leaves them in the queue", async () => {
     const { client, emulator, input } = await openResending({ retryCount: 0 });
     input.put("a");
     const getting = errorOf(client.get());
-    // The reads are carried out, and the deletion is not.
+    // The service carries out the reads, but not the deletion.
     emulator.fault({ service: "q", times: 2 });
     emulator.fault({ service: "q", status: 500, times: 2 });
     expect(await getting).toMatchObject({ name: "EasHttpError", status: 500, maybeTaken: true });
@@ -80,7 +80,7 @@ describe("over a transport that resends requests", () => {
     expect(input.length).toBe(0);
   });
 
-  test("a poll with autoCommit loses nothing", async () => {
+  test("a poll with autoCommit loses no item", async () => {
     const { client, input } = await openResending();
     for (let i = 0; i < 5; i++) input.put(`${i}`);
     const watcher = client.watch(0, 2, { transport: "poll", autoCommit: true });
@@ -90,7 +90,7 @@ describe("over a transport that resends requests", () => {
     expect(input.length).toBe(0);
   });
 
-  test("the copies of a put have the same request id, by which they are found", async () => {
+  test("both copies of a put have the same request id, by which they can be found", async () => {
     const { client, input } = await openResending();
     const { requestId } = await client.put("a");
     expect(requestId).toMatch(/^[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$/);
@@ -99,15 +99,15 @@ describe("over a transport that resends requests", () => {
     expect(texts(await client.get({ requestId: requestId as string, length: 5 }))).toEqual(["a", "a"]);
   });
 
-  test("a negative always has a body: Cloudflare Workers resend a PUT without one", async () => {
+  test("a negative always has a body, because Cloudflare Workers resend a PUT without a body", async () => {
     const { client, emulator } = await openResending();
     await client.negative(1);
     expect(emulator.requests.at(-1)?.body.length).toBeGreaterThan(0);
   });
 });
 
-describe("the runtime is asked for a new connection", () => {
-  /** What each request was sent with, by method. */
+describe("new connections for requests that must not be resent", () => {
+  /** Records the method, `keepalive` and `client` of each request. */
   function recording() {
     const seen: { method: string; keepalive: unknown; client: unknown }[] = [];
     const send: FetchFunction = (url, init) => {
@@ -127,7 +127,7 @@ describe("the runtime is asked for a new connection", () => {
     await client.delete(index);
   }
 
-  test("on Bun by keepalive, for what must not be repeated, also with a fetch of the caller's", async () => {
+  test("are requested with keepalive on Bun, also from the caller's fetch", async () => {
     vi.stubGlobal("Bun", {});
     const { seen, send } = recording();
     const { clientWith } = await openEmulatorQueue();
@@ -144,7 +144,7 @@ describe("the runtime is asked for a new connection", () => {
     ]);
   });
 
-  test("on Deno by a client without a pool, which close() closes", async () => {
+  test("are requested on Deno with a client without a pool, which close() closes", async () => {
     const made: { options: unknown; closed: number }[] = [];
     vi.stubGlobal("Deno", {
       createHttpClient(options: unknown) {
@@ -174,7 +174,7 @@ describe("the runtime is asked for a new connection", () => {
     expect(made).toMatchObject([{ closed: 1 }]);
   });
 
-  test("on Deno not of a fetch of the caller's, which may have a client of its own: it counts as one that resends", async () => {
+  test("are not requested from the caller's fetch on Deno, which is treated as a fetch that resends", async () => {
     vi.stubGlobal("Deno", { createHttpClient: () => expect.unreachable() });
     const { seen, send } = recording();
     const { clientWith } = await openEmulatorQueue();
@@ -188,7 +188,7 @@ describe("the runtime is asked for a new connection", () => {
     ]);
   });
 
-  test("not on Node, whose fetch does not resend; unknown runtimes count as resending", () => {
+  test("are not requested on Node, while unknown runtimes are treated as runtimes that resend", () => {
     expect(fetchTransport().mayResend).toBe(false);
     expect(fetchTransport({ opaque: true }).mayResend).toBe(true);
     expect(fetchTransport({ mayResend: false, opaque: true }).mayResend).toBe(false);
@@ -201,7 +201,7 @@ describe("the runtime is asked for a new connection", () => {
 });
 
 describe("PutOptions.requestId", () => {
-  test("names the item: a worker's result is found under the id of its request", async () => {
+  test("sets the id of the item, so that a worker's result is found by the id of its request", async () => {
     const emulator = await startEmulator({ token: TOKEN, queues: { q: {} } });
     onTestFinished(() => emulator.close());
     const origin = { origin: emulator.endpoint };
@@ -215,7 +215,7 @@ describe("PutOptions.requestId", () => {
     expect({ ...result?.tags }).toEqual({ user: "1", requestId });
   });
 
-  test("forwarding with the tags of a frame leaves the service's request id out", async () => {
+  test("is not copied from the tags of a frame that is forwarded", async () => {
     const { client, calls, input } = await openEmulatorQueue();
     const { requestId } = await client.put("a", { tags: { task: "1" } });
     const [frame] = await client.get();
@@ -225,7 +225,7 @@ describe("PutOptions.requestId", () => {
     expect(input.items.map(({ tags }) => tags)).toEqual([{ task: "1", requestId: forwarded.requestId }]);
   });
 
-  test("is what the result says where the response does not show it", async () => {
+  test("is returned by put() when the response does not show the id", async () => {
     const { clientWith } = await openEmulatorQueue();
     const hiding: FetchFunction = async (url, init) => {
       const response = await fetch(url, init as RequestInit);
@@ -239,7 +239,7 @@ describe("PutOptions.requestId", () => {
     expect(texts(await client.get({ requestId: "mine" }))).toEqual(["a"]);
   });
 
-  test("where the id is hidden from a page, the result of a job is found by its tag, and the head of the queue stays", async () => {
+  test("a job whose id is hidden finds its result by the tag, and leaves other items in the queue", async () => {
     const emulator = await startEmulator({ token: TOKEN, queues: { svc: {} } });
     onTestFinished(() => emulator.close());
     const fetchOfPage: FetchFunction = async (url, init) => {

@@ -3,7 +3,7 @@ import { EasHttpError, EasNetworkError } from "../../../../src/index.js";
 import { type ProxiedRequest, type ProxyVerdict, startFaultProxy } from "../../../support/fault-proxy.js";
 import { clientFor, eventually, openQueue, settle, Told, watchWith } from "../../../support/queue-watch.js";
 
-// Commits and negatives that fail, over real sockets: what the service carries out, and what the application is handed.
+// These tests let commits and negatives fail over real sockets, and check what the service and the application receive.
 
 const PUSHING = ["websocket", "http"] as const;
 const pass = (): ProxyVerdict => "pass";
@@ -27,9 +27,9 @@ describe.each(PUSHING)("over %s", (transport) => {
   test.each<[string, ProxyVerdict]>([
     ["is answered with 500", 500],
     ["is answered with 429", 429],
-    ["is refused with 401 for a moment", 401],
-    ["is lost before the service has it", "reset"],
-    ["loses its answer", "lose"],
+    ["is temporarily answered with 401", 401],
+    ["is lost before it reaches the service", "reset"],
+    ["loses its response", "lose"],
   ])("a commit that %s is retried in the background, and the window stays open", async (_, verdict) => {
     const { client, proxy, put, input } = await openFaulty();
     put(6);
@@ -48,7 +48,7 @@ describe.each(PUSHING)("over %s", (transport) => {
     await watcher.close();
   });
 
-  test("a commit that keeps failing is warned of once, and its retries end with the watcher", async () => {
+  test("logs one warning for a commit that keeps failing, and stops its retries with the watcher", async () => {
     const { client, proxy, put, told, input } = await openFaulty();
     put(1);
     const { frames, watcher } = watchWith(client(), 0, 2, { transport });
@@ -58,7 +58,7 @@ describe.each(PUSHING)("over %s", (transport) => {
     await eventually(() => expect(proxy.of("commit").length).toBeGreaterThan(5));
     expect(told.warnings).toEqual([expect.stringContaining("is retried")]);
     await watcher.close();
-    // One more attempt with the close, and none behind it.
+    // close() makes one more attempt, and no attempt follows it.
     await settle();
     const sent = proxy.of("commit").length;
     await settle(60);
@@ -68,13 +68,13 @@ describe.each(PUSHING)("over %s", (transport) => {
     expect(told.warnings[1]).toContain("could not be committed");
   });
 
-  test("commits that fail again and again for one cause are warned of once", async () => {
+  test("logs one warning for commits that fail repeatedly with one cause", async () => {
     const { client, proxy, put, told, input } = await openFaulty();
     put(3);
     const { frames, watcher } = watchWith(client(), 0, 3, { transport });
     await eventually(() => expect(frames).toHaveLength(3));
     for (const [i, frame] of frames.entries()) {
-      // The commit fails, and so does its first retry.
+      // Both the commit and its first retry fail.
       proxy.decide(failing("commit", 500, 2));
       await expect(frame.commit()).rejects.toBeInstanceOf(EasHttpError);
       await eventually(() => expect(input.length).toBe(2 - i));
@@ -102,7 +102,7 @@ describe.each(PUSHING)("over %s", (transport) => {
     expect(indexes()).toEqual([1n, 2n]);
   });
 
-  test("a batch in which the service refuses one item does not hold the others back", async () => {
+  test("commits the other items of a batch in which the service refuses one item", async () => {
     const { client, proxy, put, input } = await openFaulty();
     put(4);
     const { frames } = watchWith(client(), 0, 4, { transport });
@@ -140,7 +140,7 @@ describe.each(PUSHING)("over %s", (transport) => {
     expect(input.items.map(({ index }) => index)).toEqual([2n, 3n]);
   });
 
-  test("a negative that was certainly not carried out is retried until it counts once", async () => {
+  test("retries a negative that was not carried out, until it is counted once", async () => {
     const { client, proxy, put, input } = await openFaulty();
     put(1);
     const { frames } = watchWith(client(), 0, 5, { transport });
@@ -168,7 +168,7 @@ describe.each(PUSHING)("over %s", (transport) => {
     await eventually(() => expect(frames).toHaveLength(2));
     expect(input.negatives).toHaveLength(carriedOut);
     expect(proxy.of("negative")).toHaveLength(1);
-    // Releases work as before: the frame is counted once.
+    // The window must count the frame only once, so that releases still work.
     frames[1]?.release();
     await eventually(() => expect(frames).toHaveLength(3));
     await frames[2]?.commit();
@@ -176,7 +176,7 @@ describe.each(PUSHING)("over %s", (transport) => {
     expect(input.length).toBe(0);
   });
 
-  test("20 items whose commits and negatives all fail once are all done in the end", async () => {
+  test("completes 20 items whose commits and negatives each fail once", async () => {
     const { client, proxy, put, input } = await openFaulty();
     put(20);
     const failed = new Set<string>();
@@ -204,7 +204,7 @@ describe("a queue with counter indexes that is deleted and recreated", () => {
   const recreate = (emulator: Awaited<ReturnType<typeof openQueue>>["emulator"]) =>
     (emulator.addQueue("q", { indexShape: "counter" }) as NonNullable<ReturnType<typeof emulator.queue>>).input;
 
-  test.each(PUSHING)("over %s: nothing is committed unseen", async (transport) => {
+  test.each(PUSHING)("over %s: commits no item of the new queue that was not handed out", async (transport) => {
     const { client, put, emulator, told } = await openFaulty();
     put(10);
     const { frames } = watchWith(client(), 0, 20, { transport });
@@ -221,7 +221,7 @@ describe("a queue with counter indexes that is deleted and recreated", () => {
     expect(fresh.length).toBe(0);
   });
 
-  test.each(PUSHING)("over %s: the acknowledgment of an old item meets no new one", async (transport) => {
+  test.each(PUSHING)("over %s: does not apply the acknowledgment of an old item to a new item", async (transport) => {
     const { client, put, emulator, proxy } = await openFaulty();
     put(4);
     const { frames, told } = watchWith(client(), 0, 20, { transport, reconnect: { minDelay: 300, maxDelay: 300 } });
@@ -233,7 +233,7 @@ describe("a queue with counter indexes that is deleted and recreated", () => {
     await eventually(() => expect(told.count("reconnecting")).toBe(1));
     const fresh = recreate(emulator);
     for (let i = 0; i < 4; i++) fresh.put(`new ${i}`);
-    // One is committed before the reconnect, one in the background, and the others after it.
+    // One old item is committed before the reconnect, one in the background, and the others after the reconnect.
     await old[1]?.commit();
     await eventually(() => expect(frames).toHaveLength(8));
     await old[2]?.commit();
@@ -247,13 +247,13 @@ describe("a queue with counter indexes that is deleted and recreated", () => {
     expect(frames).toHaveLength(8);
   });
 
-  test("a commit that is being retried when the queue is recreated meets no new item", async () => {
+  test("does not apply a commit that is being retried to an item of the new queue", async () => {
     const { client, put, emulator, proxy } = await openFaulty();
     put(1);
     const { frames, told } = watchWith(client({ retryCount: 5 }), 0, 20, { transport: "websocket" });
     await eventually(() => expect(frames).toHaveLength(1));
     let isThere = true;
-    // Commits fail while the queue is there, and everything fails while it is not.
+    // Only commits fail while the queue exists, and all requests fail while it does not exist.
     proxy.decide(({ operation }) => (operation === "commit" || !isThere ? 503 : "pass"));
     const committing = frames[0]?.commit().catch(() => {});
     await eventually(() => expect(proxy.of("commit").length).toBeGreaterThan(0));
@@ -270,7 +270,7 @@ describe("a queue with counter indexes that is deleted and recreated", () => {
     expect(frames[1]?.text()).toBe("new");
   });
 
-  test("a watch of items from now on takes all items of the new queue", async () => {
+  test("delivers all items of the new queue to a watch from now on", async () => {
     const { client, put, emulator, proxy } = await openFaulty();
     put(50);
     const { frames, told } = watchWith(client(), -1, 20, { transport: "websocket" });
@@ -283,7 +283,7 @@ describe("a queue with counter indexes that is deleted and recreated", () => {
     expect(proxy.of("attributes").length).toBe(2);
   });
 
-  test("indexes made of the time are never read again before a commit", async () => {
+  test("does not read an item before its commit when indexes are made of the time", async () => {
     const { client, put, emulator, proxy, input } = await openFaulty({ indexShape: "time" });
     put(2);
     const { frames, told } = watchWith(client(), 0, 2, { transport: "websocket" });

@@ -11,7 +11,7 @@ describe("AscendingIndexes", () => {
     let next = 0;
     for (let step = 0; step < 20_000; step++) {
       const kind = random();
-      // Mostly in order, as a watch does it, with some entries added and deleted out of order.
+      // Entries are mostly added and deleted in order, as in a watch, and some are not.
       const old = BigInt(Math.floor(random() * (next + 1)));
       const oldest = model.keys().next().value;
       const index = kind < 0.45 ? BigInt(++next) : kind < 0.9 && oldest !== undefined ? oldest : old;

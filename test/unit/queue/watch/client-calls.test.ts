@@ -2,9 +2,9 @@ import { describe, expect, test } from "vitest";
 import { TOKEN } from "../../../support/calls.js";
 import { eventually, openQueue, TRANSPORTS, watchWith } from "../../../support/queue-watch.js";
 
-// Items end by calls of the client too, as in the documentation of the official SDKs: its watcher tracks them.
+// Calls of the client can also end items, as the official SDKs document. The client's watcher tracks these calls.
 
-describe.each(TRANSPORTS)("what the client does with items of its watch over %s", (transport) => {
+describe.each(TRANSPORTS)("client calls on items of its watch over %s", (transport) => {
   test.each(["commit", "delete"] as const)("%s makes room in the window", async (method) => {
     const { client, put, input } = await openQueue();
     put(3);
@@ -31,7 +31,7 @@ describe.each(TRANSPORTS)("what the client does with items of its watch over %s"
     expect(input.length).toBe(0);
   });
 
-  test.runIf(transport !== "poll")("an item that it could not return is returned when the token is right", async () => {
+  test.runIf(transport !== "poll")("returns an item to the queue once the token is valid again", async () => {
     const { client, put, input } = await openQueue({ maxDeliveries: Number.POSITIVE_INFINITY });
     put(1);
     const queue = client();

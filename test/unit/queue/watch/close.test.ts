@@ -16,7 +16,7 @@ import {
   watchWith,
 } from "../../../support/queue-watch.js";
 
-// How a watch ends that is not wanted any more.
+// These tests end a watch by close(), by an abort, and by a break out of the iteration.
 
 afterEach(() => void vi.useRealTimers());
 
@@ -25,7 +25,7 @@ const timers = () => process.getActiveResourcesInfo().filter((kind) => kind === 
 const sockets = () => process.getActiveResourcesInfo().filter((kind) => kind === "TCPSocketWrap").length;
 
 describe.each(TRANSPORTS)("a watch over %s", (transport) => {
-  test("ends at once, however many wait, and leaves nothing behind", async () => {
+  test("ends immediately with many pending next() calls, and leaves no timer, socket or listener", async () => {
     const { client, emulator, input } = await openQueue();
     const queue = client();
     const before = { timers: timers(), sockets: sockets() };
@@ -49,14 +49,14 @@ describe.each(TRANSPORTS)("a watch over %s", (transport) => {
     expect(told.states).toEqual(["open", "closed"]);
     expect(getEventListeners(signal, "abort")).toEqual([]);
     await queue.close();
-    // Without a timer of the test's own.
+    // until() creates no timer, which would be counted here.
     await until(() => timers() <= before.timers && sockets() <= before.sockets);
     // The server has closed the connection.
     await eventually(() => expect([...input.pending.keys()]).toEqual([]));
     expect(emulator.cutConnections()).toBe(0);
   });
 
-  test("a break leaves it, and what was not committed goes to others", async () => {
+  test("closes on a break out of the iteration, and leaves uncommitted items to other consumers", async () => {
     const { client, put, input } = await openQueue();
     put(3);
     const watcher = client({ uid: "first" }).watch(0, 3, { transport });
@@ -72,7 +72,7 @@ describe.each(TRANSPORTS)("a watch over %s", (transport) => {
     expect(input.length).toBe(0);
   });
 
-  test("an abort rejects the iteration with its reason, once", async () => {
+  test("rejects the iteration once with the reason of an abort", async () => {
     const { client } = await openQueue();
     const abort = new AbortController();
     const reason = { mine: true };
@@ -91,7 +91,7 @@ describe.each(TRANSPORTS)("a watch over %s", (transport) => {
     await late.closed;
   });
 
-  test("can be closed before it is connected, and with a token that never comes", async () => {
+  test("can be closed before it is connected, and while the token is pending", async () => {
     const { endpoint } = await openQueue();
     for (const token of ["x", () => new Promise<string>(() => {})]) {
       for (const index of [0, -1]) {
@@ -123,7 +123,7 @@ describe.each(TRANSPORTS)("a watch over %s", (transport) => {
   });
 });
 
-test("the handshake is closed with 1000", async () => {
+test("closes the WebSocket with code 1000", async () => {
   vi.useFakeTimers();
   const { client, dialer } = fakeClient();
   const watcher = client.watch(0, 5);
@@ -136,7 +136,7 @@ test("the handshake is closed with 1000", async () => {
   expect(vi.getTimerCount()).toBe(0);
 });
 
-test("a server that does not answer the handshake is left after two seconds", async () => {
+test("terminates the WebSocket after two seconds when the server does not answer the close", async () => {
   vi.useFakeTimers();
   const { client, dialer } = fakeClient();
   const watcher = client.watch(0, 5);
@@ -154,7 +154,7 @@ test("a server that does not answer the handshake is left after two seconds", as
   expect(vi.getTimerCount()).toBe(0);
 });
 
-test("can be closed while it dials, and while it dials again", async () => {
+test("can be closed during the first dial and during a redial", async () => {
   vi.useFakeTimers();
   for (const again of [false, true]) {
     const { client, dialer } = fakeClient();
@@ -190,7 +190,7 @@ test("closes a socket that opens after the watcher was closed", async () => {
   expect(vi.getTimerCount()).toBe(0);
 });
 
-test("nothing comes after a close, of what a watch had left when it failed", async () => {
+test("delivers no buffered frame after close() when the watch had failed", async () => {
   vi.useFakeTimers();
   const { client, dialer } = fakeClient();
   const watcher = client.watch(0, 5, { reconnect: false });
@@ -204,7 +204,7 @@ test("nothing comes after a close, of what a watch had left when it failed", asy
   expect(await watcher.next()).toEqual({ done: true, value: undefined });
 });
 
-test("a watch that fails while many wait rejects one of them", async () => {
+test("rejects one of several pending next() calls when the watch fails", async () => {
   vi.useFakeTimers();
   const { client, transport } = fakeClient({ maxResponseBytes: 10 });
   const watcher = client.watch(0, 5, { transport: "http" });
@@ -217,7 +217,7 @@ test("a watch that fails while many wait rejects one of them", async () => {
   expect(await waiting[1]).toEqual({ done: true, value: undefined });
 });
 
-test("hundreds of reconnects leave no listener and no timer", async () => {
+test("leaves no listener and no timer after hundreds of reconnects", async () => {
   vi.useFakeTimers();
   const { client, dialer } = fakeClient();
   const { signal } = new AbortController();

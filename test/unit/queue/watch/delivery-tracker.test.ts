@@ -57,7 +57,7 @@ describe("a frame that is pushed again", () => {
     expect(tracker.take(frame(TIME_INDEX, "b"))).toBe("committed");
   });
 
-  test("is new after its commit if nothing proves that it is the same item", () => {
+  test("is new after its commit if its id does not prove that it is the same item", () => {
     const tracker = new DeliveryTracker(5);
     tracker.take(frame(7));
     tracker.committed(7n);
@@ -113,8 +113,8 @@ describe("the memory of commits", () => {
   });
 });
 
-describe("the room of the window", () => {
-  test("shrinks by frames that are held, and grows when they are settled", () => {
+describe("the free slots of the window", () => {
+  test("decrease with held frames, and increase when the frames are settled", () => {
     const tracker = new DeliveryTracker(3);
     expect(tracker.room).toBe(3);
     for (const index of [1, 2, 3]) tracker.take(frame(index));
@@ -127,7 +127,7 @@ describe("the room of the window", () => {
 });
 
 describe("a negative", () => {
-  test("that was refused holds the frame again", () => {
+  test("holds the frame again when it was refused", () => {
     const tracker = new DeliveryTracker(5);
     const first = frame(1, "a");
     tracker.take(first);
@@ -138,7 +138,7 @@ describe("a negative", () => {
     expect(tracker.isStuck).toBe(false);
   });
 
-  test("whose result is unknown releases the frame until the next connection", () => {
+  test("releases the frame until the next connection when its result is unknown", () => {
     const tracker = new DeliveryTracker(5);
     tracker.take(frame(1, "a"));
     tracker.nacking(1n);
@@ -148,7 +148,7 @@ describe("a negative", () => {
     expect(tracker.isStuck).toBe(true);
   });
 
-  test("that was carried out leaves nothing", () => {
+  test("removes the frame when it was carried out", () => {
     const tracker = new DeliveryTracker(5);
     tracker.take(frame(1, "a"));
     tracker.released(1n, true);
@@ -156,7 +156,7 @@ describe("a negative", () => {
     expect(tracker.isStuck).toBe(false);
   });
 
-  test("of a frame that was pushed again meanwhile changes nothing", () => {
+  test("has no effect on a frame that was pushed again meanwhile", () => {
     const tracker = new DeliveryTracker(5);
     tracker.take(frame(1, "a"));
     tracker.nacking(1n);
@@ -167,7 +167,7 @@ describe("a negative", () => {
     expect(tracker.get(1n)).toBe(second);
   });
 
-  test("of a frame that is not held changes nothing", () => {
+  test("has no effect on a frame that is not held", () => {
     const tracker = new DeliveryTracker(5);
     tracker.nacking(1n);
     tracker.nackSettled(1n, "unknown");
@@ -193,7 +193,7 @@ describe("a watch that only waits for released frames", () => {
     expect(tracker.isStuck).toBe(false);
   });
 
-  test("is not stuck by frames that the service does not wait for, or that it does not hold", () => {
+  test("is not stuck by frames that the service does not wait for or does not hold", () => {
     const tracker = new DeliveryTracker(5);
     tracker.take(frame(1));
     tracker.released(1n, false);
@@ -210,7 +210,7 @@ describe("a watch that only waits for released frames", () => {
   });
 });
 
-test("a queue that is gone is forgotten, except for the frames of the new connection", () => {
+test("forgets a deleted queue, except for the frames of the new connection", () => {
   const tracker = new DeliveryTracker(5);
   tracker.take(frame(1, "a", "old"));
   tracker.take(frame(2, "b", "new"));

@@ -16,7 +16,7 @@ import {
   watchWith,
 } from "../../../support/queue-watch.js";
 
-// Which failures a watch waits out, for how long, and which end it: with an error or without.
+// These tests check which failures a watch retries, for how long, and which failures end it.
 
 afterEach(() => {
   vi.useRealTimers();
@@ -25,11 +25,11 @@ afterEach(() => {
 
 const tick = (milliseconds = 0) => vi.advanceTimersByTimeAsync(milliseconds);
 
-// What is loaded on first use is then there, and time passes by timers only.
+// Load the code that is loaded on first use, so that the tests depend only on fake timers.
 beforeAll(() => import("../../../../src/call/lazy.js"));
 
 describe("Retry-After", () => {
-  /** A watch over HTTP that is refused with a header at first. */
+  /** Opens a watch over HTTP whose first connect is answered with 503 and Retry-After. */
   async function refused(retryAfter: string, reconnect = {}) {
     vi.useFakeTimers();
     vi.spyOn(Math, "random").mockReturnValue(0);
@@ -62,11 +62,11 @@ describe("Retry-After", () => {
     expect((await refused("86400")).delay).toBe(60_000);
   });
 
-  test("shortens no delay", async () => {
+  test("does not shorten the configured delay", async () => {
     expect((await refused("1", { minDelay: 8000 })).delay).toBeGreaterThanOrEqual(4000);
   });
 
-  test.each(["http", "poll"] as const)("is read from a service's answer, over %s", async (transport) => {
+  test.each(["http", "poll"] as const)("is read from the service's response over %s", async (transport) => {
     vi.spyOn(Math, "random").mockReturnValue(0);
     const { client, emulator } = await openQueue();
     emulator.fault({ status: 503, headers: { "Retry-After": "9" } });
@@ -77,10 +77,10 @@ describe("Retry-After", () => {
   });
 });
 
-describe("a connect that fails for good ends the watch", () => {
+describe("a permanent failure of the connect ends the watch", () => {
   const opaque = fetchTransport({ fetch: () => Promise.reject(new TypeError("Failed to fetch")), opaque: true });
 
-  test.each(["http", "poll"] as const)("over %s, when a browser lets nothing through", async (transport) => {
+  test.each(["http", "poll"] as const)("over %s, when a browser blocks the response", async (transport) => {
     for (const index of [0, -1]) {
       const client = clientFor("http://127.0.0.1:9", { transport: opaque });
       const { errors, done, told } = watchWith(client, index, 1, { transport });
@@ -92,7 +92,7 @@ describe("a connect that fails for good ends the watch", () => {
   });
 
   test.each(["websocket", "http"] as const)(
-    "over %s, with whatever a token function throws, twice",
+    "over %s, with the value that a token function throws twice",
     async (transport) => {
       const { endpoint } = await openQueue();
       for (const thrown of ["no token", new Error("no token"), Object.assign(new Error("x"), { code: 7 })]) {
@@ -120,7 +120,7 @@ describe("a connect that fails for good ends the watch", () => {
     await eventually(() => expect(told.count("open")).toBe(1));
   });
 
-  test("over a WebSocket that cannot be made", async () => {
+  test("over a WebSocket that cannot be created", async () => {
     vi.useFakeTimers();
     const { client, dialer } = fakeClient({ token: () => "x" });
     dialer.instead = async () => {
@@ -147,7 +147,7 @@ describe("a connect that fails for good ends the watch", () => {
 });
 
 describe("a dialer that ignores its signal", () => {
-  /** A client whose dials end when the test says so. */
+  /** Creates a client whose dials stay pending until the test settles them. */
   function stubborn() {
     vi.useFakeTimers();
     const dials: { resolve: (connection: WebSocketConnection) => void; reject: (reason: unknown) => void }[] = [];
@@ -155,7 +155,7 @@ describe("a dialer that ignores its signal", () => {
     return { dials, client: fakeClient({ timeout: 3000, dialWebSocket }).client };
   }
 
-  test("holds up no close, and what it brings later is given up", async () => {
+  test("does not delay close(), and its late connection is terminated", async () => {
     const { client, dials } = stubborn();
     const watcher = client.watch(0, 1);
     await tick();
@@ -169,7 +169,7 @@ describe("a dialer that ignores its signal", () => {
     expect(late.controls).toEqual(["terminate"]);
   });
 
-  test("holds up no timeout, and no later failure of it is left over", async () => {
+  test("does not delay the timeout, and its late failure causes no unhandled rejection", async () => {
     const { client, dials } = stubborn();
     const { told, indexes } = watchWith(client, 0, 1);
     await tick(3030);
@@ -180,7 +180,7 @@ describe("a dialer that ignores its signal", () => {
     const second = new FakeSocket({ ping: true, pause: true });
     dials[1]?.resolve(second.connection);
     await tick();
-    // One that fails late, and one that cannot even be given up.
+    // The first dial fails late. The third dial, below, resolves to a connection that cannot be terminated.
     dials[0]?.reject(new Error("late"));
     await tick();
     second.push(frameBytes(1));
@@ -196,7 +196,7 @@ describe("a dialer that ignores its signal", () => {
     expect(told.count("reconnecting")).toBe(3);
   });
 
-  test.each(["websocket", "http"] as const)("holds up no close in any turn of a connect over %s", async (over) => {
+  test.each(["websocket", "http"] as const)("does not delay close() in any turn of a connect over %s", async (over) => {
     for (const index of [0, -1]) {
       for (let turns = 0; turns < 60; turns++) {
         vi.useFakeTimers();
@@ -215,7 +215,7 @@ describe("a dialer that ignores its signal", () => {
     }
   });
 
-  test("and fails at once is a failure like any other", async () => {
+  test("ends the watch with its error when it throws synchronously", async () => {
     vi.useFakeTimers();
     const { client } = fakeClient({
       dialWebSocket: () => {
@@ -231,7 +231,7 @@ describe("a dialer that ignores its signal", () => {
 });
 
 describe("without a reconnect", () => {
-  test.each(TRANSPORTS)("the end of the queue simply ends the iteration over %s", async (transport) => {
+  test.each(TRANSPORTS)("the end of the queue ends the iteration without an error over %s", async (transport) => {
     const { client, put } = await openQueue();
     put(2);
     const queue = client();
@@ -249,7 +249,7 @@ describe("without a reconnect", () => {
     [1000, []],
     [1001, [expect.objectContaining({ code: "ERR_EAS_QUEUE_CLOSED", closeCode: 1001 })]],
     [1005, [expect.objectContaining({ code: "ERR_EAS_QUEUE_CLOSED", closeCode: 1005 })]],
-  ])("a WebSocket closed with %i", async (code, expected) => {
+  ])("a WebSocket closed with %i ends the watch after the received frames", async (code, expected) => {
     vi.useFakeTimers();
     const { client, dialer } = fakeClient();
     const { errors, indexes, told } = watchWith(client, 0, 5, { reconnect: { attempts: 0 } });
@@ -265,7 +265,7 @@ describe("without a reconnect", () => {
   test.each([
     ["between two frames", 0, []],
     ["inside a frame", 3, [expect.objectContaining({ code: "ERR_EAS_NETWORK" })]],
-  ])("an HTTP answer that ends %s", async (_, missing, expected) => {
+  ])("an HTTP response that ends %s ends the watch", async (_, missing, expected) => {
     vi.useFakeTimers();
     const { client, transport } = fakeClient();
     const { errors, told } = watchWith(client, 0, 5, { transport: "http", reconnect: false });
@@ -280,7 +280,7 @@ describe("without a reconnect", () => {
 
 describe("a watch from now on", () => {
   test.each(["abc", "-1", "1.5", "18446744073709551616", "99999999999999999999999", "18446744073709551615"])(
-    "over a queue whose last entry is %s",
+    "rejects with a decode error when the queue's last entry is %s",
     async (last) => {
       vi.useFakeTimers();
       const { client, transport, dialer } = fakeClient({ token: () => "x" });
@@ -299,16 +299,16 @@ describe("a watch from now on", () => {
   );
 });
 
-describe("an upgrade of whose failure the runtime tells nothing", () => {
+describe("a failed upgrade without a reported status", () => {
   const mute = () => Promise.reject(new TransportError("no WebSocket", { sent: "maybe" }));
 
-  test("is asked about over HTTP: a refusal there ends the watch", async () => {
+  test("is checked over HTTP, where a 401 ends the watch", async () => {
     const { client: clientWith } = await openQueue();
     const watcher = clientWith({ token: "wrong", dialWebSocket: mute }).watch(0, 1, { transport: "websocket" });
     await expect(watcher.next()).rejects.toMatchObject({ code: "ERR_EAS_HTTP", status: 401 });
   });
 
-  test("is tried again where HTTP finds nothing wrong", async () => {
+  test("is retried when the check over HTTP succeeds", async () => {
     const { client: clientWith } = await openQueue();
     const client = clientWith({ dialWebSocket: mute });
     const causes = new Promise((resolve) => {

@@ -20,7 +20,7 @@ import {
   watchWith,
 } from "../../../support/queue-watch.js";
 
-// What a watch may take of a client's connections, and of its memory.
+// These tests check how many connections and how much memory of a client a watch uses.
 
 afterEach(() => void vi.useRealTimers());
 
@@ -28,7 +28,7 @@ const tick = (milliseconds = 0) => vi.advanceTimersByTimeAsync(milliseconds);
 const STREAM = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n";
 
 describe("an HTTP stream's connection", () => {
-  /** A watch over a server's one stream, by a client of two connections. */
+  /** Opens a watch over HTTP with a client of two connections. */
   async function openWatch() {
     const server = await startServer();
     const head = handOver();
@@ -42,7 +42,7 @@ describe("an HTTP stream's connection", () => {
     return { server, client, socket, paths, ...watch };
   }
 
-  test("is one of those that are held long: a get waits for it, and commits pass", async () => {
+  test("counts as long-lived, so that a get with a timeout waits for it and commits do not", async () => {
     const { server, client, watcher, paths } = await openWatch();
     server.always(answer(204));
     const getting = client.get({ timeout: "1s" });
@@ -53,7 +53,7 @@ describe("an HTTP stream's connection", () => {
     expect(paths()).toHaveLength(3);
   });
 
-  test("is released when the stream ends, breaks or cannot be read", async () => {
+  test("is released when the stream ends, breaks or cannot be decoded", async () => {
     const { server, client, socket, told, watcher, paths } = await openWatch();
     const ends: ((socket: Socket) => void)[] = [
       (socket) => socket.resetAndDestroy(),
@@ -63,7 +63,7 @@ describe("an HTTP stream's connection", () => {
     let open = socket;
     for (const [round, end] of ends.entries()) {
       const next = handOver();
-      // After an end in good order the attributes are asked whether the queue has ended.
+      // After an end without an error, the client reads the attributes to see whether the queue has ended.
       server.play(...(round === 1 ? [answer(200, {}, "{}")] : []), next.behaviour);
       end(open);
       open = await next.socket;
@@ -100,7 +100,7 @@ describe("an HTTP stream's connection", () => {
     for (const end of ["close", "abort"]) {
       const abort = new AbortController();
       const watch = watchWith(client, 0, 5, { transport: "http", signal: abort.signal });
-      // A call that needs no slot of those that are held passes the watch.
+      // A call that is not long-lived does not wait behind the watch.
       await client.commit(1);
       if (end === "close") await watch.watcher.close();
       else abort.abort("enough");
@@ -137,7 +137,7 @@ describe("an HTTP stream's connection", () => {
   test.each(["websocket", "poll"] as const)("does not apply to %s with one connection", async (transport) => {
     const { client, put, input } = await openQueue();
     put(3);
-    // A poll whose window is full has no get under way that commits would wait for.
+    // A poll whose window is full has no get in flight that commits would wait for.
     const { frames } = watchWith(client({ maxConnectionCount: 1 }), 0, 3, { transport });
     await eventually(() => expect(frames).toHaveLength(3));
     await Promise.all(frames.map((frame) => frame.commit()));
@@ -166,7 +166,7 @@ describe("a message that is larger than maxResponseBytes", () => {
     message: expect.stringMatching(`larger than the limit of ${limit} bytes .maxResponseBytes.`),
   });
 
-  /** A server of WebSockets that does the same with each. */
+  /** Starts a WebSocket server that calls `first` with each connection. */
   async function serve(first: (peer: PeerSocket, socket: Socket) => void) {
     const accepting = new WebSocketServer({ noServer: true });
     const server = createServer();
@@ -187,10 +187,10 @@ describe("a message that is larger than maxResponseBytes", () => {
     return { peers, origin: `http://127.0.0.1:${(server.address() as AddressInfo).port}` };
   }
 
-  test("ends the connection on Node by its length alone, before a byte of it came", async () => {
+  test("ends the connection on Node by its announced length, before any of its bytes arrive", async () => {
     const { origin, peers } = await serve((peer, socket) => {
       peer.send(frameBytes(1));
-      // The head of a binary message of 2 GiB.
+      // This is the header of a binary message of 2 GiB.
       socket.write(Uint8Array.of(0x82, 127, 0, 0, 0, 0, 0x80, 0, 0, 0));
     });
     const client = clientFor(origin, { maxResponseBytes: 1000 });
@@ -204,7 +204,7 @@ describe("a message that is larger than maxResponseBytes", () => {
     await until(() => peers[0]?.readyState === 3);
   });
 
-  test("one byte less is a frame, and the default is that of all answers", async () => {
+  test("is accepted when it is exactly as long as the limit, or within the default limit", async () => {
     const frame = frameBytes(1, new Uint8Array(101 * 1024 * 1024));
     const { origin } = await serve((peer) => peer.send(frame));
     for (const options of [{}, { maxResponseBytes: frame.length }, { maxResponseBytes: 2 ** 32 + 5 }]) {
@@ -223,7 +223,7 @@ describe("a message that is larger than maxResponseBytes", () => {
       .filter(({ path }) => path.includes("_negative_"))
       .map(({ path, body }) => `${/_indexes_=(\d+)/.exec(path)?.[1]} ${new TextDecoder().decode(body ?? undefined)}`);
 
-  test("is delivered with other dialers unchanged", async () => {
+  test("is returned to the queue when the dialer does not enforce the limit", async () => {
     vi.useFakeTimers();
     const frame = frameBytes(1, new Uint8Array(200));
     const { client, dialer, transport } = fakeClient({ maxResponseBytes: frame.length });
@@ -239,7 +239,7 @@ describe("a message that is larger than maxResponseBytes", () => {
     expect(vi.getTimerCount()).toBe(0);
   });
 
-  test("is passed over in an HTTP stream, however it is cut, and takes no memory", async () => {
+  test("is skipped in an HTTP stream for each position of a cut", async () => {
     const large = frameBytes(2, new Uint8Array(200));
     const stream = prefixed(frameBytes(1), large, frameBytes(3));
     for (let cut = 1; cut < stream.length; cut++) {

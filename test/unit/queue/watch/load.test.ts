@@ -30,13 +30,13 @@ test("a watch whose code cannot be loaded ends with the error", async () => {
   const { queue, requests, states, options } = await queueWith(offline);
   const watcher = queue.watch(0, 5, options);
   const error = await watcher.next().catch((error: unknown) => error);
-  // What a failing load throws is the loader's own error.
+  // A failing load rejects with the loader's own error.
   expect(String((error as Error).cause ?? error)).toContain("offline");
   await watcher.closed;
   expect(states).toEqual([{ state: "closed", error }]);
   expect(await watcher.next()).toEqual({ done: true, value: undefined });
   expect(requests).toEqual([]);
-  // The client works on, and may watch again.
+  // The client still works, and can start another watch.
   expect(await queue.put("x")).toMatchObject({ index: 7n });
   await expect(queue.watch(0, 5, options).next()).rejects.toThrow();
 });

@@ -2,18 +2,18 @@ import { expect, test, vi } from "vitest";
 import type { DataFrame, QueueClient, Watcher } from "../../../../src/index.js";
 import { openQueue, SOON, settle, Told } from "../../../support/queue-watch.js";
 
-// Nothing is lost and nothing is done twice without a reason, whatever breaks. The seed is in the report: with
-// EAS_TEST_SEED the cuts fall at the same frames again.
+// No item is lost, and no item is handled twice without a break. The tests log their seed. With
+// EAS_TEST_SEED set to that seed, the connections break at the same frames.
 
-// Each of these tests works for half a minute on a busy machine.
+// Each of these tests takes up to half a minute on a busy machine.
 vi.setConfig({ testTimeout: 300_000 });
 
 const SEED = Number(process.env.EAS_TEST_SEED ?? Date.now() % 1_000_000);
 const FRAMES = Number(process.env.EAS_TEST_FRAMES ?? 5000);
-/** A connection is due to break after about so many pushes; some more are pushed until it does, so that it is one in 50. */
+/** Mean number of pushes before a connection is cut. More frames arrive until the cut, which makes it about 50. */
 const CUT_EVERY = 35;
 
-/** Numbers from 0 to 1 that a seed settles (mulberry32). */
+/** Creates a generator of pseudorandom numbers from 0 to 1 (mulberry32). */
 function random(seed: number): () => number {
   let state = seed;
   return () => {
@@ -24,14 +24,14 @@ function random(seed: number): () => number {
   };
 }
 
-/** Consumes until the watcher is closed: holds each frame for a moment, commits it, and again when that fails. */
+/** Consumes until the watcher is closed. Holds each frame briefly, commits it, and retries a commit that fails. */
 class Consumer {
   readonly client: QueueClient;
   readonly watcher: Watcher;
   readonly told = new Told();
   readonly received: bigint[] = [];
   readonly ids = new Set<string>();
-  /** Handed out again after the answer to its own commit, or while it was held. */
+  /** Frames that were handed out again while they were held, or after their commit was answered. */
   readonly wrong: bigint[] = [];
   readonly done: Promise<void>;
   failedCommits = 0;
@@ -71,7 +71,7 @@ class Consumer {
 
 test.each(["websocket", "http"] as const)("two groups over %s lose nothing", async (transport) => {
   const next = random(SEED);
-  // All times differ, so that they determine the order.
+  // Each call returns a different time, so that the times determine the order.
   let time = Date.now();
   const now = () => {
     time = Math.max(time + 1 / 1024, Date.now());
@@ -84,7 +84,7 @@ test.each(["websocket", "http"] as const)("two groups over %s lose nothing", asy
   );
   while (consumers.some(({ told }) => told.count("open") === 0)) await settle(1);
 
-  /** When each connection was broken by us. */
+  /** The time at which the test cut each connection, by connection number. */
   const cuts = new Map<number, number>();
   const cut = (chosen: (who: { gid: string; uid: string }) => boolean) =>
     emulator.cutConnections((connection) => {
@@ -96,11 +96,11 @@ test.each(["websocket", "http"] as const)("two groups over %s lose nothing", asy
   let restarts = 0;
   let nextCut = CUT_EVERY;
   while (put < FRAMES || input.length > 0) {
-    // Some are always there, and some are put while connections are broken.
+    // The queue always has items, and some items are put while connections are broken.
     while (put < FRAMES && input.length < 400) input.put(`frame ${put++}`);
     if (input.pushes.length >= nextCut) {
       const { gid, uid } = names[Math.floor(next() * names.length)] as (typeof names)[0];
-      // One that is just not connected cannot be cut.
+      // A consumer that is not connected cannot be cut.
       if (cut((who) => who.gid === gid && who.uid === uid) > 0) {
         nextCut = input.pushes.length + Math.ceil(CUT_EVERY * (0.5 + next()));
       }
@@ -155,7 +155,7 @@ test.each(["websocket", "http"] as const)("two groups over %s lose nothing", asy
   );
 });
 
-/** The watches that there are. */
+/** Returns the open watches. */
 function liveConnections(emulator: Awaited<ReturnType<typeof openQueue>>["emulator"]) {
   const all: { readonly connection: number }[] = [];
   emulator.cutConnections((connection) => {

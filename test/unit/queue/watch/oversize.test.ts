@@ -11,7 +11,7 @@ import {
   watchWith,
 } from "../../../support/queue-watch.js";
 
-// Items over maxResponseBytes, in a real queue: each is reported once and returned, and the items behind it are reached.
+// An item larger than maxResponseBytes is reported once and returned to the queue, and later items are delivered.
 
 afterEach(() => {
   vi.useRealTimers();
@@ -20,8 +20,8 @@ afterEach(() => {
 
 const LIMIT = 10_000;
 
-describe.each(TRANSPORTS)("an item over maxResponseBytes, over %s", (transport) => {
-  test.each([1, 4])("is passed over by a worker with a window of %i, and reported once", async (window) => {
+describe.each(TRANSPORTS)("an item larger than maxResponseBytes over %s", (transport) => {
+  test.each([1, 4])("is skipped by a worker with a window of %i, and reported once", async (window) => {
     const { client, input, emulator } = await openQueue({ maxDeliveries: 2 });
     const told = new Told();
     const put = (size: number) => input.put("x".repeat(size));
@@ -42,7 +42,7 @@ describe.each(TRANSPORTS)("an item over maxResponseBytes, over %s", (transport) 
     expect(reports).toEqual(large.map((index) => expect.stringMatching(`item ${index} could not be read`)));
     if (transport !== "poll") {
       const negatives = input.negatives.map(({ index, code }) => [index, code]);
-      // As often as the queue delivers an item.
+      // The item is returned once per delivery, until it reaches the maximum number of deliveries.
       expect(negatives.sort()).toEqual([...large, ...large].map((index) => [index, "Unreadable"]).sort());
     }
     const watches = emulator.requests.filter(({ url }) => url.includes("_watch_=true")).length;
@@ -63,7 +63,7 @@ describe.each(TRANSPORTS)("an item over maxResponseBytes, over %s", (transport) 
     await watcher.close();
   });
 
-  test("is lost with autoCommit, and the items behind it come", async () => {
+  test("is lost with autoCommit, while later items are delivered", async () => {
     const { client, input } = await openQueue();
     const { frames, errors, watcher, told } = watchWith(client({ maxResponseBytes: LIMIT }), 0, 5, {
       transport,
@@ -94,7 +94,7 @@ test.each(["websocket", "poll"] as const)(
       dialWebSocket: node.dialWebSocket as NonNullable<typeof node.dialWebSocket>,
       transport: {
         send: (request) => network.send(request),
-        // The get was refused as too large. This request looks for the index.
+        // The item was too large to receive. This request looks up its index.
         async stream(request) {
           if (lookups === 0) await other.clear();
           const response = await (network.stream as NonNullable<typeof network.stream>)(request);
@@ -119,7 +119,7 @@ test.each(["websocket", "poll"] as const)(
           .map(({ url }) => url.includes("_index_only_=true"));
       expect(indexOnly()).toEqual([false, true]);
       await restart();
-      // The next connection carries the data again.
+      // The next connection requests frames with their data again.
       await eventually(() => expect(told.count("open")).toBe(3));
       expect(indexOnly()).toEqual([false, true, false]);
     } else {
@@ -129,7 +129,7 @@ test.each(["websocket", "poll"] as const)(
   },
 );
 
-test("polled items that are too large only together are asked for one by one", async () => {
+test("requests polled items one by one when only their total is too large", async () => {
   const { client, input, emulator } = await openQueue();
   input.put("x");
   for (let i = 0; i < 10; i++) input.put("x".repeat(LIMIT / 2));
@@ -143,7 +143,7 @@ test("polled items that are too large only together are asked for one by one", a
   await watcher.close();
 });
 
-test("an item that comes again at once is returned with growing delays", async () => {
+test("returns an item that is redelivered immediately with increasing delays", async () => {
   vi.useFakeTimers();
   const { client, dialer, transport } = fakeClient({ maxResponseBytes: 100 });
   const { answer } = transport;

@@ -22,7 +22,7 @@ import {
   watchWith,
 } from "../../../support/queue-watch.js";
 
-// Reconnects, and the errors that end a watch.
+// These tests check when a watch reconnects, and which errors end it.
 
 afterEach(() => {
   vi.useRealTimers();
@@ -34,7 +34,7 @@ const REFUSED = async (): Promise<never> => {
   throw new TransportError("connect ECONNREFUSED", { sent: "no", systemCode: "ECONNREFUSED" });
 };
 
-/** The delays that a watcher tells over a server that refuses it `count` times. */
+/** Returns the delays that a watcher reports while the server refuses it `count` times. */
 async function delays(count: number, random: number, reconnect: WatchOptions["reconnect"]) {
   vi.useFakeTimers();
   vi.spyOn(Math, "random").mockReturnValue(random);
@@ -49,11 +49,11 @@ async function delays(count: number, random: number, reconnect: WatchOptions["re
 }
 
 describe("delays", () => {
-  test("double, up to a limit, and vary between half and all", async () => {
+  test("double up to a limit, and vary between half of the delay and the full delay", async () => {
     const { delays: all, failures, told } = await delays(9, 0.9999999, undefined);
     expect(all.map(Math.round)).toEqual([200, 400, 800, 1600, 3200, 6400, 10_000, 10_000, 10_000]);
     expect(failures).toEqual([1, 2, 3, 4, 5, 6, 7, 8, 9]);
-    // The cause is the same each time.
+    // All failures have the same cause, so they are logged once.
     expect(told.warnings).toHaveLength(1);
     expect(told.warnings[0]).toMatch(/failed 2 times in a row.*ECONNREFUSED/);
     expectNoToken(told.statuses, told.warnings);
@@ -64,7 +64,7 @@ describe("delays", () => {
     expect((await delays(4, 0.5, { minDelay: 40, maxDelay: 100 })).delays).toEqual([30, 60, 75, 75]);
   });
 
-  test("last for the configured time", async () => {
+  test("last as long as configured", async () => {
     vi.useFakeTimers();
     vi.spyOn(Math, "random").mockReturnValue(0.5);
     const { client, dialer } = fakeClient();
@@ -99,7 +99,7 @@ describe("delays", () => {
     expect(told.states.at(-1)).toBe("open");
   });
 
-  test("end with the attempts", async () => {
+  test("end after the configured attempts", async () => {
     vi.useFakeTimers();
     for (const [reconnect, dials] of [
       [false, 1],
@@ -118,7 +118,7 @@ describe("delays", () => {
     }
   });
 
-  test("a close by the server is what a watch without reconnects ends with, after all that came", async () => {
+  test("a watch with `reconnect: false` delivers all received frames, and then ends with the server's close", async () => {
     vi.useFakeTimers();
     const { client, dialer } = fakeClient();
     const watcher = client.watch(0, 5, { reconnect: false });
@@ -150,7 +150,7 @@ describe("delays", () => {
   });
 });
 
-describe.each(TRANSPORTS)("what is wrong from the start, over %s", (transport) => {
+describe.each(TRANSPORTS)("failures of the first connect over %s", (transport) => {
   const watching = (endpoint: string, options: { token?: Token; queueName?: string }, index = 0) => {
     const told = new Told();
     const watch = watchWith(clientFor(endpoint, { logger: told.logger, ...options }), index, 1, {
@@ -160,7 +160,7 @@ describe.each(TRANSPORTS)("what is wrong from the start, over %s", (transport) =
     return { ...watch, told };
   };
 
-  test("a wrong token is an error, and not shown", async () => {
+  test("rejects a wrong token with an error that does not contain it", async () => {
     const { endpoint } = await openQueue({ token: "another" });
     for (const index of [0, -1]) {
       const { errors, done, told, watcher } = watching(endpoint, {}, index);
@@ -173,14 +173,14 @@ describe.each(TRANSPORTS)("what is wrong from the start, over %s", (transport) =
     }
   });
 
-  test("a queue that is not there is an error", async () => {
+  test("rejects when the queue does not exist", async () => {
     const { endpoint } = await openQueue();
     const { errors, done } = watching(endpoint, { queueName: "nowhere" });
     await done;
     expect(errors).toEqual([expect.objectContaining({ status: 404 })]);
   });
 
-  test("a function is asked for another token, once", async () => {
+  test("calls the token function once more after a 401", async () => {
     const { endpoint, put } = await openQueue();
     put(1);
     const stale = vi.fn(() => "stale");
@@ -195,18 +195,18 @@ describe.each(TRANSPORTS)("what is wrong from the start, over %s", (transport) =
     expectNoToken(told.statuses);
   });
 
-  test("a service that is not ready is waited for", async () => {
+  test("waits for a service that is not ready", async () => {
     const { endpoint, put, emulator } = await openQueue();
     put(1);
     for (const status of [503, 500, 429]) emulator.fault({ status });
     const { frames, told } = watching(endpoint, {});
     await eventually(() => expect(frames).toHaveLength(1));
     expect(told.states.slice(0, 4)).toEqual(["reconnecting", "reconnecting", "reconnecting", "open"]);
-    // One of them is that a poll belongs to no consumer.
+    // A poll also logs that its items are not assigned to a consumer.
     expect(told.warnings.filter((warning) => /in a row/.test(warning))).toHaveLength(2);
   });
 
-  test("a token that is no longer good is waited for once the watch has been open, and reported", async () => {
+  test("logs a token that expires while the watch is open, and waits for a valid token", async () => {
     const { endpoint, cut, put } = await openQueue();
     const told = new Told();
     const client = clientFor(endpoint, { logger: told.logger });
@@ -235,7 +235,7 @@ test.each([
     },
   ],
   ["rejects", () => Promise.reject(new Error("mine"))],
-])("a status listener that %s, and a logger that does, harm nothing", async (_, fail) => {
+])("a watch continues when its status listener and its logger fail (%s)", async (_, fail) => {
   const { client, put, cut } = await openQueue();
   const rejections: unknown[] = [];
   const onRejection = (reason: unknown) => rejections.push(reason);
