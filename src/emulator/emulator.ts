@@ -51,7 +51,7 @@ export interface EmulatorLogEntry {
   readonly service: string | undefined;
   /** The instance that was called directly, as `<ip>:<port>`; undefined for calls through the gateway. */
   readonly instance: string | undefined;
-  /** How the caller authenticated; `"wrong"` when its credentials were rejected. */
+  /** The form of authentication that the caller used; `"wrong"` when its credentials were rejected. */
   readonly auth: AuthForm;
   /** Status of the response; 101 for an accepted WebSocket, 0 when a fault broke the connection instead. */
   readonly status: number;

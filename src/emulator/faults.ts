@@ -20,14 +20,14 @@ export interface Fault {
   readonly headers?: Readonly<Record<string, string>> | undefined;
   /** Whether to close the connection after the response. Default true for status 408 and 450, as on EAS, and false otherwise. */
   readonly close?: boolean | undefined;
-  /** When to reset the connection: before the response headers or in the middle of the body. */
+  /** Point at which to reset the connection: before the response headers or in the middle of the body. */
   readonly reset?: "before-headers" | "in-body" | undefined;
   /**
-   * When to close the connection gracefully (FIN), as a server does that shuts down: before the response headers or in
-   * the middle of the body. Without a network this looks like `reset`.
+   * Point at which to close the connection gracefully (FIN), as a server does that shuts down: before the response
+   * headers or in the middle of the body. Without a network this looks like `reset`.
    */
   readonly end?: "before-headers" | "in-body" | undefined;
-  /** When to stop sending indefinitely: before the response headers or in the middle of the body. */
+  /** Point at which to stop sending indefinitely: before the response headers or in the middle of the body. */
   readonly stall?: "before-headers" | "in-body" | undefined;
   /**
    * Text to append to the truncated body, as a server does that fails after it has sent status 200. For the service

@@ -15,8 +15,8 @@ export type ImageLayout = "NCHW" | "NHWC";
 export type ImageColor = "RGB" | "BGR" | "GRAY";
 
 /**
- * How an image with a different aspect ratio is fitted to the requested size. `"fill"` stretches it. `"cover"` scales
- * it to cover the size and crops the center. `"contain"` scales it to fit within the size and centers it on the
+ * Method of fitting an image with a different aspect ratio to the requested size. `"fill"` stretches it. `"cover"`
+ * scales it to cover the size and crops the center. `"contain"` scales it to fit within the size and centers it on the
  * background.
  */
 export type ImageFit = "fill" | "cover" | "contain";
@@ -41,7 +41,7 @@ export interface ImageOptions<D extends ImageDType = "DT_FLOAT"> {
    * be the same for all images.
    */
   readonly size?: number | readonly [height: number, width: number] | undefined;
-  /** How images with a different aspect ratio are resized. Default `"fill"`. */
+  /** Method of resizing images with a different aspect ratio. Default `"fill"`. */
   readonly fit?: ImageFit | undefined;
   /**
    * With `fit: "cover"`: length of the shorter side in pixels before the center crop. `{ size: 224, fit: "cover",

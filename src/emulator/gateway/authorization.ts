@@ -1,7 +1,7 @@
 import { platform } from "#platform";
 import { decode } from "./request-target.js";
 
-/** How a caller authenticated: `"none"` without credentials, `"wrong"` when they were rejected. */
+/** The form of authentication that a caller used: `"none"` without credentials, `"wrong"` when they were rejected. */
 export type AuthForm = "token" | "bearer" | "signature" | "none" | "wrong";
 
 /** Maximum difference between a signature's date and the current time when signatures are strict. */
