@@ -212,7 +212,7 @@ def predict(question):
     return [read(response, path) for path in question['reads']]
 
 
-def serialise(question):
+def serialize(question):
     return encode(bytes(build(question['format'], question['new'], question['steps']).to_string()))
 
 
@@ -226,7 +226,7 @@ def unsnappy(question):
     return encode(snappy.decompress(decode(question['body'], None)))
 
 
-OPERATIONS = {operation.__name__: operation for operation in (hello, predict, serialise, respond, unsnappy)}
+OPERATIONS = {operation.__name__: operation for operation in (hello, predict, serialize, respond, unsnappy)}
 OPERATIONS.update(QUEUE_OPERATIONS)
 
 

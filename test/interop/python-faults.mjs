@@ -163,10 +163,10 @@ export const PYTHON_FAULTS = [
     ours: /^08021a01622801$/,
   })),
   ...Object.entries({
-    "TorchRec: a negative number of neighbours is sent; ours refuses it": [
+    "TorchRec: a negative number of neighbors is sent; ours refuses it": [
       [["set_faiss_neigh_num", -1]],
       /^28ffffffffffffffffff01$/,
-      /^RangeError: neighbours is -1/,
+      /^RangeError: neighbors is -1/,
     ],
     "TorchRec: a feature without a name is sent; ours refuses it": [
       [["add_user_fea", "", "x", "STRING"]],

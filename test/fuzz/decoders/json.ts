@@ -203,7 +203,7 @@ export const JSON_ANSWERS = table({ pieces: PIECES, around: AROUND }, [
       try {
         found = readInstances(list);
       } catch (cause) {
-        if (!/^none of \d+ instances/.test(String((cause as Error).message))) throw cause;
+        if (!/^none of the \d+ instances/.test(String((cause as Error).message))) throw cause;
         throw new EasDecodeError("no instance", { format: "json", cause });
       }
       for (const { origin, weight } of found) {
