@@ -11,8 +11,8 @@ const FIRST_CAPACITY = 65_536;
  * Compresses to one raw LZ4 block without its length, as `LZ4` of the official Java SDK does. A service must know or
  * guess the length of the body, so prefer `lz4Frame` if the service supports frames.
  *
- * Decompresses both forms. The length of a block is taken from the header `X-LZ4-Original-Length`, if the response has
- * it.
+ * Decompresses both blocks and frames. The length of a block is taken from the response header `X-LZ4-Original-Length`,
+ * if it is present.
  *
  * @example
  * import { lz4 } from "eas-prediction/compression/lz4";
@@ -30,7 +30,8 @@ export const lz4: CompressionCodec = {
 
 /**
  * Compresses to one LZ4 frame, as `LZ4Frame` of the official Java SDK does. The frame has independent 64 KiB blocks, a
- * checksum for each block, and one for the content. Decompresses both forms, and verifies the checksums of a frame.
+ * checksum for each block, and one for the content. Decompresses both blocks and frames, and verifies the checksums of
+ * a frame.
  *
  * @example
  * import { lz4Frame } from "eas-prediction/compression/lz4";
@@ -44,8 +45,9 @@ export const lz4Frame: CompressionCodec = {
 };
 
 /**
- * The first bytes identify a frame. No block starts with the magic number of a frame: as a block, it would be a match
- * without literals (04) at a distance of 19,746 bytes (22 4D). That is before the start of the data.
+ * The first bytes distinguish a frame from a block, because no block starts with the magic number of a frame. In a
+ * block, these bytes would be a match without literals (04) at a distance of 19,746 bytes (22 4D). Such a match would
+ * begin before the start of the data.
  */
 function decompress(bytes: Uint8Array, { maxBytes, headers }: DecompressionLimits): Bytes {
   if (isFrame(bytes)) {

@@ -6,7 +6,8 @@ import { compressByWasm, decompressByWasm } from "./zstd/wasm.js";
 /**
  * Compresses to one Zstandard frame at level 3. Uses the runtime's own implementation if there is one (Node 22.15 and
  * later, Deno, Bun, workerd with `nodejs_compat`), otherwise WebAssembly. workerd without that flag and pages with a
- * strict Content-Security-Policy do not allow WebAssembly: there it throws `EasUnsupportedError`.
+ * strict Content-Security-Policy do not allow WebAssembly. In these environments, the codec throws
+ * `EasUnsupportedError`.
  *
  * @example
  * import { zstd } from "eas-prediction/compression/zstd";

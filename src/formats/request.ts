@@ -1,6 +1,6 @@
 /**
- * A byte array over memory that is not shared between threads. The type is `Uint8Array` before TypeScript 5.7, and
- * `Uint8Array<ArrayBuffer>` since.
+ * A byte array over memory that is not shared between threads. In TypeScript before 5.7 the type is `Uint8Array`, and
+ * in later versions `Uint8Array<ArrayBuffer>`.
  */
 export type Bytes = ReturnType<Uint8Array["slice"]>;
 
@@ -21,7 +21,7 @@ export interface CompressionCodec {
   readonly contentCodings?: readonly string[] | undefined;
   /**
    * Returns the decompressed form of `bytes`. A codec without this method only compresses requests. Must throw a
-   * `RangeError` as soon as the output exceeds `limits.maxBytes`, and any error for invalid input.
+   * `RangeError` as soon as the output exceeds `limits.maxBytes`. Must throw an error of any type for invalid input.
    */
   decompress?(bytes: Uint8Array, limits: DecompressionLimits): Bytes | Promise<Bytes>;
 }
@@ -34,17 +34,17 @@ export interface DecompressionLimits {
   readonly headers: Headers;
 }
 
-/** A compression of request bodies: `"gzip"` (RFC 1952) and `"zlib"` (RFC 1950) are built in, others are codecs. */
+/** The compression of request bodies: the built-in `"gzip"` (RFC 1952) or `"zlib"` (RFC 1950), or a codec. */
 export type Compression = "gzip" | "zlib" | CompressionCodec;
 
 /**
  * The decompression of response bodies. `"auto"` follows `Content-Encoding`, and supports gzip, zlib and the codec of
- * the request. A list of codecs does the same and supports these codecs too. A single compression is applied to every
- * successful response, regardless of its headers.
+ * the request. A list of codecs works like `"auto"` and also supports these codecs. A single compression is applied to
+ * every successful response, regardless of its headers.
  */
 export type Decompression = "auto" | Compression | readonly CompressionCodec[];
 
-/** Options of the request classes. */
+/** Options for the request classes. */
 export interface RequestOptions {
   /** Compression of the body, applied when the request is sent. Default: the client's `compression`. */
   readonly compression?: Compression | undefined;

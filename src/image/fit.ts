@@ -18,7 +18,7 @@ export interface Fitted {
   readonly top: number;
 }
 
-/** Computes how an image is resized and cropped. `of` is the subject of the error message. */
+/** Computes how an image is resized and cropped. The error message begins with `of`. */
 export function fitInto(image: Size, size: Size, { fit, shorterSide }: CheckedImageOptions, of: string): Fitted {
   const whole = { left: 0, top: 0 };
   if (fit === "fill") return { resized: size, window: { ...whole, ...size }, ...whole };
@@ -53,7 +53,7 @@ function covering({ width, height }: Size, size: Size, shorterSide: number | und
     : { width: wanted.width, height: Math.floor((wanted.width * height) / width) };
 }
 
-/** Returns half of a surplus, rounded to even, as torchvision's `CenterCrop` does. */
+/** Returns half of the excess length, rounded to even, as torchvision's `CenterCrop` does. */
 function middle(surplus: number): number {
   const half = Math.floor(surplus / 2);
   return surplus % 2 === 1 && half % 2 === 1 ? half + 1 : half;

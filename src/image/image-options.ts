@@ -59,7 +59,7 @@ export interface ImageOptions<D extends ImageDType = "DT_FLOAT"> {
    * image is black.
    */
   readonly background?: readonly [red: number, green: number, blue: number] | undefined;
-  /** Factor that is first applied to each value from 0 to 255. Default 1/255. Caffe models usually need 1. */
+  /** Factor by which each value from 0 to 255 is multiplied first. Default 1/255. Caffe models usually need 1. */
   readonly scale?: number | undefined;
   /** Subtracted after `scale`: a number, or one for each channel in the order of `color`. Default 0. */
   readonly mean?: number | readonly number[] | undefined;
@@ -116,7 +116,7 @@ const ROUNDED: Readonly<Record<ImageDType, (values: readonly number[]) => Values
 /** Maximum length of a side in pixels, as in a JPEG. */
 const MAX_PIXELS = 65_535;
 
-/** Checks the options, and computes the tables. Throws a `TypeError` or `RangeError` with `of` as its subject. */
+/** Checks the options, and computes the tables. Throws a `TypeError` or `RangeError` whose message begins with `of`. */
 export function checkImageOptions(options: ImageOptions<ImageDType>, of: string): CheckedImageOptions {
   if (typeof options !== "object" || options === null) {
     throw argumentTypeError("ERR_EAS_ARG_OPTION", `${of} takes options such as { size: 224 }, not ${show(options)}`);

@@ -91,8 +91,8 @@ function read(bitmap: ImageBitmap): Pixels {
 }
 
 /**
- * Returns a canvas context to read pixels from. Returns a nullish value if the runtime has no canvas, or one without
- * drawing support, as in Deno.
+ * Returns a canvas context to read pixels from. Returns a nullish value if the runtime has no canvas, or if its canvas
+ * does not support drawing, as in Deno.
  */
 function contextOf(width: number, height: number): Context | null | undefined {
   const { OffscreenCanvas, document } = globalThis as Partial<typeof globalThis>;

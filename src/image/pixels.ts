@@ -16,7 +16,7 @@ export interface Pixels {
   readonly channels?: number | undefined;
 }
 
-/** Pixels with one channel (gray) or three (RGB) at the start of each `stride` bytes. */
+/** Pixels of `stride` bytes each. A pixel starts with one channel (gray) or three channels (RGB). */
 export interface Planes {
   readonly data: Uint8Array | Uint8ClampedArray;
   readonly width: number;
@@ -26,7 +26,8 @@ export interface Planes {
 }
 
 /**
- * Checks an image and determines its number of channels. Throws a `TypeError` or `RangeError` with `of` as its subject.
+ * Checks an image and determines its number of channels. Throws a `TypeError` or `RangeError` whose message begins with
+ * `of`.
  */
 export function checkPixels(value: Pixels, of: string): Required<Pixels> {
   const { data, width, height, channels } = value;

@@ -8,7 +8,7 @@ export interface Window {
   readonly height: number;
 }
 
-/** Fraction bits of a weight. 255 times 1 still fits into a signed 32-bit integer. */
+/** Number of fraction bits of a weight. With this number, 255 times a weight of 1 fits into a signed 32-bit integer. */
 const FRACTION_BITS = 22;
 const HALF = 1 << (FRACTION_BITS - 1);
 
@@ -83,7 +83,7 @@ function resizeGrayRows({ data, width, stride }: Planes, top: number, taps: read
   }
 }
 
-/** Resizes columns. `rows` begins with the row `top` of the source. */
+/** Resizes columns. The first row in `rows` is the row `top` of the source. */
 function resizeColumns(rows: Uint8ClampedArray, length: number, top: number, taps: readonly Taps[]): Uint8ClampedArray {
   const result = new Uint8ClampedArray(taps.length * length);
   const sums = new Int32Array(length);

@@ -1,6 +1,6 @@
 /**
- * Messages of the queue service, to read frames that were stored or relayed unchanged. `QueueClient` reads frames
- * itself. They are sent to queue URLs, not with `ProtoRequest`.
+ * Messages of the queue service. Use them to parse frames that were stored or relayed unchanged; a `QueueClient` parses
+ * its own frames. Do not send these messages with `ProtoRequest`: the queue service has its own URLs.
  *
  * @example
  * ```ts

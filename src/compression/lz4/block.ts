@@ -1,21 +1,21 @@
 import { copy, type Output } from "./output.js";
 
 // The LZ4 block format, version 1.6.3. It is implemented here because no existing library is suitable. lz4js starts
-// matches too close to the end of a block, so that the official decoder rejects one in five blocks of mixed data. It
-// also does not check distances or lengths when it decompresses, and allocates 5 MiB of memory when it is loaded. Other
-// libraries are native or WebAssembly, which not every runtime can load.
+// matches too close to the end of a block. The official decoder therefore rejects one in five of its blocks of mixed
+// data. lz4js also does not check distances or lengths when it decompresses, and allocates 5 MiB of memory when it is
+// loaded. Other libraries are native or WebAssembly, which not every runtime can load.
 
 const MIN_MATCH = 4;
 /**
- * Minimum distance in bytes from the start of a match to the end of its block. Decoders rely on it to copy in large
- * steps.
+ * Minimum distance in bytes from the start of a match to the end of its block. Decoders rely on this distance to copy
+ * many bytes at once.
  */
 const LAST_MATCH_START = 12;
 /** The last bytes of a block are literals. */
 const LAST_LITERALS = 5;
 const MAX_DISTANCE = 65_535;
 const HASH_BITS = 14;
-/** Length in a token that means that more bytes of the length follow. */
+/** The length in a token which indicates that more bytes of the length follow. */
 const LONG = 15;
 
 /** Returns the maximum size of a block with `length` bytes of input. */
@@ -24,8 +24,8 @@ export function compressedBound(length: number): number {
 }
 
 /**
- * Returns the maximum number of bytes that a block of `length` bytes can contain: each byte makes a match at most 255
- * bytes longer.
+ * Returns the maximum decompressed size of a block of `length` bytes. Each byte of the block extends a match by at most
+ * 255 bytes.
  */
 export function decompressedBound(length: number): number {
   return length * 255;
@@ -58,11 +58,11 @@ export function compressBlock(
   for (let position = start; position <= lastStart; ) {
     const word = wordAt(input, position);
     const slot = Math.imul(word, 0x9e3779b1) >>> (32 - HASH_BITS);
-    // Positions are stored plus one, so that zero means that there is none.
+    // The table contains each position plus one, so that zero represents an empty slot.
     const candidate = (table[slot] as number) - 1;
     table[slot] = position + 1;
     if (candidate < start || position - candidate > MAX_DISTANCE || wordAt(input, candidate) !== word) {
-      // The step grows while nothing matches, so that incompressible data takes little time.
+      // The step grows as long as no match is found. Otherwise, incompressible data would take much more time.
       position += 1 + (misses++ >>> 6);
       continue;
     }
@@ -116,8 +116,8 @@ function writeLength(length: number, output: Uint8Array, at: number): number {
 }
 
 /**
- * Appends the content of the block in `input` from `start` to `end`. A match can refer to the output from `floor` on.
- * Throws an `Error` if the block is invalid, and a `RangeError` if the output exceeds its limit.
+ * Appends the content of the block in `input` from `start` to `end`. Matches can refer to the output from the position
+ * `floor` on. Throws an `Error` if the block is invalid, and a `RangeError` if the output exceeds its limit.
  */
 export function decompressBlock(input: Uint8Array, start: number, end: number, output: Output, floor: number): void {
   let at = start;
@@ -137,7 +137,7 @@ export function decompressBlock(input: Uint8Array, start: number, end: number, o
     output.append(input, at, at + literals);
     at += literals;
     if (at === end) {
-      // The last token of a block has no match, so every encoder leaves its length 0.
+      // The last token of a block has no match, so every encoder sets the match length to 0.
       if ((token & LONG) !== 0) throw new Error("the LZ4 block ends within a match");
       return;
     }

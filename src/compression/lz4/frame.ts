@@ -27,7 +27,7 @@ const FLAGS: number = VERSION_1 | INDEPENDENT_BLOCKS | BLOCK_CHECKSUMS | CONTENT
 const BLOCK_SIZE_ID = 4;
 const BLOCK_SIZE = 65_536;
 
-/** Returns the maximum block size for its number in the descriptor. */
+/** Returns the maximum block size that a number in the descriptor represents. */
 const blockSizeOf = (id: number): number => 1 << (8 + 2 * id);
 
 /** Whether `bytes` start with a frame. */

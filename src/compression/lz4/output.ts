@@ -15,7 +15,8 @@ export class Output {
   }
 
   /**
-   * Allocates room for `count` more bytes. Throws a `RangeError` if that exceeds the limit, before memory is allocated.
+   * Allocates room for `count` more bytes. If the result would exceed the limit, throws a `RangeError` before it
+   * allocates memory.
    */
   reserve(count: number): void {
     const needed = this.length + count;
@@ -34,7 +35,10 @@ export class Output {
     this.length += count;
   }
 
-  /** Appends `count` bytes from `distance` bytes before the end. If the two overlap, the bytes just written repeat. */
+  /**
+   * Appends a copy of `count` bytes of the output, starting `distance` bytes before the end. If `count` is greater than
+   * `distance`, these bytes are repeated.
+   */
   repeat(distance: number, count: number): void {
     this.reserve(count);
     const { bytes } = this;
@@ -53,7 +57,7 @@ export class Output {
     this.length = end;
   }
 
-  /** Returns the bytes in memory of exactly their length. */
+  /** Returns the output in an array of exactly its length. */
   finish(): Bytes {
     return this.length === this.bytes.length ? this.bytes : this.bytes.slice(0, this.length);
   }

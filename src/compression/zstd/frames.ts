@@ -2,9 +2,9 @@
 export interface ZstdFrame {
   readonly start: number;
   readonly end: number;
-  /** The size of the content in the frame header, if there is one. */
+  /** The content size in the frame header, if the header contains it. */
   readonly contentSize: number | undefined;
-  /** Maximum size of the content of its blocks. */
+  /** Maximum total size of the content of all blocks in the frame. */
   readonly maxContentBytes: number;
 }
 
@@ -12,20 +12,26 @@ const MAGIC = 0xfd2fb528;
 /** The first of 16 magic numbers of skippable frames. */
 const SKIPPABLE_MAGIC = 0x184d2a50;
 
-/** Bits of the first byte of a frame header, besides those for the lengths of its fields. */
+/**
+ * Flags in the first byte of a frame header. The other bits of this byte determine the lengths of the header's fields.
+ */
 const SINGLE_SEGMENT = 0x20;
 const RESERVED = 0x08;
 const CHECKSUM = 0x04;
 
 const MAX_PER_BLOCK = 131_072;
-/** Maximum number of frames. Real data has far fewer, and each frame takes a call, however small it is. */
+/**
+ * Maximum number of frames in a body. Real data has far fewer frames. Each frame, even an empty one, costs a separate
+ * call to the decompressor.
+ */
 const MAX_FRAMES = 1024;
 const REPEATED = 1;
 const COMPRESSED = 2;
 
 /**
- * Parses the frames of `bytes` (RFC 8878), and checks that they are complete and that nothing follows. Deno and Bun
- * return partial output for a truncated frame, and only libzstd itself checks the data after a frame.
+ * Parses the frames of `bytes` (RFC 8878), and checks that the frames are complete and that no other data follows. The
+ * check is necessary because Deno and Bun return partial output for a truncated frame, and only libzstd itself checks
+ * the data after a frame.
  */
 export function framesOf(bytes: Uint8Array): ZstdFrame[] {
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);

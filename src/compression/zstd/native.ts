@@ -14,8 +14,8 @@ const WORKERD_BUFFER = 131_072;
 const MAX_BYTES = 2 ** 31 - 1;
 
 /**
- * Returns the runtime's zlib if it has zstd: Node 22.15, Deno, Bun, and workerd with `nodejs_compat`. It is looked up
- * instead of imported, so that bundlers for browsers do not see `node:zlib`.
+ * Returns the runtime's zlib if it has zstd: Node 22.15, Deno, Bun, and workerd with `nodejs_compat`. The module is
+ * looked up at run time instead of imported, so that bundlers for browsers do not see `node:zlib`.
  */
 export function nativeZlib(): NodeZlib | undefined {
   const { process } = globalThis as { process?: { getBuiltinModule?(name: string): unknown } };
@@ -33,12 +33,12 @@ export function compressNatively(zlib: NodeZlib, bytes: Uint8Array): Promise<Byt
 }
 
 /**
- * Decompresses a frame. It is synchronous, because Deno otherwise reports a wrong checksum with an error that no code
- * can catch, which ends the process.
+ * Decompresses a frame synchronously. Otherwise, Deno would report a wrong checksum as an error that cannot be caught
+ * and that ends the process.
  */
 export function decompressNatively(zlib: NodeZlib, bytes: Uint8Array, frame: ZstdFrame, maxBytes: number): Bytes {
   const max = Math.min(maxBytes, frame.contentSize ?? frame.maxContentBytes);
-  // The limit allows up to twice the expected output, because the caller checks the size.
+  // The limit may be greater than the expected size, because the caller checks the size of the output.
   const room = Math.min(2 * max + WORKERD_BUFFER, Math.max(max, WORKERD_MAX_BYTES));
   const maxOutputLength = Math.min(room, MAX_BYTES);
   try {

@@ -3,8 +3,8 @@ import type { Bytes } from "../../formats/request.js";
 import type { ZstdFrame } from "./frames.js";
 
 /**
- * The part of @bokuweb/zstd-wasm's module that is used, by the names in its build. Its own loader needs a file or a
- * URL.
+ * The exports of @bokuweb/zstd-wasm's module that are used, under their minified names. The package's own loader is not
+ * used, because it needs a file or a URL.
  */
 interface ZstdExports {
   /** The memory of the instance. */
@@ -30,7 +30,7 @@ const LEVEL = 3;
 /** The error code ZSTD_error_dstSize_tooSmall. */
 const TARGET_TOO_SMALL = -70;
 const PAGE = 65_536;
-/** Initial capacity in bytes for a frame without its content size. */
+/** Initial capacity in bytes for a frame that does not declare its content size. */
 const FIRST_CAPACITY = 1 << 20;
 const MAX_MEMORY = 2 ** 31;
 
@@ -58,8 +58,8 @@ function compile(): Promise<WebAssembly.Module> {
 }
 
 /**
- * An instance that is not in use. Memory never shrinks, so an instance with large memory is discarded, and so is one
- * that failed.
+ * An instance that is not in use, for the next call. The memory of an instance never shrinks, so instances with a large
+ * memory are discarded. Instances that failed are also discarded.
  */
 let idle: ZstdExports | undefined;
 const MAX_IDLE_MEMORY = 32 << 20;
@@ -69,7 +69,7 @@ async function instantiate(): Promise<ZstdExports> {
   const stop = (): never => {
     throw new Error("the zstd module aborted");
   };
-  // Imports by the names in the build: exit, keepalive, abort, timers, and growth of the memory.
+  // The imports have minified names. In this order, they are: exit, keepalive, abort, timers, and memory growth.
   const imports = { a: { a: stop, b: () => {}, c: stop, d: () => 0, e: (length: number) => grow(length >>> 0) } };
   const zstd = (await WebAssembly.instantiate(module, imports)).exports as unknown as ZstdExports;
   const grow = (length: number): number => {

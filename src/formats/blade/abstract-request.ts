@@ -42,13 +42,13 @@ export abstract class AbstractBladeRequest<R> extends TensorRequest<R> {
     return this;
   }
 
-  /** Returns the signature, the inputs with dtype and shape, and the requested outputs, for logs. */
+  /** Describes the signature, the inputs with dtype and shape, and the requested outputs, for logs. */
   override toString(): string {
     const inputs = listFeeds(Array.from(this.#feeds, ([name, { tensor }]) => [name, tensor] as const));
     return `${this.#name}(${this.#signatureName ?? ""}) { ${inputs} } → ${[...this.#fetches.keys()].join(", ") || "all outputs"}`;
   }
 
-  /** Adds an input with a checked tensor. Without `batchSize`, it is the first dimension. @internal */
+  /** Adds an input with a checked tensor. `batchSize` defaults to the first dimension of the shape. @internal */
   protected feed(inputName: string, batchSize: number | undefined, tensor: Tensor, options?: BladeNameOptions): this {
     checkUnused("inputName", inputName, this.#feeds);
     if (batchSize === undefined) checkBatchSize(tensor.shape, `input ${show(inputName)}`);

@@ -17,9 +17,9 @@ const ARRAY = { bladeBlobName: 1, nameInModel: 2, batchSize: 3, shape: 4 } as co
 const OUTPUT_INFO = { bladeBlobName: 1, nameInModel: 2, dataType: 3 } as const;
 
 interface BladeTraits {
-  /** Number in the enum `DataType`, which is that of Blade. */
+  /** Number of the dtype in Blade's enum `DataType`. */
   readonly number: number;
-  /** Number of the field that has the values, and their type. */
+  /** Number of the field that contains the values, and the type of the values. */
   readonly field: number;
   readonly holds: "float" | "int" | "int64" | "string";
 }
@@ -30,7 +30,7 @@ const TRAITS: Readonly<Record<BladeDType, BladeTraits>> = {
   DT_INT64: { number: 3, field: 7, holds: "int64" },
   DT_STRING: { number: 4, field: 8, holds: "string" },
 };
-/** Number for an output whose dtype the model decides. The official SDKs also send it. */
+/** `DataType` number for an output whose dtype is chosen by the model. The official SDKs send the same number. */
 const DT_UNKNOWN = 0;
 
 const BLADE = /* @__PURE__ */ formatOf(TRAITS);
@@ -54,12 +54,15 @@ export interface BladeNameOptions {
 /** An input of a Blade request. */
 export interface BladeFeed {
   readonly blobName: string | null;
-  /** Undefined: the first dimension that the shape has when the request is serialized. */
+  /** If undefined, the first dimension of the shape is sent, as it is when the request is serialized. */
   readonly batchSize: number | undefined;
   readonly tensor: Tensor;
 }
 
-/** Checks the arguments of an `addFeed` call and returns the tensor. A single value becomes a content of one element. */
+/**
+ * Checks the arguments of an `addFeed` call and returns the tensor. A single value is converted to an array with one
+ * element.
+ */
 export function toBladeTensor(
   first: readonly number[] | Tensor,
   dtype: DType | undefined,
@@ -107,7 +110,7 @@ export function encodeFetch(name: string, { blobName, dtype }: BladeFetch): Enco
   ]);
 }
 
-/** Encodes the signature. Undefined sends none; the empty string is sent. */
+/** Encodes the signature. If the signature is undefined, the field is omitted. An empty signature is sent. */
 export function encodeSignature(signatureName: string | undefined): EncodedField {
   return signatureName === undefined ? NOTHING : text(REQUEST.signatureName, signatureName);
 }
@@ -136,7 +139,9 @@ export interface BladeArray {
   readonly batchSize: number | undefined;
 }
 
-/** Reads an array into `raw`. The array has no dtype field; its dtype follows from the field that has values. */
+/**
+ * Reads an array into `raw`. The array has no dtype field; its dtype is inferred from the field that contains values.
+ */
 export function readBladeArray(reader: WireReader, raw: RawTensor): BladeArray {
   let bladeBlobName = "";
   let nameInModel = "";

@@ -12,8 +12,8 @@ const OUTPUTS = 1;
 /**
  * The response of a model that was optimized by Blade. An output is found by its name in the model or by its blob name
  * in the engine. White space around names is ignored. If two outputs have the same name, the first is used. The
- * response does not state dtypes: the dtype of an output follows from its values, and for an output without values the
- * caller passes it.
+ * response does not contain dtypes. The dtype of an output is inferred from its values. For an output without values,
+ * pass the dtype to `getValues`.
  *
  * @example
  * const response = await client.predict(request);
@@ -23,7 +23,7 @@ export class BladeResponse extends NamedTensorResponse {
   readonly #byBlobName = new Map<string, RawTensor>();
   readonly #batchSizes = new Map<RawTensor, number | undefined>();
 
-  /** Parses a response body, and keeps a reference to it. Throws `EasDecodeError` if it is invalid. */
+  /** Parses a response body and keeps a reference to it. Throws `EasDecodeError` if the body is invalid. */
   constructor(body: Bytes) {
     super();
     const reader = new WireReader(body, "blade");
@@ -45,12 +45,12 @@ export class BladeResponse extends NamedTensorResponse {
     }
   }
 
-  /** Returns the number of samples of an output, or undefined if the response does not state it. */
+  /** Returns the number of samples of an output, or undefined if the response does not contain it. */
   getBatchSize(outputName: string): number | undefined {
     return this.#batchSizes.get(this.find(outputName));
   }
 
-  /** Returns the outputs with their first values, for logs. */
+  /** Describes the outputs with their first values, for logs. */
   override toString(): string {
     return `BladeResponse { ${listOutputs(this.outputs)} }`;
   }

@@ -18,8 +18,8 @@ export class BladeTFRequest extends AbstractBladeRequest<BladeTFResponse> {
   }
 
   /**
-   * Adds an input. Each name can be added once. The shape has at least one dimension. The rules for `content` are those
-   * of `BladeRequest.addFeed`.
+   * Adds an input. Each name can be added once. The shape has at least one dimension. `content` follows the rules of
+   * `BladeRequest.addFeed`.
    */
   addFeed<D extends BladeDType>(
     inputName: string,

@@ -36,9 +36,9 @@ export class CaffeRequest extends TensorRequest<CaffeResponse> {
   }
 
   /**
-   * Adds an input. Each name can be added once. `content` is one-dimensional, in C order, and sent as 32-bit floats, the
-   * only dtype of Caffe. It is not copied: the request contains the values that the array has when `predict` is called.
-   * Throws a `TypeError` or `RangeError` that names the input if shape and content do not match.
+   * Adds an input. Each name can be added once. `content` is one-dimensional, in C order, and sent as 32-bit floats,
+   * the only dtype of Caffe. The array is not copied; its values are read when `predict` is called. Throws a
+   * `TypeError` or `RangeError` that names the input if shape and content do not match.
    */
   addFeed(inputName: string, shape: readonly number[], content: ContentOf<"DT_FLOAT">): this;
   /** Adds a tensor of floats as an input. */
@@ -61,7 +61,7 @@ export class CaffeRequest extends TensorRequest<CaffeResponse> {
     return new CaffeResponse(body);
   }
 
-  /** Returns the inputs with their shape, and the requested outputs, for logs. */
+  /** Describes the inputs with their shape, and the requested outputs, for logs. */
   override toString(): string {
     return `CaffeRequest { ${listFeeds(this.#feeds)} } → ${[...this.#fetches].join(", ") || "all outputs"}`;
   }

@@ -13,14 +13,14 @@ const SHAPE = 1;
 const DATA = 2;
 
 /**
- * The response of a Caffe model, with outputs of floats. If two outputs have the same name, the first is used.
+ * The response of a Caffe model, whose outputs contain floats. If two outputs have the same name, the first is used.
  *
  * @example
  * const response = await client.predict(request);
  * response.getValues("prob", "DT_FLOAT"); // Float32Array
  */
 export class CaffeResponse extends NamedTensorResponse {
-  /** Parses a response body, and keeps a reference to it. Throws `EasDecodeError` if it is invalid. */
+  /** Parses a response body and keeps a reference to it. Throws `EasDecodeError` if the body is invalid. */
   constructor(body: Bytes) {
     super();
     const reader = new WireReader(body, "caffe");
@@ -42,7 +42,7 @@ export class CaffeResponse extends NamedTensorResponse {
     }
   }
 
-  /** Returns the outputs with their first values, for logs. */
+  /** Describes the outputs with their first values, for logs. */
   override toString(): string {
     return `CaffeResponse { ${listOutputs(this.outputs)} }`;
   }

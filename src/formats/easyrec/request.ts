@@ -70,11 +70,14 @@ export class EasyRecRequest extends RecommendRequest implements PredictRequest<E
   }
 
   /**
-   * Sets a feature of the user from a string, sent as STRING, or a bigint, sent as LONG. Replaces one of the same name.
-   * Throws a `TypeError` or `RangeError` if the value is not valid.
+   * Sets a feature of the user from a string, sent as STRING, or a bigint, sent as LONG. Replaces a feature of the same
+   * name. Throws a `TypeError` or `RangeError` if the value is not valid.
    */
   addUserFeature(name: string, value: string | bigint): this;
-  /** Sets a feature of the user with a dtype. Numbers require one, because models have INT, LONG and FLOAT features. */
+  /**
+   * Sets a feature of the user with an explicit dtype. Numbers require a dtype, because models have INT, LONG and FLOAT
+   * features.
+   */
   addUserFeature<D extends EasyRecDTypeName>(name: string, value: EasyRecValue<D>, dtype: D): this;
   addUserFeature(name: string, value: unknown, dtype?: EasyRecDTypeName): this {
     const of = `user feature ${show(checkFeatureName("name", name))}`;
@@ -84,11 +87,11 @@ export class EasyRecRequest extends RecommendRequest implements PredictRequest<E
   }
 
   /**
-   * Sets a feature that depends on user and item, with one value for each item in the order of the item ids. Replaces
-   * one of the same name. Strings are sent as STRING, and bigints as LONG.
+   * Sets a feature that depends on user and item, with one value for each item in the order of the item ids. Replaces a
+   * feature of the same name. Strings are sent as STRING, and bigints as LONG.
    */
   addContextFeature(name: string, values: readonly string[] | readonly bigint[] | BigInt64Array): this;
-  /** Sets a context feature with a dtype, which is required for numbers. */
+  /** Sets a context feature with an explicit dtype. Numbers require a dtype. */
   addContextFeature<D extends EasyRecDTypeName>(name: string, values: EasyRecValues<D>, dtype: D): this;
   addContextFeature(name: string, values: unknown, dtype?: EasyRecDTypeName): this {
     const of = `context feature ${show(checkFeatureName("name", name))}`;
@@ -98,7 +101,7 @@ export class EasyRecRequest extends RecommendRequest implements PredictRequest<E
         `${of}: values is ${show(values)}: it must be an array with one value for each item`,
       );
     }
-    // Without values, any dtype works. A named dtype must be valid.
+    // An empty list can be encoded with any dtype, but a dtype that the caller passes must still be valid.
     const kind = values.length === 0 && dtype === undefined ? STRING : kindOf(dtype, values[0], of);
     this.#setContextFeature(
       name,
@@ -109,9 +112,10 @@ export class EasyRecRequest extends RecommendRequest implements PredictRequest<E
 
   /**
    * Sets features of the user from a string, as Java's `appendUserFeatureString` does. Features are separated by the
-   * separator. The name ends at the first colon, and the rest is the value, sent as STRING. Unusual strings are handled
-   * as in Java: a part without a colon is skipped, and trailing colons are not sent. If a value contains both `|` and
-   * U+001D, and starts with neither, each U+001D becomes a comma. Throws a `RangeError` for a part without a name.
+   * configured separator. The name ends at the first colon, and the rest is the value, sent as STRING. Unusual strings
+   * are handled as in Java: a part without a colon is skipped, and trailing colons are not sent. If a value contains
+   * both `|` and U+001D, and starts with neither, each U+001D becomes a comma. Throws a `RangeError` for a part without
+   * a name.
    */
   appendUserFeatureString(text: string): this {
     for (const [name, value] of encodeTexts(splitFeatures(checkString("text", text), this.#separator).user, "user")) {
@@ -122,9 +126,9 @@ export class EasyRecRequest extends RecommendRequest implements PredictRequest<E
 
   /**
    * Sets context features from a string, as Java's `appendContextFeatureString` does. Features are separated by the
-   * separator. The name and the values, one for each item, are separated by colons and sent as STRING. As in Java, a
-   * part without a colon is skipped, and trailing empty values are not sent. Throws a `RangeError` for a part without a
-   * name.
+   * configured separator. The name and the values, one for each item, are separated by colons and sent as STRING. As in
+   * Java, a part without a colon is skipped, and trailing empty values are not sent. Throws a `RangeError` for a part
+   * without a name.
    */
   appendContextFeatureString(text: string): this {
     const { context } = splitFeatures(checkString("text", text), this.#separator);
@@ -134,7 +138,7 @@ export class EasyRecRequest extends RecommendRequest implements PredictRequest<E
 
   /**
    * Adds item ids from a comma-separated string, as Java's `appendItemStr` does. Trailing empty ids are not sent, but
-   * the empty string is one empty id, as in Java.
+   * an empty string adds one empty id, as in Java.
    */
   appendItemStr(text: string): this {
     this.content.addItemIds(splitItems(checkString("text", text)));
@@ -142,8 +146,8 @@ export class EasyRecRequest extends RecommendRequest implements PredictRequest<E
   }
 
   /**
-   * Sets the separator of features for later calls of the text methods. Default: U+0002. It is used literally, unlike
-   * in Java, where it is a regular expression.
+   * Sets the separator of features for later calls of the text methods. Default: U+0002. The separator is matched
+   * literally, whereas in Java it is a regular expression.
    */
   setSeparator(separator: string): this {
     checkString("separator", separator);
@@ -172,7 +176,7 @@ export class EasyRecRequest extends RecommendRequest implements PredictRequest<E
   }
 }
 
-/** Checks the options. The message explains a string, which the official Python SDK accepts. */
+/** Checks the options. A string, which the official Python SDK accepts, is rejected with a specific error message. */
 function checkOptions(options: EasyRecRequestOptions): EasyRecRequestOptions {
   if (typeof options === "string") {
     throw argumentTypeError(
@@ -187,7 +191,7 @@ function kindOf(dtype: unknown, value: unknown, of: string): Kind {
   if (dtype === undefined && typeof value === "string") return STRING;
   if (dtype === undefined && typeof value === "bigint") return LONG;
   const name = typeof dtype === "string" ? dtype.toUpperCase() : "";
-  // Some letters outside ASCII, such as the dotless i, have an upper-case letter in ASCII.
+  // Some non-ASCII letters, such as the dotless i, become ASCII letters when they are converted to upper case.
   if (Object.hasOwn(KINDS, name) && /^[a-z0-9]+$/i.test(dtype as string)) return KINDS[name as EasyRecDType];
   const names = Object.keys(KINDS).join(", ");
   throw argumentTypeError(
@@ -204,7 +208,7 @@ function encodeFeature({ field, scalar }: Kind, value: unknown, of: string, dtyp
   ]);
 }
 
-/** Encodes all features before any is set, so that an error changes nothing. */
+/** Encodes all features before it sets any of them, so that an error changes nothing. */
 function encodeTexts(named: NamedTexts, kind: string): [name: string, values: Bytes[]][] {
   return named.map(([name, texts]) => [
     name,

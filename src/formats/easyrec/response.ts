@@ -12,7 +12,7 @@ import { listOutputs, NamedTensorResponse } from "../tensor/tensor-response.js";
 /** The status of the processor. A number is a status that this SDK does not know. */
 export type EasyRecStatusCode = "OK" | "INPUT_EMPTY" | "EXCEPTION" | number;
 
-/** A value of a context feature. Undefined if it has no value. 64-bit integers are bigints. */
+/** A value of a context feature. Undefined if the feature has no value. 64-bit integers are bigints. */
 export type EasyRecContextValue = number | bigint | string | undefined;
 
 /** Field numbers of `PBResponse` in the official SDKs' `easyrec_predict` schema. */
@@ -27,7 +27,7 @@ const OUTPUTS = 8;
 const RAW_FEATURES = 9;
 const TF_OUTPUTS = 10;
 
-/** Number of the only field of `Results` and of `ContextFeatures`. */
+/** Field number of the only field in `Results` and in `ContextFeatures`. */
 const SCORES = 1;
 const FEATURES = 1;
 
@@ -46,22 +46,22 @@ const STATUS_CODES = ["OK", "INPUT_EMPTY", "EXCEPTION"] as const;
 const MAX_NAMES = 10;
 
 /**
- * The response of an EasyRec model. Output tensors (`tf_outputs` in the schema) are read as those of a `TFResponse`,
- * with `outputNames` and `getValues`. Whether the service sends tensors and debugging maps depends on its version and
- * on the debug level of the request.
+ * The response of an EasyRec model. Read output tensors (`tf_outputs` in the schema) with `outputNames` and
+ * `getValues`, as in a `TFResponse`. Whether the service sends tensors and debugging maps depends on its version and on
+ * the debug level of the request.
  *
  * @example
  * const response = await client.predict(request);
  * for (const [itemId, scores] of response.results) console.log(itemId, scores);
  */
 export class EasyRecResponse extends NamedTensorResponse {
-  /** Scores by item id. The scores of an item have the order of `targets`. */
+  /** Scores by item id. The scores of each item are in the order of `targets`. */
   readonly results: ReadonlyMap<string, Float64Values>;
   /** Ids of the items. */
   readonly itemIds: readonly string[];
   /**
-   * Names of the scores, which are the outputs of the model. The field is `outputs` in the schema, a name that means
-   * tensors in this SDK.
+   * Names of the scores, which are the outputs of the model. The schema calls this field `outputs`, but in this SDK,
+   * outputs are tensors.
    */
   readonly targets: readonly string[];
   /** Features of the items as text, for debugging. */
@@ -77,7 +77,7 @@ export class EasyRecResponse extends NamedTensorResponse {
   /** The error message of the service; empty if there is none. */
   readonly errorMsg: string;
 
-  /** Parses a response body, and keeps a reference to it. Throws `EasDecodeError` if it is invalid. */
+  /** Parses a response body and keeps a reference to it. Throws `EasDecodeError` if the body is invalid. */
   constructor(body: Bytes) {
     super();
     const scores = new Map<string, RawTensor>();
@@ -121,8 +121,8 @@ export class EasyRecResponse extends NamedTensorResponse {
   }
 
   /**
-   * Returns the scores of an item in the order of `targets`. Throws a `RangeError` that lists the items if the response
-   * does not contain it.
+   * Returns the scores of an item in the order of `targets`. If the response does not contain the item, throws a
+   * `RangeError` that lists the items.
    */
   getScores(itemId: string | number | bigint): Float64Values {
     const scores = this.results.get(String(itemId));
@@ -139,7 +139,10 @@ export class EasyRecResponse extends NamedTensorResponse {
     );
   }
 
-  /** Returns all fields as plain data, for `JSON.stringify`. Maps become objects. The tensors are in `outputs`. */
+  /**
+   * Returns all fields as plain data, for `JSON.stringify`. Maps are converted to objects. The tensors are in
+   * `outputs`.
+   */
   override toJSON(): Record<string, unknown> {
     const { outputs: _, ...fields } = this;
     return { ...(jsonForm(fields) as object), outputs: super.toJSON() };
@@ -157,7 +160,7 @@ export class EasyRecResponse extends NamedTensorResponse {
   }
 }
 
-/** Scores are read as the values of a tensor, which can be packed, unpacked and in several parts. */
+/** Scores are encoded like the values of a tensor: packed, unpacked, or split into several parts. */
 function readScores(reader: WireReader, raw: RawTensor): void {
   while (reader.tag()) {
     if (reader.field !== SCORES || !readArrayValues(reader, raw, "double")) reader.skip();
@@ -186,7 +189,7 @@ function readContextFeatures(reader: WireReader, into: Map<string, EasyRecContex
   );
 }
 
-/** Reads a `PBFeature`. The last of several members is its value. */
+/** Reads a `PBFeature`. If several members are present, the last one is the value. */
 function readFeature(reader: WireReader): EasyRecContextValue {
   let value: EasyRecContextValue;
   reader.nested(() => {

@@ -24,9 +24,9 @@ export type JsonFeature = {
 }[JsonDataType];
 
 /**
- * A feature of a row. The data type follows from the value: 32-bit integers are INT32, larger safe integers and bigints
- * are INT64, all other numbers are DOUBLE. Pass `{ dataType: "FLOAT", dataValue: 1 }` for another type, such as FLOAT, or
- * DOUBLE with a whole number.
+ * A feature of a row. The data type is inferred from the value: 32-bit integers are INT32, larger safe integers and
+ * bigints are INT64, all other numbers are DOUBLE. To send FLOAT, or a whole number as DOUBLE, pass an explicit type,
+ * such as `{ dataType: "FLOAT", dataValue: 1 }`.
  */
 export type JsonValue = null | boolean | number | bigint | string | JsonFeature;
 
@@ -52,7 +52,7 @@ const TYPES: Readonly<Record<JsonDataType, TypeTraits>> = {
   },
   FLOAT: {
     number: 30,
-    // Java prints `Float.MAX_VALUE` as 3.4028235E38, which is more than the largest float as a double.
+    // Java prints `Float.MAX_VALUE` as 3.4028235E38. As a double, this value is greater than the largest float.
     fits: (value) => typeof value === "number" && Number.isFinite(Math.fround(value)),
     allowed: "a number within ±3.4028235e+38; JSON has no NaN and no infinity",
   },

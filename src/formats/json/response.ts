@@ -53,7 +53,10 @@ export class JsonResponse {
     });
   }
 
-  /** Returns the outputs as plain data, for `JSON.stringify`. Bigints become decimal strings, maps become objects. */
+  /**
+   * Returns the outputs as plain data, for `JSON.stringify`. Bigints are converted to decimal strings, and maps to
+   * objects.
+   */
   toJSON(): Record<string, unknown> {
     return { outputs: jsonForm(this.outputs) };
   }

@@ -44,10 +44,10 @@ export class OnnxRequest extends TensorRequest<OnnxResponse> {
   }
 
   /**
-   * Sets an input. Replaces an input of the same name and keeps its position. `content` is one-dimensional, in C order.
-   * It is not copied: the request contains the values that the array has when `predict` is called. DT_HALF takes a
-   * `Float16Array`, or its bits as a `Uint16Array`. Throws a `TypeError` or `RangeError` that names the input if shape,
-   * dtype and content do not match.
+   * Sets an input. An existing input of the same name is replaced at the same position. `content` is one-dimensional,
+   * in C order. The array is not copied; its values are read when `predict` is called. For DT_HALF, pass a
+   * `Float16Array`, or the bits of the values as a `Uint16Array`. Throws a `TypeError` or `RangeError` that names the
+   * input if shape, dtype and content do not match.
    */
   addTensor<D extends OnnxDType>(
     inputName: string,
@@ -67,7 +67,7 @@ export class OnnxRequest extends TensorRequest<OnnxResponse> {
     return new OnnxResponse(body);
   }
 
-  /** Returns the inputs with dtype and shape, for logs. */
+  /** Describes the inputs with dtype and shape, for logs. */
   override toString(): string {
     return `OnnxRequest { ${listFeeds(this.#tensors)} }`;
   }

@@ -19,8 +19,8 @@ const DTYPES: ReadonlyMap<number, OnnxDType> = /* @__PURE__ */ (() =>
   new Map(Array.from(Object.entries(MEMORY), ([dtype, { number }]) => [number, dtype as OnnxDType])))();
 
 /**
- * The response of an ONNX model. An output is identified by its name or by its position from 0. If two outputs have the
- * same name, the first is used. DT_HALF values are returned as floats.
+ * The response of an ONNX model. Outputs are identified by name or by zero-based position. If two outputs have the same
+ * name, the first is used. DT_HALF values are returned as floats.
  *
  * @example
  * const response = await client.predict(request);
@@ -31,7 +31,7 @@ export class OnnxResponse extends TensorResponse<string | number> {
   readonly #names: string[] = [];
   readonly #named = new Map<string, RawTensor>();
 
-  /** Parses a response body, and keeps a reference to it. Throws `EasDecodeError` if it is invalid. */
+  /** Parses a response body and keeps a reference to it. Throws `EasDecodeError` if the body is invalid. */
   constructor(body: Bytes) {
     super();
     const reader = new WireReader(body, "onnx");
@@ -68,7 +68,7 @@ export class OnnxResponse extends TensorResponse<string | number> {
     return this.#names.at(outputIndex) as string;
   }
 
-  /** Returns the outputs with their first values, for logs. */
+  /** Describes the outputs with their first values, for logs. */
   override toString(): string {
     return `OnnxResponse { ${listOutputs(this.#outputs.map((raw, index) => [this.#names[index], raw]))} }`;
   }
@@ -84,7 +84,7 @@ export class OnnxResponse extends TensorResponse<string | number> {
   }
 }
 
-/** Reads a tensor into `raw` and returns its name. */
+/** Reads a tensor into `raw` and returns the name of the tensor. */
 function readTensor(reader: WireReader, raw: RawTensor): string {
   let name = "";
   let data = { start: 0, end: 0 };
@@ -106,7 +106,7 @@ function readTensor(reader: WireReader, raw: RawTensor): string {
   return name;
 }
 
-/** Returns the values of a tensor, which the response has as raw memory. */
+/** Returns the values of a tensor, which the response contains as raw bytes. */
 function readValues(raw: RawTensor, dtype: OnnxDType, data: { start: number; end: number }): ValuesOf<DType> {
   const { width } = MEMORY[dtype];
   const elements = raw.shape().reduce((product, dimension) => product * dimension, 1);

@@ -7,8 +7,8 @@ import { checkDTypeOf } from "../tensor/dtype.js";
 import { fromFloat16 } from "../tensor/float16.js";
 
 /**
- * Arrays that are accepted as the content of an ONNX tensor. DT_HALF is a `Float16Array`, or its bits as a `Uint16Array`, as
- * returned by `toFloat16`.
+ * Arrays that are accepted as the content of an ONNX tensor. For DT_HALF, the array is a `Float16Array`, or a
+ * `Uint16Array` with the bits of the values, as returned by `toFloat16`.
  */
 export type OnnxContentOf<D extends OnnxDType> = D extends "DT_HALF" ? Float16Values | Uint16Array : ContentOf<D>;
 
@@ -25,9 +25,9 @@ type MemoryArray =
   | BigUint64Array;
 
 interface MemoryTraits {
-  /** Number in the enum `TensorProto.DataType`, which is that of ONNX. */
+  /** Number of the dtype in the enum `TensorProto.DataType` of ONNX. */
   readonly number: number;
-  /** Bytes of an element. */
+  /** Size of an element in bytes. */
   readonly width: number;
   readonly array: {
     new (values: ArrayLike<never>): MemoryArray;
@@ -50,7 +50,7 @@ export const MEMORY: Readonly<Record<OnnxDType, MemoryTraits>> = {
   DT_UINT64: { number: 13, width: 8, array: BigUint64Array },
 };
 
-/** Typed arrays that have another name than that in `MEMORY` and the same memory layout. */
+/** Typed arrays that have a different name from the array in `MEMORY`, but the same memory layout. */
 const ALSO_OWN: Readonly<Partial<Record<OnnxDType, string>>> = {
   DT_HALF: "Float16Array",
   DT_UINT8: "Uint8ClampedArray",
@@ -77,7 +77,7 @@ function isOwn(content: unknown, dtype: OnnxDType): boolean {
   return name !== undefined && (name === MEMORY[dtype].array.name || name === ALSO_OWN[dtype]);
 }
 
-/** Encodes checked elements as a field of raw memory. A typed array of the dtype's own type is not copied. */
+/** Encodes checked elements as a field of raw memory. A typed array whose type matches the dtype is not copied. */
 export function encodeMemory(field: number, content: ContentOf<DType>, dtype: OnnxDType): EncodedField {
   const { array, width } = MEMORY[dtype];
   if (isOwn(content, dtype)) return memory(field, content as ArrayBufferView & ArrayLike<unknown>, width);
@@ -86,7 +86,10 @@ export function encodeMemory(field: number, content: ContentOf<DType>, dtype: On
   return memory(field, new array(values as ArrayLike<unknown> as ArrayLike<never>), width);
 }
 
-/** Returns the values in `memory`, which is in the host's byte order and belongs to the result. HALF becomes floats. */
+/**
+ * Returns the values in `memory`, whose elements are in the host's byte order. The result may share this memory.
+ * DT_HALF values are converted to floats.
+ */
 export function readMemory(dtype: OnnxDType, memory: ArrayBuffer): ValuesOf<DType> {
   const values = new MEMORY[dtype].array(memory);
   return dtype === "DT_HALF" ? fromFloat16(values as Uint16Array) : (values as BigUint64Values);

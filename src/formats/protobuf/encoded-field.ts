@@ -3,13 +3,13 @@ import { delimitedSize, LENGTH_DELIMITED, LITTLE_ENDIAN, tagSize, VARINT, varint
 import { MIN_CHUNK_BYTES, WireWriter } from "./wire-writer.js";
 
 /**
- * An encoded field whose size is known before it is written, so that the message is written once, into memory of
- * exactly its size.
+ * An encoded field whose size is known before it is written. The message can therefore be written in one pass, into a
+ * buffer of exactly its size.
  */
 export interface EncodedField {
-  /** Size of the field in bytes, with tags and lengths. 0 if it is omitted. */
+  /** Size of the field in bytes, with tags and lengths. 0 if the field is omitted. */
   readonly size: number;
-  /** Number of bytes in `size` that are memory of the caller, which can be sent without a copy. Default 0. */
+  /** Number of bytes in `size` that are in the caller's memory and can be sent without a copy. Default 0. */
   readonly borrowed?: number;
   write(writer: WireWriter): void;
 }
@@ -35,8 +35,8 @@ export function joined(parts: readonly EncodedField[]): EncodedField {
 }
 
 /**
- * Creates a length-delimited field. `write` writes its content of `length` bytes, of which `borrowed` are the caller's
- * memory.
+ * Creates a length-delimited field. `write` writes its content of `length` bytes, of which `borrowed` bytes are in the
+ * caller's memory.
  */
 export function delimited(
   field: number,
@@ -55,7 +55,7 @@ export function delimited(
   };
 }
 
-/** Creates a packed field of `length` bytes, which is left out if it is empty. */
+/** Creates a packed field of `length` bytes, which is omitted if it is empty. */
 export function packed(field: number, length: number, write: (writer: WireWriter) => void): EncodedField {
   return length === 0 ? NOTHING : delimited(field, length, write);
 }
@@ -66,7 +66,10 @@ export function message(field: number, parts: readonly EncodedField[]): EncodedF
   return delimited(field, content.size, (writer) => content.write(writer), content.borrowed);
 }
 
-/** Creates a field with the memory of `values`, whose elements have `width` bytes. It is left out if it is empty. */
+/**
+ * Creates a field that contains the memory of `values`, whose elements are `width` bytes wide. The field is omitted if
+ * it is empty.
+ */
 export function memory(field: number, values: ArrayBufferView, width: number): EncodedField {
   const bytes = new Uint8Array(values.buffer, values.byteOffset, values.byteLength) as Bytes;
   const { length } = bytes;
@@ -81,8 +84,8 @@ export function memory(field: number, values: ArrayBufferView, width: number): E
 }
 
 /**
- * Created on first use, because jest-environment-jsdom has no TextEncoder. Shared, because creating one is as slow as
- * encoding a name.
+ * The encoder is created on first use, because jest-environment-jsdom has no TextEncoder. It is shared, because
+ * creating an encoder takes as long as encoding a name.
  */
 let encoder: TextEncoder | undefined;
 /** Maximum number of characters for which a loop is faster than a call to TextEncoder. */
@@ -111,7 +114,7 @@ export function int32(field: number, value: number): EncodedField {
   };
 }
 
-/** Creates a packed field of int32 values, which is left out if it is empty. */
+/** Creates a packed field of int32 values, which is omitted if it is empty. */
 export function packedInt32s(field: number, values: readonly number[]): EncodedField {
   let length = 0;
   for (const value of values) length += int32Size(value);
@@ -120,7 +123,7 @@ export function packedInt32s(field: number, values: readonly number[]): EncodedF
   });
 }
 
-/** Creates a packed field of dimensions, which are non-negative safe integers. It is left out if it is empty. */
+/** Creates a packed field of dimensions, which are non-negative safe integers. The field is omitted if it is empty. */
 export function packedSizes(field: number, values: readonly number[]): EncodedField {
   let length = 0;
   for (const value of values) length += varintSize(value);
@@ -129,7 +132,10 @@ export function packedSizes(field: number, values: readonly number[]): EncodedFi
   });
 }
 
-/** Serializes a message to chunks: large memory of the caller without a copy, and the bytes around it. */
+/**
+ * Serializes a message to chunks. Large arrays of the caller become chunks without a copy. The other chunks contain the
+ * bytes between these arrays.
+ */
 export function inChunks(parts: readonly EncodedField[]): Bytes[] {
   const content = joined(parts);
   const chunks: Bytes[] = [];

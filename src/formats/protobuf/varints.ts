@@ -4,22 +4,24 @@ import type { WireReader } from "./wire-reader.js";
 
 /**
  * Counts the varints from the reader's position to `end`, and checks that each is complete. Reads eight bytes at a
- * time: a branch for each byte would be mispredicted for varints of mixed length, which took half of the time of a
- * tensor.
+ * time. For varints of mixed length, the processor would often mispredict a branch for each byte, which took half of
+ * the time needed to read a tensor.
  */
 export function countVarints(reader: WireReader, end: number): number {
   const { bytes, position: start } = reader;
   const words = new DataView(bytes.buffer, bytes.byteOffset, end);
   let count = 0;
   let at = start;
-  // One bit for each of the last 32 bytes, the newest lowest. It is set if the varint continues after the byte.
+  // `followed` has one bit for each of the last 32 bytes. The lowest bit belongs to the latest byte. A bit is set if
+  // the varint continues after its byte.
   for (let followed = 0; end - at >= 8; at += 8) {
     const first = (words.getInt32(at, true) >>> 7) & 0x0101_0101;
     const second = (words.getInt32(at + 4, true) >>> 7) & 0x0101_0101;
     // The product collects the lowest bit of four bytes in adjacent bits.
     followed =
       (followed << 8) | ((Math.imul(first, 0x0804_0201) >>> 24) << 4) | (Math.imul(second, 0x0804_0201) >>> 24);
-    // Finds runs of two, four, eight and ten set bits. For ten, the loop below finds the position.
+    // These steps find runs of two, four, eight and ten set bits. A run of ten is an error, whose position is
+    // determined by the loop below.
     let row = followed & (followed >>> 1);
     row &= row >>> 2;
     row &= row >>> 4;
@@ -41,8 +43,8 @@ export function countVarints(reader: WireReader, end: number): number {
 }
 
 /*
- * The loops below unroll the bytes of a varint. An inner loop would take two to three times as long. `countVarints` has
- * checked that every varint is complete.
+ * The functions below are unrolled over the bytes of a varint. An inner loop would take two to three times as long.
+ * `countVarints` has checked that every varint is complete.
  */
 
 /**
@@ -67,7 +69,7 @@ export function readInt32s(bytes: Bytes, start: number, end: number, values: Int
           if (byte > 127) {
             byte = bytes[at++] as number;
             value = (value & 0xfff_ffff) | (byte << 28);
-            // The bits above 32 are the sign, or are dropped, as in all protobuf implementations.
+            // The bits above 32 repeat the sign or are dropped, as in all protobuf implementations.
             while (byte > 127) byte = bytes[at++] as number;
           }
         }
@@ -77,7 +79,10 @@ export function readInt32s(bytes: Bytes, start: number, end: number, values: Int
   }
 }
 
-/** Reads varints as pairs of low and high 32 bits. The low bits are at even indices of `halves`. */
+/**
+ * Reads varints as 64-bit integers, each split into its low and its high 32 bits. The low bits are at even indices of
+ * `halves`.
+ */
 export function readInt64Halves(bytes: Bytes, start: number, end: number, halves: Int32Array, first: number): void {
   let i = first;
   let at = start;

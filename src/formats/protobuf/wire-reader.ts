@@ -5,8 +5,7 @@ import { FIXED32, FIXED64, fromStrictUtf8, fromUtf8, LENGTH_DELIMITED, MAX_VARIN
 const START_GROUP = 3;
 const END_GROUP = 4;
 /**
- * Maximum nesting of groups, which is deeper than in any real message. It limits the recursion that a response can
- * cause.
+ * Maximum nesting depth of groups, which no real message reaches. It limits the recursion that a response can cause.
  */
 const MAX_GROUP_DEPTH = 100;
 
@@ -79,8 +78,8 @@ export class WireReader {
   }
 
   /**
-   * Reads the length of a length-delimited field and returns the position of its end. The position is then its first
-   * byte.
+   * Reads the length of a length-delimited field and returns the position at which the field ends. Moves the reader to
+   * the first byte of the content.
    */
   delimitedEnd(): number {
     const start = this.position;
@@ -167,11 +166,11 @@ export class WireReader {
   }
 }
 
-// These are functions instead of methods, so that bundlers leave out those that a page does not use.
+// These are functions instead of methods, so that bundlers can remove the functions that a page does not use.
 
 const WORDS: DataView = /* @__PURE__ */ new DataView(/* @__PURE__ */ new ArrayBuffer(8));
 
-/** Reads a varint as an unsigned 64-bit integer. Building a bigint bit by bit takes three times as long. */
+/** Reads a varint as an unsigned 64-bit integer. Building the bigint in small steps would take three times as long. */
 export function readUint64(reader: WireReader): bigint {
   const { bytes, position: start } = reader;
   reader.skipVarint();
@@ -186,14 +185,14 @@ export function readUint64(reader: WireReader): bigint {
     } else high |= bits << (shift - 32);
   }
   if (high === 0) return BigInt(low >>> 0);
-  // Shifting bigints would create a new one for each shift.
+  // Shifting bigints would create a new bigint for each shift.
   WORDS.setUint32(0, high);
   WORDS.setUint32(4, low);
   return WORDS.getBigUint64(0);
 }
 
 /**
- * Reads a varint as a signed 32-bit integer. Higher bits are the sign, or are dropped, as in all protobuf
+ * Reads a varint as a signed 32-bit integer. Higher bits repeat the sign or are dropped, as in all protobuf
  * implementations.
  */
 export function readInt32(reader: WireReader): number {

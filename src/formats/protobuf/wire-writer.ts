@@ -2,12 +2,12 @@ import type { Bytes } from "../request.js";
 import { LENGTH_DELIMITED } from "./wire.js";
 
 /**
- * Minimum size in bytes of memory that is sent without a copy. Copying less takes less time than sending one more
- * chunk.
+ * Minimum size in bytes of an array that is sent without a copy. Copying a smaller array takes less time than sending
+ * another chunk.
  */
 export const MIN_CHUNK_BYTES = 65_536;
 
-/** Writes a message into memory whose size was computed before, so that it never has to grow. */
+/** Writes a message into a buffer whose size was computed in advance, so that the buffer never has to grow. */
 export class WireWriter {
   readonly bytes: Bytes;
   position = 0;
@@ -15,7 +15,8 @@ export class WireWriter {
   private chunkStart = 0;
 
   /**
-   * With `chunks`, large memory of the caller is appended to them without a copy. `size` is then the size of the rest.
+   * If `chunks` is given, large arrays of the caller are appended to it without a copy, and `size` is the size of all
+   * other bytes.
    */
   constructor(size: number, chunks?: Bytes[]) {
     this.bytes = new Uint8Array(size);
@@ -68,14 +69,14 @@ export class WireWriter {
     }
   }
 
-  /** Writes memory of the caller, which must not change until it is sent if it is not copied. */
+  /** Writes memory of the caller. Memory that is not copied must not change until it is sent. */
   memory(bytes: Bytes): void {
     if (this.chunks === undefined || bytes.length < MIN_CHUNK_BYTES) return this.raw(bytes);
     this.endChunk();
     this.chunks.push(bytes);
   }
 
-  /** Appends the bytes written since the last chunk to the chunks. */
+  /** Appends a chunk with the bytes that were written since the last chunk. */
   endChunk(): void {
     if (this.position > this.chunkStart) this.chunks?.push(this.bytes.subarray(this.chunkStart, this.position));
     this.chunkStart = this.position;

@@ -1,7 +1,7 @@
 /**
  * The part of the protobuf wire format that tensors need: https://protobuf.dev/programming-guides/encoding. It is
- * implemented here because a packed `repeated float` is the memory of a `Float32Array`, which a general-purpose library
- * copies number by number.
+ * implemented here because a packed `repeated float` has the memory layout of a `Float32Array`. A general-purpose
+ * library copies such a field number by number.
  */
 
 export const VARINT = 0;
@@ -9,15 +9,15 @@ export const FIXED64 = 1;
 export const LENGTH_DELIMITED = 2;
 export const FIXED32 = 5;
 
-/** Field numbers of a map's entry. */
+/** Field numbers in a map entry. */
 export const MAP_KEY = 1;
 export const MAP_VALUE = 2;
 
-/** Size in bytes of the longest varint, which has 64 bits, seven in each byte. */
+/** Maximum size of a varint in bytes: 64 bits, with seven bits in each byte. */
 export const MAX_VARINT_BYTES = 10;
 
-// Both decoders keep a byte order mark. They are shared, because creating one takes longer than decoding a name. They
-// are created on first use, because this package must be importable in jest-environment-jsdom, which has no
+// Both decoders keep a byte order mark. They are shared, because creating a decoder takes longer than decoding a name.
+// They are created on first use, because this package must be importable in jest-environment-jsdom, which has no
 // TextDecoder.
 let decoder: TextDecoder | undefined;
 let strictDecoder: TextDecoder | undefined;
@@ -45,7 +45,8 @@ export function varintSize(value: number): number {
 }
 
 /**
- * Returns the size in bytes of a length-delimited field of `length` bytes, with tag and length. `field` is below 2,048.
+ * Returns the size in bytes of a length-delimited field of `length` bytes, including its tag and length. `field` must
+ * be below 2,048.
  */
 export function delimitedSize(field: number, length: number): number {
   return tagSize(field) + varintSize(length) + length;

@@ -5,7 +5,7 @@ import { checkFullName, checkName } from "../tensor/request-inputs.js";
 /** One half of a surrogate pair. With the flag `u`, a complete pair is one character and does not match. */
 const LONE_SURROGATE = /\p{Surrogate}/u;
 
-/** Returns a string, or throws a `RangeError` if UTF-8 cannot encode it. `of` is the subject of the error message. */
+/** Returns a string, or throws a `RangeError` if UTF-8 cannot encode it. The error message begins with `of`. */
 export function checkText(of: string, value: string, code: EasArgumentErrorCode): string {
   if (LONE_SURROGATE.test(value)) {
     throw argumentRangeError(

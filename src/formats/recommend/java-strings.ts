@@ -1,6 +1,6 @@
 import { argumentRangeError, show } from "../../util/argument-errors.js";
 
-/** Names, each with a list of texts. */
+/** Lists of texts by name. */
 export type NamedTexts = readonly (readonly [name: string, texts: readonly string[]])[];
 
 /**

@@ -13,10 +13,10 @@ import { type Scalar, wireTypeOf } from "./scalar-values.js";
 /** The formats of the recommendation processors. */
 export type RecommendFormat = "EasyRec" | "TorchRec";
 
-/** The number of members of `PBFeature` in a format. EasyRec has the first four. */
+/** Number of members of `PBFeature` in each format. EasyRec has only the first four members. */
 const FEATURE_FIELDS: Readonly<Record<RecommendFormat, number>> = { EasyRec: 4, TorchRec: 30 };
 
-/** The tensor field whose packed values have the encoding of a list's elements. */
+/** For each element type of a list, the kind of tensor field whose values have the same encoding. */
 const VALUE_FIELDS: Readonly<Record<Scalar, ValueField>> = {
   INT: "int",
   INT64: "int64",
@@ -26,8 +26,8 @@ const VALUE_FIELDS: Readonly<Record<Scalar, ValueField>> = {
 };
 
 /**
- * Reads a copy of a serialized `PBRequest`, and checks that it is complete, because its parts are forwarded. Throws a
- * `TypeError` or `RangeError`.
+ * Copies a serialized `PBRequest` and reads the copy. Checks that all parts of the message are complete, because they
+ * are forwarded. Throws a `TypeError` or `RangeError`.
  */
 export function readFeed(data: Uint8Array, format: RecommendFormat): content.RequestContent {
   if (!isBytes(data)) {
@@ -64,7 +64,7 @@ class FeedReader extends WireReader {
     return this.#content;
   }
 
-  /** Reads the field whose tag was read. Returns false if the format does not have it. */
+  /** Reads the value of the field whose tag was read last. Returns false if the format does not have this field. */
   #readField(): boolean {
     const into = this.#content;
     const { field } = this;
@@ -81,7 +81,7 @@ class FeedReader extends WireReader {
       case content.USER_FEATURES: {
         const parts: Bytes[] = [];
         const name = this.#entry(() => parts.push(this.#feature()));
-        // Several values of one entry are parts of one message.
+        // If an entry contains several values, they are parts of the same message.
         into.userFeatures.set(name, concatenated(parts));
         return true;
       }
@@ -113,13 +113,13 @@ class FeedReader extends WireReader {
     return readInt32(this);
   }
 
-  /** Reads text that has the same bytes when it is written again. */
+  /** Reads text. Fails if the bytes are not UTF-8, because they would change when the text is serialized again. */
   #exactText(): string {
     this.#expect(LENGTH_DELIMITED);
     return this.name();
   }
 
-  /** Reads an entry of a map. `readValue` reads its value. Returns its key. */
+  /** Reads an entry of a map and returns its key. Calls `readValue` to read the value. */
   #entry(readValue: () => void): string {
     this.#expect(LENGTH_DELIMITED);
     let key = "";
@@ -185,7 +185,7 @@ class FeedReader extends WireReader {
     }
   }
 
-  /** Checks a message that has one known field, number 1. `check` checks its value. */
+  /** Checks a message whose only known field has the number 1. Calls `check` for each value of this field. */
   #eachElement(check: () => void): void {
     this.#expect(LENGTH_DELIMITED);
     this.nested(() => {
@@ -205,7 +205,7 @@ class FeedReader extends WireReader {
   #checkElements(scalar: Scalar): void {
     if (scalar === "STRING") return this.#checkScalar(scalar);
     const { field, wireType } = this;
-    // The tensor is not used: reading it checks that the packed values are complete.
+    // The tensor is discarded: the values are read only to check that they are complete.
     if (!readArrayValues(this, new RawTensor(this.bytes, ""), VALUE_FIELDS[scalar])) {
       this.fail(`field ${field} has the wire type ${wireType}`);
     }

@@ -2,9 +2,9 @@ import { LENGTH_DELIMITED, MAP_KEY, MAP_VALUE } from "../protobuf/wire.js";
 import type { WireReader } from "../protobuf/wire-reader.js";
 
 /**
- * Reads an entry of a map with string keys. `empty` creates a missing value. `readValue` reads a value and gets the
- * previous value of the same entry, with which a message is merged. The last of several entries with the same key
- * replaces the others. A missing key is the empty string.
+ * Reads an entry of a map with string keys. `empty` creates the value of an entry that does not contain one.
+ * `readValue` reads a value. It receives the previous value of the same entry, so that it can merge messages. If
+ * several entries have the same key, the last one is used. A missing key is read as the empty string.
  */
 export function readEntry<V>(
   reader: WireReader,

@@ -26,7 +26,7 @@ export abstract class RecommendRequest {
     return this;
   }
 
-  /** Sets how many neighbors the service returns when it recalls items by vector search (Faiss). */
+  /** Sets the number of neighbors that the service returns when it retrieves items by vector search (Faiss). */
   setFaissNeighNum(neighbors: number): this {
     this.content.faissNeighNum = checkInt32("neighbors", neighbors, 0);
     return this;
@@ -41,8 +41,8 @@ export abstract class RecommendRequest {
   /**
    * Merges a serialized `PBRequest` into this request, as protobuf merges messages: item ids are appended, and features
    * and metadata of the same name are replaced. The bytes are copied. Unknown fields are forwarded. `debugLevel`
-   * overrides that of the message; the official SDKs set it to 0 if it is omitted. Throws a `RangeError` with the
-   * position if the bytes are invalid, and then changes nothing.
+   * overrides the level in the message. If `debugLevel` is omitted, the level in the message is used, whereas the
+   * official SDKs use 0. If the bytes are invalid, throws a `RangeError` with the position and changes nothing.
    */
   addFeed(data: Uint8Array, debugLevel?: number): this {
     const level = debugLevel === undefined ? undefined : checkInt32("debugLevel", debugLevel);
@@ -52,8 +52,9 @@ export abstract class RecommendRequest {
   }
 
   /**
-   * Serializes the request. Throws a `RangeError` if the numbers of values of context and item features differ from
-   * each other or from the number of items. The service matches them by position. A feature with one value is accepted.
+   * Serializes the request. The service matches the values of context and item features to items by position. Throws a
+   * `RangeError` if two features have different numbers of values, or if a feature has more or fewer values than there
+   * are items. A feature with one value is always accepted.
    */
   toBinary(): Bytes {
     return this.content.toBinary();

@@ -12,14 +12,14 @@ export const FAISS_NEIGH_NUM = 5;
 export const ITEM_FEATURES = 6;
 export const META_DATA = 7;
 
-/** Number of the only field of `ContextFeatures`. */
+/** Field number of the only field in `ContextFeatures`. */
 export const FEATURES = 1;
 
 /** The values of a context or item feature. */
 export interface FeatureList {
   /** Serialized `PBFeature`s. */
   readonly values: Uint8Array[];
-  /** Unknown fields of the message that was added, unchanged. */
+  /** Unknown fields of an added message, unchanged. */
   readonly unknown: Uint8Array[];
 }
 
@@ -28,7 +28,7 @@ export interface FeatureList {
  * no effect.
  */
 export class RequestContent {
-  // Undefined until it is set, so that `merge` can tell whether to replace it.
+  // This field is undefined until it is set, so that `merge` can tell whether to replace it.
   debugLevel: number | undefined = undefined;
   faissNeighNum: number | undefined = undefined;
   readonly userFeatures: Map<string, Uint8Array> = new Map();
@@ -36,7 +36,7 @@ export class RequestContent {
   readonly contextFeatures: Map<string, FeatureList> = new Map();
   readonly itemFeatures: Map<string, FeatureList> = new Map();
   readonly metaData: Map<string, string> = new Map();
-  /** Unknown fields of the message that was added, unchanged. */
+  /** Unknown fields of an added message, unchanged. */
   readonly unknown: Uint8Array[] = [];
   /** The number of item ids before `keepOneItemId` removed all but the first. */
   #itemsBefore: number | undefined = undefined;
@@ -61,7 +61,7 @@ export class RequestContent {
     this.faissNeighNum = other.faissNeighNum ?? this.faissNeighNum;
     this.addItemIds(other.itemIds);
     for (const field of other.unknown) this.unknown.push(field);
-    // An entry of a map is replaced as a whole.
+    // Entries of a map are replaced, not merged.
     takeOver(this.userFeatures, other.userFeatures);
     takeOver(this.contextFeatures, other.contextFeatures);
     takeOver(this.itemFeatures, other.itemFeatures);
@@ -104,7 +104,7 @@ export class RequestContent {
   }
 }
 
-/** Returns the values of a feature, which is added if it does not exist. */
+/** Returns the values of a feature. Adds the feature if it does not exist. */
 export function featureList(features: Map<string, FeatureList>, name: string): FeatureList {
   const list = features.get(name) ?? { values: [], unknown: [] };
   features.set(name, list);
@@ -129,9 +129,9 @@ function verbatim(bytes: Uint8Array): EncodedField {
 }
 
 /**
- * Throws a `RangeError` for lists that the service cannot match by position. A feature with one value is accepted,
- * since a processor may apply it to all items; this is an assumption, because it is not documented. A feature without
- * values is ignored.
+ * Throws a `RangeError` for lists that the service cannot match by position. A feature with one value is accepted. The
+ * assumption, which is not documented, is that a processor may apply the value to all items. A feature without values
+ * is ignored.
  */
 function checkLengths(kind: string, features: ReadonlyMap<string, FeatureList>, items: number): void {
   const rule = "the service matches values to items by position, so give one value for each item, or a single value";

@@ -6,7 +6,7 @@ import { checkText } from "./argument-checks.js";
 /** The types of values, of list elements, and of keys and values of maps. */
 export type Scalar = "INT" | "INT64" | "STRING" | "FLOAT" | "DOUBLE";
 
-/** The subject of error messages. */
+/** The value and the dtype that an error message refers to. */
 export interface Place {
   /** The value, for example `user feature "age"`. */
   readonly of: string;
@@ -66,13 +66,13 @@ export function encodeScalar(scalar: Scalar, field: number, value: unknown, plac
   throw make("ERR_EAS_ARG_CONTENT", `${place.of} is ${show(value)}, which does not fit ${place.dtype}: ${right}`);
 }
 
-/** Returns the wire type of a field with one such value. */
+/** Returns the wire type of a field that contains one value of this type. */
 export function wireTypeOf(scalar: Scalar): number {
   return SCALARS[scalar].wireType;
 }
 
 /**
- * Returns a 64-bit integer as a bigint, or undefined if the value is not one, or is a number that may have been
+ * Returns a 64-bit integer as a bigint. Returns undefined for any other value, and for a number that may have been
  * rounded.
  */
 export function toInt64(value: unknown): bigint | undefined {
@@ -104,7 +104,7 @@ function fixed64(field: number, value: number): EncodedField {
   return plain(field, FIXED64, bytes);
 }
 
-/** Encodes a field without a length. */
+/** Encodes a field that is not length-delimited. */
 function plain(field: number, wireType: number, bytes: Uint8Array): EncodedField {
   return {
     size: tagSize(field) + bytes.length,

@@ -24,7 +24,7 @@ const FIELD_NUMBERS: Readonly<Record<ValueField, number>> = {
 /** The only field of `ArrayShape` (TF, Torch, Caffe) and of `Shape` (Blade). */
 const DIM = 1;
 
-/** The enum `ArrayDataType`. The numbers are TensorFlow's. */
+/** The enum `ArrayDataType`. Its numbers are the same as in TensorFlow. */
 const DTYPE_NUMBERS: Readonly<Record<TFDType, number>> = {
   DT_FLOAT: 1,
   DT_DOUBLE: 2,
@@ -51,7 +51,7 @@ const DTYPES: ReadonlyMap<number, DType> = /* @__PURE__ */ (() => byNumber(DTYPE
 /** The TensorFlow format. */
 export const TF: TensorFormat<TFDType> = /* @__PURE__ */ formatOf(DTYPE_NUMBERS);
 
-/** The PyTorch format. It has the dtypes of TensorFlow, except that it has no field for booleans. */
+/** The PyTorch format. It has the same dtypes as the TensorFlow format, but no field for booleans. */
 export const TORCH: TensorFormat<TorchDType> = {
   checkDType(dtype, of) {
     if (dtype === "DT_BOOL") {
@@ -64,7 +64,7 @@ export const TORCH: TensorFormat<TorchDType> = {
   },
 };
 
-/** Checks a tensor and encodes it as an `ArrayProto` in `field`. `of` names the input in errors. */
+/** Checks a tensor and encodes it as an `ArrayProto` in `field`. `of` is the name of the input in error messages. */
 export function encodeArray(format: TensorFormat<TFDType>, field: number, tensor: Tensor, of: string): EncodedField {
   const dtype = checkTensor(format, tensor, of);
   return message(field, [
@@ -87,14 +87,18 @@ export function encodeTensorMap(
   );
 }
 
-/** Encodes a shape. A scalar, which has no dimension, has an empty message, as in the official SDKs. */
+/**
+ * Encodes a shape. The shape of a scalar has no dimensions and is encoded as an empty message, as in the official SDKs.
+ */
 export function encodeShape(field: number, shape: readonly number[]): EncodedField {
   return message(field, [packedSizes(DIM, shape)]);
 }
 
 const FIELDS: ReadonlyMap<number, ValueField> = /* @__PURE__ */ (() => byNumber(FIELD_NUMBERS))();
 
-/** The wire type of an unpacked element, and the bytes of an element in a packed field; 0 for varints. */
+/**
+ * The wire type of an unpacked element, and the size in bytes of an element in a packed field, which is 0 for varints.
+ */
 const ELEMENTS: Readonly<Record<ValueField, { readonly alone: number; readonly width: number }>> = {
   float: { alone: FIXED32, width: 4 },
   double: { alone: FIXED64, width: 8 },
@@ -105,8 +109,9 @@ const ELEMENTS: Readonly<Record<ValueField, { readonly alone: number; readonly w
 };
 
 /**
- * Reads an `ArrayProto` into `raw`, and merges it with what `raw` has, as protobuf requires. Records where the values are
- * and checks that they are complete. `RawTensor` copies them when they are requested. Values in the field `unsupported` are skipped.
+ * Reads an `ArrayProto` and merges it into `raw`, as protobuf requires. Records the positions of the values and checks
+ * that the values are complete. `RawTensor` copies the values when they are requested. Values in the field
+ * `unsupported` are skipped.
  */
 export function readArray(reader: WireReader, raw: RawTensor, unsupported?: ValueField): void {
   while (reader.tag()) {
@@ -126,8 +131,8 @@ export function readArray(reader: WireReader, raw: RawTensor, unsupported?: Valu
 }
 
 /**
- * Records where the values of the current field are, packed or not, and skips them. Returns false if the field has
- * another wire type.
+ * Records the position of the values in the current field, which can be packed or unpacked, and skips the values.
+ * Returns false if the field has another wire type.
  */
 export function readArrayValues(reader: WireReader, raw: RawTensor, field: ValueField): boolean {
   const { alone, width } = ELEMENTS[field];
@@ -150,8 +155,8 @@ export function readArrayValues(reader: WireReader, raw: RawTensor, field: Value
 }
 
 /**
- * Reads an entry of a `map<string, tensor>`. The last of several entries with the same key replaces the others. A missing
- * key is the empty string. Key and value can be in either order.
+ * Reads an entry of a `map<string, tensor>`. If several entries have the same key, the last one is used. A missing key
+ * is read as the empty string. Key and value can be in either order.
  */
 export function readTensorMap(
   reader: WireReader,
@@ -170,7 +175,7 @@ export function readTensorMap(
         reader.skip();
       }
     }
-    // Values are read after the key, because errors name it.
+    // Values are read after the key, because error messages contain the key.
     const raw = new RawTensor(reader.bytes, `output ${show(key)}`);
     const { position } = reader;
     for (const value of values) {
@@ -187,7 +192,7 @@ export function readShape(reader: WireReader, dimensions: bigint[]): void {
   while (reader.tag()) if (reader.field !== DIM || !readSizes(reader, dimensions)) reader.skip();
 }
 
-/** Reads dimensions, packed or not. Returns false if the field has another wire type. */
+/** Reads dimensions, which can be packed or unpacked. Returns false if the field has another wire type. */
 export function readSizes(reader: WireReader, dimensions: bigint[]): boolean {
   if (reader.wireType === VARINT) dimensions.push(reader.int64());
   else if (reader.wireType === LENGTH_DELIMITED) {

@@ -3,9 +3,12 @@ import { isBytes, typedArrayName } from "../../util/realms.js";
 import { type ContentOf, checkDTypeOf, type DType, type NumberArray, traitsOf } from "./dtype.js";
 import { checkShape, type Tensor } from "./tensor.js";
 
-/** The dtypes of a request format, and its check of values. */
+/** The dtypes of a request format, and the function that checks its values. */
 export interface TensorFormat<D extends DType> {
-  /** Returns `dtype`, or throws a `TypeError` if the format does not have it. `of` names the input in errors. */
+  /**
+   * Returns `dtype`, or throws a `TypeError` if the format does not support it. `of` is the name of the input in error
+   * messages.
+   */
   checkDType(dtype: unknown, of: string): D;
   /** Throws if an element of `content` does not fit `dtype`. Default: `checkValues`. */
   checkValues?(content: ContentOf<DType>, dtype: D, of: string): void;
@@ -17,8 +20,9 @@ export function formatOf<D extends DType>(dtypes: Readonly<Record<D, unknown>>):
 }
 
 /**
- * Checks dtype, shape and values of a tensor and returns its dtype. `of` names the input in errors. Requests check their
- * tensors when they are added and when they are serialized, since a tensor refers to the caller's arrays.
+ * Checks dtype, shape and values of a tensor and returns its dtype. `of` is the name of the input in error messages.
+ * Requests check their tensors when they are added and when they are serialized, because the caller can change the
+ * arrays in between.
  */
 export function checkTensor<D extends DType>(format: TensorFormat<D>, tensor: Tensor, of: string): D {
   const { shape, data } = tensor;
@@ -68,7 +72,7 @@ function checkIntegers(content: NumberArray, dtype: DType, of: string): void {
   const { integers = Int32Array, range } = traitsOf(dtype);
   if (typedArrayName(content) === integers.name) return;
   const [min, max] = range ?? [-2_147_483_648, 2_147_483_647];
-  // Does not call `check`, because a call per element takes longer than these comparisons.
+  // The loop does not call `check`, because a function call for each element takes longer than these comparisons.
   for (let i = 0; i < content.length; i++) {
     const value = content[i];
     if (typeof value !== "number" || !Number.isInteger(value) || value < min || value > max) {

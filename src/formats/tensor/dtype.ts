@@ -34,7 +34,7 @@ export type TFDType = Exclude<DType, "DT_UINT32" | "DT_UINT64">;
 export type TorchDType = Exclude<TFDType, "DT_BOOL">;
 /** The dtypes of the Blade format. */
 export type BladeDType = "DT_FLOAT" | "DT_INT32" | "DT_INT64" | "DT_STRING";
-/** The dtypes of the ONNX format, whose tensors are plain memory. */
+/** The dtypes of the ONNX format, which sends tensors as raw memory. */
 export type OnnxDType =
   | "DT_FLOAT"
   | "DT_DOUBLE"
@@ -49,7 +49,8 @@ export type OnnxDType =
   | "DT_UINT64";
 
 /**
- * A `Float32Array` over memory that is not shared between threads. The types below are the same for other typed arrays.
+ * A `Float32Array` over memory that is not shared between threads. The types below are the equivalents for other typed
+ * arrays.
  */
 export type Float32Values = ReturnType<Float32Array["slice"]>;
 export type Float64Values = ReturnType<Float64Array["slice"]>;
@@ -92,8 +93,8 @@ interface ValuesByDType {
 
 /**
  * The array in which values of a dtype are returned: the typed array of the dtype, `boolean[]` for BOOL, `Uint8Array[]`
- * for STRING. HALF and BFLOAT16 are returned as 32-bit floats. COMPLEX has two entries for each element, the real and
- * the imaginary part.
+ * for STRING. HALF and BFLOAT16 are returned as 32-bit floats. For COMPLEX dtypes, the array has two entries for each
+ * element: the real and the imaginary part.
  */
 export type ValuesOf<D extends DType> = ValuesByDType[D];
 
@@ -125,18 +126,18 @@ export type ContentOf<D extends DType> = D extends "DT_STRING"
         ? NumberArray | readonly (number | bigint)[] | BigUint64Array
         : NumberArray;
 
-/** The kind of the protobuf field that has a dtype's elements. */
+/** The kind of protobuf field that contains the elements of a dtype. */
 export type ValueField = "float" | "double" | "int" | "int64" | "string" | "bool";
 
 /** An array of integers of at most 32 bits. */
 export type IntegerValues = Int8Values | Int16Values | Int32Values | Bytes | Uint16Values;
 
 interface DTypeTraits {
-  /** Undefined for dtypes that only the ONNX format has, as raw memory. */
+  /** Undefined for dtypes that only the ONNX format has, which sends them as raw memory. */
   readonly field: ValueField | undefined;
   /** Number of entries in the value field for each element. */
   readonly entries: 1 | 2;
-  /** Minimum and maximum value, for dtypes that do not have all 32-bit integers. */
+  /** Minimum and maximum value, for dtypes that do not include all 32-bit integers. */
   readonly range?: readonly [min: number, max: number];
   /** Constructor of the array for integers of fewer than 32 bits. */
   readonly integers?: new (
@@ -175,9 +176,7 @@ const TRAITS: Readonly<Record<DType, DTypeTraits>> = {
   DT_UINT64: { field: undefined, entries: 1 },
 };
 
-/**
- * Returns `dtype`, or throws a `TypeError` if it is not the name of a dtype. `of` is the subject of the error message.
- */
+/** Returns `dtype`, or throws a `TypeError` if it is not the name of a dtype. The error message begins with `of`. */
 export function checkDType(dtype: unknown, of: string): DType {
   return checkDTypeOf(TRAITS, dtype, of);
 }
@@ -196,14 +195,17 @@ const OTHER_NAMES: Readonly<Record<string, DType>> = {
   BOOLEAN: "DT_BOOL",
 };
 
-/** Returns the dtype that a name such as `"float32"`, `"torch.int64"` or `"dt_bool"` means, if the table has it. */
+/**
+ * Returns the dtype that a name such as `"float32"`, `"torch.int64"` or `"dt_bool"` refers to, if the table contains
+ * it.
+ */
 function meantDType(table: Readonly<Record<string, unknown>>, dtype: string): string | undefined {
   const name = dtype.toUpperCase().replace(/^.*\.|^DT_/, "");
   const meant = Object.hasOwn(OTHER_NAMES, name) ? (OTHER_NAMES[name] as string) : `DT_${name}`;
   return Object.hasOwn(table, meant) ? meant : undefined;
 }
 
-/** Returns `dtype`, or throws a `TypeError` if it is not a key of `table`. `of` is the subject of the error message. */
+/** Returns `dtype`, or throws a `TypeError` if it is not a key of `table`. The error message begins with `of`. */
 export function checkDTypeOf<D extends DType>(table: Readonly<Record<D, unknown>>, dtype: unknown, of: string): D {
   if (typeof dtype !== "string" || !Object.hasOwn(table, dtype)) {
     const meant = typeof dtype === "string" ? meantDType(table, dtype) : undefined;

@@ -4,7 +4,7 @@ import type { Float32Values, Uint16Values } from "./dtype.js";
 
 /*
  * This file works on bit patterns, because an engine can change the bits of a NaN that it reads as a number. A binary16
- * number has 5 bits of exponent and 10 of fraction, bfloat16 has 8 and 7, and a 32-bit float 8 and 23.
+ * number has 5 exponent bits and 10 fraction bits. A bfloat16 number has 8 and 7, and a 32-bit float has 8 and 23.
  */
 
 const FLOAT32_INFINITY = 0x7f80_0000;
@@ -87,8 +87,9 @@ function bitsOf(floats: Float32Array): Uint32Array {
 }
 
 /**
- * Converts to 32-bit floats and returns their bits, rounded to odd: inexact numbers are truncated, and their last bit is
- * set. The result preserves on which side of a tie a number is. Rounding to nearest twice would round 1 + 2^-11 + 2^-30 down.
+ * Converts numbers to 32-bit floats, rounded to odd, and returns their bits. Rounding to odd truncates an inexact
+ * number and sets its last bit. The result preserves whether the number is above or below a tie. Otherwise, rounding to
+ * nearest twice would round 1 + 2^-11 + 2^-30 down.
  */
 function bitsRoundedToOdd(values: ArrayLike<number>): Uint32Array {
   const floats = Float32Array.from(values);
@@ -107,13 +108,13 @@ function float16Bits(bits: number): number {
   const sign = (bits >>> 16) & 0x8000;
   const magnitude = bits & 0x7fff_ffff;
   if (magnitude > FLOAT32_INFINITY) return sign | 0x7c00 | ((magnitude >>> 13) & 0x3ff || 0x200);
-  // 65,520 is halfway between 65,504, the largest number, and the next multiple, 65,536.
+  // 65,520 is halfway between 65,504, the largest finite binary16 number, and 65,536.
   if (magnitude >= 0x477f_f000) return sign | 0x7c00;
   if (magnitude >= 0x3880_0000) {
     // The bias of the exponent changes from 127 to 15.
     return sign | roundedShift(magnitude - 0x3800_0000, 13);
   }
-  // Below 2^-14, a number is a multiple of 2^-24. At most half of that becomes 0.
+  // Below 2^-14, binary16 numbers are multiples of 2^-24. Numbers of at most 2^-25 are rounded to 0.
   const exponent = magnitude >>> 23;
   if (exponent < 102) return sign;
   return sign | roundedShift((magnitude & 0x7f_ffff) | 0x80_0000, 126 - exponent);

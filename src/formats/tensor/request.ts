@@ -16,16 +16,16 @@ export abstract class TensorRequest<R> implements PredictRequest<R> {
   }
 
   /**
-   * Serializes the request. Throws a `TypeError` or `RangeError` if the caller has changed an array since it was added
-   * so that its values no longer fit.
+   * Serializes the request. Throws a `TypeError` or `RangeError` if the caller has changed an array after adding it,
+   * and its values no longer fit.
    */
   toBinary(): Bytes {
     return serialized(this.fields());
   }
 
   /**
-   * Serializes the request to chunks. Typed arrays of the dtype's own type and of at least 64 KiB are not copied: their
-   * memory is among the chunks. Throws as `toBinary` does.
+   * Serializes the request to chunks. Typed arrays of at least 64 KiB that match the dtype are not copied: their memory
+   * becomes part of the chunks. Throws as `toBinary` does.
    */
   toChunks(): Bytes[] {
     return inChunks(this.fields());

@@ -10,15 +10,15 @@ export abstract class TensorResponse<K = string> {
     showAsText(this);
   }
 
-  /** Returns the shape of an output. Throws a `RangeError` that lists the outputs if there is no such output. */
+  /** Returns the shape of an output. If the output does not exist, throws a `RangeError` that lists the outputs. */
   getTensorShape(output: K): number[] {
     return this.find(output).shape();
   }
 
   /**
-   * Returns the values of an output in the array of its dtype. The array is a copy and belongs to the caller. Throws a
-   * `TypeError` if the dtype of the output is not `dtype`, and a `RangeError` if there is no such output. Throws an
-   * `EasDecodeError` if its values are invalid.
+   * Returns the values of an output in an array of the type that corresponds to `dtype`. The array is a copy and
+   * belongs to the caller. Throws a `TypeError` if the output has another dtype, a `RangeError` if the output does not
+   * exist, and an `EasDecodeError` if the values are invalid.
    */
   getValues<D extends DType>(output: K, dtype: D): ValuesOf<D>;
   /** Returns the values of an output of any dtype. The array is a copy and belongs to the caller. */
@@ -27,7 +27,7 @@ export abstract class TensorResponse<K = string> {
     return this.find(output).values(dtype);
   }
 
-  /** Returns dtype, shape and values of an output. */
+  /** Returns the dtype, shape and values of an output. */
   getTensor(output: K): Tensor<DType, ValuesOf<DType>> {
     return this.find(output).tensor();
   }
@@ -46,9 +46,9 @@ export abstract class TensorResponse<K = string> {
   }
 
   /**
-   * Returns dtype, shape and data of each output by its name or position, for `JSON.stringify`. 64-bit integers become
-   * decimal strings, and STRING values become text. NaN and infinities become null. Throws `EasDecodeError` if an
-   * output is invalid.
+   * Returns the dtype, shape and data of each output by its name or position, for `JSON.stringify`. 64-bit integers
+   * become decimal strings, and STRING values become text. NaN and infinities become null. Throws `EasDecodeError` if
+   * an output is invalid.
    */
   toJSON(): Record<string, unknown> {
     return Object.fromEntries(Array.from(this.all(), ([name, raw]) => [name, raw.toJSON()]));

@@ -106,7 +106,7 @@ class TensorOfParts<D extends DType, V extends ArrayLike<unknown>> implements Te
   }
 }
 
-/** Maximum number of values in the text of a tensor. */
+/** Maximum number of values shown when a tensor is formatted for logs. */
 const SHOWN_VALUES = 8;
 
 /** Formats a tensor for logs: dtype, shape and the first values. */
@@ -137,8 +137,8 @@ function dtypeOf(data: unknown, shape: unknown): DType {
 }
 
 /**
- * Throws a `TypeError` or `RangeError` if a shape is not valid or does not match the length of `content`. `of` is the
- * subject of the error message.
+ * Throws a `TypeError` or `RangeError` if a shape is not valid or does not match the length of `content`. The error
+ * message begins with `of`.
  */
 export function checkShape(shape: readonly number[], content: ContentOf<DType>, dtype: DType, of: string): void {
   if (typeof shape !== "object" || shape === null || !(Symbol.iterator in shape)) {
@@ -166,7 +166,7 @@ export function checkShape(shape: readonly number[], content: ContentOf<DType>, 
         `${of}: shape [${[...shape].join(", ")}] has the dimension ${show(dimension)}: each must be an integer of at least 0${swapped(shape, content)}`,
       );
     }
-    // A plain product would be NaN for an infinite product and a dimension of 0.
+    // Multiplying the dimensions would result in NaN if the product is infinite and another dimension is 0.
     elements = elements === 0 || dimension === 0 ? 0 : elements * dimension;
   }
   const { entries } = traitsOf(dtype);

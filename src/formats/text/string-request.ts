@@ -21,7 +21,10 @@ export class StringRequest implements PredictRequest<StringResponse> {
   readonly compression: Compression | undefined;
   readonly #text: string;
 
-  /** Creates a request with the body `text`, sent as UTF-8. Default: an empty body. Throws a `TypeError` for other values. */
+  /**
+   * Creates a request with the body `text`, sent as UTF-8. Default: an empty body. Throws a `TypeError` if `text` is
+   * not a string.
+   */
   constructor(text = "", options: RequestOptions = {}) {
     checkRequestOptions("StringRequest", options);
     this.compression = options.compression;
@@ -48,7 +51,7 @@ export class StringRequest implements PredictRequest<StringResponse> {
     return new TextEncoder().encode(this.#text);
   }
 
-  /** Wraps a response body. The response keeps `body`. */
+  /** Wraps a response body, which is not copied. */
   parseResponse(body: Bytes): StringResponse {
     return new StringResponse(body);
   }

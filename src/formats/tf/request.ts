@@ -63,9 +63,9 @@ export class TFRequest extends TensorRequest<TFResponse> {
   }
 
   /**
-   * Sets an input, and replaces one of the same name. `content` is one-dimensional, in C order. It is not copied: the
-   * request contains the values that the array has when `predict` is called. Throws a `TypeError` or `RangeError` that
-   * names the input if shape, dtype and content do not match.
+   * Sets an input, and replaces an input of the same name. `content` is one-dimensional, in C order. The array is not
+   * copied; its values are read when `predict` is called. Throws a `TypeError` or `RangeError` that names the input if
+   * shape, dtype and content do not match.
    */
   addFeed<D extends TFDType>(inputName: string, shape: readonly number[], dtype: D, content: ContentOf<D>): this;
   /** Sets an input to a tensor. */
@@ -88,7 +88,7 @@ export class TFRequest extends TensorRequest<TFResponse> {
     return new TFResponse(body);
   }
 
-  /** Returns the signature, the inputs with dtype and shape, and the requested outputs, for logs. */
+  /** Describes the signature, the inputs with dtype and shape, and the requested outputs, for logs. */
   override toString(): string {
     return `TFRequest(${this.#signatureName}) { ${listFeeds(this.#feeds)} } → ${this.#fetches.join(", ") || "all outputs"}`;
   }

@@ -16,7 +16,7 @@ const OUTPUTS = 1;
  * response.getValues("scores", "DT_FLOAT"); // Float32Array
  */
 export class TFResponse extends NamedTensorResponse {
-  /** Parses a response body, and keeps a reference to it. Throws `EasDecodeError` if it is invalid. */
+  /** Parses a response body and keeps a reference to it. Throws `EasDecodeError` if the body is invalid. */
   constructor(body: Bytes) {
     super();
     const reader = new WireReader(body, "tf");
@@ -29,7 +29,7 @@ export class TFResponse extends NamedTensorResponse {
     }
   }
 
-  /** Returns the outputs with their first values, for logs. */
+  /** Describes the outputs with their first values, for logs. */
   override toString(): string {
     return `TFResponse { ${listOutputs(this.outputs)} }`;
   }

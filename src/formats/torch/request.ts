@@ -15,8 +15,8 @@ const MAP_INPUTS = 3;
 const DEBUG_LEVEL = 100;
 
 /**
- * Maximum position of an input, above that of any model. A much larger position would fill the request with empty
- * tensors.
+ * Maximum position of an input, which is greater than in any real model. A much larger position would fill the request
+ * with empty tensors.
  */
 const MAX_INDEX = 9_999;
 
@@ -52,9 +52,9 @@ export class TorchRequest extends TensorRequest<TorchResponse> {
 
   /**
    * Sets the input at a position from 0 to 9,999. Replaces an input at the same position. Unset positions before the
-   * last one are sent as empty tensors, as in the official SDKs. `content` is one-dimensional, in C order. It is not
-   * copied: the request contains the values that the array has when `predict` is called. Throws a `TypeError` or
-   * `RangeError` that names the input if shape, dtype and content do not match.
+   * last one are sent as empty tensors, as in the official SDKs. `content` is one-dimensional, in C order. The array is
+   * not copied; its values are read when `predict` is called. Throws a `TypeError` or `RangeError` that names the input
+   * if shape, dtype and content do not match.
    */
   addFeed<D extends TorchDType>(index: number, shape: readonly number[], dtype: D, content: ContentOf<D>): this;
   /** Sets the input at a position to a tensor. */
@@ -70,7 +70,7 @@ export class TorchRequest extends TensorRequest<TorchResponse> {
     return this;
   }
 
-  /** Sets an input by name. Replaces an input of the same name. The rules for `content` are those of `addFeed`. */
+  /** Sets an input by name. Replaces an input of the same name. `content` follows the rules of `addFeed`. */
   addFeedMap<D extends TorchDType>(inputName: string, shape: readonly number[], dtype: D, content: ContentOf<D>): this;
   /** Sets an input by name to a tensor. */
   addFeedMap(inputName: string, tensor: Tensor): this;
@@ -96,7 +96,7 @@ export class TorchRequest extends TensorRequest<TorchResponse> {
     return new TorchResponse(body);
   }
 
-  /** Returns the inputs with dtype and shape, and the requested outputs, for logs. */
+  /** Describes the inputs with dtype and shape, and the requested outputs, for logs. */
   override toString(): string {
     return `TorchRequest { ${listFeeds([...this.#feeds, ...this.#namedFeeds])} } → ${this.#fetches.join(", ") || "all outputs"}`;
   }

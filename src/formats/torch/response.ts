@@ -12,8 +12,8 @@ const OUTPUTS = 1;
 const MAP_OUTPUTS = 2;
 
 /**
- * The response of a PyTorch model, with outputs by position and by name. A negative position counts from the end. The
- * methods whose names end in `Map` take a name.
+ * The response of a PyTorch model, with outputs by position and by name. A negative position counts from the end.
+ * Methods whose names end in `Map` identify an output by its name.
  *
  * @example
  * const response = await client.predict(request);
@@ -23,7 +23,7 @@ export class TorchResponse extends TensorResponse<number> {
   readonly #outputs: RawTensor[] = [];
   readonly #named = new Map<string, RawTensor>();
 
-  /** Parses a response body, and keeps a reference to it. Throws `EasDecodeError` if it is invalid. */
+  /** Parses a response body and keeps a reference to it. Throws `EasDecodeError` if the body is invalid. */
   constructor(body: Bytes) {
     super();
     const reader = new WireReader(body, "torch");
@@ -63,12 +63,12 @@ export class TorchResponse extends TensorResponse<number> {
     return findOutput(this.#named, outputName).values(dtype);
   }
 
-  /** Returns dtype, shape and values of a named output. */
+  /** Returns the dtype, shape and values of a named output. */
   getTensorMap(outputName: string): Tensor<DType, ValuesOf<DType>> {
     return findOutput(this.#named, outputName).tensor();
   }
 
-  /** Returns the outputs with their first values, for logs. */
+  /** Describes the outputs with their first values, for logs. */
   override toString(): string {
     return `TorchResponse { ${listOutputs(this.all())} }`;
   }

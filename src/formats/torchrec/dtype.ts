@@ -6,8 +6,8 @@ type ScalarName = Scalar | "BIGINT";
 type KeyName = "INT" | "INT64" | "BIGINT" | "STRING";
 
 /**
- * The names of TorchRec dtypes. BIGINT is INT64, and ARRAY is LIST. The schema also has lists of lists of other
- * elements than FLOAT, but the official SDKs have no names for them.
+ * The names of TorchRec dtypes. BIGINT is a synonym for INT64, and ARRAY is a synonym for LIST. The schema also has
+ * nested lists of elements other than FLOAT, but the official SDKs do not name these types.
  */
 export type TorchRecDType =
   | ScalarName
@@ -42,7 +42,7 @@ type ValueOfName<D> = D extends `MAP<${infer K},${infer V}>`
 /**
  * The JavaScript type of a feature's value. INT is a 32-bit integer. INT64 is a number within ±(2^53 - 1) or a bigint.
  * A list is an array or a typed array. A map is a `Map` or a plain object. `null`, `undefined`, an empty list and an
- * empty map are a missing value.
+ * empty map represent a missing value.
  */
 export type TorchRecValue<D extends TorchRecDTypeName> = ValueOfName<Uppercase<D>> | null | undefined;
 
@@ -102,14 +102,14 @@ function aliases(scalar: Scalar): string[] {
 }
 
 /**
- * The characters of a name. Some lower-case letters outside ASCII, such as the dotless i, have an upper-case letter in
- * ASCII.
+ * The characters that a name can contain. The check is necessary because some non-ASCII letters, such as the dotless i,
+ * become ASCII letters in upper case.
  */
 const LETTERS = /^[A-Za-z0-9<>,]+$/;
 
 /**
- * Returns the kind of a dtype, which can be in upper or lower case, or throws a `TypeError`. `of` is the subject of the
- * error message.
+ * Returns the kind of a dtype, which can be in upper or lower case, or throws a `TypeError`. The error message begins
+ * with `of`.
  */
 export function kindOf(dtype: unknown, of: string): FeatureKind {
   const kind = typeof dtype === "string" && LETTERS.test(dtype) ? KINDS_BY_NAME.get(dtype.toUpperCase()) : undefined;

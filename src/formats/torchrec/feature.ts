@@ -11,16 +11,16 @@ import { encodeValues } from "../tensor/encode-values.js";
 import { type FeatureKind, kindOf } from "./dtype.js";
 
 const STRING_FEATURE = 3;
-/** Number of the only field of each list and map message. */
+/** Field number of the elements or entries in each list and map message, which has no other field. */
 const ELEMENTS = 1;
 
 /**
- * Checks a value and serializes it as a `PBFeature`. Throws a `TypeError` or `RangeError` with `of` as its subject. The
- * dtype is checked even if the value is missing.
+ * Checks a value and serializes it as a `PBFeature`. Throws a `TypeError` or `RangeError` whose message begins with
+ * `of`. The dtype is checked even if the value is missing.
  */
 export function encodeFeature(value: unknown, dtype: unknown, of: string): Bytes {
   const kind = kindOf(dtype, of);
-  // All three official SDKs send the empty string for a missing value, for every dtype.
+  // All three official SDKs send a missing value of any dtype as the empty string.
   if (isMissing(value)) return serialized([text(STRING_FEATURE, "")]);
   return serialized([ENCODERS[kind.form](kind, value, { of, dtype: dtype as string })]);
 }
@@ -48,7 +48,10 @@ function isMissing(value: unknown): boolean {
   return isPlainObject(value) && Object.keys(value).length === 0;
 }
 
-/** Whether a value is an object from `{}` or `JSON.parse`, in any realm, or an object without a prototype. */
+/**
+ * Whether a value is a plain object, such as `{}` or a result of `JSON.parse`, from any realm, or an object without a
+ * prototype.
+ */
 function isPlainObject(value: unknown): value is Readonly<Record<string, unknown>> {
   if (typeof value !== "object" || value === null) return false;
   const prototype: unknown = Object.getPrototypeOf(value);
@@ -65,7 +68,7 @@ function checkList(value: unknown, { of, dtype }: Place): ArrayLike<unknown> {
   return value;
 }
 
-/** The tensor dtype whose values have the encoding of a list's elements. */
+/** For each element type of a list, the tensor dtype whose values have the same encoding. */
 const ELEMENT_DTYPES = {
   INT: "DT_INT32",
   INT64: "DT_INT64",
@@ -118,8 +121,8 @@ function encodeEntries(kind: FeatureKind, value: unknown, place: Place): Encoded
 const DECIMAL = /^(0|-?[1-9][0-9]*)$/;
 
 /**
- * Returns a key as a bigint, so that a number, a bigint and a text of the same integer are equal. Returns undefined if
- * it is not an integer.
+ * Returns a key as a bigint, so that a number, a bigint and decimal text for the same integer are equal. Returns
+ * undefined if the key is not an integer.
  */
 function toIntegerKey(key: unknown): bigint | undefined {
   return toInt64(typeof key === "string" && DECIMAL.test(key) ? BigInt(key) : key);

@@ -29,8 +29,8 @@ export class TorchRecRequest extends RecommendRequest implements PredictRequest<
   }
 
   /**
-   * Sets a feature of the user, and replaces one of the same name. Throws a `TypeError` or `RangeError` if the value
-   * does not fit the dtype.
+   * Sets a feature of the user, and replaces a feature of the same name. Throws a `TypeError` or `RangeError` if the
+   * value does not fit the dtype.
    */
   addUserFeature<D extends TorchRecDTypeName>(name: string, value: TorchRecValue<D>, dtype: D): this {
     const of = `user feature ${show(checkFeatureName("name", name))}`;
@@ -51,8 +51,8 @@ export class TorchRecRequest extends RecommendRequest implements PredictRequest<
   }
 
   /**
-   * Sets metadata of the request, and replaces a value of the same key. A number is sent as JavaScript formats it: `1`,
-   * not `1.0`.
+   * Sets an entry of the request's metadata, and replaces an entry with the same key. A number is sent as text in
+   * JavaScript's format: `1`, not `1.0`.
    */
   addMetaData(key: string, value: string | number | bigint): this {
     checkFeatureName("key", key);

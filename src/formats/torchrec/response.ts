@@ -14,7 +14,7 @@ const ITEM_IDS = 4;
 const PASS_THROUGH_DATA = 5;
 
 /**
- * The response of a TorchEasyRec model. Its tensors (`map_outputs` in the schema) are read with `outputNames` and
+ * The response of a TorchEasyRec model. Read its tensors (`map_outputs` in the schema) with `outputNames` and
  * `getValues`.
  *
  * @example
@@ -31,7 +31,7 @@ export class TorchRecResponse extends NamedTensorResponse {
   /** Data that the configuration of the model passes through to the caller. */
   readonly passThroughData: ReadonlyMap<string, string>;
 
-  /** Parses a response body, and keeps a reference to it. Throws `EasDecodeError` if it is invalid. */
+  /** Parses a response body and keeps a reference to it. Throws `EasDecodeError` if the body is invalid. */
   constructor(body: Bytes) {
     super();
     const generateFeatures = new Map<string, string>();
@@ -57,7 +57,10 @@ export class TorchRecResponse extends NamedTensorResponse {
     this.passThroughData = passThroughData;
   }
 
-  /** Returns all fields as plain data, for `JSON.stringify`. Maps become objects. The tensors are in `outputs`. */
+  /**
+   * Returns all fields as plain data, for `JSON.stringify`. Maps are converted to objects. The tensors are in
+   * `outputs`.
+   */
   override toJSON(): Record<string, unknown> {
     const { outputs: _, ...fields } = this;
     return { ...(jsonForm(fields) as object), outputs: super.toJSON() };
