@@ -7,7 +7,7 @@ import { type ProxyVerdict, startFaultProxy } from "../../support/fault-proxy.js
 
 const echo: EmulatorHandler = ({ body }) => `<${new TextDecoder().decode(body)}>`;
 
-/** An asynchronous service on a real socket behind a proxy that treats deletions of results as `verdict` says. */
+/** Starts an asynchronous service behind a proxy, which applies `verdict` to deletions of results. */
 async function start(verdict: ProxyVerdict, options: Partial<AsyncInferenceClientOptions> = {}, service = echo) {
   const emulator = await startEmulator({ token: "t", queues: { q: { service } } });
   onTestFinished(() => emulator.close());
@@ -29,7 +29,7 @@ async function start(verdict: ProxyVerdict, options: Partial<AsyncInferenceClien
 }
 
 describe("a result whose deletion hangs", () => {
-  test("is handed over when the signal fires", async () => {
+  test("is returned when the signal fires", async () => {
     const { client, proxy, sink } = await start("hang");
     const job = await client.submit("a");
     const controller = new AbortController();
@@ -39,28 +39,28 @@ describe("a result whose deletion hangs", () => {
     await turn();
     expect(watched.state).toBe("resolved");
     expect((watched.value as { text(): string }).text()).toBe("<a>");
-    // Its first attempt is still under way: neither its timeout nor its retries were waited for.
+    // The first attempt to delete is still pending, so the result waited for neither its timeout nor its retries.
     expect(proxy.of("delete")).toHaveLength(1);
     expect(sink.length).toBe(1);
     expect(getEventListeners(controller.signal, "abort")).toEqual([]);
   });
 
-  test("is handed over at the deadline", async () => {
+  test("is returned at the deadline", async () => {
     const { client, proxy, sink } = await start("hang");
     const job = await client.submit("a");
     await until(() => sink.length === 1);
     const result = job.result({ timeout: 800 });
     await until(() => proxy.of("delete").length === 1);
-    // Timers fire in the order of their ends, however busy the machine is: this one ends before the wait without a deadline.
+    // Timers fire in the order of their deadlines, even on a busy machine. Without a deadline, this timer fires first.
     const later = new Promise((resolve) => setTimeout(resolve, 900, "later"));
     expect(await Promise.race([result.then((frame) => frame.text()), later])).toBe("<a>");
   });
 
-  test("is handed over without a deadline", async () => {
+  test("is returned without a deadline", async () => {
     const { client, proxy } = await start("hang");
     const job = await client.submit("a");
     expect((await job.result()).text()).toBe("<a>");
-    // The attempt would run for 5 s, and five retries would follow.
+    // The attempt would time out after 5 s, and would be followed by five retries.
     expect(proxy.of("delete")).toHaveLength(1);
   });
 
@@ -73,7 +73,7 @@ describe("a result whose deletion hangs", () => {
     expect(warnings).toEqual([]);
   });
 
-  test("is no longer waited for when the client is closed by force", async () => {
+  test("does not delay a forced close of the client", async () => {
     const { client, proxy, warnings } = await start("hang");
     const job = await client.submit("a");
     const result = job.result();
@@ -88,7 +88,7 @@ describe("a result that cannot be deleted", () => {
   test.each<[ProxyVerdict, string]>([
     [500, "500"],
     ["reset", ""],
-  ])("is handed over, and the failure is logged once (%s)", async (verdict, detail) => {
+  ])("is returned, and the failure is logged once (%s)", async (verdict, detail) => {
     const { client, sink, warnings } = await start(verdict, { retryCount: 0 });
     const job = await client.submit("a");
     expect((await job.result({ timeout: 60_000 })).text()).toBe("<a>");
@@ -110,14 +110,14 @@ describe("a result that cannot be deleted", () => {
 });
 
 describe("lastCode", () => {
-  test.each(["200", "201", "204", "299"])("%s is success", async (lastCode) => {
+  test.each(["200", "201", "204", "299"])("%s resolves with the result", async (lastCode) => {
     const { client, sink } = await start("pass");
     const job = await client.submit("a", { tags: { lastCode } });
     expect((await job.result()).tags.lastCode).toBe(lastCode);
     expect(sink.length).toBe(0);
   });
 
-  test.each(["199", "300", "400", "500", "20", "2000", "2xx"])("%s is a failure of the model", async (lastCode) => {
+  test.each(["199", "300", "400", "500", "20", "2000", "2xx"])("%s rejects with an EasModelError", async (lastCode) => {
     const { client } = await start("pass");
     const job = await client.submit("a", { tags: { lastCode } });
     expect(await errorOf(job.result())).toMatchObject({

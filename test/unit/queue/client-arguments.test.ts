@@ -98,7 +98,7 @@ const CASES: Case[] = [
   ),
   ...["requestId", "index", "tags"].map(
     (name): Case => [
-      `get: ${name} undefined, which would take the head of the queue`,
+      `get: ${name} undefined, which would select the first item of the queue`,
       (client) => client.get({ [name]: undefined } as object),
       undefinedOption(new RegExp(`get: ${name} is undefined\\. Give it a value, or leave it out`)),
     ],
@@ -144,18 +144,18 @@ const CASES: Case[] = [
   ),
   ...["delete", "commit", "negative"].map(
     (operation): Case => [
-      `${operation}: an object that is no list`,
+      `${operation}: an object that is not a list`,
       (client) => (INDEXED.delete as (typeof INDEXED)[string])(client, { 0: 1 }),
       ["TypeError", "ERR_EAS_ARG_INDEX", /indexes is a plain object: it must be an index or an array of indexes/],
     ],
   ),
   [
-    "the place of a bad index in a list",
+    "an invalid index in a list, whose position the error names",
     (client) => client.commit([1, 2n, any("x"), 4]),
     ["TypeError", "ERR_EAS_ARG_INDEX", /indexes\[2\] is "x"/],
   ],
   [
-    "one bad index among hundreds stops all of them",
+    "one invalid index among hundreds, none of which is sent",
     (client) => client.delete([...Array.from({ length: 300 }, (_, i) => i), -5]),
     ["RangeError", "ERR_EAS_ARG_INDEX", /indexes\[300\] is -5/],
   ],
@@ -252,7 +252,7 @@ const CASES: Case[] = [
     ],
   ),
   [
-    "get: requestId with half a character",
+    "get: requestId with an unpaired surrogate",
     (client) => client.get({ requestId: "\ud800" }),
     code(/requestId has an unpaired surrogate/),
   ],
@@ -303,7 +303,7 @@ const CASES: Case[] = [
     ]),
   ),
   [
-    "put: path that leads out",
+    "put: path with a .. segment",
     (client) => client.put("x", { path: "/../other" }),
     ["TypeError", "ERR_EAS_ARG_PATH", /".." segment, which would leave the service/],
   ],
@@ -314,19 +314,19 @@ const CASES: Case[] = [
     ["TypeError", "ERR_EAS_ARG_HEADER", /header a has a control character/],
   ],
   [
-    "put: an authorization beside the token",
+    "put: an authorization header in addition to the token",
     (client) => client.put("x", { headers: { Authorization: "x" } }),
     ["TypeError", "ERR_EAS_ARG_HEADER", /header authorization is set by the token/],
   ],
   ["put: retryCount -1", (client) => client.put("x", { retryCount: -1 }), count(/retryCount is -1/)],
   ["put: timeout 0", (client) => client.put("x", { timeout: 0 }), timeout("RangeError", /timeout is 0/)],
   [
-    "put: signal that is none",
+    "put: signal that is not an AbortSignal",
     (client) => client.put("x", { signal: any({}) }),
     ["TypeError", "ERR_EAS_ARG_OPTION", /signal is a plain object: it must be an AbortSignal/],
   ],
   [
-    "put: over maxRequestBytes",
+    "put: a body larger than maxRequestBytes",
     (client) => client.put("x".repeat(1001)),
     ["RangeError", "ERR_EAS_ARG_BODY_SIZE", /1001 bytes, and the limit is 1000/],
   ],
@@ -340,7 +340,7 @@ async function expectRefused(call: Case[1], [name, errorCode, message]: Refusal)
   expect(transport.requests).toEqual([]);
 }
 
-test.each(CASES)("%s", async (_name, call, refusal) => {
+test.each(CASES)("rejects invalid arguments without sending a request (%s)", async (_name, call, refusal) => {
   await expectRefused(call, refusal);
 });
 
@@ -368,7 +368,7 @@ describe("the constructor rejects invalid options", () => {
     ["a uid that is null", { uid: null }, ["TypeError", "ERR_EAS_ARG_OPTION", /uid is null: it must be a name/]],
     ["a gid in Chinese", { gid: "你" }, ["TypeError", "ERR_EAS_ARG_HEADER", /header gid has .* outside Latin-1/]],
     [
-      "a logger that is none",
+      "a logger without warn()",
       { logger: {} },
       ["TypeError", "ERR_EAS_ARG_OPTION", /logger is a plain object: it must be an object with warn\(\)/],
     ],
@@ -471,12 +471,12 @@ describe("watch", () => {
       timeout("RangeError", /reconnect\.maxDelay is/),
     ],
     [
-      "onStatus that is none",
+      "onStatus that is not a function",
       (client) => client.watch(0, 1, { onStatus: any("x") }),
       ["TypeError", "ERR_EAS_ARG_OPTION", /onStatus is "x": it must be a function/],
     ],
     [
-      "signal that is none",
+      "signal that is not an AbortSignal",
       (client) => client.watch(0, 1, { signal: any({}) }),
       ["TypeError", "ERR_EAS_ARG_OPTION", /signal is/],
     ],

@@ -26,11 +26,11 @@ const texts = (frames: readonly DataFrame[]) => frames.map((frame) => frame.text
 /** Values that put accepts, with their bytes. */
 const backing = Uint8Array.of(9, 9, 0, 255, 10, 9);
 const DATA: [name: string, data: () => string | Uint8Array | ArrayBuffer | Blob, bytes: Uint8Array][] = [
-  ["text", () => "héllo 值\n", utf8("héllo 值\n")],
-  ["empty text", () => "", utf8("")],
+  ["a string", () => "héllo 值\n", utf8("héllo 值\n")],
+  ["an empty string", () => "", utf8("")],
   ["bytes", () => Uint8Array.of(0, 1, 254, 255), Uint8Array.of(0, 1, 254, 255)],
-  ["a part of an array", () => backing.subarray(2, 5), Uint8Array.of(0, 255, 10)],
-  ["a Buffer, which is a part of a pool", () => Buffer.from("pooled"), utf8("pooled")],
+  ["a view of an array", () => backing.subarray(2, 5), Uint8Array.of(0, 255, 10)],
+  ["a Buffer, which is a view of a pool", () => Buffer.from("pooled"), utf8("pooled")],
   ["an ArrayBuffer", () => Uint8Array.of(1, 2, 3).buffer, Uint8Array.of(1, 2, 3)],
   ["a Blob", () => new Blob(["a", Uint8Array.of(200)]), Uint8Array.of(0x61, 200)],
 ];
@@ -49,7 +49,7 @@ const TAGS: Readonly<Record<string, string>> = {
 };
 
 describe("put", () => {
-  test.each(DATA)("%s", async (_name, data, bytes) => {
+  test.each(DATA)("stores %s unchanged", async (_name, data, bytes) => {
     const { client, input } = await openEmulatorQueue();
     const { index, requestId } = await client.put(data());
     expect(input.items.map((item) => [item.index, item.data])).toEqual([[index, new Uint8Array(bytes)]]);
@@ -203,47 +203,44 @@ describe("limits of the queue", () => {
 
   test.each([
     ["answered with an error", transportAnswer(500, {}, "no")],
-    ["no JSON", transportAnswer(200, {}, "<html>")],
+    ["invalid JSON", transportAnswer(200, {}, "<html>")],
     ["an array", transportAnswer(200, {}, "[]")],
     ["null", transportAnswer(200, {}, "null")],
-  ])(
-    "attributes that fail (%s) delay no later put, and are asked for again after half a minute",
-    async (_, failure) => {
-      const start = performance.now();
-      let elapsed = 0;
-      const clock = vi.spyOn(performance, "now").mockImplementation(() => start + elapsed);
-      onTestFinished(() => clock.mockRestore());
-      let reads = 0;
-      const { client, transport } = recordingQueueClient({}, ({ path }) => {
-        if (!path.includes("_attrs_")) return undefined;
-        return ++reads < 3 ? failure : transportAnswer(200, {}, '{"meta.maxPayloadBytes":"3"}');
-      });
-      for (let i = 0; i < 3; i++) await client.put("1234");
-      expect(reads).toBe(1);
-      elapsed = 30_000;
-      for (let i = 0; i < 3; i++) await client.put("1234");
-      expect(reads).toBe(2);
-      // The half minute begins at the end of the failed read, and the limits apply from the end of the last read.
-      let puts = 6;
-      const put = () => {
-        puts++;
-        return client.put("1234").then(() => undefined, Object);
-      };
-      while (reads < 3) {
-        elapsed += 30_000;
-        expect(await put()).toBeUndefined();
-        await turn();
-      }
-      let refusal: unknown;
-      while (refusal === undefined) {
-        refusal = await put();
-        await turn();
-      }
-      expect(refusal).toMatchObject({ code: "ERR_EAS_ARG_BODY_SIZE" });
-      expect(reads).toBe(3);
-      expect(transport.requests.filter(({ method }) => method === "POST")).toHaveLength(puts - 1);
-    },
-  );
+  ])("reads attributes that failed (%s) again after half a minute, without delaying a put", async (_, failure) => {
+    const start = performance.now();
+    let elapsed = 0;
+    const clock = vi.spyOn(performance, "now").mockImplementation(() => start + elapsed);
+    onTestFinished(() => clock.mockRestore());
+    let reads = 0;
+    const { client, transport } = recordingQueueClient({}, ({ path }) => {
+      if (!path.includes("_attrs_")) return undefined;
+      return ++reads < 3 ? failure : transportAnswer(200, {}, '{"meta.maxPayloadBytes":"3"}');
+    });
+    for (let i = 0; i < 3; i++) await client.put("1234");
+    expect(reads).toBe(1);
+    elapsed = 30_000;
+    for (let i = 0; i < 3; i++) await client.put("1234");
+    expect(reads).toBe(2);
+    // The half minute begins at the end of the failed read, and the limits apply from the end of the last read.
+    let puts = 6;
+    const put = () => {
+      puts++;
+      return client.put("1234").then(() => undefined, Object);
+    };
+    while (reads < 3) {
+      elapsed += 30_000;
+      expect(await put()).toBeUndefined();
+      await turn();
+    }
+    let refusal: unknown;
+    while (refusal === undefined) {
+      refusal = await put();
+      await turn();
+    }
+    expect(refusal).toMatchObject({ code: "ERR_EAS_ARG_BODY_SIZE" });
+    expect(reads).toBe(3);
+    expect(transport.requests.filter(({ method }) => method === "POST")).toHaveLength(puts - 1);
+  });
 
   test("attributes that are never answered delay only the first put, and do not delay close()", async () => {
     const now = performance.now.bind(performance);
@@ -488,7 +485,7 @@ describe("attributes, search and count", () => {
     expect((await client.attributes())["stream.lastEntry"]).toBe(String(index));
   });
 
-  test("converts attributes to text", async () => {
+  test("converts attributes to strings", async () => {
     const { client } = recordingQueueClient({}, () => transportAnswer(200, {}, '{"a":1,"__proto__":"p","b":null}'));
     expect(Object.entries(await client.attributes())).toEqual([
       ["a", "1"],
@@ -533,7 +530,7 @@ describe("attributes, search and count", () => {
     expect(await client.search(1)).toEqual({ consumerId: "", isPending: false, waitCount: 3 });
   });
 
-  test("counts all items, by tags and by priority", async () => {
+  test("count counts all items, by tags and by priority", async () => {
     const { client, input, calls } = await openEmulatorQueue();
     input.put("a", { tags: { k: "v w" } });
     input.put("b", { tags: { k: "v w" }, priority: 1 });
@@ -549,7 +546,7 @@ describe("attributes, search and count", () => {
     ]);
   });
 
-  test.each(["", "many", "-1", "1.5", "1e3"])("rejects a response that is not a count: %j", async (body) => {
+  test.each(["", "many", "-1", "1.5", "1e3"])("count rejects a response that is not a count: %j", async (body) => {
     const { client } = recordingQueueClient({}, () => transportAnswer(200, {}, body));
     expect(await errorOf(client.count())).toMatchObject({ name: "EasDecodeError", message: /is no count/ });
   });
@@ -583,7 +580,7 @@ describe("delete, commit, negative, truncate, clear and end", () => {
     },
   );
 
-  test.each(["delete", "commit", "negative"] as const)("%s of nothing sends nothing", async (operation) => {
+  test.each(["delete", "commit", "negative"] as const)("%s of an empty list sends no request", async (operation) => {
     const { client, transport } = recordingQueueClient();
     await client[operation]([]);
     await client[operation](new Set<bigint>());
@@ -591,7 +588,7 @@ describe("delete, commit, negative, truncate, clear and end", () => {
   });
 
   test.each(["delete", "commit", "negative"] as const)(
-    "%s of many goes in URLs of a bounded length",
+    "%s splits many indexes over URLs of a limited length",
     async (operation) => {
       const { client, transport } = recordingQueueClient();
       const indexes = Array.from({ length: 950 }, (_, i) => 2n ** 63n + BigInt(i));
@@ -649,7 +646,7 @@ describe("delete, commit, negative, truncate, clear and end", () => {
   });
 
   test.each(["Shutdown", "Model.Error", "ModelError", "500", "A", "AaBbCcDdEeFfGgHhIiJj", "12345678901234567890"])(
-    "the code %s is one",
+    "negative accepts the code %s",
     async (code) => {
       const { client, transport } = recordingQueueClient();
       await client.negative(1, { code });
@@ -693,7 +690,7 @@ describe("delete, commit, negative, truncate, clear and end", () => {
     [{}, 1],
     [{ force: false }, 1],
     [{ force: true }, 0],
-  ])("end(%j)", async (options, left) => {
+  ])("end(%j) ends the queue, and deletes its items only with force", async (options, left) => {
     const { client, input, calls } = await openEmulatorQueue();
     input.put("a");
     await client.end(options);

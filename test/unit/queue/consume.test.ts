@@ -129,7 +129,7 @@ describe("running handlers", () => {
     [{}, "2"],
     [{ concurrency: 5 }, "10"],
     [{ concurrency: 5, window: 7 }, "7"],
-  ])("%j asks for a window of %s", async (options, window) => {
+  ])("with the options %j requests a window of %s", async (options, window) => {
     const { emulator, client } = open();
     start(client(), () => {}, options);
     await until(() => emulator.requests.length > 0);
@@ -204,7 +204,7 @@ describe("running handlers", () => {
     expect(input.pushes).toHaveLength(12);
   });
 
-  test("lets handled frames be garbage collected", async () => {
+  test("keeps no reference to handled frames", async () => {
     setFlagsFromString("--expose-gc");
     const collect = runInNewContext("gc") as () => void;
     const { input, client } = open();
@@ -465,7 +465,7 @@ describe("stopping a worker", () => {
     await done;
     expect(input.pending.size).toBe(0);
     expect(getEventListeners(signal, "abort")).toEqual([]);
-    // The client's watcher has ended, so that the client may start another.
+    // The client's watcher has ended, so the client can start another watcher.
     const again = start(queue, () => {});
     input.put("a");
     await until(() => input.length === 0);
@@ -752,8 +752,8 @@ describe("invalid arguments", () => {
     ["a window of 0", () => {}, { window: 0 }, "ERR_EAS_ARG_WATCH"],
     ["an onError that is not a function", () => {}, { onError: "commit" }, "ERR_EAS_ARG_OPTION"],
     ["a signal that is not an AbortSignal", () => {}, { signal: {} }, "ERR_EAS_ARG_OPTION"],
-    ["an index that is not a number", () => {}, { index: "x" }, "ERR_EAS_ARG_INDEX"],
-  ])("%s: rejects, and no watcher is left behind", async (_, handler, options, code) => {
+    ["an index that is not an integer", () => {}, { index: "x" }, "ERR_EAS_ARG_INDEX"],
+  ])("rejects %s, and leaves no watcher open", async (_, handler, options, code) => {
     const { emulator, input, client } = open();
     const queue = client();
     expect(await errorOf(queue.consume(handler as never, options as never))).toMatchObject({ code });

@@ -247,7 +247,7 @@ describe("uint64", () => {
       fc.property(fc.array(fc.integer({ min: 0, max: 127 }), { minLength: 1, maxLength: 10 }), (groups) => {
         const encoded = groups.map((group, i) => (i === groups.length - 1 ? group : group | 128));
         const sum = groups.reduce((sum, group, i) => sum + (BigInt(group) << BigInt(7 * i)), 0n);
-        // Bits beyond the 64th are dropped, as protobuf does.
+        // Protobuf decoders drop the bits beyond the 64th.
         const value = BigInt.asUintN(64, sum);
         expect(decode(Uint8Array.from(encoded))).toEqual({ value, position: groups.length });
       }),
@@ -262,11 +262,11 @@ describe("uint64", () => {
   });
 
   test.each([
-    ["nothing", [], /truncated/],
-    ["cut off", [0x80, 0x80], /truncated/],
-    ["ten bytes that go on", Array(10).fill(0x80), /truncated|more than ten bytes/],
+    ["an empty varint", [], /truncated/],
+    ["a truncated varint", [0x80, 0x80], /truncated/],
+    ["ten bytes without an end", Array(10).fill(0x80), /truncated|more than ten bytes/],
     ["eleven bytes", [...Array(10).fill(0x80), 1], /more than ten bytes/],
-  ])("%s", (_name, encoded, message) => {
+  ])("rejects %s", (_name, encoded, message) => {
     const error = thrownBy(() => decode(Uint8Array.from(encoded)));
     expect(error).toBeInstanceOf(EasDecodeError);
     expect(error).toMatchObject({ format: "queue", message: expect.stringMatching(message) });
@@ -406,7 +406,7 @@ describe("JSON", () => {
     ["18446744073709551615", 18446744073709551615n],
     ["0", 0n],
     ["42", 42n],
-  ])("the index %s", (digits, index) => {
+  ])("decodes the index %s exactly", (digits, index) => {
     expect(readJson(`[{"index":${digits},"tags":{"n":"${digits}"},"data":""}]`)[0]).toMatchObject({ index });
     expect(readJson(`[ {"data":"", "index" : ${digits} } ]`)[0]?.index).toBe(index);
   });
@@ -434,16 +434,16 @@ describe("JSON", () => {
   });
 
   test.each([
-    ["no JSON", "{", /it is not JSON/],
-    ["blanks", " ", /it is not JSON/],
+    ["truncated JSON", "{", /it is not JSON/],
+    ["a space", " ", /it is not JSON/],
     ["an object", '{"index":1}', /it is not an array/],
     ["null", "null", /it is not an array/],
-    ["null in it", "[null]", /element 0 has no index/],
-    ["a number in it", "[5]", /element 0 has no index/],
+    ["an array with null", "[null]", /element 0 has no index/],
+    ["an array with a number", "[5]", /element 0 has no index/],
     ["no index", '[{"index":1},{"data":""}]', /element 1 has no index/],
-    ["an index as text", '[{"index":"1"}]', /element 0/],
+    ["an index as a string", '[{"index":"1"}]', /element 0/],
     ["a fraction", '[{"index":1.5}]', /element 0/],
-    ["tags that are text", '[{"index":1,"tags":"a"}]', /element 0/],
+    ["tags that are a string", '[{"index":1,"tags":"a"}]', /element 0/],
     ["data that is a number", '[{"index":1,"data":5}]', /element 0/],
     ["data that is not base64", '[{"index":1,"data":"*"}]', /the data of element 0 is not base64/],
   ])("rejects %s as a list of items", (_name, body, message) => {
@@ -487,10 +487,10 @@ describe("methods of a frame", () => {
     );
   };
 
-  test("text() and json()", () => {
+  test("text() and json() decode the data, and json() rejects invalid JSON", () => {
     expect(withData("héllo 值").text()).toBe("héllo 值");
     expect(withData(Uint8Array.of(0x61, 0xff)).text()).toBe("a\ufffd");
-    // A byte order mark is dropped, as a StringResponse does.
+    // text() drops a byte order mark, as StringResponse does.
     expect(withData("\ufeff{}").text()).toBe("{}");
     expect(withData('{"a":[1,null]}').json()).toEqual({ a: [1, null] });
     expect(withData("5").json<number>()).toBe(5);
@@ -500,7 +500,7 @@ describe("methods of a frame", () => {
     expect(thrownBy(() => withData("").json())).toMatchObject({ format: "json" });
   });
 
-  test("toJSON() and toString()", () => {
+  test("toJSON() returns all fields, and toString() returns a summary", () => {
     expect(JSON.parse(JSON.stringify(withData("hi")))).toEqual({
       index: "7",
       tags: { requestId: "r", a: "b" },

@@ -10,7 +10,7 @@ import { openEmulatorQueue, queueClientOf } from "../../support/queues.js";
 
 afterEach(() => void vi.unstubAllGlobals());
 
-/** Sends each request twice, and returns the second response, unless a new connection is asked for. */
+/** Sends each request twice, and returns the second response, unless a new connection is requested. */
 const twice: FetchFunction = async (url, init) => {
   const send = () => fetch(url, init as RequestInit);
   if (init.keepalive === undefined && init.client === undefined) await (await send()).arrayBuffer();

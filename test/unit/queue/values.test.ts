@@ -46,7 +46,7 @@ describe("durations", () => {
   });
 
   test("accepts all durations in Go's format", () => {
-    // Durations of up to ten days, on a logarithmic scale.
+    // The durations are up to ten days long, on a logarithmic scale.
     const nanoseconds = fc
       .integer({ min: 0, max: 49 })
       .chain((bits) => fc.bigInt({ min: 0n, max: 2n ** BigInt(bits) }));
@@ -66,7 +66,7 @@ describe("durations", () => {
     const units = { ns: 1e-6, us: 1e-3, µs: 1e-3, μs: 1e-3, ms: 1, s: 1e3, m: 6e4, h: 3.6e6 } as const;
     const term = fc.tuple(
       fc.constantFrom(...(Object.keys(units) as (keyof typeof units)[])),
-      // Five terms of the longest unit stay within what timers can hold.
+      // Five terms of the longest unit stay below the maximum delay of a timer.
       fc.integer({ min: 0, max: 99 }),
       fc.option(fc.integer({ min: 0, max: 99 }), { nil: undefined }),
     );

@@ -6,9 +6,9 @@ const VERSION_4 = /^[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a
 afterEach(() => vi.unstubAllGlobals());
 
 test.each([
-  ["by the runtime's own function", {}],
-  ["where a page has none", { randomUUID: undefined }],
-])("%s", (_, lacks) => {
+  ["with crypto.randomUUID", {}],
+  ["without crypto.randomUUID", { randomUUID: undefined }],
+])("creates unique version 4 UUIDs %s", (_, lacks) => {
   const { getRandomValues, randomUUID } = crypto;
   vi.stubGlobal("crypto", {
     getRandomValues: getRandomValues.bind(crypto),

@@ -30,7 +30,7 @@ describe.each(PUSHING)("over %s", (transport) => {
     ["is temporarily answered with 401", 401],
     ["is lost before it reaches the service", "reset"],
     ["loses its response", "lose"],
-  ])("a commit that %s is retried in the background, and the window stays open", async (_, verdict) => {
+  ])("retries a commit that %s in the background, and keeps receiving items", async (_, verdict) => {
     const { client, proxy, put, input } = await openFaulty();
     put(6);
     const { frames, indexes, watcher } = watchWith(client(), 0, 2, { transport });
@@ -83,7 +83,7 @@ describe.each(PUSHING)("over %s", (transport) => {
     await watcher.close();
   });
 
-  test("an item that is pushed again while its commit is retried is not handed out again", async () => {
+  test("does not hand out an item again that is pushed while its commit is retried", async () => {
     const { client, proxy, put, input, emulator } = await openFaulty();
     put(2);
     const { frames, indexes, told } = watchWith(client(), 0, 2, {
@@ -128,7 +128,7 @@ describe.each(PUSHING)("over %s", (transport) => {
     expect(input.length).toBe(0);
   });
 
-  test.each(["commit", "delete"] as const)("the client's own %s of held items is retried too", async (method) => {
+  test.each(["commit", "delete"] as const)("retries the client's own %s of held items", async (method) => {
     const { client, proxy, put, input } = await openFaulty();
     put(3);
     const queue = client();
@@ -155,10 +155,10 @@ describe.each(PUSHING)("over %s", (transport) => {
   });
 
   test.each<[string, ProxyVerdict, number]>([
-    ["a negative that may have been carried out is not sent again", 500, 0],
-    ["a negative whose answer is lost is not sent again", "lose", 1],
-    ["a negative that is refused for good is not sent again", 400, 0],
-  ])("%s: the item comes again", async (_, verdict, carriedOut) => {
+    ["that may have been carried out", 500, 0],
+    ["whose response is lost", "lose", 1],
+    ["that is refused permanently", 400, 0],
+  ])("does not retry a negative %s, and receives the item again", async (_, verdict, carriedOut) => {
     const { client, proxy, put, input } = await openFaulty();
     put(1);
     const { frames, indexes } = watchWith(client(), 0, 5, { transport });

@@ -2,7 +2,7 @@ import { describe, expect, test } from "vitest";
 import type { DataFrame } from "../../../../src/queue/frame.js";
 import { DeliveryTracker, idOf, isReusable, isSame } from "../../../../src/queue/watch/deliveries/delivery-tracker.js";
 
-/** The first index that is made of a time. Lower indexes may be reused by a queue that is recreated. */
+/** The first index that is derived from a time. A recreated queue may reuse lower indexes. */
 const TIME_INDEX = 1n << 60n;
 /** Number of commits after which the tracker begins to forget the oldest. */
 const REMEMBERED = 1024;
@@ -101,7 +101,7 @@ describe("the memory of commits", () => {
     expect(tracker.take(frame(TIME_INDEX))).toBe("committed");
   });
 
-  test("remembers an index once, and one that was not held", () => {
+  test("remembers each index once, including an index that was not held", () => {
     const tracker = new DeliveryTracker(5);
     tracker.take(frame(TIME_INDEX + 9n));
     tracker.committed(TIME_INDEX);
@@ -113,8 +113,8 @@ describe("the memory of commits", () => {
   });
 });
 
-describe("the free slots of the window", () => {
-  test("decrease with held frames, and increase when the frames are settled", () => {
+describe("the free room of the window", () => {
+  test("decreases with held frames, and increases when the frames are settled", () => {
     const tracker = new DeliveryTracker(3);
     expect(tracker.room).toBe(3);
     for (const index of [1, 2, 3]) tracker.take(frame(index));
@@ -232,7 +232,7 @@ test("forgets a deleted queue, except for the frames of the new connection", () 
 });
 
 describe("the identity of items", () => {
-  test("indexes below the range of times can be reused", () => {
+  test("an index below the range of times can be reused", () => {
     expect([isReusable(1n), isReusable(TIME_INDEX - 1n), isReusable(TIME_INDEX)]).toEqual([true, true, false]);
   });
 

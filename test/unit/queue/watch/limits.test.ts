@@ -90,7 +90,7 @@ describe("an HTTP stream's connection", () => {
     expect(await client.get({ timeout: "1s" })).toEqual([]);
   });
 
-  test("is waited for, until the watch is closed or aborted", async () => {
+  test("is waited for until the watch is closed or aborted", async () => {
     const server = await startServer();
     const held = handOver();
     server.play(held.behaviour);
@@ -118,7 +118,7 @@ describe("an HTTP stream's connection", () => {
   });
 
   test.each([["a token", TOKEN] as const, ["a function", () => TOKEN] as const])(
-    "cannot be the only one of a client with %s",
+    "cannot be the only connection of a client with %s",
     async (_, token) => {
       const { endpoint } = await openQueue();
       const client = clientFor(endpoint, { maxConnectionCount: 1, token });
@@ -257,7 +257,7 @@ describe("a message that is larger than maxResponseBytes", () => {
     }
   });
 
-  test("reports messages above the limit, and accepts all without a limit", async () => {
+  test("is reported by the dialer, which accepts all messages without a limit", async () => {
     const dial = node.dialWebSocket as WebSocketDialer;
     const { origin } = await serve((peer) => peer.send(new Uint8Array(200)));
     const ended = async (maxMessageBytes?: number) => {

@@ -1,6 +1,6 @@
 import { afterEach, beforeEach, expect, test, vi } from "vitest";
 
-// The code of a watch's connections is loaded on first use. In a page, that takes a network and can fail.
+// The code of a watch's connections is loaded on first use. In a page, the load uses the network and can fail.
 
 const LOADED_LATER = "../../../../src/queue/lazy.js";
 
@@ -49,7 +49,7 @@ test("consume() whose code cannot be loaded rejects, and calls no handler", asyn
   expect(handler).not.toHaveBeenCalled();
 });
 
-test("consume() ends at once when it is stopped, or its client closed, while its code is loading", async () => {
+test("consume() ends immediately when it is stopped, or its client is closed, while its code is loading", async () => {
   const { queue, requests } = await queueWith(() => new Promise(() => {}));
   const controller = new AbortController();
   const stopped = queue.consume(() => {}, { transport: "poll", signal: controller.signal });
@@ -61,7 +61,7 @@ test("consume() ends at once when it is stopped, or its client closed, while its
   expect(requests).toEqual([]);
 });
 
-test("a watch that is closed while its code is loading ends at once, without an error", async () => {
+test("a watch that is closed while its code is loading ends immediately, without an error", async () => {
   const { queue, requests, states, options } = await queueWith(() => new Promise(() => {}));
   const watcher = queue.watch(0, 5, options);
   const waiting = watcher.next();

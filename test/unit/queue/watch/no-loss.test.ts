@@ -10,7 +10,7 @@ vi.setConfig({ testTimeout: 300_000 });
 
 const SEED = Number(process.env.EAS_TEST_SEED ?? Date.now() % 1_000_000);
 const FRAMES = Number(process.env.EAS_TEST_FRAMES ?? 5000);
-/** Mean number of pushes before a connection is cut. More frames arrive until the cut, which makes it about 50. */
+/** Number of pushes after which a cut is due. More frames arrive before the cut, so about one push in 50 is cut. */
 const CUT_EVERY = 35;
 
 /** Creates a generator of pseudorandom numbers from 0 to 1 (mulberry32). */
@@ -69,7 +69,7 @@ class Consumer {
   }
 }
 
-test.each(["websocket", "http"] as const)("two groups over %s lose nothing", async (transport) => {
+test.each(["websocket", "http"] as const)("loses no item of two groups over %s", async (transport) => {
   const next = random(SEED);
   // Each call returns a different time, so that the times determine the order.
   let time = Date.now();

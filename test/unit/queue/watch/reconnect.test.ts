@@ -133,7 +133,7 @@ describe("delays", () => {
     expect(await watcher.next()).toEqual({ done: true, value: undefined });
   });
 
-  test("connections that were only idle do not look like the end of the queue", async () => {
+  test("a watch does not end when its idle connections are closed", async () => {
     vi.useFakeTimers();
     const { client, dialer, transport } = fakeClient();
     const { told } = watchWith(client, 0, 5);

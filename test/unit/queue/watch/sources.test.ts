@@ -364,7 +364,7 @@ describe("an HTTP stream", () => {
     expectNoToken(told.statuses);
   });
 
-  test("needs a transport with streams", async () => {
+  test("rejects with ERR_EAS_UNSUPPORTED when the transport has no streams", async () => {
     const { client, transport } = fakeClient();
     (transport as { stream: unknown }).stream = undefined;
     const { errors, done } = watchWith(client, 0, 5, { transport: "http" });
