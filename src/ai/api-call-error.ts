@@ -17,8 +17,8 @@ export interface ApiCallFields {
 }
 
 /**
- * Creates an error that `APICallError.isInstance` of the AI SDK accepts. It is not an instance of the SDK's class, whose
- * package this package cannot import with strict package managers.
+ * Creates an error that `APICallError.isInstance` of the AI SDK accepts. The error is not an instance of the SDK's
+ * class, because this package cannot import the SDK's package with strict package managers.
  */
 export function apiCallError(message: string, fields: ApiCallFields): Error {
   const error = new Error(message);
@@ -28,8 +28,8 @@ export function apiCallError(message: string, fields: ApiCallFields): Error {
 }
 
 /**
- * Improves an error of the SDK and returns it. The message becomes that of the client's error if that is the cause, and
- * `isRetryable` follows the meaning of the statuses on EAS.
+ * Improves an error of the SDK and returns it. If an error of the client is the cause, its message replaces the
+ * message of the SDK's error. `isRetryable` is set according to the meaning of the statuses on EAS.
  */
 export function withEasDetails(error: unknown): unknown {
   if (!isError(error) || !MARKERS.every((marker) => marker in error)) return error;
@@ -40,7 +40,7 @@ export function withEasDetails(error: unknown): unknown {
   return retry === undefined ? error : Object.assign(error, { isRetryable: retry === "true" });
 }
 
-/** Returns whether the AI SDK would retry a status. */
+/** Returns whether the AI SDK would retry a call that failed with this status. */
 export function isRetryableStatus(status: number, headers: Headers): boolean {
   const retry = headers.get("x-should-retry");
   return retry === null ? [408, 409, 429].includes(status) || status >= 500 : retry === "true";

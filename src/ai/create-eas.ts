@@ -11,11 +11,11 @@ import type { LanguageModel, LanguageModelOptions, RerankingModel, StreamPart } 
 
 /** Options for `createEas`. */
 export interface EasProviderOptions extends LibraryOptions {
-  /** The client of the service, which keeps the token. It may be configured later. */
+  /** The client of the service. The client keeps the token, and it may be configured later. */
   readonly client: Pick<PredictClient, "openai">;
   /** Whether streams request the token usage (`stream_options.include_usage`). Default true. */
   readonly includeUsage?: boolean | undefined;
-  /** Whether schemas are sent (`response_format: json_schema`), which vLLM and SGLang support. Default true. */
+  /** Whether JSON schemas are sent (`response_format: json_schema`), which vLLM and SGLang support. Default true. */
   readonly supportsStructuredOutputs?: boolean | undefined;
 }
 
@@ -70,7 +70,7 @@ export function createEas(options: EasProviderOptions): EasProvider {
   });
 }
 
-/** Wraps retryable errors of the client in the form of network errors, which the SDK retries. */
+/** Converts retryable errors of the client to the form of network errors, which the SDK retries. */
 function networkErrorsFor(fetch: OpenAIOptions["fetch"]): OpenAIOptions["fetch"] {
   return async (input, init) => {
     try {
@@ -81,7 +81,7 @@ function networkErrorsFor(fetch: OpenAIOptions["fetch"]): OpenAIOptions["fetch"]
   };
 }
 
-/** Adds the details of the client's errors to those of a model, and sends `topK`. */
+/** Adds the details of the client's errors to the errors of a model, and sends `topK`. */
 function withErrors(model: LanguageModel): LanguageModel {
   const doGenerate = model.doGenerate.bind(model);
   const doStream = model.doStream.bind(model);
@@ -94,7 +94,7 @@ function withErrors(model: LanguageModel): LanguageModel {
   });
 }
 
-/** Sends `topK` as `top_k`, which the SDK's package for OpenAI-compatible services omits. */
+/** Sends `topK` as `top_k`. The SDK's package for OpenAI-compatible services omits this setting. */
 function withTopK({ topK, ...options }: LanguageModelOptions): LanguageModelOptions {
   if (topK === undefined) return options;
   const { providerOptions } = options;
@@ -110,8 +110,8 @@ async function withErrorDetails<T>(result: PromiseLike<T>): Promise<T> {
 }
 
 /**
- * Returns a stream that, on an error, first yields a part with the error, which `onError` and web pages receive. Then it
- * fails, so that its text is not considered complete.
+ * Returns a stream that handles an error in two steps. First, the stream yields a part with the error, which
+ * `onError` and web pages receive. After that, the stream fails, so that its text is not considered complete.
  */
 function withStreamErrors(stream: ReadableStream<StreamPart>): ReadableStream<StreamPart> {
   const reader = stream.getReader();
@@ -139,7 +139,7 @@ function withStreamErrors(stream: ReadableStream<StreamPart>): ReadableStream<St
   });
 }
 
-/** Converts an error within a stream, which is a plain object in the SDK, to an `Error`. */
+/** Converts an error in a stream to an `Error`. In the SDK, such an error is a plain object. */
 function asError(error: unknown): unknown {
   const { message, code } = (error ?? {}) as { readonly message?: unknown; readonly code?: unknown };
   if (isError(error) || typeof message !== "string") return error;

@@ -5,7 +5,10 @@ import type { RerankingModel, RerankingOptions, RerankingResult } from "./sdk-ty
 
 type Service = Pick<OpenAIOptions, "baseURL" | "fetch">;
 
-/** Returns a reranking model of the AI SDK. It calls `/v1/rerank`, which vLLM, SGLang and other engines support. */
+/**
+ * Returns a reranking model of the AI SDK. The model calls `/v1/rerank`, which vLLM, SGLang and other engines
+ * support.
+ */
 export function rerankingModel(
   service: Service,
   specificationVersion: RerankingModel["specificationVersion"],
@@ -68,7 +71,7 @@ const OBJECTS_WARNING = {
   details: "Objects are sent as JSON text.",
 };
 
-/** Fields that a response may have. None of them is validated. */
+/** Fields that a response may have. They are not validated. */
 interface RerankResponse {
   readonly id?: string;
   readonly model?: string;

@@ -10,7 +10,8 @@ import { MAX_INDEX } from "./values.js";
 
 /**
  * The attributes of a queue, all as text: `stream.length`, `stream.lastEntry` (missing in an empty queue),
- * `meta.maxPayloadBytes`, `consumers.list.[0]` and others. The object has no prototype, so that any name can be looked up.
+ * `meta.maxPayloadBytes`, `consumers.list.[0]` and others. The object has no prototype, so any name can be looked
+ * up.
  */
 export type QueueAttributes = Readonly<Record<string, string>>;
 
@@ -33,15 +34,15 @@ export function readAttributes(body: Bytes): QueueAttributes {
   return attributes;
 }
 
-/** The limits of a queue that a client checks. */
+/** The limits of a queue that the client checks before a put. */
 export interface QueueLimits {
   /** Maximum size of an item in bytes. Infinite if the queue reports no limit. */
   readonly maxPayloadBytes: number;
-  /** The header for the priority. Undefined if the queue reports none. */
+  /** The name of the header for the priority. Undefined if the queue does not report a name. */
   readonly priorityHeader: string | undefined;
 }
 
-/** Returns the maximum size of an item in bytes, or infinity if the attributes have no valid limit. */
+/** Returns the maximum size of an item in bytes, or infinity if the attributes do not contain a valid limit. */
 export function maxPayloadBytesOf(attributes: QueueAttributes): number {
   const payload = attributes["meta.maxPayloadBytes"];
   return payload !== undefined && /^[1-9]\d{0,15}$/.test(payload) ? Number(payload) : Number.POSITIVE_INFINITY;
@@ -57,10 +58,16 @@ function limitsOf(attributes: QueueAttributes): QueueLimits {
   };
 }
 
-/** Statuses of a queue that does not support attributes. The client does not request them again. */
+/**
+ * Statuses of a queue that does not support attributes. After such a status, the client does not request attributes
+ * again.
+ */
 const UNSUPPORTED_STATUSES: readonly number[] = [400, 405, 501];
 
-/** Time in milliseconds after a failed request for attributes. The first put after it requests them again. */
+/**
+ * Time in milliseconds after a failed request for attributes. The first put after this time requests the attributes
+ * again.
+ */
 const RETRY_AFTER_MS = 30_000;
 
 /** Caches the limits of the most recently used queue. */
@@ -69,7 +76,7 @@ export class LimitsCache {
   readonly #life = new AbortController();
   #queue = "";
   #limits: Promise<QueueLimits> | undefined;
-  /** Time of the next request after a failure, by `clockNow()`. */
+  /** Time of the next request after a failure, on the clock of `clockNow()`. */
   #retryAt = Number.POSITIVE_INFINITY;
 
   constructor(read: (signal: AbortSignal | undefined) => Promise<QueueAttributes>) {
@@ -77,8 +84,9 @@ export class LimitsCache {
   }
 
   /**
-   * Returns the limits of the queue with the URL `queue`. Only the first call for a queue waits for them. If they cannot be
-   * read, the queue counts as unlimited, and a later call reads them in the background. Never rejects.
+   * Returns the limits of the queue with the URL `queue`. Only the first call for a queue waits until the limits are
+   * read. If they cannot be read, the queue counts as unlimited, and a later call reads them in the background.
+   * Never rejects.
    */
   get(queue: string): Promise<QueueLimits> {
     if (this.#limits === undefined || this.#queue !== queue) {
@@ -131,7 +139,7 @@ function isUnsupported(error: unknown): boolean {
   return error instanceof EasHttpError && UNSUPPORTED_STATUSES.includes(error.status);
 }
 
-/** Returns the index of the first item, or undefined if the attributes do not have it. */
+/** Returns the index of the first item, or undefined if the attributes do not contain it. */
 export function firstEntryOf(attributes: QueueAttributes): bigint | undefined {
   const first = attributes["stream.firstEntry"] ?? "";
   return /^\d{1,20}$/.test(first) ? BigInt(first) : undefined;

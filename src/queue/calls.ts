@@ -15,7 +15,7 @@ import { inBatches } from "./commit-batch.js";
 import { checkIdentity, checkOperationOptions } from "./options.js";
 import { checkIndexes, type FrameIndex } from "./values.js";
 
-/** Options for one call to a queue. They override the options of the client. */
+/** Options for one call to a queue. These options override the options of the client. */
 export type QueueCallOptions = Pick<
   CallOptions,
   "headers" | "timeout" | "totalTimeout" | "retryCount" | "retryOn" | "signal"
@@ -30,10 +30,10 @@ export const QUEUE_CALL_OPTIONS: OptionNames<QueueCallOptions> = {
   signal: 1,
 };
 
-/** The names of `QueueCallOptions` and of the options that operations add to a call. */
+/** Names of the options that an operation can pass to its call: those of `QueueCallOptions`, and `onUploadProgress`. */
 const PLAN_OPTIONS = /* @__PURE__ */ changeNames(QUEUE_CALL_OPTIONS, [], { onUploadProgress: 1 });
 
-/** The names and values of a query, in order. */
+/** The names and values of the query parameters, in order. */
 export type QueryPairs = readonly (readonly [name: string, value: string])[];
 
 /** Headers that identify the consumer, as in the official Python and Java SDKs (queue_client.py). */
@@ -50,14 +50,15 @@ export interface QueueOperation<R> {
   readonly headers?: readonly HeaderPair[] | undefined;
   readonly body?: Bytes | undefined;
   /**
-   * Milliseconds for which the service may delay the response. They extend the timeouts of the attempt and of the call.
+   * Milliseconds for which the service may delay the response. This time is added to the timeouts of the attempt and
+   * of the call.
    */
   readonly longPoll?: number | undefined;
   readonly call?: QueueCallOptions | undefined;
   readonly read: (result: CallResult, transport: Transport) => R;
 }
 
-/** Sends the operation of one batch by calling `send` with the indexes that still need it. */
+/** Sends the operation for one batch of items: calls `send` with those indexes that still need it. */
 export type Through = (batch: readonly bigint[], send: (rest: readonly bigint[]) => Promise<void>) => Promise<void>;
 
 /** Sends the calls of a queue client with its current settings. */
@@ -92,12 +93,12 @@ export class QueueCalls {
     this.#template = undefined;
   }
 
-  /** Whether the transport may resend a request by itself. */
+  /** Whether the transport may resend a request without the client's knowledge. */
   get mayResend(): boolean {
     return this.pool.transport.mayResend === true;
   }
 
-  /** The settings of later calls. */
+  /** The settings for later calls. */
   get settings(): Settings {
     return this.#settings;
   }
@@ -107,7 +108,7 @@ export class QueueCalls {
     this.#template = undefined;
   }
 
-  /** Returns the template of all calls. Throws a `TypeError` if settings contradict each other. */
+  /** Returns the template for all calls. Throws a `TypeError` if settings contradict each other. */
   template(): CallTemplate {
     if (this.#template === undefined) {
       const template = buildTemplate(this.#settings, this.pool.platform);
@@ -128,7 +129,7 @@ export class QueueCalls {
     await this.pool.ready(plan);
   }
 
-  /** Runs the call for an operation. `late` creates its body once the call has started. */
+  /** Runs the call of an operation. `late` creates the body of the request after the call has started. */
   run<R>(operation: QueueOperation<R>, late?: CallBody): Promise<R> {
     try {
       this.pool.checkOpen();
@@ -140,7 +141,10 @@ export class QueueCalls {
     }
   }
 
-  /** Sends an operation on items in as few requests as possible. `through` sends each batch and may leave out items. */
+  /**
+   * Sends an operation for items in as few requests as possible. `through` sends each batch and can omit items from
+   * it.
+   */
   async runForAll(
     indexes: FrameIndex | Iterable<FrameIndex>,
     operation: (batch: readonly bigint[]) => QueueOperation<void>,
@@ -179,7 +183,10 @@ export class QueueCalls {
   }
 }
 
-/** Creates the error for an endpoint that is the host of a service. Such a host is not documented to serve queues. */
+/**
+ * Creates the error for an endpoint that is the host of a single service. EAS does not document queues on such
+ * hosts.
+ */
 function notOfQueues({ endpoint, serviceName }: Settings): TypeError {
   const { gateway, serviceName: own } = endpointOf({ endpoint }) ?? {};
   return argumentTypeError(

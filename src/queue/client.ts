@@ -52,8 +52,8 @@ import { checkWatch, type WatchOptions } from "./watch/options.js";
 import { Watcher } from "./watch/watcher.js";
 
 /**
- * A client for one queue of the EAS queue service. Delivery is at least once: an item that a consumer does not commit is
- * delivered to another. Setters apply to later calls.
+ * A client for one queue of the EAS queue service. Delivery is at least once: an item that one consumer does not
+ * commit is delivered to another consumer. Setters apply to later calls.
  *
  * @example
  * const queue = new QueueClient({ endpoint, queueName: "my_service", token });
@@ -109,8 +109,8 @@ export class QueueClient {
   }
 
   /**
-   * Sets the id and the group of this client, checks the settings and loads the code of the transport. Optional: the next
-   * call throws the same errors, so the promise may be ignored.
+   * Sets the id and the group of this client, checks the settings and loads the code of the transport. Calling it is
+   * optional. Its promise may be ignored, because the next call throws the same errors.
    */
   init(uid?: string, gid?: string): Promise<void> {
     this.#calls.identify(uid, gid);
@@ -124,7 +124,7 @@ export class QueueClient {
     return this.#set("endpoint", endpoint);
   }
 
-  /** Sets the token, or a function that returns one before each attempt; `null` sends none. */
+  /** Sets the token, or a function that returns a token before each attempt. `null` sends no token. */
   setToken(token: Token | null): this {
     if (token !== null) return this.#set("token", token);
     this.#calls.settings = { ...this.#calls.settings, token: undefined };
@@ -136,7 +136,10 @@ export class QueueClient {
     return this.#set("timeout", timeout);
   }
 
-  /** Sets the maximum number of retries. Default 5. A put is retried only if the queue certainly did not accept it. */
+  /**
+   * Sets the maximum number of retries. Default 5. A put is retried only if the queue certainly did not accept the
+   * item.
+   */
   setRetryCount(retryCount: number): this {
     return this.#set("retryCount", retryCount);
   }
@@ -168,15 +171,16 @@ export class QueueClient {
     return this;
   }
 
-  /** Logs a warning of a client that is built on this one. @internal */
+  /** Logs a warning for a client that uses this client. @internal */
   warn(message: string): void {
     this.#logger.warn(message);
   }
 
   /**
-   * Puts an item into the queue. A put that the queue may have accepted is not retried: it rejects with an error whose
-   * `maybeAccepted` is true. The client reads the size limit of the queue once, before the first put, and throws a
-   * `RangeError` for a larger item. Bytes are not copied: do not modify them until the promise settles.
+   * Puts an item into the queue. A put that the queue may have accepted is not retried. In that case the promise
+   * rejects with an error whose `maybeAccepted` is true. The client reads the size limit of the queue once, before
+   * the first put. Throws a `RangeError` for an item that exceeds the limit. Bytes are not copied: do not modify
+   * them until the promise settles.
    *
    * @example
    * const { index } = await queue.put(JSON.stringify({ prompt: "a cat" }), { tags: { task: "1" }, priority: 1 });
@@ -194,8 +198,8 @@ export class QueueClient {
   }
 
   /**
-   * Gets items and deletes them, unless `autoDelete` is false. Resolves with an empty array if none arrive within
-   * `timeout`. If the response is lost, the items may be deleted: the error's `maybeTaken` is then true.
+   * Gets items. Deletes them unless `autoDelete` is false. Resolves with an empty array if no items arrive within
+   * `timeout`. If the response is lost, the items may have been deleted. The error's `maybeTaken` is then true.
    *
    * @example
    * const [frame] = await queue.get({ timeout: "10s" });
@@ -212,8 +216,8 @@ export class QueueClient {
   }
 
   /**
-   * Returns the position of an item, or undefined if it is no longer in the queue. The group of the client must be the
-   * group of the consumers, which for an inference service is the name of the service.
+   * Returns the position of an item, or undefined if the item is no longer in the queue. The client must be in the
+   * group of the consumers. For an inference service, that group has the name of the service.
    */
   async search(index: FrameIndex, call?: QueueCallOptions): Promise<SearchResult | undefined> {
     try {
@@ -224,13 +228,13 @@ export class QueueClient {
     }
   }
 
-  /** Returns the number of items, optionally only those with a priority or tags. */
+  /** Returns the number of items. Options restrict the count to items with a priority or tags. */
   count<O extends CountOptions>(options?: KnownOptions<CountOptions, O>): Promise<number>;
   async count(options: CountOptions = {}): Promise<number> {
     return this.#calls.run(countOperation(options));
   }
 
-  /** Deletes items, for all groups. */
+  /** Deletes items for all groups. */
   delete(indexes: FrameIndex | Iterable<FrameIndex>, call?: QueueCallOptions): Promise<void> {
     return this.#acknowledge(indexes, "DELETE", (batch) => indexesOperation("DELETE", batch, call));
   }
@@ -262,10 +266,10 @@ export class QueueClient {
   }
 
   /**
-   * Watches the queue for items from `index` on; -1 watches only for new items. `window` is the maximum number of items
-   * that the service sends without a commit, at least 1. The watcher starts to connect at once. A client can have one
-   * watcher at a time, because two connections with the same `uid` would replace each other; a second one throws a
-   * `TypeError`.
+   * Watches the queue for items from `index` on. -1 watches only for new items. `window` is the maximum number of
+   * uncommitted items that the service sends, at least 1. The watcher starts to connect immediately. A client can
+   * have one watcher at a time, because two connections with the same `uid` would replace each other. While a
+   * watcher is open, another call throws a `TypeError`.
    *
    * @example
    * for await (const frame of queue.watch(0, 5)) {
@@ -312,13 +316,13 @@ export class QueueClient {
   }
 
   /**
-   * Closes the watcher and the connections. Waits for attempts in flight, unless `force` is true. Calls that wait for a
-   * retry reject at once.
+   * Closes the watcher and the connections. Waits for attempts in flight, unless `force` is true. Calls that are
+   * waiting for a retry reject immediately.
    */
   async close(options?: CloseOptions): Promise<void> {
     this.#commits.flush();
     this.#limits.close();
-    // Both start in the current turn of the event loop, so that later calls reject at once.
+    // Both closings start in the current turn of the event loop, so that later calls reject immediately.
     await Promise.all([this.#watcher?.close(), this.#calls.pool.close(options)]);
   }
 
@@ -334,7 +338,7 @@ export class QueueClient {
     return this;
   }
 
-  /** Sends acknowledgments through the watcher, which tracks the items that it has handed out. */
+  /** Sends acknowledgments through the watcher, because the watcher tracks the items that it has delivered. */
   #acknowledge(
     indexes: FrameIndex | Iterable<FrameIndex>,
     how: "PUT" | "DELETE" | NegativeOptions,

@@ -1,8 +1,9 @@
-/** Maximum number of indexes in one request. At 19 digits each, the URL has about 2,000 characters. */
+/** Maximum number of indexes in one request. With indexes of 19 digits, the URL then has about 2,000 characters. */
 export const MAX_INDEXES = 100;
 /**
- * With fewer requests in flight, commits are sent at the end of the turn. Otherwise a timer collects commits for a
- * millisecond. The threshold is 2, because the next item often arrives before the response to the previous commit.
+ * If fewer requests than this are in flight, commits are sent at the end of the turn. Otherwise, a timer collects
+ * commits for a millisecond. The threshold is 2, because the next item often arrives before the response to the
+ * previous commit.
  */
 const MIN_REQUESTS_TO_COLLECT = 2;
 

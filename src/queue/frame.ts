@@ -15,8 +15,8 @@ const DATA = 3;
 const MESSAGE = 4;
 
 /**
- * Executes `commit`, `negative` and `release` of a frame. It is the client that received the frame, or the connection
- * that delivered it.
+ * Executes `commit`, `negative` and `release` for a frame. The owner is the client that received the frame, or the
+ * connection that delivered it.
  */
 export interface FrameOwner {
   commit(index: bigint): Promise<void>;
@@ -51,14 +51,14 @@ export class DataFrame {
   /** The index of the item in the queue, with up to 19 digits. */
   readonly index: bigint;
   /**
-   * The data of the item. Empty if the watch has `indexOnly`. It is a view of the received response, which stays in memory
-   * as long as the view; `slice()` returns an independent copy. The client does not modify it.
+   * The data of the item. Empty if the watch has `indexOnly`. The data is a view of the received response, which
+   * stays in memory as long as the view. `slice()` returns an independent copy. The client does not modify the data.
    */
   readonly data: Bytes;
   // These fields are not #private, because private fields make creating a frame slower.
   /** The connection that delivered the frame last. @internal */
   owner: FrameOwner;
-  /** A reader at the start of the frame until the fields are decoded. */
+  /** A reader at the start of the frame. Undefined once the fields are decoded. */
   private rest: FrameRest | WireReader;
   /** Whether the frame was committed, nacked or released. @internal */
   isSettled = false;
@@ -73,14 +73,14 @@ export class DataFrame {
   }
 
   /**
-   * The tags of the item, including those that the service sets. The object has no prototype, so that any name can be
-   * looked up. Decoded on first access, which throws `EasDecodeError` if they are damaged.
+   * The tags of the item, including those that the service sets. The object has no prototype, so any name can be
+   * looked up. The tags are decoded on first access, which throws `EasDecodeError` if they are damaged.
    */
   get tags(): QueueTags {
     return this.readRest().tags;
   }
 
-  /** A message of the service about the item. Usually empty. */
+  /** A message from the service about the item. Usually empty. */
   get message(): string {
     return this.readRest().message;
   }
@@ -108,12 +108,12 @@ export class DataFrame {
   }
 
   /**
-   * Commits the item, so that the service deletes it. Commits of one turn of the event loop share a request.
+   * Commits the item, so that the service deletes it. Commits in the same turn of the event loop share a request.
    *
-   * Rejects when the client's retries are used up. A watcher then continues to retry the commit in the background, with
-   * the delays of its `reconnect` option, until the service responds or the watcher closes. It does not deliver the item
-   * again, so do not handle the item again after a rejection. Calling `commit()` again is allowed but not required;
-   * `release()` and `negative()` cancel the background retries.
+   * Rejects when the client's retries are exhausted. A watcher then continues to retry the commit in the background,
+   * with the delays of its `reconnect` option, until the service responds or the watcher closes. The watcher does
+   * not deliver the item again, so do not handle the item again after a rejection. Calling `commit()` again is
+   * allowed but not required. `release()` and `negative()` cancel the background retries.
    */
   commit(): Promise<void> {
     this.isSettled = true;
@@ -121,12 +121,14 @@ export class DataFrame {
   }
 
   /**
-   * Returns the item to the queue after a failure. The service delivers it again and counts a failed try. `code` is a
-   * name such as `"Shutdown"`, or digits, of at most 20 characters. Throws a `TypeError` for an invalid code or reason.
+   * Returns the item to the queue after a failure. The service delivers the item again and counts a failed try.
+   * `code` is a name such as `"Shutdown"`, or digits, of at most 20 characters. Throws a `TypeError` for an invalid
+   * code or reason.
    *
-   * Rejects when the client's retries are used up. A watcher retries the request in the background if the service
-   * certainly did not count it. If that is unknown (the error's `maybeTaken` is true), a retry could count twice. The
-   * item is then released instead, and the service delivers it again after a reconnect at the latest.
+   * Rejects when the client's retries are exhausted. If the service certainly did not count the try, a watcher
+   * retries the request in the background. If it is unknown whether the service counted the try (the error's
+   * `maybeTaken` is true), a retry could count the try twice. In that case, the item is released, and the service
+   * delivers it again after the next reconnect at the latest.
    */
   negative(code?: string, reason?: string): Promise<void> {
     this.isSettled = true;
@@ -163,7 +165,10 @@ export function readFrame(bytes: Bytes, owner: FrameOwner): DataFrame {
   return readFrameFields(new WireReader(bytes, "queue"), owner);
 }
 
-/** Returns the index of a frame whose rest may be damaged or missing, or undefined if it cannot be found. */
+/**
+ * Returns the index of a frame, or undefined if the index cannot be found. The rest of the frame may be damaged or
+ * missing.
+ */
 export function readIndex(bytes: Bytes): bigint | undefined {
   const reader = new WireReader(bytes, "queue");
   try {

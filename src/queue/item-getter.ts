@@ -5,15 +5,18 @@ import type { DataFrame, FrameOwner } from "./frame.js";
 import { type GetOptions, getOperation, indexesOperation } from "./operations.js";
 
 /**
- * Gets items for a client. Some transports resend requests by themselves, and a resent get that deletes would lose items.
- * With such a transport, a get first reads the items without deleting them and then deletes exactly those. Both can be
- * repeated.
+ * Gets items for a client. Some transports resend requests without the client's knowledge, and a resent get that
+ * deletes items would lose items. With such a transport, the client first reads the items without deleting them, and
+ * then deletes exactly those items. Both requests can be repeated.
  */
 export class ItemGetter {
   readonly #calls: () => QueueCalls;
   /** Indexes that a get of this client is currently deleting. */
   readonly #claimed = new Set<bigint>();
-  /** For each read in flight, the indexes that were claimed since its start. Its response may still contain them. */
+  /**
+   * For each read in flight, the indexes that were claimed after the read started. The response to the read may
+   * still contain them.
+   */
   readonly #reads = new Set<Set<bigint>>();
   /** Settles when all deletions in flight have settled. */
   #deletions: Promise<unknown> = Promise.resolve();
@@ -22,7 +25,7 @@ export class ItemGetter {
     this.#calls = calls;
   }
 
-  /** Gets items. Two deleting gets of one client never return the same item. */
+  /** Gets items. Two gets of one client that delete items never return the same item. */
   async get(options: GetOptions, owner: FrameOwner): Promise<DataFrame[]> {
     const calls = this.#calls();
     calls.pool.checkOpen();
@@ -44,7 +47,8 @@ export class ItemGetter {
         await this.#delete(own, Number.isFinite(rest) ? { ...call, totalTimeout: rest } : call);
       }
       if (own.length > 0 || frames.length === 0) return own;
-      // Another get of this client is deleting all of these items. Its deletion may fail, so they are read again.
+      // Another get of this client is deleting all of these items. That deletion may fail, so the items are read
+      // again.
       await this.#deletions;
       timeout = Math.max(0, Math.floor(longPoll - elapsed));
     }
@@ -64,7 +68,7 @@ export class ItemGetter {
     try {
       await deleted;
     } catch (error) {
-      // The service may have deleted the items although the response was lost.
+      // The service may have deleted the items even if the response was lost.
       throw error instanceof EasError ? Object.assign(error, { maybeTaken: true }) : error;
     } finally {
       for (const index of indexes) this.#claimed.delete(index);

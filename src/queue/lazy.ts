@@ -1,6 +1,7 @@
 /**
- * The code that a queue client loads for its first watch: connections, reconnects and the handlers of `consume`. It is one
- * module, so that bundlers create one chunk. It does not import the modules of the queue client; see `WatchTools`.
+ * The code that a queue client loads for its first watch: connections, reconnects and the handlers of `consume`. It
+ * is a single module, so bundlers create a single chunk. It does not import the modules of the queue client; see
+ * `WatchTools`.
  */
 export { handleItems } from "./consume/handle-items.js";
 export { WatchConnections } from "./watch/connections.js";

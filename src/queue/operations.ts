@@ -28,16 +28,16 @@ import {
 /** Options for `QueueClient.put`. */
 export interface PutOptions extends QueueCallOptions, Pick<CallOptions, "onUploadProgress"> {
   /**
-   * Tags of the item. An asynchronous inference service copies them to the result. The tags of a received item are
-   * accepted; their `requestId`, which the service has set, is ignored.
+   * Tags of the item. An asynchronous inference service copies them to the result. Tags of a received item are
+   * accepted, but their `requestId` is ignored, because the service has set it.
    */
   readonly tags?: QueueTags | undefined;
   /**
-   * The request id of the item. Default: the service chooses one. A worker that puts a result uses the id of the request. A
-   * put that may have been accepted can be repeated with the same id: see `WatchOptions.skipRepeated`.
+   * The request id of the item. Default: the service chooses an id. A worker that puts a result uses the id of the
+   * request. A put that may have been accepted can be repeated with the same id; see `WatchOptions.skipRepeated`.
    */
   readonly requestId?: string;
-  /** Priority of the item. Items with 1 are delivered before items with 0. Default 0. */
+  /** Priority of the item. Items with priority 1 are delivered before items with priority 0. Default 0. */
   readonly priority?: number | undefined;
   /** Path within the service, for services that accept requests on several paths, such as `"/v1/txt2img"`. */
   readonly path?: string | undefined;
@@ -46,12 +46,13 @@ export interface PutOptions extends QueueCallOptions, Pick<CallOptions, "onUploa
 /** Options for `QueueClient.get`. */
 export interface GetOptions extends Omit<QueueCallOptions, "timeout"> {
   /**
-   * Gets only items with this request id. Throws for `undefined`, which would get the head of the queue: omit the key.
+   * Gets only items with this request id. Throws if the value is `undefined`, because the call would otherwise get
+   * the head of the queue. To get items with any id, omit the property.
    */
   readonly requestId?: string;
   /**
-   * Index of the first item; without an item at this index, the next item. -1 gets the newest item. Default 0, the head of
-   * the queue. Throws for `undefined`.
+   * Index of the first item. If there is no item at this index, the next item is returned. -1 gets the newest item.
+   * Default 0, the head of the queue. Throws if the value is `undefined`.
    */
   readonly index?: FrameIndex;
   /** Maximum number of items. Default 1. */
@@ -61,13 +62,13 @@ export interface GetOptions extends Omit<QueueCallOptions, "timeout"> {
    */
   readonly timeout?: number | string | undefined;
   /**
-   * Whether the service deletes the items. Default true. In web pages and in Cloudflare Workers the client first reads and
-   * then deletes them, so another client can receive them in between.
+   * Whether the service deletes the items. Default true. In web pages and in Cloudflare Workers, the client first
+   * reads the items and then deletes them. Between these two requests, another client can receive the same items.
    */
   readonly autoDelete?: boolean | undefined;
-  /** Gets only items with these tags. Throws for `undefined`. */
+  /** Gets only items with these tags. Throws if the value is `undefined`. */
   readonly tags?: QueueTags;
-  /** Milliseconds for one attempt in addition to `timeout`. Default: the `timeout` of the client. */
+  /** Timeout of one attempt in milliseconds, in addition to `timeout`. Default: the `timeout` of the client. */
   readonly attemptTimeout?: number | undefined;
 }
 
@@ -77,11 +78,11 @@ export interface SearchResult {
   readonly consumerId: string;
   /** Whether a consumer has received the item. */
   readonly isPending: boolean;
-  /** Number of items before it. 0 if a consumer has received it. */
+  /** Number of items before this item. 0 if a consumer has received the item. */
   readonly waitCount: number;
 }
 
-/** The header that requests frames in protobuf. */
+/** The header that requests frames in the protobuf format. */
 export const FRAMES: HeaderPair = ["accept", "application/vnd.google.protobuf"];
 
 const PUT_OPTIONS: OptionNames<PutOptions> = /* @__PURE__ */ changeNames(QUEUE_CALL_OPTIONS, [], {
@@ -101,7 +102,10 @@ const GET_OPTIONS: OptionNames<GetOptions> = /* @__PURE__ */ changeNames(QUEUE_C
   attemptTimeout: 1,
 });
 
-/** Returns the operation of a put. `defaultId` is the request id for a put without one, which identifies resent copies. */
+/**
+ * Returns the operation of a put. `defaultId` is the request id for a put that does not set one. It identifies
+ * copies that are sent again.
+ */
 export function putOperation(options: PutOptions, defaultId?: string): QueueOperation<PutResult> {
   checkOperationOptions("put", 'tags: { task: "1" }', options, PUT_OPTIONS);
   refuseUndefined("put", ["requestId"], options);
@@ -168,8 +172,9 @@ export function getOperation(options: GetOptions, owner: FrameOwner): QueueOpera
 }
 
 /**
- * Returns the frames of a response to a `get` of up to `length` items. Throws `EasDecodeError` if only the end of the
- * connection ended the response and it has fewer items: it may be truncated, and the queue may have deleted the rest.
+ * Returns the frames in the response to a `get` of up to `length` items. Some responses are ended only by the end of
+ * the connection. Such a response may be truncated, and the queue may already have deleted the missing items. Throws
+ * `EasDecodeError` if such a response has fewer than `length` items.
  */
 function checkComplete(
   frames: DataFrame[],
@@ -215,7 +220,10 @@ export function searchOperation(index: FrameIndex, call: QueueCallOptions | unde
   };
 }
 
-/** Whether a search failed because the item is no longer in the queue. Other 404 responses concern the service itself. */
+/**
+ * Whether a search failed because the item is no longer in the queue. Other 404 responses mean that the service
+ * itself was not found.
+ */
 export function isGone(error: unknown): boolean {
   if (!(error instanceof EasHttpError) || error.status !== 404) return false;
   return new TextDecoder().decode(error.body).includes("no data in stream");
@@ -259,7 +267,7 @@ export function countOperation(options: CountOptions): QueueOperation<number> {
 
 /** Options for `QueueClient.end`. */
 export interface EndOptions extends QueueCallOptions {
-  /** Whether the queue ends at once, so that items that were not delivered are lost. Default false. */
+  /** Whether the queue ends immediately. If so, items that were not delivered are lost. Default false. */
   readonly force?: boolean | undefined;
 }
 
@@ -298,7 +306,7 @@ export function indexesOperation(
   return plainOperation(method, [["_indexes_", indexes.join(",")]], call);
 }
 
-/** Capitalized words with at most one period, as in the Go SDK (types.go), or digits. */
+/** Matches capitalized words with at most one period, as in the Go SDK (types.go), or digits. */
 const NEGATIVE_CODE = /^(?:(?:[A-Z][a-z]*)+(?:\.[A-Z][a-z]*)?|\d+)$/;
 const MAX_CODE_CHARACTERS = 20;
 
@@ -326,12 +334,13 @@ export function negativeOperation(indexes: readonly bigint[], options: NegativeO
   if (reason !== undefined && typeof reason !== "string") {
     throw argumentTypeError("ERR_EAS_ARG_TAG", `reason is ${show(reason)}: it must be a string`);
   }
-  // Sends both fields even if they are empty, like the Go SDK: Cloudflare Workers resend a PUT with an empty body.
+  // Both fields are sent even if they are empty, as in the Go SDK, because Cloudflare Workers resend a PUT whose body
+  // is empty.
   const form = new URLSearchParams({ _code_: code ?? "", _reason_: reason ?? "" });
   return {
     ...indexesOperation("PUT", indexes, call),
-    // The service counts each of these requests as a failed delivery, so a request is not retried if it may have been
-    // executed.
+    // The service counts each of these requests as a failed delivery. A request is therefore not retried if the
+    // service may have executed it.
     kind: "take",
     query: [
       ["_indexes_", indexes.join(",")],

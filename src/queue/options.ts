@@ -19,7 +19,10 @@ export interface QueueClientOptions
   readonly customUrl?: string | undefined;
   /** Type of the endpoint. Default `ENDPOINT_TYPE_GATEWAY`. */
   readonly endpointType?: EndpointType | undefined;
-  /** Form of the token in requests: `"token"` sends it unchanged, `"bearer"` as `Bearer <token>`. Default `"token"`. */
+  /**
+   * Form of the token in requests: `"token"` sends the token unchanged, and `"bearer"` sends `Bearer <token>`.
+   * Default `"token"`.
+   */
   readonly auth?: "token" | "bearer" | undefined;
   /** `Content-Type` of all requests. Default: none, as in the official SDKs. */
   readonly contentType?: string | undefined;
@@ -43,8 +46,9 @@ export interface QueueLogger {
 }
 
 /**
- * The type `O`, or an error if `O` can have keys that `Known` does not have. Tags (`Record<string, string>`) and strings
- * are assignable to a type with only optional keys, but they are not options.
+ * Resolves to the type `O`, or to an error type if `O` can have keys that `Known` does not have. Tags
+ * (`Record<string, string>`) and strings are assignable to a type with only optional keys, although they are not
+ * options.
  */
 export type KnownOptions<Known, O extends Known> = O &
   ([Exclude<keyof O, keyof Known>] extends [never]
@@ -65,7 +69,10 @@ export const QUEUE_OPTIONS: OptionNames<QueueClientOptions> = /* @__PURE__ */ ch
 
 const SILENT: QueueLogger = { warn: () => {} };
 
-/** Returns a logger that never throws. `null` is a logger that drops warnings. Throws a `TypeError` for other values. */
+/**
+ * Returns a logger that never throws. For `null`, the returned logger discards warnings. Throws a `TypeError` for
+ * other values.
+ */
 export function checkLogger(logger: QueueLogger | null): QueueLogger {
   if (logger === null) return SILENT;
   if (typeof logger?.warn !== "function") {
@@ -101,8 +108,8 @@ export function checkIdentity(name: "uid" | "gid", value: string): string {
 }
 
 /**
- * Throws a `TypeError` if the options of an operation are not an object or have an unknown name. The official SDKs accept a
- * string or tags in this position, which would be ignored here.
+ * Throws a `TypeError` if the options of an operation are not an object, or contain an unknown name. The official
+ * SDKs accept a string or tags in this position. Without this check, such an argument would be ignored.
  */
 export function checkOperationOptions(
   operation: string,
@@ -121,8 +128,8 @@ export function checkOperationOptions(
 }
 
 /**
- * Throws a `TypeError` for options that are present with the value `undefined`. Treating them as absent would apply the
- * operation to unintended items, such as the head of the queue.
+ * Throws a `TypeError` for options that are present with the value `undefined`. If such options were treated as
+ * absent, the operation would apply to unintended items, such as the head of the queue.
  */
 export function refuseUndefined(operation: string, names: readonly string[], options: object): void {
   for (const name of names) {

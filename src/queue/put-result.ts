@@ -8,15 +8,15 @@ export interface PutResultJson {
 }
 
 /**
- * The result of `QueueClient.put`. The official Python SDK returns a tuple; here it is an object:
- * `const { index, requestId } = await queue.put(data)`.
+ * The result of `QueueClient.put`. The official Python SDK returns a tuple instead of an object: `const { index,
+ * requestId } = await queue.put(data)`.
  */
 export interface PutResult {
   /** The index of the item in the queue. */
   readonly index: bigint;
   /**
-   * The request id of the item. Undefined in a web page, if the put had none and the service does not expose the response
-   * header (CORS).
+   * The request id of the item. Undefined in a web page if the put did not set an id and the service does not expose
+   * the response header (CORS).
    */
   readonly requestId: string | undefined;
   /** Returns the result as plain data, for `JSON.stringify`, with the index as decimal text. */

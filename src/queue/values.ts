@@ -63,7 +63,10 @@ const TERMS = /(\d+(?:\.\d*)?|\.\d+)(ns|us|µs|μs|ms|s|m|h)/gy;
 
 /** A time to wait, as text for the queue service and in milliseconds. */
 export interface Duration {
-  /** The duration with its unit, in Go's syntax. The unit of a bare number is not documented. */
+  /**
+   * The duration with its unit, in Go's syntax. The unit is always sent, because the service does not document the
+   * unit of a bare number.
+   */
   readonly text: string;
   readonly milliseconds: number;
 }
@@ -109,8 +112,8 @@ export type QueueTags = Readonly<Record<string, string>>;
 export const REQUEST_ID = "requestId";
 
 /**
- * Returns tags as pairs. Throws a `TypeError` for invalid or reserved names. `"without request id"` accepts the tags of a
- * received item and leaves out the request id.
+ * Returns tags as pairs of name and value. Throws a `TypeError` for invalid or reserved names. `"without request
+ * id"` accepts the tags of a received item and omits the request id.
  */
 export function checkTags(tags: QueueTags | undefined, which?: "without request id"): [string, string][] {
   if (tags === undefined) return [];

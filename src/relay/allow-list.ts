@@ -10,30 +10,34 @@ import {
   type RelayOperation,
 } from "./queue-rules.js";
 
-/** Methods that a relay can forward. It responds to `OPTIONS` itself. */
+/** Methods that a relay can forward. The relay itself responds to `OPTIONS`. */
 export type RelayMethod = "GET" | "HEAD" | "POST" | "PUT" | "PATCH" | "DELETE";
 
 /** All methods that a rule can name. */
 export const METHODS: readonly RelayMethod[] = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"];
 
-/** Requests that a relay forwards: those on one of the paths, with one of the methods or one of a queue's operations. */
+/**
+ * A rule for requests that a relay forwards. A request matches if its path is one of `paths`, and it uses one of
+ * `methods` or is one of the queue `operations`.
+ */
 export interface RelayRule {
   /** Default `["POST"]`. Cannot be combined with `operations`, which imply the methods. */
   readonly methods?: readonly RelayMethod[] | undefined;
   /**
-   * Paths of the service, without a query. A path is exact, such as `"/v1/chat/completions"`, or ends with `*`: `"/v1/*"`
-   * covers everything below `/v1/`. `"/"` is the service itself. With `services` each path begins with a name: `"/jobs"`,
-   * `"/jobs/sink"`, `"/chat/v1/*"`. With `operations` a `*` does not cover a queue's sink.
+   * Paths of the service, without a query. A path is exact, such as `"/v1/chat/completions"`, or ends with `*`:
+   * `"/v1/*"` covers all paths below `/v1/`. `"/"` is the service itself. With `services`, each path begins with a
+   * name: `"/jobs"`, `"/jobs/sink"`, `"/chat/v1/*"`. With `operations`, a `*` does not cover the sink of a queue.
    */
   readonly paths: readonly string[];
   /**
-   * Operations on a queue, such as `["put"]` for an input queue and `["result"]` for its sink. Without it, requests that use
-   * parameters or headers of a queue are refused.
+   * Operations on a queue, such as `["put"]` for an input queue and `["result"]` for its sink. Without this option,
+   * requests that use parameters or headers of a queue are refused.
    */
   readonly operations?: readonly RelayOperation[] | undefined;
   /**
-   * The consumer group (`gid`) for callers that watch, commit or search. It replaces the caller's own group, unless it is
-   * `"*"`. The caller's `uid` is forwarded. Without this option, such a request with a uid or gid is refused.
+   * The consumer group (`gid`) for callers that watch, commit or search. This group replaces the group in the
+   * caller's request. With `"*"`, the caller's group is kept. The caller's `uid` is always forwarded. Without this
+   * option, such requests are refused if they contain a uid or gid.
    */
   readonly gid?: string | undefined;
 }
@@ -49,7 +53,10 @@ interface CheckedRule {
 export class AllowList {
   readonly #rules: readonly CheckedRule[];
 
-  /** `services` are the paths of the services, with which the paths of rules must begin; undefined for a single service. */
+  /**
+   * `services` are the paths of the services; undefined for a single service. The paths of rules must begin with one
+   * of them.
+   */
   constructor(rules: readonly RelayRule[], services: readonly string[] | undefined) {
     if (!Array.isArray(rules) || rules.length === 0) {
       throw optionError(
@@ -61,10 +68,7 @@ export class AllowList {
     this.#rules = rules.map((rule, i) => checkRule(`allow[${i}]`, rule, services));
   }
 
-  /**
-   * Decides whether to forward a request. `path` is the path to send. The first rule that allows the request
-   * applies.
-   */
+  /** Decides whether to forward a request with the path `path`. The first rule that allows the request applies. */
   decide(method: string, path: string, search: string, headers: Headers): Decision {
     let refused = `this relay does not allow ${method} on this path`;
     if (!isPlainPath(path)) return { refused };
@@ -125,19 +129,23 @@ function leadsToSink(path: string): boolean {
     .some((segment) => /^\s*sink\s*(;|$)/i.test(segment));
 }
 
-/** Returns the path as the most lenient server could read it. Throws for an invalid escape or invalid UTF-8. */
+/** Returns the path as the most lenient server could interpret it. Throws for an invalid escape or invalid UTF-8. */
 function plainText(path: string): string {
   return decodeURIComponent(path).normalize("NFKC");
 }
 
-/** Characters that look like a slash, a backslash or a dot. Some servers and file systems replace them by it. */
+/**
+ * Characters that look like a slash, a backslash or a dot. Some servers and file systems replace such a character
+ * with the one that it resembles.
+ */
 const LOOK_ALIKES =
   /[\u2024-\u2026\u2044\u2215\u2216\u2571\u2572\u29f5\u29f8\u29f9\u3002\ufe52\ufe68\uff0e\uff0f\uff3c\uff61]/;
 
 /**
- * Whether every server reads a path in the same way. Otherwise a path that is allowed as "/v1/x" could reach the service as
- * another path. Servers decode escapes before they resolve ".." or look for "?". Some decode twice, read a backslash or a
- * look-alike as a slash, drop the part after ";" in a segment, or merge slashes.
+ * Whether all servers interpret a path in the same way. Otherwise, a path that is allowed as "/v1/x" could be
+ * another path for the service. Servers decode escapes before they resolve ".." or look for "?". Some servers decode
+ * twice, interpret a backslash or a similar character as a slash, drop the part after ";" in a segment, or merge
+ * slashes.
  */
 export function isPlainPath(path: string): boolean {
   let text: string;
@@ -159,7 +167,7 @@ export function isPlainPath(path: string): boolean {
   );
 }
 
-/** Checks a configured path and returns it encoded for a URL. `name` is its name in errors. */
+/** Checks a configured path and returns it encoded for a URL. Error messages refer to the path as `name`. */
 export function checkPlainPath(name: string, text: string): string {
   if (typeof text === "string") {
     checkText("ERR_EAS_ARG_OPTION", name, text);
@@ -174,7 +182,7 @@ function checkRulePath(name: string, text: string, services: readonly string[] |
   const path = checkPlainPath(name, isPrefix ? text.slice(0, -1) : text);
   if (path.includes("*")) throw optionError(name, text, 'have no "*", or one as its last part: "/v1/*"');
   if (isPrefix && path === "/") return "/*";
-  // A path that names only the service is stored without the slash at its end.
+  // A path that contains only the name of the service is stored without its trailing slash.
   const own = services?.find((service) => path === service || path === `${service}/`);
   if (own !== undefined && !isPrefix) return own;
   if (services?.some((service) => path.startsWith(`${service}/`)) === false) {

@@ -20,7 +20,10 @@ export function bodyTooLarge(maxBytes: number): BodyError {
   return new BodyError(413, `the body has more than ${maxBytes} bytes`);
 }
 
-/** Creates the error for a body whose length differs from `Content-Length`, often because a body parser has read it. */
+/**
+ * Creates the error for a body whose length differs from `Content-Length`. The usual cause is a body parser that has
+ * already read the body.
+ */
 export function lengthMismatch(found: string, statedBytes: number): BodyError {
   return new BodyError(
     400,
@@ -33,13 +36,13 @@ export interface BodyLimits {
   readonly maxBytes: number;
   /** Time limit in milliseconds within which the caller must send the next 1 KiB, or the rest of the body. */
   readonly idleTimeout: number;
-  /** The length in the request's `Content-Length`; undefined when there is none. */
+  /** The length in the request's `Content-Length` header; undefined if the request has no such header. */
   readonly statedBytes: number | undefined;
 }
 
 /**
- * Reads a body unchanged and checks it against its limits. When the body exceeds a limit or fails, `call` is aborted with the
- * error. When `call` is aborted, the rest of the body is not read.
+ * Reads a body without changing it, and checks it against its limits. If the body exceeds a limit or fails, `call`
+ * is aborted with the error. If `call` is aborted, the rest of the body is not read.
  */
 function limitedSource(
   body: ReadableStream<Bytes>,
@@ -60,16 +63,16 @@ function limitedSource(
   const next = async (): Promise<Bytes | undefined> => {
     timer.start();
     const { done, value } = await reader.read().catch((cause: unknown) => {
-      // The copy that `authorize` reads has a limited body, so the cause may already be a `BodyError`.
+      // `authorize` reads a copy whose body is already limited, so the cause may already be a `BodyError`.
       throw cause instanceof BodyError
         ? cause
         : new BodyError(400, "the connection broke before the end of the body", { cause });
     });
     timer.stop(value?.byteLength);
-    // A canceled reader also reports `done`. The service must not receive that as the end of the body.
+    // A canceled reader also reports `done`. The service must not interpret this as the end of the body.
     signal.throwIfAborted();
     if (!done) length += value.byteLength;
-    // The condition is negated so that it also refuses chunks that are not bytes, for which `length` is NaN.
+    // The condition is negated so that it also refuses chunks that are not bytes. Their `length` makes the sum NaN.
     if (!(length <= maxBytes)) throw bodyTooLarge(maxBytes);
     if (statedBytes !== undefined && (done ? length < statedBytes : length > statedBytes)) {
       throw lengthMismatch(done ? `${length}` : "more", statedBytes);
@@ -97,7 +100,7 @@ function limitedSource(
   };
 }
 
-/** Returns a stream of the body that checks the limits while it is read, as `limitedSource` does. */
+/** Returns a stream of the body. The limits are checked while the stream is read, as in `limitedSource`. */
 export function limitedStream(
   body: ReadableStream<Bytes>,
   limits: BodyLimits,
@@ -106,7 +109,7 @@ export function limitedStream(
   return chunkStream(limitedSource(body, limits, call), 0);
 }
 
-/** Reads the whole body and checks the limits meanwhile, as `limitedSource` does. */
+/** Reads the whole body. The limits are checked meanwhile, as in `limitedSource`. */
 export async function limitedBytes(
   body: ReadableStream<Bytes>,
   limits: BodyLimits,
@@ -119,9 +122,12 @@ export async function limitedBytes(
 }
 
 /**
- * Forwards a response's body unchanged, at the pace at which it is read. Canceling it cancels `body`. If the caller reads less
- * than 1 KiB within `idleTimeout` milliseconds, the body fails and `onIdle` is called. `onEnd` is called once: with the error
- * of `body`, or with undefined. A body that was cut off ends with the report of `responseEnd`, or fails if there is none.
+ * Forwards the body of a response unchanged, at the pace at which the caller reads it. If the caller cancels the
+ * returned stream, `body` is canceled. If the caller reads less than 1 KiB within `idleTimeout` milliseconds, the
+ * returned stream fails and `onIdle` is called.
+ *
+ * `onEnd` is called once, with the error of `body` or with undefined. A body that was cut off ends with the report
+ * of `responseEnd`. If there is no report, the stream fails.
  */
 export function forwardedSource(
   body: ReadableStream<Bytes>,
@@ -132,7 +138,7 @@ export function forwardedSource(
 ): PieceSource {
   const reader = readPieces(body);
   let isOver = false;
-  /** Set when the caller was too slow. */
+  /** Set if the caller was too slow. */
   let idleError: Error | undefined;
   /** Length of the chunk that the caller received last. */
   let lastLength = 0;

@@ -1,10 +1,10 @@
-/** Number of bytes after which the caller's time limit starts again. */
+/** Number of bytes after which the caller's time limit restarts. */
 const PROGRESS_BYTES = 1024;
 
 /**
- * Limits how long a relay waits for its caller, so that slow callers do not occupy connections to the service. Only the time
- * between `start` and `stop` counts, not the time in which the service is slow. One timer serves all waits: it reads the clock
- * when it fires, so that a wait does not create a timer.
+ * Limits how long a relay waits for its caller, so that slow callers do not occupy connections to the service. Only
+ * the time between `start` and `stop` counts. The time in which the service is slow does not count. One timer serves
+ * all waits: it reads the clock when it fires, so no wait has to create a timer.
  */
 export class CallerTimer {
   readonly #limit: number;
@@ -28,7 +28,7 @@ export class CallerTimer {
     this.#timer ??= setTimeout(this.#check, Math.max(0, this.#limit - this.#waited));
   }
 
-  /** Ends a wait in which the caller sent or received `bytes`. The timer may still fire once. */
+  /** Ends a wait in which the caller sent or received `bytes` bytes. The timer may still fire once. */
   stop(bytes = 0): void {
     if (this.#since === undefined) return;
     this.#waited += performance.now() - this.#since;
@@ -55,7 +55,7 @@ export class CallerTimer {
       this.#timer = setTimeout(this.#check, Math.ceil(left));
       return;
     }
-    // If the event loop was blocked, data that arrived in the meantime is read before the wait expires.
+    // If the event loop was blocked, data may have arrived in the meantime. That data is read before the wait expires.
     this.#timer = setTimeout(() => {
       this.#timer = undefined;
       if (this.#since === since) this.#onExpire();

@@ -80,10 +80,13 @@ function statedLength(headers: Headers): number | undefined {
   return /^\d+$/.test(text) ? Number(text) : Number.NaN;
 }
 
-/** Limits a body of unknown length before `authorize` can read it: a clone of the request would buffer the whole body. */
+/**
+ * Limits a body of unknown length before `authorize` can read it. Without the limit, a clone of the request would
+ * buffer the whole body.
+ */
 function limitedRequest(request: Request, { maxBytes, idleTimeout }: RelaySettings): Request {
   const { body, bodyUsed, headers } = request;
-  // The server enforces a stated length.
+  // If the length is stated, the server enforces it.
   if (body === null || bodyUsed || body.locked || headers.has("content-length")) return request;
   const limits = { maxBytes, idleTimeout, statedBytes: undefined };
   const call = new AbortController();
@@ -91,7 +94,7 @@ function limitedRequest(request: Request, { maxBytes, idleTimeout }: RelaySettin
   return new Request(request, { body: limited, duplex: "half" } as RequestInit);
 }
 
-/** Calls `authorize`. Returns the response for a refused request, otherwise undefined. */
+/** Calls `authorize`. Returns a response if the request is refused, and otherwise undefined. */
 async function authorize(settings: RelaySettings, request: Request): Promise<Response | undefined> {
   try {
     const result = settings.authorize === undefined || (await settings.authorize(request));
@@ -113,7 +116,7 @@ function isResponse(value: boolean | Response): value is Response {
   return typeof value === "object" && value !== null && typeof value.status === "number" && value.headers !== undefined;
 }
 
-/** Sends a request to the service. `limited` is the same request, with the body to send. */
+/** Sends a request to the service. `limited` is the same request with the limited body, which is sent. */
 async function forward(
   settings: RelaySettings,
   request: Request,
@@ -122,7 +125,8 @@ async function forward(
   allowed: Allowed,
 ): Promise<Response | PieceResponse> {
   const call = new AbortController();
-  // The closures below reference the request, not its signal: on Node the signal of a collected request never fires.
+  // The closures below reference the request instead of its signal. On Node, the signal never fires after its request
+  // was garbage-collected.
   const isDisconnected = () => request.signal?.aborted === true;
   const onDisconnect = () => call.abort(request.signal.reason);
   request.signal?.addEventListener("abort", onDisconnect);
@@ -132,7 +136,10 @@ async function forward(
   const expire = () => call.abort(isSent ? timeoutError(settings.timeout) : bodyTooLate(settings.timeout));
   const timer = setTimeout(expire, settings.timeout);
 
-  /** Ends the call. An error that follows an abort by the caller or a limit is only a consequence, and is not reported. */
+  /**
+   * Ends the call. If the caller or a limit aborted the call, a later error is only a consequence and is not
+   * reported.
+   */
   function end(error: unknown): void {
     release();
     if (error !== undefined && !call.signal.aborted) reportError(settings, error, request);
@@ -179,9 +186,9 @@ async function forward(
 }
 
 /**
- * Returns the body to send, which aborts the call when it exceeds a limit. A body of a stated length is read
- * completely and sent with its length, as the official SDKs do: the service need not support chunked bodies. Bodies
- * of unknown length, and bodies that exceed the limit of the shared gateway, are streamed.
+ * Returns the body to send. The call is aborted if the body exceeds a limit. A body of a stated length is read
+ * completely and sent with its length, as in the official SDKs, because the service need not support chunked bodies.
+ * Bodies of unknown length, and bodies that exceed the limit of the shared gateway, are streamed.
  */
 async function bodyToSend(
   { method, headers, body }: Request,

@@ -1,4 +1,4 @@
-/** Relay for web pages: keeps the token of a service on a server. */
+/** Relay for web pages, which keeps the token of a service on a server. */
 export type { RelayMethod, RelayRule } from "./allow-list.js";
 export { createRelay } from "./create-relay.js";
 export type { RelayOperation } from "./queue-rules.js";

@@ -3,7 +3,7 @@ import { optionError } from "../util/argument-errors.js";
 import { METHODS } from "./allow-list.js";
 import type { HeaderLists } from "./relay-headers.js";
 
-/** Seconds for which a browser may cache the response to a preflight. Chromium limits it to this value. */
+/** Seconds for which a browser may cache the response to a preflight. This is Chromium's maximum. */
 const MAX_AGE = 7200;
 
 /**
@@ -37,11 +37,11 @@ export class Origins {
     const { headers } = request;
     if (request.method !== "OPTIONS" || !headers.has("access-control-request-method")) return undefined;
     const response = new Response(null, { status: 204 });
-    // All methods are allowed for every path, because a page can read why a call is refused, but not why a preflight
-    // is refused.
+    // All methods are allowed for every path. A page can read why a call was refused, but not why a preflight was
+    // refused.
     response.headers.set("access-control-allow-methods", METHODS.join(", "));
     const requested = (headers.get("access-control-request-headers") ?? "").split(",").map((name) => name.trim());
-    // Headers are listed by name, because "*" does not include Authorization.
+    // The headers are listed by name, because "*" does not include Authorization.
     const accepted = requested.filter((name) => this.#headers.accepts(name.toLowerCase()));
     if (accepted.length > 0) response.headers.set("access-control-allow-headers", accepted.join(", "));
     response.headers.set("access-control-max-age", String(MAX_AGE));
@@ -53,7 +53,7 @@ export class Origins {
     const origin = request.headers.get("origin");
     // Without a list, browsers let pages read only a few headers.
     const exposed = [...headers.keys()].filter((name) => !name.startsWith("access-control-"));
-    // Set for refused origins too. Otherwise a cache could return the response to an allowed page.
+    // `Vary` is also set for refused origins. Otherwise, a cache could return the refusal to an allowed page.
     if (this.#origins !== "*") headers.append("vary", "Origin");
     if (origin === null || !(this.#origins === "*" || this.#origins.has(origin))) return;
     headers.set("access-control-allow-origin", this.#origins === "*" ? "*" : origin);

@@ -37,17 +37,20 @@ export type RelayOperation =
 /** The checked queue options of a rule. */
 export interface QueueRule {
   readonly operations: ReadonlySet<RelayOperation>;
-  /** The consumer group. `"*"` lets callers choose it; undefined refuses requests that name one. */
+  /** The consumer group. `"*"` lets callers choose the group. If undefined, requests that name a group are refused. */
   readonly gid: string | undefined;
 }
 
-/** The decision whether to forward a request. `search` and `headers` are sent to the service. */
+/**
+ * The decision whether to forward a request. If the request is forwarded, `search` and `headers` are sent to the
+ * service.
+ */
 export type Decision =
   | { readonly refused: string }
   | { readonly refused: undefined; readonly search: string; readonly headers: readonly [string, string][] };
 
 /**
- * The request of an operation: its method, and the parameter that distinguishes it from other operations with the
+ * The request of an operation: its method and the parameter that distinguishes it from other operations with the
  * same method.
  */
 interface Form {
@@ -61,7 +64,8 @@ interface Form {
   readonly usesGroup?: true;
 }
 
-// Method and query of each operation, as sent by the official SDKs (queue_client.py, queue_client.go, QueueClient.java).
+// The method and query of each operation, as sent by the official SDKs (queue_client.py, queue_client.go,
+// QueueClient.java).
 const FORMS: readonly Form[] = [
   { operation: "end", method: "POST", selector: "_eos_", parameters: ["_force_"] },
   { operation: "put", method: "POST", parameters: ["_priority_"], hasTags: true },
@@ -105,13 +109,19 @@ const REAR = `${QUEUE_HEADERS}access-rear`;
 
 /** A random UUID (version 4). */
 const UUID = /^[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$/i;
-/** Parameters that select the items of one job: the service's id, and the tag of `AsyncInferenceClient`. */
+/**
+ * Parameters that select the items of one job: the id that the service assigns, and the tag that
+ * `AsyncInferenceClient` sets.
+ */
 const JOB_FILTERS: readonly string[] = ["requestId", "easJob"];
-/** Values of a control parameter: indexes, counts, durations and booleans. */
+/** Matches the values of control parameters: indexes, counts, durations and booleans. */
 const CONTROL_VALUE = /^[\w.,+\-µμ]*$/;
-/** Tag names that every server reads in the same way: without separators, escapes, brackets or leading punctuation. */
+/**
+ * Matches tag names that all servers interpret in the same way: names without separators, escapes, brackets or
+ * leading punctuation.
+ */
 const TAG_NAME = /^[\p{L}\p{N}][^\p{C}\p{Z}%&;=+?#[\]\ufffd]*$/u;
-/** Values that every server reads as false. */
+/** Values that all servers interpret as false. */
 const FALSE = /^([Ff]alse|0)$/;
 
 /** Checks the queue options of a rule. `name` is the rule's name in errors. */
@@ -134,7 +144,7 @@ export function checkQueueRule(
 
 /** Decides whether to forward a request to a queue. The query to send is built from the checked parameters. */
 export function decideOperation(rule: QueueRule, method: string, search: string, headers: Headers): Decision {
-  // Old servers read ";" as "&".
+  // Old servers interpret ";" as "&".
   if (search.includes(";")) return notAllowed('";" in the query of a queue: write %3B');
   const query = new URLSearchParams(search);
   const pairs = [...query];
@@ -148,7 +158,7 @@ export function decideOperation(rule: QueueRule, method: string, search: string,
   const { selector, parameters = [], operation } = form;
   for (const [name, value] of pairs) {
     const isControl = name === selector || parameters.includes(name);
-    // Servers differ in which of several values they use.
+    // If a parameter has several values, servers differ in which value they use.
     if ((isControl || JOB_FILTERS.includes(name)) && names.indexOf(name) !== names.lastIndexOf(name)) {
       return notAllowed(`${name} more than once`);
     }
@@ -191,12 +201,13 @@ function refusedOperation(
   if (operation === "put") {
     if ((query.has("_priority_") || headers.has(PRIORITY)) && !operations.has("priority"))
       return notAllowed("priority");
-    // The id gives access to the result, so that ids that others can guess are refused. Pages choose a random id per put.
+    // The id gives access to the result, so ids that others can guess are refused. Pages choose a random id for each
+    // put.
     if (query.has("requestId") && !UUID.test(query.get("requestId") ?? "")) {
       return notAllowed("put with a requestId that is not a random UUID");
     }
   }
-  // The service reads parameters of a negative commit from such a body, and may do so for other operations.
+  // The service reads the parameters of a negative commit from such a body. It may also do this for other operations.
   if (operation !== "negative" && /x-www-form-urlencoded/i.test(headers.get("content-type") ?? "")) {
     return notAllowed(`${operation} with a body of application/x-www-form-urlencoded`);
   }
@@ -211,7 +222,10 @@ function refusedOperation(
   return undefined;
 }
 
-/** Returns the queue headers to send. If the rule has no gid, the caller's uid and gid have no effect and are left out. */
+/**
+ * Returns the queue headers to send. If the rule has no `gid`, the caller's uid and gid have no effect and are
+ * omitted.
+ */
 function queueHeaders({ gid }: QueueRule, headers: Headers): [string, string][] {
   const own = gid === "*" ? headers.get(GID) : gid;
   return [...headers]
@@ -219,7 +233,10 @@ function queueHeaders({ gid }: QueueRule, headers: Headers): [string, string][] 
     .concat(own === undefined || own === null ? [] : [[GID, own]]);
 }
 
-/** Returns a control parameter or header of a queue in a request whose rule names no operations. */
+/**
+ * Returns the first control parameter or header of a queue in a request whose rule names no operations; undefined if
+ * the request has none.
+ */
 export function queueControlIn(search: string, headers: Headers): string | undefined {
   for (const pair of search.slice(1).split(/[&;]/)) {
     const name = foldedName(pair.split("=", 1)[0] as string);
@@ -229,7 +246,7 @@ export function queueControlIn(search: string, headers: Headers): string | undef
   return [...headers.keys()].find((name) => name.startsWith(QUEUE_HEADERS));
 }
 
-/** Returns the name as the most lenient server could read it. */
+/** Returns the name as the most lenient server could interpret it. */
 function foldedName(text: string): string {
   let name = text;
   for (let i = 0; i < 3; i++) {

@@ -9,18 +9,21 @@ export interface Refusal {
 }
 
 /**
- * Creates a response of the relay itself. Its header lets clients of this package distinguish it from a response of
- * the service.
+ * Creates a response of the relay itself. A header lets clients of this package distinguish such a response from a
+ * response of the service.
  */
 export function refuse(status: number, error: string): Response {
   const headers = { "content-type": "application/json", [RELAY_HEADER]: "refused" };
   return new Response(JSON.stringify({ error }), { status, headers });
 }
 
-/** Codes of errors that a client throws for an invalid request of the caller. */
+/** Codes of the errors that a client throws if the caller's request is invalid. */
 const CALLER_ERRORS = ["ERR_EAS_ARG_HEADER", "ERR_EAS_ARG_PATH"];
 
-/** Returns what the caller receives for a failed call. It contains no token, address or message of the service. */
+/**
+ * Returns the status and message that the caller receives for a failed call. They contain no token, address or
+ * message of the service.
+ */
 export function refusalOf(error: unknown): Refusal {
   const { code, name } = (typeof error === "object" && error !== null ? error : {}) as {
     code?: unknown;
@@ -51,8 +54,8 @@ function hintFor(status: number): string {
 }
 
 /**
- * Returns an error if a response of the service must not be forwarded. A refused token concerns only the relay, as does the
- * target of a redirect, and a `Response` cannot have some statuses.
+ * Returns an error if a response of the service must not be forwarded. A refused token and the target of a redirect
+ * concern only the relay. Besides, some statuses are not possible in a `Response`.
  */
 export function statusError({ status }: Response): EasHttpError | undefined {
   const isUsual = (status >= 200 && status < 300) || (status >= 400 && status < 600);

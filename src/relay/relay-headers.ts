@@ -1,7 +1,10 @@
 import { checkHeaders } from "../config/headers.js";
 import { optionError } from "../util/argument-errors.js";
 
-/** Request headers that the relay forwards: those that calls of this package need, and those for tracing and language. */
+/**
+ * Request headers that the relay forwards: the headers that calls of this package need, and the headers for tracing
+ * and language.
+ */
 const TO_SERVICE: readonly string[] = [
   "accept",
   "accept-language",
@@ -27,13 +30,16 @@ const TO_CALLER: readonly string[] = [
 const EAS = "x-eas-";
 
 /**
- * Headers that a page may send although the relay does not forward them: credentials for `authorize`, headers with
- * which the `openai` package describes itself, and headers of a queue. The rules of the relay decide whether queue
- * headers are allowed.
+ * Headers that a page may send although the relay does not always forward them: credentials for `authorize`, headers
+ * with which the `openai` package describes itself, and headers of a queue. The rules of the relay decide whether
+ * queue headers are allowed.
  */
 const ACCEPTED = /^(authorization|x-stainless-[a-z-]+|x-eas-queueservice-[a-z-]+)$/;
 
-/** Headers with the caller's secrets or identity, and headers that control a queue, which the rules check. */
+/**
+ * Headers that contain the caller's secrets or identity, and headers that control a queue. The rules check the
+ * latter.
+ */
 const NEVER_TO_SERVICE =
   /^(authorization|cookie|host|origin|referer|forwarded|x-forwarded-.*|x-eas-queueservice-.*|proxy-.*|sec-.*|access-control-.*)$/;
 /** Headers that the relay sets itself, that set a cookie, or that request credentials. */
@@ -44,7 +50,7 @@ export class HeaderLists {
   readonly #toService: ReadonlySet<string>;
   readonly #toCaller: ReadonlySet<string>;
 
-  /** Both are names in addition to the headers that the relay always forwards. */
+  /** Both parameters are names of headers to forward in addition to the headers that the relay always forwards. */
   constructor(requestHeaders: readonly string[], responseHeaders: readonly string[]) {
     this.#toService = new Set([...TO_SERVICE, ...checkNames("requestHeaders", requestHeaders, NEVER_TO_SERVICE)]);
     this.#toCaller = new Set([...TO_CALLER, ...checkNames("responseHeaders", responseHeaders, NEVER_TO_CALLER)]);
@@ -60,7 +66,7 @@ export class HeaderLists {
     return [...headers].filter(([name]) => this.#toCaller.has(name) || name.startsWith(EAS));
   }
 
-  /** Whether a page of another origin may send a header. */
+  /** Whether a page from another origin may send a header. */
   accepts(name: string): boolean {
     return this.#toService.has(name) || ACCEPTED.test(name);
   }

@@ -7,39 +7,49 @@ const TAIL_BYTES = 16_384;
 /** Maximum number of bytes kept. Twice the minimum, so that they are not moved for each chunk. */
 const MAX_TAIL_BYTES = 2 * TAIL_BYTES;
 const INITIAL_TAIL_BYTES = 2_048;
-/** Bytes at the end of an event stream that contain the line `data: [DONE]`, with line breaks around it. */
+/** Bytes at the end of an event stream: the line `data: [DONE]`, with line breaks before and after it. */
 const DONE_BYTES = 32;
 const NUL = 0;
 const LF = 0x0a;
 const BRACE = 0x7b;
 
-/** The report to the caller. It omits the cause, which only the operator of the relay may see. */
+/** The report to the caller. The report does not contain the cause, which only the operator of the relay may see. */
 const REPORT = JSON.stringify({
   error: { message: "the response of the service was cut off", type: "relay_error", code: 502 },
 });
 
-/** Writes the report in a format, after a body whose last byte is `last`. */
+/**
+ * Functions that return the report in each format. `last` is the last byte of the body, to which the report is
+ * appended.
+ */
 const FORMATS = {
-  // In the middle of an event, the first line completes it as an error, so that readers do not take it for a whole event.
+  // If the body was cut off within an event, the first line of the report completes this event as an error. Otherwise,
+  // readers would accept it as a whole event.
   events: () => `\nevent: error\ndata: ${REPORT}\n\n`,
   lines: (last: number) => `${last === LF ? "" : "\n"}${REPORT}\n`,
   nul: (last: number) => `${last === NUL ? "" : "\0"}${REPORT}\0`,
 };
 
-/** Media types whose lines are JSON values. */
+/** Media types of bodies in which each line is a JSON value. */
 const LINES = /^application\/(x-)?(ndjson|jsonl|jsonlines|json-lines|stream\+json)\b/i;
 
-/** Observes a response while it is forwarded. If the response was cut off, ends it with a report in its own format. */
+/**
+ * Observes a response while it is forwarded. If the response was cut off, appends a report in the format of the
+ * response.
+ */
 export class ResponseEnd {
-  /** Format of the report; undefined when the response has no known format, or not yet. */
+  /** Format of the report; undefined if the response has no known format, or if its format is not determined yet. */
   #format: keyof typeof FORMATS | undefined;
-  /** Byte that the next chunks must contain if the body is JSON objects separated by NUL; undefined once decided. */
+  /**
+   * Byte that must occur in one of the next chunks if the body consists of JSON objects separated by NUL; undefined
+   * once this is decided.
+   */
   #expected: "brace" | "nul" | undefined;
   readonly #isSuccess: boolean;
   #last = LF;
   readonly #tail = new Tail();
 
-  /** `headers` are those of the response to the caller. */
+  /** `headers` are the headers of the response to the caller. */
   constructor(status: number, headers: Headers) {
     this.#isSuccess = status < 300;
     if (headers.has("content-encoding") || headers.has("content-length")) return;
@@ -65,7 +75,10 @@ export class ResponseEnd {
     this.#expected = isPossible && this.#format === undefined ? "nul" : undefined;
   }
 
-  /** Returns the report for a response that failed; undefined if its format has no report and the connection must be closed. */
+  /**
+   * Returns the report for a response that failed; undefined if reports do not exist for its format. The connection
+   * must then be closed.
+   */
   report(): Bytes | undefined {
     return this.#format && new TextEncoder().encode(FORMATS[this.#format](this.#last));
   }
@@ -73,7 +86,7 @@ export class ResponseEnd {
   /** Returns an error if the response ended without a transport error but is incomplete. */
   incompleteError(): EasStreamError | undefined {
     if (this.#format !== "events" || !this.#isSuccess) return undefined;
-    // The most frequent end is recognized without parsing all kept events.
+    // The most frequent end is recognized first, without parsing all kept events.
     const decoder = new TextDecoder();
     if (/\ndata: ?\[DONE\]\s*$/.test(decoder.decode(this.#tail.bytes.subarray(-DONE_BYTES)))) return undefined;
     const { isComplete, why } = endOfEvents(decoder.decode(this.#tail.bytes), this.#tail.isWhole);
@@ -87,8 +100,8 @@ export class ResponseEnd {
 }
 
 /**
- * Keeps the last bytes of a body. It copies them: a list of chunks would keep many small objects alive for each stream, which
- * costs the garbage collector more than the copy.
+ * Keeps the last bytes of a body. The bytes are copied. A list of chunks would keep many small objects alive for
+ * each stream, which costs the garbage collector more than the copy.
  */
 class Tail {
   /** Whether all bytes of the body were kept. */

@@ -7,8 +7,8 @@ import { checkPlainPath } from "./allow-list.js";
 /** The client that a relay calls: a `PredictClient`, or an object with the same `fetch`. */
 export interface RelayClient {
   /**
-   * Sends a request to the service with the token. Resolves with the response as soon as its head has arrived, whatever its
-   * status. `path` is empty or begins with a slash or a question mark, and can have a query.
+   * Sends a request to the service with the token. Resolves with the response for any status, as soon as the headers
+   * have arrived. `path` is empty, or begins with a slash or a question mark. It can contain a query.
    */
   fetch(path: string, init: RelayRequestInit): Promise<Response>;
 }
@@ -17,7 +17,7 @@ export interface RelayClient {
 export interface RelayRequestInit {
   readonly method: string;
   readonly headers: [name: string, value: string][];
-  /** Bytes, a stream to send while it is read, or null. */
+  /** The body: bytes, a stream that is sent while it is read, or null. */
   readonly body: Bytes | ReadableStream<Bytes> | null;
   /** Aborts the call and the body of its response. */
   readonly signal: AbortSignal;
@@ -26,13 +26,13 @@ export interface RelayRequestInit {
 /** The client and the path for a request. */
 export interface RelayTarget {
   readonly client: RelayClient;
-  /** The path that rules name. With `services` it begins with the name of the service. */
+  /** The path that is compared with the rules. With `services`, it begins with the name of the service. */
   readonly rulePath: string;
-  /** The path to send, after the service. */
+  /** The path to send, relative to the service. */
   readonly path: string;
 }
 
-/** The path between endpoint and service name in URLs of a page's client (endpoint/gateway.ts). */
+/** The path between the endpoint and the service name in the URLs of a client in a web page (endpoint/gateway.ts). */
 const PREDICT = "/api/predict";
 
 /** The services behind a relay. */
@@ -67,7 +67,7 @@ export class Services {
 
   /** Finds the target of a path; undefined if the path is not below `base`, or if there is no such service. */
   find(pathname: string): RelayTarget | undefined {
-    // Encoded as it will be sent: `URL` does not escape some characters that the client escapes.
+    // The path is encoded as it will be sent, because `URL` does not escape some characters that the client escapes.
     const path = pathAfter(this.#base, encodePath(pathname));
     if (path === undefined) return undefined;
     if (this.#only !== undefined) return targetOf(this.#only, "", path);
@@ -81,7 +81,10 @@ export class Services {
   }
 }
 
-/** Removes the slash after the service itself, because clients of a relay at the root cannot leave it out. */
+/**
+ * Removes the slash after the path of the service itself, because clients of a relay at the root cannot omit this
+ * slash.
+ */
 function targetOf(client: RelayClient, name: string, rest: string): RelayTarget {
   const path = rest === "/" ? "" : rest;
   return { client, rulePath: name + path || "/", path };

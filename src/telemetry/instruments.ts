@@ -13,7 +13,10 @@ const SECONDS = [0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1, 2.5, 
 /** Bucket boundaries for calls, which may have several attempts or stream for minutes. */
 const CALL_SECONDS = [...SECONDS, 30, 60, 120, 300];
 
-/** Creates the instruments. The HTTP metrics follow OpenTelemetry's semantic conventions; `eas.*` metrics are our own. */
+/**
+ * Creates the instruments. The HTTP metrics follow OpenTelemetry's semantic conventions. The `eas.*` metrics are
+ * specific to this package.
+ */
 export function instrumentsOf(meter: Meter): Instruments {
   return {
     requestDuration: meter.createHistogram("http.client.request.duration", {

@@ -20,9 +20,9 @@ import { type Instruments, instrumentsOf } from "./instruments.js";
 
 /** Options for `openTelemetryHooks`. */
 export interface OpenTelemetryOptions {
-  /** Provider of the tracer. Default: the global tracer provider. */
+  /** The provider of the tracer. Default: the global tracer provider. */
   readonly tracerProvider?: TracerProvider | undefined;
-  /** Provider of the meter. Default: the global meter provider at the time of the first call. */
+  /** The provider of the meter. Default: the global meter provider at the time of the first call. */
   readonly meterProvider?: MeterProvider | undefined;
 }
 
@@ -46,7 +46,7 @@ interface OpenCall {
   readonly context: Context;
   readonly startedAt: number;
   readonly attributes: Attributes;
-  /** Attempts in flight by number. Only a hedged call has more than one. */
+  /** Attempts in flight, by their number. Only a hedged call has more than one attempt in flight. */
   readonly attempts: Map<number, OpenAttempt>;
   /** Number of attempts so far. */
   attemptCount: number;
@@ -61,9 +61,9 @@ interface End {
 }
 
 /**
- * Returns hooks that record OpenTelemetry spans and metrics for the calls of a client. Each call has an internal span, a
- * child of the active context, and each attempt has a client span. The global propagator sends the context of the attempt,
- * for example as `traceparent`. docs/telemetry.md lists spans, attributes and metrics.
+ * Returns hooks that record OpenTelemetry spans and metrics for the calls of a client. Each call has an internal
+ * span, which is a child of the active context. Each attempt has a client span. The global propagator sends the
+ * context of the attempt, for example as `traceparent`. docs/telemetry.md lists all spans, attributes and metrics.
  *
  * Throws a `TypeError` for an option that is not a provider.
  *
@@ -75,7 +75,8 @@ export function openTelemetryHooks(options: OpenTelemetryOptions = {}): CallHook
   checkProvider("tracerProvider", options.tracerProvider, "getTracer");
   checkProvider("meterProvider", options.meterProvider, "getMeter");
   const tracer = (options.tracerProvider ?? trace.getTracerProvider()).getTracer(SCOPE);
-  // Created on first use: an application may create its clients before it registers a global meter provider.
+  // The meter is created on first use, because an application may create its clients before it registers a global
+  // meter provider.
   let created: Instruments | undefined;
   const instruments = () => {
     created ??= instrumentsOf((options.meterProvider ?? metrics.getMeterProvider()).getMeter(SCOPE));
@@ -107,7 +108,7 @@ export function openTelemetryHooks(options: OpenTelemetryOptions = {}): CallHook
     endAttempt(call, attempt, end);
     for (const number of [...call.attempts.keys()]) endAttempt(call, number, { errorType: CANCELED });
     const { span, startedAt, attributes, attemptCount } = call;
-    // If the caller accepts any status, an error status is a failure of the attempt and not of the call.
+    // If the caller accepts any status, an error status is a failure of the attempt but not of the call.
     const outcome: Attributes = failure === undefined ? {} : { "error.type": end.errorType };
     span.setAttributes({ ...outcome, "eas.call.attempts": attemptCount });
     if (failure !== undefined) {

@@ -12,13 +12,13 @@ import type { ConsumedWatcher, ConsumeSettings, FailureAction, FrameHandler, han
 export interface ConsumeOptions extends Omit<WatchOptions, "autoCommit" | "indexOnly"> {
   /** Index of the first item. Default 0, the head of the queue. -1 handles only new items. */
   readonly index?: FrameIndex | undefined;
-  /** Maximum number of items that the service sends without a commit. Default: twice the `concurrency`. */
+  /** Maximum number of uncommitted items that the service sends. Default: twice the `concurrency`. */
   readonly window?: number | undefined;
   /** Maximum number of handlers that run at once. Default 1. */
   readonly concurrency?: number | undefined;
   /**
-   * Decides what happens to an item whose handler threw before it settled the item. Default: logs the error with the
-   * item's index and tags, and returns `"negative"`. The error's name and message are sent as the reason.
+   * Decides what happens to an item whose handler threw before it settled the item. The default logs the error with
+   * the item's index and tags, and returns `"negative"`. The error's name and message are then sent as the reason.
    */
   readonly onError?: ((error: unknown, frame: DataFrame) => FailureAction | Promise<FailureAction>) | undefined;
 }
@@ -60,7 +60,7 @@ export async function consume(
   const { signal } = settings;
   let code: { readonly handleItems: typeof handleItems } | undefined;
   try {
-    // Closing the client must not wait for code that a page without a network cannot load.
+    // A page without a network cannot load this code, so closing the client must not wait for it.
     const loading = Promise.race([import("../lazy.js"), watcher.closed.then(() => undefined)]);
     code = await (signal === undefined ? loading : raceAbort(loading, signal));
   } catch (error) {

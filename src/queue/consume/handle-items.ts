@@ -5,17 +5,17 @@ import { type Abortable, linkSignal, unlinkSignal } from "../../util/timing/abor
 import type { DataFrame } from "../frame.js";
 import type { QueueLogger } from "../options.js";
 
-/** Handles an item. The item is committed when the handler returns, unless it has already settled the item. */
+/** Handles an item. The item is committed when the handler returns, unless the handler has already settled it. */
 export type FrameHandler = (frame: DataFrame) => void | Promise<void>;
 
 /**
- * The action for an item whose handler failed. `"negative"` returns it to the queue, which counts a failed try and drops
- * the item when the queue setting `max_delivery` is exceeded. `"release"` leaves it to the service until a reconnect.
- * `"commit"` deletes the item.
+ * The action for an item whose handler failed. `"negative"` returns the item to the queue. The service then counts a
+ * failed try, and drops the item if it exceeds the queue setting `max_delivery`. `"release"` keeps the item
+ * uncommitted, so that the service delivers it again after a reconnect. `"commit"` deletes the item.
  */
 export type FailureAction = "negative" | "release" | "commit";
 
-/** Options of `consume`, checked and complete. */
+/** Validated options of `consume`, with defaults. */
 export interface ConsumeSettings {
   readonly concurrency: number;
   readonly window: number;
@@ -33,7 +33,8 @@ export interface ConsumedWatcher extends AsyncIterator<DataFrame, undefined> {
 }
 
 /**
- * Delay before the first consecutive failure is nacked. It doubles each time, so that a broken handler does not busy-loop.
+ * Delay in milliseconds before the item of the first failure is nacked. The delay doubles with each consecutive
+ * failure, so that a broken handler does not cause a busy loop.
  */
 const FIRST_DELAY_MS = 100;
 const MAX_DELAY_MS = 10_000;
@@ -51,20 +52,20 @@ export async function handleItems(
 ): Promise<void> {
   const worker = new Worker(handler, settings, logger);
   const { signal } = settings;
-  // This also works while all slots are occupied and `next` is not called.
+  // This callback also runs while all slots are occupied and `next` is not called.
   void watcher.closed.then(() => worker.hurry());
   try {
     for (;;) {
       await unlessStopped(worker.free(), signal);
       if (signal?.aborted) break;
       const frame = await unlessStopped(take(watcher), signal);
-      // The signal may have fired after the frame arrived. Other consumers receive it then.
+      // The signal may have fired after the frame arrived. If so, other consumers receive the item.
       if (frame === undefined || signal?.aborted) break;
       worker.start(frame);
     }
   } finally {
-    // Handlers finish before the watcher closes, because the service then delivers uncommitted items to other
-    // consumers.
+    // The watcher closes only after all handlers have finished, because closing makes the service deliver uncommitted
+    // items to other consumers.
     await worker.finish();
     await watcher.flush();
     await watcher.close();
@@ -72,8 +73,8 @@ export async function handleItems(
 }
 
 /**
- * Resolves like `promise`, or with undefined when the signal fires. `Promise.race` with one promise for the signal would
- * keep all frames in memory.
+ * Resolves like `promise`, or with undefined when the signal fires. `Promise.race` is not used: with one promise for
+ * the signal, it would keep all frames in memory.
  */
 function unlessStopped<T>(promise: Promise<T>, signal: AbortSignal | undefined): Promise<T | undefined> {
   if (signal === undefined) return promise;
@@ -85,7 +86,8 @@ function unlessStopped<T>(promise: Promise<T>, signal: AbortSignal | undefined):
 }
 
 /**
- * Returns the next frame, or undefined at the end. Skips unreadable items, which the watcher logs and returns to the queue.
+ * Returns the next frame, or undefined at the end. Skips unreadable items, because the watcher logs them and returns
+ * them to the queue.
  */
 async function take(watcher: ConsumedWatcher): Promise<DataFrame | undefined> {
   for (;;) {
@@ -163,7 +165,8 @@ class Worker {
 
   async #fail(error: unknown, frame: DataFrame): Promise<void> {
     const { onError } = this.#settings;
-    // A commit in the handler may have failed. The watcher retries it, and the handler must not run again.
+    // A commit that the handler called may have failed. The watcher retries the commit, and the handler must not run
+    // again.
     if (frame.isSettled) return this.#warn(`the handler of ${nameOf(frame)} failed after settling it`, error);
     if (onError === undefined) this.#warn(`the handler of ${nameOf(frame)} failed; it is returned to the queue`, error);
     const action = onError === undefined ? "negative" : await onError(error, frame);
@@ -179,7 +182,7 @@ class Worker {
     else await this.#acknowledged(frame.negative(undefined, reasonOf(error)));
   }
 
-  /** Ignores a failed acknowledgment: the watcher retries and logs it, and the item is not handled again. */
+  /** Ignores a failed acknowledgment. The watcher logs and retries it, and the item is not handled again. */
   async #acknowledged(sent: Promise<void>): Promise<void> {
     await sent.catch((error: unknown) => {
       if (!(error instanceof EasError)) throw error;
@@ -208,7 +211,7 @@ class Worker {
 /** Maximum number of characters of an error's message in a reason or a log line. */
 const MAX_REASON = 500;
 
-/** Returns the name and message of an error, or any other thrown value as text. */
+/** Returns the name and message of an error. Converts any other thrown value to text. */
 function reasonOf(error: unknown): string {
   const text = isError(error) ? `${error.name}: ${error.message}` : messageOf(error);
   return text.slice(0, MAX_REASON);

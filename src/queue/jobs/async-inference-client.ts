@@ -26,9 +26,9 @@ const ASYNC_OPTIONS: OptionNames<AsyncInferenceClientOptions> = /* @__PURE__ */ 
 );
 
 /**
- * A client for an asynchronous inference service. Puts requests into its input queue and gets results from its output
- * queue, in this process or in another. A service stops when its output queue is full, so get or discard the result of each
- * job.
+ * A client for an asynchronous inference service. It puts requests into the input queue of the service and gets
+ * results from the output queue. Results can also be read by another process. The service stops when its output
+ * queue is full, so get or discard the result of each job.
  *
  * @example
  * const client = new AsyncInferenceClient({ endpoint, serviceName: "txt2img", token });
@@ -36,7 +36,7 @@ const ASYNC_OPTIONS: OptionNames<AsyncInferenceClientOptions> = /* @__PURE__ */ 
  * const frame = await job.result({ timeout: 600_000 });
  */
 export class AsyncInferenceClient {
-  /** The input queue. It shares its connections and their limit with `sink`. */
+  /** The input queue. It shares connections and their limit with `sink`. */
   readonly input: QueueClient;
   /** The output queue. */
   readonly sink: QueueClient;
@@ -54,10 +54,10 @@ export class AsyncInferenceClient {
       );
     }
     this.#waits = new ResultWaits(() => this.sink.maxConnectionCount);
-    // Both queues belong to one service and share a pool with one limit.
+    // Both queues belong to one service, so they share one connection pool with one limit.
     const pool = createPool(platform, rest);
-    // The service consumes its input in the group with its own name. The positions of items are available only in that
-    // group.
+    // The service consumes its input queue in the group that has the name of the service. The positions of items are
+    // available only in that group.
     this.input = new QueueClient({ ...rest, queueName: serviceName, gid: serviceName }, pool);
     this.sink = new QueueClient({ ...rest, queueName: `${serviceName}/sink`, gid: serviceName }, pool);
     closeOnDispose(this);
@@ -66,22 +66,23 @@ export class AsyncInferenceClient {
   }
 
   /**
-   * Puts a request into the input queue. A put that the queue may have accepted is not retried: it rejects with an error
-   * whose `maybeAccepted` is true.
+   * Puts a request into the input queue. A put that the queue may have accepted is not retried. In that case the
+   * promise rejects with an error whose `maybeAccepted` is true.
    */
   submit<O extends PutOptions>(data: QueueData, options?: KnownOptions<PutOptions, O>): Promise<InferenceJob>;
   async submit(data: QueueData, options: PutOptions = {}): Promise<InferenceJob> {
-    // The tags may come from the result of another job. Its job tag is replaced.
+    // The tags may come from the result of another job. If so, the tag of that job is replaced.
     const tags = Object.fromEntries(checkTags(options.tags, "without request id"));
-    // The tag identifies the result, because a web page sees the request id only if the service exposes its header.
+    // The result is identified by a tag. The request id is not sufficient, because a web page sees it only if the
+    // service exposes its header.
     const tag = randomUuid();
     const { index, requestId } = await this.input.put(data, { ...options, tags: { ...tags, [JOB_TAG]: tag } });
     return this.#job({ index, requestId: requestId === "" ? undefined : requestId, tag });
   }
 
   /**
-   * Returns a job that another process has submitted, from the result of its `toJSON`. Throws a `TypeError` for other
-   * values.
+   * Returns a job that was submitted earlier, from the result of its `toJSON`. The job may come from another
+   * process. Throws a `TypeError` for other values.
    */
   resume(job: InferenceJobJson): InferenceJob {
     const { index, requestId, tag } = job ?? {};
@@ -108,8 +109,8 @@ export class AsyncInferenceClient {
   }
 
   /**
-   * Rejects pending `result()` calls with `EasClosedError`, waits for other attempts in flight, and closes the connections.
-   * `{ force: true }` aborts attempts in flight.
+   * Rejects pending `result()` calls with `EasClosedError`, waits for all other attempts in flight, and closes the
+   * connections. `{ force: true }` aborts attempts in flight.
    */
   async close(options?: CloseOptions): Promise<void> {
     this.#waits.close();

@@ -9,20 +9,20 @@ import type { QueueClient } from "../client.js";
 import type { DataFrame } from "../frame.js";
 import type { SearchResult } from "../operations.js";
 
-/** The tag that identifies the result of a job. The service copies tags from the request to the result. */
+/** The tag that identifies the result of a job. The service copies the tags of a request to its result. */
 export const JOB_TAG = "easJob";
 
-/** The tag with the status of the model, if it is not 200 (aliyun/pai-python-sdk, predictor.py). */
+/** The tag that contains the status of the model if the status is not 200 (aliyun/pai-python-sdk, predictor.py). */
 const LAST_CODE = "lastCode";
 
-/** Milliseconds for which the service may delay one response. */
+/** Milliseconds for which the service may delay a response. */
 const LONG_POLL_MS = 20_000;
 /** Maximum time in milliseconds for which `result` waits for the deletion of a result that has arrived. */
 const MAX_DELETION_MS = 1_000;
 
-/** Minimum pause between two requests that the service does not delay. */
+/** Minimum pause in milliseconds between two requests whose responses the service does not delay. */
 const MIN_PAUSE_MS = 500;
-/** Pause for each waiting job, so that many jobs do not overload the service. */
+/** Pause in milliseconds that is added for each waiting job, so that many jobs do not overload the service. */
 const PAUSE_PER_JOB_MS = 20;
 
 /** The identity of a submitted request. */
@@ -44,7 +44,7 @@ export interface InferenceJobJson {
 export interface ResultOptions {
   /** Maximum time to wait for the result in milliseconds. Default: no limit. */
   readonly timeout?: number | undefined;
-  /** Ends the wait, which rejects with the signal's reason. `result` can be called again. */
+  /** Aborts the wait. `result` then rejects with the signal's reason and can be called again. */
   readonly signal?: AbortSignal | undefined;
 }
 
@@ -59,7 +59,7 @@ export class ResultWaits {
     this.#connections = connections;
   }
 
-  /** Milliseconds to pause before a request that the service does not delay. */
+  /** Pause in milliseconds before a request whose response the service does not delay. */
   get pause(): number {
     return Math.max(MIN_PAUSE_MS, this.#lives.size * PAUSE_PER_JOB_MS);
   }
@@ -81,11 +81,11 @@ export class ResultWaits {
   }
 
   /**
-   * Sends a long poll of at most `maxWait` ms if a connection is available for it, and otherwise a request without a
-   * wait.
+   * Sends a long poll of at most `maxWait` milliseconds if a connection is available for it. Otherwise, sends a
+   * request that does not wait.
    */
   async poll<T>(maxWait: number, request: (timeout: number) => Promise<T>): Promise<{ result: T; waited: number }> {
-    // More long polls than the limiter admits would wait for each other and time out.
+    // If there were more long polls than the limiter admits, they would wait for each other and time out.
     const maxLongPolls = Math.floor(this.#connections() / 2);
     if (maxWait === 0 || this.#longPolls >= maxLongPolls) return { result: await request(0), waited: 0 };
     this.#longPolls++;
@@ -159,8 +159,8 @@ export class InferenceJob {
   }
 
   /**
-   * Deletes a result. Waits until the deadline or the signal, and at most `MAX_DELETION_MS`; then the deletion continues in
-   * the background. A failure is only logged, so that the caller still receives the result.
+   * Deletes a result. Waits until the deadline or the signal, and at most `MAX_DELETION_MS`. After that, the
+   * deletion continues in the background. A failure is only logged, so that the caller still receives the result.
    */
   async #dropInTime(frame: DataFrame, end: number, signal: AbortSignal | undefined): Promise<void> {
     const deleted = this.#drop(frame).catch((error: unknown) => {
@@ -173,7 +173,8 @@ export class InferenceJob {
   }
 
   /**
-   * Deletes a result. A relay may forbid deletion by index, which callers can guess, and allow it by the id of the job.
+   * Deletes a result by its index. A relay may refuse this with 403, because callers can guess indexes. If so, the
+   * result is deleted by the id of its job.
    */
   async #drop({ index }: DataFrame): Promise<void> {
     try {
@@ -184,7 +185,7 @@ export class InferenceJob {
     }
   }
 
-  /** Polls until the result arrives. Returns undefined at `end`. */
+  /** Polls until the result arrives. Returns undefined if there is no result at the time `end`. */
   async #wait(end: number, signal: AbortSignal): Promise<DataFrame | undefined> {
     for (;;) {
       const began = clockNow();
@@ -193,7 +194,8 @@ export class InferenceJob {
         this.#find(timeout, signal),
       );
       if (result !== undefined || rest === 0) return result;
-      // A service may respond early, and responds at once after the queue has ended. The pause prevents a busy loop.
+      // A service may respond early, and it responds at once after the queue has ended. The pause prevents a busy
+      // loop.
       const now = clockNow();
       const early = waited === 0 ? this.#waits.pause : Math.min(began + waited - now, this.#waits.pause);
       await pause(Math.min(early, end - now), signal);
@@ -223,7 +225,7 @@ export class InferenceJob {
     return listFacts("InferenceJob", { ...this.toJSON() });
   }
 
-  /** Reads the result. By default it stays in the queue, so that a lost response does not lose the result. */
+  /** Reads the result. By default the result stays in the queue, so that it is not lost if the response is lost. */
   async #find(timeout: number, signal: AbortSignal | undefined, autoDelete = false): Promise<DataFrame | undefined> {
     const { requestId, tag } = this;
     const filter = requestId === undefined ? { tags: { [JOB_TAG]: tag } } : { requestId };

@@ -15,7 +15,7 @@ import { pollSource, type Room } from "./sources/poll.js";
 import { websocketSource } from "./sources/websocket.js";
 import type { WatchTools } from "./tools.js";
 
-/** Maximum number of bytes that the response to a get adds to its one frame. */
+/** Maximum size in bytes of the response to a get, in addition to its single frame. */
 const LIST_BYTES = 16;
 
 /** Opens the connections of one watch, all with the same start index. */
@@ -29,7 +29,7 @@ export class WatchConnections {
   readonly #room: Room;
   readonly #lastInstance: string[] = [];
   #start: bigint | undefined;
-  /** Whether the next connection requests indexes only, to find an item that is too large. */
+  /** Whether the next connection requests only indexes, so that it can find an item that is too large. */
   #indexesOnly = false;
 
   constructor(
@@ -58,7 +58,7 @@ export class WatchConnections {
       return pollSource(this.#tools, this.#calls, this.#settings, start, this.#owner, this.#room)(events, signal);
     }
     const { indexOnly, autoCommit, attempts } = this.#settings;
-    // With autoCommit, an item that is too large cannot be read again, so a search for it is useless.
+    // With autoCommit, an item that is too large cannot be read again, so searching for it is useless.
     if (this.#transport === "http" || autoCommit || indexOnly || attempts === 0) {
       return this.#connect(start, indexOnly)(events, signal);
     }
@@ -77,15 +77,16 @@ export class WatchConnections {
     }
     const onEnd: SourceEvents["onEnd"] = (end) => {
       if (end.tooLarge) this.#indexesOnly = true;
-      // The watcher ended this connection itself, to find the item with the next one.
+      // The watcher closed this connection itself, so that it can look for the item on the next connection.
       events.onEnd(end.tooLarge ? { ...end, asked: true } : end);
     };
     return this.#connect(start, false)({ ...events, onEnd }, signal);
   }
 
   /**
-   * Returns the start index of connections. The start for new items is determined once, so that a reconnect skips no item.
-   * An empty queue may have been recreated with indexes from 1, so the watch then starts at 0.
+   * Returns the start index for connections. If the watch is for new items, the start index is determined only once,
+   * so that a reconnect does not skip items. An empty queue may have been recreated with indexes from 1, so its
+   * watch starts at 0.
    */
   async #pinned(signal: AbortSignal): Promise<bigint> {
     const { attributesOperation, isReusable, lastEntryOf } = this.#tools;
@@ -126,8 +127,8 @@ export class WatchConnections {
   }
 
   /**
-   * Reads one item without deleting it. Returns undefined if it was deleted, and null if it was too large and has been
-   * deleted since.
+   * Reads one item without deleting it. Returns undefined if the item was already deleted. Returns null if the item
+   * was too large and was then deleted.
    */
   async #fetch(index: bigint, signal: AbortSignal): Promise<DataFrame | null | undefined> {
     const { pool } = this.#calls;

@@ -10,13 +10,14 @@ export type WatchTransport = "websocket" | "http" | "poll";
 /** Options for reconnects of a watch. */
 export interface ReconnectOptions {
   /**
-   * Maximum number of consecutive reconnects without a good connection. The watcher then ends with the last error. A
-   * connection is good if it delivers a new item or lasts for 2 s. After the first open, refusals such as 401 and 404 count
-   * like any other failure. Default: no limit.
+   * Maximum number of consecutive reconnects that do not result in a good connection. After that, the watcher ends
+   * with the last error. A connection is good if it delivers a new item or lasts for at least 2 s. Once the first
+   * connection was open, refusals such as 401 and 404 count like any other failure. Default: no limit.
    */
   readonly attempts?: number | undefined;
   /**
-   * Delay before the first reconnect in milliseconds. It doubles with each failure and has random jitter. Default 200.
+   * Delay before the first reconnect in milliseconds. The delay doubles with each failure and has random jitter.
+   * Default 200.
    */
   readonly minDelay?: number | undefined;
   /** Maximum delay before a reconnect in milliseconds. Default 10,000. */
@@ -45,32 +46,36 @@ export interface WatchOptions {
   /** Whether the service sends only indexes and tags, without data. Default false. */
   readonly indexOnly?: boolean | undefined;
   /**
-   * Whether the service commits each item when it sends it. Delivery is then at most once, without a window. Default
-   * false.
+   * Whether the service commits each item when it sends it. If so, delivery is at most once, and there is no window.
+   * Default false.
    */
   readonly autoCommit?: boolean | undefined;
   /** Watches only for items with these tags. All consumers of a group must use the same tags. Throws for `undefined`. */
   readonly tags?: QueueTags;
   /**
    * The transport. Default `"auto"`: a WebSocket if the runtime can send headers with it, otherwise an HTTP stream,
-   * otherwise polling. An HTTP stream occupies one connection of the client, whose `maxConnectionCount` must be at least 2.
-   * Polled items are not assigned to a consumer: all consumers of a group receive each item, and a commit deletes it for
-   * every group. The client logs a warning about this unless `autoCommit` is true.
+   * otherwise polling. An HTTP stream occupies one connection of the client, so `maxConnectionCount` must be at
+   * least 2. Polled items are not assigned to a consumer: all consumers of a group receive each item, and a commit
+   * deletes the item for every group. The client logs a warning about this unless `autoCommit` is true.
    */
   readonly transport?: WatchTransport | "auto" | undefined;
   /**
-   * Options for reconnects, or `false` for none. Without reconnects the iteration ends with the connection, and with an
-   * error unless the server closed it normally. Default: reconnects indefinitely.
+   * Options for reconnects. `false` disables reconnects: the iteration then ends when the connection ends, and it
+   * rejects with an error unless the server closed the connection normally. Default: the watcher reconnects
+   * indefinitely.
    */
   readonly reconnect?: ReconnectOptions | false | undefined;
   /** Called when the state of the connection changes. If it throws, a warning is logged and the watch continues. */
   readonly onStatus?: ((status: WatchStatus) => void) | undefined;
   /**
-   * Whether to skip an item if this watcher has committed an item with the same request id. A skipped item is committed
-   * without being delivered. A put that was sent twice, by a browser or after `maybeAccepted`, is then handled once. While
-   * the first copy is not settled, other copies wait for its outcome. If it is returned to the queue, the next copy is
-   * delivered. Copies that the service sends to different consumers are not recognized. Do not use this if items share a
-   * request id intentionally, as several results of one request do. Default false. True remembers 10,000 ids.
+   * Whether to skip an item if this watcher has already committed an item with the same request id. A skipped item
+   * is committed without being delivered. As a result, a put that was sent twice is handled once. A browser can send
+   * a put twice, and so can an application after `maybeAccepted`.
+   *
+   * While the first copy is not settled, other copies wait for its outcome. If the first copy is returned to the
+   * queue, the next copy is delivered. Copies that the service sends to different consumers are not recognized. Do
+   * not use this option if items share a request id intentionally, such as several results of one request. Default
+   * false. True remembers 10,000 ids.
    */
   readonly skipRepeated?: boolean | SkipRepeatedOptions | undefined;
   /** Closes the watcher. The iteration then rejects with the reason of the signal. */
@@ -90,9 +95,9 @@ export const WATCH_OPTIONS: OptionNames<WatchOptions> = {
 
 const RECONNECT_OPTIONS: OptionNames<ReconnectOptions> = { attempts: 1, minDelay: 1, maxDelay: 1 };
 
-/** Options of a watch, checked and complete. */
+/** Validated options of a watch, with defaults. */
 export interface WatchSettings {
-  /** The start index. Undefined watches only for new items. */
+  /** The start index. If undefined, only new items are watched. */
   readonly start: bigint | undefined;
   readonly window: number;
   readonly indexOnly: boolean;
@@ -103,7 +108,7 @@ export interface WatchSettings {
   readonly minDelay: number;
   readonly maxDelay: number;
   readonly onStatus: ((status: WatchStatus) => void) | undefined;
-  /** Number of request ids to remember. Undefined without `skipRepeated`. */
+  /** Number of request ids to remember. Undefined if `skipRepeated` is not set. */
   readonly remember: number | undefined;
   readonly signal: AbortSignal | undefined;
 }
@@ -166,7 +171,10 @@ const SKIP_REPEATED_OPTIONS: OptionNames<SkipRepeatedOptions> = { remember: 1 };
 
 const DEFAULT_REMEMBER = 10_000;
 
-/** Returns the number of request ids to remember, or undefined for none. Throws a `TypeError` for an invalid value. */
+/**
+ * Returns the number of request ids to remember, or undefined if no ids are remembered. Throws a `TypeError` for an
+ * invalid value.
+ */
 export function checkSkipRepeated(value: boolean | SkipRepeatedOptions | undefined): number | undefined {
   if (value === undefined || value === false) return undefined;
   if (value === true) return DEFAULT_REMEMBER;

@@ -21,7 +21,7 @@ export interface ReconnectHost {
   readonly settings: WatchSettings;
   /** Fires when the watcher closes. */
   readonly signal: AbortSignal;
-  /** Whether each attempt gets a new token. */
+  /** Whether the client requests a new token for each attempt. */
   readonly hasFreshTokens: () => boolean;
   /** Reports a change of the state to the application. */
   readonly notify: (status: WatchStatus) => void;
@@ -30,8 +30,8 @@ export interface ReconnectHost {
   /** The consumer's uid and group, for messages. */
   readonly consumer: () => string;
   /**
-   * Asks the service whether the queue has ended, after a connection was closed normally. `isBrief`: whether that
-   * connection was brief. Resolves with false if the request fails.
+   * Asks the service whether the queue has ended. Called after a connection was closed normally. `isBrief` is
+   * whether that connection was brief. Resolves with false if the request fails.
    */
   readonly hasEnded: (isBrief: boolean) => Promise<boolean>;
   /** Handles a serialized frame. Returns whether it is new to the watcher. */
@@ -46,20 +46,20 @@ export interface ReconnectHost {
 
 /** The outcome of a connection that was opened. */
 interface Connection extends SourceEnd {
-  /** Whether it lasted for less than `STABLE_MS`. */
+  /** Whether the connection lasted for less than `STABLE_MS`. */
   readonly isBrief: boolean;
-  /** Whether it delivered a new frame. */
+  /** Whether the connection delivered a new frame. */
   readonly isUseful: boolean;
 }
 
 /**
- * A connection that lasts for this time, in milliseconds, counts as good even without a frame. A successful handshake
- * is not sufficient.
+ * Duration in milliseconds after which a connection counts as good even if it has delivered no frame. A successful
+ * handshake alone is not sufficient.
  */
 const STABLE_MS = 2_000;
 /**
- * Number of consecutive brief connections with frames that do not increase the delay, because networks may close a few
- * connections.
+ * Number of consecutive brief connections that do not increase the delay if they delivered frames. Networks may
+ * close a few connections without a fault of the service.
  */
 const MAX_FREE_BRIEF = 5;
 /** Number of consecutive brief connections after which a warning is logged. */
@@ -96,7 +96,7 @@ export async function reconnectLoop(host: ReconnectHost): Promise<unknown> {
     if (isSetupError(end.cause)) return end.cause;
     if (!isProven && !isGood) {
       if (isUnreadable(end.cause) || (opened === undefined && isFinal(end.cause))) return end.cause;
-      // The token may have expired during the connect, so a token function is called once more.
+      // The token may have expired while the connection was being opened, so a token function is called once more.
       if (isRefusal(end.cause) && (++refusals === 2 || !host.hasFreshTokens())) return end.cause;
     }
     isProven ||= opened !== undefined;
@@ -142,7 +142,7 @@ async function connect(host: ReconnectHost): Promise<Connection> {
   return { ...end, isUseful, isBrief: clockNow() - openedAt < STABLE_MS };
 }
 
-/** Logs repeated failures. A single failure is routine, because gateways and proxies close connections. */
+/** Logs repeated failures. A single failure is not logged, because gateways and proxies routinely close connections. */
 function warn({ warn: log, consumer }: ReconnectHost, cause: Error, failures: number, brief: number | undefined): void {
   const message = messageOf(cause);
   if (brief === undefined || brief === 0) {
@@ -159,7 +159,7 @@ function warn({ warn: log, consumer }: ReconnectHost, cause: Error, failures: nu
   }
 }
 
-/** Returns the milliseconds until the next connect. */
+/** Returns the delay before the next attempt to connect, in milliseconds. */
 function delayAfter(cause: Error, failures: number, { minDelay, maxDelay }: WatchSettings): number {
   const max = Math.min(maxDelay, minDelay * 2 ** (failures - 1));
   // The jitter prevents consumers from reconnecting at the same time.
@@ -185,7 +185,7 @@ function isFinal(error: unknown): boolean {
   return isError(error) && "code" in error && String(error.code).startsWith("ERR_EAS_ARG_");
 }
 
-/** Whether the service refused the request, so that only another token can change the response. */
+/** Whether the service refused the request for a reason that only another token can change. */
 function isRefusal(error: unknown): boolean {
   if (error instanceof EasHttpError) return !error.retryable;
   // Errors of other classes come from the application, such as a token function that throws.

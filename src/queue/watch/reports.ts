@@ -1,18 +1,21 @@
 import { clockNow } from "../../util/timing/clock.js";
 import type { QueueLogger } from "../options.js";
 
-/** Milliseconds after a warning in which repetitions of its cause are only counted. */
+/** Time in milliseconds after a warning during which repetitions of its cause are only counted. */
 const QUIET_MS = 600_000;
 /** Maximum number of causes that are remembered. */
 const MAX_CAUSES = 64;
 
 interface Report {
   readonly loggedAt: number;
-  /** Repetitions that were not logged. */
+  /** Number of repetitions that were not logged. */
   count: number;
 }
 
-/** Logs the warnings of one watch, each cause once. Repetitions are counted and logged with a later warning. */
+/**
+ * Logs the warnings of one watch, once per cause. Repetitions are counted, and the count is logged with a later
+ * warning.
+ */
 export class WatchReports {
   readonly #logger: () => QueueLogger;
   readonly #reports = new Map<string, Report>();
@@ -21,7 +24,10 @@ export class WatchReports {
     this.#logger = logger;
   }
 
-  /** Logs `message`, unless the same `cause` was logged within the last ten minutes. A logger that throws is ignored. */
+  /**
+   * Logs `message`, unless a message with the same `cause` was logged within the last ten minutes. Errors that the
+   * logger throws are ignored.
+   */
   warn(cause: string, message: string): void {
     const now = clockNow();
     const known = this.#reports.get(cause);

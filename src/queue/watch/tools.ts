@@ -5,8 +5,9 @@ import { attributesOperation, FRAMES, getOperation } from "../operations.js";
 import { isReusable } from "./deliveries/delivery-tracker.js";
 
 /**
- * Functions that are passed to the connections of a watch instead of imported. The connections are loaded on first use, and
- * bundlers would otherwise load the modules that they share with the queue client in pages without a queue.
+ * Functions that are passed to the connections of a watch instead of being imported by them. The connections are
+ * loaded on first use. If they imported these functions, bundlers would load shared modules of the queue client even
+ * in pages that do not use a queue.
  */
 export interface WatchTools {
   readonly readFrame: typeof readFrame;

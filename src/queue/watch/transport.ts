@@ -5,7 +5,8 @@ import type { WatchSettings, WatchTransport } from "./options.js";
 import type { WatchReports } from "./reports.js";
 
 /**
- * Selects the transport of a watch. Throws `EasUnsupportedError` if it is not available. Logs the limitations of polling.
+ * Selects the transport of a watch. Throws `EasUnsupportedError` if that transport is not available. Logs the
+ * limitations of polling.
  */
 export function transportOf(
   pool: ConnectionPool,
@@ -24,7 +25,7 @@ export function transportOf(
     return dialWebSocket === undefined ? "http" : "websocket";
   }
   const why = fallsBack ? "the watch polls: this transport has neither WebSockets nor streams" : "the watch polls";
-  // With autoCommit each item is deleted when it is read, so that no other consumer receives it.
+  // With autoCommit, each item is deleted when it is read, so no other consumer receives it.
   const limitation = autoCommit
     ? ""
     : ". Polled items are not assigned to a consumer: all consumers of a group get each item, and a commit deletes it for every group. Use one consumer, or autoCommit, or another transport";

@@ -35,14 +35,14 @@ export interface WatcherHost {
 }
 
 /**
- * Iterates over the items of a queue in the order of delivery. Delivery is at least once: an item without a commit may
- * be delivered again, after a reconnect or to another consumer. This watcher does not deliver an item again while the
- * caller holds it, while its commit is retried, or after its commit succeeded. The caller holds an item until it calls
- * `commit`, `negative` or `release`. Broken connections are reopened.
+ * Iterates over the items of a queue in the order of delivery. Delivery is at least once: an uncommitted item may be
+ * delivered again, after a reconnect or to another consumer. This watcher does not deliver an item again while the
+ * caller holds the item, while its commit is retried, or after its commit succeeded. The caller holds an item until
+ * it calls `commit`, `negative` or `release`. Broken connections are reopened.
  *
  * Failed commits and negative acknowledgments are retried in the background until the watcher closes; see
  * `DataFrame.commit` and `DataFrame.negative`. When the queue is deleted and recreated, acknowledgments of earlier
- * items are not sent to the new queue, even if it uses their indexes again.
+ * items are not sent to the new queue, even if the new queue uses the same indexes.
  *
  * @example
  * const watcher = queue.watch(0, 5);
@@ -118,8 +118,8 @@ export class Watcher implements AsyncIterableIterator<DataFrame> {
   }
 
   /**
-   * Resolves with the next frame. Rejects with an `EasDecodeError` for each item that cannot be read, after which the
-   * iteration can continue. At the end, rejects once with the error that ended the watcher, if there is one.
+   * Resolves with the next frame. Rejects with an `EasDecodeError` for each unreadable item, after which the
+   * iteration can continue. When the watcher ends with an error, rejects once with that error.
    */
   next(): Promise<IteratorResult<DataFrame, undefined>> {
     return this.#buffer.next();
@@ -142,7 +142,8 @@ export class Watcher implements AsyncIterableIterator<DataFrame> {
   }
 
   /**
-   * Ends the iteration at once and closes the connection. The service delivers items without a commit to other consumers.
+   * Ends the iteration immediately and closes the connection. The service delivers uncommitted items to other
+   * consumers.
    */
   close(): Promise<void> {
     this.#finish(undefined, true);
@@ -155,7 +156,7 @@ export class Watcher implements AsyncIterableIterator<DataFrame> {
     return listFacts("Watcher", { transport: this.#transport, state });
   }
 
-  /** Sends failed commits once more, and resolves when this is done. @internal */
+  /** Sends failed commits once more. Resolves when they have been sent. @internal */
   flush(): Promise<void> {
     return this.#acks.flush();
   }
@@ -256,7 +257,7 @@ export class Watcher implements AsyncIterableIterator<DataFrame> {
   async #hasEnded(isBrief: boolean): Promise<boolean> {
     const { signal } = this.#life;
     const attributes = await this.#host.calls.run(attributesOperation({ signal, retryCount: 0 })).catch(() => {});
-    // While an ended queue has items, it may deliver them to this watcher after another consumer disconnects.
+    // An ended queue that still has items may deliver them to this watcher after another consumer disconnects.
     return attributes !== undefined && hasEnded(attributes) && (isBrief || isEmpty(attributes));
   }
 
@@ -270,7 +271,7 @@ export class Watcher implements AsyncIterableIterator<DataFrame> {
     return this.#take(frame);
   }
 
-  /** Delivers a frame if it is new. Returns whether it is. */
+  /** Delivers a frame if it is new. Returns whether the frame is new. */
   #take(frame: DataFrame): boolean {
     const isNew = this.#settings.autoCommit || this.#acks.take(frame);
     if (isNew) this.#repeats.take(frame);

@@ -25,14 +25,14 @@ export interface AcknowledgmentsHost extends BackgroundRetriesHost {
   readonly onCommitted: (indexes: readonly bigint[]) => void;
   /** Called when the caller returns items to the queue. */
   readonly onReturned: (indexes: readonly bigint[]) => void;
-  /** Called when the watcher no longer holds frames, so that its window has room. */
+  /** Called when the watcher stops holding a frame, so that there is room in its window. */
   readonly onRelease: () => void;
 }
 
 const COMMIT: Commit = { method: "PUT" };
 const DELETE: Commit = { method: "DELETE" };
 
-/** The owner of the frames that one connection has delivered. */
+/** The owner of the frames that one connection delivered. */
 class ConnectionFrames implements FrameOwner {
   /** Number of times the queue had been recreated when the frames were delivered. */
   generation: number;
@@ -70,7 +70,7 @@ export class Acknowledgments {
   #generation = 0;
   #owner = new ConnectionFrames(this, 0);
   #isConnected = false;
-  /** Fires when the connection ends, and when the next one opens. */
+  /** Fires when the connection ends, and when the next connection opens. */
   #phase = new AbortController();
 
   constructor(host: AcknowledgmentsHost) {
@@ -115,24 +115,24 @@ export class Acknowledgments {
       taken = held.take(frame);
     }
     if (taken === "held") this.#retries.pushedAgain(frame.index);
-    // The service lost the commit, or sent the frame before it received the commit. Without another commit the window
-    // would stay smaller by one.
+    // The service lost the commit, or sent the frame before it received the commit. If the frame were not committed
+    // again, the window would stay smaller by one item.
     if (taken === "committed") {
       this.#commits.commit(frame.index).catch(() => {
-        // A reusable index may belong to another item later. It is committed when the item is delivered again.
+        // A reusable index may belong to another item later, so the item is committed only when it is delivered again.
         if (!isReusable(frame.index)) this.#retries.add([frame.index], COMMIT);
       });
     }
     return taken === "new";
   }
 
-  /** Commits a frame. Does nothing if the queue was recreated since its delivery. */
+  /** Commits a frame. Does nothing if the queue was recreated after the frame was delivered. */
   commit(index: bigint, owner: ConnectionFrames): Promise<void> {
     if (this.#host.settings.autoCommit || this.#isGone(owner)) return Promise.resolve();
     return this.#commits.commit(index);
   }
 
-  /** Nacks a frame. Does nothing if the queue was recreated since its delivery. */
+  /** Nacks a frame. Does nothing if the queue was recreated after the frame was delivered. */
   async negative(index: bigint, how: Negative, owner: ConnectionFrames): Promise<void> {
     // Throws for invalid arguments even if nothing is sent.
     negativeOperation([index], { code: how.code, reason: how.reason });
@@ -151,13 +151,16 @@ export class Acknowledgments {
   /** Returns an item that cannot be read to the queue, so that it does not occupy the window indefinitely. */
   async refuse(index: bigint): Promise<void> {
     const { calls, settings, transport } = this.#host;
-    // The service does not wait for acknowledgments with autoCommit or polling.
+    // With autoCommit or polling, the service does not wait for acknowledgments.
     if (settings.autoCommit || transport === "poll") return;
     const code = { code: "Unreadable", reason: "the client cannot read the item" };
     await calls.run(negativeOperation([index], code));
   }
 
-  /** Commits items with `send` and tracks the frames among them. Retries failed commits of frames in the background. */
+  /**
+   * Commits items with `send`. Tracks the items that are frames of this watcher, and retries their failed commits in
+   * the background.
+   */
   async trackCommit(
     indexes: readonly bigint[],
     send: (indexes: readonly bigint[]) => Promise<void>,
@@ -168,7 +171,8 @@ export class Acknowledgments {
     // The queue may be recreated while the request is in flight.
     const isSameFrame = (index: bigint, i: number) => held.get(index) === frames[i];
     try {
-      // Sends in the same turn if possible, because a closing client refuses later calls.
+      // The commit is sent in the same turn of the event loop if possible, because a closing client refuses later
+      // calls.
       const doubtful = this.#doubtful(indexes);
       const rest = doubtful === undefined ? indexes : await this.#verified(indexes, doubtful);
       if (rest.length > 0) await send(rest);
@@ -186,7 +190,7 @@ export class Acknowledgments {
     this.#host.onRelease();
   }
 
-  /** Returns items to the queue with `send` and tracks the frames among them. */
+  /** Returns items to the queue with `send`. Tracks the items that are frames of this watcher. */
   async trackNack(
     indexes: readonly bigint[],
     send: (indexes: readonly bigint[]) => Promise<void>,
@@ -223,13 +227,13 @@ export class Acknowledgments {
     }
   }
 
-  /** Sends collected commits now, and failed commits once more. Never rejects. */
+  /** Sends collected commits immediately, and failed commits once more. Never rejects. */
   flush(): Promise<void> {
     this.#commits.flush();
     return this.#retries.flush();
   }
 
-  /** Commits items, except for indexes that now belong to other items. */
+  /** Commits items. Skips indexes that now belong to other items. */
   #commit(indexes: readonly bigint[], { method }: Commit, retryCount: number | undefined): Promise<void> {
     const { calls, life } = this.#host;
     const send = async (rest: readonly bigint[]): Promise<void> => {
@@ -253,7 +257,7 @@ export class Acknowledgments {
   #nack(indexes: readonly bigint[], how: Negative): Promise<void> {
     const { transport, calls } = this.#host;
     const send = async (rest: readonly bigint[]): Promise<void> => {
-      // A polled item is not assigned to a consumer, so there is nothing to return.
+      // A polled item is not assigned to a consumer, so it does not have to be returned.
       if (transport !== "poll") await calls.run(negativeOperation(rest, { code: how.code, reason: how.reason }));
     };
     return this.trackNack(indexes, send, how);
@@ -261,13 +265,13 @@ export class Acknowledgments {
 
   #begin(isConnected: boolean): void {
     this.#isConnected = isConnected;
-    // Requests that are sent when the watcher closes are not aborted.
+    // Requests that are sent while the watcher closes are not aborted.
     if (this.#host.life.aborted) return;
     this.#phase.abort(new Error("the connection that delivered the items has ended"));
     this.#phase = new AbortController();
   }
 
-  /** Whether the queue was recreated since the frames were delivered. */
+  /** Whether the queue was recreated after the frames were delivered. */
   #isGone({ generation }: ConnectionFrames): boolean {
     return generation < this.#generation;
   }
@@ -286,7 +290,7 @@ export class Acknowledgments {
     onRelease();
   }
 
-  /** Returns the held frames whose indexes may belong to other items now, or undefined if there are none. */
+  /** Returns the held frames whose indexes may now belong to other items, or undefined if there are none. */
   #doubtful(indexes: readonly bigint[]): (DataFrame | undefined)[] | undefined {
     if (!indexes.some(isReusable)) return undefined;
     const frames = indexes.map((index) => {
@@ -296,7 +300,7 @@ export class Acknowledgments {
     return frames.some((frame) => frame !== undefined) ? frames : undefined;
   }
 
-  /** Returns the indexes that still belong to the same items. */
+  /** Returns those indexes that still belong to the same items. */
   async #verified(
     indexes: readonly bigint[],
     doubtful: readonly (DataFrame | undefined)[],

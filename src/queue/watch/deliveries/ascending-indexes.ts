@@ -2,21 +2,21 @@
 const MAX_DELETED = 1024;
 
 /**
- * A map for indexes that are mostly added and deleted in ascending order. A `Map` hashes each index, which took a sixth of
- * the time of a watch.
+ * A map for indexes that are mostly added and deleted in ascending order. It replaces a `Map`, whose hashing of
+ * indexes took a sixth of the time of a watch.
  */
 export class AscendingIndexes<T extends object> {
   /** Number of entries. */
   size = 0;
-  /** The maximum index that was ever added. */
+  /** The maximum of all indexes that were ever added. */
   max = -1n;
-  /** Sorted from position `#first` on, which is the first entry that is not deleted. */
+  /** The indexes, sorted. Positions before `#first` contain deleted entries. */
   #indexes: bigint[] = [];
   /** The values. Undefined for deleted entries. */
   #values: (T | undefined)[] = [];
   #first = 0;
 
-  /** Returns the value of an index, or undefined if there is none. */
+  /** Returns the value of an index, or undefined if the map does not contain the index. */
   get(index: bigint): T | undefined {
     const at = this.#placeOf(index);
     return this.#indexes[at] === index ? this.#values[at] : undefined;
@@ -37,7 +37,7 @@ export class AscendingIndexes<T extends object> {
     this.#values.splice(at, old, value);
   }
 
-  /** Deletes an entry. Returns its value, or undefined if there is none. */
+  /** Deletes an entry. Returns its value, or undefined if the map does not contain the index. */
   delete(index: bigint): T | undefined {
     const at = this.#placeOf(index);
     const value = this.#indexes[at] === index ? this.#values[at] : undefined;

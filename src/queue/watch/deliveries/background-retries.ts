@@ -15,7 +15,7 @@ export interface Negative extends Pick<NegativeOptions, "code" | "reason"> {
   readonly method?: undefined;
 }
 
-/** The kind of an acknowledgment. Items with the same object are sent in one request. */
+/** The kind of an acknowledgment. Items whose kind is the same object are sent in one request. */
 export type Acknowledgment = Commit | Negative;
 
 /** The dependencies of `BackgroundRetries`. */
@@ -27,22 +27,22 @@ export interface BackgroundRetriesHost {
   readonly warn: (cause: string, message: string) => void;
 }
 
-/** Statuses of a request that the service would refuse again. */
+/** Statuses with which the service would also refuse a retry. */
 const REFUSALS: readonly number[] = [400, 404, 405, 501];
 
-/** Whether the service refused a request, and would refuse it again. */
+/** Whether the service refused a request and would also refuse a retry. */
 export function isRefusal(error: unknown): boolean {
   return error instanceof EasHttpError && REFUSALS.includes(error.status);
 }
 
-/** Whether a call was not sent because of an invalid argument or a closed client. */
+/** Whether a call was not sent, because an argument was invalid or the client was closed. */
 export function isArgumentError(error: unknown): boolean {
   return isError(error) && "code" in error && String(error.code).startsWith("ERR_EAS_ARG_");
 }
 
 /**
- * Retries failed acknowledgments, one request at a time with increasing delays, until the service responds or the watcher
- * closes.
+ * Retries failed acknowledgments, one request at a time, with increasing delays. Continues until the service
+ * responds or the watcher closes.
  */
 export class BackgroundRetries {
   readonly #host: BackgroundRetriesHost;
@@ -52,7 +52,7 @@ export class BackgroundRetries {
   #wake: (() => void) | undefined;
   #maxIndexes = MAX_INDEXES;
 
-  /** `send` must call `delete` for the items that it has acknowledged. */
+  /** `send` must call `delete` for each item that the service has acknowledged. */
   constructor(host: BackgroundRetriesHost, send: (indexes: readonly bigint[], how: Acknowledgment) => Promise<void>) {
     this.#host = host;
     this.#send = send;
@@ -78,7 +78,10 @@ export class BackgroundRetries {
     for (const index of this.#failed.keys()) if (isGone(index)) this.#failed.delete(index);
   }
 
-  /** Retries at once if the service has delivered an item again, because it then waits for the acknowledgment. */
+  /**
+   * Retries immediately when the service delivers an item again, because the service then waits for the
+   * acknowledgment.
+   */
   pushedAgain(index: bigint): void {
     if (this.#failed.has(index)) this.#wake?.();
   }
@@ -133,7 +136,8 @@ export class BackgroundRetries {
     } catch (error) {
       // Moves the items to the end of the map.
       for (const index of indexes) if (this.#failed.delete(index)) this.#failed.set(index, how);
-      // The service may refuse a single index. Sending one at a time lets the others succeed.
+      // The service may refuse the request because of a single index. The items are sent individually, so that the
+      // other items are acknowledged.
       this.#maxIndexes = isRefusal(error) ? 1 : MAX_INDEXES;
       throw error;
     }

@@ -4,17 +4,20 @@ import { AscendingIndexes } from "./ascending-indexes.js";
 /** Minimum number of successful commits that are remembered. */
 const MIN_REMEMBERED = 1024;
 /**
- * Indexes from here on contain the time (`milliseconds << 22`) and are never reused. Smaller indexes count from 1, and a
- * queue that is deleted and recreated reuses them for other items.
+ * Indexes of at least this value contain the time (`milliseconds << 22`) and are never reused. Smaller indexes count
+ * from 1. A queue that is deleted and recreated uses such indexes again for other items.
  */
 const FIRST_TIME_INDEX = 1n << 60n;
 
-/** The state of a delivered frame. `"other"` is an item of a recreated queue with an index that is in use. */
+/**
+ * The state of a delivered frame. `"other"` is an item of a recreated queue whose index belongs to a different item
+ * that this watcher holds or has committed.
+ */
 export type Taken = "new" | "held" | "committed" | "other";
 
 /**
- * Tracks the frames of a watcher. After a reconnect, the service may deliver a frame again. It is not passed to the
- * caller while the caller holds the first copy, or after its commit succeeded.
+ * Tracks the frames of a watcher. After a reconnect, the service may deliver a frame again. The second copy is not
+ * passed to the caller while the caller holds the first copy, or after the commit of the first copy succeeded.
  */
 export class DeliveryTracker {
   #held = new AscendingIndexes<DataFrame>();
@@ -34,7 +37,7 @@ export class DeliveryTracker {
   /** Records a delivered frame and returns its state. Only a `"new"` frame is passed to the caller. */
   take(frame: DataFrame): Taken {
     const { index } = frame;
-    // An index above all earlier indexes is new.
+    // An index that is greater than all earlier indexes is new.
     if (index <= this.#held.max) {
       const held = this.#held.get(index);
       if (held !== undefined) {
@@ -48,7 +51,8 @@ export class DeliveryTracker {
         const id = memory.get(index);
         if (id !== undefined && isSame(id, frame)) return "committed";
         if (id !== undefined) return "other";
-        // Without an id, this may be another item, which must not be committed unseen.
+        // If the frame has no request id, it may be another item, which must not be committed before the caller has
+        // received it.
         memory.delete(index);
       }
       this.#released.delete(index);
@@ -83,9 +87,9 @@ export class DeliveryTracker {
   }
 
   /**
-   * Records the outcome of a negative acknowledgment. `"refused"`: the service certainly did not execute it, so the
-   * frame is held again. `"unknown"`: the frame is released. A frame that was delivered again in the meantime stays
-   * held.
+   * Records the outcome of a negative acknowledgment. `"refused"`: the service certainly did not execute the
+   * request, so the frame is held again. `"unknown"`: the frame is released. A frame that was delivered again in the
+   * meantime stays held.
    */
   nackSettled(index: bigint, outcome: "done" | "refused" | "unknown"): void {
     const frame = this.#nacking.get(index);
@@ -100,12 +104,12 @@ export class DeliveryTracker {
     if (this.#held.delete(index) !== undefined && isAwaited) this.#released.add(index);
   }
 
-  /** Records a new connection, on which the service delivers all items without a commit again. */
+  /** Handles a new connection, on which the service redelivers all uncommitted items. */
   reconnected(): void {
     this.#released.clear();
   }
 
-  /** Discards the state of a queue that was deleted. Keeps the frames of `owner`. */
+  /** Discards the state of a queue that was deleted. Keeps the frames that belong to `owner`. */
   forget(owner: unknown): void {
     const kept = this.#held.values().filter((frame) => frame.owner === owner);
     this.#held = new AscendingIndexes();
@@ -122,20 +126,20 @@ export class DeliveryTracker {
   }
 
   /**
-   * Whether only released frames remain, so that a reconnect is needed to receive them again. While frames are held, a
-   * reconnect would deliver them to other consumers.
+   * Whether only released frames remain. If so, a reconnect is needed to receive them again. While the caller holds
+   * frames, a reconnect would deliver those frames to other consumers.
    */
   get isStuck(): boolean {
     return this.#released.size > 0 && this.#held.size === 0 && this.#nacking.size === 0;
   }
 }
 
-/** Whether a recreated queue may reuse the index. */
+/** Whether a recreated queue may use the index for another item. */
 export function isReusable(index: bigint): boolean {
   return index < FIRST_TIME_INDEX;
 }
 
-/** Whether a frame can be the item with this request id. Frames without ids count as the same item. */
+/** Whether a frame can be the item with this request id. If both have no request id, they count as the same item. */
 export function isSame(id: string | undefined, frame: DataFrame): boolean {
   if (!isReusable(frame.index)) return true;
   const other = idOf(frame);

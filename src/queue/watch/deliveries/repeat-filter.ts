@@ -7,23 +7,24 @@ interface Sink {
 }
 
 /**
- * Delivers one copy of the items that share a request id. Other copies wait while the caller holds the first. They are
- * skipped when it is committed, and the next copy is delivered when it is returned to the queue.
+ * Delivers one of the items that share a request id. The other copies wait while the caller holds the delivered
+ * copy. If the caller commits it, the other copies are skipped. If the caller returns it to the queue, the next copy
+ * is delivered.
  */
 export class RepeatFilter {
   readonly #settings: Pick<WatchSettings, "remember" | "autoCommit">;
   readonly #sink: Sink;
   readonly #owner: Pick<FrameOwner, "commit">;
-  /** Indexes of delivered copies by request id, and the reverse. */
+  /** Maps the request id of each delivered copy to its index. `#ids` is the inverse map. */
   readonly #delivered = new Map<string, bigint>();
   readonly #ids = new Map<bigint, string>();
-  /** Copies that wait for the outcome of a delivered copy. */
+  /** Copies that wait until the delivered copy with the same request id is settled. */
   readonly #waiting = new Map<string, DataFrame[]>();
   /** Request ids of committed items, in two generations. Evicting entries one by one would be slow. */
   #committed = new Set<string>();
   #committedBefore = new Set<string>();
 
-  /** Without `remember`, all frames pass. */
+  /** If `remember` is undefined, all frames pass. */
   constructor(settings: Pick<WatchSettings, "remember" | "autoCommit">, sink: Sink, owner: Pick<FrameOwner, "commit">) {
     this.#settings = settings;
     this.#sink = sink;
@@ -47,7 +48,7 @@ export class RepeatFilter {
     for (const index of indexes) this.#committedOne(index);
   }
 
-  /** Records that the caller has returned items to the queue. Delivers the next copy of each. */
+  /** Records that the caller has returned items to the queue. For each item, delivers the next waiting copy. */
   returned(indexes: readonly bigint[]): void {
     for (const index of indexes) this.#returnedOne(index);
   }
@@ -75,7 +76,7 @@ export class RepeatFilter {
   }
 
   #skip({ index }: DataFrame): void {
-    // If the commit fails, the item is delivered again after a reconnect and skipped then.
+    // If the commit fails, the service delivers the item again after a reconnect, and the filter skips it.
     this.#owner.commit(index).catch(() => {});
   }
 
@@ -86,7 +87,10 @@ export class RepeatFilter {
     if (this.#settings.autoCommit) this.#committedOne(frame.index);
   }
 
-  /** Removes a delivered copy and returns its request id, if there is one. */
+  /**
+   * Removes a delivered copy and returns its request id, or undefined if the index does not belong to a delivered
+   * copy.
+   */
   #forget(index: bigint): string | undefined {
     const id = this.#ids.get(index);
     if (id !== undefined) this.#delivered.delete(id);

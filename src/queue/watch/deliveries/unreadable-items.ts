@@ -1,10 +1,13 @@
 import type { EasDecodeError } from "../../../errors.js";
 import type { WatchReports } from "../reports.js";
 
-/** Delay before an item is returned to the queue again. It doubles with each return of the same item. */
+/**
+ * Delay in milliseconds before an item is returned to the queue for the second time. It doubles with each further
+ * return of the same item.
+ */
 const FIRST_DELAY_MS = 100;
 const MAX_DELAY_MS = 10_000;
-/** Maximum number of items that are remembered. */
+/** Maximum number of unreadable items that are remembered. */
 const MAX_ITEMS = 10_000;
 
 interface Entry {
@@ -21,8 +24,8 @@ export interface UnreadableActions {
 }
 
 /**
- * Reports items that cannot be read, each once, and returns them to the queue, because they would occupy the window. The
- * service may deliver such an item again at once, so the delay before each return of the same item increases.
+ * Reports each unreadable item once and returns it to the queue. Otherwise, the item would occupy the window. The
+ * service may redeliver the item at once, so the delay increases with each return of the same item.
  */
 export class UnreadableItems {
   readonly #actions: UnreadableActions;
@@ -35,7 +38,9 @@ export class UnreadableItems {
     this.#reports = reports;
   }
 
-  /** Handles an unreadable item. Without its index, the item is only reported. Returns whether the item is new. */
+  /**
+   * Handles an unreadable item. If its index is unknown, the item is only reported. Returns whether the item is new.
+   */
   add(error: EasDecodeError, index: bigint | undefined): boolean {
     const known = index === undefined ? undefined : this.#items.get(index);
     if (known === undefined) {
@@ -62,7 +67,7 @@ export class UnreadableItems {
     if (this.#isClosed || entry.timer !== undefined) return;
     const send = () => {
       entry.timer = undefined;
-      // A failed return is repeated, because the item would otherwise occupy the window.
+      // A failed return is retried. Otherwise, the item would occupy the window.
       this.#actions.returnToQueue(index).catch(() => this.#schedule(index, entry));
     };
     const delay = entry.returns === 0 ? 0 : Math.min(MAX_DELAY_MS, FIRST_DELAY_MS * 2 ** (entry.returns - 1));

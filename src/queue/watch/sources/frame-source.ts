@@ -2,13 +2,13 @@ import type { EasDecodeError } from "../../../errors.js";
 import type { Bytes } from "../../../formats/request.js";
 import type { DataFrame } from "../../frame.js";
 
-/** The events of a source. No event follows `onEnd`. */
+/** The events of a source. `onEnd` is the last event. */
 export interface SourceEvents {
-  /** Called with a serialized frame. The bytes are not modified later. */
+  /** Called with a serialized frame. The source does not modify the bytes later. */
   onFrame(frame: Bytes): void;
   /** Called with a decoded frame. */
   onItem(frame: DataFrame): void;
-  /** Called for an item that cannot be delivered, with its index if it is known. The connection continues. */
+  /** Called for an item that cannot be delivered, with the item's index if it is known. The connection stays open. */
   onUnreadable(error: EasDecodeError, index: bigint | undefined): void;
   /** Called once when the connection has ended for any reason. */
   onEnd(end: SourceEnd): void;
@@ -33,17 +33,20 @@ export interface SourceEnd {
 
 /** A connection that delivers frames. */
 export interface FrameSource {
-  /** Stops reading until `resume`. Undefined if the runtime has no backpressure. */
+  /** Stops reading until `resume` is called. Undefined if the runtime has no backpressure. */
   readonly pause: (() => void) | undefined;
   /** Continues reading. */
   readonly resume: (() => void) | undefined;
-  /** Whether the watcher should replace this connection when it holds no frames. */
+  /** Whether the watcher should replace this connection as soon as it holds no frames. */
   readonly isReplaceable?: boolean | undefined;
-  /** Closes the connection, and terminates it if that takes too long. Resolves when it has ended. */
+  /**
+   * Closes the connection. Terminates the connection if closing takes too long. Resolves when the connection has
+   * ended.
+   */
   close(): Promise<void>;
 }
 
-/** Reads the index from the start of a frame. Returns undefined if it has no index or is not a frame. */
+/** Reads the index from the start of a frame. Returns undefined if there is no index or the bytes are not a frame. */
 export type IndexReader = (head: Bytes) => bigint | undefined;
 
 /** Opens a connection. Rejects with the error of the call, or with the signal's reason. */

@@ -6,10 +6,10 @@ import { pushChunk } from "../../../platform/chunks.js";
 const PREFIX = 4;
 /** Number of bytes at the start of a frame that contain its index. */
 export const FRAME_HEAD_BYTES = 64;
-/** Limit for the size of protobuf messages. A larger length is not the length of a frame. */
+/** Maximum size of a protobuf message in bytes. A greater value cannot be the length of a frame. */
 const MAX_MESSAGE_BYTES = 2 ** 31;
 
-/** Creates the error for a frame that is larger than the client allows. `size` is undefined if it is not known. */
+/** Creates the error for a frame that is larger than the client allows. `size` is undefined if it is unknown. */
 export function frameTooLarge(maxBytes: number, size: number | undefined): EasDecodeError {
   const frame = size === undefined ? "a frame" : `a frame of ${size} bytes`;
   return new EasDecodeError(`${frame} is larger than the limit of ${maxBytes} bytes (maxResponseBytes)`, {
@@ -18,7 +18,7 @@ export function frameTooLarge(maxBytes: number, size: number | undefined): EasDe
   });
 }
 
-/** Splits a stream of bytes into frames. Chunks may end anywhere. */
+/** Splits a stream of bytes into frames. A chunk may end at any position of a frame. */
 export class FrameSplitter {
   readonly #maxBytes: number;
   readonly #onFrame: (frame: Bytes) => void;
@@ -26,12 +26,12 @@ export class FrameSplitter {
   /** Chunks of the incomplete frame, including its length prefix. */
   #chunks: Bytes[] = [];
   #length = 0;
-  /** Remaining bytes of a frame that is skipped. */
+  /** Number of remaining bytes of the frame that is being skipped. */
   #skipping = 0;
 
   /**
-   * A frame of more than `maxBytes` is not kept in memory: `onTooLarge` gets its first bytes, and the rest is skipped.
-   * Without `onTooLarge`, `push` throws an `EasDecodeError` for such a frame.
+   * A frame larger than `maxBytes` is not kept in memory. Its first bytes are passed to `onTooLarge`, and the rest
+   * is skipped. If `onTooLarge` is not set, `push` throws an `EasDecodeError` for such a frame.
    */
   constructor(maxBytes: number, onFrame: (frame: Bytes) => void, onTooLarge?: (head: Bytes, size: number) => void) {
     this.#maxBytes = maxBytes;
@@ -43,7 +43,7 @@ export class FrameSplitter {
       });
   }
 
-  /** Whether the received bytes end between two frames. */
+  /** Whether the last received byte is the end of a frame. */
   get isBetweenFrames(): boolean {
     return this.#length === 0 && this.#skipping === 0;
   }
@@ -66,7 +66,7 @@ export class FrameSplitter {
         at = this.#skip(rest, at);
         continue;
       }
-      // Ignores empty frames, which only keep the connection alive.
+      // Empty frames only keep the connection alive, so they are ignored.
       if (size > 0) this.#onFrame(rest.subarray(at, at + size));
       at += size;
     }
@@ -77,8 +77,8 @@ export class FrameSplitter {
   }
 
   /**
-   * Adds a chunk to the incomplete frame. Returns all received bytes once the frame is complete, and no bytes before
-   * that.
+   * Adds a chunk to the incomplete frame. Returns all received bytes once the frame is complete, and an empty array
+   * before that.
    */
   #complete(chunk: Bytes): Bytes {
     pushChunk(this.#chunks, chunk);
@@ -114,7 +114,7 @@ export class FrameSplitter {
     return joined;
   }
 
-  /** Returns the number of bytes needed to process a frame: all, or only the start of a frame that is too large. */
+  /** Returns the number of bytes needed to process a frame. For a frame that is too large, only its start is needed. */
   #needed(size: number): number {
     return size > this.#maxBytes ? Math.min(size, FRAME_HEAD_BYTES) : size;
   }

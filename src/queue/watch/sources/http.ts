@@ -14,11 +14,12 @@ import { FrameSplitter, frameTooLarge } from "./frame-splitter.js";
 /** Timeout for the response headers, in milliseconds. */
 const HEAD_MS = 10_000;
 /**
- * Idle time after which the connection is reopened, because an idle queue cannot be distinguished from a dead connection.
+ * Idle time in milliseconds after which the connection is reopened, because an idle queue cannot be distinguished
+ * from a dead connection.
  */
 const SILENCE_MS = 60_000;
 
-/** Number of open watches over HTTP, by the limiter of their origin. */
+/** Number of open watches over HTTP for each limiter. Each origin has its own limiter. */
 const watches = /* @__PURE__ */ new WeakMap<Limiter, number>();
 
 /**
@@ -82,7 +83,7 @@ class HttpSource implements FrameSource {
     const onTooLarge = (head: Bytes, size: number) => {
       const error = frameTooLarge(plan.maxResponseBytes, size);
       const index = readIndex(head);
-      // Without an index this is not a frame but, for example, a web page. The rest of the stream cannot be decoded.
+      // Bytes without an index are not a frame but, for example, a web page. The rest of the stream cannot be decoded.
       if (index === undefined) throw error;
       if (!this.#closing) events.onUnreadable(error, index);
     };

@@ -4,13 +4,17 @@ import type { DataFrame, FrameOwner } from "../../frame.js";
 import type { WatchTools } from "../tools.js";
 import type { FrameSource, OpenSource, SourceEnd } from "./frame-source.js";
 
-/** Time after the last item that was too large, after which the connection should be replaced by one with data. */
+/**
+ * Time in milliseconds after the last item that was too large. After this time, the connection should be replaced by
+ * a connection with data.
+ */
 const REPLACE_AFTER_MS = 30_000;
 
 /**
- * Opens a watch for indexes only and reads its items one by one. It finds an item that is too large for runtimes that close
- * the WebSocket at such a message. For that item, `fetch` rejects with an `EasDecodeError`, or resolves with null if it was
- * deleted; both call `onFound`. `fetch` resolves with undefined for other deleted items.
+ * Opens a watch that receives only indexes, and reads the items individually. In runtimes that close the WebSocket
+ * at a message that is too large, this finds the item. For that item, `fetch` calls `onFound` and rejects with an
+ * `EasDecodeError`. If the item was deleted in the meantime, `fetch` calls `onFound` and resolves with null. For
+ * other deleted items, `fetch` resolves with undefined.
  */
 export function indexSource(
   { readFrame }: WatchTools,

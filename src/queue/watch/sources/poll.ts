@@ -9,15 +9,15 @@ import type { WatchSettings } from "../options.js";
 import type { WatchTools } from "../tools.js";
 import type { FrameSource, OpenSource, SourceEvents } from "./frame-source.js";
 
-/** Time for which the service may delay the response. */
+/** Milliseconds for which the service may delay the response. */
 const WAIT = "5s";
 /** Maximum number of items in one request. */
 const MAX_ITEMS = 100;
-/** Estimated size of a frame without its data, including tags. */
+/** Estimated size in bytes of a frame without its data, but with its tags. */
 const FRAME_BYTES = 1_024;
 /** Maximum number of consecutive responses that are too large. With autoCommit, the poll then fails. */
 const MAX_TOO_LARGE = 3;
-/** Minimum time between two responses without items, because an ended queue responds without delay. */
+/** Minimum time in milliseconds between two responses without items, because an ended queue responds without delay. */
 const IDLE_MS = 1_000;
 
 /** The room in the window of a watcher. */
@@ -28,7 +28,7 @@ export interface Room {
   readonly change: () => Promise<void>;
 }
 
-/** Returns a function that starts a watch by repeated gets. Items stay in the queue until they are deleted. */
+/** Returns a function that starts a watch by means of repeated gets. Items stay in the queue until they are deleted. */
 export function pollSource(
   tools: WatchTools,
   calls: QueueCalls,
@@ -38,7 +38,8 @@ export function pollSource(
   room: Room,
 ): OpenSource {
   return async (events, signal) => {
-    // This request fails for a wrong configuration before the watch counts as open. A get could wait or take an item.
+    // If the configuration is wrong, this request fails before the watch counts as open. A get would not be suitable,
+    // because it could wait for an item or delete one.
     const attributes = await calls.run(tools.attributesOperation({ signal }));
     signal.throwIfAborted();
     return new PollSource(tools, calls, settings, start, owner, room, events, tools.maxPayloadBytesOf(attributes));
@@ -66,8 +67,8 @@ class PollSource implements FrameSource {
     const { maxResponseBytes } = calls.template().plan;
     let largest = 0;
     /**
-     * Returns the number of items to request. More could exceed `maxResponseBytes`, and a get that deletes would lose
-     * them.
+     * Returns the number of items to request. The response to a larger number could exceed `maxResponseBytes`, and a
+     * deleting get would then lose the items.
      */
     const batch = () => {
       const each = Math.min(maxPayloadBytes, 4 * largest) + FRAME_BYTES;
@@ -75,9 +76,8 @@ class PollSource implements FrameSource {
     };
     const get = (index: bigint, length: number, timeout: string) =>
       getter.get({ index, length, timeout, autoDelete: autoCommit, tags: Object.fromEntries(tags), signal }, owner);
-    // A get from 0 sorts by priority. Continuing after an item of high priority would skip earlier items, so the poll
-    // starts at 1.
-    // With autoCommit, items are always taken from the head.
+    // A get from index 0 sorts items by priority. After an item of high priority, continuing from its index would skip
+    // earlier items. The poll therefore starts at 1.
     const head = autoCommit || start > 0n ? start : 1n;
     const wanted = async () => {
       while (this.#paused !== undefined || room.size() < 1) {
@@ -85,7 +85,7 @@ class PollSource implements FrameSource {
         signal.throwIfAborted();
       }
     };
-    /** Resolves at the end of the queue. */
+    /** Resolves when the queue has ended. */
     const poll = async (): Promise<void> => {
       let position = head;
       let isUnread = true;
@@ -109,7 +109,7 @@ class PollSource implements FrameSource {
           const index = autoCommit && !calls.mayResend ? undefined : await indexAt(tools, calls, position, signal);
           // The item was deleted in the meantime.
           if (index === null) return undefined;
-          // Without an index to continue from, the next request would fail in the same way.
+          // The index to continue from is unknown, so the next request would fail in the same way.
           if (index === undefined && (!autoCommit || ++tooLarge > MAX_TOO_LARGE)) throw error;
           if (index !== undefined) position = index + 1n;
           events.onUnreadable(error, index);
@@ -124,7 +124,7 @@ class PollSource implements FrameSource {
               return;
             await pause(rest, signal);
           }
-          // Continues from the start, where released items may be.
+          // Continues from the start of the queue, where released items may be.
           position = head;
           isUnread = true;
           continue;
@@ -136,7 +136,8 @@ class PollSource implements FrameSource {
           take(await get(position, length, "0s"));
         } catch (error) {
           if (!isTooLarge(error) || autoCommit) throw error;
-          // The items are too large together. Requesting one at a time finds the item that is too large.
+          // Together, the items are too large for one response. Requesting them individually finds the item that is
+          // too large.
           largest = maxResponseBytes;
         }
       }
