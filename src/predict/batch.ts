@@ -14,7 +14,7 @@ export interface BatchProgress {
   readonly done: number;
   /** Number of failed requests. */
   readonly failed: number;
-  /** Number of all requests; undefined unless they were passed as an array. */
+  /** Total number of requests; undefined unless they were passed as an array. */
   readonly total: number | undefined;
   /** Size of the completed requests in bytes, before compression. */
   readonly bytes: number;
@@ -23,13 +23,13 @@ export interface BatchProgress {
 /** Options for `batch`, and for each of its calls. */
 export interface BatchOptions extends CallOptions {
   /**
-   * Maximum number of requests in flight. Default 8, which keeps the 5 workers of an instance busy and leaves most of its
-   * queue (64 requests) to other clients.
+   * Maximum number of requests in flight. Default 8. This default keeps the 5 workers of an instance busy, and
+   * leaves most of the instance's queue (64 requests) to other clients.
    */
   readonly concurrency?: number | undefined;
   /** Maximum size of the requests in flight, in bytes. A larger request is sent alone. Default: no limit. */
   readonly maxBytes?: number | undefined;
-  /** Called after each request. An error that it throws ends the batch. */
+  /** Called after each request. If it throws an error, the batch ends with that error. */
   readonly onProgress?: ((progress: BatchProgress) => void) | undefined;
   /** `"stop"`: the first error ends the batch. `"collect"`: errors are part of the results. Default `"stop"`. */
   readonly onError?: "stop" | "collect" | undefined;
@@ -53,8 +53,9 @@ const BATCH_OPTIONS: OptionNames<BatchOptions> = /* @__PURE__ */ changeNames(CAL
 });
 
 /**
- * Sends many requests concurrently and collects their errors. Resolves with the results of `Promise.allSettled`, in the
- * order of the requests. Rejects only if the signal aborts, if `requests` fails or if `onProgress` throws.
+ * Sends many requests concurrently and collects their errors. Resolves with results like those of
+ * `Promise.allSettled`, in the order of the requests. Rejects only if the signal is aborted, if reading `requests`
+ * fails, or if `onProgress` throws.
  *
  * @example
  * const results = await batch(client, requests, { onError: "collect" });
@@ -67,10 +68,10 @@ export function batch<Q extends PredictInput>(
 ): Promise<PromiseSettledResult<PredictOutput<Q>>[]>;
 /**
  * Sends many requests concurrently. Resolves with the responses, in the order of the requests. An iterable or async
- * iterable is read only when the next request can be sent, and closed if the batch ends early.
+ * iterable is read only when the next request can be sent. It is closed if the batch ends early.
  *
- * Rejects with the first error, or with the reason of the signal. Calls in flight are then aborted, and no more
- * requests are sent.
+ * Rejects with the first error, or with the reason of the signal. In both cases, calls in flight are aborted and no
+ * more requests are sent.
  *
  * @example
  * const responses = await batch(client, rows.map((row) => [row]), { concurrency: 16 });
@@ -201,11 +202,14 @@ function close(source: Source): void {
 
 interface Measured {
   readonly request: PredictInput;
-  /** Size in bytes, before compression. */
+  /** The size in bytes, before compression. */
   readonly size: number;
 }
 
-/** Serializes a request to measure it. The returned request has the bytes, so that `predict` does not serialize it again. */
+/**
+ * Serializes a request to determine its size. The returned request contains the bytes, so `predict` does not
+ * serialize the request again.
+ */
 function measure(input: PredictInput): Measured {
   if (isBytes(input)) return { request: input, size: input.length };
   try {

@@ -43,7 +43,7 @@ import { DEFAULT_IDLE_TIMEOUT_MS, type StreamOptions } from "./stream/stream-opt
 
 /** The result of `PredictClient.predictDetailed`. */
 export interface PredictResult<R> {
-  /** The response, as `predict` returns it. */
+  /** The response, in the form in which `predict` returns it. */
   readonly response: R;
   /** The HTTP status. */
   readonly status: number;
@@ -51,16 +51,22 @@ export interface PredictResult<R> {
   readonly headers: Headers;
   /** Scheme, host and port of the server that responded. */
   readonly endpoint: string;
-  /** Number of attempts, including the successful one. */
+  /** Number of attempts, including the successful attempt. */
   readonly attempts: number;
   /** Milliseconds from the call to the last byte of the response. */
   readonly elapsed: number;
 }
 
-/** Caches the module for streams once it is loaded, because each `import()` costs about 1 µs and several promises. */
+/**
+ * Caches the module for streams after it is loaded, because each `import()` costs about 1 µs and creates several
+ * promises.
+ */
 let lazy: typeof import("./lazy.js") | undefined;
 
-/** Options for the constructor of an API library, such as `openai`, that make it call the service of a client. */
+/**
+ * Options for the constructor of an API library, such as `openai`. They make the library call the service of a
+ * client.
+ */
 export interface OpenAIOptions {
   /** Base URL of the API. */
   readonly baseURL: string;
@@ -71,7 +77,7 @@ export interface OpenAIOptions {
 }
 
 /**
- * Calls one EAS service. Setters apply to later calls; calls in flight keep their settings.
+ * A client for one EAS service. Setters apply to later calls. Calls in flight keep their settings.
  *
  * @example
  * const client = new PredictClient({ endpoint: "https://1234.cn-shanghai.pai-eas.aliyuncs.com", serviceName: "scorecard", token });
@@ -94,8 +100,8 @@ export class PredictClient {
   }
 
   /**
-   * Validates the settings and loads the code that the first call needs. Calling it is optional, and its promise may be
-   * ignored: the next call throws the same error.
+   * Validates the settings and loads the code that the first call needs. Calling it is optional. Its promise may be
+   * ignored, because the next call throws the same error.
    */
   init(): Promise<void> {
     const ready = (async () => {
@@ -132,8 +138,9 @@ export class PredictClient {
   }
 
   /**
-   * Sets the maximum number of requests in flight to one host and, on Node, of connections. Default 100; 6 in browsers
-   * and workerd. On Node, open streams on the old connections are cut off; other calls in flight complete.
+   * Sets the maximum number of requests in flight to one host. On Node, the limit also applies to connections.
+   * Default 100; 6 in browsers and workerd. On Node, a change cuts off open streams on the old connections. Other
+   * calls in flight complete.
    */
   setMaxConnectionCount(maxConnectionCount: number): this {
     this.#core.pool.connectionCount = checkCount("maxConnectionCount", maxConnectionCount, 1);
@@ -150,17 +157,17 @@ export class PredictClient {
     return this.#set("preset", preset);
   }
 
-  /** Sets the `Content-Type` of all requests. Overrides that of the input. */
+  /** Sets the `Content-Type` of all requests. Overrides the content type of the input. */
   setContentType(contentType: string): this {
     return this.#set("contentType", contentType);
   }
 
-  /** Sets the path behind the service, for calls without the option `path`. */
+  /** Sets the path within the service for calls without the option `path`. */
   setRequestPath(path: string): this {
     return this.#set("requestPath", path);
   }
 
-  /** Adds headers to all requests. Replaces headers of the same name. */
+  /** Adds headers to all requests. Replaces headers with the same name. */
   addExtraHeaders(headers: HeadersInput): this {
     return this.#set("headers", [...this.#core.settings.headers, ...checkHeaders(headers)]);
   }
@@ -170,7 +177,10 @@ export class PredictClient {
     return compression === null ? this.#clear("compression") : this.#set("compression", compression);
   }
 
-  /** Sets whether requests name their compression in `Content-Encoding`; see the option `announceCompression`. Default false. */
+  /**
+   * Sets whether requests contain a `Content-Encoding` header with their compression; see the option
+   * `announceCompression`. Default false.
+   */
   setAnnounceCompression(announceCompression: boolean): this {
     return this.#set("announceCompression", announceCompression);
   }
@@ -181,12 +191,12 @@ export class PredictClient {
   }
 
   /**
-   * Sends text. The content type is `application/json` at and below the path `/v1/`, which OpenAI-compatible servers
-   * require. Resolves with the response body as text.
+   * Sends text. For the path `/v1/` and paths below it, the content type is `application/json`, which
+   * OpenAI-compatible servers require. Resolves with the response body as text.
    */
   predict(text: string, call?: CallOptions): Promise<StringResponse>;
   /**
-   * Sends a request object. Resolves with the response of its format.
+   * Sends a request object. Resolves with the response in the format of the request.
    *
    * @example
    * const request = new TFRequest().addFeed("image", [1, 784], "DT_FLOAT", pixels).addFetch("scores");
@@ -196,11 +206,13 @@ export class PredictClient {
   /** Sends bytes. They are not copied: do not change them until the promise settles. Resolves with the response body. */
   predict(bytes: Uint8Array | ArrayBuffer, call?: CallOptions): Promise<Bytes>;
   /**
-   * Sends a plain object or an array as JSON, or sends a `FormData`, `URLSearchParams` or `Blob`. `null` sends a GET
-   * without a body. Resolves with text, or with bytes for a `Blob`. Rejects with a `TypeError` that names the first
-   * value that JSON cannot represent. If the input has a union type, the result is the union of the results.
+   * Sends a plain object or an array as JSON. Also sends a `FormData`, `URLSearchParams` or `Blob`. `null` sends a
+   * GET without a body. Resolves with text, or with bytes for a `Blob`. If JSON cannot represent a value, rejects
+   * with a `TypeError` that contains the path of the first such value. If the type of the input is a union, the type
+   * of the result is the union of the results.
    */
-  // `Blob` is not part of the overload for bytes: without DOM types it is `any`, which would also match request objects.
+  // `Blob` is not part of the overload for bytes. Without DOM types, `Blob` is `any`, which would also match request
+  // objects.
   predict<Q extends PredictInput>(input: Q, call?: CallOptions): Promise<PredictOutput<Q>>;
   predict(input: PredictInput, call?: CallOptions): Promise<unknown> {
     return this.#send(input, call, (request, { body }) => request.parseResponse(body));
@@ -226,12 +238,12 @@ export class PredictClient {
   }
 
   /**
-   * Sends `input` as `predict` does, with `Accept: application/json`, and parses the response as JSON. With a `schema`
-   * it resolves with the output of the schema, whose type is inferred. Does not accept text, which would be encoded
-   * twice.
+   * Sends `input` as `predict` does, with `Accept: application/json`, and parses the response as JSON. With a
+   * `schema`, resolves with the output of the schema, whose type is inferred. Does not accept text, because it would
+   * be encoded twice.
    *
-   * Rejects with `EasDecodeError` for a response that is not JSON, and with `EasSchemaError` for one that does not
-   * match the schema.
+   * Rejects with `EasDecodeError` for a response that is not JSON, and with `EasSchemaError` for a response that
+   * does not match the schema.
    *
    * @example
    * const result = await client.json({ model: "bge-m3", input: ["a", "b"] }, { path: "/v1/embeddings", schema: Embeddings });
@@ -266,11 +278,11 @@ export class PredictClient {
 
   /**
    * Sends `input` as `predict` does, and resolves when the response headers are received. The body is read while it
-   * arrives. Read the stream to its end or call `cancel()`: an open stream occupies one of the client's connections.
+   * arrives. Read the stream to its end or call `cancel()`. An open stream occupies one of the client's connections.
    *
-   * Rejects with `EasHttpError` for a status that is not a success. The call is retried only if the service certainly did
-   * not begin it: nothing was sent, or the status is 429, 450, or 503 with `no healthy upstream`. It is not signed unless
-   * `auth` is `"signature"`.
+   * Rejects with `EasHttpError` for a status that is not a success. The call is retried only if the service
+   * certainly did not start it. This is the case if nothing was sent, or if the status is 429, 450, or 503 with `no
+   * healthy upstream`. The request is not signed unless `auth` is `"signature"`.
    *
    * @example
    * const stream = await client.stream({ model: "qwen3", messages, stream: true }, { path: "/v1/chat/completions" });
@@ -300,12 +312,13 @@ export class PredictClient {
   }
 
   /**
-   * Calls the service like the global `fetch`, with the client's authorization and connections. `input` is a path behind
-   * the service, or a URL below that of the service; other URLs are refused with a `TypeError`. The function may be used
-   * without its client.
+   * Calls the service like the global `fetch`, with the client's authorization and connections. `input` is a path
+   * within the service, or a URL below the URL of the service. Other URLs are refused with a `TypeError`. The
+   * function can be passed to other code without its client.
    *
-   * Resolves for every status and does not follow redirects. Requests are not signed, retried or timed out unless `options`
-   * says so. A body that is a stream is sent while it is produced, except in browsers, which buffer it first.
+   * Resolves for every status and does not follow redirects. Requests are not signed, retried or timed out unless
+   * `options` says so. A body that is a stream is sent while it is produced. Browsers are an exception: they buffer
+   * the stream first.
    *
    * @example
    * const response = await client.fetch("/v1/models");
@@ -332,9 +345,10 @@ export class PredictClient {
   }
 
   /**
-   * Returns options for the npm package `openai`, and for libraries with the same options, so that they call this service.
-   * They contain the URL of `/v1`, a `fetch` function and a placeholder for the key. The token stays with the client. Each
-   * request uses the settings that the client has at that time. Error messages of the service end with a hint.
+   * Returns options for the npm package `openai`, or for libraries with the same options. They make the library call
+   * this service. The options contain the URL of `/v1`, a `fetch` function and a placeholder for the key. The
+   * library does not receive the token. Each request uses the client's current settings. A hint is appended to error
+   * messages of the service.
    *
    * @example
    * const openai = new OpenAI(client.openai());
@@ -344,8 +358,8 @@ export class PredictClient {
   }
 
   /**
-   * Returns options for the npm package `@anthropic-ai/sdk` that make it call this service, which must have
-   * `/v1/messages`; see `openai`.
+   * Returns options for the npm package `@anthropic-ai/sdk` that make the package call this service. The service
+   * must support `/v1/messages`. See also `openai`.
    *
    * @example
    * const anthropic = new Anthropic(client.anthropic());
@@ -367,9 +381,10 @@ export class PredictClient {
   }
 
   /**
-   * Returns a client for another service behind the same gateway. Both clients share connections, limits and the retry
-   * budget, and closing either closes both. The new client starts with the settings of this one, and with its token unless
-   * `options.token` is set. Throws a `TypeError` if this client has a `customUrl` or the endpoint of a single service.
+   * Returns a client for another service behind the same gateway. Both clients share connections, limits and the
+   * retry budget. Closing one client also closes the other. The new client starts with the settings of this client.
+   * It also uses the token of this client unless `options.token` is set. Throws a `TypeError` if this client has a
+   * `customUrl` or the endpoint of a single service.
    *
    * @example
    * const ranking = client.service("ranking", { token: rankingToken });
@@ -391,14 +406,15 @@ export class PredictClient {
         `service(): the endpoint ${showUrl(endpoint)} leads to the service ${show(own)} only; set the endpoint to the gateway ${gateway}, or create another client`,
       );
     }
-    // Drop the path of the endpoint, because it may name this client's service.
+    // The path of the endpoint is dropped, because it may contain the name of this client's service.
     const core = new ClientCore(pool, { ...settings, endpoint: origin + prefix });
     const client = clientOf(core).setServiceName(serviceName);
     return "token" in options ? client.setToken(options.token as Token) : client;
   }
 
   /**
-   * Sends one GET request and explains why the service cannot be reached, if it cannot. Never rejects.
+   * Sends one GET request and determines whether the service can be reached. If not, the result explains why. Never
+   * rejects.
    *
    * @example
    * const { ok, message } = await client.diagnose();
@@ -411,8 +427,9 @@ export class PredictClient {
   }
 
   /**
-   * Waits until the service is ready, for example during a cold start. Sends GET requests at increasing intervals. Rejects
-   * with `EasTimeoutError` after `timeout`, and immediately with an error that waiting does not fix, such as a wrong token.
+   * Waits until the service is ready, for example during a cold start. Sends GET requests at increasing intervals.
+   * Rejects with `EasTimeoutError` after `timeout`. Rejects immediately with errors that persist, such as the error
+   * for a wrong token.
    *
    * @example
    * await client.ready({ timeout: 300_000 });
@@ -425,9 +442,9 @@ export class PredictClient {
   }
 
   /**
-   * Opens a WebSocket to a path behind the service, with the client's authorization. Makes one attempt, and rejects with
-   * the same errors as a call. Browsers cannot send headers with a WebSocket: there it rejects with `EasUnsupportedError`,
-   * unless the client has the option `dialWebSocket`.
+   * Opens a WebSocket to a path within the service, with the client's authorization. Makes one attempt, and rejects
+   * with the same errors as a call. Browsers cannot send headers with a WebSocket. In a browser, the promise rejects
+   * with `EasUnsupportedError` unless the client has the option `dialWebSocket`.
    *
    * @example
    * const socket = await client.connect("/ws");
@@ -444,15 +461,15 @@ export class PredictClient {
   }
 
   /**
-   * Closes the client. Attempts in flight complete; with `{ force: true }` they are canceled. Streams and sockets are cut
-   * off. Calls that wait for a retry, and `ready()`, reject with `EasNetworkError`; later calls reject with
-   * `EasClosedError`. A `transport` that was given as an option stays open.
+   * Closes the client. Attempts in flight complete. With `{ force: true }`, they are canceled. Streams and sockets
+   * are cut off. Calls that wait for a retry, and `ready()`, reject with `EasNetworkError`. Later calls reject with
+   * `EasClosedError`. A `transport` that was passed as an option stays open.
    */
   close(options?: CloseOptions): Promise<void> {
     return this.#core.pool.close(options);
   }
 
-  /** Returns the service and the endpoint, for logs, without the token and without a query. */
+  /** Returns the service and the endpoint, for logs. Contains neither the token nor a query. */
   toString(): string {
     const { serviceName, customUrl, endpoint } = this.#core.settings;
     return `PredictClient { service: ${show(serviceName)}, endpoint: ${showUrl(customUrl || endpoint)} }`;
@@ -468,7 +485,10 @@ export class PredictClient {
     return this;
   }
 
-  /** Returns a function that probes the service with the current settings; later changes do not affect it. */
+  /**
+   * Returns a function that probes the service with the current settings. Later changes to the settings do not
+   * affect the function.
+   */
   #probe(): (call: CallOptions) => Promise<number> {
     const { pool, settings } = this.#core;
     return async (call) => {
@@ -478,7 +498,7 @@ export class PredictClient {
     };
   }
 
-  /** Runs a call, and waits until the service is ready if `waitForReady` says so. */
+  /** Runs a call. If `waitForReady` is set, waits until the service is ready. */
   #run<R>(
     send: (plan: CallPlan) => Promise<R>,
     plan: CallPlan,
@@ -491,7 +511,10 @@ export class PredictClient {
     return import("./lazy.js").then(({ untilReady }) => untilReady(send, plan, pool, probe, options));
   }
 
-  /** Serializes and sends an input. Not an `async` function, so that the input is serialized before it returns. */
+  /**
+   * Serializes and sends an input. This is not an `async` function, so that the input is serialized before the
+   * function returns.
+   */
   #send<R>(
     input: PredictInput,
     call: CallOptions | undefined,
@@ -518,8 +541,8 @@ function jsonInput(input: PredictInput): PredictInput {
 }
 
 /** Creates a client with an existing core, which no public overload of the constructor accepts. */
-// This function is outside the class, because bundlers rename a class that refers to itself, and console.log would show
-// the new name.
+// This function is outside the class, because bundlers rename a class that refers to itself. `console.log` would then
+// show the new name.
 function clientOf(core: ClientCore): PredictClient {
   return new PredictClient(core as PredictClientOptions);
 }

@@ -149,7 +149,10 @@ export class QueueClient {
     return this.#calls.pool.connectionCount;
   }
 
-  /** Sets the maximum number of requests in flight to one host and, on Node, of connections. At least 1. */
+  /**
+   * Sets the maximum number of requests in flight to one host. On Node, the limit also applies to connections. At
+   * least 1.
+   */
   setMaxConnectionCount(maxConnectionCount: number): this {
     this.#calls.pool.connectionCount = checkCount("maxConnectionCount", maxConnectionCount, 1);
     return this;

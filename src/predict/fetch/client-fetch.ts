@@ -28,25 +28,25 @@ import { FORM_TYPE, multipartType, newBoundary } from "../input/form-type.js";
 import { reasonPhrase } from "./reason-phrases.js";
 import { PLACEHOLDER_KEY, serviceUrl } from "./service-url.js";
 
-/** Number of response bytes that are read ahead, so that a small unread response does not occupy its connection. */
+/** Number of response bytes that are read ahead, so that a small unread response does not occupy a connection. */
 const READ_AHEAD_BYTES = 65_536;
 /** Statuses whose responses have no body. */
 const BODILESS: readonly number[] = [101, 204, 205, 304];
-/** Headers that the connection sets. They are dropped, as in browsers. */
+/** Headers that the connection sets. If the caller sets them, they are dropped, as in browsers. */
 const CONNECTION_HEADERS: ReadonlySet<string> = new Set(["host", "accept-encoding"]);
 
 /**
- * Headers by which the packages "openai" and "@anthropic-ai/sdk" identify themselves. They are dropped, because services
- * with a narrow CORS list would refuse the preflight.
+ * Headers with which the packages "openai" and "@anthropic-ai/sdk" identify themselves. They are dropped, because
+ * services with a restrictive CORS list would refuse the preflight.
  */
 const LIBRARY_HEADERS = /^(x-stainless-|anthropic-dangerous-direct-browser-access$)/;
 
 /** Options for `PredictClient.openai` and `PredictClient.anthropic`. */
 export interface LibraryOptions {
   /**
-   * The form of the `Authorization` header. `"token"` sends the raw token, `"bearer"` sends `Bearer <token>`. Default: the
-   * client's `auth`. With `"auto"` and `"signature"` the client sends the raw token, and Bearer to `/v1/files` and
-   * `/v1/batches`, which require it.
+   * The form of the `Authorization` header. `"token"` sends the raw token, and `"bearer"` sends `Bearer <token>`.
+   * Default: the client's `auth`. If that is `"auto"` or `"signature"`, requests to `/v1/files` and `/v1/batches`
+   * contain `Bearer <token>`, which these paths require. Other requests then contain the raw token.
    */
   readonly auth?: Exclude<Auth, "signature"> | undefined;
 }
@@ -59,14 +59,17 @@ export type ClientFetchOptions = Pick<CallOptions, "timeout" | "totalTimeout" | 
 export interface BodyCheck {
   /** Inspects a chunk. */
   add(chunk: Bytes): void;
-  /** Called at the end of the body. Returns an error that the reader must receive instead of the end. */
+  /**
+   * Called at the end of the body. If this function returns an error, the reader receives the error instead of the
+   * end.
+   */
   end(): Error | undefined;
 }
 
 /** Returns the check for the body of a successful response; undefined if it needs no check. */
 export type CheckBody = (headers: Headers, call: FailedCall) => BodyCheck | undefined;
 
-/** Paths of the LLM gateway's batch API, whose documentation only shows Bearer tokens. */
+/** Paths of the LLM gateway's batch API. Its documentation shows only Bearer tokens. */
 const BEARER_ONLY = /^\/v1\/(files|batches)(?=[/?]|$)/;
 
 /** Implements `PredictClient.fetch`. Loaded on first use. */
@@ -111,12 +114,12 @@ export async function clientFetch(
 }
 
 /**
- * Request templates by settings and `auth`. Settings can be keys, because a client replaces them and never mutates
- * them.
+ * Request templates by settings and `auth`. Settings objects can be keys, because a client replaces its settings and
+ * never mutates them.
  */
 const templates = /* @__PURE__ */ new WeakMap<Settings, Map<Auth, CallTemplate>>();
 
-/** Returns the template for settings and `auth`, which is built once. */
+/** Returns the template for settings and `auth`. Each template is built only once. */
 function templateOf(settings: Settings, auth: Auth, platform: Platform): CallTemplate {
   const known = templates.get(settings) ?? new Map<Auth, CallTemplate>();
   templates.set(settings, known);
@@ -126,8 +129,8 @@ function templateOf(settings: Settings, auth: Auth, platform: Platform): CallTem
 }
 
 /**
- * Returns the path of a URL behind the client's service. Throws a `TypeError` for other URLs, which must not receive
- * the token.
+ * Returns the path of a URL, relative to the client's service. Throws a `TypeError` for URLs outside the service,
+ * which must not receive the token.
  */
 function pathWithin(input: string, plan: CallPlan): string {
   if (!/^[a-z][a-z\d+.-]*:/i.test(input)) return input;
@@ -173,7 +176,7 @@ async function readBody(body: RequestInit["body"]): Promise<ReadBody> {
   }
   // The bytes are copied, because the caller may change them after the call.
   if (isBytes(body)) return { bytes: new Uint8Array(body), type: null };
-  // `Response` would convert a Blob of another realm, such as jsdom's, to text like "[object Blob]".
+  // `Response` would convert a Blob from another realm, such as jsdom's, to text like "[object Blob]".
   if (isBlob(body)) return { bytes: await blobBytes("body", body), type: body.type || null };
   const tag = tagOf(body);
   if (tag === "URLSearchParams") return { bytes: new TextEncoder().encode(String(body)), type: FORM_TYPE };
@@ -183,7 +186,7 @@ async function readBody(body: RequestInit["body"]): Promise<ReadBody> {
   }
   const whole = new Response(body);
   const type = whole.headers.get("content-type");
-  // `Response` converts an object to text if its class is of another realm, or is not supported.
+  // `Response` converts an object to text if the object's class comes from another realm or is not supported.
   if (typeof body === "object" && type?.startsWith("text/plain")) {
     throw argumentTypeError(
       "ERR_EAS_ARG_REQUEST",
@@ -193,7 +196,7 @@ async function readBody(body: RequestInit["body"]): Promise<ReadBody> {
   return { bytes: new Uint8Array(await whole.arrayBuffer()), type };
 }
 
-/** Removes the placeholder key and headers that only the connection may set, and checks the rest. */
+/** Removes the placeholder key and the headers that only the connection may set. Checks the remaining headers. */
 function requestHeaders(headers: Headers, { droppedHeaders }: CallPlan): HeaderPair[] {
   const pairs = [...headers].filter(
     ([name, value]) =>
@@ -214,7 +217,7 @@ export interface Sent {
   readonly token: Secrets;
 }
 
-/** The authorization of the request for each response. `libraryFetch` needs it to redact and explain errors. */
+/** Maps each response to the authorization of its request. `libraryFetch` needs this to redact and explain errors. */
 const sent = new WeakMap<Response, Sent>();
 
 /** Returns the authorization of a response's request; undefined for a response that `clientFetch` did not create. */

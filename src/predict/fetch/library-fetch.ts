@@ -17,8 +17,9 @@ export type LibrarySend = (
 ) => Promise<Response>;
 
 /**
- * Sends a request of an API library. `service` is the URL that the library was configured with. It is replaced by the
- * client's current URL. Error responses are converted to the form that the library expects. Loaded on first use.
+ * Sends a request of an API library. `service` is the URL with which the library was configured. In the request, the
+ * client's current URL replaces it. Error responses are converted to the form that the library expects. This
+ * function is loaded on first use.
  */
 export async function libraryFetch(
   send: LibrarySend,
@@ -34,13 +35,13 @@ export async function libraryFetch(
     const response = await send(path, { ...fieldsOf(request), ...init }, options, check);
     return response.ok ? response : await withJsonError(response);
   } catch (error) {
-    // If an error were thrown, the libraries would retry and finally report only "Connection error.".
+    // If an error were thrown, the libraries would retry the request and finally report only "Connection error.".
     if (isRefusal(error)) return refusalOf(error);
     throw error;
   }
 }
 
-/** Returns the path of a URL behind `service`. Other URLs are returned unchanged. */
+/** Returns the part of a URL after `service`. URLs that are not below `service` are returned unchanged. */
 function pathBelow(service: string, url: string): string {
   if (!URL.canParse(url)) return url;
   // Libraries normalize URLs. For example, they remove ":80" from http URLs.
@@ -59,8 +60,8 @@ const MAX_ERROR_BYTES = 1024 * 1024;
 
 /**
  * Converts an error response to the form that libraries for OpenAI's and Anthropic's API expect: JSON with an
- * `error.message`, which ends with a hint. Other fields of the service's JSON are kept. Tokens that the service echoes are
- * redacted, because the libraries show body and headers in their errors.
+ * `error.message`. A hint is appended to this message. Other fields of the service's JSON are kept. Tokens that the
+ * service echoes are redacted, because the libraries include the body and headers in their errors.
  */
 async function withJsonError(response: Response): Promise<Response> {
   const { status, statusText, body, url } = response;
@@ -70,7 +71,7 @@ async function withJsonError(response: Response): Promise<Response> {
   if (body !== null) {
     const read = await readAll(body as ByteStream, MAX_ERROR_BYTES + 1, undefined);
     const bytes = redactBytes(read, token);
-    // A body that still has a content coding could not be decompressed.
+    // If the body still has a content coding, it could not be decompressed.
     const text = headers.has("content-encoding") ? "" : unwrapEventData(new TextDecoder().decode(bytes).trim());
     const hint = statusHint(status, text, auth, headers);
     content = JSON.stringify(errorBody(status, text, hint));
@@ -84,9 +85,12 @@ async function withJsonError(response: Response): Promise<Response> {
 
 /** Header that tells the libraries whether to retry. */
 const RETRY_HEADER = "x-should-retry";
-/** Overrides for statuses that the libraries treat differently: they retry 408 and 504, and do not know 450. */
+/**
+ * Overrides for statuses that the libraries would handle differently: they retry 408 and 504, and do not recognize
+ * 450.
+ */
 const SHOULD_RETRY: Readonly<Record<number, "true" | "false">> = {
-  // The service timed out, and would compute everything a second time.
+  // The service timed out, and a retry would repeat the whole computation.
   408: "false",
   504: "false",
   // The instance's queue is full. The request was refused before any work was done.
@@ -121,12 +125,15 @@ function errorBody(status: number, text: string, hint: string): Fields {
     code = status,
     param,
   } = fields;
-  // Anthropic's package shows the outer message if it exists.
+  // Anthropic's package shows the outer message if there is one.
   const outer = typeof fields.message === "string" && { message };
   return { ...fields, ...outer, error: { message, type, code, ...(param !== undefined && { param }) } };
 }
 
-/** Returns a hint for a refusal by the engine itself, which the general hint for the status does not explain. */
+/**
+ * Returns a hint for a refusal by the engine itself. The general hint for the status does not explain such a
+ * refusal.
+ */
 function engineHint(status: number, message: string): string | undefined {
   if (status === 404 && /\bmodels?\b/i.test(message)) return "GET /v1/models lists the models of this service";
   return status === 400 || status === 422
@@ -135,8 +142,8 @@ function engineHint(status: number, message: string): string | undefined {
 }
 
 /**
- * Returns the message of an error, which is a string or FastAPI's list of validation errors; undefined if there is
- * none.
+ * Returns the message of an error; undefined if there is no message. The message is a string, or FastAPI's list of
+ * validation errors.
  */
 function messageOf(value: unknown): string | undefined {
   if (typeof value === "string") return value.trim() || undefined;
@@ -153,7 +160,7 @@ function parsed(text: string): unknown {
   }
 }
 
-/** Returns whether the client refused to send the request, for an invalid argument or because it is closed. */
+/** Returns whether the client refused to send the request, because an argument was invalid or the client is closed. */
 function isRefusal(error: unknown): error is Error & { readonly code: string } {
   return isError(error) && "code" in error && /^ERR_EAS_(ARG_|CLOSED|UNSUPPORTED)/.test(String(error.code));
 }

@@ -7,21 +7,25 @@ import { joinChunks, totalLength } from "../../platform/chunks.js";
 import { GATEWAY_LINE } from "../stream/stream-end.js";
 import type { BodyCheck, CheckBody } from "./client-fetch.js";
 
-/** The end marker of streams in each API, by the path of the request. */
+/** The end marker of streams in each API. The key is the path of the request. */
 const APIS: readonly { readonly path: RegExp; readonly end: RegExp; readonly name: string }[] = [
   { path: /\/completions$/, end: /(^|[\r\n])data: ?\[DONE\]\s*?([\r\n]|$)/, name: "the line data: [DONE]" },
   { path: /\/messages$/, end: /"message_stop"/, name: "the event message_stop" },
 ];
-/** Number of bytes kept from the end of a stream: more than its last event and trailing comments. */
+/**
+ * Number of bytes kept from the end of a stream. This is more than the size of the last event and of comments after
+ * it.
+ */
 const TAIL_BYTES = 1024;
-/** Number of bytes of an unexpected response that its error keeps. */
+/** Number of bytes of an unexpected response that are kept for its error. */
 const MAX_EXCERPT_BYTES = 65_536;
 /** Maximum number of characters of an unexpected response in the error message. */
 const EXCERPT = 200;
 
 /**
- * Returns the check for the response to a request: a stream must end as its API defines. Gateways end a stream normally
- * after they lose the engine, and the libraries would accept it as complete.
+ * Returns the check for the response to a request. The check requires that a stream ends as its API specifies.
+ * Gateways end a stream normally after they lose the engine, and the libraries would accept such a stream as
+ * complete.
  */
 export function checkOfStreams(path: string, body: unknown): CheckBody | undefined {
   const [bare = ""] = path.split("?", 1);
@@ -46,7 +50,7 @@ function asksForStream(body: unknown): boolean {
 
 type Api = (typeof APIS)[number];
 
-/** Checks the end of an event stream. Inspects the last bytes only, so that streams do not become slower. */
+/** Checks the end of an event stream. Only the last bytes are inspected, so that streams do not become slower. */
 function endCheck({ end, name }: Api, call: FailedCall): BodyCheck {
   let tail: Uint8Array = new Uint8Array(0);
   return {

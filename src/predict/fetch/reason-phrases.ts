@@ -1,4 +1,4 @@
-/** Reason phrases of consecutive statuses, from the IANA registry; empty for unregistered statuses. */
+/** Reason phrases of consecutive statuses, from the IANA registry. Unregistered statuses have an empty phrase. */
 const RUNS: readonly (readonly [first: number, phrases: string])[] = [
   [
     200,
@@ -15,7 +15,7 @@ const RUNS: readonly (readonly [first: number, phrases: string])[] = [
   ],
   [421, "Misdirected Request,Unprocessable Content,Locked,Failed Dependency,Too Early,Upgrade Required"],
   [428, "Precondition Required,Too Many Requests,,Request Header Fields Too Large"],
-  // 450 is a status of EAS.
+  // Status 450 is specific to EAS.
   [450, "Queue Full,Unavailable For Legal Reasons"],
   [
     500,
@@ -23,7 +23,10 @@ const RUNS: readonly (readonly [first: number, phrases: string])[] = [
   ],
 ];
 
-/** Returns the reason phrase of a status from 200 to 599, or `""`. Libraries show it, and HTTP/2 does not send it. */
+/**
+ * Returns the reason phrase of a status from 200 to 599, or `""`. Libraries show the phrase, but HTTP/2 does not
+ * transmit it.
+ */
 export function reasonPhrase(status: number): string {
   for (const [first, phrases] of RUNS) {
     const phrase = phrases.split(",")[status - first];

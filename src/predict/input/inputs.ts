@@ -11,7 +11,10 @@ import { jsonText } from "./json-text.js";
  */
 export type PredictInput = string | PredictRequest<unknown> | object | null;
 
-/** The type that `predict` resolves with for an input: the response of a request object, bytes for bytes, otherwise text. */
+/**
+ * The type of the result of `predict` for an input: the response class of a request object, bytes for bytes, and
+ * otherwise text.
+ */
 export type PredictOutput<Q extends PredictInput> = Q extends string
   ? StringResponse
   : Q extends PredictRequest<infer R>
@@ -25,13 +28,13 @@ export const JSON_TYPE = "application/json";
 
 /** A request object for any input, with additional fields for inputs such as forms and blobs. */
 export interface InputRequest extends PredictRequest<unknown> {
-  /** Whether the body is text without a specific content type. */
+  /** Whether the body is text whose content type is not specified. */
   readonly isText?: boolean | undefined;
-  /** Reads the body when the call has started. Replaces `toBinary`. */
+  /** Reads the body after the call has started. Replaces `toBinary`. */
   readonly read?: (() => Promise<Bytes>) | undefined;
   /** Approximate number of bytes that `read` returns. */
   readonly size?: number;
-  /** Whether the service cannot parse the body with another content type. */
+  /** Whether the service can parse the body only with this content type. */
   readonly needsContentType?: boolean;
 }
 
@@ -48,7 +51,7 @@ export function toRequest(input: PredictInput): InputRequest {
     if (tag === "URLSearchParams") {
       return textRequest(String(input), FORM_TYPE);
     }
-    // The FormData of the npm package form-data is not iterable: it is a stream.
+    // The `FormData` of the npm package form-data is a stream, so it is not iterable.
     if (tag === "FormData" && Symbol.iterator in input) return formRequest(input as FormData);
     if (isBlob(input)) return blobRequest(input);
     if (!("getReader" in input || "pipe" in input || Symbol.asyncIterator in input)) {

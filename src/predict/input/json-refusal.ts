@@ -3,7 +3,7 @@ import { keyPath } from "../../util/key-path.js";
 import { tagOf } from "../../util/realms.js";
 import { isJson, MAX_DEPTH, type Place } from "./json-text.js";
 
-/** Advice for objects that JSON cannot represent, by class. */
+/** Advice for objects that JSON cannot represent, by their class. */
 const OBJECTS: Readonly<Record<string, string>> = {
   Map: "pass Object.fromEntries(map)",
   Set: "pass Array.from(set)",
@@ -15,7 +15,7 @@ const OBJECTS: Readonly<Record<string, string>> = {
   ArrayBuffer: "pass Array.from(new Uint8Array(buffer)), or its base64 text",
 };
 
-/** Explanation and advice for other values that JSON cannot represent, by type. */
+/** Explanation and advice for other values that JSON cannot represent, by their type. */
 const OTHERS: Readonly<Record<string, string>> = {
   number: "JSON has no such number; pass null or text",
   bigint: "JSON has no bigint; pass a number, or String(value)",

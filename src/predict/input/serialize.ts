@@ -27,7 +27,10 @@ export interface SerializedCall {
   readonly body: CallBody;
 }
 
-/** Serializes an input immediately, and derives the plan of its call. `sendsChunks`: whether the transport accepts chunks. */
+/**
+ * Serializes an input immediately and creates the plan of its call. `sendsChunks` is whether the transport accepts
+ * chunks.
+ */
 export function serialize(
   input: PredictInput,
   call: CallOptions | undefined,
@@ -56,7 +59,7 @@ export function serialize(
     return body;
   };
   const { read, size = 0 } = request;
-  // This is checked before the whole input is read into memory.
+  // The size is checked before the whole input is read into memory.
   if (compression === undefined && size > template.maxRequestBytes) throw bodyTooLarge(size, template);
   if (read === undefined && compression === undefined) {
     const body = checked((plan.zeroCopy && sendsChunks && request.toChunks?.()) || request.toBinary());
@@ -94,7 +97,7 @@ function withContentType(plan: CallPlan, request: InputRequest): CallPlan {
   } else if (plan.hasContentType) {
     return plan;
   } else if (request.isText) {
-    // OpenAI-compatible servers only accept JSON.
+    // OpenAI-compatible servers accept only JSON.
     type = isOpenAIPath(plan) ? JSON_TYPE : undefined;
   }
   return type === undefined ? plan : withHeaders(plan, checkHeaders({ "content-type": type }));

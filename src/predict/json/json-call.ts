@@ -53,7 +53,7 @@ export async function callJson(
 }
 
 function checkSchema(schema: StandardSchema): void {
-  // The schemas of ArkType are functions.
+  // ArkType's schemas are functions.
   const { "~standard": standard } = Object(schema) as Partial<StandardSchema>;
   if (standard?.version === 1 && typeof standard.validate === "function") return;
   throw optionError(
@@ -114,18 +114,21 @@ function valueAt(answer: unknown, path: NonNullable<StandardIssue["path"]>): unk
   return value;
 }
 
-/** Redacts tokens in all strings of a parsed JSON value, in place. Not recursive, because the nesting may be deep. */
+/**
+ * Redacts tokens in all strings of a parsed JSON value, in place. The function is not recursive, because the nesting
+ * may be deep.
+ */
 function redactValue(root: unknown, token: Secrets): unknown {
   const whole: Record<string, unknown> = { root };
-  // The set makes the loop terminate for cycles, which a schema may create. The iteration includes members that are
-  // added during the loop.
+  // With a set, the loop terminates even for cycles, which a schema may create. The iteration includes members that
+  // are added during the loop.
   const containers = new Set([whole]);
   for (const container of containers) {
     for (const [key, value] of Object.entries(container)) {
       const name = redactText(key, token);
       const clean = typeof value === "string" ? redactText(value, token) : value;
       if (name !== key) delete container[key];
-      // A schema may have frozen objects. Assign only if the value contains a token.
+      // A schema may freeze objects, so members are assigned only if they contain a token.
       if (name !== key || clean !== value) container[name] = clean;
       if (typeof value === "object" && value !== null) containers.add(value as Record<string, unknown>);
     }

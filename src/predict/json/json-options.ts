@@ -6,6 +6,9 @@ import type { StandardSchema } from "./standard-schema.js";
 export interface JsonOptions<S extends StandardSchema | undefined = StandardSchema | undefined>
   extends CallOptions,
     JsonReadOptions {
-  /** Validates and may transform the response: a schema of zod, valibot or another library with Standard Schema v1. */
+  /**
+   * The schema that validates and may transform the response. It comes from zod, valibot or another library with
+   * Standard Schema v1.
+   */
   readonly schema?: S;
 }

@@ -1,6 +1,6 @@
 /**
- * A schema of a library that implements Standard Schema v1 (https://standardschema.dev), such as zod, valibot or ArkType.
- * Declares only the members that this package reads.
+ * A schema of a library that implements Standard Schema v1 (https://standardschema.dev), such as zod, valibot or
+ * ArkType. This type declares only the members that this package reads.
  */
 export interface StandardSchema<Output = unknown> {
   readonly "~standard": {
@@ -18,9 +18,9 @@ export type StandardResult<Output> =
 
 /** A value that does not match a schema. */
 export interface StandardIssue {
-  /** Explanation of the schema library. */
+  /** Explanation from the schema library. */
   readonly message: string;
-  /** Keys from the validated value to this value. */
+  /** The keys that lead from the validated value to this value. */
   readonly path?: readonly (PropertyKey | { readonly key: PropertyKey })[] | undefined;
 }
 

@@ -4,15 +4,21 @@ import { EasHttpError, EasNetworkError, EasTimeoutError } from "../../errors.js"
 
 /** Advice about the address of a call. */
 interface AddressAdvice {
-  /** The finding; undefined if it follows from the error. */
+  /** The finding; undefined if the error determines the finding. */
   readonly finding?: "path";
   readonly text: string;
 }
 
-/** Matches the runtimes' messages about a host name that cannot be resolved. Not all runtimes report an error code. */
+/**
+ * Matches the messages of runtimes about a host name that cannot be resolved. Some runtimes do not report an error
+ * code.
+ */
 const UNKNOWN_HOST = /ENOTFOUND|EAI_AGAIN|\bdns\b|\blookup\b/i;
 
-/** Explains a failed call by its address: the path does not fit the host, or the host cannot be reached from here. */
+/**
+ * Checks whether the address explains a failed call: its path does not fit the host, or its host cannot be reached
+ * from this network.
+ */
 export function addressAdvice({ route, target, path }: CallPlan, error: unknown): AddressAdvice | undefined {
   // Instances that are called directly have IP addresses.
   const host = route === undefined ? new URL(target.origin).hostname : "";

@@ -10,13 +10,14 @@ function knownOf(error: unknown): KnownResponse | undefined {
 }
 
 /**
- * Returns the reason why a service is not ready; undefined for other errors. See pai-python-sdk, `pai/predictor.py`.
+ * Returns the reason why a service is not ready; undefined for other errors. See `pai/predictor.py` in
+ * pai-python-sdk.
  */
 export function notReadyReason(error: unknown): NotReadyReason | undefined {
   return knownOf(error)?.notReady;
 }
 
-/** Returns whether the LLM gateway refused a GET itself, so that the error does not show whether an engine is running. */
+/** Returns whether the LLM gateway itself refused a GET. Such an error does not show whether an engine is running. */
 export function isOfGatewayOnly(error: unknown): boolean {
   return knownOf(error)?.isGatewayOnly === true;
 }
@@ -25,7 +26,7 @@ export function isOfGatewayOnly(error: unknown): boolean {
 export function isAnsweredByModel(error: unknown): boolean {
   if (!(error instanceof EasHttpError)) return false;
   const text = error.text.trim();
-  // The response of FastAPI for an unknown path, such as the root of vLLM.
+  // FastAPI sends this response for an unknown path, such as the root of vLLM.
   if (error.status === 404) return text === '{"detail":"Not Found"}';
   return REFUSALS_OF_A_MODEL.includes(error.status) && knownResponse(error.status, text) === undefined;
 }

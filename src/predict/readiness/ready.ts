@@ -14,14 +14,14 @@ import { isAnsweredByModel, notReadyReason } from "./not-ready.js";
 const DEFAULT_TIMEOUT_MS = 600_000;
 /** Timeout of a probe, in milliseconds. EAS may hold a request for 4 minutes while an instance starts (`interceptTraffic`). */
 const PROBE_TIMEOUT_MS = 300_000;
-/** First delay between two probes, in milliseconds. It doubles after each probe. */
+/** First delay between two probes, in milliseconds. The delay doubles after each probe. */
 const MIN_DELAY_MS = 500;
-/** Maximum delay between two probes. More frequent probes would use up a service's rate limit. */
+/** Maximum delay between two probes, in milliseconds. More frequent probes could exhaust a service's rate limit. */
 const MAX_DELAY_MS = 10_000;
 
 /** Options for `PredictClient.ready`. */
 export interface ReadyOptions extends WaitOptions {
-  /** Path behind the service to probe, for example `"/health"`. Default: the path of the client. */
+  /** Path to probe, relative to the service, for example `"/health"`. Default: the path of the client. */
   readonly path?: string | undefined;
   /** Aborts the wait, which then rejects with `signal.reason`. */
   readonly signal?: AbortSignal | undefined;
@@ -35,7 +35,7 @@ export interface Readiness {
   readonly attempts: number;
 }
 
-/** Sends one probe. Must not retry if the service is not ready. */
+/** Sends one probe. It must not be retried if the service is not ready. */
 type Probe = (call: CallOptions) => Promise<unknown>;
 
 /** Implements `PredictClient.ready`. Loaded on first use. */
@@ -46,8 +46,8 @@ export async function ready(pool: ConnectionPool, probe: Probe, options: ReadyOp
 }
 
 /**
- * Sends a call. If the service is not ready, waits until it is, and sends the call again. The wait does not count towards
- * the `totalTimeout` of the call.
+ * Sends a call. If the service is not ready, waits until it is ready and sends the call again. The wait does not
+ * count toward the `totalTimeout` of the call.
  */
 export async function untilReady<R>(
   send: (plan: CallPlan) => Promise<R>,
@@ -63,7 +63,7 @@ export async function untilReady<R>(
     );
   });
   const { retryOn } = plan;
-  // Otherwise the call would use up its retries while the service starts.
+  // Otherwise, the call would exhaust its retries while the service starts.
   const unretried: CallPlan = {
     ...plan,
     retryOn: (error, attempt) => (isNotStarted(error) ? false : retryOn?.(error, attempt)),
@@ -80,7 +80,7 @@ export async function untilReady<R>(
   }
 }
 
-/** Returns whether a call failed because the service is not ready, and certainly did not start. */
+/** Returns whether a call failed because the service is not ready, and the service certainly did not start the call. */
 function isNotStarted(error: unknown): boolean {
   const reason = notReadyReason(error);
   // This reason may also mean that the gateway lost its engine during the request, so the call may have started.
@@ -96,7 +96,7 @@ class ReadinessWait {
   readonly #signal: AbortSignal | undefined;
   readonly #pool: ConnectionPool;
   #delays = 0;
-  /** The last response that reported that the service is not ready. */
+  /** The last response with the report that the service is not ready. */
   #last: EasHttpError | undefined;
 
   constructor(
@@ -117,7 +117,7 @@ class ReadinessWait {
     if (onWait !== undefined) checkFunction("onWait", onWait);
     if (signal !== undefined) checkSignal(signal);
     let hasWarned = false;
-    // Without a warning, a wait of minutes looks like a program that hangs.
+    // Without a warning, a wait of several minutes looks like a program that has stopped responding.
     this.#onWait =
       onWait ??
       ((_, reason) => {
@@ -141,7 +141,7 @@ class ReadinessWait {
           signal: this.#signal,
           timeout: PROBE_TIMEOUT_MS,
           totalTimeout: Math.max(1, this.#timeout - this.elapsed),
-          // These responses are not retried by the call, because this loop handles them.
+          // The call does not retry after these responses, because this loop handles them.
           retryOn: (error) => (isBusy(error) || notReadyReason(error) !== undefined ? false : undefined),
         });
         return;
@@ -153,11 +153,11 @@ class ReadinessWait {
     }
   }
 
-  /** Waits before the next probe. Rejects if `error` is not a "not ready" response, and after the time limit. */
+  /** Waits before the next probe. Rejects if `error` is not a "not ready" response, or if the time limit has passed. */
   async delayAfter(error: unknown): Promise<void> {
     const reason = notReadyReason(error);
     if (reason === undefined) {
-      // The last probe was cut short, so the response before it is more informative.
+      // The time limit ended the last probe early, so the previous response is more informative.
       if (this.#isExpired(error) && this.#last)
         throw this.#expired(this.#last, notReadyReason(this.#last) as NotReadyReason);
       throw error;
@@ -172,7 +172,7 @@ class ReadinessWait {
     await this.#sleep(delay);
   }
 
-  /** Returns whether a probe ended only because the time limit of the wait has passed. */
+  /** Returns whether a probe ended only because the time limit of the wait passed. */
   #isExpired(error: unknown): boolean {
     return error instanceof EasTimeoutError && error.phase === "total" && this.elapsed >= this.#timeout;
   }
@@ -204,7 +204,7 @@ class ReadinessWait {
   }
 }
 
-/** Returns whether the service is busy. It is ready then: an instance responded. */
+/** Returns whether the service is busy. A busy service is ready, because an instance responded. */
 function isBusy(error: unknown): boolean {
   return error instanceof EasHttpError && (error.status === 429 || error.status === 450);
 }

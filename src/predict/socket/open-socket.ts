@@ -80,7 +80,7 @@ async function open(
       }
       return new PredictSocket(dialed, pool, signal, keepAlive, () => {
         limiter.release(true);
-        // The instance responded, so that the end of the socket is not counted as its failure.
+        // The instance responded, so the end of the socket does not count as its failure.
         leased.lease?.end(false, true);
       });
     } catch (error) {

@@ -10,22 +10,23 @@ export interface SocketOptions extends Pick<CallOptions, "query" | "headers"> {
   /** Subprotocols to offer, in order of preference. The service must choose one of them. Default: none. */
   readonly protocols?: string | readonly string[] | undefined;
   /**
-   * Timeout for the handshake, in milliseconds, and separately for the wait for a free connection. Default: the client's
-   * `timeout`.
+   * Timeout for the handshake, in milliseconds. The same timeout applies separately to the wait for a free
+   * connection. Default: the client's `timeout`.
    */
   readonly timeout?: number | undefined;
   /**
-   * Interval between pings, in milliseconds, at most 2,147,483,647. Default: no pings. Set it if a gateway closes idle
-   * connections, but not behind the LLM gateway, whose first generation loses messages after a ping. If the runtime cannot
-   * send pings, `connect` rejects with `EasUnsupportedError`.
+   * Interval between pings, in milliseconds, at most 2,147,483,647. Default: no pings. Set this option if a gateway
+   * closes idle connections. Do not set it behind the LLM gateway, whose first generation loses messages after a
+   * ping. If the runtime cannot send pings, `connect` rejects with `EasUnsupportedError`.
    */
   readonly pingInterval?: number | undefined;
   /**
-   * Maximum time without a message or pong, in milliseconds. The socket then fails with `EasSocketClosedError`. Default:
-   * 60,000, or twice `pingInterval` if that is more. Without `pingInterval`: no limit.
+   * Maximum time without a message or pong, in milliseconds. After this time, the socket fails with
+   * `EasSocketClosedError`. Default: 60,000 or twice `pingInterval`, whichever is greater. Without `pingInterval`:
+   * no limit.
    */
   readonly idleTimeout?: number | undefined;
-  /** Aborts the handshake, and later the socket. `connect` or the iteration rejects with `signal.reason`. */
+  /** Aborts the handshake or the open socket. `connect` or the iteration rejects with `signal.reason`. */
   readonly signal?: AbortSignal | undefined;
 }
 
@@ -43,8 +44,8 @@ const SOCKET_OPTIONS: OptionNames<SocketOptions> = {
 const MAX_REASON_BYTES = 123;
 
 /**
- * Checks the options of `connect`. Rejects subprotocols in place of the options, although the constructor of
- * `WebSocket` accepts them there.
+ * Checks the options of `connect`. Throws if subprotocols are passed in place of the options, because the
+ * constructor of `WebSocket` accepts subprotocols in this position.
  */
 export function checkSocketOptions(options: unknown): void {
   if (typeof options === "object" && options !== null && !Array.isArray(options)) {
@@ -62,7 +63,7 @@ export interface KeepAlive {
   readonly idleTimeout: number | undefined;
 }
 
-/** Minimum of the default `idleTimeout` with pings, in milliseconds. A busy model may delay pongs. */
+/** Minimum of the default `idleTimeout` with pings, in milliseconds. A busy model may send pongs late. */
 const MIN_PONG_TIMEOUT_MS = 60_000;
 
 /** Checks the keep-alive options and returns them with their defaults. */

@@ -19,7 +19,10 @@ const HIGH_WATER_BYTES = 1_048_576;
 const MESSAGE_OVERHEAD_BYTES = 64;
 /** Close code of a connection that ended without a close frame. */
 const ABNORMAL = 1006;
-/** Close codes of a normal end; 1005 means that there is no code. 1001 (going away) may cut off a response. */
+/**
+ * Close codes of a normal end. 1005 means that the close frame has no code. 1001 (going away) is not included,
+ * because it may cut off a response.
+ */
 const NORMAL_CODES: readonly number[] = [1000, 1005];
 /** Close codes after which another connection may succeed: going away, broken, restarting, overloaded, bad gateway. */
 const RETRYABLE_CODES: readonly number[] = [1001, ABNORMAL, 1012, 1013, 1014];
@@ -28,18 +31,19 @@ const RETRYABLE_CODES: readonly number[] = [1001, ABNORMAL, 1012, 1013, 1014];
 export interface SocketClose {
   /** The close code; 1005 if the close frame has no code, 1006 if the connection ended without a close frame. */
   readonly code: number;
-  /** The reason of the service, or the runtime's message for a broken connection; may be empty. */
+  /** The reason that the service sent, or the runtime's message for a broken connection. It may be empty. */
   readonly reason: string;
 }
 
 /**
- * An open WebSocket to a service. Iterate over it once to receive its messages: text messages as strings, binary messages
- * as bytes that belong to the caller. Leaving the loop early closes the socket. Unread messages cause backpressure. If the
- * runtime does not support that, the socket is terminated when more than `maxResponseBytes` are unread.
+ * An open WebSocket to a service. Iterate over the socket once to receive its messages. Text messages are strings.
+ * Binary messages are bytes that belong to the caller. Leaving the loop early closes the socket. Unread messages
+ * cause backpressure. If the runtime does not support backpressure, the socket is terminated when more than
+ * `maxResponseBytes` are unread.
  *
- * The iteration ends when the caller closes the socket, or when the service closes it with code 1000 or without a code.
- * Otherwise it rejects with `EasSocketClosedError`, with the reason of the signal, or with `EasDecodeError` for a message
- * larger than `maxResponseBytes`.
+ * The iteration ends when the caller closes the socket, or when the service closes it with code 1000 or without a
+ * code. Otherwise, the iteration rejects with `EasSocketClosedError`, with the reason of the signal, or with
+ * `EasDecodeError` for a message larger than `maxResponseBytes`.
  *
  * @example
  * const socket = await client.connect("/ws", { protocols: "chat" });
@@ -58,10 +62,10 @@ export class PredictSocket implements AsyncIterable<string | Bytes> {
   readonly #heartbeat: Heartbeat;
   readonly #messages: AsyncQueue<string | Bytes>;
   #isTaken = false;
-  /** The code that the caller closed the socket with. */
+  /** The close code that the caller passed to `close`. */
   #ownCode: number | undefined;
   #closing: ReturnType<typeof setTimeout> | undefined;
-  /** The error for which this side terminated the socket. */
+  /** The error because of which the client terminated the socket. Undefined if there was no such error. */
   #cause: { readonly error: unknown } | undefined;
   #end: SocketClose | undefined;
 
@@ -101,7 +105,7 @@ export class PredictSocket implements AsyncIterable<string | Bytes> {
         onEnd();
         if (close.tooLarge) {
           this.#cause ??= { error: tooLarge(maxBytes) };
-          // Without this, closing would wait for a service that is still sending.
+          // Otherwise, closing would wait for a service that is still sending.
           connection.terminate();
         }
         resolve(this.#finish({ code: close.code, reason: redactTruncated(close.reason, token) }));
@@ -133,17 +137,19 @@ export class PredictSocket implements AsyncIterable<string | Bytes> {
   }
 
   /**
-   * Closes the socket, and terminates it if the service does not reply within 2 s. Resolves when it is closed. The iteration
-   * still yields messages received before, and then ends; later messages are dropped. Has no effect on a closed socket.
+   * Closes the socket. Terminates it if the service does not reply within 2 s. Resolves when the socket is closed.
+   * The iteration still yields messages that were received before the call, and then ends. Later messages are
+   * dropped. Has no effect on a closed socket.
    *
-   * `code` must be 1000 or 3000 to 4999, and `reason` at most 123 bytes. Otherwise it rejects with a `RangeError`.
+   * `code` must be 1000 or from 3000 to 4999, and `reason` at most 123 bytes. Otherwise, the promise rejects with a
+   * `RangeError`.
    */
   async close(code = 1000, reason = ""): Promise<void> {
     checkClose(code, reason);
     if (!this.#isEnding) {
       this.#ownCode = code;
       this.#closing = setTimeout(() => this.#connection.terminate(), CLOSE_MS);
-      // The close frame of the service follows all unread messages.
+      // The close frame of the service arrives after all unread messages.
       this.#connection.onMessage = () => {};
       this.#heartbeat.resume();
       this.#connection.close(code, reason);
@@ -212,7 +218,10 @@ function withOwnMemory(data: Bytes | string): Bytes | string {
   return typeof data === "string" || data.byteLength === data.buffer.byteLength ? data : data.slice();
 }
 
-/** Returns whether a message exceeds `maxBytes`. Encodes text only if it may exceed it: a code unit takes up to three bytes. */
+/**
+ * Returns whether a message exceeds `maxBytes`. Text is encoded only if it can exceed the limit, because a code unit
+ * takes at most three bytes.
+ */
 function isLarger(data: Bytes | string, maxBytes: number): boolean {
   if (typeof data !== "string" || data.length > maxBytes) return data.length > maxBytes;
   return data.length * 3 > maxBytes && new TextEncoder().encode(data).length > maxBytes;

@@ -4,14 +4,14 @@ import { isRecord } from "../../util/realms.js";
 
 /** A function call that a language model requests. */
 export interface ChatToolCall {
-  /** Id of the call, which the result of the function must name. */
+  /** Id of the call. The result of the function must contain this id. */
   id: string;
   type: "function";
   /** The function and its arguments. */
   function: {
     /** Name of the function. */
     name: string;
-    /** JSON text as the model wrote it, which may be invalid. */
+    /** The arguments as JSON text, exactly as the model wrote them. The text may be invalid. */
     arguments: string;
   };
 }
@@ -19,9 +19,9 @@ export interface ChatToolCall {
 /** A message of a language model, in the form that the `messages` of the next request accept. */
 export interface ChatMessage {
   role: "assistant";
-  /** The text; null if the model wrote none, for example because it only calls functions. */
+  /** The text; null if the model wrote no text, for example because it only calls functions. */
   content: string | null;
-  /** The reasoning of the model before its text, also from services that name the field `reasoning`. */
+  /** The reasoning of the model before its text. Text that a service sends in the field `reasoning` is added here. */
   reasoning_content?: string;
   /** The explanation of a model that refuses to respond. */
   refusal?: string;
@@ -29,13 +29,13 @@ export interface ChatMessage {
   tool_calls?: ChatToolCall[];
 }
 
-/** One completion of a chat. There are several if the request sets `n`. */
+/** One completion of a chat. A chat has several completions if the request sets `n`. */
 export interface ChatChoice {
   /** Index of the choice, from 0. */
   index: number;
-  /** The message, as far as it was received. */
+  /** The received part of the message. */
   message: ChatMessage;
-  /** `"stop"`, `"length"`, `"tool_calls"` or another reason; null if the service sent none. */
+  /** `"stop"`, `"length"`, `"tool_calls"` or another reason; null if the service did not send a reason. */
   finish_reason: string | null;
 }
 
@@ -114,7 +114,7 @@ export class ChatAccumulator {
     const { index, message } = choice;
     const { delta, message: whole, text, finish_reason: finishReason } = part;
     const fields = isRecord(delta) ? delta : isRecord(whole) ? whole : { content: text };
-    // Some services send the same text under both names.
+    // Some services send the same text in both fields.
     const reasoning = textIn(fields.reasoning_content) || textIn(fields.reasoning);
     if (reasoning !== "") {
       message.reasoning_content = (message.reasoning_content ?? "") + reasoning;
@@ -155,7 +155,7 @@ export class ChatAccumulator {
   #addToolCall(choice: ChatChoice, part: Fields, position: number): ChatEvent {
     const calls = this.#toolCalls.get(choice) ?? new Map<unknown, ChatToolCall>();
     this.#toolCalls.set(choice, calls);
-    // The calls of a complete message have no indexes.
+    // The function calls of a complete message have no indexes.
     const key = part.index ?? position;
     const called = isRecord(part.function) ? part.function : {};
     const [id, name] = [textIn(part.id), textIn(called.name)];
@@ -166,7 +166,7 @@ export class ChatAccumulator {
       choice.message.tool_calls ??= [];
       choice.message.tool_calls.push(toolCall);
     }
-    // The first part has the id and the name. Some services repeat them, or send other ids with later parts.
+    // The first part contains the id and the name. Some services repeat them, or send different ids with later parts.
     toolCall.id ||= id;
     toolCall.function.name ||= name;
     const delta = isRecord(called.arguments) ? argumentsText(name, called.arguments) : textIn(called.arguments);
@@ -176,15 +176,18 @@ export class ChatAccumulator {
 }
 
 /**
- * Returns whether a part begins another call. Some services send several complete calls without an index, or all with the
- * same index. Merging them would produce arguments that are not JSON.
+ * Returns whether a part begins another function call. Some services send several complete calls without an index,
+ * or with the same index. If these calls were merged, their arguments would not be JSON.
  */
 function isNewCall({ id: before, function: called }: ChatToolCall, id: string, name: string, index: unknown): boolean {
   if (id === "" || name === "" || before === "" || id === before) return false;
   return index === undefined || index === null || name !== called.name;
 }
 
-/** Returns arguments as JSON text. `JSON.stringify` is recursive and overflows the stack for values that `JSON.parse` accepts. */
+/**
+ * Returns arguments as JSON text. `JSON.stringify` is not always sufficient: it is recursive, and overflows the
+ * stack for some values that `JSON.parse` accepts.
+ */
 function argumentsText(name: string, value: Fields): string {
   try {
     return JSON.stringify(value);

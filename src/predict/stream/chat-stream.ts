@@ -2,7 +2,10 @@ import { EasDecodeError } from "../../errors.js";
 import { argumentTypeError } from "../../util/argument-errors.js";
 import type { ChatAccumulator, ChatCompletion, ChatEvent, ChatMessage } from "./chat-completion.js";
 
-/** Yields the events of a chat's chunks, or of one complete response. `fail` converts a decoding error to the call's error. */
+/**
+ * Yields the events of a chat's chunks, or of one complete response. `fail` converts a decoding error to the call's
+ * error.
+ */
 export async function* chatEvents(
   values: AsyncIterable<unknown>,
   chat: ChatAccumulator,
@@ -27,9 +30,9 @@ export async function* chatEvents(
 }
 
 /**
- * The response to a chat, read while it arrives. Iterate over its parts, call `finalText`, `finalMessage` or
- * `finalCompletion`, or do both. These methods read the stream unless a loop does, and resolve when it is complete. All
- * reject with the errors of `PredictStream.events`.
+ * The response to a chat, which is read while it arrives. Iterate over its parts, call `finalText`, `finalMessage`
+ * or `finalCompletion`, or do both. If there is no loop, these methods read the stream. They resolve when the
+ * response is complete. The loop and these methods reject with the errors of `PredictStream.events`.
  *
  * @example
  * const chat = stream.chat();
@@ -55,11 +58,11 @@ export class ChatStream implements AsyncIterable<ChatEvent> {
       this.#resolve = resolve;
       this.#reject = reject;
     });
-    // This prevents an unhandled rejection: a loop over this chat rejects with the same error.
+    // The empty handler prevents an unhandled rejection. A loop over this chat rejects with the same error.
     this.#whole.catch(() => {});
   }
 
-  /** The response as far as it was received, also after an error. */
+  /** The received part of the response. Also available after an error. */
   get completion(): ChatCompletion {
     return this.#chat.completion;
   }
@@ -90,7 +93,7 @@ export class ChatStream implements AsyncIterable<ChatEvent> {
     };
   }
 
-  /** Resolves with the text of the first choice; `""` if the model wrote none. */
+  /** Resolves with the text of the first choice; `""` if the model wrote no text. */
   async finalText(): Promise<string> {
     return (await this.finalMessage()).content ?? "";
   }
@@ -98,7 +101,7 @@ export class ChatStream implements AsyncIterable<ChatEvent> {
   /** Resolves with the message of the first choice. Append it to the `messages` of the next request. */
   async finalMessage(): Promise<ChatMessage> {
     const { choices } = await this.finalCompletion();
-    // There is a first choice, because a stream without choices fails.
+    // A first choice exists, because a stream without choices fails.
     return (choices[0] as ChatCompletion["choices"][number]).message;
   }
 
@@ -117,7 +120,7 @@ export class ChatStream implements AsyncIterable<ChatEvent> {
       if (step.done) this.#resolve(this.#chat.completion);
       return step;
     } catch (error) {
-      // After an early return the error for missing choices does not matter.
+      // After an early return, the error for missing choices is irrelevant.
       if (this.#isLeft) return { done: true, value: undefined };
       this.#reject(error);
       throw error;

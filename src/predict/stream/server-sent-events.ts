@@ -38,7 +38,10 @@ export class ServerSentEvent {
   }
 }
 
-/** Decodes events. The last event may lack its blank line, which many services omit, unless its data was cut off. */
+/**
+ * Decodes events. Many services omit the blank line after the last event, so the event is accepted without it,
+ * unless its data was cut off.
+ */
 export function eventStep(): TextStep<ServerSentEvent> {
   let add: (event: ServerSentEvent) => void;
   let retry: number | undefined;
@@ -62,8 +65,8 @@ export function eventStep(): TextStep<ServerSentEvent> {
       parser.feed("\n\n");
       return;
     }
-    // CR and CRLF are converted to LF. The parser would delay a line that ends with CR until the next chunk, and take
-    // quadratic time if all lines end with CR.
+    // CR and CRLF are converted to LF before parsing. Otherwise, the parser would delay a line that ends with CR until
+    // the next chunk. It would also take quadratic time if all lines end with CR.
     const rest = endedByCr && text.startsWith("\n") ? text.slice(1) : text;
     endedByCr = rest.endsWith("\r");
     parser.feed(rest.includes("\r") ? rest.replace(/\r\n?/g, "\n") : rest);

@@ -2,16 +2,21 @@ import { EasDecodeError } from "../../errors.js";
 import type { Bytes } from "../../formats/request.js";
 
 /**
- * Maximum length of a line, event or value in characters. It prevents input without a separator from exhausting memory.
+ * Maximum length of a line, event or value, in characters. The limit prevents input without a separator from
+ * exhausting memory.
  */
 export const MAX_CHARACTERS: number = 16 * 1024 * 1024;
 
-/** Decodes values from text that arrives in parts, and adds each value when it is complete. Undefined ends the text. */
+/**
+ * Decodes values from text that arrives in parts. Adds each value when it is complete. An undefined part is the end
+ * of the text.
+ */
 export type TextStep<T> = (text: string | undefined, add: (value: T) => void) => void;
 
 /**
- * Decoders for whole chunks. The first one removes a byte order mark at the beginning of a body. They are created on
- * first use, because this package must be importable in jest-environment-jsdom, which has no TextDecoder.
+ * Decoders for whole chunks. The first decoder removes a byte order mark at the beginning of a body. The decoders
+ * are created on first use, because this package must be importable in jest-environment-jsdom, which has no
+ * TextDecoder.
  */
 let firstChunk: TextDecoder | undefined;
 let otherChunks: TextDecoder | undefined;
@@ -34,7 +39,8 @@ export function textDecoder(): (chunk: Bytes | undefined) => string {
       otherChunks ??= new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
       text = (isFirst ? firstChunk : otherChunks).decode(chunk);
     } else {
-      // In Node, the option `stream` slows ASCII down by a factor of up to six, and doubles the speed for other characters.
+      // On Node, the option `stream` makes decoding up to six times slower for ASCII, and twice as fast for other
+      // characters.
       streamDecoder ??= new TextDecoder("utf-8", { fatal: true, ignoreBOM: !isFirst });
       text = streamDecoder.decode(chunk, { stream: true });
     }
@@ -86,7 +92,10 @@ class TextAccumulator {
   }
 }
 
-/** Decodes lines that end with LF or CRLF, without the line break. The last line may lack one. */
+/**
+ * Decodes lines that end with LF or CRLF. The decoded lines do not contain the line break. The last line may end
+ * without a line break.
+ */
 export function lineStep(): TextStep<string> {
   const line = new TextAccumulator("lines");
   return (text, add) => {
@@ -109,8 +118,8 @@ function withoutCr(line: string): string {
 }
 
 /**
- * Decodes JSON values that are separated by line breaks or by NUL characters. If the first line is not a complete value,
- * values span lines, and only NUL separates them.
+ * Decodes JSON values that are separated by line breaks or by NUL characters. If the first line is not a complete
+ * value, values can contain line breaks, and only NUL separates them.
  */
 export function jsonStep(): TextStep<unknown> {
   const value = new TextAccumulator("json");
@@ -133,10 +142,10 @@ export function jsonStep(): TextStep<unknown> {
       return;
     }
     let from = 0;
-    // Searched once: searching again for each line would take quadratic time.
+    // The search is not repeated for each line, because that would take quadratic time.
     const nul = separator === "\n" ? -1 : text.indexOf("\0");
     for (;;) {
-      // Until the separator is known, the first line break or NUL may be it.
+      // Until the separator is known, it may be either a line break or NUL.
       const found: number = text.indexOf(separator ?? "\n", from);
       const at = separator === undefined && nul >= from && (found === -1 || nul < found) ? nul : found;
       if (at === -1) break;
@@ -156,13 +165,13 @@ export function jsonStep(): TextStep<unknown> {
   };
 }
 
-/** Replaces NUL by a space: servers may send it next to a line break. */
+/** Replaces NUL with a space, because servers may send NUL next to a line break. */
 function trimmed(text: string): string {
   return text.includes("\0") ? text.replaceAll("\0", " ") : text;
 }
 
 function isBlank(text: string): boolean {
-  // Fast path: a value without white space before it.
+  // Fast path for a value without leading white space.
   if (text.charCodeAt(0) > 0x20) return false;
   return trimmed(text).trim() === "";
 }

@@ -7,16 +7,19 @@ const DONE = "[DONE]";
 export interface StreamEnd {
   /** Whether the stream is complete. Undefined if the format does not mark its end. */
   readonly isComplete?: boolean | undefined;
-  /** Completes the sentence "the stream ended …" for a stream that was cut off. */
+  /** Completes the sentence "the stream ended …" in the error for a stream that was cut off. */
   readonly why?: string;
-  /** The last line, if it is not part of an event stream. */
+  /** The last line, if the line is not part of an event stream. */
   readonly line?: string;
 }
 
 /** The line that the LLM gateway of EAS sends when it loses the engine, before it ends the body normally. */
 export const GATEWAY_LINE = "Bad Request";
 
-/** Event types of APIs with typed events: the types within a stream, those that end it, and the one expected at the end. */
+/**
+ * Event types of APIs with typed events: types that occur within a stream, types that end a stream, and the type
+ * that is expected at the end.
+ */
 const TYPED_APIS: readonly { readonly part: RegExp; readonly end: RegExp; readonly missing: string }[] = [
   { part: /^(message_start|message_delta|content_block_\w+)$/, end: /^message_stop$/, missing: "message_stop" },
   {
@@ -31,8 +34,9 @@ interface EventData {
 }
 
 /**
- * Determines whether an event stream that ended is complete. `text` is the whole stream or, unless `isWhole`, its end.
- * Gateways end the body normally when they lose the engine, so that only the events show the difference.
+ * Determines whether an event stream that has ended is complete. If `isWhole` is true, `text` is the whole stream,
+ * and otherwise the end of the stream. Gateways end the body normally when they lose the engine, so only the events
+ * show whether the stream is complete.
  */
 export function endOfEvents(text: string, isWhole = true): StreamEnd {
   const events: EventData[] = [];
@@ -47,7 +51,7 @@ export function endOfEvents(text: string, isWhole = true): StreamEnd {
     },
   });
   const lines = text.replace(/\r\n?/g, "\n");
-  // A tail may begin in the middle of a line, which is dropped.
+  // The text may begin in the middle of a line. If so, this line is dropped.
   parser.feed(isWhole ? lines : lines.slice(`${lines}\n`.indexOf("\n") + 1));
   const ended = events.length;
   parser.feed("\n\n");
@@ -60,11 +64,14 @@ export function endOfEvents(text: string, isWhole = true): StreamEnd {
 
 /** Returns whether an event is the last event of OpenAI's API. */
 export function isDone({ data }: EventData): boolean {
-  // Fast path: the data is an object.
+  // Fast path for data that is an object.
   return data.charCodeAt(0) !== 0x7b && data.trim() === DONE;
 }
 
-/** Returns whether an event without a blank line at its end was cut off: its JSON is incomplete, or it has no data. */
+/**
+ * Returns whether an event that does not end with a blank line was cut off. If so, its JSON is incomplete or the
+ * event has no data.
+ */
 export function isCut(event: EventData): boolean {
   const { data } = event;
   if (isDone(event)) return false;
@@ -73,7 +80,7 @@ export function isCut(event: EventData): boolean {
 
 /** Tracks the values of a stream, and determines whether the stream is complete. */
 export class ValuesEnd {
-  /** Whether each choice has finished, by its index. */
+  /** Whether each choice has finished, by the index of the choice. */
   readonly #choices = new Map<unknown, boolean>();
   #missing: string | undefined;
   #isComplete: true | undefined;
@@ -112,7 +119,9 @@ function endOfValues(texts: readonly string[]): StreamEnd {
   return values.end();
 }
 
-/** Returns whether a value is a chunk of a chat. Complete responses have no `delta`, and may lack a `finish_reason`. */
+/**
+ * Returns whether a value is a chunk of a chat. Complete responses have no `delta`, and may have no `finish_reason`.
+ */
 export function isChatChunk(value: unknown): boolean {
   const { choices } = Object(value) as { readonly choices?: unknown };
   return Array.isArray(choices) && choices.some((choice) => "delta" in Object(choice));
@@ -122,7 +131,7 @@ function addChoice(choices: Map<unknown, boolean>, choice: unknown): void {
   if (typeof choice !== "object" || choice === null) return;
   const { index = 0, finish_reason: reason, ...more } = choice as Record<string, unknown>;
   const isFinished = typeof reason === "string" && reason !== "";
-  // Values that are not from a language model may have choices without these fields.
+  // Values that do not come from a language model may have choices without these fields.
   if (!isFinished && !("delta" in more || "text" in more || "message" in more)) return;
   choices.set(index, isFinished || choices.get(index) === true);
 }

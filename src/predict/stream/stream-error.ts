@@ -14,17 +14,18 @@ export function errorOfEvent(
   before: number,
   call: FailedCall,
 ): EasStreamError | undefined {
-  // Searching for `"error"` would be slower: the search looks for the first character, and quotes are frequent in JSON.
+  // The search text omits the opening quote of `"error"`. The search looks for the first character of this text, and
+  // quotes are frequent in JSON.
   if (event !== "error" && !data.includes('rror"')) return undefined;
-  // A relay that ends a stream within an event appends its error as a line of that event.
+  // If a relay ends a stream within an event, it appends its error as a line of that event.
   const value = parse(data) ?? parse(data.slice(data.lastIndexOf("\n") + 1));
   if (event !== "error" && reportedError(value) === undefined) return undefined;
   return streamError(value, data, before, call);
 }
 
 /**
- * Returns the error that a JSON value reports; undefined if it does not report an error. Values may have fields of any
- * name, so that outside of a chat only an object whose single field is `error` counts.
+ * Returns the error that a JSON value reports; undefined if the value does not report an error. Values can have
+ * fields of any name. Outside of a chat, a value is therefore an error only if `error` is its only field.
  */
 export function errorOfValue(
   value: unknown,
@@ -60,7 +61,10 @@ function streamError(value: unknown, data: string, before: number, call: FailedC
   );
 }
 
-/** Returns the error within a value: OpenAI and vLLM send `{ error: { message, code } }`, older vLLM `object: "error"`. */
+/**
+ * Returns the error in a value. OpenAI and vLLM send `{ error: { message, code } }`, and older versions of vLLM send
+ * `object: "error"`.
+ */
 function reportedError(value: unknown): unknown {
   if (typeof value !== "object" || value === null) return undefined;
   const { error, object } = value as { error?: unknown; object?: unknown };
@@ -95,7 +99,10 @@ function parse(text: string): unknown {
   }
 }
 
-/** Returns a value as JSON text. `JSON.stringify` is recursive and overflows the stack for values that `JSON.parse` accepts. */
+/**
+ * Returns a value as JSON text. `JSON.stringify` is not always sufficient: it is recursive, and overflows the stack
+ * for some values that `JSON.parse` accepts.
+ */
 function textOf(value: unknown): string {
   try {
     return JSON.stringify(value);

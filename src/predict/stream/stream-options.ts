@@ -1,8 +1,8 @@
 import type { CallOptions } from "../../config/options.js";
 
 /**
- * Options for `PredictClient.stream`. They override the client's options. The client's timeouts do not apply to
- * streams.
+ * Options for `PredictClient.stream`. These options override the client's options. The client's timeouts do not
+ * apply to streams.
  */
 export interface StreamOptions extends Omit<CallOptions, "onUploadProgress"> {
   /**

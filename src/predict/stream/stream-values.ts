@@ -1,8 +1,9 @@
 import type { Bytes } from "../../formats/request.js";
 
 /**
- * Decodes values from the chunks of a body. Appends the values that end in `chunk`, and returns whether the last value was
- * decoded. The end of the body is an undefined chunk. Values that were appended before an error are delivered.
+ * Decodes values from the chunks of a body. Appends those values that are complete after `chunk`. Returns whether
+ * the last value of the body was decoded. An undefined chunk is the end of the body. Values that were appended
+ * before an error are delivered.
  */
 export type ChunkStep<T> = (chunk: Bytes | undefined, values: T[]) => boolean;
 
@@ -10,7 +11,10 @@ export type ChunkStep<T> = (chunk: Bytes | undefined, values: T[]) => boolean;
 export interface ValueSource {
   /** Resolves with the next chunk, or with undefined at the end of the body. */
   read(): Promise<Bytes | undefined>;
-  /** Called once, when reading stops: with true after the last value, with false after an error or an early return. */
+  /**
+   * Called once when reading stops: with true after the last value, and with false after an error or an early
+   * return.
+   */
   end(isWhole: boolean): void;
   /** Returns the error for the consumer, or undefined if it has stopped reading. */
   explain(thrown: unknown): unknown;
@@ -25,7 +29,7 @@ const AsyncIterators: new () => object = /* @__PURE__ */ (() => {
 })();
 
 /**
- * Iterates over the values of a body. All values of a chunk are decoded at once, and `next` resolves from them without
+ * Iterates over the values of a body. All values of a chunk are decoded at once, so that `next` can resolve without
  * waiting. Nested async generators would create several promises for each value.
  */
 export class StreamValues<T> extends AsyncIterators implements AsyncGenerator<T, void, undefined> {
@@ -49,7 +53,7 @@ export class StreamValues<T> extends AsyncIterators implements AsyncGenerator<T,
 
   next(): Promise<IteratorResult<T, void>> {
     if (this.#waiting > 0) return this.#inTurn(() => this.#take());
-    // Fast path: the value is already decoded.
+    // Fast path for a value that is already decoded.
     if (this.#next < this.#values.length) return Promise.resolve(this.#shift());
     this.#waiting++;
     this.#last = this.#take();

@@ -20,7 +20,7 @@ import { errorOfEnd, errorOfEvent, errorOfValue } from "./stream-error.js";
 import { type ChunkStep, StreamValues } from "./stream-values.js";
 import { TailBuffer } from "./tail-buffer.js";
 
-/** Sends a call whose response is read as a stream. Loaded on first use. */
+/** Sends a call and returns its response as a stream. Loaded on first use. */
 export function openPredictStream(
   pool: ConnectionPool,
   plan: CallPlan,
@@ -30,20 +30,26 @@ export function openPredictStream(
   return openStream(pool, plan, body, {}, (result) => new PredictStream(result, plan, idleTimeout));
 }
 
-/** Decodes values from text that arrives in parts. Undefined ends the text. Values added before an error are delivered. */
+/**
+ * Decodes values from text that arrives in parts. An undefined part is the end of the text. Values that were added
+ * before an error are delivered.
+ */
 type TextReader<T> = (text: string | undefined, values: T[]) => void;
 
-/** Maximum wait for the end of the body after its last event, in milliseconds, before the connection is closed. */
+/**
+ * Maximum time to wait for the end of the body after its last event, in milliseconds. After this time, the
+ * connection is closed.
+ */
 const DRAIN_MS = 1_000;
 
 /**
- * A response whose body is read while it arrives. It can be read once: by `for await`, which yields bytes, or by one of
- * `text`, `bytes`, `lines`, `events`, `json` and `chat`. Leaving the loop early ends the request. Unread data causes
- * backpressure: the service cannot send more until the caller reads.
+ * A response whose body is read while it arrives. The body can be read only once: by `for await`, which yields
+ * bytes, or by one of the methods `text`, `bytes`, `lines`, `events`, `json` and `chat`. Leaving the loop early ends
+ * the request. Unread data causes backpressure: the service cannot send more data until the caller reads.
  *
- * All reads reject with the reason of the caller's signal, with `EasTimeoutError` (phase `"idle"`) if no data arrives
- * within `idleTimeout`, and with `EasNetworkError` if the connection breaks. The error's `received` has the text received
- * before.
+ * All reads reject with the reason of the caller's signal, with `EasTimeoutError` (phase `"idle"`) if no data
+ * arrives within `idleTimeout`, and with `EasNetworkError` if the connection breaks. The error's `received` contains
+ * the text that was received before the error.
  *
  * @example
  * const stream = await client.stream(body, { path: "/v1/chat/completions" });
@@ -56,7 +62,7 @@ export class PredictStream implements AsyncIterable<Bytes> {
   readonly headers: Headers;
   /** Scheme, host and port of the server that responded. */
   readonly endpoint: string;
-  /** Number of attempts, including the successful one. */
+  /** Number of attempts, including the successful attempt. */
   readonly attempts: number;
   readonly #response: StreamingResponse;
   readonly #call: FailedCall;
@@ -89,11 +95,12 @@ export class PredictStream implements AsyncIterable<Bytes> {
   }
 
   /**
-   * Whether the whole response was received. True after an end that the format marks: `[DONE]`, a `finish_reason` of each
-   * choice, `message_stop`, `response.completed`, or a `Content-Length`. False after an error or an early end.
+   * Whether the whole response was received. True if the response ended in a way that its format defines: `[DONE]`,
+   * a `finish_reason` for each choice, `message_stop`, `response.completed`, or the number of bytes in
+   * `Content-Length`. False after an error or an early end.
    *
-   * Undefined while the body is read, and after a body whose format does not mark its end: a gateway may end such a body
-   * normally although the service failed.
+   * Undefined while the body is being read. Also undefined after a body whose format does not mark its end, because
+   * a gateway may end such a body normally although the service failed.
    */
   get isComplete(): boolean | undefined {
     return this.#isComplete;
@@ -107,7 +114,7 @@ export class PredictStream implements AsyncIterable<Bytes> {
     }, false);
   }
 
-  /** Resolves with the whole body. Rejects with `EasDecodeError` if it exceeds `maxResponseBytes`. */
+  /** Resolves with the whole body. Rejects with `EasDecodeError` if the body exceeds `maxResponseBytes`. */
   async bytes(): Promise<Bytes> {
     const chunks: Uint8Array[] = [];
     let length = 0;
@@ -119,7 +126,10 @@ export class PredictStream implements AsyncIterable<Bytes> {
     return joinChunks(chunks, length);
   }
 
-  /** Resolves with the whole body as text. Rejects with `EasDecodeError` if it is not UTF-8 or exceeds `maxResponseBytes`. */
+  /**
+   * Resolves with the whole body as text. Rejects with `EasDecodeError` if the body is not UTF-8 or exceeds
+   * `maxResponseBytes`.
+   */
   async text(): Promise<string> {
     let whole = "";
     const decode = this.#decoder();
@@ -142,19 +152,19 @@ export class PredictStream implements AsyncIterable<Bytes> {
   /**
    * Iterates over the server-sent events of the body. Ends at `[DONE]`, which is not yielded.
    *
-   * Rejects with `EasStreamError` if the service reports an error: an event named `error`, or whose data is a JSON
-   * object with an `error`. It rejects with the same error if the stream was cut off. Such a stream ends within an
-   * event, or before the last event of OpenAI's or Anthropic's API. It may also end with a line that is not part of an
-   * event, such as `Bad Request` of the LLM gateway.
+   * Rejects with `EasStreamError` if the service reports an error. Such a report is an event with the name `error`,
+   * or an event whose data is a JSON object with an `error`. Also rejects with `EasStreamError` if the stream was
+   * cut off. Such a stream ends within an event, or before the last event of OpenAI's or Anthropic's API. It may
+   * also end with a line that is not part of an event, such as `Bad Request` from the LLM gateway.
    */
   events(): AsyncGenerator<ServerSentEvent, void, undefined> {
     return this.#textValues(this.#eventReader((event) => event));
   }
 
   /**
-   * Iterates over the JSON values of the body. With the `Content-Type` `text/event-stream` they are the data of the
-   * events. Otherwise they are separated by line breaks, or by NUL characters, which older LLM services of EAS send.
-   * The type `T` is not checked.
+   * Iterates over the JSON values of the body. If the `Content-Type` is `text/event-stream`, the values are the data
+   * of the events. Otherwise, the values are separated by line breaks, or by NUL characters, which older LLM
+   * services of EAS send. The type `T` is not checked.
    *
    * Rejects with `EasDecodeError` for text that is not JSON. Rejects with `EasStreamError` for an object whose only
    * field is `error`, and for a stream that was cut off.
@@ -165,11 +175,12 @@ export class PredictStream implements AsyncIterable<Bytes> {
   }
 
   /**
-   * Reads the body as the response of a language model, in the form of OpenAI's chat completions or completions. Returns an
-   * iterable of text, reasoning and function calls, which also provides the final message. Supports complete JSON
-   * responses, which some services send for `stream: true`.
+   * Reads the body as the response of a language model, in the format of OpenAI's chat completions or completions.
+   * Returns an iterable of text, reasoning and function calls, which also provides the final message. Also accepts
+   * complete JSON responses, which some services send for `stream: true`.
    *
-   * Reads reject like those of `events`, and with `EasDecodeError` if the stream has no choices.
+   * Reads reject with the same errors as those of `events`. They also reject with `EasDecodeError` if the stream has
+   * no choices.
    *
    * @example
    * const stream = await client.stream(body, { path: "/v1/chat/completions" });
@@ -248,7 +259,7 @@ export class PredictStream implements AsyncIterable<Bytes> {
           ? errorOfEnd({ why: "with a line that is not JSON", line: GATEWAY_LINE }, count, this.#call)
           : thrown;
       }
-      // A JSON document is one value, whose syntax marks its end.
+      // A JSON document is a single value, whose syntax shows whether it is complete.
       if (text !== undefined) return;
       if (count === 1 && /\/json\b/i.test(this.headers.get("content-type") ?? "")) this.#isComplete = true;
       const end = chunks.end();
@@ -257,7 +268,10 @@ export class PredictStream implements AsyncIterable<Bytes> {
     };
   }
 
-  /** Decodes the chunks of a chat, or a complete response. An event stream cannot begin with a bracket. */
+  /**
+   * Decodes the chunks of a chat, or a complete response. The two are distinguished by the first character, because
+   * an event stream cannot begin with a bracket.
+   */
   #chatReader(): TextReader<unknown> {
     let reader: TextReader<unknown> | undefined;
     return (text, values) => {
@@ -274,7 +288,10 @@ export class PredictStream implements AsyncIterable<Bytes> {
     return end;
   }
 
-  /** Sets `isComplete` for callers that parse an event stream themselves. An incomplete stream is not an error then. */
+  /**
+   * Sets `isComplete` for callers that parse an event stream themselves. For such callers, an incomplete stream is
+   * not an error.
+   */
   #checkEnd(): void {
     if (this.#isOfEvents) this.#endOfEvents();
   }
@@ -298,7 +315,7 @@ export class PredictStream implements AsyncIterable<Bytes> {
     });
   }
 
-  /** Returns a function that decodes chunks, and keeps their text for errors. */
+  /** Returns a function that decodes chunks and keeps their text for errors. */
   #decoder(): (chunk: Bytes | undefined) => string {
     const decode = textDecoder();
     return (chunk) => {
@@ -308,7 +325,7 @@ export class PredictStream implements AsyncIterable<Bytes> {
     };
   }
 
-  /** Reads to the end of the body. Rejects with `EasDecodeError` if it exceeds `maxResponseBytes`. */
+  /** Reads to the end of the body. Rejects with `EasDecodeError` if the body exceeds `maxResponseBytes`. */
   async #toEnd(onChunk: (chunk: Bytes | undefined) => void, isBorrowed = true): Promise<void> {
     const { maxResponseBytes } = this.#call.plan;
     let length = 0;
@@ -327,8 +344,8 @@ export class PredictStream implements AsyncIterable<Bytes> {
   }
 
   /**
-   * Iterates over the values that `step` decodes from the body. Throws a `TypeError` if the stream was already read. If `step`
-   * keeps chunks, `isBorrowed` must be false.
+   * Iterates over the values that `step` decodes from the body. Throws a `TypeError` if the stream was already read.
+   * `isBorrowed` must be false if `step` keeps chunks.
    */
   #values<T>(step: ChunkStep<T>, isBorrowed = true): AsyncGenerator<T, void, undefined> {
     if (this.#isTaken) {
@@ -360,7 +377,7 @@ export class PredictStream implements AsyncIterable<Bytes> {
     else this.#response.cancel(undefined);
   }
 
-  /** Waits for the end of the body, which usually follows immediately, so that the connection can be reused. */
+  /** Waits for the end of the body, so that the connection can be reused. The end usually arrives immediately. */
   async #drain(): Promise<void> {
     const reader = this.#reader as ChunkReader;
     const timer = setTimeout(() => this.#response.cancel(undefined), DRAIN_MS);

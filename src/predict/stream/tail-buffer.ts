@@ -17,7 +17,8 @@ export class TailBuffer {
   add(text: string): void {
     this.#texts.push(text);
     this.#length += text.length;
-    // The text is truncated at twice the length, so that not every chunk causes a truncation.
+    // The text is truncated only when it reaches twice the maximum length, so that not every chunk causes a
+    // truncation.
     if (this.#length > 2 * MAX_CHARACTERS) this.#keep();
   }
 
