@@ -131,7 +131,7 @@ test("closes the WebSocket with code 1000", async () => {
   dialer.last.push(frameBytes(1));
   await watcher.close();
   expect(dialer.last.controls).toEqual(["resume", "close 1000"]);
-  // Received frames are no longer delivered.
+  // Frames that were received before the close are not delivered.
   expect(await watcher.next()).toEqual({ done: true, value: undefined });
   expect(vi.getTimerCount()).toBe(0);
 });

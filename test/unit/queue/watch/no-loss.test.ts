@@ -10,7 +10,7 @@ vi.setConfig({ testTimeout: 300_000 });
 
 const SEED = Number(process.env.EAS_TEST_SEED ?? Date.now() % 1_000_000);
 const FRAMES = Number(process.env.EAS_TEST_FRAMES ?? 5000);
-/** Number of pushes after which a cut is due. More frames arrive before the cut, so about one push in 50 is cut. */
+/** Number of pushes after which a cut is due. More frames arrive before it, so there is about one cut per 50 pushes. */
 const CUT_EVERY = 35;
 
 /** Creates a generator of pseudorandom numbers from 0 to 1 (mulberry32). */
