@@ -186,7 +186,7 @@ type Source = Iterator<PredictInput> | AsyncIterator<PredictInput>;
 
 function iteratorOf(requests: Iterable<PredictInput> | AsyncIterable<PredictInput>): Source {
   const { [Symbol.asyncIterator]: async, [Symbol.iterator]: sync } = Object(requests);
-  // Text and bytes are iterable, but each is a single request.
+  // Text and bytes are iterable, but represent a single request.
   if (typeof requests !== "string" && !ArrayBuffer.isView(requests) && (async ?? sync))
     return (async ?? sync).call(requests);
   throw argumentTypeError(

@@ -15,7 +15,10 @@ import { MAX_INDEX } from "./values.js";
  */
 export type QueueAttributes = Readonly<Record<string, string>>;
 
-/** Decodes a response with attributes. Throws `EasDecodeError` if it is not a JSON object of primitive values. */
+/**
+ * Decodes a response with attributes. Throws `EasDecodeError` if the response is not a JSON object of primitive
+ * values.
+ */
 export function readAttributes(body: Bytes): QueueAttributes {
   let answer: unknown;
   try {
@@ -154,7 +157,7 @@ export function lastEntryOf(attributes: QueueAttributes): bigint | undefined {
   throw notAttributes("stream.lastEntry is not an index");
 }
 
-/** Whether the queue has ended, so that it accepts no more items. */
+/** Whether the queue has ended and therefore accepts no more items. */
 export function hasEnded(attributes: QueueAttributes): boolean {
   return attributes["meta.state"] === "End";
 }

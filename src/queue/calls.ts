@@ -151,7 +151,7 @@ export class QueueCalls {
     through: Through,
   ): Promise<void> {
     const batches = inBatches(checkIndexes("indexes", indexes));
-    // Creates all operations first, so that nothing is sent if an argument is invalid.
+    // All operations are created first, so that nothing is sent if an argument is invalid.
     batches.map(operation);
     await Promise.all(batches.map((batch) => through(batch, (rest) => this.run(operation(rest)))));
   }

@@ -242,7 +242,7 @@ export class QueueClient {
     return this.#acknowledge(indexes, "DELETE", (batch) => indexesOperation("DELETE", batch, call));
   }
 
-  /** Commits items: the service deletes them for the group of this client. */
+  /** Commits items, so that the service deletes them for the group of this client. */
   commit(indexes: FrameIndex | Iterable<FrameIndex>, call?: QueueCallOptions): Promise<void> {
     return this.#acknowledge(indexes, "PUT", (batch) => indexesOperation("PUT", batch, call));
   }
@@ -297,9 +297,9 @@ export class QueueClient {
   }
 
   /**
-   * Runs `handler` for each item until the signal fires or the queue ends. Commits an item when its handler returns. If a
-   * handler throws, `onError` decides what happens to the item. When the signal fires, waits for the running handlers,
-   * commits their items, and resolves. Rejects with the error that ended the watch.
+   * Runs `handler` for each item until the signal fires or the queue ends. Commits an item when its handler returns.
+   * If a handler throws an error, `onError` decides what happens to the item. When the signal fires, waits for the
+   * running handlers, commits their items, and then resolves. Rejects with the error that ended the watch.
    *
    * @example
    * await queue.consume(async (frame) => handle(frame.json()), { concurrency: 4, signal });

@@ -29,8 +29,8 @@ export interface QueueClientOptions
   /** The id of this client among the consumers of its group. Default: a random UUID. Two clients must not share an id. */
   readonly uid?: string | undefined;
   /**
-   * The group of consumers. Each group receives all items; within a group, each item goes to one consumer. Default
-   * `"eas"`.
+   * The group of consumers. Each group receives all items. Within a group, each item is delivered to one consumer.
+   * Default `"eas"`.
    */
   readonly gid?: string | undefined;
   /** Receives warnings. `null` disables them. Default: the console. */

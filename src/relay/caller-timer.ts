@@ -21,7 +21,7 @@ export class CallerTimer {
     this.#onExpire = onExpire;
   }
 
-  /** Begins a wait, unless one is in progress. */
+  /** Begins a wait, unless a wait is already in progress. */
   start(): void {
     if (this.#limit === Number.POSITIVE_INFINITY || this.#since !== undefined) return;
     this.#since = performance.now();

@@ -39,8 +39,8 @@ export function createRelay(options: RelayOptions): (request: Request) => Promis
 }
 
 /**
- * Headers that keep browsers from storing a response, and from showing it as a page of this site. They are needed
- * because a model can return any text.
+ * Headers that prevent browsers from storing a response and from showing it as a page of this site. The headers are
+ * necessary because a model can return any text.
  */
 const HARDENING: ReadonlyMap<string, string> = new Map([
   ["cache-control", "no-store"],
@@ -73,7 +73,7 @@ async function respond(settings: RelaySettings, request: Request): Promise<Respo
   return (await authorize(settings, limited)) ?? forward(settings, request, limited, target, decision);
 }
 
-/** Parses `Content-Length`, in bytes. Returns undefined if there is none, `NaN` if it is invalid. */
+/** Parses `Content-Length`, in bytes. Returns undefined if the header is missing, and `NaN` if its value is invalid. */
 function statedLength(headers: Headers): number | undefined {
   const text = headers.get("content-length");
   if (text === null) return undefined;

@@ -72,11 +72,11 @@ export class HeaderLists {
   }
 }
 
-/** Returns the names in lower case. Throws if one is invalid or in `never`. */
+/** Returns the names in lower case. Throws if a name is invalid or is in `never`. */
 function checkNames(option: string, names: readonly string[], never: RegExp): readonly string[] {
   if (!Array.isArray(names)) throw optionError(option, names, 'be a list of names such as ["x-own"]');
   return names.map((name) => {
-    // `checkHeaders` refuses invalid names and headers of the connection.
+    // `checkHeaders` refuses invalid names and the headers that the connection sets.
     const [[lower] = [""]] = checkHeaders([[name, ""]]);
     if (never.test(lower)) throw optionError(option, name, "not be listed: the relay never forwards this header");
     return lower;

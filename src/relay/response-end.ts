@@ -2,9 +2,9 @@ import { EasStreamError } from "../errors.js";
 import type { Bytes } from "../formats/request.js";
 import { endOfEvents } from "../predict/stream/stream-end.js";
 
-/** Minimum number of bytes kept from the end of an event stream, to decide whether it is complete. */
+/** Minimum number of bytes that are kept from the end of an event stream. They show whether the stream is complete. */
 const TAIL_BYTES = 16_384;
-/** Maximum number of bytes kept. Twice the minimum, so that they are not moved for each chunk. */
+/** Maximum number of bytes that are kept. This is twice the minimum, so that the bytes are not moved for each chunk. */
 const MAX_TAIL_BYTES = 2 * TAIL_BYTES;
 const INITIAL_TAIL_BYTES = 2_048;
 /** Bytes at the end of an event stream: the line `data: [DONE]`, with line breaks before and after it. */

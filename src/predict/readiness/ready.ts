@@ -75,7 +75,7 @@ export async function untilReady<R>(
       if (!isNotStarted(error)) throw error;
       await wait.delayAfter(error);
     }
-    // Any response other than "not ready" ends the wait. If it is an error, the call reports it.
+    // Any response other than "not ready" ends the wait. If the response is an error, the call reports that error.
     await wait.probeUntilReady(probe, undefined, () => true);
   }
 }
@@ -131,7 +131,7 @@ class ReadinessWait {
     return clockNow() - this.#startedAt;
   }
 
-  /** Sends probes until one succeeds or fails with an error that `isReady` accepts. Rejects with other errors. */
+  /** Sends probes until a probe succeeds or fails with an error that `isReady` accepts. Rejects with other errors. */
   async probeUntilReady(probe: Probe, path: string | undefined, isReady: (error: unknown) => boolean): Promise<void> {
     for (;;) {
       this.attempts++;

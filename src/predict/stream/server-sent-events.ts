@@ -27,7 +27,10 @@ export class ServerSentEvent {
     this.retry = retry;
   }
 
-  /** Parses the data as JSON. Throws `EasDecodeError` if it is empty or not JSON. The type `T` is not checked. */
+  /**
+   * Parses the data as JSON. Throws `EasDecodeError` if the data is empty or is not JSON. The type `T` is not
+   * checked.
+   */
   json<T = unknown>(): T {
     try {
       return JSON.parse(this.data) as T;

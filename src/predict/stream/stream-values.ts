@@ -16,7 +16,7 @@ export interface ValueSource {
    * return.
    */
   end(isWhole: boolean): void;
-  /** Returns the error for the consumer, or undefined if it has stopped reading. */
+  /** Returns the error for the consumer, or undefined if the consumer has stopped reading. */
   explain(thrown: unknown): unknown;
 }
 

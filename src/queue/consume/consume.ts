@@ -17,8 +17,9 @@ export interface ConsumeOptions extends Omit<WatchOptions, "autoCommit" | "index
   /** Maximum number of handlers that run at once. Default 1. */
   readonly concurrency?: number | undefined;
   /**
-   * Decides what happens to an item whose handler threw before it settled the item. The default logs the error with
-   * the item's index and tags, and returns `"negative"`. The error's name and message are then sent as the reason.
+   * Decides what happens to an item whose handler threw an error before it settled the item. By default, the error
+   * is logged with the item's index and tags. The item is returned to the queue (`"negative"`), with the error's
+   * name and message as the reason.
    */
   readonly onError?: ((error: unknown, frame: DataFrame) => FailureAction | Promise<FailureAction>) | undefined;
 }
@@ -48,8 +49,8 @@ export function checkConsume(options: ConsumeOptions): ConsumeSettings {
 }
 
 /**
- * Runs `handler` for the frames of a watcher until the signal fires or the watcher ends, and waits for running handlers.
- * Its code is loaded on first use, together with the code of watches.
+ * Runs `handler` for the frames of a watcher until the signal fires or the watcher ends. Waits for running handlers
+ * before it resolves. The code that runs handlers is loaded on first use, together with the code of watches.
  */
 export async function consume(
   watcher: ConsumedWatcher,

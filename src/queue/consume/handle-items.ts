@@ -10,8 +10,8 @@ export type FrameHandler = (frame: DataFrame) => void | Promise<void>;
 
 /**
  * The action for an item whose handler failed. `"negative"` returns the item to the queue. The service then counts a
- * failed try, and drops the item if it exceeds the queue setting `max_delivery`. `"release"` keeps the item
- * uncommitted, so that the service delivers it again after a reconnect. `"commit"` deletes the item.
+ * failed try, and drops the item if the number of tries exceeds the queue setting `max_delivery`. `"release"` keeps
+ * the item uncommitted, so that the service delivers it again after a reconnect. `"commit"` deletes the item.
  */
 export type FailureAction = "negative" | "release" | "commit";
 
@@ -42,7 +42,8 @@ const MAX_DELAY_MS = 10_000;
 const FAILURE_ACTIONS: readonly unknown[] = ["negative", "release", "commit"];
 
 /**
- * Runs `handler` for the frames of a watcher until the signal fires or the watcher ends, and waits for running handlers.
+ * Runs `handler` for the frames of a watcher until the signal fires or the watcher ends. Waits for running handlers
+ * before it resolves.
  */
 export async function handleItems(
   watcher: ConsumedWatcher,
@@ -73,8 +74,8 @@ export async function handleItems(
 }
 
 /**
- * Resolves like `promise`, or with undefined when the signal fires. `Promise.race` is not used: with one promise for
- * the signal, it would keep all frames in memory.
+ * Resolves like `promise`, or with undefined when the signal fires. `Promise.race` is not used, because repeated
+ * races with one promise for the signal would keep all frames in memory.
  */
 function unlessStopped<T>(promise: Promise<T>, signal: AbortSignal | undefined): Promise<T | undefined> {
   if (signal === undefined) return promise;
@@ -126,7 +127,7 @@ class Worker {
     });
   }
 
-  /** Ends the delays of failed items. The delays are not needed once the watcher accepts no more items. */
+  /** Ends the delays of failed items. These delays have no purpose once the watcher accepts no more items. */
   hurry(): void {
     this.#isEnding = true;
     for (const end of this.#delays) end();
@@ -193,7 +194,7 @@ class Worker {
     this.#logger().warn(`eas-prediction: ${what}: ${reasonOf(error)}`);
   }
 
-  /** Resolves after a delay, or at once when the worker ends. */
+  /** Resolves after a delay, or immediately when the worker ends. */
   async #delay(milliseconds: number): Promise<void> {
     if (this.#isEnding) return;
     await new Promise<void>((resolve) => {

@@ -207,7 +207,10 @@ export class InferenceJob {
     return this.#input.search(this.index, { signal });
   }
 
-  /** Deletes the request, and its result if it has arrived. Does not stop a request that the service is processing. */
+  /**
+   * Deletes the request. Also deletes its result if the result has arrived. Does not stop a request that the service
+   * is already processing.
+   */
   async discard(): Promise<void> {
     await this.#input.delete(this.index);
     const frame = await this.#find(0, undefined);

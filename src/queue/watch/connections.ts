@@ -15,7 +15,7 @@ import { pollSource, type Room } from "./sources/poll.js";
 import { websocketSource } from "./sources/websocket.js";
 import type { WatchTools } from "./tools.js";
 
-/** Maximum size in bytes of the response to a get, in addition to its single frame. */
+/** Maximum number of bytes that the response to a get contains in addition to its single frame. */
 const LIST_BYTES = 16;
 
 /** Opens the connections of one watch, all with the same start index. */
@@ -141,7 +141,7 @@ export class WatchConnections {
       return frames.find((frame) => frame.index === index);
     } catch (error) {
       if (!isTooLarge(error)) throw error;
-      // If the item was deleted, the service responds with the next item or without an item.
+      // If the item was deleted, the response contains the next item or no item.
       const found = await indexAt(this.#tools, this.#calls, index, signal);
       if (found !== undefined && found !== index) return null;
       throw frameTooLarge(maxResponseBytes, undefined);

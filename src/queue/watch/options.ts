@@ -35,8 +35,8 @@ export type WatchStatus =
 /** Options for recognizing copies of an item. */
 export interface SkipRepeatedOptions {
   /**
-   * Minimum number of request ids of committed items to remember. Up to twice as many are kept in memory, at about 100
-   * bytes each. Default 10,000.
+   * Minimum number of request ids of committed items to remember. The watcher keeps at most twice as many ids in
+   * memory, at about 100 bytes each. Default 10,000.
    */
   readonly remember?: number | undefined;
 }
@@ -50,7 +50,10 @@ export interface WatchOptions {
    * Default false.
    */
   readonly autoCommit?: boolean | undefined;
-  /** Watches only for items with these tags. All consumers of a group must use the same tags. Throws for `undefined`. */
+  /**
+   * Watches only for items with these tags. All consumers of a group must use the same tags. Throws if the value is
+   * `undefined`.
+   */
   readonly tags?: QueueTags;
   /**
    * The transport. Default `"auto"`: a WebSocket if the runtime can send headers with it, otherwise an HTTP stream,
@@ -65,7 +68,10 @@ export interface WatchOptions {
    * indefinitely.
    */
   readonly reconnect?: ReconnectOptions | false | undefined;
-  /** Called when the state of the connection changes. If it throws, a warning is logged and the watch continues. */
+  /**
+   * Called when the state of the connection changes. If the callback throws, a warning is logged and the watch
+   * continues.
+   */
   readonly onStatus?: ((status: WatchStatus) => void) | undefined;
   /**
    * Whether to skip an item if this watcher has already committed an item with the same request id. A skipped item

@@ -34,11 +34,11 @@ export interface ReconnectHost {
    * whether that connection was brief. Resolves with false if the request fails.
    */
   readonly hasEnded: (isBrief: boolean) => Promise<boolean>;
-  /** Handles a serialized frame. Returns whether it is new to the watcher. */
+  /** Handles a serialized frame. Returns whether the frame is new to the watcher. */
   onFrame(frame: Parameters<SourceEvents["onFrame"]>[0]): boolean;
-  /** Handles a decoded frame. Returns whether it is new to the watcher. */
+  /** Handles a decoded frame. Returns whether the frame is new to the watcher. */
   onItem(frame: DataFrame): boolean;
-  /** Handles an item that cannot be delivered. Returns whether it is new to the watcher. */
+  /** Handles an item that cannot be delivered. Returns whether the item is new to the watcher. */
   onUnreadable(error: EasDecodeError, index: bigint | undefined): boolean;
   onConnected(source: FrameSource): void;
   onDisconnected(): void;
@@ -66,15 +66,15 @@ const MAX_FREE_BRIEF = 5;
 const MIN_BRIEF_TO_WARN = 3;
 
 /**
- * Keeps a connection open and reopens it when it breaks, until the signal fires or the watch ends. Resolves with the error
- * that ended the watch, or with undefined.
+ * Keeps a connection open. Reopens the connection when it breaks, until the signal fires or the watch ends. Resolves
+ * with the error that ended the watch, or with undefined if there was no error.
  */
 export async function reconnectLoop(host: ReconnectHost): Promise<unknown> {
   const { settings, signal, notify } = host;
   let failures = 0;
   let refusals = 0;
   let brief = 0;
-  // After the service has accepted the watch once, refusals are treated as transient.
+  // Once the service has accepted the watch, later refusals are treated as transient.
   let isProven = false;
   while (!signal.aborted) {
     let end: SourceEnd;
@@ -111,7 +111,7 @@ export async function reconnectLoop(host: ReconnectHost): Promise<unknown> {
   return undefined;
 }
 
-/** Opens one connection and resolves when it has ended. */
+/** Opens one connection. Resolves when the connection has ended. */
 async function connect(host: ReconnectHost): Promise<Connection> {
   const { signal } = host;
   let isUseful = false;
@@ -174,7 +174,7 @@ function isSetupError(error: unknown): boolean {
   return isError(error) && "code" in error && error.code === "ERR_EAS_ARG_WATCH";
 }
 
-/** Whether the stream contained invalid data, after which it cannot be decoded. */
+/** Whether the stream contained invalid data, so that the rest of the stream cannot be decoded. */
 function isUnreadable(error: unknown): boolean {
   return error instanceof EasDecodeError;
 }

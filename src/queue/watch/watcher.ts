@@ -125,7 +125,7 @@ export class Watcher implements AsyncIterableIterator<DataFrame> {
     return this.#buffer.next();
   }
 
-  /** Closes the watcher. A `for await` loop calls this when it is left early. */
+  /** Closes the watcher. A `for await` loop calls this method when the loop is left early. */
   async return(): Promise<IteratorResult<DataFrame, undefined>> {
     await this.close();
     return { done: true, value: undefined };
@@ -187,7 +187,10 @@ export class Watcher implements AsyncIterableIterator<DataFrame> {
     this.#notify({ state: "closed", error: error ?? this.#settings.signal?.reason });
   }
 
-  /** Resolves with the error that ended the watch, or undefined. Rejects if the code cannot be loaded. */
+  /**
+   * Resolves with the error that ended the watch, or with undefined. Rejects if the code of the watch cannot be
+   * loaded.
+   */
   async #reconnectLoop(signal: AbortSignal): Promise<unknown> {
     const settings = this.#settings;
     const { calls, dialWebSocket } = this.#host;
@@ -248,7 +251,7 @@ export class Watcher implements AsyncIterableIterator<DataFrame> {
       .warn("eas-prediction: items arrive faster than they are read, and this runtime cannot pause the service");
   }
 
-  /** Calls `onStatus`. If it fails, a warning is logged and the watch continues. */
+  /** Calls `onStatus`. If `onStatus` fails, a warning is logged and the watch continues. */
   #notify(status: WatchStatus): void {
     const onFailure = (error: unknown) => this.#reports.warn("onStatus", `onStatus failed: ${messageOf(error)}`);
     guarded(() => this.#settings.onStatus?.(status), onFailure);

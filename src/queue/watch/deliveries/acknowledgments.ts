@@ -66,7 +66,7 @@ export class Acknowledgments {
   readonly #host: AcknowledgmentsHost;
   readonly #commits: CommitBatch;
   readonly #retries: BackgroundRetries;
-  /** Number of times the queue was recreated while it was watched. */
+  /** Number of times the queue was recreated during the watch. */
   #generation = 0;
   #owner = new ConnectionFrames(this, 0);
   #isConnected = false;
@@ -104,7 +104,7 @@ export class Acknowledgments {
     this.#begin(false);
   }
 
-  /** Handles a delivered frame. Returns whether it is passed to the caller. */
+  /** Handles a delivered frame. Returns whether the frame must be passed to the caller. */
   take(frame: DataFrame): boolean {
     const { held } = this.#host;
     frame.owner = this.#owner;
@@ -148,7 +148,7 @@ export class Acknowledgments {
     this.#host.onRelease();
   }
 
-  /** Returns an item that cannot be read to the queue, so that it does not occupy the window indefinitely. */
+  /** Returns an unreadable item to the queue, so that the item does not occupy the window indefinitely. */
   async refuse(index: bigint): Promise<void> {
     const { calls, settings, transport } = this.#host;
     // With autoCommit or polling, the service does not wait for acknowledgments.

@@ -1,4 +1,4 @@
-/** Maximum number of deleted entries that stay in the arrays before they are compacted. */
+/** Maximum number of deleted entries in the arrays. If there are more, the arrays are compacted. */
 const MAX_DELETED = 1024;
 
 /**

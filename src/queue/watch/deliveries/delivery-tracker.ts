@@ -21,7 +21,10 @@ export type Taken = "new" | "held" | "committed" | "other";
  */
 export class DeliveryTracker {
   #held = new AscendingIndexes<DataFrame>();
-  /** Request ids of committed items, by index, in two generations. Evicting entries one by one would be slow. */
+  /**
+   * Request ids of committed items, by index. There are two generations, because evicting entries individually would
+   * be slow.
+   */
   #committed = new Map<bigint, string | undefined>();
   #committedBefore = new Map<bigint, string | undefined>();
   /** Items released on this connection. The service waits for their commits until the connection ends. */
@@ -146,7 +149,7 @@ export function isSame(id: string | undefined, frame: DataFrame): boolean {
   return id === undefined || other === undefined || id === other;
 }
 
-/** Returns the request id of a frame, or undefined if it is missing or the tags are damaged. */
+/** Returns the request id of a frame, or undefined if the id is missing or the tags are damaged. */
 export function idOf(frame: DataFrame): string | undefined {
   try {
     return frame.requestId;

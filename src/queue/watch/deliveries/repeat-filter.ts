@@ -20,7 +20,7 @@ export class RepeatFilter {
   readonly #ids = new Map<bigint, string>();
   /** Copies that wait until the delivered copy with the same request id is settled. */
   readonly #waiting = new Map<string, DataFrame[]>();
-  /** Request ids of committed items, in two generations. Evicting entries one by one would be slow. */
+  /** Request ids of committed items, in two generations, because evicting entries individually would be slow. */
   #committed = new Set<string>();
   #committedBefore = new Set<string>();
 
@@ -99,7 +99,7 @@ export class RepeatFilter {
   }
 }
 
-/** Returns the request id of a frame, or undefined if it is missing or the tags are damaged. */
+/** Returns the request id of a frame, or undefined if the id is missing or the tags are damaged. */
 function idOf(frame: DataFrame): string | undefined {
   try {
     return frame.requestId || undefined;

@@ -99,7 +99,7 @@ export class FrameSplitter {
     return at + skipped;
   }
 
-  /** Returns the first `length` bytes of the chunks as one array. */
+  /** Returns the first `length` bytes of the chunks in a single array. */
   #joined(length: number): Bytes {
     const [first] = this.#chunks;
     if (first !== undefined && first.length >= length && this.#chunks.length === 1) return first;

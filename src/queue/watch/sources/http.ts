@@ -91,7 +91,7 @@ class HttpSource implements FrameSource {
     const read = async (): Promise<boolean> => {
       for (;;) {
         await this.#paused;
-        // The timer runs only during reads. A paused watcher does not mean that the connection is dead.
+        // The timer runs only during reads, because a paused watcher does not indicate a dead connection.
         silence.start();
         const chunk = await response.read();
         if (chunk === undefined) return splitter.isBetweenFrames;

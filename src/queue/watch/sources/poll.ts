@@ -15,16 +15,16 @@ const WAIT = "5s";
 const MAX_ITEMS = 100;
 /** Estimated size in bytes of a frame without its data, but with its tags. */
 const FRAME_BYTES = 1_024;
-/** Maximum number of consecutive responses that are too large. With autoCommit, the poll then fails. */
+/** Maximum number of consecutive responses that are too large. If it is exceeded with autoCommit, the poll fails. */
 const MAX_TOO_LARGE = 3;
 /** Minimum time in milliseconds between two responses without items, because an ended queue responds without delay. */
 const IDLE_MS = 1_000;
 
 /** The room in the window of a watcher. */
 export interface Room {
-  /** Returns the number of frames that fit. */
+  /** Returns the number of frames for which the window has room. */
   readonly size: () => number;
-  /** Resolves when there may be more room, and when the watcher closes. */
+  /** Resolves when there may be more room in the window, or when the watcher closes. */
   readonly change: () => Promise<void>;
 }
 
@@ -90,7 +90,7 @@ class PollSource implements FrameSource {
       let position = head;
       let isUnread = true;
       let tooLarge = 0;
-      // Delivers all items at once, because with autoCommit they are already deleted.
+      // All items are delivered at once, because with autoCommit they are already deleted.
       const take = (frames: DataFrame[]) => {
         for (const frame of frames) {
           isUnread = false;
@@ -102,7 +102,7 @@ class PollSource implements FrameSource {
       for (;;) {
         await wanted();
         const askedAt = clockNow();
-        // Requests one item first, because a get waits until it has as many items as requested.
+        // The first request is for one item, because a get waits until the queue has as many items as requested.
         const first = await get(position, 1, WAIT).catch(async (error: unknown) => {
           if (!isTooLarge(error)) throw error;
           // With autoCommit the item is already deleted, unless the deletion is a separate request.
@@ -124,7 +124,7 @@ class PollSource implements FrameSource {
               return;
             await pause(rest, signal);
           }
-          // Continues from the start of the queue, where released items may be.
+          // The poll continues from the start of the queue, where released items may be.
           position = head;
           isUnread = true;
           continue;
