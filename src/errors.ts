@@ -20,11 +20,11 @@ export type EasErrorCode =
 export interface EasErrorOptions {
   /** The underlying error, if there is one. */
   cause?: unknown;
-  /** Number of attempts, including the failed one. Default 0: nothing was sent. */
+  /** Number of attempts, including the failed one. Default 0, which means that nothing was sent. */
   attempts?: number;
-  /** The request id of the response, if it had one. */
+  /** The request id of the response. Undefined if the response had no request id. */
   requestId?: string | undefined;
-  /** Whether the same call may succeed if it is repeated later. Default false. */
+  /** Whether the same call may succeed if it is made again later. Default false. */
   retryable?: boolean;
   /** Whether a queue may have stored the item although no response was received. Default false. */
   maybeAccepted?: boolean;
@@ -32,12 +32,12 @@ export interface EasErrorOptions {
   maybeTaken?: boolean;
 }
 
-/** Global symbol, so that copies of this package in one process recognize each other's errors. */
+/** Symbol from the global registry, so that copies of this package in one process recognize each other's errors. */
 const BRAND: unique symbol = Symbol.for("eas-prediction.error");
 
 /**
- * Returns whether a value is an error of this package. Errors of another copy of the package (ESM, CommonJS, another
- * version) count too. Narrows the type to a union, so that `switch (error.code)` narrows it further.
+ * Returns whether a value is an error of this package. Errors from another copy of the package (ESM, CommonJS, another
+ * version) are recognized too. Narrows the type to a union, so that `switch (error.code)` narrows it further.
  *
  * @example
  * if (isEasError(error) && error.code === "ERR_EAS_HTTP") console.error(error.status, error.text);
@@ -66,20 +66,23 @@ export class EasError extends Error {
   readonly code: EasErrorCode;
   /** Number of attempts, including the failed one; 0 if nothing was sent. */
   readonly attempts: number;
-  /** The request id of the response, if it had one. */
+  /** The request id of the response. Undefined if the response had no request id. */
   readonly requestId: string | undefined;
-  /** Whether the same call may succeed if it is repeated later. */
+  /** Whether the same call may succeed if it is made again later. */
   readonly retryable: boolean;
   /** Whether a queue may have stored the item although no response was received. */
   readonly maybeAccepted: boolean;
   /** Whether a queue may have delivered and deleted items although no response was received. */
   readonly maybeTaken: boolean;
-  /** Text received before a stream failed: at most the last 2^20 characters, with the token redacted. */
+  /**
+   * Text received before a stream failed: at most the last 2^20 characters, with the token redacted. Absent for
+   * other errors.
+   */
   declare readonly received?: string | undefined;
 
   /** Creates an error. Applications do not need this constructor. */
   constructor(code: EasErrorCode, message: string, options: EasErrorOptions = {}) {
-    // An own property `cause` appears in logs even if it is undefined.
+    // Logs show an own property `cause` even if it is undefined, so the option is passed only if there is a cause.
     super(message, options.cause === undefined ? undefined : { cause: options.cause });
     this.code = code;
     this.attempts = options.attempts ?? 0;
@@ -102,7 +105,10 @@ export class EasError extends Error {
     return { name: this.name, message: this.message, ...fields, ...text };
   }
 
-  /** Lets `instanceof` compare the brand and the code, because each copy of the package has its own prototypes. */
+  /**
+   * Makes `instanceof` compare the brand and the code instead of prototypes, because each copy of the package has
+   * its own prototypes.
+   */
   static override [Symbol.hasInstance](this: unknown, value: unknown): boolean {
     if (isBaseClass(this)) return isEasError(value);
     const own = Object.getOwnPropertyDescriptor(this, "code")?.value as unknown;
@@ -112,7 +118,8 @@ export class EasError extends Error {
   }
 }
 
-// Outside the class: bundlers rename a class that refers to itself, and console.log would show the new name.
+// This function is outside the class because bundlers rename a class that refers to itself. `console.log` would then
+// show the new name.
 function isBaseClass(value: unknown): boolean {
   return value === EasError;
 }
@@ -125,7 +132,8 @@ function inspectError(
   inspect: (value: unknown, options: object) => string,
 ): string {
   const { name, message, ...fields } = this.toJSON();
-  // V8 captures the stack before the name is set. JavaScriptCore's stack has neither name nor message.
+  // V8 captures the stack before the name is set. In JavaScriptCore, the stack contains neither the name nor the
+  // message.
   const trace = this.stack?.replace(/^Error: /, `${name}: `);
   const { cause } = this;
   return `${trace} ${inspect(cause ? { ...fields, cause } : fields, options)}`;
@@ -150,9 +158,9 @@ export class EasHttpError extends EasError {
   readonly headers: Headers;
   /** The first 64 KiB of the response body. */
   readonly body: Bytes;
-  /** The wait that the service requests by `Retry-After`, in milliseconds. Undefined without a valid header. */
+  /** The delay in milliseconds that the service requested with `Retry-After`. Undefined without a valid header. */
   readonly retryAfter: number | undefined;
-  /** Explains what the status means on EAS and what to do about it. */
+  /** Explanation of what the status means on EAS and what to do about it. */
   readonly hint: string;
 
   constructor(
@@ -208,7 +216,7 @@ export class EasNetworkError extends EasError {
 
 /**
  * The phase of a call that timed out: opening a connection, waiting for the response headers, or reading the body.
- * `"total"` is the whole call, and `"idle"` the wait for the next data of a stream.
+ * `"total"` means the whole call, and `"idle"` means the wait for the next data of a stream.
  */
 export type EasTimeoutPhase = "connect" | "headers" | "body" | "total" | "idle";
 
@@ -250,7 +258,7 @@ export class EasDecodeError extends EasError {
 export interface EasSchemaIssue {
   /** The message of the schema library. */
   readonly message: string;
-  /** Keys from the response to the value; empty for the response itself. */
+  /** Keys that lead from the response to the value. Empty for the response itself. */
   readonly path: readonly (string | number)[];
 }
 
@@ -258,13 +266,16 @@ export interface EasSchemaIssue {
 export class EasSchemaError extends EasError {
   static readonly code = "ERR_EAS_SCHEMA";
   declare readonly code: "ERR_EAS_SCHEMA";
-  /** Keys from the response to the first value that does not match; empty for the response itself. */
+  /** Keys that lead from the response to the first value that does not match. Empty for the response itself. */
   readonly path: readonly (string | number)[];
-  /** The first value that does not match, with the token redacted; undefined if it is missing. Logs have `text` instead. */
+  /**
+   * The first value that does not match, with the token redacted. Undefined if the value is missing. Logs contain
+   * `text` instead.
+   */
   readonly value: unknown;
   /** The first value that does not match, as JSON text truncated to 1,000 characters. */
   readonly text: string;
-  /** All values that do not match, at most 100. */
+  /** The values that do not match, at most 100. */
   readonly issues: readonly EasSchemaIssue[];
 
   constructor(
@@ -323,7 +334,7 @@ export class EasModelError extends EasError {
 
 /**
  * Thrown when a service reports an error within a stream, or when a stream ends without the events that complete it.
- * `received` has the text received before.
+ * `received` contains the text that was received before the error.
  */
 export class EasStreamError extends EasError {
   static readonly code = "ERR_EAS_STREAM";
@@ -358,7 +369,7 @@ export class EasQueueClosedError extends EasError {
   }
 }
 
-/** Thrown when a WebSocket closes abnormally, and when a message is sent over a socket that is closed or closing. */
+/** Thrown when a WebSocket closes abnormally, or when a message is sent over a WebSocket that is closing or closed. */
 export class EasSocketClosedError extends EasError {
   static readonly code = "ERR_EAS_SOCKET_CLOSED";
   declare readonly code: "ERR_EAS_SOCKET_CLOSED";
@@ -386,7 +397,9 @@ export class EasClosedError extends EasError {
   }
 }
 
-/** Thrown when the runtime or this version of the package lacks a feature. The message names alternatives. */
+/**
+ * Thrown when the runtime or this version of the package does not support a feature. The message names alternatives.
+ */
 export class EasUnsupportedError extends EasError {
   static readonly code = "ERR_EAS_UNSUPPORTED";
   declare readonly code: "ERR_EAS_UNSUPPORTED";

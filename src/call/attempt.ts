@@ -5,8 +5,8 @@ import { type Timeouts, TimerEntry } from "../util/timing/timers.js";
 import type { CallPlan } from "./call-plan.js";
 
 /**
- * One attempt of a call: the request that the transport receives, its timeout and its cancellation. Its members are not `#private`,
- * because an instance is created for each attempt and private members take longer to initialize.
+ * One attempt of a call: the request that the transport receives, with its timeout and cancellation. Its members are
+ * not `#private`, because an instance is created for each attempt and private members are slower to initialize.
  */
 export class Attempt extends TimerEntry implements StreamRequest {
   readonly method: string;
@@ -22,7 +22,10 @@ export class Attempt extends TimerEntry implements StreamRequest {
   partial: TransportRequest["partial"] = undefined;
   /** Called when the transport receives the response headers. */
   onHead: (() => void) | undefined = undefined;
-  /** Whether the timeout of the attempt fired. Takes precedence over the error that the transport reports. */
+  /**
+   * Whether the timeout of the attempt fired. If so, the timeout error takes precedence over the error that the
+   * transport reports.
+   */
   expired = false;
 
   private readonly timeouts: Timeouts;
@@ -35,8 +38,8 @@ export class Attempt extends TimerEntry implements StreamRequest {
   private reject: ((reason: unknown) => void) | undefined = undefined;
 
   /**
-   * `timeout` is in milliseconds; `Infinity` disables it. The headers include those of the authorization. Only
-   * streamed calls may pass a stream as the body.
+   * `timeout` is in milliseconds; `Infinity` disables it. `headers` includes the authorization headers. `body` may
+   * be a stream only for streamed calls.
    */
   constructor(
     plan: CallPlan,
@@ -68,7 +71,7 @@ export class Attempt extends TimerEntry implements StreamRequest {
     return this.currentPhase;
   }
 
-  /** Set by the transport. */
+  /** Set by the transport to the event that the exchange waits for. */
   set phase(phase: TransportRequest["phase"]) {
     this.currentPhase = phase;
     if (phase === "body") this.onHead?.();
@@ -90,7 +93,8 @@ export class Attempt extends TimerEntry implements StreamRequest {
 
   /** Resolves with the response of the transport. Rejects immediately when the attempt is canceled or times out. */
   until<T>(sent: Promise<T>): Promise<T> {
-    // An exchange rejects when it is canceled. Transports without one may ignore the signal, or notice it late.
+    // If the transport set `exchange`, canceling the exchange rejects `sent`. Other transports may ignore the signal
+    // or react late.
     return this.exchange === undefined ? this.outlive(sent) : sent;
   }
 
@@ -103,7 +107,10 @@ export class Attempt extends TimerEntry implements StreamRequest {
     });
   }
 
-  /** Restarts the timeout. Called by a transport that had to load or connect first: that time does not count. */
+  /**
+   * Restarts the timeout. Called by a transport that first had to load code or connect, because that time does not
+   * count.
+   */
   onDispatch(): void {
     if (this.settled) return;
     this.timeouts.stop(this);

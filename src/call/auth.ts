@@ -6,7 +6,10 @@ import { argumentTypeError } from "../util/argument-errors.js";
 import type { CallPlan } from "./call-plan.js";
 import type { Secrets } from "./failures/redact.js";
 
-/** Resolves `"auto"` to the scheme for one request. Throws `EasUnsupportedError` where signatures are not available. */
+/**
+ * Resolves `"auto"` to the scheme for one request. Throws `EasUnsupportedError` if the runtime or the request does
+ * not support signatures.
+ */
 export function resolveAuth(
   auth: Auth,
   platform: Platform,
@@ -23,7 +26,10 @@ export function resolveAuth(
   return signs ? "signature" : "token";
 }
 
-/** Returns all headers of a call if they are the same in each attempt: without a token, or with a constant, unsigned one. */
+/**
+ * Returns all headers of a call if they are the same in each attempt: if the call has no token, or a constant token
+ * and no signature.
+ */
 export function fixedHeaders(
   headers: readonly HeaderPair[],
   auth: Exclude<Auth, "auto">,
@@ -55,10 +61,10 @@ export function authorize(
   return [tokenHeader(auth, token)];
 }
 
-/** Origins that `warnIfPlain` has checked. It warns once per process. */
+/** Origins that `warnIfPlain` has checked. Each origin is checked once per process. */
 const checkedOrigins = /* @__PURE__ */ new Set<string>();
 
-/** Warns once for each public host before a token is sent to it over plain http. */
+/** Warns, once for each public host, before a token is sent to that host over plain http. */
 export function warnIfPlain(plan: CallPlan): void {
   const { origin } = plan.target;
   if (origin.startsWith("https:") || checkedOrigins.has(origin)) return;
@@ -71,7 +77,10 @@ export function warnIfPlain(plan: CallPlan): void {
 const REMEMBERED = 8;
 const remembered = /* @__PURE__ */ new WeakMap<Exclude<Token, string>, string[]>();
 
-/** Returns the tokens to redact in errors: that of the attempt, and those that the same function has returned recently. */
+/**
+ * Returns the tokens to redact in errors: the token of the attempt and the tokens that the same function returned
+ * recently.
+ */
 export function secretsOf(source: Token | undefined, token: string): Secrets {
   if (typeof source !== "function") return (source ?? token).trim();
   const known = remembered.get(source) ?? [];
@@ -80,7 +89,7 @@ export function secretsOf(source: Token | undefined, token: string): Secrets {
   return remembered.get(source) as string[];
 }
 
-/** Returns the token, or calls the token function of the caller. */
+/** Returns the token. If the token is a function, calls it and returns the result. */
 export function currentToken(token: Token | undefined): string | Promise<string> {
   if (typeof token !== "function") return token ?? "";
   const given = token();

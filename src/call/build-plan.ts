@@ -22,7 +22,7 @@ import { fixedHeaders, resolveAuth } from "./auth.js";
 import type { CallPlan, GivenOptions } from "./call-plan.js";
 import { decodingOf } from "./decoding/decoding.js";
 
-/** The plan that all calls under the same settings start from. */
+/** The plan on which all calls under the same settings are based. */
 export interface CallTemplate {
   readonly target: Target;
   readonly plan: CallPlan;
@@ -88,14 +88,14 @@ function presetOf(
     timeout: timeout ?? (isLong ? LONG_TIMEOUT_MS : DEFAULT_TIMEOUT_MS),
     totalTimeout: totalTimeout ?? (isLong ? Number.POSITIVE_INFINITY : DEFAULT_TOTAL_TIMEOUT_MS),
     retryOn,
-    // A parallel attempt would double the cost of a long computation.
+    // A parallel attempt would double the load of a long computation.
     hedgeAfter: isLong ? undefined : hedgeAfter,
     runsOnce: isLong,
     waitForReady: isLong,
   };
 }
 
-/** Matches paths of OpenAI's API. Text is sent as JSON there, and the service is probably a language model. */
+/** Matches paths of OpenAI's API. On these paths text is sent as JSON, and the service is probably a language model. */
 const OPENAI_PATH = /^[^?]*\/v1(?:[/?]|$)/;
 
 /** Whether a call goes to a path of OpenAI's API. Ignores the name of the service, which may be "v1". */
@@ -107,16 +107,19 @@ function pathsOf({ path, query, resource }: Target, { wire, signed }: Suffix): P
   return { path: joinPath(path, query, wire), resource: joinPath(resource, query, signed) };
 }
 
-/** Returns a plan for unsigned requests, such as a GET: with the raw token, or as `Bearer` if the settings ask for it. */
+/**
+ * Returns a plan for unsigned requests, such as a GET. The token is sent raw, or as `Bearer` if the settings require
+ * it.
+ */
 export function unsignedPlan(settings: Settings, platform: Platform): CallPlan {
   const auth = settings.auth === "bearer" ? "bearer" : "token";
   return buildTemplate({ ...settings, auth }, platform).plan;
 }
 
 /**
- * Returns the template for streamed calls. They have no default timeouts and are retried only if the service has
- * certainly not started them. They are signed only if `auth` requires it, since only EAS's own API accepts
- * signatures.
+ * Returns the template for streamed calls. Streamed calls have no default timeouts and are retried only if the
+ * service has certainly not started them. They are signed only if `auth` requires it, because only EAS's own API
+ * accepts signatures.
  */
 export function forStreams(
   template: CallTemplate,
@@ -140,7 +143,7 @@ export function withMethod(plan: CallPlan, method: Method, auth: Auth): CallPlan
   return method === "POST" ? plan : withoutAutoSignature({ ...plan, method, hedgeAfter: undefined }, auth);
 }
 
-/** Replaces a signature that `"auto"` selected with the raw token. */
+/** If `"auto"` selected a signature, replaces the signature with the raw token. */
 function withoutAutoSignature(plan: CallPlan, auth: Auth): CallPlan {
   if (plan.auth !== "signature" || auth === "signature") return plan;
   const unsigned = { ...plan, auth: "token" as const };
@@ -196,14 +199,14 @@ export function forJson(template: CallTemplate): CallTemplate {
   return { ...template, plan: { ...accepting, readsJson: true } };
 }
 
-/** Returns a plan with more headers. They override those of the same name. */
+/** Returns a plan with additional headers. They override existing headers of the same name. */
 export function withHeaders(plan: CallPlan, added: readonly HeaderPair[]): CallPlan {
   return { ...plan, ...planHeaders(mergeHeaders(plan.headers, added), plan) };
 }
 
 /**
- * Returns the properties of a plan that depend on its headers. Throws a `TypeError` for headers that the runtime or the authorization
- * sets: they would be dropped silently, or sent twice.
+ * Returns the properties of a plan that depend on its headers. Throws a `TypeError` for headers that the runtime or
+ * the authorization sets: otherwise, they would be dropped silently or sent twice.
  */
 function planHeaders(
   headers: readonly HeaderPair[],

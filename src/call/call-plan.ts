@@ -20,9 +20,12 @@ export interface GivenOptions {
 
 /** Everything that determines how a call is made, except its body. Immutable. */
 export interface CallPlan {
-  /** Effect of the call on the service, which determines whether it may be retried. */
+  /** Effect of the call on the service. Determines whether the call may be retried. */
   readonly kind: CallKind;
-  /** Whether the call may stay open for long, like a stream or a long poll. Such calls use at most half of the connections. */
+  /**
+   * Whether the call may stay open for a long time, like a stream or a long poll. Such calls use at most half of the
+   * connections.
+   */
   readonly isLongLived: boolean;
   /** Delay in milliseconds before a parallel attempt is sent. Applies to predict calls that go to instances directly. */
   readonly hedgeAfter: number | "p95" | undefined;
@@ -31,7 +34,7 @@ export interface CallPlan {
   readonly target: Target;
   /** Selects the instance of each attempt; undefined behind a gateway. */
   readonly route: Route | undefined;
-  /** Path and query behind the service. */
+  /** Path and query within the service. */
   readonly suffix: Suffix;
   /** Path and query as sent, percent-encoded. */
   readonly path: string;
@@ -41,7 +44,7 @@ export interface CallPlan {
   readonly headers: readonly HeaderPair[];
   /** All headers, if the authorization is the same in each attempt. */
   readonly fixedHeaders: readonly HeaderPair[] | undefined;
-  /** Matches the names of headers that the runtime drops; see `Platform`. */
+  /** Matches the names of headers that the runtime drops; see `Platform.droppedHeaders`. */
   readonly droppedHeaders: RegExp | undefined;
   /** Value of the header `Content-Type`, or an empty string. */
   readonly contentType: string;
@@ -58,8 +61,8 @@ export interface CallPlan {
   /** Default of the option `waitForReady`. */
   readonly waitForReady: boolean;
   /**
-   * Options that are set explicitly on the client. For one call, the preset `"long-running"` overrides them, and
-   * `"default"` restores them.
+   * Options that are set explicitly on the client. If a call sets the preset `"long-running"`, the preset overrides
+   * these options for that call. If it sets `"default"`, the options apply again.
    */
   readonly given: GivenOptions;
   /** Whether the call reads JSON. Such calls to paths of OpenAI's API default to the preset `"long-running"`. */
@@ -71,9 +74,9 @@ export interface CallPlan {
   readonly zeroCopy: boolean;
   readonly decoding: Decoding;
   readonly onUploadProgress?: TransportRequest["onUploadProgress"];
-  /** Hooks to notify of the call. Undefined if nothing observes calls, so that the call has no overhead. */
+  /** Hooks to notify of the call. Undefined if nothing observes calls, so that such calls have no overhead. */
   readonly hooks: readonly CallHooks[] | undefined;
-  /** Receives warnings from failing hooks; a full `CallLogger` also logs every call. */
+  /** Receives warnings about failing hooks. A full `CallLogger` also receives a message for each call. */
   readonly logger: CallLogger | Warner | undefined;
 }
 
@@ -84,10 +87,13 @@ export interface LateBody {
   readonly headers?: readonly HeaderPair[] | undefined;
 }
 
-/** A body, as bytes or chunks, or a function that creates it after the start of the call, for example by compression. */
+/**
+ * A body as bytes or chunks, or a function that creates the body after the start of the call, for example by
+ * compression.
+ */
 export type CallBody = Bytes | readonly Bytes[] | null | ((plan: CallPlan) => Promise<LateBody>);
 
-/** A successful response and facts about its call. */
+/** A successful response and details of its call. */
 export interface CallResult {
   readonly response: TransportResponse;
   /** The decoded body of the response. */

@@ -37,14 +37,14 @@ import { sendable } from "./sendable.js";
 import type { StreamingResponse } from "./streaming-response.js";
 
 /**
- * One call in flight. Its members are not `#private`, because an instance is created for each call and private members take longer
- * to initialize.
+ * One call in flight. Its members are not `#private`, because an instance is created for each call and private
+ * members are slower to initialize.
  */
 export class Call implements Abortable, Running {
   /** Number of attempts so far. */
   attempts = 0;
   lastError: EasError | undefined = undefined;
-  /** Tokens to redact in errors: that of the current attempt, and recent tokens of the same function. */
+  /** Tokens to redact in errors: the token of the current attempt, and recent tokens from the same token function. */
   token: Secrets = "";
   plan: CallPlan;
   before: Running | undefined = undefined;
@@ -123,7 +123,8 @@ export class Call implements Abortable, Running {
           let headers = this.headers();
           if (headers instanceof Promise) headers = await this.race(headers);
           if (this.observer && !this.ended) headers = this.observer.sending(this, headers, this.requestBytes);
-          // If the caller aborted in the turn in which a wait ended, `current` was undefined and nothing was canceled.
+          // If the caller aborted in the event-loop turn in which a wait ended, `current` was undefined and nothing
+          // was canceled.
           if (this.ended) throw this.ended.reason;
           const remaining = this.attempts === 0 && !this.waited ? plan.totalTimeout : this.remaining();
           const attempt = new Attempt(
@@ -144,7 +145,7 @@ export class Call implements Abortable, Running {
               : response.body;
           } catch (error) {
             if (this.observer) this.observer.status = response?.status;
-            // The status of a response that is not a success says more than the failure of its body.
+            // The status of an unsuccessful response is more informative than the failure to read its body.
             const received = this.ended ? undefined : (response ?? attempt.partial?.());
             if (received !== undefined && !this.isAccepted(received.status)) {
               response = received;
@@ -165,13 +166,13 @@ export class Call implements Abortable, Running {
         }
       } finally {
         const { opened } = this;
-        // An instance that has responded is at fault only for some errors and statuses.
+        // If the instance has responded, only some errors and statuses indicate that it is faulty.
         if (opened) opened.atEnd((error) => lease?.end(isInstanceFault(error) ?? isFailureStatus(opened.status), true));
         else if (failure) lease?.end(isInstanceFault(failure.error));
-        // Without a response the call ended before the attempt, which says nothing about the instance.
+        // Without a response, the call ended before the attempt. This says nothing about the instance.
         else lease?.end(response ? false : undefined);
       }
-      // The code below is outside the try block because the errors that it throws are not failures of the attempt.
+      // This code is outside the try block because the errors that it throws are not failures of the attempt.
       if (failure === undefined) return this.succeed(response as TransportResponse, body as Bytes, read);
       const delay = this.delayAfter(failure);
       this.lastError = failure.error;
@@ -197,7 +198,7 @@ export class Call implements Abortable, Running {
 
   /** Sends one attempt. */
   protected send(attempt: Attempt): Promise<TransportResponse> {
-    // Only streamed calls have a stream as their body, and they override this method.
+    // Only streamed calls have a stream as their body, and their class overrides this method.
     return this.pool.transport.send(attempt as Attempt & TransportRequest);
   }
 
@@ -225,13 +226,13 @@ export class Call implements Abortable, Running {
       return result;
     } catch (error) {
       if (this.observer) this.observer.status = response.status;
-      // The caller never receives the stream, so it must not keep its connection.
+      // The caller never receives the stream. If it stayed open, it would occupy a connection.
       this.opened?.cancel(error);
       throw error instanceof EasDecodeError ? decodeFailure(this, error) : error;
     }
   }
 
-  /** Returns the headers of the next attempt: a promise only if the token or the signature is asynchronous. */
+  /** Returns the headers of the next attempt. Returns a promise only if the token or the signature is asynchronous. */
   private headers(): readonly HeaderPair[] | Promise<readonly HeaderPair[]> {
     const { fixedHeaders, token: given } = this.plan;
     if (fixedHeaders !== undefined) {
@@ -346,7 +347,10 @@ export class Call implements Abortable, Running {
   }
 }
 
-/** Throws `EasUnsupportedError` before anything is sent, if upload progress cannot be reported. */
+/**
+ * Throws `EasUnsupportedError` if the call needs upload progress and the transport cannot report it. Nothing has
+ * been sent yet.
+ */
 function checkUploadProgress({ kind }: CallPlan, { reportsUploads }: Transport): void {
   if (reportsUploads && kind !== "stream") return;
   throw new EasUnsupportedError(

@@ -10,7 +10,7 @@ import { checkOptionNames } from "../util/option-names.js";
 import { buildTemplate, type CallTemplate } from "./build-plan.js";
 import { type ConnectionPool, createPool } from "./connections/connection-pool.js";
 
-/** Connections and current settings of a client, with the template for its calls. */
+/** The connections and current settings of a client, and the template for its calls. */
 export class ClientCore {
   readonly pool: ConnectionPool;
   #settings: Settings;
@@ -32,7 +32,7 @@ export class ClientCore {
     return this.#settings;
   }
 
-  /** Replaces the settings for later calls. They must be checked already. */
+  /** Replaces the settings for later calls. The caller must have checked the new settings. */
   set settings(settings: Settings) {
     this.#settings = settings;
     this.#template = undefined;

@@ -9,9 +9,9 @@ export interface HedgedCall {
 }
 
 /**
- * Runs a call, and a second one in parallel if there is no response after `plan.hedgeAfter`. Resolves with the first response and
- * aborts the other call. `start` creates a call that avoids the instances in `tried` and adds its own. The second call makes one
- * attempt.
+ * Runs a call. If there is no response after `plan.hedgeAfter`, starts a second call in parallel. Resolves with the
+ * first response and aborts the other call. `start` creates a call that avoids the instances in `tried` and adds its
+ * own instances to `tried`. The second call makes only one attempt.
  */
 export function hedge<R>(
   clockNow: () => number,
@@ -52,14 +52,15 @@ export function hedge<R>(
         (error: unknown) => {
           running.delete(call);
           if (isFirst) firstError = error;
-          // An error that is not retryable ends the call. After other errors the parallel call may still succeed.
+          // If the first call fails with an error that is not retryable, the hedged call fails too. After other errors
+          // the parallel call may still succeed.
           const isOver = isFirst && (error as Partial<EasError> | undefined)?.retryable !== true;
           if (isOver || running.size === 0) settle(() => reject(firstError ?? error));
         },
       );
     };
     const onTime = (delay: number) => {
-      // The first call has no instance yet. A second call would wait for the same discovery.
+      // The first call has no instance yet. A second call would also wait for discovery.
       if (tried.length === 0) return wait(delay);
       const router = routerNow();
       const left = plan.totalTimeout - (clockNow() - startedAt);

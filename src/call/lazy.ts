@@ -1,6 +1,6 @@
 /**
- * Exports the code that most calls do not need, which is loaded on first use. A single module keeps it in one chunk
- * of a bundle.
+ * Exports code that most calls do not need. The module is loaded on first use. A single module keeps this code in
+ * one chunk of a bundle.
  */
 
 export { knownResponse, unwrapEventData } from "./failures/known-responses.js";

@@ -6,8 +6,8 @@ import { argumentTypeError } from "../util/argument-errors.js";
 type Body = Bytes | readonly Bytes[];
 
 /**
- * Returns the body in a form that every transport can send: copies memory that is shared or resizable. Throws a `TypeError` for an
- * array whose memory was transferred.
+ * Returns the body in a form that every transport can send. Copies memory that is shared or resizable. Throws a
+ * `TypeError` for an array whose memory was transferred.
  */
 export function sendable<B extends Body>(body: B): B {
   return (isChunkList(body as Body) ? (body as readonly Bytes[]).map(ownMemory) : ownMemory(body as Bytes)) as B;
@@ -16,7 +16,7 @@ export function sendable<B extends Body>(body: B): B {
 function ownMemory(bytes: Bytes): Bytes {
   if (bytes.length === 0) {
     try {
-      // An array whose memory was transferred or has shrunk also has the length 0, but its slice() throws.
+      // The length is also 0 if the array's memory was transferred or has shrunk. In that case, `slice()` throws.
       bytes.slice();
     } catch {
       throw argumentTypeError(

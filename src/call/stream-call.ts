@@ -35,15 +35,18 @@ const EMPTY = new Uint8Array(0);
 
 /** Options for a streamed call. */
 export interface StreamSettings {
-  /** Stream to send instead of the body of the call. It can be sent only once. */
+  /** Stream to send instead of the call's body. The stream can be sent only once. */
   readonly source?: ByteStream | undefined;
-  /** Whether responses with an error status are results too. Otherwise they reject the call. Default `false`. */
+  /**
+   * Whether a response with an error status is also a result. Otherwise, such a response rejects the call. Default
+   * `false`.
+   */
   readonly anyStatus?: boolean | undefined;
 }
 
-/** A streamed response and facts about its call. */
+/** A streamed response and details of its call. */
 export interface StreamResult {
-  /** The response. Its errors are those of the call. */
+  /** The response. Its errors are reported as errors of the call. */
   readonly response: StreamingResponse;
   /** Scheme, host and port of the server that responded. */
   readonly endpoint: string;
@@ -57,9 +60,9 @@ export interface StreamResult {
 }
 
 /**
- * Makes a call and calls `read` when the response headers arrive. `plan.timeout` and `plan.signal` apply until then. To apply the
- * signal and the total timeout to the body too, `read` must call `limitStreamLifetime` synchronously. The call uses a slot for
- * long-lived requests until the body ends or is canceled.
+ * Makes a call and calls `read` when the response headers arrive. Until then, `plan.timeout` and `plan.signal`
+ * apply. To apply the signal and the total timeout to the body too, `read` must call `limitStreamLifetime`
+ * synchronously. The call occupies a slot for long-lived requests until the body ends or is canceled.
  */
 export function openStream<R>(
   pool: ConnectionPool,
@@ -86,7 +89,7 @@ export function openStream<R>(
 
 class StreamCall extends Call {
   readonly #settings: StreamSettings;
-  /** Reads the stream to send. */
+  /** Reader of the stream to send. Undefined if the call does not send a stream. */
   readonly #reader: ReturnType<ByteStream["getReader"]> | undefined;
 
   constructor(pool: ConnectionPool, plan: CallPlan, settings: StreamSettings, observer: CallObserver | undefined) {
@@ -167,7 +170,10 @@ class StreamCall extends Call {
     void this.#reader?.cancel().catch(() => {});
   }
 
-  /** Converts an error of the transport to one of the call. Returns other errors, such as abort reasons, unchanged. */
+  /**
+   * Converts an error from the transport to an error of the call. Returns other errors, such as abort reasons,
+   * unchanged.
+   */
   private explain(thrown: unknown): unknown {
     if (!isTransportError(thrown)) return thrown;
     return networkFailure(this, thrown, "body", true).error;
@@ -178,7 +184,7 @@ class StreamCall extends Call {
   }
 
   protected override failureOf(error: unknown, attempt: Attempt, remaining: number): Failure {
-    // The response may have arrived in the turn in which the attempt ended.
+    // The response may have arrived in the event-loop turn in which the attempt ended.
     const late = this.opened;
     this.opened = undefined;
     late?.cancel(error);
@@ -187,8 +193,8 @@ class StreamCall extends Call {
 }
 
 /**
- * Cancels the body when the caller's signal fires or the whole call exceeds `totalTimeout`. Call it synchronously from `read`, so that
- * no abort is missed. Returns the facts about the call that errors need.
+ * Cancels the body when the caller's signal fires or the whole call exceeds `totalTimeout`. Call this function
+ * synchronously from `read`; otherwise, an abort could be missed. Returns the details of the call that errors need.
  */
 export function limitStreamLifetime(
   { response, attempts, token, startedAt }: StreamResult,
@@ -197,7 +203,7 @@ export function limitStreamLifetime(
   const call: FailedCall = { plan, attempts, token };
   const { signal, totalTimeout } = plan;
   const abortable = { abort: (reason: unknown) => response.cancel(reason) };
-  // Aborts immediately if the signal fired in the turn in which the headers arrived.
+  // `linkSignal` aborts immediately if the signal fired in the event-loop turn in which the headers arrived.
   linkSignal(signal, abortable);
   let timer: ReturnType<typeof setTimeout> | undefined;
   if (totalTimeout !== Number.POSITIVE_INFINITY) {
@@ -211,7 +217,10 @@ export function limitStreamLifetime(
   return call;
 }
 
-/** Returns a stream that the transport reads. Its `reader` can be canceled while the stream is locked. */
+/**
+ * Returns a stream for the transport to read. `reader` can be canceled even while the transport has locked the
+ * stream.
+ */
 function streamOf(reader: ReturnType<ByteStream["getReader"]>): ByteStream {
   return new ReadableStream<Uint8Array>({
     async pull(controller) {
@@ -223,7 +232,10 @@ function streamOf(reader: ReturnType<ByteStream["getReader"]>): ByteStream {
   });
 }
 
-/** Returns the error for a transport that was closed by a change of `maxConnectionCount`. The next attempt uses a new one. */
+/**
+ * Returns the error for a transport that was closed because `maxConnectionCount` changed. The next attempt uses a
+ * new transport.
+ */
 function replacedTransport(cause: unknown): TransportError {
   return new TransportError("maxConnectionCount was changed", { sent: "maybe", cause });
 }
@@ -243,8 +255,8 @@ async function readErrorBody(response: StreamedResponse, chunks: Bytes[]): Promi
       length += chunk.length;
     }
   } catch (error) {
-    // The timer above cancels with undefined as the reason. The call then reports the status and the received part of
-    // the body.
+    // The timer above cancels the response with undefined as the reason. The call then reports the status and the
+    // received part of the body.
     if (error !== undefined) throw error;
     return false;
   } finally {

@@ -2,8 +2,8 @@ import type { Bytes } from "../formats/request.js";
 import type { StreamedResponse } from "../platform/contract.js";
 
 /**
- * A response whose body is still streaming. Converts the errors of the transport to those of the call, and runs the callbacks of
- * `atEnd` once.
+ * A response whose body is still streaming. Converts errors from the transport to errors of the call, and runs each
+ * `atEnd` callback once.
  */
 export class StreamingResponse implements StreamedResponse {
   readonly status: number;
@@ -16,7 +16,7 @@ export class StreamingResponse implements StreamedResponse {
   #ends: ((error: unknown) => void)[] = [];
   #end: { readonly error: unknown } | undefined;
 
-  /** `explain` converts an error of the transport to one of the call. */
+  /** `explain` converts an error from the transport to an error of the call. */
   constructor(response: StreamedResponse, explain: (error: unknown) => unknown) {
     this.status = response.status;
     this.headers = response.headers;
@@ -25,7 +25,10 @@ export class StreamingResponse implements StreamedResponse {
     this.#explain = explain;
   }
 
-  /** Calls `done` once when the body ends: with undefined, or with the error or reason of a cancellation. */
+  /**
+   * Calls `done` once when the body ends: with undefined on success, otherwise with the error or the reason of the
+   * cancellation.
+   */
   atEnd(done: (error: unknown) => void): void {
     if (this.#end) done(this.#end.error);
     else this.#ends.push(done);

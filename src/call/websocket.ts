@@ -29,11 +29,14 @@ export interface DialSettings {
   readonly protocols?: readonly string[] | undefined;
   /** Aborts the opening of the connection. Has no effect once the connection is open. */
   readonly signal: AbortSignal;
-  /** Makes an HTTP call to the same service. Used to find the cause of a failed upgrade where the runtime hides it. */
+  /**
+   * Makes an HTTP call to the same service. Used to find the cause of a failed upgrade in runtimes that hide the
+   * cause.
+   */
   readonly ask: () => Promise<unknown>;
 }
 
-/** An open WebSocket and the facts that its errors need. */
+/** An open WebSocket and the details of its call that errors need. */
 export interface DialedSocket {
   readonly connection: WebSocketConnection;
   readonly call: FailedCall;
@@ -46,7 +49,7 @@ export async function dialSocket(
   { dial, protocols, signal, ask }: DialSettings,
 ): Promise<DialedSocket> {
   const { headers, token } = await attemptHeaders(plan, signal);
-  // The signal may have fired in the same turn as the headers were ready.
+  // The signal may have fired in the event-loop turn in which the headers became available.
   signal.throwIfAborted();
   const url = plan.target.origin.replace(/^http/, "ws") + plan.path;
   const call: FailedCall = { plan, token: secretsOf(plan.token, token), attempts: 1 };
@@ -66,7 +69,8 @@ export async function dialSocket(
     if (error === expired) throw timeoutFailure(call, "headers").error;
     if (isTransportError(error) && error.status !== undefined) {
       const { status, response } = error;
-      // Deno and Bun report only the status. Where `Retry-After` matters, HTTP reports the headers as well.
+      // Deno and Bun report only the status. If a `Retry-After` header is likely, an HTTP call is made to get the
+      // headers as well.
       if (!response && BUSY.includes(status)) {
         await ask().catch((error) => {
           if (error instanceof EasHttpError && error.status === status) throw error;
@@ -88,8 +92,8 @@ export async function dialSocket(
 }
 
 /**
- * Returns the headers of one unsigned attempt, and the token that they contain. Rejects with the signal's reason if it fires while
- * the token function runs.
+ * Returns the headers of one unsigned attempt and the token in those headers. Rejects with the signal's reason if
+ * the signal fires while the token function runs.
  */
 async function attemptHeaders(
   plan: CallPlan,
@@ -103,7 +107,7 @@ async function attemptHeaders(
   return { headers: [...plan.headers, ...(await authorize(plan, token, undefined))], token };
 }
 
-/** Returns the error for a refused upgrade. Decompresses the body where that is possible. */
+/** Returns the error for a refused upgrade. Decompresses the body of the response if possible. */
 async function refusal({ platform }: ConnectionPool, call: FailedCall, response: TransportResponse): Promise<EasError> {
   const decoding = { codecs: [], always: undefined };
   const loading = import("./decoding/content-encoding.js");
@@ -114,13 +118,13 @@ async function refusal({ platform }: ConnectionPool, call: FailedCall, response:
   return error;
 }
 
-/** Whether an error does not report its cause, such as those of the global `WebSocket` of Node and edge VMs. */
+/** Whether an error hides its cause, as do errors from the global `WebSocket` of Node and of edge runtimes. */
 function isUnexplained(error: unknown): boolean {
   if (!isTransportError(error)) return false;
   return error.sent === "maybe" && error.status === undefined && error.systemCode === undefined && !error.final;
 }
 
-/** Opens the connection. Rejects when the signal fires, whether or not the dialer observes it. */
+/** Opens the connection. Rejects when the signal fires, even if the dialer ignores the signal. */
 async function dialInTime(
   dial: WebSocketDialer,
   url: string,
@@ -130,19 +134,19 @@ async function dialInTime(
   try {
     return await raceAbort(dialing, options.signal);
   } catch (error) {
-    // The dialer may ignore the signal, or the connection may have opened in the same turn.
+    // The dialer may have ignored the signal, or the connection may have opened in the same event-loop turn.
     void dialing.then((connection) => connection.terminate()).catch(() => {});
     throw error;
   }
 }
 
 /**
- * Interval between the pings of a queue's watch, in milliseconds. Gateways close idle connections
+ * Interval between pings on the connection of a queue watch, in milliseconds. Gateways close idle connections
  * (github.com/pai-eas/eas-golang-sdk, commit 6787189).
  */
 export const PING_MS = 2_000;
 
-/** Keeps a WebSocket alive where the runtime can send pings, and detects a server that no longer responds. */
+/** Keeps a WebSocket alive if the runtime can send pings, and detects a server that no longer responds. */
 export class Heartbeat {
   readonly #connection: WebSocketConnection;
   readonly #idle: IdleTimer | undefined;
@@ -150,8 +154,8 @@ export class Heartbeat {
   #isOver = false;
 
   /**
-   * Calls `onIdle` when nothing was received for `limit` milliseconds, and sends a ping every `interval` milliseconds. Undefined
-   * disables the check or the pings.
+   * Calls `onIdle` when nothing was received for `limit` milliseconds, and sends a ping every `interval`
+   * milliseconds. If `limit` is undefined, there is no idle check. If `interval` is undefined, no pings are sent.
    */
   constructor(
     connection: WebSocketConnection,
@@ -174,7 +178,7 @@ export class Heartbeat {
     this.#idle?.touch();
   }
 
-  /** Pauses the connection. Nothing is read during the pause, not even pongs, so the idle check pauses too. */
+  /** Pauses the connection and the idle check. During the pause nothing is read, including pongs. */
   pause(): void {
     this.#idle?.stop();
     this.#connection.pause?.();
@@ -182,7 +186,7 @@ export class Heartbeat {
 
   /** Resumes the connection and the idle check. */
   resume(): void {
-    // The connection may have ended in the turn in which the caller resumes it.
+    // The connection may have ended in the event-loop turn in which the caller resumed it.
     if (!this.#isOver) this.#idle?.start();
     this.#connection.resume?.();
   }

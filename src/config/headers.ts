@@ -20,7 +20,10 @@ const FRAMING: ReadonlySet<string> = new Set([
   "upgrade",
 ]);
 
-/** Checks headers and returns them with lower-case names. The last of several equal names wins. Throws a `TypeError`. */
+/**
+ * Checks headers and returns them with lower-case names. If a name occurs more than once, the last value is used.
+ * Throws a `TypeError` for invalid headers.
+ */
 export function checkHeaders(input: HeadersInput): HeaderPair[] {
   if (typeof input !== "object" || input === null) {
     throw argumentTypeError(
@@ -51,7 +54,7 @@ function checkHeaderName(name: unknown): string {
   return lower;
 }
 
-/** Whether a name, for example from a configuration file, can be set as a header. */
+/** Whether a header with this name can be set. The name may come from a configuration file. */
 export function isSettableHeader(name: string | undefined): name is string {
   return name !== undefined && TOKEN_NAME.test(name) && !FRAMING.has(name.toLowerCase());
 }
@@ -73,7 +76,7 @@ export function checkHeaderValue(name: string, value: unknown): string {
   return value.trim();
 }
 
-/** Returns `base` with the headers of `overrides` added. They replace those of the same name. */
+/** Returns the headers of `base` and `overrides`. Headers of `overrides` replace headers of the same name. */
 export function mergeHeaders(base: readonly HeaderPair[], overrides: readonly HeaderPair[]): HeaderPair[] {
   const merged = new Map(base);
   for (const [name, value] of overrides) merged.set(name, value);

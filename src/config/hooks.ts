@@ -9,7 +9,7 @@ export interface CallInfo {
   readonly kind: CallKind;
   /** HTTP method. */
   readonly method: string;
-  /** Path of the call, without its query. */
+  /** Path of the call, without the query. */
   readonly path: string;
   /** Start of the call, in milliseconds since 1970. */
   readonly startedAt: number;
@@ -21,11 +21,14 @@ export interface CallEvent {
   readonly call: CallInfo;
   /** HTTP method. */
   readonly method: string;
-  /** URL of the attempt, without its query. */
+  /** URL of the attempt, without the query. */
   readonly url: string;
-  /** Scheme, host and port of `url`; `(any instance)` if a direct call has not chosen an instance yet. */
+  /** Scheme, host and port of `url`. The text `(any instance)` if a direct call has not selected an instance yet. */
   readonly endpoint: string;
-  /** Number of the attempt, from 1; 0 for an error before the first attempt. Between two attempts: the number of the last one. */
+  /**
+   * Number of the attempt, from 1. 0 for an error before the first attempt. Between two attempts, the number of the
+   * previous attempt.
+   */
   readonly attempt: number;
   /** Size of the attempt's body in bytes, after compression. Undefined for a streamed body; 0 before the first attempt. */
   readonly requestBytes: number | undefined;
@@ -36,37 +39,46 @@ export interface CallEvent {
 /** Durations in milliseconds. */
 export interface CallTimings {
   /**
-   * Time that the attempt waited for its token and a free connection, before it was sent. For the first attempt,
-   * includes the time to create and compress the body and, for direct calls, the time for discovery. Excludes the
-   * delay before a retry.
+   * Time that the attempt waited for its token and a free connection before it was sent. For the first attempt,
+   * includes the time to create and compress the body. For direct calls, also includes the time for discovery.
+   * Excludes the delay before a retry.
    */
   readonly queued: number;
-  /** Time from sending to the response headers; undefined without a response, or if the transport does not report it. */
+  /**
+   * Time from sending the request to receiving the response headers. Undefined if there is no response, or if the
+   * transport does not report it.
+   */
   readonly firstByte: number | undefined;
   /** Time since the start of the call, including all earlier attempts and waits. */
   readonly total: number;
 }
 
-/** Event before an attempt is sent. */
+/** Event that occurs before an attempt is sent. */
 export interface CallRequestEvent extends CallEvent {
   /**
-   * Sets a header of this attempt, such as `traceparent`. Replaces the caller's header of the same name. Throws a `TypeError` for
-   * headers that the client owns (authorization, body and connection), for invalid values, and after the hook has returned.
+   * Sets a header of this attempt, such as `traceparent`. Replaces the caller's header of the same name. Throws a
+   * `TypeError` for an invalid value, and for headers that the client owns (authorization, body and connection).
+   * Also throws a `TypeError` after the hook has returned.
    */
   setHeader(name: string, value: string): void;
 }
 
-/** Event after the response of a call was read. For a stream: after its body ended, or its reader canceled it. */
+/**
+ * Event that occurs after the response of a call was read. For a stream, it occurs after the body ended or the
+ * reader canceled it.
+ */
 export interface CallResponseEvent extends CallEvent {
   /** HTTP status. */
   readonly status: number;
   /** Copy of the response headers, without the token. */
   readonly headers: Headers;
-  /** Size of the response body in bytes as received; after decompression where `fetch` decompresses. */
+  /**
+   * Size of the response body in bytes, as received. If `fetch` decompresses the body, the size after decompression.
+   */
   readonly responseBytes: number;
 }
 
-/** Event after a failed attempt that is retried. */
+/** Event that occurs after an attempt failed, if the call is retried. */
 export interface CallRetryEvent extends CallEvent {
   /** Error of the failed attempt. */
   readonly error: EasError;
@@ -76,7 +88,7 @@ export interface CallRetryEvent extends CallEvent {
   readonly status: number | undefined;
 }
 
-/** Event after a call failed. The promise of the call rejects with the same error. */
+/** Event that occurs after a call failed. The promise of the call rejects with the same error. */
 export interface CallErrorEvent extends CallEvent {
   /** An `EasError`, an error for an invalid argument, or the reason of the caller's abort. */
   readonly error: unknown;
@@ -88,10 +100,10 @@ export interface CallErrorEvent extends CallEvent {
  * Functions that are notified of a client's calls. The client calls them synchronously and does not wait for promises that they
  * return. If a hook throws or rejects, the call continues, and the client's `logger` receives a warning.
  *
- * Each call has one `start` event and ends with one `response` or `error` event. Each attempt in between has one `request` event,
- * followed by a `retry` event if it failed and is retried. Errors before the start, such as an invalid option, cause no events.
- * With `hedgeAfter`, two attempts may run in parallel; the attempt that loses has no event of its own. WebSockets and discovery
- * requests cause no events.
+ * Each call has one `start` event and ends with one `response` or `error` event. Each attempt in between has one `request`
+ * event. If the attempt fails and is retried, a `retry` event follows. Errors before the start of a call, such as an invalid
+ * option, cause no events. With `hedgeAfter`, two attempts may run in parallel. The attempt that does not respond first has no
+ * final event of its own. WebSockets and discovery requests cause no events.
  *
  * @example
  * const client = new PredictClient({
@@ -101,13 +113,13 @@ export interface CallErrorEvent extends CallEvent {
  * });
  */
 export interface CallHooks {
-  /** Called when a call starts: synchronously, except that `stream()` and `fetch()` load their code first. */
+  /** Called synchronously when a call starts. `stream()` and `fetch()` load their code first. */
   start?(call: CallInfo): unknown;
   /** Called before an attempt is sent. */
   request?(event: CallRequestEvent): unknown;
   /** Called after a call succeeded. */
   response?(event: CallResponseEvent): unknown;
-  /** Called after an attempt failed, before the delay of its retry. */
+  /** Called after an attempt failed, before the delay that precedes the retry. */
   retry?(event: CallRetryEvent): unknown;
   /** Called after a call failed. */
   error?(event: CallErrorEvent): unknown;

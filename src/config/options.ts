@@ -6,15 +6,18 @@ import type { FetchFunction } from "../platform/web/fetch-transport.js";
 import type { OptionNames } from "../util/option-names.js";
 import type { CallHooks } from "./hooks.js";
 
-/** A service token, or a function that returns one before each attempt. Use a function for tokens that expire. */
+/**
+ * A service token, or a function that is called before each attempt and returns the token. Use a function for tokens
+ * that expire.
+ */
 export type Token = string | (() => string | Promise<string>);
 
 /**
  * Authentication scheme of a request.
  * - `"token"`: sends the raw token in `Authorization`, as EAS documents it.
  * - `"bearer"`: sends `Bearer <token>`, as OpenAI clients do.
- * - `"signature"`: sends an HMAC-SHA1 over method, body, content type, date and path, as the official SDKs do.
- * - `"auto"`: signs predict calls over http to `/api/predict/` where the runtime can set `Date`. Otherwise sends the raw token.
+ * - `"signature"`: sends an HMAC-SHA1 of the method, body, content type, date and path, as the official SDKs do.
+ * - `"auto"`: signs predict calls over http to `/api/predict/` if the runtime can set `Date`. Otherwise, sends the raw token.
  */
 export type Auth = "auto" | "token" | "bearer" | "signature";
 
@@ -25,8 +28,8 @@ export type HeadersInput = Readonly<Record<string, string>> | Iterable<readonly 
 export type Method = "GET" | "POST" | "PUT" | "PATCH" | "DELETE";
 
 /**
- * Signal by which a gateway reports that a service is stopped, starting or scaled to zero: the text of the response, or a status
- * without a body. `"engine unreachable"` means that the LLM gateway could not connect to its engine.
+ * Reason why a service is not ready, as reported by a gateway: the text of the response, or a status without a body.
+ * `"engine unreachable"` means that the LLM gateway could not connect to its engine.
  */
 export type NotReadyReason =
   | "no healthy upstream"
@@ -60,25 +63,34 @@ export interface WaitOptions {
 
 /** Options for one call. Each option overrides the client's option of the same name. */
 export interface CallOptions {
-  /** Path behind the service, for example `"/v1/chat"`. A missing leading slash is added. May include a query. */
+  /**
+   * Path within the service, for example `"/v1/chat"`. A missing leading slash is added. The path may include a
+   * query.
+   */
   readonly path?: string | undefined;
   /** Query parameters, appended to the query of the path. Values are percent-encoded; `null` adds the key without a value. */
   readonly query?: Readonly<Record<string, string | number | boolean | bigint | null>> | undefined;
   /** Headers for this call. They override the client's headers of the same name. */
   readonly headers?: HeadersInput | undefined;
-  /** HTTP method. Default `"POST"`, or `"GET"` if the input is `null`. `"GET"` allows no other input. */
+  /** HTTP method. Default `"POST"`, or `"GET"` if the input is `null`. With `"GET"`, the input must be `null`. */
   readonly method?: Method | undefined;
-  /** `Content-Type` of this call. Overrides those of the client and of the input, except the boundary of a `FormData`. */
+  /**
+   * `Content-Type` of this call. Overrides the content type of the client and of the input. The boundary of a
+   * `FormData` is kept.
+   */
   readonly contentType?: string | undefined;
   /**
-   * Timeouts and retry rules for a kind of service. Overrides the client's options and preset; the other options of this call
-   * override it. Default: the client's preset. `json()` calls to `/v1/` and paths below it default to `"long-running"` if the client
-   * has no preset; the client's options override that default.
+   * Preset of timeouts and retry rules for one kind of service. Overrides the client's options and preset. Other
+   * options of this call override this preset. Default: the client's preset. If the client has no preset, `json()`
+   * calls to `/v1` and paths below it default to `"long-running"`. The client's options override that default.
    */
   readonly preset?: Preset | undefined;
-  /** Timeout of one attempt in milliseconds, from dispatch to the last decoded byte. Above 0, at most 2,147,483,647. */
+  /**
+   * Timeout of one attempt in milliseconds, from dispatch to the last decoded byte. Must be above 0 and at most
+   * 2,147,483,647.
+   */
   readonly timeout?: number | undefined;
-  /** Timeout of the whole call in milliseconds, including all waits. Above 0, at most 2,147,483,647. */
+  /** Timeout of the whole call in milliseconds, including all waits. Must be above 0 and at most 2,147,483,647. */
   readonly totalTimeout?: number | undefined;
   /** Maximum number of retries after the first attempt. */
   readonly retryCount?: number | undefined;
@@ -95,9 +107,9 @@ export interface CallOptions {
    */
   readonly waitForReady?: boolean | WaitOptions | undefined;
   /**
-   * Reports upload progress in web pages and their workers. Each attempt starts at 0. In other runtimes, for streams, and with a
-   * custom `transport` or `fetch`, the call rejects with `EasUnsupportedError`. An error that the function throws is reported as an
-   * uncaught error and does not affect the call.
+   * Reports upload progress in web pages and their workers. The count restarts at 0 for each attempt. In other
+   * runtimes, for streams, and with a custom `transport` or `fetch`, the call rejects with `EasUnsupportedError`. An
+   * error that the function throws is reported as an uncaught error and does not affect the call.
    */
   readonly onUploadProgress?: ((progress: UploadProgress) => void) | undefined;
 }
@@ -127,8 +139,8 @@ export const CALL_OPTIONS: OptionNames<CallOptions> = {
 };
 
 /**
- * Decides whether to retry after a failed attempt; attempts are numbered from 1. The limits on retries, time and the retry budget
- * still apply.
+ * Decides whether to retry after a failed attempt. Attempts are numbered from 1. The limits on the number of
+ * retries, the time and the retry budget still apply.
  */
 export type RetryOn = (error: EasError, attempt: number) => boolean | undefined;
 
@@ -147,19 +159,22 @@ export interface ClientOptions extends DirectOptions {
   /** Overrides the retry table. */
   readonly retryOn?: RetryOn | undefined;
   /**
-   * Maximum number of requests in flight to one host; on Node, also of connections. Default 100, or 6 in browsers and workerd.
-   * Browsers limit connections for the whole page, whereas each client has its own limit. Without HTTP/2, share one client, or
-   * create further clients with `service()`.
+   * Maximum number of requests in flight to one host. On Node, also the maximum number of connections. Default 100,
+   * or 6 in browsers and workerd. Browsers limit connections for the whole page, whereas each client has its own
+   * limit. Without HTTP/2, share one client, or create further clients with `service()`.
    */
   readonly maxConnectionCount?: number | undefined;
-  /** Headers of every request. Headers that a browser drops silently, such as `User-Agent`, throw a `TypeError` there. */
+  /**
+   * Headers of every request. In a browser, headers that it would drop silently, such as `User-Agent`, throw a
+   * `TypeError`.
+   */
   readonly headers?: HeadersInput | undefined;
   /** Maximum size of a request body in bytes, after compression. Default 1 MiB on the shared gateway, unlimited otherwise. */
   readonly maxRequestBytes?: number | undefined;
   /**
-   * Whether typed arrays of at least 64 KiB are sent without a copy. They must not change until the promise of `predict` settles.
-   * Applies on Node with the client's own connections, to arrays that match the dtype and are not compressed; otherwise a copy is
-   * sent. Default `false`: arrays may change as soon as `predict` returns.
+   * Whether typed arrays of at least 64 KiB are sent without a copy. Such arrays must not change until the promise
+   * of `predict` settles. Applies on Node with the client's own connections, to arrays that match the dtype and are
+   * not compressed. Other arrays are copied. Default `false`: arrays may change as soon as `predict` returns.
    */
   readonly zeroCopy?: boolean | undefined;
   /** Maximum size of a response body in bytes, after decompression. Default 256 MiB. */
@@ -171,14 +186,15 @@ export interface ClientOptions extends DirectOptions {
   /** Compression of request bodies. The service must be configured for it. Default: no compression. */
   readonly compression?: Compression | undefined;
   /**
-   * Whether requests name their `compression` in `Content-Encoding`, as PMML services require. Default `false`: other services read
-   * it from their configuration, and some refuse the header.
+   * Whether requests name their `compression` in `Content-Encoding`, as PMML services require. Default `false`,
+   * because other services read the compression from their configuration, and some reject the header.
    */
   readonly announceCompression?: boolean | undefined;
   /**
-   * Decompression of response bodies, in addition to the codings that the runtime decompresses. Default `"auto"`: follows
-   * `Content-Encoding`. A page can read that header of another origin only if the service exposes it with
-   * `Access-Control-Expose-Headers`. If it does not, set the service's compression here, for example `snappy`.
+   * Decompression of response bodies, in addition to the codings that the runtime decompresses. Default `"auto"`:
+   * follows `Content-Encoding`. For a service on another origin, a page can read that header only if the service
+   * lists it in `Access-Control-Expose-Headers`. Otherwise, set the service's compression here, for example
+   * `snappy`.
    */
   readonly decompression?: Decompression | undefined;
   /** Functions that are notified of each call and its attempts; see `CallHooks`. Default: no hooks. */
@@ -187,7 +203,10 @@ export interface ClientOptions extends DirectOptions {
 
 /** Default of `timeout` in milliseconds, as in the official SDKs. */
 export const DEFAULT_TIMEOUT_MS = 5_000;
-/** `timeout` of the preset `"long-running"` in milliseconds: the maximum time that a dedicated gateway holds a request. */
+/**
+ * `timeout` of the preset `"long-running"` in milliseconds. A dedicated gateway holds a request for at most this
+ * time.
+ */
 export const LONG_TIMEOUT_MS = 600_000;
 /** Default of `totalTimeout`, in milliseconds. */
 export const DEFAULT_TOTAL_TIMEOUT_MS = 60_000;
@@ -195,7 +214,7 @@ export const DEFAULT_TOTAL_TIMEOUT_MS = 60_000;
 export const DEFAULT_RETRY_COUNT = 5;
 /** Default of `maxResponseBytes`. */
 export const DEFAULT_MAX_RESPONSE_BYTES: number = 256 * 1024 * 1024;
-/** Maximum size of a request body that the shared gateway accepts, in bytes. */
+/** Maximum size in bytes of a request body that the shared gateway accepts. */
 export const SHARED_GATEWAY_MAX_REQUEST_BYTES: number = 1024 * 1024;
 /** Maximum delay of `setTimeout`, in milliseconds. */
 export const MAX_TIMER_MS = 2_147_483_647;

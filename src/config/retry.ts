@@ -1,5 +1,5 @@
 /**
- * Effect of a call on the service, which decides whether it may be retried.
+ * Effect of a call on the service. Determines whether the call may be retried.
  * - `predict`: a prediction, which has no side effects.
  * - `put`: stores an item in a queue.
  * - `take`: may delete the items that it reads, for example a get with `autoDelete`.
@@ -8,7 +8,7 @@
  */
 export type CallKind = "predict" | "put" | "take" | "other" | "stream";
 
-/** Failure of an attempt: a row of the retry table. */
+/** The way in which an attempt failed. Each value is a row of the retry table. */
 export type Outcome =
   | "not sent"
   | "broken after sending"
@@ -21,8 +21,8 @@ export type Outcome =
   | "final";
 
 /**
- * Decision after a failed attempt. `once` allows one retry in the whole call. `unsure` means that the call is not retried because a
- * queue may have stored the item, or delivered and deleted it.
+ * Decision after a failed attempt. `once` allows one retry in the whole call. `unsure` means that the call is not
+ * retried because a queue may have stored the item, or may have delivered and deleted it.
  */
 export type RetryDecision = "retry" | "once" | "no" | "unsure";
 
@@ -32,19 +32,20 @@ const RETRY_TABLE: Readonly<
 > = {
   // The request was not sent, so it cannot run twice.
   "not sent": ["retry", "retry", "retry", "retry"],
-  // Broken connections are routine: instances drain, and gateways close idle connections.
+  // Broken connections are common, because instances drain and gateways close idle connections.
   "broken after sending": ["retry", "unsure", "retry", "no"],
-  // The request may still be running. One retry is acceptable; five would multiply the load.
+  // The request may still be running. One retry is acceptable, but five retries would multiply the load.
   "timeout or 504": ["once", "unsure", "retry", "no"],
-  // The service rejected the request without processing it. Another instance may accept it, or the same instance later.
+  // The service rejected the request without processing it. Another instance may accept the request, or the same
+  // instance may accept it later.
   "429 or 450": ["retry", "retry", "retry", "retry"],
   // The gateway reported that it had no instance, or could not connect to one.
   "not begun": ["retry", "retry", "retry", "retry"],
   "503": ["retry", "unsure", "retry", "no"],
   "500 or 502": ["retry", "unsure", "retry", "no"],
-  // The service canceled this request and closes the connection with its response.
+  // The service canceled this request and closes the connection after its response.
   "408": ["no", "no", "retry", "no"],
-  // Any other 4xx, 501, 505, a redirect, or a response that cannot be decoded.
+  // Any other 4xx status, 501, 505, a redirect, or a response that cannot be decoded.
   final: ["no", "no", "no", "no"],
 };
 
@@ -55,7 +56,10 @@ export function retryDecisionOn(kind: CallKind, outcome: Outcome): RetryDecision
   return RETRY_TABLE[outcome][COLUMNS[kind]];
 }
 
-/** Whether the service may receive a request twice. Some runtimes resend a request when a reused connection breaks. */
+/**
+ * Whether it is acceptable for the service to receive a request twice. Some runtimes resend a request when a reused
+ * connection breaks.
+ */
 export function isRepeatable(kind: CallKind): boolean {
   return kind === "predict" || kind === "other";
 }
@@ -75,24 +79,30 @@ export function outcomeOfStatus(status: number): Outcome {
   return OUTCOME_OF_STATUS[status] ?? "final";
 }
 
-/** Maximum backoff before the first retry, in milliseconds. Doubles with each retry. */
+/** Maximum backoff before the first retry, in milliseconds. The maximum doubles with each retry. */
 const BACKOFF_MS = 50;
-/** Maximum backoff, in milliseconds. */
+/** Upper limit for the backoff before any retry, in milliseconds. */
 const BACKOFF_CAP_MS = 2_000;
-/** Maximum `Retry-After` that the client waits for, in milliseconds. The call fails immediately if it is longer. */
+/**
+ * Maximum `Retry-After` that the client waits for, in milliseconds. If the value is larger, the call fails
+ * immediately.
+ */
 export const MAX_RETRY_AFTER_MS = 60_000;
 
-/** Returns the delay before retry number `retry` (from 0) in milliseconds, with full jitter to spread the retries of many clients. */
+/**
+ * Returns the delay in milliseconds before retry number `retry`, counted from 0. Full jitter spreads the retries of
+ * many clients.
+ */
 export function backoff(retry: number): number {
   return Math.random() * Math.min(BACKOFF_CAP_MS, BACKOFF_MS * 2 ** retry);
 }
 
-/** Maximum share of `Retry-After` that is added at random, to spread the retries of many clients. */
+/** Maximum jitter as a fraction of `Retry-After`. The jitter spreads the retries of many clients. */
 const JITTER = 0.6;
 
 /**
- * Returns the delay in milliseconds after a response with `Retry-After`: `retryAfter` plus jitter, and at least `min`. The jitter
- * takes at most half of the time between `retryAfter` and `max`.
+ * Returns the delay in milliseconds after a response with `Retry-After`: `retryAfter` plus jitter, and at least
+ * `min`. The jitter is at most half of the difference between `retryAfter` and `max`.
  */
 export function requestedWait(retryAfter: number, min: number, max: number = Number.POSITIVE_INFINITY): number {
   const jitter = Math.random() * Math.max(0, Math.min(retryAfter * JITTER, (max - retryAfter) / 2));
@@ -110,19 +120,19 @@ export function parseRetryAfter(value: string | null, date: string | null = null
   return at === undefined ? undefined : Math.max(0, at - (parseHttpDate(date ?? "") ?? Date.now()));
 }
 
-/** The three forms of RFC 9110, section 5.6.7: "06 Nov 1994", "06-Nov-94" and "Nov  6 … 1994". */
+/** Matches the three date formats of RFC 9110, section 5.6.7: "06 Nov 1994", "06-Nov-94" and "Nov  6 … 1994". */
 const HTTP_DATE =
   /^[A-Z][a-z]+,? (?:(\d\d)([ -])([A-Z][a-z]{2})\2(\d{4}|\d\d) |([A-Z][a-z]{2}) ([ \d]\d) )(\d\d:\d\d:\d\d) (GMT|\d{4})$/;
 
 /** Parses an HTTP date to milliseconds since 1970. `Date.parse` alone accepts nearly any text. */
 function parseHttpDate(text: string): number | undefined {
   const [, day, , month, year, asctimeMonth, asctimeDay, time, end] = HTTP_DATE.exec(text) ?? [];
-  // The asctime format ends with the year, the other formats with the zone.
+  // The asctime format ends with the year. The other formats end with the time zone.
   if (time === undefined || (year === undefined) === (end === "GMT")) return undefined;
   let full = Number(year ?? end);
   if (year?.length === 2) {
     full += 2000;
-    // RFC 9110: a year that appears to be more than 50 years ahead is in the past.
+    // RFC 9110 requires that a two-digit year that appears to be more than 50 years ahead is interpreted as past.
     if (full > new Date().getUTCFullYear() + 50) full -= 100;
   }
   const at = Date.parse(`${day ?? asctimeDay?.trim()} ${month ?? asctimeMonth} ${full} ${time} GMT`);
@@ -142,8 +152,8 @@ export class RetryBudget {
   #tokens: number = BUDGET;
 
   /**
-   * Takes a token, or half a token with `isCheap`. Returns `false` if the budget is empty. `isCheap` is for the first retry of a
-   * request that was not sent, so that one dead instance among many does not use up the budget.
+   * Takes one token, or half a token if `isCheap` is true. Returns `false` if the budget is empty. `isCheap` is for
+   * the first retry of a request that was not sent. Otherwise, one dead instance among many could use up the budget.
    */
   spend(isCheap: boolean): boolean {
     if (this.#tokens < 1) return false;
@@ -151,7 +161,7 @@ export class RetryBudget {
     return true;
   }
 
-  /** Adds a part of a token after a successful call. */
+  /** Adds a quarter of a token after a successful call. */
   refill(): void {
     if (this.#tokens < BUDGET) this.#tokens = Math.min(BUDGET, this.#tokens + BUDGET_REFILL);
   }

@@ -36,7 +36,7 @@ export const ENDPOINT_TYPE_GATEWAY = "GATEWAY";
 /** Sends requests directly to the instances that discovery lists. Works inside a VPC only. */
 export const ENDPOINT_TYPE_DIRECT = "DIRECT";
 
-/** Route to a service: through the gateway, or directly to its instances. */
+/** How requests reach a service: through the gateway, or directly at its instances. */
 export type EndpointType = typeof ENDPOINT_TYPE_GATEWAY | typeof ENDPOINT_TYPE_DIRECT;
 
 /** Options for a `PredictClient`. */
@@ -48,35 +48,41 @@ export interface PredictClientOptions extends ClientOptions {
    * - the host of a service, `<service>.<gateway>.<region>.pai-eas.aliyuncs.com`, which makes `serviceName` unnecessary;
    * - for `ENDPOINT_TYPE_DIRECT`, the region's discovery, `pai-eas-vpc.<region>.aliyuncs.com`.
    *
-   * A path behind the service, such as `/v1`, becomes the default path of calls. Optional inside an EAS instance, where the
-   * environment variables `NAMESPACE` and `POD_NAME` are set: `serviceName` alone then finds the service.
+   * A path that follows the service, such as `/v1`, becomes the default path of calls. Inside an EAS instance, `endpoint`
+   * is optional: `serviceName` is sufficient if the environment variables `NAMESPACE` and `POD_NAME` are set.
    */
   readonly endpoint?: string | undefined;
   /** Name of the service: `"service"`, `"group.service"` or `"service/model"`. */
   readonly serviceName?: string | undefined;
   /** Full URL of a server that is not behind an EAS gateway. Overrides `endpoint` and `serviceName`. */
   readonly customUrl?: string | undefined;
-  /** Route to the service. Default `ENDPOINT_TYPE_GATEWAY`. */
+  /** How requests reach the service. Default `ENDPOINT_TYPE_GATEWAY`. */
   readonly endpointType?: EndpointType | undefined;
-  /** `Content-Type` of all requests. Overrides that of the input. */
+  /** `Content-Type` of all requests. Overrides the content type of the input. */
   readonly contentType?: string | undefined;
-  /** Path behind the service for calls without the option `path`. Default: the path behind the service in `endpoint`. */
+  /**
+   * Path within the service for calls without the option `path`. Default: the path that follows the service in
+   * `endpoint`.
+   */
   readonly requestPath?: string | undefined;
   /**
-   * Timeouts and retry rules for a kind of service. The other options of this client and of a call override it. Default: no
-   * preset, except for some calls of `PredictClient.json`.
+   * Preset of timeouts and retry rules for one kind of service. Other options of this client and of a call override
+   * the preset. Default: no preset, except for some calls of `PredictClient.json`.
    */
   readonly preset?: Preset | undefined;
   /**
-   * Receives one message for each call, for example `console`. Default: warns on `console` when a token is sent unencrypted.
-   * `null` disables that warning.
+   * Receives one message for each call, for example `console`. Default: a warning on `console` when a token is sent
+   * unencrypted. `null` disables that warning.
    */
   readonly logger?: CallLogger | null | undefined;
-  /** Opens the WebSockets of `connect`, instead of the runtime. */
+  /** Opens the WebSockets for `connect` in place of the runtime. */
   readonly dialWebSocket?: WebSocketDialer | undefined;
 }
 
-/** The checked options of a client. Replaced as a whole on each change, so that calls in flight keep their settings. */
+/**
+ * The checked options of a client. The object is replaced as a whole on each change, so that calls in flight keep
+ * their settings.
+ */
 export interface Settings extends Required<DirectOptions> {
   readonly endpoint: string;
   readonly serviceName: string;
@@ -137,8 +143,8 @@ const INITIAL_SETTINGS: Settings = {
 };
 
 /**
- * Returns the options of a client that was created with an options object, or with an endpoint and options. Throws a `TypeError`
- * for other values: a `URL` or a `Request` would otherwise count as an options object without options.
+ * Returns the options of a client that was created with an options object, or with an endpoint and options. Throws a
+ * `TypeError` for other values. Otherwise, a `URL` or a `Request` would count as an empty options object.
  */
 export function optionsOf<O extends { readonly endpoint?: string | undefined }>(
   client: string,
@@ -156,14 +162,17 @@ export function optionsOf<O extends { readonly endpoint?: string | undefined }>(
   return first;
 }
 
-/** Name of a setting and a new value for it. */
+/** The name of a setting and its new value. */
 export type Setting = {
   [K in keyof Settings]: [name: K, value: NonNullable<PredictClientOptions[K]>];
 }[keyof Settings];
 
 type AnyCheck = (name: string, value: unknown) => unknown;
 
-/** The check of each setting. An empty endpoint, service name or URL is accepted, because a setter may set it later. */
+/**
+ * The function that checks each setting. An empty endpoint, service name or URL is accepted, because a setter may
+ * set it later.
+ */
 export const CHECKS: {
   readonly [K in keyof Settings]: (name: K, value: NonNullable<PredictClientOptions[K]>) => Settings[K];
 } = {
@@ -196,10 +205,10 @@ export const CHECKS: {
   hedgeAfter: (name, value) => (value === "p95" ? value : checkTimeout(name, value)),
 };
 
-/** Logger that discards warnings, for `logger: null`. */
+/** Logger that discards warnings. Used for `logger: null`. */
 const SILENT: Warner = { warn: () => {} };
 
-/** Names of all options of a `PredictClient`: the settings, and options that only the constructor reads. */
+/** Names of all options of a `PredictClient`: the settings, and the options that only the constructor reads. */
 export const CLIENT_OPTIONS: OptionNames<PredictClientOptions> = {
   ...CHECKS,
   transport: 1,
@@ -209,12 +218,13 @@ export const CLIENT_OPTIONS: OptionNames<PredictClientOptions> = {
 
 /** Checks the values of all options of a client and returns its settings. Throws a `TypeError` or `RangeError`. */
 export function checkOptions(options: PredictClientOptions): Settings {
-  // `token: undefined` comes from an unset environment variable. Without a token, the service would respond with 401.
+  // `token: undefined` usually comes from an unset environment variable. Without a token, the service would respond
+  // with 401.
   if ("token" in options) checkToken(options.token as Token);
   const settings: Record<string, unknown> = { ...INITIAL_SETTINGS };
   for (const [name, check] of Object.entries(CHECKS) as [keyof Settings, AnyCheck][]) {
     const value = options[name];
-    // Only undefined selects the default. A null, for example from a form or a file, fails the check.
+    // Only undefined selects the default. Null, for example from a form or a file, fails the check.
     if (value !== undefined) settings[name] = check(name, value);
   }
   const checked = settings as unknown as Settings;
@@ -248,8 +258,9 @@ function checkBalancer(value: Balancer): Balancer {
 }
 
 /**
- * Returns the route to the instances of a service, or undefined for a service behind a gateway. Throws a `TypeError` for an option
- * of direct connections behind a gateway: the call would otherwise go elsewhere, or run without hedging.
+ * Returns the route to the instances of a service, or undefined for a service behind a gateway. Throws a `TypeError`
+ * if an option of direct connections is set for a service behind a gateway. Otherwise, the call would go elsewhere
+ * or would not be hedged.
  */
 export function routeOf(settings: Settings): Route | undefined {
   if (settings.endpointType === ENDPOINT_TYPE_DIRECT) return directRoute(settings);

@@ -2,12 +2,12 @@ import { checkSegments, checkText, encodePath } from "../endpoint/path.js";
 import { argumentTypeError, show, showUrl } from "../util/argument-errors.js";
 import type { CallOptions } from "./options.js";
 
-/** Characters of a query to percent-encode: those of a path, except `?`. */
+/** Matches the characters of a query that must be percent-encoded: the same as in a path, except `?`. */
 const QUERY_TO_ENCODE = /%(?![0-9A-Fa-f]{2})|[^A-Za-z0-9\-._~!$&'()*+,;=:@/?%]/gu;
 
 /**
- * Path and query of a call, to append to the URL of the service. `wire` is percent-encoded. `signed` is not: the official SDKs sign
- * the text before encoding it.
+ * Path and query of a call, to append to the URL of the service. `wire` is percent-encoded. `signed` is not
+ * percent-encoded, because the official SDKs sign the text before encoding it.
  */
 export interface Suffix {
   readonly wire: string;
@@ -30,7 +30,7 @@ export function suffixOf(path: string | undefined, query: CallOptions["query"]):
   return { wire: encoded + joint + parameters, signed: text + joint + parameters };
 }
 
-/** Checks a path behind a service and returns it with a leading slash. Throws a `TypeError` for an invalid path. */
+/** Checks a path within a service and returns it with a leading slash. Throws a `TypeError` for an invalid path. */
 export function checkPath(path: string): string {
   if (typeof path !== "string") {
     throw argumentTypeError("ERR_EAS_ARG_PATH", `path is of type ${typeof path}: it must be a string`);
@@ -71,7 +71,10 @@ function encodeQuery(query: CallOptions["query"]): string {
   return parts.join("&");
 }
 
-/** Appends the path and query of a call to those of a target. The target's query precedes that of the call. */
+/**
+ * Appends the path and query of a call to the path and query of a target. The target's query comes before the call's
+ * query.
+ */
 export function joinPath(path: string, query: string, suffix: string): string {
   if (suffix === "") return path + query;
   const cut = suffix.indexOf("?");

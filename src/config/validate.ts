@@ -3,7 +3,10 @@ import type { Transport } from "../platform/contract.js";
 import { argumentRangeError, argumentTypeError, optionError, show } from "../util/argument-errors.js";
 import { type Auth, MAX_TIMER_MS, type Method, type Preset, type Token } from "./options.js";
 
-/** The compressions that users import, by their names and content codings, with the name and the entry to import. */
+/**
+ * The compressions that users import. The key is the name or content coding that users may pass by mistake. The
+ * value is the export and the entry point to import it from.
+ */
 const IMPORTS: Readonly<Record<string, readonly [name: string, entry: string]>> = {
   snappy: ["snappy", "snappy"],
   lz4: ["lz4", "lz4"],
@@ -20,11 +23,17 @@ export const OWN_CONNECTIONS =
   "; for an Agent's settings pass transport: nodeTransport({ connections, proxy, ca, … }) from eas-prediction/node";
 
 const METHODS: readonly Method[] = ["GET", "POST", "PUT", "PATCH", "DELETE"];
-/** The values of `auth` that `client.fetch` and libraries accept. Their requests are never signed. */
+/**
+ * The values of `auth` that are accepted for `client.fetch` and for libraries that use it. Such requests are never
+ * signed.
+ */
 export const UNSIGNED_AUTHS: readonly Auth[] = ["auto", "token", "bearer"];
 const AUTHS: readonly Auth[] = ["auto", "token", "bearer", "signature"];
 
-/** Checks a timeout in milliseconds and returns it. Throws a `RangeError` unless it is above 0 and at most `MAX_TIMER_MS`. */
+/**
+ * Checks a timeout in milliseconds and returns it. Throws a `RangeError` unless the timeout is above 0 and at most
+ * `MAX_TIMER_MS`.
+ */
 export function checkTimeout(name: string, value: number): number {
   if (typeof value !== "number" || !(value > 0 && value <= MAX_TIMER_MS)) {
     throw argumentRangeError(
@@ -85,7 +94,7 @@ export function checkTransport(value: Transport): Transport {
   return value;
 }
 
-/** Checks an `AbortSignal` of any realm and returns it. */
+/** Checks an `AbortSignal` from any realm and returns it. */
 export function checkSignal(value: AbortSignal): AbortSignal {
   if (typeof value?.aborted !== "boolean" || typeof value.addEventListener !== "function") {
     throw optionError("signal", value, "be an AbortSignal");
@@ -162,7 +171,10 @@ function wrongCompression(name: string, value: unknown, right: string): TypeErro
   return argumentTypeError("ERR_EAS_ARG_OPTION", `${name} is ${show(value)}: ${advice}`);
 }
 
-/** Returns the import statement for a compression by name, or undefined for a compression of another package. */
+/**
+ * Returns the import statement for the compression with this name, or undefined if this package does not have that
+ * compression.
+ */
 export function importOf(name: unknown): string | undefined {
   const key = typeof name === "string" ? name.toLowerCase() : "";
   // Only own properties count: an inherited name such as "constructor" is not a compression.

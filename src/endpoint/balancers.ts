@@ -8,7 +8,10 @@ export interface Candidate {
   readonly inFlight: number;
 }
 
-/** Selects candidates one after another. Candidates can be excluded for a time, but never all of them. */
+/**
+ * Selects candidates one after another. Candidates can be excluded temporarily, but not all of them at the same
+ * time.
+ */
 export interface Rotation<C> {
   /** Returns the candidate for the next attempt. */
   next(): C;
@@ -34,8 +37,8 @@ function weightedRoundRobin<C extends Candidate>(candidates: readonly C[]): Rota
 }
 
 /**
- * Selects the less loaded of two random candidates. This is nearly as good as the minimum over all candidates, and the
- * clients of a service do not all choose the same instance.
+ * Selects the less loaded of two random candidates. The result is nearly as good as the minimum over all candidates.
+ * The random choice also prevents all clients of a service from choosing the same instance.
  */
 function leastInFlight<C extends Candidate>(candidates: readonly C[]): Rotation<C> {
   const active = candidates.filter(({ weight }) => weight > 0);

@@ -15,7 +15,7 @@ export interface Route extends DirectOptions {
   readonly target: Target;
 }
 
-/** Returns the route for direct connections. Throws a `TypeError` for options that are missing or contradict each other. */
+/** Returns the route for direct connections. Throws a `TypeError` for missing or contradictory options. */
 export function directRoute(options: GatewayOptions & DirectOptions): Route {
   const { endpointSource, discovery, balancer } = options;
   if (options.customUrl) {

@@ -123,8 +123,9 @@ class DirectRouter implements Router {
   }
 
   /**
-   * Returns the instance for an attempt when no candidate of the balancer is suitable. Prefers an untried instance,
-   * then any except the one tried last, then one below `capacity`, then the one with the fewest attempts in flight.
+   * Returns the instance for an attempt when no candidate from the balancer is suitable. Prefers an untried
+   * instance. Among tried instances, prefers any instance except the last one. Then prefers instances below
+   * `capacity`, and finally the instance with the fewest attempts in flight.
    */
   #leastBad(tried: readonly string[], capacity: number): Instance {
     const rank = ({ origin, inFlight }: Instance) =>
@@ -144,8 +145,8 @@ class DirectRouter implements Router {
       end: (atFault, isStream = false) => {
         instance.inFlight--;
         const time = this.#host.tools.clockNow() - startedAt;
-        // An abandoned attempt would have taken longer than the measured time. Its time counts only if it already
-        // exceeds the percentile.
+        // The measured time of an abandoned attempt is only a lower bound. It counts only if it already exceeds the
+        // percentile.
         const isSample = atFault === false || (atFault === undefined && time > (this.p95 ?? Number.POSITIVE_INFINITY));
         if (isSample && !isStream) this.#latency.add(time);
         if (instance.isGone) {

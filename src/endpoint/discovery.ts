@@ -5,8 +5,8 @@ import type { RouterHost } from "./router.js";
 type PathName = Exclude<DiscoveryOptions["path"], "auto" | undefined>;
 
 /**
- * Paths of discovery. The first is that of eas-golang-sdk (cacheserver_endpoint.go), the second that of
- * eas-python-sdk since January 2026 (cacheserver_endpoint.py).
+ * Paths of discovery. The first is used by eas-golang-sdk (cacheserver_endpoint.go), the second by eas-python-sdk
+ * since January 2026 (cacheserver_endpoint.py).
  */
 const PATHS: Readonly<Record<PathName, string>> = {
   "exported-apis": "/exported/apis/eas.alibaba-inc.k8s.io/v1/upstreams/",
@@ -16,10 +16,13 @@ const PATHS: Readonly<Record<PathName, string>> = {
 /** The `systemCode` of a transport error for a response above `maxResponseBytes`. */
 const TOO_LARGE = "ERR_RESPONSE_TOO_LARGE";
 
-/** Maximum size of a response of discovery, in bytes. It is sufficient for thousands of instances. */
+/** Maximum size of a response from discovery, in bytes. It is sufficient for thousands of instances. */
 const MAX_RESPONSE_BYTES = 8 * 1024 * 1024;
 
-/** Requests the instances of a service from EAS's discovery. Discovery needs no token, so none is sent. */
+/**
+ * Requests the instances of a service from EAS's discovery. No token is sent, because discovery does not require
+ * one.
+ */
 export class EasDiscovery {
   readonly #url: string;
   readonly #host: Pick<RouterHost, "transport" | "tools">;
@@ -39,7 +42,9 @@ export class EasDiscovery {
     this.#paths = path === undefined || path === "auto" ? Object.values(PATHS) : [PATHS[path]];
   }
 
-  /** Returns the listed instances, unchecked. If all paths fail, rejects with the error of the first one. */
+  /**
+   * Returns the listed instances without checking them. If all paths fail, rejects with the error of the first path.
+   */
   async list({ serviceName, signal }: EndpointQuery): Promise<Iterable<ServiceInstance>> {
     const failures: Error[] = [];
     for (const path of this.#paths) {
@@ -52,7 +57,7 @@ export class EasDiscovery {
         this.#paths = [path, ...this.#paths.filter((other) => other !== path)];
         return items;
       } catch (error) {
-        // After a connection failure the other path would fail too.
+        // If the connection failed, the other path would fail too.
         if (response === undefined && (error as TransportError).systemCode !== TOO_LARGE) throw error;
         failures.push(
           new Error(`GET ${this.#url}${path}${serviceName}: ${(error as Error).message}`, { cause: error }),

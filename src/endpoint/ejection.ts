@@ -1,15 +1,18 @@
-/** Consecutive failures after which an instance is ejected. The default of Envoy's outlier detection. */
+/**
+ * Number of consecutive failures after which an instance is ejected. Same as the default of Envoy's outlier
+ * detection.
+ */
 const MAX_FAILURES = 5;
 /**
- * Duration of the first ejection, in milliseconds. It doubles with each ejection that follows soon after the
- * previous one.
+ * Duration of the first ejection, in milliseconds. The duration doubles with each ejection that follows soon after
+ * the previous one.
  */
 const FIRST_EJECTION_MS = 1_000;
 const MAX_EJECTION_MS = 60_000;
 
 /** The state that ejection keeps for an instance. */
 export class Health {
-  /** Failed attempts since the last success. */
+  /** Number of failed attempts since the last success. */
   failures = 0;
   /** Number of recent ejections. */
   ejections = 0;
@@ -22,15 +25,16 @@ export class Health {
 }
 
 /**
- * Removes instances that fail repeatedly from the rotation, but never more than half of them. After an ejection, one
- * attempt probes the instance: a success readmits it, and a failure ejects it for twice the time.
+ * Removes instances that fail repeatedly from the rotation, but never more than half of all instances. After an
+ * ejection, one attempt probes the instance. A success readmits the instance, and a failure ejects it for twice the
+ * time.
  */
 export class Ejection<I extends Health> {
   readonly #ejected = new Set<I>();
   readonly #clockNow: () => number;
   readonly #onChange: (instance: I, isEjected: boolean) => void;
   #maxEjected = 0;
-  /** Time of the next probe. Before it, calls do not scan the ejected instances. */
+  /** Time of the next probe. Before that time, calls do not scan the ejected instances. */
   #nextProbe = Number.POSITIVE_INFINITY;
 
   /** `onChange` is called after `report` has ejected or readmitted an instance. `update` does not call it. */
@@ -44,7 +48,7 @@ export class Ejection<I extends Health> {
     return this.#ejected.has(instance);
   }
 
-  /** Sets the instances of the service. Readmits ejected instances that are more than half of them. */
+  /** Sets the instances of the service. If more than half of them are ejected, readmits the excess. */
   update(instances: ReadonlySet<I>): void {
     for (const instance of this.#ejected) if (!instances.has(instance)) this.#ejected.delete(instance);
     this.#maxEjected = Math.floor(instances.size / 2);
@@ -56,8 +60,8 @@ export class Ejection<I extends Health> {
   }
 
   /**
-   * Returns an instance whose ejection is over and that no probe is testing, or undefined. The caller must send one attempt
-   * to it and pass the outcome to `report`.
+   * Returns an instance whose ejection is over and that is not being probed, or undefined. The caller must send one
+   * attempt to the instance and pass the outcome to `report`.
    */
   takeProbe(isWanted: (instance: I) => boolean): I | undefined {
     const now = this.#clockNow();
@@ -74,7 +78,7 @@ export class Ejection<I extends Health> {
   /** Records the outcome of an attempt. `atFault` is undefined if the outcome says nothing about the instance. */
   report(instance: I, isProbe: boolean, atFault: boolean | undefined): void {
     if (this.#ejected.has(instance)) {
-      // Attempts that started before the ejection do not count.
+      // An attempt that is not a probe started before the ejection, so it does not count.
       if (!isProbe) return;
       instance.isProbed = false;
       if (atFault) this.#eject(instance);
@@ -93,7 +97,7 @@ export class Ejection<I extends Health> {
 
   #eject(instance: I): void {
     const now = this.#clockNow();
-    // An instance that worked for longer than its last ejection starts again at the first duration.
+    // If an instance worked for longer than its last ejection lasted, its next ejection has the first duration again.
     if (!this.#ejected.has(instance) && now - instance.until > instance.duration) instance.ejections = 0;
     instance.duration = Math.min(MAX_EJECTION_MS, FIRST_EJECTION_MS * 2 ** instance.ejections);
     instance.ejections++;

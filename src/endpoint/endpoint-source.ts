@@ -4,13 +4,16 @@ export interface ServiceInstance {
   readonly host: string;
   /** Port, from 1 to 65,535. */
   readonly port: number;
-  /** Share of the calls relative to the other instances. Default 100, as in EAS. An instance with 0 receives no calls. */
+  /**
+   * Share of the calls relative to the other instances. Default 100, as in EAS. An instance with the weight 0
+   * receives no calls.
+   */
   readonly weight?: number | undefined;
   /** Protocol of the instance. Default `"http"`. */
   readonly protocol?: "http" | "https" | undefined;
 }
 
-/** The argument of an `EndpointSource`. */
+/** The argument that an `EndpointSource` receives. */
 export interface EndpointQuery {
   /** The service name up to the first `/`. */
   readonly serviceName: string;
@@ -20,8 +23,8 @@ export interface EndpointQuery {
 
 /**
  * Returns the instances of a service for direct connections, for example from Nacos, Consul, DNS or a file. Replaces EAS's
- * discovery. The client calls it before the first call, and again during calls when the list is older than
- * `discovery.interval`. It is never called twice at a time. If it throws, returns no instances, or takes longer than
+ * discovery. The client invokes the function before the first call, and again during later calls when the list is older
+ * than `discovery.interval`. Invocations never overlap. If the function throws, returns no instances, or takes longer than
  * `discovery.timeout`, the previous list stays in use. The client sends its token to all returned instances.
  *
  * @example
@@ -37,7 +40,7 @@ export interface DiscoveryOptions {
   /**
    * The path of EAS's discovery. `"exported-apis"` is `/exported/apis/…/upstreams/`, as in the official Go and Java
    * SDKs. `"service-discovery"` is `/api/v1/servicediscovery/upstreams/`, as in the Python SDK. Default `"auto"`:
-   * tries both in this order, and then starts with the path that found the service.
+   * tries the two paths in this order. Later requests try the path that found the service first.
    */
   readonly path?: "auto" | "exported-apis" | "service-discovery" | undefined;
   /**
@@ -52,12 +55,15 @@ export interface DiscoveryOptions {
 
 /**
  * Selects the instance for a call. `"weighted-round-robin"` distributes calls in proportion to the weights, in the
- * order of the official SDKs. `"least-inflight"` compares two random instances and takes the one with fewer calls in
- * flight for its weight, so that slow instances receive fewer calls.
+ * order of the official SDKs. `"least-inflight"` compares two random instances and selects the one with fewer calls
+ * in flight relative to its weight. As a result, slow instances receive fewer calls.
  */
 export type Balancer = "weighted-round-robin" | "least-inflight";
 
-/** Options for `ENDPOINT_TYPE_DIRECT`. With a gateway, `endpointSource` and `hedgeAfter` throw a `TypeError`. */
+/**
+ * Options for `ENDPOINT_TYPE_DIRECT`. For clients behind a gateway, `endpointSource` and `hedgeAfter` throw a
+ * `TypeError`.
+ */
 export interface DirectOptions {
   /** Returns the instances. Default: EAS's discovery at `endpoint`. */
   readonly endpointSource?: EndpointSource | undefined;
@@ -66,10 +72,11 @@ export interface DirectOptions {
   /** Selects the instance for each call. Default `"weighted-round-robin"`. */
   readonly balancer?: Balancer | undefined;
   /**
-   * Milliseconds without a response after which a prediction is also sent to a second instance (a hedge). The first
-   * response is used, and the other attempt is aborted. `"p95"` uses the 95th percentile of recent response times,
-   * from the 32nd attempt on. At most a tenth of the calls are hedged. A hedge is not retried, and needs a second
-   * instance. Default: off. Queue clients and clients behind a gateway throw a `TypeError`.
+   * Time in milliseconds after which a prediction without a response is also sent to a second instance (a hedge).
+   * The first response is used, and the other attempt is aborted. `"p95"` uses the 95th percentile of recent
+   * response times, which is known from the 32nd attempt on. At most a tenth of the calls are hedged. A hedge is not
+   * retried, and requires a second instance. Default: no hedging. Throws a `TypeError` for queue clients and clients
+   * behind a gateway.
    */
   readonly hedgeAfter?: number | "p95" | undefined;
 }

@@ -3,7 +3,7 @@ import type { RouterTools } from "./router.js";
 
 const INTERVAL_MS = 3_000;
 /**
- * Default of `discovery.timeout` in milliseconds. The official Python SDK waits as long for the first list
+ * Default of `discovery.timeout` in milliseconds. The official Python SDK waits equally long for the first list
  * (endpoint.py).
  */
 const TIMEOUT_MS = 5_000;
@@ -22,8 +22,8 @@ export interface ListOptions extends Pick<DiscoveryOptions, "interval" | "timeou
 }
 
 /**
- * Keeps the list of a service's instances. A stale list is refreshed when it is used. No timer runs between uses, so
- * an idle client does not keep a process alive.
+ * Keeps the list of a service's instances. A stale list is refreshed when it is used. There is no timer between
+ * uses. Otherwise, an idle client would keep the process alive.
  */
 export class InstanceList {
   readonly #options: ListOptions;
@@ -42,8 +42,9 @@ export class InstanceList {
   }
 
   /**
-   * Returns undefined if a list is loaded, and refreshes a stale list in the background. Otherwise returns a promise for
-   * the first list, which rejects with an `EasDiscoveryError` if there is none in time.
+   * Returns undefined if a list is loaded, and refreshes a stale list in the background. Otherwise, returns a
+   * promise that resolves when the first list is loaded. The promise rejects with an `EasDiscoveryError` if the list
+   * is not loaded in time.
    */
   use(): Promise<void> | undefined {
     if (!this.#isLoaded) {
@@ -73,12 +74,12 @@ export class InstanceList {
         await this.#refresh(Math.max(1, left));
         return;
       } catch (error) {
-        // The earlier failure is more informative than the timeout that ended the call.
+        // An earlier failure is more informative than the timeout that ended the call.
         if (known === undefined || !(error instanceof SourceTimeout)) known = error;
         const isLast = this.#options.tools.clockNow() - startedAt + PAUSE_MS >= this.#timeout;
         if (isLast || this.#isFinal(error) || this.#life.signal.aborted) throw this.#noInstances(known);
       }
-      // Closing the client rejects the pause. The next iteration then throws the error.
+      // Closing the client rejects the pause. The next iteration reports the error.
       await this.#options.tools.pause(PAUSE_MS, this.#life.signal).catch(() => {});
     }
   }
@@ -114,7 +115,7 @@ export class InstanceList {
     if (this.#isLoaded) (timer as unknown as { unref?(): void }).unref?.();
     try {
       const query = { serviceName, signal: deadline.signal };
-      // An async function converts an exception of the source to a rejection.
+      // An async function converts an exception thrown by the source to a rejection.
       const loading = (async () => source(query))();
       // The source may ignore the signal and never settle.
       const list = readInstances(await tools.raceAbort(loading, deadline.signal));
@@ -127,7 +128,10 @@ export class InstanceList {
     }
   }
 
-  /** Whether a retry would fail in the same way, as for a response that is too large or a wrong certificate. */
+  /**
+   * Whether a retry would fail in the same way, for example because the response is too large or a certificate is
+   * invalid.
+   */
   #isFinal(error: unknown): boolean {
     const { isError } = this.#options.tools;
     for (let each = error; isError(each); each = each.cause) {
@@ -144,7 +148,7 @@ class SourceTimeout extends Error {}
 export interface FoundInstance {
   /** Scheme, host and port. */
   readonly origin: string;
-  /** Share of the calls. An instance with 0 receives none. */
+  /** Share of the calls. An instance with the weight 0 receives no calls. */
   readonly weight: number;
 }
 
@@ -152,9 +156,9 @@ export interface FoundInstance {
 const DEFAULT_WEIGHT = 100;
 
 /**
- * Returns the valid instances of a list, without duplicates. For an instance that is listed twice, the last weight
- * is used, as in the official Python SDK. Throws a `TypeError` if the value is not iterable, or has items but no
- * valid instance.
+ * Returns the valid instances of a list, without duplicates. If an instance is listed more than once, its last
+ * weight is used, as in the official Python SDK. Throws a `TypeError` if the value is not iterable, or if it has
+ * items but no valid instance.
  */
 export function readInstances(list: unknown): FoundInstance[] {
   if (typeof list !== "object" || list === null || !(Symbol.iterator in list)) {

@@ -1,6 +1,9 @@
-/** Number of attempts whose times are kept. */
+/** Number of recent attempts whose response times are kept. */
 const MAX_SAMPLES = 256;
-/** Number of attempts after which the percentile is computed again. It is unknown before the first computation. */
+/**
+ * Number of attempts after which the percentile is recomputed. The percentile is unknown before the first
+ * computation.
+ */
 const SAMPLES_PER_UPDATE = 32;
 
 /** Computes the 95th percentile of the response times of recent attempts. */

@@ -8,11 +8,11 @@ export interface Target {
   readonly origin: string;
   /** The service's own path, percent-encoded, without a query. */
   readonly path: string;
-  /** A query that comes before the call's own: `""`, or text that begins with `?`. */
+  /** The query of the service, which comes before the query of the call. `""`, or text that begins with `?`. */
   readonly query: string;
-  /** Path within the service, from the endpoint. Default path of calls. `""`, or text that begins with `/`. */
+  /** Path within the service, taken from the endpoint. Default path of calls. `""`, or text that begins with `/`. */
   readonly requestPath: string;
-  /** The path that is signed: not percent-encoded, and without a prefix before `/api/predict/`. */
+  /** The path to sign. It is not percent-encoded and does not include a prefix before `/api/predict/`. */
   readonly resource: string;
   /** Whether the path is below `/api/predict/`. */
   readonly isPredict: boolean;
@@ -33,9 +33,7 @@ export interface GatewayOptions {
 
 const PREDICT = "/api/predict";
 
-/**
- * Returns the address of a service. Throws a `TypeError` for options that are missing, invalid or contradict each other.
- */
+/** Returns the address of a service. Throws a `TypeError` for missing, invalid or contradictory options. */
 export function gatewayTarget(options: GatewayOptions, env: (name: string) => string | undefined): Target {
   if (options.customUrl !== undefined && options.customUrl !== "") return customTarget(options.customUrl);
   const endpoint = endpointOf(options);
@@ -61,7 +59,10 @@ export function gatewayTarget(options: GatewayOptions, env: (name: string) => st
   };
 }
 
-/** Returns the target for the host of one service. The rest of `serviceName` after the first `/` is a path within it. */
+/**
+ * Returns the target for an endpoint that is the host of one service. The rest of `serviceName` after the first `/`
+ * is a path within the service.
+ */
 function serviceHostTarget({ origin, host, requestPath }: ParsedEndpoint, serviceName: string): Target {
   const slash = serviceName.indexOf("/");
   const path = slash === -1 ? "/" : serviceName.slice(slash);
@@ -80,7 +81,7 @@ function isSharedGateway(host: string): boolean {
   return easHost(host)?.isShared === true;
 }
 
-/** Patterns that a service name must not match, each with the end of the error message. */
+/** Patterns that a service name must not match, each with the corresponding end of the error message. */
 const NAME_FAULTS: readonly (readonly [RegExp, string])[] = [
   [/^$/, 'is empty: set it to the name of the service, for example "scorecard", "group.scorecard" or "scorecard/v2"'],
   [/^\s|\s$/, "has spaces at its start or end: remove them"],
@@ -89,7 +90,10 @@ const NAME_FAULTS: readonly (readonly [RegExp, string])[] = [
   [/^\/|\/$|\/\//, "has an empty part before or after a /: remove that /"],
 ];
 
-/** Returns a valid service name: `service`, `group.service` or `service/model`. Throws a `TypeError` for any other. */
+/**
+ * Returns a valid service name unchanged: `service`, `group.service` or `service/model`. Throws a `TypeError` for
+ * any other text.
+ */
 export function checkServiceName(name: string): string {
   const why = typeof name === "string" ? NAME_FAULTS.find(([fault]) => fault.test(name))?.[1] : "is not a string";
   if (why) throw argumentTypeError("ERR_EAS_ARG_SERVICE_NAME", `serviceName ${showUrl(name)} ${why}`);
@@ -97,13 +101,16 @@ export function checkServiceName(name: string): string {
   return name;
 }
 
-/** Parses the endpoint, if there is one. Throws a `TypeError` if it names another service than `serviceName`. */
+/**
+ * Parses the endpoint, if there is one. Throws a `TypeError` if the endpoint names a different service than
+ * `serviceName`.
+ */
 export function endpointOf({ endpoint, serviceName }: GatewayOptions): ParsedEndpoint | undefined {
   if (!endpoint) return undefined;
   const parsed = parseEndpoint(endpoint);
   const { serviceName: named, gateway, requestPath } = parsed;
   if (named === undefined || !serviceName || serviceName === named) return parsed;
-  // A model can be named "v1". From the endpoint alone it looks like the OpenAI interface below /v1.
+  // A model can be named "v1". Without `serviceName`, its path looks like the OpenAI interface below /v1.
   if (gateway === undefined && serviceName === named + requestPath) return { ...parsed, serviceName, requestPath: "" };
   if (gateway !== undefined && isSameService(firstSegment(serviceName), named)) return parsed;
   throw argumentTypeError(
@@ -127,9 +134,9 @@ export interface ParsedEndpoint {
 }
 
 /**
- * Parses an endpoint. Accepts a host or URL, with or without a scheme and a trailing slash, and the URL of a service from
- * the console. A path within the service may follow, as in the base URL of an OpenAI client. Throws a `TypeError` for any
- * other text.
+ * Parses an endpoint. Accepts a host or URL, with or without a scheme and a trailing slash. Also accepts the URL of
+ * a service from the console. A path within the service may follow, as in the base URL of an OpenAI client. Throws a
+ * `TypeError` for any other text.
  */
 export function parseEndpoint(text: string): ParsedEndpoint {
   const url = parseUrl("endpoint", text);
@@ -167,7 +174,8 @@ function splitAtPredict(text: string, pathname: string): [before: string, named:
 }
 
 /**
- * Splits the part after `/api/predict/` into the service and the path within it. A path is recognized only from `/v1` on.
+ * Splits the part after `/api/predict/` into the service and the path within it. Only `/v1` and what follows it are
+ * recognized as such a path.
  */
 function serviceOf(text: string, named: string | undefined): Pick<ParsedEndpoint, "serviceName" | "requestPath"> {
   if (!named) return { serviceName: undefined, requestPath: "" };
@@ -199,7 +207,9 @@ export function checkEndpoint(text: string): string {
   return text;
 }
 
-/** Removes trailing slashes. A regular expression would take quadratic time for many slashes in the middle. */
+/**
+ * Removes trailing slashes. A regular expression would take quadratic time for text with many slashes in the middle.
+ */
 function withoutSlashesBehind(path: string): string {
   let end = path.length;
   while (path[end - 1] === "/") end--;
@@ -225,13 +235,13 @@ function customTarget(text: string): Target {
   };
 }
 
-/** Namespaces of Kubernetes itself, in which EAS services do not run. */
+/** Matches namespaces of Kubernetes itself, in which EAS services do not run. */
 const KUBERNETES_OWN = /^(default|kube-.*)$/;
 
 /**
  * Returns the namespace of the EAS instance in which this process runs, or undefined outside of EAS. EAS sets both
- * `NAMESPACE` and `POD_NAME`. Other clusters often set only `NAMESPACE`; a host name built from it would receive the token
- * there.
+ * `NAMESPACE` and `POD_NAME`. Other clusters often set only `NAMESPACE`. In such a cluster, the token would be sent
+ * to a host name built from that variable.
  */
 export function easNamespace(env: (name: string) => string | undefined): string | undefined {
   const namespace = env("NAMESPACE");
@@ -280,7 +290,10 @@ function parseUrl(name: string, text: string): URL {
   return url;
 }
 
-/** Creates the error for an invalid URL. Shows the URL without its query, and not if it may contain a password. */
+/**
+ * Creates the error for an invalid URL. The message shows the URL without its query, or omits the URL if it may
+ * contain a password.
+ */
 function badUrl(name: string, text: string, why: string): TypeError {
   return argumentTypeError(
     "ERR_EAS_ARG_ENDPOINT",

@@ -22,7 +22,7 @@ export function checkSegments(code: EasArgumentErrorCode, name: string, text: st
   if (/[\x00-\x1f\x7f]/.test(text)) {
     throw argumentTypeError(code, `${name} ${show(text)} has a control character`);
   }
-  // Splits at escaped slashes too, because some proxies decode them before they resolve the path.
+  // The text is also split at escaped slashes, because some proxies decode them before they resolve the path.
   for (const segment of text.split(/[/\\]|%2f|%5c/i)) {
     const plain = segment.replace(/%2e/gi, ".");
     if (plain === "." || plain === "..") {

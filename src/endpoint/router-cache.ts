@@ -11,7 +11,7 @@ export class RouterCache {
     this.#host = host;
   }
 
-  /** Returns the router of a route, or a promise for it while its code is loading. */
+  /** Returns the router of a route, or a promise for the router while its code is loading. */
   get(route: Route): Router | Promise<Router> {
     let ofSource = this.#routers.get(route.endpointSource);
     if (ofSource === undefined) {
@@ -33,7 +33,7 @@ export class RouterCache {
     }
   }
 
-  /** Loads the code of routers on first use, so that clients behind a gateway do not load it. */
+  /** Loads the code of routers on first use, so that clients behind a gateway need not load it. */
   async #load(route: Route, routers: Map<string, Router | Promise<Router>>): Promise<Router> {
     try {
       const { createRouter } = await import("./direct-router.js");

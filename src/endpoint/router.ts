@@ -4,14 +4,14 @@ import type * as abort from "../util/timing/abort.js";
 import type { clockNow } from "../util/timing/clock.js";
 
 /**
- * Functions that are passed to a router instead of imported. Its code is loaded on first use, and bundlers would
- * move modules that it shares with the start of a page into an additional file.
+ * Functions that are passed to a router instead of being imported by it. The router's code is loaded on first use.
+ * If it imported these functions, bundlers would move them from a page's initial chunk to an additional file.
  */
 export interface RouterTools extends Pick<typeof abort, "linkSignal" | "unlinkSignal" | "pause" | "raceAbort"> {
   readonly clockNow: typeof clockNow;
   readonly isError: typeof isError;
   readonly messageOf: typeof messageOf;
-  /** Creates the error for a first list that is not available. */
+  /** Creates the error for the case that the first list of instances could not be loaded. */
   discoveryError(message: string, source: string, cause: unknown): Error;
 }
 
@@ -27,12 +27,12 @@ export interface RouterHost {
 /** Selects the instance for each attempt. */
 export interface Router {
   /**
-   * Returns undefined if a list of instances is loaded. Otherwise returns a promise for the first list, which
-   * rejects with an `EasDiscoveryError` if there is none in time.
+   * Returns undefined if a list of instances is loaded. Otherwise, returns a promise that resolves when the first
+   * list is loaded. The promise rejects with an `EasDiscoveryError` if the list is not loaded in time.
    */
   ready(): Promise<void> | undefined;
   /**
-   * Returns an instance for one attempt. A list must be loaded. Avoids the origins in `tried` and instances with at
+   * Returns an instance for one attempt. A list must be loaded. Avoids the origins in `tried`, and instances with at
    * least `capacity` attempts in flight, unless there is no other instance.
    */
   pick(tried: readonly string[], capacity: number): Lease;
@@ -44,14 +44,14 @@ export interface Router {
   close(): void;
 }
 
-/** The use of an instance by one attempt. */
+/** The selection of an instance for one attempt. */
 export interface Lease {
   /** Scheme, host and port. */
   readonly origin: string;
   /**
    * Ends the lease. Must be called once. `atFault` is whether the instance caused a failure, or undefined if the
-   * outcome says nothing about it. The duration counts for `p95` unless `isStream` is true, because it then depends
-   * on the length of the stream.
+   * outcome says nothing about the instance. The duration of the lease counts for `p95` unless `isStream` is true.
+   * The duration of a stream depends on the length of the stream.
    */
   end(atFault: boolean | undefined, isStream?: boolean): void;
 }

@@ -1,7 +1,7 @@
 /**
- * Weighted round robin in the order of the official Python SDK (weighted_round_robin.py). Each pass over the list selects
- * the entries that weigh at least a threshold. After a pass the threshold falls by the GCD of the
- * weights; when it reaches zero, it starts again at the maximum weight.
+ * Weighted round robin in the order of the official Python SDK (weighted_round_robin.py). Each pass over the list
+ * selects the entries whose weight is at least the threshold. After each pass, the threshold is reduced by the GCD
+ * of the weights. When the threshold reaches zero, it restarts at the maximum weight.
  */
 export class WeightedRoundRobin {
   readonly #weights: readonly number[];
@@ -25,7 +25,7 @@ export class WeightedRoundRobin {
     if (this.#max === 0) return undefined;
     let at = this.#threshold > 0 ? this.#find(this.#next) : -1;
     if (at === -1) {
-      // The threshold can be above the maximum after the heaviest entries were excluded.
+      // After the heaviest entries were excluded, the threshold can be above the maximum.
       this.#threshold = Math.min(this.#threshold - this.#step, this.#max);
       if (this.#threshold <= 0) this.#threshold = this.#max;
       at = this.#find(0);

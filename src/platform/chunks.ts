@@ -2,9 +2,9 @@ import type { Bytes } from "../formats/request.js";
 import type { ByteStream } from "./contract.js";
 
 /**
- * Reads a stream to its end and returns its bytes. With more than `maxBytes`, throws what `tooLarge` returns, or
- * returns the beginning if there is no `tooLarge`. `chunks` receives the chunks, for callers that can use an incomplete
- * body.
+ * Reads a stream to its end and returns its bytes. If the stream exceeds `maxBytes`, throws the error that
+ * `tooLarge` returns. Without `tooLarge`, returns the first `maxBytes` bytes. The received chunks are added to
+ * `chunks`, for callers that can use an incomplete body.
  */
 export async function readAll(
   stream: ByteStream,
@@ -28,14 +28,17 @@ export async function readAll(
   }
 }
 
-/** Chunks of fewer bytes are small: many of them take more memory for their objects than for their bytes. */
+/**
+ * Size in bytes below which a chunk counts as small. Many small chunks take more memory for their objects than for
+ * their bytes.
+ */
 const SMALL_BYTES = 4096;
 /** Maximum number of consecutive small chunks before they are joined. */
 const MAX_SMALL = 1024;
 
 /**
- * Appends a chunk. Many small chunks are joined, so that a body that arrives byte by byte takes no more memory than
- * others.
+ * Appends a chunk. Consecutive small chunks are joined, so that a body that arrives byte by byte takes no more
+ * memory than other bodies.
  */
 export function pushChunk(chunks: Uint8Array[], chunk: Uint8Array): void {
   chunks.push(chunk);
@@ -48,7 +51,7 @@ export function pushChunk(chunks: Uint8Array[], chunk: Uint8Array): void {
   if (chunks.length - first > 1) chunks.push(joinChunks(chunks.splice(first), length));
 }
 
-/** Whether a body is a list of chunks. Does not test for `Uint8Array`, which can be from another realm. */
+/** Whether a body is a list of chunks. Does not test for `Uint8Array`, because an array can be from another realm. */
 export function isChunkList<B extends object>(body: B | readonly B[] | null): body is readonly B[] {
   return Array.isArray(body);
 }

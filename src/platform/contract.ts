@@ -4,17 +4,21 @@ import { TransportError, type TransportResponse } from "./transport-error.js";
 export { systemCodeOf, TransportError, type TransportResponse } from "./transport-error.js";
 
 /**
- * The contract between this package and a runtime. Code outside this folder uses only web APIs that all runtimes have.
+ * The contract between this package and a runtime. Code outside this folder uses only web APIs that exist in all
+ * runtimes.
  */
 export interface Platform {
   /** The runtime family, for error messages. */
   readonly name: "node" | "browser" | "workerd" | "web";
   /**
-   * Creates the function that signs the attempts of a call with this body, which is a list of chunks. Undefined if
-   * requests cannot have the `Date` header that a signature covers: browsers drop it silently.
+   * Creates the function that signs the attempts of a call. `body` is the body as a list of chunks. Undefined if
+   * requests cannot have the `Date` header that a signature covers, because browsers drop it silently.
    */
   readonly signer: ((body: readonly Uint8Array[]) => Signer) | undefined;
-  /** Matches names of headers that the runtime silently drops or sets itself. Undefined if there are none. */
+  /**
+   * Matches the names of headers that the runtime silently drops or sets itself. Undefined if there are no such
+   * headers.
+   */
   readonly droppedHeaders: RegExp | undefined;
   /** Default maximum number of requests in flight to one host. */
   readonly connectionCount: number;
@@ -24,19 +28,25 @@ export interface Platform {
   readonly dialWebSocket: WebSocketDialer | undefined;
   /** Returns the MD5 of the concatenated `chunks` as 32 lower-case hexadecimal digits. */
   md5(chunks: readonly Uint8Array[]): string | Promise<string>;
-  /** Returns the HMAC-SHA1 of `text` under `key`, both as UTF-8, in base64. */
+  /** Returns the HMAC-SHA1 of `text` with the key `key`, encoded in base64. Both arguments are encoded as UTF-8. */
   hmacSha1(key: string, text: string): string | Promise<string>;
   /** Compresses as gzip (RFC 1952) or zlib (RFC 1950). */
   deflate(format: "gzip" | "zlib", bytes: Uint8Array): Promise<Bytes>;
   /** Decompresses. Rejects with a `RangeError` as soon as the output exceeds `maxBytes`. */
   inflate(format: DecompressionFormat, bytes: Uint8Array, maxBytes: number): Promise<Bytes>;
-  /** Creates a stream that decompresses. Throws `EasUnsupportedError` if the runtime does not have one. */
+  /**
+   * Creates a stream that decompresses. Throws `EasUnsupportedError` if the runtime cannot decompress this format in
+   * a stream.
+   */
   decompressor(format: DecompressionFormat): Decompressor;
-  /** Returns the environment variable `name`, or undefined if there is none. Never throws. */
+  /** Returns the value of the environment variable `name`, or undefined if it is not set. Never throws. */
   env(name: string): string | undefined;
 }
 
-/** Formats that a platform decompresses: RFC 1952, 1950, 1951 and, if the runtime supports it, 7932. */
+/**
+ * Formats that a platform can decompress: gzip (RFC 1952), zlib (RFC 1950), raw deflate (RFC 1951) and, if the
+ * runtime supports it, Brotli (RFC 7932).
+ */
 export type DecompressionFormat = "gzip" | "zlib" | "raw" | "br";
 
 /**
@@ -45,7 +55,7 @@ export type DecompressionFormat = "gzip" | "zlib" | "raw" | "br";
  */
 export type Signer = (request: SignedRequest, token: string) => HeaderPair[] | Promise<HeaderPair[]>;
 
-/** The parts of a request that a signature covers, besides the body and the date. */
+/** The parts of a request that a signature covers, in addition to the body and the date. */
 export interface SignedRequest {
   readonly method: string;
   readonly contentType: string;
@@ -72,36 +82,40 @@ export interface TransportOptions {
  */
 export interface Transport {
   /**
-   * Sends one request. Resolves when the response is complete, whatever its status. Rejects with a `TransportError`, or
-   * with the reason of the cancellation. Does not follow redirects.
+   * Sends one request. Resolves when the response is complete, regardless of its status. Rejects with a
+   * `TransportError`, or with the reason of the cancellation. Does not follow redirects.
    */
   send(request: TransportRequest): Promise<TransportResponse>;
   /**
-   * Sends one request. Resolves when the head of the response has arrived, whatever its status. The body is then read
-   * in chunks. Fails as `send` does. The request's signal and its `exchange` also end the body. `maxResponseBytes` is
-   * not used. Without this method, the transport does not support streams.
+   * Sends one request. Resolves when the head of the response has arrived, regardless of its status. After that, the
+   * body is read in chunks. Rejects with the same errors as `send`. The request's signal and its `exchange` also end
+   * the body. `maxResponseBytes` is not used. Without this method, the transport does not support streams.
    */
   stream?(request: StreamRequest): Promise<StreamedResponse>;
   /**
-   * Opens WebSockets with the same proxy and certificates as `send`. Without it, the transport does not support
-   * WebSockets.
+   * Opens WebSockets with the same proxy and certificates as `send`. Without this method, the transport does not
+   * support WebSockets.
    */
   readonly dialWebSocket?: WebSocketDialer | undefined;
   /**
-   * Whether the network stack below can send a request twice although its `repeatable` is false, as browsers do when a
-   * reused connection fails. The client then changes requests so that a repetition has no effect. Default false.
+   * Whether the underlying network stack can send a request twice even if `repeatable` is false, as browsers do when
+   * a reused connection fails. If so, the client changes requests in such a way that a repetition has no effect.
+   * Default false.
    */
   readonly mayResend?: boolean | undefined;
   /** Whether `send` accepts a body in chunks. Default false. */
   readonly sendsChunks?: boolean | undefined;
   /**
-   * Whether responses keep `Content-Length` and `Transfer-Encoding` as received. A body with neither ends with its
-   * connection, and may be incomplete. Default false.
+   * Whether responses keep `Content-Length` and `Transfer-Encoding` unchanged. A body with neither header ends with
+   * its connection and may be incomplete. Default false.
    */
   readonly showsFraming?: boolean | undefined;
-  /** Whether `send` calls a request's `onUploadProgress`. Otherwise a call that has one is rejected. Default false. */
+  /**
+   * Whether `send` calls a request's `onUploadProgress`. Otherwise, a call that sets `onUploadProgress` is rejected.
+   * Default false.
+   */
   readonly reportsUploads?: boolean | undefined;
-  /** Loads the code that the first `send` would load. */
+  /** Loads the code that the first `send` would otherwise load. */
   ready?(): Promise<void>;
   /** Waits for the requests in flight and closes the connections. Open streams may be canceled. */
   close(): Promise<void>;
@@ -114,11 +128,11 @@ export interface TransportRequest {
   readonly origin: string;
   /** Path and query, percent-encoded, for example `/api/predict/service?x=1`. */
   readonly path: string;
-  /** Names in lower case. The transport sets `Host` and `Content-Length`. */
+  /** Headers with names in lower case. The transport sets `Host` and `Content-Length`. */
   readonly headers: readonly HeaderPair[];
-  /** The body. Belongs to the caller and must not be changed. */
+  /** The body. The memory belongs to the caller and must not be changed. */
   readonly body: Uint8Array | null;
-  /** The body in chunks, instead of `body`. Only set for a transport with `sendsChunks`. */
+  /** The body in chunks, instead of `body`. Set only for a transport with `sendsChunks`. */
   readonly chunks?: readonly Uint8Array[] | undefined;
   /**
    * Maximum size of the response body in bytes. The client uses only the first `MAX_ERROR_BYTES` bytes of a response
@@ -126,35 +140,47 @@ export interface TransportRequest {
    */
   readonly maxResponseBytes: number;
   /**
-   * Aborts when the exchange must end. Created when it is first read, so that transports that set `exchange` do not pay
-   * for it.
+   * Aborts when the exchange must end. The signal is created when this property is first read, so that transports
+   * that set `exchange` avoid its cost.
    */
   readonly signal: AbortSignal;
-  /** Set by a transport instead of listening to `signal`, which costs an eighth of the requests per second. */
+  /**
+   * The exchange of this request. A transport can set it instead of listening to `signal`, which reduces throughput
+   * by an eighth.
+   */
   exchange: Exchange | undefined;
   /**
    * The request itself, if the client ends the exchange through `exchange` in every case. A transport that receives
-   * this exact object and sets `exchange` need not listen to `signal`. A copy of the request is a different object,
-   * so its transport still needs the signal.
+   * this exact object and sets `exchange` need not listen to `signal`. In a copy, `self` is a different object, so a
+   * transport that receives a copy still needs the signal.
    */
   readonly self?: unknown;
   /**
-   * Set by the transport when the head of a response that is not a success has arrived. Returns the response with the
-   * received part of its body. If the rest fails or times out, the call fails with this response instead of the later
-   * error.
+   * Set by the transport when the head of an unsuccessful response has arrived. Returns the response with the
+   * received part of its body. If the rest fails or times out, the call fails with this response instead of the
+   * later error.
    */
   partial?: (() => TransportResponse) | undefined;
-  /** Called with the number of bytes of `body` that were sent, from 0 on, by a transport with `reportsUploads`. */
+  /**
+   * Called by a transport with `reportsUploads`. `loaded` is the number of bytes of `body` that were sent so far,
+   * starting at 0.
+   */
   readonly onUploadProgress?: ((progress: UploadProgress) => void) | undefined;
   /**
-   * Whether the service may receive the request twice. False, for example, for a put. Many runtimes resend a request
-   * when a reused connection fails before the response. If that cannot be disabled, use a new connection. Default
-   * true.
+   * Whether it is acceptable for the service to receive the request twice. False, for example, for a put. Many
+   * runtimes resend a request when a reused connection fails before the response. If resending cannot be disabled,
+   * use a new connection. Default true.
    */
   readonly repeatable?: boolean | undefined;
-  /** Must be called when the exchange starts, if the transport had to prepare first. */
+  /**
+   * Restarts the timeout of the attempt. The transport must call it when the exchange starts, if it first had to
+   * load code or connect.
+   */
   onDispatch(): void;
-  /** The event that the exchange waits for. Initially `"headers"`. The transport updates it as far as it can. */
+  /**
+   * The event that the exchange waits for. Initially `"headers"`. The transport updates it as far as the runtime
+   * allows.
+   */
   phase: "connect" | "headers" | "body";
 }
 
@@ -166,7 +192,7 @@ export interface UploadProgress {
   readonly total: number;
 }
 
-/** The part of `DecompressionStream` that is used. Some users' compilers do not know that type. */
+/** The part of `DecompressionStream` that this package uses. Some users' compilers do not know that type. */
 export interface Decompressor {
   readonly readable: ByteStream;
   readonly writable: {
@@ -179,7 +205,7 @@ export interface Decompressor {
   };
 }
 
-/** The part of a `ReadableStream` of bytes that is used. Some users' compilers do not know that type. */
+/** The part of a `ReadableStream` of bytes that this package uses. Some users' compilers do not know that type. */
 export interface ByteStream {
   getReader(): {
     read(): Promise<{ done: false; value: Uint8Array } | { done: true; value?: Uint8Array | undefined }>;
@@ -190,8 +216,8 @@ export interface ByteStream {
 /** An attempt whose response is read in chunks. */
 export interface StreamRequest extends Omit<TransportRequest, "body"> {
   /**
-   * The body. A stream is sent in chunks as they become available, and canceled if the exchange ends before it.
-   * Runtimes that cannot send streams, such as browsers, read it completely first.
+   * The body. A stream is sent in chunks as they become available. If the exchange ends before the stream, the
+   * stream is canceled. Runtimes that cannot send streams, such as browsers, first read the stream completely.
    */
   readonly body: Uint8Array | ByteStream | null;
 }
@@ -209,15 +235,15 @@ export type HeaderPair = readonly [name: string, value: string];
 export interface StreamedResponse {
   readonly status: number;
   readonly headers: Headers;
-  /** The `Content-Encoding` of the chunks. Undefined if the runtime decodes it, or there is none. */
+  /** The `Content-Encoding` of the chunks. Undefined if the runtime decodes the body, or if the header is missing. */
   readonly contentEncoding: string | undefined;
   /** See `TransportResponse.isUndelimited`. */
   readonly isUndelimited?: boolean | undefined;
   /**
-   * Resolves with the next chunk, or with undefined at the end. Only one read can be pending. While no read is pending,
-   * backpressure reaches the server. Rejects with a `TransportError` when the connection fails, or with the reason of
-   * `cancel`. The chunk belongs to the caller. With `isBorrowed`, the caller uses it only in the turn in which it gets
-   * it, and the transport need not copy it. Default: false.
+   * Resolves with the next chunk, or with undefined at the end. Only one read can be pending. While no read is
+   * pending, backpressure reaches the server. Rejects with a `TransportError` when the connection fails, or with the
+   * reason of `cancel`. The chunk belongs to the caller. If `isBorrowed` is true, the caller uses the chunk only in
+   * the event-loop turn in which it receives the chunk, and the transport need not copy it. Default false.
    */
   read(isBorrowed?: boolean): Promise<Bytes | undefined>;
   /** Closes the connection. A pending read rejects with `reason`. Does nothing after the end. */
@@ -225,22 +251,23 @@ export interface StreamedResponse {
 }
 
 /**
- * Opens a WebSocket to a `ws:` or `wss:` URL, and resolves when it is open. Rejects immediately with the signal's
- * reason when the signal aborts, otherwise with a `TransportError`. For a refused upgrade, that error has the
- * `response` where the runtime exposes it, otherwise its `status`. Does not follow redirects, offers no extensions
- * and has no timeout of its own: the signal is the deadline.
+ * Opens a WebSocket to a `ws:` or `wss:` URL and resolves when it is open. Rejects immediately with the signal's
+ * reason when the signal aborts. Otherwise, rejects with a `TransportError`. For a refused upgrade, that error has
+ * the `response` if the runtime exposes it, and otherwise the `status`. Does not follow redirects, offers no
+ * extensions, and has no timeout of its own: the signal is the only deadline.
  */
 export type WebSocketDialer = (url: string, options: WebSocketDialOptions) => Promise<WebSocketConnection>;
 
-/** Options of a `WebSocketDialer`. */
+/** Options for a `WebSocketDialer`. */
 export interface WebSocketDialOptions {
-  /** Headers of the upgrade request. Each name occurs once. */
+  /** Headers of the upgrade request. Each name occurs only once. */
   readonly headers: readonly HeaderPair[];
-  /** Subprotocols to offer, best first. Default: none. */
+  /** Subprotocols to offer, in order of preference. Default: none. */
   readonly protocols?: readonly string[] | undefined;
   /**
-   * Maximum size of a message in bytes. A dialer that supports it ends the connection at the head of a larger message,
-   * and calls `onClose` with `tooLarge`. Others may deliver it. Default: no limit.
+   * Maximum size of a message in bytes. A dialer that supports this option ends the connection when the head of a
+   * larger message arrives, and calls `onClose` with `tooLarge`. Other dialers may deliver the message. Default: no
+   * limit.
    */
   readonly maxMessageBytes?: number | undefined;
   /** Aborts the dial. Has no effect on the connection once it is open, and keeps no listener. */
@@ -248,15 +275,15 @@ export interface WebSocketDialOptions {
 }
 
 /**
- * An open WebSocket. Messages and the close are passed to their callbacks in order. They are queued until the callback
- * is set, and delivered when it is. Callbacks must not throw.
+ * An open WebSocket. Messages and the close event are passed to their callbacks in order. They are queued until the
+ * callback is set. Callbacks must not throw.
  */
 export interface WebSocketConnection {
   /** The subprotocol that the server selected. Undefined or empty if there is none. */
   readonly protocol?: string | undefined;
   /**
-   * Receives a binary message as bytes, and a text message as text. The bytes are a view that does not change, but it
-   * may keep the memory of a larger network read alive. Copy bytes that you keep for long.
+   * Receives a binary message as bytes, and a text message as text. The bytes do not change, but they may be a view
+   * that keeps the memory of a larger network read alive. Copy bytes that you keep for a long time.
    */
   onMessage: ((data: Bytes | string) => void) | undefined;
   /** Called once, after the last message, regardless of which side closed the connection. */
@@ -268,39 +295,42 @@ export interface WebSocketConnection {
   /** Sends an empty ping. Undefined if the runtime has no ping frames. */
   readonly ping: (() => void) | undefined;
   /**
-   * Stops reading, so that backpressure reaches the server. Pongs and the close are not read either. Undefined if the
-   * runtime does not support it.
+   * Stops reading, so that backpressure reaches the server. Pongs and close frames are not read either. Undefined if
+   * the runtime does not support it.
    */
   readonly pause: (() => void) | undefined;
-  /** Resumes reading. Messages that were already read are delivered before it returns. */
+  /** Resumes reading. Messages that were already read are delivered before this method returns. */
   readonly resume: (() => void) | undefined;
   /**
-   * Starts the closing handshake. Messages can arrive until `onClose`, which waits for the server. Call `terminate` to
-   * close without waiting. `code` is 1000 or 3000 to 4999, otherwise the runtime throws. `reason` has at most 123 bytes
-   * of UTF-8.
+   * Starts the closing handshake. Messages can arrive until `onClose` is called, which happens after the server has
+   * closed its side. Call `terminate` to close without waiting. `code` must be 1000 or from 3000 to 4999. Otherwise,
+   * the runtime throws. `reason` can be up to 123 bytes of UTF-8.
    */
   close(code: number, reason: string): void;
-  /** Closes the connection immediately. No message arrives after it, and `onClose` is called with code 1006. */
+  /** Closes the connection immediately. After that, no message is delivered, and `onClose` is called with code 1006. */
   terminate(): void;
 }
 
 /** The end of a connection. */
 export interface WebSocketClose {
-  /** The close code of the server; 1005 if it sent none, 1006 if the connection ended without a close frame. */
+  /**
+   * The close code that the server sent. 1005 if the close frame has no code, and 1006 if the connection ended
+   * without a close frame.
+   */
   readonly code: number;
-  /** The reason of the server, or the runtime's message for a broken connection. Can be empty. */
+  /** The close reason that the server sent, or the runtime's message for a broken connection. Can be empty. */
   readonly reason: string;
   /** Whether this side closed the connection because a message exceeded `maxMessageBytes`. */
   readonly tooLarge?: boolean | undefined;
 }
 
 /**
- * Number of bytes that are read of the body of an unsuccessful response. Errors keep 64 KiB; the other half is read so
- * that a token that crosses that limit is recognized and redacted.
+ * Maximum number of bytes to read from the body of an unsuccessful response. Errors keep 64 KiB. The other half is
+ * read so that a token that crosses the 64 KiB limit is recognized and redacted.
  */
 export const MAX_ERROR_BYTES = 131_072;
 
-/** Whether a status is a success, whose body is read completely. */
+/** Whether a status is a success. The body of a successful response is read completely. */
 export function isSuccess(status: number): boolean {
   return status >= 200 && status < 300;
 }

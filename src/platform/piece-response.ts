@@ -1,6 +1,6 @@
 import { chunkStream, type PieceSource } from "./piece-stream.js";
 
-/** A response whose body is read in chunks, without a `Response` and its stream. */
+/** A response whose body is read in chunks. It avoids the cost of a `Response` and its stream. */
 export interface PieceResponse {
   readonly status: number;
   readonly headers: Headers;
@@ -10,13 +10,13 @@ export interface PieceResponse {
 /** A function that handles a request, and returns a `PieceResponse` if possible. */
 export interface PieceHandler {
   readonly handle: (request: Request) => Promise<Response | PieceResponse>;
-  /** Whether other code may clone the request. If not, only the request itself needs a signal. */
+  /** Whether other code may clone the request. Otherwise, only the request itself needs a signal. */
   readonly mayClone: boolean;
 }
 
 const handlers = /* @__PURE__ */ new WeakMap<object, PieceHandler>();
 
-/** Creates a public function from a `PieceHandler`. It always returns a `Response`. */
+/** Creates a public function from a `PieceHandler`. The function always returns a `Response`. */
 export function responseHandler(handler: PieceHandler): (request: Request) => Promise<Response> {
   const handle = async (request: Request) => {
     const answer = await handler.handle(request);
@@ -30,7 +30,7 @@ export function responseHandler(handler: PieceHandler): (request: Request) => Pr
 
 /**
  * Returns the `PieceHandler` from which `responseHandler` created a function, or undefined for other functions.
- * Calling it directly saves a listener for each request.
+ * Calling the `PieceHandler` directly saves a listener for each request.
  */
 export function pieceHandlerOf(handle: object): PieceHandler | undefined {
   return handlers.get(handle);

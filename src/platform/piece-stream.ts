@@ -5,13 +5,13 @@ export interface PieceSource {
   /** Resolves with the next chunk, or with undefined at the end. Only one read can be pending. */
   read(): Promise<Bytes | undefined>;
   cancel(reason: unknown): void | Promise<void>;
-  /** Returns the error if the end is a failure. Chunks that were read before are delivered. */
+  /** Returns the error if the stream ended with a failure. Chunks that were read before the failure are delivered. */
   failure?(): Error | undefined;
-  /** Registers a function that makes the stream fail immediately, even while it is not read. */
+  /** Registers a function that makes the stream fail immediately, even while there is no pending read. */
   onFail?(fail: (error: unknown) => void): void;
 }
 
-/** Reads a stream, as `ReadableStreamDefaultReader` does. */
+/** Reads a stream in the same way as `ReadableStreamDefaultReader`. */
 export interface PieceStreamReader {
   read(): Promise<Bytes | undefined>;
   cancel(reason?: unknown): Promise<void>;
@@ -22,7 +22,7 @@ export interface PieceStreamReader {
 /** The streams of this package, with their sources. */
 const sources = /* @__PURE__ */ new WeakMap<ReadableStream, QueuedSource>();
 
-/** Creates a stream that reads up to `aheadBytes` bytes ahead. */
+/** Creates a stream that reads up to `aheadBytes` bytes ahead of its consumer. */
 export function chunkStream(source: PieceSource, aheadBytes: number): ReadableStream<Bytes> {
   const queued = new QueuedSource(source);
   // Some edge runtimes do not have ByteLengthQueuingStrategy. An empty chunk counts as one byte, so that the stream
@@ -34,8 +34,8 @@ export function chunkStream(source: PieceSource, aheadBytes: number): ReadableSt
 }
 
 /**
- * Locks a stream and reads it. A stream that `chunkStream` created is read directly at its source, because two
- * queued streams in series take as much time as the rest of a relay's work.
+ * Locks a stream and reads it. If `chunkStream` created the stream, its source is read directly. Otherwise, two
+ * queued streams in series would take as much time as all other work of a relay.
  */
 export function readPieces(stream: ReadableStream<Bytes>): PieceStreamReader {
   const reader = stream.getReader();
@@ -76,7 +76,7 @@ class QueuedSource {
     try {
       this.#pulled = this.#failure ? undefined : this.#source.read();
       const piece = await this.#pulled;
-      // A direct reader has started in the meantime, and receives this chunk.
+      // A direct reader has started in the meantime and receives this chunk.
       if (this.#isDirect) return;
       this.#pulled = undefined;
       if (piece !== undefined) return controller.enqueue(piece);
@@ -98,7 +98,7 @@ class QueuedSource {
     return this.#source.cancel(reason);
   }
 
-  /** Reads the source directly, after the chunks in the stream's queue, which `viaStream` reads. */
+  /** Reads the source directly. First, `viaStream` reads the chunks that are already in the stream's queue. */
   readDirectly(viaStream: () => Promise<Bytes | undefined>): Promise<Bytes | undefined> {
     this.#isDirect = true;
     if (this.#isOver || this.#controller?.desiredSize !== this.#highWaterMark) return viaStream();

@@ -6,10 +6,10 @@ export interface TransportResponse {
   readonly headers: Headers;
   /** The body. The memory belongs to the receiver. */
   readonly body: Bytes;
-  /** The `Content-Encoding` of `body`. Undefined if the runtime has decoded it, or there was none. */
+  /** The `Content-Encoding` of `body`. Undefined if the runtime has decoded the body, or if the header is missing. */
   readonly contentEncoding: string | undefined;
   /**
-   * Whether the body had neither a length nor chunked encoding, so that it ended with its connection and may be
+   * Whether the body had neither a length nor chunked encoding. If so, it ended with its connection and may be
    * incomplete. Undefined if the runtime does not report it.
    */
   readonly isUndelimited?: boolean | undefined;
@@ -17,14 +17,14 @@ export interface TransportResponse {
   readonly isTruncated?: boolean | undefined;
 }
 
-/** Matches TLS and proxy errors that a retry cannot solve, by the codes and messages of Node, Bun and Deno. */
+/** Matches, in the codes and messages of Node, Bun and Deno, TLS errors that occur when the server does not use TLS. */
 const NOT_TLS = /WRONG_VERSION_NUMBER|PACKET_LENGTH_TOO_LONG|InvalidContentType/;
 const CLIENT_CERTIFICATE = /ALERT_(BAD_|UNKNOWN_C|CERT|NO_CERT|UNSUPPORTED_CERT)/;
 const CERTIFICATE = /^CERT_|_CERT($|_)|UNABLE_TO_|HOSTNAME_MISMATCH|INVALID_(CA|PURPOSE)$|peer certificate/;
 
 /**
- * Returns the meaning of a permanent connection error and its solution. Returns `""` if its message is sufficient, and
- * undefined for other errors.
+ * Returns the meaning of a permanent connection error and its solution. Returns `""` if the error's own message is
+ * sufficient, and undefined if the error is not permanent.
  */
 function permanentReason(text: string): string | undefined {
   if (NOT_TLS.test(text)) return "this is not a TLS port: use http://";
@@ -35,20 +35,23 @@ function permanentReason(text: string): string | undefined {
   return text.startsWith("ERR_PROXY_REFUSED") ? "" : undefined;
 }
 
-/** Returns a message on one line. Messages of OpenSSL have a second line with paths of its source. */
+/** Returns a message on one line. Messages from OpenSSL have a second line with paths of its source files. */
 function onOneLine(message: string): string {
   return (/:SSL routines:[^:]*:([^:]*):/.exec(message)?.[1] ?? message).trim();
 }
 
-/** The error of a transport without a response, or of a dialer without a WebSocket. */
+/**
+ * The error with which a transport reports that it received no response, or with which a dialer reports that it
+ * opened no WebSocket.
+ */
 export class TransportError extends Error {
-  /** `"no"` if no byte of the request was sent, or `"maybe"` if the runtime cannot tell. */
+  /** `"no"` if no byte of the request was sent, or `"maybe"` if the request may have been sent. */
   readonly sent: "no" | "maybe";
-  /** The error code of the system, for example `ECONNRESET`, if the runtime exposes it. */
+  /** The error code of the operating system, for example `ECONNRESET`, if the runtime exposes it. */
   readonly systemCode: string | undefined;
-  /** Whether the runtime hides the reason, as browsers do. */
+  /** Whether the runtime hides the reason of the error, as browsers do. */
   readonly opaque: boolean;
-  /** Whether a retry cannot succeed, for example with a body over the limit. */
+  /** Whether a retry cannot succeed, for example because a body exceeds the limit. */
   readonly final: boolean;
   /** The HTTP status of a response to a WebSocket upgrade, if the runtime exposes it. */
   readonly status: number | undefined;
@@ -68,7 +71,7 @@ export class TransportError extends Error {
     },
   ) {
     const systemCode = options.systemCode ?? systemCodeOf(options.cause);
-    // Deno has no error codes.
+    // Deno has no error codes, so the message is used.
     const permanent = permanentReason(systemCode ?? message);
     super(permanent ? `${permanent} (${onOneLine(message)})` : onOneLine(message), options);
     this.name = "TransportError";
@@ -82,8 +85,8 @@ export class TransportError extends Error {
 }
 
 /**
- * Returns the first system code in a chain of causes. Runtimes put it in different places: Node in `cause.code`, Bun in the
- * error's own `code`, an `AggregateError` in its members.
+ * Returns the first system code in a chain of causes. Runtimes put the code in different places: Node in
+ * `cause.code`, Bun in the error's own `code`, and an `AggregateError` in its members.
  */
 export function systemCodeOf(error: unknown): string | undefined {
   let current = error;

@@ -24,7 +24,10 @@ export function upgradeRefused(status: number, response?: TransportResponse): Tr
   });
 }
 
-/** Returns the error for a refused upgrade with the status, the headers and the beginning of the body, which `next` reads. */
+/**
+ * Returns the error for a refused upgrade. The error includes the status, the headers and the beginning of the body,
+ * which `next` reads.
+ */
 export async function refusalOf(
   status: number,
   headers: Headers,
@@ -43,14 +46,14 @@ export async function refusalOf(
   const late = new Promise<void>((resolve) => {
     timer = setTimeout(resolve, REFUSAL_BODY_MS);
   });
-  // If the body breaks off, the received part is reported.
+  // If reading the body fails, the error includes the part that was received.
   await Promise.race([read(), late]).catch(() => {});
   clearTimeout(timer);
   const contentEncoding = headers.get("content-encoding") ?? undefined;
   return upgradeRefused(status, { status, headers, body: joinChunks(chunks, totalLength(chunks)), contentEncoding });
 }
 
-/** Returns the error for a refused upgrade that `fetch` has sent. */
+/** Returns the error for a refused upgrade whose request was sent with `fetch`. */
 export async function refusedFetch({ status, headers, body }: Response): Promise<TransportError> {
   const reader = body?.getReader();
   const error = await refusalOf(status, headers, async () => (await reader?.read()) ?? { done: true });
@@ -59,8 +62,8 @@ export async function refusedFetch({ status, headers, body }: Response): Promise
 }
 
 /**
- * Returns the error for arguments that a runtime rejects. It omits the message of the runtime, because that of Deno
- * contains the header's value.
+ * Returns the error for arguments that a runtime rejects. Omits the runtime's message, because in Deno it contains
+ * the header's value.
  */
 export function invalidDial(error: unknown): TransportError {
   const name = isError(error) ? error.name : "error";
@@ -80,7 +83,7 @@ export function untilAborted<T>(signal: AbortSignal, dial: (life: AbortControlle
       reject(signal.reason);
       return;
     }
-    // A separate controller, because the caller's signal must not end the connection once it is open.
+    // A separate controller is used, because the caller's signal must not end the connection once it is open.
     const life = new AbortController();
     const onAbort = () => {
       reject(signal.reason);
@@ -100,14 +103,15 @@ export function untilAborted<T>(signal: AbortSignal, dial: (life: AbortControlle
   });
 }
 
-/** The socket operations that a connection uses. */
+/** The operations of a socket that a connection uses. */
 export type SocketControls = Pick<
   WebSocketConnection,
   "protocol" | "send" | "close" | "terminate" | "ping" | "pause" | "resume"
 >;
 
 /**
- * Delivers messages and the close of a socket to the callbacks in order, and queues them until the callbacks are set.
+ * Delivers messages and the close event of a socket to the callbacks in order. Queues them until the callbacks are
+ * set.
  */
 export class CallbackConnection implements WebSocketConnection {
   onPong: (() => void) | undefined = undefined;
@@ -126,12 +130,12 @@ export class CallbackConnection implements WebSocketConnection {
   constructor(socket: SocketControls) {
     this.#socket = socket;
     this.ping = socket.ping;
-    // One network read can contain many messages. Those after a pause are queued here.
+    // One network read can contain many messages. Messages that follow a pause are queued here.
     this.pause = socket.pause && (() => this.#pause(true));
     this.resume = socket.resume && (() => this.#pause(false));
   }
 
-  // Runtimes know the protocol when the connection is open, not when it is created.
+  // This is a getter because runtimes know the protocol only when the connection is open, not when it is created.
   get protocol(): string | undefined {
     return this.#socket.protocol;
   }
@@ -166,7 +170,7 @@ export class CallbackConnection implements WebSocketConnection {
     this.#held.length = 0;
     this.#close ??= { code: ABNORMAL, reason: "" };
     this.#socket.terminate();
-    // Delivered in a microtask, because the caller that sets a callback may not be ready.
+    // Queued items are delivered in a microtask, because the caller may not be ready when it sets a callback.
     queueMicrotask(() => this.#deliver());
   }
 
@@ -184,11 +188,11 @@ export class CallbackConnection implements WebSocketConnection {
     } finally {
       this.#delivering = false;
     }
-    // The callback may have set another callback or resumed.
+    // The callback may have set another callback or resumed the connection.
     if (this.#held.length > 0 || this.#close !== undefined) this.#deliver();
   }
 
-  /** Receives the end of the connection from the socket. Only the first counts. */
+  /** Receives the end of the connection from the socket. Only the first end counts. */
   end(close: WebSocketClose): void {
     if (this.#close) return;
     this.#close = close;
@@ -203,7 +207,7 @@ export class CallbackConnection implements WebSocketConnection {
   }
 
   #deliver(): void {
-    // If a callback sets callbacks or resumes, the loop below continues.
+    // If a callback sets callbacks or resumes the connection, the loop below continues.
     if (this.#delivering) return;
     this.#delivering = true;
     try {

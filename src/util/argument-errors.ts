@@ -24,21 +24,24 @@ export function argumentTypeError(code: EasArgumentErrorCode, message: string): 
   return Object.assign(new TypeError(message), { code });
 }
 
-/** Creates a `RangeError` for an argument of the right type with a value out of range. */
+/** Creates a `RangeError` for an argument that has the right type and a value that is out of range. */
 export function argumentRangeError(code: EasArgumentErrorCode, message: string): RangeError {
   return Object.assign(new RangeError(message), { code });
 }
 
-/** Creates a `TypeError` for an invalid option. `requirement` completes "it must …", as in "be a function". */
+/**
+ * Creates a `TypeError` for an invalid option. `requirement` completes the phrase "it must …", for example "be a
+ * function".
+ */
 export function optionError(name: string, value: unknown, requirement: string): TypeError {
   return argumentTypeError("ERR_EAS_ARG_OPTION", `${name} is ${show(value)}: it must ${requirement}`);
 }
 
-/** Formats a value for an error message: at most 80 characters of text, and never the content of an object. */
+/** Formats a value for an error message. Shows at most 80 characters of text, and never the content of an object. */
 export function show(value: unknown): string {
   if (typeof value === "string") return JSON.stringify(value.length > 80 ? `${value.slice(0, 80)}…` : value);
   if (typeof value === "bigint") return `${value}n`;
-  // The text of a function would be its source code.
+  // `String(value)` of a function would be its source code.
   if (typeof value === "function") return value.name === "" ? "an anonymous function" : `the function ${value.name}`;
   if (Array.isArray(value)) return "an array";
   if (typeof value === "object" && value !== null) {
@@ -48,7 +51,7 @@ export function show(value: unknown): string {
   return String(value);
 }
 
-/** Formats a URL or a part of one like `show`, without the query and fragment, which may contain secrets. */
+/** Formats a URL or a part of a URL like `show`. Omits the query and fragment, which may contain secrets. */
 export function showUrl(text: unknown): string {
   const cut = typeof text === "string" ? text.search(/[?#]/) : -1;
   return show(cut === -1 ? text : `${(text as string).slice(0, cut + 1)}…`);

@@ -5,7 +5,7 @@ interface Waiting<T> {
   readonly reject: (reason: unknown) => void;
 }
 
-/** A queued error, in order with the values. */
+/** An error in the queue, in the same order as the values. */
 class QueuedError {
   readonly error: unknown;
 
@@ -26,14 +26,17 @@ export interface AsyncQueueOptions<T> {
   onDrain(): void;
 }
 
-/** A queue between a producer that pushes values and a consumer that iterates over them. The queue never refuses a value. */
+/**
+ * A queue between a producer that pushes values and a consumer that iterates over them. The queue accepts values
+ * even when it is full.
+ */
 export class AsyncQueue<T> {
   /** Whether the queue has exceeded `highWater` and has not shrunk to half of it since. */
   isFull = false;
   /** Sum of the weights of the queued values. */
   weight = 0;
   readonly #options: AsyncQueueOptions<T>;
-  /** The queued entries start at `#first`, because `shift` would move all of them. */
+  /** The queued entries start at index `#first`. Removing entries with `shift` would move all remaining entries. */
   #entries: (T | QueuedError | undefined)[] = [];
   #first = 0;
   #waiting: Waiting<T>[] = [];
@@ -67,7 +70,10 @@ export class AsyncQueue<T> {
     else waiting.reject(error);
   }
 
-  /** Resolves with the next value. After all values, resolves or rejects with the end of the queue. */
+  /**
+   * Resolves with the next value. After the last value, resolves with `done: true`, or rejects once if the queue
+   * ended with an error.
+   */
   next(): Promise<Result<T>> {
     if (this.#first < this.#entries.length) return this.#take();
     if (this.#end !== undefined) return this.#ended();
@@ -75,8 +81,8 @@ export class AsyncQueue<T> {
   }
 
   /**
-   * Ends the iteration after the queued values, which `discard` drops. If `error` is not undefined, one call of `next`
-   * rejects with it.
+   * Ends the iteration after the queued values. If `discard` is true, the queued values are dropped. If `error` is
+   * not undefined, one call of `next` rejects with it.
    */
   end(error: unknown, discard: boolean): void {
     if (discard) {

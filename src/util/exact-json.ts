@@ -1,19 +1,23 @@
-/** Maximum length of an integer that becomes a bigint. The conversion takes more than linear time. */
+/** Maximum number of digits of an integer that is converted to a bigint. The conversion takes more than linear time. */
 const MAX_DIGITS = 4096;
 
 const NUMBERS = /-?\d+(?:\.\d+)?(?:[eE][-+]?\d+)?/g;
 
 /**
- * Parses JSON like `JSON.parse`, but integers beyond 2^53 with up to 4,096 digits become bigints. Throws a
- * `SyntaxError` for invalid JSON. Not recursive, so that deep nesting does not overflow the stack.
+ * Parses JSON like `JSON.parse`, except that integers beyond 2^53 with up to 4,096 digits become bigints. Throws a
+ * `SyntaxError` for invalid JSON. Works without recursion, so that deep nesting does not overflow the stack.
  */
 export function parseExactly(text: string): unknown {
   const parsed: unknown = JSON.parse(text);
-  // `JSON.parse` rounds large integers. They are passed through it as strings, and a prefix marks every string.
+  // `JSON.parse` rounds large integers. Therefore, large integers are converted to strings before parsing. A prefix on
+  // every string distinguishes them from ordinary strings.
   return /\d{16}/.test(text) ? unmarked(JSON.parse(marked(text))) : parsed;
 }
 
-/** Replaces large integers in valid JSON by strings with the prefix `n`, and adds the prefix `t` to all string values. */
+/**
+ * Replaces large integers in valid JSON with strings that have the prefix `n`, and adds the prefix `t` to all string
+ * values.
+ */
 function marked(text: string): string {
   let result = "";
   for (let at = 0; ; ) {
@@ -30,7 +34,7 @@ function markedNumber(token: string): string {
   return isExact ? token : `"n${token}"`;
 }
 
-/** Returns the end of the string that begins at `quote`. */
+/** Returns the position of the end of the string that begins at `quote`. */
 function endOfText(text: string, quote: number): number {
   for (let end = text.indexOf('"', quote + 1); ; end = text.indexOf('"', end + 1)) {
     let backslashes = 0;
@@ -39,21 +43,21 @@ function endOfText(text: string, quote: number): number {
   }
 }
 
-/** Whether the string that ends at `end` is a key, so that a colon follows. */
+/** Whether the string that ends at `end` is a key, which is followed by a colon. */
 function isKey(text: string, end: number): boolean {
   let at = end;
   while (" \n\r\t".includes(text[at] ?? ":")) at++;
   return text[at] === ":";
 }
 
-/** Removes the prefixes in place. */
+/** Removes the prefixes in place and converts large integers to bigints. */
 function unmarked(root: unknown): unknown {
   const whole = [root];
   const containers: Record<string, unknown>[] = [whole as never];
   for (let container = containers.pop(); container !== undefined; container = containers.pop()) {
     for (const key of Object.keys(container)) {
       const value = container[key];
-      // The property exists, so that even the name "__proto__" is an ordinary assignment.
+      // The property already exists, so assigning to it is safe even if its name is "__proto__".
       if (typeof value === "string") container[key] = value.startsWith("t") ? value.slice(1) : BigInt(value.slice(1));
       else if (typeof value === "object" && value !== null) containers.push(value as Record<string, unknown>);
     }

@@ -1,4 +1,4 @@
-/** The method that `console.log`, `util.inspect`, `Deno.inspect` and `Bun.inspect` call. */
+/** The name of the method that `console.log`, `util.inspect`, `Deno.inspect` and `Bun.inspect` call. */
 const INSPECT = Symbol.for("nodejs.util.inspect.custom");
 
 /** A custom inspector, as defined by Node. Browsers do not support inspectors: their consoles show objects as trees. */
@@ -10,12 +10,13 @@ export type Inspector = (
 ) => string;
 
 /**
- * Makes consoles show an object as `String(object)` instead of its fields. Constructors call it, because bundlers
- * keep classes with a computed member even if they are unused. Defines the method once per class.
+ * Makes consoles show an object as `String(object)` instead of its fields. Constructors call this function. A
+ * computed class member would have the same effect, but bundlers keep classes with computed members even if they are
+ * unused. Defines the method once per class.
  */
 export function showAsText(object: object, inspector: Inspector = textOf): void {
   if (INSPECT in object) return;
-  // `Reflect.defineProperty` returns false for a frozen prototype, where `Object.defineProperty` would throw.
+  // For a frozen prototype, `Reflect.defineProperty` returns false, whereas `Object.defineProperty` would throw.
   Reflect.defineProperty(Object.getPrototypeOf(object), INSPECT, { value: inspector, configurable: true });
 }
 
@@ -23,7 +24,7 @@ function textOf(this: unknown): string {
   return String(this);
 }
 
-/** Formats facts as `Name { key: value, … }`. Facts that are undefined or empty are left out. */
+/** Formats properties as `Name { key: value, … }`. Omits properties that are undefined or empty. */
 export function listFacts(name: string, facts: Readonly<Record<string, unknown>>): string {
   const parts = Object.entries(facts).map(([key, fact]) =>
     fact === undefined || fact === "" ? "" : ` ${key}: ${fact}`,

@@ -20,7 +20,10 @@ function formOf(entries: Iterable<readonly [string, unknown]>): Record<string, u
   return Object.fromEntries(Array.from(entries, ([name, value]) => [name, jsonForm(value)]));
 }
 
-/** Returns a value as JSON text of at most `length` characters; bigints become decimal strings. Never throws. */
+/**
+ * Returns the JSON text of a value, truncated after `length` characters. Bigints become decimal strings. Never
+ * throws.
+ */
 export function jsonExcerpt(value: unknown, length: number): string {
   try {
     const text = JSON.stringify(jsonForm(value)) ?? String(value);

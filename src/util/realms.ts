@@ -1,5 +1,5 @@
-// `instanceof` fails for values of another realm: an iframe, a `vm` context, the globals of jest and jsdom. Everything
-// that a caller passes in is recognized by these functions instead.
+// `instanceof` fails for values from another realm: an iframe, a `vm` context, the globals of jest and jsdom.
+// Therefore, these functions are used to recognize all values that a caller passes in.
 
 /** Returns the constructor name of a typed array, such as `"Float32Array"`, or `undefined` for any other value. */
 export function typedArrayName(value: unknown): string | undefined {
@@ -10,33 +10,36 @@ export function typedArrayName(value: unknown): string | undefined {
   return tag.endsWith("Array") ? tag : undefined;
 }
 
-/** Whether a value is a `Uint8Array` of any realm. A Node `Buffer` is one. */
+/** Whether a value is a `Uint8Array` from any realm. A Node `Buffer` is also a `Uint8Array`. */
 export function isBytes(value: unknown): value is Uint8Array {
   return typedArrayName(value) === "Uint8Array";
 }
 
-/** Whether a value is an `ArrayBuffer` of any realm. */
+/** Whether a value is an `ArrayBuffer` from any realm. */
 export function isArrayBuffer(value: unknown): value is ArrayBuffer {
   return tagOf(value) === "ArrayBuffer";
 }
 
-/** Whether a value is a `Map` of any realm. */
+/** Whether a value is a `Map` from any realm. */
 export function isMap(value: unknown): value is ReadonlyMap<unknown, unknown> {
   return tagOf(value) === "Map";
 }
 
-/** Whether a value is a `Blob` or `File` of any realm. Checks the members, because the Blob of happy-dom has no tag. */
+/**
+ * Whether a value is a `Blob` or `File` from any realm. Checks the members, because the Blob of happy-dom has no
+ * tag.
+ */
 export function isBlob(value: unknown): value is Blob {
   const { size, slice } = Object(value) as Partial<Blob>;
   return typeof size === "number" && typeof slice === "function";
 }
 
-/** Whether a value is a `Response` of any realm or framework. */
+/** Whether a value is a `Response` from any realm or framework. */
 export function isResponse(value: unknown): value is Response {
   return tagOf(value) === "Response";
 }
 
-/** Returns the class name that the value's own realm gives it, such as `"Map"` or `"Request"`. */
+/** Returns the class name of a value in its own realm, such as `"Map"` or `"Request"`. */
 export function tagOf(value: unknown): string {
   return Object.prototype.toString.call(value).slice(8, -1);
 }
@@ -46,12 +49,12 @@ export function isRecord(value: unknown): value is Record<string, unknown> {
   return typeof value === "object" && value !== null && !Array.isArray(value);
 }
 
-/** Whether a value is an error of any realm. */
+/** Whether a value is an error from any realm. */
 export function isError(value: unknown): value is Error {
   return typeof value === "object" && value !== null && "message" in value && "name" in value;
 }
 
-/** Returns the message of any thrown value, including errors of another realm. */
+/** Returns the message of any thrown value, including errors from another realm. */
 export function messageOf(thrown: unknown): string {
   try {
     const { message } = (typeof thrown === "object" && thrown !== null ? thrown : {}) as { message?: unknown };

@@ -1,6 +1,6 @@
 /** Returns a random UUID (version 4). Works in pages served over plain http, which have no `crypto.randomUUID`. */
 export function randomUuid(): string {
-  // The type declarations assume that it always exists.
+  // The type declarations state that `randomUUID` always exists.
   const { randomUUID } = crypto as { randomUUID?: () => string };
   if (randomUUID !== undefined) return randomUUID.call(crypto);
   const bytes = crypto.getRandomValues(new Uint8Array(16));

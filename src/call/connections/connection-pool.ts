@@ -26,7 +26,10 @@ export class ConnectionPool {
   readonly platform: Platform;
   readonly budget: RetryBudget = new RetryBudget();
   readonly timeouts: Timeouts = new Timeouts();
-  /** Origins that have responded. A later "failed to fetch" of a browser is a network fault there, not CORS. */
+  /**
+   * Origins that have responded. If a browser later reports "failed to fetch" for one of them, the cause is a
+   * network fault, not CORS.
+   */
   readonly respondedOrigins: Set<string> = new Set();
   /** Selects instances, for services with `ENDPOINT_TYPE_DIRECT`. */
   readonly routers: RouterCache;
@@ -37,7 +40,10 @@ export class ConnectionPool {
   #connectionCount: number;
   #transport: Transport | undefined;
   #closing: Promise<void> | undefined;
-  /** Last element of a linked list of the work in flight, which `close` waits for or ends. A `Set` is slower. */
+  /**
+   * Last element of a linked list of the work in flight. `close` waits for this work or ends it. A `Set` would be
+   * slower.
+   */
   #last: Running | undefined;
   #idle: (() => void) | undefined;
 
@@ -89,17 +95,17 @@ export class ConnectionPool {
     if (this.closed) throw new EasClosedError();
   }
 
-  /** The custom transport of the client, or the runtime's own, which is created on first use. */
+  /** The custom transport of the client. Without one, the runtime's own transport, which is created on first use. */
   get transport(): Transport {
     if (this.#custom) return this.#custom;
     this.#transport ??= this.platform.createTransport({ connections: this.#connectionCount });
     return this.#transport;
   }
 
-  /** Opens WebSockets. Undefined if the runtime, or the custom transport or `fetch`, cannot do so. */
+  /** Opens WebSockets. Undefined if the runtime, the custom transport or the custom `fetch` does not support them. */
   get dialWebSocket(): WebSocketDialer | undefined {
     const { platform } = this;
-    // The `fetch` of Node may use a proxy, which a WebSocket would bypass.
+    // Node's `fetch` may use a proxy, which a WebSocket would bypass.
     const isOwn = !this.#custom || (platform.name !== "node" && usesOwnFetch(this.#custom));
     return this.#custom?.dialWebSocket ?? (isOwn ? platform.dialWebSocket : undefined);
   }
@@ -111,7 +117,7 @@ export class ConnectionPool {
       : "this runtime cannot send headers with a WebSocket, and the token is a header";
   }
 
-  /** Loads the code that the first call needs and, for a direct service, the list of its instances. */
+  /** Loads the code that the first call needs. For a direct service, also loads the list of its instances. */
   async ready({ route }: { readonly route: Route | undefined }): Promise<void> {
     await this.transport.ready?.();
     if (route !== undefined) await (await this.routers.get(route)).ready();
@@ -127,13 +133,18 @@ export class ConnectionPool {
     return limiter;
   }
 
-  /** Registers a stream, socket or wait that `close` cancels. Cancels it immediately if the pool is already closed. */
+  /**
+   * Registers a stream, socket or wait for `close` to cancel. If the pool is already closed, cancels it immediately.
+   */
   hold(stream: Pick<StreamedResponse, "cancel">): void {
     this.streams.add(stream);
     if (this.closed) stream.cancel(closedError());
   }
 
-  /** Runs `work` as a call in flight: `close` waits for it, or ends it with `force`. Used while the code of a call is loaded. */
+  /**
+   * Runs `work` as a call in flight: `close` waits for `work`, and `close({ force: true })` ends it. Used while the
+   * code of a call is loading.
+   */
   track<T>(work: () => Promise<T>): Promise<T> {
     return new Promise<T>((resolve, reject) => {
       const running: Running = {
@@ -146,14 +157,14 @@ export class ConnectionPool {
     });
   }
 
-  /** Adds a call to those in flight. */
+  /** Adds a call to the list of calls in flight. */
   enter(call: Running): void {
     call.before = this.#last;
     if (this.#last) this.#last.after = call;
     this.#last = call;
   }
 
-  /** Removes a call from those in flight. */
+  /** Removes a call from the list of calls in flight. */
   leave(call: Running): void {
     const { before, after } = call;
     if (before) before.after = after;
@@ -164,8 +175,8 @@ export class ConnectionPool {
   }
 
   /**
-   * Waits for calls in flight, or ends them with `force`. Cancels waits for retries and open streams, and closes the connections
-   * that this pool created. A custom transport stays open.
+   * Waits for calls in flight, or ends them if `force` is true. Cancels open streams and waits for retries. Closes
+   * the connections that this pool created. A custom transport stays open.
    */
   close(options: CloseOptions = {}): Promise<void> {
     checkOptionNames("close", options, { force: 1 });
@@ -176,7 +187,7 @@ export class ConnectionPool {
         this.routers.close();
         return this.#transport?.close();
       });
-      // Cancel streams immediately: calls in flight may wait for their connections.
+      // Cancel streams first, because calls in flight may be waiting for their connections.
       for (const stream of this.streams) stream.cancel(closedError());
     }
     return this.#closing;
@@ -192,10 +203,10 @@ export class ConnectionPool {
 
 /** Work that `close({ force: true })` can end. */
 export interface Running {
-  /** Neighbors in the list of the pool, which sets them. */
+  /** Neighbors in the pool's list of work in flight. Set by the pool. */
   before?: Running | undefined;
   after?: Running | undefined;
-  /** Ends the work immediately with an error that names `close`. */
+  /** Ends the work immediately with an error whose message mentions `close`. */
   endNow(): void;
 }
 

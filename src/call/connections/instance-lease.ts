@@ -3,15 +3,15 @@ import { EasHttpError, EasNetworkError, EasTimeoutError } from "../../errors.js"
 import type { CallPlan } from "../call-plan.js";
 import type { ConnectionPool } from "./connection-pool.js";
 
-/** A plan whose target is one instance, and the lease of that instance. */
+/** A plan whose target is one instance, with the lease of that instance. */
 export interface LeasedPlan {
   readonly plan: CallPlan;
   readonly lease: Lease | undefined;
 }
 
 /**
- * Selects the instance for one attempt and adds it to `tried`. Returns the plan unchanged behind a gateway. `until` waits for
- * discovery; it must reject if the call ends first.
+ * Selects the instance for one attempt and adds it to `tried`. Behind a gateway, returns the plan unchanged. `until`
+ * waits for discovery and must reject if the call ends first.
  */
 export async function leaseInstance(
   pool: ConnectionPool,
@@ -38,11 +38,14 @@ export function isFailureStatus(status: number): boolean {
   return FAILURE_STATUSES.includes(status);
 }
 
-/** Whether the error of an attempt indicates a faulty instance; undefined if it says nothing about the instance. */
+/**
+ * Whether the error of an attempt indicates a faulty instance. Undefined if the error says nothing about the
+ * instance.
+ */
 export function isInstanceFault(error: unknown): boolean | undefined {
   if (error instanceof EasTimeoutError) return true;
   if (error instanceof EasHttpError) return isFailureStatus(error.status);
-  // An error that is neither retryable nor ambiguous did not reach the instance.
+  // If an error is neither retryable nor ambiguous, the request did not reach the instance.
   if (error instanceof EasNetworkError) return error.retryable || error.maybeAccepted || error.maybeTaken || undefined;
   return undefined;
 }

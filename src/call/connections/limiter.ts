@@ -1,13 +1,13 @@
 import type { Wait } from "../../util/timing/abort.js";
 
-/** A waiter, as a node of a circular list: joining and leaving are O(1). */
+/** A waiter, stored as a node of a circular list. Joining and leaving the list are O(1). */
 interface Waiter {
   previous: Waiter;
   next: Waiter;
   /** Position in the order of arrival. */
   readonly place: number;
   readonly isLongLived: boolean;
-  /** Resolves the wait. Undefined for the sentinel of a list. */
+  /** Resolves the wait. Undefined for the sentinel of the list. */
   readonly take?: () => void;
 }
 
@@ -24,8 +24,8 @@ function leave({ previous, next }: Waiter): void {
 }
 
 /**
- * Limits the number of requests in flight. Further requests wait in order of arrival. Long-lived requests (streams, watches and long
- * polls) use at most half of the slots, so that they cannot block short requests.
+ * Limits the number of requests in flight. Further requests wait in order of arrival. Long-lived requests (streams,
+ * watches and long polls) occupy at most half of the slots. Otherwise, they could block short requests.
  */
 export class Limiter {
   #limit: number;
@@ -46,7 +46,7 @@ export class Limiter {
     this.#admit();
   }
 
-  /** Takes a slot if one is free, and returns whether it did. */
+  /** Takes a slot if one is free. Returns whether a slot was taken. */
   tryAcquire(isLongLived = false): boolean {
     // Do not overtake a waiter that could use this slot.
     const isTaken = this.#isFree(isLongLived) && !this.#first().take && !(isLongLived && this.#long.next.take);
@@ -72,7 +72,7 @@ export class Limiter {
       take,
       done,
       cancel(reason) {
-        // A waiter that has left the list already holds its slot.
+        // If the waiter is no longer in the list, it already holds a slot.
         if (waiter.previous.next === waiter) {
           leave(waiter);
           fail(reason);

@@ -2,7 +2,10 @@ import type { Bytes, Compression, CompressionCodec } from "../../formats/request
 import type { DecompressionFormat, Platform, TransportResponse } from "../../platform/contract.js";
 import type { Decoding, DecodingTools } from "./decoding.js";
 
-/** Content codings that the client decompresses if the transport has not. "deflate" may also be raw; see `formatOf`. */
+/**
+ * Content codings that the client decompresses if the transport has not done so. "deflate" may also be raw; see
+ * `formatOf`.
+ */
 export const CODINGS: ReadonlyMap<string, "gzip" | "zlib" | "br"> = /* @__PURE__ */ new Map([
   ["gzip", "gzip"],
   ["x-gzip", "gzip"],
@@ -14,7 +17,10 @@ export const CODINGS: ReadonlyMap<string, "gzip" | "zlib" | "br"> = /* @__PURE__
 /** Registered content codings (IANA) that are not supported. Other names, such as "UTF-8" or "none", are ignored. */
 const REFUSED = /^(aes128gcm|(x-)?compress|dcb|dcz|exi|pack200-gzip)$/;
 
-/** Returns the format of a body from its coding and first bytes. "deflate" means zlib, but some servers send raw deflate. */
+/**
+ * Returns the format of a body, determined from its coding and first bytes. "deflate" means zlib, but some servers
+ * send raw deflate.
+ */
 export function formatOf(coding: string, [first = 0, second = 0]: Uint8Array): DecompressionFormat | undefined {
   const format = CODINGS.get(coding);
   const isZlib = (first & 0x8f) === 8 && ((first << 8) | second) % 31 === 0;
@@ -22,17 +28,17 @@ export function formatOf(coding: string, [first = 0, second = 0]: Uint8Array): D
 }
 
 /**
- * Maximum number of content codings of one body. Each coding costs a decompression, so a higher limit would allow
+ * Maximum number of content codings of one body. Each coding requires a decompression, so a higher limit would allow
  * denial-of-service attacks.
  */
 export const MAX_CODINGS = 4;
 
 /**
- * Decodes the content codings of a body, the last one first, and then the compression that the option
- * `decompression` names. Skips that compression if `Content-Encoding` names it too: it was then decoded here, or by
- * the runtime's `fetch`, which keeps the header. Also skips it for error bodies, since the errors of a gateway do
- * not come from the model. An empty body stays empty.
- *
+ * Decodes the content codings of a body, starting with the last. Then decodes the compression that the option
+ * `decompression` names.
+ * That compression is skipped if `Content-Encoding` also names it. In that case, it was already decoded here, or by
+ * the runtime's `fetch`, which keeps the header. It is also skipped for error bodies, because errors from a gateway
+ * do not come from the model. An empty body stays empty.
  * Each step decodes at most `maxBytes`. Rejects with `EasDecodeError`.
  */
 export async function decodeContent(
@@ -77,9 +83,9 @@ export async function decodeContent(
 }
 
 /**
- * Whether `fetch` has already decoded zstd, as it does in Bun, newer browsers and Node 24 without reporting it. The body then does not
- * start with a zstd frame, and its length differs from `Content-Length`. Without that header, bodies on Node count as encoded, since
- * the client's own connections do not decode.
+ * Whether `fetch` has already decoded zstd. Bun, newer browsers and Node 24 decode it without reporting it. A
+ * decoded body does not start with a zstd frame, and its length differs from `Content-Length`. Without that header,
+ * a body on Node counts as encoded, because the client's own connections do not decode.
  */
 function isZstdDecoded({ body, headers }: TransportResponse, { name }: Platform): boolean {
   const [first = 0, second, third, fourth] = body;
@@ -90,7 +96,7 @@ function isZstdDecoded({ body, headers }: TransportResponse, { name }: Platform)
   return sent === null ? name !== "node" : Number(sent) !== body.length;
 }
 
-/** Returns the content codings that a header names, without "identity" and without names that are not codings. */
+/** Returns the content codings that a header names, except "identity" and names that are not content codings. */
 export function codingsOf(
   tools: Pick<DecodingTools, "importOf">,
   header: string,

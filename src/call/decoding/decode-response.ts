@@ -5,7 +5,7 @@ import type { CallPlan } from "../call-plan.js";
 import type { ConnectionPool } from "../connections/connection-pool.js";
 import { DECODING_TOOLS } from "./decoding.js";
 
-/** Maximum decoded size of an error body. A larger body stays encoded, since errors keep only 64 KiB of it. */
+/** Maximum decoded size of an error body. A larger body stays encoded. Errors keep only the first 64 KiB of a body. */
 const MAX_DECODED_ERROR_BYTES: number = 8 * MAX_ERROR_BYTES;
 
 /** Decodes the content codings of a response. Rejects when the attempt is canceled or times out. */
@@ -22,6 +22,6 @@ export function decodeResponse(
   const decoded = loading.then(({ decodeContent }) =>
     decodeContent(response, pool.platform, maxBytes, decoding, success, DECODING_TOOLS),
   );
-  // The status of an error matters more than a body that cannot be decoded.
+  // If the body of an error response cannot be decoded, it stays encoded, because the status matters more.
   return attempt.outlive(success ? decoded : decoded.catch(() => response.body));
 }

@@ -7,7 +7,7 @@ import { show } from "../../util/argument-errors.js";
 import type { StreamingResponse } from "../streaming-response.js";
 import { CODINGS, codingsOf, formatOf, MAX_CODINGS } from "./content-encoding.js";
 
-/** A body that is read in chunks. */
+/** Reads a body in chunks. */
 export interface ChunkReader {
   /**
    * Resolves with the next chunk, or with undefined at the end. `isBorrowed` has the same meaning as in
@@ -16,7 +16,7 @@ export interface ChunkReader {
   read(isBorrowed?: boolean): Promise<Bytes | undefined>;
 }
 
-/** Returns the content codings that the chunks still have. */
+/** Returns the content codings in which the chunks are still encoded. */
 function codingsIn({ contentEncoding }: Pick<StreamingResponse, "contentEncoding">): string[] {
   return codingsOf({ importOf }, contentEncoding ?? "");
 }
@@ -42,7 +42,7 @@ export function decodedReader(response: StreamingResponse, platform: Platform): 
   );
 }
 
-/** Reads the first 2 bytes of a body or more, which determine its format. */
+/** Reads at least the first 2 bytes of a body, or the whole body if it is shorter. These bytes determine the format. */
 async function headOf(source: ChunkReader): Promise<Bytes> {
   const chunks: Bytes[] = [];
   for (let length = 0; length < 2; length = totalLength(chunks)) {
@@ -63,7 +63,7 @@ function decompressed(
   let failure: { readonly error: unknown } | undefined;
   let rejectRead: ((error: unknown) => void) | undefined;
   let writer: ReturnType<Decompressor["writable"]["getWriter"]> | undefined;
-  // Fail immediately: the data that is still compressed may expand a thousand times.
+  // Fail immediately, because the remaining data may expand to a thousand times its compressed size.
   const fail = (error: unknown) => {
     failure = { error };
     rejectRead?.(error);
@@ -86,7 +86,7 @@ function decompressed(
       }
       await opened.close();
     };
-    // The reader reports the error of the writer.
+    // Errors of the writer are ignored here, because the reader reports them.
     pump().catch((error) => opened.abort(error).catch(() => {}));
     return readable.getReader();
   };

@@ -14,7 +14,10 @@ export interface Decoding {
   readonly always: Compression | undefined;
 }
 
-/** Combines the option `decompression` with the compression of the request, which the response may use as well. */
+/**
+ * Combines the option `decompression` with the compression of the request, because the response may use the same
+ * compression.
+ */
 export function decodingOf(decompression: Decompression, compression: Compression | undefined): Decoding {
   // The compression of a request is not checked at this point.
   const sent = typeof compression === "object" && compression !== null && compression.decompress ? [compression] : [];
@@ -33,8 +36,8 @@ export function isEncoded({ contentEncoding }: TransportResponse, { always }: De
 }
 
 /**
- * Functions that `decodeContent` receives as a parameter. It is loaded on first use. If it imported them, bundlers would move them to
- * a shared chunk, which every page would load as an extra file.
+ * Functions that are passed to `decodeContent`, which is loaded on first use. If `decodeContent` imported them,
+ * bundlers would move them to a shared chunk, and every page would load that chunk as an extra file.
  */
 export interface DecodingTools {
   readonly show: typeof show;

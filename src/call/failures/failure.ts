@@ -19,7 +19,10 @@ import { isError, messageOf } from "../../util/realms.js";
 import type { CallPlan } from "../call-plan.js";
 import { cleanCause, longestSecretLength, redactBytes, redactHeaders, redactText, type Secrets } from "./redact.js";
 
-/** A failed attempt: the row of the retry table, and the error of the call if there is no retry. */
+/**
+ * A failed attempt: its outcome, which is a row of the retry table, and the error to report if the call is not
+ * retried.
+ */
 export interface Failure {
   readonly outcome: Outcome;
   readonly error: EasError;
@@ -29,7 +32,7 @@ export interface Failure {
   readonly beforeResponse?: boolean;
 }
 
-/** The facts about a call that its errors need. */
+/** The details of a call that its errors need. */
 export interface FailedCall {
   readonly plan: CallPlan;
   readonly attempts: number;
@@ -43,17 +46,23 @@ const ERROR_BODY_BYTES = 65_536;
 /** Number of characters of the response body that an error message quotes. */
 const ERROR_EXCERPT = 200;
 
-/** Returns method and URL of a call for error messages. Omits the query, which may contain private data. */
+/** Returns the method and URL of a call for error messages. Omits the query, which may contain private data. */
 export function describeCall({ method, target, path }: CallPlan): string {
   return `${method} ${target.origin}${path.split("?", 1)[0]}`;
 }
 
-/** Returns the properties that all errors of a call have. `happened`: whether a queue may have performed the operation. */
+/**
+ * Returns the properties that all errors of a call have. `happened` is whether a queue may have performed the
+ * operation.
+ */
 function factsOf({ plan: { kind }, attempts }: FailedCall, happened: boolean) {
   return { attempts, maybeAccepted: happened && kind === "put", maybeTaken: happened && kind === "take" };
 }
 
-/** Returns the properties that errors of an attempt have. `sent`: whether a request that is not retried may have arrived. */
+/**
+ * Returns the properties that errors of an attempt have. `sent` is whether the request may have arrived even though
+ * it is not retried.
+ */
 function attemptFacts(call: FailedCall, outcome: Outcome, sent = false) {
   const { kind } = call.plan;
   // A stream is a prediction, which callers may safely retry.
@@ -61,7 +70,7 @@ function attemptFacts(call: FailedCall, outcome: Outcome, sent = false) {
   return { ...factsOf(call, sent || decision === "unsure"), retryable: decision === "retry" || decision === "once" };
 }
 
-/** Adds the facts about a call to the error of a decoder, and redacts tokens in its message. */
+/** Adds the details of a call to an error from a decoder, and redacts tokens in the error's message. */
 export function decodeFailure(call: FailedCall, error: EasDecodeError): EasDecodeError {
   const { message, format, offset } = error;
   const facts = factsOf(call, true);
@@ -71,8 +80,8 @@ export function decodeFailure(call: FailedCall, error: EasDecodeError): EasDecod
 }
 
 /**
- * Returns the failure for a response whose status is not a success. `decoded` is its decoded body. The explanations of statuses are
- * loaded on first use.
+ * Returns the failure for a response with an error status. `decoded` is the decoded body of the response. The
+ * explanations of statuses are loaded on first use.
  */
 export async function httpFailure(
   call: FailedCall,
@@ -90,7 +99,7 @@ export async function httpFailure(
   const headers = redactHeaders(response.headers, token);
   const text = new TextDecoder().decode(body).trim();
   const isAuthorized = Boolean(plan.token) || plan.headers.some(([name]) => name === "authorization");
-  // If the import fails, for example in a page that is offline, the error must still report the status.
+  // The import may fail, for example in a page that is offline. The error must still report the status.
   const known = await import("../lazy.js").catch(() => undefined);
   const hint =
     known?.statusHint(status, text, plan.auth, headers, isAuthorized, isUpgrade) ??
@@ -116,12 +125,15 @@ export async function httpFailure(
 /** Default timeout of Node's `fetch` for the response headers, and between two chunks of the body, in milliseconds. */
 const FETCH_TIMEOUT_MS = 300_000;
 
-/** Returns the failure for an attempt that timed out, or for a timeout of Node's `fetch`, whose code is `fetchCode`. */
+/**
+ * Returns the failure for an attempt that timed out. `fetchCode` is the error code if the timeout was that of Node's
+ * `fetch`.
+ */
 export function timeoutFailure(call: FailedCall, phase: TransportRequest["phase"], fetchCode?: string): Failure {
   const { plan } = call;
   const timeout = fetchCode ? FETCH_TIMEOUT_MS : plan.timeout;
   const limit = fetchCode ? `${fetchCode} of Node's fetch: use nodeTransport() of eas-prediction/node` : "timeout";
-  // Without a connection nothing was sent, so the request cannot run twice.
+  // Without a connection, nothing was sent, so the request cannot run twice.
   const outcome: Outcome = phase === "connect" ? "not sent" : "timeout or 504";
   const awaited = { connect: "connection", headers: "response", body: "complete response body" }[phase];
   const advice = phase === "connect" || fetchCode ? "" : slowAdvice(plan, timeout === DEFAULT_TIMEOUT_MS);
@@ -135,7 +147,7 @@ export function timeoutFailure(call: FailedCall, phase: TransportRequest["phase"
   return { outcome, error };
 }
 
-/** Returns advice for slow services if the timeout is a default. */
+/** Returns advice for callers of slow services. Empty unless a predict call timed out with the default timeout. */
 function slowAdvice({ kind }: CallPlan, isDefault: boolean): string {
   return kind !== "predict" || !isDefault
     ? ""
@@ -163,12 +175,13 @@ export function totalTimeoutError(call: FailedCall): EasTimeoutError {
   });
 }
 
-/** Reason for calls that `close({ force: true })` cancels. */
+/** The reason in errors of calls that `close({ force: true })` cancels. */
 export const FORCED = "the client was closed with { force: true }";
 
 /**
- * Returns the error for a call that ends because the client is closed. `cause` is the error of the last attempt, if the call was
- * waiting for a retry. `sent`: whether the request may have arrived. `reason` is used without a `cause`.
+ * Returns the error for a call that ends because the client is closed. `cause` is the error of the last attempt if
+ * the call was waiting for a retry. `sent` is whether the request may have arrived. `reason` is used if there is no
+ * `cause`.
  */
 export function closedFailure(
   call: FailedCall,
@@ -186,8 +199,8 @@ export function closedFailure(
 }
 
 /**
- * Returns the failure for an error of the transport. Throws `EasDecodeError` for a response that is too large. `responded`: whether
- * the origin has responded before.
+ * Returns the failure for an error from the transport. Throws `EasDecodeError` for a response that is too large.
+ * `responded` is whether the origin has responded before.
  */
 export function networkFailure(
   call: FailedCall,
@@ -225,14 +238,17 @@ export function networkFailure(
   };
 }
 
-/** Whether an error is a `TransportError`. Checks its properties, since a transport may use another copy of this package. */
+/**
+ * Whether an error is a `TransportError`. Checks its properties instead of its class, because a transport may use
+ * another copy of this package.
+ */
 export function isTransportError(error: unknown): error is TransportError {
   return isError(error) && error.name === "TransportError" && "sent" in error;
 }
 
 function reasonOf({ sent, systemCode, message, final }: TransportError, phase: TransportRequest["phase"]): string {
   const what = systemCode ? `${systemCode}: ${message}` : message;
-  // A protocol error of the server, or a limit of the client: the message alone explains it.
+  // The error is a protocol violation by the server or a limit of the client. Its message is sufficient.
   if (final && sent === "maybe") return what;
   const where =
     sent === "no"
@@ -243,10 +259,10 @@ function reasonOf({ sent, systemCode, message, final }: TransportError, phase: T
   return `${where} (${what})`;
 }
 
-/** Explains an error for which the browser only reports "failed to fetch". */
+/** Explains an error that the browser reports only as "failed to fetch". */
 function hiddenReason(origin: string): { readonly reason: EasNetworkErrorReason; readonly why: string } {
   const { location } = globalThis as { location?: { protocol?: string } };
-  // Chromium and Firefox allow loopback addresses (w3c.github.io/webappsec-mixed-content).
+  // Chromium and Firefox do not block loopback addresses as mixed content (w3c.github.io/webappsec-mixed-content).
   if (location?.protocol === "https:" && /^http:\/\/(?!localhost|127\.|\[::1])/.test(origin)) {
     return {
       reason: "mixed-content",

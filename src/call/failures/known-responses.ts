@@ -2,17 +2,17 @@ import type { NotReadyReason } from "../../config/options.js";
 import type { Outcome } from "../../config/retry.js";
 
 /**
- * An error response that is recognized by its text, from a gateway in front of the service or from a common engine. Texts of the LLM
- * gateway must match completely, so that an engine's error that quotes one does not match.
+ * An error response from a gateway or a common engine that is recognized by its text. Patterns for the LLM gateway
+ * must match the complete text. Otherwise, they would match an engine's error that quotes a message of the gateway.
  */
 export interface KnownResponse {
   /** HTTP status; 0 matches every status. */
   readonly status: number;
-  /** Text of the body, without white space around it. */
+  /** Text of the body without surrounding white space. */
   readonly text: string | RegExp;
   /** Explanation and remedy, for error messages. */
   readonly hint: string;
-  /** Outcome of the attempt, if it differs from that of the status. */
+  /** Outcome of the attempt, if it differs from the outcome for the status. */
   readonly outcome?: Outcome;
   /** Set if the response means that the service is not ready. */
   readonly notReady?: NotReadyReason;
@@ -29,10 +29,10 @@ const NO_ENGINE =
 const JSON_ONLY =
   "the LLM gateway accepts only JSON requests: send an object or use json(), not text, a form, a tensor or a compressed body";
 
-/** Prefix of Go's errors for failed requests: `Post "http://10.0.0.1:8000/v1/completions": `. */
+/** Matches the prefix that Go adds to errors of failed requests: `Post "http://10.0.0.1:8000/v1/completions": `. */
 const FAILED_REQUEST = String.raw`^(?:network error for request to \S+: )?(?:Get|Head|Post|Put|Patch|Delete|Options) "(?:https?:/)?/[^"\s]*": `;
 
-/** Matches a JSON error of the LLM gateway. */
+/** Returns a pattern that matches a JSON error of the LLM gateway. */
 function gatewayJson(code: number, message: string): RegExp {
   return new RegExp(String.raw`^\{"error": ?\{"code": ?${code}, ?"message": ?"${message}"\}\}$`);
 }
@@ -174,8 +174,8 @@ const KNOWN_RESPONSES: readonly KnownResponse[] = [
 ];
 
 /**
- * Returns the text of an error without the framing of a server-sent event. The LLM gateway of 2026-04 and some engines send errors
- * as events if the request has `stream: true`.
+ * Returns the text of an error without the framing of a server-sent event. The LLM gateway of 2026-04 and some
+ * engines send errors as events if the request contains `stream: true`.
  */
 export function unwrapEventData(text: string): string {
   if (!text.startsWith("data:")) return text;

@@ -1,6 +1,9 @@
 import { MIN_TOKEN_LENGTH, redactableTokens, redactText, type Secrets } from "./redact.js";
 
-/** Redacts text that may have been truncated: also replaces the beginning of a token at its end. */
+/**
+ * Redacts text that may have been truncated. If the text ends with the beginning of a token, that beginning is
+ * redacted too.
+ */
 export function redactTruncated(text: string, secrets: Secrets): string {
   const clean = redactText(text, secrets);
   for (const token of redactableTokens(secrets)) {

@@ -1,15 +1,15 @@
 import type { Bytes } from "../../formats/request.js";
 import { isError } from "../../util/realms.js";
 
-/** One token, or several that a call has used. */
+/** One token, or all tokens that a call has used. */
 export type Secrets = string | readonly string[];
 
-/** Shorter tokens are not redacted: their text also occurs in ordinary words. */
+/** Minimum length of a token to redact. The text of shorter tokens also occurs in ordinary words. */
 export const MIN_TOKEN_LENGTH = 4;
 
 /**
- * Returns the tokens that are long enough to redact. Longer tokens come first, since a token may start with another
- * one.
+ * Returns the tokens that are long enough to redact, the longest first, because a token may start with another
+ * token.
  */
 export function redactableTokens(secrets: Secrets): string[] {
   return [secrets]
@@ -18,7 +18,7 @@ export function redactableTokens(secrets: Secrets): string[] {
     .sort((a, b) => b.length - a.length);
 }
 
-/** Returns the length of the longest token that is redacted. */
+/** Returns the length of the longest token. */
 export function longestSecretLength(secrets: Secrets): number {
   return redactableTokens(secrets)[0]?.length ?? 0;
 }
@@ -56,8 +56,8 @@ export function redactText(text: string, secrets: Secrets): string {
 const MAX_CAUSES = 8;
 
 /**
- * Returns a copy of an error to use as `cause`, with its name, message and code, and without tokens. The original is not kept, since
- * runtimes attach requests, sockets and received data to their errors.
+ * Returns a copy of an error to use as `cause`. The copy has the name, message and code of the error, without
+ * tokens. The original is not kept, because runtimes attach requests, sockets and received data to their errors.
  */
 export function cleanCause(cause: unknown, secrets: Secrets, depth = 0): unknown {
   if (!isError(cause)) return typeof cause === "string" ? redactText(cause, secrets) : undefined;

@@ -1,6 +1,9 @@
 import { knownResponse } from "./known-responses.js";
 
-/** Explanations of statuses on EAS. Sources: help.alibabacloud.com "Status codes of EAS", pai-python-sdk `pai/predictor.py`. */
+/**
+ * Explanations of HTTP statuses on EAS. Sources: help.alibabacloud.com "Status codes of EAS", pai-python-sdk
+ * `pai/predictor.py`.
+ */
 const HINTS: Readonly<Record<number, string>> = {
   400: "the service could not read the request, or its processor threw: check input names, dtypes and shapes",
   401: "the token is missing, wrong or belongs to another service",
@@ -19,7 +22,10 @@ const HINTS: Readonly<Record<number, string>> = {
   504: "the instance did not respond in time: raise the service's timeout, or use asynchronous inference",
 };
 
-/** Header of responses that the relay (`eas-prediction/relay`) creates itself. The explanations for EAS do not apply to them. */
+/**
+ * Header that marks responses created by the relay (`eas-prediction/relay`) itself. The explanations for EAS do not
+ * apply to them.
+ */
 export const RELAY_HEADER = "x-eas-relay";
 
 /** Returns the explanation and remedy for an error status of EAS. `text` is the trimmed response body. */

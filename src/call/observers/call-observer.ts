@@ -12,17 +12,20 @@ interface ObservedCall {
   readonly token: Secrets;
 }
 
-/** State that both sides of a hedged call share. */
+/** State that the two parallel calls of a hedged call share. */
 interface Shared extends ObservedCallStart {
   readonly hooks: readonly CallHooks[];
   attempts: number;
   /** Whether the final event was sent. */
   isOver: boolean;
-  /** Maps each error to the side that failed with it. The call fails only if hedging rethrows one of these errors. */
+  /**
+   * Maps each error to the observer of the parallel call that failed with it. The hedged call fails only if it
+   * rejects with one of these errors.
+   */
   readonly failed: Map<unknown, CallObserver>;
 }
 
-/** Notifies hooks of the events of one call. Created only if there are hooks. */
+/** Notifies hooks of the events of one call. Instances are created only if there are hooks. */
 export class CallObserver {
   /** Status of a streamed response, or of a response that could not be decoded. */
   status: number | undefined;
@@ -31,7 +34,10 @@ export class CallObserver {
   readonly #shared: Shared;
   readonly #isSide: boolean;
   #endpoint: string;
-  /** Time at which the current attempt, or the next one, began to wait. */
+  /**
+   * Time at which the wait before the current attempt began. Between two attempts, the time at which the wait before
+   * the next attempt began.
+   */
   #waitsSince: number;
   #queued: number | undefined;
   #sentAt = 0;
@@ -40,7 +46,7 @@ export class CallObserver {
   #requestBytes: number | undefined = 0;
   #token: Secrets = "";
 
-  /** `shared` is set for one side of a hedged call. */
+  /** `shared` is set for each of the two parallel calls of a hedged call. */
   constructor(plan: CallPlan, start: ObservedCallStart, tools: ObserverTools, shared?: Shared) {
     const { logger, hooks = [] } = plan;
     this.#plan = plan;
@@ -57,12 +63,15 @@ export class CallObserver {
     this.#waitsSince = shared === undefined ? start.startedAt : this.#tools.clockNow();
   }
 
-  /** Returns the observer of one side of a hedged call. */
+  /** Returns the observer of one of the two parallel calls of a hedged call. */
   side(): CallObserver {
     return new CallObserver(this.#plan, this.#shared, this.#tools, this.#shared);
   }
 
-  /** Notifies the hooks of an attempt that is about to be sent. Returns its headers, including those that hooks set. */
+  /**
+   * Notifies the hooks of an attempt that is about to be sent. Returns the headers of the attempt, including those
+   * that hooks set.
+   */
   sending(
     { plan, token }: ObservedCall,
     headers: readonly HeaderPair[],
@@ -101,18 +110,18 @@ export class CallObserver {
 
   /** Notifies the hooks of the response that ended the call. */
   answered({ status, headers }: { readonly status: number; readonly headers: Headers }, responseBytes: number): void {
-    // Copied because the caller receives the same headers.
+    // The headers are copied because the caller receives the same object.
     const copy = new Headers(this.#tools.redactHeaders(headers, this.#token));
     this.#end("response", { ...this.#event(), status, headers: copy, responseBytes });
   }
 
-  /** Notifies the hooks of a failed attempt that is retried after `delay` milliseconds. */
+  /** Notifies the hooks of a failed attempt that will be retried after `delay` milliseconds. */
   retrying(error: EasError, delay: number): void {
     if (!this.#shared.isOver) this.#notify("retry", { ...this.#event(), error, delay, status: this.#statusOf(error) });
     this.#waitsSince = this.#tools.clockNow() + delay;
   }
 
-  /** Notifies the hooks of the error that ended the call. For one side of a hedged call, only records it. */
+  /** Notifies the hooks of the error that ended the call. For one of two parallel calls, only records the error. */
   failed(error: unknown): void {
     const { failed } = this.#shared;
     if (this.#isSide) failed.set(error, this);
@@ -148,7 +157,7 @@ export class CallObserver {
   }
 
   #statusOf(error: unknown): number | undefined {
-    // Checks the code instead of the class, which would have to be imported.
+    // The code is checked instead of the class, because importing the class would move it to a shared chunk.
     const { code, status } = (error ?? {}) as Partial<EasHttpError>;
     return code === "ERR_EAS_HTTP" ? status : this.status;
   }

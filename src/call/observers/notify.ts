@@ -2,7 +2,7 @@ import { type CallHooks, type CallInfo, oneLineMessage } from "../../config/hook
 import { clockNow } from "../../util/timing/clock.js";
 import type { CallPlan } from "../call-plan.js";
 
-/** A call whose hooks were notified of its start. */
+/** The start of a call, of which the hooks were notified. */
 export interface ObservedCallStart {
   readonly info: CallInfo;
   /** Start of the call, by `clockNow()`. */
@@ -19,7 +19,10 @@ export function notifyStart(plan: CallPlan): ObservedCallStart {
   return { info, startedAt };
 }
 
-/** Calls one hook of each object in `list`. Errors of hooks become warnings: a hook must not change the outcome of a call. */
+/**
+ * Calls one hook of each object in `list`. An error from a hook becomes a warning, because a hook must not change
+ * the outcome of a call.
+ */
 export function notify<K extends keyof CallHooks>(
   { logger }: CallPlan,
   list: readonly CallHooks[],

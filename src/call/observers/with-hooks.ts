@@ -4,7 +4,10 @@ import type { CallObserver } from "./call-observer.js";
 import { notifyStart } from "./notify.js";
 import { OBSERVER_TOOLS } from "./observer-tools.js";
 
-/** Runs a call and reports it to its hooks. Reports the start synchronously; loads the code for other events on first use. */
+/**
+ * Runs a call and reports it to its hooks. Reports the start synchronously. The code for the other events is loaded
+ * on first use.
+ */
 export function withHooks<R>(
   pool: ConnectionPool,
   plan: CallPlan,

@@ -13,12 +13,12 @@ function unsigned(): never {
 export const platform: Platform = {
   name: "browser",
   signer: undefined,
-  // The "forbidden request-header" names of the Fetch standard, except those that no request may set, and User-Agent,
-  // which Chromium drops.
+  // The "forbidden request-header" names of the Fetch standard, except names that no request may set. Also includes
+  // User-Agent, which Chromium drops.
   droppedHeaders:
     /^(accept-(charset|encoding)|access-control-request-.+|cookie2?|date|dnt|host|origin|referer|set-cookie|user-agent|via|(proxy|sec)-.*)$/,
-  // The number of connections that browsers open to one host over HTTP/1.1. More requests would wait in the browser's
-  // queue while their timeout runs.
+  // The number of connections that browsers open to one host over HTTP/1.1. Additional requests would wait in the
+  // browser's queue while their timeout runs.
   connectionCount: 6,
   createTransport() {
     const transport = fetchTransport({ opaque: true });

@@ -1,6 +1,6 @@
 import { TransportError } from "../contract.js";
 
-/** Error codes of undici for a request that it rejects. A retry would be rejected, too. */
+/** Error codes with which undici rejects a request before sending it. It would also reject a retry. */
 const REFUSED = new Set(["UND_ERR_INVALID_ARG", "UND_ERR_CLOSED", "UND_ERR_DESTROYED"]);
 
 /** The progress of an exchange. */
@@ -14,7 +14,7 @@ export interface Progress {
 /** Converts an error of undici to a `TransportError`. */
 export function failureOf(error: Error, { isSent, hasHead }: Progress): TransportError {
   const { code = "" } = error as { code?: string };
-  // For a request that was not sent, the protocol violation is that of an earlier response on the connection.
+  // If the request was not sent, the protocol violation occurred in an earlier response on the connection.
   const violation = isSent ? violationIn(error, code, hasHead) : undefined;
   return new TransportError(violation ?? error.message, {
     sent: isSent ? "maybe" : "no",
@@ -24,20 +24,20 @@ export function failureOf(error: Error, { isSent, hasHead }: Progress): Transpor
 }
 
 /**
- * Returns how the server violated the protocol, or undefined if it did not. Such a request is not retried, because the
- * server would do it again.
+ * Returns a description of how the server violated the protocol, or undefined if it did not. The request is not
+ * retried in that case, because the server would violate the protocol again.
  */
 function violationIn({ name, message }: Error, code: string, hasHead: boolean): string | undefined {
   if (code === "UND_ERR_HEADERS_OVERFLOW") {
     return "the response headers are too large: the option maxHeaderSize of nodeTransport sets the limit";
   }
   if (name === "HTTPParserError") {
-    // This parser state means that the connection ended in the middle of a response.
+    // This parser error means that the connection ended in the middle of a response.
     return /invalid eof/i.test(message)
       ? undefined
       : `the response is not valid HTTP/1.1: ${message.replace(/^Response does not match the HTTP\/1\.1 protocol /, "")}`;
   }
-  // undici's parser reports any error in a head with a Content-Length with this code.
+  // undici's parser uses this code for any error in a head with a Content-Length.
   if (code === "UND_ERR_RES_CONTENT_LENGTH_MISMATCH" && !hasHead) {
     return "the response is not valid HTTP/1.1: its headers contradict each other, or Content-Length is not one number";
   }

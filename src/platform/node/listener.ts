@@ -5,7 +5,10 @@ import { type PieceSource, readPieces } from "../piece-stream.js";
 import { BodyTakenError, incomingBody } from "./http/incoming-body.js";
 import { takeTurn } from "./http/pipeline.js";
 
-/** The part of `IncomingMessage` that the public types need. Users' compilers then need not know `node:http`. */
+/**
+ * The part of `IncomingMessage` that the public types need. With this type, users' compilers need no types for
+ * `node:http`.
+ */
 export interface NodeIncoming {
   readonly rawHeaders: readonly string[];
   readonly complete: boolean;
@@ -21,12 +24,13 @@ export interface NodeOutgoing {
 export type RequestHandler = (request: Request) => Response | Promise<Response>;
 
 /**
- * Creates a listener for the servers of `node:http`, `node:https` and `node:http2`, or a handler for Express, from a
- * function that handles a `Request`, such as a relay. Both bodies are streamed. The request's signal aborts when the
- * caller disconnects. If the function or the body of its response fails, the connection is closed.
+ * Converts a function that handles a `Request`, such as a relay, to a listener for the servers of `node:http`,
+ * `node:https` and `node:http2`. The listener is also a handler for Express. The bodies of the request and the response
+ * are streamed. The request's signal aborts when the caller disconnects. If the function or the body of its response
+ * fails, the connection is closed.
  *
- * Mount it before body parsers. It accepts a body that a parser left as bytes or as UTF-8 text. Otherwise it responds
- * with 500 and an explanation, and does not call the function.
+ * Mount the listener before body parsers. If a parser has read the body and left it as bytes or as UTF-8 text, the
+ * listener accepts it. Otherwise, the listener responds with 500 and an explanation, and does not call the function.
  *
  * @example
  * createServer(nodeListener(relay)).listen(8080);
@@ -43,7 +47,7 @@ export function nodeListener(handler: RequestHandler): (incoming: NodeIncoming, 
   };
 }
 
-/** Ends a response so that the caller sees that it is incomplete. */
+/** Ends a response in such a way that the caller can detect that the response is incomplete. */
 function breakOff({ httpVersionMajor, socket }: IncomingMessage, outgoing: ServerResponse): void {
   if (httpVersionMajor < 2) socket.destroy();
   else (outgoing as unknown as ServerHttp2).stream.close(INTERNAL_ERROR);
@@ -52,9 +56,9 @@ function breakOff({ httpVersionMajor, socket }: IncomingMessage, outgoing: Serve
 interface ServerHttp2 {
   readonly stream: { close(code: number): void };
 }
-/** The error code INTERNAL_ERROR of RFC 9113, section 7. */
+/** The HTTP/2 error code INTERNAL_ERROR (RFC 9113, section 7). */
 const INTERNAL_ERROR = 2;
-/** Headers of an HTTP/1.1 connection, which HTTP/2 does not have. */
+/** Matches headers that control an HTTP/1.1 connection. HTTP/2 does not allow them. */
 const OF_CONNECTION = /^(connection|keep-alive|proxy-connection|transfer-encoding|upgrade)$/;
 
 async function respond(
@@ -85,28 +89,28 @@ async function respond(
     // Each cookie needs its own header line.
     outgoing.setHeader(name, name === "set-cookie" ? headers.getSetCookie() : value);
   }
-  // Makes Node fail if the body and `Content-Length` differ. Otherwise the caller would read the wrong bytes as the
-  // next response.
+  // With this setting, Node fails if the length of the body differs from `Content-Length`. Otherwise, the caller would
+  // read wrong bytes as the next response.
   outgoing.strictContentLength = true;
   if ("pieces" in answer || answer.body !== null) {
     const source = piecesOf(answer, fail);
     if (incoming.method === "HEAD") {
       void Promise.resolve(source.cancel(undefined)).catch(() => {});
     } else {
-      // A chunk that is already available is sent with the head in one packet. The head does not wait for a later
+      // If a chunk is already available, it is sent with the head in one packet. The head does not wait for a later
       // chunk.
       setImmediate(flushHead, outgoing, fail);
       await send(source, outgoing, signal);
     }
   }
-  // Sends the head first. Otherwise Node would add a Content-Length to a response without a chunk.
+  // The head is sent first. Otherwise, Node would add a `Content-Length` to a response without chunks.
   if (!outgoing.headersSent) outgoing.flushHeaders();
   outgoing.end();
-  // Discards the unread rest of the request body, which would block the next request of the connection.
+  // Discards the unread rest of the request body. Otherwise, it would block the next request on the connection.
   if (!incoming.complete) incoming.resume();
 }
 
-/** Sends the head if no chunk was sent with it. Calls `fail` if it is not valid. */
+/** Sends the head if it was not sent with a chunk. Calls `fail` if the head is not valid. */
 function flushHead(outgoing: ServerResponse, fail: () => void): void {
   try {
     if (!outgoing.headersSent) outgoing.flushHeaders();
@@ -121,12 +125,15 @@ function refuse(outgoing: ServerResponse, status: number, error: string): void {
   outgoing.end(JSON.stringify({ error }));
 }
 
-/** Converts a request. Returns undefined if it has no valid URL, since the first line of a request can be anything. */
+/**
+ * Converts an incoming message to a `Request`. Returns undefined if its URL is not valid, because the first line of
+ * a request can contain any text.
+ */
 function requestOf(
   incoming: IncomingMessage,
   body: ReturnType<typeof incomingBody>,
   signal: AbortSignal,
-  /** Whether clones of the request also have its signal. */
+  /** Whether clones of the request must also have its signal. */
   clonesSignal: boolean,
 ): Request | undefined {
   const { method = "GET", url = "/", rawHeaders, headers: parsed, socket } = incoming;
@@ -134,13 +141,13 @@ function requestOf(
   try {
     for (let i = 0; i < rawHeaders.length; i += 2) {
       const name = rawHeaders[i] as string;
-      // HTTP/2 has method, path and host in pseudo-headers.
+      // HTTP/2 sends the method, path and host as pseudo-headers.
       if (!name.startsWith(":")) headers.append(name, rawHeaders[i + 1] as string);
     }
     const authority = parsed[":authority"];
     if (typeof authority === "string" && !headers.has("host")) headers.set("host", authority);
     const scheme = parsed[":scheme"] ?? ("encrypted" in socket ? "https" : "http");
-    // The parts are concatenated, because resolving "//other.example/" would change the host.
+    // The parts are concatenated, because resolving a path such as "//other.example/" would change the host.
     const host = headers.get("host") || "localhost";
     // These characters would turn a part of the host into a path, a query or credentials.
     if (/[/\\?#@]/.test(host) || !/^https?$/.test(String(scheme))) return undefined;
@@ -148,14 +155,15 @@ function requestOf(
     const hasBody = method !== "GET" && method !== "HEAD";
     const init = { method, headers, ...(hasBody && { body, duplex: "half" }) } as RequestInit;
     if (clonesSignal) return new Request(whole, { ...init, signal });
-    // A signal in the options costs memory until the next full garbage collection, too much for a flood of requests or streams.
+    // A signal in the options of `Request` occupies memory until the next full garbage collection. For many requests
+    // or streams, this takes too much memory.
     return Object.defineProperty(new Request(whole, init), "signal", { value: signal });
   } catch {
     return undefined;
   }
 }
 
-/** Returns a reader for the body of a response. Calls `fail` if the body fails while it is not read. */
+/** Returns a source of the chunks of a response body. Calls `fail` if the body fails while there is no pending read. */
 function piecesOf(answer: Response | PieceResponse, fail: () => void): PieceSource {
   if ("pieces" in answer) {
     answer.pieces.onFail?.(fail);
@@ -166,9 +174,10 @@ function piecesOf(answer: Response | PieceResponse, fail: () => void): PieceSour
   return reader;
 }
 
-/** Sends a body at the caller's pace, until the signal aborts. */
+/** Sends a body at the pace at which the caller reads it. Stops when the signal aborts. */
 async function send(source: PieceSource, outgoing: ServerResponse, signal: AbortSignal): Promise<void> {
-  // Otherwise an endless body would continue after the caller has disconnected.
+  // The source is canceled when the signal aborts. Otherwise, an endless body would continue after the caller has
+  // disconnected.
   let isCanceled = false;
   const cancel = () => {
     isCanceled = true;
@@ -184,8 +193,8 @@ async function send(source: PieceSource, outgoing: ServerResponse, signal: Abort
 }
 
 /**
- * Resolves when more can be written, or when the connection has ended. Removes its listeners, because an endless body
- * waits often.
+ * Resolves when more data can be written, or when the connection has ended. Removes its listeners, because they
+ * would accumulate during an endless body.
  */
 function drained(outgoing: ServerResponse, signal: AbortSignal): Promise<void> {
   return new Promise((resolve) => {

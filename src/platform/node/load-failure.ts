@@ -4,14 +4,15 @@ import { TransportError } from "../transport-error.js";
 const BANNER = 'import { createRequire } from "node:module"; const require = createRequire(import.meta.url);';
 
 /**
- * Returns the error for a package that could not be loaded. Nothing was sent, and a retry would fail in the same way.
+ * Returns the error for a package that could not be loaded. The error states that nothing was sent and that a retry
+ * would fail in the same way.
  */
 export function loadFailure(name: string, error: unknown): unknown {
-  // The error is about an invalid option, or has a sufficient message.
+  // The error is returned unchanged if it is about an invalid option or has a sufficient message.
   const { name: kind, code } = (error ?? {}) as { name?: unknown; code?: unknown };
   if (kind === "TransportError" || String(code).startsWith("ERR_EAS_")) return error;
   const why = messageOf(error);
-  // In bundles of ES modules, require() is replaced by a function that throws this message.
+  // In bundles of ES modules, bundlers replace require() with a function that throws this message.
   const remedy = /require/.test(why)
     ? `. In a bundle of ES modules, keep ${name} external, or let the bundler add this banner: ${BANNER}`
     : "";

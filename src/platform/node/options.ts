@@ -16,12 +16,12 @@ export interface NodeTransportOptions {
   /** Maximum number of connections to one host. Default 100. */
   readonly connections?: number | undefined;
   /**
-   * URL of an HTTP proxy, `http://` or `https://`, including its credentials if it requires them. Requests to `https:` endpoints and
-   * WebSockets go through a tunnel (`CONNECT`); requests to `http:` endpoints are sent to the proxy itself. Default: none;
-   * environment variables are not read.
+   * URL of an HTTP proxy, `http://` or `https://`, including credentials if the proxy requires them. Requests to `https:`
+   * endpoints and WebSockets go through a tunnel (`CONNECT`). Requests to `http:` endpoints are sent to the proxy itself.
+   * Default: no proxy. Environment variables are not read.
    */
   readonly proxy?: string | URL | undefined;
-  /** Certificates of the authorities to trust instead of the authorities that Node trusts. */
+  /** Certificates of the authorities to trust, instead of Node's default authorities. */
   readonly ca?: Pem | readonly Pem[] | undefined;
   /** The client's certificate chain. Requires `key`. */
   readonly cert?: Pem | readonly Pem[] | undefined;
@@ -35,9 +35,9 @@ export interface NodeTransportOptions {
   /** Maximum size of the headers of a response, in bytes: 1,024 to 16,777,216. Default 262,144 (256 KiB). */
   readonly maxHeaderSize?: number | undefined;
   /**
-   * Whether a connection can be used for more than one request. Default true. With false, every request opens a new
-   * connection, so that a faulty server or proxy cannot answer it with bytes of another response. Each request then
-   * needs a handshake.
+   * Whether a connection can be used for more than one request. Default true. If false, each request opens a new
+   * connection, which requires a handshake. As a result, a faulty server or proxy cannot send bytes of another
+   * response as the answer to a request.
    */
   readonly reuseConnections?: boolean | undefined;
 }
@@ -48,7 +48,7 @@ export interface ConnectSettings {
   readonly connectTimeout: number;
   readonly maxHeaderSize: number;
   readonly proxy: HttpProxy | undefined;
-  /** A `SecureContext` of `node:tls`. It has no type here, because some users do not install Node's types. */
+  /** A `SecureContext` of `node:tls`. Declared as `object`, because some users do not install Node's types. */
   readonly secureContext: object | undefined;
 }
 
@@ -56,14 +56,17 @@ export interface ConnectSettings {
 export interface HttpProxy {
   /** The proxy's URL without credentials. */
   readonly url: URL;
-  /** The value of `Proxy-Authorization`, if the URL has credentials. */
+  /** The value of `Proxy-Authorization`. Undefined if the URL has no credentials. */
   readonly authorization: string | undefined;
 }
 
 /** Default maximum number of connections to one host, as in the official SDKs. */
 const DEFAULT_CONNECTIONS = 100;
 const DEFAULT_CONNECT_TIMEOUT_MS = 10_000;
-/** Node's default of 16 KiB is less than some gateways send, with large cookies or policy headers. */
+/**
+ * Default maximum size of response headers, in bytes. Some gateways send large cookies or policy headers, which
+ * exceed Node's default of 16 KiB.
+ */
 const DEFAULT_MAX_HEADER_BYTES = 262_144;
 
 const NODE_TRANSPORT_OPTIONS: OptionNames<NodeTransportOptions> = {
@@ -97,7 +100,7 @@ export function checkConnect(options: NodeTransportOptions): ConnectSettings {
   };
 }
 
-/** Checks a proxy's URL. Error messages do not contain its credentials. */
+/** Checks the URL of a proxy. Error messages do not contain the credentials in the URL. */
 function checkProxy(value: string | URL): HttpProxy {
   const wrong = (right: string) => {
     const shown =
@@ -141,7 +144,7 @@ function decoded(text: string): string {
   }
 }
 
-/** Returns the TLS settings, or undefined for Node's defaults. */
+/** Returns the TLS settings, or undefined if Node's defaults apply. */
 function secureContextOf({ ca, cert, key }: NodeTransportOptions): object | undefined {
   const pems = { ca: pemsOf("ca", ca), cert: pemsOf("cert", cert), key: pemsOf("key", key) };
   if ((pems.cert === undefined) !== (pems.key === undefined)) {
@@ -153,7 +156,7 @@ function secureContextOf({ ca, cert, key }: NodeTransportOptions): object | unde
   for (const name of ["ca", "cert"] as const) {
     for (const pem of pems[name] ?? []) {
       try {
-        // Checked here, because Node ignores certificates that it cannot read.
+        // The certificate is checked here, because Node ignores certificates that it cannot read.
         new X509Certificate(pem);
       } catch (error) {
         throw unreadable(name, error);

@@ -5,8 +5,8 @@ import { decompressionStream } from "../web/compression.js";
 import { nodeTransport } from "./http/transport.js";
 import { dialWebSocket } from "./websocket.js";
 
-// Looked up on first use instead of imported: processes that send a token do not need node:crypto, and few processes
-// compress.
+// The modules are looked up on first use instead of being imported: processes that send a token do not need
+// node:crypto, and few processes use compression.
 let crypto: typeof import("node:crypto") | undefined;
 const zlib = () => process.getBuiltinModule("node:zlib");
 
@@ -41,7 +41,7 @@ export const platform: Platform = {
     // zlib rejects a limit above the maximum size of a buffer.
     const maxOutputLength = Math.min(maxBytes, process.getBuiltinModule("node:buffer").constants.MAX_LENGTH);
     const names = { gzip: "gunzip", zlib: "inflate", raw: "inflateRaw", br: "brotliDecompress" } as const;
-    // The overloads of brotliDecompress differ from those of the others.
+    // The overloads of brotliDecompress differ from those of the other functions.
     const decompress = zlib()[names[format]] as typeof import("node:zlib").inflate;
     return run((done) => decompress(bytes, { maxOutputLength }, done));
   },
@@ -55,7 +55,7 @@ export const platform: Platform = {
 
 function run(start: (done: (error: Error | null, bytes: Buffer) => void) => void): Promise<Bytes> {
   return new Promise((resolve, reject) => {
-    // Copied, because a Buffer can be a view of pooled memory, and the result belongs to the receiver.
+    // The bytes are copied, because a Buffer can be a view of pooled memory, and the result belongs to the caller.
     start((error, bytes) => (error ? reject(error) : resolve(new Uint8Array(bytes))));
   });
 }

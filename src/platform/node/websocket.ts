@@ -14,13 +14,13 @@ import { checkConnect } from "./options.js";
 /** Maximum `maxPayload` that ws accepts. Larger values are truncated to 32 bits. */
 const MAX_PAYLOAD = 2 ** 31 - 1;
 
-/** Opens WebSockets over the connections of a transport without options. */
+/** Opens WebSockets with the default connection options of `nodeTransport`. */
 export const dialWebSocket: WebSocketDialer = (url, options) =>
   dialerOver(async () => (await connectionsOf(checkConnect({}))).forSockets)(url, options);
 
 /**
- * Returns a dialer that uses these connections, with `isomorphic-ws`, which is `ws` on Node. It is loaded by the first
- * dial.
+ * Returns a dialer that opens WebSockets over the connections of `connect`. It uses `isomorphic-ws`, which is `ws`
+ * on Node. The first dial loads that package.
  */
 export const dialerOver =
   (connect: () => Promise<Connect>): WebSocketDialer =>
@@ -31,7 +31,7 @@ export const dialerOver =
       const { default: WebSocket } = await import("isomorphic-ws").catch((error) => {
         throw loadFailure("isomorphic-ws", error);
       });
-      // The import cannot be aborted. A caller that aborted in the meantime must not get a socket.
+      // The import cannot be aborted. A caller that has aborted in the meantime must not receive a socket.
       life.signal.throwIfAborted();
       return open(WebSocket, connector, url, options, life);
     });
@@ -67,9 +67,9 @@ function open(
 
   return new Promise((resolve, reject) => {
     let refused = false;
-    // Added first and never removed, because an error without a listener would end the process.
+    // This listener is added first and never removed, because an error without a listener would end the process.
     socket.on("error", (error) => {
-      // While the body of a refusal is read, the refusal is reported, not a connection error.
+      // While the body of a refused upgrade is being read, the refusal is reported instead of a connection error.
       if (!refused) reject(new TransportError(error.message, { sent, cause: error }));
       // The server sent an invalid frame. ws starts a closing handshake, which the server may not complete.
       const tooLarge = (error as NodeJS.ErrnoException).code === "WS_ERR_UNSUPPORTED_MESSAGE_LENGTH" || undefined;
@@ -97,13 +97,13 @@ function open(
       const body = response[Symbol.asyncIterator]();
       void refusalOf(status, headers, () => body.next()).then((error) => {
         reject(error);
-        // ws does not close the connection itself when it has this listener.
+        // With this listener, ws does not close the connection itself.
         socket.terminate();
       });
     });
     socket.on("message", (data, isBinary) => {
-      // The data is always one Buffer, even for a fragmented message. Other binaryTypes have the other forms of the
-      // type.
+      // The data is always a single Buffer, even for a fragmented message. Its type also includes the forms for other
+      // values of `binaryType`.
       const bytes = data as Buffer<ArrayBuffer>;
       connection.receive(isBinary ? viewOf(bytes) : bytes.toString());
     });
@@ -135,7 +135,8 @@ function connectBy(connect: Connect, url: string, signal: AbortSignal): typeof c
 }
 
 /**
- * Returns the memory of a Buffer as a plain array. `slice` of a Buffer shares memory, while `slice` of an array copies.
+ * Returns a `Uint8Array` over the memory of a Buffer. `slice` of a Buffer shares memory, whereas `slice` of a
+ * `Uint8Array` copies it.
  */
 function viewOf(buffer: Buffer<ArrayBuffer>): Bytes {
   return new Uint8Array(buffer.buffer, buffer.byteOffset, buffer.byteLength);

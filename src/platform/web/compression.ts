@@ -6,14 +6,17 @@ import type { DecompressionFormat, Decompressor } from "../contract.js";
 /** Names of the formats in the Compression Streams standard. */
 const STREAM_NAMES = { gzip: "gzip", zlib: "deflate", raw: "deflate-raw", br: "brotli" } as const;
 
-/** Compresses with the runtime's `CompressionStream`. Throws `EasUnsupportedError` if there is none. */
+/**
+ * Compresses with the runtime's `CompressionStream`. Throws `EasUnsupportedError` if the runtime has no
+ * `CompressionStream`.
+ */
 export function deflate(format: "gzip" | "zlib", bytes: Uint8Array): Promise<Bytes> {
   if (typeof CompressionStream === "undefined") throw unsupported("CompressionStream", format);
   const stream = new CompressionStream(STREAM_NAMES[format]) as unknown as Decompressor;
   return through(stream, bytes, Number.POSITIVE_INFINITY);
 }
 
-/** Decompresses with the runtime's `DecompressionStream`, to at most `maxBytes` bytes. */
+/** Decompresses with the runtime's `DecompressionStream`. The result can be up to `maxBytes` bytes. */
 export function inflate(format: DecompressionFormat, bytes: Uint8Array, maxBytes: number): Promise<Bytes> {
   return through(decompressionStream(format), bytes, maxBytes);
 }
@@ -36,7 +39,7 @@ function unsupported(name: string, format: string): EasUnsupportedError {
 
 function through(stream: Decompressor, bytes: Uint8Array, maxBytes: number): Promise<Bytes> {
   const writer = stream.writable.getWriter();
-  // Errors of the writing side are also reported on the reading side.
+  // Errors on the writing side are ignored, because they are also reported on the reading side.
   void writer.write(bytes).catch(() => {});
   void writer.close().catch(() => {});
   return readAll(stream.readable, maxBytes, () => new RangeError(`more than ${maxBytes} bytes`));

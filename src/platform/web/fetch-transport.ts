@@ -22,11 +22,14 @@ export interface FetchTransportOptions {
   /** The function that sends requests. Default: the global `fetch`, looked up for each call. */
   readonly fetch?: FetchFunction | undefined;
   /**
-   * Content codings that this `fetch` decodes itself, if a response has one of them. Default: those that the runtime's
-   * `fetch` decodes.
+   * Content codings that this `fetch` decodes itself. Default: the content codings that the runtime's `fetch`
+   * decodes.
    */
   readonly decodes?: readonly string[] | undefined;
-  /** Whether this `fetch` hides why a connection failed and cannot send streams, as in browsers. Default false. */
+  /**
+   * Whether this `fetch` hides why a connection failed and cannot send streams, as is the case in browsers. Default
+   * false.
+   */
   readonly opaque?: boolean | undefined;
   /**
    * Whether this `fetch` can send a request twice. Default: true in browsers, in Cloudflare Workers and in unknown
@@ -36,8 +39,8 @@ export interface FetchTransportOptions {
 }
 
 /**
- * The part of `fetch` that is used. It is called with a URL as text, never with a `Request`, which can be from another
- * realm.
+ * The part of `fetch` that the transport uses. The function is called with a URL as text, never with a `Request`,
+ * because a `Request` can be from another realm.
  */
 export type FetchFunction = (
   url: string,
@@ -58,8 +61,8 @@ export type FetchFunction = (
 ) => Promise<Response>;
 
 /**
- * Whether the runtime's `fetch` decodes a coding or a list of codings, as measured, because runtimes do not report it.
- * Wrongly assuming that a body is decoded would return compressed bytes.
+ * Whether the runtime's `fetch` decodes a content coding or a list of them, according to measurements. Runtimes do
+ * not report it. Wrongly assuming that a body is decoded would return compressed bytes.
  */
 function isUndoneByRuntime(coding: string): boolean {
   const { userAgent } = (globalThis as { navigator?: { userAgent?: string } }).navigator ?? {};
@@ -70,9 +73,9 @@ function isUndoneByRuntime(coding: string): boolean {
 }
 
 /**
- * Prevents responses from a cache, such as that of the `fetch` of Next.js. Without this option, browsers also send
- * requests with the same URL one after another, which would delay parallel long polls. workerd throws for the option
- * before its compatibility date 2024-11-11.
+ * Prevents responses from a cache, such as the cache in the `fetch` of Next.js. Without this option, browsers also
+ * send requests with the same URL one after another, which would delay parallel long polls. workerd with a
+ * compatibility date before 2024-11-11 throws if the option is set.
  */
 const UNCACHED: { cache?: "no-store" } = "WebSocketPair" in globalThis ? {} : { cache: "no-store" };
 
@@ -81,7 +84,10 @@ type Head = Pick<StreamedResponse, "status" | "headers" | "contentEncoding">;
 /** Transports that use the runtime's own `fetch`. */
 const overOwnFetch = /* @__PURE__ */ new WeakSet<Transport>();
 
-/** Whether a transport uses the runtime's own `fetch`, so that the runtime's own WebSockets do not bypass it. */
+/**
+ * Whether a transport uses the runtime's own `fetch`. If so, the runtime's own WebSockets do not bypass the
+ * transport.
+ */
 export function usesOwnFetch(transport: Transport): boolean {
   return overOwnFetch.has(transport);
 }
@@ -135,7 +141,7 @@ export function fetchTransport(options: FetchTransportOptions = {}): Transport {
   }
 
   function headOf(response: Response): Head {
-    // Browsers reveal only that the response was a redirect.
+    // Browsers reveal only that the response was a redirect, so the actual status is unknown.
     if (response.type === "opaqueredirect") return { status: 302, headers: new Headers(), contentEncoding: undefined };
     const { status, headers } = response;
     const coding = headers.get("content-encoding")?.trim().toLowerCase();
@@ -161,7 +167,7 @@ export function fetchTransport(options: FetchTransportOptions = {}): Transport {
     async stream(request) {
       const { signal } = request;
       if (signal.aborted) throw signal.reason;
-      // A separate signal for each request, because some runtimes leave their listeners on the signal.
+      // Each request has a separate signal, because some runtimes leave their listeners on the signal.
       const own = new AbortController();
       const pass = () => own.abort(signal.reason);
       signal.addEventListener("abort", pass, { once: true });
@@ -186,7 +192,10 @@ function isStream(body: StreamRequest["body"]): body is ByteStream {
   return body !== null && "getReader" in body;
 }
 
-/** Returns a streamed body as `fetch` accepts it. Pages can send streams only over HTTP/2, and not in all browsers. */
+/**
+ * Returns a streamed body in a form that `fetch` accepts. In pages, streams can be sent only over HTTP/2, and only
+ * in some browsers.
+ */
 async function streamBody(stream: ByteStream, isPage: boolean): Promise<{ body: Bytes; duplex?: "half" }> {
   if (isPage) return { body: await readAll(stream, Number.POSITIVE_INFINITY, undefined) };
   return { body: stream as never, duplex: "half" };
@@ -234,7 +243,8 @@ function streamOf(
   function cancel(reason: unknown): void {
     if (outcome !== undefined) return;
     end(Promise.reject(reason));
-    // Runtimes differ in which of the two calls closes the connection, and in their effect on a pending read.
+    // Both calls are needed: runtimes differ in which of them closes the connection, and in how they affect a pending
+    // read.
     void reader?.cancel(reason).catch(() => {});
     controller.abort(reason);
     rejectRead?.(reason);
@@ -244,10 +254,10 @@ function streamOf(
     try {
       for (;;) {
         const { done, value } = await (reader as ReadableStreamDefaultReader<Uint8Array>).read();
-        // A canceled reader also reports that it is done.
+        // A canceled reader also reports `done`.
         if (outcome !== undefined) return await outcome;
         if (done) return await end(Promise.resolve(undefined));
-        // The copy is necessary because a custom `fetch` may keep the memory or return a view of larger memory.
+        // The bytes are copied because a custom `fetch` may keep the memory, or may return a view of larger memory.
         if (value.length > 0) return new Uint8Array(value);
       }
     } catch (error) {
@@ -263,7 +273,7 @@ function streamOf(
 }
 
 function failure(error: unknown, request: Pick<TransportRequest, "signal" | "phase">, opaque: boolean): unknown {
-  // Runtimes disagree on the error of an abort, so this tests our signal, not the name of the error.
+  // Runtimes report different errors for an abort, so the code tests the signal instead of the name of the error.
   if (request.signal.aborted) return request.signal.reason;
   return new TransportError(messageOf(error), {
     // Some of these codes also occur when an established connection fails.
@@ -276,7 +286,7 @@ function failure(error: unknown, request: Pick<TransportRequest, "signal" | "pha
 /** Options of the error for a request that `fetch` rejected before it was sent. */
 const REFUSED = { sent: "no", final: true } as const;
 
-/** Whether `fetch` rejected the arguments of the request. The `Request` constructor then throws the same error. */
+/** Whether `fetch` rejected the arguments of the request. If so, the `Request` constructor throws the same error. */
 function isRefused(error: unknown, url: string, { body, signal: _, ...init }: Parameters<FetchFunction>[1]): boolean {
   if (!isError(error) || error.name !== "TypeError" || systemCodeOf(error) !== undefined) return false;
   // React Native and jsdom can have a `fetch` without `Request`.
@@ -307,8 +317,8 @@ function neverSent(error: unknown): boolean {
 }
 
 /**
- * Reads a body of at most `maxResponseBytes` bytes, so that an endless body cannot fill the memory. Only the beginning
- * is read if the response is not a success.
+ * Reads a body of at most `maxResponseBytes` bytes, so that an endless body cannot fill the memory. For an
+ * unsuccessful response, reads only the beginning.
  */
 async function readBody(response: Response, maxResponseBytes: number, chunks: Uint8Array[]): Promise<Bytes> {
   const success = isSuccess(response.status);
@@ -318,7 +328,8 @@ async function readBody(response: Response, maxResponseBytes: number, chunks: Ui
     void response.body?.cancel().catch(() => {});
     throw responseTooLarge(maxBytes);
   }
-  // Some runtimes, such as React Native, have no body stream. The length can then only be checked afterwards.
+  // Some runtimes, such as React Native, have no body stream. In that case, the length can be checked only after the
+  // body was read.
   if (!response.body) {
     const whole = new Uint8Array(await response.arrayBuffer());
     if (whole.length <= maxBytes) return whole;

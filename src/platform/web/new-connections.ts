@@ -4,9 +4,9 @@ interface DenoHttp {
 }
 
 /**
- * Makes `fetch` use new connections. Most runtimes resend a request when its connection fails before the response, but
- * only if the connection was reused. The header `connection: close` does not help: Deno and Bun send it over a reused
- * connection.
+ * Makes `fetch` use new connections. Most runtimes resend a request when a reused connection fails before the
+ * response. They do not resend a request on a new connection. The header `connection: close` does not help, because
+ * Deno and Bun send it over a reused connection.
  */
 export class NewConnections {
   readonly #isOwnFetch: boolean;
@@ -20,15 +20,16 @@ export class NewConnections {
   }
 
   /**
-   * Whether requests can still be resent, as measured: browsers and Cloudflare Workers do it. Node's `fetch` never
-   * does, and Deno's and Bun's do not over a new connection. Unknown runtimes are assumed to do it.
+   * Whether requests can still be resent, according to measurements. Browsers and Cloudflare Workers resend
+   * requests. Node's `fetch` never does. Deno and Bun do not resend requests on a new connection. Unknown runtimes
+   * are assumed to resend them.
    */
   get mayResend(): boolean {
     if (this.#isOpaque) return true;
     if ("Bun" in globalThis) return false;
     if ("Deno" in globalThis) return this.#isOwnFetch;
     const { process } = globalThis as { process?: { versions?: { node?: string } } };
-    // Workers also have `process`, for compatibility.
+    // Cloudflare Workers also define `process`, for compatibility.
     return process?.versions?.node === undefined || "WebSocketPair" in globalThis;
   }
 
@@ -36,7 +37,7 @@ export class NewConnections {
   next(): { keepalive?: false; client?: unknown } {
     if ("Bun" in globalThis) return { keepalive: false };
     const { Deno } = globalThis as { Deno?: DenoHttp };
-    // A custom `fetch` can have its own client, for example with a proxy.
+    // A custom `fetch` may use its own client, for example with a proxy.
     if (Deno === undefined || this.#isOwnFetch) return {};
     this.#denoClient ??= Deno.createHttpClient({ poolMaxIdlePerHost: 0 });
     return { client: this.#denoClient };

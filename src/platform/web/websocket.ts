@@ -1,7 +1,7 @@
 import { systemCodeOf, TransportError, type WebSocketClose, type WebSocketDialer } from "../contract.js";
 import { ABNORMAL, CallbackConnection, invalidDial, untilAborted, upgradeRefused } from "../websocket-connection.js";
 
-/** The part of a standard WebSocket that is used, with the extensions of some runtimes (Bun). */
+/** The part of a standard WebSocket that this package uses, with the extensions of some runtimes (Bun). */
 export interface StandardSocket {
   binaryType: string;
   readonly readyState: number;
@@ -18,7 +18,7 @@ export interface StandardSocket {
   terminate?(): void;
 }
 
-/** The extended constructor of Deno, Bun and Node 22. */
+/** The `WebSocket` constructor of Deno, Bun and Node 22, which accepts an options object. */
 type SocketConstructor = new (
   url: string,
   options: { headers: Record<string, string>; protocols: string[]; perMessageDeflate: false },
@@ -26,7 +26,7 @@ type SocketConstructor = new (
 
 const OPEN = 1;
 
-/** Opens WebSockets with a global `WebSocket` that accepts headers, as Deno, Bun and Node 22 or later have. */
+/** Opens WebSockets with a global `WebSocket` that accepts headers, such as that of Deno, Bun, and Node 22 or later. */
 export const dialWebSocket: WebSocketDialer = (url, { headers, protocols = [], signal }) =>
   untilAborted(
     signal,
@@ -35,8 +35,8 @@ export const dialWebSocket: WebSocketDialer = (url, { headers, protocols = [], s
         const { WebSocket } = globalThis as unknown as { WebSocket: SocketConstructor };
         let socket: StandardSocket;
         try {
-          // Call the constructor with two arguments: with three, these runtimes silently connect without the headers.
-          // `perMessageDeflate` is false because Bun would offer compression by default.
+          // The constructor must be called with two arguments. With three, these runtimes silently connect without the
+          // headers. `perMessageDeflate` is false because Bun offers compression by default.
           socket = new WebSocket(url, {
             headers: Object.fromEntries(headers),
             protocols: [...protocols],
@@ -61,7 +61,8 @@ export const dialWebSocket: WebSocketDialer = (url, { headers, protocols = [], s
 const NEVER_SENT = /(?:tcp connect error|dns error|Failed to connect)$/;
 
 function dialFailure(message: string, error: unknown): TransportError {
-  // The status is only in the message: "Invalid status code: 401" (Deno), "Expected 101 status code: 401" (Bun).
+  // These runtimes report the status only in the message: "Invalid status code: 401" (Deno), "Expected 101 status
+  // code: 401" (Bun).
   const status = /status code: (\d{3})$/.exec(message)?.[1];
   if (status !== undefined) return upgradeRefused(Number(status));
   // The error has no cause, because the message of Bun's error contains the URL.
@@ -71,14 +72,14 @@ function dialFailure(message: string, error: unknown): TransportError {
   });
 }
 
-/** Removes the URL and its query from the start of Bun's messages, because it must not be logged. */
+/** Removes the URL at the start of Bun's messages, because its query must not be logged. */
 function withoutUrl(message: string): string {
   return message.replace(/^WebSocket connection to '.*' failed: /, "");
 }
 
 /**
- * Creates a connection over a standard socket. Aborting `life` abandons the socket. `protocol` overrides that of the
- * socket.
+ * Creates a connection over a standard socket. Aborting `life` abandons the socket. `protocol` overrides the
+ * protocol that the socket reports.
  */
 export function connectionOver(socket: StandardSocket, life: AbortController, protocol?: string): CallbackConnection {
   socket.binaryType = "arraybuffer";
@@ -87,7 +88,7 @@ export function connectionOver(socket: StandardSocket, life: AbortController, pr
       return protocol ?? socket.protocol;
     },
     send(data) {
-      // If the socket is not open, workerd throws, although the standard requires `send` to have no effect.
+      // If the socket is not open, `send` of workerd throws. In the standard, it has no effect.
       if (socket.readyState === OPEN) socket.send(data);
     },
     close: (code, reason) => socket.close(code, reason),
@@ -100,12 +101,12 @@ export function connectionOver(socket: StandardSocket, life: AbortController, pr
     connection.receive(typeof data === "string" ? data : new Uint8Array(data)),
   );
   socket.addEventListener("pong", () => connection.onPong?.());
-  // workerd ends some broken connections with an error event only. On other runtimes, the error has more details than
-  // the close event after it.
+  // workerd reports some broken connections only with an error event. In other runtimes, the error event has more
+  // details than the close event that follows it.
   socket.addEventListener("error", ({ message = "" }) =>
     connection.end({ code: ABNORMAL, reason: withoutUrl(message) }),
   );
-  // Deno reports the code 0 for a broken connection.
+  // Deno reports code 0 for a broken connection.
   socket.addEventListener("close", ({ code, reason }) => connection.end({ code: code || ABNORMAL, reason }));
   return connection;
 }

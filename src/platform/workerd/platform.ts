@@ -14,7 +14,7 @@ export const platform: Platform = {
   name: "workerd",
   signer: (body) => signerOf(platform, body),
   droppedHeaders: undefined,
-  // Workers can have six open connections for one incoming request.
+  // A Worker can have at most six open connections for each incoming request.
   connectionCount: 6,
   createTransport: () => fetchTransport({ decodes: ["gzip", "br"] }),
   dialWebSocket,

@@ -3,14 +3,17 @@ import { TransportError, type WebSocketDialer } from "../contract.js";
 import { connectionOver, type StandardSocket } from "../web/websocket.js";
 import { refusedFetch, untilAborted } from "../websocket-connection.js";
 
-/** A socket of workerd, which delivers no events until it is accepted. */
+/** A socket of workerd. It delivers no events until it is accepted. */
 interface WorkerSocket extends StandardSocket {
   accept(): void;
 }
 
 const CLOSED = 3;
 
-/** Opens WebSockets with `fetch`, the only way to send headers with an upgrade on Cloudflare Workers. */
+/**
+ * Opens WebSockets with `fetch`, which is the only way to send headers with an upgrade request on Cloudflare
+ * Workers.
+ */
 export const dialWebSocket: WebSocketDialer = (url, { headers, protocols = [], signal }) =>
   untilAborted(signal, async (life) => {
     const sent: Record<string, string> = { ...Object.fromEntries(headers), upgrade: "websocket" };
@@ -34,8 +37,8 @@ export const dialWebSocket: WebSocketDialer = (url, { headers, protocols = [], s
     const connection = connectionOver(socket, life, response.headers.get("sec-websocket-protocol") ?? "");
     socket.addEventListener("close", ({ code, reason }) => {
       if (socket.readyState === CLOSED) return;
-      // Before its compatibility date of 2026, workerd does not answer the server's close frame. The codes 1005 and
-      // 1006 cannot be sent.
+      // With a compatibility date before 2026, workerd does not answer the server's close frame, so this code does.
+      // The codes 1005 and 1006 cannot be sent.
       if (code === 1005 || code === 1006) socket.close();
       else socket.close(code, reason);
     });

@@ -15,8 +15,8 @@ export interface Wait {
 }
 
 /**
- * The operations that are linked to one signal. They share one listener, because applications use a signal for
- * hundreds of calls and Node warns of a leak at the eleventh listener.
+ * The operations that are linked to one signal. They share one listener, because applications use one signal for
+ * hundreds of calls, and Node warns of a leak at the eleventh listener.
  */
 class SharedListener {
   readonly targets: Set<Abortable> = new Set();
@@ -49,7 +49,7 @@ export function linkSignal(signal: AbortSignal | undefined, target: Abortable): 
   shared.targets.add(target);
 }
 
-/** Reverts `linkSignal`. The listener is removed together with the signal's last target. */
+/** Reverts `linkSignal`. When the signal's last target is unlinked, the listener is removed. */
 export function unlinkSignal(signal: AbortSignal | undefined, target: Abortable): void {
   const shared = signal && listeners.get(signal);
   if (shared?.targets.delete(target) && shared.targets.size === 0) signal?.removeEventListener("abort", shared);
@@ -66,7 +66,7 @@ export async function waitFor(wait: Wait, signal: AbortSignal | undefined): Prom
   }
 }
 
-/** Starts a timer of `milliseconds` that can be canceled. */
+/** Starts a wait of `milliseconds` that can be canceled. */
 export function sleep(milliseconds: number): Wait {
   let timer: TimerHandle;
   let cancel!: (reason: unknown) => void;
@@ -85,7 +85,9 @@ export function pause(milliseconds: number, signal: AbortSignal): Promise<void> 
   return waitFor(sleep(milliseconds), signal);
 }
 
-/** Settles like `work`. Rejects with the signal's reason if the signal fires first. Does not stop the work itself. */
+/**
+ * Settles as `work` does. Rejects with the signal's reason if the signal fires first. Does not stop the work itself.
+ */
 export function raceAbort<T>(work: PromiseLike<T>, signal: AbortSignal): Promise<T> {
   return new Promise((resolve, reject) => {
     const target: Abortable = {

@@ -1,4 +1,4 @@
-// Test suites often fake `setTimeout` but not `performance.now()`. This clock advances with the fake timers.
+// Test suites often fake `setTimeout` but not `performance.now()`. This clock advances together with the fake timers.
 
 // The original functions, captured on import. Test suites may later replace the globals with fake timers.
 const setTimeoutAtImport = /* @__PURE__ */ (() => globalThis.setTimeout)();
@@ -8,15 +8,18 @@ const nowAtImport = /* @__PURE__ */ (() => globalThis.performance?.now)();
 let ahead = 0;
 
 /**
- * Whether `setTimeout` is faked, as by vitest, jest, sinon or `node:test`, but `performance.now()` is not. In that
- * case the real clock does not advance with the timers.
+ * Whether `setTimeout` is faked, for example by vitest, jest, sinon or `node:test`, but `performance.now()` is not.
+ * If so, the real clock does not advance with the timers.
  */
 export function hasFakeTimers(): boolean {
   const { setTimeout, performance } = globalThis;
   return (setTimeout !== setTimeoutAtImport || "clock" in setTimeout) && performance.now === nowAtImport;
 }
 
-/** Returns the milliseconds of a monotonic clock: `performance.now()` plus the time that fake timers are ahead. */
+/**
+ * Returns the time of a monotonic clock in milliseconds: `performance.now()` plus the time by which fake timers are
+ * ahead.
+ */
 export function clockNow(): number {
   return performance.now() + ahead;
 }
@@ -26,7 +29,7 @@ export interface TimerHandle {
   readonly isTimerHandle?: never;
 }
 
-/** Calls back after `milliseconds`. With fake timers, advances the clock by the same time before the callback. */
+/** Calls `callback` after `milliseconds`. With fake timers, advances the clock by the same time before the callback. */
 export function startTimer(callback: () => void, milliseconds: number): TimerHandle {
   if (!hasFakeTimers()) return setTimeout(callback, milliseconds) as TimerHandle;
   const due = clockNow() + milliseconds;

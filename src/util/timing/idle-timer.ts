@@ -1,11 +1,11 @@
-/** Number of checks within the limit. Each check detects whether the timer itself was late. */
+/** Number of checks within the limit. Each check accounts for a timer that fires late. */
 const CHECKS = 4;
-/** Time to read data that has arrived before `onIdle` is called. */
+/** Grace period in milliseconds before `onIdle` is called, in which data that has already arrived is read. */
 const READ_MS = 50;
 
 /**
  * Calls `onIdle` after a period without activity. Time in which the event loop was blocked or the process was
- * stopped does not count: a late timer counts only its own delay. `touch` costs one comparison.
+ * stopped does not count: when a timer fires late, only its own delay is added. `touch` costs one comparison.
  */
 export class IdleTimer {
   readonly #limit: number;
@@ -38,7 +38,7 @@ export class IdleTimer {
 
   /** Records activity. */
   touch(): void {
-    // Reads the clock once for many calls in one turn.
+    // Many calls in one event-loop turn read the clock only once.
     if (this.#isTouched) return;
     this.#isTouched = true;
     queueMicrotask(() => {
@@ -49,7 +49,7 @@ export class IdleTimer {
 
   #arm(): void {
     const rest = this.#limit - this.#idle;
-    // At the limit, one more delay lets a blocked event loop read the data that has already arrived.
+    // At the limit, an additional delay lets an event loop that was blocked read data that has already arrived.
     const delay = rest > 0 ? Math.ceil(Math.min(rest, this.#limit / CHECKS)) : READ_MS;
     this.#timer = setTimeout(() => {
       if (this.#touchedAt !== undefined) {

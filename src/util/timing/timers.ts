@@ -1,6 +1,9 @@
 import { clockNow, hasFakeTimers, startTimer, type TimerHandle } from "./clock.js";
 
-/** An entry of `Timeouts`. It is a node of a linked list, so that starting a timeout allocates nothing. */
+/**
+ * An entry of `Timeouts`. Each entry is a node of a linked list, so that starting a timeout does not allocate
+ * memory.
+ */
 export abstract class TimerEntry {
   /** @internal */ previous: TimerEntry | undefined;
   /** @internal */ next: TimerEntry | undefined;
@@ -8,7 +11,7 @@ export abstract class TimerEntry {
   /** @internal */ expiresAt = 0;
   /** @internal */ ownTimer: TimerHandle | undefined = undefined;
 
-  /** Called when the entry times out. It is already removed from the list. */
+  /** Called when the entry times out. At this point, the entry is already removed from the list. */
   abstract expire(): void;
 }
 
@@ -25,16 +28,20 @@ class List {
 }
 
 /**
- * Timeouts that share timers. Nearly all calls of a client have the same timeout, and a timer for each would cost a
- * tenth of the throughput. Without entries there is no timer that could keep a process alive.
+ * Timeouts that share timers. Nearly all calls of a client have the same timeout, and a separate timer for each call
+ * would cost a tenth of the throughput. While there are no entries, there is no timer that could keep the process
+ * alive.
  */
 export class Timeouts {
   readonly #lists = new Map<number, List>();
 
-  /** Expires `item` after `milliseconds`, which must be a valid timer delay. An entry can have one timeout at a time. */
+  /**
+   * Expires `item` after `milliseconds`, which must be a valid timer delay. An entry can have only one timeout at
+   * the same time.
+   */
   start(item: TimerEntry, milliseconds: number): void {
     if (hasFakeTimers()) {
-      // With fake timers the clock may not advance, so a shared timer would not find the entries that are due.
+      // With fake timers, the clock may not advance, so a shared timer would not find the entries that are due.
       item.ownTimer = startTimer(() => {
         item.ownTimer = undefined;
         item.expire();
@@ -55,7 +62,7 @@ export class Timeouts {
     list.timer ??= this.#arm(list, milliseconds);
   }
 
-  /** Removes `item`. Does nothing if it is not listed. */
+  /** Removes `item`. Does nothing if `item` has no pending timeout. */
   stop(item: TimerEntry): void {
     const { list, previous, next, ownTimer } = item;
     if (ownTimer !== undefined) {
@@ -93,7 +100,7 @@ export class Timeouts {
   }
 }
 
-/** Rounds up to whole milliseconds, as timers require. */
+/** Returns the delay rounded up to whole milliseconds, as timers require. */
 function delayOf(milliseconds: number): number {
   return Math.max(1, Math.ceil(milliseconds));
 }

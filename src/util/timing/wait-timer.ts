@@ -1,8 +1,8 @@
 import { clockNow, hasFakeTimers, startTimer, type TimerHandle } from "./clock.js";
 
 /**
- * Limits consecutive waits, such as the reads of a stream, to the same time each. One timer serves many waits: it
- * compares the clock when it fires, so that starting a wait does not create a timer.
+ * Limits the duration of consecutive waits, such as the reads of a stream. All waits have the same limit. One timer
+ * serves many waits. It compares the clock when it fires, so that starting a wait does not create a timer.
  */
 export class WaitTimer {
   readonly #limit: number;
@@ -25,7 +25,7 @@ export class WaitTimer {
   /** Ends a wait. The timer may still fire once, without effect. */
   stop(): void {
     this.#since = undefined;
-    // With fake timers the clock may not advance, so the timer of one wait cannot serve the next.
+    // With fake timers, the clock may not advance, so the timer of one wait cannot serve the next wait.
     if (hasFakeTimers()) this.end();
   }
 

@@ -36,7 +36,7 @@ export async function makeAgent(
   return proxy === undefined ? agent : proxied(agent, proxy);
 }
 
-/** Sends requests to `http:` origins to the proxy itself, with the whole URL as the path (RFC 9112, section 3.2.2). */
+/** Sends requests for `http:` origins to the proxy itself, with the whole URL as the path (RFC 9112, section 3.2.2). */
 function proxied(agent: Dispatcher, { authorization }: HttpProxy): RequestAgent {
   const own = authorization === undefined ? [] : ["proxy-authorization", authorization];
   return {

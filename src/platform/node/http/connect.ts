@@ -6,7 +6,7 @@ import type { ConnectSettings, HttpProxy } from "../options.js";
 export interface ConnectTarget {
   readonly protocol: string;
   readonly hostname: string;
-  /** Host and port, for the server name of the TLS handshake. */
+  /** Host and port. Determines the server name for the TLS handshake. */
   readonly host?: string;
   readonly port: string;
   readonly servername?: string;
@@ -19,9 +19,9 @@ export type Connect = (target: ConnectTarget, done: Done) => { destroy(): void }
 
 /** The connectors of one transport. */
 export interface Connections {
-  /** Connects for requests. For `http:` endpoints with a proxy, connects to the proxy itself. */
+  /** Opens connections for requests. With a proxy, connections for `http:` endpoints lead to the proxy itself. */
   readonly forRequests: Connect;
-  /** Connects for WebSockets, always through the tunnel of a proxy. */
+  /** Opens connections for WebSockets. With a proxy, they always go through a tunnel. */
   readonly forSockets: Connect;
 }
 
@@ -44,7 +44,7 @@ export async function connectionsOf(settings: ConnectSettings): Promise<Connecti
   return { forRequests: through(({ protocol }) => protocol === "https:"), forSockets: through(() => true) };
 }
 
-/** Connects to a proxy and, if `tunnels`, through its tunnel to the target. */
+/** Connects to a proxy. If `tunnels` is true, also connects through the proxy's tunnel to the target. */
 function connectThrough(
   proxy: HttpProxy,
   dial: buildConnector.connector,
@@ -71,7 +71,7 @@ function connectThrough(
     finish(Object.assign(new Error(message), { code: "UND_ERR_CONNECT_TIMEOUT" }), null);
   }, timeout);
   const connect = (options: buildConnector.Options, next: (socket: Socket) => void) => {
-    // The declared type lacks the returned socket.
+    // The declared return type does not include the socket.
     current = dial(options, (error, socket) => {
       if (error) finish(error, null);
       else if (isOver) socket?.destroy();
@@ -115,7 +115,8 @@ function openTunnel({ url, authorization }: HttpProxy, socket: Socket, target: C
       done(null, tunnel);
       return;
     }
-    // The receiver of this error destroys the socket. Until then, an error event must not end the process.
+    // The code that receives this error destroys the socket. Until then, an error event without a listener would end
+    // the process.
     tunnel.on("error", () => {});
     const isFinal = status < 500 && status !== 408 && status !== 429;
     const advice = status === 407 ? ": put the credentials into the proxy's URL" : "";

@@ -1,18 +1,18 @@
 import type { Socket } from "node:net";
 
 /**
- * A connection of the pool with backpressure at its socket. undici applies backpressure by pausing its parser. Up to
- * version 7, the process crashes if a connection ends while the parser is paused
- * (github.com/nodejs/undici/issues/5360). Here undici gets no bytes from a paused socket, so its parser is never
- * paused.
+ * A connection of the pool that applies backpressure at its socket. undici applies backpressure by pausing its
+ * parser. In undici versions up to 7, the process crashes if a connection ends while the parser is paused
+ * (github.com/nodejs/undici/issues/5360). This class passes no bytes from a paused socket to undici, so undici never
+ * pauses its parser.
  */
 export class Connection {
   /**
    * The connection whose bytes are being parsed. undici reads a socket, parses the bytes and calls the handler in
-   * one turn. Inside these calls, this is therefore the connection of the exchange.
+   * one event-loop turn. During these handler calls, `parsing` is therefore the connection of the exchange.
    */
   static parsing: Connection | undefined;
-  /** The error of the socket. undici treats a reset as the end of a response without a length. */
+  /** The error of the socket, if there is one. undici treats a reset as the end of a response without a length. */
   error: Error | undefined = undefined;
   private readonly socket: Socket;
   private held = false;
@@ -21,12 +21,12 @@ export class Connection {
     this.socket = socket;
   }
 
-  /** Attaches to a socket. Must be called before undici adds its listeners. */
+  /** Attaches a connection to a socket. Must be called before undici adds its listeners. */
   static attach(socket: Socket): void {
     const connection = new Connection(socket);
     const { read } = socket;
     socket.read = (size) => {
-      // Only Node itself passes a size, to fill the buffer of the socket.
+      // Only Node itself calls `read` with a size, to fill the buffer of the socket.
       if (size === undefined) {
         Connection.parsing = connection;
         if (connection.held) return null;
@@ -38,14 +38,14 @@ export class Connection {
     });
   }
 
-  /** Stops reading. The socket buffers at most 64 KiB more, and then backpressure reaches the server. */
+  /** Stops reading. The socket buffers at most 64 KiB more. After that, backpressure reaches the server. */
   hold(): void {
     this.held = true;
   }
 
   /**
-   * Resumes reading. Bytes in the socket's buffer are parsed before this returns, so it must not be called from a
-   * handler's method.
+   * Resumes reading. Bytes in the socket's buffer are parsed before this method returns. Therefore, it must not be
+   * called from a method of a handler.
    */
   release(): void {
     if (!this.held) return;
@@ -53,7 +53,7 @@ export class Connection {
     this.socket.emit("readable");
   }
 
-  /** Marks the end of an exchange. undici itself resumes reading. */
+  /** Marks the end of an exchange. Reading is resumed by undici itself. */
   free(): void {
     this.held = false;
   }

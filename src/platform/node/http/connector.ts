@@ -37,7 +37,8 @@ export function checkConnectionOptions(options: ConnectionOptions): void {
 const isWithin = (bytes: number) => bytes >= MIN_HEADER_BYTES && bytes <= MAX_HEADER_BYTES;
 
 /**
- * Establishes the connections of a transport's pools, with a timeout for each, and can abandon the pending connections.
+ * Establishes the connections of a transport's pools. Each connection has a timeout. Pending connections can be
+ * abandoned.
  */
 export class Connectors {
   /** Timeout for one connection, in milliseconds. */
@@ -48,7 +49,7 @@ export class Connectors {
     this.timeout = connectTimeout;
   }
 
-  /** Creates the pool for one origin. This is the `factory` of an undici agent. */
+  /** Returns a function that creates the pool for one origin, for the `factory` option of an undici agent. */
   factory({ Pool, buildConnector, errors }: Undici): (origin: string | URL, options: object) => Dispatcher {
     return (origin, options) => {
       const { connect } = options as { connect?: Connector | buildConnector.BuildOptions };
@@ -104,7 +105,9 @@ export class Connectors {
   }
 }
 
-/** Whether a connector returned the socket that it connects. The connector of a proxy returns a promise. */
+/**
+ * Whether a connector returned the socket that it is connecting. The connector of a proxy returns a promise instead.
+ */
 function isSocket(value: unknown): value is Socket {
   return typeof (value as Socket | undefined)?.destroy === "function";
 }

@@ -15,16 +15,15 @@ import { bodyHeaders, hasBody, isBodiless, isDelimited, type RawHeaders, toHeade
 import type { Traffic } from "./traffic.js";
 
 /**
- * Maximum number of bytes that are allocated as soon as a `Content-Length` is received. Memory for a larger body is
- * allocated when an eighth of it has arrived.
+ * Maximum number of bytes that are allocated as soon as a `Content-Length` is received. For a larger body, memory is
+ * allocated when an eighth of the body has arrived.
  */
 const AT_ONCE_BYTES = 1_048_576;
 const EIGHTH = 8;
 
 /**
- * undici's handler for an exchange whose response is buffered. It uses undici's legacy handler interface, which passes
- * raw headers. With the newer interface, undici parses headers and trailers, which costs a tenth of the calls per
- * second.
+ * undici's handler for an exchange whose response is buffered. Implements undici's legacy handler interface, which
+ * passes raw headers. With the newer interface, undici parses headers and trailers, and throughput drops by a tenth.
  */
 export class BufferedExchange implements Dispatcher.DispatchHandler, Exchange {
   private readonly request: TransportRequest;
@@ -42,9 +41,9 @@ export class BufferedExchange implements Dispatcher.DispatchHandler, Exchange {
   /** Memory for the whole body, if its length is known. */
   private body: Bytes | undefined = undefined;
   private chunks: Uint8Array[] | undefined = undefined;
-  /** Number of received bytes. */
+  /** Number of bytes received so far. */
   private length = 0;
-  /** `Content-Length`, or 0 if there is none. */
+  /** Value of `Content-Length`, or 0 if the header is missing. */
   private stated = 0;
   private maxBytes = 0;
 
@@ -69,8 +68,8 @@ export class BufferedExchange implements Dispatcher.DispatchHandler, Exchange {
   }
 
   onConnect(abort: (reason?: Error) => void): void {
-    // A request that waits for a connection cannot be withdrawn, so it is rejected here before a byte is written.
-    // `abort` would also close the connection.
+    // A request that is waiting for a connection cannot be withdrawn. Therefore, it is rejected here, before any byte
+    // is written. `abort` would also close the connection.
     if (this.settled) throw new Error("cancelled");
     this.abort = abort;
     this.request.phase = "headers";
@@ -91,7 +90,7 @@ export class BufferedExchange implements Dispatcher.DispatchHandler, Exchange {
     request.phase = "body";
     if (isBodiless(request.method, status)) {
       this.isBodiless = true;
-      // A server that announces a body here may also send it, and it would be parsed as the next response.
+      // If a server announces a body here, it may also send the body, which would be parsed as the next response.
       if (hasBody(found)) this.connection?.drop();
       return;
     }
@@ -161,7 +160,7 @@ export class BufferedExchange implements Dispatcher.DispatchHandler, Exchange {
     return new BufferedResponse(this.status, this.headers, whole, this.contentEncoding, isUndelimited, truncated);
   }
 
-  /** Stops reading the body of an error, of which the beginning is sufficient. It may be endless. */
+  /** Stops reading the body of an error response. The beginning is sufficient, and the body may be endless. */
   private cutOff(): void {
     const body = joinChunks(this.chunks ?? [], this.length).slice(0, this.maxBytes);
     if (!this.settle()) return;

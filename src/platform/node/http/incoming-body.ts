@@ -2,7 +2,7 @@ import type { IncomingMessage } from "node:http";
 import type { Bytes } from "../../../formats/request.js";
 import { isBytes } from "../../../util/realms.js";
 
-/** Properties that body parsers add to a request, and those that `node:http2` has in addition to `node:http`. */
+/** Properties that body parsers and `node:http2` add to the request of `node:http`. */
 interface ParsedIncoming extends IncomingMessage {
   readonly body?: unknown;
   /** Cloud Functions and other frameworks store the original bytes here. */
@@ -10,7 +10,10 @@ interface ParsedIncoming extends IncomingMessage {
   readonly stream?: { readonly endAfterHeaders: boolean; readonly destroyed: boolean; readonly rstCode: number };
 }
 
-/** The error for a request body that was read before the listener, and differs from the body that the caller sent. */
+/**
+ * The error for a request body that was read before the listener ran and that differs from the body that the caller
+ * sent.
+ */
 export class BodyTakenError extends Error {
   constructor(why: string) {
     super(
@@ -21,9 +24,9 @@ export class BodyTakenError extends Error {
 }
 
 /**
- * Returns the body of a request, which stays in the socket until it is read, or null if there is none. Uses the bytes
- * or text that a body parser left. Throws `BodyTakenError` if the body is lost, or can differ from the one that was
- * sent.
+ * Returns the body of a request, or null if there is no body. The body stays in the socket until it is read. If a
+ * body parser left bytes or text, these are used. Throws `BodyTakenError` if the body is lost or may differ from the
+ * body that was sent.
  */
 export function incomingBody(incoming: IncomingMessage): ReadableStream<Bytes> | Bytes | null {
   if (!hasBody(incoming)) return null;
@@ -38,7 +41,7 @@ function hasBody({ headers, httpVersionMajor, stream }: ParsedIncoming): boolean
 function leftBody({ body, rawBody, headers }: ParsedIncoming): Bytes {
   const left = rawBody ?? body;
   const encoding = headers["content-encoding"] ?? "identity";
-  // Parsers decompress the body.
+  // A body parser has decompressed the body, so it differs from the body that was sent.
   if (!/^identity$/i.test(encoding)) throw new BodyTakenError(`and its content encoding (${encoding}) was removed`);
   const bytes = typeof left === "string" ? encoded(left, headers["content-type"] ?? "") : left;
   if (!isBytes(bytes)) {
@@ -53,14 +56,14 @@ function leftBody({ body, rawBody, headers }: ParsedIncoming): Bytes {
 
 function encoded(text: string, contentType: string): Uint8Array {
   const charset = /charset\s*=\s*"?([\w-]+)/i.exec(contentType)?.[1] ?? "utf-8";
-  // A replacement character may have replaced any invalid bytes, so the original bytes are lost.
+  // A replacement character may represent any invalid bytes. If so, the original bytes are lost.
   if (/^(utf-8|utf8|us-ascii)$/i.test(charset) && !text.includes("\ufffd")) return new TextEncoder().encode(text);
   throw new BodyTakenError("and was decoded to text");
 }
 
 function streamedBody(incoming: ParsedIncoming): ReadableStream<Bytes> {
   let pieces: AsyncIterator<Uint8Array> | undefined;
-  // Stored because a closed request no longer has it.
+  // The stream is stored here because a closed request no longer has this property.
   const { stream } = incoming;
   return new ReadableStream<Bytes>(
     {
@@ -68,7 +71,7 @@ function streamedBody(incoming: ParsedIncoming): ReadableStream<Bytes> {
         pieces ??= incoming.iterator({ destroyOnReturn: false });
         const { done, value } = await pieces.next();
         if (!done) controller.enqueue(value as Bytes);
-        // In HTTP/2, the body of a stream that was reset looks complete.
+        // In HTTP/2, the body looks complete even if its stream was reset.
         else if (stream?.destroyed || stream?.rstCode) controller.error(new Error("the caller disconnected"));
         else controller.close();
       },

@@ -1,12 +1,12 @@
 import type { IncomingMessage, ServerResponse } from "node:http";
 import type { Socket } from "node:net";
 
-/** Maximum number of requests of one connection that are handled concurrently. No browser pipelines requests. */
+/** Maximum number of concurrently handled requests per connection. No browser pipelines requests. */
 const MAX_RUNNING = 8;
 /**
- * Maximum number of waiting requests. With more, the connection is closed after their responses. A request takes much
- * more memory than its bytes. The socket is paused while requests wait, so this limit is above the number that fits
- * into the 64 KiB that Node reads at a time.
+ * Maximum number of waiting requests. If there are more, the connection is closed after their responses. A request
+ * takes much more memory than its bytes. The socket is paused while requests wait, so this limit exceeds the number
+ * of requests that fit into the 64 KiB of one read by Node.
  */
 const MAX_WAITING = 4000;
 /**
@@ -27,14 +27,14 @@ type Start = (signal: AbortSignal, isPipelined: boolean) => void;
 const connections = new WeakMap<Socket, Connection>();
 
 /**
- * Calls `start` when the request can be handled, with a signal that aborts if the caller disconnects before its
+ * Calls `start` when the request can be handled. Passes it a signal that aborts if the caller disconnects before its
  * response is complete. Limits the number of concurrent requests of an HTTP/1.1 connection, and pauses the
  * connection above the limit.
  */
 export function takeTurn(incoming: IncomingMessage, outgoing: ServerResponse, start: Start): void {
   if (incoming.httpVersionMajor >= 2) {
-    // In HTTP/2, each request has its own stream, which emits "close". The response does not report whether everything
-    // was sent.
+    // In HTTP/2, each request has its own stream, which emits "close". The response object does not report whether
+    // everything was sent.
     const { stream } = incoming as IncomingMessage & { readonly stream: NodeJS.EventEmitter };
     const gone = new AbortController();
     stream.once("close", () => {
@@ -60,7 +60,7 @@ class Connection {
   readonly #socket: Socket;
   /** Controllers of the requests that are being handled. */
   readonly #running = new Set<AbortController>();
-  /** The queue. Entries before `#next` have been started, and are undefined. */
+  /** The queue of waiting requests. Requests before index `#next` were started, and their entries are undefined. */
   #waiting: (Waiting | undefined)[] = [];
   #next = 0;
   #isScheduled = false;
@@ -94,7 +94,8 @@ class Connection {
   #start({ outgoing, start }: Waiting): void {
     const gone = new AbortController();
     this.#running.add(gone);
-    // Waits until the response is sent, not only written, because responses would accumulate behind a slow response.
+    // This waits until the response is sent, not only written. Otherwise, responses would accumulate behind a slow
+    // response.
     outgoing.once("close", () => {
       if (!outgoing.writableFinished) abort(gone);
       this.#running.delete(gone);

@@ -1,15 +1,15 @@
 import type { Dispatcher } from "undici";
 
-/** Names and values alternately, as bytes. */
+/** Header names and values as bytes, in alternating order. */
 export type RawHeaders = readonly Buffer[];
 
 /** Headers of a response that describe its body. */
 export interface BodyHeaders {
-  /** `Content-Length`. Undefined if there is none, or it is not a number. */
+  /** `Content-Length`. Undefined if the header is missing or is not a number. */
   length: number | undefined;
-  /** `Content-Encoding` in lower case. Undefined if there is none. */
+  /** `Content-Encoding` in lower case. Undefined if the header is missing. */
   contentEncoding: string | undefined;
-  /** `Transfer-Encoding`. Undefined if there is none. */
+  /** `Transfer-Encoding`. Undefined if the header is missing. */
   transferEncoding: string | undefined;
 }
 
@@ -44,8 +44,8 @@ export function bodyHeaders(raw: RawHeaders): BodyHeaders {
 }
 
 /**
- * Whether the end of a body can be distinguished from the end of its connection (RFC 9112, 6.3). `chunked` must be the
- * last transfer coding. With any other transfer coding, the length is ignored.
+ * Whether the end of a body can be distinguished from the end of its connection (RFC 9112, 6.3). The last transfer
+ * coding must be `chunked`. With any other transfer coding, the length is ignored.
  */
 export function isDelimited({ length, transferEncoding }: BodyHeaders): boolean {
   if (transferEncoding === undefined) return length !== undefined;
@@ -67,7 +67,7 @@ function textOf(raw: Buffer): string {
   return raw.toString("latin1").trim();
 }
 
-/** Parses `Content-Length`. A list of equal numbers is one number (RFC 9110, 8.6). */
+/** Parses `Content-Length`. A list of equal numbers counts as one number (RFC 9110, 8.6). */
 function lengthIn(value: string): number | undefined {
   if (/^\d{1,15}$/.test(value)) return Number(value);
   const [first, ...others] = value.split(",").map((each) => each.trim());
@@ -75,17 +75,17 @@ function lengthIn(value: string): number | undefined {
   return Number(first);
 }
 
-/** Joins headers of the same name to a list (RFC 9110, 5.3). */
+/** Joins the values of headers with the same name into a list (RFC 9110, 5.3). */
 function joined(before: string | undefined, raw: Buffer): string | undefined {
   const value = textOf(raw).toLowerCase();
   if (value === "") return before;
   return before === undefined ? value : `${before}, ${value}`;
 }
 
-/** Whether a raw header name equals `name`, which is in lower case and has the same length. */
+/** Whether a raw header name equals `name`. `name` must be in lower case and have the same length. */
 function isNamed(raw: Buffer, name: string): boolean {
   for (let i = 0; i < name.length; i++) {
-    // Setting the bit 0x20 converts letters to lower case and does not change `-`.
+    // Setting bit 0x20 converts letters to lower case and does not change `-`.
     if (((raw[i] as number) | 0x20) !== name.charCodeAt(i)) return false;
   }
   return true;

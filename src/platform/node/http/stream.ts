@@ -12,11 +12,14 @@ import { failureOf, type Progress } from "../errors.js";
 import { Connection } from "./connection.js";
 import { bodyHeaders, hasBody, isBodiless, isDelimited, rawHeadersOf, toHeaders } from "./raw-headers.js";
 
-/** Number of unread bytes above which the server is paused. */
+/** Number of unread bytes above which reading from the server is paused. */
 const HIGH_WATER_BYTES = 262_144;
-/** Estimated memory of a chunk in addition to its bytes, so that tiny chunks cannot fill the memory. */
+/** Estimated memory overhead of a chunk in bytes. It is counted so that tiny chunks cannot fill the memory. */
 const CHUNK_BYTES = 256;
-/** Waiting chunks are joined to about this size, because `openai` takes quadratic time for the events of a chunk. */
+/**
+ * Approximate size in bytes to which waiting chunks are joined. The size is small because the `openai` package takes
+ * quadratic time for the events within a chunk.
+ */
 const PIECE_BYTES = 16_384;
 /** Maximum number of unread bytes on a connection that cannot be paused. */
 const MAX_BYTES = 64 * 1024 * 1024;
@@ -49,7 +52,7 @@ export class StreamedExchange implements Dispatcher.DispatchHandler, Exchange, S
   /** Whether the reader has received the outcome, which is then final. */
   private over = false;
 
-  /** Adds itself to `open`, until undici has finished the exchange. */
+  /** The exchange adds itself to `open` and removes itself when undici has finished the exchange. */
   constructor(
     request: StreamRequest,
     resolve: (response: StreamedResponse) => void,
@@ -63,7 +66,7 @@ export class StreamedExchange implements Dispatcher.DispatchHandler, Exchange, S
     open.add(this);
     request.exchange = this;
     request.phase = "connect";
-    // Creating a signal takes 5 µs, so the signal is used only if the client may not see this `exchange`.
+    // Creating a signal takes 5 µs. Therefore, the signal is used only if the client might not see this `exchange`.
     if (request.self !== request) request.signal.addEventListener("abort", this.onAbort, { once: true });
   }
 
@@ -74,7 +77,7 @@ export class StreamedExchange implements Dispatcher.DispatchHandler, Exchange, S
     this.outcome = { failed: true, reason };
     this.finish();
     this.reject(reason);
-    // Has no effect after the response has ended, when the connection belongs to another exchange.
+    // Aborting has no effect after the response has ended. At that point, the connection belongs to another exchange.
     this.controller?.abort(new Error("cancelled"));
   }
 
@@ -82,7 +85,7 @@ export class StreamedExchange implements Dispatcher.DispatchHandler, Exchange, S
     if (this.reader !== undefined) return Promise.reject(new Error("a read is already pending: read one at a time"));
     if (this.chunks.length > 0) {
       const piece = pieceOf(this.takeSome(), isBorrowed);
-      // More bytes can arrive before `release` returns.
+      // `release` is called last, because more bytes can arrive before it returns.
       if (this.weight < HIGH_WATER_BYTES) this.connection?.release();
       return Promise.resolve(piece);
     }
@@ -93,8 +96,8 @@ export class StreamedExchange implements Dispatcher.DispatchHandler, Exchange, S
   }
 
   onRequestStart(controller: Dispatcher.DispatchController): void {
-    // A request that waits for a connection cannot be withdrawn, so it is rejected here before a byte is written.
-    // `abort` would also close the connection.
+    // A request that is waiting for a connection cannot be withdrawn. Therefore, it is rejected here, before any byte
+    // is written. `abort` would also close the connection.
     if (this.over) throw new Error("cancelled");
     this.controller = controller;
     this.request.phase = "headers";
@@ -112,7 +115,7 @@ export class StreamedExchange implements Dispatcher.DispatchHandler, Exchange, S
     this.isUndelimited = !this.isBodiless && !isDelimited(found);
     this.request.phase = "body";
     this.resolve(this);
-    // A server that announces a body here may also send it, and it would be parsed as the next response.
+    // If a server announces a body here, it may also send the body, which would be parsed as the next response.
     if (this.isBodiless && hasBody(found)) this.connection?.drop();
   }
 
@@ -151,7 +154,7 @@ export class StreamedExchange implements Dispatcher.DispatchHandler, Exchange, S
     this.reject(reason);
   }
 
-  /** Removes waiting chunks from the queue until they have at least `PIECE_BYTES` bytes, or until none is left. */
+  /** Removes chunks from the queue until their total size is at least `PIECE_BYTES`, or until the queue is empty. */
   private takeSome(): Buffer[] {
     let length = 0;
     let count = 0;
@@ -178,7 +181,8 @@ export class StreamedExchange implements Dispatcher.DispatchHandler, Exchange, S
     this.connection?.free();
     this.connection = undefined;
     this.tell();
-    // A chunk that waits to be read can still be canceled. Without a head there is no reader.
+    // The signal is still needed while there are chunks to read, because the read can be canceled. Without a head,
+    // there is no reader.
     if (this.over || this.status === 0) this.unlisten();
   }
 
@@ -187,7 +191,7 @@ export class StreamedExchange implements Dispatcher.DispatchHandler, Exchange, S
     if (request.self !== request) request.signal.removeEventListener("abort", this.onAbort);
   }
 
-  /** Passes the outcome to the pending read, if there is one. */
+  /** Passes the outcome of the exchange to the pending read, if there is one. */
   private tell(): void {
     const { reader, outcome } = this;
     if (reader === undefined || outcome === undefined) return;
@@ -199,7 +203,7 @@ export class StreamedExchange implements Dispatcher.DispatchHandler, Exchange, S
   }
 }
 
-/** Converts a body for undici: a stream becomes an async iterable. */
+/** Converts a body to a form that undici accepts. A stream becomes an async iterable. */
 export function bodyOf(body: StreamRequest["body"]): Uint8Array | null {
   return body !== null && "getReader" in body ? (piecesOf(body) as never) : body;
 }
@@ -220,8 +224,8 @@ async function* piecesOf(stream: ByteStream): AsyncGenerator<Uint8Array> {
 }
 
 /**
- * Joins chunks. Unless it is borrowed, the result has its own memory: most chunks are views of a larger network read,
- * or of pooled memory.
+ * Joins chunks. Unless `isBorrowed` is true, the result has its own memory, because most chunks are views of a
+ * larger network read or of pooled memory.
  */
 function pieceOf(chunks: readonly Buffer[], isBorrowed: boolean): Bytes {
   const [chunk] = chunks as [Buffer];
