@@ -11,7 +11,7 @@ import type { LanguageModel, LanguageModelOptions, RerankingModel, StreamPart } 
 
 /** Options for `createEas`. */
 export interface EasProviderOptions extends LibraryOptions {
-  /** The client of the service. The client keeps the token, and it may be configured later. */
+  /** The client of the service, which keeps the token. The client may be configured later. */
   readonly client: Pick<PredictClient, "openai">;
   /** Whether streams request the token usage (`stream_options.include_usage`). Default true. */
   readonly includeUsage?: boolean | undefined;
@@ -23,7 +23,7 @@ const OPTIONS: OptionNames<EasProviderOptions> = { client: 1, auth: 1, includeUs
 
 /** A provider for the Vercel AI SDK. Called with the name of a model, it returns a chat model. */
 export interface EasProvider extends OpenAICompatibleProvider {
-  /** Returns a chat model (`/v1/chat/completions`), like a call of the provider. */
+  /** Returns a chat model (`/v1/chat/completions`), as a call of the provider does. */
   chat(modelId: string): LanguageModel;
   /** Returns a reranking model (`/v1/rerank`). */
   rerankingModel(modelId: string): RerankingModel;

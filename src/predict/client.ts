@@ -86,7 +86,7 @@ export interface OpenAIOptions {
 export class PredictClient {
   readonly #core: ClientCore;
 
-  /** Creates a client, without connecting. Throws a `TypeError` or `RangeError` for an invalid option. */
+  /** Creates a client without connecting. Throws a `TypeError` or `RangeError` for an invalid option. */
   constructor(options?: PredictClientOptions);
   /** Creates a client with the positional arguments of the official Python SDK. */
   constructor(endpoint?: string, serviceName?: string, customUrl?: string);
@@ -203,7 +203,10 @@ export class PredictClient {
    * const { outputs } = await client.predict(request);
    */
   predict<R>(request: PredictRequest<R>, call?: CallOptions): Promise<R>;
-  /** Sends bytes. They are not copied: do not change them until the promise settles. Resolves with the response body. */
+  /**
+   * Sends bytes. The bytes are not copied, so do not change them until the promise settles. Resolves with the
+   * response body.
+   */
   predict(bytes: Uint8Array | ArrayBuffer, call?: CallOptions): Promise<Bytes>;
   /**
    * Sends a plain object or an array as JSON. Also sends a `FormData`, `URLSearchParams` or `Blob`. `null` sends a
@@ -281,8 +284,9 @@ export class PredictClient {
    * arrives. Read the stream to its end or call `cancel()`. An open stream occupies one of the client's connections.
    *
    * Rejects with `EasHttpError` for a status that is not a success. The call is retried only if the service
-   * certainly did not start it. This is the case if nothing was sent, or if the status is 429, 450, or 503 with `no
-   * healthy upstream`. The request is not signed unless `auth` is `"signature"`.
+   * certainly did not start it. This is the case if nothing was sent, or if the status is 429 or 450. It is also the
+   * case for status 503 with the text `no healthy upstream`. The request is not signed unless `auth` is
+   * `"signature"`.
    *
    * @example
    * const stream = await client.stream({ model: "qwen3", messages, stream: true }, { path: "/v1/chat/completions" });
@@ -317,8 +321,8 @@ export class PredictClient {
    * function can be passed to other code without its client.
    *
    * Resolves for every status and does not follow redirects. Requests are not signed, retried or timed out unless
-   * `options` says so. A body that is a stream is sent while it is produced. Browsers are an exception: they buffer
-   * the stream first.
+   * `options` says so. If the body is a stream, it is sent while it is produced. In browsers, the whole stream is
+   * buffered before it is sent.
    *
    * @example
    * const response = await client.fetch("/v1/models");

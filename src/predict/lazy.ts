@@ -1,7 +1,7 @@
 /**
- * Features that are loaded on first use, so that pages that only call `predict` do not load them. All are in one
- * module, so bundlers create a single chunk. Each additional chunk would also split the code that is loaded at
- * startup.
+ * Features that are loaded on first use, so that pages that only call `predict` do not load them. All of these
+ * features are in one module, so bundlers create a single chunk. Each additional chunk would also split the code
+ * that is loaded at startup.
  */
 export { clientFetch } from "./fetch/client-fetch.js";
 export { libraryFetch } from "./fetch/library-fetch.js";

@@ -109,7 +109,7 @@ export function limitedStream(
   return chunkStream(limitedSource(body, limits, call), 0);
 }
 
-/** Reads the whole body. The limits are checked meanwhile, as in `limitedSource`. */
+/** Reads the whole body. The limits are checked during the read, as in `limitedSource`. */
 export async function limitedBytes(
   body: ReadableStream<Bytes>,
   limits: BodyLimits,

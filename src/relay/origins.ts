@@ -27,7 +27,8 @@ export class Origins {
     if (this.#origins === "*") return true;
     const origin = headers.get("origin");
     if (origin !== null && this.#origins.has(origin)) return true;
-    // Pages cannot set this header. `Origin` alone is not sufficient: browsers omit it for images, for example.
+    // Pages cannot set this header. `Origin` alone is not sufficient, because browsers omit `Origin` for some
+    // requests, such as those for images.
     const site = headers.get("sec-fetch-site");
     return site === "same-origin" || (origin === null && (site === null || site === "none"));
   }
@@ -51,9 +52,10 @@ export class Origins {
   /** Adds the headers that let an allowed page read the response and all of its headers. */
   addHeaders(request: Request, headers: Headers): void {
     const origin = request.headers.get("origin");
-    // Without a list, browsers let pages read only a few headers.
+    // Without this list, pages could read only a few headers.
     const exposed = [...headers.keys()].filter((name) => !name.startsWith("access-control-"));
-    // `Vary` is also set for refused origins. Otherwise, a cache could return the refusal to an allowed page.
+    // `Vary` is also set for refused origins. Otherwise, a cache could return their response, which lacks the headers
+    // below, to an allowed page.
     if (this.#origins !== "*") headers.append("vary", "Origin");
     if (origin === null || !(this.#origins === "*" || this.#origins.has(origin))) return;
     headers.set("access-control-allow-origin", this.#origins === "*" ? "*" : origin);
@@ -61,7 +63,7 @@ export class Origins {
   }
 }
 
-/** Checks that a browser can send `text` as an origin. */
+/** Returns `text`. Throws if browsers cannot send it as an origin. */
 function checkOrigin(text: string): string {
   if (isOrigin(text)) return text;
   throw optionError("origins", text, 'have scheme, host and port only, as "https://example.com"');

@@ -107,7 +107,7 @@ const GID = `${QUEUE_HEADERS}redis-gid`;
 const PRIORITY = `${QUEUE_HEADERS}priority`;
 const REAR = `${QUEUE_HEADERS}access-rear`;
 
-/** A random UUID (version 4). */
+/** Matches a random UUID (version 4). */
 const UUID = /^[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$/i;
 /**
  * Parameters that select the items of one job: the id that the service assigns, and the tag that
@@ -142,7 +142,10 @@ export function checkQueueRule(
   return { operations: new Set(operations), gid: gid === undefined ? undefined : checkIdentity("gid", gid) };
 }
 
-/** Decides whether to forward a request to a queue. The query to send is built from the checked parameters. */
+/**
+ * Decides whether to forward a request to a queue. The query that is sent to the service is built from the checked
+ * parameters.
+ */
 export function decideOperation(rule: QueueRule, method: string, search: string, headers: Headers): Decision {
   // Old servers interpret ";" as "&".
   if (search.includes(";")) return notAllowed('";" in the query of a queue: write %3B');

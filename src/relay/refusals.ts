@@ -65,7 +65,7 @@ export function statusError({ status }: Response): EasHttpError | undefined {
     status,
     hint,
     attempts: 1,
-    // The response's own headers and body are left out, because a service may echo the token.
+    // The headers and body of the service's response are omitted, because the service may echo the token.
     headers: new Headers(),
     body: new Uint8Array(0),
   });

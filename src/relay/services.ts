@@ -19,7 +19,7 @@ export interface RelayRequestInit {
   readonly headers: [name: string, value: string][];
   /** The body: bytes, a stream that is sent while it is read, or null. */
   readonly body: Bytes | ReadableStream<Bytes> | null;
-  /** Aborts the call and the body of its response. */
+  /** Aborts the call, including the body of its response. */
   readonly signal: AbortSignal;
 }
 

@@ -46,7 +46,7 @@ interface OpenCall {
   readonly context: Context;
   readonly startedAt: number;
   readonly attributes: Attributes;
-  /** Attempts in flight, by their number. Only a hedged call has more than one attempt in flight. */
+  /** Attempts in flight, by attempt number. Only a hedged call has more than one attempt in flight. */
   readonly attempts: Map<number, OpenAttempt>;
   /** Number of attempts so far. */
   attemptCount: number;
@@ -183,7 +183,7 @@ function targetOf({ method, endpoint }: CallEvent): Attributes {
   };
 }
 
-/** Returns the name of the service or queue in the path; undefined if the path has no name. */
+/** Returns the name of the service or queue in the path; undefined if the path does not contain a name. */
 function serviceOf({ path }: CallInfo): string | undefined {
   return /\/api\/predict\/([^/]+)/.exec(path)?.[1];
 }

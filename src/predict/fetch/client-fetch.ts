@@ -32,7 +32,7 @@ import { PLACEHOLDER_KEY, serviceUrl } from "./service-url.js";
 const READ_AHEAD_BYTES = 65_536;
 /** Statuses whose responses have no body. */
 const BODILESS: readonly number[] = [101, 204, 205, 304];
-/** Headers that the connection sets. If the caller sets them, they are dropped, as in browsers. */
+/** Headers that only the connection may set. Values from the caller are dropped, as in browsers. */
 const CONNECTION_HEADERS: ReadonlySet<string> = new Set(["host", "accept-encoding"]);
 
 /**
@@ -103,7 +103,7 @@ export async function clientFetch(
       path: suffix.signed,
       ...(signal && { signal }),
       ...options,
-      // A stream can be sent only once.
+      // A stream can be sent only once, so the request is not retried.
       retryCount: source ? 0 : (options.retryCount ?? 0),
     }),
     method,

@@ -17,8 +17,8 @@ export type LibrarySend = (
 ) => Promise<Response>;
 
 /**
- * Sends a request of an API library. `service` is the URL with which the library was configured. In the request, the
- * client's current URL replaces it. Error responses are converted to the form that the library expects. This
+ * Sends a request of an API library. `service` is the URL with which the library was configured. The request is sent
+ * to the client's current URL instead. Error responses are converted to the form that the library expects. This
  * function is loaded on first use.
  */
 export async function libraryFetch(

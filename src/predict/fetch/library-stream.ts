@@ -70,7 +70,7 @@ function endCheck({ end, name }: Api, call: FailedCall): BodyCheck {
   };
 }
 
-/** Reports a response of another content type as an error, unless its body is an event stream. */
+/** Reports a response with another content type as an error, unless its body is an event stream. */
 function typeCheck(api: Api, type: string, call: FailedCall): BodyCheck {
   const stream = endCheck(api, call);
   const chunks: Bytes[] = [];

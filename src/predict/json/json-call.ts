@@ -21,7 +21,7 @@ const MAX_TEXT = 1000;
 /** Maximum number of issues in `EasSchemaError.issues`. */
 const MAX_ISSUES = 100;
 
-/** Runs a call, parses its response as JSON and validates it with the schema. Loaded on first use. */
+/** Runs a call, parses its response as JSON and validates the parsed value with the schema. Loaded on first use. */
 export async function callJson(
   pool: ConnectionPool,
   plan: CallPlan,
@@ -128,7 +128,7 @@ function redactValue(root: unknown, token: Secrets): unknown {
       const name = redactText(key, token);
       const clean = typeof value === "string" ? redactText(value, token) : value;
       if (name !== key) delete container[key];
-      // A schema may freeze objects, so members are assigned only if they contain a token.
+      // The output of a schema may contain frozen objects, so a member is assigned only if it contains a token.
       if (name !== key || clean !== value) container[name] = clean;
       if (typeof value === "object" && value !== null) containers.add(value as Record<string, unknown>);
     }

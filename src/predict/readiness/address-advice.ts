@@ -10,8 +10,8 @@ interface AddressAdvice {
 }
 
 /**
- * Matches the messages of runtimes about a host name that cannot be resolved. Some runtimes do not report an error
- * code.
+ * Matches the error messages of runtimes for a host name that cannot be resolved. Some runtimes do not report an
+ * error code.
  */
 const UNKNOWN_HOST = /ENOTFOUND|EAI_AGAIN|\bdns\b|\blookup\b/i;
 

@@ -41,7 +41,7 @@ export type Finding =
 
 /** The result of `PredictClient.diagnose`. */
 export interface Diagnosis {
-  /** Whether predictions can succeed: the finding is `"ok"`. */
+  /** Whether predictions can succeed. True if the finding is `"ok"`. */
   readonly ok: boolean;
   /** The category of the result. */
   readonly finding: Finding;

@@ -10,7 +10,7 @@ import { sleep, waitFor } from "../../util/timing/abort.js";
 import { clockNow } from "../../util/timing/clock.js";
 import { isAnsweredByModel, notReadyReason } from "./not-ready.js";
 
-/** Default of `timeout`, in milliseconds. A large model takes minutes to load. */
+/** Default of `timeout`, in milliseconds. Loading a large model takes minutes. */
 const DEFAULT_TIMEOUT_MS = 600_000;
 /** Timeout of a probe, in milliseconds. EAS may hold a request for 4 minutes while an instance starts (`interceptTraffic`). */
 const PROBE_TIMEOUT_MS = 300_000;
@@ -23,7 +23,7 @@ const MAX_DELAY_MS = 10_000;
 export interface ReadyOptions extends WaitOptions {
   /** Path to probe, relative to the service, for example `"/health"`. Default: the path of the client. */
   readonly path?: string | undefined;
-  /** Aborts the wait, which then rejects with `signal.reason`. */
+  /** Aborts the wait. `ready` then rejects with `signal.reason`. */
   readonly signal?: AbortSignal | undefined;
 }
 
@@ -35,7 +35,7 @@ export interface Readiness {
   readonly attempts: number;
 }
 
-/** Sends one probe. It must not be retried if the service is not ready. */
+/** Sends one probe. The probe must not be retried if the service is not ready. */
 type Probe = (call: CallOptions) => Promise<unknown>;
 
 /** Implements `PredictClient.ready`. Loaded on first use. */
@@ -80,7 +80,10 @@ export async function untilReady<R>(
   }
 }
 
-/** Returns whether a call failed because the service is not ready, and the service certainly did not start the call. */
+/**
+ * Returns whether a call failed because the service is not ready. If so, the service certainly did not start the
+ * call.
+ */
 function isNotStarted(error: unknown): boolean {
   const reason = notReadyReason(error);
   // This reason may also mean that the gateway lost its engine during the request, so the call may have started.
@@ -96,7 +99,7 @@ class ReadinessWait {
   readonly #signal: AbortSignal | undefined;
   readonly #pool: ConnectionPool;
   #delays = 0;
-  /** The last response with the report that the service is not ready. */
+  /** The last response that showed that the service is not ready. */
   #last: EasHttpError | undefined;
 
   constructor(

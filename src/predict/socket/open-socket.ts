@@ -93,7 +93,10 @@ async function open(
   }
 }
 
-/** Waits for a slot for a long-lived connection. Rejects with `EasTimeoutError` after `timeout`, or when the caller aborts. */
+/**
+ * Waits for a slot for a long-lived connection. Rejects with `EasTimeoutError` after `timeout`, or with the signal's
+ * reason when the caller aborts.
+ */
 async function acquireSlot(pool: ConnectionPool, plan: CallPlan, signal: AbortSignal): Promise<void> {
   const { timeout } = plan;
   const wait = pool.limiter(plan.target.origin).acquire(true);

@@ -64,7 +64,7 @@ export class ResultWaits {
     return Math.max(MIN_PAUSE_MS, this.#lives.size * PAUSE_PER_JOB_MS);
   }
 
-  /** Runs a wait. Its signal fires with the caller's signal and when the client closes. */
+  /** Runs a wait. The signal of the wait fires when the caller's signal fires or the client closes. */
   async run<T>(signal: AbortSignal | undefined, wait: (signal: AbortSignal) => Promise<T>): Promise<T> {
     const life = new AbortController();
     if (signal !== undefined) {
@@ -133,13 +133,13 @@ export class InferenceJob {
   }
 
   /**
-   * Waits for the result and deletes it from the output queue. Rejects with `EasModelError` if the model failed, and with
-   * `EasTimeoutError` if no result arrives within `timeout`. The service writes no result for an empty response of the
-   * model, so set a `timeout` if that can happen.
+   * Waits for the result and deletes it from the output queue. Rejects with `EasModelError` if the model failed, and
+   * with `EasTimeoutError` if no result arrives within `timeout`. If the response of the model is empty, the service
+   * does not write a result. Set a `timeout` if the model can send empty responses.
    *
-   * A result that has arrived is always returned. Its deletion continues in the background after the deadline, after the
-   * signal fires, or after one second. If the deletion fails, the result stays in the output queue, and a warning is
-   * logged.
+   * A result that has arrived is always returned. Its deletion continues in the background after the deadline, after
+   * the signal fires, or after one second. If the deletion fails, the result stays in the output queue and a warning
+   * is logged.
    */
   async result(options: ResultOptions = {}): Promise<DataFrame> {
     checkOptionNames("result", options, { timeout: 1, signal: 1 });
@@ -194,7 +194,7 @@ export class InferenceJob {
         this.#find(timeout, signal),
       );
       if (result !== undefined || rest === 0) return result;
-      // A service may respond early, and it responds at once after the queue has ended. The pause prevents a busy
+      // A service may respond early, and responds immediately after the queue has ended. The pause prevents a busy
       // loop.
       const now = clockNow();
       const early = waited === 0 ? this.#waits.pause : Math.min(began + waited - now, this.#waits.pause);
@@ -217,7 +217,7 @@ export class InferenceJob {
     if (frame !== undefined) await this.#drop(frame);
   }
 
-  /** Returns the job as plain data, for `AsyncInferenceClient.resume` in this process or another. */
+  /** Returns the job as plain data, for `AsyncInferenceClient.resume` in this or another process. */
   toJSON(): InferenceJobJson {
     const { index, requestId, tag } = this;
     return requestId === undefined ? { index: String(index), tag } : { index: String(index), requestId, tag };

@@ -59,8 +59,9 @@ class ConnectionFrames implements FrameOwner {
 /**
  * Commits, nacks and releases the frames of a watcher. Retries failed acknowledgments in the background.
  *
- * If the indexes of a queue count from 1, an index may belong to another item after the queue was recreated. Before an item
- * of an earlier connection is acknowledged, it is therefore read again, and must have the same request id.
+ * If the indexes of a queue count from 1, an index may belong to another item after the queue is recreated. An item
+ * of an earlier connection is therefore read again before it is acknowledged. The item that was read must have the
+ * same request id.
  */
 export class Acknowledgments {
   readonly #host: AcknowledgmentsHost;

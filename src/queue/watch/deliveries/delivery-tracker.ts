@@ -5,7 +5,7 @@ import { AscendingIndexes } from "./ascending-indexes.js";
 const MIN_REMEMBERED = 1024;
 /**
  * Indexes of at least this value contain the time (`milliseconds << 22`) and are never reused. Smaller indexes count
- * from 1. A queue that is deleted and recreated uses such indexes again for other items.
+ * from 1, and a recreated queue uses them again for other items.
  */
 const FIRST_TIME_INDEX = 1n << 60n;
 

@@ -8,8 +8,8 @@ interface Sink {
 
 /**
  * Delivers one of the items that share a request id. The other copies wait while the caller holds the delivered
- * copy. If the caller commits it, the other copies are skipped. If the caller returns it to the queue, the next copy
- * is delivered.
+ * copy. If the caller commits the delivered copy, the other copies are skipped. If the caller returns it to the
+ * queue, the next copy is delivered.
  */
 export class RepeatFilter {
   readonly #settings: Pick<WatchSettings, "remember" | "autoCommit">;

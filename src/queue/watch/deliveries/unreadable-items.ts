@@ -2,8 +2,8 @@ import type { EasDecodeError } from "../../../errors.js";
 import type { WatchReports } from "../reports.js";
 
 /**
- * Delay in milliseconds before an item is returned to the queue for the second time. It doubles with each further
- * return of the same item.
+ * Delay in milliseconds before an item is returned to the queue for the second time. The delay doubles with each
+ * further return of the same item.
  */
 const FIRST_DELAY_MS = 100;
 const MAX_DELAY_MS = 10_000;
