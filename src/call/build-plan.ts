@@ -30,8 +30,8 @@ export interface CallTemplate {
 }
 
 /**
- * Builds the template for all calls under `settings`. `defaultContentType` applies if neither the settings nor the request set a
- * content type. Throws a `TypeError` if settings contradict each other.
+ * Builds the template for all calls under `settings`. `defaultContentType` applies if neither the settings nor the
+ * request set a content type. Throws a `TypeError` for contradictory settings.
  */
 export function buildTemplate(settings: Settings, platform: Platform, defaultContentType?: string): CallTemplate {
   const route = routeOf(settings);

@@ -30,7 +30,7 @@ export interface CallPlan {
   /** Delay in milliseconds before a parallel attempt is sent. Applies to predict calls that go to instances directly. */
   readonly hedgeAfter: number | "p95" | undefined;
   readonly method: string;
-  /** Address of the service. With a route, each attempt replaces its origin with that of an instance. */
+  /** Address of the service. If there is a route, each attempt replaces the origin with the origin of an instance. */
   readonly target: Target;
   /** Selects the instance of each attempt; undefined behind a gateway. */
   readonly route: Route | undefined;
@@ -40,7 +40,7 @@ export interface CallPlan {
   readonly path: string;
   /** Path and query as signed, not percent-encoded. */
   readonly resource: string;
-  /** All headers except those of the authorization. */
+  /** All headers except the authorization headers. */
   readonly headers: readonly HeaderPair[];
   /** All headers, if the authorization is the same in each attempt. */
   readonly fixedHeaders: readonly HeaderPair[] | undefined;

@@ -286,7 +286,7 @@ export class Call implements Abortable, Running {
     await this.wait(wait).finally(() => this.pool.streams.delete(closable));
   }
 
-  /** Waits for a promise that cannot be canceled. */
+  /** Settles as `promise` does, for a promise that cannot be canceled. Rejects when the call is aborted. */
   private async race<T>(promise: Promise<T>): Promise<T> {
     let cancel!: (reason: unknown) => void;
     let result!: T;

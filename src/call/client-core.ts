@@ -38,7 +38,7 @@ export class ClientCore {
     this.#template = undefined;
   }
 
-  /** Returns the template for calls under the current settings. Throws a `TypeError` if the settings contradict each other. */
+  /** Returns the template for calls under the current settings. Throws a `TypeError` for contradictory settings. */
   template(): CallTemplate {
     this.#template ??= buildTemplate(this.#settings, platform, OCTET_STREAM);
     return this.#template;

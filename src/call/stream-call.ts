@@ -241,8 +241,8 @@ function replacedTransport(cause: unknown): TransportError {
 }
 
 /**
- * Reads up to `MAX_ERROR_BYTES` of the body of an error response into `chunks`. Resolves with `false` if the body does not end within
- * `ERROR_BODY_TIMEOUT_MS`.
+ * Reads up to `MAX_ERROR_BYTES` of the body of an error response and adds them to `chunks`. Resolves with `false` if
+ * the body does not end within `ERROR_BODY_TIMEOUT_MS`.
  */
 async function readErrorBody(response: StreamedResponse, chunks: Bytes[]): Promise<boolean> {
   let length = 0;

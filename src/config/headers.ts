@@ -7,7 +7,10 @@ export const TOKEN_NAME: RegExp = /^[!#$%&'*+\-.^_`|~0-9A-Za-z]+$/;
 /** Matches Latin-1 without control characters. A line break in a value would allow header injection. */
 const VALUE = /^[\t\x20-\x7e\x80-\xff]*$/;
 
-/** Headers that frame the message or control the connection. Custom values would break requests, or allow request smuggling. */
+/**
+ * Headers that frame the message or control the connection. Custom values would break requests or allow request
+ * smuggling.
+ */
 const FRAMING: ReadonlySet<string> = new Set([
   "connection",
   "content-length",

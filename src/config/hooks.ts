@@ -3,7 +3,10 @@ import { optionError } from "../util/argument-errors.js";
 import { messageOf } from "../util/realms.js";
 import type { CallKind } from "./retry.js";
 
-/** One logical call with all its attempts. All events of a call share the same object, so it can be the key of a `WeakMap`. */
+/**
+ * One logical call with all its attempts. All events of a call share the same `CallInfo` object, so it can be the
+ * key of a `WeakMap`.
+ */
 export interface CallInfo {
   /** Kind of call: a prediction, a stream or a queue operation. */
   readonly kind: CallKind;
@@ -15,7 +18,9 @@ export interface CallInfo {
   readonly startedAt: number;
 }
 
-/** Properties of all events after the start of a call. Events never contain the token, not even if the service echoes it. */
+/**
+ * Properties of all events after the start of a call. Events never contain the token, even if the service echoes it.
+ */
 export interface CallEvent {
   /** The call that the event belongs to. */
   readonly call: CallInfo;

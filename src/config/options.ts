@@ -55,8 +55,8 @@ export interface WaitOptions {
   /** Maximum duration of the whole wait, in milliseconds. Default 600,000. */
   readonly timeout?: number | undefined;
   /**
-   * Called before each further check of the service, with the milliseconds since the first check and the reason of the last
-   * response. An error that it throws ends the wait.
+   * Called before each check of the service after the first one. Receives the milliseconds since the first check and
+   * the reason from the last response. An error that the function throws ends the wait.
    */
   readonly onWait?: ((elapsed: number, reason: NotReadyReason) => void) | undefined;
 }
@@ -98,12 +98,12 @@ export interface CallOptions {
   readonly retryOn?: RetryOn | undefined;
   /** Aborts the call, including its waits. The call then rejects with `signal.reason`. */
   readonly signal?: AbortSignal | undefined;
-  /** Whether large typed arrays are sent without a copy. See the client's option. */
+  /** Whether large typed arrays are sent without a copy. See the option `zeroCopy` of the client. */
   readonly zeroCopy?: boolean | undefined;
   /**
-   * Whether to wait for a service that is not ready. The client then polls it with GET requests and retries the call once the
-   * service is ready. The wait has its own `timeout`, in addition to `totalTimeout`. Applies to predictions and streams. Default
-   * `false`, or `true` with the preset `"long-running"`.
+   * Whether to wait for a service that is not ready. If so, the client polls the service with GET requests and
+   * retries the call once the service is ready. The wait has its own `timeout`, in addition to `totalTimeout`.
+   * Applies to predictions and streams. Default `false`, or `true` with the preset `"long-running"`.
    */
   readonly waitForReady?: boolean | WaitOptions | undefined;
   /**

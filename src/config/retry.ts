@@ -145,8 +145,8 @@ const BUDGET = 100;
 const BUDGET_REFILL = 0.25;
 
 /**
- * Limits retries, so that they do not multiply the load on a failing service. Each retry takes a token; each success adds a quarter
- * of a token.
+ * Limits retries, so that they do not multiply the load on a failing service. Each retry takes a token. Each success
+ * adds a quarter of a token.
  */
 export class RetryBudget {
   #tokens: number = BUDGET;

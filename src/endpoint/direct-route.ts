@@ -11,7 +11,7 @@ export interface Route extends DirectOptions {
   readonly discoveryUrl: string | undefined;
   /** Routes with the same key and the same `endpointSource` share a router. */
   readonly key: string;
-  /** The target of all calls. Its origin is a placeholder, because each attempt has its own. */
+  /** The target of all calls. Its origin is a placeholder, because each attempt uses the origin of its instance. */
   readonly target: Target;
 }
 

@@ -14,7 +14,7 @@ const MAX_EJECTION_MS = 60_000;
 export class Health {
   /** Number of failed attempts since the last success. */
   failures = 0;
-  /** Number of recent ejections. */
+  /** Number of recent ejections, which determines the duration of the next ejection. */
   ejections = 0;
   /** Duration of the last ejection in milliseconds. */
   duration = 0;

@@ -17,7 +17,7 @@ export interface ListOptions extends Pick<DiscoveryOptions, "interval" | "timeou
   /** Name of the source in error messages. */
   readonly sourceName: string;
   readonly tools: RouterTools;
-  /** Called with each list that has an instance with a weight above 0. */
+  /** Called with each list that contains at least one instance with a weight above 0. */
   onList(instances: readonly FoundInstance[]): void;
 }
 

@@ -27,7 +27,7 @@ export class Latency {
   }
 }
 
-/** Initial and maximum number of hedges that a service may send without further calls. */
+/** Initial and maximum number of hedges in the budget of a service. */
 const MAX_HEDGES = 10;
 /** Fraction of a hedge that each call adds to the budget. */
 const HEDGES_PER_CALL = 0.1;
@@ -36,7 +36,7 @@ const HEDGES_PER_CALL = 0.1;
 export class HedgeBudget {
   #left: number = MAX_HEDGES;
 
-  /** Adds the share of one call. */
+  /** Adds the fraction of a hedge that one call contributes. */
   earn(): void {
     this.#left = Math.min(MAX_HEDGES, this.#left + HEDGES_PER_CALL);
   }

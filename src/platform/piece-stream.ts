@@ -81,8 +81,8 @@ class QueuedSource {
       this.#pulled = undefined;
       if (piece !== undefined) return controller.enqueue(piece);
       this.#failure ??= this.#source.failure?.();
-      // An error would discard the queue, so it is delayed until the queue is empty. The stream pulls again after each
-      // read.
+      // An error would discard the queue, so the error is delayed until the queue is empty. The stream pulls again
+      // after each read.
       if (this.#failure !== undefined && controller.desiredSize !== this.#highWaterMark) return;
       this.#isOver = true;
       if (this.#failure !== undefined) controller.error(this.#failure);

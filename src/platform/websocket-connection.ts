@@ -15,7 +15,7 @@ export const ABNORMAL = 1006;
 /** Maximum time to read the body of a refused upgrade. The status and headers are reported even if the body never ends. */
 const REFUSAL_BODY_MS = 1_000;
 
-/** Returns the error for a WebSocket upgrade to which the server responded with an HTTP response. */
+/** Returns the error for a refused WebSocket upgrade, to which the server sent an HTTP response. */
 export function upgradeRefused(status: number, response?: TransportResponse): TransportError {
   return new TransportError(`the server responded to the WebSocket upgrade with ${status}`, {
     sent: "maybe",

@@ -9,8 +9,8 @@ const NUMBERS = /-?\d+(?:\.\d+)?(?:[eE][-+]?\d+)?/g;
  */
 export function parseExactly(text: string): unknown {
   const parsed: unknown = JSON.parse(text);
-  // `JSON.parse` rounds large integers. Therefore, large integers are converted to strings before parsing. A prefix on
-  // every string distinguishes them from ordinary strings.
+  // `JSON.parse` rounds large integers. Therefore, they are converted to strings before parsing. A prefix on every
+  // string distinguishes converted integers from ordinary strings.
   return /\d{16}/.test(text) ? unmarked(JSON.parse(marked(text))) : parsed;
 }
 

@@ -1,6 +1,6 @@
 import type { Wait } from "../../util/timing/abort.js";
 
-/** A waiter, stored as a node of a circular list. Joining and leaving the list are O(1). */
+/** A waiter, stored as a node of a circular list. Joining and leaving the list take O(1) time. */
 interface Waiter {
   previous: Waiter;
   next: Waiter;

@@ -63,7 +63,7 @@ function decompressed(
   let failure: { readonly error: unknown } | undefined;
   let rejectRead: ((error: unknown) => void) | undefined;
   let writer: ReturnType<Decompressor["writable"]["getWriter"]> | undefined;
-  // Fail immediately, because the remaining data may expand to a thousand times its compressed size.
+  // Fail immediately, because the remaining data may expand to a thousand times its size.
   const fail = (error: unknown) => {
     failure = { error };
     rejectRead?.(error);

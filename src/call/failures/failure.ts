@@ -126,8 +126,8 @@ export async function httpFailure(
 const FETCH_TIMEOUT_MS = 300_000;
 
 /**
- * Returns the failure for an attempt that timed out. `fetchCode` is the error code if the timeout was that of Node's
- * `fetch`.
+ * Returns the failure for an attempt that timed out. `fetchCode` is the error code if a timeout of Node's `fetch`
+ * expired.
  */
 export function timeoutFailure(call: FailedCall, phase: TransportRequest["phase"], fetchCode?: string): Failure {
   const { plan } = call;

@@ -167,7 +167,7 @@ export class CallObserver {
   }
 }
 
-/** Headers of the authorization and the body, which hooks cannot set. */
+/** Matches headers of the authorization and the body, which hooks cannot set. */
 const OWNED = /^(authorization|date|content-(md5|type|encoding))$/;
 
 /** Returns hooks that log each event as one line. */

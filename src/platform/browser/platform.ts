@@ -34,7 +34,7 @@ export const platform: Platform = {
           : transport.send(request),
     };
   },
-  // A page cannot send headers with a WebSocket's upgrade.
+  // A page cannot send headers with the upgrade request of a WebSocket.
   dialWebSocket: undefined,
   md5: unsigned,
   hmacSha1: unsigned,

@@ -50,7 +50,7 @@ export function sendByXhr(
       xhr.upload.onloadstart = xhr.upload.onprogress = xhr.upload.onload = null;
       xhr.onreadystatechange = xhr.onprogress = xhr.onload = xhr.onerror = xhr.onabort = null;
       act();
-      // Has no effect if the request has already ended.
+      // Aborting has no effect if the request has already ended.
       xhr.abort();
     };
     const fail = (error: unknown) => settle(() => reject(error));

@@ -1,6 +1,6 @@
 import { TransportError } from "../contract.js";
 
-/** Error codes with which undici rejects a request before sending it. It would also reject a retry. */
+/** Error codes with which undici rejects a request before sending it. undici would also reject a retry. */
 const REFUSED = new Set(["UND_ERR_INVALID_ARG", "UND_ERR_CLOSED", "UND_ERR_DESTROYED"]);
 
 /** The progress of an exchange. */

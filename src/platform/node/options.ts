@@ -25,7 +25,7 @@ export interface NodeTransportOptions {
   readonly ca?: Pem | readonly Pem[] | undefined;
   /** The client's certificate chain. Requires `key`. */
   readonly cert?: Pem | readonly Pem[] | undefined;
-  /** The private key of `cert`, not encrypted. */
+  /** The unencrypted private key of `cert`. */
   readonly key?: Pem | readonly Pem[] | undefined;
   /**
    * Maximum time to establish a connection, including the tunnel of a proxy and TLS, in milliseconds: 1 to 2,147,483,647.

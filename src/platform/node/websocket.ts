@@ -19,8 +19,8 @@ export const dialWebSocket: WebSocketDialer = (url, options) =>
   dialerOver(async () => (await connectionsOf(checkConnect({}))).forSockets)(url, options);
 
 /**
- * Returns a dialer that opens WebSockets over the connections of `connect`. It uses `isomorphic-ws`, which is `ws`
- * on Node. The first dial loads that package.
+ * Returns a dialer that opens WebSockets over the connections that `connect` provides. The dialer uses
+ * `isomorphic-ws`, which is `ws` on Node. The first dial loads that package.
  */
 export const dialerOver =
   (connect: () => Promise<Connect>): WebSocketDialer =>

@@ -93,7 +93,7 @@ export function usesOwnFetch(transport: Transport): boolean {
 }
 
 /**
- * Creates a transport that uses `fetch`, for every runtime that has it. Redirects are returned and not followed.
+ * Creates a transport that uses `fetch`. Works in every runtime that has `fetch`. Redirects are returned, not followed.
  *
  * @example
  * const transport = fetchTransport({ fetch: myFetch });
@@ -225,7 +225,7 @@ function streamOf(
 
   function end(result: Promise<undefined>): Promise<undefined> {
     signal.removeEventListener("abort", onAbort);
-    // The rejection is reported by `read`, if it is called.
+    // `read` reports the rejection if it is called.
     result.catch(() => {});
     outcome = result;
     return result;
@@ -292,7 +292,7 @@ function isRefused(error: unknown, url: string, { body, signal: _, ...init }: Pa
   // React Native and jsdom can have a `fetch` without `Request`.
   if (typeof Request !== "function") return false;
   try {
-    // A stream cannot be used twice, so it is left out here.
+    // A stream cannot be used twice, so the stream is omitted here.
     new Request(url, { ...init, body: body && "getReader" in body ? null : body } as RequestInit);
     return false;
   } catch {

@@ -15,7 +15,7 @@ export abstract class TimerEntry {
   abstract expire(): void;
 }
 
-/** The entries with the same delay, in the order of expiry. They share one timer. */
+/** Entries with the same delay, in order of expiry. All entries in a list share one timer. */
 class List {
   readonly milliseconds: number;
   first: TimerEntry | undefined;

@@ -10,9 +10,9 @@ export interface RequestAgent {
 }
 
 /**
- * Time in milliseconds for which an idle connection is kept if the server sends no `Keep-Alive` header. It is
- * shorter than the idle timeouts of known servers, some of which close after 5 s (Node's own server) or 15 s. With a
- * `Keep-Alive` header, undici closes 2 s before the stated time.
+ * Time in milliseconds for which an idle connection is kept if the server sends no `Keep-Alive` header. This time is
+ * shorter than the idle timeouts of known servers, some of which close connections after 5 s (Node's own server) or
+ * 15 s. With a `Keep-Alive` header, undici closes the connection 2 s before the stated time.
  */
 const IDLE_MS = 4_000;
 
