@@ -69,8 +69,8 @@ export interface EmulatorOptions {
   /** Name of the queue that is also served at the root path, like a queue server without a gateway in front of it. */
   readonly rootQueue?: string | undefined;
   /**
-   * Token of every service and queue that does not set its own. `""` accepts every caller. Default: a random token for each
-   * emulator, available as `emulator.token`.
+   * Token of every service and queue that does not set its own token. `""` accepts every caller. Default: a random
+   * token for each emulator, available as `emulator.token`.
    */
   readonly token?: string | undefined;
   /**
@@ -80,13 +80,13 @@ export interface EmulatorOptions {
   readonly strictSignatures?: boolean | undefined;
   /**
    * Lets web pages of other origins call the emulator: `true` allows every origin. On EAS this depends on the service.
-   * Preflight requests are then handled before everything else: they are not logged and do not consume faults. Default:
-   * no CORS headers are sent, so browsers do not expose responses to the page.
+   * If the option is set, preflight requests are handled before everything else: they are not logged and do not consume
+   * faults. Default: no CORS headers are sent, so browsers do not expose responses to the page.
    */
   readonly cors?: boolean | EmulatorCors | undefined;
   /**
-   * The instances of all services and queues, for clients that call instances directly: their number, or the weight of each.
-   * Default 0: discovery returns the address of the gateway itself.
+   * The instances of all services and queues, for clients that call instances directly: the number of instances, or the
+   * weight of each instance. Default 0: discovery returns the address of the gateway itself.
    */
   readonly instances?: EmulatorInstances | undefined;
   /** Paths on which discovery responds. Default: both, since the path differs between regions and versions. */
@@ -110,7 +110,7 @@ export const EMULATOR_OPTIONS: OptionNames<EmulatorOptions> = {
 
 /** A local EAS gateway with its services. */
 export interface Emulator {
-  /** Token of every service and queue that does not set its own. */
+  /** Token of every service and queue that does not set its own token. */
   readonly token: string;
   /** The latest requests, oldest first. */
   readonly requests: readonly EmulatorLogEntry[];
@@ -119,13 +119,13 @@ export interface Emulator {
   /** Handles a request to the gateway. Rejects when a fault breaks the connection. */
   fetch(request: Request): Promise<Response>;
   /**
-   * Returns the CORS headers for a page of `origin`, for servers that respond on behalf of the gateway. They include the
-   * `Vary` header that keeps caches from serving the response to another origin.
+   * Returns the CORS headers for a page of `origin`, for servers that respond on behalf of the gateway. The headers
+   * include `Vary`, which keeps caches from serving the response to another origin.
    */
   corsHeaders(origin: string | null): [name: string, value: string][];
   /**
-   * A transport for the option `transport` of a client, whose requests then reach the emulator without a network. Any
-   * endpoint works.
+   * A transport for the `transport` option of a client. The client's requests reach the emulator without a network,
+   * regardless of the client's endpoint.
    */
   readonly transport: Transport;
   /**
@@ -161,7 +161,7 @@ export interface Emulator {
 export function createEmulator(options: EmulatorOptions = {}): Emulator {
   checkOptionNames("the emulator", options, EMULATOR_OPTIONS);
   let { token } = options;
-  // Generated on first use: workerd does not allow random values while a module is loaded.
+  // The token is generated on first use, because workerd does not allow random values while a module is loaded.
   const getToken = () => {
     token ??= `emulator-token-${randomUuid()}`;
     return token;
@@ -181,7 +181,9 @@ export function createEmulator(options: EmulatorOptions = {}): Emulator {
 
   const queues = new Queues();
   for (const [name, queue] of Object.entries(options.queues ?? {})) queues.add(name, queue);
-  /** Requests in progress. On Node, the signal of a request that was garbage-collected never fires. */
+  /**
+   * Requests in progress. They are stored here because, on Node, the signal of a garbage-collected request never fires.
+   */
   const inProgress = new Set<Request>();
 
   /** Logs and authorizes a request, applies faults, and finds its target. Runs before every response. */

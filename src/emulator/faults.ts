@@ -23,21 +23,21 @@ export interface Fault {
   /** Point at which to reset the connection: before the response headers or in the middle of the body. */
   readonly reset?: "before-headers" | "in-body" | undefined;
   /**
-   * Point at which to close the connection gracefully (FIN), as a server does that shuts down: before the response
-   * headers or in the middle of the body. Without a network this looks like `reset`.
+   * Point at which to close the connection gracefully (FIN), as a server does when it shuts down: before the response
+   * headers or in the middle of the body. Without a network, this option has the same effect as `reset`.
    */
   readonly end?: "before-headers" | "in-body" | undefined;
   /** Point at which to stop sending indefinitely: before the response headers or in the middle of the body. */
   readonly stall?: "before-headers" | "in-body" | undefined;
   /**
-   * Text to append to the truncated body, as a server does that fails after it has sent status 200. For the service
+   * Text to append to the truncated body, as a server does when it fails after it has sent status 200. For the service
    * `llm` use `'data: {"error": {"message": "out of memory", "code": 500}}\n\n'`.
    */
   readonly failure?: string | undefined;
   /**
-   * Number of chunks, or WebSocket messages, that are sent before the body breaks. On a real socket, a reset may overtake the
-   * last of them. A body with fewer chunks breaks at its end. A body with a `Content-Length` is cut in half instead. Default
-   * 2; must be an integer of at least 0.
+   * Number of chunks, or WebSocket messages, that are sent before the body breaks. On a real socket, a reset may
+   * overtake the last chunks. A body with fewer chunks breaks at its end. A body with a `Content-Length` is cut in half
+   * instead. Default 2; must be an integer of at least 0.
    */
   readonly chunks?: number | undefined;
 }
@@ -117,7 +117,7 @@ export function isEndedByFault(error: unknown): boolean {
   return typeof error === "object" && error !== null && endedByFault.has(error);
 }
 
-/** Creates the error of a connection to an instance that does not listen. */
+/** Creates the error for a connection to an instance that does not listen. */
 export function refuseConnection(): Error {
   return intended("connect ECONNREFUSED", "ECONNREFUSED");
 }
@@ -155,7 +155,9 @@ export async function breakBeforeHead(fault: Fault | undefined, signal: AbortSig
   if (fault?.stall === "before-headers") await delay(undefined, signal);
 }
 
-/** Returns the response with its body cut in the middle, where it breaks, stalls or ends with `fault.failure`. */
+/**
+ * Returns the response with a truncated body. The body then breaks, stalls, or ends with the text in `fault.failure`.
+ */
 export async function breakBody(response: Response, fault: Fault): Promise<Response> {
   const { status, statusText } = response;
   const headers = new Headers(response.headers);

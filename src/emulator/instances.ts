@@ -12,13 +12,13 @@ export interface EmulatorInstance {
   /** Relative share of the calls, as reported by discovery. Default 100. */
   weight: number;
   /**
-   * Whether discovery lists the instance. Default true, even after `stop()`: on EAS, discovery notices a dead instance only
-   * later.
+   * Whether discovery lists the instance. Default true, even after `stop()`: on EAS, discovery notices a dead instance
+   * only after a delay.
    */
   isListed: boolean;
   /** Whether the instance accepts connections. */
   readonly isRunning: boolean;
-  /** Makes the next requests to this instance fail. These faults apply before those of the whole emulator. */
+  /** Makes the next requests to this instance fail. These faults apply before the faults of the emulator. */
   fault(fault: Fault): void;
   /** Clears the pending faults of this instance. */
   clearFaults(): void;
@@ -123,7 +123,10 @@ interface DiscoveryRequest {
   readonly gateway: URL;
 }
 
-/** Returns the body of a discovery response: the instances, or the gateway itself without instances, and the service's group. */
+/**
+ * Returns the body of a discovery response: the instances and the group of the service. If there are no instances, the
+ * gateway itself is listed.
+ */
 export function discoveryBody(request: DiscoveryRequest, instances: readonly Instance[]): string {
   const { service, services, gateway } = request;
   const self = { ip: gateway.hostname.replace(/^\[|\]$/g, ""), port: Number(gateway.port || 80), weight: 100 };

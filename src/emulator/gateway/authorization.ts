@@ -9,7 +9,8 @@ const MAX_CLOCK_SKEW_MS = 15 * 60_000;
 
 /**
  * Returns how a request is authorized. Like EAS, it computes the HMAC over the header values as received. Signatures of
- * the official SDKs therefore pass, although they send local time labeled GMT, and Java's MD5 lacks leading zeros.
+ * the official SDKs are therefore accepted, although these SDKs send local time labeled GMT, and the Java SDK omits
+ * leading zeros of the MD5.
  */
 export async function verifyAuthorization(
   request: Request,
@@ -40,7 +41,7 @@ export async function verifyAuthorization(
 
 /** Returns the resource strings that clients sign: with or without the query, percent-encoded or decoded. */
 function signedResources(resource: string): Set<string> {
-  // The gateway adds any prefix before /api/predict itself, so it is not signed.
+  // The gateway itself adds any prefix before /api/predict, so clients do not sign the prefix.
   const signedPart = resource.slice(Math.max(0, resource.indexOf("/api/predict/")));
   const path = signedPart.split("?", 1)[0] as string;
   const query = signedPart.slice(path.length);

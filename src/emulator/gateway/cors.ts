@@ -3,7 +3,7 @@ import { argumentTypeError, show } from "../../util/argument-errors.js";
 
 /** Options for cross-origin calls from web pages. */
 export interface EmulatorCors {
-  /** Origins whose pages may call, such as `https://example.com`. Default: all origins. */
+  /** Origins whose pages may call the emulator, such as `https://example.com`. Default: all origins. */
   readonly origins?: readonly string[] | undefined;
   /**
    * Response headers that pages may read, in addition to the safelisted headers such as `Content-Type`. Without
@@ -22,7 +22,9 @@ export class Cors {
   readonly #origins: readonly string[] | undefined;
   readonly #exposed: string;
 
-  /** Returns the CORS policy of an option's value; undefined when pages of other origins may not call. */
+  /**
+   * Returns the CORS policy of an option's value; undefined when pages from other origins may not call the emulator.
+   */
   static of(setting: boolean | EmulatorCors | undefined): Cors | undefined {
     if (setting === undefined || setting === false) return undefined;
     if (setting === true) return new Cors({});
@@ -63,7 +65,10 @@ export class Cors {
     return shared;
   }
 
-  /** Returns the headers that let a page of `origin` read a response, and `Vary` so that caches keep origins apart. */
+  /**
+   * Returns the headers that let a page of `origin` read a response, and `Vary`, so that caches store a separate
+   * response for each origin.
+   */
   headers(origin: string | null): [name: string, value: string][] {
     const headers: [string, string][] = [];
     if (this.#allows(origin)) {

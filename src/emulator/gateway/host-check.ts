@@ -7,8 +7,9 @@ const LOOPBACK = /^(localhost|.+\.localhost|127(\.\d+){3}|\[::1\])$/;
 export type HostCheck = (host: string | undefined) => boolean;
 
 /**
- * Returns a check that accepts loopback names and the names in `hosts`. It protects against DNS rebinding: a web page whose
- * name resolves to 127.0.0.1 has the emulator as its own origin, but its requests carry the page's name.
+ * Returns a check that accepts loopback names and the names in `hosts`. It protects against DNS rebinding: a web page
+ * whose host name resolves to 127.0.0.1 has the same origin as the emulator, but the `Host` header of its requests
+ * contains the page's own host name.
  */
 export function hostCheck(hosts: readonly string[] | "*" = []): HostCheck {
   if (hosts === "*") return () => true;
@@ -35,7 +36,10 @@ function nameOf(host: string): string | undefined {
   return hostname(host.replace(/:\d*$/, ""));
 }
 
-/** Returns the canonical form of a host name, as browsers send it; undefined for text with any other part of a URL. */
+/**
+ * Returns the canonical form of a host name, as browsers send it; undefined for text that contains other parts of a
+ * URL.
+ */
 function hostname(text: string): string | undefined {
   if (!/^([^\s:/?#@\\*[\]]+|\[[\da-f:.]+\])$/i.test(text) || !URL.canParse(`http://${text}`)) return undefined;
   return new URL(`http://${text}`).hostname.replace(/\.$/, "");

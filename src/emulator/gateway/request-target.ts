@@ -21,7 +21,7 @@ interface Known {
 }
 
 /**
- * Finds the target of a URL: by its host name if that belongs to a service, otherwise by the path after
+ * Finds the target of a URL: by its host name if the host name belongs to a service, otherwise by the path after
  * `/api/predict/`.
  */
 export function findTarget(hostname: string, pathname: string, known: Known): Target | undefined {
@@ -31,7 +31,10 @@ export function findTarget(hostname: string, pathname: string, known: Known): Ta
   return at === -1 ? undefined : findNamed(pathname.slice(at + PREDICT.length).split("/"), known);
 }
 
-/** Finds the service of a host name, whose whole path belongs to the service. The root path is the service's empty path. */
+/**
+ * Finds the service to which a host name belongs. For such a host name, the whole path of the URL is the path within
+ * the service. The root path becomes the empty path.
+ */
 function findOfHost(own: string, pathname: string, known: Known): Target | undefined {
   const names = [...known.queues.names(), ...known.services.keys()];
   const name = names.find((name) => isSameService(name.split("/", 1)[0] as string, own));

@@ -17,7 +17,10 @@ export interface ReceivedCall extends QueueCall {
   readonly fault: Fault | undefined;
 }
 
-/** Returns the response that the gateway sends without calling a service: `list` is the discovery response, if requested. */
+/**
+ * Returns the response to a call that the gateway handles without calling a service. `list` is the discovery response,
+ * if the call requests it.
+ */
 export function gatewayResponse(
   { request, entry, found, fault }: ReceivedCall,
   { token, list, isUpgrade }: { token: string; list: string | undefined; isUpgrade: boolean },
@@ -41,7 +44,10 @@ function unknownPlace(request: Request): string {
   return easHost(hostname)?.service === undefined ? pathname : hostname;
 }
 
-/** Keeps requests alive while a handler holds their signals: on Node, the signal alone never fires. */
+/**
+ * Keeps a request alive as long as a handler holds its signal. On Node, the signal of a garbage-collected request never
+ * fires.
+ */
 const requestsOfSignals = new WeakMap<AbortSignal, Request>();
 
 /** Calls the service's handler for a request that was not refused. Rejects when the caller disconnects. */

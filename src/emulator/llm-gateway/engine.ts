@@ -8,9 +8,11 @@ import { Instance } from "../instances.js";
 import { createResponse } from "../response.js";
 import type { EmulatorCall, EmulatorService } from "../services/service.js";
 
-/** Thrown when an engine does not send a complete response. `message` is that of the gateway's HTTP client. */
+/**
+ * Thrown when an engine does not send a complete response. `message` is the error message of the gateway's HTTP client.
+ */
 export class EngineError extends Error {
-  /** Whether one of the gateway's timeouts has expired. Such a request is not retried. */
+  /** Whether a timeout of the gateway has expired. The gateway does not retry a request after a timeout. */
   readonly isTimeout: boolean;
 
   constructor(message: string, isTimeout = false) {
@@ -58,7 +60,7 @@ export interface EngineResponse {
   readonly status: number;
   readonly statusText: string;
   readonly headers: Headers;
-  /** Yields the body. Throws an `EngineError` if the body breaks off. */
+  /** Yields the body. Throws an `EngineError` if the body is cut off. */
   readonly body: AsyncGenerator<Uint8Array>;
   /** Closes the connection without reading the body. */
   discard(): void;
@@ -150,7 +152,7 @@ export class EngineClient {
     };
     const target = { abort: close };
     linkSignal(life, target);
-    // Go's HTTP client asks for gzip by itself, and then decompresses the response.
+    // Unless the caller sets `Accept-Encoding`, Go's HTTP client requests gzip and decompresses the response.
     const headers = new Headers(request.headers);
     const isTransparent = !headers.has("accept-encoding") && request.method !== "HEAD";
     if (isTransparent) headers.set("accept-encoding", "gzip");
@@ -230,7 +232,10 @@ async function* readChunks(
   }
 }
 
-/** Decompresses a body once it is complete. The real gateway streams, but not every runtime can stream gzip. */
+/**
+ * Decompresses a body after all of it has been received. The real gateway decompresses while it receives, but not every
+ * runtime supports streaming gzip.
+ */
 async function* decompressed(chunks: AsyncGenerator<Uint8Array>): AsyncGenerator<Uint8Array> {
   const whole: Uint8Array[] = [];
   for await (const chunk of chunks) whole.push(chunk);

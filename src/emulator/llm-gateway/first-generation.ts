@@ -84,7 +84,7 @@ function withoutHopHeaders(headers: Headers): Headers {
   return kept;
 }
 
-/** Returns the response of any engine, including errors and their headers. */
+/** Forwards a request to any engine and returns the response of the engine, including errors and their headers. */
 async function forwardUnchanged(gateway: Gateway, call: EmulatorCall): Promise<Response> {
   const engine = gateway.pick();
   if (engine === undefined) return NO_ENGINE.unknown();
@@ -101,7 +101,10 @@ async function forwardUnchanged(gateway: Gateway, call: EmulatorCall): Promise<R
   }
 }
 
-/** Returns the response of an engine. The engine's call continues even if the client disconnects. */
+/**
+ * Forwards a request to a reserved engine and returns the response. The engine's call continues even if the client
+ * disconnects.
+ */
 async function forward(gateway: Gateway, engine: Engine, call: EmulatorCall, isStream: boolean): Promise<Response> {
   const life = new AbortController();
   const finish = () => {
@@ -148,7 +151,7 @@ async function* flushed(
   }
 }
 
-/** Formats an event as the gateway does, which writes the field name only before the first line of the data. */
+/** Formats an event like the gateway, which writes the field name only before the first line of the data. */
 export function formatEvent(data: Uint8Array): Uint8Array {
   const event = new Uint8Array(data.length + 8);
   event.set(utf8("data: "));

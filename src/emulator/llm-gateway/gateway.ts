@@ -53,7 +53,10 @@ export class Gateway {
     if (this.calls.length > LOG_LENGTH) this.calls.shift();
   }
 
-  /** Selects the next engine by smooth weighted round robin, among the listed engines with free capacity. Does not reserve it. */
+  /**
+   * Selects the next engine by smooth weighted round robin, among the listed engines with free capacity. Does not
+   * reserve the engine.
+   */
   pick(concurrency: number = Number.POSITIVE_INFINITY): Engine | undefined {
     const free = this.engines.filter(({ isListed, active, weight }) => isListed && active < concurrency && weight > 0);
     let best: Engine | undefined;
@@ -66,8 +69,9 @@ export class Gateway {
   }
 
   /**
-   * Reserves an engine; release it after use. If all engines are busy, the request waits: within `queueLength` and
-   * `holdTimeout` if `isLimited`, indefinitely otherwise. Rejects when `signal` fires.
+   * Reserves an engine, which must be released after use. If all engines are busy, the request waits. If `isLimited` is
+   * true, `queueLength` and `holdTimeout` apply to waiting requests. Otherwise, requests wait indefinitely. Rejects
+   * when `signal` fires.
    */
   async take(signal: AbortSignal, isLimited: boolean): Promise<Engine | NoEngine> {
     const { concurrency, queueLength, holdTimeout } = this.settings;
@@ -84,7 +88,8 @@ export class Gateway {
       return await new Promise<Engine | NoEngine>((resolve, reject) => {
         const waiter: Waiter = { take: resolve };
         this.#waiting.add(waiter);
-        // Remove the request immediately: an engine that is assigned to an aborted request would never be released.
+        // Remove the request immediately. Otherwise, an engine could be assigned to the aborted request and would never
+        // be released.
         onAbort = () => {
           this.#waiting.delete(waiter);
           reject(signal.reason);

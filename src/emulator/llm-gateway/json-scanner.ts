@@ -120,7 +120,7 @@ class JsonScanner {
     }
   }
 
-  /** Reads up to the closing quotation mark of a string, after its opening mark. */
+  /** Reads a string whose opening quotation mark has been read, up to the closing quotation mark. */
   #string(): void {
     for (; this.#at < this.#bytes.length; this.#at++) {
       const byte = this.#bytes[this.#at];

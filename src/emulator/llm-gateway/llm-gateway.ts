@@ -22,26 +22,44 @@ export interface LlmGatewayOptions {
   readonly engine?: EmulatorService | EmulatorHandler | undefined;
   /** Number of engines, from 0 to 1,000. Default 1. With 0, the gateway responds that it has no engine. */
   readonly engines?: number | undefined;
-  /** Port of the first engine in error messages; the other engines have the following ports. Default 8000. */
+  /**
+   * Port that error messages show for the first engine. The other engines are shown with consecutive ports. Default
+   * 8000.
+   */
   readonly enginePort?: number | undefined;
-  /** Maximum number of concurrent requests to each engine; the gateway holds the others. Default: no limit. */
+  /**
+   * Maximum number of concurrent requests to each engine. The gateway holds further requests until an engine is free.
+   * Default: no limit.
+   */
   readonly concurrency?: number | undefined;
-  /** Maximum number of held requests; more are refused with 429. Only `"2026-01"`; `"2026-04"` has no limit. Default 512. */
+  /**
+   * Maximum number of held requests; further requests are refused with status 429. Applies only to `"2026-01"`, because
+   * `"2026-04"` has no limit. Default 512.
+   */
   readonly queueLength?: number | undefined;
-  /** Maximum duration for which a request is held before it is refused with 429. Only `"2026-01"`. Default 10,000. */
+  /**
+   * Maximum duration for which a request is held before it is refused with status 429. Applies only to `"2026-01"`.
+   * Default 10,000.
+   */
   readonly holdTimeout?: number | undefined;
-  /** Maximum duration until an engine sends its response headers. Default 900,000. */
+  /** Maximum time to wait for the response headers of an engine. Default 900,000. */
   readonly headerTimeout?: number | undefined;
   /**
-   * Maximum duration between two events of a stream, ignoring comments, and between two data messages in each direction of a
-   * WebSocket. Default 300,000.
+   * Maximum time between two events of a stream; comments do not count as events. For a WebSocket, the maximum time
+   * between two data messages in the same direction. Default 300,000.
    */
   readonly readTimeout?: number | undefined;
-  /** Duration after a data message for which pings and pongs still pass through a WebSocket. Only `"2026-01"`. Default 5,000. */
+  /**
+   * Time after a data message during which the gateway still forwards the pings and pongs of a WebSocket. Applies only
+   * to `"2026-01"`. Default 5,000.
+   */
   readonly writeTimeout?: number | undefined;
-  /** Maximum size of a stream's event in bytes. Default 1,048,576. */
+  /** Maximum size in bytes of an event in a stream. Default 1,048,576. */
   readonly maxEventBytes?: number | undefined;
-  /** Counts the tokens of a text, for `usage` and `max_tokens`. Only `"2026-04"`. Default: the demo service's tokenizer. */
+  /**
+   * Counts the tokens of a text, for `usage` and `max_tokens`. Applies only to `"2026-04"`. Default: the demo service's
+   * tokenizer.
+   */
   readonly countTokens?: ((text: string) => number) | undefined;
   /** Returns the current time for `writeTimeout`. Default `Date.now`. */
   readonly now?: (() => number) | undefined;
@@ -67,7 +85,7 @@ const GENERATIONS: Readonly<Record<LlmGatewayGeneration, (gateway: Gateway) => G
   "2026-04": secondGeneration,
 };
 
-/** An emulated LLM gateway, to be used as a service of the emulator. */
+/** An emulated LLM gateway, for use as a service of the emulator. */
 export interface EmulatorLlmGateway extends EmulatorService {
   /**
    * The engines. `fault()` injects failures, to which the gateway reacts. `stop()` makes an engine refuse connections,
@@ -80,12 +98,13 @@ export interface EmulatorLlmGateway extends EmulatorService {
 }
 
 /**
- * Creates a service that behaves like EAS's LLM gateway in front of one or more engines. It emulates routing, error responses
- * byte for byte, reformatted events, failing and silent engines, held requests, and WebSockets. It runs on every runtime.
+ * Creates a service that behaves like EAS's LLM gateway in front of one or more engines. It emulates routing, error
+ * responses byte for byte, reformatted events, failing and silent engines, held requests, and WebSockets. It runs on
+ * every runtime.
  *
- * `"2026-01"` forwards all paths. If an engine's response breaks off, the gateway appends the line `Bad Request` and ends the
- * response normally. `"2026-04"` supports only chat, completions and models, and rebuilds their responses. If an engine's
- * response breaks off, the gateway ends its response normally.
+ * `"2026-01"` forwards all paths. If an engine's response is cut off, the gateway appends the line `Bad Request` and
+ * ends the response normally. `"2026-04"` supports only chat, completions and models, and rebuilds their responses. If
+ * an engine's response is cut off, the gateway ends its response normally.
  *
  * @throws TypeError for an unknown generation, and for unknown or invalid options.
  *

@@ -112,7 +112,7 @@ const isCompletion = struct(COMPLETION);
 
 /**
  * The chat fields that are forwarded, by their name in the completion request. As in the real gateway, both penalties
- * take the value of `presence_penalty` in the chat.
+ * are set to the value of `presence_penalty` in the chat request.
  */
 const CHAT_FIELDS: Readonly<Record<string, string>> = {
   frequency_penalty: "presence_penalty",

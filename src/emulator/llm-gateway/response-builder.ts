@@ -2,7 +2,7 @@ import { EngineError } from "./engine.js";
 import { toJson } from "./go-text.js";
 import type { OpenAiRequest } from "./openai-request.js";
 
-/** The fields of a `/v1/completions` chunk that the gateway reads. Absent values are empty. */
+/** The fields of a `/v1/completions` chunk that the gateway reads. Absent fields have empty values. */
 interface Completion {
   readonly id: string;
   readonly object: string;
@@ -24,7 +24,7 @@ interface Choice {
 export class ResponseBuilder {
   readonly #request: OpenAiRequest;
   readonly #countTokens: (text: string) => number;
-  /** The last chunk, which is repeated at the end of a chat. */
+  /** The latest chunk. At the end of a chat, the gateway processes it a second time. */
   #current: Completion | undefined;
   /** The chunk with the finish reason, if the engine has sent the reason together with text. */
   #last: object | undefined;
@@ -42,7 +42,7 @@ export class ResponseBuilder {
     return this.#request.isChat && this.#tokens >= this.#request.maxTokens;
   }
 
-  /** Processes the data of an event. Returns the message to send for it, if any. */
+  /** Processes the data of an event. Returns the message to send for the event, if any. */
   push(data: string): string | undefined {
     this.#current = readCompletion(data);
     return this.#message(false);
@@ -150,7 +150,10 @@ const chatId = ({ id }: Completion): string => id.replaceAll("cmpl", "chatcmpl")
 
 const NO_LOGPROBS = { tokens: null, token_logprobs: null, top_logprobs: null, text_offset: null };
 
-/** Parses the data of an event with the gateway's types, which drop unknown fields. An error therefore has no choices. */
+/**
+ * Parses the data of an event with the gateway's types, which drop unknown fields. An error is therefore read as a
+ * chunk without choices.
+ */
 function readCompletion(data: string): Completion {
   let value: unknown;
   try {

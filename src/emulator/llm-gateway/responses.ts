@@ -34,8 +34,8 @@ export function textResponse(status: number, body: string | Uint8Array, headers:
 export type Flushed = AsyncGenerator<Uint8Array, Uint8Array>;
 
 /**
- * Creates a response whose headers are sent with the first chunk. Like the gateway, it notices a disconnected client only at
- * the next chunk, and then stops. `onCancel` is called immediately.
+ * Creates a response whose headers are sent with the first chunk. Like the gateway, the emulator notices only at the
+ * next chunk that the client has disconnected, and stops there. `onCancel` is called as soon as the client disconnects.
  */
 export async function flushedResponse(
   headers: HeadersInit,
@@ -65,7 +65,7 @@ export async function flushedResponse(
       cancel() {
         onCancel?.();
         const next = isPulling ? undefined : chunks.next();
-        // Stop after the chunk that is being awaited.
+        // The generator stops after the chunk that is being awaited.
         void Promise.allSettled([next, chunks.return(new Uint8Array())]);
       },
     },

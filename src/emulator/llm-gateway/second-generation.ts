@@ -100,7 +100,7 @@ function errorResponse({ isStream }: OpenAiRequest, status: number, body: Uint8A
   return completeResponse(status, EVENTS_TYPE, joinChunks(events, totalLength(events)));
 }
 
-/** Formats messages as events. An error after the first event only ends the response. */
+/** Formats messages as events. If an error occurs after the first event, the response ends without an error message. */
 async function* formatEvents(first: string, messages: AsyncGenerator<string>): Flushed {
   try {
     yield formatEvent(utf8(first));

@@ -60,7 +60,10 @@ async function dial(gateway: Gateway, call: EmulatorCall, fault: Fault | undefin
   return serviceUpgrade(gateway.settings.engine, call, fault);
 }
 
-/** Refuses cross-origin pages. Like the gateway, it checks the origin only after the engine has accepted. */
+/**
+ * Returns a refusal for cross-origin pages. Like the gateway, the emulator checks the origin only after the engine has
+ * accepted the WebSocket.
+ */
 function refuseOrigin({ headers }: EmulatorCall): Response | undefined {
   const origin = headers.get("origin");
   if (origin === null) return undefined;
@@ -108,7 +111,7 @@ class SocketBridge implements SocketHandlers {
         return client.bufferedBytes;
       },
       close: (code, reason) => {
-        // After the direction has ended, the gateway does not read the engine's close frame.
+        // After the direction to the client has ended, the gateway does not read the engine's close frame.
         if (!this.#toClient.isOver) client.close(code, reason);
       },
       terminate: () => this.#breakEngine(this.#endsGracefully),
@@ -128,9 +131,9 @@ class SocketBridge implements SocketHandlers {
   }
 
   /**
-   * Decides whether a ping is answered. The gateway forwards pings and pongs under the write deadline of the last message to the
-   * same side. Once the deadline has passed, that write and all later writes fail. The gateway then stops reading the side from
-   * which the ping or pong came.
+   * Decides whether a ping is answered. The gateway forwards pings and pongs with the write deadline of the last data
+   * message in the same direction. After this deadline, all writes in that direction fail, and the gateway stops
+   * reading from the side that sent the ping or pong.
    */
   onPing(): boolean {
     for (const direction of [this.#toEngine, this.#toClient]) {

@@ -39,8 +39,9 @@ export function similarity(a: Features, b: Features): number {
 }
 
 /**
- * Returns a unit vector for a text. The angle between two vectors approximates the `similarity` of their texts: every feature
- * adds a fixed direction that a hash of the feature selects. A shorter vector uses the first dimensions of a longer vector.
+ * Returns a unit vector for a text. The angle between two vectors approximates the `similarity` of their texts: every
+ * feature adds a fixed direction, which is selected by a hash of the feature. A shorter vector uses the first
+ * dimensions of a longer vector.
  */
 export function embed(features: Features, dimensions: number): Float32Array {
   const vector = new Float64Array(EMBEDDING_DIMENSIONS);

@@ -24,7 +24,7 @@ export class AsyncService {
   readonly #stopped = new AbortController();
   #consumer: Consumer | undefined;
   #inFlight = 0;
-  /** Results that wait for room in the sink, which others may have filled. */
+  /** Results that wait for free space in the sink, because other clients may have filled the sink. */
   #waiting: Outcome[] = [];
 
   constructor(name: string, handler: EmulatorHandler, sides: { input: QueueSide; sink: QueueSide }) {
@@ -106,7 +106,8 @@ export class AsyncService {
       const why = encode(`the result has ${body.length} bytes: the maximum is ${maxPayloadBytes}`);
       if (!isEnded) this.#sink.put({ data: why.slice(0, maxPayloadBytes), tags: failed(413) });
     } else if (!isEnded && (status !== 200 || body.length > 0)) {
-      // The service does not write empty results. That it writes empty failures is an assumption.
+      // The service does not write empty results. It is an assumption that the service writes failures even if their
+      // body is empty.
       this.#sink.put({ data: body, tags: status === 200 ? item.tags : failed(status) });
     }
     this.#input.commit([item.index], this.#uid, this.#name);

@@ -31,7 +31,7 @@ export interface ConsumerRequest {
   readonly gid: string;
   /** Minimum index of the items. */
   readonly start: bigint;
-  /** Maximum number of items that are delivered and not committed. */
+  /** Maximum number of delivered, uncommitted items. */
   readonly window: number;
   readonly indexOnly: boolean;
   readonly autoCommit: boolean;
@@ -43,13 +43,13 @@ export class Consumer {
   readonly request: ConsumerRequest;
   /** Number of the connection, unique among all watches of the queue. */
   readonly connection: number;
-  /** Items that were delivered to this consumer and not committed. */
+  /** Items that were delivered to this consumer and have not been committed. */
   readonly pending: Map<bigint, StoredItem> = new Map();
-  /** Items of `pending` that the consumer's previous connection received, and this connection has not received yet. */
+  /** Items of `pending` that were delivered over the user's previous connection, but not yet over this connection. */
   readonly inherited: StoredItem[] = [];
   /** Whether the connection cannot accept more items at the moment. */
   isFull = false;
-  /** Whether a negative commit had the code `Shutdown`. No more items are delivered then. */
+  /** Whether a negative commit had the code `Shutdown`. If so, no more items are delivered. */
   isShutDown = false;
   lastActive: number;
   readonly #tags: [string, string][];
@@ -78,7 +78,7 @@ export class Consumer {
 export interface FormerConsumer {
   readonly request: ConsumerRequest;
   readonly leftAt: number;
-  /** Whether it left without committing all of its items. */
+  /** Whether the consumer left without committing all of its items. */
   readonly hadPending: boolean;
 }
 
@@ -90,7 +90,10 @@ interface Progress {
   deliveries: number;
   negatives: number;
   holder: Consumer | undefined;
-  /** The user that last returned the item with a negative commit. Another user receives it next, if there is one. */
+  /**
+   * The user that last returned the item with a negative commit. If possible, the item is delivered to another user
+   * next.
+   */
   nackedBy: string | undefined;
 }
 
@@ -108,7 +111,7 @@ export class Group {
   /** Consumers by user. The consumer that has waited longest for an item comes first. */
   readonly consumers: Map<string, Consumer> = new Map();
   readonly former: Map<string, FormerConsumer> = new Map();
-  /** Indexes that this group has committed and that are kept for other groups. */
+  /** Indexes of the items that this group has committed and that are kept for other groups. */
   readonly committed: Set<bigint> = new Set();
   deliveries = 0;
   lastIndex = 0n;
@@ -124,7 +127,10 @@ export class Group {
     this.#ready.add(item);
   }
 
-  /** Adds a consumer. It first receives the items that an earlier connection of the same user did not commit. */
+  /**
+   * Adds a consumer. The consumer first receives the items that were delivered over an earlier connection of the same
+   * user and have not been committed.
+   */
   join(consumer: Consumer): void {
     const { uid } = consumer.request;
     const before = this.consumers.get(uid);
@@ -215,7 +221,10 @@ export class Group {
     this.#progress.delete(index);
   }
 
-  /** Returns an item from its consumer to the group. Returns the number of attempts, by both ways of counting. */
+  /**
+   * Returns an item from its consumer to the group, for redelivery. Returns both attempt counts of the item, or
+   * undefined if no consumer has the item.
+   */
   nack(item: StoredItem): { readonly negatives: number; readonly deliveries: number } | undefined {
     const progress = this.#progress.get(item.index);
     if (progress?.holder === undefined) return undefined;
@@ -223,7 +232,7 @@ export class Group {
     progress.negatives++;
     progress.nackedBy = request.uid;
     pending.delete(item.index);
-    // Otherwise the item would be delivered twice when the same consumer receives it again.
+    // If the item stayed in `inherited`, it could be delivered twice to the same consumer.
     if (inherited.includes(item)) inherited.splice(inherited.indexOf(item), 1);
     this.#release(item);
     return progress;
@@ -239,7 +248,7 @@ export class Group {
     return !item.isDeleted && !this.committed.has(item.index) && this.holderOf(item.index) === undefined;
   }
 
-  /** Returns the number of items that are delivered and not committed. */
+  /** Returns the number of delivered, uncommitted items. */
   pendingCount(): number {
     let count = 0;
     for (const { pending } of this.consumers.values()) count += pending.size;

@@ -26,7 +26,7 @@ export interface EmulatorQueueSide {
   readonly length: number;
   /** The items, by ascending index. */
   readonly items: readonly EmulatorQueueItem[];
-  /** Indexes that were delivered to `<gid>.<uid>` and not committed. */
+  /** Indexes of the items that were delivered to `<gid>.<uid>` and have not been committed. */
   readonly pending: ReadonlyMap<string, readonly bigint[]>;
   /** Whether the queue has ended and accepts no more items. */
   readonly isEnded: boolean;
@@ -40,7 +40,10 @@ export interface EmulatorQueueSide {
   readonly takeovers: readonly EmulatorTakeover[];
   /** Items that exceeded the maximum number of deliveries. */
   readonly dead: readonly EmulatorDeadItem[];
-  /** The dead-letter queue, which callers reach with the header `X-EAS-QueueService-Access-Rear`. Undefined for itself. */
+  /**
+   * The dead-letter queue, which callers reach with the header `X-EAS-QueueService-Access-Rear`. Undefined for the
+   * dead-letter queue itself.
+   */
   readonly deadLetters: EmulatorQueueSide | undefined;
   /** Adds an item without a request and returns its index. Bytes are copied. */
   put(data: string | Uint8Array, options?: { tags?: Record<string, string>; priority?: number }): bigint;

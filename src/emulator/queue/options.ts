@@ -23,7 +23,10 @@ export interface EmulatorQueueOptions extends Optional<QueueSettings> {
   readonly token?: string | undefined;
   /** Maximum number of items in the sink. Default: `maxLength`. */
   readonly sinkMaxLength?: number | undefined;
-  /** Persists items, commits and the end of the queue, so that a new emulator with the same log continues with that state. */
+  /**
+   * Persists items, commits and the end of the queue, so that a new emulator with the same log continues from the saved
+   * state.
+   */
   readonly log?: EmulatorQueueLog | undefined;
   /** Returns the current time in milliseconds. Default `Date.now`. */
   readonly now?: (() => number) | undefined;
@@ -35,27 +38,35 @@ export interface EmulatorQueueOptions extends Optional<QueueSettings> {
  */
 export interface QueueSettings {
   /**
-   * Form of the indexes. `"time"` is `ms << 22 | sequence`, with 19 digits, which reveals code that converts indexes to a
-   * `number`. `"counter"` is 1, 2, 3. Both occur on EAS.
+   * Format of the indexes. `"time"` is `ms << 22 | sequence`. Such an index has 19 digits, which reveals code that
+   * converts indexes to a `number`. `"counter"` counts 1, 2, 3. Both formats occur on EAS.
    */
   readonly indexShape: "time" | "counter";
   /** Maximum number of items in the input queue, reported as `stream.approxMaxLength`. Assumption. */
   readonly maxLength: number;
   /** Maximum size of an item in bytes, reported as `meta.maxPayloadBytes`. Assumption; one page says "typically 8 KB". */
   readonly maxPayloadBytes: number;
-  /** Status for an item that is too large. Assumption. */
+  /** Status of the response to a put whose item is too large. Assumption. */
   readonly tooLargeStatus: number;
-  /** Status for a put to a full queue. Assumption. */
+  /** Status of the response to a put when the queue is full. Assumption. */
   readonly fullStatus: number;
-  /** Status for an invalid parameter, and for a put after the end of the queue. Assumption. */
+  /**
+   * Status of the response to a request with an invalid parameter, and to a put after the queue has ended. Assumption.
+   */
   readonly badParameterStatus: number;
   /** Maximum number of attempts to deliver an item; `Infinity` for no limit. Assumption. */
   readonly maxDeliveries: number;
-  /** Counts only negative commits as attempts, or every delivery. Assumption: 1 is documented as "no retry after an error". */
+  /**
+   * Whether only negative commits count as attempts, or every delivery. This is an assumption: the documentation
+   * describes a maximum of 1 as "no retry after an error".
+   */
   readonly triesCounted: "negatives" | "deliveries";
-  /** Drops an item after its last attempt, or moves it to the dead-letter queue. Assumption. */
+  /** Whether an item is dropped after its last attempt, or moved to the dead-letter queue. Assumption. */
   readonly deadItems: "drop" | "dead-letter";
-  /** Handling of a `_timeout_` without a unit: as seconds, ignored, or rejected. The sources contradict each other. */
+  /**
+   * Handling of a `_timeout_` without a unit: read as seconds, ignored, or rejected. The available sources contradict
+   * each other.
+   */
   readonly bareTimeout: "seconds" | "ignore" | "reject";
   /** Status of an empty protobuf response to a get: 204, or 200 with an empty list. An empty JSON response is always 204. */
   readonly emptyGet: 200 | 204;
@@ -69,7 +80,10 @@ export interface QueueSettings {
   readonly getTimeout: number;
   /** Default `_auto_delete_` of a get. Keep it false: otherwise a plain GET request would remove an item. */
   readonly getAutoDelete: boolean;
-  /** Default `_raw_` of a get without an `Accept` header for a list. A raw response has the first item's data as its body. */
+  /**
+   * Default `_raw_` of a get whose `Accept` header does not request a list. The body of a raw response is the data of
+   * the first item.
+   */
   readonly getRaw: boolean;
   /** Default `_window_` of a watch. Assumption. */
   readonly watchWindow: number;
@@ -77,22 +91,32 @@ export interface QueueSettings {
   readonly sameUid: "takeover" | "refuse";
   /** Close code of a replaced connection. Assumption. */
   readonly takeoverCode: number;
-  /** Whether to reject negative commits whose code violates the Go SDK's rule, which Go does not check. Assumption. */
+  /**
+   * Whether to reject negative commits whose code violates the rule of the Go SDK. The Go SDK itself does not enforce
+   * this rule. Assumption.
+   */
   readonly strictNegative: boolean;
   /**
-   * Milliseconds for which a group without consumers still counts as active. A commit in one group keeps the item for the other
-   * active groups. Assumption; 0 corresponds to the documentation, where a commit deletes the item.
+   * Milliseconds for which a group without consumers still counts as active. When one group commits an item, the queue
+   * keeps the item for the other active groups. This is an assumption; 0 corresponds to the documentation, where a
+   * commit deletes the item.
    */
   readonly groupGrace: number;
   /** Milliseconds for which a former consumer is reported as `Leaving`. Assumption. */
   readonly leavingTime: number;
   /** Default group of a caller. */
   readonly defaultGroup: string;
-  /** Name of the request header with the user, as reported in the attributes. The Python SDK's header is always accepted. */
+  /**
+   * Name of the request header that contains the user name, as reported in the attributes. The Python SDK's header is
+   * always accepted.
+   */
   readonly userHeader: string;
-  /** Name of the request header with the group. */
+  /** Name of the request header that contains the group. */
   readonly groupHeader: string;
-  /** Name of the request header with the priority, which the official SDKs read from the attributes. Assumption. */
+  /**
+   * Name of the request header that contains the priority. The official SDKs read this name from the attributes.
+   * Assumption.
+   */
   readonly priorityHeader: string;
   /** Value of the attribute `meta.backend`. Assumption. */
   readonly backend: string;

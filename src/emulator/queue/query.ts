@@ -62,7 +62,7 @@ export class Parameters {
     return number;
   }
 
-  /** Reads an index of at least `min`. Python sends integral floats as `5.0`. */
+  /** Reads an index of at least `min`. Python clients may send an integer as `5.0`. */
   index(name: string, fallback: bigint | undefined, min: bigint): bigint {
     const value = this.#query.get(name) ?? "";
     if (value === "" && fallback !== undefined) return fallback;

@@ -6,7 +6,10 @@ import { hasTags, QueueRefusal } from "./query.js";
 
 /** The connection of a consumer, which receives deliveries. */
 export interface Receiver {
-  /** Whether it cannot accept more deliveries at the moment. Call `QueueSide.pump` when it can again. */
+  /**
+   * Whether the connection cannot accept more deliveries at the moment. Call `QueueSide.pump` when the connection can
+   * accept deliveries again.
+   */
   isFull(): boolean;
   /** Sends a delivery to the consumer. */
   push(delivery: Delivery): void;
@@ -80,7 +83,7 @@ export class QueueSide {
 
   #append(item: NewItem): StoredItem {
     const stored = this.store.put(item);
-    // Requests are served in the order of arrival: one that deletes the item leaves nothing for the next.
+    // Waiting requests are served in order of arrival. If a request deletes the item, later requests do not receive it.
     for (const check of [...this.#waiting]) check(stored);
     this.pump();
     return stored;

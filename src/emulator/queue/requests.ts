@@ -73,7 +73,7 @@ function put({ side, query, headers, body, path }: QueueRequest, parameters: Par
     ? parameters.integer("_priority_", 0, 0)
     : new Parameters(new URLSearchParams({ _priority_: header }), side.context.settings).integer("_priority_", 0, 0);
   const tags = tagsOf(query);
-  // A worker that writes results sets the id of the request that they belong to.
+  // A worker that writes a result sets the id of the request to which the result belongs.
   const requestId = tags.requestId || crypto.randomUUID();
   const { index } = side.put({
     data: body,

@@ -96,7 +96,10 @@ export class WatchSession implements Receiver {
     if (!this.#isOver && this.#consumer?.isFull) this.#plan.side.pump();
   }
 
-  /** Must be called when the connection has ended, whichever side ended it. Its items are redelivered to other consumers. */
+  /**
+   * Must be called when the connection has ended, whichever side ended it. The uncommitted items of the watch are
+   * redelivered to other consumers.
+   */
   onClose(): void {
     if (this.#isOver) return;
     this.#isOver = true;
@@ -128,7 +131,10 @@ export class WatchSession implements Receiver {
 /** Number of buffered bytes at which deliveries pause until the caller reads. */
 const MAX_HTTP_BUFFER_BYTES = 256 * 1024;
 
-/** Starts a watch whose frames are an endless response body, each after its length. It ends when the caller disconnects. */
+/**
+ * Starts a watch whose frames form an endless response body. Each frame is preceded by its length. The watch ends when
+ * the caller disconnects.
+ */
 export function watchOverHttp(watches: Watches, plan: WatchPlan, caller: Request): Response {
   // The closures below keep the request alive: on Node, the signal of a garbage-collected request never fires.
   const request = caller;

@@ -16,7 +16,10 @@ import { attach, refuseUpgrade, reset } from "./upgrade.js";
 
 /** Options for `startEmulator`: those of `createEmulator`, and those of the server. */
 export interface StartEmulatorOptions extends EmulatorOptions {
-  /** An existing emulator to serve, with its services and queues. The options for a new emulator are then ignored. */
+  /**
+   * An existing emulator to serve, with its services and queues. If it is set, the options for a new emulator are
+   * ignored.
+   */
   readonly emulator?: Emulator | undefined;
   /** Port of the gateway on the loopback interface. Default 0: any free port. */
   readonly port?: number | undefined;
@@ -26,11 +29,12 @@ export interface StartEmulatorOptions extends EmulatorOptions {
    */
   readonly instancePort?: number | undefined;
   /**
-   * Host names to accept in addition to the loopback names (`localhost`, `*.localhost`, `127.0.0.0/8` and `[::1]`), with any
-   * port: exact names, or `*.example.com` for all names below `example.com`. `"*"` disables the check. Default: none.
+   * Host names to accept in addition to the loopback names (`localhost`, `*.localhost`, `127.0.0.0/8` and `[::1]`),
+   * with any port: exact names, or `*.example.com` for all names below `example.com`. `"*"` disables the check.
+   * Default: none.
    *
    * Requests with any other `Host` header are refused with status 403, because DNS rebinding lets web pages send them.
-   * Requests whose target is an absolute URL, as clients with a proxy send it, are not checked.
+   * Requests whose target is an absolute URL, which are sent by clients that use a proxy, are not checked.
    */
   readonly hosts?: readonly string[] | "*" | undefined;
 }
@@ -203,7 +207,7 @@ function continueWithoutUpgrade(server: Server, incoming: IncomingMessage, socke
       lines.push(`${rawHeaders[i]}: ${rawHeaders[i + 1]}`);
     }
   }
-  // Node stopped parsing HTTP at the upgrade. It now parses the same request again, without the offer.
+  // Node stopped parsing HTTP at the upgrade. Node now parses the same request again, without the offered upgrade.
   socket.unshift(head);
   socket.unshift([...lines, "", ""].join("\r\n"), "latin1");
   server.emit("connection", socket);
@@ -285,7 +289,10 @@ async function pipe(response: Response, outgoing: ServerResponse): Promise<void>
   outgoing.end();
 }
 
-/** Resolves when the response can take more data or is closed. Removes its listeners, since an endless body waits often. */
+/**
+ * Resolves when the response can take more data or is closed. Removes its listeners, because an endless body causes
+ * many waits on the same response.
+ */
 function waitForDrain(outgoing: ServerResponse): Promise<void> {
   return new Promise((resolve) => {
     const done = () => {

@@ -34,7 +34,7 @@ export interface AcceptedSocket {
   attach(socket: EmulatorSocket): SocketHandlers;
 }
 
-/** A service's end of a WebSocket. */
+/** The service's side of a WebSocket. */
 export interface EmulatorServiceSocket {
   /** The chosen subprotocol; `""` when there is none. */
   readonly protocol: string;
@@ -43,7 +43,7 @@ export interface EmulatorServiceSocket {
    * connection is closed with 1011.
    */
   onMessage: ((message: string | Bytes) => void | Promise<void>) | undefined;
-  /** Called once when the connection has ended, whichever side ended it. The call's signal then fires too. */
+  /** Called once when the connection has ended, whichever side ended it. The call's signal also fires. */
   onClose: ((close: { readonly code: number; readonly reason: string }) => void) | undefined;
   /** Sends a text or binary message. Bytes are copied. Does nothing once the connection is closing. */
   send(message: string | Uint8Array): void;

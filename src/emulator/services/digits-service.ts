@@ -36,10 +36,11 @@ interface Classified {
   readonly labels: { readonly dims: bigint[]; readonly values: bigint[] };
 }
 
-/** Predicts for a request in one format. Returns undefined for a request in another format. */
+/** Runs the model for a request in one format. Returns undefined if the body is in another format. */
 type Format = (body: Bytes) => Bytes | undefined;
 
-// Torch must be last: without input names, it cannot be distinguished from the other formats.
+// Torch must be last: its requests have no input names by which they could be distinguished from requests in other
+// formats.
 const FORMATS: readonly Format[] = [predictTf, predictBlade, predictOnnx, predictCaffe, predictTorch];
 
 /** Returns the model's inputs and outputs, in the form in which EAS's TensorFlow processor responds to a GET request. */

@@ -142,7 +142,9 @@ async function* endedByNul(replies: AsyncIterable<string>): AsyncGenerator<strin
   for await (const response of replies) yield `${JSON.stringify({ response })}\0`;
 }
 
-/** Handles each message as a chat request, one after another: sends one message for each chunk, then `[DONE]`. */
+/**
+ * Handles each message as a chat request, one after another: sends one message for each chunk, followed by `[DONE]`.
+ */
 function chat(call: EmulatorCall, socket: EmulatorServiceSocket, settings: LlmSettings): void {
   if (!["", "/", CHAT_PATH].includes(call.path)) {
     socket.close(1008, "Not Found");

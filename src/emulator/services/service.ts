@@ -13,7 +13,10 @@ export interface EmulatorCall {
   readonly query: URLSearchParams;
   /** Request headers. */
   readonly headers: Headers;
-  /** The body, decompressed by its `Content-Encoding` or the service's `decompressor`. The emulator's log has the received bytes. */
+  /**
+   * The body, decompressed by its `Content-Encoding` or the service's `decompressor`. The emulator's log contains the
+   * bytes as received.
+   */
   readonly body: Bytes;
   /** Fires when the caller disconnects. */
   readonly signal: AbortSignal;
@@ -22,12 +25,15 @@ export interface EmulatorCall {
 /** The result of a handler. Text and bytes are sent with status 200. */
 export type EmulatorResult = string | Uint8Array | Response;
 
-/** Computes a service's response. If it throws, the emulator responds with 400, like EAS for a custom processor. */
+/**
+ * Computes a service's response. If the handler throws, the emulator responds with 400, like EAS for a custom
+ * processor.
+ */
 export type EmulatorHandler = (call: EmulatorCall) => EmulatorResult | Promise<EmulatorResult>;
 
 /**
- * Compression format of request bodies, as named by EAS. `"lz4"` accepts frames, and raw blocks without their length; a raw
- * block cannot be mistaken for a frame.
+ * Compression format of request bodies, as named by EAS. `"lz4"` accepts both frames and raw blocks that do not contain
+ * their length, because a raw block cannot be mistaken for a frame.
  */
 export type EmulatorDecompressor = "gzip" | "zlib" | "snappy" | "lz4" | "zstd";
 
@@ -50,8 +56,8 @@ export interface EmulatorService {
   /** Token of the service; `""` accepts every caller. Default: the emulator's token. */
   readonly token?: string | undefined;
   /**
-   * Handles a WebSocket that a caller has opened. The call has no body. If it throws or rejects, the connection is closed with
-   * 1011. Default: WebSocket upgrades are refused with status 400.
+   * Handles a WebSocket that a caller has opened. The call has no body. If the handler throws or rejects, the
+   * connection is closed with 1011. Default: WebSocket upgrades are refused with status 400.
    */
   readonly socket?: ((call: EmulatorCall, socket: EmulatorServiceSocket) => void | Promise<void>) | undefined;
   /**
@@ -59,7 +65,10 @@ export interface EmulatorService {
    * `AcceptedSocket.attach`, so the service sees pings and can break the connection. Default: `socket` handles them.
    */
   readonly accept?: ((call: EmulatorCall) => UpgradeResult | Promise<UpgradeResult>) | undefined;
-  /** Subprotocols of `socket`; the first offered one among them is chosen. Default: the first that the caller offers. */
+  /**
+   * Subprotocols that `socket` supports. The first offered subprotocol among them is chosen. Default: the first that
+   * the caller offers.
+   */
   readonly protocols?: readonly string[] | undefined;
   /** Accepted methods. Other methods are refused with status 405. Default: POST. */
   readonly methods?: readonly string[] | undefined;
@@ -70,8 +79,8 @@ export interface EmulatorService {
    */
   readonly decompressor?: EmulatorDecompressor | undefined;
   /**
-   * The required `Content-Encoding` of requests, as PMML services require `"gzip"`. Requests without it are refused with
-   * status 415. Default: any known encoding, or none.
+   * The `Content-Encoding` that requests must have. PMML services, for example, require `"gzip"`. Requests without it
+   * are refused with status 415. Default: any known encoding, or none.
    */
   readonly contentEncoding?: EmulatorContentEncoding | undefined;
   /** Compresses successful responses and sets `Content-Encoding`. Default: responses are not compressed. */

@@ -8,7 +8,7 @@ export class AwaitedItems {
   readonly #items = new Set<StoredItem>();
   /** Time at which a group was restored from a log, for groups that no consumer has joined since. */
   readonly #restored = new Map<string, number>();
-  /** Time at which the grace period of the next group ends. */
+  /** The next time at which the grace period of a group ends. */
   #nextEnd = Number.POSITIVE_INFINITY;
 
   constructor(groups: ReadonlyMap<string, Group>, grace: number) {
@@ -34,8 +34,8 @@ export class AwaitedItems {
   }
 
   /**
-   * Must be called when a consumer joins a group. Whether the group awaits an item then no longer depends on the log, or on an
-   * earlier connection of the consumer that may have selected other items.
+   * Must be called when a consumer joins a group. From then on, the items that the group awaits do not depend on the
+   * log. They also do not depend on an earlier connection of the consumer, which may have selected other items.
    */
   joined(gid: string, now: number): void {
     this.#restored.delete(gid);

@@ -25,7 +25,10 @@ export type QueueChange =
 
 /** Selects items of a queue. */
 export interface ItemFilter {
-  /** Minimum index, in index order. 0 selects from the head of the queue, in delivery order; -1 selects the newest items. */
+  /**
+   * Minimum index. Items are selected in index order. 0 selects from the head of the queue in delivery order, and -1
+   * selects the newest items.
+   */
   readonly index: bigint;
   readonly tags: [string, string][];
 }
@@ -42,13 +45,14 @@ export interface ItemPosition {
 const SEQUENCE_BITS = 22n;
 
 /**
- * Returns the index after `last`: greater than `last`, and at least 1. Until 2039 it is below 2^63, since the official Java SDK
- * stores it in a signed long.
+ * Returns the index after `last`: greater than `last`, and at least 1. Until 2039, the index is below 2^63, since the
+ * official Java SDK stores it in a signed long.
  */
 export function nextIndex(shape: "time" | "counter", last: bigint, now: number): bigint {
   const following = last + 1n;
   if (shape === "counter") return following;
-  // The sequence starts at 1: a `number` represents multiples of 2^22 exactly, which would hide a loss of precision.
+  // The sequence starts at 1, because a `number` represents multiples of 2^22 exactly, which would hide a loss of
+  // precision.
   const byTime = (BigInt(Math.trunc(now)) << SEQUENCE_BITS) + 1n;
   return byTime > following ? byTime : following;
 }
@@ -129,7 +133,10 @@ export class QueueStore {
     return consumer;
   }
 
-  /** Removes a consumer. If deliveries count as attempts, returns the items that have reached the maximum and were removed. */
+  /**
+   * Removes a consumer. If deliveries count as attempts, returns the items that were removed because they have reached
+   * the maximum number of attempts.
+   */
   disconnect(consumer: Consumer): StoredItem[] {
     const { gid } = consumer.request;
     const group = this.group(gid);

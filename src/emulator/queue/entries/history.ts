@@ -50,7 +50,10 @@ export interface EmulatorTakeover {
   readonly uid: string;
   /** Group of the consumer. */
   readonly gid: string;
-  /** Number of takeovers of this user so far. Two clients with the same uid replace each other indefinitely. */
+  /**
+   * Number of takeovers of this user so far. A large number means that two clients use the same uid and keep replacing
+   * each other.
+   */
   readonly count: number;
   /** Time of the event, in milliseconds. */
   readonly time: number;
@@ -79,7 +82,8 @@ class Latest<Entry> {
 
   add(entry: Entry): void {
     this.entries.push(entry);
-    // Remove entries in bulk: shifting a long array for every entry costs more than adding it.
+    // Entries are removed in bulk, because shifting a long array for every new entry takes longer than adding the
+    // entry.
     if (this.entries.length > 2 * this.#length) this.entries.splice(0, this.entries.length - this.#length);
   }
 }

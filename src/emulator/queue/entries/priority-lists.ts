@@ -6,7 +6,7 @@ export interface Ordered {
 
 interface PriorityList<Item> {
   readonly priority: number;
-  /** Items by index. Those before `head` have been taken and are undefined. */
+  /** Items by index. The entries before `head` are undefined, because their items have been taken. */
   items: (Item | undefined)[];
   head: number;
   /** Length at which unwanted items are removed. */
@@ -31,7 +31,7 @@ export class PriorityLists<Item extends Ordered> {
   add(item: Item): void {
     const list = this.#listOf(item.priority);
     const { items } = list;
-    // Otherwise a queue from which items are only read would keep deleted items in memory.
+    // Without this loop, a queue from which items are never taken would keep deleted items in memory.
     while (list.head < items.length && !this.#isWanted(items[list.head] as Item)) items[list.head++] = undefined;
     if (items.length === list.head || (items[items.length - 1] as Item).index < item.index) {
       items.push(item);
@@ -45,7 +45,7 @@ export class PriorityLists<Item extends Ordered> {
       if ((items[middle] as Item).index < item.index) at = middle + 1;
       else end = middle;
     }
-    // Usually the oldest item is returned, and its position is still free.
+    // Usually, the returned item is the oldest item, and its position is still free.
     if (at === list.head && at > 0) items[--list.head] = item;
     else items.splice(at, 0, item);
   }

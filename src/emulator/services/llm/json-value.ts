@@ -6,7 +6,7 @@ import type { PromptValues } from "./prompt-values.js";
 /** Depth from which values are as small as the schema allows, so that recursive schemas terminate. */
 const SMALL_DEPTH = 6;
 const MAX_DEPTH = 64;
-/** Limits of a value: the context of the model has only 8,192 tokens. */
+/** Limits of a value. They are necessary because the context of the model has only 8,192 tokens. */
 const MAX_PARTS = 5000;
 const MAX_TEXT_LENGTH = 100_000;
 
@@ -15,7 +15,10 @@ interface Source {
   /** Results of `resolve`, so that each schema is resolved once, however often it is referenced. */
   readonly resolved: Map<unknown, Fields>;
   readonly values: PromptValues;
-  /** Whether optional properties are always present. Otherwise only those for which the prompt has a value are. */
+  /**
+   * Whether optional properties are always present. Otherwise, only the properties for which the prompt contains a
+   * value are present.
+   */
   readonly isFull: boolean;
   /** Number of parts created so far. */
   parts: number;
@@ -24,11 +27,11 @@ interface Source {
 /**
  * Returns a value that is valid for a JSON Schema, filled with the numbers and quoted words of a prompt.
  *
- * Supported keywords: `type`, `properties`, `required`, `items`, `prefixItems`, `enum`, `const`, `anyOf`, `oneOf`, `allOf`,
- * `$ref` within the schema, `default`, `format`, and the limits of numbers, lengths and counts. Other keywords, such as
- * `pattern`, are ignored.
+ * Supported keywords: `type`, `properties`, `required`, `items`, `prefixItems`, `enum`, `const`, `anyOf`, `oneOf`,
+ * `allOf`, `$ref` within the schema, `default`, `format`, and the limits of numbers, lengths and counts. Other
+ * keywords, such as `pattern`, are ignored.
  *
- * @throws LlmRefusal if the schema is malformed, cannot be satisfied, or requires too large a value.
+ * @throws LlmRefusal if the schema is malformed, cannot be satisfied, or requires a value that is too large.
  */
 export function createValue(schema: unknown, values: PromptValues, isFull: boolean): unknown {
   return buildValue(schema, { root: schema, resolved: new Map(), values, isFull, parts: 0 }, 0);
@@ -121,7 +124,7 @@ function choose(schema: Fields, options: readonly unknown[], { text }: PromptVal
   return mentioned ?? (options.includes(schema.default) ? schema.default : options[0]);
 }
 
-/** Chooses the first alternative that is not null. Deep in a schema it prefers scalars, so that recursion ends. */
+/** Chooses the first alternative that is not null. Deep in a schema, scalars are preferred, so that recursion ends. */
 function chooseOption(options: readonly unknown[], source: Source, depth: number): unknown {
   const typed = options.map((option) => ({ option, type: typeOf(resolve(option, source)) }));
   const isLeaf = ({ type }: { type: string }) => type !== "object" && type !== "array";

@@ -4,7 +4,10 @@ const QUOTED =
 const NAMES = /(?<=[\p{L}\p{N},;:] )\p{Lu}[\p{L}'’-]+(?: \p{Lu}[\p{L}'’-]+)*/gu;
 const NUMBERS = /(?<![\p{Script=Latin}\p{N}_.])(?:(?<![\p{L})])-)?\d+(?:\.\d+)?/gu;
 
-/** For each format of JSON Schema, a pattern to find in the prompt and the default value. */
+/**
+ * For each `format` in JSON Schema, a pattern that finds such a value in the prompt, and the value that is used if the
+ * prompt does not contain one.
+ */
 const FORMATS: Readonly<Record<string, readonly [find: RegExp, fallback: string]>> = {
   "date-time": [/\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d+)?(?:Z|[+-]\d\d:\d\d)/, "2026-01-01T00:00:00Z"],
   date: [/\d{4}-\d\d-\d\d/, "2026-01-01"],
@@ -18,7 +21,10 @@ const FORMATS: Readonly<Record<string, readonly [find: RegExp, fallback: string]
   hostname: [/[\w-]+(?:\.[\w-]+)+/, "example.com"],
 };
 
-/** The numbers, quoted words and names in a prompt. Each is used once, in the order of the prompt. */
+/**
+ * The numbers, quoted words and names in a prompt. Each value is used once, in the order in which the values occur in
+ * the prompt.
+ */
 export class PromptValues {
   readonly text: string;
   readonly #numbers: number[];

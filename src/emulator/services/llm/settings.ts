@@ -24,10 +24,10 @@ export interface LlmServiceOptions {
   /**
    * Form of error responses. Default `"flat"`.
    *
-   * - `"flat"`, as in vLLM before 0.10.1: `{"object":"error","message":…,"type":…,"param":…,"code":…}`. A wrong content type
-   *   has status 415.
-   * - `"nested"`, as in later releases: `{"error":{"message":…,"type":…,"param":…,"code":…}}`. A wrong content type has status
-   *   400.
+   * - `"flat"`, as in vLLM before 0.10.1: `{"object":"error","message":…,"type":…,"param":…,"code":…}`. A wrong
+   *   content type is refused with status 415.
+   * - `"nested"`, as in later releases: `{"error":{"message":…,"type":…,"param":…,"code":…}}`. A wrong content type
+   *   is refused with status 400.
    */
   readonly errors?: "flat" | "nested" | undefined;
   /** Milliseconds that a batch stays in each of the states `validating`, `pending` and `finalize`: 0 to 2^31 - 1. Default 0. */

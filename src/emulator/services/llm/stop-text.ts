@@ -1,4 +1,7 @@
-/** Finds stop sequences in a streamed text, also across chunks. The first sequence to be completed ends the text. */
+/**
+ * Finds stop sequences in a streamed text, even if they span several chunks. The first sequence that is complete ends
+ * the text.
+ */
 export class StopText {
   /** The stop sequence that was found. */
   found: string | undefined;
@@ -10,7 +13,10 @@ export class StopText {
     this.#stops = stops;
   }
 
-  /** Adds a chunk. Returns the text that cannot be part of a stop sequence; once one is found, the text before it. */
+  /**
+   * Adds a chunk. Returns the text that cannot be part of a stop sequence. If a stop sequence is found, returns the
+   * text before the sequence.
+   */
   push(chunk: string): string {
     const text = this.#held + chunk;
     let end = text.length;

@@ -23,8 +23,9 @@ interface Tool {
 /**
  * Chooses the functions that a chat reply calls, and fills their arguments from the prompt. The best match is first.
  *
- * With `tool_choice: "auto"`, a function matches if the prompt contains its name, if its name shares a word with the prompt,
- * or if its description shares two. `"required"` calls the best match even if nothing matches.
+ * With `tool_choice: "auto"`, a function matches if the prompt contains its name, if its name shares a word with the
+ * prompt, or if its description shares two words with the prompt. `"required"` calls the best match even if nothing
+ * matches.
  */
 export function chooseCalls(fields: Fields, prompt: string, isAnswered: boolean): readonly ToolCall[] {
   const tools = readTools(fields);

@@ -7,7 +7,7 @@ import { type BatchError, type BatchRequest, readBatchLines } from "./batch-line
 import type { FileStore } from "./files.js";
 import { badRequest, pageOf } from "./list-responses.js";
 
-/** Maximum number of batches. Beyond it, the oldest batches that have ended are removed. */
+/** Maximum number of batches. If it is exceeded, the oldest batches that have ended are removed. */
 const MAX_BATCHES = 1000;
 /** Number of requests of one batch that are processed concurrently. */
 const CONCURRENCY = 8;
@@ -62,7 +62,7 @@ export type SendRequest = (path: string, body: Fields, signal: AbortSignal) => P
 export class Batches {
   readonly #files: FileStore;
   readonly #send: SendRequest;
-  /** Milliseconds that a batch stays in each state without work. */
+  /** Milliseconds that a batch stays in each state in which no work is done. */
   readonly #delay: number;
   readonly #batches = new Map<string, { readonly batch: BatchObject; readonly cancellation: AbortController }>();
 
@@ -254,7 +254,7 @@ class Output {
     this.#lines[index] = { isSuccess, line };
   }
 
-  /** Joins the lines of the successful responses, or of the others. */
+  /** Joins the lines of the successful responses, or of all other responses. */
   bytesOf(isSuccess: boolean): Uint8Array {
     const lines = this.#lines.filter((each) => each?.isSuccess === isSuccess).map(({ line }) => line);
     return joinChunks(

@@ -50,7 +50,10 @@ function readPart(name: string, part: unknown): string {
   return part.text;
 }
 
-/** Whether the reply includes reasoning: requested as for the chat templates of Qwen3 and DeepSeek, or by the model's name. */
+/**
+ * Whether the reply includes reasoning. Callers request reasoning as for the chat templates of Qwen3 and DeepSeek, or
+ * by the name of the model.
+ */
 function isReasoning(fields: Fields, model: string): boolean {
   const options = fields.chat_template_kwargs ?? {};
   if (!isRecord(options)) throw invalid("chat_template_kwargs", options, "an object");

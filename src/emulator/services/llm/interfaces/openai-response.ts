@@ -123,8 +123,8 @@ export async function openAiResponse(
 }
 
 /**
- * Yields the chunks of a streamed response: for each choice one chunk for each token, then one with the finish reason. If the
- * request asks for usage, the last chunk contains it. The tokens of several choices alternate.
+ * Yields the chunks of a streamed response. Each choice has one chunk for each token, followed by a chunk with the
+ * finish reason. If the request asks for usage, the last chunk contains it. The tokens of several choices alternate.
  */
 export async function* openAiChunks(
   form: OpenAiForm,
