@@ -39,7 +39,7 @@ export function readAttributes(body: Bytes): QueueAttributes {
 
 /** The limits of a queue that the client checks before a put. */
 export interface QueueLimits {
-  /** Maximum size of an item in bytes. Infinite if the queue reports no limit. */
+  /** Maximum size of an item in bytes. Infinite if the queue does not report a limit. */
   readonly maxPayloadBytes: number;
   /** The name of the header for the priority. Undefined if the queue does not report a name. */
   readonly priorityHeader: string | undefined;
@@ -119,7 +119,10 @@ export class LimitsCache {
   }
 }
 
-/** Checks an item against the limits of its queue and returns the header for its priority. Throws a `RangeError`. */
+/**
+ * Checks an item against the limits of its queue, and returns the header for its priority. Throws a `RangeError` if
+ * the item violates a limit.
+ */
 export function headersWithin(
   limits: QueueLimits,
   plan: CallPlan,
@@ -152,7 +155,7 @@ export function firstEntryOf(attributes: QueueAttributes): bigint | undefined {
 export function lastEntryOf(attributes: QueueAttributes): bigint | undefined {
   const last = attributes["stream.lastEntry"];
   if (last === undefined || last === "") return undefined;
-  // `MAX_INDEX` itself is rejected, because the next index after it does not exist.
+  // `MAX_INDEX` itself is rejected, because there is no index after it.
   if (/^\d{1,20}$/.test(last) && BigInt(last) < MAX_INDEX) return BigInt(last);
   throw notAttributes("stream.lastEntry is not an index");
 }

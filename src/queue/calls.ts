@@ -143,7 +143,7 @@ export class QueueCalls {
 
   /**
    * Sends an operation for items in as few requests as possible. `through` sends each batch and can omit items from
-   * it.
+   * the batch.
    */
   async runForAll(
     indexes: FrameIndex | Iterable<FrameIndex>,
@@ -161,7 +161,7 @@ export class QueueCalls {
     const { kind, method, query, path, headers = [], longPoll = 0, call = {} } = operation;
     checkOperationOptions("call options", "timeout: 1000", call, PLAN_OPTIONS);
     const { plan } = this.template();
-    // The plan is copied only if needed, because a copy takes as long as the rest of this method.
+    // The plan is copied only if necessary, because copying it takes as long as the rest of this method.
     const common = headers.length === 0 ? plan : withHeaders(plan, headers);
     const own = Object.keys(call).length === 0 ? common : withCallOptions(common, call);
     const { wire, signed } = path === undefined ? plan.suffix : suffixOf(path, undefined);
@@ -184,8 +184,8 @@ export class QueueCalls {
 }
 
 /**
- * Creates the error for an endpoint that is the host of a single service. EAS does not document queues on such
- * hosts.
+ * Creates the error for an endpoint that is the host of a single service. EAS does not document that such hosts
+ * serve queues.
  */
 function notOfQueues({ endpoint, serviceName }: Settings): TypeError {
   const { gateway, serviceName: own } = endpointOf({ endpoint }) ?? {};

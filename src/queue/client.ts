@@ -131,7 +131,10 @@ export class QueueClient {
     return this;
   }
 
-  /** Sets the timeout of one attempt in milliseconds. Default 5,000. The wait of a `get` is added to it. */
+  /**
+   * Sets the timeout of one attempt in milliseconds. Default 5,000. The waiting time of a `get` is added to this
+   * timeout.
+   */
   setTimeout(timeout: number): this {
     return this.#set("timeout", timeout);
   }

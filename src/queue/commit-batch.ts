@@ -31,7 +31,7 @@ export class CommitBatch {
     return sent;
   }
 
-  /** Sends the collected commits now. */
+  /** Sends the collected commits immediately. */
   flush(): void {
     const sendNow = this.#sendNow;
     this.#sendNow = undefined;

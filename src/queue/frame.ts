@@ -135,7 +135,7 @@ export class DataFrame {
     return this.owner.negative(this.index, code, reason);
   }
 
-  /** Releases the item without a request to the service. A watcher may receive it again after a reconnect. */
+  /** Releases the item without a request to the service. A watcher may receive the item again after a reconnect. */
   release(): void {
     this.isSettled = true;
     this.owner.release(this.index);

@@ -72,7 +72,7 @@ export interface GetOptions extends Omit<QueueCallOptions, "timeout"> {
   readonly attemptTimeout?: number | undefined;
 }
 
-/** The position of an item; see `QueueClient.search`. */
+/** The position of an item, as returned by `QueueClient.search`. */
 export interface SearchResult {
   /** The consumer that received the item, as `group.user`. Empty if no consumer has received it. */
   readonly consumerId: string;
@@ -243,7 +243,7 @@ function readSearch({ body }: CallResult): SearchResult {
   });
 }
 
-/** Options for `QueueClient.count`. Default: counts all items. */
+/** Options for `QueueClient.count`. Without options, all items are counted. */
 export interface CountOptions extends Pick<PutOptions, "tags" | "priority">, QueueCallOptions {}
 
 /** Returns the operation of a count. */
@@ -288,7 +288,7 @@ export function truncateOperation(index: FrameIndex, call: QueueCallOptions | un
   return plainOperation("DELETE", query, call);
 }
 
-/** Returns an operation without a result. */
+/** Returns an operation that has no result. */
 function plainOperation(
   method: "POST" | "PUT" | "DELETE",
   query: QueryPairs,
@@ -312,9 +312,9 @@ const MAX_CODE_CHARACTERS = 20;
 
 /** Options for `QueueClient.negative`. The service records the code and the reason. */
 export interface NegativeOptions extends QueueCallOptions {
-  /** A name such as `"Shutdown"` or `"Model.Error"`, or digits, of at most 20 characters. */
+  /** A name such as `"Shutdown"` or `"Model.Error"`, or digits. At most 20 characters. */
   readonly code?: string | undefined;
-  /** Explanation for the failure, as free text. */
+  /** An explanation of the failure, as free text. */
   readonly reason?: string | undefined;
 }
 

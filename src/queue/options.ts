@@ -15,7 +15,7 @@ export interface QueueClientOptions
   readonly endpoint?: string | undefined;
   /** The queue: the name of a service for its input queue, or `"service/sink"` for its output queue. */
   readonly queueName?: string | undefined;
-  /** The complete URL of a queue that is not below `/api/predict/`. */
+  /** The complete URL of the queue, if it is not below `/api/predict/`. */
   readonly customUrl?: string | undefined;
   /** Type of the endpoint. Default `ENDPOINT_TYPE_GATEWAY`. */
   readonly endpointType?: EndpointType | undefined;
@@ -85,7 +85,7 @@ export function checkLogger(logger: QueueLogger | null): QueueLogger {
 /** Returns a valid `auth` option. Throws a `TypeError` for other values. */
 export function checkQueueAuth(auth: "token" | "bearer"): "token" | "bearer" {
   if (auth === "token" || auth === "bearer") return auth;
-  // The message does not show the value, because it may be the token.
+  // The message does not contain the value, because the value may be the token.
   throw argumentTypeError(
     "ERR_EAS_ARG_OPTION",
     'auth must be "token" or "bearer" for a queue; pass the token itself in the option token',

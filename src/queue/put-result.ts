@@ -8,8 +8,10 @@ export interface PutResultJson {
 }
 
 /**
- * The result of `QueueClient.put`. The official Python SDK returns a tuple instead of an object: `const { index,
- * requestId } = await queue.put(data)`.
+ * The result of `QueueClient.put`. The official Python SDK returns a tuple instead of this object.
+ *
+ * @example
+ * const { index, requestId } = await queue.put(data);
  */
 export interface PutResult {
   /** The index of the item in the queue. */

@@ -61,7 +61,7 @@ const MILLISECONDS: Readonly<Record<string, number>> = {
 
 const TERMS = /(\d+(?:\.\d*)?|\.\d+)(ns|us|µs|μs|ms|s|m|h)/gy;
 
-/** A time to wait, as text for the queue service and in milliseconds. */
+/** A waiting time, as text for the queue service and in milliseconds. */
 export interface Duration {
   /**
    * The duration with its unit, in Go's syntax. The unit is always sent, because the service does not document the

@@ -16,7 +16,7 @@ export interface ChatToolCall {
   };
 }
 
-/** A message of a language model, in the form that the `messages` of the next request accept. */
+/** A message of a language model, in a form that can be added to the `messages` of the next request. */
 export interface ChatMessage {
   role: "assistant";
   /** The text; null if the model wrote no text, for example because it only calls functions. */
@@ -55,13 +55,16 @@ export interface ChatCompletion {
   /** Id of the completion. */
   id?: string;
   object: "chat.completion";
-  /** Unix time of its creation, in seconds. */
+  /** Unix time at which the completion was created, in seconds. */
   created?: number;
   /** Name of the model. */
   model?: string;
   /** All choices, ordered by index. */
   choices: ChatChoice[];
-  /** The number of tokens. Many services send it only for `stream_options: { include_usage: true }`. */
+  /**
+   * The number of tokens. Many services send the number only if the request contains `stream_options: {
+   * include_usage: true }`.
+   */
   usage?: ChatUsage;
 }
 
@@ -86,7 +89,7 @@ type Fields = Readonly<Record<string, unknown>>;
 /** Merges the chunks of a chat. Also accepts complete responses, and chunks of the older completions API. */
 export class ChatAccumulator {
   readonly completion: ChatCompletion = { object: "chat.completion", choices: [] };
-  /** The calls of each choice, by the index that the service sends. */
+  /** The function calls of each choice, by the index that the service sends. */
   readonly #toolCalls = new Map<ChatChoice, Map<unknown, ChatToolCall>>();
 
   /** Merges a chunk and yields its events. Ignores other values. */

@@ -98,7 +98,7 @@ export class ChatStream implements AsyncIterable<ChatEvent> {
     return (await this.finalMessage()).content ?? "";
   }
 
-  /** Resolves with the message of the first choice. Append it to the `messages` of the next request. */
+  /** Resolves with the message of the first choice. Append the message to the `messages` of the next request. */
   async finalMessage(): Promise<ChatMessage> {
     const { choices } = await this.finalCompletion();
     // A first choice exists, because a stream without choices fails.

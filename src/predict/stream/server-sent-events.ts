@@ -42,8 +42,8 @@ export class ServerSentEvent {
 }
 
 /**
- * Decodes events. Many services omit the blank line after the last event, so the event is accepted without it,
- * unless its data was cut off.
+ * Decodes events. Many services omit the blank line after the last event. Such an event is accepted unless its data
+ * was cut off.
  */
 export function eventStep(): TextStep<ServerSentEvent> {
   let add: (event: ServerSentEvent) => void;
@@ -54,7 +54,7 @@ export function eventStep(): TextStep<ServerSentEvent> {
     onRetry: (milliseconds) => {
       retry = milliseconds;
     },
-    // The standard requires that unknown fields are ignored.
+    // The standard requires that clients ignore unknown fields.
     onError: ({ type }) => {
       if (type === "max-buffer-size-exceeded") tooLarge = true;
     },

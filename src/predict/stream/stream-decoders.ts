@@ -61,7 +61,7 @@ export function textDecoder(): (chunk: Bytes | undefined) => string {
   };
 }
 
-/** Collects the parts of a line or value. Throws `EasDecodeError` if it exceeds `MAX_CHARACTERS`. */
+/** Collects the parts of a line or value. Throws `EasDecodeError` if the text exceeds `MAX_CHARACTERS`. */
 class TextAccumulator {
   readonly #format: string;
   #parts: string[] = [];
@@ -81,7 +81,7 @@ class TextAccumulator {
     if (text !== "") this.#parts.push(text);
   }
 
-  /** Appends the last part, and returns and clears the text. */
+  /** Appends the last part. Returns the whole text and clears it. */
   take(last = ""): string {
     if (this.#parts.length === 0 && last.length <= MAX_CHARACTERS) return last;
     this.add(last);

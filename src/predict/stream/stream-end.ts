@@ -5,15 +5,15 @@ const DONE = "[DONE]";
 
 /** The state of a stream after its end. */
 export interface StreamEnd {
-  /** Whether the stream is complete. Undefined if the format does not mark its end. */
+  /** Whether the stream is complete. Undefined if the format does not mark the end of a stream. */
   readonly isComplete?: boolean | undefined;
   /** Completes the sentence "the stream ended …" in the error for a stream that was cut off. */
   readonly why?: string;
-  /** The last line, if the line is not part of an event stream. */
+  /** The last line if it is not part of an event stream; otherwise undefined. */
   readonly line?: string;
 }
 
-/** The line that the LLM gateway of EAS sends when it loses the engine, before it ends the body normally. */
+/** The line that the LLM gateway of EAS sends when it loses the engine. The gateway then ends the body normally. */
 export const GATEWAY_LINE = "Bad Request";
 
 /**
@@ -69,8 +69,8 @@ export function isDone({ data }: EventData): boolean {
 }
 
 /**
- * Returns whether an event that does not end with a blank line was cut off. If so, its JSON is incomplete or the
- * event has no data.
+ * Returns whether an event without a blank line at its end was cut off. Such an event counts as cut off if its JSON
+ * is incomplete or if it has no data.
  */
 export function isCut(event: EventData): boolean {
   const { data } = event;

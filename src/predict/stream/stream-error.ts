@@ -8,7 +8,7 @@ import { GATEWAY_LINE, type StreamEnd } from "./stream-end.js";
 /** Maximum number of characters of the service's message in an error message. */
 const EXCERPT = 200;
 
-/** Returns the error that an event reports; undefined if it does not report an error. */
+/** Returns the error that an event reports; undefined if the event does not report an error. */
 export function errorOfEvent(
   { event, data }: ServerSentEvent,
   before: number,

@@ -6,8 +6,8 @@ import type { CallOptions } from "../../config/options.js";
  */
 export interface StreamOptions extends Omit<CallOptions, "onUploadProgress"> {
   /**
-   * Timeout for the response headers of one attempt, in milliseconds. Default: no limit, because LLM services may queue a
-   * request for minutes.
+   * Timeout for the response headers of one attempt, in milliseconds. Default: no limit, because LLM services may
+   * queue a request for several minutes.
    */
   readonly timeout?: number | undefined;
   /** Timeout for the whole call up to the last byte, in milliseconds. Default: no limit. */

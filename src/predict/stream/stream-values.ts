@@ -7,7 +7,7 @@ import type { Bytes } from "../../formats/request.js";
  */
 export type ChunkStep<T> = (chunk: Bytes | undefined, values: T[]) => boolean;
 
-/** A body that values are decoded from. */
+/** A body from which values are decoded. */
 export interface ValueSource {
   /** Resolves with the next chunk, or with undefined at the end of the body. */
   read(): Promise<Bytes | undefined>;
@@ -41,7 +41,7 @@ export class StreamValues<T> extends AsyncIterators implements AsyncGenerator<T,
   #next = 0;
   /** The end of the iteration, set when reading stops. */
   #outcome: { readonly error?: unknown } | undefined;
-  /** Number of pending calls, and the promise of the last one. */
+  /** Number of pending calls, and the promise of the last pending call. */
   #waiting = 0;
   #last: Promise<IteratorResult<T, void>> = undefined as never;
 
@@ -83,7 +83,7 @@ export class StreamValues<T> extends AsyncIterators implements AsyncGenerator<T,
     return this.#last;
   }
 
-  /** Resolves with the next value, and reads chunks until there is one. */
+  /** Resolves with the next value. Reads chunks until a value is decoded. */
   async #take(): Promise<IteratorResult<T, void>> {
     try {
       for (;;) {

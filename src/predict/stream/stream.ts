@@ -201,7 +201,7 @@ export class PredictStream implements AsyncIterable<Bytes> {
 
   /** Ends the request. Pending reads reject with `reason`, by default an `AbortError`. Has no effect after the end. */
   cancel(reason: unknown = new DOMException("the stream was canceled", "AbortError")): void {
-    // After the last event the response is complete, even if the body has not ended yet.
+    // After the last event, the response is complete, even if the body has not ended yet.
     if (!this.#hasEnded && !this.#isDone) this.#isComplete = false;
     this.#isTaken = true;
     this.#response.cancel(reason);
@@ -214,7 +214,7 @@ export class PredictStream implements AsyncIterable<Bytes> {
     return listFacts("PredictStream", { status: this.status, type, endpoint: this.endpoint, state });
   }
 
-  /** Decodes events and converts them with `read`, which returns undefined for events to skip. */
+  /** Decodes events and converts them with `read`. An event for which `read` returns undefined is skipped. */
   #eventReader<T>(read: (event: ServerSentEvent) => T | undefined): TextReader<T> {
     const step = eventStep();
     let count = 0;

@@ -26,9 +26,9 @@ const ASYNC_OPTIONS: OptionNames<AsyncInferenceClientOptions> = /* @__PURE__ */ 
 );
 
 /**
- * A client for an asynchronous inference service. It puts requests into the input queue of the service and gets
- * results from the output queue. Results can also be read by another process. The service stops when its output
- * queue is full, so get or discard the result of each job.
+ * A client for an asynchronous inference service. The client puts requests into the input queue of the service, and
+ * gets results from the output queue. A result can also be read by another process. The service stops when its
+ * output queue is full, so get or discard the result of each job.
  *
  * @example
  * const client = new AsyncInferenceClient({ endpoint, serviceName: "txt2img", token });
