@@ -60,7 +60,7 @@ export class Call implements Abortable, Running {
   private waited = false;
   /** Origins of the instances that earlier attempts used. */
   private tried: string[] | undefined;
-  /** Set once the call was aborted. */
+  /** The reason of the abort. Undefined unless the call was aborted. */
   private ended: { readonly reason: unknown } | undefined = undefined;
   /** The attempt or wait in progress, which an abort cancels. */
   private current: { cancel(reason: unknown): void } | undefined = undefined;

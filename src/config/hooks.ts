@@ -107,7 +107,7 @@ export interface CallErrorEvent extends CallEvent {
  *
  * Each call has one `start` event and ends with one `response` or `error` event. Each attempt in between has one `request`
  * event. If the attempt fails and is retried, a `retry` event follows. Errors before the start of a call, such as an invalid
- * option, cause no events. With `hedgeAfter`, two attempts may run in parallel. The attempt that does not respond first has no
+ * option, cause no events. With `hedgeAfter`, two attempts may run in parallel. The attempt whose response is not used has no
  * final event of its own. WebSockets and discovery requests cause no events.
  *
  * @example
@@ -132,7 +132,7 @@ export interface CallHooks {
 
 const HOOK_NAMES: readonly (keyof CallHooks)[] = ["start", "request", "response", "retry", "error"];
 
-/** Receives the log messages of a client, for example `console`. */
+/** Logger for the messages of a client, for example `console`. */
 export interface CallLogger {
   /** Receives one message for each successful call. */
   debug(message: string): void;

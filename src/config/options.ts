@@ -165,8 +165,8 @@ export interface ClientOptions extends DirectOptions {
    */
   readonly maxConnectionCount?: number | undefined;
   /**
-   * Headers of every request. In a browser, headers that it would drop silently, such as `User-Agent`, throw a
-   * `TypeError`.
+   * Headers of every request. In a browser, throws a `TypeError` for headers that the browser would drop silently,
+   * such as `User-Agent`.
    */
   readonly headers?: HeadersInput | undefined;
   /** Maximum size of a request body in bytes, after compression. Default 1 MiB on the shared gateway, unlimited otherwise. */

@@ -36,7 +36,7 @@ export const ENDPOINT_TYPE_GATEWAY = "GATEWAY";
 /** Sends requests directly to the instances that discovery lists. Works inside a VPC only. */
 export const ENDPOINT_TYPE_DIRECT = "DIRECT";
 
-/** How requests reach a service: through the gateway, or directly at its instances. */
+/** Route of requests to a service: through the gateway, or directly to its instances. */
 export type EndpointType = typeof ENDPOINT_TYPE_GATEWAY | typeof ENDPOINT_TYPE_DIRECT;
 
 /** Options for a `PredictClient`. */
@@ -56,7 +56,7 @@ export interface PredictClientOptions extends ClientOptions {
   readonly serviceName?: string | undefined;
   /** Full URL of a server that is not behind an EAS gateway. Overrides `endpoint` and `serviceName`. */
   readonly customUrl?: string | undefined;
-  /** How requests reach the service. Default `ENDPOINT_TYPE_GATEWAY`. */
+  /** Route of requests to the service. Default `ENDPOINT_TYPE_GATEWAY`. */
   readonly endpointType?: EndpointType | undefined;
   /** `Content-Type` of all requests. Overrides the content type of the input. */
   readonly contentType?: string | undefined;
@@ -71,8 +71,8 @@ export interface PredictClientOptions extends ClientOptions {
    */
   readonly preset?: Preset | undefined;
   /**
-   * Receives one message for each call, for example `console`. Default: a warning on `console` when a token is sent
-   * unencrypted. `null` disables that warning.
+   * Logger that receives one message for each call, for example `console`. Default: a warning on `console` when a
+   * token is sent unencrypted. `null` disables that warning.
    */
   readonly logger?: CallLogger | null | undefined;
   /** Opens the WebSockets for `connect` in place of the runtime. */
@@ -144,7 +144,8 @@ const INITIAL_SETTINGS: Settings = {
 
 /**
  * Returns the options of a client that was created with an options object, or with an endpoint and options. Throws a
- * `TypeError` for other values. Otherwise, a `URL` or a `Request` would count as an empty options object.
+ * `TypeError` for other values, such as a `URL` or a `Request`. Otherwise, such a value would count as an empty
+ * options object.
  */
 export function optionsOf<O extends { readonly endpoint?: string | undefined }>(
   client: string,
@@ -259,8 +260,8 @@ function checkBalancer(value: Balancer): Balancer {
 
 /**
  * Returns the route to the instances of a service, or undefined for a service behind a gateway. Throws a `TypeError`
- * if an option of direct connections is set for a service behind a gateway. Otherwise, the call would go elsewhere
- * or would not be hedged.
+ * if an option of direct connections is set for a service behind a gateway. If the option were ignored, the call
+ * would go elsewhere or would not be hedged.
  */
 export function routeOf(settings: Settings): Route | undefined {
   if (settings.endpointType === ENDPOINT_TYPE_DIRECT) return directRoute(settings);

@@ -79,7 +79,7 @@ export function joinPath(path: string, query: string, suffix: string): string {
   if (suffix === "") return path + query;
   const cut = suffix.indexOf("?");
   const behind = cut === -1 ? suffix : suffix.slice(0, cut);
-  // A custom URL may end with a slash, and the path of a call starts with one.
+  // A custom URL may end with a slash, and the path of a call starts with a slash.
   const joined = behind === "" ? path : path.replace(/\/$/, "") + behind;
   if (cut === -1) return joined + query;
   return joined + (query === "" ? suffix.slice(cut) : `${query}&${suffix.slice(cut + 1)}`);

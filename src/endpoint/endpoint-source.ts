@@ -61,8 +61,8 @@ export interface DiscoveryOptions {
 export type Balancer = "weighted-round-robin" | "least-inflight";
 
 /**
- * Options for `ENDPOINT_TYPE_DIRECT`. For clients behind a gateway, `endpointSource` and `hedgeAfter` throw a
- * `TypeError`.
+ * Options for `ENDPOINT_TYPE_DIRECT`. A client behind a gateway throws a `TypeError` if `endpointSource` or
+ * `hedgeAfter` is set.
  */
 export interface DirectOptions {
   /** Returns the instances. Default: EAS's discovery at `endpoint`. */
@@ -75,8 +75,8 @@ export interface DirectOptions {
    * Time in milliseconds after which a prediction without a response is also sent to a second instance (a hedge).
    * The first response is used, and the other attempt is aborted. `"p95"` uses the 95th percentile of recent
    * response times, which is known from the 32nd attempt on. At most a tenth of the calls are hedged. A hedge is not
-   * retried, and requires a second instance. Default: no hedging. Throws a `TypeError` for queue clients and clients
-   * behind a gateway.
+   * retried, and requires a second instance. Default: no hedging. Queue clients and clients behind a gateway throw a
+   * `TypeError` if this option is set.
    */
   readonly hedgeAfter?: number | "p95" | undefined;
 }

@@ -23,7 +23,7 @@ export interface ListOptions extends Pick<DiscoveryOptions, "interval" | "timeou
 
 /**
  * Keeps the list of a service's instances. A stale list is refreshed when it is used. There is no timer between
- * uses. Otherwise, an idle client would keep the process alive.
+ * uses, because a timer would keep the process of an idle client alive.
  */
 export class InstanceList {
   readonly #options: ListOptions;

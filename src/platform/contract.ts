@@ -135,8 +135,8 @@ export interface TransportRequest {
   /** The body in chunks, instead of `body`. Set only for a transport with `sendsChunks`. */
   readonly chunks?: readonly Uint8Array[] | undefined;
   /**
-   * Maximum size of the response body in bytes. The client uses only the first `MAX_ERROR_BYTES` bytes of a response
-   * that is not a success: the transport may drop the rest and close the connection.
+   * Maximum size of the response body in bytes. The client uses only the first `MAX_ERROR_BYTES` bytes of an
+   * unsuccessful response. The transport may drop the rest and close the connection.
    */
   readonly maxResponseBytes: number;
   /**

@@ -34,8 +34,8 @@ export function chunkStream(source: PieceSource, aheadBytes: number): ReadableSt
 }
 
 /**
- * Locks a stream and reads it. If `chunkStream` created the stream, its source is read directly. Otherwise, two
- * queued streams in series would take as much time as all other work of a relay.
+ * Locks a stream and reads it. If `chunkStream` created the stream, its source is read directly. Two queued streams
+ * in series would take as much time as all other work of a relay.
  */
 export function readPieces(stream: ReadableStream<Bytes>): PieceStreamReader {
   const reader = stream.getReader();

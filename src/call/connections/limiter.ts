@@ -25,7 +25,8 @@ function leave({ previous, next }: Waiter): void {
 
 /**
  * Limits the number of requests in flight. Further requests wait in order of arrival. Long-lived requests (streams,
- * watches and long polls) occupy at most half of the slots. Otherwise, they could block short requests.
+ * watches and long polls) occupy at most half of the slots. Otherwise, long-lived requests could block short
+ * requests.
  */
 export class Limiter {
   #limit: number;

@@ -106,7 +106,7 @@ async function respond(
   // The head is sent first. Otherwise, Node would add a `Content-Length` to a response without chunks.
   if (!outgoing.headersSent) outgoing.flushHeaders();
   outgoing.end();
-  // Discards the unread rest of the request body. Otherwise, it would block the next request on the connection.
+  // Discards the unread rest of the request body. Otherwise, the rest would block the next request on the connection.
   if (!incoming.complete) incoming.resume();
 }
 
