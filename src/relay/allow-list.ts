@@ -36,8 +36,8 @@ export interface RelayRule {
   readonly operations?: readonly RelayOperation[] | undefined;
   /**
    * The consumer group (`gid`) for callers that watch, commit or search. This group replaces the group in the
-   * caller's request. With `"*"`, the caller's group is kept. The caller's `uid` is always forwarded. Without this
-   * option, such requests are refused if they contain a uid or gid.
+   * caller's request. With `"*"`, the caller's group is kept. In both cases, the caller's `uid` is forwarded.
+   * Without this option, such requests are refused if they contain a uid or gid.
    */
   readonly gid?: string | undefined;
 }
