@@ -14,9 +14,9 @@ export interface Fault {
   readonly delay?: number | undefined;
   /** Status to respond with instead of calling the service. */
   readonly status?: number | undefined;
-  /** Body of that response. Default empty. */
+  /** Body of the response with `status`. Default: empty. */
   readonly body?: string | Uint8Array | undefined;
-  /** Headers of that response. */
+  /** Headers of the response with `status`. */
   readonly headers?: Readonly<Record<string, string>> | undefined;
   /** Whether to close the connection after the response. Default true for status 408 and 450, as on EAS, and false otherwise. */
   readonly close?: boolean | undefined;
@@ -79,7 +79,7 @@ export class FaultQueue {
     this.#faults = [];
   }
 
-  /** Consumes one use of the first fault that matches a service, or discovery, and returns the fault. */
+  /** Returns the first fault that matches a service or a discovery request, and consumes one use of the fault. */
   take(service: string | undefined, isDiscovery = false): Fault | undefined {
     const found = this.#faults.find(
       ({ fault }) =>

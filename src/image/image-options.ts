@@ -44,9 +44,9 @@ export interface ImageOptions<D extends ImageDType = "DT_FLOAT"> {
   /** Method of resizing images with a different aspect ratio. Default `"fill"`. */
   readonly fit?: ImageFit | undefined;
   /**
-   * With `fit: "cover"`: length of the shorter side in pixels before the center crop. `{ size: 224, fit: "cover",
-   * shorterSide: 256 }` is equivalent to torchvision's `Resize(256), CenterCrop(224)`. Default: the smallest length
-   * that covers the size.
+   * With `fit: "cover"`: length of the shorter side in pixels before the center crop.
+   * `{ size: 224, fit: "cover", shorterSide: 256 }` is equivalent to torchvision's `Resize(256), CenterCrop(224)`.
+   * Default: the smallest length that covers the size.
    */
   readonly shorterSide?: number | undefined;
   /** The order of the dimensions. Default `"NCHW"`. */
@@ -61,7 +61,10 @@ export interface ImageOptions<D extends ImageDType = "DT_FLOAT"> {
   readonly background?: readonly [red: number, green: number, blue: number] | undefined;
   /** Factor by which each value from 0 to 255 is multiplied first. Default 1/255. Caffe models usually need 1. */
   readonly scale?: number | undefined;
-  /** Subtracted after `scale`: a number, or one for each channel in the order of `color`. Default 0. */
+  /**
+   * Value that is subtracted after `scale` is applied: one number, or one for each channel in the order of `color`.
+   * Default 0.
+   */
   readonly mean?: number | readonly number[] | undefined;
   /** Divisor applied after `mean`: a number, or one for each channel. Must not be 0. Default 1. */
   readonly std?: number | readonly number[] | undefined;

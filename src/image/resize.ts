@@ -20,9 +20,10 @@ interface Taps {
 
 /**
  * Resizes an image and returns a window of the result with interleaved channels. The filter is bilinear with
- * antialiasing: where the image shrinks, every source pixel contributes. Rows are resized first and rounded to 8 bits,
- * then columns. The result is bit-identical to Pillow's `resize(size, BILINEAR)` and to torchvision on Pillow images.
- * Pillow 13 resizes columns first if an image grows in width and shrinks in height, which differs by one level.
+ * antialiasing: where the image shrinks, every source pixel contributes. Rows are resized and rounded to 8 bits first,
+ * and columns afterwards. The result is bit-identical to Pillow's `resize(size, BILINEAR)` and to torchvision on Pillow
+ * images. Pillow 13 resizes columns first if an image grows in width and shrinks in height. In this case, values can
+ * differ by one level.
  */
 export function resize(image: Planes, size: { width: number; height: number }, window: Window): Uint8ClampedArray {
   const { count } = image;

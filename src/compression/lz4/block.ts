@@ -37,9 +37,9 @@ export function newTable(): Int32Array {
 }
 
 /**
- * Compresses `input` from `start` to `end` to one block, and writes it to `output` from `at` on, where
- * `compressedBound` bytes must be free. Returns the end of the block. Clears `table`, so that the block does not depend
- * on earlier blocks.
+ * Compresses `input` from `start` to `end` to one block, and writes the block to `output` from the position `at` on,
+ * where `compressedBound` bytes must be free. Returns the end of the block. Clears `table`, so that the block does not
+ * depend on earlier blocks.
  */
 export function compressBlock(
   input: Uint8Array,
@@ -89,7 +89,7 @@ function wordAt(bytes: Uint8Array, at: number): number {
   );
 }
 
-/** Writes a token for literals and the match after them, and the literals. */
+/** Writes literals, preceded by a token for the literals and for the match that follows them. */
 function writeLiterals(
   input: Uint8Array,
   start: number,

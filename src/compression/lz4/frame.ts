@@ -19,7 +19,7 @@ const CONTENT_CHECKSUM = 0x04;
 const RESERVED = 0x02;
 const DICTIONARY = 0x01;
 
-/** The bit of a block's size that marks an uncompressed block. */
+/** The bit in the size of a block that marks an uncompressed block. */
 const STORED = 0x80000000;
 
 /** The flags that the official Java SDK uses. */

@@ -63,7 +63,7 @@ export class Output {
   }
 }
 
-/** Copies `input` from `start` to `end` to `output` from `at` on. */
+/** Copies the bytes of `input` from `start` to `end` into `output`, starting at the position `at`. */
 export function copy(input: Uint8Array, start: number, end: number, output: Uint8Array, at: number): void {
   if (end - start > SHORT) output.set(input.subarray(start, end), at);
   else for (let from = start, to = at; from < end; ) output[to++] = input[from++] as number;

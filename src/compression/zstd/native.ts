@@ -14,8 +14,9 @@ const WORKERD_BUFFER = 131_072;
 const MAX_BYTES = 2 ** 31 - 1;
 
 /**
- * Returns the runtime's zlib if it has zstd: Node 22.15, Deno, Bun, and workerd with `nodejs_compat`. The module is
- * looked up at run time instead of imported, so that bundlers for browsers do not see `node:zlib`.
+ * Returns the runtime's zlib module if the module supports zstd: Node 22.15, Deno, Bun, and workerd with
+ * `nodejs_compat`. The module is looked up at run time instead of imported, so that bundlers for browsers do not see
+ * `node:zlib`.
  */
 export function nativeZlib(): NodeZlib | undefined {
   const { process } = globalThis as { process?: { getBuiltinModule?(name: string): unknown } };

@@ -8,9 +8,9 @@ export type AuthForm = "token" | "bearer" | "signature" | "none" | "wrong";
 const MAX_CLOCK_SKEW_MS = 15 * 60_000;
 
 /**
- * Returns how a request is authorized. Like EAS, it computes the HMAC over the header values as received. Signatures of
- * the official SDKs are therefore accepted, although these SDKs send local time labeled GMT, and the Java SDK omits
- * leading zeros of the MD5.
+ * Returns how a request is authorized. Like EAS, the emulator computes the HMAC over the header values as received.
+ * Signatures of the official SDKs are therefore accepted, although these SDKs send local time labeled GMT, and the Java
+ * SDK omits leading zeros of the MD5.
  */
 export async function verifyAuthorization(
   request: Request,

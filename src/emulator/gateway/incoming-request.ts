@@ -67,9 +67,10 @@ function withSignal(url: string | URL, { signal, ...init }: RequestInit): Reques
 }
 
 /**
- * Returns the URL of a request, or the refusal. HTTP clients that use a proxy send the target in absolute form. The
- * host in the target overrides the `Host` header (RFC 9112, 3.2.2). That host is not checked: browsers send this form
- * only to a proxy that their user has configured, so a page cannot use it to reach the emulator.
+ * Returns the URL of a request, or a refusal if the host is not allowed or the target is invalid. HTTP clients that use
+ * a proxy send the target in absolute form. The host in the target overrides the `Host` header (RFC 9112, 3.2.2). That
+ * host is not checked: browsers send this form only to a proxy that their user has configured, so a page cannot use it
+ * to reach the emulator.
  */
 function urlOf({ url = "/", headers: { host } }: IncomingRequest, isAllowed: HostCheck): string | RefusedRequest {
   const isAbsolute = /^[a-z][a-z\d+.-]*:\/\//i.test(url);

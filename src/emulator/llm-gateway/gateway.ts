@@ -33,7 +33,7 @@ interface Waiter {
 /** Maximum number of logged calls to engines. */
 const LOG_LENGTH = 1000;
 
-/** The engines of a gateway, and the requests that wait for one of them. */
+/** The engines of a gateway, and the requests that wait for a free engine. */
 export class Gateway {
   readonly settings: GatewaySettings;
   readonly engines: readonly Engine[];

@@ -6,7 +6,7 @@ import type { EmulatorCall } from "../services/service.js";
 
 /** A client's request as the second generation forwards it to an engine. */
 export interface OpenAiRequest {
-  /** Whether it is a chat request. */
+  /** Whether the request is a chat request. */
   readonly isChat: boolean;
   /** Whether the client requested a stream. The engine always streams. */
   readonly isStream: boolean;

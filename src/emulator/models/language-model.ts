@@ -42,8 +42,8 @@ function modelOf(text: string): NgramModel {
 }
 
 /**
- * Continues a prompt, token by token: in Chinese if it contains Chinese characters, in English otherwise. If the training text
- * never continues after the prompt's last token, or the prompt ends a passage, a new passage starts.
+ * Continues a prompt, token by token: in Chinese if the prompt contains Chinese characters, in English otherwise. If
+ * the training text never continues after the prompt's last token, or the prompt ends a passage, a new passage starts.
  */
 export function* generate(prompt: string, sampling: Sampling): Generator<string, FinishReason> {
   const model = modelOf(/\p{Script=Han}/u.test(prompt) ? CHINESE : ENGLISH);

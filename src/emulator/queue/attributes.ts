@@ -72,7 +72,7 @@ function line(
   return fields.join(", ");
 }
 
-/** Formats a group. Only the first field is documented; the others are assumptions. */
+/** Formats a group. Only the first field is documented; the other fields are assumptions. */
 function groupLine(group: Group): string {
   const { gid, lastIndex, deliveries, consumers } = group;
   const pending = group.pendingCount();

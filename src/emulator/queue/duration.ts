@@ -1,4 +1,6 @@
-/** Milliseconds of the units in Go durations. Like Go, it accepts both the micro sign and the Greek letter mu. */
+/**
+ * Milliseconds of the units in Go durations. Like Go, the emulator accepts both the micro sign and the Greek letter mu.
+ */
 const UNITS: Readonly<Record<string, number>> = {
   h: 3_600_000,
   m: 60_000,

@@ -141,7 +141,10 @@ async function get({ side, query, headers, signal }: QueueRequest, parameters: P
   return isProtobuf ? protobuf(encodeFrames(items)) : json(framesToJson(items));
 }
 
-/** Creates a raw response. The headers of EAS are not documented, so their names here show that they are the emulator's own. */
+/**
+ * Creates a raw response. The headers of EAS are not documented, so the emulator uses names that identify these headers
+ * as its own.
+ */
 function raw({ index, tags, data }: EmulatorQueueItem): Response {
   const headers = { "X-Emulator-Index": String(index), "X-Emulator-Request-Id": headerValue(tags.requestId ?? "") };
   return createResponse(200, data, headers);

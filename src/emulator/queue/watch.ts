@@ -11,7 +11,7 @@ export interface EmulatorConnection {
   readonly queue: string;
   /** Side of the queue that is watched. */
   readonly side: "input" | "sink";
-  /** Whether it watches the dead-letter queue of that side. */
+  /** Whether the connection watches the dead-letter queue of that side. */
   readonly isDeadLetter: boolean;
   /** User name of the consumer. */
   readonly uid: string;

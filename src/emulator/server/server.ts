@@ -14,7 +14,7 @@ import type { Instance, Listener } from "../instances.js";
 import type { EmulatorQueueLog } from "../queue/options.js";
 import { attach, refuseUpgrade, reset } from "./upgrade.js";
 
-/** Options for `startEmulator`: those of `createEmulator`, and those of the server. */
+/** Options for `startEmulator`: the options of `createEmulator`, and the options of the server. */
 export interface StartEmulatorOptions extends EmulatorOptions {
   /**
    * An existing emulator to serve, with its services and queues. If it is set, the options for a new emulator are
@@ -39,7 +39,7 @@ export interface StartEmulatorOptions extends EmulatorOptions {
   readonly hosts?: readonly string[] | "*" | undefined;
 }
 
-/** The options that `startEmulator` has in addition to those of `createEmulator`. */
+/** The options of `startEmulator` that `createEmulator` does not have. */
 const SERVER_OPTIONS: OptionNames<Omit<StartEmulatorOptions, keyof EmulatorOptions>> = {
   emulator: 1,
   port: 1,

@@ -21,9 +21,9 @@ export const createDemoServices = (): Readonly<Record<string, EmulatorHandler | 
   },
 
   /**
-   * Scores rows of JSON, `[{"mean_radius": 14.1, …}]`, and responds with `[{"probability": 0.98, "score": 612, "label":
-   * "benign"}]`. It also accepts the body of a `JsonRequest`, and responds to it in the form that `JsonResponse`
-   * parses.
+   * Scores rows of JSON, `[{"mean_radius": 14.1, …}]`, and responds with
+   * `[{"probability": 0.98, "score": 612, "label": "benign"}]`. It also accepts the body of a `JsonRequest`, and
+   * responds to it in the form that `JsonResponse` parses.
    */
   scorecard: ({ body }) => {
     const input: unknown = JSON.parse(new TextDecoder().decode(body));
@@ -71,8 +71,8 @@ export const createDemoServices = (): Readonly<Record<string, EmulatorHandler | 
    * - `/v1/files` and `/v1/batches` as in OpenAI's interface, for callers that send the token as `Bearer`. A file can
    *   be up to 200 MiB, and all files together up to 512 MiB. Batches run in the background and include EAS's states
    *   `pending` and `finalize`.
-   * - The service's root path accepts EAS's legacy form with any content type, `{"prompt": …, "use_stream_chat":
-   *   true}`. Streamed responses are JSON objects, each followed by a NUL.
+   * - The service's root path accepts EAS's legacy form with any content type,
+   *   `{"prompt": …, "use_stream_chat": true}`. Streamed responses are JSON objects, each followed by a NUL.
    * - Over WebSocket, each message is a chat request. The service sends one message for each chunk, followed by
    *   `[DONE]`.
    */

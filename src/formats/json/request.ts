@@ -137,7 +137,7 @@ function featureText(value: JsonValue, subject: string): string {
       `${subject} is ${show(dataValue)}, which does not fit ${dataType}: it must be ${allowed}`,
     );
   }
-  // Like the official Java SDK, omit the value of NULL.
+  // Like the official Java SDK, omit the value of a NULL feature.
   return dataType === "NULL"
     ? `{"dataType":${number}}`
     : `{"dataType":${number},"dataValue":${valueText(dataType, dataValue)}}`;

@@ -3,7 +3,7 @@ import { type EncodedField, int32, message, NOTHING, serialized, text } from "..
 import { MAP_KEY, MAP_VALUE } from "../protobuf/wire.js";
 import type { Bytes } from "../request.js";
 
-/** Field numbers of `PBRequest`, which both formats share. EasyRec has the fields up to 5. */
+/** Field numbers of `PBRequest`, which both formats share. EasyRec has only the fields up to number 5. */
 export const DEBUG_LEVEL = 1;
 export const USER_FEATURES = 2;
 export const ITEM_IDS = 3;

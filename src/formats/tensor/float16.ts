@@ -135,7 +135,7 @@ function float32BitsOfFloat16(bits: number): number {
   if (exponent === 0x1f) return sign | FLOAT32_INFINITY | (fraction << 13);
   if (exponent > 0) return sign | ((exponent + 112) << 23) | (fraction << 13);
   if (fraction === 0) return sign;
-  // The fraction is a multiple of 2^-24. A 32-bit float stores it without its leading bit.
+  // The number is `fraction` times 2^-24. A 32-bit float stores the normalized fraction without its leading bit.
   const shift = Math.clz32(fraction) - 21;
   return sign | ((113 - shift) << 23) | (((fraction << shift) & 0x3ff) << 13);
 }

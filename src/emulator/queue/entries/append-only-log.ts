@@ -35,7 +35,8 @@ export class AppendOnlyLog {
     if (log === undefined) return;
     const line = writeLine(store, change);
     this.#written = this.#written.then(() => log.append(line));
-    // `written` reports the error to its callers; without callers it must not become an unhandled rejection.
+    // `written` reports the error to its callers. If `written` is not called, the error must not become an unhandled
+    // rejection.
     this.#written.catch(() => {});
   }
 

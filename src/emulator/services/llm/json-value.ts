@@ -12,7 +12,7 @@ const MAX_TEXT_LENGTH = 100_000;
 
 interface Source {
   readonly root: unknown;
-  /** Results of `resolve`, so that each schema is resolved once, however often it is referenced. */
+  /** Results of `resolve`, so that each schema is resolved only once, even if it is referenced several times. */
   readonly resolved: Map<unknown, Fields>;
   readonly values: PromptValues;
   /**
