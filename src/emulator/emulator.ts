@@ -89,7 +89,7 @@ export interface EmulatorOptions {
    * weight of each instance. Default 0: discovery returns the address of the gateway itself.
    */
   readonly instances?: EmulatorInstances | undefined;
-  /** Paths on which discovery responds. Default: both, since the path differs between regions and versions. */
+  /** Paths on which discovery responds. Default: both, because the path differs between regions and versions. */
   readonly discoveryPaths?: readonly EmulatorDiscoveryPath[] | undefined;
   /** Maximum number of requests kept in `requests`; older requests are dropped. Default 1,000. */
   readonly logLength?: number | undefined;

@@ -40,7 +40,7 @@ export function isPixels(value: unknown): value is Pixels {
   return typeof value === "object" && value !== null && "data" in value;
 }
 
-/** Returns one image or a list of images as a list. Throws a `RangeError` if it is empty. */
+/** Returns one image or a list of images as a list. Throws a `RangeError` if the list is empty. */
 export function listOf<T>(images: T | readonly T[], of: string): readonly T[] {
   const list = Array.isArray(images) ? (images as readonly T[]) : [images as T];
   if (list.length === 0)

@@ -52,7 +52,7 @@ export class Cors {
     return response;
   }
 
-  /** Returns a copy of the response with this policy's CORS headers, which replace those of the service. */
+  /** Returns a copy of the response with this policy's CORS headers, which replace the CORS headers of the service. */
   share(request: Request, response: Response): Response {
     // The response is copied, because the headers of a response from `fetch` are immutable.
     const shared = new Response(response.body, response);

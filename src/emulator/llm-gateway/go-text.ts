@@ -92,7 +92,7 @@ const KNOWN: readonly (readonly [first: number, last: number])[] = [
   [500, 508],
   [510, 511],
 ];
-/** Reason phrases of Go that differ from those of Node. */
+/** Reason phrases of Go that differ from the phrases of Node. */
 const REASONS: Readonly<Record<number, string>> = {
   413: "Request Entity Too Large",
   416: "Requested Range Not Satisfiable",

@@ -62,7 +62,7 @@ async function handleOpenAi(gateway: Gateway, call: EmulatorCall): Promise<Respo
   const request = readOpenAiRequest(call, gateway.settings.countTokens);
   if (request === undefined) return textResponse(400, "Invalid OpenAI request");
   const engine = await gateway.take(call.signal, false);
-  // Unlike the first generation, this one waits indefinitely while its engines are busy.
+  // Unlike the first generation, the second generation waits indefinitely while its engines are busy.
   if (typeof engine === "string") return errorResponse(request, 503, utf8(NO_ENGINE));
   const life = new AbortController();
   const messages = rebuildMessages(gateway, engine, call, request, life);

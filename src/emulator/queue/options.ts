@@ -15,7 +15,7 @@ export interface EmulatorQueueLog {
 
 type Optional<T> = { readonly [Name in keyof T]?: T[Name] | undefined };
 
-/** Options for a queue. `QUEUE_DEFAULTS` has the defaults of its settings. */
+/** Options for a queue. `QUEUE_DEFAULTS` contains the default values of the settings. */
 export interface EmulatorQueueOptions extends Optional<QueueSettings> {
   /** Makes the queue an asynchronous inference service: it processes the items of the input queue and writes to the sink. */
   readonly service?: EmulatorHandler | undefined;
@@ -44,7 +44,10 @@ export interface QueueSettings {
   readonly indexShape: "time" | "counter";
   /** Maximum number of items in the input queue, reported as `stream.approxMaxLength`. Assumption. */
   readonly maxLength: number;
-  /** Maximum size of an item in bytes, reported as `meta.maxPayloadBytes`. Assumption; one page says "typically 8 KB". */
+  /**
+   * Maximum size of an item in bytes, reported as `meta.maxPayloadBytes`. Assumption; one page of the documentation
+   * says "typically 8 KB".
+   */
   readonly maxPayloadBytes: number;
   /** Status of the response to a put whose item is too large. Assumption. */
   readonly tooLargeStatus: number;

@@ -224,7 +224,7 @@ export class QueueSide {
     if (action === "dead-letter" && this.deadLetters !== undefined) this.deadLetters.#append(item);
   }
 
-  /** Returns items, and deletes them with `autoDelete`. Waits up to `timeout` milliseconds for them. */
+  /** Returns items, and deletes these items if `autoDelete` is true. Waits up to `timeout` milliseconds for items. */
   get(
     filter: ItemFilter,
     options: { length: number; timeout: number; autoDelete: boolean; signal: AbortSignal },

@@ -27,7 +27,7 @@ interface Operation {
   readonly run: (request: QueueRequest, parameters: Parameters) => Response | Promise<Response>;
 }
 
-/** All operations. Of the operations of a method, the first one whose parameter is true is used. */
+/** All operations. For each method, the first operation whose query parameter is true is used. */
 const OPERATIONS: readonly Operation[] = [
   { method: "POST", key: "_eos_", run: end },
   { method: "POST", run: put },
@@ -68,7 +68,8 @@ export function identityOf(headers: Headers, side: QueueSide): { readonly uid: s
 
 function put({ side, query, headers, body, path }: QueueRequest, parameters: Parameters): Response {
   const header = headers.get(side.context.settings.priorityHeader)?.trim() ?? "";
-  // The Java SDK sends both the header and the parameter, Go only the header, and Python may send only the parameter.
+  // The Java SDK sends both the header and the parameter. The Go SDK sends only the header, and the Python SDK may send
+  // only the parameter.
   const priority = parameters.has("_priority_")
     ? parameters.integer("_priority_", 0, 0)
     : new Parameters(new URLSearchParams({ _priority_: header }), side.context.settings).integer("_priority_", 0, 0);

@@ -24,8 +24,8 @@ export interface StartEmulatorOptions extends EmulatorOptions {
   /** Port of the gateway on the loopback interface. Default 0: any free port. */
   readonly port?: number | undefined;
   /**
-   * Port of the first instance on the loopback interface; the other instances use the following ports. EAS starts at 50001.
-   * `startEmulator` rejects if one of them is in use. Default 0: any free ports.
+   * Port of the first instance on the loopback interface; the other instances use the following ports. EAS starts at
+   * 50001. `startEmulator` rejects if one of these ports is in use. Default 0: any free ports.
    */
   readonly instancePort?: number | undefined;
   /**
@@ -33,8 +33,8 @@ export interface StartEmulatorOptions extends EmulatorOptions {
    * with any port: exact names, or `*.example.com` for all names below `example.com`. `"*"` disables the check.
    * Default: none.
    *
-   * Requests with any other `Host` header are refused with status 403, because DNS rebinding lets web pages send them.
-   * Requests whose target is an absolute URL, which are sent by clients that use a proxy, are not checked.
+   * Requests with any other `Host` header are refused with status 403, because DNS rebinding lets web pages send such
+   * requests. Requests whose target is an absolute URL, which are sent by clients that use a proxy, are not checked.
    */
   readonly hosts?: readonly string[] | "*" | undefined;
 }

@@ -45,8 +45,8 @@ export type BladeScalarOf<D extends BladeDType> = D extends "DT_STRING"
 /** The name of a Blade input or output inside the engine. */
 export interface BladeNameOptions {
   /**
-   * Name of the blob in the Blade engine, if it differs from the name in the model. Default: the same name, as in the
-   * official Python SDK. `null` sends no name, as the Java SDK does.
+   * Name of the blob in the Blade engine, if the name differs from the name in the model. Default: the same name, as in
+   * the official Python SDK. `null` sends no name, as the Java SDK does.
    */
   readonly bladeBlobName?: string | null | undefined;
 }

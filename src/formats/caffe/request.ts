@@ -50,7 +50,7 @@ export class CaffeRequest extends TensorRequest<CaffeResponse> {
     return this;
   }
 
-  /** Requests an output. Each name can be added once. If none is requested, the service returns all outputs. */
+  /** Requests an output. Each name can be added once. If no output is requested, the service returns all outputs. */
   addFetch(outputName: string): this {
     checkUnused("outputName", outputName, this.#fetches);
     this.#fetches.add(outputName);

@@ -26,7 +26,7 @@ export function countVarints(reader: WireReader, end: number): number {
     row &= row >>> 2;
     row &= row >>> 4;
     if ((row & (row >>> 2)) !== 0) break;
-    // The product has the sum of four bytes in its highest byte.
+    // The highest byte of the product contains the sum of four bytes.
     count += 8 - (Math.imul(first + second, 0x0101_0101) >>> 24);
   }
   let begin = at;

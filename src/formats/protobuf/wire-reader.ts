@@ -49,7 +49,7 @@ export class WireReader {
   /** Reads a varint as a number. Bits beyond 2^53 are lost, so this is only for tags, lengths and enums. */
   varint(): number {
     const { bytes, end, position: start } = this;
-    // Most varints have one byte: all tags, and the lengths of short fields.
+    // Most varints have one byte, such as the tags of low field numbers and the lengths of short fields.
     if (start < end && (bytes[start] as number) < 128) return bytes[this.position++] as number;
     let value = 0;
     let scale = 1;

@@ -77,7 +77,8 @@ export class TFRequest extends TensorRequest<TFResponse> {
   }
 
   /**
-   * Requests an output. If none is requested, a SavedModel returns all outputs. A frozen model requires at least one.
+   * Requests an output. If no output is requested, a SavedModel returns all outputs. A frozen model requires at least
+   * one.
    */
   addFetch(outputName: string): this {
     this.#fetches.push(checkName("outputName", outputName));

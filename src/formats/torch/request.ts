@@ -80,7 +80,7 @@ export class TorchRequest extends TensorRequest<TorchResponse> {
     return this;
   }
 
-  /** Requests the output at a position. If none is requested, the service returns all outputs. */
+  /** Requests the output at a position. If no output is requested, the service returns all outputs. */
   addFetch(outputIndex: number): this {
     this.#fetches.push(checkInt32("outputIndex", outputIndex));
     return this;

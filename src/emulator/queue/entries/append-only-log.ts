@@ -6,7 +6,7 @@ import type { QueueChange } from "./entry-storage.js";
 /** Names of a queue's stores in the log. */
 export type StoreName = "input" | "sink" | "input-dead-letters" | "sink-dead-letters";
 
-/** Writes changes to a log as lines of JSON, and reads them. */
+/** Writes changes to a log as lines of JSON, and reads the changes of an existing log. */
 export class AppendOnlyLog {
   readonly #log: EmulatorQueueLog | undefined;
   #written: Promise<void> = Promise.resolve();

@@ -1,6 +1,9 @@
 import type { Group, StoredItem } from "../consumers.js";
 
-/** The items that one group has committed and that are kept for other groups. Finds items that no group needs any more. */
+/**
+ * The items that one group has committed and that are kept for other groups. This class finds the items that no group
+ * needs any more.
+ */
 export class AwaitedItems {
   readonly #groups: ReadonlyMap<string, Group>;
   /** Milliseconds for which a group without consumers still counts as active. */
@@ -51,7 +54,10 @@ export class AwaitedItems {
     this.#nextEnd = Math.min(this.#nextEnd, end);
   }
 
-  /** Returns the items that no group awaits any more. Checks them only after a group may have stopped awaiting items. */
+  /**
+   * Returns the items that no group awaits any more. Checks the items only if a group may have stopped awaiting items
+   * since the last check.
+   */
   takeUnawaited(now: () => number): StoredItem[] {
     if (this.#nextEnd === Number.POSITIVE_INFINITY) return [];
     const time = now();

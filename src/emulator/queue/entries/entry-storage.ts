@@ -45,8 +45,8 @@ export interface ItemPosition {
 const SEQUENCE_BITS = 22n;
 
 /**
- * Returns the index after `last`: greater than `last`, and at least 1. Until 2039, the index is below 2^63, since the
- * official Java SDK stores it in a signed long.
+ * Returns the index after `last`: greater than `last`, and at least 1. Until 2039, the index is below 2^63, so that the
+ * official Java SDK can store the index in a signed long.
  */
 export function nextIndex(shape: "time" | "counter", last: bigint, now: number): bigint {
   const following = last + 1n;
@@ -161,8 +161,8 @@ export class QueueStore {
   }
 
   /**
-   * Commits items for a group, whether or not they were delivered. An item is deleted unless another active group still has to
-   * commit it. Returns the indexes that were committed.
+   * Commits items for a group, whether or not they were delivered. An item is deleted unless another active group has
+   * yet to commit the item. Returns the indexes that were committed.
    */
   commit(gid: string, indexes: readonly bigint[]): bigint[] {
     const group = this.group(gid);

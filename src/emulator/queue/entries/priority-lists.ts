@@ -16,8 +16,8 @@ interface PriorityList<Item> {
 const FIRST_SWEEP = 1024;
 
 /**
- * Items in delivery order: by descending priority, then by index. Items that are no longer wanted stay in the list until they
- * are reached, so that removing an item is O(1).
+ * Items in delivery order: by descending priority and, within a priority, by ascending index. Items that are no longer
+ * wanted stay in the list until they are reached, so that removing an item is O(1).
  */
 export class PriorityLists<Item extends Ordered> {
   readonly #lists: PriorityList<Item>[] = [];

@@ -61,7 +61,7 @@ export async function* reply(request: TextRequest, signal: AbortSignal, pace: Pa
   }
 }
 
-/** Generates the tokens of a reply: first the reasoning, then the calls, the fixed text or the model's text. */
+/** Generates the tokens of a reply: the reasoning, followed by the calls, the fixed text or the model's text. */
 function* write(
   { prompt, sampling, reasoning, calls = [], fixedText }: TextRequest,
   generate: (prompt: string, sampling: TextRequest["sampling"]) => Generator<string, FinishReason>,

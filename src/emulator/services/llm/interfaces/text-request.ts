@@ -18,7 +18,7 @@ export interface TextRequest {
   readonly sampling: Sampling;
   /** Whether the reply is a separate message. Otherwise it continues the prompt. */
   readonly isMessage: boolean;
-  /** Stop sequences. The reply ends before the first of them. */
+  /** Stop sequences. The reply ends before the first stop sequence. */
   readonly stops: readonly string[];
   /** Number of replies. */
   readonly count: number;
