@@ -30,16 +30,10 @@ export function openPredictStream(
   return openStream(pool, plan, body, {}, (result) => new PredictStream(result, plan, idleTimeout));
 }
 
-/**
- * Decodes values from text that arrives in parts. An undefined part is the end of the text. Values that were added
- * before an error are delivered.
- */
+/** Decodes values from text in parts. Undefined ends the text. Values added before an error are delivered. */
 type TextReader<T> = (text: string | undefined, values: T[]) => void;
 
-/**
- * Maximum time to wait for the end of the body after its last event, in milliseconds. After this time, the
- * connection is closed.
- */
+/** Maximum time in milliseconds from the last event to the end of the body. After it, the connection is closed. */
 const DRAIN_MS = 1_000;
 
 /**
@@ -288,10 +282,7 @@ export class PredictStream implements AsyncIterable<Bytes> {
     return end;
   }
 
-  /**
-   * Sets `isComplete` for callers that parse an event stream themselves. For such callers, an incomplete stream is
-   * not an error.
-   */
+  /** Sets `isComplete` for callers that parse an event stream themselves. Does not reject incomplete streams. */
   #checkEnd(): void {
     if (this.#isOfEvents) this.#endOfEvents();
   }
