@@ -128,7 +128,7 @@ function intended(message: string, code: string): Error {
   return error;
 }
 
-/** Waits for `milliseconds`, or indefinitely if it is undefined. Rejects when the caller disconnects. */
+/** Waits for `milliseconds`, or indefinitely if `milliseconds` is undefined. Rejects when the caller disconnects. */
 export function delay(milliseconds: number | undefined, signal: AbortSignal): Promise<void> {
   return milliseconds === undefined ? raceAbort(new Promise<void>(() => {}), signal) : pause(milliseconds, signal);
 }

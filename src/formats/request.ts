@@ -76,6 +76,8 @@ export interface PredictRequest<R> {
    * transport accepts chunks. The chunks may share memory with the arrays that the request was built from.
    */
   toChunks?(): readonly Bytes[];
-  /** Parses the body of a successful response. May keep `body`. Should throw `EasDecodeError` if it is invalid. */
+  /**
+   * Parses the body of a successful response. May keep `body`. Should throw `EasDecodeError` if the body is invalid.
+   */
   parseResponse(body: Bytes): R;
 }

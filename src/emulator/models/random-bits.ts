@@ -1,4 +1,7 @@
-/** Returns a generator of 32-bit integers that is seeded with a text: FNV-1a computes the seed, mulberry32 the numbers. */
+/**
+ * Returns a generator of 32-bit integers that is seeded with a text: FNV-1a computes the seed, and mulberry32 generates
+ * the numbers.
+ */
 export function randomBits(text: string): () => number {
   let state = 0x811c9dc5;
   for (let i = 0; i < text.length; i++) state = Math.imul(state ^ text.charCodeAt(i), 0x01000193);

@@ -39,8 +39,8 @@ export interface EmulatorServiceSocket {
   /** The chosen subprotocol; `""` when there is none. */
   readonly protocol: string;
   /**
-   * Called for each message. The callback owns the bytes. Messages are buffered until it is set. If it throws or rejects, the
-   * connection is closed with 1011.
+   * Called for each message. The callback owns the bytes. Messages are buffered until the callback is set. If the
+   * callback throws or rejects, the connection is closed with 1011.
    */
   onMessage: ((message: string | Bytes) => void | Promise<void>) | undefined;
   /** Called once when the connection has ended, whichever side ended it. The call's signal also fires. */

@@ -11,7 +11,7 @@ import type { EmulatorHandler, EmulatorService } from "./service.js";
  * implementations verify each other.
  */
 export const createDemoServices = (): Readonly<Record<string, EmulatorHandler | EmulatorService>> => ({
-  /** Responds with the request body. Over WebSocket, it sends each message back. */
+  /** Responds with the request body. Over WebSocket, the service sends each message back. */
   echo: {
     handle: ({ body, headers }) =>
       createResponse(200, body, { "content-type": headers.get("content-type") ?? "application/octet-stream" }),

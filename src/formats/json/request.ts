@@ -110,7 +110,7 @@ export class JsonRequest implements PredictRequest<JsonResponse> {
     return new TextEncoder().encode(this.toString());
   }
 
-  /** Parses a response body. Throws `EasDecodeError` if it is invalid. */
+  /** Parses a response body. Throws `EasDecodeError` if the body is invalid. */
   parseResponse(body: Bytes): JsonResponse {
     return new JsonResponse(body);
   }
@@ -170,6 +170,6 @@ function valueText(dataType: JsonDataType, value: JsonFeature["dataValue"]): str
   if (dataType !== "FLOAT" && dataType !== "DOUBLE") return String(value);
   if (Object.is(value, -0)) return "-0.0";
   const text = String(value);
-  // Java writes the decimal point, and a server may use it to tell floats from integers.
+  // Java writes the decimal point, which a server may use to distinguish floats from integers.
   return /^-?\d+$/.test(text) ? `${text}.0` : text;
 }

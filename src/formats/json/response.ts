@@ -26,7 +26,7 @@ export class JsonResponse {
   /** One output for each row, in the order of the rows. */
   readonly outputs: readonly JsonOutput[];
 
-  /** Parses a response body. Throws `EasDecodeError` if it is invalid; the error does not contain the body. */
+  /** Parses a response body. Throws `EasDecodeError` if the body is invalid; the error does not contain the body. */
   constructor(body: Bytes) {
     let response: unknown;
     try {

@@ -4,8 +4,8 @@ import type { WireReader } from "./wire-reader.js";
 
 /**
  * Counts the varints from the reader's position to `end`, and checks that each is complete. Reads eight bytes at a
- * time. For varints of mixed length, the processor would often mispredict a branch for each byte, which took half of
- * the time needed to read a tensor.
+ * time. With a branch for each byte, varints of mixed length caused branch mispredictions that took half of the time
+ * needed to read a tensor.
  */
 export function countVarints(reader: WireReader, end: number): number {
   const { bytes, position: start } = reader;

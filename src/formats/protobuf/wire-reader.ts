@@ -5,7 +5,8 @@ import { FIXED32, FIXED64, fromStrictUtf8, fromUtf8, LENGTH_DELIMITED, MAX_VARIN
 const START_GROUP = 3;
 const END_GROUP = 4;
 /**
- * Maximum nesting depth of groups, which no real message reaches. It limits the recursion that a response can cause.
+ * Maximum nesting depth of groups, which no real message reaches. This maximum limits the recursion that a response can
+ * cause.
  */
 const MAX_GROUP_DEPTH = 100;
 
@@ -46,7 +47,10 @@ export class WireReader {
     return true;
   }
 
-  /** Reads a varint as a number. Bits beyond 2^53 are lost, so this is only for tags, lengths and enums. */
+  /**
+   * Reads a varint as a number. Numbers above 2^53 lose precision, so this method is only suitable for tags, lengths
+   * and enums.
+   */
   varint(): number {
     const { bytes, end, position: start } = this;
     // Most varints have one byte, such as the tags of low field numbers and the lengths of short fields.
@@ -98,7 +102,7 @@ export class WireReader {
 
   /**
    * Reads a length-delimited field as text that identifies something, such as the key of a map. Fails if the bytes are
-   * not UTF-8: with U+FFFD instead, two different names could become equal.
+   * not UTF-8. Otherwise, they would be replaced with U+FFFD, and two different names could become equal.
    */
   name(): string {
     const end = this.delimitedEnd();

@@ -21,7 +21,7 @@ export function checkString(argument: string, value: string): string {
   return checkText(argument, checkName(argument, value), "ERR_EAS_ARG_FEED");
 }
 
-/** Checks the name of a feature, or the key of metadata, and returns it. It must not be empty. */
+/** Checks the name of a feature, or the key of metadata, and returns the text. The text must not be empty. */
 export function checkFeatureName(argument: string, value: string): string {
   return checkText(argument, checkFullName(argument, value), "ERR_EAS_ARG_FEED");
 }

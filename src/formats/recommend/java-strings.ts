@@ -29,7 +29,7 @@ export function splitFeatures(
 
 /** Parses the argument of Java's `appendItemStr`. */
 export function splitItems(text: string): string[] {
-  // Java's `split` returns the whole text if it does not contain a comma, even if it is empty.
+  // Java's `split` returns a text without a comma as a whole, even if the text is empty.
   return text === "" ? [""] : withoutTrailingEmpty(text.split(","));
 }
 

@@ -31,7 +31,10 @@ export abstract class TensorRequest<R> implements PredictRequest<R> {
     return inChunks(this.fields());
   }
 
-  /** Parses the body of a response. The result keeps a reference to `body`. Throws `EasDecodeError` if it is invalid. */
+  /**
+   * Parses the body of a response. The result keeps a reference to `body`. Throws `EasDecodeError` if `body` is
+   * invalid.
+   */
   abstract parseResponse(body: Bytes): R;
 
   /** Describes the request without its values, for logs. */

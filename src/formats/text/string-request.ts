@@ -7,7 +7,9 @@ import type { Bytes, Compression, PredictRequest, RequestOptions } from "../requ
 
 /** Options of `StringResponse.json`. */
 export interface JsonReadOptions {
-  /** Whether integers beyond ±2^53 are parsed to bigints. Default false: they are rounded, as `JSON.parse` does. */
+  /**
+   * Whether integers beyond ±2^53 are parsed to bigints. Default false: such integers are rounded, as by `JSON.parse`.
+   */
   readonly bigint?: boolean | undefined;
 }
 

@@ -39,13 +39,14 @@ export class TorchRecRequest extends RecommendRequest implements PredictRequest<
   }
 
   /**
-   * Adds a value to a feature that depends on user and item. Call it once for each item, in the order of the item ids.
+   * Adds a value to a feature that depends on user and item. Call this method once for each item, in the order of the
+   * item ids.
    */
   addContextFeature<D extends TorchRecDTypeName>(name: string, value: TorchRecValue<D>, dtype: D): this {
     return addValue(this, this.content.contextFeatures, "context feature", name, value, dtype);
   }
 
-  /** Adds a value to a feature of the items. Call it once for each item, in the order of the item ids. */
+  /** Adds a value to a feature of the items. Call this method once for each item, in the order of the item ids. */
   addItemFeature<D extends TorchRecDTypeName>(name: string, value: TorchRecValue<D>, dtype: D): this {
     return addValue(this, this.content.itemFeatures, "item feature", name, value, dtype);
   }

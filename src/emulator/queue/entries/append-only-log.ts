@@ -40,7 +40,7 @@ export class AppendOnlyLog {
     this.#written.catch(() => {});
   }
 
-  /** Resolves when all changes so far have been written. Rejects permanently once a write has failed. */
+  /** Resolves when all changes so far have been written. After a write has failed, always rejects. */
   written(): Promise<void> {
     return this.#written;
   }

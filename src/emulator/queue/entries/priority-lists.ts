@@ -27,7 +27,7 @@ export class PriorityLists<Item extends Ordered> {
     this.#isWanted = isWanted;
   }
 
-  /** Adds an item: a new item at the end of its list, a returned item at its original position. */
+  /** Adds an item. A new item is added at the end of its list, and a returned item at its original position. */
   add(item: Item): void {
     const list = this.#listOf(item.priority);
     const { items } = list;

@@ -62,7 +62,7 @@ function readInput(name: string, input: unknown): Input {
   return checkLength(name, { text: input.map((id) => `id${id}`).join(" "), tokens: input.length });
 }
 
-/** Returns the input. Throws an `LlmRefusal` if it is longer than the model's context. */
+/** Returns the input. Throws an `LlmRefusal` if the input is longer than the model's context. */
 export function checkLength<T extends Input>(name: string, input: T): T {
   if (input.tokens <= LLM_CONTEXT_TOKENS) return input;
   const message = `${name} has ${input.tokens} tokens: the context of this model is ${LLM_CONTEXT_TOKENS}`;

@@ -5,7 +5,7 @@ import { chooseCalls } from "../tools.js";
 import { type Fields, invalid, readBoolean, readText } from "./fields.js";
 import { readTextRequest, type TextRequest } from "./text-request.js";
 
-/** Reads the body of `/v1/chat/completions`. Throws an `LlmRefusal` if it is invalid. */
+/** Reads the body of `/v1/chat/completions`. Throws an `LlmRefusal` if the body is invalid. */
 export function readChatRequest(fields: Fields, settings: LlmSettings): TextRequest {
   const model = readModel(fields, settings);
   const { messages } = fields;

@@ -35,7 +35,7 @@ export function invalid(name: string, value: unknown, expected: string): LlmRefu
   return new LlmRefusal(`${name} is ${show(value)}: it must be ${expected}`, name);
 }
 
-/** Reads a boolean. Like vLLM, it also accepts the strings "true" and "false". */
+/** Reads a boolean. Like vLLM, the service also accepts the strings "true" and "false". */
 export function readBoolean(fields: Fields, name: string, fallback = false): boolean {
   const value = fields[name] ?? fallback;
   if (typeof value === "boolean") return value;

@@ -38,7 +38,7 @@ export function textOf(bytes: Uint8Array): string {
 
 const WRONG_TYPE = "Unsupported Media Type: Only 'application/json' is allowed";
 
-/** Reads the JSON object of a body. Like vLLM, it refuses other content types. */
+/** Reads the JSON object of a body. Like vLLM, the service refuses other content types. */
 export function readJson({ body, headers }: EmulatorCall, { errors }: LlmSettings): Fields {
   const [mediaType] = (headers.get("content-type") ?? "").split(";");
   if (mediaType?.trim().toLowerCase() === "application/json") return parseFields(textOf(body));

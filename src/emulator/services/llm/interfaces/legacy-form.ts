@@ -14,7 +14,9 @@ export interface LegacyRequest extends TextRequest {
   readonly isPlain: boolean;
 }
 
-/** Reads a request in the legacy form, which does not name a model. Throws an `LlmRefusal` if it is invalid. */
+/**
+ * Reads a request in the legacy form, which does not name a model. Throws an `LlmRefusal` if the request is invalid.
+ */
 export function readLegacyRequest(fields: Fields, { models }: LlmSettings): LegacyRequest {
   const isPlain = fields.prompt === undefined && fields.input_ids !== undefined;
   const name = isPlain ? "input_ids" : "prompt";

@@ -34,7 +34,7 @@ export interface TextRequest {
   readonly calls?: readonly ToolCall[] | undefined;
 }
 
-/** Reads the body of `/v1/completions`. Throws an `LlmRefusal` if it is invalid. */
+/** Reads the body of `/v1/completions`. Throws an `LlmRefusal` if the body is invalid. */
 export function readCompletionRequest(fields: Fields, settings: LlmSettings): TextRequest {
   const model = readModel(fields, settings);
   refuse(fields, COMPLETION_UNSUPPORTED);
