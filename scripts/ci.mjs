@@ -9,6 +9,7 @@ const REPORT = "test/.report/vitest.json";
  */
 const CHECKS = [
   "lint",
+  "lint:language",
   "typecheck",
   "proto:check",
   "size",

@@ -24,7 +24,7 @@ export interface EasErrorOptions {
   attempts?: number;
   /** The request id of the response. Undefined if the response had no request id. */
   requestId?: string | undefined;
-  /** Whether the same call may succeed if it is made again later. Default false. */
+  /** Whether the same call may succeed if you retry it later. Default false. */
   retryable?: boolean;
   /** Whether a queue may have stored the item although no response was received. Default false. */
   maybeAccepted?: boolean;
@@ -68,7 +68,7 @@ export class EasError extends Error {
   readonly attempts: number;
   /** The request id of the response. Undefined if the response had no request id. */
   readonly requestId: string | undefined;
-  /** Whether the same call may succeed if it is made again later. */
+  /** Whether the same call may succeed if you retry it later. */
   readonly retryable: boolean;
   /** Whether a queue may have stored the item although no response was received. */
   readonly maybeAccepted: boolean;

@@ -238,7 +238,7 @@ function queueHeaders({ gid }: QueueRule, headers: Headers): [string, string][] 
 
 /**
  * Returns the first control parameter or header of a queue in a request whose rule names no operations; undefined if
- * the request has none.
+ * the request does not have one.
  */
 export function queueControlIn(search: string, headers: Headers): string | undefined {
   for (const pair of search.slice(1).split(/[&;]/)) {

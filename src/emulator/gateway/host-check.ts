@@ -7,8 +7,8 @@ const LOOPBACK = /^(localhost|.+\.localhost|127(\.\d+){3}|\[::1\])$/;
 export type HostCheck = (host: string | undefined) => boolean;
 
 /**
- * Returns a check that accepts loopback names and the names in `hosts`. It protects against DNS rebinding: a web page
- * whose host name resolves to 127.0.0.1 has the same origin as the emulator, but the `Host` header of its requests
+ * Returns a check that accepts loopback names and the names in `hosts`. It protects against DNS rebinding. A web page
+ * whose host name resolves to 127.0.0.1 has the same origin as the emulator. But the `Host` header of its requests
  * contains the page's own host name.
  */
 export function hostCheck(hosts: readonly string[] | "*" = []): HostCheck {
