@@ -1,6 +1,6 @@
 /**
- * Messages of the EasyRec processor, for requests built by hand. `EasyRecRequest` is simpler to use.
- * The tensors of `PBResponse.tfOutputs` are the `ArrayProto` of `eas-prediction/proto/tf`.
+ * Messages of the EasyRec processor, for requests built by hand. `EasyRecRequest` is simpler to use. The tensors in
+ * `PBResponse.tfOutputs` are `ArrayProto` messages from `eas-prediction/proto/tf`.
  *
  * @example
  * ```ts

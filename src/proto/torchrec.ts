@@ -1,6 +1,6 @@
 /**
- * Messages of the TorchEasyRec processor, for requests built by hand. `TorchRecRequest` is simpler to use.
- * The tensors of `PBResponse.mapOutputs` are the `ArrayProto` of `eas-prediction/proto/torch`.
+ * Messages of the TorchEasyRec processor, for requests built by hand. `TorchRecRequest` is simpler to use. The tensors
+ * in `PBResponse.mapOutputs` are `ArrayProto` messages from `eas-prediction/proto/torch`.
  *
  * @example
  * ```ts

@@ -51,7 +51,7 @@ export async function readRequest(
 export function createRequest(url: string | URL, init: RequestInit): Request {
   const request = withSignal(url, init);
   const headers = new Headers(init.headers);
-  // The `Request` of browsers and happy-dom drops Cookie, Date and others, and the date is part of a signature.
+  // The `Request` of browsers and happy-dom drops Cookie, Date and other headers, and the date is part of a signature.
   const isWhole = [...headers].every(([name]) => request.headers.has(name));
   return isWhole ? request : Object.defineProperty(request, "headers", { value: headers });
 }

@@ -98,9 +98,9 @@ export interface EmulatorLlmGateway extends EmulatorService {
 }
 
 /**
- * Creates a service that behaves like EAS's LLM gateway in front of one or more engines. It emulates routing, error
- * responses byte for byte, reformatted events, failing and silent engines, held requests, and WebSockets. It runs on
- * every runtime.
+ * Creates a service that behaves like EAS's LLM gateway in front of one or more engines. It emulates routing,
+ * byte-identical error responses, reformatted events, failing and silent engines, held requests, and WebSockets. It
+ * runs on every runtime.
  *
  * `"2026-01"` forwards all paths. If an engine's response is cut off, the gateway appends the line `Bad Request` and
  * ends the response normally. `"2026-04"` supports only chat, completions and models, and rebuilds their responses. If

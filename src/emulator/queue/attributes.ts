@@ -20,7 +20,7 @@ export function attributesOf(side: QueueSide): Record<string, string> {
     "meta.header.priority": settings.priorityHeader,
     "stream.length": String(store.length),
     "stream.approxMaxLength": String(context.maxLength),
-    // The first name is used by the Go SDK, the second by the documentation.
+    // The first name is used by the Go SDK, and the second name by the documentation.
     "consumers.status.total": total,
     "consumers.stats.total": total,
   };

@@ -30,8 +30,8 @@ export interface SideContext {
 const MAX_TIMER_MS = 2 ** 31 - 1;
 
 /**
- * Maximum time by which a response is sent before the request's timeout, so that a client with the same timeout still receives
- * it. The time is a twentieth of the timeout, up to this maximum.
+ * Maximum of the margin between a response and the request's timeout, so that a client with the same timeout still
+ * receives the response. The margin is a twentieth of the timeout, up to this maximum.
  */
 const MAX_EARLY_MS = 100;
 

@@ -18,7 +18,7 @@ type Content = ContentOf<DType> | BladeScalarOf<BladeDType>;
  * response.getValues("y", "DT_FLOAT"); // Float32Array
  */
 export class BladeRequest extends AbstractBladeRequest<BladeResponse> {
-  /** `signatureName` is the model's signature. Default: none is sent. */
+  /** `signatureName` is the model's signature. Default: no signature is sent. */
   constructor(signatureName?: string, options: RequestOptions = {}) {
     super("BladeRequest", signatureName, options);
   }

@@ -12,7 +12,7 @@ import { BladeResponse } from "./response.js";
  * SDK.
  */
 export class BladeTFRequest extends AbstractBladeRequest<BladeTFResponse> {
-  /** `signatureName` is the model's signature. Default: none is sent. */
+  /** `signatureName` is the model's signature. Default: no signature is sent. */
   constructor(signatureName?: string, options: RequestOptions = {}) {
     super("BladeTFRequest", signatureName, options);
   }

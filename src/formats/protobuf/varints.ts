@@ -3,8 +3,8 @@ import { MAX_VARINT_BYTES } from "./wire.js";
 import type { WireReader } from "./wire-reader.js";
 
 /**
- * Counts the varints from the reader's position to `end`, and checks that each is complete. Reads eight bytes at a
- * time. With a branch for each byte, varints of mixed length caused branch mispredictions that took half of the time
+ * Counts the varints from the reader's position to `end`, and checks that each varint is complete. Reads eight bytes at
+ * a time. With a branch for each byte, varints of mixed length caused branch mispredictions that took half of the time
  * needed to read a tensor.
  */
 export function countVarints(reader: WireReader, end: number): number {

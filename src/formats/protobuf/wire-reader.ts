@@ -115,7 +115,7 @@ export class WireReader {
     }
   }
 
-  /** Calls `read` with `end` set to the end of the nested message at the position. */
+  /** Calls `read` with `end` set to the end of the nested message at the current position. */
   nested(read: () => void): void {
     const { end } = this;
     this.end = this.delimitedEnd();

@@ -50,7 +50,7 @@ export class TFRequest extends TensorRequest<TFResponse> {
   readonly #feeds = new Map<string, Tensor>();
   readonly #fetches: string[] = [];
 
-  /** `signatureName` is the model's signature. Default: none is sent, and the service uses its default. */
+  /** `signatureName` is the model's signature. Default: no signature is sent, and the service uses its default. */
   constructor(signatureName = "", options: RequestOptions = {}) {
     super("TFRequest", options);
     this.#signatureName = checkName("signatureName", signatureName);

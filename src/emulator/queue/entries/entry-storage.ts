@@ -297,7 +297,7 @@ export class QueueStore {
     if (item !== undefined) this.#drop(item);
   }
 
-  /** Removes items that were kept only for groups which are no longer active. */
+  /** Removes items that were kept only for groups that are no longer active. */
   #dropUnawaited(): void {
     this.remove(this.#awaited.takeUnawaited(this.#now).map(({ index }) => index));
   }

@@ -82,7 +82,7 @@ export interface TextForm extends Pick<TextRequest, "prompt" | "isMessage"> {
 /** Maximum number of replies to one request. */
 const MAX_COUNT = 8;
 
-/** Reads the fields that all request forms have in common. Throws an `LlmRefusal` if one is invalid. */
+/** Reads the fields that all request forms have in common. Throws an `LlmRefusal` if a field is invalid. */
 export function readTextRequest(
   fields: Fields,
   { prompt, texts, maxTokens, isMessage }: TextForm,
