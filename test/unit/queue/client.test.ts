@@ -548,7 +548,10 @@ describe("attributes, search and count", () => {
 
   test.each(["", "many", "-1", "1.5", "1e3"])("count rejects a response that is not a count: %j", async (body) => {
     const { client } = recordingQueueClient({}, () => transportAnswer(200, {}, body));
-    expect(await errorOf(client.count())).toMatchObject({ name: "EasDecodeError", message: expect.stringContaining("is not a count") });
+    expect(await errorOf(client.count())).toMatchObject({
+      name: "EasDecodeError",
+      message: expect.stringContaining("is not a count"),
+    });
   });
 });
 
