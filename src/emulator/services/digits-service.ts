@@ -209,7 +209,7 @@ function checkSignature(signatureName: string): void {
   if (!SIGNATURES.includes(signatureName)) throw new Error(`unknown signature "${signatureName}"`);
 }
 
-/** Selects the requested outputs, or all outputs if there is no filter. */
+/** Selects the requested outputs, or all outputs if the request has no filter. */
 function selectOutputs<S, L>(
   outputs: { readonly scores: S; readonly labels: L },
   filter: readonly string[],

@@ -103,9 +103,9 @@ function find(ref: string, root: unknown): unknown {
   throw new LlmRefusal(`the JSON schema has no ${JSON.stringify(ref)}; a $ref must point into the schema`);
 }
 
-/** Returns the text of a type. `String` would throw for an object with a member `toString`. */
-function nameOf(type: unknown): string {
-  return typeof type === "string" ? type : JSON.stringify(type);
+/** Returns the text of a type or of a required name. `String` would throw for an object with a member `toString`. */
+function nameOf(value: unknown): string {
+  return typeof value === "string" ? value : JSON.stringify(value);
 }
 
 function typeOf(schema: Fields): string {
@@ -179,14 +179,9 @@ function makeArray(schema: Fields, source: Source, depth: number): unknown[] {
   if (schema.items === false || (schema.items === undefined && first.length > 0)) return first;
   const { type, enum: options } = resolve(schema.items, source);
   const { numberCount, quotedCount } = source.values;
-  const left =
-    options !== undefined
-      ? 0
-      : type === "string"
-        ? quotedCount
-        : type === "number" || type === "integer"
-          ? numberCount
-          : 0;
+  let left = 0;
+  if (options === undefined && type === "string") left = quotedCount;
+  else if (options === undefined && (type === "number" || type === "integer")) left = numberCount;
   const wanted = Math.max(left, depth >= SMALL_DEPTH ? 0 : 1);
   const count = Math.min(Math.max(wanted, min), max, MAX_PARTS + 1) - first.length;
   return [...first, ...Array.from({ length: Math.max(0, count) }, () => buildValue(schema.items, source, depth + 1))];
@@ -194,10 +189,10 @@ function makeArray(schema: Fields, source: Source, depth: number): unknown[] {
 
 function makeObject(schema: Fields, source: Source, depth: number): object {
   const properties = fieldsOf(schema.properties);
-  const required = listOf(schema.required);
+  const required = listOf(schema.required).map(nameOf);
   const created = new Map<string, unknown>();
   // Required properties take values from the prompt before optional properties do.
-  for (const name of required as string[]) {
+  for (const name of required) {
     created.set(name, buildValue(Object.hasOwn(properties, name) ? properties[name] : true, source, depth + 1));
   }
   for (const [name, property] of Object.entries(properties)) {
