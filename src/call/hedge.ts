@@ -9,7 +9,7 @@ export interface HedgedCall {
 }
 
 /**
- * Runs a call. If there is no response after `plan.hedgeAfter`, starts a second call in parallel. Resolves with the
+ * Runs a call. If no response arrives within `plan.hedgeAfter`, starts a second call in parallel. Resolves with the
  * first response and aborts the other call. `start` creates a call that avoids the instances in `tried` and adds its
  * own instances to `tried`. The second call makes only one attempt.
  */

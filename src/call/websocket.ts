@@ -155,7 +155,7 @@ export class Heartbeat {
 
   /**
    * Calls `onIdle` when nothing was received for `limit` milliseconds, and sends a ping every `interval`
-   * milliseconds. If `limit` is undefined, there is no idle check. If `interval` is undefined, no pings are sent.
+   * milliseconds. An undefined `limit` disables the idle check, and an undefined `interval` disables the pings.
    */
   constructor(
     connection: WebSocketConnection,

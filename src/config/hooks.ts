@@ -50,7 +50,7 @@ export interface CallTimings {
    */
   readonly queued: number;
   /**
-   * Time from sending the request to receiving the response headers. Undefined if there is no response, or if the
+   * Time from sending the request to receiving the response headers. Undefined if no response arrived, or if the
    * transport does not report it.
    */
   readonly firstByte: number | undefined;

@@ -17,7 +17,7 @@ export interface ServiceInstance {
 export interface EndpointQuery {
   /** The service name up to the first `/`. */
   readonly serviceName: string;
-  /** Fires when the result is no longer needed. */
+  /** Aborted when the client no longer needs the result. */
   readonly signal: AbortSignal;
 }
 

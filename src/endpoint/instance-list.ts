@@ -22,8 +22,8 @@ export interface ListOptions extends Pick<DiscoveryOptions, "interval" | "timeou
 }
 
 /**
- * Keeps the list of a service's instances. A stale list is refreshed when it is used. There is no timer between
- * uses, because a timer would keep the process of an idle client alive.
+ * Keeps the list of a service's instances. A stale list is refreshed when it is used. A refresh timer
+ * would keep the process of an idle client alive.
  */
 export class InstanceList {
   readonly #options: ListOptions;

@@ -33,12 +33,12 @@ export interface Router {
   ready(): Promise<void> | undefined;
   /**
    * Returns an instance for one attempt. A list must be loaded. Avoids the origins in `tried`, and instances with at
-   * least `capacity` attempts in flight, unless there is no other instance.
+   * least `capacity` attempts in flight, if another instance is available.
    */
   pick(tried: readonly string[], capacity: number): Lease;
   /** The 95th percentile of recent response times in milliseconds. Undefined before the 32nd attempt. */
   readonly p95: number | undefined;
-  /** Takes one hedge from the budget. Returns false if the budget is used up or there is no instance besides `tried`. */
+  /** Takes one hedge from the budget. Returns false if the budget is empty or all available instances are in `tried`. */
   takeHedge(tried: readonly string[]): boolean;
   /** Stops refreshing the list. */
   close(): void;

@@ -80,7 +80,7 @@ class EventParser {
     if (line.length > 0) throw new EngineError("go-sse: unexpected end of input");
   }
 
-  /** Ends the current event and returns its data; undefined if there is no event. */
+  /** Ends the current event and returns its data. Returns undefined outside an event. */
   takeEvent(): Uint8Array | undefined {
     if (this.#hasLines) this.#length = 0;
     this.#hasLines = false;

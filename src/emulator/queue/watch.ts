@@ -91,7 +91,7 @@ export class WatchSession implements Receiver {
     if (this.#isOver) this.#plan.side.leave(consumer);
   }
 
-  /** Must be called when the transport is no longer full. */
+  /** Resumes sending. Call it when the transport can accept more data. */
   onDrain(): void {
     if (!this.#isOver && this.#consumer?.isFull) this.#plan.side.pump();
   }

@@ -163,7 +163,7 @@ function requestOf(
   }
 }
 
-/** Returns a source of the chunks of a response body. Calls `fail` if the body fails while there is no pending read. */
+/** Returns a source of the chunks of a response body. Calls `fail` if the body fails while no read is pending. */
 function piecesOf(answer: Response | PieceResponse, fail: () => void): PieceSource {
   if ("pieces" in answer) {
     answer.pieces.onFail?.(fail);

@@ -1,4 +1,4 @@
-import { afterEach, beforeAll, beforeEach, describe, expect, test, vi } from "vitest";
+import { beforeAll, describe, expect, test, vi } from "vitest";
 import {
   type CallOptions,
   type EasTimeoutError,
@@ -8,6 +8,7 @@ import {
   QueueClient,
 } from "../../../src/index.js";
 import { clientOf, errorOf, startServer, thrownBy } from "../../support/calls.js";
+import { settled, useFakeClock } from "../../support/fake-clock.js";
 import { answer, stallBeforeHeaders } from "../../support/misbehaving-server.js";
 
 type Answer = readonly [status: number, body: string, after?: number];
@@ -43,21 +44,7 @@ const V1 = "/v1/chat/completions";
 beforeAll(() => Promise.all([import("../../../src/predict/lazy.js"), import("../../../src/call/lazy.js")]));
 
 describe("with a simulated clock", () => {
-  beforeEach(() => {
-    vi.useFakeTimers({ now: 0 });
-    vi.spyOn(Math, "random").mockReturnValue(1);
-  });
-  afterEach(() => {
-    expect(vi.getTimerCount()).toBe(0);
-    vi.restoreAllMocks();
-    vi.useRealTimers();
-  });
-
-  async function settled<T>(promise: Promise<T>): Promise<T> {
-    promise.catch(() => {});
-    await vi.runAllTimersAsync();
-    return promise;
-  }
+  useFakeClock();
 
   /** Time until a request without a response fails, and number of requests that the service received. */
   async function limitOf(options: PredictClientOptions, call: CallOptions, json = false) {

@@ -1,4 +1,4 @@
-import { afterEach, beforeAll, beforeEach, describe, expect, test, vi } from "vitest";
+import { beforeAll, describe, expect, test, vi } from "vitest";
 import { startEmulator } from "../../../src/emulator/index.js";
 import {
   EasHttpError,
@@ -8,6 +8,7 @@ import {
   type PredictClientOptions,
 } from "../../../src/index.js";
 import { errorOf } from "../../support/calls.js";
+import { settled, useFakeClock } from "../../support/fake-clock.js";
 
 type Answer = readonly [status: number, body?: string, headers?: Record<string, string>];
 
@@ -39,22 +40,7 @@ const COLD: Answer[] = [NO_UPSTREAM, [503, ""], [404, ""], NO_UPSTREAM];
 beforeAll(() => Promise.all([import("../../../src/predict/lazy.js"), import("../../../src/call/lazy.js")]));
 
 describe("with a fake clock", () => {
-  beforeEach(() => {
-    vi.useFakeTimers({ now: 0 });
-    // Delays are then as long as possible.
-    vi.spyOn(Math, "random").mockReturnValue(1);
-  });
-  afterEach(() => {
-    expect(vi.getTimerCount()).toBe(0);
-    vi.restoreAllMocks();
-    vi.useRealTimers();
-  });
-
-  async function settled<T>(promise: Promise<T>): Promise<T> {
-    promise.catch(() => {});
-    await vi.runAllTimersAsync();
-    return promise;
-  }
+  useFakeClock();
 
   test("ready() sends GET requests at increasing intervals, and passes the reason to onWait", async () => {
     const { client, seen } = clientOf([...COLD, NO_UPSTREAM, NO_UPSTREAM, NO_UPSTREAM, [200, "ok"]]);

@@ -24,7 +24,7 @@ export class BodyTakenError extends Error {
 }
 
 /**
- * Returns the body of a request, or null if there is no body. The body stays in the socket until it is read. If a
+ * Returns the body of a request, or null if the request does not have one. The body stays in the socket until it is read. If a
  * body parser left bytes or text, these are used. Throws `BodyTakenError` if the body is lost or may differ from the
  * body that was sent.
  */
