@@ -1,4 +1,5 @@
 import { defineConfig } from "tsup";
+import packageJson from "./package.json" with { type: "json" };
 
 const COMPRESSIONS = ["snappy", "lz4", "zstd"];
 const FORMATS = ["tf", "torch", "torchrec", "easyrec", "blade", "caffe", "onnx", "queue"];
@@ -61,6 +62,28 @@ export default defineConfig([
     noExternal: [/./],
     esbuildOptions(options) {
       options.alias = { "#platform": "./src/platform/browser/platform.ts" };
+    },
+  },
+  // The command line. It imports the package by its name, and contains its other dependencies.
+  {
+    entry: { cli: "src/cli/main.ts" },
+    format: ["esm"],
+    tsconfig: "tsconfig.bundle.json",
+    target: "node20",
+    platform: "node",
+    // Deno resolves Node's modules only with "node:".
+    removeNodeProtocol: false,
+    minify: true,
+    // Stack traces of the command line are not shown.
+    sourcemap: false,
+    clean: false,
+    dts: false,
+    define: { PACKAGE_VERSION: JSON.stringify(packageJson.version) },
+    external: [/^eas-prediction(\/|$)/],
+    noExternal: [/^(?!eas-prediction)/],
+    // Some of the bundled dependencies are CommonJS and require Node's modules.
+    banner: {
+      js: '#!/usr/bin/env node\nimport { createRequire } from "node:module"; const require = createRequire(import.meta.url);',
     },
   },
 ]);

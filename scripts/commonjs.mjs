@@ -4,7 +4,8 @@ import { readdirSync } from "node:fs";
 import { readFile } from "node:fs/promises";
 import { build } from "esbuild";
 
-const modules = readdirSync("dist", { recursive: true }).filter((name) => /(?<!\.global)\.js$/.test(name));
+// Neither the file for script tags nor the command line is for require().
+const modules = readdirSync("dist", { recursive: true }).filter((name) => /(?<!^cli|\.global)\.js$/.test(name));
 const { warnings } = await build({
   entryPoints: modules.map((name) => `dist/${name}`),
   outbase: "dist",

@@ -29,6 +29,19 @@ describe("the built package", () => {
     expect(files.filter((file) => !existsSync(`${root}${file}`))).toEqual([]);
   });
 
+  test("has an executable command line that imports only the package and modules of Node", () => {
+    expect(manifest.bin).toEqual({ "eas-prediction": "./dist/cli.js" });
+    const text = readFileSync(`${root}dist/cli.js`, "utf8");
+    expect(text).toMatch(/^#!\/usr\/bin\/env node\n/);
+    const imports = [...text.matchAll(/^import\b[^"']*["']([^"']+)["']|;import\b[^"';]*["']([^"']+)["']/gm)];
+    const names = [...new Set(imports.map((match) => match[1] ?? match[2]))];
+    expect(names).toContain("eas-prediction");
+    expect(names.filter((name) => !/^(eas-prediction(\/|$)|node:)/.test(name as string))).toEqual([]);
+    expect(execFileSync(process.execPath, [`${root}dist/cli.js`, "--version"], { encoding: "utf8" })).toBe(
+      `${manifest.version}\n`,
+    );
+  });
+
   test("can be imported and required, with one class for all entries of a format", () => {
     const check = `
       const client = new PredictClient({ endpoint: "http://127.0.0.1:1", serviceName: "s", retryCount: 0 });

@@ -13,7 +13,7 @@ const ITEMS: readonly string[] = ["0", "1", "2", "3", "4", "5", "6", "7", "8", "
 export function rankDigits(body: Bytes): Bytes {
   // An EasyRec request has the same field numbers as a TorchRec request, and a subset of its feature types.
   const { userFeatures, itemIds, metaData } = fromBinary(PBRequestSchema, body);
-  const feature = Object.hasOwn(userFeatures, "pixels") ? userFeatures["pixels"]?.value : undefined;
+  const feature = Object.hasOwn(userFeatures, "pixels") ? userFeatures.pixels?.value : undefined;
   const items = itemIds.length === 0 ? ITEMS : itemIds;
   const unknown = items.find((item) => !ITEMS.includes(item));
   if (unknown !== undefined) throw new Error(`unknown item "${unknown}": the items are ${ITEMS.join(", ")}`);

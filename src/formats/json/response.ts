@@ -34,7 +34,7 @@ export class JsonResponse {
     } catch {
       throw invalid("the body is not JSON");
     }
-    const outputs = isRecord(response) ? response["outputs"] : undefined;
+    const outputs = isRecord(response) ? response.outputs : undefined;
     if (!Array.isArray(outputs)) throw invalid('it has no array "outputs"');
     showAsText(this);
     this.outputs = outputs.map((output: unknown, index) => {

@@ -82,7 +82,7 @@ describe("digits", () => {
   test.each(Object.entries(CLASSIFIERS))(
     "returns the same scores and labels for %s as for TF",
     async (_, classifier) => {
-      const expected = await (CLASSIFIERS["TF"] as () => Promise<Outputs>)();
+      const expected = await (CLASSIFIERS.TF as () => Promise<Outputs>)();
       const outputs = await classifier();
       expect(outputs).toEqual(expected);
       expect(outputs.shape).toEqual([COUNT, 10]);
@@ -118,7 +118,7 @@ describe("ranker", () => {
 
   test("returns the scores of digits for EasyRec and TorchRec", async () => {
     const ranker = client.service("ranker");
-    const { scores } = await (CLASSIFIERS["TF"] as () => Promise<Outputs>)();
+    const { scores } = await (CLASSIFIERS.TF as () => Promise<Outputs>)();
     for (let image = 0; image < 5; image++) {
       const expected = ITEMS.map((item) => scores[image * 10 + Number(item)] as number);
       const easy = new EasyRecRequest().addUserFeature("pixels", String(images[image]), "STRING");

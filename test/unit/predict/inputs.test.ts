@@ -121,7 +121,7 @@ describe("inputs of predict and stream", () => {
       expect([method, path, body.length]).toEqual(["GET", "/api/predict/svc?a=1", 0]);
       expect(headers).not.toHaveProperty("content-type");
       // Over http, a POST would be signed.
-      expect(headers["authorization"]).not.toMatch(/^EAS /);
+      expect(headers.authorization).not.toMatch(/^EAS /);
     }
   });
 

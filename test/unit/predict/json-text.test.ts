@@ -18,7 +18,7 @@ describe("refuses a value that JSON would omit or change, with its path", () => 
   const UNDEFINED = "JSON has no such value; leave it out, or pass null";
   const NUMBER = "JSON has no such number; pass null or text";
   const cycle: Record<string, unknown> = { messages: [{ content: "x" }] };
-  (cycle["messages"] as unknown[]).push({ parent: cycle });
+  (cycle.messages as unknown[]).push({ parent: cycle });
   const ring: unknown[] = [];
   ring.push(ring);
 
@@ -121,11 +121,11 @@ describe("refuses a value that JSON would omit or change, with its path", () => 
 
   test("finds a cycle next to many values quickly", async () => {
     const large: Record<string, unknown> = { list: Array.from({ length: 20_000 }, (_, id) => ({ id })) };
-    large["self"] = large;
+    large.self = large;
     const start = performance.now();
     expect((await refusalOf(large))[2]).toMatch(/^input\.self is the same object as input:/);
-    const endless = { list: [1, 2, 3, { a: 1 }], toJSON: () => ({ list: large["list"], next: { ...endless } }) };
-    (large["list"] as unknown[]).length = 20;
+    const endless = { list: [1, 2, 3, { a: 1 }], toJSON: () => ({ list: large.list, next: { ...endless } }) };
+    (large.list as unknown[]).length = 20;
     expect((await refusalOf(endless))[2]).toMatch(/^input is nested more than 1000 levels deep/);
     expect(performance.now() - start).toBeLessThan(8_000);
   }, 20_000);

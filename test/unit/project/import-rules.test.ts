@@ -20,7 +20,7 @@ interface Import {
 
 /** Entries of the package. They may import any file, and no file may import them. */
 const ENTRY =
-  /^(index|node|dispose)\.ts$|^(proto|compression)\/[^/]+\.ts$|^(emulator|relay|image|ai)\/index\.ts$|^telemetry\/opentelemetry\.ts$/;
+  /^(index|node|dispose|cli\/main)\.ts$|^(proto|compression)\/[^/]+\.ts$|^(emulator|relay|image|ai)\/index\.ts$|^telemetry\/opentelemetry\.ts$/;
 
 /**
  * The files that each room may import besides its own. From the bottom up:
@@ -62,10 +62,12 @@ const ROOMS: Readonly<Record<string, readonly string[]>> = {
   "formats/text": [...BASE, "formats/json"],
   compression: BASE,
   image: [...BASE, "formats/tensor"],
+  // The command line uses the package as its users do: by its name.
+  cli: [],
 };
 
 /** Files that may import modules that only exist on servers. */
-const NATIVE_FILES = /^platform\/node\/|^emulator\/server\//;
+const NATIVE_FILES = /^platform\/node\/|^emulator\/server\/|^cli\//;
 const NATIVE_MODULES = /^(node:|undici($|\/)|ws$|isomorphic-ws$)/;
 /** Modules that must be loaded by a dynamic import, on the first send. */
 const LAZY_MODULES = /^(undici|ws|isomorphic-ws)($|\/)/;
@@ -265,6 +267,7 @@ describe("the checker of import rules", () => {
     ["tensors to recommend", { "formats/tensor/a.ts": 'import { b } from "../recommend/b.js";' }, /tensor may not/],
     ["tensors to the platform", { "formats/tensor/a.ts": 'import { platform } from "#platform";' }, /tensor may not/],
     ["request to anything", { "formats/request.ts": 'import { b } from "../errors.js";' }, /request\.ts may not/],
+    ["the sources from the command line", { "cli/a.ts": 'import "../call/b.js";' }, /cli may not/],
     ["emulator", { "call/a.ts": 'import { b } from "../emulator/b.js";' }, /nothing may/],
     ["entry", { "predict/a.ts": 'import { b } from "../index.js";' }, /an entry/],
     ["Node's platform", { "call/a.ts": 'import { b } from "../platform/node/http.js";' }, /only through "#platform"/],

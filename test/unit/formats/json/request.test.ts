@@ -43,7 +43,7 @@ describe("JsonRequest", () => {
       .addRow(features)
       .addRow(new Map([["b", false]]))
       .addRow({});
-    features["a"] = 2;
+    features.a = 2;
     expect(new TextDecoder().decode(request.toBinary())).toBe(
       '{"inputs":[{"a":{"dataType":10,"dataValue":1}},{"b":{"dataType":1,"dataValue":false}},{}]}',
     );
