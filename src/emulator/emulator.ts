@@ -5,6 +5,8 @@ import { fetchTransport } from "../platform/web/fetch-transport.js";
 import { checkOptionNames, type OptionNames } from "../util/option-names.js";
 import { isResponse } from "../util/realms.js";
 import { randomUuid } from "../util/uuid.js";
+import type { Cassette } from "./cassettes/cassette.js";
+import { Player, type ReplayOptions } from "./cassettes/player.js";
 import {
   breakBeforeHead,
   breakBody,
@@ -18,7 +20,7 @@ import { type AuthForm, verifyAuthorization } from "./gateway/authorization.js";
 import { checkService } from "./gateway/compression.js";
 import { Cors, type EmulatorCors } from "./gateway/cors.js";
 import { createRequest } from "./gateway/incoming-request.js";
-import { findRootQueue, findTarget } from "./gateway/request-target.js";
+import { decode, findRootQueue, findTarget } from "./gateway/request-target.js";
 import { acceptSocket, gatewayResponse, runHandler } from "./gateway/responses.js";
 import {
   createInstances,
@@ -91,6 +93,13 @@ export interface EmulatorOptions {
   readonly instances?: EmulatorInstances | undefined;
   /** Paths on which discovery responds. Default: both, because the path differs between regions and versions. */
   readonly discoveryPaths?: readonly EmulatorDiscoveryPath[] | undefined;
+  /**
+   * Recorded sessions to respond from, before the services and queues. The emulator neither checks the credentials of
+   * such requests nor calls services. Default: none.
+   */
+  readonly cassettes?: Cassette | readonly Cassette[] | undefined;
+  /** Options for replaying `cassettes`. Default: strictly and without delays. */
+  readonly replay?: ReplayOptions | undefined;
   /** Maximum number of requests kept in `requests`; older requests are dropped. Default 1,000. */
   readonly logLength?: number | undefined;
 }
@@ -105,6 +114,8 @@ export const EMULATOR_OPTIONS: OptionNames<EmulatorOptions> = {
   cors: 1,
   instances: 1,
   discoveryPaths: 1,
+  cassettes: 1,
+  replay: 1,
   logLength: 1,
 };
 
@@ -145,7 +156,7 @@ export interface Emulator {
   cutConnections(filter?: (connection: EmulatorConnection) => boolean): number;
   /** Makes the next matching requests fail. Faults are consumed in the order in which they were added. */
   fault(fault: Fault): void;
-  /** Clears pending faults, the request log and the queues' history. Queue items are kept. */
+  /** Clears pending faults, the request log and the queues' history, and rewinds the cassettes. Queue items are kept. */
   reset(): void;
 }
 
@@ -172,6 +183,7 @@ export function createEmulator(options: EmulatorOptions = {}): Emulator {
   const faults = new FaultQueue();
   const requests: EmulatorLogEntry[] = [];
   const instances = createInstances(options.instances);
+  const player = options.cassettes === undefined ? undefined : new Player(options.cassettes, options.replay);
 
   function addService(name: string, service: EmulatorService | EmulatorHandler): void {
     services.set(name, typeof service === "function" ? { handle: service } : checkService(service));
@@ -207,7 +219,7 @@ export function createEmulator(options: EmulatorOptions = {}): Emulator {
       url: url.pathname + url.search,
       headers: request.headers,
       body,
-      service: found?.name ?? discovered,
+      service: found?.name ?? discovered ?? (player && recordedService(pathname)),
       instance: instance && url.host,
       auth: "none" as AuthForm,
       status: 0,
@@ -222,8 +234,11 @@ export function createEmulator(options: EmulatorOptions = {}): Emulator {
       expectedToken,
       options.strictSignatures ?? false,
     );
-    const fault = instance?.takeFault(found?.name) ?? faults.take(found?.name, discovered !== undefined);
+    const faultTarget = found?.name ?? (player && recordedService(pathname));
+    const fault = instance?.takeFault(faultTarget) ?? faults.take(faultTarget, discovered !== undefined);
     await breakBeforeHead(fault, request.signal);
+    // The status of a fault replaces the recorded response, which stays available for the next request.
+    const replay = fault?.status === undefined ? player?.take({ request, url: entry.url, body, isUpgrade }) : undefined;
     const isKnown = discovered !== undefined && (services.has(discovered) || queues.get(discovered) !== undefined);
     const list = isKnown
       ? discoveryBody(
@@ -231,7 +246,7 @@ export function createEmulator(options: EmulatorOptions = {}): Emulator {
           instances,
         )
       : undefined;
-    const call = { request, query: url.searchParams, body, path: found?.path ?? "", entry, found, fault };
+    const call = { request, query: url.searchParams, body, path: found?.path ?? "", entry, found, fault, replay };
     return { ...call, refusal: gatewayResponse(call, { token: expectedToken, list, isUpgrade }) };
   }
 
@@ -239,12 +254,15 @@ export function createEmulator(options: EmulatorOptions = {}): Emulator {
     inProgress.add(request);
     try {
       const call = await receive(request, false);
-      const { entry, found, fault } = call;
-      const response = call.refusal ?? (await (found?.queue?.handle(call) ?? runHandler(call)));
+      const { entry, found, fault, replay } = call;
+      const response = await (replay?.respond(request.signal) ??
+        call.refusal ??
+        found?.queue?.handle(call) ??
+        runHandler(call));
       entry.status = response.status;
       if (closesAfter(fault)) response.headers.set("connection", "close");
       // The body of a watch is endless, so in-body faults do not apply. Use `cutConnections` instead.
-      const isEndless = found?.queue !== undefined && !response.headers.has("content-length");
+      const isEndless = replay === undefined && found?.queue !== undefined && !response.headers.has("content-length");
       return breaksBody(fault) && !isEndless ? await breakBody(response, fault) : response;
     } finally {
       inProgress.delete(request);
@@ -259,7 +277,7 @@ export function createEmulator(options: EmulatorOptions = {}): Emulator {
     inProgress.add(request);
     try {
       const call = await receive(request, true);
-      const response = call.refusal ?? (await acceptSocket(call));
+      const response = await (call.replay?.accept(request.signal, call.fault) ?? call.refusal ?? acceptSocket(call));
       call.entry.status = isResponse(response) ? response.status : 101;
       return response;
     } finally {
@@ -296,6 +314,13 @@ export function createEmulator(options: EmulatorOptions = {}): Emulator {
       for (const instance of instances) instance.clearFaults();
       requests.length = 0;
       queues.clearHistory();
+      player?.rewind();
     },
   };
+}
+
+/** Returns the service that a recorded request names, which the emulator need not have. */
+function recordedService(pathname: string): string | undefined {
+  const [, name] = /\/api\/predict\/([^/]+)/.exec(pathname) ?? [];
+  return name === undefined ? undefined : decode(name);
 }

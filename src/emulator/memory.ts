@@ -3,6 +3,16 @@
  * including in web pages.
  */
 
+export type {
+  Cassette,
+  CassetteInteraction,
+  CassetteRequest,
+  CassetteResponse,
+  CassetteSocket,
+} from "./cassettes/cassette.js";
+export { readCassette } from "./cassettes/load.js";
+export type { ReplayMatch } from "./cassettes/matching.js";
+export type { ReplayOptions } from "./cassettes/player.js";
 export { createEmulator, type Emulator, type EmulatorLogEntry, type EmulatorOptions } from "./emulator.js";
 export type { Fault } from "./faults.js";
 export type { AuthForm } from "./gateway/authorization.js";

@@ -6,6 +6,7 @@ import { argumentRangeError, show } from "../../util/argument-errors.js";
 
 import { checkOptionNames, type OptionNames } from "../../util/option-names.js";
 import { isError, isResponse } from "../../util/realms.js";
+import { type Recorder, type RecorderOptions, startRecorder } from "../cassettes/recorder/recorder.js";
 import { createEmulator, EMULATOR_OPTIONS, type Emulator, type EmulatorOptions } from "../emulator.js";
 import { isBrokenByFault, isEndedByFault } from "../faults.js";
 import { type HostCheck, hostCheck } from "../gateway/host-check.js";
@@ -53,6 +54,11 @@ export interface RunningEmulator extends Emulator {
   readonly endpoint: string;
   /** Port of the gateway. */
   readonly port: number;
+  /**
+   * Starts a recorder between clients and a service, by default the emulator itself. `close()` of the emulator also
+   * closes the recorder. See `startRecorder`.
+   */
+  record(options?: Omit<RecorderOptions, "target"> & Partial<Pick<RecorderOptions, "target">>): Promise<Recorder>;
   /** Breaks all connections and stops listening. The emulator and its queues keep their state and can be served again. */
   close(): Promise<void>;
 }
@@ -109,7 +115,10 @@ export async function startEmulator(options: StartEmulatorOptions = {}): Promise
   const instances = emulator.instances as readonly Instance[];
   const firstPort = checkInstancePort(instancePort, instances.length);
   const gateway = await listen(port);
+  const endpoint = `http://127.0.0.1:${gateway.port}`;
+  const recorders: Recorder[] = [];
   async function closeAll(): Promise<void> {
+    await Promise.all(recorders.map((recorder) => recorder.close()));
     await Promise.all([gateway.close(), ...instances.map((instance) => instance.stop())]);
   }
   try {
@@ -125,7 +134,12 @@ export async function startEmulator(options: StartEmulatorOptions = {}): Promise
   return {
     ...emulator,
     port: gateway.port,
-    endpoint: `http://127.0.0.1:${gateway.port}`,
+    endpoint,
+    async record(options) {
+      const recorder = await startRecorder({ target: endpoint, ...options });
+      recorders.push(recorder);
+      return recorder;
+    },
     close: closeAll,
   };
 }

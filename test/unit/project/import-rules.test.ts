@@ -67,7 +67,7 @@ const ROOMS: Readonly<Record<string, readonly string[]>> = {
 };
 
 /** Files that may import modules that only exist on servers. */
-const NATIVE_FILES = /^platform\/node\/|^emulator\/server\/|^cli\//;
+const NATIVE_FILES = /^platform\/node\/|^emulator\/(server|cassettes\/recorder)\/|^cli\//;
 const NATIVE_MODULES = /^(node:|undici($|\/)|ws$|isomorphic-ws$)/;
 /** Modules that must be loaded by a dynamic import, on the first send. */
 const LAZY_MODULES = /^(undici|ws|isomorphic-ws)($|\/)/;

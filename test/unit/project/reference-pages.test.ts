@@ -61,6 +61,8 @@ const PAGE_OF: Readonly<Record<string, string>> = {
   EmulatorQueueOptions: "docs/testing.md",
   QueueSettings: "docs/testing.md",
   StartEmulatorOptions: "docs/testing.md",
+  RecorderOptions: "docs/testing.md",
+  ReplayOptions: "docs/testing.md",
   LlmServiceOptions: "docs/testing.md",
   LlmGatewayOptions: "docs/testing.md",
 };

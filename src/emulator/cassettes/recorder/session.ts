@@ -1,0 +1,138 @@
+import type { IncomingMessage } from "node:http";
+import type { CassetteInteraction } from "../cassette.js";
+import { isSecretName, type RedactedStream, type Redaction, type Secrets } from "../redaction.js";
+import type { BodySink, CassetteStore } from "./store.js";
+
+/** Maximum number of warnings that are kept. */
+const MAX_WARNINGS = 1000;
+/** Headers that belong to one connection, and are neither forwarded nor recorded (RFC 9110, 7.6.1). */
+const CONNECTION_HEADERS =
+  /^(connection|keep-alive|proxy-(connection|authenticate|authorization)|te|trailer|transfer-encoding|upgrade|expect|host)$/i;
+/** Headers of requests that are recorded: those that describe the body. */
+const RECORDED_REQUEST_HEADERS = /^(content-type|content-encoding|accept)$/i;
+
+/** The state that the requests of one recorder share. */
+export class Session {
+  readonly target: URL;
+  readonly store: CassetteStore;
+  readonly secrets: Secrets;
+  readonly warnings: string[] = [];
+  /** A slot for each request in the order of arrival; undefined until the request is complete. */
+  readonly #slots: (CassetteInteraction | undefined)[] = [];
+  readonly #running: Set<Promise<void>> = new Set();
+
+  constructor(target: URL, store: CassetteStore, secrets: Secrets) {
+    this.target = target;
+    this.store = store;
+    this.secrets = secrets;
+  }
+
+  /** The complete interactions, in the order in which their requests arrived. */
+  get interactions(): readonly CassetteInteraction[] {
+    return this.#slots.filter((slot) => slot !== undefined);
+  }
+
+  /** Reserves the place of a request. Call the result when the request is complete. */
+  begin(): (interaction: CassetteInteraction) => void {
+    const index = this.#slots.push(undefined) - 1;
+    return (interaction) => {
+      this.#slots[index] = interaction;
+      this.store.save(() => this.interactions);
+    };
+  }
+
+  /** Registers work that `settled` waits for. An error becomes a warning. */
+  track(name: string, work: Promise<void>): void {
+    const tracked = work
+      .catch((error: unknown) => this.warn(`${name} was not recorded: ${String(error)}`))
+      .finally(() => this.#running.delete(tracked));
+    this.#running.add(tracked);
+  }
+
+  /** Resolves when no request is in progress. */
+  async settled(): Promise<void> {
+    while (this.#running.size > 0) await Promise.all(this.#running);
+  }
+
+  /** Keeps a message about something that the cassette does not contain. */
+  warn(message: string): void {
+    if (this.warnings.length < MAX_WARNINGS) this.warnings.push(message);
+  }
+
+  /** Returns the path and query at the target for the path and query of a request. */
+  pathOf(url: string): string {
+    return this.target.pathname.replace(/\/+$/, "") + url;
+  }
+}
+
+/** Returns the headers of a message as pairs, without those that belong to the connection. */
+export function forwardedHeaders({ rawHeaders, headers }: Pick<IncomingMessage, "rawHeaders" | "headers">): Pair[] {
+  const listed = (headers.connection ?? "").split(",").map((name) => name.trim().toLowerCase());
+  const pairs: Pair[] = [];
+  for (let i = 0; i < rawHeaders.length; i += 2) {
+    const [name, value] = [rawHeaders[i] as string, rawHeaders[i + 1] as string];
+    if (!CONNECTION_HEADERS.test(name) && !listed.includes(name.toLowerCase())) pairs.push([name, value]);
+  }
+  return pairs;
+}
+
+/** A header's name and value. */
+export type Pair = [name: string, value: string];
+
+/** Returns the request headers to record, without secrets. */
+export function recordedRequestHeaders(headers: readonly Pair[], redaction: Redaction): Pair[] | undefined {
+  const recorded = headers.filter(([name]) => RECORDED_REQUEST_HEADERS.test(name));
+  return recorded.length === 0
+    ? undefined
+    : recorded.map(([name, value]) => [name.toLowerCase(), redaction.text(value)]);
+}
+
+/** Returns the response headers to record, without secrets. `Date` is omitted, so that recordings can be compared. */
+export function recordedResponseHeaders(headers: readonly Pair[], redaction: Redaction): Pair[] {
+  return headers
+    .filter(([name]) => !isSecretName(name) && !/^date$/i.test(name))
+    .map(([name, value]) => [name.toLowerCase(), redaction.text(value)]);
+}
+
+/** Writes a body without secrets to its file. After a limit has been exceeded, further bytes are dropped. */
+export class RecordedBody {
+  readonly #sink: BodySink;
+  readonly #redaction: RedactedStream;
+  /** Whether all bytes so far were stored. */
+  isWhole = true;
+
+  constructor(sink: BodySink, redaction: RedactedStream) {
+    this.#sink = sink;
+    this.#redaction = redaction;
+  }
+
+  /** Stores a chunk. Returns false, and stores nothing, if a limit would be exceeded. */
+  async write(bytes: Uint8Array): Promise<boolean> {
+    this.isWhole &&= this.#sink.reserve(bytes.length);
+    if (this.isWhole) await this.#sink.write(this.#redaction.push(bytes));
+    return this.isWhole;
+  }
+
+  /** Stores bytes that are redacted on their own, such as a message. Returns the stored bytes; undefined at a limit. */
+  async writeWhole(bytes: Uint8Array): Promise<Uint8Array | undefined> {
+    const redacted = this.#redaction.whole(bytes);
+    this.isWhole &&= this.#sink.reserve(redacted.length);
+    if (!this.isWhole) return undefined;
+    await this.#sink.write(redacted);
+    return redacted;
+  }
+
+  /**
+   * Completes the body, and returns the name of its file; undefined if the body is empty. The end of an incomplete body may
+   * be the start of a secret, which is then overwritten.
+   */
+  async finish(contentType?: string, isComplete = true): Promise<string | undefined> {
+    const last = this.#redaction.end();
+    await this.#sink.write(isComplete ? last : last.fill(0x2a));
+    return this.#sink.finish(contentType);
+  }
+
+  discard(): Promise<void> {
+    return this.#sink.discard();
+  }
+}
