@@ -165,7 +165,8 @@ export interface Emulator {
  *
  * @example
  * const emulator = createEmulator();
- * const client = new PredictClient("http://emulator", "echo", { token: emulator.token, transport: emulator.transport });
+ * const { token, transport } = emulator;
+ * const client = new PredictClient({ endpoint: "http://emulator", serviceName: "echo", token, transport });
  *
  * @throws TypeError or RangeError for unknown or invalid options.
  */

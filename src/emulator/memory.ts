@@ -49,8 +49,11 @@ export {
 } from "./queue/options.js";
 export type { EmulatorConnection } from "./queue/watch.js";
 export type { AcceptedSocket, EmulatorServiceSocket, EmulatorSocket, SocketHandlers } from "./server/socket.js";
+export { comfyUi, type EmulatorComfyUi } from "./services/comfyui/comfyui-service.js";
+export type { ComfyUiOptions } from "./services/comfyui/settings.js";
 export type { LlmServiceOptions } from "./services/llm/settings.js";
 export { llmService } from "./services/llm-service.js";
+export type { EmulatorStep } from "./services/pictures/steps.js";
 export type {
   EmulatorCall,
   EmulatorCompressor,

@@ -59,6 +59,7 @@ const EXPECTED: Readonly<Record<string, Readonly<Record<string, readonly RegExp[
   },
   "docs/testing.md": {
     "In memory, with faults": [/^42 3 3\n$/],
+    ComfyUI: [/^0 36\nComfyUI_00001_.png Uint8Array\(3\) \[ 80, 78, 71 \]\n$/],
   },
   "docs/streaming.md": {
     "Bytes, lines and text": [/^200 一\n200 二\n200 三\nthe user left\n$/],

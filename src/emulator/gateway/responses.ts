@@ -1,13 +1,13 @@
 import { easHost } from "../../endpoint/host-names.js";
-import { isResponse, messageOf } from "../../util/realms.js";
+import { isResponse } from "../../util/realms.js";
 import type { Fault } from "../faults.js";
 import type { QueueCall } from "../queue/queue-state.js";
 import { createResponse } from "../response.js";
 import { type AcceptedSocket, chooseProtocol } from "../server/socket.js";
+import { runService } from "../services/run-service.js";
 import type { EmulatorCall, EmulatorService, UpgradeResult } from "../services/service.js";
 import { attachService, breakSocket } from "../services/service-socket.js";
 import type { AuthForm } from "./authorization.js";
-import { compressResponse, decompressBody } from "./compression.js";
 import type { Target } from "./request-target.js";
 
 /** A request that the gateway has received, with its target, log entry and fault. */
@@ -55,18 +55,6 @@ export function runHandler(received: ReceivedCall): Promise<Response> {
   const { service, call } = callOf(received);
   requestsOfSignals.set(call.signal, received.request);
   return runService(service, call);
-}
-
-/** Calls a service's handler and returns its response; 400 when the handler throws. Rejects when the caller disconnects. */
-export async function runService(service: EmulatorService, call: EmulatorCall): Promise<Response> {
-  try {
-    const result = await service.handle({ ...call, body: await decompressBody(service, call) });
-    const response = isResponse(result) ? result : createResponse(200, result);
-    return await compressResponse(service.compressor, response);
-  } catch (error) {
-    call.signal.throwIfAborted();
-    return isResponse(error) ? error : createResponse(400, messageOf(error));
-  }
 }
 
 /**

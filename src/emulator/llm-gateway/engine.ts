@@ -3,9 +3,9 @@ import type { Bytes } from "../../formats/request.js";
 import { joinChunks, totalLength } from "../../platform/chunks.js";
 import { linkSignal, raceAbort, sleep, unlinkSignal } from "../../util/timing/abort.js";
 import { breakBeforeHead, breakBody, breaksBody, isBrokenByFault, isEndedByFault, resetConnection } from "../faults.js";
-import { runService } from "../gateway/responses.js";
 import { Instance } from "../instances.js";
 import { createResponse } from "../response.js";
+import { runService } from "../services/run-service.js";
 import type { EmulatorCall, EmulatorService } from "../services/service.js";
 
 /**

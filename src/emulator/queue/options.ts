@@ -1,6 +1,6 @@
 import { optionError, show } from "../../util/argument-errors.js";
 import { checkOptionNames, type OptionNames } from "../../util/option-names.js";
-import type { EmulatorHandler } from "../services/service.js";
+import type { EmulatorHandler, EmulatorService } from "../services/service.js";
 
 /** Persistent storage for a queue. Each line is one change. */
 export interface EmulatorQueueLog {
@@ -17,8 +17,11 @@ type Optional<T> = { readonly [Name in keyof T]?: T[Name] | undefined };
 
 /** Options for a queue. `QUEUE_DEFAULTS` contains the default values of the settings. */
 export interface EmulatorQueueOptions extends Optional<QueueSettings> {
-  /** Makes the queue an asynchronous inference service: it processes the items of the input queue and writes to the sink. */
-  readonly service?: EmulatorHandler | undefined;
+  /**
+   * Makes the queue an asynchronous inference service: it processes the items of the input queue and writes to the sink. Of an
+   * object, only `handle`, `decompressor` and `compressor` apply.
+   */
+  readonly service?: EmulatorHandler | EmulatorService | undefined;
   /** Token of the queue; `""` accepts every caller. Default: the emulator's token. */
   readonly token?: string | undefined;
   /** Maximum number of items in the sink. Default: `maxLength`. */

@@ -1,5 +1,8 @@
 import type { Bytes } from "../../formats/request.js";
+import { checkService } from "../gateway/compression.js";
 import type { AcceptedSocket } from "../server/socket.js";
+import { runService } from "../services/run-service.js";
+import type { EmulatorHandler, EmulatorService } from "../services/service.js";
 import { AsyncService } from "./async-service.js";
 import { AppendOnlyLog, type StoreName } from "./entries/append-only-log.js";
 import { createView, type EmulatorQueue, type EmulatorQueueSide } from "./handle.js";
@@ -56,7 +59,7 @@ export class Queue implements EmulatorQueue {
     this.#sides = { input, sink, "input-dead-letters": inputDeadLetters, "sink-dead-letters": sinkDeadLetters };
     this.#log = log;
     this.#watches = watches;
-    this.#service = options.service && new AsyncService(name, options.service, { input, sink });
+    this.#service = options.service && new AsyncService(name, handlerOf(options.service), { input, sink });
     if (options.log === undefined) {
       this.#restored = Promise.resolve();
       this.#service?.start();
@@ -137,6 +140,12 @@ export class Queue implements EmulatorQueue {
       location: { queue: this.name, side: name, isDeadLetter },
     };
   }
+}
+
+function handlerOf(service: EmulatorHandler | EmulatorService): EmulatorHandler {
+  if (typeof service === "function") return service;
+  const checked = checkService(service);
+  return (call) => runService(checked, call);
 }
 
 function planWatch({ query, request }: QueueCall, side: QueueSide, location: WatchPlan["location"]): WatchPlan {

@@ -65,6 +65,7 @@ const PAGE_OF: Readonly<Record<string, string>> = {
   ReplayOptions: "docs/testing.md",
   LlmServiceOptions: "docs/testing.md",
   LlmGatewayOptions: "docs/testing.md",
+  ComfyUiOptions: "docs/testing.md",
 };
 
 const options = [...exported.keys()].filter(
