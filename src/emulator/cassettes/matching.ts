@@ -13,8 +13,8 @@ export interface ReplayMatch {
   /** Compares the path. Default true: the paths must be equal, except that repeated slashes count as one. */
   readonly path?: boolean | ((actual: string, recorded: string) => boolean) | undefined;
   /**
-   * Compares the query. Default true: the parameters must be equal in any order. Parameters that contain a secret always
-   * match.
+   * Compares the query. Default true: the parameters must be equal in any order. The parameter `requestId` is not
+   * compared, because queue clients choose it at random. Values of parameters that contain a secret are not compared.
    */
   readonly query?: boolean | ((actual: URLSearchParams, recorded: URLSearchParams) => boolean) | undefined;
   /** Compares the body. Default true: the bytes must be equal. The functions must not change the bytes. */
@@ -94,8 +94,12 @@ function plainPath(path: string): string {
   return path.replace(/\/{2,}/g, "/");
 }
 
+/** The parameter that a queue client sets to a random value for each `put`. */
+const RANDOM_PARAMETER = "requestId";
+
 function sortedQuery(query: URLSearchParams): string {
   const sorted = new URLSearchParams(query);
+  sorted.delete(RANDOM_PARAMETER);
   sorted.sort();
   return String(sorted);
 }
@@ -153,7 +157,7 @@ function describeQuery(actual: URLSearchParams, recorded: URLSearchParams): stri
     return list.length === 0 ? "absent" : list.map((value) => JSON.stringify(value)).join(" and ");
   };
   const parts = names
-    .filter((name) => values(actual, name) !== values(recorded, name))
+    .filter((name) => name !== RANDOM_PARAMETER && values(actual, name) !== values(recorded, name))
     .map((name) => `${name} is ${values(actual, name)}, recorded ${values(recorded, name)}`);
   return parts.length === 0 ? "the query does not match" : `the query parameter ${parts.join("; ")}`;
 }
