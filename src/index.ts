@@ -41,13 +41,18 @@ export type { Readiness, ReadyOptions } from "./predict/readiness/ready.js";
 
 // Batches
 
-export {
-  type BatchOptions,
-  type BatchProgress,
-  batch,
-  type CollectingBatchOptions,
-  type StoppingBatchOptions,
-} from "./predict/batch.js";
+export { type Batch, type BatchStream, batch } from "./predict/batch/batch.js";
+export type {
+  BatchCheckpoint,
+  BatchFailure,
+  BatchItem,
+  BatchOptions,
+  BatchProgress,
+  BatchStreamOptions,
+  BatchSuccess,
+  CollectingBatchOptions,
+  StoppingBatchOptions,
+} from "./predict/batch/options.js";
 
 // Streams and WebSockets
 

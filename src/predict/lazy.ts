@@ -3,6 +3,7 @@
  * features are in one module, so bundlers create a single chunk. Each additional chunk would also split the code
  * that is loaded at startup.
  */
+export { collectBatch, streamBatch } from "./batch/start.js";
 export { clientFetch } from "./fetch/client-fetch.js";
 export { libraryFetch } from "./fetch/library-fetch.js";
 export { blobBytes, formBytes } from "./input/form-bytes.js";

@@ -95,10 +95,14 @@ const EXPECTED: Readonly<Record<string, Readonly<Record<string, readonly RegExp[
     "Several services, and queues": [/^A CAT\n$/],
     "Where it runs": [/^$/],
   },
+  "docs/batches.md": {
+    "Three requests": [/^\[ 1, 2, 3 \]\n1 of 2, 0 failed\n2 of 2, 1 failed\n\[ 'fulfilled', 'rejected' \]\n$/],
+    "Results as they arrive": [/^request \d+ failed: EasHttpError\ntrue\n$/],
+    "A million rows from a file": [/^1200 1801\n3000\n$/],
+  },
   "docs/inputs.md": {
     "Decoded pixels": [/^DT_FLOAT \[ 1, 1, 8, 8 \]\n7 7\n$/],
     "What models want": [/^DT_FLOAT \[ 2, 3, 224, 224 \] 1204224\n-104 -123\nDT_UINT8 \[ 1, 640, 640, 3 \] 114\n$/],
-    "Many requests": [/^true 1\n1 of 2, 0 failed\n2 of 2, 1 failed\n\[ 'fulfilled', 'rejected' \]\n$/],
     "Upload progress": [/^ERR_EAS_UNSUPPORTED 0\n$/],
   },
   "docs/speed.md": {

@@ -169,7 +169,7 @@ export const batchOf = <Q extends PredictInput>(
   inputs: Q[],
   onProgress: (p: BatchProgress) => void,
 ): Promise<PredictOutput<Q>[]> => batch(client, inputs, { onProgress });
-export const batchOptions = (options: BatchOptions): number => options.concurrency ?? 8;
+export const batchOptions = (options: BatchOptions): number | "auto" => options.concurrency ?? 8;
 export const hooks = (seen: CallKind[]): CallHooks => ({ start: ({ kind }) => void seen.push(kind) });
 
 // Streams and sockets

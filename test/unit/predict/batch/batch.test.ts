@@ -1,7 +1,7 @@
 import { once } from "node:events";
 import fc from "fast-check";
 import { describe, expect, expectTypeOf, onTestFinished, test } from "vitest";
-import { startEmulator } from "../../../src/emulator/index.js";
+import { startEmulator } from "../../../../src/emulator/index.js";
 import {
   type BatchOptions,
   type BatchProgress,
@@ -14,9 +14,10 @@ import {
   type StringResponse,
   TFRequest,
   type TFResponse,
-} from "../../../src/index.js";
-import { clientOf, errorOf, startServer } from "../../support/calls.js";
-import { answer, handOver } from "../../support/misbehaving-server.js";
+} from "../../../../src/index.js";
+import { clientOf, errorOf, startServer } from "../../../support/calls.js";
+import { counted, HeldClient, numbers, settled, texts } from "../../../support/held-client.js";
+import { answer, handOver } from "../../../support/misbehaving-server.js";
 
 /** A local gateway with the services "echo" and "hold". The service "hold" responds when the test releases it. */
 async function start() {
@@ -30,59 +31,6 @@ async function start() {
   });
   onTestFinished(() => void client.close());
   return { emulator, client };
-}
-
-/** A client whose calls the test settles in an order of its choice. */
-class HeldClient {
-  readonly calls: { input: unknown; size: number; signal: AbortSignal; end(): void; fail(error: unknown): void }[] = [];
-  most = 0;
-  open = 0;
-  readonly predict: PredictClient["predict"] = (input: unknown, call?: { signal?: AbortSignal | undefined }) =>
-    new Promise<never>((resolve, reject) => {
-      this.most = Math.max(this.most, ++this.open);
-      const signal = call?.signal as AbortSignal;
-      const settle = (act: () => void) => {
-        this.open--;
-        act();
-      };
-      const body =
-        input instanceof Uint8Array
-          ? (input as Uint8Array<ArrayBuffer>)
-          : (input as PredictRequest<unknown>).toBinary();
-      const value = (input instanceof Uint8Array ? input : (input as StringRequest).parseResponse(body)) as never;
-      this.calls.push({
-        input,
-        size: body.length,
-        signal,
-        end: () => settle(() => resolve(value)),
-        fail: (error) => settle(() => reject(error)),
-      });
-      signal.addEventListener("abort", () => settle(() => reject(signal.reason)));
-    });
-}
-
-/** Resolves after all pending microtasks and timers of 0 ms. */
-const settled = () => new Promise((resolve) => setImmediate(resolve));
-
-const texts = (answers: readonly StringResponse[]) => answers.map(String);
-const numbers = (count: number) => Array.from({ length: count }, (_, i) => `${i}`);
-
-/** An iterable that records how many requests were read and whether it was closed. */
-function counted<T>(values: readonly T[]) {
-  const seen = { asked: 0, closed: 0 };
-  return {
-    seen,
-    *[Symbol.iterator]() {
-      try {
-        for (const value of values) {
-          seen.asked++;
-          yield value;
-        }
-      } finally {
-        seen.closed++;
-      }
-    },
-  };
 }
 
 describe("responses of a batch", () => {
