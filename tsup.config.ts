@@ -1,8 +1,45 @@
-import { defineConfig } from "tsup";
+import { readFile } from "node:fs/promises";
+import { resolve } from "node:path";
+import { defineConfig, type Options } from "tsup";
 import packageJson from "./package.json" with { type: "json" };
 
 const COMPRESSIONS = ["snappy", "lz4", "zstd"];
 const FORMATS = ["tf", "torch", "torchrec", "easyrec", "blade", "caffe", "onnx", "queue"];
+
+/** Modules of src/ that every page with a client loads at its start. Their imports belong to the start as well. */
+const START = [
+  "call/client-core",
+  "call/run-call",
+  "formats/text/string-request",
+  "predict/fetch/service-url",
+  "predict/input/form-type",
+  "predict/input/json-text",
+  "predict/stream/stream-options",
+  "util/async-dispose",
+  "util/async-queue",
+  "util/json-form",
+];
+
+/**
+ * Makes the modules that are loaded on first use import the modules of the start. As a result, the start is a single
+ * shared file. Otherwise, esbuild creates a file for each combination of late modules that share code with the start,
+ * and gzip compresses each file separately. A module with a dynamic import of a late module must not be in the start:
+ * Rolldown keeps such cycles as separate chunks, which it refuses in the formats "iife" and "umd".
+ */
+const singleStart: NonNullable<Options["esbuildPlugins"]>[number] = {
+  name: "single-start",
+  setup({ onLoad, onResolve }) {
+    const imports = START.map((name) => `import "start:${name}.ts";`).join("\n");
+    onLoad({ filter: /\/src\/(predict|queue)\/lazy\.ts$/ }, async ({ path }) => ({
+      contents: `${await readFile(path, "utf8")}\n${imports}`,
+      loader: "ts",
+    }));
+    onResolve({ filter: /^start:/ }, ({ path }) => ({
+      path: resolve("src", path.slice("start:".length)),
+      sideEffects: true,
+    }));
+  },
+};
 
 export default defineConfig([
   {
@@ -47,6 +84,7 @@ export default defineConfig([
     // @noble/hashes is small and ESM only: bundled, so that require() works too. @stablelib/snappy is small and CommonJS only:
     // bundled, so that import works in browsers too.
     noExternal: [/^@noble\/hashes/, /^@stablelib\/snappy$/],
+    esbuildPlugins: [singleStart],
   },
   // The main entry as one file for a script tag: what the package's fields "unpkg" and "jsdelivr" name.
   {

@@ -3,6 +3,7 @@
  * one chunk of a bundle.
  */
 
+export { delayUntil } from "./failures/http-date.js";
 export { knownResponse, unwrapEventData } from "./failures/known-responses.js";
 export { statusHint } from "./failures/status-hint.js";
 export { hedge } from "./hedge.js";

@@ -109,7 +109,8 @@ export async function httpFailure(
   const excerpt = plain.length > ERROR_EXCERPT ? `${plain.slice(0, ERROR_EXCERPT)}…` : plain;
   const quote = plain === "" ? "" : ` Response: ${excerpt}`;
   const cut = response.isTruncated ? " The rest of the response body was not received." : "";
-  const retryAfter = parseRetryAfter(headers.get("retry-after"), headers.get("date"));
+  const wait = headers.get("retry-after")?.trim() ?? "";
+  const retryAfter = parseRetryAfter(wait) ?? known?.delayUntil(wait, headers.get("date"));
   const error = new EasHttpError(`${describeCall(plan)} returned ${status}: ${hint}.${cut}${quote}`, {
     ...attemptFacts(call, outcome),
     requestId: headers.get("x-request-id") ?? undefined,
