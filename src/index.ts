@@ -184,8 +184,17 @@ export { TorchRecResponse } from "./formats/torchrec/response.js";
 export type { QueueAttributes } from "./queue/attributes.js";
 export type { QueueCallOptions } from "./queue/calls.js";
 export { QueueClient } from "./queue/client.js";
-export type { ConsumeOptions } from "./queue/consume/consume.js";
-export type { FailureAction, FrameHandler } from "./queue/consume/handle-items.js";
+export type {
+  DeadLetter,
+  FailureAction,
+  FrameHandler,
+  HandlerContext,
+  PutTarget,
+  ReplyOptions,
+} from "./queue/consume/handler.js";
+export type { ConsumeOptions } from "./queue/consume/options.js";
+export type { QueueWorker } from "./queue/consume/worker.js";
+export type { WorkerStats } from "./queue/consume/worker-host.js";
 export { DataFrame, type DataFrameJson } from "./queue/frame.js";
 export { AsyncInferenceClient, type AsyncInferenceClientOptions } from "./queue/jobs/async-inference-client.js";
 export type { InferenceJob, InferenceJobJson, ResultOptions } from "./queue/jobs/inference-job.js";

@@ -14,8 +14,9 @@ import { randomUuid } from "../util/uuid.js";
 import { headersWithin, LimitsCache, lastEntryOf, type QueueAttributes } from "./attributes.js";
 import { type QueueCallOptions, QueueCalls, type QueueOperation } from "./calls.js";
 import { CommitBatch } from "./commit-batch.js";
-import { type ConsumeOptions, checkConsume, consume } from "./consume/consume.js";
-import type { FrameHandler } from "./consume/handle-items.js";
+import type { FrameHandler } from "./consume/handler.js";
+import type { ConsumeOptions } from "./consume/options.js";
+import { type QueueWorker, startWorker } from "./consume/worker.js";
 import type { DataFrame, FrameOwner } from "./frame.js";
 import { ItemGetter } from "./item-getter.js";
 import {
@@ -68,6 +69,7 @@ export class QueueClient {
   readonly #dialWebSocket: WebSocketDialer | undefined;
   readonly #limits = new LimitsCache((signal) => this.attributes({ retryCount: 0, signal }));
   #watcher: Watcher | undefined;
+  #worker: QueueWorker | undefined;
 
   /** Creates a client without connecting. Throws a `TypeError` or `RangeError` for an invalid option. */
   constructor(options?: QueueClientOptions);
@@ -300,25 +302,24 @@ export class QueueClient {
   }
 
   /**
-   * Runs `handler` for each item until the signal fires or the queue ends. Commits an item when its handler returns.
-   * If a handler throws an error, `onError` decides what happens to the item. When the signal fires, waits for the
-   * running handlers, commits their items, and then resolves. Rejects with the error that ended the watch.
+   * Runs `handler` for each item until the worker is stopped or the queue ends. Commits an item when its handler
+   * returns. If a handler throws an error, the item is returned to the queue, unless `onError`, `maxAttempts` or
+   * `deadLetter` decide otherwise. A stopped worker takes no more items, waits for the running handlers, and commits
+   * their items.
+   *
+   * Returns a promise that resolves when the worker has stopped, and rejects with the error that ended the watch, or
+   * with a `TypeError` or `RangeError` for an invalid option. The promise also has the worker's `stats`, `ready()`
+   * and `stop()`. A client can have one worker at a time. Stop the worker before you close the client, because a
+   * closed client cannot commit.
    *
    * @example
-   * await queue.consume(async (frame) => handle(frame.json()), { concurrency: 4, signal });
+   * const worker = queue.consume(async (frame) => handle(frame.json()), { concurrency: 4, drainTimeout: 20_000 });
+   * process.once("SIGTERM", () => worker.stop());
+   * await worker;
    */
-  async consume(handler: FrameHandler, options: ConsumeOptions = {}): Promise<void> {
-    checkFunction("handler", handler);
-    const settings = checkConsume(options);
-    const {
-      signal: _,
-      index = 0n,
-      window: _window,
-      concurrency: _concurrency,
-      onError: _onError,
-      ...watching
-    } = options;
-    return consume(this.watch(index, settings.window, watching), handler, settings, () => this.#logger);
+  consume(handler: FrameHandler, options: ConsumeOptions = {}): QueueWorker {
+    this.#worker = startWorker(this, () => this.#calls.settings.token, handler, options);
+    return this.#worker;
   }
 
   /**
@@ -328,6 +329,7 @@ export class QueueClient {
   async close(options?: CloseOptions): Promise<void> {
     this.#commits.flush();
     this.#limits.close();
+    this.#worker?.stop().catch(() => {});
     // Both closings start in the current turn of the event loop, so that later calls reject immediately.
     await Promise.all([this.#watcher?.close(), this.#calls.pool.close(options)]);
   }

@@ -3,6 +3,6 @@
  * is a single module, so bundlers create a single chunk. It does not import the modules of the queue client; see
  * `WatchTools`.
  */
-export { handleItems } from "./consume/handle-items.js";
+export { runWorker } from "./consume/run-worker.js";
 export { WatchConnections } from "./watch/connections.js";
 export { reconnectLoop } from "./watch/reconnect.js";

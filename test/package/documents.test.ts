@@ -43,6 +43,13 @@ const EXPECTED: Readonly<Record<string, Readonly<Record<string, readonly RegExp[
     Workers: [/^10 0\n$/],
     "Asynchronous inference": [/^HELLO 42\n$/],
   },
+  "docs/workers.md": {
+    "A complete worker": [
+      /^{ handled: 2, failed: 2, deadLettered: 1 }\n\[ 'a cat.png', 'a dog.png' \]\npoison 2 Error: cannot render, attempt 2\n$/,
+    ],
+    "Failed items": [/^1 EasDecodeError: the item N of 8 bytes is not JSON\n$/],
+    "Metrics and logs": [/^$/],
+  },
   "docs/tensors.md": {
     TensorFlow: [/^\[ 1, 10 \] 7\n$/],
     PyTorch: [/^\[ 1, 10 \] \[ 7 \]\n$/],

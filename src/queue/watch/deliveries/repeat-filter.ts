@@ -99,10 +99,16 @@ export class RepeatFilter {
   }
 }
 
-/** Returns the request id of a frame, or undefined if the id is missing or the tags are damaged. */
+/**
+ * Returns the request id of a frame, or undefined if the id is missing or the tags are damaged. A worker that puts a
+ * failed item again keeps the request id, so the number of the attempt is added to the id.
+ */
 function idOf(frame: DataFrame): string | undefined {
   try {
-    return frame.requestId || undefined;
+    const { requestId, tags } = frame;
+    if (!requestId) return undefined;
+    const { easAttempt } = tags;
+    return easAttempt === undefined ? requestId : `${requestId} ${easAttempt}`;
   } catch {
     return undefined;
   }

@@ -1,102 +1,15 @@
 import { getEventListeners } from "node:events";
 import { setFlagsFromString } from "node:v8";
 import { runInNewContext } from "node:vm";
-import { afterEach, describe, expect, onTestFinished, test, vi } from "vitest";
-import { createEmulator, type EmulatorQueueOptions } from "../../../src/emulator/index.js";
-import {
-  type ConsumeOptions,
-  type DataFrame,
-  type FailureAction,
-  QueueClient,
-  type QueueClientOptions,
-} from "../../../src/index.js";
-import { errorOf, turn, until, watch } from "../../support/calls.js";
+import { afterEach, describe, expect, test, vi } from "vitest";
+import type { createEmulator } from "../../../../src/emulator/index.js";
+import type { DataFrame, FailureAction } from "../../../../src/index.js";
+import { errorOf, until } from "../../../support/calls.js";
+import { byHand, delays, open, start, turns } from "../../../support/workers.js";
 
 afterEach(() => {
   vi.restoreAllMocks();
 });
-
-const FAST = { minDelay: 1, maxDelay: 5 };
-
-/** Creates an emulator with the queue "q", and clients that reach it in memory. */
-function open(options: EmulatorQueueOptions = {}) {
-  const emulator = createEmulator({ token: "t", queues: { q: options } });
-  const { input } = emulator.queue("q")!;
-  const warnings: string[] = [];
-  const client = (own: QueueClientOptions = {}) => {
-    const made = new QueueClient({
-      endpoint: "http://emulator",
-      queueName: "q",
-      token: "t",
-      transport: emulator.transport,
-      dialWebSocket: emulator.dialWebSocket,
-      logger: { warn: (message) => warnings.push(message) },
-      ...own,
-    });
-    onTestFinished(() => made.close());
-    return made;
-  };
-  return { emulator, input, client, warnings, indexes: () => input.commits.map(({ index }) => index) };
-}
-
-interface Running {
-  readonly frame: DataFrame;
-  readonly text: string;
-  readonly done: () => void;
-  readonly fail: (error: unknown) => void;
-}
-
-/** Creates a handler whose runs stay pending until the test settles them. */
-function byHand() {
-  const runs: Running[] = [];
-  let most = 0;
-  const active = new Set<Running>();
-  const handler = (frame: DataFrame) =>
-    new Promise<void>((resolve, reject) => {
-      const run: Running = {
-        frame,
-        text: frame.text(),
-        done: () => {
-          active.delete(run);
-          resolve();
-        },
-        fail: (error) => {
-          active.delete(run);
-          reject(error);
-        },
-      };
-      runs.push(run);
-      active.add(run);
-      most = Math.max(most, active.size);
-    });
-  return { runs, handler, active, most: () => most, texts: () => runs.map(({ text }) => text) };
-}
-
-/** Starts a worker, which is stopped when the test ends. */
-function start(queue: QueueClient, handler: (frame: DataFrame) => void | Promise<void>, options: ConsumeOptions = {}) {
-  const controller = new AbortController();
-  const done = queue.consume(handler, { reconnect: FAST, signal: controller.signal, ...options });
-  const watched = watch(done);
-  onTestFinished(() => controller.abort());
-  return { done, watched, stop: () => controller.abort(new Error("stop")), signal: controller.signal };
-}
-
-/** Replaces the delays of failed items, and returns the delays that were requested. */
-function delays(milliseconds: number): number[] {
-  const asked: number[] = [];
-  const real = globalThis.setTimeout;
-  const own = [100, 200, 400, 800, 1600, 3200, 6400, 10_000];
-  vi.spyOn(globalThis, "setTimeout").mockImplementation(((run: () => void, delay = 0) => {
-    if (!own.includes(delay)) return real(run, delay);
-    asked.push(delay);
-    return real(run, milliseconds);
-  }) as typeof setTimeout);
-  return asked;
-}
-
-async function turns(count = 10): Promise<void> {
-  for (let i = 0; i < count; i++) await turn();
-}
 
 describe("running handlers", () => {
   test("runs at most `concurrency` handlers, reuses each slot, and commits each item when its handler is done", async () => {
@@ -323,7 +236,7 @@ describe("a failing handler", () => {
       await until(() => input.length === 0);
       expect(seen).toBe(tries);
       expect(input.negatives).toHaveLength(negatives);
-      expect(onError.mock.calls).toMatchObject([[error, { index: bad }]]);
+      expect(onError.mock.calls).toMatchObject([[error, { index: bad }, { attempt: 1, delivery: 1 }]]);
       expect(warnings).toEqual([]);
     },
   );
