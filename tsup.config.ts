@@ -53,6 +53,7 @@ export default defineConfig([
       image: "src/image/index.ts",
       opentelemetry: "src/telemetry/opentelemetry.ts",
       ai: "src/ai/index.ts",
+      control: "src/control/index.ts",
       "proto/proto-request": "src/proto/proto-request.ts",
       ...Object.fromEntries(FORMATS.map((format) => [`proto/${format}`, `src/proto/${format}.ts`])),
       ...Object.fromEntries(COMPRESSIONS.map((name) => [`compression/${name}`, `src/compression/${name}.ts`])),

@@ -4,11 +4,12 @@ import { isEasError } from "eas-prediction";
 import type { AddCommand, CommandContext } from "./command.js";
 import { addEmulatorCommand } from "./commands/emulator.js";
 import { addQueueCommand } from "./commands/queue.js";
+import { addServicesCommand } from "./commands/services.js";
 import { CommandError, EXIT_CODES } from "./exit-codes.js";
 import { Terminal, type TerminalStreams } from "./terminal.js";
 
 /** All commands, in the order of the help text. */
-const COMMANDS: readonly AddCommand[] = [addEmulatorCommand, addQueueCommand];
+const COMMANDS: readonly AddCommand[] = [addEmulatorCommand, addQueueCommand, addServicesCommand];
 
 /** Name of the command that prints a completion script. */
 const COMPLETION = "completion";

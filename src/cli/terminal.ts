@@ -5,8 +5,12 @@ import spinner from "yocto-spinner";
 
 /** Width in columns if the output is not a terminal. */
 const DEFAULT_COLUMNS = 80;
-/** Tables are not drawn narrower than this. */
+/** Minimum width in columns that is used for a very narrow terminal. */
 const MIN_COLUMNS = 20;
+/** Blanks between two columns of a table. */
+const GAP = 2;
+/** Minimum width of the last column of a table. */
+const MIN_LAST_COLUMN = 16;
 
 /** The streams and the environment of a process. */
 export interface TerminalStreams {
@@ -106,25 +110,38 @@ export class Terminal {
     };
   }
 
-  /** Returns a table without borders that fits the width of the terminal. Long cells are wrapped. */
+  /**
+   * Returns a table without borders. The last column wraps if the table is wider than the terminal. If the other columns do
+   * not fit, each row becomes a list of `title: value` lines.
+   */
   table(head: readonly string[], rows: readonly (readonly string[])[]): string {
     const widths = head.map((title, column) =>
-      Math.max(...[title, ...rows.map((row) => row[column] ?? "")].map((cell) => stringWidth(cell) + 2)),
+      Math.max(...[title, ...rows.map((row) => row[column] ?? "")].map((cell) => stringWidth(cell) + GAP)),
     );
+    const others = widths.slice(0, -1).reduce((sum, width) => sum + width, 0);
+    const last = Math.min(widths.at(-1) as number, this.columns - others);
+    if (last < Math.min(widths.at(-1) as number, MIN_LAST_COLUMN)) return this.#records(head, rows);
     const table = new Table({
-      head: head.map((title) => this.colors.bold(title)),
+      head: [...head],
       chars: NO_BORDERS,
-      style: { head: [], border: [], "padding-left": 0, "padding-right": 2 },
-      colWidths: fitted(widths, this.columns),
+      style: { head: [], border: [], "padding-left": 0, "padding-right": GAP },
+      colWidths: [...widths.slice(0, -1), last],
       wordWrap: true,
       wrapOnWordBoundary: false,
     });
     table.push(...rows.map((row) => [...row]));
-    return table
+    const [titles = "", ...lines] = table
       .toString()
       .split("\n")
-      .map((line) => line.trimEnd())
-      .join("\n");
+      .map((line) => line.trimEnd());
+    return [this.colors.bold(titles), ...lines].join("\n");
+  }
+
+  #records(head: readonly string[], rows: readonly (readonly string[])[]): string {
+    const records = rows.map((row) =>
+      row.flatMap((cell, column) => (cell === "" ? [] : `${this.colors.bold(`${head[column]}:`)} ${cell}`)).join("\n"),
+    );
+    return records.join("\n\n");
   }
 
   /** Shortens a progress message to one row, because a wrapped message cannot be replaced. */
@@ -145,17 +162,6 @@ const NO_BORDERS = Object.fromEntries(
     .split(" ")
     .map((name) => [name, ""]),
 );
-
-/** Reduces the widest columns until the table fits. */
-function fitted(widths: readonly number[], limit: number): number[] {
-  const result = [...widths];
-  for (let excess = result.reduce((sum, width) => sum + width, 0) - limit; excess > 0; excess--) {
-    const widest = result.indexOf(Math.max(...result));
-    if ((result[widest] as number) <= 6) break;
-    (result[widest] as number)--;
-  }
-  return result;
-}
 
 /** `NO_COLOR` disables colors, and `FORCE_COLOR` enables them. Otherwise, only terminals have colors. */
 function wantsColors(stream: NodeJS.WriteStream, { NO_COLOR, FORCE_COLOR, TERM }: NodeJS.ProcessEnv): boolean {

@@ -5,8 +5,12 @@ import { fetchTransport } from "../platform/web/fetch-transport.js";
 import { checkOptionNames, type OptionNames } from "../util/option-names.js";
 import { isResponse } from "../util/realms.js";
 import { randomUuid } from "../util/uuid.js";
+<<<<<<< HEAD
 import type { Cassette } from "./cassettes/cassette.js";
 import { Player, type ReplayOptions } from "./cassettes/player.js";
+=======
+import { ControlPlane, type EmulatorControl, type EmulatorControlOptions } from "./control/control-plane.js";
+>>>>>>> fa43547 (Find services by name: eas-prediction/control, its stand-in and command)
 import {
   breakBeforeHead,
   breakBody,
@@ -93,6 +97,7 @@ export interface EmulatorOptions {
   readonly instances?: EmulatorInstances | undefined;
   /** Paths on which discovery responds. Default: both, because the path differs between regions and versions. */
   readonly discoveryPaths?: readonly EmulatorDiscoveryPath[] | undefined;
+<<<<<<< HEAD
   /**
    * Recorded sessions to respond from, before the services and queues. The emulator neither checks the credentials of
    * such requests nor calls services. Default: none.
@@ -100,6 +105,10 @@ export interface EmulatorOptions {
   readonly cassettes?: Cassette | readonly Cassette[] | undefined;
   /** Options for replaying `cassettes`. Default: strictly and without delays. */
   readonly replay?: ReplayOptions | undefined;
+=======
+  /** Options for the control plane, which finds services by name for `findService` of `eas-prediction/control`. */
+  readonly control?: EmulatorControlOptions | undefined;
+>>>>>>> fa43547 (Find services by name: eas-prediction/control, its stand-in and command)
   /** Maximum number of requests kept in `requests`; older requests are dropped. Default 1,000. */
   readonly logLength?: number | undefined;
 }
@@ -114,8 +123,12 @@ export const EMULATOR_OPTIONS: OptionNames<EmulatorOptions> = {
   cors: 1,
   instances: 1,
   discoveryPaths: 1,
+<<<<<<< HEAD
   cassettes: 1,
   replay: 1,
+=======
+  control: 1,
+>>>>>>> fa43547 (Find services by name: eas-prediction/control, its stand-in and command)
   logLength: 1,
 };
 
@@ -125,6 +138,8 @@ export interface Emulator {
   readonly token: string;
   /** The latest requests, oldest first. */
   readonly requests: readonly EmulatorLogEntry[];
+  /** The AccessKey and the region of the control plane. Pass them to `findService` with the emulator's address. */
+  readonly control: EmulatorControl;
   /** The instances known to discovery. Each can be stopped, made faulty and drained individually. */
   readonly instances: readonly EmulatorInstance[];
   /** Handles a request to the gateway. Rejects when a fault breaks the connection. */
@@ -194,10 +209,22 @@ export function createEmulator(options: EmulatorOptions = {}): Emulator {
 
   const queues = new Queues();
   for (const [name, queue] of Object.entries(options.queues ?? {})) queues.add(name, queue);
+  const control = new ControlPlane(options.control ?? {}, {
+    names: () => [...new Set([...services.keys(), ...queues.names()])],
+    tokenOf(name) {
+      const found = queues.get(name) ?? services.get(name);
+      return found === undefined ? undefined : (found.token ?? getToken());
+    },
+  });
   /**
    * Requests in progress. They are stored here because, on Node, the signal of a garbage-collected request never fires.
    */
   const inProgress = new Set<Request>();
+
+  function log(entry: EmulatorLogEntry): void {
+    requests.push(entry);
+    if (requests.length > logLength) requests.shift();
+  }
 
   /** Logs and authorizes a request, applies faults, and finds its target. Runs before every response. */
   async function receive(request: Request, isUpgrade: boolean) {
@@ -225,8 +252,7 @@ export function createEmulator(options: EmulatorOptions = {}): Emulator {
       auth: "none" as AuthForm,
       status: 0,
     };
-    requests.push(entry);
-    if (requests.length > logLength) requests.shift();
+    log(entry);
     const expectedToken = found === undefined ? "" : ((found.queue ?? found.service)?.token ?? getToken());
     entry.auth = await verifyAuthorization(
       request,
@@ -251,9 +277,19 @@ export function createEmulator(options: EmulatorOptions = {}): Emulator {
     return { ...call, refusal: gatewayResponse(call, { token: expectedToken, list, isUpgrade }) };
   }
 
+  async function describeServices(request: Request, { pathname, search }: URL): Promise<Response> {
+    const response = await control.respond(request);
+    const { method, headers } = request;
+    const about = { service: undefined, instance: undefined, auth: "none", status: response.status } as const;
+    log({ method, url: pathname + search, headers, body: new Uint8Array(), ...about });
+    return response;
+  }
+
   async function handle(request: Request): Promise<Response> {
     inProgress.add(request);
     try {
+      const url = new URL(request.url);
+      if (ControlPlane.serves(url.pathname)) return await describeServices(request, url);
       const call = await receive(request, false);
       const { entry, found, fault, replay } = call;
       const response = await (replay?.respond(request.signal) ??
@@ -292,6 +328,7 @@ export function createEmulator(options: EmulatorOptions = {}): Emulator {
       return getToken();
     },
     requests,
+    control,
     instances,
     fetch: cors === undefined ? handle : (request) => handleWithCors(cors, request),
     corsHeaders: (origin) => cors?.headers(origin) ?? [],

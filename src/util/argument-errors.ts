@@ -3,6 +3,7 @@ export type EasArgumentErrorCode =
   | "ERR_EAS_ARG_ENDPOINT"
   | "ERR_EAS_ARG_SERVICE_NAME"
   | "ERR_EAS_ARG_TOKEN"
+  | "ERR_EAS_ARG_CREDENTIALS"
   | "ERR_EAS_ARG_HEADER"
   | "ERR_EAS_ARG_PATH"
   | "ERR_EAS_ARG_QUERY"

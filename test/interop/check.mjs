@@ -5,6 +5,7 @@ import { PredictClient } from "eas-prediction";
 import { startEmulator } from "eas-prediction/emulator";
 import { alipaiChecks } from "./alipai.mjs";
 import { canonical } from "./canonical.mjs";
+import { controlChecks } from "./control.mjs";
 import { LIVE } from "./live.mjs";
 import { Peer } from "./peer.mjs";
 import { PYTHON_FAULTS } from "./python-faults.mjs";
@@ -21,6 +22,8 @@ const QUEUE = "queue";
 /** Names of the checks of the package alipai, and of the wheel's test modules. */
 const ALIPAI = "alipai";
 const PYTHON_TESTS = "python-tests";
+/** Name of the checks of Alibaba's client of the EAS API. */
+const CONTROL = "control";
 const REQUESTS = 200;
 const RESPONSES = 100;
 /** Maximum number of failures printed per format. */
@@ -48,6 +51,7 @@ export async function check(pythons) {
     for (const name of wanted) {
       const context = { peer, emulator, client };
       if (name === ALIPAI) results.push(...(await checkKinds(name, alipaiChecks(pythons.alipai()))));
+      else if (name === CONTROL) results.push(...(await checkKinds(name, controlChecks(pythons.alipai()))));
       else if (name === PYTHON_TESTS) results.push(...(await checkKinds(name, pythonTestChecks(python))));
       else results.push(...(await (name === QUEUE ? checkQueue(context, python) : checkFormat(context, name, seed))));
     }
@@ -63,7 +67,7 @@ export async function check(pythons) {
 }
 
 function wantedFormats() {
-  const all = [...Object.keys(FORMATS), QUEUE, PYTHON_TESTS, ALIPAI];
+  const all = [...Object.keys(FORMATS), QUEUE, PYTHON_TESTS, ALIPAI, CONTROL];
   const wanted = process.env.EAS_INTEROP_FORMATS?.split(",") ?? all;
   const unknown = wanted.find((name) => !all.includes(name));
   if (unknown !== undefined) throw new Error(`no format "${unknown}": there are ${all.join(", ")}`);

@@ -3,12 +3,12 @@
 // flows of its documentation, and shares queues with this package. The test modules in its wheel, and the package
 // alipai (the PAI Python SDK), run unchanged against the emulator.
 //
-// | variable            | effect                                                                                   |
-// | ------------------- | ---------------------------------------------------------------------------------------- |
-// | EAS_INTEROP=skip    | skips the test, for machines without Python or a Python registry                         |
-// | EAS_INTEROP_SEED    | repeats the random values of an earlier run                                              |
-// | EAS_INTEROP_FORMATS | runs only these, separated by commas: formats, "queue", "python-tests", "alipai"         |
-// | EAS_INTEROP_PYTHON  | the Python for the virtual environment, by default "python3"                             |
+// | variable            | effect                                                                                      |
+// | ------------------- | ------------------------------------------------------------------------------------------- |
+// | EAS_INTEROP=skip    | skips the test, for machines without Python or a Python registry                            |
+// | EAS_INTEROP_SEED    | repeats the random values of an earlier run                                                 |
+// | EAS_INTEROP_FORMATS | runs only these, separated by commas: formats, "queue", "python-tests", "alipai", "control" |
+// | EAS_INTEROP_PYTHON  | the Python for the virtual environment, by default "python3"                                |
 //
 // `npm run test:interop -- --fresh` reinstalls the SDK, to get the latest version.
 import { spawnSync } from "node:child_process";

@@ -37,6 +37,10 @@ const EXPECTED: Readonly<Record<string, Readonly<Record<string, readonly RegExp[
   "docs/errors.md": {
     Errors: [/^401 the token is missing, wrong or belongs to another service/],
   },
+  "docs/find-service.md": {
+    "A client by name": [/^echo Running\nhello\n$/],
+    "All services of a region": [/^scorecard Running\n$/],
+  },
   "docs/queues.md": {
     Queues: [/^bigint hello\n{ n: 1 } true\n0\n$/],
     Watching: [/^first: string 0\nreceived: 100\n$/],

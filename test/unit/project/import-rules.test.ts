@@ -20,7 +20,7 @@ interface Import {
 
 /** Entries of the package. They may import any file, and no file may import them. */
 const ENTRY =
-  /^(index|node|dispose|cli\/main)\.ts$|^(proto|compression)\/[^/]+\.ts$|^(emulator|relay|image|ai)\/index\.ts$|^telemetry\/opentelemetry\.ts$/;
+  /^(index|node|dispose|cli\/main)\.ts$|^(proto|compression)\/[^/]+\.ts$|^(emulator|relay|image|ai|control)\/index\.ts$|^telemetry\/opentelemetry\.ts$/;
 
 /**
  * The files that each room may import besides its own. From the bottom up:
@@ -45,6 +45,7 @@ const ROOMS: Readonly<Record<string, readonly string[]>> = {
   relay: [...CALLS, "predict", "queue"],
   telemetry: [...CALLS, "predict", "queue"],
   ai: [...CALLS, "predict"],
+  control: [...BASE, "platform", "config"],
   gen: [],
   "formats/protobuf": BASE,
   "formats/tensor": [...BASE, "gen", "formats/protobuf"],
