@@ -5,12 +5,9 @@ import { fetchTransport } from "../platform/web/fetch-transport.js";
 import { checkOptionNames, type OptionNames } from "../util/option-names.js";
 import { isResponse } from "../util/realms.js";
 import { randomUuid } from "../util/uuid.js";
-<<<<<<< HEAD
 import type { Cassette } from "./cassettes/cassette.js";
 import { Player, type ReplayOptions } from "./cassettes/player.js";
-=======
 import { ControlPlane, type EmulatorControl, type EmulatorControlOptions } from "./control/control-plane.js";
->>>>>>> fa43547 (Find services by name: eas-prediction/control, its stand-in and command)
 import {
   breakBeforeHead,
   breakBody,
@@ -97,7 +94,6 @@ export interface EmulatorOptions {
   readonly instances?: EmulatorInstances | undefined;
   /** Paths on which discovery responds. Default: both, because the path differs between regions and versions. */
   readonly discoveryPaths?: readonly EmulatorDiscoveryPath[] | undefined;
-<<<<<<< HEAD
   /**
    * Recorded sessions to respond from, before the services and queues. The emulator neither checks the credentials of
    * such requests nor calls services. Default: none.
@@ -105,10 +101,8 @@ export interface EmulatorOptions {
   readonly cassettes?: Cassette | readonly Cassette[] | undefined;
   /** Options for replaying `cassettes`. Default: strictly and without delays. */
   readonly replay?: ReplayOptions | undefined;
-=======
   /** Options for the control plane, which finds services by name for `findService` of `eas-prediction/control`. */
   readonly control?: EmulatorControlOptions | undefined;
->>>>>>> fa43547 (Find services by name: eas-prediction/control, its stand-in and command)
   /** Maximum number of requests kept in `requests`; older requests are dropped. Default 1,000. */
   readonly logLength?: number | undefined;
 }
@@ -123,12 +117,9 @@ export const EMULATOR_OPTIONS: OptionNames<EmulatorOptions> = {
   cors: 1,
   instances: 1,
   discoveryPaths: 1,
-<<<<<<< HEAD
   cassettes: 1,
   replay: 1,
-=======
   control: 1,
->>>>>>> fa43547 (Find services by name: eas-prediction/control, its stand-in and command)
   logLength: 1,
 };
 

@@ -3,7 +3,6 @@
  * including in web pages.
  */
 
-<<<<<<< HEAD
 export type {
   Cassette,
   CassetteInteraction,
@@ -14,9 +13,7 @@ export type {
 export { readCassette } from "./cassettes/load.js";
 export type { ReplayMatch } from "./cassettes/matching.js";
 export type { ReplayOptions } from "./cassettes/player.js";
-=======
 export type { EmulatorControl, EmulatorControlOptions } from "./control/control-plane.js";
->>>>>>> fa43547 (Find services by name: eas-prediction/control, its stand-in and command)
 export { createEmulator, type Emulator, type EmulatorLogEntry, type EmulatorOptions } from "./emulator.js";
 export type { Fault } from "./faults.js";
 export type { AuthForm } from "./gateway/authorization.js";

@@ -65,11 +65,8 @@ const PAGE_OF: Readonly<Record<string, string>> = {
   ReplayOptions: "docs/testing.md",
   LlmServiceOptions: "docs/testing.md",
   LlmGatewayOptions: "docs/testing.md",
-<<<<<<< HEAD
   ComfyUiOptions: "docs/testing.md",
-=======
   EmulatorControlOptions: "docs/find-service.md",
->>>>>>> fa43547 (Find services by name: eas-prediction/control, its stand-in and command)
 };
 
 const options = [...exported.keys()].filter(
