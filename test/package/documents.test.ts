@@ -69,8 +69,17 @@ const EXPECTED: Readonly<Record<string, Readonly<Record<string, readonly RegExp[
     "Bytes, and messages of your own": [/^Uint8Array\(3\) \[ 1, 2, 3 \]\n\[ \dn \]\n$/],
   },
   "docs/testing.md": {
-    "In memory, with faults": [/^42 3 3\n$/],
+    "In memory": [/^POST \/api\/predict\/classifier 200\n$/],
+    Faults: [/^42 3 3\n$/],
+    "Real sockets": [/^200 hello 1\n$/],
+    Clocks: [/^ERR_EAS_TIMEOUT\n$/],
+    "Queues and jobs": [/^1 1 1\n$/],
+    "Language models": [/^ERR_EAS_STREAM true\n$/],
     ComfyUI: [/^0 36\nComfyUI_00001_.png Uint8Array\(3\) \[ 80, 78, 71 \]\n$/],
+    "Recorded sessions": [/^hello\nhello\n$/],
+    Replay: [/^the body differs at byte 6: "{\\"id\\":2}", recorded "{\\"id\\":1}"\ntime for 8 bytes 2\n$/],
+    vitest: [/Tests +1 passed/],
+    "node:test": [/^# pass 1$/m],
   },
   "docs/streaming.md": {
     "Bytes, lines and text": [/^200 一\n200 二\n200 三\nthe user left\n$/],
@@ -138,8 +147,21 @@ const SERVICES: Readonly<Record<string, string>> = {
   Tensors: "/api/predict/digits",
   "Web pages": "/api/predict/llm",
 };
+/** Headings whose snippets need a test runner, with the arguments of Node. The path of the snippet follows. */
+const RUNNERS: Readonly<Record<string, readonly string[]>> = {
+  vitest: [`${root}node_modules/vitest/vitest.mjs`, "run", "--root", folder],
+  "node:test": ["--test-reporter=tap"],
+};
 /** Heading of README whose snippet starts a server, which a separate test stops. */
 const SERVER = "No account? Start the emulator";
+
+/** The environment without the variables of this test runner, which would change another run of it. */
+const ENVIRONMENT = {
+  ...Object.fromEntries(
+    Object.entries(process.env).filter(([name]) => !/^(VITEST|TEST$|NODE_TEST_CONTEXT)/.test(name)),
+  ),
+  NO_COLOR: "1",
+};
 
 const documents = ["README.md", ...readdirSync(`${root}docs`).map((name) => `docs/${name}`)];
 
@@ -168,12 +190,15 @@ function snippetsOf(document: string): Snippet[] {
 /** Writes a snippet as a module inside the package, and returns its path. */
 function moduleOf(document: string, { heading, index, language, code }: Snippet): string {
   const name = `${document}-${heading}-${index}`.replace(/\W+/g, "-");
-  const file = `${folder}/${name}.${language === "cjs" ? "cjs" : "mjs"}`;
+  const suffix = heading in RUNNERS ? ".test" : "";
+  const file = `${folder}/${name}${suffix}.${language === "cjs" ? "cjs" : "mjs"}`;
   writeFileSync(file, language === "ts" ? ts.transpileModule(code, { compilerOptions: OPTIONS }).outputText : code);
   return file;
 }
 
 mkdirSync(folder, { recursive: true });
+// Otherwise, vitest would use the configuration of this repository.
+writeFileSync(`${folder}/vitest.config.mjs`, "export default {};\n");
 afterAll(() => rmSync(folder, { recursive: true }));
 
 describe.each(documents)("every snippet of %s runs unchanged", (document) => {
@@ -194,17 +219,20 @@ describe.each(documents)("every snippet of %s runs unchanged", (document) => {
     test(`${heading} ${index + 1}`, async () => {
       const { stdout, stderr } = await run(
         process.execPath,
-        ["--unhandled-rejections=strict", moduleOf(document, snippet)],
+        ["--unhandled-rejections=strict", ...(RUNNERS[heading] ?? []), moduleOf(document, snippet)],
         {
-          env: emulator && {
-            ...process.env,
-            EAS_ENDPOINT: `${emulator.endpoint}${SERVICES[heading]}`,
-            EAS_TOKEN: emulator.token,
+          env: {
+            ...ENVIRONMENT,
+            ...(emulator && {
+              EAS_ENDPOINT: `${emulator.endpoint}${SERVICES[heading]}`,
+              EAS_TOKEN: emulator.token,
+            }),
           },
           timeout: 20_000,
         },
       );
-      expect(stderr).toBe("");
+      // Node 20 warns of `mock.timers`.
+      expect(stderr.replace(/^\(node:\d+\) ExperimentalWarning: .*\n.*\n/, "")).toBe("");
       expect(stdout).toMatch(expected[heading]?.[index] as RegExp);
     });
   }

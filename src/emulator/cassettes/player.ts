@@ -136,12 +136,12 @@ export class Player {
       const times = matching.length === 1 ? "once" : `${matching.length} times`;
       return `cassette: ${target} was recorded ${times} and has been replayed. Set replay.repeat to repeat the last response.`;
     }
-    const missing = `cassette: there is no recorded response for ${target}.`;
     const nearest = this.#matcher.nearest(compared, this.#recordings);
-    if (nearest === undefined) return `${missing} The cassette is empty.`;
+    if (nearest === undefined) return `cassette: ${target} is not recorded: the cassette is empty.`;
     const recorded = `${nearest.method} ${nearest.query === "" ? nearest.path : `${nearest.path}?${nearest.query}`}`;
     const differences = this.#matcher.differences(compared, nearest).join("; ");
-    return `${missing} The nearest recorded request is ${describeIndex(nearest.index)}, ${recorded}: ${differences}.`;
+    // The differences come first, because errors of clients show only the start of a response.
+    return `cassette: not recorded: ${differences}. The request is ${target}. The nearest recorded request is ${describeIndex(nearest.index)}, ${recorded}.`;
   }
 }
 

@@ -140,29 +140,29 @@ describe("matching", () => {
       "POST",
       PATH,
       "abc",
-      /interactions\[0\], POST \/api\/predict\/svc: the body differs at byte 1: "abc", recorded it ends after 1 bytes\.$/,
+      /: the body differs at byte 1: "abc", recorded it ends after 1 bytes\. .* is interactions\[0\], POST \/api\/predict\/svc\.$/,
     ],
-    ["the method", "PUT", PATH, "b", /interactions\[1\], POST \S+: the method is PUT, recorded POST\.$/],
+    ["the method", "PUT", PATH, "b", /: the method is PUT, recorded POST\. .* is interactions\[1\], POST \S+\.$/],
     [
       "the path",
       "POST",
       "/api/predict/svd",
       "a",
-      /the path is "\/api\/predict\/svd", recorded "\/api\/predict\/svc"\.$/,
+      /the path is "\/api\/predict\/svd", recorded "\/api\/predict\/svc"\. /,
     ],
     [
       "the query",
       "POST",
       `${PATH}?x=1&y=3&x=3`,
       "a",
-      /interactions\[3\], \S+ \S+: the query parameter y is "3", recorded "2"\.$/,
+      /: the query parameter y is "3", recorded "2"\. .* is interactions\[3\], /,
     ],
-    ["a missing parameter", "POST", `${PATH}?x=1&x=3`, "a", /the query parameter y is absent, recorded "2"\.$/],
+    ["a missing parameter", "POST", `${PATH}?x=1&x=3`, "a", /the query parameter y is absent, recorded "2"\. /],
   ])("names the nearest recorded request when %s differs", async (_, method, path, body, message) => {
     const { emulator, send } = play(cassette);
     const [status, text] = await send(body, path, method);
     expect(status).toBe(501);
-    expect(text).toMatch(/^cassette: there is no recorded response for /);
+    expect(text).toMatch(/^cassette: not recorded: /);
     expect(text).toMatch(message);
     expect(emulator.requests).toMatchObject([{ status: 501, url: path }]);
   });
@@ -175,7 +175,7 @@ describe("matching", () => {
   });
 
   test("says that an empty cassette is empty", async () => {
-    expect((await play([]).send("a"))[1]).toMatch(/The cassette is empty\.$/);
+    expect((await play([]).send("a"))[1]).toMatch(/ is not recorded: the cassette is empty\.$/);
   });
 
   test("does not show binary bodies or the token in messages", async () => {
