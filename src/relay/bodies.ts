@@ -1,8 +1,11 @@
 import type { Bytes } from "../formats/request.js";
 import { joinChunks, pushChunk, totalLength } from "../platform/chunks.js";
 import { chunkStream, type PieceSource, readPieces } from "../platform/piece-stream.js";
-import { CallerTimer } from "./caller-timer.js";
+import { WaitTimer } from "../util/timing/wait-timer.js";
 import type { ResponseEnd } from "./response-end.js";
+
+/** Number of bytes after which the caller's time limit restarts. */
+const PROGRESS_BYTES = 1024;
 
 /** Error for a request body that cannot be forwarded, with the status of the response. */
 export class BodyError extends Error {
@@ -51,9 +54,9 @@ function limitedSource(
 ): PieceSource {
   const reader = body.getReader();
   const { signal } = call;
-  const timer = new CallerTimer(idleTimeout, () =>
-    call.abort(new BodyError(408, `the body arrived too slowly: less than 1 KiB in ${idleTimeout} ms`)),
-  );
+  const expire = () =>
+    call.abort(new BodyError(408, `the body arrived too slowly: less than 1 KiB in ${idleTimeout} ms`));
+  const timer = new WaitTimer(idleTimeout, expire, PROGRESS_BYTES);
   signal.addEventListener("abort", () => {
     timer.end();
     void reader.cancel(signal.reason).catch(() => {});
@@ -143,13 +146,15 @@ export function forwardedSource(
   /** Length of the chunk that the caller received last. */
   let lastLength = 0;
   let fail: (error: Error) => void = () => {};
-  const timer = new CallerTimer(idleTimeout, () => {
+  const expire = () => {
     idleError = new Error(`the caller read less than 1 KiB of the response in ${idleTimeout} ms`);
     end(undefined);
     fail(idleError);
     onIdle(idleError);
     void reader.cancel(idleError).catch(() => {});
-  });
+  };
+  // Slow callers must not occupy connections to the service. The time in which the service is slow does not count.
+  const timer = new WaitTimer(idleTimeout, expire, PROGRESS_BYTES);
   const end = (error: unknown) => {
     if (isOver) return;
     isOver = true;

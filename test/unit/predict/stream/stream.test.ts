@@ -273,6 +273,20 @@ describe("ending a stream early", () => {
     await exchange.closed;
   });
 
+  test("reads waiting data after the event loop was blocked before idleTimeout rejects", async () => {
+    const { stream, exchange } = await openSilent({ idleTimeout: 500 });
+    const pieces = stream[Symbol.asyncIterator]();
+    for (let round = 0; round < 3; round++) {
+      const piece = pieces.next();
+      // The data waits in the kernel's buffer while the event loop is blocked.
+      await new Promise<void>((resolve) => exchange.response.write("data", () => resolve()));
+      Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 600);
+      expect((await piece).done).toBe(false);
+    }
+    exchange.response.end();
+    expect((await pieces.next()).done).toBe(true);
+  });
+
   test("timeout limits the headers only, and totalTimeout the whole call", async () => {
     const { stream, exchange } = await openSilent({ timeout: 50 });
     await new Promise((resolve) => setTimeout(resolve, 80));
