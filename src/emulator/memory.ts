@@ -65,3 +65,8 @@ export type {
   EmulatorService,
   UpgradeResult,
 } from "./services/service.js";
+export type { StableDiffusionOptions } from "./services/stable-diffusion/settings.js";
+export {
+  type EmulatorStableDiffusion,
+  stableDiffusion,
+} from "./services/stable-diffusion/stable-diffusion-service.js";

@@ -1,5 +1,6 @@
-import { argumentRangeError, optionError, show } from "../../../util/argument-errors.js";
+import { optionError } from "../../../util/argument-errors.js";
 import { checkOptionNames, type OptionNames } from "../../../util/option-names.js";
+import { checkCount, checkNames } from "../pictures/options.js";
 import { checkPace, type EmulatorStep, type StepPace } from "../pictures/steps.js";
 import { createNodeClasses, type NodeClasses } from "./nodes.js";
 
@@ -60,16 +61,4 @@ export function checkComfyOptions(options: ComfyUiOptions): ComfySettings {
     maxPixels: checkCount("maxPixels", options.maxPixels, 4 * 1024 * 1024),
     now,
   };
-}
-
-function checkNames(name: string, value: readonly string[]): void {
-  if (Array.isArray(value) && value.every((each) => typeof each === "string" && each !== "")) return;
-  throw optionError(name, value, "be a list of names");
-}
-
-/** Returns a count with its default. Throws a `RangeError` unless it is an integer of at least 1. */
-export function checkCount(name: string, value: number | undefined, fallback: number): number {
-  const count = value ?? fallback;
-  if (Number.isSafeInteger(count) && count >= 1) return count;
-  throw argumentRangeError("ERR_EAS_ARG_OPTION", `${name} is ${show(count)}: it must be an integer of at least 1`);
 }

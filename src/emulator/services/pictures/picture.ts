@@ -72,3 +72,32 @@ function createHill(random: () => number, level: number, height: number): (at: n
     return top * height;
   };
 }
+
+/** Number of levels of each channel in the palette of a grid: 0, 51, … 255. */
+const LEVELS = 6;
+const LEVEL_STEP = 51;
+
+/** Arranges images of equal size in a grid, row by row. The colors are rounded to a palette of 216 colors. */
+export function createGrid(images: readonly [IndexedImage, ...IndexedImage[]]): IndexedImage {
+  const [{ width, height }] = images;
+  const columns = Math.ceil(Math.sqrt(images.length));
+  const rowCount = Math.ceil(images.length / columns);
+  const pixels = new Uint8Array(width * columns * height * rowCount);
+  for (const [i, image] of images.entries()) {
+    const { palette } = image;
+    const level = (at: number) => Math.round((palette[at] as number) / LEVEL_STEP);
+    const rounded = Uint8Array.from({ length: palette.length / 3 }, (_, color) => {
+      return (level(3 * color) * LEVELS + level(3 * color + 1)) * LEVELS + level(3 * color + 2);
+    });
+    const top = Math.floor(i / columns) * height;
+    for (let y = 0; y < height; y++) {
+      const target = (top + y) * width * columns + (i % columns) * width;
+      for (let x = 0; x < width; x++) pixels[target + x] = rounded[image.pixels[y * width + x] as number] as number;
+    }
+  }
+  const palette = Uint8Array.from({ length: 3 * LEVELS ** 3 }, (_, i) => {
+    const color = Math.floor(i / 3);
+    return (Math.floor(color / LEVELS ** (2 - (i % 3))) % LEVELS) * LEVEL_STEP;
+  });
+  return { width: width * columns, height: height * rowCount, pixels, palette };
+}

@@ -1,5 +1,6 @@
 import { argumentRangeError, optionError, show } from "../../../util/argument-errors.js";
 import { pause, raceAbort } from "../../../util/timing/abort.js";
+import { yieldToEventLoop } from "../llm/pace.js";
 
 /** A sampling step of an image that is about to run. */
 export interface EmulatorStep {
@@ -20,6 +21,8 @@ export interface StepPace {
 }
 
 const MAX_STEP_TIME = 2 ** 31 - 1;
+/** Number of steps after which other work can run, even if steps take no time. */
+const STEPS_PER_TURN = 256;
 
 /** Validates the options of a pace. Throws a `TypeError` or a `RangeError`. */
 export function checkPace({
@@ -49,6 +52,7 @@ export async function runSteps(
     signal.throwIfAborted();
     await raceAbort(Promise.resolve(pace.onStep?.({ id, step, steps })), signal);
     if (pace.stepTime > 0) await pause(pace.stepTime, signal);
+    else if (step % STEPS_PER_TURN === 0) await yieldToEventLoop();
     report(step);
   }
 }
