@@ -18,6 +18,7 @@ const CHECKS = [
   "test:interop",
   "test:fuzz",
   "test:faults",
+  "test:fleet",
   "test:busy -- --time --runs 1",
   "test:package",
   "test:environments",
