@@ -258,6 +258,23 @@ describe("the target", () => {
     expect(cassette.interactions[0]?.response).toMatchObject({ end: "canceled", chunks: [[expect.any(Number), 5]] });
   });
 
+  test("close() ends a response in progress, which is recorded as canceled", async () => {
+    const target = await serve((request, response) => {
+      request.resume();
+      response.write("first");
+    });
+    const directory = await temporaryDirectory();
+    const recorder = await record(target, { directory });
+    const response = await fetch(recorder.endpoint, { method: "POST", body: "x" });
+    const reader = response.body?.getReader();
+    await reader?.read();
+    await recorder.close();
+    await expect(reader?.read()).rejects.toThrow();
+    const { interactions } = await loadCassette(directory);
+    expect(interactions.map(({ response }) => response?.end)).toEqual(["canceled"]);
+    expect((await readdir(`${directory}/bodies`)).filter((file) => file.endsWith(".part"))).toEqual([]);
+  });
+
   test("refuses requests with the host name of a web page", async () => {
     const recorder = await record("http://127.0.0.1:1");
     const response = await sendRaw(recorder.endpoint, { path: "/", headers: { host: "page.example" } });
