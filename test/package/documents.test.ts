@@ -75,7 +75,7 @@ const EXPECTED: Readonly<Record<string, Readonly<Record<string, readonly RegExp[
     Clocks: [/^ERR_EAS_TIMEOUT\n$/],
     "Queues and jobs": [/^1 1 1\n$/],
     "Language models": [/^ERR_EAS_STREAM true\n$/],
-    ComfyUI: [/^0 36\nComfyUI_00001_.png Uint8Array\(3\) \[ 80, 78, 71 \]\n$/],
+    "ComfyUI and Stable Diffusion": [/^0 36\nComfyUI_00001_.png Uint8Array\(3\) \[ 80, 78, 71 \]\n$/],
     "Recorded sessions": [/^hello\nhello\n$/],
     Replay: [/^the body differs at byte 6: "{\\"id\\":2}", recorded "{\\"id\\":1}"\ntime for 8 bytes 2\n$/],
     vitest: [/Tests +1 passed/],

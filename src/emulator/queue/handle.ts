@@ -24,6 +24,11 @@ export interface EmulatorQueue {
 export interface EmulatorQueueSide {
   /** Number of items that have not been committed by all groups that must receive them. */
   readonly length: number;
+  /**
+   * Whether the side has its maximum number of items and refuses puts. While the sink is full, the service takes no more
+   * items from the input queue.
+   */
+  readonly isFull: boolean;
   /** The items, by ascending index. */
   readonly items: readonly EmulatorQueueItem[];
   /** Indexes of the items that were delivered to `<gid>.<uid>` and have not been committed. */
@@ -45,6 +50,11 @@ export interface EmulatorQueueSide {
    * dead-letter queue itself.
    */
   readonly deadLetters: EmulatorQueueSide | undefined;
+  /**
+   * Returns how often an item was delivered, and how many negative commits it had, according to the history. Items that no
+   * longer exist are counted too. `gid` limits the counts to one group.
+   */
+  attempts(index: bigint, gid?: string): { readonly deliveries: number; readonly negatives: number };
   /** Adds an item without a request and returns its index. Bytes are copied. */
   put(data: string | Uint8Array, options?: { tags?: Record<string, string>; priority?: number }): bigint;
 }
@@ -56,6 +66,9 @@ export function createView(side: QueueSide): EmulatorQueueSide {
   return {
     get length() {
       return store.length;
+    },
+    get isFull() {
+      return side.isFull;
     },
     get items() {
       return [...store.items()].map(({ index, tags, data, priority, path, contentType }) => {
@@ -75,6 +88,11 @@ export function createView(side: QueueSide): EmulatorQueueSide {
     takeovers: history.takeovers.entries,
     dead: history.dead.entries,
     deadLetters,
+    attempts(index, gid) {
+      const count = (events: readonly { readonly index: bigint; readonly gid: string }[]) =>
+        events.filter((event) => event.index === index && (gid === undefined || event.gid === gid)).length;
+      return { deliveries: count(history.pushes.entries), negatives: count(history.negatives.entries) };
+    },
     put(data, { tags = {}, priority } = {}) {
       const bytes = typeof data === "string" ? new TextEncoder().encode(data) : data.slice();
       return side.put({ data: bytes, tags: { ...tags, requestId: tags.requestId ?? crypto.randomUUID() }, priority })

@@ -1,4 +1,5 @@
 import type { Bytes } from "../../formats/request.js";
+import { optionError } from "../../util/argument-errors.js";
 import { checkService } from "../gateway/compression.js";
 import type { AcceptedSocket } from "../server/socket.js";
 import { runService } from "../services/run-service.js";
@@ -144,6 +145,9 @@ export class Queue implements EmulatorQueue {
 
 function handlerOf(service: EmulatorHandler | EmulatorService): EmulatorHandler {
   if (typeof service === "function") return service;
+  if (typeof service.handle !== "function") {
+    throw optionError("service", service, "be a function or an object with handle()");
+  }
   const checked = checkService(service);
   return (call) => runService(checked, call);
 }

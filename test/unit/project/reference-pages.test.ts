@@ -67,6 +67,7 @@ const PAGE_OF: Readonly<Record<string, string>> = {
   LlmGatewayOptions: "docs/testing.md",
   ComfyUiOptions: "docs/testing.md",
   EmulatorControlOptions: "docs/find-service.md",
+  StableDiffusionOptions: "docs/testing.md",
 };
 
 const options = [...exported.keys()].filter(

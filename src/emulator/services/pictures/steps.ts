@@ -21,7 +21,7 @@ export interface StepPace {
 }
 
 const MAX_STEP_TIME = 2 ** 31 - 1;
-/** Number of steps after which other work can run, even if steps take no time. */
+/** Number of steps after which other work can run, even if `stepTime` is 0. */
 const STEPS_PER_TURN = 256;
 
 /** Validates the options of a pace. Throws a `TypeError` or a `RangeError`. */

@@ -73,6 +73,19 @@ describe("ComfyUI behind a queue", () => {
     expect(tasks).toEqual(Array.from({ length: 8 }, (_, i) => `job_${i}`));
   });
 
+  test("does not start a workflow while the sink is full", async () => {
+    const started: string[] = [];
+    const { submit, input, sink } = open(
+      { onStep: ({ id, step }) => void (step === 1 && started.push(id)) },
+      { sinkMaxLength: 1 },
+    );
+    const jobs = [await submit(textToImage({ seed: 1 }), "a"), await submit(textToImage({ seed: 2 }), "b")];
+    await vi.waitFor(() => expect(sink.isFull).toBe(true), { timeout: 20_000, interval: 5 });
+    expect([started.length, input.length]).toEqual([1, 1]);
+    for (const job of jobs) expect((await job!.result({ timeout: 60_000 })).text()).toContain("ComfyUI_");
+    expect([started.length, input.length]).toEqual([2, 0]);
+  });
+
   test("stops the workflow when the queue is replaced", async () => {
     let started = () => {};
     const isRunning = new Promise<void>((resolve) => {

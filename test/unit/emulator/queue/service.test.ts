@@ -1,6 +1,7 @@
 import { appendFileSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { deflateSync, gunzipSync } from "node:zlib";
 import { afterAll, beforeAll, describe, expect, test, vi } from "vitest";
 import {
   createEmulator,
@@ -8,6 +9,7 @@ import {
   type EmulatorHandler,
   type EmulatorQueueLog,
   type EmulatorQueueOptions,
+  type EmulatorService,
   fileLog,
 } from "../../../../src/emulator/index.js";
 
@@ -125,6 +127,26 @@ describe("an asynchronous service", () => {
     await eventually(() => expect([input.length, text(sink.items[0]?.data)]).toEqual([0, "A"]));
   });
 
+  test("stops while the sink is full, so that the input queue fills up and refuses puts, and loses nothing", async () => {
+    const { call, put, input, sink } = open({ service: ({ body }) => body, maxLength: 2, sinkMaxLength: 1 });
+    await put("0");
+    await eventually(() => expect([input.length, sink.isFull]).toEqual([0, true]));
+    await put("1");
+    await put("2");
+    expect([input.isFull, input.pushes.length]).toEqual([true, 1]);
+    expect(await call("POST", "", { body: "3" })).toMatchObject({ status: 429 });
+    const results: string[] = [];
+    while (results.length < 3) {
+      await eventually(() => expect(sink.length).toBe(1));
+      results.push((await call("GET", "/sink?_auto_delete_=true")).text);
+    }
+    expect(results).toEqual(["0", "1", "2"]);
+    expect([input.length, input.isFull, sink.isFull]).toEqual([0, false, false]);
+    expect(input.pushes.map(({ index }) => input.attempts(index))).toEqual(
+      Array.from({ length: 3 }, () => ({ deliveries: 1, negatives: 0 })),
+    );
+  });
+
   test("writes a failure for a too large result, and nothing to an ended sink", async () => {
     const { call, put, input, sink } = open({ service: () => "x".repeat(30), maxPayloadBytes: 20 });
     await put("a");
@@ -148,6 +170,33 @@ describe("an asynchronous service", () => {
     calls[1]?.answer("2");
     await new Promise((resolve) => setTimeout(resolve, 10));
     expect(sink.length).toBe(1);
+  });
+});
+
+describe("a service object", () => {
+  const service: EmulatorService = {
+    handle: ({ body }) => (text(body) === "refuse" ? Promise.reject(new Response("no", { status: 503 })) : body),
+    decompressor: "zlib",
+    compressor: "gzip",
+  };
+
+  test("is called with decompressed bodies, and its results are compressed", async () => {
+    const { call, sink } = open({ service });
+    await call("POST", "", { body: new Uint8Array(deflateSync("abc")) });
+    await call("POST", "", { body: new Uint8Array(deflateSync("refuse")) });
+    await call("POST", "", { body: "not compressed" });
+    await eventually(() => expect(sink.length).toBe(3));
+    expect(gunzipSync(sink.items[0]!.data).toString()).toBe("abc");
+    expect(sink.items.map(({ tags }) => tags.lastCode)).toEqual([undefined, "503", "400"]);
+  });
+
+  test("is refused if it has unknown options, and a service of another type is refused too", () => {
+    expect(() => open({ service: { ...service, compresor: "gzip" } as never })).toThrow(/unknown option "compresor"/);
+    for (const value of ["echo", {}, { handle: 5 }]) {
+      expect(() => open({ service: value as never })).toThrow(
+        /^service is .*: it must be a function or an object with/,
+      );
+    }
   });
 });
 

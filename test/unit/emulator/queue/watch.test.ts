@@ -531,6 +531,8 @@ describe("the server", () => {
     }
     expect([input.length, input.deadLetters?.length]).toEqual([0, 1]);
     expect(input.dead).toMatchObject([{ index, gid: "eas", action: "dead-letter" }]);
+    expect(input.attempts(BigInt(index!))).toEqual({ deliveries: 2, negatives: 2 });
+    expect(input.attempts(BigInt(index!), "another")).toEqual({ deliveries: 0, negatives: 0 });
     expect(input.deadLetters?.items[0]?.tags).toMatchObject({ k: "v" });
     const rear = await fetch(emulator.endpoint + withDefaults("_auto_commit_=true"), {
       headers: { ...headersOf({}), "X-EAS-QueueService-Access-Rear": "true" },

@@ -42,7 +42,7 @@ describe("txt2img", () => {
     expect(images[4]).toBe(images[0]);
   });
 
-  test("chooses a seed if the request has none, and reports it", async () => {
+  test("chooses a seed for a request without a seed, and reports it", async () => {
     const { call } = open();
     const { body } = await call("POST", "txt2img", { ...request, seed: -1 });
     const { seed } = JSON.parse(body.info);
