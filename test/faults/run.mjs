@@ -1,6 +1,7 @@
 // `npm run test:faults [-- --quick] [--seed n] [name …]`: tests with real sockets and faults. Arguments select
 // scenarios whose name contains them. docs/reliability.md states the promises.
 import { parseArgs } from "node:util";
+import { batches } from "./batches.mjs";
 import { chaos } from "./chaos.mjs";
 import { discoveries } from "./discoveries.mjs";
 import { ends } from "./ends.mjs";
@@ -30,13 +31,34 @@ if (!Number.isSafeInteger(seed)) {
   process.exit(1);
 }
 const counts = values.quick
-  ? { scripted: 20, random: 200, many: 1_000, inFlight: 2_000, ends: 200, pipelined: 50_000, chaos: 400 }
-  : { scripted: 40, random: 1_000, many: 20_000, inFlight: 10_000, ends: 1_000, pipelined: 50_000, chaos: 2_000 };
+  ? { scripted: 20, random: 200, many: 1_000, inFlight: 2_000, ends: 200, pipelined: 50_000, chaos: 400, rows: 100_000 }
+  : {
+      scripted: 40,
+      random: 1_000,
+      many: 20_000,
+      inFlight: 10_000,
+      ends: 1_000,
+      pipelined: 50_000,
+      chaos: 2_000,
+      rows: 1_000_000,
+    };
 
 const startedAt = performance.now();
 const server = await startFaultServer();
 const context = { counts, server };
-const groups = [scripted, fleets, discoveries, load, totalFailures, watches, stoppedClients, chaos, relays, ends];
+const groups = [
+  scripted,
+  fleets,
+  discoveries,
+  load,
+  totalFailures,
+  watches,
+  stoppedClients,
+  chaos,
+  relays,
+  ends,
+  batches,
+];
 const all = groups.flatMap((group) => group(context));
 const chosen = all.filter(({ name }) => positionals.length === 0 || positionals.some((each) => name.includes(each)));
 console.log(`seed ${seed} (repeat: npm run test:faults -- --seed ${seed})\n`);

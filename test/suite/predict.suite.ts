@@ -195,3 +195,21 @@ test("predict", "keeps the order of a batch, limits its concurrency, and stops a
   expectError(await rejection(batch(client, rows, { concurrency: 1, signal })), { name: "EasHttpError", status: 400 });
   expect(await requests()).to.have.length(21);
 });
+
+test("predict", "resumes a batch from its checkpoint and adapts its concurrency", async (test) => {
+  const { client } = await openService(test, "echo", { retryCount: 0 });
+  const rows = Array.from({ length: 60 }, (_, i) => `${i}`);
+  const first = batch.stream(client, rows, { concurrency: 3, ordered: true });
+  for await (const { index, answer } of first) {
+    expect(String(answer)).to.equal(`${index}`);
+    if (index === 20) break;
+  }
+  const checkpoint = JSON.parse(JSON.stringify(first.checkpoint));
+  expect(checkpoint.done).to.deep.equal([[0, 20]]);
+  const indexes: number[] = [];
+  for await (const { index, answer } of batch.stream(client, rows, { concurrency: "auto", checkpoint })) {
+    expect(String(answer)).to.equal(`${index}`);
+    indexes.push(index);
+  }
+  expect(indexes.sort((a, b) => a - b)).to.deep.equal(Array.from({ length: 40 }, (_, i) => i + 20));
+});

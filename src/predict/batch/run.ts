@@ -155,15 +155,15 @@ export class BatchRun {
     }
   }
 
-  /** Ends the batch early, and drops the results in the queue. Has no effect on a batch that has ended. */
+  /** Ends the batch, and drops the results in the queue. */
   #fail(reason: unknown): void {
     this.#results.clear();
     this.#stop(reason);
   }
 
-  /** Ends the batch after the results in the queue. */
+  /** Ends the batch after the results in the queue. Has no effect on a batch that has ended. */
   #stop(reason: unknown): void {
-    if (this.#failure !== undefined || this.#isComplete) return;
+    if (this.#failure !== undefined) return;
     this.#failure = { reason };
     this.#calls.abort(reason);
     if (this.#isSourceOpen) close(this.#source);

@@ -264,6 +264,20 @@ describe("leaving the loop of batch.stream", () => {
     expect(client.calls.slice(2).every(({ signal }) => signal.reason === reason)).toBe(true);
   });
 
+  test("with the signal throws its reason, even if all requests are complete", async () => {
+    const client = new HeldClient();
+    const controller = new AbortController();
+    const reason = new Error("enough");
+    const items = batch.stream(client, numbers(3), { signal: controller.signal })[Symbol.asyncIterator]();
+    const first = items.next();
+    await settled();
+    for (const { end } of client.calls) end();
+    await first;
+    await settled();
+    controller.abort(reason);
+    expect(await errorOf(items.next())).toBe(reason);
+  });
+
   test("before it starts sends nothing", async () => {
     const client = new HeldClient();
     const source = counted(numbers(3));
