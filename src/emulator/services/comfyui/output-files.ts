@@ -23,7 +23,8 @@ export class OutputFiles {
   /** Writes a file with the next number of its prefix. Throws if the prefix leads out of the directory. */
   write(type: "output" | "temp", prefix: string, bytes: Bytes): ComfyFile {
     const parts = prefix.split(/[\\/]/);
-    if (parts.includes("..") || parts[0] === "" || prefix.includes("\0")) {
+    const isAbsolute = parts.length > 1 && parts[0] === "";
+    if (parts.includes("..") || isAbsolute || prefix.includes("\0")) {
       throw new Error(`Saving image outside the output folder is not allowed: ${JSON.stringify(prefix)}`);
     }
     const name = parts.pop() as string;

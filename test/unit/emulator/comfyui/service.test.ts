@@ -103,6 +103,11 @@ describe("a valid workflow", () => {
     expect((await view("filename=black_00003_.png")).status).toBe(404);
   });
 
+  test("may have an empty prefix", async () => {
+    const { entry } = await open().run(changed("9", { filename_prefix: "" }));
+    expect(entry.outputs["9"].images[0].filename).toBe("_00001_.png");
+  });
+
   test("may use custom nodes that the options name", async () => {
     const workflow = textToImage();
     workflow["8"] = { class_type: "TiledDecode", inputs: { samples: ["3", 0], tile: 512 } };
