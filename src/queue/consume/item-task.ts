@@ -103,15 +103,18 @@ export class ItemTask {
     // again.
     if (frame.isSettled) return reports.warn(frame, (item) => `the handler of ${item} failed after settling it`, error);
     const action = await this.#actionFor(error);
+    // `onError` has settled the item, or the item was released because the drain timeout has passed.
+    if (frame.isSettled) return;
     if (settings.onError === undefined) {
       reports.warn(frame, (item) => `the handler of ${item} failed; ${OUTCOMES[action]}`, error);
     }
     if (action === "commit") return this.#acknowledge(() => frame.commit());
     if (action === "dead-letter") return this.#giveUp(error);
     await this.#host.delayFailed();
+    if (frame.isSettled) return;
     if (action === "requeue") return this.#requeue();
     if (action === "release") this.#release();
-    else if (!frame.isSettled) await this.#acknowledge(() => frame.negative(undefined, reports.reasonOf(error)));
+    else await this.#acknowledge(() => frame.negative(undefined, reports.reasonOf(error)));
   }
 
   async #actionFor(error: unknown): Promise<FailureAction> {

@@ -78,6 +78,7 @@ class Readiness {
   update(status: WatchStatus): void {
     this.#stats.connected = status.state === "open";
     if (status.state === "reconnecting") this.#stats.lastError = status.cause;
+    if (status.state === "closed" && status.error !== undefined) this.#stats.lastError = status.error;
     if (status.state !== "open") return;
     for (const { resolve } of this.#waiters.splice(0)) resolve();
   }

@@ -1,5 +1,5 @@
 import { afterEach, describe, expect, test, vi } from "vitest";
-import type { HandlerContext } from "../../../../src/index.js";
+import type { FailureAction, HandlerContext } from "../../../../src/index.js";
 import { errorOf, until } from "../../../support/calls.js";
 import { byHand, open, start, turns } from "../../../support/workers.js";
 
@@ -122,6 +122,31 @@ describe("drainTimeout", () => {
     expect(replies).toMatchObject([{ name: "AbortError" }]);
     expect([input.length, sink.length, input.commits.length, input.negatives.length]).toEqual([1, 0, 0, 0]);
   });
+
+  test.each(["commit", "negative", "requeue", "dead-letter"] as const)(
+    "ignores an onError that returns %s after the item was released",
+    async (action) => {
+      const { input, client } = open();
+      input.put("a");
+      const deadLetter = vi.fn();
+      let decide: ((action: FailureAction) => void) | undefined;
+      const { stop, done } = start(client(), () => Promise.reject(new Error("bad")), {
+        drainTimeout: 0,
+        deadLetter,
+        onError: () =>
+          new Promise((resolve) => {
+            decide = resolve;
+          }),
+      });
+      await until(() => decide !== undefined);
+      stop();
+      await done;
+      decide?.(action);
+      await turns();
+      expect([input.length, input.commits.length, input.negatives.length]).toEqual([1, 0, 0]);
+      expect(deadLetter).not.toHaveBeenCalled();
+    },
+  );
 
   test("also ends a worker whose connection has ended while all handlers hang", async () => {
     const { emulator, input, client } = open();

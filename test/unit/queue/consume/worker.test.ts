@@ -69,7 +69,9 @@ describe("a worker", () => {
     const { client } = open();
     const worker = client({ token: "wrong" }).consume(() => {});
     expect(await errorOf(worker.ready())).toMatchObject({ status: 401 });
-    expect(await errorOf(worker)).toMatchObject({ status: 401 });
+    const error = await errorOf(worker);
+    expect(error).toMatchObject({ status: 401 });
+    expect(worker.stats).toMatchObject({ connected: false, lastError: error });
     expect(await errorOf(worker.ready())).toMatchObject({ status: 401 });
   });
 
