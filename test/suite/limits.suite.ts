@@ -2,7 +2,7 @@ import { PredictClient } from "eas-prediction";
 import { createEmulator, llmGateway } from "eas-prediction/emulator/memory";
 import { demoClient, openQueue, openService } from "./clients.js";
 import { Counterpart } from "./counterpart.js";
-import { expect } from "./expect.js";
+import { expect, rejection } from "./expect.js";
 import { test } from "./harness.js";
 
 for (const maxConnectionCount of [undefined, 6]) {
@@ -72,6 +72,44 @@ test("memory", "tests a program without a network", async (test) => {
   const { response, attempts } = await client.predictDetailed("21");
   expect([String(response), attempts]).to.deep.equal(["42", 2]);
   expect(emulator.requests).to.have.length(2);
+});
+
+test("memory", "replays a cassette, chunk by chunk and with a fault before it", async (test) => {
+  const question = "6f4b6612125fb3a0daecd2799dfd6c9c299424fd920f9b308110a2c1fbd8f443.txt";
+  const answer = "8fe9a473a68b312552bbf36301a4f6bb9ff9807eb4f77d31fbec2ec328b13634.txt";
+  const cassettes = {
+    format: "eas-prediction-cassette",
+    version: 1,
+    interactions: [
+      {
+        request: { method: "POST", url: "/api/predict/recorded", body: question },
+        response: {
+          status: 200,
+          statusText: "OK",
+          headers: [["content-type", "text/plain"]],
+          delay: 3,
+          body: answer,
+          chunks: [
+            [0, 6],
+            [5, 6],
+          ],
+          end: "complete",
+        },
+      },
+    ],
+    bodies: { [question]: "21", [answer]: { base64: "5Zub5Y2B5LqM5aSp" } },
+  };
+  const { transport, token, fault, requests } = createEmulator({ cassettes, replay: { speed: 1 } });
+  const client = test.closing(new PredictClient({ endpoint: "emulator", serviceName: "recorded", token, transport }));
+  fault({ service: "recorded", status: 503, body: "no healthy upstream" });
+  const chunks: string[] = [];
+  const stream = await client.stream("21");
+  for await (const chunk of stream) chunks.push(new TextDecoder().decode(chunk));
+  expect(chunks.join("")).to.equal("四十二天");
+  const error = await rejection(client.predict("22"));
+  expect(error).to.have.property("status", 501);
+  expect(String(error)).to.contain('the body differs at byte 1: "22", recorded "21"');
+  expect(requests.map(({ status }) => status)).to.deep.equal([503, 200, 501]);
 });
 
 test("memory", "simulates the LLM gateway in front of failing engines", async () => {

@@ -24,7 +24,8 @@ export async function verifyAuthorization(
   if (authorization === "") return "none";
   if (authorization === token) return "token";
   if (authorization === `Bearer ${token}`) return "bearer";
-  if (!authorization.startsWith("EAS ")) return "wrong";
+  // WebCrypto does not accept an empty key, and no client signs without a token.
+  if (!authorization.startsWith("EAS ") || token === "") return "wrong";
   const { headers } = request;
   const md5 = headers.get("content-md5") ?? "";
   const date = headers.get("date") ?? "";
