@@ -2,6 +2,7 @@ import addCompletion from "@bomb.sh/tab/commander";
 import { Command, CommanderError } from "commander";
 import { isEasError } from "eas-prediction";
 import type { AddCommand, CommandContext } from "./command.js";
+import { addBenchCommand } from "./commands/bench.js";
 import { addEmulatorCommand } from "./commands/emulator.js";
 import { addQueueCommand } from "./commands/queue.js";
 import { addServicesCommand } from "./commands/services.js";
@@ -9,7 +10,7 @@ import { CommandError, EXIT_CODES } from "./exit-codes.js";
 import { Terminal, type TerminalStreams } from "./terminal.js";
 
 /** All commands, in the order of the help text. */
-const COMMANDS: readonly AddCommand[] = [addEmulatorCommand, addQueueCommand, addServicesCommand];
+const COMMANDS: readonly AddCommand[] = [addEmulatorCommand, addQueueCommand, addServicesCommand, addBenchCommand];
 
 /** Name of the command that prints a completion script. */
 const COMPLETION = "completion";
