@@ -1,5 +1,5 @@
 import type { BenchReport } from "./report.js";
-import { showTime } from "./text-report.js";
+import { showTime } from "./time.js";
 
 const WIDTH = 720;
 const HEIGHT = 220;

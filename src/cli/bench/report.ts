@@ -1,7 +1,7 @@
 import { instancesFor } from "./capacity.js";
 import type { Histogram } from "./histogram.js";
 import type { LoadResult, SecondCount } from "./load.js";
-import { showTime } from "./text-report.js";
+import { showTime } from "./time.js";
 
 /** Percentiles in milliseconds, by name. */
 export type Percentiles = Readonly<Record<string, number>>;

@@ -1,5 +1,6 @@
 import type { Terminal } from "../terminal.js";
 import type { BenchReport } from "./report.js";
+import { showTime } from "./time.js";
 
 /** Number of bars in the histogram. */
 const BARS = 12;
@@ -53,12 +54,4 @@ function bars({ histogram }: BenchReport, terminal: Terminal): string[] {
     const bar = "█".repeat(Math.round((count / most) * width));
     return `≤ ${(labels[i] as string).padStart(labelWidth)} ${(counts[i] as string).padStart(countWidth)} ${terminal.colors.cyan(bar)}`.trimEnd();
   });
-}
-
-/** Formats milliseconds with three significant digits. */
-export function showTime(milliseconds: number): string {
-  if (milliseconds >= 10_000) return `${(milliseconds / 1_000).toFixed(1)} s`;
-  if (milliseconds >= 1_000) return `${(milliseconds / 1_000).toFixed(2)} s`;
-  if (milliseconds >= 100) return `${milliseconds.toFixed(0)} ms`;
-  return `${milliseconds.toFixed(milliseconds >= 10 ? 1 : 2)} ms`;
 }
